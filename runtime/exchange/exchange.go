@@ -1,0 +1,80 @@
+// Package exchange holds the contract between the loop, which owns
+// connections, and a handler, which owns an application: what a request looks
+// like when it is handed over, and what comes back. Package runtime and
+// package pybridge both speak it and do not know each other.
+package exchange
+
+import "fapws/runtime/http1"
+
+// Ticket names one exchange (a request with its response) while it is in
+// flight. The loop chooses it, a small number that indexes a table, and uses
+// it again after the Last part of the exchange was released.
+type Ticket uint32
+
+// Request is a whole request: the body has arrived. Slices live until Submit
+// returns; a handler copies what it keeps.
+type Request struct {
+	Ticket Ticket
+	Mount  int            // index of the matched entry in the table of the handler
+	Head   []byte         // request line and fields as received; spans of Parsed point into it
+	Parsed *http1.Request // valid as long as Head
+	Path   []byte         // percent-decoded path
+	Script int            // length of SCRIPT_NAME: Path[:Script], PATH_INFO is Path[Script:]
+	Body   []byte         // the body, decoded from its framing, when it is in memory
+	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
+	Size   int64          // bytes in the body
+	Peer   *Peer
+}
+
+// Peer is what the handler may tell an application about the connection. It
+// does not change while the connection is open.
+type Peer struct {
+	Addr       string // REMOTE_ADDR: an IP address, "" for a unix socket
+	Port       string // REMOTE_PORT: "" for a unix socket
+	ServerName string // SERVER_NAME: address that accepted the connection
+	ServerPort string // SERVER_PORT
+}
+
+// TypeHint says which Content-Type the loop adds when the handler set none.
+type TypeHint uint8
+
+// The hints; TypeSet means: the handler has set one, or there shall be none.
+const (
+	TypeSet    TypeHint = iota
+	TypeHTML            // text/html; charset=utf-8
+	TypeBinary          // application/octet-stream
+	TypeJSON            // application/json
+	TypeByName          // by the extension of Head.Name
+)
+
+// Head is the head of a response as the handler made it. The loop frames it:
+// it adds the status line's version, Date, Server, Content-Length or
+// Transfer-Encoding, Connection.
+type Head struct {
+	Status    int    // 100..999
+	Reason    []byte // may be empty
+	Fields    []byte // "Name: value\r\n" ..., free of CR, LF and NUL inside, without Content-Length, Transfer-Encoding, Connection and Keep-Alive
+	Length    int64  // bytes the body will have, -1 if not known
+	Type      TypeHint
+	Name      []byte // file name for TypeByName
+	HasDate   bool   // Fields has Date
+	HasServer bool   // Fields has Server
+	Close     bool   // the application asked for Connection: close
+}
+
+// Part is a piece of a response. An exchange yields one part or more, the
+// first with First, the last with Last (both on one part for a short
+// response), and exactly one Last, also after Cancel and also when the
+// handler failed. Slices live until the handler's Release of this part.
+type Part struct {
+	Ticket Ticket
+	First  bool
+	Last   bool
+	Failed bool    // with Last: the body broke off; close the connection so that the client can tell
+	Head   Head    // with First
+	Body   []byte  // unframed bytes, may be empty
+	File   int     // a descriptor whose bytes follow Body, or -1; Release closes it
+	Offset int64   // first byte of File to send
+	Count  int64   // bytes of File to send
+	Ref    uintptr // the handler's own
+}

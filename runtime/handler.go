@@ -1,0 +1,38 @@
+package runtime
+
+import "fapws/runtime/exchange"
+
+// Handler runs an application. The loop gives it whole requests and takes
+// parts of responses; neither side ever waits for the other.
+//
+// All methods but Release are called on the loop only.
+type Handler interface {
+	// Attach is called once before the first Submit. fd is the handler's end
+	// of a stream socket (non-blocking): when parts wait and the loop may be
+	// asleep, write one zero byte. A non-zero byte in it means Signalled.
+	Attach(fd int)
+
+	// Submit hands over a request. It returns false when too many wait: the
+	// loop then answers 503. Nothing runs before Flush.
+	Submit(*exchange.Request) bool
+
+	// Flush starts what was submitted. An inline handler runs it here, on
+	// the loop; the loop calls Next after every Flush and on every wake-up.
+	Flush()
+
+	// Next fills in the next part that is ready and returns true, or returns
+	// false when there is none.
+	Next(*exchange.Part) bool
+
+	// Release gives a part back: its bytes were sent or are not wanted any
+	// more. Any goroutine may call it. Unreleased bytes are what the handler
+	// uses for back-pressure; releasing the Last part ends the exchange.
+	Release(*exchange.Part)
+
+	// Cancel says that nobody waits for this exchange any more. Work not yet
+	// started is dropped, iterators are closed. The Last part still comes.
+	Cancel(exchange.Ticket)
+
+	// Signalled says that a signal for the application arrived.
+	Signalled()
+}
