@@ -1,0 +1,57 @@
+/*
+ * What cpy3 v0.2.0, written for Python 3.7, calls and later Pythons dropped.
+ *
+ * build.sh's python3.pc puts this file before every C file that asks
+ * pkg-config for python3, so that cpy3 compiles unchanged on 3.8 to 3.13.
+ * fapws itself calls none of these: they exist only to be compiled.
+ *
+ * Python.h must not be included from here: this file comes first, and
+ * cgo's own wrappers define macros which Python.h has to see before anything
+ * else. Hence only <stddef.h> (wchar_t) and <patchlevel.h> (PY_VERSION_HEX).
+ */
+#ifndef FAPWS_PYTHON_COMPAT_H
+#define FAPWS_PYTHON_COMPAT_H
+
+#include <patchlevel.h>
+#include <stddef.h>
+
+/* 3.7's after-fork hook; PyOS_AfterFork_Child does its work since then. */
+static inline void PyEval_ReInitThreads(void) {}
+
+#if PY_VERSION_HEX >= 0x03090000
+/* Free lists became private to the interpreter. 0: nothing was freed. */
+static inline int PyDict_ClearFreeList(void) { return 0; }
+static inline int PyFloat_ClearFreeList(void) { return 0; }
+static inline int PyList_ClearFreeList(void) { return 0; }
+static inline int PyTuple_ClearFreeList(void) { return 0; }
+static inline int PySet_ClearFreeList(void) { return 0; }
+static inline int PyUnicode_ClearFreeList(void) { return 0; }
+#endif
+
+#if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030d0000
+/*
+ * Declared in these headers but hidden in these libraries, so it has to be
+ * defined here. Weak, because several C files get this header. -1: no
+ * descriptor was set before, which is also what a failure looks like.
+ */
+__attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
+    (void)fd;
+    return -1;
+}
+#endif
+
+#if PY_VERSION_HEX >= 0x030d0000
+/* Replaced by PyConfig. Failing is the honest answer where one can be given. */
+static inline int Py_SetStandardStreamEncoding(const char *encoding, const char *errors) {
+    (void)encoding;
+    (void)errors;
+    return -1;
+}
+static inline void Py_SetPath(const wchar_t *path) { (void)path; }
+static inline void PySys_SetPath(const wchar_t *path) { (void)path; }
+static inline void PySys_AddWarnOption(const wchar_t *option) { (void)option; }
+static inline void PySys_AddXOption(const wchar_t *option) { (void)option; }
+static inline int PyEval_ThreadsInitialized(void) { return 1; }
+#endif
+
+#endif
