@@ -1,0 +1,3 @@
+package static
+
+type cache struct{ limit int }

@@ -1,0 +1,61 @@
+package static
+
+import (
+	"os"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// Request is what Files needs to know of a request. Its slices are read
+// during Hit or Open only; a Response never refers to them. (Who calls Open
+// on another goroutine than the loop gives it copies.)
+type Request struct {
+	Path   []byte         // PATH_INFO below the mount, percent-decoded: empty or beginning with "/"
+	Head   []byte         // request line and fields as received
+	Parsed *http1.Request // spans into Head: method, raw path, query, fields
+}
+
+// Segment is a piece of a body: bytes in memory, or a range of the response's
+// file (Response.Fd) when Data is nil.
+type Segment struct {
+	Data   []byte // lives as long as the Response is not closed
+	Offset int64  // first byte in the file
+	Count  int64  // bytes of the file; 0 when Data is set
+}
+
+// Response is filled by Hit or Open. Its zero value is ready; Close makes it
+// ready again and keeps its buffers, so that a loop which uses one Response
+// over and over allocates nothing.
+type Response struct {
+	// Head is complete but for Date, Server and framing. Length is what the
+	// body of a GET has, also for HEAD, and -1 for 304, which has none.
+	Head exchange.Head
+
+	// Segments are the body, in order; none for HEAD and 304. When the file
+	// turns out to be shorter than promised (it was truncated meanwhile), the
+	// connection has to be closed: Length cannot be kept any more.
+	Segments []Segment
+
+	file    *os.File
+	scratch []byte // what this response has of its own: fields, error text, part heads
+}
+
+// Fd returns the descriptor of the response's file, at an undefined position
+// and owned by the Response, or -1 when the body is in memory.
+func (r *Response) Fd() int {
+	if r.file == nil {
+		return -1
+	}
+	return int(r.file.Fd())
+}
+
+// Close closes the file, if there is one. The bytes of Head and Segments must
+// not be used any more.
+func (r *Response) Close() {
+	if r.file != nil {
+		r.file.Close()
+	}
+	clear(r.Segments)
+	*r = Response{Segments: r.Segments[:0], scratch: r.scratch[:0]}
+}
