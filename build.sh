@@ -68,8 +68,9 @@ need_go() {
 }
 
 need_compiler() {
-    command -v "${CC:-gcc}" >/dev/null && [[ -e /usr/include/stdio.h ]] ||
+    if ! command -v "${CC:-gcc}" >/dev/null || [[ ! -e /usr/include/stdio.h ]]; then
         install_packages "a C compiler" gcc libc6-dev
+    fi
     command -v pkg-config >/dev/null || install_packages pkg-config pkg-config
 }
 
@@ -154,6 +155,313 @@ word_env() {
     for name in PATH PYTHON PKG_CONFIG_PATH CGO_ENABLED CGO_CFLAGS CGO_LDFLAGS; do
         printf 'export %s=%q\n' "$name" "${!name}"
     done
+}
+
+# --- building ---------------------------------------------------------------
+
+# version_text is the changelog's newest version, with the commit unless that
+# commit is tagged with it.
+version_text() {
+    local version commit
+    version=$(sed -n 's/^## *\[\{0,1\}v\{0,1\}\([0-9][0-9A-Za-z.-]*\).*/\1/p' "$root/CHANGELOG.md" 2>/dev/null | head -1) || true
+    version=${version:-0.1.0}
+    commit=$(git -C "$root" rev-parse --short HEAD 2>/dev/null) || commit=
+    if [[ -n $commit ]] && ! git -C "$root" tag --points-at HEAD | grep -qFx "v$version"; then
+        version+=+$commit
+    fi
+    printf '%s\n' "$version"
+}
+
+# build_to FILE builds the stripped executable.
+build_to() {
+    (cd "$root" && go build -trimpath -buildvcs=false \
+        -ldflags "-s -w -X main.version=$(version_text)" -o "$1" ./cmd/fapws)
+}
+
+word_build() {
+    use_python
+    say "Python $py_version ($python)"
+    build_to "$root/build/fapws"
+    say "built build/fapws"
+}
+
+word_run() {
+    (($#)) || die "which script? for example: ./build.sh run samples/hello/hello.py"
+    use_python
+    build_to "$root/build/fapws"
+    exec "$root/build/fapws" "$@"
+}
+
+# --- installing -------------------------------------------------------------
+# The manifest lists what was made, one per line, as "file PATH" and "dir PATH"
+# without DESTDIR; uninstall reads it backwards.
+
+# choose_prefix takes PREFIX= and DESTDIR= also as arguments, as make does.
+choose_prefix() {
+    local argument
+    for argument; do
+        case $argument in
+        PREFIX=*) PREFIX=${argument#*=} ;;
+        DESTDIR=*) DESTDIR=${argument#*=} ;;
+        *) die "unknown argument: $argument" ;;
+        esac
+    done
+    prefix=$(realpath -m "${PREFIX:-$HOME/.local}")
+    dest=${DESTDIR:+$(realpath -m "$DESTDIR")}
+    manifest=$prefix/share/fapws/manifest
+}
+
+# make_dir PATH makes a folder and its parents, and remembers the new ones.
+make_dir() {
+    [[ -d $dest$1 ]] && return
+    make_dir "$(dirname "$1")"
+    mkdir "$dest$1"
+    made+=("dir $1")
+}
+
+# install_file MODE SOURCE PATH
+install_file() {
+    make_dir "$(dirname "$3")"
+    install -m "$1" "$2" "$dest$3"
+    made+=("file $3")
+}
+
+word_install() {
+    choose_prefix "$@"
+    word_build
+    [[ -e $dest$manifest ]] && remove_installed
+    local made=() site=$prefix/lib/python$py_minor/site-packages package file
+    install_file 755 "$root/build/fapws" "$prefix/bin/fapws"
+    while read -r file; do
+        install_file 644 "$root/contrib/$file" "$site/$file"
+    done < <(cd "$root/contrib" && find fapws fapws4 -type f -not -name '*.pyc' | sort)
+    "$root/build/fapws" internal man >"$root/build/fapws.1"
+    install_file 644 "$root/build/fapws.1" "$prefix/share/man/man1/fapws.1"
+    "$root/build/fapws" internal completion >"$root/build/completion"
+    install_file 644 "$root/build/completion" "$prefix/share/bash-completion/completions/fapws"
+    make_dir "$(dirname "$manifest")"
+    made+=("file $manifest")
+    printf '%s\n' "${made[@]}" >"$dest$manifest"
+    # Other users of this prefix could not store the compiled modules later.
+    for package in fapws fapws4; do
+        "$python" -m compileall -q -d "$site/$package" "$dest$site/$package"
+    done
+    say "installed $dest$prefix/bin/fapws and $dest$site/{fapws,fapws4}"
+    if [[ -z $dest && :$PATH: != *:$prefix/bin:* ]]; then
+        say "$prefix/bin is not on your PATH; add to ~/.profile: export PATH=\"$prefix/bin:\$PATH\""
+    fi
+}
+
+word_uninstall() {
+    choose_prefix "$@"
+    [[ -e $dest$manifest ]] || die "nothing is installed in $dest$prefix"
+    remove_installed
+    say "removed fapws from $dest$prefix"
+}
+
+remove_installed() {
+    local kind path stem
+    while read -r kind path; do
+        path=$dest$path
+        case $kind in
+        file)
+            rm -f "$path"
+            if [[ $path == *.py ]]; then
+                stem=$(basename "$path" .py)
+                rm -f "$(dirname "$path")/__pycache__/$stem".*.pyc
+            fi
+            ;;
+        dir)
+            # Others may have put files there since.
+            rmdir "$path/__pycache__" "$path" 2>/dev/null || true
+            ;;
+        esac
+    done < <(tac "$dest$manifest")
+}
+
+# --- checking ---------------------------------------------------------------
+
+check_gofmt() {
+    local files
+    files=$(cd "$root" && gofmt -l bench cmd pybridge runtime samples)
+    [[ -z $files ]] || die "not gofmt clean: $files"
+}
+
+check_vet() { (cd "$root" && go vet ./...); }
+
+check_shell() {
+    if command -v shellcheck >/dev/null; then
+        (cd "$root" && shellcheck build.sh .ci/run)
+    else
+        say "no shellcheck here, build.sh is not checked"
+    fi
+}
+
+# check_c compiles pybridge's C with warnings that cpy3's wrappers cannot pass.
+# Unused parameters are the rule in functions that Python calls.
+check_c() {
+    local flags
+    eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
+    (cd "$root/pybridge" && "${CC:-gcc}" "${flags[@]}" -fsyntax-only -Wall -Wextra -Werror \
+        -Wdeprecated-declarations -Wno-unused-parameter ./*.c)
+}
+
+test_go() { (cd "$root" && go test -timeout 10m "$@"); }
+
+test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
+
+# test_fuzz TIME gives every fuzz target so much time.
+test_fuzz() {
+    local file target
+    cd "$root"
+    while IFS=: read -r file target; do
+        say "fuzz $(dirname "$file") $target"
+        go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" "./$(dirname "$file")"
+    done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime)
+}
+
+test_race() { (cd "$root" && go test -race -timeout 15m ./runtime/... ./cmd/...); }
+
+# test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
+# must take its memory from malloc to be seen, and keeps some until the end.
+test_sanitizer() {
+    (cd "$root" && PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+        go test -asan -timeout 10m ./pybridge/...)
+}
+
+# test_soak runs what the tag keeps out of the other stages: long, mixed load.
+test_soak() { (cd "$root" && go test -tags soak -run '^TestSoak' -timeout 10m ./cmd/...); }
+
+# stage NAME COMMAND... runs one part of `test` and keeps its result.
+stage() {
+    local name=$1 start=$SECONDS status=0
+    shift
+    say "== $name"
+    set +e # inside `if` or `||` the shell would ignore set -e in the command
+    (set -e; "$@") </dev/null
+    status=$?
+    set -e
+    if ((status)); then
+        failed+=("$name")
+        say "== $name FAILED ($((SECONDS - start)) s)"
+    else
+        say "== $name ok ($((SECONDS - start)) s)"
+    fi
+}
+
+word_test() {
+    local failed=()
+    word_build
+    export FAPWS_BIN=$root/build/fapws
+    stage gofmt check_gofmt
+    stage vet check_vet
+    stage "C warnings" check_c
+    stage "Go tests" test_go ./...
+    stage "Python tests" test_python
+    stage "short fuzz" test_fuzz 3s
+    stage race test_race
+    stage "address sanitizer" test_sanitizer
+    stage soak test_soak
+    summary
+}
+
+# summary ends a word that has stages.
+summary() {
+    if ((${#failed[@]})); then
+        die "FAILED after $SECONDS s: ${failed[*]}"
+    fi
+    say "all good after $SECONDS s"
+}
+
+word_race() {
+    word_build
+    FAPWS_BIN=$root/build/fapws test_race
+}
+
+word_fuzz() {
+    use_python
+    test_fuzz "${1:-60}s"
+}
+
+word_lint() {
+    local failed=()
+    use_python
+    stage gofmt check_gofmt
+    stage vet check_vet
+    stage shellcheck check_shell
+    stage "C warnings" check_c
+    summary
+}
+
+# --- every Python -----------------------------------------------------------
+
+# list_pythons prints the 3.8-3.13 of this machine, one path for each installation.
+list_pythons() {
+    local candidate
+    for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python3 /usr/bin/python3 \
+        /usr/bin/python3.[0-9]* /usr/local/bin/python3.[0-9]* $(compgen -c python3. | sort -u); do
+        "$candidate" -S -c '
+import sys
+if (3, 8) <= sys.version_info < (3, 14) and sys.prefix == sys.base_prefix:
+    print("%d.%d.%d" % sys.version_info[:3], sys.prefix, sys.argv[1])
+' "$candidate" 2>/dev/null || true
+    done | sort -V -u -k1,2 | cut -d' ' -f3
+}
+
+# try_python builds and tests with the Python of --python; it runs in a subshell.
+try_python() {
+    local bin=$root/build/matrix/$1/fapws
+    use_python
+    build_to "$bin"
+    export FAPWS_BIN=$bin
+    test_go -count=1 ./pybridge/... ./cmd/... ./samples/...
+    test_python
+}
+
+word_matrix() {
+    local failed=() rows=() candidate version log
+    while read -r candidate; do
+        version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+        log=$root/build/matrix/$version/log
+        mkdir -p "$(dirname "$log")"
+        python_option=$candidate stage "$version" try_python "$version" > >(tee "$log") 2>&1
+        case " ${failed[*]-} " in
+        *" $version "*) rows+=("$version|FAILED|$candidate|$log") ;;
+        *) rows+=("$version|ok|$candidate|") ;;
+        esac
+    done < <(list_pythons)
+    printf '%s\n' "${rows[@]}" | column -t -s '|' -N PYTHON,RESULT,WHERE,LOG
+    summary
+}
+
+# --- comparing --------------------------------------------------------------
+
+# The loader and the peers, each as "command or module=Debian package".
+readonly bench_tools="wrk=wrk uwsgi=uwsgi-core uwsgi_python3=uwsgi-plugin-python3
+    gunicorn=gunicorn waitress=python3-waitress cheroot=python3-cheroot uvicorn=uvicorn
+    uvloop=python3-uvloop httptools=python3-httptools nginx=nginx-light"
+
+has_bench_tool() {
+    command -v "$1" >/dev/null || [[ -n $(find /usr/lib/python3/dist-packages/"$1" \
+        /usr/lib/uwsgi/plugins/"$1"_plugin.so -maxdepth 0 2>/dev/null) ]]
+}
+
+word_bench() {
+    local tool missing=()
+    word_build
+    for tool in $bench_tools; do
+        has_bench_tool "${tool%=*}" || missing+=("${tool#*=}")
+    done
+    if ((${#missing[@]})); then
+        if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+            say "installing what to compare with: ${missing[*]}"
+            apt_install "${missing[@]}" || say "some could not be installed; they are left out"
+        else
+            say "left out, not installed: ${missing[*]}"
+        fi
+    fi
+    (cd "$root" && go build -buildvcs=false -o build/bench/ ./bench ./bench/baregnet)
+    FAPWS_BIN=$root/build/fapws exec "$root/build/bench/bench" -apps "$root/bench/apps" "$@"
 }
 
 # --- the words --------------------------------------------------------------
