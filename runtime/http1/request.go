@@ -1,5 +1,11 @@
 // Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112)
 // over byte slices. It does no I/O, starts no goroutine and imports only std.
+//
+// Reading: Request.Parse for a head, ChunkedReader for a chunked body.
+// Writing: Template.AppendHead, Template.AppendError and AppendChunk*.
+// No function keeps a slice that it was given, and none but the ones that
+// append to dst and Parse (for Fields) allocates. Values may be used by one
+// goroutine at a time.
 package http1
 
 // Span is a range of bytes in a head buffer: buf[Off : Off+Len].
@@ -17,19 +23,21 @@ type Field struct {
 	Name, Value Span
 }
 
-// Framing says how the body of a request is delimited (RFC 9112 §6.3).
+// Framing says how the body of a message is delimited (RFC 9112 §6.3).
 type Framing uint8
 
-// The framings a request can have.
+// The framings a message can have.
 const (
-	NoBody  Framing = iota
-	Sized           // Content-Length, in Request.Length (may be 0)
-	Chunked         // Transfer-Encoding: chunked
+	NoBody     Framing = iota
+	Sized              // Content-Length, in Request.Length (may be 0)
+	Chunked            // Transfer-Encoding: chunked
+	UntilClose         // responses only: the end of the connection ends the body
 )
 
-// Request is a parsed request head. Its spans are offsets into the buffer
-// that was given to Parse; the zero value is ready for use and a value can be
-// reused for the next request (Fields keeps its capacity).
+// Request is a parsed request head. Its spans are offsets into the head
+// itself, which begins with the first byte of the method: after a Parse that
+// returned n, the head is buf[n-HeadLen : n]. The zero value is ready for use
+// and a value can be reused for the next request (Fields keeps its capacity).
 type Request struct {
 	Method    Span
 	Target    Span // the request-target as received
@@ -43,8 +51,54 @@ type Request struct {
 	Body      Framing
 	Minor     uint8 // HTTP/1.Minor, 0 or 1
 	KeepAlive bool  // what the client asked for: version and Connection field
+	Upgrade   bool  // Connection lists "upgrade" (RFC 9110 §7.8)
 	Expect100 bool  // Expect: 100-continue on HTTP/1.1 with a body
 	Head      bool  // method is HEAD
 	Safe      bool  // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	Encoded   bool  // Path contains "%"
+
+	// Resume is where Parse goes on after ErrNeedMore. A Request that serves
+	// one connection needs no care; one that is shared by connections must be
+	// given each connection's Resume before Parse and have it saved after.
+	Resume Resume
+}
+
+// Resume remembers how far an incomplete head was examined, so that a head
+// that arrives byte by byte costs O(n). The zero value is a new head.
+type Resume struct {
+	line   uint32 // start of the first line that has not ended
+	seen   uint32 // bytes known to hold no line end beyond line
+	fields uint32 // field lines before line
+}
+
+// Limits bounds a request head, in bytes unless noted. Zero means the default.
+type Limits struct {
+	RequestLine int // method, target and version without CRLF; 8192; beyond: 414
+	FieldLine   int // name, colon and value of one field without CRLF; 8192; beyond: 431
+	Head        int // the whole head with its empty line; 32768; beyond: 431
+	Fields      int // number of fields; 100; beyond: 431
+}
+
+// Defaults of Limits.
+const (
+	DefaultRequestLine = 8 << 10
+	DefaultFieldLine   = 8 << 10
+	DefaultHead        = 32 << 10
+	DefaultFields      = 100
+)
+
+// WithDefaults returns l with the default in place of every zero.
+func (l Limits) WithDefaults() Limits {
+	l.RequestLine = orDefault(l.RequestLine, DefaultRequestLine)
+	l.FieldLine = orDefault(l.FieldLine, DefaultFieldLine)
+	l.Head = orDefault(l.Head, DefaultHead)
+	l.Fields = orDefault(l.Fields, DefaultFields)
+	return l
+}
+
+func orDefault(v, def int) int {
+	if v == 0 {
+		return def
+	}
+	return v
 }

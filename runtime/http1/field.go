@@ -1,0 +1,85 @@
+package http1
+
+// known collects what the fields of a head say, for complete.
+type known struct {
+	hosts     int
+	body      bool // Content-Length, Transfer-Encoding or Expect
+	close     bool
+	keepAlive bool
+	upgrade   bool
+}
+
+// field parses head[pos:end], a line of "name: value" without CRLF (RFC 9112 §5).
+func (r *Request) field(head []byte, pos, end int, k *known) error {
+	line := head[pos:end]
+	n := 0
+	for n < len(line) && class[line[n]]&isToken != 0 {
+		n++
+	}
+	// No whitespace before the colon (RFC 9112 §5.1).
+	if n == 0 || n == len(line) || line[n] != ':' {
+		if line[0] == ' ' || line[0] == '\t' {
+			return errFolded // RFC 9112 §2.2, §5.2
+		}
+		return errFieldName
+	}
+	v, e := n+1, len(line)
+	for v < e && (line[v] == ' ' || line[v] == '\t') {
+		v++
+	}
+	for v < e && (line[e-1] == ' ' || line[e-1] == '\t') {
+		e--
+	}
+	value := line[v:e]
+	if !validValue(value) {
+		return errFieldValue
+	}
+	span := Span{uint32(pos + v), uint32(e - v)}
+	r.Fields = append(r.Fields, Field{Span{uint32(pos), uint32(n)}, span})
+
+	switch name := line[:n]; n {
+	case 4:
+		if equalFold(name, "host") {
+			r.Host = span
+			k.hosts++
+		}
+	case 6:
+		k.body = k.body || equalFold(name, "expect")
+	case 10:
+		if equalFold(name, "connection") {
+			k.connection(value)
+		}
+	case 14:
+		k.body = k.body || equalFold(name, "content-length")
+	case 17:
+		k.body = k.body || equalFold(name, "transfer-encoding")
+	}
+	return nil
+}
+
+// connection reads a list of connection options (RFC 9110 §7.6.1); the ones
+// that are not known have no meaning here.
+func (k *known) connection(list []byte) {
+	for len(list) > 0 {
+		var option []byte
+		option, list = nextMember(list)
+		switch {
+		case equalFold(option, "close"):
+			k.close = true
+		case equalFold(option, "keep-alive"):
+			k.keepAlive = true
+		case equalFold(option, "upgrade"):
+			k.upgrade = true
+		}
+	}
+}
+
+// nextMember cuts the first member off a comma-separated list (RFC 9110 §5.6.1).
+func nextMember(list []byte) (member, rest []byte) {
+	for i, c := range list {
+		if c == ',' {
+			return trim(list[:i]), list[i+1:]
+		}
+	}
+	return trim(list), nil
+}

@@ -1,0 +1,102 @@
+package http1
+
+import "encoding/binary"
+
+// One table for all classes keeps what a request touches in four cache lines.
+const (
+	isToken  = 1 << iota // tchar, RFC 9110 §5.6.2
+	isValue              // field-vchar, obs-text, SP, HTAB, RFC 9110 §5.5
+	isTarget             // visible ASCII but "#", RFC 3986 §2 and more than its letter: browsers send {|}
+	isPath               // isTarget but "%" and "?"
+	isHost               // unreserved and sub-delims, RFC 3986 §3.2.2
+	isHex                // HEXDIG
+)
+
+var class = func() (t [256]uint8) {
+	set := func(bits uint8, chars string) {
+		for i := 0; i < len(chars); i++ {
+			t[chars[i]] |= bits
+		}
+	}
+	const alnum = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	set(isToken, alnum+"!#$%&'*+-.^_`|~")
+	set(isHost, alnum+"-._~"+"!$&'()*+,;=")
+	set(isHex, "0123456789abcdefABCDEF")
+	for c := 0x21; c < 0x7f; c++ {
+		t[c] |= isTarget | isPath | isValue
+	}
+	t['#'] &^= isTarget | isPath
+	t['%'] &^= isPath
+	t['?'] &^= isPath
+	set(isValue, " \t")
+	for c := 0x80; c < 0x100; c++ {
+		t[c] |= isValue
+	}
+	return t
+}()
+
+const (
+	every01 = 0x0101010101010101
+	every20 = 0x20 * every01
+	every7f = 0x7f * every01
+	every80 = 0x80 * every01
+)
+
+// validValue reports whether b has only bytes of a field value. Eight bytes
+// are judged at once: a control byte borrows in w-0x20…, DEL in (w^0x7f…)-1.
+// HTAB is rare, so it may take the slow way.
+func validValue(b []byte) bool {
+	if len(b) < 8 {
+		return all(b, isValue)
+	}
+	for i := 0; ; i += 8 {
+		if i+8 > len(b) {
+			if i == len(b) {
+				return true
+			}
+			i = len(b) - 8
+		}
+		w := binary.LittleEndian.Uint64(b[i:])
+		d := w ^ every7f
+		if ((w-every20)&^w|(d-every01)&^d)&every80 != 0 {
+			return all(b[i:], isValue)
+		}
+		if i+8 == len(b) {
+			return true
+		}
+	}
+}
+
+func all(b []byte, bits uint8) bool {
+	for _, c := range b {
+		if class[c]&bits == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// equalFold reports whether b is lower in any case. lower has only small
+// letters, digits and "-"; b must be a token, in which no other byte becomes
+// one of these by setting bit 5.
+func equalFold(b []byte, lower string) bool {
+	if len(b) != len(lower) {
+		return false
+	}
+	for i := range b {
+		if b[i]|0x20 != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
