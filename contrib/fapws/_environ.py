@@ -1,0 +1,153 @@
+"""Environ: PEP 3333's environment with Fapws's own keys, made when asked for."""
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing takes longer to import than all of this package
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List
+
+    _Base = Dict[str, Any]
+else:
+    _Base = dict
+
+__all__ = ["Environ"]
+
+
+class Environ(_Base):
+    """A dict with the keys of PEP 3333 and these of Fapws:
+
+    ``fapws.params``
+        dict: name to list of str, the parameters of the query, then those of
+        an ``application/x-www-form-urlencoded`` body, in the order sent, read
+        as UTF-8. The body stays readable in ``wsgi.input``. ValueError when
+        there are more than ``max_params``.
+    ``fapws.remote_addr``
+        str: the client's IP address, ``""`` on a unix socket.
+    ``fapws.uri``
+        str: path and query without host; the path percent-decoded as UTF-8.
+    ``fapws.raw_path``
+        str: the path as the client sent it, percent-encoded.
+
+    They are computed at the first ``[]``, ``get`` or ``setdefault`` and kept;
+    ``in`` knows them at once, iteration and ``len`` after that. As any environ
+    it belongs to the thread that runs the handler.
+    """
+
+    #: Most parameters that ``fapws.params`` takes; a subclass may set another.
+    max_params: int = 1000
+
+    def __missing__(self, key: str) -> Any:
+        compute = _COMPUTED.get(key)
+        if compute is None:
+            raise KeyError(key)
+        value = self[key] = compute(self)
+        return value
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or key in _COMPUTED
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if super().__contains__(key) or key in _COMPUTED:
+            return self[key]
+        return default
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        if key in _COMPUTED:
+            return self[key]
+        return super().setdefault(key, default)
+
+    def copy(self) -> Environ:
+        """A copy of the same class, so that it knows the same keys."""
+        new = type(self)()
+        new.update(self)
+        return new
+
+    __copy__ = copy
+
+
+def _params(environ: Environ) -> Dict[str, List[str]]:
+    params: Dict[str, List[str]] = {}
+    left = _add_fields(params, environ.get("QUERY_STRING", "").encode("latin-1"), environ.max_params)
+    media_type = environ.get("CONTENT_TYPE", "").partition(";")[0]
+    if media_type.strip().lower() == "application/x-www-form-urlencoded":
+        _add_fields(params, _body(environ), left)
+    return params
+
+
+def _add_fields(params: Dict[str, List[str]], data: bytes, most: int) -> int:
+    """Add urlencoded data to params; the number of fields that may still follow.
+
+    urllib.parse does the same, but costs more to import than most scripts.
+    """
+    fields = data.split(b"&", most)
+    if len(fields) > most and fields.pop():
+        raise ValueError("too many parameters in the query or form")
+    for field in fields:
+        if field:
+            name, _, value = field.partition(b"=")
+            params.setdefault(_unquote(name), []).append(_unquote(value))
+    return most - len(fields)
+
+
+def _unquote(data: bytes) -> str:
+    data = data.replace(b"+", b" ")
+    return (_percent_decode(data) if b"%" in data else data).decode("utf-8", "replace")
+
+
+def _percent_decode(data: bytes) -> bytes:
+    """Replace each %XX; what is not one stays as it is (as the URL standard says)."""
+    from binascii import Error, unhexlify
+
+    first, *rest = data.split(b"%")
+    out = [first]
+    for piece in rest:
+        try:
+            out.append((unhexlify(piece[:2]) or b"%") + piece[2:])
+        except Error:
+            out.append(b"%" + piece)
+    return b"".join(out)
+
+
+def _body(environ: Environ) -> bytes:
+    stream = environ["wsgi.input"]
+    try:
+        # fapws's own input gives the whole body wherever its reader stands
+        return stream.getvalue()  # type: ignore[no-any-return]
+    except AttributeError:
+        pass
+    # A middleware put another stream here: read it, and leave one to read again.
+    from io import BytesIO
+
+    data: bytes = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = BytesIO(data)
+    return data
+
+
+def _remote_addr(environ: Environ) -> str:
+    return environ.get("REMOTE_ADDR", "")  # type: ignore[no-any-return]
+
+
+def _uri(environ: Environ) -> str:
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    # PEP 3333 carries the bytes of the path as latin-1; people write UTF-8
+    uri = path.encode("latin-1").decode("utf-8", "replace")
+    query = environ.get("QUERY_STRING", "")
+    return uri + "?" + query if query else uri  # type: ignore[no-any-return]
+
+
+def _raw_path(environ: Environ) -> str:
+    target: str = environ.get("RAW_URI", "")
+    path = target.partition("?")[0]
+    if path.startswith("/") or path == "*":
+        return path
+    # absolute-form, http://host/path (RFC 9112 §3.2.2): the path may be missing
+    _, _, rest = path.partition("://")
+    _, slash, tail = rest.partition("/")
+    return slash + tail or "/"
+
+
+_COMPUTED: Dict[str, Callable[[Environ], Any]] = {
+    "fapws.params": _params,
+    "fapws.remote_addr": _remote_addr,
+    "fapws.uri": _uri,
+    "fapws.raw_path": _raw_path,
+}

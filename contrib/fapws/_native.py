@@ -1,0 +1,14 @@
+"""The C side of fapws, under a name that type checkers can look into.
+
+``_fapws`` is built into the fapws executable, so no ``.pyi`` can lie beside
+it; ``_native.pyi`` describes what comes through here.
+"""
+try:
+    from _fapws import Start_response, static_answer
+except ImportError:
+    raise ImportError(
+        "fapws.base works inside the fapws executable only: "
+        "run the script with `fapws script.py` instead of python"
+    ) from None
+
+__all__ = ["Start_response", "static_answer"]

@@ -1,0 +1,13 @@
+"""The two classes a Fapws script may import.
+
+A script that has ``Environ`` or ``Start_response`` in its globals, imported
+or subclassed, gets instances of them; the server makes each with no arguments
+and fills it. Without them environ is a plain dict, as PEP 3333 demands, and
+start_response the built-in callable with the same methods.
+"""
+from __future__ import annotations
+
+from fapws._environ import Environ
+from fapws._native import Start_response
+
+__all__ = ["Environ", "Start_response"]

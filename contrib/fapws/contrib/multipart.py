@@ -1,0 +1,315 @@
+"""Forms with files: ``multipart/form-data`` (RFC 7578).
+
+The body is read once, in blocks, and what it may take is bounded: text fields
+in memory, files in memory up to a size and in a temporary file beyond::
+
+    from fapws.contrib import multipart
+
+    def upload(environ, start_response):
+        try:
+            form = multipart.parse(environ)
+        except ValueError as error:
+            start_response("400 Bad Request", [])
+            return str(error)
+        with form:
+            photo = form.file("photo")
+            ...
+"""
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any, Callable, Dict, List, Mapping, Optional, Tuple
+
+__all__ = ["File", "Form", "MultipartError", "parse"]
+
+_BLOCK = 16 * 1024  # small, for what is left of it is moved after each line
+_BOUNDARY_CHARS = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'()+_,-./:=? "  # RFC 2046 §5.1.1
+)
+
+
+class MultipartError(ValueError):
+    """The body is not the form it says it is, or is beyond a limit. Answer 400."""
+
+
+class File:
+    """An uploaded file.
+
+    name         -- of the form's field
+    filename     -- as the client calls it, without folders; may be empty. Never
+                    use it as a path: it can be ``..``, or name a file of yours
+    content_type -- what the client says it is; ``""`` if it does not
+    size         -- bytes
+    file         -- the bytes, a tempfile.SpooledTemporaryFile at its start
+    """
+
+    def __init__(self, name: str, filename: str, content_type: str, file: IO[bytes], size: int) -> None:
+        self.name = name
+        self.filename = filename
+        self.content_type = content_type
+        self.file = file
+        self.size = size
+
+    def __repr__(self) -> str:
+        return f"<File {self.name}={self.filename!r}, {self.size} bytes>"
+
+
+class Form:
+    """What a form sent. Close it, or use ``with``: that removes the temporary files.
+
+    fields -- dict: name to list of str, in the order sent
+    files  -- dict: name to list of File; a file input left empty is not in it
+    """
+
+    def __init__(self) -> None:
+        self.fields: Dict[str, List[str]] = {}
+        self.files: Dict[str, List[File]] = {}
+
+    def field(self, name: str, default: str = "") -> str:
+        """The first value of a field."""
+        return self.fields.get(name, [default])[0]
+
+    def file(self, name: str) -> Optional[File]:
+        """The first file of a field, or None."""
+        return self.files.get(name, [None])[0]  # type: ignore[list-item]
+
+    def close(self) -> None:
+        for files in self.files.values():
+            for file in files:
+                file.file.close()
+
+    def __enter__(self) -> Form:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def parse(
+    environ: Mapping[str, Any],
+    *,
+    max_parts: int = 1000,
+    max_field_size: int = 1024 * 1024,
+    max_fields_size: int = 4 * 1024 * 1024,
+    max_file_size: Optional[int] = None,
+    max_file_memory: int = 256 * 1024,
+    max_headers_size: int = 8 * 1024,
+) -> Form:
+    """Read the form in ``environ['wsgi.input']``.
+
+    max_parts        -- fields and files together
+    max_field_size   -- bytes of one text field
+    max_fields_size  -- bytes of all text fields, names included
+    max_file_size    -- bytes of one file; None: whatever MAX_BODY_SIZE lets in
+    max_file_memory  -- bytes of a file that stay in memory
+    max_headers_size -- bytes of one part's header fields
+
+    Names and texts are read as UTF-8. Raises MultipartError, a ValueError, when
+    the request is no form of this type, is cut off, breaks RFC 7578 or is beyond
+    a limit; no temporary file is left then.
+    """
+    source = _Source(environ["wsgi.input"], environ.get("CONTENT_LENGTH"), _boundary(environ.get("CONTENT_TYPE", "")))
+    form = Form()
+    text_left = max_fields_size
+    try:
+        source.skip_preamble()
+        parts = 0
+        while source.next_part():
+            parts += 1
+            if parts > max_parts:
+                raise MultipartError("the form has too many parts")
+            name, filename, content_type = _part_head(source.head(max_headers_size))
+            if filename is None:
+                text_left -= len(name)
+                value = _read_text(source, name, min(max_field_size, text_left))
+                text_left -= len(value)
+                form.fields.setdefault(name, []).append(value.decode("utf-8", "replace"))
+            else:
+                file = _read_file(source, name, filename, content_type, max_file_size, max_file_memory)
+                if file is not None:
+                    form.files.setdefault(name, []).append(file)
+    except BaseException:
+        form.close()
+        raise
+    return form
+
+
+def _read_text(source: _Source, name: str, most: int) -> bytes:
+    value = bytearray()
+
+    def keep(block: bytes) -> None:
+        if len(value) + len(block) > most:
+            raise MultipartError(f"the form's field {name!r} is too big")
+        value.extend(block)
+
+    source.body(keep)
+    return bytes(value)
+
+
+def _read_file(
+    source: _Source, name: str, filename: str, content_type: str, most: Optional[int], memory: int
+) -> Optional[File]:
+    from tempfile import SpooledTemporaryFile
+
+    spool = SpooledTemporaryFile(memory)
+    size = 0
+
+    def keep(block: bytes) -> None:
+        nonlocal size
+        size += len(block)
+        if most is not None and size > most:
+            raise MultipartError(f"the file {filename!r} is too big")
+        spool.write(block)
+
+    try:
+        source.body(keep)
+    except BaseException:
+        spool.close()
+        raise
+    if not filename and not size:
+        # what browsers send for a file input in which nothing was chosen
+        spool.close()
+        return None
+    spool.seek(0)
+    return File(name, filename, content_type, spool, size)
+
+
+class _Source:
+    """The body as parts. ``buffer`` holds what was read and not yet used."""
+
+    def __init__(self, stream: Any, length: Optional[str], boundary: bytes) -> None:
+        self.stream = stream
+        # PEP 3333 forbids to read beyond CONTENT_LENGTH; some servers would wait there
+        self.left = int(length) if length else None
+        self.delimiter = b"\r\n--" + boundary
+        # The first delimiter has no line before it: give it the end of one.
+        self.buffer = b"\r\n"
+
+    def fill(self) -> None:
+        size = _BLOCK if self.left is None else min(_BLOCK, self.left)
+        block = self.stream.read(size) if size else b""
+        if not block:
+            raise MultipartError("the form is cut off")
+        if self.left is not None:
+            self.left -= len(block)
+        self.buffer += block
+
+    def skip_preamble(self) -> None:
+        self.body(lambda block: None)
+
+    def next_part(self) -> bool:
+        """Called behind a delimiter: False when it was the last one."""
+        while len(self.buffer) < 2:
+            self.fill()
+        if self.buffer.startswith(b"--"):
+            return False
+        # RFC 2046 §5.1.1 allows blanks here, and nobody sends many
+        if self.line(64, "a line after a boundary is too long").strip(b" \t"):
+            raise MultipartError("a boundary of the form has something behind it")
+        return True
+
+    def head(self, most: int) -> List[bytes]:
+        """The header lines of a part."""
+        lines: List[bytes] = []
+        while True:
+            line = self.line(most, "the header of a part is too long")
+            if not line:
+                return lines
+            lines.append(line)
+            most -= len(line)
+
+    def line(self, most: int, complaint: str) -> bytes:
+        start = 0
+        while True:
+            end = self.buffer.find(b"\r\n", start)
+            if (len(self.buffer) if end < 0 else end) > most + 1:
+                raise MultipartError(complaint)
+            if end >= 0:
+                line, self.buffer = self.buffer[:end], self.buffer[end + 2 :]
+                if b"\n" in line or b"\r" in line or b"\0" in line:
+                    raise MultipartError("a control character in the header of a part")
+                return line
+            start = max(0, len(self.buffer) - 1)
+            self.fill()
+
+    def body(self, keep: Callable[[bytes], None]) -> None:
+        """Give keep the bytes up to the next delimiter, and step behind it."""
+        while True:
+            at = self.buffer.find(self.delimiter)
+            if at >= 0:
+                keep(self.buffer[:at])
+                self.buffer = self.buffer[at + len(self.delimiter) :]
+                return
+            # the tail may be the beginning of a delimiter
+            safe = len(self.buffer) - len(self.delimiter) + 1
+            if safe > 0:
+                keep(self.buffer[:safe])
+                self.buffer = self.buffer[safe:]
+            self.fill()
+
+
+def _boundary(content_type: str) -> bytes:
+    media_type, params = _header_value(content_type)
+    if media_type != "multipart/form-data":
+        raise MultipartError(f"not a multipart form: {content_type[:80]!r}")
+    boundary = params.get("boundary", "")
+    if not 1 <= len(boundary) <= 70 or boundary.endswith(" ") or not _BOUNDARY_CHARS.issuperset(boundary):
+        raise MultipartError("the form has no valid boundary")
+    return boundary.encode("ascii")
+
+
+def _part_head(lines: List[bytes]) -> Tuple[str, Optional[str], str]:
+    """Name, filename (None: a text field) and content type of a part."""
+    fields: Dict[str, str] = {}
+    for line in lines:
+        key, colon, value = line.decode("utf-8", "replace").partition(":")
+        key = key.lower()
+        if not colon or not key or key != key.strip():
+            raise MultipartError("a header line of a part is none")
+        if key in fields:
+            raise MultipartError(f"a part has two headers {key!r}")
+        fields[key] = value.strip(" \t")
+    disposition, params = _header_value(fields.get("content-disposition", ""))
+    if disposition != "form-data" or "name" not in params:
+        raise MultipartError("a part does not say which field it is")
+    # RFC 7578 §4.7 deprecates this field; base64 here would be stored as it is
+    if fields.get("content-transfer-encoding", "binary").lower() not in ("7bit", "8bit", "binary"):
+        raise MultipartError("a part has a transfer encoding")
+    filename = params.get("filename")
+    if filename is not None:
+        # some clients send their path (RFC 7578 §4.2)
+        filename = filename.replace("\\", "/").rpartition("/")[2]
+    return params["name"], filename, fields.get("content-type", "")
+
+
+def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
+    """``form-data; name="a"`` as ("form-data", {"name": "a"}).
+
+    In quotes, browsers write a quote as %22 and leave backslashes alone (HTML,
+    "multipart/form-data encoding algorithm"), others write it as ``\\"``.
+    """
+    value, _, rest = text.partition(";")
+    params: Dict[str, str] = {}
+    while rest.strip():
+        name, equals, rest = rest.partition("=")
+        name = name.strip().lower()
+        if not equals or not name or name in params:
+            raise MultipartError("a parameter of a header is malformed")
+        if rest.lstrip(" \t").startswith('"'):
+            params[name], rest = _quoted(rest.lstrip(" \t")[1:])
+        else:
+            word, _, rest = rest.partition(";")
+            params[name] = word.strip()
+    return value.strip().lower(), params
+
+
+def _quoted(text: str) -> Tuple[str, str]:
+    """The string up to the closing quote, and what follows the next ";"."""
+    at = text.find('"')
+    while at > 0 and text[at - 1] == "\\" and '"' in text[at + 1 :]:
+        at = text.find('"', at + 1)
+    rest, semicolon, tail = text[at + 1 :].partition(";")
+    if at < 0 or rest.strip():
+        raise MultipartError("a parameter of a header is malformed")
+    return text[:at].replace('\\"', '"').replace("%22", '"'), tail

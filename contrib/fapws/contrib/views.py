@@ -1,0 +1,136 @@
+"""Ready-made entries for PATHS."""
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Union
+
+__all__ = ["Staticfile"]
+
+
+class Staticfile:
+    """The files of a folder: ``PATHS = [("/static", Staticfile("./static"))]``.
+
+    The server answers these requests itself, without Python: types by name,
+    ETag and Last-Modified, conditional and range requests, HEAD, a ``.br`` or
+    ``.gz`` file beside the one asked for when the client takes it. Nothing
+    outside the folder is given out, whatever path or symbolic link says.
+
+    root     -- the folder; a relative one is looked up from the folder that
+                fapws was started in, as in Fapws4
+    max_age  -- seconds that clients may keep a file without asking again;
+                None says nothing about it. ``maxage`` is Fapws4's name
+    index    -- file (or files, the first that exists) that answers for a
+                folder; True means index.html, None or False none
+    listing  -- list the files of a folder that has no index
+    dotfiles -- give out also what begins with a dot
+
+    TypeError or ValueError says which argument is wrong. The server reads the
+    arguments once, at its start.
+
+    A handler may call it as well, to put something in front::
+
+        files = Staticfile("./private")
+
+        def private(environ, start_response):
+            if not allowed(environ):
+                return redirect(start_response, "/login")
+            return files(environ, start_response)
+
+    So may a subclass whose ``__call__`` does that: it is then called for each
+    request.
+    """
+
+    def __init__(
+        self,
+        root: Union[str, os.PathLike[str]],
+        maxage: Optional[int] = None,
+        *,
+        max_age: Optional[int] = None,
+        index: Union[str, Sequence[str], bool, None] = "index.html",
+        listing: bool = False,
+        dotfiles: bool = False,
+    ) -> None:
+        if maxage is not None and max_age is not None:
+            raise TypeError("Staticfile: max_age and maxage are the same argument")
+        self.root = _folder(root)
+        self.max_age = _seconds(max_age if maxage is None else maxage)
+        self.index = _names(index)
+        self.listing = _flag("listing", listing)
+        self.dotfiles = _flag("dotfiles", dotfiles)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.root!r})"
+
+    @property
+    def _fapws_static(self) -> Dict[str, Any]:
+        """What the server reads to serve the files without Python."""
+        if type(self).__call__ is not Staticfile.__call__:
+            # The subclass may guard the files: never serve them past its back.
+            raise AttributeError("_fapws_static")
+        return self._options()
+
+    def _options(self) -> Dict[str, Any]:
+        return {
+            "root": self.root,
+            "index": self.index,
+            "listing": self.listing,
+            "max_age": -1 if self.max_age is None else self.max_age,
+            "dotfiles": self.dotfiles,
+        }
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Hand the request back to the server, which answers with the file.
+
+        PATH_INFO says which one. start_response is not called: the server
+        makes the head.
+        """
+        from json import dumps
+
+        from fapws._native import static_answer
+
+        return static_answer(dumps(self._options()), environ)
+
+
+def _folder(root: Union[str, os.PathLike[str]]) -> str:
+    try:
+        path = os.fspath(root)
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        raise TypeError(f"Staticfile: root must be a path, not {root!r}")
+    if not path or "\0" in path:
+        raise ValueError(f"Staticfile: root is no folder: {path!r}")
+    return path
+
+
+def _seconds(max_age: Optional[int]) -> Optional[int]:
+    if max_age is None:
+        return None
+    if isinstance(max_age, bool) or not isinstance(max_age, int):
+        raise TypeError(f"Staticfile: max_age must be a number of seconds, not {max_age!r}")
+    if not 0 <= max_age <= 2**31 - 1:  # RFC 9111 §1.2.2
+        raise ValueError(f"Staticfile: max_age must be 0 to {2**31 - 1} seconds, not {max_age}")
+    return max_age
+
+
+def _names(index: Union[str, Sequence[str], bool, None]) -> List[str]:
+    if index is None or index is False:
+        return []
+    if index is True:
+        return ["index.html"]
+    names = [index] if isinstance(index, str) else index
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"Staticfile: index must be a file name or a list of them, not {index!r}")
+    for name in names:
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise ValueError(f"Staticfile: index must be a file name without folder, not {name!r}")
+    return list(names)
+
+
+def _flag(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"Staticfile: {name} must be True or False, not {value!r}")
+    return value

@@ -1,0 +1,41 @@
+"""The name of Fapws4: ``fapws4``, ``fapws4.base``, ``fapws4.contrib.views`` …
+are the very modules ``fapws``, ``fapws.base``, ``fapws.contrib.views`` …
+"""
+import importlib
+import importlib.machinery
+import sys
+
+import fapws
+
+
+class _Alias:
+    """Finds ``fapws4.x`` by importing ``fapws.x``; a finder and its loader in one."""
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if not name.startswith("fapws4."):
+            return None
+        real = "fapws" + name[len("fapws4") :]
+        try:
+            module = importlib.import_module(real)
+        except ModuleNotFoundError as error:
+            if error.name == real:
+                return None  # the import system then names the module that was asked for
+            raise
+        return importlib.machinery.ModuleSpec(name, cls(module))
+
+    def __init__(self, module):
+        self._module = module
+        self._spec = module.__spec__
+
+    def create_module(self, spec):
+        return self._module
+
+    def exec_module(self, module):
+        # It ran under its own name; the import system has just put the alias's spec there.
+        module.__spec__ = self._spec
+
+
+# Before the finder of files: that one would load a second copy of each module.
+sys.meta_path.insert(0, _Alias)
+sys.modules[__name__] = fapws

@@ -1,0 +1,1 @@
+from fapws.contrib.views import Staticfile as Staticfile
