@@ -1,0 +1,105 @@
+"""Short texts of any value, for pages that people look at after a failure.
+
+repr() of what a handler had in its hands can be endless, can raise, and can
+hold what nobody should read on a screen. All of that is bounded here.
+"""
+from __future__ import annotations
+
+from itertools import islice
+from re import IGNORECASE, compile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, List, Mapping, Set
+
+__all__ = ["MASK", "Brief", "is_secret"]
+
+MASK = "••••••"
+_SECRET = compile(
+    r"passw|passphrase|pass$|pwd|secret|token|api_?key|private_?key|authorization|cookie|credential|session_?id",
+    IGNORECASE,
+)
+_CHARS = 200  # of one text
+_ITEMS = 10  # of one container
+_DEPTH = 3  # of containers in containers
+
+
+def is_secret(name: str) -> bool:
+    """Whether something of this name is better not shown."""
+    return _SECRET.search(name) is not None
+
+
+class Brief:
+    """Writes values, and leaves out the secrets of one request wherever they turn up."""
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        #: texts to mask, the longest first: one may be part of another
+        self.secrets = sorted(_secret_texts(environ), key=len, reverse=True)
+
+    def masked(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    def value(self, value: Any, name: str = "") -> str:
+        """A text of at most about 200 characters; never raises."""
+        if name and is_secret(name):
+            return MASK
+        try:
+            # What was cut could be the first half of a secret: mask, then cut.
+            text = self.masked(_text(value, _DEPTH))
+        except BaseException as error:  # a __repr__ is anybody's code
+            return f"<{_type_name(value)}: no repr, {type(error).__name__}>"
+        return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
+
+
+def _secret_texts(environ: Mapping[str, Any]) -> Set[str]:
+    texts: Set[str] = set()
+    for key, value in environ.items():
+        if isinstance(value, str) and isinstance(key, str) and is_secret(key):
+            texts.add(value)
+            # a handler has the parts in variables: cookie values, "Basic" credentials
+            for part in value.replace(";", " ").replace(",", " ").split():
+                texts.add(part)
+                texts.add(part.partition("=")[2])
+    # a short one would mask letters all over the page
+    return {text for text in texts if len(text) >= 6}
+
+
+def _text(value: Any, depth: int) -> str:
+    """repr() with bounds for the containers and texts that can be endless."""
+    kind: Any = type(value)
+    if isinstance(value, dict):
+        # also environ, and what else has keys that tell what is secret
+        body = _joined((_pair(key, item, depth) for key, item in islice(value.items(), _ITEMS)), len(value), depth)
+        return "{" + body + "}" if kind is dict else f"{kind.__name__}({{{body}}})"
+    if kind in (list, tuple, set, frozenset):
+        left, right = {list: "[]", tuple: "()", set: "{}", frozenset: ("frozenset({", "})")}[kind]
+        body = _joined((_text(item, depth - 1) for item in islice(value, _ITEMS)), len(value), depth)
+        return left + body + ("," if kind is tuple and len(value) == 1 else "") + right
+    if kind in (str, bytes, bytearray):
+        # twice as much as is shown, so that a secret at the cut is seen whole
+        if len(value) > 2 * _CHARS:
+            return f"{value[:2 * _CHARS]!r}… ({len(value)})"
+        return repr(value)
+    if kind is int and value.bit_length() > 2000:
+        return f"<int of {value.bit_length()} bits>"
+    return repr(value)
+
+
+def _pair(key: Any, item: Any, depth: int) -> str:
+    text = repr(MASK) if isinstance(key, str) and is_secret(key) else _text(item, depth - 1)
+    return f"{_text(key, 1)}: {text}"
+
+
+def _joined(texts: Iterable[str], total: int, depth: int) -> str:
+    if total and depth <= 0:
+        return "…"
+    parts: List[str] = list(texts)
+    if total > len(parts):
+        parts.append("…")
+    return ", ".join(parts)
+
+
+def _type_name(value: Any) -> str:
+    return str(type(value).__name__)

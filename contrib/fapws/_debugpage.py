@@ -1,0 +1,222 @@
+"""The page that a browser gets for a handler that raised, when DEBUG is 1 or more.
+
+It needs nothing but itself: no script, no style sheet, no image from anywhere.
+"""
+from __future__ import annotations
+
+import linecache
+from html import escape
+from itertools import islice
+from traceback import format_exception
+
+from fapws._brief import MASK, Brief, is_secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, FrameType, TracebackType
+    from typing import Any, List, Mapping, Optional, Tuple, Type
+
+__all__ = ["page"]
+
+_CONTEXT = 5  # source lines above and below
+_FRAMES = 40  # of one exception; a recursion has a thousand
+_LOCALS = 40  # of one frame
+_CHAIN = 10  # exceptions that led to each other
+_MESSAGE = 2000  # characters of an exception's own text
+_PLAIN = 32 * 1024  # characters of the plain traceback
+
+_STYLE = """
+:root{color-scheme:light dark;--bg:#fff;--fg:#1d2330;--dim:#667;--box:#f4f5f8;--line:#dde;--hot:#fde8e6;--red:#b3261e}
+@media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#dfe3ea;--dim:#8b93a3;--box:#1d2129;--line:#313744;--hot:#4a2320;--red:#ff8a80}}
+*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}
+header,main{max-width:70rem;margin:auto;padding:1rem}header{border-top:6px solid var(--red)}
+h1{margin:.5rem 0;font-size:1.5rem;color:var(--red);overflow-wrap:anywhere}h1 span{color:var(--fg);white-space:pre-wrap}
+h2{margin:2rem 0 .5rem;font-size:1.1rem}p{margin:.3rem 0}.dim{color:var(--dim)}
+pre,code,td{font:13px/1.5 ui-monospace,Consolas,monospace}
+details{margin:.5rem 0;border:1px solid var(--line);border-radius:6px;background:var(--box)}
+details details{margin:.5rem .8rem;border:0}summary{padding:.4rem .8rem;cursor:pointer;overflow-wrap:anywhere}
+details.last{border-color:var(--red)}
+pre{margin:0;padding:.5rem 0;overflow-x:auto;border-top:1px solid var(--line)}
+pre span{display:block;padding:0 .8rem;min-width:max-content}pre i{display:inline-block;width:3.5em;color:var(--dim);font-style:normal}
+pre .hot{background:var(--hot)}mark{background:none;color:inherit;text-decoration:underline wavy var(--red);text-underline-offset:3px}
+table{width:100%;border-collapse:collapse}td{padding:.15rem .8rem;vertical-align:top;overflow-wrap:anywhere}
+td:first-child{width:1%;white-space:nowrap;color:var(--dim)}pre.plain{padding:.5rem .8rem;white-space:pre-wrap}
+"""
+
+
+def page(
+    exc_type: Type[BaseException],
+    exc: Optional[BaseException],
+    tb: Optional[TracebackType],
+    environ: Mapping[str, Any],
+    handler_name: str,
+) -> bytes:
+    """An HTML document, in UTF-8, about an exception that a handler raised.
+
+    Everything in it is escaped and bounded; credentials in environ and in
+    variables that are called like one are masked. Never raises: what cannot be
+    shown is left out. Called on the thread that ran the handler.
+    """
+    try:
+        text = _Page(environ).build(exc if exc is not None else exc_type(), tb, handler_name)
+    except BaseException as error:  # nothing may replace the failure that the page is about
+        text = _document(
+            "Error", f"<header><h1>{escape(_name(exc_type))}</h1><p>No details: {escape(_name(type(error)))}.</p></header>"
+        )
+    return text.encode("utf-8", "backslashreplace")
+
+
+class _Page:
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self.environ = environ
+        self.brief = Brief(environ)
+
+    def build(self, exc: BaseException, tb: Optional[TracebackType], handler_name: str) -> str:
+        title = self.escaped(_name(type(exc)))
+        request = f"{self.environ.get('REQUEST_METHOD', '')} {self.environ.get('RAW_URI', '')}"
+        parts = [
+            f"<header><p class=dim>{self.escaped(request)[:2000]} · handler {self.escaped(handler_name)}</p>",
+            f"<h1>{title}{self.message(exc)}</h1></header><main>",
+        ]
+        for number, (link, error, trace) in enumerate(_chain(exc, tb)):
+            if number:
+                parts.append(f"<h2>{link} {self.escaped(_name(type(error)))}{self.message(error)}</h2>")
+            parts.append(self.frames(trace, open_first=number == 0))
+        parts += [self.request(), self.plain(exc, tb), "</main>"]
+        return _document(title, "".join(parts))
+
+    def escaped(self, text: str) -> str:
+        return escape(self.brief.masked(text))
+
+    def message(self, exc: BaseException) -> str:
+        try:
+            text = self.brief.masked(str(exc))
+        except BaseException:  # __str__ is anybody's code too
+            return "<span>: (its text cannot be read)</span>"
+        if len(text) > _MESSAGE:
+            text = text[:_MESSAGE] + "…"
+        return f"<span>: {escape(text)}</span>" if text else ""
+
+    def frames(self, tb: Optional[TracebackType], open_first: bool) -> str:
+        """The frames of a traceback, the one that raised first."""
+        stack = []
+        while tb is not None:
+            stack.append((tb.tb_frame, tb.tb_lineno, tb.tb_lasti))
+            tb = tb.tb_next
+        stack.reverse()
+        if not stack:
+            return ""
+        left_out = max(0, len(stack) - _FRAMES)
+        shown = [self.frame(*entry, first=open_first and at == 0) for at, entry in enumerate(stack[: _FRAMES - 1])]
+        if left_out:
+            shown.append(f"<p class=dim>… {left_out} more frames …</p>")
+        if len(stack) >= _FRAMES:
+            shown.append(self.frame(*stack[-1], first=False))  # where the handler was entered
+        return "<p class=dim>Innermost call first.</p>" + "".join(shown)
+
+    def frame(self, frame: FrameType, line: int, instruction: int, first: bool) -> str:
+        code = frame.f_code
+        where = f"<code>{self.escaped(code.co_filename)}:{line}</code> in <b>{escape(code.co_name)}</b>"
+        return (
+            f"<details class={'last' if first else 'call'}{' open' if first else ''}><summary>{where}</summary>"
+            f"{self.source(frame, line, instruction)}{self.locals(frame, first)}</details>"
+        )
+
+    def source(self, frame: FrameType, line: int, instruction: int) -> str:
+        linecache.checkcache(frame.f_code.co_filename)
+        lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
+        first = max(1, line - _CONTEXT)
+        rows = []
+        for number, text in enumerate(lines[first - 1 : line + _CONTEXT], first):
+            text = text.rstrip("\r\n")
+            if number == line:
+                shown = self.marked(text, _columns(frame.f_code, instruction, line))
+                rows.append(f'<span class="hot"><i>{number}</i>{shown}</span>')
+            else:
+                rows.append(f"<span><i>{number}</i>{self.escaped(text[:500])}</span>")
+        return f"<pre>{''.join(rows)}</pre>" if rows else ""
+
+    def marked(self, text: str, columns: Optional[Tuple[int, int]]) -> str:
+        """A source line with the failing expression underlined."""
+        if columns is None or len(text) > 500:
+            return self.escaped(text[:500])
+        raw = text.encode("utf-8")  # columns count bytes
+        start, end = columns
+        before, hot, after = (piece.decode("utf-8", "replace") for piece in (raw[:start], raw[start:end], raw[end:]))
+        return f"{self.escaped(before)}<mark>{self.escaped(hot)}</mark>{self.escaped(after)}"
+
+    def locals(self, frame: FrameType, is_open: bool) -> str:
+        variables = frame.f_locals
+        # those of a module are all its functions and imports: no help
+        if not variables or frame.f_code.co_name == "<module>":
+            return ""
+        rows = [(name, self.brief.value(value, name)) for name, value in islice(variables.items(), _LOCALS)]
+        return f"<details{' open' if is_open else ''}><summary>Variables</summary>{_table(rows)}</details>"
+
+    def request(self) -> str:
+        rows = []
+        for key in sorted(map(str, self.environ.keys()))[:200]:
+            # dict.get: Environ would compute its own keys for this
+            value = dict.get(self.environ, key) if isinstance(self.environ, dict) else self.environ.get(key)
+            shown = value if isinstance(value, str) else self.brief.value(value)
+            rows.append((key, MASK if is_secret(key) else self.brief.masked(shown)[:1000]))
+        return f"<h2>Request</h2><details><summary>environ</summary>{_table(rows)}</details>"
+
+    def plain(self, exc: BaseException, tb: Optional[TracebackType]) -> str:
+        try:
+            text = self.brief.masked("".join(format_exception(type(exc), exc, tb)))
+        except BaseException:
+            return ""
+        if len(text) > _PLAIN:
+            text = text[: _PLAIN // 2] + "\n…\n" + text[-_PLAIN // 2 :]
+        return f"<h2>Plain text</h2><details><summary>to copy</summary><pre class=plain>{escape(text)}</pre></details>"
+
+
+def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, BaseException, Optional[TracebackType]]]:
+    """exc and what led to it, as the interpreter would tell it, but the last one first."""
+    chain = [("", exc, tb)]
+    seen = {id(exc)}
+    while len(chain) < _CHAIN:
+        cause, context = exc.__cause__, exc.__context__
+        if cause is not None:
+            link, exc = "Caused by", cause
+        elif context is not None and not exc.__suppress_context__:
+            link, exc = "Raised while handling", context
+        else:
+            break
+        if id(exc) in seen:
+            break
+        seen.add(id(exc))
+        chain.append((link, exc, exc.__traceback__))
+    return chain
+
+
+def _columns(code: CodeType, instruction: int, line: int) -> Optional[Tuple[int, int]]:
+    """Where in its line an instruction comes from, in bytes; Python 3.11 knows."""
+    positions = getattr(code, "co_positions", None)
+    if positions is None or instruction < 0:
+        return None
+    start_line, end_line, start, end = next(islice(positions(), instruction // 2, None), (None,) * 4)
+    if start_line != line or end_line != line or start is None or end is None:
+        return None
+    return start, end
+
+
+def _name(kind: Type[BaseException]) -> str:
+    if kind.__module__ in ("builtins", "__main__"):
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _table(rows: List[Tuple[str, str]]) -> str:
+    return "<table>" + "".join(f"<tr><td>{escape(str(key))}<td>{escape(text)}" for key, text in rows) + "</table>"
+
+
+def _document(title: str, body: str) -> str:
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        # even if something got past the escaping, the browser runs and fetches nothing
+        "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        "<meta name=viewport content='width=device-width'>"
+        f"<title>{title}</title><style>{_STYLE}</style><body>{body}</html>\n"
+    )
