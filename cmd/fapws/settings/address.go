@@ -1,0 +1,137 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+const (
+	defaultHost = "0.0.0.0"
+	defaultPort = "8888"
+)
+
+var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888" or "unix:/run/x.sock"`)
+
+// parseAddress brings an address into the form that runtime.Listen takes:
+// "host:port", ":port", "[ipv6]:port" or "unix:path". What is left out of a TCP
+// address, host or port, comes from the default 0.0.0.0:8888; Fapws4's SERVER
+// may end after the address or after its colon.
+func parseAddress(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		if path == "" || strings.ContainsRune(path, 0) {
+			return "", errNoAddress
+		}
+		return s, nil
+	}
+	if s == "" || strings.Contains(s, "/") {
+		return "", errNoAddress
+	}
+	if digitsOnly(s) {
+		return joinAddress(defaultHost, s)
+	}
+	host, port := s, defaultPort
+	switch colon := strings.LastIndexByte(s, ':'); {
+	case s[0] == '[': // [::1] or [::1]:80
+		end := strings.IndexByte(s, ']')
+		if end < 0 || end+1 < len(s) && s[end+1] != ':' {
+			return "", errNoAddress
+		}
+		host = s[:end+1]
+		if end+2 < len(s) {
+			port = s[end+2:]
+		}
+	case strings.Count(s, ":") > 1: // ::1, an IPv6 address alone
+	case colon >= 0:
+		host = s[:colon]
+		if colon+1 < len(s) {
+			port = s[colon+1:]
+		}
+		if host == "" && colon+1 == len(s) {
+			return "", errNoAddress
+		}
+	}
+	host, err := parseHost(host)
+	if err != nil {
+		return "", err
+	}
+	return joinAddress(host, port)
+}
+
+func joinAddress(host, port string) (string, error) {
+	if !digitsOnly(port) {
+		return "", errNoAddress
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil || n > 65535 {
+		return "", fmt.Errorf("an address whose port is from 0 to 65535, not %s", shorten(port))
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n)), nil
+}
+
+// parseHost returns an IP address or a host name without brackets; "" and "*"
+// stand for every address of the machine.
+func parseHost(s string) (string, error) {
+	if s == "" || s == "*" {
+		return "", nil
+	}
+	bare := s
+	if s[0] == '[' && s[len(s)-1] == ']' {
+		bare = s[1 : len(s)-1]
+	}
+	if a, err := netip.ParseAddr(bare); err == nil && (bare == s || a.Is6()) {
+		return bare, nil
+	}
+	if bare != s || !hostName(s) {
+		return "", fmt.Errorf("an address whose host is an IP address or a name, not %q", shorten(s))
+	}
+	return s, nil
+}
+
+// hostName says whether s has the form of a name (RFC 1123 §2.1). A name whose
+// last label is a number was meant to be an IPv4 address.
+func hostName(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	labels := strings.Split(strings.TrimSuffix(s, "."), ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range label {
+			letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+			if !letter && !('0' <= c && c <= '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
+	}
+	return !digitsOnly(labels[len(labels)-1])
+}
+
+// changeAddress replaces parts of the first TCP address of a list and drops
+// the others: --host and --port describe one address.
+func changeAddress(list []string, host *string, port int) []string {
+	oldHost, oldPort := defaultHost, defaultPort
+	for _, a := range list {
+		if h, p, err := net.SplitHostPort(a); err == nil && !strings.HasPrefix(a, "unix:") {
+			oldHost, oldPort = h, p
+			break
+		}
+	}
+	if host != nil {
+		oldHost = *host
+	}
+	if port >= 0 {
+		oldPort = strconv.Itoa(port)
+	}
+	return []string{net.JoinHostPort(oldHost, oldPort)}
+}
+
+func digitsOnly(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}

@@ -1,0 +1,196 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Word says what fapws shall do.
+type Word string
+
+// The words. WordRun, WordCheck, WordHelp and WordVersion may be typed before
+// the script; help and version are flags as well.
+const (
+	WordRun         Word = "run"
+	WordCheck       Word = "check"
+	WordPrintConfig Word = "print-config"
+	WordHelp        Word = "help"
+	WordVersion     Word = "version"
+	WordInternal    Word = "internal"
+)
+
+// Command is a command line that was understood.
+type Command struct {
+	Word   Word
+	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
+	Script string   // "" with the words that need none
+	Args   []string // what follows the script: its sys.argv[1:]
+	Flags  Flags
+}
+
+// Flags holds the flags of a command line by the name of their setting.
+type Flags map[string]flag
+
+type flag struct {
+	as   string // as typed: "--listen"
+	text string
+}
+
+// InternalTopics are what "fapws internal TOPIC" writes, for build.sh.
+var InternalTopics = []string{"man", "completion", "settings"}
+
+// ParseCommand reads a command line without its first word, the program's
+// name. Flags end at the script: what follows belongs to it. Every error is
+// one line for the user.
+func ParseCommand(rows []*Setting, args []string) (*Command, error) {
+	p := parser{rows: rows, cmd: &Command{Word: WordRun, Flags: Flags{}}}
+	rest, err := p.flags(args)
+	if err != nil {
+		return nil, err
+	}
+	word := WordRun
+	if len(rest) > 0 {
+		switch w := Word(rest[0]); w {
+		case WordRun, WordCheck, WordHelp, WordVersion, WordInternal:
+			word = w
+			if rest, err = p.flags(rest[1:]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p.finish(word, rest)
+}
+
+type parser struct {
+	rows                 []*Setting
+	cmd                  *Command
+	help                 string
+	version, printConfig bool
+}
+
+func (p *parser) finish(word Word, rest []string) (*Command, error) {
+	cmd := p.cmd
+	first := ""
+	if len(rest) > 0 {
+		first = rest[0]
+	}
+	switch {
+	case p.help != "" || word == WordHelp:
+		cmd.Word = WordHelp
+		if p.help == "all" || first == "all" {
+			cmd.Topic = "all"
+		}
+		return cmd, nil
+	case p.version || word == WordVersion:
+		cmd.Word = WordVersion
+		return cmd, nil
+	case word == WordInternal:
+		cmd.Word, cmd.Topic = word, first
+		for _, topic := range InternalTopics {
+			if topic == first {
+				return cmd, nil
+			}
+		}
+		return nil, fmt.Errorf("internal: must be one of %s", strings.Join(InternalTopics, ", "))
+	}
+	cmd.Word = word
+	if p.printConfig {
+		cmd.Word = WordPrintConfig
+	}
+	if first == "" && cmd.Word != WordPrintConfig {
+		return nil, errors.New("which script? Usage: fapws [FLAGS] app.py [ARGS...]; fapws --help tells more")
+	}
+	if first != "" {
+		cmd.Script, cmd.Args = first, rest[1:]
+	}
+	return cmd, nil
+}
+
+// flags reads flags up to the first other word and returns the rest.
+func (p *parser) flags(args []string) ([]string, error) {
+	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
+	set.SetInterspersed(false)
+	set.SetOutput(nowhere{})
+	set.Usage = func() {}
+	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-")) // gunicorn writes --limit-request-field_size
+	})
+	for _, row := range p.rows {
+		set.VarP(&recorder{into: p.cmd.Flags, row: row, as: row.Name}, row.Name, row.Short, "")
+		for _, alias := range row.Aliases {
+			set.Var(&recorder{into: p.cmd.Flags, row: row, as: alias}, alias, "")
+		}
+	}
+	for _, v := range variants {
+		for _, row := range p.rows {
+			if row.Name == v.of {
+				f := set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: v.name, prefix: v.prefix}, v.name, "", "")
+				f.NoOptDefVal = v.fixed
+			}
+		}
+	}
+	set.StringVarP(&p.help, "help", "h", p.help, "")
+	set.Lookup("help").NoOptDefVal = "daily"
+	set.BoolVarP(&p.version, "version", "V", p.version, "")
+	set.BoolVar(&p.printConfig, "print-config", p.printConfig, "")
+	if err := set.Parse(args); err != nil {
+		return nil, explain(set, err)
+	}
+	return set.Args(), nil
+}
+
+// recorder notes what was typed; it is judged when all places were looked at.
+type recorder struct {
+	into   Flags
+	row    *Setting
+	as     string
+	prefix string
+}
+
+func (r *recorder) Set(text string) error {
+	text = r.prefix + text
+	if _, many := r.row.value(&Config{}).(*addresses); many {
+		if old, again := r.into[r.row.Name]; again {
+			text = old.text + "," + text
+		}
+	}
+	r.into[r.row.Name] = flag{as: "--" + r.as, text: text}
+	return nil
+}
+
+func (r *recorder) String() string { return "" }
+func (r *recorder) Type() string   { return r.row.Arg }
+
+// explain turns an error of pflag into a line that helps.
+func explain(set *pflag.FlagSet, err error) error {
+	var unknown *pflag.NotExistError
+	var bare *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		name := unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			return fmt.Errorf("unknown flag -%s; fapws --help lists the flags", name)
+		}
+		var names []string
+		set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := nearest(name, names); near != "" {
+			return fmt.Errorf("unknown flag --%s, did you mean --%s?", name, near)
+		}
+		return fmt.Errorf("unknown flag --%s; fapws --help all lists the flags", name)
+	case errors.As(err, &bare):
+		f := bare.GetFlag()
+		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
+	case errors.As(err, &invalid):
+		return fmt.Errorf("--%s takes no value, not %q", invalid.GetFlag().Name, invalid.GetValue())
+	}
+	return err
+}
+
+// nowhere keeps pflag from printing by itself.
+type nowhere struct{}
+
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }

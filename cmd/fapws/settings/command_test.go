@@ -1,0 +1,95 @@
+package settings
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestParseCommand(t *testing.T) {
+	for _, tt := range []struct {
+		line string
+		want Command
+	}{
+		{"app.py", Command{Word: WordRun, Script: "app.py"}},
+		{"run app.py", Command{Word: WordRun, Script: "app.py"}},
+		{"./run", Command{Word: WordRun, Script: "./run"}},
+		{"-- app.py", Command{Word: WordRun, Script: "app.py"}},
+		{"app.py -b :1 --help x", Command{Word: WordRun, Script: "app.py", Args: []string{"-b", ":1", "--help", "x"}}},
+		{"check -b :1 app.py a", Command{Word: WordCheck, Script: "app.py", Args: []string{"a"},
+			Flags: Flags{"bind": {"--bind", ":1"}}}},
+		{"-b :1 check --bind=:2 app.py", Command{Word: WordCheck, Script: "app.py",
+			Flags: Flags{"bind": {"--bind", ":1,:2"}}}},
+		{"-t4 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"threads": {"--threads", "4"}}}},
+		{"-t 1 -t 2 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"threads": {"--threads", "2"}}}},
+		{"--listen :1 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"bind": {"--listen", ":1"}}}},
+		{"--uds /a --uds /b app.py", Command{Word: WordRun, Script: "app.py",
+			Flags: Flags{"bind": {"--uds", "unix:/a,unix:/b"}}}},
+		{"--no-access-log app.py", Command{Word: WordRun, Script: "app.py",
+			Flags: Flags{"access-log": {"--no-access-log", "off"}}}},
+		{"--limit-request-field_size 9K app.py", Command{Word: WordRun, Script: "app.py",
+			Flags: Flags{"limit-request-field-size": {"--limit-request-field-size", "9K"}}}},
+		{"--print-config", Command{Word: WordPrintConfig}},
+		{"--print-config app.py", Command{Word: WordPrintConfig, Script: "app.py"}},
+		{"-h", Command{Word: WordHelp}},
+		{"--help", Command{Word: WordHelp}},
+		{"--help all", Command{Word: WordHelp, Topic: "all"}},
+		{"--help=all", Command{Word: WordHelp, Topic: "all"}},
+		{"help all", Command{Word: WordHelp, Topic: "all"}},
+		{"check --help", Command{Word: WordHelp}},
+		{"-V", Command{Word: WordVersion}},
+		{"version", Command{Word: WordVersion}},
+		{"internal man", Command{Word: WordInternal, Topic: "man"}},
+	} {
+		got, err := ParseCommand(Table(Machine{}), strings.Fields(tt.line))
+		if err != nil {
+			t.Errorf("%s: %v", tt.line, err)
+			continue
+		}
+		if tt.want.Flags == nil {
+			tt.want.Flags = Flags{}
+		}
+		if len(got.Args) == 0 {
+			got.Args = nil
+		}
+		if !reflect.DeepEqual(*got, tt.want) {
+			t.Errorf("%s:\n got %+v\nwant %+v", tt.line, *got, tt.want)
+		}
+	}
+}
+
+func TestParseCommandRefuses(t *testing.T) {
+	for _, tt := range []struct{ line, want string }{
+		{"", "which script? Usage: fapws [FLAGS] app.py [ARGS...]; fapws --help tells more"},
+		{"check", "which script? Usage: fapws [FLAGS] app.py [ARGS...]; fapws --help tells more"},
+		{"--thread 4 app.py", "unknown flag --thread, did you mean --threads?"},
+		{"--keepalive 4 app.py", "unknown flag --keepalive, did you mean --keep-alive?"},
+		{"--graceful 4 app.py", "unknown flag --graceful, did you mean --graceful-timeout?"},
+		{"--bnid :80 app.py", "unknown flag --bnid, did you mean --bind?"},
+		{"--zzzzzz app.py", "unknown flag --zzzzzz; fapws --help all lists the flags"},
+		{"-q app.py", "unknown flag -q; fapws --help lists the flags"},
+		{"--bind", "--bind needs a value: --bind ADDR"},
+		{"-t", "--threads needs a value: --threads N"},
+		{"--version=3", `--version takes no value, not "3"`},
+		{"internal nonsense", "internal: must be one of man, completion, settings"},
+	} {
+		_, err := ParseCommand(Table(Machine{}), strings.Fields(tt.line))
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
+		}
+	}
+}
+
+func TestDistance(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"bind", "bind", 0}, {"bnid", "bind", 1},
+		{"bnd", "bind", 1}, {"bindd", "bind", 1}, {"bond", "bind", 1}, {"ca", "abc", 3},
+	} {
+		if got := distance(tt.a, tt.b); got != tt.want {
+			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}

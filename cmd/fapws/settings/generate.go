@@ -1,0 +1,171 @@
+package settings
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteInternal writes one of InternalTopics: the man page (roff), the
+// completion for bash, or the table of settings for a README (Markdown).
+func WriteInternal(w io.Writer, topic, version string) {
+	rows := Table(Machine{})
+	switch topic {
+	case "man":
+		writeMan(w, rows, version)
+	case "completion":
+		writeCompletion(w, rows)
+	case "settings":
+		writeMarkdown(w, rows)
+	}
+}
+
+func writeMan(w io.Writer, rows []*Setting, version string) {
+	fmt.Fprintf(w, `.TH FAPWS 1 "" "fapws %s" "User Commands"
+.SH NAME
+fapws \- serve the PATHS of a Python script over HTTP
+.SH SYNOPSIS
+.B fapws
+.RI [ FLAGS ] " app.py " [ ARGS... ]
+.br
+.B fapws check
+.RI [ FLAGS ] " app.py " [ ARGS... ]
+.SH DESCRIPTION
+.B fapws
+embeds Python, runs the script and serves the handlers in its list
+.BR PATHS .
+With
+.B check
+it loads the script, validates PATHS and settings, and ends without listening.
+.SH OPTIONS
+`, roff(version))
+	for _, group := range groups {
+		fmt.Fprintf(w, ".SS %s\n", group)
+		for _, row := range rowsOf(rows, group) {
+			fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(strings.TrimSpace(row.synopsis())), roff(row.sentence()))
+		}
+	}
+	fmt.Fprint(w, `.PP
+A SIZE is in bytes or takes K, M or G, where K is 1024. A TIME is in seconds or
+takes ms, s, m or h, and a TIME of 0 is no limit.
+.SH ENVIRONMENT
+Each setting can be given in a variable. Flags win over the environment, the
+environment over the script, the script over the default.
+`)
+	for _, row := range rows {
+		fmt.Fprintf(w, ".TP\n.B %s\nthe same as %s.\n", row.EnvName(), roff("--"+row.Name))
+		if row.Env != "" {
+			fmt.Fprintf(w, ".TP\n.B %s\nthe same, when %s is not set.\n", row.Env, row.EnvName())
+		}
+	}
+	fmt.Fprint(w, ".SH SCRIPT\nThe script may set these globals.\n")
+	for _, row := range rows {
+		if row.Global != "" {
+			fmt.Fprintf(w, ".TP\n.B %s\nthe same as %s.\n", row.Global, roff("--"+row.Name))
+		}
+	}
+	fmt.Fprint(w, `.SH SIGNALS
+.B SIGTERM
+and
+.B SIGINT
+stop accepting, finish what is in flight within the graceful timeout, and exit
+with 0; a second one exits at once with 1.
+.BR SIGHUP ", " SIGUSR1 " and " SIGUSR2
+do nothing.
+.SH EXIT STATUS
+.TP
+.B 0
+stopped by a signal.
+.TP
+.B 1
+failed while running, stopped at once, or the script raised.
+.TP
+.B 2
+wrong usage or setting.
+.TP
+.B 3
+could not start: the script is missing, PATHS is wrong, or an address cannot be
+bound.
+.PP
+The code of a script that calls sys.exit is passed on.
+`)
+}
+
+// roff keeps hyphens as the minus signs that a user types, and keeps a leading
+// dot or quote from being a request.
+func roff(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
+	if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "'") {
+		s = `\&` + s
+	}
+	return s
+}
+
+func writeCompletion(w io.Writer, rows []*Setting) {
+	var all, withValue []string
+	note := func(row *Setting, name string, takesValue bool) {
+		all = append(all, "--"+name)
+		if takesValue {
+			withValue = append(withValue, "--"+name)
+			if row.Short != "" && name == row.Name {
+				withValue = append(withValue, "-"+row.Short)
+			}
+		}
+	}
+	for _, row := range rows {
+		note(row, row.Name, true)
+		for _, alias := range row.Aliases {
+			note(row, alias, true)
+		}
+	}
+	for _, v := range variants {
+		note(&Setting{}, v.name, v.fixed == "")
+	}
+	for _, row := range commands {
+		note(row, row.Name, false)
+	}
+	fmt.Fprintf(w, `# bash completion for fapws; after the script, names of files.
+_fapws() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
+    COMPREPLY=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        if [[ ${COMP_WORDS[i]} == *.py ]]; then
+            compopt -o default
+            return
+        fi
+    done
+    case $prev in
+        --log-level) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
+        --debug) COMPREPLY=($(compgen -W "0 1 2 3" -- "$cur")); return ;;
+        --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
+        -C | --chdir | --working-dir) compopt -o dirnames; return ;;
+        %s) compopt -o default; return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W "%s" -- "$cur"))
+        return
+    fi
+    compopt -o filenames
+    COMPREPLY=($(compgen -d -- "$cur") $(compgen -f -X '!*.py' -- "$cur"))
+    if [[ $COMP_CWORD -eq 1 ]]; then
+        COMPREPLY+=($(compgen -W "run check version help" -- "$cur"))
+    fi
+}
+complete -F _fapws fapws
+`, strings.Join(LogLevels, " "), strings.Join(withValue, " | "), strings.Join(all, " "))
+}
+
+func writeMarkdown(w io.Writer, rows []*Setting) {
+	fmt.Fprint(w, "| flag | environment | script | default | what it is |\n|---|---|---|---|---|\n")
+	for _, row := range rows {
+		global := row.Global
+		if global != "" {
+			global = "`" + global + "`"
+		}
+		name := "--" + row.Name
+		if row.Short != "" {
+			name = "-" + row.Short + ", " + name
+		}
+		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n", name, row.EnvName(), global, row.shownDefault(), row.explanation())
+	}
+}

@@ -1,0 +1,114 @@
+package settings
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestHelpFitsTheScreen(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		var out bytes.Buffer
+		WriteHelp(&out, Table(Machine{}), all)
+		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+		for _, line := range lines {
+			if len(line) > 80 {
+				t.Errorf("%d columns: %s", len(line), line)
+			}
+		}
+		if !all && len(lines) > 32 {
+			t.Errorf("daily help has %d lines", len(lines))
+		}
+	}
+}
+
+// TestTableIsWhole: each row reads its own default, has help, and its name is
+// its own; and everything generated from the table mentions it.
+func TestTableIsWhole(t *testing.T) {
+	rows := Table(Machine{})
+	written := map[string]string{}
+	var help bytes.Buffer
+	WriteHelp(&help, rows, true)
+	written["help"] = help.String()
+	for _, topic := range InternalTopics {
+		var out bytes.Buffer
+		WriteInternal(&out, topic, "1.2.3")
+		written[topic] = strings.ReplaceAll(out.String(), `\-`, "-")
+	}
+	names := map[string]bool{}
+	for _, row := range rows {
+		for _, name := range append([]string{row.Name, row.Short}, row.Aliases...) {
+			if name != "" && names[name] {
+				t.Errorf("two flags are called %s", name)
+			}
+			names[name] = true
+		}
+		var c Config
+		if v := row.value(&c); row.Default != "" {
+			if err := v.fromText(row.Default); err != nil || v.String() != row.Default {
+				t.Errorf("%s: default %q reads as %q, %v", row.Name, row.Default, v, err)
+			}
+		}
+		if row.explanation() == "" || strings.HasSuffix(row.explanation(), ".") {
+			t.Errorf("%s: help %q", row.Name, row.explanation())
+		}
+		for topic, text := range written {
+			if !strings.Contains(text, "--"+row.Name) {
+				t.Errorf("%s does not mention --%s", topic, row.Name)
+			}
+		}
+		if !strings.Contains(written["man"], row.EnvName()) {
+			t.Errorf("the man page does not mention %s", row.EnvName())
+		}
+	}
+}
+
+func TestRoff(t *testing.T) {
+	for in, want := range map[string]string{"a-b": `a\-b`, `a\b`: `a\eb`, ".x": `\&.x`, "'x": `\&'x`, "x.y": "x.y"} {
+		if got := roff(in); got != want {
+			t.Errorf("roff(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestCompletion asks a real bash what it would offer.
+func TestCompletion(t *testing.T) {
+	dir := t.TempDir()
+	var script bytes.Buffer
+	WriteInternal(&script, "completion", "")
+	for name, text := range map[string]string{"completion": script.String(), "app.py": "", "notes.txt": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "site"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for line, want := range map[string]string{
+		"--keep":                 "--keep-alive",
+		"--log-level w":          "warning",
+		"--debug ":               "0 1 2 3",
+		"":                       "site app.py run check version help",
+		"check ":                 "site app.py",
+		"check --no-acc":         "--no-access-log",
+		"app.py --keep":          "",
+		"--help ":                "all",
+		"-b :80 --graceful-time": "--graceful-timeout",
+	} {
+		cmd := exec.Command("bash", "--norc", "-c", `compopt() { :; }
+source ./completion
+COMP_WORDS=(fapws $1)
+[[ $1 == "" || $1 == *" " ]] && COMP_WORDS+=("")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_fapws
+echo "${COMPREPLY[*]}"`, "bash", line)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if got := strings.TrimSpace(string(out)); err != nil || got != want {
+			t.Errorf("fapws %s: %q, %v; want %q", line, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package settings
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
+
+// PeekThreads looks for "THREADS = N" in the source of a script without
+// running it, and returns the N of the last such line at the top level.
+// Inline mode decides on which thread Python starts, so it must be known
+// before the script runs. found is false when THREADS is never assigned there,
+// or when the last assignment is not a plain number.
+func PeekThreads(source []byte) (n int, found bool) {
+	lines := statements{rest: bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))}
+	for lines.next() {
+		if value, ok := assignment(lines.text, "THREADS"); ok {
+			x, err := strconv.Atoi(strings.ReplaceAll(value, "_", ""))
+			n, found = x, err == nil
+		}
+	}
+	return n, found
+}
+
+// assignment returns the right side of "name = value" or "name: type = value".
+func assignment(statement, name string) (value string, ok bool) {
+	rest, ok := strings.CutPrefix(statement, name)
+	if !ok {
+		return "", false
+	}
+	rest = strings.TrimLeft(rest, " \t")
+	if strings.HasPrefix(rest, ":") {
+		_, rest, ok = strings.Cut(rest, "=")
+	} else {
+		rest, ok = strings.CutPrefix(rest, "=")
+	}
+	if !ok || strings.HasPrefix(rest, "=") {
+		return "", false
+	}
+	rest, _, _ = strings.Cut(rest, ";")
+	return strings.Trim(rest, " \t"), true
+}
+
+// statements walks over the statements of Python source that start in the
+// first column, as far as telling them from the inside of strings, brackets
+// and blocks goes; what follows a semicolon is not looked at (Python Language Reference, §2 Lexical analysis).
+type statements struct {
+	rest []byte
+	text string // the statement without comment; strings in it are left out
+}
+
+// next finds the next statement; false at the end of the source.
+func (s *statements) next() bool {
+	for len(s.rest) > 0 {
+		first := s.rest[0]
+		text := s.logicalLine()
+		if first != ' ' && first != '\t' && first != '\f' {
+			s.text = text
+			return true
+		}
+	}
+	return false
+}
+
+// logicalLine takes one logical line off the source.
+func (s *statements) logicalLine() string {
+	var text []byte
+	depth := 0
+	for i := 0; i < len(s.rest); {
+		switch c := s.rest[i]; c {
+		case '\n', '\r':
+			if depth == 0 {
+				s.rest = s.rest[i+1:]
+				return string(text)
+			}
+			i++
+		case '\\':
+			i += 2
+			if i <= len(s.rest) && s.rest[i-1] == '\r' && i < len(s.rest) && s.rest[i] == '\n' {
+				i++
+			}
+		case '#':
+			if end := bytes.IndexAny(s.rest[i:], "\r\n"); end >= 0 {
+				i += end
+			} else {
+				i = len(s.rest)
+			}
+		case '"', '\'':
+			text = append(text, '"')
+			i = skipString(s.rest, i)
+		default:
+			switch c {
+			case '(', '[', '{':
+				depth++
+			case ')', ']', '}':
+				depth = max(depth-1, 0)
+			}
+			text = append(text, c)
+			i++
+		}
+	}
+	s.rest = nil
+	return string(text)
+}
+
+// skipString returns the index after the string literal whose quote is at i.
+// One quote of a kind is closed by the next or by the end of the line, three
+// by three. A backslash keeps the character after it from closing, also in raw
+// strings.
+func skipString(src []byte, i int) int {
+	quote := src[i : i+1]
+	long := bytes.Repeat(quote, 3)
+	triple := bytes.HasPrefix(src[i:], long)
+	if triple {
+		quote = long
+	}
+	for i += len(quote); i < len(src); i++ {
+		switch {
+		case src[i] == '\\':
+			i++
+		case bytes.HasPrefix(src[i:], quote):
+			return i + len(quote)
+		case !triple && (src[i] == '\n' || src[i] == '\r'):
+			return i
+		}
+	}
+	return len(src)
+}

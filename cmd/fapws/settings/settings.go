@@ -1,0 +1,110 @@
+// Package settings knows every setting of fapws: its flag, its variable in
+// the environment, its name as a global of the script, its default, its limits
+// and its help. One table (table.go) holds all of it; the command line, --help,
+// --print-config, the man page and the completion of bash are read off it.
+//
+// A setting takes its value from the first of these places that has one:
+// flag, environment, script, default. Nothing here does I/O or needs Python.
+package settings
+
+import "time"
+
+// Config holds the settled value of every setting. Sizes are in bytes.
+type Config struct {
+	Bind    []string // addresses as runtime.Listen takes them
+	Backlog int      // connections the kernel queues for each address; 0: the system's limit
+	Chdir   string   // directory to change to before anything else; "" stays
+
+	Threads  int // most Python threads for handlers; 0: inline, on the loop
+	MaxQueue int // requests that may wait for a thread
+
+	MaxClients  int   // connections open at the same time
+	MaxBodySize int64 // body of a request
+	MaxLine     int   // request line
+	MaxField    int   // one header field
+	MaxHead     int   // request line and all fields
+	MaxFields   int   // number of header fields
+
+	HeadTimeout     time.Duration // to receive a whole head
+	BodyTimeout     time.Duration // without one more byte of the body
+	BodyMinRate     int64         // bytes a second that a body has to come in with; 0: any
+	KeepAlive       time.Duration // a connection without a request
+	WriteTimeout    time.Duration // without the client taking one more byte
+	GracefulTimeout time.Duration // to finish what is in flight when told to stop
+
+	AccessLog string // file, "-" for standard output, "off"
+	LogLevel  string // one of LogLevels
+	Debug     int    // 0 to 3
+
+	host string // sugar: replaces the host in Bind
+	port int    // sugar: replaces the port in Bind; -1: not given
+}
+
+// LogLevels are the values of Config.LogLevel, the most talkative first.
+var LogLevels = []string{"debug", "info", "warning", "error"}
+
+// Group is a heading in the help under which settings stand together.
+type Group string
+
+// The groups, in the order of the help.
+const (
+	GroupAddress  Group = "Address"
+	GroupPython   Group = "Python"
+	GroupLimits   Group = "Limits"
+	GroupTimeouts Group = "Timeouts"
+	GroupLogs     Group = "Logs"
+	GroupCommands Group = "Instead of serving"
+)
+
+var groups = []Group{GroupAddress, GroupPython, GroupLimits, GroupTimeouts, GroupLogs, GroupCommands}
+
+// Setting is a row of the table.
+type Setting struct {
+	Name    string   // of the flag, without dashes
+	Short   string   // one letter, or ""
+	Aliases []string // what other servers call this flag
+	Group   Group
+	Daily   bool   // shown by --help, not only by --help all
+	Arg     string // stands for the value in the help
+	Default string // as a user would type it
+	Note    string // stands for Default in the help where that depends on the machine
+	Brief   string // for --help, which shows the settings that have one
+	Help    string // for --help all, where that has more to say; no full stop at the end
+	Env     string // besides FAPWS_<NAME>: a variable that other tools set
+	Global  string // name in the script; "" if a script cannot set it
+
+	sugar bool // another way to give a setting, so --print-config leaves it out
+	value func(*Config) value
+}
+
+// EnvName returns the variable of the environment that holds the setting.
+func (s *Setting) EnvName() string { return "FAPWS_" + capitals(s.Name) }
+
+// shownDefault is what the help says about the default.
+func (s *Setting) shownDefault() string {
+	if s.Note != "" {
+		return s.Note
+	}
+	return s.Default
+}
+
+// explanation is the help as --help all, the man page and the README have it.
+func (s *Setting) explanation() string {
+	if s.Help != "" {
+		return s.Help
+	}
+	return s.Brief
+}
+
+func capitals(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		switch {
+		case c == '-':
+			b[i] = '_'
+		case 'a' <= c && c <= 'z':
+			b[i] = c - 'a' + 'A'
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,169 @@
+package settings
+
+import "fmt"
+
+// Level ranks the places that a value comes from.
+type Level int
+
+// The levels; a higher one wins.
+const (
+	FromDefault Level = iota
+	FromScript
+	FromEnvironment
+	FromFlag
+)
+
+// Source says where a value comes from.
+type Source struct {
+	Level Level
+	Name  string // "--bind", "FAPWS_BIND", "app.py (SERVER)"
+}
+
+func (s Source) String() string {
+	switch s.Level {
+	case FromFlag:
+		return "flag " + s.Name
+	case FromEnvironment:
+		return "environment " + s.Name
+	case FromScript:
+		return "script " + s.Name
+	}
+	return "default"
+}
+
+// Settings are being settled: first from flags and environment, then, when the
+// script has run, from its globals.
+type Settings struct {
+	rows []*Setting
+	conf Config
+	from map[string]Source
+}
+
+// New settles what flags and environment say; lookup is os.LookupEnv. An error
+// is one line that names flag or variable, value, and what is allowed.
+func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
+	s := &Settings{rows: rows, conf: Config{port: -1}, from: map[string]Source{}}
+	for _, row := range rows {
+		v := row.value(&s.conf)
+		if f, ok := flags[row.Name]; ok {
+			if err := v.fromText(f.text); err != nil {
+				return nil, fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err)
+			}
+			s.from[row.Name] = Source{FromFlag, f.as}
+			continue
+		}
+		if name, given := row.environment(lookup); given != "" {
+			if err := v.fromText(given); err != nil {
+				return nil, fmt.Errorf("%s=%s in the environment: must be %w", name, shorten(given), err)
+			}
+			s.from[row.Name] = Source{FromEnvironment, name}
+			continue
+		}
+		if row.Default != "" {
+			if err := v.fromText(row.Default); err != nil {
+				return nil, fmt.Errorf("default of %s, %s: must be %w", row.Name, row.Default, err)
+			}
+		}
+	}
+	if s.from["bind"].Level == FromFlag {
+		for _, part := range []string{"host", "port"} {
+			if s.from[part].Level == FromFlag {
+				return nil, fmt.Errorf("give the whole address with %s, or change a part of it with --%s, not both",
+					s.from["bind"].Name, part)
+			}
+		}
+	}
+	return s, nil
+}
+
+// environment returns the first variable that is set; an empty one counts as
+// not set, which is how compose files and unit files write "nothing".
+func (row *Setting) environment(lookup func(string) (string, bool)) (name, given string) {
+	for _, name := range []string{row.EnvName(), row.Env} {
+		if name == "" {
+			continue
+		}
+		if given, ok := lookup(name); ok && given != "" {
+			return name, given
+		}
+	}
+	return "", ""
+}
+
+// ReadScript settles what neither flag nor environment gave from the globals
+// of the script. global returns a value as int64, float64, string, bool, []any
+// or Object. An error is one line that names variable, value, and what is
+// allowed.
+func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
+	for _, row := range s.rows {
+		if row.Global == "" || s.from[row.Name].Level > FromScript {
+			continue
+		}
+		x, ok := global(row.Global)
+		if !ok {
+			continue
+		}
+		if err := row.value(&s.conf).fromScript(x); err != nil {
+			return fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err)
+		}
+		s.from[row.Name] = Source{FromScript, script + " (" + row.Global + ")"}
+	}
+	return nil
+}
+
+// Config returns the values as far as they are settled, and an error of one
+// line when values that are right alone do not go together.
+func (s *Settings) Config() (Config, error) {
+	c := s.conf
+	if part := s.addressPart(); part != "" {
+		var host *string
+		if s.from["host"].Level > s.from["bind"].Level {
+			host = &c.host
+		}
+		port := -1
+		if s.from["port"].Level > s.from["bind"].Level {
+			port = c.port
+		}
+		c.Bind = changeAddress(c.Bind, host, port)
+	}
+	return c, s.fitHead(&c)
+}
+
+// fitHead makes room for the request line in the head. Who sets one of the two
+// limits need not think of the other; who sets both has to mean it.
+func (s *Settings) fitHead(c *Config) error {
+	const line, head = "limit-request-line", "limit-request-head"
+	switch {
+	case c.MaxLine <= c.MaxHead:
+	case s.from[head].Level == FromDefault:
+		c.MaxHead = c.MaxLine + 24<<10
+	case s.from[line].Level == FromDefault:
+		c.MaxLine = c.MaxHead
+	default:
+		return fmt.Errorf("%s (%s, %s) is less than %s (%s, %s)", head, showSize(int64(c.MaxHead)), s.from[head],
+			line, showSize(int64(c.MaxLine)), s.from[line])
+	}
+	return nil
+}
+
+// addressPart names the setting that changes a part of the address, or "". A
+// part given at the level of the address or below has no say.
+func (s *Settings) addressPart() string {
+	best := ""
+	for _, part := range []string{"host", "port"} {
+		if s.from[part].Level > max(s.from["bind"].Level, s.from[best].Level) {
+			best = part
+		}
+	}
+	return best
+}
+
+// Source says where the value of a setting comes from.
+func (s *Settings) Source(name string) Source {
+	if name == "bind" {
+		if part := s.addressPart(); part != "" {
+			return s.from[part]
+		}
+	}
+	return s.from[name]
+}

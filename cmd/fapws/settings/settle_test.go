@@ -1,0 +1,239 @@
+package settings
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// places are the places that settings come from, as a user fills them.
+type places struct {
+	flags  string
+	env    map[string]string
+	script map[string]any
+}
+
+func (p places) settle(t *testing.T) (*Settings, Config, error) {
+	t.Helper()
+	rows := Table(Machine{OpenFiles: 1024})
+	cmd, err := ParseCommand(rows, append(strings.Fields(p.flags), "app.py"))
+	if err != nil {
+		t.Fatalf("%s: %v", p.flags, err)
+	}
+	s, err := New(rows, cmd.Flags, func(name string) (string, bool) { v, ok := p.env[name]; return v, ok })
+	if err != nil {
+		return nil, Config{}, err
+	}
+	if err := s.ReadScript("app.py", func(name string) (any, bool) { v, ok := p.script[name]; return v, ok }); err != nil {
+		return nil, Config{}, err
+	}
+	c, err := s.Config()
+	return s, c, err
+}
+
+func TestDefaults(t *testing.T) {
+	_, got, err := places{}.settle(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Bind: []string{"0.0.0.0:8888"}, Threads: 8, MaxQueue: 2048,
+		MaxClients: 768, MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
+		HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
+		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, AccessLog: "off", LogLevel: "info", port: -1,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+func TestDefaultClients(t *testing.T) {
+	for open, want := range map[uint64]int{0: 768, 16: 1, 64: 32, 256: 192, 1024: 768, 4096: 3072, 20000: 18976, 1 << 30: 65536} {
+		if got := defaultClients(open); got != want {
+			t.Errorf("defaultClients(%d) = %d, want %d", open, got, want)
+		}
+	}
+}
+
+// TestPrecedence looks at one value, given at every set of places.
+func TestPrecedence(t *testing.T) {
+	env := map[string]string{"FAPWS_MAX_BODY_SIZE": "2K"}
+	script := map[string]any{"MAX_BODY_SIZE": int64(3)}
+	for _, tt := range []struct {
+		places
+		want   int64
+		source string
+	}{
+		{places{}, 10 << 20, "default"},
+		{places{script: script}, 3, "script app.py (MAX_BODY_SIZE)"},
+		{places{env: env}, 2048, "environment FAPWS_MAX_BODY_SIZE"},
+		{places{env: env, script: script}, 2048, "environment FAPWS_MAX_BODY_SIZE"},
+		{places{flags: "--max-body-size 1M", env: env, script: script}, 1 << 20, "flag --max-body-size"},
+		{places{flags: "--max-request-body-size 1M"}, 1 << 20, "flag --max-request-body-size"},
+		{places{env: map[string]string{"FAPWS_MAX_BODY_SIZE": ""}}, 10 << 20, "default"},
+	} {
+		s, c, err := tt.settle(t)
+		if err != nil {
+			t.Errorf("%+v: %v", tt.places, err)
+			continue
+		}
+		if got := s.Source("max-body-size").String(); c.MaxBodySize != tt.want || got != tt.source {
+			t.Errorf("%+v: %d from %s, want %d from %s", tt.places, c.MaxBodySize, got, tt.want, tt.source)
+		}
+	}
+}
+
+func TestAddressOfAllPlaces(t *testing.T) {
+	server := map[string]any{"SERVER": "127.0.0.1:1000"}
+	for _, tt := range []struct {
+		places
+		want, source string
+	}{
+		{places{script: server}, "127.0.0.1:1000", "script app.py (SERVER)"},
+		{places{flags: "--port 9", script: server}, "127.0.0.1:9", "flag --port"},
+		{places{flags: "--host ::1", script: server}, "[::1]:1000", "flag --host"},
+		{places{flags: "--host ::1 --port 9", script: server}, "[::1]:9", "flag --host"},
+		{places{flags: "--port 9"}, "0.0.0.0:9", "flag --port"},
+		{places{flags: "-b :1 --bind :2"}, ":1,:2", "flag --bind"},
+		{places{flags: "--uds /run/x --listen 80"}, "unix:/run/x,0.0.0.0:80", "flag --listen"},
+		{places{env: map[string]string{"PORT": "5000"}, script: server}, "127.0.0.1:5000", "environment PORT"},
+		{places{env: map[string]string{"PORT": "5000", "FAPWS_PORT": "6000"}}, "0.0.0.0:6000", "environment FAPWS_PORT"},
+		{places{env: map[string]string{"PORT": "5000", "FAPWS_BIND": ":7"}}, ":7", "environment FAPWS_BIND"},
+		{places{flags: "-b :1", env: map[string]string{"PORT": "5000", "FAPWS_HOST": "::1"}}, ":1", "flag --bind"},
+		{places{flags: "--host a.lan", env: map[string]string{"FAPWS_BIND": ":7,:8"}}, "a.lan:7", "flag --host"},
+		{places{flags: "--port 9", env: map[string]string{"FAPWS_BIND": "unix:/x"}}, "0.0.0.0:9", "flag --port"},
+	} {
+		s, c, err := tt.settle(t)
+		if err != nil {
+			t.Errorf("%+v: %v", tt.places, err)
+			continue
+		}
+		if got, source := strings.Join(c.Bind, ","), s.Source("bind").String(); got != tt.want || source != tt.source {
+			t.Errorf("%+v: %s from %s, want %s from %s", tt.places, got, source, tt.want, tt.source)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	const (
+		bytesAllowed = "a number of bytes, or one with K, M or G, from 0 to 1024T"
+		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888" or "unix:/run/x.sock"`
+		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m or 1h"
+	)
+	env := func(name, text string) places { return places{env: map[string]string{name: text}} }
+	script := func(name string, x any) places { return places{script: map[string]any{name: x}} }
+	for _, tt := range []struct {
+		places
+		want string
+	}{
+		{places{flags: "--debug 4"}, "--debug 4: must be an integer from 0 to 3"},
+		{places{flags: "--debug=-1"}, "--debug -1: must be an integer from 0 to 3"},
+		{places{flags: "--debug yes"}, "--debug yes: must be an integer from 0 to 3"},
+		{places{flags: "--max-body-size 10X"}, "--max-body-size 10X: must be " + bytesAllowed},
+		{places{flags: "--keep-alive fast"}, "--keep-alive fast: must be " + timeAllowed},
+		{places{flags: "--keep-alive 9000h"}, "--keep-alive 9000h: must be " + timeAllowed},
+		{places{flags: "--bind 1.2.3.400:80"}, `--bind 1.2.3.400:80: must be an address whose host is an IP address or a name, not "1.2.3.400"`},
+		{places{flags: "--bind :65536"}, "--bind :65536: must be an address whose port is from 0 to 65535, not 65536"},
+		{places{flags: "--listen http://x/"}, "--listen http://x/: must be " + address},
+		{places{flags: "--bind :1 --port 2"}, "give the whole address with --bind, or change a part of it with --port, not both"},
+		{places{flags: "--log-level loud"}, "--log-level loud: must be debug, info, warning or error"},
+		{places{flags: "--limit-request-head 1K --limit-request-line 2K"},
+			"limit-request-head (1K, flag --limit-request-head) is less than limit-request-line (2K, flag --limit-request-line)"},
+		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 1024"},
+		{env("PORT", "http"), "PORT=http in the environment: must be an integer from 0 to 65535"},
+		{script("DEBUG", true), "app.py: DEBUG is True: must be an integer from 0 to 3"},
+		{script("DEBUG", 1.0), "app.py: DEBUG is 1.0: must be an integer from 0 to 3"},
+		{script("DEBUG", int64(4)), "app.py: DEBUG is 4: must be an integer from 0 to 3"},
+		{script("DEBUG", "1"), `app.py: DEBUG is "1": must be an integer from 0 to 3`},
+		{script("DEBUG", Object{"NoneType"}), "app.py: DEBUG is None: must be an integer from 0 to 3"},
+		{script("MAX_BODY_SIZE", false), "app.py: MAX_BODY_SIZE is False: must be " + bytesAllowed},
+		{script("MAX_BODY_SIZE", int64(-1)), "app.py: MAX_BODY_SIZE is -1: must be " + bytesAllowed},
+		{script("MAX_BODY_SIZE", 1e6), "app.py: MAX_BODY_SIZE is 1000000.0: must be " + bytesAllowed},
+		{script("SERVER", int64(8888)), "app.py: SERVER is 8888: must be " + address},
+		{script("SERVER", ""), `app.py: SERVER is "": must be ` + address},
+		{script("SERVER", "nonsense here"), `app.py: SERVER is "nonsense here": must be an address whose host is an IP address or a name, not "nonsense here"`},
+		{script("SERVER", []any{"127.0.0.1", int64(80)}), `app.py: SERVER is ["127.0.0.1", 80]: must be ` + address},
+		{script("SERVER", Object{"socket"}), "app.py: SERVER is a socket: must be " + address},
+		{script("KEEP_ALIVE", Object{"timedelta"}), "app.py: KEEP_ALIVE is a timedelta: must be " + timeAllowed},
+		{script("ACCESS_LOG", int64(1)), "app.py: ACCESS_LOG is 1: must be a string"},
+		{script("LOG_LEVEL", int64(15)), "app.py: LOG_LEVEL is 15: must be debug, info, warning or error"},
+		{script("LOG_LEVEL", strings.Repeat("x", 99)),
+			`app.py: LOG_LEVEL is "` + strings.Repeat("x", 59) + "...: must be debug, info, warning or error"},
+	} {
+		_, _, err := tt.settle(t)
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%+v:\n got %v\nwant %s", tt.places, err, tt.want)
+		}
+	}
+}
+
+// TestFlagHidesScript: a script with a value that fapws refuses can still be
+// served by who cannot change it.
+func TestFlagHidesScript(t *testing.T) {
+	_, c, err := places{flags: "--debug 1", script: map[string]any{"DEBUG": true}}.settle(t)
+	if err != nil || c.Debug != 1 {
+		t.Errorf("Debug %d, %v", c.Debug, err)
+	}
+}
+
+func TestScriptValues(t *testing.T) {
+	_, c, err := places{script: map[string]any{
+		"SERVER": []any{":1", "[::1]:2"}, "THREADS": int64(0), "MAX_BODY_SIZE": "100M", "KEEP_ALIVE": 1.5,
+		"GRACEFUL_TIMEOUT": int64(5), "HEAD_TIMEOUT": "2m", "LOG_LEVEL": int64(30), "ACCESS_LOG": "-",
+		"HOST": "smtp.lan", "PORT": int64(25), "CHDIR": "/", // too common as names of other things
+	}}.settle(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{c.Bind, c.Threads, c.MaxBodySize, c.KeepAlive, c.GracefulTimeout, c.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
+	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, 5 * time.Second, 2 * time.Minute, "warning", "-", ""}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %v\nwant %v", got, want)
+	}
+}
+
+func TestHeadHasRoomForLine(t *testing.T) {
+	for _, tt := range []struct {
+		flags      string
+		line, head int
+	}{
+		{"--limit-request-line 64K", 64 << 10, 88 << 10},
+		{"--limit-request-head 4K", 4 << 10, 4 << 10},
+		{"--limit-request-head 4K --limit-request-line 1K", 1 << 10, 4 << 10},
+	} {
+		_, c, err := places{flags: tt.flags}.settle(t)
+		if err != nil || c.MaxLine != tt.line || c.MaxHead != tt.head {
+			t.Errorf("%s: line %d, head %d, %v; want %d, %d", tt.flags, c.MaxLine, c.MaxHead, err, tt.line, tt.head)
+		}
+	}
+}
+
+func TestWriteConfig(t *testing.T) {
+	s, _, err := places{flags: "--port 0 -t 3", env: map[string]string{"FAPWS_KEEP_ALIVE": "90"},
+		script: map[string]any{"SERVER": "127.0.0.1"}}.settle(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := s.WriteConfig(&out); err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]string{}
+	for _, line := range strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n") {
+		words := strings.Fields(line)
+		shown[words[0]] = strings.Join(words[1:], " ")
+	}
+	for name, want := range map[string]string{
+		"bind": "127.0.0.1:0 flag --port", "threads": "3 flag --threads", "keep-alive": "90s environment FAPWS_KEEP_ALIVE",
+		"max-body-size": "10M default", "chdir": "- default", "max-clients": "768 default",
+	} {
+		if shown[name] != want {
+			t.Errorf("%s: %q, want %q", name, shown[name], want)
+		}
+	}
+	if len(shown) != len(s.rows)-2 {
+		t.Errorf("%d lines for %d settings of which two are sugar", len(shown), len(s.rows))
+	}
+}

@@ -1,0 +1,77 @@
+package settings
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSizes(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		want  int64 // -1: refused
+		shown string
+	}{
+		{"0", 0, "0"}, {"500", 500, "500"}, {"1024", 1024, "1K"}, {"8K", 8192, "8K"}, {"8k", 8192, "8K"},
+		{" 10M ", 10485760, "10M"}, {"10MB", 10485760, "10M"}, {"10MiB", 10485760, "10M"}, {"1.5G", 3 << 29, "1536M"},
+		{"7B", 7, "7"}, {"1T", 1 << 40, "1T"}, {"1025", 1025, "1025"},
+		{"", -1, ""}, {"K", -1, ""}, {"-1", -1, ""}, {"+5", -1, ""}, {"1e3", -1, ""}, {"0x10", -1, ""}, {"1.5", -1, ""},
+		{"1..5K", -1, ""}, {"10X", -1, ""}, {"10KK", -1, ""}, {"inf", -1, ""}, {"nan", -1, ""}, {"99999999T", -1, ""}, {"1_000", -1, ""},
+	} {
+		got, ok := parseSize(tt.text)
+		if !ok {
+			got = -1
+		}
+		if got != tt.want {
+			t.Errorf("parseSize(%q) = %d, want %d", tt.text, got, tt.want)
+		}
+		if ok && showSize(got) != tt.shown {
+			t.Errorf("showSize(%d) = %s, want %s", got, showSize(got), tt.shown)
+		}
+	}
+}
+
+func TestDurations(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		want  time.Duration // -1: refused
+		shown string
+	}{
+		{"0", 0, "0s"}, {"75", 75 * time.Second, "75s"}, {"1.5", 1500 * time.Millisecond, "1.5s"}, {"75s", 75 * time.Second, "75s"},
+		{"500ms", 500 * time.Millisecond, "500ms"}, {"1m30s", 90 * time.Second, "90s"}, {"5m", 5 * time.Minute, "5m"},
+		{"2H", 2 * time.Hour, "2h"}, {" 3s ", 3 * time.Second, "3s"},
+		{"", -1, ""}, {"-1", -1, ""}, {"-1s", -1, ""}, {"s", -1, ""}, {"1e9", -1, ""}, {"fast", -1, ""}, {"1d", -1, ""},
+		{"99999999999999999999", -1, ""}, {"inf", -1, ""},
+	} {
+		got, ok := parseDuration(tt.text)
+		if !ok {
+			got = -1
+		}
+		if got != tt.want {
+			t.Errorf("parseDuration(%q) = %d, want %d", tt.text, got, tt.want)
+		}
+		if ok && showDuration(got) != tt.shown {
+			t.Errorf("showDuration(%d) = %s, want %s", got, showDuration(got), tt.shown)
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	for text, want := range map[string]string{
+		"127.0.0.1": "127.0.0.1:8888", "127.0.0.1:": "127.0.0.1:8888", "127.0.0.1:80": "127.0.0.1:80", ":80": ":80",
+		"*:80": ":80", "80": "0.0.0.0:80", "0": "0.0.0.0:0", "[::1]:80": "[::1]:80", "[::1]": "[::1]:8888", "[::1]:": "[::1]:8888",
+		"::1": "[::1]:8888", "fe80::1%eth0": "[fe80::1%eth0]:8888", "localhost": "localhost:8888", "my-host.lan:080": "my-host.lan:80",
+		" :80 ": ":80", "unix:/run/x.sock": "unix:/run/x.sock", "unix:x": "unix:x",
+		// What must be refused:
+		"": "", ":": "", "unix:": "", "/run/x.sock": "", "http://a:80": "", ":http": "", ":-1": "", ":99999": "",
+		"1.2.3:80": "", "1.2.3.4.5": "", "256.1.1.1": "", "[::1": "", "[::1]80": "", "[1.2.3.4]:80": "", "[a]:80": "",
+		"a b:80": "", "-a:80": "", "a..b:80": "", "::1::2": "", "a:b:c": "", "1.2.3.4:80:90": "",
+	} {
+		got, err := parseAddress(text)
+		if err != nil && got != "" {
+			t.Errorf("parseAddress(%q) = %q with an error", text, got)
+		}
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("parseAddress(%q) = %q, %v; want %q", text, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// value reads one setting into its field of a Config. The errors of its
+// methods say what is allowed and go on after "must be ".
+type value interface {
+	fromText(string) error // of a flag, the environment, the table
+	fromScript(any) error  // int64, float64, string, bool, []any or Object
+	String() string        // as fromText reads it
+}
+
+// Object stands for a value of the script that no setting can have: anything
+// but a number, a string, a bool or a list.
+type Object struct {
+	Type string // name of its type in Python
+}
+
+// count is an integer in a range.
+type count struct {
+	to       *int
+	min, max int
+}
+
+func (v *count) fromText(s string) error {
+	n, err := strconv.Atoi(strings.TrimSpace(s))
+	if err != nil {
+		return v.allowed()
+	}
+	return v.put(int64(n))
+}
+
+func (v *count) fromScript(x any) error {
+	n, ok := x.(int64) // True is an int for Python; a setting is not a truth
+	if !ok {
+		return v.allowed()
+	}
+	return v.put(n)
+}
+
+func (v *count) put(n int64) error {
+	if n < int64(v.min) || n > int64(v.max) {
+		return v.allowed()
+	}
+	*v.to = int(n)
+	return nil
+}
+
+func (v *count) allowed() error { return fmt.Errorf("an integer from %d to %d", v.min, v.max) }
+func (v *count) String() string { return strconv.Itoa(*v.to) }
+
+// size is a number of bytes in a range.
+type size[T int | int64] struct {
+	to       *T
+	min, max T
+}
+
+func (v *size[T]) fromText(s string) error {
+	n, ok := parseSize(s)
+	if !ok {
+		return v.allowed()
+	}
+	return v.put(n)
+}
+
+func (v *size[T]) fromScript(x any) error {
+	switch x := x.(type) {
+	case int64:
+		return v.put(x)
+	case string:
+		return v.fromText(x)
+	}
+	return v.allowed()
+}
+
+func (v *size[T]) put(n int64) error {
+	if n < int64(v.min) || n > int64(v.max) {
+		return v.allowed()
+	}
+	*v.to = T(n)
+	return nil
+}
+
+func (v *size[T]) allowed() error {
+	return fmt.Errorf("a number of bytes, or one with K, M or G, from %s to %s",
+		showSize(int64(v.min)), showSize(int64(v.max)))
+}
+
+func (v *size[T]) String() string { return showSize(int64(*v.to)) }
+
+// duration is a time of up to a year; 0 is allowed and means no limit.
+type duration struct{ to *time.Duration }
+
+const longest = 366 * 24 * time.Hour
+
+func (v *duration) fromText(s string) error {
+	d, ok := parseDuration(s)
+	return v.put(d, ok)
+}
+
+func (v *duration) fromScript(x any) error {
+	switch x := x.(type) {
+	case int64:
+		return v.put(seconds(float64(x)))
+	case float64:
+		return v.put(seconds(x))
+	case string:
+		return v.fromText(x)
+	}
+	return v.put(0, false)
+}
+
+func (v *duration) put(d time.Duration, ok bool) error {
+	if !ok || d > longest {
+		return errors.New("seconds, or a time such as 500ms, 30s, 5m or 1h")
+	}
+	*v.to = d
+	return nil
+}
+
+func (v *duration) String() string { return showDuration(*v.to) }
+
+// text is any string without a NUL byte.
+type text struct{ to *string }
+
+func (v *text) fromText(s string) error {
+	if s == "" || strings.ContainsRune(s, 0) {
+		return errors.New("a name, not empty")
+	}
+	*v.to = s
+	return nil
+}
+
+func (v *text) fromScript(x any) error {
+	s, ok := x.(string)
+	if !ok {
+		return errors.New("a string")
+	}
+	return v.fromText(s)
+}
+
+func (v *text) String() string { return *v.to }
+
+// level is one of LogLevels. A script may use the numbers of Python's logging.
+type level struct{ to *string }
+
+func (v *level) fromText(s string) error {
+	s = strings.ToLower(strings.TrimSpace(s))
+	switch s {
+	case "warn":
+		s = "warning"
+	case "critical", "fatal":
+		s = "error"
+	}
+	if !slices.Contains(LogLevels, s) {
+		return errors.New("debug, info, warning or error")
+	}
+	*v.to = s
+	return nil
+}
+
+func (v *level) fromScript(x any) error {
+	switch x := x.(type) {
+	case string:
+		return v.fromText(x)
+	case int64:
+		if x >= 0 && x <= 50 && x%10 == 0 {
+			return v.fromText([...]string{"debug", "debug", "info", "warning", "error", "error"}[x/10])
+		}
+	}
+	return v.fromText("")
+}
+
+func (v *level) String() string { return *v.to }
+
+// addresses is a list of places to listen on.
+type addresses struct{ to *[]string }
+
+func (v *addresses) fromText(s string) error {
+	var list []string
+	for _, one := range strings.Split(s, ",") {
+		a, err := parseAddress(one)
+		if err != nil {
+			return err
+		}
+		list = append(list, a)
+	}
+	*v.to = list
+	return nil
+}
+
+func (v *addresses) fromScript(x any) error {
+	switch x := x.(type) {
+	case string:
+		return v.fromText(x)
+	case []any:
+		texts := make([]string, len(x))
+		for i, one := range x {
+			s, ok := one.(string)
+			if !ok {
+				return errNoAddress
+			}
+			texts[i] = s
+		}
+		return v.fromText(strings.Join(texts, ","))
+	}
+	return errNoAddress
+}
+
+func (v *addresses) String() string { return strings.Join(*v.to, ",") }
+
+// host is the host part of an address.
+type host struct{ to *string }
+
+func (v *host) fromText(s string) error {
+	h, err := parseHost(strings.TrimSpace(s))
+	if err != nil {
+		return err
+	}
+	*v.to = h
+	return nil
+}
+
+func (v *host) fromScript(any) error { return errNoAddress }
+func (v *host) String() string       { return *v.to }
+
+// showGiven writes a value of the script as Python would, as far as a line
+// of an error message needs it.
+func showGiven(x any) string {
+	switch x := x.(type) {
+	case int64:
+		return strconv.FormatInt(x, 10)
+	case float64:
+		if x == math.Trunc(x) && math.Abs(x) < 1e15 {
+			return strconv.FormatFloat(x, 'f', 1, 64)
+		}
+		return strconv.FormatFloat(x, 'g', -1, 64)
+	case string:
+		return shorten(strconv.Quote(x))
+	case bool:
+		if x {
+			return "True"
+		}
+		return "False"
+	case []any:
+		items := make([]string, len(x))
+		for i := range x {
+			items[i] = showGiven(x[i])
+		}
+		return shorten("[" + strings.Join(items, ", ") + "]")
+	case Object:
+		if x.Type == "NoneType" {
+			return "None"
+		}
+		return "a " + x.Type
+	}
+	return fmt.Sprint(x)
+}
+
+func shorten(s string) string {
+	const enough = 60
+	if len(s) <= enough {
+		return s
+	}
+	return strings.ToValidUTF8(s[:enough], "") + "..."
+}
