@@ -142,6 +142,8 @@ class _Page:
             return self.escaped(text[:500])
         raw = text.encode("utf-8")  # columns count bytes
         start, end = columns
+        if raw[start:end] == raw.strip():
+            return self.escaped(text)  # all of it says nothing
         before, hot, after = (piece.decode("utf-8", "replace") for piece in (raw[:start], raw[start:end], raw[end:]))
         return f"{self.escaped(before)}<mark>{self.escaped(hot)}</mark>{self.escaped(after)}"
 

@@ -223,7 +223,7 @@ class _Source:
         start = 0
         while True:
             end = self.buffer.find(b"\r\n", start)
-            if (len(self.buffer) if end < 0 else end) > most + 1:
+            if (end if end >= 0 else len(self.buffer) - 1) > most:
                 raise MultipartError(complaint)
             if end >= 0:
                 line, self.buffer = self.buffer[:end], self.buffer[end + 2 :]
