@@ -112,25 +112,28 @@ class _Page:
             shown.append(f"<p class=dim>… {left_out} more frames …</p>")
         if len(stack) >= _FRAMES:
             shown.append(self.frame(*stack[-1], first=False))  # where the handler was entered
-        return "<p class=dim>Innermost call first.</p>" + "".join(shown)
+        order = "<p class=dim>Innermost call first.</p>" if open_first and len(stack) > 1 else ""
+        return order + "".join(shown)
 
     def frame(self, frame: FrameType, line: int, instruction: int, first: bool) -> str:
         code = frame.f_code
+        linecache.checkcache(code.co_filename)
+        lines = linecache.getlines(code.co_filename, frame.f_globals)
         where = f"<code>{self.escaped(code.co_filename)}:{line}</code> in <b>{escape(code.co_name)}</b>"
+        if not first and line <= len(lines):
+            where += f" <code class=dim>{self.escaped(lines[line - 1].strip()[:100])}</code>"
         return (
             f"<details class={'last' if first else 'call'}{' open' if first else ''}><summary>{where}</summary>"
-            f"{self.source(frame, line, instruction)}{self.locals(frame, first)}</details>"
+            f"{self.source(lines, code, line, instruction)}{self.locals(frame, first)}</details>"
         )
 
-    def source(self, frame: FrameType, line: int, instruction: int) -> str:
-        linecache.checkcache(frame.f_code.co_filename)
-        lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
+    def source(self, lines: List[str], code: CodeType, line: int, instruction: int) -> str:
         first = max(1, line - _CONTEXT)
         rows = []
         for number, text in enumerate(lines[first - 1 : line + _CONTEXT], first):
             text = text.rstrip("\r\n")
             if number == line:
-                shown = self.marked(text, _columns(frame.f_code, instruction, line))
+                shown = self.marked(text, _columns(code, instruction, line))
                 rows.append(f'<span class="hot"><i>{number}</i>{shown}</span>')
             else:
                 rows.append(f"<span><i>{number}</i>{self.escaped(text[:500])}</span>")

@@ -18,17 +18,6 @@ ENVIRON = {
     "wsgi.version": (1, 0),
 }
 
-# Compiled without a file: the page shows the lines around a call, whatever they say.
-HANDLER = """
-def handler(environ):
-    sid = 'c00k1e-value'
-    password = 'hunter2'
-    header = [('Set-Cookie', sid)]
-    body = {'api_key': 'k3yk3y', 'text': 'cGFzc3dvcmQ='}
-    raise ValueError('no such session: ' + sid)
-"""
-SECRETS = ["c00k1e-value", "hunter2", "k3yk3y", "cGFzc3dvcmQ="]
-
 
 def page_of(function, environ=ENVIRON):
     try:
@@ -63,6 +52,18 @@ class Nasty:
 
     def __repr__(self):
         raise self.error
+
+
+# Compiled without a file: the page shows the lines around a call, whatever they say.
+HANDLER = """
+def handler(environ):
+    sid = 'c00k1e-value'
+    password = 'hunter2'
+    header = [('Set-Cookie', sid)]
+    body = {'api_key': 'k3yk3y', 'text': 'cGFzc3dvcmQ='}
+    raise ValueError('no such session: ' + sid)
+"""
+SECRETS = ["c00k1e-value", "hunter2", "k3yk3y", "cGFzc3dvcmQ="]
 
 
 class Page(unittest.TestCase):
