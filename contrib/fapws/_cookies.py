@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import List, Optional, Union
 
-__all__ = ["cookie", "deleted", "http_date"]
+__all__ = ["cookie", "deleted_cookie", "http_date"]
 
 _ALNUM = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _TOKEN = _ALNUM | frozenset("!#$%&'*+-.^_`|~")  # RFC 9110 §5.6.2
@@ -71,7 +71,7 @@ def cookie(
     return "; ".join(parts)
 
 
-def deleted(key: str, path: Optional[str] = "/", domain: Optional[str] = None) -> str:
+def deleted_cookie(key: str, path: Optional[str] = "/", domain: Optional[str] = None) -> str:
     """The Set-Cookie value that makes a browser forget a cookie.
 
     path and domain must be those it was set with (RFC 6265 §5.3 step 11).

@@ -2,7 +2,7 @@ import datetime
 import unittest
 from http.cookies import SimpleCookie
 
-from fapws._cookies import cookie, deleted, http_date
+from fapws._cookies import cookie, deleted_cookie, http_date
 
 UTC = datetime.timezone.utc
 
@@ -79,7 +79,7 @@ class Cookie(unittest.TestCase):
 
     def test_deleted(self):
         self.assertEqual(
-            deleted("a", path="/x", domain="example.org"),
+            deleted_cookie("a", path="/x", domain="example.org"),
             "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Domain=example.org; Path=/x",
         )
 
