@@ -47,7 +47,7 @@ it loads the script, validates PATHS and settings, and ends without listening.
 	}
 	fmt.Fprint(w, `.PP
 A SIZE is in bytes or takes K, M or G, where K is 1024. A TIME is in seconds or
-takes ms, s, m or h, and a TIME of 0 is no limit.
+takes ms, s, m or h.
 .SH ENVIRONMENT
 Each setting can be given in a variable. Flags win over the environment, the
 environment over the script, the script over the default.

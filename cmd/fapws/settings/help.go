@@ -40,10 +40,10 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 
 const allNotes = `
 SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms,
-s, m, h, and a TIME of 0 is no limit. Each flag with a value is also a variable
-of the environment, --max-body-size is FAPWS_MAX_BODY_SIZE, and a global of the
-script, MAX_BODY_SIZE; the address is SERVER there. Flags win over environment
-over script over default; --print-config shows what came from where.
+s, m, h. Each flag with a value is also a variable of the environment,
+--max-body-size is FAPWS_MAX_BODY_SIZE, and a global of the script,
+MAX_BODY_SIZE; the address is SERVER there. Flags win over environment over
+script over default; --print-config shows what came from where.
 
 Signals: TERM and INT stop gracefully, a second one at once; HUP, USR1 and USR2
 do nothing. Exit codes: 0 stopped, 1 failed while running or stopped at once,

@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		Bind: []string{"0.0.0.0:8888"}, Threads: 8, MaxQueue: 2048,
 		MaxClients: 768, MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
-		HeadTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
+		HeadTimeout: 10 * time.Second, BodyTimeout: 20 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
 		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, AccessLog: "off", LogLevel: "info", port: -1,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -118,9 +118,9 @@ func TestAddressOfAllPlaces(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	const (
-		bytesAllowed = "a number of bytes, or one with K, M or G, from 0 to 1024T"
+		bytesAllowed = "a number of bytes, or one with K, M or G, from 1 to 1024T"
 		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888" or "unix:/run/x.sock"`
-		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m or 1h"
+		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m or 1h, from 1ms to a year"
 	)
 	env := func(name, text string) places { return places{env: map[string]string{name: text}} }
 	script := func(name string, x any) places { return places{script: map[string]any{name: x}} }
@@ -134,6 +134,7 @@ func TestRefusals(t *testing.T) {
 		{places{flags: "--max-body-size 10X"}, "--max-body-size 10X: must be " + bytesAllowed},
 		{places{flags: "--keep-alive fast"}, "--keep-alive fast: must be " + timeAllowed},
 		{places{flags: "--keep-alive 9000h"}, "--keep-alive 9000h: must be " + timeAllowed},
+		{places{flags: "--keep-alive 0"}, "--keep-alive 0: must be " + timeAllowed},
 		{places{flags: "--bind 1.2.3.400:80"}, `--bind 1.2.3.400:80: must be an address whose host is an IP address or a name, not "1.2.3.400"`},
 		{places{flags: "--bind :65536"}, "--bind :65536: must be an address whose port is from 0 to 65535, not 65536"},
 		{places{flags: "--listen http://x/"}, "--listen http://x/: must be " + address},
@@ -141,7 +142,7 @@ func TestRefusals(t *testing.T) {
 		{places{flags: "--log-level loud"}, "--log-level loud: must be debug, info, warning or error"},
 		{places{flags: "--limit-request-head 1K --limit-request-line 2K"},
 			"limit-request-head (1K, flag --limit-request-head) is less than limit-request-line (2K, flag --limit-request-line)"},
-		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 1024"},
+		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 256"},
 		{env("PORT", "http"), "PORT=http in the environment: must be an integer from 0 to 65535"},
 		{script("DEBUG", true), "app.py: DEBUG is True: must be an integer from 0 to 3"},
 		{script("DEBUG", 1.0), "app.py: DEBUG is 1.0: must be an integer from 0 to 3"},
@@ -181,14 +182,14 @@ func TestFlagHidesScript(t *testing.T) {
 func TestScriptValues(t *testing.T) {
 	_, c, err := places{script: map[string]any{
 		"SERVER": []any{":1", "[::1]:2"}, "THREADS": int64(0), "MAX_BODY_SIZE": "100M", "KEEP_ALIVE": 1.5,
-		"GRACEFUL_TIMEOUT": int64(5), "HEAD_TIMEOUT": "2m", "LOG_LEVEL": int64(30), "ACCESS_LOG": "-",
+		"GRACEFUL_TIMEOUT": int64(0), "HEAD_TIMEOUT": "2m", "LOG_LEVEL": int64(30), "ACCESS_LOG": "-",
 		"HOST": "smtp.lan", "PORT": int64(25), "CHDIR": "/", // too common as names of other things
 	}}.settle(t)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := []any{c.Bind, c.Threads, c.MaxBodySize, c.KeepAlive, c.GracefulTimeout, c.HeadTimeout, c.LogLevel, c.AccessLog, c.Chdir}
-	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, 5 * time.Second, 2 * time.Minute, "warning", "-", ""}
+	want := []any{[]string{":1", "[::1]:2"}, 0, int64(100 << 20), 1500 * time.Millisecond, time.Duration(0), 2 * time.Minute, "warning", "-", ""}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %v\nwant %v", got, want)
 	}

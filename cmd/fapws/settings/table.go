@@ -1,6 +1,9 @@
 package settings
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Machine is what defaults depend on.
 type Machine struct {
@@ -36,7 +39,7 @@ func Table(m Machine) []*Setting {
 			Name: "threads", Short: "t", Group: GroupPython, Arg: "N", Default: "8", Global: "THREADS",
 			Brief: "most Python threads; 0 runs handlers inline, on the event loop: fastest, but a slow handler stops everything",
 			Help:  "most Python threads that run handlers, started when needed; 0 runs them inline, on the event loop: least latency and memory, but a slow handler then stops everything",
-			value: func(c *Config) value { return &count{&c.Threads, 0, 1024} },
+			value: func(c *Config) value { return &count{&c.Threads, 0, 256} },
 		},
 		{
 			Name: "max-queue", Aliases: []string{"queue"}, Group: GroupPython, Arg: "N", Default: "2048", Global: "MAX_QUEUE",
@@ -60,7 +63,7 @@ func Table(m Machine) []*Setting {
 			Arg: "SIZE", Default: "10M", Global: "MAX_BODY_SIZE",
 			Brief: "largest body of a request, else 413",
 			Help:  "largest body of a request; a larger one is answered 413",
-			value: func(c *Config) value { return &size[int64]{&c.MaxBodySize, 0, 1 << 50} },
+			value: func(c *Config) value { return &size[int64]{&c.MaxBodySize, 1, 1 << 50} },
 		},
 		{
 			Name: "limit-request-line", Group: GroupLimits, Arg: "SIZE", Default: "8K", Global: "LIMIT_REQUEST_LINE",
@@ -85,12 +88,12 @@ func Table(m Machine) []*Setting {
 		{
 			Name: "head-timeout", Group: GroupTimeouts, Arg: "TIME", Default: "10s", Global: "HEAD_TIMEOUT",
 			Help:  "longest time to receive a request line with its header fields, else 408",
-			value: func(c *Config) value { return &duration{&c.HeadTimeout} },
+			value: func(c *Config) value { return &duration{&c.HeadTimeout, time.Millisecond} },
 		},
 		{
-			Name: "body-timeout", Group: GroupTimeouts, Arg: "TIME", Default: "30s", Global: "BODY_TIMEOUT",
+			Name: "body-timeout", Group: GroupTimeouts, Arg: "TIME", Default: "20s", Global: "BODY_TIMEOUT",
 			Help:  "longest pause while a body comes in, else 408",
-			value: func(c *Config) value { return &duration{&c.BodyTimeout} },
+			value: func(c *Config) value { return &duration{&c.BodyTimeout, time.Millisecond} },
 		},
 		{
 			Name: "body-min-rate", Group: GroupTimeouts, Arg: "SIZE", Default: "500", Global: "BODY_MIN_RATE",
@@ -102,19 +105,19 @@ func Table(m Machine) []*Setting {
 			Arg: "TIME", Default: "75s", Global: "KEEP_ALIVE",
 			Brief: "close connections idle for so long",
 			Help:  "close a connection that was idle for so long",
-			value: func(c *Config) value { return &duration{&c.KeepAlive} },
+			value: func(c *Config) value { return &duration{&c.KeepAlive, time.Millisecond} },
 		},
 		{
 			Name: "write-timeout", Group: GroupTimeouts, Arg: "TIME", Default: "60s", Global: "WRITE_TIMEOUT",
 			Help:  "longest time that a client may take nothing of its response, else it is cut off",
-			value: func(c *Config) value { return &duration{&c.WriteTimeout} },
+			value: func(c *Config) value { return &duration{&c.WriteTimeout, time.Millisecond} },
 		},
 		{
 			Name: "graceful-timeout", Aliases: []string{"timeout-graceful-shutdown"}, Group: GroupTimeouts,
 			Arg: "TIME", Default: "30s", Global: "GRACEFUL_TIMEOUT",
 			Brief: "time to finish requests when told to stop",
 			Help:  "after SIGTERM or SIGINT, time to finish what is in flight; a second signal stops at once",
-			value: func(c *Config) value { return &duration{&c.GracefulTimeout} },
+			value: func(c *Config) value { return &duration{&c.GracefulTimeout, 0} },
 		},
 		{
 			Name: "access-log", Aliases: []string{"access-logfile"}, Group: GroupLogs,

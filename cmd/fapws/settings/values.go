@@ -96,8 +96,11 @@ func (v *size[T]) allowed() error {
 
 func (v *size[T]) String() string { return showSize(int64(*v.to)) }
 
-// duration is a time of up to a year; 0 is allowed and means no limit.
-type duration struct{ to *time.Duration }
+// duration is a time of up to a year.
+type duration struct {
+	to  *time.Duration
+	min time.Duration
+}
 
 const longest = 366 * 24 * time.Hour
 
@@ -119,8 +122,8 @@ func (v *duration) fromScript(x any) error {
 }
 
 func (v *duration) put(d time.Duration, ok bool) error {
-	if !ok || d > longest {
-		return errors.New("seconds, or a time such as 500ms, 30s, 5m or 1h")
+	if !ok || d < v.min || d > longest {
+		return fmt.Errorf("seconds, or a time such as 500ms, 30s, 5m or 1h, from %s to a year", showDuration(v.min))
 	}
 	*v.to = d
 	return nil
