@@ -1,0 +1,167 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// FuzzAgainstNetHTTP: where net/http and this package accept the same bytes,
+// they must read the same request from them and end it at the same byte.
+// Deliberate differences are accepted by one of them only.
+func FuzzAgainstNetHTTP(f *testing.F) {
+	for _, in := range seeds() {
+		f.Add([]byte(in))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var r Request
+		n, err := r.Parse(in, new(Limits))
+		if err != nil {
+			return
+		}
+		// net/http takes no empty lines before a request.
+		msg := in[n-r.HeadLen:]
+		head, rest := msg[:r.HeadLen], msg[r.HeadLen:]
+		src := bytes.NewReader(msg)
+		br := bufio.NewReader(src)
+		std, err := http.ReadRequest(br)
+		if err != nil {
+			return
+		}
+		compareHeads(t, &r, head, std)
+
+		want, stdErr := io.ReadAll(std.Body)
+		unread := br.Buffered() + src.Len()
+		got, used, err := readBody(&r, rest)
+		if err != nil {
+			return // stricter on chunks
+		}
+		if stdErr != nil {
+			if !laxOnPurpose(rest, stdErr) {
+				t.Fatalf("%q: body accepted, net/http says %v", msg, stdErr)
+			}
+			return
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("%q: body %q, net/http %q", msg, got, want)
+		}
+		if len(rest)-used != unread {
+			t.Fatalf("%q: next message after %d bytes of body, net/http after %d", msg, used, len(rest)-unread)
+		}
+	})
+}
+
+func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
+	t.Helper()
+	same := func(what, got, want string) {
+		t.Helper()
+		if got != want {
+			t.Fatalf("%q: %s %q, net/http %q", head, what, got, want)
+		}
+	}
+	same("method", string(r.Method.In(head)), std.Method)
+	same("target", string(r.Target.In(head)), std.RequestURI)
+	same("path", string(DecodePath(nil, r.Path.In(head))), pathOf(std.URL))
+	same("query", string(r.Query.In(head)), std.URL.RawQuery)
+	host := r.Host
+	if r.Authority.Len > 0 {
+		host = r.Authority
+	}
+	same("host", string(host.In(head)), std.Host)
+	if (r.Minor > 0) != std.ProtoAtLeast(1, 1) {
+		t.Fatalf("%q: HTTP/1.%d, net/http %s", head, r.Minor, std.Proto)
+	}
+	if r.KeepAlive == std.Close && std.ProtoAtLeast(1, 0) {
+		t.Fatalf("%q: keep-alive %v, net/http close %v", head, r.KeepAlive, std.Close)
+	}
+	length := int64(0)
+	switch r.Body {
+	case Sized:
+		length = r.Length
+	case Chunked:
+		length = -1
+	}
+	if length != std.ContentLength {
+		t.Fatalf("%q: length %d, net/http %d", head, length, std.ContentLength)
+	}
+
+	// net/http takes out Host, Transfer-Encoding and Trailer.
+	ours := http.Header{}
+	for _, f := range r.Fields {
+		name := string(f.Name.In(head))
+		if equalFold([]byte(name), "host") || equalFold([]byte(name), "transfer-encoding") || equalFold([]byte(name), "trailer") {
+			continue
+		}
+		ours.Add(name, string(f.Value.In(head)))
+	}
+	std.Header.Del("Trailer")
+	if len(ours) != len(std.Header) {
+		t.Fatalf("%q: fields %v, net/http %v", head, ours, std.Header)
+	}
+	for name, values := range ours {
+		if !slices.Equal(values, std.Header[name]) {
+			t.Fatalf("%q: %s is %q, net/http %q", head, name, values, std.Header[name])
+		}
+	}
+}
+
+// pathOf is the path of u as Request has it: "*" and "/" included.
+func pathOf(u *url.URL) string {
+	if u.Path == "" {
+		return "/"
+	}
+	return u.Path
+}
+
+// readBody decodes the body of r at the start of src and says how many bytes
+// it took.
+func readBody(r *Request, src []byte) (body []byte, n int, err error) {
+	switch r.Body {
+	case Sized:
+		if int64(len(src)) < r.Length {
+			return nil, 0, io.ErrUnexpectedEOF
+		}
+		return src[:r.Length], int(r.Length), nil
+	case Chunked:
+		return readChunked(src, nil)
+	}
+	return nil, 0, nil
+}
+
+// FuzzChunkedAgainstNetHTTP: a body that this package accepts, net/http's
+// decoder reads alike.
+func FuzzChunkedAgainstNetHTTP(f *testing.F) {
+	for _, in := range chunkedSeeds {
+		f.Add([]byte(in))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		got, _, err := readChunked(in, nil)
+		if err != nil {
+			return
+		}
+		want, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(in)))
+		switch {
+		case err == nil && !bytes.Equal(got, want):
+			t.Fatalf("%q: %q, net/http %q", in, got, want)
+		case err != nil && !laxOnPurpose(in, err):
+			t.Fatalf("%q: accepted, net/http says %v", in, err)
+		}
+	})
+}
+
+// laxOnPurpose reports whether a chunked body may be accepted although
+// net/http refused it with err.
+func laxOnPurpose(body []byte, err error) bool {
+	// Whitespace before ";" is to be removed (RFC 9112 §7.1.1).
+	if bytes.Contains(body, []byte(" ;")) || bytes.Contains(body, []byte("\t;")) {
+		return true
+	}
+	// net/http also weighs framing against data.
+	return strings.Contains(err.Error(), "too much")
+}

@@ -1,0 +1,463 @@
+package http1
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// describe prints what Parse found, in one line: empty and default parts are
+// left out.
+func describe(r *Request, head []byte) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", r.Method.In(head), r.Path.In(head))
+	part := func(name string, s Span) {
+		if s.Len > 0 {
+			fmt.Fprintf(&b, " %s=%s", name, s.In(head))
+		}
+	}
+	part("query", r.Query)
+	part("authority", r.Authority)
+	part("host", r.Host)
+	fmt.Fprintf(&b, " 1.%d", r.Minor)
+	switch r.Body {
+	case Sized:
+		fmt.Fprintf(&b, " sized=%d", r.Length)
+	case Chunked:
+		b.WriteString(" chunked")
+	}
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{
+		{"keep", r.KeepAlive}, {"upgrade", r.Upgrade}, {"expect", r.Expect100},
+		{"head", r.Head}, {"safe", r.Safe}, {"encoded", r.Encoded},
+	} {
+		if flag.set {
+			b.WriteString(" " + flag.name)
+		}
+	}
+	return b.String()
+}
+
+// on11 completes a request line and fields with what HTTP/1.1 asks for.
+func on11(line, fields string) string {
+	return line + " HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n"
+}
+
+func TestParseAccepts(t *testing.T) {
+	for _, c := range []struct{ name, in, want string }{
+		{"hello", helloRequest, "GET / host=localhost:8888 1.1 keep safe"},
+		{"HTTP/1.0 without fields", "GET / HTTP/1.0\r\n\r\n", "GET / 1.0 safe"},
+		{"later minor version, 9110 2.5", "GET / HTTP/1.2\r\nHost: h\r\n\r\n", "GET / host=h 1.1 keep safe"},
+		{"last minor version", "GET / HTTP/1.9\r\nHost: h\r\n\r\n", "GET / host=h 1.1 keep safe"},
+		{"one empty line before, 9112 2.2", "\r\n" + helloRequest, "GET / host=localhost:8888 1.1 keep safe"},
+		{"two empty lines before", "\r\n\r\n" + helloRequest, "GET / host=localhost:8888 1.1 keep safe"},
+
+		{"HEAD", on11("HEAD /", ""), "HEAD / host=h 1.1 keep head safe"},
+		{"OPTIONS", on11("OPTIONS /x", ""), "OPTIONS /x host=h 1.1 keep safe"},
+		{"TRACE", on11("TRACE /", ""), "TRACE / host=h 1.1 keep safe"},
+		{"POST without length has no body, 9112 6.3", on11("POST /", ""), "POST / host=h 1.1 keep"},
+		{"DELETE", on11("DELETE /", ""), "DELETE / host=h 1.1 keep"},
+		{"methods are case-sensitive, 9110 9.1", on11("get /", ""), "get / host=h 1.1 keep"},
+		{"unregistered method", on11("M-SEARCH /", ""), "M-SEARCH / host=h 1.1 keep"},
+		{"longest method", on11(strings.Repeat("M", maxMethod)+" /", ""), strings.Repeat("M", maxMethod) + " / host=h 1.1 keep"},
+
+		{"query", on11("GET /a?b=c", ""), "GET /a query=b=c host=h 1.1 keep safe"},
+		{"empty query", on11("GET /a?", ""), "GET /a host=h 1.1 keep safe"},
+		{"query with ? and raw %", on11("GET /?q=100%&r=?%zz%00", ""), "GET / query=q=100%&r=?%zz%00 host=h 1.1 keep safe"},
+		{"encoded path", on11("GET /a%20b%2F", ""), "GET /a%20b%2F host=h 1.1 keep safe encoded"},
+		{"encoded at the end", on11("GET /%fF", ""), "GET /%fF host=h 1.1 keep safe encoded"},
+		{"what browsers send raw", on11("GET /{a}|\\^`\"<>[]?{b}|\\^`\"<>[]", ""), "GET /{a}|\\^`\"<>[] query={b}|\\^`\"<>[] host=h 1.1 keep safe"},
+		{"slashes and dots stay", on11("GET //a/../b/./", ""), "GET //a/../b/./ host=h 1.1 keep safe"},
+		{"asterisk, 9112 3.2.4", on11("OPTIONS *", ""), "OPTIONS * host=h 1.1 keep safe"},
+		{"absolute, 9112 3.2.2", on11("GET http://a.example:80/x?y", ""), "GET /x query=y authority=a.example:80 host=h 1.1 keep safe"},
+		{"absolute, scheme in capitals", on11("GET HTTP://a/x", ""), "GET /x authority=a host=h 1.1 keep safe"},
+		{"absolute https", on11("GET https://a/%41", ""), "GET /%41 authority=a host=h 1.1 keep safe encoded"},
+		{"absolute without path, 9110 4.2.3", on11("GET http://a", ""), "GET / authority=a host=h 1.1 keep safe"},
+		{"absolute without path, with query", on11("GET https://a?y/z", ""), "GET / query=y/z authority=a host=h 1.1 keep safe"},
+		{"absolute with IPv6", on11("GET http://[::1]:8/x", ""), "GET /x authority=[::1]:8 host=h 1.1 keep safe"},
+		{"absolute on 1.0", "GET http://a/ HTTP/1.0\r\n\r\n", "GET / authority=a 1.0 safe"},
+
+		{"empty Host, 9112 3.2", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / 1.1 keep safe"},
+		{"Host in another case", "GET / HTTP/1.1\r\nhOST: h\r\n\r\n", "GET / host=h 1.1 keep safe"},
+		{"Host on 1.0", "GET / HTTP/1.0\r\nHost: h\r\n\r\n", "GET / host=h 1.0 safe"},
+		{"whitespace around a value, 9112 5.1", "GET / HTTP/1.1\r\nHost: \t h:1 \t\r\n\r\n", "GET / host=h:1 1.1 keep safe"},
+		{"no whitespace", "GET / HTTP/1.1\r\nHost:h\r\n\r\n", "GET / host=h 1.1 keep safe"},
+
+		{"close, 9112 9.3", on11("GET /", "Connection: close\r\n"), "GET / host=h 1.1 safe"},
+		{"close in any case, in a list", on11("GET /", "Connection: foo, CLOSE\t,bar\r\n"), "GET / host=h 1.1 safe"},
+		{"close wins", on11("GET /", "Connection: close\r\nConnection: keep-alive\r\n"), "GET / host=h 1.1 safe"},
+		{"close in the second field", on11("GET /", "Connection: keep-alive\r\nconnection: close\r\n"), "GET / host=h 1.1 safe"},
+		{"keep-alive on 1.0", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET / 1.0 keep safe"},
+		{"keep-alive and close on 1.0", "GET / HTTP/1.0\r\nConnection: Keep-Alive, close\r\n\r\n", "GET / 1.0 safe"},
+		{"upgrade, 9110 7.8", on11("GET /", "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"), "GET / host=h 1.1 keep upgrade safe"},
+		{"not a token of the list", on11("GET /", "Connection: not-close, close-not, \"close\", ,,\r\n"), "GET / host=h 1.1 keep safe"},
+		{"not Connection", on11("GET /", "Connectiom: close\r\nProxy-Connection: close\r\n"), "GET / host=h 1.1 keep safe"},
+
+		{"sized", on11("POST /", "Content-Length: 12\r\n"), "POST / host=h 1.1 sized=12 keep"},
+		{"sized 0", on11("POST /", "content-length: 0\r\n"), "POST / host=h 1.1 sized=0 keep"},
+		{"sized on GET", on11("GET /", "Content-Length: 1\r\n"), "GET / host=h 1.1 sized=1 keep safe"},
+		{"leading zeros", on11("POST /", "Content-Length: 0000000000000000000000012\r\n"), "POST / host=h 1.1 sized=12 keep"},
+		{"largest length", on11("POST /", "Content-Length: 9223372036854775807\r\n"), "POST / host=h 1.1 sized=9223372036854775807 keep"},
+		{"sized on 1.0", "POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\n", "POST / 1.0 sized=5"},
+		{"same length in a list, 9112 6.3", on11("POST /", "Content-Length: 5, 5\r\n"), "POST / host=h 1.1 sized=5 keep"},
+		{"same length again, 9112 6.3", on11("POST /", "Content-Length: 5\r\nContent-Length: 5,5\r\n"), "POST / host=h 1.1 sized=5 keep"},
+		{"chunked", on11("POST /", "Transfer-Encoding: chunked\r\n"), "POST / host=h 1.1 chunked keep"},
+		{"chunked in another case", on11("POST /", "transfer-encoding: ChunKed\r\n"), "POST / host=h 1.1 chunked keep"},
+		{"names that begin alike", on11("POST /", "Content-Lengti: 5\r\nTransfer-Encodinh: x\r\nContent: 7\r\n"), "POST / host=h 1.1 keep"},
+
+		{"expect, 9110 10.1.1", on11("POST /", "Content-Length: 5\r\nExpect: 100-continue\r\n"), "POST / host=h 1.1 sized=5 keep expect"},
+		{"expect in another case", on11("POST /", "Expect: 100-Continue\r\nTransfer-Encoding: chunked\r\n"), "POST / host=h 1.1 chunked keep expect"},
+		{"expect without body", on11("GET /", "Expect: 100-continue\r\n"), "GET / host=h 1.1 keep safe"},
+		{"expect with an empty body", on11("POST /", "Expect: 100-continue\r\nContent-Length: 0\r\n"), "POST / host=h 1.1 sized=0 keep"},
+		{"expect on 1.0 is ignored", "POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n", "POST / 1.0 sized=5"},
+		{"any expectation on 1.0", "POST / HTTP/1.0\r\nExpect: tea\r\n\r\n", "POST / 1.0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const body = "GET / body or next request"
+			buf := []byte(c.in + body)
+			var r Request
+			n, err := r.Parse(buf, new(Limits))
+			if err != nil {
+				t.Fatalf("%q: %v", c.in, err)
+			}
+			if n != len(c.in) {
+				t.Errorf("took %d bytes of %d", n, len(c.in))
+			}
+			head := buf[n-r.HeadLen : n]
+			if strings.TrimLeft(c.in, "\r\n") != string(head) {
+				t.Errorf("head is %q", head)
+			}
+			if got := describe(&r, head); got != c.want {
+				t.Errorf("\n got %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	many := func(n int) string { return strings.Repeat("X: y\r\n", n) }
+	for _, c := range []struct {
+		name, in string
+		code     int
+	}{
+		// Before and between lines, RFC 9112 §2.2.
+		{"three empty lines", "\r\n\r\n\r\n" + helloRequest, 400},
+		{"empty line of LF", "\n" + helloRequest, 400},
+		{"space first", " " + helloRequest, 400},
+		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400},
+		{"NUL", "\x00", 400},
+		{"CR without LF first", "\rGET / HTTP/1.1\r\n\r\n", 400},
+		{"LF ends request line", "GET / HTTP/1.1\nHost: h\r\n\r\n", 400},
+		{"LF ends field", "GET / HTTP/1.1\r\nHost: h\n\r\n", 400},
+		{"LF ends head", "GET / HTTP/1.1\r\nHost: h\r\n\n", 400},
+		{"CR CR LF", "GET / HTTP/1.1\r\r\nHost: h\r\n\r\n", 400},
+		{"CR CR LF ends head", "GET / HTTP/1.1\r\nHost: h\r\n\r\r\n", 400},
+		{"CR in value", "GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", 400},
+		{"CR instead of CRLF", "GET / HTTP/1.1\rHost: h\r\n\r\n", 400},
+
+		// Request line, RFC 9112 §3.
+		{"HTTP/0.9", "GET /\r\n\r\n", 400},
+		{"only a method", "GET\r\n\r\n", 400},
+		{"method and space", "GET \r\n\r\n", 400},
+		{"no target", "GET  HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"no target, one space", "GET HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"two spaces before target", "GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"two spaces after target", "GET /  HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"tab after method", "GET\t/ HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"tab before version", "GET /\tHTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"space at the end", "GET / HTTP/1.1 \r\nHost: h\r\n\r\n", 400},
+		{"space in target", on11("GET /a b", ""), 400},
+		{"two targets", "GET / /x HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+		{"method not a token", on11("GE(T /", ""), 400},
+		{"method with colon", on11("GET: /", ""), 400},
+		{"method with NUL", on11("GE\x00T /", ""), 400},
+		{"method of no token", on11("G\xc3\x89T /", ""), 400},
+		{"long method, 9112 3", on11(strings.Repeat("M", maxMethod+1)+" /", ""), 501},
+
+		// HTTP-version, RFC 9112 §2.3, RFC 9110 §2.5.
+		{"small letters", "GET / http/1.1\r\nHost: h\r\n\r\n", 400},
+		{"no name", "GET / 1.1\r\nHost: h\r\n\r\n", 400},
+		{"other name", "GET / HTTQ/1.1\r\nHost: h\r\n\r\n", 400},
+		{"no minor", "GET / HTTP/1\r\nHost: h\r\n\r\n", 400},
+		{"two digits", "GET / HTTP/1.10\r\nHost: h\r\n\r\n", 400},
+		{"two digits before", "GET / HTTP/11.1\r\nHost: h\r\n\r\n", 400},
+		{"comma", "GET / HTTP/1,1\r\nHost: h\r\n\r\n", 400},
+		{"letter", "GET / HTTP/x.1\r\nHost: h\r\n\r\n", 400},
+		{"letter after dot", "GET / HTTP/1.x\r\nHost: h\r\n\r\n", 400},
+		{"space in it", "GET / HTTP /1.1\r\nHost: h\r\n\r\n", 400},
+		{"RTSP", "OPTIONS / RTSP/1.0\r\n\r\n", 400},
+		{"HTTP/0.9 written out", "GET / HTTP/0.9\r\n\r\n", 505},
+		{"HTTP/2.0", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+		{"HTTP/3.0", "GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505},
+		{"HTTP/2 preface, 9113 3.4", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+
+		// Request target, RFC 9112 §3.2.
+		{"fragment", on11("GET /#a", ""), 400},
+		{"fragment in query", on11("GET /?a#a", ""), 400},
+		{"fragment in absolute", on11("GET http://a/#a", ""), 400},
+		{"control in path", on11("GET /a\x01", ""), 400},
+		{"tab in path", on11("GET /a\tb", ""), 400},
+		{"DEL in path", on11("GET /a\x7f", ""), 400},
+		{"UTF-8 in path", on11("GET /\xc3\xa4", ""), 400},
+		{"control in query", on11("GET /?\x01", ""), 400},
+		{"UTF-8 in query", on11("GET /?\xc3\xa4", ""), 400},
+		{"NUL in path", on11("GET /\x00", ""), 400},
+		{"encoded NUL", on11("GET /a%00", ""), 400},
+		{"bad percent", on11("GET /%zz", ""), 400},
+		{"half percent", on11("GET /%4", ""), 400},
+		{"half percent before query", on11("GET /%4?1", ""), 400},
+		{"bare percent", on11("GET /%", ""), 400},
+		{"percent u", on11("GET /%u0041", ""), 400},
+		{"percent, bad second digit", on11("GET /%4g", ""), 400},
+		{"asterisk with GET", on11("GET *", ""), 400},
+		{"asterisk and more", on11("OPTIONS *a", ""), 400},
+		{"asterisk path", on11("OPTIONS */", ""), 400},
+		{"relative", on11("GET index.html", ""), 400},
+		{"only query", on11("GET ?a", ""), 400},
+		{"host and port", on11("GET h:80", ""), 400},
+		{"other scheme", on11("GET ftp://a/", ""), 400},
+		{"scheme alone", on11("GET http://", ""), 400},
+		{"scheme and port", on11("GET http://:80/", ""), 400},
+		{"scheme and path", on11("GET http:///x", ""), 400},
+		{"one slash", on11("GET http:/x", ""), 400},
+		{"user", on11("GET http://u@a/", ""), 400},
+		{"user and password, 9110 4.2.4", on11("GET http://u:p@a/", ""), 400},
+		{"bad port", on11("GET http://a:80b/", ""), 400},
+		{"CONNECT, 9110 9.3.6", on11("CONNECT h:443", ""), 501},
+		{"CONNECT with path", on11("CONNECT /", ""), 501},
+
+		// Fields, RFC 9112 §5.
+		{"space before colon, 9112 5.1", on11("GET /", "X : y\r\n"), 400},
+		{"tab before colon", on11("GET /", "X\t: y\r\n"), 400},
+		{"space before first field, 9112 2.2", "GET / HTTP/1.1\r\n Host: h\r\n\r\n", 400},
+		{"folded, 9112 5.2", on11("GET /", "X: a\r\n b\r\n"), 400},
+		{"folded with tab", on11("GET /", "X: a\r\n\tb\r\n"), 400},
+		{"folded Content-Length", on11("POST /", "Content-Length:\r\n 5\r\n"), 400},
+		{"whitespace line", on11("GET /", " \r\n"), 400},
+		{"no colon", on11("GET /", "X\r\n"), 400},
+		{"no name, 9110 5.1", on11("GET /", ": x\r\n"), 400},
+		{"name with space", on11("GET /", "X Y: z\r\n"), 400},
+		{"name with slash", on11("GET /", "X/Y: z\r\n"), 400},
+		{"name with quote", on11("GET /", "X\"Y: z\r\n"), 400},
+		{"name with NUL", on11("GET /", "X\x00: z\r\n"), 400},
+		{"name not ASCII", on11("GET /", "\xc3\xa4: z\r\n"), 400},
+		{"NUL in value, 9110 5.5", on11("GET /", "X: a\x00b\r\n"), 400},
+		{"control in value", on11("GET /", "X: a\x1fb\r\n"), 400},
+		{"control at the start of a value", on11("GET /", "X: \vb\r\n"), 400},
+		{"control at the end of a long value", on11("GET /", "X: 01234567890123456789\f\r\n"), 400},
+		{"DEL in value", on11("GET /", "X: 0123456789\x7f\r\n"), 400},
+
+		// Host, RFC 9112 §3.2.
+		{"no Host", "GET / HTTP/1.1\r\n\r\n", 400},
+		{"no Host with absolute", "GET http://a/ HTTP/1.1\r\n\r\n", 400},
+		{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400},
+		{"same Host twice", "GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n", 400},
+		{"two Hosts on 1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400},
+		{"two Hosts, one empty", "GET / HTTP/1.1\r\nHost: a\r\nHost:\r\n\r\n", 400},
+		{"Host with slash", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
+		{"Host with user", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400},
+		{"Host with space", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
+		{"Host not ASCII", "GET / HTTP/1.1\r\nHost: \xc3\xa4\r\n\r\n", 400},
+		{"Host bad even with absolute", "GET http://a/ HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
+
+		// Content-Length, RFC 9110 §8.6, RFC 9112 §6.3.
+		{"empty length", on11("POST /", "Content-Length:\r\n"), 400},
+		{"blank length", on11("POST /", "Content-Length:  \r\n"), 400},
+		{"sign", on11("POST /", "Content-Length: +5\r\n"), 400},
+		{"negative", on11("POST /", "Content-Length: -5\r\n"), 400},
+		{"hexadecimal", on11("POST /", "Content-Length: 0x5\r\n"), 400},
+		{"letters", on11("POST /", "Content-Length: 5a\r\n"), 400},
+		{"fraction", on11("POST /", "Content-Length: 5.0\r\n"), 400},
+		{"space inside", on11("POST /", "Content-Length: 5 5\r\n"), 400},
+		{"underscore", on11("POST /", "Content-Length: 1_0\r\n"), 400},
+		{"quoted", on11("POST /", "Content-Length: \"5\"\r\n"), 400},
+		{"2^63", on11("POST /", "Content-Length: 9223372036854775808\r\n"), 400},
+		{"2^64+5", on11("POST /", "Content-Length: 18446744073709551621\r\n"), 400},
+		{"different", on11("POST /", "Content-Length: 5\r\nContent-Length: 6\r\n"), 400},
+		{"different in a list", on11("POST /", "Content-Length: 5, 6\r\n"), 400},
+		{"same number, other digits", on11("POST /", "Content-Length: 5\r\nContent-Length: 05\r\n"), 400},
+		{"empty member", on11("POST /", "Content-Length: 5,\r\n"), 400},
+		{"empty member first", on11("POST /", "Content-Length: ,5\r\n"), 400},
+		{"empty second field", on11("POST /", "Content-Length: 5\r\nContent-Length:\r\n"), 400},
+
+		// Transfer-Encoding, RFC 9112 §6.1, §6.3.
+		{"length and coding", on11("POST /", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400},
+		{"coding and length", on11("POST /", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"), 400},
+		{"length and unknown coding", on11("POST /", "Content-Length: 5\r\nTransfer-Encoding: xchunked\r\n"), 400},
+		{"coding on 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+		{"chunked twice", on11("POST /", "Transfer-Encoding: chunked, chunked\r\n"), 400},
+		{"chunked in two fields", on11("POST /", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400},
+		{"chunked not last", on11("POST /", "Transfer-Encoding: chunked, gzip\r\n"), 400},
+		{"chunked not last, two fields", on11("POST /", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"), 400},
+		{"no chunked", on11("POST /", "Transfer-Encoding: gzip\r\n"), 400},
+		{"identity", on11("POST /", "Transfer-Encoding: identity\r\n"), 400},
+		{"xchunked", on11("POST /", "Transfer-Encoding: xchunked\r\n"), 400},
+		{"chunked with vertical tab", on11("POST /", "Transfer-Encoding: \vchunked\r\n"), 400},
+		{"chunked in quotes", on11("POST /", "Transfer-Encoding: \"chunked\"\r\n"), 400},
+		{"chunked with parameter", on11("POST /", "Transfer-Encoding: chunked;q=1\r\n"), 400},
+		{"empty coding", on11("POST /", "Transfer-Encoding:\r\n"), 400},
+		{"chunked and nothing", on11("POST /", "Transfer-Encoding: chunked,\r\n"), 400},
+		{"nothing and chunked", on11("POST /", "Transfer-Encoding: , chunked\r\n"), 400},
+		{"space before colon of coding", on11("POST /", "Transfer-Encoding : chunked\r\n"), 400},
+		{"gzip, chunked", on11("POST /", "Transfer-Encoding: gzip, chunked\r\n"), 501},
+		{"gzip, chunked in two fields", on11("POST /", "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"), 501},
+
+		// Expect, RFC 9110 §10.1.1.
+		{"other expectation", on11("POST /", "Expect: tea\r\n"), 417},
+		{"more expectations", on11("POST /", "Expect: 100-continue, tea\r\n"), 417},
+		{"second expectation", on11("POST /", "Expect: 100-continue\r\nExpect: tea\r\n"), 417},
+		{"empty expectation", on11("POST /", "Expect:\r\n"), 417},
+
+		// Limits, RFC 9110 §5.4, RFC 9112 §3; 6585 §5.
+		{"long target", on11("GET /"+strings.Repeat("a", DefaultRequestLine), ""), 414},
+		{"long target, not ended", "GET /" + strings.Repeat("a", DefaultRequestLine), 414},
+		{"long method, not ended", strings.Repeat("A", DefaultRequestLine+2), 414},
+		{"long name", on11("GET /", strings.Repeat("X", DefaultFieldLine)+": y\r\n"), 431},
+		{"long value", on11("GET /", "X: "+strings.Repeat("y", DefaultFieldLine)+"\r\n"), 431},
+		{"long value, not ended", "GET / HTTP/1.1\r\nX: " + strings.Repeat("y", DefaultFieldLine), 431},
+		{"many fields", on11("GET /", many(DefaultFields)), 431},
+		{"large head", string(largeHead(DefaultHead + 1)), 431},
+		{"large head, not ended", string(largeHead(DefaultHead + 20)[:DefaultHead]), 431},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, feed := range []struct {
+				name  string
+				parse func(*Request, []byte, *Limits) (int, error)
+			}{{"whole", (*Request).Parse}, {"bytewise", parseBytewise}} {
+				var r Request
+				n, err := feed.parse(&r, []byte(c.in), new(Limits))
+				se, ok := err.(*StatusError)
+				if !ok {
+					t.Fatalf("%s: took %d bytes, error %v, want %d", feed.name, n, err, c.code)
+				}
+				if se.Code != c.code || n != 0 {
+					t.Errorf("%s: %d %q after %d bytes, want %d", feed.name, se.Code, se.Text, n, c.code)
+				}
+				if (r.Resume != Resume{}) {
+					t.Errorf("%s: Resume is %v after an error", feed.name, r.Resume)
+				}
+			}
+		})
+	}
+}
+
+func TestParseNeedsMore(t *testing.T) {
+	for _, c := range []struct{ name, in string }{
+		{"nothing", ""},
+		{"CR", "\r"},
+		{"CRLF", "\r\n"},
+		{"CRLF CR", "\r\n\r"},
+		{"two empty lines", "\r\n\r\n"},
+		{"method", "GE"},
+		{"a line is not judged before it ends", "GET \x01\x02"},
+		{"CR of the request line", "GET / HTTP/1.1\r"},
+		{"request line", "GET / HTTP/1.1\r\n"},
+		{"field not ended", "GET / HTTP/1.1\r\n bad\x00"},
+		{"CR of the last line", "GET / HTTP/1.1\r\nHost: h\r\n\r"},
+		{"longest request line", "GET /" + strings.Repeat("a", DefaultRequestLine-5) + "\r"},
+		{"longest field", "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", DefaultFieldLine-3) + "\r"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r Request
+			if n, err := r.Parse([]byte(c.in), new(Limits)); n != 0 || err != ErrNeedMore {
+				t.Errorf("Parse(%q) = %d, %v", c.in, n, err)
+			}
+		})
+	}
+}
+
+func TestLimitsAreExact(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		in      string
+		exact   Limits
+		tooFew  Limits
+		refusal int
+	}{
+		{"request line", on11("GET /abc", ""), Limits{RequestLine: 17}, Limits{RequestLine: 16}, 414},
+		{"request line against head", on11("GET /abc", ""), Limits{Head: 30}, Limits{Head: 16}, 414},
+		{"field line", on11("GET /", "X: 1234\r\n"), Limits{FieldLine: 7}, Limits{FieldLine: 6}, 431},
+		{"head", on11("GET /", ""), Limits{Head: 27}, Limits{Head: 26}, 431},
+		{"fields", on11("GET /", "A: b\r\nC: d\r\n"), Limits{Fields: 3}, Limits{Fields: 2}, 431},
+		{"default head", string(largeHead(DefaultHead)), Limits{}, Limits{Head: DefaultHead - 1}, 431},
+		{"default fields", on11("GET /", strings.Repeat("X: y\r\n", DefaultFields-1)), Limits{}, Limits{Fields: DefaultFields - 1}, 431},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r Request
+			if n, err := r.Parse([]byte(c.in), &c.exact); n != len(c.in) || err != nil {
+				t.Errorf("at the limit: %d, %v", n, err)
+			}
+			_, err := r.Parse([]byte(c.in), &c.tooFew)
+			if se, ok := err.(*StatusError); !ok || se.Code != c.refusal {
+				t.Errorf("beyond the limit: %v, want %d", err, c.refusal)
+			}
+		})
+	}
+}
+
+func TestFieldsInOrder(t *testing.T) {
+	in := []byte("\r\nGET / HTTP/1.1\r\nHost: h\r\nX-A:1\r\nx_b: \t two words\t\r\nEmpty:\r\nX-A: \xe4\tb\r\n" +
+		"Content-Length: 5, 5\r\nContent-Length: 5\r\nLast: !\r\n\r\n")
+	// A repeated Content-Length becomes a single one (RFC 9112 §6.3).
+	want := "Host=h|X-A=1|x_b=two words|Empty=|X-A=\xe4\tb|Content-Length=5|Last=!"
+	var r Request
+	n, err := r.Parse(in, new(Limits))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := in[n-r.HeadLen : n]
+	var got []string
+	for _, f := range r.Fields {
+		got = append(got, string(f.Name.In(head))+"="+string(f.Value.In(head)))
+	}
+	if s := strings.Join(got, "|"); s != want {
+		t.Errorf("\n got %q\nwant %q", s, want)
+	}
+}
+
+// A value is reused for request after request: nothing of one may show in the next.
+func TestReuse(t *testing.T) {
+	var r Request
+	first := on11("OPTIONS http://a/%41?q", "Connection: close, upgrade\r\nExpect: 100-continue\r\nContent-Length: 5\r\n")
+	if _, err := r.Parse([]byte(first), new(Limits)); err != nil {
+		t.Fatal(err)
+	}
+	buf := []byte("GET /x HTTP/1.0\r\n\r\n")
+	if _, err := r.Parse(buf, new(Limits)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := describe(&r, buf), "GET /x 1.0 safe"; got != want || len(r.Fields) != 0 {
+		t.Errorf("got %s with %d fields, want %s", got, len(r.Fields), want)
+	}
+}
+
+func TestParseDoesNotAllocate(t *testing.T) {
+	var r Request
+	lim := new(Limits)
+	r.Parse([]byte(browserRequest), lim) // Fields grows once
+	for _, in := range []string{helloRequest, browserRequest, postRequest,
+		on11("POST /", "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n"),
+		on11("GET http://a/", "Connection: close\r\n"),
+		on11("POST /", "Content-Length: 5\r\nContent-Length: 6\r\n"), "GET / HTTP/9.9\r\n", "GET / HT"} {
+		buf := []byte(in)
+		if n := testing.AllocsPerRun(100, func() {
+			r.Resume = Resume{}
+			r.Parse(buf, lim)
+		}); n != 0 {
+			t.Errorf("%q: %v allocations", in, n)
+		}
+	}
+}
+
+func TestWithDefaults(t *testing.T) {
+	want := Limits{DefaultRequestLine, DefaultFieldLine, DefaultHead, DefaultFields}
+	if got := (Limits{}).WithDefaults(); got != want {
+		t.Errorf("zero value: %+v", got)
+	}
+	own := Limits{1, 2, 3, 4}
+	if got := own.WithDefaults(); got != own {
+		t.Errorf("own values: %+v", got)
+	}
+}

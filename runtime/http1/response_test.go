@@ -1,0 +1,190 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	testTime = 784111777 // the example of RFC 9110 §5.6.7
+	testDate = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+)
+
+func TestAppendHead(t *testing.T) {
+	const common = "Server: fapws\r\n" + testDate
+	for _, c := range []struct {
+		name string
+		r    Response
+		want string // after the status line and common, when it begins with neither
+		body Framing
+		keep bool
+	}{
+		{"hello", Response{Status: 200, Length: 5, Type: "text/html; charset=utf-8", Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Content-Type: text/html; charset=utf-8\r\nContent-Length: 5\r\n\r\n", Sized, true},
+		{"fields", Response{Status: 200, Reason: []byte("OK"), Fields: []byte("A: b\r\nC: d\r\n"), Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "A: b\r\nC: d\r\nContent-Length: 0\r\n\r\n", Sized, true},
+		{"own reason", Response{Status: 200, Reason: []byte("Fine"), Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 Fine\r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
+		{"registered reason", Response{Status: 404, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 404 Not Found\r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
+		{"unknown status, 9112 4: the space stays", Response{Status: 799, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 799 \r\n" + common + "Content-Length: 0\r\n\r\n", Sized, true},
+		{"own Date", Response{Status: 200, HasDate: true, Fields: []byte("Date: x\r\n"), Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\nServer: fapws\r\nDate: x\r\nContent-Length: 0\r\n\r\n", Sized, true},
+		{"own Server", Response{Status: 200, HasServer: true, Fields: []byte("Server: x\r\n"), Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + testDate + "Server: x\r\nContent-Length: 0\r\n\r\n", Sized, true},
+		{"own Server and Date", Response{Status: 201, HasServer: true, HasDate: true, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", Sized, true},
+		{"close", Response{Status: 200, Length: 1, Minor: 1},
+			"HTTP/1.1 200 OK\r\n" + common + "Content-Length: 1\r\nConnection: close\r\n\r\n", Sized, false},
+		{"keep-alive on 1.0", Response{Status: 200, Length: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Content-Length: 1\r\nConnection: keep-alive\r\n\r\n", Sized, true},
+		{"close on 1.0", Response{Status: 200, Length: 1},
+			"HTTP/1.1 200 OK\r\n" + common + "Content-Length: 1\r\nConnection: close\r\n\r\n", Sized, false},
+		{"unknown length", Response{Status: 200, Length: -1, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Transfer-Encoding: chunked\r\n\r\n", Chunked, true},
+		{"unknown length, close", Response{Status: 200, Length: -1, Minor: 1},
+			"HTTP/1.1 200 OK\r\n" + common + "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n", Chunked, false},
+		{"unknown length on 1.0, 9112 6.1", Response{Status: 200, Length: -1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Connection: close\r\n\r\n", UntilClose, false},
+		{"HEAD", Response{Status: 200, Length: 5, Type: "a/b", Head: true, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Content-Type: a/b\r\nContent-Length: 5\r\n\r\n", NoBody, true},
+		{"HEAD, unknown length", Response{Status: 200, Length: -1, Head: true, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Transfer-Encoding: chunked\r\n\r\n", NoBody, true},
+		{"HEAD, unknown length on 1.0", Response{Status: 200, Length: -1, Head: true, KeepAlive: true},
+			"HTTP/1.1 200 OK\r\n" + common + "Connection: close\r\n\r\n", NoBody, false},
+		{"101", Response{Status: 101, Length: -1, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 101 Switching Protocols\r\n" + common + "\r\n", NoBody, true},
+		{"204, 9110 8.6", Response{Status: 204, Length: 5, Type: "a/b", Minor: 1, KeepAlive: true},
+			"HTTP/1.1 204 No Content\r\n" + common + "\r\n", NoBody, true},
+		{"205, 9110 15.3.6", Response{Status: 205, Length: -1, Type: "a/b", Minor: 1, KeepAlive: true},
+			"HTTP/1.1 205 Reset Content\r\n" + common + "Content-Length: 0\r\n\r\n", NoBody, true},
+		{"304, 9112 6.1", Response{Status: 304, Length: -1, Type: "a/b", Minor: 1, KeepAlive: true},
+			"HTTP/1.1 304 Not Modified\r\n" + common + "\r\n", NoBody, true},
+		{"304 on 1.0", Response{Status: 304, Length: -1, KeepAlive: true},
+			"HTTP/1.1 304 Not Modified\r\n" + common + "Connection: keep-alive\r\n\r\n", NoBody, true},
+		{"largest length", Response{Status: 206, Length: 1<<63 - 1, Minor: 1, KeepAlive: true},
+			"HTTP/1.1 206 Partial Content\r\n" + common + "Content-Length: 9223372036854775807\r\n\r\n", Sized, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tm := NewTemplate("fapws", testTime)
+			r := c.r
+			got := tm.AppendHead([]byte("before|"), &r)
+			if string(got) != "before|"+c.want {
+				t.Errorf("\n got %q\nwant %q", got, "before|"+c.want)
+			}
+			if r.Body != c.body || r.KeepAlive != c.keep {
+				t.Errorf("body %v, keep-alive %v, want %v, %v", r.Body, r.KeepAlive, c.body, c.keep)
+			}
+		})
+	}
+}
+
+func TestAppendError(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		r    Response
+		text string
+		want string
+	}{
+		{"refused request", Response{Status: 413, Minor: 1}, "input body too big",
+			"HTTP/1.1 413 Content Too Large\r\nServer: fapws\r\n" + testDate +
+				"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 19\r\nConnection: close\r\n\r\ninput body too big\n"},
+		{"with a field", Response{Status: 503, Fields: []byte("Retry-After: 1\r\n"), Minor: 1, KeepAlive: true}, "",
+			"HTTP/1.1 503 Service Unavailable\r\nServer: fapws\r\n" + testDate +
+				"Retry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n\r\nService Unavailable\n"},
+		{"HEAD", Response{Status: 404, Minor: 1, Head: true, KeepAlive: true}, "",
+			"HTTP/1.1 404 Not Found\r\nServer: fapws\r\n" + testDate +
+				"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\n\r\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := NewTemplate("fapws", testTime).AppendError(nil, &c.r, c.text)
+			if string(got) != c.want {
+				t.Errorf("\n got %q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+// Every predeclared refusal makes a response that net/http understands.
+func TestRefusalsAreResponses(t *testing.T) {
+	tm := NewTemplate("fapws", testTime)
+	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
+		on11("GET /", "Expect: x\r\n"), strings.Repeat("A", 9000)} {
+		var q Request
+		_, err := q.Parse([]byte(in), new(Limits))
+		se := err.(*StatusError)
+		out := tm.AppendError(nil, &Response{Status: se.Code, Minor: 1}, se.Text)
+		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil || string(body) != se.Error()+"\n" || res.StatusCode != se.Code || !res.Close {
+			t.Errorf("%q: %v, body %q, %v", out, res, body, err)
+		}
+	}
+}
+
+func TestTemplateTime(t *testing.T) {
+	tm := NewTemplate("", testTime)
+	head := func() string {
+		return string(tm.AppendHead(nil, &Response{Status: 200, Minor: 1, KeepAlive: true}))
+	}
+	if got, want := head(), "HTTP/1.1 200 OK\r\n"+testDate+"Content-Length: 0\r\n\r\n"; got != want {
+		t.Errorf("without a server name: %q", got)
+	}
+	tm.SetTime(0)
+	if got, want := head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n"; got != want {
+		t.Errorf("after SetTime: %q", got)
+	}
+}
+
+func TestAppendDate(t *testing.T) {
+	for _, unix := range []int64{0, testTime, 951782400, 4102444799, 253402300799} {
+		want := time.Unix(unix, 0).UTC().Format(http.TimeFormat)
+		if got := string(AppendDate(nil, unix)); got != want || len(got) != 29 {
+			t.Errorf("%d: %q, want %q", unix, got, want)
+		}
+	}
+}
+
+// StatusText agrees with net/http but for the names that RFC 9110 changed.
+func TestStatusText(t *testing.T) {
+	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"}
+	for code := 100; code < 1000; code++ {
+		want := http.StatusText(code)
+		if s, ok := renamed[code]; ok {
+			want = s
+		}
+		if code == 510 {
+			want = "" // obsoleted
+		}
+		if got := StatusText(code); got != want {
+			t.Errorf("%d: %q, want %q", code, got, want)
+		}
+	}
+}
+
+func TestResponsesDoNotAllocate(t *testing.T) {
+	tm := NewTemplate("fapws", testTime)
+	dst := make([]byte, 0, 4096)
+	data := make([]byte, 100)
+	now := int64(testTime)
+	if n := testing.AllocsPerRun(100, func() {
+		now++
+		tm.SetTime(now)
+		for _, r := range []Response{{Status: 200, Length: 7}, {Status: 404, Length: -1, Minor: 1}, {Status: 799, Length: 1 << 60}} {
+			dst = tm.AppendHead(dst[:0], &r)
+			dst = tm.AppendError(dst, &r, "text")
+		}
+		dst = append(AppendChunk(dst, data), LastChunk...)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -1,0 +1,145 @@
+package http1
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"testing"
+)
+
+// parseBytewise gives buf to r one byte more at a time, until there is an
+// answer.
+func parseBytewise(r *Request, buf []byte, lim *Limits) (n int, err error) {
+	return parseInSteps(r, buf, lim, []byte{1})
+}
+
+// parseInSteps gives buf to r in pieces whose lengths are in steps, over and
+// over. Each call sees a copy that ends where the piece ends, so that reading
+// beyond it would be noticed.
+func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err error) {
+	for end, i := 0, 0; ; i++ {
+		if len(steps) > 0 {
+			end += max(1, int(steps[i%len(steps)]))
+		}
+		if end > len(buf) || len(steps) == 0 {
+			end = len(buf)
+		}
+		n, err = r.Parse(bytes.Clone(buf[:end]), lim)
+		if err != ErrNeedMore || end == len(buf) {
+			return n, err
+		}
+	}
+}
+
+// TestResumeSkipsWhatWasSeen is why a head that arrives byte by byte costs
+// O(n): no byte before the last line, and no byte twice for its line end.
+func TestResumeSkipsWhatWasSeen(t *testing.T) {
+	head := largeHead(DefaultHead)
+	var r Request
+	for n := 1; n < len(head); n++ {
+		if _, err := r.Parse(head[:n], new(Limits)); err != ErrNeedMore {
+			t.Fatalf("after %d bytes: %v", n, err)
+		}
+		if int(r.Resume.seen) != n {
+			t.Fatalf("after %d bytes the next call would look again from %d", n, r.Resume.seen)
+		}
+		if want := bytes.LastIndexByte(head[:n], '\n') + 1; int(r.Resume.line) != want {
+			t.Fatalf("after %d bytes the next call would judge lines from %d, want %d", n, r.Resume.line, want)
+		}
+	}
+}
+
+// TestSharedRequest serves two connections with one Request, as a loop does
+// that keeps only Resume with a connection.
+func TestSharedRequest(t *testing.T) {
+	a, b := []byte(browserRequest), []byte(postRequest)
+	var r Request
+	var ra, rb Resume
+	for n := 1; n < len(b); n++ {
+		r.Resume = ra
+		if _, err := r.Parse(a[:n], new(Limits)); err != ErrNeedMore {
+			t.Fatal(err)
+		}
+		ra, r.Resume = r.Resume, rb
+		if _, err := r.Parse(b[:n], new(Limits)); err != ErrNeedMore {
+			t.Fatal(err)
+		}
+		rb = r.Resume
+	}
+	for _, c := range []struct {
+		buf    []byte
+		resume Resume
+	}{{a, ra}, {b, rb}} {
+		var want Request
+		want.Parse(c.buf, new(Limits))
+		r.Resume = c.resume
+		if n, err := r.Parse(c.buf, new(Limits)); n != len(c.buf) || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+		if !reflect.DeepEqual(r, want) {
+			t.Errorf("\n got %+v\nwant %+v", r, want)
+		}
+	}
+}
+
+// largeHead returns a valid head of exactly size bytes, in lines well below the
+// default limit; size must be at least 64.
+func largeHead(size int) []byte {
+	head := []byte("GET / HTTP/1.1\r\nHost: a\r\n")
+	for left := size - len(head) - 2; left > 0; left = size - len(head) - 2 {
+		line := min(left, 4096)
+		if rest := left - line; rest > 0 && rest < 16 {
+			line -= 16
+		}
+		head = append(head, "X: "...)
+		head = append(head, bytes.Repeat([]byte{'v'}, line-5)...)
+		head = append(head, "\r\n"...)
+	}
+	return append(head, "\r\n"...)
+}
+
+// outcome is an answer of Parse in a form that can be compared.
+func outcome(r *Request, n int, err error) string {
+	if err != nil {
+		return fmt.Sprint(n, " ", err)
+	}
+	return fmt.Sprintf("%d %+v", n, *r)
+}
+
+// FuzzParseSplit: the same bytes cut anywhere give the same answer.
+func FuzzParseSplit(f *testing.F) {
+	for _, in := range seeds() {
+		f.Add([]byte(in), []byte{1}, uint8(0))
+		f.Add([]byte(in), []byte{3, 17, 1}, uint8(7))
+	}
+	f.Fuzz(func(t *testing.T, in, steps []byte, small uint8) {
+		// Small limits bring the many ways to exceed them within reach.
+		var lim Limits
+		if small != 0 {
+			lim = Limits{RequestLine: 10 + int(small), FieldLine: 5 + int(small)/2, Head: 20 + 2*int(small), Fields: 1 + int(small)%8}
+		}
+		var whole, parts Request
+		n, err := whole.Parse(in, &lim)
+		want := outcome(&whole, n, err)
+		m, err2 := parseInSteps(&parts, in, &lim, steps)
+		if err == ErrNeedMore && err2 == ErrNeedMore {
+			return
+		}
+		if got := outcome(&parts, m, err2); got != want {
+			t.Errorf("%q in steps of %v:\n got %s\nwant %s", in, steps, got, want)
+		}
+	})
+}
+
+// seeds returns requests, good and bad, for the fuzz tests.
+func seeds() []string {
+	return []string{
+		helloRequest, wrkRequest, browserRequest, postRequest + "{}",
+		"\r\n\r\nGET / HTTP/1.0\r\n\r\nGET",
+		on11("OPTIONS *", "X: y\r\n"),
+		on11("HEAD http://[::1]:80?q", "Connection: close\r\n"),
+		on11("POST /%41?b#c", "Content-Length: 5, 5\r\nContent-Length: 5\r\n") + "hello",
+		on11("PUT /", "Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n") + "5\r\nhello\r\n0\r\n\r\n",
+		on11("GET /", "X : y\r\n"), on11("GET /", "X: a\r\n b\r\n"), "GET / HTTP/2.0\r\n", "GET /\r\n", "\x16\x03\x01",
+	}
+}

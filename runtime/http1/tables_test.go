@@ -1,0 +1,86 @@
+package http1
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// The class table against the grammar, character by character.
+func TestClasses(t *testing.T) {
+	const digits, letters, hex = "0123456789", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789abcdefABCDEF"
+	in := func(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }
+	for i := range 256 {
+		c := byte(i)
+		visible := c > 0x20 && c < 0x7f
+		for _, want := range []struct {
+			name string
+			bit  uint8
+			is   bool
+		}{
+			{"tchar", isToken, visible && !in(c, "\"(),/:;<=>?@[\\]{}")}, // RFC 9110 §5.6.2: VCHAR but delimiters
+			{"field value", isValue, c == '\t' || c >= 0x20 && c != 0x7f},
+			{"target", isTarget, visible && c != '#'},
+			{"path", isPath, visible && c != '#' && c != '?' && c != '%'},
+			{"host", isHost, in(c, digits+letters+"-._~!$&'()*+,;=")},
+			{"hex", isHex, in(c, hex)},
+		} {
+			if got := class[c]&want.bit != 0; got != want.is {
+				t.Errorf("%q as %s: %v", c, want.name, got)
+			}
+		}
+	}
+}
+
+// validValue judges eight bytes at once: every byte at every place of values
+// of every length must get the answer of the table.
+func TestValidValue(t *testing.T) {
+	for size := range 36 {
+		for at := range size {
+			for i := range 256 {
+				b := bytes.Repeat([]byte{'a'}, size)
+				b[at] = byte(i)
+				if got, want := validValue(b), class[byte(i)]&isValue != 0; got != want {
+					t.Fatalf("%q: %v", b, got)
+				}
+			}
+		}
+	}
+}
+
+// Neighbours in a word must not hide each other.
+func TestValidValuePairs(t *testing.T) {
+	b := make([]byte, 12)
+	for i := range 1 << 16 {
+		for j := range b {
+			b[j] = byte(i)
+			if j%2 == 1 {
+				b[j] = byte(i >> 8)
+			}
+		}
+		if got, want := validValue(b), all(b, isValue); got != want {
+			t.Fatalf("%q: %v", b, got)
+		}
+	}
+}
+
+func TestValidHost(t *testing.T) {
+	for _, c := range []struct {
+		in string
+		ok bool
+	}{
+		{"a", true}, {"a.example", true}, {"A-1_~.x", true}, {"127.0.0.1", true}, {"a:80", true}, {"a:", true},
+		{"a:65535", true}, {"a:00080", true}, {"a%41b", true}, {"a!$&'()*+,;=", true}, {"xn--bcher-kva.example.", true},
+		{"[::1]", true}, {"[::1]:80", true}, {"[::ffff:1.2.3.4]:", true}, {"[FE80::1]", true},
+		{"", false}, {":80", false}, {":", false}, {"a:b", false}, {"a:80:80", false}, {"a:65536", false},
+		{"a:+80", false}, {"a:99999999999999999999", false}, {"a b", false}, {"a/b", false}, {"a?b", false}, {"a#b", false},
+		{"u@a", false}, {"a\\b", false}, {"a\"b", false}, {"a<b", false}, {"{a}", false}, {"a|b", false}, {"a^b", false}, {"a`b", false},
+		{"a\x00", false}, {"a\x7f", false}, {"\xc3\xa4", false}, {"a%", false}, {"a%4", false}, {"a%zz", false},
+		{"::1", false}, {"[", false}, {"[]", false}, {"[:]", false}, {"[::1", false}, {"::1]", false}, {"[::1]x", false}, {"[::1]80", false},
+		{"[g::]", false}, {"[fe80::1%25eth0]", false}, {"[v1.a]", false}, {"[::1]]", false}, {"a[::1]", false},
+	} {
+		if got := validHost([]byte(c.in)); got != c.ok {
+			t.Errorf("%q: %v", c.in, got)
+		}
+	}
+}
