@@ -1,0 +1,88 @@
+"""What the benchmarks serve: PATHS for fapws, `application` for WSGI servers.
+
+Both run the same handlers. The work is the server's: no handler does more
+than its name says.
+"""
+
+import json
+import os
+import time
+
+FILE = os.environ.get("BENCH_FILE", "")  # a file of 1 MiB
+MEBIBYTE = b"x" * (1 << 20)
+CHUNK = b"c" * 128
+
+TEXT = [("Content-Type", "text/plain"), ("Content-Length", "13")]
+BINARY = [("Content-Type", "application/octet-stream")]
+
+
+def hello(environ, start_response):
+    start_response("200 OK", TEXT)
+    return [b"Hello world!!"]
+
+
+def json_answer(environ, start_response):
+    """Five fields of its own beside the length."""
+    body = json.dumps({"message": "Hello, World!"}).encode()
+    start_response("200 OK", [
+        ("Content-Type", "application/json"),
+        ("Cache-Control", "no-store"),
+        ("Vary", "Accept"),
+        ("X-Frame-Options", "DENY"),
+        ("X-Request-Id", "0123456789abcdef"),
+        ("Content-Length", str(len(body))),
+    ])
+    return [body]
+
+
+def echo(environ, start_response):
+    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    start_response("200 OK", BINARY + [("Content-Length", str(len(body)))])
+    return [body]
+
+
+def mebibyte(environ, start_response):
+    start_response("200 OK", BINARY + [("Content-Length", str(len(MEBIBYTE)))])
+    return [MEBIBYTE]
+
+
+def generator(environ, start_response):
+    """100 chunks of 128 bytes, of a length that the server does not know."""
+    start_response("200 OK", BINARY)
+    for _ in range(100):
+        yield CHUNK
+
+
+def file(environ, start_response):
+    """The file through WSGI: what a server does that serves no files itself."""
+    start_response("200 OK", BINARY + [("Content-Length", str(1 << 20))])
+    return environ["wsgi.file_wrapper"](open(FILE, "rb"))
+
+
+def slow(environ, start_response):
+    time.sleep(0.2)
+    start_response("200 OK", TEXT)
+    return [b"Hello world!!"]
+
+
+HANDLERS = {
+    "/hello": hello,
+    "/json": json_answer,
+    "/echo": echo,
+    "/mebibyte": mebibyte,
+    "/generator": generator,
+    "/file": file,
+    "/slow": slow,
+}
+
+
+def application(environ, start_response):
+    return HANDLERS[environ["PATH_INFO"]](environ, start_response)
+
+
+PATHS = list(HANDLERS.items())
+
+if "BENCH_STATIC" in os.environ:
+    from fapws.contrib.views import Staticfile
+
+    PATHS.append(("/static/", Staticfile(os.environ["BENCH_STATIC"])))

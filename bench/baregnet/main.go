@@ -1,0 +1,118 @@
+// Command baregnet is the limit that the benchmarks compare with: a gnet
+// server with one loop which sends a fixed answer for each complete request.
+// It looks for the end of the head and for Content-Length, and at nothing
+// else; pipelined requests get their answers in one write.
+//
+// Usage: baregnet ADDRESS
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/logging"
+)
+
+// The answers have the fields and bodies that fapws sends for bench/apps/app.py,
+// so that both servers write the same number of bytes.
+const (
+	common = "HTTP/1.1 200 OK\r\nServer: fapws\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+
+	hello = common + "Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello world!!"
+
+	json = common + "Content-Type: application/json\r\nCache-Control: no-store\r\nVary: Accept\r\n" +
+		"X-Frame-Options: DENY\r\nX-Request-Id: 0123456789abcdef\r\nContent-Length: 28\r\n\r\n" +
+		`{"message": "Hello, World!"}`
+
+	echoHead = common + "Content-Type: application/octet-stream\r\nContent-Length: "
+)
+
+var headEnd = []byte("\r\n\r\n")
+
+// server answers on one loop, so its scratch buffer needs no lock.
+type server struct {
+	gnet.BuiltinEventEngine
+	scratch []byte
+}
+
+// OnTraffic answers every complete request that has arrived.
+func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
+	input, _ := c.Peek(-1)
+	out, used := s.scratch[:0], 0
+	for {
+		head, body, err := split(input[used:])
+		if err != nil {
+			return gnet.Close
+		}
+		if head == nil {
+			break
+		}
+		out = answer(out, head, body)
+		used += len(head) + len(body)
+	}
+	s.scratch = out[:0]
+	_, _ = c.Discard(used)
+	if len(out) > 0 {
+		if _, err := c.Write(out); err != nil {
+			return gnet.Close
+		}
+	}
+	return gnet.None
+}
+
+// split returns the first request of input, or a nil head while it is incomplete.
+func split(input []byte) (head, body []byte, err error) {
+	end := bytes.Index(input, headEnd)
+	if end < 0 {
+		return nil, nil, nil
+	}
+	end += len(headEnd)
+	length, err := contentLength(input[:end])
+	if err != nil || len(input) < end+length {
+		return nil, nil, err
+	}
+	return input[:end], input[end : end+length], nil
+}
+
+func contentLength(head []byte) (int, error) {
+	if head[0] == 'G' {
+		return 0, nil
+	}
+	_, rest, found := bytes.Cut(head, []byte("\r\nContent-Length: "))
+	if !found {
+		return 0, errors.New("no Content-Length")
+	}
+	digits, _, _ := bytes.Cut(rest, headEnd[:2])
+	return strconv.Atoi(string(digits))
+}
+
+func answer(out, head, body []byte) []byte {
+	switch {
+	case len(body) > 0:
+		out = append(out, echoHead...)
+		out = strconv.AppendInt(out, int64(len(body)), 10)
+		out = append(out, headEnd...)
+		return append(out, body...)
+	case bytes.HasPrefix(head, []byte("GET /json ")):
+		return append(out, json...)
+	default:
+		return append(out, hello...)
+	}
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: baregnet ADDRESS")
+		os.Exit(2)
+	}
+	err := gnet.Run(&server{}, "tcp://"+os.Args[1],
+		gnet.WithNumEventLoop(1), gnet.WithLogLevel(logging.ErrorLevel))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "baregnet:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// The server has one CPU and the clients have the other.
+const (
+	serverCPU = 0
+	clientCPU = 1
+)
+
+// idleConnections is how many the idle workload opens.
+const idleConnections = 5000
+
+// key names what a sample was taken of.
+type key struct{ workload, server string }
+
+// bench collects the samples of one run.
+type bench struct {
+	settings
+	servers []*server
+	results map[key][]sample
+}
+
+// pythonPass is the name under which `python3 -c pass` is timed for startup.
+const pythonPass = "python3 -c pass"
+
+// measure takes rounds samples of each server, interleaved: whatever else
+// the machine does hits all of them.
+func (b *bench) measure(w workload) error {
+	var who []string
+	var err error
+	switch w.kind {
+	case startup:
+		who, err = b.measureStartup(&w)
+	case idle:
+		who, err = b.measureIdle(&w)
+	default:
+		who, err = b.measureLoad(&w)
+	}
+	if err == nil {
+		b.printWorkload(&w, who)
+	}
+	return err
+}
+
+func (b *bench) add(w *workload, server string, s sample) {
+	k := key{w.name, server}
+	b.results[k] = append(b.results[k], s)
+}
+
+func (b *bench) measureLoad(w *workload) (who []string, err error) {
+	cpu, lua := clientCPU, filepath.Join(filepath.Dir(b.apps), "lua")
+	if w.sameCPU {
+		cpu = serverCPU
+	}
+	var processes []*process
+	for _, s := range b.servers {
+		if !w.servedBy(s) {
+			continue
+		}
+		p, err := start(s, &b.settings, serverCPU)
+		if err != nil {
+			return nil, err
+		}
+		defer p.stop()
+		if err := p.warmUp(w, lua, cpu); err != nil {
+			fmt.Printf("left out: %v\n", err)
+			continue
+		}
+		processes, who = append(processes, p), append(who, s.name)
+	}
+	for range b.rounds {
+		for _, p := range processes {
+			stopSitting := p.sit(w.sitters)
+			taken, err := p.loadWith(w, lua, b.length, cpu)
+			stopSitting()
+			if err != nil {
+				return nil, err
+			}
+			b.add(w, p.server.name, taken)
+		}
+	}
+	return who, nil
+}
+
+// warmUp waits until the server answers rightly and loads it for a second.
+func (p *process) warmUp(w *workload, lua string, cpu int) error {
+	if _, err := p.waitReady("/hello"); err != nil {
+		return err
+	}
+	if err := p.check(w); err != nil {
+		return err
+	}
+	_, err := p.loadWith(w, lua, time.Second, cpu)
+	return err
+}
+
+// measureStartup times from the start of the process to its first answer.
+func (b *bench) measureStartup(w *workload) (who []string, err error) {
+	who = []string{pythonPass}
+	for _, s := range b.servers {
+		if w.servedBy(s) {
+			who = append(who, s.name)
+		}
+	}
+	for range 5 * b.rounds {
+		begin := time.Now()
+		pass := exec.Command(python, "-c", "pass")
+		if err := startOn(serverCPU, pass); err != nil {
+			return nil, err
+		}
+		if err := pass.Wait(); err != nil {
+			return nil, err
+		}
+		b.add(w, pythonPass, sample{took: time.Since(begin)})
+		for _, s := range b.servers {
+			if !w.servedBy(s) {
+				continue
+			}
+			p, err := start(s, &b.settings, serverCPU)
+			if err != nil {
+				return nil, err
+			}
+			took, err := p.waitReady(w.path)
+			taken := sample{took: took, rss: p.rss()}
+			p.stop()
+			if err != nil {
+				return nil, err
+			}
+			b.add(w, s.name, taken)
+		}
+	}
+	return who, nil
+}
+
+// measureIdle sees how the server's memory grows with connections on which
+// one request was made.
+func (b *bench) measureIdle(w *workload) (who []string, err error) {
+	for _, s := range b.servers {
+		if !w.servedBy(s) {
+			continue
+		}
+		taken, err := b.idleOf(s, w)
+		if err != nil {
+			fmt.Printf("left out: %v\n", err)
+			continue
+		}
+		who = append(who, s.name)
+		b.add(w, s.name, taken)
+	}
+	return who, nil
+}
+
+func (b *bench) idleOf(s *server, w *workload) (sample, error) {
+	p, err := start(s, &b.settings, serverCPU)
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.stop()
+	if _, err := p.waitReady(w.path); err != nil {
+		return sample{}, err
+	}
+	before := p.rss()
+	conns, err := p.openIdle(w.path, idleConnections)
+	after := p.rss()
+	for _, c := range conns {
+		c.Close()
+	}
+	if err != nil {
+		return sample{}, fmt.Errorf("%s: after %d idle connections: %w", s.name, len(conns), err)
+	}
+	return sample{rss: after, each: (after - before) / idleConnections}, nil
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// url is where the process answers path.
+func (p *process) url(path string) string { return "http://" + address(p.port) + path }
+
+// waitReady asks for path until the server answers, and says how long that
+// took since the process was started. It polls often, to measure well.
+func (p *process) waitReady(path string) (time.Duration, error) {
+	transport := &http.Transport{DisableKeepAlives: true}
+	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	for {
+		if conn, err := net.Dial("tcp", address(p.port)); err == nil {
+			conn.Close()
+			answer, err := client.Get(p.url(path))
+			if err == nil {
+				_, _ = io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+				return time.Since(p.begun), nil
+			}
+		}
+		select {
+		case <-p.gone:
+			return 0, fmt.Errorf("%s ended before it answered, see %s.log", p.server.name, p.server.name)
+		case <-time.After(200 * time.Microsecond):
+		}
+		if time.Since(p.begun) > 20*time.Second {
+			return 0, fmt.Errorf("%s does not answer, see %s.log", p.server.name, p.server.name)
+		}
+	}
+}
+
+// check asks once and compares: a fast error must not win.
+func (p *process) check(w *workload) error {
+	method, body := "GET", io.Reader(nil)
+	if w.post {
+		method, body = "POST", bytes.NewReader(make([]byte, 4096))
+	}
+	request, err := http.NewRequest(method, p.url(w.path), body)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	answer, err := (&http.Client{Timeout: 10 * time.Second}).Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	n, err := io.Copy(io.Discard, answer.Body)
+	switch {
+	case err != nil:
+		return err
+	case answer.StatusCode != http.StatusOK:
+		return fmt.Errorf("%s answers %s with %s", p.server.name, w.path, answer.Status)
+	case n != w.length:
+		return fmt.Errorf("%s answers %s with %d bytes instead of %d", p.server.name, w.path, n, w.length)
+	}
+	return nil
+}
+
+// sample is one measurement.
+type sample struct {
+	rate     float64       // requests a second
+	p50, p99 time.Duration // latencies
+	cpu      time.Duration // of the server for one request
+	rss      int64         // bytes, after the measurement
+	requests int
+	errors   int
+	took     time.Duration // startup: to the first answer
+	each     int64         // idle: bytes for each connection
+}
+
+// loadWith runs wrk on CPU cpu for length and reads what bench/lua/report.lua prints.
+func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu int) (sample, error) {
+	wrk, err := lookWrk()
+	if err != nil {
+		return sample{}, err
+	}
+	cmd := exec.Command(wrk, "--threads", "1", "--connections", strconv.Itoa(w.connections),
+		"--duration", fmt.Sprintf("%ds", int(length.Seconds())), "--timeout", "10s",
+		"--script", lua+"/"+w.scriptFile(), p.url(w.path))
+	cmd.Env = append(cmd.Environ(), "BENCH_LUA="+lua)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	before := p.cpu()
+	if err := startOn(cpu, cmd); err != nil {
+		return sample{}, err
+	}
+	if err := cmd.Wait(); err != nil {
+		return sample{}, fmt.Errorf("wrk: %w\n%s", err, out.String())
+	}
+	used := p.cpu() - before
+	_, line, found := strings.Cut(out.String(), "RESULT ")
+	if !found {
+		return sample{}, fmt.Errorf("wrk printed no result:\n%s", out.String())
+	}
+	var requests, micros, size, p50, p99, errors int
+	if _, err := fmt.Sscan(line, &requests, &micros, &size, &p50, &p99, &errors); err != nil {
+		return sample{}, err
+	}
+	s := sample{requests: requests, errors: errors, rss: p.rss(),
+		p50: time.Duration(p50) * time.Microsecond, p99: time.Duration(p99) * time.Microsecond}
+	if requests > 0 {
+		s.rate = float64(requests) / (float64(micros) / 1e6)
+		s.cpu = used / time.Duration(requests)
+	}
+	return s, nil
+}
+
+// sit keeps n clients asking for /slow until the returned function is called.
+func (p *process) sit(n int) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var clients sync.WaitGroup
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: n}}
+	for range n {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				request, _ := http.NewRequestWithContext(ctx, "GET", p.url("/slow"), nil)
+				answer, err := client.Do(request)
+				if err != nil {
+					// A refusing server must not be hammered.
+					select {
+					case <-ctx.Done():
+					case <-time.After(50 * time.Millisecond):
+					}
+					continue
+				}
+				_, _ = io.Copy(io.Discard, answer.Body)
+				answer.Body.Close()
+			}
+		})
+	}
+	return func() {
+		cancel()
+		clients.Wait()
+	}
+}
+
+// openIdle opens n connections and makes one request on each.
+func (p *process) openIdle(path string, n int) (conns []net.Conn, err error) {
+	for range n {
+		conn, err := net.Dial("tcp", address(p.port))
+		if err != nil {
+			return conns, err
+		}
+		conns = append(conns, conn)
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", path); err != nil {
+			return conns, err
+		}
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return conns, err
+		}
+		if answer.Close {
+			return conns, fmt.Errorf("%s keeps no connection alive", p.server.name)
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+	}
+	return conns, nil
+}

@@ -1,0 +1,129 @@
+// Command bench compares fapws with a bare gnet answer and with the servers
+// that the machine has. `./build.sh bench` builds and runs it; README.md says
+// what is measured and how.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// settings is what the command line asks for.
+type settings struct {
+	apps    string        // folder with app.py and asgi.py
+	work    string        // folder for built files, logs and documents
+	rounds  int           // how often each server is measured for each workload
+	length  time.Duration // of one measurement; whole seconds, as wrk wants them
+	filters []string      // names of workloads and servers; empty: all
+}
+
+func parseSettings() settings {
+	var s settings
+	seconds := flag.Int("seconds", 3, "length of one measurement")
+	flag.IntVar(&s.rounds, "rounds", 3, "measurements of each server for each workload")
+	flag.StringVar(&s.apps, "apps", "bench/apps", "folder of app.py and asgi.py")
+	flag.Usage = func() {
+		fmt.Fprintf(os.Stderr, "usage: bench [--rounds N] [--seconds S] [quick] [WORKLOAD|SERVER ...]\n"+
+			"workloads: %s\nservers: %s\n", strings.Join(workloadNames(), " "), strings.Join(serverNames(), " "))
+	}
+	// Words and flags may come in any order.
+	arguments, words := os.Args[1:], []string(nil)
+	for {
+		_ = flag.CommandLine.Parse(arguments)
+		if flag.NArg() == 0 {
+			break
+		}
+		words, arguments = append(words, flag.Arg(0)), flag.Args()[1:]
+	}
+	if i := slices.Index(words, "quick"); i >= 0 {
+		words = slices.Delete(words, i, i+1)
+		s.rounds, *seconds = 1, 1
+	}
+	known := append(workloadNames(), serverNames()...)
+	for _, word := range words {
+		if !slices.Contains(known, word) {
+			fmt.Fprintf(os.Stderr, "bench: unknown word %q\n", word)
+			flag.Usage()
+			os.Exit(2)
+		}
+	}
+	s.filters = words
+	s.length = time.Duration(*seconds) * time.Second
+	return s
+}
+
+// wants reports whether name was asked for, among the names of its kind. No
+// word of that kind asks for all of them.
+func (s *settings) wants(name string, kind []string) bool {
+	asked := false
+	for _, word := range s.filters {
+		if word == name {
+			return true
+		}
+		asked = asked || slices.Contains(kind, word)
+	}
+	return !asked
+}
+
+func main() {
+	s := parseSettings()
+	if err := run(s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(s settings) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	s.work = filepath.Dir(self)
+	if s.apps, err = filepath.Abs(s.apps); err != nil {
+		return err
+	}
+	if err := prepareFiles(s.work); err != nil {
+		return err
+	}
+	if err := raiseFileLimit(); err != nil {
+		return err
+	}
+	b := &bench{settings: s, results: map[key][]sample{}}
+	for _, server := range servers {
+		if !s.wants(server.name, serverNames()) {
+			continue
+		}
+		if why := server.missing(); why != "" {
+			fmt.Printf("left out: %s (%s)\n", server.name, why)
+			continue
+		}
+		b.servers = append(b.servers, server)
+	}
+	// An interrupt must not leave servers behind.
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		stopAll()
+		os.Exit(1)
+	}()
+	defer stopAll()
+
+	printMachine()
+	for _, w := range workloads {
+		if s.wants(w.name, workloadNames()) {
+			if err := b.measure(w); err != nil {
+				return err
+			}
+		}
+	}
+	b.printTargets()
+	return nil
+}

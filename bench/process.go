@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// process is a running server with its children.
+type process struct {
+	server *server
+	port   int
+	cmd    *exec.Cmd
+	begun  time.Time
+	gone   chan struct{} // closed when the first process has ended
+}
+
+// running are the processes to stop when bench ends early.
+var running struct {
+	sync.Mutex
+	processes map[*process]bool
+}
+
+// start runs a server on a free port and CPU cpu, and does not wait for it.
+func start(s *server, set *settings, cpu int) (*process, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	command := s.command(port, set)
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = s.environment(set)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	log, err := os.Create(filepath.Join(set.work, s.name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	begun := time.Now()
+	if err := startOn(cpu, cmd); err != nil {
+		return nil, err
+	}
+	p := &process{server: s, port: port, cmd: cmd, begun: begun, gone: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		close(p.gone)
+	}()
+	running.Lock()
+	defer running.Unlock()
+	if running.processes == nil {
+		running.processes = map[*process]bool{}
+	}
+	running.processes[p] = true
+	return p, nil
+}
+
+// startOn starts cmd on one CPU: a child inherits the affinity of the thread
+// that makes it.
+func startOn(cpu int, cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, wanted unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return err
+	}
+	wanted.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &wanted); err != nil {
+		return fmt.Errorf("cannot use CPU %d: %w", cpu, err)
+	}
+	defer unix.SchedSetaffinity(0, &before)
+	return cmd.Start()
+}
+
+// pinSelf keeps this process, and so the clients in it, on one CPU.
+func pinSelf(cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, task := range tasks {
+		id, _ := strconv.Atoi(task.Name())
+		if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH {
+			return err
+		}
+	}
+	return nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// stop ends the whole process group, politely first.
+func (p *process) stop() {
+	group := -p.cmd.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM)
+	select {
+	case <-p.gone:
+	case <-time.After(3 * time.Second):
+	}
+	_ = syscall.Kill(group, syscall.SIGKILL)
+	<-p.gone
+	running.Lock()
+	delete(running.processes, p)
+	running.Unlock()
+}
+
+func stopAll() {
+	running.Lock()
+	var left []*process
+	for p := range running.processes {
+		left = append(left, p)
+	}
+	running.Unlock()
+	for _, p := range left {
+		p.stop()
+	}
+}
+
+// tree lists the process and all its descendants.
+func (p *process) tree() []int {
+	children := map[int][]int{}
+	folders, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range folders {
+		fields := statFields(file)
+		if len(fields) < 2 {
+			continue // ended meanwhile
+		}
+		id, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		parent, _ := strconv.Atoi(fields[1])
+		children[parent] = append(children[parent], id)
+	}
+	found := []int{p.cmd.Process.Pid}
+	for i := 0; i < len(found); i++ {
+		found = append(found, children[found[i]]...)
+	}
+	return found
+}
+
+// statFields returns the fields of a stat file from the third on (proc(5)):
+// the second, the name, may contain spaces.
+func statFields(file string) []string {
+	text, _ := os.ReadFile(file)
+	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+}
+
+// cpu is the user and system time of the tree until now.
+func (p *process) cpu() time.Duration {
+	ticks := 0
+	for _, id := range p.tree() {
+		if fields := statFields(fmt.Sprintf("/proc/%d/stat", id)); len(fields) > 12 {
+			user, _ := strconv.Atoi(fields[11])
+			system, _ := strconv.Atoi(fields[12])
+			ticks += user + system
+		}
+	}
+	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 wherever Go runs on Linux
+}
+
+// rss is the resident memory of the tree in bytes. Pages that a parent and
+// its workers share are counted in each.
+func (p *process) rss() int64 {
+	var pages int64
+	for _, id := range p.tree() {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", id))
+		if fields := strings.Fields(string(text)); len(fields) > 1 {
+			n, _ := strconv.ParseInt(fields[1], 10, 64)
+			pages += n
+		}
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// raiseFileLimit lets this process and the servers have as many connections
+// as the system permits.
+func raiseFileLimit() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = limit.Max
+	// Set by hand: Go gives children back the limit that it was started with.
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// median of what value sees in the samples; 0 without samples.
+func median(samples []sample, value func(sample) float64) float64 {
+	var values []float64
+	for _, s := range samples {
+		values = append(values, value(s))
+	}
+	return middle(values)
+}
+
+func middle(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
+
+// What a sample can be judged by.
+func rate(s sample) float64   { return s.rate }
+func p50(s sample) float64    { return float64(s.p50.Microseconds()) }
+func p99(s sample) float64    { return float64(s.p99.Microseconds()) }
+func cpu(s sample) float64    { return float64(s.cpu.Nanoseconds()) / 1e3 }
+func rss(s sample) float64    { return float64(s.rss) / 1e6 }
+func took(s sample) float64   { return float64(s.took.Microseconds()) / 1e3 }
+func each(s sample) float64   { return float64(s.each) / 1024 }
+func errors(s sample) float64 { return float64(s.errors) }
+
+func printMachine() {
+	model := "unknown CPU"
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	if _, rest, found := strings.Cut(string(text), "model name\t: "); found {
+		model, _, _ = strings.Cut(rest, "\n")
+	}
+	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	fmt.Printf("%s, %d CPUs, Linux %s, %s, %s\n", model, runtime.NumCPU(),
+		strings.TrimSpace(string(release)), runtime.Version(), time.Now().Format(time.DateOnly))
+}
+
+// table writes aligned Markdown.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(columns ...string) table {
+	t := table{tabwriter.NewWriter(os.Stdout, 0, 0, 1, ' ', 0)}
+	t.row(columns...)
+	rule := make([]string, len(columns))
+	for i := range rule {
+		rule[i] = "---"
+	}
+	t.row(rule...)
+	return t
+}
+
+func (t table) row(cells ...string) {
+	fmt.Fprintf(t.w, "| %s\t|\n", strings.Join(cells, "\t| "))
+}
+
+func (t table) print() { _ = t.w.Flush() }
+
+func (b *bench) printWorkload(w *workload, who []string) {
+	fmt.Printf("\n%s\n\n", w.title)
+	var t table
+	switch w.kind {
+	case startup:
+		t = newTable("server", "ms", "RSS MB")
+	case idle:
+		t = newTable("server", "KiB each", "RSS MB")
+	default:
+		t = newTable("server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "RSS MB", "errors")
+	}
+	for _, name := range who {
+		samples := b.results[key{w.name, name}]
+		of := func(format string, value func(sample) float64) string {
+			return fmt.Sprintf(format, median(samples, value))
+		}
+		switch w.kind {
+		case startup:
+			t.row(name, of("%.1f", took), of("%.1f", rss))
+		case idle:
+			t.row(name, of("%.1f", each), of("%.1f", rss))
+		default:
+			t.row(name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.1f", rss), of("%.0f", errors))
+		}
+	}
+	t.print()
+}

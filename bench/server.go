@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// server is one of the programs that are compared.
+type server struct {
+	name    string
+	paths   []string // what it can answer
+	needs   []string // files that must exist; "" is an unset variable
+	command func(port int, s *settings) []string
+}
+
+const distPackages = "/usr/lib/python3/dist-packages/"
+
+// python runs the peers: Debian's packages belong to Debian's Python.
+const python = "/usr/bin/python3"
+
+var (
+	wsgi   = []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/file", "/slow"}
+	fapws  = append(slices.Clone(wsgi), "/static/mebibyte.bin")
+	inline = slices.DeleteFunc(slices.Clone(fapws), func(path string) bool { return path == "/slow" })
+)
+
+var servers = []*server{
+	{
+		name: "baregnet", paths: []string{"/hello", "/json", "/echo"},
+		command: func(port int, s *settings) []string {
+			return []string{filepath.Join(s.work, "baregnet"), address(port)}
+		},
+	},
+	{
+		name: "threads", paths: fapws, needs: []string{os.Getenv("FAPWS_BIN")},
+		command: func(port int, s *settings) []string {
+			return []string{os.Getenv("FAPWS_BIN"), "--bind", address(port), filepath.Join(s.apps, "app.py")}
+		},
+	},
+	{
+		name: "inline", paths: inline, needs: []string{os.Getenv("FAPWS_BIN")},
+		command: func(port int, s *settings) []string {
+			return []string{os.Getenv("FAPWS_BIN"), "--threads", "0", "--bind", address(port), filepath.Join(s.apps, "app.py")}
+		},
+	},
+	{
+		// Its own keep-alive (http11-socket) serves one connection until that
+		// closes; with one process a connection for each request is the best.
+		name: "uwsgi", paths: wsgi,
+		needs: []string{"/usr/bin/uwsgi", "/usr/lib/uwsgi/plugins/python3_plugin.so"},
+		command: func(port int, s *settings) []string {
+			return []string{"/usr/bin/uwsgi", "--plugin", "python3", "--http-socket", address(port), "--listen", "128",
+				"--disable-logging", "--need-app",
+				"--add-header", "Connection: close", "--die-on-term", "--wsgi-file", filepath.Join(s.apps, "app.py")}
+		},
+	},
+	{
+		name: "gunicorn", paths: wsgi, needs: []string{"/usr/bin/gunicorn"},
+		command: func(port int, s *settings) []string {
+			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", "1", "--threads", "4",
+				"--log-level", "warning", "--chdir", s.apps, "app:application"}
+		},
+	},
+	{
+		name: "waitress", paths: wsgi, needs: []string{distPackages + "waitress"},
+		command: func(port int, s *settings) []string {
+			return []string{python, "-m", "waitress", "--listen", address(port), "--connection-limit", "2000", "app:application"}
+		},
+	},
+	{
+		name: "cheroot", paths: wsgi, needs: []string{distPackages + "cheroot"},
+		command: func(port int, s *settings) []string {
+			return []string{python, "-m", "cheroot", "--bind", address(port), "app:application"}
+		},
+	},
+	{
+		name:  "uvicorn",
+		paths: []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/slow"},
+		needs: []string{"/usr/bin/uvicorn", distPackages + "uvloop", distPackages + "httptools"},
+		command: func(port int, s *settings) []string {
+			return []string{"/usr/bin/uvicorn", "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--loop", "uvloop",
+				"--http", "httptools", "--no-access-log", "--log-level", "warning", "--app-dir", s.apps, "asgi:application"}
+		},
+	},
+	{
+		name: "nginx", paths: []string{"/static/mebibyte.bin"}, needs: []string{"/usr/sbin/nginx"},
+		command: func(port int, s *settings) []string {
+			return []string{"/usr/sbin/nginx", "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, s)}
+		},
+	},
+}
+
+func serverNames() []string {
+	var names []string
+	for _, s := range servers {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// missing says why the server cannot run here, or nothing.
+func (s *server) missing() string {
+	for _, file := range s.needs {
+		if file == "" {
+			return "FAPWS_BIN is not set"
+		}
+		if _, err := os.Stat(file); err != nil {
+			return "no " + file
+		}
+	}
+	return ""
+}
+
+// nginxConfig writes a configuration as fast as nginx gets for files.
+func nginxConfig(port int, s *settings) string {
+	lines := []string{
+		"daemon off;", "worker_processes 1;", "pid " + s.work + "/nginx.pid;",
+		"events { worker_connections 4096; }",
+		"http {",
+		"  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;",
+		"  open_file_cache max=100; types { application/octet-stream bin; }",
+	}
+	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		lines = append(lines, "  "+kind+"_temp_path "+s.work+"/nginx-tmp;")
+	}
+	lines = append(lines, "  server { listen "+address(port)+"; root "+s.work+"/documents; }", "}")
+	if os.Geteuid() == 0 {
+		// The default user may not be allowed into the build folder.
+		lines = append([]string{"user root;"}, lines...)
+	}
+	file := filepath.Join(s.work, "nginx.conf")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
+		panic(err)
+	}
+	return file
+}
+
+// prepareFiles makes the 1 MiB document, BENCH_FILE and BENCH_STATIC of app.py.
+func prepareFiles(work string) error {
+	folder := filepath.Join(work, "documents", "static")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "mebibyte.bin"), make([]byte, 1<<20), 0o644)
+}
+
+// environment is what a server's process gets.
+func (s *server) environment(set *settings) []string {
+	documents := filepath.Join(set.work, "documents", "static")
+	env := append(os.Environ(),
+		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps)
+	if slices.Contains(s.paths, "/static/mebibyte.bin") {
+		env = append(env, "BENCH_STATIC="+documents)
+	}
+	return env
+}
+
+// lookWrk finds the loader.
+func lookWrk() (string, error) {
+	path, err := exec.LookPath("wrk")
+	if err != nil {
+		return "", fmt.Errorf("wrk is missing; install it with: sudo apt-get install wrk")
+	}
+	return path, nil
+}

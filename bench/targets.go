@@ -1,0 +1,101 @@
+package main
+
+import "fmt"
+
+// target is a line of the last table: what fapws is to reach.
+type target struct {
+	title    string
+	workload string
+	value    func(sample) float64
+	against  key                               // the samples to compare with
+	compare  func(mine, other float64) float64 // of one round each; nil: mine alone
+	atMost   bool                              // else at least
+	threads  float64                           // the limit with threads
+	inline   float64                           // the limit inline; 0: does not apply
+	format   string
+}
+
+func ratio(mine, other float64) float64 { return mine / other }
+func minus(mine, other float64) float64 { return mine - other }
+
+// own as the server of target.against means the server that is judged.
+const own = ""
+
+var targets = []target{
+	{"hello, 64 connections: CPU ÷ bare gnet", "hello", cpu, key{"hello", "baregnet"}, ratio, true, 1.10, 1.03, "%.2f"},
+	{"JSON with 5 fields: CPU ÷ bare gnet", "json", cpu, key{"json", "baregnet"}, ratio, true, 1.36, 1.27, "%.2f"},
+	{"4 KiB POST echo: CPU ÷ bare gnet", "echo", cpu, key{"echo", "baregnet"}, ratio, true, 1.27, 1.15, "%.2f"},
+	{"hello, 1000 connections: CPU ÷ bare gnet", "thousand", cpu, key{"thousand", "baregnet"}, ratio, true, 1.30, 1.15, "%.2f"},
+	{"16 pipelined: requests/s ÷ bare gnet", "pipelined", rate, key{"pipelined", "baregnet"}, ratio, false, 0.60, 0.60, "%.2f"},
+	{"1 connection: p50 ÷ bare gnet", "one", p50, key{"one", "baregnet"}, ratio, true, 1.7, 1.15, "%.2f"},
+	{"hello with 4 slow handlers: requests/s ÷ hello", "slow", rate, key{"hello", own}, ratio, false, 0.90, 0, "%.2f"},
+	{"generator: requests/s ÷ uvicorn", "generator", rate, key{"generator", "uvicorn"}, ratio, false, 1.0, 1.0, "%.2f"},
+	{"1 MiB file: requests/s ÷ nginx", "static", rate, key{"static", "nginx"}, ratio, false, 1.5, 1.5, "%.2f"},
+	{"start to first answer − python3 -c pass, ms", "startup", took, key{"startup", pythonPass}, minus, true, 20, 20, "%.1f"},
+	{"RSS after the hellos, MB", "hello", rss, key{}, nil, true, 16, 12, "%.1f"},
+	{"idle keep-alive connection, KiB", "idle", each, key{}, nil, true, 4, 4, "%.1f"},
+}
+
+// measured is the median over rounds of what t judges, and false without samples.
+func (b *bench) measured(t *target, server string) (float64, bool) {
+	mine := b.results[key{t.workload, server}]
+	if len(mine) == 0 {
+		return 0, false
+	}
+	if t.compare == nil {
+		return median(mine, t.value), true
+	}
+	against := t.against
+	if against.server == own {
+		against.server = server
+	}
+	other := b.results[against]
+	var values []float64
+	// Round by round, since samples of one round saw the same machine.
+	for i := range min(len(mine), len(other)) {
+		values = append(values, t.compare(t.value(mine[i]), t.value(other[i])))
+	}
+	return middle(values), len(values) > 0
+}
+
+// printTargets prints what was reached of what this run measured.
+func (b *bench) printTargets() {
+	t := newTable("target", "threads", "limit", "", "inline", "limit", "")
+	any := false
+	for i := range targets {
+		cells, found := b.judge(&targets[i])
+		if found {
+			t.row(cells...)
+			any = true
+		}
+	}
+	if any {
+		fmt.Println("\nTargets, medians over the rounds")
+		fmt.Println()
+		t.print()
+	}
+}
+
+func (b *bench) judge(t *target) (cells []string, found bool) {
+	cells = []string{t.title}
+	for _, mode := range []struct {
+		server string
+		limit  float64
+	}{{"threads", t.threads}, {"inline", t.inline}} {
+		value, ok := b.measured(t, mode.server)
+		if !ok || mode.limit == 0 {
+			cells = append(cells, "–", "", "")
+			continue
+		}
+		found = true
+		sign, verdict := "≥", "MISS"
+		if t.atMost {
+			sign = "≤"
+		}
+		if (value <= mode.limit) == t.atMost || value == mode.limit {
+			verdict = "pass"
+		}
+		cells = append(cells, fmt.Sprintf(t.format, value), fmt.Sprintf("%s %g", sign, mode.limit), verdict)
+	}
+	return cells, found
+}

@@ -1,0 +1,63 @@
+package main
+
+import "slices"
+
+// A kind says how a workload is measured.
+type kind int
+
+const (
+	load    kind = iota // wrk asks as fast as it can
+	startup             // from starting the process to its first answer
+	idle                // memory of connections that are open and silent
+)
+
+// workload is one row of the comparison.
+type workload struct {
+	name        string
+	title       string
+	kind        kind
+	path        string
+	script      string // in bench/lua
+	connections int
+	length      int64 // of the body that each answer must have
+	post        bool  // 4 KiB are sent
+	sitters     int   // clients that keep asking for /slow meanwhile
+	sameCPU     bool  // server and loader share one CPU, for latencies
+}
+
+var workloads = []workload{
+	{name: "hello", title: "hello, 64 connections", path: "/hello", connections: 64, length: 13},
+	{name: "one", title: "hello, 1 connection, all on one CPU", path: "/hello", connections: 1, length: 13, sameCPU: true},
+	{name: "thousand", title: "hello, 1000 connections", path: "/hello", connections: 1000, length: 13},
+	{name: "pipelined", title: "hello, 16 pipelined, 64 connections", path: "/hello", connections: 64, script: "pipeline.lua", length: 13},
+	{name: "json", title: "JSON with 5 header fields, 64 connections", path: "/json", connections: 64, length: 28},
+	{name: "echo", title: "4 KiB POST echo, 64 connections", path: "/echo", connections: 64, script: "post.lua", length: 4096, post: true},
+	{name: "mebibyte", title: "1 MiB bytes, 16 connections", path: "/mebibyte", connections: 16, length: 1 << 20},
+	{name: "generator", title: "generator of 100 chunks, 16 connections", path: "/generator", connections: 16, length: 12800},
+	{name: "static", title: "1 MiB static file, 16 connections", path: "/static/mebibyte.bin", connections: 16, length: 1 << 20},
+	{name: "file", title: "1 MiB file object from a handler, 16 connections", path: "/file", connections: 16, length: 1 << 20},
+	{name: "slow", title: "hello, 64 connections, while 4 clients sit in a 0.2 s handler", path: "/hello", connections: 64, length: 13, sitters: 4},
+	{name: "startup", title: "start to first answer", kind: startup, path: "/hello", length: 13},
+	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, path: "/hello", length: 13},
+}
+
+func workloadNames() []string {
+	var names []string
+	for _, w := range workloads {
+		names = append(names, w.name)
+	}
+	return names
+}
+
+// scriptFile is the file in bench/lua that wrk runs.
+func (w *workload) scriptFile() string {
+	if w.script == "" {
+		return "report.lua"
+	}
+	return w.script
+}
+
+// servedBy reports whether a server takes part.
+func (w *workload) servedBy(s *server) bool {
+	return slices.Contains(s.paths, w.path) && (w.sitters == 0 || slices.Contains(s.paths, "/slow"))
+}
