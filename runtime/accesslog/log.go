@@ -14,7 +14,7 @@ const (
 	flushEvery = time.Second // a line waits no longer than this
 	flushAt    = 32 << 10    // nor for more bytes than these
 	bufferMax  = 4 << 20     // lines beyond this are dropped
-	keepMax    = 256 << 10   // a buffer that grew larger is not kept
+	keepMax    = 1 << 20     // a buffer that grew larger is not kept
 
 	closeWithin = 5 * time.Second
 )

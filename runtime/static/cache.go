@@ -1,3 +1,158 @@
 package static
 
-type cache struct{ limit int }
+import "sync"
+
+// variants are the representations of one resource, by coding; the original
+// is always there.
+type variants [codings]*representation
+
+// has tells which codings there are.
+func (v *variants) has() (h [codings]bool) {
+	for c, r := range v {
+		h[c] = r != nil
+	}
+	return h
+}
+
+// cache remembers what was seen on disk, by clean path, and the content of
+// small files. The least recently used go when it is full. All methods hold
+// the lock for a moment only; what they return does not change any more.
+type cache struct {
+	limit int // in bytes; below zero: remember nothing
+
+	mu      sync.Mutex
+	records map[string]*record
+	recent  record // ring: recent.next is the latest used, recent.prev the first to go
+	size    int
+}
+
+// record is an entry of the cache, guarded by its lock.
+type record struct {
+	path       string
+	variants   variants
+	checked    int64 // when the disk was looked at, in nanoseconds
+	checking   bool  // somebody was sent to look again
+	cost       int
+	prev, next *record
+}
+
+// lateClock is how much the clock of a caller may lag behind that of another.
+const lateClock = 2 * freshFor
+
+// get returns what is known of a path, if it was seen on disk within the last
+// second.
+//
+// When it is just older than that, one caller is told to look again while the
+// others are still served for another second: or all that arrive during the
+// look would queue up to look too.
+func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.records[string(path)]
+	if r == nil {
+		return v, false
+	}
+	age := now - r.checked
+	if age < -lateClock || age >= 2*freshFor || age >= freshFor && !r.checking {
+		r.checking = true
+		return v, false
+	}
+	if c.recent.next != r {
+		r.unlink()
+		r.link(&c.recent)
+	}
+	return r.variants, true
+}
+
+// peek returns what is known of a path, however old.
+func (c *cache) peek(path []byte) (v variants, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.records[string(path)]
+	if r == nil {
+		return v, false
+	}
+	return r.variants, true
+}
+
+// put remembers the variants of a path, seen on disk at a time.
+func (c *cache) put(path string, v variants, now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.set(path, v, now)
+}
+
+func (c *cache) set(path string, v variants, now int64) {
+	if old := c.records[path]; old != nil {
+		c.drop(old)
+	}
+	r := &record{path: path, variants: v, checked: now, cost: 200 + len(path)}
+	for _, variant := range v {
+		r.cost += variant.cost()
+	}
+	if r.cost > c.limit {
+		return
+	}
+	if c.records == nil {
+		c.records = map[string]*record{}
+		c.recent.prev, c.recent.next = &c.recent, &c.recent
+	}
+	c.records[path] = r
+	r.link(&c.recent)
+	c.size += r.cost
+	for c.size > c.limit {
+		c.drop(c.recent.prev)
+	}
+}
+
+// seen notes that the variants of a path were found unchanged.
+func (c *cache) seen(path []byte, v *variants, now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.records[string(path)]; r != nil && r.variants == *v {
+		r.checked, r.checking = now, false
+	}
+}
+
+// load puts a representation with its content in the place of the one
+// without, unless the record has changed since.
+func (c *cache) load(path []byte, old, loaded *representation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.records[string(path)]
+	if r == nil {
+		return
+	}
+	v := r.variants
+	for i := range v {
+		if v[i] == old {
+			v[i] = loaded
+			c.set(r.path, v, r.checked)
+			return
+		}
+	}
+}
+
+// forget drops what is known of a path.
+func (c *cache) forget(path []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.records[string(path)]; r != nil {
+		c.drop(r)
+	}
+}
+
+func (c *cache) drop(r *record) {
+	delete(c.records, r.path)
+	r.unlink()
+	c.size -= r.cost
+}
+
+func (r *record) link(after *record) {
+	r.prev, r.next = after, after.next
+	r.prev.next, r.next.prev = r, r
+}
+
+func (r *record) unlink() {
+	r.prev.next, r.next.prev = r.next, r.prev
+}

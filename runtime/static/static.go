@@ -86,4 +86,3 @@ func New(o Options) (*Files, error) {
 // Close closes the document root. Responses that are still being sent keep
 // their files.
 func (f *Files) Close() error { return f.root.close() }
-
