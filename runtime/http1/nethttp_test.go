@@ -17,9 +17,17 @@ import (
 // Deliberate differences are accepted by one of them only.
 func FuzzAgainstNetHTTP(f *testing.F) {
 	for _, in := range seeds() {
-		f.Add([]byte(in))
+		line, rest, _ := strings.Cut(strings.TrimLeft(in, "\r\n"), "\r\n")
+		fields, body, _ := strings.Cut(rest, "\r\n\r\n")
+		f.Add(line, fields, body)
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
+	for _, c := range acceptTable {
+		line, rest, _ := strings.Cut(strings.TrimLeft(c.in, "\r\n"), "\r\n")
+		f.Add(line, strings.TrimSuffix(rest, "\r\n\r\n"), "5\r\nhello\r\n0\r\n\r\n")
+	}
+	// In parts, since most changes to a whole make it no request at all.
+	f.Fuzz(func(t *testing.T, line, fields, body string) {
+		in := []byte(line + "\r\n" + fields + "\r\n\r\n" + body)
 		var r Request
 		n, err := r.Parse(in, new(Limits))
 		if err != nil {

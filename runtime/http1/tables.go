@@ -37,34 +37,31 @@ var class = func() (t [256]uint8) {
 
 const (
 	every01 = 0x0101010101010101
-	every20 = 0x20 * every01
+	every60 = 0x60 * every01
 	every7f = 0x7f * every01
 	every80 = 0x80 * every01
 )
 
-// validValue reports whether b has only bytes of a field value. Eight bytes
-// are judged at once: a control byte borrows in w-0x20…, DEL in (w^0x7f…)-1.
-// HTAB is rare, so it may take the slow way.
+// validValue reports whether b has only bytes of a field value. It judges
+// eight bytes at once and takes the slow way only for HTAB, which is rare.
 func validValue(b []byte) bool {
 	if len(b) < 8 {
 		return all(b, isValue)
 	}
-	for i := 0; ; i += 8 {
-		if i+8 > len(b) {
-			if i == len(b) {
-				return true
-			}
-			i = len(b) - 8
-		}
-		w := binary.LittleEndian.Uint64(b[i:])
-		d := w ^ every7f
-		if ((w-every20)&^w|(d-every01)&^d)&every80 != 0 {
-			return all(b[i:], isValue)
-		}
-		if i+8 == len(b) {
-			return true
-		}
+	controls := controlsIn(b[len(b)-8:])
+	for i := 0; i < len(b)-8; i += 8 {
+		controls |= controlsIn(b[i:])
 	}
+	return controls&every80 == 0 || all(b, isValue)
+}
+
+// controlsIn sets the top bit of each of the eight bytes that is below 0x20 or
+// DEL. Without their own top bits no sum carries into the next byte: 0x7f+1
+// sets the top bit, and c+0x60 does not for c below 0x20.
+func controlsIn(b []byte) uint64 {
+	w := binary.LittleEndian.Uint64(b)
+	low := w & every7f
+	return (low + every01 | ^(low + every60)) &^ w
 }
 
 func all(b []byte, bits uint8) bool {
