@@ -115,11 +115,13 @@ write_pc() {
     # A library outside the system's folders is not found at run time otherwise.
     case $py_libdir in
     /usr/lib | /usr/lib/* | /lib/*) ;;
-    *) rpath="-Wl,-rpath,${py_libdir// /\\ }" ;;
+    *) rpath=-Wl,-rpath,$py_libdir ;;
     esac
-    local compat=$root/pybridge/python/compat.h text
-    text=$(sed -e "s|@VERSION@|$py_minor|" -e "s|@RPATH@|${rpath//\\/\\\\}|" \
-        -e "s|@COMPAT_H@|${compat// /\\\\ }|" "$root/pybridge/python/python3.pc.in")
+    local text
+    text=$(<"$root/pybridge/python/python3.pc.in")
+    text=${text//@VERSION@/"$py_minor"}
+    text=${text//@RPATH@/"$rpath"}
+    text=${text//@FOLDER@/"$root/pybridge/python"}
     if [[ ! -e $dir/python3.pc || $text != "$(<"$dir/python3.pc")" ]]; then
         mkdir -p "$dir"
         # Renamed into place: another build may be reading it.
@@ -211,12 +213,18 @@ choose_prefix() {
     manifest=$prefix/share/fapws/manifest
 }
 
-# make_dir PATH makes a folder and its parents, and remembers the new ones.
+# make_dir PATH makes a folder and its parents, and remembers the new ones and
+# those that an earlier installation made.
 make_dir() {
-    [[ -d $dest$1 ]] && return
+    [[ -n ${seen[$1]-} || $1 == / ]] && return
+    seen[$1]=yes
     make_dir "$(dirname "$1")"
-    mkdir "$dest$1"
-    made+=("dir $1")
+    if [[ ! -d $dest$1 ]]; then
+        mkdir "$dest$1"
+        made+=("dir $1")
+    elif grep -qsFx "dir $1" <<<"$earlier"; then
+        made+=("dir $1")
+    fi
 }
 
 # install_file MODE SOURCE PATH
@@ -229,7 +237,13 @@ install_file() {
 word_install() {
     choose_prefix "$@"
     word_build
-    [[ -e $dest$manifest ]] && remove_installed
+    local earlier=
+    if [[ -e $dest$manifest ]]; then
+        earlier=$(<"$dest$manifest")
+        remove_installed
+    fi
+    mkdir -p "$dest/"
+    local -A seen=()
     local made=() site=$prefix/lib/python$py_minor/site-packages package file
     install_file 755 "$root/build/fapws" "$prefix/bin/fapws"
     while read -r file; do
