@@ -125,7 +125,7 @@ func TestChunkedRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, steps := range [][]byte{nil, {1}} {
 				_, _, err := readChunked([]byte(c.in), steps)
-				if se, ok := err.(*StatusError); !ok || se.Code != 400 {
+				if se, ok := err.(*StatusError); !ok || se.Status != 400 {
 					t.Errorf("in steps of %v: %v", steps, err)
 				}
 			}

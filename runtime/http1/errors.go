@@ -9,8 +9,8 @@ var ErrNeedMore = errors.New("http1: need more bytes")
 // after it was answered: where the next message begins is not known. Values
 // are predeclared, so that refusing costs no allocation.
 type StatusError struct {
-	Code int    // status code of the answer
-	Text string // short reason in plain ASCII, fit for the client
+	Status int    // status code of the answer
+	Text   string // short reason in plain ASCII, fit for the client
 }
 
 // Error returns the text.

@@ -334,8 +334,8 @@ func TestParseRefuses(t *testing.T) {
 				if !ok {
 					t.Fatalf("%s: took %d bytes, error %v, want %d", feed.name, n, err, c.code)
 				}
-				if se.Code != c.code || n != 0 {
-					t.Errorf("%s: %d %q after %d bytes, want %d", feed.name, se.Code, se.Text, n, c.code)
+				if se.Status != c.code || n != 0 {
+					t.Errorf("%s: %d %q after %d bytes, want %d", feed.name, se.Status, se.Text, n, c.code)
 				}
 				if (r.Resume != Resume{}) {
 					t.Errorf("%s: Resume is %v after an error", feed.name, r.Resume)
@@ -392,7 +392,7 @@ func TestLimitsAreExact(t *testing.T) {
 				t.Errorf("at the limit: %d, %v", n, err)
 			}
 			_, err := r.Parse([]byte(c.in), &c.tooFew)
-			if se, ok := err.(*StatusError); !ok || se.Code != c.refusal {
+			if se, ok := err.(*StatusError); !ok || se.Status != c.refusal {
 				t.Errorf("beyond the limit: %v, want %d", err, c.refusal)
 			}
 		})

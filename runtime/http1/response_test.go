@@ -119,13 +119,13 @@ func TestRefusalsAreResponses(t *testing.T) {
 		var q Request
 		_, err := q.Parse([]byte(in), new(Limits))
 		se := err.(*StatusError)
-		out := tm.AppendError(nil, &Response{Status: se.Code, Minor: 1}, se.Text)
+		out := tm.AppendError(nil, &Response{Status: se.Status, Minor: 1}, se.Text)
 		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(res.Body)
-		if err != nil || string(body) != se.Error()+"\n" || res.StatusCode != se.Code || !res.Close {
+		if err != nil || string(body) != se.Error()+"\n" || res.StatusCode != se.Status || !res.Close {
 			t.Errorf("%q: %v, body %q, %v", out, res, body, err)
 		}
 	}
