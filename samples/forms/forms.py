@@ -1,0 +1,125 @@
+"""Forms: text fields, and file uploads that can be fetched again.
+
+./build.sh run samples/forms/forms.py      then open http://127.0.0.1:8888/
+"""
+import hashlib
+import os
+import secrets
+import tempfile
+import threading
+from html import escape
+from urllib.parse import quote
+
+from fapws.base import Environ  # for environ["fapws.params"]
+from fapws.contrib import multipart
+from fapws.contrib.headers import redirect
+
+MAX_BODY_SIZE = 20 * 1024 * 1024  # bigger requests get 413 and never come here
+
+KEEP = 20  # uploads
+FOLDER = tempfile.TemporaryDirectory(prefix="fapws-forms-")  # removed at exit
+UPLOADS = {}  # key: (name, size, sha256), the oldest first
+LOCK = threading.Lock()  # handlers run in several threads
+
+STYLE = """
+:root{color-scheme:light dark;--line:#8884}
+body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem}
+form{display:grid;gap:.6rem;padding:1rem;margin:1rem 0;border:1px solid var(--line);border-radius:8px}
+input,button{font:inherit;padding:.4rem .6rem}button{justify-self:start}
+td{padding:.2rem 1rem .2rem 0;overflow-wrap:anywhere}code{font-size:80%;color:gray}
+"""
+
+
+def page(title, body):
+    # escape() whatever came from a client: this is all it takes against scripts in names
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style><h1>{escape(title)}</h1>{body}</html>"
+    )
+
+
+def index(environ, start_response):
+    if environ["PATH_INFO"] != "/":
+        start_response("404 Not Found", [])
+        return page("Not found", "<p><a href=/>Forms</a>")
+    with LOCK:
+        uploads = list(UPLOADS.items())
+    rows = "".join(
+        f"<tr><td><a href='/files/{key}'>{escape(name)}</a><td>{size:,} bytes<td><code>{digest}</code>"
+        for key, (name, size, digest) in reversed(uploads)
+    )
+    return page(
+        "Forms",
+        "<form action=/greet method=post><input name=name placeholder='Your name' required maxlength=80>"
+        "<label><input type=checkbox name=like value=cats> cats</label>"
+        "<label><input type=checkbox name=like value=dogs> dogs</label><button>Greet me</button></form>"
+        "<form action=/upload method=post enctype=multipart/form-data><input type=file name=file multiple required>"
+        f"<input name=note placeholder='A note'><button>Upload</button></form><table>{rows}</table>",
+    )
+
+
+def greet(environ, start_response):
+    # Query and form alike; each name has a list, for it can be sent more than once.
+    params = environ["fapws.params"]
+    name = params.get("name", [""])[0].strip() or "stranger"
+    likes = " and ".join(params.get("like", [])) or "nothing"
+    return page("Forms", f"<p>Hello {escape(name)}, you like {escape(likes)}.<p><a href=/>Back</a>")
+
+
+def upload(environ, start_response):
+    if environ["REQUEST_METHOD"] != "POST":
+        return redirect(start_response, "/")
+    try:
+        form = multipart.parse(environ)
+    except ValueError as error:
+        start_response("400 Bad Request", [])
+        return page("Bad request", f"<p>{escape(str(error))}")
+    with form:  # closes its temporary files
+        for file in form.files.get("file", []):
+            store(file)
+    # See other: a reload of the next page then does not send the form again.
+    return redirect(start_response, "/", status=303)
+
+
+def store(file):
+    # A name of our own on the disk: the client's may be "../../.bashrc".
+    key = secrets.token_hex(8)
+    digest = hashlib.sha256()
+    with open(os.path.join(FOLDER.name, key), "wb") as out:
+        for block in iter(lambda: file.file.read(64 * 1024), b""):
+            digest.update(block)
+            out.write(block)
+    with LOCK:
+        UPLOADS[key] = (file.filename or "unnamed", file.size, digest.hexdigest())
+        while len(UPLOADS) > KEEP:
+            oldest = next(iter(UPLOADS))
+            del UPLOADS[oldest]
+            os.unlink(os.path.join(FOLDER.name, oldest))
+
+
+def download(environ, start_response):
+    key = environ["PATH_INFO"].lstrip("/")
+    with LOCK:
+        if key not in UPLOADS:  # and so key is no path to somewhere else either
+            start_response("404 Not Found", [])
+            return page("Not found", "<p>It was here, or never was.")
+        name = UPLOADS[key][0]
+        saved = open(os.path.join(FOLDER.name, key), "rb")
+    start_response(
+        "200 OK",
+        [
+            ("Content-Type", "application/octet-stream"),
+            # a download: an uploaded page must not run as a page of this site
+            ("Content-Disposition", "attachment; filename*=UTF-8''" + quote(name, safe="")),
+            ("X-Content-Type-Options", "nosniff"),
+        ],
+    )
+    return saved  # a real file goes out with sendfile, and is closed
+
+
+PATHS = [
+    ("/greet", greet),
+    ("/upload", upload),
+    ("/files/", download),
+    ("/", index),
+]
