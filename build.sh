@@ -305,7 +305,7 @@ check_vet() { (cd "$root" && go vet ./...); }
 
 check_shell() {
     if command -v shellcheck >/dev/null; then
-        (cd "$root" && shellcheck build.sh .ci/run)
+        (cd "$root" && shellcheck build.sh .ci/*)
     else
         say "no shellcheck here, build.sh is not checked"
     fi
@@ -376,6 +376,7 @@ word_test() {
     stage race test_race
     stage "address sanitizer" test_sanitizer
     stage soak test_soak
+    stage install "$root/.ci/install-test"
     summary
 }
 
