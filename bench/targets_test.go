@@ -1,0 +1,65 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+func TestMiddle(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{
+		{nil, 0},
+		{[]float64{7}, 7},
+		{[]float64{3, 1, 2}, 2},
+		{[]float64{4, 1, 3, 2}, 2.5},
+	} {
+		if got := middle(c.values); got != c.want {
+			t.Errorf("middle(%v) = %v, want %v", c.values, got, c.want)
+		}
+	}
+}
+
+// TestJudge has two rounds in which the machine was twice as slow in the
+// second: ratios of medians would differ from the ratio of each round.
+func TestJudge(t *testing.T) {
+	micros := func(n int) []sample {
+		return []sample{{cpu: time.Duration(n) * time.Microsecond, rate: 1e6 / float64(n)},
+			{cpu: time.Duration(2*n) * time.Microsecond, rate: 5e5 / float64(n)}}
+	}
+	b := bench{results: map[key][]sample{
+		{"hello", "baregnet"}:     micros(10),
+		{"hello", "threads"}:      micros(11),
+		{"hello", "inline"}:       micros(12),
+		{"pipelined", "baregnet"}: micros(10),
+		{"pipelined", "threads"}:  micros(20),
+		{"slow", "threads"}:       micros(11),
+	}}
+	for _, c := range []struct {
+		workload string
+		want     []string // after the title
+		found    bool
+	}{
+		{"hello", []string{"1.10", "≤ 1.1", "pass", "1.20", "≤ 1.03", "MISS"}, true},
+		{"pipelined", []string{"0.50", "≥ 0.6", "MISS", "–", "", ""}, true},
+		{"slow", []string{"1.00", "≥ 0.9", "pass", "–", "", ""}, true},
+		{"echo", []string{"–", "", "", "–", "", ""}, false},
+	} {
+		for i := range targets {
+			if targets[i].workload != c.workload || targets[i].compare == nil {
+				continue
+			}
+			cells, found := b.judge(&targets[i])
+			if found != c.found {
+				t.Errorf("%s: found = %v", c.workload, found)
+			}
+			for j, want := range c.want {
+				if cells[j+1] != want {
+					t.Errorf("%s: cells = %q, want %q", c.workload, cells[1:], c.want)
+					break
+				}
+			}
+		}
+	}
+}
