@@ -51,15 +51,18 @@ const (
 // it adds the status line's version, Date, Server, Content-Length or
 // Transfer-Encoding, Connection.
 type Head struct {
-	Status    int    // 100..999
-	Reason    []byte // may be empty
-	Fields    []byte // "Name: value\r\n" ..., free of CR, LF and NUL inside, without Content-Length, Transfer-Encoding, Connection and Keep-Alive
-	Length    int64  // bytes the body will have, -1 if not known
-	Type      TypeHint
-	Name      []byte // file name for TypeByName
-	HasDate   bool   // Fields has Date
-	HasServer bool   // Fields has Server
-	Close     bool   // the application asked for Connection: close
+	Status int    // 100..999
+	Reason []byte // may be empty
+	Fields []byte // "Name: value\r\n" ..., free of CR, LF and NUL inside, without Content-Length, Transfer-Encoding, Connection and Keep-Alive
+	Length int64  // bytes the body will have, -1 if not known
+	Type   TypeHint
+	Name   []byte // file name for TypeByName
+	// Static, when not empty, says that files answer instead: the options of a
+	// Staticfile (JSON). Fields are added to what the file gets.
+	Static    []byte
+	HasDate   bool // Fields has Date
+	HasServer bool // Fields has Server
+	Close     bool // the application asked for Connection: close
 }
 
 // Part is a piece of a response. An exchange yields one part or more, the

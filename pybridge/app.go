@@ -1,0 +1,263 @@
+package pybridge
+
+// #cgo pkg-config: python3
+// #cgo CFLAGS: -std=gnu11 -fno-strict-aliasing
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unsafe"
+
+	python3 "github.com/go-python/cpy3"
+)
+
+// interpreter is the Python that fapws was built for; build.sh sets it. Its
+// prefix decides where the standard library is found.
+var interpreter = ""
+
+// Options says what to load.
+type Options struct {
+	Script string   // path of the script, as the user gave it
+	Args   []string // sys.argv[1:]
+	// Executable, when set, is the interpreter whose prefix and virtual
+	// environment count; else VIRTUAL_ENV decides, then the one built for.
+	Executable string
+}
+
+// ExitError says that the script ended the program: it raised (its traceback
+// is on stderr) or called sys.exit. Code is the exit status of the process.
+type ExitError struct{ Code int }
+
+func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with status %d", e.Code) }
+
+// App is a loaded script.
+type App struct {
+	globals map[string]Value
+	mounts  []Mount
+	inline  bool
+	stop    chan int // inline: ends Serve
+}
+
+// Load starts Python on the calling OS thread, which must be locked and
+// becomes Python's main thread, runs the script as __main__ and reads its
+// PATHS and capital globals. Once per process.
+//
+// The error is an *ExitError when the script ended the program, and else one
+// line for the user. Python is finalised then.
+func Load(o Options) (*App, error) {
+	source, err := os.ReadFile(o.Script)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", o.Script, errors.Unwrap(err))
+	}
+	path, err := filepath.Abs(o.Script)
+	if err != nil {
+		return nil, err
+	}
+	if err := start(o); err != nil {
+		return nil, err
+	}
+	if code, ok := runScript(path, source); !ok {
+		if status := int(C.fapws_finish()); code == 0 && status < 0 {
+			code = 120 // as python3 when stdout cannot be flushed
+		}
+		return nil, &ExitError{code}
+	}
+	a := &App{globals: map[string]Value{}, stop: make(chan int, 1)}
+	globals := python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
+	a.readGlobals(globals)
+	if a.mounts, err = readPaths(globals, o.Script); err != nil {
+		C.fapws_finish()
+		return nil, err
+	}
+	C.fapws_use_classes()
+	C.fapws_release_gil()
+	return a, nil
+}
+
+func start(o Options) error {
+	arena := &cArena{}
+	defer arena.free()
+	args := C.fapws_start_options{
+		script:     arena.str(o.Script),
+		executable: arena.str(findInterpreter(o.Executable)),
+		contrib:    arena.str(findContrib()),
+		argc:       C.int(len(o.Args)),
+		argv:       arena.strs(o.Args),
+	}
+	var why *C.char
+	if C.fapws_start(&args, &why) != 0 {
+		return fmt.Errorf("cannot start Python %s: %s", Version(), C.GoString(why))
+	}
+	return nil
+}
+
+func runScript(path string, source []byte) (code int, ok bool) {
+	arena := &cArena{}
+	defer arena.free()
+	text := C.CBytes(append(source, 0))
+	defer C.free(text)
+	var status C.int
+	r := C.fapws_run_script(arena.str(path), (*C.char)(text), C.size_t(len(source)), &status)
+	return int(status), r == 0
+}
+
+// readGlobals copies the globals that may be settings: all in capitals.
+func (a *App) readGlobals(globals *python3.PyObject) {
+	keys := python3.PyDict_Keys(globals)
+	defer keys.DecRef()
+	for _, key := range items(keys) {
+		if !python3.PyUnicode_Check(key) {
+			continue
+		}
+		name := python3.PyUnicode_AsUTF8(key)
+		if name == "PATHS" || !isSettingName(name) {
+			continue
+		}
+		a.globals[name] = valueOf(python3.PyDict_GetItem(globals, key), 0)
+	}
+}
+
+func isSettingName(name string) bool {
+	for i, c := range name {
+		if !(c >= 'A' && c <= 'Z' || i > 0 && (c == '_' || c >= '0' && c <= '9')) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// Global returns the script's global name, which is in capitals. Any goroutine.
+func (a *App) Global(name string) (Value, bool) {
+	v, ok := a.globals[name]
+	return v, ok
+}
+
+// Mounts returns PATHS, in its order. Any goroutine.
+func (a *App) Mounts() []Mount { return a.mounts }
+
+// Serve runs Python thread 0 on the thread of Load until Stop, and returns -1;
+// or until a signal handler of the script calls sys.exit, and returns its
+// status. In inline mode, where the loop runs Python, it only waits, on any
+// thread.
+func (a *App) Serve() int {
+	if a.inline {
+		return <-a.stop
+	}
+	return int(C.fapws_serve())
+}
+
+// Stop ends Serve and the other Python threads, and returns how many are still
+// in a handler after a second. Any goroutine.
+func (a *App) Stop() int {
+	if a.inline {
+		a.exit(-1)
+		return 0
+	}
+	return int(C.fapws_pool_stop(1000))
+}
+
+func (a *App) exit(code int) {
+	select {
+	case a.stop <- code:
+	default: // somebody asked before
+	}
+}
+
+// Close waits for the script's own threads, runs its atexit functions and
+// finalises Python. It returns the exit status: 0, or 120 if output could not
+// be flushed. On the thread of Load, once.
+func (a *App) Close() int {
+	C.fapws_take_gil()
+	if C.fapws_finish() < 0 {
+		return 120
+	}
+	return 0
+}
+
+// RunAtexit runs the atexit functions from any thread, for when the one of
+// Load is stuck in a handler. It may block for as long as they do.
+func (a *App) RunAtexit() { C.fapws_run_atexit() }
+
+// Version is Python's version, such as "3.11.2".
+func Version() string { return C.GoString(C.fapws_python_version()) }
+
+// findInterpreter decides which Python's prefix and packages are used: the
+// active virtual environment's, or those of the Python that fapws links.
+func findInterpreter(given string) string {
+	if given != "" {
+		return given
+	}
+	if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
+		if exe := filepath.Join(venv, "bin", "python3"); isFile(exe) {
+			return exe
+		}
+	}
+	return interpreter
+}
+
+// findContrib returns the folder of package fapws that belongs to this binary:
+// beside the source tree's build folder, or where install puts it.
+func findContrib() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(exe); err == nil {
+		exe = real
+	}
+	minor := strings.Join(strings.SplitN(Version(), ".", 3)[:2], ".")
+	for _, folder := range []string{
+		filepath.Join(exe, "../../lib/python"+minor+"/site-packages"),
+		filepath.Join(exe, "../../contrib"),
+		filepath.Join(exe, "../../../contrib"),
+		filepath.Join(exe, "../../../../contrib"), // build/matrix/3.x/fapws
+	} {
+		if isFile(filepath.Join(folder, "fapws", "__init__.py")) {
+			return folder
+		}
+	}
+	return ""
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// cArena holds C strings for the length of a call.
+type cArena struct{ all []unsafe.Pointer }
+
+// str returns s as a C string, nil for "".
+func (a *cArena) str(s string) *C.char {
+	if s == "" {
+		return nil
+	}
+	p := C.CString(s)
+	a.all = append(a.all, unsafe.Pointer(p))
+	return p
+}
+
+func (a *cArena) strs(list []string) **C.char {
+	size := C.size_t(len(list)+1) * C.size_t(unsafe.Sizeof(uintptr(0)))
+	p := C.calloc(1, size)
+	a.all = append(a.all, p)
+	out := unsafe.Slice((**C.char)(p), len(list)+1)
+	for i, s := range list {
+		c := C.CString(s)
+		a.all = append(a.all, unsafe.Pointer(c))
+		out[i] = c
+	}
+	return (**C.char)(p)
+}
+
+func (a *cArena) free() {
+	for _, p := range a.all {
+		C.free(p)
+	}
+}

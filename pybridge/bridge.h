@@ -1,0 +1,206 @@
+/* Private to the C files of pybridge. All of it needs the GIL unless said. */
+#ifndef FAPWS_BRIDGE_H
+#define FAPWS_BRIDGE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <pthread.h>
+#include <stdint.h>
+
+#include "shim.h"
+
+#if PY_VERSION_HEX < 0x03090000
+#define PyObject_CallNoArgs(f) PyObject_CallObject((f), NULL)
+#define PyObject_CallOneArg(f, a) PyObject_CallFunctionObjArgs((f), (a), NULL)
+#define PyObject_CallMethodNoArgs(o, n) PyObject_CallMethodObjArgs((o), (n), NULL)
+#define PyObject_Vectorcall _PyObject_Vectorcall
+#endif
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* A handler slower than this is run so that nobody waits behind it. */
+#define FAPWS_SLOW_NS 100000u
+
+/* One entry of PATHS. */
+typedef struct {
+  PyObject *callable; /* owned */
+  PyObject *name;     /* owned: what log lines call it */
+  uint64_t run_ns;    /* moving average of one call */
+  uint64_t chunk_ns;  /* moving average of one next() of its iterators */
+} fapws_mount;
+
+enum fapws_thread_state { FAPWS_THREAD_NEW, FAPWS_THREAD_IDLE, FAPWS_THREAD_BUSY, FAPWS_THREAD_GONE };
+
+typedef struct fapws_thread {
+  int index;
+  enum fapws_thread_state state; /* guarded by pool.mu */
+  pthread_t id;
+  pthread_cond_t cond;           /* with pool.mu */
+  fapws_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread */
+  int streams;                   /* iterators it owns; it may not retire before they end */
+  unsigned long jobs;            /* guarded by pool.mu: how many it has taken */
+  int prefer_inbox;              /* whose turn it is: iterators or new requests */
+  int collect;                   /* woken to free released objects */
+  int unsignalled;               /* parts published without waking the loop */
+  PyObject *spare_start;         /* a Start_response to use again */
+} fapws_thread;
+
+#define FAPWS_MAX_THREADS 256
+
+typedef struct {
+  fapws_shared shared;
+  pthread_mutex_t mu; /* never held while waiting for the GIL */
+  fapws_record *head, *tail;
+  fapws_thread *drainer; /* the thread that takes the quick jobs one after the other */
+  fapws_thread *threads[FAPWS_MAX_THREADS];
+  int nthreads, live, idle, max;
+  int stopping;
+  int check_signals;
+  int inline_mode;
+  int debug;
+  int wake_fd;
+  fapws_part *garbage; /* atomic stack: parts whose owner awaits a decref */
+  fapws_mount *mounts;
+  int nmounts;
+  int exit_code; /* what the application's signal handler asked for, -1 nothing */
+  pthread_cond_t monitor;
+  pthread_t monitor_id;
+  int monitor_parked;
+} fapws_pool;
+
+extern fapws_pool fapws_the_pool;
+
+uint64_t fapws_now_ns(void);
+
+/* --- pool.c --- */
+/* Hands a part to the loop. The loop may read and release it at once. */
+void fapws_publish(fapws_thread *t, fapws_part *p);
+/* Wakes the loop if it does not know of all published parts. GIL not needed. */
+void fapws_notify(fapws_thread *t);
+/* Puts rec behind the other iterators of its thread. */
+void fapws_requeue(fapws_record *rec);
+/* Whether rec's client is too far behind. */
+int fapws_must_wait(fapws_record *rec);
+/* Marks rec as waiting for the client unless there is room now; 1 if parked. */
+int fapws_park(fapws_record *rec);
+/* Drops what the loop has released. */
+void fapws_collect_garbage(void);
+/* Ends fapws_serve with code. GIL not needed. */
+void fapws_request_exit(int code);
+
+/* --- part.c --- */
+fapws_part *fapws_part_new(fapws_record *rec, size_t room);
+void fapws_part_reset(fapws_part *p, fapws_record *rec);
+/* Room for n more bytes in p->buf; -1 and MemoryError. */
+int fapws_part_reserve(fapws_part *p, size_t n);
+
+/* --- interp.c --- */
+/* Runs the application's signal handlers; main thread only. */
+void fapws_check_signals(void);
+/* Makes signals of the application write to fd, so that somebody looks. */
+void fapws_watch_signals(int fd);
+/* Exit status of the current exception if it is SystemExit (cleared), else -1. */
+int fapws_system_exit(void);
+
+/* --- run.c --- */
+/* Runs rec's job on t to the point where t is free again. */
+void fapws_run(fapws_thread *t, fapws_record *rec);
+/* Moves a moving average towards sample, in ns. */
+void fapws_average(uint64_t *average, uint64_t sample);
+
+/* --- environ.c --- */
+int fapws_environ_init(int multithread);
+/* Text of the request target, "?" for what is not ASCII. */
+PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input);
+PyObject *fapws_request_line(fapws_record *rec);
+
+/* --- input.c --- */
+extern PyTypeObject fapws_Input_Type;
+PyObject *fapws_input_new(fapws_record *rec);
+PyObject *fapws_input_empty(void);
+/* Cuts the object off from the record, which is about to be used again. */
+void fapws_input_detach(PyObject *input);
+
+/* --- start.c --- */
+extern PyTypeObject fapws_Start_Type;
+
+typedef struct {
+  PyObject_HEAD
+  fapws_record *rec; /* NULL when not in a request */
+  int status;
+  PyObject *reason;  /* str or NULL */
+  char *buf;         /* fields, as on the wire; malloc */
+  size_t len, cap;
+  PyObject *list;    /* response_headers once somebody asked for it, else NULL */
+  int64_t length;    /* Content-Length, -1 none */
+  uint8_t called, sent, has_type, has_date, has_server, close_conn;
+} fapws_start_object;
+
+/* A fresh or recycled object for rec; cls NULL: the built-in type. */
+PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls);
+/* Takes it back after the exchange. */
+void fapws_start_done(fapws_thread *t, PyObject *start);
+/* Brings buf up to date with response_headers. -1 with an exception. */
+int fapws_start_settle(fapws_start_object *s);
+/* Writes head fields of the first part. -1 with an exception. */
+int fapws_start_fill(fapws_start_object *s, fapws_part *p);
+
+/* --- result.c --- */
+/* 0: the response is published. 1: rec->iter is to be driven by fapws_stream.
+ * -1: an exception is set; what has been published stays. Borrows result. */
+int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result);
+/* Bytes of a chunk that an iterator or write() gave. A new reference to the
+ * object that owns *data, or NULL with TypeError. *is_text as found. */
+PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text);
+/* Calls result.close() if there is one; errors are reported, not raised. */
+void fapws_close_result(fapws_record *rec, PyObject *result);
+
+/* --- stream.c --- */
+/* Publishes one chunk, with the head if it is the first. -1 with exception. */
+int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item);
+/* Drives rec->iter until it ends, must wait, or others want the thread. */
+void fapws_stream(fapws_thread *t, fapws_record *rec);
+/* Publishes the last part and gives up what rec holds. */
+void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed);
+
+/* Gives up everything rec holds; before its last part is published. */
+void fapws_drop(fapws_thread *t, fapws_record *rec);
+/* Whether a response to rec with that status has no body (RFC 9110 §6.4.1). */
+int fapws_bodyless(const fapws_record *rec, int status);
+
+/* --- file.c --- */
+extern PyTypeObject fapws_FileWrapper_Type;
+/* If result is a real file or wraps one: fills p and returns 1. 0: it is not.
+ * -1 with exception. */
+int fapws_file_part(PyObject *result, fapws_part *p);
+/* An iterator over blocks of a file-like object, or NULL without exception if
+ * obj has no read(). */
+PyObject *fapws_blocks(PyObject *obj);
+
+/* --- error.c --- */
+/* Reports the current exception on stderr with the request line and answers
+ * 500, or breaks the response off when it has begun. Clears the exception. */
+void fapws_fail(fapws_thread *t, fapws_record *rec);
+/* Reports the current exception on stderr, with what it was about. */
+void fapws_report(const char *what, fapws_record *rec);
+/* One line on stderr, about rec. */
+void fapws_log(fapws_record *rec, const char *format, ...);
+
+/* --- module.c --- */
+PyObject *fapws_module_init(void);
+/* The script's Environ and Start_response classes, or NULL. Borrowed. */
+extern PyObject *fapws_environ_class, *fapws_start_class;
+typedef struct {
+  PyObject_HEAD
+  PyObject *options; /* str: JSON */
+} fapws_static_object;
+extern PyTypeObject fapws_StaticAnswer_Type;
+
+/* --- fork.c --- */
+extern volatile int fapws_forked;
+void fapws_fork_init(void);
+/* In a child made by os.fork() that came back from its handler. No return. */
+void fapws_child_exit(void) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,27 @@
+// Package pybridge is the embedded CPython: it starts the interpreter, runs
+// the user's script, and runs the handlers of its PATHS table on Python
+// threads or inline on the loop. It satisfies runtime.Handler by shape and
+// opens no socket.
+//
+// Python objects are touched in the .c files only, under the GIL; Go sees the
+// flat structs of shim.h. Crossings are per batch: one call submits all that
+// one read brought, and finished parts come back through a list in shared
+// memory without any call.
+//
+// # Who owns what
+//
+//	buffer                made by             touched by                freed by
+//	record                Go (calloc)         Go until Submit's Flush,  kept in a free list
+//	                                          then Python until Last
+//	record.data, .fields  Go (realloc)        read-only after Flush     recycle, if large
+//	record.spool (fd)     the loop            Python, pread             Python (fapws_drop)
+//	part0.buf             Python (realloc)    Go from Next to Release   recycle, if large
+//	other parts, .buf     Python (malloc)     Go from Next to Release   Release (fapws_part_free)
+//	part.owner (bytes)    the application     Go reads its memory       a Python thread, later
+//	                                          until Release             (fapws_collect_garbage)
+//	part.file (fd)        Python (dup)        Go from Next to Release   Release
+//	Start_response.buf    Python              Python                    kept with a spare object
+//
+// A record is the loop's again the moment its Last part is published: the
+// Python side gives up all it holds (fapws_drop) before that.
+package pybridge

@@ -1,0 +1,276 @@
+/* environ (PEP 3333, RFC 3875): one dict copy and one crossing per request.
+ *
+ * Strings are latin-1 as PEP 3333 asks ("bytes-as-unicode"). Field names with
+ * an underscore are dropped, since they could pose as the dashed ones, and so
+ * is Proxy (httpoxy). */
+#include "bridge.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* Keys that every request has; the template holds a value for each. */
+enum {
+  K_METHOD, K_SCRIPT, K_PATH, K_QUERY, K_SERVER_NAME, K_SERVER_PORT, K_PROTOCOL, K_ADDR, K_PORT,
+  K_RAW_URI, K_REQUEST_URI, K_INPUT, K_COUNT
+};
+static const char *const key_text[K_COUNT] = {
+    "REQUEST_METHOD", "SCRIPT_NAME",  "PATH_INFO",   "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
+    "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "RAW_URI",      "REQUEST_URI", "wsgi.input"};
+static PyObject *key[K_COUNT];
+static PyObject *key_content_length, *key_content_type, *key_host;
+
+/* Field names worth an interned key; everything else is built when it comes. */
+static const char *const known_names[] = {
+    "Host", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding", "Accept-Charset", "Connection", "Cookie",
+    "Referer", "Origin", "Authorization", "Cache-Control", "Pragma", "Upgrade-Insecure-Requests", "If-None-Match",
+    "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", "DNT", "TE", "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform",
+    "Sec-GPC", "Priority", "X-Requested-With", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
+    "X-Forwarded-Port", "X-Real-IP", "X-Request-ID", "X-CSRFToken", "X-CSRF-Token", "Forwarded", "Via", "Expect",
+    "Upgrade", "From", "Date", "Last-Event-ID", "Purpose", "Keep-Alive", "Content-Type", "Content-Length",
+    "Transfer-Encoding", "Proxy"};
+#define KNOWN (sizeof known_names / sizeof *known_names)
+#define SLOTS 256
+enum { ROLE_HEADER, ROLE_TYPE, ROLE_DROP };
+
+typedef struct {
+  const char *name;
+  PyObject *key;
+  uint8_t len, role, joined_by_semicolon;
+} known_field;
+static known_field slots[SLOTS];
+
+static PyObject *template_small, *template_large; /* large: room for a browser's fields without growing */
+static PyObject *text_empty, *text_slash, *methods[8], *protocols[2];
+static const char *const method_text[8] = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
+static PyObject *last_addr; /* most requests come from where the last one came from */
+static PyObject *last_server_name, *last_server_port;
+
+/* Newer Pythons do not declare it, all of them have it. */
+extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
+
+static unsigned hash_name(const char *s, size_t n) {
+  unsigned h = (unsigned)n;
+  for (size_t i = 0; i < n; i++) h = h * 31 + ((unsigned char)s[i] | 0x20);
+  return (h ^ (h >> 8)) & (SLOTS - 1);
+}
+
+static PyObject *header_key(const char *name, size_t n) {
+  PyObject *k = PyUnicode_New((Py_ssize_t)n + 5, 127);
+  if (!k) return NULL;
+  Py_UCS1 *out = PyUnicode_1BYTE_DATA(k);
+  memcpy(out, "HTTP_", 5);
+  for (size_t i = 0; i < n; i++) {
+    char c = name[i];
+    out[5 + i] = (Py_UCS1)(c == '-' ? '_' : (c >= 'a' && c <= 'z') ? c - 32 : c);
+  }
+  return k;
+}
+
+static int init_names(void) {
+  for (size_t i = 0; i < KNOWN; i++) {
+    const char *name = known_names[i];
+    size_t n = strlen(name);
+    unsigned at = hash_name(name, n);
+    while (slots[at].name) at = (at + 1) & (SLOTS - 1);
+    known_field *f = &slots[at];
+    f->name = name;
+    f->len = (uint8_t)n;
+    f->joined_by_semicolon = strcmp(name, "Cookie") == 0;
+    f->role = strcmp(name, "Content-Type") == 0 ? ROLE_TYPE : ROLE_HEADER;
+    if (!strcmp(name, "Content-Length") || !strcmp(name, "Transfer-Encoding") || !strcmp(name, "Proxy"))
+      f->role = ROLE_DROP;
+    if (!(f->key = header_key(name, n))) return -1;
+    PyUnicode_InternInPlace(&f->key);
+    if (!strcmp(name, "Host")) key_host = f->key;
+  }
+  return 0;
+}
+
+static const known_field *find_name(const char *name, size_t n) {
+  for (unsigned at = hash_name(name, n); slots[at].name; at = (at + 1) & (SLOTS - 1)) {
+    const known_field *f = &slots[at];
+    if (f->len == n && strncasecmp(f->name, name, n) == 0) return f;
+  }
+  return NULL;
+}
+
+static PyObject *make_template(int multithread, Py_ssize_t room) {
+  PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
+  if (!d) return NULL;
+  for (int i = 0; i < K_COUNT; i++)
+    if (PyDict_SetItem(d, key[i], text_empty) < 0) goto fail;
+  PyObject *errors = PySys_GetObject("stderr");
+  struct {
+    const char *key;
+    PyObject *value; /* new reference */
+  } constant[] = {
+      {"wsgi.version", Py_BuildValue("(ii)", 1, 0)},
+      {"wsgi.url_scheme", PyUnicode_InternFromString("http")},
+      {"wsgi.errors", Py_BuildValue("O", errors ? errors : Py_None)},
+      {"wsgi.multithread", PyBool_FromLong(multithread)},
+      {"wsgi.multiprocess", PyBool_FromLong(0)},
+      {"wsgi.run_once", PyBool_FromLong(0)},
+      {"wsgi.input_terminated", PyBool_FromLong(1)},
+      {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&fapws_FileWrapper_Type)},
+  };
+  for (size_t i = 0; i < sizeof constant / sizeof *constant; i++) {
+    PyObject *k = PyUnicode_InternFromString(constant[i].key);
+    int bad = !k || !constant[i].value || PyDict_SetItem(d, k, constant[i].value) < 0;
+    Py_XDECREF(k);
+    Py_XDECREF(constant[i].value);
+    if (bad) goto fail;
+  }
+  return d;
+fail:
+  Py_DECREF(d);
+  return NULL;
+}
+
+int fapws_environ_init(int multithread) {
+  for (int i = 0; i < K_COUNT; i++)
+    if (!(key[i] = PyUnicode_InternFromString(key_text[i]))) return -1;
+  for (int i = 0; i < 8; i++)
+    if (!(methods[i] = PyUnicode_InternFromString(method_text[i]))) return -1;
+  key_content_length = PyUnicode_InternFromString("CONTENT_LENGTH");
+  key_content_type = PyUnicode_InternFromString("CONTENT_TYPE");
+  protocols[0] = PyUnicode_InternFromString("HTTP/1.0");
+  protocols[1] = PyUnicode_InternFromString("HTTP/1.1");
+  text_empty = PyUnicode_InternFromString("");
+  text_slash = PyUnicode_InternFromString("/");
+  if (!key_content_length || !key_content_type || !protocols[0] || !protocols[1] || !text_empty || !text_slash) return -1;
+  if (init_names() < 0) return -1;
+  template_small = make_template(multithread, 0);
+  template_large = make_template(multithread, 42);
+  return template_small && template_large ? 0 : -1;
+}
+
+static PyObject *latin1(const char *s, size_t n) {
+  if (n == 0) {
+    Py_INCREF(text_empty);
+    return text_empty;
+  }
+  return PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL);
+}
+
+static PyObject *span_text(const fapws_record *rec, fapws_span s) { return latin1(rec->data + s.off, s.len); }
+
+/* As span_text, but gives *last again if the text is the same. */
+static PyObject *cached_text(const fapws_record *rec, fapws_span s, PyObject **last) {
+  if (*last && (size_t)PyUnicode_GET_LENGTH(*last) == s.len &&
+      memcmp(PyUnicode_1BYTE_DATA(*last), rec->data + s.off, s.len) == 0) {
+    Py_INCREF(*last);
+    return *last;
+  }
+  PyObject *text = span_text(rec, s);
+  if (text) {
+    Py_INCREF(text);
+    Py_XSETREF(*last, text);
+  }
+  return text;
+}
+
+static PyObject *method_object(const fapws_record *rec) {
+  for (int i = 0; i < 8; i++) {
+    PyObject *m = methods[i];
+    if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len &&
+        memcmp(PyUnicode_1BYTE_DATA(m), rec->data + rec->method.off, rec->method.len) == 0) {
+      Py_INCREF(m);
+      return m;
+    }
+  }
+  return span_text(rec, rec->method);
+}
+
+/* Sets k to value, whose reference it takes. */
+static int put(PyObject *env, PyObject *k, PyObject *value) {
+  if (UNLIKELY(!value)) return -1;
+  int r = PyDict_SetItem(env, k, value);
+  Py_DECREF(value);
+  return r;
+}
+
+/* RFC 9110 §5.3: repeated fields join with a comma, Cookie with a semicolon
+ * (RFC 6265 §5.4 as servers do it). */
+static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon) {
+  PyObject *old = PyDict_GetItem(env, k);
+  if (LIKELY(!old)) return put(env, k, value);
+  if (!value) return -1;
+  PyObject *joined = PyUnicode_FromFormat(semicolon ? "%U; %U" : "%U,%U", old, value);
+  Py_DECREF(value);
+  return put(env, k, joined);
+}
+
+static int put_fields(PyObject *env, const fapws_record *rec) {
+  const char *data = rec->data;
+  for (uint32_t i = 0; i < rec->nfields; i++) {
+    fapws_field f = rec->fields[i];
+    const char *name = data + f.name.off;
+    const known_field *known = find_name(name, f.name.len);
+    if (LIKELY(known != NULL)) {
+      if (known->role == ROLE_DROP) continue;
+      PyObject *k = known->role == ROLE_TYPE ? key_content_type : known->key;
+      if (put_field(env, k, span_text(rec, f.value), known->joined_by_semicolon) < 0) return -1;
+      continue;
+    }
+    if (memchr(name, '_', f.name.len)) continue;
+    PyObject *k = header_key(name, f.name.len);
+    if (!k) return -1;
+    int bad = put_field(env, k, span_text(rec, f.value), 0);
+    Py_DECREF(k);
+    if (bad) return -1;
+  }
+  /* RFC 9112 §3.2.2: the authority of an absolute-form target wins. */
+  if (rec->authority.len && put(env, key_host, span_text(rec, rec->authority)) < 0) return -1;
+  return rec->has_length ? put(env, key_content_length, PyUnicode_FromFormat("%lld", (long long)rec->size)) : 0;
+}
+
+static int put_target(PyObject *env, const fapws_record *rec) {
+  const char *path = rec->data + rec->path.off;
+  size_t script = rec->script_len, info = rec->path.len - script;
+  PyObject *path_info = latin1(path + script, info);
+  if (!path_info) return -1;
+  /* Often the target is the path: then one object serves for three keys. */
+  int same = script == 0 && rec->target.len == info && memcmp(rec->data + rec->target.off, path, info) == 0;
+  PyObject *raw = same ? path_info : span_text(rec, rec->target);
+  if (!raw) {
+    Py_DECREF(path_info);
+    return -1;
+  }
+  int bad = PyDict_SetItem(env, key[K_PATH], path_info) < 0 || PyDict_SetItem(env, key[K_RAW_URI], raw) < 0 ||
+            PyDict_SetItem(env, key[K_REQUEST_URI], raw) < 0;
+  if (!same) Py_DECREF(raw);
+  Py_DECREF(path_info);
+  if (bad) return -1;
+  if (script && put(env, key[K_SCRIPT], latin1(path, script)) < 0) return -1;
+  return rec->query.len ? put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
+}
+
+PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
+  PyObject *env = PyDict_Copy(rec->nfields > 2 ? template_large : template_small);
+  if (!env) return NULL;
+  PyObject *protocol = protocols[rec->minor ? 1 : 0];
+  int bad = put(env, key[K_METHOD], method_object(rec)) < 0 || put_target(env, rec) < 0 ||
+            PyDict_SetItem(env, key[K_PROTOCOL], protocol) < 0 ||
+            put(env, key[K_SERVER_NAME], cached_text(rec, rec->server_name, &last_server_name)) < 0 ||
+            put(env, key[K_SERVER_PORT], cached_text(rec, rec->server_port, &last_server_port)) < 0 ||
+            put(env, key[K_ADDR], cached_text(rec, rec->addr, &last_addr)) < 0 ||
+            put(env, key[K_PORT], span_text(rec, rec->port)) < 0 || PyDict_SetItem(env, key[K_INPUT], input) < 0 ||
+            put_fields(env, rec) < 0;
+  if (!bad && cls) {
+    PyObject *own = PyObject_CallNoArgs(cls);
+    bad = !own || PyDict_Update(own, env) < 0;
+    Py_DECREF(env);
+    env = own;
+  }
+  if (bad) Py_CLEAR(env);
+  return env;
+}
+
+PyObject *fapws_request_line(fapws_record *rec) {
+  PyObject *method = span_text(rec, rec->method), *target = span_text(rec, rec->target), *line = NULL;
+  if (method && target) line = PyUnicode_FromFormat("%U %U HTTP/1.%d", method, target, rec->minor);
+  Py_XDECREF(method);
+  Py_XDECREF(target);
+  return line;
+}

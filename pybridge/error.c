@@ -1,0 +1,118 @@
+/* What goes wrong in a handler: once on stderr, once for the client. */
+#include "bridge.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static const char plain_page[] =
+    "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
+    "<p>The server could not answer this request.</p>\n";
+
+/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail" */
+static void heading(fapws_record *rec, const char *what, const char *detail) {
+  PyObject *line = fapws_request_line(rec);
+  PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
+  if (line && addr)
+    PySys_FormatStderr("fapws: %s handler %U, %U%s%U%s%s\n", what, fapws_the_pool.mounts[rec->mount].name, line,
+                       rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
+  Py_XDECREF(line);
+  Py_XDECREF(addr);
+  PyErr_Clear();
+}
+
+void fapws_log(fapws_record *rec, const char *format, ...) {
+  char text[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  heading(rec, "warning in", text);
+  PyErr_Restore(type, value, tb);
+}
+
+void fapws_report(const char *what, fapws_record *rec) {
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  if (!type) return;
+  PyErr_NormalizeException(&type, &value, &tb);
+  if (tb && value) PyException_SetTraceback(value, tb);
+  if (rec) {
+    char intro[96];
+    snprintf(intro, sizeof intro, "error in %s%sof", what, *what ? " " : "");
+    heading(rec, *what ? intro : "error in", "");
+  } else {
+    PySys_WriteStderr("fapws: error in %s\n", what);
+  }
+  /* Not PyErr_Print: that would end the process for SystemExit. */
+  PyErr_Display(type, value, tb);
+  PyErr_Clear();
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(tb);
+}
+
+/* The page for a developer's browser, or NULL. */
+static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
+  PyObject *module = PyImport_ImportModule("fapws._debugpage");
+  PyObject *page = module ? PyObject_CallMethod(module, "page", "OOOOO", type, value ? value : Py_None, tb ? tb : Py_None,
+                                                rec->environ ? (PyObject *)rec->environ : Py_None,
+                                                fapws_the_pool.mounts[rec->mount].name)
+                          : NULL;
+  Py_XDECREF(module);
+  if (page && !PyBytes_Check(page)) Py_CLEAR(page);
+  if (!page) {
+    if (PyErr_Occurred()) PyErr_Display(PyExc_RuntimeError, NULL, NULL);
+    PyErr_Clear();
+  }
+  return page;
+}
+
+static void put_page(fapws_record *rec, const char *page, size_t n) {
+  fapws_part *p = &rec->part0;
+  fapws_part_reset(p, rec);
+  p->first = p->last = 1;
+  p->status = 500;
+  p->type = FAPWS_TYPE_HTML;
+  p->length = (int64_t)n;
+  if (rec->head_only) return;
+  if (fapws_part_reserve(p, n) < 0) {
+    PyErr_Clear();
+    p->length = 0;
+    return;
+  }
+  memcpy(p->buf, page, n);
+  p->body = p->buf;
+  p->body_len = n;
+  p->used = (uint32_t)n;
+}
+
+void fapws_fail(fapws_thread *t, fapws_record *rec) {
+  PyObject *type, *value, *tb, *page = NULL;
+  PyErr_Fetch(&type, &value, &tb);
+  PyErr_NormalizeException(&type, &value, &tb);
+  if (tb && value) PyException_SetTraceback(value, tb);
+  if (!rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
+  PyErr_Restore(type, value, tb);
+  fapws_report("", rec);
+  if (rec->started) {
+    Py_XDECREF(page);
+    fapws_stream_end(t, rec, 1);
+    return;
+  }
+  if (rec->iter) t->streams--;
+  if (rec->result) {
+    PyObject *result = rec->result;
+    rec->result = NULL;
+    fapws_close_result(rec, result);
+    Py_DECREF(result);
+  }
+  if (page)
+    put_page(rec, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
+  else
+    put_page(rec, plain_page, sizeof plain_page - 1);
+  Py_XDECREF(page);
+  fapws_drop(t, rec);
+  fapws_publish(t, &rec->part0);
+}

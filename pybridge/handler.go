@@ -1,0 +1,228 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// keepBytes is what a recycled record may keep of its buffers.
+const keepBytes = 64 << 10
+
+// RunConfig says how handlers are run.
+type RunConfig struct {
+	Threads int // most Python threads; 0: inline, on the loop
+	Queue   int // most requests that wait for a thread; 0: 1024
+	Debug   int // 1 and more: the browser gets the traceback of a failed handler
+}
+
+// Handler runs the callables of PATHS. It satisfies runtime.Handler; see there
+// for which goroutine calls what.
+type Handler struct {
+	app    *App
+	config RunConfig
+	shared *C.fapws_shared
+
+	first, last *C.fapws_record // submitted and not flushed
+	pending     int
+	ready       *C.fapws_part // finished, in order, for Next
+
+	mu      sync.Mutex // Release comes from any goroutine
+	free    *C.fapws_record
+	records []*C.fapws_record // by ticket, while in flight
+}
+
+// Start prepares the handlers. On the thread of Load; inline, any thread.
+func (a *App) Start(c RunConfig) *Handler {
+	if c.Queue <= 0 {
+		c.Queue = 1024
+	}
+	h := &Handler{app: a, config: c}
+	a.inline = c.Threads == 0
+	if !a.inline {
+		h.startPool()
+	}
+	return h
+}
+
+// startPool must run on Python's main thread.
+func (h *Handler) startPool() {
+	arena := &cArena{}
+	defer arena.free()
+	n := len(h.app.mounts)
+	names := make([]string, n)
+	callables := C.calloc(C.size_t(n), C.size_t(unsafe.Sizeof(uintptr(0))))
+	defer C.free(callables)
+	out := unsafe.Slice((*unsafe.Pointer)(callables), n)
+	for i, m := range h.app.mounts {
+		names[i] = m.Name
+		out[i] = unsafe.Pointer(m.callable)
+	}
+	C.fapws_take_gil()
+	h.shared = C.fapws_pool_start(&C.fapws_pool_options{
+		threads:   C.int(h.config.Threads),
+		debug:     C.int(h.config.Debug),
+		mounts:    C.int(n),
+		callables: (*unsafe.Pointer)(callables),
+		names:     arena.strs(names),
+	})
+	C.fapws_release_gil()
+	if h.shared == nil {
+		panic("pybridge: no memory for the thread pool")
+	}
+}
+
+// Attach implements runtime.Handler.
+func (h *Handler) Attach(fd int) {
+	if h.app.inline {
+		h.startPool() // here, because the loop is Python's main thread
+	}
+	C.fapws_pool_attach(C.int(fd))
+}
+
+// Submit implements runtime.Handler: it copies the request into a record.
+func (h *Handler) Submit(r *exchange.Request) bool {
+	if h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue {
+		if r.Spool >= 0 {
+			syscall.Close(r.Spool)
+		}
+		return false
+	}
+	rec := h.take(r.Ticket)
+	copyRequest(rec, r)
+	rec.next = nil
+	if h.last == nil {
+		h.first = rec
+	} else {
+		h.last.next = rec
+	}
+	h.last = rec
+	h.pending++
+	return true
+}
+
+// Flush implements runtime.Handler.
+func (h *Handler) Flush() {
+	if h.pending > 0 {
+		first, last, n := h.first, h.last, h.pending
+		h.first, h.last, h.pending = nil, nil, 0
+		C.fapws_submit(first, last, C.int(n))
+	}
+	if h.app.inline && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
+		if code := int(C.fapws_turn()); code >= 0 {
+			h.app.exit(code)
+		}
+	}
+}
+
+// Signalled implements runtime.Handler.
+func (h *Handler) Signalled() { C.fapws_signalled() }
+
+// Cancel implements runtime.Handler.
+func (h *Handler) Cancel(t exchange.Ticket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if int(t) < len(h.records) && h.records[t] != nil {
+		C.fapws_cancel(h.records[t])
+	}
+}
+
+// take returns a record for ticket t.
+func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
+	h.mu.Lock()
+	rec := h.free
+	if rec != nil {
+		h.free = rec.next
+	}
+	for int(t) >= len(h.records) {
+		h.records = append(h.records, nil)
+	}
+	if rec == nil {
+		rec = (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record))
+	}
+	h.records[t] = rec
+	h.mu.Unlock()
+	rec.ticket = C.uint32_t(t)
+	return rec
+}
+
+// copyRequest fills in the half of rec that the loop owns.
+func copyRequest(rec *C.fapws_record, r *exchange.Request) {
+	p, peer := r.Parsed, r.Peer
+	head := len(r.Head)
+	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) + len(r.Body)
+	data := reserve(rec, need)
+	n := copy(data, r.Head)
+	add := func(s string) C.fapws_span {
+		at := n
+		n += copy(data[n:], s)
+		return C.fapws_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
+	}
+	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
+	if !p.Encoded && int(p.Path.Len) == len(r.Path) && p.Path.Len > 0 && p.Authority.Len == 0 {
+		rec.path = span(p.Path)
+	} else {
+		rec.path = C.fapws_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
+		n += copy(data[n:], r.Path)
+	}
+	rec.addr, rec.port = add(peer.Addr), add(peer.Port)
+	rec.server_name, rec.server_port = add(peer.ServerName), add(peer.ServerPort)
+	rec.body_off = C.size_t(n)
+	copy(data[n:], r.Body)
+	copyFields(rec, p.Fields)
+	rec.mount = C.uint32_t(r.Mount)
+	rec.script_len = C.uint32_t(r.Script)
+	rec.size = C.int64_t(r.Size)
+	rec.spool = C.int32_t(r.Spool)
+	rec.minor = C.uint8_t(p.Minor)
+	rec.head_only = boolByte(p.Head)
+	rec.has_length = boolByte(p.Body != http1.NoBody)
+	rec.has_body = boolByte(r.Size > 0)
+	rec.cancelled = 0
+	rec.job = C.FAPWS_RUN
+}
+
+func span(s http1.Span) C.fapws_span {
+	return C.fapws_span{off: C.uint32_t(s.Off), len: C.uint32_t(s.Len)}
+}
+
+func boolByte(b bool) C.uint8_t {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// reserve returns rec.data with room for need bytes.
+func reserve(rec *C.fapws_record, need int) []byte {
+	if need > int(rec.cap) {
+		size := max(1024, need)
+		C.free(unsafe.Pointer(rec.data))
+		rec.data = (*C.char)(C.malloc(C.size_t(size)))
+		rec.cap = C.size_t(size)
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
+}
+
+// copyFields relies on http1.Field and fapws_field having one layout.
+func copyFields(rec *C.fapws_record, fields []http1.Field) {
+	if len(fields) > int(rec.fields_cap) {
+		size := max(16, len(fields))
+		C.free(unsafe.Pointer(rec.fields))
+		rec.fields = (*C.fapws_field)(C.malloc(C.size_t(size) * C.sizeof_fapws_field))
+		rec.fields_cap = C.uint32_t(size)
+	}
+	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.fields)), int(rec.fields_cap)), fields)
+	rec.nfields = C.uint32_t(len(fields))
+}
+
+var _ [unsafe.Sizeof(http1.Field{}) - C.sizeof_fapws_field]byte
+var _ [C.sizeof_fapws_field - unsafe.Sizeof(http1.Field{})]byte

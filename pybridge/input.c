@@ -1,0 +1,174 @@
+/* wsgi.input: the body of a request, in the record's memory or in a file. */
+#include "bridge.h"
+
+#include <errno.h>
+#include <structmember.h>
+#include <unistd.h>
+
+#define BLOCK 65536
+
+typedef struct {
+  PyObject_HEAD
+  fapws_record *rec; /* NULL: no body, or the exchange is over */
+  int64_t pos;
+} input_object;
+
+static PyObject *the_empty;
+
+static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
+
+/* n bytes from offset at, which exist. The GIL is not held while the disk is read. */
+static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
+  fapws_record *rec = in->rec;
+  if (rec->spool < 0) return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
+  PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
+  if (!bytes) return NULL;
+  char *out = PyBytes_AS_STRING(bytes);
+  int fd = rec->spool, failed = 0;
+  Py_BEGIN_ALLOW_THREADS
+  for (int64_t done = 0; done < n;) {
+    ssize_t got = pread(fd, out + done, (size_t)(n - done), at + done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      failed = got < 0 ? errno : EIO;
+      break;
+    }
+    done += got;
+  }
+  Py_END_ALLOW_THREADS
+  if (failed) {
+    Py_DECREF(bytes);
+    errno = failed;
+    return PyErr_SetFromErrno(PyExc_OSError);
+  }
+  return bytes;
+}
+
+static PyObject *take(input_object *in, int64_t n) {
+  if (n <= 0) return PyBytes_FromStringAndSize(NULL, 0);
+  PyObject *bytes = read_at(in, in->pos, n);
+  if (bytes) in->pos += n;
+  return bytes;
+}
+
+/* The optional size argument: None and negative numbers mean "all". */
+static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *name, int64_t *size) {
+  *size = -1;
+  if (nargs > 1) {
+    PyErr_Format(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
+    return -1;
+  }
+  if (nargs == 0 || args[0] == Py_None) return 0;
+  PyObject *index = PyNumber_Index(args[0]);
+  if (!index) return -1;
+  *size = PyLong_AsLongLong(index);
+  Py_DECREF(index);
+  if (*size == -1 && PyErr_Occurred()) return -1;
+  return 0;
+}
+
+static PyObject *input_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  input_object *in = (input_object *)self;
+  int64_t size, left = remaining(in);
+  if (size_argument(args, nargs, "read", &size) < 0) return NULL;
+  return take(in, size < 0 || size > left ? left : size);
+}
+
+/* Bytes up to and with the next newline, at most limit. */
+static int64_t line_length(input_object *in, int64_t limit) {
+  fapws_record *rec = in->rec;
+  if (rec->spool < 0) {
+    const char *start = rec->data + rec->body_off + in->pos;
+    const char *nl = memchr(start, '\n', (size_t)limit);
+    return nl ? nl - start + 1 : limit;
+  }
+  for (int64_t seen = 0; seen < limit;) {
+    int64_t n = limit - seen < BLOCK ? limit - seen : BLOCK;
+    PyObject *block = read_at(in, in->pos + seen, n);
+    if (!block) return -1;
+    const char *start = PyBytes_AS_STRING(block), *nl = memchr(start, '\n', (size_t)n);
+    Py_DECREF(block);
+    if (nl) return seen + (nl - start) + 1;
+    seen += n;
+  }
+  return limit;
+}
+
+static PyObject *next_line(input_object *in, int64_t size) {
+  int64_t left = remaining(in), limit = size < 0 || size > left ? left : size;
+  if (limit <= 0) return PyBytes_FromStringAndSize(NULL, 0);
+  int64_t n = line_length(in, limit);
+  return n < 0 ? NULL : take(in, n);
+}
+
+static PyObject *input_readline(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  int64_t size;
+  if (size_argument(args, nargs, "readline", &size) < 0) return NULL;
+  return next_line((input_object *)self, size);
+}
+
+static PyObject *input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  input_object *in = (input_object *)self;
+  int64_t hint, total = 0;
+  if (size_argument(args, nargs, "readlines", &hint) < 0) return NULL;
+  PyObject *lines = PyList_New(0);
+  while (lines && remaining(in) > 0 && (hint <= 0 || total < hint)) {
+    PyObject *line = next_line(in, -1);
+    if (!line || PyList_Append(lines, line) < 0) Py_CLEAR(lines);
+    if (line) total += PyBytes_GET_SIZE(line);
+    Py_XDECREF(line);
+  }
+  return lines;
+}
+
+static PyObject *input_next(PyObject *self) {
+  input_object *in = (input_object *)self;
+  return remaining(in) > 0 ? next_line(in, -1) : NULL;
+}
+
+static PyObject *input_getvalue(PyObject *self, PyObject *none) {
+  (void)none;
+  input_object *in = (input_object *)self;
+  if (!in->rec) return PyBytes_FromStringAndSize(NULL, 0);
+  return read_at(in, 0, in->rec->size);
+}
+
+static PyMethodDef input_methods[] = {
+    {"read", (PyCFunction)(void (*)(void))input_read, METH_FASTCALL,
+     "read([size]) -> bytes: at most size bytes of the body, all that is left without size; b'' at its end."},
+    {"readline", (PyCFunction)(void (*)(void))input_readline, METH_FASTCALL,
+     "readline([size]) -> bytes: up to and with the next newline, at most size bytes; b'' at the end."},
+    {"readlines", (PyCFunction)(void (*)(void))input_readlines, METH_FASTCALL,
+     "readlines([hint]) -> list of bytes: the lines that are left, about hint bytes if it is positive."},
+    {"getvalue", input_getvalue, METH_NOARGS,
+     "getvalue() -> bytes: the whole body, wherever reading stands, which does not change."},
+    {NULL, NULL, 0, NULL}};
+
+static void input_dealloc(PyObject *self) { Py_TYPE(self)->tp_free(self); }
+
+PyTypeObject fapws_Input_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Input",
+    .tp_basicsize = sizeof(input_object),
+    .tp_dealloc = input_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "The body of a request (PEP 3333, wsgi.input). It has arrived whole before the handler runs.",
+    .tp_iter = PyObject_SelfIter,
+    .tp_iternext = input_next,
+    .tp_methods = input_methods,
+};
+
+PyObject *fapws_input_new(fapws_record *rec) {
+  input_object *in = PyObject_New(input_object, &fapws_Input_Type);
+  if (!in) return NULL;
+  in->rec = rec;
+  in->pos = 0;
+  return (PyObject *)in;
+}
+
+PyObject *fapws_input_empty(void) {
+  if (!the_empty) the_empty = fapws_input_new(NULL);
+  Py_XINCREF(the_empty);
+  return the_empty;
+}
+
+void fapws_input_detach(PyObject *input) { ((input_object *)input)->rec = NULL; }

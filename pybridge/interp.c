@@ -1,0 +1,226 @@
+/* Starting and ending the interpreter, and running the script in it. */
+#include "bridge.h"
+
+#include <signal.h>
+
+static PyThreadState *main_state;
+
+void fapws_release_gil(void) { main_state = PyEval_SaveThread(); }
+
+void fapws_take_gil(void) { PyEval_RestoreThread(main_state); }
+
+static int failed(PyStatus status, const char **why) {
+  if (!PyStatus_Exception(status)) return 0;
+  *why = status.err_msg ? status.err_msg : "Python cannot start";
+  return -1;
+}
+
+static int configure(PyConfig *c, const fapws_start_options *o, const char **why) {
+  /* Go owns the process's signals; a script takes what it wants with
+   * signal.signal. */
+  c->install_signal_handlers = 0;
+  c->parse_argv = 0;
+  if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
+  char **argv = calloc((size_t)o->argc + 1, sizeof *argv);
+  if (!argv) return *why = "out of memory", -1;
+  argv[0] = (char *)o->script;
+  for (int i = 0; i < o->argc; i++) argv[i + 1] = (char *)o->argv[i];
+  int bad = failed(PyConfig_SetBytesArgv(c, o->argc + 1, argv), why);
+  free(argv);
+  if (bad) return -1;
+  return failed(Py_InitializeFromConfig(c), why);
+}
+
+/* Importing fapws and fapws4 finds the package that belongs to this binary,
+ * and nothing else of the folder it lies in. */
+static const char finder_source[] =
+    "def install(folder):\n"
+    "    import sys\n"
+    "    class FapwsFinder:\n"
+    "        @staticmethod\n"
+    "        def find_spec(name, path=None, target=None):\n"
+    "            if name in ('fapws', 'fapws4'):\n"
+    "                from importlib.machinery import PathFinder\n"
+    "                return PathFinder.find_spec(name, [folder], target)\n"
+    "    sys.meta_path.insert(0, FapwsFinder)\n";
+
+static int install_finder(const char *folder) {
+  PyObject *space = PyDict_New(), *done = NULL;
+  if (space && PyDict_SetItemString(space, "__builtins__", PyEval_GetBuiltins()) == 0) {
+    done = PyRun_String(finder_source, Py_file_input, space, space);
+    Py_XDECREF(done);
+    if (done) done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "N", PyUnicode_DecodeFSDefault(folder));
+  }
+  Py_XDECREF(space);
+  Py_XDECREF(done);
+  return done ? 0 : -1;
+}
+
+/* print() in a handler shall appear at once, also in a pipe or a journal. */
+static int line_buffer_stdout(void) {
+  PyObject *out = PySys_GetObject("stdout");
+  if (!out || out == Py_None) return 0;
+  PyObject *reconfigure = PyObject_GetAttrString(out, "reconfigure");
+  if (!reconfigure) return PyErr_Clear(), 0;
+  PyObject *kw = Py_BuildValue("{s:O}", "line_buffering", Py_True), *args = PyTuple_New(0);
+  PyObject *done = kw && args ? PyObject_Call(reconfigure, args, kw) : NULL;
+  Py_XDECREF(args);
+  Py_XDECREF(kw);
+  Py_DECREF(reconfigure);
+  Py_XDECREF(done);
+  return done ? 0 : -1;
+}
+
+int fapws_start(const fapws_start_options *o, const char **why) {
+  PyPreConfig pre;
+  PyPreConfig_InitPythonConfig(&pre);
+  if (failed(Py_PreInitialize(&pre), why)) return -1;
+  if (PyImport_AppendInittab("_fapws", fapws_module_init) < 0) return *why = "out of memory", -1;
+  PyConfig config;
+  PyConfig_InitPythonConfig(&config);
+  int bad = configure(&config, o, why);
+  PyConfig_Clear(&config);
+  if (bad) return -1;
+  fapws_fork_init();
+  if ((o->contrib && install_finder(o->contrib) < 0) || line_buffer_stdout() < 0) {
+    PyErr_Print();
+    *why = "Python cannot be set up for fapws";
+    return -1;
+  }
+  return 0;
+}
+
+int fapws_system_exit(void) {
+  if (!PyErr_ExceptionMatches(PyExc_SystemExit)) return -1;
+  PyObject *type, *value, *tb, *code = NULL;
+  PyErr_Fetch(&type, &value, &tb);
+  PyErr_NormalizeException(&type, &value, &tb);
+  if (value) code = PyObject_GetAttrString(value, "code");
+  int status = 1;
+  if (!code || code == Py_None) {
+    status = 0;
+  } else if (PyLong_Check(code)) {
+    status = (int)(PyLong_AsLong(code) & 0xff);
+  } else {
+    PySys_FormatStderr("%S\n", code);
+  }
+  PyErr_Clear();
+  Py_XDECREF(code);
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(tb);
+  return status;
+}
+
+/* sys.path[0] is the folder of the script, links followed, as with python3. */
+static int insert_script_folder(const char *path) {
+  PyObject *flags = PySys_GetObject("flags");
+  PyObject *safe = flags ? PyObject_GetAttrString(flags, "safe_path") : NULL;
+  int is_safe = safe && PyObject_IsTrue(safe) == 1;
+  Py_XDECREF(safe);
+  PyErr_Clear();
+  if (is_safe) return 0;
+  char *real = realpath(path, NULL);
+  const char *file = real ? real : path;
+  const char *slash = strrchr(file, '/');
+  Py_ssize_t len = slash == file ? 1 : slash ? slash - file : 0;
+  PyObject *folder = PyUnicode_DecodeFSDefaultAndSize(file, len);
+  free(real);
+  PyObject *sys_path = PySys_GetObject("path");
+  int ok = folder && sys_path && PyList_Insert(sys_path, 0, folder) == 0;
+  Py_XDECREF(folder);
+  return ok ? 0 : -1;
+}
+
+/* What runpy and tracebacks expect to find in __main__. */
+static PyObject *main_globals(PyObject *path) {
+  PyObject *module = PyImport_AddModule("__main__");
+  if (!module) return NULL;
+  PyObject *globals = PyModule_GetDict(module);
+  if (PyDict_SetItemString(globals, "__file__", path) < 0 || PyDict_SetItemString(globals, "__cached__", Py_None) < 0)
+    return NULL;
+  PyObject *machinery = PyImport_ImportModule("_frozen_importlib_external");
+  PyObject *loader = machinery ? PyObject_CallMethod(machinery, "SourceFileLoader", "sO", "__main__", path) : NULL;
+  Py_XDECREF(machinery);
+  int ok = loader && PyDict_SetItemString(globals, "__loader__", loader) == 0;
+  Py_XDECREF(loader);
+  return ok ? globals : NULL;
+}
+
+/* Handlers of Pythons before 3.10 run on the stack they find, which may be a
+ * goroutine's and is then too small. */
+static void signals_on_stack(void) {
+  for (int sig = 1; sig < NSIG; sig++) {
+    struct sigaction sa;
+    if (sigaction(sig, NULL, &sa) != 0 || sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN) continue;
+    if (sa.sa_flags & SA_ONSTACK) continue;
+    sa.sa_flags |= SA_ONSTACK;
+    sigaction(sig, &sa, NULL);
+  }
+}
+
+int fapws_run_script(const char *path, const char *source, size_t size, int *code) {
+  PyObject *done = NULL, *compiled = NULL, *globals = NULL;
+  PyObject *name = PyUnicode_DecodeFSDefault(path);
+  if (name && insert_script_folder(path) == 0) globals = main_globals(name);
+  if (globals) {
+    /* The built-in compile() knows BOMs and coding cookies. */
+    PyObject *compile = PyDict_GetItemString(PyEval_GetBuiltins(), "compile");
+    compiled = PyObject_CallFunction(compile, "y#Osii", source, (Py_ssize_t)size, name, "exec", 0, 1);
+  }
+  if (compiled) done = PyEval_EvalCode(compiled, globals, globals);
+  Py_XDECREF(compiled);
+  Py_XDECREF(name);
+  Py_XDECREF(done);
+  signals_on_stack();
+  if (fapws_forked) fapws_child_exit();
+  if (done) return 0;
+  *code = fapws_system_exit();
+  if (*code < 0) {
+    *code = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ? 130 : 1;
+    PyErr_Print();
+  }
+  return -1;
+}
+
+void fapws_watch_signals(int fd) {
+  PyObject *module = PyImport_ImportModule("_signal");
+  PyObject *set = module ? PyObject_GetAttrString(module, "set_wakeup_fd") : NULL;
+  PyObject *args = Py_BuildValue("(i)", fd), *kw = Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False);
+  PyObject *old = set && args && kw ? PyObject_Call(set, args, kw) : NULL;
+  /* A script that set one of its own knows what it does. */
+  if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(PyObject_CallFunctionObjArgs(set, old, NULL));
+  Py_XDECREF(old);
+  Py_XDECREF(kw);
+  Py_XDECREF(args);
+  Py_XDECREF(set);
+  Py_XDECREF(module);
+  if (PyErr_Occurred()) fapws_report("watching signals", NULL);
+}
+
+void fapws_check_signals(void) {
+  if (PyErr_CheckSignals() == 0) return;
+  int status = fapws_system_exit();
+  if (status < 0 && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    PyErr_Clear();
+    status = 0;
+  }
+  if (status >= 0)
+    fapws_request_exit(status);
+  else
+    fapws_report("a signal handler", NULL);
+}
+
+const char *fapws_python_version(void) { return PY_VERSION; }
+
+int fapws_finish(void) { return Py_FinalizeEx(); }
+
+void fapws_run_atexit(void) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  PyObject *module = PyImport_ImportModule("atexit");
+  PyObject *done = module ? PyObject_CallMethod(module, "_run_exitfuncs", NULL) : NULL;
+  if (!done) PyErr_Print();
+  Py_XDECREF(done);
+  Py_XDECREF(module);
+  PyGILState_Release(gil);
+}

@@ -1,0 +1,114 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"fapws/runtime/exchange"
+)
+
+// Next implements runtime.Handler.
+func (h *Handler) Next(out *exchange.Part) bool {
+	if h.ready == nil && !h.collect() {
+		return false
+	}
+	p := h.ready
+	h.ready = p.next
+	fill(out, p)
+	return true
+}
+
+// collect takes all finished parts from the shared list. wake_pending is
+// cleared first: who publishes after the swap must wake the loop again.
+func (h *Handler) collect() bool {
+	done := (*unsafe.Pointer)(unsafe.Pointer(&h.shared.done))
+	pending := (*uint32)(&h.shared.wake_pending)
+	if atomic.LoadUint32(pending) != 0 {
+		atomic.StoreUint32(pending, 0)
+	} else if atomic.LoadPointer(done) == nil {
+		return false
+	}
+	newest := (*C.fapws_part)(atomic.SwapPointer(done, nil))
+	for newest != nil { // the list is newest first
+		next := newest.next
+		newest.next = h.ready
+		h.ready = newest
+		newest = next
+	}
+	return h.ready != nil
+}
+
+func fill(out *exchange.Part, p *C.fapws_part) {
+	out.Ticket = exchange.Ticket(p.ticket)
+	out.First, out.Last, out.Failed = p.first != 0, p.last != 0, p.failed != 0
+	out.Body = nil
+	if p.body_len > 0 {
+		out.Body = unsafe.Slice((*byte)(unsafe.Pointer(p.body)), int(p.body_len))
+	}
+	out.File, out.Offset, out.Count = int(p.file), int64(p.offset), int64(p.count)
+	out.Ref = uintptr(unsafe.Pointer(p))
+	if !out.First {
+		return
+	}
+	out.Head = exchange.Head{
+		Status:    int(p.status),
+		Reason:    within(p, p.reason_off, p.reason_len),
+		Fields:    within(p, p.fields_off, p.fields_len),
+		Length:    int64(p.length),
+		Type:      exchange.TypeHint(p._type),
+		Name:      within(p, p.name_off, p.name_len),
+		Static:    within(p, p.static_off, p.static_len),
+		HasDate:   p.has_date != 0,
+		HasServer: p.has_server != 0,
+		Close:     p.close_conn != 0,
+	}
+}
+
+func within(p *C.fapws_part, off, n C.uint32_t) []byte {
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.buf), int(off))), int(n))
+}
+
+// Release implements runtime.Handler.
+func (h *Handler) Release(part *exchange.Part) {
+	p := *(**C.fapws_part)(unsafe.Pointer(&part.Ref))
+	part.Body, part.Head = nil, exchange.Head{}
+	rec, last := p.rec, p.last != 0
+	if p.file >= 0 {
+		syscall.Close(int(p.file))
+		p.file = -1
+	}
+	sent := int64(p.body_len) + int64(p.count)
+	if p != &rec.part0 {
+		C.fapws_part_free(p)
+	}
+	if last {
+		h.recycle(rec)
+	} else if sent > 0 {
+		C.fapws_acked(rec, C.int64_t(sent))
+	}
+}
+
+// recycle puts a record whose exchange is over into the free list.
+func (h *Handler) recycle(rec *C.fapws_record) {
+	if rec.cap > keepBytes {
+		C.free(unsafe.Pointer(rec.data))
+		rec.data, rec.cap = nil, 0
+	}
+	if rec.part0.cap > keepBytes {
+		C.free(unsafe.Pointer(rec.part0.buf))
+		rec.part0.buf, rec.part0.cap = nil, 0
+	}
+	h.mu.Lock()
+	h.records[rec.ticket] = nil
+	rec.next = h.free
+	h.free = rec
+	h.mu.Unlock()
+}

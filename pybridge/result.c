@@ -1,0 +1,248 @@
+/* From what a handler returned to parts of a response. */
+#include "bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COPY_BELOW 16384 /* bytes of an item that are copied rather than kept */
+
+/* The parts of one whole response, in order. */
+typedef struct {
+  fapws_part *first, *last;
+  int64_t room; /* bytes that may still be added */
+} chain;
+
+static int append(chain *c, PyObject *owner, const char *data, Py_ssize_t len) {
+  if (len > c->room) len = (Py_ssize_t)c->room;
+  c->room -= len;
+  if (len <= 0) return 0;
+  fapws_part *p = c->last;
+  int keep = len >= COPY_BELOW;
+  if (keep || p->owner || p->body_len + (size_t)len > 4 * COPY_BELOW) {
+    if (!(p = fapws_part_new(c->first->rec, keep ? 0 : (size_t)len))) return -1;
+    c->last->next = p;
+    c->last = p;
+  }
+  if (keep) {
+    Py_INCREF(owner);
+    p->owner = owner;
+    p->body = data;
+  } else {
+    if (fapws_part_reserve(p, (size_t)len) < 0) return -1;
+    if (p->body_len == 0) p->body_off = p->used;
+    memcpy(p->buf + p->used, data, (size_t)len);
+    p->used += (uint32_t)len;
+  }
+  p->body_len += (size_t)len;
+  return 0;
+}
+
+static void abandon(chain *c) {
+  for (fapws_part *p = c->first->next; p;) {
+    fapws_part *next = p->next;
+    fapws_part_free(p);
+    p = next;
+  }
+  c->first->next = NULL;
+}
+
+static void publish(fapws_thread *t, chain *c) {
+  for (fapws_part *p = c->first; p;) {
+    fapws_part *next = p->next; /* publishing gives p away */
+    if (!p->owner && p->body_len) p->body = p->buf + p->body_off;
+    fapws_publish(t, p);
+    p = next;
+  }
+}
+
+/* Adds up the items of result, a list, a tuple, or one item by itself. */
+static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) {
+  int64_t total = 0;
+  for (Py_ssize_t i = 0; i < n; i++) {
+    const char *data;
+    Py_ssize_t len;
+    int text;
+    PyObject *owner = fapws_chunk(items[i], &data, &len, &text);
+    if (!owner) return -1;
+    Py_DECREF(owner);
+    if (i == 0) *is_text = text;
+    total += len;
+  }
+  return total;
+}
+
+static int append_items(chain *c, PyObject *const *items, Py_ssize_t n) {
+  for (Py_ssize_t i = 0; i < n; i++) {
+    const char *data;
+    Py_ssize_t len;
+    int text;
+    PyObject *owner = fapws_chunk(items[i], &data, &len, &text);
+    if (!owner) return -1;
+    int bad = append(c, owner, data, len);
+    Py_DECREF(owner);
+    if (bad) return -1;
+  }
+  return 0;
+}
+
+/* The head of a response whose body is known to have total bytes; -1: none. */
+static int begin(fapws_record *rec, fapws_part *p, int64_t total, int type) {
+  fapws_start_object *s = rec->start;
+  fapws_part_reset(p, rec);
+  if (fapws_start_fill(s, p) < 0) return -1;
+  p->first = 1;
+  if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
+  rec->bodyless = fapws_bodyless(rec, s->status);
+  rec->declared = s->length;
+  p->length = s->length >= 0 ? s->length : rec->bodyless && total == 0 ? -1 : total;
+  if (rec->bodyless || s->length < 0 || s->length == total) return 0;
+  if (s->length > total) {
+    p->failed = 1; /* moved to the last part below */
+    fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)total, (long long)s->length);
+  } else {
+    fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)s->length);
+  }
+  return 0;
+}
+
+static int answer_items(fapws_thread *t, fapws_record *rec, PyObject *const *items, Py_ssize_t n, int type) {
+  int is_text = 1;
+  int64_t total = total_length(items, n, &is_text);
+  if (total < 0) return -1;
+  if (type < 0) type = is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY;
+  fapws_part *p = &rec->part0;
+  if (begin(rec, p, total, type) < 0) return -1;
+  chain c = {p, p, rec->bodyless ? 0 : rec->declared >= 0 ? rec->declared : total};
+  if (append_items(&c, items, n) < 0) {
+    abandon(&c);
+    return -1;
+  }
+  int failed = p->failed;
+  p->failed = 0;
+  c.last->failed = (uint8_t)failed;
+  c.last->last = 1;
+  rec->started = 1;
+  fapws_drop(t, rec);
+  publish(t, &c); /* rec is the loop's from here on */
+  return 0;
+}
+
+static int answer_json(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  static PyObject *dumps, *kw;
+  if (!dumps) {
+    PyObject *json = PyImport_ImportModule("json");
+    dumps = json ? PyObject_GetAttrString(json, "dumps") : NULL;
+    Py_XDECREF(json);
+    if (!dumps || !(kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":"))) return -1;
+  }
+  PyObject *args = PyTuple_Pack(1, result), *text = args ? PyObject_Call(dumps, args, kw) : NULL;
+  Py_XDECREF(args);
+  if (!text) return -1;
+  int bad = answer_items(t, rec, &text, 1, FAPWS_TYPE_JSON);
+  Py_DECREF(text);
+  return bad;
+}
+
+/* 1: it is one and answered. The descriptor was duplicated, so close() may run. */
+static int answer_file(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  fapws_part probe;
+  memset(&probe, 0, sizeof probe);
+  probe.file = -1;
+  int is_file = fapws_file_part(result, &probe);
+  if (is_file <= 0) {
+    free(probe.buf);
+    return is_file;
+  }
+  fapws_part *p = &rec->part0;
+  int bad = begin(rec, p, probe.count, FAPWS_TYPE_BY_NAME) < 0 || fapws_part_reserve(p, probe.used) < 0;
+  if (!bad) {
+    p->name_off = p->used;
+    p->name_len = probe.name_len;
+    if (probe.name_len) memcpy(p->buf + p->used, probe.buf + probe.name_off, probe.name_len);
+    p->used += probe.name_len;
+    if (rec->bodyless) {
+      close(probe.file);
+    } else {
+      p->file = probe.file;
+      p->offset = probe.offset;
+      p->count = rec->declared >= 0 && rec->declared < probe.count ? rec->declared : probe.count;
+    }
+    if (p->type == FAPWS_TYPE_BY_NAME && !p->name_len) p->type = FAPWS_TYPE_BINARY;
+  } else {
+    close(probe.file);
+  }
+  free(probe.buf);
+  if (bad) return -1;
+  p->last = 1;
+  rec->started = 1;
+  fapws_close_result(rec, result);
+  fapws_drop(t, rec);
+  fapws_publish(t, p);
+  return 1;
+}
+
+static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  Py_ssize_t n;
+  const char *options = PyUnicode_AsUTF8AndSize(((fapws_static_object *)result)->options, &n);
+  fapws_part *p = &rec->part0;
+  if (!options || begin(rec, p, -1, FAPWS_TYPE_SET) < 0 || fapws_part_reserve(p, (size_t)n) < 0) return -1;
+  p->static_off = p->used;
+  p->static_len = (uint32_t)n;
+  memcpy(p->buf + p->used, options, (size_t)n);
+  p->used += (uint32_t)n;
+  p->type = FAPWS_TYPE_SET;
+  p->length = -1;
+  p->failed = 0;
+  p->last = 1;
+  rec->started = 1;
+  fapws_drop(t, rec);
+  fapws_publish(t, p);
+  return 0;
+}
+
+/* After write(): the rest goes the same way. */
+static int answer_more(fapws_thread *t, fapws_record *rec, PyObject *const *items, Py_ssize_t n) {
+  for (Py_ssize_t i = 0; i < n && !rec->whole; i++)
+    if (fapws_send_chunk(t, rec, items[i]) < 0) return -1;
+  fapws_stream_end(t, rec, 0);
+  return 0;
+}
+
+static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  int is_file = rec->started ? 0 : answer_file(t, rec, result);
+  if (is_file) return is_file < 0 ? -1 : 0;
+  PyObject *iter = NULL;
+  if (Py_TYPE(result) != &fapws_FileWrapper_Type && !PyGen_CheckExact(result)) iter = fapws_blocks(result);
+  if (!iter && !PyErr_Occurred() && (Py_TYPE(result)->tp_iter || PySequence_Check(result))) iter = PyObject_GetIter(result);
+  if (!iter) {
+    if (!PyErr_Occurred())
+      PyErr_Format(PyExc_TypeError,
+                   "handler %U returned %.200R; it must return str, bytes, a list or tuple of them, an iterable, a file or a dict",
+                   fapws_the_pool.mounts[rec->mount].name, result);
+    return -1;
+  }
+  Py_INCREF(result);
+  rec->result = result;
+  rec->iter = iter;
+  rec->chunk_ns = fapws_the_pool.mounts[rec->mount].chunk_ns;
+  t->streams++;
+  return 1;
+}
+
+int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  PyObject *const *items = &result;
+  Py_ssize_t n = 1;
+  if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) {
+    items = PySequence_Fast_ITEMS(result);
+    n = PySequence_Fast_GET_SIZE(result);
+  } else if (PyDict_Check(result)) {
+    return answer_json(t, rec, result);
+  } else if (Py_TYPE(result) == &fapws_StaticAnswer_Type && !rec->started) {
+    return answer_static(t, rec, result);
+  } else if (!PyBytes_Check(result) && !PyUnicode_Check(result) && !PyByteArray_Check(result)) {
+    return answer_iterable(t, rec, result);
+  }
+  if (UNLIKELY(rec->started)) return answer_more(t, rec, items, n);
+  return answer_items(t, rec, items, n, -1);
+}

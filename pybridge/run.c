@@ -1,0 +1,67 @@
+/* One job on one thread: a request, or the next turn of an iterator. */
+#include "bridge.h"
+
+void fapws_average(uint64_t *average, uint64_t sample) {
+  /* One hiccup (a page fault, another process) must not look like a slow
+   * handler; one that is slow gets there in a few steps all the same. */
+  uint64_t most = *average * 4 + 50000;
+  if (sample > most) sample = most;
+  *average = *average - *average / 8 + sample / 8;
+}
+
+/* Nobody waits for it: the handler need not run. */
+static void skip(fapws_thread *t, fapws_record *rec) { fapws_stream_end(t, rec, 1); }
+
+static PyObject *call(fapws_thread *t, fapws_record *rec) {
+  PyObject *input = rec->has_body ? fapws_input_new(rec) : fapws_input_empty();
+  if (!input) return NULL;
+  PyObject *environ = fapws_environ(rec, fapws_environ_class, input);
+  if (rec->has_body)
+    rec->input = input;
+  else
+    Py_DECREF(input);
+  if (!environ) return NULL;
+  rec->environ = environ;
+  PyObject *start = fapws_start_for(t, rec, fapws_start_class);
+  if (!start) return NULL;
+  rec->start = start;
+  PyObject *args[] = {environ, start};
+  return PyObject_Vectorcall(fapws_the_pool.mounts[rec->mount].callable, args, 2, NULL);
+}
+
+static void run_request(fapws_thread *t, fapws_record *rec) {
+  fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
+  rec->iter = rec->result = rec->start = rec->input = rec->environ = NULL;
+  rec->started = rec->parked = rec->whole = rec->bodyless = 0;
+  rec->declared = -1;
+  rec->sent = rec->unacked = 0;
+  if (UNLIKELY(__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) {
+    skip(t, rec);
+    return;
+  }
+  uint64_t began = fapws_now_ns();
+  PyObject *result = call(t, rec);
+  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  int how = result ? fapws_answer(t, rec, result) : -1;
+  fapws_average(&m->run_ns, fapws_now_ns() - began);
+  if (UNLIKELY(how < 0)) {
+    if (result && !rec->result) { /* close() always runs */
+      PyObject *type, *value, *tb;
+      PyErr_Fetch(&type, &value, &tb);
+      if (!PyDict_Check(result) && !PyList_CheckExact(result)) fapws_close_result(rec, result);
+      PyErr_Restore(type, value, tb);
+    }
+    fapws_fail(t, rec);
+  } else if (how > 0) {
+    fapws_stream(t, rec);
+  }
+  Py_XDECREF(result);
+}
+
+void fapws_run(fapws_thread *t, fapws_record *rec) {
+  rec->thread = t;
+  if (LIKELY(rec->job == FAPWS_RUN))
+    run_request(t, rec);
+  else
+    fapws_stream(t, rec);
+}

@@ -1,0 +1,163 @@
+/* The boundary between Go and the interpreter: flat data and a few calls.
+ *
+ * Go sees this header only; Python.h stays behind it. Numbers and offsets
+ * cross, pointers to Go memory never do. doc.go says who owns which buffer.
+ */
+#ifndef FAPWS_SHIM_H
+#define FAPWS_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Same layout as http1.Span and http1.Field; offsets into record.data. */
+typedef struct {
+  uint32_t off, len;
+} fapws_span;
+
+typedef struct {
+  fapws_span name, value;
+} fapws_field;
+
+/* Same values as exchange.TypeHint. */
+enum { FAPWS_TYPE_SET, FAPWS_TYPE_HTML, FAPWS_TYPE_BINARY, FAPWS_TYPE_JSON, FAPWS_TYPE_BY_NAME };
+
+struct fapws_record;
+
+/* One piece of a response. Made by a Python thread, read by Go between
+ * Handler.Next and Handler.Release. */
+typedef struct fapws_part {
+  struct fapws_part *next; /* in the list of finished parts */
+  struct fapws_record *rec;
+  uint32_t ticket;
+  uint8_t first, last, failed;
+  uint8_t type, has_date, has_server, close_conn;
+  int32_t status;
+  int64_t length;                    /* Content-Length of the whole body, -1 unknown */
+  uint32_t reason_off, reason_len;   /* in buf */
+  uint32_t fields_off, fields_len;   /* in buf */
+  uint32_t name_off, name_len;       /* in buf: file name that gives the type */
+  uint32_t static_off, static_len;   /* in buf: options of a Staticfile that answers instead */
+  const char *body;                  /* in buf, or in owner's memory */
+  uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
+  size_t body_len;
+  void *owner;                       /* PyObject * that keeps body alive, or NULL; freed by the thread that collects garbage */
+  int32_t file;                      /* descriptor, or -1; closed by Release */
+  int64_t offset, count;             /* bytes of file */
+  char *buf;                         /* malloc; freed with the part, kept with part0 */
+  uint32_t used, cap;
+} fapws_part;
+
+/* What a thread shall do with a record. */
+enum { FAPWS_RUN, FAPWS_NEXT };
+
+/* One exchange. Allocated with calloc, recycled by Go. The first half is
+ * written by Go before fapws_submit and read-only afterwards; the second half
+ * belongs to the Python side until the Last part is released. */
+typedef struct fapws_record {
+  struct fapws_record *next; /* in the free list, a queue, or an inbox */
+  uint32_t ticket;
+  uint32_t mount;
+  uint32_t cancelled; /* atomic; set by the loop */
+
+  char *data; /* malloc: head, path, peer, body; freed by fapws_record_trim or kept */
+  size_t cap;
+  fapws_field *fields; /* malloc; spans into data */
+  uint32_t nfields, fields_cap;
+  fapws_span method, target, query, authority, path;
+  fapws_span addr, port, server_name, server_port;
+  uint32_t script_len;
+  uint8_t minor, head_only, has_length, has_body;
+  size_t body_off;
+  int64_t size; /* bytes of body */
+  int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */
+
+  uint8_t job;
+  uint8_t started;  /* the first part was published */
+  uint8_t parked;   /* guarded by the pool's mutex: an iterator waits for the client */
+  uint8_t whole;    /* the declared length has been sent */
+  uint8_t bodyless; /* the head is all there is: HEAD, 204, 304 */
+  void *thread;     /* struct fapws_thread * that owns iter */
+  void *iter;       /* PyObject *: what yields chunks */
+  void *result;     /* PyObject *: what close() is called on */
+  void *start;      /* PyObject *: Start_response */
+  void *input;      /* PyObject *: wsgi.input, or NULL for the shared empty one */
+  void *environ;    /* PyObject * kept while a response streams */
+  int64_t declared; /* Content-Length the handler set, -1 none */
+  int64_t sent;     /* body bytes published */
+  uint64_t chunk_ns; /* moving average of one next() */
+  int64_t unacked;  /* atomic: published and not yet released bytes */
+  fapws_part part0;
+} fapws_record;
+
+/* Shared counters that Go reads and writes without a call (atomics). */
+typedef struct {
+  fapws_part *done;      /* stack of finished parts, newest first */
+  uint32_t wake_pending; /* a wake-up of the loop is under way */
+  uint32_t queued;       /* records that wait for a thread; written under the pool's mutex */
+  uint32_t turn;         /* inline mode: fapws_turn has something to do */
+} fapws_shared;
+
+typedef struct {
+  const char *executable; /* the interpreter whose prefix and venv count; NULL: found by Python */
+  const char *script;     /* as on the command line: sys.argv[0] */
+  const char *contrib;    /* folder that holds package fapws, or NULL */
+  int argc;
+  const char *const *argv; /* arguments after the script */
+} fapws_start_options;
+
+/* --- interp.c: on the thread that is to be Python's main thread ------------ */
+
+/* Initialises Python. Returns 0, or -1 with *why pointing to static text. */
+int fapws_start(const fapws_start_options *o, const char **why);
+/* Runs source, size bytes of a file called path (absolute), as __main__.
+ * Returns 0, or -1 when it raised or called sys.exit: its traceback is out and
+ * *code is the exit status. */
+int fapws_run_script(const char *path, const char *source, size_t size, int *code);
+/* Looks up the script's Environ and Start_response classes. GIL held. */
+void fapws_use_classes(void);
+/* Gives up the GIL after loading; the calling thread stays Python's main thread. */
+void fapws_release_gil(void);
+/* Takes it again, on the same thread. */
+void fapws_take_gil(void);
+/* Runs atexit and finalises. Same thread. Returns Py_FinalizeEx's result. */
+int fapws_finish(void);
+/* Runs atexit functions on any thread, for when the main one is stuck. */
+void fapws_run_atexit(void);
+
+/* --- pool.c ---------------------------------------------------------------- */
+
+typedef struct {
+  int threads;      /* most threads; 0: inline */
+  int debug;        /* 1 and more: traceback page for the browser */
+  int wake_fd;
+  int mounts;
+  void *const *callables; /* PyObject *, one per mount, NULL for what Go serves; borrowed */
+  const char *const *names; /* what log lines call them */
+} fapws_pool_options;
+
+/* Makes the pool. GIL held, main thread. Returns the shared counters. */
+fapws_shared *fapws_pool_start(const fapws_pool_options *o);
+/* Sets the descriptor that wakes the loop. Once, before the first submit. */
+void fapws_pool_attach(int fd);
+/* Appends a chain of n records linked by next. Loop only. Never blocks on the
+ * GIL in threads mode; runs them in inline mode. */
+void fapws_submit(fapws_record *first, fapws_record *last, int n);
+/* Inline mode: gives every waiting iterator a turn. Returns as fapws_serve. */
+int fapws_turn(void);
+/* Thread 0: runs jobs until fapws_pool_stop (-1) or until a signal handler of
+ * the application calls sys.exit (its status). GIL not held. */
+int fapws_serve(void);
+/* Any thread. Ends fapws_serve; waits up to ms for the other threads.
+ * Returns how many did not end. */
+int fapws_pool_stop(int ms);
+/* Any thread: n bytes of rec were released. */
+void fapws_acked(fapws_record *rec, int64_t n);
+/* Any thread: nobody waits for rec. */
+void fapws_cancel(fapws_record *rec);
+/* Any thread: gives up a part that is not part0, and what it owns. */
+void fapws_part_free(fapws_part *part);
+/* A signal for the application arrived; thread 0 shall look. Loop only. */
+void fapws_signalled(void);
+/* The version of the headers, "3.11.2". */
+const char *fapws_python_version(void);
+#endif

@@ -1,0 +1,485 @@
+/* start_response: the callable of PEP 3333 with the methods of Fapws4.
+ *
+ * Fields are validated when they are given and kept as they go on the wire,
+ * so that the common case builds no Python objects. response_headers becomes
+ * a list only for who asks; from then on the list counts. */
+#include "bridge.h"
+
+#include <string.h>
+#include <strings.h>
+#include <structmember.h>
+
+static const uint8_t token_char[256] = {
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
+    ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1};
+
+/* The text of a str as latin-1 bytes, or NULL with an exception. what names
+ * it in the message. */
+static const char *latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
+  if (UNLIKELY(!PyUnicode_Check(o))) {
+    PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name);
+    return NULL;
+  }
+#if PY_VERSION_HEX < 0x030c0000
+  if (PyUnicode_READY(o) < 0) return NULL;
+#endif
+  if (UNLIKELY(PyUnicode_KIND(o) != PyUnicode_1BYTE_KIND)) {
+    PyErr_Format(PyExc_ValueError, "%s %.200R has a character that latin-1 does not have", what, o);
+    return NULL;
+  }
+  *len = PyUnicode_GET_LENGTH(o);
+  return (const char *)PyUnicode_1BYTE_DATA(o);
+}
+
+/* RFC 9110 §5.5: neither CR, LF nor NUL; other controls are refused too. */
+static int clean_value(const char *s, Py_ssize_t n) {
+  for (Py_ssize_t i = 0; i < n; i++) {
+    unsigned char c = (unsigned char)s[i];
+    if (UNLIKELY(c < 0x20 || c == 0x7f) && c != '\t') return 0;
+  }
+  return 1;
+}
+
+static int reserve(fapws_start_object *s, size_t n) {
+  if (LIKELY(s->len + n <= s->cap)) return 0;
+  size_t cap = s->cap ? s->cap : 512;
+  while (cap < s->len + n) cap *= 2;
+  char *buf = realloc(s->buf, cap);
+  if (!buf) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  s->buf = buf;
+  s->cap = cap;
+  return 0;
+}
+
+static int is_name(const char *name, size_t n, const char *known) {
+  return strlen(known) == n && strncasecmp(name, known, n) == 0;
+}
+
+/* A field that may stand once gives way to a later one. */
+static void remove_field(fapws_start_object *s, const char *name) {
+  size_t n = strlen(name);
+  for (char *line = s->buf, *end = s->buf + s->len; line < end;) {
+    char *next = memchr(line, '\n', (size_t)(end - line));
+    next = next ? next + 1 : end;
+    if ((size_t)(next - line) > n && line[n] == ':' && strncasecmp(line, name, n) == 0) {
+      memmove(line, next, (size_t)(end - next));
+      s->len -= (size_t)(next - line);
+      return;
+    }
+    line = next;
+  }
+}
+
+static int set_length(fapws_start_object *s, PyObject *value, const char *text, Py_ssize_t n) {
+  int64_t length = 0;
+  int bad = n == 0 || n > 18;
+  for (Py_ssize_t i = 0; i < n && !bad; i++) {
+    bad = text[i] < '0' || text[i] > '9';
+    length = length * 10 + (text[i] - '0');
+  }
+  if (bad) {
+    PyErr_Format(PyExc_ValueError, "Content-Length %R is not a number of bytes", value);
+    return -1;
+  }
+  s->length = length;
+  return 0;
+}
+
+static int has_token(const char *value, Py_ssize_t n, const char *token) {
+  size_t len = strlen(token);
+  for (Py_ssize_t i = 0; i + (Py_ssize_t)len <= n; i++)
+    if (strncasecmp(value + i, token, len) == 0) return 1;
+  return 0;
+}
+
+/* Whether the server frames with this field itself (RFC 9110 §7.6.1: the
+ * hop-by-hop ones are not the application's, PEP 3333 says). */
+enum { PLAIN, OURS, BAD };
+static int special_field(fapws_start_object *s, const char *name, size_t n, PyObject *value, const char *text, Py_ssize_t len) {
+  switch (name[0] | 0x20) {
+  case 'c':
+    if (is_name(name, n, "Content-Type")) {
+      if (s->has_type) remove_field(s, "Content-Type");
+      s->has_type = 1;
+    } else if (is_name(name, n, "Content-Length")) {
+      return set_length(s, value, text, len) < 0 ? BAD : OURS;
+    } else if (is_name(name, n, "Connection")) {
+      if (has_token(text, len, "close")) s->close_conn = 1;
+      return OURS;
+    }
+    return PLAIN;
+  case 'd':
+    if (is_name(name, n, "Date")) {
+      if (s->has_date) remove_field(s, "Date");
+      s->has_date = 1;
+    }
+    return PLAIN;
+  case 's':
+    if (is_name(name, n, "Server")) {
+      if (s->has_server) remove_field(s, "Server");
+      s->has_server = 1;
+    }
+    return PLAIN;
+  case 't':
+    return is_name(name, n, "Transfer-Encoding") || is_name(name, n, "Trailer") || is_name(name, n, "TE") ? OURS : PLAIN;
+  case 'k':
+    return is_name(name, n, "Keep-Alive") ? OURS : PLAIN;
+  case 'u':
+    return is_name(name, n, "Upgrade") ? OURS : PLAIN;
+  default:
+    return PLAIN;
+  }
+}
+
+static int add_field(fapws_start_object *s, PyObject *name_object, PyObject *value_object) {
+  Py_ssize_t n, len;
+  const char *name = latin1_text(name_object, "header name", &n);
+  const char *value = name ? latin1_text(value_object, "header value", &len) : NULL;
+  if (UNLIKELY(!value)) return -1;
+  int ok = n > 0;
+  for (Py_ssize_t i = 0; i < n; i++) ok &= token_char[(unsigned char)name[i]];
+  if (UNLIKELY(!ok)) {
+    PyErr_Format(PyExc_ValueError, "header name %.200R is not a token", name_object);
+    return -1;
+  }
+  if (UNLIKELY(!clean_value(value, len))) {
+    PyErr_Format(PyExc_ValueError, "header %U: value %.200R has a control character", name_object, value_object);
+    return -1;
+  }
+  int kind = special_field(s, name, (size_t)n, value_object, value, len);
+  if (kind == OURS) return 0;
+  if (kind == BAD || reserve(s, (size_t)(n + len) + 4) < 0) return -1;
+  char *out = s->buf + s->len;
+  memcpy(out, name, (size_t)n);
+  out += n;
+  *out++ = ':';
+  *out++ = ' ';
+  memcpy(out, value, (size_t)len);
+  out += len;
+  *out++ = '\r';
+  *out++ = '\n';
+  s->len = (size_t)(out - s->buf);
+  return 0;
+}
+
+static void forget_fields(fapws_start_object *s) {
+  s->len = 0;
+  s->length = -1;
+  s->has_type = s->has_date = s->has_server = s->close_conn = 0;
+}
+
+/* headers: a list or any iterable of (name, value). */
+static int add_fields(fapws_start_object *s, PyObject *headers) {
+  PyObject *fast = PySequence_Fast(headers, "headers must be a list of (name, value) tuples");
+  if (!fast) return -1;
+  int bad = 0;
+  for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
+    PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
+    if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2)) {
+      bad = add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+    } else if (PyList_Check(pair) && PyList_GET_SIZE(pair) == 2) {
+      bad = add_field(s, PyList_GET_ITEM(pair, 0), PyList_GET_ITEM(pair, 1));
+    } else {
+      PyErr_Format(PyExc_TypeError, "headers[%zd] must be a tuple (name, value), not %.200R", i, pair);
+      bad = -1;
+    }
+  }
+  Py_DECREF(fast);
+  return bad;
+}
+
+int fapws_start_settle(fapws_start_object *s) {
+  if (LIKELY(!s->list)) return 0;
+  forget_fields(s);
+  return add_fields(s, s->list);
+}
+
+/* "200 OK", or a bare "200" or 200 as Fapws users write. */
+static int set_status(fapws_start_object *s, PyObject *status) {
+  if (PyLong_Check(status)) {
+    long code = PyLong_AsLong(status);
+    if (code < 200 || code > 999) {
+      PyErr_Clear();
+      PyErr_Format(PyExc_ValueError, "status %R is not a number from 200 to 999", status);
+      return -1;
+    }
+    s->status = (int)code;
+    Py_CLEAR(s->reason);
+    return 0;
+  }
+  Py_ssize_t n;
+  const char *text = latin1_text(status, "status", &n);
+  if (!text) return -1;
+  int digits = n >= 3 && text[0] >= '2' && text[0] <= '9' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' && text[2] <= '9';
+  if (UNLIKELY(!digits || (n > 3 && text[3] != ' ') || !clean_value(text, n))) {
+    PyErr_Format(PyExc_ValueError, "status %.200R is not like '200 OK'", status);
+    return -1;
+  }
+  s->status = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
+  Py_INCREF(status);
+  Py_XSETREF(s->reason, status);
+  return 0;
+}
+
+/* --- methods --------------------------------------------------------------- */
+
+static PyObject *start_write(PyObject *self, PyObject *data) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  if (!s->rec || !s->rec->thread) {
+    PyErr_SetString(PyExc_RuntimeError, "write() after the request has ended");
+    return NULL;
+  }
+  if (!s->called) {
+    PyErr_SetString(PyExc_AssertionError, "write() before start_response()");
+    return NULL;
+  }
+  if (fapws_send_chunk(s->rec->thread, s->rec, data) < 0) return NULL;
+  fapws_notify(s->rec->thread);
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef write_method = {"write", start_write, METH_O,
+                                   "write(data): sends bytes (or str, as UTF-8) at once, before what the handler returns."};
+
+/* PEP 3333: after the head was sent, exc_info raises; before, it replaces. */
+static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
+  if (exc_info && exc_info != Py_None) {
+    if (s->sent) {
+      PyObject *type, *value, *tb;
+      if (!PyArg_ParseTuple(exc_info, "OOO;exc_info must be a tuple (type, value, traceback)", &type, &value, &tb)) return -1;
+      Py_INCREF(type);
+      Py_INCREF(value);
+      Py_XINCREF(tb == Py_None ? NULL : tb);
+      PyErr_Restore(type, value, tb == Py_None ? NULL : tb);
+      return -1;
+    }
+    if (s->called) {
+      Py_CLEAR(s->list);
+      forget_fields(s);
+    }
+    return 0;
+  }
+  if (s->called) {
+    PyErr_SetString(PyExc_AssertionError, "start_response() was already called; a second call needs exc_info");
+    return -1;
+  }
+  return 0;
+}
+
+static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
+  static char *names[] = {"status", "headers", "exc_info", NULL};
+  fapws_start_object *s = (fapws_start_object *)self;
+  PyObject *status, *headers, *exc_info = NULL;
+  if (LIKELY(!kw && PyTuple_GET_SIZE(args) == 2)) {
+    status = PyTuple_GET_ITEM(args, 0);
+    headers = PyTuple_GET_ITEM(args, 1);
+  } else if (!PyArg_ParseTupleAndKeywords(args, kw, "OO|O:start_response", names, &status, &headers, &exc_info)) {
+    return NULL;
+  }
+  if (apply_exc_info(s, exc_info) < 0 || set_status(s, status) < 0 || fapws_start_settle(s) < 0) return NULL;
+  Py_CLEAR(s->list);
+  if (add_fields(s, headers) < 0) return NULL;
+  s->called = 1;
+  return PyCFunction_New(&write_method, self);
+}
+
+static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  if (nargs != 2) {
+    PyErr_SetString(PyExc_TypeError, "add_header(name, value) takes 2 arguments");
+    return NULL;
+  }
+  PyObject *name = PyObject_Str(args[0]), *value = name ? PyObject_Str(args[1]) : NULL;
+  int bad = !value || fapws_start_settle(s) < 0;
+  if (!bad) Py_CLEAR(s->list);
+  bad = bad || add_field(s, name, value) < 0;
+  Py_XDECREF(name);
+  Py_XDECREF(value);
+  if (bad) return NULL;
+  Py_RETURN_NONE;
+}
+
+/* fapws._cookies knows RFC 6265; it is imported when the first cookie is set. */
+static PyObject *add_cookie(PyObject *self, const char *function, PyObject *args, PyObject *kw) {
+  PyObject *module = PyImport_ImportModule("fapws._cookies");
+  PyObject *call = module ? PyObject_GetAttrString(module, function) : NULL;
+  PyObject *text = call ? PyObject_Call(call, args, kw) : NULL;
+  PyObject *done = text ? PyObject_CallMethod(self, "add_header", "sO", "Set-Cookie", text) : NULL;
+  Py_XDECREF(text);
+  Py_XDECREF(call);
+  Py_XDECREF(module);
+  return done;
+}
+
+static PyObject *start_set_cookie(PyObject *self, PyObject *args, PyObject *kw) { return add_cookie(self, "cookie", args, kw); }
+
+static PyObject *start_delete_cookie(PyObject *self, PyObject *args, PyObject *kw) {
+  return add_cookie(self, "deleted_cookie", args, kw);
+}
+
+static PyMethodDef start_methods[] = {
+    {"add_header", (PyCFunction)(void (*)(void))start_add_header, METH_FASTCALL,
+     "add_header(name, value): adds a response header, before or after the call."},
+    {"set_cookie", (PyCFunction)(void (*)(void))start_set_cookie, METH_VARARGS | METH_KEYWORDS,
+     "set_cookie(key, value='', max_age=None, expires=None, path='/', domain=None, secure=False, httponly=False, "
+     "samesite=None): adds a Set-Cookie header (RFC 6265)."},
+    {"delete_cookie", (PyCFunction)(void (*)(void))start_delete_cookie, METH_VARARGS | METH_KEYWORDS,
+     "delete_cookie(key, path='/', domain=None): adds the Set-Cookie header that makes the browser forget it."},
+    {"write", start_write, METH_O, "write(data): see PEP 3333; what calling start_response returns."},
+    {NULL, NULL, 0, NULL}};
+
+static PyObject *get_status_code(PyObject *self, void *closure) {
+  (void)closure;
+  return PyLong_FromLong(((fapws_start_object *)self)->status);
+}
+
+static int set_status_code(PyObject *self, PyObject *value, void *closure) {
+  (void)closure;
+  if (!value) {
+    PyErr_SetString(PyExc_TypeError, "status_code cannot be deleted");
+    return -1;
+  }
+  return set_status((fapws_start_object *)self, value);
+}
+
+static PyObject *get_response_headers(PyObject *self, void *closure) {
+  (void)closure;
+  fapws_start_object *s = (fapws_start_object *)self;
+  if (!s->list) {
+    PyObject *list = PyList_New(0);
+    for (const char *line = s->buf, *end = s->buf + s->len; list && line < end;) {
+      const char *next = memchr(line, '\n', (size_t)(end - line)), *colon = memchr(line, ':', (size_t)(next - line));
+      PyObject *pair = Py_BuildValue("NN", PyUnicode_DecodeLatin1(line, colon - line, NULL),
+                                     PyUnicode_DecodeLatin1(colon + 2, next - 1 - (colon + 2), NULL));
+      if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+      Py_XDECREF(pair);
+      line = next + 1;
+    }
+    if (list && s->length >= 0) {
+      PyObject *pair = Py_BuildValue("sN", "Content-Length", PyUnicode_FromFormat("%lld", (long long)s->length));
+      if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
+      Py_XDECREF(pair);
+    }
+    s->list = list;
+  }
+  Py_XINCREF(s->list);
+  return s->list;
+}
+
+static int set_response_headers(PyObject *self, PyObject *value, void *closure) {
+  (void)closure;
+  fapws_start_object *s = (fapws_start_object *)self;
+  PyObject *list = value ? PySequence_List(value) : PyList_New(0);
+  if (!list) return -1;
+  Py_XSETREF(s->list, list);
+  return 0;
+}
+
+static PyGetSetDef start_getset[] = {
+    {"status_code", get_status_code, set_status_code, "The status as a number, 200 unless set.", NULL},
+    {"response_headers", get_response_headers, set_response_headers, "The headers so far, a list of (name, value).", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyObject *start_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
+  (void)args;
+  (void)kw;
+  fapws_start_object *s = (fapws_start_object *)type->tp_alloc(type, 0);
+  if (s) {
+    s->status = 200;
+    s->length = -1;
+  }
+  return (PyObject *)s;
+}
+
+static int start_traverse(PyObject *self, visitproc visit, void *arg) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  Py_VISIT(s->list);
+  return 0;
+}
+
+static int start_clear(PyObject *self) {
+  Py_CLEAR(((fapws_start_object *)self)->list);
+  return 0;
+}
+
+static void start_dealloc(PyObject *self) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  PyObject_GC_UnTrack(self);
+  Py_CLEAR(s->list);
+  Py_CLEAR(s->reason);
+  free(s->buf);
+  Py_TYPE(self)->tp_free(self);
+}
+
+PyTypeObject fapws_Start_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Start_response",
+    .tp_basicsize = sizeof(fapws_start_object),
+    .tp_dealloc = start_dealloc,
+    .tp_call = start_call,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "start_response(status, headers, exc_info=None) -> write, as in PEP 3333, with the methods of Fapws4.",
+    .tp_traverse = start_traverse,
+    .tp_clear = start_clear,
+    .tp_methods = start_methods,
+    .tp_getset = start_getset,
+    .tp_new = start_new,
+};
+
+/* --- for the runner -------------------------------------------------------- */
+
+PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls) {
+  PyObject *self = NULL;
+  if (!cls) {
+    self = t->spare_start;
+    t->spare_start = NULL;
+    if (!self) self = start_new(&fapws_Start_Type, NULL, NULL);
+  } else {
+    self = PyObject_CallNoArgs(cls);
+    if (self && !PyObject_TypeCheck(self, &fapws_Start_Type)) {
+      PyErr_Format(PyExc_TypeError, "Start_response() gave a %.100s", Py_TYPE(self)->tp_name);
+      Py_CLEAR(self);
+    }
+  }
+  if (self) ((fapws_start_object *)self)->rec = rec;
+  return self;
+}
+
+void fapws_start_done(fapws_thread *t, PyObject *self) {
+  fapws_start_object *s = (fapws_start_object *)self;
+  s->rec = NULL;
+  if (Py_REFCNT(self) == 1 && Py_TYPE(self) == &fapws_Start_Type && !t->spare_start && s->cap <= 8192) {
+    Py_CLEAR(s->list);
+    Py_CLEAR(s->reason);
+    forget_fields(s);
+    s->status = 200;
+    s->called = s->sent = 0;
+    t->spare_start = self;
+    return;
+  }
+  Py_DECREF(self);
+}
+
+int fapws_start_fill(fapws_start_object *s, fapws_part *p) {
+  if (fapws_start_settle(s) < 0) return -1;
+  size_t reason = s->reason ? (size_t)PyUnicode_GET_LENGTH(s->reason) : 0;
+  if (fapws_part_reserve(p, s->len + reason) < 0) return -1;
+  p->status = s->status;
+  p->has_date = s->has_date;
+  p->has_server = s->has_server;
+  p->close_conn = s->close_conn;
+  p->fields_off = p->used;
+  p->fields_len = (uint32_t)s->len;
+  if (s->len) memcpy(p->buf + p->used, s->buf, s->len);
+  p->used += (uint32_t)s->len;
+  if (reason > 4) {
+    p->reason_off = p->used;
+    p->reason_len = (uint32_t)(reason - 4);
+    memcpy(p->buf + p->used, PyUnicode_1BYTE_DATA(s->reason) + 4, reason - 4);
+    p->used += p->reason_len;
+  }
+  s->sent = 1;
+  return 0;
+}

@@ -1,0 +1,212 @@
+/* Responses that come in pieces: generators, other iterables, and write().
+ *
+ * Each chunk is published as it comes, so the loop can send it while the next
+ * one is made (PEP 3333, "Buffering and Streaming"). The client's pace comes
+ * back through record.unacked: too far ahead, the iterator is parked, and no
+ * thread waits. */
+#include "bridge.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define COPY_BELOW 8192   /* bytes: cheaper to copy than to keep and free later */
+#define TURN_NS 1000000u  /* one iterator's share before others get theirs */
+
+PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text) {
+  *is_text = 0;
+  if (LIKELY(PyBytes_Check(item))) {
+    *data = PyBytes_AS_STRING(item);
+    *len = PyBytes_GET_SIZE(item);
+    Py_INCREF(item);
+    return item;
+  }
+  if (PyUnicode_Check(item)) {
+    *is_text = 1;
+    if (!(*data = PyUnicode_AsUTF8AndSize(item, len))) return NULL;
+    Py_INCREF(item);
+    return item;
+  }
+  if (PyByteArray_Check(item) || PyMemoryView_Check(item)) {
+    PyObject *copy = PyBytes_FromObject(item); /* it may change while it is sent */
+    if (!copy) return NULL;
+    *data = PyBytes_AS_STRING(copy);
+    *len = PyBytes_GET_SIZE(copy);
+    return copy;
+  }
+  PyErr_Format(PyExc_TypeError, "a response is made of str or bytes, not of %.100s: %.200R", Py_TYPE(item)->tp_name, item);
+  return NULL;
+}
+
+int fapws_bodyless(const fapws_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
+
+/* Puts owner's bytes into p: a copy if small, else by reference. */
+static int put_body(fapws_part *p, PyObject *owner, const char *data, Py_ssize_t len, int may_own) {
+  if (len < COPY_BELOW || !may_own) {
+    if (fapws_part_reserve(p, (size_t)len) < 0) return -1;
+    memcpy(p->buf + p->used, data, (size_t)len);
+    p->body_len = (size_t)len;
+    p->used += (uint32_t)len;
+    return 0;
+  }
+  Py_INCREF(owner);
+  p->owner = owner;
+  p->body = data;
+  p->body_len = (size_t)len;
+  return 0;
+}
+
+/* The head of a response whose body follows in parts of its own. */
+static int begin(fapws_thread *t, fapws_record *rec, int is_text) {
+  fapws_start_object *s = rec->start;
+  fapws_part *p = &rec->part0;
+  fapws_part_reset(p, rec);
+  if (fapws_start_fill(s, p) < 0) return -1;
+  p->first = 1;
+  rec->declared = s->length;
+  p->length = s->length;
+  if (!s->has_type && s->status != 204 && s->status != 304) p->type = is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY;
+  rec->bodyless = fapws_bodyless(rec, s->status);
+  rec->started = 1;
+  fapws_publish(t, p);
+  return 0;
+}
+
+int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
+  const char *data;
+  Py_ssize_t len;
+  int is_text;
+  PyObject *owner = fapws_chunk(item, &data, &len, &is_text);
+  if (!owner) return -1;
+  /* PEP 3333: the head waits for the first byte of the body. */
+  int bad = 0;
+  if (len && !rec->started) bad = begin(t, rec, is_text);
+  if (!bad && len && !rec->bodyless) {
+    if (rec->declared >= 0 && rec->sent + len > rec->declared) {
+      fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
+      len = (Py_ssize_t)(rec->declared - rec->sent);
+      rec->whole = 1;
+    }
+    fapws_part *p = len ? fapws_part_new(rec, 0) : NULL;
+    bad = len && (!p || put_body(p, owner, data, len, 1) < 0);
+    if (bad && p) {
+      free(p->buf);
+      free(p);
+    }
+    if (!bad && len) {
+      if (!p->owner) p->body = p->buf;
+      rec->sent += len;
+      fapws_publish(t, p);
+    }
+  }
+  Py_DECREF(owner);
+  return bad;
+}
+
+void fapws_drop(fapws_thread *t, fapws_record *rec) {
+  Py_CLEAR(*(PyObject **)&rec->iter);
+  Py_CLEAR(*(PyObject **)&rec->environ);
+  if (rec->input) {
+    fapws_input_detach(rec->input);
+    Py_CLEAR(*(PyObject **)&rec->input);
+  }
+  if (rec->spool >= 0) {
+    close(rec->spool);
+    rec->spool = -1;
+  }
+  if (rec->start) {
+    fapws_start_done(t, rec->start);
+    rec->start = NULL;
+  }
+}
+
+void fapws_close_result(fapws_record *rec, PyObject *result) {
+  PyObject *close = PyObject_GetAttrString(result, "close");
+  if (!close) {
+    PyErr_Clear();
+    return;
+  }
+  PyObject *done = PyObject_CallNoArgs(close);
+  Py_DECREF(close);
+  if (fapws_forked) fapws_child_exit();
+  if (!done) fapws_report("close()", rec);
+  Py_XDECREF(done);
+}
+
+void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
+  if (!failed && !rec->started && begin(t, rec, 1) < 0) {
+    fapws_fail(t, rec);
+    return;
+  }
+  if (!failed && !rec->bodyless && rec->declared > rec->sent) {
+    failed = 1;
+    fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
+  }
+  if (rec->iter) {
+    t->streams--;
+    fapws_the_pool.mounts[rec->mount].chunk_ns = rec->chunk_ns;
+  }
+  if (rec->result) {
+    PyObject *result = rec->result;
+    rec->result = NULL;
+    if (rec->started) fapws_notify(t); /* close() may take its time */
+    fapws_close_result(rec, result);
+    Py_DECREF(result);
+  }
+  fapws_part *p = rec->started ? fapws_part_new(rec, 0) : &rec->part0;
+  if (!p) {
+    PyErr_Clear();
+    Py_FatalError("fapws: out of memory at the end of a response");
+  }
+  if (p == &rec->part0) fapws_part_reset(p, rec);
+  p->last = 1;
+  p->failed = (uint8_t)failed;
+  fapws_drop(t, rec);
+  fapws_publish(t, p); /* rec is the loop's from here on */
+}
+
+static int others_wait(const fapws_thread *t) {
+  return t->inbox || fapws_the_pool.head || fapws_the_pool.inline_mode;
+}
+
+void fapws_stream(fapws_thread *t, fapws_record *rec) {
+  uint64_t began = fapws_now_ns(), now = began;
+  for (;;) {
+    if (__atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST)) {
+      fapws_stream_end(t, rec, 1);
+      return;
+    }
+    if (fapws_must_wait(rec)) {
+      fapws_notify(t);
+      if (fapws_park(rec)) return; /* and rec may be running elsewhere already */
+    }
+    PyObject *item = PyIter_Next(rec->iter);
+    if (fapws_forked) fapws_child_exit();
+    if (!item) {
+      if (PyErr_Occurred())
+        fapws_fail(t, rec);
+      else
+        fapws_stream_end(t, rec, 0);
+      return;
+    }
+    int bad = fapws_send_chunk(t, rec, item);
+    Py_DECREF(item);
+    if (bad) {
+      fapws_fail(t, rec);
+      return;
+    }
+    if (rec->whole || (rec->started && rec->bodyless)) {
+      fapws_stream_end(t, rec, 0);
+      return;
+    }
+    uint64_t before = now;
+    now = fapws_now_ns();
+    fapws_average(&rec->chunk_ns, now - before);
+    int slow = rec->chunk_ns > FAPWS_SLOW_NS;
+    if (slow) fapws_notify(t);
+    if ((slow || now - began > TURN_NS) && others_wait(t)) {
+      fapws_notify(t);
+      fapws_requeue(rec);
+      return;
+    }
+  }
+}

@@ -1,0 +1,117 @@
+package pybridge
+
+import (
+	"strings"
+
+	python3 "github.com/go-python/cpy3"
+)
+
+// Kind is the kind of a script's global, as far as settings care.
+type Kind uint8
+
+// The kinds. A bool is Bool, never Int.
+const (
+	Other Kind = iota
+	Int
+	Float
+	Str
+	Bool
+	List // list or tuple
+)
+
+// Value is a copy of a global of the script.
+type Value struct {
+	Kind     Kind
+	Int      int64 // for Int, and 0 or 1 for Bool; saturated if it does not fit
+	Float    float64
+	Str      string // for Str; for the others what repr() says
+	List     []Value
+	TypeName string // "int", "str", ...
+}
+
+// maxDepth bounds nested lists: settings need one level, a list may hold itself.
+const maxDepth = 3
+
+// valueOf copies o. Main thread, GIL held.
+func valueOf(o *python3.PyObject, depth int) Value {
+	v := Value{TypeName: typeName(o), Str: repr(o)}
+	switch {
+	case o.Type() == python3.Bool:
+		v.Kind, v.Int = Bool, int64(o.IsTrue())
+	case python3.PyLong_Check(o):
+		v.Kind = Int
+		n, overflow := python3.PyLong_AsLongLongAndOverflow(o)
+		switch {
+		case overflow > 0:
+			n = 1<<63 - 1
+		case overflow < 0:
+			n = -1 << 63
+		}
+		v.Int = n
+	case python3.PyFloat_Check(o):
+		v.Kind, v.Float = Float, python3.PyFloat_AsDouble(o)
+	case python3.PyUnicode_Check(o):
+		v.Kind, v.Str = Str, python3.PyUnicode_AsUTF8(o)
+	case python3.PyList_Check(o), python3.PyTuple_Check(o):
+		v.Kind = List
+		if depth < maxDepth {
+			for _, item := range items(o) {
+				v.List = append(v.List, valueOf(item, depth+1))
+			}
+		}
+	}
+	python3.PyErr_Clear() // a str with surrogates has no UTF-8
+	return v
+}
+
+// items returns borrowed references to what a list or tuple holds.
+func items(o *python3.PyObject) []*python3.PyObject {
+	var all []*python3.PyObject
+	if python3.PyList_Check(o) {
+		for i := range python3.PyList_Size(o) {
+			all = append(all, python3.PyList_GetItem(o, i))
+		}
+		return all
+	}
+	for i := range python3.PyTuple_Size(o) {
+		all = append(all, python3.PyTuple_GetItem(o, i))
+	}
+	return all
+}
+
+func typeName(o *python3.PyObject) string {
+	t := o.Type()
+	defer t.DecRef()
+	return attrString(t, "__name__")
+}
+
+// attrString returns attribute name of o if it is a str, else "".
+func attrString(o *python3.PyObject, name string) string {
+	a := o.GetAttrString(name)
+	if a == nil {
+		python3.PyErr_Clear()
+		return ""
+	}
+	defer a.DecRef()
+	if !python3.PyUnicode_Check(a) {
+		return ""
+	}
+	return python3.PyUnicode_AsUTF8(a)
+}
+
+// repr returns repr(o) on one line, cut to what a log line can bear.
+func repr(o *python3.PyObject) string {
+	const most = 120
+	r := o.Repr()
+	if r == nil {
+		python3.PyErr_Clear()
+		return "<" + typeName(o) + ">"
+	}
+	defer r.DecRef()
+	text := strings.ReplaceAll(python3.PyUnicode_AsUTF8(r), "\n", " ")
+	python3.PyErr_Clear()
+	if runes := []rune(text); len(runes) > most {
+		text = string(runes[:most]) + "..."
+	}
+	return text
+}
