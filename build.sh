@@ -177,7 +177,8 @@ version_text() {
 # build_to FILE builds the stripped executable.
 build_to() {
     (cd "$root" && go build -trimpath -buildvcs=false \
-        -ldflags "-s -w -X main.version=$(version_text) -X fapws/pybridge.interpreter=$python" -o "$1" ./cmd/fapws)
+        -ldflags "-s -w -X main.version=$(version_text) -X 'fapws/pybridge.interpreter=$python'" \
+        -o "$1" ./cmd/fapws)
 }
 
 word_build() {
