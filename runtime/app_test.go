@@ -1,0 +1,345 @@
+package runtime
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
+)
+
+// call is a request as an application sees it, and what it answers with.
+type call struct {
+	app    *app
+	ticket exchange.Ticket
+
+	Method, Path, Query string
+	Script              string
+	Mount               int
+	Body                string
+	Spooled             bool
+	Peer                exchange.Peer
+	gone                chan struct{} // closed by Cancel
+	started             bool
+	ended               bool
+}
+
+// app is an application for tests: f answers calls, on the loop or on a
+// goroutine each.
+type app struct {
+	f      func(*call)
+	inline bool
+	limit  int // most calls in flight, 0: no limit
+
+	fd int
+
+	mu       sync.Mutex
+	waiting  []*call
+	calls    map[exchange.Ticket]*call
+	parts    []exchange.Part
+	tokens   map[uintptr]chan struct{} // closed when the part is released
+	nextRef  uintptr
+	unacked  int64
+	maxHeld  int64 // most bytes ever unreleased
+	released int
+	made     int
+	signals  int
+}
+
+func newApp(inline bool, f func(*call)) *app {
+	return &app{f: f, inline: inline, calls: map[exchange.Ticket]*call{}, tokens: map[uintptr]chan struct{}{}}
+}
+
+func (a *app) Attach(fd int) { a.fd = fd }
+
+func (a *app) Submit(r *exchange.Request) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.limit > 0 && len(a.calls) >= a.limit {
+		if r.Spool >= 0 {
+			unix.Close(r.Spool)
+		}
+		return false
+	}
+	c := &call{
+		app:    a,
+		ticket: r.Ticket,
+		Method: string(r.Parsed.Method.In(r.Head)),
+		Path:   string(r.Path[r.Script:]),
+		Script: string(r.Path[:r.Script]),
+		Query:  string(r.Parsed.Query.In(r.Head)),
+		Mount:  r.Mount,
+		Body:   string(r.Body),
+		Peer:   *r.Peer,
+		gone:   make(chan struct{}),
+	}
+	if r.Spool >= 0 {
+		f := os.NewFile(uintptr(r.Spool), "spool")
+		data, err := io.ReadAll(io.NewSectionReader(f, 0, r.Size))
+		if err != nil {
+			panic(err)
+		}
+		f.Close()
+		c.Body, c.Spooled = string(data), true
+	}
+	if a.calls[r.Ticket] != nil {
+		panic("a ticket is used twice at once")
+	}
+	a.calls[r.Ticket] = c
+	a.waiting = append(a.waiting, c)
+	return true
+}
+
+func (a *app) Flush() {
+	a.mu.Lock()
+	calls := a.waiting
+	a.waiting = nil
+	a.mu.Unlock()
+	for _, c := range calls {
+		if a.inline {
+			a.f(c)
+		} else {
+			go a.f(c)
+		}
+	}
+}
+
+func (a *app) Next(p *exchange.Part) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.parts) == 0 {
+		return false
+	}
+	*p = a.parts[0]
+	a.parts = a.parts[1:]
+	return true
+}
+
+func (a *app) Release(p *exchange.Part) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.released++
+	a.unacked -= int64(len(p.Body))
+	if p.File >= 0 {
+		unix.Close(p.File)
+	}
+	done := a.tokens[p.Ref]
+	if done == nil {
+		panic("a part is released twice")
+	}
+	delete(a.tokens, p.Ref)
+	if p.Last {
+		delete(a.calls, p.Ticket)
+	}
+	close(done)
+}
+
+func (a *app) Cancel(t exchange.Ticket) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.calls[t].gone)
+}
+
+func (a *app) Signalled() {
+	a.mu.Lock()
+	a.signals++
+	a.mu.Unlock()
+}
+
+// idle says whether nothing is in flight and every part was released.
+func (a *app) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.calls) == 0 && a.made == a.released && a.unacked == 0
+}
+
+// part hands a part to the loop and returns a channel that is closed when it
+// is released.
+func (c *call) part(p exchange.Part) chan struct{} {
+	a := c.app
+	p.Ticket = c.ticket
+	a.mu.Lock()
+	if c.ended {
+		panic("a part after the last one")
+	}
+	p.First, c.started = !c.started, true
+	c.ended = p.Last
+	a.nextRef++
+	p.Ref = a.nextRef
+	done := make(chan struct{})
+	a.tokens[p.Ref] = done
+	a.parts = append(a.parts, p)
+	a.made++
+	a.unacked += int64(len(p.Body))
+	a.maxHeld = max(a.maxHeld, a.unacked)
+	a.mu.Unlock()
+	if !a.inline {
+		unix.Write(a.fd, []byte{0}) // a full pipe has woken the loop already
+	}
+	return done
+}
+
+// reply answers at once.
+func (c *call) reply(status int, body string) {
+	c.part(exchange.Part{Last: true, File: -1, Body: []byte(body),
+		Head: exchange.Head{Status: status, Length: int64(len(body)), Type: exchange.TypeHTML}})
+}
+
+// stream answers with pieces of unknown total length, each when the one before
+// was taken, and stops when the client leaves.
+func (c *call) stream(n int, piece func(int) string) {
+	for i := range n {
+		done := c.part(exchange.Part{File: -1, Body: []byte(piece(i)), Head: exchange.Head{Status: 200, Length: -1}})
+		if !c.app.inline {
+			select {
+			case <-done:
+			case <-c.gone:
+				c.part(exchange.Part{Last: true, Failed: true, File: -1})
+				return
+			}
+		}
+	}
+	c.part(exchange.Part{Last: true, File: -1})
+}
+
+// file answers with the content of a file.
+func (c *call) file(path string, offset, count int64) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	c.part(exchange.Part{Last: true, File: fd, Offset: offset, Count: count,
+		Head: exchange.Head{Status: 200, Length: count, Type: exchange.TypeByName, Name: []byte(path)}})
+}
+
+// demo is an application that most tests share.
+func demo(c *call) {
+	switch word, arg, _ := strings.Cut(strings.TrimPrefix(c.Path, "/"), "/"); word {
+	case "echo":
+		c.reply(200, c.Body)
+	case "big":
+		n, _ := strconv.Atoi(arg)
+		c.reply(200, strings.Repeat("0123456789abcdef", n/16))
+	case "stream":
+		n, _ := strconv.Atoi(arg)
+		c.stream(n, func(i int) string { return strconv.Itoa(i) + "\n" })
+	case "status":
+		n, _ := strconv.Atoi(arg)
+		c.reply(n, "")
+	case "later":
+		if !c.app.inline {
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-c.gone:
+			}
+		}
+		c.reply(200, "later "+c.Query)
+	default:
+		c.reply(200, c.Method+" "+c.Path+"?"+c.Query)
+	}
+}
+
+// modes runs a test with the application on the loop and beside it.
+func modes(t *testing.T, f func(t *testing.T, inline bool)) {
+	t.Run("inline", func(t *testing.T) { f(t, true) })
+	t.Run("threads", func(t *testing.T) { f(t, false) })
+}
+
+// testServer is a server with one listener, which ends with the test.
+type testServer struct {
+	*Server
+	addr string
+	app  *app
+	log  *logRecorder
+}
+
+type logRecorder struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (r *logRecorder) add(level Level, line string) {
+	r.mu.Lock()
+	r.lines = append(r.lines, level.String()+" "+line)
+	r.mu.Unlock()
+}
+
+func (r *logRecorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.lines, "\n")
+}
+
+// serve starts a server. Mounts: none means that everything goes to the app.
+func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
+	t.Helper()
+	rec := &logRecorder{}
+	if cfg.Log == nil {
+		cfg.Log = rec.add
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mounts == nil {
+		mounts = []Mount{{Prefix: "/"}}
+	}
+	if err := s.Serve([]net.Listener{ln}, mounts, a); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		if text := rec.String(); strings.Contains(text, "bug:") {
+			t.Error(text)
+		}
+	})
+	return &testServer{Server: s, addr: ln.Addr().String(), app: a, log: rec}
+}
+
+// dial connects to s, with a deadline that ends a test that hangs.
+func (s *testServer) dial(t testing.TB) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// talk sends raw bytes and returns everything until the server closes.
+func (s *testServer) talk(t testing.TB, request string) string {
+	t.Helper()
+	c := s.dial(t)
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if err != nil && !errors.Is(err, unix.ECONNRESET) {
+		t.Fatalf("after %q: %v", got, err)
+	}
+	return string(got)
+}
+
+// eventually waits until f is true.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}

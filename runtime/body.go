@@ -1,0 +1,182 @@
+package runtime
+
+import (
+	"errors"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+
+	"golang.org/x/sys/unix"
+)
+
+// body is a request whose body is still arriving. The handler hears of it when
+// it is whole, so that a slow client never holds an application.
+type body struct {
+	head    []byte
+	mount   int
+	script  int
+	chunked bool
+	chunks  http1.ChunkedReader
+	want    int64 // bytes missing, if not chunked
+
+	buf   []byte // what has arrived, until it is too long for memory
+	spool int    // descriptor of the file with all of it, or -1
+	size  int64
+	begun int64 // loop.now at its first byte
+}
+
+// drop gives up what has arrived.
+func (b *body) drop() {
+	if b.spool >= 0 {
+		unix.Close(b.spool)
+		b.spool = -1
+	}
+}
+
+// add stores a piece in memory or, once there is too much of it, in a file.
+func (b *body) add(data []byte, cfg *Config) (err error) {
+	b.size += int64(len(data))
+	if b.spool < 0 {
+		if b.size <= int64(cfg.SpoolSize) {
+			b.buf = append(b.buf, data...) // never by what the client announced
+			return nil
+		}
+		if b.spool, err = openSpool(cfg.SpoolDir); err != nil {
+			return err
+		}
+		if err = writeAll(b.spool, b.buf); err != nil {
+			return err
+		}
+		b.buf = nil
+	}
+	return writeAll(b.spool, data)
+}
+
+// begin starts to collect the body of the request in l.req.
+func (l *loop) begin(c *conn, mount, script int, head, rest []byte, used int) (int, bool) {
+	if l.tooBig(l.req.Length) {
+		return l.refuse(c, head, rest, used, bodyTooBig)
+	}
+	c.body = &body{
+		head:    append([]byte(nil), head...),
+		mount:   mount,
+		script:  script,
+		chunked: l.req.Body == http1.Chunked,
+		want:    l.req.Length,
+		spool:   -1,
+		begun:   l.now,
+	}
+	if l.req.Expect100 && len(rest) == 0 {
+		l.use(c)
+		l.out.buf = append(l.out.buf, http1.Continue...)
+	}
+	c.stamp = l.now
+	l.setState(c, stateBody)
+	left := l.collect(c, rest)
+	return used + len(rest) - len(left), c.state == stateReady
+}
+
+// collect takes what belongs to the body from the front of data and returns
+// the rest. When the body is whole, or refused, c has another state.
+func (l *loop) collect(c *conn, data []byte) (rest []byte) {
+	b := c.body
+	c.stamp = l.now
+	if !b.chunked {
+		k := min(b.want, int64(len(data)))
+		if err := b.add(data[:k], l.cfg); err != nil {
+			l.bodyFailed(c, err)
+			return nil
+		}
+		if b.want -= k; b.want == 0 {
+			l.bodyWhole(c)
+		}
+		return data[k:]
+	}
+	for {
+		piece, n, err := b.chunks.Next(data)
+		data = data[n:]
+		if err == http1.ErrNeedMore {
+			return nil
+		}
+		if err == nil && l.tooBig(b.size+int64(len(piece))) {
+			err = errBodyTooBig
+		}
+		if err == nil {
+			err = b.add(piece, l.cfg)
+		}
+		if err != nil {
+			l.bodyFailed(c, err)
+			return nil
+		}
+		if b.chunks.Done() {
+			l.bodyWhole(c)
+			return data
+		}
+	}
+}
+
+var errBodyTooBig = errors.New(bodyTooBig.text)
+
+// bodyWhole submits the request.
+func (l *loop) bodyWhole(c *conn) {
+	b := c.body
+	c.body = nil
+	l.again(b)
+	l.setState(c, stateReady)
+	path := l.req.Path.In(b.head)
+	if l.req.Encoded {
+		l.path = http1.DecodePath(l.path[:0], path)
+		path = l.path
+	}
+	l.request = exchange.Request{
+		Mount:  b.mount,
+		Head:   b.head,
+		Path:   path,
+		Script: b.script,
+		Body:   b.buf,
+		Spool:  b.spool,
+		Size:   b.size,
+	}
+	l.submit(c)
+}
+
+// again parses the head of b into l.req, which has served others since. That
+// takes less than to keep a copy of it.
+func (l *loop) again(b *body) {
+	if _, err := l.req.Parse(b.head, &l.cfg.Limits); err != nil {
+		panic(err) // it was parsed before
+	}
+}
+
+// bodyFailed refuses a request in the middle of its body.
+func (l *loop) bodyFailed(c *conn, err error) {
+	b := c.body
+	c.body = nil
+	b.drop()
+	l.again(b)
+	l.setState(c, stateReady)
+	r := refusal{status: 500, close: true}
+	var malformed *http1.StatusError
+	switch {
+	case errors.Is(err, errBodyTooBig):
+		r = bodyTooBig
+	case errors.As(err, &malformed):
+		r.status, r.text = malformed.Status, malformed.Text
+	default:
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+			r.status = 507
+		}
+		l.s.logf(LevelError, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)
+	}
+	l.answerLocally(l.newFlight(c, b.head), r)
+}
+
+// bodyDeadline returns when to look at a body again; a time that has passed
+// means that it comes too slowly.
+func (l *loop) bodyDeadline(c *conn) int64 {
+	age := l.now - c.body.begun
+	if age > int64(l.cfg.BodyTimeout) && float64(c.body.size) < float64(l.cfg.BodyRate)*float64(age)/1e9 {
+		return l.now
+	}
+	return min(c.stamp+int64(l.cfg.BodyTimeout), l.now+int64(bodyLook))
+}

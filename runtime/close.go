@@ -1,0 +1,167 @@
+package runtime
+
+import (
+	"errors"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxWasted is how much a client may send after it was told to stop.
+const maxWasted = 1 << 20
+
+// settle closes c if its last response is out.
+func (l *loop) settle(c *conn) {
+	switch {
+	case c.busy() || c.queued || l.out.conn == c:
+	case c.state == stateEnding:
+		l.finish(c)
+	case c.g == nil && c.state != stateClosed:
+		l.close(c, "the client has shut down its side")
+	}
+}
+
+// finish ends a connection whose responses have all been written.
+//
+// When the client is still sending (a body that was refused), closing at once
+// would make the kernel answer with RST, and that can destroy the response
+// before the client has read it (RFC 9112 §9.6). So only the sending side is
+// shut down, and what comes is thrown away until the client closes.
+func (l *loop) finish(c *conn) {
+	if c.g == nil || c.reset || !c.linger && len(c.pending()) == 0 {
+		l.close(c, "the last response is out")
+		return
+	}
+	l.dropInput(c)
+	unix.Shutdown(c.fd, unix.SHUT_WR)
+	c.stamp = l.now
+	l.setState(c, stateLinger)
+}
+
+// waste counts what arrives while c lingers.
+func (l *loop) waste(c *conn, n int) {
+	c.wasted += n
+	if c.wasted > maxWasted {
+		l.close(c, "sends although the connection has ended")
+	}
+}
+
+// close closes c now. Exchanges in flight are cancelled; a transfer goes on.
+func (l *loop) close(c *conn, why string) {
+	if c.state == stateClosed {
+		return
+	}
+	if l.debug >= 2 {
+		l.tracef("%s is closed: %s", c, why)
+	}
+	if c.reset {
+		resetOnClose(c.fd)
+	}
+	if c.g != nil {
+		c.closing = true
+		c.g.EventLoop().Close(c.g) // calls OnClose
+		return
+	}
+	l.end(c)
+	unix.Close(c.fd)
+}
+
+// gone is called when gnet is about to close the descriptor of c.
+func (l *loop) gone(c *conn, err error) {
+	if errors.Is(err, io.EOF) && !c.closing && l.answersHalf(c) {
+		return
+	}
+	if l.debug >= 2 && err != nil {
+		l.tracef("%s: %v", c, err)
+	}
+	l.end(c)
+}
+
+// answersHalf keeps a connection whose client has shut down its sending side
+// (printf ... | nc host port) for responses in flight that have not begun. It
+// cannot be told from a client that has left altogether, hence the short time
+// that deadline gives it, and hence a response that has begun is cancelled:
+// that is how a client ends a stream.
+func (l *loop) answersHalf(c *conn) bool {
+	if c.first == nil || c.first.begun || c.state == stateClosed {
+		return false
+	}
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	c.g, c.fd = nil, fd
+	c.stamp = l.now
+	l.schedule(c)
+	if l.debug >= 2 {
+		l.tracef("%s has shut down its side, %d in flight", c, c.flights)
+	}
+	return true
+}
+
+// end takes c out of everything but its transfer.
+func (l *loop) end(c *conn) {
+	if c.state == stateClosed {
+		return
+	}
+	l.setState(c, stateClosed)
+	if l.out.conn == c {
+		l.out.conn, l.out.buf = nil, l.out.buf[:0]
+	}
+	l.cancelAll(c)
+	l.dropInput(c)
+	if c.body != nil {
+		c.body.drop()
+		c.body = nil
+	}
+	if c.transfer == nil {
+		l.forget(c)
+	}
+}
+
+// forget makes room for another connection.
+func (l *loop) forget(c *conn) {
+	live := l.live.Add(-1)
+	<-l.s.slots
+	if l.debug >= 1 {
+		l.tracef("%s disconnected, %d open", c, live)
+	}
+	if l.draining && live == 0 {
+		l.allGone()
+	}
+}
+
+// drain begins the end: idle connections close, the others after their
+// response.
+func (l *loop) drain() {
+	if l.draining {
+		return
+	}
+	l.draining = true
+	for _, c := range l.wheel.all() {
+		if !c.busy() && (c.state == stateReady || c.state == stateNew) {
+			l.close(c, "the server is shutting down")
+		}
+	}
+	if l.live.Load() == 0 {
+		l.allGone()
+	}
+}
+
+// closeAll closes what drain left.
+func (l *loop) closeAll() {
+	for t := range l.transfers {
+		t.abort()
+	}
+	for _, c := range l.wheel.all() {
+		l.close(c, "the server has shut down")
+	}
+}
+
+func (l *loop) allGone() {
+	select {
+	case <-l.drained:
+	default:
+		close(l.drained)
+	}
+}

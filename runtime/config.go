@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"fapws/runtime/accesslog"
+	"fapws/runtime/http1"
+)
+
+// Level is the severity of a log line.
+type Level int8
+
+// The levels of Config.Log.
+const (
+	LevelDebug Level = iota // what Config.Debug asks for
+	LevelInfo
+	LevelWarning
+	LevelError
+)
+
+func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
+
+// Config says how a Server behaves. The zero value works: every field that is
+// zero has the default that its comment gives.
+type Config struct {
+	// Limits bounds the head of a request (414 and 431 beyond).
+	Limits http1.Limits
+
+	// MaxBodySize bounds the body of a request in bytes; beyond it the client
+	// gets 413 and the connection closes. 0: 10 MiB. Below zero: no bound.
+	MaxBodySize int64
+
+	// MaxClients bounds the open connections; the rest wait in the kernel's
+	// listen queue. 0: three quarters of the descriptors that the process may
+	// have open, because a connection takes another two while it sends a file.
+	MaxClients int
+
+	// HeadTimeout is how long a client may take to send a head, from its
+	// first byte or from the start of the connection. 0: 10 s.
+	HeadTimeout time.Duration
+
+	// BodyTimeout is how long a client may pause while it sends a body. 0: 20 s.
+	BodyTimeout time.Duration
+
+	// BodyRate is the least rate, in bytes per second, at which a body must
+	// arrive on average once BodyTimeout has passed. 0: 500. Below zero: none.
+	BodyRate int
+
+	// KeepAlive is how long a connection may wait for its next request. 0: 75 s.
+	KeepAlive time.Duration
+
+	// WriteTimeout is how long a client may take nothing of a response. 0: 60 s.
+	WriteTimeout time.Duration
+
+	// SpoolSize is the number of bytes of a body that are kept in memory; a
+	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
+	SpoolSize int
+
+	// SpoolDir is where these files are made. Empty: os.TempDir.
+	SpoolDir string
+
+	// ReadBuffer is the number of bytes read at once, one buffer in all. 0: 64 KiB.
+	ReadBuffer int
+
+	// Debug writes, at LevelDebug: 1 connections and requests with their
+	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
+	Debug int
+
+	// AccessLog gets a line per request. nil: none, which costs nothing.
+	AccessLog *accesslog.Log
+
+	// Log gets the lines that an operator should see, from any goroutine, one
+	// line at a time without its end. nil: standard error, from LevelInfo on.
+	Log func(Level, string)
+}
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.WithDefaults()
+	if c.MaxBodySize == 0 {
+		c.MaxBodySize = 10 << 20
+	}
+	if c.MaxClients <= 0 {
+		c.MaxClients = defaultMaxClients()
+	}
+	setDefault(&c.HeadTimeout, 10*time.Second)
+	setDefault(&c.BodyTimeout, 20*time.Second)
+	setDefault(&c.BodyRate, 500)
+	setDefault(&c.KeepAlive, 75*time.Second)
+	setDefault(&c.WriteTimeout, 60*time.Second)
+	setDefault(&c.SpoolSize, 256<<10)
+	setDefault(&c.ReadBuffer, 64<<10)
+	if c.SpoolDir == "" {
+		c.SpoolDir = os.TempDir()
+	}
+	if c.Log == nil {
+		c.Log = logToStderr
+	}
+	return c
+}
+
+func setDefault[T int | time.Duration](v *T, def T) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+func defaultMaxClients() int {
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return 768
+	}
+	return int(max(1, min(lim.Cur, 1<<20)/4*3))
+}
+
+func logToStderr(level Level, line string) {
+	if level > LevelDebug {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", level, line)
+	}
+}

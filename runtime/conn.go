@@ -1,0 +1,115 @@
+package runtime
+
+import (
+	"net"
+	"strconv"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// connState says what the loop expects to read from a connection.
+type connState uint8
+
+const (
+	stateNew     connState = iota // nothing has arrived yet
+	stateHead                     // the beginning of a head has arrived
+	stateBody                     // the beginning of a body has arrived
+	stateReady                    // the next request; those before it may be in flight
+	stateWaiting                  // a request has arrived that must wait for those in flight
+	stateEnding                   // no request any more: it closes when the last response is out
+	stateHalf                     // nothing: the client has shut down its side, responses are in flight
+	stateLinger                   // what is thrown away: it is shut down for writing
+	stateClosed
+)
+
+func (s connState) String() string {
+	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "half-closed", "lingering", "closed"}[s]
+}
+
+// conn is a connection. It belongs to the loop. There may be many thousand
+// idle ones, so what only a busy one needs is behind pointers.
+type conn struct {
+	g      gnet.Conn // nil when half-closed
+	fd     int
+	state  connState
+	opened bool // the loop has taken it
+
+	reset   bool   // close so that the client sees an error
+	closing bool   // we close it, not the client
+	linger  bool   // the client may be sending what nobody reads
+	queued  bool   // it is in loop.ready
+	flights uint16 // length of the list first..last
+
+	first, last *flight // exchanges in flight in the order of their responses
+
+	in     []byte // input that could not be used yet: in[off:]
+	off    int
+	resume http1.Resume // how far the head in it was examined
+
+	body     *body     // the body that is arriving
+	transfer *transfer // what is writing to it beside the loop
+
+	peer          *exchange.Peer
+	local, remote net.Addr
+
+	stamp        int64  // time of the last event that counts for the timeout, see deadline
+	wasted       int    // bytes thrown away while lingering
+	slot         **conn // of the wheel
+	nextC, prevC *conn  // in the slot
+}
+
+func newConn(nc net.Conn) *conn {
+	return &conn{local: nc.LocalAddr(), remote: nc.RemoteAddr()}
+}
+
+// busy says whether a response is under way.
+func (c *conn) busy() bool { return c.first != nil || c.transfer != nil }
+
+// pending returns the input that could not be used yet.
+func (c *conn) pending() []byte { return c.in[c.off:] }
+
+// String names the connection in log lines.
+func (c *conn) String() string {
+	if a, ok := c.remote.(*net.TCPAddr); ok {
+		return a.String()
+	}
+	return "unix client " + strconv.Itoa(c.fd)
+}
+
+// who returns what applications are told of the connection.
+func (c *conn) who() *exchange.Peer {
+	if c.peer == nil {
+		c.peer = newPeer(c.local, c.remote)
+	}
+	return c.peer
+}
+
+func newPeer(local, remote net.Addr) *exchange.Peer {
+	l, ok := local.(*net.TCPAddr)
+	if !ok {
+		// PEP 3333: SERVER_NAME and SERVER_PORT can never be empty.
+		return &exchange.Peer{ServerName: "localhost", ServerPort: "80"}
+	}
+	p := &exchange.Peer{ServerName: ipText(l), ServerPort: strconv.Itoa(l.Port)}
+	if r, ok := remote.(*net.TCPAddr); ok {
+		p.Addr, p.Port = ipText(r), strconv.Itoa(r.Port)
+	}
+	return p
+}
+
+func ipText(a *net.TCPAddr) string {
+	if a.Zone != "" {
+		return a.IP.String() + "%" + a.Zone
+	}
+	return a.IP.String()
+}
+
+// resetOnClose makes close send RST: the client sees a broken connection, and
+// what the kernel still holds for it is dropped.
+func resetOnClose(fd int) {
+	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}

@@ -1,0 +1,93 @@
+package runtime
+
+import (
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// flight is an exchange that has been accepted and not yet answered to its
+// end. The loop makes it when a request is whole; it ends when its last part
+// has come back from the handler, also if the connection is gone by then.
+type flight struct {
+	ticket exchange.Ticket
+	conn   *conn   // nil: nobody waits for the response any more
+	next   *flight // in conn's list, or in the table's free list
+
+	held  []exchange.Part // parts that arrived before their turn
+	local []byte          // a whole response that the loop made itself; no parts will come
+	file  *fileJob        // a static file that has to be opened; no parts will come
+
+	begun     bool // the head was sent
+	cut       bool // the handler sent more than it promised, and that was logged
+	minor     uint8
+	head      bool // HEAD
+	keepAlive bool
+	safe      bool // Request.Safe
+	framing   http1.Framing
+	left      int64 // bytes still promised when Sized
+
+	status int
+	sent   int64 // bytes of the body
+	log    *logEntry
+}
+
+// logEntry is what the access log and Debug remember of a request.
+type logEntry struct {
+	start   time.Time
+	line    []byte // request line
+	referer []byte
+	agent   []byte
+}
+
+// flights is the table of exchanges, indexed by ticket. Entries are used
+// again, so that a request costs no allocation.
+type flights struct {
+	all  []*flight
+	free *flight
+}
+
+func (t *flights) get() *flight {
+	x := t.free
+	if x == nil {
+		x = &flight{ticket: exchange.Ticket(len(t.all))}
+		t.all = append(t.all, x)
+		return x
+	}
+	t.free = x.next
+	x.next = nil
+	return x
+}
+
+func (t *flights) put(x *flight) {
+	held, log := x.held[:0], x.log
+	if cap(held) > 16 {
+		held = nil
+	}
+	*x = flight{ticket: x.ticket, held: held, log: log, next: t.free}
+	t.free = x
+}
+
+// append puts x behind the exchanges of c.
+func (c *conn) append(x *flight) {
+	x.conn = c
+	if c.first == nil {
+		c.first = x
+	} else {
+		c.last.next = x
+	}
+	c.last = x
+	c.flights++
+}
+
+// shift takes the first exchange of c out of its list.
+func (c *conn) shift() {
+	x := c.first
+	c.first = x.next
+	x.next = nil
+	c.flights--
+	if c.first == nil {
+		c.last = nil
+	}
+}

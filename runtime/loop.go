@@ -1,0 +1,218 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/static"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// loop is the event handler of gnet's loop. Everything in it belongs to the
+// loop's goroutine unless a comment says otherwise.
+type loop struct {
+	gnet.BuiltinEventEngine
+	s     *Server
+	cfg   *Config
+	debug int
+	timed bool // requests are timed, for the access log or Debug
+
+	wake    wake
+	table   []Mount
+	handler Handler
+	idle    chan struct{} // told when the first connection comes: see tick
+	live    atomic.Int64  // open connections; written here, read by tick
+	busyNow bool          // a callback of ours is on the stack
+
+	req       http1.Request  // the head being parsed
+	out       output         // what waits to be written to one connection
+	response  http1.Response // the head being written
+	iov       vector         // scratch of write
+	flights   flights        // all exchanges
+	transfers map[*transfer]struct{}
+	buffers   [][]byte         // spare input buffers
+	part      exchange.Part    // the part being delivered
+	request   exchange.Request // the request being submitted
+	path      []byte           // scratch of decoded paths
+	staticReq static.Request
+	staticRes static.Response
+	submitted bool    // Flush is due
+	ready     []*conn // connections with pending input that may go on
+
+	start    time.Time
+	now      int64 // nanoseconds since start, at most tickLength late
+	unix     int64 // seconds since 1970, as late
+	wheel    wheel
+	ticking  atomic.Bool // a tick is on its way
+	template *http1.Template
+
+	draining bool
+	drained  chan struct{} // closed when draining and the last connection is gone
+	ended    chan struct{} // closed by Close
+}
+
+func newLoop(s *Server) *loop {
+	l := &loop{
+		s:         s,
+		cfg:       &s.cfg,
+		transfers: make(map[*transfer]struct{}),
+		idle:      make(chan struct{}, 1),
+		buffers:   make([][]byte, 0, 64),
+		drained:   make(chan struct{}),
+		ended:     make(chan struct{}),
+		start:     time.Now(),
+	}
+	l.template = http1.NewTemplate(serverName, l.start.Unix())
+	l.clock(l.start)
+	return l
+}
+
+const serverName = "fapws"
+
+// task makes a function what gnet executes.
+type task func()
+
+func (t task) Run(context.Context) error {
+	t()
+	return nil
+}
+
+// post runs f on the loop, soon. Any goroutine may call it, until Close.
+func (l *loop) post(f func()) {
+	err := l.wake.conn.EventLoop().Execute(context.Background(), task(func() {
+		defer l.recovered(nil)
+		f()
+		l.pump()
+	}))
+	if err != nil {
+		l.s.logf(LevelError, "event loop: %v", err)
+	}
+}
+
+// recovered ends what a panic interrupted: one connection, not the server.
+func (l *loop) recovered(c *conn) {
+	if p := recover(); p != nil {
+		l.busyNow = false
+		l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
+		if c != nil && c.state != stateClosed {
+			l.close(c, "internal error")
+		}
+	}
+}
+
+// OnOpen implements gnet.EventHandler.
+func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
+	c, ok := g.Context().(*conn)
+	if !ok {
+		return nil, gnet.None
+	}
+	c.g, c.fd, c.opened = g, g.Fd(), true
+	if l.live.Add(1) == 1 {
+		l.clock(time.Now())
+		select {
+		case l.idle <- struct{}{}:
+		default:
+		}
+	}
+	c.stamp = l.now
+	l.schedule(c)
+	if l.debug >= 1 {
+		l.tracef("%s connected, %d open", c, l.live.Load())
+	}
+	if l.draining {
+		return nil, gnet.Close
+	}
+	return nil, gnet.None
+}
+
+// OnTraffic implements gnet.EventHandler.
+func (l *loop) OnTraffic(g gnet.Conn) gnet.Action {
+	data, _ := g.Next(-1)
+	c, ok := g.Context().(*conn)
+	if !ok {
+		l.woken(data)
+		return gnet.None
+	}
+	defer l.recovered(c)
+	if l.debug >= 3 {
+		l.tracef("%s sent %d bytes: %s", c, len(data), excerpt(data))
+	}
+	l.received(c, data)
+	l.pump()
+	return gnet.None
+}
+
+// woken is OnTraffic of the wake connection.
+func (l *loop) woken(data []byte) {
+	defer l.recovered(nil)
+	if l.debug >= 2 {
+		l.tracef("woken by the application")
+	}
+	if l.handler == nil {
+		return
+	}
+	if called(data) {
+		l.handler.Signalled()
+	}
+	l.submitted = true
+	l.pump()
+}
+
+// OnClose implements gnet.EventHandler. The descriptor is closed when it has
+// returned.
+func (l *loop) OnClose(g gnet.Conn, err error) gnet.Action {
+	c, ok := g.Context().(*conn)
+	if !ok {
+		return gnet.None
+	}
+	defer l.recovered(nil)
+	l.gone(c, err)
+	return gnet.None
+}
+
+// pump moves everything that can move: it starts what was submitted, delivers
+// what came back, writes, and goes on with input that had to wait.
+func (l *loop) pump() {
+	if l.busyNow {
+		return // closing a connection calls back; the outer pump goes on
+	}
+	l.busyNow = true
+	for {
+		if l.submitted {
+			l.submitted = false
+			l.handler.Flush()
+		}
+		if l.handler != nil {
+			for l.handler.Next(&l.part) {
+				l.deliver(&l.part)
+			}
+		}
+		l.flush()
+		if len(l.ready) == 0 && !l.submitted {
+			break
+		}
+		l.resumeReady()
+	}
+	l.busyNow = false
+}
+
+// resumeReady reads on where pending input had to wait for a response.
+func (l *loop) resumeReady() {
+	for i := 0; i < len(l.ready); i++ {
+		c := l.ready[i]
+		l.ready[i] = nil
+		c.queued = false
+		l.received(c, nil)
+	}
+	l.ready = l.ready[:0]
+}
+
+func (l *loop) tracef(format string, args ...any) {
+	l.cfg.Log(LevelDebug, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,224 @@
+package runtime
+
+import (
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/static"
+)
+
+var (
+	crlf          = []byte("\r\n")
+	lastChunk     = []byte("0\r\n\r\n")
+	crlfLastChunk = []byte("\r\n0\r\n\r\n")
+)
+
+// deliver takes a part that came back from the handler.
+func (l *loop) deliver(p *exchange.Part) {
+	x := l.flights.all[p.Ticket]
+	c := x.conn
+	switch {
+	case c == nil:
+		if p.Last {
+			l.flights.put(x)
+		}
+		l.handler.Release(p)
+	case c.first != x || c.transfer != nil:
+		x.held = append(x.held, *p)
+	default:
+		l.send(x, p)
+		l.advance(c)
+	}
+}
+
+// advance sends what is there for the first exchange of c, and for those
+// behind it, until a part is missing or a transfer has to end first.
+func (l *loop) advance(c *conn) {
+	for c.first != nil && c.transfer == nil {
+		x := c.first
+		switch {
+		case x.local != nil:
+			l.use(c)
+			l.out.buf = append(l.out.buf, x.local...)
+			l.complete(x, false)
+		case x.file != nil:
+			l.flush() // what was gathered goes first, and may itself become a transfer
+			if c.first == x && c.transfer == nil {
+				l.launch(c, &transfer{job: x.file})
+			}
+			return
+		case len(x.held) > 0:
+			p := x.held[0]
+			x.held = x.held[:copy(x.held, x.held[1:])]
+			l.send(x, &p)
+		default:
+			return
+		}
+	}
+}
+
+// send writes a part of x, whose turn it is, and releases it. x may be gone
+// afterwards, the connection too.
+func (l *loop) send(x *flight, p *exchange.Part) {
+	c := x.conn
+	l.use(c)
+	if p.First {
+		l.sendHead(x, p)
+	}
+	body, count := l.allowed(x, p)
+	size := int64(len(body)) + count
+	x.sent += size
+	var tail []byte
+	if x.framing == http1.Chunked {
+		if size > 0 {
+			l.out.buf = http1.AppendChunkHeader(l.out.buf, size)
+			tail = crlf
+		}
+		if p.Last && !p.Failed {
+			tail = lastChunk
+			if size > 0 {
+				tail = crlfLastChunk
+			}
+		}
+	}
+	if p.Last {
+		l.complete(x, p.Failed || x.framing == http1.Sized && x.left > 0)
+	}
+	if count == 0 && len(body) <= copyLimit {
+		l.out.buf = append(l.out.buf, body...)
+		l.out.buf = append(l.out.buf, tail...)
+		l.handler.Release(p)
+		if len(l.out.buf) > flushLimit {
+			l.flush()
+		}
+		return
+	}
+	l.sendLarge(c, p, body, count, tail)
+}
+
+// sendHead appends the head of a response and decides how its body is framed.
+func (l *loop) sendHead(x *flight, p *exchange.Part) {
+	r := &l.response
+	r.Minor, r.Head = x.minor, x.head
+	r.KeepAlive = x.keepAlive && !(l.draining && x.next == nil)
+	fill(r, &p.Head)
+	if r.Length < 0 && p.Last && !p.Failed {
+		if size := int64(len(p.Body)) + p.Count; size > 0 || !x.head {
+			r.Length = size
+		}
+	}
+	l.out.buf = l.template.AppendHead(l.out.buf, r)
+	x.begun = true
+	x.status = r.Status
+	x.keepAlive = r.KeepAlive
+	x.framing = r.Body
+	x.left = r.Length
+}
+
+// fill completes r, which has what is known of the request, with what the
+// application said.
+func fill(r *http1.Response, h *exchange.Head) {
+	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
+	r.Length, r.Type = h.Length, mediaType(h)
+	r.HasDate, r.HasServer = h.HasDate, h.HasServer
+	// No client takes a 1xx for the end of a response.
+	r.KeepAlive = r.KeepAlive && !h.Close && h.Status >= 200
+}
+
+func mediaType(h *exchange.Head) string {
+	switch h.Type {
+	case exchange.TypeHTML:
+		return "text/html; charset=utf-8"
+	case exchange.TypeBinary:
+		return "application/octet-stream"
+	case exchange.TypeJSON:
+		return "application/json"
+	case exchange.TypeByName:
+		return static.TypeByName(string(h.Name))
+	}
+	return ""
+}
+
+// allowed returns what of a part's content may be sent: nothing where there
+// is no body, and no more than the Content-Length that was promised.
+func (l *loop) allowed(x *flight, p *exchange.Part) (body []byte, count int64) {
+	if x.framing == http1.NoBody {
+		return nil, 0
+	}
+	body = p.Body
+	if p.File >= 0 {
+		count = p.Count
+	}
+	if x.framing != http1.Sized {
+		return body, count
+	}
+	if size := int64(len(body)) + count; size > x.left {
+		if !x.cut {
+			x.cut = true
+			l.s.logf(LevelWarning, "a response was longer than its Content-Length and has been cut")
+		}
+		body = body[:min(int64(len(body)), x.left)]
+		count = x.left - int64(len(body))
+	}
+	x.left -= int64(len(body)) + count
+	return body, count
+}
+
+// complete ends an exchange whose last bytes are on their way. broken: not all
+// of the promised bytes, so that the connection has to show it.
+func (l *loop) complete(x *flight, broken bool) {
+	c := x.conn
+	c.shift()
+	if broken {
+		x.keepAlive = false
+		c.reset = x.framing == http1.UntilClose // its end would look like the body's
+	}
+	if !x.keepAlive {
+		l.cancelAll(c)
+		l.setState(c, stateEnding)
+	}
+	if l.timed {
+		l.account(x, c)
+	}
+	l.flights.put(x)
+	c.stamp = l.now
+	if c.state == stateWaiting && c.first == nil {
+		l.queue(c)
+	}
+}
+
+// queue makes pump go on with the pending input of c.
+func (l *loop) queue(c *conn) {
+	if !c.queued && c.transfer == nil {
+		c.queued = true
+		l.ready = append(l.ready, c)
+	}
+}
+
+// cancelAll ends every exchange of c without a response.
+func (l *loop) cancelAll(c *conn) {
+	for c.first != nil {
+		x := c.first
+		c.shift()
+		l.cancel(x)
+	}
+}
+
+func (l *loop) cancel(x *flight) {
+	x.conn = nil
+	ended := x.local != nil || x.file != nil
+	for i := range x.held {
+		p := &x.held[i]
+		ended = ended || p.Last
+		l.handler.Release(p)
+	}
+	clear(x.held)
+	x.held = x.held[:0]
+	if ended {
+		l.flights.put(x)
+		return
+	}
+	if l.debug >= 2 {
+		l.tracef("exchange %d is cancelled", x.ticket)
+	}
+	l.handler.Cancel(x.ticket)
+}

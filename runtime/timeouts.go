@@ -1,0 +1,140 @@
+package runtime
+
+import (
+	"time"
+)
+
+const (
+	// halfTimeout is how long a client that has shut down its side is waited
+	// for: long enough for most handlers, short enough that one which gave up
+	// does not keep its request in the queue.
+	halfTimeout = 2 * time.Second
+
+	// lingerTimeout is how long a client may take to notice the end.
+	lingerTimeout = 2 * time.Second
+
+	// bodyLook is how often the rate of a body is looked at.
+	bodyLook = time.Second
+)
+
+// tick makes the loop look at the time, as long as there are connections: an
+// idle server does nothing at all.
+func (s *Server) tick() {
+	l := s.loop
+	ticker := time.NewTicker(time.Duration(tickLength))
+	defer ticker.Stop()
+	for {
+		ticker.Stop()
+		select {
+		case <-l.idle:
+		case <-l.ended:
+			return
+		}
+		ticker.Reset(time.Duration(tickLength))
+		for l.live.Load() > 0 {
+			select {
+			case <-ticker.C:
+			case <-l.ended:
+				return
+			}
+			if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+				l.post(l.ticked)
+			}
+		}
+	}
+}
+
+// clock sets the loop's time.
+func (l *loop) clock(t time.Time) {
+	l.now = int64(t.Sub(l.start))
+	l.unix = t.Unix()
+	l.template.SetTime(l.unix)
+}
+
+// ticked looks at the connections whose time may have come.
+func (l *loop) ticked() {
+	l.ticking.Store(false)
+	l.clock(time.Now())
+	for {
+		c := l.wheel.next(l.now)
+		if c == nil {
+			return
+		}
+		if l.deadline(c) > l.now {
+			l.schedule(c)
+		} else {
+			l.expired(c)
+		}
+	}
+}
+
+// setState is where the state of a connection changes.
+func (l *loop) setState(c *conn, s connState) {
+	if l.debug >= 2 && c.state != s {
+		l.tracef("%s: %s, was %s", c, s, c.state)
+	}
+	c.state = s
+	switch s {
+	case stateHead, stateBody, stateLinger:
+		l.schedule(c) // these may end sooner than where c is in the wheel
+	case stateClosed:
+		l.wheel.remove(c)
+	}
+}
+
+// schedule puts c where its deadline is.
+func (l *loop) schedule(c *conn) {
+	l.wheel.remove(c)
+	l.wheel.add(c, l.deadline(c))
+}
+
+// deadline returns when c has to be looked at.
+func (l *loop) deadline(c *conn) int64 {
+	switch {
+	case c.state == stateLinger:
+		return c.stamp + int64(lingerTimeout)
+	case c.g == nil && c.transfer == nil:
+		return c.stamp + int64(halfTimeout)
+	case c.g == nil:
+		return l.now + int64(halfTimeout)
+	case c.state == stateNew || c.state == stateHead:
+		return c.stamp + int64(l.cfg.HeadTimeout)
+	case c.state == stateBody:
+		return l.bodyDeadline(c)
+	case c.busy():
+		return l.now + int64(l.cfg.KeepAlive) // no timeout; a transfer has its own
+	}
+	return c.stamp + int64(l.cfg.KeepAlive)
+}
+
+// expired is called when the deadline of c has passed.
+func (l *loop) expired(c *conn) {
+	switch c.state {
+	case stateHead:
+		l.timedOut(c, "the request took too long")
+	case stateBody:
+		c.body.drop()
+		c.body = nil
+		l.timedOut(c, "the request body took too long")
+	case stateReady:
+		l.close(c, "idle")
+	default:
+		l.close(c, "time is up")
+	}
+}
+
+// timedOut answers a request that did not become whole (RFC 9110 §15.5.9).
+func (l *loop) timedOut(c *conn, text string) {
+	l.setState(c, stateReady)
+	l.dropInput(c)
+	x := l.flights.get()
+	x.minor = 1
+	c.append(x)
+	if l.timed {
+		l.note(x, nil)
+	}
+	l.answerLocally(x, refusal{status: 408, text: text, close: true})
+	if c.state != stateClosed {
+		l.schedule(c)
+	}
+}

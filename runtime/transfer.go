@@ -1,0 +1,240 @@
+package runtime
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
+)
+
+// transfer writes beside the loop what a socket does not take at once, and
+// all files. gnet can neither pause reading nor wait for room in a socket
+// with a deadline, so a goroutine does it, with Go's own poller, on a
+// duplicate of the descriptor.
+//
+// The connection stays in the loop for reading meanwhile (it is not taken out
+// and enrolled again afterwards, which would cost four more system calls): so
+// a client that leaves is noticed at once, and what it sends ahead is bounded
+// as always. When gnet closes its descriptor because the client shut down its
+// side, the duplicate lives on, and the client still gets the rest.
+type transfer struct {
+	l       *loop
+	c       *conn
+	fd      int // the duplicate
+	items   []item
+	timeout time.Duration
+	job     *fileJob // opens the file first, and then there are no items yet
+	err     error    // set when it has ended
+	aborted atomic.Bool
+	file    atomic.Pointer[os.File] // fd once it is in Go's poller
+}
+
+// item is a piece of a transfer: bytes or a range of a file.
+type item struct {
+	data          []byte
+	file          int
+	offset, count int64
+	more          bool           // another item follows at once: let the kernel fill its packets
+	part          *exchange.Part // released when the item has ended, if not nil
+}
+
+var (
+	errShortFile = errors.New("the file is shorter than was promised")
+	errAborted   = errors.New("the server is shutting down")
+)
+
+// startTransfer lets a goroutine write items to c, whose responses wait until
+// it has ended.
+func (l *loop) startTransfer(c *conn, items ...item) {
+	l.launch(c, &transfer{items: append([]item(nil), items...)})
+}
+
+func (l *loop) launch(c *conn, t *transfer) {
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	t.l, t.c, t.fd, t.timeout = l, c, fd, l.cfg.WriteTimeout
+	c.transfer = t
+	if err != nil {
+		l.s.logf(LevelError, "cannot write to %s: %v", c, err)
+		t.err = err
+		t.release()
+		c.transfer = nil
+		l.close(c, "no descriptor for a transfer")
+		return
+	}
+	if l.debug >= 2 {
+		l.tracef("%s: a transfer begins", c)
+	}
+	l.transfers[t] = struct{}{}
+	go t.run()
+}
+
+// run is the goroutine.
+func (t *transfer) run() {
+	if t.job != nil {
+		t.job.open(t)
+	}
+	for i := range t.items {
+		it := &t.items[i]
+		if t.err == nil {
+			if len(it.data) > 0 {
+				t.err = t.sendData(it)
+			} else if it.count > 0 {
+				t.err = t.sendFile(it)
+			}
+		}
+	}
+	t.release()
+	if f := t.file.Load(); f != nil {
+		f.Close()
+	} else {
+		unix.Close(t.fd)
+	}
+	t.l.post(func() { t.l.transferEnded(t) })
+}
+
+// release gives back what the items hold.
+func (t *transfer) release() {
+	for i := range t.items {
+		if p := t.items[i].part; p != nil {
+			t.l.handler.Release(p)
+		}
+	}
+	t.items = nil
+	if t.job != nil {
+		t.job.res.Close()
+	}
+}
+
+// abort makes the transfer end soon. Any goroutine may call it.
+func (t *transfer) abort() {
+	t.aborted.Store(true)
+	if f := t.file.Load(); f != nil {
+		f.SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+func (t *transfer) sendData(it *item) error {
+	flags := uintptr(0)
+	if it.more {
+		flags = unix.MSG_MORE
+	}
+	return t.write(func(fd int) (done bool, n int, err error) {
+		n, err = sendBytes(fd, it.data, flags)
+		it.data = it.data[n:]
+		return len(it.data) == 0, n, err
+	})
+}
+
+func (t *transfer) sendFile(it *item) error {
+	return t.write(func(fd int) (done bool, n int, err error) {
+		n, err = sendFile(fd, it.file, &it.offset, it.count)
+		it.count -= int64(n)
+		if n == 0 && err == nil {
+			return false, 0, errShortFile
+		}
+		return it.count == 0, n, err
+	})
+}
+
+// write calls step until it is done. When the socket takes no more it waits
+// for room, at most timeout without any progress.
+func (t *transfer) write(step func(fd int) (done bool, n int, err error)) (err error) {
+	progress := true
+	more := func(fd uintptr) (done bool) { // true: do not wait for room
+		for {
+			var n int
+			done, n, err = step(int(fd))
+			progress = progress || n > 0
+			switch {
+			case err == unix.EAGAIN:
+				err = nil
+				return false
+			case err != nil || done:
+				return true
+			}
+		}
+	}
+	if t.file.Load() == nil {
+		// Most transfers end here, without Go's poller.
+		if more(uintptr(t.fd)) {
+			return err
+		}
+		t.file.Store(os.NewFile(uintptr(t.fd), "connection"))
+	}
+	rc, err := t.file.Load().SyscallConn()
+	if err != nil {
+		return err
+	}
+	for {
+		if t.aborted.Load() {
+			return errAborted
+		}
+		if progress {
+			progress = false
+			t.file.Load().SetWriteDeadline(time.Now().Add(t.timeout))
+		}
+		again := false
+		waitErr := rc.Write(func(fd uintptr) bool {
+			if more(fd) {
+				return true
+			}
+			again = progress // a new deadline is due
+			return again
+		})
+		if waitErr != nil {
+			return waitErr
+		}
+		if !again {
+			return err
+		}
+	}
+}
+
+// transferEnded is called on the loop.
+func (l *loop) transferEnded(t *transfer) {
+	c := t.c
+	c.transfer = nil
+	delete(l.transfers, t)
+	if l.debug >= 2 {
+		l.tracef("%s: a transfer has ended", c)
+	}
+	if t.job != nil {
+		l.fileSent(c, t.job, t.err)
+	}
+	switch {
+	case c.state == stateClosed:
+		l.forget(c)
+		return
+	case t.err != nil:
+		if errors.Is(t.err, os.ErrDeadlineExceeded) {
+			l.s.logf(LevelInfo, "%s took nothing for %v and has been closed", c, t.timeout)
+		} else if errors.Is(t.err, errShortFile) {
+			l.s.logf(LevelWarning, "a response broke off: %v", t.err)
+		}
+		c.reset = true
+		l.close(c, t.err.Error())
+		return
+	}
+	c.stamp = l.now
+	l.advance(c)
+	if c.state == stateWaiting && !c.busy() {
+		l.queue(c)
+	}
+	if l.out.conn != c { // else flush settles it
+		l.settle(c)
+	}
+}
+
+// sendFile is sendfile(2), for at most 2 GiB.
+func sendFile(to, from int, offset *int64, count int64) (int, error) {
+	for {
+		n, err := unix.Sendfile(to, from, offset, int(min(count, 1<<31-4096)))
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
