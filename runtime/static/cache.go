@@ -64,15 +64,17 @@ func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
 	return r.variants, true
 }
 
-// peek returns what is known of a path, however old.
-func (c *cache) peek(path []byte) (v variants, ok bool) {
+// known returns what is known of a path, and whether it was seen on disk
+// within the last second.
+func (c *cache) known(path []byte, now int64) (v variants, fresh, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.records[string(path)]
 	if r == nil {
-		return v, false
+		return v, false, false
 	}
-	return r.variants, true
+	age := now - r.checked
+	return r.variants, age >= -lateClock && age < freshFor, true
 }
 
 // put remembers the variants of a path, seen on disk at a time.

@@ -23,6 +23,11 @@ var failures = [...]failure{
 	{503, []byte("Retry-After: 1\r\n" + plainText), []byte("503 Service Unavailable\n")},
 }
 
+var (
+	rangeText = []byte("416 Range Not Satisfiable\n")
+	movedText = []byte("301 Moved Permanently\n")
+)
+
 // fail answers with one of the failures.
 func (out *Response) fail(status int, head bool) {
 	f := &failures[0]
@@ -40,7 +45,7 @@ func (out *Response) failRange(size int64) {
 	b = strconv.AppendInt(b, size, 10)
 	b = append(b, "\r\nAccept-Ranges: bytes\r\n"+plainText...)
 	out.scratch = b
-	out.text(416, b, []byte("416 Range Not Satisfiable\n"), false)
+	out.text(416, b, rangeText, false)
 }
 
 // redirect sends the client to a directory's path with a slash.
@@ -49,7 +54,7 @@ func (out *Response) redirect(req *Request) {
 	b = slashLocation(b, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
 	b = append(b, "\r\n"+plainText...)
 	out.scratch = b
-	out.text(301, b, []byte("301 Moved Permanently\n"), req.Parsed.Head)
+	out.text(301, b, movedText, req.Parsed.Head)
 }
 
 func (out *Response) text(status int, fields, text []byte, head bool) {

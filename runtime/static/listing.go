@@ -56,7 +56,7 @@ func (f *Files) list(dir *os.Root, path string, req *Request, out *Response) {
 	if name == "" {
 		name = "."
 	}
-	entries, more, err := f.readDirectory(dir, name)
+	entries, more, err := f.readDirectory(dir, name, maxListed)
 	if err != nil {
 		out.fail(statusOf(err), req.Parsed.Head)
 		return
@@ -72,21 +72,21 @@ func (f *Files) list(dir *os.Root, path string, req *Request, out *Response) {
 	}
 }
 
-// readDirectory returns what of a directory may be asked for: directories
-// first, by name. What is no file or directory, is hidden or leads outside is
+// readDirectory returns what of a directory may be asked for, directories
+// first, by name, and whether there is more than the most that is wanted. What is no file or directory, is hidden or leads outside is
 // not shown, for it would not be served.
-func (f *Files) readDirectory(dir *os.Root, name string) (entries []listed, more bool, err error) {
+func (f *Files) readDirectory(dir *os.Root, name string, most int) (entries []listed, more bool, err error) {
 	file, err := openFile(dir, name)
 	if err != nil {
 		return nil, false, err
 	}
 	defer file.Close()
-	names, err := file.Readdirnames(maxListed + 1)
+	names, err := file.Readdirnames(most + 1)
 	if err != nil && err != io.EOF {
 		return nil, false, err
 	}
-	if more = len(names) > maxListed; more {
-		names = names[:maxListed]
+	if more = len(names) > most; more {
+		names = names[:most]
 	}
 	for _, entry := range names {
 		if !allowed([]byte(entry), f.opt.DotFiles) {

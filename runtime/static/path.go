@@ -4,14 +4,17 @@ import "bytes"
 
 // cleanPath checks a decoded PATH_INFO and turns it into a name below the
 // root, in the form that is also its key in the cache: one leading slash, no
-// empty segments, a trailing slash exactly if path has one. It is built in
-// buf.
+// empty segments, a trailing slash exactly if path has one. An empty path, the
+// root asked for without slash, stays empty. It is built in buf.
 //
 // It refuses (ok false, to be answered as if there was no such file) what
 // could mean something else to the file system or to another program than it
 // says: NUL, backslash, "." and ".." segments; and hidden names unless
 // dotFiles. "/.well-known" (RFC 8615) is not hidden, it is for the public.
 func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
+	if len(path) == 0 {
+		return buf[:0], true
+	}
 	clean = append(buf[:0], '/')
 	for rest := path; len(rest) > 0; {
 		segment := rest

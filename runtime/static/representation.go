@@ -3,6 +3,8 @@ package static
 import (
 	"strconv"
 	"time"
+
+	"fapws/runtime/http1"
 )
 
 // description is what is known of a file before it is looked at.
@@ -69,7 +71,7 @@ func newRepresentation(d description, s stamp, now int64) *representation {
 	}
 	r.short = len(b)
 	if r.dated {
-		r.lastModified = time.Unix(r.modified, 0).UTC().Format(imfFixdate)
+		r.lastModified = string(http1.AppendDate(nil, r.modified))
 		b = append(b, "Last-Modified: "...)
 		b = append(b, r.lastModified...)
 		b = append(b, "\r\n"...)

@@ -3,6 +3,7 @@ package static
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 
 	"fapws/runtime/exchange"
@@ -42,11 +43,7 @@ func (f *Files) Open(req *Request, out *Response) {
 	}
 	now := f.clock()
 	dir := f.root.at(now)
-	v, err := f.find(dir, path, now)
-	if err == nil {
-		fields := readFields(req)
-		err = f.answer(dir, path, v.choose(req, &fields), req, &fields, out)
-	}
+	err := f.serve(dir, path, now, req, out)
 	switch {
 	case err == nil:
 	case errors.Is(err, errDirectory):
@@ -58,10 +55,28 @@ func (f *Files) Open(req *Request, out *Response) {
 	}
 }
 
+// serve sends the file that a clean path names.
+func (f *Files) serve(dir *os.Root, path []byte, now int64, req *Request, out *Response) error {
+	fields := readFields(req)
+	for again := false; ; again = true {
+		v, err := f.find(dir, path, now)
+		if err != nil {
+			return err
+		}
+		err = f.answer(dir, path, v.choose(req, &fields), req, &fields, out)
+		if err == nil || again {
+			return err
+		}
+		// It was there when somebody looked, up to a second ago. Now that it
+		// is forgotten, look again: perhaps only a variant is gone.
+	}
+}
+
 // find returns the representations of what a clean path names, from memory if
 // the disk was looked at within the last second.
 func (f *Files) find(dir *os.Root, path []byte, now int64) (v variants, err error) {
-	if v, ok := f.cache.get(path, now); ok {
+	v, fresh, ok := f.cache.known(path, now)
+	if fresh {
 		return v, nil
 	}
 	s, err := f.look(dir, string(path))
@@ -69,7 +84,7 @@ func (f *Files) find(dir *os.Root, path []byte, now int64) (v variants, err erro
 		f.cache.forget(path)
 		return v, err
 	}
-	if v, ok := f.cache.peek(path); ok && s.matches(&v) {
+	if ok && s.matches(&v) {
 		f.cache.seen(path, &v, now)
 		return v, nil
 	}
@@ -99,10 +114,13 @@ func (f *Files) answer(dir *os.Root, path []byte, r *representation, req *Reques
 		return err
 	}
 	info, err := file.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
 		file.Close()
 		f.cache.forget(path)
-		return errors.Join(err, os.ErrNotExist)
+		return err
 	}
 	current := r
 	if s := stampOf(info); s != r.stamp {

@@ -1,0 +1,447 @@
+package static
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// mustHit answers from memory.
+func mustHit(t testing.TB, f *Files, req *Request) answered {
+	t.Helper()
+	a, ok := hit(t, f, req)
+	if !ok {
+		t.Fatalf("%s is not in memory", req.Path)
+	}
+	return a
+}
+
+func mustMiss(t testing.TB, f *Files, req *Request) {
+	t.Helper()
+	if a, ok := hit(t, f, req); ok {
+		t.Fatalf("%s is in memory: %+v", req.Path, a)
+	}
+}
+
+func TestHit(t *testing.T) {
+	root := tree(t, map[string]string{"small": "hello", "edge": strings.Repeat("x", 64<<10), "big": strings.Repeat("x", 64<<10+1), "v": "v", "v.gz": "g", "d/i.html": "index"})
+	f := serve(t, Options{Root: root, Index: []string{"i.html"}})
+	for _, c := range []struct {
+		name, first, then string
+		fields            string
+		head, ok          bool
+	}{
+		{name: "small", then: "/small", ok: true},
+		{name: "again", first: "/small", then: "/small", ok: true},
+		{name: "largest", first: "/edge", then: "/edge", ok: true},
+		{name: "too large", first: "/big", then: "/big"},
+		{name: "too large, no bytes needed", first: "/big", then: "/big", head: true, ok: true},
+		{name: "too large, not modified", first: "/big", then: "/big", fields: "If-Modified-Since: " + oldDate, ok: true},
+		{name: "too large, out of range", first: "/big", then: "/big", fields: "Range: bytes=999999-", ok: true},
+		{name: "too large, range", first: "/big", then: "/big", fields: "Range: bytes=1-2"},
+		{name: "range", first: "/small", then: "/small", fields: "Range: bytes=1-2", ok: true},
+		{name: "variant not read yet", first: "/v", then: "/v", fields: "Accept-Encoding: gzip"},
+		{name: "index", first: "/d/", then: "/d/", ok: true},
+		{name: "other spelling", first: "/small", then: "//small"},
+		{name: "missing", first: "/missing", then: "/missing"},
+		{name: "directory", first: "/d", then: "/d"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f.cache = cache{limit: f.opt.CacheBytes}
+			first := c.first
+			if first == "" {
+				first = c.then
+				mustMiss(t, f, request(t, "", "GET", first))
+			}
+			open(t, f, request(t, "", "GET", first))
+			method, fields := "GET", []string(nil)
+			if c.head {
+				method = "HEAD"
+			}
+			if c.fields != "" {
+				fields = []string{c.fields}
+			}
+			req := request(t, "", method, c.then, fields...)
+			a, ok := hit(t, f, req)
+			if ok != c.ok {
+				t.Fatalf("%v", ok)
+			}
+			if b := open(t, f, req); ok && withoutBoundary(a) != withoutBoundary(b) {
+				t.Errorf("%+v\n%+v", a, b)
+			}
+		})
+	}
+}
+
+func TestVariantsAreCachedSideBySide(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"v": "v", "v.gz": "g", "v.br": "b"})})
+	bodies := map[string]string{"": "v", "gzip": "g", "br": "b"}
+	for accept := range bodies {
+		open(t, f, request(t, "", "GET", "/v", "Accept-Encoding: "+accept))
+	}
+	for accept, want := range bodies {
+		if a := mustHit(t, f, request(t, "", "GET", "/v", "Accept-Encoding: "+accept)); a.body != want {
+			t.Errorf("%q: %+v", accept, a)
+		}
+	}
+}
+
+func TestChangesOnDiskAreNoticed(t *testing.T) {
+	replace := func(t *testing.T, path, content string, at time.Time) {
+		write(t, path+".new", content)
+		touch(t, path+".new", at)
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(t *testing.T, path string)
+		status int
+		want   string
+		accept string
+	}{
+		{name: "nothing", change: func(t *testing.T, path string) {}, status: 200, want: "first"},
+		{name: "content and time", change: func(t *testing.T, path string) {
+			write(t, path, "other")
+			touch(t, path, old.Add(time.Second))
+		}, status: 200, want: "other"},
+		{name: "content and size", change: func(t *testing.T, path string) { write(t, path, "longer than before") }, status: 200, want: "longer than before"},
+		{name: "content only", change: func(t *testing.T, path string) { write(t, path, "other") }, status: 200, want: "other"},
+		{name: "renamed over, same size and time", change: func(t *testing.T, path string) { replace(t, path, "other", old) }, status: 200, want: "other"},
+		{name: "renamed over, older", change: func(t *testing.T, path string) { replace(t, path, "older", old.Add(-time.Hour)) }, status: 200, want: "older"},
+		{name: "emptied", change: func(t *testing.T, path string) {
+			if err := os.Truncate(path, 0); err != nil {
+				t.Fatal(err)
+			}
+		}, status: 200},
+		{name: "removed", change: func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}, status: 404},
+		{name: "became a directory", change: func(t *testing.T, path string) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path+"/x", "x")
+		}, status: 404},
+		{name: "variant came", change: func(t *testing.T, path string) { write(t, path+".gz", "zip") }, status: 200, want: "zip", accept: "gzip"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := tree(t, map[string]string{"a": "first"})
+			f := serve(t, Options{Root: root})
+			req := request(t, "", "GET", "/a", "Accept-Encoding: "+c.accept)
+			open(t, f, req)
+			mustHit(t, f, req)
+			c.change(t, filepath.Join(root, "a"))
+			if a := mustHit(t, f, req); a.body != "first" {
+				t.Errorf("within the second: %+v", a)
+			}
+			later(f, time.Second)
+			mustMiss(t, f, req)
+			a := open(t, f, req)
+			if a.status != c.status || c.status == 200 && a.body != c.want {
+				t.Errorf("%+v", a)
+			}
+			if c.status == 200 {
+				if a := mustHit(t, f, req); a.body != c.want {
+					t.Errorf("then from memory: %+v", a)
+				}
+			} else {
+				mustMiss(t, f, req)
+			}
+		})
+	}
+}
+
+func TestRemovedVariantWithinTheSecond(t *testing.T) {
+	root := tree(t, map[string]string{"a": "first", "a.gz": "zip"})
+	f := serve(t, Options{Root: root})
+	open(t, f, request(t, "", "GET", "/a")) // the variant is known, but not read
+	if err := os.Remove(filepath.Join(root, "a.gz")); err != nil {
+		t.Fatal(err)
+	}
+	if a := open(t, f, request(t, "", "GET", "/a", "Accept-Encoding: gzip")); a.status != 200 || a.body != "first" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestLargeFileReplacedWithinTheSecond(t *testing.T) {
+	root := tree(t, map[string]string{"a": strings.Repeat("1", 100000)})
+	f := serve(t, Options{Root: root})
+	first := open(t, f, request(t, "", "GET", "/a"))
+	write(t, filepath.Join(root, "a"), strings.Repeat("2", 100001))
+	a := open(t, f, request(t, "", "GET", "/a"))
+	if a.length != 100001 || a.body[0] != '2' || a.get("Etag") == first.get("Etag") {
+		t.Errorf("%d %v", a.length, a.fields)
+	}
+	// The old tag does not stand for the new content.
+	a = open(t, f, request(t, "", "GET", "/a", "If-None-Match: "+first.get("Etag")))
+	if a.status != 200 {
+		t.Errorf("%d", a.status)
+	}
+}
+
+// One caller looks again, the others are served meanwhile: for a second and
+// not for ever.
+func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
+	req := request(t, "", "GET", "/a")
+	open(t, f, req)
+	later(f, 1500*time.Millisecond)
+	mustMiss(t, f, req)
+	mustHit(t, f, req)
+	mustHit(t, f, req)
+	later(f, 500*time.Millisecond)
+	mustMiss(t, f, req)
+	mustMiss(t, f, req)
+	open(t, f, req)
+	mustHit(t, f, req)
+	later(f, -time.Second) // a clock that lags a little
+	mustHit(t, f, req)
+	later(f, -time.Hour) // a clock that was set back
+	mustMiss(t, f, req)
+}
+
+func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
+	f.clock = func() int64 { return time.Now().Add(-time.Minute).UnixNano() }
+	req := request(t, "", "GET", "/a")
+	if a := open(t, f, req); a.body != "x" || a.file {
+		t.Errorf("%+v", a)
+	}
+	mustMiss(t, f, req)
+}
+
+// A file that changes while it is read gives neither the old content nor the
+// new: such a read is thrown away.
+func TestReadThatCannotBeTrusted(t *testing.T) {
+	root := tree(t, map[string]string{"a": "hello"})
+	f := serve(t, Options{Root: root})
+	file, err := os.Open(root + "/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		change func(s *stamp)
+		ok     bool
+	}{
+		{"unchanged", func(*stamp) {}, true},
+		{"was longer", func(s *stamp) { s.size++ }, false},
+		{"was shorter", func(s *stamp) { s.size-- }, false},
+		{"written to", func(s *stamp) { s.modified--; s.status-- }, false},
+	} {
+		s := stampOf(info)
+		c.change(&s)
+		if _, err := file.Seek(0, 0); err != nil {
+			t.Fatal(err)
+		}
+		if r := f.load(file, newRepresentation(description{name: "a"}, s, 0)); (r != nil) != c.ok {
+			t.Errorf("%s: %v", c.name, r)
+		}
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	files := map[string]string{}
+	for i := range 50 {
+		files[fmt.Sprint(i)] = strings.Repeat("x", 1000)
+	}
+	root := tree(t, files)
+	for _, c := range []struct{ limit, least, most int }{
+		{-1, 0, 0},
+		{100, 0, 0},
+		{20 << 10, 5, 20},
+		{0, 50, 50},
+	} {
+		f := serve(t, Options{Root: root, CacheBytes: c.limit})
+		first := request(t, "", "GET", "/0")
+		for i := range 50 {
+			get(t, f, request(t, "", "GET", fmt.Sprint("/", i)))
+			if c.least > 0 {
+				mustHit(t, f, first) // used all the time, so it stays
+			}
+		}
+		kept := 0
+		for i := range 50 {
+			if _, ok := hit(t, f, request(t, "", "GET", fmt.Sprint("/", i))); ok {
+				kept++
+			}
+		}
+		if kept < c.least || kept > c.most {
+			t.Errorf("limit %d: %d files", c.limit, kept)
+		}
+		if size, ok := f.cache.audit(); !ok || c.limit != 0 && size > max(c.limit, 0) {
+			t.Errorf("limit %d: size %d, consistent %v", c.limit, size, ok)
+		}
+	}
+}
+
+// audit walks the ring and compares it with the map and the size.
+func (c *cache) audit() (size int, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.records == nil {
+		return 0, c.size == 0
+	}
+	n := 0
+	for r := c.recent.next; r != &c.recent; r = r.next {
+		if c.records[r.path] != r || r.next.prev != r {
+			return 0, false
+		}
+		n++
+		size += r.cost
+	}
+	return size, n == len(c.records) && size == c.size
+}
+
+func TestBodyOutlivesItsEviction(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "hello"})})
+	req := request(t, "", "GET", "/a")
+	open(t, f, req)
+	var out Response
+	if !f.Hit(f.clock(), req, &out) {
+		t.Fatal("not in memory")
+	}
+	f.cache.forget(req.Path)
+	if a := read(t, req, &out); a.body != "hello" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestHitAndOpenAtTheSameTime(t *testing.T) {
+	root := tree(t, map[string]string{"a": "1111", "b": "2222", "b.gz": "3333", "c": strings.Repeat("4", 70000)})
+	f := serve(t, Options{Root: root, CacheBytes: 2000})
+	var group sync.WaitGroup
+	done := make(chan struct{})
+	check := func(a answered, req *Request) {
+		if a.status != 200 && a.status != 404 || strings.Trim(a.body, a.body[:1]) != "" && a.status == 200 {
+			t.Errorf("%s: %d %.20q", req.Path, a.status, a.body)
+		}
+	}
+	var requests []*Request
+	for _, target := range []string{"/a", "/b", "/c", "/missing"} {
+		requests = append(requests, request(t, "", "GET", target), request(t, "", "GET", target, "Accept-Encoding: gzip"))
+	}
+	group.Go(func() { // somebody replaces files
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			path := filepath.Join(root, "a")
+			write(t, path+".new", strings.Repeat(fmt.Sprint(i%10), 4+i%3))
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	now := f.clock()
+	var openers sync.WaitGroup
+	for range 3 {
+		openers.Go(func() {
+			for range 60 {
+				for _, req := range requests {
+					var out Response
+					f.Open(req, &out)
+					check(read(t, req, &out), req)
+				}
+			}
+		})
+	}
+	group.Go(func() { // the loop
+		var out Response
+		for i := int64(0); ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			for _, req := range requests {
+				if f.Hit(now+i%3*freshFor, req, &out) {
+					check(read(t, req, &out), req)
+				}
+			}
+		}
+	})
+	openers.Wait()
+	close(done)
+	group.Wait()
+	if _, ok := f.cache.audit(); !ok {
+		t.Error("the cache is inconsistent")
+	}
+}
+
+func TestHitDoesNotAllocate(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": strings.Repeat("x", 5000), "a.html.gz": "zip"})})
+	for _, fields := range [][]string{
+		{"User-Agent: x", "Accept: text/html"},
+		{"Accept-Encoding: gzip, deflate, br"},
+		{"If-None-Match: \"x\", \"y\""},
+		{"If-Modified-Since: " + oldDate},
+		{"If-Modified-Since: " + before},
+		{"Range: bytes=1-2"},
+		{"Range: bytes=1-2,4-5,-7"},
+		{"Range: bytes=99999-"},
+	} {
+		req := request(t, "", "GET", "/a.html", fields...)
+		open(t, f, req)
+		var out Response
+		now := f.clock()
+		n := testing.AllocsPerRun(100, func() {
+			if !f.Hit(now, req, &out) {
+				t.Fatal("not in memory")
+			}
+			out.Close()
+		})
+		if n != 0 {
+			t.Errorf("%q: %v allocations", fields, n)
+		}
+	}
+}
+
+func BenchmarkHit(b *testing.B) {
+	f := serve(b, Options{Root: tree(b, map[string]string{"a.html": strings.Repeat("x", 5000), "a.html.gz": "zip"})})
+	for name, fields := range map[string][]string{
+		"plain":   {"User-Agent: x"},
+		"browser": {"User-Agent: x", "Accept: text/html", "Accept-Language: en", "Accept-Encoding: gzip, deflate, br", "Sec-Fetch-Dest: document", "Sec-Fetch-Mode: navigate", "If-Modified-Since: " + oldDate},
+		"range":   {"Range: bytes=1-2"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			req := request(b, "", "GET", "/a.html", fields...)
+			open(b, f, req)
+			now := f.clock()
+			var out Response
+			b.ReportAllocs()
+			for b.Loop() {
+				if !f.Hit(now, req, &out) {
+					b.Fatal("not in memory")
+				}
+				out.Close()
+			}
+		})
+	}
+}
+
+func BenchmarkOpenLarge(b *testing.B) {
+	f := serve(b, Options{Root: tree(b, map[string]string{"sub/big": strings.Repeat("x", 1<<20)})})
+	req := request(b, "", "GET", "/sub/big")
+	var out Response
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Open(req, &out)
+		out.Close()
+	}
+}

@@ -1,0 +1,256 @@
+package static
+
+import (
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+func TestParseDate(t *testing.T) {
+	for _, c := range []struct {
+		value string
+		want  int64
+	}{
+		{"Sun, 06 Nov 1994 08:49:37 GMT", 784111777},
+		{"Sunday, 06-Nov-94 08:49:37 GMT", 784111777},
+		{"Sun Nov  6 08:49:37 1994", 784111777},
+		{"", -1},
+		{"yesterday", -1},
+		{"Sun, 06 Nov 1994 08:49:37", -1},
+		{"Sun, 06 Nov 1994 08:49:37 CET", -1},
+		{"Sun, 36 Nov 1994 08:49:37 GMT", -1},
+		{"784111777", -1},
+	} {
+		got, ok := parseDate([]byte(c.value))
+		if !ok {
+			got = -1
+		}
+		if got != c.want {
+			t.Errorf("%q: %d", c.value, got)
+		}
+	}
+}
+
+func TestMatchesTag(t *testing.T) {
+	for _, c := range []struct {
+		list         string
+		strong, weak bool
+	}{
+		{`"a"`, true, true},
+		{`W/"a"`, false, true},
+		{`w/"a"`, false, false},
+		{`*`, true, true},
+		{`"b", "a"`, true, true},
+		{`"b","a"`, true, true},
+		{`,, "b" ,W/"a",`, false, true},
+		{`"b", *`, true, true},
+		{`"b"`, false, false},
+		{`"A"`, false, false},
+		{`a`, false, false},
+		{`"a`, false, false},
+		{`a"`, false, false},
+		{``, false, false},
+		{`W/`, false, false},
+		{`"x,"a"`, false, false}, // a comma may be in a tag; then comes a bare a
+		{`"b" "a"`, true, true},
+		{`junk, "a"`, false, false},
+	} {
+		if got := matchesTag([]byte(c.list), []byte(`"a"`), false); got != c.strong {
+			t.Errorf("%s, strong: %v", c.list, got)
+		}
+		if got := matchesTag([]byte(c.list), []byte(`"a"`), true); got != c.weak {
+			t.Errorf("%s, weak: %v", c.list, got)
+		}
+	}
+}
+
+const (
+	before = "Thu, 29 Feb 2024 11:59:59 GMT"
+	after  = "Thu, 29 Feb 2024 12:00:01 GMT"
+)
+
+// TAG in a field stands for the tag of the file.
+var conditions = []struct {
+	fields string // separated by "|"
+	status int
+	body   string // of a 200 or 206 with one range
+	unlike string // why net/http answers otherwise
+}{
+	{"", 200, "0123456789", ""},
+	// If-None-Match, RFC 9110 §13.1.2
+	{"If-None-Match: TAG", 304, "", ""},
+	{"If-None-Match: W/TAG", 304, "", ""},
+	{`If-None-Match: "x", TAG`, 304, "", ""},
+	{`If-None-Match: "x"`, 200, "0123456789", ""},
+	{"If-None-Match: *", 304, "", ""},
+	{`If-None-Match: "x"|If-None-Match: TAG`, 304, "", "it reads the first field only"},
+	{`If-None-Match: "x"|If-Modified-Since: ` + after, 200, "0123456789", ""},
+	{"If-None-Match: TAG|If-Modified-Since: " + before, 304, "", ""},
+	{"IF-NONE-MATCH: TAG", 304, "", ""},
+	// If-Modified-Since, §13.1.3
+	{"If-Modified-Since: " + oldDate, 304, "", ""},
+	{"If-Modified-Since: " + after, 304, "", ""},
+	{"If-Modified-Since: " + before, 200, "0123456789", ""},
+	{"If-Modified-Since: Thursday, 29-Feb-24 12:00:00 GMT", 304, "", ""},
+	{"If-Modified-Since: Thu Feb 29 12:00:00 2024", 304, "", ""},
+	{"If-Modified-Since: nonsense", 200, "0123456789", ""},
+	{"If-Modified-Since: " + after + "|If-Modified-Since: " + after, 200, "0123456789", "it reads the first field only"},
+	// If-Match, §13.1.1
+	{"If-Match: TAG", 200, "0123456789", ""},
+	{`If-Match: "x", TAG`, 200, "0123456789", ""},
+	{"If-Match: *", 200, "0123456789", ""},
+	{`If-Match: "x"`, 412, "", ""},
+	{"If-Match: W/TAG", 412, "", ""},
+	{`If-Match: "x"|If-Match: TAG`, 200, "0123456789", "it reads the first field only"},
+	{"If-Match: TAG|If-Unmodified-Since: " + before, 200, "0123456789", ""},
+	{`If-Match: "x"|If-None-Match: TAG`, 412, "", ""},
+	{"If-Match: TAG|If-None-Match: TAG", 304, "", ""},
+	// If-Unmodified-Since, §13.1.4
+	{"If-Unmodified-Since: " + oldDate, 200, "0123456789", ""},
+	{"If-Unmodified-Since: " + after, 200, "0123456789", ""},
+	{"If-Unmodified-Since: " + before, 412, "", ""},
+	{"If-Unmodified-Since: nonsense", 200, "0123456789", ""},
+	{"If-Unmodified-Since: " + oldDate + "|If-Modified-Since: " + oldDate, 304, "", ""},
+	// Range, §14.2
+	{"Range: bytes=0-3", 206, "0123", ""},
+	{"Range: bytes=4-", 206, "456789", ""},
+	{"Range: bytes=-4", 206, "6789", ""},
+	{"Range: bytes=0-", 206, "0123456789", ""},
+	{"Range: bytes=8-100", 206, "89", ""},
+	{"Range: bytes=-100", 206, "0123456789", ""},
+	{"Range: bytes=10-", 416, "", ""},
+	{"Range: bytes=5-4", 200, "0123456789", "it answers 416 to what is no range"},
+	{"Range: bytes=x", 200, "0123456789", "it answers 416 to what is no range"},
+	{"Range: lines=0-3", 200, "0123456789", "it answers 416 to what is no range"},
+	{"Range: bytes=-0", 416, "", "it sends an empty part"},
+	{"Range: bytes=0-1,20-30", 206, "01", ""},
+	{"Range: bytes=0-7,0-7", 200, "0123456789", ""},
+	{"Range: bytes=0-1|Range: bytes=0-1", 200, "0123456789", "it reads the first field only"},
+	{"Range: bytes=0-3|If-None-Match: TAG", 304, "", ""},
+	{`Range: bytes=0-3|If-Match: "x"`, 412, "", ""},
+	{"Range: bytes=20-|If-Modified-Since: " + oldDate, 304, "", ""},
+	// If-Range, §13.1.5
+	{"Range: bytes=0-3|If-Range: TAG", 206, "0123", ""},
+	{`Range: bytes=0-3|If-Range: "x"`, 200, "0123456789", ""},
+	{"Range: bytes=0-3|If-Range: W/TAG", 200, "0123456789", ""},
+	{"Range: bytes=0-3|If-Range: " + oldDate, 206, "0123", ""},
+	{"Range: bytes=0-3|If-Range: " + before, 200, "0123456789", ""},
+	{"Range: bytes=0-3|If-Range: " + after, 200, "0123456789", ""},
+	{"Range: bytes=0-3|If-Range: *", 200, "0123456789", ""},
+	{"Range: bytes=0-3|If-Range: nonsense", 200, "0123456789", ""},
+	{"Range: bytes=0-3|If-Range: TAG|If-Range: TAG", 200, "0123456789", "it reads the first field only"},
+	{`Range: bytes=20-|If-Range: "x"`, 200, "0123456789", ""},
+	{"If-Range: TAG", 200, "0123456789", ""},
+}
+
+func TestConditions(t *testing.T) {
+	const content = "0123456789"
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": content})})
+	tag := get(t, f, request(t, "", "GET", "/a")).get("Etag")
+	for _, c := range conditions {
+		t.Run(c.fields, func(t *testing.T) {
+			var fields []string
+			if c.fields != "" {
+				fields = strings.Split(strings.ReplaceAll(c.fields, "TAG", tag), "|")
+			}
+			a := get(t, f, request(t, "", "GET", "/a", fields...))
+			if a.status != c.status {
+				t.Fatalf("%+v", a)
+			}
+			if c.body != "" && a.body != c.body {
+				t.Errorf("body %q", a.body)
+			}
+			if a.status == 416 && a.get("Content-Range") != "bytes */10" {
+				t.Errorf("%+v", a)
+			}
+			if a.status == 304 && (a.get("Etag") != tag || a.get("Cache-Control") == "" || a.get("Content-Type") != "" || a.length != -1) {
+				t.Errorf("%+v", a)
+			}
+
+			theirs := httptest.NewRecorder()
+			theirs.Header().Set("ETag", tag)
+			theirs.Header().Set("Content-Type", "application/octet-stream")
+			r := httptest.NewRequest("GET", "/a", nil)
+			for _, field := range fields {
+				name, value, _ := strings.Cut(field, ": ")
+				r.Header.Add(name, value)
+			}
+			http.ServeContent(theirs, r, "a", old, strings.NewReader(content))
+			same := theirs.Code == a.status && theirs.Header().Get("Content-Range") == a.get("Content-Range") &&
+				(a.status != 200 && a.status != 206 || theirs.Body.String() == a.body)
+			if same != (c.unlike == "") {
+				t.Errorf("net/http: %d %v %q, expected difference: %q", theirs.Code, theirs.Header(), theirs.Body, c.unlike)
+			}
+		})
+	}
+}
+
+func TestConditionsOnHead(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "0123456789"})})
+	for field, status := range map[string]int{"If-None-Match: *": 304, `If-Match: "x"`: 412, "If-Modified-Since: " + oldDate: 304, "X: y": 200} {
+		a := get(t, f, request(t, "", "HEAD", "/a", field))
+		b := get(t, f, request(t, "", "GET", "/a", field))
+		if a.status != status || b.status != status || a.length != b.length {
+			t.Errorf("%s: %+v %+v", field, a, b)
+		}
+	}
+}
+
+func TestSeveralRanges(t *testing.T) {
+	content := strings.Repeat("0123456789", 20000)
+	f := serve(t, Options{Root: tree(t, map[string]string{"small.txt": content[:1000], "big.txt": content})})
+	for _, c := range []struct {
+		path, ranges string
+		want         map[string]string
+	}{
+		{"/small.txt", "bytes=0-4,10-11,-3", map[string]string{"bytes 0-4/1000": "01234", "bytes 10-11/1000": "01", "bytes 997-999/1000": "789"}},
+		{"/big.txt", "bytes=199999-,0-0", map[string]string{"bytes 199999-199999/200000": "9", "bytes 0-0/200000": "0"}},
+	} {
+		a := get(t, f, request(t, "", "GET", c.path, "Range: "+c.ranges))
+		mediaType, params, err := mime.ParseMediaType(a.get("Content-Type"))
+		if a.status != 206 || err != nil || mediaType != "multipart/byteranges" || len(a.fields["Content-Type"]) != 1 || a.get("Content-Range") != "" {
+			t.Fatalf("%+v", a)
+		}
+		if a.get("Etag") == "" || a.get("Last-Modified") != oldDate || a.get("Accept-Ranges") != "bytes" {
+			t.Errorf("%v", a.fields)
+		}
+		parts := multipart.NewReader(strings.NewReader(a.body), params["boundary"])
+		for range c.want {
+			part, err := parts.NextPart()
+			if err != nil {
+				t.Fatalf("%v in %q", err, a.body)
+			}
+			b, err := io.ReadAll(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want, ok := c.want[part.Header.Get("Content-Range")]; !ok || string(b) != want {
+				t.Errorf("%v %q", part.Header, b)
+			}
+			if got := part.Header.Get("Content-Type"); got != "text/plain; charset=utf-8" {
+				t.Errorf("type of a part: %s", got)
+			}
+		}
+		if _, err := parts.NextPart(); err == nil {
+			t.Error("one part too many")
+		}
+	}
+	a := get(t, f, request(t, "", "GET", "/small.txt", "Range: bytes=0-0,2-2"))
+	b := get(t, f, request(t, "", "GET", "/small.txt", "Range: bytes=0-0,2-2"))
+	if a.get("Content-Type") == b.get("Content-Type") {
+		t.Errorf("the same boundary twice: %s", a.get("Content-Type"))
+	}
+}
+
+func TestRangeOfEmptyFile(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": ""})})
+	for _, value := range []string{"bytes=0-", "bytes=-1", "bytes=5-9"} {
+		if a := get(t, f, request(t, "", "GET", "/a", "Range: "+value)); a.status != 200 || a.length != 0 {
+			t.Errorf("%s: %+v", value, a)
+		}
+	}
+}

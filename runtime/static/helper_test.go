@@ -1,0 +1,191 @@
+package static
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/textproto"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/http1"
+)
+
+// secret is what lies outside the root. No response may have it.
+const secret = "TOP-SECRET-CONTENT"
+
+// old is when the files of a test tree were changed.
+var old = time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC)
+
+// write makes a file, and the directories to it, changed at old.
+func write(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	touch(t, path, old)
+}
+
+func touch(t testing.TB, path string, at time.Time) {
+	t.Helper()
+	if err := os.Chtimes(path, at, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tree makes a root with files, by path and content, and returns its path. A
+// file with the secret lies beside it.
+func tree(t testing.TB, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secret.txt"), secret)
+	root := filepath.Join(dir, "root")
+	if err := os.Mkdir(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range files {
+		write(t, filepath.Join(root, name), content)
+	}
+	return root
+}
+
+// serve makes a Files whose clock runs ahead, so that files just written have
+// settled.
+func serve(t testing.TB, o Options) *Files {
+	t.Helper()
+	f, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	start := time.Now().Add(time.Hour).UnixNano()
+	f.clock = func() int64 { return start }
+	return f
+}
+
+// later moves the clock of a Files.
+func later(f *Files, d time.Duration) {
+	now := f.clock() + int64(d)
+	f.clock = func() int64 { return now }
+}
+
+// request parses what a client would send. target is the raw one; the files
+// are mounted at mount.
+func request(t testing.TB, mount, method, target string, fields ...string) *Request {
+	t.Helper()
+	head := []byte(method + " " + target + " HTTP/1.1\r\nHost: x\r\n" + strings.Join(append(fields, "\r\n"), "\r\n"))
+	if len(fields) == 0 {
+		head = []byte(method + " " + target + " HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	parsed := new(http1.Request)
+	n, err := parsed.Parse(head, &http1.Limits{})
+	if err != nil {
+		t.Fatalf("%q: %v", head, err)
+	}
+	path := http1.DecodePath(nil, parsed.Path.In(head))
+	return &Request{Path: bytes.TrimPrefix(path, []byte(mount)), Head: head[:n], Parsed: parsed}
+}
+
+// answered is a response as a client sees it.
+type answered struct {
+	status int
+	fields textproto.MIMEHeader
+	length int64
+	body   string
+	file   bool // it came from a file, not from memory
+}
+
+func (a answered) get(name string) string { return a.fields.Get(name) }
+
+// read takes a response apart, checks its promises and closes it.
+func read(t testing.TB, req *Request, out *Response) answered {
+	t.Helper()
+	defer out.Close()
+	a := answered{status: out.Head.Status, length: out.Head.Length, file: out.Fd() >= 0, fields: textproto.MIMEHeader{}}
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(out.Head.Fields), "\r\n"), "\r\n") {
+		name, value, ok := strings.Cut(line, ": ")
+		if !ok || strings.ContainsAny(value, "\r\n\x00") {
+			t.Fatalf("field line %q", line)
+		}
+		a.fields.Add(name, value)
+	}
+	var body bytes.Buffer
+	for _, s := range out.Segments {
+		if s.Data != nil {
+			if s.Count != 0 || len(s.Data) == 0 {
+				t.Fatalf("segment %+v", s)
+			}
+			body.Write(s.Data)
+			continue
+		}
+		if s.Count <= 0 {
+			t.Fatalf("segment %+v", s)
+		}
+		if _, err := io.Copy(&body, io.NewSectionReader(out.file, s.Offset, s.Count)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.body = body.String()
+	switch {
+	case req.Parsed.Head || a.status == 304:
+		if a.body != "" || a.file {
+			t.Fatalf("a body where there is none: %q", a.body)
+		}
+	case int64(body.Len()) != a.length:
+		t.Fatalf("%d bytes, promised were %d", body.Len(), a.length)
+	}
+	return a
+}
+
+// open answers by Open.
+func open(t testing.TB, f *Files, req *Request) answered {
+	t.Helper()
+	var out Response
+	f.Open(req, &out)
+	return read(t, req, &out)
+}
+
+// hit answers by Hit, if it can.
+func hit(t testing.TB, f *Files, req *Request) (a answered, ok bool) {
+	t.Helper()
+	var out Response
+	if !f.Hit(f.clock(), req, &out) {
+		if out.Head.Status != 0 || out.Segments != nil || out.file != nil {
+			t.Fatalf("out was changed: %+v", out)
+		}
+		return a, false
+	}
+	return read(t, req, &out), true
+}
+
+// get answers by Open, and from memory too if that is possible: then the
+// answers have to be the same.
+func get(t testing.TB, f *Files, req *Request) answered {
+	t.Helper()
+	a := open(t, f, req)
+	b, ok := hit(t, f, req)
+	if !ok {
+		return a
+	}
+	a.file = false
+	if x, y := withoutBoundary(a), withoutBoundary(b); x != y {
+		t.Fatalf("Open: %s\nHit: %s", x, y)
+	}
+	return a
+}
+
+func withoutBoundary(a answered) string {
+	s := fmt.Sprint(a)
+	if _, boundary, ok := strings.Cut(a.get("Content-Type"), "boundary="); ok {
+		s = strings.ReplaceAll(s, boundary, "")
+	}
+	return s
+}
+
+func unix(seconds int64) time.Time { return time.Unix(seconds, 0) }

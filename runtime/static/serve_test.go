@@ -1,0 +1,289 @@
+package static
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const oldDate = "Thu, 29 Feb 2024 12:00:00 GMT"
+
+func TestFile(t *testing.T) {
+	root := tree(t, map[string]string{"a/hello.txt": "hello", "empty.css": "", "big.bin": strings.Repeat("x", 100000)})
+	f := serve(t, Options{Root: root, MaxAge: 3600})
+	for _, c := range []struct {
+		path, mediaType string
+		size            int64
+		file            bool
+	}{
+		{"/a/hello.txt", "text/plain; charset=utf-8", 5, false},
+		{"/a//hello.txt", "text/plain; charset=utf-8", 5, false},
+		{"/a/hell%6F.txt", "text/plain; charset=utf-8", 5, false},
+		{"/a%2Fhello.txt", "text/plain; charset=utf-8", 5, false},
+		{"/empty.css", "text/css; charset=utf-8", 0, false},
+		{"/big.bin", "application/octet-stream", 100000, true},
+	} {
+		t.Run(c.path, func(t *testing.T) {
+			a := get(t, f, request(t, "", "GET", c.path))
+			if a.status != 200 || a.length != c.size || a.file != c.file {
+				t.Errorf("%+v", a)
+			}
+			for name, want := range map[string]string{
+				"Content-Type":           c.mediaType,
+				"Last-Modified":          oldDate,
+				"Accept-Ranges":          "bytes",
+				"Cache-Control":          "public, max-age=3600",
+				"X-Content-Type-Options": "nosniff",
+				"Content-Encoding":       "",
+				"Vary":                   "",
+			} {
+				if got := a.get(name); got != want {
+					t.Errorf("%s: %q, not %q", name, got, want)
+				}
+			}
+			if tag := a.get("Etag"); len(tag) < 5 || tag[0] != '"' {
+				t.Errorf("ETag: %s", tag)
+			}
+			h := get(t, f, request(t, "", "HEAD", c.path))
+			if h.status != 200 || h.length != c.size || h.body != "" {
+				t.Errorf("HEAD: %+v", h)
+			}
+			a.body, h.body, a.file = "", "", false
+			if x, y := withoutBoundary(a), withoutBoundary(h); x != y {
+				t.Errorf("GET: %s\nHEAD: %s", x, y)
+			}
+		})
+	}
+}
+
+func TestHeadIgnoresRange(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "hello"})})
+	a := get(t, f, request(t, "", "HEAD", "/a", "Range: bytes=0-1"))
+	if a.status != 200 || a.length != 5 || a.get("Content-Range") != "" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestMaxAge(t *testing.T) {
+	root := tree(t, map[string]string{"a": "hello"})
+	for maxAge, want := range map[int]string{-1: "", 0: "public, max-age=0", 60: "public, max-age=60"} {
+		a := get(t, serve(t, Options{Root: root, MaxAge: maxAge}), request(t, "", "GET", "/a"))
+		if got := a.get("Cache-Control"); got != want {
+			t.Errorf("%d: %q", maxAge, got)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "hello"})})
+	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "get", "Head", "GETS"} {
+		for _, path := range []string{"/a", "/missing", "/../secret.txt"} {
+			a := get(t, f, request(t, "", method, path))
+			if a.status != 405 || a.get("Allow") != "GET, HEAD" || !strings.Contains(a.body, "405") {
+				t.Errorf("%s %s: %+v", method, path, a)
+			}
+		}
+	}
+}
+
+func TestDirectories(t *testing.T) {
+	files := map[string]string{"index.html": "top", "sub/index.html": "sub", "htm/index.htm": "htm", "none/a.txt": "a", "index.d/index.html/x": "x"}
+	for _, c := range []struct {
+		name                  string
+		options               Options
+		mount, target         string
+		status                int
+		body, field, location string
+	}{
+		{name: "index", options: Options{Index: []string{"index.html"}}, target: "/", status: 200, body: "top"},
+		{name: "index below", options: Options{Index: []string{"index.html"}}, target: "/sub/", status: 200, body: "sub"},
+		{name: "second index", options: Options{Index: []string{"index.html", "index.htm"}}, target: "/htm/", status: 200, body: "htm"},
+		{name: "first index", options: Options{Index: []string{"index.htm", "index.html"}}, target: "/sub/", status: 200, body: "sub"},
+		{name: "no index there", options: Options{Index: []string{"index.html"}}, target: "/none/", status: 404},
+		{name: "index is a directory", options: Options{Index: []string{"index.html"}}, target: "/index.d/", status: 404},
+		{name: "no index wanted", target: "/", status: 404},
+		{name: "no index wanted, no slash", target: "/sub", status: 404},
+		{name: "no slash", options: Options{Index: []string{"index.html"}}, target: "/sub", status: 301, location: "/sub/"},
+		{name: "no slash, query", options: Options{Index: []string{"index.html"}}, target: "/sub?a=b%20c&d", status: 301, location: "/sub/?a=b%20c&d"},
+		{name: "no slash, raw path", options: Options{Index: []string{"index.html"}}, target: "/%73ub", status: 301, location: "/%73ub/"},
+		{name: "no slash, other host's", options: Options{Index: []string{"index.html"}}, target: "//sub", status: 301, location: "/sub/"},
+		{name: "no slash, absolute form", options: Options{Index: []string{"index.html"}}, target: "http://h/sub", status: 301, location: "/sub/"},
+		{name: "no slash, mounted", options: Options{Index: []string{"index.html"}}, mount: "/static", target: "/static/sub", status: 301, location: "/static/sub/"},
+		{name: "mount itself", options: Options{Index: []string{"index.html"}}, mount: "/static", target: "/static", status: 301, location: "/static/"},
+		{name: "mount with slash", options: Options{Index: []string{"index.html"}}, mount: "/static", target: "/static/", status: 200, body: "top"},
+		{name: "slash behind a file", options: Options{Index: []string{"index.html"}}, target: "/index.html/", status: 404},
+		{name: "below a file", target: "/index.html/x", status: 404},
+		{name: "missing", target: "/nothing", status: 404},
+		{name: "too long", target: "/" + strings.Repeat("n", 300), status: 404},
+		{name: "longer still", target: "/" + strings.Repeat("n/", 3000), status: 404},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.options.Root = tree(t, files)
+			f := serve(t, c.options)
+			for _, method := range []string{"GET", "HEAD"} {
+				a := get(t, f, request(t, c.mount, method, c.target))
+				if a.status != c.status || a.get("Location") != c.location {
+					t.Errorf("%s: %+v", method, a)
+				}
+				if method == "GET" && c.status == 200 && a.body != c.body {
+					t.Errorf("body: %q", a.body)
+				}
+			}
+		})
+	}
+}
+
+func TestVariants(t *testing.T) {
+	root := tree(t, map[string]string{
+		"a.js": "original", "a.js.gz": "GZIP", "a.js.br": "BROTLI",
+		"b.js": "original", "b.js.gz": "GZIP",
+		"stale.js": "original", "stale.js.gz": "GZIP", "stale.js.br": "BROTLI",
+		"cut.js": "original", "cut.js.gz": "GZIP",
+		"dir.js": "original", "dir.js.gz/x": "x",
+		"index.html": "original", "index.html.gz": "GZIP",
+		"only.js.gz": "GZIP",
+	})
+	touch(t, filepath.Join(root, "stale.js.gz"), old.Add(-1))
+	touch(t, filepath.Join(root, "stale.js.br"), old.Add(-1e9))
+	touch(t, filepath.Join(root, "cut.js.gz"), old.Truncate(1e9)) // as gzip -k and tar may leave it
+	f := serve(t, Options{Root: root, Index: []string{"index.html"}})
+	const js = "text/javascript; charset=utf-8"
+	for _, c := range []struct{ path, accept, body, coding, vary, mediaType string }{
+		{"/a.js", "gzip, br", "BROTLI", "br", "Accept-Encoding", js},
+		{"/a.js", "gzip", "GZIP", "gzip", "Accept-Encoding", js},
+		{"/a.js", "br;q=0", "original", "", "Accept-Encoding", js},
+		{"/b.js", "gzip, br", "GZIP", "gzip", "Accept-Encoding", js},
+		{"/b.js", "br", "original", "", "Accept-Encoding", js},
+		{"/stale.js", "gzip, br", "original", "", "", js},
+		{"/cut.js", "gzip, br", "GZIP", "gzip", "Accept-Encoding", js},
+		{"/dir.js", "gzip, br", "original", "", "", js},
+		{"/", "gzip", "GZIP", "gzip", "Accept-Encoding", "text/html; charset=utf-8"},
+		{"/a.js.gz", "gzip, br", "GZIP", "", "", "application/gzip"},
+	} {
+		for _, method := range []string{"GET", "HEAD"} {
+			a := get(t, f, request(t, "", method, c.path, "Accept-Encoding: "+c.accept))
+			if a.status != 200 || a.length != int64(len(c.body)) || method == "GET" && a.body != c.body {
+				t.Errorf("%s %s with %q: %+v", method, c.path, c.accept, a)
+			}
+			if a.get("Content-Encoding") != c.coding || a.get("Vary") != c.vary || a.get("Content-Type") != c.mediaType {
+				t.Errorf("%s %s with %q: %v", method, c.path, c.accept, a.fields)
+			}
+		}
+	}
+	if a := get(t, f, request(t, "", "GET", "/only.js", "Accept-Encoding: gzip")); a.status != 404 {
+		t.Errorf("a variant without original: %+v", a)
+	}
+
+	tags := map[string]string{}
+	for _, accept := range []string{"", "gzip", "br"} {
+		tag := get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: "+accept)).get("Etag")
+		if other, ok := tags[tag]; ok {
+			t.Errorf("%q and %q have the same tag", accept, other)
+		}
+		tags[tag] = accept
+		a := get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: "+accept, "If-None-Match: "+tag))
+		if a.status != 304 || a.get("Vary") != "Accept-Encoding" || a.get("Etag") != tag {
+			t.Errorf("%q: %+v", accept, a)
+		}
+	}
+	a := get(t, f, request(t, "", "GET", "/a.js", "Accept-Encoding: gzip", "Range: bytes=1-2"))
+	if a.status != 206 || a.body != "ZI" || a.get("Content-Range") != "bytes 1-2/4" || a.get("Content-Encoding") != "gzip" || a.get("Vary") == "" {
+		t.Errorf("range of a variant: %+v", a)
+	}
+}
+
+// A time of 0 or 1 is what tools for reproducible builds set: it tells no
+// version from another.
+func TestTimesThatSayNothing(t *testing.T) {
+	root := tree(t, map[string]string{"zero": "x", "one": "x", "future": "x"})
+	touch(t, filepath.Join(root, "zero"), unix(0))
+	touch(t, filepath.Join(root, "one"), unix(1))
+	touch(t, filepath.Join(root, "future"), unix(1<<33))
+	f := serve(t, Options{Root: root})
+	for name, tagged := range map[string]bool{"zero": false, "one": false, "future": true} {
+		a := get(t, f, request(t, "", "GET", "/"+name, "If-Modified-Since: "+oldDate))
+		if a.status != 200 || a.get("Last-Modified") != "" || (a.get("Etag") != "") != tagged {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+	if a := get(t, f, request(t, "", "GET", "/zero", "If-None-Match: \"\", W/\"\"")); a.status != 200 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestNew(t *testing.T) {
+	root := tree(t, map[string]string{"file": "x"})
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{}, "no directory given"},
+		{Options{Root: filepath.Join(root, "missing")}, "no such file or directory"},
+		{Options{Root: filepath.Join(root, "file")}, "not a directory"},
+		{Options{Root: root, Index: []string{"a/b"}}, `the index "a/b"`},
+		{Options{Root: root, Index: []string{"index.html", ".."}}, `the index ".."`},
+		{Options{Root: root, Index: []string{""}}, `the index ""`},
+	} {
+		_, err := New(c.o)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "static files: ") {
+			t.Errorf("%+v: %v", c.o, err)
+		}
+	}
+}
+
+func TestRelativeRootStaysWhenTheWorkingDirectoryChanges(t *testing.T) {
+	root := tree(t, map[string]string{"a": "hello"})
+	t.Chdir(filepath.Dir(root))
+	f := serve(t, Options{Root: "root"})
+	t.Chdir("/")
+	later(f, 5e9)
+	if a := get(t, f, request(t, "", "GET", "/a")); a.body != "hello" {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestResponseIsReusable(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000)})})
+	var out Response
+	for range 3 {
+		for _, target := range []string{"/small", "/big", "/missing"} {
+			for _, field := range []string{"A: b", "Range: bytes=0-1,3-4", "Range: bytes=1-1", "Range: bytes=200000-"} {
+				req := request(t, "", "GET", target, field)
+				f.Open(req, &out)
+				a := read(t, req, &out) // closes
+				if strings.HasPrefix(field, "Range: bytes=2000") && target != "/missing" && a.status != 416 {
+					t.Errorf("%s %s: %+v", target, field, a)
+				}
+			}
+		}
+	}
+	if out.Fd() != -1 || len(out.Segments) != 0 || out.Head.Status != 0 {
+		t.Errorf("%+v", out)
+	}
+}
+
+func TestNothingStaysOpen(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"small": "hello", "big": strings.Repeat("x", 100000), "d/x": "x"}), Listing: true, CacheBytes: -1})
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	targets := []string{"/small", "/big", "/missing", "/", "/d", "/d/", "/../x"}
+	run := func() {
+		for _, target := range targets {
+			for _, field := range []string{"A: b", "Range: bytes=0-1,3-4", "If-Modified-Since: " + oldDate, "If-Match: \"x\"", "Range: bytes=999999-"} {
+				open(t, f, request(t, "", "GET", target, field))
+			}
+		}
+	}
+	run()
+	before := count()
+	run()
+	if after := count(); after != before {
+		t.Errorf("%d descriptors, before %d", after, before)
+	}
+}
