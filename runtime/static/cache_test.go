@@ -208,9 +208,25 @@ func TestOneLooksAgainWhileOthersAreServed(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
+// Hit and Open agree on the time although each reads its own clock.
+func TestRealClocks(t *testing.T) {
+	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.wall = func() int64 { return time.Now().Add(time.Hour).UnixNano() } // stepped
+	start := time.Now()
+	req := request(t, "", "GET", "/a")
+	open(t, f, req)
+	if !f.Hit(start.UnixNano()+int64(time.Since(start)), req, new(Response)) {
+		t.Error("not in memory")
+	}
+}
+
 func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x"})})
-	f.clock = func() int64 { return time.Now().Add(-time.Minute).UnixNano() }
+	f.wall = func() int64 { return time.Now().Add(-time.Minute).UnixNano() }
 	req := request(t, "", "GET", "/a")
 	if a := open(t, f, req); a.body != "x" || a.file {
 		t.Errorf("%+v", a)

@@ -66,6 +66,7 @@ func serve(t testing.TB, o Options) *Files {
 	t.Cleanup(func() { f.Close() })
 	start := time.Now().Add(time.Hour).UnixNano()
 	f.clock = func() int64 { return start }
+	f.wall = f.clock
 	return f
 }
 

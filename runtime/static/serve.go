@@ -11,8 +11,8 @@ import (
 
 // Hit answers a request from memory: no system call, no allocation. It
 // returns false, with out unchanged, when that cannot be done; Open can.
-// now is in nanoseconds since 1970; a clock that is up to a second late is
-// good enough. Any goroutine may call it; it never waits for the disk.
+// now is the time when the process started, in nanoseconds since 1970, plus the
+// monotonic time since then; it may be up to a second late. Any goroutine may call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	if !req.Parsed.Head && !isGet(req) {
 		out.fail(405, false)
@@ -88,7 +88,7 @@ func (f *Files) find(dir *os.Root, path []byte, now int64) (v variants, err erro
 		f.cache.seen(path, &v, now)
 		return v, nil
 	}
-	v = f.describe(&s, now)
+	v = f.describe(&s, f.wall())
 	f.cache.put(string(path), v, now)
 	return v, nil
 }
@@ -127,9 +127,9 @@ func (f *Files) answer(dir *os.Root, path []byte, r *representation, req *Reques
 		// It is another file now than the one that was looked at. What is
 		// promised has to be true of the one that is open.
 		f.cache.forget(path)
-		current = newRepresentation(r.description, s, f.clock())
+		current = newRepresentation(r.description, s, f.wall())
 	}
-	before := f.clock()
+	before := f.wall()
 	if loaded := f.load(file, current); loaded != nil {
 		file.Close()
 		if current == r && r.stamp.settled(before) {

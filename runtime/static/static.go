@@ -57,8 +57,20 @@ type Files struct {
 	opt   Options
 	root  *root
 	cache cache
-	clock func() int64 // nanoseconds since 1970; tests move it
+
+	// Both clocks are in nanoseconds since 1970; tests move them. The first
+	// one measures how old knowledge is and never steps, the second one is
+	// what the times of files are compared with.
+	clock func() int64
+	wall  func() int64
 }
+
+// started carries the monotonic time, which steps of the system's clock (a
+// board without battery gets its time from the net) do not change.
+var started = time.Now()
+
+func steadyClock() int64 { return started.UnixNano() + int64(time.Since(started)) }
+func wallClock() int64   { return time.Now().UnixNano() }
 
 // New opens the document root. The error, for a root that is missing or not
 // a directory or for an index that is not a plain name, is one line.
@@ -78,7 +90,7 @@ func New(o Options) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Files{opt: o, root: r, clock: func() int64 { return time.Now().UnixNano() }}
+	f := &Files{opt: o, root: r, clock: steadyClock, wall: wallClock}
 	f.cache.limit = o.CacheBytes
 	return f, nil
 }
