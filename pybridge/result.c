@@ -95,7 +95,9 @@ static int begin(fapws_record *rec, fapws_part *p, int64_t total, int type) {
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
   rec->bodyless = fapws_bodyless(rec, s->status);
   rec->declared = s->length;
-  p->length = s->length >= 0 ? s->length : rec->bodyless && total == 0 ? -1 : total;
+  /* HEAD announces what GET would have; nobody knows of an empty answer to HEAD
+   * whether GET's would be. */
+  p->length = s->length >= 0 ? s->length : rec->bodyless && (total == 0 || !rec->head_only) ? -1 : total;
   if (rec->bodyless || s->length < 0 || s->length == total) return 0;
   if (s->length > total) {
     p->failed = 1; /* moved to the last part below */

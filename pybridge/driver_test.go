@@ -1,0 +1,282 @@
+package pybridge
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// The tests play the loop: they submit requests and collect parts, without a
+// socket. One process has one interpreter and one mode, so TestMain runs the
+// tests twice, the second time in a child with FAPWS_TEST_MODE=inline.
+
+var loop *driver
+
+func init() { goruntime.LockOSThread() }
+
+func TestMain(m *testing.M) {
+	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
+	os.Setenv("PYTHONPATH", "../contrib")
+	app, err := Load(Options{Script: "testdata/app.py"})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	threads := 4
+	if inline {
+		threads = 0
+	}
+	handler := app.Start(RunConfig{Threads: threads, Queue: 64})
+	loop = newDriver(app, handler)
+	result := make(chan int)
+	go func() {
+		code := m.Run()
+		if left := app.Stop(); left != 0 {
+			fmt.Fprintln(os.Stderr, left, "threads did not end")
+			code = 1
+		}
+		close(loop.calls)
+		result <- code
+	}()
+	if inline {
+		handler.Attach(loop.far)
+		for f := range loop.calls { // this thread is the loop and Python's main one
+			f()
+		}
+	} else {
+		handler.Attach(loop.far)
+		app.Serve()
+		for range loop.calls {
+		}
+	}
+	code := <-result
+	if c := app.Close(); c != 0 {
+		fmt.Fprintln(os.Stderr, "Close returned", c)
+		code = 1
+	}
+	if code == 0 && !inline {
+		code = runInline()
+	}
+	os.Exit(code)
+}
+
+func runInline() int {
+	again := exec.Command(os.Args[0], os.Args[1:]...)
+	again.Env = append(os.Environ(), "FAPWS_TEST_MODE=inline")
+	again.Stdout, again.Stderr = os.Stdout, os.Stderr
+	if err := again.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "inline:", err)
+		return 1
+	}
+	return 0
+}
+
+type driver struct {
+	app     *App
+	h       *Handler
+	calls   chan func()
+	near    *os.File // the loop's end of the wake socket
+	far     int
+	mu      sync.Mutex // threads mode: one goroutine at a time is the loop
+	waiting map[exchange.Ticket]*response
+	next    exchange.Ticket
+	spare   []exchange.Ticket
+}
+
+// response collects the parts of one exchange.
+type response struct {
+	head   exchange.Head
+	fields string
+	reason string
+	body   bytes.Buffer
+	parts  int
+	failed bool
+	hold   bool // keep parts unreleased, as for a client that does not read
+	held   []exchange.Part
+	done   chan struct{}
+	ticket exchange.Ticket
+}
+
+func newDriver(app *App, h *Handler) *driver {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		panic(err)
+	}
+	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(pair[0]), "wake"), far: pair[1],
+		waiting: map[exchange.Ticket]*response{}}
+	go d.listen()
+	return d
+}
+
+// listen does what the loop does when it is woken.
+func (d *driver) listen() {
+	buf := make([]byte, 64)
+	for {
+		if _, err := d.near.Read(buf); err != nil {
+			return
+		}
+		d.do(func() {
+			d.h.Flush()
+			d.drain()
+		})
+	}
+}
+
+// do runs f as the loop.
+func (d *driver) do(f func()) {
+	if !d.app.inline {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		f()
+		return
+	}
+	ran := make(chan struct{})
+	d.calls <- func() { f(); close(ran) }
+	<-ran
+}
+
+func (d *driver) drain() {
+	var p exchange.Part
+	for d.h.Next(&p) {
+		r := d.waiting[p.Ticket]
+		r.parts++
+		if p.First {
+			r.head, r.fields, r.reason = p.Head, string(p.Head.Fields), string(p.Head.Reason)
+			r.head.Name = bytes.Clone(p.Head.Name)
+		}
+		r.body.Write(p.Body)
+		if p.File >= 0 {
+			content := make([]byte, p.Count)
+			n, _ := syscall.Pread(p.File, content, p.Offset)
+			r.body.Write(content[:n])
+		}
+		last := p.Last
+		r.failed = r.failed || p.Failed
+		if r.hold {
+			r.held = append(r.held, p)
+		} else {
+			d.h.Release(&p)
+		}
+		if last {
+			delete(d.waiting, r.ticket)
+			if !r.hold {
+				d.spare = append(d.spare, r.ticket)
+			}
+			close(r.done)
+		}
+	}
+}
+
+var testPeer = &exchange.Peer{Addr: "192.0.2.1", Port: "4711", ServerName: "127.0.0.1", ServerPort: "8888"}
+
+// send submits a request: "GET /path" with an optional body and fields.
+func (d *driver) send(t testing.TB, line, body string, fields ...string) *response {
+	t.Helper()
+	return d.submit(t, line, []byte(body), -1, false, fields...)
+}
+
+func (d *driver) submit(t testing.TB, line string, body []byte, spool int, hold bool, fields ...string) *response {
+	t.Helper()
+	size := int64(len(body))
+	if spool >= 0 {
+		st, _ := os.Stat(fmt.Sprintf("/proc/self/fd/%d", spool))
+		size = st.Size()
+	}
+	head, parsed := parseHead(t, line, size, fields...)
+	raw := parsed.Path.In(head)
+	path := http1.DecodePath(nil, raw)
+	r := &response{done: make(chan struct{}), hold: hold}
+	d.do(func() {
+		if n := len(d.spare); n > 0 {
+			r.ticket, d.spare = d.spare[n-1], d.spare[:n-1]
+		} else {
+			r.ticket = d.next
+			d.next++
+		}
+		mount, script := d.route(t, string(path))
+		d.waiting[r.ticket] = r
+		ok := d.h.Submit(&exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed, Path: path,
+			Script: script, Body: body, Spool: spool, Size: size, Peer: testPeer})
+		if !ok {
+			t.Error("refused")
+			return
+		}
+		d.h.Flush()
+		d.drain()
+	})
+	return r
+}
+
+func parseHead(t testing.TB, line string, size int64, fields ...string) ([]byte, *http1.Request) {
+	t.Helper()
+	head := line + " HTTP/1.1\r\nHost: example.org\r\n"
+	for _, f := range fields {
+		head += f + "\r\n"
+	}
+	if size > 0 {
+		head += fmt.Sprintf("Content-Length: %d\r\n", size)
+	}
+	head += "\r\n"
+	parsed := new(http1.Request)
+	n, err := parsed.Parse([]byte(head), &http1.Limits{})
+	if err != nil || n != len(head) {
+		t.Fatalf("parse %q: %v", head, err)
+	}
+	return []byte(head), parsed
+}
+
+func (d *driver) route(t testing.TB, path string) (mount, script int) {
+	for i, m := range d.app.Mounts() {
+		if strings.HasPrefix(path, m.Prefix) && (len(path) == len(m.Prefix) || path[len(m.Prefix)] == '/') {
+			return i, len(m.Prefix)
+		}
+	}
+	t.Fatalf("no mount for %s", path)
+	return
+}
+
+func (d *driver) get(t testing.TB, target string) *response {
+	t.Helper()
+	r := d.send(t, "GET "+target, "")
+	<-r.done
+	return r
+}
+
+// captured runs f and returns what the process wrote to stderr meanwhile.
+func captured(t *testing.T, f func()) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, _ := syscall.Dup(2)
+	syscall.Dup2(int(w.Fd()), 2)
+	w.Close()
+	text := make(chan string)
+	go func() {
+		var b strings.Builder
+		for s := bufio.NewReader(r); ; {
+			line, err := s.ReadString('\n')
+			b.WriteString(line)
+			if err != nil {
+				text <- b.String()
+				return
+			}
+		}
+	}()
+	f()
+	syscall.Dup2(saved, 2)
+	syscall.Close(saved)
+	defer r.Close()
+	return <-text
+}

@@ -1,0 +1,225 @@
+package pybridge
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+)
+
+// TestBackPressure: an iterator is not driven further than the window while
+// its client does not read, goes on when parts are released, and always on
+// the thread it began on.
+func TestBackPressure(t *testing.T) {
+	const whole = 100 + 200*20000
+	var r *response
+	r = loop.submit(t, "GET /thread_of", nil, -1, true)
+	size := func() (n int) {
+		loop.do(func() { n = r.body.Len() })
+		return n
+	}
+	for last := -1; last != size(); { // settled: nothing more comes
+		last = size()
+		loop.get(t, "/slow")
+	}
+	if n := size(); n > 600<<10 || n < 100<<10 {
+		t.Errorf("%d bytes were made for a client that reads none", n)
+	}
+	for ended := false; !ended; {
+		loop.do(func() {
+			for i := range r.held {
+				loop.h.Release(&r.held[i])
+			}
+			r.held = nil
+			loop.h.Flush()
+			loop.drain()
+		})
+		select {
+		case <-r.done:
+			ended = true
+		default:
+		}
+	}
+	loop.do(func() {
+		for i := range r.held {
+			loop.h.Release(&r.held[i])
+		}
+		loop.spare = append(loop.spare, r.ticket)
+	})
+	if r.body.Len() != whole || strings.Contains(r.body.String(), "moved") {
+		t.Errorf("%d bytes, want %d, all from one thread", r.body.Len(), whole)
+	}
+}
+
+// TestCancel: the iterator of a client that left is closed, and the Last part
+// comes all the same.
+func TestCancel(t *testing.T) {
+	r := loop.submit(t, "GET /thread_of", nil, -1, true)
+	loop.do(func() { loop.h.Cancel(r.ticket) })
+	<-r.done
+	loop.do(func() {
+		for i := range r.held {
+			loop.h.Release(&r.held[i])
+		}
+		loop.spare = append(loop.spare, r.ticket)
+	})
+	if r.body.Len() > 1<<20 {
+		t.Errorf("%d bytes were made for nobody", r.body.Len())
+	}
+}
+
+// TestSlowHandlersRunSideBySide: waiting ones do not keep others waiting.
+func TestSlowHandlersRunSideBySide(t *testing.T) {
+	if loop.app.inline {
+		return // one after the other, by definition
+	}
+	began := time.Now()
+	var all []*response
+	for range 4 {
+		all = append(all, loop.send(t, "GET /slow", ""))
+	}
+	for _, r := range all {
+		<-r.done
+	}
+	if took := time.Since(began); took > 700*time.Millisecond {
+		t.Errorf("4 handlers of 0.2 s took %v on 4 threads", took)
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	if loop.app.inline {
+		return // nothing waits
+	}
+	var all []*response
+	refused := 0
+	for range 200 {
+		r := &response{done: make(chan struct{})}
+		loop.do(func() {
+			ok := loop.submitRaw(t, r, "/slow")
+			if !ok {
+				refused++
+				return
+			}
+			all = append(all, r)
+			loop.h.Cancel(r.ticket)
+			loop.h.Flush()
+		})
+	}
+	for _, r := range all {
+		<-r.done
+	}
+	if refused == 0 || refused > 200-64 {
+		t.Errorf("%d of 200 were refused by a queue of 64", refused)
+	}
+}
+
+func TestForkedChildNeverServes(t *testing.T) {
+	for _, c := range []struct{ how, status string }{{"exit", "7"}, {"return", "0"}} {
+		if got := loop.get(t, "/forks?"+c.how).body.String(); got != c.status {
+			t.Errorf("%s: the parent saw %q, want %s", c.how, got, c.status)
+		}
+	}
+}
+
+func TestFirstThreadIsMain(t *testing.T) {
+	if got := loop.get(t, "/is_main").body.String(); got != "True" {
+		t.Error("an idle server runs a handler off the main thread")
+	}
+}
+
+func TestEnviron(t *testing.T) {
+	r := loop.send(t, "POST /dumped/a%20b%C3%A9/c?x=%20y", "body", "Content-Type: text/plain", "Cookie: a=1", "cookie: b=2",
+		"X-Two: 1", "x-two: 2", "Under_Score: x", "Proxy: evil", "Accept: */*")
+	<-r.done
+	var env map[string]any
+	if err := json.Unmarshal(r.body.Bytes(), &env); err != nil {
+		t.Fatalf("%v in %q", err, &r.body)
+	}
+	for key, want := range map[string]any{
+		"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/dumped", "PATH_INFO": "/a b\u00c3\u00a9/c", "QUERY_STRING": "x=%20y",
+		"RAW_URI": "/dumped/a%20b%C3%A9/c?x=%20y", "REQUEST_URI": "/dumped/a%20b%C3%A9/c?x=%20y",
+		"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8888", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "192.0.2.1",
+		"REMOTE_PORT": "4711", "CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "4", "HTTP_HOST": "example.org",
+		"HTTP_COOKIE": "a=1; b=2", "HTTP_X_TWO": "1,2", "HTTP_ACCEPT": "*/*", "wsgi.url_scheme": "http",
+		"wsgi.multithread": !loop.app.inline, "wsgi.multiprocess": false, "wsgi.run_once": false,
+		"wsgi.input_terminated": true, "type": "dict",
+	} {
+		if env[key] != want {
+			t.Errorf("%s is %#v, want %#v", key, env[key], want)
+		}
+	}
+	for _, key := range []string{"HTTP_UNDER_SCORE", "HTTP_PROXY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"} {
+		if v, ok := env[key]; ok {
+			t.Errorf("%s is %q, must not be there", key, v)
+		}
+	}
+}
+
+// TestNothingLeaks runs every kind of result many times and looks at what
+// Python has allocated, and at descriptors.
+func TestNothingLeaks(t *testing.T) {
+	rounds := 300
+	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
+		rounds = n
+	}
+	skip := map[string]bool{"/slow": true, "/forks": true, "/stats": true, "/closed_names": true}
+	round := func() {
+		for _, m := range loop.app.Mounts() {
+			if skip[m.Prefix] {
+				continue
+			}
+			r := loop.send(t, "POST "+m.Prefix+"?all", "some body")
+			<-r.done
+		}
+		loop.get(t, "/closed_names")
+	}
+	measure := func() (blocks, refs float64, fds int) {
+		loop.get(t, "/stats")
+		var n []float64
+		if err := json.Unmarshal(loop.get(t, "/stats").body.Bytes(), &n); err != nil {
+			t.Fatal(err)
+		}
+		entries, _ := os.ReadDir("/proc/self/fd")
+		return n[0], n[1], len(entries)
+	}
+	// Free lists, caches and cyclic garbage make the counts wander; what leaks
+	// grows in each of the windows.
+	const windows = 5
+	leastBlocks, leastRefs := 1e9, 1e9
+	captured(t, func() {
+		for range 50 {
+			round()
+		}
+		blocks, refs, fds := measure()
+		for range windows {
+			for range rounds / windows {
+				round()
+			}
+			moreBlocks, moreRefs, moreFds := measure()
+			leastBlocks, leastRefs = min(leastBlocks, moreBlocks-blocks), min(leastRefs, moreRefs-refs)
+			blocks, refs = moreBlocks, moreRefs
+			if moreFds > fds {
+				t.Errorf("%d descriptors, %d before", moreFds, fds)
+			}
+		}
+	})
+	perRound := float64(rounds / windows)
+	if leastBlocks/perRound > 0.5 || leastRefs/perRound > 0.5 {
+		t.Errorf("%.2f blocks and %.2f references per round stay", leastBlocks/perRound, leastRefs/perRound)
+	}
+}
+
+// submitRaw submits GET target as the loop; false if it was refused.
+func (d *driver) submitRaw(t *testing.T, r *response, target string) bool {
+	r.ticket = d.next
+	d.next++
+	d.waiting[r.ticket] = r
+	head, parsed := parseHead(t, "GET "+target, 0)
+	mount, script := d.route(t, target)
+	return d.h.Submit(&exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed, Path: []byte(target),
+		Script: script, Spool: -1, Peer: testPeer})
+}

@@ -1,0 +1,281 @@
+"""One handler per kind of result; driven without sockets by the tests of pybridge."""
+import gc
+import io
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+
+closed = []  # names of results whose close() ran
+
+
+class Closing:
+    """An iterable that counts its close()."""
+
+    def __init__(self, items, name, fail_at=None):
+        self.items, self.name, self.fail_at = iter(items), name, fail_at
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        item = next(self.items)
+        if item is self.fail_at:
+            raise ValueError("broke")
+        return item
+
+    def close(self):
+        closed.append(self.name)
+
+
+def text(environ, start_response):
+    return "h\u00e9llo"
+
+
+def binary(environ, start_response):
+    start_response("201 Made Up", [("X-A", "1"), ("Content-Type", "text/x")])
+    return b"\x00\xff"
+
+
+def lists(environ, start_response):
+    return [b"a", "b", b"", b"c"]
+
+
+def large(environ, start_response):
+    return [b"head", b"x" * 300000, b"tail"]
+
+
+def as_json(environ, start_response):
+    return {"a": [1, "\u00e9"]}
+
+
+def generator(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    for i in range(100):
+        yield b"%d," % i
+
+
+def late(environ, start_response):
+    yield b""
+    start_response("202 Late", [])
+    yield "text"
+
+
+def empty_generator(environ, start_response):
+    start_response("200 OK", [])
+    return iter(())
+
+
+def none(environ, start_response):
+    return None
+
+
+def number(environ, start_response):
+    return 7
+
+
+def bad_chunk(environ, start_response):
+    yield b"ok"
+    yield 7
+
+
+def raises(environ, start_response):
+    secret = "local value"
+    raise RuntimeError("boom")
+
+
+def exits(environ, start_response):
+    sys.exit(3)
+
+
+def interrupted(environ, start_response):
+    raise KeyboardInterrupt
+
+
+def recursion(environ, start_response):
+    return recursion(environ, start_response)
+
+
+def memory(environ, start_response):
+    raise MemoryError
+
+
+def raises_later(environ, start_response):
+    yield b"first"
+    raise RuntimeError("boom")
+
+
+def close_runs(environ, start_response):
+    return Closing([b"a", b"b"], "close_runs")
+
+
+def close_after_error(environ, start_response):
+    return Closing([b"a", None], "close_after_error", None)
+
+
+def closed_names(environ, start_response):
+    names, closed[:] = ",".join(closed), []
+    return names
+
+
+def real_file(environ, start_response):
+    f = open(__file__, "rb")
+    f.seek(3)
+    return f
+
+
+def text_file(environ, start_response):
+    return open(__file__)
+
+
+def temporary_file(environ, start_response):
+    f = tempfile.NamedTemporaryFile(suffix=".txt")
+    f.write(b"0123456789")
+    f.flush()
+    f.seek(4)
+    return f
+
+
+def wrapped_file(environ, start_response):
+    start_response("200 OK", [("Content-Type", "x/y")])
+    return environ["wsgi.file_wrapper"](open(__file__, "rb"), 1024)
+
+
+def memory_file(environ, start_response):
+    return io.BytesIO(b"z" * 200000)
+
+
+def gzip_file(environ, start_response):
+    import gzip
+
+    return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(b"inside")))
+
+
+def dumped(environ, start_response):
+    keep = {k: v for k, v in environ.items() if isinstance(v, (str, bool))}
+    keep["type"] = type(environ).__name__
+    return keep
+
+
+def reads(environ, start_response):
+    body = environ["wsgi.input"]
+    how = environ["QUERY_STRING"]
+    if how == "all":
+        return body.read() + body.read()
+    if how == "line":
+        return b"|".join([body.readline(), body.readline(3), body.readline(0), body.read(2), body.read(-1), body.readline()])
+    if how == "lines":
+        return b"|".join(body.readlines())
+    if how == "iterate":
+        return b"|".join(body)
+    if how == "value":
+        body.read(4)
+        return body.getvalue() + body.read(None)
+    return "?"
+
+
+def short_length(environ, start_response):
+    start_response("200 OK", [("Content-Length", "10")])
+    return b"123"
+
+
+def long_length(environ, start_response):
+    start_response("200 OK", [("content-length", "3")])
+    return [b"12", b"3456"]
+
+
+def short_stream(environ, start_response):
+    start_response("200 OK", [("Content-Length", "10")])
+    yield b"123"
+
+
+def long_stream(environ, start_response):
+    start_response("200 OK", [("Content-Length", "3")])
+    yield b"12"
+    yield b"3456"
+    yield b"never"
+
+
+def no_content(environ, start_response):
+    start_response("204 No Content", [])
+    return b"ignored"
+
+
+def writes(environ, start_response):
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"written ")
+    write("text ")
+    return [b"returned"]
+
+
+def header(environ, start_response):
+    name, _, value = environ["QUERY_STRING"].partition("=")
+    start_response("200 OK", [(name, value.encode().decode("unicode_escape"))])
+    return b""
+
+
+def methods(environ, start_response):
+    start_response.add_header("X-First", 1)
+    start_response("200 OK", [("X-Second", "2")])
+    start_response.set_cookie("k", "v", max_age=5, httponly=True, samesite="Lax")
+    start_response.delete_cookie("old")
+    start_response.response_headers.append(("X-Third", "3"))
+    start_response.status_code = 203
+    return repr((start_response.status_code, start_response.response_headers))
+
+
+def twice(environ, start_response):
+    start_response("200 OK", [])
+    start_response("200 OK", [])
+
+
+def exc_info(environ, start_response):
+    start_response("200 OK", [("X-Old", "1")])
+    try:
+        raise ValueError
+    except ValueError:
+        start_response("500 Oops", [("X-New", "1")], sys.exc_info())
+    return b"replaced"
+
+
+def thread_of(environ, start_response):
+    first = threading.get_ident()
+    yield b"x" * 100
+    for _ in range(200):
+        if threading.get_ident() != first:
+            yield b"moved"
+        yield b"y" * 20000
+
+
+def slow(environ, start_response):
+    time.sleep(0.2)
+    return "slow"
+
+
+def forks(environ, start_response):
+    pid = os.fork()
+    if pid == 0:
+        if environ["QUERY_STRING"] == "exit":
+            os._exit(7)
+        return "the child came back"  # must not serve
+    _, status = os.waitpid(pid, 0)
+    return str(os.WEXITSTATUS(status))
+
+
+def stats(environ, start_response):
+    gc.collect()
+    total = getattr(sys, "gettotalrefcount", lambda: 0)()
+    return json.dumps([sys.getallocatedblocks(), total, threading.active_count()])
+
+
+def is_main(environ, start_response):
+    return str(threading.current_thread() is threading.main_thread())
+
+
+PATHS = [("/" + f.__name__, f) for f in (
+    text, binary, lists, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
+    interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
+    temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
+    long_stream, no_content, writes, header, methods, twice, exc_info, thread_of, slow, forks, stats, is_main)]
