@@ -174,11 +174,13 @@ version_text() {
     printf '%s\n' "$version"
 }
 
-# build_to FILE builds the stripped executable.
+# interpreter_flag tells the bridge which Python it is linked with.
+interpreter_flag() { printf '%s' "-X 'fapws/pybridge.interpreter=$python'"; }
+
+# build_to FILE [FLAGS] builds the stripped executable.
 build_to() {
-    (cd "$root" && go build -trimpath -buildvcs=false \
-        -ldflags "-s -w -X main.version=$(version_text) -X 'fapws/pybridge.interpreter=$python'" \
-        -o "$1" ./cmd/fapws)
+    (cd "$root" && go build -trimpath -buildvcs=false "${@:2}" \
+        -ldflags "-s -w -X main.version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
 word_build() {
@@ -321,7 +323,7 @@ check_c() {
         -Wdeprecated-declarations -Wno-unused-parameter ./*.c)
 }
 
-test_go() { (cd "$root" && go test -timeout 10m "$@"); }
+test_go() { (cd "$root" && go test -timeout 10m -ldflags "$(interpreter_flag)" "$@"); }
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
@@ -335,17 +337,21 @@ test_fuzz() {
     done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime)
 }
 
-test_race() { (cd "$root" && go test -race -timeout 15m ./runtime/... ./cmd/...); }
+# test_race tests the packages and an executable that both look for data races.
+test_race() {
+    build_to "$root/build/race/fapws" -race
+    FAPWS_BIN=$root/build/race/fapws GORACE=halt_on_error=1 \
+        test_go -race ./runtime/... ./cmd/... ./samples/...
+}
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
 # must take its memory from malloc to be seen, and keeps some until the end.
 test_sanitizer() {
-    (cd "$root" && PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
-        go test -asan -timeout 10m ./pybridge/...)
+    PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 test_go -asan ./pybridge/...
 }
 
 # test_soak runs what the tag keeps out of the other stages: long, mixed load.
-test_soak() { (cd "$root" && go test -tags soak -run '^TestSoak' -timeout 10m ./cmd/...); }
+test_soak() { test_go -tags soak -run '^TestSoak' ./cmd/...; }
 
 # stage NAME COMMAND... runs one part of `test` and keeps its result.
 stage() {
@@ -390,8 +396,8 @@ summary() {
 }
 
 word_race() {
-    word_build
-    FAPWS_BIN=$root/build/fapws test_race
+    use_python
+    test_race
 }
 
 word_fuzz() {
