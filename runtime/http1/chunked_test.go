@@ -142,6 +142,14 @@ func TestChunkedNeedsMore(t *testing.T) {
 	}
 }
 
+func TestLargestChunk(t *testing.T) {
+	var d ChunkedReader
+	data, n, err := d.Next([]byte("7fffffffffffffff\r\nx"))
+	if err != nil || n != 19 || string(data) != "x" {
+		t.Errorf("%q, %d, %v", data, n, err)
+	}
+}
+
 // A piece of data is part of what was given, and cannot be appended to over
 // what follows it.
 func TestChunkedGivesPartOfSource(t *testing.T) {

@@ -86,6 +86,7 @@ var acceptTable = []struct{ name, in, want string }{
 
 	{"close, 9112 9.3", on11("GET /", "Connection: close\r\n"), "GET / host=h 1.1 safe"},
 	{"close in any case, in a list", on11("GET /", "Connection: foo, CLOSE\t,bar\r\n"), "GET / host=h 1.1 safe"},
+	{"close in a list without spaces", on11("GET /", "Connection: foo,close,bar\r\n"), "GET / host=h 1.1 safe"},
 	{"close wins", on11("GET /", "Connection: close\r\nConnection: keep-alive\r\n"), "GET / host=h 1.1 safe"},
 	{"close in the second field", on11("GET /", "Connection: keep-alive\r\nconnection: close\r\n"), "GET / host=h 1.1 safe"},
 	{"keep-alive on 1.0", "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET / 1.0 keep safe"},
@@ -146,6 +147,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		// Before and between lines, RFC 9112 §2.2.
 		{"three empty lines", "\r\n\r\n\r\n" + helloRequest, 400},
+		{"third empty line, not ended", "\r\n\r\n\r", 400},
 		{"empty line of LF", "\n" + helloRequest, 400},
 		{"space first", " " + helloRequest, 400},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400},
@@ -193,6 +195,7 @@ func TestParseRefuses(t *testing.T) {
 		{"HTTP/0.9 written out", "GET / HTTP/0.9\r\n\r\n", 505},
 		{"HTTP/2.0", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
 		{"HTTP/3.0", "GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505},
+		{"HTTP/9.9", "GET / HTTP/9.9\r\nHost: h\r\n\r\n", 505},
 		{"HTTP/2 preface, 9113 3.4", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
 
 		// Request target, RFC 9112 §3.2.
@@ -342,6 +345,29 @@ func TestParseRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The texts go to the log and to the client: the ones that are decided late.
+func TestRefusalNamesTheCause(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want *StatusError
+	}{
+		{on11("GET /", " X: y\r\n"), errFolded},
+		{on11("GET /", "\tX: y\r\n"), errFolded},
+		{on11("GET /", "(X: y\r\n"), errFieldName},
+		{on11("GET index.html", ""), errTargetForm},
+		{on11("GET a#b", ""), errTarget},
+		{on11("GET http://u@a/", ""), errAuthority},
+		{on11("GET http://a?#", ""), errTarget},
+		{on11("POST /", "Content-Length: 5, 6\r\n"), errLengths},
+		{on11("POST /", "Content-Length: x\r\n"), errLength},
+	} {
+		var r Request
+		if _, err := r.Parse([]byte(c.in), new(Limits)); err != c.want {
+			t.Errorf("%q: %v, want %v", c.in, err, c.want)
+		}
 	}
 }
 

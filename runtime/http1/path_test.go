@@ -16,6 +16,7 @@ func TestDecodePath(t *testing.T) {
 		{"/%2F%2f", "///"},
 		{"/%c3%A4", "/\xc3\xa4"},
 		{"/%ff", "/\xff"},
+		{"/%09%90%99%aA%0f%F0", "/\t\x90\x99\xaa\x0f\xf0"},
 		{"/%25%34%31", "/%41"}, // once only
 		{"/%2e%2E/x/../y", "/../x/../y"},
 		{"/a+b", "/a+b"},

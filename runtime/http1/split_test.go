@@ -34,10 +34,21 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 // TestResumeSkipsWhatWasSeen is why a head that arrives byte by byte costs
 // O(n): no byte before the last line, and no byte twice for its line end.
 func TestResumeSkipsWhatWasSeen(t *testing.T) {
-	head := largeHead(DefaultHead)
+	head := largeHead(DefaultHead / 4)
 	var r Request
 	for n := 1; n < len(head); n++ {
-		if _, err := r.Parse(head[:n], new(Limits)); err != ErrNeedMore {
+		// To judge the lines before again would be an error, and to search
+		// again what has no line end would now find one.
+		before := bytes.Clone(head[:n])
+		for i := 1; i < int(r.Resume.line); i++ {
+			before[i] = 0
+		}
+		if head[n-1] != '\n' {
+			for i := max(1, int(r.Resume.line)); i < int(r.Resume.seen); i++ {
+				before[i] = '\n'
+			}
+		}
+		if _, err := r.Parse(before, new(Limits)); err != ErrNeedMore {
 			t.Fatalf("after %d bytes: %v", n, err)
 		}
 		if int(r.Resume.seen) != n {
@@ -45,6 +56,24 @@ func TestResumeSkipsWhatWasSeen(t *testing.T) {
 		}
 		if want := bytes.LastIndexByte(head[:n], '\n') + 1; int(r.Resume.line) != want {
 			t.Fatalf("after %d bytes the next call would judge lines from %d, want %d", n, r.Resume.line, want)
+		}
+	}
+}
+
+// TestLimitsDoNotDependOnCuts: the limit that a head meets first is the one
+// that is named, also where two are met at almost the same byte.
+func TestLimitsDoNotDependOnCuts(t *testing.T) {
+	in := []byte(on11("GET /", "X: 0123456789\r\n"))
+	for field := 1; field < 20; field++ {
+		for head := 14; head <= len(in); head++ {
+			for line := 13; line < 18; line++ {
+				lim := Limits{RequestLine: line, FieldLine: field, Head: head}
+				var whole, parts Request
+				_, want := whole.Parse(in, &lim)
+				if _, got := parseBytewise(&parts, in, &lim); got != want {
+					t.Fatalf("%+v: %v byte by byte, %v whole", lim, got, want)
+				}
+			}
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestValidHost(t *testing.T) {
 	}{
 		{"a", true}, {"a.example", true}, {"A-1_~.x", true}, {"127.0.0.1", true}, {"a:80", true}, {"a:", true},
 		{"a:65535", true}, {"a:00080", true}, {"a%41b", true}, {"a!$&'()*+,;=", true}, {"xn--bcher-kva.example.", true},
-		{"[::1]", true}, {"[::1]:80", true}, {"[::ffff:1.2.3.4]:", true}, {"[FE80::1]", true},
+		{"[::1]", true}, {"[::1]:80", true}, {"[::ffff:1.2.3.4]:", true}, {"[FE80::1]", true}, {"[::]", true}, {"a:9", true}, {"a%41", true}, {"a%4z", false}, {"a%z4", false},
 		{"", false}, {":80", false}, {":", false}, {"a:b", false}, {"a:80:80", false}, {"a:65536", false},
 		{"a:+80", false}, {"a:99999999999999999999", false}, {"a b", false}, {"a/b", false}, {"a?b", false}, {"a#b", false},
 		{"u@a", false}, {"a\\b", false}, {"a\"b", false}, {"a<b", false}, {"{a}", false}, {"a|b", false}, {"a^b", false}, {"a`b", false},
