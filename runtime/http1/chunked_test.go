@@ -17,7 +17,7 @@ func readChunked(src []byte, steps []byte) (body []byte, n int, err error) {
 		if len(steps) > 0 {
 			end = min(end, n+max(1, int(steps[i%len(steps)])))
 		}
-		piece := bytes.Clone(src[n:end])
+		piece := src[n:end:end]
 		for {
 			data, k, err := d.Next(piece)
 			body = append(body, data...)

@@ -14,8 +14,7 @@ func parseBytewise(r *Request, buf []byte, lim *Limits) (n int, err error) {
 }
 
 // parseInSteps gives buf to r in pieces whose lengths are in steps, over and
-// over. Each call sees a copy that ends where the piece ends, so that reading
-// beyond it would be noticed.
+// over.
 func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err error) {
 	for end, i := 0, 0; ; i++ {
 		if len(steps) > 0 {
@@ -24,7 +23,7 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 		if end > len(buf) || len(steps) == 0 {
 			end = len(buf)
 		}
-		n, err = r.Parse(bytes.Clone(buf[:end]), lim)
+		n, err = r.Parse(buf[:end:end], lim)
 		if err != ErrNeedMore || end == len(buf) {
 			return n, err
 		}
