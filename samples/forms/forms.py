@@ -26,7 +26,7 @@ STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:2rem auto;padding:0 1rem}
 form{display:grid;gap:.6rem;padding:1rem;margin:1rem 0;border:1px solid var(--line);border-radius:8px}
 input,button{font:inherit;padding:.4rem .6rem}button{justify-self:start}
-td{padding:.2rem 1rem .2rem 0;overflow-wrap:anywhere}code{font-size:80%;color:gray}
+td{padding:.2rem 1rem .2rem 0;overflow-wrap:anywhere;min-width:7rem}code{font-size:80%;color:gray}
 """
 
 
