@@ -33,9 +33,14 @@ func (l *loop) finish(c *conn) {
 		return
 	}
 	l.dropInput(c)
+	if c.paused {
+		l.unpause(c)
+	}
 	unix.Shutdown(c.fd, unix.SHUT_WR)
 	c.stamp = l.now
-	l.setState(c, stateLinger)
+	if c.state != stateClosed {
+		l.setState(c, stateLinger)
+	}
 }
 
 // waste counts what arrives while c lingers.
@@ -139,7 +144,7 @@ func (l *loop) drain() {
 	}
 	l.draining = true
 	for _, c := range l.wheel.all() {
-		if !c.busy() && (c.state == stateReady || c.state == stateNew) {
+		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
 			l.close(c, "the server is shutting down")
 		}
 	}

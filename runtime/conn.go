@@ -39,6 +39,7 @@ type conn struct {
 	opened bool // the loop has taken it
 
 	reset   bool   // close so that the client sees an error
+	paused  bool   // it is not read from: see pause
 	closing bool   // we close it, not the client
 	linger  bool   // the client may be sending what nobody reads
 	queued  bool   // it is in loop.ready

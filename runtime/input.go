@@ -9,8 +9,8 @@ const (
 	// maxFlights is how many requests of one connection may be in flight.
 	maxFlights = 32
 
-	// maxPending bounds the bytes that a client may send ahead of the
-	// responses. gnet reads whatever comes, so beyond it the connection closes.
+	// maxPending bounds the bytes that are kept of what a client sends ahead
+	// of the responses; beyond it the connection is not read from.
 	maxPending = 64 << 10
 
 	// smallBuffer is the capacity of an input buffer that is worth keeping.
@@ -43,11 +43,13 @@ func (l *loop) received(c *conn, data []byte) {
 			l.keep(c, data[n:])
 		}
 	} else {
-		c.in = append(c.in, data...)
-		n := l.consume(c, c.pending())
-		c.off += n
+		l.keep(c, data)
+		c.off += l.consume(c, c.pending())
 		if c.off >= len(c.in) || !c.reading() {
 			l.dropInput(c)
+		}
+		if c.paused && len(c.pending()) < maxPending {
+			l.unpause(c)
 		}
 	}
 	l.settle(c)
@@ -69,7 +71,7 @@ func (l *loop) keep(c *conn, data []byte) {
 		c.in = l.takeBuffer()
 	}
 	c.in = append(c.in, data...)
-	if c.state == stateWaiting && len(c.in) > maxPending {
+	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused && !l.pause(c) {
 		l.s.logf(LevelWarning, "%s sent more than %d bytes ahead of its responses", c, maxPending)
 		l.close(c, "too much pipelined")
 	}
@@ -174,7 +176,7 @@ func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
 
 // submit hands l.request over; l.req is its parsed head.
 func (l *loop) submit(c *conn) {
-	x := l.newFlight(c, l.request.Head)
+	x, keepAlive := l.newFlight(c, l.request.Head), l.req.KeepAlive
 	l.request.Ticket = x.ticket
 	l.request.Parsed = &l.req
 	l.request.Peer = c.who()
@@ -186,7 +188,7 @@ func (l *loop) submit(c *conn) {
 	} else {
 		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
 	}
-	if !x.keepAlive {
+	if !keepAlive {
 		l.setState(c, stateEnding)
 	}
 }

@@ -42,6 +42,11 @@ type loop struct {
 	path      []byte           // scratch of decoded paths
 	staticReq static.Request
 	staticRes static.Response
+	epoll     int     // gnet's epoll descriptor, or -1
+	locked    bool    // the goroutine is tied to its thread: see lull
+	skip      int     // how many events lull lets pass
+	crowd     int     // the chance that it finds one there already
+	spawned   bool    // a goroutine was started since then
 	submitted bool    // Flush is due
 	ready     []*conn // connections with pending input that may go on
 
@@ -145,6 +150,9 @@ func (l *loop) OnTraffic(g gnet.Conn) gnet.Action {
 	}
 	l.received(c, data)
 	l.pump()
+	if l.locked {
+		l.lull()
+	}
 	return gnet.None
 }
 

@@ -81,7 +81,11 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		}
 	}
 	if p.Last {
-		l.complete(x, p.Failed || x.framing == http1.Sized && x.left > 0)
+		short := x.framing == http1.Sized && x.left > 0
+		if short && !p.Failed {
+			l.s.logf(LevelWarning, "a response was %d bytes shorter than its Content-Length", x.left)
+		}
+		l.complete(x, p.Failed || short)
 	}
 	if count == 0 && len(body) <= copyLimit {
 		l.out.buf = append(l.out.buf, body...)
@@ -102,7 +106,7 @@ func (l *loop) sendHead(x *flight, p *exchange.Part) {
 	r.KeepAlive = x.keepAlive && !(l.draining && x.next == nil)
 	fill(r, &p.Head)
 	if r.Length < 0 && p.Last && !p.Failed {
-		if size := int64(len(p.Body)) + p.Count; size > 0 || !x.head {
+		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {
 			r.Length = size
 		}
 	}
@@ -118,10 +122,13 @@ func (l *loop) sendHead(x *flight, p *exchange.Part) {
 // application said.
 func fill(r *http1.Response, h *exchange.Head) {
 	r.Status, r.Reason, r.Fields = h.Status, h.Reason, h.Fields
+	if r.Status < 100 || r.Status > 999 {
+		r.Status, r.Reason = 500, nil
+	}
 	r.Length, r.Type = h.Length, mediaType(h)
 	r.HasDate, r.HasServer = h.HasDate, h.HasServer
 	// No client takes a 1xx for the end of a response.
-	r.KeepAlive = r.KeepAlive && !h.Close && h.Status >= 200
+	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
 }
 
 func mediaType(h *exchange.Head) string {
@@ -144,10 +151,7 @@ func (l *loop) allowed(x *flight, p *exchange.Part) (body []byte, count int64) {
 	if x.framing == http1.NoBody {
 		return nil, 0
 	}
-	body = p.Body
-	if p.File >= 0 {
-		count = p.Count
-	}
+	body, count = p.Body, fileBytes(p)
 	if x.framing != http1.Sized {
 		return body, count
 	}
@@ -161,6 +165,13 @@ func (l *loop) allowed(x *flight, p *exchange.Part) (body []byte, count int64) {
 	}
 	x.left -= int64(len(body)) + count
 	return body, count
+}
+
+func fileBytes(p *exchange.Part) int64 {
+	if p.File < 0 {
+		return 0
+	}
+	return p.Count
 }
 
 // complete ends an exchange whose last bytes are on their way. broken: not all

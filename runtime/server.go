@@ -56,6 +56,7 @@ func New(cfg Config) (*Server, error) {
 		s.client.Stop()
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
+	s.loop.epoll = epollOf(s.loop.wake.conn.EventLoop())
 	go s.tick()
 	return s, nil
 }
@@ -80,7 +81,10 @@ func (s *Server) configure(cfg Config) {
 // Do not call it on the loop itself.
 func (s *Server) Do(f func()) {
 	s.do(func() {
-		s.lock.Do(goruntime.LockOSThread)
+		s.lock.Do(func() {
+			goruntime.LockOSThread()
+			s.loop.locked = true
+		})
 		f()
 	})
 }

@@ -69,6 +69,7 @@ func (l *loop) launch(c *conn, t *transfer) {
 		l.tracef("%s: a transfer begins", c)
 	}
 	l.transfers[t] = struct{}{}
+	l.spawned = true
 	go t.run()
 }
 
