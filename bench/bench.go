@@ -63,7 +63,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 		if !w.servedBy(s) {
 			continue
 		}
-		p, err := start(s, &b.settings, serverCPU)
+		p, err := start(s, w, &b.settings, serverCPU)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 			if !w.servedBy(s) {
 				continue
 			}
-			p, err := start(s, &b.settings, serverCPU)
+			p, err := start(s, w, &b.settings, serverCPU)
 			if err != nil {
 				return nil, err
 			}
@@ -157,7 +157,7 @@ func (b *bench) measureIdle(w *workload) (who []string, err error) {
 }
 
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
-	p, err := start(s, &b.settings, serverCPU)
+	p, err := start(s, w, &b.settings, serverCPU)
 	if err != nil {
 		return sample{}, err
 	}

@@ -32,13 +32,14 @@ var running struct {
 	processes map[*process]bool
 }
 
-// start runs a server on a free port and CPU cpu, and does not wait for it.
-func start(s *server, set *settings, cpu int) (*process, error) {
+// start runs a server for a workload on a free port and CPU cpu, and does not
+// wait for it.
+func start(s *server, w *workload, set *settings, cpu int) (*process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	command := s.command(port, set)
+	command := s.command(port, w.app, set)
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = s.environment(set)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

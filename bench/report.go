@@ -87,7 +87,11 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		}
 		switch w.kind {
 		case startup:
-			t.row(name, of("%.1f", took), of("%.1f", rss))
+			memory := of("%.1f", rss)
+			if name == pythonPass {
+				memory = "" // it has ended
+			}
+			t.row(name, of("%.1f", took), memory)
 		case idle:
 			t.row(name, of("%.1f", each), of("%.1f", rss))
 		default:

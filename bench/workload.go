@@ -16,6 +16,7 @@ type workload struct {
 	name        string
 	title       string
 	kind        kind
+	app         string // in bench/apps, without .py
 	path        string
 	script      string // in bench/lua
 	connections int
@@ -26,19 +27,19 @@ type workload struct {
 }
 
 var workloads = []workload{
-	{name: "hello", title: "hello, 64 connections", path: "/hello", connections: 64, length: 13},
-	{name: "one", title: "hello, 1 connection, all on one CPU", path: "/hello", connections: 1, length: 13, sameCPU: true},
-	{name: "thousand", title: "hello, 1000 connections", path: "/hello", connections: 1000, length: 13},
-	{name: "pipelined", title: "hello, 16 pipelined, 64 connections", path: "/hello", connections: 64, script: "pipeline.lua", length: 13},
-	{name: "json", title: "JSON with 5 header fields, 64 connections", path: "/json", connections: 64, length: 28},
-	{name: "echo", title: "4 KiB POST echo, 64 connections", path: "/echo", connections: 64, script: "post.lua", length: 4096, post: true},
-	{name: "mebibyte", title: "1 MiB bytes, 16 connections", path: "/mebibyte", connections: 16, length: 1 << 20},
-	{name: "generator", title: "generator of 100 chunks, 16 connections", path: "/generator", connections: 16, length: 12800},
-	{name: "static", title: "1 MiB static file, 16 connections", path: "/static/mebibyte.bin", connections: 16, length: 1 << 20},
-	{name: "file", title: "1 MiB file object from a handler, 16 connections", path: "/file", connections: 16, length: 1 << 20},
-	{name: "slow", title: "hello, 64 connections, while 4 clients sit in a 0.2 s handler", path: "/hello", connections: 64, length: 13, sitters: 4},
-	{name: "startup", title: "start to first answer", kind: startup, path: "/hello", length: 13},
-	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, path: "/hello", length: 13},
+	{name: "hello", title: "hello, 64 connections", app: "hello", path: "/hello", connections: 64, length: 13},
+	{name: "one", title: "hello, 1 connection, all on one CPU", app: "hello", path: "/hello", connections: 1, length: 13, sameCPU: true},
+	{name: "thousand", title: "hello, 1000 connections", app: "hello", path: "/hello", connections: 1000, length: 13},
+	{name: "pipelined", title: "hello, 16 pipelined, 64 connections", app: "hello", path: "/hello", connections: 64, script: "pipeline.lua", length: 13},
+	{name: "json", title: "JSON with 5 header fields, 64 connections", app: "app", path: "/json", connections: 64, length: 28},
+	{name: "echo", title: "4 KiB POST echo, 64 connections", app: "app", path: "/echo", connections: 64, script: "post.lua", length: 4096, post: true},
+	{name: "mebibyte", title: "1 MiB bytes, 16 connections", app: "app", path: "/mebibyte", connections: 16, length: 1 << 20},
+	{name: "generator", title: "generator of 100 chunks, 16 connections", app: "app", path: "/generator", connections: 16, length: 12800},
+	{name: "static", title: "1 MiB static file, 16 connections", app: "app", path: "/static/mebibyte.bin", connections: 16, length: 1 << 20},
+	{name: "file", title: "1 MiB file object from a handler, 16 connections", app: "app", path: "/file", connections: 16, length: 1 << 20},
+	{name: "slow", title: "hello, 64 connections, while 4 clients sit in a 0.2 s handler", app: "app", path: "/hello", connections: 64, length: 13, sitters: 4},
+	{name: "startup", title: "start to first answer", kind: startup, app: "hello", path: "/hello", length: 13},
+	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello", length: 13},
 }
 
 func workloadNames() []string {
