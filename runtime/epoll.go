@@ -2,7 +2,9 @@ package runtime
 
 import (
 	"reflect"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
@@ -12,19 +14,36 @@ import (
 // export it; what needs it (pause, lull) does without if it is not found. A
 // test says so when a new gnet keeps it elsewhere.
 func epollOf(el gnet.EventLoop) int {
-	v := reflect.ValueOf(el)
-	for _, name := range [...]string{"poller", "fd"} {
-		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
-			return -1
-		}
-		if v = v.Elem().FieldByName(name); !v.IsValid() {
-			return -1
-		}
-	}
+	v := pollerField(el, "fd")
 	if v.Kind() != reflect.Int {
 		return -1
 	}
 	return int(v.Int())
+}
+
+// choresOf returns gnet's flag of a loop that has tasks to run (Execute,
+// Enroll), or nil. It is 1 from before the eventfd is written until all tasks
+// have run.
+func choresOf(el gnet.EventLoop) *int32 {
+	v := pollerField(el, "wakeupCall")
+	if v.Kind() != reflect.Int32 {
+		return nil
+	}
+	return (*int32)(unsafe.Pointer(v.UnsafeAddr()))
+}
+
+// pollerField returns a field of a loop's poller, or the zero Value.
+func pollerField(el gnet.EventLoop, name string) reflect.Value {
+	v := reflect.ValueOf(el)
+	for _, name := range [...]string{"poller", name} {
+		if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+			return reflect.Value{}
+		}
+		if v = v.Elem().FieldByName(name); !v.IsValid() {
+			return v
+		}
+	}
+	return v
 }
 
 // pause stops reading from c: what the client sends stays in the kernel, whose
@@ -77,8 +96,13 @@ const (
 // gnet finds an event at once and does not get there. poll(2) on the epoll
 // descriptor, unlike epoll_wait, takes no event away from gnet.
 func (l *loop) lull() {
-	if l.skip > 0 || l.epoll < 0 {
+	if l.skip > 0 || l.epoll < 0 || l.chores == nil {
 		l.skip--
+		return
+	}
+	if atomic.LoadInt32(l.chores) != 0 {
+		// gnet has taken the (edge-triggered) event of its eventfd in the same
+		// batch as ours and runs the tasks after us: nothing would wake us.
 		return
 	}
 	if l.spawned {

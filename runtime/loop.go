@@ -43,6 +43,7 @@ type loop struct {
 	staticReq static.Request
 	staticRes static.Response
 	epoll     int     // gnet's epoll descriptor, or -1
+	chores    *int32  // gnet's flag that tasks wait, or nil
 	locked    bool    // the goroutine is tied to its thread: see lull
 	skip      int     // how many events lull lets pass
 	crowd     int     // the chance that it finds one there already

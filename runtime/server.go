@@ -57,6 +57,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
 	s.loop.epoll = epollOf(s.loop.wake.conn.EventLoop())
+	s.loop.chores = choresOf(s.loop.wake.conn.EventLoop())
 	go s.tick()
 	return s, nil
 }
