@@ -29,7 +29,11 @@ func (l *loop) serveStatic(c *conn, mount, script int, path, head, rest []byte, 
 		return 0, false
 	}
 	if l.hasBody() {
-		return l.refuse(c, head, rest, used, refusal{status: 413, text: "a file takes no body"})
+		r := refusal{status: 413, text: "a file takes no body"}
+		if !l.req.Safe {
+			r = refusal{status: 405, fields: allowRead} // a form, say: the method is wrong first of all
+		}
+		return l.refuse(c, head, rest, used, r)
 	}
 	files := l.table[mount].Static
 	l.staticReq = static.Request{Path: path[script:], Head: head, Parsed: &l.req}

@@ -14,6 +14,7 @@ type refusal struct {
 
 var (
 	allowAll   = []byte("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
+	allowRead  = []byte("Allow: GET, HEAD\r\n")
 	retryAfter = []byte("Retry-After: 1\r\n")
 	bodyTooBig = refusal{status: 413, text: "input body too big", close: true}
 )
