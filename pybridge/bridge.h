@@ -14,6 +14,9 @@
 #define PyObject_CallOneArg(f, a) PyObject_CallFunctionObjArgs((f), (a), NULL)
 #define PyObject_CallMethodNoArgs(o, n) PyObject_CallMethodObjArgs((o), (n), NULL)
 #define PyObject_Vectorcall _PyObject_Vectorcall
+#define FAPWS_HAVE_VECTORCALL _Py_TPFLAGS_HAVE_VECTORCALL
+#else
+#define FAPWS_HAVE_VECTORCALL Py_TPFLAGS_HAVE_VECTORCALL
 #endif
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
@@ -26,6 +29,7 @@
 typedef struct {
   PyObject *callable; /* owned */
   PyObject *name;     /* owned: what log lines call it */
+  unsigned calls;
   uint64_t run_ns;    /* moving average of one call */
   uint64_t chunk_ns;  /* moving average of one next() of its iterators */
 } fapws_mount;
@@ -111,13 +115,15 @@ void fapws_average(uint64_t *average, uint64_t sample);
 
 /* --- environ.c --- */
 int fapws_environ_init(int multithread);
-/* Text of the request target, "?" for what is not ASCII. */
+/* environ of rec: a dict, or an instance of cls. input NULL: there is no body. */
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input);
+/* "GET /x HTTP/1.1" */
 PyObject *fapws_request_line(fapws_record *rec);
 
 /* --- input.c --- */
 extern PyTypeObject fapws_Input_Type;
 PyObject *fapws_input_new(fapws_record *rec);
+/* What requests without a body share. Borrowed. */
 PyObject *fapws_input_empty(void);
 /* Cuts the object off from the record, which is about to be used again. */
 void fapws_input_detach(PyObject *input);
@@ -127,6 +133,7 @@ extern PyTypeObject fapws_Start_Type;
 
 typedef struct {
   PyObject_HEAD
+  vectorcallfunc vectorcall;
   fapws_record *rec; /* NULL when not in a request */
   int status;
   PyObject *reason;  /* str or NULL */

@@ -5,6 +5,7 @@
  * is Proxy (httpoxy). */
 #include "bridge.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -43,8 +44,6 @@ static known_field slots[SLOTS];
 static PyObject *template_small, *template_large; /* large: room for a browser's fields without growing */
 static PyObject *text_empty, *text_slash, *methods[8], *protocols[2];
 static const char *const method_text[8] = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
-static PyObject *last_addr; /* most requests come from where the last one came from */
-static PyObject *last_server_name, *last_server_port;
 
 /* Newer Pythons do not declare it, all of them have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
@@ -96,10 +95,12 @@ static const known_field *find_name(const char *name, size_t n) {
 }
 
 static PyObject *make_template(int multithread, Py_ssize_t room) {
+  PyObject *the_empty = fapws_input_empty();
+  if (!the_empty) return NULL;
   PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
   if (!d) return NULL;
   for (int i = 0; i < K_COUNT; i++)
-    if (PyDict_SetItem(d, key[i], text_empty) < 0) goto fail;
+    if (PyDict_SetItem(d, key[i], i == K_INPUT ? the_empty : text_empty) < 0) goto fail;
   PyObject *errors = PySys_GetObject("stderr");
   struct {
     const char *key;
@@ -154,21 +155,6 @@ static PyObject *latin1(const char *s, size_t n) {
 }
 
 static PyObject *span_text(const fapws_record *rec, fapws_span s) { return latin1(rec->data + s.off, s.len); }
-
-/* As span_text, but gives *last again if the text is the same. */
-static PyObject *cached_text(const fapws_record *rec, fapws_span s, PyObject **last) {
-  if (*last && (size_t)PyUnicode_GET_LENGTH(*last) == s.len &&
-      memcmp(PyUnicode_1BYTE_DATA(*last), rec->data + s.off, s.len) == 0) {
-    Py_INCREF(*last);
-    return *last;
-  }
-  PyObject *text = span_text(rec, s);
-  if (text) {
-    Py_INCREF(text);
-    Py_XSETREF(*last, text);
-  }
-  return text;
-}
 
 static PyObject *method_object(const fapws_record *rec) {
   for (int i = 0; i < 8; i++) {
@@ -246,17 +232,118 @@ static int put_target(PyObject *env, const fapws_record *rec) {
   return rec->query.len ? put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
 }
 
-PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
+/* --- the cache --------------------------------------------------------------
+ *
+ * A client on a kept connection sends the same fields again and again, and a
+ * page that polls the same line too. A slot remembers the last fields that
+ * fell into it, the dict that they make, and the dict of the whole request
+ * once the same line came twice. A hit costs a comparison and a dict copy.
+ * Values are immutable, so sharing them cannot be noticed. */
+
+#define CACHE_SLOTS 16
+#define CACHE_TEXT 2048 /* bytes of head that are worth remembering */
+
+typedef struct {
+  char text[CACHE_TEXT]; /* line, fields, peer: in this order */
+  size_t line, fields, peer;
+  uint32_t mount;
+  uint8_t same_line;      /* text has the line of the last request */
+  PyObject *of_fields;    /* template with fields and peer */
+  PyObject *of_request;   /* of_fields with method, path, query; NULL until asked for twice */
+} cache_slot;
+static cache_slot *cache[CACHE_SLOTS];
+
+static unsigned pick_slot(const char *fields, size_t n) {
+  uint64_t a = 0, b = 0;
+  if (n >= 24) {
+    memcpy(&a, fields + n / 2 - 4, 8);
+    memcpy(&b, fields + n - 12, 8);
+  }
+  uint64_t h = (a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull;
+  return (unsigned)(h >> 60);
+}
+
+static PyObject *environ_of_fields(fapws_record *rec) {
   PyObject *env = PyDict_Copy(rec->nfields > 2 ? template_large : template_small);
+  if (env && (put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
+              put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
+              put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0))
+    Py_CLEAR(env);
+  return env;
+}
+
+static int put_line(PyObject *env, fapws_record *rec) {
+  if (put(env, key[K_METHOD], method_object(rec)) < 0 || put_target(env, rec) < 0) return -1;
+  return PyDict_SetItem(env, key[K_PROTOCOL], protocols[rec->minor ? 1 : 0]);
+}
+
+/* The part of a head that stays the same between requests of a client. An
+ * absolute-form target decides HTTP_HOST and a body CONTENT_LENGTH: such heads
+ * are not remembered. */
+static cache_slot *find_slot(fapws_record *rec, size_t line) {
+  const char *fields = rec->data + line;
+  size_t nfields = rec->head_len - line;
+  if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->has_length) return NULL;
+  cache_slot **at = &cache[pick_slot(fields, nfields)], *s = *at;
+  const char *peer = rec->data + rec->addr.off;
+  if (!s && !(s = *at = calloc(1, sizeof *s))) return NULL;
+  if (s->of_fields && s->fields == nfields && s->peer == rec->peer_len &&
+      memcmp(s->text + s->line, fields, nfields) == 0 && memcmp(s->text + s->line + nfields, peer, s->peer) == 0)
+    return s;
+  PyObject *env = environ_of_fields(rec);
+  Py_XSETREF(s->of_fields, env);
+  Py_CLEAR(s->of_request);
   if (!env) return NULL;
-  PyObject *protocol = protocols[rec->minor ? 1 : 0];
-  int bad = put(env, key[K_METHOD], method_object(rec)) < 0 || put_target(env, rec) < 0 ||
-            PyDict_SetItem(env, key[K_PROTOCOL], protocol) < 0 ||
-            put(env, key[K_SERVER_NAME], cached_text(rec, rec->server_name, &last_server_name)) < 0 ||
-            put(env, key[K_SERVER_PORT], cached_text(rec, rec->server_port, &last_server_port)) < 0 ||
-            put(env, key[K_ADDR], cached_text(rec, rec->addr, &last_addr)) < 0 ||
-            put(env, key[K_PORT], span_text(rec, rec->port)) < 0 || PyDict_SetItem(env, key[K_INPUT], input) < 0 ||
-            put_fields(env, rec) < 0;
+  s->line = line;
+  s->fields = nfields;
+  s->peer = rec->peer_len;
+  s->same_line = 0;
+  memcpy(s->text + line, fields, nfields);
+  memcpy(s->text + line + nfields, peer, s->peer);
+  return s;
+}
+
+static int same_line(const cache_slot *s, const fapws_record *rec, size_t line) {
+  return s->line == line && s->mount == rec->mount && memcmp(s->text, rec->data, line) == 0;
+}
+
+static void remember_line(cache_slot *s, const fapws_record *rec, size_t line) {
+  if (line != s->line) { /* the texts are packed */
+    if (line + s->fields + s->peer > CACHE_TEXT) return;
+    memmove(s->text + line, s->text + s->line, s->fields + s->peer);
+  }
+  memcpy(s->text, rec->data, line);
+  s->line = line;
+  s->mount = rec->mount;
+  s->same_line = 1;
+  Py_CLEAR(s->of_request);
+}
+
+static PyObject *plain_environ(fapws_record *rec) {
+  size_t line = rec->target.off + rec->target.len;
+  cache_slot *s = find_slot(rec, line);
+  if (!s && PyErr_Occurred()) return NULL;
+  int again = s && s->same_line && same_line(s, rec, line);
+  if (again && s->of_request) return PyDict_Copy(s->of_request);
+  PyObject *env = s ? PyDict_Copy(s->of_fields) : environ_of_fields(rec);
+  if (!env || put_line(env, rec) < 0) {
+    Py_XDECREF(env);
+    return NULL;
+  }
+  if (again) {
+    s->of_request = PyDict_Copy(env);
+    PyErr_Clear();
+  } else if (s) {
+    remember_line(s, rec, line);
+  }
+  return env;
+}
+
+PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
+  PyObject *env = plain_environ(rec);
+  if (!env) return NULL;
+  int bad = put(env, key[K_PORT], span_text(rec, rec->port)) < 0 ||
+            (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
   if (!bad && cls) {
     PyObject *own = PyObject_CallNoArgs(cls);
     bad = !own || PyDict_Update(own, env) < 0;

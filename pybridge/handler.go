@@ -114,7 +114,7 @@ func (h *Handler) Flush() {
 	if h.pending > 0 {
 		first, last, n := h.first, h.last, h.pending
 		h.first, h.last, h.pending = nil, nil, 0
-		C.fapws_submit(first, last, C.int(n))
+		C.fapws_submit(C.uintptr_t(uintptr(unsafe.Pointer(first))), C.uintptr_t(uintptr(unsafe.Pointer(last))), C.int(n))
 	}
 	if h.app.inline && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		if code := int(C.fapws_turn()); code >= 0 {
@@ -173,8 +173,10 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 		rec.path = C.fapws_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
 		n += copy(data[n:], r.Path)
 	}
-	rec.addr, rec.port = add(peer.Addr), add(peer.Port)
-	rec.server_name, rec.server_port = add(peer.ServerName), add(peer.ServerPort)
+	from := n
+	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
+	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
+	rec.port = add(peer.Port)
 	rec.body_off = C.size_t(n)
 	copy(data[n:], r.Body)
 	copyFields(rec, p.Fields)

@@ -167,7 +167,6 @@ PyObject *fapws_input_new(fapws_record *rec) {
 
 PyObject *fapws_input_empty(void) {
   if (!the_empty) the_empty = fapws_input_new(NULL);
-  Py_XINCREF(the_empty);
   return the_empty;
 }
 

@@ -79,7 +79,6 @@ func within(p *C.fapws_part, off, n C.uint32_t) []byte {
 // Release implements runtime.Handler.
 func (h *Handler) Release(part *exchange.Part) {
 	p := *(**C.fapws_part)(unsafe.Pointer(&part.Ref))
-	part.Body, part.Head = nil, exchange.Head{}
 	rec, last := p.rec, p.last != 0
 	if p.file >= 0 {
 		syscall.Close(int(p.file))
@@ -87,12 +86,12 @@ func (h *Handler) Release(part *exchange.Part) {
 	}
 	sent := int64(p.body_len) + int64(p.count)
 	if p != &rec.part0 {
-		C.fapws_part_free(p)
+		C.fapws_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
 	if last {
 		h.recycle(rec)
 	} else if sent > 0 {
-		C.fapws_acked(rec, C.int64_t(sent))
+		C.fapws_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))
 	}
 }
 

@@ -350,10 +350,13 @@ void fapws_pool_attach(int fd) {
   if (!P.inline_mode) return;
   fapws_take_gil();
   fapws_watch_signals(fd);
+  want_turn(); /* a signal may have come before the watch */
+  P.check_signals = 1;
   fapws_release_gil();
 }
 
-void fapws_submit(fapws_record *first, fapws_record *last, int n) {
+void fapws_submit(uintptr_t chain, uintptr_t end, int n) {
+  fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
   if (P.inline_mode) {
     last->next = NULL;
     fapws_take_gil();
@@ -395,6 +398,7 @@ int fapws_turn(void) {
 int fapws_serve(void) {
   fapws_take_gil();
   fapws_watch_signals(P.wake_fd);
+  fapws_check_signals(); /* one may have come before the watch */
   thread_loop(&main_thread);
   return P.exit_code;
 }
@@ -452,7 +456,8 @@ static void unpark(fapws_record *rec) {
   if (was) fapws_requeue(rec);
 }
 
-void fapws_acked(fapws_record *rec, int64_t n) {
+void fapws_acked(uintptr_t record, int64_t n) {
+  fapws_record *rec = (fapws_record *)record;
   int64_t left = __atomic_sub_fetch(&rec->unacked, n, __ATOMIC_SEQ_CST);
   if (left <= WINDOW_BYTES / 2 && left + n > WINDOW_BYTES / 2) unpark(rec);
 }
@@ -462,7 +467,8 @@ void fapws_cancel(fapws_record *rec) {
   unpark(rec);
 }
 
-void fapws_part_free(fapws_part *part) {
+void fapws_part_free(uintptr_t number) {
+  fapws_part *part = (fapws_part *)number;
   if (!part->owner) {
     free(part->buf);
     free(part);

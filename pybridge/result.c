@@ -41,7 +41,7 @@ static int append(chain *c, PyObject *owner, const char *data, Py_ssize_t len) {
 static void abandon(chain *c) {
   for (fapws_part *p = c->first->next; p;) {
     fapws_part *next = p->next;
-    fapws_part_free(p);
+    fapws_part_free((uintptr_t)p);
     p = next;
   }
   c->first->next = NULL;

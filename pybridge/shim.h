@@ -66,6 +66,7 @@ typedef struct fapws_record {
   fapws_span method, target, query, authority, path;
   fapws_span addr, port, server_name, server_port;
   uint32_t script_len;
+  uint32_t head_len, peer_len; /* peer_len: addr, server_name and server_port, which lie in a row */
   uint8_t minor, head_only, has_length, has_body;
   size_t body_off;
   int64_t size; /* bytes of body */
@@ -124,6 +125,8 @@ int fapws_finish(void);
 /* Runs atexit functions on any thread, for when the main one is stuck. */
 void fapws_run_atexit(void);
 
+/* Records and parts cross as numbers: cgo examines every pointer it passes. */
+
 /* --- pool.c ---------------------------------------------------------------- */
 
 typedef struct {
@@ -141,7 +144,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o);
 void fapws_pool_attach(int fd);
 /* Appends a chain of n records linked by next. Loop only. Never blocks on the
  * GIL in threads mode; runs them in inline mode. */
-void fapws_submit(fapws_record *first, fapws_record *last, int n);
+void fapws_submit(uintptr_t first, uintptr_t last, int n);
 /* Inline mode: gives every waiting iterator a turn. Returns as fapws_serve. */
 int fapws_turn(void);
 /* Thread 0: runs jobs until fapws_pool_stop (-1) or until a signal handler of
@@ -151,11 +154,11 @@ int fapws_serve(void);
  * Returns how many did not end. */
 int fapws_pool_stop(int ms);
 /* Any thread: n bytes of rec were released. */
-void fapws_acked(fapws_record *rec, int64_t n);
+void fapws_acked(uintptr_t rec, int64_t n);
 /* Any thread: nobody waits for rec. */
 void fapws_cancel(fapws_record *rec);
 /* Any thread: gives up a part that is not part0, and what it owns. */
-void fapws_part_free(fapws_part *part);
+void fapws_part_free(uintptr_t part);
 /* A signal for the application arrived; thread 0 shall look. Loop only. */
 void fapws_signalled(void);
 /* The version of the headers, "3.11.2". */

@@ -269,21 +269,37 @@ static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
-  static char *names[] = {"status", "headers", "exc_info", NULL};
-  fapws_start_object *s = (fapws_start_object *)self;
-  PyObject *status, *headers, *exc_info = NULL;
-  if (LIKELY(!kw && PyTuple_GET_SIZE(args) == 2)) {
-    status = PyTuple_GET_ITEM(args, 0);
-    headers = PyTuple_GET_ITEM(args, 1);
-  } else if (!PyArg_ParseTupleAndKeywords(args, kw, "OO|O:start_response", names, &status, &headers, &exc_info)) {
-    return NULL;
-  }
+static PyObject *begin_response(fapws_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
   if (apply_exc_info(s, exc_info) < 0 || set_status(s, status) < 0 || fapws_start_settle(s) < 0) return NULL;
   Py_CLEAR(s->list);
   if (add_fields(s, headers) < 0) return NULL;
   s->called = 1;
-  return PyCFunction_New(&write_method, self);
+  return PyCFunction_New(&write_method, (PyObject *)s);
+}
+
+static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
+  static char *names[] = {"status", "headers", "exc_info", NULL};
+  PyObject *status, *headers, *exc_info = NULL;
+  if (!PyArg_ParseTupleAndKeywords(args, kw, "OO|O:start_response", names, &status, &headers, &exc_info)) return NULL;
+  return begin_response((fapws_start_object *)self, status, headers, exc_info);
+}
+
+/* The usual call, without a tuple in between (PEP 590). */
+static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
+  Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+  if (LIKELY(!kwnames && (n == 2 || n == 3))) return begin_response((fapws_start_object *)self, args[0], args[1], n == 3 ? args[2] : NULL);
+  PyObject *tuple = PyTuple_New(n), *kw = kwnames ? PyDict_New() : NULL, *result = NULL;
+  for (Py_ssize_t i = 0; tuple && i < n; i++) {
+    Py_INCREF(args[i]);
+    PyTuple_SET_ITEM(tuple, i, args[i]);
+  }
+  int bad = !tuple || (kwnames && !kw);
+  for (Py_ssize_t i = 0; !bad && kwnames && i < PyTuple_GET_SIZE(kwnames); i++)
+    bad = PyDict_SetItem(kw, PyTuple_GET_ITEM(kwnames, i), args[n + i]) < 0;
+  if (!bad) result = start_call(self, tuple, kw);
+  Py_XDECREF(tuple);
+  Py_XDECREF(kw);
+  return result;
 }
 
 static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
@@ -388,6 +404,7 @@ static PyObject *start_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
   (void)kw;
   fapws_start_object *s = (fapws_start_object *)type->tp_alloc(type, 0);
   if (s) {
+    s->vectorcall = start_vectorcall;
     s->status = 200;
     s->length = -1;
   }
@@ -419,7 +436,8 @@ PyTypeObject fapws_Start_Type = {
     .tp_basicsize = sizeof(fapws_start_object),
     .tp_dealloc = start_dealloc,
     .tp_call = start_call,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .tp_vectorcall_offset = offsetof(fapws_start_object, vectorcall),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | FAPWS_HAVE_VECTORCALL,
     .tp_doc = "start_response(status, headers, exc_info=None) -> write, as in PEP 3333, with the methods of Fapws4.",
     .tp_traverse = start_traverse,
     .tp_clear = start_clear,

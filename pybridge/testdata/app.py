@@ -274,8 +274,23 @@ def is_main(environ, start_response):
     return str(threading.current_thread() is threading.main_thread())
 
 
+HELLO = [("Content-Type", "text/plain"), ("Content-Length", "13")]
+
+
+def hello(environ, start_response):
+    start_response("200 OK", HELLO)
+    return [b"Hello world!!"]
+
+
+def five_fields(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("X-A", "1"),
+                              ("X-B", "2"), ("Content-Length", "27")])
+    return [b'{"message":"Hello, World!"}']
+
+
 PATHS = [("/" + f.__name__, f) for f in (
     text, binary, lists, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
-    long_stream, no_content, writes, header, methods, twice, exc_info, thread_of, slow, forks, stats, is_main)]
+    long_stream, no_content, writes, header, methods, twice, exc_info, thread_of, slow, forks, stats, is_main,
+    hello, five_fields)]
