@@ -21,7 +21,7 @@ type value interface {
 // Object stands for a value of the script that no setting can have: anything
 // but a number, a string, a bool or a list.
 type Object struct {
-	Type string // name of its type in Python
+	Repr string // as repr() shows it
 }
 
 // count is an integer in a range.
@@ -260,10 +260,7 @@ func showGiven(x any) string {
 		}
 		return shorten("[" + strings.Join(items, ", ") + "]")
 	case Object:
-		if x.Type == "NoneType" {
-			return "None"
-		}
-		return "a " + x.Type
+		return shorten(x.Repr)
 	}
 	return fmt.Sprint(x)
 }

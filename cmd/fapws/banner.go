@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+)
+
+// banner is what fapws says when it serves: where, with which Python, how.
+func banner(listeners []net.Addr, local []netip.Addr, python string, threads int) string {
+	name := "fapws " + version
+	var urls []string
+	network := ""
+	for _, a := range listeners {
+		url, others := urlsOf(a, local)
+		urls = append(urls, url)
+		if network == "" && len(others) > 0 {
+			network = fmt.Sprintf("%*s  %s  on the network\n", len(name), "", strings.Join(others, "  "))
+		}
+	}
+	return fmt.Sprintf("%s  %s  (Python %s, %s, pid %d)\n%s",
+		name, strings.Join(urls, "  "), python, mode(threads), os.Getpid(), network)
+}
+
+func mode(threads int) string {
+	switch threads {
+	case 0:
+		return "inline"
+	case 1:
+		return "1 thread"
+	}
+	return fmt.Sprintf("up to %d threads", threads)
+}
+
+// urlsOf returns a URL that works on this machine for what listens on a and,
+// when that is every address, those that work on others.
+func urlsOf(a net.Addr, local []netip.Addr) (url string, others []string) {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return a.Network() + ":" + a.String(), nil
+	}
+	ip, _ := netip.AddrFromSlice(tcp.IP)
+	ip = ip.Unmap()
+	if !ip.IsUnspecified() && ip.IsValid() {
+		return httpURL(ip.WithZone(tcp.Zone), tcp.Port), nil
+	}
+	for _, other := range local {
+		if other.Is4() || ip.Is6() {
+			others = append(others, httpURL(other, tcp.Port))
+		}
+	}
+	return httpURL(netip.AddrFrom4([4]byte{127, 0, 0, 1}), tcp.Port), others
+}
+
+func httpURL(ip netip.Addr, port int) string {
+	host := ip.String()
+	if ip.Is6() {
+		host = "[" + strings.Replace(host, "%", "%25", 1) + "]" // RFC 6874 §2
+	}
+	if port == 80 {
+		return "http://" + host + "/"
+	}
+	return fmt.Sprintf("http://%s:%d/", host, port)
+}
+
+// localAddresses returns the addresses by which other machines may reach this
+// one, IPv4 first, and not more than a line holds.
+func localAddresses() []netip.Addr {
+	const enough = 2
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var v4, v6 []netip.Addr
+	for _, a := range all {
+		ipnet, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		ip, _ := netip.AddrFromSlice(ipnet.IP)
+		ip = ip.Unmap()
+		switch {
+		case !ip.IsGlobalUnicast(): // loopback, link-local
+		case ip.Is4():
+			v4 = append(v4, ip)
+		default:
+			v6 = append(v6, ip)
+		}
+	}
+	found := slices.Concat(v4, v6)
+	return found[:min(len(found), enough)]
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestCommandLine runs testdata/*.txtar against the real executable: the one
+// in FAPWS_BIN, or one built now. Besides testscript's own commands there are
+//
+//	start [ARGS...]   runs fapws in the background and waits for its banner;
+//	                  sets $URL to the first address in it
+//	get PATH [CODE]   asks the running fapws; the body goes to stdout
+//	signal NAME       sends TERM, INT, HUP, USR1 or USR2 to it
+//	ended CODE        waits for its end; its output becomes stdout and stderr
+//	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
+//	say TEXT          waits until fapws has written TEXT (a regular expression)
+func TestCommandLine(t *testing.T) {
+	bin := filepath.Dir(executable(t))
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("PYTHONDONTWRITEBYTECODE", "1")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start": startCommand, "get": getCommand, "signal": signalCommand, "ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
+		},
+	})
+}
+
+// executable returns the path of an executable named fapws.
+func executable(t *testing.T) string {
+	if bin := os.Getenv("FAPWS_BIN"); bin != "" {
+		bin, err := filepath.Abs(bin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(bin) == "fapws" {
+			return bin
+		}
+		link := filepath.Join(t.TempDir(), "fapws")
+		if err := os.Symlink(bin, link); err != nil {
+			t.Fatal(err)
+		}
+		return link
+	}
+	bin := filepath.Join(t.TempDir(), "fapws")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// patience is how long a test waits for something that should happen at once.
+const patience = 20 * time.Second
+
+// running is a fapws in the background.
+type running struct {
+	cmd    *exec.Cmd
+	url    string
+	stdout bytes.Buffer
+	stderr transcript
+	waited chan error
+}
+
+var servers sync.Map // *testscript.TestScript → *running
+
+func serverOf(ts *testscript.TestScript) *running {
+	r, ok := servers.Load(ts)
+	if !ok {
+		ts.Fatalf("no fapws runs: use start first")
+	}
+	return r.(*running)
+}
+
+var bannerURL = regexp.MustCompile(`(?m)^fapws \S+ +(http://\S+?)/ .*pid`)
+
+func startCommand(ts *testscript.TestScript, neg bool, args []string) {
+	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "fapws")
+	r := &running{cmd: exec.Command(program, args...), waited: make(chan error, 1)}
+	r.cmd.Dir = ts.MkAbs(".")
+	r.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + r.cmd.Dir, "PYTHONDONTWRITEBYTECODE=1"}
+	r.cmd.Stdout = &r.stdout
+	stderr, err := r.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(r.cmd.Start())
+	read := make(chan struct{})
+	go func() {
+		r.stderr.read(stderr)
+		close(read)
+	}()
+	go func() {
+		<-read
+		r.waited <- r.cmd.Wait()
+	}()
+	ts.Defer(func() {
+		r.cmd.Process.Kill()
+		servers.Delete(ts)
+	})
+	servers.Store(ts, r)
+	found := r.stderr.await(bannerURL)
+	if found == nil {
+		ts.Fatalf("no banner; standard error is:\n%s", r.stderr.text())
+	}
+	r.url = found[1]
+	ts.Setenv("URL", r.url)
+}
+
+func sayCommand(ts *testscript.TestScript, neg bool, args []string) {
+	r := serverOf(ts)
+	if len(args) != 1 || neg {
+		ts.Fatalf("usage: say TEXT")
+	}
+	if r.stderr.await(regexp.MustCompile(args[0])) == nil {
+		ts.Fatalf("fapws did not say %q; standard error is:\n%s", args[0], r.stderr.text())
+	}
+}
+
+func getCommand(ts *testscript.TestScript, neg bool, args []string) {
+	want := http.StatusOK
+	if len(args) == 2 {
+		var err error
+		want, err = strconv.Atoi(args[1])
+		ts.Check(err)
+	}
+	client := http.Client{Timeout: patience}
+	defer client.CloseIdleConnections()
+	response, err := client.Get(serverOf(ts).url + args[0])
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s\n", body)
+	if response.StatusCode != want {
+		ts.Fatalf("%s: status %d, want %d", args[0], response.StatusCode, want)
+	}
+}
+
+func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
+	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2}
+	sig, ok := named[args[0]]
+	if !ok {
+		ts.Fatalf("unknown signal %s", args[0])
+	}
+	ts.Check(serverOf(ts).cmd.Process.Signal(sig))
+}
+
+func endedCommand(ts *testscript.TestScript, neg bool, args []string) {
+	r := serverOf(ts)
+	select {
+	case <-r.waited:
+	case <-time.After(patience):
+		ts.Fatalf("fapws does not end; standard error is:\n%s", r.stderr.text())
+	}
+	fmt.Fprint(ts.Stdout(), r.stdout.String())
+	fmt.Fprint(ts.Stderr(), r.stderr.text())
+	if got := strconv.Itoa(r.cmd.ProcessState.ExitCode()); got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+func occupyCommand(ts *testscript.TestScript, neg bool, args []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { ln.Close() })
+	ts.Setenv("TAKEN", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+}
+
+// transcript collects lines and tells who waits for one.
+type transcript struct {
+	mu    sync.Mutex
+	lines bytes.Buffer
+	ended bool
+	grown chan struct{} // closed and replaced when lines has grown
+}
+
+func (t *transcript) read(r io.Reader) {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadString('\n')
+		t.mu.Lock()
+		t.lines.WriteString(line)
+		t.ended = err != nil
+		if t.grown != nil {
+			close(t.grown)
+			t.grown = nil
+		}
+		t.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// await returns the match of what, or nil when reading has ended without it or
+// patience is over.
+func (t *transcript) await(what *regexp.Regexp) []string {
+	deadline := time.After(patience)
+	for {
+		t.mu.Lock()
+		found := what.FindStringSubmatch(t.lines.String())
+		ended := t.ended
+		if t.grown == nil {
+			t.grown = make(chan struct{})
+		}
+		grown := t.grown
+		t.mu.Unlock()
+		if found != nil || ended {
+			return found
+		}
+		select {
+		case <-grown:
+		case <-deadline:
+			return nil
+		}
+	}
+}
+
+func (t *transcript) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lines.String()
+}

@@ -1,0 +1,86 @@
+// Fapws serves the PATHS of a Python script over HTTP. This package is wiring:
+// package settings reads the command line, pybridge runs the script, runtime
+// serves.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// version is set by build.sh.
+var version = "dev"
+
+// The main goroutine stays on the main thread of the process: Python's main
+// thread is the one that starts it, and scripts expect to be run on it.
+func init() { goruntime.LockOSThread() }
+
+func main() {
+	code, err := run(os.Args[1:], os.Stdout, os.Stderr)
+	var f *failure
+	if errors.As(err, &f) {
+		code = f.code
+	} else if err != nil {
+		code = exitRuntime
+	}
+	if err != nil && err.Error() != "" {
+		fmt.Fprintln(os.Stderr, "fapws:", err)
+	}
+	os.Exit(code)
+}
+
+func run(args []string, stdout, stderr io.Writer) (code int, err error) {
+	rows := settings.Table(settings.Machine{OpenFiles: openFiles()})
+	cmd, err := settings.ParseCommand(rows, args)
+	if err != nil {
+		return 0, usage(err)
+	}
+	switch cmd.Word {
+	case settings.WordHelp:
+		settings.WriteHelp(stdout, rows, cmd.Topic == "all")
+		return exitOK, nil
+	case settings.WordVersion:
+		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", version, pybridge.Version(), goruntime.Version())
+		return exitOK, nil
+	case settings.WordInternal:
+		settings.WriteInternal(stdout, cmd.Topic, version)
+		return exitOK, nil
+	}
+	set, err := settings.New(rows, cmd.Flags, os.LookupEnv)
+	if err != nil {
+		return 0, usage(err)
+	}
+	early, err := set.Config()
+	if err != nil {
+		return 0, usage(err)
+	}
+	if early.Chdir != "" {
+		if err := os.Chdir(early.Chdir); err != nil {
+			return 0, usage(err)
+		}
+	}
+	switch cmd.Word {
+	case settings.WordCheck, settings.WordPrintConfig:
+		return exitOK, inspect(cmd, set, stdout)
+	}
+	s := &service{cmd: cmd, set: set, stderr: stderr}
+	return s.run()
+}
+
+// openFiles returns how many files this process may have open. Go's start-up
+// has raised the soft limit to the hard one.
+func openFiles() uint64 {
+	var lim unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
+		return 0
+	}
+	return lim.Cur
+}

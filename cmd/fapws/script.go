@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// readScript returns the source of the script, to be looked at before Python
+// runs it.
+func readScript(name string) ([]byte, error) {
+	source, err := os.ReadFile(name)
+	if err == nil {
+		return source, nil
+	}
+	reason := err
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		reason = errno
+	}
+	hint := ""
+	if _, err := os.Stat(name + ".py"); err == nil && !strings.HasSuffix(name, ".py") {
+		hint = "; did you mean " + name + ".py?"
+	}
+	return nil, notStarted("cannot read %s: %v%s", name, reason, hint)
+}
+
+// isInline decides before the script runs whether Python lives on the loop,
+// because it must be started on the thread where it will run.
+func isInline(set *settings.Settings, source []byte) bool {
+	if set.Source("threads").Level > settings.FromScript {
+		conf, _ := set.Config()
+		return conf.Threads == 0
+	}
+	n, found := settings.PeekThreads(source)
+	return found && n == 0
+}
+
+// checkInline compares what was decided before the script ran with what its
+// THREADS is now.
+func checkInline(script string, inline bool, threads int) error {
+	if inline == (threads == 0) {
+		return nil
+	}
+	return usage(fmt.Errorf("%s: THREADS is %d, which its text does not say plainly, and Python has started otherwise: write THREADS = %d on a line of its own, or use --threads %d",
+		script, threads, threads, threads))
+}
+
+// loadScript runs the script on the calling thread, which is Python's main
+// thread from then on.
+func loadScript(cmd *settings.Command) (*pybridge.App, error) {
+	app, err := pybridge.Load(pybridge.Options{Script: cmd.Script, Args: cmd.Args})
+	var exit *pybridge.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return nil, ended(exit.Code)
+	case err != nil:
+		return nil, notStarted("%v", err)
+	}
+	return app, nil
+}
+
+// globalOf reads a global of the script in the form that settings take.
+func globalOf(app *pybridge.App) func(string) (any, bool) {
+	return func(name string) (any, bool) {
+		v, ok := app.Global(name)
+		if !ok {
+			return nil, false
+		}
+		return plain(v), true
+	}
+}
+
+func plain(v pybridge.Value) any {
+	switch v.Kind {
+	case pybridge.Int:
+		return v.Int
+	case pybridge.Float:
+		return v.Float
+	case pybridge.Str:
+		return v.Str
+	case pybridge.Bool:
+		return v.Int != 0
+	case pybridge.List:
+		list := make([]any, len(v.List))
+		for i := range v.List {
+			list[i] = plain(v.List[i])
+		}
+		return list
+	}
+	return settings.Object{Repr: v.Str}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/accesslog"
+	"fapws/runtime/http1"
+)
+
+// service is one run of a server, from the script to the exit code.
+type service struct {
+	cmd    *settings.Command
+	set    *settings.Settings
+	stderr io.Writer
+
+	conf    settings.Config
+	log     *logger
+	signals *signals
+	inline  bool
+	server  *runtime.Server
+	app     *pybridge.App
+	access  *accesslog.Log
+}
+
+// run loads, serves until told to stop, and returns the exit code. It runs on
+// the main thread.
+func (s *service) run() (code int, err error) {
+	source, err := readScript(s.cmd.Script)
+	if err != nil {
+		return 0, err
+	}
+	s.inline = isInline(s.set, source)
+	if s.conf, err = s.set.Config(); err != nil {
+		return 0, usage(err)
+	}
+	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.Debug)
+	s.signals = watchSignals(s.log.log)
+	if s.inline {
+		// Only now is there a thread to load the script on.
+		if s.server, err = runtime.New(s.config()); err != nil {
+			return 0, err
+		}
+	}
+	s.onPython(func() { s.app, err = loadScript(s.cmd) })
+	if err != nil {
+		return 0, err
+	}
+	if err = s.start(); err == nil {
+		code = s.serve()
+	}
+	s.onPython(func() { code = max(code, s.app.Close()) })
+	s.closeLog()
+	return code, err
+}
+
+func (s *service) closeLog() {
+	if s.access != nil {
+		s.access.Close()
+	}
+}
+
+// onPython runs f on Python's main thread.
+func (s *service) onPython(f func()) {
+	if s.inline {
+		s.server.Do(f)
+		return
+	}
+	f()
+}
+
+// start does what is left between a script that was run and requests that
+// are answered.
+func (s *service) start() (err error) {
+	s.onPython(func() { err = readSettings(s.cmd.Script, s.set, s.app, s.inline) })
+	if err != nil {
+		return err
+	}
+	if s.conf, err = s.set.Config(); err != nil {
+		return usage(err)
+	}
+	s.log.setLevel(s.conf.LogLevel, s.conf.Debug)
+	if s.conf.AccessLog != "off" {
+		if s.access, err = accesslog.Open(s.conf.AccessLog); err != nil {
+			return notStarted("cannot write the access log: %v", err)
+		}
+	}
+	table, err := mountTable(s.cmd.Script, s.app.Mounts())
+	if err != nil {
+		return err
+	}
+	listeners, err := listenAll(s.conf.Bind, s.conf.Backlog)
+	if err != nil {
+		return err
+	}
+	if s.inline {
+		s.server.Configure(s.config())
+	} else if s.server, err = runtime.New(s.config()); err != nil {
+		return err
+	}
+	var handler *pybridge.Handler
+	s.onPython(func() {
+		handler = s.app.Start(pybridge.RunConfig{Threads: s.conf.Threads, Queue: s.conf.MaxQueue, Debug: s.conf.Debug})
+	})
+	s.signals.serve()
+	if err := s.server.Serve(listeners, table, handler); err != nil {
+		return err
+	}
+	if s.log.shows(runtime.LevelInfo) {
+		addrs := make([]net.Addr, len(listeners))
+		for i, ln := range listeners {
+			addrs[i] = ln.Addr()
+		}
+		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), pybridge.Version(), s.conf.Threads))
+	}
+	return nil
+}
+
+// config is what the loop has to know of the settings.
+func (s *service) config() runtime.Config {
+	rate := int(s.conf.BodyMinRate)
+	if rate == 0 {
+		rate = -1
+	}
+	return runtime.Config{
+		Limits: http1.Limits{
+			RequestLine: s.conf.MaxLine,
+			FieldLine:   s.conf.MaxField,
+			Head:        s.conf.MaxHead,
+			Fields:      s.conf.MaxFields,
+		},
+		MaxBodySize:  s.conf.MaxBodySize,
+		MaxClients:   s.conf.MaxClients,
+		HeadTimeout:  s.conf.HeadTimeout,
+		BodyTimeout:  s.conf.BodyTimeout,
+		BodyRate:     rate,
+		KeepAlive:    s.conf.KeepAlive,
+		WriteTimeout: s.conf.WriteTimeout,
+		Debug:        s.conf.Debug,
+		AccessLog:    s.access,
+		Log:          s.log.log,
+	}
+}

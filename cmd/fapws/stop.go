@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"fapws/runtime"
+)
+
+const (
+	// closingTime is what Python has, when no request is in flight any more,
+	// to run atexit functions and to wait for the script's threads.
+	closingTime = 5 * time.Second
+
+	// scriptGrace replaces the graceful timeout when a signal handler of the
+	// script called sys.exit: Python serves nothing any more.
+	scriptGrace = time.Second
+)
+
+// serve returns when a signal or the script has ended serving, and everything
+// that was in flight too. It returns the exit code.
+func (s *service) serve() (code int) {
+	done := make(chan struct{})
+	go func() {
+		<-s.signals.stop
+		s.stop(s.conf.GracefulTimeout)
+		close(done)
+	}()
+	if code := s.app.Serve(); code >= 0 {
+		s.stop(min(scriptGrace, s.conf.GracefulTimeout))
+		return code
+	}
+	<-done
+	return exitOK
+}
+
+// stop finishes what is in flight and ends the Python threads. A handler that
+// does not return cannot be stopped from outside: then stop does not return
+// either, but runs what the script registered with atexit and ends the process.
+func (s *service) stop(grace time.Duration) {
+	s.log.log(runtime.LevelInfo, fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace))
+	quiet := make(chan struct{})
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), grace)
+		defer cancel()
+		if err := s.server.Shutdown(ctx); err != nil {
+			s.log.log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
+		}
+		close(quiet)
+	}()
+	select {
+	case <-quiet:
+	case <-time.After(grace + time.Second): // inline: a handler keeps the loop
+		s.leave()
+	}
+	if s.app.Stop() > 0 {
+		s.leave()
+	}
+	time.AfterFunc(closingTime, func() {
+		s.log.log(runtime.LevelWarning, "the script's threads or atexit functions do not end: leaving without them")
+		s.signals.exit(exitOK)
+	})
+}
+
+// leave ends the process around a handler that does not return.
+func (s *service) leave() {
+	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
+	time.AfterFunc(closingTime, func() { s.signals.exit(exitOK) })
+	s.app.RunAtexit()
+	s.closeLog()
+	s.signals.exit(exitOK)
+}
