@@ -62,10 +62,9 @@ static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, 
                           : NULL;
   Py_XDECREF(module);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
-  if (!page) {
-    if (PyErr_Occurred()) PyErr_Display(PyExc_RuntimeError, NULL, NULL);
-    PyErr_Clear();
-  }
+  /* Without the page (package fapws cannot be imported, say) there is still the
+   * plain one; stderr tells why. */
+  if (PyErr_Occurred()) PyErr_WriteUnraisable(fapws_the_pool.mounts[rec->mount].name);
   return page;
 }
 
