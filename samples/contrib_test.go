@@ -91,15 +91,17 @@ func TestStaticfileBehindAHandler(t *testing.T) {
 
 func TestHandlerThatRaises(t *testing.T) {
 	inModes(t, func(t *testing.T, start starter) {
+		plain := []string{"ZeroDivision", "raises.py", "token", "Traceback", "Variables"}
 		for _, c := range []struct {
-			debug     string
+			args      []string
 			with, not []string
 		}{
-			{"0", nil, []string{"ZeroDivision", "raises.py", "token", "Traceback", "Variables"}},
-			{"1", []string{"ZeroDivisionError", "division by zero", "raises.py", "in <b>fails</b>", "token"}, []string{"hush-hush"}},
+			{[]string{"0"}, nil, plain},
+			{[]string{"1"}, []string{"ZeroDivisionError", "division by zero", "raises.py", "in <b>fails</b>", "token"}, []string{"hush-hush"}},
+			{[]string{"1", "without page"}, nil, plain},
 		} {
-			t.Run("debug "+c.debug, func(t *testing.T) {
-				s := start(t, "testdata/raises.py", c.debug)
+			t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+				s := start(t, "testdata/raises.py", c.args...)
 				s.complains = true
 				resp, body := s.get("/x?<i>")
 				s.want(resp, body, 500, c.with...)

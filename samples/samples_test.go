@@ -121,7 +121,9 @@ func TestFormsRefusals(t *testing.T) {
 			{"no boundary", "multipart/form-data", "--B--", 400},
 			{"too big", "multipart/form-data; boundary=B", strings.Repeat("x", 20<<20+1), 413},
 		} {
-			resp, body := s.post("/upload", c.contentType, strings.NewReader(c.body))
+			// Asking first, or the refusal could meet the body on its way.
+			resp, body := s.do(s.request("POST", "/upload", strings.NewReader(c.body),
+				"Content-Type", c.contentType, "Expect", "100-continue"))
 			if resp.StatusCode != c.status {
 				t.Errorf("%s: status %d, want %d: %s", c.what, resp.StatusCode, c.status, body)
 			}
@@ -136,8 +138,8 @@ func TestFormsRefusals(t *testing.T) {
 func TestStreamingArrivesInPieces(t *testing.T) {
 	inModes(t, func(t *testing.T, start starter) {
 		s := start(t, "streaming/streaming.py")
-		// All of it would take a quarter of an hour: what arrives was sent before the end.
-		resp := s.open(s.request("GET", "/count?to=1000&pause=1", nil))
+		// All of it takes longer than the client waits: what arrives was sent before the end.
+		resp := s.open(s.request("GET", "/count?to=1000&pause=0.2", nil))
 		if resp.StatusCode != 200 || len(resp.TransferEncoding) != 1 || resp.TransferEncoding[0] != "chunked" {
 			t.Fatalf("%d %q", resp.StatusCode, resp.TransferEncoding)
 		}

@@ -68,7 +68,7 @@ func startServer(t *testing.T, flags []string, script string, args []string) *se
 	cmd.Stderr, cmd.Stdout = s.stderr, s.stdout
 	s.client = &http.Client{
 		Timeout:   30 * time.Second,
-		Transport: &http.Transport{DisableCompression: true},
+		Transport: &http.Transport{DisableCompression: true, ExpectContinueTimeout: 20 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},

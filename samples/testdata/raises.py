@@ -2,6 +2,8 @@
 import sys
 
 DEBUG = int(sys.argv[1])
+if "without page" in sys.argv:
+    sys.modules["fapws._debugpage"] = None  # its import fails
 
 
 def fails(environ, start_response):
