@@ -3,10 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,10 +26,13 @@ import (
 // TestCommandLine runs testdata/*.txtar against the real executable: the one
 // in FAPWS_BIN, or one built now. Besides testscript's own commands there are
 //
+//	code N [ARGS...]  runs fapws to its end, which must be exit code N
 //	start [ARGS...]   runs fapws in the background and waits for its banner;
 //	                  sets $URL to the first address in it
-//	get PATH [CODE]   asks the running fapws; the body goes to stdout
-//	signal NAME       sends TERM, INT, HUP, USR1 or USR2 to it
+//	get PATH [CODE]   asks the running fapws; the body goes to stdout. With
+//	                  -unix FILE before PATH it asks at that socket
+//	ask PATH          asks, and does not wait for the answer
+//	signal NAME       sends TERM, INT, KILL, HUP, USR1 or USR2 to it
 //	ended CODE        waits for its end; its output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
@@ -40,7 +46,8 @@ func TestCommandLine(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": startCommand, "get": getCommand, "signal": signalCommand, "ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
+			"code": codeCommand, "start": startCommand, "get": getCommand, "ask": askCommand, "signal": signalCommand,
+			"ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
 		},
 	})
 }
@@ -70,6 +77,23 @@ func executable(t *testing.T) string {
 
 // patience is how long a test waits for something that should happen at once.
 const patience = 20 * time.Second
+
+func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec("fapws", args[1:]...)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		ts.Fatalf("fapws: %v", err)
+	}
+	got := 0
+	if exit != nil {
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
 
 // running is a fapws in the background.
 type running struct {
@@ -134,13 +158,20 @@ func sayCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func getCommand(ts *testscript.TestScript, neg bool, args []string) {
+	client := http.Client{Timeout: patience}
+	if args[0] == "-unix" {
+		socket := ts.MkAbs(args[1])
+		client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}}
+		args = args[2:]
+	}
 	want := http.StatusOK
 	if len(args) == 2 {
 		var err error
 		want, err = strconv.Atoi(args[1])
 		ts.Check(err)
 	}
-	client := http.Client{Timeout: patience}
 	defer client.CloseIdleConnections()
 	response, err := client.Get(serverOf(ts).url + args[0])
 	ts.Check(err)
@@ -153,8 +184,18 @@ func getCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func askCommand(ts *testscript.TestScript, neg bool, args []string) {
+	url, err := url.Parse(serverOf(ts).url)
+	ts.Check(err)
+	c, err := net.Dial("tcp", url.Host)
+	ts.Check(err)
+	ts.Defer(func() { c.Close() })
+	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", args[0], url.Host)
+	ts.Check(err)
+}
+
 func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
-	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2}
+	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2}
 	sig, ok := named[args[0]]
 	if !ok {
 		ts.Fatalf("unknown signal %s", args[0])

@@ -21,7 +21,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout io.Writer) er
 		}
 		defer app.Close()
 		paths = len(app.Mounts())
-		if _, err := mountTable(cmd.Script, app.Mounts()); err != nil {
+		if _, err := mountTable(cmd.ScriptName(), app.Mounts()); err != nil {
 			return err
 		}
 	}
@@ -37,7 +37,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout io.Writer) er
 		entries = fmt.Sprintf("%d paths", paths)
 	}
 	fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
-		cmd.Script, entries, strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
+		cmd.ScriptName(), entries, strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
 	return nil
 }
 
@@ -51,12 +51,12 @@ func load(cmd *settings.Command, set *settings.Settings) (*pybridge.App, error) 
 	app, err := loadScript(cmd)
 	var f *failure
 	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
-		return nil, notStarted("%s ended with code %d", cmd.Script, f.code)
+		return nil, notStarted("%s ended with code %d", cmd.ScriptName(), f.code)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if err := readSettings(cmd.Script, set, app, inline); err != nil {
+	if err := readSettings(cmd.ScriptName(), set, app, inline); err != nil {
 		app.Close()
 		return nil, err
 	}

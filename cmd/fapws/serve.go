@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -43,7 +44,7 @@ func (s *service) run() (code int, err error) {
 	if s.inline {
 		// Only now is there a thread to load the script on.
 		if s.server, err = runtime.New(s.config()); err != nil {
-			return 0, err
+			return 0, notStarted("%v", err)
 		}
 	}
 	s.onPython(func() { s.app, err = loadScript(s.cmd) })
@@ -76,7 +77,7 @@ func (s *service) onPython(f func()) {
 // start does what is left between a script that was run and requests that
 // are answered.
 func (s *service) start() (err error) {
-	s.onPython(func() { err = readSettings(s.cmd.Script, s.set, s.app, s.inline) })
+	s.onPython(func() { err = readSettings(s.cmd.ScriptName(), s.set, s.app, s.inline) })
 	if err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (s *service) start() (err error) {
 			return notStarted("cannot write the access log: %v", err)
 		}
 	}
-	table, err := mountTable(s.cmd.Script, s.app.Mounts())
+	table, err := mountTable(s.cmd.ScriptName(), s.app.Mounts())
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (s *service) start() (err error) {
 	if s.inline {
 		s.server.Configure(s.config())
 	} else if s.server, err = runtime.New(s.config()); err != nil {
-		return err
+		return notStarted("%v", err)
 	}
 	var handler *pybridge.Handler
 	s.onPython(func() {
@@ -108,8 +109,9 @@ func (s *service) start() (err error) {
 	})
 	s.signals.serve()
 	if err := s.server.Serve(listeners, table, handler); err != nil {
-		return err
+		return notStarted("%v", err)
 	}
+	time.AfterFunc(startPagesAfter, func() { dropStartPages() })
 	if s.log.shows(runtime.LevelInfo) {
 		addrs := make([]net.Addr, len(listeners))
 		for i, ln := range listeners {

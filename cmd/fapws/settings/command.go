@@ -3,6 +3,7 @@ package settings
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -30,6 +31,9 @@ type Command struct {
 	Args   []string // what follows the script: its sys.argv[1:]
 	Flags  Flags
 }
+
+// ScriptName is what messages call the script.
+func (c *Command) ScriptName() string { return filepath.Base(c.Script) }
 
 // Flags holds the flags of a command line by the name of their setting.
 type Flags map[string]flag
