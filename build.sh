@@ -345,9 +345,19 @@ test_race() {
 }
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
-# must take its memory from malloc to be seen, and keeps some until the end.
+# must take its memory from malloc to be seen, and keeps some until the end. The
+# tests look at their own stderr, so the reports go to files.
 test_sanitizer() {
-    PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 test_go -asan ./pybridge/...
+    local folder=$root/build/sanitizer
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    # With -c the test keeps the line numbers that the reports show.
+    test_go -asan -c -o "$folder/pybridge.test" ./pybridge
+    if ! (cd "$root/pybridge" && PYTHONMALLOC=malloc \
+        ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout 10m); then
+        cat "$folder"/report* 2>/dev/null
+        return 1
+    fi
 }
 
 # test_soak runs what the tag keeps out of the other stages: long, mixed load.
