@@ -32,6 +32,7 @@ import (
 //	get PATH [CODE]   asks the running fapws; the body goes to stdout. With
 //	                  -unix FILE before PATH it asks at that socket
 //	ask PATH          asks, and does not wait for the answer
+//	answer            waits for the answer to ask; its body goes to stdout
 //	signal NAME       sends TERM, INT, KILL, HUP, USR1 or USR2 to it
 //	ended CODE        waits for its end; its output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
@@ -46,8 +47,8 @@ func TestCommandLine(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": codeCommand, "start": startCommand, "get": getCommand, "ask": askCommand, "signal": signalCommand,
-			"ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
+			"code": codeCommand, "start": startCommand, "get": getCommand, "ask": askCommand, "answer": answerCommand,
+			"signal": signalCommand, "ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
 		},
 	})
 }
@@ -68,7 +69,20 @@ func executable(t *testing.T) string {
 		}
 		return link
 	}
-	bin := filepath.Join(t.TempDir(), "fapws")
+	// In the project's folder, where the executable finds package fapws.
+	build, err := filepath.Abs("../../build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(build, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(build, "test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	bin := filepath.Join(dir, "fapws")
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -99,6 +113,7 @@ func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 type running struct {
 	cmd    *exec.Cmd
 	url    string
+	asked  net.Conn // of the last ask
 	stdout bytes.Buffer
 	stderr transcript
 	waited chan error
@@ -190,8 +205,19 @@ func askCommand(ts *testscript.TestScript, neg bool, args []string) {
 	c, err := net.Dial("tcp", url.Host)
 	ts.Check(err)
 	ts.Defer(func() { c.Close() })
+	serverOf(ts).asked = c
 	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", args[0], url.Host)
 	ts.Check(err)
+}
+
+func answerCommand(ts *testscript.TestScript, neg bool, args []string) {
+	c := serverOf(ts).asked
+	ts.Check(c.SetReadDeadline(time.Now().Add(patience)))
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	ts.Check(err)
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s\n", body)
 }
 
 func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
