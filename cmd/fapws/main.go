@@ -24,6 +24,7 @@ var version = "dev"
 func init() { goruntime.LockOSThread() }
 
 func main() {
+	useLittleMemory()
 	code, err := run(os.Args[1:], os.Stdout, os.Stderr)
 	var f *failure
 	if errors.As(err, &f) {
