@@ -1,6 +1,12 @@
 package main
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
 
 // The exit codes of fapws itself; a script that ends by itself has its own.
 const (
@@ -26,3 +32,28 @@ func notStarted(format string, args ...any) error {
 
 // ended is how a script that ended by itself ends fapws.
 func ended(code int) error { return &failure{code: code} }
+
+// report writes the line of err, if it has one, and returns its exit code.
+func report(w io.Writer, err error) int {
+	if line := err.Error(); line != "" {
+		fmt.Fprintln(w, "fapws:", line)
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return exitRuntime
+}
+
+// closingTime is what Python has, when nothing is served, to run the script's
+// atexit functions and to wait for its threads. python3 waits for ever; a
+// supervisor does not.
+const closingTime = 5 * time.Second
+
+// exitAfterClosingTime ends the process when Python's end takes too long.
+func exitAfterClosingTime(code int, warn func(string)) {
+	time.AfterFunc(closingTime, func() {
+		warn("the script's threads or atexit functions do not end: leaving without them")
+		os.Exit(code)
+	})
+}

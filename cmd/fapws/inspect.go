@@ -12,18 +12,37 @@ import (
 
 // inspect does "fapws check" and --print-config: it goes all the way to
 // serving, but does not listen.
-func inspect(cmd *settings.Command, set *settings.Settings, stdout io.Writer) error {
-	paths := 0
-	if cmd.Script != "" {
-		app, err := load(cmd, set)
-		if err != nil {
-			return err
-		}
-		defer app.Close()
-		paths = len(app.Mounts())
-		if _, err := mountTable(cmd.ScriptName(), app.Mounts()); err != nil {
-			return err
-		}
+func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Writer) (code int, err error) {
+	if cmd.Script == "" {
+		return exitOK, set.WriteConfig(stdout)
+	}
+	source, err := readScript(cmd.Script)
+	if err != nil {
+		return 0, err
+	}
+	app, err := loadScript(cmd)
+	var f *failure
+	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
+		return 0, notStarted("%s ended with code %d", cmd.ScriptName(), f.code)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := judge(cmd, set, source, app, stdout); err != nil {
+		code = report(stderr, err)
+	}
+	exitAfterClosingTime(code, func(line string) { fmt.Fprintln(stderr, "fapws:", line) })
+	return max(code, app.Close()), nil
+}
+
+// judge looks at what the script left and says so.
+func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *pybridge.App, stdout io.Writer) error {
+	inline := isInline(set, source)
+	if err := readSettings(cmd.ScriptName(), set, app, inline); err != nil {
+		return err
+	}
+	if _, err := mountTable(cmd.ScriptName(), app.Mounts()); err != nil {
+		return err
 	}
 	conf, err := set.Config()
 	if err != nil {
@@ -33,34 +52,12 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout io.Writer) er
 		return set.WriteConfig(stdout)
 	}
 	entries := "1 path"
-	if paths != 1 {
-		entries = fmt.Sprintf("%d paths", paths)
+	if n := len(app.Mounts()); n != 1 {
+		entries = fmt.Sprintf("%d paths", n)
 	}
-	fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
+	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
 		cmd.ScriptName(), entries, strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
-	return nil
-}
-
-// load runs the script on this thread and reads its settings.
-func load(cmd *settings.Command, set *settings.Settings) (*pybridge.App, error) {
-	source, err := readScript(cmd.Script)
-	if err != nil {
-		return nil, err
-	}
-	inline := isInline(set, source)
-	app, err := loadScript(cmd)
-	var f *failure
-	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
-		return nil, notStarted("%s ended with code %d", cmd.ScriptName(), f.code)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := readSettings(cmd.ScriptName(), set, app, inline); err != nil {
-		app.Close()
-		return nil, err
-	}
-	return app, nil
+	return err
 }
 
 // readSettings takes over what the script sets.

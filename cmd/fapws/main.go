@@ -4,7 +4,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,14 +25,8 @@ func init() { goruntime.LockOSThread() }
 func main() {
 	useLittleMemory()
 	code, err := run(os.Args[1:], os.Stdout, os.Stderr)
-	var f *failure
-	if errors.As(err, &f) {
-		code = f.code
-	} else if err != nil {
-		code = exitRuntime
-	}
-	if err != nil && err.Error() != "" {
-		fmt.Fprintln(os.Stderr, "fapws:", err)
+	if err != nil {
+		code = report(os.Stderr, err)
 	}
 	os.Exit(code)
 }
@@ -70,7 +63,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	switch cmd.Word {
 	case settings.WordCheck, settings.WordPrintConfig:
-		return exitOK, inspect(cmd, set, stdout)
+		return inspect(cmd, set, stdout, stderr)
 	}
 	s := &service{cmd: cmd, set: set, stderr: stderr}
 	return s.run()

@@ -53,10 +53,13 @@ func (s *service) run() (code int, err error) {
 	}
 	if err = s.start(); err == nil {
 		code = s.serve()
+	} else {
+		code = report(s.stderr, err) // now, because closing may take its time
 	}
+	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	s.onPython(func() { code = max(code, s.app.Close()) })
 	s.closeLog()
-	return code, err
+	return code, nil
 }
 
 func (s *service) closeLog() {

@@ -3,20 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"fapws/runtime"
 )
 
-const (
-	// closingTime is what Python has, when no request is in flight any more,
-	// to run atexit functions and to wait for the script's threads.
-	closingTime = 5 * time.Second
-
-	// scriptGrace replaces the graceful timeout when a signal handler of the
-	// script called sys.exit: Python serves nothing any more.
-	scriptGrace = time.Second
-)
+// scriptGrace replaces the graceful timeout when a signal handler of the
+// script called sys.exit: Python serves nothing any more.
+const scriptGrace = time.Second
 
 // serve returns when a signal or the script has ended serving, and everything
 // that was in flight too. It returns the exit code.
@@ -57,17 +52,13 @@ func (s *service) stop(grace time.Duration) {
 	if s.app.Stop() > 0 {
 		s.leave()
 	}
-	time.AfterFunc(closingTime, func() {
-		s.log.log(runtime.LevelWarning, "the script's threads or atexit functions do not end: leaving without them")
-		s.signals.exit(exitOK)
-	})
 }
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave() {
 	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
-	time.AfterFunc(closingTime, func() { s.signals.exit(exitOK) })
+	exitAfterClosingTime(exitOK, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	s.app.RunAtexit()
 	s.closeLog()
-	s.signals.exit(exitOK)
+	os.Exit(exitOK)
 }
