@@ -19,11 +19,11 @@ func (s *service) serve() (code int) {
 	done := make(chan struct{})
 	go func() {
 		<-s.signals.stop
-		s.stop(s.conf.GracefulTimeout)
+		s.stop(s.conf.GracefulTimeout, exitOK)
 		close(done)
 	}()
 	if code := s.app.Serve(); code >= 0 {
-		s.stop(min(scriptGrace, s.conf.GracefulTimeout))
+		s.stop(min(scriptGrace, s.conf.GracefulTimeout), code)
 		return code
 	}
 	<-done
@@ -32,8 +32,9 @@ func (s *service) serve() (code int) {
 
 // stop finishes what is in flight and ends the Python threads. A handler that
 // does not return cannot be stopped from outside: then stop does not return
-// either, but runs what the script registered with atexit and ends the process.
-func (s *service) stop(grace time.Duration) {
+// either, but runs what the script registered with atexit and ends the process
+// with code.
+func (s *service) stop(grace time.Duration, code int) {
 	s.log.log(runtime.LevelInfo, fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace))
 	quiet := make(chan struct{})
 	go func() {
@@ -47,18 +48,18 @@ func (s *service) stop(grace time.Duration) {
 	select {
 	case <-quiet:
 	case <-time.After(grace + time.Second): // inline: a handler keeps the loop
-		s.leave()
+		s.leave(code)
 	}
 	if s.app.Stop() > 0 {
-		s.leave()
+		s.leave(code)
 	}
 }
 
 // leave ends the process around a handler that does not return.
-func (s *service) leave() {
+func (s *service) leave(code int) {
 	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
-	exitAfterClosingTime(exitOK, func(line string) { s.log.log(runtime.LevelWarning, line) })
+	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	s.app.RunAtexit()
 	s.closeLog()
-	os.Exit(exitOK)
+	os.Exit(code)
 }
