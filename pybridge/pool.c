@@ -17,7 +17,8 @@
 #define TICK_NS 2500000L          /* of the monitor while there is work */
 #define QUIET_TICKS 100           /* ticks without work before it sleeps */
 #define RETIRE_S 10               /* idle seconds before an extra thread ends */
-#define UNSIGNALLED_MAX 32        /* finished parts the loop may not know of */
+#define UNSIGNALLED_MAX 256       /* finished parts the loop may not know of */
+#define UNSIGNALLED_NS 250000     /* ... and how long the first of them may wait */
 #define WINDOW_BYTES (256 * 1024) /* an iterator may be ahead of its client by */
 #define GARBAGE_BYTES (1 << 20)   /* released objects that idle threads may hold */
 
@@ -77,6 +78,7 @@ void fapws_publish(fapws_thread *t, fapws_part *p) {
 void fapws_notify(fapws_thread *t) {
   if (t->unsignalled == 0) return;
   t->unsignalled = 0;
+  t->unsignalled_ns = 0;
   if (!P.inline_mode) wake_loop();
 }
 
@@ -172,7 +174,9 @@ static fapws_record *take(fapws_thread *t) {
 static void run_job(fapws_thread *t, fapws_record *rec) {
   /* What is finished must not wait for something slow. */
   if (t->unsignalled && is_slow(rec)) fapws_notify(t);
+  t->unsignalled_ns += P.mounts[rec->mount].run_ns;
   fapws_run(t, rec);
+  if (t->unsignalled_ns > UNSIGNALLED_NS) fapws_notify(t);
 }
 
 static void go_idle(fapws_thread *t) {
@@ -474,11 +478,12 @@ void fapws_part_free(uintptr_t number) {
     free(part);
     return;
   }
+  /* Counted first: once it is on the list, the collector may free it. */
+  int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
   fapws_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
   do {
     part->next = old;
   } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-  int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
   if (held < GARBAGE_BYTES) return;
   /* An idle interpreter must not sit on a large page for ever. */
   if (P.inline_mode) {
