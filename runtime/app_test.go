@@ -324,6 +324,7 @@ func (s *testServer) dial(t testing.TB) *net.TCPConn {
 func (s *testServer) talk(t testing.TB, request string) string {
 	t.Helper()
 	c := s.dial(t)
+	defer c.Close()
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (l *loop) note(x *flight, head []byte) {
 		e = new(logEntry)
 		x.log = e
 	}
-	e.start = time.Now()
+	e.start, e.addr, e.client = time.Now(), x.conn.who().Addr, x.conn.String()
 	e.line, e.referer, e.agent = e.line[:0], e.referer[:0], e.agent[:0]
 	if head == nil {
 		return
@@ -54,19 +54,26 @@ func is(f http1.Field, head []byte, name string) bool {
 	return bytes.EqualFold(f.Name.In(head), []byte(name))
 }
 
+// statusGone is what logs say of a request whose client left before it was
+// answered, as nginx does.
+const statusGone = 499
+
 // account writes the log lines of an exchange that has ended.
-func (l *loop) account(x *flight, c *conn) {
+func (l *loop) account(x *flight) {
 	e := x.log
 	if e == nil {
 		return
 	}
 	took := time.Since(e.start)
+	if x.status == 0 {
+		x.status = statusGone
+	}
 	if l.debug >= 1 {
-		l.tracef("%s %q %d, %d bytes, %v", c, e.line, x.status, x.sent, took.Round(time.Microsecond))
+		l.tracef("%s %q %d, %d bytes, %v", e.client, e.line, x.status, x.sent, took.Round(time.Microsecond))
 	}
 	if l.cfg.AccessLog != nil {
 		l.cfg.AccessLog.Append(&accesslog.Entry{
-			Addr:        c.who().Addr,
+			Addr:        e.addr,
 			Time:        e.start,
 			RequestLine: e.line,
 			Status:      x.status,

@@ -68,6 +68,7 @@ func (l *loop) sendHit(x *flight) {
 		x.sent += int64(len(res.Segments[i].Data))
 	}
 	l.complete(x, false)
+	l.done(x)
 	if len(res.Segments) == 1 && len(res.Segments[0].Data) > copyLimit {
 		body := res.Segments[0].Data // immutable, and the collector keeps it
 		buf := l.out.buf
@@ -126,6 +127,7 @@ func (l *loop) fileSent(c *conn, j *fileJob, err error) {
 	}
 	x.status, x.sent, x.keepAlive = j.resp.Status, j.sent, j.resp.KeepAlive
 	l.complete(x, err != nil)
+	l.done(x)
 }
 
 func cloneStatic(r *static.Request) static.Request {

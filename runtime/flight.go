@@ -36,6 +36,8 @@ type flight struct {
 // logEntry is what the access log and Debug remember of a request.
 type logEntry struct {
 	start   time.Time
+	addr    string // of the client
+	client  string // the same for people
 	line    []byte // request line
 	referer []byte
 	agent   []byte

@@ -96,7 +96,7 @@ func (l *loop) write(c *conn, first, body, tail []byte, p *exchange.Part) {
 		return
 	}
 	if p != nil {
-		l.handler.Release(p)
+		l.release(p)
 	}
 	if err != nil {
 		l.close(c, err.Error())

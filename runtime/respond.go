@@ -18,10 +18,7 @@ func (l *loop) deliver(p *exchange.Part) {
 	c := x.conn
 	switch {
 	case c == nil:
-		if p.Last {
-			l.flights.put(x)
-		}
-		l.handler.Release(p)
+		l.release(p)
 	case c.first != x || c.transfer != nil:
 		x.held = append(x.held, *p)
 	default:
@@ -40,6 +37,7 @@ func (l *loop) advance(c *conn) {
 			l.use(c)
 			l.out.buf = append(l.out.buf, x.local...)
 			l.complete(x, false)
+			l.done(x)
 		case x.file != nil:
 			l.flush() // what was gathered goes first, and may itself become a transfer
 			if c.first == x && c.transfer == nil {
@@ -90,7 +88,7 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 	if count == 0 && len(body) <= copyLimit {
 		l.out.buf = append(l.out.buf, body...)
 		l.out.buf = append(l.out.buf, tail...)
-		l.handler.Release(p)
+		l.release(p)
 		if len(l.out.buf) > flushLimit {
 			l.flush()
 		}
@@ -174,8 +172,26 @@ func fileBytes(p *exchange.Part) int64 {
 	return p.Count
 }
 
-// complete ends an exchange whose last bytes are on their way. broken: not all
-// of the promised bytes, so that the connection has to show it.
+// release gives a part back, and with the last one the ticket.
+func (l *loop) release(p *exchange.Part) {
+	last, ticket := p.Last, p.Ticket
+	l.handler.Release(p)
+	if last {
+		l.done(l.flights.all[ticket])
+	}
+}
+
+// done ends an exchange for good.
+func (l *loop) done(x *flight) {
+	if l.timed {
+		l.account(x)
+	}
+	l.flights.put(x)
+}
+
+// complete takes an exchange, whose last bytes are on their way, from its
+// connection. broken: not all of the promised bytes, so that the connection
+// has to show it. The flight is put back when its last part is released.
 func (l *loop) complete(x *flight, broken bool) {
 	c := x.conn
 	c.shift()
@@ -187,10 +203,6 @@ func (l *loop) complete(x *flight, broken bool) {
 		l.cancelAll(c)
 		l.setState(c, stateEnding)
 	}
-	if l.timed {
-		l.account(x, c)
-	}
-	l.flights.put(x)
 	c.stamp = l.now
 	if c.state == stateWaiting && c.first == nil {
 		l.queue(c)
@@ -216,16 +228,18 @@ func (l *loop) cancelAll(c *conn) {
 
 func (l *loop) cancel(x *flight) {
 	x.conn = nil
-	ended := x.local != nil || x.file != nil
-	for i := range x.held {
-		p := &x.held[i]
-		ended = ended || p.Last
-		l.handler.Release(p)
+	if x.local != nil || x.file != nil {
+		l.done(x)
+		return
 	}
-	clear(x.held)
-	x.held = x.held[:0]
+	held := x.held
+	x.held = held[:0]
+	ended := len(held) > 0 && held[len(held)-1].Last
+	for i := range held {
+		l.release(&held[i])
+	}
+	clear(held)
 	if ended {
-		l.flights.put(x)
 		return
 	}
 	if l.debug >= 2 {

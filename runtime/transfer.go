@@ -27,8 +27,9 @@ type transfer struct {
 	fd      int // the duplicate
 	items   []item
 	timeout time.Duration
-	job     *fileJob // opens the file first, and then there are no items yet
-	err     error    // set when it has ended
+	job     *fileJob          // opens the file first, and then there are no items yet
+	ended   []exchange.Ticket // of the last parts among its items, when they were released
+	err     error             // set when it has ended
 	aborted atomic.Bool
 	file    atomic.Pointer[os.File] // fd once it is in Go's poller
 }
@@ -61,6 +62,7 @@ func (l *loop) launch(c *conn, t *transfer) {
 		l.s.logf(LevelError, "cannot write to %s: %v", c, err)
 		t.err = err
 		t.release()
+		l.putEnded(t)
 		c.transfer = nil
 		l.close(c, "no descriptor for a transfer")
 		return
@@ -101,6 +103,9 @@ func (t *transfer) run() {
 func (t *transfer) release() {
 	for i := range t.items {
 		if p := t.items[i].part; p != nil {
+			if p.Last {
+				t.ended = append(t.ended, p.Ticket)
+			}
 			t.l.handler.Release(p)
 		}
 	}
@@ -200,6 +205,7 @@ func (l *loop) transferEnded(t *transfer) {
 	c := t.c
 	c.transfer = nil
 	delete(l.transfers, t)
+	l.putEnded(t)
 	if l.debug >= 2 {
 		l.tracef("%s: a transfer has ended", c)
 	}
@@ -212,11 +218,11 @@ func (l *loop) transferEnded(t *transfer) {
 		return
 	case t.err != nil:
 		if errors.Is(t.err, os.ErrDeadlineExceeded) {
+			c.reset = true // what the kernel holds would wait for the client for long
 			l.s.logf(LevelInfo, "%s took nothing for %v and has been closed", c, t.timeout)
 		} else if errors.Is(t.err, errShortFile) {
 			l.s.logf(LevelWarning, "a response broke off: %v", t.err)
 		}
-		c.reset = true
 		l.close(c, t.err.Error())
 		return
 	}
@@ -227,6 +233,12 @@ func (l *loop) transferEnded(t *transfer) {
 	}
 	if l.out.conn != c { // else flush settles it
 		l.settle(c)
+	}
+}
+
+func (l *loop) putEnded(t *transfer) {
+	for _, ticket := range t.ended {
+		l.done(l.flights.all[ticket])
 	}
 }
 
