@@ -15,6 +15,7 @@ import (
 	"unsafe"
 
 	python3 "github.com/go-python/cpy3"
+	"golang.org/x/sys/unix"
 )
 
 // interpreter is the Python that fapws was built for; build.sh sets it. Its
@@ -55,7 +56,7 @@ func Load(o Options) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", o.Script, errors.Unwrap(err))
 	}
-	path, err := filepath.Abs(o.Script)
+	path, err := absolute(o.Script)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +79,17 @@ func Load(o Options) (*App, error) {
 	C.fapws_use_classes()
 	C.fapws_release_gil()
 	return a, nil
+}
+
+// absolute is filepath.Abs as Python does it for __file__: it keeps "..", which
+// behind a symbolic link does not mean what the text says, and asks the kernel
+// for the folder, not $PWD.
+func absolute(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return path, nil
+	}
+	folder, err := unix.Getwd()
+	return strings.TrimSuffix(folder, "/") + "/" + path, err
 }
 
 func start(o Options) error {
