@@ -1,0 +1,72 @@
+package acceptance
+
+import "testing"
+
+func TestPaths(t *testing.T) {
+	cases := []struct{ target, entry, script, path, query string }{
+		{"/a", "/a", "/a", "", ""},
+		{"/a/", "/a", "/a", "/", ""},
+		{"/a/b/c?q=1", "/a", "/a", "/b/c", "q=1"},
+		{"/a?", "/a", "/a", "", ""},
+		{"/abc", "/a", "", "/abc", ""}, // the first entry wins; SCRIPT_NAME goes back to a segment
+		{"/dir/", "/dir/", "/dir", "/", ""},
+		{"/dir/file", "/dir/", "/dir", "/file", ""},
+		{"/dir//file", "/dir/", "/dir", "//file", ""},
+		{"/deep/er/x", "/deep/er", "/deep/er", "/x", ""},
+		{"/deep/erst", "/deep/er", "/deep", "/erst", ""},
+		{"/x/y/../z", "/x/y", "/x/y", "/../z", ""},
+		{"/caf%C3%A9/%e2%82%ac", "/caf\u00e9", "/caf\u00c3\u00a9", "/\u00e2\u0082\u00ac", ""}, // PEP 3333: bytes as latin-1
+		{"/sp%20ace/100%25", "/sp ace", "/sp ace", "/100%", ""},
+		{"/%61/b%2Fc", "/a", "/a", "/b/c", ""},
+		{"/%64ir%2ffile?%41=%42", "/dir/", "/dir", "/file", "%41=%42"},
+	}
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "paths.py")
+		for _, c := range cases {
+			got := s.get(c.target, 200).object(t)
+			want := map[string]any{"entry": c.entry, "script": c.script, "path": c.path, "query": c.query, "raw": c.target}
+			for key := range want {
+				if got[key] != want[key] {
+					t.Errorf("%s: %s is %q, want %q", c.target, key, got[key], want[key])
+				}
+			}
+		}
+		for _, target := range []string{"/", "/dir", "/deep/e", "/x", "/DIR/", "/b?/a"} {
+			s.get(target, 404)
+		}
+	})
+}
+
+func TestPathsCatchAll(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "catchall.py")
+		for target, body := range map[string]string{"/first": "first", "/": "|/", "/second/x": "|/second/x", "/firs": "|/firs"} {
+			s.get(target, 200).is(t, body)
+		}
+	})
+}
+
+func TestPathsRefused(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want string }{
+		{"", `app.py has no PATHS; `},
+		{"PATHS = []", `PATHS is empty`},
+		{"PATHS = {}", `PATHS is a dict`},
+		{"PATHS = [('/', len), 7]", `PATHS[1], 7: it must be a tuple`},
+		{"PATHS = [('/', len, 1)]", `PATHS[0], ('/', <built-in function len>, 1): it must have 2 items`},
+		{"PATHS = [(b'/', len)]", `PATHS[0], (b'/', <built-in function len>): the uri must be a str`},
+		{"PATHS = [('x', len)]", `the uri must begin with a slash`},
+		{"PATHS = [('/', 'len')]", `PATHS[0], ('/', 'len'): a str cannot be called`},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			for _, m := range modes {
+				app := write(t, t.TempDir()+"/app.py", c.text+"\n")
+				code, _, said := command{flags: m.flags, script: app}.run(t)
+				oneLine(t, said, c.want)
+				if code != 3 {
+					t.Errorf("%s: exit code %d, want 3", m.name, code)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,117 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const debianPython = "/usr/bin/python3"
+
+// What a script sees of itself is what it would see under python3.
+func TestIdentity(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		link := t.TempDir() + "/link" // ".." of it is not where it is
+		if err := os.Symlink(testdata(t, "static"), link); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ dir, script string }{
+			{".", testdata(t, "identity.py")},
+			{"testdata", "identity.py"},
+			{"testdata", "./../testdata/identity.py"},
+			{link, "../identity.py"},
+		} {
+			args := []string{"one", "--two", "-t", "", "print"}
+			cmd := exec.Command(debianPython, append([]string{c.script}, args...)...)
+			cmd.Dir, cmd.Env, cmd.Stderr = c.dir, cleanEnviron(), os.Stderr
+			text, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want map[string]any
+			if err := json.Unmarshal(text, &want); err != nil {
+				t.Fatal(err)
+			}
+			s := command{flags: []string{c.script}, args: args, dir: c.dir}.serve(t, m)
+			got := s.get("/", 200).object(t)
+			for key := range want {
+				if !reflect.DeepEqual(got[key], want[key]) {
+					t.Errorf("%s in %s: %s is %v, python3 has %v", c.script, c.dir, key, got[key], want[key])
+				}
+			}
+		}
+	})
+}
+
+func TestPythonPath(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		lead := write(t, t.TempDir()+"/lead.py", "")
+		s := command{script: "imports.py", env: []string{"PYTHONPATH=" + filepath.Dir(lead)}}.serve(t, m)
+		s.get("/", 200).is(t, lead)
+	})
+}
+
+func TestVirtualEnv(t *testing.T) {
+	t.Parallel()
+	venv := t.TempDir() + "/venv"
+	if out, err := exec.Command(debianPython, "-m", "venv", "--without-pip", venv).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	packages, err := filepath.Glob(venv + "/lib/python3*/site-packages")
+	if err != nil || len(packages) != 1 {
+		t.Fatal(packages, err)
+	}
+	lead := write(t, packages[0]+"/lead.py", "")
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			s := command{script: "imports.py", env: []string{"VIRTUAL_ENV=" + venv}}.serve(t, m)
+			s.get("/", 200).is(t, lead)
+			s = command{script: "identity.py", env: []string{"VIRTUAL_ENV=" + venv}}.serve(t, m)
+			if got := s.get("/", 200).object(t); got["prefix"] != venv || got["base_prefix"] != "/usr" {
+				t.Errorf("sys.prefix %v, sys.base_prefix %v", got["prefix"], got["base_prefix"])
+			}
+		})
+	}
+}
+
+// A script that ends by itself ends fapws as it ends python3.
+func TestScriptEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text string }{
+		{"raise", "def f():\n    raise ValueError('no')\nf()"},
+		{"syntax", "PATHS = [\n"},
+		{"exit 5", "import sys; sys.exit(5)"},
+		{"exit text", "import sys; print('out'); sys.exit('text')"},
+		{"exit none", "import sys; sys.exit()"},
+		{"exit 300", "raise SystemExit(300)"},
+		{"exit bool", "raise SystemExit(True)"},
+		{"import", "import no_such_module"},
+		{"chained", "try:\n    1/0\nexcept ZeroDivisionError as e:\n    raise KeyError('k') from e"},
+		{"encoding", "# -*- coding: latin-1 -*-\nraise ValueError('\xe9')"},
+		{"byte order mark", "\ufeffraise ValueError('\u20ac')"},
+		{"atexit", "import atexit; atexit.register(print, 'bye'); raise SystemExit(4)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			app := write(t, t.TempDir()+"/app.py", c.text+"\n")
+			cmd := exec.Command(debianPython, app)
+			var stdout, stderr strings.Builder
+			cmd.Stdout, cmd.Stderr, cmd.Env = &stdout, &stderr, cleanEnviron()
+			_ = cmd.Run() // that it fails is the point
+			for _, m := range modes {
+				code, out, said := command{flags: m.flags, script: app}.run(t)
+				if code != cmd.ProcessState.ExitCode() {
+					t.Errorf("%s: code %d, python3's is %d", m.name, code, cmd.ProcessState.ExitCode())
+				}
+				if out != stdout.String() || said != stderr.String() {
+					t.Errorf("%s: output %q, messages %q; python3: %q, %q", m.name, out, said, stdout.String(), stderr.String())
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,124 @@
+package acceptance
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A handler cannot be made to send a field, or a response, of the client's.
+func TestHeaderInjection(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := command{script: "headers.py", complains: true}.serve(t, m)
+		for _, where := range []string{"value", "name", "status", "added", "cookie"} {
+			for _, what := range []string{"cr", "lf", "crlf", "nul"} {
+				w := s.dial()
+				w.send(get("/"+where+"?"+what, "Connection: close"))
+				got := w.rest()
+				if !strings.HasPrefix(got, "HTTP/1.1 500 ") || strings.Contains(got, "Injected") || strings.Contains(got, "\x00") || strings.Count(got, "HTTP/1.") != 1 {
+					t.Errorf("%s with %s: %q", where, what, got)
+				}
+			}
+		}
+	})
+}
+
+// Content-Length is a promise: the client can tell when it was not kept.
+func TestContentLength(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "headers.py")
+		for _, how := range []string{"bytes", "list", "generator", "file"} {
+			for _, size := range []int{10, 5000, 60_000} {
+				target := func(length int) string {
+					return fmt.Sprintf("/announced?length=%d&size=%d&how=%s", length, size, how)
+				}
+				w := s.dial()
+				w.get(target(size))
+				if a := w.answer().want(t, 200); len(a.body) != size {
+					t.Errorf("%s: %d bytes of %d", how, len(a.body), size)
+				}
+				w.get(target(size - 1)) // too long: cut, and the next response is in its place
+				if a := w.answer().want(t, 200); len(a.body) != size-1 {
+					t.Errorf("%s: %d bytes of %d, cut", how, len(a.body), size-1)
+				}
+				w.send(request("HEAD", target(size-1), ""))
+				w.answerTo("HEAD").want(t, 200).field(t, "Content-Length", fmt.Sprint(size-1))
+				w.get("/")
+				w.answer().is(t, "plain")
+				w.get(target(size + 1)) // too short: the end of the connection says so
+				if a := w.answer(); a.err == nil || len(a.body) != size || a.ContentLength != int64(size+1) {
+					t.Errorf("%s: %d bytes of %d announced, %v", how, len(a.body), a.ContentLength, a.err)
+				}
+				w.gone()
+			}
+		}
+		s.says(`longer than its Content-Length`)
+		s.says(`its Content-Length is`)
+	})
+}
+
+func TestDateAndServer(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "headers.py")
+		a := s.get("/", 200).field(t, "Server", "fapws")
+		date, err := http.ParseTime(a.Header.Get("Date"))
+		if off := time.Since(date).Abs(); err != nil || off > time.Minute {
+			t.Errorf("Date %q: %v, off by %v", a.Header.Get("Date"), err, off)
+		}
+		s.get("/own", 200).field(t, "Server", "mine").field(t, "Date", "Thu, 01 Jan 1970 00:00:00 GMT")
+		for _, target := range []string{"/nothing-here", "/own?"} {
+			if a := s.ask("GET " + target + " HTTP/1.1\r\n\r\n"); a.Header.Get("Date") == "" || a.Header.Get("Server") == "" {
+				t.Errorf("%q has no Date or Server", a.Header)
+			}
+		}
+	})
+}
+
+// HEAD is GET without the body, byte for byte.
+func TestHead(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "returns.py")
+		for _, path := range []string{"/str", "/bytes", "/list", "/dict", "/typed", "/file", "/html", "/bytesio", "/generator", "/written", "/nothing"} {
+			head := func(method string) string {
+				w := s.dial()
+				w.send(request(method, path, "", "Connection: close"))
+				head, body, _ := strings.Cut(w.rest(), "\r\n\r\n")
+				if method == "HEAD" && body != "" {
+					t.Errorf("HEAD %s has the body %q", path, body)
+				}
+				var lines []string
+				for _, line := range strings.Split(head, "\r\n") {
+					if !strings.HasPrefix(line, "Date: ") {
+						lines = append(lines, line)
+					}
+				}
+				return strings.Join(lines, "\n")
+			}
+			if g, h := head("GET"), head("HEAD"); g != h {
+				t.Errorf("%s: GET\n%s\nHEAD\n%s", path, g, h)
+			}
+		}
+	})
+}
+
+// These have no body whatever the handler returns, and the connection goes on.
+func TestBodyless(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "headers.py")
+		w := s.dial()
+		for _, status := range []int{204, 304, 200, 404, 299, 500, 599} {
+			w.get(fmt.Sprint("/code?", status))
+			a := w.answer().want(t, status).field(t, "X-Kept", "1")
+			bodyless := status == 204 || status == 304
+			if (a.body == "") != bodyless || len(a.TransferEncoding) > 0 || status == 204 && a.Header.Get("Content-Length") != "" {
+				t.Errorf("%d: body %q, %q", status, a.body, a.Header)
+			}
+		}
+		w.send(get("/code?204"), get("/code?304"), get("/code?200", "Connection: close"))
+		if got := w.rest(); strings.Count(got, "HTTP/1.1 ") != 3 || strings.Count(got, "body") != 1 {
+			t.Errorf("pipelined: %q", got)
+		}
+	})
+}
