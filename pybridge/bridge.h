@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdint.h>
 
 #include "shim.h"
@@ -40,13 +41,15 @@ typedef struct fapws_thread {
   int index;
   enum fapws_thread_state state; /* guarded by pool.mu */
   pthread_t id;
-  pthread_cond_t cond;           /* with pool.mu */
+  sem_t sleep;                   /* posted by who takes it out of IDLE */
+  int retire;                    /* idle for long: it ends */
   fapws_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread */
   int streams;                   /* iterators it owns; it may not retire before they end */
   unsigned long jobs;            /* guarded by pool.mu: how many it has taken */
   int prefer_inbox;              /* whose turn it is: iterators or new requests */
   int collect;                   /* woken to free released objects */
   int unsignalled;               /* parts published without waking the loop */
+  uint64_t unsignalled_ns;       /* about how long they took */
   PyObject *spare_start;         /* a Start_response to use again */
 } fapws_thread;
 

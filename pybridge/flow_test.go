@@ -129,12 +129,6 @@ func TestForkedChildNeverServes(t *testing.T) {
 	}
 }
 
-func TestFirstThreadIsMain(t *testing.T) {
-	if got := loop.get(t, "/is_main").body.String(); got != "True" {
-		t.Error("an idle server runs a handler off the main thread")
-	}
-}
-
 func TestEnviron(t *testing.T) {
 	r := loop.send(t, "POST /dumped/a%20b%C3%A9/c?x=%20y", "body", "Content-Type: text/plain", "Cookie: a=1", "cookie: b=2",
 		"X-Two: 1", "x-two: 2", "Under_Score: x", "Proxy: evil", "Accept: */*")

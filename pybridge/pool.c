@@ -10,6 +10,7 @@
 #include "bridge.h"
 
 #include <errno.h>
+#include <semaphore.h>
 #include <time.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ static fapws_thread main_thread;
 static int64_t garbage_bytes;
 static unsigned long pops; /* guarded by mu: progress of the queue, for the monitor */
 static __thread PyThreadState *saved_state;
+static __thread fapws_thread *to_wake; /* by unlock() */
 
 uint64_t fapws_now_ns(void) {
   struct timespec ts;
@@ -42,12 +44,6 @@ static void cond_init(pthread_cond_t *c) {
   pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
   pthread_cond_init(c, &a);
   pthread_condattr_destroy(&a);
-}
-
-static void cond_wait_ns(pthread_cond_t *c, uint64_t ns) {
-  uint64_t until = fapws_now_ns() + ns;
-  struct timespec ts = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
-  pthread_cond_timedwait(c, &P.mu, &ts);
 }
 
 /* --- towards the loop ------------------------------------------------------ */
@@ -123,7 +119,61 @@ static void wake_thread(fapws_thread *t) {
   if (t->state != FAPWS_THREAD_IDLE) return;
   t->state = FAPWS_THREAD_BUSY;
   P.idle--;
-  pthread_cond_signal(&t->cond);
+  if (to_wake) sem_post(&to_wake->sleep); /* rare: two at once */
+  to_wake = t;
+}
+
+static void post(void) {
+  fapws_thread *t = to_wake;
+  to_wake = NULL;
+  if (t) sem_post(&t->sleep);
+}
+
+/* Wakes only after the mutex is free: on one CPU the woken thread may run at
+ * once, and would have to give way again. */
+static void unlock(void) {
+  pthread_mutex_unlock(&P.mu);
+  post();
+}
+
+static void lock(void) { pthread_mutex_lock(&P.mu); }
+
+static void cond_wait_ns(pthread_cond_t *c, uint64_t ns) {
+  uint64_t until = fapws_now_ns() + ns;
+  struct timespec ts = {(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+  post();
+  pthread_cond_timedwait(c, &P.mu, &ts);
+}
+
+/* Sleeps until wake_thread; an extra thread for RETIRE_S at most. P.mu is held.
+ * Not a condition variable: glibc's takes its mutex back as a contended one,
+ * and giving that up again costs a system call. */
+static void sleep_idle(fapws_thread *t) {
+  struct timespec until;
+  t->state = FAPWS_THREAD_IDLE;
+  P.idle++;
+  unlock();
+  int awake;
+  if (t->index == 0) {
+    while ((awake = sem_wait(&t->sleep) == 0) == 0 && errno == EINTR) {
+    }
+  } else {
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RETIRE_S;
+    while ((awake = sem_timedwait(&t->sleep, &until) == 0) == 0 && errno == EINTR) {
+    }
+  }
+  lock();
+  if (t->state == FAPWS_THREAD_IDLE) {
+    t->state = FAPWS_THREAD_BUSY;
+    P.idle--;
+    t->retire = !t->streams && !t->inbox;
+  } else if (!awake) { /* woken at the last moment: the post is there or comes */
+    unlock();
+    while (sem_wait(&t->sleep) != 0) {
+    }
+    lock();
+  }
 }
 
 /* Gives the queue to an idle thread, the lowest first: thread 0 is the one
@@ -187,51 +237,34 @@ static void go_idle(fapws_thread *t) {
 
 static void thread_loop(fapws_thread *t) {
   int have_gil = 1;
-  pthread_mutex_lock(&P.mu);
-  for (;;) {
+  lock();
+  while (!t->retire) {
     fapws_record *rec = take(t);
-    int check = t->index == 0 && P.check_signals;
+    int check = t->index == 0 && P.check_signals, collect = t->collect;
+    t->collect = 0;
     if (check) P.check_signals = 0;
-    if (rec || check) {
-      pthread_mutex_unlock(&P.mu);
+    if (rec || check || collect) {
+      unlock();
       if (!have_gil) PyEval_RestoreThread(saved_state), have_gil = 1;
       if (check) fapws_check_signals();
       if (rec) run_job(t, rec);
-      pthread_mutex_lock(&P.mu);
-      continue;
-    }
-    if (have_gil) {
-      pthread_mutex_unlock(&P.mu);
+      lock();
+    } else if (have_gil) {
+      unlock();
       go_idle(t);
       have_gil = 0;
-      pthread_mutex_lock(&P.mu);
-      continue; /* something may have come meanwhile */
-    }
-    if (P.stopping) break;
-    t->state = FAPWS_THREAD_IDLE;
-    P.idle++;
-    if (t->index == 0) {
-      while (t->state == FAPWS_THREAD_IDLE && !P.stopping && !P.check_signals) pthread_cond_wait(&t->cond, &P.mu);
+      lock(); /* something may have come meanwhile */
+    } else if (P.stopping) {
+      break;
     } else {
-      cond_wait_ns(&t->cond, RETIRE_S * 1000000000ull);
-    }
-    if (t->state == FAPWS_THREAD_IDLE) { /* nobody woke it: the end, signals, or retirement */
-      t->state = FAPWS_THREAD_BUSY;
-      P.idle--;
-      if (t->index > 0 && !P.stopping && t->streams == 0 && !t->inbox && t->collect == 0) break;
-    }
-    if (t->collect) {
-      t->collect = 0;
-      pthread_mutex_unlock(&P.mu);
-      PyEval_RestoreThread(saved_state), have_gil = 1;
-      pthread_mutex_lock(&P.mu);
+      sleep_idle(t);
     }
   }
   if (P.drainer == t) P.drainer = NULL;
   t->state = FAPWS_THREAD_GONE;
   P.live--;
   if (P.stopping) pthread_cond_broadcast(&P.monitor);
-  pthread_mutex_unlock(&P.mu);
+  unlock();
 }
 
 static void *thread_main(void *arg) {
@@ -259,11 +292,12 @@ static void spawn(void) {
   if (!t) {
     if (P.nthreads >= P.max || !(t = calloc(1, sizeof *t))) return;
     t->index = P.nthreads;
-    cond_init(&t->cond);
+    sem_init(&t->sleep, 0, 0);
     P.threads[P.nthreads++] = t;
   }
   t->state = FAPWS_THREAD_BUSY;
   t->jobs = 0;
+  t->retire = 0;
   pthread_attr_t attr;
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -281,7 +315,7 @@ static void *monitor_main(void *arg) {
   unsigned long last_pops = 0, last_jobs = 0;
   fapws_thread *last_drainer = NULL;
   int quiet = 0, still = 0;
-  pthread_mutex_lock(&P.mu);
+  lock();
   while (!P.stopping) {
     int work = P.shared.queued > 0 || P.drainer != NULL || P.shared.done != NULL;
     quiet = work ? 0 : quiet + 1;
@@ -300,12 +334,12 @@ static void *monitor_main(void *arg) {
     if (P.shared.queued > 0 && P.idle == 0 && P.live < P.max && pops == last_pops) spawn();
     last_pops = pops;
     if (P.shared.done && !P.shared.wake_pending) {
-      pthread_mutex_unlock(&P.mu);
+      unlock();
       wake_loop();
-      pthread_mutex_lock(&P.mu);
+      lock();
     }
   }
-  pthread_mutex_unlock(&P.mu);
+  unlock();
   return NULL;
 }
 
@@ -322,7 +356,7 @@ static void rouse_monitor(void) {
 fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   pthread_mutex_init(&P.mu, NULL);
   cond_init(&P.monitor);
-  cond_init(&main_thread.cond);
+  sem_init(&main_thread.sleep, 0, 0);
   P.max = o->threads > FAPWS_MAX_THREADS ? FAPWS_MAX_THREADS : o->threads;
   P.inline_mode = o->threads == 0;
   P.debug = o->debug;
@@ -373,21 +407,21 @@ void fapws_submit(uintptr_t chain, uintptr_t end, int n) {
     fapws_release_gil();
     return;
   }
-  pthread_mutex_lock(&P.mu);
+  lock();
   push_queue(first, last, n);
   appoint_drainer();
   rouse_monitor();
-  pthread_mutex_unlock(&P.mu);
+  unlock();
 }
 
 int fapws_turn(void) {
   __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
   fapws_take_gil();
   if (P.check_signals) P.check_signals = 0, fapws_check_signals();
-  pthread_mutex_lock(&P.mu);
+  lock();
   fapws_record *rec = main_thread.inbox;
   main_thread.inbox = main_thread.inbox_tail = NULL;
-  pthread_mutex_unlock(&P.mu);
+  unlock();
   while (rec) {
     fapws_record *next = rec->next;
     fapws_run(&main_thread, rec);
@@ -408,17 +442,17 @@ int fapws_serve(void) {
 }
 
 void fapws_request_exit(int code) {
-  pthread_mutex_lock(&P.mu);
+  lock();
   P.exit_code = code;
   P.stopping = 1;
-  pthread_mutex_unlock(&P.mu);
+  unlock();
 }
 
 int fapws_pool_stop(int ms) {
   uint64_t until = fapws_now_ns() + (uint64_t)ms * 1000000u;
-  pthread_mutex_lock(&P.mu);
+  lock();
   P.stopping = 1;
-  for (int i = 0; i < P.nthreads; i++) pthread_cond_signal(&P.threads[i]->cond);
+  for (int i = 0; i < P.nthreads; i++) wake_thread(P.threads[i]);
   if (P.monitor_parked) P.monitor_parked = 0;
   pthread_cond_broadcast(&P.monitor);
   while (!P.inline_mode && P.live > 0) {
@@ -427,36 +461,36 @@ int fapws_pool_stop(int ms) {
     cond_wait_ns(&P.monitor, until - now);
   }
   int left = P.live;
-  pthread_mutex_unlock(&P.mu);
+  unlock();
   return left;
 }
 
 void fapws_requeue(fapws_record *rec) {
   fapws_thread *t = rec->thread;
-  pthread_mutex_lock(&P.mu);
+  lock();
   rec->job = FAPWS_NEXT;
   push_inbox(t, rec);
   if (!P.inline_mode) wake_thread(t);
-  pthread_mutex_unlock(&P.mu);
+  unlock();
   if (P.inline_mode) want_turn();
 }
 
 int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
 
 int fapws_park(fapws_record *rec) {
-  pthread_mutex_lock(&P.mu);
+  lock();
   rec->parked = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES &&
                 !__atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST);
   int parked = rec->parked;
-  pthread_mutex_unlock(&P.mu);
+  unlock();
   return parked;
 }
 
 static void unpark(fapws_record *rec) {
-  pthread_mutex_lock(&P.mu);
+  lock();
   int was = rec->parked;
   rec->parked = 0;
-  pthread_mutex_unlock(&P.mu);
+  unlock();
   if (was) fapws_requeue(rec);
 }
 
@@ -490,12 +524,12 @@ void fapws_part_free(uintptr_t number) {
     want_turn();
     return;
   }
-  pthread_mutex_lock(&P.mu);
+  lock();
   if (P.threads[0]->state == FAPWS_THREAD_IDLE) {
     P.threads[0]->collect = 1;
     wake_thread(P.threads[0]);
   }
-  pthread_mutex_unlock(&P.mu);
+  unlock();
 }
 
 void fapws_collect_garbage(void) {
@@ -516,8 +550,8 @@ void fapws_signalled(void) {
     want_turn();
     return;
   }
-  pthread_mutex_lock(&P.mu);
+  lock();
   P.check_signals = 1;
-  pthread_cond_signal(&main_thread.cond);
-  pthread_mutex_unlock(&P.mu);
+  wake_thread(&main_thread);
+  unlock();
 }

@@ -42,13 +42,14 @@ type loop struct {
 	path      []byte           // scratch of decoded paths
 	staticReq static.Request
 	staticRes static.Response
-	epoll     int     // gnet's epoll descriptor, or -1
-	chores    *int32  // gnet's flag that tasks wait, or nil
-	locked    bool    // the goroutine is tied to its thread: see lull
-	skip      int     // how many events lull lets pass
-	crowd     int     // the chance that it finds one there already
-	spawned   bool    // a goroutine was started since then
-	submitted bool    // Flush is due
+	epoll     int    // gnet's epoll descriptor, or -1
+	chores    *int32 // gnet's flag that tasks wait, or nil
+	locked    bool   // the goroutine is tied to its thread: see lull
+	skip      int    // how many events lull lets pass
+	crowd     int    // the chance that it finds one there already
+	spawned   bool   // a goroutine was started since then
+	submitted bool   // Flush is due
+	gather    gather
 	ready     []*conn // connections with pending input that may go on
 
 	start    time.Time
@@ -74,6 +75,7 @@ func newLoop(s *Server) *loop {
 		ended:     make(chan struct{}),
 		start:     time.Now(),
 	}
+	l.gather.loop = l
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.clock(l.start)
 	return l
@@ -150,6 +152,9 @@ func (l *loop) OnTraffic(g gnet.Conn) gnet.Action {
 		l.tracef("%s sent %d bytes: %s", c, len(data), excerpt(data))
 	}
 	l.received(c, data)
+	if l.gather.later() {
+		return gnet.None
+	}
 	l.pump()
 	if l.locked {
 		l.lull()
