@@ -1,0 +1,97 @@
+"""Handlers that wait for what a test does, and one that streams for ever."""
+import os
+import sys
+import threading
+import time
+
+folder = sys.argv[1] if len(sys.argv) > 1 else None
+running = most = 0
+lock = threading.Lock()
+
+
+def note(name, text="yes"):
+    """Tells the test, which waits for a file to have a text."""
+    with open(os.path.join(folder, name), "a") as f:
+        f.write(text + "\n")
+
+
+def there(name):
+    return os.path.exists(os.path.join(folder, name))
+
+
+def wait(environ, start_response):
+    """Waits until there is a file called go."""
+    note("entered")
+    while not there("go"):
+        time.sleep(0.002)
+    return "waited"
+
+
+class Endless:
+    def __init__(self, block):
+        self.block = block
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self.block
+
+    def close(self):
+        note("closed")
+
+
+def endless(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return Endless(b"x" * int(environ["QUERY_STRING"]))
+
+
+class Ticks(Endless):
+    def __next__(self):
+        time.sleep(0.005)
+        return b"tick\n"
+
+
+def ticks(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return Ticks(b"")
+
+
+class Short(list):
+    """Is answered at once; also then close() runs."""
+
+    def close(self):
+        note("short closed")
+
+
+class Broken(Endless):
+    def __next__(self):
+        raise ValueError("broken")
+
+
+def sleeping(environ, start_response):
+    global running, most
+    with lock:
+        running += 1
+        most = max(most, running)
+    time.sleep(0.02)
+    with lock:
+        running -= 1
+    return "slept"
+
+
+def counts(environ, start_response):
+    return str(most)
+
+
+PATHS = [
+    ("/wait", wait),
+    ("/endless", endless),
+    ("/ticks", ticks),
+    ("/short", lambda e, s: Short([b"a", b"b"])),
+    ("/broken", lambda e, s: Broken(b"")),
+    ("/sleeping", sleeping),
+    ("/most", counts),
+    ("/large", lambda e, s: b"l" * 30_000_000),
+    ("/", lambda e, s: "quick"),
+]
