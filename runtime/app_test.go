@@ -257,7 +257,6 @@ func modes(t *testing.T, f func(t *testing.T, inline bool)) {
 type testServer struct {
 	*Server
 	addr string
-	app  *app
 	log  *logRecorder
 }
 
@@ -289,6 +288,20 @@ func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ts := &testServer{Server: s, log: rec}
+	ts.listen(t, a, mounts...)
+	t.Cleanup(func() {
+		s.Close()
+		if text := rec.String(); strings.Contains(text, "bug:") {
+			t.Error(text)
+		}
+	})
+	return ts
+}
+
+// listen makes the server serve a on a free port.
+func (s *testServer) listen(t testing.TB, a *app, mounts ...Mount) {
+	t.Helper()
 	ln, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -299,13 +312,7 @@ func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
 	if err := s.Serve([]net.Listener{ln}, mounts, a); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		s.Close()
-		if text := rec.String(); strings.Contains(text, "bug:") {
-			t.Error(text)
-		}
-	})
-	return &testServer{Server: s, addr: ln.Addr().String(), app: a, log: rec}
+	s.addr = ln.Addr().String()
 }
 
 // dial connects to s, with a deadline that ends a test that hangs.

@@ -111,7 +111,7 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 	}
 	c.stamp = l.now
 	if c.state != stateReady {
-		c.state = stateReady // no setState: the wheel will notice in time
+		l.setState(c, stateReady)
 	}
 	if !l.mayGo(c) {
 		l.setState(c, stateWaiting)

@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/static"
 
 	"github.com/panjf2000/gnet/v2"
+	"github.com/panjf2000/gnet/v2/pkg/pool/goroutine"
 )
 
 // loop is the event handler of gnet's loop. Everything in it belongs to the
@@ -65,6 +66,9 @@ type loop struct {
 }
 
 func newLoop(s *Server) *loop {
+	// gnet's pool is for what is not used here, and looks at its watch twice a
+	// second all the same.
+	goroutine.DefaultWorkerPool.Release()
 	l := &loop{
 		s:         s,
 		cfg:       &s.cfg,
@@ -103,12 +107,27 @@ func (l *loop) post(f func()) {
 	}
 }
 
-// recovered ends what a panic interrupted: one connection, not the server.
+// recovered ends what a panic interrupted: c or, in the pump, every connection
+// that waits for a response; not the server.
 func (l *loop) recovered(c *conn) {
-	if p := recover(); p != nil {
-		l.busyNow = false
-		l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
-		if c != nil && c.state != stateClosed {
+	p := recover()
+	if p == nil {
+		return
+	}
+	l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
+	all := l.busyNow || c == nil
+	l.busyNow = false
+	defer func() {
+		if p := recover(); p != nil {
+			l.s.logf(LevelError, "bug: %v after a bug", p)
+		}
+	}()
+	if !all {
+		l.close(c, "internal error")
+		return
+	}
+	for _, c := range l.wheel.all() {
+		if c.busy() || l.out.conn == c {
 			l.close(c, "internal error")
 		}
 	}

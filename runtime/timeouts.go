@@ -37,7 +37,7 @@ func (s *Server) tick() {
 			case <-l.ended:
 				return
 			}
-			if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+			if l.live.Load() > 0 && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
 				l.post(l.ticked)
 			}
 		}
@@ -75,7 +75,7 @@ func (l *loop) setState(c *conn, s connState) {
 	}
 	c.state = s
 	switch s {
-	case stateHead, stateBody, stateLinger:
+	case stateReady, stateHead, stateBody, stateLinger:
 		l.schedule(c) // these may end sooner than where c is in the wheel
 	case stateClosed:
 		l.wheel.remove(c)

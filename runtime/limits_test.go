@@ -1,0 +1,109 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Beyond the limit connections wait in the kernel and are served later.
+func TestMaxClients(t *testing.T) {
+	const limit = 3
+	s := serve(t, Config{MaxClients: limit}, newApp(true, demo))
+	var first []*net.TCPConn
+	for range limit {
+		c := s.dial(t)
+		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		if got := readBody(t, c); string(got) != "GET /a?" {
+			t.Fatalf("got %q", got)
+		}
+		first = append(first, c)
+	}
+	waiting := s.dial(t)
+	io.WriteString(waiting, "GET /w HTTP/1.1\r\nHost: x\r\n\r\n")
+	waiting.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, err := waiting.Read(make([]byte, 1)); err == nil {
+		t.Fatalf("%d bytes beyond the limit", n)
+	}
+	waiting.SetReadDeadline(time.Now().Add(10 * time.Second))
+	first[1].Close()
+	if got := readBody(t, waiting); string(got) != "GET /w?" {
+		t.Errorf("got %q", got)
+	}
+}
+
+const emfileEnv = "FAPWS_TEST_EMFILE"
+
+// When there are no descriptors left the server says so, serves those that it
+// has, and goes on when there are some again. It runs in a process of its own
+// because of setrlimit.
+func TestOutOfDescriptors(t *testing.T) {
+	if os.Getenv(emfileEnv) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestOutOfDescriptors$", "-test.v")
+		cmd.Env = append(os.Environ(), emfileEnv+"=1")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "survived") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	s := serve(t, Config{MaxClients: 1000}, newApp(true, demo))
+	old := s.dial(t)
+	ask := func(c net.Conn) string {
+		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+		return string(readBody(t, c))
+	}
+	ask(old)
+	// Both ends of a connection are in this process: sockets made now, then
+	// the limit, so that only the server runs out.
+	var clients []int
+	for range 40 {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients = append(clients, fd)
+	}
+	limit := unix.Rlimit{Cur: uint64(openFiles(t) + 5), Max: 1 << 10}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	var port int
+	fmt.Sscanf(s.addr, "127.0.0.1:%d", &port)
+	for _, fd := range clients {
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "it is said", func() bool {
+		return strings.Contains(s.log.String(), "cannot accept connections for now: too many open files")
+	})
+	for range 10 {
+		if got := ask(old); got != "GET /a?" {
+			t.Fatalf("got %q", got)
+		}
+	}
+	// Each answer (HTTP/1.0) makes room for the next connection.
+	served := 0
+	for _, fd := range clients {
+		unix.Write(fd, []byte("GET /b HTTP/1.0\r\n\r\n"))
+	}
+	for _, fd := range clients {
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5})
+		buf := make([]byte, 4096)
+		if n, err := unix.Read(fd, buf); err == nil && strings.HasPrefix(string(buf[:n]), "HTTP/1.1 200 OK") {
+			served++
+		}
+		unix.Close(fd)
+	}
+	if served < len(clients)/2 {
+		t.Errorf("%d of %d served", served, len(clients))
+	}
+	fmt.Println("survived", served)
+}

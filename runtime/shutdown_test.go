@@ -1,0 +1,125 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
+	gate := make(chan struct{})
+	a := newApp(false, func(c *call) {
+		<-gate
+		c.reply(200, c.Path+c.Body)
+	})
+	s := serve(t, Config{}, a)
+	idle, fresh, half := s.dial(t), s.dial(t), s.dial(t)
+	busy, queued, upload := s.dial(t), s.dial(t), s.dial(t)
+	io.WriteString(half, "GET / HT")
+	io.WriteString(busy, "GET /busy HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(queued, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(upload, "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+	io.WriteString(idle, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+	idle.Read(make([]byte, 1000))
+	eventually(t, "in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 3 })
+	eventually(t, "open", func() bool {
+		states := map[connState]int{}
+		s.do(func() {
+			for _, c := range s.loop.wheel.all() {
+				states[c.state]++
+			}
+		})
+		return states[stateNew] == 1 && states[stateHead] == 1 && states[stateBody] == 1 && states[stateReady] == 3
+	})
+
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(context.Background()) }()
+	for name, c := range map[string]net.Conn{"idle": idle, "fresh": fresh, "half": half} {
+		if all, err := io.ReadAll(c); err != nil || len(all) > 0 {
+			t.Errorf("%s: %q, %v", name, all, err)
+		}
+	}
+	if c, err := net.Dial("tcp", s.addr); err == nil {
+		c.Close()
+		t.Error("still accepts")
+	}
+	io.WriteString(upload, "cd")
+	close(gate)
+	for _, test := range []struct {
+		c    net.Conn
+		want string
+	}{{busy, "200:/busy"}, {queued, "200:/1 200:/2"}, {upload, "200:/uploadabcd"}} {
+		all, err := io.ReadAll(test.c)
+		if got := bodies(t, string(all)); err != nil || got != test.want {
+			t.Errorf("got %q, %v, want %q", got, err, test.want)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Errorf("a second time: %v", err)
+	}
+}
+
+func TestShutdownHasAnEnd(t *testing.T) {
+	cancelled := make(chan struct{})
+	a := newApp(false, func(c *call) {
+		if c.Path == "/big" {
+			c.reply(200, string(make([]byte, 20<<20)))
+			return
+		}
+		<-c.gone
+		close(cancelled)
+		c.reply(200, "too late")
+	})
+	s := serve(t, Config{}, a)
+	stuck, slow := s.dial(t), slowly(t, s)
+	io.WriteString(stuck, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(slow, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "a transfer", func() bool {
+		var n int
+		s.do(func() { n = len(s.loop.transfers) })
+		return n == 1
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	<-cancelled
+	if all, _ := io.ReadAll(stuck); len(all) > 0 {
+		t.Errorf("stuck: %q", all)
+	}
+	if all, err := io.ReadAll(slow); err == nil && len(all) >= 20<<20 {
+		t.Error("the slow one got everything")
+	}
+	if n := s.loop.live.Load(); n != 0 {
+		t.Errorf("%d connections open", n)
+	}
+}
+
+func TestServeOnce(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	if err := s.Serve(nil, nil, newApp(true, demo)); err == nil {
+		t.Error("a second Serve is accepted")
+	}
+}
+
+func TestConfigure(t *testing.T) {
+	s, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Do(func() {})
+	s.Configure(Config{MaxBodySize: 3, Log: func(Level, string) {}})
+	ts := &testServer{Server: s}
+	ts.listen(t, newApp(true, demo))
+	if got := bodies(t, ts.talk(t, "POST /echo HTTP/1.0\r\nContent-Length: 4\r\n\r\nabcd")); got != "413:input body too big\n" {
+		t.Errorf("got %q", got)
+	}
+}

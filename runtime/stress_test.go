@@ -1,0 +1,131 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// mixture is a request that a client may send, whole or not.
+var mixture = []string{
+	"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+	"HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n",
+	"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4096\r\n\r\n" + strings.Repeat("x", 4096),
+	"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+	"GET /big/300000 HTTP/1.1\r\nHost: x\r\n\r\n",
+	"GET /stream/20 HTTP/1.1\r\nHost: x\r\n\r\n",
+	"GET /later HTTP/1.1\r\nHost: x\r\n\r\n",
+	"GET /nowhere\r\n\r\n",
+	"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+}
+
+// Nothing is left after many clients that behave in every way: descriptors,
+// goroutines, connections, flights, parts.
+func TestStorm(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		a := newApp(inline, demo)
+		a.limit = 50
+		s := serve(t, Config{MaxClients: 20, SpoolSize: 1000}, a)
+		fds, goroutines := openFiles(t), goruntime.NumGoroutine()
+		var clients sync.WaitGroup
+		for i := range 8 {
+			clients.Go(func() {
+				rnd := rand.New(rand.NewPCG(uint64(i), 1))
+				for range 150 {
+					c := s.dial(t)
+					var text string
+					for range 1 + rnd.IntN(6) {
+						text += mixture[rnd.IntN(len(mixture))]
+					}
+					whole := rnd.IntN(3) > 0
+					if !whole {
+						text = text[:rnd.IntN(len(text))]
+					}
+					io.WriteString(c, text)
+					switch rnd.IntN(4) {
+					case 0:
+						c.SetLinger(0) // RST
+					case 1:
+						c.CloseWrite()
+						io.Copy(io.Discard, c)
+					case 2:
+						if whole {
+							io.CopyN(io.Discard, c, int64(rnd.IntN(100)))
+						}
+					}
+					c.Close()
+				}
+			})
+		}
+		clients.Wait()
+		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
+		eventually(t, "all released", a.idle)
+		eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= fds })
+		eventually(t, "as many goroutines as before", func() bool { return goruntime.NumGoroutine() <= goroutines })
+		s.do(func() {
+			free := 0
+			for x := s.loop.flights.free; x != nil; x = x.next {
+				free++
+			}
+			if all := len(s.loop.flights.all); free != all {
+				t.Errorf("%d of %d flights are free", free, all)
+			}
+			if n := len(s.loop.wheel.all()); n != 0 {
+				t.Errorf("%d connections in the wheel", n)
+			}
+			if n := len(s.loop.transfers); n != 0 {
+				t.Errorf("%d transfers", n)
+			}
+		})
+		if text := s.talk(t, "GET /a HTTP/1.0\r\n\r\n"); !strings.HasSuffix(text, "GET /a?") {
+			t.Errorf("afterwards: %q", text)
+		}
+	})
+}
+
+// A panic of the application's side costs the connection, not the server.
+func TestPanicOnTheLoop(t *testing.T) {
+	a := newApp(true, func(c *call) {
+		if c.Path == "/panic" {
+			panic("oops")
+		}
+		demo(c)
+	})
+	rec := &logRecorder{}
+	s, err := New(Config{Log: rec.add})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ts := &testServer{Server: s, log: rec}
+	ts.listen(t, a)
+	for range 3 {
+		if got := ts.talk(t, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n"); got != "" {
+			t.Errorf("got %q", got)
+		}
+		if got := ts.talk(t, "GET /a HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "GET /a?") {
+			t.Errorf("then %q", got)
+		}
+	}
+	if n := strings.Count(rec.String(), "bug: oops"); n != 3 {
+		t.Errorf("%d log lines: %s", n, rec)
+	}
+}
+
+func TestManyConnectionsAtOnce(t *testing.T) {
+	s := serve(t, Config{}, newApp(false, demo))
+	var clients sync.WaitGroup
+	for i := range 300 {
+		clients.Go(func() {
+			want := fmt.Sprintf("GET /%d?", i)
+			if got := s.talk(t, fmt.Sprintf("GET /%d HTTP/1.0\r\n\r\n", i)); !strings.HasSuffix(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+	clients.Wait()
+}

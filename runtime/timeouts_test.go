@@ -1,0 +1,147 @@
+package runtime
+
+import (
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTimeouts(t *testing.T) {
+	const get = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+	quick := Config{HeadTimeout: 200 * time.Millisecond, KeepAlive: 200 * time.Millisecond, BodyTimeout: 200 * time.Millisecond}
+	slow := Config{HeadTimeout: time.Hour, KeepAlive: time.Hour, BodyTimeout: time.Hour}
+	with := func(c Config, f func(*Config)) Config { f(&c); return c }
+	for _, test := range []struct {
+		name string
+		cfg  Config
+		sent string
+		want string
+		log  string
+	}{
+		{"nothing sent", quick, "", "", ""},
+		{"empty line sent", quick, "\r\n", "408:the request took too long\n", ""},
+		{"half a head", with(slow, func(c *Config) { c.HeadTimeout = time.Millisecond }), "GET / HT", "408:the request took too long\n", ""},
+		{"idle", with(slow, func(c *Config) { c.KeepAlive = time.Millisecond }), get, "200:GET /a?", ""},
+		{"half a second head", with(slow, func(c *Config) { c.HeadTimeout = time.Second }), get + "GET", "200:GET /a? 408:the request took too long\n", ""},
+		{"half a body", with(slow, func(c *Config) { c.BodyTimeout = time.Millisecond }),
+			"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", "408:the request body took too long\n", ""},
+		{"half a chunk", with(slow, func(c *Config) { c.BodyTimeout = time.Millisecond }),
+			"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", "408:the request body took too long\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			a := newApp(true, demo)
+			s := serve(t, test.cfg, a)
+			before := time.Now()
+			if got := bodies(t, s.talk(t, test.sent)); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			if took := time.Since(before); took > 5*time.Second {
+				t.Errorf("took %v", took)
+			}
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
+// A body that keeps trickling in is ended by its rate.
+func TestBodyRate(t *testing.T) {
+	s := serve(t, Config{BodyTimeout: 300 * time.Millisecond, BodyRate: 1000}, newApp(true, demo))
+	c := s.dial(t)
+	io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				io.WriteString(c, "x")
+			}
+		}
+	}()
+	all, err := io.ReadAll(c)
+	close(stop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := bodies(t, string(all)); got != "408:the request body took too long\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A connection that works is not idle, however short the timeout.
+func TestTimeoutsSpareWhoWorks(t *testing.T) {
+	gate := make(chan struct{})
+	a := newApp(false, func(c *call) {
+		<-gate
+		c.reply(200, "done")
+	})
+	s := serve(t, Config{KeepAlive: time.Millisecond, HeadTimeout: time.Millisecond}, a)
+	c := s.dial(t)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	time.AfterFunc(1500*time.Millisecond, func() { close(gate) }) // three looks of the loop
+	all, err := io.ReadAll(c)
+	if got := bodies(t, string(all)); err != nil || got != "200:done" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// The wheel brings everything up when it is due, and nothing early for good.
+func TestWheel(t *testing.T) {
+	var w wheel
+	due := map[*conn]int64{}
+	for i := range int64(1000) {
+		c := &conn{}
+		due[c] = i * i * tickLength / 100 // up to 10,000 ticks: around the wheel many times
+		w.add(c, due[c])
+	}
+	if n := len(w.all()); n != 1000 {
+		t.Fatalf("%d in the wheel", n)
+	}
+	for now := int64(0); len(due) > 0; now += tickLength / 2 {
+		for c := w.next(now); c != nil; c = w.next(now) {
+			if due[c] > now {
+				w.add(c, due[c])
+				continue
+			}
+			if late := now - due[c]; late > 2*tickLength {
+				t.Fatalf("%d ns late", late)
+			}
+			delete(due, c)
+		}
+		if now > 20000*tickLength {
+			t.Fatalf("%d never came up", len(due))
+		}
+	}
+}
+
+// Without connections nothing ticks.
+func TestNoTicksWhenIdle(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	s.talk(t, "GET / HTTP/1.0\r\n\r\n")
+	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+	var before, after int64
+	time.Sleep(time.Duration(tickLength)) // a tick may have been on its way
+	s.do(func() { before = s.loop.now })
+	time.Sleep(time.Duration(3 * tickLength))
+	s.do(func() { after = s.loop.now })
+	if after != before {
+		t.Error("the clock goes on")
+	}
+}
+
+func TestDateAdvances(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	date := func() string {
+		_, rest, _ := strings.Cut(s.talk(t, "GET / HTTP/1.0\r\n\r\n"), "Date: ")
+		d, _, _ := strings.Cut(rest, "\r\n")
+		return d
+	}
+	first := date()
+	if d, err := time.Parse(time.RFC1123, first); err != nil || time.Since(d).Abs() > 3*time.Second {
+		t.Errorf("date %q", first)
+	}
+	eventually(t, "another second", func() bool { return date() != first })
+}
