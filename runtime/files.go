@@ -17,6 +17,7 @@ type fileJob struct {
 	unix  int64          // for the Date field
 	resp  http1.Response // at first what is known of the request, then what was sent
 	sent  int64          // bytes of the body
+	from  *handedOver    // by a handler, which then says which files; or nil
 }
 
 // templates are for fileJob.open, which runs beside the loop.
@@ -88,8 +89,15 @@ func (l *loop) sendHit(x *flight) {
 
 // open opens the file and makes the items of t from it. It runs on t's goroutine.
 func (j *fileJob) open(t *transfer) {
-	j.files.Open(&j.req, &j.res)
-	fill(&j.resp, &j.res.Head)
+	if j.from == nil {
+		j.files.Open(&j.req, &j.res)
+		fill(&j.resp, &j.res.Head)
+	} else {
+		j.openHanded(t.l.s)
+		fill(&j.resp, &j.res.Head)
+		j.resp.Fields = j.from.with(j.resp.Fields)
+		j.resp.HasDate, j.resp.HasServer = j.from.hasDate, j.from.hasServer
+	}
 	template := templates.Get().(*http1.Template)
 	template.SetTime(j.unix)
 	buf := template.AppendHead(nil, &j.resp)

@@ -57,6 +57,10 @@ func (l *loop) advance(c *conn) {
 // send writes a part of x, whose turn it is, and releases it. x may be gone
 // afterwards, the connection too.
 func (l *loop) send(x *flight, p *exchange.Part) {
+	if len(p.Head.Static) > 0 && p.First {
+		l.handOver(x, p)
+		return
+	}
 	c := x.conn
 	l.use(c)
 	if p.First {

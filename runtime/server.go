@@ -33,6 +33,7 @@ type Server struct {
 	acceptors sync.WaitGroup
 	serving   atomic.Bool
 	lock      sync.Once
+	roots     roots
 }
 
 // New starts the loop. Nothing listens yet.
@@ -141,6 +142,7 @@ func (s *Server) Close() error {
 	s.loop.post(s.loop.closeAll)
 	<-s.loop.drained
 	close(s.loop.ended)
+	s.loop.tasks.Add(1) // see lullInTask
 	err := s.client.Stop()
 	s.loop.wake.close()
 	return err

@@ -58,8 +58,11 @@ type Head struct {
 	Type   TypeHint
 	Name   []byte // file name for TypeByName
 	// Static, when not empty, says that files answer instead: the options of a
-	// Staticfile (JSON). Fields are added to what the file gets.
-	Static    []byte
+	// Staticfile (JSON). StaticPath is the percent-decoded path below its root,
+	// Request the head of the request as it was submitted. Fields are added to
+	// what the file gets; of a status the file's counts. The part is the Last.
+	Static, StaticPath, Request []byte
+
 	HasDate   bool // Fields has Date
 	HasServer bool // Fields has Server
 	Close     bool // the application asked for Connection: close

@@ -1,0 +1,131 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"sync"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/static"
+)
+
+// maxRoots bounds the document roots that handlers have named. An application
+// has a few; one that makes up new ones all the time pays with reopening them.
+const maxRoots = 64
+
+// roots are the document roots that handlers have handed requests over to, by
+// their options. Any goroutine may use them.
+type roots struct {
+	mu    sync.Mutex
+	files map[string]*static.Files
+}
+
+// get opens a root unless it is open. It may block.
+func (r *roots) get(options string) (*static.Files, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if files := r.files[options]; files != nil {
+		return files, nil
+	}
+	o := struct {
+		Root     string
+		Index    []string
+		Listing  bool
+		MaxAge   int `json:"max_age"`
+		DotFiles bool
+	}{MaxAge: -1}
+	if err := json.Unmarshal([]byte(options), &o); err != nil {
+		return nil, err
+	}
+	files, err := static.New(static.Options{
+		Root: o.Root, Index: o.Index, Listing: o.Listing, MaxAge: o.MaxAge, DotFiles: o.DotFiles,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(r.files) >= maxRoots || r.files == nil {
+		r.files = make(map[string]*static.Files) // jobs still use the old ones: the collector closes them
+	}
+	r.files[options] = files
+	return files, nil
+}
+
+// handedOver is what a handler said when it let files answer.
+type handedOver struct {
+	options   string
+	fields    []byte
+	hasDate   bool
+	hasServer bool
+}
+
+// handOver makes x, whose handler lets files answer (exchange.Head.Static), a
+// request for a file. The handler has done its part with that.
+func (l *loop) handOver(x *flight, p *exchange.Part) {
+	job := &fileJob{
+		unix: l.unix,
+		resp: http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !p.Head.Close && !l.draining},
+		from: &handedOver{
+			options:   string(p.Head.Static),
+			fields:    bytes.Clone(p.Head.Fields),
+			hasDate:   p.Head.HasDate,
+			hasServer: p.Head.HasServer,
+		},
+	}
+	head := bytes.Clone(p.Head.Request)
+	parsed := new(http1.Request)
+	if _, err := parsed.Parse(head, &l.cfg.Limits); err != nil {
+		l.s.logf(LevelError, "bug: a handler gave back another request: %v", err)
+		job.from.options = ""
+	}
+	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Head: head, Parsed: parsed}
+	x.file = job
+	l.handler.Release(p) // the ticket stays taken until the file is sent
+}
+
+// openHanded is open for a request that was handed over.
+func (j *fileJob) openHanded(s *Server) {
+	files, err := s.roots.get(j.from.options)
+	if err == nil {
+		files.Open(&j.req, &j.res)
+		return
+	}
+	s.logf(LevelError, "a handler let files answer that cannot: %v", err)
+	text := []byte("500 Internal Server Error\n")
+	j.res.Head = exchange.Head{Status: 500, Length: int64(len(text)), Fields: []byte("Content-Type: text/plain; charset=utf-8\r\n")}
+	j.res.Segments = append(j.res.Segments[:0], static.Segment{Data: text})
+}
+
+// with adds the handler's fields to those of the file. What the file says of
+// itself counts, but the handler knows better who may keep the answer.
+func (h *handedOver) with(file []byte) []byte {
+	out := make([]byte, 0, len(file)+len(h.fields))
+	for line := range bytes.Lines(file) {
+		if name := fieldName(line); !bytes.EqualFold(name, cacheControl) || !hasField(h.fields, name) {
+			out = append(out, line...)
+		}
+	}
+	for line := range bytes.Lines(h.fields) {
+		name := fieldName(line)
+		if bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || !hasField(file, name) {
+			out = append(out, line...)
+		}
+	}
+	return out
+}
+
+var cacheControl, vary = []byte("Cache-Control"), []byte("Vary")
+
+func fieldName(line []byte) []byte {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	return name
+}
+
+func hasField(fields, name []byte) bool {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(fieldName(line), name) {
+			return true
+		}
+	}
+	return false
+}
