@@ -116,10 +116,22 @@ func (h *Handler) Flush() {
 		h.first, h.last, h.pending = nil, nil, 0
 		C.fapws_submit(C.uintptr_t(uintptr(unsafe.Pointer(first))), C.uintptr_t(uintptr(unsafe.Pointer(last))), C.int(n))
 	}
-	if h.app.inline && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
-		if code := int(C.fapws_turn()); code >= 0 {
-			h.app.exit(code)
-		}
+	if h.app.inline {
+		h.turn()
+	}
+}
+
+// turn runs Python on the loop if somebody asked for that. wake_pending is
+// cleared first: a transfer that asks after the look must wake the loop again.
+func (h *Handler) turn() {
+	if pending := (*uint32)(&h.shared.wake_pending); atomic.LoadUint32(pending) != 0 {
+		atomic.StoreUint32(pending, 0)
+	}
+	if atomic.LoadUint32((*uint32)(&h.shared.turn)) == 0 {
+		return
+	}
+	if code := int(C.fapws_turn()); code >= 0 {
+		h.app.exit(code)
 	}
 }
 
