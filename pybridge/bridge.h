@@ -204,6 +204,7 @@ extern PyObject *fapws_environ_class, *fapws_start_class;
 typedef struct {
   PyObject_HEAD
   PyObject *options; /* str: JSON */
+  PyObject *path;    /* bytes: PATH_INFO */
 } fapws_static_object;
 extern PyTypeObject fapws_StaticAnswer_Type;
 

@@ -9,15 +9,27 @@ static PyObject *static_answer(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *options, *environ;
   if (!PyArg_ParseTuple(args, "UO!:static_answer", &options, &PyDict_Type, &environ)) return NULL;
+  PyObject *path_info = PyDict_GetItemString(environ, "PATH_INFO"); /* borrowed; also what a middleware has put there */
+  if (!path_info || !PyUnicode_Check(path_info)) {
+    PyErr_SetString(PyExc_TypeError, "static_answer: environ['PATH_INFO'] must be a str");
+    return NULL;
+  }
+  PyObject *path = PyUnicode_AsLatin1String(path_info); /* PEP 3333: bytes in disguise */
+  if (!path) return NULL;
   fapws_static_object *s = PyObject_New(fapws_static_object, &fapws_StaticAnswer_Type);
-  if (!s) return NULL;
+  if (!s) {
+    Py_DECREF(path);
+    return NULL;
+  }
   Py_INCREF(options);
   s->options = options;
+  s->path = path;
   return (PyObject *)s;
 }
 
 static void static_dealloc(PyObject *self) {
   Py_XDECREF(((fapws_static_object *)self)->options);
+  Py_XDECREF(((fapws_static_object *)self)->path);
   PyObject_Free(self);
 }
 

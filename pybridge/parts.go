@@ -62,10 +62,14 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 		Length:    int64(p.length),
 		Type:      exchange.TypeHint(p._type),
 		Name:      within(p, p.name_off, p.name_len),
-		Static:    within(p, p.static_off, p.static_len),
 		HasDate:   p.has_date != 0,
 		HasServer: p.has_server != 0,
 		Close:     p.close_conn != 0,
+	}
+	if p.static_len > 0 {
+		out.Head.Static = within(p, p.static_off, p.static_len)
+		out.Head.StaticPath = within(p, p.path_off, p.path_len)
+		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
 	}
 }
 

@@ -184,15 +184,22 @@ static int answer_file(fapws_thread *t, fapws_record *rec, PyObject *result) {
   return 1;
 }
 
+/* Copies n bytes behind what p has already, which has room for them. */
+static void put(fapws_part *p, const char *data, Py_ssize_t n, uint32_t *off, uint32_t *len) {
+  memcpy(p->buf + p->used, data, (size_t)n);
+  *off = p->used;
+  *len = (uint32_t)n;
+  p->used += (uint32_t)n;
+}
+
 static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
-  Py_ssize_t n;
+  Py_ssize_t n, path_len = PyBytes_GET_SIZE(((fapws_static_object *)result)->path);
+  const char *path = PyBytes_AS_STRING(((fapws_static_object *)result)->path);
   const char *options = PyUnicode_AsUTF8AndSize(((fapws_static_object *)result)->options, &n);
   fapws_part *p = &rec->part0;
-  if (!options || begin(rec, p, -1, FAPWS_TYPE_SET) < 0 || fapws_part_reserve(p, (size_t)n) < 0) return -1;
-  p->static_off = p->used;
-  p->static_len = (uint32_t)n;
-  memcpy(p->buf + p->used, options, (size_t)n);
-  p->used += (uint32_t)n;
+  if (!options || begin(rec, p, -1, FAPWS_TYPE_SET) < 0 || fapws_part_reserve(p, (size_t)(n + path_len)) < 0) return -1;
+  put(p, options, n, &p->static_off, &p->static_len);
+  put(p, path, path_len, &p->path_off, &p->path_len);
   p->type = FAPWS_TYPE_SET;
   p->length = -1;
   p->failed = 0;

@@ -37,6 +37,7 @@ typedef struct fapws_part {
   uint32_t fields_off, fields_len;   /* in buf */
   uint32_t name_off, name_len;       /* in buf: file name that gives the type */
   uint32_t static_off, static_len;   /* in buf: options of a Staticfile that answers instead */
+  uint32_t path_off, path_len;       /* in buf: its PATH_INFO */
   const char *body;                  /* in buf, or in owner's memory */
   uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
   size_t body_len;
