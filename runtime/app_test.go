@@ -299,8 +299,8 @@ func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
 	return ts
 }
 
-// listen makes the server serve a on a free port.
-func (s *testServer) listen(t testing.TB, a *app, mounts ...Mount) {
+// listen makes the server serve h on a free port.
+func (s *testServer) listen(t testing.TB, h Handler, mounts ...Mount) {
 	t.Helper()
 	ln, err := Listen("127.0.0.1:0")
 	if err != nil {
@@ -309,7 +309,7 @@ func (s *testServer) listen(t testing.TB, a *app, mounts ...Mount) {
 	if mounts == nil {
 		mounts = []Mount{{Prefix: "/"}}
 	}
-	if err := s.Serve([]net.Listener{ln}, mounts, a); err != nil {
+	if err := s.Serve([]net.Listener{ln}, mounts, h); err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()

@@ -1,0 +1,208 @@
+package runtime
+
+import (
+	"bytes"
+	"fmt"
+	goruntime "runtime"
+	"testing"
+
+	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
+)
+
+// instant is an application that costs nothing: it answers on the loop, always
+// the same.
+type instant struct {
+	body    []byte
+	tickets []exchange.Ticket
+	next    int
+}
+
+func (h *instant) Attach(int) {}
+func (h *instant) Submit(r *exchange.Request) bool {
+	h.tickets = append(h.tickets, r.Ticket)
+	return true
+}
+func (h *instant) Flush()                   {}
+func (h *instant) Release(*exchange.Part)   {}
+func (h *instant) Cancel(t exchange.Ticket) {}
+func (h *instant) Signalled()               {}
+func (h *instant) Next(p *exchange.Part) bool {
+	if h.next == len(h.tickets) {
+		h.tickets, h.next = h.tickets[:0], 0
+		return false
+	}
+	*p = exchange.Part{
+		Ticket: h.tickets[h.next],
+		First:  true,
+		Last:   true,
+		File:   -1,
+		Body:   h.body,
+		Head:   exchange.Head{Status: 200, Length: int64(len(h.body)), Type: exchange.TypeHTML},
+	}
+	h.next++
+	return true
+}
+
+// rawClient is a client without any memory of Go's.
+type rawClient struct {
+	t  testing.TB
+	fd int
+}
+
+func dialRaw(t testing.TB, addr string) rawClient {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var port int
+	fmt.Sscanf(addr, "127.0.0.1:%d", &port)
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: port}); err != nil {
+		t.Fatal(err)
+	}
+	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10})
+	return rawClient{t, fd}
+}
+
+// ask sends a request and reads until all of a response of size bytes is there.
+func (c rawClient) ask(request, buf []byte, size int) {
+	unix.Write(c.fd, request)
+	for got := 0; got < size; {
+		got += c.read(buf)
+	}
+}
+
+func (c rawClient) read(buf []byte) int {
+	n, err := unix.Read(c.fd, buf)
+	for err == unix.EINTR {
+		n, err = unix.Read(c.fd, buf)
+	}
+	if err != nil || n == 0 {
+		c.t.Fatal(n, err)
+	}
+	return n
+}
+
+func serveInstant(t testing.TB, size int, mounts ...Mount) *testServer {
+	t.Helper()
+	s, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := &testServer{Server: s}
+	ts.listen(t, &instant{body: bytes.Repeat([]byte("x"), size)}, mounts...)
+	t.Cleanup(func() { s.Close() })
+	return ts
+}
+
+var (
+	plain     = []byte("GET /hello?name=world HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n")
+	form      = append([]byte("POST /form HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 4096\r\n\r\n"), bytes.Repeat([]byte("x"), 4096)...)
+	pipelined = bytes.Repeat(plain, 16)
+)
+
+// A request, once the buffers have their size, is served without allocating.
+func TestRequestsDoNotAllocate(t *testing.T) {
+	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000))}), Mount{Prefix: "/"})
+	for _, test := range []struct {
+		name    string
+		request []byte
+		size    int // of the handler's body
+		times   int // responses per request
+	}{
+		{"plain", plain, 13, 1},
+		{"with a body", form, 4096, 1},
+		{"large body", plain, 100000, 1},
+		{"pipelined", pipelined, 13, 16},
+		{"file from memory", []byte("GET /s/hello HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1},
+		{"larger file from memory", []byte("GET /s/cached HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1},
+	} {
+		s := serveInstant(t, test.size, mounts...)
+		c := dialRaw(t, s.addr)
+		buf := make([]byte, 1<<20)
+		unix.Write(c.fd, test.request)
+		one := c.read(buf)
+		_, body, _ := bytes.Cut(buf[:one], []byte("\r\n\r\n"))
+		size := one
+		if test.times == 1 && test.size > 0 {
+			size = one - len(body) + test.size
+		}
+		for got := one; got < size; {
+			got += c.read(buf)
+		}
+		for range 100 {
+			c.ask(test.request, buf, size)
+		}
+		if n := testing.AllocsPerRun(1000, func() { c.ask(test.request, buf, size) }); n > 0 {
+			t.Errorf("%s: %v allocations a request", test.name, n)
+		}
+		unix.Close(c.fd)
+	}
+}
+
+// An idle keep-alive connection costs at most 4 KiB of Go's memory.
+func TestIdleConnectionsAreSmall(t *testing.T) {
+	const n = 2000
+	s := serveInstant(t, 13)
+	buf := make([]byte, 4096)
+	half := len(plain) / 2
+	measure := func() uint64 {
+		goruntime.GC()
+		goruntime.GC() // a second one empties the pools
+		var m goruntime.MemStats
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	warm := dialRaw(t, s.addr)
+	warm.ask(plain, buf, 1)
+	before := measure()
+	var clients []rawClient
+	for range n {
+		c := dialRaw(t, s.addr)
+		// In two packets, so that the beginning has to be kept for a while.
+		unix.Write(c.fd, plain[:half])
+		c.ask(plain[half:], buf, 1)
+		clients = append(clients, c)
+	}
+	if each := (int64(measure()) - int64(before)) / n; each > 4096 {
+		t.Errorf("%d bytes for an idle connection", each)
+	} else {
+		t.Logf("%d bytes for an idle connection", each)
+	}
+	for _, c := range append(clients, warm) {
+		unix.Close(c.fd)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	for _, bench := range []struct {
+		name    string
+		request []byte
+		locked  bool
+		times   int
+	}{
+		{"hello", plain, false, 1},
+		{"hello, tied to its thread", plain, true, 1},
+		{"4 KiB body", form, false, 1},
+		{"16 pipelined", pipelined, false, 16},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := serveInstant(b, 13)
+			if bench.locked {
+				s.Do(func() {})
+			}
+			c := dialRaw(b, s.addr)
+			defer unix.Close(c.fd)
+			buf := make([]byte, 64<<10)
+			unix.Write(c.fd, plain)
+			size := c.read(buf)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.ask(bench.request, buf, size*bench.times)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*bench.times), "ns/request")
+		})
+	}
+}
