@@ -85,6 +85,9 @@ func TestStaticfileBehindAHandler(t *testing.T) {
 		} {
 			resp, body := s.get(c.path, c.header...)
 			s.want(resp, body, c.status, c.text)
+			if got := resp.Header.Get("Cache-Control"); strings.HasPrefix(c.path, "/guarded") && c.header != nil && got != "private" {
+				t.Errorf("%s: Cache-Control %q", c.path, got)
+			}
 		}
 	})
 }

@@ -61,6 +61,7 @@ files = Staticfile(SITE)
 def guarded(environ, start_response):
     if environ.get("HTTP_X_KEY") != "open":
         return redirect(start_response, "/login", status=303)
+    start_response.add_header("Cache-Control", "private")
     return files(environ, start_response)
 
 

@@ -84,8 +84,9 @@ class Staticfile:
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Hand the request back to the server, which answers with the file.
 
-        PATH_INFO says which one. start_response is not called: the server
-        makes the head.
+        PATH_INFO says which one. Do not call start_response, the file gives the
+        status; fields set with its add_header and set_cookie go along, and a
+        Cache-Control among them takes the place of max_age's.
         """
         from json import dumps
 
