@@ -142,7 +142,6 @@ func (s *Server) Close() error {
 	s.loop.post(s.loop.closeAll)
 	<-s.loop.drained
 	close(s.loop.ended)
-	s.loop.tasks.Add(1) // see lullInTask
 	err := s.client.Stop()
 	s.loop.wake.close()
 	return err
