@@ -72,6 +72,10 @@ type Config struct {
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *accesslog.Log
 
+	// Quiet is called, on a goroutine of the server, when the last connection
+	// has been closed for about a tick. nil: nobody cares.
+	Quiet func()
+
 	// Log gets the lines that an operator should see, from any goroutine, one
 	// line at a time without its end. nil: standard error, from LevelInfo on.
 	Log func(Level, string)

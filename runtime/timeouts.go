@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -41,6 +43,9 @@ func (s *Server) tick() {
 				l.post(l.ticked)
 			}
 		}
+		if s.cfg.Quiet != nil {
+			s.cfg.Quiet()
+		}
 	}
 }
 
@@ -60,12 +65,27 @@ func (l *loop) ticked() {
 		if c == nil {
 			return
 		}
-		if l.deadline(c) > l.now {
+		switch {
+		case l.deadline(c) > l.now:
 			l.schedule(c)
-		} else {
+		case c.unread():
+			l.wheel.add(c, l.now+tickLength)
+		default:
 			l.expired(c)
 		}
 	}
+}
+
+// unread says whether something has arrived that the loop has not come to,
+// because a handler that runs inline has kept it: then it is not the client
+// who is late.
+func (c *conn) unread() bool {
+	if !c.reading() || c.g == nil || c.paused {
+		return false
+	}
+	var b [1]byte
+	n, _, err := unix.Recvfrom(c.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil && n > 0
 }
 
 // setState is where the state of a connection changes.

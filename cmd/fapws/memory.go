@@ -6,14 +6,52 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// startPagesAfter is how long after the start the pages are given back that
-// only the start needed.
-const startPagesAfter = time.Second
+const (
+	// startPagesAfter is how long after the start the pages are given back
+	// that only the start needed.
+	startPagesAfter = time.Second
+
+	// memoryEvery is how often at most memory is given back: clients that
+	// come and go one by one are no reason to do it each time.
+	memoryEvery = 10 * time.Second
+)
+
+// thrift gives memory back to the kernel when nobody is connected.
+type thrift struct {
+	mu   sync.Mutex
+	next time.Time // not before
+	due  bool
+}
+
+// soon arranges for memory to be given back after wait or as soon as it may
+// be. Any goroutine.
+func (t *thrift) soon(wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.due {
+		return
+	}
+	t.due = true
+	time.AfterFunc(max(wait, time.Until(t.next)), t.give)
+}
+
+// quiet is runtime.Config.Quiet.
+func (t *thrift) quiet() { t.soon(0) }
+
+func (t *thrift) give() {
+	debug.FreeOSMemory()
+	// Without smaps the memory stays, and the server runs as well.
+	_ = dropProgramPages()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.due, t.next = false, time.Now().Add(memoryEvery)
+}
 
 // gcPercent keeps the heap of the Go side, which is below 1 MB and hardly
 // grows per request, from being let to 4 MB before it is collected. GOGC in
@@ -27,12 +65,12 @@ func useLittleMemory() {
 	}
 }
 
-// dropStartPages takes from the process the pages of program files that were
-// touched while it started: import machinery, initialisers, tables that were
-// walked once. What is needed again is mapped again from the page cache, for
+// dropProgramPages takes from the process the pages of program files that it
+// has touched: most only once, while it started (import machinery,
+// initialisers, tables that were walked). What is needed again is mapped again from the page cache, for
 // half a microsecond a fault; the rest, about 7 MB of a hello server, is the
 // kernel's to use. Any goroutine.
-func dropStartPages() error {
+func dropProgramPages() error {
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -26,6 +25,7 @@ type service struct {
 	server  *runtime.Server
 	app     *pybridge.App
 	access  *accesslog.Log
+	memory  thrift
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -114,7 +114,7 @@ func (s *service) start() (err error) {
 	if err := s.server.Serve(listeners, table, handler); err != nil {
 		return notStarted("%v", err)
 	}
-	time.AfterFunc(startPagesAfter, func() { dropStartPages() })
+	s.memory.soon(startPagesAfter)
 	if s.log.shows(runtime.LevelInfo) {
 		addrs := make([]net.Addr, len(listeners))
 		for i, ln := range listeners {
@@ -148,5 +148,6 @@ func (s *service) config() runtime.Config {
 		Debug:        s.conf.Debug,
 		AccessLog:    s.access,
 		Log:          s.log.log,
+		Quiet:        s.memory.quiet,
 	}
 }
