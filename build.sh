@@ -431,7 +431,8 @@ word_lint() {
 list_pythons() {
     local candidate
     for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python3 /usr/bin/python3 \
-        /usr/bin/python3.[0-9]* /usr/local/bin/python3.[0-9]* $(compgen -c python3. | sort -u); do
+        /usr/bin/python3.* /usr/local/bin/python3.* $(compgen -c python3. | sort -u); do
+        [[ $candidate =~ python3(\.[0-9]+)?$ ]] || continue # not python3.11-config
         "$candidate" -S -c '
 import sys
 if (3, 8) <= sys.version_info < (3, 14) and sys.prefix == sys.base_prefix:
