@@ -19,7 +19,7 @@ const (
 
 	// memoryEvery is how often at most memory is given back: clients that
 	// come and go one by one are no reason to do it each time.
-	memoryEvery = 10 * time.Second
+	memoryEvery = 4 * time.Second
 )
 
 // thrift gives memory back to the kernel when nobody is connected.
