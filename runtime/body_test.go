@@ -150,8 +150,8 @@ func TestRefusedBodyDoesNotResetTheConnection(t *testing.T) {
 	s := serve(t, Config{MaxBodySize: 1000}, newApp(true, sum))
 	for range 20 {
 		c := s.dial(t)
-		io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
-		for range 5 {
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n")
+		for range 50 {
 			if _, err := c.Write(make([]byte, 100000)); err != nil {
 				t.Fatalf("sending what is refused: %v", err)
 			}

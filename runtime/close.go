@@ -7,9 +7,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxWasted is how much a client may send after it was told to stop.
-const maxWasted = 1 << 20
-
 // settle closes c if its last response is out.
 func (l *loop) settle(c *conn) {
 	switch {
@@ -37,17 +34,9 @@ func (l *loop) finish(c *conn) {
 		l.unpause(c)
 	}
 	unix.Shutdown(c.fd, unix.SHUT_WR)
-	c.stamp = l.now
 	if c.state != stateClosed {
+		c.stamp, c.lingerEnd = l.now, l.now+int64(maxLinger)
 		l.setState(c, stateLinger)
-	}
-}
-
-// waste counts what arrives while c lingers.
-func (l *loop) waste(c *conn, n int) {
-	c.wasted += n
-	if c.wasted > maxWasted {
-		l.close(c, "sends although the connection has ended")
 	}
 }
 
@@ -78,6 +67,11 @@ func (l *loop) gone(c *conn, err error) {
 	}
 	if l.debug >= 2 && err != nil {
 		l.tracef("%s: %v", c, err)
+	}
+	if l.out.conn == c && !c.reset { // gathered, and still wanted if it only shut down its side
+		buf := l.out.buf
+		l.out.conn, l.out.buf = nil, buf[:0]
+		l.write(c, buf, nil, nil, nil)
 	}
 	l.end(c)
 }

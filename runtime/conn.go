@@ -58,7 +58,7 @@ type conn struct {
 	local, remote net.Addr
 
 	stamp        int64  // time of the last event that counts for the timeout, see deadline
-	wasted       int    // bytes thrown away while lingering
+	lingerEnd    int64  // when lingering ends at the latest
 	slot         **conn // of the wheel
 	nextC, prevC *conn  // in the slot
 }

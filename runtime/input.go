@@ -26,9 +26,12 @@ func (l *loop) received(c *conn, data []byte) {
 			return
 		}
 	case stateLinger:
-		l.waste(c, len(data))
+		c.stamp = l.now
 		return
-	case stateEnding, stateClosed:
+	case stateEnding:
+		c.linger = c.linger || len(data) > 0
+		return
+	case stateClosed:
 		return
 	case stateWaiting:
 		if c.busy() {

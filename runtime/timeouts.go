@@ -12,8 +12,10 @@ const (
 	// does not keep its request in the queue.
 	halfTimeout = 2 * time.Second
 
-	// lingerTimeout is how long a client may take to notice the end.
+	// lingerTimeout is how long a client that was told to stop may send
+	// nothing before the connection closes, maxLinger how long it may go on.
 	lingerTimeout = 2 * time.Second
+	maxLinger     = 10 * time.Second
 
 	// bodyLook is how often the rate of a body is looked at.
 	bodyLook = time.Second
@@ -59,7 +61,11 @@ func (l *loop) clock(t time.Time) {
 // ticked looks at the connections whose time may have come.
 func (l *loop) ticked() {
 	l.ticking.Store(false)
+	before := l.now
 	l.clock(time.Now())
+	if l.now-before > 2*tickLength {
+		l.heldUp(before)
+	}
 	for {
 		c := l.wheel.next(l.now)
 		if c == nil {
@@ -72,6 +78,16 @@ func (l *loop) ticked() {
 			l.wheel.add(c, l.now+tickLength)
 		default:
 			l.expired(c)
+		}
+	}
+}
+
+// heldUp forgives what a handler that runs inline has kept the loop from
+// seeing: stamps since then are as old as the tick before it.
+func (l *loop) heldUp(since int64) {
+	for _, c := range l.wheel.all() {
+		if c.stamp >= since {
+			c.stamp = l.now
 		}
 	}
 }
@@ -112,19 +128,19 @@ func (l *loop) schedule(c *conn) {
 func (l *loop) deadline(c *conn) int64 {
 	switch {
 	case c.state == stateLinger:
-		return c.stamp + int64(lingerTimeout)
+		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)
 	case c.g == nil && c.transfer == nil:
 		return c.stamp + int64(halfTimeout)
 	case c.g == nil:
 		return l.now + int64(halfTimeout)
 	case c.state == stateNew || c.state == stateHead:
-		return c.stamp + int64(l.cfg.HeadTimeout)
+		return c.stamp + tickLength + int64(l.cfg.HeadTimeout) // a stamp is up to a tick old
 	case c.state == stateBody:
 		return l.bodyDeadline(c)
 	case c.busy():
 		return l.now + int64(l.cfg.KeepAlive) // no timeout; a transfer has its own
 	}
-	return c.stamp + int64(l.cfg.KeepAlive)
+	return c.stamp + tickLength + int64(l.cfg.KeepAlive)
 }
 
 // expired is called when the deadline of c has passed.

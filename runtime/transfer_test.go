@@ -258,6 +258,7 @@ func TestHalfClose(t *testing.T) {
 			{"GET /later?1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi", "200:later 1 200:hi"},
 			{"GET /later?1 HTTP/1.1\r\nHost: x\r\n\r\nGET /unfinished HT", "200:later 1"},
 			{"GET /unfinished HT", ""},
+			{"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\nOPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "204: 204:"},
 			{"", ""},
 		} {
 			c := s.dial(t)
