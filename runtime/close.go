@@ -10,7 +10,10 @@ import (
 // settle closes c if its last response is out.
 func (l *loop) settle(c *conn) {
 	switch {
-	case c.busy() || c.queued || l.out.conn == c:
+	case c.busy() || l.out.conn == c || c.queued && !l.draining:
+	case l.draining && (c.state == stateReady || c.state == stateWaiting):
+		l.setState(c, stateEnding) // its head, sent before, said that it stays open
+		l.finish(c)
 	case c.state == stateEnding:
 		l.finish(c)
 	case c.g == nil && c.state != stateClosed:

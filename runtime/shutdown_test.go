@@ -5,8 +5,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/exchange"
 )
 
 func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
@@ -99,6 +102,49 @@ func TestShutdownHasAnEnd(t *testing.T) {
 	}
 	if n := s.loop.live.Load(); n != 0 {
 		t.Errorf("%d connections open", n)
+	}
+}
+
+// A response that began before the end closes its connection all the same.
+func TestShutdownDuringResponses(t *testing.T) {
+	more := make(chan struct{})
+	a := newApp(false, func(c *call) {
+		c.part(exchange.Part{File: -1, Body: []byte("begun"), Head: exchange.Head{Status: 200, Length: 10}})
+		<-more
+		c.part(exchange.Part{File: -1, Body: []byte("ended"), Last: true})
+	})
+	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(pattern(20 << 20))})...)
+	stream, file := s.dial(t), slowly(t, s)
+	io.WriteString(stream, "GET /app HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(file, "GET /s/large HTTP/1.1\r\nHost: x\r\n\r\n")
+	for begun := ""; !strings.HasSuffix(begun, "begun"); {
+		buf := make([]byte, 500)
+		n, err := stream.Read(buf)
+		if err != nil {
+			t.Fatalf("%q, %v", begun, err)
+		}
+		begun += string(buf[:n])
+	}
+	eventually(t, "a transfer", func() bool {
+		var n int
+		s.do(func() { n = len(s.loop.transfers) })
+		return n == 1
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(context.Background()) }()
+	eventually(t, "draining", func() (draining bool) {
+		s.do(func() { draining = s.loop.draining })
+		return draining
+	})
+	close(more)
+	if all, err := io.ReadAll(stream); err != nil || string(all) != "ended" {
+		t.Errorf("%q, %v", all, err)
+	}
+	if all, err := io.ReadAll(file); err != nil || len(all) < 20<<20 {
+		t.Errorf("%d bytes, %v", len(all), err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
