@@ -197,7 +197,7 @@ int fapws_file_part(PyObject *result, fapws_part *p) {
     PyErr_SetFromErrno(PyExc_OSError);
     return -1;
   }
-  int bad = put_name(p, file);
+  int bad = put_name(p, Py_TYPE(result) == &fapws_FileWrapper_Type ? ((wrapper_object *)result)->filelike : result);
   Py_DECREF(file);
   if (bad) {
     close(copy);
