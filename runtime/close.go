@@ -71,7 +71,7 @@ func (l *loop) gone(c *conn, err error) {
 	if l.debug >= 2 && err != nil {
 		l.tracef("%s: %v", c, err)
 	}
-	if l.out.conn == c && !c.reset { // gathered, and still wanted if it only shut down its side
+	if l.out.conn == c && !c.closing { // gathered, and still wanted if it only shut down its side
 		buf := l.out.buf
 		l.out.conn, l.out.buf = nil, buf[:0]
 		l.write(c, buf, nil, nil, nil)

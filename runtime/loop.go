@@ -29,7 +29,7 @@ type loop struct {
 	handler Handler
 	idle    chan struct{} // told when the first connection comes: see tick
 	live    atomic.Int64  // open connections; written here, read by tick
-	busyNow bool          // a callback of ours is on the stack
+	busyNow bool          // pump is on the stack
 
 	req       http1.Request  // the head being parsed
 	out       output         // what waits to be written to one connection
@@ -206,6 +206,7 @@ func (l *loop) OnClose(g gnet.Conn, err error) gnet.Action {
 	}
 	defer l.recovered(nil)
 	l.gone(c, err)
+	l.pump() // what was cancelled
 	return gnet.None
 }
 

@@ -250,4 +250,5 @@ func (l *loop) cancel(x *flight) {
 		l.tracef("exchange %d is cancelled", x.ticket)
 	}
 	l.handler.Cancel(x.ticket)
+	l.submitted = true // an inline handler closes its iterators in Flush
 }

@@ -147,10 +147,10 @@ func (t *transfer) sendFile(it *item) error {
 }
 
 // write calls step until it is done. When the socket takes no more it waits
-// for room, at most timeout without any progress.
+// for room, at most timeout (and up to a quarter more) without any progress.
 func (t *transfer) write(step func(fd int) (done bool, n int, err error)) (err error) {
 	progress := true
-	more := func(fd uintptr) (done bool) { // true: do not wait for room
+	more := func(fd uintptr) (done bool) { // false: wait for room
 		for {
 			var n int
 			done, n, err = step(int(fd))
@@ -171,30 +171,30 @@ func (t *transfer) write(step func(fd int) (done bool, n int, err error)) (err e
 		}
 		t.file.Store(os.NewFile(uintptr(t.fd), "connection"))
 	}
-	rc, err := t.file.Load().SyscallConn()
+	f := t.file.Load()
+	rc, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}
 	for {
-		if t.aborted.Load() {
+		begin := time.Now()
+		f.SetWriteDeadline(begin.Add(t.timeout + t.timeout/4))
+		if t.aborted.Load() { // after the deadline, which abort moves
 			return errAborted
 		}
-		if progress {
-			progress = false
-			t.file.Load().SetWriteDeadline(time.Now().Add(t.timeout))
-		}
-		again := false
+		progress = false
+		late := false
 		waitErr := rc.Write(func(fd uintptr) bool {
 			if more(fd) {
 				return true
 			}
-			again = progress // a new deadline is due
-			return again
+			late = progress && time.Since(begin) > t.timeout/4 // a new deadline is due
+			return late
 		})
 		if waitErr != nil {
 			return waitErr
 		}
-		if !again {
+		if !late {
 			return err
 		}
 	}
