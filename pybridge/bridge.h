@@ -63,6 +63,7 @@ typedef struct {
   fapws_thread *threads[FAPWS_MAX_THREADS];
   int nthreads, live, idle, max;
   int stopping;
+  int serving; /* atomic: thread 0 has come; before, the first request waits for it */
   int check_signals;
   int inline_mode;
   int debug;

@@ -331,7 +331,7 @@ static void *monitor_main(void *arg) {
     last_drainer = P.drainer;
     last_jobs = P.drainer ? P.drainer->jobs : 0;
     appoint_drainer();
-    if (P.shared.queued > 0 && P.idle == 0 && P.live < P.max && pops == last_pops) spawn();
+    if (P.serving && P.shared.queued > 0 && P.idle == 0 && P.live < P.max && pops == last_pops) spawn();
     last_pops = pops;
     if (P.shared.done && !P.shared.wake_pending) {
       unlock();
@@ -436,6 +436,7 @@ int fapws_turn(void) {
 int fapws_serve(void) {
   fapws_take_gil();
   fapws_watch_signals(P.wake_fd);
+  __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
   fapws_check_signals(); /* one may have come before the watch */
   thread_loop(&main_thread);
   return P.exit_code;
