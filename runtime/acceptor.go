@@ -19,16 +19,22 @@ const (
 //
 // It accepts here and not in gnet because gnet's listener ends the whole
 // engine when accept meets EMFILE.
-func (s *Server) accept(ln net.Listener) {
+func (s *Server) accept(ln net.Listener, spare *spare) {
 	var wait time.Duration
+	defer spare.lend()
 	for {
 		select {
 		case s.slots <- struct{}{}:
 		case <-s.stop:
 			return
 		}
-		nc, err := ln.Accept()
+		var nc net.Conn
+		err := spare.hold()
 		if err == nil {
+			nc, err = ln.Accept()
+		}
+		if err == nil {
+			spare.lend()
 			err = s.enrol(nc)
 		}
 		if err == nil {
@@ -48,6 +54,38 @@ func (s *Server) accept(ln net.Listener) {
 		case <-s.stop:
 			return
 		}
+	}
+}
+
+// spare is a descriptor that an acceptor holds while it waits, and gives up
+// for gnet, which duplicates that of each new connection: so a connection that
+// was accepted is not lost for want of a second one.
+type spare struct {
+	of   int // any descriptor; a duplicate is the cheapest to have
+	fd   int
+	held bool
+}
+
+// newSpare holds one if there is one.
+func newSpare(of int) *spare {
+	s := &spare{of: of}
+	_ = s.hold() // tried again before each accept
+	return s
+}
+
+func (s *spare) hold() (err error) {
+	if s.held {
+		return nil
+	}
+	s.fd, err = unix.FcntlInt(uintptr(s.of), unix.F_DUPFD_CLOEXEC, 0)
+	s.held = err == nil
+	return err
+}
+
+func (s *spare) lend() {
+	if s.held {
+		unix.Close(s.fd)
+		s.held = false
 	}
 }
 

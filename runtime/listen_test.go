@@ -89,7 +89,7 @@ func TestUnixSocketAndPeer(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.listeners = append(s.listeners, ln)
-		s.acceptors.Go(func() { s.accept(ln) })
+		s.acceptors.Go(func() { s.accept(ln, newSpare(s.loop.wake.theirs)) })
 
 		const request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 		c, err := net.Dial("unix", path)

@@ -114,7 +114,8 @@ func (s *Server) Serve(listeners []net.Listener, table []Mount, h Handler) error
 	})
 	s.listeners = listeners
 	for _, ln := range listeners {
-		s.acceptors.Go(func() { s.accept(ln) })
+		spare := newSpare(s.loop.wake.theirs)
+		s.acceptors.Go(func() { s.accept(ln, spare) })
 	}
 	return nil
 }
