@@ -1,0 +1,103 @@
+package acceptance
+
+import (
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// SIGTERM: no new connections, idle ones close, what is in flight is finished,
+// whatever it is: a handler, a stream, a large body to a slow client.
+func TestStop(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := waiting(t, m)
+		idle, large, busy := s.dial(), s.dial(), s.dial()
+		idle.get("/")
+		idle.answer().is(t, "quick")
+		large.get("/large")
+		body := large.head("GET").Body
+		busy.get("/wait")
+		fileSays(t, folder+"/entered", "yes")
+		s.signal(syscall.SIGTERM)
+		s.says("info stopping")
+		if !m.inline() { // where the loop itself is in the handler
+			idle.closed()
+		}
+		write(t, folder+"/go", "")
+		if a := busy.answer().is(t, "waited"); !a.Close && !m.inline() {
+			t.Error("no Connection: close")
+		}
+		busy.closed()
+		if n, err := io.Copy(io.Discard, body); n != 30_000_000 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if code := s.ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+		if c, err := net.Dial("tcp", s.address); err == nil {
+			c.Close()
+			t.Error("somebody still listens")
+		}
+	})
+}
+
+// A request that has begun to arrive is finished too.
+func TestStopInABody(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "entered.py")
+		w := s.dial()
+		w.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+		w.head("POST") // 100
+		s.signal(syscall.SIGTERM)
+		s.says("info stopping")
+		w.send("body")
+		w.answer().is(t, "4 bytes")
+		w.closed()
+		s.ended()
+	})
+}
+
+// Everything works over a unix socket.
+func TestUnixSocket(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		folder, err := os.MkdirTemp("", "fapws") // names of sockets are short
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(folder) })
+		socket := folder + "/s"
+		s := command{script: "environ.py", flags: append(m.flags, "--bind", "unix:"+socket)}.start(t)
+		s.says(`(?m)unix:` + socket)
+		w := dial(t, "unix", socket)
+		w.send(request("POST", "/show/x", strings.Repeat("b", 300_000)))
+		got := w.answer().want(t, 200).object(t)
+		for key, want := range map[string]string{"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000"} {
+			if got[key] != want {
+				t.Errorf("%s: %q, want %q", key, got[key], want)
+			}
+		}
+		if got["SERVER_NAME"] == "" || got["SERVER_PORT"] == "" { // PEP 3333
+			t.Errorf("SERVER_NAME %q, SERVER_PORT %q", got["SERVER_NAME"], got["SERVER_PORT"])
+		}
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		if _, err := os.Stat(socket); err == nil {
+			t.Error("the socket's file is left")
+		}
+	})
+}
+
+func TestPortInUse(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "entered.py")
+		code, _, said := command{script: "entered.py", flags: append(m.flags, "--bind", s.address)}.run(t)
+		oneLine(t, said, "cannot listen on "+s.address+": address already in use")
+		if code != 3 {
+			t.Errorf("code %d, want 3", code)
+		}
+		s.get("/count", 200).is(t, "0")
+	})
+}
