@@ -1,0 +1,73 @@
+package runtime
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// FuzzConnection sends anything, in two packets. Whatever it is, the server
+// answers with whole responses and closes, and nothing is left behind.
+func FuzzConnection(f *testing.F) {
+	for _, m := range mixture {
+		f.Add([]byte(m), uint16(20))
+		f.Add([]byte(m+m), uint16(len(m)+5))
+	}
+	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n\r\n\r\nGET * HTTP/1.1\r\n"), uint16(3))
+	f.Add([]byte("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc"), uint16(70))
+	a := newApp(true, demo)
+	s := serve(f, Config{MaxBodySize: 10000, SpoolSize: 1000, HeadTimeout: time.Second, BodyTimeout: time.Second}, a)
+	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {
+		if bytes.Contains(data, []byte("/big/")) {
+			return // megabytes of answers prove nothing more
+		}
+		c := s.dial(t)
+		defer c.Close()
+		c.SetNoDelay(true)
+		k := min(int(cut), len(data))
+		c.Write(data[:k])
+		c.Write(data[k:])
+		c.CloseWrite()
+		all, err := io.ReadAll(c)
+		if err != nil && !errors.Is(err, unix.ECONNRESET) {
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Fatalf("no end after %.200q", all)
+			}
+		}
+		// HEAD and streams on HTTP/1.0 make it ambiguous what follows a head.
+		if !bytes.Contains(data, []byte("HEAD")) {
+			checkResponses(t, all)
+		}
+		if text := s.log.String(); strings.Contains(text, "bug:") {
+			t.Fatal(text)
+		}
+		eventually(t, "all released", a.idle)
+	})
+}
+
+// checkResponses reads responses until the end.
+func checkResponses(t *testing.T, all []byte) {
+	t.Helper()
+	r := bufio.NewReader(bytes.NewReader(all))
+	for {
+		if _, err := r.Peek(1); err != nil {
+			return
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatalf("%v in %.300q", err, all)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatalf("body: %v in %.300q", err, all)
+		}
+	}
+}
