@@ -28,7 +28,10 @@ func (l *loop) note(x *flight, head []byte) {
 		e = new(logEntry)
 		x.log = e
 	}
-	e.start, e.addr, e.client = time.Now(), x.conn.who().Addr, x.conn.String()
+	e.start, e.addr = time.Now(), x.conn.who().Addr
+	if l.debug > 0 {
+		e.client = x.conn.String()
+	}
 	e.line, e.referer, e.agent = e.line[:0], e.referer[:0], e.agent[:0]
 	if head == nil {
 		return

@@ -60,6 +60,8 @@ type loop struct {
 	ticking  atomic.Bool // a tick is on its way
 	template *http1.Template
 
+	complained int64 // when complain logged last
+
 	draining bool
 	drained  chan struct{} // closed when draining and the last connection is gone
 	ended    chan struct{} // closed by Close
@@ -70,14 +72,15 @@ func newLoop(s *Server) *loop {
 	// second all the same.
 	goroutine.DefaultWorkerPool.Release()
 	l := &loop{
-		s:         s,
-		cfg:       &s.cfg,
-		transfers: make(map[*transfer]struct{}),
-		idle:      make(chan struct{}, 1),
-		buffers:   make([][]byte, 0, 64),
-		drained:   make(chan struct{}),
-		ended:     make(chan struct{}),
-		start:     time.Now(),
+		s:          s,
+		cfg:        &s.cfg,
+		transfers:  make(map[*transfer]struct{}),
+		idle:       make(chan struct{}, 1),
+		buffers:    make([][]byte, 0, 64),
+		drained:    make(chan struct{}),
+		ended:      make(chan struct{}),
+		start:      time.Now(),
+		complained: -int64(time.Second),
 	}
 	l.gather.loop = l
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
@@ -245,6 +248,14 @@ func (l *loop) resumeReady() {
 		l.received(c, nil)
 	}
 	l.ready = l.ready[:0]
+}
+
+// complain logs an error that may come many times, once a second at most.
+func (l *loop) complain(format string, args ...any) {
+	if l.now-l.complained >= int64(time.Second) {
+		l.complained = l.now
+		l.s.logf(LevelError, format, args...)
+	}
 }
 
 func (l *loop) tracef(format string, args ...any) {

@@ -15,6 +15,7 @@ import (
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -132,13 +133,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.loop.post(s.loop.closeAll)
-	<-s.loop.drained
+	select {
+	case <-s.loop.drained:
+	case <-time.After(closeWithin):
+	}
 	return ctx.Err()
 }
+
+// closeWithin is how long Shutdown waits for the loop after the time of its
+// ctx; a handler may be holding it up.
+const closeWithin = time.Second
 
 // Close ends everything at once, the loop too.
 func (s *Server) Close() error {
 	s.stopAccepting()
+	s.acceptors.Wait() // gnet cannot stop while a connection is on its way to it
 	s.loop.post(s.loop.drain)
 	s.loop.post(s.loop.closeAll)
 	<-s.loop.drained
@@ -148,8 +157,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// stopAccepting closes the listeners and waits until no connection is on its
-// way to the loop.
+// stopAccepting closes the listeners. A connection that is on its way to the
+// loop is closed there: see OnOpen.
 func (s *Server) stopAccepting() {
 	s.stopOnce.Do(func() {
 		close(s.stop)
@@ -159,7 +168,6 @@ func (s *Server) stopAccepting() {
 			}
 		}
 	})
-	s.acceptors.Wait()
 }
 
 func (s *Server) logf(level Level, format string, args ...any) {

@@ -148,6 +148,26 @@ func TestShutdownDuringResponses(t *testing.T) {
 	}
 }
 
+// A handler that holds up the loop cannot hold up the end.
+func TestShutdownOfAStuckLoop(t *testing.T) {
+	gate, stuck := make(chan struct{}), make(chan struct{})
+	a := newApp(true, func(c *call) {
+		close(stuck)
+		<-gate
+		c.reply(200, "")
+	})
+	s := serve(t, Config{}, a)
+	defer close(gate)
+	io.WriteString(s.dial(t), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-stuck
+	s.dial(t) // on its way to the loop
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
 func TestServeOnce(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
 	if err := s.Serve(nil, nil, newApp(true, demo)); err == nil {

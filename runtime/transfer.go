@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ type item struct {
 var (
 	errShortFile = errors.New("the file is shorter than was promised")
 	errAborted   = errors.New("the server is shutting down")
+	errBug       = errors.New("internal error")
 )
 
 // startTransfer lets a goroutine write items to c, whose responses wait until
@@ -59,7 +61,7 @@ func (l *loop) launch(c *conn, t *transfer) {
 	t.l, t.c, t.fd, t.timeout = l, c, fd, l.cfg.WriteTimeout
 	c.transfer = t
 	if err != nil {
-		l.s.logf(LevelError, "cannot write to %s: %v", c, err)
+		l.complain("cannot write to %s: %v", c, err)
 		t.err = err
 		t.release()
 		l.putEnded(t)
@@ -77,19 +79,7 @@ func (l *loop) launch(c *conn, t *transfer) {
 
 // run is the goroutine.
 func (t *transfer) run() {
-	if t.job != nil {
-		t.job.open(t)
-	}
-	for i := range t.items {
-		it := &t.items[i]
-		if t.err == nil {
-			if len(it.data) > 0 {
-				t.err = t.sendData(it)
-			} else if it.count > 0 {
-				t.err = t.sendFile(it)
-			}
-		}
-	}
+	t.err = t.send()
 	t.release()
 	if f := t.file.Load(); f != nil {
 		f.Close()
@@ -97,6 +87,31 @@ func (t *transfer) run() {
 		unix.Close(t.fd)
 	}
 	t.l.post(func() { t.l.transferEnded(t) })
+}
+
+// send opens the file, if there is one to open, and writes all items.
+func (t *transfer) send() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
+			err = errBug
+		}
+	}()
+	if t.job != nil {
+		t.job.open(t)
+	}
+	for i := range t.items {
+		it := &t.items[i]
+		if len(it.data) > 0 {
+			err = t.sendData(it)
+		} else if it.count > 0 {
+			err = t.sendFile(it)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // release gives back what the items hold.
