@@ -278,12 +278,12 @@ static int put_line(PyObject *env, fapws_record *rec) {
 }
 
 /* The part of a head that stays the same between requests of a client. An
- * absolute-form target decides HTTP_HOST and a body CONTENT_LENGTH: such heads
- * are not remembered. */
+ * absolute-form target decides HTTP_HOST, and a chunked body CONTENT_LENGTH:
+ * such heads are not remembered. */
 static cache_slot *find_slot(fapws_record *rec, size_t line) {
   const char *fields = rec->data + line;
   size_t nfields = rec->head_len - line;
-  if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->has_length) return NULL;
+  if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->chunked) return NULL;
   cache_slot **at = &cache[pick_slot(fields, nfields)], *s = *at;
   const char *peer = rec->data + rec->addr.off;
   if (!s && !(s = *at = calloc(1, sizeof *s))) return NULL;

@@ -199,6 +199,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.minor = C.uint8_t(p.Minor)
 	rec.head_only = boolByte(p.Head)
 	rec.has_length = boolByte(p.Body != http1.NoBody)
+	rec.chunked = boolByte(p.Body == http1.Chunked)
 	rec.has_body = boolByte(r.Size > 0)
 	rec.cancelled = 0
 	rec.job = C.FAPWS_RUN

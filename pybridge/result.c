@@ -130,16 +130,24 @@ static int answer_items(fapws_thread *t, fapws_record *rec, PyObject *const *ite
   return 0;
 }
 
+/* json.JSONEncoder(...).encode; json.dumps would make an encoder each time. */
+static PyObject *json_encoder(void) {
+  PyObject *json = PyImport_ImportModule("json"), *type = json ? PyObject_GetAttrString(json, "JSONEncoder") : NULL;
+  PyObject *none = PyTuple_New(0), *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
+  PyObject *encoder = type && none && kw ? PyObject_Call(type, none, kw) : NULL;
+  PyObject *encode = encoder ? PyObject_GetAttrString(encoder, "encode") : NULL;
+  Py_XDECREF(encoder);
+  Py_XDECREF(kw);
+  Py_XDECREF(none);
+  Py_XDECREF(type);
+  Py_XDECREF(json);
+  return encode;
+}
+
 static int answer_json(fapws_thread *t, fapws_record *rec, PyObject *result) {
-  static PyObject *dumps, *kw;
-  if (!dumps) {
-    PyObject *json = PyImport_ImportModule("json");
-    dumps = json ? PyObject_GetAttrString(json, "dumps") : NULL;
-    Py_XDECREF(json);
-    if (!dumps || !(kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":"))) return -1;
-  }
-  PyObject *args = PyTuple_Pack(1, result), *text = args ? PyObject_Call(dumps, args, kw) : NULL;
-  Py_XDECREF(args);
+  static PyObject *encode;
+  if (!encode && !(encode = json_encoder())) return -1;
+  PyObject *text = PyObject_CallOneArg(encode, result);
   if (!text) return -1;
   int bad = answer_items(t, rec, &text, 1, FAPWS_TYPE_JSON);
   Py_DECREF(text);

@@ -68,7 +68,7 @@ typedef struct fapws_record {
   fapws_span addr, port, server_name, server_port;
   uint32_t script_len;
   uint32_t head_len, peer_len; /* peer_len: addr, server_name and server_port, which lie in a row */
-  uint8_t minor, head_only, has_length, has_body;
+  uint8_t minor, head_only, has_length, has_body, chunked;
   size_t body_off;
   int64_t size; /* bytes of body */
   int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */

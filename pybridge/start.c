@@ -95,15 +95,17 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* Whether the server frames with this field itself (RFC 9110 §7.6.1: the
- * hop-by-hop ones are not the application's, PEP 3333 says). */
-enum { PLAIN, OURS, BAD };
+/* What a field means to the server: OURS are the ones that it frames with
+ * itself (RFC 9110 §7.6.1: hop-by-hop ones are not the application's, PEP 3333
+ * says); SINGLE and TYPE need more than their line. */
+enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 static int special_field(fapws_start_object *s, const char *name, size_t n, PyObject *value, const char *text, Py_ssize_t len) {
   switch (name[0] | 0x20) {
   case 'c':
     if (is_name(name, n, "Content-Type")) {
       if (s->has_type) remove_field(s, "Content-Type");
       s->has_type = 1;
+      return TYPE;
     } else if (is_name(name, n, "Content-Length")) {
       return set_length(s, value, text, len) < 0 ? BAD : OURS;
     } else if (is_name(name, n, "Connection")) {
@@ -115,14 +117,16 @@ static int special_field(fapws_start_object *s, const char *name, size_t n, PyOb
     if (is_name(name, n, "Date")) {
       if (s->has_date) remove_field(s, "Date");
       s->has_date = 1;
+      return SINGLE;
     }
     return PLAIN;
   case 's':
     if (is_name(name, n, "Server")) {
       if (s->has_server) remove_field(s, "Server");
       s->has_server = 1;
+      return SINGLE;
     }
-    return PLAIN;
+    return is_name(name, n, "Set-Cookie") ? SINGLE : PLAIN;
   case 't':
     return is_name(name, n, "Transfer-Encoding") || is_name(name, n, "Trailer") || is_name(name, n, "TE") ? OURS : PLAIN;
   case 'k':
@@ -134,7 +138,64 @@ static int special_field(fapws_start_object *s, const char *name, size_t n, PyOb
   }
 }
 
+static int put_line(fapws_start_object *s, const char *name, size_t n, const char *value, size_t len) {
+  if (reserve(s, n + len + 4) < 0) return -1;
+  char *out = s->buf + s->len;
+  memcpy(out, name, n);
+  out += n;
+  *out++ = ':';
+  *out++ = ' ';
+  memcpy(out, value, len);
+  out += len;
+  *out++ = '\r';
+  *out++ = '\n';
+  s->len = (size_t)(out - s->buf);
+  return 0;
+}
+
+/* Most fields are constants of the application's code: the same two objects
+ * each time. A slot keeps them with their line, which was checked once. */
+#define LINE_SLOTS 64
+#define LINE_BYTES 112
+static struct {
+  PyObject *name, *value; /* owned, so that nothing else gets their address */
+  uint8_t is_type, len;
+  char line[LINE_BYTES];
+} lines[LINE_SLOTS];
+
+static unsigned line_slot(PyObject *name, PyObject *value) {
+  uintptr_t h = ((uintptr_t)name >> 4) * 31 + ((uintptr_t)value >> 4);
+  return (unsigned)(h ^ (h >> 7)) % LINE_SLOTS;
+}
+
+/* 1: it was known and is written. */
+static int known_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot) {
+  if (lines[slot].name != name || lines[slot].value != value) return 0;
+  if (lines[slot].is_type && s->has_type) return 0;
+  if (reserve(s, LINE_BYTES) < 0) return -1;
+  s->has_type |= lines[slot].is_type;
+  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* of fixed size: a few moves */
+  s->len += lines[slot].len;
+  return 1;
+}
+
+/* Remembers the last n bytes of s. Not of str's subclasses, which may hide
+ * anything, and not of cookies, which are nobody's but the client's. */
+static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
+  if (n > LINE_BYTES || !PyUnicode_CheckExact(name) || !PyUnicode_CheckExact(value)) return;
+  Py_INCREF(name);
+  Py_XSETREF(lines[slot].name, name);
+  Py_INCREF(value);
+  Py_XSETREF(lines[slot].value, value);
+  lines[slot].is_type = (uint8_t)is_type;
+  lines[slot].len = (uint8_t)n;
+  memcpy(lines[slot].line, s->buf + s->len - n, n);
+}
+
 static int add_field(fapws_start_object *s, PyObject *name_object, PyObject *value_object) {
+  unsigned slot = line_slot(name_object, value_object);
+  int known = known_line(s, name_object, value_object, slot);
+  if (LIKELY(known)) return known < 0 ? -1 : 0;
   Py_ssize_t n, len;
   const char *name = latin1_text(name_object, "header name", &n);
   const char *value = name ? latin1_text(value_object, "header value", &len) : NULL;
@@ -151,17 +212,8 @@ static int add_field(fapws_start_object *s, PyObject *name_object, PyObject *val
   }
   int kind = special_field(s, name, (size_t)n, value_object, value, len);
   if (kind == OURS) return 0;
-  if (kind == BAD || reserve(s, (size_t)(n + len) + 4) < 0) return -1;
-  char *out = s->buf + s->len;
-  memcpy(out, name, (size_t)n);
-  out += n;
-  *out++ = ':';
-  *out++ = ' ';
-  memcpy(out, value, (size_t)len);
-  out += len;
-  *out++ = '\r';
-  *out++ = '\n';
-  s->len = (size_t)(out - s->buf);
+  if (kind == BAD || put_line(s, name, (size_t)n, value, (size_t)len) < 0) return -1;
+  if (kind == PLAIN || kind == TYPE) remember_line(s, name_object, value_object, slot, (size_t)(n + len) + 4, kind == TYPE);
   return 0;
 }
 

@@ -288,9 +288,15 @@ def five_fields(environ, start_response):
     return [b'{"message":"Hello, World!"}']
 
 
+def echo(environ, start_response):
+    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    start_response("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(body)))])
+    return [body]
+
+
 PATHS = [("/" + f.__name__, f) for f in (
     text, binary, lists, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, exc_info, thread_of, slow, forks, stats, is_main,
-    hello, five_fields)]
+    hello, five_fields, echo)]
