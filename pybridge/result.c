@@ -257,7 +257,8 @@ int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
     return answer_json(t, rec, result);
   } else if (Py_TYPE(result) == &fapws_StaticAnswer_Type && !rec->started) {
     return answer_static(t, rec, result);
-  } else if (!PyBytes_Check(result) && !PyUnicode_Check(result) && !PyByteArray_Check(result)) {
+  } else if (!PyBytes_Check(result) && !PyUnicode_Check(result) && !PyByteArray_Check(result) &&
+             !PyMemoryView_Check(result)) {
     return answer_iterable(t, rec, result);
   }
   if (UNLIKELY(rec->started)) return answer_more(t, rec, items, n);

@@ -29,6 +29,7 @@ func TestResults(t *testing.T) {
 		{"/text", 200, exchange.TypeHTML, 6, "h\u00e9llo", false},
 		{"/binary", 201, exchange.TypeSet, 2, "\x00\xff", false},
 		{"/lists", 200, exchange.TypeBinary, 3, "abc", false},
+		{"/view", 200, exchange.TypeBinary, 6, "viewed", false},
 		{"/large", 200, exchange.TypeBinary, 300008, "head" + strings.Repeat("x", 300000) + "tail", false},
 		{"/as_json", 200, exchange.TypeJSON, 16, `{"a":[1,"é"]}`, false},
 		{"/generator", 200, exchange.TypeSet, -1, counted.String(), false},

@@ -43,6 +43,10 @@ def lists(environ, start_response):
     return [b"a", "b", b"", b"c"]
 
 
+def view(environ, start_response):
+    return memoryview(b"viewed")
+
+
 def large(environ, start_response):
     return [b"head", b"x" * 300000, b"tail"]
 
@@ -295,7 +299,7 @@ def echo(environ, start_response):
 
 
 PATHS = [("/" + f.__name__, f) for f in (
-    text, binary, lists, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
+    text, binary, lists, view, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, exc_info, thread_of, slow, forks, stats, is_main,
