@@ -114,26 +114,21 @@ func (h *Handler) Flush() {
 	if h.pending > 0 {
 		first, last, n := h.first, h.last, h.pending
 		h.first, h.last, h.pending = nil, nil, 0
-		C.fapws_submit(C.uintptr_t(uintptr(unsafe.Pointer(first))), C.uintptr_t(uintptr(unsafe.Pointer(last))), C.int(n))
+		h.asked(C.fapws_submit(number(first), number(last), C.int(n)))
 	}
-	if h.app.inline {
-		h.turn()
+	if h.app.inline && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
+		h.asked(C.fapws_turn())
 	}
 }
 
-// turn runs Python on the loop if somebody asked for that. wake_pending is
-// cleared first: a transfer that asks after the look must wake the loop again.
-func (h *Handler) turn() {
-	if pending := (*uint32)(&h.shared.wake_pending); atomic.LoadUint32(pending) != 0 {
-		atomic.StoreUint32(pending, 0)
-	}
-	if atomic.LoadUint32((*uint32)(&h.shared.turn)) == 0 {
-		return
-	}
-	if code := int(C.fapws_turn()); code >= 0 {
-		h.app.exit(code)
+// asked ends the server if a signal handler of the script has called sys.exit.
+func (h *Handler) asked(code C.int) {
+	if code >= 0 {
+		h.app.exit(int(code))
 	}
 }
+
+func number(rec *C.fapws_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(rec))) }
 
 // Signalled implements runtime.Handler.
 func (h *Handler) Signalled() { C.fapws_signalled() }

@@ -99,13 +99,13 @@ static fapws_record *pop_queue(void) {
   return rec;
 }
 
-static void push_inbox(fapws_thread *t, fapws_record *rec) {
-  rec->next = NULL;
+static void append_inbox(fapws_thread *t, fapws_record *first, fapws_record *last) {
+  last->next = NULL;
   if (t->inbox_tail)
-    t->inbox_tail->next = rec;
+    t->inbox_tail->next = first;
   else
-    t->inbox = rec;
-  t->inbox_tail = rec;
+    t->inbox = first;
+  t->inbox_tail = last;
 }
 
 static fapws_record *pop_inbox(fapws_thread *t) {
@@ -393,41 +393,49 @@ void fapws_pool_attach(int fd) {
   fapws_release_gil();
 }
 
-void fapws_submit(uintptr_t chain, uintptr_t end, int n) {
+int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
   fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
-  if (P.inline_mode) {
-    last->next = NULL;
-    fapws_take_gil();
-    while (first) {
-      fapws_record *rec = first;
-      first = rec->next;
-      fapws_run(&main_thread, rec);
-    }
-    main_thread.unsignalled = 0;
-    fapws_release_gil();
-    return;
-  }
   lock();
-  push_queue(first, last, n);
-  appoint_drainer();
-  rouse_monitor();
+  if (P.inline_mode) {
+    append_inbox(&main_thread, first, last);
+  } else {
+    push_queue(first, last, n);
+    appoint_drainer();
+    rouse_monitor();
+  }
   unlock();
+  return P.inline_mode ? fapws_turn() : -1;
+}
+
+/* Inline mode: runs what waits now; who asks for another turn gets it later.
+ * When it takes long, the loop sends what is finished before the rest runs. */
+static void run_inbox(void) {
+  fapws_thread *t = &main_thread;
+  lock();
+  fapws_record *rec = t->inbox, *last = t->inbox_tail;
+  t->inbox = t->inbox_tail = NULL;
+  unlock();
+  for (uint64_t spent = 0; rec && spent < UNSIGNALLED_NS;) {
+    fapws_record *next = rec->next;
+    spent += rec->job == FAPWS_NEXT ? rec->chunk_ns : P.mounts[rec->mount].run_ns;
+    fapws_run(t, rec);
+    rec = next;
+  }
+  t->unsignalled = 0;
+  if (!rec) return;
+  lock();
+  last->next = t->inbox;
+  if (!t->inbox) t->inbox_tail = last;
+  t->inbox = rec;
+  unlock();
+  want_turn();
 }
 
 int fapws_turn(void) {
   __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
   fapws_take_gil();
   if (P.check_signals) P.check_signals = 0, fapws_check_signals();
-  lock();
-  fapws_record *rec = main_thread.inbox;
-  main_thread.inbox = main_thread.inbox_tail = NULL;
-  unlock();
-  while (rec) {
-    fapws_record *next = rec->next;
-    fapws_run(&main_thread, rec);
-    rec = next;
-  }
-  main_thread.unsignalled = 0;
+  run_inbox();
   if (P.garbage) fapws_collect_garbage();
   fapws_release_gil();
   return P.exit_code;
@@ -470,7 +478,7 @@ void fapws_requeue(fapws_record *rec) {
   fapws_thread *t = rec->thread;
   lock();
   rec->job = FAPWS_NEXT;
-  push_inbox(t, rec);
+  append_inbox(t, rec, rec);
   if (!P.inline_mode) wake_thread(t);
   unlock();
   if (P.inline_mode) want_turn();

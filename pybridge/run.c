@@ -37,8 +37,8 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
     return;
   }
   /* Looking at the clock costs as much as a small handler: a quick one is
-   * timed now and then, and inline nobody asks. */
-  int timed = !fapws_the_pool.inline_mode && (m->run_ns > QUICK_NS || (++m->calls & 15) == 0);
+   * timed now and then. */
+  int timed = m->run_ns > QUICK_NS || (++m->calls & 15) == 0;
   uint64_t began = timed ? fapws_now_ns() : 0;
   PyObject *result = call(t, rec);
   if (UNLIKELY(fapws_forked)) fapws_child_exit();

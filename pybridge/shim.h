@@ -144,9 +144,9 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o);
 /* Sets the descriptor that wakes the loop. Once, before the first submit. */
 void fapws_pool_attach(int fd);
 /* Appends a chain of n records linked by next. Loop only. Never blocks on the
- * GIL in threads mode; runs them in inline mode. */
-void fapws_submit(uintptr_t first, uintptr_t last, int n);
-/* Inline mode: gives every waiting iterator a turn. Returns as fapws_serve. */
+ * GIL in threads mode, and returns -1; in inline mode it is fapws_turn too. */
+int fapws_submit(uintptr_t first, uintptr_t last, int n);
+/* Inline mode: runs what waits, and gives iterators a turn. Returns as fapws_serve. */
 int fapws_turn(void);
 /* Thread 0: runs jobs until fapws_pool_stop (-1) or until a signal handler of
  * the application calls sys.exit (its status). GIL not held. */
