@@ -41,14 +41,15 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 const allNotes = `
 SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms,
 s, m, h. Each flag with a value is also a variable of the environment,
---max-body-size is FAPWS_MAX_BODY_SIZE, and a global of the script,
-MAX_BODY_SIZE; the address is SERVER there. Flags win over environment over
-script over default; --print-config shows what came from where.
+--max-body-size is FAPWS_MAX_BODY_SIZE, and but for host, port and chdir a
+global of the script, MAX_BODY_SIZE; the address is SERVER there. A variable
+PORT sets the port, too. Flags win over environment over script over default;
+--print-config shows what came from where.
 
 Signals: TERM and INT stop gracefully, a second one at once; HUP, USR1 and USR2
-do nothing. Exit codes: 0 stopped, 1 failed while running or stopped at once,
-2 wrong usage or setting, 3 could not start; the code of a script that calls
-sys.exit is passed on.
+do nothing. Exit codes: 0 stopped, 1 failed while running, stopped at once, or
+the script raised, 2 wrong usage or setting, 3 could not start; the code of a
+script that calls sys.exit is passed on.
 `
 
 // commands are rows for flags that are no settings.
