@@ -82,20 +82,37 @@ extern fapws_pool fapws_the_pool;
 uint64_t fapws_now_ns(void);
 
 /* --- pool.c --- */
+/* The pool's mutex. fapws_unlock wakes whom fapws_wake_thread has named. */
+void fapws_lock(void);
+void fapws_unlock(void);
+/* Takes t out of IDLE, if it is there. The mutex is held. */
+void fapws_wake_thread(fapws_thread *t);
+/* Ends fapws_serve with code. GIL not needed. */
+void fapws_request_exit(int code);
+/* Puts rec behind the other iterators of its thread. */
+void fapws_requeue(fapws_record *rec);
+
+/* --- publish.c --- */
+/* How long, about, finished parts may wait for others before the loop is told. */
+#define FAPWS_UNSIGNALLED_NS 250000
+/* Wakes the loop unless a wake-up is under way. Any thread. */
+void fapws_wake_loop(void);
+/* Inline mode: makes the loop call fapws_turn soon. Any thread. */
+void fapws_want_turn(void);
 /* Hands a part to the loop. The loop may read and release it at once. */
 void fapws_publish(fapws_thread *t, fapws_part *p);
 /* Wakes the loop if it does not know of all published parts. GIL not needed. */
 void fapws_notify(fapws_thread *t);
-/* Puts rec behind the other iterators of its thread. */
-void fapws_requeue(fapws_record *rec);
+
+/* --- flow.c --- */
 /* Whether rec's client is too far behind. */
 int fapws_must_wait(fapws_record *rec);
 /* Marks rec as waiting for the client unless there is room now; 1 if parked. */
 int fapws_park(fapws_record *rec);
+
+/* --- garbage.c --- */
 /* Drops what the loop has released. */
 void fapws_collect_garbage(void);
-/* Ends fapws_serve with code. GIL not needed. */
-void fapws_request_exit(int code);
 
 /* --- part.c --- */
 fapws_part *fapws_part_new(fapws_record *rec, size_t room);

@@ -4,8 +4,7 @@
  * thread in a row: the drainer. What decides is a moving average per handler:
  * before a thread starts a slow one it gives the role away, so that nobody
  * waits behind it. A wrong guess is put right by the monitor within two ticks.
- * The same guess decides when the loop is woken: after every slow handler, but
- * only once per run of quick ones.
+ * The same guess decides when the loop is woken: see publish.c.
  */
 #include "bridge.h"
 
@@ -18,19 +17,14 @@
 #define TICK_NS 2500000L          /* of the monitor while there is work */
 #define QUIET_TICKS 100           /* ticks without work before it sleeps */
 #define RETIRE_S 10               /* idle seconds before an extra thread ends */
-#define UNSIGNALLED_MAX 256       /* finished parts the loop may not know of */
-#define UNSIGNALLED_NS 250000     /* ... and how long the first of them may wait */
-#define WINDOW_BYTES (256 * 1024) /* an iterator may be ahead of its client by */
-#define GARBAGE_BYTES (1 << 20)   /* released objects that idle threads may hold */
 
 fapws_pool fapws_the_pool;
 #define P fapws_the_pool
 
 static fapws_thread main_thread;
-static int64_t garbage_bytes;
 static unsigned long pops; /* guarded by mu: progress of the queue, for the monitor */
 static __thread PyThreadState *saved_state;
-static __thread fapws_thread *to_wake; /* by unlock() */
+static __thread fapws_thread *to_wake; /* by fapws_unlock() */
 
 uint64_t fapws_now_ns(void) {
   struct timespec ts;
@@ -44,38 +38,6 @@ static void cond_init(pthread_cond_t *c) {
   pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
   pthread_cond_init(c, &a);
   pthread_condattr_destroy(&a);
-}
-
-/* --- towards the loop ------------------------------------------------------ */
-
-static void wake_loop(void) {
-  if (__atomic_exchange_n(&P.shared.wake_pending, 1, __ATOMIC_SEQ_CST) == 0) {
-    /* A full socket is fine: the loop is awake then. */
-    while (write(P.wake_fd, "", 1) < 0 && errno == EINTR) {
-    }
-  }
-}
-
-/* Inline mode: makes the loop call fapws_turn soon. */
-static void want_turn(void) {
-  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
-  wake_loop();
-}
-
-void fapws_publish(fapws_thread *t, fapws_part *p) {
-  __atomic_add_fetch(&p->rec->unacked, (int64_t)p->body_len + p->count, __ATOMIC_RELAXED);
-  fapws_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
-  do {
-    p->next = old;
-  } while (!__atomic_compare_exchange_n(&P.shared.done, &old, p, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-  if (++t->unsignalled >= UNSIGNALLED_MAX) fapws_notify(t);
-}
-
-void fapws_notify(fapws_thread *t) {
-  if (t->unsignalled == 0) return;
-  t->unsignalled = 0;
-  t->unsignalled_ns = 0;
-  if (!P.inline_mode) wake_loop();
 }
 
 /* --- queues; P.mu is held -------------------------------------------------- */
@@ -115,7 +77,7 @@ static fapws_record *pop_inbox(fapws_thread *t) {
   return rec;
 }
 
-static void wake_thread(fapws_thread *t) {
+void fapws_wake_thread(fapws_thread *t) {
   if (t->state != FAPWS_THREAD_IDLE) return;
   t->state = FAPWS_THREAD_BUSY;
   P.idle--;
@@ -131,12 +93,12 @@ static void post(void) {
 
 /* Wakes only after the mutex is free: on one CPU the woken thread may run at
  * once, and would have to give way again. */
-static void unlock(void) {
+void fapws_unlock(void) {
   pthread_mutex_unlock(&P.mu);
   post();
 }
 
-static void lock(void) { pthread_mutex_lock(&P.mu); }
+void fapws_lock(void) { pthread_mutex_lock(&P.mu); }
 
 static void cond_wait_ns(pthread_cond_t *c, uint64_t ns) {
   uint64_t until = fapws_now_ns() + ns;
@@ -152,7 +114,7 @@ static void sleep_idle(fapws_thread *t) {
   struct timespec until;
   t->state = FAPWS_THREAD_IDLE;
   P.idle++;
-  unlock();
+  fapws_unlock();
   int awake;
   if (t->index == 0) {
     while ((awake = sem_wait(&t->sleep) == 0) == 0 && errno == EINTR) {
@@ -163,16 +125,16 @@ static void sleep_idle(fapws_thread *t) {
     while ((awake = sem_timedwait(&t->sleep, &until) == 0) == 0 && errno == EINTR) {
     }
   }
-  lock();
+  fapws_lock();
   if (t->state == FAPWS_THREAD_IDLE) {
     t->state = FAPWS_THREAD_BUSY;
     P.idle--;
     t->retire = !t->streams && !t->inbox;
   } else if (!awake) { /* woken at the last moment: the post is there or comes */
-    unlock();
+    fapws_unlock();
     while (sem_wait(&t->sleep) != 0) {
     }
-    lock();
+    fapws_lock();
   }
 }
 
@@ -184,7 +146,7 @@ static void appoint_drainer(void) {
     fapws_thread *t = P.threads[i];
     if (t->state == FAPWS_THREAD_IDLE) {
       P.drainer = t;
-      wake_thread(t);
+      fapws_wake_thread(t);
       return;
     }
   }
@@ -226,7 +188,7 @@ static void run_job(fapws_thread *t, fapws_record *rec) {
   if (t->unsignalled && is_slow(rec)) fapws_notify(t);
   t->unsignalled_ns += P.mounts[rec->mount].run_ns;
   fapws_run(t, rec);
-  if (t->unsignalled_ns > UNSIGNALLED_NS) fapws_notify(t);
+  if (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS) fapws_notify(t);
 }
 
 static void go_idle(fapws_thread *t) {
@@ -237,23 +199,23 @@ static void go_idle(fapws_thread *t) {
 
 static void thread_loop(fapws_thread *t) {
   int have_gil = 1;
-  lock();
+  fapws_lock();
   while (!t->retire) {
     fapws_record *rec = take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
     t->collect = 0;
     if (check) P.check_signals = 0;
     if (rec || check || collect) {
-      unlock();
+      fapws_unlock();
       if (!have_gil) PyEval_RestoreThread(saved_state), have_gil = 1;
       if (check) fapws_check_signals();
       if (rec) run_job(t, rec);
-      lock();
+      fapws_lock();
     } else if (have_gil) {
-      unlock();
+      fapws_unlock();
       go_idle(t);
       have_gil = 0;
-      lock(); /* something may have come meanwhile */
+      fapws_lock(); /* something may have come meanwhile */
     } else if (P.stopping) {
       break;
     } else {
@@ -264,7 +226,7 @@ static void thread_loop(fapws_thread *t) {
   t->state = FAPWS_THREAD_GONE;
   P.live--;
   if (P.stopping) pthread_cond_broadcast(&P.monitor);
-  unlock();
+  fapws_unlock();
 }
 
 static void *thread_main(void *arg) {
@@ -315,7 +277,7 @@ static void *monitor_main(void *arg) {
   unsigned long last_pops = 0, last_jobs = 0;
   fapws_thread *last_drainer = NULL;
   int quiet = 0, still = 0;
-  lock();
+  fapws_lock();
   while (!P.stopping) {
     int work = P.shared.queued > 0 || P.drainer != NULL || P.shared.done != NULL;
     quiet = work ? 0 : quiet + 1;
@@ -334,12 +296,12 @@ static void *monitor_main(void *arg) {
     if (P.serving && P.shared.queued > 0 && P.idle == 0 && P.live < P.max && pops == last_pops) spawn();
     last_pops = pops;
     if (P.shared.done && !P.shared.wake_pending) {
-      unlock();
-      wake_loop();
-      lock();
+      fapws_unlock();
+      fapws_wake_loop();
+      fapws_lock();
     }
   }
-  unlock();
+  fapws_unlock();
   return NULL;
 }
 
@@ -388,14 +350,14 @@ void fapws_pool_attach(int fd) {
   if (!P.inline_mode) return;
   fapws_take_gil();
   fapws_watch_signals(fd);
-  want_turn(); /* a signal may have come before the watch */
+  fapws_want_turn(); /* a signal may have come before the watch */
   P.check_signals = 1;
   fapws_release_gil();
 }
 
 int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
   fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
-  lock();
+  fapws_lock();
   if (P.inline_mode) {
     append_inbox(&main_thread, first, last);
   } else {
@@ -403,7 +365,7 @@ int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
     appoint_drainer();
     rouse_monitor();
   }
-  unlock();
+  fapws_unlock();
   return P.inline_mode ? fapws_turn() : -1;
 }
 
@@ -411,11 +373,11 @@ int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
  * When it takes long, the loop sends what is finished before the rest runs. */
 static void run_inbox(void) {
   fapws_thread *t = &main_thread;
-  lock();
+  fapws_lock();
   fapws_record *rec = t->inbox, *last = t->inbox_tail;
   t->inbox = t->inbox_tail = NULL;
-  unlock();
-  for (uint64_t spent = 0; rec && spent < UNSIGNALLED_NS;) {
+  fapws_unlock();
+  for (uint64_t spent = 0; rec && spent < FAPWS_UNSIGNALLED_NS;) {
     fapws_record *next = rec->next;
     spent += rec->job == FAPWS_NEXT ? rec->chunk_ns : P.mounts[rec->mount].run_ns;
     fapws_run(t, rec);
@@ -423,12 +385,12 @@ static void run_inbox(void) {
   }
   t->unsignalled = 0;
   if (!rec) return;
-  lock();
+  fapws_lock();
   last->next = t->inbox;
   if (!t->inbox) t->inbox_tail = last;
   t->inbox = rec;
-  unlock();
-  want_turn();
+  fapws_unlock();
+  fapws_want_turn();
 }
 
 int fapws_turn(void) {
@@ -451,17 +413,17 @@ int fapws_serve(void) {
 }
 
 void fapws_request_exit(int code) {
-  lock();
+  fapws_lock();
   P.exit_code = code;
   P.stopping = 1;
-  unlock();
+  fapws_unlock();
 }
 
 int fapws_pool_stop(int ms) {
   uint64_t until = fapws_now_ns() + (uint64_t)ms * 1000000u;
-  lock();
+  fapws_lock();
   P.stopping = 1;
-  for (int i = 0; i < P.nthreads; i++) wake_thread(P.threads[i]);
+  for (int i = 0; i < P.nthreads; i++) fapws_wake_thread(P.threads[i]);
   if (P.monitor_parked) P.monitor_parked = 0;
   pthread_cond_broadcast(&P.monitor);
   while (!P.inline_mode && P.live > 0) {
@@ -470,97 +432,28 @@ int fapws_pool_stop(int ms) {
     cond_wait_ns(&P.monitor, until - now);
   }
   int left = P.live;
-  unlock();
+  fapws_unlock();
   return left;
 }
 
 void fapws_requeue(fapws_record *rec) {
   fapws_thread *t = rec->thread;
-  lock();
+  fapws_lock();
   rec->job = FAPWS_NEXT;
   append_inbox(t, rec, rec);
-  if (!P.inline_mode) wake_thread(t);
-  unlock();
-  if (P.inline_mode) want_turn();
-}
-
-int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
-
-int fapws_park(fapws_record *rec) {
-  lock();
-  rec->parked = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES &&
-                !__atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST);
-  int parked = rec->parked;
-  unlock();
-  return parked;
-}
-
-static void unpark(fapws_record *rec) {
-  lock();
-  int was = rec->parked;
-  rec->parked = 0;
-  unlock();
-  if (was) fapws_requeue(rec);
-}
-
-void fapws_acked(uintptr_t record, int64_t n) {
-  fapws_record *rec = (fapws_record *)record;
-  int64_t left = __atomic_sub_fetch(&rec->unacked, n, __ATOMIC_SEQ_CST);
-  if (left <= WINDOW_BYTES / 2 && left + n > WINDOW_BYTES / 2) unpark(rec);
-}
-
-void fapws_cancel(fapws_record *rec) {
-  __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
-  unpark(rec);
-}
-
-void fapws_part_free(uintptr_t number) {
-  fapws_part *part = (fapws_part *)number;
-  if (!part->owner) {
-    free(part->buf);
-    free(part);
-    return;
-  }
-  /* Counted first: once it is on the list, the collector may free it. */
-  int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
-  fapws_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
-  do {
-    part->next = old;
-  } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
-  if (held < GARBAGE_BYTES) return;
-  /* An idle interpreter must not sit on a large page for ever. */
-  if (P.inline_mode) {
-    want_turn();
-    return;
-  }
-  lock();
-  if (P.threads[0]->state == FAPWS_THREAD_IDLE) {
-    P.threads[0]->collect = 1;
-    wake_thread(P.threads[0]);
-  }
-  unlock();
-}
-
-void fapws_collect_garbage(void) {
-  fapws_part *p = __atomic_exchange_n(&P.garbage, NULL, __ATOMIC_ACQUIRE);
-  while (p) {
-    fapws_part *next = p->next;
-    __atomic_sub_fetch(&garbage_bytes, (int64_t)p->body_len, __ATOMIC_RELAXED);
-    Py_DECREF((PyObject *)p->owner);
-    free(p->buf);
-    free(p);
-    p = next;
-  }
+  if (!P.inline_mode) fapws_wake_thread(t);
+  fapws_unlock();
+  if (P.inline_mode) fapws_want_turn();
 }
 
 void fapws_signalled(void) {
   if (P.inline_mode) {
     P.check_signals = 1;
-    want_turn();
+    fapws_want_turn();
     return;
   }
-  lock();
+  fapws_lock();
   P.check_signals = 1;
-  wake_thread(&main_thread);
-  unlock();
+  fapws_wake_thread(&main_thread);
+  fapws_unlock();
 }
