@@ -1,0 +1,49 @@
+/* Parts that keep a Python object alive: released on any thread, freed on one
+ * that has the GIL. */
+#include "bridge.h"
+
+#include <stdlib.h>
+
+#define P fapws_the_pool
+#define GARBAGE_BYTES (1 << 20) /* released objects that idle threads may hold */
+
+static int64_t garbage_bytes;
+
+void fapws_part_free(uintptr_t number) {
+  fapws_part *part = (fapws_part *)number;
+  if (!part->owner) {
+    free(part->buf);
+    free(part);
+    return;
+  }
+  /* Counted first: once it is on the list, the collector may free it. */
+  int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
+  fapws_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
+  do {
+    part->next = old;
+  } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+  if (held < GARBAGE_BYTES) return;
+  /* An idle interpreter must not sit on a large page for ever. */
+  if (P.inline_mode) {
+    fapws_want_turn();
+    return;
+  }
+  fapws_lock();
+  if (P.threads[0]->state == FAPWS_THREAD_IDLE) {
+    P.threads[0]->collect = 1;
+    fapws_wake_thread(P.threads[0]);
+  }
+  fapws_unlock();
+}
+
+void fapws_collect_garbage(void) {
+  fapws_part *p = __atomic_exchange_n(&P.garbage, NULL, __ATOMIC_ACQUIRE);
+  while (p) {
+    fapws_part *next = p->next;
+    __atomic_sub_fetch(&garbage_bytes, (int64_t)p->body_len, __ATOMIC_RELAXED);
+    Py_DECREF((PyObject *)p->owner);
+    free(p->buf);
+    free(p);
+    p = next;
+  }
+}

@@ -1,0 +1,42 @@
+/* Towards the loop: finished parts, and waking it.
+ *
+ * Parts are visible to the loop at once, but it may be asleep, and waking it
+ * costs two system calls and a thread switch. So it is woken after every slow
+ * handler, and only once per run of quick ones. */
+#include "bridge.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define P fapws_the_pool
+#define UNSIGNALLED_MAX 256 /* finished parts the loop may not know of */
+
+void fapws_wake_loop(void) {
+  if (__atomic_exchange_n(&P.shared.wake_pending, 1, __ATOMIC_SEQ_CST) == 0) {
+    /* A full socket is fine: the loop is awake then. */
+    while (write(P.wake_fd, "", 1) < 0 && errno == EINTR) {
+    }
+  }
+}
+
+/* Inline mode: makes the loop call fapws_turn soon. */
+void fapws_want_turn(void) {
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
+  fapws_wake_loop();
+}
+
+void fapws_publish(fapws_thread *t, fapws_part *p) {
+  __atomic_add_fetch(&p->rec->unacked, (int64_t)p->body_len + p->count, __ATOMIC_RELAXED);
+  fapws_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
+  do {
+    p->next = old;
+  } while (!__atomic_compare_exchange_n(&P.shared.done, &old, p, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+  if (++t->unsignalled >= UNSIGNALLED_MAX) fapws_notify(t);
+}
+
+void fapws_notify(fapws_thread *t) {
+  if (t->unsignalled == 0) return;
+  t->unsignalled = 0;
+  t->unsignalled_ns = 0;
+  if (!P.inline_mode) fapws_wake_loop();
+}
