@@ -165,6 +165,17 @@ typedef struct {
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
 } fapws_start_object;
 
+/* --- fields.c --- */
+/* The text of a str as latin-1 bytes, or NULL with an exception that names what. */
+const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
+/* Whether s, n bytes, has no control characters (RFC 9110 §5.5). */
+int fapws_clean_value(const char *s, Py_ssize_t n);
+/* Checks and appends one field, or all of an iterable of pairs. -1 with exception. */
+int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value);
+int fapws_add_fields(fapws_start_object *s, PyObject *headers);
+void fapws_forget_fields(fapws_start_object *s);
+
+/* --- start.c, continued --- */
 /* A fresh or recycled object for rec; cls NULL: the built-in type. */
 PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls);
 /* Takes it back after the exchange. */

@@ -1,0 +1,240 @@
+/* Header fields of a response: checked once and kept as they go on the wire. */
+#include "bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const uint8_t token_char[256] = {
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
+    ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1};
+
+/* The text of a str as latin-1 bytes, or NULL with an exception. what names
+ * it in the message. */
+const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
+  if (UNLIKELY(!PyUnicode_Check(o))) {
+    PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name);
+    return NULL;
+  }
+#if PY_VERSION_HEX < 0x030c0000
+  if (PyUnicode_READY(o) < 0) return NULL;
+#endif
+  if (UNLIKELY(PyUnicode_KIND(o) != PyUnicode_1BYTE_KIND)) {
+    PyErr_Format(PyExc_ValueError, "%s %.200R has a character that latin-1 does not have", what, o);
+    return NULL;
+  }
+  *len = PyUnicode_GET_LENGTH(o);
+  return (const char *)PyUnicode_1BYTE_DATA(o);
+}
+
+/* RFC 9110 §5.5: neither CR, LF nor NUL; other controls are refused too. */
+int fapws_clean_value(const char *s, Py_ssize_t n) {
+  for (Py_ssize_t i = 0; i < n; i++) {
+    unsigned char c = (unsigned char)s[i];
+    if (UNLIKELY(c < 0x20 || c == 0x7f) && c != '\t') return 0;
+  }
+  return 1;
+}
+
+static int reserve(fapws_start_object *s, size_t n) {
+  if (LIKELY(s->len + n <= s->cap)) return 0;
+  size_t cap = s->cap ? s->cap : 512;
+  while (cap < s->len + n) cap *= 2;
+  char *buf = realloc(s->buf, cap);
+  if (!buf) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  s->buf = buf;
+  s->cap = cap;
+  return 0;
+}
+
+static int is_name(const char *name, size_t n, const char *known) {
+  return strlen(known) == n && strncasecmp(name, known, n) == 0;
+}
+
+/* A field that may stand once gives way to a later one. */
+static void remove_field(fapws_start_object *s, const char *name) {
+  size_t n = strlen(name);
+  for (char *line = s->buf, *end = s->buf + s->len; line < end;) {
+    char *next = memchr(line, '\n', (size_t)(end - line));
+    next = next ? next + 1 : end;
+    if ((size_t)(next - line) > n && line[n] == ':' && strncasecmp(line, name, n) == 0) {
+      memmove(line, next, (size_t)(end - next));
+      s->len -= (size_t)(next - line);
+      return;
+    }
+    line = next;
+  }
+}
+
+static int set_length(fapws_start_object *s, PyObject *value, const char *text, Py_ssize_t n) {
+  int64_t length = 0;
+  int bad = n == 0 || n > 18;
+  for (Py_ssize_t i = 0; i < n && !bad; i++) {
+    bad = text[i] < '0' || text[i] > '9';
+    length = length * 10 + (text[i] - '0');
+  }
+  if (bad) {
+    PyErr_Format(PyExc_ValueError, "Content-Length %R is not a number of bytes", value);
+    return -1;
+  }
+  s->length = length;
+  return 0;
+}
+
+static int has_token(const char *value, Py_ssize_t n, const char *token) {
+  size_t len = strlen(token);
+  for (Py_ssize_t i = 0; i + (Py_ssize_t)len <= n; i++)
+    if (strncasecmp(value + i, token, len) == 0) return 1;
+  return 0;
+}
+
+/* What a field means to the server: OURS are the ones that it frames with
+ * itself (RFC 9110 §7.6.1: hop-by-hop ones are not the application's, PEP 3333
+ * says); SINGLE and TYPE need more than their line. */
+enum { PLAIN, TYPE, SINGLE, OURS, BAD };
+static int special_field(fapws_start_object *s, const char *name, size_t n, PyObject *value, const char *text, Py_ssize_t len) {
+  switch (name[0] | 0x20) {
+  case 'c':
+    if (is_name(name, n, "Content-Type")) {
+      if (s->has_type) remove_field(s, "Content-Type");
+      s->has_type = 1;
+      return TYPE;
+    } else if (is_name(name, n, "Content-Length")) {
+      return set_length(s, value, text, len) < 0 ? BAD : OURS;
+    } else if (is_name(name, n, "Connection")) {
+      if (has_token(text, len, "close")) s->close_conn = 1;
+      return OURS;
+    }
+    return PLAIN;
+  case 'd':
+    if (is_name(name, n, "Date")) {
+      if (s->has_date) remove_field(s, "Date");
+      s->has_date = 1;
+      return SINGLE;
+    }
+    return PLAIN;
+  case 's':
+    if (is_name(name, n, "Server")) {
+      if (s->has_server) remove_field(s, "Server");
+      s->has_server = 1;
+      return SINGLE;
+    }
+    return is_name(name, n, "Set-Cookie") ? SINGLE : PLAIN;
+  case 't':
+    return is_name(name, n, "Transfer-Encoding") || is_name(name, n, "Trailer") || is_name(name, n, "TE") ? OURS : PLAIN;
+  case 'k':
+    return is_name(name, n, "Keep-Alive") ? OURS : PLAIN;
+  case 'u':
+    return is_name(name, n, "Upgrade") ? OURS : PLAIN;
+  default:
+    return PLAIN;
+  }
+}
+
+static int put_line(fapws_start_object *s, const char *name, size_t n, const char *value, size_t len) {
+  if (reserve(s, n + len + 4) < 0) return -1;
+  char *out = s->buf + s->len;
+  memcpy(out, name, n);
+  out += n;
+  *out++ = ':';
+  *out++ = ' ';
+  memcpy(out, value, len);
+  out += len;
+  *out++ = '\r';
+  *out++ = '\n';
+  s->len = (size_t)(out - s->buf);
+  return 0;
+}
+
+/* Most fields are constants of the application's code: the same two objects
+ * each time. A slot keeps them with their line, which was checked once. */
+#define LINE_SLOTS 64
+#define LINE_BYTES 112
+static struct {
+  PyObject *name, *value; /* owned, so that nothing else gets their address */
+  uint8_t is_type, len;
+  char line[LINE_BYTES];
+} lines[LINE_SLOTS];
+
+static unsigned line_slot(PyObject *name, PyObject *value) {
+  uintptr_t h = ((uintptr_t)name >> 4) * 31 + ((uintptr_t)value >> 4);
+  return (unsigned)(h ^ (h >> 7)) % LINE_SLOTS;
+}
+
+/* 1: it was known and is written. */
+static int known_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot) {
+  if (lines[slot].name != name || lines[slot].value != value) return 0;
+  if (lines[slot].is_type && s->has_type) return 0;
+  if (reserve(s, LINE_BYTES) < 0) return -1;
+  s->has_type |= lines[slot].is_type;
+  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* of fixed size: a few moves */
+  s->len += lines[slot].len;
+  return 1;
+}
+
+/* Remembers the last n bytes of s. Not of str's subclasses, which may hide
+ * anything, and not of cookies, which are nobody's but the client's. */
+static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
+  if (n > LINE_BYTES || !PyUnicode_CheckExact(name) || !PyUnicode_CheckExact(value)) return;
+  Py_INCREF(name);
+  Py_XSETREF(lines[slot].name, name);
+  Py_INCREF(value);
+  Py_XSETREF(lines[slot].value, value);
+  lines[slot].is_type = (uint8_t)is_type;
+  lines[slot].len = (uint8_t)n;
+  memcpy(lines[slot].line, s->buf + s->len - n, n);
+}
+
+int fapws_add_field(fapws_start_object *s, PyObject *name_object, PyObject *value_object) {
+  unsigned slot = line_slot(name_object, value_object);
+  int known = known_line(s, name_object, value_object, slot);
+  if (LIKELY(known)) return known < 0 ? -1 : 0;
+  Py_ssize_t n, len;
+  const char *name = fapws_latin1_text(name_object, "header name", &n);
+  const char *value = name ? fapws_latin1_text(value_object, "header value", &len) : NULL;
+  if (UNLIKELY(!value)) return -1;
+  int ok = n > 0;
+  for (Py_ssize_t i = 0; i < n; i++) ok &= token_char[(unsigned char)name[i]];
+  if (UNLIKELY(!ok)) {
+    PyErr_Format(PyExc_ValueError, "header name %.200R is not a token", name_object);
+    return -1;
+  }
+  if (UNLIKELY(!fapws_clean_value(value, len))) {
+    PyErr_Format(PyExc_ValueError, "header %U: value %.200R has a control character", name_object, value_object);
+    return -1;
+  }
+  int kind = special_field(s, name, (size_t)n, value_object, value, len);
+  if (kind == OURS) return 0;
+  if (kind == BAD || put_line(s, name, (size_t)n, value, (size_t)len) < 0) return -1;
+  if (kind == PLAIN || kind == TYPE) remember_line(s, name_object, value_object, slot, (size_t)(n + len) + 4, kind == TYPE);
+  return 0;
+}
+
+void fapws_forget_fields(fapws_start_object *s) {
+  s->len = 0;
+  s->length = -1;
+  s->has_type = s->has_date = s->has_server = s->close_conn = 0;
+}
+
+/* headers: a list or any iterable of (name, value). */
+int fapws_add_fields(fapws_start_object *s, PyObject *headers) {
+  PyObject *fast = PySequence_Fast(headers, "headers must be a list of (name, value) tuples");
+  if (!fast) return -1;
+  int bad = 0;
+  for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
+    PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
+    if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2)) {
+      bad = fapws_add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
+    } else if (PyList_Check(pair) && PyList_GET_SIZE(pair) == 2) {
+      bad = fapws_add_field(s, PyList_GET_ITEM(pair, 0), PyList_GET_ITEM(pair, 1));
+    } else {
+      PyErr_Format(PyExc_TypeError, "headers[%zd] must be a tuple (name, value), not %.200R", i, pair);
+      bad = -1;
+    }
+  }
+  Py_DECREF(fast);
+  return bad;
+}
