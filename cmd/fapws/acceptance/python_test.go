@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -10,7 +11,8 @@ import (
 	"testing"
 )
 
-const debianPython = "/usr/bin/python3"
+// python is the interpreter that fapws was built for; `build.sh env` says which.
+var python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
 // What a script sees of itself is what it would see under python3.
 func TestIdentity(t *testing.T) {
@@ -26,7 +28,7 @@ func TestIdentity(t *testing.T) {
 			{link, "../identity.py"},
 		} {
 			args := []string{"one", "--two", "-t", "", "print"}
-			cmd := exec.Command(debianPython, append([]string{c.script}, args...)...)
+			cmd := exec.Command(python, append([]string{c.script}, args...)...)
 			cmd.Dir, cmd.Env, cmd.Stderr = c.dir, cleanEnviron(), os.Stderr
 			text, err := cmd.Output()
 			if err != nil {
@@ -58,12 +60,16 @@ func TestPythonPath(t *testing.T) {
 func TestVirtualEnv(t *testing.T) {
 	t.Parallel()
 	venv := t.TempDir() + "/venv"
-	if out, err := exec.Command(debianPython, "-m", "venv", "--without-pip", venv).CombinedOutput(); err != nil {
+	if out, err := exec.Command(python, "-m", "venv", "--without-pip", venv).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	packages, err := filepath.Glob(venv + "/lib/python3*/site-packages")
 	if err != nil || len(packages) != 1 {
 		t.Fatal(packages, err)
+	}
+	prefix, err := exec.Command(python, "-c", "import sys; print(sys.base_prefix, end='')").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
 	lead := write(t, packages[0]+"/lead.py", "")
 	for _, m := range modes {
@@ -72,7 +78,7 @@ func TestVirtualEnv(t *testing.T) {
 			s := command{script: "imports.py", env: []string{"VIRTUAL_ENV=" + venv}}.serve(t, m)
 			s.get("/", 200).is(t, lead)
 			s = command{script: "identity.py", env: []string{"VIRTUAL_ENV=" + venv}}.serve(t, m)
-			if got := s.get("/", 200).object(t); got["prefix"] != venv || got["base_prefix"] != "/usr" {
+			if got := s.get("/", 200).object(t); got["prefix"] != venv || got["base_prefix"] != string(prefix) {
 				t.Errorf("sys.prefix %v, sys.base_prefix %v", got["prefix"], got["base_prefix"])
 			}
 		})
@@ -99,7 +105,7 @@ func TestScriptEnds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			app := write(t, t.TempDir()+"/app.py", c.text+"\n")
-			cmd := exec.Command(debianPython, app)
+			cmd := exec.Command(python, app)
 			var stdout, stderr strings.Builder
 			cmd.Stdout, cmd.Stderr, cmd.Env = &stdout, &stderr, cleanEnviron()
 			_ = cmd.Run() // that it fails is the point
