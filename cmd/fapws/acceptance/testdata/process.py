@@ -39,7 +39,8 @@ def fork(environ, start_response):
         if environ["QUERY_STRING"] == "raises":
             raise SystemExit(7)
         os._exit(len([str(i) for i in range(7)]))
-    return str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    status = os.waitpid(pid, 0)[1]
+    return str(os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status))
 
 
 def child(environ, start_response):
