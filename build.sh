@@ -360,8 +360,10 @@ test_sanitizer() {
     fi
 }
 
-# test_soak runs what the tag keeps out of the other stages: long, mixed load.
-test_soak() { test_go -tags soak -run '^TestSoak' ./cmd/...; }
+# test_soak REQUESTS sends so many mixed requests in each mode.
+test_soak() {
+    FAPWS_SOAK_REQUESTS=$1 test_go -count=1 -run '^TestSoak$' -v ./cmd/fapws/acceptance
+}
 
 # stage NAME COMMAND... runs one part of `test` and keeps its result.
 stage() {
@@ -392,7 +394,7 @@ word_test() {
     stage "short fuzz" test_fuzz 3s
     stage race test_race
     stage "address sanitizer" test_sanitizer
-    stage soak test_soak
+    stage soak test_soak 200000
     stage install "$root/.ci/install-test"
     summary
 }
