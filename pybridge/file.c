@@ -191,6 +191,11 @@ int fapws_file_part(PyObject *result, fapws_part *p) {
     Py_DECREF(file);
     return 0;
   }
+  char byte; /* those of /proc and /sys have no size and yet a content */
+  if (st.st_size == 0 && pread((int)fd, &byte, 1, at) > 0) {
+    Py_DECREF(file);
+    return 0;
+  }
   int copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
   if (copy < 0) {
     Py_DECREF(file);
