@@ -100,3 +100,14 @@ func tooBig(t *testing.T, s *server, request, more string) {
 	}
 	w.closed()
 }
+
+// What a handler keeps of a request is harmless when the request is over.
+func TestKeptAfterTheRequest(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "kept.py")
+		for _, size := range []int{10, 1000, 400_000} {
+			s.ask(request("POST", "/keep", strings.Repeat("b", size))).is(t, "kept")
+			s.ask(request("POST", "/use", strings.Repeat("c", size))).is(t, "b'' StopIteration AssertionError None RuntimeError ''")
+		}
+	})
+}

@@ -122,3 +122,28 @@ func TestBodyless(t *testing.T) {
 		}
 	})
 }
+
+// A status that no client would understand is the handler's error.
+func TestStatusRefused(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := command{script: "headers.py", complains: true}.serve(t, m)
+		for _, status := range []string{"abc", "99", "1000", "100", "101", "103", "", "-200", "2%300"} {
+			s.get("/code?"+status, 500)
+		}
+	})
+}
+
+// The fields of the connection are the server's (PEP 3333); Connection: close
+// of a handler is obeyed.
+func TestHopByHop(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "headers.py")
+		w := s.dial()
+		w.get("/hop-by-hop")
+		a := w.answer().is(t, "body").field(t, "Upgrade", "").field(t, "X-Kept", "1").field(t, "Content-Length", "4")
+		if len(a.TransferEncoding) > 0 || !a.Close {
+			t.Errorf("%v, close %v", a.TransferEncoding, a.Close)
+		}
+		w.closed()
+	})
+}

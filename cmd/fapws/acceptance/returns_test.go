@@ -38,6 +38,9 @@ func TestReturns(t *testing.T) {
 		for _, c := range cases {
 			s.get(c.path, 200).is(t, c.body).field(t, "Content-Type", c.mediaType)
 		}
+		s.get("/proc", 200).want(t, 200, "Name:\t") // a regular file of 0 bytes, it says
+		s.get("/devnull", 200).is(t, "")
+		s.get("/popen", 200).is(t, "a pipe\n")
 		s.get("/typed", 203).field(t, "Content-Type", "text/x-own").field(t, "X-One", "1, 2")
 		a := s.get("/late", 202)
 		if a.field(t, "Content-Type", "text/x-late"); a.body != "late" {
@@ -92,6 +95,8 @@ func TestReturnsRefused(t *testing.T) {
 		s.says(`handler number returned 7;`)
 		s.get("/mixed", 500)
 		s.says(`handler mixed.*\n(.*\n)*.*not of int: 7`)
+		s.get("/surrogate", 500)
+		s.says(`UnicodeEncodeError`)
 		s.get("/str", 200)
 	})
 }

@@ -65,7 +65,14 @@ def code(environ, start_response):
     return ["body"]
 
 
+def hop_by_hop(environ, start_response):
+    """PEP 3333 leaves these to the server."""
+    start_response("200 OK", [("Connection", "close"), ("Transfer-Encoding", "chunked"), ("Upgrade", "x"), ("X-Kept", "1")])
+    return "body"
+
+
 PATHS = [
+    ("/hop-by-hop", hop_by_hop),
     ("/value", value), ("/name", name), ("/status", status), ("/added", added), ("/cookie", cookie),
     ("/announced", announced), ("/own", own), ("/code", code),
     ("/none", lambda e, s: s("", []) or "b"),
