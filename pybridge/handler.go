@@ -90,11 +90,14 @@ func (h *Handler) Attach(fd int) {
 
 // Submit implements runtime.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {
-	if h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue {
-		if r.Spool >= 0 {
-			syscall.Close(r.Spool)
+	if h.full() {
+		h.Flush() // what was gathered may find threads
+		if h.full() {
+			if r.Spool >= 0 {
+				syscall.Close(r.Spool)
+			}
+			return false
 		}
-		return false
 	}
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
@@ -107,6 +110,11 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.last = rec
 	h.pending++
 	return true
+}
+
+// full says whether as many requests wait as may.
+func (h *Handler) full() bool {
+	return h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
 }
 
 // Flush implements runtime.Handler.

@@ -35,7 +35,7 @@ func readPaths(globals *python3.PyObject, script string) ([]Mount, error) {
 		return nil, fmt.Errorf("%s has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", script)
 	}
 	if !python3.PyList_Check(table) && !python3.PyTuple_Check(table) {
-		return nil, fmt.Errorf("%s: PATHS is a %s; it must be a list of (uri, callable) tuples", script, typeName(table))
+		return nil, fmt.Errorf("%s: PATHS is %s; it must be a list of (uri, callable) tuples", script, aType(table))
 	}
 	entries := items(table)
 	if len(entries) == 0 {
@@ -54,7 +54,7 @@ func readPaths(globals *python3.PyObject, script string) ([]Mount, error) {
 
 func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	if !python3.PyTuple_Check(entry) && !python3.PyList_Check(entry) {
-		return m, fmt.Errorf("it must be a tuple (uri, callable), not a %s", typeName(entry))
+		return m, fmt.Errorf("it must be a tuple (uri, callable), not %s", aType(entry))
 	}
 	pair := items(entry)
 	if len(pair) != 2 {
@@ -62,14 +62,14 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	}
 	uri, callable := pair[0], pair[1]
 	if !python3.PyUnicode_Check(uri) {
-		return m, fmt.Errorf("the uri must be a str, not a %s", typeName(uri))
+		return m, fmt.Errorf("the uri must be a str, not %s", aType(uri))
 	}
 	m.Prefix = python3.PyUnicode_AsUTF8(uri)
 	if m.Prefix != "" && !strings.HasPrefix(m.Prefix, "/") {
 		return m, fmt.Errorf("the uri must begin with a slash")
 	}
 	if !python3.PyCallable_Check(callable) {
-		return m, fmt.Errorf("a %s cannot be called", typeName(callable))
+		return m, fmt.Errorf("%s cannot be called", aType(callable))
 	}
 	m.Name = handlerName(callable)
 	m.Static = readStatic(callable)

@@ -42,6 +42,10 @@ static void cond_init(pthread_cond_t *c) {
 
 /* --- queues; P.mu is held -------------------------------------------------- */
 
+static void count_queued(int n) {
+  __atomic_store_n(&P.shared.queued, P.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
+}
+
 static void push_queue(fapws_record *first, fapws_record *last, int n) {
   last->next = NULL;
   if (P.tail)
@@ -49,14 +53,14 @@ static void push_queue(fapws_record *first, fapws_record *last, int n) {
   else
     P.head = first;
   P.tail = last;
-  __atomic_store_n(&P.shared.queued, P.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
+  count_queued(n);
 }
 
 static fapws_record *pop_queue(void) {
   fapws_record *rec = P.head;
   P.head = rec->next;
   if (!P.head) P.tail = NULL;
-  __atomic_store_n(&P.shared.queued, P.shared.queued - 1, __ATOMIC_RELAXED);
+  count_queued(-1);
   pops++;
   return rec;
 }
@@ -360,6 +364,7 @@ int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
   fapws_lock();
   if (P.inline_mode) {
     append_inbox(&main_thread, first, last);
+    count_queued(n);
   } else {
     push_queue(first, last, n);
     appoint_drainer();
@@ -379,6 +384,7 @@ static void run_inbox(void) {
   fapws_unlock();
   for (uint64_t spent = 0; rec && spent < FAPWS_UNSIGNALLED_NS;) {
     fapws_record *next = rec->next;
+    if (rec->job == FAPWS_RUN) count_queued(-1);
     spent += rec->job == FAPWS_NEXT ? rec->chunk_ns : P.mounts[rec->mount].run_ns;
     fapws_run(t, rec);
     rec = next;

@@ -85,6 +85,15 @@ func typeName(o *python3.PyObject) string {
 	return attrString(t, "__name__")
 }
 
+// aType names o's type in a sentence: "a str", "an int".
+func aType(o *python3.PyObject) string {
+	name := typeName(o)
+	if name != "" && strings.ContainsRune("aeiouAEIOU", rune(name[0])) {
+		return "an " + name
+	}
+	return "a " + name
+}
+
 // attrString returns attribute name of o if it is a str, else "".
 func attrString(o *python3.PyObject, name string) string {
 	a := o.GetAttrString(name)

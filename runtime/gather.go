@@ -15,10 +15,15 @@ type gather struct {
 	loop   *loop
 	posted bool
 	events int // since the last pump
+	taken  int // requests submitted since the last pump
 	solo   int // pumps in a row that found one event
 }
 
 const (
+	// gatherMost is how many requests are worth gathering: more of them
+	// push each other out of the processor's cache, and out of the queue.
+	gatherMost = 64
+
 	soloAfter = 8  // pumps with one event, then none is put off
 	soloProbe = 32 // ... but for one in so many, to see whether company has come
 )
@@ -26,6 +31,9 @@ const (
 // later says whether the pump is put off. The loop calls it for each event.
 func (g *gather) later() bool {
 	g.events++
+	if g.taken >= gatherMost {
+		return false
+	}
 	if g.posted {
 		return true
 	}

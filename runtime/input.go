@@ -188,6 +188,7 @@ func (l *loop) submit(c *conn) {
 	}
 	if l.handler.Submit(&l.request) {
 		l.submitted = true
+		l.gather.taken++
 	} else {
 		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
 	}

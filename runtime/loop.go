@@ -223,6 +223,7 @@ func (l *loop) pump() {
 	for {
 		if l.submitted {
 			l.submitted = false
+			l.gather.taken = 0
 			l.handler.Flush()
 		}
 		if l.handler != nil {
