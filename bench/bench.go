@@ -76,9 +76,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	}
 	for range b.rounds {
 		for _, p := range processes {
-			stopSitting := p.sit(w.sitters)
-			taken, err := p.loadWith(w, lua, b.length, cpu)
-			stopSitting()
+			taken, err := b.round(p, w, lua, cpu)
 			if err != nil {
 				return nil, err
 			}
@@ -86,6 +84,22 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 		}
 	}
 	return who, nil
+}
+
+// round takes one sample; with sitters also one without them, to compare.
+func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
+	if w.sitters == 0 {
+		return p.loadWith(w, lua, b.length, cpu)
+	}
+	alone, err := p.loadWith(w, lua, b.length, cpu)
+	if err != nil {
+		return sample{}, err
+	}
+	stopSitting := p.sit(w.sitters)
+	defer stopSitting()
+	taken, err := p.loadWith(w, lua, b.length, cpu)
+	taken.alone = alone.rate
+	return taken, err
 }
 
 // warmUp waits until the server answers rightly and loads it for a second.

@@ -80,6 +80,7 @@ type sample struct {
 	rss      int64         // bytes, after the measurement
 	requests int
 	errors   int
+	alone    float64       // slow: requests a second just before, without slow handlers
 	took     time.Duration // startup: to the first answer
 	each     int64         // idle: bytes for each connection
 }

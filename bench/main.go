@@ -95,6 +95,9 @@ func run(s settings) error {
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
+	if err := pinSelf(clientCPU); err != nil {
+		return fmt.Errorf("two CPUs are needed, one for the server and one for the clients: %w", err)
+	}
 	b := &bench{settings: s, results: map[key][]sample{}}
 	for _, server := range servers {
 		if !s.wants(server.name, serverNames()) {

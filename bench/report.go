@@ -36,6 +36,7 @@ func cpu(s sample) float64    { return float64(s.cpu.Nanoseconds()) / 1e3 }
 func rss(s sample) float64    { return float64(s.rss) / 1e6 }
 func took(s sample) float64   { return float64(s.took.Microseconds()) / 1e3 }
 func each(s sample) float64   { return float64(s.each) / 1024 }
+func share(s sample) float64  { return s.rate / s.alone }
 func errors(s sample) float64 { return float64(s.errors) }
 
 func printMachine() {
