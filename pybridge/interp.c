@@ -56,9 +56,10 @@ static int install_finder(const char *folder) {
   return done ? 0 : -1;
 }
 
-/* print() in a handler shall appear at once, also in a pipe or a journal. */
-static int line_buffer_stdout(void) {
-  PyObject *out = PySys_GetObject("stdout");
+/* print() in a handler shall appear at once, also in a pipe or a journal, and
+ * so shall warnings (stderr is fully buffered there before Python 3.9). */
+static int line_buffer(const char *name) {
+  PyObject *out = PySys_GetObject(name);
   if (!out || out == Py_None) return 0;
   PyObject *reconfigure = PyObject_GetAttrString(out, "reconfigure");
   if (!reconfigure) return PyErr_Clear(), 0;
@@ -85,7 +86,7 @@ int fapws_start(const fapws_start_options *o, const char **why) {
   /* Its types must be ready, whether or not the script imports it. */
   PyObject *module = PyImport_ImportModule("_fapws");
   Py_XDECREF(module);
-  if (!module || (o->contrib && install_finder(o->contrib) < 0) || line_buffer_stdout() < 0) {
+  if (!module || (o->contrib && install_finder(o->contrib) < 0) || line_buffer("stdout") < 0 || line_buffer("stderr") < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;
