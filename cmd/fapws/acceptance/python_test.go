@@ -90,7 +90,7 @@ func TestScriptEnds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text string }{
 		{"raise", "def f():\n    raise ValueError('no')\nf()"},
-		{"syntax", "PATHS = [\n"},
+		{"syntax", "x = 1\ndef f(:\n    pass"},
 		{"exit 5", "import sys; sys.exit(5)"},
 		{"exit text", "import sys; print('out'); sys.exit('text')"},
 		{"exit none", "import sys; sys.exit()"},

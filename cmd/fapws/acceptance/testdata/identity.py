@@ -1,10 +1,11 @@
 """What the script sees of itself; python3 is asked for the same."""
 import json
+import os
 import sys
 
 seen = {
     "name": __name__,
-    "file": __file__,
+    "file": os.path.join(os.getcwd(), __file__),  # relative before Python 3.9
     "argv": sys.argv,
     "path0": sys.path[0],
     "main": sys.modules["__main__"].__dict__ is globals(),
