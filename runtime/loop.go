@@ -43,13 +43,14 @@ type loop struct {
 	path      []byte           // scratch of decoded paths
 	staticReq static.Request
 	staticRes static.Response
-	epoll     int    // gnet's epoll descriptor, or -1
-	chores    *int32 // gnet's flag that tasks wait, or nil
-	locked    bool   // the goroutine is tied to its thread: see lull
-	skip      int    // how many events lull lets pass
-	crowd     int    // the chance that it finds one there already
-	spawned   bool   // a goroutine was started since then
-	submitted bool   // Flush is due
+	epoll     int       // gnet's epoll descriptor, or -1
+	chores    *int32    // gnet's flag that tasks wait, or nil
+	locked    bool      // the goroutine is tied to its thread: see lull
+	yielded   time.Time // when Go last rescheduled us: see yield
+	skip      int       // how many events lull lets pass
+	crowd     int       // the chance that it finds one there already
+	spawned   bool      // a goroutine was started since then
+	submitted bool      // Flush is due
 	gather    gather
 	ready     []*conn // connections with pending input that may go on
 
@@ -238,6 +239,9 @@ func (l *loop) pump() {
 		l.resumeReady()
 	}
 	l.busyNow = false
+	if l.locked {
+		l.yield()
+	}
 }
 
 // resumeReady reads on where pending input had to wait for a response.
