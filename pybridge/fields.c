@@ -80,6 +80,10 @@ static int set_length(fapws_start_object *s, PyObject *value, const char *text, 
     PyErr_Format(PyExc_ValueError, "Content-Length %R is not a number of bytes", value);
     return -1;
   }
+  if (s->length >= 0 && s->length != length) {
+    PyErr_Format(PyExc_ValueError, "there are two Content-Lengths, %lld and %lld", (long long)s->length, (long long)length);
+    return -1;
+  }
   s->length = length;
   return 0;
 }

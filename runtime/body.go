@@ -95,11 +95,12 @@ func (l *loop) collect(c *conn, data []byte) (rest []byte) {
 	for {
 		piece, n, err := b.chunks.Next(data)
 		data = data[n:]
+		whole := b.size + int64(len(piece)) + b.chunks.Left() // or more
+		if whole < 0 || l.tooBig(whole) {
+			err = errBodyTooBig
+		}
 		if err == http1.ErrNeedMore {
 			return nil
-		}
-		if err == nil && l.tooBig(b.size+int64(len(piece))) {
-			err = errBodyTooBig
 		}
 		if err == nil {
 			err = b.add(piece, l.cfg)

@@ -53,6 +53,7 @@ func TestBodies(t *testing.T) {
 		{"chunked in a file", post(te, chunked(digits[:spool+1], 700)), "200:2001 true 01237890"},
 		{"chunked largest", post(te, chunked(digits[:max], 3000)), "200:10000 true 01236789"},
 		{"chunked too big", post(te, chunked(digits[:max+1], 3000)), "413:input body too big\n"},
+		{"chunk announced too big", post(te, "fffffffffff\r\n"), "413:input body too big\n"},
 		{"chunked bad", post(te, "5\r\nhelloX"), "400"},
 		{"chunked and length", post(te+"Content-Length: 5\r\n", "0\r\n\r\n"), "400"},
 		{"unknown expectation", post("Expect: tea\r\nContent-Length: 1\r\n", "x"), "417"},

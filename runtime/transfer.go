@@ -57,25 +57,62 @@ func (l *loop) startTransfer(c *conn, items ...item) {
 }
 
 func (l *loop) launch(c *conn, t *transfer) {
-	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
-	t.l, t.c, t.fd, t.timeout = l, c, fd, l.cfg.WriteTimeout
+	t.l, t.c, t.timeout = l, c, l.cfg.WriteTimeout
 	c.transfer = t
-	if err != nil {
-		l.complain("cannot write to %s: %v", c, err)
+	l.transfers[t] = struct{}{}
+	if err := l.spawn(t); err == nil {
+		return
+	} else if outOfDescriptors(err) {
+		t.await(time.Now().Add(t.timeout))
+	} else {
 		t.err = err
 		t.release()
 		l.putEnded(t)
+		delete(l.transfers, t)
 		c.transfer = nil
 		l.close(c, "no descriptor for a transfer")
-		return
+	}
+}
+
+// spawn starts the goroutine, if there is a descriptor for it.
+func (l *loop) spawn(t *transfer) (err error) {
+	if t.fd, err = unix.FcntlInt(uintptr(t.c.fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		return err
 	}
 	if l.debug >= 2 {
-		l.tracef("%s: a transfer begins", c)
+		l.tracef("%s: a transfer begins", t.c)
 	}
-	l.transfers[t] = struct{}{}
 	l.spawned = true
 	go t.run()
+	return nil
 }
+
+// await tries again until there is a descriptor: others end all the time, and
+// the client waits rather than losing its response.
+func (t *transfer) await(deadline time.Time) {
+	time.AfterFunc(descriptorWait, func() { t.l.post(func() { t.l.retry(t, deadline) }) })
+}
+
+const descriptorWait = 10 * time.Millisecond
+
+func (l *loop) retry(t *transfer, deadline time.Time) {
+	err := errAborted
+	if t.c.state != stateClosed && !t.aborted.Load() { // else its descriptor may be another's by now
+		if err = l.spawn(t); err == nil {
+			return
+		}
+		if outOfDescriptors(err) && time.Now().Before(deadline) {
+			t.await(deadline)
+			return
+		}
+		l.s.logf(LevelError, "cannot write to %s: %v", t.c, err)
+	}
+	t.err = err
+	t.release()
+	l.transferEnded(t)
+}
+
+func outOfDescriptors(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
 
 // run is the goroutine.
 func (t *transfer) run() {

@@ -235,6 +235,11 @@ def twice(environ, start_response):
     start_response("200 OK", [])
 
 
+def two_lengths(environ, start_response):
+    start_response("200 OK", [("Content-Length", "1"), ("content-length", "2")])
+    return b"x"
+
+
 def exc_info(environ, start_response):
     start_response("200 OK", [("X-Old", "1")])
     try:
@@ -302,5 +307,5 @@ PATHS = [("/" + f.__name__, f) for f in (
     text, binary, lists, view, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
-    long_stream, no_content, writes, header, methods, twice, exc_info, thread_of, slow, forks, stats, is_main,
+    long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
     hello, five_fields, echo)]

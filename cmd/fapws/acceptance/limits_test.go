@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // More clients than --max-clients wait in the listen queue, and all are served.
@@ -66,6 +67,28 @@ func TestFewDescriptors(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Large responses to clients that read late wait for a descriptor each.
+func TestFewDescriptorsForTransfers(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := command{script: "slow.py", args: []string{t.TempDir()}, shell: "ulimit -n 64"}.serve(t, m)
+		crowd := make([]*wire, 30)
+		for i := range crowd {
+			crowd[i] = s.dial()
+			crowd[i].send(get("/shared", "Connection: close"))
+		}
+		time.Sleep(500 * time.Millisecond) // nobody reads: what can be started has been
+		var all sync.WaitGroup
+		for _, w := range crowd {
+			all.Go(func() {
+				if a := w.answer(); a.StatusCode != 200 || a.err != nil || len(a.body) != 16_000_000 {
+					t.Errorf("status %d, %d bytes, %v", a.StatusCode, len(a.body), a.err)
+				}
+			})
+		}
+		all.Wait()
+	})
 }
 
 // Requests beyond the queue are told to come back.

@@ -7,6 +7,7 @@ import time
 folder = sys.argv[1] if len(sys.argv) > 1 else None
 running = most = 0
 lock = threading.Lock()
+SHARED = b"s" * 16_000_000
 
 
 def note(name, text="yes"):
@@ -92,6 +93,7 @@ PATHS = [
     ("/broken", lambda e, s: Broken(b"")),
     ("/sleeping", sleeping),
     ("/most", counts),
+    ("/shared", lambda e, s: SHARED),
     ("/large", lambda e, s: b"l" * 30_000_000),
     ("/", lambda e, s: "quick"),
 ]
