@@ -26,6 +26,8 @@ var interpreter = ""
 type Options struct {
 	Script string   // path of the script, as the user gave it
 	Args   []string // sys.argv[1:]
+	// Globals are the names of the script's globals that Global can be asked for.
+	Globals []string
 	// Executable, when set, is the interpreter whose prefix and virtual
 	// environment count; else VIRTUAL_ENV decides, then the one built for.
 	Executable string
@@ -47,7 +49,7 @@ type App struct {
 
 // Load starts Python on the calling OS thread, which must be locked and
 // becomes Python's main thread, runs the script as __main__ and reads its
-// PATHS and capital globals. Once per process.
+// PATHS and globals. Once per process.
 //
 // The error is an *ExitError when the script ended the program, and else one
 // line for the user. Python is finalised then.
@@ -71,7 +73,7 @@ func Load(o Options) (*App, error) {
 	}
 	a := &App{globals: map[string]Value{}, stop: make(chan int, 1)}
 	globals := python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
-	a.readGlobals(globals)
+	a.readGlobals(globals, o.Globals)
 	if a.mounts, err = readPaths(globals, o.Script); err != nil {
 		C.fapws_finish()
 		return nil, err
@@ -119,32 +121,16 @@ func runScript(path string, source []byte) (code int, ok bool) {
 	return int(status), r == 0
 }
 
-// readGlobals copies the globals that may be settings: all in capitals.
-func (a *App) readGlobals(globals *python3.PyObject) {
-	keys := python3.PyDict_Keys(globals)
-	defer keys.DecRef()
-	for _, key := range items(keys) {
-		if !python3.PyUnicode_Check(key) {
-			continue
+// readGlobals copies those of the names that the script has set.
+func (a *App) readGlobals(globals *python3.PyObject, names []string) {
+	for _, name := range names {
+		if o := python3.PyDict_GetItemString(globals, name); o != nil {
+			a.globals[name] = valueOf(o, 0)
 		}
-		name := python3.PyUnicode_AsUTF8(key)
-		if name == "PATHS" || !isSettingName(name) {
-			continue
-		}
-		a.globals[name] = valueOf(python3.PyDict_GetItem(globals, key), 0)
 	}
 }
 
-func isSettingName(name string) bool {
-	for i, c := range name {
-		if !(c >= 'A' && c <= 'Z' || i > 0 && (c == '_' || c >= '0' && c <= '9')) {
-			return false
-		}
-	}
-	return name != ""
-}
-
-// Global returns the script's global name, which is in capitals. Any goroutine.
+// Global returns the script's global name, one of Options.Globals. Any goroutine.
 func (a *App) Global(name string) (Value, bool) {
 	v, ok := a.globals[name]
 	return v, ok

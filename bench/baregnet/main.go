@@ -55,7 +55,9 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 		used += len(head) + len(body)
 	}
 	s.scratch = out[:0]
-	_, _ = c.Discard(used)
+	if used > 0 { // to gnet, 0 means all
+		_, _ = c.Discard(used)
+	}
 	if len(out) > 0 {
 		if _, err := c.Write(out); err != nil {
 			return gnet.Close

@@ -20,7 +20,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
-	app, err := loadScript(cmd)
+	app, err := loadScript(cmd, set)
 	var f *failure
 	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
 		return 0, notStarted("%s ended with code %d", cmd.ScriptName(), f.code)

@@ -24,7 +24,6 @@ func init() { goruntime.LockOSThread() }
 
 func main() {
 	useLittleMemory()
-	useProcessors()
 	code, err := run(os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil {
 		code = report(os.Stderr, err)

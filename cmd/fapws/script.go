@@ -53,8 +53,8 @@ func checkInline(script string, inline bool, threads int) error {
 
 // loadScript runs the script on the calling thread, which is Python's main
 // thread from then on.
-func loadScript(cmd *settings.Command) (*pybridge.App, error) {
-	app, err := pybridge.Load(pybridge.Options{Script: cmd.Script, Args: cmd.Args})
+func loadScript(cmd *settings.Command, set *settings.Settings) (*pybridge.App, error) {
+	app, err := pybridge.Load(pybridge.Options{Script: cmd.Script, Args: cmd.Args, Globals: set.Globals()})
 	var exit *pybridge.ExitError
 	switch {
 	case errors.As(err, &exit):

@@ -42,12 +42,13 @@ func (s *service) run() (code int, err error) {
 	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.Debug)
 	s.signals = watchSignals(s.log.log)
 	if s.inline {
+		useProcessors()
 		// Only now is there a thread to load the script on.
 		if s.server, err = runtime.New(s.config()); err != nil {
 			return 0, notStarted("%v", err)
 		}
 	}
-	s.onPython(func() { s.app, err = loadScript(s.cmd) })
+	s.onPython(func() { s.app, err = loadScript(s.cmd, s.set) })
 	if err != nil {
 		return 0, err
 	}

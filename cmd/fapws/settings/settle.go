@@ -39,6 +39,16 @@ type Settings struct {
 	from map[string]Source
 }
 
+// Globals are the names that a script may set.
+func (s *Settings) Globals() (names []string) {
+	for _, row := range s.rows {
+		if row.Global != "" {
+			names = append(names, row.Global)
+		}
+	}
+	return names
+}
+
 // New settles what flags and environment say; lookup is os.LookupEnv. An error
 // is one line that names flag or variable, value, and what is allowed.
 func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
