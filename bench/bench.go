@@ -16,6 +16,10 @@ const (
 // idleConnections is how many the idle workload opens.
 const idleConnections = 5000
 
+// settleTime is how long a server may tidy up after its start: fapws gives
+// memory back when it has served for a second.
+const settleTime = 2 * time.Second
+
 // key names what a sample was taken of.
 type key struct{ workload, server string }
 
@@ -179,6 +183,7 @@ func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	if _, err := p.waitReady(w.path); err != nil {
 		return sample{}, err
 	}
+	time.Sleep(settleTime) // or what the server frees would count for the connections
 	before := p.rss()
 	conns, err := p.openIdle(w.path, idleConnections)
 	after := p.rss()
