@@ -22,7 +22,7 @@ type gather struct {
 const (
 	// gatherMost is how many requests are worth gathering: more of them
 	// push each other out of the processor's cache, and out of the queue.
-	gatherMost = 64
+	gatherMost = 256
 
 	soloAfter = 8  // pumps with one event, then none is put off
 	soloProbe = 32 // ... but for one in so many, to see whether company has come
