@@ -95,9 +95,11 @@ func (l *loop) collect(c *conn, data []byte) (rest []byte) {
 	for {
 		piece, n, err := b.chunks.Next(data)
 		data = data[n:]
-		whole := b.size + int64(len(piece)) + b.chunks.Left() // or more
-		if whole < 0 || l.tooBig(whole) {
-			err = errBodyTooBig
+		if err == nil || err == http1.ErrNeedMore {
+			// At least, with what the chunk announces.
+			if whole := b.size + int64(len(piece)) + b.chunks.Left(); whole < 0 || l.tooBig(whole) {
+				err = errBodyTooBig
+			}
 		}
 		if err == http1.ErrNeedMore {
 			return nil

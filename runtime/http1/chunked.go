@@ -42,10 +42,13 @@ type ChunkedReader struct {
 // Done reports whether the body and its trailers have ended.
 func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
-// Left is how many bytes of data are announced and have not come: what is left
-// of a chunk, or as much of its size as has been read. At least so much more
-// is to come if the message is whole.
-func (d *ChunkedReader) Left() int64 { return d.left }
+// Left is how many bytes the chunk that has been announced has yet.
+func (d *ChunkedReader) Left() int64 {
+	if d.state != chunkData {
+		return 0 // left may be half of a number
+	}
+	return d.left
+}
 
 // Next decodes the front of src. It returns the next piece of the body, which
 // is part of src and may be empty, and how many bytes of src it took. Call it
