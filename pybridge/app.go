@@ -54,9 +54,8 @@ type App struct {
 // The error is an *ExitError when the script ended the program, and else one
 // line for the user. Python is finalised then.
 func Load(o Options) (*App, error) {
-	source, err := os.ReadFile(o.Script)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", o.Script, errors.Unwrap(err))
+	if err := readable(o.Script); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", o.Script, err)
 	}
 	path, err := absolute(o.Script)
 	if err != nil {
@@ -65,7 +64,7 @@ func Load(o Options) (*App, error) {
 	if err := start(o); err != nil {
 		return nil, err
 	}
-	if code, ok := runScript(path, source); !ok {
+	if code, ok := runScript(path); !ok {
 		if status := int(C.fapws_finish()); code == 0 && status < 0 {
 			code = 120 // as python3 when stdout cannot be flushed
 		}
@@ -81,6 +80,19 @@ func Load(o Options) (*App, error) {
 	C.fapws_use_classes()
 	C.fapws_release_gil()
 	return a, nil
+}
+
+// readable says what is wrong with a script before Python starts.
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		var st os.FileInfo
+		if st, err = f.Stat(); err == nil && st.IsDir() {
+			return unix.EISDIR
+		}
+	}
+	return errors.Unwrap(err)
 }
 
 // absolute is filepath.Abs as Python does it for __file__: it keeps "..", which
@@ -111,13 +123,11 @@ func start(o Options) error {
 	return nil
 }
 
-func runScript(path string, source []byte) (code int, ok bool) {
+func runScript(path string) (code int, ok bool) {
 	arena := &cArena{}
 	defer arena.free()
-	text := C.CBytes(append(source, 0))
-	defer C.free(text)
 	var status C.int
-	r := C.fapws_run_script(arena.str(path), (*C.char)(text), C.size_t(len(source)), &status)
+	r := C.fapws_run_script(arena.str(path), &status)
 	return int(status), r == 0
 }
 

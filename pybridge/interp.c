@@ -163,17 +163,17 @@ static void signals_on_stack(void) {
   }
 }
 
-int fapws_run_script(const char *path, const char *source, size_t size, int *code) {
-  PyObject *done = NULL, *compiled = NULL, *globals = NULL;
+int fapws_run_script(const char *path, int *code) {
+  PyObject *done = NULL, *globals = NULL;
   PyObject *name = PyUnicode_DecodeFSDefault(path);
   if (name && insert_script_folder(path) == 0) globals = main_globals(name);
   if (globals) {
-    /* The built-in compile() knows BOMs and coding cookies. */
-    PyObject *compile = PyDict_GetItemString(PyEval_GetBuiltins(), "compile");
-    compiled = PyObject_CallFunction(compile, "y#Osii", source, (Py_ssize_t)size, name, "exec", 0, 1);
+    FILE *script = fopen(path, "rb");
+    if (script)
+      done = PyRun_FileEx(script, path, Py_file_input, globals, globals, 1);
+    else
+      PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, name);
   }
-  if (compiled) done = PyEval_EvalCode(compiled, globals, globals);
-  Py_XDECREF(compiled);
   Py_XDECREF(name);
   Py_XDECREF(done);
   signals_on_stack();

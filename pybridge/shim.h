@@ -111,10 +111,9 @@ typedef struct {
 
 /* Initialises Python. Returns 0, or -1 with *why pointing to static text. */
 int fapws_start(const fapws_start_options *o, const char **why);
-/* Runs source, size bytes of a file called path (absolute), as __main__.
- * Returns 0, or -1 when it raised or called sys.exit: its traceback is out and
- * *code is the exit status. */
-int fapws_run_script(const char *path, const char *source, size_t size, int *code);
+/* Runs the file called path (absolute) as __main__. Returns 0, or -1 when it
+ * raised or called sys.exit: its traceback is out and *code is the exit status. */
+int fapws_run_script(const char *path, int *code);
 /* Looks up the script's Environ and Start_response classes. GIL held. */
 void fapws_use_classes(void);
 /* Gives up the GIL after loading; the calling thread stays Python's main thread. */
