@@ -13,6 +13,10 @@ import (
 // script called sys.exit: Python serves nothing any more.
 const scriptGrace = time.Second
 
+// cutTime is more than a loop takes to cut off connections, and less than
+// Shutdown waits for one that does not answer.
+const cutTime = 500 * time.Millisecond
+
 // serve returns when a signal or the script has ended serving, and everything
 // that was in flight too. It returns the exit code.
 func (s *service) serve() (code int) {
@@ -47,7 +51,7 @@ func (s *service) stop(grace time.Duration, code int) {
 	}()
 	select {
 	case <-quiet:
-	case <-time.After(grace + time.Second): // inline: a handler keeps the loop
+	case <-time.After(grace + cutTime): // inline: a handler keeps the loop
 		s.leave(code)
 	}
 	if s.app.Stop() > 0 {

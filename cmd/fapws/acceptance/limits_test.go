@@ -12,7 +12,7 @@ import (
 func TestMaxClients(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		const most = 4
-		s, _ := waiting(t, m, "--max-clients", fmt.Sprint(most), "--keep-alive", "100ms")
+		s, _ := waiting(t, m, "--max-clients", fmt.Sprint(most), "--keep-alive", "500ms")
 		ask := func(n int, last string) {
 			var all sync.WaitGroup
 			for range n {
