@@ -10,32 +10,41 @@ import (
 
 // More clients than --max-clients wait in the listen queue, and all are served.
 func TestMaxClients(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
-		const most = 4
-		s, _ := waiting(t, m, "--max-clients", fmt.Sprint(most), "--keep-alive", "500ms")
-		ask := func(n int, last string) {
-			var all sync.WaitGroup
-			for range n {
-				w := s.dial()
-				all.Go(func() {
-					for range 2 {
-						w.send(get("/sleeping"))
+	for _, c := range []struct {
+		name      string
+		clients   int
+		last      string // field of a client's last request
+		keepAlive string
+	}{
+		{"that leave", 20, "Connection: close", "75s"},
+		// Long enough for a client that gets no CPU for a while.
+		{"that make room when they are idle", 8, "Connection: keep-alive", "3s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				const most = 4
+				s, _ := waiting(t, m, "--max-clients", fmt.Sprint(most), "--keep-alive", c.keepAlive)
+				var all sync.WaitGroup
+				for range c.clients {
+					w := s.dial()
+					all.Go(func() {
+						for range 2 {
+							w.send(get("/sleeping"))
+							w.answer().is(t, "slept")
+						}
+						w.send(get("/sleeping", c.last))
 						w.answer().is(t, "slept")
-					}
-					w.send(get("/sleeping", last))
-					w.answer().is(t, "slept")
-					w.closed()
-				})
-			}
-			all.Wait()
-		}
-		ask(20, "Connection: close")
-		ask(12, "Connection: keep-alive") // these make room when they are idle
-		switch at := s.get("/most", 200).body; {
-		case m.inline() && at != "1", !m.inline() && (at < "1" || at > fmt.Sprint(most)):
-			t.Errorf("%s handlers ran at the same time", at)
-		}
-	})
+						w.closed()
+					})
+				}
+				all.Wait()
+				switch at := s.get("/most", 200).body; {
+				case m.inline() && at != "1", !m.inline() && (at < "1" || at > fmt.Sprint(most)):
+					t.Errorf("%s handlers ran at the same time", at)
+				}
+			})
+		})
+	}
 }
 
 // At the limit of open files nothing dies, and all are served in the end.
