@@ -341,7 +341,7 @@ test_fuzz() {
 test_race() {
     build_to "$root/build/race/fapws" -race
     FAPWS_BIN=$root/build/race/fapws GORACE=halt_on_error=1 \
-        test_go -race ./runtime/... ./cmd/... ./samples/...
+        test_go -race -p 1 ./runtime/... ./cmd/... ./samples/... # -p 1: some watch the time
 }
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python

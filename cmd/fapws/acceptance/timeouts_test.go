@@ -125,7 +125,7 @@ func TestSlowReader(t *testing.T) {
 // A slow reader that goes on reading gets it all.
 func TestPatientWithReaders(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, _ := waiting(t, m, "--write-timeout", "1s")
+		s, _ := waiting(t, m, "--write-timeout", "2s")
 		w := s.dial()
 		_ = w.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 		w.get("/large")
@@ -136,7 +136,7 @@ func TestPatientWithReaders(t *testing.T) {
 			if n += k; err != nil {
 				t.Fatalf("after %d bytes: %v", n, err)
 			}
-			time.Sleep(150 * time.Millisecond) // together longer than the timeout
+			time.Sleep(300 * time.Millisecond) // together longer than the timeout
 		}
 		k, err := io.Copy(io.Discard, r.Body)
 		if n += k; err != nil || n != 30_000_000 {
