@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"fapws/runtime/exchange"
@@ -140,6 +141,9 @@ func number(rec *C.fapws_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe
 
 // Signalled implements runtime.Handler.
 func (h *Handler) Signalled() { C.fapws_signalled() }
+
+// Overdue implements runtime.Handler.
+func (h *Handler) Overdue(exchange.Ticket, time.Duration) {}
 
 // Cancel implements runtime.Handler.
 func (h *Handler) Cancel(t exchange.Ticket) {

@@ -148,6 +148,8 @@ func (a *app) Cancel(t exchange.Ticket) {
 	close(a.calls[t].gone)
 }
 
+func (a *app) Overdue(exchange.Ticket, time.Duration) {}
+
 func (a *app) Signalled() {
 	a.mu.Lock()
 	a.signals++

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"syscall"
 	"time"
@@ -55,6 +56,35 @@ type Config struct {
 	// WriteTimeout is how long a client may take nothing of a response. 0: 60 s.
 	WriteTimeout time.Duration
 
+	// Timeout bounds the time from Submit to the first part of a response, and
+	// from each part that was sent to the next one. Beyond it the client gets
+	// 504, or is cut off when its response has begun, and the Handler is told
+	// (Overdue). 0: no bound.
+	Timeout time.Duration
+
+	// Proxies are the networks whose Forwarded and X-Forwarded-* fields are
+	// believed; ProxyUnix stands for unix sockets. None by default.
+	Proxies   []netip.Prefix
+	ProxyUnix bool
+
+	// ProxyProtocol expects connections from Proxies to begin with a header of
+	// the PROXY protocol, version 1 or 2.
+	ProxyProtocol bool
+
+	// RootPath is put before SCRIPT_NAME: "" or "/a/b". It is taken off a path
+	// that begins with it.
+	RootPath string
+
+	// SendfileRoots are the folders from which a handler may have files sent
+	// (exchange.Head.SendFile); AccelRoots those for exchange.Head.Accel.
+	SendfileRoots []string
+	AccelRoots    []AccelRoot
+
+	// MaxRequests is after how many requests Worn is called, once, on a
+	// goroutine of its own. 0: never.
+	MaxRequests int
+	Worn        func()
+
 	// SpoolSize is the number of bytes of a body that are kept in memory; a
 	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
 	SpoolSize int
@@ -80,6 +110,9 @@ type Config struct {
 	// line at a time without its end. nil: standard error, from LevelInfo on.
 	Log func(Level, string)
 }
+
+// AccelRoot maps paths that begin with Prefix to files below Root.
+type AccelRoot struct{ Prefix, Root string }
 
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.WithDefaults()

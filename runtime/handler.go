@@ -1,6 +1,10 @@
 package runtime
 
-import "fapws/runtime/exchange"
+import (
+	"time"
+
+	"fapws/runtime/exchange"
+)
 
 // Handler runs an application. The loop gives it whole requests and takes
 // parts of responses; neither side ever waits for the other.
@@ -32,6 +36,11 @@ type Handler interface {
 	// Cancel says that nobody waits for this exchange any more. Work not yet
 	// started is dropped, iterators are closed. The Last part still comes.
 	Cancel(exchange.Ticket)
+
+	// Overdue says that an exchange has taken longer than Config.Timeout. Its
+	// client has been answered, as far as that goes; Cancel was called before.
+	// It must not block.
+	Overdue(exchange.Ticket, time.Duration)
 
 	// Signalled says that a signal for the application arrived.
 	Signalled()

@@ -9,7 +9,6 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
-	"fapws/runtime/http1"
 )
 
 // service is one run of a server, from the script to the exit code.
@@ -124,31 +123,4 @@ func (s *service) start() (err error) {
 		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), pybridge.Version(), s.conf.Threads))
 	}
 	return nil
-}
-
-// config is what the loop has to know of the settings.
-func (s *service) config() runtime.Config {
-	rate := int(s.conf.BodyMinRate)
-	if rate == 0 {
-		rate = -1
-	}
-	return runtime.Config{
-		Limits: http1.Limits{
-			RequestLine: s.conf.MaxLine,
-			FieldLine:   s.conf.MaxField,
-			Head:        s.conf.MaxHead,
-			Fields:      s.conf.MaxFields,
-		},
-		MaxBodySize:  s.conf.MaxBodySize,
-		MaxClients:   s.conf.MaxClients,
-		HeadTimeout:  s.conf.HeadTimeout,
-		BodyTimeout:  s.conf.BodyTimeout,
-		BodyRate:     rate,
-		KeepAlive:    s.conf.KeepAlive,
-		WriteTimeout: s.conf.WriteTimeout,
-		Debug:        s.conf.Debug,
-		AccessLog:    s.access,
-		Log:          s.log.log,
-		Quiet:        s.memory.quiet,
-	}
 }

@@ -26,13 +26,16 @@ type Request struct {
 	Peer   *Peer
 }
 
-// Peer is what the handler may tell an application about the connection. It
-// does not change while the connection is open.
+// Peer is what the handler may tell an application about the client. One value
+// does not change; requests of a connection share it unless a trusted proxy
+// says otherwise for each of them.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address, "" for a unix socket
 	Port       string // REMOTE_PORT: "" for a unix socket
 	ServerName string // SERVER_NAME: address that accepted the connection
 	ServerPort string // SERVER_PORT
+	Scheme     string // wsgi.url_scheme; "" is http
+	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
 }
 
 // TypeHint says which Content-Type the loop adds when the handler set none.
@@ -62,6 +65,13 @@ type Head struct {
 	// Request the head of the request as it was submitted. Fields are added to
 	// what the file gets; of a status the file's counts. The part is the Last.
 	Static, StaticPath, Request []byte
+
+	// SendFile, when not empty, says that a file answers instead: the value of
+	// X-Sendfile, or of X-Accel-Redirect if Accel. The part is the Last; Request
+	// is set as with Static. Config.SendfileRoots and AccelRoots say what may be
+	// sent.
+	SendFile []byte
+	Accel    bool
 
 	HasDate   bool // Fields has Date
 	HasServer bool // Fields has Server

@@ -123,9 +123,13 @@ func (p *parser) flags(args []string) ([]string, error) {
 		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-")) // gunicorn writes --limit-request-field_size
 	})
 	for _, row := range p.rows {
-		set.VarP(&recorder{into: p.cmd.Flags, row: row, as: row.Name}, row.Name, row.Short, "")
+		alone := ""
+		if row.Arg == "" {
+			alone = "yes" // a toggle
+		}
+		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: row.Name}, row.Name, row.Short, "").NoOptDefVal = alone
 		for _, alias := range row.Aliases {
-			set.Var(&recorder{into: p.cmd.Flags, row: row, as: alias}, alias, "")
+			set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: alias}, alias, "", "").NoOptDefVal = alone
 		}
 	}
 	for _, v := range variants {
@@ -156,7 +160,8 @@ type recorder struct {
 
 func (r *recorder) Set(text string) error {
 	text = r.prefix + text
-	if _, many := r.row.value(&Config{}).(*addresses); many {
+	switch r.row.value(&Config{}).(type) {
+	case *addresses, *texts, *mappings, *networks:
 		if old, again := r.into[r.row.Name]; again {
 			text = old.text + "," + text
 		}

@@ -15,6 +15,36 @@ type Config struct {
 	Backlog int      // connections the kernel queues for each address; 0: the system's limit
 	Chdir   string   // directory to change to before anything else; "" stays
 
+	SocketMode    int      // permissions of unix sockets; -1: what umask leaves
+	SocketOwner   string   // of unix sockets, "user:group"; "" keeps it
+	Proxies       []string // who is believed about clients: addresses, networks, "unix", "*"
+	ProxyProtocol bool     // these send a PROXY header first
+
+	Interface     string   // one of Interfaces
+	Factory       bool     // APP names a function that makes the application
+	PythonPath    []string // folders that go before sys.path's
+	Venv          string   // folder of a virtual environment
+	RootPath      string   // SCRIPT_NAME: "" or "/a/b"
+	SendfileRoots []string // folders that X-Sendfile may name files of
+	AccelRoots    []string // "/prefix/=folder" for X-Accel-Redirect
+
+	Workers           int           // processes; 0: one per core
+	MaxRequests       int           // of a worker until it is replaced; 0: any
+	MaxRequestsJitter int           // at most so many more
+	MaxRSS            int64         // resident bytes of a worker until it is replaced; 0: any
+	Reload            bool          // when files change
+	ReloadDirs        []string      // folders that are watched
+	ReloadInclude     []string      // patterns of files that count
+	ReloadExclude     []string      // patterns of files and folders that do not
+	ReloadCheck       string        // path that a new worker has to answer
+	Dev               bool          // reload, tracebacks, requests in the log
+	DevAnywhere       bool          // also on addresses that others reach
+	User, Group       string        // to run as; "" stays
+	Umask             int           // -1: stays
+	PidFile           string        // "": none
+	ControlSocket     string        // "auto", "off" or a path
+	LoadTimeout       time.Duration // of a new worker
+
 	Threads  int // most Python threads for handlers; 0: inline, on the loop
 	MaxQueue int // requests that may wait for a thread
 
@@ -29,6 +59,7 @@ type Config struct {
 	BodyTimeout     time.Duration // without one more byte of the body
 	BodyMinRate     int64         // bytes a second that a body has to come in with; 0: any
 	KeepAlive       time.Duration // a connection without a request
+	Timeout         time.Duration // of a handler until it begins its response, and for each further piece; 0: any
 	WriteTimeout    time.Duration // without the client taking one more byte
 	GracefulTimeout time.Duration // to finish what is in flight when told to stop
 
@@ -43,20 +74,24 @@ type Config struct {
 // LogLevels are the values of Config.LogLevel, the most talkative first.
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
+// Interfaces are the values of Config.Interface.
+var Interfaces = []string{"auto", "paths", "wsgi"}
+
 // Group is a heading in the help under which settings stand together.
 type Group string
 
 // The groups, in the order of the help.
 const (
-	GroupAddress  Group = "Address"
-	GroupPython   Group = "Python"
-	GroupLimits   Group = "Limits"
-	GroupTimeouts Group = "Timeouts"
-	GroupLogs     Group = "Logs"
-	GroupCommands Group = "Instead of serving"
+	GroupAddress   Group = "Address"
+	GroupPython    Group = "Application"
+	GroupProcesses Group = "Processes"
+	GroupLimits    Group = "Limits"
+	GroupTimeouts  Group = "Timeouts"
+	GroupLogs      Group = "Logs"
+	GroupCommands  Group = "Instead of serving"
 )
 
-var groups = []Group{GroupAddress, GroupPython, GroupLimits, GroupTimeouts, GroupLogs, GroupCommands}
+var groups = []Group{GroupAddress, GroupPython, GroupProcesses, GroupLimits, GroupTimeouts, GroupLogs, GroupCommands}
 
 // Setting is a row of the table.
 type Setting struct {

@@ -184,57 +184,6 @@ func (v *level) fromScript(x any) error {
 
 func (v *level) String() string { return *v.to }
 
-// addresses is a list of places to listen on.
-type addresses struct{ to *[]string }
-
-func (v *addresses) fromText(s string) error {
-	var list []string
-	for _, one := range strings.Split(s, ",") {
-		a, err := parseAddress(one)
-		if err != nil {
-			return err
-		}
-		list = append(list, a)
-	}
-	*v.to = list
-	return nil
-}
-
-func (v *addresses) fromScript(x any) error {
-	switch x := x.(type) {
-	case string:
-		return v.fromText(x)
-	case []any:
-		texts := make([]string, len(x))
-		for i, one := range x {
-			s, ok := one.(string)
-			if !ok {
-				return errNoAddress
-			}
-			texts[i] = s
-		}
-		return v.fromText(strings.Join(texts, ","))
-	}
-	return errNoAddress
-}
-
-func (v *addresses) String() string { return strings.Join(*v.to, ",") }
-
-// host is the host part of an address.
-type host struct{ to *string }
-
-func (v *host) fromText(s string) error {
-	h, err := parseHost(strings.TrimSpace(s))
-	if err != nil {
-		return err
-	}
-	*v.to = h
-	return nil
-}
-
-func (v *host) fromScript(any) error { return errNoAddress }
-func (v *host) String() string       { return *v.to }
-
 // showGiven writes a value of the script as Python would, as far as a line
 // of an error message needs it.
 func showGiven(x any) string {

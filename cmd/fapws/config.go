@@ -1,0 +1,72 @@
+package main
+
+import (
+	"net/netip"
+	"strings"
+
+	"fapws/runtime"
+	"fapws/runtime/http1"
+)
+
+// config is what the loop has to know of the settings.
+func (s *service) config() runtime.Config {
+	rate := int(s.conf.BodyMinRate)
+	if rate == 0 {
+		rate = -1
+	}
+	c := runtime.Config{
+		Limits: http1.Limits{
+			RequestLine: s.conf.MaxLine,
+			FieldLine:   s.conf.MaxField,
+			Head:        s.conf.MaxHead,
+			Fields:      s.conf.MaxFields,
+		},
+		MaxBodySize:   s.conf.MaxBodySize,
+		MaxClients:    s.conf.MaxClients,
+		HeadTimeout:   s.conf.HeadTimeout,
+		BodyTimeout:   s.conf.BodyTimeout,
+		BodyRate:      rate,
+		KeepAlive:     s.conf.KeepAlive,
+		WriteTimeout:  s.conf.WriteTimeout,
+		Timeout:       s.conf.Timeout,
+		ProxyProtocol: s.conf.ProxyProtocol,
+		RootPath:      s.conf.RootPath,
+		SendfileRoots: s.conf.SendfileRoots,
+		AccelRoots:    accelRoots(s.conf.AccelRoots),
+		Debug:         s.conf.Debug,
+		AccessLog:     s.access,
+		Log:           s.log.log,
+		Quiet:         s.memory.quiet,
+	}
+	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
+	return c
+}
+
+// proxies turns what settings has checked into networks. "*" is everybody.
+func proxies(list []string) (networks []netip.Prefix, unix bool) {
+	for _, one := range list {
+		switch one {
+		case "unix":
+			unix = true
+		case "*":
+			unix = true
+			networks = append(networks, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
+		default:
+			prefix, err := netip.ParsePrefix(one)
+			if err != nil {
+				addr := netip.MustParseAddr(one).Unmap()
+				prefix = netip.PrefixFrom(addr, addr.BitLen())
+			}
+			networks = append(networks, prefix.Masked())
+		}
+	}
+	return networks, unix
+}
+
+func accelRoots(list []string) (roots []runtime.AccelRoot) {
+	for _, one := range list {
+		prefix, folder, _ := strings.Cut(one, "=")
+		roots = append(roots, runtime.AccelRoot{Prefix: prefix, Root: folder})
+	}
+	return roots
+}

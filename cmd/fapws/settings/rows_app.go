@@ -1,0 +1,58 @@
+package settings
+
+func appRows() []*Setting {
+	return []*Setting{
+		{
+			Name: "threads", Short: "t", Group: GroupPython, Arg: "N", Default: "8", Global: "THREADS",
+			Brief: "most Python threads; 0 is inline, on the event loop: fastest, but a slow handler stops everything",
+			Help:  "most Python threads that run handlers, started when needed; 0 runs them inline, on the event loop: least latency and memory, but a slow handler then stops everything",
+			value: func(c *Config) value { return &count{&c.Threads, 0, 256} },
+		},
+		{
+			Name: "max-queue", Aliases: []string{"queue"}, Group: GroupPython, Arg: "N", Default: "2048", Global: "MAX_QUEUE",
+			Help:  "requests that may wait for a thread; one more is answered 503",
+			value: func(c *Config) value { return &count{&c.MaxQueue, 1, 1 << 20} },
+		},
+		{
+			Name: "chdir", Short: "C", Aliases: []string{"working-dir"}, Group: GroupPython, Arg: "DIR",
+			Brief: "change to this directory first",
+			Help:  "change to this directory before anything else",
+			value: func(c *Config) value { return &text{&c.Chdir} },
+		},
+		{
+			Name: "interface", Group: GroupPython, Arg: "NAME", Default: "auto",
+			Help:  "what to serve: paths is the PATHS of a script, wsgi an application; auto looks for PATHS, application and app, in this order",
+			value: func(c *Config) value { return &choice{&c.Interface, Interfaces} },
+		},
+		{
+			Name: "factory", Aliases: []string{"call"}, Group: GroupPython,
+			Help:  "what APP names is a function that returns the application",
+			value: func(c *Config) value { return &toggle{&c.Factory} },
+		},
+		{
+			Name: "pythonpath", Group: GroupPython, Arg: "DIRS",
+			Help:  "folders to look for modules in, before those of PYTHONPATH; repeatable, or with commas",
+			value: func(c *Config) value { return &texts{&c.PythonPath} },
+		},
+		{
+			Name: "venv", Group: GroupPython, Arg: "DIR", Env: "VIRTUAL_ENV",
+			Help:  "use the packages of this virtual environment",
+			value: func(c *Config) value { return &text{&c.Venv} },
+		},
+		{
+			Name: "root-path", Group: GroupPython, Arg: "PATH",
+			Help:  "SCRIPT_NAME of the application, for when a proxy serves it below this path",
+			value: func(c *Config) value { return &rootPath{&c.RootPath} },
+		},
+		{
+			Name: "x-sendfile", Group: GroupPython, Arg: "DIRS", Global: "X_SENDFILE",
+			Help:  "when the application answers with X-Sendfile: FILE, send that file if it is in one of these folders; repeatable, or with commas",
+			value: func(c *Config) value { return &texts{&c.SendfileRoots} },
+		},
+		{
+			Name: "x-accel", Group: GroupPython, Arg: "PREFIX=DIR", Global: "X_ACCEL",
+			Help:  "when the application answers with X-Accel-Redirect: /PREFIX/FILE, send the file from that folder; repeatable, or with commas",
+			value: func(c *Config) value { return &mappings{&c.AccelRoots} },
+		},
+	}
+}

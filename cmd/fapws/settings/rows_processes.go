@@ -1,0 +1,97 @@
+package settings
+
+import "time"
+
+func processRows() []*Setting {
+	return []*Setting{
+		{
+			Name: "workers", Short: "w", Group: GroupProcesses, Arg: "N", Default: "1", Env: "WEB_CONCURRENCY",
+			Brief: "processes under a supervisor; 0 is one per core",
+			Help:  "worker processes under a supervisor that replaces what dies, reloads on HUP and upgrades on USR2; 0 is one per core; without this flag, one process without supervisor",
+			value: func(c *Config) value { return &count{&c.Workers, 0, 512} },
+		},
+		{
+			Name: "max-requests", Group: GroupProcesses, Arg: "N", Default: "0",
+			Help:  "replace a worker after so many requests; 0 is never",
+			value: func(c *Config) value { return &count{&c.MaxRequests, 0, 1 << 30} },
+		},
+		{
+			Name: "max-requests-jitter", Group: GroupProcesses, Arg: "N", Default: "0",
+			Help:  "add up to so many to max-requests, by chance, so that workers are not replaced together",
+			value: func(c *Config) value { return &count{&c.MaxRequestsJitter, 0, 1 << 30} },
+		},
+		{
+			Name: "max-rss", Group: GroupProcesses, Arg: "SIZE", Default: "0",
+			Help:  "replace a worker that has more memory than this; 0 is any",
+			value: func(c *Config) value { return &size[int64]{&c.MaxRSS, 0, 1 << 50} },
+		},
+		{
+			Name: "reload", Group: GroupProcesses,
+			Brief: "reload the application when its files change",
+			Help:  "reload when a file of the application changes; new code that fails leaves the old one serving",
+			value: func(c *Config) value { return &toggle{&c.Reload} },
+		},
+		{
+			Name: "reload-dir", Group: GroupProcesses, Arg: "DIRS",
+			Help:  "folders to watch for reload, with those below; repeatable, or with commas; not given, that of the script",
+			value: func(c *Config) value { return &texts{&c.ReloadDirs} },
+		},
+		{
+			Name: "reload-include", Group: GroupProcesses, Arg: "PATTERNS", Default: "*.py",
+			Help:  "files to watch for reload: patterns such as *.html, or paths; repeatable, or with commas",
+			value: func(c *Config) value { return &texts{&c.ReloadInclude} },
+		},
+		{
+			Name: "reload-exclude", Group: GroupProcesses, Arg: "PATTERNS", Default: ".*,*~,__pycache__,node_modules",
+			Help:  "files and folders not to watch for reload; repeatable, or with commas",
+			value: func(c *Config) value { return &texts{&c.ReloadExclude} },
+		},
+		{
+			Name: "reload-check", Group: GroupProcesses, Arg: "PATH",
+			Help:  "a new worker has to answer GET PATH with a status below 400 before old ones stop",
+			value: func(c *Config) value { return &text{&c.ReloadCheck} },
+		},
+		{
+			Name: "dev", Group: GroupProcesses,
+			Brief: "reload, tracebacks in the browser; on 127.0.0.1 only",
+			Help:  "for development: reload, tracebacks in the browser, requests in the log; only on a loopback address",
+			value: func(c *Config) value { return &toggle{&c.Dev} },
+		},
+		{
+			Name: "dev-anywhere", Group: GroupProcesses,
+			Help:  "allow dev on any address: who reaches it sees your source code",
+			value: func(c *Config) value { return &toggle{&c.DevAnywhere} },
+		},
+		{
+			Name: "user", Short: "u", Group: GroupProcesses, Arg: "USER",
+			Brief: "run as this user after binding as root",
+			Help:  "run as this user, by name or number, after the addresses were bound as root; the application never runs as root",
+			value: func(c *Config) value { return &text{&c.User} },
+		},
+		{
+			Name: "group", Short: "g", Group: GroupProcesses, Arg: "GROUP",
+			Help:  "run with this group; not given, the groups of the user",
+			value: func(c *Config) value { return &text{&c.Group} },
+		},
+		{
+			Name: "umask", Short: "m", Group: GroupProcesses, Arg: "MODE", Default: "none", Note: "as it was started",
+			Help:  "file mode mask, in octal: 027",
+			value: func(c *Config) value { return &octal{&c.Umask} },
+		},
+		{
+			Name: "pid", Short: "p", Aliases: []string{"pidfile"}, Group: GroupProcesses, Arg: "FILE",
+			Help:  "write the number of the process that takes signals to this file, which is removed at the end",
+			value: func(c *Config) value { return &text{&c.PidFile} },
+		},
+		{
+			Name: "ctl-socket", Group: GroupProcesses, Arg: "FILE", Default: "auto",
+			Help:  "socket for fapws ctl; auto is one for each server in a folder of the user's own, off is none",
+			value: func(c *Config) value { return &text{&c.ControlSocket} },
+		},
+		{
+			Name: "load-timeout", Group: GroupProcesses, Arg: "TIME", Default: "60s",
+			Help:  "longest time a new worker may take to load the application",
+			value: func(c *Config) value { return &duration{&c.LoadTimeout, time.Millisecond} },
+		},
+	}
+}

@@ -1,0 +1,96 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// addresses is a list of places to listen on.
+type addresses struct{ to *[]string }
+
+func (v *addresses) fromText(s string) error {
+	var list []string
+	for _, one := range strings.Split(s, ",") {
+		a, err := parseAddress(one)
+		if err != nil {
+			return err
+		}
+		list = append(list, a)
+	}
+	*v.to = list
+	return nil
+}
+
+func (v *addresses) fromScript(x any) error {
+	switch x := x.(type) {
+	case string:
+		return v.fromText(x)
+	case []any:
+		texts := make([]string, len(x))
+		for i, one := range x {
+			s, ok := one.(string)
+			if !ok {
+				return errNoAddress
+			}
+			texts[i] = s
+		}
+		return v.fromText(strings.Join(texts, ","))
+	}
+	return errNoAddress
+}
+
+func (v *addresses) String() string { return strings.Join(*v.to, ",") }
+
+// host is the host part of an address.
+type host struct{ to *string }
+
+func (v *host) fromText(s string) error {
+	h, err := parseHost(strings.TrimSpace(s))
+	if err != nil {
+		return err
+	}
+	*v.to = h
+	return nil
+}
+
+func (v *host) fromScript(any) error { return errNoAddress }
+func (v *host) String() string       { return *v.to }
+
+// networks is a list of IP addresses and networks, "unix" and "*".
+type networks struct{ to *[]string }
+
+func (v *networks) fromText(s string) error {
+	var list []string
+	for _, one := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if one != "*" && one != "unix" {
+			if _, err := netip.ParsePrefix(one); err != nil {
+				if _, err := netip.ParseAddr(one); err != nil {
+					return fmt.Errorf("IP addresses, networks such as 10.0.0.0/8, unix or *; %s is none of them", shorten(one))
+				}
+			}
+		}
+		list = append(list, one)
+	}
+	*v.to = list
+	return nil
+}
+
+func (v *networks) fromScript(any) error { return errors.New("given as a flag") }
+func (v *networks) String() string       { return strings.Join(*v.to, ",") }
+
+// rootPath is a path that begins with a slash and does not end with one.
+type rootPath struct{ to *string }
+
+func (v *rootPath) fromText(s string) error {
+	s = strings.TrimRight(s, "/")
+	if s != "" && (s[0] != '/' || strings.ContainsAny(s, "?#\x00\r\n ")) {
+		return errors.New("a path such as /app")
+	}
+	*v.to = s
+	return nil
+}
+
+func (v *rootPath) fromScript(any) error { return errors.New("given as a flag") }
+func (v *rootPath) String() string       { return *v.to }
