@@ -5,6 +5,7 @@ import (
 	"fmt"
 	goruntime "runtime"
 	"testing"
+	"time"
 
 	"fapws/runtime/exchange"
 
