@@ -113,6 +113,7 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 	if _, err := fmt.Sscan(line, &requests, &micros, &size, &p50, &p99, &errors); err != nil {
 		return sample{}, err
 	}
+	time.Sleep(settle)
 	s := sample{requests: requests, errors: errors, rss: p.rss(),
 		p50: time.Duration(p50) * time.Microsecond, p99: time.Duration(p99) * time.Microsecond}
 	if requests > 0 {
@@ -121,6 +122,9 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 	}
 	return s, nil
 }
+
+// settle is how long after the last request a server's memory is looked at.
+const settle = 300 * time.Millisecond
 
 // sit keeps n clients asking for /slow until the returned function is called.
 func (p *process) sit(n int) (stop func()) {

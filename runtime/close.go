@@ -128,7 +128,14 @@ func (l *loop) forget(c *conn) {
 	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, live)
 	}
-	if l.draining && live == 0 {
+	if live > 0 {
+		return
+	}
+	select {
+	case l.emptied <- struct{}{}:
+	default:
+	}
+	if l.draining {
 		l.allGone()
 	}
 }

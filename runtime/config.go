@@ -102,8 +102,8 @@ type Config struct {
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *accesslog.Log
 
-	// Quiet is called, on a goroutine of the server, when the last connection
-	// has been closed for about a tick. nil: nobody cares.
+	// Quiet is called, on a goroutine of the server, when nobody has been
+	// connected for a moment. nil: nobody cares.
 	Quiet func()
 
 	// Log gets the lines that an operator should see, from any goroutine, one

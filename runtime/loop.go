@@ -28,6 +28,7 @@ type loop struct {
 	table   []Mount
 	handler Handler
 	idle    chan struct{} // told when the first connection comes: see tick
+	emptied chan struct{} // told when the last one has gone
 	live    atomic.Int64  // open connections; written here, read by tick
 	busyNow bool          // pump is on the stack
 
@@ -77,6 +78,7 @@ func newLoop(s *Server) *loop {
 		cfg:        &s.cfg,
 		transfers:  make(map[*transfer]struct{}),
 		idle:       make(chan struct{}, 1),
+		emptied:    make(chan struct{}, 1),
 		buffers:    make([][]byte, 0, 64),
 		drained:    make(chan struct{}),
 		ended:      make(chan struct{}),

@@ -19,6 +19,10 @@ const (
 
 	// bodyLook is how often the rate of a body is looked at.
 	bodyLook = time.Second
+
+	// quietAfter is how long nobody must have been connected until the server
+	// is called quiet: clients that come one by one are no end of work.
+	quietAfter = 100 * time.Millisecond
 )
 
 // tick makes the loop look at the time, as long as there are connections: an
@@ -38,6 +42,11 @@ func (s *Server) tick() {
 		for l.live.Load() > 0 {
 			select {
 			case <-ticker.C:
+			case <-l.emptied:
+				if !l.rest(quietAfter) {
+					return
+				}
+				continue
 			case <-l.ended:
 				return
 			}
@@ -48,6 +57,16 @@ func (s *Server) tick() {
 		if s.cfg.Quiet != nil {
 			s.cfg.Quiet()
 		}
+	}
+}
+
+// rest waits; false: the loop has ended. Not on the loop.
+func (l *loop) rest(d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-l.ended:
+		return false
 	}
 }
 

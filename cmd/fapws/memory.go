@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -17,9 +18,11 @@ const (
 	// that only the start needed.
 	startPagesAfter = time.Second
 
-	// memoryEvery is how often at most memory is given back: clients that
-	// come and go one by one are no reason to do it each time.
-	memoryEvery = 4 * time.Second
+	// memoryEvery is how often at most memory is given back, unless it has
+	// grown by memoryGrowth bytes: clients that come and go one by one are no
+	// reason to do it each time.
+	memoryEvery  = 4 * time.Second
+	memoryGrowth = 2 << 20
 )
 
 // thrift gives memory back to the kernel when nobody is connected.
@@ -27,6 +30,7 @@ type thrift struct {
 	mu   sync.Mutex
 	next time.Time // not before
 	due  bool
+	left int64 // resident bytes when it was given back last
 }
 
 // soon arranges for memory to be given back after wait or as soon as it may
@@ -38,7 +42,10 @@ func (t *thrift) soon(wait time.Duration) {
 		return
 	}
 	t.due = true
-	time.AfterFunc(max(wait, time.Until(t.next)), t.give)
+	if rest := time.Until(t.next); rest > wait && resident() < t.left+memoryGrowth {
+		wait = rest
+	}
+	time.AfterFunc(wait, t.give)
 }
 
 // quiet is runtime.Config.Quiet.
@@ -50,7 +57,20 @@ func (t *thrift) give() {
 	_ = dropProgramPages()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.due, t.next = false, time.Now().Add(memoryEvery)
+	t.due, t.next, t.left = false, time.Now().Add(memoryEvery), resident()
+}
+
+// resident returns the resident memory of the process in bytes, 0 if not known.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
 }
 
 // gcPercent keeps the heap of the Go side, which is below 1 MB and hardly

@@ -1,6 +1,9 @@
 package main
 
-import "testing"
+import (
+	"runtime"
+	"testing"
+)
 
 func TestProgramFile(t *testing.T) {
 	for _, c := range []struct {
@@ -30,4 +33,16 @@ func TestDropProgramPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	TestProgramFile(t)
+}
+
+func TestResident(t *testing.T) {
+	before := resident()
+	page := make([]byte, 8<<20)
+	for i := range page {
+		page[i] = 1
+	}
+	if after := resident(); before < 1<<20 || after < before+4<<20 {
+		t.Errorf("%d bytes before 8 MiB more, %d after", before, after)
+	}
+	runtime.KeepAlive(page)
 }
