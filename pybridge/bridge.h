@@ -23,8 +23,11 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* A handler slower than this is run so that nobody waits behind it. */
+/* A handler slower than this is run so that nobody waits behind it, if it waits
+ * for something. One that only computes would not run faster beside others,
+ * for the GIL lets one run: it has to be slower than the second. */
 #define FAPWS_SLOW_NS 100000u
+#define FAPWS_HEAVY_NS 1000000u
 
 /* One entry of PATHS. */
 typedef struct {
@@ -32,6 +35,8 @@ typedef struct {
   PyObject *name;     /* owned: what log lines call it */
   unsigned calls;
   uint64_t run_ns;    /* moving average of one call */
+  uint64_t wait_ns;   /* the same, where calls count as 0 in which the thread never waited */
+  uint64_t close_ns;  /* moving average of close() of its results */
   uint64_t chunk_ns;  /* moving average of one next() of its iterators */
 } fapws_mount;
 
@@ -93,7 +98,7 @@ void fapws_request_exit(int code);
 void fapws_requeue(fapws_record *rec);
 
 /* --- publish.c --- */
-/* How long, about, finished parts may wait for others before the loop is told. */
+/* How long, about, finished parts may wait for others before the loop is told, if not many wait. */
 #define FAPWS_UNSIGNALLED_NS 250000
 /* Wakes the loop unless a wake-up is under way. Any thread. */
 void fapws_wake_loop(void);

@@ -1,7 +1,15 @@
 /* One job on one thread: a request, or the next turn of an iterator. */
 #include "bridge.h"
 
+#include <sys/resource.h>
+
 #define QUICK_NS 20000 /* a handler below this is timed once in 16 calls */
+
+/* How often this thread has waited for something: a lock, a disk, a socket. */
+static long waits(void) {
+  struct rusage used;
+  return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nvcsw : 0;
+}
 
 void fapws_average(uint64_t *average, uint64_t sample) {
   /* One hiccup (a page fault, another process) must not look like a slow
@@ -39,11 +47,18 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   /* Looking at the clock costs as much as a small handler: a quick one is
    * timed now and then. */
   int timed = m->run_ns > QUICK_NS || (++m->calls & 15) == 0;
+  /* What only computes is not worth another thread: the GIL lets one run. */
+  int watched = m->run_ns > FAPWS_SLOW_NS;
+  long waited = watched ? waits() : 0;
   uint64_t began = timed ? fapws_now_ns() : 0;
   PyObject *result = call(t, rec);
   if (UNLIKELY(fapws_forked)) fapws_child_exit();
   int how = result ? fapws_answer(t, rec, result) : -1;
-  if (timed) fapws_average(&m->run_ns, fapws_now_ns() - began);
+  if (timed) {
+    uint64_t took = fapws_now_ns() - began;
+    fapws_average(&m->run_ns, took);
+    if (watched) fapws_average(&m->wait_ns, waits() != waited ? took : 0);
+  }
   if (UNLIKELY(how < 0)) {
     if (result && !rec->result) { /* close() always runs */
       PyObject *type, *value, *tb;

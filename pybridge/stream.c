@@ -148,8 +148,11 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
   if (rec->result) {
     PyObject *result = rec->result;
     rec->result = NULL;
-    if (rec->started) fapws_notify(t); /* close() may take its time */
+    fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
+    if (rec->started && m->close_ns > FAPWS_SLOW_NS) fapws_notify(t); /* it takes its time */
+    uint64_t began = fapws_now_ns();
     fapws_close_result(rec, result);
+    fapws_average(&m->close_ns, fapws_now_ns() - began);
     Py_DECREF(result);
   }
   fapws_part *p = rec->started ? fapws_part_new(rec, 0) : &rec->part0;
