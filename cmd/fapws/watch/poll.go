@@ -1,0 +1,69 @@
+package watch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// silent are file systems that are changed by others without the kernel of
+// this machine knowing (statfs(2), linux/magic.h).
+var silent = map[int64]string{
+	0x6969:     "NFS",
+	0x517b:     "SMB",
+	0xff534d42: "CIFS",
+	0xfe534d42: "SMB",
+	0x01021997: "9P",
+	0x65735546: "FUSE",
+	0x786f4256: "VirtualBox",
+}
+
+// mustPoll says why the kernel cannot be relied on, or "".
+func (w *Watcher) mustPoll() string {
+	if w.o.Poll {
+		return "as asked for"
+	}
+	for _, root := range w.tree.roots {
+		var st unix.Statfs_t
+		if unix.Statfs(root, &st) != nil {
+			continue
+		}
+		if name, ok := silent[int64(uint32(st.Type))]; ok {
+			return fmt.Sprintf("%s is on a %s file system", root, name)
+		}
+	}
+	return ""
+}
+
+// poll goes over to looking, for good. The reason is told once.
+func (w *Watcher) poll(why string) {
+	if w.kernel != nil {
+		w.kernel.Close()
+		w.kernel = nil
+	}
+	w.o.Log(fmt.Sprintf("watching files by looking every %v: %s", w.o.Interval, why))
+}
+
+// explain says what to do about an error of inotify (inotify_init1(2),
+// inotify_add_watch(2)).
+func explain(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return "the limit of watches is reached (sysctl fs.inotify.max_user_watches)"
+	case errors.Is(err, syscall.EMFILE):
+		return "the limit of watchers is reached (sysctl fs.inotify.max_user_instances)"
+	}
+	return err.Error()
+}
+
+// errno is what of an error is not the path again.
+func errno(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

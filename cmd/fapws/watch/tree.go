@@ -1,0 +1,220 @@
+package watch
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// tree is what is watched: roots with the folders below them, the files in
+// them that count, and single files elsewhere.
+type tree struct {
+	patterns patterns
+	roots    []string // absolute
+	most     int      // folders
+
+	folders map[string]fileID // by path
+	seen    map[fileID]string // the same the other way round: a link to a folder above ends there
+	beside  map[fileID]string // folders in which only what links or names lead to counts
+	files   map[string]stamp
+	links   map[string]string // files that are symbolic links or named by path, with the base name of what is behind
+	full    bool              // there are more folders than most
+
+	// enter is called for each folder before its files are looked at.
+	enter func(folder string)
+	leave func(folder string)
+}
+
+func newTree(p patterns, roots []string, most int) *tree {
+	return &tree{patterns: p, roots: roots, most: most, folders: map[string]fileID{}, seen: map[fileID]string{},
+		beside: map[fileID]string{}, files: map[string]stamp{}, links: map[string]string{},
+		enter: func(string) {}, leave: func(string) {}}
+}
+
+// scanAll takes in all there is and returns the files that count.
+func (t *tree) scanAll() (files []string) {
+	for _, root := range t.roots {
+		files = append(files, t.scan(root, root)...)
+	}
+	for _, root := range t.roots {
+		if target, err := filepath.EvalSymlinks(root); err == nil && target != root {
+			t.aside(filepath.Dir(root)) // where the link would be replaced
+		}
+	}
+	for _, name := range t.patterns.named() {
+		t.follow(name)
+		files = append(files, name)
+	}
+	return files
+}
+
+// scan takes in the folder dir, those below it, the nearest first, and returns
+// the files that count. What is known already is looked at again.
+func (t *tree) scan(root, dir string) (files []string) {
+	var links []string
+	for queue := []string{dir}; len(queue) > 0; queue = queue[1:] {
+		dir := queue[0]
+		if !t.take(dir) {
+			continue
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // it may be gone, or not ours to read
+		}
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			isLink := e.Type()&os.ModeSymlink != 0
+			isDir := e.IsDir()
+			if isLink {
+				info, err := os.Stat(path)
+				isDir = err == nil && info.IsDir()
+			}
+			switch {
+			case isDir:
+				if t.wanted(root, path) {
+					queue = append(queue, path)
+				}
+			case t.patterns.file(root, path):
+				if isLink {
+					links = append(links, path)
+				}
+				files = append(files, path)
+			}
+		}
+	}
+	for _, path := range links { // only now is it known which folders are watched anyway
+		t.follow(path)
+	}
+	return files
+}
+
+// wanted says whether a folder below root is watched. A virtual environment
+// (PEP 405) has thousands of files that are not the application.
+func (t *tree) wanted(root, dir string) bool {
+	if t.patterns.excluded(root, dir) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(dir, "pyvenv.cfg"))
+	return err != nil
+}
+
+// take notes a folder; false when it was reached on another way, or is one too
+// many.
+func (t *tree) take(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil || !info.IsDir() {
+		return false
+	}
+	id := idOf(info)
+	if old, known := t.folders[dir]; known {
+		if old == id {
+			t.enter(dir)
+			return true
+		}
+		t.forget(dir)
+	}
+	if other, known := t.seen[id]; known && other != dir {
+		if now, err := os.Stat(other); err == nil && idOf(now) == id {
+			return false
+		}
+		t.forget(other)
+	}
+	if path, known := t.beside[id]; known {
+		delete(t.beside, id) // or the kernel would tell under this name
+		t.leave(path)
+	}
+	if len(t.folders) >= t.most {
+		t.full = true
+		return false
+	}
+	t.folders[dir], t.seen[id] = id, dir
+	t.enter(dir)
+	return true
+}
+
+// forget drops a folder, with those below it, that is not there any more.
+func (t *tree) forget(dir string) {
+	for path, id := range t.folders {
+		if path == dir || strings.HasPrefix(path, dir+"/") {
+			delete(t.folders, path)
+			delete(t.seen, id)
+			t.leave(path)
+		}
+	}
+}
+
+// follow watches where a path that may be a symbolic link lies, and where the
+// file behind it does.
+func (t *tree) follow(path string) {
+	t.links[path] = filepath.Base(path)
+	t.aside(filepath.Dir(path))
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		t.links[path] = filepath.Base(target)
+		t.aside(filepath.Dir(target))
+	}
+}
+
+// aside watches a folder for the sake of single files.
+func (t *tree) aside(dir string) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return
+	}
+	id := idOf(info)
+	if _, known := t.seen[id]; known {
+		return
+	}
+	if _, known := t.beside[id]; !known {
+		t.beside[id] = dir
+		t.enter(dir)
+	}
+}
+
+// rootOf returns the watched folder that path lies in.
+func (t *tree) rootOf(path string) (root string, ok bool) {
+	for _, root := range t.roots {
+		if path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/") {
+			return root, true
+		}
+	}
+	return "", false
+}
+
+// below returns the known files in dir and below it.
+func (t *tree) below(dir string) (files []string) {
+	for path := range t.files {
+		if strings.HasPrefix(path, dir+"/") {
+			files = append(files, path)
+		}
+	}
+	return files
+}
+
+// changed looks at files and returns what has happened to those that differ
+// from before. With trust, one that looks as before is not read.
+func (t *tree) changed(files map[string]bool, trust bool) map[string]string {
+	found := map[string]string{}
+	for path := range files {
+		old := t.files[path]
+		known := stamp{}
+		if trust {
+			known = old
+		}
+		now := take(path, known)
+		if now.there {
+			t.files[path] = now
+		} else {
+			delete(t.files, path)
+		}
+		switch {
+		case now.same(old):
+		case !now.there:
+			found[path] = "removed"
+		case !old.there:
+			found[path] = "added"
+		default:
+			found[path] = "changed"
+		}
+	}
+	return found
+}

@@ -1,0 +1,384 @@
+// Package watch tells when files of an application have changed: once for all
+// that was saved together, and only when their content differs from before.
+//
+// It has the kernel tell (inotify through fsnotify), and where that cannot be
+// had it looks every second.
+package watch
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// Options says what to watch.
+type Options struct {
+	// Dirs are folders, watched with all below them.
+	Dirs []string
+
+	// Include are patterns of files that count besides AlwaysInclude: *.html,
+	// templates/*.txt, or paths. One without wildcards wins over Exclude, and
+	// one with a slash and without wildcards need not be in Dirs.
+	Include []string
+
+	// Exclude are patterns of files and folders that do not count, besides
+	// AlwaysExclude. Virtual environments below Dirs never do.
+	Exclude []string
+
+	// MaxFolders bounds the folders that are watched. 0: 4096.
+	MaxFolders int
+
+	// Poll looks every Interval in any case.
+	Poll     bool
+	Interval time.Duration // 0: 1 s
+
+	// Quiet is how long nothing must happen until a change is told: an editor
+	// takes some steps to save, a checkout many. 0: 50 ms.
+	Quiet time.Duration
+
+	// Log gets what the user should know, a line at a time, on any goroutine.
+	// nil: nobody wants to.
+	Log func(line string)
+}
+
+const (
+	defaultFolders  = 4096
+	defaultInterval = time.Second
+
+	defaultQuiet = 50 * time.Millisecond
+
+	// longest is how long Options.Quiet is waited for.
+	longest = time.Second
+)
+
+// Change is what happened to files since the one before.
+type Change struct {
+	Path string // of one of them, as the user would write it
+	What string // changed, added or removed
+	More int    // others
+}
+
+func (c Change) String() string {
+	switch c.More {
+	case 0:
+		return c.Path + " " + c.What
+	case 1:
+		return c.Path + " and 1 other file changed"
+	}
+	return fmt.Sprintf("%s and %d other files changed", c.Path, c.More)
+}
+
+// Watcher watches until Close.
+type Watcher struct {
+	// Changes gets what changed. Who does not read it in time finds one Change
+	// for all of it. It is closed by Close.
+	Changes <-chan Change
+
+	o       Options
+	tree    *tree
+	cwd     string
+	changes chan Change
+	stop    chan struct{}
+	ended   sync.WaitGroup
+	once    sync.Once
+
+	kernel *fsnotify.Watcher // nil: it is polled
+	dirty  map[string]bool   // files to look at when it is quiet
+	found  map[string]string // files that have changed, not told yet: added, changed, removed
+	since  time.Time         // of the first event for them
+	told   bool              // that there are too many folders
+
+	restless bool // the last event was about such files
+}
+
+// Start begins to watch; what changes after it has returned is told. An error
+// is one line: a folder is not there, or a pattern has no meaning.
+func Start(o Options) (*Watcher, error) {
+	if o.Log == nil {
+		o.Log = func(string) {}
+	}
+	if o.MaxFolders <= 0 {
+		o.MaxFolders = defaultFolders
+	}
+	if o.Interval <= 0 {
+		o.Interval = defaultInterval
+	}
+	if o.Quiet <= 0 {
+		o.Quiet = defaultQuiet
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("cannot watch: %w", err)
+	}
+	p, err := newPatterns(&o, cwd)
+	if err != nil {
+		return nil, err
+	}
+	var roots []string
+	for _, dir := range o.Dirs {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return nil, fmt.Errorf("cannot watch %s: %w", dir, errno(err))
+		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("cannot watch %s: it is not a folder", dir)
+		}
+		if dir, err = filepath.Abs(dir); err != nil {
+			return nil, fmt.Errorf("cannot watch: %w", err)
+		}
+		roots = append(roots, dir)
+	}
+	w := &Watcher{o: o, cwd: cwd, tree: newTree(p, roots, o.MaxFolders), changes: make(chan Change, 1),
+		stop: make(chan struct{}), dirty: map[string]bool{}, found: map[string]string{}}
+	w.Changes = w.changes
+	w.tree.enter, w.tree.leave = w.enter, w.leave
+	if why := w.mustPoll(); why != "" {
+		w.poll(why)
+	} else if w.kernel, err = fsnotify.NewBufferedWatcher(256); err != nil {
+		w.poll(explain(err))
+	}
+	for _, path := range w.tree.scanAll() {
+		w.tree.files[path] = take(path, stamp{})
+	}
+	w.tooMany()
+	w.ended.Go(w.run)
+	return w, nil
+}
+
+// Close ends the watching. Any goroutine, any number of times.
+func (w *Watcher) Close() {
+	w.once.Do(func() { close(w.stop) })
+	w.ended.Wait()
+}
+
+func (w *Watcher) run() {
+	defer close(w.changes)
+	defer func() {
+		if w.kernel != nil {
+			w.kernel.Close()
+		}
+	}()
+	settled := time.NewTimer(longest)
+	settled.Stop()
+	for {
+		var events chan fsnotify.Event
+		var failures chan error
+		var tick <-chan time.Time
+		if w.kernel != nil {
+			events, failures = w.kernel.Events, w.kernel.Errors
+		} else {
+			tick = time.After(w.o.Interval)
+		}
+		select {
+		case <-w.stop:
+			return
+		case e, ok := <-events:
+			if !ok {
+				w.poll("the kernel does not tell any more")
+				continue
+			}
+			w.happened(e)
+		case err := <-failures:
+			// fsnotify.ErrEventOverflow, or something else that was lost.
+			w.o.Log(fmt.Sprintf("watching files: %v; looking at all of them", err))
+			w.everything()
+		case <-tick:
+			w.everything()
+			w.restless = w.compare()
+		case <-settled.C:
+			if w.kernel == nil { // nobody said that it is quiet now
+				w.everything()
+			}
+			if again := w.compare(); again && w.kernel == nil && time.Since(w.since) < longest {
+				w.restless = true
+				break
+			}
+			w.tell()
+			w.restless = false
+		}
+		if w.restless {
+			w.restless = false
+			settled.Reset(min(w.o.Quiet, time.Until(w.since.Add(max(longest, w.o.Quiet)))))
+		}
+	}
+}
+
+// happened notes which files an event may be about.
+func (w *Watcher) happened(e fsnotify.Event) {
+	t := w.tree
+	if e.Op == fsnotify.Chmod {
+		return
+	}
+	w.linked(e)
+	root, inside := t.rootOf(e.Name)
+	if !inside {
+		return
+	}
+	_, folder := t.folders[e.Name]
+	_, known := t.files[e.Name]
+	_, watched := t.folders[filepath.Dir(e.Name)]
+	info, err := os.Lstat(e.Name)
+	isLink := err == nil && info.Mode()&os.ModeSymlink != 0
+	if isLink {
+		info, err = os.Stat(e.Name)
+	}
+	switch {
+	case err != nil:
+		if folder {
+			t.forget(e.Name)
+			w.suspect(t.below(e.Name)...)
+		}
+		if known {
+			w.suspect(e.Name)
+		}
+	case info.IsDir():
+		if e.Op&fsnotify.Create != 0 && watched && t.wanted(root, e.Name) {
+			w.look(root, e.Name)
+		}
+	case watched && t.patterns.file(root, e.Name):
+		if isLink {
+			t.follow(e.Name)
+		}
+		w.suspect(e.Name)
+	}
+}
+
+// linked notes what an event may have to do with symbolic links: what is
+// behind them may have been written, and anything that came or went may have
+// been on the way there.
+func (w *Watcher) linked(e fsnotify.Event) {
+	t := w.tree
+	moved := e.Op&(fsnotify.Create|fsnotify.Rename|fsnotify.Remove) != 0
+	for path, target := range t.links {
+		if moved || target == filepath.Base(e.Name) {
+			w.suspect(path)
+		}
+	}
+	if !moved {
+		return
+	}
+	for _, root := range t.roots {
+		if info, err := os.Stat(root); err == nil && t.folders[root] != idOf(info) {
+			w.look(root, root)
+		}
+	}
+}
+
+// look takes in a folder that appeared; what was known of it may be gone.
+func (w *Watcher) look(root, dir string) {
+	w.suspect(w.tree.below(dir)...)
+	w.suspect(w.tree.scan(root, dir)...)
+	w.tooMany()
+}
+
+// everything suspects all files.
+func (w *Watcher) everything() {
+	for path := range w.tree.files {
+		w.suspect(path)
+	}
+	for dir := range w.tree.folders {
+		if _, err := os.Stat(dir); err != nil {
+			w.tree.forget(dir)
+		}
+	}
+	w.suspect(w.tree.scanAll()...)
+	w.tooMany()
+}
+
+func (w *Watcher) suspect(paths ...string) {
+	for _, path := range paths {
+		if len(w.dirty)+len(w.found) == 0 {
+			w.since = time.Now()
+		}
+		w.dirty[path], w.restless = true, true
+	}
+}
+
+// compare looks at the suspected files, and says whether there is more to tell.
+func (w *Watcher) compare() (more bool) {
+	found := w.tree.changed(w.dirty, w.kernel == nil)
+	for path := range w.dirty {
+		if _, ok := w.tree.links[path]; ok {
+			w.tree.follow(path)
+		}
+	}
+	clear(w.dirty)
+	for path, what := range found {
+		if before := w.found[path]; before != "" && before != what {
+			what = "changed"
+		}
+		w.found[path] = what
+	}
+	return len(found) > 0
+}
+
+// tell tells what was found.
+func (w *Watcher) tell() {
+	if len(w.found) == 0 {
+		return
+	}
+	paths := slices.Collect(maps.Keys(w.found))
+	rank := map[string]string{"changed": "1", "added": "2", "removed": "3"} // the name that says most
+	slices.SortFunc(paths, func(a, b string) int {
+		return strings.Compare(rank[w.found[a]]+a, rank[w.found[b]]+b)
+	})
+	c := Change{Path: w.shown(paths[0]), What: w.found[paths[0]], More: len(paths) - 1}
+	clear(w.found)
+	select {
+	case w.changes <- c:
+		return
+	default:
+	}
+	// The one that waits is told with this one; only run sends.
+	select {
+	case waiting := <-w.changes:
+		c.More += waiting.More
+		if waiting.Path != c.Path {
+			c.More++
+		}
+	default:
+	}
+	w.changes <- c
+}
+
+// shown is a path as short as it can be.
+func (w *Watcher) shown(path string) string {
+	for _, from := range append([]string{w.cwd}, w.tree.roots...) {
+		if rest, below := strings.CutPrefix(path, strings.TrimSuffix(from, "/")+"/"); below {
+			return rest
+		}
+	}
+	return path
+}
+
+// enter has the kernel tell of a folder.
+func (w *Watcher) enter(dir string) {
+	if w.kernel == nil {
+		return
+	}
+	err := w.kernel.Add(dir)
+	if err != nil && !os.IsNotExist(err) && !os.IsPermission(err) {
+		w.poll(explain(err))
+	}
+}
+
+func (w *Watcher) leave(dir string) {
+	if w.kernel != nil {
+		_ = w.kernel.Remove(dir) // the kernel may have done so itself
+	}
+}
+
+func (w *Watcher) tooMany() {
+	if w.tree.full && !w.told {
+		w.told = true
+		w.o.Log(fmt.Sprintf("watching only the %d nearest folders: name those that matter with --reload-dir, or leave some out with --reload-exclude",
+			w.o.MaxFolders))
+	}
+}

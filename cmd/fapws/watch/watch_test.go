@@ -1,0 +1,294 @@
+package watch
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience bounds the wait for what should happen at once.
+const patience = 20 * time.Second
+
+// dir is a folder that is watched in a test.
+type dir struct {
+	t    *testing.T
+	path string
+	said []string
+}
+
+func newDir(t *testing.T, files ...string) *dir {
+	t.Helper()
+	d := &dir{t: t, path: t.TempDir()}
+	for _, name := range files {
+		d.write(name, "content of "+name)
+	}
+	return d
+}
+
+func (d *dir) in(name string) string { return filepath.Join(d.path, name) }
+
+func (d *dir) check(err error) {
+	d.t.Helper()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *dir) write(name, text string) {
+	d.t.Helper()
+	d.check(os.MkdirAll(filepath.Dir(d.in(name)), 0o755))
+	d.check(os.WriteFile(d.in(name), []byte(text), 0o644))
+}
+
+func (d *dir) rename(from, to string) {
+	d.t.Helper()
+	d.check(os.Rename(d.in(from), d.in(to)))
+}
+
+func (d *dir) link(target, name string) {
+	d.t.Helper()
+	d.check(os.Symlink(target, d.in(name)))
+}
+
+// watch watches the folder app of d.
+func (d *dir) watch(o Options) *Watcher {
+	d.t.Helper()
+	if o.Dirs == nil {
+		o.Dirs = []string{d.in("app")}
+	}
+	o.Log = func(line string) { d.said = append(d.said, line) }
+	w, err := Start(o)
+	d.check(err)
+	d.t.Cleanup(w.Close)
+	return w
+}
+
+func next(t *testing.T, w *Watcher) string {
+	t.Helper()
+	select {
+	case c := <-w.Changes:
+		return c.String()
+	case <-time.After(patience):
+		t.Fatal("no change is told")
+	}
+	return ""
+}
+
+// TestChanges: each is told once. What must not be told is followed by what
+// must be, in another file, which then is the first to be told.
+func TestChanges(t *testing.T) {
+	const sign = "app/sign.py" // what ends a silent change
+	for _, tt := range []struct {
+		name   string
+		o      Options
+		files  []string // besides app/app.py and app/sign.py
+		before func(d *dir)
+		change func(d *dir)
+		want   string // "" is silence
+	}{
+		{name: "written", change: func(d *dir) { d.write("app/app.py", "new") }, want: "app.py changed"},
+		{name: "written with the same length", change: func(d *dir) { d.write("app/app.py", "CONTENT OF app/app.py") }, want: "app.py changed"},
+		{name: "written in a folder below", files: []string{"app/a/b/c.py"},
+			change: func(d *dir) { d.write("app/a/b/c.py", "new") }, want: "a/b/c.py changed"},
+		{name: "new file", change: func(d *dir) { d.write("app/new.py", "") }, want: "new.py added"},
+		{name: "removed", change: func(d *dir) { d.check(os.Remove(d.in("app/app.py"))) }, want: "app.py removed"},
+		{name: "renamed over", change: func(d *dir) {
+			d.write("app/.app.py.swp", "new")
+			d.rename("app/.app.py.swp", "app/app.py")
+		}, want: "app.py changed"},
+		{name: "moved in", files: []string{"elsewhere.py"},
+			change: func(d *dir) { d.rename("elsewhere.py", "app/app.py") }, want: "app.py changed"},
+		{name: "steps: backup and written anew", change: func(d *dir) {
+			d.rename("app/app.py", "app/app.py~")
+			d.write("app/app.py", "new")
+		}, want: "app.py changed"},
+		{name: "steps: several at once", files: []string{"app/b.py", "app/c.py"}, change: func(d *dir) {
+			d.write("app/b.py", "1")
+			d.write("app/c.py", "2")
+			d.write("app/app.py", "3")
+		}, want: "app.py and 2 other files changed"},
+
+		{name: "new folder", change: func(d *dir) { d.write("app/new/deep/x.py", "") }, want: "new/deep/x.py added"},
+		{name: "folder moved in", files: []string{"other/deep/x.py"},
+			change: func(d *dir) { d.rename("other", "app/other") }, want: "other/deep/x.py added"},
+		{name: "folder removed", files: []string{"app/sub/x.py"},
+			change: func(d *dir) { d.check(os.RemoveAll(d.in("app/sub"))) }, want: "sub/x.py removed"},
+		{name: "steps: folder replaced", files: []string{"app/sub/x.py", "other/x.py"}, change: func(d *dir) {
+			d.rename("app/sub", "gone")
+			d.rename("other", "app/sub")
+		}, want: "sub/x.py changed"},
+
+		{name: "linked folder", files: []string{"shared/x.py"}, before: func(d *dir) { d.link("../shared", "app/shared") },
+			change: func(d *dir) { d.write("shared/x.py", "new") }, want: "shared/x.py changed"},
+		{name: "linked folder replaced", files: []string{"one/x.py", "two/x.py"}, before: func(d *dir) { d.link("../one", "app/now") },
+			change: func(d *dir) {
+				d.link("../two", "app/next")
+				d.rename("app/next", "app/now")
+			}, want: "now/x.py changed"},
+		{name: "folder that contains itself", before: func(d *dir) { d.link(".", "app/loop") },
+			change: func(d *dir) { d.write("app/app.py", "new") }, want: "app.py changed"},
+		{name: "linked file", files: []string{"shared/x.py"}, before: func(d *dir) { d.link("../shared/x.py", "app/x.py") },
+			change: func(d *dir) { d.write("shared/x.py", "new") }, want: "x.py changed"},
+		{name: "linked file beside a linked folder", files: []string{"shared/x.py", "shared/y.py"}, before: func(d *dir) {
+			d.link("../shared/x.py", "app/a.py")
+			d.link("../shared", "app/shared")
+		}, change: func(d *dir) { d.write("shared/y.py", "new") }, want: "shared/y.py changed"},
+		{name: "mounted configuration", files: []string{"app/..1/x.py", "app/..2/x.py"}, before: func(d *dir) {
+			d.link("..1", "app/..data")
+			d.link("..data/x.py", "app/x.py")
+		}, change: func(d *dir) {
+			d.link("..2", "app/..tmp")
+			d.rename("app/..tmp", "app/..data")
+		}, want: "x.py changed"},
+		{name: "the root is a link", files: []string{"one/app.py", "two/app.py"}, o: Options{Dirs: []string{"current"}},
+			before: func(d *dir) { d.link("one", "current") },
+			change: func(d *dir) {
+				d.link("two", "next")
+				d.rename("next", "current")
+			}, want: "current/app.py changed"},
+
+		{name: "include by base name", files: []string{"app/t/x.html"}, o: Options{Include: []string{"*.html"}},
+			change: func(d *dir) { d.write("app/t/x.html", "new") }, want: "t/x.html changed"},
+		{name: "include by path", files: []string{"app/t/x.html"}, o: Options{Include: []string{"t/*.html"}},
+			change: func(d *dir) { d.write("app/t/x.html", "new") }, want: "t/x.html changed"},
+		{name: "include elsewhere", files: []string{"etc/x.conf"}, o: Options{Include: []string{"etc/x.conf"}},
+			change: func(d *dir) { d.write("etc/x.conf", "new") }, want: "etc/x.conf changed"},
+		{name: "include a hidden file", files: []string{"app/.env"}, o: Options{Include: []string{".env"}},
+			change: func(d *dir) { d.write("app/.env", "new") }, want: ".env changed"},
+
+		{name: "touched", change: func(d *dir) { now := time.Now(); d.check(os.Chtimes(d.in("app/app.py"), now, now)) }},
+		{name: "saved without a change", change: func(d *dir) { d.write("app/app.py", "content of app/app.py") }},
+		{name: "mode changed", change: func(d *dir) { d.check(os.Chmod(d.in("app/app.py"), 0o755)) }},
+		{name: "compiled", files: []string{"app/__pycache__/app.pyc"}, change: func(d *dir) {
+			d.write("app/__pycache__/app.pyc", "new")
+			d.write("app/app.pyc", "new")
+		}},
+		{name: "not included", files: []string{"app/db.sqlite"}, change: func(d *dir) { d.write("app/db.sqlite", "new") }},
+		{name: "hidden", change: func(d *dir) { d.write("app/.#app.py", "x"); d.write("app/.git/x.py", "x") }},
+		{name: "excluded by base name", files: []string{"app/tests/x.py"}, o: Options{Exclude: []string{"tests"}},
+			change: func(d *dir) { d.write("app/tests/x.py", "new"); d.write("app/tests/more/x.py", "new") }},
+		{name: "excluded by path", files: []string{"app/a/made/x.py"}, o: Options{Exclude: []string{"a/made"}},
+			change: func(d *dir) { d.write("app/a/made/x.py", "new") }},
+		{name: "virtual environment", files: []string{"app/env/pyvenv.cfg", "app/env/lib/x.py"},
+			change: func(d *dir) { d.write("app/env/lib/x.py", "new") }},
+		{name: "too many folders", files: []string{"app/a/x.py", "app/a/b/x.py"}, o: Options{MaxFolders: 2},
+			change: func(d *dir) { d.write("app/a/b/x.py", "new") }},
+	} {
+		for _, how := range []string{"told", "polled"} {
+			t.Run(tt.name+"/"+how, func(t *testing.T) {
+				d := newDir(t, append([]string{"app/app.py", sign}, tt.files...)...)
+				t.Chdir(d.path)
+				if tt.before != nil {
+					tt.before(d)
+				}
+				o := tt.o
+				if strings.HasPrefix(tt.name, "steps: ") {
+					o.Quiet = 300 * time.Millisecond // more than the steps take
+				}
+				if how == "polled" {
+					o.Poll, o.Interval = true, 5*time.Millisecond
+				}
+				w := d.watch(o)
+				tt.change(d)
+				want := tt.want
+				if want == "" {
+					d.write(sign, "new")
+					want = "sign.py changed"
+				}
+				got := next(t, w)
+				if got = strings.TrimPrefix(got, "app/"); got != want {
+					t.Errorf("told %q, want %q", got, want)
+				}
+			})
+		}
+	}
+}
+
+// TestAfterwards: what was told once is watched on.
+func TestAfterwards(t *testing.T) {
+	d := newDir(t, "app/app.py")
+	w := d.watch(Options{})
+	for _, step := range []struct {
+		change func()
+		want   string
+	}{
+		{func() { d.write("app/app.py", "2") }, "app.py changed"},
+		{func() { d.write("app/sub/x.py", "1") }, "sub/x.py added"},
+		{func() { d.write("app/sub/x.py", "2") }, "sub/x.py changed"},
+		{func() { d.check(os.RemoveAll(d.in("app/sub"))) }, "sub/x.py removed"},
+		{func() { d.write("app/sub/x.py", "3") }, "sub/x.py added"},
+		{func() { d.write("app/sub/x.py", "4") }, "sub/x.py changed"},
+		{func() { d.rename("app/sub", "app/bus") }, "bus/x.py and 1 other file changed"},
+		{func() { d.write("app/bus/x.py", "5") }, "bus/x.py changed"},
+		{func() { d.write("app/app.py", "3") }, "app.py changed"},
+	} {
+		step.change()
+		if got := next(t, w); got != step.want {
+			t.Fatalf("told %q, want %q", got, step.want)
+		}
+	}
+}
+
+// TestUnread: who does not listen finds one change for all.
+func TestUnread(t *testing.T) {
+	w := &Watcher{changes: make(chan Change, 1), found: map[string]string{}, tree: &tree{}}
+	for _, found := range []map[string]string{{"a.py": "changed"}, {"b.py": "added", "c.py": "removed"}, {"b.py": "changed"}} {
+		w.found = found
+		w.tell()
+	}
+	if got, want := (<-w.changes).String(), "b.py and 2 other files changed"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestClose(t *testing.T) {
+	for _, o := range []Options{{}, {Poll: true}} {
+		d := newDir(t, "app/app.py")
+		w := d.watch(o)
+		w.Close()
+		if _, open := <-w.Changes; open {
+			t.Error("a change is told after Close")
+		}
+		w.Close()
+	}
+}
+
+func TestSaid(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"all well", Options{}, ""},
+		{"polling", Options{Poll: true}, "watching files by looking every 1s: as asked for"},
+		{"too many", Options{MaxFolders: 2}, "watching only the 2 nearest folders: name those that matter with --reload-dir, or leave some out with --reload-exclude"},
+	} {
+		d := newDir(t, "app/a/x.py", "app/b/x.py", "app/c/x.py")
+		d.watch(tt.o)
+		if got := strings.Join(d.said, "\n"); got != tt.want {
+			t.Errorf("%s: said %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestStartRefuses(t *testing.T) {
+	d := newDir(t, "file")
+	for _, tt := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Dirs: []string{d.in("none")}}, "cannot watch " + d.in("none") + ": no such file or directory"},
+		{Options{Dirs: []string{d.in("file")}}, "cannot watch " + d.in("file") + ": it is not a folder"},
+		{Options{Dirs: []string{d.path}, Include: []string{"[x"}}, `the pattern "[x" cannot be understood: syntax error in pattern`},
+	} {
+		w, err := Start(tt.o)
+		if err == nil {
+			w.Close()
+		}
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%v: got %v, want %s", tt.o, err, tt.want)
+		}
+	}
+}
