@@ -304,7 +304,7 @@ func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
 // listen makes the server serve h on a free port.
 func (s *testServer) listen(t testing.TB, h Handler, mounts ...Mount) {
 	t.Helper()
-	ln, err := Listen("127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func TestListenErrors(t *testing.T) {
-	ln, err := Listen("127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestListenErrors(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	live, err := Listen("unix:" + filepath.Join(dir, "live"))
+	live, err := Listen("unix:"+filepath.Join(dir, "live"), DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestListenErrors(t *testing.T) {
 		{"127.0.0.1:99999", nil},
 		{"127.0.0.1", nil},
 	} {
-		ln, err := Listen(test.addr)
+		ln, err := Listen(test.addr, DefaultListenOptions)
 		if err == nil {
 			ln.Close()
 			t.Errorf("%s: no error", test.addr)
@@ -64,7 +64,7 @@ func TestStaleSocketFileIsReplaced(t *testing.T) {
 	}
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
-	ln, err := Listen("unix:" + path)
+	ln, err := Listen("unix:"+path, DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestUnixSocketAndPeer(t *testing.T) {
 			c.reply(200, strings.Repeat("x", 1<<20))
 		})
 		s := serve(t, Config{}, a)
-		ln, err := Listen("unix:" + path)
+		ln, err := Listen("unix:"+path, DefaultListenOptions)
 		if err != nil {
 			t.Fatal(err)
 		}

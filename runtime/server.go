@@ -92,6 +92,19 @@ func (s *Server) Do(f func()) {
 	})
 }
 
+// Ping returns when the loop has answered, or ctx's error: an inline handler
+// that does not return holds it up.
+func (s *Server) Ping(ctx context.Context) error {
+	answered := make(chan struct{})
+	s.loop.post(func() { close(answered) })
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // do runs f on the loop and waits for its end.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})

@@ -2,66 +2,64 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/privilege"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
 )
 
-// listenAll makes a listener for each address; backlog 0 keeps the system's.
-// When one fails none is left open, and the error is one line with a hint.
-func listenAll(addrs []string, backlog int) (listeners []net.Listener, err error) {
-	defer func() {
+// listenOptions are what the settings say of the sockets.
+func listenOptions(conf *settings.Config) (runtime.ListenOptions, error) {
+	o := runtime.DefaultListenOptions
+	o.Backlog, o.Mode = conf.Backlog, conf.SocketMode
+	if conf.SocketOwner != "" {
+		var err error
+		if o.UID, o.GID, err = privilege.Owner(conf.SocketOwner); err != nil {
+			return o, usage(fmt.Errorf("--uds-owner %s: %w", conf.SocketOwner, err))
+		}
+	}
+	return o, nil
+}
+
+// listenAll makes a listener for each address. When one fails none is left
+// open, and the error is one line with a hint.
+func listenAll(addrs []string, o runtime.ListenOptions) (listeners []net.Listener, err error) {
+	for _, addr := range addrs {
+		ln, err := runtime.Listen(addr, o)
 		if err != nil {
 			for _, ln := range listeners {
 				ln.Close()
 			}
-			listeners = nil
-		}
-	}()
-	for _, addr := range addrs {
-		ln, err := runtime.Listen(addr)
-		if err != nil {
-			return listeners, notStarted("%v%s", err, listenHint(addr, err))
+			return nil, notListening(addr, err)
 		}
 		listeners = append(listeners, ln)
-		if backlog > 0 {
-			if err := setBacklog(ln, backlog); err != nil {
-				return listeners, notStarted("cannot set the backlog of %s: %v", addr, err)
-			}
-		}
 	}
 	return listeners, nil
 }
 
-// setBacklog asks the kernel once more to listen, which changes the length of
-// its queue and nothing else (listen(2)); package net has no way to say it.
-func setBacklog(ln net.Listener, n int) error {
-	sc, ok := ln.(syscall.Conn)
-	if !ok {
-		return errors.New("not a socket")
-	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	err = rc.Control(func(fd uintptr) { failed = unix.Listen(int(fd), n) })
-	return errors.Join(err, failed)
+// notListening is the error of a Listen or Sockets that failed for addr, with
+// what to do about it.
+func notListening(addr string, err error) error {
+	return notStarted("%v%s", err, listenHint(addr, err))
 }
 
 // listenHint is what to do about a failed Listen, or "".
 func listenHint(addr string, err error) string {
+	isFile := strings.HasPrefix(addr, "unix:")
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
 		return "; stop the other server, or choose another address with --bind"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		return "; this machine has no such address"
-	case errors.Is(err, unix.EACCES) && !strings.HasPrefix(addr, "unix:"):
+	case errors.Is(err, unix.EPERM) && isFile:
+		return "; only root gives files to others"
+	case errors.Is(err, unix.EACCES) && !isFile:
 		program, err := os.Executable()
 		if err != nil {
 			program = "fapws"

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime"
 )
 
 func TestListenHint(t *testing.T) {
@@ -35,7 +37,7 @@ func TestListenHint(t *testing.T) {
 // socket the kernel lets one more wait than the backlog says.
 func TestBacklog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
-	listeners, err := listenAll([]string{"unix:" + path}, 2)
+	listeners, err := listenAll([]string{"unix:" + path}, withBacklog(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +55,12 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
+func withBacklog(n int) runtime.ListenOptions {
+	o := runtime.DefaultListenOptions
+	o.Backlog = n
+	return o
+}
+
 // TestListenAllOrNothing: when one address fails, the others are free again.
 func TestListenAllOrNothing(t *testing.T) {
 	dir := t.TempDir()
@@ -62,7 +70,7 @@ func TestListenAllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := listenAll([]string{"unix:" + socket, taken.Addr().String()}, 0); !errors.As(err, new(*failure)) {
+	if _, err := listenAll([]string{"unix:" + socket, taken.Addr().String()}, runtime.DefaultListenOptions); !errors.As(err, new(*failure)) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {

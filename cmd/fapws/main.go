@@ -65,7 +65,10 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	case settings.WordCheck, settings.WordPrintConfig:
 		return inspect(cmd, set, stdout, stderr)
 	}
-	s := &service{cmd: cmd, set: set, stderr: stderr}
+	if early.Umask >= 0 {
+		unix.Umask(early.Umask)
+	}
+	s := &service{cmd: cmd, set: set, stderr: stderr, passed: takeActivation()}
 	return s.run()
 }
 

@@ -25,6 +25,7 @@ type service struct {
 	app     *pybridge.App
 	access  *accesslog.Log
 	memory  thrift
+	passed  activation
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -97,7 +98,7 @@ func (s *service) start() (err error) {
 	if err != nil {
 		return err
 	}
-	listeners, err := listenAll(s.conf.Bind, s.conf.Backlog)
+	listeners, err := s.listen()
 	if err != nil {
 		return err
 	}
@@ -123,4 +124,17 @@ func (s *service) start() (err error) {
 		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), pybridge.Version(), s.conf.Threads))
 	}
 	return nil
+}
+
+// listen binds what the settings say.
+func (s *service) listen() ([]net.Listener, error) {
+	options, err := listenOptions(&s.conf)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := s.passed.addresses(s.conf.Bind, s.set.Source("bind").Level > settings.FromDefault)
+	if err != nil {
+		return nil, err
+	}
+	return listenAll(addrs, options)
 }

@@ -12,13 +12,16 @@ import (
 const (
 	defaultHost = "0.0.0.0"
 	defaultPort = "8888"
+
+	maxDescriptor = 1 << 20
 )
 
-var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888" or "unix:/run/x.sock"`)
+var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "unix:/run/x.sock", "fd://3" or "systemd"`)
 
 // parseAddress brings an address into the form that runtime.Listen takes:
-// "host:port", ":port", "[ipv6]:port" or "unix:path". What is left out of a TCP
-// address, host or port, comes from the default 0.0.0.0:8888; Fapws4's SERVER
+// "host:port", ":port", "[ipv6]:port", "unix:path" or "fd://number". The word
+// "systemd" stands for all sockets that a service manager passes. What is left
+// out of a TCP address, host or port, comes from the default 0.0.0.0:8888; Fapws4's SERVER
 // may end after the address or after its colon.
 func parseAddress(s string) (string, error) {
 	s = strings.TrimSpace(s)
@@ -26,6 +29,16 @@ func parseAddress(s string) (string, error) {
 		if path == "" || strings.ContainsRune(path, 0) {
 			return "", errNoAddress
 		}
+		return s, nil
+	}
+	if number, ok := strings.CutPrefix(s, "fd://"); ok {
+		n, err := strconv.Atoi(number)
+		if err != nil || !digitsOnly(number) || n > maxDescriptor {
+			return "", errors.New("a descriptor such as fd://3")
+		}
+		return "fd://" + strconv.Itoa(n), nil
+	}
+	if s == "systemd" {
 		return s, nil
 	}
 	if s == "" || strings.Contains(s, "/") {
@@ -118,7 +131,7 @@ func hostName(s string) bool {
 func changeAddress(list []string, host *string, port int) []string {
 	oldHost, oldPort := defaultHost, defaultPort
 	for _, a := range list {
-		if h, p, err := net.SplitHostPort(a); err == nil && !strings.HasPrefix(a, "unix:") {
+		if h, p, err := net.SplitHostPort(a); err == nil && !strings.HasPrefix(a, "unix:") && !strings.HasPrefix(a, "fd:") {
 			oldHost, oldPort = h, p
 			break
 		}

@@ -6,7 +6,7 @@ func addressRows() []*Setting {
 			Name: "bind", Short: "b", Aliases: []string{"listen"}, Group: GroupAddress,
 			Arg: "ADDR", Default: "0.0.0.0:8888", Global: "SERVER",
 			Brief: "host:port, :port, [ipv6]:port or unix:/path; repeatable",
-			Help:  "serve on host:port, :port, [ipv6]:port, an address alone, a port alone or unix:/path; repeat it or separate with commas for several",
+			Help:  "serve on host:port, :port, [ipv6]:port, an address alone, a port alone, unix:/path, unix:@name, fd://N (a listening socket that fapws is started with) or systemd (all that LISTEN_FDS passes, also used when no address is given); repeat it or separate with commas for several",
 			value: func(c *Config) value { return &addresses{&c.Bind} },
 		},
 		{
@@ -26,7 +26,7 @@ func addressRows() []*Setting {
 		},
 		{
 			Name: "uds-permissions", Aliases: []string{"unix-socket-perms"}, Group: GroupAddress, Arg: "MODE", Default: "none", Note: "as umask allows",
-			Help:  "permissions of unix sockets, in octal as chmod takes them: 660",
+			Help:  "permissions of unix sockets, in octal as chmod takes them: 660; set before anybody can connect",
 			value: func(c *Config) value { return &octal{&c.SocketMode} },
 		},
 		{

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// activation is the listening sockets that a service manager has opened for
+// this process (sd_listen_fds(3)).
+type activation []string // addresses as runtime.Listen takes them
+
+// firstPassed is the number of the first descriptor that is passed,
+// SD_LISTEN_FDS_START.
+const firstPassed = 3
+
+// takeActivation reads what the environment says of such sockets, and removes
+// it there: it is not meant for the children. They are kept from them too.
+func takeActivation() activation {
+	passed := passedSockets(os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getpid())
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
+		os.Unsetenv(name)
+	}
+	for i := range passed {
+		unix.CloseOnExec(firstPassed + i)
+	}
+	return passed
+}
+
+// passedSockets returns nothing unless the variables mean this process; a
+// parent may have left its own in the environment.
+func passedSockets(forPID, number string, pid int) (a activation) {
+	if forPID != strconv.Itoa(pid) {
+		return nil
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		return nil
+	}
+	for i := range min(n, 1024) {
+		a = append(a, "fd://"+strconv.Itoa(firstPassed+i))
+	}
+	return a
+}
+
+// addresses replaces "systemd" in the addresses of the settings by the sockets
+// that were passed. They are also used when nobody gave an address.
+func (a activation) addresses(bind []string, given bool) (list []string, err error) {
+	if !given && len(a) > 0 {
+		return a, nil
+	}
+	for _, addr := range bind {
+		if addr != "systemd" {
+			list = append(list, addr)
+			continue
+		}
+		if len(a) == 0 {
+			return nil, notStarted("cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS and LISTEN_PID say so); is there a .socket unit of the same name?")
+		}
+		list = append(list, a...)
+	}
+	return list, nil
+}

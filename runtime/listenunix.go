@@ -1,0 +1,134 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxSocketPath is what fits into a unix address with its final NUL, unix(7).
+const maxSocketPath = 107
+
+// unixSocket makes one listening socket at a path or an abstract name.
+func unixSocket(path string, o ListenOptions) (fds []int, err error) {
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the path has %d bytes, of a socket it may have %d", len(path), maxSocketPath)
+	}
+	if err := removeStale(path); err != nil {
+		return nil, err
+	}
+	fd, err := newSocket(unix.AF_UNIX)
+	if err != nil {
+		return nil, err
+	}
+	made := false
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+			if made {
+				unix.Unlink(path)
+			}
+		}
+	}()
+	// The file gets the socket's own mode less the umask: it never allows more
+	// than was asked for, not even before dress.
+	if o.Mode >= 0 {
+		if err := unix.Fchmod(fd, uint32(o.Mode)); err != nil {
+			return nil, err
+		}
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, err
+	}
+	if !isAbstract(path) {
+		made = true
+		if err := dress(path, o); err != nil {
+			return nil, err
+		}
+	}
+	// Nobody could connect until here.
+	if err := listen(fd, o); err != nil {
+		return nil, err
+	}
+	return []int{fd}, nil
+}
+
+// dress gives a socket file its owner and mode. The file is held while that
+// is done, so that nothing else can be put in its place.
+func dress(path string, o ListenOptions) error {
+	if o.Mode < 0 && o.UID < 0 && o.GID < 0 {
+		return nil
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return errors.New("the file was replaced by another")
+	}
+	if o.UID >= 0 || o.GID >= 0 {
+		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
+			return fmt.Errorf("cannot change its owner: %w", err)
+		}
+	}
+	if o.Mode >= 0 && st.Mode&0o7777 != uint32(o.Mode) {
+		if err := unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), uint32(o.Mode)); err != nil {
+			return fmt.Errorf("cannot change its permissions: %w", err)
+		}
+	}
+	return nil
+}
+
+// RemoveSocketFile removes the file of a socket that Sockets made, if addr has
+// one. Call it when no process serves it any more.
+func RemoveSocketFile(addr string) error {
+	path, ok := strings.CutPrefix(addr, "unix:")
+	if !ok || isAbstract(path) {
+		return nil
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s: %w", path, cause(err))
+	}
+	return nil
+}
+
+// isAbstract says whether a unix address is a name of Linux's own without file.
+func isAbstract(path string) bool { return path == "" || path[0] == '@' }
+
+// removeStale removes a socket file on which nobody listens.
+func removeStale(path string) error {
+	if isAbstract(path) {
+		return nil
+	}
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return cause(err)
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return errors.New("the file exists and is not a socket")
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+		return unix.EADDRINUSE
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return cause(err)
+	}
+	return cause(os.Remove(path))
+}
