@@ -244,7 +244,7 @@ extern PyTypeObject fapws_StaticAnswer_Type;
 
 /* --- fork.c --- */
 extern volatile int fapws_forked;
-void fapws_fork_init(void);
+int fapws_fork_init(void); /* -1 with exception */
 /* In a child made by os.fork() that came back from its handler. No return. */
 void fapws_child_exit(void) __attribute__((noreturn));
 

@@ -1,7 +1,14 @@
 /* os.fork() in a handler: the child may run Python and exit, never serve. */
 #include "bridge.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 volatile int fapws_forked;
@@ -20,10 +27,96 @@ static void in_child(void) {
   }
 }
 
-void fapws_fork_init(void) {
+/* --- descriptors of the server ----------------------------------------------
+ *
+ * Everything is close-on-exec, so what a handler starts by subprocess has
+ * nothing of the server. A child that only forks (os.fork, multiprocessing) has
+ * duplicates of it all: while it lives, clients would not see the end of a
+ * connection that the server has closed, and nobody could listen on the address
+ * when the server has gone. So it closes what is the server's. Connections are
+ * known by their local address, which is that of a listener. */
+
+typedef union {
+  struct sockaddr any;
+  struct sockaddr_in in;
+  struct sockaddr_in6 in6;
+  struct sockaddr_un un;
+  struct sockaddr_storage room;
+} address;
+
+#define MOST_KEPT 256
+static struct {
+  int fd;        /* if it has no address */
+  socklen_t len; /* of address, 0: it has none */
+  address at;
+} kept[MOST_KEPT];
+static int nkept;
+
+/* The local address of a socket. 0 if there is none, or no name for it. */
+static socklen_t local_address(int fd, address *at) {
+  socklen_t len = sizeof *at;
+  if (getsockname(fd, &at->any, &len) != 0) return 0;
+  if (at->any.sa_family == AF_UNIX) return len > offsetof(struct sockaddr_un, sun_path) ? len : 0;
+  return at->any.sa_family == AF_INET || at->any.sa_family == AF_INET6 ? len : 0;
+}
+
+/* A listener on all addresses has connections with one of them, hence the port. */
+static int same_address(const address *a, socklen_t alen, const address *b, socklen_t blen) {
+  if (a->any.sa_family != b->any.sa_family) return 0;
+  if (a->any.sa_family == AF_INET) return a->in.sin_port == b->in.sin_port;
+  if (a->any.sa_family == AF_INET6) return a->in6.sin6_port == b->in6.sin6_port;
+  return alen == blen && memcmp(a, b, alen) == 0;
+}
+
+static int is_kept(int fd) {
+  address at;
+  socklen_t len = local_address(fd, &at);
+  for (int i = 0; i < nkept; i++) {
+    if (len && kept[i].len && same_address(&at, len, &kept[i].at, kept[i].len)) return 1;
+    if (!len && !kept[i].len && kept[i].fd == fd) return 1;
+  }
+  return 0;
+}
+
+void fapws_keep_from_children(int fd) {
+  if (nkept == MOST_KEPT || is_kept(fd)) return;
+  kept[nkept].fd = fd;
+  kept[nkept].len = local_address(fd, &kept[nkept].at);
+  nkept++;
+}
+
+/* Called in the child of os.fork() before the Python code after it. */
+static PyObject *close_kept(PyObject *self, PyObject *none) {
+  (void)self;
+  (void)none;
+  if (fapws_the_pool.wake_fd > 0) { /* Python may know its number, for signals */
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) dup3(null, fapws_the_pool.wake_fd, O_CLOEXEC), close(null);
+  }
+  DIR *dir = nkept ? opendir("/proc/self/fd") : NULL;
+  for (struct dirent *e; dir && (e = readdir(dir));) {
+    int fd = atoi(e->d_name); /* 0 for "." */
+    if (fd > 2 && fd != dirfd(dir) && is_kept(fd)) close(fd);
+  }
+  if (dir) closedir(dir);
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS, "Closes what is the server's in a child of os.fork()."};
+
+int fapws_fork_init(void) {
   /* Go handles SIGURG in every program: its handler tells Go's from others. */
   sigaction(SIGURG, NULL, &go_action);
   pthread_atfork(NULL, NULL, in_child);
+  PyObject *os = PyImport_ImportModule("os"), *hook = os ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
+  PyObject *args = PyTuple_New(0), *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));
+  PyObject *done = hook && args && kw ? PyObject_Call(hook, args, kw) : NULL;
+  Py_XDECREF(kw);
+  Py_XDECREF(args);
+  Py_XDECREF(hook);
+  Py_XDECREF(os);
+  Py_XDECREF(done);
+  return done ? 0 : -1;
 }
 
 void fapws_child_exit(void) {

@@ -82,11 +82,11 @@ int fapws_start(const fapws_start_options *o, const char **why) {
   int bad = configure(&config, o, why);
   PyConfig_Clear(&config);
   if (bad) return -1;
-  fapws_fork_init();
   /* Its types must be ready, whether or not the script imports it. */
   PyObject *module = PyImport_ImportModule("_fapws");
   Py_XDECREF(module);
-  if (!module || (o->contrib && install_finder(o->contrib) < 0) || line_buffer("stdout") < 0 || line_buffer("stderr") < 0) {
+  if (!module || (o->contrib && install_finder(o->contrib) < 0) || line_buffer("stdout") < 0 || line_buffer("stderr") < 0 ||
+      fapws_fork_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;

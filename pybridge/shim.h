@@ -161,6 +161,14 @@ void fapws_cancel(fapws_record *rec);
 void fapws_part_free(uintptr_t part);
 /* A signal for the application arrived; thread 0 shall look. Loop only. */
 void fapws_signalled(void);
+
+/* --- fork.c ---------------------------------------------------------------- */
+
+/* A listener, or another descriptor that stays open for good: children that
+ * the application forks close it, and all connections that were accepted from
+ * it. Before the application runs handlers, or in a handler's place. */
+void fapws_keep_from_children(int fd);
+
 /* The version of the headers, "3.11.2". */
 const char *fapws_python_version(void);
 #endif

@@ -102,6 +102,9 @@ func (s *service) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := keepFromChildren(listeners); err != nil {
+		return notStarted("%v", err)
+	}
 	if s.inline {
 		s.server.Configure(s.config())
 	} else if s.server, err = runtime.New(s.config()); err != nil {
