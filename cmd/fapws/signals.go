@@ -34,9 +34,9 @@ func watchSignals(log func(runtime.Level, string)) *signals {
 			signal.Notify(s.caught, sig)
 		}
 	}
-	// As python3 does, so that writing to a closed pipe is an error that
-	// handlers can catch.
-	signal.Ignore(syscall.SIGPIPE)
+	// As python3 does, so that writing to a closed pipe, or beyond the limit of
+	// a file's size, is an error that handlers can catch.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	go func() {
 		for sig := range s.caught {
 			s.handle(sig)
