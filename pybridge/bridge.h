@@ -140,7 +140,7 @@ void fapws_run(fapws_thread *t, fapws_record *rec);
 void fapws_average(uint64_t *average, uint64_t sample);
 
 /* --- environ.c --- */
-int fapws_environ_init(int multithread);
+int fapws_environ_init(const fapws_pool_options *o);
 /* environ of rec: a dict, or an instance of cls. input NULL: there is no body. */
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input);
 /* "GET /x HTTP/1.1" */

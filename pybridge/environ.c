@@ -94,7 +94,7 @@ static const known_field *find_name(const char *name, size_t n) {
   return NULL;
 }
 
-static PyObject *make_template(int multithread, Py_ssize_t room) {
+static PyObject *make_template(const fapws_pool_options *o, Py_ssize_t room) {
   PyObject *the_empty = fapws_input_empty();
   if (!the_empty) return NULL;
   PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
@@ -109,11 +109,12 @@ static PyObject *make_template(int multithread, Py_ssize_t room) {
       {"wsgi.version", Py_BuildValue("(ii)", 1, 0)},
       {"wsgi.url_scheme", PyUnicode_InternFromString("http")},
       {"wsgi.errors", Py_BuildValue("O", errors ? errors : Py_None)},
-      {"wsgi.multithread", PyBool_FromLong(multithread)},
-      {"wsgi.multiprocess", PyBool_FromLong(0)},
+      {"wsgi.multithread", PyBool_FromLong(o->threads > 1)},
+      {"wsgi.multiprocess", PyBool_FromLong(o->multiprocess)},
       {"wsgi.run_once", PyBool_FromLong(0)},
       {"wsgi.input_terminated", PyBool_FromLong(1)},
       {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&fapws_FileWrapper_Type)},
+      {"SERVER_SOFTWARE", PyUnicode_FromString(o->software ? o->software : "fapws")},
   };
   for (size_t i = 0; i < sizeof constant / sizeof *constant; i++) {
     PyObject *k = PyUnicode_InternFromString(constant[i].key);
@@ -128,7 +129,7 @@ fail:
   return NULL;
 }
 
-int fapws_environ_init(int multithread) {
+int fapws_environ_init(const fapws_pool_options *o) {
   for (int i = 0; i < K_COUNT; i++)
     if (!(key[i] = PyUnicode_InternFromString(key_text[i]))) return -1;
   for (int i = 0; i < 8; i++)
@@ -141,8 +142,8 @@ int fapws_environ_init(int multithread) {
   text_slash = PyUnicode_InternFromString("/");
   if (!key_content_length || !key_content_type || !protocols[0] || !protocols[1] || !text_empty || !text_slash) return -1;
   if (init_names() < 0) return -1;
-  template_small = make_template(multithread, 0);
-  template_large = make_template(multithread, 42);
+  template_small = make_template(o, 0);
+  template_large = make_template(o, 42);
   return template_small && template_large ? 0 : -1;
 }
 

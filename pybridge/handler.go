@@ -23,6 +23,9 @@ type RunConfig struct {
 	Threads int // most Python threads; 0: inline, on the loop
 	Queue   int // most requests that wait for a thread; 0: 1024
 	Debug   int // 1 and more: the browser gets the traceback of a failed handler
+
+	Multiprocess bool   // other processes serve the same application
+	Software     string // SERVER_SOFTWARE, a product with a version
 }
 
 // Handler runs the callables of PATHS. It satisfies runtime.Handler; see there
@@ -69,11 +72,13 @@ func (h *Handler) startPool() {
 	}
 	C.fapws_take_gil()
 	h.shared = C.fapws_pool_start(&C.fapws_pool_options{
-		threads:   C.int(h.config.Threads),
-		debug:     C.int(h.config.Debug),
-		mounts:    C.int(n),
-		callables: (*unsafe.Pointer)(callables),
-		names:     arena.strs(names),
+		threads:      C.int(h.config.Threads),
+		debug:        C.int(h.config.Debug),
+		multiprocess: C.int(boolByte(h.config.Multiprocess)),
+		software:     arena.str(h.config.Software),
+		mounts:       C.int(n),
+		callables:    (*unsafe.Pointer)(callables),
+		names:        arena.strs(names),
 	})
 	C.fapws_release_gil()
 	if h.shared == nil {

@@ -350,7 +350,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   main_thread.state = FAPWS_THREAD_BUSY;
   P.threads[0] = &main_thread;
   P.nthreads = P.live = 1;
-  if (fapws_environ_init(P.max > 1) < 0) return NULL;
+  if (fapws_environ_init(o) < 0) return NULL;
   if (!P.inline_mode) {
     P.monitor_parked = 0;
     if (pthread_create(&P.monitor_id, NULL, monitor_main, NULL) != 0) return NULL;

@@ -132,6 +132,8 @@ void fapws_run_atexit(void);
 typedef struct {
   int threads;      /* most threads; 0: inline */
   int debug;        /* 1 and more: traceback page for the browser */
+  int multiprocess; /* other processes serve the same application */
+  const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int wake_fd;
   int mounts;
   void *const *callables; /* PyObject *, one per mount, NULL for what Go serves; borrowed */

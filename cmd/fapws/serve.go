@@ -112,7 +112,13 @@ func (s *service) start() (err error) {
 	}
 	var handler *pybridge.Handler
 	s.onPython(func() {
-		handler = s.app.Start(pybridge.RunConfig{Threads: s.conf.Threads, Queue: s.conf.MaxQueue, Debug: s.conf.Debug})
+		handler = s.app.Start(pybridge.RunConfig{
+			Threads:      s.conf.Threads,
+			Queue:        s.conf.MaxQueue,
+			Debug:        s.conf.Debug,
+			Multiprocess: s.conf.Workers != 1,
+			Software:     "fapws/" + version,
+		})
 	})
 	s.signals.serve()
 	if err := s.server.Serve(listeners, table, handler); err != nil {
