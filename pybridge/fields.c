@@ -128,7 +128,14 @@ static int special_field(fapws_start_object *s, const char *name, size_t n, PyOb
     }
     return is_name(name, n, "Set-Cookie") ? SINGLE : PLAIN;
   case 't':
-    return is_name(name, n, "Transfer-Encoding") || is_name(name, n, "Trailer") || is_name(name, n, "TE") ? OURS : PLAIN;
+    return is_name(name, n, "Transfer-Encoding") || is_name(name, n, "Trailer") || is_name(name, n, "Trailers") ||
+                   is_name(name, n, "TE")
+               ? OURS
+               : PLAIN;
+  case 'p': /* between a client and its proxy only (RFC 2616 §13.5.1, to which PEP 3333 refers) */
+    return is_name(name, n, "Proxy-Authenticate") || is_name(name, n, "Proxy-Authorization") || is_name(name, n, "Proxy-Connection")
+               ? OURS
+               : PLAIN;
   case 'k':
     return is_name(name, n, "Keep-Alive") ? OURS : PLAIN;
   case 'u':
