@@ -226,11 +226,21 @@ static int answer_more(fapws_thread *t, fapws_record *rec, PyObject *const *item
   return 0;
 }
 
+/* PEP 3333: with len() 1 the first chunk tells the Content-Length. */
+static uint8_t is_single(PyObject *result) {
+  const PySequenceMethods *sequence = Py_TYPE(result)->tp_as_sequence;
+  if (!sequence || !sequence->sq_length) return 0;
+  Py_ssize_t n = PySequence_Size(result);
+  if (n < 0) PyErr_Clear();
+  return n == 1;
+}
+
 static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result) {
   int is_file = rec->started ? 0 : answer_file(t, rec, result);
   if (is_file) return is_file < 0 ? -1 : 0;
   PyObject *iter = NULL;
   if (Py_TYPE(result) != &fapws_FileWrapper_Type && !PyGen_CheckExact(result)) iter = fapws_blocks(result);
+  int in_blocks = iter != NULL;
   if (!iter && !PyErr_Occurred() && (Py_TYPE(result)->tp_iter || PySequence_Check(result))) iter = PyObject_GetIter(result);
   if (!iter) {
     if (!PyErr_Occurred())
@@ -242,6 +252,7 @@ static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result)
   Py_INCREF(result);
   rec->result = result;
   rec->iter = iter;
+  rec->single = !in_blocks && is_single(result);
   rec->chunk_ns = fapws_the_pool.mounts[rec->mount].chunk_ns;
   t->streams++;
   return 1;

@@ -37,7 +37,7 @@ static PyObject *call(fapws_thread *t, fapws_record *rec) {
 static void run_request(fapws_thread *t, fapws_record *rec) {
   fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
   rec->iter = rec->result = rec->start = rec->input = rec->environ = NULL;
-  rec->started = rec->parked = rec->whole = rec->bodyless = 0;
+  rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;
   rec->declared = -1;
   rec->sent = rec->unacked = 0;
   if (UNLIKELY(__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) {

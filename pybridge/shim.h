@@ -75,9 +75,10 @@ typedef struct fapws_record {
 
   uint8_t job;
   uint8_t started;  /* the first part was published */
-  uint8_t parked;   /* guarded by the pool's mutex: an iterator waits for the client */
+  uint8_t parked;   /* guarded by the pool's mutex: an iterator or write() waits for the client */
   uint8_t whole;    /* the declared length has been sent */
   uint8_t bodyless; /* the head is all there is: HEAD, 204, 304 */
+  uint8_t single;   /* the result has len() 1: its first chunk is all */
   void *thread;     /* struct fapws_thread * that owns iter */
   void *iter;       /* PyObject *: what yields chunks */
   void *result;     /* PyObject *: what close() is called on */

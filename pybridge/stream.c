@@ -55,19 +55,26 @@ static int put_body(fapws_part *p, PyObject *owner, const char *data, Py_ssize_t
   return 0;
 }
 
-/* The head of a response whose body follows in parts of its own. */
-static int begin(fapws_thread *t, fapws_record *rec, int is_text) {
+/* Makes the head of a response in rec->part0. Its first chunk has len bytes. */
+static int make_head(fapws_record *rec, int is_text, Py_ssize_t len) {
   fapws_start_object *s = rec->start;
   fapws_part *p = &rec->part0;
   fapws_part_reset(p, rec);
   if (fapws_start_fill(s, p) < 0) return -1;
   p->first = 1;
-  rec->declared = s->length;
-  p->length = s->length;
+  /* PEP 3333, "Handling the Content-Length Header". */
+  rec->declared = s->length >= 0 || !rec->single ? s->length : len;
+  p->length = rec->declared;
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY;
   rec->bodyless = fapws_bodyless(rec, s->status);
+  return 0;
+}
+
+/* Publishes the head of a response whose body follows in parts of its own. */
+static int begin(fapws_thread *t, fapws_record *rec, int is_text, Py_ssize_t len) {
+  if (make_head(rec, is_text, len) < 0) return -1;
   rec->started = 1;
-  fapws_publish(t, p);
+  fapws_publish(t, &rec->part0);
   return 0;
 }
 
@@ -79,7 +86,7 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
   if (!owner) return -1;
   /* PEP 3333: the head waits for the first byte of the body. */
   int bad = 0;
-  if (len && !rec->started) bad = begin(t, rec, is_text);
+  if (len && !rec->started) bad = begin(t, rec, is_text, len);
   if (!bad && len && !rec->bodyless) {
     if (rec->declared >= 0 && rec->sent + len > rec->declared) {
       fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
@@ -133,7 +140,8 @@ void fapws_close_result(fapws_record *rec, PyObject *result) {
 }
 
 void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
-  if (!failed && !rec->started && begin(t, rec, 1) < 0) {
+  int empty = !failed && !rec->started; /* no chunk had a byte: the head is all */
+  if (empty && make_head(rec, 1, 0) < 0) {
     fapws_fail(t, rec);
     return;
   }
@@ -160,7 +168,7 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
     PyErr_Clear();
     Py_FatalError("fapws: out of memory at the end of a response");
   }
-  if (p == &rec->part0) fapws_part_reset(p, rec);
+  if (p == &rec->part0 && !empty) fapws_part_reset(p, rec);
   p->last = 1;
   p->failed = (uint8_t)failed;
   fapws_drop(t, rec);
