@@ -114,6 +114,10 @@ void fapws_notify(fapws_thread *t);
 int fapws_must_wait(fapws_record *rec);
 /* Marks rec as waiting for the client unless there is room now; 1 if parked. */
 int fapws_park(fapws_record *rec);
+/* After write(): sleeps while rec's client is too far behind. */
+void fapws_wait_for_room(fapws_record *rec);
+/* Whether nobody waits for rec's response any more. Any thread. */
+int fapws_is_cancelled(fapws_record *rec);
 
 /* --- garbage.c --- */
 /* Drops what the loop has released. */

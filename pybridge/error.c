@@ -93,8 +93,12 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
   PyErr_NormalizeException(&type, &value, &tb);
   if (tb && value) PyException_SetTraceback(value, tb);
   if (!rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
+  int left = fapws_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  fapws_report("", rec);
+  if (left) /* write() has said that the client is gone */
+    PyErr_Clear();
+  else
+    fapws_report("", rec);
   if (rec->started) {
     Py_XDECREF(page);
     fapws_stream_end(t, rec, 1);

@@ -1,26 +1,47 @@
-/* Back-pressure: an iterator waits for its client, no thread does. */
+/* Back-pressure: an iterator waits for its client, no thread does. Only write()
+ * has to wait on its thread, since the handler goes on when it returns. */
 #include "bridge.h"
 
 #define P fapws_the_pool
 #define WINDOW_BYTES (256 * 1024) /* an iterator may be ahead of its client by */
+enum { ITERATOR = 1, WRITER };     /* record.parked */
 
 int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
 
 int fapws_park(fapws_record *rec) {
   fapws_lock();
-  rec->parked = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES &&
-                !__atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST);
+  int must = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec);
+  rec->parked = must ? ITERATOR : 0;
   int parked = rec->parked;
   fapws_unlock();
   return parked;
+}
+
+static pthread_cond_t writers = PTHREAD_COND_INITIALIZER; /* there may be room for one */
+
+int fapws_is_cancelled(fapws_record *rec) { return __atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST) != 0; }
+
+void fapws_wait_for_room(fapws_record *rec) {
+  /* Inline, this is the loop's own thread, which alone could make room. */
+  if (LIKELY(!fapws_must_wait(rec)) || P.inline_mode) return;
+  Py_BEGIN_ALLOW_THREADS
+  fapws_lock();
+  while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec)) {
+    rec->parked = WRITER;
+    pthread_cond_wait(&writers, &P.mu);
+  }
+  rec->parked = 0;
+  fapws_unlock();
+  Py_END_ALLOW_THREADS
 }
 
 static void unpark(fapws_record *rec) {
   fapws_lock();
   int was = rec->parked;
   rec->parked = 0;
+  if (was == WRITER) pthread_cond_broadcast(&writers);
   fapws_unlock();
-  if (was) fapws_requeue(rec);
+  if (was == ITERATOR) fapws_requeue(rec);
 }
 
 void fapws_acked(uintptr_t record, int64_t n) {

@@ -5,6 +5,7 @@
  * a list only for who asks; from then on the list counts. */
 #include "bridge.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <structmember.h>
@@ -46,7 +47,8 @@ static int set_status(fapws_start_object *s, PyObject *status) {
 
 static PyObject *start_write(PyObject *self, PyObject *data) {
   fapws_start_object *s = (fapws_start_object *)self;
-  if (!s->rec || !s->rec->thread) {
+  fapws_record *rec = s->rec;
+  if (!rec || !rec->thread) {
     PyErr_SetString(PyExc_RuntimeError, "write() after the request has ended");
     return NULL;
   }
@@ -54,43 +56,84 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
     PyErr_SetString(PyExc_AssertionError, "write() before start_response()");
     return NULL;
   }
-  if (fapws_send_chunk(s->rec->thread, s->rec, data) < 0) return NULL;
-  fapws_notify(s->rec->thread);
+  if (fapws_send_chunk(rec->thread, rec, data) < 0) return NULL;
+  if (fapws_forked) Py_RETURN_NONE;
+  fapws_notify(rec->thread);
+  fapws_wait_for_room(rec);
+  if (UNLIKELY(fapws_is_cancelled(rec))) {
+    PyErr_SetString(PyExc_BrokenPipeError, "write(): the client has left");
+    return NULL;
+  }
   Py_RETURN_NONE;
 }
 
 static PyMethodDef write_method = {"write", start_write, METH_O,
                                    "write(data): sends bytes (or str, as UTF-8) at once, before what the handler returns."};
 
+/* Raises what exc_info, which should be as of sys.exc_info(), says. Always -1. */
+static int raise_exc_info(PyObject *exc_info) {
+  int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
+  PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;
+  if (!shaped || !PyExceptionClass_Check(type) || (tb != Py_None && !PyTraceBack_Check(tb))) {
+    PyErr_Format(PyExc_TypeError, "exc_info must be a tuple (type, value, traceback) as of sys.exc_info(), not %.200R", exc_info);
+    return -1;
+  }
+  PyObject *value = PyTuple_GET_ITEM(exc_info, 1);
+  Py_INCREF(type);
+  Py_INCREF(value);
+  Py_XINCREF(tb == Py_None ? NULL : tb);
+  PyErr_Restore(type, value, tb == Py_None ? NULL : tb);
+  return -1;
+}
+
 /* PEP 3333: after the head was sent, exc_info raises; before, it replaces. */
 static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
-  if (exc_info && exc_info != Py_None) {
-    if (s->sent) {
-      PyObject *type, *value, *tb;
-      if (!PyArg_ParseTuple(exc_info, "OOO;exc_info must be a tuple (type, value, traceback)", &type, &value, &tb)) return -1;
-      Py_INCREF(type);
-      Py_INCREF(value);
-      Py_XINCREF(tb == Py_None ? NULL : tb);
-      PyErr_Restore(type, value, tb == Py_None ? NULL : tb);
-      return -1;
-    }
+  if (UNLIKELY(exc_info && exc_info != Py_None)) {
+    if (s->sent) return raise_exc_info(exc_info);
     if (s->called) {
       Py_CLEAR(s->list);
       fapws_forget_fields(s);
     }
     return 0;
   }
-  if (s->called) {
+  if (UNLIKELY(s->called)) {
     PyErr_SetString(PyExc_AssertionError, "start_response() was already called; a second call needs exc_info");
+    return -1;
+  }
+  if (UNLIKELY(s->sent)) {
+    PyErr_SetString(PyExc_AssertionError, "start_response() must be called before the first byte of the body is given");
     return -1;
   }
   return 0;
 }
 
+/* A call that fails leaves nothing behind: the application may answer with an
+ * error page instead, and what it had set before the call is to stay. */
+static int begin_head(fapws_start_object *s, PyObject *status, PyObject *headers) {
+  fapws_start_object before = *s;
+  char *kept = NULL;
+  if (UNLIKELY(before.len)) {
+    if (!(kept = malloc(before.len))) return PyErr_NoMemory(), -1;
+    memcpy(kept, s->buf, before.len);
+  }
+  int bad = fapws_add_fields(s, headers) < 0 || set_status(s, status) < 0;
+  if (UNLIKELY(bad)) {
+    if (kept) memcpy(s->buf, kept, before.len);
+    s->len = before.len;
+    s->length = before.length;
+    s->has_type = before.has_type;
+    s->has_date = before.has_date;
+    s->has_server = before.has_server;
+    s->close_conn = before.close_conn;
+  }
+  free(kept);
+  return -bad;
+}
+
 static PyObject *begin_response(fapws_start_object *s, PyObject *status, PyObject *headers, PyObject *exc_info) {
-  if (apply_exc_info(s, exc_info) < 0 || set_status(s, status) < 0 || fapws_start_settle(s) < 0) return NULL;
+  if (apply_exc_info(s, exc_info) < 0 || fapws_start_settle(s) < 0) return NULL;
   Py_CLEAR(s->list);
-  if (fapws_add_fields(s, headers) < 0) return NULL;
+  if (begin_head(s, status, headers) < 0) return NULL;
   s->called = 1;
   return PyCFunction_New(&write_method, (PyObject *)s);
 }
