@@ -187,6 +187,7 @@ func (l *loop) submit(c *conn) {
 		l.tracef("%s exchange %d goes to the application", c, x.ticket)
 	}
 	if l.handler.Submit(&l.request) {
+		x.since, x.owed = l.now, true
 		l.submitted = true
 		l.gather.taken++
 	} else {
