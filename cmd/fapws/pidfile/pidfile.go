@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,7 @@ type File struct {
 	path string // absolute: the process may change its directory
 	file *os.File
 	text string
+	once sync.Once
 }
 
 // Write puts the number of this process into the file at path, which appears
@@ -75,15 +77,19 @@ func (f *File) fill() error {
 
 // Remove removes the file if it is still the one that Write made. A process
 // that has given root up may not be allowed to: then it empties the file, which
-// counts as nobody's. Further calls do nothing.
-func (f *File) Remove() error {
-	if f == nil || f.file == nil {
-		return nil
+// counts as nobody's. Any goroutine may call it; further calls do nothing.
+func (f *File) Remove() (err error) {
+	if f != nil {
+		f.once.Do(func() {
+			err = f.remove()
+			f.file.Close()
+		})
 	}
-	file := f.file
-	f.file = nil
-	defer file.Close()
-	mine, err := file.Stat()
+	return err
+}
+
+func (f *File) remove() error {
+	mine, err := f.file.Stat()
 	if err != nil {
 		return err
 	}
@@ -91,12 +97,12 @@ func (f *File) Remove() error {
 		return nil // removed, or another's by now
 	}
 	text := make([]byte, len(f.text)+1)
-	if n, err := file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
+	if n, err := f.file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
 		return nil // somebody wrote into it
 	}
 	err = os.Remove(f.path)
 	if errors.Is(err, fs.ErrPermission) {
-		err = file.Truncate(0)
+		err = f.file.Truncate(0)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, cause(err))
