@@ -138,6 +138,11 @@ func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Leng
 // dispatch routes the request in l.req. rest is what follows the head; used
 // is the head's length with what was skipped before it.
 func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
+	if l.notice != nil {
+		if used, again, done := l.noticed(c, head, rest, used); done {
+			return used, again
+		}
+	}
 	path := l.req.Path.In(head)
 	if l.req.Encoded {
 		l.path = http1.DecodePath(l.path[:0], path)
