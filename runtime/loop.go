@@ -27,7 +27,7 @@ type loop struct {
 	wake    wake
 	table   []Mount
 	handler Handler
-	notice  *notice // nil: none
+	notice  *notice       // nil: none
 	idle    chan struct{} // told when the first connection comes: see tick
 	emptied chan struct{} // told when the last one has gone
 	live    atomic.Int64  // open connections; written here, read by tick
