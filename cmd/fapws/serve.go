@@ -47,7 +47,7 @@ func (s *service) run() (code int, err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return 0, usage(err)
 	}
-	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.Debug)
+	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
 	s.signals = watchSignals(s.log.log, s.exit)
 	if s.inline {
 		useProcessors()
@@ -97,7 +97,7 @@ func (s *service) start() (err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return usage(err)
 	}
-	s.log.setLevel(s.conf.LogLevel, s.conf.Debug)
+	s.log.setLevel(s.conf.LogLevel, s.conf.LoopDebug)
 	if s.conf.AccessLog != "off" {
 		if s.access, err = accesslog.Open(s.conf.AccessLog); err != nil {
 			return notStarted("cannot write the access log: %v", err)
