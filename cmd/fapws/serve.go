@@ -151,16 +151,3 @@ func (s *service) start() (err error) {
 	}
 	return nil
 }
-
-// listen binds what the settings say.
-func (s *service) listen() ([]net.Listener, error) {
-	options, err := listenOptions(&s.conf)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := s.passed.addresses(s.conf.Bind, s.set.Source("bind").Level > settings.FromDefault)
-	if err != nil {
-		return nil, err
-	}
-	return listenAll(addrs, options)
-}

@@ -37,12 +37,19 @@ func Write(path string, but ...int) (*File, error) {
 		return nil, err
 	}
 	pid := os.Getpid()
-	if other, err := owner(path); err != nil {
+	other, err := owner(path)
+	if err != nil {
 		return nil, fmt.Errorf("cannot use the pid file %s: %w", path, err)
-	} else if other != pid && !slices.Contains(but, other) && runs(other) {
+	}
+	if other != pid && !slices.Contains(but, other) && runs(other) {
 		return nil, fmt.Errorf("the pid file %s is of process %d, which is running; stop it, or remove the file if that is no fapws", path, other)
 	}
 	f, err := replace(path, strconv.Itoa(pid)+"\n")
+	if err != nil && other == pid { // another program in this process wrote it, as root perhaps
+		if there, open := os.Open(path); open == nil {
+			return &File{path: path, file: there, text: strconv.Itoa(pid) + "\n"}, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, cause(err))
 	}
@@ -89,18 +96,11 @@ func (f *File) Remove() (err error) {
 }
 
 func (f *File) remove() error {
-	mine, err := f.file.Stat()
-	if err != nil {
-		return err
-	}
-	if there, err := os.Lstat(f.path); err != nil || !os.SameFile(mine, there) {
-		return nil // removed, or another's by now
-	}
 	text := make([]byte, len(f.text)+1)
 	if n, err := f.file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
 		return nil // somebody wrote into it
 	}
-	err = os.Remove(f.path)
+	err := f.unlink()
 	if errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
 	}
@@ -108,6 +108,24 @@ func (f *File) remove() error {
 		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, cause(err))
 	}
 	return nil
+}
+
+// unlink removes the name, unless it is another file's by now.
+func (f *File) unlink() error {
+	mine, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !os.SameFile(mine, there):
+		return nil
+	}
+	return os.Remove(f.path)
 }
 
 // owner returns the number in a pid file, 0 if it holds none or is not there.
