@@ -18,7 +18,7 @@ static const char *const key_text[K_COUNT] = {
     "REQUEST_METHOD", "SCRIPT_NAME",  "PATH_INFO",   "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
     "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "RAW_URI",      "REQUEST_URI", "wsgi.input"};
 static PyObject *key[K_COUNT];
-static PyObject *key_content_length, *key_content_type, *key_host;
+static PyObject *key_content_length, *key_content_type, *key_host, *key_scheme, *key_https, *text_on;
 
 /* Field names worth an interned key; everything else is built when it comes. */
 static const char *const known_names[] = {
@@ -136,10 +136,14 @@ int fapws_environ_init(const fapws_pool_options *o) {
     if (!(methods[i] = PyUnicode_InternFromString(method_text[i]))) return -1;
   key_content_length = PyUnicode_InternFromString("CONTENT_LENGTH");
   key_content_type = PyUnicode_InternFromString("CONTENT_TYPE");
+  key_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
+  key_https = PyUnicode_InternFromString("HTTPS");
+  text_on = PyUnicode_InternFromString("on");
   protocols[0] = PyUnicode_InternFromString("HTTP/1.0");
   protocols[1] = PyUnicode_InternFromString("HTTP/1.1");
   text_empty = PyUnicode_InternFromString("");
   text_slash = PyUnicode_InternFromString("/");
+  if (!key_scheme || !key_https || !text_on) return -1;
   if (!key_content_length || !key_content_type || !protocols[0] || !protocols[1] || !text_empty || !text_slash) return -1;
   if (init_names() < 0) return -1;
   template_small = make_template(o, 0);
@@ -264,11 +268,21 @@ static unsigned pick_slot(const char *fields, size_t n) {
   return (unsigned)(h >> 60);
 }
 
+/* What a trusted proxy says of the request it got (RFC 3875 has no HTTPS, but
+ * every server sets it, and libraries look for it). */
+static int put_outside(PyObject *env, const fapws_record *rec) {
+  if (rec->host.len && put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
+  if (!rec->scheme.len) return 0;
+  if (put(env, key_scheme, span_text(rec, rec->scheme)) < 0) return -1;
+  return rec->scheme.len == strlen("https") ? PyDict_SetItem(env, key_https, text_on) : 0;
+}
+
 static PyObject *environ_of_fields(fapws_record *rec) {
   PyObject *env = PyDict_Copy(rec->nfields > 2 ? template_large : template_small);
   if (env && (put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
               put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
-              put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0))
+              put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0 ||
+              put_outside(env, rec) < 0))
     Py_CLEAR(env);
   return env;
 }

@@ -150,9 +150,6 @@ func (h *Handler) Signalled() { C.fapws_signalled() }
 // Overdue implements runtime.Handler.
 func (h *Handler) Overdue(exchange.Ticket, time.Duration) {}
 
-// Stalled implements runtime.Handler.
-func (h *Handler) Stalled(time.Duration) {}
-
 // Cancel implements runtime.Handler.
 func (h *Handler) Cancel(t exchange.Ticket) {
 	h.mu.Lock()
@@ -181,19 +178,27 @@ func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
 	return rec
 }
 
+// peerTexts is how many texts copyRequest puts a separator behind.
+const peerTexts = 6
+
 // copyRequest fills in the half of rec that the loop owns.
 func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
-	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) + len(r.Body)
+	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
+		len(peer.Scheme) + len(peer.Host) + r.Root + peerTexts + len(r.Body)
 	data := reserve(rec, need)
 	n := copy(data, r.Head)
 	add := func(s string) C.fapws_span {
 		at := n
 		n += copy(data[n:], s)
+		data[n] = '\n' // so that what lies in a row can be compared as one
+		n++
 		return C.fapws_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
 	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
+	// The path lies in the head unless it was decoded, or a proxy has taken its
+	// beginning off, which makes it shorter there.
 	if !p.Encoded && int(p.Path.Len) == len(r.Path) && p.Path.Len > 0 && p.Authority.Len == 0 {
 		rec.path = span(p.Path)
 	} else {
@@ -202,6 +207,8 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	}
 	from := n
 	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
+	rec.scheme, rec.host = add(peer.Scheme), add(peer.Host)
+	n += copy(data[n:], r.Path[:r.Root])
 	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
 	rec.port = add(peer.Port)
 	rec.body_off = C.size_t(n)

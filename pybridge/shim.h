@@ -66,8 +66,9 @@ typedef struct fapws_record {
   uint32_t nfields, fields_cap;
   fapws_span method, target, query, authority, path;
   fapws_span addr, port, server_name, server_port;
+  fapws_span scheme, host; /* empty: http, and what the request says */
   uint32_t script_len;
-  uint32_t head_len, peer_len; /* peer_len: addr, server_name and server_port, which lie in a row */
+  uint32_t head_len, peer_len; /* peer_len: from addr on, all that environ takes from elsewhere than the head, but the port */
   uint8_t minor, head_only, has_length, has_body, chunked;
   size_t body_off;
   int64_t size; /* bytes of body */

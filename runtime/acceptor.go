@@ -103,6 +103,7 @@ func (s *Server) heals(err error) bool {
 // enrol makes the loop own nc.
 func (s *Server) enrol(nc net.Conn) error {
 	c := newConn(nc)
+	c.front = s.cfg.front(c.remote)
 	if _, err := s.client.EnrollContext(nc, c); err != nil {
 		return err
 	}

@@ -131,10 +131,15 @@ func (l *loop) bodyWhole(c *conn) {
 		l.path = http1.DecodePath(l.path[:0], path)
 		path = l.path
 	}
+	root := 0
+	if c.front != nil {
+		path, root = l.outward(c, b.head, path)
+	}
 	l.request = exchange.Request{
 		Mount:  b.mount,
 		Head:   b.head,
 		Path:   path,
+		Root:   root,
 		Script: b.script,
 		Body:   b.buf,
 		Spool:  b.spool,

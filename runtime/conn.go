@@ -54,6 +54,7 @@ type conn struct {
 	body     *body     // the body that is arriving
 	transfer *transfer // what is writing to it beside the loop
 
+	front         *front // a proxy or a path that is before it, or nil
 	peer          *exchange.Peer
 	local, remote net.Addr
 
@@ -81,7 +82,16 @@ func (c *conn) String() string {
 	return "unix client " + strconv.Itoa(c.fd)
 }
 
-// who returns what applications are told of the connection.
+// client returns what applications are told of the client of the request that
+// outward was last called for.
+func (c *conn) client() *exchange.Peer {
+	if c.front != nil && c.front.trusted {
+		return c.front.peer
+	}
+	return c.who()
+}
+
+// who returns what is true of the connection itself.
 func (c *conn) who() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.local, c.remote)

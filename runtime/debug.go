@@ -28,9 +28,16 @@ func (l *loop) note(x *flight, head []byte) {
 		e = new(logEntry)
 		x.log = e
 	}
-	e.start, e.addr = time.Now(), x.conn.who().Addr
+	peer := x.conn.who()
+	if head != nil {
+		peer = x.conn.client()
+	}
+	e.start, e.addr = time.Now(), peer.Addr
 	if l.debug > 0 {
 		e.client = x.conn.String()
+		if peer != x.conn.peer {
+			e.client = peer.Addr + " through " + e.client
+		}
 	}
 	e.line, e.referer, e.agent = e.line[:0], e.referer[:0], e.agent[:0]
 	if head == nil {
@@ -73,9 +80,6 @@ func (l *loop) account(x *flight) {
 	}
 	if l.debug >= 1 {
 		l.tracef("%s %q %d, %d bytes, %v", e.client, e.line, x.status, x.sent, took.Round(time.Microsecond))
-	}
-	if l.cfg.Answered != nil {
-		l.cfg.Answered(&Answered{Line: e.line, Status: x.status, Bytes: x.sent, Took: took})
 	}
 	if l.cfg.AccessLog != nil {
 		l.cfg.AccessLog.Append(&accesslog.Entry{

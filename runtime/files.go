@@ -37,8 +37,8 @@ func (l *loop) serveStatic(c *conn, mount, script int, path, head, rest []byte, 
 		return l.refuse(c, head, rest, used, r)
 	}
 	files := l.table[mount].Static
-	l.staticReq = static.Request{Path: path[script:], Head: head, Parsed: &l.req}
 	x := l.newFlight(c, head)
+	l.staticReq = static.Request{Path: path[script:], Prefix: x.prefix, Head: head, Parsed: &l.req}
 	if !x.keepAlive {
 		l.setState(c, stateEnding)
 	}
@@ -145,6 +145,7 @@ func cloneStatic(r *static.Request) static.Request {
 	buf = append(append(buf, r.Head...), r.Path...)
 	return static.Request{
 		Path:   buf[len(r.Head):],
+		Prefix: r.Prefix,
 		Head:   buf[:len(r.Head):len(r.Head)],
 		Parsed: &parsed,
 	}

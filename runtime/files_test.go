@@ -19,6 +19,9 @@ func tree(t *testing.T, contents map[string]string) []Mount {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range contents {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

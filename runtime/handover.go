@@ -78,7 +78,7 @@ func (l *loop) handOver(x *flight, p *exchange.Part) {
 		l.s.logf(LevelError, "bug: a handler gave back another request: %v", err)
 		job.from.options = ""
 	}
-	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Head: head, Parsed: parsed}
+	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.prefix, Head: head, Parsed: parsed}
 	x.file = job
 	l.handler.Release(p) // the ticket stays taken until the file is sent
 }

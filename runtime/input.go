@@ -19,6 +19,12 @@ const (
 
 // received takes what has arrived, or nil to go on with what is pending.
 func (l *loop) received(c *conn, data []byte) {
+	if c.front != nil && c.front.awaits {
+		var ok bool
+		if data, ok = l.announced(c, data); !ok {
+			return
+		}
+	}
 	switch c.state {
 	case stateBody:
 		data = l.collect(c, data)
@@ -138,20 +144,21 @@ func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Leng
 // dispatch routes the request in l.req. rest is what follows the head; used
 // is the head's length with what was skipped before it.
 func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
-	if l.notice != nil {
-		if used, again, done := l.noticed(c, head, rest, used); done {
-			return used, again
-		}
-	}
 	path := l.req.Path.In(head)
 	if l.req.Encoded {
 		l.path = http1.DecodePath(l.path[:0], path)
 		path = l.path
 	}
-	if len(path) == 1 && path[0] == '*' {
+	inner, root := path, 0
+	if c.front != nil {
+		path, root = l.outward(c, head, path)
+		inner = inside(path, root)
+	}
+	if len(inner) == 1 && inner[0] == '*' {
 		return l.refuse(c, head, rest, used, refusal{status: 204, fields: allowAll})
 	}
-	mount, script := route(l.table, path)
+	mount, script := route(l.table, inner)
+	script += root
 	if mount < 0 {
 		return l.refuse(c, head, rest, used, refusal{status: 404})
 	}
@@ -173,6 +180,7 @@ func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
 		Mount:  mount,
 		Head:   head,
 		Path:   path,
+		Root:   root,
 		Script: script,
 		Body:   body,
 		Spool:  -1,
@@ -187,12 +195,11 @@ func (l *loop) submit(c *conn) {
 	x, keepAlive := l.newFlight(c, l.request.Head), l.req.KeepAlive
 	l.request.Ticket = x.ticket
 	l.request.Parsed = &l.req
-	l.request.Peer = c.who()
+	l.request.Peer = c.client()
 	if l.debug >= 2 {
 		l.tracef("%s exchange %d goes to the application", c, x.ticket)
 	}
 	if l.handler.Submit(&l.request) {
-		x.since, x.owed = l.now, true
 		l.submitted = true
 		l.gather.taken++
 	} else {
@@ -210,6 +217,9 @@ func (l *loop) newFlight(c *conn, head []byte) *flight {
 	x.head = l.req.Head
 	x.keepAlive = l.req.KeepAlive
 	x.safe = l.req.Safe
+	if c.front != nil && c.front.hidden {
+		x.prefix = c.front.root
+	}
 	c.append(x)
 	if l.timed {
 		l.note(x, head)

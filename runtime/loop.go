@@ -27,11 +27,9 @@ type loop struct {
 	wake    wake
 	table   []Mount
 	handler Handler
-	notice  *notice       // nil: none
 	idle    chan struct{} // told when the first connection comes: see tick
 	emptied chan struct{} // told when the last one has gone
 	live    atomic.Int64  // open connections; written here, read by tick
-	orphans atomic.Int64  // exchanges without a connection that may get overdue
 	busyNow bool          // pump is on the stack
 
 	req       http1.Request  // the head being parsed
@@ -44,6 +42,8 @@ type loop struct {
 	part      exchange.Part    // the part being delivered
 	request   exchange.Request // the request being submitted
 	path      []byte           // scratch of decoded paths
+	outer     []byte           // scratch of those with the front's root before them
+	said      []byte           // scratch of what proxies say
 	staticReq static.Request
 	staticRes static.Response
 	epoll     int       // gnet's epoll descriptor, or -1

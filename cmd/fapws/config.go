@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/netip"
-	"os"
 	"strings"
 
 	"fapws/runtime"
@@ -34,13 +33,10 @@ func (s *service) config() runtime.Config {
 		RootPath:      s.conf.RootPath,
 		SendfileRoots: s.conf.SendfileRoots,
 		AccelRoots:    accelRoots(s.conf.AccelRoots),
-		Debug:         s.conf.LoopDebug,
+		Debug:         s.conf.Debug,
 		AccessLog:     s.access,
 		Log:           s.log.log,
 		Quiet:         s.memory.quiet,
-	}
-	if s.conf.Dev {
-		c.Answered = s.log.requests(wantsColour(os.Stderr))
 	}
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
@@ -60,6 +56,9 @@ func proxies(list []string) (networks []netip.Prefix, unix bool) {
 			if err != nil {
 				addr := netip.MustParseAddr(one).Unmap()
 				prefix = netip.PrefixFrom(addr, addr.BitLen())
+			}
+			if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 {
+				prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96)
 			}
 			networks = append(networks, prefix.Masked())
 		}

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 )
@@ -69,7 +68,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if early.Umask >= 0 {
 		unix.Umask(early.Umask)
 	}
-	s := &service{cmd: cmd, set: set, stderr: stderr, passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}
+	s := &service{cmd: cmd, set: set, stderr: stderr, passed: takeActivation()}
 	return s.run()
 }
 

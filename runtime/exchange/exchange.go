@@ -18,7 +18,8 @@ type Request struct {
 	Mount  int            // index of the matched entry in the table of the handler
 	Head   []byte         // request line and fields as received; spans of Parsed point into it
 	Parsed *http1.Request // valid as long as Head
-	Path   []byte         // percent-decoded path
+	Path   []byte         // percent-decoded path, as it is seen from outside
+	Root   int            // length of what a proxy or Config.RootPath puts before the application: Path[:Root], part of SCRIPT_NAME
 	Script int            // length of SCRIPT_NAME: Path[:Script], PATH_INFO is Path[Script:]
 	Body   []byte         // the body, decoded from its framing, when it is in memory
 	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses

@@ -1,9 +1,9 @@
 package http1
 
-// validHost reports whether b is uri-host [":" port] (RFC 9110 §7.2) with a
+// ValidHost reports whether b is uri-host [":" port] (RFC 9110 §7.2) with a
 // host that is not empty. An IP literal is an IPv6 address; it is judged by
 // its characters, IPvFuture and zones are refused.
-func validHost(b []byte) bool {
+func ValidHost(b []byte) bool {
 	i := 0
 	if len(b) > 0 && b[0] == '[' {
 		for i = 1; i < len(b) && (class[b[i]]&isHex != 0 || b[i] == ':' || b[i] == '.'); i++ {

@@ -136,7 +136,7 @@ func (r *Request) complete(head []byte, k *known) error {
 		if r.Minor > 0 {
 			return errNoHost // RFC 9112 §3.2
 		}
-	} else if h := r.Host.In(head); len(h) > 0 && !validHost(h) {
+	} else if h := r.Host.In(head); len(h) > 0 && !ValidHost(h) {
 		return errHost
 	}
 	// RFC 9112 §9.3: close wins, then the version decides.

@@ -103,7 +103,7 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 		a++
 	}
 	// User information has no place here (RFC 9110 §4.2.4); "@" is not valid in a host.
-	if !validHost(t[scheme:a]) {
+	if !ValidHost(t[scheme:a]) {
 		return errAuthority
 	}
 	r.Authority = Span{uint32(pos + scheme), uint32(a - scheme)}

@@ -79,7 +79,7 @@ func TestValidHost(t *testing.T) {
 		{"::1", false}, {"[", false}, {"[]", false}, {"[:]", false}, {"[::1", false}, {"::1]", false}, {"[::1]x", false}, {"[::1]80", false},
 		{"[g::]", false}, {"[fe80::1%25eth0]", false}, {"[v1.a]", false}, {"[::1]]", false}, {"a[::1]", false},
 	} {
-		if got := validHost([]byte(c.in)); got != c.ok {
+		if got := ValidHost([]byte(c.in)); got != c.ok {
 			t.Errorf("%q: %v", c.in, got)
 		}
 	}

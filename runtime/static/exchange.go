@@ -12,6 +12,7 @@ import (
 // on another goroutine than the loop gives it copies.)
 type Request struct {
 	Path   []byte         // PATH_INFO below the mount, percent-decoded: empty or beginning with "/"
+	Prefix string         // decoded path that is before the one in Head, seen from outside; "" or "/a/b"
 	Head   []byte         // request line and fields as received
 	Parsed *http1.Request // spans into Head: method, raw path, query, fields
 }

@@ -51,7 +51,7 @@ func (out *Response) failRange(size int64) {
 // redirect sends the client to a directory's path with a slash.
 func (out *Response) redirect(req *Request) {
 	b := append(out.scratch[:0], "Location: "...)
-	b = slashLocation(b, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
+	b = slashLocation(b, req.Prefix, req.Parsed.Path.In(req.Head), req.Parsed.Query.In(req.Head))
 	b = append(b, "\r\n"+plainText...)
 	out.scratch = b
 	out.text(301, b, movedText, req.Parsed.Head)

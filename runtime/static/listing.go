@@ -65,7 +65,7 @@ func (f *Files) list(dir *os.Root, path string, req *Request, out *Response) {
 	if decoded, err := url.PathUnescape(title); err == nil {
 		title = decoded
 	}
-	page := appendListing(nil, title, name != ".", entries, more)
+	page := appendListing(nil, req.Prefix+title, name != ".", entries, more)
 	out.Head = exchange.Head{Status: 200, Fields: []byte(listingFields), Length: int64(len(page))}
 	if !req.Parsed.Head {
 		out.Segments = append(out.Segments[:0], Segment{Data: page})

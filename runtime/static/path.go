@@ -1,6 +1,10 @@
 package static
 
-import "bytes"
+import (
+	"bytes"
+	"net/url"
+	"strings"
+)
 
 // cleanPath checks a decoded PATH_INFO and turns it into a name below the
 // root, in the form that is also its key in the cache: one leading slash, no
@@ -53,8 +57,12 @@ func allowed(segment []byte, dotFiles bool) bool {
 // which is how the client spelled it. A path such as "//evil.example" would be
 // taken for another host's, so slashes at its beginning become one; a
 // backslash is the same to browsers, and it and what else does not belong in
-// a URI is percent-encoded.
-func slashLocation(dst, rawPath, query []byte) []byte {
+// a URI is percent-encoded. prefix, decoded, goes before it.
+func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
+	if prefix = strings.TrimLeft(prefix, `/\`); prefix != "" {
+		dst = append(dst, '/')
+		dst = append(dst, (&url.URL{Path: prefix}).EscapedPath()...)
+	}
 	for len(rawPath) > 0 && (rawPath[0] == '/' || rawPath[0] == '\\') {
 		rawPath = rawPath[1:]
 	}

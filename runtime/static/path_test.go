@@ -62,23 +62,27 @@ func TestCleanPath(t *testing.T) {
 }
 
 func TestSlashLocation(t *testing.T) {
-	for _, c := range []struct{ path, query, want string }{
-		{"/a", "", "/a/"},
-		{"/a/b", "x=1&y=%20", "/a/b/?x=1&y=%20"},
-		{"/a%20b", "", "/a%20b/"},
-		{"//evil.example", "", "/evil.example/"},
-		{"///evil.example/..", "", "/evil.example/../"},
-		{"/\\evil.example", "", "/evil.example/"},
-		{"\\\\evil.example", "", "/evil.example/"},
-		{"/a\\b", "", "/a%5Cb/"},
-		{"/a\r\nSet-Cookie:x", "q\r\n<\">", "/a%0D%0ASet-Cookie:x/?q%0D%0A%3C%22%3E"},
-		{"/\xff", "", "/%FF/"},
-		{"", "", "/"},
-		{"/", "", "/"},
-		{"https://evil.example", "", "/https://evil.example/"},
+	for _, c := range []struct{ prefix, path, query, want string }{
+		{"", "/a", "", "/a/"},
+		{"", "/a/b", "x=1&y=%20", "/a/b/?x=1&y=%20"},
+		{"", "/a%20b", "", "/a%20b/"},
+		{"", "//evil.example", "", "/evil.example/"},
+		{"", "///evil.example/..", "", "/evil.example/../"},
+		{"", "/\\evil.example", "", "/evil.example/"},
+		{"", "\\\\evil.example", "", "/evil.example/"},
+		{"", "/a\\b", "", "/a%5Cb/"},
+		{"", "/a\r\nSet-Cookie:x", "q\r\n<\">", "/a%0D%0ASet-Cookie:x/?q%0D%0A%3C%22%3E"},
+		{"", "/\xff", "", "/%FF/"},
+		{"", "", "", "/"},
+		{"", "/", "", "/"},
+		{"", "https://evil.example", "", "/https://evil.example/"},
+		{"/app", "/a", "x=1", "/app/a/?x=1"},
+		{"/app", "", "", "/app/"},
+		{"//evil.example", "/a", "", "/evil.example/a/"},
+		{"/caf\xc3\xa9 100%?#\r\n\\", "/a", "", "/caf%C3%A9%20100%25%3F%23%0D%0A%5C/a/"},
 	} {
-		if got := string(slashLocation(nil, []byte(c.path), []byte(c.query))); got != c.want {
-			t.Errorf("%q: %q, not %q", c.path, got, c.want)
+		if got := string(slashLocation(nil, c.prefix, []byte(c.path), []byte(c.query))); got != c.want {
+			t.Errorf("%q, %q: %q, not %q", c.prefix, c.path, got, c.want)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func addressRows() []*Setting {
 		},
 		{
 			Name: "forwarded-allow-ips", Group: GroupAddress, Arg: "NETWORKS", Env: "FORWARDED_ALLOW_IPS",
-			Help:  "believe Forwarded and X-Forwarded-For, -Proto, -Host, -Port and -Prefix from proxies at these addresses: 10.0.0.1, 192.168.0.0/16, unix for unix sockets, * for any; from others never",
+			Help:  "believe Forwarded and X-Forwarded-For, -Proto, -Host, -Port and -Prefix from proxies at these addresses, which must set or remove every one of them: 10.0.0.1, 192.168.0.0/16, unix for unix sockets, * for any; from others never",
 			value: func(c *Config) value { return &networks{&c.Proxies} },
 		},
 		{

@@ -1,0 +1,296 @@
+package runtime
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// forwarding holds what the fields of a request say of its way through
+// proxies: the lines of each field, in order.
+type forwarding struct {
+	forwarded                       []string // RFC 7239
+	client, proto, host, port, path []string // X-Forwarded-For, -Proto, -Host, -Port, -Prefix
+}
+
+// origin is what can be believed of that. Empty: nothing was said.
+type origin struct {
+	addr, port      string // of the client
+	proto           string // http or https
+	host, hostPort  string // that the client asked for
+	prefix          string // below which the application is seen, decoded: "/a/b"
+	badName, badVal string // the first value that is none
+}
+
+// maxPrefix bounds X-Forwarded-Prefix, in bytes.
+const maxPrefix = 256
+
+// origin follows the requests's way back, from the nearest proxy, which is
+// trusted, to the first that is not: every proxy writes down whom it got the
+// request from, behind what that one may have made up.
+func (f *forwarding) origin(trusted func(netip.Addr) bool) (o origin) {
+	hops, found := o.followForwarded(f.forwarded, trusted)
+	if !found {
+		hops = o.followFor(f.client, trusted)
+		o.setProto("X-Forwarded-Proto", fromRight(f.proto, hops))
+		o.setHost("X-Forwarded-Host", fromRight(f.host, hops))
+		o.setPort(fromRight(f.port, hops))
+	}
+	o.setPrefix(fromRight(f.path, hops))
+	return o
+}
+
+// followFor reads X-Forwarded-For from its end and returns how many proxies
+// have added to it, at least one.
+func (o *origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
+	walk := backwards{lines: lines}
+	for {
+		member, ok := walk.next()
+		if !ok || !o.step("X-Forwarded-For", member, trusted) {
+			return max(1, walk.passed)
+		}
+	}
+}
+
+// step goes on to the node that connected to a proxy, and says whether that
+// is a trusted proxy too.
+func (o *origin) step(field, node string, trusted func(netip.Addr) bool) bool {
+	addr, port, ok := parseNode(node)
+	if !ok {
+		// Whoever this is, it need not have been honest about the one before.
+		if node != "unknown" && !strings.HasPrefix(node, "_") {
+			o.bad(field, node)
+		}
+		return false
+	}
+	o.addr, o.port = addr.String(), port
+	return trusted(addr)
+}
+
+// followForwarded does the same with Forwarded. found is false when there is
+// nothing in it that could be read. What an outer trusted proxy says of scheme
+// and host counts more than what an inner one does: it is nearer to the client.
+func (o *origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
+	for i := len(lines) - 1; i >= 0; i-- {
+		for rest, more := lines[i], true; more; {
+			var e element
+			var ok bool
+			if e, rest, more, ok = lastElement(rest); !ok {
+				o.bad("Forwarded", lines[i])
+				return hops, found
+			}
+			if e == (element{}) {
+				continue
+			}
+			hops, found = hops+1, true
+			o.setProto("Forwarded", e.proto)
+			o.setHost("Forwarded", e.host)
+			if e.node == "" || !o.step("Forwarded", e.node, trusted) {
+				return hops, found
+			}
+		}
+	}
+	return hops, found
+}
+
+func (o *origin) bad(field, value string) {
+	if o.badName == "" {
+		o.badName, o.badVal = field, value
+	}
+}
+
+func (o *origin) setProto(field, s string) {
+	switch {
+	case s == "":
+	case strings.EqualFold(s, "https"):
+		o.proto = "https"
+	case strings.EqualFold(s, "http"):
+		o.proto = "http"
+	default:
+		o.bad(field, s)
+	}
+}
+
+func (o *origin) setHost(field, s string) {
+	switch {
+	case s == "":
+	case http1.ValidHost([]byte(s)):
+		o.host = s
+	default:
+		o.bad(field, s)
+	}
+}
+
+func (o *origin) setPort(s string) {
+	if s == "" {
+		return
+	}
+	if n, ok := portNumber(s); ok && n > 0 {
+		o.hostPort = s
+	} else {
+		o.bad("X-Forwarded-Port", s)
+	}
+}
+
+func (o *origin) setPrefix(s string) {
+	if s == "" {
+		return
+	}
+	var ok bool
+	if o.prefix, ok = cleanPrefix(s); !ok {
+		o.bad("X-Forwarded-Prefix", s)
+	}
+}
+
+// cleanPrefix decodes a path that may stand before SCRIPT_NAME: whole segments
+// that mean what they say. A slash at its end is taken off.
+func cleanPrefix(s string) (prefix string, ok bool) {
+	if s[0] != '/' || len(s) > maxPrefix || strings.ContainsAny(s, "?#") {
+		return "", false
+	}
+	prefix = strings.TrimSuffix(string(http1.DecodePath(nil, []byte(s))), "/")
+	if prefix == "" {
+		return "", true
+	}
+	for segment := range strings.SplitSeq(prefix[1:], "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return "", false
+		}
+	}
+	for i := range len(prefix) {
+		if c := prefix[i]; c < ' ' || c == 0x7f || c == '\\' {
+			return "", false
+		}
+	}
+	return prefix, true
+}
+
+// peer returns what an application is told of a client, connected is what is
+// true of the connection, host what the request itself says.
+func (o *origin) peer(connected *exchange.Peer, host string) *exchange.Peer {
+	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
+		return connected
+	}
+	p := *connected
+	if o.addr != "" {
+		p.Addr, p.Port = o.addr, o.port
+	}
+	p.Scheme = o.proto
+	if o.proto == "" && o.host == "" && o.hostPort == "" {
+		return &p
+	}
+	usual := "80"
+	if o.proto == "https" {
+		usual = "443"
+	}
+	if o.host != "" {
+		host = o.host
+	}
+	name, port := splitHost(host)
+	if o.host != "" {
+		p.ServerName, p.Host = name, o.host
+		if port == "" && o.hostPort != "" && o.hostPort != usual {
+			p.Host = name + ":" + o.hostPort
+		}
+	}
+	if port == "" {
+		port = o.hostPort
+	}
+	if port == "" {
+		port = usual
+	}
+	p.ServerPort = port
+	return &p
+}
+
+// splitHost splits what ValidHost has let through; brackets stay.
+func splitHost(host string) (name, port string) {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		return host[:i], host[i+1:]
+	}
+	return host, ""
+}
+
+// parseNode reads an address with or without a port: 192.0.2.1,
+// 192.0.2.1:4711, [2001:db8::1]:4711, 2001:db8::1. A port that is hidden
+// (RFC 7239 §6.3) is "".
+func parseNode(s string) (addr netip.Addr, port string, ok bool) {
+	host, hasPort := s, false
+	if strings.HasPrefix(s, "[") {
+		end := strings.IndexByte(s, ']')
+		if end < 0 {
+			return addr, "", false
+		}
+		host, port = s[1:end], s[end+1:]
+		if port, hasPort = strings.CutPrefix(port, ":"); port != "" && !hasPort || !strings.Contains(host, ":") {
+			return addr, "", false
+		}
+	} else if strings.Count(s, ":") == 1 {
+		host, port, hasPort = strings.Cut(s, ":")
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || addr.Zone() != "" {
+		return addr, "", false
+	}
+	if hasPort && strings.HasPrefix(port, "_") {
+		return addr.Unmap(), "", true
+	}
+	if _, ok := portNumber(port); hasPort && !ok {
+		return addr, "", false
+	}
+	return addr.Unmap(), port, true
+}
+
+// portNumber reads a port as URIs and PROXY lines have it.
+func portNumber(s string) (uint16, bool) {
+	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	return uint16(n), err == nil
+}
+
+// backwards goes through the members of a list (RFC 9110 §5.6.1) from its end.
+type backwards struct {
+	lines  []string
+	rest   string
+	open   bool // rest has members yet
+	passed int  // members so far
+}
+
+func (b *backwards) next() (member string, ok bool) {
+	for b.open || len(b.lines) > 0 {
+		if !b.open {
+			last := len(b.lines) - 1
+			b.rest, b.lines, b.open = b.lines[last], b.lines[:last], true
+		}
+		member = b.rest
+		if i := strings.LastIndexByte(b.rest, ','); i >= 0 {
+			member, b.rest = b.rest[i+1:], b.rest[:i]
+		} else {
+			b.open = false
+		}
+		if member = strings.Trim(member, " \t"); member != "" {
+			b.passed++
+			return member, true
+		}
+	}
+	return "", false
+}
+
+// fromRight returns the n-th member of a list from its end, or the first.
+// Proxies that keep a list add one each; most write their own in its place.
+func fromRight(lines []string, n int) (member string) {
+	walk := backwards{lines: lines}
+	for walk.passed < n {
+		one, ok := walk.next()
+		if !ok {
+			break
+		}
+		member = one
+	}
+	return member
+}

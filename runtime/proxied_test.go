@@ -1,0 +1,289 @@
+package runtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"fapws/runtime/accesslog"
+	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
+)
+
+// seen is what the application saw of a request.
+type seen struct {
+	Script, Path, Body string
+	Mount              int
+	Peer               exchange.Peer
+}
+
+func showSeen(c *call) {
+	text, err := json.Marshal(seen{c.Script, c.Path, c.Body, c.Mount, c.Peer})
+	if err != nil {
+		panic(err)
+	}
+	c.reply(200, string(text))
+}
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
+// answered reads the application's view out of a response.
+func answered(t *testing.T, response string) (s seen) {
+	t.Helper()
+	_, body, _ := strings.Cut(response, "\r\n\r\n")
+	if err := json.Unmarshal([]byte(body), &s); err != nil {
+		t.Fatalf("%v: %q", err, response)
+	}
+	return s
+}
+
+func TestFieldsOfTrustedProxies(t *testing.T) {
+	const fields = "X-Forwarded-For: 198.51.100.9, 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: a.example\r\nX-Forwarded-Prefix: /app\r\n"
+	for _, c := range []struct {
+		name    string
+		proxies []netip.Prefix
+		fields  string
+		want    seen
+	}{
+		{"trusted", loopback, fields, seen{Script: "/app", Path: "/x",
+			Peer: exchange.Peer{Addr: "192.0.2.1", ServerName: "a.example", ServerPort: "443", Scheme: "https", Host: "a.example"}}},
+		{"nothing said", loopback, "", seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
+		{"others", []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, fields, seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
+		{"nobody", nil, fields, seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
+		{"bad", loopback, "X-Forwarded-For: x\x80y\r\nX-Forwarded-Prefix: /../a\r\nX-Forwarded-Host: a b\r\n", seen{Path: "/x", Peer: exchange.Peer{Addr: "127.0.0.1", Port: "P", ServerName: "127.0.0.1", ServerPort: "S"}}},
+	} {
+		s := serve(t, Config{Proxies: c.proxies}, newApp(true, showSeen))
+		conn := s.dial(t)
+		_, clientPort, _ := net.SplitHostPort(conn.LocalAddr().String())
+		_, serverPort, _ := net.SplitHostPort(s.addr)
+		c.want.Peer.Port = strings.Replace(c.want.Peer.Port, "P", clientPort, 1)
+		c.want.Peer.ServerPort = strings.Replace(c.want.Peer.ServerPort, "S", serverPort, 1)
+		io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: h\r\n"+c.fields+"Connection: close\r\n\r\n")
+		got, _ := io.ReadAll(conn)
+		if got := answered(t, string(got)); got != c.want {
+			t.Errorf("%s:\n got %+v\nwant %+v", c.name, got, c.want)
+		}
+		if said := strings.Count(s.log.String(), "is ignored"); said != 0 && c.name != "bad" || said != 1 && c.name == "bad" {
+			t.Errorf("%s: %s", c.name, s.log)
+		}
+	}
+}
+
+// Requests of one connection belong to different clients, pipelined too.
+func TestManyClientsOfAProxy(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		s := serve(t, Config{Proxies: loopback}, newApp(inline, showSeen))
+		var all strings.Builder
+		const n = 60
+		for i := range n {
+			last := ""
+			if i == n-1 {
+				last = "Connection: close\r\n"
+			}
+			fmt.Fprintf(&all, "GET /%d HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.%d\r\n%s\r\n", i, i/2, last)
+		}
+		responses := strings.Split(s.talk(t, all.String()), "HTTP/1.1 200")[1:]
+		if len(responses) != n {
+			t.Fatalf("%d responses", len(responses))
+		}
+		for i, one := range responses {
+			if got := answered(t, one); got.Peer.Addr != fmt.Sprintf("192.0.2.%d", i/2) || got.Path != fmt.Sprintf("/%d", i) {
+				t.Errorf("%d: %+v", i, got)
+			}
+		}
+	})
+}
+
+func TestRootPath(t *testing.T) {
+	cut := func(s string) []string { return strings.Split(s, "") }
+	for _, c := range []struct {
+		root, prefix, target string
+		script, path         string
+		mount                int
+	}{
+		{"/app", "", "/app/x", "/app", "/x", 1},
+		{"/app", "", "/x", "/app", "/x", 1},
+		{"/app", "", "/app", "/app", "", 1},
+		{"/app", "", "/app/", "/app", "/", 1},
+		{"/app", "", "/", "/app", "/", 1},
+		{"/app", "", "/apple", "/app", "/apple", 1},
+		{"/app", "", "/app/sub/x", "/app/sub", "/x", 0},
+		{"/app", "", "/sub/x", "/app/sub", "/x", 0},
+		{"/app", "", "/sub", "/app/sub", "", 0},
+		{"/app", "", "/%61pp/%73ub/%78", "/app/sub", "/x", 0},
+		{"/app", "", "/%73ub/%78", "/app/sub", "/x", 0},
+		{"/a/b", "", "/a/b/sub", "/a/b/sub", "", 0},
+		{"", "/p", "/p/sub/x", "/p/sub", "/x", 0},
+		{"", "/p", "/sub/x", "/p/sub", "/x", 0},
+		{"/app", "/p", "/x", "/p", "/x", 1},
+		{"/app", "/", "/x", "/app", "/x", 1},
+		{"/app", "/..", "/x", "/app", "/x", 1},
+		{"", "", "/sub/x", "/sub", "/x", 0},
+	} {
+		s := serve(t, Config{Proxies: loopback, RootPath: c.root}, newApp(true, showSeen), Mount{Prefix: "/sub"}, Mount{Prefix: "/"})
+		fields := "Host: h\r\nConnection: close\r\n"
+		if c.prefix != "" {
+			fields += "X-Forwarded-Prefix: " + c.prefix + "\r\n"
+		}
+		for body, request := range map[string][]string{
+			"":     {"GET " + c.target + " HTTP/1.1\r\n" + fields + "\r\n"},
+			"body": cut("POST " + c.target + " HTTP/1.1\r\n" + fields + "Content-Length: 4\r\n\r\nbody"),
+		} {
+			conn := s.dial(t)
+			conn.SetNoDelay(true)
+			for _, piece := range request {
+				io.WriteString(conn, piece)
+			}
+			text, _ := io.ReadAll(conn)
+			got := answered(t, string(text))
+			if got.Script != c.script || got.Path != c.path || got.Mount != c.mount || got.Body != body {
+				t.Errorf("root %q, prefix %q, %s: %+v", c.root, c.prefix, c.target, got)
+			}
+		}
+	}
+}
+
+// Files are found below the path, and the redirect to a folder's slash leads
+// to where the client sees it.
+func TestRootPathOfFiles(t *testing.T) {
+	mounts := tree(t, map[string]string{"a/index.html": "index"})
+	s := serve(t, Config{RootPath: "/app", Proxies: loopback}, newApp(true, demo), mounts...)
+	for _, c := range []struct{ target, fields, want string }{
+		{"/s/a/index.html", "", "index"},
+		{"/app/s/a/index.html", "", "index"},
+		{"/s/a?q", "", "\r\nLocation: /app/s/a/?q\r\n"},
+		{"/app/s/a", "", "\r\nLocation: /app/s/a/\r\n"},
+		{"/s/a", "X-Forwarded-Prefix: /caf%C3%A9%25\r\n", "\r\nLocation: /caf%C3%A9%25/s/a/\r\n"},
+		{"/app/s/none", "", "404"},
+	} {
+		got := s.talk(t, "GET "+c.target+" HTTP/1.1\r\nHost: h\r\n"+c.fields+"Connection: close\r\n\r\n")
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q", c.target, got)
+		}
+	}
+	if got := s.talk(t, "OPTIONS * HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 204") {
+		t.Errorf("OPTIONS *: %q", got)
+	}
+}
+
+func TestProxyProtocol(t *testing.T) {
+	const request = "GET /x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 198.51.100.9\r\nConnection: close\r\n\r\n"
+	line := "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\n"
+	announced := exchange.Peer{Addr: "192.0.2.1", Port: "4711", ServerName: "10.0.0.2", ServerPort: "80"}
+	for _, c := range []struct {
+		name, header string
+		want         string // address of the client; empty: closed
+	}{
+		{"version 1", line, "192.0.2.1"},
+		{"version 2", binaryHeader(0x21, 0x11, fourFour+someTLV), "192.0.2.1"},
+		{"longest", binaryHeader(0x21, 0x11, fourFour+strings.Repeat("x", 4096-28)), "192.0.2.1"},
+		{"local", binaryHeader(0x20, 0, ""), "198.51.100.9"}, // the proxy's own, and trusted
+		{"unknown", "PROXY UNKNOWN\r\n", "127.0.0.1"},
+		{"a trusted proxy before it", "PROXY TCP4 127.0.0.9 10.0.0.2 4711 80\r\n", "198.51.100.9"},
+		{"missing", "", ""},
+		{"twice", line + line, "400"},
+		{"malformed", "PROXY TCP4 192.0.2.1\r\n", ""},
+		{"too long", binaryHeader(0x21, 0x11, strings.Repeat("x", 5000)), ""},
+	} {
+		s := serve(t, Config{Proxies: loopback, ProxyProtocol: true}, newApp(true, showSeen))
+		for _, pieces := range [][]string{{c.header + request}, {c.header, request}, strings.Split(c.header+request, "")} {
+			conn := s.dial(t)
+			conn.SetNoDelay(true)
+			for _, piece := range pieces {
+				if _, err := io.WriteString(conn, piece); err != nil {
+					break // it has been closed
+				}
+			}
+			text, _ := io.ReadAll(conn)
+			switch got := string(text); c.want {
+			case "":
+				if got != "" {
+					t.Errorf("%s: %q", c.name, got)
+				}
+			case "400":
+				if !strings.HasPrefix(got, "HTTP/1.1 400") {
+					t.Errorf("%s: %q", c.name, got)
+				}
+			case announced.Addr:
+				if answered(t, got).Peer != announced {
+					t.Errorf("%s: %q", c.name, got)
+				}
+			default:
+				if answered(t, got).Peer.Addr != c.want {
+					t.Errorf("%s: %q", c.name, got)
+				}
+			}
+		}
+		if c.want == "" && !strings.Contains(s.log.String(), "debug 127.0.0.1:") {
+			t.Errorf("%s: no line in the log: %s", c.name, s.log)
+		}
+	}
+}
+
+func TestProxyProtocolOfOthers(t *testing.T) {
+	s := serve(t, Config{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, ProxyProtocol: true}, newApp(true, demo))
+	if got := s.talk(t, "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400") {
+		t.Errorf("%q", got)
+	}
+	if got := s.talk(t, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		t.Errorf("%q", got)
+	}
+}
+
+// A proxy that never says its header does not keep its connection.
+func TestProxyHeaderTimesOut(t *testing.T) {
+	s := serve(t, Config{Proxies: loopback, ProxyProtocol: true, HeadTimeout: 1}, newApp(true, demo))
+	conn := s.dial(t)
+	io.WriteString(conn, "PROXY TCP4 ")
+	if got, err := io.ReadAll(conn); len(got) > 0 || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestAccessLogNamesTheClient(t *testing.T) {
+	file := t.TempDir() + "/log"
+	log, err := accesslog.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, Config{Proxies: loopback, AccessLog: log}, newApp(true, demo))
+	s.talk(t, "GET /1 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.2\r\n\r\nbad\r\n\r\n")
+	log.Close()
+	text, _ := os.ReadFile(file)
+	lines := strings.Split(string(text), "\n")
+	for i, want := range []string{"192.0.2.1 ", "192.0.2.2 ", "127.0.0.1 "} {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+			t.Errorf("line %d of %q does not begin with %q", i, text, want)
+		}
+	}
+}
+
+// A proxy that says the same again costs no allocation.
+func TestTrustedProxiesDoNotAllocate(t *testing.T) {
+	s, err := New(Config{Proxies: loopback, RootPath: "/app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := &testServer{Server: s}
+	ts.listen(t, &instant{body: []byte("x")})
+	t.Cleanup(func() { s.Close() })
+	c := dialRaw(t, ts.addr)
+	defer unix.Close(c.fd)
+	request := bytes.Replace(plain, []byte("\r\n\r\n"), []byte("\r\nX-Forwarded-For: 192.0.2.1, 127.0.0.2\r\nX-Forwarded-Proto: https\r\n\r\n"), 1)
+	buf := make([]byte, 64<<10)
+	unix.Write(c.fd, request)
+	size := c.read(buf)
+	for range 100 {
+		c.ask(request, buf, size)
+	}
+	if n := testing.AllocsPerRun(1000, func() { c.ask(request, buf, size) }); n > 0 {
+		t.Errorf("%v allocations a request", n)
+	}
+}
