@@ -150,6 +150,9 @@ func (h *Handler) Signalled() { C.fapws_signalled() }
 // Overdue implements runtime.Handler.
 func (h *Handler) Overdue(exchange.Ticket, time.Duration) {}
 
+// Stalled implements runtime.Handler.
+func (h *Handler) Stalled(time.Duration) {}
+
 // Cancel implements runtime.Handler.
 func (h *Handler) Cancel(t exchange.Ticket) {
 	h.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,14 @@ type app struct {
 	released int
 	made     int
 	signals  int
+	overdue  []overdueCall
+	stalled  atomic.Int32
+}
+
+// overdueCall is what Overdue was told.
+type overdueCall struct {
+	path string
+	took time.Duration
 }
 
 func newApp(inline bool, f func(*call)) *app {
@@ -148,7 +157,15 @@ func (a *app) Cancel(t exchange.Ticket) {
 	close(a.calls[t].gone)
 }
 
-func (a *app) Overdue(exchange.Ticket, time.Duration) {}
+func (a *app) Overdue(t exchange.Ticket, took time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := a.calls[t]; c != nil {
+		a.overdue = append(a.overdue, overdueCall{c.Path, took})
+	}
+}
+
+func (a *app) Stalled(time.Duration) { a.stalled.Add(1) }
 
 func (a *app) Signalled() {
 	a.mu.Lock()

@@ -99,6 +99,10 @@ type Config struct {
 	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
 	Debug int
 
+	// Answered is called on the loop for each request that has been answered,
+	// for a log that is read while it is written. nil: nobody reads.
+	Answered func(*Answered)
+
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *accesslog.Log
 
@@ -113,6 +117,15 @@ type Config struct {
 
 // AccelRoot maps paths that begin with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
+
+// Answered is a request with what became of it. It lives until the function
+// that gets it returns.
+type Answered struct {
+	Line   []byte // request line as received; empty if that was none
+	Status int    // 499: the client left before
+	Bytes  int64  // of the body
+	Took   time.Duration
+}
 
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.WithDefaults()

@@ -30,6 +30,7 @@ func (h *instant) Release(*exchange.Part)                 {}
 func (h *instant) Cancel(t exchange.Ticket)               {}
 func (h *instant) Signalled()                             {}
 func (h *instant) Overdue(exchange.Ticket, time.Duration) {}
+func (h *instant) Stalled(time.Duration)                  {}
 func (h *instant) Next(p *exchange.Part) bool {
 	if h.next == len(h.tickets) {
 		h.tickets, h.next = h.tickets[:0], 0

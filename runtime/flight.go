@@ -19,6 +19,10 @@ type flight struct {
 	local []byte          // a whole response that the loop made itself; no parts will come
 	file  *fileJob        // a static file that has to be opened; no parts will come
 
+	since  int64 // loop.now when the handler began to owe the next part
+	owed   bool  // the handler has it, and its last part has not come back
+	orphan bool  // counted in loop.orphans
+
 	begun     bool // the head was sent
 	cut       bool // the handler sent more than it promised, and that was logged
 	minor     uint8

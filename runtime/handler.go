@@ -9,7 +9,7 @@ import (
 // Handler runs an application. The loop gives it whole requests and takes
 // parts of responses; neither side ever waits for the other.
 //
-// All methods but Release are called on the loop only.
+// All methods but Release and Stalled are called on the loop only.
 type Handler interface {
 	// Attach is called once before the first Submit. fd is the handler's end
 	// of a stream socket (non-blocking): when parts wait and the loop may be
@@ -41,6 +41,12 @@ type Handler interface {
 	// client has been answered, as far as that goes; Cancel was called before.
 	// It must not block.
 	Overdue(exchange.Ticket, time.Duration)
+
+	// Stalled is called on every tick, on a goroutine of its own, while the
+	// loop has not come back to its ticks and Config.Timeout is set. A handler
+	// that runs inline may be what keeps it; it has to see for itself whether
+	// one exchange has lasted longer than limit. It must not block.
+	Stalled(limit time.Duration)
 
 	// Signalled says that a signal for the application arrived.
 	Signalled()

@@ -144,6 +144,11 @@ func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Leng
 // dispatch routes the request in l.req. rest is what follows the head; used
 // is the head's length with what was skipped before it.
 func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
+	if l.notice != nil {
+		if used, again, done := l.noticed(c, head, rest, used); done {
+			return used, again
+		}
+	}
 	path := l.req.Path.In(head)
 	if l.req.Encoded {
 		l.path = http1.DecodePath(l.path[:0], path)
@@ -200,6 +205,7 @@ func (l *loop) submit(c *conn) {
 		l.tracef("%s exchange %d goes to the application", c, x.ticket)
 	}
 	if l.handler.Submit(&l.request) {
+		x.since, x.owed = l.now, true
 		l.submitted = true
 		l.gather.taken++
 	} else {

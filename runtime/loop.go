@@ -27,9 +27,11 @@ type loop struct {
 	wake    wake
 	table   []Mount
 	handler Handler
+	notice  *notice       // nil: none
 	idle    chan struct{} // told when the first connection comes: see tick
 	emptied chan struct{} // told when the last one has gone
 	live    atomic.Int64  // open connections; written here, read by tick
+	orphans atomic.Int64  // exchanges without a connection that may get overdue
 	busyNow bool          // pump is on the stack
 
 	req       http1.Request  // the head being parsed

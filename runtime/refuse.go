@@ -8,6 +8,7 @@ import (
 type refusal struct {
 	status int
 	text   string // empty: the status's phrase
+	page   []byte // HTML, instead of text
 	fields []byte // "Name: value\r\n" ...
 	close  bool   // what follows in the connection cannot be understood
 }
@@ -65,7 +66,11 @@ func (l *loop) answerLocally(x *flight, r refusal) {
 	if l.debug >= 1 {
 		l.tracef("%s gets %d: %s", c, r.status, r.text)
 	}
-	x.local = l.template.AppendError(nil, &resp, r.text)
+	if r.page != nil {
+		x.local = appendPage(nil, l.template, &resp, r.page)
+	} else {
+		x.local = l.template.AppendError(nil, &resp, r.text)
+	}
 	x.status = r.status
 	x.keepAlive = resp.KeepAlive
 	if resp.Body == http1.Sized {

@@ -16,8 +16,15 @@ var (
 func (l *loop) deliver(p *exchange.Part) {
 	x := l.flights.all[p.Ticket]
 	c := x.conn
+	x.since = l.now
+	if p.Last {
+		x.owed = false
+	}
 	switch {
 	case c == nil:
+		if p.Last {
+			l.found(x)
+		}
 		l.release(p)
 	case c.first != x || c.transfer != nil:
 		x.held = append(x.held, *p)
@@ -46,6 +53,7 @@ func (l *loop) advance(c *conn) {
 			return
 		case len(x.held) > 0:
 			p := x.held[0]
+			x.since = l.now
 			x.held = x.held[:copy(x.held, x.held[1:])]
 			l.send(x, &p)
 		default:
@@ -249,6 +257,7 @@ func (l *loop) cancel(x *flight) {
 	if l.debug >= 2 {
 		l.tracef("exchange %d is cancelled", x.ticket)
 	}
+	l.lost(x)
 	l.handler.Cancel(x.ticket)
 	l.submitted = true // an inline handler closes its iterators in Flush
 }

@@ -75,7 +75,7 @@ func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
 	s.slots = make(chan struct{}, s.cfg.MaxClients)
 	s.loop.debug = s.cfg.Debug
-	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Debug > 0
+	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
 }
 
 // Do runs f on the loop's goroutine and returns when it has ended. The first

@@ -39,7 +39,7 @@ func (s *Server) tick() {
 			return
 		}
 		ticker.Reset(time.Duration(tickLength))
-		for l.live.Load() > 0 {
+		for l.live.Load() > 0 || l.orphans.Load() > 0 {
 			select {
 			case <-ticker.C:
 			case <-l.emptied:
@@ -50,8 +50,13 @@ func (s *Server) tick() {
 			case <-l.ended:
 				return
 			}
-			if l.live.Load() > 0 && l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
+			if l.live.Load() == 0 && l.orphans.Load() == 0 {
+				break
+			}
+			if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
 				l.post(l.ticked)
+			} else if s.cfg.Timeout > 0 && l.handler != nil {
+				l.handler.Stalled(s.cfg.Timeout)
 			}
 		}
 		if s.cfg.Quiet != nil {
@@ -85,6 +90,9 @@ func (l *loop) ticked() {
 	if l.now-before > 2*tickLength {
 		l.heldUp(before)
 	}
+	if l.cfg.Timeout > 0 {
+		l.findOverdue()
+	}
 	for {
 		c := l.wheel.next(l.now)
 		if c == nil {
@@ -109,6 +117,7 @@ func (l *loop) heldUp(since int64) {
 			c.stamp = l.now
 		}
 	}
+	l.forgive(l.now - since)
 }
 
 // unread says whether something has arrived that the loop has not come to,

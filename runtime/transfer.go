@@ -279,6 +279,9 @@ func (l *loop) transferEnded(t *transfer) {
 		return
 	}
 	c.stamp = l.now
+	if c.first != nil {
+		c.first.since = l.now
+	}
 	l.advance(c)
 	if c.state == stateWaiting && !c.busy() {
 		l.queue(c)

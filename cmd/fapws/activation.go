@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -61,4 +62,14 @@ func (a activation) addresses(bind []string, given bool) (list []string, err err
 		list = append(list, a...)
 	}
 	return list, nil
+}
+
+// unused returns the sockets that are not among the addresses.
+func (a activation) unused(addrs []string) (list []string) {
+	for _, addr := range a {
+		if !slices.Contains(addrs, addr) {
+			list = append(list, addr)
+		}
+	}
+	return list
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 
 	"fapws/runtime"
@@ -33,10 +34,13 @@ func (s *service) config() runtime.Config {
 		RootPath:      s.conf.RootPath,
 		SendfileRoots: s.conf.SendfileRoots,
 		AccelRoots:    accelRoots(s.conf.AccelRoots),
-		Debug:         s.conf.Debug,
+		Debug:         s.conf.LoopDebug,
 		AccessLog:     s.access,
 		Log:           s.log.log,
 		Quiet:         s.memory.quiet,
+	}
+	if s.conf.Dev {
+		c.Answered = s.log.requests(wantsColour(os.Stderr))
 	}
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c

@@ -27,6 +27,23 @@ func listenOptions(conf *settings.Config) (runtime.ListenOptions, error) {
 	return o, nil
 }
 
+// listen binds what the settings say.
+func (s *service) listen() ([]net.Listener, error) {
+	options, err := listenOptions(&s.conf)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := s.passed.addresses(s.conf.Bind, s.set.Source("bind").Level > settings.FromDefault)
+	if err != nil {
+		return nil, err
+	}
+	if unused := s.passed.unused(addrs); len(unused) > 0 {
+		s.log.log(runtime.LevelWarning, fmt.Sprintf("the service manager has passed %s, which nobody serves: %s says otherwise",
+			strings.Join(unused, " and "), s.set.Source("bind")))
+	}
+	return listenAll(addrs, options)
+}
+
 // listenAll makes a listener for each address. When one fails none is left
 // open, and the error is one line with a hint.
 func listenAll(addrs []string, o runtime.ListenOptions) (listeners []net.Listener, err error) {

@@ -28,7 +28,7 @@ func newLogger(w io.Writer, level string, debug int) *logger {
 	return l
 }
 
-// setLevel takes settings.Config's LogLevel and Debug. What --debug asks for is
+// setLevel takes settings.Config's LogLevel and LoopDebug. What --debug asks for is
 // shown whatever the level.
 func (l *logger) setLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 )
@@ -68,7 +69,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if early.Umask >= 0 {
 		unix.Umask(early.Umask)
 	}
-	s := &service{cmd: cmd, set: set, stderr: stderr, passed: takeActivation()}
+	s := &service{cmd: cmd, set: set, stderr: stderr, passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}
 	return s.run()
 }
 

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 
+	"fapws/cmd/fapws/notify"
+	"fapws/cmd/fapws/pidfile"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -25,7 +28,12 @@ type service struct {
 	app     *pybridge.App
 	access  *accesslog.Log
 	memory  thrift
-	passed  activation
+
+	// What a process that stands alone has, and a worker has not.
+	passed   activation
+	notifier *notify.Notifier
+	pidPath  string
+	pid      atomic.Pointer[pidfile.File]
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -39,8 +47,8 @@ func (s *service) run() (code int, err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return 0, usage(err)
 	}
-	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.Debug)
-	s.signals = watchSignals(s.log.log)
+	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
+	s.signals = watchSignals(s.log.log, s.exit)
 	if s.inline {
 		useProcessors()
 		// Only now is there a thread to load the script on.
@@ -57,6 +65,7 @@ func (s *service) run() (code int, err error) {
 	} else {
 		code = report(s.stderr, err) // now, because closing may take its time
 	}
+	s.withdraw()
 	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	s.onPython(func() { code = max(code, s.app.Close()) })
 	s.closeLog()
@@ -88,7 +97,7 @@ func (s *service) start() (err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return usage(err)
 	}
-	s.log.setLevel(s.conf.LogLevel, s.conf.Debug)
+	s.log.setLevel(s.conf.LogLevel, s.conf.LoopDebug)
 	if s.conf.AccessLog != "off" {
 		if s.access, err = accesslog.Open(s.conf.AccessLog); err != nil {
 			return notStarted("cannot write the access log: %v", err)
@@ -97,6 +106,13 @@ func (s *service) start() (err error) {
 	table, err := mountTable(s.cmd.ScriptName(), s.app.Mounts())
 	if err != nil {
 		return err
+	}
+	if s.pidPath != "" {
+		pid, err := pidfile.Write(s.pidPath)
+		if err != nil {
+			return notStarted("%v", err)
+		}
+		s.pid.Store(pid)
 	}
 	listeners, err := s.listen()
 	if err != nil {
@@ -125,25 +141,13 @@ func (s *service) start() (err error) {
 		return notStarted("%v", err)
 	}
 	s.memory.soon(startPagesAfter)
+	addrs := make([]net.Addr, len(listeners))
+	for i, ln := range listeners {
+		addrs[i] = ln.Addr()
+	}
+	s.announce(addrs)
 	if s.log.shows(runtime.LevelInfo) {
-		addrs := make([]net.Addr, len(listeners))
-		for i, ln := range listeners {
-			addrs[i] = ln.Addr()
-		}
 		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), pybridge.Version(), s.conf.Threads))
 	}
 	return nil
-}
-
-// listen binds what the settings say.
-func (s *service) listen() ([]net.Listener, error) {
-	options, err := listenOptions(&s.conf)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := s.passed.addresses(s.conf.Bind, s.set.Source("bind").Level > settings.FromDefault)
-	if err != nil {
-		return nil, err
-	}
-	return listenAll(addrs, options)
 }

@@ -26,9 +26,10 @@ type signals struct {
 	stopped bool
 }
 
-// watchSignals starts watching. Call it before Python starts.
-func watchSignals(log func(runtime.Level, string)) *signals {
-	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: os.Exit, stop: make(chan struct{})}
+// watchSignals starts watching; exit ends the process. Call it before Python
+// starts.
+func watchSignals(log func(runtime.Level, string), exit func(code int)) *signals {
+	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, stop: make(chan struct{})}
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
 			signal.Notify(s.caught, sig)

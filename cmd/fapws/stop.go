@@ -40,6 +40,7 @@ func (s *service) serve() (code int) {
 // with code.
 func (s *service) stop(grace time.Duration, code int) {
 	s.log.log(runtime.LevelInfo, fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace))
+	s.told(s.notifier.Stopping())
 	quiet := make(chan struct{})
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
@@ -63,6 +64,7 @@ func (s *service) stop(grace time.Duration, code int) {
 func (s *service) leave(code int) {
 	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
 	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
+	s.withdraw()
 	s.app.RunAtexit()
 	s.closeLog()
 	os.Exit(code)

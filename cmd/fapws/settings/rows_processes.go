@@ -33,17 +33,17 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "reload-dir", Group: GroupProcesses, Arg: "DIRS",
-			Help:  "folders to watch for reload, with those below; repeatable, or with commas; not given, that of the script",
+			Help:  "folders to watch for reload, with those below; repeatable, or with commas; not given, that of the script, or for a module the working directory",
 			value: func(c *Config) value { return &texts{&c.ReloadDirs} },
 		},
 		{
-			Name: "reload-include", Group: GroupProcesses, Arg: "PATTERNS", Default: "*.py",
-			Help:  "files to watch for reload: patterns such as *.html, or paths; repeatable, or with commas",
+			Name: "reload-include", Group: GroupProcesses, Arg: "PATTERNS",
+			Help:  "files to watch for reload besides *.py: patterns such as *.html or templates/*.txt, or paths; repeatable, or with commas",
 			value: func(c *Config) value { return &texts{&c.ReloadInclude} },
 		},
 		{
-			Name: "reload-exclude", Group: GroupProcesses, Arg: "PATTERNS", Default: ".*,*~,__pycache__,node_modules",
-			Help:  "files and folders not to watch for reload; repeatable, or with commas",
+			Name: "reload-exclude", Group: GroupProcesses, Arg: "PATTERNS",
+			Help:  "files and folders not to watch for reload, besides .*, *~, __pycache__, node_modules and virtual environments; repeatable, or with commas",
 			value: func(c *Config) value { return &texts{&c.ReloadExclude} },
 		},
 		{
@@ -54,7 +54,7 @@ func processRows() []*Setting {
 		{
 			Name: "dev", Group: GroupProcesses,
 			Brief: "reload, tracebacks in the browser; on 127.0.0.1 only",
-			Help:  "for development: reload, tracebacks in the browser, requests in the log; only on a loopback address",
+			Help:  "for development: as --reload, with tracebacks in the browser, also of code that does not load, and requests in the log; on 127.0.0.1:8888 if no address is given, and on no address that others reach",
 			value: func(c *Config) value { return &toggle{&c.Dev} },
 		},
 		{

@@ -34,8 +34,8 @@ type Config struct {
 	MaxRSS            int64         // resident bytes of a worker until it is replaced; 0: any
 	Reload            bool          // when files change
 	ReloadDirs        []string      // folders that are watched
-	ReloadInclude     []string      // patterns of files that count
-	ReloadExclude     []string      // patterns of files and folders that do not
+	ReloadInclude     []string      // patterns of files that count besides those of Python
+	ReloadExclude     []string      // patterns of files and folders that do not count
 	ReloadCheck       string        // path that a new worker has to answer
 	Dev               bool          // reload, tracebacks, requests in the log
 	DevAnywhere       bool          // also on addresses that others reach
@@ -66,6 +66,7 @@ type Config struct {
 	AccessLog string // file, "-" for standard output, "off"
 	LogLevel  string // one of LogLevels
 	Debug     int    // 0 to 3
+	LoopDebug int    // the same for the loop, where Dev does not raise it
 
 	host string // sugar: replaces the host in Bind
 	port int    // sugar: replaces the port in Bind; -1: not given

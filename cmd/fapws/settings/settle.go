@@ -125,6 +125,7 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 // line when values that are right alone do not go together.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
+	s.settleDev(&c)
 	if part := s.addressPart(); part != "" {
 		var host *string
 		if s.from["host"].Level > s.from["bind"].Level {
@@ -135,6 +136,9 @@ func (s *Settings) Config() (Config, error) {
 			port = c.port
 		}
 		c.Bind = changeAddress(c.Bind, host, port)
+	}
+	if err := s.checkDev(&c); err != nil {
+		return c, err
 	}
 	if c.ProxyProtocol && len(c.Proxies) == 0 {
 		return c, fmt.Errorf("proxy-protocol (%s) needs to know from whom: give the addresses of the proxies with forwarded-allow-ips",
@@ -174,6 +178,9 @@ func (s *Settings) addressPart() string {
 
 // Source says where the value of a setting comes from.
 func (s *Settings) Source(name string) Source {
+	if s.byDev(name) {
+		return s.from["dev"]
+	}
 	if name == "bind" {
 		if part := s.addressPart(); part != "" {
 			return s.from[part]

@@ -40,7 +40,6 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Bind: []string{"0.0.0.0:8888"}, SocketMode: -1, Interface: "auto", Workers: 1,
-		ReloadInclude: []string{"*.py"}, ReloadExclude: []string{".*", "*~", "__pycache__", "node_modules"},
 		Umask: -1, ControlSocket: "auto", LoadTimeout: time.Minute, Threads: 8, MaxQueue: 2048,
 		MaxClients: 768, MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
 		HeadTimeout: 10 * time.Second, BodyTimeout: 20 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,

@@ -1,0 +1,134 @@
+// Package notify tells a service manager how the server is doing, by the
+// protocol of sd_notify(3): datagrams to a unix socket whose address is in the
+// environment. Its watchdog is told, too, as long as the server answers.
+package notify
+
+import (
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The variables of the protocol.
+const (
+	socketVariable = "NOTIFY_SOCKET"
+	usecVariable   = "WATCHDOG_USEC"
+	pidVariable    = "WATCHDOG_PID"
+)
+
+// Notifier sends to a service manager. All methods may be called from any
+// goroutine, and do nothing for a nil Notifier, which is what a process without
+// a manager has. Messages are best effort, as sd_notify(3) recommends: an error
+// is for a log line.
+type Notifier struct {
+	address  *net.UnixAddr
+	watchdog time.Duration
+}
+
+// Take makes a Notifier from the environment of this process and removes what
+// it has read there: children must not speak for the service.
+func Take() *Notifier {
+	n := New(os.Getenv)
+	for _, name := range []string{socketVariable, usecVariable, pidVariable} {
+		os.Unsetenv(name)
+	}
+	return n
+}
+
+// New makes a Notifier from an environment; nil when there is no manager, or
+// one that cannot be reached by a unix socket.
+func New(getenv func(string) string) *Notifier {
+	name := getenv(socketVariable)
+	if len(name) < 2 || name[0] != '/' && name[0] != '@' {
+		return nil
+	}
+	n := &Notifier{address: &net.UnixAddr{Name: name, Net: "unixgram"}}
+	if pid := getenv(pidVariable); pid == "" || pid == strconv.Itoa(os.Getpid()) {
+		if usec, err := strconv.ParseInt(getenv(usecVariable), 10, 64); err == nil && usec > 0 && usec < 1<<53 {
+			n.watchdog = time.Duration(usec) * time.Microsecond
+		}
+	}
+	return n
+}
+
+// Environ returns what a process needs in its environment that takes the
+// service over from this one.
+func (n *Notifier) Environ() (env []string) {
+	if n == nil {
+		return nil
+	}
+	env = []string{socketVariable + "=" + n.address.Name}
+	if n.watchdog > 0 {
+		env = append(env, usecVariable+"="+strconv.FormatInt(n.watchdog.Microseconds(), 10))
+	}
+	return env
+}
+
+// Watchdog returns within which time the manager expects Alive, again and
+// again, or it restarts the service; 0 when it expects none.
+func (n *Notifier) Watchdog() time.Duration {
+	if n == nil {
+		return 0
+	}
+	return n.watchdog
+}
+
+// Ready says that the service serves: the start, or a reload, has come to its
+// end. status is one line for people, or "".
+func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusLine(status)) }
+
+// Reloading says that a reload begins; Ready says that it is over.
+func (n *Notifier) Reloading() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return err
+	}
+	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Nano()/1000, 10))
+}
+
+// Stopping says that the service is about to end.
+func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
+
+// Status is one line for people who look at the service.
+func (n *Notifier) Status(text string) error { return n.send(statusLine(text)) }
+
+// MainPID says that another process is the service from now on.
+func (n *Notifier) MainPID(pid int) error { return n.send("MAINPID=" + strconv.Itoa(pid)) }
+
+// Alive tells the watchdog that the service answers.
+func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
+
+func statusLine(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "STATUS=" + strings.ReplaceAll(text, "\n", " ")
+}
+
+// send sends the assignments that are not empty. It connects every time: the
+// manager may have started anew, with another socket at the same address.
+func (n *Notifier) send(assignments ...string) error {
+	if n == nil {
+		return nil
+	}
+	var lines []string
+	for _, a := range assignments {
+		if a != "" {
+			lines = append(lines, a)
+		}
+	}
+	c, err := net.DialUnix("unixgram", nil, n.address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // a manager that does not read
+		return err
+	}
+	_, err = c.Write([]byte(strings.Join(lines, "\n")))
+	return err
+}

@@ -1,0 +1,179 @@
+// Package pidfile keeps the number of this process in a file, where scripts
+// and service managers look for whom to signal.
+package pidfile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// File is a pid file that this process has written. A nil File has nothing to
+// remove.
+type File struct {
+	path string // absolute: the process may change its directory
+	file *os.File
+	text string
+	once sync.Once
+}
+
+// Write puts the number of this process into the file at path, which appears
+// whole or not at all; a symbolic link there is replaced, never followed. The
+// number of a process that runs is left alone, with an error, unless it is this
+// one or among but (one that hands the service over); what a dead one left is
+// replaced. Errors are one line.
+func Write(path string, but ...int) (*File, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	pid := os.Getpid()
+	other, err := owner(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use the pid file %s: %w", path, err)
+	}
+	if other != pid && !slices.Contains(but, other) && runs(other) {
+		return nil, fmt.Errorf("the pid file %s is of process %d, which is running; stop it, or remove the file if that is no fapws", path, other)
+	}
+	f, err := replace(path, strconv.Itoa(pid)+"\n")
+	if err != nil && other == pid { // another program in this process wrote it, as root perhaps
+		if there, open := os.Open(path); open == nil {
+			return &File{path: path, file: there, text: strconv.Itoa(pid) + "\n"}, nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, cause(err))
+	}
+	return f, nil
+}
+
+// replace makes the file beside its place and moves it there.
+func replace(path, text string) (*File, error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if err != nil {
+		return nil, err
+	}
+	f := &File{path: path, file: temporary, text: text}
+	if err := f.fill(); err != nil {
+		os.Remove(temporary.Name())
+		temporary.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// fill writes what the file is for, and only then gives it its name.
+func (f *File) fill() error {
+	if err := f.file.Chmod(0o644); err != nil { // others may read whom to signal
+		return err
+	}
+	if _, err := f.file.WriteString(f.text); err != nil {
+		return err
+	}
+	return os.Rename(f.file.Name(), f.path)
+}
+
+// Remove removes the file if it is still the one that Write made. A process
+// that has given root up may not be allowed to: then it empties the file, which
+// counts as nobody's. Any goroutine may call it; further calls do nothing.
+func (f *File) Remove() (err error) {
+	if f != nil {
+		f.once.Do(func() {
+			err = f.remove()
+			f.file.Close()
+		})
+	}
+	return err
+}
+
+func (f *File) remove() error {
+	text := make([]byte, len(f.text)+1)
+	if n, err := f.file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
+		return nil // somebody wrote into it
+	}
+	err := f.unlink()
+	if errors.Is(err, fs.ErrPermission) {
+		err = f.file.Truncate(0)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove the pid file %s: %w", f.path, cause(err))
+	}
+	return nil
+}
+
+// unlink removes the name, unless it is another file's by now.
+func (f *File) unlink() error {
+	mine, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	there, err := os.Lstat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !os.SameFile(mine, there):
+		return nil
+	}
+	return os.Remove(f.path)
+}
+
+// owner returns the number in a pid file, 0 if it holds none or is not there.
+func owner(path string) (int, error) {
+	// Not blocking: a FIFO would wait for a writer.
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // nobody's; a link is replaced
+		return 0, nil
+	case err != nil:
+		return 0, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return 0, err
+	} else if !info.Mode().IsRegular() {
+		return 0, errors.New("it exists and is not a file")
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return 0, cause(err)
+	}
+	line := strings.TrimSpace(string(text))
+	if line == "" {
+		return 0, nil
+	}
+	pid, err := strconv.Atoi(line)
+	if err != nil || pid <= 0 || pid > 1<<30 {
+		return 0, errors.New("it holds something else than the number of a process")
+	}
+	return pid, nil
+}
+
+// runs says whether there is such a process, this user's or not.
+func runs(pid int) bool {
+	return pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+}
+
+// cause takes the path off an error that will name it.
+func cause(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &link):
+		return link.Err
+	case errors.As(err, &path):
+		return path.Err
+	}
+	return err
+}

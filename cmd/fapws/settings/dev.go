@@ -1,0 +1,73 @@
+package settings
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// devBind is where Dev serves when nobody says otherwise.
+const devBind = "127.0.0.1:" + defaultPort
+
+// settleDev carries out what Dev stands for, as far as other settings do not
+// say otherwise.
+func (s *Settings) settleDev(c *Config) {
+	c.LoopDebug = c.Debug
+	if s.byDev("reload") {
+		c.Reload = true
+	}
+	if s.from["bind"].Level == FromDefault && c.Dev {
+		c.Bind = []string{devBind}
+	}
+	if s.byDev("debug") {
+		c.Debug = 1
+	}
+}
+
+// byDev says whether Dev decides about a setting.
+func (s *Settings) byDev(name string) bool {
+	if !s.conf.Dev {
+		return false
+	}
+	switch name {
+	case "reload":
+		return !s.conf.Reload
+	case "bind":
+		return s.from["bind"].Level == FromDefault && s.addressPart() == ""
+	case "debug":
+		return s.from["debug"].Level <= FromScript && s.conf.Debug == 0
+	}
+	return false
+}
+
+// checkDev refuses addresses that others reach: tracebacks show them the code
+// and its variables.
+func (s *Settings) checkDev(c *Config) error {
+	if !c.Dev || c.DevAnywhere {
+		return nil
+	}
+	for _, addr := range c.Bind {
+		if !IsLocal(addr) {
+			return fmt.Errorf("--dev is for this machine only, and others may reach %s (%s): take 127.0.0.1, or add --dev-anywhere", addr, s.Source("bind"))
+		}
+	}
+	return nil
+}
+
+// IsLocal says whether an address of Config.Bind is reached from this machine
+// only, as far as can be told without asking anybody.
+func IsLocal(addr string) bool {
+	if strings.HasPrefix(addr, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false // systemd, fd://3: anything
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

@@ -1,0 +1,86 @@
+package settings
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestDev(t *testing.T) {
+	for _, tt := range []struct {
+		line, env, server string
+		bind              string
+		reload            bool
+		debug, loop       int
+	}{
+		{line: "app.py", bind: "0.0.0.0:8888"},
+		{line: "--dev app.py", bind: "127.0.0.1:8888", reload: true, debug: 1},
+		{line: "app.py", env: "FAPWS_DEV=yes", bind: "127.0.0.1:8888", reload: true, debug: 1},
+		{line: "--dev --port 9000 app.py", bind: "127.0.0.1:9000", reload: true, debug: 1},
+		{line: "--dev --host ::1 app.py", bind: "[::1]:8888", reload: true, debug: 1},
+		{line: "--dev --bind localhost:80 app.py", bind: "localhost:80", reload: true, debug: 1},
+		{line: "--dev --bind 127.1.2.3:80,unix:/x app.py", bind: "127.1.2.3:80,unix:/x", reload: true, debug: 1},
+		{line: "--dev --debug 0 app.py", bind: "127.0.0.1:8888", reload: true},
+		{line: "--dev --debug 2 app.py", bind: "127.0.0.1:8888", reload: true, debug: 2, loop: 2},
+		{line: "--dev app.py", server: "127.0.0.1:1", bind: "127.0.0.1:1", reload: true, debug: 1},
+		{line: "--dev --dev-anywhere app.py", bind: "127.0.0.1:8888", reload: true, debug: 1},
+		{line: "--dev --dev-anywhere --bind :80 app.py", bind: ":80", reload: true, debug: 1},
+		{line: "--dev-anywhere app.py", bind: "0.0.0.0:8888"},
+	} {
+		c, err := settled(t, tt.line, tt.env, tt.server)
+		if err != nil {
+			t.Errorf("%s %s: %v", tt.env, tt.line, err)
+			continue
+		}
+		if got := strings.Join(c.Bind, ","); got != tt.bind {
+			t.Errorf("%s %s: bind %s, want %s", tt.env, tt.line, got, tt.bind)
+		}
+		if c.Reload != tt.reload || c.Debug != tt.debug || c.LoopDebug != tt.loop {
+			t.Errorf("%s %s: reload %v, debug %d, of the loop %d, want %v, %d, %d",
+				tt.env, tt.line, c.Reload, c.Debug, c.LoopDebug, tt.reload, tt.debug, tt.loop)
+		}
+	}
+}
+
+func TestDevRefuses(t *testing.T) {
+	const rest = ": take 127.0.0.1, or add --dev-anywhere"
+	for _, tt := range []struct{ line, env, server, want string }{
+		{"--dev --bind :80 app.py", "", "", ":80 (flag --bind)"},
+		{"--dev --bind 127.0.0.1:1,0.0.0.0:80 app.py", "", "", "0.0.0.0:80 (flag --bind)"},
+		{"--dev --bind [::]:80 app.py", "", "", "[::]:80 (flag --bind)"},
+		{"--dev --bind example.org:80 app.py", "", "", "example.org:80 (flag --bind)"},
+		{"--dev --bind fd://3 app.py", "", "", "fd://3 (flag --bind)"},
+		{"--dev --bind systemd app.py", "", "", "systemd (flag --bind)"},
+		{"--dev --host 192.168.0.1 app.py", "", "", "192.168.0.1:8888 (flag --host)"},
+		{"--dev app.py", "FAPWS_BIND=10.0.0.1", "", "10.0.0.1:8888 (environment FAPWS_BIND)"},
+		{"--dev app.py", "", "0.0.0.0:8888", "0.0.0.0:8888 (script app.py (SERVER))"},
+	} {
+		_, err := settled(t, tt.line, tt.env, tt.server)
+		want := "--dev is for this machine only, and others may reach " + tt.want + rest
+		if err == nil || err.Error() != want {
+			t.Errorf("%s %s:\n got %v\nwant %s", tt.env, tt.line, err, want)
+		}
+	}
+}
+
+// settled reads a command line, one variable, and the SERVER of a script.
+func settled(t *testing.T, line, env, server string) (Config, error) {
+	t.Helper()
+	rows := Table(Machine{})
+	cmd, err := ParseCommand(rows, strings.Fields(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := New(rows, cmd.Flags, func(name string) (string, bool) {
+		key, value, _ := strings.Cut(env, "=")
+		return value, name == key
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server != "" {
+		if err := set.ReadScript("app.py", func(name string) (any, bool) { return server, name == "SERVER" }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return set.Config()
+}

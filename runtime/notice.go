@@ -1,0 +1,60 @@
+package runtime
+
+import (
+	"bytes"
+
+	"fapws/runtime/http1"
+)
+
+// notice is a page that stands before all others.
+type notice struct {
+	status int
+	page   []byte
+}
+
+// SetNotice answers every request of a browser, that is one whose Accept names
+// text/html, with page, an HTML document in UTF-8, and status; nothing is to
+// keep it. Other requests go where they always do. A page of nil ends this.
+//
+// Any goroutine but the loop's may call it; requests that come after it has
+// been carried out get the page, which is not waited for. The page must not
+// be changed afterwards.
+func (s *Server) SetNotice(status int, page []byte) {
+	var n *notice
+	if page != nil {
+		n = &notice{status, page}
+	}
+	s.loop.post(func() { s.loop.notice = n })
+}
+
+var noStore = []byte("Cache-Control: no-store\r\n")
+
+// noticed answers the request in l.req with the notice, if it is for it.
+func (l *loop) noticed(c *conn, head, rest []byte, used int) (n int, again, done bool) {
+	if !l.fromBrowser(head) {
+		return 0, false, false
+	}
+	n, again = l.refuse(c, head, rest, used, refusal{status: l.notice.status, page: l.notice.page, fields: noStore})
+	return n, again, true
+}
+
+// fromBrowser says whether the client of the request in l.req names text/html
+// among what it accepts (RFC 9110 §12.5.1). Tools and scripts of pages do not.
+func (l *loop) fromBrowser(head []byte) bool {
+	for _, f := range l.req.Fields {
+		if f.Name.Len == 6 && is(f, head, "accept") && bytes.Contains(bytes.ToLower(f.Value.In(head)), []byte("text/html")) {
+			return true
+		}
+	}
+	return false
+}
+
+// appendPage appends a whole response with an HTML page as its body.
+func appendPage(dst []byte, t *http1.Template, r *http1.Response, page []byte) []byte {
+	r.Length, r.Type = int64(len(page)), "text/html; charset=utf-8"
+	dst = t.AppendHead(dst, r)
+	if r.Body == http1.NoBody {
+		return dst
+	}
+	return append(dst, page...)
+}

@@ -1,0 +1,97 @@
+package runtime
+
+import (
+	"time"
+)
+
+// A handler owes the loop a part of each exchange that was submitted, and the
+// loop notes in flight.since when it began to wait for it. With Config.Timeout
+// it looks at all of them on every tick; a request pays a store for that.
+
+// findOverdue ends the exchanges whose handler has owed a part for too long.
+func (l *loop) findOverdue() {
+	limit := int64(l.cfg.Timeout) + tickLength // since is up to a tick old
+	for _, x := range l.flights.all {
+		if x.owed && l.now-x.since > limit && !x.throttled() {
+			l.overdue(x)
+		}
+	}
+}
+
+// throttled says whether parts of x wait for its client, or for responses
+// before it: then the handler may be waiting too.
+func (x *flight) throttled() bool {
+	return len(x.held) > 0 || x.begun && x.conn != nil && x.conn.transfer != nil
+}
+
+// overdue answers x for its handler, as far as that goes: with 504, or by
+// cutting off the response when it has begun. Parts that still come are
+// released unseen.
+func (l *loop) overdue(x *flight) {
+	took := time.Duration(l.now - x.since)
+	x.owed = false
+	c := x.conn
+	if c == nil {
+		l.found(x)
+	} else if x.begun {
+		l.complete(x, true)
+		x.conn = nil
+	} else {
+		y := l.substitute(x)
+		l.answerLocally(y, refusal{status: 504})
+	}
+	if l.timed {
+		l.account(x) // nobody knows when it ends
+		x.log = nil
+	}
+	if c != nil {
+		l.handler.Cancel(x.ticket)
+		l.submitted = true
+		l.settle(c)
+	}
+	l.handler.Overdue(x.ticket, took)
+}
+
+// substitute puts a new exchange, which the loop is to answer, in the place of
+// x among those of its connection.
+func (l *loop) substitute(x *flight) *flight {
+	c, y := x.conn, l.flights.get()
+	y.conn, y.next = c, x.next
+	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe
+	y.log = x.log
+	at := &c.first
+	for *at != x {
+		at = &(*at).next
+	}
+	*at = y
+	if c.last == x {
+		c.last = y
+	}
+	x.conn, x.next, x.log = nil, nil, nil
+	return y
+}
+
+// lost counts x, whose client has left, until its handler has noticed: ticks
+// must go on for it.
+func (l *loop) lost(x *flight) {
+	if l.cfg.Timeout > 0 && x.owed && !x.orphan {
+		x.orphan = true
+		l.orphans.Add(1)
+	}
+}
+
+// found ends what lost began.
+func (l *loop) found(x *flight) {
+	if x.orphan {
+		x.orphan = false
+		l.orphans.Add(-1)
+	}
+}
+
+// forgive does not count the time for which the loop itself was held up, by a
+// handler that runs inline: those that waited behind it are not to blame.
+func (l *loop) forgive(gap int64) {
+	for _, x := range l.flights.all {
+		x.since = min(x.since+gap, l.now)
+	}
+}

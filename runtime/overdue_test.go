@@ -1,0 +1,230 @@
+package runtime
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/accesslog"
+	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
+)
+
+// hanging is an application whose /hang answers after end is closed; "/begun"
+// has sent its head and a byte before.
+func hanging(end chan struct{}) *app {
+	return newApp(false, func(c *call) {
+		switch c.Path {
+		case "/hang":
+			<-end
+			c.reply(200, "too late")
+		case "/begun", "/begun/sized":
+			length := int64(-1)
+			if c.Path == "/begun/sized" {
+				length = 9
+			}
+			c.part(exchange.Part{File: -1, Body: []byte("x"), Head: exchange.Head{Status: 200, Length: length}})
+			<-end
+			c.part(exchange.Part{Last: true, File: -1, Body: []byte("too late")})
+		default:
+			c.reply(200, c.Path)
+		}
+	})
+}
+
+func (a *app) told() (paths string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, o := range a.overdue {
+		paths += o.path + " "
+	}
+	return paths
+}
+
+// What a handler does not answer in time is answered for it, in its turn.
+func TestOverdue(t *testing.T) {
+	get := func(path, fields string) string { return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n" }
+	const closes = "Connection: close\r\n"
+	for _, test := range []struct {
+		name, sent, want, told string
+	}{
+		{"alone", get("/hang", closes), "504:Gateway Timeout\n", "/hang "},
+		{"HTTP/1.0", "GET /hang HTTP/1.0\r\n\r\n", "504:Gateway Timeout\n", "/hang "},
+		{"before others", get("/hang", "") + get("/2", "") + get("/3", closes), "504:Gateway Timeout\n 200:/2 200:/3", "/hang "},
+		{"behind others", get("/1", "") + get("/2", "") + get("/hang", closes), "200:/1 200:/2 504:Gateway Timeout\n", "/hang "},
+		{"between others", get("/1", "") + get("/hang", "") + get("/3", closes), "200:/1 504:Gateway Timeout\n 200:/3", "/hang "},
+		{"two", get("/hang", "") + get("/hang", closes), "504:Gateway Timeout\n 504:Gateway Timeout\n", "/hang /hang "},
+		{"with a body", "POST /hang HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" + get("/2", closes), "504:Gateway Timeout\n 200:/2", "/hang "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			end := make(chan struct{})
+			a := hanging(end)
+			s := serve(t, Config{Timeout: time.Millisecond}, a)
+			if got := bodies(t, s.talk(t, test.sent)); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			eventually(t, "the handler is told", func() bool { return a.told() == test.told })
+			a.mu.Lock()
+			for _, o := range a.overdue {
+				if o.took < time.Millisecond || o.took > 5*time.Second {
+					t.Errorf("overdue after %v", o.took)
+				}
+			}
+			a.mu.Unlock()
+			for _, c := range a.inFlight() {
+				<-c.gone // cancelled too
+			}
+			close(end)
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
+func (a *app) inFlight() (list []*call) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.calls {
+		list = append(list, c)
+	}
+	return list
+}
+
+// A connection serves on after a 504.
+func TestOverdueKeepsConnection(t *testing.T) {
+	end := make(chan struct{})
+	a := hanging(end)
+	s := serve(t, Config{Timeout: time.Millisecond}, a)
+	c := s.dial(t)
+	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "overdue", func() bool { return a.told() != "" })
+	io.WriteString(c, "GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	all, err := io.ReadAll(c)
+	if got := bodies(t, string(all)); err != nil || got != "504:Gateway Timeout\n 200:/next" {
+		t.Errorf("%q, %v", got, err)
+	}
+	close(end)
+	eventually(t, "all released", a.idle)
+}
+
+// A response that has begun breaks off so that the client can tell.
+func TestOverdueResponseIsCut(t *testing.T) {
+	for _, test := range []struct{ name, sent, end string }{
+		{"chunked", "GET /begun HTTP/1.1\r\nHost: x\r\n\r\n", "1\r\nx\r\n"},
+		{"sized", "GET /begun/sized HTTP/1.1\r\nHost: x\r\n\r\n", "Content-Length: 9\r\n\r\nx"},
+		{"until close", "GET /begun HTTP/1.0\r\n\r\n", "\r\n\r\nx"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			end := make(chan struct{})
+			a := hanging(end)
+			s := serve(t, Config{Timeout: time.Millisecond}, a)
+			c := s.dial(t)
+			io.WriteString(c, test.sent)
+			all, err := io.ReadAll(c)
+			if !strings.HasSuffix(string(all), "x") && !strings.HasSuffix(string(all), test.end) {
+				t.Errorf("got %q", all)
+			}
+			if reset := errors.Is(err, unix.ECONNRESET); reset != (test.name == "until close") {
+				t.Errorf("%q ended with %v", all, err)
+			}
+			if a.told() == "" {
+				t.Error("the handler was not told")
+			}
+			close(end)
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
+// A client that has left does not make a handler that hangs less so, also when
+// it was the only one.
+func TestOverdueWithoutClient(t *testing.T) {
+	end := make(chan struct{})
+	a := hanging(end)
+	s := serve(t, Config{Timeout: time.Second}, a)
+	c := s.dial(t)
+	io.WriteString(c, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "submitted", func() bool { return len(a.inFlight()) == 1 })
+	c.SetLinger(0)
+	c.Close()
+	<-a.inFlight()[0].gone
+	eventually(t, "told", func() bool { return a.told() == "/hang " })
+	close(end)
+	eventually(t, "all released", a.idle)
+	s.do(func() {
+		if n := s.loop.orphans.Load(); n != 0 {
+			t.Errorf("%d orphans", n)
+		}
+	})
+}
+
+// Who waits for a slow client is not overdue.
+func TestOverdueSparesSlowClients(t *testing.T) {
+	ended := make(chan struct{})
+	a := newApp(false, func(c *call) {
+		defer close(ended)
+		c.stream(40, func(int) string { return strings.Repeat("y", 256<<10) }) // waits for each piece
+	})
+	s := serve(t, Config{Timeout: time.Millisecond}, a)
+	c := s.dial(t)
+	c.SetReadBuffer(64 << 10)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	time.Sleep(1600 * time.Millisecond) // three looks of the loop
+	all, err := io.ReadAll(c)
+	<-ended
+	if err != nil || !bytes.HasSuffix(all, []byte("0\r\n\r\n")) || a.told() != "" {
+		t.Errorf("%d bytes, %v, told %q", len(all), err, a.told())
+	}
+}
+
+// The access log has the 504 at once, with how long it took.
+func TestOverdueIsLogged(t *testing.T) {
+	name := t.TempDir() + "/access"
+	access, err := accesslog.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := make(chan struct{})
+	a := hanging(end)
+	s := serve(t, Config{Timeout: time.Millisecond, AccessLog: access}, a)
+	s.talk(t, "GET /hang HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	lines := func() string {
+		text, _ := os.ReadFile(name)
+		return string(text)
+	}
+	eventually(t, "the line", func() bool { return strings.Contains(lines(), "\n") })
+	close(end)
+	eventually(t, "all released", a.idle)
+	s.talk(t, "GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	access.Close()
+	got := lines()
+	if strings.Count(got, "\n") != 2 || !strings.Contains(got, `"GET /hang HTTP/1.1" 504 16`) || !strings.Contains(got, `"GET /ok HTTP/1.1" 200`) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// An inline handler that does not return keeps the loop, and is told so; what
+// waited behind it is forgiven.
+func TestStalled(t *testing.T) {
+	var a *app
+	a = newApp(true, func(c *call) {
+		for c.Path == "/hang" && a.stalled.Load() < 2 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		c.reply(200, c.Path)
+	})
+	s := serve(t, Config{Timeout: time.Millisecond}, a)
+	request := "GET /hang HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	if got := bodies(t, s.talk(t, request)); got != "200:/hang 200:/2" {
+		t.Errorf("got %q", got)
+	}
+	if a.told() != "" {
+		t.Errorf("overdue: %s", a.told())
+	}
+}
