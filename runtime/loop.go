@@ -39,6 +39,7 @@ type loop struct {
 	response  http1.Response // the head being written
 	iov       vector         // scratch of write
 	flights   flights        // all exchanges
+	served    int64          // requests there have been
 	transfers map[*transfer]struct{}
 	buffers   [][]byte         // spare input buffers
 	part      exchange.Part    // the part being delivered

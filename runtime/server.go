@@ -170,6 +170,21 @@ func (s *Server) Close() error {
 	return err
 }
 
+// Served returns how many requests there have been, or -1 if the loop does not
+// say so at once: a handler may be holding it up.
+func (s *Server) Served() int64 {
+	said := make(chan int64, 1)
+	s.loop.post(func() { said <- s.loop.served })
+	select {
+	case n := <-said:
+		return n
+	case <-time.After(servedWithin):
+		return -1
+	}
+}
+
+const servedWithin = 200 * time.Millisecond
+
 // stopAccepting closes the listeners. A connection that is on its way to the
 // loop is closed there: see OnOpen.
 func (s *Server) stopAccepting() {

@@ -31,6 +31,9 @@ func (s *service) withdraw() {
 	if err := s.pid.Load().Remove(); err != nil {
 		s.log.log(runtime.LevelWarning, err.Error())
 	}
+	if socket := s.control.Load(); socket != nil {
+		socket.Close()
+	}
 }
 
 // exit ends the process at once.

@@ -28,7 +28,7 @@ import (
 //
 //	code N [ARGS...]  runs fapws to its end, which must be exit code N
 //	start [ARGS...]   runs fapws in the background and waits for its banner;
-//	                  sets $URL to the first address in it
+//	                  sets $URL to the first address in it, and $PID
 //	get PATH [CODE]   asks the running fapws; the body goes to stdout. With
 //	                  -unix FILE before PATH it asks at that socket
 //	ask PATH          asks, and does not wait for the answer
@@ -160,6 +160,7 @@ func startCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	r.url = found[1]
 	ts.Setenv("URL", r.url)
+	ts.Setenv("PID", strconv.Itoa(r.cmd.Process.Pid))
 }
 
 func sayCommand(ts *testscript.TestScript, neg bool, args []string) {

@@ -48,6 +48,8 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	case settings.WordInternal:
 		settings.WriteInternal(stdout, cmd.Topic, version)
 		return exitOK, nil
+	case settings.WordCtl:
+		return exitOK, speak(cmd.Args, stdout)
 	}
 	set, err := settings.New(rows, cmd.Flags, os.LookupEnv)
 	if err != nil {

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/pidfile"
 	"fapws/cmd/fapws/settings"
@@ -34,6 +36,7 @@ type service struct {
 	notifier *notify.Notifier
 	pidPath  string
 	pid      atomic.Pointer[pidfile.File]
+	control  atomic.Pointer[ctl.Socket]
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -136,15 +139,20 @@ func (s *service) start() (err error) {
 			Software:     "fapws/" + version,
 		})
 	})
-	s.signals.serve()
-	if err := s.server.Serve(listeners, table, handler); err != nil {
-		return notStarted("%v", err)
-	}
-	s.memory.soon(startPagesAfter)
 	addrs := make([]net.Addr, len(listeners))
 	for i, ln := range listeners {
 		addrs[i] = ln.Addr()
 	}
+	s.signals.serve()
+	socket, err := control(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, handler, time.Now()}, s.log)
+	if err != nil {
+		return err
+	}
+	s.control.Store(socket)
+	if err := s.server.Serve(listeners, table, handler); err != nil {
+		return notStarted("%v", err)
+	}
+	s.memory.soon(startPagesAfter)
 	s.announce(addrs)
 	if s.log.shows(runtime.LevelInfo) {
 		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), pybridge.Version(), s.conf.Threads))

@@ -53,6 +53,16 @@ func (s *signals) serve() {
 	s.serving = true
 }
 
+// finish stops gracefully, as the first TERM does.
+func (s *signals) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving && !s.stopped {
+		s.stopped = true
+		close(s.stop)
+	}
+}
+
 func (s *signals) handle(sig os.Signal) {
 	if sig != syscall.SIGTERM && sig != syscall.SIGINT {
 		s.log(runtime.LevelInfo, sig.String()+": nothing to do")

@@ -13,13 +13,15 @@ import (
 type Word string
 
 // The words. WordRun, WordCheck, WordHelp and WordVersion may be typed before
-// the script; help and version are flags as well.
+// the script; help and version are flags as well. What follows WordCtl is for
+// package ctl.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
 	WordPrintConfig Word = "print-config"
 	WordHelp        Word = "help"
 	WordVersion     Word = "version"
+	WordCtl         Word = "ctl"
 	WordInternal    Word = "internal"
 )
 
@@ -28,7 +30,7 @@ type Command struct {
 	Word   Word
 	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
 	Script string   // "" with the words that need none
-	Args   []string // what follows the script: its sys.argv[1:]
+	Args   []string // what follows the script: its sys.argv[1:]; or WordCtl
 	Flags  Flags
 }
 
@@ -63,6 +65,9 @@ func ParseCommand(rows []*Setting, args []string) (*Command, error) {
 			if rest, err = p.flags(rest[1:]); err != nil {
 				return nil, err
 			}
+		case WordCtl:
+			p.cmd.Word, p.cmd.Args = w, rest[1:]
+			return p.cmd, nil
 		}
 	}
 	return p.finish(word, rest)
@@ -186,7 +191,7 @@ func explain(set *pflag.FlagSet, err error) error {
 		}
 		var names []string
 		set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := nearest(name, names); near != "" {
+		if near := Nearest(name, names); near != "" {
 			return fmt.Errorf("unknown flag --%s, did you mean --%s?", name, near)
 		}
 		return fmt.Errorf("unknown flag --%s; fapws --help all lists the flags", name)

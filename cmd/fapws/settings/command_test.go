@@ -40,6 +40,8 @@ func TestParseCommand(t *testing.T) {
 		{"-V", Command{Word: WordVersion}},
 		{"version", Command{Word: WordVersion}},
 		{"internal man", Command{Word: WordInternal, Topic: "man"}},
+		{"ctl --pid 3 stack", Command{Word: WordCtl, Args: []string{"--pid", "3", "stack"}}},
+		{"ctl --help", Command{Word: WordCtl, Args: []string{"--help"}}},
 	} {
 		got, err := ParseCommand(Table(Machine{}), strings.Fields(tt.line))
 		if err != nil {

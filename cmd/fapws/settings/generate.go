@@ -30,6 +30,13 @@ fapws \- serve the PATHS of a Python script over HTTP
 .br
 .B fapws check
 .RI [ FLAGS ] " app.py " [ ARGS... ]
+.br
+.B fapws ctl
+.RB [ \-\-pid
+.IR N \ |
+.B \-\-socket
+.IR FILE ]
+.BR stack | status | reload | stop
 .SH DESCRIPTION
 .B fapws
 embeds Python, runs the script and serves the handlers in its list
@@ -37,6 +44,19 @@ embeds Python, runs the script and serves the handlers in its list
 With
 .B check
 it loads the script, validates PATHS and settings, and ends without listening.
+With
+.B ctl
+it speaks to a running server of this user, or of anybody for root:
+.B stack
+shows every request in flight with its Python stack,
+.B status
+what runs (with
+.B \-\-json
+for programs),
+.B reload
+loads the application anew and fails if that does not, and
+.B stop
+stops gracefully. If several run, one has to be named.
 .SH OPTIONS
 `, roff(version))
 	for _, group := range groups {
@@ -134,6 +154,14 @@ _fapws() {
             return
         fi
     done
+    if [[ ${COMP_WORDS[1]} == ctl ]]; then
+        case $prev in
+            --socket) compopt -o default; return ;;
+            --pid) return ;;
+        esac
+        COMPREPLY=($(compgen -W "stack status reload stop --pid --socket --json --help" -- "$cur"))
+        return
+    fi
     case $prev in
         --log-level) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
         --debug) COMPREPLY=($(compgen -W "0 1 2 3" -- "$cur")); return ;;
@@ -148,7 +176,7 @@ _fapws() {
     compopt -o filenames
     COMPREPLY=($(compgen -d -- "$cur") $(compgen -f -X '!*.py' -- "$cur"))
     if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY+=($(compgen -W "run check version help" -- "$cur"))
+        COMPREPLY+=($(compgen -W "run check ctl version help" -- "$cur"))
     fi
 }
 complete -F _fapws fapws

@@ -16,6 +16,7 @@ const (
 func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 	fmt.Fprint(w, `Usage: fapws [FLAGS] app.py [ARGS...]   serve the PATHS of a Python script
        fapws check app.py               load it, say if all is well, and end
+       fapws ctl COMMAND                ask one that runs; ctl --help says what
 `)
 	for _, group := range groups {
 		if all {

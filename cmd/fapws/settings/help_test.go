@@ -91,11 +91,12 @@ func TestCompletion(t *testing.T) {
 		"--keep":                 "--keep-alive",
 		"--log-level w":          "warning",
 		"--debug ":               "0 1 2 3",
-		"":                       "site app.py run check version help",
+		"":                       "site app.py run check ctl version help",
 		"check ":                 "site app.py",
 		"check --no-acc":         "--no-access-log",
 		"app.py --keep":          "",
 		"--help ":                "all",
+		"ctl st":                 "stack status stop",
 		"-b :80 --graceful-time": "--graceful-timeout",
 	} {
 		cmd := exec.Command("bash", "--norc", "-c", `compopt() { :; }

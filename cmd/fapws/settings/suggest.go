@@ -2,9 +2,9 @@ package settings
 
 import "strings"
 
-// nearest returns the name that somebody who typed wrong most likely meant,
+// Nearest returns the name that somebody who typed wrong most likely meant,
 // or "" when none is near enough.
-func nearest(wrong string, names []string) string {
+func Nearest(wrong string, names []string) string {
 	best, least := "", len(wrong)/3+1
 	for _, name := range names {
 		d := distance(wrong, name)

@@ -1,0 +1,258 @@
+package ctl
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// connectWithin is how long a server may take to accept: it does nothing else
+// on that goroutine.
+const connectWithin = 2 * time.Second
+
+// UsageError is a command line that cannot be understood: one line.
+type UsageError struct{ line string }
+
+func (e *UsageError) Error() string { return e.line }
+
+// Run does what "fapws ctl ARGS" asks for; nearest finds what somebody who
+// typed wrong meant. An error is one line, and a *UsageError if nothing was
+// tried.
+func Run(args []string, stdout io.Writer, nearest func(string, []string) string) error {
+	o, err := parse(args, nearest)
+	if err != nil {
+		return err
+	}
+	if o.help {
+		_, err = io.WriteString(stdout, Help)
+		return err
+	}
+	path := o.socket
+	if path == "" {
+		if path, err = choose(o.pid); err != nil {
+			return err
+		}
+	}
+	c, err := connect(path)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	a, err := ask(c, o.command)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the server on %s does not answer: %w", path, err)
+	case a.Error != "":
+		return errors.New(visible(a.Error))
+	}
+	switch o.command {
+	case Status:
+		if a.Status == nil {
+			return fmt.Errorf("the server on %s says nothing", path)
+		}
+		err = a.Status.write(stdout, o.json)
+	case Stack:
+		_, err = io.WriteString(stdout, visible(a.Text))
+	case Reload:
+		_, err = fmt.Fprintln(stdout, "reloaded")
+	case Stop:
+		_, _ = c.Read(make([]byte, 1)) // until its process has ended
+		_, err = fmt.Fprintln(stdout, "stopped")
+	}
+	return err
+}
+
+// Help is what "fapws ctl --help" shows.
+const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   speak to a running fapws
+  stack                  every request in flight, and where its Python stands
+  status                 what runs: addresses, workers, memory; --json for programs
+  reload                 load the application anew; ends when it serves, or with 1
+  stop                   stop gracefully; ends when the server is gone
+Without --pid and --socket there has to be one server of this user.
+`
+
+type options struct {
+	command    Command
+	pid        int
+	socket     string
+	json, help bool
+}
+
+// parse reads flags and the command, in any order.
+func parse(args []string, nearest func(string, []string) string) (o options, err error) {
+	wrong := func(format string, a ...any) (options, error) { return o, &UsageError{fmt.Sprintf(format, a...)} }
+	for i := 0; i < len(args); i++ {
+		name, value, given := strings.Cut(args[i], "=")
+		switch name {
+		case "--pid", "-p", "--socket", "-s":
+			if !given {
+				if i++; i == len(args) {
+					return wrong("%s needs a value", name)
+				}
+				value = args[i]
+			}
+		}
+		switch name {
+		case "--pid", "-p":
+			if o.pid, err = strconv.Atoi(value); err != nil || o.pid <= 0 {
+				return wrong("%s %s: must be the number of a process", name, value)
+			}
+		case "--socket", "-s":
+			o.socket = value
+		case "--json":
+			o.json = true
+		case "--help", "-h":
+			o.help = true
+			return o, nil
+		default:
+			if strings.HasPrefix(name, "-") {
+				return wrong("unknown flag %s%s", name, meant(nearest(name, []string{"--pid", "--socket", "--json", "--help"})))
+			}
+			if o.command != "" {
+				return wrong("one command at a time, not %s and %s", o.command, args[i])
+			}
+			o.command = Command(args[i])
+		}
+	}
+	names := make([]string, len(Commands))
+	for i, c := range Commands {
+		names[i] = string(c)
+	}
+	switch {
+	case o.command == "":
+		return wrong("what? fapws ctl %s; fapws ctl --help tells more", strings.Join(names, "|"))
+	case !slices.Contains(Commands, o.command):
+		return wrong("unknown command %s%s", o.command, meant(nearest(string(o.command), names)))
+	case o.pid > 0 && o.socket != "":
+		return wrong("give --pid or --socket, not both")
+	case o.json && o.command != Status:
+		return wrong("--json goes with status")
+	}
+	return o, nil
+}
+
+func meant(near string) string {
+	if near == "" {
+		return "; fapws ctl --help lists them"
+	}
+	return ", did you mean " + near + "?"
+}
+
+// choose returns the socket of the server with that pid or, if it is 0, of the
+// only one there is. Root's servers come first, then those of everybody.
+func choose(pid int) (string, error) {
+	uid := os.Getuid()
+	running := living(search(uid), pid)
+	if len(running) == 0 && uid == 0 {
+		for _, other := range users() {
+			if other != uid {
+				running = append(running, living(search(other), pid)...)
+			}
+		}
+	}
+	return pick(running, pid, uid)
+}
+
+// pick takes the only one of the servers that run, or says why it cannot.
+func pick(running []found, pid, uid int) (path string, err error) {
+	switch {
+	case len(running) == 1:
+		return running[0].path, nil
+	case len(running) == 0 && pid > 0:
+		return "", fmt.Errorf("process %d is no fapws of %s with a control socket where one would be; --socket FILE names another", pid, userName(uid))
+	case len(running) == 0:
+		var looked []string
+		for _, p := range places(uid) {
+			looked = append(looked, p.path)
+		}
+		return "", fmt.Errorf("no fapws of %s runs with a control socket in %s", userName(uid), strings.Join(looked, ", "))
+	}
+	var lines []string
+	for _, f := range running {
+		lines = append(lines, "\n  --pid "+strconv.Itoa(f.pid)+describe(f.path))
+	}
+	return "", fmt.Errorf("%d servers run, say which one:%s", len(running), strings.Join(lines, ""))
+}
+
+// living leaves those that somebody listens on.
+func living(list []found, pid int) (running []found) {
+	for _, f := range list {
+		if (pid == 0 || f.pid == pid) && answers(f.path) {
+			running = append(running, f)
+		}
+	}
+	return running
+}
+
+// describe says what a server serves, if it tells soon.
+func describe(path string) string {
+	c, err := connect(path)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(connectWithin))
+	a, err := ask(c, Status)
+	if err != nil || a.Status == nil {
+		return ""
+	}
+	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
+}
+
+func userName(uid int) string {
+	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return u.Username
+	}
+	return "user " + strconv.Itoa(uid)
+}
+
+// connect connects to the socket of a server.
+func connect(path string) (*net.UnixConn, error) {
+	c, err := dialWithin(path, connectWithin)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, fmt.Errorf("no fapws answers on %s", path)
+	case err != nil:
+		return nil, short(err)
+	}
+	return c, nil
+}
+
+func ask(c *net.UnixConn, command Command) (a answer, err error) {
+	text, err := json.Marshal(request{command})
+	if err != nil {
+		return a, err
+	}
+	if _, err := c.Write(append(text, '\n')); err != nil {
+		return a, short(err)
+	}
+	line, err := bufio.NewReader(c).ReadBytes('\n')
+	if err == io.EOF {
+		return a, errors.New("it has hung up")
+	}
+	if err != nil {
+		return a, short(err)
+	}
+	return a, json.Unmarshal(line, &a)
+}
+
+// visible keeps what comes from a server, and by way of it from clients, from
+// speaking to the terminal.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, text)
+}

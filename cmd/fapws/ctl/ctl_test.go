@@ -1,0 +1,315 @@
+package ctl
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// fake is a server for tests.
+type fake struct {
+	fails   error
+	stopped chan struct{}
+}
+
+func newFake() *fake { return &fake{stopped: make(chan struct{})} }
+
+func (f *fake) Report() Report {
+	return Report{PID: 7, App: "app.py", Version: "1", Python: "3.11.2", Mode: "inline", Addresses: []string{"http://127.0.0.1:8888/", "unix:/x"},
+		Uptime: 3700, Workers: []Worker{{PID: 8, State: "serving", Age: 61, RSS: 20e6, Requests: 5}, {PID: 9, State: "retiring", Requests: -1}}}
+}
+func (f *fake) Stack() string { return "GET /\x1b[31m\n" }
+func (f *fake) Reload() error { return f.fails }
+func (f *fake) Stop()         { close(f.stopped) }
+
+// use makes a folder of its own the place for sockets.
+func use(t *testing.T) (folder string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ctl") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	return filepath.Join(dir, "fapws")
+}
+
+func listen(t *testing.T, path string, server Server) *Socket {
+	t.Helper()
+	s, err := Listen(path, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// run is "fapws ctl" with the words of line.
+func run(line string) (string, error) {
+	var out strings.Builder
+	err := Run(strings.Fields(line), &out, func(string, []string) string { return "" })
+	return out.String(), err
+}
+
+func TestCommands(t *testing.T) {
+	use(t)
+	server := newFake()
+	s := listen(t, Auto, server)
+	pid := fmt.Sprintf("--pid %d ", os.Getpid()) // others may run on this machine
+	for _, tt := range []struct{ line, want string }{
+		{pid + "status", "fapws 1, Python 3.11.2, inline, pid 7, up 1h1m\n" +
+			"app.py on http://127.0.0.1:8888/  unix:/x\n" +
+			"  WORKER  STATE          AGE   MEMORY   REQUESTS\n" +
+			"       8  serving       1m1s  20.0 MB          5\n" +
+			"       9  retiring        0s        -          -\n"},
+		{"status --json --socket " + s.Path(), `{"pid":7,"app":"app.py","version":"1","python":"3.11.2","mode":"inline","addresses":["http://127.0.0.1:8888/","unix:/x"],"uptime":3700,` +
+			`"workers":[{"pid":8,"state":"serving","age":61,"rss":20000000,"requests":5},{"pid":9,"state":"retiring","age":0,"rss":0,"requests":-1}]}` + "\n"},
+		{pid + "stack", "GET /?[31m\n"},
+		{pid + "reload", "reloaded\n"},
+		{"--socket " + s.Path() + " reload", "reloaded\n"},
+		{fmt.Sprintf("reload --pid=%d", os.Getpid()), "reloaded\n"},
+		{"--help", Help},
+	} {
+		if got, err := run(tt.line); err != nil || got != tt.want {
+			t.Errorf("%s: %v\n got %q\nwant %q", tt.line, err, got, tt.want)
+		}
+	}
+	server.fails = errors.New("app.py line 3: \x07name 'x' is not defined")
+	if _, err := run(pid + "reload"); err == nil || err.Error() != "app.py line 3: ?name 'x' is not defined" {
+		t.Errorf("a reload that fails: %v", err)
+	}
+}
+
+// TestStop: the client waits for the end of the connection, that is of the
+// server's process.
+func TestStop(t *testing.T) {
+	use(t)
+	s := listen(t, Auto, newFake())
+	c, err := dialWithin(s.Path(), connectWithin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := ask(c, Stop); err != nil || a.Error != "" {
+		t.Fatal(a, err)
+	}
+	select {
+	case <-s.server.(*fake).stopped:
+	default:
+		t.Error("the server was not told")
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("more than an answer comes")
+	}
+}
+
+func TestUsage(t *testing.T) {
+	use(t)
+	for _, tt := range []struct{ line, want string }{
+		{"", "what? fapws ctl stack|status|reload|stop; fapws ctl --help tells more"},
+		{"dance", "unknown command dance; fapws ctl --help lists them"},
+		{"stop now", "one command at a time, not stop and now"},
+		{"--pid x stop", "--pid x: must be the number of a process"},
+		{"--pid=0 stop", "--pid 0: must be the number of a process"},
+		{"stop --pid", "--pid needs a value"},
+		{"--color status", "unknown flag --color; fapws ctl --help lists them"},
+		{"--pid 1 --socket x stop", "give --pid or --socket, not both"},
+		{"--json stop", "--json goes with status"},
+	} {
+		_, err := run(tt.line)
+		var wrong *UsageError
+		if !errors.As(err, &wrong) || err.Error() != tt.want {
+			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
+		}
+	}
+	err := Run([]string{"stat"}, nil, func(wrong string, names []string) string { return strings.Join(names, "/") })
+	if want := "unknown command stat, did you mean stack/status/reload/stop?"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestNobody(t *testing.T) {
+	folder := use(t)
+	for _, tt := range []struct{ line, want string }{
+		{"--pid 99999999 status", "process 99999999 is no fapws of "},
+		{"--socket " + folder + "/none status", folder + "/none: no such file or directory"},
+	} {
+		if _, err := run(tt.line); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s:\n got %v\nwant %s", tt.line, err, tt.want)
+		}
+	}
+}
+
+func TestSeveral(t *testing.T) {
+	folder := use(t)
+	listen(t, Auto, newFake())
+	listen(t, filepath.Join(folder, "3.sock"), newFake())
+	_, err := run("status")
+	want := regexp.MustCompile(`^\d+ servers run, say which one:\n(.*\n)*  --pid 3  app.py  http://127.0.0.1:8888/  unix:/x(\n|$)`)
+	if err == nil || !want.MatchString(err.Error()) {
+		t.Errorf("got %v", err)
+	}
+	if got, err := run("--pid 3 reload"); got != "reloaded\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestPick(t *testing.T) {
+	for _, tt := range []struct {
+		running []found
+		pid     int
+		want    string // the path, or how the error begins
+	}{
+		{[]found{{3, "/x/3.sock"}}, 0, "/x/3.sock"},
+		{[]found{{3, "/x/3.sock"}}, 3, "/x/3.sock"},
+		{nil, 0, "no fapws of "},
+		{nil, 3, "process 3 is no fapws of "},
+		{[]found{{3, "/x/3.sock"}, {4, "/x/4.sock"}}, 0, "2 servers run, say which one:\n  --pid 3\n  --pid 4"},
+	} {
+		path, err := pick(tt.running, tt.pid, os.Getuid())
+		if err != nil {
+			path = err.Error()
+		}
+		if !strings.HasPrefix(path, tt.want) {
+			t.Errorf("%v, pid %d: %q, want %q", tt.running, tt.pid, path, tt.want)
+		}
+	}
+}
+
+// left makes a socket that nobody listens on.
+func left(t *testing.T, path string) {
+	t.Helper()
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	ln.Close()
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func TestLeftBehind(t *testing.T) {
+	folder := use(t)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mine, gone, starting := filepath.Join(folder, fmt.Sprint(os.Getpid())+suffix), filepath.Join(folder, "99999999.sock"), filepath.Join(folder, "1.sock")
+	left(t, mine)
+	left(t, gone)
+	left(t, starting) // process 1 lives
+	s := listen(t, Auto, newFake())
+	if exists(gone) {
+		t.Error("the socket of a dead server is still there")
+	}
+	if !exists(starting) {
+		t.Error("the socket of a living process is gone")
+	}
+	if _, err := run(fmt.Sprintf("--pid %d status", os.Getpid())); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if exists(mine) {
+		t.Error("the socket is there after Close")
+	}
+
+	// A successor's socket is its own.
+	s = listen(t, mine, newFake())
+	if err := os.Remove(mine); err != nil {
+		t.Fatal(err)
+	}
+	next := listen(t, mine, newFake())
+	s.Close()
+	if !exists(mine) {
+		t.Error("Close has removed the socket of another server")
+	}
+	next.Close()
+}
+
+func TestListenRefuses(t *testing.T) {
+	folder := use(t)
+	taken := listen(t, Auto, newFake())
+	file := filepath.Join(folder, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ path, want string }{
+		{taken.Path(), "another server answers on " + taken.Path()},
+		{file, file + " is something else than a socket"},
+		{filepath.Join(folder, "none", "x"), filepath.Join(folder, "none", "x") + ": no such file or directory"},
+	} {
+		s, err := Listen(tt.path, newFake())
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s:\n got %v\nwant %s", tt.path, err, tt.want)
+		}
+	}
+}
+
+// TestPrivate: what others may have prepared in a place that all can write to
+// is not used.
+func TestPrivate(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Mkdir(in("open"), 0o700))
+	must(os.Chmod(in("open"), 0o770))
+	must(os.Mkdir(in("good"), 0o700))
+	must(os.Symlink(in("good"), in("link")))
+	must(os.WriteFile(in("file"), nil, 0o600))
+	uid := os.Geteuid()
+	for _, tt := range []struct {
+		name string
+		uid  int
+		want string // how the error ends
+	}{
+		{"good", uid, ""},
+		{"new", uid, ""},
+		{"open", uid, "open can be entered by others"},
+		{"link", uid, "link is not a folder"},
+		{"file", uid, "file is not a folder"},
+		{"good", uid + 1, "good belongs to somebody else"},
+	} {
+		err := place{dir, in(tt.name)}.open(tt.uid)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.HasSuffix(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if st, err := os.Stat(in("new")); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", st, err)
+	}
+}
+
+func TestAllowed(t *testing.T) {
+	use(t)
+	s := listen(t, Auto, newFake())
+	c, err := dialWithin(s.Path(), connectWithin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	uid := os.Geteuid()
+	if err := allowed(c, uid); err != nil {
+		t.Error(err)
+	}
+	if err := allowed(c, uid+1, uid+2); err == nil {
+		t.Error("anybody is allowed")
+	}
+}

@@ -1,0 +1,157 @@
+package ctl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const suffix = ".sock"
+
+// place is a folder for the sockets of a user's servers.
+type place struct {
+	parent string // has to exist
+	path   string
+}
+
+// places are the folders for the sockets of a user, the best first. One user
+// may have servers with an environment of a session and without one.
+func places(uid int) (list []place) {
+	in := func(parent, name string) { list = append(list, place{parent, filepath.Join(parent, name)}) }
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && owned(dir, uid) == nil {
+		in(dir, "fapws")
+	}
+	if dir := fmt.Sprintf("/run/user/%d", uid); len(list) == 0 || list[0].parent != dir {
+		in(dir, "fapws")
+	}
+	in("/run", fmt.Sprintf("fapws-%d", uid))
+	in("/tmp", fmt.Sprintf("fapws-%d", uid))
+	return list
+}
+
+// open makes sure that the folder is there, and that nobody else can put
+// anything into it.
+func (p place) open(uid int) error {
+	if err := os.Mkdir(p.path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return private(p.path, uid)
+}
+
+// private says what is wrong with a folder that should be of the user alone.
+func private(path string, uid int) error {
+	if err := owned(path, uid); err != nil {
+		return err
+	}
+	if st, err := os.Lstat(path); err != nil || st.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s can be entered by others", path)
+	}
+	return nil
+}
+
+// owned says why path is no folder, reached without a link, of the user.
+func owned(path string, uid int) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s is not a folder", path)
+	case int(st.Uid) != uid:
+		return fmt.Errorf("%s belongs to somebody else", path)
+	}
+	return nil
+}
+
+// chooseFolder returns the first folder that can be used.
+func chooseFolder(uid int) (string, error) {
+	var reasons []string
+	for _, p := range places(uid) {
+		err := p.open(uid)
+		if err == nil {
+			return p.path, nil
+		}
+		reasons = append(reasons, err.Error())
+	}
+	return "", errors.New(strings.Join(reasons, ", "))
+}
+
+// found is the socket of a server that may run.
+type found struct {
+	pid  int
+	path string
+}
+
+// search lists the sockets in the folders of a user.
+func search(uid int) (list []found) {
+	seen := map[string]bool{}
+	for _, p := range places(uid) {
+		if seen[p.path] || private(p.path, uid) != nil {
+			continue
+		}
+		seen[p.path] = true
+		entries, _ := os.ReadDir(p.path)
+		for _, e := range entries {
+			if pid, err := strconv.Atoi(strings.TrimSuffix(e.Name(), suffix)); err == nil && strings.HasSuffix(e.Name(), suffix) {
+				list = append(list, found{pid, filepath.Join(p.path, e.Name())})
+			}
+		}
+	}
+	return list
+}
+
+// users are those who have, or had, a server on this machine.
+func users() (uids []int) {
+	for _, pattern := range []string{"/run/user/*/fapws", "/run/fapws-*", "/tmp/fapws-*"} {
+		folders, _ := filepath.Glob(pattern)
+		for _, folder := range folders {
+			name := strings.TrimPrefix(filepath.Base(folder), "fapws-")
+			if name == "fapws" {
+				name = filepath.Base(filepath.Dir(folder))
+			}
+			if uid, err := strconv.Atoi(name); err == nil && !slices.Contains(uids, uid) {
+				uids = append(uids, uid)
+			}
+		}
+	}
+	return uids
+}
+
+// clean removes the sockets in a folder whose servers are gone.
+func clean(folder string) {
+	entries, _ := os.ReadDir(folder)
+	for _, e := range entries {
+		name := e.Name()
+		pid, err := strconv.Atoi(strings.TrimSuffix(name, suffix))
+		if err != nil || !strings.HasSuffix(name, suffix) || errors.Is(syscall.Kill(pid, 0), unix.EPERM) {
+			continue
+		}
+		// One that is there but does not listen yet is left alone.
+		path := filepath.Join(folder, name)
+		if pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
+			continue
+		}
+		if !answers(path) {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// answers says whether somebody listens on a socket.
+func answers(path string) bool {
+	c, err := dialWithin(path, time.Second)
+	if err != nil {
+		return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
+	}
+	c.Close()
+	return true
+}

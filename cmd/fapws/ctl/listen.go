@@ -1,0 +1,215 @@
+// Package ctl lets the owner of a server, and root, ask it things on a unix
+// socket: "fapws ctl". A server has one such socket, in a folder that only its
+// user can enter.
+package ctl
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// askWithin is how long a client may take to say what it wants.
+	askWithin = 5 * time.Second
+
+	// atOnce is how many clients are listened to.
+	atOnce = 8
+
+	longestRequest = 4 << 10
+)
+
+// Socket is a control socket.
+type Socket struct {
+	path   string
+	ln     *net.UnixListener
+	inode  uint64
+	server Server
+	room   chan struct{}
+}
+
+// Auto lets Listen choose the path; Off means that there shall be no socket.
+const (
+	Auto = "auto"
+	Off  = "off"
+)
+
+// Listen answers for server on the socket at path until Close. Sockets that
+// servers have left behind are removed.
+func Listen(path string, server Server) (*Socket, error) {
+	if path == Auto {
+		folder, err := chooseFolder(os.Geteuid())
+		if err != nil {
+			return nil, err
+		}
+		clean(folder)
+		path = filepath.Join(folder, strconv.Itoa(os.Getpid())+suffix)
+	}
+	ln, err := bind(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Socket{path: path, ln: ln, inode: inodeOf(path), server: server, room: make(chan struct{}, atOnce)}
+	go s.serve()
+	return s, nil
+}
+
+func bind(path string) (*net.UnixListener, error) {
+	if st, err := os.Lstat(path); err == nil {
+		if st.Mode()&os.ModeSocket == 0 {
+			return nil, fmt.Errorf("%s is something else than a socket", path)
+		}
+		if answers(path) {
+			return nil, fmt.Errorf("another server answers on %s", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, short(err)
+	}
+	ln.SetUnlinkOnClose(false) // see Close
+	// Until then the folder, and after it the credentials of a client, keep
+	// others out.
+	if err := os.Chmod(path, 0o600); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
+
+// Path is where the socket is.
+func (s *Socket) Path() string { return s.path }
+
+// Close removes the socket. Clients that wait for the end of the server do so
+// on.
+func (s *Socket) Close() {
+	s.ln.Close()
+	if inodeOf(s.path) == s.inode { // else it is a successor's
+		_ = os.Remove(s.path)
+	}
+}
+
+func inodeOf(path string) uint64 {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+func (s *Socket) serve() {
+	for {
+		c, err := s.ln.AcceptUnix()
+		if err != nil {
+			if ne, ok := err.(net.Error); ok && ne.Temporary() { // no descriptor is left, mostly
+				time.Sleep(100 * time.Millisecond)
+				continue
+			}
+			return
+		}
+		s.room <- struct{}{}
+		go func() {
+			defer func() { <-s.room }()
+			s.talk(c)
+		}()
+	}
+}
+
+// talk answers one client.
+func (s *Socket) talk(c *net.UnixConn) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(askWithin))
+	if err := allowed(c, os.Geteuid(), 0); err != nil {
+		reply(c, answer{Error: err.Error()})
+		return
+	}
+	var r request
+	line, err := bufio.NewReader(io.LimitReader(c, longestRequest)).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &r)
+	}
+	if err != nil {
+		return
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	a := s.do(r.Command)
+	_ = c.SetWriteDeadline(time.Now().Add(askWithin))
+	reply(c, a)
+	if r.Command == Stop && a.Error == "" {
+		_, _ = c.Read(line[:1]) // until the client leaves, or this process ends
+	}
+}
+
+func (s *Socket) do(command Command) (a answer) {
+	switch command {
+	case Stack:
+		a.Text = s.server.Stack()
+	case Status:
+		report := s.server.Report()
+		a.Status = &report
+	case Reload:
+		if err := s.server.Reload(); err != nil {
+			a.Error = err.Error()
+		}
+	case Stop:
+		s.server.Stop()
+	default:
+		a.Error = fmt.Sprintf("this server does not know %q", string(command))
+	}
+	return a
+}
+
+func reply(c net.Conn, a answer) {
+	text, err := json.Marshal(a)
+	if err == nil {
+		_, _ = c.Write(append(text, '\n')) // a client that has left needs none
+	}
+}
+
+// allowed says why the other side of c may not talk to us.
+func allowed(c *net.UnixConn, uids ...int) error {
+	uid := -1
+	rc, err := c.SyscallConn()
+	if err == nil {
+		err = rc.Control(func(fd uintptr) {
+			if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+				uid = int(cred.Uid)
+			}
+		})
+	}
+	if err != nil || !slices.Contains(uids, uid) {
+		return fmt.Errorf("only the user of the server and root may do this")
+	}
+	return nil
+}
+
+// dialWithin connects to a socket.
+func dialWithin(path string, d time.Duration) (*net.UnixConn, error) {
+	c, err := net.DialTimeout("unix", path, d)
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.UnixConn), nil
+}
+
+// short is what of an error of package net is about the matter.
+func short(err error) error {
+	if op, ok := err.(*net.OpError); ok {
+		if call, ok := op.Err.(*os.SyscallError); ok {
+			return fmt.Errorf("%s: %w", op.Addr, call.Err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,63 @@
+package ctl
+
+// request is the one line that a client sends: JSON.
+type request struct {
+	Command Command
+}
+
+// Command is what a server can be asked for.
+type Command string
+
+// The commands.
+const (
+	Stack  Command = "stack"  // what every request in flight is doing
+	Status Command = "status" // what runs
+	Reload Command = "reload" // new code, and whether it serves
+	Stop   Command = "stop"   // the end, gracefully
+)
+
+// Commands are all of them.
+var Commands = []Command{Stack, Status, Reload, Stop}
+
+// answer is the one line that comes back: JSON. After Stop the connection
+// lasts as long as the server.
+type answer struct {
+	Error  string  `json:",omitempty"` // why it did not work, one line
+	Text   string  `json:",omitempty"`
+	Status *Report `json:",omitempty"`
+}
+
+// Report says what runs.
+type Report struct {
+	PID       int      `json:"pid"` // of the process that takes signals
+	App       string   `json:"app"` // as on the command line
+	Version   string   `json:"version"`
+	Python    string   `json:"python"`
+	Mode      string   `json:"mode"` // "inline", "up to 8 threads"
+	Addresses []string `json:"addresses"`
+	Uptime    float64  `json:"uptime"`            // seconds
+	Failure   string   `json:"failure,omitempty"` // of the last reload
+	Workers   []Worker `json:"workers"`           // without a supervisor: the process itself
+}
+
+// Worker is a process that serves.
+type Worker struct {
+	PID      int     `json:"pid"`
+	State    string  `json:"state"`
+	Age      float64 `json:"age"`      // seconds
+	RSS      int64   `json:"rss"`      // resident bytes; 0: not known
+	Requests int64   `json:"requests"` // that were answered; -1: it did not say
+}
+
+// Server is what a socket gives access to. Its methods may be called from
+// several goroutines.
+type Server interface {
+	// Report says what runs.
+	Report() Report
+	// Stack describes the requests in flight.
+	Stack() string
+	// Reload returns when new code serves, or with the reason why not: one line.
+	Reload() error
+	// Stop begins a graceful end.
+	Stop()
+}

@@ -1,0 +1,70 @@
+package ctl
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// write shows a report to people or, as JSON, to programs.
+func (r *Report) write(w io.Writer, asJSON bool) error {
+	if asJSON {
+		text, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(text, '\n'))
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "fapws %s, Python %s, %s, pid %d, up %s\n", r.Version, r.Python, r.Mode, r.PID, period(r.Uptime))
+	fmt.Fprintf(&b, "%s on %s\n", r.App, strings.Join(r.Addresses, "  "))
+	if r.Failure != "" {
+		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
+	}
+	fmt.Fprintf(&b, "%8s  %-9s %8s %8s %10s\n", "WORKER", "STATE", "AGE", "MEMORY", "REQUESTS")
+	for _, worker := range r.Workers {
+		memory, requests := "-", "-"
+		if worker.RSS > 0 {
+			memory = fmt.Sprintf("%.1f MB", float64(worker.RSS)/1e6)
+		}
+		if worker.Requests >= 0 {
+			requests = strconv.FormatInt(worker.Requests, 10)
+		}
+		fmt.Fprintf(&b, "%8d  %-9s %8s %8s %10s\n", worker.PID, worker.State, period(worker.Age), memory, requests)
+	}
+	_, err := io.WriteString(w, visible(b.String()))
+	return err
+}
+
+// period is a time in seconds as people say it: 12s, 5m12s, 3h12m, 4d3h.
+func period(seconds float64) string {
+	d := time.Duration(seconds) * time.Second
+	switch {
+	case d < time.Hour:
+		return d.String()
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// RSS is the resident memory of a process in bytes, 0 if it cannot be told
+// (proc(5), statm).
+func RSS(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(text)
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize())
+}
