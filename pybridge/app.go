@@ -44,6 +44,7 @@ type App struct {
 	globals map[string]Value
 	mounts  []Mount
 	inline  bool
+	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
 }
 
@@ -181,6 +182,9 @@ func (a *App) exit(code int) {
 // finalises Python. It returns the exit status: 0, or 120 if output could not
 // be flushed. On the thread of Load, once.
 func (a *App) Close() int {
+	if a.handler != nil {
+		a.handler.sight.close()
+	}
 	C.fapws_take_gil()
 	if C.fapws_finish() < 0 {
 		return 120

@@ -56,6 +56,10 @@ typedef struct fapws_thread {
   int unsignalled;               /* parts published without waking the loop */
   uint64_t unsignalled_ns;       /* about how long they took */
   PyObject *spare_start;         /* a Start_response to use again */
+  PyThreadState *python;         /* its state, from start to end */
+  fapws_record *current;         /* whose code it runs; written under the GIL */
+  int raised;                    /* under the GIL: current was told that its time is up */
+  int lost;                      /* guarded by pool.mu: it does not return from its job */
 } fapws_thread;
 
 #define FAPWS_MAX_THREADS 256
@@ -67,6 +71,7 @@ typedef struct {
   fapws_thread *drainer; /* the thread that takes the quick jobs one after the other */
   fapws_thread *threads[FAPWS_MAX_THREADS];
   int nthreads, live, idle, max;
+  int lost; /* of live: written off, others may take their place */
   int stopping;
   int serving; /* atomic: thread 0 has come; before, the first request waits for it */
   int check_signals;
@@ -97,6 +102,9 @@ void fapws_request_exit(int code);
 /* Puts rec behind the other iterators of its thread. */
 void fapws_requeue(fapws_record *rec);
 
+/* Wakes the monitor if it sleeps. The mutex is held. */
+void fapws_rouse_monitor(void);
+
 /* --- publish.c --- */
 /* How long, about, finished parts may wait for others before the loop is told, if not many wait. */
 #define FAPWS_UNSIGNALLED_NS 250000
@@ -104,6 +112,8 @@ void fapws_requeue(fapws_record *rec);
 void fapws_wake_loop(void);
 /* Inline mode: makes the loop call fapws_turn soon. Any thread. */
 void fapws_want_turn(void);
+/* Puts a part where the loop finds it when it looks. Any thread. */
+void fapws_hand_over(fapws_part *p);
 /* Hands a part to the loop. The loop may read and release it at once. */
 void fapws_publish(fapws_thread *t, fapws_part *p);
 /* Wakes the loop if it does not know of all published parts. GIL not needed. */
@@ -234,6 +244,16 @@ void fapws_fail(fapws_thread *t, fapws_record *rec);
 void fapws_report(const char *what, fapws_record *rec);
 /* One line on stderr, about rec. */
 void fapws_log(fapws_record *rec, const char *format, ...);
+
+/* --- sight.c --- */
+/* fapws.Timeout */
+extern PyObject *fapws_timeout;
+/* The calling thread, if it runs handlers. */
+extern __thread fapws_thread *fapws_this_thread;
+/* environ['fapws.disconnected'] */
+extern PyMethodDef fapws_disconnected_method;
+/* Makes sure that a Timeout which was raised in t for its request hits no other. */
+void fapws_take_back(fapws_thread *t);
 
 /* --- module.c --- */
 PyObject *fapws_module_init(void);

@@ -113,6 +113,7 @@ static PyObject *make_template(const fapws_pool_options *o, Py_ssize_t room) {
       {"wsgi.multiprocess", PyBool_FromLong(o->multiprocess)},
       {"wsgi.run_once", PyBool_FromLong(0)},
       {"wsgi.input_terminated", PyBool_FromLong(1)},
+      {"fapws.disconnected", PyCFunction_New(&fapws_disconnected_method, NULL)},
       {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&fapws_FileWrapper_Type)},
       {"SERVER_SOFTWARE", PyUnicode_FromString(o->software ? o->software : "fapws")},
   };

@@ -7,6 +7,8 @@
 static const char plain_page[] =
     "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
     "<p>The server could not answer this request.</p>\n";
+/* Inline only: with threads the loop has answered before. */
+static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
 
 /* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail" */
 static void heading(fapws_record *rec, const char *what, const char *detail) {
@@ -68,11 +70,11 @@ static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, 
   return page;
 }
 
-static void put_page(fapws_record *rec, const char *page, size_t n) {
+static void put_page(fapws_record *rec, int status, const char *page, size_t n) {
   fapws_part *p = &rec->part0;
   fapws_part_reset(p, rec);
   p->first = p->last = 1;
-  p->status = 500;
+  p->status = status;
   p->type = FAPWS_TYPE_HTML;
   p->length = (int64_t)n;
   if (rec->head_only) return;
@@ -92,10 +94,12 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
   if (tb && value) PyException_SetTraceback(value, tb);
-  if (!rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
+  /* Its stack was logged when it was raised. */
+  int late = t->raised && type && PyErr_GivenExceptionMatches(type, fapws_timeout);
+  if (!late && !rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
   int left = fapws_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  if (left) /* write() has said that the client is gone */
+  if (left || late) /* write() has said that the client is gone, or sight.c how long it took */
     PyErr_Clear();
   else
     fapws_report("", rec);
@@ -112,9 +116,11 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
     Py_DECREF(result);
   }
   if (page)
-    put_page(rec, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
+    put_page(rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
+  else if (late)
+    put_page(rec, 504, late_page, sizeof late_page - 1);
   else
-    put_page(rec, plain_page, sizeof plain_page - 1);
+    put_page(rec, 500, plain_page, sizeof plain_page - 1);
   Py_XDECREF(page);
   fapws_drop(t, rec);
   fapws_publish(t, &rec->part0);

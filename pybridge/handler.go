@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"fapws/runtime/exchange"
@@ -26,6 +25,11 @@ type RunConfig struct {
 
 	Multiprocess bool   // other processes serve the same application
 	Software     string // SERVER_SOFTWARE, a product with a version
+
+	// Stuck is called at most once, on a goroutine of its own, when a handler
+	// is overdue and does not end: the process should be replaced. nil: nobody
+	// can do that.
+	Stuck func(why string)
 }
 
 // Handler runs the callables of PATHS. It satisfies runtime.Handler; see there
@@ -42,6 +46,11 @@ type Handler struct {
 	mu      sync.Mutex // Release comes from any goroutine
 	free    *C.fapws_record
 	records []*C.fapws_record // by ticket, while in flight
+
+	sight sight
+	held  stalled
+	patience
+	stuckOnce sync.Once
 }
 
 // Start prepares the handlers. On the thread of Load; inline, any thread.
@@ -49,7 +58,8 @@ func (a *App) Start(c RunConfig) *Handler {
 	if c.Queue <= 0 {
 		c.Queue = 1024
 	}
-	h := &Handler{app: a, config: c}
+	h := &Handler{app: a, config: c, patience: defaultPatience}
+	a.handler = h
 	a.inline = c.Threads == 0
 	if !a.inline {
 		h.startPool()
@@ -105,8 +115,10 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 			return false
 		}
 	}
+	h.mu.Lock() // until it can be looked at
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
+	h.mu.Unlock()
 	rec.next = nil
 	if h.last == nil {
 		h.first = rec
@@ -147,12 +159,6 @@ func number(rec *C.fapws_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe
 // Signalled implements runtime.Handler.
 func (h *Handler) Signalled() { C.fapws_signalled() }
 
-// Overdue implements runtime.Handler.
-func (h *Handler) Overdue(exchange.Ticket, time.Duration) {}
-
-// Stalled implements runtime.Handler.
-func (h *Handler) Stalled(time.Duration) {}
-
 // Cancel implements runtime.Handler.
 func (h *Handler) Cancel(t exchange.Ticket) {
 	h.mu.Lock()
@@ -162,9 +168,8 @@ func (h *Handler) Cancel(t exchange.Ticket) {
 	}
 }
 
-// take returns a record for ticket t.
+// take returns a record for ticket t. The mutex is held.
 func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
-	h.mu.Lock()
 	rec := h.free
 	if rec != nil {
 		h.free = rec.next
@@ -176,8 +181,9 @@ func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
 		rec = (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record))
 	}
 	h.records[t] = rec
-	h.mu.Unlock()
 	rec.ticket = C.uint32_t(t)
+	rec.serial++
+	rec.thread = nil
 	return rec
 }
 

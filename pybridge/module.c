@@ -59,6 +59,9 @@ PyObject *fapws_module_init(void) {
                {"Input", &fapws_Input_Type},
                {"StaticAnswer", &fapws_StaticAnswer_Type}};
   PyObject *module = PyModule_Create(&definition);
+  fapws_timeout = PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
+  if (fapws_timeout) Py_INCREF(fapws_timeout);
+  if (module && (!fapws_timeout || PyModule_AddObject(module, "Timeout", fapws_timeout) < 0)) Py_CLEAR(module);
   for (size_t i = 0; module && i < sizeof types / sizeof *types; i++) {
     Py_INCREF(types[i].type);
     if (PyType_Ready(types[i].type) < 0 || PyModule_AddObject(module, types[i].name, (PyObject *)types[i].type) < 0)

@@ -101,6 +101,8 @@ func (h *Handler) Release(part *exchange.Part) {
 
 // recycle puts a record whose exchange is over into the free list.
 func (h *Handler) recycle(rec *C.fapws_record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if rec.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.data))
 		rec.data, rec.cap = nil, 0
@@ -109,9 +111,7 @@ func (h *Handler) recycle(rec *C.fapws_record) {
 		C.free(unsafe.Pointer(rec.part0.buf))
 		rec.part0.buf, rec.part0.cap = nil, 0
 	}
-	h.mu.Lock()
 	h.records[rec.ticket] = nil
 	rec.next = h.free
 	h.free = rec
-	h.mu.Unlock()
 }

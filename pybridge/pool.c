@@ -146,6 +146,7 @@ static void sleep_idle(fapws_thread *t) {
  * that the script's own objects belong to, and the others get to retire. */
 static void appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.head) return;
+  if (P.live - P.lost - P.idle >= P.max) return; /* one has come back that had been written off */
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];
     if (t->state == FAPWS_THREAD_IDLE) {
@@ -167,7 +168,7 @@ static int is_slow(const fapws_record *rec) {
 /* The next job for t, or NULL. P.mu is held. Iterators and fresh requests
  * take turns, so that neither starves the other. */
 static fapws_record *take(fapws_thread *t) {
-  int may_drain = P.head && (P.drainer == NULL || P.drainer == t);
+  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.lost - P.idle <= P.max;
   fapws_record *rec = NULL;
   if (t->inbox && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
@@ -213,9 +214,12 @@ static void go_idle(fapws_thread *t) {
 
 static void thread_loop(fapws_thread *t) {
   int have_gil = 1;
+  fapws_this_thread = t;
   fapws_lock();
   while (!t->retire) {
-    fapws_record *rec = take(t);
+    /* One too many, because one has come back that had been written off. */
+    int surplus = P.live - P.lost > P.max && t->index && !t->streams && !t->inbox;
+    fapws_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
     t->collect = 0;
     if (check) P.check_signals = 0;
@@ -225,12 +229,13 @@ static void thread_loop(fapws_thread *t) {
       if (check) fapws_check_signals();
       if (rec) run_job(t, rec);
       fapws_lock();
+      if (UNLIKELY(t->lost)) t->lost = 0, P.lost--;
     } else if (have_gil) {
       fapws_unlock();
       go_idle(t);
       have_gil = 0;
       fapws_lock(); /* something may have come meanwhile */
-    } else if (P.stopping) {
+    } else if (P.stopping || surplus) {
       break;
     } else {
       sleep_idle(t);
@@ -239,6 +244,7 @@ static void thread_loop(fapws_thread *t) {
   if (P.drainer == t) P.drainer = NULL;
   t->state = FAPWS_THREAD_GONE;
   P.live--;
+  appoint_drainer();
   if (P.stopping) pthread_cond_broadcast(&P.monitor);
   fapws_unlock();
 }
@@ -248,10 +254,12 @@ static void *thread_main(void *arg) {
   /* One state for the life of the thread: making one per request would cost
    * more than the request. */
   PyGILState_STATE gil = PyGILState_Ensure();
+  t->python = PyThreadState_Get();
   thread_loop(t);
   if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may be gone */
   PyEval_RestoreThread(saved_state);
   Py_CLEAR(t->spare_start);
+  t->python = NULL;
   PyGILState_Release(gil);
   return NULL;
 }
@@ -266,7 +274,7 @@ static void spawn(void) {
     }
   }
   if (!t) {
-    if (P.nthreads >= P.max || !(t = calloc(1, sizeof *t))) return;
+    if (P.nthreads >= P.max + P.lost || P.nthreads >= FAPWS_MAX_THREADS || !(t = calloc(1, sizeof *t))) return;
     t->index = P.nthreads;
     sem_init(&t->sleep, 0, 0);
     P.threads[P.nthreads++] = t;
@@ -285,6 +293,9 @@ static void spawn(void) {
 }
 
 /* --- the monitor ----------------------------------------------------------- */
+
+/* In place of those that do not return come as many others, and no more. */
+static int may_spawn(void) { return P.live - P.lost < P.max && P.live < 2 * P.max; }
 
 static void *monitor_main(void *arg) {
   (void)arg;
@@ -307,7 +318,7 @@ static void *monitor_main(void *arg) {
     last_drainer = P.drainer;
     last_jobs = P.drainer ? P.drainer->jobs : 0;
     appoint_drainer();
-    if (P.serving && P.shared.queued > 0 && P.idle == 0 && P.live < P.max && pops == last_pops) spawn();
+    if (P.serving && P.shared.queued > 0 && P.idle == 0 && may_spawn() && pops == last_pops) spawn();
     last_pops = pops;
     if (P.shared.done && !P.shared.wake_pending) {
       fapws_unlock();
@@ -319,8 +330,7 @@ static void *monitor_main(void *arg) {
   return NULL;
 }
 
-/* P.mu is held. */
-static void rouse_monitor(void) {
+void fapws_rouse_monitor(void) {
   if (P.monitor_parked) {
     P.monitor_parked = 0;
     pthread_cond_signal(&P.monitor);
@@ -348,6 +358,8 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }
   main_thread.state = FAPWS_THREAD_BUSY;
+  main_thread.python = PyThreadState_Get();
+  fapws_this_thread = &main_thread;
   P.threads[0] = &main_thread;
   P.nthreads = P.live = 1;
   if (fapws_environ_init(o) < 0) return NULL;
@@ -369,8 +381,20 @@ void fapws_pool_attach(int fd) {
   fapws_release_gil();
 }
 
+/* When requests came, for those who ask what they do: one cheap look for all. */
+static void note_time(fapws_record *first, const fapws_record *last) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+  uint64_t now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+  for (fapws_record *rec = first;; rec = rec->next) {
+    rec->since_ns = now;
+    if (rec == last) return;
+  }
+}
+
 int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
   fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
+  note_time(first, last);
   fapws_lock();
   if (P.inline_mode) {
     append_inbox(&main_thread, first, last);
@@ -378,7 +402,7 @@ int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
   } else {
     push_queue(first, last, n);
     appoint_drainer();
-    rouse_monitor();
+    fapws_rouse_monitor();
   }
   fapws_unlock();
   return P.inline_mode ? fapws_turn() : -1;
@@ -395,6 +419,7 @@ static void run_inbox(void) {
   for (uint64_t spent = 0; rec && spent < FAPWS_UNSIGNALLED_NS;) {
     fapws_record *next = rec->next;
     if (rec->job == FAPWS_RUN) count_queued(-1);
+    __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
     spent += rec->job == FAPWS_NEXT ? rec->chunk_ns : P.mounts[rec->mount].run_ns;
     fapws_run(t, rec);
     rec = next;
@@ -460,6 +485,52 @@ void fapws_requeue(fapws_record *rec) {
   if (!P.inline_mode) fapws_wake_thread(t);
   fapws_unlock();
   if (P.inline_mode) fapws_want_turn();
+}
+
+static int unlink_from(fapws_record **first, fapws_record **last, fapws_record *rec) {
+  fapws_record *before = NULL;
+  for (fapws_record *r = *first; r; before = r, r = r->next) {
+    if (r != rec) continue;
+    *(before ? &before->next : first) = rec->next;
+    if (*last == rec) *last = before;
+    return 1;
+  }
+  return 0;
+}
+
+int fapws_abandon(uintptr_t number) {
+  fapws_record *rec = (fapws_record *)number;
+  fapws_lock();
+  int found = 0;
+  if (P.inline_mode)
+    found = rec->job == FAPWS_RUN && unlink_from(&main_thread.inbox, &main_thread.inbox_tail, rec);
+  else
+    found = unlink_from(&P.head, &P.tail, rec);
+  if (found) count_queued(-1);
+  fapws_unlock();
+  if (!found) return 0;
+  if (rec->spool >= 0) close(rec->spool);
+  rec->spool = -1;
+  fapws_part *p = &rec->part0;
+  fapws_part_reset(p, rec);
+  p->last = p->failed = 1;
+  fapws_hand_over(p);
+  fapws_wake_loop();
+  return 1;
+}
+
+int fapws_write_off(int index, uintptr_t number, unsigned long jobs) {
+  fapws_lock();
+  fapws_thread *t = P.threads[index];
+  int same = t->jobs == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (fapws_record *)number;
+  if (same && !t->lost && !P.inline_mode) {
+    t->lost = 1;
+    P.lost++;
+    if (P.drainer == t) P.drainer = NULL;
+    fapws_rouse_monitor();
+  }
+  fapws_unlock();
+  return same;
 }
 
 void fapws_signalled(void) {

@@ -25,12 +25,16 @@ void fapws_want_turn(void) {
   fapws_wake_loop();
 }
 
-void fapws_publish(fapws_thread *t, fapws_part *p) {
+void fapws_hand_over(fapws_part *p) {
   __atomic_add_fetch(&p->rec->unacked, (int64_t)p->body_len + p->count, __ATOMIC_RELAXED);
   fapws_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
   do {
     p->next = old;
   } while (!__atomic_compare_exchange_n(&P.shared.done, &old, p, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+}
+
+void fapws_publish(fapws_thread *t, fapws_part *p) {
+  fapws_hand_over(p);
   if (++t->unsignalled >= UNSIGNALLED_MAX) fapws_notify(t);
 }
 

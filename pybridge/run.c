@@ -75,8 +75,12 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
 
 void fapws_run(fapws_thread *t, fapws_record *rec) {
   rec->thread = t;
+  __atomic_store_n(&t->current, rec, __ATOMIC_RELAXED);
   if (LIKELY(rec->job == FAPWS_RUN))
     run_request(t, rec);
   else
     fapws_stream(t, rec);
+  /* fapws_drop has done so already unless the iterator goes on later. */
+  __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
+  if (UNLIKELY(t->raised)) fapws_take_back(t);
 }

@@ -59,6 +59,8 @@ typedef struct fapws_record {
   uint32_t ticket;
   uint32_t mount;
   uint32_t cancelled; /* atomic; set by the loop */
+  uint32_t serial;    /* differs each time the record is used */
+  uint64_t since_ns;  /* of CLOCK_MONOTONIC_COARSE: when it was submitted */
 
   char *data; /* malloc: head, path, peer, body; freed by fapws_record_trim or kept */
   size_t cap;
@@ -80,7 +82,7 @@ typedef struct fapws_record {
   uint8_t whole;    /* the declared length has been sent */
   uint8_t bodyless; /* the head is all there is: HEAD, 204, 304 */
   uint8_t single;   /* the result has len() 1: its first chunk is all */
-  void *thread;     /* struct fapws_thread * that owns iter */
+  void *thread;     /* struct fapws_thread * that took it and owns iter; NULL in the queue */
   void *iter;       /* PyObject *: what yields chunks */
   void *result;     /* PyObject *: what close() is called on */
   void *start;      /* PyObject *: Start_response */
@@ -173,6 +175,39 @@ void fapws_signalled(void);
  * it. Before the application runs handlers, or in a handler's place. */
 void fapws_keep_from_children(int fd);
 
+/* Any thread, without the GIL: takes rec out of the queue and ends it, if no
+ * thread has taken it. Returns whether it was there. */
+int fapws_abandon(uintptr_t rec);
+/* Any thread, without the GIL: no longer counts a thread that has not come back
+ * from the job that a sighting saw. Returns whether it had not. */
+int fapws_write_off(int thread, uintptr_t rec, unsigned long jobs);
+
+/* --- sight.c --------------------------------------------------------------- */
+
+/* What one thread runs. */
+typedef struct {
+  fapws_record *rec;
+  uint32_t serial;
+  int thread;         /* its index */
+  unsigned long jobs; /* how many it had taken */
+  char *stack;        /* malloc, or NULL; freed by the caller. File, line, function, each with a NUL, innermost first */
+  size_t stack_len;
+} fapws_sighting;
+
+/* Takes the GIL, on any thread that is not Python's, and fills in what threads
+ * run, at most max. Returns how many it has filled in. */
+int fapws_look(fapws_sighting *out, int max);
+/* Takes the GIL likewise. If a thread runs rec: fills *out, raises fapws.Timeout
+ * in the thread (as soon as it comes back to bytecode) and returns 1. */
+int fapws_interrupt(uintptr_t rec, uint32_t serial, fapws_sighting *out);
+/* Writes the stacks of all threads to fd without the GIL, as faulthandler does.
+ * -1: this Python cannot. */
+int fapws_dump_stacks(int fd);
+/* Where a record in flight is; *thread is set except for FAPWS_QUEUED. */
+enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED };
+int fapws_whereabouts(uintptr_t rec, int *thread);
+/* Inline mode, any thread: what the loop runs, 0 for nothing, and the number of its job. */
+uintptr_t fapws_inline_record(unsigned long *jobs);
 /* The version of the headers, "3.11.2". */
 const char *fapws_python_version(void);
 #endif

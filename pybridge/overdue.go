@@ -1,0 +1,121 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"fapws/runtime/exchange"
+)
+
+// patience is how long an overdue handler is waited for.
+type patience struct {
+	forGIL time.Duration // until somebody is suspected of keeping it
+	grace  time.Duration // from the exception, or that suspicion, until it is stuck
+}
+
+var defaultPatience = patience{time.Second, 5 * time.Second}
+
+// Overdue implements runtime.Handler.
+func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
+	h.mu.Lock()
+	if int(ticket) >= len(h.records) || h.records[ticket] == nil {
+		h.mu.Unlock()
+		return
+	}
+	t := h.describe(h.records[ticket])
+	h.mu.Unlock()
+	took = min(took, t.age()) // the loop's clock is coarse
+	if C.fapws_abandon(number(t.rec)) != 0 {
+		say("%s is overdue: it has waited %s for a thread and will not be run\n", &t, seconds(took))
+		return
+	}
+	go h.interrupt(t, took)
+}
+
+// stalled is what the loop was last seen to run in inline mode. Only the
+// goroutine that calls Stalled uses it.
+type stalled struct {
+	rec   C.uintptr_t
+	jobs  C.ulong
+	since time.Time
+	told  bool
+}
+
+// Stalled implements runtime.Handler.
+func (h *Handler) Stalled(limit time.Duration) {
+	if !h.app.inline {
+		return
+	}
+	var jobs C.ulong
+	rec, s := C.fapws_inline_record(&jobs), &h.held
+	if rec == 0 || rec != s.rec || jobs != s.jobs {
+		*s = stalled{rec: rec, jobs: jobs, since: time.Now()}
+		return
+	}
+	if s.told || time.Since(s.since) < limit {
+		return
+	}
+	s.told = true
+	for _, t := range h.tasks() {
+		if number(t.rec) == rec {
+			go h.interrupt(t, t.age())
+		}
+	}
+}
+
+// interrupt says where the handler of an overdue request is, raises an
+// exception in it, and sees whether that helps.
+func (h *Handler) interrupt(t task, took time.Duration) {
+	var seen sighting
+	var runs atomic.Bool
+	began := time.Now()
+	done := h.sight.do(func() {
+		var s C.fapws_sighting
+		if C.fapws_interrupt(number(t.rec), t.serial, &s) != 0 {
+			seen = sightingOf(&s)
+			runs.Store(true)
+		}
+	})
+	if done == nil {
+		return
+	}
+	if !endsWithin(done, h.forGIL) {
+		say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s",
+			&t, seconds(took), t.name, errNoGIL, dumpStacks())
+		if !endsWithin(done, h.grace) {
+			h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", &t, seconds(time.Since(began))))
+			<-done
+		}
+	}
+	if !runs.Load() {
+		say("%s was overdue after %s in handler %s; it is not running now\n", &t, seconds(took), t.name)
+		return
+	}
+	var stack bytes.Buffer
+	writeStack(&stack, seen.stack)
+	say("%s is overdue after %s in handler %s, on thread %d, which is here:\n%s",
+		&t, seconds(took), t.name, seen.thread, stack.Bytes())
+	time.Sleep(h.grace)
+	if C.fapws_write_off(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
+		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(h.grace), t.name))
+	}
+}
+
+// stuck says why the process is not what it should be, and asks for another.
+func (h *Handler) stuck(why string) {
+	say("%s\n", why)
+	if h.config.Stuck != nil {
+		h.stuckOnce.Do(func() { go h.config.Stuck(why) })
+	}
+}
+
+// say writes to stderr at once, so that lines of others do not come between.
+func say(format string, args ...any) {
+	os.Stderr.Write(fmt.Appendf([]byte("fapws: "), format, args...))
+}

@@ -1,0 +1,164 @@
+/* What Python threads do right now, seen from outside: their stacks, whose
+ * request they run, and an exception that ends a handler which takes too long.
+ *
+ * thread.current says whose code a thread runs. It changes under the GIL only,
+ * so who has the GIL sees no request but the one that it means. */
+#define _GNU_SOURCE
+#include "bridge.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define P fapws_the_pool
+#define DEEPEST 200 /* frames that are shown of a stack */
+
+PyObject *fapws_timeout;
+__thread fapws_thread *fapws_this_thread;
+
+/* Not in the library of every Python (3.9 and 3.10 hide it). */
+extern const char *_Py_DumpTracebackThreads(int fd, PyInterpreterState *interp, PyThreadState *current) __attribute__((weak));
+
+/* --- stacks ---------------------------------------------------------------- */
+
+#if PY_VERSION_HEX < 0x03090000
+static PyFrameObject *top_frame(PyThreadState *state) {
+  Py_XINCREF(state->frame);
+  return state->frame;
+}
+
+static PyFrameObject *caller(PyFrameObject *frame) {
+  Py_XINCREF(frame->f_back);
+  return frame->f_back;
+}
+
+static PyObject *code_of(PyFrameObject *frame) {
+  Py_INCREF(frame->f_code);
+  return (PyObject *)frame->f_code;
+}
+#else
+#define top_frame PyThreadState_GetFrame
+#define caller PyFrame_GetBack
+#define code_of(frame) ((PyObject *)PyFrame_GetCode(frame))
+#endif
+
+/* An attribute that is text, with a NUL after it; bytes as the file system has them. */
+static void write_text(FILE *out, PyObject *o, const char *attribute) {
+  PyObject *text = PyObject_GetAttrString(o, attribute);
+  PyObject *bytes = text && PyUnicode_Check(text) ? PyUnicode_EncodeFSDefault(text) : NULL;
+  fputs(bytes ? PyBytes_AS_STRING(bytes) : "?", out);
+  fputc(0, out);
+  PyErr_Clear();
+  Py_XDECREF(bytes);
+  Py_XDECREF(text);
+}
+
+/* File, line and function of each frame, the innermost first, a NUL after each. */
+static void write_stack(FILE *out, PyThreadState *state) {
+  PyFrameObject *frame = top_frame(state);
+  for (int depth = 0; frame && depth < DEEPEST; depth++) {
+    PyObject *code = code_of(frame);
+    write_text(out, code, "co_filename");
+    fprintf(out, "%d", PyFrame_GetLineNumber(frame));
+    fputc(0, out);
+    write_text(out, code, PyObject_HasAttrString(code, "co_qualname") ? "co_qualname" : "co_name");
+    Py_DECREF(code);
+    PyFrameObject *next = caller(frame);
+    Py_DECREF(frame);
+    frame = next;
+  }
+  Py_XDECREF(frame);
+}
+
+/* The GIL is held. */
+static void look_at(fapws_thread *t, fapws_sighting *out) {
+  out->rec = t->current;
+  out->serial = t->current->serial;
+  out->thread = t->index;
+  fapws_lock();
+  out->jobs = t->jobs;
+  fapws_unlock();
+  out->stack = NULL;
+  out->stack_len = 0;
+  FILE *f = open_memstream(&out->stack, &out->stack_len);
+  if (!f) return;
+  write_stack(f, t->python);
+  fclose(f);
+}
+
+static int count_threads(void) {
+  fapws_lock();
+  int n = P.nthreads;
+  fapws_unlock();
+  return n;
+}
+
+int fapws_look(fapws_sighting *out, int max) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  int n = count_threads(), found = 0;
+  for (int i = 0; i < n && found < max; i++)
+    if (P.threads[i]->current && P.threads[i]->python) look_at(P.threads[i], &out[found++]);
+  PyGILState_Release(gil);
+  return found;
+}
+
+int fapws_dump_stacks(int fd) {
+  if (!_Py_DumpTracebackThreads) return -1;
+  return _Py_DumpTracebackThreads(fd, PyInterpreterState_Main(), NULL) ? -1 : 0;
+}
+
+/* --- requests -------------------------------------------------------------- */
+
+int fapws_whereabouts(uintptr_t number, int *thread) {
+  fapws_record *rec = (fapws_record *)number;
+  fapws_thread *t = rec->thread;
+  if (!t) return FAPWS_QUEUED;
+  *thread = t->index;
+  if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;
+  if (rec->iter == NULL) return FAPWS_ANSWERED;
+  return rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
+}
+
+int fapws_interrupt(uintptr_t number, uint32_t serial, fapws_sighting *out) {
+  fapws_record *rec = (fapws_record *)number;
+  PyGILState_STATE gil = PyGILState_Ensure();
+  int n = count_threads(), found = 0;
+  for (int i = 0; i < n && !found; i++) {
+    fapws_thread *t = P.threads[i];
+    if (t->current != rec || rec->serial != serial || !t->python) continue;
+    look_at(t, out);
+    t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
+    found = 1;
+  }
+  PyGILState_Release(gil);
+  return found;
+}
+
+void fapws_take_back(fapws_thread *t) {
+  t->raised = 0;
+  PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
+}
+
+uintptr_t fapws_inline_record(unsigned long *jobs) {
+  *jobs = __atomic_load_n(&P.threads[0]->jobs, __ATOMIC_RELAXED);
+  return (uintptr_t)__atomic_load_n(&P.threads[0]->current, __ATOMIC_RELAXED);
+}
+
+/* --- for handlers ---------------------------------------------------------- */
+
+static PyObject *disconnected(PyObject *self, PyObject *none) {
+  (void)self;
+  (void)none;
+  fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
+  if (!rec) {
+    PyErr_SetString(PyExc_RuntimeError,
+                    "fapws.disconnected() tells of the request that the calling thread runs, and this thread runs none");
+    return NULL;
+  }
+  return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));
+}
+
+PyMethodDef fapws_disconnected_method = {
+    "disconnected", disconnected, METH_NOARGS,
+    "disconnected() -> bool: whether the client of the request that the calling thread runs has gone."};

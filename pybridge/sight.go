@@ -1,0 +1,299 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// sight runs what needs the GIL for a look at Python, on a goroutine of its
+// own: who waits for it may give up when a handler does not let go of the GIL.
+type sight struct {
+	mu      sync.Mutex
+	ended   sync.Cond // told when running has become false
+	running bool
+	closed  bool
+	queue   []func()
+}
+
+// do runs f after those before it. The channel is closed when f has returned;
+// nil: Python is ending and f will not run. Any goroutine.
+func (s *sight) do(f func()) <-chan struct{} {
+	done := make(chan struct{})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.queue = append(s.queue, func() { defer close(done); f() })
+	if !s.running {
+		s.running = true
+		go s.run()
+	}
+	return done
+}
+
+func (s *sight) run() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.queue) > 0 && !s.closed {
+		f := s.queue[0]
+		s.queue = s.queue[1:]
+		s.mu.Unlock()
+		f()
+		s.mu.Lock()
+	}
+	s.running = false
+	s.ended.Broadcast()
+}
+
+// close returns when nobody looks any more. Python may be finalised then.
+func (s *sight) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.ended.L = &s.mu
+	for s.running {
+		s.ended.Wait()
+	}
+}
+
+// task is a request in flight, described for people.
+type task struct {
+	rec    *C.fapws_record
+	serial C.uint32_t
+	ticket int
+	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
+	line   string // request line
+	client string // " from 192.0.2.1:4711", or empty
+	name   string // of the handler
+	where  C.int
+	thread int
+}
+
+// describe needs h.mu.
+func (h *Handler) describe(rec *C.fapws_record) task {
+	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
+	text := func(s C.fapws_span) string { return printable(data[s.off : s.off+s.len]) }
+	t := task{
+		rec:    rec,
+		serial: rec.serial,
+		ticket: int(rec.ticket),
+		since:  uint64(rec.since_ns),
+		line:   fmt.Sprintf("%s %s HTTP/1.%d", text(rec.method), text(rec.target), rec.minor),
+		name:   h.app.mounts[rec.mount].Name,
+	}
+	if addr := text(rec.addr); addr != "" {
+		t.client = " from " + addr
+		if port := text(rec.port); port != "" {
+			t.client += " port " + port
+		}
+	}
+	var thread C.int
+	t.where = C.fapws_whereabouts(number(rec), &thread)
+	t.thread = int(thread)
+	return t
+}
+
+// printable makes what a client sent fit for a terminal.
+func printable(b []byte) string {
+	s := strconv.QuoteToASCII(string(b))
+	return strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
+}
+
+// String names the request.
+func (t *task) String() string { return t.line + t.client }
+
+// age is how long ago the request came.
+func (t *task) age() time.Duration {
+	var ts unix.Timespec
+	if t.since == 0 || unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts) != nil {
+		return 0
+	}
+	return time.Duration(uint64(ts.Nano()) - t.since)
+}
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }
+
+// tasks returns all requests in flight, the oldest first.
+func (h *Handler) tasks() (list []task) {
+	h.mu.Lock()
+	for _, rec := range h.records {
+		if rec != nil {
+			list = append(list, h.describe(rec))
+		}
+	}
+	h.mu.Unlock()
+	sort.Slice(list, func(i, k int) bool { return list[i].since < list[k].since })
+	return list
+}
+
+// errNoGIL says that the stacks are not complete.
+var errNoGIL = errors.New("a handler holds the GIL in C code")
+
+// Stack writes what every request in flight does: a line with its state, and
+// the Python stack of those that a thread runs. The server goes on meanwhile.
+// Any goroutine may call it.
+//
+// When the GIL cannot be had within wait it says so, falls back on what can be
+// seen of all Python threads without it, and returns an error.
+func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
+	out := bufio.NewWriter(w)
+	var seen []sighting
+	done := h.sight.do(func() { seen = look(h.config.Threads) })
+	held := done == nil || !endsWithin(done, wait)
+	if held {
+		seen = nil // the goroutine has its own
+	}
+	list := h.tasks()
+	for i := range list {
+		t := &list[i]
+		fmt.Fprintf(out, "exchange %d, %s, %s, handler %s, %s\n", t.ticket, t, seconds(t.age()), t.name, t.state())
+		for _, s := range seen {
+			if s.rec == t.rec && s.serial == t.serial {
+				writeStack(out, s.stack)
+			}
+		}
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(out, "no requests in flight")
+	}
+	if held {
+		fmt.Fprintf(out, "%v, or Python is ending: the stacks of all threads, as far as they can be seen without it\n", errNoGIL)
+		out.Write(dumpStacks())
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if held {
+		return errNoGIL
+	}
+	return nil
+}
+
+func (t *task) state() string {
+	switch t.where {
+	case C.FAPWS_QUEUED:
+		return "queued"
+	case C.FAPWS_RUNNING:
+		return fmt.Sprintf("running on thread %d", t.thread)
+	case C.FAPWS_WAITING:
+		return fmt.Sprintf("streaming, waits for its thread %d", t.thread)
+	case C.FAPWS_PARKED:
+		return "streaming, waits for the client"
+	}
+	return "answered, being sent"
+}
+
+// endsWithin says whether done is closed in time.
+func endsWithin(done <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// sighting is what a thread was seen to run.
+type sighting struct {
+	rec    *C.fapws_record
+	serial C.uint32_t
+	thread int
+	jobs   C.ulong
+	stack  []frame // innermost first
+}
+
+type frame struct {
+	file     string
+	line     int
+	function string
+}
+
+// look takes the GIL.
+func look(threads int) (seen []sighting) {
+	most := max(1, 2*threads)
+	found := (*C.fapws_sighting)(C.calloc(C.size_t(most), C.sizeof_fapws_sighting))
+	defer C.free(unsafe.Pointer(found))
+	n := int(C.fapws_look(found, C.int(most)))
+	list := unsafe.Slice(found, most)
+	for i := range list[:n] {
+		seen = append(seen, sightingOf(&list[i]))
+	}
+	return seen
+}
+
+// sightingOf frees what s holds.
+func sightingOf(s *C.fapws_sighting) sighting {
+	defer C.free(unsafe.Pointer(s.stack))
+	return sighting{s.rec, s.serial, int(s.thread), s.jobs, frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))}
+}
+
+func frames(text []byte) (list []frame) {
+	fields := bytes.Split(text, []byte{0})
+	for ; len(fields) > 3 || len(fields) == 3 && len(fields[2]) > 0; fields = fields[3:] {
+		line, _ := strconv.Atoi(string(fields[1]))
+		list = append(list, frame{string(fields[0]), line, string(fields[2])})
+	}
+	return list
+}
+
+// writeStack writes it as a traceback does, the innermost frame last.
+func writeStack(w io.Writer, stack []frame) {
+	for i := len(stack) - 1; i >= 0; i-- {
+		f := stack[i]
+		fmt.Fprintf(w, "  File %s, line %d, in %s\n", strconv.Quote(f.file), f.line, f.function)
+		if text := sourceLine(f.file, f.line); text != "" {
+			fmt.Fprintf(w, "    %s\n", text)
+		}
+	}
+}
+
+// sourceLine reads a line of a file, without its indent; "" if there is none.
+// Python's linecache would need the GIL, and locks that may be held.
+func sourceLine(name string, line int) string {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	for i := 1; s.Scan(); i++ {
+		if i == line {
+			return strings.TrimSpace(strings.ToValidUTF8(s.Text(), "?"))
+		}
+	}
+	return ""
+}
+
+// dumpStacks returns what faulthandler would write for all threads.
+func dumpStacks() []byte {
+	fd, err := unix.MemfdCreate("stacks", unix.MFD_CLOEXEC)
+	if err != nil {
+		return []byte(err.Error() + "\n")
+	}
+	f := os.NewFile(uintptr(fd), "stacks")
+	defer f.Close()
+	if C.fapws_dump_stacks(C.int(fd)) != 0 {
+		return []byte("this Python shows none without the GIL\n")
+	}
+	text, _ := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
+	return text
+}
