@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -28,6 +29,10 @@ func TestListenErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer live.Close()
+	notSocket, _ := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
+	notListening, _ := newSocket(unix.AF_INET)
+	notStream, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	defer closeAll([]int{notSocket, notListening, notStream})
 	for _, test := range []struct {
 		addr string
 		want error // nil: any
@@ -37,7 +42,15 @@ func TestListenErrors(t *testing.T) {
 		{"unix:" + file, nil},
 		{"unix:" + filepath.Join(dir, "missing", "x"), unix.ENOENT},
 		{"unix:/" + strings.Repeat("x", 200), nil},
+		{"unix:@" + strings.Repeat("x", 200), nil},
 		{"192.0.2.1:80", unix.EADDRNOTAVAIL},
+		{"[2001:db8::1%no-such-interface]:80", nil},
+		{"fd://", nil},
+		{"fd://-1", nil},
+		{"fd://1000000", nil},
+		{fmt.Sprintf("fd://%d", notSocket), nil},
+		{fmt.Sprintf("fd://%d", notListening), nil},
+		{fmt.Sprintf("fd://%d", notStream), nil},
 		{"127.0.0.1:99999", nil},
 		{"127.0.0.1", nil},
 	} {

@@ -1,0 +1,310 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// options are the default ones with a change.
+func options(change func(*ListenOptions)) ListenOptions {
+	o := DefaultListenOptions
+	change(&o)
+	return o
+}
+
+// descriptor returns that of a file or listener, which it leaves as it is.
+func descriptor(t *testing.T, of any) (fd int) {
+	rc, err := of.(syscall.Conn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rc.Control(func(n uintptr) { fd = int(n) })
+	return fd
+}
+
+// TestSocketsShareAPort: all sockets have the port that the first one got, each
+// gets its own connections, and nobody else gets in.
+func TestSocketsShareAPort(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "", "0.0.0.0", "localhost"} {
+		files, err := Sockets(host+":0", 3, DefaultListenOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs := map[string]bool{}
+		accepted := make(chan net.Conn)
+		for _, f := range files {
+			ln, err := FromFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+			defer ln.Close()
+			addrs[ln.Addr().String()] = true
+			go func() {
+				for {
+					c, err := ln.Accept()
+					if err != nil {
+						return
+					}
+					accepted <- c
+				}
+			}()
+		}
+		if len(files) != 3 || len(addrs) != 1 {
+			t.Fatalf("%q: %d sockets at %v", host, len(files), addrs)
+		}
+		var addr string
+		for addr = range addrs {
+		}
+		_, port, _ := net.SplitHostPort(addr)
+		for range 8 {
+			c, err := net.Dial("tcp", "127.0.0.1:"+port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+			(<-accepted).Close()
+		}
+		for n := 1; n <= 2; n++ {
+			if files, err := Sockets(addr, n, options(func(o *ListenOptions) { o.ReusePort = true })); !errors.Is(err, unix.EADDRINUSE) {
+				t.Errorf("%q: %d more at the same port: %v, %v", host, n, files, err)
+			}
+		}
+	}
+}
+
+// TestSocketsOfOthers: a port that another program of this user shares with
+// whoever asks is taken nevertheless.
+func TestSocketsOfOthers(t *testing.T) {
+	lc := net.ListenConfig{Control: func(_, _ string, rc syscall.RawConn) error {
+		return rc.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
+	}}
+	other, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := Sockets(other.Addr().String(), 2, DefaultListenOptions); !errors.Is(err, unix.EADDRINUSE) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestEveryAddress: ":port" and "0.0.0.0:port" take IPv6 clients too, where
+// there is IPv6, and a specific address does not take others.
+func TestEveryAddress(t *testing.T) {
+	v6, err := net.Listen("tcp6", "[::1]:0")
+	if err == nil {
+		v6.Close()
+	}
+	for _, tt := range []struct {
+		listen, dial string
+		reached      bool
+	}{
+		{":0", "127.0.0.1", true},
+		{":0", "::1", err == nil},
+		{"0.0.0.0:0", "::1", err == nil},
+		{"127.0.0.1:0", "127.0.0.2", false},
+		{"127.0.0.1:0", "::1", false},
+	} {
+		ln, err := Listen(tt.listen, DefaultListenOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		c, err := net.Dial("tcp", net.JoinHostPort(tt.dial, port))
+		if err == nil {
+			c.Close()
+		}
+		if (err == nil) != tt.reached {
+			t.Errorf("%s from %s: %v", tt.listen, tt.dial, err)
+		}
+		ln.Close()
+	}
+}
+
+func TestSocketFileModeAndOwner(t *testing.T) {
+	root := os.Geteuid() == 0
+	for _, tt := range []struct {
+		change   func(*ListenOptions)
+		mode     int // -1: whatever umask leaves
+		uid, gid int
+		rootOnly bool
+	}{
+		{func(o *ListenOptions) { o.Mode = 0o600 }, 0o600, os.Geteuid(), os.Getegid(), false},
+		{func(o *ListenOptions) { o.Mode = 0o666 }, 0o666, os.Geteuid(), os.Getegid(), false}, // more than umask leaves
+		{func(o *ListenOptions) { o.Mode = 0 }, 0, os.Geteuid(), os.Getegid(), false},
+		{func(o *ListenOptions) { o.GID = os.Getegid() }, -1, os.Geteuid(), os.Getegid(), false},
+		{func(o *ListenOptions) { o.Mode, o.UID, o.GID = 0o660, 54321, 54322 }, 0o660, 54321, 54322, true},
+		{func(o *ListenOptions) { o.Mode, o.GID = 0o660, 54322 }, 0o660, os.Geteuid(), 54322, true},
+	} {
+		path := filepath.Join(t.TempDir(), "sock")
+		files, err := Sockets("unix:"+path, 4, options(tt.change))
+		if tt.rootOnly && !root {
+			if _, left := os.Lstat(path); !errors.Is(err, unix.EPERM) || !errors.Is(left, fs.ErrNotExist) {
+				t.Errorf("not root: %v; left behind: %v", err, left)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) != 1 {
+			t.Errorf("%d sockets", len(files))
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil {
+			t.Fatal(err)
+		}
+		mode := int(st.Mode & 0o777)
+		if tt.mode >= 0 && mode != tt.mode || int(st.Uid) != tt.uid || int(st.Gid) != tt.gid {
+			t.Errorf("mode %o of %d:%d, want %o of %d:%d", mode, st.Uid, st.Gid, tt.mode, tt.uid, tt.gid)
+		}
+		files[0].Close()
+		if err := RemoveSocketFile("unix:" + path); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("not removed: %v", err)
+		}
+		if err := RemoveSocketFile("unix:" + path); err != nil {
+			t.Errorf("removed twice: %v", err)
+		}
+	}
+}
+
+// TestFromFile: a listener that others have a copy of works, closes without
+// taking the file away, and leaves the socket non-blocking whatever is done
+// with the file: an acceptor elsewhere must not be stuck in accept.
+func TestFromFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	for _, addr := range []string{"127.0.0.1:0", "unix:" + path, fmt.Sprintf("unix:@fapws-test-%d", os.Getpid())} {
+		files, err := Sockets(addr, 1, DefaultListenOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := files[0]
+		defer f.Close()
+		if flags, _ := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("%s: Fd has made the socket blocking", addr)
+		}
+		if flags, _ := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); flags&unix.FD_CLOEXEC == 0 {
+			t.Errorf("%s: children inherit the socket", addr)
+		}
+		unix.SetNonblock(descriptor(t, f), false) // as who passes it may leave it
+		for range 2 {
+			ln, err := FromFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if flags, _ := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); flags&unix.O_NONBLOCK == 0 {
+				t.Errorf("%s: still blocking", addr)
+			}
+			if !acceptPlainly(ln) {
+				t.Error("package net keeps a listener's options elsewhere: each connection costs four more system calls")
+			}
+			c, err := net.Dial(ln.Addr().Network(), ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+			if c, err = ln.Accept(); err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+			ln.Close()
+		}
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the file has gone: %v", err)
+	}
+}
+
+// TestInherited: fd://N serves a socket that was made elsewhere, blocking, and
+// knows its real address.
+func TestInherited(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sock")
+	for _, network := range []string{"tcp", "unix"} {
+		where := map[string]string{"tcp": "127.0.0.1:0", "unix": path}[network]
+		outside, err := net.Listen(network, where)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer outside.Close()
+		fd, err := unix.Dup(descriptor(t, outside))
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.SetNonblock(fd, false)
+		ln, err := Listen(fmt.Sprintf("fd://%d", fd), DefaultListenOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ln.Addr().String() != outside.Addr().String() {
+			t.Errorf("address %v, want %v", ln.Addr(), outside.Addr())
+		}
+		c, err := net.Dial(network, ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		in, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if network == "tcp" {
+			if on, _ := unix.GetsockoptInt(descriptor(t, in), unix.SOL_SOCKET, unix.SO_KEEPALIVE); on != 1 {
+				t.Error("connections are not kept alive")
+			}
+			if idle, _ := unix.GetsockoptInt(descriptor(t, in), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != keepAliveIdle {
+				t.Errorf("the kernel asks after %d s", idle)
+			}
+		}
+		in.Close()
+		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			t.Error(err)
+		}
+		ln.Close()
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the file of another has gone: %v", err)
+	}
+}
+
+// TestPing: the loop answers unless an inline handler holds it up.
+func TestPing(t *testing.T) {
+	inside, release := make(chan bool), make(chan bool)
+	a := newApp(true, func(c *call) {
+		inside <- true
+		<-release
+		c.reply(200, "done")
+	})
+	s := serve(t, Config{}, a)
+	if err := s.Ping(context.Background()); err != nil {
+		t.Error(err)
+	}
+	c := s.dial(t)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	<-inside
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Ping(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a loop that is held up answers: %v", err)
+	}
+	release <- true
+	if _, err := io.ReadAll(c); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ping(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
