@@ -33,7 +33,9 @@ func (s *service) listen() ([]net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := s.passed.addresses(s.conf.Bind, s.set.Source("bind").Level > settings.FromDefault)
+	given := s.set.Source("bind").Level > settings.FromDefault ||
+		s.conf.Dev && !s.conf.DevAnywhere // on this machine only
+	addrs, err := s.passed.addresses(s.conf.Bind, given)
 	if err != nil {
 		return nil, err
 	}

@@ -48,11 +48,12 @@ func inModes(t *testing.T, test func(t *testing.T, m mode)) {
 // command is fapws, not started yet.
 type command struct {
 	flags  []string
-	script string   // in testdata, or an absolute path
-	args   []string // of the script
-	env    []string // "NAME=value", on top of a clean one
-	dir    string   // to start in; empty: that of the test
-	shell  string   // text of sh that goes before, such as "ulimit -n 64"
+	script string     // in testdata, or an absolute path
+	args   []string   // of the script
+	env    []string   // "NAME=value", on top of a clean one
+	dir    string     // to start in; empty: that of the test
+	shell  string     // text of sh that goes before, such as "ulimit -n 64"
+	files  []*os.File // that become its descriptors 3 and on
 
 	// complains says that the server is meant to report errors. Otherwise a
 	// traceback among its messages fails the test.
@@ -126,7 +127,7 @@ func (c command) prepare(t *testing.T) *exec.Cmd {
 	if c.shell != "" {
 		cmd = exec.Command("/bin/sh", slices.Concat([]string{"-c", c.shell + ` && exec "$@"`, "sh", binary(t)}, line)...)
 	}
-	cmd.Dir = c.dir
+	cmd.Dir, cmd.ExtraFiles = c.dir, c.files
 	cmd.Env = slices.Concat(cleanEnviron(), c.env)
 	return cmd
 }

@@ -104,6 +104,10 @@ func TestAddressOfAllPlaces(t *testing.T) {
 		{places{env: map[string]string{"PORT": "5000", "FAPWS_BIND": ":7"}}, ":7", "environment FAPWS_BIND"},
 		{places{flags: "-b :1", env: map[string]string{"PORT": "5000", "FAPWS_HOST": "::1"}}, ":1", "flag --bind"},
 		{places{flags: "--host a.lan", env: map[string]string{"FAPWS_BIND": ":7,:8"}}, "a.lan:7", "flag --host"},
+		{places{flags: "--bind fd://3,systemd -b unix:@x,fd://007"}, "fd://3,systemd,unix:@x,fd://7", "flag --bind"},
+		{places{flags: "--port 9", env: map[string]string{"FAPWS_BIND": "fd://3"}}, "0.0.0.0:9", "flag --port"},
+		{places{flags: "--host ::1", env: map[string]string{"FAPWS_BIND": "systemd"}}, "[::1]:8888", "flag --host"},
+		{places{script: map[string]any{"SERVER": "systemd"}}, "systemd", "script app.py (SERVER)"},
 		{places{flags: "--port 9", env: map[string]string{"FAPWS_BIND": "unix:/x"}}, "0.0.0.0:9", "flag --port"},
 	} {
 		s, c, err := tt.settle(t)
@@ -120,7 +124,7 @@ func TestAddressOfAllPlaces(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	const (
 		bytesAllowed = "a number of bytes, or one with K, M or G, from 1 to 1024T"
-		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888" or "unix:/run/x.sock"`
+		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "unix:/run/x.sock", "fd://3" or "systemd"`
 		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m or 1h, from 1ms to a year"
 	)
 	env := func(name, text string) places { return places{env: map[string]string{name: text}} }
@@ -138,6 +142,10 @@ func TestRefusals(t *testing.T) {
 		{places{flags: "--keep-alive 0"}, "--keep-alive 0: must be " + timeAllowed},
 		{places{flags: "--bind 1.2.3.400:80"}, `--bind 1.2.3.400:80: must be an address whose host is an IP address or a name, not "1.2.3.400"`},
 		{places{flags: "--bind :65536"}, "--bind :65536: must be an address whose port is from 0 to 65535, not 65536"},
+		{places{flags: "--bind fd://"}, "--bind fd://: must be a descriptor such as fd://3"},
+		{places{flags: "--bind fd://-1"}, "--bind fd://-1: must be a descriptor such as fd://3"},
+		{places{flags: "--bind fd://+3"}, "--bind fd://+3: must be a descriptor such as fd://3"},
+		{places{flags: "--bind fd://99999999999999999999"}, "--bind fd://99999999999999999999: must be a descriptor such as fd://3"},
 		{places{flags: "--listen http://x/"}, "--listen http://x/: must be " + address},
 		{places{flags: "--bind :1 --port 2"}, "give the whole address with --bind, or change a part of it with --port, not both"},
 		{places{flags: "--log-level loud"}, "--log-level loud: must be debug, info, warning or error"},

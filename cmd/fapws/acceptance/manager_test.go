@@ -1,0 +1,281 @@
+package acceptance
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// passed opens listeners and returns them as what a child gets as descriptors
+// 3 and on, blocking.
+func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
+	t.Helper()
+	for _, ln := range listeners {
+		f, err := ln.(interface{ File() (*os.File, error) }).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Fd() // makes it blocking
+		t.Cleanup(func() { f.Close() })
+		files = append(files, f)
+	}
+	return files
+}
+
+func listenOn(t *testing.T, network, address string) net.Listener {
+	t.Helper()
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+// asManager is what sh does before fapws to be its service manager: the
+// process keeps its number over exec.
+const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
+
+// Sockets that a service manager has opened are served, by default or by name,
+// and nothing of that is left for the application and its children.
+func TestSocketActivation(t *testing.T) {
+	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
+		t.Run(name, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				socket := filepath.Join(t.TempDir(), "s")
+				tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
+				s := command{script: "service.py", shell: asManager, files: passed(t, tcp, local),
+					flags: append(m.flags, flags...)}.start(t)
+				s.says(`(?m)^fapws \S+ +http://` + tcp.Addr().String() + `/  unix:` + socket + `  \(`)
+				s.address = tcp.Addr().String()
+				s.get("/environment", 200).is(t, "clean")
+				s.get("/child", 200).is(t, "none")
+				w := dial(t, "unix", socket)
+				w.get("/")
+				w.answer().is(t, "served by localhost")
+
+				// What is the manager's stays: it may start the service again.
+				s.signal(syscall.SIGTERM)
+				if code := s.ended(); code != 0 {
+					t.Errorf("code %d", code)
+				}
+				if _, err := os.Lstat(socket); err != nil {
+					t.Errorf("the socket of another has gone: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Variables that mean another process are not believed, and an address that
+// the user gave wins.
+func TestSocketActivationOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, shell, says string
+		flags             []string
+	}{
+		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
+		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "passed fd://3, which nobody serves: flag --bind says otherwise", []string{"--bind", "127.0.0.1:0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ln := listenOn(t, "tcp", "127.0.0.1:0")
+			s := command{script: "service.py", shell: tt.shell, files: passed(t, ln), flags: tt.flags}.start(t)
+			s.address = s.says(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)[1]
+			if s.address == ln.Addr().String() {
+				t.Error("it serves the socket of another")
+			}
+			s.get("/environment", 200).is(t, "clean")
+			s.get("/child", 200) // that of another process is not for us to close
+			if tt.says != "" {
+				s.says(regexp.QuoteMeta(tt.says))
+			}
+		})
+	}
+}
+
+// fd://N takes one descriptor, if it is a listening socket.
+func TestInheritedDescriptor(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		ln := listenOn(t, "tcp", "127.0.0.1:0")
+		s := command{script: "service.py", files: passed(t, ln), flags: append(m.flags, "--bind", "fd://3")}.start(t)
+		s.says(`http://` + ln.Addr().String() + `/`)
+		s.address = ln.Addr().String()
+		s.get("/", 200).is(t, "served by 127.0.0.1")
+		s.get("/child", 200).is(t, "none")
+	})
+	connected := dial(t, "tcp", listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
+	file, err := connected.Conn.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for _, tt := range []struct {
+		files []*os.File
+		bind  string
+		want  string
+	}{
+		{[]*os.File{file}, "fd://3", "cannot listen on fd://3: this socket is not listening"},
+		{[]*os.File{null}, "fd://3", "cannot listen on fd://3: this descriptor is not a socket"},
+		{nil, "fd://999", "cannot listen on fd://999: fapws was started without this descriptor"},
+		{nil, "systemd", "cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS and LISTEN_PID say so); is there a .socket unit of the same name?"},
+	} {
+		code, _, stderr := command{script: "service.py", files: tt.files, flags: []string{"--bind", tt.bind}}.run(t)
+		if code != 3 || stderr != "fapws: "+tt.want+"\n" {
+			t.Errorf("%s: code %d, %q", tt.bind, code, stderr)
+		}
+	}
+}
+
+// manager receives what a service tells its manager (sd_notify(3)).
+type manager struct {
+	t    *testing.T
+	name string
+	c    *net.UnixConn
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &manager{t, name, c}
+}
+
+// hears waits for a message that matches.
+func (m *manager) hears(pattern string) {
+	m.t.Helper()
+	buf := make([]byte, 4096)
+	m.c.SetReadDeadline(time.Now().Add(patience))
+	for {
+		n, err := m.c.Read(buf)
+		if err != nil {
+			m.t.Fatalf("no message like %s: %v", pattern, err)
+		}
+		if regexp.MustCompile(pattern).Match(buf[:n]) {
+			return
+		}
+	}
+}
+
+// A service manager is told when requests are answered, where, and when that
+// ends; its watchdog, as long as the loop answers.
+func TestServiceManager(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		manager := newManager(t)
+		s := command{script: "service.py", env: []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=200000"}}.serve(t, m)
+		manager.hears(`^READY=1\nSTATUS=serving http://` + s.address + `/$`)
+		for range 3 {
+			manager.hears(`^WATCHDOG=1$`)
+		}
+		s.get("/environment", 200).is(t, "clean")
+		s.signal(syscall.SIGTERM)
+		manager.hears(`^STOPPING=1$`)
+		if code := s.ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+	})
+}
+
+// A manager that cannot be told does not keep the server from serving.
+func TestServiceManagerGone(t *testing.T) {
+	t.Parallel()
+	s := command{script: "service.py", env: []string{"NOTIFY_SOCKET=" + t.TempDir() + "/gone"}}.serve(t, modes[0])
+	s.says("warning cannot tell the service manager: ")
+	s.get("/", 200)
+}
+
+// An inline handler that hangs holds up the loop: the watchdog hears nothing
+// more, until it goes on.
+func TestWatchdogOfAHungLoop(t *testing.T) {
+	t.Parallel()
+	const interval = 100 * time.Millisecond
+	manager := newManager(t)
+	folder := t.TempDir()
+	s := command{script: "slow.py", args: []string{folder},
+		env: []string{"NOTIFY_SOCKET=" + manager.name, fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.serve(t, modes[1])
+	manager.hears(`^WATCHDOG=1$`)
+	w := s.dial()
+	w.get("/wait")
+	fileSays(t, folder+"/entered", "yes")
+
+	// A message may have been on its way. After it there is a silence that a
+	// manager would restart the service for.
+	buf := make([]byte, 4096)
+	for heard := 0; ; heard++ {
+		manager.c.SetReadDeadline(time.Now().Add(2 * interval))
+		if _, err := manager.c.Read(buf); os.IsTimeout(err) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if heard > 2 {
+			t.Fatal("the watchdog is told that a hung loop is alive")
+		}
+	}
+	write(t, folder+"/go", "")
+	w.answer().is(t, "waited")
+	manager.hears(`^WATCHDOG=1$`)
+}
+
+// The permissions and the owner of a socket file are what was asked for,
+// whatever umask is.
+func TestSocketFile(t *testing.T) {
+	t.Parallel()
+	type wanted struct{ flags, shell, mode, owner string }
+	me := fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid())
+	tests := []wanted{
+		{"", "umask 022", "755", me},
+		{"", "umask 077", "700", me},
+		{"--umask 027", "umask 0", "750", me},
+		{"--uds-permissions 660", "umask 0", "660", me},
+		{"--uds-permissions 666", "umask 077", "666", me},
+		{"--uds-permissions 600 --umask 0", "umask 077", "600", me},
+		{"--uds-owner " + me, "umask 022", "755", me},
+	}
+	if os.Geteuid() == 0 {
+		tests = append(tests,
+			wanted{"--uds-permissions 660 --uds-owner 54321:54322", "umask 022", "660", "54321:54322"},
+			wanted{"--uds-owner :54322", "umask 022", "755", fmt.Sprintf("%d:54322", os.Geteuid())})
+	}
+	for _, tt := range tests {
+		socket := filepath.Join(t.TempDir(), "s")
+		s := command{script: "service.py", shell: tt.shell, flags: append(strings.Fields(tt.flags), "--uds", socket)}.start(t)
+		s.says(`unix:` + socket)
+		info, err := os.Stat(socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		mode, owner := fmt.Sprintf("%03o", st.Mode&0o777), fmt.Sprintf("%d:%d", st.Uid, st.Gid)
+		if mode != tt.mode || owner != tt.owner {
+			t.Errorf("%s after %s: mode %s of %s, want %s of %s", tt.flags, tt.shell, mode, owner, tt.mode, tt.owner)
+		}
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		if _, err := os.Lstat(socket); !os.IsNotExist(err) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	}
+}
+
+// --umask is that of the application too.
+func TestUmask(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		serve(t, m, "service.py", "--umask", "027").get("/umask", 200).is(t, "027")
+	})
+}

@@ -1,0 +1,37 @@
+"""Shows what a service manager, or who else started the server, has left here."""
+import os
+import subprocess
+import sys
+
+
+def environment(environ, start_response):
+    names = ("LISTEN_", "NOTIFY_", "WATCHDOG_", "FAPWS_")
+    return " ".join(sorted(n for n in os.environ if n.startswith(names))) or "clean"
+
+
+def child(environ, start_response):
+    """The sockets that a child without any care of its own inherits."""
+    code = """
+import os
+for fd in range(3, 200):
+    try:
+        print(fd, os.readlink(f"/proc/self/fd/{fd}"))
+    except OSError:
+        pass
+"""
+    out = subprocess.run([sys.executable, "-S", "-c", code], close_fds=False, capture_output=True, text=True, check=True)
+    return "".join(line for line in out.stdout.splitlines(True) if "socket:" in line) or "none"
+
+
+def mask(environ, start_response):
+    now = os.umask(0)
+    os.umask(now)
+    return f"{now:03o}"
+
+
+PATHS = [
+    ("/environment", environment),
+    ("/child", child),
+    ("/umask", mask),
+    ("/", lambda e, s: "served by " + e["SERVER_NAME"]),
+]
