@@ -83,11 +83,7 @@ func reportOf(cmd *settings.Command, conf *settings.Config, addrs []net.Addr, si
 
 func (a *alone) Stack() string {
 	var b strings.Builder
-	if h, ok := any(a.handler).(interface {
-		Stack(io.Writer, time.Duration)
-	}); ok {
-		h.Stack(&b, stackWait)
-	}
+	_ = a.handler.Stack(&b, stackWait) // what it could not see is in the text
 	return b.String()
 }
 
