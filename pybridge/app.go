@@ -24,13 +24,30 @@ var interpreter = ""
 
 // Options says what to load.
 type Options struct {
-	Script string   // path of the script, as the user gave it
-	Args   []string // sys.argv[1:]
+	Script string // path of the script, as the user gave it; "" when Module is given
+	Module string // dotted name of a module to import
+	// Import makes a module of the script, called by its stem; otherwise it is
+	// run as __main__.
+	Import    bool
+	Object    string // "name.attribute" to serve; "" looks for PATHS, application and app
+	Interface string // "paths" or "wsgi" allow nothing else; "" and "auto" do
+	Factory   bool   // the object is a function that returns the one to serve
+
+	Args []string // sys.argv[1:]
 	// Globals are the names of the script's globals that Global can be asked for.
 	Globals []string
-	// Executable, when set, is the interpreter whose prefix and virtual
-	// environment count; else VIRTUAL_ENV decides, then the one built for.
-	Executable string
+	Path    []string // folders that go first on sys.path, behind the script's
+	// Venv is the folder of the virtual environment whose packages count; "":
+	// those of the Python that fapws was built for.
+	Venv string
+}
+
+// name is what messages call what is loaded.
+func (o *Options) name() string {
+	if o.Script != "" {
+		return filepath.Base(o.Script)
+	}
+	return o.Module
 }
 
 // ExitError says that the script ended the program: it raised (its traceback
@@ -39,46 +56,47 @@ type ExitError struct{ Code int }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with status %d", e.Code) }
 
-// App is a loaded script.
+// App is a loaded application.
 type App struct {
 	globals map[string]Value
 	mounts  []Mount
+	served  string // see Served
 	inline  bool
 	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
 }
 
 // Load starts Python on the calling OS thread, which must be locked and
-// becomes Python's main thread, runs the script as __main__ and reads its
-// PATHS and globals. Once per process.
+// becomes Python's main thread, runs the script or imports the module, and
+// reads what is to be served, and its globals. Once per process.
 //
 // The error is an *ExitError when the script ended the program, and else one
 // line for the user. Python is finalised then.
 func Load(o Options) (*App, error) {
-	if err := readable(o.Script); err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", o.Script, err)
-	}
-	path, err := absolute(o.Script)
-	if err != nil {
-		return nil, err
+	path := ""
+	if o.Script != "" {
+		err := readable(o.Script)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", o.Script, err)
+		}
+		if path, err = absolute(o.Script); err != nil {
+			return nil, err
+		}
 	}
 	if err := start(o); err != nil {
 		return nil, err
 	}
-	if code, ok := runScript(path); !ok {
-		if status := int(C.fapws_finish()); code == 0 && status < 0 {
-			code = 120 // as python3 when stdout cannot be flushed
+	found, err := find(o, path)
+	if err != nil {
+		status := int(C.fapws_finish())
+		if exit := (*ExitError)(nil); errors.As(err, &exit) && exit.Code == 0 && status < 0 {
+			exit.Code = 120 // as python3 when stdout cannot be flushed
 		}
-		return nil, &ExitError{code}
-	}
-	a := &App{globals: map[string]Value{}, stop: make(chan int, 1)}
-	globals := python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
-	a.readGlobals(globals, o.Globals)
-	if a.mounts, err = readPaths(globals, o.Script); err != nil {
-		C.fapws_finish()
 		return nil, err
 	}
-	C.fapws_use_classes()
+	a := &App{globals: map[string]Value{}, stop: make(chan int, 1), mounts: found.mounts, served: found.served}
+	a.readGlobals(found.globals, o.Globals)
+	C.fapws_use_classes(unsafe.Pointer(found.globals))
 	C.fapws_release_gil()
 	return a, nil
 }
@@ -110,26 +128,35 @@ func absolute(path string) (string, error) {
 func start(o Options) error {
 	arena := &cArena{}
 	defer arena.free()
+	folders := make([]string, len(o.Path))
+	for i, folder := range o.Path {
+		var err error
+		if folders[i], err = absolute(folder); err != nil {
+			return err
+		}
+	}
+	executable, err := findInterpreter(o.Venv)
+	if err != nil {
+		return err
+	}
+	argv0 := o.Script
+	if argv0 == "" {
+		argv0 = o.Module
+	}
 	args := C.fapws_start_options{
-		script:     arena.str(o.Script),
-		executable: arena.str(findInterpreter(o.Executable)),
+		script:     arena.str(argv0),
+		executable: arena.str(executable),
 		contrib:    arena.str(findContrib()),
 		argc:       C.int(len(o.Args)),
 		argv:       arena.strs(o.Args),
+		folders:    C.int(len(folders)),
+		path:       arena.strs(folders),
 	}
 	var why *C.char
 	if C.fapws_start(&args, &why) != 0 {
 		return fmt.Errorf("cannot start Python %s: %s", Version(), C.GoString(why))
 	}
 	return nil
-}
-
-func runScript(path string) (code int, ok bool) {
-	arena := &cArena{}
-	defer arena.free()
-	var status C.int
-	r := C.fapws_run_script(arena.str(path), &status)
-	return int(status), r == 0
 }
 
 // readGlobals copies those of the names that the script has set.
@@ -147,8 +174,12 @@ func (a *App) Global(name string) (Value, bool) {
 	return v, ok
 }
 
-// Mounts returns PATHS, in its order. Any goroutine.
+// Mounts returns PATHS, in its order, or the one application. Any goroutine.
 func (a *App) Mounts() []Mount { return a.mounts }
+
+// Served says what was found: "PATHS, 3 entries" or "WSGI app:application".
+// Any goroutine.
+func (a *App) Served() string { return a.served }
 
 // Serve runs Python thread 0 on the thread of Load until Stop, and returns -1;
 // or until a signal handler of the script calls sys.exit, and returns its
@@ -199,20 +230,6 @@ func (a *App) RunAtexit() { C.fapws_run_atexit() }
 // Version is Python's version, such as "3.11.2".
 func Version() string { return C.GoString(C.fapws_python_version()) }
 
-// findInterpreter decides which Python's prefix and packages are used: the
-// active virtual environment's, or those of the Python that fapws links.
-func findInterpreter(given string) string {
-	if given != "" {
-		return given
-	}
-	if venv := os.Getenv("VIRTUAL_ENV"); venv != "" {
-		if exe := filepath.Join(venv, "bin", "python3"); isFile(exe) {
-			return exe
-		}
-	}
-	return interpreter
-}
-
 // findContrib returns the folder of package fapws that belongs to this binary:
 // beside the source tree's build folder, or where install puts it.
 func findContrib() string {
@@ -223,9 +240,8 @@ func findContrib() string {
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		exe = real
 	}
-	minor := strings.Join(strings.SplitN(Version(), ".", 3)[:2], ".")
 	for _, folder := range []string{
-		filepath.Join(exe, "../../lib/python"+minor+"/site-packages"),
+		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
 		filepath.Join(exe, "../../contrib"),
 		filepath.Join(exe, "../../../contrib"),
 		filepath.Join(exe, "../../../../contrib"), // build/matrix/3.x/fapws

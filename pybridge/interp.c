@@ -1,6 +1,10 @@
 /* Starting and ending the interpreter, and running the script in it. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* dladdr */
+#endif
 #include "bridge.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 
 static PyThreadState *main_state;
@@ -72,6 +76,17 @@ static int line_buffer(const char *name) {
   return done ? 0 : -1;
 }
 
+static int insert_folders(const fapws_start_options *o) {
+  PyObject *sys_path = PySys_GetObject("path");
+  for (int i = 0; i < o->folders; i++) {
+    PyObject *folder = PyUnicode_DecodeFSDefault(o->path[i]);
+    int bad = !folder || !sys_path || PyList_Insert(sys_path, i, folder) < 0;
+    Py_XDECREF(folder);
+    if (bad) return -1;
+  }
+  return 0;
+}
+
 int fapws_start(const fapws_start_options *o, const char **why) {
   PyPreConfig pre;
   PyPreConfig_InitPythonConfig(&pre);
@@ -85,8 +100,8 @@ int fapws_start(const fapws_start_options *o, const char **why) {
   /* Its types must be ready, whether or not the script imports it. */
   PyObject *module = PyImport_ImportModule("_fapws");
   Py_XDECREF(module);
-  if (!module || (o->contrib && install_finder(o->contrib) < 0) || line_buffer("stdout") < 0 || line_buffer("stderr") < 0 ||
-      fapws_fork_init() < 0) {
+  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || line_buffer("stdout") < 0 ||
+      line_buffer("stderr") < 0 || fapws_fork_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;
@@ -176,9 +191,16 @@ int fapws_run_script(const char *path, int *code) {
   }
   Py_XDECREF(name);
   Py_XDECREF(done);
+  return fapws_script_ended(done != NULL, NULL, code);
+}
+
+void *fapws_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
+
+int fapws_script_ended(int ok, void *raised, int *code) {
   signals_on_stack();
   if (fapws_forked) fapws_child_exit();
-  if (done) return 0;
+  if (ok) return 0;
+  if (raised) PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
   *code = fapws_system_exit();
   if (*code < 0) {
     *code = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ? 130 : 1;
@@ -216,6 +238,12 @@ void fapws_check_signals(void) {
 }
 
 const char *fapws_python_version(void) { return PY_VERSION; }
+
+const char *fapws_library(void) {
+  Dl_info info;
+  void *known = dlsym(RTLD_DEFAULT, "Py_FinalizeEx");
+  return known && dladdr(known, &info) ? info.dli_fname : "libpython";
+}
 
 int fapws_finish(void) { return Py_FinalizeEx(); }
 

@@ -70,16 +70,15 @@ PyObject *fapws_module_init(void) {
   return module;
 }
 
-/* The script's class called name if it is a subclass of base. Borrowed. */
-static PyObject *script_class(const char *name, PyTypeObject *base) {
-  PyObject *module = PyImport_AddModule("__main__");
-  PyObject *o = module ? PyDict_GetItemString(PyModule_GetDict(module), name) : NULL;
+/* The class called name in globals if it is a subclass of base. Borrowed. */
+static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
+  PyObject *o = PyDict_GetItemString(globals, name);
   return o && PyType_Check(o) && PyType_IsSubtype((PyTypeObject *)o, base) ? o : NULL;
 }
 
-void fapws_use_classes(void) {
-  fapws_environ_class = script_class("Environ", &PyDict_Type);
-  fapws_start_class = script_class("Start_response", &fapws_Start_Type);
+void fapws_use_classes(void *globals) {
+  fapws_environ_class = script_class(globals, "Environ", &PyDict_Type);
+  fapws_start_class = script_class(globals, "Start_response", &fapws_Start_Type);
   Py_XINCREF(fapws_environ_class);
   if (fapws_start_class == (PyObject *)&fapws_Start_Type) fapws_start_class = NULL; /* the built-in one is recycled */
   Py_XINCREF(fapws_start_class);

@@ -2,7 +2,6 @@ package pybridge
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	python3 "github.com/go-python/cpy3"
@@ -26,34 +25,34 @@ type Mount struct {
 	callable *python3.PyObject
 }
 
-// readPaths checks PATHS of the script and copies it. Errors are one line and
-// name the entry. Main thread, GIL held.
-func readPaths(globals *python3.PyObject, script string) ([]Mount, error) {
-	script = filepath.Base(script)
-	table := python3.PyDict_GetItemString(globals, "PATHS")
+// readPaths checks a table, which the script where calls name, and copies it.
+// Errors are one line and name the entry. Main thread, GIL held.
+func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
-		return nil, fmt.Errorf("%s has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", script)
+		return nil, fmt.Errorf("%s has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", where)
 	}
-	if !python3.PyList_Check(table) && !python3.PyTuple_Check(table) {
-		return nil, fmt.Errorf("%s: PATHS is %s; it must be a list of (uri, callable) tuples", script, aType(table))
+	if !isTable(table) {
+		return nil, fmt.Errorf("%s: %s is %s; it must be a list of (uri, callable) tuples", where, name, aType(table))
 	}
 	entries := items(table)
 	if len(entries) == 0 {
-		return nil, fmt.Errorf("%s: PATHS is empty; it needs at least one (uri, callable) tuple", script)
+		return nil, fmt.Errorf("%s: %s is empty; it needs at least one (uri, callable) tuple", where, name)
 	}
 	mounts := make([]Mount, 0, len(entries))
 	for i, entry := range entries {
 		m, err := readEntry(entry)
 		if err != nil {
-			return nil, fmt.Errorf("%s: PATHS[%d], %s: %w", script, i, repr(entry), err)
+			return nil, fmt.Errorf("%s: %s[%d], %s: %w", where, name, i, repr(entry), err)
 		}
 		mounts = append(mounts, m)
 	}
 	return mounts, nil
 }
 
+func isTable(o *python3.PyObject) bool { return python3.PyList_Check(o) || python3.PyTuple_Check(o) }
+
 func readEntry(entry *python3.PyObject) (m Mount, err error) {
-	if !python3.PyTuple_Check(entry) && !python3.PyList_Check(entry) {
+	if !isTable(entry) {
 		return m, fmt.Errorf("it must be a tuple (uri, callable), not %s", aType(entry))
 	}
 	pair := items(entry)
@@ -68,13 +67,15 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	if m.Prefix != "" && !strings.HasPrefix(m.Prefix, "/") {
 		return m, fmt.Errorf("the uri must begin with a slash")
 	}
+	return mountOf(m.Prefix, callable)
+}
+
+// mountOf is what answers below prefix.
+func mountOf(prefix string, callable *python3.PyObject) (Mount, error) {
 	if !python3.PyCallable_Check(callable) {
-		return m, fmt.Errorf("%s cannot be called", aType(callable))
+		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m.Name = handlerName(callable)
-	m.Static = readStatic(callable)
-	m.callable = callable
-	return m, nil
+	return Mount{Prefix: prefix, Name: handlerName(callable), Static: readStatic(callable), callable: callable}, nil
 }
 
 // readStatic returns the options that a Staticfile carries, nil for any other

@@ -109,6 +109,8 @@ typedef struct {
   const char *contrib;    /* folder that holds package fapws, or NULL */
   int argc;
   const char *const *argv; /* arguments after the script */
+  int folders;
+  const char *const *path; /* folders that go first on sys.path */
 } fapws_start_options;
 
 /* --- interp.c: on the thread that is to be Python's main thread ------------ */
@@ -118,8 +120,16 @@ int fapws_start(const fapws_start_options *o, const char **why);
 /* Runs the file called path (absolute) as __main__. Returns 0, or -1 when it
  * raised or called sys.exit: its traceback is out and *code is the exit status. */
 int fapws_run_script(const char *path, int *code);
-/* Looks up the script's Environ and Start_response classes. GIL held. */
-void fapws_use_classes(void);
+/* What follows when code of the user has been run or imported. It failed unless
+ * ok: with raised, an exception object, or, when that is NULL, with the current
+ * exception. Then returns -1, as fapws_run_script does. GIL held. */
+int fapws_script_ended(int ok, void *raised, int *code);
+/* A str of bytes from the operating system, or NULL. GIL held. */
+void *fapws_text(const char *bytes);
+/* Looks up the Environ and Start_response classes in globals, a dict. GIL held. */
+void fapws_use_classes(void *globals);
+/* The file of libpython, for messages. Any thread. */
+const char *fapws_library(void);
 /* Gives up the GIL after loading; the calling thread stays Python's main thread. */
 void fapws_release_gil(void);
 /* Takes it again, on the same thread. */

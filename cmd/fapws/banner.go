@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// banner is what fapws says when it serves: where, with which Python, how.
-func banner(listeners []net.Addr, local []netip.Addr, python string, threads int) string {
+// banner is what fapws says when it serves: where, what, with which Python, how.
+func banner(listeners []net.Addr, local []netip.Addr, served, python string, threads int) string {
 	name := "fapws " + version
 	var urls []string
 	network := ""
@@ -21,8 +21,8 @@ func banner(listeners []net.Addr, local []netip.Addr, python string, threads int
 			network = fmt.Sprintf("%*s  %s  on the network\n", len(name), "", strings.Join(others, "  "))
 		}
 	}
-	return fmt.Sprintf("%s  %s  (Python %s, %s, pid %d)\n%s",
-		name, strings.Join(urls, "  "), python, mode(threads), os.Getpid(), network)
+	return fmt.Sprintf("%s  %s  (Python %s, %s, pid %d)\n%s%*s  %s\n",
+		name, strings.Join(urls, "  "), python, mode(threads), os.Getpid(), network, len(name), "", served)
 }
 
 func mode(threads int) string {

@@ -14,6 +14,7 @@ func TestBanner(t *testing.T) {
 	tcp := func(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
 	local := []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("2001:db8::5")}
 	pid := fmt.Sprintf("pid %d)\n", os.Getpid())
+	served := "             PATHS, 2 entries\n"
 	for _, tt := range []struct {
 		name    string
 		addrs   []net.Addr
@@ -33,8 +34,8 @@ func TestBanner(t *testing.T) {
 		{"several", []net.Addr{tcp("[::1]:1"), &net.UnixAddr{Name: "/run/x", Net: "unix"}, tcp("[fe80::1%eth0]:2")}, 1,
 			"fapws 1.2.3  http://[::1]:1/  unix:/run/x  http://[fe80::1%25eth0]:2/  (Python 3.11.2, 1 thread, " + pid},
 	} {
-		if got := banner(tt.addrs, local, "3.11.2", tt.threads); got != tt.want {
-			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
+		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", tt.threads); got != tt.want+served {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served)
 		}
 	}
 }

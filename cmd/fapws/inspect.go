@@ -16,11 +16,15 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 	if cmd.Script == "" {
 		return exitOK, set.WriteConfig(stdout)
 	}
-	source, err := readScript(cmd.Script)
+	early, err := set.Config()
+	if err != nil {
+		return 0, usage(err)
+	}
+	found, err := findApplication(cmd.Script, early)
 	if err != nil {
 		return 0, err
 	}
-	app, err := loadScript(cmd, set)
+	app, err := loadScript(found.options(cmd, set))
 	var f *failure
 	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
 		return 0, notStarted("%s ended with code %d", cmd.ScriptName(), f.code)
@@ -28,7 +32,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
-	if err := judge(cmd, set, source, app, stdout); err != nil {
+	if err := judge(cmd, set, found.source, app, stdout); err != nil {
 		code = report(stderr, err)
 	}
 	exitAfterClosingTime(code, func(line string) { fmt.Fprintln(stderr, "fapws:", line) })

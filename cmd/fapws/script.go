@@ -51,10 +51,10 @@ func checkInline(script string, inline bool, threads int) error {
 		script, threads, threads, threads))
 }
 
-// loadScript runs the script on the calling thread, which is Python's main
-// thread from then on.
-func loadScript(cmd *settings.Command, set *settings.Settings) (*pybridge.App, error) {
-	app, err := pybridge.Load(pybridge.Options{Script: cmd.Script, Args: cmd.Args, Globals: set.Globals()})
+// loadScript loads the application on the calling thread, which is Python's
+// main thread from then on.
+func loadScript(o pybridge.Options) (*pybridge.App, error) {
+	app, err := pybridge.Load(o)
 	var exit *pybridge.ExitError
 	switch {
 	case errors.As(err, &exit):

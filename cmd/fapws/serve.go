@@ -42,14 +42,14 @@ type service struct {
 // run loads, serves until told to stop, and returns the exit code. It runs on
 // the main thread.
 func (s *service) run() (code int, err error) {
-	source, err := readScript(s.cmd.Script)
-	if err != nil {
-		return 0, err
-	}
-	s.inline = isInline(s.set, source)
 	if s.conf, err = s.set.Config(); err != nil {
 		return 0, usage(err)
 	}
+	found, err := findApplication(s.cmd.Script, s.conf)
+	if err != nil {
+		return 0, err
+	}
+	s.inline = isInline(s.set, found.source)
 	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
 	s.signals = watchSignals(s.log.log, s.exit)
 	if s.inline {
@@ -59,7 +59,7 @@ func (s *service) run() (code int, err error) {
 			return 0, notStarted("%v", err)
 		}
 	}
-	s.onPython(func() { s.app, err = loadScript(s.cmd, s.set) })
+	s.onPython(func() { s.app, err = loadScript(found.options(s.cmd, s.set)) })
 	if err != nil {
 		return 0, err
 	}
@@ -135,7 +135,7 @@ func (s *service) start() (err error) {
 			Threads:      s.conf.Threads,
 			Queue:        s.conf.MaxQueue,
 			Debug:        s.conf.Debug,
-			Multiprocess: s.conf.Workers != 1,
+			Multiprocess: severalWorkers(s.conf.Workers),
 			Software:     "fapws/" + version,
 		})
 	})
@@ -155,7 +155,7 @@ func (s *service) start() (err error) {
 	s.memory.soon(startPagesAfter)
 	s.announce(addrs)
 	if s.log.shows(runtime.LevelInfo) {
-		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), pybridge.Version(), s.conf.Threads))
+		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), s.app.Served(), pybridge.Version(), s.conf.Threads))
 	}
 	return nil
 }

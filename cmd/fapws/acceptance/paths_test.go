@@ -49,7 +49,7 @@ func TestPathsCatchAll(t *testing.T) {
 func TestPathsRefused(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
-		{"", `app.py has no PATHS; `},
+		{"", `app.py has no PATHS, application or app; `},
 		{"PATHS = []", `PATHS is empty`},
 		{"PATHS = {}", `PATHS is a dict`},
 		{"PATHS = [('/', len), 7]", `PATHS[1], 7: it must be a tuple`},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -29,13 +30,29 @@ const (
 type Command struct {
 	Word   Word
 	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
-	Script string   // "" with the words that need none
-	Args   []string // what follows the script: its sys.argv[1:]; or WordCtl
+	Script string   // APP as typed, see SplitApp; "" with the words that need none
+	Args   []string // what follows APP: its sys.argv[1:]; or WordCtl
 	Flags  Flags
 }
 
-// ScriptName is what messages call the script.
-func (c *Command) ScriptName() string { return filepath.Base(c.Script) }
+// ScriptName is what messages call the script or module.
+func (c *Command) ScriptName() string {
+	place, _ := SplitApp(c.Script)
+	return filepath.Base(place)
+}
+
+// objectName is what may stand behind the last colon of APP: a name of Python,
+// with attributes. Parentheses are for who thinks that calling works there.
+var objectName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*(\(.*\))?$`)
+
+// SplitApp splits APP, as typed, into the path of a script or name of a module
+// and the object in it, "" when none is named.
+func SplitApp(app string) (place, object string) {
+	if at := strings.LastIndexByte(app, ':'); at > 0 && objectName.MatchString(app[at+1:]) {
+		return app[:at], app[at+1:]
+	}
+	return app, ""
+}
 
 // Flags holds the flags of a command line by the name of their setting.
 type Flags map[string]flag
@@ -110,7 +127,7 @@ func (p *parser) finish(word Word, rest []string) (*Command, error) {
 		cmd.Word = WordPrintConfig
 	}
 	if first == "" && cmd.Word != WordPrintConfig {
-		return nil, errors.New("which script? Usage: fapws [FLAGS] app.py [ARGS...]; fapws --help tells more")
+		return nil, errors.New("which application? Usage: fapws [FLAGS] APP [ARGS...], where APP is app.py, app.py:app or module:app; fapws --help tells more")
 	}
 	if first != "" {
 		cmd.Script, cmd.Args = first, rest[1:]

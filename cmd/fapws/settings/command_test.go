@@ -62,8 +62,8 @@ func TestParseCommand(t *testing.T) {
 
 func TestParseCommandRefuses(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
-		{"", "which script? Usage: fapws [FLAGS] app.py [ARGS...]; fapws --help tells more"},
-		{"check", "which script? Usage: fapws [FLAGS] app.py [ARGS...]; fapws --help tells more"},
+		{"", "which application? Usage: fapws [FLAGS] APP [ARGS...], where APP is app.py, app.py:app or module:app; fapws --help tells more"},
+		{"check", "which application? Usage: fapws [FLAGS] APP [ARGS...], where APP is app.py, app.py:app or module:app; fapws --help tells more"},
 		{"--thread 4 app.py", "unknown flag --thread, did you mean --threads?"},
 		{"--keepalive 4 app.py", "unknown flag --keepalive, did you mean --keep-alive?"},
 		{"--graceful 4 app.py", "unknown flag --graceful, did you mean --graceful-timeout?"},

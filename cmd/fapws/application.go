@@ -1,0 +1,99 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// application is what APP on the command line names: a script or a module, and
+// perhaps an object in it.
+type application struct {
+	script, module string // one of them is ""
+	object         string
+	source         []byte // of the script; of the module where it is simple to find
+}
+
+// moduleName is a dotted name of Python.
+var moduleName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
+
+// findApplication reads APP. What ends in .py, has a slash in it or is a file
+// is the path of a script; other names are modules.
+func findApplication(name string, conf settings.Config) (a application, err error) {
+	place, object := settings.SplitApp(name)
+	a.object = object
+	if call := strings.IndexByte(object, '('); call >= 0 {
+		return a, notStarted("%s: it is not called here; for a function that makes the application write --factory %s:%s",
+			name, place, object[:call])
+	}
+	if isScript(place) {
+		a.script = place
+		a.source, err = readScript(place)
+		return a, err
+	}
+	a.module = place
+	a.source = moduleSource(place, conf.PythonPath)
+	return a, nil
+}
+
+func isScript(place string) bool {
+	if strings.HasSuffix(place, ".py") || !moduleName.MatchString(place) {
+		return true
+	}
+	st, err := os.Stat(place)
+	if err != nil {
+		return false
+	}
+	// A folder is a script nowhere, but readScript says so better than Python.
+	return !st.IsDir() || len(moduleSource(place, nil)) == 0 && !isFile(filepath.Join(place, "__init__.py"))
+}
+
+func isFile(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.Mode().IsRegular()
+}
+
+// moduleSource returns the source of a module if it is a file in this folder or
+// in one of the others; nil if only Python would find it.
+func moduleSource(name string, others []string) []byte {
+	path := strings.ReplaceAll(name, ".", "/")
+	for _, folder := range append([]string{"."}, others...) {
+		for _, file := range []string{path + "/__init__.py", path + ".py"} {
+			if source, err := os.ReadFile(filepath.Join(folder, file)); err == nil {
+				return source
+			}
+		}
+	}
+	return nil
+}
+
+var wordPATHS = regexp.MustCompile(`\bPATHS\b`)
+
+// runsAsMain tells whether the script is run, with __name__ "__main__", rather
+// than imported: it seems to have a PATHS, and that is what is asked for. To
+// import it would be wrong there, and to run it wrong for an application whose
+// script ends in app.run().
+func (a *application) runsAsMain(conf settings.Config) bool {
+	return a.script != "" && a.object == "" && !conf.Factory && conf.Interface != "wsgi" && wordPATHS.Match(a.source)
+}
+
+// options says what Python shall load.
+func (a *application) options(cmd *settings.Command, set *settings.Settings) pybridge.Options {
+	conf, _ := set.Config() // its errors are about other things, and come later
+	return pybridge.Options{
+		Script:    a.script,
+		Module:    a.module,
+		Import:    !a.runsAsMain(conf),
+		Object:    a.object,
+		Interface: conf.Interface,
+		Factory:   conf.Factory,
+		Args:      cmd.Args,
+		Globals:   set.Globals(),
+		Path:      conf.PythonPath,
+		Venv:      conf.Venv,
+	}
+}

@@ -1,0 +1,295 @@
+"""From what the command line names (``app.py:obj``, ``pkg.mod``) to the object that is served.
+
+The executable imports this when a script has no PATHS of its own to run for.
+What is wrong comes back as a line for the user, what the user's own code
+raised as that exception.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType, TracebackType
+    from typing import Any, Dict, List, NoReturn, Optional, Tuple, Union
+
+    Namespace = Dict[str, Any]
+    Loaded = Tuple[Namespace, Any, str]
+
+__all__ = ["load"]
+
+_CALLED = ("application", "app")  # what the world calls a WSGI application
+_MADE_BY = ("create_app", "make_app")  # and what makes one
+_SHOWN = 12  # names in a message
+_COROUTINE, _VARARGS = 0x80, 0x04  # inspect.CO_COROUTINE, CO_VARARGS
+
+
+class _Wrong(Exception):
+    """What the user named is not there, or cannot be served."""
+
+
+def load(
+    script: str,
+    module: str,
+    obj: str,
+    interface: str,
+    factory: bool,
+    main: Optional[Namespace],
+) -> Union[Loaded, str, BaseException]:
+    """Imports the application and finds what to serve.
+
+    script    -- absolute path of a script to import as a module, or ""
+    module    -- dotted name to import instead, or ""
+    obj       -- "name.attribute" to serve; "" looks for PATHS, application, app
+    interface -- "auto", "paths" or "wsgi"
+    factory   -- the object is a function that returns the one to serve
+    main      -- globals of a script that was run as __main__; nothing is imported then
+
+    Returns (globals, served, name): served is a list or tuple for PATHS, and
+    otherwise an application that log lines call name. Returns a str when the
+    user named something wrong, and the exception, with the user's part of its
+    traceback, when the user's code raised. On Python's main thread, once.
+    """
+    try:
+        where = os.path.basename(script) or module
+        if main is not None:
+            space = main
+        else:
+            space = vars(_import_script(script) if script else _import_module(module))
+        name, served = _find(space, where, obj, interface, factory)
+        if factory:
+            served = _made(where, name, served)
+        _judge(where, name, served, interface, factory)
+        return space, served, f"{_stem(script) or module}:{name}"
+    except _Wrong as wrong:
+        return str(wrong)
+    except BaseException as error:  # also SystemExit: the user's code ends the program
+        error.__traceback__ = _theirs(error.__traceback__)
+        return error
+
+
+# --- importing ---------------------------------------------------------------
+
+
+class _Uncached(SourceFileLoader):
+    """Neither reads nor writes __pycache__, as when Python runs a script: two
+    edits of a second look the same there."""
+
+    def path_stats(self, path: Any) -> NoReturn:
+        raise OSError
+
+
+def _stem(script: str) -> str:
+    return os.path.splitext(os.path.basename(script))[0].replace(".", "_")
+
+
+def _put_first(*folders: str) -> None:
+    if not getattr(sys.flags, "safe_path", False):  # Python 3.11: -P, PYTHONSAFEPATH
+        sys.path[:0] = folders
+
+
+def _import_script(script: str) -> ModuleType:
+    """The file as a module called by its stem, or pkg.stem when it lies in a package."""
+    real = os.path.realpath(script)
+    folder = os.path.dirname(real)
+    name, top = _stem(script), folder
+    while os.path.isfile(os.path.join(top, "__init__.py")) and os.path.basename(top).isidentifier():
+        top, name = os.path.dirname(top), f"{os.path.basename(top)}.{name}"
+    if top == folder:
+        _put_first(folder)
+    else:
+        _put_first(folder, top)
+    parent = name.rpartition(".")[0]
+    if parent:
+        __import__(parent)
+    if name in sys.modules:
+        # A script called types.py must not take the place of Python's own.
+        if getattr(sys.modules[name], "__file__", None) == script:
+            return sys.modules[name]
+        name = f"{name}_script"
+    spec = spec_from_file_location(name, script, loader=_Uncached(name, script))
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    if parent:
+        setattr(sys.modules[parent], name.rpartition(".")[2], module)
+    return sys.modules.get(name, module)  # a module may replace itself
+
+
+def _import_module(name: str) -> ModuleType:
+    here = os.getcwd()
+    own = os.path.join(here, name + ".py")
+    if name in sys.modules and os.path.isfile(own):
+        return _import_script(own)  # Python's own got there first
+    _put_first(here)
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if _theirs(error.__traceback__) is not None or not (name + ".").startswith(missing + "."):
+            raise
+        raise _Wrong(_no_module(name, missing, here)) from None
+    return sys.modules[name]
+
+
+def _no_module(name: str, missing: str, here: str) -> str:
+    parent, _, last = missing.rpartition(".")
+    above = sys.modules.get(parent)
+    if above is not None:
+        folders = getattr(above, "__path__", None)
+        if folders is None:
+            return f"no module named {missing}: {parent} ({_file(above)}) is no package; is it {parent}:{last}?"
+        return f"no module named {missing} in package {parent} ({', '.join(folders)}){_near(last, _modules(folders), parent + '.')}"
+    looked = ", ".join(os.path.abspath(folder) for folder in sys.path if folder != here)
+    return f"no module named {missing} in {here}{_near(missing, _modules([here]))}; it looked in {looked or 'no other folder'} as well"
+
+
+def _modules(folders: Any) -> List[str]:
+    found: List[str] = []
+    for folder in folders:
+        try:
+            found += (os.path.splitext(entry)[0] for entry in os.listdir(folder) if entry.endswith(".py"))
+        except OSError:
+            pass
+    return found
+
+
+def _file(module: ModuleType) -> str:
+    return getattr(module, "__file__", None) or "built into Python"
+
+
+def _theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
+    """The traceback from where the user's code begins."""
+    mine = _theirs.__code__.co_filename
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith((mine, "<frozen importlib")):
+        tb = tb.tb_next
+    return tb
+
+
+# --- finding -----------------------------------------------------------------
+
+
+def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool) -> Tuple[str, Any]:
+    if obj:
+        return obj, _attribute(space, where, obj)
+    if interface != "wsgi" and not factory and "PATHS" in space:
+        return "PATHS", space["PATHS"]
+    names = _MADE_BY * factory + _CALLED
+    if interface != "paths":
+        for name in names:
+            if name in space:
+                return name, space[name]
+    if interface == "paths":
+        raise _Wrong(f"{where} has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]{_hints(space)}")
+    wanted = names if interface == "wsgi" or factory else ("PATHS",) + names
+    listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
+    near = ""
+    for name in wanted:
+        near = near or _near(name, _names(space), f"{where}:")
+    raise _Wrong(f"{where} has no {listed}; name what to serve, {where}:OBJECT{_hints(space, near)}")
+
+
+def _attribute(space: Namespace, where: str, obj: str) -> Any:
+    first, *rest = obj.split(".")
+    if first not in space:
+        raise _Wrong(f"{where} has no object `{first}`{_hints(space, _near(first, _names(space)))}")
+    value, path = space[first], first
+    for name in rest:
+        try:
+            value = getattr(value, name)
+        except AttributeError:
+            near = _near(name, [other for other in dir(value) if not other.startswith("_")])
+            raise _Wrong(f"{where}: `{path}`, {_a(value)}, has no `{name}`{near}") from None
+        path += "." + name
+    return value
+
+
+def _made(where: str, name: str, factory: Any) -> Any:
+    try:
+        made = factory()
+    except TypeError as error:
+        if _theirs(error.__traceback__) is not None:
+            raise
+        raise _Wrong(f"{where}: --factory calls `{name}`, {_a(factory)}, without arguments: {error}") from None
+    if made is None:
+        raise _Wrong(f"{where}: `{name}` returned None and no application")
+    return made
+
+
+def _names(space: Namespace) -> List[str]:
+    """What of a module's globals may be meant: neither modules nor what it imported to use."""
+    own = space.get("__name__")
+
+    def meant(name: str, value: Any) -> bool:
+        kind = type(value)
+        if name.startswith("_") or kind is type(sys):
+            return False
+        if issubclass(kind, type) or kind.__name__ in ("function", "builtin_function_or_method"):
+            return getattr(value, "__module__", None) == own
+        return kind.__module__ != "__future__"
+
+    return sorted(name for name, value in space.items() if meant(name, value))
+
+
+def _hints(space: Namespace, near: str = "") -> str:
+    names = _names(space)
+    if not names:
+        return near
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{near or '.'} It has: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _near(wrong: str, names: List[str], prefix: str = "") -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(wrong, names, 1)
+    return f"; did you mean `{prefix}{close[0]}`?" if close else ""
+
+
+# --- judging -----------------------------------------------------------------
+
+
+def _a(value: Any) -> str:
+    """Such as "a list" or "a flask.app.Flask"."""
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _judge(where: str, name: str, served: Any, interface: str, factory: bool) -> None:
+    """Raises _Wrong when served cannot be."""
+    what = f"{where}: {'what ' * factory}`{name}`{' returned' * factory}"
+    if isinstance(served, (list, tuple)):
+        if interface == "wsgi":
+            raise _Wrong(f"{what} is {_a(served)} and no WSGI application; --interface paths serves tables like PATHS")
+        return
+    if name == "PATHS" and not factory:
+        return  # the executable says what is wrong with it
+    if interface == "paths":
+        raise _Wrong(f"{what} is {_a(served)} and no list of (uri, callable) tuples; --interface wsgi serves applications")
+    if not callable(served):
+        raise _Wrong(f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response)")
+    if isinstance(served, type):
+        return  # who is called, metaclass, __new__ or __init__, will be seen
+    function = served if hasattr(served, "__code__") else type(served).__call__
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return
+    if code.co_flags & _COROUTINE:
+        raise _Wrong(f"{what} ({_a(served)}) is an ASGI application (async def), which fapws does not serve; it serves WSGI applications")
+    if function is not served:
+        return
+    most = code.co_argcount - hasattr(served, "__self__")
+    least = most - len(served.__defaults__ or ())
+    if least <= 2 and (most >= 2 or code.co_flags & _VARARGS):
+        return
+    if least == 3:
+        raise _Wrong(f"{what} takes three arguments, as ASGI applications do, which fapws does not serve; it serves WSGI applications")
+    hint = ""
+    if least <= 0 and not factory:
+        hint = "; if it makes the application, use --factory"
+    raise _Wrong(f"{what} takes {most} argument{'s' * (most != 1)}, and a WSGI application two, (environ, start_response){hint}")

@@ -1,0 +1,123 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	python3 "github.com/go-python/cpy3"
+)
+
+// finding is what loading has found.
+type finding struct {
+	globals *python3.PyObject // of the script or module: a dict
+	mounts  []Mount
+	served  string // see App.Served
+}
+
+// find loads what o names; path is the absolute one of the script. A script
+// that has PATHS needs nothing but itself; else package fapws looks around
+// (contrib/fapws/_load.py). Main thread, GIL held.
+func find(o Options, path string) (f finding, err error) {
+	main := python3.Py_None
+	if o.Module == "" && !o.Import {
+		if code, ok := runScript(path); !ok {
+			return f, &ExitError{code}
+		}
+		main = python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
+		table := python3.PyDict_GetItemString(main, "PATHS")
+		if o.Interface == "paths" || (o.Interface != "wsgi" && table != nil) {
+			f.globals = main
+			return f, f.take(table, o.name(), "PATHS")
+		}
+		path = o.Script // for its name
+	}
+	result, err := search(o, path, main)
+	if err != nil {
+		return f, err
+	}
+	found := items(result)
+	f.globals = found[0]
+	return f, f.take(found[1], o.name(), python3.PyUnicode_AsUTF8(found[2]))
+}
+
+// take makes mounts of what is served and is called name: a table, or an
+// application that answers every path.
+func (f *finding) take(served *python3.PyObject, where, name string) (err error) {
+	short := name[strings.LastIndexByte(name, ':')+1:]
+	if served == nil || short == "PATHS" || isTable(served) {
+		if f.mounts, err = readPaths(served, where, short); err != nil {
+			return err
+		}
+		f.served = "PATHS, 1 entry"
+		if n := len(f.mounts); n != 1 {
+			f.served = fmt.Sprintf("PATHS, %d entries", n)
+		}
+		return nil
+	}
+	m, err := mountOf("", served)
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", where, short, err)
+	}
+	m.Name = name
+	f.mounts, f.served = []Mount{m}, "WSGI "+name
+	return nil
+}
+
+// search calls load of fapws._load and returns the tuple it gives, which lives as
+// long as the process.
+func search(o Options, script string, main *python3.PyObject) (*python3.PyObject, error) {
+	module := python3.PyImport_ImportModule("fapws._load")
+	if module == nil {
+		python3.PyErr_Print()
+		return nil, errors.New("package fapws, which belongs to this executable, cannot be used")
+	}
+	defer module.DecRef()
+	factory := 0
+	if o.Factory {
+		factory = 1
+	}
+	args := []*python3.PyObject{
+		text(script), text(o.Module), text(o.Object), text(o.Interface), python3.PyBool_FromLong(factory), main,
+	}
+	result := module.CallMethodArgs("load", args...)
+	for _, arg := range args[:len(args)-1] {
+		arg.DecRef()
+	}
+	var status C.int
+	raised := result
+	if result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)) {
+		raised = nil
+	}
+	if C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), &status) != 0 {
+		return nil, &ExitError{int(status)}
+	}
+	if python3.PyUnicode_Check(result) {
+		defer result.DecRef()
+		return nil, errors.New(python3.PyUnicode_AsUTF8(result))
+	}
+	return result, nil
+}
+
+// text makes a str of what the operating system gave.
+func text(s string) *python3.PyObject {
+	arena := &cArena{}
+	defer arena.free()
+	if s == "" {
+		return python3.PyUnicode_FromString("")
+	}
+	return (*python3.PyObject)(C.fapws_text(arena.str(s)))
+}
+
+func runScript(path string) (code int, ok bool) {
+	arena := &cArena{}
+	defer arena.free()
+	var status C.int
+	r := C.fapws_run_script(arena.str(path), &status)
+	return int(status), r == 0
+}

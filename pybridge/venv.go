@@ -1,0 +1,63 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// findInterpreter decides which Python's prefix and packages are used: those
+// of the virtual environment, or of the Python that fapws links.
+func findInterpreter(venv string) (string, error) {
+	if venv == "" {
+		return interpreter, nil
+	}
+	folder, err := filepath.Abs(venv)
+	if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "pyvenv.cfg"))
+	if err != nil {
+		return "", fmt.Errorf("%s is no virtual environment: it has no pyvenv.cfg; python%s -m venv %s makes one", venv, minor(Version()), venv)
+	}
+	if theirs := venvVersion(folder, string(text)); theirs != "" && minor(theirs) != minor(Version()) {
+		return "", fmt.Errorf("the virtual environment %s is of Python %s, and this fapws has Python %s in it (%s): make one with python%s -m venv, or build fapws with ./build.sh --python %s build",
+			venv, theirs, Version(), C.GoString(C.fapws_library()), minor(Version()), venvPython(folder))
+	}
+	return venvPython(folder), nil
+}
+
+func venvPython(folder string) string {
+	for _, name := range []string{"python3", "python"} {
+		if exe := filepath.Join(folder, "bin", name); isFile(exe) {
+			return exe
+		}
+	}
+	return filepath.Join(folder, "bin", "python3") // Python only looks at what is around it
+}
+
+// version_info is what virtualenv and uv write.
+var venvVersionLine = regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`)
+
+// venvVersion returns the version of the Python that made the environment, as
+// far as its pyvenv.cfg or its folders tell, or "".
+func venvVersion(folder, cfg string) string {
+	if m := venvVersionLine.FindStringSubmatch(cfg); m != nil {
+		return m[1]
+	}
+	found, _ := filepath.Glob(filepath.Join(folder, "lib", "python3.*", "site-packages"))
+	if len(found) != 1 {
+		return ""
+	}
+	return strings.TrimPrefix(filepath.Base(filepath.Dir(found[0])), "python")
+}
+
+// minor is "3.11" for "3.11.2".
+func minor(version string) string {
+	return strings.Join(strings.SplitN(version, ".", 3)[:2], ".")
+}
