@@ -3,6 +3,8 @@ package runtime
 import (
 	"errors"
 	"net"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +15,64 @@ const (
 	minBackoff = 10 * time.Millisecond
 	maxBackoff = 100 * time.Millisecond
 )
+
+// acceptors are the goroutines that accept, one for each listener.
+type acceptors struct {
+	mu        sync.Mutex
+	listeners []net.Listener
+	stopped   bool
+	end       chan struct{} // closed with stopped
+	running   sync.WaitGroup
+}
+
+// Accept starts to accept connections on ln, which the server owns from now
+// on. Not before Serve; after Shutdown or Retire it only closes ln.
+func (s *Server) Accept(ln net.Listener) {
+	a := &s.acceptors
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped {
+		s.closeListener(ln)
+		return
+	}
+	a.listeners = append(a.listeners, ln)
+	spare := newSpare(s.loop.wake.theirs)
+	a.running.Go(func() { s.accept(ln, spare) })
+}
+
+// Forgo ends what Accept has begun: ln is closed here. The socket lives on
+// where another process has it.
+func (s *Server) Forgo(ln net.Listener) {
+	a := &s.acceptors
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := slices.Index(a.listeners, ln); i >= 0 {
+		a.listeners = slices.Delete(a.listeners, i, i+1)
+		s.closeListener(ln)
+	}
+}
+
+// stopAccepting closes the listeners. A connection that is on its way to the
+// loop gets there: see OnOpen.
+func (s *Server) stopAccepting() {
+	a := &s.acceptors
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped {
+		return
+	}
+	a.stopped = true
+	close(a.end)
+	for _, ln := range a.listeners {
+		s.closeListener(ln)
+	}
+}
+
+func (s *Server) closeListener(ln net.Listener) {
+	if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.logf(LevelWarning, "closing %s: %v", ln.Addr(), err)
+	}
+}
 
 // accept brings connections from a listener to the loop until the listener is
 // closed. At the limit it stops asking, and the kernel queues the rest.
@@ -25,7 +85,7 @@ func (s *Server) accept(ln net.Listener, spare *spare) {
 	for {
 		select {
 		case s.slots <- struct{}{}:
-		case <-s.stop:
+		case <-s.acceptors.end:
 			return
 		}
 		var nc net.Conn
@@ -51,7 +111,7 @@ func (s *Server) accept(ln net.Listener, spare *spare) {
 		wait = min(max(2*wait, minBackoff), maxBackoff)
 		select {
 		case <-time.After(wait):
-		case <-s.stop:
+		case <-s.acceptors.end:
 			return
 		}
 	}

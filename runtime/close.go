@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"io"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -135,7 +136,7 @@ func (l *loop) forget(c *conn) {
 	case l.emptied <- struct{}{}:
 	default:
 	}
-	if l.draining {
+	if l.leaving {
 		l.allGone()
 	}
 }
@@ -146,11 +147,31 @@ func (l *loop) drain() {
 	if l.draining {
 		return
 	}
-	l.draining = true
+	l.leaving, l.draining = true, true
 	for _, c := range l.wheel.all() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
 			l.close(c, "the server is shutting down")
 		}
+	}
+	if l.live.Load() == 0 {
+		l.allGone()
+	}
+}
+
+// retire begins a quiet end, when no connection comes any more: each one stays
+// until its next request is answered, or until it was idle for so long. A
+// client that sends a request just now must not find the connection closed.
+func (l *loop) retire(idle time.Duration) {
+	if l.leaving {
+		return
+	}
+	l.leaving = true
+	l.keepAlive = min(l.keepAlive, int64(idle))
+	for _, c := range l.wheel.all() {
+		if !c.busy() && (c.state == stateReady || c.state == stateNew) {
+			c.stamp = l.now
+		}
+		l.schedule(c)
 	}
 	if l.live.Load() == 0 {
 		l.allGone()

@@ -49,7 +49,7 @@ func (l *loop) serveStatic(c *conn, mount, script int, path, head, rest []byte, 
 			files: files,
 			req:   cloneStatic(&l.staticReq),
 			unix:  l.unix,
-			resp:  http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !l.draining},
+			resp:  http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !l.leaving},
 		}
 		l.advance(c)
 	}

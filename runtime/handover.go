@@ -64,7 +64,7 @@ type handedOver struct {
 func (l *loop) handOver(x *flight, p *exchange.Part) {
 	job := &fileJob{
 		unix: l.unix,
-		resp: http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !p.Head.Close && !l.draining},
+		resp: http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !p.Head.Close && !l.leaving},
 		from: &handedOver{
 			options:   string(p.Head.Static),
 			fields:    bytes.Clone(p.Head.Fields),

@@ -219,7 +219,9 @@ func (l *loop) submit(c *conn) {
 // newFlight puts an exchange for the request in l.req behind those of c.
 func (l *loop) newFlight(c *conn, head []byte) *flight {
 	x := l.flights.get()
-	l.served++
+	if l.served++; l.served == l.worn && l.cfg.Worn != nil {
+		go l.cfg.Worn()
+	}
 	x.minor = l.req.Minor
 	x.head = l.req.Head
 	x.keepAlive = l.req.KeepAlive

@@ -101,8 +101,7 @@ func TestUnixSocketAndPeer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.listeners = append(s.listeners, ln)
-		s.acceptors.Go(func() { s.accept(ln, newSpare(s.loop.wake.theirs)) })
+		s.Accept(ln)
 
 		const request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 		c, err := net.Dial("unix", path)

@@ -60,6 +60,9 @@ type loop struct {
 	gather    gather
 	ready     []*conn // connections with pending input that may go on
 
+	worn      int64 // how many served make Config.Worn be called; 0: never
+	keepAlive int64 // nanoseconds that a connection may be idle
+
 	start    time.Time
 	now      int64 // nanoseconds since start, at most tickLength late
 	unix     int64 // seconds since 1970, as late
@@ -69,8 +72,9 @@ type loop struct {
 
 	complained int64 // when complain logged last
 
-	draining bool
-	drained  chan struct{} // closed when draining and the last connection is gone
+	leaving  bool          // no connection comes any more: responses say that theirs closes
+	draining bool          // leaving, and connections close that wait for nothing
+	drained  chan struct{} // closed when leaving and the last connection is gone
 	ended    chan struct{} // closed by Close
 }
 

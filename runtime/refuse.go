@@ -61,7 +61,7 @@ func (l *loop) answerLocally(x *flight, r refusal) {
 		Fields:    r.fields,
 		Minor:     x.minor,
 		Head:      x.head,
-		KeepAlive: x.keepAlive && !r.close && !l.draining,
+		KeepAlive: x.keepAlive && !r.close && !l.leaving,
 	}
 	if l.debug >= 1 {
 		l.tracef("%s gets %d: %s", c, r.status, r.text)

@@ -113,7 +113,7 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 func (l *loop) sendHead(x *flight, p *exchange.Part) {
 	r := &l.response
 	r.Minor, r.Head = x.minor, x.head
-	r.KeepAlive = x.keepAlive && !(l.draining && x.next == nil)
+	r.KeepAlive = x.keepAlive && !(l.leaving && x.next == nil)
 	fill(r, &p.Head)
 	if r.Length < 0 && p.Last && !p.Failed {
 		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {

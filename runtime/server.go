@@ -28,10 +28,7 @@ type Server struct {
 	loop   *loop
 
 	slots     chan struct{} // one element per open connection
-	stop      chan struct{} // closed when accepting ends
-	stopOnce  sync.Once
-	listeners []net.Listener
-	acceptors sync.WaitGroup
+	acceptors acceptors
 	serving   atomic.Bool
 	lock      sync.Once
 	roots     roots
@@ -39,7 +36,7 @@ type Server struct {
 
 // New starts the loop. Nothing listens yet.
 func New(cfg Config) (*Server, error) {
-	s := &Server{stop: make(chan struct{})}
+	s := &Server{acceptors: acceptors{end: make(chan struct{})}}
 	s.loop = newLoop(s)
 	s.configure(cfg)
 	var err error
@@ -75,6 +72,8 @@ func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
 	s.slots = make(chan struct{}, s.cfg.MaxClients)
 	s.loop.debug = s.cfg.Debug
+	s.loop.worn = int64(s.cfg.MaxRequests)
+	s.loop.keepAlive = int64(s.cfg.KeepAlive)
 	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
 }
 
@@ -117,7 +116,8 @@ func (s *Server) do(f func()) {
 
 // Serve starts to accept connections on the listeners, which it owns from now
 // on, and returns at once. Requests go to the first mount of table whose
-// prefix fits: to its static files or to h. Call it once.
+// prefix fits: to its static files or to h. Call it once; more listeners may
+// follow with Accept.
 func (s *Server) Serve(listeners []net.Listener, table []Mount, h Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
@@ -126,12 +126,21 @@ func (s *Server) Serve(listeners []net.Listener, table []Mount, h Handler) error
 		s.loop.table, s.loop.handler = table, h
 		h.Attach(s.loop.wake.theirs)
 	})
-	s.listeners = listeners
 	for _, ln := range listeners {
-		spare := newSpare(s.loop.wake.theirs)
-		s.acceptors.Go(func() { s.accept(ln, spare) })
+		s.Accept(ln)
 	}
 	return nil
+}
+
+// Enrol serves the connection nc, which it owns from now on, as if it had been
+// accepted. It waits while there are as many connections as may be.
+func (s *Server) Enrol(nc net.Conn) error {
+	s.slots <- struct{}{}
+	err := s.enrol(nc)
+	if err != nil {
+		<-s.slots
+	}
+	return err
 }
 
 // Shutdown stops accepting, lets the requests that have arrived be answered
@@ -140,11 +149,31 @@ func (s *Server) Serve(listeners []net.Listener, table []Mount, h Handler) error
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopAccepting()
 	s.loop.post(s.loop.drain)
+	return s.awaitEnd(ctx)
+}
+
+// Retire is Shutdown for a server whose listening sockets another process goes
+// on with. No client notices it: connections that were accepted are served, and
+// idle ones are closed with the answer to their next request, or when none has
+// come for idle.
+func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
+	s.stopAccepting()
+	go func() {
+		s.acceptors.running.Wait() // what they have accepted is in the loop then
+		s.loop.post(func() { s.loop.retire(idle) })
+	}()
+	return s.awaitEnd(ctx)
+}
+
+// awaitEnd waits until all connections have closed by themselves or, when ctx
+// ends, closes them.
+func (s *Server) awaitEnd(ctx context.Context) error {
 	select {
 	case <-s.loop.drained:
 		return nil
 	case <-ctx.Done():
 	}
+	s.loop.post(s.loop.drain)
 	s.loop.post(s.loop.closeAll)
 	select {
 	case <-s.loop.drained:
@@ -160,7 +189,7 @@ const closeWithin = time.Second
 // Close ends everything at once, the loop too.
 func (s *Server) Close() error {
 	s.stopAccepting()
-	s.acceptors.Wait() // gnet cannot stop while a connection is on its way to it
+	s.acceptors.running.Wait() // gnet cannot stop while a connection is on its way to it
 	s.loop.post(s.loop.drain)
 	s.loop.post(s.loop.closeAll)
 	<-s.loop.drained
@@ -184,19 +213,6 @@ func (s *Server) Served() int64 {
 }
 
 const servedWithin = 200 * time.Millisecond
-
-// stopAccepting closes the listeners. A connection that is on its way to the
-// loop is closed there: see OnOpen.
-func (s *Server) stopAccepting() {
-	s.stopOnce.Do(func() {
-		close(s.stop)
-		for _, ln := range s.listeners {
-			if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-				s.logf(LevelWarning, "closing %s: %v", ln.Addr(), err)
-			}
-		}
-	})
-}
 
 func (s *Server) logf(level Level, format string, args ...any) {
 	s.cfg.Log(level, fmt.Sprintf(format, args...))

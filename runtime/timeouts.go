@@ -162,13 +162,17 @@ func (l *loop) deadline(c *conn) int64 {
 	case c.g == nil:
 		return l.now + int64(halfTimeout)
 	case c.state == stateNew || c.state == stateHead:
-		return c.stamp + tickLength + int64(l.cfg.HeadTimeout) // a stamp is up to a tick old
+		limit := int64(l.cfg.HeadTimeout)
+		if l.leaving && c.state == stateNew {
+			limit = min(limit, l.keepAlive)
+		}
+		return c.stamp + tickLength + limit // a stamp is up to a tick old
 	case c.state == stateBody:
 		return l.bodyDeadline(c)
 	case c.busy():
-		return l.now + int64(l.cfg.KeepAlive) // no timeout; a transfer has its own
+		return l.now + l.keepAlive // no timeout; a transfer has its own
 	}
-	return c.stamp + tickLength + int64(l.cfg.KeepAlive)
+	return c.stamp + tickLength + l.keepAlive
 }
 
 // expired is called when the deadline of c has passed.

@@ -1,19 +1,63 @@
 package main
 
 import (
-	"context"
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/notify"
+	"fapws/cmd/fapws/pidfile"
 	"fapws/runtime"
 )
 
-// announce tells the service manager that requests are answered, and from now
-// on its watchdog for as long as they are.
-func (s *service) announce(addrs []net.Addr) {
-	s.told(s.notifier.Ready(servingLine(addrs)))
-	go s.notifier.Watch(context.Background(), s.server.Ping)
+// front is what others know a server by. The process that takes the signals
+// has it; that of a worker is empty, so that nothing it does shows.
+type front struct {
+	passed   activation
+	notifier *notify.Notifier
+	pidPath  string
+	pid      atomic.Pointer[pidfile.File]
+	control  atomic.Pointer[ctl.Socket]
+	log      func(runtime.Level, string)
+}
+
+// writePid writes the pid file, if there is to be one.
+func (f *front) writePid() error {
+	if f.pidPath == "" {
+		return nil
+	}
+	pid, err := pidfile.Write(f.pidPath)
+	if err != nil {
+		return notStarted("%v", err)
+	}
+	f.pid.Store(pid)
+	return nil
+}
+
+// withdraw takes back what others know this process by. Any goroutine may call
+// it, more than once.
+func (f *front) withdraw() {
+	if err := f.pid.Load().Remove(); err != nil {
+		f.log(runtime.LevelWarning, err.Error())
+	}
+	if socket := f.control.Load(); socket != nil {
+		socket.Close()
+	}
+}
+
+// exit ends the process at once.
+func (f *front) exit(code int) {
+	f.withdraw()
+	os.Exit(code)
+}
+
+// told logs a message to the service manager that failed.
+func (f *front) told(err error) {
+	if err != nil {
+		f.log(runtime.LevelWarning, "cannot tell the service manager: "+err.Error())
+	}
 }
 
 // servingLine says in one line where requests are answered.
@@ -23,28 +67,4 @@ func servingLine(addrs []net.Addr) string {
 		urls[i], _ = urlsOf(a, nil)
 	}
 	return "serving " + strings.Join(urls, " ")
-}
-
-// withdraw takes back what others know this process by. Any goroutine may call
-// it, more than once.
-func (s *service) withdraw() {
-	if err := s.pid.Load().Remove(); err != nil {
-		s.log.log(runtime.LevelWarning, err.Error())
-	}
-	if socket := s.control.Load(); socket != nil {
-		socket.Close()
-	}
-}
-
-// exit ends the process at once.
-func (s *service) exit(code int) {
-	s.withdraw()
-	os.Exit(code)
-}
-
-// told logs a message to the service manager that failed.
-func (s *service) told(err error) {
-	if err != nil {
-		s.log.log(runtime.LevelWarning, "cannot tell the service manager: "+err.Error())
-	}
 }

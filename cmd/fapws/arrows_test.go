@@ -20,6 +20,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/accesslog"}},
 		{"fapws/pybridge", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/runtime/http1"}},
+		{"fapws/cmd/fapws/supervisor", []string{"fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/accesslog"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // banner is what fapws says when it serves: where, what, with which Python, how.
-func banner(listeners []net.Addr, local []netip.Addr, served, python string, threads int) string {
+func banner(listeners []net.Addr, local []netip.Addr, served, python, mode string) string {
 	name := "fapws " + version
 	var urls []string
 	network := ""
@@ -22,7 +22,7 @@ func banner(listeners []net.Addr, local []netip.Addr, served, python string, thr
 		}
 	}
 	return fmt.Sprintf("%s  %s  (Python %s, %s, pid %d)\n%s%*s  %s\n",
-		name, strings.Join(urls, "  "), python, mode(threads), os.Getpid(), network, len(name), "", served)
+		name, strings.Join(urls, "  "), python, mode, os.Getpid(), network, len(name), "", served)
 }
 
 func mode(threads int) string {

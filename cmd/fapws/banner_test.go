@@ -34,7 +34,7 @@ func TestBanner(t *testing.T) {
 		{"several", []net.Addr{tcp("[::1]:1"), &net.UnixAddr{Name: "/run/x", Net: "unix"}, tcp("[fe80::1%eth0]:2")}, 1,
 			"fapws 1.2.3  http://[::1]:1/  unix:/run/x  http://[fe80::1%25eth0]:2/  (Python 3.11.2, 1 thread, " + pid},
 	} {
-		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", tt.threads); got != tt.want+served {
+		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", mode(tt.threads)); got != tt.want+served {
 			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served)
 		}
 	}

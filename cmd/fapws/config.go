@@ -39,6 +39,9 @@ func (s *service) config() runtime.Config {
 		Log:           s.log.log,
 		Quiet:         s.memory.quiet,
 	}
+	if s.parent != nil {
+		c.MaxRequests, c.Worn = withJitter(s.conf.MaxRequests, s.conf.MaxRequestsJitter), s.parent.served
+	}
 	if s.conf.Dev {
 		c.Answered = s.log.requests(wantsColour(os.Stderr))
 	}

@@ -33,17 +33,27 @@ func (s *service) listen() ([]net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	given := s.set.Source("bind").Level > settings.FromDefault ||
-		s.conf.Dev && !s.conf.DevAnywhere // on this machine only
-	addrs, err := s.passed.addresses(s.conf.Bind, given)
+	addrs, err := s.front.addresses(&s.conf, s.set.Source("bind"))
 	if err != nil {
 		return nil, err
 	}
-	if unused := s.passed.unused(addrs); len(unused) > 0 {
-		s.log.log(runtime.LevelWarning, fmt.Sprintf("the service manager has passed %s, which nobody serves: %s says otherwise",
-			strings.Join(unused, " and "), s.set.Source("bind")))
-	}
 	return listenAll(addrs, options)
+}
+
+// addresses puts the sockets that were passed in their places in what conf says
+// to bind, and where source says it.
+func (f *front) addresses(conf *settings.Config, source settings.Source) ([]string, error) {
+	given := source.Level > settings.FromDefault ||
+		conf.Dev && !conf.DevAnywhere // on this machine only
+	addrs, err := f.passed.addresses(conf.Bind, given)
+	if err != nil {
+		return nil, err
+	}
+	if unused := f.passed.unused(addrs); len(unused) > 0 {
+		f.log(runtime.LevelWarning, fmt.Sprintf("the service manager has passed %s, which nobody serves: %s says otherwise",
+			strings.Join(unused, " and "), source))
+	}
+	return addrs, nil
 }
 
 // listenAll makes a listener for each address. When one fails none is left

@@ -33,6 +33,10 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) (code int, err error) {
+	parent, err := takeParent()
+	if err != nil {
+		return 0, err
+	}
 	rows := settings.Table(settings.Machine{OpenFiles: openFiles()})
 	cmd, err := settings.ParseCommand(rows, args)
 	if err != nil {
@@ -59,6 +63,10 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, usage(err)
 	}
+	started, err := whereStarted()
+	if err != nil {
+		return 0, notStarted("%v", err)
+	}
 	if early.Chdir != "" {
 		if err := os.Chdir(early.Chdir); err != nil {
 			return 0, usage(err)
@@ -71,7 +79,16 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if early.Umask >= 0 {
 		unix.Umask(early.Umask)
 	}
-	s := &service{cmd: cmd, set: set, stderr: stderr, passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}
+	if parent != nil {
+		s := &service{cmd: cmd, set: set, stderr: stderr, front: &front{}, parent: parent}
+		return s.run()
+	}
+	f := &front{passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}
+	if supervised(set, &early) {
+		v := &overseer{set: set, conf: early, stderr: stderr, front: f}
+		return v.run(started)
+	}
+	s := &service{cmd: cmd, set: set, stderr: stderr, front: f}
 	return s.run()
 }
 

@@ -1,15 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
-	"sync/atomic"
 	"time"
 
-	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/notify"
-	"fapws/cmd/fapws/pidfile"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -30,13 +27,8 @@ type service struct {
 	app     *pybridge.App
 	access  *accesslog.Log
 	memory  thrift
-
-	// What a process that stands alone has, and a worker has not.
-	passed   activation
-	notifier *notify.Notifier
-	pidPath  string
-	pid      atomic.Pointer[pidfile.File]
-	control  atomic.Pointer[ctl.Socket]
+	front   *front
+	parent  *parent // of a worker, else nil
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -51,7 +43,11 @@ func (s *service) run() (code int, err error) {
 	}
 	s.inline = isInline(s.set, found.source)
 	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
-	s.signals = watchSignals(s.log.log, s.exit)
+	s.front.log = s.log.log
+	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, s.parent != nil)
+	if s.parent != nil {
+		go s.parent.listen(s)
+	}
 	if s.inline {
 		useProcessors()
 		// Only now is there a thread to load the script on.
@@ -68,7 +64,7 @@ func (s *service) run() (code int, err error) {
 	} else {
 		code = report(s.stderr, err) // now, because closing may take its time
 	}
-	s.withdraw()
+	s.front.withdraw()
 	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	s.onPython(func() { code = max(code, s.app.Close()) })
 	s.closeLog()
@@ -78,6 +74,19 @@ func (s *service) run() (code int, err error) {
 func (s *service) closeLog() {
 	if s.access != nil {
 		s.access.Close()
+	}
+}
+
+// reopenLog is for who has renamed the file of the access log.
+func (s *service) reopenLog() {
+	if s.parent == nil {
+		s.log.log(runtime.LevelInfo, "opening the log files anew")
+	}
+	if s.access == nil {
+		return
+	}
+	if err := s.access.Reopen(); err != nil {
+		s.log.log(runtime.LevelError, err.Error())
 	}
 }
 
@@ -110,16 +119,14 @@ func (s *service) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.pidPath != "" {
-		pid, err := pidfile.Write(s.pidPath)
-		if err != nil {
-			return notStarted("%v", err)
-		}
-		s.pid.Store(pid)
-	}
-	listeners, err := s.listen()
-	if err != nil {
+	if err := s.front.writePid(); err != nil {
 		return err
+	}
+	var listeners []net.Listener
+	if s.parent == nil { // else they come when it has loaded
+		if listeners, err = s.listen(); err != nil {
+			return err
+		}
 	}
 	if err := keepFromChildren(listeners); err != nil {
 		return notStarted("%v", err)
@@ -144,18 +151,31 @@ func (s *service) start() (err error) {
 		addrs[i] = ln.Addr()
 	}
 	s.signals.serve()
-	socket, err := control(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, handler, time.Now()}, s.log)
-	if err != nil {
-		return err
+	if s.parent == nil {
+		socket, err := control(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, handler, time.Now()}, s.log)
+		if err != nil {
+			return err
+		}
+		s.front.control.Store(socket)
 	}
-	s.control.Store(socket)
 	if err := s.server.Serve(listeners, table, handler); err != nil {
 		return notStarted("%v", err)
 	}
 	s.memory.soon(startPagesAfter)
-	s.announce(addrs)
-	if s.log.shows(runtime.LevelInfo) {
-		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), s.app.Served(), pybridge.Version(), s.conf.Threads))
+	if s.parent != nil {
+		go s.parent.present(s)
+	} else {
+		s.announce(addrs)
 	}
 	return nil
+}
+
+// announce says where requests are answered: to people, and to the service
+// manager, whose watchdog is told from now on for as long as they are.
+func (s *service) announce(addrs []net.Addr) {
+	s.front.told(s.front.notifier.Ready(servingLine(addrs)))
+	go s.front.notifier.Watch(context.Background(), s.server.Ping)
+	if s.log.shows(runtime.LevelInfo) {
+		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), s.app.Served(), pybridge.Version(), mode(s.conf.Threads)))
+	}
 }

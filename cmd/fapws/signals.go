@@ -9,9 +9,13 @@ import (
 	"fapws/runtime"
 )
 
-// signals turns what the process is sent into a stop, in three steps: before
-// the server runs, TERM and INT end the process as they would end python3; then
-// the first one asks for a graceful stop; another one ends it at once.
+// signals turns what the process is sent into orders, in three steps: before
+// the server runs, TERM, INT and QUIT end the process as they would end python3;
+// then the first TERM or INT asks for a graceful stop, QUIT for a quick one; a
+// second TERM or INT ends it at once.
+//
+// A worker leaves those to its supervisor that a terminal sends to all
+// processes: only TERM means the worker itself.
 //
 // A script that takes a signal with signal.signal has it from then on: nothing
 // here registers again.
@@ -19,25 +23,25 @@ type signals struct {
 	caught chan os.Signal
 	log    func(runtime.Level, string)
 	exit   func(code int)
+	reopen func() // the log files
+	worker bool
 
 	mu      sync.Mutex
 	serving bool
-	stop    chan struct{} // closed at the first TERM or INT while serving
 	stopped bool
+	orders  chan order // how to end
 }
 
-// watchSignals starts watching; exit ends the process. Call it before Python
-// starts.
-func watchSignals(log func(runtime.Level, string), exit func(code int)) *signals {
-	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, stop: make(chan struct{})}
-	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
+// watchSignals starts watching. Call it before Python starts. exit must end
+// the process.
+func watchSignals(log func(runtime.Level, string), exit func(code int), reopen func(), worker bool) *signals {
+	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, worker: worker, orders: make(chan order, 8)}
+	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
 			signal.Notify(s.caught, sig)
 		}
 	}
-	// As python3 does, so that writing to a closed pipe, or beyond the limit of
-	// a file's size, is an error that handlers can catch.
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+	ignoreAsPython()
 	go func() {
 		for sig := range s.caught {
 			s.handle(sig)
@@ -45,6 +49,10 @@ func watchSignals(log func(runtime.Level, string), exit func(code int)) *signals
 	}()
 	return s
 }
+
+// ignoreAsPython ignores what python3 does, so that writing to a closed pipe,
+// or beyond RLIMIT_FSIZE, is an error that handlers can catch.
+func ignoreAsPython() { signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ) }
 
 // serve says that from now on there is something to stop gracefully.
 func (s *signals) serve() {
@@ -56,28 +64,43 @@ func (s *signals) serve() {
 // finish stops gracefully, as the first TERM does.
 func (s *signals) finish() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.serving && !s.stopped {
-		s.stopped = true
-		close(s.stop)
+	stopped := s.stopped
+	s.mu.Unlock()
+	if !stopped {
+		s.end(order{how: gracefully}, exitOK)
 	}
 }
 
 func (s *signals) handle(sig os.Signal) {
-	if sig != syscall.SIGTERM && sig != syscall.SIGINT {
-		s.log(runtime.LevelInfo, sig.String()+": nothing to do")
-		return
+	switch {
+	case sig == syscall.SIGUSR1:
+		s.reopen()
+	case s.worker && sig != syscall.SIGTERM:
+	case sig == syscall.SIGTERM || sig == syscall.SIGINT:
+		s.end(order{how: gracefully}, 128+int(sig.(syscall.Signal)))
+	case sig == syscall.SIGQUIT:
+		s.end(order{how: quickly}, 128+int(syscall.SIGQUIT))
+	default:
+		s.log(runtime.LevelInfo, sig.String()+": nothing to do without --workers")
 	}
+}
+
+// end passes an order on, or ends the process with code when nothing is served
+// yet.
+func (s *signals) end(o order, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case !s.serving:
-		s.exit(128 + int(sig.(syscall.Signal)))
-	case s.stopped:
+		s.exit(code)
+	case s.stopped && o.how == gracefully && !s.worker:
 		s.log(runtime.LevelWarning, "told twice to stop: leaving at once")
 		s.exit(exitRuntime)
 	default:
 		s.stopped = true
-		close(s.stop)
+		select {
+		case s.orders <- o:
+		default: // it has been told often enough
+		}
 	}
 }

@@ -15,19 +15,28 @@ import (
 func TestSignals(t *testing.T) {
 	const serve = syscall.Signal(0)
 	for _, tt := range []struct {
-		sent []os.Signal
-		want []string
+		worker bool
+		sent   []os.Signal
+		want   []string
 	}{
-		{[]os.Signal{syscall.SIGINT}, []string{"exit 130"}},
-		{[]os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
-		{[]os.Signal{syscall.SIGHUP, serve, syscall.SIGUSR1}, []string{"info", "info"}},
-		{[]os.Signal{serve, syscall.SIGTERM}, []string{"stop"}},
-		{[]os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM}, []string{"info", "warning", "exit 1", "stop"}},
+		{false, []os.Signal{syscall.SIGINT}, []string{"exit 130"}},
+		{false, []os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
+		{false, []os.Signal{syscall.SIGQUIT}, []string{"exit 131"}},
+		{false, []os.Signal{syscall.SIGHUP, serve, syscall.SIGUSR2}, []string{"info", "info"}},
+		{false, []os.Signal{serve, syscall.SIGUSR1}, []string{"reopen"}},
+		{false, []os.Signal{serve, syscall.SIGTERM}, []string{"end 0"}},
+		{false, []os.Signal{serve, syscall.SIGQUIT}, []string{"end 2"}},
+		{false, []os.Signal{serve, syscall.SIGTERM, syscall.SIGQUIT}, []string{"end 0", "end 2"}},
+		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM}, []string{"info", "warning", "exit 1", "end 0"}},
+		{true, []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, serve, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR2}, nil},
+		{true, []os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
+		{true, []os.Signal{serve, syscall.SIGUSR1, syscall.SIGTERM}, []string{"reopen", "end 0"}},
 	} {
 		var got []string
-		s := &signals{stop: make(chan struct{})}
+		s := &signals{worker: tt.worker, orders: make(chan order, 8)}
 		s.log = func(level runtime.Level, _ string) { got = append(got, level.String()) }
 		s.exit = func(code int) { got = append(got, fmt.Sprint("exit ", code)) }
+		s.reopen = func() { got = append(got, "reopen") }
 		for _, sig := range tt.sent {
 			if sig == serve {
 				s.serve()
@@ -35,10 +44,8 @@ func TestSignals(t *testing.T) {
 			}
 			s.handle(sig)
 		}
-		select {
-		case <-s.stop:
-			got = append(got, "stop")
-		default:
+		for len(s.orders) > 0 {
+			got = append(got, fmt.Sprint("end ", (<-s.orders).how))
 		}
 		if !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%v: %v, want %v", tt.sent, got, tt.want)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -17,54 +18,116 @@ const scriptGrace = time.Second
 // Shutdown waits for one that does not answer.
 const cutTime = 500 * time.Millisecond
 
-// serve returns when a signal or the script has ended serving, and everything
-// that was in flight too. It returns the exit code.
+// retiredIdle is how long a client that has been silent may still use a
+// connection to a worker that retires.
+const retiredIdle = 5 * time.Second
+
+// ending is a way to end.
+type ending uint8
+
+const (
+	gracefully ending = iota // what is in flight is finished, connections that wait for nothing close
+	quietly                  // the same, but no client notices: others accept in this process's place
+	quickly                  // what is in flight is cut off
+)
+
+// order says how to end.
+type order struct {
+	how   ending
+	grace time.Duration // 0: the graceful timeout
+	code  int           // exit code
+}
+
+// serve returns when a signal, the supervisor or the script has ended serving,
+// and everything that was in flight too. It returns the exit code.
 func (s *service) serve() (code int) {
-	done := make(chan struct{})
+	done := make(chan int)
 	go func() {
-		<-s.signals.stop
-		s.stop(s.conf.GracefulTimeout, exitOK)
-		close(done)
+		o := <-s.signals.orders
+		s.stop(o)
+		done <- o.code
 	}()
 	if code := s.app.Serve(); code >= 0 {
-		s.stop(min(scriptGrace, s.conf.GracefulTimeout), code)
+		s.stop(order{grace: min(scriptGrace, s.conf.GracefulTimeout), code: code})
 		return code
 	}
-	<-done
-	return exitOK
+	return <-done
 }
 
 // stop finishes what is in flight and ends the Python threads. A handler that
 // does not return cannot be stopped from outside: then stop does not return
-// either, but runs what the script registered with atexit and ends the process
-// with code.
-func (s *service) stop(grace time.Duration, code int) {
-	s.log.log(runtime.LevelInfo, fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace))
-	s.told(s.notifier.Stopping())
+// either, but runs what the script registered with atexit and ends the process.
+func (s *service) stop(o order) {
+	grace := s.graceOf(o)
+	s.sayStopping(o.how, grace)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
 	quiet := make(chan struct{})
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), grace)
-		defer cancel()
-		if err := s.server.Shutdown(ctx); err != nil {
+		defer close(quiet)
+		err := s.endConnections(ctx, o.how)
+		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
 		}
-		close(quiet)
 	}()
-	select {
-	case <-quiet:
-	case <-time.After(grace + cutTime): // inline: a handler keeps the loop
-		s.leave(code)
+	stuck := time.NewTimer(grace + cutTime) // inline: a handler keeps the loop
+	for waiting := true; waiting; {
+		select {
+		case <-quiet:
+			waiting = false
+		case another := <-s.signals.orders:
+			if another.how == quickly {
+				cancel()
+				stuck.Reset(cutTime)
+			} else {
+				go s.server.Shutdown(ctx)
+			}
+		case <-stuck.C:
+			s.leave(o.code)
+		}
 	}
 	if s.app.Stop() > 0 {
-		s.leave(code)
+		s.leave(o.code)
 	}
+}
+
+func (s *service) graceOf(o order) time.Duration {
+	switch {
+	case o.how == quickly:
+		return 0
+	case o.grace > 0:
+		return o.grace
+	}
+	return s.conf.GracefulTimeout
+}
+
+func (s *service) endConnections(ctx context.Context, how ending) error {
+	if how == quietly {
+		return s.server.Retire(ctx, retiredIdle)
+	}
+	return s.server.Shutdown(ctx)
+}
+
+// sayStopping tells people and the service manager. What its supervisor tells
+// a worker is no news.
+func (s *service) sayStopping(how ending, grace time.Duration) {
+	text := fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace)
+	level := runtime.LevelInfo
+	if s.parent != nil {
+		text, level = fmt.Sprintf("worker %d is stopping: up to %v for what is in flight", os.Getpid(), grace), runtime.LevelDebug
+	}
+	if how == quickly {
+		text = "stopping at once"
+	}
+	s.log.log(level, text)
+	s.front.told(s.front.notifier.Stopping())
 }
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
 	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
 	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
-	s.withdraw()
+	s.front.withdraw()
 	s.app.RunAtexit()
 	s.closeLog()
 	os.Exit(code)

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"syscall"
+
+	"fapws/cmd/fapws/privilege"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/supervisor"
+	"fapws/runtime"
+)
+
+// supervised says whether the settings ask for workers under a supervisor.
+func supervised(set *settings.Settings, conf *settings.Config) bool {
+	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
+		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != ""
+}
+
+// place is where a process was started: what it needs to start itself again.
+type place struct {
+	program string // where the executable is found by name
+	folder  string
+}
+
+// whereStarted has to be called before the process changes its folder.
+func whereStarted() (p place, err error) {
+	if p.folder, err = os.Getwd(); err != nil {
+		return p, err
+	}
+	if p.program, err = exec.LookPath(os.Args[0]); err != nil && !errors.Is(err, exec.ErrDot) {
+		p.program, err = os.Executable()
+	}
+	if err == nil && !filepath.IsAbs(p.program) {
+		p.program = filepath.Join(p.folder, p.program)
+	}
+	return p, err
+}
+
+// overseer is the process of a supervisor. It knows the settings as flags and
+// environment have them, until a worker tells those of the script.
+type overseer struct {
+	set      *settings.Settings
+	conf     settings.Config
+	stderr   io.Writer
+	log      *logger
+	front    *front
+	memory   thrift
+	identity *privilege.Identity  // to run as; nil: as it is
+	settled  settled              // of the first worker
+	served   []supervisor.Address // once they are
+	sup      *supervisor.Supervisor
+}
+
+// run supervises until told to stop, and returns the exit code.
+func (v *overseer) run(at place) (code int, err error) {
+	v.log = newLogger(v.stderr, v.conf.LogLevel, v.conf.LoopDebug)
+	v.front.log = v.log.log
+	handover, err := supervisor.Inherited()
+	if err != nil {
+		return 0, notStarted("%v", err)
+	}
+	if err := v.findIdentity(); err != nil {
+		return 0, err
+	}
+	v.sup = supervisor.New(supervisor.Options{
+		Program:     at.program,
+		Args:        os.Args,
+		Dir:         at.folder,
+		Workers:     v.workers(),
+		LoadTimeout: v.conf.LoadTimeout,
+		MaxRSS:      v.conf.MaxRSS,
+		Stay:        v.conf.Reload || v.conf.Dev,
+		Open:        v.open,
+		Up:          v.up,
+		Attributes:  v.attributes,
+		Event:       v.event,
+		BeforeExec:  v.beforeExec,
+		Log:         v.log.log,
+	})
+	caught := make(chan os.Signal, 16)
+	for _, sig := range supervisor.TakenSignals {
+		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
+			signal.Notify(caught, sig)
+		}
+	}
+	ignoreAsPython()
+	err = v.sup.Run(caught, handover)
+	v.removeSocketFiles()
+	v.front.withdraw()
+	var start *supervisor.StartError
+	if errors.As(err, &start) {
+		return 0, &failure{start.Code, start.Line}
+	}
+	return exitOK, err
+}
+
+// findIdentity looks up who the workers, and then this process, are to be.
+func (v *overseer) findIdentity() (err error) {
+	if v.conf.User == "" && v.conf.Group == "" {
+		return nil
+	}
+	if v.identity, err = privilege.Lookup(v.conf.User, v.conf.Group); err != nil {
+		return usage(err)
+	}
+	for _, pair := range v.identity.Environ(os.Environ()) {
+		if name, value, _ := strings.Cut(pair, "="); os.Getenv(name) != value {
+			os.Setenv(name, value)
+		}
+	}
+	return nil
+}
+
+// attributes makes a worker what this process will be once it has bound the
+// addresses.
+func (v *overseer) attributes() *syscall.SysProcAttr {
+	if v.identity == nil {
+		return nil
+	}
+	return &syscall.SysProcAttr{Credential: v.identity.Credential()}
+}
+
+// open is supervisor.Options.Open: all that only the user who started the
+// server may do.
+func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Address, err error) {
+	defer func() {
+		var f *failure
+		if errors.As(err, &f) {
+			err = &supervisor.StartError{Code: f.code, Line: f.line}
+		}
+	}()
+	if err := json.Unmarshal(first.Settings, &v.settled); err != nil {
+		return nil, err
+	}
+	v.log.setLevel(v.settled.LogLevel, v.settled.LoopDebug)
+	if err := v.front.writePid(); err != nil {
+		return nil, err
+	}
+	options, err := listenOptions(&v.settled.Config)
+	if err != nil {
+		return nil, err
+	}
+	names, err := v.front.addresses(&v.settled.Config, v.settled.BindFrom)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		files, err := runtime.Sockets(name, v.workers(), options)
+		if err != nil {
+			return nil, notListening(name, err)
+		}
+		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
+	}
+	if v.identity != nil {
+		if err := v.identity.Assume(); err != nil {
+			return nil, notStarted("%v", err)
+		}
+	}
+	return addresses, nil
+}
+
+// up is supervisor.Options.Up.
+func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
+	v.memory.soon(startPagesAfter)
+	v.served = addresses
+	var addrs []net.Addr
+	for _, a := range addresses {
+		if ln, err := runtime.FromFile(a.Sockets[0]); err == nil {
+			addrs = append(addrs, ln.Addr())
+			ln.Close()
+		}
+	}
+	v.front.told(v.front.notifier.Ready(servingLine(addrs)))
+	go v.front.notifier.Watch(context.Background(), v.sup.Ping)
+	if resumed {
+		if err := v.front.writePid(); err != nil {
+			v.log.log(runtime.LevelWarning, err.Error())
+		}
+		return
+	}
+	if v.log.shows(runtime.LevelInfo) {
+		how := mode(v.settled.Threads) + ", " + supervisor.Count(v.workers(), "worker")
+		fmt.Fprint(v.stderr, banner(addrs, localAddresses(), v.settled.Served, v.settled.Python, how))
+	}
+}
+
+// workers is how many processes are to serve.
+func (v *overseer) workers() int {
+	if v.conf.Workers == 0 {
+		return goruntime.NumCPU()
+	}
+	return v.conf.Workers
+}
+
+// removeSocketFiles removes those of unix sockets, when all workers have ended.
+func (v *overseer) removeSocketFiles() {
+	for _, a := range v.served {
+		if err := runtime.RemoveSocketFile(a.Name); err != nil {
+			v.log.log(runtime.LevelWarning, err.Error())
+		}
+	}
+}
+
+// event is supervisor.Options.Event.
+func (v *overseer) event(e supervisor.Event) {
+	n := v.front.notifier
+	switch e.Kind {
+	case supervisor.Reloading:
+		v.front.told(n.Reloading())
+	case supervisor.Reloaded:
+		v.memory.quiet()
+		v.front.told(n.Ready(""))
+	case supervisor.Failed:
+		v.front.told(n.Ready(e.Text))
+	case supervisor.Stopping:
+		v.front.told(n.Stopping())
+	}
+}
+
+// beforeExec leaves to the program that takes over what this one has taken
+// from the environment.
+func (v *overseer) beforeExec() {
+	for _, pair := range v.front.notifier.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		os.Setenv(name, value)
+	}
+}

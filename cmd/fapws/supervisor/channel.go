@@ -1,0 +1,182 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxMessage is more than any message has: a socket takes no datagram
+	// beyond its buffer of about 200 KiB.
+	maxMessage = 192 << 10
+
+	// maxFiles is how many descriptors one message may carry (SCM_MAX_FD is 253).
+	maxFiles = 200
+
+	// maxPiece is how many bytes of an answer go into one message; JSON may
+	// need six for each.
+	maxPiece = 24 << 10
+
+	// sendWithin bounds how long a process that reads nothing is waited for.
+	sendWithin = 500 * time.Millisecond
+)
+
+// Channel is one end of the connection between the supervisor and a worker: a
+// SOCK_SEQPACKET socket with one JSON object in each datagram. Send may be
+// called from any goroutine, Receive from one.
+type Channel struct {
+	conn *net.UnixConn
+	send sync.Mutex
+	in   []byte
+	oob  []byte
+}
+
+// pair makes a channel and the other end for a child process.
+func pair() (c *Channel, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	theirs = os.NewFile(uintptr(fds[1]), "control channel")
+	if c, err = NewChannel(fds[0]); err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return c, theirs, nil
+}
+
+// NewChannel makes a channel of the descriptor, which belongs to it from then on.
+func NewChannel(fd int) (*Channel, error) {
+	f := os.NewFile(uintptr(fd), "control channel")
+	defer f.Close()
+	nc, err := net.FileConn(f)
+	if err != nil {
+		return nil, err
+	}
+	conn, ok := nc.(*net.UnixConn)
+	if !ok {
+		nc.Close()
+		return nil, errors.New("the control channel is no unix socket")
+	}
+	return &Channel{conn: conn}, nil
+}
+
+// Send sends m with the descriptors of files, which stay open. It fails when
+// the other side is gone, or reads nothing for a moment.
+func (c *Channel) Send(m *Message, files ...*os.File) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if len(text) > maxMessage {
+		return fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text))
+	}
+	var rights []byte
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			if fds[i], err = descriptor(f); err != nil {
+				return err
+			}
+		}
+		rights = unix.UnixRights(fds...)
+	}
+	c.send.Lock()
+	defer c.send.Unlock()
+	c.conn.SetWriteDeadline(time.Now().Add(sendWithin))
+	_, _, err = c.conn.WriteMsgUnix(text, rights, nil)
+	return err
+}
+
+// SendAnswer sends text in as many pieces as it takes.
+func (c *Channel) SendAnswer(id uint64, text string) error {
+	for len(text) > maxPiece {
+		if err := c.Send(&Message{Kind: Answer, ID: id, Text: text[:maxPiece], More: true}); err != nil {
+			return err
+		}
+		text = text[maxPiece:]
+	}
+	return c.Send(&Message{Kind: Answer, ID: id, Text: text})
+}
+
+// Receive returns the next message with the descriptors that came with it,
+// which are closed on exec. The error is io.EOF when the other side is gone.
+func (c *Channel) Receive() (*Message, []*os.File, error) {
+	if c.in == nil {
+		c.in, c.oob = make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4*maxFiles))
+	}
+	n, oobn, flags, _, err := c.conn.ReadMsgUnix(c.in, c.oob) // with MSG_CMSG_CLOEXEC
+	if err != nil {
+		if errors.Is(err, syscall.ECONNRESET) {
+			err = io.EOF // it has died with messages unread
+		}
+		return nil, nil, err
+	}
+	files, err := filesIn(c.oob[:oobn])
+	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = errors.New("a message was cut off")
+	}
+	m := new(Message)
+	if err == nil {
+		err = json.Unmarshal(c.in[:n], m)
+	}
+	if err != nil {
+		closeFiles(files)
+		return nil, nil, fmt.Errorf("control channel: %w", err)
+	}
+	return m, files, nil
+}
+
+// interrupt makes a Receive that waits fail with os.ErrDeadlineExceeded; resume
+// lets the next one wait again.
+func (c *Channel) interrupt() { c.conn.SetReadDeadline(time.Unix(1, 0)) }
+func (c *Channel) resume()    { c.conn.SetReadDeadline(time.Time{}) }
+
+// Close ends the channel; the other side's Receive gets io.EOF.
+func (c *Channel) Close() error { return c.conn.Close() }
+
+func filesIn(oob []byte) (files []*os.File, err error) {
+	if len(oob) == 0 {
+		return nil, nil
+	}
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, err
+	}
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			continue // something else that came along
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "socket"))
+		}
+	}
+	return files, nil
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// descriptor returns the number of f without making it block, as Fd might: the
+// flag would be shared with those who have the socket, too.
+func descriptor(f *os.File) (fd int, err error) {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	err = rc.Control(func(n uintptr) { fd = int(n) })
+	return fd, err
+}

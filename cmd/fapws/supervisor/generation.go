@@ -1,0 +1,211 @@
+package supervisor
+
+import (
+	"fmt"
+
+	"fapws/runtime"
+)
+
+// self is the program that runs now, even if its file was replaced.
+const self = "/proc/self/exe"
+
+// generation is a set of workers that are loaded together and serve together or
+// not at all. The first one is started alone: it says whether the application
+// loads, once.
+type generation struct {
+	request
+	program string
+	workers []*worker
+}
+
+// request asks for a generation.
+type request struct {
+	why     string
+	upgrade bool // the program, too
+}
+
+// begin starts a new generation, or notes that one is wanted after the one that
+// is being loaded.
+func (s *Supervisor) begin(r request) {
+	if s.stopping || s.handing {
+		return
+	}
+	if s.batch != nil || s.crowded() {
+		if s.next == nil {
+			s.next = &r
+		}
+		s.next.upgrade = s.next.upgrade || r.upgrade
+		return
+	}
+	s.batch = &generation{request: r, program: self}
+	if r.upgrade {
+		s.batch.program = s.o.Program
+	}
+	if !s.first() || s.failure != "" {
+		s.o.Log(runtime.LevelInfo, s.batch.beginning())
+	}
+	s.event(Reloading, "")
+	s.startInBatch()
+}
+
+func (g *generation) beginning() string {
+	if g.upgrade {
+		return "upgrading to " + g.program + ": " + g.why
+	}
+	return "reloading: " + g.why
+}
+
+// first says whether nothing has ever served.
+func (s *Supervisor) first() bool { return s.adopted == 0 }
+
+// crowded says whether as many workers as is sensible are still finishing what
+// they have: a reload then waits for one of them to end.
+func (s *Supervisor) crowded() bool {
+	retiring := 0
+	for _, w := range s.workers {
+		if w.state >= Retiring {
+			retiring++
+		}
+	}
+	return retiring >= max(8, 4*s.want)
+}
+
+// maybeBegin begins the generation that had to wait.
+func (s *Supervisor) maybeBegin() {
+	if s.next != nil && s.batch == nil && !s.crowded() {
+		r := *s.next
+		s.next = nil
+		s.begin(r)
+	}
+}
+
+// startInBatch starts one more worker of the generation.
+func (s *Supervisor) startInBatch() {
+	w, err := s.start(s.batch.program)
+	if err != nil {
+		s.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed)
+		return
+	}
+	w.batch = s.batch
+	s.batch.workers = append(s.batch.workers, w)
+}
+
+// progress is called when one more worker of the generation has loaded.
+func (s *Supervisor) progress() {
+	g := s.batch
+	if len(g.workers) == 1 {
+		if !s.prepared(g.workers[0]) {
+			return
+		}
+		for len(g.workers) < s.want && s.batch == g {
+			s.startInBatch()
+		}
+	}
+	if s.batch != g {
+		return // it has failed
+	}
+	for _, w := range g.workers {
+		if w.state != Ready {
+			return
+		}
+	}
+	s.adopt(g)
+}
+
+// prepared does what can be done when the first worker of a generation has
+// loaded: the settings are known.
+func (s *Supervisor) prepared(w *worker) bool {
+	if w.settled.Protocol != Protocol {
+		s.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed)
+		return false
+	}
+	if s.settled == nil {
+		addresses, err := s.o.Open(w.settled)
+		if err != nil {
+			s.batch = nil
+			s.fail(err)
+			return false
+		}
+		s.addresses = addresses
+	}
+	s.settled = w.settled
+	return true
+}
+
+// adopt makes g the workers that serve. They get the sockets before the old
+// ones give them up.
+func (s *Supervisor) adopt(g *generation) {
+	var old []*worker
+	for _, slot := range s.slots {
+		slot.cancel()
+		old = append(old, slot.workers()...)
+	}
+	s.batch = nil
+	s.slots = make([]*slot, len(g.workers))
+	for i, w := range g.workers {
+		s.slots[i] = &slot{s: s, worker: w}
+		w.slot, w.batch = s.slots[i], nil
+		w.setState(Serving)
+	}
+	s.share()
+	for _, w := range old {
+		if w.state == Serving {
+			w.retire()
+		} else {
+			w.end(Quit)
+		}
+	}
+	s.adopted++
+	s.failure = ""
+	switch {
+	case s.adopted == 1:
+		if s.o.Up != nil {
+			s.o.Up(s.addresses, false)
+		}
+	default:
+		s.o.Log(runtime.LevelInfo, "reloaded: "+Count(len(s.slots), "worker"))
+	}
+	s.event(Reloaded, "")
+	if g.upgrade && s.adopted > 1 {
+		s.beginHandOver()
+		return
+	}
+	s.level()
+	s.maybeBegin()
+}
+
+// batchFailed gives up the generation because of w, if it is one of its workers.
+func (s *Supervisor) batchFailed(w *worker, how string, code int) {
+	g := s.batch
+	s.batch = nil
+	for _, other := range g.workers {
+		other.batch = nil
+		if other.state != Dead {
+			other.end(Quit)
+		}
+	}
+	name := "a worker"
+	if w != nil {
+		name = fmt.Sprintf("worker %d", w.pid)
+	}
+	said := w != nil && w.why == "" && code >= 0 // the worker itself, on standard error
+	s.failure = name + " " + how
+	switch {
+	case s.first() && !s.o.Stay:
+		err := &StartError{Code: code}
+		if !said {
+			err.Code, err.Line = startFailed, s.failure
+		}
+		s.fail(err)
+		return
+	case s.first():
+		s.o.Log(runtime.LevelError, s.failure+": waiting for a change")
+	case g.upgrade:
+		s.o.Log(runtime.LevelError, s.failure+": not upgraded, the old workers go on")
+	default:
+		s.o.Log(runtime.LevelError, s.failure+": not reloaded, the old workers go on")
+	}
+	s.event(Failed, s.failure)
+	s.level()
+	s.maybeBegin()
+}

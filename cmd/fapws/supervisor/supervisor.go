@@ -1,0 +1,363 @@
+// Package supervisor starts workers, which are processes that serve, and keeps
+// them in number and in health. It owns the listening sockets, so that workers
+// come and go without any client noticing; it runs no Python and serves nothing.
+//
+// A worker is the same program, started with the same arguments and one end of
+// a Channel. What happens is decided on one goroutine, that of Run: signals,
+// timers, messages and ends of workers all come to it as functions.
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime"
+)
+
+// Options say what a Supervisor supervises. All but the optional ones have to
+// be set.
+type Options struct {
+	Program string   // what USR2 starts: where the program is found, which may be another one by then
+	Args    []string // of a worker, with the program's name
+	Dir     string   // to start workers in
+	Workers int      // at least 1
+
+	LoadTimeout time.Duration // for a worker to say that it is loaded
+	MaxRSS      int64         // resident bytes of a worker until it is replaced; 0: any
+
+	// Stay lets a first start that fails wait for Reload instead of ending
+	// the supervisor.
+	Stay bool
+
+	// Open makes the listening sockets, once, when the first worker has
+	// loaded. An error ends the supervisor as Run says.
+	Open func(*Settled) ([]Address, error)
+
+	// Up is called, on Run's goroutine, when the workers serve for the first
+	// time in this program. resumed: they have served before it. Optional.
+	Up func(addresses []Address, resumed bool)
+
+	// Attributes of a new worker's process: a credential, say. Optional.
+	Attributes func() *syscall.SysProcAttr
+
+	// Event is told of changes that others may want to pass on (a service
+	// manager, a browser). On Run's goroutine; it must not block. Optional.
+	Event func(Event)
+
+	// BeforeExec is called before another program takes the place of this
+	// one: what has to be closed or written is. Optional.
+	BeforeExec func()
+
+	Log func(runtime.Level, string)
+}
+
+// Event is what Options.Event is told.
+type Event struct {
+	Kind EventKind
+	Text string // of Failed: what did not work, in one line
+}
+
+// EventKind is one of the constants below.
+type EventKind uint8
+
+// What happens to a Supervisor.
+const (
+	Reloading EventKind = iota // new workers are being loaded
+	Reloaded                   // they serve
+	Failed                     // they do not: the old ones go on, if there are any
+	Stopping                   // nothing is served any more soon
+)
+
+// Address is where workers accept: its name as the user gave it and its
+// sockets, one for each worker or one for all of them.
+type Address struct {
+	Name    string
+	Sockets []*os.File
+}
+
+// StartError ends Run with Code; its text is for the user.
+type StartError struct {
+	Code int
+	Line string // "" when everything has been said
+}
+
+func (e *StartError) Error() string { return e.Line }
+
+// startFailed is the exit code when workers cannot be started at all.
+const startFailed = 3
+
+// Supervisor keeps workers. Its exported methods may be called from any
+// goroutine.
+type Supervisor struct {
+	o      Options
+	events chan func()
+	over   chan struct{} // closed when Run has ended
+	since  time.Time
+
+	// What follows belongs to the goroutine of Run.
+	addresses []Address
+	settled   *Settled // of the first worker
+	slots     []*slot
+	want      int // number of slots
+	workers   map[int]*worker
+	batch     *generation // that is being loaded
+	next      *request    // for another one after it
+	adopted   int         // generations that have served
+	stopping  bool
+	result    error // of Run; nil is a clean end
+	ended     bool
+	questions map[uint64]*question
+	lastID    uint64
+	handing   bool   // another program takes over as soon as nobody reads the channels
+	failure   string // why the last generation does not serve, or ""
+}
+
+// New makes a supervisor that does nothing before Run.
+func New(o Options) *Supervisor {
+	return &Supervisor{
+		o:         o,
+		events:    make(chan func()),
+		over:      make(chan struct{}),
+		since:     time.Now(),
+		want:      o.Workers,
+		workers:   make(map[int]*worker),
+		questions: make(map[uint64]*question),
+	}
+}
+
+// Run starts the workers, or goes on with those of handover, and returns when
+// the last one has ended: nil after Stop, a *StartError when the first start
+// failed. signals brings what the process was sent; see Signal.
+func (s *Supervisor) Run(signals <-chan os.Signal, handover *Handover) error {
+	defer close(s.over)
+	if s.o.MaxRSS > 0 {
+		defer s.watchMemory().Stop()
+	}
+	if handover != nil {
+		s.resume(handover)
+	} else {
+		s.begin(request{why: "start"})
+	}
+	for !s.ended {
+		select {
+		case f := <-s.events:
+			f()
+		case sig := <-signals:
+			s.signal(sig)
+		}
+	}
+	s.closeSockets()
+	return s.result
+}
+
+// post runs f on the goroutine of Run, or not at all when that has ended.
+func (s *Supervisor) post(f func()) bool {
+	select {
+	case s.events <- f:
+		return true
+	case <-s.over:
+		return false
+	}
+}
+
+// signal does what a signal asks for.
+func (s *Supervisor) signal(sig os.Signal) {
+	switch sig {
+	case syscall.SIGTERM, syscall.SIGINT:
+		if s.stopping {
+			s.killAll()
+		} else {
+			s.stop(Stop)
+		}
+	case syscall.SIGQUIT:
+		s.stop(Quit)
+	case syscall.SIGHUP:
+		s.begin(request{why: "HUP"})
+	case syscall.SIGUSR1:
+		s.o.Log(runtime.LevelInfo, "opening the log files anew")
+		for _, w := range s.workers {
+			w.send(&Message{Kind: Reopen})
+		}
+	case syscall.SIGUSR2:
+		s.begin(request{why: "USR2", upgrade: true})
+	case syscall.SIGTTIN:
+		s.resize(+1)
+	case syscall.SIGTTOU:
+		s.resize(-1)
+	}
+}
+
+// Reload starts new workers, which take the place of the old ones when all of
+// them have loaded. why is for the log: "app.py has changed". While a reload
+// is under way, one more waits, however many are asked for.
+func (s *Supervisor) Reload(why string) { s.post(func() { s.begin(request{why: why}) }) }
+
+// Stop ends all workers within the graceful timeout, and then Run.
+func (s *Supervisor) Stop() { s.post(func() { s.stop(Stop) }) }
+
+// Notice sends text to all workers.
+func (s *Supervisor) Notice(text string) {
+	s.post(func() {
+		for _, w := range s.workers {
+			w.send(&Message{Kind: Notice, Text: text})
+		}
+	})
+}
+
+// stop ends all workers (Stop or Quit). The sockets are closed first, so that
+// clients are refused rather than left waiting.
+func (s *Supervisor) stop(kind Kind) {
+	if !s.stopping {
+		s.stopping = true
+		s.event(Stopping, "")
+		text := "stopping at once"
+		if kind == Stop {
+			text = fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", s.grace())
+		}
+		s.o.Log(runtime.LevelInfo, text)
+		s.closeSockets()
+		s.batch, s.next = nil, nil
+		for _, slot := range s.slots {
+			slot.cancel()
+		}
+	}
+	for _, w := range s.workers {
+		if w.state == Ending && kind == Quit {
+			w.within(endMargin, "does not end")
+			w.send(&Message{Kind: Quit})
+		}
+		w.end(kind)
+	}
+	s.maybeEnd()
+}
+
+// killAll is for who says it twice.
+func (s *Supervisor) killAll() {
+	s.o.Log(runtime.LevelWarning, "told twice to stop: leaving at once")
+	s.result = &StartError{Code: 1}
+	for _, w := range s.workers {
+		w.process.Kill()
+	}
+	s.maybeEnd()
+}
+
+// fail ends a supervisor that could not start.
+func (s *Supervisor) fail(err error) {
+	s.result = err
+	s.stopping = true
+	s.batch, s.next = nil, nil
+	for _, w := range s.workers {
+		w.end(Quit)
+	}
+	s.maybeEnd()
+}
+
+func (s *Supervisor) maybeEnd() { s.ended = s.stopping && len(s.workers) == 0 }
+
+// heard is called with a message of w.
+func (s *Supervisor) heard(w *worker, m *Message) {
+	switch m.Kind {
+	case Loaded:
+		if m.Loaded != nil && w.state == Starting {
+			s.loaded(w, m.Loaded)
+		}
+	case Worn:
+		s.worn(w, m.Text)
+	case Answer:
+		s.answered(w, m)
+	}
+}
+
+// loaded is called when w could serve.
+func (s *Supervisor) loaded(w *worker, settled *Settled) {
+	w.settled = settled
+	w.setState(Ready)
+	w.limit.Stop()
+	switch {
+	case w.batch != nil && w.batch == s.batch:
+		s.progress()
+	case w.slot != nil && w.slot.next == w:
+		s.succeed(w)
+	}
+}
+
+// died is called when the process of w has ended; how says how.
+func (s *Supervisor) died(w *worker, how string, code int) {
+	if w.why != "" {
+		how = w.why + " and was killed"
+	}
+	was := w.state
+	w.setState(Dead)
+	if w.limit != nil {
+		w.limit.Stop()
+	}
+	w.channel.Close()
+	delete(s.workers, w.pid)
+	s.forgetQuestions(w)
+	switch {
+	case s.stopping:
+		if w.why != "" {
+			s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d %s", w.pid, how))
+		}
+		s.maybeEnd()
+	case w.batch != nil && w.batch == s.batch:
+		s.batchFailed(w, how, code)
+	case w.slot != nil:
+		s.lost(w, was, how)
+	case w.why != "":
+		s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d %s", w.pid, how))
+	default:
+		s.o.Log(runtime.LevelDebug, fmt.Sprintf("worker %d %s", w.pid, how))
+	}
+	s.maybeHandOver()
+	s.maybeBegin()
+}
+
+// grace is the graceful timeout, as far as it is known.
+func (s *Supervisor) grace() time.Duration {
+	if s.settled == nil {
+		return 0
+	}
+	return s.settled.Grace
+}
+
+// Ping returns when the supervisor has answered, or ctx's error.
+func (s *Supervisor) Ping(ctx context.Context) error {
+	answered := make(chan struct{})
+	go s.post(func() { close(answered) })
+	select {
+	case <-answered:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Supervisor) event(kind EventKind, text string) {
+	if s.o.Event != nil {
+		s.o.Event(Event{kind, text})
+	}
+}
+
+func (o *Options) attributes() *syscall.SysProcAttr {
+	if o.Attributes == nil {
+		return nil
+	}
+	return o.Attributes()
+}
+
+// closeSockets closes the listening sockets here. Those of workers live on.
+func (s *Supervisor) closeSockets() {
+	for _, a := range s.addresses {
+		closeFiles(a.Sockets)
+	}
+	s.addresses = nil
+}
+
+// TakenSignals are those that Run wants to be told of.
+var TakenSignals = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTTIN, unix.SIGTTOU}

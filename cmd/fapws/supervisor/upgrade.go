@@ -1,0 +1,224 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime"
+)
+
+// handoverVariable is the variable of the environment by which a program knows
+// that it takes the place of another one in the same process: its value is the
+// descriptor of a file with a Handover.
+const handoverVariable = "FAPWS_HANDOVER"
+
+// Handover is what a supervisor leaves to the program that takes its place: the
+// process, its children and its descriptors are the same.
+type Handover struct {
+	Protocol  int
+	Since     time.Time
+	Want      int
+	Adopted   int
+	Settled   *Settled
+	Addresses []handoverAddress
+	Workers   []handoverWorker
+}
+
+type handoverAddress struct {
+	Name    string
+	Sockets []int
+}
+
+type handoverWorker struct {
+	Pid     int
+	Channel int
+	State   State
+	Started time.Time
+	Slot    int // -1: none
+	Told    []int
+}
+
+// Inherited returns the Handover that this program was started with, or nil.
+func Inherited() (*Handover, error) {
+	text := os.Getenv(handoverVariable)
+	if text == "" {
+		return nil, nil
+	}
+	os.Unsetenv(handoverVariable)
+	fd, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s=%s: not a descriptor", handoverVariable, text)
+	}
+	f := os.NewFile(uintptr(fd), "handover")
+	defer f.Close()
+	h := new(Handover)
+	if err := json.NewDecoder(io.NewSectionReader(f, 0, 1<<24)).Decode(h); err != nil {
+		return nil, fmt.Errorf("what the program before left: %w", err)
+	}
+	if h.Protocol != Protocol {
+		return nil, fmt.Errorf("the program before left protocol %d, this one has %d", h.Protocol, Protocol)
+	}
+	return h, nil
+}
+
+// beginHandOver makes the readers of all channels end, so that no message is
+// taken by a program that is about to vanish.
+func (s *Supervisor) beginHandOver() {
+	s.handing = true
+	for _, w := range s.workers {
+		w.channel.interrupt()
+	}
+	s.maybeHandOver()
+}
+
+// interrupted is called when nobody reads the channel of w any more.
+func (s *Supervisor) interrupted(w *worker) {
+	w.idle = true
+	s.maybeHandOver()
+}
+
+// maybeHandOver puts another program in the place of this one when it may.
+func (s *Supervisor) maybeHandOver() {
+	if !s.handing || s.stopping {
+		return
+	}
+	for _, w := range s.workers {
+		if !w.idle {
+			return
+		}
+	}
+	err := s.handOver() // returns only if it fails
+	s.o.Log(runtime.LevelError, fmt.Sprintf("cannot become %s: %v; the new workers go on under the old program", s.o.Program, err))
+	s.handing = false
+	for _, w := range s.workers {
+		w.idle = false
+		w.channel.resume()
+		go w.listen()
+	}
+	s.level()
+	s.maybeBegin()
+}
+
+func (s *Supervisor) handOver() error {
+	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled}
+	var kept []int // duplicates, which exec does not close
+	defer func() {
+		for _, fd := range kept {
+			unix.Close(fd)
+		}
+	}()
+	keep := func(rc syscall.RawConn, err error) (fd int, _ error) {
+		if err != nil {
+			return -1, err
+		}
+		var failed error
+		err = rc.Control(func(n uintptr) { fd, failed = unix.FcntlInt(n, unix.F_DUPFD, 3) })
+		if err == nil {
+			err = failed
+		}
+		if err == nil {
+			kept = append(kept, fd)
+		}
+		return fd, err
+	}
+	for _, a := range s.addresses {
+		out := handoverAddress{Name: a.Name}
+		for _, f := range a.Sockets {
+			fd, err := keep(f.SyscallConn())
+			if err != nil {
+				return err
+			}
+			out.Sockets = append(out.Sockets, fd)
+		}
+		h.Addresses = append(h.Addresses, out)
+	}
+	for _, w := range s.workers {
+		fd, err := keep(w.channel.conn.SyscallConn())
+		if err != nil {
+			return err
+		}
+		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Told: w.told}
+		for i, p := range s.slots {
+			if p.worker == w {
+				out.Slot = i
+			}
+		}
+		h.Workers = append(h.Workers, out)
+	}
+	note, err := unix.MemfdCreate("fapws handover", 0)
+	if err != nil {
+		return err
+	}
+	kept = append(kept, note)
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	if _, err := unix.Pwrite(note, text, 0); err != nil {
+		return err
+	}
+	if err := os.Chdir(s.o.Dir); err != nil {
+		return err
+	}
+	if s.o.BeforeExec != nil {
+		s.o.BeforeExec()
+	}
+	env := append(os.Environ(), handoverVariable+"="+strconv.Itoa(note))
+	return syscall.Exec(s.o.Program, s.o.Args, env)
+}
+
+// resume goes on where the program before has ended.
+func (s *Supervisor) resume(h *Handover) {
+	s.since, s.want, s.adopted, s.settled = h.Since, h.Want, h.Adopted, h.Settled
+	for _, a := range h.Addresses {
+		address := Address{Name: a.Name}
+		for _, fd := range a.Sockets {
+			unix.CloseOnExec(fd)
+			address.Sockets = append(address.Sockets, os.NewFile(uintptr(fd), a.Name))
+		}
+		s.addresses = append(s.addresses, address)
+	}
+	slots := 0
+	for _, w := range h.Workers {
+		slots = max(slots, w.Slot+1)
+	}
+	for range slots {
+		s.slots = append(s.slots, &slot{s: s})
+	}
+	for _, one := range h.Workers {
+		unix.CloseOnExec(one.Channel)
+		channel, err := NewChannel(one.Channel)
+		process, findErr := os.FindProcess(one.Pid)
+		if err != nil || findErr != nil {
+			s.o.Log(runtime.LevelError, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
+			continue
+		}
+		w := &worker{s: s, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, told: one.Told}
+		if one.Slot >= 0 {
+			w.slot = s.slots[one.Slot]
+			w.slot.worker = w
+		}
+		if w.state >= Retiring {
+			w.within(s.grace()+endMargin, "does not end")
+		}
+		s.watch(w)
+	}
+	for _, p := range s.slots {
+		if p.worker == nil {
+			p.replace(0)
+		}
+	}
+	s.o.Log(runtime.LevelInfo, "upgraded: "+Count(len(s.slots), "worker"))
+	if s.o.Up != nil {
+		s.o.Up(s.addresses, true)
+	}
+	s.level()
+	s.share()
+}

@@ -1,0 +1,188 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime"
+)
+
+// Variable is the variable of the environment by which a process knows that it
+// is a worker: its value is the descriptor of the control channel.
+const Variable = "FAPWS_WORKER"
+
+// endMargin is what a worker gets beyond the graceful timeout before it is
+// killed: its own end (atexit functions, threads) is bounded by less.
+const endMargin = 7 * time.Second
+
+// worker is a process that serves, or will, or did. Everything in it belongs to
+// the goroutine of Run.
+type worker struct {
+	s       *Supervisor
+	pid     int
+	process *os.Process
+	channel *Channel
+	state   State
+	started time.Time
+	slot    *slot       // where it serves, or will
+	batch   *generation // with which it was started, until that serves
+	settled *Settled
+	told    []int       // IDs of the sockets it accepts on
+	limit   *time.Timer // kills it when a step takes too long
+	why     string      // why it was killed, if the supervisor did
+	idle    bool        // nobody reads its channel: see handOver
+}
+
+// start starts a process as a worker.
+func (s *Supervisor) start(program string) (*worker, error) {
+	channel, theirs, err := pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	const fd = 3 // the first of Files after standard input, output and error
+	process, err := os.StartProcess(program, s.o.Args, &os.ProcAttr{
+		Dir:   s.o.Dir,
+		Env:   append(os.Environ(), Variable+"="+strconv.Itoa(fd)),
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs},
+		Sys:   s.o.attributes(),
+	})
+	if err != nil {
+		channel.Close()
+		return nil, err
+	}
+	w := &worker{s: s, pid: process.Pid, process: process, channel: channel, started: time.Now()}
+	s.o.Log(runtime.LevelDebug, fmt.Sprintf("worker %d: started", w.pid))
+	w.within(s.o.LoadTimeout, fmt.Sprintf("has not loaded within %v", s.o.LoadTimeout))
+	s.watch(w)
+	return w, nil
+}
+
+// watch starts the goroutines that listen to w and wait for its end.
+func (s *Supervisor) watch(w *worker) {
+	s.workers[w.pid] = w
+	go w.listen()
+	go func() {
+		state, err := w.process.Wait()
+		s.post(func() { s.died(w, howEnded(state, err), exitCode(state)) })
+	}()
+}
+
+// listen passes on what the worker says. A goroutine of its own.
+func (w *worker) listen() {
+	for {
+		m, files, err := w.channel.Receive()
+		closeFiles(files) // a worker has nothing to give
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			w.s.post(func() { w.s.interrupted(w) })
+			return
+		case err != nil:
+			w.s.post(func() { w.s.hungUp(w, err) })
+			return
+		}
+		w.s.post(func() { w.s.heard(w, m) })
+	}
+}
+
+// hungUp is called when the channel of w has ended. Mostly it has died, and
+// died is called; otherwise it cannot be led any more.
+func (s *Supervisor) hungUp(w *worker, err error) {
+	w.idle = true
+	s.maybeHandOver()
+	if w.state == Dead {
+		return
+	}
+	if !errors.Is(err, io.EOF) {
+		s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d: %v", w.pid, err))
+	}
+	time.AfterFunc(time.Second, func() {
+		s.post(func() {
+			if w.state < Retiring {
+				w.kill("has closed its control channel")
+			}
+		})
+	})
+}
+
+// send tells w something. A worker that does not listen is killed.
+func (w *worker) send(m *Message, files ...*os.File) {
+	if w.state == Dead {
+		return
+	}
+	if err := w.channel.Send(m, files...); err != nil && !errors.Is(err, unix.EPIPE) {
+		w.kill(fmt.Sprintf("takes no messages (%v)", err))
+	}
+}
+
+// within kills w when it has not come to another state in time.
+func (w *worker) within(d time.Duration, why string) {
+	if w.limit != nil {
+		w.limit.Stop()
+	}
+	state := w.state
+	w.limit = time.AfterFunc(d, func() {
+		w.s.post(func() {
+			if w.state == state {
+				w.kill(why)
+			}
+		})
+	})
+}
+
+func (w *worker) kill(why string) {
+	if w.state == Dead {
+		return
+	}
+	w.why = why
+	w.process.Kill()
+}
+
+// retire lets w finish what it has, now that others accept in its place.
+func (w *worker) retire() {
+	w.leave(Retiring, Retire, w.s.grace())
+}
+
+// end tells w to stop (Stop or Quit).
+func (w *worker) end(kind Kind) {
+	grace := w.s.grace()
+	if kind == Quit {
+		grace = 0
+	}
+	w.leave(Ending, kind, grace)
+}
+
+func (w *worker) leave(state State, kind Kind, grace time.Duration) {
+	if w.state >= Ending {
+		return
+	}
+	w.setState(state)
+	w.slot, w.batch = nil, nil
+	w.within(grace+endMargin, "does not end")
+	w.send(&Message{Kind: kind, Grace: grace})
+}
+
+// howEnded describes the end of a process: "was killed (SIGKILL)".
+func howEnded(state *os.ProcessState, err error) string {
+	if state == nil {
+		return fmt.Sprintf("has ended (%v)", err)
+	}
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return "was killed by " + unix.SignalName(status.Signal())
+	}
+	return fmt.Sprintf("has ended with code %d", state.ExitCode())
+}
+
+func exitCode(state *os.ProcessState) int {
+	if state == nil {
+		return -1
+	}
+	return state.ExitCode()
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/supervisor"
+	"fapws/pybridge"
+	"fapws/runtime"
+)
+
+// parent is the supervisor as its worker sees it.
+type parent struct {
+	channel   *supervisor.Channel
+	listeners map[int]net.Listener // by the ID of their sockets; of listen's goroutine
+
+	mu      sync.Mutex
+	answers map[string]func() string
+}
+
+// takeParent returns the supervisor that has started this process, or nil. It
+// removes from the environment what says so: it is not meant for the children.
+func takeParent() (*parent, error) {
+	text := os.Getenv(supervisor.Variable)
+	if text == "" {
+		return nil, nil
+	}
+	os.Unsetenv(supervisor.Variable)
+	fd, err := strconv.Atoi(text)
+	var channel *supervisor.Channel
+	if err == nil {
+		channel, err = supervisor.NewChannel(fd)
+	}
+	if err != nil {
+		return nil, usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", supervisor.Variable, text, err))
+	}
+	// The supervisor starts /proc/self/exe, after which the kernel has named us.
+	_ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0)
+	return &parent{channel: channel, listeners: map[int]net.Listener{}, answers: map[string]func() string{}}, nil
+}
+
+// settled is what a worker tells of its settings, which the script has had a
+// say in.
+type settled struct {
+	settings.Config
+	BindFrom settings.Source
+	Python   string // version
+	Served   string // what is served
+}
+
+// present says that this process could serve, after the request that has to be
+// answered before. On a goroutine of its own.
+func (p *parent) present(s *service) {
+	if s.conf.ReloadCheck != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
+		defer cancel()
+		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
+			code := report(s.stderr, notStarted("reload check: %v", err))
+			s.signals.end(order{how: quickly, code: code}, code)
+			return
+		}
+	}
+	text, err := json.Marshal(settled{
+		Config:   s.conf,
+		BindFrom: s.set.Source("bind"),
+		Python:   pybridge.Version(),
+		Served:   s.app.Served(),
+	})
+	if err == nil {
+		err = p.channel.Send(&supervisor.Message{Kind: supervisor.Loaded, Loaded: &supervisor.Settled{
+			Protocol: supervisor.Protocol,
+			Grace:    s.conf.GracefulTimeout,
+			Settings: text,
+		}})
+	}
+	if err != nil { // listen sees the end of the channel
+		s.log.log(runtime.LevelDebug, fmt.Sprintf("cannot tell the supervisor: %v", err))
+	}
+}
+
+// listen does what the supervisor says, on a goroutine of its own.
+func (p *parent) listen(s *service) {
+	for {
+		m, files, err := p.channel.Receive()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				s.log.log(runtime.LevelError, err.Error())
+			}
+			s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d: the supervisor is gone, stopping", os.Getpid()))
+			s.signals.end(order{how: gracefully}, exitRuntime)
+			return
+		}
+		p.obey(s, m, files)
+		for _, f := range files {
+			f.Close()
+		}
+	}
+}
+
+func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
+	switch m.Kind {
+	case supervisor.Listen:
+		p.accept(s, m.Sockets, files)
+	case supervisor.Retire:
+		s.signals.end(order{how: quietly, grace: m.Grace}, exitOK)
+	case supervisor.Stop:
+		s.signals.end(order{how: gracefully, grace: m.Grace}, exitOK)
+	case supervisor.Quit:
+		s.signals.end(order{how: quickly}, exitOK)
+	case supervisor.Reopen:
+		s.reopenLog()
+	case supervisor.Ask:
+		go p.answer(m)
+	}
+}
+
+// accept makes the server accept on the sockets and on no others.
+func (p *parent) accept(s *service, sockets []supervisor.Socket, files []*os.File) {
+	wanted := map[int]bool{}
+	for _, socket := range sockets {
+		wanted[socket.ID] = true
+		if !socket.New || len(files) == 0 {
+			continue
+		}
+		ln, err := runtime.FromFile(files[0])
+		files = files[1:]
+		if err == nil {
+			err = keepFromChildren([]net.Listener{ln})
+		}
+		if err != nil {
+			s.log.log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), socket.Address, err))
+			s.signals.end(order{how: gracefully, code: exitStart}, exitStart)
+			return
+		}
+		p.listeners[socket.ID] = ln
+		s.server.Accept(ln)
+	}
+	for id, ln := range p.listeners {
+		if !wanted[id] {
+			s.server.Forgo(ln)
+			delete(p.listeners, id)
+		}
+	}
+}
+
+// onAsk sets what answers a question of the supervisor. Any goroutine.
+func (p *parent) onAsk(question string, answer func() string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answers[question] = answer
+}
+
+func (p *parent) answer(m *supervisor.Message) {
+	p.mu.Lock()
+	answer := p.answers[m.Text]
+	p.mu.Unlock()
+	text := ""
+	if answer != nil {
+		text = answer()
+	}
+	_ = p.channel.SendAnswer(m.ID, text) // listen sees the end of the channel
+}
+
+// worn asks for another process in the place of this one. why follows
+// "worker N" in the log. Any goroutine.
+func (p *parent) worn(why string) {
+	_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Worn, Text: why}) // listen sees the end of the channel
+}
+
+// served is runtime.Config.Worn.
+func (p *parent) served() { p.worn("has served its number of requests") }
+
+// withJitter adds by chance up to jitter to n; 0 stays.
+func withJitter(n, jitter int) int {
+	if n == 0 || jitter == 0 {
+		return n
+	}
+	return n + rand.IntN(jitter+1)
+}
+
+// checkSelf makes a GET request to server, as if it had come in from a unix
+// socket. The error says what is wrong in one line.
+func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	ours, err := connOf(fds[0])
+	if err != nil {
+		unix.Close(fds[1])
+		return err
+	}
+	defer ours.Close()
+	theirs, err := connOf(fds[1])
+	if err == nil {
+		err = server.Enrol(theirs)
+	}
+	if err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		ours.SetDeadline(deadline)
+	}
+	status, err := get(ours, target)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("GET %s is not answered in time", target)
+	case err != nil:
+		return fmt.Errorf("GET %s: %v", target, err)
+	case status >= 400:
+		return fmt.Errorf("GET %s is answered %d", target, status)
+	}
+	return nil
+}
+
+func connOf(fd int) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "reload check")
+	defer f.Close()
+	return net.FileConn(f)
+}
+
+// get makes a request and returns the status of the answer, once it is whole.
+func get(c net.Conn, target string) (status int, err error) {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: fapws-reload-check\r\nConnection: close\r\n\r\n", target); err != nil {
+		return 0, err
+	}
+	r := bufio.NewReader(c)
+	for status < 200 { // RFC 9110 §15.2: others may come before the answer
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return 0, err
+		}
+		if len(line) > 12 && line[:5] == "HTTP/" {
+			if status, err = strconv.Atoi(line[9:12]); err != nil {
+				return 0, err
+			}
+		}
+	}
+	_, err = io.Copy(io.Discard, r)
+	return status, err
+}
