@@ -5,9 +5,27 @@
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.views``               ``Staticfile``
 ``fapws.contrib.multipart``           ``parse`` (file uploads)
+``fapws``                             ``defer``, ``timer``, ``Timeout``
 ====================================  =========================================
 
 The same modules answer to the names that Fapws4 scripts use (``fapws4.base``
 and so on). Nothing here is needed to serve a script: a plain
 ``def app(environ, start_response)`` works without an import.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from fapws._later import Timer as Timer, defer as defer, defer_queue_size as defer_queue_size, timer as timer
+    from fapws._timeout import Timeout as Timeout
+
+_modules = {"Timer": "_later", "defer": "_later", "defer_queue_size": "_later", "timer": "_later", "Timeout": "_timeout"}
+
+
+def __getattr__(name: str) -> object:
+    """Imports what a script asks for, and nothing before."""
+    if name not in _modules:
+        raise AttributeError(f"module 'fapws' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module("fapws." + _modules[name]), name)
+    return value

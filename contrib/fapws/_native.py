@@ -4,11 +4,11 @@
 it; ``_native.pyi`` describes what comes through here.
 """
 try:
-    from _fapws import Start_response, static_answer
+    from _fapws import Start_response, Timeout, static_answer
 except ImportError:
     raise ImportError(
         "fapws.base works inside the fapws executable only: "
         "run the script with `fapws script.py` instead of python"
     ) from None
 
-__all__ = ["Start_response", "static_answer"]
+__all__ = ["Start_response", "Timeout", "static_answer"]

@@ -36,3 +36,6 @@ class Start_response:
     def delete_cookie(self, key: str, path: Optional[str] = "/", domain: Optional[str] = None) -> None: ...
 
 def static_answer(options: str, environ: Mapping[str, Any]) -> Iterable[bytes]: ...
+
+class Timeout(Exception):
+    """Raised in a handler that takes longer than --timeout."""

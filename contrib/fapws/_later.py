@@ -1,0 +1,223 @@
+"""Work that no request waits for: ``defer`` and ``timer`` (as users of fapws3 know them).
+
+All of it runs on one daemon thread, which the first call starts: one function
+after the other, never two at once. What a function raises is reported on
+stderr, and the next one runs. When the server ends, timers stop and what was
+deferred is still run, as far as the server's closing time (5 s) goes. A child
+made by ``os.fork()`` has none of it.
+"""
+from __future__ import annotations
+
+import atexit
+import heapq
+import os
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Deque, Dict, List, Optional, Tuple, overload
+
+    Function = Callable[..., object]
+    Call = Tuple[Function, Tuple[Any, ...], Dict[str, Any]]
+
+
+#: Deferred calls that may wait; one more raises RuntimeError.
+MOST_WAITING = 100_000
+
+
+class _Runner:
+    """The thread, and what it has to do. All state is guarded by ``changed``."""
+
+    def __init__(self) -> None:
+        # Reentrant: comparing arguments may call into the application.
+        self.changed = threading.Condition(threading.RLock())
+        self.calls: Deque[Call] = deque()
+        self.due: List[Tuple[float, int, Timer]] = []  # a heap: when to look at which timer, each in it once at most
+        self.thread: Optional[threading.Thread] = None
+        self.ending = False
+
+    def wake(self) -> None:
+        """Makes the thread look; ``changed`` is held."""
+        if self.thread is None:
+            thread = threading.Thread(target=self.run, name="fapws-later", daemon=True)
+            thread.start()
+            self.thread = thread
+        self.changed.notify()
+
+    def schedule(self, timer: Timer) -> None:
+        if not timer._scheduled:
+            timer._scheduled = True
+            heapq.heappush(self.due, (timer._at, id(timer), timer))
+
+    def next_timer(self) -> Optional[Timer]:
+        """The timer whose time has come, if there is one."""
+        now = time.monotonic()
+        while self.due and self.due[0][0] <= now:
+            timer = heapq.heappop(self.due)[2]
+            timer._scheduled = False
+            if not timer.active:
+                continue
+            if timer._at > now:  # it was restarted meanwhile
+                self.schedule(timer)
+                continue
+            timer._at = max(timer._at + timer.seconds, now)
+            self.schedule(timer)
+            return timer
+        return None
+
+    def run(self) -> None:
+        timers_turn = True
+        while True:
+            with self.changed:
+                timer = self.next_timer() if timers_turn or not self.calls else None
+                timers_turn = timer is None  # neither keeps the other waiting
+                if timer is None and not self.calls:
+                    if self.ending:
+                        return
+                    self.changed.wait(self.due[0][0] - time.monotonic() if self.due else None)
+                    continue
+                call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
+            _run("timer" if timer else "deferred call", call)
+            del call, timer  # while it waits it keeps nothing alive
+
+    def finish(self) -> None:
+        """Runs what is left. Called when nothing is served any more."""
+        with self.changed:
+            self.ending = True
+            self.due.clear()
+            thread = self.thread
+            self.changed.notify()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+
+def _run(what: str, call: Call) -> None:
+    function, args, kwargs = call
+    try:
+        function(*args, **kwargs)
+    except BaseException:  # SystemExit too: it would end this thread, not the server
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        try:
+            sys.stderr.write(f"fapws: error in {what} {name}\n{traceback.format_exc()}")
+        except Exception:
+            pass  # nobody can be told
+
+
+class Timer:
+    """A function that is called every so many seconds; see :func:`timer`.
+
+    Calling the timer calls its function, so that a decorated one can be used
+    as before. Any thread may use it.
+    """
+
+    #: Whether it is going to call its function.
+    active = False
+
+    _scheduled = False  # in the runner's heap
+    _at = 0.0  # when the next call is due
+
+    def __init__(self, seconds: float, function: Function, args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> None:
+        if not seconds > 0:
+            raise ValueError(f"timer: {seconds!r} is no number of seconds above 0")
+        if not callable(function):
+            raise TypeError(f"timer: {function!r} cannot be called")
+        self.seconds = float(seconds)
+        self.function = function
+        self.args = args
+        self.kwargs = kwargs
+        self.__doc__ = function.__doc__
+        self.__name__ = getattr(function, "__name__", "timer")
+        self.restart()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def stop(self) -> None:
+        """No more calls, until :meth:`restart`. One that has begun goes on."""
+        self.active = False
+
+    def restart(self) -> None:
+        """Starts the timer again, or its time anew: the next call comes after ``seconds``."""
+        runner = _runner
+        with runner.changed:
+            if runner.ending:
+                return
+            self.active = True
+            self._at = time.monotonic() + self.seconds
+            runner.schedule(self)
+            runner.wake()
+
+
+def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -> bool:
+    """Calls ``function(*args, **kwargs)`` soon, after what was deferred before, on another thread.
+
+    With ``unique`` nothing happens while the same function with equal
+    arguments waits already. Returns whether the call was added. Raises
+    RuntimeError when 100,000 calls wait, TypeError when function cannot be
+    called. Any thread may call it.
+    """
+    if not callable(function):
+        raise TypeError(f"defer: {function!r} cannot be called")
+    runner = _runner
+    call = (function, args, kwargs)
+    with runner.changed:
+        if unique and call in tuple(runner.calls):
+            return False
+        if len(runner.calls) >= MOST_WAITING:
+            raise RuntimeError(f"defer: {MOST_WAITING} calls wait already")
+        if runner.ending and (runner.thread is None or not runner.thread.is_alive()):
+            raise RuntimeError("defer: the server has ended")
+        runner.calls.append(call)
+        try:
+            runner.wake()
+        except BaseException:
+            runner.calls.pop()
+            raise
+    return True
+
+
+def defer_queue_size() -> int:
+    """How many deferred calls wait. Any thread."""
+    return len(_runner.calls)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def timer(seconds: float) -> Callable[[Function], Timer]: ...
+    @overload
+    def timer(seconds: float, function: Function, *args: Any, **kwargs: Any) -> Timer: ...
+
+
+def timer(seconds: float, function: Optional[Function] = None, *args: Any, **kwargs: Any) -> Any:
+    """Calls ``function(*args, **kwargs)`` every so many seconds, the first time after ``seconds``.
+
+    Returns a :class:`Timer` with ``stop()`` and ``restart()``. Without a
+    function it is a decorator: ``@timer(5)``. A call that takes longer than
+    the seconds makes the next one late; calls do not pile up.
+    """
+    if function is None:
+        return lambda decorated: Timer(seconds, decorated, args, kwargs)
+    return Timer(seconds, function, args, kwargs)
+
+
+_runner = _Runner()
+
+
+def _finish() -> None:
+    _runner.finish()
+
+
+def _in_child() -> None:
+    global _runner
+    for _, _, of_parent in _runner.due:
+        of_parent.active = of_parent._scheduled = False
+    _runner = _Runner()
+
+
+atexit.register(_finish)
+os.register_at_fork(after_in_child=_in_child)
