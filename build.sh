@@ -107,6 +107,26 @@ need_python_headers() {
     install_packages "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
+# What samples/ shows and tests, each as "module=Debian package".
+readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-pyramid
+    bottle=python3-bottle falcon=python3-falcon"
+
+# need_frameworks sees to those of Debian's Python. Another Python has what it has.
+need_frameworks() {
+    local pair modules=() packages=()
+    for pair in $frameworks; do
+        (cd / && "$python" -c "import ${pair%=*}" 2>/dev/null) && continue
+        modules+=("${pair%=*}")
+        packages+=("${pair#*=}")
+    done
+    ((${#modules[@]})) || return 0
+    if [[ $(realpath "$python") == /usr/bin/* ]]; then
+        install_packages "for the tests ${modules[*]}" "${packages[@]}"
+    else
+        say "$python does not have ${modules[*]}: their samples are not tested"
+    fi
+}
+
 # --- what cgo must be told --------------------------------------------------
 
 # write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
@@ -385,6 +405,7 @@ stage() {
 word_test() {
     local failed=()
     word_build
+    need_frameworks
     export FAPWS_BIN=$root/build/fapws
     stage gofmt check_gofmt
     stage vet check_vet
@@ -409,6 +430,7 @@ summary() {
 
 word_race() {
     use_python
+    need_frameworks
     test_race
 }
 
@@ -447,6 +469,7 @@ if (3, 8) <= sys.version_info < (3, 14) and sys.prefix == sys.base_prefix:
 try_python() {
     local bin=$root/build/matrix/$1/fapws
     use_python
+    need_frameworks
     build_to "$bin"
     export FAPWS_BIN=$bin
     test_go -count=1 ./pybridge/... ./cmd/... ./samples/...
@@ -473,7 +496,7 @@ word_matrix() {
 
 # The loader and the peers, each as "command or module=Debian package".
 readonly bench_tools="wrk=wrk uwsgi=uwsgi-core uwsgi_python3=uwsgi-plugin-python3
-    gunicorn=gunicorn waitress=python3-waitress cheroot=python3-cheroot uvicorn=uvicorn
+    flask=python3-flask django=python3-django gunicorn=gunicorn waitress=python3-waitress cheroot=python3-cheroot uvicorn=uvicorn
     uvloop=python3-uvloop httptools=python3-httptools nginx=nginx-light"
 
 has_bench_tool() {

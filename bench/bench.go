@@ -43,6 +43,8 @@ func (b *bench) measure(w workload) error {
 		who, err = b.measureStartup(&w)
 	case idle:
 		who, err = b.measureIdle(&w)
+	case reload:
+		who, err = b.measureReload(&w)
 	default:
 		who, err = b.measureLoad(&w)
 	}
@@ -67,7 +69,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 		if !w.servedBy(s) {
 			continue
 		}
-		p, err := start(s, w, &b.settings, serverCPU)
+		p, err := start(s, w, &b.settings)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +131,7 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 	for range 5 * b.rounds {
 		begin := time.Now()
 		pass := exec.Command(python, "-c", "pass")
-		if err := startOn(serverCPU, pass); err != nil {
+		if err := startOn(pass, serverCPU); err != nil {
 			return nil, err
 		}
 		if err := pass.Wait(); err != nil {
@@ -140,7 +142,7 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 			if !w.servedBy(s) {
 				continue
 			}
-			p, err := start(s, w, &b.settings, serverCPU)
+			p, err := start(s, w, &b.settings)
 			if err != nil {
 				return nil, err
 			}
@@ -175,7 +177,7 @@ func (b *bench) measureIdle(w *workload) (who []string, err error) {
 }
 
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
-	p, err := start(s, w, &b.settings, serverCPU)
+	p, err := start(s, w, &b.settings)
 	if err != nil {
 		return sample{}, err
 	}

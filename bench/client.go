@@ -83,6 +83,7 @@ type sample struct {
 	alone    float64       // slow: requests a second just before, without slow handlers
 	took     time.Duration // startup: to the first answer
 	each     int64         // idle: bytes for each connection
+	reloads  int           // reload: how many there were
 }
 
 // loadWith runs wrk on CPU cpu for length and reads what bench/lua/report.lua prints.
@@ -98,7 +99,7 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	before := p.cpu()
-	if err := startOn(cpu, cmd); err != nil {
+	if err := startOn(cmd, cpu); err != nil {
 		return sample{}, err
 	}
 	if err := cmd.Wait(); err != nil {

@@ -32,14 +32,13 @@ var running struct {
 	processes map[*process]bool
 }
 
-// start runs a server for a workload on a free port and CPU cpu, and does not
-// wait for it.
-func start(s *server, w *workload, set *settings, cpu int) (*process, error) {
+// start runs a server for a workload on a free port and does not wait for it.
+func start(s *server, w *workload, set *settings) (*process, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	command := s.command(port, w.app, set)
+	command := s.command(port, w, set)
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Env = s.environment(set)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -50,7 +49,11 @@ func start(s *server, w *workload, set *settings, cpu int) (*process, error) {
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
 	begun := time.Now()
-	if err := startOn(cpu, cmd); err != nil {
+	cpus := []int{serverCPU}
+	if w.workers > 0 {
+		cpus = append(cpus, clientCPU)
+	}
+	if err := startOn(cmd, cpus...); err != nil {
 		return nil, err
 	}
 	p := &process{server: s, port: port, cmd: cmd, begun: begun, gone: make(chan struct{})}
@@ -67,18 +70,20 @@ func start(s *server, w *workload, set *settings, cpu int) (*process, error) {
 	return p, nil
 }
 
-// startOn starts cmd on one CPU: a child inherits the affinity of the thread
+// startOn starts cmd on some CPUs: a child inherits the affinity of the thread
 // that makes it.
-func startOn(cpu int, cmd *exec.Cmd) error {
+func startOn(cmd *exec.Cmd, cpus ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before, wanted unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return err
 	}
-	wanted.Set(cpu)
+	for _, cpu := range cpus {
+		wanted.Set(cpu)
+	}
 	if err := unix.SchedSetaffinity(0, &wanted); err != nil {
-		return fmt.Errorf("cannot use CPU %d: %w", cpu, err)
+		return fmt.Errorf("cannot use the CPUs %v: %w", cpus, err)
 	}
 	defer unix.SchedSetaffinity(0, &before)
 	return cmd.Start()

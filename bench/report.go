@@ -29,15 +29,24 @@ func middle(values []float64) float64 {
 }
 
 // What a sample can be judged by.
-func rate(s sample) float64   { return s.rate }
-func p50(s sample) float64    { return float64(s.p50.Microseconds()) }
-func p99(s sample) float64    { return float64(s.p99.Microseconds()) }
-func cpu(s sample) float64    { return float64(s.cpu.Nanoseconds()) / 1e3 }
-func rss(s sample) float64    { return float64(s.rss) / 1e6 }
-func took(s sample) float64   { return float64(s.took.Microseconds()) / 1e3 }
-func each(s sample) float64   { return float64(s.each) / 1024 }
-func share(s sample) float64  { return s.rate / s.alone }
-func errors(s sample) float64 { return float64(s.errors) }
+func rate(s sample) float64    { return s.rate }
+func p50(s sample) float64     { return float64(s.p50.Microseconds()) }
+func p99(s sample) float64     { return float64(s.p99.Microseconds()) }
+func cpu(s sample) float64     { return float64(s.cpu.Nanoseconds()) / 1e3 }
+func rss(s sample) float64     { return float64(s.rss) / 1e6 }
+func took(s sample) float64    { return float64(s.took.Microseconds()) / 1e3 }
+func each(s sample) float64    { return float64(s.each) / 1024 }
+func share(s sample) float64   { return s.rate / s.alone }
+func errors(s sample) float64  { return float64(s.errors) }
+func reloads(s sample) float64 { return float64(s.reloads) }
+
+// perCPU is how many requests a second of CPU serves.
+func perCPU(s sample) float64 {
+	if s.cpu == 0 {
+		return 0
+	}
+	return 1 / s.cpu.Seconds()
+}
 
 func printMachine() {
 	model := "unknown CPU"
@@ -76,10 +85,12 @@ func (b *bench) printWorkload(w *workload, who []string) {
 	switch w.kind {
 	case startup:
 		t = newTable("server", "ms", "RSS MB")
+	case reload:
+		t = newTable("server", "requests/s", "reloads", "failed")
 	case idle:
 		t = newTable("server", "KiB each", "RSS MB")
 	default:
-		t = newTable("server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "RSS MB", "errors")
+		t = newTable("server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "RSS MB", "errors")
 	}
 	for _, name := range who {
 		samples := b.results[key{w.name, name}]
@@ -93,10 +104,12 @@ func (b *bench) printWorkload(w *workload, who []string) {
 				memory = "" // it has ended
 			}
 			t.row(name, of("%.1f", took), memory)
+		case reload:
+			t.row(name, of("%.0f", rate), of("%.0f", reloads), of("%.0f", errors))
 		case idle:
 			t.row(name, of("%.1f", each), of("%.1f", rss))
 		default:
-			t.row(name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.1f", rss), of("%.0f", errors))
+			t.row(name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors))
 		}
 	}
 	t.print()

@@ -12,9 +12,9 @@ import (
 // server is one of the programs that are compared.
 type server struct {
 	name    string
-	paths   []string                                         // what it can answer
-	needs   []string                                         // files that must exist; "" is an unset variable
-	command func(port int, app string, s *settings) []string // app: file in bench/apps, without .py
+	paths   []string // what it can answer
+	needs   []string // files that must exist; "" is an unset variable
+	command func(port int, w *workload, s *settings) []string
 }
 
 const distPackages = "/usr/lib/python3/dist-packages/"
@@ -31,20 +31,20 @@ var (
 var servers = []*server{
 	{
 		name: "baregnet", paths: []string{"/hello", "/json", "/echo"},
-		command: func(port int, app string, s *settings) []string {
+		command: func(port int, w *workload, s *settings) []string {
 			return []string{filepath.Join(s.work, "baregnet"), address(port)}
 		},
 	},
 	{
 		name: "threads", paths: fapws, needs: []string{os.Getenv("FAPWS_BIN")},
-		command: func(port int, app string, s *settings) []string {
-			return []string{os.Getenv("FAPWS_BIN"), "--bind", address(port), filepath.Join(s.apps, app+".py")}
+		command: func(port int, w *workload, s *settings) []string {
+			return fapwsCommand(port, w, s)
 		},
 	},
 	{
 		name: "inline", paths: inline, needs: []string{os.Getenv("FAPWS_BIN")},
-		command: func(port int, app string, s *settings) []string {
-			return []string{os.Getenv("FAPWS_BIN"), "--threads", "0", "--bind", address(port), filepath.Join(s.apps, app+".py")}
+		command: func(port int, w *workload, s *settings) []string {
+			return fapwsCommand(port, w, s, "--threads", "0")
 		},
 	},
 	{
@@ -52,47 +52,60 @@ var servers = []*server{
 		// closes; with one process a connection for each request is the best.
 		name: "uwsgi", paths: wsgi,
 		needs: []string{"/usr/bin/uwsgi", "/usr/lib/uwsgi/plugins/python3_plugin.so"},
-		command: func(port int, app string, s *settings) []string {
-			return []string{"/usr/bin/uwsgi", "--plugin", "python3", "--http-socket", address(port), "--listen", "128",
-				"--disable-logging", "--need-app",
-				"--add-header", "Connection: close", "--die-on-term", "--wsgi-file", filepath.Join(s.apps, app+".py")}
+		command: func(port int, w *workload, s *settings) []string {
+			line := []string{"/usr/bin/uwsgi", "--plugin", "python3", "--http-socket", address(port), "--listen", "128",
+				"--disable-logging", "--need-app", "--single-interpreter",
+				"--add-header", "Connection: close", "--die-on-term", "--wsgi-file", filepath.Join(s.apps, w.app+".py")}
+			if w.workers > 0 {
+				line = append(line, "--master", "-p", fmt.Sprint(w.workers))
+			}
+			return line
 		},
 	},
 	{
 		name: "gunicorn", paths: wsgi, needs: []string{"/usr/bin/gunicorn"},
-		command: func(port int, app string, s *settings) []string {
-			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", "1", "--threads", "4",
-				"--log-level", "warning", "--chdir", s.apps, app + ":application"}
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", fmt.Sprint(max(1, w.workers)), "--threads", "4",
+				"--worker-class", "gthread", "--log-level", "warning", "--chdir", s.apps, w.app + ":application"}
 		},
 	},
 	{
 		name: "waitress", paths: wsgi, needs: []string{distPackages + "waitress"},
-		command: func(port int, app string, s *settings) []string {
+		command: func(port int, w *workload, s *settings) []string {
 			return []string{python, "-m", "waitress", "--listen", address(port), "--connection-limit", "20000",
-				"--asyncore-use-poll", app + ":application"}
+				"--asyncore-use-poll", w.app + ":application"}
 		},
 	},
 	{
 		name: "cheroot", paths: wsgi, needs: []string{distPackages + "cheroot"},
-		command: func(port int, app string, s *settings) []string {
-			return []string{python, "-m", "cheroot", "--bind", address(port), app + ":application"}
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{python, "-m", "cheroot", "--bind", address(port), w.app + ":application"}
 		},
 	},
 	{
 		name:  "uvicorn",
 		paths: []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/slow"},
 		needs: []string{"/usr/bin/uvicorn", distPackages + "uvloop", distPackages + "httptools"},
-		command: func(port int, app string, s *settings) []string {
+		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/bin/uvicorn", "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--loop", "uvloop",
 				"--http", "httptools", "--no-access-log", "--log-level", "warning", "--app-dir", s.apps, "asgi:application"}
 		},
 	},
 	{
 		name: "nginx", paths: []string{"/static/mebibyte.bin"}, needs: []string{"/usr/sbin/nginx"},
-		command: func(port int, app string, s *settings) []string {
+		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/sbin/nginx", "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, s)}
 		},
 	},
+}
+
+// fapwsCommand starts fapws with more flags; the supervisor only where workers count.
+func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string {
+	line := append([]string{os.Getenv("FAPWS_BIN"), "--bind", address(port)}, flags...)
+	if w.workers > 0 {
+		line = append(line, "--workers", fmt.Sprint(w.workers))
+	}
+	return append(line, filepath.Join(s.apps, w.app+".py"))
 }
 
 func serverNames() []string {

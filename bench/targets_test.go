@@ -35,6 +35,12 @@ func TestJudge(t *testing.T) {
 		{"hello", "inline"}:       micros(12),
 		{"pipelined", "baregnet"}: micros(10),
 		{"pipelined", "threads"}:  micros(20),
+		{"flask", "threads"}:      micros(50),
+		{"flask", "inline"}:       micros(100),
+		{"flask", "uwsgi"}:        {{cpu: 80 * time.Microsecond}, {cpu: 300 * time.Microsecond}}, // the best in the first round
+		{"flask", "gunicorn"}:     {{cpu: 90 * time.Microsecond}, {cpu: 160 * time.Microsecond}}, // the best in the second
+		{"reload", "threads"}:     {{errors: 0}},
+		{"reload", "inline"}:      {{errors: 1}},
 		{"slow", "threads"}:       {{rate: 95, alone: 100}, {rate: 40, alone: 50}, {rate: 9, alone: 10}},
 	}}
 	for _, c := range []struct {
@@ -45,6 +51,8 @@ func TestJudge(t *testing.T) {
 		{"hello", []string{"1.10", "≤ 1.1", "pass", "1.20", "≤ 1.03", "MISS"}, true},
 		{"pipelined", []string{"0.50", "≥ 0.6", "MISS", "–", "", ""}, true},
 		{"slow", []string{"0.90", "≥ 0.9", "pass", "–", "", ""}, true},
+		{"flask", []string{"1.60", "≥ 1.3", "pass", "0.80", "≥ 1.3", "MISS"}, true},
+		{"reload", []string{"0", "≤ 0", "pass", "1", "≤ 0", "MISS"}, true},
 		{"echo", []string{"–", "", "", "–", "", ""}, false},
 	} {
 		for i := range targets {

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	reloadEvery = time.Second
+	reloadLeast = 3 * reloadEvery // of load, however short the measurements
+	askEvery    = time.Millisecond
+)
+
+// measureReload counts the requests that fail while the server is told to
+// reload every second. All rounds are one sample, since each failure counts.
+func (b *bench) measureReload(w *workload) (who []string, err error) {
+	for _, s := range b.servers {
+		if !w.servedBy(s) {
+			continue
+		}
+		taken, err := b.reloadsOf(s, w)
+		if err != nil {
+			fmt.Printf("left out: %v\n", err)
+			continue
+		}
+		who = append(who, s.name)
+		b.add(w, s.name, taken)
+	}
+	return who, nil
+}
+
+func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
+	p, err := start(s, w, &b.settings)
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.stop()
+	if _, err := p.waitReady(w.path); err != nil {
+		return sample{}, err
+	}
+	if err := p.check(w); err != nil {
+		return sample{}, err
+	}
+	load := startConstantLoad(p, w)
+	length := max(time.Duration(b.rounds)*b.length, reloadLeast)
+	reloads := 0
+	for range length / reloadEvery {
+		before := p.tree()[1:]
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			return sample{}, err
+		}
+		time.Sleep(reloadEvery)
+		// A reload that did not happen fails no request either.
+		if !slices.ContainsFunc(p.tree()[1:], func(id int) bool { return slices.Contains(before, id) }) {
+			reloads++
+		}
+	}
+	requests, failed := load.stop()
+	if reloads == 0 {
+		return sample{}, fmt.Errorf("%s has the same workers after HUP, see %s.log", s.name, s.name)
+	}
+	return sample{rate: float64(requests) / length.Seconds(), requests: requests, errors: failed, reloads: reloads}, nil
+}
+
+// constantLoad are clients that ask without a break. Every second one opens a
+// connection for each request, the others keep theirs until the server says
+// that it will close. None of them tries anything again.
+type constantLoad struct {
+	clients          sync.WaitGroup
+	ended            atomic.Bool
+	requests, failed atomic.Int64
+}
+
+func startConstantLoad(p *process, w *workload) *constantLoad {
+	load := &constantLoad{}
+	for i := range w.connections {
+		load.clients.Go(func() {
+			c := &strictClient{process: p, workload: w, keep: i%2 == 0}
+			defer c.hangUp()
+			for !load.ended.Load() {
+				load.requests.Add(1)
+				if err := c.ask(); err != nil {
+					c.hangUp()
+					if load.failed.Add(1) == 1 {
+						fmt.Printf("first failure of %s: %v\n", p.server.name, err)
+					}
+				}
+				time.Sleep(askEvery)
+			}
+		})
+	}
+	return load
+}
+
+func (l *constantLoad) stop() (requests, failed int) {
+	l.ended.Store(true)
+	l.clients.Wait()
+	return int(l.requests.Load()), int(l.failed.Load())
+}
+
+// strictClient is one connection at a time. Unlike http.Client it never asks
+// again: a kept connection that the server closes unannounced is a failure.
+type strictClient struct {
+	process  *process
+	workload *workload
+	keep     bool
+	conn     net.Conn
+	in       *bufio.Reader
+}
+
+func (c *strictClient) hangUp() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+func (c *strictClient) ask() (err error) {
+	if c.conn == nil {
+		if c.conn, err = net.Dial("tcp", address(c.process.port)); err != nil {
+			c.conn = nil
+			return err
+		}
+		c.in = bufio.NewReader(c.conn)
+	}
+	connection := "keep-alive"
+	if !c.keep {
+		connection = "close"
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := fmt.Fprintf(c.conn, "GET %s HTTP/1.1\r\nHost: bench\r\nConnection: %s\r\n\r\n", c.workload.path, connection); err != nil {
+		return err
+	}
+	answer, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(io.Discard, answer.Body)
+	switch {
+	case err != nil:
+		return err
+	case answer.StatusCode != http.StatusOK:
+		return fmt.Errorf("status %s", answer.Status)
+	case n != c.workload.length:
+		return fmt.Errorf("%d bytes instead of %d", n, c.workload.length)
+	}
+	if answer.Close || !c.keep {
+		c.hangUp()
+	}
+	return nil
+}
