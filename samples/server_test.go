@@ -17,13 +17,17 @@ import (
 	"time"
 )
 
-// modes are the ways to serve a script; every sample works in each.
-var modes = []struct {
-	name  string
-	flags []string
-}{
-	{"threads", nil},
-	{"inline", []string{"--threads", "0"}},
+// mode is a way to serve a script.
+type mode struct {
+	name    string
+	flags   []string
+	workers int // processes that serve, below a supervisor; 0: the one that was started
+}
+
+// modes are those that every sample works in.
+var modes = []mode{
+	{"threads", nil, 0},
+	{"inline", []string{"--threads", "0"}, 0},
 }
 
 // starter starts a server for a script and its arguments; the server ends with t.
@@ -50,7 +54,8 @@ type server struct {
 	stderr *output
 	stdout *output
 
-	complains bool // a traceback on stderr is what the test is about
+	complains bool   // a traceback on stderr is what the test is about
+	folder    string // of the script, when it is a copy
 }
 
 var clickable = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)

@@ -1,0 +1,1 @@
+"""A guest book, project and application in one package."""

@@ -1,0 +1,63 @@
+package samples
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestFalcon(t *testing.T) {
+	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
+		const asJSON = "application/json"
+		resp, body := s.post("/todo", asJSON, strings.NewReader(`{"text": "Learn Falcon ☕"}`))
+		s.want(resp, body, 201)
+		item := resp.Header.Get("Location")
+		if !regexp.MustCompile(`^/todo/\d+$`).MatchString(item) {
+			t.Fatalf("Location %q", item)
+		}
+		// What is asked for in turn, of one thing or of all of them.
+		for _, c := range []struct {
+			method, path, contentType, body string
+			status                          int
+			text                            string
+		}{
+			{"GET", item, "", "", 200, `"text": "Learn Falcon ☕", "done": false`},
+			{"PUT", item, asJSON, `{"text": "Know Falcon", "done": true}`, 200, `"done": true`},
+			{"GET", "/todo", "", "", 200, `"text": "Know Falcon", "done": true`},
+			{"POST", "/todo", asJSON, `{"text": `, 400, `"title": "Invalid JSON"`},
+			{"POST", "/todo", asJSON, "", 400, `"title": "Invalid JSON"`},
+			{"POST", "/todo", "text/plain", `{"text": "x"}`, 415, "415 Unsupported Media Type"},
+			{"POST", "/todo", asJSON, `{"txt": "x"}`, 422, `a \"text\" is needed`},
+			{"POST", "/todo", asJSON, `["x"]`, 422, ""},
+			{"PUT", "/todo/9999", asJSON, `{"text": "x"}`, 404, "there is no item 9999"},
+			{"PATCH", item, asJSON, `{"text": "x"}`, 405, ""},
+			{"GET", "/todo/x", "", "", 404, ""},
+			{"DELETE", item, "", "", 204, ""},
+			{"DELETE", item, "", "", 404, "there is no item"},
+			{"GET", item, "", "", 404, ""},
+			{"GET", "/todo", "", "", 200, "[]"},
+		} {
+			req := s.request(c.method, c.path, strings.NewReader(c.body))
+			if c.contentType != "" {
+				req.Header.Set("Content-Type", c.contentType)
+			}
+			resp, body := s.do(req)
+			s.want(resp, body, c.status)
+			if !strings.Contains(body, c.text) {
+				t.Errorf("%s %s: no %q in %s", c.method, c.path, c.text, body)
+			}
+			if c.status == 405 && !strings.Contains(resp.Header.Get("Allow"), "DELETE") {
+				t.Errorf("Allow: %q", resp.Header.Get("Allow"))
+			}
+			if c.status == 204 && (body != "" || resp.Header.Get("Content-Length") != "") {
+				t.Errorf("204 with %q, Content-Length %q", body, resp.Header.Get("Content-Length"))
+			}
+		}
+		for i := range 20 { // in whatever process: numbers go up
+			resp, body := s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i)))
+			s.want(resp, body, 201, fmt.Sprintf(`"id": %d`, i+2))
+		}
+		s.fails("/fails", "RuntimeError: this resource always fails")
+	})
+}

@@ -1,0 +1,26 @@
+"""A blueprint: routes that an application can mount below any prefix."""
+from flask import Blueprint, jsonify, request
+
+api = Blueprint("api", __name__)
+
+
+@api.get("/add/<int:a>/<int:b>")
+def add(a, b):
+    return jsonify(a=a, b=b, sum=a + b)
+
+
+@api.post("/reverse")
+def reverse():
+    # get_json() answers 415 or 400 to what is not JSON
+    return jsonify(reversed=request.get_json()["text"][::-1])
+
+
+@api.get("/divide/<int:a>/<int:b>")
+def divide(a, b):
+    return jsonify(quotient=a / b)  # by zero: a traceback in the log, a 500 for the client
+
+
+@api.errorhandler(400)
+@api.errorhandler(415)
+def refused(error):
+    return jsonify(error=error.name), error.code
