@@ -89,11 +89,70 @@ static void put_page(fapws_record *rec, int status, const char *page, size_t n) 
   p->used = (uint32_t)n;
 }
 
+/* Ends what the handler has returned; before anything of it was sent. */
+static void give_up_result(fapws_thread *t, fapws_record *rec) {
+  if (rec->iter) t->streams--;
+  Py_CLEAR(*(PyObject **)&rec->iter);
+  if (rec->result) {
+    PyObject *result = rec->result;
+    rec->result = NULL;
+    fapws_close_result(rec, result);
+    Py_DECREF(result);
+  }
+}
+
+/* Whether value is an fapws.HTTPError. Nobody can raise one without having
+ * imported its module. */
+static int is_answer(PyObject *value) {
+  PyObject *name = PyUnicode_FromString("fapws._errors"), *module = name ? PyImport_GetModule(name) : NULL;
+  PyObject *type = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;
+  int yes = type && PyObject_IsInstance(value, type) == 1;
+  Py_XDECREF(type);
+  Py_XDECREF(module);
+  Py_XDECREF(name);
+  PyErr_Clear();
+  return yes;
+}
+
+/* Answers with value, an HTTPError, which is a WSGI application. -1 with an
+ * exception. */
+static int answer_with(fapws_thread *t, fapws_record *rec, PyObject *value) {
+  if (fapws_the_pool.debug >= 1) {
+    PyObject *line = PyObject_CallMethod(value, "_log", NULL);
+    const char *text = line ? PyUnicode_AsUTF8(line) : NULL;
+    if (text) heading(rec, "answer of", text);
+    Py_XDECREF(line);
+    PyErr_Clear();
+  }
+  give_up_result(t, rec);
+  /* What start_response has been told is not about this answer. */
+  if (rec->start) fapws_start_done(t, rec->start);
+  if (!(rec->start = fapws_start_for(t, rec, NULL))) return -1;
+  PyObject *result = PyObject_CallFunctionObjArgs(value, rec->environ ? (PyObject *)rec->environ : Py_None, rec->start, NULL);
+  int bad = result ? fapws_answer(t, rec, result) : -1;
+  if (bad > 0) {
+    PyErr_Format(PyExc_TypeError, "%.100s.__call__() must return a list of bytes", Py_TYPE(value)->tp_name);
+    bad = -1;
+  }
+  Py_XDECREF(result);
+  return bad;
+}
+
 void fapws_fail(fapws_thread *t, fapws_record *rec) {
   PyObject *type, *value, *tb, *page = NULL;
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
   if (tb && value) PyException_SetTraceback(value, tb);
+  if (value && !rec->started && is_answer(value)) {
+    int bad = answer_with(t, rec, value);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(tb);
+    if (!bad) return;
+    PyErr_Fetch(&type, &value, &tb);
+    PyErr_NormalizeException(&type, &value, &tb);
+    if (tb && value) PyException_SetTraceback(value, tb);
+  }
   /* Its stack was logged when it was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, fapws_timeout);
   if (!late && !rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
@@ -108,13 +167,7 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
     fapws_stream_end(t, rec, 1);
     return;
   }
-  if (rec->iter) t->streams--;
-  if (rec->result) {
-    PyObject *result = rec->result;
-    rec->result = NULL;
-    fapws_close_result(rec, result);
-    Py_DECREF(result);
-  }
+  give_up_result(t, rec);
   if (page)
     put_page(rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
   else if (late)

@@ -1,11 +1,12 @@
 """Fapws for Python scripts: what a script served by the ``fapws`` executable may import.
 
 ====================================  =========================================
+``fapws``                             ``HTTPError``, ``defer``, ``timer``,
+                                      ``Timeout``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.views``               ``Staticfile``
 ``fapws.contrib.multipart``           ``parse`` (file uploads)
-``fapws``                             ``defer``, ``timer``, ``Timeout``
 ====================================  =========================================
 
 The same modules answer to the names that Fapws4 scripts use (``fapws4.base``
@@ -15,10 +16,18 @@ and so on). Nothing here is needed to serve a script: a plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fapws._errors import HTTPError as HTTPError
     from fapws._later import Timer as Timer, defer as defer, defer_queue_size as defer_queue_size, timer as timer
     from fapws._timeout import Timeout as Timeout
 
-_modules = {"Timer": "_later", "defer": "_later", "defer_queue_size": "_later", "timer": "_later", "Timeout": "_timeout"}
+_modules = {
+    "HTTPError": "_errors",
+    "Timer": "_later",
+    "defer": "_later",
+    "defer_queue_size": "_later",
+    "timer": "_later",
+    "Timeout": "_timeout",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,1 @@
+from fapws import HTTPError as HTTPError

@@ -1,0 +1,97 @@
+"""An exception that is an answer: ``raise HTTPError(404, "No such page")``."""
+from __future__ import annotations
+
+from html import escape
+from http import HTTPStatus
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, List, Mapping, Tuple, Union
+
+__all__ = ["HTTPError"]
+
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110 §5.6.2
+_IN_A_LOG = 200  # characters of the text
+
+
+class HTTPError(Exception):
+    """Raised anywhere below a handler, it becomes the answer to the request.
+
+    status  -- 400 to 599; or 300 to 399 with a Location among the headers
+    text    -- for who reads the page, shown as it is (HTML in it is escaped)
+    headers -- more fields for the answer: (name, value) pairs or a mapping.
+               With a Content-Type among them, text alone is the body
+
+    What the handler gave to start_response before does not count. ValueError
+    and TypeError say which argument is wrong. Once a part of the response has
+    been sent, it ends the response like any other exception.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        text: str = "",
+        headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = (),
+    ) -> None:
+        super().__init__(status, text)
+        if not isinstance(status, int) or isinstance(status, bool):
+            raise TypeError(f"HTTPError: the status must be a number such as 404, not {status!r}")
+        if not isinstance(text, str):
+            raise TypeError(f"HTTPError: the text must be a str, not {text!r}")
+        #: the status as a number
+        self.status = int(status)
+        #: what is to be read on the page
+        self.text = text
+        #: further fields of the answer
+        self.headers = _pairs(headers)
+        names = {name.lower() for name, _ in self.headers}
+        if not 300 <= self.status <= 599:
+            raise ValueError(f"HTTPError: the status must be from 400 to 599, not {self.status}")
+        if self.status < 400 and "location" not in names:
+            raise ValueError(f"HTTPError: status {self.status} needs a Location in headers")
+        self._whole = "content-type" in names
+
+    @property
+    def reason(self) -> str:
+        """The phrase that goes with the status: "Not Found"."""
+        try:
+            return HTTPStatus(self.status).phrase
+        except ValueError:
+            return "Error" if self.status >= 400 else "Redirect"
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.reason}" + (f": {self.text}" if self.text else "")
+
+    def __call__(self, environ: Any, start_response: Callable[..., Any]) -> List[bytes]:
+        """The answer, as a WSGI application; the server calls it."""
+        headers = list(self.headers)
+        body = self.text
+        if not self._whole:
+            headers.append(("Content-Type", "text/html; charset=utf-8"))
+            body = _page(self.status, self.reason, self.text)
+        start_response(f"{self.status} {self.reason}", headers)
+        return [body.encode("utf-8", "replace")]
+
+    def _log(self) -> str:
+        """One line for the log; the text may be a client's."""
+        line = str(self)[:_IN_A_LOG]
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+
+def _page(status: int, reason: str, text: str) -> str:
+    paragraph = f"<p>{escape(text)}</p>\n" if text else ""
+    return f"<!doctype html><title>{status} {reason}</title>\n<h1>{reason}</h1>\n{paragraph}"
+
+
+def _pairs(headers: Any) -> List[Tuple[str, str]]:
+    pairs: List[Tuple[str, str]] = []
+    for pair in headers.items() if hasattr(headers, "items") else headers:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(part, str) for part in pair):
+            raise TypeError(f"HTTPError: headers are (name, value) pairs of str, not {pair!r}")
+        name, value = pair
+        if not name or not _TOKEN.issuperset(name):
+            raise ValueError(f"HTTPError: {name!r} is no name of a header")
+        if any(char < " " and char != "\t" or char == "\x7f" or char > "\xff" for char in value):
+            raise ValueError(f"HTTPError: the value of {name} is {value!r}, which cannot be sent")
+        pairs.append((name, value))
+    return pairs
