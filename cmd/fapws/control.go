@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/supervisor"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
@@ -81,9 +85,11 @@ func reportOf(cmd *settings.Command, conf *settings.Config, addrs []net.Addr, si
 	return r
 }
 
-func (a *alone) Stack() string {
+func (a *alone) Stack() string { return stackOf(a.handler) }
+
+func stackOf(h *pybridge.Handler) string {
 	var b strings.Builder
-	_ = a.handler.Stack(&b, stackWait) // what it could not see is in the text
+	_ = h.Stack(&b, stackWait) // what it could not see is in the text
 	return b.String()
 }
 
@@ -92,3 +98,72 @@ func (a *alone) Reload() error {
 }
 
 func (a *alone) Stop() { a.s.signals.finish() }
+
+// What a supervisor asks its workers.
+const (
+	askStack  = "stack"
+	askServed = "served"
+)
+
+// answerQuestions lets a worker say what its supervisor asks.
+func (s *service) answerQuestions(h *pybridge.Handler) {
+	s.parent.onAsk(askStack, func() string { return stackOf(h) })
+	s.parent.onAsk(askServed, func() string { return strconv.FormatInt(s.server.Served(), 10) })
+}
+
+// answerWithin is how long a supervisor waits for what its workers say.
+const answerWithin = stackWait + time.Second
+
+// together is the control socket's view of a supervisor with its workers.
+type together struct{ v *overseer }
+
+func (t together) Report() ctl.Report {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	st := t.v.sup.Status()
+	served := map[int]int64{}
+	for _, reply := range t.v.sup.Ask(ctx, askServed) {
+		if n, err := strconv.ParseInt(reply.Text, 10, 64); err == nil {
+			served[reply.Pid] = n
+		}
+	}
+	conf, addrs := t.v.seen()
+	r := reportOf(t.v.cmd, &conf, addrs, st.Since)
+	r.Failure = st.Failure
+	for _, w := range st.Workers {
+		requests, said := served[w.Pid]
+		if !said {
+			requests = -1
+		}
+		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: w.State.String(), Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Requests: requests})
+	}
+	return r
+}
+
+func (t together) Stack() string {
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	replies := t.v.sup.Ask(ctx, askStack)
+	var b strings.Builder
+	for _, reply := range replies {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "worker %d\n%s", reply.Pid, reply.Text)
+	}
+	for _, w := range t.v.sup.Status().Workers {
+		if w.State >= supervisor.Ready && !slices.ContainsFunc(replies, func(r supervisor.Reply) bool { return r.Pid == w.Pid }) {
+			fmt.Fprintf(&b, "\nworker %d (%s) does not answer\n", w.Pid, w.State)
+		}
+	}
+	return b.String()
+}
+
+func (t together) Reload() error {
+	if err := t.v.sup.ReloadAndWait("fapws ctl"); err != nil {
+		return fmt.Errorf("not reloaded: %w", err)
+	}
+	return nil
+}
+
+func (t together) Stop() { t.v.sup.Stop() }

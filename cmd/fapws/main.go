@@ -85,7 +85,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	f := &front{passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}
 	if supervised(set, &early) {
-		v := &overseer{set: set, conf: early, stderr: stderr, front: f}
+		v := &overseer{cmd: cmd, set: set, conf: early, stderr: stderr, front: f}
 		return v.run(started)
 	}
 	s := &service{cmd: cmd, set: set, stderr: stderr, front: f}

@@ -157,6 +157,8 @@ func (s *service) start() (err error) {
 			return err
 		}
 		s.front.control.Store(socket)
+	} else {
+		s.answerQuestions(handler)
 	}
 	if err := s.server.Serve(listeners, table, handler); err != nil {
 		return notStarted("%v", err)

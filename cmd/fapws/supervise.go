@@ -13,8 +13,10 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"sync"
 	"syscall"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
@@ -50,6 +52,7 @@ func whereStarted() (p place, err error) {
 // overseer is the process of a supervisor. It knows the settings as flags and
 // environment have them, until a worker tells those of the script.
 type overseer struct {
+	cmd      *settings.Command
 	set      *settings.Settings
 	conf     settings.Config
 	stderr   io.Writer
@@ -60,6 +63,32 @@ type overseer struct {
 	settled  settled              // of the first worker
 	served   []supervisor.Address // once they are
 	sup      *supervisor.Supervisor
+
+	mu    sync.Mutex      // of what the control socket shows
+	shown settings.Config // as far as it is known
+	addrs []net.Addr      // once something serves on them
+}
+
+// show and seen keep what the control socket shows. Any goroutine.
+func (v *overseer) show(conf settings.Config, addrs []net.Addr) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.shown, v.addrs = conf, addrs
+}
+
+func (v *overseer) seen() (settings.Config, []net.Addr) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.shown, v.addrs
+}
+
+// openControl makes the control socket, as the user that this process runs as.
+func (v *overseer) openControl() error {
+	socket, err := control(&v.conf, v.set.Source("ctl-socket"), together{v}, v.log)
+	if err == nil {
+		v.front.control.Store(socket)
+	}
+	return err
 }
 
 // run supervises until told to stop, and returns the exit code.
@@ -88,6 +117,23 @@ func (v *overseer) run(at place) (code int, err error) {
 		BeforeExec:  v.beforeExec,
 		Log:         v.log.log,
 	})
+	v.show(v.conf, nil)
+	if handover != nil && handover.Settled != nil {
+		if err := json.Unmarshal(handover.Settled.Settings, &v.settled); err != nil {
+			return 0, notStarted("what the program before left: %v", err)
+		}
+	}
+	if v.identity == nil || handover != nil {
+		if err := v.openControl(); err != nil {
+			return 0, err
+		}
+	}
+	watcher, err := v.watchFiles()
+	if err != nil {
+		v.front.withdraw()
+		return 0, err
+	}
+	defer watcher.Close()
 	caught := make(chan os.Signal, 16)
 	for _, sig := range supervisor.TakenSignals {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
@@ -162,8 +208,12 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
 	}
 	if v.identity != nil {
+		ctl.Prepare(v.identity.Credential())
 		if err := v.identity.Assume(); err != nil {
 			return nil, notStarted("%v", err)
+		}
+		if err := v.openControl(); err != nil {
+			return nil, err
 		}
 	}
 	return addresses, nil
@@ -180,6 +230,7 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 			ln.Close()
 		}
 	}
+	v.show(v.settled.Config, addrs)
 	v.front.told(v.front.notifier.Ready(servingLine(addrs)))
 	go v.front.notifier.Watch(context.Background(), v.sup.Ping)
 	if resumed {

@@ -85,6 +85,16 @@ func chooseFolder(uid int) (string, error) {
 	return "", errors.New(strings.Join(reasons, ", "))
 }
 
+// Prepare makes a folder for the sockets of the user that this process, of
+// root, is about to become, where that user could not. Without it there is
+// still the next place.
+func Prepare(user *syscall.Credential) {
+	path := fmt.Sprintf("/run/fapws-%d", user.Uid)
+	if os.Mkdir(path, 0o700) == nil {
+		_ = os.Lchown(path, int(user.Uid), int(user.Gid))
+	}
+}
+
 // found is the socket of a server that may run.
 type found struct {
 	pid  int

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 
 	"fapws/runtime"
@@ -21,20 +22,34 @@ type generation struct {
 // request asks for a generation.
 type request struct {
 	why     string
-	upgrade bool // the program, too
+	upgrade bool           // the program, too
+	asked   []chan<- error // get the outcome; each has room for it
 }
+
+// finished tells those who asked what has become of it; nil: it serves.
+func (r *request) finished(err error) {
+	for _, asked := range r.asked {
+		asked <- err
+	}
+	r.asked = nil
+}
+
+var errEnding = errors.New("the server is ending")
 
 // begin starts a new generation, or notes that one is wanted after the one that
 // is being loaded.
 func (s *Supervisor) begin(r request) {
 	if s.stopping || s.handing {
+		r.finished(errEnding)
 		return
 	}
 	if s.batch != nil || s.crowded() {
 		if s.next == nil {
 			s.next = &r
+			return
 		}
 		s.next.upgrade = s.next.upgrade || r.upgrade
+		s.next.asked = append(s.next.asked, r.asked...)
 		return
 	}
 	s.batch = &generation{request: r, program: self}
@@ -68,6 +83,17 @@ func (s *Supervisor) crowded() bool {
 		}
 	}
 	return retiring >= max(8, 4*s.want)
+}
+
+// giveUp forgets the generation that is being loaded and the one after it.
+func (s *Supervisor) giveUp() {
+	if s.batch != nil {
+		s.batch.finished(errEnding)
+	}
+	if s.next != nil {
+		s.next.finished(errEnding)
+	}
+	s.batch, s.next = nil, nil
 }
 
 // maybeBegin begins the generation that had to wait.
@@ -122,7 +148,6 @@ func (s *Supervisor) prepared(w *worker) bool {
 	if s.settled == nil {
 		addresses, err := s.o.Open(w.settled)
 		if err != nil {
-			s.batch = nil
 			s.fail(err)
 			return false
 		}
@@ -166,6 +191,7 @@ func (s *Supervisor) adopt(g *generation) {
 		s.o.Log(runtime.LevelInfo, "reloaded: "+Count(len(s.slots), "worker"))
 	}
 	s.event(Reloaded, "")
+	g.finished(nil)
 	if g.upgrade && s.adopted > 1 {
 		s.beginHandOver()
 		return
@@ -206,6 +232,7 @@ func (s *Supervisor) batchFailed(w *worker, how string, code int) {
 		s.o.Log(runtime.LevelError, s.failure+": not reloaded, the old workers go on")
 	}
 	s.event(Failed, s.failure)
+	g.finished(errors.New(s.failure))
 	s.level()
 	s.maybeBegin()
 }

@@ -197,6 +197,21 @@ func (s *Supervisor) signal(sig os.Signal) {
 // is under way, one more waits, however many are asked for.
 func (s *Supervisor) Reload(why string) { s.post(func() { s.begin(request{why: why}) }) }
 
+// ReloadAndWait is Reload; it returns when new workers serve, or with the reason
+// why they do not.
+func (s *Supervisor) ReloadAndWait(why string) error {
+	asked := make(chan error, 1)
+	if !s.post(func() { s.begin(request{why: why, asked: []chan<- error{asked}}) }) {
+		return errEnding
+	}
+	select {
+	case err := <-asked:
+		return err
+	case <-s.over:
+		return errEnding
+	}
+}
+
 // Stop ends all workers within the graceful timeout, and then Run.
 func (s *Supervisor) Stop() { s.post(func() { s.stop(Stop) }) }
 
@@ -221,7 +236,7 @@ func (s *Supervisor) stop(kind Kind) {
 		}
 		s.o.Log(runtime.LevelInfo, text)
 		s.closeSockets()
-		s.batch, s.next = nil, nil
+		s.giveUp()
 		for _, slot := range s.slots {
 			slot.cancel()
 		}
@@ -250,7 +265,7 @@ func (s *Supervisor) killAll() {
 func (s *Supervisor) fail(err error) {
 	s.result = err
 	s.stopping = true
-	s.batch, s.next = nil, nil
+	s.giveUp()
 	for _, w := range s.workers {
 		w.end(Quit)
 	}

@@ -152,8 +152,12 @@ func Start(o Options) (*Watcher, error) {
 	return w, nil
 }
 
-// Close ends the watching. Any goroutine, any number of times.
+// Close ends the watching. Any goroutine, any number of times; a nil Watcher
+// has nothing to end.
 func (w *Watcher) Close() {
+	if w == nil {
+		return
+	}
 	w.once.Do(func() { close(w.stop) })
 	w.ended.Wait()
 }
