@@ -15,6 +15,18 @@ volatile int fapws_forked;
 
 static struct sigaction go_action;
 
+/* No signal may come between fork() and in_child: Go's handler would swallow
+ * it, and a child that its parent has told to end would live on. */
+static __thread sigset_t mask_before;
+
+static void before_fork(void) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &mask_before);
+}
+
+static void after_fork(void) { pthread_sigmask(SIG_SETMASK, &mask_before, NULL); }
+
 /* The Go runtime does not live in the child, so neither may its handlers:
  * they would wait for threads that are gone, and the child could not be
  * terminated. What the script installed stays. */
@@ -25,6 +37,7 @@ static void in_child(void) {
     if (sigaction(sig, NULL, &sa) == 0 && (sa.sa_flags & SA_SIGINFO) && sa.sa_sigaction == go_action.sa_sigaction)
       signal(sig, sig == SIGPIPE ? SIG_IGN : SIG_DFL);
   }
+  after_fork();
 }
 
 /* --- descriptors of the server ----------------------------------------------
@@ -107,7 +120,7 @@ static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS, "
 int fapws_fork_init(void) {
   /* Go handles SIGURG in every program: its handler tells Go's from others. */
   sigaction(SIGURG, NULL, &go_action);
-  pthread_atfork(NULL, NULL, in_child);
+  pthread_atfork(before_fork, after_fork, in_child);
   PyObject *os = PyImport_ImportModule("os"), *hook = os ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
   PyObject *args = PyTuple_New(0), *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));
   PyObject *done = hook && args && kw ? PyObject_Call(hook, args, kw) : NULL;

@@ -73,3 +73,28 @@ func (s *server) connections() (n int) {
 func (s *server) proc(name string) string {
 	return fmt.Sprintf("/proc/%d/%s", s.cmd.Process.Pid, name)
 }
+
+// children returns the state of each of its child processes: "S", "Z" ...
+func (s *server) children() map[int]string {
+	s.t.Helper()
+	states := map[int]string{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
+		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(s.cmd.Process.Pid) {
+			states[pid] = f[0]
+		}
+	}
+	return states
+}

@@ -1,0 +1,136 @@
+package acceptance
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// serveChildren serves children.py, which waits for files in folder.
+func serveChildren(t *testing.T, m mode) (s *server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	return command{script: "children.py", args: []string{folder}}.serve(t, m), folder
+}
+
+// Handlers start processes in every way that Python has; how these end is the
+// application's to see, and nothing of them stays.
+func TestChildren(t *testing.T) {
+	cases := []struct{ path, body string }{
+		{"/at-import", "[0, 2, 4, 6, 8]"},
+		{"/kill", "-15"},
+		{"/speaks", "3"},
+		{"/in-generator", "parent,0"},
+		{"/crowd?500", "500"}, // they end at the same moment
+		{"/popens?100", "100"},
+		{"/process/fork", "[0, 1, 2, 0, 0, 0]"},
+		{"/process/spawn", "[0, 1, 2, 0, 0, 0]"},
+		{"/pool/fork", "[0, 2, 4, 6, 8]"},
+		{"/pool/spawn", "[0, 2, 4, 6, 8]"},
+		{"/executor/fork", "[0, 2, 4, 6, 8]"},
+		{"/executor/spawn", "[0, 2, 4, 6, 8]"},
+	}
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := serveChildren(t, m)
+		for _, c := range cases {
+			s.get(c.path, 200).is(t, c.body)
+		}
+		for range 20 { // a signal that comes at once is not lost
+			s.get("/kill", 200).is(t, "-15")
+		}
+		// Of multiprocessing only the helper is left that looks after shared memory.
+		if left := s.children(); len(left) > 1 {
+			t.Errorf("children are left: %v", left)
+		}
+		s.get("/executor/kept", 200).is(t, "42") // its processes end with the server
+	})
+}
+
+// A child has nothing of the server: neither after fork, nor after exec.
+func TestChildrensDescriptors(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := serveChildren(t, m)
+		idle := []*wire{s.dial(), s.dial(), s.dial()} // these must stay the server's
+		for _, w := range idle {
+			w.get("/")
+			w.answer().is(t, "quick")
+		}
+		var seen struct {
+			sockets [][]any
+			own     string
+		}
+		body := s.get("/after-fork", 200).body
+		if err := json.Unmarshal([]byte(body), &[]any{&seen.sockets, &seen.own}); err != nil {
+			t.Fatalf("%v in %q", err, body)
+		}
+		if len(seen.sockets) != 1 || seen.sockets[0][0] != seen.own {
+			t.Errorf("a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
+		}
+		if body := s.get("/after-exec", 200).body; strings.Contains(body, "socket:") || strings.Contains(body, "anon_inode") {
+			t.Errorf("a program has open: %s", body)
+		}
+		for _, w := range idle {
+			w.get("/")
+			w.answer().is(t, "quick")
+		}
+	})
+}
+
+// While a forked child lives, clients see the end of their connections, and
+// when the server has ended its address is free.
+func TestLingeringChild(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := serveChildren(t, m)
+		defer write(t, folder+"/go", "")
+		bystander := s.dial() // accepted before the fork
+		bystander.get("/")
+		bystander.answer().is(t, "quick")
+
+		w := s.dial()
+		w.send(get("/linger", "Connection: close"))
+		w.answer().is(t, "left a child")
+		w.closed()
+		w = s.dial()
+		w.send("GET /linger HTTP/1.0\r\n\r\n") // only the end of the connection ends the body
+		w.answer().is(t, "left a child")
+		bystander.send(get("/", "Connection: close"))
+		bystander.answer().is(t, "quick")
+		bystander.closed()
+		if alive := s.children(); len(alive) != 2 {
+			t.Errorf("the children did not live so long: %v", alive)
+		}
+
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		ln, err := net.Listen("tcp", s.address)
+		if err != nil {
+			t.Fatalf("the address is still taken: %v", err)
+		}
+		ln.Close()
+	})
+}
+
+// Neither descriptors nor processes add up.
+func TestManyChildren(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := serveChildren(t, m)
+		mixed := func(n int) {
+			w := s.dial()
+			defer w.Close()
+			for i := range n {
+				w.get(fmt.Sprint("/mixed?", i))
+				w.answer().is(t, "mixed")
+			}
+		}
+		mixed(200)
+		before := len(s.descriptors())
+		mixed(10_000)
+		eventually(t, "as few descriptors as before", func() bool { return len(s.descriptors()) <= before })
+		if left := s.children(); len(left) > 0 {
+			t.Errorf("children are left: %v", left)
+		}
+	})
+}

@@ -1,0 +1,224 @@
+"""Starts processes in every way, in handlers and while it is loaded."""
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+
+folder = sys.argv[1]
+
+
+def double(n):
+    return 2 * n
+
+
+def feed(queue, n):
+    queue.put([n, os.getpid()])
+
+
+forking = multiprocessing.get_context("fork")
+spawning = multiprocessing.get_context("spawn")
+
+if __name__ == "__main__" or "fapws" in sys.argv[0]:  # not in a child that was spawned
+    with forking.Pool(2) as early:
+        at_import = early.map(double, range(5))
+    early.join()
+    os.environ["STARTED"] = "1"
+
+
+def descriptors():
+    """What a process has open beside its three streams: (kind, number)."""
+    seen = []
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        if fd > 2:
+            try:
+                mode = os.fstat(fd).st_mode
+            except OSError:
+                continue  # of listdir itself
+            seen.append(("socket" if stat.S_ISSOCK(mode) else os.readlink("/proc/self/fd/%d" % fd), fd))
+    return seen
+
+
+def sockets_with_names():
+    """Local addresses of the sockets that are open."""
+    names = []
+    for kind, fd in descriptors():
+        if kind == "socket":
+            s = socket.socket(fileno=os.dup(fd))
+            name = s.getsockname()
+            if name:
+                names.append([str(name), bool(s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))])
+            s.close()
+    return names
+
+
+def after_fork(environ, start_response):
+    """What a forked child has of the server."""
+    mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM)  # the script's own: the child keeps it
+    mine.bind(("127.0.0.1", 0))
+    mine.listen()
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writing, json.dumps([sockets_with_names(), str(mine.getsockname())]).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading) as f:
+        text = f.read()
+    os.waitpid(pid, 0)
+    mine.close()
+    return text
+
+
+def after_exec(environ, start_response):
+    """What a program has that is started without close_fds."""
+    code = "import os; print([os.readlink('/proc/self/fd/' + n) for n in os.listdir('/proc/self/fd') if int(n) > 3])"
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, close_fds=False, check=True).stdout
+
+
+def linger(environ, start_response):
+    """Leaves a child that lives until there is a file called go."""
+    pid = os.fork()
+    if pid == 0:
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):  # or the test would wait for the end of these
+            os.dup2(null, stream)
+        while not os.path.exists(os.path.join(folder, "go")):
+            time.sleep(0.01)
+        os._exit(0)
+    threading.Thread(target=os.waitpid, args=(pid, 0), daemon=True).start()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return iter([b"left ", b"a child"])
+
+
+def kill(environ, start_response):
+    """A child ends by a signal, as it would anywhere."""
+    pid = os.fork()
+    if pid == 0:
+        while True:
+            time.sleep(1)
+    os.kill(pid, signal.SIGTERM)
+    return str(-os.WTERMSIG(os.waitpid(pid, 0)[1]))
+
+
+def speaks(environ, start_response):
+    """A child calls write(), which must reach nobody."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    pid = os.fork()
+    if pid == 0:
+        write(b"from the child")
+        os.kill(os.getpid(), signal.SIGUSR1)  # its handler writes to where the server listens
+        os._exit(3)
+    status = os.waitpid(pid, 0)[1]
+    return [b"%d" % os.WEXITSTATUS(status)]
+
+
+def in_generator(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"parent,"
+    pid = os.fork()
+    if pid == 0:
+        yield b"child"  # and here it ends
+    yield b"%d" % os.WEXITSTATUS(os.waitpid(pid, 0)[1])
+
+
+def crowd(environ, start_response):
+    """?n: so many children end at the same moment; each has its exit code."""
+    n = int(environ["QUERY_STRING"])
+    reading, writing = os.pipe()
+    children = []
+    for i in range(n):
+        pid = os.fork()
+        if pid == 0:
+            os.close(writing)
+            os.read(reading, 1)  # until the parent closes it
+            os._exit(i % 200)
+        children.append(pid)
+    os.close(reading)
+    os.close(writing)
+    time.sleep(0.01)  # all of them are there, and none is waited for
+    codes = [os.WEXITSTATUS(os.waitpid(pid, 0)[1]) for pid in children]
+    return str(sum(code == i % 200 for i, code in enumerate(codes)))
+
+
+def popens(environ, start_response):
+    n = int(environ["QUERY_STRING"])
+    children = [subprocess.Popen(["/bin/sh", "-c", "exit %d" % (i % 200)]) for i in range(n)]
+    return str(sum(child.wait() == i % 200 for i, child in enumerate(children)))
+
+
+def process(context):
+    def run(environ, start_response):
+        queue = context.Queue()
+        children = [context.Process(target=feed, args=(queue, i)) for i in range(3)]
+        for child in children:
+            child.start()
+        got = sorted(queue.get(timeout=30) for _ in children)
+        for child in children:
+            child.join()
+        assert len({pid for _, pid in got} | {os.getpid()}) == 4
+        return repr([n for n, _ in got] + [child.exitcode for child in children])
+
+    return run
+
+
+def pool(context):
+    def run(environ, start_response):
+        with context.Pool(2) as workers:
+            result = workers.map(double, range(5))
+        workers.join()
+        return repr(result)
+
+    return run
+
+
+kept = []
+
+
+def executor(context):
+    def run(environ, start_response):
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as workers:
+            return repr(list(workers.map(double, range(5))))
+
+    return run
+
+
+def keep_executor(environ, start_response):
+    """One for the life of the server."""
+    if not kept:
+        kept.append(concurrent.futures.ProcessPoolExecutor(2, mp_context=forking))
+    return str(kept[0].submit(double, 21).result())
+
+
+def mixed(environ, start_response):
+    """Now and then a child, in either way."""
+    n = int(environ["QUERY_STRING"])
+    if n % 50 == 0:
+        assert subprocess.run(["/bin/true"]).returncode == 0
+    elif n % 50 == 25:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(5)
+        assert os.WEXITSTATUS(os.waitpid(pid, 0)[1]) == 5
+    return "mixed"
+
+
+signal.signal(signal.SIGUSR1, lambda number, frame: None)
+
+PATHS = [
+    ("/after-fork", after_fork), ("/after-exec", after_exec), ("/linger", linger), ("/kill", kill), ("/speaks", speaks),
+    ("/in-generator", in_generator), ("/crowd", crowd), ("/popens", popens),
+    ("/process/fork", process(forking)), ("/process/spawn", process(spawning)),
+    ("/pool/fork", pool(forking)), ("/pool/spawn", pool(spawning)),
+    ("/executor/fork", executor(forking)), ("/executor/spawn", executor(spawning)), ("/executor/kept", keep_executor),
+    ("/mixed", mixed), ("/at-import", lambda e, s: repr(at_import)), ("/", lambda e, s: "quick"),
+]
