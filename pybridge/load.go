@@ -69,13 +69,15 @@ func (f *finding) take(served *python3.PyObject, where, name string) (err error)
 	return nil
 }
 
+var errNoPackage = errors.New("package fapws, which belongs to this executable, cannot be used")
+
 // search calls load of fapws._load and returns the tuple it gives, which lives as
 // long as the process.
 func search(o Options, script string, main *python3.PyObject) (*python3.PyObject, error) {
 	module := python3.PyImport_ImportModule("fapws._load")
 	if module == nil {
 		python3.PyErr_Print()
-		return nil, errors.New("package fapws, which belongs to this executable, cannot be used")
+		return nil, errNoPackage
 	}
 	defer module.DecRef()
 	factory := 0

@@ -1,6 +1,7 @@
 package pybridge
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -71,11 +72,44 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 }
 
 // mountOf is what answers below prefix.
-func mountOf(prefix string, callable *python3.PyObject) (Mount, error) {
+func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
+	callable := entry
+	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
+		adapted, err := adaptVerbs(entry)
+		if err != nil {
+			return Mount{}, err
+		}
+		if adapted != nil {
+			callable = adapted
+		}
+	}
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	return Mount{Prefix: prefix, Name: handlerName(callable), Static: readStatic(callable), callable: callable}, nil
+	return Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), callable: callable}, nil
+}
+
+// adaptVerbs makes an application of a class or object with methods get, post
+// and so on (contrib/fapws/_verbs.py); nil when entry is none.
+func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
+	module := python3.PyImport_ImportModule("fapws._verbs")
+	if module == nil {
+		python3.PyErr_Print()
+		return nil, errNoPackage
+	}
+	defer module.DecRef()
+	adapted := module.CallMethodArgs("adapt", entry)
+	if adapted == nil { // a property or a metaclass of the user raised
+		python3.PyErr_Print()
+		return nil, fmt.Errorf("%s cannot be looked at", aType(entry))
+	}
+	switch {
+	case adapted == python3.Py_None:
+		return nil, nil
+	case python3.PyUnicode_Check(adapted):
+		return nil, errors.New(python3.PyUnicode_AsUTF8(adapted))
+	}
+	return adapted, nil // lives as long as the process
 }
 
 // readStatic returns the options that a Staticfile carries, nil for any other

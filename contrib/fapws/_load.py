@@ -272,6 +272,10 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
     if interface == "paths":
         raise _Wrong(f"{what} is {_a(served)} and no list of (uri, callable) tuples; --interface wsgi serves applications")
     if not callable(served):
+        from fapws._verbs import adapt
+
+        if adapt(served) is not None:
+            return
         raise _Wrong(f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response)")
     if isinstance(served, type):
         return  # who is called, metaclass, __new__ or __init__, will be seen

@@ -1,0 +1,64 @@
+package acceptance
+
+import "testing"
+
+// One table mixes functions, classes with verbs, WSGI applications and files.
+func TestMixedTable(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "mixed.py")
+		w := s.dial()
+		w.get("/item/5")
+		w.answer().want(t, 200, "item").field(t, "X-Path", "/item|/5")
+		w.send("HEAD /item HTTP/1.1\r\nHost: x\r\n\r\n")
+		w.answerTo("HEAD").want(t, 200).field(t, "X-Path", "/item|")
+		w.send("DELETE /item HTTP/1.1\r\nHost: x\r\n\r\n")
+		w.answer().want(t, 204)
+		w.send("POST /item HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\na\nb\n")
+		w.answer().want(t, 200, "<a><b>")
+		w.send("PUT /item HTTP/1.1\r\nHost: x\r\n\r\n")
+		w.answer().want(t, 409, "<h1>Conflict</h1>", "<p>not now</p>")
+		w.send("PATCH /item HTTP/1.1\r\nHost: x\r\n\r\n")
+		const allowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+		w.answer().want(t, 405, "<h1>Method Not Allowed</h1>").field(t, "Allow", allowed)
+		w.send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
+		w.answer().want(t, 204).field(t, "Allow", allowed)
+		s.get("/made", 200).is(t, "5") // one for each of its requests, and none for 405 and OPTIONS
+		s.get("/count", 200).is(t, "1")
+		s.get("/count", 200).is(t, "2") // an object stays
+		s.get("/wsgi/x", 200).is(t, "/wsgi|/x")
+		s.get("/lambda", 200).is(t, "lambda")
+		s.get("/files/mixed.py", 200)
+		s.get("/files/nothing", 404)
+		s.get("/error", 503)
+		s.get("/other", 404)
+	})
+}
+
+// The one application of a module has every path, and no SCRIPT_NAME.
+func TestWholeApplication(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		dir := t.TempDir()
+		app := write(t, dir+"/app.py", `
+from fapws.base import Environ, Start_response
+class Start_response(Start_response):
+    def hello(self): self.add_header("X-Hello", "yes")
+def app(environ, start_response):
+    assert type(environ) is Environ
+    start_response.hello()
+    return [repr([environ[key] for key in ("SCRIPT_NAME", "PATH_INFO", "wsgi.multiprocess", "wsgi.multithread")]), __name__]
+def fails(environ, start_response):
+    1 / 0
+if __name__ == "__main__":
+    raise SystemExit("not meant to run")
+`)
+		s := serve(t, m, app)
+		multithread := map[bool]string{true: "False", false: "True"}[m.inline()]
+		for _, path := range []string{"/", "/a/b"} {
+			s.get(path, 200).is(t, "['', '"+path+"', False, "+multithread+"]app").field(t, "X-Hello", "yes")
+		}
+		s.says(`(?m)^ +WSGI app:app$`)
+		s = command{dir: dir, flags: []string{"app:fails"}, complains: true}.serve(t, m)
+		s.get("/x", 500)
+		s.says(`error in handler app:fails, GET /x HTTP/1.1`)
+	})
+}

@@ -1,0 +1,72 @@
+"""Classes with a method for each HTTP method, as entries of PATHS.
+
+The executable imports this when PATHS has such an entry.
+"""
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Mapping, Optional, Union
+
+    Application = Callable[[Mapping[str, Any], Callable[..., Any]], Any]
+
+__all__ = ["adapt"]
+
+_VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
+
+
+def adapt(entry: Any) -> Union[Application, str, None]:
+    """A WSGI application that calls the method of entry that goes with the request's.
+
+    Of a class a new object is made for each request, without arguments; an
+    object is used as it is, by several threads at once. Methods are called
+    ``method(environ, start_response)``. HEAD falls back to ``get``, OPTIONS is
+    answered with what is allowed, and every other method with 405.
+
+    None when entry is nothing of the kind: it has no such methods, or is a
+    WSGI application itself (a class with ``__iter__`` or ``__call__``, PEP
+    3333) or a container. A str says why entry cannot be used.
+    """
+    is_class = isinstance(entry, type)
+    owner = entry if is_class else type(entry)
+    names = ("__call__", "__iter__") if is_class else ("__call__", "__getitem__")
+    if any(name in vars(base) for base in owner.__mro__ for name in names):
+        return None
+    methods = {verb.upper(): verb for verb in _VERBS if callable(getattr(entry, verb, None))}
+    if not methods:
+        return None
+    if is_class:
+        needed = _arguments(entry)
+        if needed:
+            return f"{entry.__qualname__}() needs {needed}: put an object of it into PATHS, not the class"
+    return _application(entry, is_class, methods)
+
+
+def _arguments(cls: type) -> str:
+    """The arguments without which no object of cls can be made."""
+    code = getattr(cls.__init__, "__code__", None)
+    if code is None:
+        return ""
+    defaults = len(getattr(cls.__init__, "__defaults__", None) or ())
+    return ", ".join(code.co_varnames[1 : code.co_argcount - defaults])
+
+
+def _application(entry: Any, is_class: bool, methods: Dict[str, str]) -> Application:
+    if "GET" in methods:
+        methods.setdefault("HEAD", methods["GET"])
+    order = [verb.upper() for verb in _VERBS]
+    allowed = ", ".join(verb for verb in order if verb in methods or verb == "OPTIONS")
+
+    def serve(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Any:
+        method = environ["REQUEST_METHOD"]
+        name: Optional[str] = methods.get(method)
+        if name is not None:
+            return getattr(entry() if is_class else entry, name)(environ, start_response)
+        if method == "OPTIONS":
+            start_response("204 No Content", [("Allow", allowed)])
+            return []
+        from fapws._errors import HTTPError
+
+        return HTTPError(405, headers=[("Allow", allowed)])(environ, start_response)
+
+    return serve
