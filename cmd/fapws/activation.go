@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,18 @@ func takeActivation() activation {
 		unix.CloseOnExec(firstPassed + i)
 	}
 	return passed
+}
+
+// keepFromWorkers closes those of the addresses that are descriptors in the
+// programs that this process starts: they get them when they may accept.
+func keepFromWorkers(bind []string) {
+	for _, addr := range bind {
+		if number, ok := strings.CutPrefix(addr, "fd://"); ok {
+			if fd, err := strconv.Atoi(number); err == nil {
+				unix.CloseOnExec(fd)
+			}
+		}
+	}
 }
 
 // passedSockets returns nothing unless the variables mean this process; a

@@ -128,6 +128,13 @@ func (s *service) start() (err error) {
 			return err
 		}
 	}
+	defer func() {
+		if err != nil {
+			for _, ln := range listeners {
+				ln.Close() // and its file
+			}
+		}
+	}()
 	if err := keepFromChildren(listeners); err != nil {
 		return notStarted("%v", err)
 	}
@@ -165,6 +172,7 @@ func (s *service) start() (err error) {
 	}
 	s.memory.soon(startPagesAfter)
 	if s.parent != nil {
+		s.parent.onAsk(askAlive, func() string { return alive(s.server) })
 		go s.parent.present(s)
 	} else {
 		s.announce(addrs)

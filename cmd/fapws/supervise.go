@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -59,7 +60,8 @@ type overseer struct {
 	log      *logger
 	front    *front
 	memory   thrift
-	identity *privilege.Identity  // to run as; nil: as it is
+	identity *privilege.Identity // to run as; nil: as it is
+	sockets  runtime.ListenOptions
 	settled  settled              // of the first worker
 	served   []supervisor.Address // once they are
 	sup      *supervisor.Supervisor
@@ -102,6 +104,10 @@ func (v *overseer) run(at place) (code int, err error) {
 	if err := v.findIdentity(); err != nil {
 		return 0, err
 	}
+	if v.sockets, err = listenOptions(&v.conf); err != nil {
+		return 0, err
+	}
+	keepFromWorkers(v.conf.Bind)
 	v.sup = supervisor.New(supervisor.Options{
 		Program:     at.program,
 		Args:        os.Args,
@@ -142,7 +148,7 @@ func (v *overseer) run(at place) (code int, err error) {
 	}
 	ignoreAsPython()
 	err = v.sup.Run(caught, handover)
-	v.removeSocketFiles()
+	removeSocketFiles(v.served, v.log)
 	v.front.withdraw()
 	var start *supervisor.StartError
 	if errors.As(err, &start) {
@@ -159,12 +165,7 @@ func (v *overseer) findIdentity() (err error) {
 	if v.identity, err = privilege.Lookup(v.conf.User, v.conf.Group); err != nil {
 		return usage(err)
 	}
-	for _, pair := range v.identity.Environ(os.Environ()) {
-		if name, value, _ := strings.Cut(pair, "="); os.Getenv(name) != value {
-			os.Setenv(name, value)
-		}
-	}
-	return nil
+	return v.identity.SetEnviron()
 }
 
 // attributes makes a worker what this process will be once it has bound the
@@ -177,9 +178,14 @@ func (v *overseer) attributes() *syscall.SysProcAttr {
 }
 
 // open is supervisor.Options.Open: all that only the user who started the
-// server may do.
+// server may do. Of what the worker says it takes no more than a script may
+// set: others run it, perhaps, as a user who may do less.
 func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Address, err error) {
 	defer func() {
+		if err != nil {
+			removeSocketFiles(addresses, v.log)
+			addresses = nil
+		}
 		var f *failure
 		if errors.As(err, &f) {
 			err = &supervisor.StartError{Code: f.code, Line: f.line}
@@ -192,10 +198,8 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 	if err := v.front.writePid(); err != nil {
 		return nil, err
 	}
-	options, err := listenOptions(&v.settled.Config)
-	if err != nil {
-		return nil, err
-	}
+	options := v.sockets
+	options.Backlog = v.settled.Backlog
 	names, err := v.front.addresses(&v.settled.Config, v.settled.BindFrom)
 	if err != nil {
 		return nil, err
@@ -203,14 +207,14 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 	for _, name := range names {
 		files, err := runtime.Sockets(name, v.workers(), options)
 		if err != nil {
-			return nil, notListening(name, err)
+			return addresses, notListening(name, err)
 		}
 		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
 	}
 	if v.identity != nil {
 		ctl.Prepare(v.identity.Credential())
 		if err := v.identity.Assume(); err != nil {
-			return nil, notStarted("%v", err)
+			return addresses, notStarted("%v", err)
 		}
 		if err := v.openControl(); err != nil {
 			return nil, err
@@ -232,7 +236,7 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	}
 	v.show(v.settled.Config, addrs)
 	v.front.told(v.front.notifier.Ready(servingLine(addrs)))
-	go v.front.notifier.Watch(context.Background(), v.sup.Ping)
+	go v.front.notifier.Watch(context.Background(), v.answering)
 	if resumed {
 		if err := v.front.writePid(); err != nil {
 			v.log.log(runtime.LevelWarning, err.Error())
@@ -253,13 +257,40 @@ func (v *overseer) workers() int {
 	return v.conf.Workers
 }
 
-// removeSocketFiles removes those of unix sockets, when all workers have ended.
-func (v *overseer) removeSocketFiles() {
-	for _, a := range v.served {
-		if err := runtime.RemoveSocketFile(a.Name); err != nil {
-			v.log.log(runtime.LevelWarning, err.Error())
+// removeSocketFiles removes those of unix sockets that nobody serves any more.
+func removeSocketFiles(addresses []supervisor.Address, log *logger) {
+	for _, a := range addresses {
+		switch err := runtime.RemoveSocketFile(a.Name); {
+		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
+			log.log(runtime.LevelInfo, err.Error()+"; the next start replaces it")
+		case err != nil:
+			log.log(runtime.LevelWarning, err.Error())
 		}
 	}
+}
+
+// answering says whether the watchdog may be told that all is well: somebody
+// answers. One worker that hangs does not speak for the others, and while none
+// serves it is up to the supervisor, which looks for new ones.
+func (v *overseer) answering(ctx context.Context) error {
+	if err := v.sup.Ping(ctx); err != nil {
+		return err
+	}
+	serving := map[int]bool{}
+	for _, w := range v.sup.Status().Workers {
+		if w.State == supervisor.Serving {
+			serving[w.Pid] = true
+		}
+	}
+	if len(serving) == 0 {
+		return nil
+	}
+	for _, reply := range v.sup.Ask(ctx, askAlive) {
+		if serving[reply.Pid] && reply.Text == yes {
+			return nil
+		}
+	}
+	return errors.New("no worker answers")
 }
 
 // event is supervisor.Options.Event.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -153,6 +154,24 @@ func (p *parent) accept(s *service, sockets []supervisor.Socket, files []*os.Fil
 			delete(p.listeners, id)
 		}
 	}
+}
+
+// What the supervisor asks for its watchdog, and the answer.
+const (
+	askAlive = "alive"
+	yes      = "yes"
+
+	aliveWithin = 10 * time.Second // later nobody waits for it
+)
+
+// alive answers askAlive: the loop serves, if it takes what it is given.
+func alive(server *runtime.Server) string {
+	ctx, cancel := context.WithTimeout(context.Background(), aliveWithin)
+	defer cancel()
+	if server.Ping(ctx) != nil {
+		return ""
+	}
+	return yes
 }
 
 // onAsk sets what answers a question of the supervisor. Any goroutine.

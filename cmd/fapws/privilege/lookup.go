@@ -121,17 +121,18 @@ func (id *Identity) Credential() *syscall.Credential {
 	return c
 }
 
-// Environ returns env with HOME, USER and LOGNAME as they are for the identity.
-func (id *Identity) Environ(env []string) []string {
-	env = slices.DeleteFunc(slices.Clone(env), func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return name == "HOME" || name == "USER" || name == "LOGNAME"
-	})
-	env = append(env, "HOME="+id.Home)
-	if id.Name != "" {
-		env = append(env, "USER="+id.Name, "LOGNAME="+id.Name)
+// SetEnviron gives HOME, USER and LOGNAME in the environment of this process,
+// which its children inherit, the values that the identity's programs expect.
+func (id *Identity) SetEnviron() error {
+	err := os.Setenv("HOME", id.Home)
+	for _, name := range []string{"USER", "LOGNAME"} {
+		if id.Name == "" {
+			err = errors.Join(err, os.Unsetenv(name))
+		} else {
+			err = errors.Join(err, os.Setenv(name, id.Name))
+		}
 	}
-	return env
+	return err
 }
 
 // Owner returns the numbers for "user", "user:group" or ":group", each by name

@@ -131,7 +131,12 @@ func TestCredential(t *testing.T) {
 	}
 	cmd := exec.Command("/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME $USER $LOGNAME")
 	cmd.Dir = "/"
-	cmd.Env = id.Environ([]string{"PATH=" + os.Getenv("PATH"), "HOME=/root", "LOGNAME=root", "HOMES=1"})
+	for _, name := range []string{"HOME", "USER", "LOGNAME"} {
+		t.Setenv(name, "root")
+	}
+	if err := id.SetEnviron(); err != nil {
+		t.Fatal(err)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: id.Credential()}
 	var out bytes.Buffer
 	cmd.Stdout = &out
@@ -141,6 +146,21 @@ func TestCredential(t *testing.T) {
 	want := fmt.Sprintf("%d\n54322\n54322 %s\n%s daemon daemon\n", id.UID, withoutLast(id.Groups), id.Home)
 	if out.String() != want {
 		t.Errorf("the child is\n%swant\n%s", &out, want)
+	}
+}
+
+// TestEnvironOfNobody: a user without an entry has nobody else's name.
+func TestEnvironOfNobody(t *testing.T) {
+	for _, name := range []string{"HOME", "USER", "LOGNAME"} {
+		t.Setenv(name, "root")
+	}
+	if err := (&Identity{UID: 54321, Home: "/"}).SetEnviron(); err != nil {
+		t.Fatal(err)
+	}
+	user, is := os.LookupEnv("USER")
+	logname, also := os.LookupEnv("LOGNAME")
+	if os.Getenv("HOME") != "/" || is || also {
+		t.Errorf("HOME=%s USER=%s LOGNAME=%s", os.Getenv("HOME"), user, logname)
 	}
 }
 
