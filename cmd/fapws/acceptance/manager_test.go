@@ -172,6 +172,24 @@ func (m *manager) hears(pattern string) {
 	}
 }
 
+// silent waits until nothing has come for so long that a manager would start
+// the service again. Messages may have been on their way.
+func (m *manager) silent(long time.Duration) {
+	m.t.Helper()
+	buf := make([]byte, 4096)
+	for heard := 0; ; heard++ {
+		m.c.SetReadDeadline(time.Now().Add(long))
+		if _, err := m.c.Read(buf); os.IsTimeout(err) {
+			return
+		} else if err != nil {
+			m.t.Fatal(err)
+		}
+		if heard > 3 {
+			m.t.Fatal("the watchdog is told that a hung loop is alive")
+		}
+	}
+}
+
 // A service manager is told when requests are answered, where, and when that
 // ends; its watchdog, as long as the loop answers.
 func TestServiceManager(t *testing.T) {
@@ -213,20 +231,7 @@ func TestWatchdogOfAHungLoop(t *testing.T) {
 	w.get("/wait")
 	fileSays(t, folder+"/entered", "yes")
 
-	// A message may have been on its way. After it there is a silence that a
-	// manager would restart the service for.
-	buf := make([]byte, 4096)
-	for heard := 0; ; heard++ {
-		manager.c.SetReadDeadline(time.Now().Add(2 * interval))
-		if _, err := manager.c.Read(buf); os.IsTimeout(err) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if heard > 2 {
-			t.Fatal("the watchdog is told that a hung loop is alive")
-		}
-	}
+	manager.silent(2 * interval)
 	write(t, folder+"/go", "")
 	w.answer().is(t, "waited")
 	manager.hears(`^WATCHDOG=1$`)
@@ -278,4 +283,108 @@ func TestUmask(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		serve(t, m, "service.py", "--umask", "027").get("/umask", 200).is(t, "027")
 	})
+}
+
+// With workers it is the supervisor that talks: its workers have nothing of
+// what it was given, and a reload is told.
+func TestServiceManagerOfWorkers(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		manager := newManager(t)
+		pid := filepath.Join(t.TempDir(), "pid")
+		tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", filepath.Join(t.TempDir(), "s"))
+		s := command{script: "service.py", shell: asManager, files: passed(t, tcp, local),
+			env:   []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=500000"},
+			flags: append(m.flags, "--workers", "2", "--pid", pid)}.start(t)
+		s.address = tcp.Addr().String()
+		serving := `^READY=1\nSTATUS=serving http://` + s.address + `/ unix:` + local.Addr().String() + `$`
+		manager.hears(serving)
+		fileSays(t, pid, fmt.Sprint(s.cmd.Process.Pid))
+		s.get("/environment", 200).is(t, "clean")
+		s.get("/child", 200).is(t, "none")
+		w := dial(t, "unix", local.Addr().String())
+		w.get("/")
+		w.answer().is(t, "served by localhost")
+		manager.hears(`^WATCHDOG=1$`)
+
+		s.signal(syscall.SIGHUP)
+		manager.hears(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
+		manager.hears(`^READY=1`)
+		s.signal(syscall.SIGUSR2) // another program in the same process
+		s.says("upgraded")
+		manager.hears(serving)
+		manager.hears(`^WATCHDOG=1$`)
+		fileSays(t, pid, fmt.Sprint(s.cmd.Process.Pid))
+		s.get("/environment", 200).is(t, "clean")
+		s.get("/child", 200).is(t, "none")
+
+		s.signal(syscall.SIGTERM)
+		manager.hears(`^STOPPING=1$`)
+		if code := s.ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+		if _, err := os.Lstat(pid); !os.IsNotExist(err) {
+			t.Errorf("the pid file is still there: %v", err)
+		}
+	})
+}
+
+// The watchdog hears of workers as long as one of them answers.
+func TestWatchdogOfWorkers(t *testing.T) {
+	t.Parallel()
+	const interval = 400 * time.Millisecond
+	for _, tt := range []struct {
+		workers string
+		silent  bool
+	}{{"1", true}, {"2", false}} {
+		t.Run(tt.workers, func(t *testing.T) {
+			t.Parallel()
+			manager := newManager(t)
+			folder := t.TempDir()
+			s := command{script: "slow.py", args: []string{folder}, flags: []string{"--workers", tt.workers},
+				env: []string{"NOTIFY_SOCKET=" + manager.name, fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.serve(t, modes[1])
+			manager.hears(`^WATCHDOG=1$`)
+			w := s.dial()
+			w.get("/wait")
+			fileSays(t, folder+"/entered", "yes")
+			if tt.silent {
+				manager.silent(2 * interval)
+			} else {
+				for range 5 {
+					manager.hears(`^WATCHDOG=1$`)
+				}
+			}
+			write(t, folder+"/go", "")
+			w.answer().is(t, "waited")
+			manager.hears(`^WATCHDOG=1$`)
+		})
+	}
+}
+
+// Two servers do not share a port by mistake, though the sockets of workers
+// could.
+func TestPortOfWorkersIsTaken(t *testing.T) {
+	t.Parallel()
+	s := serve(t, modes[0], "service.py", "--workers", "2")
+	for _, workers := range []string{"1", "2"} {
+		code, _, stderr := command{script: "service.py", flags: []string{"--workers", workers, "--bind", s.address}}.run(t)
+		want := "fapws: cannot listen on " + s.address + ": address already in use; stop the other server, or choose another address with --bind\n"
+		if code != 3 || stderr != want {
+			t.Errorf("%s workers: code %d, %q", workers, code, stderr)
+		}
+	}
+	s.get("/", 200)
+}
+
+// When one of several addresses fails, nothing is left of the others.
+func TestSocketFileOfAFailedStart(t *testing.T) {
+	t.Parallel()
+	taken := listenOn(t, "tcp", "127.0.0.1:0")
+	for _, flags := range [][]string{nil, {"--workers", "2"}} {
+		folder := t.TempDir()
+		code, _, _ := command{script: "service.py", flags: append(flags, "--pid", folder+"/pid", "--uds", folder+"/s", "--bind", taken.Addr().String())}.run(t)
+		left, err := os.ReadDir(folder)
+		if code != 3 || err != nil || len(left) != 0 {
+			t.Errorf("%v: code %d, left behind %v", flags, code, left)
+		}
+	}
 }

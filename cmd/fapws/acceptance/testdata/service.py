@@ -29,7 +29,19 @@ def mask(environ, start_response):
     return f"{now:03o}"
 
 
+def identity(environ, start_response):
+    """Who this process is, and whether it can become root again."""
+    try:
+        os.setuid(0)
+        again = "root again"
+    except PermissionError:
+        again = "for good"
+    names = " ".join(os.environ.get(n, "-") for n in ("HOME", "USER", "LOGNAME"))
+    return f"{os.getresuid()} {os.getresgid()} {os.getgroups()} {names} {again}"
+
+
 PATHS = [
+    ("/identity", identity),
     ("/environment", environment),
     ("/child", child),
     ("/umask", mask),

@@ -1,0 +1,157 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// publicFolder returns a folder that every user may look into.
+func publicFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "fapws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// family returns the numbers of the server's process and its children.
+func (s *server) family() []int {
+	s.t.Helper()
+	pid := s.cmd.Process.Pid
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	all := []int{pid}
+	for _, name := range threads { // a child is that of the thread that started it
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(text)) {
+			n, _ := strconv.Atoi(field)
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// With --user root binds, and from then on no thread of any process is root,
+// nor can it be again. Who is not root is refused.
+func TestUser(t *testing.T) {
+	daemon, err := user.Lookup("daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ user, group, uid, gid, groups, names string }{
+		{"daemon", "", daemon.Uid, daemon.Gid, daemon.Gid, daemon.HomeDir + " daemon daemon"},
+		{"54321", "54322", "54321", "54322", "54322", "/ - -"},
+	} {
+		t.Run(tt.user, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				folder := publicFolder(t) // root's
+				source, err := os.ReadFile(testdata(t, "service.py"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				script := write(t, folder+"/service.py", string(source))
+				flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s", "--uds-permissions", "666"}
+				if tt.group != "" {
+					flags = append(flags, "--group", tt.group)
+				}
+				c := command{script: script, flags: flags, dir: folder}
+				if os.Geteuid() != 0 {
+					code, _, stderr := c.run(t)
+					if code != 2 || !strings.Contains(stderr, "only root can") || strings.Count(stderr, "\n") != 1 {
+						t.Errorf("code %d, %q", code, stderr)
+					}
+					return
+				}
+				s := c.serve(t, m)
+				want := fmt.Sprintf("(%s, %s, %s) (%s, %s, %s) [%s] %s for good",
+					tt.uid, tt.uid, tt.uid, tt.gid, tt.gid, tt.gid, tt.groups, tt.names)
+				s.get("/identity", 200).is(t, want)
+				w := dial(t, "unix", folder+"/s")
+				w.get("/identity")
+				w.answer().is(t, want)
+				family := s.family()
+				if len(family) != 3 {
+					t.Errorf("processes %v", family)
+				}
+				for _, pid := range family {
+					noThreadIs(t, pid, tt.uid, tt.gid)
+				}
+
+				// A worker that comes later is the same, and so is one of another
+				// program in the same process, which is not started by root.
+				s.signal(syscall.SIGHUP)
+				s.says("reloaded")
+				s.get("/identity", 200).is(t, want)
+				s.signal(syscall.SIGUSR2)
+				s.says("upgraded")
+				s.get("/identity", 200).is(t, want)
+				w = dial(t, "unix", folder+"/s")
+				w.get("/identity")
+				w.answer().is(t, want)
+
+				s.signal(syscall.SIGTERM)
+				if code := s.ended(); code != 0 {
+					t.Errorf("code %d", code)
+				}
+			})
+		})
+	}
+}
+
+// noThreadIs looks at what the kernel says of every thread of a process.
+func noThreadIs(t *testing.T, pid int, uid, gid string) {
+	t.Helper()
+	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("process %d: %v", pid, err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		for line := range strings.Lines(string(text)) {
+			field, rest, _ := strings.Cut(line, ":")
+			want := map[string]string{"Uid": uid, "Gid": gid}[field]
+			if want != "" && !slices.Equal(strings.Fields(rest), slices.Repeat([]string{want}, 4)) {
+				t.Errorf("%s: %s", name, line)
+			}
+			if (field == "CapEff" || field == "CapPrm") && strings.Trim(strings.TrimSpace(rest), "0") != "" {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+	}
+}
+
+// Nobody of that name: said before anything is started.
+func TestUnknownUser(t *testing.T) {
+	t.Parallel()
+	for flag, want := range map[string]string{
+		"--user no-such-user":                      `there is no user "no-such-user"`,
+		"--group no-such-group":                    `there is no group "no-such-group"`,
+		"--workers 2 --uds-owner no-such-user":     `--uds-owner no-such-user: there is no user "no-such-user"`,
+		"--uds-owner :no-such-group --uds /tmp/no": `--uds-owner :no-such-group: there is no group "no-such-group"`,
+	} {
+		code, stdout, stderr := command{script: "service.py", flags: strings.Fields(flag)}.run(t)
+		if code != 2 || stderr != "fapws: "+want+"\n" || stdout != "" {
+			t.Errorf("%s: code %d, %q", flag, code, stderr)
+		}
+	}
+}
