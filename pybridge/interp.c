@@ -1,6 +1,6 @@
 /* Starting and ending the interpreter, and running the script in it. */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* dladdr */
+#define _GNU_SOURCE 1 /* dladdr; as pyconfig.h of Python 3.8 has it */
 #endif
 #include "bridge.h"
 

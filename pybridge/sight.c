@@ -3,9 +3,12 @@
  *
  * thread.current says whose code a thread runs. It changes under the GIL only,
  * so who has the GIL sees no request but the one that it means. */
-#define _GNU_SOURCE
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
 #include "bridge.h"
 
+#include <frameobject.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

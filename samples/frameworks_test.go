@@ -86,7 +86,9 @@ func needModule(t *testing.T, module string) {
 	if python == "" {
 		python = "/usr/bin/python3"
 	}
-	said, err := exec.Command(python, "-c", "import "+module).CombinedOutput()
+	ask := exec.Command(python, "-c", "import "+module)
+	ask.Dir = "/" // here the folders of the samples would be taken for the frameworks
+	said, err := ask.CombinedOutput()
 	if err == nil {
 		return
 	}
