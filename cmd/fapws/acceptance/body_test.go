@@ -63,7 +63,7 @@ func TestInput(t *testing.T) {
 
 func TestMaxBodySize(t *testing.T) {
 	const most = 10_485_760
-	inModes(t, func(t *testing.T, m mode) {
+	inOneProcess(t, func(t *testing.T, m mode) {
 		t.Run("default", func(t *testing.T) {
 			s := serve(t, m, "entered.py")
 			body := strings.Repeat("b", most)
@@ -103,7 +103,7 @@ func tooBig(t *testing.T, s *server, request, more string) {
 
 // What a handler keeps of a request is harmless when the request is over.
 func TestKeptAfterTheRequest(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inOneProcess(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "kept.py")
 		for _, size := range []int{10, 1000, 400_000} {
 			s.ask(request("POST", "/keep", strings.Repeat("b", size))).is(t, "kept")

@@ -8,7 +8,7 @@ import (
 )
 
 func TestScriptsProcess(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inOneProcess(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "process.py")
 
 		t.Run("print", func(t *testing.T) { // stdout is a pipe
@@ -61,7 +61,7 @@ func TestScriptsProcess(t *testing.T) {
 // What the script makes at import belongs to the thread that handlers run on,
 // with one thread and inline.
 func TestMainThread(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inOneProcess(t, func(t *testing.T, m mode) {
 		flags := []string{"--threads", "1"}
 		if m.inline() {
 			flags = nil

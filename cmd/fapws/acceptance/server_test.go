@@ -30,12 +30,28 @@ type mode struct {
 var modes = []mode{
 	{"threads", nil},
 	{"inline", []string{"--threads", "0"}},
+	{"workers", []string{"--workers", "2"}},
 }
 
 func (m mode) inline() bool { return m.name == "inline" }
 
+func (m mode) workers() bool { return m.name == "workers" }
+
 // inModes runs a test in each mode, beside other tests.
 func inModes(t *testing.T, test func(t *testing.T, m mode)) {
+	t.Helper()
+	inEach(t, modes, test)
+}
+
+// inOneProcess runs a test in the modes with one process: it looks at that, or
+// at what the script remembers there.
+func inOneProcess(t *testing.T, test func(t *testing.T, m mode)) {
+	t.Helper()
+	inEach(t, modes[:2], test)
+}
+
+func inEach(t *testing.T, modes []mode, test func(t *testing.T, m mode)) {
+	t.Helper()
 	t.Parallel()
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
