@@ -143,16 +143,18 @@ func (s *service) start() (err error) {
 	} else if s.server, err = runtime.New(s.config()); err != nil {
 		return notStarted("%v", err)
 	}
+	run := pybridge.RunConfig{
+		Threads:      s.conf.Threads,
+		Queue:        s.conf.MaxQueue,
+		Debug:        s.conf.Debug,
+		Multiprocess: severalWorkers(s.conf.Workers),
+		Software:     "fapws/" + version,
+	}
+	if s.parent != nil {
+		run.Stuck = s.parent.stuck
+	}
 	var handler *pybridge.Handler
-	s.onPython(func() {
-		handler = s.app.Start(pybridge.RunConfig{
-			Threads:      s.conf.Threads,
-			Queue:        s.conf.MaxQueue,
-			Debug:        s.conf.Debug,
-			Multiprocess: severalWorkers(s.conf.Workers),
-			Software:     "fapws/" + version,
-		})
-	})
+	s.onPython(func() { handler = s.app.Start(run) })
 	addrs := make([]net.Addr, len(listeners))
 	for i, ln := range listeners {
 		addrs[i] = ln.Addr()

@@ -44,6 +44,9 @@ func takeParent() (*parent, error) {
 	if err == nil {
 		channel, err = supervisor.NewChannel(fd)
 	}
+	if err == nil {
+		err = pybridge.KeepFromChildren(channel)
+	}
 	if err != nil {
 		return nil, usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", supervisor.Variable, text, err))
 	}
@@ -200,6 +203,9 @@ func (p *parent) worn(why string) {
 
 // served is runtime.Config.Worn.
 func (p *parent) served() { p.worn("has served its number of requests") }
+
+// stuck is pybridge.RunConfig.Stuck.
+func (p *parent) stuck(why string) { p.worn("is stuck (" + why + ")") }
 
 // withJitter adds by chance up to jitter to n; 0 stays.
 func withJitter(n, jitter int) int {

@@ -15,16 +15,15 @@ import (
 )
 
 const (
-	// maxMessage is more than any message has: a socket takes no datagram
-	// beyond its buffer of about 200 KiB.
-	maxMessage = 192 << 10
+	// maxMessage bounds a message; longer texts take several.
+	maxMessage = 64 << 10
 
 	// maxFiles is how many descriptors one message may carry (SCM_MAX_FD is 253).
 	maxFiles = 200
 
 	// maxPiece is how many bytes of an answer go into one message; JSON may
 	// need six for each.
-	maxPiece = 24 << 10
+	maxPiece = 8 << 10
 
 	// sendWithin bounds how long a process that reads nothing is waited for.
 	sendWithin = 500 * time.Millisecond
@@ -140,6 +139,9 @@ func (c *Channel) Receive() (*Message, []*os.File, error) {
 // lets the next one wait again.
 func (c *Channel) interrupt() { c.conn.SetReadDeadline(time.Unix(1, 0)) }
 func (c *Channel) resume()    { c.conn.SetReadDeadline(time.Time{}) }
+
+// SyscallConn implements syscall.Conn.
+func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
 // Close ends the channel; the other side's Receive gets io.EOF.
 func (c *Channel) Close() error { return c.conn.Close() }

@@ -94,10 +94,11 @@ const startFailed = 3
 // Supervisor keeps workers. Its exported methods may be called from any
 // goroutine.
 type Supervisor struct {
-	o      Options
-	events chan func()
-	over   chan struct{} // closed when Run has ended
-	since  time.Time
+	o       Options
+	events  chan func()
+	signals <-chan os.Signal
+	over    chan struct{} // closed when Run has ended
+	since   time.Time
 
 	// What follows belongs to the goroutine of Run.
 	addresses []Address
@@ -135,6 +136,7 @@ func New(o Options) *Supervisor {
 // failed. signals brings what the process was sent; see Signal.
 func (s *Supervisor) Run(signals <-chan os.Signal, handover *Handover) error {
 	defer close(s.over)
+	s.signals = signals
 	if s.o.MaxRSS > 0 {
 		defer s.watchMemory().Stop()
 	}
@@ -147,7 +149,7 @@ func (s *Supervisor) Run(signals <-chan os.Signal, handover *Handover) error {
 		select {
 		case f := <-s.events:
 			f()
-		case sig := <-signals:
+		case sig := <-s.signals:
 			s.signal(sig)
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	goruntime "runtime"
 	"strconv"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +31,7 @@ type Handover struct {
 	Settled   *Settled
 	Addresses []handoverAddress
 	Workers   []handoverWorker
+	Signals   []int // that came at the last moment
 }
 
 type handoverAddress struct {
@@ -140,7 +143,7 @@ func (s *Supervisor) handOver() error {
 		h.Addresses = append(h.Addresses, out)
 	}
 	for _, w := range s.workers {
-		fd, err := keep(w.channel.conn.SyscallConn())
+		fd, err := keep(w.channel.SyscallConn())
 		if err != nil {
 			return err
 		}
@@ -157,6 +160,21 @@ func (s *Supervisor) handOver() error {
 		return err
 	}
 	kept = append(kept, note)
+	if err := os.Chdir(s.o.Dir); err != nil {
+		return err
+	}
+	if s.o.BeforeExec != nil {
+		s.o.BeforeExec()
+	}
+	defer blockSignals()()
+	for more := true; more; {
+		select {
+		case sig := <-s.signals:
+			h.Signals = append(h.Signals, int(sig.(syscall.Signal)))
+		default:
+			more = false
+		}
+	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return err
@@ -164,14 +182,28 @@ func (s *Supervisor) handOver() error {
 	if _, err := unix.Pwrite(note, text, 0); err != nil {
 		return err
 	}
-	if err := os.Chdir(s.o.Dir); err != nil {
-		return err
-	}
-	if s.o.BeforeExec != nil {
-		s.o.BeforeExec()
-	}
 	env := append(os.Environ(), handoverVariable+"="+strconv.Itoa(note))
 	return syscall.Exec(s.o.Program, s.o.Args, env)
+}
+
+// blockSignals keeps the signals for Run from the calling thread, the only one
+// that is left after exec: they wait until the new program is ready for them,
+// rather than end it. See pybridge/sigmask.c for what workers do about it.
+func blockSignals() (undo func()) {
+	goruntime.LockOSThread()
+	var set, old unix.Sigset_t
+	for _, sig := range TakenSignals {
+		n := uint(sig.(syscall.Signal)) - 1
+		bits := uint(unsafe.Sizeof(set.Val[0])) * 8
+		set.Val[n/bits] |= 1 << (n % bits)
+	}
+	err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old)
+	return func() {
+		if err == nil {
+			_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
+		}
+		goruntime.UnlockOSThread()
+	}
 }
 
 // resume goes on where the program before has ended.
@@ -221,4 +253,7 @@ func (s *Supervisor) resume(h *Handover) {
 	}
 	s.level()
 	s.share()
+	for _, n := range h.Signals {
+		s.signal(syscall.Signal(n))
+	}
 }
