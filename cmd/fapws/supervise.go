@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
@@ -140,12 +139,7 @@ func (v *overseer) run(at place) (code int, err error) {
 		return 0, err
 	}
 	defer watcher.Close()
-	caught := make(chan os.Signal, 16)
-	for _, sig := range supervisor.TakenSignals {
-		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
-			signal.Notify(caught, sig)
-		}
-	}
+	caught := supervisor.Catch(handover)
 	ignoreAsPython()
 	err = v.sup.Run(caught, handover)
 	removeSocketFiles(v.served, v.log)

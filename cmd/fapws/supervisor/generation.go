@@ -187,6 +187,7 @@ func (s *Supervisor) adopt(g *generation) {
 		if s.o.Up != nil {
 			s.o.Up(s.addresses, false)
 		}
+	case g.upgrade: // the new program will say so
 	default:
 		s.o.Log(runtime.LevelInfo, "reloaded: "+Count(len(s.slots), "worker"))
 	}

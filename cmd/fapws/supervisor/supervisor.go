@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime"
 )
 
@@ -96,7 +94,7 @@ const startFailed = 3
 type Supervisor struct {
 	o       Options
 	events  chan func()
-	signals <-chan os.Signal
+	signals *Signals
 	over    chan struct{} // closed when Run has ended
 	since   time.Time
 
@@ -133,8 +131,8 @@ func New(o Options) *Supervisor {
 
 // Run starts the workers, or goes on with those of handover, and returns when
 // the last one has ended: nil after Stop, a *StartError when the first start
-// failed. signals brings what the process was sent; see Signal.
-func (s *Supervisor) Run(signals <-chan os.Signal, handover *Handover) error {
+// failed. signals are what the process is sent.
+func (s *Supervisor) Run(signals *Signals, handover *Handover) error {
 	defer close(s.over)
 	s.signals = signals
 	if s.o.MaxRSS > 0 {
@@ -149,7 +147,7 @@ func (s *Supervisor) Run(signals <-chan os.Signal, handover *Handover) error {
 		select {
 		case f := <-s.events:
 			f()
-		case sig := <-s.signals:
+		case sig := <-s.signals.C:
 			s.signal(sig)
 		}
 	}
@@ -375,6 +373,3 @@ func (s *Supervisor) closeSockets() {
 	}
 	s.addresses = nil
 }
-
-// TakenSignals are those that Run wants to be told of.
-var TakenSignals = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGTTIN, unix.SIGTTOU}

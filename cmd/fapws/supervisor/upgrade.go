@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -31,7 +33,8 @@ type Handover struct {
 	Settled   *Settled
 	Addresses []handoverAddress
 	Workers   []handoverWorker
-	Signals   []int // that came at the last moment
+	Ignored   []syscall.Signal // since the start
+	Signals   []syscall.Signal // that came at the last moment
 }
 
 type handoverAddress struct {
@@ -110,7 +113,7 @@ func (s *Supervisor) maybeHandOver() {
 }
 
 func (s *Supervisor) handOver() error {
-	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled}
+	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled, Ignored: s.signals.ignored}
 	var kept []int // duplicates, which exec does not close
 	defer func() {
 		for _, fd := range kept {
@@ -166,14 +169,10 @@ func (s *Supervisor) handOver() error {
 	if s.o.BeforeExec != nil {
 		s.o.BeforeExec()
 	}
-	defer blockSignals()()
-	for more := true; more; {
-		select {
-		case sig := <-s.signals:
-			h.Signals = append(h.Signals, int(sig.(syscall.Signal)))
-		default:
-			more = false
-		}
+	defer holdSignals(s.signals)()
+	h.Signals = s.signals.pending()
+	if s.next != nil {
+		h.Signals = append(h.Signals, syscall.SIGHUP)
 	}
 	text, err := json.Marshal(h)
 	if err != nil {
@@ -186,16 +185,18 @@ func (s *Supervisor) handOver() error {
 	return syscall.Exec(s.o.Program, s.o.Args, env)
 }
 
-// blockSignals keeps the signals for Run from the calling thread, the only one
-// that is left after exec: they wait until the new program is ready for them,
-// rather than end it. See pybridge/sigmask.c for what workers do about it.
-func blockSignals() (undo func()) {
+// holdSignals keeps signals from ending the program between two: blocked on the
+// calling thread, the only one that is left after exec, they wait until the new
+// program is ready for them (pybridge/sigmask.c says what workers do about it).
+// Go's start unblocks some of them. Of these TERM, INT and QUIT end the new
+// program, which is what they are for; HUP has to be ignored.
+func holdSignals(caught *Signals) (undo func()) {
+	signal.Ignore(syscall.SIGHUP)
 	goruntime.LockOSThread()
 	var set, old unix.Sigset_t
-	for _, sig := range TakenSignals {
-		n := uint(sig.(syscall.Signal)) - 1
-		bits := uint(unsafe.Sizeof(set.Val[0])) * 8
-		set.Val[n/bits] |= 1 << (n % bits)
+	for _, sig := range led {
+		bits := int(unsafe.Sizeof(set.Val[0])) * 8
+		set.Val[(int(sig)-1)/bits] |= 1 << ((int(sig) - 1) % bits)
 	}
 	err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old)
 	return func() {
@@ -203,6 +204,9 @@ func blockSignals() (undo func()) {
 			_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 		}
 		goruntime.UnlockOSThread()
+		if !slices.Contains(caught.ignored, syscall.SIGHUP) {
+			signal.Notify(caught.C, syscall.SIGHUP)
+		}
 	}
 }
 
@@ -253,7 +257,7 @@ func (s *Supervisor) resume(h *Handover) {
 	}
 	s.level()
 	s.share()
-	for _, n := range h.Signals {
-		s.signal(syscall.Signal(n))
+	for _, sig := range h.Signals {
+		s.signal(sig)
 	}
 }

@@ -1,0 +1,53 @@
+package supervisor
+
+import (
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+)
+
+// Signals are what the process is sent, for Run.
+type Signals struct {
+	C       chan os.Signal
+	ignored []syscall.Signal
+}
+
+// led are the signals by which a supervisor is led.
+var led = []syscall.Signal{
+	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
+	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
+}
+
+// Catch starts to catch signals, but for those that were ignored when the
+// server was started: by nohup, or as a job in the background of a script.
+func Catch(h *Handover) *Signals {
+	s := &Signals{C: make(chan os.Signal, 16)}
+	for _, sig := range led {
+		ignored := signal.Ignored(sig)
+		if h != nil { // the program before has ignored some for the time between
+			ignored = slices.Contains(h.Ignored, sig)
+		}
+		if ignored {
+			s.ignored = append(s.ignored, sig)
+			signal.Ignore(sig)
+		} else {
+			signal.Notify(s.C, sig)
+		}
+	}
+	return s
+}
+
+// pending takes what has come and was not looked at.
+func (s *Signals) pending() (list []syscall.Signal) {
+	for {
+		select {
+		case sig := <-s.C:
+			if sig, ok := sig.(syscall.Signal); ok {
+				list = append(list, sig)
+			}
+		default:
+			return list
+		}
+	}
+}
