@@ -70,7 +70,7 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "group", Short: "g", Group: GroupProcesses, Arg: "GROUP",
-			Help:  "run with this group; not given, the groups of the user",
+			Help:  "run with this group; not given, those of the user, or 65534 for a number that is no known user",
 			value: func(c *Config) value { return &text{&c.Group} },
 		},
 		{
