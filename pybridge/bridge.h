@@ -77,6 +77,7 @@ typedef struct {
   int check_signals;
   int inline_mode;
   int debug;
+  int send_fields;
   int wake_fd;
   fapws_part *garbage; /* atomic stack: parts whose owner awaits a decref */
   fapws_mount *mounts;
@@ -182,6 +183,7 @@ typedef struct {
   PyObject *list;    /* response_headers once somebody asked for it, else NULL */
   int64_t length;    /* Content-Length, -1 none */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
+  uint8_t sends; /* which of the fields that have a file sent are in buf */
 } fapws_start_object;
 
 /* --- fields.c --- */
@@ -193,6 +195,8 @@ int fapws_clean_value(const char *s, Py_ssize_t n);
 int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value);
 int fapws_add_fields(fapws_start_object *s, PyObject *headers);
 void fapws_forget_fields(fapws_start_object *s);
+/* Moves the value of a field that has a file sent to p. -1 with an exception. */
+int fapws_take_sent(fapws_start_object *s, fapws_part *p);
 
 /* --- start.c, continued --- */
 /* A fresh or recycled object for rec; cls NULL: the built-in type. */
@@ -201,6 +205,9 @@ PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls);
 void fapws_start_done(fapws_thread *t, PyObject *start);
 /* Brings buf up to date with response_headers. -1 with an exception. */
 int fapws_start_settle(fapws_start_object *s);
+/* Whether rec is, as it is now, answered with a file that a field names. -1 with
+ * an exception. */
+int fapws_sends_file(fapws_record *rec);
 /* Writes head fields of the first part. -1 with an exception. */
 int fapws_start_fill(fapws_start_object *s, fapws_part *p);
 

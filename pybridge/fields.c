@@ -54,19 +54,52 @@ static int is_name(const char *name, size_t n, const char *known) {
   return strlen(known) == n && strncasecmp(name, known, n) == 0;
 }
 
+/* The line of a field, and in *next what follows it; NULL if there is none. */
+static char *find_line(const fapws_start_object *s, const char *name, char **next) {
+  size_t n = strlen(name);
+  for (char *line = s->buf, *end = s->buf + s->len; line < end; line = *next) {
+    *next = memchr(line, '\n', (size_t)(end - line));
+    *next = *next ? *next + 1 : end;
+    if ((size_t)(*next - line) > n && line[n] == ':' && strncasecmp(line, name, n) == 0) return line;
+  }
+  return NULL;
+}
+
 /* A field that may stand once gives way to a later one. */
 static void remove_field(fapws_start_object *s, const char *name) {
-  size_t n = strlen(name);
-  for (char *line = s->buf, *end = s->buf + s->len; line < end;) {
-    char *next = memchr(line, '\n', (size_t)(end - line));
-    next = next ? next + 1 : end;
-    if ((size_t)(next - line) > n && line[n] == ':' && strncasecmp(line, name, n) == 0) {
-      memmove(line, next, (size_t)(end - next));
-      s->len -= (size_t)(next - line);
-      return;
-    }
-    line = next;
+  char *next, *line = find_line(s, name, &next);
+  if (!line) return;
+  memmove(line, next, (size_t)(s->buf + s->len - next));
+  s->len -= (size_t)(next - line);
+}
+
+static const char *const sendfile = "X-Sendfile", *const accel = "X-Accel-Redirect";
+
+int fapws_take_sent(fapws_start_object *s, fapws_part *p) {
+  p->accel = !(s->sends & FAPWS_SENDFILE);
+  const char *name = p->accel ? accel : sendfile;
+  char *next, *line = find_line(s, name, &next);
+  if (line) {
+    const char *value = line + strlen(name) + 2;
+    size_t n = (size_t)(next - value) - 2;
+    if (fapws_part_reserve(p, n) < 0) return -1;
+    memcpy(p->buf + p->used, value, n);
+    p->send_off = p->used;
+    p->send_len = (uint32_t)n;
+    p->used += (uint32_t)n;
   }
+  remove_field(s, sendfile);
+  remove_field(s, accel);
+  return 0;
+}
+
+/* The field is obeyed: the last of its name. One without a value says nothing. */
+static int note_sent(fapws_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
+  if (s->sends & which) remove_field(s, name);
+  s->sends &= (uint8_t)~which;
+  while (len && (*text == ' ' || *text == '\t')) text++, len--;
+  if (len) s->sends |= (uint8_t)which;
+  return len > 0;
 }
 
 static int set_length(fapws_start_object *s, PyObject *value, const char *text, Py_ssize_t n) {
@@ -140,6 +173,13 @@ static int special_field(fapws_start_object *s, const char *name, size_t n, PyOb
     return is_name(name, n, "Keep-Alive") ? OURS : PLAIN;
   case 'u':
     return is_name(name, n, "Upgrade") ? OURS : PLAIN;
+  case 'x':
+    if (LIKELY(!fapws_the_pool.send_fields)) return PLAIN;
+    if ((fapws_the_pool.send_fields & FAPWS_SENDFILE) && is_name(name, n, sendfile))
+      return note_sent(s, sendfile, FAPWS_SENDFILE, text, len) ? SINGLE : OURS;
+    if ((fapws_the_pool.send_fields & FAPWS_ACCEL) && is_name(name, n, accel))
+      return note_sent(s, accel, FAPWS_ACCEL, text, len) ? SINGLE : OURS;
+    return PLAIN;
   default:
     return PLAIN;
   }
@@ -227,7 +267,7 @@ int fapws_add_field(fapws_start_object *s, PyObject *name_object, PyObject *valu
 void fapws_forget_fields(fapws_start_object *s) {
   s->len = 0;
   s->length = -1;
-  s->has_type = s->has_date = s->has_server = s->close_conn = 0;
+  s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = 0;
 }
 
 /* headers: a list or any iterable of (name, value). */

@@ -30,6 +30,9 @@ type RunConfig struct {
 	// is overdue and does not end: the process should be replaced. nil: nobody
 	// can do that.
 	Stuck func(why string)
+
+	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others
+	Accel    bool // and X-Accel-Redirect
 }
 
 // Handler runs the callables of PATHS. It satisfies runtime.Handler; see there
@@ -84,6 +87,7 @@ func (h *Handler) startPool() {
 	h.shared = C.fapws_pool_start(&C.fapws_pool_options{
 		threads:      C.int(h.config.Threads),
 		debug:        C.int(h.config.Debug),
+		send_fields:  C.int(boolByte(h.config.SendFile)*C.FAPWS_SENDFILE | boolByte(h.config.Accel)*C.FAPWS_ACCEL),
 		multiprocess: C.int(boolByte(h.config.Multiprocess)),
 		software:     arena.str(h.config.Software),
 		mounts:       C.int(n),

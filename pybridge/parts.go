@@ -66,6 +66,10 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 		HasServer: p.has_server != 0,
 		Close:     p.close_conn != 0,
 	}
+	if p.send_len > 0 {
+		out.Head.SendFile, out.Head.Accel = within(p, p.send_off, p.send_len), p.accel != 0
+		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+	}
 	if p.static_len > 0 {
 		out.Head.Static = within(p, p.static_off, p.static_len)
 		out.Head.StaticPath = within(p, p.path_off, p.path_len)

@@ -346,6 +346,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.max = o->threads > FAPWS_MAX_THREADS ? FAPWS_MAX_THREADS : o->threads;
   P.inline_mode = o->threads == 0;
   P.debug = o->debug;
+  P.send_fields = o->send_fields;
   P.wake_fd = P.exit_code = -1;
   P.nmounts = o->mounts;
   P.mounts = calloc((size_t)o->mounts, sizeof *P.mounts);

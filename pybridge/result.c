@@ -259,6 +259,15 @@ static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result)
 }
 
 int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  int sends = fapws_sends_file(rec);
+  if (UNLIKELY(sends)) {
+    if (sends < 0) return -1;
+    Py_INCREF(result);
+    rec->result = result; /* for its close() */
+    fapws_stream_end(t, rec, 0);
+    return 0;
+  }
+  if (UNLIKELY(rec->whole) && !rec->started) rec->whole = 0; /* write() dropped what a file was to replace, and now none does */
   PyObject *const *items = &result;
   Py_ssize_t n = 1;
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) {

@@ -21,6 +21,9 @@ typedef struct {
 /* Same values as exchange.TypeHint. */
 enum { FAPWS_TYPE_SET, FAPWS_TYPE_HTML, FAPWS_TYPE_BINARY, FAPWS_TYPE_JSON, FAPWS_TYPE_BY_NAME };
 
+/* Fields of a response that have a file sent (bits). */
+enum { FAPWS_SENDFILE = 1, FAPWS_ACCEL = 2 };
+
 struct fapws_record;
 
 /* One piece of a response. Made by a Python thread, read by Go between
@@ -38,6 +41,8 @@ typedef struct fapws_part {
   uint32_t name_off, name_len;       /* in buf: file name that gives the type */
   uint32_t static_off, static_len;   /* in buf: options of a Staticfile that answers instead */
   uint32_t path_off, path_len;       /* in buf: its PATH_INFO */
+  uint32_t send_off, send_len;       /* in buf: what X-Sendfile says, or X-Accel-Redirect */
+  uint8_t accel;                     /* it is the latter */
   const char *body;                  /* in buf, or in owner's memory */
   uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
   size_t body_len;
@@ -146,6 +151,7 @@ void fapws_run_atexit(void);
 typedef struct {
   int threads;      /* most threads; 0: inline */
   int debug;        /* 1 and more: traceback page for the browser */
+  int send_fields;  /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
   int multiprocess; /* other processes serve the same application */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int wake_fd;

@@ -125,6 +125,7 @@ static int begin_head(fapws_start_object *s, PyObject *status, PyObject *headers
     s->has_date = before.has_date;
     s->has_server = before.has_server;
     s->close_conn = before.close_conn;
+    s->sends = before.sends;
   }
   free(kept);
   return -bad;
@@ -341,8 +342,14 @@ void fapws_start_done(fapws_thread *t, PyObject *self) {
   Py_DECREF(self);
 }
 
+int fapws_sends_file(fapws_record *rec) {
+  fapws_start_object *s = rec->start;
+  if (LIKELY(!fapws_the_pool.send_fields) || !s || rec->started) return 0;
+  return fapws_start_settle(s) < 0 ? -1 : s->sends != 0;
+}
+
 int fapws_start_fill(fapws_start_object *s, fapws_part *p) {
-  if (fapws_start_settle(s) < 0) return -1;
+  if (fapws_start_settle(s) < 0 || (UNLIKELY(s->sends) && fapws_take_sent(s, p) < 0)) return -1;
   size_t reason = s->reason ? (size_t)PyUnicode_GET_LENGTH(s->reason) : 0;
   if (fapws_part_reserve(p, s->len + reason) < 0) return -1;
   p->status = s->status;

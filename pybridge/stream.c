@@ -67,6 +67,10 @@ static int make_head(fapws_record *rec, int is_text, Py_ssize_t len) {
   p->length = rec->declared;
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY;
   rec->bodyless = fapws_bodyless(rec, s->status);
+  if (UNLIKELY(p->send_len)) { /* the loop makes the rest from the file */
+    rec->declared = p->length = -1;
+    p->type = FAPWS_TYPE_SET;
+  }
   return 0;
 }
 
@@ -84,8 +88,13 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
   int is_text;
   PyObject *owner = fapws_chunk(item, &data, &len, &is_text);
   if (!owner) return -1;
+  int bad = fapws_sends_file(rec);
+  if (UNLIKELY(bad)) { /* nobody wants the body; the head goes out at the end */
+    rec->whole = 1;
+    Py_DECREF(owner);
+    return bad < 0 ? -1 : 0;
+  }
   /* PEP 3333: the head waits for the first byte of the body. */
-  int bad = 0;
   if (len && !rec->started) bad = begin(t, rec, is_text, len);
   if (!bad && len && !rec->bodyless) {
     if (rec->declared >= 0 && rec->sent + len > rec->declared) {

@@ -92,6 +92,8 @@ func (j *fileJob) open(t *transfer) {
 	if j.from == nil {
 		j.files.Open(&j.req, &j.res)
 		fill(&j.resp, &j.res.Head)
+	} else if j.from.file != nil {
+		j.openSent(t.l.s)
 	} else {
 		j.openHanded(t.l.s)
 		fill(&j.resp, &j.res.Head)

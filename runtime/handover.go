@@ -57,10 +57,11 @@ type handedOver struct {
 	fields    []byte
 	hasDate   bool
 	hasServer bool
+	file      *sentFile // instead of options
 }
 
-// handOver makes x, whose handler lets files answer (exchange.Head.Static), a
-// request for a file. The handler has done its part with that.
+// handOver makes x, whose handler lets files answer (exchange.Head.Static) or
+// has one sent (SendFile), a request for a file. The handler has done its part with that.
 func (l *loop) handOver(x *flight, p *exchange.Part) {
 	job := &fileJob{
 		unix: l.unix,
@@ -71,6 +72,14 @@ func (l *loop) handOver(x *flight, p *exchange.Part) {
 			hasDate:   p.Head.HasDate,
 			hasServer: p.Head.HasServer,
 		},
+	}
+	if len(p.Head.SendFile) > 0 {
+		job.from.file = &sentFile{
+			value:  string(bytes.TrimSpace(p.Head.SendFile)),
+			accel:  p.Head.Accel,
+			status: p.Head.Status,
+			reason: bytes.Clone(p.Head.Reason),
+		}
 	}
 	head := bytes.Clone(p.Head.Request)
 	parsed := new(http1.Request)
@@ -91,9 +100,7 @@ func (j *fileJob) openHanded(s *Server) {
 		return
 	}
 	s.logf(LevelError, "a handler let files answer that cannot: %v", err)
-	text := []byte("500 Internal Server Error\n")
-	j.res.Head = exchange.Head{Status: 500, Length: int64(len(text)), Fields: []byte("Content-Type: text/plain; charset=utf-8\r\n")}
-	j.res.Segments = append(j.res.Segments[:0], static.Segment{Data: text})
+	j.fail(500)
 }
 
 // with adds the handler's fields to those of the file. What the file says of

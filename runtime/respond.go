@@ -65,7 +65,7 @@ func (l *loop) advance(c *conn) {
 // send writes a part of x, whose turn it is, and releases it. x may be gone
 // afterwards, the connection too.
 func (l *loop) send(x *flight, p *exchange.Part) {
-	if len(p.Head.Static) > 0 && p.First {
+	if p.First && len(p.Head.Static)+len(p.Head.SendFile) > 0 {
 		l.handOver(x, p)
 		return
 	}

@@ -32,6 +32,7 @@ type Server struct {
 	serving   atomic.Bool
 	lock      sync.Once
 	roots     roots
+	sends     sendRoots
 }
 
 // New starts the loop. Nothing listens yet.
@@ -117,10 +118,14 @@ func (s *Server) do(f func()) {
 // Serve starts to accept connections on the listeners, which it owns from now
 // on, and returns at once. Requests go to the first mount of table whose
 // prefix fits: to its static files or to h. Call it once; more listeners may
-// follow with Accept.
+// follow with Accept. The error, of one line, is about the folders of
+// Config.SendfileRoots and AccelRoots.
 func (s *Server) Serve(listeners []net.Listener, table []Mount, h Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
+	}
+	if err := s.sends.open(&s.cfg); err != nil {
+		return err
 	}
 	s.do(func() {
 		s.loop.table, s.loop.handler = table, h

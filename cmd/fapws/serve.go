@@ -149,6 +149,8 @@ func (s *service) start() (err error) {
 		Debug:        s.conf.Debug,
 		Multiprocess: severalWorkers(s.conf.Workers),
 		Software:     "fapws/" + version,
+		SendFile:     len(s.conf.SendfileRoots) > 0,
+		Accel:        len(s.conf.AccelRoots) > 0,
 	}
 	if s.parent != nil {
 		run.Stuck = s.parent.stuck

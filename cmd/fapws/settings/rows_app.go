@@ -41,17 +41,17 @@ func appRows() []*Setting {
 		},
 		{
 			Name: "root-path", Group: GroupPython, Arg: "PATH",
-			Help:  "SCRIPT_NAME of the application, for when a proxy serves it below this path",
+			Help:  "path below which a proxy serves the application: put before SCRIPT_NAME, and taken off requests that have it",
 			value: func(c *Config) value { return &rootPath{&c.RootPath} },
 		},
 		{
 			Name: "x-sendfile", Group: GroupPython, Arg: "DIRS", Global: "X_SENDFILE",
-			Help:  "when the application answers with X-Sendfile: FILE, send that file if it is in one of these folders; repeatable, or with commas",
+			Help:  "when the application answers with X-Sendfile: FILE, send that file if it is in one of these folders, instead of passing the field on; repeatable, or with commas",
 			value: func(c *Config) value { return &texts{&c.SendfileRoots} },
 		},
 		{
 			Name: "x-accel", Group: GroupPython, Arg: "PREFIX=DIR", Global: "X_ACCEL",
-			Help:  "when the application answers with X-Accel-Redirect: /PREFIX/FILE, send the file from that folder; repeatable, or with commas",
+			Help:  "when the application answers with X-Accel-Redirect: /PREFIX/FILE, send the file from that folder, instead of passing the field on; repeatable, or with commas",
 			value: func(c *Config) value { return &mappings{&c.AccelRoots} },
 		},
 	}

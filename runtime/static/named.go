@@ -1,0 +1,37 @@
+package static
+
+import (
+	"io/fs"
+)
+
+// Send answers with the file that a name below the root means to the file
+// system: hidden names and ".." are names like others (os.Root keeps them
+// inside), and there are no variants, as the names are not the client's but
+// those of an application, in whose folder x and x.gz may be two things.
+// mediaType "" is found by name. Nothing is filled in when there is an error.
+//
+// Any goroutine may call it; it may wait for the disk.
+func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
+	file, err := openFile(f.root.at(f.clock()), name)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		file.Close()
+		return err
+	}
+	if mediaType == "" {
+		mediaType = TypeByName(name)
+	}
+	fields := readFields(req)
+	r := newRepresentation(description{name: name, mediaType: mediaType, maxAge: -1}, stampOf(info), f.wall())
+	r.answer(req, &fields, out, file)
+	if out.file != file {
+		file.Close()
+	}
+	return nil
+}
