@@ -95,7 +95,7 @@ func (s *Server) accept(ln net.Listener, spare *spare) {
 		}
 		if err == nil {
 			spare.lend()
-			err = s.enrol(nc)
+			err = s.enrol(nc, s.newConn(nc))
 		}
 		if err == nil {
 			wait = 0
@@ -160,10 +160,8 @@ func (s *Server) heals(err error) bool {
 	return true
 }
 
-// enrol makes the loop own nc.
-func (s *Server) enrol(nc net.Conn) error {
-	c := newConn(nc)
-	c.front = s.cfg.front(c.remote)
+// enrol makes the loop own the connection of c, which is nc.
+func (s *Server) enrol(nc net.Conn, c *conn) error {
 	if _, err := s.client.EnrollContext(nc, c); err != nil {
 		return err
 	}

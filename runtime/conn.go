@@ -64,8 +64,8 @@ type conn struct {
 	nextC, prevC *conn  // in the slot
 }
 
-func newConn(nc net.Conn) *conn {
-	return &conn{local: nc.LocalAddr(), remote: nc.RemoteAddr()}
+func (s *Server) newConn(nc net.Conn) *conn {
+	return &conn{local: nc.LocalAddr(), remote: nc.RemoteAddr(), front: s.cfg.front(nc.RemoteAddr())}
 }
 
 // busy says whether a response is under way.

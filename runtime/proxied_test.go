@@ -287,3 +287,28 @@ func TestTrustedProxiesDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a request", n)
 	}
 }
+
+// A connection that the process makes to itself has no proxy before it.
+func TestEnrolledNeedNoProxyHeader(t *testing.T) {
+	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "socketpair")
+		if ends[i], err = net.FileConn(f); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		defer ends[i].Close()
+	}
+	if err := s.Enrol(ends[0]); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(ends[1], "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+	if got, err := io.ReadAll(ends[1]); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 200") {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -141,7 +141,11 @@ func (s *Server) Serve(listeners []net.Listener, table []Mount, h Handler) error
 // accepted. It waits while there are as many connections as may be.
 func (s *Server) Enrol(nc net.Conn) error {
 	s.slots <- struct{}{}
-	err := s.enrol(nc)
+	c := s.newConn(nc)
+	if c.front != nil {
+		c.front.awaits = false // there is no proxy before it
+	}
+	err := s.enrol(nc, c)
 	if err != nil {
 		<-s.slots
 	}
