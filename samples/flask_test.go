@@ -101,3 +101,32 @@ func (s *server) flaskBlueprint(t *testing.T) {
 		s.want(resp, body, c.status, c.text)
 	}
 }
+
+// Flask names its static files and leaves the sending to the server, which has
+// to be allowed to send from that folder.
+func TestFlaskSendfile(t *testing.T) {
+	t.Setenv("FLASK_USE_X_SENDFILE", "true")
+	withFramework(t, "flask", "flask/app.py", func(t *testing.T, s *server) {
+		resp, whole := s.get("/static/style.css")
+		s.want(resp, whole, 200, "color-scheme")
+		if path := resp.Header.Get("X-Sendfile"); path != "" {
+			t.Errorf("the client learns that the file is %s", path)
+		}
+		if got := resp.Header.Get("Content-Type"); got != "text/css; charset=utf-8" {
+			t.Errorf("Content-Type %q", got)
+		}
+		resp, body := s.get("/static/style.css", "If-None-Match", resp.Header.Get("Etag"))
+		s.want(resp, body, 304)
+		resp, body = s.get("/static/style.css", "Range", "bytes=1-4")
+		s.want(resp, body, 206)
+		if body != whole[1:5] {
+			t.Errorf("range: %q, want %q", body, whole[1:5])
+		}
+		resp, body = s.do(s.request("HEAD", "/static/style.css", nil))
+		if resp.StatusCode != 200 || resp.ContentLength != int64(len(whole)) {
+			t.Errorf("HEAD: status %d, %d bytes announced", resp.StatusCode, resp.ContentLength)
+		}
+		resp, body = s.get("/static/nothing.css")
+		s.want(resp, body, 404, "There is nothing at")
+	}, "--x-sendfile", "FOLDER/static")
+}
