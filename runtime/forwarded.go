@@ -28,7 +28,7 @@ type origin struct {
 // maxPrefix bounds X-Forwarded-Prefix, in bytes.
 const maxPrefix = 256
 
-// origin follows the requests's way back, from the nearest proxy, which is
+// origin follows the request's way back, from the nearest proxy, which is
 // trusted, to the first that is not: every proxy writes down whom it got the
 // request from, behind what that one may have made up.
 func (f *forwarding) origin(trusted func(netip.Addr) bool) (o origin) {
