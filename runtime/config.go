@@ -100,7 +100,8 @@ type Config struct {
 	Debug int
 
 	// Answered is called on the loop for each request that has been answered,
-	// for a log that is read while it is written. nil: nobody reads.
+	// but not with a notice, for a log that is read while it is written. nil:
+	// nobody reads.
 	Answered func(*Answered)
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.

@@ -81,7 +81,7 @@ func (l *loop) account(x *flight) {
 	if l.debug >= 1 {
 		l.tracef("%s %q %d, %d bytes, %v", e.client, e.line, x.status, x.sent, took.Round(time.Microsecond))
 	}
-	if l.cfg.Answered != nil {
+	if l.cfg.Answered != nil && !x.notice {
 		l.cfg.Answered(&Answered{Line: e.line, Status: x.status, Bytes: x.sent, Took: took})
 	}
 	if l.cfg.AccessLog != nil {

@@ -24,6 +24,7 @@ type flight struct {
 	orphan bool  // counted in loop.orphans
 
 	begun     bool // the head was sent
+	notice    bool // a browser shows the notice, and asks again and again
 	cut       bool // the handler sent more than it promised, and that was logged
 	minor     uint8
 	head      bool // HEAD

@@ -67,6 +67,7 @@ func (l *loop) answerLocally(x *flight, r refusal) {
 		l.tracef("%s gets %d: %s", c, r.status, r.text)
 	}
 	if r.page != nil {
+		x.notice = true
 		x.local = appendPage(nil, l.template, &resp, r.page)
 	} else {
 		x.local = l.template.AppendError(nil, &resp, r.text)

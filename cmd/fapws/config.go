@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/netip"
-	"os"
 	"strings"
 
 	"fapws/runtime"
@@ -43,7 +42,7 @@ func (s *service) config() runtime.Config {
 		c.MaxRequests, c.Worn = withJitter(s.conf.MaxRequests, s.conf.MaxRequestsJitter), s.parent.served
 	}
 	if s.conf.Dev {
-		c.Answered = s.log.requests(wantsColour(os.Stderr))
+		c.Answered = s.log.requests()
 	}
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c

@@ -81,6 +81,9 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	if parent != nil {
 		s := &service{cmd: cmd, set: set, stderr: stderr, front: &front{}, parent: parent}
+		if parent.standIn {
+			return s.standIn()
+		}
 		return s.run()
 	}
 	f := &front{passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"fapws/runtime"
@@ -14,8 +15,9 @@ import (
 //
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
-// To be called on the loop.
-func (l *logger) requests(colour bool) func(*runtime.Answered) {
+// in colours where standard error is a terminal. To be called on the loop.
+func (l *logger) requests() func(*runtime.Answered) {
+	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
 	return func(r *runtime.Answered) {
 		if !l.shows(runtime.LevelInfo) {
 			return
@@ -23,7 +25,7 @@ func (l *logger) requests(colour bool) func(*runtime.Answered) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.line = l.now().AppendFormat(l.line[:0], "15:04:05 ")
-		l.line = appendAnswered(l.line, r, colour)
+		l.line = appendAnswered(l.line, r, colour())
 		l.w.Write(l.line)
 	}
 }

@@ -1,11 +1,51 @@
 package main
 
 import (
+	"context"
+	"time"
+
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime"
 	"fapws/runtime/exchange"
-	"time"
 )
+
+// standIn serves what the supervisor sends, as a Notice, until there is an
+// application. No Python is started.
+func (s *service) standIn() (code int, err error) {
+	if s.conf, err = s.set.Config(); err != nil {
+		return 0, usage(err)
+	}
+	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
+	s.front.log = s.log.log
+	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, true)
+	if s.server, err = runtime.New(s.config()); err != nil {
+		return 0, notStarted("%v", err)
+	}
+	s.signals.serve()
+	if err := s.server.Serve(nil, []runtime.Mount{{Prefix: "/"}}, nobody{}); err != nil {
+		return 0, notStarted("%v", err)
+	}
+	go s.parent.listen(s)
+	s.parent.loaded(s, "")
+	o := <-s.signals.orders
+	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), standInGrace))
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.endConnections(ctx, o.how) // whoever is cut off asks again
+	}()
+	select {
+	case <-ended:
+	case <-s.signals.orders:
+	}
+	return exitOK, nil
+}
+
+// standInGrace is what a stand-in takes at most to end: browsers ask it every
+// second.
+const standInGrace = 2 * retiredIdle
 
 // nobody is the runtime.Handler of a process that has no application: all is
 // answered 503.
@@ -26,3 +66,4 @@ func (nobody) Release(*exchange.Part)                 {}
 func (nobody) Cancel(exchange.Ticket)                 {}
 func (nobody) Overdue(exchange.Ticket, time.Duration) {}
 func (nobody) Signalled()                             {}
+func (nobody) Stalled(time.Duration)                  {}

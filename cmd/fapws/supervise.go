@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -63,6 +64,7 @@ type overseer struct {
 	sockets  runtime.ListenOptions
 	settled  settled              // of the first worker
 	served   []supervisor.Address // once they are
+	names    []string             // that they were opened as
 	sup      *supervisor.Supervisor
 
 	mu    sync.Mutex      // of what the control socket shows
@@ -120,6 +122,7 @@ func (v *overseer) run(at place) (code int, err error) {
 		Attributes:  v.attributes,
 		Event:       v.event,
 		BeforeExec:  v.beforeExec,
+		FailurePage: v.failurePage(),
 		Log:         v.log.log,
 	})
 	v.show(v.conf, nil)
@@ -198,6 +201,9 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 	if err != nil {
 		return nil, err
 	}
+	if v.served != nil && slices.Equal(names, v.names) {
+		return v.served, nil // a stand-in has them
+	}
 	for _, name := range names {
 		files, err := runtime.Sockets(name, v.workers(), options)
 		if err != nil {
@@ -205,7 +211,7 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 		}
 		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
 	}
-	if v.identity != nil {
+	if v.identity != nil && v.served == nil {
 		ctl.Prepare(v.identity.Credential())
 		if err := v.identity.Assume(); err != nil {
 			return addresses, notStarted("%v", err)
@@ -214,20 +220,23 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 			return nil, err
 		}
 	}
+	v.served, v.names = addresses, names
 	return addresses, nil
+}
+
+// failurePage is supervisor.Options.FailurePage of who develops.
+func (v *overseer) failurePage() func(string, []byte) string {
+	if !v.conf.Dev {
+		return nil
+	}
+	return func(how string, said []byte) string { return string(failurePage(v.cmd.ScriptName(), how, said)) }
 }
 
 // up is supervisor.Options.Up.
 func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	v.memory.soon(startPagesAfter)
 	v.served = addresses
-	var addrs []net.Addr
-	for _, a := range addresses {
-		if ln, err := runtime.FromFile(a.Sockets[0]); err == nil {
-			addrs = append(addrs, ln.Addr())
-			ln.Close()
-		}
-	}
+	addrs := socketAddrs(addresses)
 	v.show(v.settled.Config, addrs)
 	v.front.told(v.front.notifier.Ready(servingLine(addrs)))
 	go v.front.notifier.Watch(context.Background(), v.answering)
@@ -241,6 +250,17 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 		how := mode(v.settled.Threads) + ", " + supervisor.Count(v.workers(), "worker")
 		fmt.Fprint(v.stderr, banner(addrs, localAddresses(), v.settled.Served, v.settled.Python, how))
 	}
+}
+
+// socketAddrs returns the addresses that the kernel knows.
+func socketAddrs(addresses []supervisor.Address) (addrs []net.Addr) {
+	for _, a := range addresses {
+		if ln, err := runtime.FromFile(a.Sockets[0]); err == nil {
+			addrs = append(addrs, ln.Addr())
+			ln.Close()
+		}
+	}
+	return addrs
 }
 
 // workers is how many processes are to serve.
@@ -298,6 +318,10 @@ func (v *overseer) event(e supervisor.Event) {
 		v.front.told(n.Ready(""))
 	case supervisor.Failed:
 		v.front.told(n.Ready(e.Text))
+	case supervisor.StoodIn:
+		addrs := socketAddrs(e.Addresses)
+		v.show(v.settled.Config, addrs)
+		v.log.log(runtime.LevelInfo, "see why in a browser: "+strings.TrimPrefix(servingLine(addrs), "serving "))
 	case supervisor.Stopping:
 		v.front.told(n.Stopping())
 	}

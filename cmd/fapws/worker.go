@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ import (
 type parent struct {
 	channel   *supervisor.Channel
 	listeners map[int]net.Listener // by the ID of their sockets; of listen's goroutine
+	stderr    int                  // what standard error is to be once the application has loaded; -1: as it is
+	standIn   bool                 // there is no application to load
 
 	mu      sync.Mutex
 	answers map[string]func() string
@@ -39,20 +42,43 @@ func takeParent() (*parent, error) {
 		return nil, nil
 	}
 	os.Unsetenv(supervisor.Variable)
-	fd, err := strconv.Atoi(text)
-	var channel *supervisor.Channel
-	if err == nil {
-		channel, err = supervisor.NewChannel(fd)
-	}
-	if err == nil {
-		err = pybridge.KeepFromChildren(channel)
-	}
+	p := &parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func() string{}}
+	err := p.take(text)
 	if err != nil {
 		return nil, usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", supervisor.Variable, text, err))
 	}
 	// The supervisor starts /proc/self/exe, after which the kernel has named us.
 	_ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0)
-	return &parent{channel: channel, listeners: map[int]net.Listener{}, answers: map[string]func() string{}}, nil
+	return p, nil
+}
+
+// take reads the value of supervisor.Variable.
+func (p *parent) take(text string) error {
+	parts := strings.Split(text, ",")
+	fd, err := strconv.Atoi(parts[0])
+	if err != nil || len(parts) != 3 {
+		return errors.New("it has another form")
+	}
+	if parts[1] != "" {
+		if p.stderr, err = strconv.Atoi(parts[1]); err != nil {
+			return err
+		}
+		unix.CloseOnExec(p.stderr)
+	}
+	p.standIn = parts[2] == supervisor.StandIn
+	if p.channel, err = supervisor.NewChannel(fd); err != nil {
+		return err
+	}
+	return pybridge.KeepFromChildren(p.channel)
+}
+
+// unhear ends that the supervisor hears what is written to standard error.
+func (p *parent) unhear() {
+	if p.stderr >= 0 {
+		_ = unix.Dup3(p.stderr, 2, 0) // failing, it stays as it is
+		unix.Close(p.stderr)
+		p.stderr = -1
+	}
 }
 
 // settled is what a worker tells of its settings, which the script has had a
@@ -76,11 +102,17 @@ func (p *parent) present(s *service) {
 			return
 		}
 	}
+	p.unhear()
+	p.loaded(s, s.app.Served())
+}
+
+// loaded says so; what is served is for people.
+func (p *parent) loaded(s *service, served string) {
 	text, err := json.Marshal(settled{
 		Config:   s.conf,
 		BindFrom: s.set.Source("bind"),
 		Python:   pybridge.Version(),
-		Served:   s.app.Served(),
+		Served:   served,
 	})
 	if err == nil {
 		err = p.channel.Send(&supervisor.Message{Kind: supervisor.Loaded, Loaded: &supervisor.Settled{
@@ -125,6 +157,8 @@ func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
 		s.signals.end(order{how: quickly}, exitOK)
 	case supervisor.Reopen:
 		s.reopenLog()
+	case supervisor.Notice:
+		s.server.SetNotice(500, []byte(m.Text))
 	case supervisor.Ask:
 		go p.answer(m)
 	}

@@ -16,6 +16,7 @@ func TestDev(t *testing.T) {
 		{line: "--dev app.py", bind: "127.0.0.1:8888", reload: true, debug: 1},
 		{line: "app.py", env: "FAPWS_DEV=yes", bind: "127.0.0.1:8888", reload: true, debug: 1},
 		{line: "--dev --port 9000 app.py", bind: "127.0.0.1:9000", reload: true, debug: 1},
+		{line: "--dev --port 9000 app.py", server: "unix:/x", bind: "127.0.0.1:9000", reload: true, debug: 1},
 		{line: "--dev --host ::1 app.py", bind: "[::1]:8888", reload: true, debug: 1},
 		{line: "--dev --bind localhost:80 app.py", bind: "localhost:80", reload: true, debug: 1},
 		{line: "--dev --bind 127.1.2.3:80,unix:/x app.py", bind: "127.1.2.3:80,unix:/x", reload: true, debug: 1},

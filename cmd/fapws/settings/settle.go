@@ -1,6 +1,9 @@
 package settings
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Level ranks the places that a value comes from.
 type Level int
@@ -135,7 +138,11 @@ func (s *Settings) Config() (Config, error) {
 		if s.from["port"].Level > s.from["bind"].Level {
 			port = c.port
 		}
-		c.Bind = changeAddress(c.Bind, host, port)
+		list := c.Bind
+		if c.Dev {
+			list = append(slices.Clone(list), devBind) // for what none of them has
+		}
+		c.Bind = changeAddress(list, host, port)
 	}
 	if err := s.checkDev(&c); err != nil {
 		return c, err

@@ -7,6 +7,9 @@ import (
 	"fapws/runtime"
 )
 
+// wrongUsage is the exit code of a worker that no change of a file helps.
+const wrongUsage = 2
+
 // self is the program that runs now, even if its file was replaced.
 const self = "/proc/self/exe"
 
@@ -146,12 +149,10 @@ func (s *Supervisor) prepared(w *worker) bool {
 		return false
 	}
 	if s.settled == nil {
-		addresses, err := s.o.Open(w.settled)
-		if err != nil {
+		if err := s.open(w.settled); err != nil {
 			s.fail(err)
 			return false
 		}
-		s.addresses = addresses
 	}
 	s.settled = w.settled
 	return true
@@ -181,7 +182,7 @@ func (s *Supervisor) adopt(g *generation) {
 		}
 	}
 	s.adopted++
-	s.failure = ""
+	s.failure, s.page = "", ""
 	switch {
 	case s.adopted == 1:
 		if s.o.Up != nil {
@@ -218,7 +219,7 @@ func (s *Supervisor) batchFailed(w *worker, how string, code int) {
 	said := w != nil && w.why == "" && code >= 0 // the worker itself, on standard error
 	s.failure = name + " " + how
 	switch {
-	case s.first() && !s.o.Stay:
+	case s.first() && (!s.o.Stay || said && code == wrongUsage):
 		err := &StartError{Code: code}
 		if !said {
 			err.Code, err.Line = startFailed, s.failure
@@ -233,6 +234,7 @@ func (s *Supervisor) batchFailed(w *worker, how string, code int) {
 		s.o.Log(runtime.LevelError, s.failure+": not reloaded, the old workers go on")
 	}
 	s.event(Failed, s.failure)
+	s.showFailure(w)
 	g.finished(errors.New(s.failure))
 	s.level()
 	s.maybeBegin()

@@ -24,7 +24,7 @@ const (
 	Reopen Kind = "reopen"
 	// Ask: answer the question Text with Answer, which has the same ID.
 	Ask Kind = "ask"
-	// Notice: Text is for whom it concerns.
+	// Notice: Text is a page that browsers get instead of any other.
 	Notice Kind = "notice"
 )
 

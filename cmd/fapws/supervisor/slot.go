@@ -82,6 +82,7 @@ func (s *Supervisor) succeed(w *worker) {
 	old := p.worker
 	p.worker, p.next = w, nil
 	w.setState(Serving)
+	s.sendPage(w)
 	s.share()
 	if old != nil {
 		old.retire()

@@ -32,13 +32,21 @@ type Options struct {
 	// the supervisor.
 	Stay bool
 
-	// Open makes the listening sockets, once, when the first worker has
-	// loaded. An error ends the supervisor as Run says.
+	// Open makes the listening sockets when the first worker has loaded. When
+	// that was a stand-in it is called again with the settings of the first
+	// that has an application; it may return the same sockets then. An error
+	// ends the supervisor as Run says.
 	Open func(*Settled) ([]Address, error)
 
 	// Up is called, on Run's goroutine, when the workers serve for the first
 	// time in this program. resumed: they have served before it. Optional.
 	Up func(addresses []Address, resumed bool)
+
+	// FailurePage makes a page for browsers when new code does not load: how it
+	// failed, and the end of what was written to standard error meanwhile. With
+	// it a failing first start, if it is to Stay, serves this page. On Run's
+	// goroutine. Optional.
+	FailurePage func(how string, said []byte) string
 
 	// Attributes of a new worker's process: a credential, say. Optional.
 	Attributes func() *syscall.SysProcAttr
@@ -56,8 +64,9 @@ type Options struct {
 
 // Event is what Options.Event is told.
 type Event struct {
-	Kind EventKind
-	Text string // of Failed: what did not work, in one line
+	Kind      EventKind
+	Text      string    // of Failed: what did not work, in one line
+	Addresses []Address // of StoodIn
 }
 
 // EventKind is one of the constants below.
@@ -69,6 +78,7 @@ const (
 	Reloaded                   // they serve
 	Failed                     // they do not: the old ones go on, if there are any
 	Stopping                   // nothing is served any more soon
+	StoodIn                    // the page about a failed first start is served
 )
 
 // Address is where workers accept: its name as the user gave it and its
@@ -114,6 +124,8 @@ type Supervisor struct {
 	lastID    uint64
 	handing   bool   // another program takes over as soon as nobody reads the channels
 	failure   string // why the last generation does not serve, or ""
+	page      string // about it; "" also when nobody makes one
+	standIn   *worker
 }
 
 // New makes a supervisor that does nothing before Run.
@@ -215,15 +227,6 @@ func (s *Supervisor) ReloadAndWait(why string) error {
 // Stop ends all workers within the graceful timeout, and then Run.
 func (s *Supervisor) Stop() { s.post(func() { s.stop(Stop) }) }
 
-// Notice sends text to all workers.
-func (s *Supervisor) Notice(text string) {
-	s.post(func() {
-		for _, w := range s.workers {
-			w.send(&Message{Kind: Notice, Text: text})
-		}
-	})
-}
-
 // stop ends all workers (Stop or Quit). The sockets are closed first, so that
 // clients are refused rather than left waiting.
 func (s *Supervisor) stop(kind Kind) {
@@ -294,6 +297,8 @@ func (s *Supervisor) loaded(w *worker, settled *Settled) {
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
+	case w == s.standIn:
+		s.stand(w)
 	case w.batch != nil && w.batch == s.batch:
 		s.progress()
 	case w.slot != nil && w.slot.next == w:
@@ -314,6 +319,10 @@ func (s *Supervisor) died(w *worker, how string, code int) {
 	w.channel.Close()
 	delete(s.workers, w.pid)
 	s.forgetQuestions(w)
+	if w == s.standIn {
+		s.standInDied(w, how)
+		w.slot = nil
+	}
 	switch {
 	case s.stopping:
 		if w.why != "" {
@@ -353,9 +362,11 @@ func (s *Supervisor) Ping(ctx context.Context) error {
 	}
 }
 
-func (s *Supervisor) event(kind EventKind, text string) {
+func (s *Supervisor) event(kind EventKind, text string) { s.tellEvent(Event{Kind: kind, Text: text}) }
+
+func (s *Supervisor) tellEvent(e Event) {
 	if s.o.Event != nil {
-		s.o.Event(Event{kind, text})
+		s.o.Event(e)
 	}
 }
 

@@ -15,8 +15,13 @@ import (
 )
 
 // Variable is the variable of the environment by which a process knows that it
-// is a worker: its value is the descriptor of the control channel.
+// is a worker. Its value is the descriptor of the control channel and, behind a
+// comma each, that of standard error as it shall be once the worker has loaded,
+// or nothing, and StandIn, or nothing.
 const Variable = "FAPWS_WORKER"
+
+// StandIn is a worker that serves only what a Notice says.
+const StandIn = "stand-in"
 
 // endMargin is what a worker gets beyond the graceful timeout before it is
 // killed: its own end (atexit functions, threads) is bounded by less.
@@ -38,27 +43,45 @@ type worker struct {
 	limit   *time.Timer // kills it when a step takes too long
 	why     string      // why it was killed, if the supervisor did
 	idle    bool        // nobody reads its channel: see handOver
+	hearing *hearing    // of what it writes until it has loaded; nil: nobody listens
 }
 
 // start starts a process as a worker.
-func (s *Supervisor) start(program string) (*worker, error) {
+func (s *Supervisor) start(program string) (*worker, error) { return s.startAs(program, "") }
+
+// startAs starts a worker or, with role StandIn, a stand-in.
+func (s *Supervisor) startAs(program, role string) (*worker, error) {
 	channel, theirs, err := pair()
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
 	const fd = 3 // the first of Files after standard input, output and error
+	files := []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs}
+	lasting := "" // standard error once it has loaded
+	var heard *hearing
+	if s.o.FailurePage != nil && role == "" {
+		var pipe *os.File
+		if heard, pipe, err = hear(); err != nil {
+			channel.Close()
+			return nil, err
+		}
+		defer pipe.Close()
+		files[2] = pipe
+		files = append(files, os.Stderr)
+		lasting = strconv.Itoa(fd + 1)
+	}
 	process, err := os.StartProcess(program, s.o.Args, &os.ProcAttr{
 		Dir:   s.o.Dir,
-		Env:   append(os.Environ(), Variable+"="+strconv.Itoa(fd)),
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs},
+		Env:   append(os.Environ(), fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role)),
+		Files: files,
 		Sys:   s.o.attributes(),
 	})
 	if err != nil {
 		channel.Close()
 		return nil, err
 	}
-	w := &worker{s: s, pid: process.Pid, process: process, channel: channel, started: time.Now()}
+	w := &worker{s: s, pid: process.Pid, process: process, channel: channel, started: time.Now(), hearing: heard}
 	s.o.Log(runtime.LevelDebug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(s.o.LoadTimeout, fmt.Sprintf("has not loaded within %v", s.o.LoadTimeout))
 	s.watch(w)
@@ -71,6 +94,7 @@ func (s *Supervisor) watch(w *worker) {
 	go w.listen()
 	go func() {
 		state, err := w.process.Wait()
+		w.hearing.end()
 		s.post(func() { s.died(w, howEnded(state, err), exitCode(state)) })
 	}()
 }
