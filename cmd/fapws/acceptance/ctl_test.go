@@ -14,9 +14,6 @@ import (
 	"time"
 )
 
-// ctlModes are those in which fapws ctl has to see through to the requests.
-var ctlModes = append(slices.Clone(modes), mode{"2 workers", []string{"--workers", "2"}})
-
 // ctl runs "fapws ctl" for s.
 func (s *server) ctl(words ...string) (code int, stdout, stderr string) {
 	s.t.Helper()
@@ -41,105 +38,93 @@ func until(t *testing.T, pattern string, ask func() string) string {
 // TestCtlStack: a handler that hangs is seen with file and line, from outside,
 // while it does.
 func TestCtlStack(t *testing.T) {
-	t.Parallel()
-	for _, m := range ctlModes {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			release := filepath.Join(t.TempDir(), "release")
-			s := command{script: "control.py", env: []string{"RELEASE=" + release}}.serve(t, m)
-			answer := make(chan string, 1)
-			go func() {
-				status, body := 0, ""
-				if r, err := http.Get(s.url + "/hangs?a=b"); err == nil {
-					status, body = r.StatusCode, readAll(r)
-				}
-				answer <- strconv.Itoa(status) + " " + body
-			}()
-			until(t, `(?s)GET /hangs\?a=b.*control\.py", line 15, in hangs\n.*control\.py", line 8, in deep\n.*control\.py", line (9|10), in deep\n`, func() string {
-				code, stdout, stderr := s.ctl("stack")
-				if code != 0 {
-					t.Fatalf("code %d: %s", code, stderr)
-				}
-				return stdout
-			})
-			write(t, release, "")
-			if got := <-answer; got != "200 released" {
-				t.Errorf("the handler answers %q", got)
+	inModes(t, func(t *testing.T, m mode) {
+		release := filepath.Join(t.TempDir(), "release")
+		s := command{script: "control.py", env: []string{"RELEASE=" + release}}.serve(t, m)
+		answer := make(chan string, 1)
+		go func() {
+			status, body := 0, ""
+			if r, err := http.Get(s.url + "/hangs?a=b"); err == nil {
+				status, body = r.StatusCode, readAll(r)
 			}
+			answer <- strconv.Itoa(status) + " " + body
+		}()
+		until(t, `(?s)GET /hangs\?a=b.*control\.py", line 15, in hangs\n.*control\.py", line 8, in deep\n.*control\.py", line (9|10), in deep\n`, func() string {
+			code, stdout, stderr := s.ctl("stack")
+			if code != 0 {
+				t.Fatalf("code %d: %s", code, stderr)
+			}
+			return stdout
 		})
-	}
+		write(t, release, "")
+		if got := <-answer; got != "200 released" {
+			t.Errorf("the handler answers %q", got)
+		}
+	})
 }
 
 func TestCtlStatus(t *testing.T) {
-	t.Parallel()
-	for _, m := range ctlModes {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, m, "control.py")
-			for range 3 {
-				r, err := http.Get(s.url + "/")
-				if err != nil {
-					t.Fatal(err)
-				}
-				readAll(r)
-			}
-			code, stdout, stderr := s.ctl("status", "--json")
-			if code != 0 {
-				t.Fatal(stderr)
-			}
-			var report struct {
-				PID       int
-				App       string
-				Addresses []string
-				Workers   []struct {
-					PID      int
-					State    string
-					RSS      int64
-					Requests int64
-				}
-			}
-			if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "control.py")
+		for range 3 {
+			r, err := http.Get(s.url + "/")
+			if err != nil {
 				t.Fatal(err)
 			}
-			if report.PID != s.cmd.Process.Pid || !strings.HasSuffix(report.App, "control.py") || !slices.Equal(report.Addresses, []string{s.url + "/"}) {
-				t.Errorf("%+v", report)
+			readAll(r)
+		}
+		code, stdout, stderr := s.ctl("status", "--json")
+		if code != 0 {
+			t.Fatal(stderr)
+		}
+		var report struct {
+			PID       int
+			App       string
+			Addresses []string
+			Workers   []struct {
+				PID      int
+				State    string
+				RSS      int64
+				Requests int64
 			}
-			want, requests := 1, int64(0)
-			if m.name == "2 workers" {
-				want = 2
+		}
+		if err := json.Unmarshal([]byte(stdout), &report); err != nil {
+			t.Fatal(err)
+		}
+		if report.PID != s.cmd.Process.Pid || !strings.HasSuffix(report.App, "control.py") || !slices.Equal(report.Addresses, []string{s.url + "/"}) {
+			t.Errorf("%+v", report)
+		}
+		want, requests := 1, int64(0)
+		if m.name == "workers" {
+			want = 2
+		}
+		for _, w := range report.Workers {
+			requests += w.Requests
+			if w.PID == 0 || w.State != "serving" || w.RSS < 1<<20 {
+				t.Errorf("%+v", w)
 			}
-			for _, w := range report.Workers {
-				requests += w.Requests
-				if w.PID == 0 || w.State != "serving" || w.RSS < 1<<20 {
-					t.Errorf("%+v", w)
-				}
-			}
-			if len(report.Workers) != want || requests != 3 {
-				t.Errorf("%d workers and %d requests, want %d and 3: %s", len(report.Workers), requests, want, stdout)
-			}
-		})
-	}
+		}
+		if len(report.Workers) != want || requests != 3 {
+			t.Errorf("%d workers and %d requests, want %d and 3: %s", len(report.Workers), requests, want, stdout)
+		}
+	})
 }
 
 // TestCtlStop: it returns when the server is gone, and the socket too.
 func TestCtlStop(t *testing.T) {
-	t.Parallel()
-	for _, m := range ctlModes {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			socket := filepath.Join(socketDir(t), "ctl")
-			s := serve(t, m, "control.py", "--ctl-socket", socket)
-			if code, stdout, stderr := (command{flags: []string{"ctl", "--socket", socket, "stop"}}).run(t); code != 0 || stdout != "stopped\n" {
-				t.Errorf("code %d, %q, %s", code, stdout, stderr)
-			}
-			if code := s.ended(); code != 0 {
-				t.Errorf("the server ends with code %d", code)
-			}
-			if _, err := os.Lstat(socket); err == nil {
-				t.Error("the socket is still there")
-			}
-		})
-	}
+	inModes(t, func(t *testing.T, m mode) {
+		socket := filepath.Join(socketDir(t), "ctl")
+		s := serve(t, m, "control.py", "--ctl-socket", socket)
+		if code, stdout, stderr := (command{flags: []string{"ctl", "--socket", socket, "stop"}}).run(t); code != 0 || stdout != "stopped\n" {
+			t.Errorf("code %d, %q, %s", code, stdout, stderr)
+		}
+		if code := s.ended(); code != 0 {
+			t.Errorf("the server ends with code %d", code)
+		}
+		if _, err := os.Lstat(socket); err == nil {
+			t.Error("the socket is still there")
+		}
+	})
 }
 
 // readAll returns the body of a response.

@@ -9,13 +9,6 @@ import (
 	"time"
 )
 
-// reloadModes are those in which code is reloaded.
-var reloadModes = []mode{
-	{"threads", nil},
-	{"inline", []string{"--threads", "0"}},
-	{"2 workers", []string{"--workers", "2"}},
-}
-
 // workbench is a script that is edited while it is served.
 type workbench struct {
 	*server
@@ -75,36 +68,32 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 // TestReload: a file that changes is served anew; while it is broken, the old
 // code goes on.
 func TestReload(t *testing.T) {
-	t.Parallel()
-	for _, m := range reloadModes {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			s := edited(t, m, saying("one"), "--reload")
-			s.comes(tool, 200, "one")
+	inModes(t, func(t *testing.T, m mode) {
+		s := edited(t, m, saying("one"), "--reload")
+		s.comes(tool, 200, "one")
 
-			write(t, s.path, saying("two"))
-			s.says(`info reloading: app\.py changed`)
-			s.comes(tool, 200, "two")
+		write(t, s.path, saying("two"))
+		s.says(`info reloading: app\.py changed`)
+		s.comes(tool, 200, "two")
 
-			write(t, s.path, "1/0\n")
-			s.says(`ZeroDivisionError(.*\n)*.* error worker \d+ has ended with code 1: not reloaded, the old workers go on`)
-			for _, accept := range []string{tool, browser} {
-				if status, body := s.ask(accept); status != 200 || body != "two" {
-					t.Errorf("a broken file is served: %d %q", status, body)
-				}
+		write(t, s.path, "1/0\n")
+		s.says(`ZeroDivisionError(.*\n)*.* error worker \d+ has ended with code 1: not reloaded, the old workers go on`)
+		for _, accept := range []string{tool, browser} {
+			if status, body := s.ask(accept); status != 200 || body != "two" {
+				t.Errorf("a broken file is served: %d %q", status, body)
 			}
-			code, _, stderr := s.ctl("reload")
-			if code != 1 || !strings.Contains(stderr, "not reloaded: worker ") {
-				t.Errorf("ctl reload of a broken file: code %d, %s", code, stderr)
-			}
+		}
+		code, _, stderr := s.ctl("reload")
+		if code != 1 || !strings.Contains(stderr, "not reloaded: worker ") {
+			t.Errorf("ctl reload of a broken file: code %d, %s", code, stderr)
+		}
 
-			write(t, s.path, saying("three"))
-			s.comes(tool, 200, "three")
-			if code, stdout, stderr := s.ctl("reload"); code != 0 || stdout != "reloaded\n" {
-				t.Errorf("ctl reload: code %d, %q, %s", code, stdout, stderr)
-			}
-		})
-	}
+		write(t, s.path, saying("three"))
+		s.comes(tool, 200, "three")
+		if code, stdout, stderr := s.ctl("reload"); code != 0 || stdout != "reloaded\n" {
+			t.Errorf("ctl reload: code %d, %q, %s", code, stdout, stderr)
+		}
+	})
 }
 
 // TestReloadImported: modules count too, and what was named, and nothing else.
@@ -136,19 +125,15 @@ func TestReloadImported(t *testing.T) {
 
 // TestReloadFirst: a first start that fails waits for the file to be mended.
 func TestReloadFirst(t *testing.T) {
-	t.Parallel()
-	for _, m := range reloadModes {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			path := write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
-			c := command{script: path, flags: append([]string{"--reload", "--bind", "127.0.0.1:0"}, m.flags...), complains: true}
-			s := &workbench{server: c.start(t), t: t, path: path}
-			s.says(`SyntaxError(.*\n)*.* has ended with code 1: waiting for a change`)
-			write(t, path, saying("mended"))
-			s.url = "http://" + s.stderr.await(t, bannerURL)[1]
-			s.comes(tool, 200, "mended")
-		})
-	}
+	inModes(t, func(t *testing.T, m mode) {
+		path := write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
+		c := command{script: path, flags: append([]string{"--reload", "--bind", "127.0.0.1:0"}, m.flags...), complains: true}
+		s := &workbench{server: c.start(t), t: t, path: path}
+		s.says(`SyntaxError(.*\n)*.* has ended with code 1: waiting for a change`)
+		write(t, path, saying("mended"))
+		s.url = "http://" + s.stderr.await(t, bannerURL)[1]
+		s.comes(tool, 200, "mended")
+	})
 }
 
 func TestReloadRefuses(t *testing.T) {
