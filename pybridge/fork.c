@@ -95,7 +95,7 @@ void fapws_keep_from_children(int fd) {
   if (nkept == MOST_KEPT || is_kept(fd)) return;
   kept[nkept].fd = fd;
   kept[nkept].len = local_address(fd, &kept[nkept].at);
-  nkept++;
+  __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* a child is made of what is there */
 }
 
 /* Called in the child of os.fork() before the Python code after it. */

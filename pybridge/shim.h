@@ -188,7 +188,7 @@ void fapws_signalled(void);
 
 /* A listener, or another descriptor that stays open for good: children that
  * the application forks close it, and all connections that were accepted from
- * it. Before the application runs handlers, or in a handler's place. */
+ * it. Any thread, but one at a time. */
 void fapws_keep_from_children(int fd);
 
 /* Any thread, without the GIL: takes rec out of the queue and ends it, if no

@@ -167,6 +167,11 @@ func (s *service) start() (err error) {
 		if err != nil {
 			return err
 		}
+		if socket != nil {
+			if err := pybridge.KeepFromChildren(socket); err != nil {
+				return notStarted("%v", err)
+			}
+		}
 		s.front.control.Store(socket)
 	} else {
 		s.answerQuestions(handler)

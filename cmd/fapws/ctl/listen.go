@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,9 @@ func bind(path string) (*net.UnixListener, error) {
 	}
 	return ln, nil
 }
+
+// SyscallConn implements syscall.Conn: it is the listener's.
+func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallConn() }
 
 // Path is where the socket is.
 func (s *Socket) Path() string { return s.path }

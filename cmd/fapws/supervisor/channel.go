@@ -69,6 +69,9 @@ func NewChannel(fd int) (*Channel, error) {
 	return &Channel{conn: conn}, nil
 }
 
+// SyscallConn implements syscall.Conn.
+func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
+
 // Send sends m with the descriptors of files, which stay open. It fails when
 // the other side is gone, or reads nothing for a moment.
 func (c *Channel) Send(m *Message, files ...*os.File) error {
