@@ -3,7 +3,9 @@ package acceptance
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,10 +44,16 @@ func TestChildren(t *testing.T) {
 			s.get("/kill", 200).is(t, "-15")
 		}
 		// Of multiprocessing only the helper is left that looks after shared memory.
-		if left := s.children(); len(left) > 1 {
+		if left := s.children(); len(left) > len(s.handlers()) {
 			t.Errorf("children are left: %v", left)
 		}
-		s.get("/executor/kept", 200).is(t, "42") // its processes end with the server
+		s.get("/executor/kept", 200).is(t, "42")
+		with := s.children()
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		for pid := range with { // multiprocessing ends its own, atexit
+			eventually(t, "a process of the application ends with it", func() bool { return syscall.Kill(pid, 0) != nil })
+		}
 	})
 }
 
@@ -113,6 +121,33 @@ func TestLingeringChild(t *testing.T) {
 	})
 }
 
+// A child that lives on is the application's: when its worker is replaced, it
+// is neither ended nor waited for by the supervisor.
+func TestChildOfReplacedWorker(t *testing.T) {
+	t.Parallel()
+	s, folder := serveChildren(t, modes[2])
+	defer write(t, folder+"/go", "")
+	s.get("/linger", 200)
+	before := s.handlers()
+	left := slices.Collect(maps.Keys(s.children()))
+	s.signal(syscall.SIGHUP)
+	eventually(t, "both workers are new", func() bool {
+		now := childrenOf(t, s.cmd.Process.Pid)
+		_, first := now[before[0]]
+		_, second := now[before[1]]
+		return len(now) == 2 && !first && !second
+	})
+	if len(left) != 1 || syscall.Kill(left[0], 0) != nil {
+		t.Errorf("children before: %v; they are gone", left)
+	}
+	for pid, state := range childrenOf(t, s.cmd.Process.Pid) {
+		if state == "Z" {
+			t.Errorf("the supervisor leaves process %d as a zombie", pid)
+		}
+	}
+	s.get("/", 200).is(t, "quick")
+}
+
 // Neither descriptors nor processes add up.
 func TestManyChildren(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
@@ -126,9 +161,9 @@ func TestManyChildren(t *testing.T) {
 			}
 		}
 		mixed(200)
-		before := len(s.descriptors())
+		before := s.openFiles()
 		mixed(10_000)
-		eventually(t, "as few descriptors as before", func() bool { return len(s.descriptors()) <= before })
+		eventually(t, "as few descriptors as before", func() bool { return s.openFiles() <= before })
 		if left := s.children(); len(left) > 0 {
 			t.Errorf("children are left: %v", left)
 		}

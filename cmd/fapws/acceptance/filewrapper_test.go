@@ -79,13 +79,13 @@ func TestFileWrapper(t *testing.T) {
 		}
 		w.gone()
 		fileSays(t, folder+"/short", "closed")
-		before := len(s.descriptors())
+		before := s.openFiles()
 		w = s.dial()
 		for range 50 {
 			w.get("/?kind=real&name=many")
 			w.answer().is(t, all)
 		}
 		w.Close()
-		eventually(t, "all files are closed", func() bool { return len(s.descriptors()) <= before })
+		eventually(t, "all files are closed", func() bool { return s.openFiles() <= before })
 	})
 }

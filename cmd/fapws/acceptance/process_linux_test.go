@@ -3,8 +3,10 @@ package acceptance
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"testing"
 )
 
 // The figures of the server's process, as the kernel has them.
@@ -74,13 +76,32 @@ func (s *server) proc(name string) string {
 	return fmt.Sprintf("/proc/%d/%s", s.cmd.Process.Pid, name)
 }
 
-// children returns the state of each of its child processes: "S", "Z" ...
+// handlers returns the processes that run handlers: the workers, if there are
+// any, else the server itself.
+func (s *server) handlers() (pids []int) {
+	s.t.Helper()
+	if !slices.Contains(s.cmd.Args, "--workers") {
+		return []int{s.cmd.Process.Pid}
+	}
+	for pid := range childrenOf(s.t, s.cmd.Process.Pid) {
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// children returns the state ("S", "Z" ...) of each process that handlers have
+// started.
 func (s *server) children() map[int]string {
 	s.t.Helper()
+	return childrenOf(s.t, s.handlers()...)
+}
+
+func childrenOf(t *testing.T, parents ...int) map[int]string {
+	t.Helper()
 	states := map[int]string{}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
@@ -92,9 +113,23 @@ func (s *server) children() map[int]string {
 			continue // it has ended
 		}
 		_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
-		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(s.cmd.Process.Pid) {
+		f := strings.Fields(rest)
+		if parent, err := strconv.Atoi(f[1]); err == nil && slices.Contains(parents, parent) {
 			states[pid] = f[0]
 		}
 	}
 	return states
+}
+
+// openFiles returns how many descriptors the processes have that run handlers.
+func (s *server) openFiles() (n int) {
+	s.t.Helper()
+	for _, pid := range s.handlers() {
+		entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n += len(entries)
+	}
+	return n
 }
