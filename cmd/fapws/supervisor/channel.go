@@ -143,9 +143,6 @@ func (c *Channel) Receive() (*Message, []*os.File, error) {
 func (c *Channel) interrupt() { c.conn.SetReadDeadline(time.Unix(1, 0)) }
 func (c *Channel) resume()    { c.conn.SetReadDeadline(time.Time{}) }
 
-// SyscallConn implements syscall.Conn.
-func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
-
 // Close ends the channel; the other side's Receive gets io.EOF.
 func (c *Channel) Close() error { return c.conn.Close() }
 
