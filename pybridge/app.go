@@ -58,9 +58,11 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with s
 
 // App is a loaded application.
 type App struct {
-	globals map[string]Value
+	space   *python3.PyObject // the globals of the application
+	globals map[string]Value  // a copy of those that are settings
 	mounts  []Mount
-	served  string // see Served
+	served  string
+	object  string
 	inline  bool
 	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
@@ -94,7 +96,8 @@ func Load(o Options) (*App, error) {
 		}
 		return nil, err
 	}
-	a := &App{globals: map[string]Value{}, stop: make(chan int, 1), mounts: found.mounts, served: found.served}
+	a := &App{globals: map[string]Value{}, stop: make(chan int, 1), mounts: found.mounts,
+		served: found.served, object: found.object, space: found.globals}
 	a.readGlobals(found.globals, o.Globals)
 	C.fapws_use_classes(unsafe.Pointer(found.globals))
 	C.fapws_release_gil()
@@ -180,6 +183,10 @@ func (a *App) Mounts() []Mount { return a.mounts }
 // Served says what was found: "PATHS, 3 entries" or "WSGI app:application".
 // Any goroutine.
 func (a *App) Served() string { return a.served }
+
+// Object says what the one application is, "flask.app.Flask" or
+// "module.function"; "" with PATHS. Any goroutine.
+func (a *App) Object() string { return a.object }
 
 // Serve runs Python thread 0 on the thread of Load until Stop, and returns -1;
 // or until a signal handler of the script calls sys.exit, and returns its

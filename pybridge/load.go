@@ -18,6 +18,7 @@ type finding struct {
 	globals *python3.PyObject // of the script or module: a dict
 	mounts  []Mount
 	served  string // see App.Served
+	object  string // see App.Object
 }
 
 // find loads what o names; path is the absolute one of the script. A script
@@ -64,7 +65,7 @@ func (f *finding) take(served *python3.PyObject, where, name string) (err error)
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", where, short, err)
 	}
-	m.Name = name
+	f.object, m.Name = m.Name, name
 	f.mounts, f.served = []Mount{m}, "WSGI "+name
 	return nil
 }
@@ -104,6 +105,38 @@ func search(o Options, script string, main *python3.PyObject) (*python3.PyObject
 		return nil, errors.New(python3.PyUnicode_AsUTF8(result))
 	}
 	return result, nil
+}
+
+// Tool runs main of a module of package fapws ("_shell") with the globals of the
+// application and what is served, and returns the exit status. On the thread of
+// Load, before Start.
+func (a *App) Tool(module string) int {
+	C.fapws_take_gil()
+	defer C.fapws_release_gil()
+	tool := python3.PyImport_ImportModule("fapws." + module)
+	entries := python3.PyList_New(0)
+	for _, m := range a.mounts {
+		entry := python3.PyTuple_New(3)
+		m.entry.IncRef()
+		python3.PyTuple_SetItem(entry, 0, python3.PyUnicode_FromString(m.Prefix))
+		python3.PyTuple_SetItem(entry, 1, m.entry)
+		python3.PyTuple_SetItem(entry, 2, python3.PyUnicode_FromString(m.Name))
+		python3.PyList_Append(entries, entry)
+		entry.DecRef()
+	}
+	defer entries.DecRef()
+	var result *python3.PyObject
+	if tool != nil {
+		defer tool.DecRef()
+		result = tool.CallMethodArgs("main", a.space, entries)
+	}
+	raised := result
+	if result == python3.Py_None {
+		raised = nil
+	}
+	var status C.int
+	C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), &status)
+	return int(status)
 }
 
 // text makes a str of what the operating system gave.

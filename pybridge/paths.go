@@ -23,7 +23,8 @@ type Mount struct {
 	Name   string         // "module.function", for log lines
 	Static *StaticOptions // nil: callable is called
 
-	callable *python3.PyObject
+	entry    *python3.PyObject // as the script has it
+	callable *python3.PyObject // what is called for a request
 }
 
 // readPaths checks a table, which the script where calls name, and copies it.
@@ -86,7 +87,7 @@ func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	return Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), callable: callable}, nil
+	return Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), entry: entry, callable: callable}, nil
 }
 
 // adaptVerbs makes an application of a class or object with methods get, post

@@ -10,8 +10,8 @@ import (
 	"fapws/pybridge"
 )
 
-// inspect does "fapws check" and --print-config: it goes all the way to
-// serving, but does not listen.
+// inspect does what a command word asks for with an application that is loaded
+// but not served, and --print-config.
 func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Writer) (code int, err error) {
 	if cmd.Script == "" {
 		return exitOK, set.WriteConfig(stdout)
@@ -32,8 +32,15 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
-	if err := judge(cmd, set, found.source, app, stdout); err != nil {
-		code = report(stderr, err)
+	switch cmd.Word {
+	case settings.WordRoutes:
+		code = app.Tool("_routes")
+	case settings.WordShell:
+		code = app.Tool("_shell")
+	default:
+		if err := judge(cmd, set, found.source, app, stdout); err != nil {
+			code = report(stderr, err)
+		}
 	}
 	exitAfterClosingTime(code, func(line string) { fmt.Fprintln(stderr, "fapws:", line) })
 	return max(code, app.Close()), nil
@@ -55,12 +62,14 @@ func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *py
 	if cmd.Word == settings.WordPrintConfig {
 		return set.WriteConfig(stdout)
 	}
-	entries := "1 path"
-	if n := len(app.Mounts()); n != 1 {
-		entries = fmt.Sprintf("%d paths", n)
+	what := "1 path"
+	if app.Object() != "" {
+		what = fmt.Sprintf("%s, which is %s", app.Served(), app.Object())
+	} else if n := len(app.Mounts()); n != 1 {
+		what = fmt.Sprintf("%d paths", n)
 	}
 	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
-		cmd.ScriptName(), entries, strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
+		cmd.ScriptName(), what, strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
 	return err
 }
 

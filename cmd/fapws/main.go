@@ -1,6 +1,6 @@
-// Fapws serves the PATHS of a Python script over HTTP. This package is wiring:
-// package settings reads the command line, pybridge runs the script, runtime
-// serves.
+// Fapws serves a Python application over HTTP: the PATHS of a script, or any
+// WSGI application. This package is wiring: package settings reads the command
+// line, pybridge loads the application, runtime serves.
 package main
 
 import (
@@ -73,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		}
 	}
 	switch cmd.Word {
-	case settings.WordCheck, settings.WordPrintConfig:
+	case settings.WordCheck, settings.WordRoutes, settings.WordShell, settings.WordPrintConfig:
 		return inspect(cmd, set, stdout, stderr)
 	}
 	if early.Umask >= 0 {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Namespace = Dict[str, Any]
     Loaded = Tuple[Namespace, Any, str]
 
-__all__ = ["load"]
+__all__ = ["load", "theirs"]
 
 _CALLED = ("application", "app")  # what the world calls a WSGI application
 _MADE_BY = ("create_app", "make_app")  # and what makes one
@@ -67,7 +67,7 @@ def load(
     except _Wrong as wrong:
         return str(wrong)
     except BaseException as error:  # also SystemExit: the user's code ends the program
-        error.__traceback__ = _theirs(error.__traceback__)
+        error.__traceback__ = theirs(error.__traceback__)
         return error
 
 
@@ -130,7 +130,7 @@ def _import_module(name: str) -> ModuleType:
         __import__(name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
-        if _theirs(error.__traceback__) is not None or not (name + ".").startswith(missing + "."):
+        if theirs(error.__traceback__) is not None or not (name + ".").startswith(missing + "."):
             raise
         raise _Wrong(_no_module(name, missing, here)) from None
     return sys.modules[name]
@@ -162,9 +162,9 @@ def _file(module: ModuleType) -> str:
     return getattr(module, "__file__", None) or "built into Python"
 
 
-def _theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
-    """The traceback from where the user's code begins."""
-    mine = _theirs.__code__.co_filename
+def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
+    """The traceback from where the user's code begins, behind this package's."""
+    mine = os.path.join(os.path.dirname(theirs.__code__.co_filename), "_")
     while tb is not None and tb.tb_frame.f_code.co_filename.startswith((mine, "<frozen importlib")):
         tb = tb.tb_next
     return tb
@@ -212,7 +212,7 @@ def _made(where: str, name: str, factory: Any) -> Any:
     try:
         made = factory()
     except TypeError as error:
-        if _theirs(error.__traceback__) is not None:
+        if theirs(error.__traceback__) is not None:
             raise
         raise _Wrong(f"{where}: --factory calls `{name}`, {_a(factory)}, without arguments: {error}") from None
     if made is None:

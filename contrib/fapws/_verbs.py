@@ -69,4 +69,5 @@ def _application(entry: Any, is_class: bool, methods: Dict[str, str]) -> Applica
 
         return HTTPError(405, headers=[("Allow", allowed)])(environ, start_response)
 
+    serve.allowed = allowed  # type: ignore[attr-defined]  # for fapws routes
     return serve

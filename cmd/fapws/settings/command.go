@@ -13,12 +13,14 @@ import (
 // Word says what fapws shall do.
 type Word string
 
-// The words. WordRun, WordCheck, WordHelp and WordVersion may be typed before
-// the script; help and version are flags as well. What follows WordCtl is for
+// The words. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion
+// may be typed before APP; help and version are flags as well. What follows WordCtl is for
 // package ctl.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
+	WordRoutes      Word = "routes"
+	WordShell       Word = "shell"
 	WordPrintConfig Word = "print-config"
 	WordHelp        Word = "help"
 	WordVersion     Word = "version"
@@ -77,7 +79,7 @@ func ParseCommand(rows []*Setting, args []string) (*Command, error) {
 	word := WordRun
 	if len(rest) > 0 {
 		switch w := Word(rest[0]); w {
-		case WordRun, WordCheck, WordHelp, WordVersion, WordInternal:
+		case WordRun, WordCheck, WordRoutes, WordShell, WordHelp, WordVersion, WordInternal:
 			word = w
 			if rest, err = p.flags(rest[1:]); err != nil {
 				return nil, err

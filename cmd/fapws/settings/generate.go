@@ -23,13 +23,13 @@ func WriteInternal(w io.Writer, topic, version string) {
 func writeMan(w io.Writer, rows []*Setting, version string) {
 	fmt.Fprintf(w, `.TH FAPWS 1 "" "fapws %s" "User Commands"
 .SH NAME
-fapws \- serve the PATHS of a Python script over HTTP
+fapws \- serve a Python application over HTTP
 .SH SYNOPSIS
 .B fapws
-.RI [ FLAGS ] " app.py " [ ARGS... ]
+.RI [ FLAGS ] " APP " [ ARGS... ]
 .br
-.B fapws check
-.RI [ FLAGS ] " app.py " [ ARGS... ]
+.B fapws check | routes | shell
+.RI [ FLAGS ] " APP " [ ARGS... ]
 .br
 .B fapws ctl
 .RB [ \-\-pid
@@ -39,11 +39,29 @@ fapws \- serve the PATHS of a Python script over HTTP
 .BR stack | status | reload | stop
 .SH DESCRIPTION
 .B fapws
-embeds Python, runs the script and serves the handlers in its list
-.BR PATHS .
+embeds Python, loads the application and serves it.
+.I APP
+is a script
+.RI ( app.py ),
+a module
+.RI ( package.module ),
+or an object in one of them
+.RI ( app.py:app ", " package.module:app ).
+Where no object is named, the list
+.B PATHS
+is served, or else the WSGI application called
+.BR application " or " app .
+A script with PATHS is run; every other one is imported, as a module called by
+the name of the file.
+.PP
 With
 .B check
-it loads the script, validates PATHS and settings, and ends without listening.
+it loads the application, validates it and the settings, and ends without
+listening. With
+.B routes
+it prints which path is answered by what, and with
+.B shell
+it runs Python with the application loaded.
 With
 .B ctl
 it speaks to a running server of this user, or of anybody for root:
@@ -144,12 +162,12 @@ func writeCompletion(w io.Writer, rows []*Setting) {
 	for _, row := range commands {
 		note(row, row.Name, false)
 	}
-	fmt.Fprintf(w, `# bash completion for fapws; after the script, names of files.
+	fmt.Fprintf(w, `# bash completion for fapws; after APP, names of files.
 _fapws() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
-        if [[ ${COMP_WORDS[i]} == *.py ]]; then
+        if [[ ${COMP_WORDS[i]} == *.py || ${COMP_WORDS[i]} == *.py:* ]]; then
             compopt -o default
             return
         fi
@@ -176,7 +194,7 @@ _fapws() {
     compopt -o filenames
     COMPREPLY=($(compgen -d -- "$cur") $(compgen -f -X '!*.py' -- "$cur"))
     if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY+=($(compgen -W "run check ctl version help" -- "$cur"))
+        COMPREPLY+=($(compgen -W "run check routes shell ctl version help" -- "$cur"))
     fi
 }
 complete -F _fapws fapws

@@ -14,9 +14,9 @@ const (
 // WriteHelp writes what --help shows: the flags of every day, which fit one
 // screen, or all of them with the names that other servers have for them.
 func WriteHelp(w io.Writer, rows []*Setting, all bool) {
-	fmt.Fprint(w, `Usage: fapws [FLAGS] app.py [ARGS...]   serve the PATHS of a Python script
-       fapws check app.py               load it, say if all is well, and end
-       fapws ctl COMMAND                ask one that runs; ctl --help says what
+	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [ARGS...]   serve app.py, app.py:app or module:app
+       fapws check|routes|shell APP  only load it: test it, list its paths, try it
+       fapws ctl COMMAND             ask one that runs; ctl --help says what
 `)
 	for _, group := range groups {
 		if all {
@@ -46,6 +46,11 @@ s, m, h. Each flag with a value is also a variable of the environment,
 global of the script, MAX_BODY_SIZE; the address is SERVER there. A variable
 PORT sets the port, too. Flags win over environment over script over default;
 --print-config shows what came from where.
+
+APP is a script, a module, or an object in one of them: PATHS, application or
+app if none is named. A script with PATHS is run, every other one is imported.
+check says if all is well, routes prints what answers which path, and shell
+runs Python, at a terminal or from standard input, with the application loaded.
 
 Signals: TERM and INT stop gracefully, a second one at once; HUP, USR1 and USR2
 do nothing. Exit codes: 0 stopped, 1 failed while running, stopped at once, or

@@ -1,0 +1,174 @@
+"""The table of ``fapws routes APP``: which path is answered by what.
+
+The routes of Flask, Django, Bottle, Falcon and Pyramid are read from what
+these keep themselves; nothing of them is imported for an application that
+does not use them.
+"""
+from __future__ import annotations
+
+from re import sub
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+
+    class Row(NamedTuple):
+        path: str
+        methods: str
+        handler: str
+
+    Entry = Tuple[str, Any, str]
+else:
+    from collections import namedtuple
+
+    Row = namedtuple("Row", "path methods handler")
+
+__all__ = ["framework", "main", "rows"]
+
+_ANY = "any"
+_QUIET = {"HEAD", "OPTIONS"}  # they come with every GET
+_INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")  # where middlewares keep what they wrap
+_DEPTH = 16
+
+
+def main(space: Dict[str, Any], entries: List[Entry]) -> None:
+    """Prints the table of entries, which are (prefix, object, name)."""
+    table = [Row("PATH", "METHODS", "HANDLER")]
+    for prefix, entry, name in entries:
+        table += rows(prefix, entry, name)
+    widths = [max(len(row[column]) for row in table) for column in range(2)]
+    for row in table:
+        print(f"{row.path:{widths[0]}}  {row.methods:{widths[1]}}  {row.handler}")
+
+
+def rows(prefix: str, entry: Any, name: str) -> List[Row]:
+    """The rows of one entry of PATHS, or of a whole application (prefix "")."""
+    app, kind = framework(entry)
+    if kind:
+        try:
+            found = [Row(prefix.rstrip("/") + path, methods, handler) for path, methods, handler in _READERS[kind](app)]
+        except AttributeError:  # a version that keeps its routes elsewhere
+            found = []
+        if found:
+            return found
+    return [Row(prefix + "*" * (prefix in ("", "/")), _methods(entry), _text(entry, name))]
+
+
+def framework(entry: Any) -> Tuple[Any, str]:
+    """The application of a known framework that entry is or wraps, and its class; (entry, "") otherwise."""
+    app = entry
+    for _ in range(_DEPTH):
+        for base in type(app).__mro__:
+            kind = f"{base.__module__}.{base.__qualname__}"
+            if kind in _READERS:
+                return app, kind
+        inside = vars(app) if hasattr(app, "__dict__") else {}
+        wrapped = [inside[name] for name in _INNER if callable(inside.get(name))]
+        owner = getattr(app, "__self__", None)  # app.wsgi_app, a method
+        if owner is not None:
+            wrapped.append(owner)
+        if not wrapped:
+            break
+        app = wrapped[0]
+    return entry, ""
+
+
+def _methods(entry: Any) -> str:
+    if hasattr(entry, "_fapws_static"):
+        return "GET HEAD"
+    if isinstance(entry, type) or not callable(entry):
+        from fapws._verbs import adapt
+
+        return getattr(adapt(entry), "allowed", _ANY).replace(",", "")
+    return _ANY
+
+
+def _text(entry: Any, name: str) -> str:
+    return repr(entry) if hasattr(entry, "_fapws_static") else name
+
+
+def _named(function: Any, otherwise: str = "") -> str:
+    """ "module.function", also for what wraps one."""
+    function = getattr(function, "func", function)  # functools.partial
+    name = getattr(function, "__qualname__", "")
+    if not name or "<lambda>" in name and otherwise:
+        return otherwise or f"{type(function).__module__}.{type(function).__qualname__}"
+    return f"{getattr(function, '__module__', None) or '?'}.{name}"
+
+
+def _listed(methods: Iterable[str]) -> str:
+    given = set(methods)
+    return " ".join(sorted(given - _QUIET or given)) or _ANY
+
+
+def _flask(app: Any) -> Iterator[Row]:
+    for rule in app.url_map.iter_rules():
+        host = rule.host or (f"{rule.subdomain}." if rule.subdomain else "")
+        handler = _named(app.view_functions.get(rule.endpoint), rule.endpoint)
+        yield Row(host + rule.rule, _listed(rule.methods or ()), handler)
+
+
+def _django(app: Any) -> Iterator[Row]:
+    from django.urls import get_resolver
+
+    return _django_patterns(get_resolver().url_patterns, "/")
+
+
+def _django_patterns(patterns: Iterable[Any], prefix: str) -> Iterator[Row]:
+    for pattern in patterns:
+        path = prefix + sub(r"^\^|\\Z$|\$$", "", str(pattern.pattern))
+        if hasattr(pattern, "url_patterns"):
+            yield from _django_patterns(pattern.url_patterns, path)
+            continue
+        view = getattr(pattern.callback, "view_class", None)
+        methods = [verb.upper() for verb in view.http_method_names if hasattr(view, verb)] if view else ()
+        yield Row(path, _listed(methods), pattern.lookup_str)
+
+
+def _bottle(app: Any) -> Iterator[Row]:
+    for route in app.routes:
+        yield Row(route.rule, _ANY if route.method in ("ANY", "PROXY") else route.method, _named(route.callback))
+
+
+def _falcon(app: Any) -> Iterator[Row]:
+    from falcon import inspect
+
+    for route in inspect.inspect_routes(app):
+        methods = (method.method for method in route.methods if not method.internal)
+        yield Row(route.path, _listed(methods), route.class_name)
+    for static in inspect.inspect_static_routes(app):
+        yield Row(static.prefix, "GET", static.directory)
+    for sink in inspect.inspect_sinks(app):
+        yield Row(sink.prefix, _ANY, sink.name)
+
+
+def _pyramid(app: Any) -> Iterator[Row]:
+    from pyramid.interfaces import IRoutesMapper
+
+    views: Dict[str, List[Any]] = {}
+    for item in app.registry.introspector.get_category("views") or ():
+        view = item["introspectable"]
+        views.setdefault(view.get("route_name") or "", []).append(view)
+    mapper = app.registry.queryUtility(IRoutesMapper)
+    for route in mapper.get_routes() if mapper else ():
+        path = "/" + route.pattern.lstrip("/")
+        for view in views.get(route.name) or ({},):
+            methods = view.get("request_methods") or ()
+            called = view.get("callable")
+            handler = _named(called, route.name) if called else f"route {route.name}, which has no view"
+            if view.get("attr"):
+                handler += f".{view['attr']}"
+            yield Row(path, _listed([methods] if isinstance(methods, str) else methods), handler)
+    for view in views.get("", ()):  # found by traversal, for a context
+        handler = _named(view.get("callable"))
+        if not view.get("exception_only") and not handler.startswith("pyramid."):
+            yield Row(f"(traversal) {view.get('name') or '/'}", _ANY, handler)
+
+
+_READERS: Dict[str, Callable[[Any], Iterator[Row]]] = {
+    "flask.app.Flask": _flask,
+    "django.core.handlers.wsgi.WSGIHandler": _django,
+    "bottle.Bottle": _bottle,
+    "falcon.app.App": _falcon,
+    "pyramid.router.Router": _pyramid,
+}

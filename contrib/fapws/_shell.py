@@ -1,0 +1,69 @@
+"""``fapws shell APP``: Python, with the application loaded."""
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, List, Optional, Tuple
+
+__all__ = ["main"]
+
+
+def main(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> Optional[BaseException]:
+    """Runs what comes in from stdin in space, the globals of the application.
+
+    At a terminal that is a dialogue, with IPython when it is installed;
+    otherwise stdin is a script. Returns what ended it by being raised.
+    """
+    from fapws._load import theirs
+    from fapws._routes import framework
+
+    for _, entry, _ in entries:
+        app, kind = framework(entry)
+        if kind == "flask.app.Flask":
+            app.app_context().push()
+            space.update(app.make_shell_context())
+    if len(entries) == 1:
+        space.setdefault("app", entries[0][1])
+    try:
+        if sys.stdin is not None and sys.stdin.isatty():
+            _dialogue(space, entries)
+        elif sys.stdin is not None:
+            exec(compile(sys.stdin.read(), "<stdin>", "exec"), space)
+    except BaseException as error:  # also SystemExit, which has the exit code
+        error.__traceback__ = theirs(error.__traceback__)
+        return error
+    return None
+
+
+def _dialogue(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the server has for itself otherwise
+    served = entries[0][2] if len(entries) == 1 else f"{len(entries)} paths"
+    banner = f"Python {sys.version.split()[0]} in fapws: {served}"
+    try:
+        from IPython import start_ipython
+    except ImportError:
+        _plain(space, banner)
+    else:
+        print(banner)
+        start_ipython(argv=["--no-banner"], user_ns=space)
+
+
+def _plain(space: Dict[str, Any], banner: str) -> None:
+    import code
+
+    hook = getattr(sys, "__interactivehook__", None)  # site's: readline and its history
+    if hook is not None:
+        hook()
+    try:
+        import readline
+        from rlcompleter import Completer
+    except ImportError:
+        pass
+    else:
+        readline.set_completer(Completer(space).complete)
+        readline.parse_and_bind("tab: complete")
+    code.interact(banner, local=space, exitmsg="")

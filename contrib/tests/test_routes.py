@@ -1,0 +1,79 @@
+import contextlib
+import io
+import unittest
+
+from fapws import _routes
+from fapws.contrib.views import Staticfile
+
+
+def plain(environ, start_response):
+    return []
+
+
+class Verbs:
+    def post(self, environ, start_response):
+        return []
+
+
+class Middleware:
+    def __init__(self, app):
+        self.app = app
+
+    def __call__(self, environ, start_response):
+        return self.app(environ, start_response)
+
+
+class Bottle:
+    """Looks like one: has the name and what is read of it."""
+
+    __module__, __qualname__ = "bottle", "Bottle"
+
+    class Route:
+        rule, method, callback = "/r", "GET", staticmethod(plain)
+
+    routes = [Route]
+
+    def __call__(self, environ, start_response):
+        return []
+
+
+class Changed(Bottle):
+    """A version that keeps its routes elsewhere."""
+
+    routes = property()
+
+
+class RoutesTest(unittest.TestCase):
+    def test_rows(self):
+        name = f"{__name__}.plain"
+        for prefix, entry, want in [
+            ("/p", plain, ("/p", "any", "name")),
+            ("", plain, ("*", "any", "name")),
+            ("/", plain, ("/*", "any", "name")),
+            ("/v", Verbs, ("/v", "POST OPTIONS", "name")),
+            ("/v", Verbs(), ("/v", "POST OPTIONS", "name")),
+            ("/s", Staticfile("."), ("/s", "GET HEAD", "Staticfile('.')")),
+            ("", Bottle(), ("/r", "GET", name)),
+            ("/b/", Bottle(), ("/b/r", "GET", name)),
+            ("/b", Middleware(Middleware(Bottle())), ("/b/r", "GET", name)),
+            ("/b", Bottle().__call__, ("/b/r", "GET", name)),
+            ("/c", Changed(), ("/c", "any", "name")),
+        ]:
+            with self.subTest(prefix, entry=entry):
+                self.assertEqual([tuple(row) for row in _routes.rows(prefix, entry, "name")], [want])
+
+    def test_endless(self):
+        middleware = Middleware(None)
+        middleware.app = middleware
+        self.assertEqual(_routes.framework(middleware), (middleware, ""))
+
+    def test_table(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            _routes.main({}, [("/plain", plain, "app.plain"), ("/v", Verbs, "app.Verbs")])
+        self.assertEqual(
+            out.getvalue(),
+            "PATH    METHODS       HANDLER\n"
+            "/plain  any           app.plain\n"
+            "/v      POST OPTIONS  app.Verbs\n",
+        )
