@@ -31,8 +31,14 @@ const maxPrefix = 256
 // origin follows the request's way back, from the nearest proxy, which is
 // trusted, to the first that is not: every proxy writes down whom it got the
 // request from, behind what that one may have made up.
+//
+// X-Forwarded-For counts when there is Forwarded as well: nearly every proxy
+// sets the first, and those that do pass the second on as a client made it up.
 func (f *forwarding) origin(trusted func(netip.Addr) bool) (o origin) {
-	hops, found := o.followForwarded(f.forwarded, trusted)
+	hops, found := 0, false
+	if len(f.client) == 0 {
+		hops, found = o.followForwarded(f.forwarded, trusted)
+	}
 	if !found {
 		hops = o.followFor(f.client, trusted)
 		o.setProto("X-Forwarded-Proto", fromRight(f.proto, hops))

@@ -47,9 +47,12 @@ func TestTrustedProxy(t *testing.T) {
 					"REMOTE_ADDR": other, "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port,
 					"SCRIPT_NAME": "/show", "PATH_INFO": "/x", "HTTP_X_FORWARDED_PREFIX": "/app",
 				}},
-				{w, []string{`Forwarded: for="[2001:db8::1]";proto=http;host=b.example, for=127.0.0.1`, "X-Forwarded-For: 192.0.2.9"}, map[string]any{
+				{w, []string{`Forwarded: for="[2001:db8::1]";proto=http;host=b.example, for=127.0.0.1`}, map[string]any{
 					"REMOTE_ADDR": "2001:db8::1", "REMOTE_PORT": "", "wsgi.url_scheme": "http", "HTTPS": nil, "HTTP_HOST": "b.example",
 					"SERVER_NAME": "b.example", "SERVER_PORT": "80", "SCRIPT_NAME": "/show",
+				}},
+				{w, []string{`Forwarded: for=127.0.0.1;proto=https;host=evil.example`, "X-Forwarded-For: 192.0.2.9"}, map[string]any{
+					"REMOTE_ADDR": "192.0.2.9", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SCRIPT_NAME": "/show",
 				}},
 				{w, []string{"X-Forwarded-For: <script>", "X-Forwarded-Proto: javascript", "X-Forwarded-Host: a b", "X-Forwarded-Prefix: /../x"}, map[string]any{
 					"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http", "HTTP_HOST": "test", "SERVER_NAME": "127.0.0.1", "SERVER_PORT": port, "SCRIPT_NAME": "/show",
