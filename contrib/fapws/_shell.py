@@ -46,6 +46,8 @@ def _dialogue(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> Non
     try:
         from IPython import start_ipython
     except ImportError:
+        start_ipython = None
+    if start_ipython is None:  # not in the except: each error would show that one as its context
         _plain(space, banner)
     else:
         print(banner)

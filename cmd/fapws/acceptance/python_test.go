@@ -77,7 +77,8 @@ func TestVirtualEnv(t *testing.T) {
 			t.Parallel()
 			s := command{script: "imports.py", env: []string{"VIRTUAL_ENV=" + venv}}.serve(t, m)
 			s.get("/", 200).is(t, lead)
-			s = command{script: "identity.py", env: []string{"VIRTUAL_ENV=" + venv}}.serve(t, m)
+			// The flag wins.
+			s = command{script: "identity.py", flags: []string{"--venv", venv}, env: []string{"VIRTUAL_ENV=/nowhere"}}.serve(t, m)
 			if got := s.get("/", 200).object(t); got["prefix"] != venv || got["base_prefix"] != string(prefix) {
 				t.Errorf("sys.prefix %v, sys.base_prefix %v", got["prefix"], got["base_prefix"])
 			}

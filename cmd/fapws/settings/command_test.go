@@ -82,6 +82,27 @@ func TestParseCommandRefuses(t *testing.T) {
 	}
 }
 
+func TestSplitApp(t *testing.T) {
+	for _, tt := range []struct{ app, place, object, name string }{
+		{"app.py", "app.py", "", "app.py"},
+		{"dir/app.py:app", "dir/app.py", "app", "app.py"},
+		{"pkg.mod:app.wsgi_app", "pkg.mod", "app.wsgi_app", "pkg.mod"},
+		{"app:make()", "app", "make()", "app"},
+		{"größe:färbe", "größe", "färbe", "größe"},
+		{"c:/x/app.py", "c:/x/app.py", "", "app.py"},
+		{"app:", "app:", "", "app:"},
+		{"app:1x", "app:1x", "", "app:1x"},
+		{":app", ":app", "", ":app"},
+		{"a:b:c", "a:b", "c", "a:b"},
+	} {
+		place, object := SplitApp(tt.app)
+		name := (&Command{Script: tt.app}).ScriptName()
+		if place != tt.place || object != tt.object || name != tt.name {
+			t.Errorf("SplitApp(%q) = %q, %q; called %q", tt.app, place, object, name)
+		}
+	}
+}
+
 func TestDistance(t *testing.T) {
 	for _, tt := range []struct {
 		a, b string

@@ -15,7 +15,7 @@ const (
 // screen, or all of them with the names that other servers have for them.
 func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [ARGS...]   serve app.py, app.py:app or module:app
-       fapws check|routes|shell APP  only load it: test it, list its paths, try it
+       fapws check|routes|shell APP  only load: test it, list its paths, try it
        fapws ctl COMMAND             ask one that runs; ctl --help says what
 `)
 	for _, group := range groups {
