@@ -73,21 +73,3 @@ func TestMainThread(t *testing.T) {
 		}
 	})
 }
-
-func TestValidator(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
-		s := serve(t, m, "validated.py")
-		for _, path := range []string{"/", "/x/y?q=1", "/generator", "/write"} {
-			for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
-				s.ask(request(method, path, "")).want(t, 200)
-			}
-			s.ask(request("POST", path, "body", "Content-Type: text/plain")).want(t, 200)
-		}
-		s.get("/generator", 200).is(t, "part 0 part 1 part 2 ")
-		s.get("/write", 200).want(t, 200, "written whole ")
-		s.get("/204", 204)
-		s.get("/304", 304)
-		s.ask("GET /generator HTTP/1.0\r\n\r\n").is(t, "part 0 part 1 part 2 ")
-		s.ask(request("POST", "/lines", "a\nb\nc")).want(t, 200)
-	})
-}

@@ -1,29 +1,126 @@
-"""An application that wsgiref.validate watches, as a middleware of the standard library."""
-from wsgiref.validate import validator
+"""Applications that wsgiref.validate watches, as a middleware of the standard library.
 
-bodies = []
+What it warns of is an error here, like what it asserts.
+"""
+import io
+import os
+import sys
+import warnings
+from wsgiref.validate import WSGIWarning, validator
+
+warnings.simplefilter("error", WSGIWarning)
+TEXT = [("Content-Type", "text/plain")]
 
 
-def app(environ, start_response):
-    kind = environ["PATH_INFO"]
-    if environ["REQUEST_METHOD"] == "POST":
-        bodies.append(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
-    if kind == "/204":
-        start_response("204 No Content", [])
-        return []
-    if kind == "/304":
-        start_response("304 Not Modified", [("ETag", '"x"')])
-        return []
-    write = start_response("200 OK", [("Content-Type", "text/plain")])
-    if kind == "/write":
-        write(b"written ")
-    if kind == "/generator":
-        return (b"part %d " % i for i in range(3))
-    if kind == "/lines":
-        return [line for line in environ["wsgi.input"]] or [b"none"]
+def body_of(environ):
+    """Reads the body in every way, a part each."""
+    stream = environ["wsgi.input"]
+    parts = [stream.read(1), stream.readline(), stream.readline(2), *stream.readlines(1), *iter(stream), stream.read(10)]
+    return b"".join(parts)
+
+
+def whole(environ, start_response):
     environ["wsgi.errors"].write("")
+    environ["wsgi.errors"].writelines([])
     environ["wsgi.errors"].flush()
-    return [b"whole ", *bodies]
+    start_response("200 OK", TEXT)
+    return [b"whole ", body_of(environ)]
 
 
-PATHS = [("/", validator(app))]
+def single(environ, start_response):
+    start_response("200 OK", TEXT + [("Content-Length", "6")])
+    return (b"single",)
+
+
+def nothing(environ, start_response):
+    start_response("200 OK", TEXT)
+    return []
+
+
+def no_bytes(environ, start_response):
+    start_response("200 OK", TEXT)
+    return [b""]
+
+
+def status(text):
+    def app(environ, start_response):
+        start_response(text, [("ETag", '"x"')])
+        return []
+
+    return app
+
+
+def generator(environ, start_response):
+    start_response("200 OK", TEXT)
+    for i in range(3):
+        yield b"part %d " % i
+
+
+def late(environ, start_response):
+    yield from generator(environ, start_response)
+
+
+class Closing(list):
+    def close(self):
+        self.append(b"closed")
+
+
+def closing(environ, start_response):
+    start_response("200 OK", TEXT)
+    return Closing([b"clo", b"sing"])
+
+
+def written(environ, start_response):
+    write = start_response("200 OK", TEXT)
+    write(b"written ")
+    write(b"")
+    return [b"whole"]
+
+
+def replaced(environ, start_response):
+    start_response("200 OK", TEXT)
+    try:
+        raise ValueError("replaced")
+    except ValueError:
+        start_response("503 Replaced", TEXT, sys.exc_info())
+    return [b"replaced"]
+
+
+def too_late(environ, start_response):
+    start_response("200 OK", TEXT)
+    yield b"begun"
+    try:
+        raise ValueError("too late")
+    except ValueError:
+        start_response("503 Too Late", TEXT, sys.exc_info())
+
+
+def file(environ, start_response):
+    start_response("200 OK", TEXT)
+    return environ["wsgi.file_wrapper"](open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "digits.txt"), "rb"), 4)
+
+
+def memory(environ, start_response):
+    start_response("200 OK", TEXT)
+    return environ["wsgi.file_wrapper"](io.BytesIO(b"in memory"))
+
+
+def endless(environ, start_response):
+    start_response("200 OK", TEXT)
+    while True:
+        yield b"x" * 1000
+
+
+def error(environ, start_response):
+    start_response("404 Not Found", TEXT)
+    return [b"no such thing"]
+
+
+PATHS = [
+    ("/" + name, validator(app))
+    for name, app in {
+        "single": single, "nothing": nothing, "no-bytes": no_bytes, "204": status("204 No Content"), "304": status("304 Not Modified"),
+        "generator": generator, "late": late, "closing": closing, "written": written, "replaced": replaced, "too-late": too_late,
+        "file": file, "memory": memory, "endless": endless, "error": error, "whole": whole,
+    }.items()
+] + [("/", validator(whole))]
