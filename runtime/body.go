@@ -171,7 +171,7 @@ func (l *loop) bodyFailed(c *conn, err error) {
 	case errors.As(err, &malformed):
 		r.status, r.text = malformed.Status, malformed.Text
 	default:
-		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 			r.status = 507
 		}
 		l.s.logf(LevelError, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)

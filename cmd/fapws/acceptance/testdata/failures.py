@@ -1,0 +1,41 @@
+"""Handlers for a server whose machine fails: no disk, no memory, no time."""
+import os
+import sys
+import time
+
+from fapws.contrib.views import Staticfile
+
+folder = sys.argv[1]
+
+
+def sleeps(environ, start_response):
+    with open(os.path.join(folder, "entered"), "a") as f:
+        f.write("yes\n")
+    time.sleep(60)
+    return "slept"
+
+
+def body(environ, start_response):
+    return "%d bytes" % len(environ["wsgi.input"].read())
+
+
+def memory(environ, start_response):
+    return b"x" * (1 << 60)
+
+
+def memory_later(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"begun"
+    yield b"x" * (1 << 60)
+
+
+def too_large_file(environ, start_response):
+    with open(os.path.join(folder, "large"), "wb") as f:
+        f.write(bytes(1_000_000))
+    return "written"
+
+
+PATHS = [
+    ("/static", Staticfile(os.path.join(folder, "site"))), ("/sleeps", sleeps), ("/body", body), ("/memory-later", memory_later),
+    ("/memory", memory), ("/too-large-file", too_large_file), ("/", lambda e, s: "quick"),
+]
