@@ -22,9 +22,13 @@ func TestMixedTable(t *testing.T) {
 		w.answer().want(t, 405, "<h1>Method Not Allowed</h1>").field(t, "Allow", allowed)
 		w.send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
 		w.answer().want(t, 204).field(t, "Allow", allowed)
-		s.get("/made", 200).is(t, "5") // one for each of its requests, and none for 405 and OPTIONS
-		s.get("/count", 200).is(t, "1")
-		s.get("/count", 200).is(t, "2") // an object stays
+		for _, c := range []struct{ path, body string }{
+			{"/made", "5"},                   // one for each request to it, and none for 405 and OPTIONS
+			{"/count", "1"}, {"/count", "2"}, // an object stays
+		} {
+			w.get(c.path) // the same connection is the same worker
+			w.answer().is(t, c.body)
+		}
 		s.get("/wsgi/x", 200).is(t, "/wsgi|/x")
 		s.get("/lambda", 200).is(t, "lambda")
 		s.get("/files/mixed.py", 200)
@@ -52,9 +56,9 @@ if __name__ == "__main__":
     raise SystemExit("not meant to run")
 `)
 		s := serve(t, m, app)
-		multithread := map[bool]string{true: "False", false: "True"}[m.inline()]
+		said := map[bool]string{true: "True", false: "False"}
 		for _, path := range []string{"/", "/a/b"} {
-			s.get(path, 200).is(t, "['', '"+path+"', False, "+multithread+"]app").field(t, "X-Hello", "yes")
+			s.get(path, 200).is(t, "['', '"+path+"', "+said[m.workers()]+", "+said[!m.inline()]+"]app").field(t, "X-Hello", "yes")
 		}
 		s.says(`(?m)^ +WSGI app:app$`)
 		s = command{dir: dir, flags: []string{"app:fails"}, complains: true}.serve(t, m)
