@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -73,13 +72,19 @@ func (h *Handler) Stalled(limit time.Duration) {
 // exception in it, and sees whether that helps.
 func (h *Handler) interrupt(t task, took time.Duration) {
 	var seen sighting
-	var runs atomic.Bool
+	runs := false
 	began := time.Now()
 	done := h.sight.do(func() {
 		var s C.fapws_sighting
 		if C.fapws_interrupt(number(t.rec), t.serial, &s) != 0 {
 			seen = sightingOf(&s)
-			runs.Store(true)
+			runs = true
+			var stack bytes.Buffer
+			writeStack(&stack, seen.stack)
+			say("%s is overdue after %s in handler %s, on thread %d, which is here:\n%s",
+				&t, seconds(took), t.name, seen.thread, stack.Bytes())
+		} else {
+			say("%s was overdue after %s in handler %s; it is not running now\n", &t, seconds(took), t.name)
 		}
 	})
 	if done == nil {
@@ -93,14 +98,9 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 			<-done
 		}
 	}
-	if !runs.Load() {
-		say("%s was overdue after %s in handler %s; it is not running now\n", &t, seconds(took), t.name)
+	if !runs {
 		return
 	}
-	var stack bytes.Buffer
-	writeStack(&stack, seen.stack)
-	say("%s is overdue after %s in handler %s, on thread %d, which is here:\n%s",
-		&t, seconds(took), t.name, seen.thread, stack.Bytes())
 	time.Sleep(h.grace)
 	if C.fapws_write_off(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
 		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(h.grace), t.name))

@@ -8,6 +8,8 @@ import tempfile
 import threading
 import time
 
+from fapws import Timeout
+
 closed = []  # names of results whose close() ran
 
 
@@ -283,6 +285,63 @@ def is_main(environ, start_response):
     return str(threading.current_thread() is threading.main_thread())
 
 
+def blocked(environ, start_response):
+    """Waits in C for a byte from a descriptor."""
+    os.read(int(environ["QUERY_STRING"]), 1)
+    return "released"
+
+
+def spins(environ, start_response):
+    while True:
+        pass
+
+
+def spins_and_catches(environ, start_response):
+    try:
+        while True:
+            pass
+    except Timeout:
+        return "caught"
+
+
+def spins_later(environ, start_response):
+    yield b"first"
+    while True:
+        pass
+
+
+gone = []  # what disconnected() said in the end
+
+
+def watches(environ, start_response):
+    disconnected = environ["fapws.disconnected"]
+    try:
+        while True:
+            yield str(disconnected()) + " " * 20000
+    finally:
+        gone.append(disconnected())
+
+
+def was_gone(environ, start_response):
+    text, gone[:] = repr(gone), []
+    return text
+
+
+def disconnected_elsewhere(environ, start_response):
+    said = []
+
+    def ask():
+        try:
+            environ["fapws.disconnected"]()
+        except RuntimeError as error:
+            said.append(str(error))
+
+    other = threading.Thread(target=ask)
+    other.start()
+    other.join()
+    return said
+
+
 HELLO = [("Content-Type", "text/plain"), ("Content-Length", "13")]
 
 
@@ -308,4 +367,4 @@ PATHS = [("/" + f.__name__, f) for f in (
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
-    hello, five_fields, echo)]
+    hello, five_fields, echo, blocked, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]

@@ -1,0 +1,127 @@
+package pybridge
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// timesUp does what the loop does, or in inline mode what watches over it.
+func timesUp(r *response) {
+	if loop.app.inline {
+		for range 2 {
+			loop.h.Stalled(0)
+		}
+		return
+	}
+	loop.do(func() {
+		loop.h.Cancel(r.ticket)
+		loop.h.Overdue(r.ticket, time.Second)
+	})
+}
+
+// hang sends a request, waits until its handler runs, and lets its time be up.
+func hang(t *testing.T, target, seen string) *response {
+	t.Helper()
+	sent := loop.begin(t, target)
+	shows(t, seen)
+	if loop.app.inline {
+		timesUp(nil)
+		return <-sent
+	}
+	r := <-sent
+	timesUp(r)
+	return r
+}
+
+// An overdue handler is shown, and ends by an exception that it may catch.
+func TestOverdue(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		status int
+		body   string
+		failed bool
+	}{
+		{"/spins", 504, "<h1>Gateway Timeout</h1>", false},
+		{"/spins_and_catches", 200, "caught", false},
+		{"/spins_later", 200, "first", true},
+	} {
+		t.Run(c.target[1:], func(t *testing.T) {
+			var r *response
+			said := captured(t, func() {
+				r = hang(t, c.target, "handler "+c.target[1:]+", running on thread .*\n.*in "+c.target[1:]+"\n +(while|pass)")
+				<-r.done
+				for range 20 { // the exception is not for these
+					if got := loop.get(t, "/text").body.String(); got != "h\u00e9llo" {
+						t.Errorf("got %q afterwards", got)
+					}
+				}
+				loop.h.settled()
+			})
+			if !strings.Contains(r.body.String(), c.body) || r.head.Status != c.status || r.failed != c.failed {
+				t.Errorf("status %d, failed %v, body %.100q", r.head.Status, r.failed, &r.body)
+			}
+			if want := "fapws: GET " + c.target + " HTTP/1.1 from 192.0.2.1 port 4711 is overdue after "; !strings.HasPrefix(said, want) {
+				t.Errorf("said %q, want %q", said, want)
+			}
+			if !strings.Contains(said, "/testdata/app.py\", line ") || strings.Contains(said, "Traceback") {
+				t.Errorf("said %q", said)
+			}
+		})
+	}
+}
+
+// settled returns when all of what was overdue has been said.
+func (h *Handler) settled() { <-h.sight.do(func() {}) }
+
+// A thread that does not return is written off, and others take its place.
+func TestStuck(t *testing.T) {
+	stuck := make(chan string, 16)
+	loop.h.config.Stuck = func(why string) { stuck <- why }
+	loop.h.grace = 10 * time.Millisecond
+	defer func() { loop.h.config.Stuck, loop.h.grace = nil, defaultPatience.grace }()
+	g := newGate(t)
+	captured(t, func() {
+		if loop.app.inline {
+			sent := loop.begin(t, g.target())
+			shows(t, "handler blocked, running")
+			timesUp(nil)
+			<-stuck
+			g.open(1)
+			<-(<-sent).done
+			return
+		}
+		const threads = 4
+		var all []*response
+		for range threads {
+			all = append(all, <-loop.begin(t, g.target()))
+		}
+		shows(t, "(?s)(in blocked.*){4}")
+		waits := <-loop.begin(t, "/text")
+		shows(t, "handler text, queued")
+		timesUp(waits)
+		<-waits.done
+		if waits.head.Status != 0 || !waits.failed {
+			t.Errorf("a request that waited has status %d", waits.head.Status)
+		}
+		for _, r := range all {
+			timesUp(r)
+		}
+		if why := <-stuck; !strings.Contains(why, "handler blocked") {
+			t.Errorf("stuck: %q", why)
+		}
+		if r := loop.get(t, "/text"); r.head.Status != 200 {
+			t.Errorf("status %d beside threads that hang", r.head.Status)
+		}
+		g.open(threads)
+		for _, r := range all {
+			<-r.done
+		}
+		for range 20 {
+			loop.get(t, "/text")
+		}
+		if n := len(stuck); n != 0 {
+			t.Errorf("%d more times stuck", n)
+		}
+	})
+}

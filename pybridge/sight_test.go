@@ -1,0 +1,108 @@
+package pybridge
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// gate lets a handler wait in C until it is opened.
+type gate struct{ in, out *os.File }
+
+func newGate(t *testing.T) gate {
+	in, out, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); out.Close() })
+	return gate{in, out}
+}
+
+func (g gate) target() string { return fmt.Sprintf("/blocked?%d", g.in.Fd()) }
+func (g gate) open(n int)     { g.out.Write(make([]byte, n)) }
+
+// begin sends a request whose handler may block the loop.
+func (d *driver) begin(t *testing.T, target string) chan *response {
+	sent := make(chan *response, 1)
+	go func() { sent <- d.send(t, "GET "+target, "") }()
+	return sent
+}
+
+func stack(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	if err := loop.h.Stack(&b, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// shows waits until the requests in flight look like pattern.
+func shows(t *testing.T, pattern string) {
+	t.Helper()
+	want := regexp.MustCompile(pattern)
+	var got string
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if got = stack(t); want.MatchString(got) {
+			return
+		}
+	}
+	t.Fatalf("%s\ndoes not look like %s", got, pattern)
+}
+
+func TestStack(t *testing.T) {
+	shows(t, `^no requests in flight\n$`)
+	g := newGate(t)
+	sent := loop.begin(t, g.target())
+	shows(t, `^exchange \d+, GET /blocked\?\d+ HTTP/1.1 from 192.0.2.1 port 4711, \d\.\d s, handler blocked, running on thread \d
+  File ".*/testdata/app.py", line \d+, in blocked
+    os\.read\(int\(environ\["QUERY_STRING"\]\), 1\)
+$`)
+	g.open(1)
+	r := <-sent
+	<-r.done
+	if got := r.body.String(); got != "released" {
+		t.Errorf("body %q", got)
+	}
+}
+
+// What a client sends must not reach a terminal as it is.
+func TestStackIsPrintable(t *testing.T) {
+	if got := printable([]byte("/a\x1b[31m\xff\"\\ é")); got != `/a\x1b[31m\xff"\\ \u00e9` {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestStackOfStreams(t *testing.T) {
+	r := loop.submit(t, "GET /watches", nil, -1, true)
+	shows(t, `exchange \d+, GET /watches .*, handler watches, streaming, waits for the client\n$`)
+	loop.do(func() { loop.h.Cancel(r.ticket) })
+	<-r.done
+	loop.release(r)
+	if got := loop.get(t, "/was_gone").body.String(); got != "[True]" {
+		t.Errorf("disconnected() at the end: %s", got)
+	}
+	if got := r.body.String(); !strings.HasPrefix(got, "False ") || strings.Contains(got, "True") {
+		t.Errorf("disconnected() before: %.20q", got)
+	}
+}
+
+func (d *driver) release(r *response) {
+	d.do(func() {
+		for i := range r.held {
+			d.h.Release(&r.held[i])
+		}
+		r.held = nil
+		d.spare = append(d.spare, r.ticket)
+	})
+}
+
+func TestDisconnectedElsewhere(t *testing.T) {
+	got := loop.get(t, "/disconnected_elsewhere").body.String()
+	if !strings.Contains(got, "this thread runs none") {
+		t.Errorf("got %q", got)
+	}
+}
