@@ -24,7 +24,7 @@ __all__ = ["load", "theirs"]
 _CALLED = ("application", "app")  # what the world calls a WSGI application
 _MADE_BY = ("create_app", "make_app")  # and what makes one
 _SHOWN = 12  # names in a message
-_COROUTINE, _VARARGS = 0x80, 0x04  # inspect.CO_COROUTINE, CO_VARARGS
+_COROUTINE, _VARARGS = 0x280, 0x04  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR, CO_VARARGS
 
 
 class _Wrong(Exception):

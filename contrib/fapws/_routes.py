@@ -6,6 +6,8 @@ does not use them.
 """
 from __future__ import annotations
 
+import os
+import sys
 from re import sub
 
 TYPE_CHECKING = False
@@ -37,8 +39,12 @@ def main(space: Dict[str, Any], entries: List[Entry]) -> None:
     for prefix, entry, name in entries:
         table += rows(prefix, entry, name)
     widths = [max(len(row[column]) for row in table) for column in range(2)]
-    for row in table:
-        print(f"{row.path:{widths[0]}}  {row.methods:{widths[1]}}  {row.handler}")
+    try:
+        for row in table:
+            print(f"{row.path:{widths[0]}}  {row.methods:{widths[1]}}  {row.handler}")
+        sys.stdout.flush()
+    except BrokenPipeError:  # fapws routes app.py | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def rows(prefix: str, entry: Any, name: str) -> List[Row]:

@@ -1,0 +1,72 @@
+package samples
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// tool runs "fapws WORD APP" in a copy of the sample's folder, with text as its
+// standard input, and returns what it prints.
+func tool(t *testing.T, word, sample, app, text string) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(sample)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary(t), word, app)
+	cmd.Dir = folder
+	cmd.Env = append(cleanEnviron(), "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Stdin = strings.NewReader(text)
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("fapws %s %s: %v\n%s", word, app, err, said.String())
+	}
+	return string(out)
+}
+
+// TestRoutes reads the routes of each framework.
+func TestRoutes(t *testing.T) {
+	for _, tt := range []struct {
+		module, app string
+		rows        []string // regular expressions of path, methods, handler
+	}{
+		{"flask", "app.py", []string{`/ GET app\.index`, `/greet POST app\.greet`, `/api/add/<int:a>/<int:b> GET api\.add`, `/static/<path:filename> GET static`}},
+		{"django", "wsgi.py", []string{`/ any guestbook\.views\.book`, `/admin/login/ any .*AdminSite\.login`}},
+		{"bottle", "app.py", []string{`/hello/<name> GET app\.hello`, `/upload POST app\.upload`}},
+		{"falcon", "app.py", []string{`/todo GET POST Items`, `/todo/\{number:int\} DELETE GET PUT Item`}},
+		{"pyramid", "app.py", []string{`/wiki/\S+/edit GET app\.edit`, `/wiki/\S+/edit POST app\.save`, `/static/\*subpath any __static/`}},
+	} {
+		t.Run(tt.module, func(t *testing.T) {
+			needModule(t, tt.module)
+			out := tool(t, "routes", filepath.Join(".", tt.module), tt.app, "")
+			lines := regexp.MustCompile(` +`).ReplaceAllString(out, " ")
+			for _, row := range tt.rows {
+				if !regexp.MustCompile(`(?m)^` + row + `$`).MatchString(lines) {
+					t.Errorf("no row %s in\n%s", row, out)
+				}
+			}
+		})
+	}
+}
+
+// TestShell works inside of applications that have a context of their own.
+func TestShell(t *testing.T) {
+	for _, tt := range []struct{ module, app, text, want string }{
+		{"flask", "app:app", "from flask import current_app; print(current_app.name, app is current_app._get_current_object(), g)", "app True <flask.g of 'app'>\n"},
+		{"django", "wsgi:application", "from guestbook.models import Entry; Entry.objects.create(name='x', text='y'); print(Entry.objects.count())", "1\n"},
+	} {
+		t.Run(tt.module, func(t *testing.T) {
+			needModule(t, tt.module)
+			out := tool(t, "shell", filepath.Join(".", tt.module), tt.app, tt.text)
+			if !strings.HasSuffix(out, tt.want) {
+				t.Errorf("says %q, want %q", out, tt.want)
+			}
+		})
+	}
+}
