@@ -46,6 +46,9 @@ static const char finder_source[] =
     "            if name in ('fapws', 'fapws4'):\n"
     "                from importlib.machinery import PathFinder\n"
     "                return PathFinder.find_spec(name, [folder], target)\n"
+    "            if name == 'multiprocessing.spawn':\n"
+    "                from fapws._spawned import spec_of_spawn\n"
+    "                return spec_of_spawn(folder, path, target)\n"
     "    sys.meta_path.insert(0, FapwsFinder)\n";
 
 static int install_finder(const char *folder) {

@@ -6,9 +6,13 @@ it; ``_native.pyi`` describes what comes through here.
 try:
     from _fapws import Start_response, Timeout, static_answer
 except ImportError:
-    raise ImportError(
-        "fapws.base works inside the fapws executable only: "
-        "run the script with `fapws script.py` instead of python"
-    ) from None
+    from fapws import _spawned
+
+    if not _spawned.in_one():
+        raise ImportError(
+            "fapws.base works inside the fapws executable only: "
+            "run the script with `fapws script.py` instead of python"
+        ) from None
+    from fapws._spawned import Start_response, Timeout, static_answer
 
 __all__ = ["Start_response", "Timeout", "static_answer"]

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+from fapws.base import Environ, Start_response  # which a spawned child has to import, too
+
 folder = sys.argv[1]
 
 
@@ -25,11 +27,12 @@ def feed(queue, n):
 forking = multiprocessing.get_context("fork")
 spawning = multiprocessing.get_context("spawn")
 
-if __name__ == "__main__" or "fapws" in sys.argv[0]:  # not in a child that was spawned
+serving = multiprocessing.get_context("forkserver")
+
+if __name__ == "__main__":  # not in a child that imports this again
     with forking.Pool(2) as early:
         at_import = early.map(double, range(5))
     early.join()
-    os.environ["STARTED"] = "1"
 
 
 def descriptors():
@@ -217,7 +220,7 @@ signal.signal(signal.SIGUSR1, lambda number, frame: None)
 PATHS = [
     ("/after-fork", after_fork), ("/after-exec", after_exec), ("/linger", linger), ("/kill", kill), ("/speaks", speaks),
     ("/in-generator", in_generator), ("/crowd", crowd), ("/popens", popens),
-    ("/process/fork", process(forking)), ("/process/spawn", process(spawning)),
+    ("/process/fork", process(forking)), ("/process/spawn", process(spawning)), ("/process/forkserver", process(serving)),
     ("/pool/fork", pool(forking)), ("/pool/spawn", pool(spawning)),
     ("/executor/fork", executor(forking)), ("/executor/spawn", executor(spawning)), ("/executor/kept", keep_executor),
     ("/mixed", mixed), ("/at-import", lambda e, s: repr(at_import)), ("/", lambda e, s: "quick"),

@@ -1,0 +1,60 @@
+"""Processes that multiprocessing starts with the methods spawn and forkserver.
+
+They are plain Pythons that import the script again, under another name, to find
+the functions that they are to run. So that a script which imports fapws can be
+imported there, too, its folder goes with them, and what only the fapws
+executable has is represented: it serves nobody there.
+"""
+from __future__ import annotations
+
+import sys
+from typing import Any, Iterable, Mapping
+
+
+def in_one() -> bool:
+    """Whether this process is one of them, while it imports the script."""
+    process = sys.modules.get("multiprocessing.process")
+    return bool(process) and getattr(process.current_process(), "_inheriting", False)
+
+
+def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
+    """The spec of multiprocessing.spawn, which will tell the processes of folder.
+
+    The server's finder asks for it when multiprocessing is first used.
+    """
+    from importlib.machinery import PathFinder
+
+    spec = PathFinder.find_spec("multiprocessing.spawn", path, target)
+    if spec is None or spec.loader is None:
+        return spec
+    execute = spec.loader.exec_module
+
+    def exec_module(module: Any) -> None:
+        execute(module)
+        get_data = module.get_preparation_data
+
+        def get_preparation_data(name: str) -> Any:
+            data = get_data(name)
+            if folder not in data.setdefault("sys_path", list(sys.path)):
+                data["sys_path"].append(folder)  # last, so that it hides nothing
+            return data
+
+        module.get_preparation_data = get_preparation_data
+
+    spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
+
+
+class Start_response:
+    """Stands for the class that the server has, so that it can be subclassed."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("there is no request to answer in a process of multiprocessing")
+
+
+class Timeout(Exception):
+    """Raised in a handler that takes longer than --timeout; never here."""
+
+
+def static_answer(options: str, environ: Mapping[str, Any]) -> Iterable[bytes]:
+    raise RuntimeError("there is no request to answer in a process of multiprocessing")
