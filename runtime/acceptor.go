@@ -52,9 +52,9 @@ func (s *Server) Forgo(ln net.Listener) {
 	}
 }
 
-// stopAccepting closes the listeners. A connection that is on its way to the
-// loop gets there: see OnOpen.
-func (s *Server) stopAccepting() {
+// StopAccepting closes the listeners, which Shutdown and Retire begin with. A
+// connection that is on its way to the loop gets there: see OnOpen.
+func (s *Server) StopAccepting() {
 	a := &s.acceptors
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -156,7 +156,7 @@ func (s *Server) Enrol(nc net.Conn) error {
 // until ctx ends, then closes what is left and returns ctx's error. The loop
 // goes on for Do; Close ends it.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.stopAccepting()
+	s.StopAccepting()
 	s.loop.post(s.loop.drain)
 	return s.awaitEnd(ctx)
 }
@@ -166,7 +166,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // idle ones are closed with the answer to their next request, or when none has
 // come for idle.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
-	s.stopAccepting()
+	s.StopAccepting()
 	go func() {
 		s.acceptors.running.Wait() // what they have accepted is in the loop then
 		s.loop.post(func() { s.loop.retire(idle) })
@@ -197,7 +197,7 @@ const closeWithin = time.Second
 
 // Close ends everything at once, the loop too.
 func (s *Server) Close() error {
-	s.stopAccepting()
+	s.StopAccepting()
 	s.acceptors.running.Wait() // gnet cannot stop while a connection is on its way to it
 	s.loop.post(s.loop.drain)
 	s.loop.post(s.loop.closeAll)

@@ -44,7 +44,11 @@ func (s *service) run() (code int, err error) {
 	s.inline = isInline(s.set, found.source)
 	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
 	s.front.log = s.log.log
-	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, s.parent != nil)
+	var replace func()
+	if s.parent != nil {
+		replace = s.parent.toldToEnd
+	}
+	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, replace)
 	if s.parent != nil {
 		go s.parent.listen(s)
 	}

@@ -14,8 +14,8 @@ import (
 // then the first TERM or INT asks for a graceful stop, QUIT for a quick one; a
 // second TERM or INT ends it at once.
 //
-// A worker leaves those to its supervisor that a terminal sends to all
-// processes: only TERM means the worker itself.
+// A worker leaves them to its supervisor: only TERM, which a terminal sends to
+// nobody, means the worker itself, and then another one takes its place first.
 //
 // A script that takes a signal with signal.signal has it from then on: nothing
 // here registers again.
@@ -24,7 +24,10 @@ type signals struct {
 	log    func(runtime.Level, string)
 	exit   func(code int)
 	reopen func() // the log files
-	worker bool
+
+	// replace asks the supervisor of a worker for another one in its place;
+	// nil: there is none.
+	replace func()
 
 	mu      sync.Mutex
 	serving bool
@@ -34,8 +37,8 @@ type signals struct {
 
 // watchSignals starts watching. Call it before Python starts. exit must end
 // the process.
-func watchSignals(log func(runtime.Level, string), exit func(code int), reopen func(), worker bool) *signals {
-	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, worker: worker, orders: make(chan order, 8)}
+func watchSignals(log func(runtime.Level, string), exit func(code int), reopen, replace func()) *signals {
+	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, orders: make(chan order, 8)}
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
 			signal.Notify(s.caught, sig)
@@ -75,13 +78,30 @@ func (s *signals) handle(sig os.Signal) {
 	switch {
 	case sig == syscall.SIGUSR1:
 		s.reopen()
-	case s.worker && sig != syscall.SIGTERM:
+	case s.replace != nil:
+		if sig == syscall.SIGTERM {
+			s.askReplace()
+		}
 	case sig == syscall.SIGTERM || sig == syscall.SIGINT:
 		s.end(order{how: gracefully}, 128+int(sig.(syscall.Signal)))
 	case sig == syscall.SIGQUIT:
 		s.end(order{how: quickly}, 128+int(syscall.SIGQUIT))
 	default:
 		s.log(runtime.LevelInfo, sig.String()+": nothing to do without --workers")
+	}
+}
+
+// askReplace is for a worker that is told to end, unless its supervisor, which
+// may have been told as well, was quicker.
+func (s *signals) askReplace() {
+	s.mu.Lock()
+	serving, stopped := s.serving, s.stopped
+	s.mu.Unlock()
+	switch {
+	case !serving:
+		s.exit(128 + int(syscall.SIGTERM))
+	case !stopped:
+		s.replace()
 	}
 }
 
@@ -93,7 +113,7 @@ func (s *signals) end(o order, code int) {
 	switch {
 	case !s.serving:
 		s.exit(code)
-	case s.stopped && o.how == gracefully && !s.worker:
+	case s.stopped && o.how == gracefully && s.replace == nil:
 		s.log(runtime.LevelWarning, "told twice to stop: leaving at once")
 		s.exit(exitRuntime)
 	default:

@@ -30,10 +30,13 @@ func TestSignals(t *testing.T) {
 		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM}, []string{"info", "warning", "exit 1", "end 0"}},
 		{true, []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, serve, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR2}, nil},
 		{true, []os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
-		{true, []os.Signal{serve, syscall.SIGUSR1, syscall.SIGTERM}, []string{"reopen", "end 0"}},
+		{true, []os.Signal{serve, syscall.SIGUSR1, syscall.SIGTERM}, []string{"reopen", "replace"}},
 	} {
 		var got []string
-		s := &signals{worker: tt.worker, orders: make(chan order, 8)}
+		s := &signals{orders: make(chan order, 8)}
+		if tt.worker {
+			s.replace = func() { got = append(got, "replace") }
+		}
 		s.log = func(level runtime.Level, _ string) { got = append(got, level.String()) }
 		s.exit = func(code int) { got = append(got, fmt.Sprint("exit ", code)) }
 		s.reopen = func() { got = append(got, "reopen") }

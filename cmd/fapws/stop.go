@@ -60,6 +60,10 @@ func (s *service) serve() (code int) {
 func (s *service) stop(o order) {
 	grace := s.graceOf(o)
 	s.sayStopping(o.how, grace)
+	if o.how == quietly {
+		s.server.StopAccepting()
+		s.parent.closed()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	quiet := make(chan struct{})

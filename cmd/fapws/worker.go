@@ -235,8 +235,16 @@ func (p *parent) worn(why string) {
 	_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Worn, Text: why}) // listen sees the end of the channel
 }
 
+// closed says that nothing is accepted here any more.
+func (p *parent) closed() {
+	_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Closed}) // listen sees the end of the channel
+}
+
 // served is runtime.Config.Worn.
 func (p *parent) served() { p.worn("has served its number of requests") }
+
+// toldToEnd is for a TERM that was meant for this process alone.
+func (p *parent) toldToEnd() { p.worn("was told to end") }
 
 // stuck is pybridge.RunConfig.Stuck.
 func (p *parent) stuck(why string) { p.worn("is stuck (" + why + ")") }

@@ -71,6 +71,8 @@ type command struct {
 	shell  string     // text of sh that goes before, such as "ulimit -n 64"
 	files  []*os.File // that become its descriptors 3 and on
 
+	program string // another than binary
+
 	// complains says that the server is meant to report errors. Otherwise a
 	// traceback among its messages fails the test.
 	complains bool
@@ -134,14 +136,18 @@ func (c command) run(t *testing.T) (code int, stdout, stderr string) {
 
 func (c command) prepare(t *testing.T) *exec.Cmd {
 	t.Helper()
+	program := c.program
+	if program == "" {
+		program = binary(t)
+	}
 	line := slices.Clone(c.flags)
 	if c.script != "" {
 		line = append(line, testdata(t, c.script))
 	}
 	line = append(line, c.args...)
-	cmd := exec.Command(binary(t), line...)
+	cmd := exec.Command(program, line...)
 	if c.shell != "" {
-		cmd = exec.Command("/bin/sh", slices.Concat([]string{"-c", c.shell + ` && exec "$@"`, "sh", binary(t)}, line)...)
+		cmd = exec.Command("/bin/sh", slices.Concat([]string{"-c", c.shell + ` && exec "$@"`, "sh", program}, line)...)
 	}
 	cmd.Dir, cmd.ExtraFiles = c.dir, c.files
 	cmd.Env = slices.Concat(cleanEnviron(), c.env)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"fapws/runtime"
 )
@@ -20,6 +21,7 @@ type generation struct {
 	request
 	program string
 	workers []*worker
+	old     map[*worker]bool // those replaced that may still accept; nil until it serves
 }
 
 // request asks for a generation.
@@ -166,7 +168,6 @@ func (s *Supervisor) adopt(g *generation) {
 		slot.cancel()
 		old = append(old, slot.workers()...)
 	}
-	s.batch = nil
 	s.slots = make([]*slot, len(g.workers))
 	for i, w := range g.workers {
 		s.slots[i] = &slot{s: s, worker: w}
@@ -174,13 +175,40 @@ func (s *Supervisor) adopt(g *generation) {
 		w.setState(Serving)
 	}
 	s.share()
+	g.old = make(map[*worker]bool)
 	for _, w := range old {
 		if w.state == Serving {
+			g.old[w] = true
 			w.retire()
 		} else {
 			w.end(Quit)
 		}
 	}
+	time.AfterFunc(closedWithin, func() { s.post(func() { s.complete(g) }) })
+	s.closed(nil)
+}
+
+// closedWithin is how long a reload waits for the old workers to say that they
+// accept no more; one that is stopped or starved may not.
+const closedWithin = time.Second
+
+// closed is called when w accepts no more: the last of a generation that was
+// replaced makes the reload complete, since all new connections get the new code.
+func (s *Supervisor) closed(w *worker) {
+	if g := s.batch; g != nil && g.old != nil {
+		delete(g.old, w)
+		if len(g.old) == 0 {
+			s.complete(g)
+		}
+	}
+}
+
+// complete ends the reload that has brought g.
+func (s *Supervisor) complete(g *generation) {
+	if s.batch != g {
+		return
+	}
+	s.batch = nil
 	s.adopted++
 	s.failure, s.page = "", ""
 	switch {

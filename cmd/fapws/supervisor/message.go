@@ -34,6 +34,8 @@ const (
 	Loaded Kind = "loaded"
 	// Worn: it should be replaced, Text says why: "has served 1000 requests".
 	Worn Kind = "worn"
+	// Closed: it accepts no more, after Retire.
+	Closed Kind = "closed"
 	// Answer: Text is a piece of what was asked with ID; the last has no More.
 	Answer Kind = "answer"
 )

@@ -286,6 +286,8 @@ func (s *Supervisor) heard(w *worker, m *Message) {
 		}
 	case Worn:
 		s.worn(w, m.Text)
+	case Closed:
+		s.closed(w)
 	case Answer:
 		s.answered(w, m)
 	}
@@ -319,6 +321,7 @@ func (s *Supervisor) died(w *worker, how string, code int) {
 	w.channel.Close()
 	delete(s.workers, w.pid)
 	s.forgetQuestions(w)
+	s.closed(w)
 	if w == s.standIn {
 		s.standInDied(w, how)
 		w.slot = nil

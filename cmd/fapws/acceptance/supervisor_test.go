@@ -1,0 +1,390 @@
+package acceptance
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// HUP brings new code into new processes; who is being served notices nothing.
+func TestHUP(t *testing.T) {
+	t.Parallel()
+	s, script := supervised(t)
+	old := s.workers()
+	folder := t.TempDir()
+	busy, idle, unused := s.dial(), s.dial(), s.dial()
+	idle.get("/version")
+	idle.answer().is(t, "1")
+	busy.get("/enter?" + folder)
+	fileSays(t, folder+"/entered", "yes")
+
+	change(t, script, "VERSION = 1", "VERSION = 2")
+	s.signal(syscall.SIGHUP)
+	s.says("info reloaded: 2 workers")
+	for range 10 {
+		s.get("/version", 200).is(t, "2")
+	}
+	// Connections to the old ones are served once more, by the old code.
+	idle.get("/version")
+	if a := idle.answer().is(t, "1"); !a.Close {
+		t.Error("no Connection: close")
+	}
+	idle.closed()
+	unused.get("/version")
+	unused.answer().is(t, "1")
+	unused.closed()
+	write(t, folder+"/go", "")
+	busy.answer().is(t, "waited")
+	busy.closed()
+	s.hasWorkers(2, old...)
+}
+
+// New code that fails leaves the old one serving.
+func TestHUPFails(t *testing.T) {
+	t.Parallel()
+	s, script := supervised(t, "--reload-check", "/health", "--load-timeout", "2")
+	s.complains = true
+	old := s.workers()
+	for _, c := range []struct{ from, to, says string }{
+		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)ended with code 1: not reloaded, the old workers go on"},
+		{"VERSION = 1 / 0", "sys.exit(9)", "ended with code 9: not reloaded"},
+		{"sys.exit(9)", "time.sleep(50)", "has not loaded within 2s and was killed: not reloaded"},
+		{"time.sleep(50)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL: not reloaded"},
+		{"os.kill(os.getpid(), 9)", "VERSION = 2", ""},
+		{"HEALTH = 200", "HEALTH = 500", "reload check: GET /health is answered 500(?s:.*)ended with code 3: not reloaded"},
+	} {
+		change(t, script, c.from, c.to)
+		if c.says == "" {
+			continue
+		}
+		s.signal(syscall.SIGHUP)
+		s.says(c.says)
+		s.get("/version", 200).is(t, "1")
+	}
+	s.hasWorkers(2)
+	if now := s.workers(); !slices.Equal(now, old) {
+		t.Errorf("workers %v, were %v", now, old)
+	}
+	change(t, script, "HEALTH = 500", "HEALTH = 204")
+	s.signal(syscall.SIGHUP)
+	s.says("info reloaded: 2 workers")
+	s.get("/version", 200).is(t, "2")
+}
+
+// Nobody is refused, and nothing fails, however often the code is reloaded.
+func TestReloadsUnderLoad(t *testing.T) {
+	for _, path := range []string{"/version", "/nap"} {
+		t.Run(path[1:], func(t *testing.T) {
+			t.Parallel()
+			s, _ := supervised(t)
+			l := underLoad(t, s, path, 8, 8)
+			for range 6 {
+				said := strings.Count(s.stderr.String(), "info reloaded")
+				l.goesOn(20)
+				s.signal(syscall.SIGHUP)
+				eventually(t, "reloaded", func() bool { return strings.Count(s.stderr.String(), "info reloaded") > said })
+			}
+			// A storm is one reload, and another one for those that came later.
+			for range 50 {
+				s.signal(syscall.SIGHUP)
+			}
+			l.goesOn(20)
+			l.unharmed()
+			s.hasWorkers(2)
+		})
+	}
+}
+
+// The number of workers changes under load without any loss.
+func TestScaleUnderLoad(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t)
+	l := underLoad(t, s, "/pid", 4, 12)
+	for _, step := range []struct {
+		sig  syscall.Signal
+		want int
+	}{
+		{syscall.SIGTTOU, 1}, {syscall.SIGTTOU, 1}, {syscall.SIGTTIN, 2}, {syscall.SIGTTIN, 3}, {syscall.SIGTTIN, 4},
+		{syscall.SIGHUP, 4}, {syscall.SIGTTOU, 3}, {syscall.SIGTTOU, 2}, {syscall.SIGTTOU, 1},
+	} {
+		old := []int{}
+		if step.sig == syscall.SIGHUP {
+			old = s.workers()
+		}
+		s.signal(step.sig)
+		s.hasWorkers(step.want, old...)
+		l.goesOn(50)
+	}
+	l.unharmed()
+}
+
+// A worker that is killed takes with it only what it was working on.
+func TestKilledWorkers(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t)
+	const keeping, connecting, kills = 4, 4, 6
+	l := underLoad(t, s, "/pid", keeping, connecting)
+	for range kills {
+		l.goesOn(50)
+		old := s.workers()
+		if err := syscall.Kill(old[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		s.hasWorkers(2, old[0])
+	}
+	l.goesOn(50)
+	failed := l.stop()
+	for _, f := range failed {
+		if strings.HasPrefix(f, "connecting") {
+			t.Errorf("refused: %s", f)
+		}
+	}
+	if len(failed) > kills*(keeping+connecting) {
+		t.Errorf("%d requests failed: %.1000q", len(failed), failed)
+	}
+	s.says(`worker \d+ was killed by SIGKILL: a new one is started`)
+}
+
+// A worker that ends by itself, or is told to from outside, is replaced too.
+func TestWorkersEnd(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t)
+	w := s.dial()
+	w.get("/leave")
+	w.gone()
+	s.says(`worker \d+ has ended with code 5: a new one is started`)
+	eventually(t, "both workers answer", func() bool { return len(s.answering()) == 2 })
+	old := s.workers()
+	folder := t.TempDir()
+	w = s.dial()
+	w.get("/enter?" + folder)
+	fileSays(t, folder+"/entered", "yes")
+	for _, pid := range old {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM} { // all but the last mean the supervisor
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.says(`(?s)worker \d+ was told to end: it is replaced(.*)was told to end: it is replaced`)
+	eventually(t, "others answer", func() bool {
+		return !slices.ContainsFunc(s.answering(), func(pid int) bool { return slices.Contains(old, pid) })
+	})
+	write(t, folder+"/go", "")
+	w.answer().is(t, "waited")
+	s.hasWorkers(2, old...)
+}
+
+func TestMaxRequests(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t, "--max-requests", "300", "--max-requests-jitter", "100")
+	l := underLoad(t, s, "/pid", 4, 4)
+	s.says(`(?s)worker \d+ has served its number of requests: it is replaced(.*it is replaced){3}`)
+	l.unharmed()
+}
+
+func TestMaxRSS(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t, "--max-rss", "100M")
+	fat := s.get("/grow?150000000", 200).body
+	s.says(`worker ` + fat + ` has 1\d\d MiB of memory: it is replaced`)
+	pid, _ := strconv.Atoi(fat)
+	s.hasWorkers(2, pid)
+	s.get("/pid", 200)
+}
+
+// Reloads leave nothing behind in the supervisor.
+func TestSupervisorKeepsNothing(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t)
+	reload := func(n int) {
+		for range n {
+			said := strings.Count(s.stderr.String(), "info reloaded")
+			s.signal(syscall.SIGHUP)
+			eventually(t, "reloaded", func() bool { return strings.Count(s.stderr.String(), "info reloaded") > said })
+		}
+		s.hasWorkers(2)
+	}
+	reload(5)
+	fds, rss := len(s.descriptors()), s.rss()
+	reload(45)
+	if now := len(s.descriptors()); now > fds {
+		t.Errorf("%d descriptors, were %d: %v", now, fds, s.descriptors())
+	}
+	if now := s.rss(); now > rss+2<<20 {
+		t.Errorf("%d bytes of memory, were %d", now, rss)
+	}
+	for pid, state := range s.children() {
+		if state == "Z" {
+			t.Errorf("%d is a zombie", pid)
+		}
+	}
+	t.Logf("%d bytes, %d threads", s.rss(), s.threads())
+}
+
+// Another program takes over in the same process.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	program := copyOfProgram(t)
+	s := command{program: program, script: "workers.py"}.serve(t, twoWorkers)
+	l := underLoad(t, s, "/pid", 6, 6)
+	for range 2 {
+		old := s.workers()
+		replaceProgram(t, program, binary(t))
+		if now, _ := os.Readlink(s.proc("exe")); !strings.HasSuffix(now, "(deleted)") {
+			t.Fatalf("it runs %s", now)
+		}
+		l.goesOn(50)
+		s.signal(syscall.SIGUSR2)
+		eventually(t, "the new program runs", func() bool {
+			now, _ := os.Readlink(s.proc("exe"))
+			return now == program
+		})
+		s.hasWorkers(2, old...)
+	}
+	// It does all that the one before did, and so do its workers.
+	old := s.workers()
+	s.signal(syscall.SIGHUP)
+	s.hasWorkers(2, old...)
+	s.get("/blocked", 200).is(t, "SigBlk:\t0000000000000000\n")
+	s.signal(syscall.SIGTTIN)
+	s.hasWorkers(3)
+	s.signal(syscall.SIGTTOU)
+	s.hasWorkers(2)
+
+	// A program that fails changes nothing.
+	old = s.workers()
+	replaceProgram(t, program, "/bin/false")
+	s.signal(syscall.SIGUSR2)
+	s.says("ended with code 1: not upgraded, the old workers go on")
+	l.goesOn(50)
+	s.hasWorkers(2)
+	if now := s.workers(); !slices.Equal(now, old) {
+		t.Errorf("workers %v, were %v", now, old)
+	}
+	l.unharmed()
+}
+
+// copyOfProgram puts a copy of fapws where a test may replace it, beside a copy
+// of its Python package.
+func copyOfProgram(t *testing.T) string {
+	t.Helper()
+	folder, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, err := filepath.EvalSymlinks(binary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(real, "../../contrib"), folder+"/contrib"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	replaceProgram(t, folder+"/build/fapws", real)
+	return folder + "/build/fapws"
+}
+
+func replaceProgram(t *testing.T, at, with string) {
+	t.Helper()
+	from, err := os.Open(with)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	to, err := os.OpenFile(at+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(to, from)
+	if closed := to.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(at+".new", at)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Streams without an end do not hold up the end for longer than was said.
+func TestStopWithStreams(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sig  syscall.Signal
+		code int
+	}{{"TERM", syscall.SIGTERM, 0}, {"INT", syscall.SIGINT, 0}, {"QUIT", syscall.SIGQUIT, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				grace := "1"
+				if c.sig == syscall.SIGQUIT {
+					grace = "1h" // which does not count
+				}
+				s := serve(t, m, "workers.py", "--graceful-timeout", grace)
+				w := s.dial()
+				w.get("/stream")
+				r := w.head("GET")
+				if _, err := io.ReadFull(r.Body, make([]byte, 20)); err != nil {
+					t.Fatal(err)
+				}
+				s.signal(c.sig)
+				begin := time.Now()
+				if code := s.ended(); code != c.code {
+					t.Errorf("code %d, want %d", code, c.code)
+				}
+				if took := time.Since(begin); took > 8*time.Second {
+					t.Errorf("the end took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// Workers that have lost their supervisor finish what they have and end.
+func TestSupervisorIsKilled(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t)
+	folder := t.TempDir()
+	w := s.dial()
+	w.get("/enter?" + folder)
+	fileSays(t, folder+"/entered", "yes")
+	workers := s.workers()
+	s.signal(syscall.SIGKILL)
+	s.says(`(?s)the supervisor is gone, stopping.*the supervisor is gone, stopping`)
+	write(t, folder+"/go", "")
+	w.answer().is(t, "waited")
+	for _, pid := range workers {
+		eventually(t, "the workers have ended", func() bool { return !alive(pid) })
+	}
+}
+
+// USR1 opens the access log anew, in every process.
+func TestReopen(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		log := filepath.Join(t.TempDir(), "log")
+		s := serve(t, m, "workers.py", "--access-log", log)
+		s.get("/pid?before", 200)
+		fileSays(t, log, "?before")
+		if err := os.Rename(log, log+".1"); err != nil {
+			t.Fatal(err)
+		}
+		s.signal(syscall.SIGUSR1)
+		s.says("info opening the log files anew")
+		eventually(t, "a line in the new file", func() bool {
+			for range 10 { // to reach each worker
+				s.get("/pid?after", 200)
+			}
+			text, err := os.ReadFile(log)
+			return err == nil && strings.Contains(string(text), "?after")
+		})
+	})
+}

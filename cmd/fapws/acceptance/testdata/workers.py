@@ -1,0 +1,63 @@
+"""What a supervisor's workers are asked in tests."""
+import os
+import subprocess
+import sys
+import time
+
+VERSION = 1
+
+
+def pid(environ, start_response):
+    return str(os.getpid())
+
+
+def version(environ, start_response):
+    return str(VERSION)
+
+
+def nap(environ, start_response):
+    time.sleep(0.3)
+    return "napped"
+
+
+def enter(environ, start_response):
+    """Says that it has begun, and does not end before it is told to."""
+    folder = environ["QUERY_STRING"]
+    open(folder + "/entered", "w").write("yes")
+    while not os.path.exists(folder + "/go"):
+        time.sleep(0.01)
+    return "waited"
+
+
+def stream(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+    while True:
+        yield b"data: x\n\n"
+        time.sleep(0.05)
+
+
+def leave(environ, start_response):
+    os._exit(5)
+
+
+def grow(environ, start_response):
+    grow.kept = bytearray(int(environ["QUERY_STRING"]))
+    for i in range(0, len(grow.kept), 4096):
+        grow.kept[i] = 1
+    return str(os.getpid())
+
+
+def healthy(environ, start_response):
+    if HEALTH != 200:
+        start_response(str(HEALTH) + " Ill", [])
+    return "well"
+
+
+def blocked(environ, start_response):
+    """The signals that a child of the application starts with."""
+    return subprocess.run(["grep", "^SigBlk", "/proc/self/status"], stdout=subprocess.PIPE).stdout
+
+
+HEALTH = 200
+PATHS = [("/pid", pid), ("/version", version), ("/nap", nap), ("/enter", enter), ("/stream", stream),
+         ("/leave", leave), ("/grow", grow), ("/health", healthy), ("/blocked", blocked)]
