@@ -18,7 +18,9 @@ func (s *service) standIn() (code int, err error) {
 	}
 	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
 	s.front.log = s.log.log
-	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, true)
+	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, func() {
+		s.signals.end(order{how: gracefully}, exitOK)
+	})
 	if s.server, err = runtime.New(s.config()); err != nil {
 		return 0, notStarted("%v", err)
 	}
@@ -29,6 +31,8 @@ func (s *service) standIn() (code int, err error) {
 	go s.parent.listen(s)
 	s.parent.loaded(s, "")
 	o := <-s.signals.orders
+	s.server.StopAccepting()
+	s.parent.closed()
 	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), standInGrace))
 	defer cancel()
 	ended := make(chan struct{})

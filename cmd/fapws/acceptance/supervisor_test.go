@@ -220,7 +220,7 @@ func TestSupervisorKeepsNothing(t *testing.T) {
 	if now := s.rss(); now > rss+2<<20 {
 		t.Errorf("%d bytes of memory, were %d", now, rss)
 	}
-	for pid, state := range s.children() {
+	for pid, state := range childrenOf(t, s.cmd.Process.Pid) {
 		if state == "Z" {
 			t.Errorf("%d is a zombie", pid)
 		}

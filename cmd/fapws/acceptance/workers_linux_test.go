@@ -51,7 +51,7 @@ func change(t *testing.T, script, old, new string) {
 // workers returns the process numbers of the workers.
 func (s *server) workers() (pids []int) {
 	s.t.Helper()
-	for pid := range s.children() {
+	for pid := range childrenOf(s.t, s.cmd.Process.Pid) {
 		pids = append(pids, pid)
 	}
 	slices.Sort(pids)

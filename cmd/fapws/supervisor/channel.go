@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// maxMessage bounds a message; longer texts take several.
-	maxMessage = 64 << 10
+	// maxMessage bounds a message; a socket takes no datagram beyond its buffer
+	// of about 200 KiB.
+	maxMessage = 192 << 10
 
 	// maxFiles is how many descriptors one message may carry (SCM_MAX_FD is 253).
 	maxFiles = 200
