@@ -1,0 +1,241 @@
+package acceptance
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// hanging starts hang.py with a folder of its own.
+func hanging(t *testing.T, m mode, flags ...string) (s *server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	if err := syscall.Mkfifo(folder+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags = append([]string{"--access-log", folder + "/access"}, flags...)
+	return command{script: "hang.py", args: []string{folder}, flags: flags}.serve(t, m), folder
+}
+
+// unblock lets one handler that is blocked go on.
+func unblock(t *testing.T, folder string) {
+	t.Helper()
+	f, err := os.OpenFile(folder+"/fifo", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// logged waits until the access log has a line with this text.
+func logged(t *testing.T, folder, text string) {
+	t.Helper()
+	eventually(t, text+" in the access log", func() bool {
+		log, _ := os.ReadFile(folder + "/access")
+		return strings.Contains(string(log), text)
+	})
+}
+
+// A handler that takes too long is shown, its client answered, and it ends.
+func TestTimeout(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := hanging(t, m, "--timeout", "100ms")
+		w := s.dial()
+		w.get("/spin")
+		w.answer().want(t, 504, "Gateway Timeout")
+		s.says(`fapws: GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ is overdue after \d\.\d s in handler spin, on thread \d, which is here:\n` +
+			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
+		logged(t, folder, `"GET /spin HTTP/1.1" 504 `)
+		w.get("/") // the connection is as good as before
+		w.answer().is(t, "quick")
+
+		if a := s.ask(get("/begun")); a.err == nil || a.body != "first" {
+			t.Errorf("a response that hung ended with %v after %q", a.err, a.body)
+		}
+		if m.inline() {
+			s.get("/caught", 200).is(t, "caught")
+		} else {
+			s.get("/caught", 504)
+		}
+		fileSays(t, folder+"/caught", "yes")
+		for range 20 {
+			s.get("/", 200).is(t, "quick")
+		}
+	})
+}
+
+// A client that gave up does not make a handler end that hangs.
+func TestTimeoutWithoutClient(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := hanging(t, m, "--timeout", "100ms")
+		w := s.dial()
+		w.get("/caught")
+		fileSays(t, folder+"/entered", "yes")
+		w.reset()
+		fileSays(t, folder+"/caught", "yes")
+	})
+}
+
+// Threads that do not come back are replaced, also the only one, and may come
+// back after all. A request that no thread takes is answered and never run.
+func TestLostThreads(t *testing.T) {
+	for _, threads := range []string{"1", "2"} {
+		t.Run(threads, func(t *testing.T) {
+			t.Parallel()
+			s, folder := hanging(t, modes[0], "--timeout", "100ms", "--threads", threads)
+			var all []*wire
+			for range threads[0] - '0' {
+				w := s.dial()
+				w.get("/blocked")
+				all = append(all, w)
+			}
+			eventually(t, "all threads are busy", func() bool {
+				text, _ := os.ReadFile(folder + "/blocked")
+				return strings.Count(string(text), "yes") == len(all)
+			})
+			s.get("/queued", 504)
+			s.says(`GET /queued .* is overdue: it has waited \d\.\d s for a thread and will not be run\n`)
+			logged(t, folder, `"GET /queued HTTP/1.1" 504 `)
+			for _, w := range all {
+				w.answer().want(t, 504)
+			}
+			s.says(`GET /blocked .* is overdue and does not end, 5\.0 s after an exception was raised in handler blocked\n`)
+			eventually(t, "others are served", func() bool { return s.ask(get("/")).StatusCode == 200 })
+			if _, err := os.Stat(folder + "/queued"); err == nil {
+				t.Error("a request was run that had been answered")
+			}
+			for range all {
+				unblock(t, folder)
+			}
+			// Those that came in their place go.
+			var wait sync.WaitGroup
+			for range 20 {
+				wait.Go(func() { s.get("/alone", 200) })
+			}
+			wait.Wait()
+			if got := s.get("/alone", 200).body; got > threads {
+				t.Errorf("%s ran at once, with --threads %s", got, threads)
+			}
+		})
+	}
+}
+
+// A handler that keeps the GIL cannot be shown by Python, but by others.
+func TestTimeoutWithGIL(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := hanging(t, m, "--timeout", "100ms")
+		w := s.dial()
+		w.get("/keeps_gil")
+		s.says(`GET /keeps_gil .* is overdue after \d\.\d s in handler keeps_gil, and a handler holds the GIL in C code, so no exception can be raised; all threads:\n` +
+			`(.*\n)*  File "[^"]*hang\.py", line \d+ in keeps_gil\n`)
+		w.answer().want(t, 504)
+		eventually(t, "others are served", func() bool { return s.ask(get("/")).StatusCode == 200 })
+	})
+}
+
+// A client that leaves ends what was begun for it, and what was not is not run.
+func TestClientGone(t *testing.T) {
+	t.Run("waiting", func(t *testing.T) {
+		t.Parallel()
+		s, folder := hanging(t, modes[0], "--threads", "1")
+		first := s.dial()
+		first.get("/blocked")
+		fileSays(t, folder+"/blocked", "yes")
+		w := s.dial()
+		w.get("/queued")
+		eventually(t, "it waits", func() bool {
+			_, stdout, _ := s.ctl("stack")
+			return strings.Contains(stdout, "GET /queued HTTP/1.1") && strings.Contains(stdout, "handler queued, queued\n")
+		})
+		w.reset()
+		eventually(t, "only one is connected", func() bool { return s.connections() == 1 })
+		unblock(t, folder)
+		first.answer().is(t, "too late") // no --timeout
+		logged(t, folder, `"GET /queued HTTP/1.1" 499 `)
+		if _, err := os.Stat(filepath.Join(folder, "queued")); err == nil {
+			t.Error("it was run for nobody")
+		}
+	})
+	t.Run("handler asks", func(t *testing.T) {
+		t.Parallel()
+		s, folder := hanging(t, modes[0])
+		w := s.dial()
+		w.get("/until_gone")
+		fileSays(t, folder+"/entered", "False")
+		w.reset()
+		fileSays(t, folder+"/gone", "yes")
+		logged(t, folder, `"GET /until_gone HTTP/1.1" 499 `)
+	})
+	t.Run("stream", func(t *testing.T) {
+		inModes(t, func(t *testing.T, m mode) {
+			s, folder := hanging(t, m)
+			w := s.dial()
+			w.get("/stream")
+			r := w.head("GET")
+			if _, err := io.ReadFull(r.Body, make([]byte, 5000)); err != nil {
+				t.Fatal(err)
+			}
+			w.reset()
+			fileSays(t, folder+"/closed", "True")
+		})
+	})
+}
+
+// Drivers that keep a connection per thread meet the same threads again.
+func TestSteadyThreads(t *testing.T) {
+	t.Parallel()
+	const together = "3"
+	s, _ := hanging(t, modes[0], "--threads", "8")
+	seen := map[string]bool{}
+	for range 30 {
+		seen[s.get("/ident", 200).body] = true
+	}
+	if len(seen) != 1 {
+		t.Errorf("requests one after the other use %d threads", len(seen))
+	}
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	for range 3 {
+		wait.Go(func() {
+			id := s.get("/together?"+together, 200).body
+			mu.Lock()
+			seen[id] = true
+			mu.Unlock()
+		})
+	}
+	wait.Wait()
+	if len(seen) != 3 {
+		t.Errorf("3 requests at once use %d threads", len(seen))
+	}
+	for range 30 {
+		seen[s.get("/ident", 200).body] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("then there are %d threads", len(seen))
+	}
+	before := s.threads()
+	// The extra ones retire after 10 s without work.
+	for end := time.Now().Add(patience); s.threads() > before-2; time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d threads stay", s.threads())
+		}
+	}
+}
+
+func TestSerialMode(t *testing.T) {
+	t.Parallel()
+	s, _ := hanging(t, modes[0], "--threads", "1")
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() { s.get("/alone", 200).is(t, "1") })
+	}
+	wait.Wait()
+}

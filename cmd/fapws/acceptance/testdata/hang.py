@@ -1,0 +1,109 @@
+"""Handlers that hang, in Python, in C, and in C with the GIL; and who they leave alone."""
+import ctypes
+import os
+import sys
+import threading
+import time
+
+import fapws
+
+folder = sys.argv[1] if len(sys.argv) > 1 else None
+lock = threading.Lock()
+running = most = 0
+
+
+def note(name, text="yes"):
+    with open(os.path.join(folder, name), "a") as f:
+        f.write(text + "\n")
+
+
+def blocked(environ, start_response):
+    """Hangs in C until somebody writes to the FIFO."""
+    note("blocked")
+    with open(os.path.join(folder, "fifo"), "rb", 0) as f:
+        f.read(1)
+    note("unblocked")
+    return "too late"
+
+
+def spin(environ, start_response):
+    while True:
+        pass
+
+
+def caught(environ, start_response):
+    note("entered")
+    try:
+        while True:
+            pass
+    except fapws.Timeout:
+        note("caught")
+        return "caught"
+
+
+def begun(environ, start_response):
+    yield b"first"
+    while True:
+        pass
+
+
+def keeps_gil(environ, start_response):
+    ctypes.PyDLL(None).sleep(4)
+    return "too late"
+
+
+def until_gone(environ, start_response):
+    disconnected = environ["fapws.disconnected"]
+    note("entered", str(disconnected()))
+    while not disconnected():
+        time.sleep(0.002)
+    note("gone")
+    return "nobody reads this"
+
+
+def stream(environ, start_response):
+    disconnected = environ["fapws.disconnected"]
+    try:
+        while True:
+            yield b"x" * 1000
+    finally:
+        note("closed", str(disconnected()))
+
+
+def queued(environ, start_response):
+    note("queued")
+    return "queued"
+
+
+def alone(environ, start_response):
+    """How many run it at once, at most."""
+    global running, most
+    with lock:
+        running += 1
+        most = max(most, running)
+    time.sleep(0.01)
+    with lock:
+        running -= 1
+    return str(most)
+
+
+def ident(environ, start_response):
+    return str(threading.get_ident())
+
+
+def together(environ, start_response):
+    """Returns when as many as the query says run it."""
+    global running
+    with lock:
+        running += 1
+    while running < int(environ["QUERY_STRING"]):
+        time.sleep(0.001)
+    return str(threading.get_ident())
+
+
+def quick(environ, start_response):
+    return "quick"
+
+
+PATHS = [("/" + f.__name__, f) for f in (
+    blocked, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, together)] + [("/", quick)]
