@@ -60,9 +60,22 @@ func loadScript(o pybridge.Options) (*pybridge.App, error) {
 	case errors.As(err, &exit):
 		return nil, ended(exit.Code)
 	case err != nil:
-		return nil, notStarted("%v", err)
+		return nil, notStarted("%v%s", err, wordHint(o.Module, err))
 	}
 	return app, nil
+}
+
+// wordHint is for who typed a command of fapws wrong, which then looks like the
+// name of a module.
+func wordHint(module string, err error) string {
+	if module == "" || !strings.HasPrefix(err.Error(), "no module named "+module+" ") {
+		return ""
+	}
+	word := settings.Nearest(module, settings.TypedWords)
+	if word == "" {
+		return ""
+	}
+	return "; for the command, type fapws " + word
 }
 
 // globalOf reads a global of the script in the form that settings take.

@@ -23,7 +23,11 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "fapws %s, Python %s, %s, pid %d, up %s\n", r.Version, r.Python, r.Mode, r.PID, period(r.Uptime))
-	fmt.Fprintf(&b, "%s on %s\n", r.App, strings.Join(r.Addresses, "  "))
+	where := "not served yet"
+	if len(r.Addresses) > 0 {
+		where = "on " + strings.Join(r.Addresses, "  ")
+	}
+	fmt.Fprintf(&b, "%s %s\n", r.App, where)
 	if r.Failure != "" {
 		fmt.Fprintf(&b, "the last reload failed: %s\n", r.Failure)
 	}

@@ -14,8 +14,8 @@ import (
 type Word string
 
 // The words. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion
-// may be typed before APP; help and version are flags as well. What follows WordCtl is for
-// package ctl.
+// may be typed before APP; help and version are flags as well. What follows
+// WordCtl is for package ctl.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -27,6 +27,9 @@ const (
 	WordCtl         Word = "ctl"
 	WordInternal    Word = "internal"
 )
+
+// TypedWords are those that people type.
+var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "version", "help"}
 
 // Command is a command line that was understood.
 type Command struct {

@@ -194,11 +194,11 @@ _fapws() {
     compopt -o filenames
     COMPREPLY=($(compgen -d -- "$cur") $(compgen -f -X '!*.py' -- "$cur"))
     if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY+=($(compgen -W "run check routes shell ctl version help" -- "$cur"))
+        COMPREPLY+=($(compgen -W "%s" -- "$cur"))
     fi
 }
 complete -F _fapws fapws
-`, strings.Join(LogLevels, " "), strings.Join(withValue, " | "), strings.Join(all, " "))
+`, strings.Join(LogLevels, " "), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
 }
 
 func writeMarkdown(w io.Writer, rows []*Setting) {
