@@ -15,7 +15,10 @@ TEXT = [("Content-Type", "text/plain")]
 def body_of(environ):
     """Reads the body in every way, a part each."""
     stream = environ["wsgi.input"]
-    parts = [stream.read(1), stream.readline(), stream.readline(2), *stream.readlines(1), *iter(stream), stream.read(10)]
+    parts = [stream.read(1), stream.readline(), stream.readline(2)]
+    parts += stream.readlines(1)
+    parts += iter(stream)
+    parts.append(stream.read(10))
     return b"".join(parts)
 
 
