@@ -138,6 +138,25 @@ func TestMaxQueue(t *testing.T) {
 	s.get("/", 200).is(t, "quick")
 }
 
+// One worker with one thread, or inline, runs one handler at a time.
+func TestSerial(t *testing.T) {
+	t.Parallel()
+	for _, threads := range []string{"0", "1"} {
+		s, _ := waiting(t, mode{}, "--workers", "1", "--threads", threads)
+		var all sync.WaitGroup
+		for range 10 {
+			w := s.dial()
+			all.Go(func() {
+				w.send(get("/sleeping"), get("/sleeping"))
+				w.answer().is(t, "slept")
+				w.answer().is(t, "slept")
+			})
+		}
+		all.Wait()
+		s.get("/most", 200).is(t, "1")
+	}
+}
+
 // A handler that waits delays nobody else, with threads.
 func TestSlowHandler(t *testing.T) {
 	t.Parallel()
