@@ -19,6 +19,8 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/static", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/runtime", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/accesslog"}},
 		{"fapws/pybridge", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
+		{"fapws/cmd/fapws/watch", nil},
+		{"fapws/cmd/fapws/ctl", nil},
 		{"fapws/cmd/fapws/settings", []string{"fapws/runtime/http1"}},
 		{"fapws/cmd/fapws/supervisor", []string{"fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/accesslog"}},
 	} {

@@ -222,7 +222,7 @@ func (w *Watcher) happened(e fsnotify.Event) {
 	}
 	w.linked(e)
 	root, inside := t.rootOf(e.Name)
-	if !inside {
+	if !inside || e.Op == fsnotify.Write && !t.patterns.file(root, e.Name) { // a database, a log
 		return
 	}
 	_, folder := t.folders[e.Name]
