@@ -25,7 +25,8 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   matrix           build and test with every Python 3.8-3.13 found
   env              print what cgo needs: eval "$(./build.sh env)"
 
-The Python to embed is --python, $PYTHON or /usr/bin/python3, in this order.
+The Python to embed is --python, $PYTHON or /usr/bin/python3, in this order; it is
+linked into the executable, or with LIBPYTHON=shared its shared library is used.
 TEXT
 }
 
@@ -90,10 +91,12 @@ ask_python() {
 import sys, sysconfig
 get = sysconfig.get_config_var
 print("%d.%d" % sys.version_info[:2], "%d.%d.%d" % sys.version_info[:3],
-      get("LIBDIR"), get("LIBPC"), get("INCLUDEPY"), get("Py_ENABLE_SHARED"), sep="\n")
+      get("LIBDIR"), get("LIBPC"), get("INCLUDEPY"), get("Py_ENABLE_SHARED"),
+      "%s/lib%s%d.%d.a" % ((get("LIBPL"), "python") + sys.version_info[:2]),
+      *dict.fromkeys(" ".join(get(k) or "" for k in ("MODLIBS", "LIBS", "SYSLIBS")).split()), sep="\n")
 ') || die "$python does not run"
     { read -r py_minor && read -r py_version && read -r py_libdir && read -r py_pc &&
-        read -r py_include && read -r py_shared; } <<<"$answer"
+        read -r py_include && read -r py_shared && read -r py_archive && mapfile -t py_libs; } <<<"$answer"
     case $py_minor in
     3.[89] | 3.1[0-9]) ;;
     *) die "$python is Python $py_version; fapws needs 3.8 or later" ;;
@@ -129,18 +132,40 @@ need_frameworks() {
 
 # --- what cgo must be told --------------------------------------------------
 
-# write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
-write_pc() {
-    local dir=$root/build/pc/$py_version rpath=
+# link_python sets py_linked and py_link: how libpython gets into the executable.
+#
+# The distribution's archive is made of the same objects as its python3, and a
+# sixth faster than its shared library, whose code has to be position-independent
+# and which calls itself through a table. LIBPYTHON=shared takes the library all the
+# same: whoever packages fapws may want Python's updates without building again.
+link_python() {
+    py_linked=shared
+    if [[ ${LIBPYTHON-} == static || -z ${LIBPYTHON-} && $py_libdir == /usr/lib* && -e $py_archive ]]; then
+        py_linked=static
+    fi
+    if [[ $py_linked == static ]]; then
+        [[ -e $py_archive ]] || die "$python has no $py_archive"
+        # Extension modules take Python's functions from the executable.
+        py_link="\"$py_archive\" ${py_libs[*]} -Wl,--export-dynamic"
+        return
+    fi
+    [[ $py_shared == 1 ]] ||
+        die "$python has no libpython$py_minor.so; fapws needs a Python built with --enable-shared, or try LIBPYTHON=static"
+    py_link="-L\"$py_libdir\" -lpython$py_minor"
     # A library outside the system's folders is not found at run time otherwise.
     case $py_libdir in
     /usr/lib | /usr/lib/* | /lib/*) ;;
-    *) rpath=-Wl,-rpath,$py_libdir ;;
+    *) py_link+=" -Wl,-rpath,\"$py_libdir\"" ;;
     esac
+}
+
+# write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
+write_pc() {
+    local dir=$root/build/pc/$py_version-$py_linked
     local text
     text=$(<"$root/pybridge/python/python3.pc.in")
     text=${text//@VERSION@/"$py_minor"}
-    text=${text//@RPATH@/"$rpath"}
+    text=${text//@LINK@/"$py_link"}
     text=${text//@FOLDER@/"$root/pybridge/python"}
     if [[ ! -e $dir/python3.pc || $text != "$(<"$dir/python3.pc")" ]]; then
         mkdir -p "$dir"
@@ -157,14 +182,13 @@ use_python() {
     need_compiler
     choose_python
     ask_python
-    [[ $py_shared == 1 ]] ||
-        die "$python has no libpython$py_minor.so; fapws needs a Python built with --enable-shared"
     need_python_headers
+    link_python
     write_pc
     # Go's build cache does not look at pkg-config's answer nor at compat.h, and
     # would link the library of another Python: a macro makes the flags differ.
     local id
-    id=$(printf '%s\n' "$py_include" "$py_libdir" | cat - "$root/pybridge/python/"* | cksum)
+    id=$(printf '%s\n' "$py_include" "$py_link" | cat - "$root/pybridge/python/"* | cksum)
     CGO_CFLAGS="${CFLAGS:--O2 -g} -DFAPWS_PY_${py_minor/./_} -DFAPWS_PY_BUILD=${id%% *}"
     CGO_LDFLAGS="${LDFLAGS:--O2 -g}"
     CGO_ENABLED=1 PYTHON=$python
@@ -205,7 +229,7 @@ build_to() {
 
 word_build() {
     use_python
-    say "Python $py_version ($python)"
+    say "Python $py_version ($python), $py_linked"
     build_to "$root/build/fapws"
     say "built build/fapws"
 }
