@@ -32,10 +32,12 @@ func assign(sockets int, serving []bool) [][]int {
 	if len(able) == 0 {
 		return all
 	}
+	lent := 0
 	for n := range sockets {
 		if !owned[n] {
-			slot := able[n%len(able)]
+			slot := able[lent%len(able)]
 			all[slot] = append(all[slot], n)
+			lent++
 		}
 	}
 	return all

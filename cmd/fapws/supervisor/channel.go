@@ -119,8 +119,8 @@ func (c *Channel) Receive() (*Message, []*os.File, error) {
 	}
 	n, oobn, flags, _, err := c.conn.ReadMsgUnix(c.in, c.oob) // with MSG_CMSG_CLOEXEC
 	if err != nil {
-		if errors.Is(err, syscall.ECONNRESET) {
-			err = io.EOF // it has died with messages unread
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // it has died with messages unread
+			err = io.EOF
 		}
 		return nil, nil, err
 	}

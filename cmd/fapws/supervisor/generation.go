@@ -114,7 +114,7 @@ func (s *Supervisor) maybeBegin() {
 func (s *Supervisor) startInBatch() {
 	w, err := s.start(s.batch.program)
 	if err != nil {
-		s.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed)
+		s.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
 		return
 	}
 	w.batch = s.batch
@@ -147,7 +147,7 @@ func (s *Supervisor) progress() {
 // loaded: the settings are known.
 func (s *Supervisor) prepared(w *worker) bool {
 	if w.settled.Protocol != Protocol {
-		s.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed)
+		s.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed, false)
 		return false
 	}
 	if s.settled == nil {
@@ -231,7 +231,8 @@ func (s *Supervisor) complete(g *generation) {
 }
 
 // batchFailed gives up the generation because of w, if it is one of its workers.
-func (s *Supervisor) batchFailed(w *worker, how string, code int) {
+// said: it has told people itself what is wrong.
+func (s *Supervisor) batchFailed(w *worker, how string, code int, said bool) {
 	g := s.batch
 	s.batch = nil
 	for _, other := range g.workers {
@@ -244,7 +245,6 @@ func (s *Supervisor) batchFailed(w *worker, how string, code int) {
 	if w != nil {
 		name = fmt.Sprintf("worker %d", w.pid)
 	}
-	said := w != nil && w.why == "" && code >= 0 // the worker itself, on standard error
 	s.failure = name + " " + how
 	switch {
 	case s.first() && (!s.o.Stay || said && code == wrongUsage):

@@ -333,7 +333,7 @@ func (s *Supervisor) died(w *worker, how string, code int) {
 		}
 		s.maybeEnd()
 	case w.batch != nil && w.batch == s.batch:
-		s.batchFailed(w, how, code)
+		s.batchFailed(w, how, code, w.why == "" && code >= 0)
 	case w.slot != nil:
 		s.lost(w, was, how)
 	case w.why != "":

@@ -1,0 +1,106 @@
+package supervisor
+
+import (
+	"errors"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// channels returns both ends of a channel.
+func channels(t *testing.T) (ours, theirs *Channel) {
+	t.Helper()
+	ours, file, err := pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs, err = NewChannel(fd); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ours.Close(); theirs.Close() })
+	return ours, theirs
+}
+
+func TestChannel(t *testing.T) {
+	ours, theirs := channels(t)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	sent := &Message{Kind: Listen, Sockets: []Socket{{ID: 3, Address: "a", New: true}, {ID: 4}}}
+	if err := ours.Send(sent, w); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	got, files, err := theirs.Receive()
+	if err != nil || !reflect.DeepEqual(got, sent) || len(files) != 1 {
+		t.Fatalf("%+v with %d files, %v", got, len(files), err)
+	}
+	if flags, err := unix.FcntlInt(files[0].Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("the descriptor is for children too: %x, %v", flags, err)
+	}
+	io.WriteString(files[0], "through it")
+	files[0].Close()
+	if text, err := io.ReadAll(r); err != nil || string(text) != "through it" {
+		t.Errorf("%q, %v", text, err)
+	}
+
+	if err := ours.Send(&Message{Kind: Notice, Text: strings.Repeat("x", maxMessage)}); err == nil {
+		t.Error("a message that is too long was sent")
+	}
+	theirs.interrupt()
+	if _, _, err := theirs.Receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("an interrupted Receive: %v", err)
+	}
+	theirs.resume()
+	ours.Send(&Message{Kind: Stop})
+	ours.Close()
+	if m, _, err := theirs.Receive(); err != nil || m.Kind != Stop {
+		t.Errorf("what was sent before the end: %+v, %v", m, err)
+	}
+	if _, _, err := theirs.Receive(); err != io.EOF {
+		t.Errorf("at the end: %v", err)
+	}
+	if err := theirs.Send(&Message{Kind: Loaded}); err == nil {
+		t.Error("sent to nobody")
+	}
+}
+
+// A worker is not trusted to send what makes sense.
+func TestChannelNonsense(t *testing.T) {
+	for _, text := range []string{"", "nonsense", "[]", `{"Kind":7}`, `{"Kind":"answer"`} {
+		ours, theirs := channels(t)
+		if _, err := theirs.conn.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if m, _, err := ours.Receive(); err == nil {
+			t.Errorf("%q is %+v", text, m)
+		}
+	}
+}
+
+func TestNoChannel(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	fd, err := unix.FcntlInt(r.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewChannel(fd); err == nil {
+		t.Error("a pipe is taken for a channel")
+	}
+}

@@ -1,0 +1,313 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/runtime"
+)
+
+// TestMain makes the test binary its own worker: a fake, which does what the
+// file "behaviour" in the folder says that is its argument.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(Variable); text != "" {
+		number, _, _ := strings.Cut(text, ",")
+		fd, err := strconv.Atoi(number)
+		if err != nil {
+			os.Exit(99)
+		}
+		channel, err := NewChannel(fd)
+		if err != nil {
+			os.Exit(98)
+		}
+		(&fake{channel: channel, folder: os.Args[1], listeners: map[int]net.Listener{}}).run()
+	}
+	os.Exit(m.Run())
+}
+
+// fake is a worker without an application. It answers every connection with
+// its process number.
+type fake struct {
+	channel   *Channel
+	folder    string
+	listeners map[int]net.Listener
+}
+
+func (f *fake) run() {
+	go f.load()
+	f.obey()
+}
+
+// load does what the behaviour says; "hang" lasts until it says another thing.
+func (f *fake) load() {
+	protocol := Protocol
+	for {
+		behaviour, err := os.ReadFile(f.folder + "/behaviour")
+		if err != nil {
+			os.Exit(97)
+		}
+		switch what, how, _ := strings.Cut(string(behaviour), " "); what {
+		case "hang":
+			time.Sleep(time.Millisecond)
+			continue
+		case "exit":
+			code, _ := strconv.Atoi(how)
+			os.Exit(code)
+		case "protocol":
+			protocol, _ = strconv.Atoi(how)
+		}
+		_ = f.channel.Send(&Message{Kind: Loaded, Loaded: &Settled{Protocol: protocol, Grace: time.Minute}})
+		return
+	}
+}
+
+func (f *fake) obey() {
+	for {
+		m, files, err := f.channel.Receive()
+		if err != nil {
+			os.Exit(96)
+		}
+		switch m.Kind {
+		case Listen:
+			f.listen(m.Sockets, files)
+		case Retire, Stop:
+			for _, ln := range f.listeners {
+				ln.Close()
+			}
+			_ = f.channel.Send(&Message{Kind: Closed})
+			os.Exit(0)
+		case Quit:
+			os.Exit(0)
+		case Ask:
+			switch m.Text {
+			case "wear":
+				_ = f.channel.Send(&Message{Kind: Worn, Text: "is tired"})
+			case "die":
+				_ = f.channel.Send(&Message{Kind: Answer, ID: m.ID, Text: "the beginning", More: true})
+				os.Exit(0)
+			}
+			_ = f.channel.SendAnswer(m.ID, strings.Repeat(m.Text, 50_000))
+		}
+	}
+}
+
+func (f *fake) listen(sockets []Socket, files []*os.File) {
+	wanted := map[int]bool{}
+	for _, socket := range sockets {
+		wanted[socket.ID] = true
+		if socket.New {
+			ln, err := net.FileListener(files[0])
+			if err != nil {
+				os.Exit(95)
+			}
+			files = files[1:]
+			f.listeners[socket.ID] = ln
+			go answer(ln)
+		}
+	}
+	for id, ln := range f.listeners {
+		if !wanted[id] {
+			ln.Close()
+			delete(f.listeners, id)
+		}
+	}
+}
+
+func answer(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprint(c, os.Getpid())
+		c.Close()
+	}
+}
+
+// house is a supervisor of fakes.
+type house struct {
+	*Supervisor
+	t       *testing.T
+	folder  string
+	caught  *Signals
+	address string
+	ended   chan error // of Run
+
+	mu  sync.Mutex
+	log strings.Builder
+}
+
+// patience bounds the wait for what should happen at once.
+const patience = 20 * time.Second
+
+// start makes a supervisor and runs it. It has to have ended when the test
+// ends.
+func start(t *testing.T, behaviour string, change func(*Options)) *house {
+	t.Helper()
+	h := &house{t: t, folder: t.TempDir(), caught: &Signals{C: make(chan os.Signal, 16)}, ended: make(chan error, 1)}
+	h.behave(behaviour)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{
+		Program:     program,
+		Args:        []string{program, h.folder},
+		Dir:         h.folder,
+		Workers:     2,
+		LoadTimeout: patience,
+		Open:        h.open,
+		Log:         h.logged,
+	}
+	if change != nil {
+		change(&o)
+	}
+	h.Supervisor = New(o)
+	go func() { h.ended <- h.Run(h.caught, nil) }()
+	t.Cleanup(func() {
+		h.Stop()
+		select {
+		case <-h.over:
+		case <-time.After(patience):
+			t.Error("Run does not end")
+		}
+		if t.Failed() {
+			t.Log(h.said())
+		}
+	})
+	return h
+}
+
+// behave says what workers that are started from now on do.
+func (h *house) behave(text string) {
+	h.t.Helper()
+	// Whole or not at all, as one may be starting.
+	if err := os.WriteFile(h.folder+"/next", []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.Rename(h.folder+"/next", h.folder+"/behaviour"); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// open makes two sockets of one address.
+func (h *house) open(*Settled) ([]Address, error) {
+	files, err := runtime.Sockets("127.0.0.1:0", 2, runtime.DefaultListenOptions)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := runtime.FromFile(files[0])
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.address = ln.Addr().String()
+	return []Address{{Name: "here", Sockets: files}}, nil
+}
+
+func (h *house) logged(level runtime.Level, text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fmt.Fprintln(&h.log, level, text)
+}
+
+func (h *house) said() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.String()
+}
+
+// says waits for a line in the log.
+func (h *house) says(pattern string) {
+	h.t.Helper()
+	eventually(h.t, "it says "+pattern, func() bool { return regexp.MustCompile(pattern).MatchString(h.said()) })
+}
+
+// serving waits until n workers serve and no others live, and returns them.
+func (h *house) serving(n int) (pids []int) {
+	h.t.Helper()
+	eventually(h.t, fmt.Sprint(n, " workers serve"), func() bool {
+		pids = nil
+		for _, w := range h.Status().Workers {
+			if w.State != Serving {
+				return false
+			}
+			pids = append(pids, w.Pid)
+		}
+		return len(pids) == n
+	})
+	return pids
+}
+
+// ask connects and returns the process number of who answers.
+func (h *house) ask() int {
+	h.t.Helper()
+	h.mu.Lock()
+	address := h.address
+	h.mu.Unlock()
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(patience))
+	text, err := io.ReadAll(c)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return pid
+}
+
+// result waits for the end of Run.
+func (h *house) result() error {
+	h.t.Helper()
+	select {
+	case err := <-h.ended:
+		return err
+	case <-time.After(patience):
+		h.t.Fatal("Run does not end")
+		return nil
+	}
+}
+
+// startError waits for the end of Run, which must be a *StartError.
+func (h *house) startError() *StartError {
+	h.t.Helper()
+	var start *StartError
+	if err := h.result(); !errors.As(err, &start) {
+		h.t.Fatalf("Run ended with %v", err)
+	}
+	return start
+}
+
+func (h *house) kill(pid int, sig syscall.Signal) {
+	h.t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	for late := time.Now().Add(patience); !check(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("still not so: %s", what)
+		}
+	}
+}
