@@ -27,10 +27,7 @@ func withFramework(t *testing.T, module, script string, test func(t *testing.T, 
 	needModule(t, module)
 	for _, m := range frameworkModes {
 		t.Run(m.name, func(t *testing.T) {
-			folder := t.TempDir()
-			if err := os.CopyFS(folder, os.DirFS(filepath.Dir(script))); err != nil {
-				t.Fatal(err)
-			}
+			folder := copySample(t, filepath.Dir(script))
 			flags := slices.Clone(flags)
 			for i := range flags {
 				flags[i] = strings.ReplaceAll(flags[i], "FOLDER", folder)
@@ -41,6 +38,37 @@ func withFramework(t *testing.T, module, script string, test func(t *testing.T, 
 			test(t, s)
 		})
 	}
+}
+
+// copySample returns a copy of a sample as it is after a clone: without what
+// running it has left there, which its .gitignore names.
+func copySample(t *testing.T, sample string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(sample)); err != nil {
+		t.Fatal(err)
+	}
+	patterns, _ := os.ReadFile(filepath.Join(sample, ".gitignore")) // not each has one
+	kept := map[string]bool{}
+	for pattern := range strings.Lines(string(patterns)) {
+		pattern, keep := strings.CutPrefix(strings.TrimSpace(pattern), "!")
+		names, err := filepath.Glob(filepath.Join(folder, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			kept[name] = keep
+		}
+	}
+	for name, keep := range kept {
+		if keep {
+			continue
+		}
+		if err := os.RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
 }
 
 // browse makes the client one with cookies. With several processes each

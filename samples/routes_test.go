@@ -1,7 +1,6 @@
 package samples
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -13,10 +12,7 @@ import (
 // standard input, and returns what it prints.
 func tool(t *testing.T, word, sample, app, text string) string {
 	t.Helper()
-	folder := t.TempDir()
-	if err := os.CopyFS(folder, os.DirFS(sample)); err != nil {
-		t.Fatal(err)
-	}
+	folder := copySample(t, sample)
 	cmd := exec.Command(binary(t), word, app)
 	cmd.Dir = folder
 	cmd.Env = append(cleanEnviron(), "PYTHONDONTWRITEBYTECODE=1")
