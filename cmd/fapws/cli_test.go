@@ -33,7 +33,7 @@ import (
 //	                  -unix FILE before PATH it asks at that socket
 //	ask PATH          asks, and does not wait for the answer
 //	answer            waits for the answer to ask; its body goes to stdout
-//	signal NAME       sends TERM, INT, KILL, HUP, USR1 or USR2 to it
+//	signal NAME       sends it TERM, INT, QUIT, KILL, HUP, USR1, USR2, TTIN or TTOU
 //	ended CODE        waits for its end; its output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
@@ -222,7 +222,8 @@ func answerCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
-	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2}
+	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+		"QUIT": syscall.SIGQUIT, "TTIN": syscall.SIGTTIN, "TTOU": syscall.SIGTTOU}
 	sig, ok := named[args[0]]
 	if !ok {
 		ts.Fatalf("unknown signal %s", args[0])

@@ -299,8 +299,14 @@ func connOf(fd int) (net.Conn, error) {
 }
 
 // get makes a request and returns the status of the answer, once it is whole.
+// target is as --reload-check has it.
 func get(c net.Conn, target string) (status int, err error) {
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: localhost\r\nUser-Agent: fapws-reload-check\r\nConnection: close\r\n\r\n", target); err != nil {
+	host := "localhost"
+	if rest, named := strings.CutPrefix(target, "http://"); named {
+		slash := strings.IndexByte(rest, '/')
+		host, target = rest[:slash], rest[slash:]
+	}
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: fapws-reload-check\r\nConnection: close\r\n\r\n", target, host); err != nil {
 		return 0, err
 	}
 	r := bufio.NewReader(c)

@@ -52,10 +52,13 @@ app if none is named. A script with PATHS is run, every other one is imported.
 check says if all is well, routes prints what answers which path, and shell
 runs Python, at a terminal or from standard input, with the application loaded.
 
-Signals: TERM and INT stop gracefully, a second one at once; HUP, USR1 and USR2
-do nothing. Exit codes: 0 stopped, 1 failed while running, stopped at once, or
-the script raised, 2 wrong usage or setting, 3 could not start; the code of a
-script that calls sys.exit is passed on.
+Signals: TERM and INT stop gracefully, a second one at once; QUIT cuts what is
+in flight; USR1 opens the access log anew. With workers HUP reloads the script,
+USR2 the program too; TTIN and TTOU add and take away a worker.
+
+Exit codes: 0 stopped, 1 failed while running, stopped at once, or the script
+raised, 2 wrong usage or setting, 3 could not start; the code of a script that
+calls sys.exit is passed on.
 `
 
 // commands are rows for flags that are no settings.

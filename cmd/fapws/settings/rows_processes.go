@@ -48,8 +48,8 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "reload-check", Group: GroupProcesses, Arg: "PATH",
-			Help:  "a new worker has to answer GET PATH with a status below 400 before old ones stop",
-			value: func(c *Config) value { return &text{&c.ReloadCheck} },
+			Help:  "a new worker has to answer GET PATH with a status below 400 before it serves; /path, or http://host/path for an application that looks at Host",
+			value: func(c *Config) value { return &checkTarget{&c.ReloadCheck} },
 		},
 		{
 			Name: "dev", Group: GroupProcesses,

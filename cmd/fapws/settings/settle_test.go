@@ -125,6 +125,7 @@ func TestRefusals(t *testing.T) {
 	const (
 		bytesAllowed = "a number of bytes, or one with K, M or G, from 1 to 1024T"
 		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "unix:/run/x.sock", "fd://3" or "systemd"`
+		target       = "must be a path such as /health, or http://host/health"
 		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m or 1h, from 1ms to a year"
 	)
 	env := func(name, text string) places { return places{env: map[string]string{name: text}} }
@@ -133,6 +134,11 @@ func TestRefusals(t *testing.T) {
 		places
 		want string
 	}{
+		{places{flags: "--workers 513"}, "--workers 513: must be an integer from 0 to 512"},
+		{places{flags: "--reload-check health"}, "--reload-check health: " + target},
+		{places{flags: "--reload-check http:///health"}, "--reload-check http:///health: " + target},
+		{places{flags: "--reload-check http://a"}, "--reload-check http://a: " + target},
+		{env("FAPWS_RELOAD_CHECK", "/a HTTP/1.1\r\nX: y"), "FAPWS_RELOAD_CHECK=/a HTTP/1.1\r\nX: y in the environment: " + target},
 		{places{flags: "--debug 4"}, "--debug 4: must be an integer from 0 to 3"},
 		{places{flags: "--debug=-1"}, "--debug -1: must be an integer from 0 to 3"},
 		{places{flags: "--debug yes"}, "--debug yes: must be an integer from 0 to 3"},
@@ -245,5 +251,13 @@ func TestWriteConfig(t *testing.T) {
 	}
 	if len(shown) != len(s.rows)-2 {
 		t.Errorf("%d lines for %d settings of which two are sugar", len(shown), len(s.rows))
+	}
+}
+
+func TestReloadCheck(t *testing.T) {
+	for _, target := range []string{"/", "/health?full=1", "http://example.org/health", "http://[::1]:80/"} {
+		if _, c, err := (places{flags: "--reload-check " + target}).settle(t); err != nil || c.ReloadCheck != target {
+			t.Errorf("%s: %q, %v", target, c.ReloadCheck, err)
+		}
 	}
 }

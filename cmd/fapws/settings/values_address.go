@@ -94,3 +94,24 @@ func (v *rootPath) fromText(s string) error {
 
 func (v *rootPath) fromScript(any) error { return errors.New("given as a flag") }
 func (v *rootPath) String() string       { return *v.to }
+
+// checkTarget is what a GET request is made for: "/path", or "http://host/path"
+// to say what Host is.
+type checkTarget struct{ to *string }
+
+func (v *checkTarget) fromText(s string) error {
+	host, path := "localhost", s
+	if rest, named := strings.CutPrefix(s, "http://"); named {
+		slash := max(strings.IndexByte(rest, '/'), 0)
+		host, path = rest[:slash], rest[slash:]
+	}
+	strange := strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+	if strange || host == "" || !strings.HasPrefix(path, "/") {
+		return errors.New("a path such as /health, or http://host/health")
+	}
+	*v.to = s
+	return nil
+}
+
+func (v *checkTarget) fromScript(any) error { return errors.New("given as a flag") }
+func (v *checkTarget) String() string       { return *v.to }
