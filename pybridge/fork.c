@@ -65,27 +65,38 @@ static struct {
 } kept[MOST_KEPT];
 static int nkept;
 
-/* The local address of a socket. 0 if there is none, or no name for it. */
+/* The local address of a stream socket. 0 if there is none, or no name for it. */
 static socklen_t local_address(int fd, address *at) {
-  socklen_t len = sizeof *at;
+  int type = 0;
+  socklen_t len = sizeof type;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_STREAM) return 0;
+  len = sizeof *at;
   if (getsockname(fd, &at->any, &len) != 0) return 0;
   if (at->any.sa_family == AF_UNIX) return len > offsetof(struct sockaddr_un, sun_path) ? len : 0;
   return at->any.sa_family == AF_INET || at->any.sa_family == AF_INET6 ? len : 0;
 }
 
-/* A listener on all addresses has connections with one of them, hence the port. */
-static int same_address(const address *a, socklen_t alen, const address *b, socklen_t blen) {
-  if (a->any.sa_family != b->any.sa_family) return 0;
-  if (a->any.sa_family == AF_INET) return a->in.sin_port == b->in.sin_port;
-  if (a->any.sa_family == AF_INET6) return a->in6.sin6_port == b->in6.sin6_port;
-  return alen == blen && memcmp(a, b, alen) == 0;
+/* Whether a is the address of a listener, or of a connection to it. A listener
+ * on all addresses has connections with one of them. */
+static int is_of(const address *a, socklen_t alen, const address *listener, socklen_t llen) {
+  if (a->any.sa_family != listener->any.sa_family) return 0;
+  switch (a->any.sa_family) {
+  case AF_INET:
+    return a->in.sin_port == listener->in.sin_port &&
+           (listener->in.sin_addr.s_addr == INADDR_ANY || a->in.sin_addr.s_addr == listener->in.sin_addr.s_addr);
+  case AF_INET6:
+    return a->in6.sin6_port == listener->in6.sin6_port &&
+           (IN6_IS_ADDR_UNSPECIFIED(&listener->in6.sin6_addr) || IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &listener->in6.sin6_addr));
+  default:
+    return alen == llen && memcmp(a, listener, alen) == 0;
+  }
 }
 
 static int is_kept(int fd) {
   address at;
   socklen_t len = local_address(fd, &at);
   for (int i = 0; i < nkept; i++) {
-    if (len && kept[i].len && same_address(&at, len, &kept[i].at, kept[i].len)) return 1;
+    if (len && kept[i].len && is_of(&at, len, &kept[i].at, kept[i].len)) return 1;
     if (!len && !kept[i].len && kept[i].fd == fd) return 1;
   }
   return 0;

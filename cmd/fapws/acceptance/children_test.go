@@ -62,8 +62,10 @@ func TestChildren(t *testing.T) {
 // A child has nothing of the server: neither after fork, nor after exec.
 func TestChildrensDescriptors(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, _ := serveChildren(t, m)
-		idle := []*wire{s.dial(), s.dial(), s.dial()} // these must stay the server's
+		folder := t.TempDir()
+		s := command{script: "children.py", args: []string{folder}, flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.serve(t, m)
+		other := s.says(`http://(\[::1\]:\d+)/`)[1]
+		idle := []*wire{s.dial(), s.dial(), dial(t, "unix", folder+"/socket"), dial(t, "tcp", other)} // these must stay the server's
 		for _, w := range idle {
 			w.get("/")
 			w.answer().is(t, "quick")
