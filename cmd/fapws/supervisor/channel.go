@@ -36,8 +36,6 @@ const (
 type Channel struct {
 	conn *net.UnixConn
 	send sync.Mutex
-	in   []byte
-	oob  []byte
 }
 
 // pair makes a channel and the other end for a child process.
@@ -111,26 +109,53 @@ func (c *Channel) SendAnswer(id uint64, text string) error {
 	return c.Send(&Message{Kind: Answer, ID: id, Text: text})
 }
 
+// buffers are for messages while they are read, and not while one is waited
+// for: they are large, and there are many workers.
+var buffers = sync.Pool{New: func() any {
+	return &buffer{in: make([]byte, maxMessage), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
+}}
+
+type buffer struct{ in, oob []byte }
+
 // Receive returns the next message with the descriptors that came with it,
 // which are closed on exec. The error is io.EOF when the other side is gone.
-func (c *Channel) Receive() (*Message, []*os.File, error) {
-	if c.in == nil {
-		c.in, c.oob = make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4*maxFiles))
-	}
-	n, oobn, flags, _, err := c.conn.ReadMsgUnix(c.in, c.oob) // with MSG_CMSG_CLOEXEC
+func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
+	rc, err := c.conn.SyscallConn()
 	if err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // it has died with messages unread
-			err = io.EOF
-		}
 		return nil, nil, err
 	}
-	files, err := filesIn(c.oob[:oobn])
+	waitErr := rc.Read(func(fd uintptr) (done bool) {
+		m, files, err = receive(int(fd))
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if waitErr != nil {
+		err = waitErr
+	}
+	return m, files, err
+}
+
+// receive takes a message from a socket if there is one, or EAGAIN.
+func receive(fd int) (*Message, []*os.File, error) {
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	switch {
+	case err == unix.EINTR:
+		return receive(fd)
+	case err == unix.ECONNRESET: // it has died with messages unread
+		return nil, nil, io.EOF
+	case err != nil:
+		return nil, nil, err
+	case n == 0 && oobn == 0:
+		return nil, nil, io.EOF
+	}
+	files, err := filesIn(b.oob[:oobn])
 	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = errors.New("a message was cut off")
 	}
 	m := new(Message)
 	if err == nil {
-		err = json.Unmarshal(c.in[:n], m)
+		err = json.Unmarshal(b.in[:n], m)
 	}
 	if err != nil {
 		closeFiles(files)
