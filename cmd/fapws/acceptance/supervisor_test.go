@@ -79,11 +79,19 @@ func TestHUPFails(t *testing.T) {
 
 // Nobody is refused, and nothing fails, however often the code is reloaded.
 func TestReloadsUnderLoad(t *testing.T) {
-	for _, path := range []string{"/version", "/nap"} {
-		t.Run(path[1:], func(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		flags      []string
+	}{
+		{"quick", "/version", nil},
+		{"slow", "/nap", nil},
+		{"inline", "/version", []string{"--threads", "0"}},
+		{"checked", "/version", []string{"--reload-check", "/health"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s, _ := supervised(t)
-			l := underLoad(t, s, path, 8, 8)
+			s, _ := supervised(t, c.flags...)
+			l := underLoad(t, s, c.path, 8, 8)
 			for range 6 {
 				said := strings.Count(s.stderr.String(), "info reloaded")
 				l.goesOn(20)
@@ -179,6 +187,23 @@ func TestWorkersEnd(t *testing.T) {
 	write(t, folder+"/go", "")
 	w.answer().is(t, "waited")
 	s.hasWorkers(2, old...)
+}
+
+// A worker in which a handler keeps the interpreter is replaced, and killed.
+func TestStuckWorker(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t, "--timeout", "0.1", "--graceful-timeout", "1")
+	s.complains = true
+	old := s.workers()
+	w := s.dial()
+	w.get("/hold")
+	w.answer().want(t, 504)
+	stuck, err := strconv.Atoi(s.says(`worker (\d+) is stuck \(GET /hold .*it is replaced`)[1])
+	if err != nil || !slices.Contains(old, stuck) {
+		t.Errorf("worker %d of %v, %v", stuck, old, err)
+	}
+	s.hasWorkers(2, stuck)
+	eventually(t, "another one answers", func() bool { return len(s.answering()) == 2 })
 }
 
 func TestMaxRequests(t *testing.T) {

@@ -245,6 +245,9 @@ func (s *Supervisor) resume(h *Handover) {
 			w.within(s.grace()+endMargin, "does not end")
 		}
 		s.watch(w)
+		if w.state < Serving { // it was to replace one that died meanwhile
+			w.end(Quit)
+		}
 	}
 	for _, p := range s.slots {
 		if p.worker == nil {

@@ -1,4 +1,5 @@
 """What a supervisor's workers are asked in tests."""
+import ctypes
 import os
 import subprocess
 import sys
@@ -58,6 +59,11 @@ def blocked(environ, start_response):
     return subprocess.run(["grep", "^SigBlk", "/proc/self/status"], stdout=subprocess.PIPE).stdout
 
 
+def hold(environ, start_response):
+    """Sleeps in C, with the GIL."""
+    ctypes.PyDLL(None).sleep(100)
+
+
 HEALTH = 200
 PATHS = [("/pid", pid), ("/version", version), ("/nap", nap), ("/enter", enter), ("/stream", stream),
-         ("/leave", leave), ("/grow", grow), ("/health", healthy), ("/blocked", blocked)]
+         ("/leave", leave), ("/grow", grow), ("/health", healthy), ("/blocked", blocked), ("/hold", hold)]
