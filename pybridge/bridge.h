@@ -72,6 +72,7 @@ typedef struct {
   fapws_thread *threads[FAPWS_MAX_THREADS];
   int nthreads, live, idle, max;
   int lost; /* of live: written off, others may take their place */
+  unsigned long pops; /* progress of the queue, for the monitor */
   int stopping;
   int serving; /* atomic: thread 0 has come; before, the first request waits for it */
   int check_signals;

@@ -1,7 +1,9 @@
 package pybridge
 
 import (
+	"io"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -74,10 +76,43 @@ func TestOverdue(t *testing.T) {
 // settled returns when all of what was overdue has been said.
 func (h *Handler) settled() { <-h.sight.do(func() {}) }
 
+// Who keeps the GIL cannot be told anything, but others can.
+func TestStuckWithGIL(t *testing.T) {
+	stuck := make(chan string, 16)
+	loop.h.config.Stuck = func(why string) { stuck <- why }
+	loop.h.stuckOnce = sync.Once{}
+	loop.h.patience = patience{10 * time.Millisecond, 10 * time.Millisecond}
+	defer func() { loop.h.config.Stuck, loop.h.patience = nil, defaultPatience }()
+	g := newGate(t)
+	var r *response
+	said := captured(t, func() {
+		sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))
+		for loop.h.Stack(io.Discard, 10*time.Millisecond) == nil { // until it has the GIL
+		}
+		if !loop.app.inline {
+			r = <-sent
+		}
+		timesUp(r)
+		if why := <-stuck; !strings.Contains(why, "GET /keeps_gil") || !strings.Contains(why, "held the GIL") {
+			t.Errorf("stuck: %q", why)
+		}
+		g.open(1)
+		if loop.app.inline {
+			r = <-sent
+		}
+		<-r.done
+		loop.h.settled()
+	})
+	if want := "holds the GIL in C code, so no exception can be raised; all threads:\n"; !strings.Contains(said, want) {
+		t.Errorf("said %q", said)
+	}
+}
+
 // A thread that does not return is written off, and others take its place.
 func TestStuck(t *testing.T) {
 	stuck := make(chan string, 16)
 	loop.h.config.Stuck = func(why string) { stuck <- why }
+	loop.h.stuckOnce = sync.Once{}
 	loop.h.grace = 10 * time.Millisecond
 	defer func() { loop.h.config.Stuck, loop.h.grace = nil, defaultPatience.grace }()
 	g := newGate(t)

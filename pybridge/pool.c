@@ -6,7 +6,7 @@
  * waits behind it. A wrong guess is put right by the monitor within two ticks.
  * The same guess decides when the loop is woken: see publish.c.
  */
-#include "bridge.h"
+#include "queue.h"
 
 #include <errno.h>
 #include <semaphore.h>
@@ -22,7 +22,6 @@ fapws_pool fapws_the_pool;
 #define P fapws_the_pool
 
 static fapws_thread main_thread;
-static unsigned long pops; /* guarded by mu: progress of the queue, for the monitor */
 static __thread PyThreadState *saved_state;
 static __thread fapws_thread *to_wake; /* by fapws_unlock() */
 
@@ -40,46 +39,7 @@ static void cond_init(pthread_cond_t *c) {
   pthread_condattr_destroy(&a);
 }
 
-/* --- queues; P.mu is held -------------------------------------------------- */
-
-static void count_queued(int n) {
-  __atomic_store_n(&P.shared.queued, P.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
-}
-
-static void push_queue(fapws_record *first, fapws_record *last, int n) {
-  last->next = NULL;
-  if (P.tail)
-    P.tail->next = first;
-  else
-    P.head = first;
-  P.tail = last;
-  count_queued(n);
-}
-
-static fapws_record *pop_queue(void) {
-  fapws_record *rec = P.head;
-  P.head = rec->next;
-  if (!P.head) P.tail = NULL;
-  count_queued(-1);
-  pops++;
-  return rec;
-}
-
-static void append_inbox(fapws_thread *t, fapws_record *first, fapws_record *last) {
-  last->next = NULL;
-  if (t->inbox_tail)
-    t->inbox_tail->next = first;
-  else
-    t->inbox = first;
-  t->inbox_tail = last;
-}
-
-static fapws_record *pop_inbox(fapws_thread *t) {
-  fapws_record *rec = t->inbox;
-  t->inbox = rec->next;
-  if (!t->inbox) t->inbox_tail = NULL;
-  return rec;
-}
+/* --- waking; P.mu is held --------------------------------------------------- */
 
 void fapws_wake_thread(fapws_thread *t) {
   if (t->state != FAPWS_THREAD_IDLE) return;
@@ -172,10 +132,10 @@ static fapws_record *take(fapws_thread *t) {
   fapws_record *rec = NULL;
   if (t->inbox && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
-    rec = pop_inbox(t);
+    rec = fapws_pop_inbox(t);
   } else if (may_drain) {
     t->prefer_inbox = 1;
-    rec = pop_queue();
+    rec = fapws_pop_queue();
     P.drainer = t;
   }
   if (rec == NULL) {
@@ -318,8 +278,8 @@ static void *monitor_main(void *arg) {
     last_drainer = P.drainer;
     last_jobs = P.drainer ? P.drainer->jobs : 0;
     appoint_drainer();
-    if (P.serving && P.shared.queued > 0 && P.idle == 0 && may_spawn() && pops == last_pops) spawn();
-    last_pops = pops;
+    if (P.serving && P.shared.queued > 0 && P.idle == 0 && may_spawn() && P.pops == last_pops) spawn();
+    last_pops = P.pops;
     if (P.shared.done && !P.shared.wake_pending) {
       fapws_unlock();
       fapws_wake_loop();
@@ -382,67 +342,20 @@ void fapws_pool_attach(int fd) {
   fapws_release_gil();
 }
 
-/* When requests came, for those who ask what they do: one cheap look for all. */
-static void note_time(fapws_record *first, const fapws_record *last) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-  uint64_t now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-  for (fapws_record *rec = first;; rec = rec->next) {
-    rec->since_ns = now;
-    if (rec == last) return;
-  }
-}
-
 int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
   fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
-  note_time(first, last);
+  fapws_note_time(first, last);
   fapws_lock();
   if (P.inline_mode) {
-    append_inbox(&main_thread, first, last);
-    count_queued(n);
+    fapws_append_inbox(&main_thread, first, last);
+    fapws_count_queued(n);
   } else {
-    push_queue(first, last, n);
+    fapws_push_queue(first, last, n);
     appoint_drainer();
     fapws_rouse_monitor();
   }
   fapws_unlock();
   return P.inline_mode ? fapws_turn() : -1;
-}
-
-/* Inline mode: runs what waits now; who asks for another turn gets it later.
- * When it takes long, the loop sends what is finished before the rest runs. */
-static void run_inbox(void) {
-  fapws_thread *t = &main_thread;
-  fapws_lock();
-  fapws_record *rec = t->inbox, *last = t->inbox_tail;
-  t->inbox = t->inbox_tail = NULL;
-  fapws_unlock();
-  for (uint64_t spent = 0; rec && spent < FAPWS_UNSIGNALLED_NS;) {
-    fapws_record *next = rec->next;
-    if (rec->job == FAPWS_RUN) count_queued(-1);
-    __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
-    spent += rec->job == FAPWS_NEXT ? rec->chunk_ns : P.mounts[rec->mount].run_ns;
-    fapws_run(t, rec);
-    rec = next;
-  }
-  t->unsignalled = 0;
-  if (!rec) return;
-  fapws_lock();
-  last->next = t->inbox;
-  if (!t->inbox) t->inbox_tail = last;
-  t->inbox = rec;
-  fapws_unlock();
-  fapws_want_turn();
-}
-
-int fapws_turn(void) {
-  __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
-  fapws_take_gil();
-  if (P.check_signals) P.check_signals = 0, fapws_check_signals();
-  run_inbox();
-  if (P.garbage) fapws_collect_garbage();
-  fapws_release_gil();
-  return P.exit_code;
 }
 
 int fapws_serve(void) {
@@ -482,56 +395,10 @@ void fapws_requeue(fapws_record *rec) {
   fapws_thread *t = rec->thread;
   fapws_lock();
   rec->job = FAPWS_NEXT;
-  append_inbox(t, rec, rec);
+  fapws_append_inbox(t, rec, rec);
   if (!P.inline_mode) fapws_wake_thread(t);
   fapws_unlock();
   if (P.inline_mode) fapws_want_turn();
-}
-
-static int unlink_from(fapws_record **first, fapws_record **last, fapws_record *rec) {
-  fapws_record *before = NULL;
-  for (fapws_record *r = *first; r; before = r, r = r->next) {
-    if (r != rec) continue;
-    *(before ? &before->next : first) = rec->next;
-    if (*last == rec) *last = before;
-    return 1;
-  }
-  return 0;
-}
-
-int fapws_abandon(uintptr_t number) {
-  fapws_record *rec = (fapws_record *)number;
-  fapws_lock();
-  int found = 0;
-  if (P.inline_mode)
-    found = rec->job == FAPWS_RUN && unlink_from(&main_thread.inbox, &main_thread.inbox_tail, rec);
-  else
-    found = unlink_from(&P.head, &P.tail, rec);
-  if (found) count_queued(-1);
-  fapws_unlock();
-  if (!found) return 0;
-  if (rec->spool >= 0) close(rec->spool);
-  rec->spool = -1;
-  fapws_part *p = &rec->part0;
-  fapws_part_reset(p, rec);
-  p->last = p->failed = 1;
-  fapws_hand_over(p);
-  fapws_wake_loop();
-  return 1;
-}
-
-int fapws_write_off(int index, uintptr_t number, unsigned long jobs) {
-  fapws_lock();
-  fapws_thread *t = P.threads[index];
-  int same = t->jobs == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (fapws_record *)number;
-  if (same && !t->lost && !P.inline_mode) {
-    t->lost = 1;
-    P.lost++;
-    if (P.drainer == t) P.drainer = NULL;
-    fapws_rouse_monitor();
-  }
-  fapws_unlock();
-  return same;
 }
 
 void fapws_signalled(void) {

@@ -191,6 +191,8 @@ void fapws_signalled(void);
  * it. Any thread, but one at a time. */
 void fapws_keep_from_children(int fd);
 
+/* --- lost.c ---------------------------------------------------------------- */
+
 /* Any thread, without the GIL: takes rec out of the queue and ends it, if no
  * thread has taken it. Returns whether it was there. */
 int fapws_abandon(uintptr_t rec);

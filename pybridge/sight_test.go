@@ -69,6 +69,26 @@ $`)
 	}
 }
 
+// Without the GIL there is less to see, and that is said.
+func TestStackWithoutGIL(t *testing.T) {
+	g := newGate(t)
+	sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))
+	want := regexp.MustCompile(`(?s)^exchange \d+, GET /keeps_gil\?.* handler keeps_gil, running on thread \d
+a handler holds the GIL in C code, .*
+  File ".*/testdata/app.py", line \d+ in keeps_gil`)
+	var b strings.Builder
+	for end := time.Now().Add(10 * time.Second); !want.MatchString(b.String()); {
+		if time.Now().After(end) {
+			t.Errorf("%s\ndoes not look like %s", &b, want)
+			break
+		}
+		b.Reset()
+		loop.h.Stack(&b, 10*time.Millisecond)
+	}
+	g.open(1)
+	<-(<-sent).done
+}
+
 // What a client sends must not reach a terminal as it is.
 func TestStackIsPrintable(t *testing.T) {
 	if got := printable([]byte("/a\x1b[31m\xff\"\\ é")); got != `/a\x1b[31m\xff"\\ \u00e9` {

@@ -1,4 +1,5 @@
 """One handler per kind of result; driven without sockets by the tests of pybridge."""
+import ctypes
 import gc
 import io
 import json
@@ -291,6 +292,13 @@ def blocked(environ, start_response):
     return "released"
 
 
+def keeps_gil(environ, start_response):
+    """Waits in C for a byte from a descriptor, and lets no other thread run."""
+    fd = int(environ["QUERY_STRING"])
+    ctypes.PyDLL(None).read(fd, ctypes.create_string_buffer(1), 1)
+    return "released"
+
+
 def spins(environ, start_response):
     while True:
         pass
@@ -367,4 +375,4 @@ PATHS = [("/" + f.__name__, f) for f in (
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
-    hello, five_fields, echo, blocked, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]
+    hello, five_fields, echo, blocked, keeps_gil, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]

@@ -1,0 +1,40 @@
+/* Inline mode: the loop itself runs what waits, in turns. */
+#include "queue.h"
+
+#define P fapws_the_pool
+
+/* Inline mode: runs what waits now; who asks for another turn gets it later.
+ * When it takes long, the loop sends what is finished before the rest runs. */
+static void run_inbox(void) {
+  fapws_thread *t = P.threads[0];
+  fapws_lock();
+  fapws_record *rec = t->inbox, *last = t->inbox_tail;
+  t->inbox = t->inbox_tail = NULL;
+  fapws_unlock();
+  for (uint64_t spent = 0; rec && spent < FAPWS_UNSIGNALLED_NS;) {
+    fapws_record *next = rec->next;
+    if (rec->job == FAPWS_RUN) fapws_count_queued(-1);
+    __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
+    spent += rec->job == FAPWS_NEXT ? rec->chunk_ns : P.mounts[rec->mount].run_ns;
+    fapws_run(t, rec);
+    rec = next;
+  }
+  t->unsignalled = 0;
+  if (!rec) return;
+  fapws_lock();
+  last->next = t->inbox;
+  if (!t->inbox) t->inbox_tail = last;
+  t->inbox = rec;
+  fapws_unlock();
+  fapws_want_turn();
+}
+
+int fapws_turn(void) {
+  __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
+  fapws_take_gil();
+  if (P.check_signals) P.check_signals = 0, fapws_check_signals();
+  run_inbox();
+  if (P.garbage) fapws_collect_garbage();
+  fapws_release_gil();
+  return P.exit_code;
+}

@@ -1,0 +1,42 @@
+/* What is given up: requests that waited too long, and threads that do not
+ * come back. None of it needs the GIL, which may be what they wait for. */
+#include "queue.h"
+
+#include <unistd.h>
+
+#define P fapws_the_pool
+
+int fapws_abandon(uintptr_t number) {
+  fapws_record *rec = (fapws_record *)number;
+  fapws_lock();
+  int found = 0;
+  if (P.inline_mode)
+    found = rec->job == FAPWS_RUN && fapws_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
+  else
+    found = fapws_unlink_from(&P.head, &P.tail, rec);
+  if (found) fapws_count_queued(-1);
+  fapws_unlock();
+  if (!found) return 0;
+  if (rec->spool >= 0) close(rec->spool);
+  rec->spool = -1;
+  fapws_part *p = &rec->part0;
+  fapws_part_reset(p, rec);
+  p->last = p->failed = 1;
+  fapws_hand_over(p);
+  fapws_wake_loop();
+  return 1;
+}
+
+int fapws_write_off(int index, uintptr_t number, unsigned long jobs) {
+  fapws_lock();
+  fapws_thread *t = P.threads[index];
+  int same = t->jobs == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (fapws_record *)number;
+  if (same && !t->lost && !P.inline_mode) {
+    t->lost = 1;
+    P.lost++;
+    if (P.drainer == t) P.drainer = NULL;
+    fapws_rouse_monitor();
+  }
+  fapws_unlock();
+  return same;
+}

@@ -1,0 +1,72 @@
+/* The lists that requests wait in: the queue, and the inbox of each thread for
+ * its iterators (inline, for everything). The pool's mutex is held. */
+#ifndef FAPWS_QUEUE_H
+#define FAPWS_QUEUE_H
+
+#include "bridge.h"
+
+#include <time.h>
+
+static inline void fapws_count_queued(int n) {
+  __atomic_store_n(&fapws_the_pool.shared.queued, fapws_the_pool.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
+}
+
+static inline void fapws_push_queue(fapws_record *first, fapws_record *last, int n) {
+  last->next = NULL;
+  if (fapws_the_pool.tail)
+    fapws_the_pool.tail->next = first;
+  else
+    fapws_the_pool.head = first;
+  fapws_the_pool.tail = last;
+  fapws_count_queued(n);
+}
+
+static inline fapws_record *fapws_pop_queue(void) {
+  fapws_record *rec = fapws_the_pool.head;
+  fapws_the_pool.head = rec->next;
+  if (!fapws_the_pool.head) fapws_the_pool.tail = NULL;
+  fapws_count_queued(-1);
+  fapws_the_pool.pops++;
+  return rec;
+}
+
+static inline void fapws_append_inbox(fapws_thread *t, fapws_record *first, fapws_record *last) {
+  last->next = NULL;
+  if (t->inbox_tail)
+    t->inbox_tail->next = first;
+  else
+    t->inbox = first;
+  t->inbox_tail = last;
+}
+
+static inline fapws_record *fapws_pop_inbox(fapws_thread *t) {
+  fapws_record *rec = t->inbox;
+  t->inbox = rec->next;
+  if (!t->inbox) t->inbox_tail = NULL;
+  return rec;
+}
+
+/* Takes rec out of a list, if it is in there. */
+static inline int fapws_unlink_from(fapws_record **first, fapws_record **last, fapws_record *rec) {
+  fapws_record *before = NULL;
+  for (fapws_record *r = *first; r; before = r, r = r->next) {
+    if (r != rec) continue;
+    *(before ? &before->next : first) = rec->next;
+    if (*last == rec) *last = before;
+    return 1;
+  }
+  return 0;
+}
+
+/* When requests came, for those who ask what they do: one cheap look for all. */
+static inline void fapws_note_time(fapws_record *first, const fapws_record *last) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+  uint64_t now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+  for (fapws_record *rec = first;; rec = rec->next) {
+    rec->since_ns = now;
+    if (rec == last) return;
+  }
+}
+
+#endif
