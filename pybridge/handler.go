@@ -52,8 +52,9 @@ type Handler struct {
 
 	sight sight
 	held  stalled
-	patience
-	stuckOnce sync.Once
+
+	patience        // guarded by mu
+	asksForEnd bool // guarded by mu: Stuck was called
 }
 
 // Start prepares the handlers. On the thread of Load; inline, any thread.

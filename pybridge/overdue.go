@@ -74,6 +74,9 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 	var seen sighting
 	runs := false
 	began := time.Now()
+	h.mu.Lock()
+	p := h.patience
+	h.mu.Unlock()
 	done := h.sight.do(func() {
 		var s C.fapws_sighting
 		if C.fapws_interrupt(number(t.rec), t.serial, &s) != 0 {
@@ -90,10 +93,10 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 	if done == nil {
 		return
 	}
-	if !endsWithin(done, h.forGIL) {
+	if !endsWithin(done, p.forGIL) {
 		say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s",
 			&t, seconds(took), t.name, errNoGIL, dumpStacks())
-		if !endsWithin(done, h.grace) {
+		if !endsWithin(done, p.grace) {
 			h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", &t, seconds(time.Since(began))))
 			<-done
 		}
@@ -101,17 +104,20 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 	if !runs {
 		return
 	}
-	time.Sleep(h.grace)
+	time.Sleep(p.grace)
 	if C.fapws_write_off(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
-		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(h.grace), t.name))
+		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(p.grace), t.name))
 	}
 }
 
 // stuck says why the process is not what it should be, and asks for another.
 func (h *Handler) stuck(why string) {
 	say("%s\n", why)
-	if h.config.Stuck != nil {
-		h.stuckOnce.Do(func() { go h.config.Stuck(why) })
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.config.Stuck != nil && !h.asksForEnd {
+		h.asksForEnd = true
+		go h.config.Stuck(why)
 	}
 }
 

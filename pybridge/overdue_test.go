@@ -3,7 +3,6 @@ package pybridge
 import (
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -76,13 +75,22 @@ func TestOverdue(t *testing.T) {
 // settled returns when all of what was overdue has been said.
 func (h *Handler) settled() { <-h.sight.do(func() {}) }
 
+// impatient lets no handler have much time, and returns what Stuck is told.
+func impatient(t *testing.T, forGIL time.Duration) chan string {
+	stuck := make(chan string, 16)
+	set := func(p patience, f func(string)) {
+		loop.h.mu.Lock()
+		defer loop.h.mu.Unlock()
+		loop.h.patience, loop.h.config.Stuck, loop.h.asksForEnd = p, f, false
+	}
+	set(patience{forGIL, 10 * time.Millisecond}, func(why string) { stuck <- why })
+	t.Cleanup(func() { set(defaultPatience, nil) })
+	return stuck
+}
+
 // Who keeps the GIL cannot be told anything, but others can.
 func TestStuckWithGIL(t *testing.T) {
-	stuck := make(chan string, 16)
-	loop.h.config.Stuck = func(why string) { stuck <- why }
-	loop.h.stuckOnce = sync.Once{}
-	loop.h.patience = patience{10 * time.Millisecond, 10 * time.Millisecond}
-	defer func() { loop.h.config.Stuck, loop.h.patience = nil, defaultPatience }()
+	stuck := impatient(t, 10*time.Millisecond)
 	g := newGate(t)
 	var r *response
 	said := captured(t, func() {
@@ -110,11 +118,7 @@ func TestStuckWithGIL(t *testing.T) {
 
 // A thread that does not return is written off, and others take its place.
 func TestStuck(t *testing.T) {
-	stuck := make(chan string, 16)
-	loop.h.config.Stuck = func(why string) { stuck <- why }
-	loop.h.stuckOnce = sync.Once{}
-	loop.h.grace = 10 * time.Millisecond
-	defer func() { loop.h.config.Stuck, loop.h.grace = nil, defaultPatience.grace }()
+	stuck := impatient(t, 10*time.Second)
 	g := newGate(t)
 	captured(t, func() {
 		if loop.app.inline {

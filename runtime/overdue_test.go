@@ -133,9 +133,7 @@ func TestOverdueResponseIsCut(t *testing.T) {
 			if reset := errors.Is(err, unix.ECONNRESET); reset != (test.name == "until close") {
 				t.Errorf("%q ended with %v", all, err)
 			}
-			if a.told() == "" {
-				t.Error("the handler was not told")
-			}
+			eventually(t, "the handler is told", func() bool { return a.told() != "" })
 			close(end)
 			eventually(t, "all released", a.idle)
 		})
