@@ -183,19 +183,14 @@ func BenchmarkRequest(b *testing.B) {
 	for _, bench := range []struct {
 		name    string
 		request []byte
-		locked  bool
 		times   int
 	}{
-		{"hello", plain, false, 1},
-		{"hello, tied to its thread", plain, true, 1},
-		{"4 KiB body", form, false, 1},
-		{"16 pipelined", pipelined, false, 16},
+		{"hello", plain, 1},
+		{"4 KiB body", form, 1},
+		{"16 pipelined", pipelined, 16},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			s := serveInstant(b, 13)
-			if bench.locked {
-				s.Do(func() {})
-			}
 			c := dialRaw(b, s.addr)
 			defer unix.Close(c.fd)
 			buf := make([]byte, 64<<10)

@@ -33,6 +33,24 @@ func choresOf(el gnet.EventLoop) *int32 {
 	return (*int32)(unsafe.Pointer(v.UnsafeAddr()))
 }
 
+// queuesOf returns gnet's queues of such tasks, or nil.
+func queuesOf(el gnet.EventLoop) (queues []taskQueue) {
+	for _, name := range [...]string{"urgentAsyncTaskQueue", "asyncTaskQueue"} {
+		v := pollerField(el, name)
+		if !v.IsValid() {
+			return nil
+		}
+		q, ok := reflect.NewAt(v.Type(), unsafe.Pointer(v.UnsafeAddr())).Elem().Interface().(taskQueue)
+		if !ok {
+			return nil
+		}
+		queues = append(queues, q)
+	}
+	return queues
+}
+
+type taskQueue interface{ IsEmpty() bool }
+
 // pollerField returns a field of a loop's poller, or the zero Value.
 func pollerField(el gnet.EventLoop, name string) reflect.Value {
 	v := reflect.ValueOf(el)
@@ -81,11 +99,11 @@ func (l *loop) unpause(c *conn) {
 // goroutine that was never rescheduled.
 const yieldEvery = 4 * time.Millisecond
 
-// yield lets Go reschedule the loop now and then. A loop that is tied to its
-// thread hardly ever does so by itself (see lull), and when it calls Python
-// Go's monitor then takes its processor away every 10 ms, and looks every
-// 20 µs for a while whether it must again: thousands of thread switches a
-// second, 8 % of the CPU of a JSON handler.
+// yield lets Go reschedule the loop now and then. Since it waits in lull it
+// hardly ever does so by itself, and when it calls Python Go's monitor then takes
+// its processor away every 10 ms, and looks every 20 µs for a while whether it
+// must again: thousands of thread switches a second, 8 % of the CPU of a JSON
+// handler.
 func (l *loop) yield() {
 	if now := time.Now(); now.Sub(l.yielded) > yieldEvery {
 		l.yielded = now
@@ -106,12 +124,13 @@ const (
 
 // lull waits for the next event here instead of in gnet.
 //
-// gnet calls Gosched before it sleeps. On a goroutine that is tied to its
-// thread (see Do) that means to hand the processor to another thread, which
-// finds nothing to do and hands it back: measured, 2.5 µs more for a request
-// when all runs on one CPU, and 28 µs when there are two. When this returns,
-// gnet finds an event at once and does not get there. poll(2) on the epoll
-// descriptor, unlike epoll_wait, takes no event away from gnet.
+// gnet calls Gosched before it sleeps, and that wakes another thread of Go, if
+// there is a processor for it, which finds nothing to do; on a goroutine that is
+// tied to its thread (see Do) it has to hand the processor over and get it back:
+// measured, 2.5 µs more for a request when all runs on one CPU, and 28 µs when
+// there are two. When this returns, gnet finds an event at once and does not get
+// there. poll(2) on the epoll descriptor, unlike epoll_wait, takes no event away
+// from gnet.
 func (l *loop) lull() {
 	if l.skip > 0 || l.epoll < 0 || l.chores == nil {
 		l.skip--
@@ -122,6 +141,27 @@ func (l *loop) lull() {
 		// batch as ours and runs the tasks after us: nothing would wake us.
 		return
 	}
+	l.poll()
+}
+
+// lullInTask does the same at the end of a task that gnet runs.
+func (l *loop) lullInTask() {
+	if l.skip > 0 || l.epoll < 0 || l.chores == nil || l.tasks == nil {
+		l.skip--
+		return
+	}
+	// As gnet does after the last task: who posts one from now on writes to the
+	// eventfd, and who did so before has left it in a queue.
+	atomic.StoreInt32(l.chores, 0)
+	for _, q := range l.tasks {
+		if !q.IsEmpty() {
+			return
+		}
+	}
+	l.poll()
+}
+
+func (l *loop) poll() {
 	if l.spawned {
 		l.spawned = false // Gosched lets the new goroutine run
 		return

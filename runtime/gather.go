@@ -58,5 +58,6 @@ func (g *gather) Run(context.Context) error {
 	}
 	g.posted, g.events = false, 0
 	g.loop.pump()
+	g.loop.lullInTask()
 	return nil
 }

@@ -49,14 +49,14 @@ type loop struct {
 	said      []byte           // scratch of what proxies say
 	staticReq static.Request
 	staticRes static.Response
-	epoll     int       // gnet's epoll descriptor, or -1
-	chores    *int32    // gnet's flag that tasks wait, or nil
-	locked    bool      // the goroutine is tied to its thread: see lull
-	yielded   time.Time // when Go last rescheduled us: see yield
-	skip      int       // how many events lull lets pass
-	crowd     int       // the chance that it finds one there already
-	spawned   bool      // a goroutine was started since then
-	submitted bool      // Flush is due
+	epoll     int         // gnet's epoll descriptor, or -1
+	chores    *int32      // gnet's flag that tasks wait, or nil
+	tasks     []taskQueue // and where they wait, or nil
+	yielded   time.Time   // when Go last rescheduled us: see yield
+	skip      int         // how many events lull lets pass
+	crowd     int         // the chance that it finds one there already
+	spawned   bool        // a goroutine was started since then
+	submitted bool        // Flush is due
 	gather    gather
 	ready     []*conn // connections with pending input that may go on
 
@@ -190,9 +190,7 @@ func (l *loop) OnTraffic(g gnet.Conn) gnet.Action {
 		return gnet.None
 	}
 	l.pump()
-	if l.locked {
-		l.lull()
-	}
+	l.lull()
 	return gnet.None
 }
 
@@ -210,6 +208,7 @@ func (l *loop) woken(data []byte) {
 	}
 	l.submitted = true
 	l.pump()
+	l.lull()
 }
 
 // OnClose implements gnet.EventHandler. The descriptor is closed when it has
@@ -250,9 +249,7 @@ func (l *loop) pump() {
 		l.resumeReady()
 	}
 	l.busyNow = false
-	if l.locked {
-		l.yield()
-	}
+	l.yield()
 }
 
 // resumeReady reads on where pending input had to wait for a response.

@@ -192,10 +192,12 @@ func TestEpollIsFound(t *testing.T) {
 	}
 }
 
-// Mode inline ties the loop to its thread, and then waits for events itself.
+// The loop waits for events itself, and must not miss what gnet has to do.
 func TestLull(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
-	s.Do(func() {})
+	if l := s.loop; l.epoll < 0 || l.chores == nil || len(l.tasks) != 2 {
+		t.Fatalf("gnet keeps things elsewhere: epoll %d, chores %v, tasks %v", l.epoll, l.chores, l.tasks)
+	}
 	c, d := s.dial(t), s.dial(t)
 	for i := range 300 {
 		w := c
@@ -209,5 +211,29 @@ func TestLull(t *testing.T) {
 		if i%10 == 0 {
 			s.do(func() {}) // gets a loop out of its lull
 		}
+	}
+}
+
+// The same when requests of several clients are gathered, in a task.
+func TestLullInTask(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		s := serve(t, Config{}, newApp(inline, demo))
+		var clients sync.WaitGroup
+		for range 4 {
+			w := s.dial(t)
+			clients.Go(func() {
+				for i := range 200 {
+					fmt.Fprintf(w, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+					if got := readBody(t, w); string(got) != fmt.Sprintf("GET /%d?", i) {
+						t.Errorf("%d: %q", i, got)
+						return
+					}
+				}
+			})
+		}
+		for range 500 {
+			s.do(func() {}) // returns, whatever the loop is about to do
+		}
+		clients.Wait()
 	}
 }

@@ -52,8 +52,8 @@ func (s *service) run() (code int, err error) {
 	if s.parent != nil {
 		go s.parent.listen(s)
 	}
+	useProcessors()
 	if s.inline {
-		useProcessors()
 		// Only now is there a thread to load the script on.
 		if s.server, err = runtime.New(s.config()); err != nil {
 			return 0, notStarted("%v", err)
