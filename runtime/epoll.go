@@ -161,15 +161,30 @@ func (l *loop) lullInTask() {
 	l.poll()
 }
 
+// poll waits until gnet has something to do. What the handler has finished
+// meanwhile it sends by itself: that needs nothing of gnet, whose way to it would
+// be another epoll_wait.
 func (l *loop) poll() {
-	if l.spawned {
-		l.spawned = false // Gosched lets the new goroutine run
-		return
+	fds := [2]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}, {Fd: int32(l.wake.conn.Fd()), Events: unix.POLLIN}}
+	for {
+		if l.spawned {
+			l.spawned = false // Gosched lets the new goroutine run
+			return
+		}
+		begin := time.Now()
+		unix.Poll(fds[:], -1)
+		waited := time.Since(begin) > asleep
+		if fds[1].Revents == 0 || l.handler == nil {
+			l.polled(waited)
+			return
+		}
+		l.woken(l.wake.read())
 	}
-	fds := [1]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}}
-	begin := time.Now()
-	unix.Poll(fds[:], -1)
-	if time.Since(begin) > asleep {
+}
+
+// polled notes whether a poll has had to wait.
+func (l *loop) polled(waited bool) {
+	if waited {
 		l.crowd -= l.crowd / 8
 		return
 	}

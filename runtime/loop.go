@@ -179,6 +179,7 @@ func (l *loop) OnTraffic(g gnet.Conn) gnet.Action {
 	c, ok := g.Context().(*conn)
 	if !ok {
 		l.woken(data)
+		l.lull()
 		return gnet.None
 	}
 	defer l.recovered(c)
@@ -208,7 +209,6 @@ func (l *loop) woken(data []byte) {
 	}
 	l.submitted = true
 	l.pump()
-	l.lull()
 }
 
 // OnClose implements gnet.EventHandler. The descriptor is closed when it has
