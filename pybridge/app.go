@@ -99,7 +99,9 @@ func Load(o Options) (*App, error) {
 	a := &App{globals: map[string]Value{}, stop: make(chan int, 1), mounts: found.mounts,
 		served: found.served, object: found.object, space: found.globals}
 	a.readGlobals(found.globals, o.Globals)
-	C.fapws_use_classes(unsafe.Pointer(found.globals))
+	if C.fapws_use_classes(unsafe.Pointer(found.globals)) != 0 {
+		markPlain(a.mounts)
+	}
 	C.fapws_release_gil()
 	return a, nil
 }

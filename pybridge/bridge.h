@@ -33,6 +33,7 @@
 typedef struct {
   PyObject *callable; /* owned */
   PyObject *name;     /* owned: what log lines call it */
+  PyObject *environ;  /* borrowed: the class of its environ, NULL a dict */
   unsigned calls;
   uint64_t run_ns;    /* moving average of one call */
   uint64_t wait_ns;   /* the same, where calls count as 0 in which the thread never waited */

@@ -80,9 +80,13 @@ func (h *Handler) startPool() {
 	callables := C.calloc(C.size_t(n), C.size_t(unsafe.Sizeof(uintptr(0))))
 	defer C.free(callables)
 	out := unsafe.Slice((*unsafe.Pointer)(callables), n)
+	plain := C.calloc(C.size_t(n), 1)
+	defer C.free(plain)
+	flags := unsafe.Slice((*C.uchar)(plain), n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
 		out[i] = unsafe.Pointer(m.callable)
+		flags[i] = boolByte(m.plain)
 	}
 	C.fapws_take_gil()
 	h.shared = C.fapws_pool_start(&C.fapws_pool_options{
@@ -94,6 +98,7 @@ func (h *Handler) startPool() {
 		mounts:       C.int(n),
 		callables:    (*unsafe.Pointer)(callables),
 		names:        arena.strs(names),
+		plain:        (*C.uchar)(plain),
 	})
 	C.fapws_release_gil()
 	if h.shared == nil {

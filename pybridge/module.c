@@ -76,10 +76,11 @@ static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject 
   return o && PyType_Check(o) && PyType_IsSubtype((PyTypeObject *)o, base) ? o : NULL;
 }
 
-void fapws_use_classes(void *globals) {
+int fapws_use_classes(void *globals) {
   fapws_environ_class = script_class(globals, "Environ", &PyDict_Type);
   fapws_start_class = script_class(globals, "Start_response", &fapws_Start_Type);
   Py_XINCREF(fapws_environ_class);
   if (fapws_start_class == (PyObject *)&fapws_Start_Type) fapws_start_class = NULL; /* the built-in one is recycled */
   Py_XINCREF(fapws_start_class);
+  return fapws_environ_class != NULL;
 }

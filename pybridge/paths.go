@@ -25,6 +25,7 @@ type Mount struct {
 
 	entry    *python3.PyObject // as the script has it
 	callable *python3.PyObject // what is called for a request
+	plain    bool              // its environ is a dict, also if the script has an Environ
 }
 
 // readPaths checks a table, which the script where calls name, and copies it.
@@ -155,4 +156,51 @@ func handlerName(callable *python3.PyObject) string {
 		name = module + "." + name
 	}
 	return name
+}
+
+// markPlain finds the applications among mounts that have to be called with a
+// plain dict (contrib/fapws/_framework.py), for a script that has an Environ.
+// Main thread, GIL held.
+func markPlain(mounts []Mount) {
+	for i := range mounts {
+		if m := &mounts[i]; m.Static == nil && !isSimple(m.entry) {
+			m.plain = wantsDict(m.entry)
+		}
+	}
+}
+
+// isSimple tells what wraps nothing: classes, and functions without a closure.
+// That is all that most scripts have.
+func isSimple(entry *python3.PyObject) bool {
+	if python3.PyType_Check(entry) {
+		return true
+	}
+	kind := entry.Type()
+	defer kind.DecRef()
+	if attrString(kind, "__name__") != "function" {
+		return false
+	}
+	closure := entry.GetAttrString("__closure__")
+	if closure == nil {
+		python3.PyErr_Clear()
+		return false
+	}
+	defer closure.DecRef()
+	return closure == python3.Py_None
+}
+
+func wantsDict(entry *python3.PyObject) bool {
+	module := python3.PyImport_ImportModule("fapws._framework")
+	if module == nil {
+		python3.PyErr_Clear()
+		return false
+	}
+	defer module.DecRef()
+	answer := module.CallMethodArgs("wants_dict", entry)
+	if answer == nil { // a property of the user's object raised
+		python3.PyErr_Clear()
+		return false
+	}
+	defer answer.DecRef()
+	return answer == python3.Py_True
 }

@@ -315,6 +315,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     m->callable = o->callables[i];
     Py_XINCREF(m->callable);
     m->name = PyUnicode_FromString(o->names[i]);
+    m->environ = o->plain[i] ? NULL : fapws_environ_class;
     /* Nobody knows how long it takes: suppose slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }

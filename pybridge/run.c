@@ -24,14 +24,15 @@ static void skip(fapws_thread *t, fapws_record *rec) { fapws_stream_end(t, rec, 
 
 static PyObject *call(fapws_thread *t, fapws_record *rec) {
   if (rec->has_body && !(rec->input = fapws_input_new(rec))) return NULL;
-  PyObject *environ = fapws_environ(rec, fapws_environ_class, rec->input);
+  const fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
+  PyObject *environ = fapws_environ(rec, m->environ, rec->input);
   if (!environ) return NULL;
   rec->environ = environ;
   PyObject *start = fapws_start_for(t, rec, fapws_start_class);
   if (!start) return NULL;
   rec->start = start;
   PyObject *args[] = {environ, start};
-  return PyObject_Vectorcall(fapws_the_pool.mounts[rec->mount].callable, args, 2, NULL);
+  return PyObject_Vectorcall(m->callable, args, 2, NULL);
 }
 
 static void run_request(fapws_thread *t, fapws_record *rec) {

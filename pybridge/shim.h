@@ -131,8 +131,9 @@ int fapws_run_script(const char *path, int *code);
 int fapws_script_ended(int ok, void *raised, int *code);
 /* A str of bytes from the operating system, or NULL. GIL held. */
 void *fapws_text(const char *bytes);
-/* Looks up the Environ and Start_response classes in globals, a dict. GIL held. */
-void fapws_use_classes(void *globals);
+/* Looks up the Environ and Start_response classes in globals, a dict, and
+ * returns whether there is the former. GIL held. */
+int fapws_use_classes(void *globals);
 /* The file of libpython, for messages. Any thread. */
 const char *fapws_library(void);
 /* Gives up the GIL after loading; the calling thread stays Python's main thread. */
@@ -158,6 +159,7 @@ typedef struct {
   int mounts;
   void *const *callables; /* PyObject *, one per mount, NULL for what Go serves; borrowed */
   const char *const *names; /* what log lines call them */
+  const unsigned char *plain; /* whether environ is a plain dict for it, whatever the script has */
 } fapws_pool_options;
 
 /* Makes the pool. GIL held, main thread. Returns the shared counters. */

@@ -10,6 +10,8 @@ import os
 import sys
 from re import sub
 
+from fapws._framework import framework
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
@@ -25,12 +27,10 @@ else:
 
     Row = namedtuple("Row", "path methods handler")
 
-__all__ = ["framework", "main", "rows"]
+__all__ = ["main", "rows"]
 
 _ANY = "any"
 _QUIET = {"HEAD", "OPTIONS"}  # they come with every GET
-_INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")  # where middlewares keep what they wrap
-_DEPTH = 16
 
 
 def main(space: Dict[str, Any], entries: List[Entry]) -> None:
@@ -58,25 +58,6 @@ def rows(prefix: str, entry: Any, name: str) -> List[Row]:
         if found:
             return found
     return [Row(prefix + "*" * (prefix in ("", "/")), _methods(entry), _text(entry, name))]
-
-
-def framework(entry: Any) -> Tuple[Any, str]:
-    """The application of a known framework that entry is or wraps, and its class; (entry, "") otherwise."""
-    app = entry
-    for _ in range(_DEPTH):
-        for base in type(app).__mro__:
-            kind = f"{base.__module__}.{base.__qualname__}"
-            if kind in _READERS:
-                return app, kind
-        inside = vars(app) if hasattr(app, "__dict__") else {}
-        wrapped = [inside[name] for name in _INNER if callable(inside.get(name))]
-        owner = getattr(app, "__self__", None)  # app.wsgi_app, a method
-        if owner is not None:
-            wrapped.append(owner)
-        if not wrapped:
-            break
-        app = wrapped[0]
-    return entry, ""
 
 
 def _methods(entry: Any) -> str:

@@ -17,7 +17,7 @@ def main(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> Optional
     otherwise stdin is a script. Returns what ended it by being raised.
     """
     from fapws._load import theirs
-    from fapws._routes import framework
+    from fapws._framework import framework
 
     for _, entry, _ in entries:
         app, kind = framework(entry)

@@ -66,3 +66,43 @@ if __name__ == "__main__":
 		s.says(`error in handler app:fails, GET /x HTTP/1.1`)
 	})
 }
+
+// PEP 3333 demands a plain dict, and what insists on it gets one beside
+// handlers of the same script that get its Environ.
+func TestEnvironOfApplications(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		app := write(t, t.TempDir()+"/app.py", `
+from functools import wraps
+from wsgiref.validate import validator
+from fapws.base import Environ
+def strict(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [type(environ).__name__.encode()]
+class Middleware:
+    def __init__(self, app): self.app = app
+    def __call__(self, environ, start_response): return self.app(environ, start_response)
+def function(app):
+    def inner(environ, start_response): return app(environ, start_response)
+    return inner
+def decorated(handler):
+    @wraps(handler)
+    def inner(environ, start_response): return handler(environ, start_response)
+    return inner
+def own(environ, start_response): return type(environ).__name__
+@decorated
+def wrapped(environ, start_response): return type(environ).__name__
+class Verbs:
+    def get(self, environ, start_response): return type(environ).__name__
+PATHS = [("/strict", validator(strict)), ("/middleware", Middleware(validator(strict))), ("/function", function(validator(strict))),
+    ("/own", own), ("/wrapped", wrapped), ("/verbs", Verbs), ("/object", Verbs())]
+`)
+		w := serve(t, m, app).dial()
+		for _, c := range []struct{ path, kind string }{
+			{"/strict", "dict"}, {"/own", "Environ"}, {"/strict", "dict"}, {"/middleware", "dict"}, {"/function", "dict"},
+			{"/wrapped", "Environ"}, {"/verbs", "Environ"}, {"/object", "Environ"},
+		} {
+			w.get(c.path)
+			w.answer().is(t, c.kind)
+		}
+	})
+}

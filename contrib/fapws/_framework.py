@@ -1,0 +1,79 @@
+"""Which framework an application is made with.
+
+The executable imports this when a script with an ``Environ`` of its own mixes
+in applications, and the tools do.
+"""
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, List, Tuple
+
+__all__ = ["framework", "wants_dict"]
+
+_KINDS = {
+    "flask.app.Flask",
+    "django.core.handlers.wsgi.WSGIHandler",
+    "bottle.Bottle",
+    "falcon.app.App",
+    "pyramid.router.Router",
+}
+_STRICT = ("webob", "wsgiref")  # packages that refuse subclasses of dict, as PEP 3333 lets them
+_INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")  # where middlewares keep what they wrap
+_DEPTH = 16
+
+
+def framework(entry: Any) -> Tuple[Any, str]:
+    """The application of a known framework that entry is or wraps, and its class; (entry, "") otherwise."""
+    for app in _chain(entry):
+        for base in type(app).__mro__:
+            kind = f"{base.__module__}.{base.__qualname__}"
+            if kind in _KINDS:
+                return app, kind
+    return entry, ""
+
+
+def wants_dict(entry: Any) -> bool:
+    """Whether entry has to be called with a plain dict and no instance of a subclass.
+
+    PEP 3333 demands a plain one; only handlers that were written for fapws
+    know more than that.
+    """
+    return bool(framework(entry)[1]) or any(_package(app) in _STRICT for app in _chain(entry))
+
+
+def _package(app: Any) -> str:
+    module = app.__module__ if type(app) is type(_package) else type(app).__module__
+    return str(module).partition(".")[0]
+
+
+def _chain(entry: Any) -> List[Any]:
+    """entry, what it wraps, what that wraps and so on."""
+    chain = [entry]
+    while len(chain) < _DEPTH:
+        app = chain[-1]
+        inside = vars(app) if hasattr(app, "__dict__") else {}
+        wrapped = [inside[name] for name in _INNER if callable(inside.get(name))]
+        owner = getattr(app, "__self__", None)  # app.wsgi_app, a method
+        if owner is not None:
+            wrapped.append(owner)
+        wrapped += _enclosed(app)
+        if not wrapped:
+            break
+        chain.append(wrapped[0])
+    return chain
+
+
+def _enclosed(app: Any) -> List[Any]:
+    """What a function that wraps an application has of its surroundings."""
+    if type(app) is not type(_enclosed):
+        return []
+    found: List[Any] = []
+    for cell in app.__closure__ or ():
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not bound yet
+            continue
+        if callable(value) and not isinstance(value, type):
+            found.append(value)
+    return found
