@@ -71,7 +71,9 @@ func moduleSource(name string, others []string) []byte {
 	return nil
 }
 
-var wordPATHS = regexp.MustCompile(`\bPATHS\b`)
+// wordPATHS is the name PATHS in a line, but neither in its comment nor as an
+// attribute nor the text of a string, config["PATHS"].
+var wordPATHS = regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n."'\w])?PATHS(?:[^"'\w]|$)`)
 
 // runsAsMain tells whether the script is run, with __name__ "__main__", rather
 // than imported: it seems to have a PATHS, and that is what is asked for. To

@@ -11,7 +11,8 @@ import (
 func TestFindApplication(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{
-		"app.py": "app", "paths.py": "x = 1\nPATHS = []", "comment.py": "# my_PATHS", "wsgi": "no suffix", "a.b/c.py": "dotted",
+		"app.py": "app", "paths.py": "x = 1\nPATHS = []", "comment.py": "# my_PATHS", "config.py": "# no PATHS\nx = s.PATHS or d['PATHS'] # or PATHS",
+		"import.py": "from a import (b,\r\n\tPATHS)", "old.py": "#\rPATHS=[]", "wsgi": "no suffix", "a.b/c.py": "dotted",
 		"pkg/__init__.py": "pkg", "pkg/mod.py": "pkg.mod", "other/far.py": "far", "folder/x.txt": "",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -40,6 +41,9 @@ func TestFindApplication(t *testing.T) {
 		{name: "paths.py", conf: settings.Config{Factory: true}, want: application{script: "paths.py", source: []byte("x = 1\nPATHS = []")}},
 		{name: "paths", want: application{module: "paths", source: []byte("x = 1\nPATHS = []")}},
 		{name: "comment.py", want: application{script: "comment.py", source: []byte("# my_PATHS")}},
+		{name: "config.py", want: application{script: "config.py", source: []byte("# no PATHS\nx = s.PATHS or d['PATHS'] # or PATHS")}},
+		{name: "import.py", want: application{script: "import.py", source: []byte("from a import (b,\r\n\tPATHS)")}, asMain: true},
+		{name: "old.py", want: application{script: "old.py", source: []byte("#\rPATHS=[]")}, asMain: true},
 		{name: "pkg", want: application{module: "pkg", source: []byte("pkg")}},
 		{name: "pkg.mod:f", want: application{module: "pkg.mod", object: "f", source: []byte("pkg.mod")}},
 		{name: "far", want: application{module: "far"}},

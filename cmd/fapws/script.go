@@ -26,6 +26,8 @@ func readScript(name string) ([]byte, error) {
 	hint := ""
 	if _, err := os.Stat(name + ".py"); err == nil && !strings.HasSuffix(name, ".py") {
 		hint = "; did you mean " + name + ".py?"
+	} else if place, object, ok := strings.Cut(name, ":"); ok && errno == syscall.ENOENT {
+		hint = fmt.Sprintf("; what follows %s: has to be the name of an object in it, and %q is none", place, object)
 	}
 	return nil, notStarted("cannot read %s: %v%s", name, reason, hint)
 }

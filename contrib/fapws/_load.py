@@ -188,6 +188,9 @@ def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool)
     wanted = names if interface == "wsgi" or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
+    for name in () if factory or interface == "paths" else _MADE_BY:
+        if callable(space.get(name)):
+            near = near or f"; for what `{name}` returns, use --factory."
     for name in wanted:
         near = near or _near(name, _names(space), f"{where}:")
     raise _Wrong(f"{where} has no {listed}; name what to serve, {where}:OBJECT{_hints(space, near)}")
@@ -202,7 +205,10 @@ def _attribute(space: Namespace, where: str, obj: str) -> Any:
         try:
             value = getattr(value, name)
         except AttributeError:
-            near = _near(name, [other for other in dir(value) if not other.startswith("_")])
+            others = dir(value)
+            if name in others:
+                raise  # it is there, and what makes it fails
+            near = _near(name, [other for other in others if not other.startswith("_")])
             raise _Wrong(f"{where}: `{path}`, {_a(value)}, has no `{name}`{near}") from None
         path += "." + name
     return value
