@@ -32,24 +32,25 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
+	warn := func(line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	switch cmd.Word {
 	case settings.WordRoutes:
 		code = app.Tool("_routes")
 	case settings.WordShell:
 		code = app.Tool("_shell")
 	default:
-		if err := judge(cmd, set, found.source, app, stdout); err != nil {
+		if err := judge(cmd, set, found.source, app, stdout, warn); err != nil {
 			code = report(stderr, err)
 		}
 	}
-	exitAfterClosingTime(code, func(line string) { fmt.Fprintln(stderr, "fapws:", line) })
+	exitAfterClosingTime(code, warn)
 	return max(code, app.Close()), nil
 }
 
 // judge looks at what the script left and says so.
-func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *pybridge.App, stdout io.Writer) error {
+func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *pybridge.App, stdout io.Writer, warn func(line string)) error {
 	inline := isInline(set, source)
-	if err := readSettings(cmd.ScriptName(), set, app, inline); err != nil {
+	if err := readSettings(cmd.ScriptName(), set, app, inline, warn); err != nil {
 		return err
 	}
 	if _, err := mountTable(cmd.ScriptName(), app.Mounts()); err != nil {
@@ -73,9 +74,17 @@ func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *py
 	return err
 }
 
-// readSettings takes over what the script sets.
-func readSettings(script string, set *settings.Settings, app *pybridge.App, inline bool) error {
-	if err := set.ReadScript(script, globalOf(app)); err != nil {
+// readSettings takes over what the script sets. A site that was written for other
+// servers may have a TIMEOUT of its own that is no setting: warn is told of it.
+func readSettings(script string, set *settings.Settings, app *pybridge.App, inline bool, warn func(line string)) error {
+	unusable := func(err error) error {
+		if app.Object() == "" { // PATHS: it was written for fapws
+			return err
+		}
+		warn(err.Error() + ", so it is not taken for a setting")
+		return nil
+	}
+	if err := set.ReadScript(script, globalOf(app), unusable); err != nil {
 		return usage(err)
 	}
 	conf, err := set.Config()

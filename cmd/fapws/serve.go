@@ -106,7 +106,8 @@ func (s *service) onPython(f func()) {
 // start does what is left between a script that was run and requests that
 // are answered.
 func (s *service) start() (err error) {
-	s.onPython(func() { err = readSettings(s.cmd.ScriptName(), s.set, s.app, s.inline) })
+	warn := func(line string) { s.log.log(runtime.LevelWarning, line) }
+	s.onPython(func() { err = readSettings(s.cmd.ScriptName(), s.set, s.app, s.inline, warn) })
 	if err != nil {
 		return err
 	}
