@@ -50,10 +50,17 @@ func inOneProcess(t *testing.T, test func(t *testing.T, m mode)) {
 	inEach(t, modes[:2], test)
 }
 
+// only, from the environment, names the mode to test in, for when all of them
+// would take too long (with the race detector).
+var only = os.Getenv("FAPWS_ONLY_MODE")
+
 func inEach(t *testing.T, modes []mode, test func(t *testing.T, m mode)) {
 	t.Helper()
 	t.Parallel()
 	for _, m := range modes {
+		if only != "" && m.name != only {
+			continue
+		}
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			test(t, m)

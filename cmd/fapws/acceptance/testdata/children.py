@@ -95,7 +95,7 @@ def linger(environ, start_response):
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):  # or the test would wait for the end of these
             os.dup2(null, stream)
-        while not os.path.exists(os.path.join(folder, "go")):
+        while os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "go")):
             time.sleep(0.01)
         os._exit(0)
     threading.Thread(target=os.waitpid, args=(pid, 0), daemon=True).start()
