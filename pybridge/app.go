@@ -140,7 +140,7 @@ func start(o Options) error {
 			return err
 		}
 	}
-	executable, err := findInterpreter(o.Venv)
+	executable, home, err := findInterpreter(o.Venv)
 	if err != nil {
 		return err
 	}
@@ -151,6 +151,7 @@ func start(o Options) error {
 	args := C.fapws_start_options{
 		script:     arena.str(argv0),
 		executable: arena.str(executable),
+		home:       arena.str(home),
 		contrib:    arena.str(findContrib()),
 		argc:       C.int(len(o.Args)),
 		argv:       arena.strs(o.Args),

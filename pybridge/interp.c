@@ -25,6 +25,7 @@ static int configure(PyConfig *c, const fapws_start_options *o, const char **why
   c->install_signal_handlers = 0;
   c->parse_argv = 0;
   if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
+  if (o->home && failed(PyConfig_SetBytesString(c, &c->home, o->home), why)) return -1;
   char **argv = calloc((size_t)o->argc + 1, sizeof *argv);
   if (!argv) return *why = "out of memory", -1;
   argv[0] = (char *)o->script;

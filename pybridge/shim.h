@@ -110,6 +110,7 @@ typedef struct {
 
 typedef struct {
   const char *executable; /* the interpreter whose prefix and venv count; NULL: found by Python */
+  const char *home;       /* prefix of the standard library; NULL: found by Python */
   const char *script;     /* as on the command line: sys.argv[0] */
   const char *contrib;    /* folder that holds package fapws, or NULL */
   int argc;

@@ -11,25 +11,55 @@ import (
 	"strings"
 )
 
-// findInterpreter decides which Python's prefix and packages are used: those
-// of the virtual environment, or of the Python that fapws links.
-func findInterpreter(venv string) (string, error) {
+// findInterpreter decides which Python's packages are used, those of the virtual
+// environment or of the Python that fapws links, and its prefix: home is "" when
+// Python finds it by itself.
+func findInterpreter(venv string) (executable, home string, err error) {
 	if venv == "" {
-		return interpreter, nil
+		return interpreter, "", nil
 	}
 	folder, err := filepath.Abs(venv)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "pyvenv.cfg"))
 	if err != nil {
-		return "", fmt.Errorf("%s is no virtual environment: it has no pyvenv.cfg; python%s -m venv %s makes one", venv, minor(Version()), venv)
+		return "", "", fmt.Errorf("%s is no virtual environment: it has no pyvenv.cfg; python%s -m venv %s makes one", venv, minor(Version()), venv)
 	}
 	if theirs := venvVersion(folder, string(text)); theirs != "" && minor(theirs) != minor(Version()) {
-		return "", fmt.Errorf("the virtual environment %s is of Python %s, and this fapws has Python %s in it (%s): make one with python%s -m venv, or build fapws with ./build.sh --python %s build",
+		return "", "", fmt.Errorf("the virtual environment %s is of Python %s, and this fapws has Python %s in it (%s): make one with python%s -m venv, or build fapws with ./build.sh --python %s build",
 			venv, theirs, Version(), C.GoString(C.fapws_library()), minor(Version()), venvPython(folder))
 	}
-	return venvPython(folder), nil
+	return venvPython(folder), ownHome(string(text)), nil
+}
+
+var venvHomeLine = regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`)
+
+// ownHome returns the prefix of the Python that fapws links if the environment
+// was made by another one. Python would take that one's standard library, whose
+// extension modules may not fit: another bugfix release has other functions in it.
+func ownHome(cfg string) string {
+	m := venvHomeLine.FindStringSubmatch(cfg)
+	if m == nil || interpreter == "" {
+		return ""
+	}
+	own := filepath.Dir(interpreter)
+	if realPath(own) == realPath(m[1]) {
+		return ""
+	}
+	prefix := filepath.Dir(own)
+	if !isFile(filepath.Join(prefix, "lib", "python"+minor(Version()), "os.py")) {
+		return "" // it keeps it elsewhere
+	}
+	return prefix
+}
+
+// realPath is path with its links followed, or as it is where there is nothing.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
 }
 
 func venvPython(folder string) string {

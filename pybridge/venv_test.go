@@ -33,7 +33,7 @@ func TestFindInterpreter(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got, err := findInterpreter(folder)
+		got, _, err := findInterpreter(folder)
 		if tt.err != "" {
 			if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v, want %q", name, err, tt.err)
@@ -44,7 +44,41 @@ func TestFindInterpreter(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if got, err := findInterpreter(""); got != interpreter || err != nil {
+	if got, _, err := findInterpreter(""); got != interpreter || err != nil {
 		t.Errorf("without one: %q, %v", got, err)
+	}
+}
+
+// An environment that another Python of this version made gets our standard
+// library: the extension modules of that one's may not fit.
+func TestOwnHome(t *testing.T) {
+	before := interpreter
+	defer func() { interpreter = before }()
+	root := t.TempDir()
+	ours, bare := filepath.Join(root, "ours"), filepath.Join(root, "bare")
+	for _, folder := range []string{ours + "/bin", ours + "/lib/python" + minor(Version()), bare + "/bin", root + "/theirs/bin"} {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(ours+"/lib/python"+minor(Version())+"/os.py", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("ours", root+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ interpreter, cfg, want string }{
+		{ours + "/bin/python3", "home = " + ours + "/bin\nversion = 1\n", ""},
+		{ours + "/bin/python3", "home = " + root + "/link/bin\n", ""},
+		{ours + "/bin/python3", "x = y\nhome=" + root + "/theirs/bin \r\n", ours},
+		{ours + "/bin/python3", "home = " + root + "/gone/bin", ours},
+		{ours + "/bin/python3", "version = 1\n", ""},
+		{bare + "/bin/python3", "home = " + root + "/theirs/bin\n", ""},
+		{"", "home = " + root + "/theirs/bin\n", ""},
+	} {
+		interpreter = tt.interpreter
+		if got := ownHome(tt.cfg); got != tt.want {
+			t.Errorf("%q with %s: %q", tt.cfg, tt.interpreter, got)
+		}
 	}
 }
