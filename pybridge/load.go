@@ -32,7 +32,7 @@ func find(o Options, path string) (f finding, err error) {
 		}
 		main = python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 		table := python3.PyDict_GetItemString(main, "PATHS")
-		if o.Interface == "paths" || (o.Interface != "wsgi" && table != nil) {
+		if (o.Interface == "paths" || (o.Interface != "wsgi" && table != nil)) && !lazyViews() {
 			f.globals = main
 			return f, f.take(table, o.name(), "PATHS")
 		}
@@ -45,6 +45,12 @@ func find(o Options, path string) (f finding, err error) {
 	found := items(result)
 	f.globals = found[0]
 	return f, f.take(found[1], o.name(), python3.PyUnicode_AsUTF8(found[2]))
+}
+
+// lazyViews tells whether package fapws has to look after what else an
+// application imports: Django leaves that to the first request.
+func lazyViews() bool {
+	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
 }
 
 // take makes mounts of what is served and is called name: a table, or an

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,4 +122,46 @@ func (s *server) djangoAdmin(t *testing.T) {
 	s.want(resp, body, 200, "Logged out")
 	resp, body = s.get("/admin/")
 	s.want(resp, body, 302)
+}
+
+// Django imports views at the first request. Here they belong to loading, or a
+// reload would put views that cannot be imported in place of those that work.
+func TestDjangoViewsAreLoaded(t *testing.T) {
+	needModule(t, "django")
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"site.py": "from django.conf import settings\nsettings.configure(ROOT_URLCONF='urls', SECRET_KEY='x')\n" +
+			"from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+		"table.py":  "import runpy\nPATHS = [('/', runpy.run_path('site.py')['application'])]\n",
+		"bare.py":   "from django.conf import settings\nsettings.configure()\nfrom django.core.handlers.wsgi import WSGIHandler\napp = WSGIHandler()\n",
+		"urls.py":   "import views\nurlpatterns = []\n",
+		"broken.py": "import nowhere\n",
+		"fine.py":   "",
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ views, app, want string }{
+		{"fine.py", "site.py", "site.py is fine: WSGI"},
+		{"fine.py", "table.py", "table.py is fine: 1 path"},
+		{"broken.py", "site.py", "ModuleNotFoundError: No module named 'nowhere'"},
+		{"broken.py", "table.py", "ModuleNotFoundError: No module named 'nowhere'"},
+		{"broken.py", "bare.py", "bare.py is fine: WSGI"}, // it has no URLconf
+	} {
+		views := filepath.Join(folder, "views.py")
+		if err := os.RemoveAll(views); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(tt.views, views); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(binary(t), "check", tt.app)
+		cmd.Dir = folder
+		cmd.Env = append(cleanEnviron(), "PYTHONDONTWRITEBYTECODE=1")
+		said, err := cmd.CombinedOutput()
+		if !strings.Contains(string(said), tt.want) || (err == nil) != strings.Contains(tt.want, "fine") {
+			t.Errorf("%s with %s: %v\n%s", tt.app, tt.views, err, said)
+		}
+	}
 }

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, List, Tuple
 
-__all__ = ["framework", "wants_dict"]
+__all__ = ["framework", "import_views", "wants_dict"]
 
 _KINDS = {
     "flask.app.Flask",
@@ -40,6 +40,24 @@ def wants_dict(entry: Any) -> bool:
     know more than that.
     """
     return bool(framework(entry)[1]) or any(_package(app) in _STRICT for app in _chain(entry))
+
+
+def import_views(served: Any) -> None:
+    """Has Django import its URLconf, with the views, for what is served: an application or a table like PATHS.
+
+    It would do so at the first request. A reload would then take code that
+    cannot be imported for good code, and put it in place of the old.
+    """
+    entries = [served]
+    if isinstance(served, (list, tuple)):
+        entries = [pair[1] for pair in served if isinstance(pair, (list, tuple)) and len(pair) == 2]
+    if not any(framework(entry)[1] == "django.core.handlers.wsgi.WSGIHandler" for entry in entries):
+        return
+    from django.conf import settings
+    from django.urls import get_resolver
+
+    if getattr(settings, "ROOT_URLCONF", None):
+        get_resolver().url_patterns  # noqa: B018: a property that imports
 
 
 def _package(app: Any) -> str:

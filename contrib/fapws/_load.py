@@ -63,6 +63,10 @@ def load(
         if factory:
             served = _made(where, name, served)
         _judge(where, name, served, interface, factory)
+        if "django.core.handlers.wsgi" in sys.modules:
+            from fapws._framework import import_views
+
+            import_views(served)
         return space, served, f"{_stem(script) or module}:{name}"
     except _Wrong as wrong:
         return str(wrong)
