@@ -2,11 +2,16 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/watch"
 	"fapws/runtime"
 )
+
+// templates are patterns of files that frameworks read once and then keep:
+// without a reload, who edits one sees nothing.
+var templates = []string{"*.html", "*.htm", "*.jinja", "*.jinja2", "*.j2", "*.mako", "*.pt", "*.tpl"}
 
 // watchFiles reloads when files of the application change, if the settings say
 // so. The Watcher is nil otherwise.
@@ -18,9 +23,13 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 	if len(dirs) == 0 {
 		dirs = []string{applicationFolder(v.cmd.Script)}
 	}
+	include := v.conf.ReloadInclude
+	if v.conf.Dev {
+		include = slices.Concat(include, templates)
+	}
 	w, err := watch.Start(watch.Options{
 		Dirs:    dirs,
-		Include: v.conf.ReloadInclude,
+		Include: include,
 		Exclude: v.conf.ReloadExclude,
 		Log:     func(line string) { v.log.log(runtime.LevelWarning, line) },
 	})

@@ -99,3 +99,16 @@ func TestDevTraceback(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 }
+
+// TestDevTemplate: what frameworks keep in memory counts without being named.
+func TestDevTemplate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/templates/page.html", "one")
+	path := write(t, dir+"/app.py", "text = open('templates/page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
+	c := command{script: path, dir: dir, flags: []string{"--dev"}}
+	s := &workbench{c.serve(t, mode{}), t, path}
+	s.comes(browser, 200, "one")
+	write(t, dir+"/templates/page.html", "two")
+	s.comes(browser, 200, "two")
+}

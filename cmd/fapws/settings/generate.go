@@ -108,8 +108,17 @@ and
 .B SIGINT
 stop accepting, finish what is in flight within the graceful timeout, and exit
 with 0; a second one exits at once with 1.
-.BR SIGHUP ", " SIGUSR1 " and " SIGUSR2
-do nothing.
+.B SIGQUIT
+does not wait for what is in flight.
+.B SIGUSR1
+opens the access log anew.
+With workers,
+.B SIGHUP
+loads the application anew,
+.B SIGUSR2
+the program too, and
+.BR SIGTTIN " and " SIGTTOU
+add and take away a worker; without, these do nothing.
 .SH EXIT STATUS
 .TP
 .B 0
@@ -151,9 +160,9 @@ func writeCompletion(w io.Writer, rows []*Setting) {
 		}
 	}
 	for _, row := range rows {
-		note(row, row.Name, true)
+		note(row, row.Name, row.Arg != "")
 		for _, alias := range row.Aliases {
-			note(row, alias, true)
+			note(row, alias, row.Arg != "")
 		}
 	}
 	for _, v := range variants {
@@ -182,6 +191,7 @@ _fapws() {
     fi
     case $prev in
         --log-level) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
+        --interface) COMPREPLY=($(compgen -W "auto paths wsgi" -- "$cur")); return ;;
         --debug) COMPREPLY=($(compgen -W "0 1 2 3" -- "$cur")); return ;;
         --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
         -C | --chdir | --working-dir) compopt -o dirnames; return ;;

@@ -41,10 +41,11 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 
 const allNotes = `
 SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms,
-s, m, h. Each flag with a value is also a variable of the environment,
---max-body-size is FAPWS_MAX_BODY_SIZE, and but for host, port and chdir a
-global of the script, MAX_BODY_SIZE; the address is SERVER there. A variable
-PORT sets the port, too. Flags win over environment over script over default;
+s, m, h. Each flag is also a variable of the environment, --max-body-size is
+FAPWS_MAX_BODY_SIZE; PORT, WEB_CONCURRENCY (workers), FORWARDED_ALLOW_IPS and
+VIRTUAL_ENV count as well. Limits, timeouts, logs, threads, max-queue, backlog,
+x-sendfile and x-accel may be globals of the script, MAX_BODY_SIZE; the address
+is SERVER there. Flags win over environment over script over default;
 --print-config shows what came from where.
 
 APP is a script, a module, or an object in one of them: PATHS, application or
@@ -53,8 +54,8 @@ check says if all is well, routes prints what answers which path, and shell
 runs Python, at a terminal or from standard input, with the application loaded.
 
 Signals: TERM and INT stop gracefully, a second one at once; QUIT cuts what is
-in flight; USR1 opens the access log anew. With workers HUP reloads the script,
-USR2 the program too; TTIN and TTOU add and take away a worker.
+in flight; USR1 opens the access log anew. With workers HUP reloads the
+application, USR2 the program too; TTIN and TTOU add and take away a worker.
 
 Exit codes: 0 stopped, 1 failed while running, stopped at once, or the script
 raised, 2 wrong usage or setting, 3 could not start; the code of a script that

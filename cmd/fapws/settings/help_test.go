@@ -91,6 +91,9 @@ func TestCompletion(t *testing.T) {
 		"--keep":                 "--keep-alive",
 		"--log-level w":          "warning",
 		"--debug ":               "0 1 2 3",
+		"--interface w":          "wsgi",
+		"--dev --keep":           "--keep-alive",
+		"--dev ":                 "site app.py",
 		"":                       "site app.py run check routes shell ctl version help",
 		"check ":                 "site app.py",
 		"check --no-acc":         "--no-access-log",
@@ -111,6 +114,17 @@ echo "${COMPREPLY[*]}"`, "bash", line)
 		out, err := cmd.CombinedOutput()
 		if got := strings.TrimSpace(string(out)); err != nil || got != want {
 			t.Errorf("fapws %s: %q, %v; want %q", line, got, err, want)
+		}
+	}
+}
+
+// TestManSignals: the man page says of signals what they do.
+func TestManSignals(t *testing.T) {
+	var man bytes.Buffer
+	WriteInternal(&man, "man", "")
+	for _, name := range []string{"TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "TTIN", "TTOU"} {
+		if !strings.Contains(man.String(), "SIG"+name) {
+			t.Errorf("the man page does not mention SIG%s", name)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func processRows() []*Setting {
 		{
 			Name: "dev", Group: GroupProcesses,
 			Brief: "reload, tracebacks in the browser; on 127.0.0.1 only",
-			Help:  "for development: as --reload, with tracebacks in the browser, also of code that does not load, and requests in the log; on 127.0.0.1:8888 if no address is given, and on no address that others reach",
+			Help:  "for development: as --reload, also when a template such as *.html or *.jinja2 changes, with tracebacks in the browser, also of code that does not load, and requests in the log; on 127.0.0.1:8888 if no address is given, and on no address that others reach",
 			value: func(c *Config) value { return &toggle{&c.Dev} },
 		},
 		{

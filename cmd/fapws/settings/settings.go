@@ -100,7 +100,6 @@ type Setting struct {
 	Short   string   // one letter, or ""
 	Aliases []string // what other servers call this flag
 	Group   Group
-	Daily   bool   // shown by --help, not only by --help all
 	Arg     string // stands for the value in the help
 	Default string // as a user would type it
 	Note    string // stands for Default in the help where that depends on the machine
