@@ -411,3 +411,21 @@ func TestReopen(t *testing.T) {
 		})
 	})
 }
+
+// Under nohup HUP is still how a supervisor is told to reload, also after an
+// upgrade, and a process alone goes on.
+func TestNohup(t *testing.T) {
+	inEach(t, []mode{modes[0], twoWorkers}, func(t *testing.T, m mode) {
+		s := command{script: "workers.py", shell: "trap '' HUP"}.serve(t, m)
+		if !m.workers() {
+			s.signal(syscall.SIGHUP)
+			s.get("/version", 200)
+			return
+		}
+		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGHUP} {
+			old := s.workers()
+			s.signal(sig)
+			s.hasWorkers(2, old...)
+		}
+	})
+}

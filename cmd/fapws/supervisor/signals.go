@@ -20,7 +20,8 @@ var led = []syscall.Signal{
 }
 
 // Catch starts to catch signals, but for those that were ignored when the
-// server was started: by nohup, or as a job in the background of a script.
+// server was started, as a job in the background of a script. HUP is caught
+// although nohup ignores it: here it is a command, not the end of a terminal.
 func Catch(h *Handover) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16)}
 	for _, sig := range led {
@@ -28,7 +29,7 @@ func Catch(h *Handover) *Signals {
 		if h != nil { // the program before has ignored some for the time between
 			ignored = slices.Contains(h.Ignored, sig)
 		}
-		if ignored {
+		if ignored && sig != syscall.SIGHUP {
 			s.ignored = append(s.ignored, sig)
 			signal.Ignore(sig)
 		} else {

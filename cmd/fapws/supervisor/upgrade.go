@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	goruntime "runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -204,9 +203,7 @@ func holdSignals(caught *Signals) (undo func()) {
 			_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 		}
 		goruntime.UnlockOSThread()
-		if !slices.Contains(caught.ignored, syscall.SIGHUP) {
-			signal.Notify(caught.C, syscall.SIGHUP)
-		}
+		signal.Notify(caught.C, syscall.SIGHUP)
 	}
 }
 
