@@ -257,11 +257,17 @@ func frames(text []byte) (list []frame) {
 
 // writeStack writes it as a traceback does, the innermost frame last.
 func writeStack(w io.Writer, stack []frame) {
-	for i := len(stack) - 1; i >= 0; i-- {
+	for i := len(stack) - 1; i >= 0; {
 		f := stack[i]
 		fmt.Fprintf(w, "  File %s, line %d, in %s\n", strconv.Quote(f.file), f.line, f.function)
 		if text := sourceLine(f.file, f.line); text != "" {
 			fmt.Fprintf(w, "    %s\n", text)
+		}
+		first := i
+		for i--; i >= 0 && stack[i] == f; i-- {
+		}
+		if more := first - i - 1; more > 0 { // a recursion
+			fmt.Fprintf(w, "  [the same %d times more]\n", more)
 		}
 	}
 }

@@ -53,6 +53,26 @@ func shows(t *testing.T, pattern string) {
 	t.Fatalf("%s\ndoes not look like %s", got, pattern)
 }
 
+// A recursion does not flood the log.
+func TestWriteStack(t *testing.T) {
+	f, g, h := frame{"none.py", 1, "f"}, frame{"none.py", 2, "g"}, frame{"none.py", 3, "h"}
+	for want, stack := range map[string][]frame{ // the innermost first
+		"":                            {},
+		"f":                           {f},
+		"fgh":                         {h, g, f},
+		"f[the same 3 times more]gf":  {f, g, f, f, f, f},
+		"fg[the same 1 times more]":   {g, g, f},
+		"f[the same 1 times more]ghg": {g, h, g, f, f},
+	} {
+		var b strings.Builder
+		writeStack(&b, stack)
+		got := regexp.MustCompile(`  File "none\.py", line \d, in (\w)\n|  (\[.*\])\n`).ReplaceAllString(b.String(), "$1$2")
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestStack(t *testing.T) {
 	shows(t, `^no requests in flight\n$`)
 	g := newGate(t)
