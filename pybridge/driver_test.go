@@ -36,7 +36,11 @@ func TestMain(m *testing.M) {
 	if inline {
 		threads = 0
 	}
-	handler := app.Start(RunConfig{Threads: threads, Queue: 64})
+	handler, err := app.Start(RunConfig{Threads: threads, Queue: 64})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	loop = newDriver(app, handler)
 	result := make(chan int)
 	go func() {

@@ -5,10 +5,13 @@ package pybridge
 import "C"
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -57,8 +60,9 @@ type Handler struct {
 	asksForEnd bool // guarded by mu: Stuck was called
 }
 
-// Start prepares the handlers. On the thread of Load; inline, any thread.
-func (a *App) Start(c RunConfig) *Handler {
+// Start prepares the handlers. It fails if there can be no thread beside the
+// loop. On the thread of Load; inline, any thread.
+func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
 	}
@@ -66,13 +70,15 @@ func (a *App) Start(c RunConfig) *Handler {
 	a.handler = h
 	a.inline = c.Threads == 0
 	if !a.inline {
-		h.startPool()
+		if err := h.startPool(); err != nil {
+			return nil, err
+		}
 	}
-	return h
+	return h, nil
 }
 
 // startPool must run on Python's main thread.
-func (h *Handler) startPool() {
+func (h *Handler) startPool() error {
 	arena := &cArena{}
 	defer arena.free()
 	n := len(h.app.mounts)
@@ -89,7 +95,7 @@ func (h *Handler) startPool() {
 		flags[i] = boolByte(m.plain)
 	}
 	C.fapws_take_gil()
-	h.shared = C.fapws_pool_start(&C.fapws_pool_options{
+	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
 		threads:      C.int(h.config.Threads),
 		debug:        C.int(h.config.Debug),
 		send_fields:  C.int(boolByte(h.config.SendFile)*C.FAPWS_SENDFILE | boolByte(h.config.Accel)*C.FAPWS_ACCEL),
@@ -101,15 +107,22 @@ func (h *Handler) startPool() {
 		plain:        (*C.uchar)(plain),
 	})
 	C.fapws_release_gil()
-	if h.shared == nil {
-		panic("pybridge: no memory for the thread pool")
+	if shared == nil && err == nil {
+		err = unix.ENOMEM
 	}
+	if shared == nil {
+		return fmt.Errorf("cannot start a thread: %w; see the limits of processes and memory (ulimit -u, -v; TasksMax of systemd)", err)
+	}
+	h.shared = shared
+	return nil
 }
 
 // Attach implements runtime.Handler.
 func (h *Handler) Attach(fd int) {
 	if h.app.inline {
-		h.startPool() // here, because the loop is Python's main thread
+		if err := h.startPool(); err != nil { // here, because the loop is Python's main thread
+			panic(err) // it starts no thread
+		}
 	}
 	C.fapws_pool_attach(C.int(fd))
 }

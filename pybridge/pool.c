@@ -327,7 +327,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   if (fapws_environ_init(o) < 0) return NULL;
   if (!P.inline_mode) {
     P.monitor_parked = 0;
-    if (pthread_create(&P.monitor_id, NULL, monitor_main, NULL) != 0) return NULL;
+    if ((errno = pthread_create(&P.monitor_id, NULL, monitor_main, NULL)) != 0) return NULL;
     pthread_detach(P.monitor_id);
   }
   return &P.shared;

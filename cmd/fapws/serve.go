@@ -161,7 +161,10 @@ func (s *service) start() (err error) {
 		run.Stuck = s.parent.stuck
 	}
 	var handler *pybridge.Handler
-	s.onPython(func() { handler = s.app.Start(run) })
+	s.onPython(func() { handler, err = s.app.Start(run) })
+	if err != nil {
+		return notStarted("%v", err)
+	}
 	addrs := make([]net.Addr, len(listeners))
 	for i, ln := range listeners {
 		addrs[i] = ln.Addr()
