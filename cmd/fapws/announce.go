@@ -36,6 +36,20 @@ func (f *front) writePid() error {
 	return nil
 }
 
+// takePid goes on with the pid file of the program before in this process.
+func (f *front) takePid(left []*os.File) error {
+	if len(left) == 0 {
+		return nil
+	}
+	if f.pidPath == "" {
+		left[0].Close()
+		return nil
+	}
+	pid, err := pidfile.TakeOver(f.pidPath, left[0])
+	f.pid.Store(pid)
+	return err
+}
+
 // withdraw takes back what others know this process by. Any goroutine may call
 // it, more than once.
 func (f *front) withdraw() {

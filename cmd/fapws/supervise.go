@@ -130,6 +130,9 @@ func (v *overseer) run(at place) (code int, err error) {
 		if err := json.Unmarshal(handover.Settled.Settings, &v.settled); err != nil {
 			return 0, notStarted("what the program before left: %v", err)
 		}
+		if err := v.front.takePid(handover.Files()); err != nil {
+			return 0, notStarted("%v", err)
+		}
 	}
 	if v.identity == nil || handover != nil {
 		if err := v.openControl(); err != nil {
@@ -241,9 +244,6 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	v.front.told(v.front.notifier.Ready(servingLine(addrs)))
 	go v.front.notifier.Watch(context.Background(), v.answering)
 	if resumed {
-		if err := v.front.writePid(); err != nil {
-			v.log.log(runtime.LevelWarning, err.Error())
-		}
 		return
 	}
 	if v.log.shows(runtime.LevelInfo) {
@@ -329,9 +329,13 @@ func (v *overseer) event(e supervisor.Event) {
 
 // beforeExec leaves to the program that takes over what this one has taken
 // from the environment.
-func (v *overseer) beforeExec() {
+func (v *overseer) beforeExec() (left []*os.File) {
 	for _, pair := range v.front.notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		os.Setenv(name, value)
 	}
+	if pid := v.front.pid.Load().Left(); pid != nil {
+		left = append(left, pid)
+	}
+	return left
 }

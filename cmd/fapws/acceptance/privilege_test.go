@@ -110,6 +110,13 @@ func TestUser(t *testing.T) {
 				if code := s.ended(); code != 0 {
 					t.Errorf("code %d", code)
 				}
+				// It may not remove the file from root's folder, but it is nobody's.
+				if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
+					t.Errorf("the pid file holds %q, %v", text, err)
+				}
+				if said := s.stderr.String(); strings.Contains(said, "warning") {
+					t.Errorf("stderr: %s", said)
+				}
 			})
 		})
 	}

@@ -45,15 +45,30 @@ func Write(path string, but ...int) (*File, error) {
 		return nil, fmt.Errorf("the pid file %s is of process %d, which is running; stop it, or remove the file if that is no fapws", path, other)
 	}
 	f, err := replace(path, strconv.Itoa(pid)+"\n")
-	if err != nil && other == pid { // another program in this process wrote it, as root perhaps
-		if there, open := os.Open(path); open == nil {
-			return &File{path: path, file: there, text: strconv.Itoa(pid) + "\n"}, nil
-		}
-	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, cause(err))
 	}
 	return f, nil
+}
+
+// Left returns what a program that is to take the place of this one, in the
+// same process, needs for TakeOver; nil if there is no pid file.
+func (f *File) Left() *os.File {
+	if f == nil {
+		return nil
+	}
+	return f.file
+}
+
+// TakeOver returns the pid file that the program before has written in this
+// process, as root perhaps, which this program may not be. left is what it had
+// from Left; it belongs to the File from now on.
+func TakeOver(path string, left *os.File) (*File, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return &File{path: path, file: left, text: strconv.Itoa(os.Getpid()) + "\n"}, nil
 }
 
 // replace makes the file beside its place and moves it there.

@@ -56,8 +56,9 @@ type Options struct {
 	Event func(Event)
 
 	// BeforeExec is called before another program takes the place of this
-	// one: what has to be closed or written is. Optional.
-	BeforeExec func()
+	// one: what has to be closed or written is. That program gets the files
+	// from Handover.Files. Optional.
+	BeforeExec func() []*os.File
 
 	Log func(runtime.Level, string)
 }

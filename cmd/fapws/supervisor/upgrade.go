@@ -34,6 +34,7 @@ type Handover struct {
 	Workers   []handoverWorker
 	Ignored   []syscall.Signal // since the start
 	Signals   []syscall.Signal // that came at the last moment
+	Left      []int            // descriptors of what Options.BeforeExec returned
 }
 
 type handoverAddress struct {
@@ -71,6 +72,16 @@ func Inherited() (*Handover, error) {
 		return nil, fmt.Errorf("the program before left protocol %d, this one has %d", h.Protocol, Protocol)
 	}
 	return h, nil
+}
+
+// Files returns what Options.BeforeExec of the program before has returned. To
+// be called once.
+func (h *Handover) Files() (files []*os.File) {
+	for _, fd := range h.Left {
+		unix.CloseOnExec(fd)
+		files = append(files, os.NewFile(uintptr(fd), "left by the program before"))
+	}
+	return files
 }
 
 // beginHandOver makes the readers of all channels end, so that no message is
@@ -166,7 +177,13 @@ func (s *Supervisor) handOver() error {
 		return err
 	}
 	if s.o.BeforeExec != nil {
-		s.o.BeforeExec()
+		for _, f := range s.o.BeforeExec() {
+			fd, err := keep(f.SyscallConn())
+			if err != nil {
+				return err
+			}
+			h.Left = append(h.Left, fd)
+		}
 	}
 	defer holdSignals(s.signals)()
 	h.Signals = s.signals.pending()
