@@ -63,8 +63,8 @@ func (s *Supervisor) begin(r request) {
 	}
 	if !s.first() || s.failure != "" {
 		s.o.Log(runtime.LevelInfo, s.batch.beginning())
+		s.event(Reloading, "")
 	}
-	s.event(Reloading, "")
 	s.startInBatch()
 }
 

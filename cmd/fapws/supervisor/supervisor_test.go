@@ -249,7 +249,7 @@ func TestEvents(t *testing.T) {
 	for kind := range events {
 		got = append(got, kind)
 	}
-	if want := []EventKind{Reloading, Reloaded, Reloading, Reloaded, Reloading, Failed, Stopping}; !slices.Equal(got, want) {
+	if want := []EventKind{Reloaded, Reloading, Reloaded, Reloading, Failed, Stopping}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
