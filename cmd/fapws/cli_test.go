@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"fapws/cmd/fapws/supervisor"
 )
 
 // TestCommandLine runs testdata/*.txtar against the real executable: the one
@@ -34,6 +36,7 @@ import (
 //	ask PATH          asks, and does not wait for the answer
 //	answer            waits for the answer to ask; its body goes to stdout
 //	signal NAME       sends it TERM, INT, QUIT, KILL, HUP, USR1, USR2, TTIN or TTOU
+//	again NAME        sends it until the server has ended, which takes a second one
 //	ended CODE        waits for its end; its output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
@@ -48,7 +51,7 @@ func TestCommandLine(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": codeCommand, "start": startCommand, "get": getCommand, "ask": askCommand, "answer": answerCommand,
-			"signal": signalCommand, "ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
+			"signal": signalCommand, "again": againCommand, "ended": endedCommand, "occupy": occupyCommand, "say": sayCommand,
 		},
 	})
 }
@@ -222,13 +225,33 @@ func answerCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func signalCommand(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(serverOf(ts).cmd.Process.Signal(signalNamed(ts, args[0])))
+}
+
+func signalNamed(ts *testscript.TestScript, name string) syscall.Signal {
 	named := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
 		"QUIT": syscall.SIGQUIT, "TTIN": syscall.SIGTTIN, "TTOU": syscall.SIGTTOU}
-	sig, ok := named[args[0]]
+	sig, ok := named[name]
 	if !ok {
-		ts.Fatalf("unknown signal %s", args[0])
+		ts.Fatalf("unknown signal %s", name)
 	}
-	ts.Check(serverOf(ts).cmd.Process.Signal(sig))
+	return sig
+}
+
+// againCommand sends a signal until the server has ended.
+func againCommand(ts *testscript.TestScript, neg bool, args []string) {
+	r := serverOf(ts)
+	for late := time.After(patience); ; {
+		_ = r.cmd.Process.Signal(signalNamed(ts, args[0])) // it may just have ended
+		select {
+		case err := <-r.waited:
+			r.waited <- err // for the command ended
+			return
+		case <-time.After(supervisor.Echo / 4):
+		case <-late:
+			ts.Fatalf("it does not end")
+		}
+	}
 }
 
 func endedCommand(ts *testscript.TestScript, neg bool, args []string) {

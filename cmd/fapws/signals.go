@@ -5,14 +5,16 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
+	"fapws/cmd/fapws/supervisor"
 	"fapws/runtime"
 )
 
 // signals turns what the process is sent into orders, in three steps: before
 // the server runs, TERM, INT and QUIT end the process as they would end python3;
 // then the first TERM or INT asks for a graceful stop, QUIT for a quick one; a
-// second TERM or INT ends it at once.
+// second TERM or INT, unless it is an echo of the first, ends it at once.
 //
 // A worker leaves them to its supervisor: only TERM, which a terminal sends to
 // nobody, means the worker itself, and then another one takes its place first.
@@ -32,6 +34,7 @@ type signals struct {
 	mu      sync.Mutex
 	serving bool
 	stopped bool
+	told    time.Time  // when an order to end first came
 	orders  chan order // how to end
 }
 
@@ -114,9 +117,15 @@ func (s *signals) end(o order, code int) {
 	case !s.serving:
 		s.exit(code)
 	case s.stopped && o.how == gracefully && s.replace == nil:
+		if time.Since(s.told) < supervisor.Echo {
+			return
+		}
 		s.log(runtime.LevelWarning, "told twice to stop: leaving at once")
 		s.exit(exitRuntime)
 	default:
+		if !s.stopped {
+			s.told = time.Now()
+		}
 		s.stopped = true
 		select {
 		case s.orders <- o:

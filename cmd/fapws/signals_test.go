@@ -7,13 +7,17 @@ import (
 	"syscall"
 	"testing"
 
+	"fapws/cmd/fapws/supervisor"
 	"fapws/runtime"
 )
 
 // TestSignals sends a row of signals, "serve" for the moment when serving
-// begins, and compares what happens.
+// begins, "later" for a while in which nothing comes, and compares what happens.
 func TestSignals(t *testing.T) {
-	const serve = syscall.Signal(0)
+	const (
+		serve = syscall.Signal(0)
+		later = syscall.Signal(-1)
+	)
 	for _, tt := range []struct {
 		worker bool
 		sent   []os.Signal
@@ -27,7 +31,8 @@ func TestSignals(t *testing.T) {
 		{false, []os.Signal{serve, syscall.SIGTERM}, []string{"end 0"}},
 		{false, []os.Signal{serve, syscall.SIGQUIT}, []string{"end 2"}},
 		{false, []os.Signal{serve, syscall.SIGTERM, syscall.SIGQUIT}, []string{"end 0", "end 2"}},
-		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM}, []string{"info", "warning", "exit 1", "end 0"}},
+		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGINT, syscall.SIGTERM}, []string{"end 0"}},
+		{false, []os.Signal{serve, syscall.SIGINT, syscall.SIGHUP, later, syscall.SIGTERM}, []string{"info", "warning", "exit 1", "end 0"}},
 		{true, []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, serve, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR2}, nil},
 		{true, []os.Signal{syscall.SIGTERM}, []string{"exit 143"}},
 		{true, []os.Signal{serve, syscall.SIGUSR1, syscall.SIGTERM}, []string{"reopen", "replace"}},
@@ -41,11 +46,14 @@ func TestSignals(t *testing.T) {
 		s.exit = func(code int) { got = append(got, fmt.Sprint("exit ", code)) }
 		s.reopen = func() { got = append(got, "reopen") }
 		for _, sig := range tt.sent {
-			if sig == serve {
+			switch sig {
+			case serve:
 				s.serve()
-				continue
+			case later:
+				s.told = s.told.Add(-supervisor.Echo)
+			default:
+				s.handle(sig)
 			}
-			s.handle(sig)
 		}
 		for len(s.orders) > 0 {
 			got = append(got, fmt.Sprint("end ", (<-s.orders).how))

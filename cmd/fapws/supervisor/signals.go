@@ -5,7 +5,13 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 )
+
+// Echo is how long after a TERM or INT another one is taken for the same: at a
+// terminal, and from timeout(1), a server that was started by way of another
+// program gets each of them twice.
+const Echo = 200 * time.Millisecond
 
 // Signals are what the process is sent, for Run.
 type Signals struct {

@@ -119,7 +119,8 @@ type Supervisor struct {
 	next      *request    // for another one after it
 	adopted   int         // generations that have served
 	stopping  bool
-	result    error // of Run; nil is a clean end
+	told      time.Time // when a TERM or INT made it stop
+	result    error     // of Run; nil is a clean end
 	ended     bool
 	questions map[uint64]*question
 	lastID    uint64
@@ -182,10 +183,12 @@ func (s *Supervisor) post(f func()) bool {
 func (s *Supervisor) signal(sig os.Signal) {
 	switch sig {
 	case syscall.SIGTERM, syscall.SIGINT:
-		if s.stopping {
-			s.killAll()
-		} else {
+		switch {
+		case !s.stopping:
+			s.told = time.Now()
 			s.stop(Stop)
+		case time.Since(s.told) >= Echo:
+			s.killAll()
 		}
 	case syscall.SIGQUIT:
 		s.stop(Quit)

@@ -227,9 +227,11 @@ func TestStop(t *testing.T) {
 			h.kill(pid, syscall.SIGSTOP) // so that they cannot obey
 		}
 		h.caught.C <- os.Interrupt
-		h.caught.C <- os.Interrupt
-		if err := h.startError(); err.Code != 1 {
-			t.Errorf("%+v", err)
+		h.caught.C <- os.Interrupt // the same once more
+		begun := time.Now()
+		time.AfterFunc(2*Echo, func() { h.caught.C <- os.Interrupt })
+		if err := h.startError(); err.Code != 1 || time.Since(begun) < Echo {
+			t.Errorf("%+v after %v", err, time.Since(begun))
 		}
 	})
 }
