@@ -50,7 +50,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 // judge looks at what the script left and says so.
 func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *pybridge.App, stdout io.Writer, warn func(line string)) error {
 	inline := isInline(set, source)
-	if err := readSettings(cmd.ScriptName(), set, app, inline, warn); err != nil {
+	if err := readSettings(cmd, set, app, inline, warn); err != nil {
 		return err
 	}
 	if _, err := mountTable(cmd.ScriptName(), app.Mounts()); err != nil {
@@ -76,9 +76,13 @@ func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *py
 
 // readSettings takes over what the script sets. A site that was written for other
 // servers may have a TIMEOUT of its own that is no setting: warn is told of it.
-func readSettings(script string, set *settings.Settings, app *pybridge.App, inline bool, warn func(line string)) error {
+func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.App, inline bool, warn func(line string)) error {
+	script, foreign := cmd.ScriptName(), app.Object() != "" // without PATHS, which is written for fapws
+	if flag := set.Misplaced(cmd.Args); foreign && flag != "" {
+		warn(fmt.Sprintf("%s goes to the application, not to fapws, whose flags come before %s; if that is meant, put -- between", flag, cmd.Script))
+	}
 	unusable := func(err error) error {
-		if app.Object() == "" { // PATHS: it was written for fapws
+		if !foreign {
 			return err
 		}
 		warn(err.Error() + ", so it is not taken for a setting")

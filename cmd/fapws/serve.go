@@ -107,7 +107,7 @@ func (s *service) onPython(f func()) {
 // are answered.
 func (s *service) start() (err error) {
 	warn := func(line string) { s.log.log(runtime.LevelWarning, line) }
-	s.onPython(func() { err = readSettings(s.cmd.ScriptName(), s.set, s.app, s.inline, warn) })
+	s.onPython(func() { err = readSettings(s.cmd, s.set, s.app, s.inline, warn) })
 	if err != nil {
 		return err
 	}

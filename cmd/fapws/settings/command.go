@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -175,6 +176,26 @@ func (p *parser) flags(args []string) ([]string, error) {
 		return nil, explain(set, err)
 	}
 	return set.Args(), nil
+}
+
+// Misplaced returns the first of args, those of the application, that is a flag
+// of fapws, as it was typed; "" when there is none. Behind "--" everything is meant
+// for the application.
+func (s *Settings) Misplaced(args []string) string {
+	for _, arg := range args {
+		if arg == "--" {
+			return ""
+		}
+		long, isLong := strings.CutPrefix(arg, "--")
+		long, _, _ = strings.Cut(strings.ReplaceAll(long, "_", "-"), "=")
+		for _, row := range s.rows {
+			if isLong && (row.Name == long || slices.Contains(row.Aliases, long)) ||
+				!isLong && row.Short != "" && strings.HasPrefix(arg, "-"+row.Short) {
+				return arg
+			}
+		}
+	}
+	return ""
 }
 
 // recorder notes what was typed; it is judged when all places were looked at.
