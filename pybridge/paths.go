@@ -88,7 +88,48 @@ func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
+	if isAsync(callable) {
+		return Mount{}, errAsync
+	}
 	return Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), entry: entry, callable: callable}, nil
+}
+
+var errAsync = errors.New("it is async (async def), which fapws does not serve; it serves WSGI applications")
+
+// isAsync tells a function that is async def, or an object with such a __call__.
+func isAsync(callable *python3.PyObject) bool {
+	if flags := codeFlags(callable); flags >= 0 {
+		return flags&coroutine != 0
+	}
+	if python3.PyType_Check(callable) {
+		return false
+	}
+	kind := callable.Type()
+	defer kind.DecRef()
+	call := kind.GetAttrString("__call__")
+	if call == nil {
+		python3.PyErr_Clear()
+		return false
+	}
+	defer call.DecRef()
+	flags := codeFlags(call)
+	return flags >= 0 && flags&coroutine != 0
+}
+
+const coroutine = 0x280 // inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
+
+// codeFlags returns co_flags of what a function runs, -1 for anything else.
+func codeFlags(function *python3.PyObject) int {
+	flags := -1
+	if code := function.GetAttrString("__code__"); code != nil {
+		defer code.DecRef()
+		if number := code.GetAttrString("co_flags"); number != nil {
+			defer number.DecRef()
+			flags = python3.PyLong_AsLong(number)
+		}
+	}
+	python3.PyErr_Clear()
+	return flags
 }
 
 // adaptVerbs makes an application of a class or object with methods get, post

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["adapt"]
 
+_COROUTINE = 0x280  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
 _VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
@@ -34,12 +35,24 @@ def adapt(entry: Any) -> Union[Application, str, None]:
         return None
     methods = {verb.upper(): verb for verb in _VERBS if callable(getattr(entry, verb, None))}
     if not methods:
-        return None
+        return _uncallable(entry) if is_class else None
+    for verb in methods.values():
+        if getattr(getattr(getattr(entry, verb), "__code__", None), "co_flags", 0) & _COROUTINE:
+            return f"its method {verb} is async (async def), which fapws does not serve"
     if is_class:
+        if getattr(entry, "__abstractmethods__", None):
+            return f"{entry.__qualname__} is abstract: it lacks {', '.join(sorted(entry.__abstractmethods__))}"
         needed = _arguments(entry)
         if needed:
             return f"{entry.__qualname__}() needs {needed}: put an object of it into PATHS, not the class"
     return _application(entry, is_class, methods)
+
+
+def _uncallable(cls: type) -> Optional[str]:
+    """Why cls is no WSGI application either, where that is certain: object() takes no arguments."""
+    if cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__:
+        return f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take (environ, start_response)"
+    return None
 
 
 def _arguments(cls: type) -> str:
@@ -48,7 +61,10 @@ def _arguments(cls: type) -> str:
     if code is None:
         return ""
     defaults = len(getattr(cls.__init__, "__defaults__", None) or ())
-    return ", ".join(code.co_varnames[1 : code.co_argcount - defaults])
+    positional, end = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
+    known = getattr(cls.__init__, "__kwdefaults__", None) or {}
+    needed = [*code.co_varnames[1 : positional - defaults], *(name for name in code.co_varnames[positional:end] if name not in known)]
+    return ", ".join(needed)
 
 
 def _application(entry: Any, is_class: bool, methods: Dict[str, str]) -> Application:

@@ -57,6 +57,12 @@ func TestPathsRefused(t *testing.T) {
 		{"PATHS = [(b'/', len)]", `PATHS[0], (b'/', <built-in function len>): the uri must be a str`},
 		{"PATHS = [('x', len)]", `the uri must begin with a slash`},
 		{"PATHS = [('/', 'len')]", `PATHS[0], ('/', 'len'): a str cannot be called`},
+		{"async def f(e, s): ...\nPATHS = [('/', f)]", `it is async (async def), which fapws does not serve`},
+		{"class A:\n async def __call__(self, e, s): ...\nPATHS = [('/', A())]", `it is async (async def), which fapws does not serve`},
+		{"class V:\n async def get(self, e, s): ...\nPATHS = [('/', V)]", `its method get is async (async def), which fapws does not serve`},
+		{"class V:\n def GET(self, e, s): ...\nPATHS = [('/', V)]", `the class V has no method get, head, post, put, patch, delete or options, and does not take (environ, start_response)`},
+		{"class V:\n def __init__(self, *, db, x=1): ...\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V() needs db: put an object of it into PATHS`},
+		{"import abc\nclass V(abc.ABC):\n @abc.abstractmethod\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V is abstract: it lacks get`},
 	} {
 		t.Run(c.want, func(t *testing.T) {
 			for _, m := range modes {
