@@ -48,14 +48,14 @@ def adapt(entry: Any) -> Union[Application, str, None]:
     return _application(entry, is_class, methods)
 
 
-def _uncallable(cls: type) -> Optional[str]:
+def _uncallable(cls: Any) -> Optional[str]:
     """Why cls is no WSGI application either, where that is certain: object() takes no arguments."""
     if cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__:
         return f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take (environ, start_response)"
     return None
 
 
-def _arguments(cls: type) -> str:
+def _arguments(cls: Any) -> str:
     """The arguments without which no object of cls can be made."""
     code = getattr(cls.__init__, "__code__", None)
     if code is None:
