@@ -297,6 +297,27 @@ func TestPrivate(t *testing.T) {
 	}
 }
 
+// TestBindInFirst: a folder that looks right may still take no socket.
+func TestBindInFirst(t *testing.T) {
+	dir := t.TempDir()
+	list := []place{
+		{dir, filepath.Join(dir, "none", "x")},
+		{dir, filepath.Join(dir, strings.Repeat("long", 40))},
+		{dir, filepath.Join(dir, "good")},
+	}
+	ln, path, err := bindInFirst(list, os.Geteuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if filepath.Dir(path) != list[2].path || !answers(path) {
+		t.Errorf("the socket is %s", path)
+	}
+	if _, _, err := bindInFirst(list[:2], os.Geteuid()); err == nil || strings.Count(err.Error(), ", ") != 1 {
+		t.Errorf("%v, want a reason for each", err)
+	}
+}
+
 func TestAllowed(t *testing.T) {
 	use(t)
 	s := listen(t, Auto, newFake())

@@ -3,6 +3,7 @@ package ctl
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,17 +73,24 @@ func owned(path string, uid int) error {
 	return nil
 }
 
-// chooseFolder returns the first folder that can be used.
-func chooseFolder(uid int) (string, error) {
+// bindInFirst makes the socket of this process in the first of some folders
+// where that is possible: one may be there and on a file system that is
+// read-only, or have a path too long for a socket (unix(7)).
+func bindInFirst(list []place, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
-	for _, p := range places(uid) {
+	for _, p := range list {
 		err := p.open(uid)
 		if err == nil {
-			return p.path, nil
+			clean(p.path)
+			path = filepath.Join(p.path, strconv.Itoa(os.Getpid())+suffix)
+			ln, err = bind(path)
+		}
+		if err == nil {
+			return ln, path, nil
 		}
 		reasons = append(reasons, err.Error())
 	}
-	return "", errors.New(strings.Join(reasons, ", "))
+	return nil, "", errors.New(strings.Join(reasons, ", "))
 }
 
 // Prepare makes a folder for the sockets of the user that this process, of

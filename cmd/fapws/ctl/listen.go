@@ -10,9 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -47,15 +45,14 @@ const (
 // Listen answers for server on the socket at path until Close. Sockets that
 // servers have left behind are removed.
 func Listen(path string, server Server) (*Socket, error) {
+	var ln *net.UnixListener
+	var err error
 	if path == Auto {
-		folder, err := chooseFolder(os.Geteuid())
-		if err != nil {
-			return nil, err
-		}
-		clean(folder)
-		path = filepath.Join(folder, strconv.Itoa(os.Getpid())+suffix)
+		uid := os.Geteuid()
+		ln, path, err = bindInFirst(places(uid), uid)
+	} else {
+		ln, err = bind(path)
 	}
-	ln, err := bind(path)
 	if err != nil {
 		return nil, err
 	}
