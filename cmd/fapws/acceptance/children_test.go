@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -172,4 +173,32 @@ func TestManyChildren(t *testing.T) {
 			t.Errorf("children are left: %v", left)
 		}
 	})
+}
+
+// What a child of the application has started and left comes to process 1 of a
+// container, or to a subreaper, which then has to take note of its end.
+func TestOrphans(t *testing.T) {
+	t.Parallel()
+	script := write(t, t.TempDir()+"/orphans.py", `
+import subprocess
+def orphan(environ, start_response):
+    return subprocess.check_output(["sh", "-c", "true >/dev/null & echo $!"])
+PATHS = [("/", orphan)]
+`)
+	const subreaper = `import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])`
+	s := command{script: script, shell: "set -- " + python + " -c '" + subreaper + `' "$@"`}.serve(t, twoWorkers)
+	var orphans []int
+	for range 20 {
+		pid, err := strconv.Atoi(strings.TrimSpace(s.get("/", 200).body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		orphans = append(orphans, pid)
+	}
+	for _, pid := range orphans {
+		eventually(t, "an orphan is gone", func() bool { return syscall.Kill(pid, 0) != nil })
+	}
+	old := s.workers() // none of them was taken for an orphan
+	s.signal(syscall.SIGHUP)
+	s.hasWorkers(2, old...)
 }

@@ -16,6 +16,7 @@ const Echo = 200 * time.Millisecond
 // Signals are what the process is sent, for Run.
 type Signals struct {
 	C       chan os.Signal
+	ended   chan os.Signal // SIGCHLD, which may come in crowds; nil: children of others are left alone
 	ignored []syscall.Signal
 }
 
@@ -29,7 +30,8 @@ var led = []syscall.Signal{
 // server was started, as a job in the background of a script. HUP is caught
 // although nohup ignores it: here it is a command, not the end of a terminal.
 func Catch(h *Handover) *Signals {
-	s := &Signals{C: make(chan os.Signal, 16)}
+	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
+	signal.Notify(s.ended, syscall.SIGCHLD)
 	for _, sig := range led {
 		ignored := signal.Ignored(sig)
 		if h != nil { // the program before has ignored some for the time between

@@ -163,6 +163,8 @@ func (s *Supervisor) Run(signals *Signals, handover *Handover) error {
 			f()
 		case sig := <-s.signals.C:
 			s.signal(sig)
+		case <-s.signals.ended:
+			s.reapOrphans()
 		}
 	}
 	s.closeSockets()
@@ -324,6 +326,9 @@ func (s *Supervisor) died(w *worker, how string, code int) {
 	}
 	w.channel.Close()
 	delete(s.workers, w.pid)
+	if s.signals.ended != nil {
+		s.reapOrphans()
+	}
 	s.forgetQuestions(w)
 	s.closed(w)
 	if w == s.standIn {
