@@ -163,19 +163,19 @@ func (l *loop) lullInTask() {
 
 // poll waits until gnet has something to do. What the handler has finished
 // meanwhile it sends by itself: that needs nothing of gnet, whose way to it would
-// be another epoll_wait.
+// be another epoll_wait. But only once: an inline handler with an endless stream
+// always has more, and clients have to have their turn.
 func (l *loop) poll() {
 	fds := [2]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}, {Fd: int32(l.wake.conn.Fd()), Events: unix.POLLIN}}
-	for {
+	for again := range 2 {
 		if l.spawned {
 			l.spawned = false // Gosched lets the new goroutine run
 			return
 		}
 		begin := time.Now()
 		unix.Poll(fds[:], -1)
-		waited := time.Since(begin) > asleep
-		if fds[1].Revents == 0 || l.handler == nil {
-			l.polled(waited)
+		if fds[1].Revents == 0 || again > 0 || l.handler == nil {
+			l.polled(time.Since(begin) > asleep)
 			return
 		}
 		l.woken(l.wake.read())
