@@ -48,6 +48,9 @@ func watchSignals(log func(runtime.Level, string), exit func(code int), reopen, 
 		}
 	}
 	ignoreAsPython()
+	// They are for supervisors. Whom they reach as well, as when a shell sends
+	// them to a job, would be stopped.
+	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
 	go func() {
 		for sig := range s.caught {
 			s.handle(sig)

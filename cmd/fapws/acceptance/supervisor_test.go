@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -426,6 +427,26 @@ func TestNohup(t *testing.T) {
 			old := s.workers()
 			s.signal(sig)
 			s.hasWorkers(2, old...)
+		}
+	})
+}
+
+// What makes a supervisor start and end workers stops none of them, and no
+// process alone: a shell sends it to all of a job.
+func TestScalingSignalsOfOthers(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "workers.py")
+		for _, pid := range s.handlers() {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rest, _ := strings.Cut(string(text), "\nSigIgn:\t")
+			hex, _, _ := strings.Cut(rest, "\n")
+			ignored, err := strconv.ParseUint(hex, 16, 64)
+			if both := uint64(1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1)); err != nil || ignored&both != both {
+				t.Errorf("process %d ignores %q, %v", pid, hex, err)
+			}
 		}
 	})
 }
