@@ -38,7 +38,7 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 	}
 	go func() {
 		for change := range w.Changes {
-			v.sup.Reload(change.String())
+			v.sup.ReloadChanged(change.String())
 		}
 	}()
 	return w, nil

@@ -28,6 +28,7 @@ type generation struct {
 type request struct {
 	why     string
 	upgrade bool           // the program, too
+	newer   bool           // what is being loaded is out of date
 	asked   []chan<- error // get the outcome; each has room for it
 }
 
@@ -47,6 +48,10 @@ func (s *Supervisor) begin(r request) {
 	if s.stopping || s.handing {
 		r.finished(errEnding)
 		return
+	}
+	if r.newer && s.batch != nil && s.batch.old == nil && !s.batch.upgrade {
+		r.asked = append(r.asked, s.batch.asked...)
+		s.dropBatch()
 	}
 	if s.batch != nil || s.crowded() {
 		if s.next == nil {
@@ -230,17 +235,23 @@ func (s *Supervisor) complete(g *generation) {
 	s.maybeBegin()
 }
 
+// dropBatch ends the workers of the generation that is being loaded.
+func (s *Supervisor) dropBatch() {
+	g := s.batch
+	s.batch = nil
+	for _, w := range g.workers {
+		w.batch = nil
+		if w.state != Dead {
+			w.end(Quit)
+		}
+	}
+}
+
 // batchFailed gives up the generation because of w, if it is one of its workers.
 // said: it has told people itself what is wrong.
 func (s *Supervisor) batchFailed(w *worker, how string, code int, said bool) {
 	g := s.batch
-	s.batch = nil
-	for _, other := range g.workers {
-		other.batch = nil
-		if other.state != Dead {
-			other.end(Quit)
-		}
-	}
+	s.dropBatch()
 	name := "a worker"
 	if w != nil {
 		name = fmt.Sprintf("worker %d", w.pid)

@@ -215,6 +215,12 @@ func (s *Supervisor) signal(sig os.Signal) {
 // is under way, one more waits, however many are asked for.
 func (s *Supervisor) Reload(why string) { s.post(func() { s.begin(request{why: why}) }) }
 
+// ReloadChanged is Reload for files that have changed: it does not wait for what
+// is being loaded, which may be a loop that its author has just seen.
+func (s *Supervisor) ReloadChanged(why string) {
+	s.post(func() { s.begin(request{why: why, newer: true}) })
+}
+
 // ReloadAndWait is Reload; it returns when new workers serve, or with the reason
 // why they do not.
 func (s *Supervisor) ReloadAndWait(why string) error {

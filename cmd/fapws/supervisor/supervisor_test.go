@@ -236,6 +236,30 @@ func TestStop(t *testing.T) {
 	})
 }
 
+// TestReloadChanged: what hangs while it loads gives way to what is newer, and
+// who waited for it gets the outcome of that.
+func TestReloadChanged(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", nil)
+	before := h.serving(2)
+	h.behave("hang")
+	outcome := make(chan error, 1)
+	go func() { outcome <- h.ReloadAndWait("one") }()
+	h.says("reloading: one")
+	h.ReloadChanged("two")
+	h.says("reloading: two")
+	h.behave("")
+	h.says("reloaded: 2 workers")
+	if err := <-outcome; err != nil {
+		t.Error(err)
+	}
+	for _, pid := range h.serving(2) {
+		if slices.Contains(before, pid) {
+			t.Errorf("worker %d is an old one", pid)
+		}
+	}
+}
+
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	events := make(chan EventKind, 100)
