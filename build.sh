@@ -367,7 +367,8 @@ check_c() {
         -Wdeprecated-declarations -Wno-unused-parameter ./*.c)
 }
 
-test_go() { (cd "$root" && go test -timeout 10m -ldflags "$(interpreter_flag)" "$@"); }
+# Most tests wait for servers rather than work: more of them at once than CPUs.
+test_go() { (cd "$root" && go test -timeout 10m -parallel 4 -ldflags "$(interpreter_flag)" "$@"); }
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
