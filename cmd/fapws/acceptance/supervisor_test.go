@@ -450,3 +450,18 @@ func TestScalingSignalsOfOthers(t *testing.T) {
 		}
 	})
 }
+
+// Signals that come while one program takes the place of the other do not stop it.
+func TestSignalsDuringUpgrade(t *testing.T) {
+	t.Parallel()
+	s := serve(t, twoWorkers, "workers.py")
+	for i := range 5 {
+		s.signal(syscall.SIGUSR2)
+		eventually(t, "upgraded", func() bool {
+			s.signal(syscall.SIGTTOU)
+			return strings.Count(s.stderr.String(), "info upgraded") > i
+		})
+	}
+	s.signal(syscall.SIGHUP)
+	s.says("info reloaded: 1 worker")
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -205,9 +206,10 @@ func (s *Supervisor) handOver() error {
 // calling thread, the only one that is left after exec, they wait until the new
 // program is ready for them (pybridge/sigmask.c says what workers do about it).
 // Go's start unblocks some of them. Of these TERM, INT and QUIT end the new
-// program, which is what they are for; HUP has to be ignored.
+// program, which is what they are for; HUP has to be ignored, and so have TTIN
+// and TTOU, which would stop it.
 func holdSignals(caught *Signals) (undo func()) {
-	signal.Ignore(syscall.SIGHUP)
+	signal.Ignore(syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU)
 	goruntime.LockOSThread()
 	var set, old unix.Sigset_t
 	for _, sig := range led {
@@ -220,7 +222,11 @@ func holdSignals(caught *Signals) (undo func()) {
 			_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 		}
 		goruntime.UnlockOSThread()
-		signal.Notify(caught.C, syscall.SIGHUP)
+		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU} {
+			if !slices.Contains(caught.ignored, sig) {
+				signal.Notify(caught.C, sig)
+			}
+		}
 	}
 }
 
