@@ -83,8 +83,10 @@ class VerbsTest(unittest.TestCase):
         class Nothing:
             get = None
 
-        for entry in (Application, Application(), Iterable, Nothing, Nothing(), object, {}, [], 5, "x", None, dict, len):
+        for entry in (Application, Application(), Iterable, Nothing(), {}, [], 5, "x", None, dict, len):
             self.assertIsNone(adapt(entry), entry)
+        for entry in (Nothing, object):  # which no request could call
+            self.assertIn(f"the class {entry.__qualname__} has no method get, head,", adapt(entry))
 
     def test_needs_arguments(self):
         self.assertIn("NeedsMore() needs store: put an object", adapt(NeedsMore))
