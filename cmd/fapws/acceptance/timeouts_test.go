@@ -125,13 +125,13 @@ func TestSlowReader(t *testing.T) {
 // A slow reader that goes on reading gets it all.
 func TestPatientWithReaders(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, _ := waiting(t, m, "--write-timeout", "2s")
+		s, _ := waiting(t, m, "--write-timeout", "4s")
 		w := s.dial()
 		_ = w.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 		w.get("/large")
 		r := w.head("GET")
 		n := int64(0)
-		for range 10 {
+		for range 15 {
 			k, err := io.CopyN(io.Discard, r.Body, 1<<20)
 			if n += k; err != nil {
 				t.Fatalf("after %d bytes: %v", n, err)
