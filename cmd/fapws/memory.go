@@ -27,25 +27,31 @@ const (
 
 // thrift gives memory back to the kernel when nobody is connected.
 type thrift struct {
-	mu   sync.Mutex
-	next time.Time // not before
-	due  bool
-	left int64 // resident bytes when it was given back last
+	mu    sync.Mutex
+	next  time.Time // not before
+	due   time.Time // when it will be; zero: not arranged
+	timer *time.Timer
+	left  int64 // resident bytes when it was given back last
 }
 
-// soon arranges for memory to be given back after wait or as soon as it may
+// soon arranges for memory to be given back after wait, or as soon as it may
 // be. Any goroutine.
 func (t *thrift) soon(wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.due {
-		return
-	}
-	t.due = true
 	if rest := time.Until(t.next); rest > wait && resident() < t.left+memoryGrowth {
 		wait = rest
 	}
-	time.AfterFunc(wait, t.give)
+	at := time.Now().Add(wait)
+	switch {
+	case t.timer == nil:
+		t.timer = time.AfterFunc(wait, t.give)
+	case t.due.IsZero() || at.Before(t.due):
+		t.timer.Reset(wait)
+	default:
+		return
+	}
+	t.due = at
 }
 
 // quiet is runtime.Config.Quiet.
@@ -57,7 +63,7 @@ func (t *thrift) give() {
 	_ = dropProgramPages()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.due, t.next, t.left = false, time.Now().Add(memoryEvery), resident()
+	t.due, t.next, t.left = time.Time{}, time.Now().Add(memoryEvery), resident()
 }
 
 // resident returns the resident memory of the process in bytes, 0 if not known.
