@@ -58,12 +58,15 @@ func (t *thrift) soon(wait time.Duration) {
 func (t *thrift) quiet() { t.soon(0) }
 
 func (t *thrift) give() {
+	t.mu.Lock()
+	t.due = time.Time{} // what is used from now on is for the next time
+	t.mu.Unlock()
 	debug.FreeOSMemory()
 	// Without smaps the memory stays, and the server runs as well.
 	_ = dropProgramPages()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.due, t.next, t.left = time.Time{}, time.Now().Add(memoryEvery), resident()
+	t.next, t.left = time.Now().Add(memoryEvery), resident()
 }
 
 // resident returns the resident memory of the process in bytes, 0 if not known.
