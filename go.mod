@@ -3,11 +3,14 @@ module fapws
 go 1.25.0
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/fsnotify/fsnotify v1.9.0
 	github.com/go-python/cpy3 v0.2.0
+	github.com/klauspost/compress v1.19.0
 	github.com/panjf2000/gnet/v2 v2.10.0
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/spf13/pflag v1.0.10
+	golang.org/x/crypto v0.43.0
 	golang.org/x/sys v0.45.0
 )
 

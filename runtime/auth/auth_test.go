@@ -1,0 +1,269 @@
+package auth
+
+import (
+	"encoding/base64"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// vectors were made with Apache's htpasswd 2.4.62 and glibc's crypt(3).
+var vectors = []struct{ hash, password string }{
+	{`$5$saltstring$C3o4O1TC6aRHF4FI.QSZMXtHbaj2gSXr4sUc/3NcUi.`, `secret`},
+	{`$6$saltstring$AIsRs/Ee56G/tC8MEHhvReZTfx8u3rXXMl6eYrjCG9ibix19DxoMBLogdTET5Ukw9Sf7eZTITsuk0Ry5qulYz.`, `secret`},
+	{`$6$rounds=1234$abc$O3ZOa0XiEWN0HewyM3s5mh16Zs29hmX3DWLNjonHRN//nTlr0lwJJMRhAJl66.NpDwazhmHN3f756IRDgrSzs.`, `secret`},
+	{`$5$rounds=1400$anotherlongsalts$hA9phAhHgeqcKTycY/LRKamQM18d5P2uD0VRrWGWMX6`, `secret`},
+	{`$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1`, `secret`},
+	{`$5$saltstring$7cz4bTeQ7MnNssphNhFVrITtuJYY/1tdvLL2uzLvOk8`, `a`},
+	{`$6$saltstring$MO53nAXQUKXVLlsbiXyPgMsR6q10N7eF7sPvanwdXnEeCj5kE3eYaRvFv0wVW1UZ4SnNTzc1v4OCOq1ASDQZY0`, `a`},
+	{`$6$rounds=1234$abc$AS1G7mg0vBrCyYy3Feljy5U5Pg0qJY7q5ehsGbvuB4e20MvZBReQU1h2zyEJbLpFAV5HGCU8L27Mbdpu6t7Zp.`, `a`},
+	{`$5$rounds=1400$anotherlongsalts$Iq0dhoYfyGnDVwSUpmuNlZyLKva/p4Sd1frSpizk2oD`, `a`},
+	{`$1$abcdefgh$jUYc1Xi7pkozuzWQ0Dft71`, `a`},
+	{`$5$saltstring$RQZvYriie7E8R3DVoWlMZeolB11K6qmVgzXt3K7l/uB`, `Ünïcode pass`},
+	{`$6$saltstring$LaBWgNgIWDC9jvs0v50G.3xNJstaEwrixlgNLoVdeZ9dT5Ugj1vfrYq0OBHRCfwJefvUNeVSj7whjcPfgU8p4.`, `Ünïcode pass`},
+	{`$6$rounds=1234$abc$StMBmcgL5KRzjEKunnUGFRruJgYxLQJgNEp.tTbv5miVNzSXtWf0r1Zam9k3GYqRvlRugZ6srH19HyZVwl3x6/`, `Ünïcode pass`},
+	{`$5$rounds=1400$anotherlongsalts$MECARd4eExRuBc6go/mfDRcEpqy6JFCN4TSdlo9.Qo4`, `Ünïcode pass`},
+	{`$1$abcdefgh$pKK8RCcbXR.0vkMFvkH1M1`, `Ünïcode pass`},
+	{`$5$saltstring$4Dbc1xtYOZHjmCjeUnLCwK.HWyIucFFuVMguB4yxCmA`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$6$saltstring$fHYz3gn00KlL4YTsPnNP97RKz02FigkzXnb38dgYGj9KsYQdtNmaIhEpjLhNbpA2dQHzf85Xda8oMZ0sOeZLW1`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$6$rounds=1234$abc$Jz7K6ieQMOmV.fxK.rQar./ymXV1P7UQu.zdOvY14Ef2Zl.4sriLvEncwUgVAIRHFWWch0IhaI/TcV4m8GgDr.`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$5$rounds=1400$anotherlongsalts$flw/QdJC0WehKa4oOQkbRGGnn7XlRxFK11YwOkKmmND`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$1$abcdefgh$qbqmpT5c4yFc3.1Qef15o.`, `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`},
+	{`$5$saltstring$FdNfA4gXqvCeO6iZs7G/.wwwoywYZqo0l1pwmfWaBA7`, ``},
+	{`$6$saltstring$kyGrqt6gmjAdtFLPrflEFifSYLCWWq1pyx95SvqinLDy2UHmj0sTF0MSLMwxPFZc3tu5kQckI8fks0zOPda3n1`, ``},
+	{`$6$rounds=1234$abc$ZY9QBxwZvUDfTJXfQ4.weVfufAd1mWOLByh9Q9LUf5.HJGM0Cv4Bsz/gMckLXlhCXVCyMcCpOMTeSAAOX1CyE.`, ``},
+	{`$5$rounds=1400$anotherlongsalts$7IcTVudmZDHdXM3GIn4KAxA5tvn.eciiARdqRBeqNs/`, ``},
+	{`$1$abcdefgh$M55TzYaaccxVGbptZWaxX/`, ``},
+	{`$apr1$NPQnZYnF$1zZ0WmG57xHEcYrjUV/g0.`, `secret`},
+	{`$2y$05$k4FfRdtw.jwZEYcDnLtfR.Hh8.TFV.vcmbH4pgWaCeXxGljcfeoSG`, `secret`},
+	{`{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=`, `secret`},
+	{`$apr1$PpydoCCR$B.S57QMgPUOK/kzW/NTad/`, `a long pass word of many`},
+	{`$2y$05$ZCaWlfxtTj98HcXXS64GxObXi4eDtn41igx7wBsgYN593XJPVzGq6`, `a long pass word of many`},
+	{`{SHA}azG5C0YL8MJ5HXWB8KtGks7tsfs=`, `a long pass word of many`},
+}
+
+func TestVectors(t *testing.T) {
+	for _, v := range vectors {
+		if err := checkHash(v.hash); err != nil {
+			t.Errorf("%s: %v", v.hash, err)
+		}
+		if !verify(v.hash, v.password) {
+			t.Errorf("%s is not accepted for %q", v.hash, v.password)
+		}
+		for _, wrong := range []string{"", v.password + "x", strings.ToUpper(v.password) + "."} {
+			if wrong != v.password && verify(v.hash, wrong) {
+				t.Errorf("%s is accepted for %q", v.hash, wrong)
+			}
+		}
+	}
+}
+
+// Apache's own program makes what we accept, and accepts what we make.
+func TestHtpasswd(t *testing.T) {
+	if _, err := exec.LookPath("htpasswd"); err != nil {
+		t.Fatal("htpasswd is missing: install apache2-utils (./build.sh does)")
+	}
+	for _, flag := range []string{"-m", "-B", "-s", "-2", "-5"} {
+		for _, password := range []string{"x", "correct horse", "äöü€", strings.Repeat("long", 15)} {
+			out, err := exec.Command("htpasswd", "-nb", flag, "someone", password).Output()
+			if err != nil {
+				t.Fatalf("htpasswd %s: %v", flag, err)
+			}
+			u, _, err := parseUsers(out)
+			if err != nil {
+				t.Fatalf("%s: %v", out, err)
+			}
+			if !u.verify("someone", password) || u.verify("someone", password+"x") || u.verify("other", password) {
+				t.Errorf("%q: %s", password, out)
+			}
+		}
+	}
+	hash, err := Hash("secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(file, []byte("someone:"+hash+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("htpasswd", "-vb", file, "someone", "secret").CombinedOutput(); err != nil {
+		t.Errorf("htpasswd does not accept %s: %s", hash, out)
+	}
+	if out, err := exec.Command("htpasswd", "-vb", file, "someone", "wrong").CombinedOutput(); err == nil {
+		t.Errorf("htpasswd accepts a wrong password: %s", out)
+	}
+}
+
+func TestUsersErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"a:$2y$10$short":                      "users:1: user a: the hash is not one of bcrypt",
+		"# x\n\nb:plain":                      "users:3: user b: a hash of an unknown kind",
+		"c":                                   "users:1: not user:hash",
+		":x":                                  "users:1: not user:hash",
+		"d:{SHA}x":                            "{SHA} is not followed by a sum",
+		"e:$apr1$x":                           "the hash is cut off",
+		"f:$6$rounds=99999999$abc$x":          "more than 1000000 rounds",
+		"g:$5$rounds=x$abc$x":                 "the hash is cut off",
+		"h:$2y$31$" + strings.Repeat("a", 53): "the cost of its hash is 31",
+	} {
+		file := filepath.Join(t.TempDir(), "users")
+		os.WriteFile(file, []byte(text), 0o600)
+		if _, err := New(Options{Users: file}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+	if _, err := New(Options{Users: "/nowhere/users"}); err == nil || !strings.Contains(err.Error(), "/nowhere/users") {
+		t.Error(err)
+	}
+	if _, err := New(Options{Users: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		t.Error(err)
+	}
+	if _, err := New(Options{Realm: "a\nb"}); err == nil || !strings.Contains(err.Error(), "realm") {
+		t.Error(err)
+	}
+}
+
+func credentials(user, password string) []byte {
+	return []byte("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+}
+
+func TestBasic(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hash := func(password string) string { return md5Crypt("$apr1$", "abcdefgh", password) }
+	write("one:" + hash("first") + "\r\ntwo:" + hash("a:b") + ":Comment\n")
+	var mu sync.Mutex
+	var logged []string
+	b, err := New(Options{Realm: `the "inner" circle`, Users: file, Log: func(line string) {
+		mu.Lock()
+		logged = append(logged, line)
+		mu.Unlock()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(b.Challenge()); got != `WWW-Authenticate: Basic realm="the \"inner\" circle", charset="UTF-8"`+"\r\n" {
+		t.Errorf("%s", got)
+	}
+	for _, test := range []struct {
+		credentials []byte
+		user        string
+	}{
+		{credentials("one", "first"), "one"}, {credentials("two", "a:b"), "two"},
+		{[]byte("bAsIc  " + string(credentials("one", "first")[6:])), "one"},
+		{credentials("one", "second"), ""}, {credentials("one", ""), ""}, {credentials("", "first"), ""}, {credentials("three", "first"), ""},
+		{[]byte("Basic"), ""}, {[]byte("Basic !"), ""}, {[]byte("Bearer abc"), ""}, {[]byte(""), ""},
+		{credentials(strings.Repeat("x", 2000), "first"), ""}, {credentials("one\n", "first"), ""},
+	} {
+		if _, ok := b.Known(test.credentials); ok {
+			t.Errorf("%s is known before", test.credentials)
+		}
+		user, ok, err := b.Verify(test.credentials)
+		if user != test.user && ok || ok != (test.user != "") || err != nil {
+			t.Errorf("%s: %q %v %v", test.credentials, user, ok, err)
+		}
+		if user, ok := b.Known(test.credentials); ok != (test.user != "") || user != test.user {
+			t.Errorf("%s: known %q %v", test.credentials, user, ok)
+		}
+	}
+	for i := range rememberMax + 10 {
+		b.mu.Lock()
+		b.known[[32]byte{byte(i), byte(i >> 8)}] = login{}
+		b.mu.Unlock()
+		if i%100 == 0 {
+			b.Verify(credentials("one", "first"))
+		}
+	}
+	b.Verify(credentials("one", "first"))
+	if len(b.known) > rememberMax+100 {
+		t.Errorf("%d logins are remembered", len(b.known))
+	}
+	// The file changes: the old password is forgotten, the new one counts.
+	write("one:" + hash("second") + "\n")
+	eventually(t, "the old password is refused", func() bool { _, ok := b.Known(credentials("one", "first")); return !ok })
+	if _, ok, _ := b.Verify(credentials("one", "second")); !ok {
+		t.Error("the new password is refused")
+	}
+	// A bad file changes nothing, and is said once.
+	write("one\n")
+	eventually(t, "the log", func() bool {
+		b.Known(nil)
+		mu.Lock()
+		defer mu.Unlock()
+		return len(logged) > 0
+	})
+	if _, ok, _ := b.Verify(credentials("one", "second")); !ok {
+		t.Error("a bad file has ended all")
+	}
+	time.Sleep(10 * time.Millisecond)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(logged) != 1 || !strings.Contains(logged[0], file+":1: not user:hash; the users known before stay") {
+		t.Errorf("%q", logged)
+	}
+}
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}
+
+// Many that guess at once do not make others wait without end.
+func TestBusy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	os.WriteFile(file, []byte("one:"+md5Crypt("$apr1$", "abcdefgh", "first")+"\n"), 0o600)
+	b, err := New(Options{Users: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range cap(b.slots) {
+		b.slots <- struct{}{}
+	}
+	var wg sync.WaitGroup
+	for range waitingMax {
+		wg.Go(func() { b.Verify(credentials("one", "first")) })
+	}
+	eventually(t, "all wait", func() bool { return b.waiting.Load() == waitingMax })
+	if _, ok, err := b.Verify(credentials("one", "first")); ok || err != ErrBusy {
+		t.Errorf("%v %v", ok, err)
+	}
+	for range cap(b.slots) {
+		<-b.slots
+	}
+	wg.Wait()
+}
+
+// FuzzUsers: no file ends in a panic, and each user that was read has a hash
+// that can be compared.
+func FuzzUsers(f *testing.F) {
+	for _, v := range vectors {
+		f.Add("a:"+v.hash, v.password)
+	}
+	f.Add("a:$5$rounds=1000$", "x")
+	f.Add("a:$1$", "")
+	f.Fuzz(func(t *testing.T, text, password string) {
+		if strings.Contains(text, "rounds=") || strings.Contains(text, "$2") {
+			return // slow on purpose
+		}
+		u, _, err := parseUsers([]byte(text))
+		if err != nil {
+			return
+		}
+		for name := range u.hashes {
+			u.verify(name, password)
+		}
+	})
+}

@@ -1,0 +1,127 @@
+package auth
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Cost is the exponent of bcrypt's work that Hash uses: about 60 ms on a
+// desktop of 2020, a second on a small board.
+const Cost = 10
+
+// Hash returns what a file of users has behind the name, with bcrypt. The error
+// says what is wrong with the password, in one line.
+func Hash(password string) (string, error) {
+	if password == "" {
+		return "", errors.New("the password is empty")
+	}
+	out, err := bcrypt.GenerateFromPassword([]byte(password), Cost)
+	if errors.Is(err, bcrypt.ErrPasswordTooLong) {
+		return "", errors.New("bcrypt takes no password of more than 72 bytes")
+	}
+	// htpasswd writes $2y$, which means the same.
+	return "$2y$" + strings.TrimPrefix(string(out), "$2a$"), err
+}
+
+const (
+	maxRounds = 1_000_000 // of SHA-crypt: seconds
+	maxCost   = 17        // of bcrypt: seconds
+)
+
+var errKind = errors.New("a hash of an unknown kind; known are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")
+
+// checkHash says what is wrong with a hash.
+func checkHash(hash string) error {
+	switch {
+	case isBcrypt(hash):
+		cost, err := bcrypt.Cost([]byte(hash))
+		if err != nil {
+			return errors.New("the hash is not one of bcrypt")
+		}
+		if cost > maxCost {
+			return fmt.Errorf("the cost of its hash is %d, more than %d", cost, maxCost)
+		}
+		return nil
+	case strings.HasPrefix(hash, "{SHA}"):
+		if sum, err := base64.StdEncoding.DecodeString(hash[5:]); err != nil || len(sum) != sha1.Size {
+			return errors.New("{SHA} is not followed by a sum")
+		}
+		return nil
+	case strings.HasPrefix(hash, "$apr1$"), strings.HasPrefix(hash, "$1$"):
+		if strings.Count(hash, "$") != 3 {
+			return errors.New("the hash is cut off")
+		}
+		return nil
+	case strings.HasPrefix(hash, "$5$"), strings.HasPrefix(hash, "$6$"):
+		_, rounds, _, sum, ok := splitSHACrypt(hash)
+		if !ok || sum == "" {
+			return errors.New("the hash is cut off")
+		}
+		if rounds > maxRounds {
+			return fmt.Errorf("its hash has more than %d rounds", maxRounds)
+		}
+		return nil
+	}
+	return errKind
+}
+
+func isBcrypt(hash string) bool {
+	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
+}
+
+// verify says whether hash is of password. It takes as long as the hash wants.
+func verify(hash, password string) bool {
+	switch {
+	case isBcrypt(hash):
+		return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil
+	case strings.HasPrefix(hash, "{SHA}"):
+		sum := sha1.Sum([]byte(password))
+		return same(hash[5:], base64.StdEncoding.EncodeToString(sum[:]))
+	case strings.HasPrefix(hash, "$apr1$"), strings.HasPrefix(hash, "$1$"):
+		magic, salt, _ := splitMD5Crypt(hash)
+		return same(hash, md5Crypt(magic, salt, password))
+	case strings.HasPrefix(hash, "$5$"), strings.HasPrefix(hash, "$6$"):
+		magic, rounds, salt, sum, _ := splitSHACrypt(hash)
+		if magic == "$5$" {
+			return same(sum, shaCrypt(sha256.New, order256, salt, password, rounds))
+		}
+		return same(sum, shaCrypt(sha512.New, order512, salt, password, rounds))
+	}
+	return false
+}
+
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+
+// splitMD5Crypt takes "$apr1$salt$sum" apart.
+func splitMD5Crypt(hash string) (magic, salt, sum string) {
+	parts := strings.SplitN(hash, "$", 4)
+	if len(parts) != 4 {
+		return "", "", ""
+	}
+	return "$" + parts[1] + "$", parts[2][:min(8, len(parts[2]))], parts[3]
+}
+
+// splitSHACrypt takes "$5$salt$sum" or "$5$rounds=N$salt$sum" apart.
+func splitSHACrypt(hash string) (magic string, rounds int, salt, sum string, ok bool) {
+	magic, rest := hash[:3], hash[3:]
+	rounds = 5000
+	if text, found := strings.CutPrefix(rest, "rounds="); found {
+		number, after, found := strings.Cut(text, "$")
+		n, err := strconv.ParseUint(number, 10, 31)
+		if err != nil || !found {
+			return "", 0, "", "", false
+		}
+		rounds, rest = max(1000, int(n)), after
+	}
+	salt, sum, ok = strings.Cut(rest, "$")
+	return magic, rounds, salt[:min(16, len(salt))], sum, ok
+}

@@ -1,0 +1,292 @@
+package logfile
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A file that is rotated gets the name of its log with ".rotated-" and the time,
+// and then is compressed to log.1.gz, while 1 becomes 2 and so on. The name of
+// the former is in the comment of the latter: who is interrupted can tell what
+// has been done. Who has the lock on the oldest of them compresses; nobody else
+// touches the numbers.
+
+const rotatedMark = ".rotated-"
+
+// retryRename is how long a file that could not be renamed is not tried again.
+const retryRename = time.Minute
+
+// gentleMax is the longest pause between two pieces of a file that is compressed.
+const gentleMax = 50 * time.Millisecond
+
+// The first and the longest delay before files that are in use are looked at
+// again: by somebody who has not noticed yet, or by a child that has inherited it.
+const (
+	firstDelay = 20 * time.Millisecond
+	lastDelay  = time.Minute
+)
+
+// archive are the rotated files of a log. But for start its methods are for the
+// goroutine that writes.
+type archive struct {
+	o    *Options
+	wait time.Time // when a rename may be tried again, after one that failed
+
+	mu      sync.Mutex
+	running bool
+	again   bool
+	delay   time.Duration // until the next look at files that are in use
+}
+
+// able says whether there is use in trying to rotate.
+func (a *archive) able() bool { return a.wait.IsZero() || time.Now().After(a.wait) }
+
+// rename makes the file at the path a rotated one. Its lock is held.
+func (a *archive) rename() error {
+	err := os.Rename(a.o.Path, fmt.Sprintf("%s%s%019d", a.o.Path, rotatedMark, time.Now().UnixNano()))
+	a.wait = time.Time{}
+	if err != nil {
+		a.wait = time.Now().Add(retryRename)
+	}
+	return err
+}
+
+// start compresses what there is, on a goroutine of its own. Any goroutine.
+func (a *archive) start() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.again = true
+	if a.running || len(pending(a.o.Path)) == 0 {
+		return
+	}
+	a.running = true
+	go a.run()
+}
+
+func (a *archive) run() {
+	for {
+		a.mu.Lock()
+		a.again = false
+		a.mu.Unlock()
+		err := compressAll(a.o.Path, a.o.Keep)
+		if err != nil && err != errBusy {
+			a.o.report("a rotated file is not compressed: %v", err)
+		}
+		a.mu.Lock()
+		if err == errBusy {
+			a.running = false
+			a.delay = min(max(2*a.delay, firstDelay), lastDelay)
+			time.AfterFunc(a.delay, a.start)
+			a.mu.Unlock()
+			return
+		}
+		a.delay = 0
+		if !a.again {
+			a.running = false
+			a.mu.Unlock()
+			return
+		}
+		a.mu.Unlock()
+	}
+}
+
+// pending returns the rotated files of a log that are not compressed, the oldest
+// first.
+func pending(path string) (list []string) {
+	entries, _ := os.ReadDir(filepath.Dir(path)) // what cannot be read cannot be compressed either
+	prefix := filepath.Base(path) + rotatedMark
+	for _, e := range entries {
+		stamp, ok := strings.CutPrefix(e.Name(), prefix)
+		if _, err := strconv.ParseUint(stamp, 10, 64); ok && err == nil {
+			list = append(list, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// errBusy says that others write to a file, or compress it.
+var errBusy = errors.New("in use")
+
+// compressAll compresses the rotated files of a log and removes those beyond
+// keep. errBusy: others still write to one, or compress it.
+func compressAll(path string, keep int) error {
+	for {
+		list := pending(path)
+		// Those that wait count, too: for a disk that is full, or for somebody who
+		// has inherited one and never ends.
+		beyond := max(0, len(list)-keep)
+		for _, raw := range list[:beyond] {
+			os.Remove(raw)
+			os.Remove(raw + ".tmp")
+		}
+		if list = list[beyond:]; len(list) == 0 {
+			return removeOld(path, keep)
+		}
+		err := compressOne(path, list[0], keep)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // another process was quicker, or removed it
+			return err
+		}
+	}
+}
+
+func compressOne(path, raw string, keep int) error {
+	in, err := os.Open(raw)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := flock(int(in.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK {
+		return errBusy
+	}
+	st, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	if now, err := os.Stat(raw); err != nil || !os.SameFile(st, now) {
+		return nil
+	}
+	newest := numbered(path, 1)
+	if comment(newest) != filepath.Base(raw) {
+		tmp := raw + ".tmp"
+		if err := compress(in, st, tmp, filepath.Base(raw)); err != nil {
+			os.Remove(tmp)
+			return err
+		}
+		if err := shift(path, keep); err != nil {
+			os.Remove(tmp)
+			return err
+		}
+		if err := os.Rename(tmp, newest); err != nil {
+			return err
+		}
+	}
+	return os.Remove(raw)
+}
+
+func numbered(path string, n int) string { return path + "." + strconv.Itoa(n) + ".gz" }
+
+// shift makes the number 1 free: each below the first that is free, or below
+// keep, becomes the next.
+func shift(path string, keep int) error {
+	free := 1
+	for free < keep {
+		if _, err := os.Lstat(numbered(path, free)); errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		free++
+	}
+	for n := free - 1; n >= 1; n-- {
+		if err := os.Rename(numbered(path, n), numbered(path, n+1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeOld removes what was kept when more was.
+func removeOld(path string, keep int) error {
+	for n := keep + 1; ; n++ {
+		if err := os.Remove(numbered(path, n)); errors.Is(err, os.ErrNotExist) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// compress writes in to a new file, which is on the disk when it returns: the
+// original is removed then.
+func compress(in *os.File, st os.FileInfo, name, note string) error {
+	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, st.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	buf := bufio.NewWriterSize(out, 64<<10)
+	z := gzip.NewWriter(buf)
+	z.Comment, z.ModTime = note, st.ModTime()
+	if err := gently(z, in); err != nil {
+		return err
+	}
+	if err := errors.Join(z.Close(), buf.Flush(), out.Chmod(st.Mode().Perm()), out.Sync()); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+// gently copies in to out, and takes half of one CPU at most. A low priority of the
+// thread would do harm: where others keep the CPUs busy, it would be stopped for long
+// with what the rest of the process waits for, a processor of Go or a lock.
+func gently(out io.Writer, in io.Reader) error {
+	piece := make([]byte, 32<<10)
+	for {
+		n, err := in.Read(piece)
+		begin := time.Now()
+		if _, err := out.Write(piece[:n]); err != nil {
+			return err
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		time.Sleep(min(time.Since(begin), gentleMax))
+	}
+}
+
+// comment returns that of a compressed file, "" if there is none.
+func comment(name string) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return ""
+	}
+	return z.Comment
+}
+
+// Rotate rotates a log now, unless it is empty or no regular file. Processes that
+// write to it notice. It may block.
+func Rotate(o Options) error {
+	o = o.withDefaults()
+	if o.Path == "-" {
+		return nil
+	}
+	if st, err := os.Stat(o.Path); err != nil || !st.Mode().IsRegular() {
+		return nil
+	}
+	s, err := openSink(&o)
+	if err != nil {
+		return o.wrap(err)
+	}
+	defer func() { s.close() }()
+	s.lock()
+	defer func() { s.unlock() }()
+	if st, err := s.file.Stat(); err != nil || st.Size() == 0 {
+		return nil
+	}
+	if err := s.archive.rename(); err != nil {
+		return o.wrap(err)
+	}
+	s.unlock()
+	s.look()
+	s.archive.start()
+	return nil
+}

@@ -1,0 +1,250 @@
+package logfile
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	retry     = time.Second // what a full disk did not take
+	unsaidMax = 64 << 10    // bytes of lines that wait for room
+)
+
+// lookEvery is how often the size and the age of an error log are looked at, also
+// when nobody writes to it. Tests change it.
+var lookEvery = 5 * time.Second
+
+// Errors is an error log: a file that is descriptor 2 of the process, so that
+// everything is in it: what an interpreter, a library or a child writes, and the
+// last words of a process that crashes.
+//
+// Nobody takes a lock to write to it. Instead each process holds a shared one on
+// the file for as long as it is its descriptor 2; children that inherit that hold
+// it as well. A rotated file is compressed when nobody does any more. One process
+// rotates, and tells the others to Follow.
+type Errors struct {
+	o       Options
+	console *os.File // what descriptor 2 was before; nil: this file
+	archive archive
+	moved   func()
+	end     chan struct{} // Close was called
+	grown   *growth       // nil: nobody tells
+
+	mu     sync.Mutex
+	looked time.Time // when the file was last seen to be of the present period
+	unsaid []byte    // whole lines, but for the first
+	lost   int64     // lines that there was no room for
+	said   string    // the last complaint about the path
+}
+
+// RedirectErrors makes the file of o descriptor 2 of this process, if it is not.
+// moved is called when the file was rotated, on a goroutine of the log; nil:
+// another process rotates it.
+func RedirectErrors(o Options, moved func()) (*Errors, error) {
+	e := &Errors{o: o.withDefaults(), moved: moved, looked: time.Now(), end: make(chan struct{})}
+	e.archive.o = &e.o
+	var now, before unix.Stat_t
+	file, err := openPath(e.o.Path, fileMode)
+	if err != nil {
+		return nil, e.o.wrap(err)
+	}
+	defer file.Close()
+	if err := unix.Fstat(int(file.Fd()), &now); err != nil {
+		return nil, e.o.wrap(err)
+	}
+	if unix.Fstat(2, &before) == nil && (before.Ino != now.Ino || before.Dev != now.Dev) {
+		if fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3); err == nil {
+			e.console = os.NewFile(uintptr(fd), "standard error")
+		}
+	}
+	e.o.Report = e.tellConsole
+	sec, nsec := now.Mtim.Unix()
+	if now.Size > 0 {
+		e.looked = time.Unix(sec, nsec)
+	}
+	if moved != nil && e.o.MaxSize > 0 {
+		e.grown = newGrowth()
+	}
+	if err := e.take(file); err != nil {
+		return nil, e.o.wrap(err)
+	}
+	if moved != nil && now.Mode&unix.S_IFMT == unix.S_IFREG {
+		e.look()
+		e.archive.start()
+		go e.watch(time.NewTicker(lookEvery))
+	}
+	return e, nil
+}
+
+// take makes file descriptor 2.
+func (e *Errors) take(file *os.File) error {
+	fd := int(file.Fd())
+	_ = flock(fd, unix.LOCK_SH|unix.LOCK_NB) // a file system without locks is rotated all the same
+	_ = unix.SetNonblock(fd, false)          // it is, for the sake of a pipe, and others do not expect that
+	err := unix.Dup3(fd, 2, 0)
+	e.grown.watch(2)
+	return err
+}
+
+// Console is what standard error was before: where people look who start a
+// server. It is that still, if the file was standard error already.
+func (e *Errors) Console() io.Writer {
+	if e.console == nil {
+		return os.Stderr
+	}
+	return e.console
+}
+
+// tellConsole says there what cannot be said in the log.
+func (e *Errors) tellConsole(msg string) {
+	if e.console != nil {
+		fmt.Fprintln(e.console, "fapws: "+msg)
+	}
+}
+
+// Write writes one line or more. What the disk does not take waits in memory for a
+// while, and what there is no room for is lost and counted (io.Writer: there is no
+// error). Any goroutine.
+func (e *Errors) Write(lines []byte) (int, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.unsaid) > 0 {
+		if len(e.unsaid)+len(lines) > unsaidMax {
+			e.lost += int64(countLines(lines))
+		} else {
+			e.unsaid = append(e.unsaid, lines...)
+		}
+		return len(lines), nil
+	}
+	if n, err := writeAll(lines); err != nil {
+		e.unsaid = append(e.unsaid, lines[n:]...)
+		e.o.report("%v; lines are kept in memory while there is room", err)
+		time.AfterFunc(retry, e.again)
+	}
+	return len(lines), nil
+}
+
+func writeAll(b []byte) (n int, err error) {
+	for n < len(b) {
+		k, err := unix.Write(2, b[n:])
+		n += max(k, 0)
+		if err != nil && err != unix.EINTR {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// again writes what could not be written.
+func (e *Errors) again() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n, err := writeAll(e.unsaid)
+	e.unsaid = append(e.unsaid[:0], e.unsaid[n:]...)
+	if err != nil {
+		time.AfterFunc(retry, e.again)
+		return
+	}
+	e.o.report("can be written again, %d lines were lost", e.lost)
+	e.lost = 0
+}
+
+// Follow makes the file that the path leads to descriptor 2: after it was renamed,
+// by us or by others. Any goroutine.
+func (e *Errors) Follow() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.follow()
+}
+
+func (e *Errors) follow() {
+	var there, here unix.Stat_t
+	if unix.Fstat(2, &here) != nil {
+		return
+	}
+	if unix.Stat(e.o.Path, &there) == nil && there.Ino == here.Ino && there.Dev == here.Dev {
+		return
+	}
+	file, err := openPath(e.o.Path, os.FileMode(here.Mode).Perm())
+	if err == nil {
+		err = e.take(file)
+		file.Close()
+	}
+	if err != nil {
+		e.complain("%v; the file that was open goes on", err)
+		return
+	}
+	e.said = ""
+}
+
+// complain says what is wrong with the path, once, in the log itself.
+func (e *Errors) complain(format string, err error) {
+	if said := format + err.Error(); said != e.said {
+		e.said = said
+		fmt.Fprintf(os.Stderr, "fapws: %s: %s: "+format+"\n", e.o.Name, e.o.Path, err)
+	}
+}
+
+// watch rotates when it is time.
+func (e *Errors) watch(tick *time.Ticker) {
+	defer tick.Stop()
+	if e.o.MaxSize == 0 && e.o.Every == (Schedule{}) {
+		return
+	}
+	grown := make(chan struct{}, 1)
+	go e.grown.tell(grown)
+	defer e.grown.close()
+	for {
+		select {
+		case <-grown:
+			e.look()
+		case <-tick.C:
+			e.look()
+		case <-e.end:
+			return
+		}
+	}
+}
+
+// look rotates if it is time.
+func (e *Errors) look() {
+	var st unix.Stat_t
+	now := time.Now()
+	e.mu.Lock()
+	due := unix.Fstat(2, &st) == nil && st.Size > 0 &&
+		(e.o.MaxSize > 0 && st.Size >= e.o.MaxSize || e.o.Every.between(e.looked, now)) && e.archive.able()
+	e.looked = now
+	e.mu.Unlock()
+	if due {
+		e.Rotate()
+	}
+}
+
+// Rotate rotates the file now, unless it is empty. Any goroutine; it is for the
+// process that rotates.
+func (e *Errors) Rotate() {
+	e.mu.Lock()
+	e.follow()
+	var st unix.Stat_t
+	if unix.Fstat(2, &st) != nil || st.Size == 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
+		e.mu.Unlock()
+		return
+	}
+	if err := e.archive.rename(); err != nil {
+		e.complain("it is not rotated: %v", err)
+		e.mu.Unlock()
+		return
+	}
+	e.follow()
+	e.mu.Unlock()
+	e.moved()
+	e.archive.start()
+}
+
+// Close ends the watching. Descriptor 2 stays the file: for last words.
+func (e *Errors) Close() { close(e.end) }

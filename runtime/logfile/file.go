@@ -1,0 +1,199 @@
+// Package logfile writes lines to files that are rotated, and that several
+// processes may share, without ever making the caller wait for a disk.
+//
+// Lines gather in memory and a goroutine writes them. It takes flock(2) on the
+// file for each write, and looks whether the path still leads to it: so a file
+// that was renamed, by another process of ours or by logrotate, gets no line any
+// more when the lock on it can be had, and may be compressed.
+package logfile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	memoryMax = 4 << 20 // bytes of lines beyond which they are dropped
+	keepMax   = 1 << 20 // a buffer that grew larger is not kept
+
+	closeWithin = 5 * time.Second
+)
+
+// Options say where lines go and how. The zero value of each field but Path
+// works.
+type Options struct {
+	// Path is the file, which is created if need be (mode 0640). "-" is standard
+	// output. What is no regular file is never rotated.
+	Path string
+
+	// Name is what reports and errors begin with: "access log".
+	Name string
+
+	// MaxSize is the number of bytes that a file is rotated before it exceeds,
+	// unless one line alone does. 0: any.
+	MaxSize int64
+
+	// Every is when a file is rotated whatever its size.
+	Every Schedule
+
+	// Keep is how many rotated files are kept, compressed: Path.1.gz is the
+	// newest. 0: none.
+	Keep int
+
+	// Buffer is how many bytes of lines are written at once; Flush how long a
+	// line waits at most. 0: 32 KiB, one second.
+	Buffer int
+	Flush  time.Duration
+
+	// Report is told, in one line, of a log that cannot be written or rotated, or
+	// that has lost lines. Any goroutine may call it. nil: standard error.
+	Report func(msg string)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Path != "-" {
+		if abs, err := filepath.Abs(o.Path); err == nil {
+			o.Path = abs
+		}
+	}
+	if o.Name == "" {
+		o.Name = "log"
+	}
+	if o.Buffer <= 0 {
+		o.Buffer = 32 << 10
+	}
+	if o.Flush <= 0 {
+		o.Flush = time.Second
+	}
+	if o.Report == nil {
+		o.Report = func(msg string) { fmt.Fprintln(os.Stderr, "fapws: "+msg) }
+	}
+	return o
+}
+
+func (o *Options) report(format string, args ...any) {
+	o.Report(fmt.Sprintf("%s: %s: "+format, append([]any{o.Name, o.Path}, args...)...))
+}
+
+func (o *Options) wrap(err error) error { return fmt.Errorf("%s: %w", o.Name, err) }
+
+// File is a log file that is written to. Its methods may be called from any
+// goroutine.
+//
+// One buffer is filled while the writer's goroutine writes the other one.
+type File struct {
+	o Options
+
+	mu      sync.Mutex
+	filling []byte
+	dropped int64
+	closed  bool
+
+	reopen atomic.Bool // the writer is to look at the path, also without a line
+
+	begun  chan struct{} // the buffer is not empty any more
+	urgent chan struct{} // write now
+	done   chan struct{} // the writer has ended
+	lost   error         // what the writer could not write, once done is closed
+}
+
+// Open opens a file for appending, and compresses what an earlier process has
+// left unfinished.
+func Open(o Options) (*File, error) {
+	o = o.withDefaults()
+	out, err := openSink(&o)
+	if err != nil {
+		return nil, o.wrap(err)
+	}
+	f := &File{
+		o:       o,
+		filling: make([]byte, 0, o.Buffer+o.Buffer/4),
+		begun:   make(chan struct{}, 1),
+		urgent:  make(chan struct{}, 1),
+		done:    make(chan struct{}),
+	}
+	out.archive.start()
+	go (&writer{file: f, out: out}).run()
+	return f, nil
+}
+
+// Begin returns the buffer that whole lines, each with its end, can be appended
+// to; End has to follow, with what that gave, and soon. ok is false when there is
+// no room: then the line is lost and counted, and End must not be called. Between
+// the two no other goroutine is.
+func (f *File) Begin() (dst []byte, ok bool) {
+	f.mu.Lock()
+	if f.closed || len(f.filling) >= memoryMax {
+		f.dropped++
+		f.mu.Unlock()
+		return nil, false
+	}
+	return f.filling, true
+}
+
+// End takes what was appended to the buffer that Begin returned. It never waits
+// for the disk and, once the buffers have their size, nothing was allocated.
+func (f *File) End(dst []byte) {
+	before := len(f.filling)
+	f.filling = dst
+	f.mu.Unlock()
+	if before == 0 && len(dst) > 0 {
+		notify(f.begun)
+	}
+	if before < f.o.Buffer && len(dst) >= f.o.Buffer {
+		notify(f.urgent)
+	}
+}
+
+// Write appends lines (io.Writer), or loses them when there is no room.
+func (f *File) Write(lines []byte) (int, error) {
+	if dst, ok := f.Begin(); ok {
+		f.End(append(dst, lines...))
+	}
+	return len(lines), nil
+}
+
+// notify leaves a token in a channel of capacity one; one is enough.
+func notify(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Reopen writes what there is and makes the file at the path if it was renamed:
+// what log rotation from outside asks for.
+func (f *File) Reopen() {
+	f.reopen.Store(true)
+	notify(f.urgent)
+}
+
+// Dropped returns the number of lines that were lost so far because the disk
+// did not take them.
+func (f *File) Dropped() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dropped
+}
+
+// Close writes what is left and closes the file. It waits for a disk (or the
+// reader of a pipe) a few seconds and not for ever; the error says what is
+// lost. What is being compressed is left to the next process.
+func (f *File) Close() error {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	notify(f.urgent)
+	giveUp := time.NewTimer(closeWithin)
+	defer giveUp.Stop()
+	select {
+	case <-f.done:
+		return f.lost
+	case <-giveUp.C:
+		return fmt.Errorf("%s: %s: still not written, given up", f.o.Name, f.o.Path)
+	}
+}

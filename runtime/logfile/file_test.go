@@ -1,0 +1,685 @@
+package logfile
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func open(t *testing.T, o Options) *File {
+	t.Helper()
+	if o.Flush == 0 {
+		o.Flush = time.Millisecond
+	}
+	f, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func (f *File) line(format string, args ...any) { fmt.Fprintf(f, format+"\n", args...) }
+
+func closed(t *testing.T, f *File) {
+	t.Helper()
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines returns those of a file, which may be compressed.
+func lines(t *testing.T, path string) []string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil && strings.HasSuffix(path, ".gz") {
+		var z *gzip.Reader
+		if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
+			b, err = io.ReadAll(z)
+		}
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	if b[len(b)-1] != '\n' {
+		t.Fatalf("%s: the last line is cut: %q", path, b[max(0, len(b)-100):])
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+}
+
+// files returns the names in the folder of path.
+func files(t *testing.T, path string) (list []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+// settled waits until everything that was rotated is compressed.
+func settled(t *testing.T, path string) {
+	t.Helper()
+	eventually(t, "everything compressed", func() bool {
+		return !slices.ContainsFunc(files(t, path), func(name string) bool { return strings.Contains(name, rotatedMark) })
+	})
+}
+
+// eventually waits for something another goroutine does.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain for: " + what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func TestCloseWritesEverythingInOrder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path})
+	const n = 20000 // far more than one buffer
+	for i := range n {
+		f.line("line %d", i)
+	}
+	closed(t, f)
+	got := lines(t, path)
+	if len(got) != n {
+		t.Fatalf("%d lines", len(got))
+	}
+	for i, line := range got {
+		if line != fmt.Sprint("line ", i) {
+			t.Fatalf("line %d: %s", i, line)
+		}
+	}
+	f.line("too late")
+	if f.Dropped() != 1 {
+		t.Errorf("dropped: %d", f.Dropped())
+	}
+}
+
+func TestOneLineArrivesWithoutClose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path})
+	for i := 1; i <= 2; i++ { // the second time the writer has slept
+		f.line("x")
+		eventually(t, "a line", func() bool { return len(lines(t, path)) == i })
+	}
+}
+
+// Lines wait for the interval, unless there are enough of them: a flash card is
+// written to seldom.
+func TestLinesWaitForEachOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path, Flush: time.Hour, Buffer: 1000})
+	f.line("x")
+	f.line("%s", strings.Repeat("y", 500))
+	time.Sleep(20 * time.Millisecond)
+	if got := lines(t, path); len(got) != 0 {
+		t.Errorf("written at once: %q", got)
+	}
+	f.line("%s", strings.Repeat("z", 500))
+	eventually(t, "a full buffer", func() bool { return len(lines(t, path)) == 3 })
+	f.line("last")
+	f.Reopen()
+	eventually(t, "what a signal asks for", func() bool { return len(lines(t, path)) == 4 })
+}
+
+func TestFileIsAppendedToAndPrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	for i := range 2 {
+		f := open(t, Options{Path: path})
+		f.line("x")
+		closed(t, f)
+		if got := len(lines(t, path)); got != i+1 {
+			t.Errorf("%d lines", got)
+		}
+	}
+	st, _ := os.Stat(path)
+	if st.Mode().Perm()&^0o640 != 0 {
+		t.Errorf("mode %v", st.Mode())
+	}
+}
+
+func TestOpenErrorsAreOneLine(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir, filepath.Join(dir, "no", "log"), fifo, ""} {
+		f, err := Open(Options{Path: path, Name: "access log"})
+		if err == nil {
+			f.Close()
+			t.Errorf("%q opened", path)
+			continue
+		}
+		if msg := err.Error(); strings.Contains(msg, "\n") || !strings.HasPrefix(msg, "access log: ") {
+			t.Errorf("%q: %q", path, msg)
+		}
+	}
+}
+
+// Who renames the file (logrotate) finds the lines before in it and those after in
+// a new one, whether or not it asks for that; and also who truncates it instead.
+func TestRotationFromOutside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path})
+	for i, ask := range []bool{true, false} {
+		f.line("before")
+		eventually(t, "the line", func() bool { return len(lines(t, path)) == 1 })
+		if err := os.Chmod(path, 0o604); err != nil {
+			t.Fatal(err)
+		}
+		old := fmt.Sprint(path, ".old", i)
+		if err := os.Rename(path, old); err != nil {
+			t.Fatal(err)
+		}
+		if ask {
+			f.Reopen()
+			eventually(t, "a new file", func() bool { _, err := os.Stat(path); return err == nil })
+		}
+		f.line("after")
+		eventually(t, "the next line", func() bool { _, err := os.Stat(path); return err == nil && len(lines(t, path)) == 1 })
+		if got := lines(t, old); !slices.Equal(got, []string{"before"}) {
+			t.Errorf("%q", got)
+		}
+		if st, _ := os.Stat(path); st.Mode().Perm() != 0o604 {
+			t.Errorf("the new file has mode %v", st.Mode())
+		}
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.line("alone")
+	closed(t, f)
+	if got := lines(t, path); !slices.Equal(got, []string{"alone"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestFolderThatIsGoneKeepsTheOldFile(t *testing.T) {
+	dir := t.TempDir()
+	sub, moved := filepath.Join(dir, "sub"), filepath.Join(dir, "moved")
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 100)
+	f := open(t, Options{Path: filepath.Join(sub, "log"), Report: func(msg string) { told <- msg }})
+	if err := os.Rename(sub, moved); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		f.line("x")
+		f.Reopen()
+	}
+	closed(t, f)
+	if got := lines(t, filepath.Join(moved, "log")); len(got) != 3 {
+		t.Errorf("%q", got)
+	}
+	if len(told) != 1 {
+		t.Errorf("told %d times", len(told))
+	}
+}
+
+func TestRotationAtASize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path, MaxSize: 1000, Keep: 3})
+	line := strings.Repeat("x", 94) // with number and end: 100 bytes
+	for i := range 52 {
+		f.line("%s%05d", line, i)
+	}
+	closed(t, f)
+	settled(t, path)
+	// 0-9 and 10-19 are gone, 50 and 51 are in the log.
+	if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
+		t.Fatalf("%q", got)
+	}
+	for name, first := range map[string]int{"log.3.gz": 20, "log.2.gz": 30, "log.1.gz": 40, "log": 50} {
+		got := lines(t, filepath.Join(filepath.Dir(path), name))
+		if want := min(10, 52-first); len(got) != want || !strings.HasSuffix(got[0], fmt.Sprintf("x%05d", first)) {
+			t.Errorf("%s: %d lines from %q", name, len(got), got[0])
+		}
+	}
+	st, err := os.Stat(path + ".1.gz")
+	if err != nil || st.Mode().Perm()&^0o640 != 0 {
+		t.Errorf("%v %v", st.Mode(), err)
+	}
+}
+
+// A line that is longer than the limit is alone in its file.
+func TestLongLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path, MaxSize: 10, Keep: 9})
+	for _, n := range []int{3, 30, 4, 4} {
+		f.line("%s", strings.Repeat("x", n))
+	}
+	closed(t, f)
+	settled(t, path)
+	if a, b, c := lines(t, path+".2.gz"), lines(t, path+".1.gz"), lines(t, path); len(a) != 1 || len(b) != 1 || len(c) != 2 {
+		t.Errorf("%q %q %q", a, b, c)
+	}
+}
+
+func TestRotationByTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("yesterday\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	yesterday := time.Now().AddDate(0, 0, -1)
+	if err := os.Chtimes(path, yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, Options{Path: path, Every: Daily, Keep: 3})
+	f.line("today")
+	f.Reopen()
+	f.line("today")
+	closed(t, f)
+	settled(t, path)
+	if old, now := lines(t, path+".1.gz"), lines(t, path); !slices.Equal(old, []string{"yesterday"}) || len(now) != 2 {
+		t.Errorf("%q %q", old, now)
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, zone) }
+	for _, c := range []struct {
+		name      string
+		s         Schedule
+		last, now time.Time
+		want      bool
+	}{
+		{"never", Schedule{}, at(1, 0, 0), at(20, 0, 0), false},
+		{"same day", Daily, at(20, 0, 0), at(20, 23, 59), false},
+		{"midnight", Daily, at(20, 23, 59), at(21, 0, 0), true},
+		{"same week", Weekly, at(16, 0, 0), at(22, 23, 59), false}, // Monday to Sunday
+		{"Monday", Weekly, at(22, 23, 59), at(23, 0, 0), true},
+		{"same hour", Hourly, at(20, 4, 0), at(20, 4, 59), false},
+		{"next hour", Hourly, at(20, 4, 59), at(20, 5, 0), true},
+		{"a day later", Hourly, at(20, 4, 30), at(21, 4, 30), true},
+		{"six hours", Each(6 * time.Hour), at(20, 6, 59), at(20, 7, 0), true}, // 6:00 UTC
+		{"within six", Each(6 * time.Hour), at(20, 7, 0), at(20, 12, 59), false},
+	} {
+		if got := c.s.between(c.last, c.now); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// What a process that was killed has left is brought to its end by the next one,
+// and nothing is there twice.
+func TestLeftovers(t *testing.T) {
+	const stamp, later = "0000000000000000001", "0000000000000000002"
+	for _, c := range []struct {
+		name string
+		make func(path string)
+	}{
+		{"nothing begun", func(string) {}},
+		{"in the middle of compressing", func(path string) {
+			os.WriteFile(path+rotatedMark+stamp+".tmp", []byte("half of"), 0o600)
+		}},
+		{"numbers shifted", func(path string) {
+			os.Rename(path+".1.gz", path+".2.gz")
+		}},
+		{"compressed but not removed", func(path string) {
+			os.Rename(path+".1.gz", path+".2.gz")
+			pack(t, path+".1.gz", "first\n", "log"+rotatedMark+stamp)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "log")
+			pack(t, path+".1.gz", "zeroth\n", "other")
+			c.make(path)
+			for _, left := range []struct{ stamp, text string }{{stamp, "first\n"}, {later, "second\n"}} {
+				if err := os.WriteFile(path+rotatedMark+left.stamp, []byte(left.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			closed(t, open(t, Options{Path: path, Keep: 5}))
+			settled(t, path)
+			if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
+				t.Fatalf("%q", got)
+			}
+			for n, want := range map[string]string{"1": "second", "2": "first", "3": "zeroth"} {
+				if got := lines(t, path+"."+n+".gz"); !slices.Equal(got, []string{want}) {
+					t.Errorf("%s: %q", n, got)
+				}
+			}
+		})
+	}
+}
+
+func pack(t *testing.T, path, text, comment string) {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Comment = comment
+	io.WriteString(z, text)
+	z.Close()
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A rotated file waits for whoever still has it open to write to it.
+func TestRotatedFileWaitsForItsWriters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	left := path + rotatedMark + "0000000000000000001"
+	slow, err := os.OpenFile(left, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if err := flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	open(t, Options{Path: path, Keep: 5})
+	time.Sleep(50 * time.Millisecond)
+	slow.WriteString("late\n")
+	if _, err := os.Stat(path + ".1.gz"); err == nil {
+		t.Error("it did not wait")
+	}
+	slow.Close()
+	settled(t, path)
+	if got := lines(t, path+".1.gz"); !slices.Equal(got, []string{"late"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Who has inherited a rotated file and never ends does not make the others stay: no
+// more of them than Keep.
+func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	for n := range 7 {
+		if err := os.WriteFile(fmt.Sprintf("%s%s%019d", path, rotatedMark, n), []byte("x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 7 {
+		slow, err := os.Open(fmt.Sprintf("%s%s%019d", path, rotatedMark, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer slow.Close()
+		if err := flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := compressAll(path, 3); err != errBusy {
+		t.Errorf("%v", err)
+	}
+	want := []string{"log.rotated-0000000000000000004", "log.rotated-0000000000000000005", "log.rotated-0000000000000000006"}
+	if got := files(t, path); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Where the folder does not allow it, that is said once and the file goes on.
+func TestFileThatCannotBeRotated(t *testing.T) {
+	// The log can be opened with a name of 240 bytes, a rotated file would have 268.
+	path := filepath.Join(t.TempDir(), strings.Repeat("l", 240))
+	told := make(chan string, 100)
+	f := open(t, Options{Path: path, MaxSize: 50, Keep: 5, Report: func(msg string) { told <- msg }})
+	for range 100 {
+		f.line("twenty bytes or more")
+		f.Reopen()
+	}
+	closed(t, f)
+	if got := lines(t, path); len(got) != 100 {
+		t.Errorf("%d lines", len(got))
+	}
+	if n := len(told); n != 1 {
+		t.Fatalf("told %d times", n)
+	}
+	if msg := <-told; !strings.Contains(msg, "it is not rotated") {
+		t.Errorf("%q", msg)
+	}
+}
+
+// Several processes write to one file, which is rotated all the time: each line is
+// there once and whole.
+func TestNoLineIsLostAmongSeveral(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	const writers, each = 3, 20000
+	var group sync.WaitGroup
+	for w := range writers {
+		f := open(t, Options{Path: path, MaxSize: 20 << 10, Keep: 10000, Buffer: 700, Report: func(msg string) { t.Error(msg) }})
+		group.Go(func() {
+			for i := range each {
+				f.line("writer %d line %06d %s", w, i, strings.Repeat("x", i%40))
+				if f.Dropped() > 0 {
+					t.Error("dropped")
+					return
+				}
+				if i%1000 == 0 {
+					time.Sleep(time.Millisecond) // the others' turn
+				}
+			}
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	settled(t, path)
+	next := [writers]int{}
+	names := files(t, path)
+	for n := len(names) - 1; n >= 0; n-- { // the oldest first
+		name := path
+		if n > 0 {
+			name = numbered(path, n)
+		}
+		if st, err := os.Stat(path); err != nil || st.Size() > 20<<10 {
+			t.Errorf("%v %v", st.Size(), err)
+		}
+		for _, line := range lines(t, name) {
+			var w, i int
+			var rest string
+			if n, _ := fmt.Sscanf(line, "writer %d line %d %s", &w, &i, &rest); n < 2 || len(rest) != i%40 || i != next[w] {
+				t.Fatalf("%s: %q after %d", name, line, next[w])
+			}
+			next[w]++
+		}
+	}
+	for w, n := range next {
+		if n != each {
+			t.Errorf("writer %d: %d lines", w, n)
+		}
+	}
+	if len(names) < 50 {
+		t.Errorf("rotated %d times only", len(names)-1)
+	}
+}
+
+func TestRotateNow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	o := Options{Path: path, Keep: 5}
+	if err := Rotate(o); err != nil { // there is none yet
+		t.Error(err)
+	}
+	f := open(t, o)
+	f.line("one")
+	eventually(t, "a line", func() bool { return len(lines(t, path)) == 1 })
+	for range 2 { // the second time it is empty
+		if err := Rotate(o); err != nil {
+			t.Error(err)
+		}
+	}
+	f.line("two")
+	closed(t, f)
+	settled(t, path)
+	if a, b := lines(t, path+".1.gz"), lines(t, path); !slices.Equal(a, []string{"one"}) || !slices.Equal(b, []string{"two"}) {
+		t.Errorf("%q %q", a, b)
+	}
+	if got := files(t, path); len(got) != 2 {
+		t.Errorf("%q", got)
+	}
+}
+
+// A pipe that nobody reads is a disk that never answers.
+func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	told := make(chan string, 100)
+	f := open(t, Options{Path: path, Report: func(msg string) { told <- msg }})
+	line := strings.Repeat("u", 8000)
+	sent := 0
+	for f.Dropped() < 10 {
+		f.line("%s", line)
+		sent++
+	}
+	if held := sent * 8000; held > 3*memoryMax {
+		t.Errorf("%d bytes were taken", held)
+	}
+
+	// The reader comes back: what was kept arrives whole, the loss is told.
+	var got bytes.Buffer
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		got.ReadFrom(reader)
+	}()
+	if msg := <-told; !strings.Contains(msg, "lines lost") || strings.Contains(msg, "\n") {
+		t.Errorf("report: %q", msg)
+	}
+	closed(t, f)
+	<-read
+	if want := strings.Repeat(line+"\n", sent-int(f.Dropped())); got.String() != want {
+		t.Errorf("%d bytes arrived, not the %d of whole lines", got.Len(), len(want))
+	}
+}
+
+func TestFullDiskIsReportedOnceAndLivedWith(t *testing.T) {
+	told := make(chan string, 100)
+	f := open(t, Options{Path: "/dev/full", Report: func(msg string) { told <- msg }}) // every write: no space left on device
+	f.line("x")
+	if msg := <-told; !strings.Contains(msg, "no space left on device") {
+		t.Errorf("report: %q", msg)
+	}
+	f.line("y")
+	line := strings.Repeat("z", memoryMax/4)
+	n := 2
+	for ; f.Dropped() < 3; n++ {
+		f.line("%s", line)
+	}
+	if err := f.Close(); err == nil || !strings.Contains(err.Error(), fmt.Sprintf(" %d lines not written", n)) {
+		t.Errorf("%d lines, close: %v", n, err)
+	}
+	if len(told) > 0 {
+		t.Errorf("and again: %q", <-told)
+	}
+}
+
+// A disk that is full takes a piece of a line, and others write behind it: it is
+// taken back. When there is room again, all is there but what there was no memory
+// for, which is counted.
+func TestFullDiskCutsNoLine(t *testing.T) {
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	limit := before
+	const taken = 32 << 20   // this process may write other files meanwhile, such as a log of its tests
+	limit.Cur = taken + 2500 // the kernel takes bytes up to it, and then says no
+	signal.Ignore(unix.SIGXFSZ)
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_FSIZE, &before)
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, append(bytes.Repeat([]byte("t"), taken-1), '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan string, 100)
+	f := open(t, Options{Path: path, Report: func(msg string) { told <- msg }})
+	for i := range 30 {
+		f.line("%0100d", i)
+	}
+	if msg := <-told; !strings.Contains(msg, "lines are kept in memory") {
+		t.Errorf("report: %q", msg)
+	}
+	if got := lines(t, path); len(got) != 1+24 { // checks that the last one is whole
+		t.Errorf("%d lines", len(got))
+	}
+	filler := strings.Repeat("f", 64<<10)
+	n := 30
+	for ; f.Dropped() < 7; n++ {
+		f.line("%s", filler)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	again := <-told
+	if !strings.Contains(again, "can be written again") {
+		t.Errorf("report: %q", again)
+	}
+	closed(t, f)
+	close(told)
+	lost := 0 // a line that the writer had no room for may be told of later
+	for msg := again; msg != ""; msg = <-told {
+		var n int
+		if _, err := fmt.Sscanf(regexp.MustCompile(`\d+ lines (were )?lost`).FindString(msg), "%d", &n); err != nil {
+			t.Errorf("report: %q", msg)
+		}
+		lost += n
+	}
+	if lost != 7 {
+		t.Errorf("%d lines lost, of 7", lost)
+	}
+	if got := lines(t, path); len(got) != 1+n-7 || got[1+29] != fmt.Sprintf("%0100d", 29) {
+		t.Errorf("%d lines of %d", len(got), n)
+	}
+}
+
+func TestPiecesForAPipe(t *testing.T) {
+	for _, c := range []struct{ lines, want string }{
+		{"a\n", "a\n"},
+		{"aaa\nbbb\n", "aaa\nbbb\n"},
+		{"aaa\nbbbb\n", "aaa\n"},
+		{"aaaaaaaaaaaaa\nb\n", "aaaaaaaaaaaaa\n"},
+		{"rest of a cut line\nb\n", "rest of a cut line\n"},
+	} {
+		if got := string(firstLines([]byte(c.lines), 8)); got != c.want {
+			t.Errorf("%q: %q", c.lines, got)
+		}
+	}
+}
+
+func TestAppendDoesNotAllocate(t *testing.T) {
+	f := open(t, Options{Path: "/dev/null"})
+	line := []byte(strings.Repeat("x", 150) + "\n")
+	for range 2000 { // both buffers reach their size
+		f.Write(line)
+	}
+	if n := testing.AllocsPerRun(5000, func() { f.Write(line) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -1,0 +1,266 @@
+package logfile
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipeBuf is how much a write to a pipe can have without being mixed with
+// what others write (PIPE_BUF of Linux; POSIX promises 512).
+const pipeBuf = 4096
+
+// fileMode is that of a new file; one that follows another has the other's.
+const fileMode = 0o640
+
+// sink is where lines go. It uses the descriptor itself, because a write of
+// os.File to a standard output that nobody reads ends the process (SIGPIPE).
+type sink struct {
+	o       *Options
+	fd      int
+	file    *os.File // nil: standard output, which is not ours to close
+	regular bool     // a regular file that a path leads to
+	whole   bool     // one write appends any number of lines at once
+	archive archive
+	said    string // the last complaint about the path: it is said once
+}
+
+func openSink(o *Options) (*sink, error) {
+	s := &sink{o: o, fd: 1, archive: archive{o: o}}
+	if o.Path == "-" {
+		var st unix.Stat_t
+		s.whole = unix.Fstat(s.fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+		return s, nil
+	}
+	return s, s.open(fileMode)
+}
+
+// open opens the path, in the place of what is open.
+func (s *sink) open(mode fs.FileMode) error {
+	file, err := openPath(s.o.Path, mode)
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+		file.Close()
+		return err
+	}
+	s.close()
+	s.file, s.fd = file, int(file.Fd())
+	s.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
+	s.whole = s.regular
+	return nil
+}
+
+// openPath opens a log for appending. A new one gets exactly that mode where it
+// is not fileMode, of which umask may take away.
+func openPath(path string, mode fs.FileMode) (*os.File, error) {
+	// Without O_NONBLOCK, opening a FIFO would wait for its reader.
+	const flags = os.O_WRONLY | os.O_APPEND | unix.O_NONBLOCK | unix.O_NOCTTY
+	file, err := os.OpenFile(path, flags, 0)
+	if !os.IsNotExist(err) {
+		return file, err
+	}
+	if file, err = os.OpenFile(path, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
+		_ = file.Chmod(mode) // failing, it has what umask leaves
+	}
+	return file, err
+}
+
+func (s *sink) close() {
+	if s.file != nil {
+		s.file.Close()
+	}
+}
+
+// complain reports what is wrong with the path, once.
+func (s *sink) complain(format string, err error) {
+	if said := format + err.Error(); said != s.said {
+		s.said = said
+		s.o.report(format, err)
+	}
+}
+
+// look makes sure that the path leads to what is open.
+func (s *sink) look() {
+	if s.file == nil || s.at() {
+		return
+	}
+	mode := fs.FileMode(fileMode)
+	if st, err := s.file.Stat(); err == nil {
+		mode = st.Mode().Perm()
+	}
+	if err := s.open(mode); err != nil {
+		s.complain("%v; the file that was open goes on", err)
+	} else {
+		s.said = ""
+	}
+}
+
+// at says whether the path leads to what is open.
+func (s *sink) at() bool {
+	var there, here unix.Stat_t
+	return unix.Stat(s.o.Path, &there) == nil && unix.Fstat(s.fd, &here) == nil && there.Ino == here.Ino && there.Dev == here.Dev
+}
+
+// lock takes the lock on the file that the path leads to. Where that cannot be
+// had (a folder that is gone, a file system without locks), it is done without.
+func (s *sink) lock() {
+	for range 100 { // others may rotate at the same time, but not for ever
+		if flock(s.fd, unix.LOCK_EX) != nil {
+			return
+		}
+		if s.at() {
+			return
+		}
+		file := s.file
+		s.look()
+		if s.file == file {
+			return // with the old one, still locked
+		}
+	}
+}
+
+func (s *sink) unlock() { _ = flock(s.fd, unix.LOCK_UN) }
+
+func flock(fd, how int) error {
+	for {
+		if err := unix.Flock(fd, how); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// write writes lines and returns how many bytes the kernel took.
+func (s *sink) write(lines []byte) (n int, err error) {
+	if !s.regular && s.file != nil {
+		s.look()
+	}
+	for n < len(lines) {
+		var k int
+		if s.regular {
+			k, err = s.append(lines[n:])
+		} else {
+			k, err = s.pass(lines[n:])
+		}
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// errNoRoom is what the kernel says only when it takes nothing at all.
+var errNoRoom = errors.New("no space left for a whole line")
+
+// append writes some of the lines to a regular file: as many as fit in it, and
+// at least one.
+func (s *sink) append(lines []byte) (n int, err error) {
+	s.lock()
+	defer func() { s.unlock() }()
+	var st unix.Stat_t
+	if err := unix.Fstat(s.fd, &st); err != nil {
+		return 0, err
+	}
+	size := st.Size
+	if size > 0 && s.full(&st, lines) && s.rotate() {
+		return 0, nil // and once more, to the next file
+	}
+	if limit := s.o.MaxSize - size; s.o.MaxSize > 0 && limit < int64(len(lines)) && s.archive.able() {
+		lines = firstLines(lines, int(max(0, limit)))
+	}
+	n, err = unix.Write(s.fd, lines)
+	if err == unix.EINTR || err == unix.EAGAIN {
+		return max(n, 0), nil
+	}
+	n = max(n, 0)
+	if cut := bytes.LastIndexByte(lines[:n], '\n') + 1; cut < n {
+		// The disk is full. Others may append before we can: take the piece of a
+		// line back.
+		if s.shorten(int64(n - cut)) {
+			n = cut
+		}
+		if err == nil {
+			err = errNoRoom
+		}
+	}
+	return n, err
+}
+
+// shorten takes the last bytes off the file, and tells whether they are gone. Who
+// made room by emptying it may have been quicker: then its size is looked at, or
+// it would grow, by zeros.
+func (s *sink) shorten(bytes int64) bool {
+	var st unix.Stat_t
+	if unix.Fstat(s.fd, &st) != nil {
+		return false
+	}
+	return st.Size < bytes || unix.Ftruncate(s.fd, st.Size-bytes) == nil
+}
+
+// full says whether a file has to make room for the first of the lines.
+func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
+	if !s.archive.able() {
+		return false
+	}
+	if s.o.MaxSize > 0 && st.Size+int64(bytes.IndexByte(lines, '\n')+1) > s.o.MaxSize {
+		return true
+	}
+	sec, nsec := st.Mtim.Unix()
+	return s.o.Every.between(time.Unix(sec, nsec), time.Now())
+}
+
+// rotate renames the file, which is locked, and says whether it has.
+func (s *sink) rotate() bool {
+	err := s.archive.rename()
+	if err != nil {
+		s.complain("it is not rotated: %v", err)
+		return false
+	}
+	s.unlock()
+	s.look()
+	s.archive.start()
+	return true
+}
+
+// pass writes some of the lines to what is no regular file.
+func (s *sink) pass(lines []byte) (n int, err error) {
+	if !s.whole {
+		lines = firstLines(lines, pipeBuf)
+	}
+	n, err = unix.Write(s.fd, lines)
+	n = max(n, 0)
+	switch err {
+	case unix.EINTR:
+		err = nil
+	case unix.EAGAIN:
+		s.wait()
+		err = nil
+	}
+	return n, err
+}
+
+// wait waits until a pipe or terminal takes more.
+func (s *sink) wait() {
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}, 1000)
+}
+
+// firstLines returns as many whole lines as fit in max bytes, at least one.
+func firstLines(lines []byte, max int) []byte {
+	if len(lines) <= max {
+		return lines
+	}
+	if end := bytes.LastIndexByte(lines[:max], '\n'); end >= 0 {
+		return lines[:end+1]
+	}
+	if end := bytes.IndexByte(lines, '\n'); end >= 0 {
+		return lines[:end+1]
+	}
+	return lines
+}

@@ -1,0 +1,110 @@
+package logfile
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// reportEvery keeps a slow disk from filling another log.
+const reportEvery = 10 * time.Second
+
+// writer is the goroutine that hands lines to the kernel.
+type writer struct {
+	file     *File
+	out      *sink
+	pending  []byte // a buffer of whole lines
+	written  int    // bytes of pending that are in the file
+	failing  bool   // the last write failed; it is tried again
+	reported time.Time
+	told     int64 // dropped lines that were reported
+}
+
+func (w *writer) run() {
+	f := w.file
+	timer := time.NewTimer(f.o.Flush)
+	timer.Stop()
+	defer close(f.done)
+	for {
+		if !w.failing {
+			// Sleep, without a timer, until there is something to write.
+			select {
+			case <-f.begun:
+			case <-f.urgent:
+				notify(f.urgent)
+			}
+		}
+		timer.Reset(f.o.Flush)
+		select {
+		case <-f.urgent:
+		case <-timer.C:
+		}
+		if f.reopen.Swap(false) {
+			w.out.look()
+		}
+		if closed := w.flush(); closed {
+			w.out.close()
+			f.mu.Lock()
+			lines := f.dropped - w.told
+			f.mu.Unlock()
+			lines += int64(countLines(w.pending[w.written:]) + countLines(f.filling))
+			if lines > 0 {
+				f.lost = fmt.Errorf("%s: %s: %d lines not written", f.o.Name, f.o.Path, lines)
+			}
+			return // nothing uses f.filling after Close
+		}
+	}
+}
+
+func countLines(b []byte) int { return bytes.Count(b, []byte{'\n'}) }
+
+// flush writes what there is and tells whether the file was closed before.
+func (w *writer) flush() (closed bool) {
+	f := w.file
+	for {
+		f.mu.Lock()
+		closed = f.closed
+		if w.written == len(w.pending) {
+			used := w.pending[:0]
+			if cap(used) > keepMax || used == nil {
+				used = make([]byte, 0, f.o.Buffer+f.o.Buffer/4)
+			}
+			w.pending, f.filling, w.written = f.filling, used, 0
+		}
+		dropped := f.dropped
+		f.mu.Unlock()
+
+		if len(w.pending) == 0 {
+			w.tell(dropped, nil)
+			return closed
+		}
+		n, err := w.out.write(w.pending[w.written:])
+		w.written += n
+		w.tell(dropped, err)
+		if err != nil {
+			return closed
+		}
+	}
+}
+
+// tell reports a failure when it begins and when it ends, and losses, not too
+// often.
+func (w *writer) tell(dropped int64, err error) {
+	if err != nil {
+		if !w.failing {
+			w.failing = true
+			w.file.o.report("%v; lines are kept in memory while there is room", err)
+		}
+		return
+	}
+	lost := dropped - w.told
+	if w.failing {
+		w.failing, w.told = false, dropped
+		w.file.o.report("can be written again, %d lines were lost", lost)
+		return
+	}
+	if now := time.Now(); lost > 0 && now.Sub(w.reported) >= reportEvery {
+		w.reported, w.told = now, dropped
+		w.file.o.report("the disk does not keep up, %d lines lost", lost)
+	}
+}
