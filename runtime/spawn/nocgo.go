@@ -1,0 +1,19 @@
+//go:build !cgo
+
+package spawn
+
+import (
+	"os"
+	"syscall"
+)
+
+// Start is for builds without C, of which fapws itself is none: what the server
+// ignores of signals, programs ignore too.
+func Start(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
+	return os.StartProcess(path, argv, &os.ProcAttr{
+		Dir:   dir,
+		Env:   env,
+		Files: files[:],
+		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	})
+}

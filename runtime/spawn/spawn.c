@@ -1,0 +1,76 @@
+#define _GNU_SOURCE
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#define CLOEXEC_ONLY 4 /* CLOSE_RANGE_CLOEXEC */
+
+static struct rlimit open_files; /* with which this process was started */
+
+/* Before Go raises it: programs that use select(2) must have no descriptors beyond
+ * its sets. */
+__attribute__((constructor)) static void remember(void) { getrlimit(RLIMIT_NOFILE, &open_files); }
+
+static char *next(char *text) { return text + strlen(text) + 1; }
+
+/* In the child, which has the memory of its parent until it has become the
+ * program; no signal is taken meanwhile. Returns errno. */
+static int become(char *path, char **argv, char **envv, const char *dir, const int fds[3]) {
+  struct sigaction by_default;
+  memset(&by_default, 0, sizeof by_default);
+  by_default.sa_handler = SIG_DFL;
+  for (int sig = 1; sig < NSIG; sig++) sigaction(sig, &by_default, NULL); /* those that cannot be set need not be */
+  setsid();
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
+  int safe[3];
+  for (int i = 0; i < 3; i++) /* one may be where another has to go */
+    if ((safe[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3)) < 0) return errno;
+  for (int i = 0; i < 3; i++)
+    if (dup2(safe[i], i) < 0) return errno;
+  syscall(SYS_close_range, 3U, ~0U, CLOEXEC_ONLY); /* before Linux 5.11 each has to see to that itself, as ours do */
+  if (*dir && chdir(dir) < 0) return errno;
+  setrlimit(RLIMIT_NOFILE, &open_files); /* failing, it keeps the server's */
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  execve(path, argv, envv);
+  return errno;
+}
+
+int fapws_spawn(char *text, int argc, int envc, int in, int out, int err) {
+  const int fds[3] = {in, out, err};
+  char **list = malloc(((size_t)argc + (size_t)envc + 2) * sizeof *list); /* freed here */
+  if (!list) return -1;
+  char *path = text, *p = next(text), **argv = list, **envv = list + argc + 1;
+  for (int i = 0; i < argc; i++, p = next(p)) argv[i] = p;
+  for (int i = 0; i < envc; i++, p = next(p)) envv[i] = p;
+  argv[argc] = envv[envc] = NULL;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  volatile int failed = 0;
+  pid_t pid = vfork();
+  if (pid == 0) {
+    failed = become(path, argv, envv, p, fds);
+    _exit(127);
+  }
+  if (pid < 0) failed = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  free(list);
+  if (!failed) return pid;
+  if (pid > 0) waitpid(pid, NULL, 0);
+  errno = failed;
+  return -1;
+}
