@@ -1,0 +1,84 @@
+/* Before Go starts: leaves the right to chroot(2) to another process.
+ *
+ * A worker has to load the application outside, as the user it serves as, and to
+ * go into the cage afterwards. The right to do so must not be the application's
+ * meanwhile, and Go's threads cannot all be made to give it up, as capabilities
+ * belong to threads. So the process that the supervisor has started, while it
+ * still has one thread, makes another that shares nothing with it but root and
+ * working directory (CLONE_FS), keeps the capability, and waits for a byte.
+ */
+#define _GNU_SOURCE
+#include "cage.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int keeper_fd = -1; /* to the other process */
+static pid_t keeper;
+
+static void die(const char *what) {
+  dprintf(2, "fapws: cannot prepare --chroot: %s: %s\n", what, strerror(errno));
+  _exit(3);
+}
+
+static void close_all_but(int fd) {
+  for (int other = 0; other < 64; other++) /* the supervisor hands on a few */
+    if (other != fd) close(other);
+}
+
+/* keep is the other process. */
+static void keep(const char *dir, int fd) {
+  char byte;
+  int err = 0;
+  close_all_but(fd);
+  prctl(PR_SET_NAME, "fapws-cage");
+  if (read(fd, &byte, 1) != 1) _exit(0); /* the worker has ended */
+  if (chroot(dir) != 0) err = errno;
+  _exit(write(fd, &err, sizeof err) != sizeof err);
+}
+
+static void drop_capabilities(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct none[2];
+  memset(none, 0, sizeof none);
+  /* Programs with the bit of another user would be a way to become root in a
+   * cage whose /etc is somebody's. */
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die("PR_SET_NO_NEW_PRIVS");
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  if (syscall(SYS_capset, &header, none) != 0) die("capset");
+}
+
+__attribute__((constructor)) static void part(void) {
+  const char *dir = getenv(FAPWS_CAGE);
+  int pair[2];
+  if (!dir || !getenv("FAPWS_WORKER")) return;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
+  /* Without a signal at its end: it is no child that the application waits for. */
+  keeper = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_FS, 0, 0, 0, 0);
+  if (keeper < 0) die("clone");
+  if (keeper == 0) keep(dir, pair[1]);
+  close(pair[1]);
+  keeper_fd = pair[0];
+  drop_capabilities();
+}
+
+int fapws_cage_enter(void) {
+  char byte = 1;
+  int err = EPERM; /* the other process is not there */
+  if (keeper_fd < 0) return err;
+  if (write(keeper_fd, &byte, 1) == 1 && read(keeper_fd, &err, sizeof err) != sizeof err) err = EPERM;
+  close(keeper_fd);
+  keeper_fd = -1;
+  while (waitpid(keeper, NULL, __WCLONE) < 0 && errno == EINTR) {
+  }
+  return err;
+}

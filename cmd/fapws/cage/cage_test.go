@@ -1,0 +1,58 @@
+package cage
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestZoneRule(t *testing.T) {
+	for content, want := range map[string]string{
+		"TZif2\x00\x00TZif2\x00\nCET-1CEST,M3.5.0,M10.5.0/3\n": "CET-1CEST,M3.5.0,M10.5.0/3",
+		"TZif2\x00\x00\nUTC0\n":                                "UTC0",
+		"TZif2\x00\x00\n\n":                                    "",
+		"TZif2 and no line":                                    "",
+		"something else\nUTC0\n":                               "",
+		"":                                                     "",
+	} {
+		path := filepath.Join(t.TempDir(), "zone")
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := zoneRule(path); got != want {
+			t.Errorf("%q: %q, not %q", content, got, want)
+		}
+	}
+	if got := zoneRule("/no/such"); got != "" {
+		t.Errorf("no file: %q", got)
+	}
+}
+
+// TestFurnishedPaths: what is below the folder has the same path inside.
+func TestFurnishedPaths(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if err := Furnish(t.TempDir()); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("who is not root may not make dev/null: %v", err)
+		}
+		return
+	}
+	cage, err := Find(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is there
+		if err := Furnish(cage); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if inside, err := filepath.EvalSymlinks(cage + cage); err != nil || inside != cage {
+		t.Errorf("%s is %s, %v", cage+cage, inside, err)
+	}
+	if st, err := os.Stat(cage + "/tmp"); err != nil || st.Mode().Perm() != 0o777 || st.Mode()&os.ModeSticky == 0 {
+		t.Errorf("tmp: %v, %v", st.Mode(), err)
+	}
+	if err := os.WriteFile(cage+"/dev/null", []byte("x"), 0); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,235 @@
+// Package tomlfile reads a configuration file in TOML (toml.io) into values that
+// know the line they stand on, and those into the fields of a struct. What is
+// wrong becomes errors of one line that begin with "file:line: ". It does no
+// I/O.
+package tomlfile
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// File is a file that was read.
+type File struct {
+	Name string // as messages call it
+	Dir  string // what relative paths in it are relative to
+	Top  *Table
+}
+
+// Table is a table of a file, inline or not.
+type Table struct {
+	File    *File
+	Name    string // as it is written: "host.route"; "" at the top
+	Line    int    // where it begins; 0 at the top
+	Entries []Value
+}
+
+// Value is a key with its value, or an element of an array.
+type Value struct {
+	File *File
+	Key  string // without those of the tables around it; of an element, that of the array
+	Line int
+	Any  any // string, int64, float64, bool, []Value, *Table or a time
+}
+
+// Parse reads text, the content of the file called name. The error is one line:
+// "name:3:14: …", line and column.
+func Parse(name, dir string, text []byte) (*File, error) {
+	if err := bounded(name, string(text)); err != nil {
+		return nil, err
+	}
+	var tree map[string]any
+	if _, err := toml.Decode(string(text), &tree); err != nil {
+		return nil, syntaxError(name, string(text), err)
+	}
+	f := &File{Name: name, Dir: dir}
+	l := &locator{text: string(text), line: 1, lines: map[string]place{}, arrays: map[string]int{}}
+	l.document()
+	f.Top = f.table("", "", 0, tree, l.lines)
+	return f, nil
+}
+
+// syntaxError makes one line of what the TOML reader says.
+func syntaxError(name, text string, err error) error {
+	var at toml.ParseError
+	if !errors.As(err, &at) {
+		return fmt.Errorf("%s:1:1: %s", name, oneLine(err.Error()))
+	}
+	message := at.Message
+	if message == "" {
+		message = at.Error()
+	}
+	// The line that it gives is the next one where the end of a line is wrong.
+	before := text[:min(max(at.Position.Start, 0), len(text))]
+	line := strings.Count(before, "\n") + 1
+	col := len(before) - strings.LastIndexByte(before, '\n')
+	return fmt.Errorf("%s:%d:%d: %s", name, line, col, strings.TrimSuffix(oneLine(message), "."))
+}
+
+// oneLine replaces what would end a line or confuse a terminal.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// table turns what the TOML reader has made into a Table. path is how lines calls
+// it.
+func (f *File) table(name, path string, line int, tree map[string]any, lines map[string]place) *Table {
+	t := &Table{File: f, Name: name, Line: line}
+	for key, x := range tree {
+		below := path + sep + key
+		at := max(lines[below].line, line, 1)
+		t.Entries = append(t.Entries, f.value(strings.TrimPrefix(name+"."+key, "."), key, below, at, x, lines))
+	}
+	slices.SortFunc(t.Entries, func(a, b Value) int {
+		return lines[path+sep+a.Key].offset - lines[path+sep+b.Key].offset
+	})
+	return t
+}
+
+func (f *File) value(name, key, path string, line int, x any, lines map[string]place) Value {
+	v := Value{File: f, Key: key, Line: line, Any: x}
+	switch x := x.(type) {
+	case map[string]any:
+		v.Any = f.table(name, path, line, x, lines)
+	case []map[string]any:
+		list := make([]Value, len(x))
+		for i, one := range x {
+			below := element(path, i)
+			list[i] = f.value(name, key, below, max(lines[below].line, line), one, lines)
+		}
+		v.Any = list
+	case []any:
+		list := make([]Value, len(x))
+		for i, one := range x {
+			below := element(path, i)
+			list[i] = f.value(name, key, below, max(lines[below].line, line), one, lines)
+		}
+		v.Any = list
+	}
+	return v
+}
+
+// IsTables says whether the value is a table or an array of them.
+func (v Value) IsTables() bool {
+	list, isList := v.Any.([]Value)
+	if isList && len(list) > 0 {
+		v = list[0]
+	}
+	_, isTable := v.Any.(*Table)
+	return isTable
+}
+
+// Errorf is an error at the line of v: "file:line: …".
+func (v Value) Errorf(format string, args ...any) error {
+	return v.File.Errorf(v.Line, format, args...)
+}
+
+// Errorf is an error at a line of the file.
+func (f *File) Errorf(line int, format string, args ...any) error {
+	return &Mistake{File: f.Name, Line: line, Text: oneLine(fmt.Sprintf(format, args...))}
+}
+
+// Mistake is something wrong in a file.
+type Mistake struct {
+	File string
+	Line int
+	Text string // of one line
+
+	Key   string // that is unknown where it stands; "" for other mistakes
+	Table string // where it stands: "host.route"
+}
+
+// Error is "FILE:LINE: TEXT".
+func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
+
+// Join is errors.Join with the mistakes in the order of their lines, behind what
+// is not about a file.
+func Join(errs ...error) error {
+	var all []error
+	for _, err := range errs {
+		if several, ok := err.(interface{ Unwrap() []error }); ok {
+			all = append(all, several.Unwrap()...)
+		} else if err != nil {
+			all = append(all, err)
+		}
+	}
+	line := func(err error) int {
+		var m *Mistake
+		if errors.As(err, &m) {
+			return m.Line
+		}
+		return 0
+	}
+	slices.SortStableFunc(all, func(a, b error) int { return line(a) - line(b) })
+	return errors.Join(all...)
+}
+
+// Must is the error that v, shown as it is, must be something else: "file:3: key
+// = 5 is an integer: must be …".
+func (v Value) Must(be error) error {
+	return v.Errorf("%s = %s%s: must be %v", v.Key, v.Show(), v.typeNote(), be)
+}
+
+// typeNote names the type of what does not show it by itself.
+func (v Value) typeNote() string {
+	if _, isTable := v.Any.(*Table); isTable {
+		return ""
+	}
+	return ", " + v.Type()
+}
+
+// Type names the TOML type of the value, with its article.
+func (v Value) Type() string {
+	switch v.Any.(type) {
+	case string:
+		return "a string"
+	case int64:
+		return "an integer"
+	case float64:
+		return "a float"
+	case bool:
+		return "a boolean"
+	case []Value:
+		return "an array"
+	case *Table:
+		return "a table"
+	}
+	return "a date"
+}
+
+// Show writes the value for a message: as TOML would have it, shortened.
+func (v Value) Show() string {
+	const enough = 60
+	s := ""
+	switch x := v.Any.(type) {
+	case string:
+		s = fmt.Sprintf("%q", x)
+	case []Value:
+		items := make([]string, len(x))
+		for i := range x {
+			items[i] = x[i].Show()
+		}
+		s = "[" + strings.Join(items, ", ") + "]"
+	case *Table:
+		items := make([]string, len(x.Entries))
+		for i, one := range x.Entries {
+			items[i] = one.Key + " = " + one.Show()
+		}
+		s = "{ " + strings.Join(items, ", ") + " }"
+	default:
+		s = fmt.Sprint(x)
+	}
+	if len(s) > enough {
+		s = strings.ToValidUTF8(s[:enough], "") + "..."
+	}
+	return s
+}
