@@ -1,0 +1,230 @@
+// Package webconf turns the configuration file of httPyServer, web.conf, into one
+// of fapws. Its lines are
+//
+//	host DOMAIN ROOT      the folder of a domain; "default" is every other one
+//	media EXTENSION TYPE  the media type of files
+//	parameter NAME VALUE  timeout, in seconds
+//
+// and comments that begin with #. It does no I/O.
+package webconf
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"fapws/cmd/fapws/tomlfile"
+)
+
+// host is a line of that name.
+type host struct {
+	name, root string // name "": default
+	line       int
+}
+
+// pair is a media type, or a parameter.
+type pair struct {
+	name, value string
+	line        int
+}
+
+// conf is what a web.conf says.
+type conf struct {
+	name       string
+	hosts      []host
+	media      []pair
+	parameters []pair
+	notes      []string
+}
+
+// Convert returns the configuration file, and a line for each thing that was
+// left out or understood in another way: "web.conf:3: …". The error, one line, is
+// that there is no host in text.
+func Convert(name string, text []byte) (file string, notes []string, err error) {
+	c := &conf{name: name}
+	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
+		c.read(i+1, strings.ToValidUTF8(line, "?"))
+	}
+	if len(c.hosts) == 0 {
+		return "", c.notes, fmt.Errorf("%s: no line of the form: host DOMAIN FOLDER", name)
+	}
+	return c.write(), c.notes, nil
+}
+
+func (c *conf) note(line int, format string, args ...any) {
+	c.notes = append(c.notes, fmt.Sprintf("%s:%d: %s", c.name, line, fmt.Sprintf(format, args...)))
+}
+
+var words = []string{"host", "media", "parameter"}
+
+func (c *conf) read(n int, line string) {
+	fields := strings.Fields(line)
+	for i, f := range fields {
+		if f[0] == '#' {
+			fields = fields[:i]
+			break
+		}
+	}
+	if len(fields) == 0 {
+		return
+	}
+	word := strings.ToLower(fields[0])
+	switch {
+	case word != "host" && word != "media" && word != "parameter":
+		hint := ""
+		if near := tomlfile.Nearest(word, words); near != "" {
+			hint = ", did you mean " + near + "?"
+		}
+		c.note(n, "%.40q is not host, media or parameter: left out%s", fields[0], hint)
+		return
+	case len(fields) != 3:
+		c.note(n, "%s takes two words, not %d: left out", word, len(fields)-1)
+		return
+	}
+	name, value := fields[1], fields[2]
+	switch word {
+	case "host":
+		c.host(n, name, value)
+	case "media":
+		if !mediaType.MatchString(value) || strings.Trim(name, ".") == "" {
+			c.note(n, "%.80q is not a media type: left out", value)
+			return
+		}
+		c.put(&c.media, word, pair{strings.TrimPrefix(name, "."), value, n})
+	case "parameter":
+		c.put(&c.parameters, word, pair{strings.ToLower(name), value, n})
+	}
+}
+
+// domain is a host name, or an address.
+var domain = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$`)
+
+func (c *conf) host(n int, name, root string) {
+	name = strings.ToLower(name)
+	bare, port, hasPort := strings.Cut(name, ":")
+	switch {
+	case !domain.MatchString(bare) || len(bare) > 253:
+		c.note(n, "%.80q is not the name of a host: left out", name)
+		return
+	case hasPort:
+		c.note(n, "the port %.10q of %s is left out: hosts are told apart by their names", port, bare)
+	}
+	if bare == "default" {
+		bare = ""
+	}
+	for _, other := range c.hosts {
+		if other.name == bare {
+			c.note(n, "host %s is on line %d already: left out", name, other.line)
+			return
+		}
+	}
+	c.hosts = append(c.hosts, host{bare, root, n})
+}
+
+// mediaType is "text/plain", a parameter may follow.
+var mediaType = regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
+
+// put adds p to list, or replaces what it has by that name.
+func (c *conf) put(list *[]pair, word string, p pair) {
+	for i, other := range *list {
+		if other.name == p.name {
+			c.note(p.line, "%s %s is on line %d already: this one counts", word, p.name, other.line)
+			(*list)[i] = p
+			return
+		}
+	}
+	*list = append(*list, p)
+}
+
+// write makes the file.
+func (c *conf) write() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# From %s, by fapws import. Relative folders are relative to this file.\n\n", clean(c.name))
+	b.WriteString("# bind = \"0.0.0.0:8888\"\n")
+	for _, p := range c.parameters {
+		if err := parameter(&b, p); err != nil {
+			c.note(p.line, "parameter %.40q: %v: left out", p.name, err)
+			fmt.Fprintf(&b, "# line %d, left out: parameter %s %s\n", p.line, clean(p.name), clean(p.value))
+		}
+	}
+	if len(c.media) > 0 {
+		b.WriteString("\n# These go before the types that are built in.\n[types]\n")
+		for _, m := range c.media {
+			fmt.Fprintf(&b, "%s = %s\n", key(m.name), quote(m.value))
+		}
+	}
+	for _, h := range c.hosts {
+		b.WriteString("\n[[host]]\n")
+		if h.name == "" {
+			b.WriteString("default = true # whatever host is asked for that is not named here\n")
+		} else {
+			fmt.Fprintf(&b, "name = %s\n", quote(h.name))
+		}
+		fmt.Fprintf(&b, "root = %s\nindex = [\"index.html\"]\n", quote(h.root))
+	}
+	return b.String()
+}
+
+// parameter writes one as settings. The error says why it cannot be one.
+func parameter(b *strings.Builder, p pair) error {
+	const longest = 366 * 24 * 3600
+	switch p.name {
+	case "timeout":
+		seconds, err := strconv.ParseFloat(p.value, 64)
+		if err != nil || !(seconds >= 0.001 && seconds <= longest) {
+			return fmt.Errorf("%.40q is not a time in seconds", p.value)
+		}
+		value := strconv.FormatFloat(seconds, 'f', -1, 64)
+		fmt.Fprintf(b, "\n# timeout: for a client that sends nothing, and for one that does not end its request.\nkeep-alive = %s\nhead-timeout = %s\n", value, value)
+	case "port":
+		port, err := strconv.ParseUint(p.value, 10, 16)
+		if err != nil {
+			return fmt.Errorf("%.40q is not a port", p.value)
+		}
+		fmt.Fprintf(b, "port = %d\n", port)
+	default:
+		return errors.New("fapws has nothing like it")
+	}
+	return nil
+}
+
+// bareKey is a key that needs no quotes.
+var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+func key(s string) string {
+	if bareKey.MatchString(s) {
+		return s
+	}
+	return quote(s)
+}
+
+// quote writes a basic string of TOML.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// clean makes s fit for a comment.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}

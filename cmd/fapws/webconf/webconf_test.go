@@ -1,0 +1,74 @@
+package webconf
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/tomlfile"
+)
+
+func TestConvert(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		want       []string // lines of the result
+		notes      []string
+	}{
+		{"as the course has it",
+			"host default web\nhost localhost:8080 /srv/web\r\n\nmedia txt text/plain\nmedia html text/html\nparameter timeout 1\n",
+			[]string{"keep-alive = 1", "head-timeout = 1", "[types]", `txt = "text/plain"`, `html = "text/html"`,
+				"default = true # whatever host is asked for that is not named here", `root = "web"`, `name = "localhost"`, `root = "/srv/web"`},
+			[]string{`web.conf:2: the port "8080" of localhost is left out: hosts are told apart by their names`}},
+		{"comments and odd spelling",
+			"# mine\n  HOST\tA.Lan\t\"x\\y\" # the first\nmedia .tar.gz application/gzip\nmedia jpg image/jpeg\nmedia jpg image/x-jpeg\nparameter timeout 9\nparameter Timeout 2.5",
+			[]string{`name = "a.lan"`, `root = "\"x\\y\""`, `"tar.gz" = "application/gzip"`, `jpg = "image/x-jpeg"`, "keep-alive = 2.5"},
+			[]string{"web.conf:5: media jpg is on line 4 already: this one counts", "web.conf:7: parameter timeout is on line 6 already: this one counts"}},
+		{"what is left out",
+			"hots a b\nhost a.lan\nhost a.lan w\nhost a.lan v\nhost ../x v\nmedia txt plain\nparameter timeout soon\nparameter threads 4\nparameter port 8080\nlisten 80 on all",
+			[]string{`root = "w"`, "port = 8080", "# line 8, left out: parameter threads 4"},
+			[]string{
+				`web.conf:1: "hots" is not host, media or parameter: left out, did you mean host?`,
+				"web.conf:2: host takes two words, not 1: left out",
+				"web.conf:4: host a.lan is on line 3 already: left out",
+				`web.conf:5: "../x" is not the name of a host: left out`,
+				`web.conf:6: "plain" is not a media type: left out`,
+				`web.conf:10: "listen" is not host, media or parameter: left out`,
+				`web.conf:7: parameter "timeout": "soon" is not a time in seconds: left out`,
+				`web.conf:8: parameter "threads": fapws has nothing like it: left out`,
+			}},
+	} {
+		file, notes, err := Convert("web.conf", []byte(tt.text))
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		for _, line := range tt.want {
+			if !strings.Contains(file, line+"\n") {
+				t.Errorf("%s: no line %s in\n%s", tt.name, line, file)
+			}
+		}
+		if got, want := strings.Join(notes, "\n"), strings.Join(tt.notes, "\n"); got != want {
+			t.Errorf("%s: notes\n%s\nwant\n%s", tt.name, got, want)
+		}
+		if _, err := tomlfile.Parse("fapws.toml", "/", []byte(file)); err != nil {
+			t.Errorf("%s: %v in\n%s", tt.name, err, file)
+		}
+	}
+	if _, _, err := Convert("web.conf", []byte("media a b/c\n")); err == nil || err.Error() != "web.conf: no line of the form: host DOMAIN FOLDER" {
+		t.Errorf("without a host: %v", err)
+	}
+}
+
+// FuzzConvert: whatever the lines are, the result is TOML.
+func FuzzConvert(f *testing.F) {
+	f.Add("host default web\nmedia txt text/plain\nparameter timeout 1\n")
+	f.Add("host a \"\\\x01\x7f\nmedia \" a/b\nparameter port 99999\nparameter x \x00\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, _, err := Convert("web.conf", []byte(text))
+		if err != nil {
+			return
+		}
+		if _, err := tomlfile.Parse("fapws.toml", "/", []byte(file)); err != nil {
+			t.Fatalf("%v\n%s", err, file)
+		}
+	})
+}
