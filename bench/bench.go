@@ -42,9 +42,11 @@ func (b *bench) measure(w workload) error {
 	case startup:
 		who, err = b.measureStartup(&w)
 	case idle:
-		who, err = b.measureIdle(&w)
+		who, err = b.measureEach(&w, b.idleOf)
 	case reload:
-		who, err = b.measureReload(&w)
+		who, err = b.measureEach(&w, b.reloadsOf)
+	case slowly:
+		who, err = b.measureSlow(&w)
 	default:
 		who, err = b.measureLoad(&w)
 	}
@@ -158,14 +160,13 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// measureIdle sees how the server's memory grows with connections on which
-// one request was made.
-func (b *bench) measureIdle(w *workload) (who []string, err error) {
+// measureEach takes one sample of each server, by itself: all rounds are one.
+func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, error)) (who []string, err error) {
 	for _, s := range b.servers {
 		if !w.servedBy(s) {
 			continue
 		}
-		taken, err := b.idleOf(s, w)
+		taken, err := of(s, w)
 		if err != nil {
 			fmt.Printf("left out: %v\n", err)
 			continue
@@ -176,6 +177,8 @@ func (b *bench) measureIdle(w *workload) (who []string, err error) {
 	return who, nil
 }
 
+// idleOf sees how the server's memory grows with connections on which one
+// request was made.
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -55,6 +56,10 @@ func (p *process) check(w *workload) error {
 		return err
 	}
 	request.Close = true
+	for _, field := range w.fields {
+		name, value, _ := strings.Cut(field, ": ")
+		request.Header.Set(name, value)
+	}
 	answer, err := (&http.Client{Timeout: 10 * time.Second}).Do(request)
 	if err != nil {
 		return err
@@ -64,11 +69,12 @@ func (p *process) check(w *workload) error {
 	switch {
 	case err != nil:
 		return err
-	case answer.StatusCode != http.StatusOK:
+	case answer.StatusCode != cmp.Or(w.status, http.StatusOK) || answer.Header.Get("Content-Encoding") != w.coding:
 		return fmt.Errorf("%s answers %s with %s", p.server.name, w.path, answer.Status)
-	case n != w.length:
+	case n != w.length && w.length >= 0 || n == 0:
 		return fmt.Errorf("%s answers %s with %d bytes instead of %d", p.server.name, w.path, n, w.length)
 	}
+	p.modified = answer.Header.Get("Last-Modified")
 	return nil
 }
 
@@ -76,13 +82,15 @@ func (p *process) check(w *workload) error {
 type sample struct {
 	rate     float64       // requests a second
 	p50, p99 time.Duration // latencies
-	cpu      time.Duration // of the server for one request
+	cpu      time.Duration // of the server for one request, without php
+	php      time.Duration // of its processes that run PHP
 	rss      int64         // bytes, after the measurement
 	requests int
 	errors   int
 	alone    float64       // slow: requests a second just before, without slow handlers
 	took     time.Duration // startup: to the first answer
 	each     int64         // idle: bytes for each connection
+	grown    int64         // slowly: bytes that the memory has grown by
 	reloads  int           // reload: how many there were
 }
 
@@ -94,18 +102,25 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 	}
 	cmd := exec.Command(wrk, "--threads", "1", "--connections", strconv.Itoa(w.connections),
 		"--duration", fmt.Sprintf("%ds", int(length.Seconds())), "--timeout", "10s",
-		"--script", lua+"/"+w.scriptFile(), p.url(w.path))
+		"--script", lua+"/"+w.scriptFile())
+	for _, field := range w.fields {
+		cmd.Args = append(cmd.Args, "--header", field)
+	}
+	if w.since {
+		cmd.Args = append(cmd.Args, "--header", "If-Modified-Since: "+p.modified)
+	}
+	cmd.Args = append(cmd.Args, p.url(w.path))
 	cmd.Env = append(cmd.Environ(), "BENCH_LUA="+lua)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	before := p.cpu()
+	before, beforePHP := p.cpu(), p.cpuOf(phpProgram)
 	if err := startOn(cmd, cpu); err != nil {
 		return sample{}, err
 	}
 	if err := cmd.Wait(); err != nil {
 		return sample{}, fmt.Errorf("wrk: %w\n%s", err, out.String())
 	}
-	used := p.cpu() - before
+	used, usedPHP := p.cpu()-before, p.cpuOf(phpProgram)-beforePHP
 	_, line, found := strings.Cut(out.String(), "RESULT ")
 	if !found {
 		return sample{}, fmt.Errorf("wrk printed no result:\n%s", out.String())
@@ -119,7 +134,8 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 		p50: time.Duration(p50) * time.Microsecond, p99: time.Duration(p99) * time.Microsecond}
 	if requests > 0 {
 		s.rate = float64(requests) / (float64(micros) / 1e6)
-		s.cpu = used / time.Duration(requests)
+		s.cpu = (used - usedPHP) / time.Duration(requests)
+		s.php = usedPHP / time.Duration(requests)
 	}
 	return s, nil
 }

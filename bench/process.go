@@ -24,6 +24,8 @@ type process struct {
 	cmd    *exec.Cmd
 	begun  time.Time
 	gone   chan struct{} // closed when the first process has ended
+
+	modified string // Last-Modified of the answer that was checked
 }
 
 // running are the processes to stop when bench ends early.
@@ -118,6 +120,14 @@ func freePort() (int, error) {
 // stop ends the whole process group, politely first.
 func (p *process) stop() {
 	group := -p.cmd.Process.Pid
+	tree := p.tree()
+	defer func() {
+		for _, id := range tree { // those that have left the group
+			if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id)); strings.TrimSpace(string(name)) == phpProgram {
+				_ = syscall.Kill(id, syscall.SIGKILL)
+			}
+		}
+	}()
 	_ = syscall.Kill(group, syscall.SIGTERM)
 	select {
 	case <-p.gone:
@@ -170,9 +180,17 @@ func statFields(file string) []string {
 }
 
 // cpu is the user and system time of the tree until now.
-func (p *process) cpu() time.Duration {
+func (p *process) cpu() time.Duration { return p.cpuOf("") }
+
+// cpuOf is that of the processes in the tree which run a program; "": any.
+func (p *process) cpuOf(program string) time.Duration {
 	ticks := 0
 	for _, id := range p.tree() {
+		if program != "" {
+			if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", id)); strings.TrimSpace(string(name)) != program {
+				continue
+			}
+		}
 		if fields := statFields(fmt.Sprintf("/proc/%d/stat", id)); len(fields) > 12 {
 			user, _ := strconv.Atoi(fields[11])
 			system, _ := strconv.Atoi(fields[12])

@@ -19,24 +19,8 @@ const (
 	askEvery    = time.Millisecond
 )
 
-// measureReload counts the requests that fail while the server is told to
-// reload every second. All rounds are one sample, since each failure counts.
-func (b *bench) measureReload(w *workload) (who []string, err error) {
-	for _, s := range b.servers {
-		if !w.servedBy(s) {
-			continue
-		}
-		taken, err := b.reloadsOf(s, w)
-		if err != nil {
-			fmt.Printf("left out: %v\n", err)
-			continue
-		}
-		who = append(who, s.name)
-		b.add(w, s.name, taken)
-	}
-	return who, nil
-}
-
+// reloadsOf counts the requests that fail while the server is told to reload
+// every second.
 func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {

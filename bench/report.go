@@ -33,9 +33,11 @@ func rate(s sample) float64    { return s.rate }
 func p50(s sample) float64     { return float64(s.p50.Microseconds()) }
 func p99(s sample) float64     { return float64(s.p99.Microseconds()) }
 func cpu(s sample) float64     { return float64(s.cpu.Nanoseconds()) / 1e3 }
+func php(s sample) float64     { return float64(s.php.Nanoseconds()) / 1e3 }
 func rss(s sample) float64     { return float64(s.rss) / 1e6 }
 func took(s sample) float64    { return float64(s.took.Microseconds()) / 1e3 }
 func each(s sample) float64    { return float64(s.each) / 1024 }
+func grown(s sample) float64   { return float64(s.grown) / 1e6 }
 func share(s sample) float64   { return s.rate / s.alone }
 func errors(s sample) float64  { return float64(s.errors) }
 func reloads(s sample) float64 { return float64(s.reloads) }
@@ -46,6 +48,14 @@ func perCPU(s sample) float64 {
 		return 0
 	}
 	return 1 / s.cpu.Seconds()
+}
+
+// perWhole is perCPU with the CPU of PHP.
+func perWhole(s sample) float64 {
+	if s.cpu+s.php == 0 {
+		return 0
+	}
+	return 1 / (s.cpu + s.php).Seconds()
 }
 
 func printMachine() {
@@ -90,7 +100,11 @@ func (b *bench) printWorkload(w *workload, who []string) {
 	case idle:
 		t = newTable("server", "KiB each", "RSS MB")
 	default:
-		t = newTable("server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "RSS MB", "errors")
+		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "RSS MB", "errors"}
+		if w.php {
+			titles = append(titles, "PHP's CPU µs/request")
+		}
+		t = newTable(titles...)
 	}
 	for _, name := range who {
 		samples := b.results[key{w.name, name}]
@@ -109,7 +123,11 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		case idle:
 			t.row(name, of("%.1f", each), of("%.1f", rss))
 		default:
-			t.row(name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors))
+			cells := []string{name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors)}
+			if w.php {
+				cells = append(cells, of("%.2f", php))
+			}
+			t.row(cells...)
 		}
 	}
 	t.print()

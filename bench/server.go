@@ -24,13 +24,16 @@ const python = "/usr/bin/python3"
 
 var (
 	wsgi   = []string{"/hello", "/json", "/echo", "/mebibyte", "/generator", "/file", "/slow"}
-	fapws  = append(slices.Clone(wsgi), "/static/mebibyte.bin")
+	fapws  = append(slices.Clone(wsgi), "/static/mebibyte.bin", "/cached", logged)
 	inline = slices.DeleteFunc(slices.Clone(fapws), func(path string) bool { return path == "/slow" })
 )
 
+// logged is asked of servers with and without an access log.
+const logged = "/hello?log"
+
 var servers = []*server{
 	{
-		name: "baregnet", paths: []string{"/hello", "/json", "/echo"},
+		name: "baregnet", paths: []string{"/hello", "/json", "/echo", "/cached"},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{filepath.Join(s.work, "baregnet"), address(port)}
 		},
@@ -45,6 +48,18 @@ var servers = []*server{
 		name: "inline", paths: inline, needs: []string{os.Getenv("FAPWS_BIN")},
 		command: func(port int, w *workload, s *settings) []string {
 			return fapwsCommand(port, w, s, "--threads", "0")
+		},
+	},
+	{
+		name: "threads+log", paths: []string{logged}, needs: []string{os.Getenv("FAPWS_BIN")},
+		command: func(port int, w *workload, s *settings) []string {
+			return fapwsCommand(port, w, s, "--access-log", filepath.Join(s.work, "threads.access"))
+		},
+	},
+	{
+		name: "inline+log", paths: []string{logged}, needs: []string{os.Getenv("FAPWS_BIN")},
+		command: func(port int, w *workload, s *settings) []string {
+			return fapwsCommand(port, w, s, "--threads", "0", "--access-log", filepath.Join(s.work, "inline.access"))
 		},
 	},
 	{
@@ -92,9 +107,19 @@ var servers = []*server{
 		},
 	},
 	{
-		name: "nginx", paths: []string{"/static/mebibyte.bin"}, needs: []string{"/usr/sbin/nginx"},
+		name: "nginx", paths: []string{"/static/mebibyte.bin", "/cached"}, needs: []string{"/usr/sbin/nginx"},
 		command: func(port int, w *workload, s *settings) []string {
-			return []string{"/usr/sbin/nginx", "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, s)}
+			line := []string{"/usr/sbin/nginx", "-p", s.work, "-e", "stderr", "-c", nginxConfig(port, w, s)}
+			if w.php {
+				line = append(phpBeside(s), line...)
+			}
+			return line
+		},
+	},
+	{
+		name: "apache", needs: []string{"/usr/sbin/apache2", "/usr/lib/apache2/modules/mod_mpm_event.so"},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{"/usr/sbin/apache2", "-DFOREGROUND", "-f", apacheConfig(port, w, s)}
 		},
 	},
 }
@@ -104,6 +129,12 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	line := append([]string{os.Getenv("FAPWS_BIN"), "--bind", address(port)}, flags...)
 	if w.workers > 0 {
 		line = append(line, "--workers", fmt.Sprint(w.workers))
+	}
+	if w.folder {
+		return append(line, "--autoindex", s.folder())
+	}
+	if w.php {
+		return append(line, "-c", phpConfig(s))
 	}
 	return append(line, filepath.Join(s.apps, w.app+".py"))
 }
@@ -132,43 +163,74 @@ func (s *server) missing() string {
 }
 
 // nginxConfig writes a configuration as fast as nginx gets for files.
-func nginxConfig(port int, s *settings) string {
+func nginxConfig(port int, w *workload, s *settings) string {
 	lines := []string{
 		"daemon off;", "worker_processes 1;", "pid " + s.work + "/nginx.pid;",
 		"events { worker_connections 4096; }",
 		"http {",
 		"  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;",
-		"  open_file_cache max=100; types { application/octet-stream bin; }",
+		"  open_file_cache max=1000; open_file_cache_valid 60s; types { application/octet-stream bin; text/html html; text/plain txt; }",
+	}
+	root := s.work + "/documents"
+	if w.folder {
+		root = s.folder()
+		lines = append(lines, "  autoindex on;")
+	}
+	if w.name == "gzip" {
+		lines = append(lines, "  gzip on; gzip_min_length 1024;")
+	}
+	if w.name == "gzipstatic" {
+		lines = append(lines, "  gzip_static on;")
 	}
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		lines = append(lines, "  "+kind+"_temp_path "+s.work+"/nginx-tmp;")
 	}
-	lines = append(lines, "  server { listen "+address(port)+"; root "+s.work+"/documents; }", "}")
+	if w.php {
+		lines = append(lines, "  upstream php { server unix:"+phpSocket(s)+"; keepalive 2; }")
+	}
+	origin := "unix:" + s.work + "/origin.sock"
+	os.Remove(s.work + "/origin.sock") // of a run that was killed
+	lines = append(lines,
+		"  proxy_cache_path "+s.work+"/nginx-cache keys_zone=pages:1m;",
+		"  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }",
+		"  server { listen "+address(port)+"; root "+root+";",
+		"    location /cached { proxy_pass http://"+origin+"; proxy_cache pages; proxy_cache_valid 1h; add_header Fapws-Cache $upstream_cache_status; }",
+	)
+	if w.php {
+		lines = append(lines, "    location /hello.php { fastcgi_pass php; fastcgi_keep_conn on; root "+phpFolder(s)+"; include /etc/nginx/fastcgi.conf; }")
+	}
+	lines = append(lines, "  }", "}")
 	if os.Geteuid() == 0 {
 		// The default user may not be allowed into the build folder.
 		lines = append([]string{"user root;"}, lines...)
 	}
-	file := filepath.Join(s.work, "nginx.conf")
-	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
-		panic(err)
-	}
-	return file
+	return s.write("nginx.conf", lines)
 }
 
-// prepareFiles makes the 1 MiB document, BENCH_FILE and BENCH_STATIC of app.py.
+// prepareFiles makes the 1 MiB document, BENCH_FILE and BENCH_STATIC of app.py, and a folder.
 func prepareFiles(work string) error {
 	folder := filepath.Join(work, "documents", "static")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder, "mebibyte.bin"), make([]byte, 1<<20), 0o644)
+	origin := filepath.Join(work, "origin") // of the page that nginx keeps in its cache
+	if err := os.MkdirAll(origin, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(origin, "cached"), []byte(strings.Repeat("x", 4096)), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "mebibyte.bin"), make([]byte, 1<<20), 0o644); err != nil {
+		return err
+	}
+	return prepareFolder(filepath.Join(work, "documents", "folder"))
 }
 
 // environment is what a server's process gets.
 func (s *server) environment(set *settings) []string {
 	documents := filepath.Join(set.work, "documents", "static")
 	env := append(os.Environ(),
-		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps)
+		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps, "FAPWS_ALLOW_ROOT=1")
 	if slices.Contains(s.paths, "/static/mebibyte.bin") {
 		env = append(env, "BENCH_STATIC="+documents)
 	}

@@ -25,6 +25,7 @@ const notJudged = -1
 var peers = []string{"gunicorn", "uwsgi", "waitress"}
 
 func ratio(mine, other float64) float64 { return mine / other }
+func over(mine, other float64) float64  { return other / mine }
 func minus(mine, other float64) float64 { return mine - other }
 
 var targets = []target{
@@ -32,13 +33,30 @@ var targets = []target{
 	{"JSON with 5 fields: CPU ÷ bare gnet", "json", cpu, []string{"baregnet"}, ratio, true, 1.36, 1.27, "%.2f"},
 	{"4 KiB POST echo: CPU ÷ bare gnet", "echo", cpu, []string{"baregnet"}, ratio, true, 1.27, 1.15, "%.2f"},
 	{"hello, 1000 connections: CPU ÷ bare gnet", "thousand", cpu, []string{"baregnet"}, ratio, true, 1.30, 1.15, "%.2f"},
+	{"cached page: requests per CPU second ÷ bare gnet", "cached", perCPU, []string{"baregnet"}, ratio, false, 0.90, 0.90, "%.2f"},
+	{"cached page: requests per CPU second ÷ nginx", "cached", perCPU, []string{"nginx"}, ratio, false, 1.2, 1.2, "%.2f"},
+	{"hello with the access log: CPU ÷ without, threads", "log", cpu, []string{"threads+log"}, over, true, 1.15, notJudged, "%.2f"},
+	{"hello with the access log: CPU ÷ without, inline", "log", cpu, []string{"inline+log"}, over, true, notJudged, 1.25, "%.2f"},
 	{"16 pipelined: requests/s ÷ bare gnet", "pipelined", rate, []string{"baregnet"}, ratio, false, 0.60, 0.60, "%.2f"},
 	{"1 connection: p50 ÷ bare gnet", "one", p50, []string{"baregnet"}, ratio, true, 1.7, 1.15, "%.2f"},
 	{"hello with 4 slow handlers: requests/s ÷ without", "slow", share, nil, nil, false, 0.90, notJudged, "%.2f"},
 	{"generator: requests/s ÷ uvicorn", "generator", rate, []string{"uvicorn"}, ratio, false, 1.0, 1.0, "%.2f"},
 	{"1 MiB file: requests/s ÷ nginx", "static", rate, []string{"nginx"}, ratio, false, 1.5, 1.5, "%.2f"},
+	{"1 KiB file: requests per CPU second ÷ nginx", "file1k", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
+	{"100 KiB file: requests per CPU second ÷ nginx", "file100k", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
+	{"1 MiB file: requests per CPU second ÷ nginx", "file1m", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
+	{"1 GiB file to slow readers: requests per CPU second ÷ nginx", "file1g", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
+	{"listing: requests per CPU second ÷ nginx", "listing", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
+	{"304: requests per CPU second ÷ nginx", "conditional", perCPU, []string{"nginx"}, ratio, false, 1.0, notJudged, "%.2f"},
+	{"range: requests per CPU second ÷ nginx", "range", perCPU, []string{"nginx"}, ratio, false, 1.0, notJudged, "%.2f"},
+	{"gzip on the fly: requests per CPU second ÷ nginx", "gzip", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
+	{"gzip made before: requests per CPU second ÷ nginx", "gzipstatic", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
+	{"1 GiB file to slow readers: RSS growth, MB", "file1g", grown, nil, nil, true, 1, notJudged, "%.1f"},
 	{"Flask hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "flask", perCPU, peers, ratio, false, 1.3, 1.3, "%.2f"},
 	{"Django hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "django", perCPU, peers, ratio, false, 1.3, 1.3, "%.2f"},
+	{"PHP hello: requests/s ÷ nginx", "php", rate, []string{"nginx"}, ratio, false, 1.0, notJudged, "%.2f"},
+	{"PHP hello: requests per CPU second without PHP's ÷ nginx", "php", perCPU, []string{"nginx"}, ratio, false, 0.5, notJudged, "%.2f"},
+	{"PHP hello: requests per CPU second with PHP's ÷ nginx", "php", perWhole, []string{"nginx"}, ratio, false, 0.6, notJudged, "%.2f"},
 	{"failed requests, with a reload every second", "reload", errors, nil, nil, true, 0, 0, "%.0f"},
 	{"start to first answer − python3 -c pass, ms", "startup", took, []string{pythonPass}, minus, true, 20, 20, "%.1f"},
 	{"RSS after the hellos, MB", "hello", rss, nil, nil, true, 16, 12, "%.1f"},

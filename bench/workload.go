@@ -10,6 +10,7 @@ const (
 	startup             // from starting the process to its first answer
 	idle                // memory of connections that are open and silent
 	reload              // requests that fail while HUP comes every second
+	slowly              // slow clients of a large file
 )
 
 // workload is one row of the comparison.
@@ -21,12 +22,18 @@ type workload struct {
 	path        string
 	script      string // in bench/lua
 	connections int
-	length      int64    // of the body that each answer must have
+	length      int64    // of the body that each answer must have; -1: of any
 	post        bool     // 4 KiB are sent
 	sitters     int      // clients that keep asking for /slow meanwhile
 	sameCPU     bool     // server and loader share one CPU, for latencies
 	workers     int      // processes of the server, which then has both CPUs
 	servers     []string // who takes part; nil: all that can answer path
+	folder      bool     // a folder is served, without an application
+	php         bool     // PHP answers, by FastCGI
+	fields      []string // of each request
+	since       bool     // each request has If-Modified-Since, and the answer is 304
+	coding      string   // Content-Encoding that the answer must have
+	status      int      // that the answer must have; 0: 200
 }
 
 // frameworkServers run what has a framework in it: there the server is the smaller part.
@@ -34,6 +41,7 @@ var frameworkServers = []string{"threads", "inline", "uwsgi", "gunicorn", "waitr
 
 var workloads = []workload{
 	{name: "hello", title: "hello, 64 connections", app: "hello", path: "/hello", connections: 64, length: 13},
+	{name: "log", title: "hello, 64 connections, with and without an access log (combined, rotated at 1M)", app: "hello", path: logged, connections: 64, length: 13},
 	{name: "one", title: "hello, 1 connection, all on one CPU", app: "hello", path: "/hello", connections: 1, length: 13, sameCPU: true},
 	{name: "thousand", title: "hello, 1000 connections", app: "hello", path: "/hello", connections: 1000, length: 13},
 	{name: "pipelined", title: "hello, 16 pipelined, 64 connections", app: "hello", path: "/hello", connections: 64, script: "pipeline.lua", length: 13},
@@ -43,13 +51,28 @@ var workloads = []workload{
 	{name: "generator", title: "generator of 100 chunks, 16 connections", app: "app", path: "/generator", connections: 16, length: 12800},
 	{name: "static", title: "1 MiB static file, 16 connections", app: "app", path: "/static/mebibyte.bin", connections: 16, length: 1 << 20},
 	{name: "file", title: "1 MiB file object from a handler, 16 connections", app: "app", path: "/file", connections: 16, length: 1 << 20},
+	{name: "cached", title: "4 KiB dynamic page from the cache, 64 connections", app: "app", path: "/cached", connections: 64, length: 4096},
 	{name: "slow", title: "hello, 64 connections, while 4 clients sit in a 0.2 s handler", app: "app", path: "/hello", connections: 64, length: 13, sitters: 4},
 	{name: "flask", title: "Flask hello, 64 connections", app: "flask_hello", path: "/hello", connections: 64, length: 13, servers: frameworkServers},
 	{name: "django", title: "Django hello, 64 connections", app: "django_hello", path: "/hello", connections: 64, length: 13, servers: frameworkServers},
+	{name: "php", title: "PHP hello by FastCGI, 2 php-cgi, 16 connections", php: true, path: "/hello.php", connections: 16, length: 13,
+		servers: []string{"threads", "nginx"}},
 	{name: "workers", title: "hello, 64 connections, 2 workers on both CPUs", app: "hello", path: "/hello", connections: 64, length: 13, workers: 2,
 		servers: []string{"threads", "inline", "uwsgi", "gunicorn"}},
 	{name: "reload", title: "hello, 16 connections, 2 workers, HUP every second", kind: reload, app: "hello", path: "/hello", connections: 16, length: 13, workers: 2,
 		servers: []string{"threads", "inline"}},
+	{name: "file1k", title: "1 KiB file, 64 connections", folder: true, path: "/1k.bin", connections: 64, length: 1 << 10, servers: fileServers},
+	{name: "file100k", title: "100 KiB file, 16 connections", folder: true, path: "/100k.bin", connections: 16, length: 100 << 10, servers: fileServers},
+	{name: "file1m", title: "1 MiB file, 16 connections", folder: true, path: "/1m.bin", connections: 16, length: 1 << 20, servers: fileServers},
+	{name: "file1g", title: "1 GiB file to 200 clients that take 1 MB/s (a request is a mebibyte)", kind: slowly, folder: true, path: "/1g.bin", length: 1 << 30, servers: fileServers},
+	{name: "listing", title: "listing of 100 files, 16 connections", folder: true, path: "/many/", connections: 16, length: -1, servers: fileServers},
+	{name: "conditional", title: "304 for a file of 100 KiB, 64 connections", folder: true, path: "/100k.bin", connections: 64, length: 100 << 10, since: true, servers: fileServers},
+	{name: "range", title: "10 KiB of a file of 1 MiB, 64 connections", folder: true, path: "/1m.bin", connections: 64, length: 10 << 10, status: 206,
+		fields: []string{"Range: bytes=500000-510239"}, servers: fileServers},
+	{name: "gzip", title: "page of 49 KiB, compressed on the fly, 16 connections", folder: true, path: "/page.html", connections: 16, length: -1,
+		fields: []string{"Accept-Encoding: gzip"}, coding: "gzip", servers: fileServers},
+	{name: "gzipstatic", title: "page of 49 KiB, compressed before, 64 connections", folder: true, path: "/packed.html", connections: 64, length: -1,
+		fields: []string{"Accept-Encoding: gzip"}, coding: "gzip", servers: []string{"threads", "nginx"}},
 	{name: "startup", title: "start to first answer", kind: startup, app: "hello", path: "/hello", length: 13},
 	{name: "idle", title: "memory of idle keep-alive connections", kind: idle, app: "hello", path: "/hello", length: 13},
 }
@@ -74,6 +97,9 @@ func (w *workload) scriptFile() string {
 func (w *workload) servedBy(s *server) bool {
 	if w.servers != nil && !slices.Contains(w.servers, s.name) {
 		return false
+	}
+	if w.folder || w.php {
+		return true
 	}
 	return slices.Contains(s.paths, w.path) && (w.sitters == 0 || slices.Contains(s.paths, "/slow"))
 }

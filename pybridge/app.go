@@ -14,7 +14,6 @@ import (
 	"strings"
 	"unsafe"
 
-	python3 "github.com/go-python/cpy3"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,14 +23,16 @@ var interpreter = ""
 
 // Options says what to load.
 type Options struct {
-	Script string // path of the script, as the user gave it; "" when Module is given
-	Module string // dotted name of a module to import
-	// Import makes a module of the script, called by its stem; otherwise it is
-	// run as __main__.
-	Import    bool
-	Object    string // "name.attribute" to serve; "" looks for PATHS, application and app
-	Interface string // "paths" or "wsgi" allow nothing else; "" and "auto" do
-	Factory   bool   // the object is a function that returns the one to serve
+	// Apps are the applications, at least one. They live in one interpreter and
+	// are loaded in this order. The first is the one that the process is about:
+	// only it may be run as __main__, and it gives sys.argv[0].
+	//
+	// Each has its own folder first on sys.path while it is loaded, and a name of
+	// its own in sys.modules also when two scripts are called app.py. What two
+	// applications import under one name is one module, though: a models.py beside
+	// each of two scripts is found once, for who imports it first. Such siblings
+	// belong into packages with different names, or into servers of their own.
+	Apps []Application
 
 	Args []string // sys.argv[1:]
 	// Globals are the names of the script's globals that Global can be asked for.
@@ -42,68 +43,114 @@ type Options struct {
 	Venv string
 }
 
-// name is what messages call what is loaded.
-func (o *Options) name() string {
-	if o.Script != "" {
-		return filepath.Base(o.Script)
+// Application names one WSGI application or script with PATHS. Two that are equal
+// are loaded once, and have the same mounts; of one script or module, several
+// objects may be served.
+type Application struct {
+	Script string // path of the script, as the user gave it; "" when Module is given
+	Module string // dotted name of a module to import
+	// Folder is where Module is looked for first; "": the current one.
+	Folder string
+	// Import makes a module of the script, called by its stem; otherwise it is
+	// run as __main__. Other applications than the first are always imported.
+	Import    bool
+	Object    string // "name.attribute" to serve; "" looks for PATHS, application and app
+	Interface string // "paths" or "wsgi" allow nothing else; "" and "auto" do
+	Factory   bool   // the object is a function that returns the one to serve
+}
+
+// name is what messages call an application when there is no other.
+func (a *Application) name() string {
+	if a.Script != "" {
+		return filepath.Base(a.Script)
 	}
-	return o.Module
+	return a.Module
+}
+
+// fullName is what messages call it when there are others.
+func (a *Application) fullName() string {
+	name := a.Module
+	if a.Script != "" {
+		name = a.Script
+	}
+	if a.Object != "" {
+		name += ":" + a.Object
+	}
+	return name
 }
 
 // ExitError says that the script ended the program: it raised (its traceback
 // is on stderr) or called sys.exit. Code is the exit status of the process.
 type ExitError struct{ Code int }
 
+// Error implements error.
 func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with status %d", e.Code) }
 
-// App is a loaded application.
+// App is the loaded applications.
 type App struct {
-	space   *python3.PyObject // the globals of the application
-	globals map[string]Value  // a copy of those that are settings
-	mounts  []Mount
-	served  string
-	object  string
+	loaded  []*finding // by the index of Options.Apps
+	mounts  []Mount    // of all of them, by Mount.Index
 	inline  bool
 	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
 }
 
 // Load starts Python on the calling OS thread, which must be locked and
-// becomes Python's main thread, runs the script or imports the module, and
-// reads what is to be served, and its globals. Once per process.
+// becomes Python's main thread, runs the script or imports the module of each
+// application, and reads what is to be served, and its globals. Once per process.
 //
-// The error is an *ExitError when the script ended the program, and else one
-// line for the user. Python is finalised then.
+// The error is an *ExitError when a script ended the program, and else one line
+// for the user, which names the application. Python is finalised then.
 func Load(o Options) (*App, error) {
-	path := ""
-	if o.Script != "" {
-		err := readable(o.Script)
-		if err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", o.Script, err)
+	paths := make([]string, len(o.Apps))
+	for i, app := range o.Apps {
+		if app.Script == "" {
+			continue
 		}
-		if path, err = absolute(o.Script); err != nil {
+		err := readable(app.Script)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", app.Script, err)
+		}
+		if paths[i], err = absolute(app.Script); err != nil {
 			return nil, err
 		}
 	}
 	if err := start(o); err != nil {
 		return nil, err
 	}
-	found, err := find(o, path)
-	if err != nil {
+	a := &App{stop: make(chan int, 1)}
+	if err := a.load(o, paths); err != nil {
 		status := int(C.fapws_finish())
 		if exit := (*ExitError)(nil); errors.As(err, &exit) && exit.Code == 0 && status < 0 {
 			exit.Code = 120 // as python3 when stdout cannot be flushed
 		}
 		return nil, err
 	}
-	a := &App{globals: map[string]Value{}, stop: make(chan int, 1), mounts: found.mounts,
-		served: found.served, object: found.object, space: found.globals}
-	a.readGlobals(found.globals, o.Globals)
-	if C.fapws_use_classes(unsafe.Pointer(found.globals)) != 0 {
-		markPlain(a.mounts)
-	}
 	C.fapws_release_gil()
 	return a, nil
+}
+
+// load fills a.loaded and a.mounts; paths are the absolute ones of the scripts.
+// Main thread, GIL held.
+func (a *App) load(o Options, paths []string) error {
+	known := map[Application]*finding{}
+	for i, app := range o.Apps {
+		if app.Script != "" {
+			app.Script = place(paths[i]) // two hosts may write it in two ways
+		}
+		found := known[app]
+		if found == nil {
+			var err error
+			if found, err = a.find(o, i, paths); err != nil {
+				return err
+			}
+			found.finish(o.Globals, len(a.mounts))
+			a.mounts = append(a.mounts, found.mounts...)
+			known[app] = found
+		}
+		a.loaded = append(a.loaded, found)
+	}
+	return nil
 }
 
 // readable says what is wrong with a script before Python starts.
@@ -130,6 +177,14 @@ func absolute(path string) (string, error) {
 	return strings.TrimSuffix(folder, "/") + "/" + path, err
 }
 
+// place is path with the links of its folder followed: one for each file.
+func place(path string) string {
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(folder, filepath.Base(path))
+	}
+	return path
+}
+
 func start(o Options) error {
 	arena := &cArena{}
 	defer arena.free()
@@ -144,9 +199,9 @@ func start(o Options) error {
 	if err != nil {
 		return err
 	}
-	argv0 := o.Script
+	argv0 := o.Apps[0].Script
 	if argv0 == "" {
-		argv0 = o.Module
+		argv0 = o.Apps[0].Module
 	}
 	args := C.fapws_start_options{
 		script:     arena.str(argv0),
@@ -165,31 +220,24 @@ func start(o Options) error {
 	return nil
 }
 
-// readGlobals copies those of the names that the script has set.
-func (a *App) readGlobals(globals *python3.PyObject, names []string) {
-	for _, name := range names {
-		if o := python3.PyDict_GetItemString(globals, name); o != nil {
-			a.globals[name] = valueOf(o, 0)
-		}
-	}
-}
-
-// Global returns the script's global name, one of Options.Globals. Any goroutine.
-func (a *App) Global(name string) (Value, bool) {
-	v, ok := a.globals[name]
+// Global returns the global name, one of Options.Globals, of application i: an
+// index of Options.Apps, as for the methods below. Any goroutine.
+func (a *App) Global(i int, name string) (Value, bool) {
+	v, ok := a.loaded[i].settings[name]
 	return v, ok
 }
 
-// Mounts returns PATHS, in its order, or the one application. Any goroutine.
-func (a *App) Mounts() []Mount { return a.mounts }
+// Mounts returns what answers for application i: its PATHS, in their order, or
+// one mount with the prefix "". Their Index is for runtime.Mount.Index. Any goroutine.
+func (a *App) Mounts(i int) []Mount { return a.loaded[i].mounts }
 
-// Served says what was found: "PATHS, 3 entries" or "WSGI app:application".
-// Any goroutine.
-func (a *App) Served() string { return a.served }
+// Served says what was found of application i: "PATHS, 3 entries" or
+// "WSGI app:application". Any goroutine.
+func (a *App) Served(i int) string { return a.loaded[i].served }
 
-// Object says what the one application is, "flask.app.Flask" or
-// "module.function"; "" with PATHS. Any goroutine.
-func (a *App) Object() string { return a.object }
+// Object says what application i is, "flask.app.Flask" or "module.function"; ""
+// with PATHS. Any goroutine.
+func (a *App) Object(i int) string { return a.loaded[i].object }
 
 // Serve runs Python thread 0 on the thread of Load until Stop, and returns -1;
 // or until a signal handler of the script calls sys.exit, and returns its

@@ -34,6 +34,7 @@ typedef struct {
   PyObject *callable; /* owned */
   PyObject *name;     /* owned: what log lines call it */
   PyObject *environ;  /* borrowed: the class of its environ, NULL a dict */
+  PyObject *start;    /* borrowed: the class of its start_response, NULL the built-in one */
   unsigned calls;
   uint64_t run_ns;    /* moving average of one call */
   uint64_t wait_ns;   /* the same, where calls count as 0 in which the thread never waited */
@@ -79,8 +80,10 @@ typedef struct {
   int check_signals;
   int inline_mode;
   int debug;
+  int stamped;
   int send_fields;
-  int wake_fd;
+  int wake_fd, event_fd; /* of exchange.Waker */
+  int32_t *napping;
   fapws_part *garbage; /* atomic stack: parts whose owner awaits a decref */
   fapws_mount *mounts;
   int nmounts;
@@ -121,6 +124,10 @@ void fapws_hand_over(fapws_part *p);
 void fapws_publish(fapws_thread *t, fapws_part *p);
 /* Wakes the loop if it does not know of all published parts. GIL not needed. */
 void fapws_notify(fapws_thread *t);
+
+/* --- purge.c --- */
+/* cache_purge(text): a method of module _fapws. */
+PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 
 /* --- flow.c --- */
 /* Whether rec's client is too far behind. */
@@ -266,12 +273,12 @@ void fapws_take_back(fapws_thread *t);
 
 /* --- module.c --- */
 PyObject *fapws_module_init(void);
-/* The script's Environ and Start_response classes, or NULL. Borrowed. */
-extern PyObject *fapws_environ_class, *fapws_start_class;
 typedef struct {
   PyObject_HEAD
   PyObject *options; /* str: JSON */
-  PyObject *path;    /* bytes: PATH_INFO */
+  PyObject *path;    /* bytes: PATH_INFO; for a program SCRIPT_NAME comes before it */
+  int program;       /* whether it is one */
+  uint32_t script_len;
 } fapws_static_object;
 extern PyTypeObject fapws_StaticAnswer_Type;
 

@@ -27,7 +27,7 @@ func init() { goruntime.LockOSThread() }
 func TestMain(m *testing.M) {
 	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
 	os.Setenv("PYTHONPATH", "../contrib")
-	app, err := Load(Options{Script: "testdata/app.py"})
+	app, err := Load(Options{Apps: applications, Globals: []string{"MAX_BODY_SIZE"}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -86,11 +86,13 @@ func runInline() int {
 }
 
 type driver struct {
+	change func(*exchange.Request) // of each request before it is submitted, or nil
+
 	app     *App
 	h       *Handler
 	calls   chan func()
 	near    *os.File // the loop's end of the wake socket
-	far     int
+	far     *exchange.Waker
 	mu      sync.Mutex // threads mode: one goroutine at a time is the loop
 	waiting map[exchange.Ticket]*response
 	next    exchange.Ticket
@@ -116,7 +118,7 @@ func newDriver(app *App, h *Handler) *driver {
 	if err != nil {
 		panic(err)
 	}
-	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(pair[0]), "wake"), far: pair[1],
+	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(pair[0]), "wake"), far: &exchange.Waker{Socket: pair[1], Napping: new(int32)},
 		waiting: map[exchange.Ticket]*response{}}
 	go d.listen()
 	return d
@@ -189,7 +191,20 @@ func (d *driver) send(t testing.TB, line, body string, fields ...string) *respon
 	return d.submit(t, line, []byte(body), -1, false, fields...)
 }
 
+// ask gets path of the mount with that index, whatever its prefix is.
+func (d *driver) ask(t testing.TB, mount int, path string) *response {
+	t.Helper()
+	r := d.submitTo(t, func(string) (int, int) { return mount, 0 }, "GET "+path, nil, -1, false)
+	<-r.done
+	return r
+}
+
 func (d *driver) submit(t testing.TB, line string, body []byte, spool int, hold bool, fields ...string) *response {
+	t.Helper()
+	return d.submitTo(t, func(path string) (int, int) { return d.route(t, path) }, line, body, spool, hold, fields...)
+}
+
+func (d *driver) submitTo(t testing.TB, route func(path string) (mount, script int), line string, body []byte, spool int, hold bool, fields ...string) *response {
 	t.Helper()
 	size := int64(len(body))
 	if spool >= 0 {
@@ -207,10 +222,14 @@ func (d *driver) submit(t testing.TB, line string, body []byte, spool int, hold 
 			r.ticket = d.next
 			d.next++
 		}
-		mount, script := d.route(t, string(path))
+		mount, script := route(string(path))
 		d.waiting[r.ticket] = r
-		ok := d.h.Submit(&exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed, Path: path,
-			Script: script, Body: body, Spool: spool, Size: size, Peer: testPeer})
+		request := &exchange.Request{Ticket: r.ticket, Mount: mount, Head: head, Parsed: parsed, Path: path,
+			Script: script, Body: body, Spool: spool, Size: size, Peer: testPeer}
+		if d.change != nil {
+			d.change(request)
+		}
+		ok := d.h.Submit(request)
 		if !ok {
 			t.Error("refused")
 			return
@@ -240,7 +259,7 @@ func parseHead(t testing.TB, line string, size int64, fields ...string) ([]byte,
 }
 
 func (d *driver) route(t testing.TB, path string) (mount, script int) {
-	for i, m := range d.app.Mounts() {
+	for i, m := range d.app.Mounts(0) {
 		if strings.HasPrefix(path, m.Prefix) && (len(path) == len(m.Prefix) || path[len(m.Prefix)] == '/') {
 			return i, len(m.Prefix)
 		}

@@ -19,6 +19,7 @@ static const char *const key_text[K_COUNT] = {
     "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "RAW_URI",      "REQUEST_URI", "wsgi.input"};
 static PyObject *key[K_COUNT];
 static PyObject *key_content_length, *key_content_type, *key_host, *key_scheme, *key_https, *text_on;
+static PyObject *key_user, *key_auth, *text_basic;
 
 /* Field names worth an interned key; everything else is built when it comes. */
 static const char *const known_names[] = {
@@ -140,11 +141,14 @@ int fapws_environ_init(const fapws_pool_options *o) {
   key_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
   key_https = PyUnicode_InternFromString("HTTPS");
   text_on = PyUnicode_InternFromString("on");
+  key_user = PyUnicode_InternFromString("REMOTE_USER");
+  key_auth = PyUnicode_InternFromString("AUTH_TYPE");
+  text_basic = PyUnicode_InternFromString("Basic");
   protocols[0] = PyUnicode_InternFromString("HTTP/1.0");
   protocols[1] = PyUnicode_InternFromString("HTTP/1.1");
   text_empty = PyUnicode_InternFromString("");
   text_slash = PyUnicode_InternFromString("/");
-  if (!key_scheme || !key_https || !text_on) return -1;
+  if (!key_scheme || !key_https || !text_on || !key_user || !key_auth || !text_basic) return -1;
   if (!key_content_length || !key_content_type || !protocols[0] || !protocols[1] || !text_empty || !text_slash) return -1;
   if (init_names() < 0) return -1;
   template_small = make_template(o, 0);
@@ -252,7 +256,7 @@ static int put_target(PyObject *env, const fapws_record *rec) {
 typedef struct {
   char text[CACHE_TEXT]; /* line, fields, peer: in this order */
   size_t line, fields, peer;
-  uint32_t mount;
+  uint32_t mount, script;
   uint8_t same_line;      /* text has the line of the last request */
   PyObject *of_fields;    /* template with fields and peer */
   PyObject *of_request;   /* of_fields with method, path, query; NULL until asked for twice */
@@ -269,10 +273,12 @@ static unsigned pick_slot(const char *fields, size_t n) {
   return (unsigned)(h >> 60);
 }
 
-/* What a trusted proxy says of the request it got (RFC 3875 has no HTTPS, but
+/* Who has logged in (RFC 3875 §4.1.1, §4.1.11), and what a trusted proxy says of the request it got (RFC 3875 has no HTTPS, but
  * every server sets it, and libraries look for it). */
 static int put_outside(PyObject *env, const fapws_record *rec) {
   if (rec->host.len && put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
+  if (rec->user.len && (put(env, key_user, span_text(rec, rec->user)) < 0 || PyDict_SetItem(env, key_auth, text_basic) < 0))
+    return -1;
   if (!rec->scheme.len) return 0;
   if (put(env, key_scheme, span_text(rec, rec->scheme)) < 0) return -1;
   return rec->scheme.len == strlen("https") ? PyDict_SetItem(env, key_https, text_on) : 0;
@@ -320,7 +326,7 @@ static cache_slot *find_slot(fapws_record *rec, size_t line) {
 }
 
 static int same_line(const cache_slot *s, const fapws_record *rec, size_t line) {
-  return s->line == line && s->mount == rec->mount && memcmp(s->text, rec->data, line) == 0;
+  return s->line == line && s->mount == rec->mount && s->script == rec->script_len && memcmp(s->text, rec->data, line) == 0;
 }
 
 static void remember_line(cache_slot *s, const fapws_record *rec, size_t line) {
@@ -331,6 +337,7 @@ static void remember_line(cache_slot *s, const fapws_record *rec, size_t line) {
   memcpy(s->text, rec->data, line);
   s->line = line;
   s->mount = rec->mount;
+  s->script = rec->script_len;
   s->same_line = 1;
   Py_CLEAR(s->of_request);
 }

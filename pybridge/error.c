@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 static const char plain_page[] =
     "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
@@ -10,12 +11,34 @@ static const char plain_page[] =
 /* Inline only: with threads the loop has answered before. */
 static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
 
-/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail" */
-static void heading(fapws_record *rec, const char *what, const char *detail) {
+/* Writes what begins a line of the error log, as cmd/fapws/logger.go does:
+   "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ". The names
+   are not those of a locale. buf has room for 160 bytes. */
+static void stamp(char *buf, fapws_record *rec, const char *level) {
+  static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  struct timespec now;
+  struct tm tm;
+  clock_gettime(CLOCK_REALTIME, &now);
+  localtime_r(&now.tv_sec, &tm);
+  int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday, tm.tm_hour,
+                   tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
+  if (!rec || !rec->addr.len) return;
+  const char *addr = rec->data + rec->addr.off;
+  int six = memchr(addr, ':', rec->addr.len) && rec->port.len;
+  snprintf(buf + n, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "", (int)(rec->addr.len < 50 ? rec->addr.len : 50), addr, six ? "]" : "",
+           rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5), rec->data + rec->port.off);
+}
+
+/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or
+   with a stamp instead of fapws. */
+static void heading(fapws_record *rec, const char *level, const char *what, const char *detail) {
   PyObject *line = fapws_request_line(rec);
   PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
+  char start[160] = "fapws: ";
+  if (fapws_the_pool.stamped) stamp(start, rec, level);
   if (line && addr)
-    PySys_FormatStderr("fapws: %s handler %U, %U%s%U%s%s\n", what, fapws_the_pool.mounts[rec->mount].name, line,
+    PySys_FormatStderr("%s%s handler %U, %U%s%U%s%s\n", start, what, fapws_the_pool.mounts[rec->mount].name, line,
                        rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
   Py_XDECREF(line);
   Py_XDECREF(addr);
@@ -30,7 +53,7 @@ void fapws_log(fapws_record *rec, const char *format, ...) {
   va_end(args);
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
-  heading(rec, "warning in", text);
+  heading(rec, "warning", "warning in", text);
   PyErr_Restore(type, value, tb);
 }
 
@@ -43,9 +66,11 @@ void fapws_report(const char *what, fapws_record *rec) {
   if (rec) {
     char intro[96];
     snprintf(intro, sizeof intro, "error in %s%sof", what, *what ? " " : "");
-    heading(rec, *what ? intro : "error in", "");
+    heading(rec, "error", *what ? intro : "error in", "");
   } else {
-    PySys_WriteStderr("fapws: error in %s\n", what);
+    char start[160] = "fapws: ";
+    if (fapws_the_pool.stamped) stamp(start, NULL, "error");
+    PySys_WriteStderr("%serror in %s\n", start, what);
   }
   /* Not PyErr_Print: that would end the process for SystemExit. */
   PyErr_Display(type, value, tb);
@@ -120,7 +145,7 @@ static int answer_with(fapws_thread *t, fapws_record *rec, PyObject *value) {
   if (fapws_the_pool.debug >= 1) {
     PyObject *line = PyObject_CallMethod(value, "_log", NULL);
     const char *text = line ? PyUnicode_AsUTF8(line) : NULL;
-    if (text) heading(rec, "answer of", text);
+    if (text) heading(rec, "info", "answer of", text);
     Py_XDECREF(line);
     PyErr_Clear();
   }
@@ -174,6 +199,7 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
     put_page(rec, 504, late_page, sizeof late_page - 1);
   else
     put_page(rec, 500, plain_page, sizeof plain_page - 1);
+  rec->part0.failure = !page;
   Py_XDECREF(page);
   fapws_drop(t, rec);
   fapws_publish(t, &rec->part0);

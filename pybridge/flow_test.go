@@ -16,8 +16,7 @@ import (
 // the thread it began on.
 func TestBackPressure(t *testing.T) {
 	const whole = 100 + 200*20000
-	var r *response
-	r = loop.submit(t, "GET /thread_of", nil, -1, true)
+	r := loop.submit(t, "GET /thread_of", nil, -1, true)
 	size := func() (n int) {
 		loop.do(func() { n = r.body.Len() })
 		return n
@@ -157,6 +156,44 @@ func TestEnviron(t *testing.T) {
 	}
 }
 
+// A request that the server has rewritten, or whose client has logged in, looks
+// like it to the application, whatever the cache of environs remembers of the
+// same head.
+func TestEnvironOfRoutedRequests(t *testing.T) {
+	defer func() { loop.change = nil }()
+	ask := func(path, user string) (env map[string]any) {
+		loop.change = func(r *exchange.Request) {
+			peer := *testPeer
+			peer.User = user
+			r.Peer = &peer
+			if path != "" {
+				r.Path, r.Routed = []byte(path), true
+			}
+		}
+		r := loop.send(t, "GET /dumped/old?q", "", "X-Test: routed")
+		<-r.done
+		if err := json.Unmarshal(r.body.Bytes(), &env); err != nil {
+			t.Fatalf("%v in %q", err, &r.body)
+		}
+		return env
+	}
+	for range 3 { // the third time from the cache
+		for _, c := range []struct{ path, user, info string }{
+			{"", "", "/old"}, {"/dumped/new", "", "/new"}, {"/dumped/longer", "", "/longer"}, {"", "ann", "/old"}, {"/dumped/new", "bob", "/new"},
+		} {
+			env := ask(c.path, c.user)
+			if env["PATH_INFO"] != c.info || env["SCRIPT_NAME"] != "/dumped" || env["REQUEST_URI"] != "/dumped/old?q" || env["QUERY_STRING"] != "q" {
+				t.Errorf("%+v: %v", c, env)
+			}
+			user, there := env["REMOTE_USER"]
+			kind := env["AUTH_TYPE"]
+			if there != (c.user != "") || there && (user != c.user || kind != "Basic") || !there && kind != nil {
+				t.Errorf("%+v: REMOTE_USER %v, AUTH_TYPE %v", c, user, kind)
+			}
+		}
+	}
+}
+
 // TestNothingLeaks runs every kind of result many times and looks at what
 // Python has allocated, and at descriptors.
 func TestNothingLeaks(t *testing.T) {
@@ -167,7 +204,7 @@ func TestNothingLeaks(t *testing.T) {
 	skip := map[string]bool{"/slow": true, "/forks": true, "/stats": true, "/closed_names": true, "/blocked": true, "/keeps_gil": true, "/spins": true,
 		"/spins_and_catches": true, "/spins_later": true, "/watches": true}
 	round := func() {
-		for _, m := range loop.app.Mounts() {
+		for _, m := range loop.app.Mounts(0) {
 			if skip[m.Prefix] {
 				continue
 			}

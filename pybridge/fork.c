@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -122,7 +123,14 @@ static PyObject *close_kept(PyObject *self, PyObject *none) {
     int fd = atoi(e->d_name); /* 0 for "." */
     if (fd > 2 && fd != dirfd(dir) && is_kept(fd)) close(fd);
   }
-  if (dir) closedir(dir);
+  if (dir) {
+    closedir(dir);
+  } else if (nkept) { /* in a chroot */
+    struct rlimit most = {0, 0};
+    getrlimit(RLIMIT_NOFILE, &most);
+    for (int fd = 3; fd < (int)(most.rlim_cur < 65536 ? most.rlim_cur : 65536); fd++)
+      if (is_kept(fd)) close(fd);
+  }
   Py_RETURN_NONE;
 }
 

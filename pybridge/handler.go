@@ -26,6 +26,8 @@ type RunConfig struct {
 	Queue   int // most requests that wait for a thread; 0: 1024
 	Debug   int // 1 and more: the browser gets the traceback of a failed handler
 
+	Stamped bool // standard error is a file: reports there have a date, a level and the client
+
 	Multiprocess bool   // other processes serve the same application
 	Software     string // SERVER_SOFTWARE, a product with a version
 
@@ -33,6 +35,11 @@ type RunConfig struct {
 	// is overdue and does not end: the process should be replaced. nil: nobody
 	// can do that.
 	Stuck func(why string)
+
+	// Purge is called on the loop with what the application says to
+	// fapws.cache.purge, in JSON, before Next returns a part that was finished
+	// later. nil: there is no cache.
+	Purge func(pattern string)
 
 	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others
 	Accel    bool // and X-Accel-Redirect
@@ -83,28 +90,24 @@ func (h *Handler) startPool() error {
 	defer arena.free()
 	n := len(h.app.mounts)
 	names := make([]string, n)
-	callables := C.calloc(C.size_t(n), C.size_t(unsafe.Sizeof(uintptr(0))))
-	defer C.free(callables)
-	out := unsafe.Slice((*unsafe.Pointer)(callables), n)
-	plain := C.calloc(C.size_t(n), 1)
-	defer C.free(plain)
-	flags := unsafe.Slice((*C.uchar)(plain), n)
+	targets := (*C.fapws_target)(C.calloc(C.size_t(n), C.sizeof_fapws_target))
+	defer C.free(unsafe.Pointer(targets))
+	out := unsafe.Slice(targets, n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
-		out[i] = unsafe.Pointer(m.callable)
-		flags[i] = boolByte(m.plain)
+		out[i] = C.fapws_target{callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
 	C.fapws_take_gil()
 	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
 		threads:      C.int(h.config.Threads),
 		debug:        C.int(h.config.Debug),
+		stamped:      C.int(boolByte(h.config.Stamped)),
 		send_fields:  C.int(boolByte(h.config.SendFile)*C.FAPWS_SENDFILE | boolByte(h.config.Accel)*C.FAPWS_ACCEL),
 		multiprocess: C.int(boolByte(h.config.Multiprocess)),
 		software:     arena.str(h.config.Software),
 		mounts:       C.int(n),
-		callables:    (*unsafe.Pointer)(callables),
+		targets:      targets,
 		names:        arena.strs(names),
-		plain:        (*C.uchar)(plain),
 	})
 	C.fapws_release_gil()
 	if shared == nil && err == nil {
@@ -118,13 +121,13 @@ func (h *Handler) startPool() error {
 }
 
 // Attach implements runtime.Handler.
-func (h *Handler) Attach(fd int) {
+func (h *Handler) Attach(w *exchange.Waker) {
 	if h.app.inline {
 		if err := h.startPool(); err != nil { // here, because the loop is Python's main thread
 			panic(err) // it starts no thread
 		}
 	}
-	C.fapws_pool_attach(C.int(fd))
+	C.fapws_pool_attach(C.int(w.Socket), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.Napping)))
 }
 
 // Submit implements runtime.Handler: it copies the request into a record.
@@ -211,14 +214,14 @@ func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
 }
 
 // peerTexts is how many texts copyRequest puts a separator behind.
-const peerTexts = 6
+const peerTexts = 7
 
 // copyRequest fills in the half of rec that the loop owns.
 func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
-		len(peer.Scheme) + len(peer.Host) + r.Root + peerTexts + len(r.Body)
+		len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root + peerTexts + len(r.Body)
 	data := reserve(rec, need)
 	n := copy(data, r.Head)
 	add := func(s string) C.fapws_span {
@@ -231,7 +234,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
 	// The path lies in the head unless it was decoded, or a proxy has taken its
 	// beginning off, which makes it shorter there.
-	if !p.Encoded && int(p.Path.Len) == len(r.Path) && p.Path.Len > 0 && p.Authority.Len == 0 {
+	if !r.Routed && !p.Encoded && int(p.Path.Len) == len(r.Path) && p.Path.Len > 0 && p.Authority.Len == 0 {
 		rec.path = span(p.Path)
 	} else {
 		rec.path = C.fapws_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}
@@ -239,7 +242,10 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	}
 	from := n
 	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
-	rec.scheme, rec.host = add(peer.Scheme), add(peer.Host)
+	rec.scheme, rec.host, rec.user = add(peer.Scheme), add(peer.Host), add(peer.User)
+	if r.Routed { // the head alone does not say where it leads
+		n += copy(data[n:], r.Path)
+	}
 	n += copy(data[n:], r.Path[:r.Root])
 	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
 	rec.port = add(peer.Port)

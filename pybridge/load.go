@@ -7,44 +7,62 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 
 	python3 "github.com/go-python/cpy3"
 )
 
-// finding is what loading has found.
+// finding is what loading an application has found.
 type finding struct {
-	globals *python3.PyObject // of the script or module: a dict
-	mounts  []Mount
-	served  string // see App.Served
-	object  string // see App.Object
+	name     string            // what messages call it
+	globals  *python3.PyObject // of the script or module: a dict
+	settings map[string]Value  // a copy of those that are settings
+	mounts   []Mount
+	served   string // see App.Served
+	object   string // see App.Object
 }
 
-// find loads what o names; path is the absolute one of the script. A script
-// that has PATHS needs nothing but itself; else package fapws looks around
+// find loads application i of o; paths are the absolute ones of the scripts. A
+// script that has PATHS needs nothing but itself; else package fapws looks around
 // (contrib/fapws/_load.py). Main thread, GIL held.
-func find(o Options, path string) (f finding, err error) {
-	main := python3.Py_None
-	if o.Module == "" && !o.Import {
+func (a *App) find(o Options, i int, paths []string) (f *finding, err error) {
+	app := &o.Apps[i]
+	f = &finding{name: app.name()}
+	if len(o.Apps) > 1 {
+		f.name = app.fullName()
+	}
+	main, path := python3.Py_None, paths[i]
+	switch first := &o.Apps[0]; {
+	case i == 0 && app.Script != "" && !app.Import:
 		if code, ok := runScript(path); !ok {
 			return f, &ExitError{code}
 		}
-		main = python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
+		main = mainGlobals()
 		table := python3.PyDict_GetItemString(main, "PATHS")
-		if (o.Interface == "paths" || (o.Interface != "wsgi" && table != nil)) && !lazyViews() {
+		if (app.Interface == "paths" || (app.Interface != "wsgi" && table != nil)) && !lazyViews() {
 			f.globals = main
-			return f, f.take(table, o.name(), "PATHS")
+			return f, f.take(table, f.name, "PATHS")
 		}
-		path = o.Script // for its name
+	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
+		main = mainGlobals() // another object of the script that was run
 	}
-	result, err := search(o, path, main)
+	where := ""
+	if len(o.Apps) > 1 {
+		where = f.name
+	}
+	result, err := search(app, path, where, main)
 	if err != nil {
 		return f, err
 	}
 	found := items(result)
 	f.globals = found[0]
-	return f, f.take(found[1], o.name(), python3.PyUnicode_AsUTF8(found[2]))
+	return f, f.take(found[1], f.name, python3.PyUnicode_AsUTF8(found[2]))
+}
+
+func mainGlobals() *python3.PyObject {
+	return python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 }
 
 // lazyViews tells whether package fapws has to look after what else an
@@ -79,8 +97,9 @@ func (f *finding) take(served *python3.PyObject, where, name string) (err error)
 var errNoPackage = errors.New("package fapws, which belongs to this executable, cannot be used")
 
 // search calls load of fapws._load and returns the tuple it gives, which lives as
-// long as the process.
-func search(o Options, script string, main *python3.PyObject) (*python3.PyObject, error) {
+// long as the process. where is what messages call the application; "": by the
+// name of its script or module.
+func search(app *Application, script, where string, main *python3.PyObject) (*python3.PyObject, error) {
 	module := python3.PyImport_ImportModule("fapws._load")
 	if module == nil {
 		python3.PyErr_Print()
@@ -88,11 +107,12 @@ func search(o Options, script string, main *python3.PyObject) (*python3.PyObject
 	}
 	defer module.DecRef()
 	factory := 0
-	if o.Factory {
+	if app.Factory {
 		factory = 1
 	}
 	args := []*python3.PyObject{
-		text(script), text(o.Module), text(o.Object), text(o.Interface), python3.PyBool_FromLong(factory), main,
+		text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface), python3.PyBool_FromLong(factory),
+		text(where), main,
 	}
 	result := module.CallMethodArgs("load", args...)
 	for _, arg := range args[:len(args)-1] {
@@ -113,28 +133,27 @@ func search(o Options, script string, main *python3.PyObject) (*python3.PyObject
 	return result, nil
 }
 
-// Tool runs main of a module of package fapws ("_shell") with the globals of the
-// application and what is served, and returns the exit status. On the thread of
-// Load, before Start.
+// Tool runs main of a module of package fapws ("_shell") with a list of the
+// applications, each with its name, its globals and what is served, and returns
+// the exit status. On the thread of Load, before Start.
 func (a *App) Tool(module string) int {
 	C.fapws_take_gil()
 	defer C.fapws_release_gil()
 	tool := python3.PyImport_ImportModule("fapws." + module)
-	entries := python3.PyList_New(0)
-	for _, m := range a.mounts {
-		entry := python3.PyTuple_New(3)
-		m.entry.IncRef()
-		python3.PyTuple_SetItem(entry, 0, python3.PyUnicode_FromString(m.Prefix))
-		python3.PyTuple_SetItem(entry, 1, m.entry)
-		python3.PyTuple_SetItem(entry, 2, python3.PyUnicode_FromString(m.Name))
-		python3.PyList_Append(entries, entry)
-		entry.DecRef()
+	apps := python3.PyList_New(0)
+	defer apps.DecRef()
+	for i, f := range a.loaded {
+		if slices.Contains(a.loaded[:i], f) {
+			continue
+		}
+		app := f.entries()
+		python3.PyList_Append(apps, app)
+		app.DecRef()
 	}
-	defer entries.DecRef()
 	var result *python3.PyObject
 	if tool != nil {
 		defer tool.DecRef()
-		result = tool.CallMethodArgs("main", a.space, entries)
+		result = tool.CallMethodArgs("main", apps)
 	}
 	raised := result
 	if result == python3.Py_None {
@@ -143,6 +162,26 @@ func (a *App) Tool(module string) int {
 	var status C.int
 	C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), &status)
 	return int(status)
+}
+
+// entries makes the tuple (name, globals, [(prefix, object, name), ...]).
+func (f *finding) entries() *python3.PyObject {
+	list := python3.PyList_New(0)
+	for _, m := range f.mounts {
+		entry := python3.PyTuple_New(3)
+		m.entry.IncRef()
+		python3.PyTuple_SetItem(entry, 0, python3.PyUnicode_FromString(m.Prefix))
+		python3.PyTuple_SetItem(entry, 1, m.entry)
+		python3.PyTuple_SetItem(entry, 2, python3.PyUnicode_FromString(m.Name))
+		python3.PyList_Append(list, entry)
+		entry.DecRef()
+	}
+	f.globals.IncRef()
+	app := python3.PyTuple_New(3)
+	python3.PyTuple_SetItem(app, 0, python3.PyUnicode_FromString(f.name))
+	python3.PyTuple_SetItem(app, 1, f.globals)
+	python3.PyTuple_SetItem(app, 2, list)
+	return app
 }
 
 // text makes a str of what the operating system gave.

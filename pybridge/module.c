@@ -1,21 +1,35 @@
 /* The built-in module _fapws: what package fapws is made of. */
 #include "bridge.h"
 
-PyObject *fapws_environ_class, *fapws_start_class;
+/* environ[name], a str, as the bytes that it stands for (PEP 3333); NULL with exception. */
+static PyObject *environ_bytes(PyObject *environ, const char *name) {
+  PyObject *value = PyDict_GetItemString(environ, name); /* borrowed; also what a middleware has put there */
+  if (value && PyUnicode_Check(value)) return PyUnicode_AsLatin1String(value);
+  PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
+  return NULL;
+}
 
-/* static_answer(options, environ): what a Staticfile that is called by another
- * handler returns; the server then serves PATH_INFO from it, in Go. */
+/* static_answer(options, environ, program=False): what a Staticfile, or a
+ * CGIApplication, that is called by another handler returns; the server then
+ * answers for PATH_INFO from it, in Go. */
 static PyObject *static_answer(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *options, *environ;
-  if (!PyArg_ParseTuple(args, "UO!:static_answer", &options, &PyDict_Type, &environ)) return NULL;
-  PyObject *path_info = PyDict_GetItemString(environ, "PATH_INFO"); /* borrowed; also what a middleware has put there */
-  if (!path_info || !PyUnicode_Check(path_info)) {
-    PyErr_SetString(PyExc_TypeError, "static_answer: environ['PATH_INFO'] must be a str");
-    return NULL;
-  }
-  PyObject *path = PyUnicode_AsLatin1String(path_info); /* PEP 3333: bytes in disguise */
+  int program = 0;
+  if (!PyArg_ParseTuple(args, "UO!|p:static_answer", &options, &PyDict_Type, &environ, &program)) return NULL;
+  PyObject *path = environ_bytes(environ, program ? "SCRIPT_NAME" : "PATH_INFO");
   if (!path) return NULL;
+  uint32_t script_len = 0;
+  if (program) {
+    script_len = (uint32_t)PyBytes_GET_SIZE(path);
+    PyObject *path_info = environ_bytes(environ, "PATH_INFO");
+    if (!path_info) {
+      Py_DECREF(path);
+      return NULL;
+    }
+    PyBytes_ConcatAndDel(&path, path_info);
+    if (!path) return NULL;
+  }
   fapws_static_object *s = PyObject_New(fapws_static_object, &fapws_StaticAnswer_Type);
   if (!s) {
     Py_DECREF(path);
@@ -24,6 +38,8 @@ static PyObject *static_answer(PyObject *module, PyObject *args) {
   Py_INCREF(options);
   s->options = options;
   s->path = path;
+  s->program = program;
+  s->script_len = script_len;
   return (PyObject *)s;
 }
 
@@ -43,7 +59,9 @@ PyTypeObject fapws_StaticAnswer_Type = {
 
 static PyMethodDef functions[] = {
     {"static_answer", static_answer, METH_VARARGS,
-     "static_answer(options, environ) -> object to return: the file that PATH_INFO names below the root in options (JSON)."},
+     "static_answer(options, environ, program=False) -> object to return: the file, or program, that PATH_INFO names below the root in options (JSON)."},
+    {"cache_purge", fapws_cache_purge, METH_O,
+     "cache_purge(pattern): throws pages out of the cache; a pattern is JSON, see fapws.cache.purge."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {
@@ -70,17 +88,15 @@ PyObject *fapws_module_init(void) {
   return module;
 }
 
-/* The class called name in globals if it is a subclass of base. Borrowed. */
+/* The class called name in globals if it is a subclass of base, and not base
+ * itself: the built-in Start_response is recycled. */
 static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
   PyObject *o = PyDict_GetItemString(globals, name);
-  return o && PyType_Check(o) && PyType_IsSubtype((PyTypeObject *)o, base) ? o : NULL;
+  if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;
+  Py_INCREF(o);
+  return o;
 }
 
-int fapws_use_classes(void *globals) {
-  fapws_environ_class = script_class(globals, "Environ", &PyDict_Type);
-  fapws_start_class = script_class(globals, "Start_response", &fapws_Start_Type);
-  Py_XINCREF(fapws_environ_class);
-  if (fapws_start_class == (PyObject *)&fapws_Start_Type) fapws_start_class = NULL; /* the built-in one is recycled */
-  Py_XINCREF(fapws_start_class);
-  return fapws_environ_class != NULL;
-}
+void *fapws_environ_class(void *globals) { return script_class(globals, "Environ", &PyDict_Type); }
+
+void *fapws_start_class(void *globals) { return script_class(globals, "Start_response", &fapws_Start_Type); }

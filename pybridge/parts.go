@@ -40,6 +40,7 @@ func (h *Handler) collect() bool {
 		h.ready = newest
 		newest = next
 	}
+	h.purge() // what the handlers of these parts have asked for, too
 	return h.ready != nil
 }
 
@@ -66,6 +67,10 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 		HasServer: p.has_server != 0,
 		Close:     p.close_conn != 0,
 	}
+	if p.failure != 0 {
+		out.Head.Failure = true
+		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+	}
 	if p.send_len > 0 {
 		out.Head.SendFile, out.Head.Accel = within(p, p.send_off, p.send_len), p.accel != 0
 		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
@@ -73,6 +78,7 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 	if p.static_len > 0 {
 		out.Head.Static = within(p, p.static_off, p.static_len)
 		out.Head.StaticPath = within(p, p.path_off, p.path_len)
+		out.Head.Program, out.Head.StaticScript = p.program != 0, int(p.script_len)
 		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
 	}
 }

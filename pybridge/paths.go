@@ -1,31 +1,36 @@
 package pybridge
 
+// #include "shim.h"
+import "C"
+
 import (
 	"errors"
 	"fmt"
 	"strings"
+	"unsafe"
 
 	python3 "github.com/go-python/cpy3"
 )
 
 // StaticOptions is what a Staticfile in PATHS asks for; Go serves it.
 type StaticOptions struct {
-	Root     string   `json:"root"`
-	Index    []string `json:"index"`
-	Listing  bool     `json:"listing"`
-	MaxAge   int      `json:"max_age"` // seconds, -1: no Cache-Control
-	DotFiles bool     `json:"dotfiles"`
+	JSON string // for static.ParseOptions
 }
 
 // Mount is one entry of PATHS.
 type Mount struct {
+	Index  int // among the mounts of all applications: exchange.Request.Mount
 	Prefix string
 	Name   string         // "module.function", for log lines
 	Static *StaticOptions // nil: callable is called
+	CGI    string         // options of a CGIApplication (JSON), "": it is none
+	Cache  string         // rule of fapws.cache.cached in JSON; "": none
 
 	entry    *python3.PyObject // as the script has it
 	callable *python3.PyObject // what is called for a request
-	plain    bool              // its environ is a dict, also if the script has an Environ
+	// environ and start are the classes called Environ and Start_response of its
+	// application; nil: the built-in ones.
+	environ, start unsafe.Pointer
 }
 
 // readPaths checks a table, which the script where calls name, and copies it.
@@ -75,6 +80,7 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 
 // mountOf is what answers below prefix.
 func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
+	entry, rule := unwrapCached(entry)
 	callable := entry
 	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
 		adapted, err := adaptVerbs(entry)
@@ -91,7 +97,7 @@ func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
 	if isAsync(callable) {
 		return Mount{}, errAsync
 	}
-	return Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), entry: entry, callable: callable}, nil
+	return Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: readOptions(callable, "_fapws_cgi"), Cache: rule, entry: entry, callable: callable}, nil
 }
 
 var errAsync = errors.New("it is async (async def), which fapws does not serve; it serves WSGI applications")
@@ -158,30 +164,24 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 // readStatic returns the options that a Staticfile carries, nil for any other
 // callable. A subclass with a __call__ of its own carries none.
 func readStatic(callable *python3.PyObject) *StaticOptions {
-	options := callable.GetAttrString("_fapws_static")
+	if options := readOptions(callable, "_fapws_static"); options != "" {
+		return &StaticOptions{JSON: options}
+	}
+	return nil
+}
+
+// readOptions returns an attribute that is a str, "" if there is none.
+func readOptions(callable *python3.PyObject, name string) string {
+	options := callable.GetAttrString(name)
 	if options == nil {
 		python3.PyErr_Clear()
-		return nil
+		return ""
 	}
 	defer options.DecRef()
-	if !python3.PyDict_Check(options) {
-		return nil
+	if !python3.PyUnicode_Check(options) {
+		return ""
 	}
-	get := func(key string) Value {
-		o := python3.PyDict_GetItemString(options, key)
-		if o == nil {
-			return Value{}
-		}
-		return valueOf(o, 0)
-	}
-	s := &StaticOptions{Root: get("root").Str, MaxAge: -1, Listing: get("listing").Int == 1, DotFiles: get("dotfiles").Int == 1}
-	if age := get("max_age"); age.Kind == Int {
-		s.MaxAge = int(age.Int)
-	}
-	for _, name := range get("index").List {
-		s.Index = append(s.Index, name.Str)
-	}
-	return s
+	return python3.PyUnicode_AsUTF8(options)
 }
 
 // handlerName says what log lines call a handler: "app.hello".
@@ -199,13 +199,23 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// markPlain finds the applications among mounts that have to be called with a
-// plain dict (contrib/fapws/_framework.py), for a script that has an Environ.
-// Main thread, GIL held.
-func markPlain(mounts []Mount) {
-	for i := range mounts {
-		if m := &mounts[i]; m.Static == nil && !isSimple(m.entry) {
-			m.plain = wantsDict(m.entry)
+// finish numbers the mounts, the first with index, and reads from the globals of
+// the application what goes for all of them: its settings, those of names that it
+// has set, and its classes. Main thread, GIL held.
+func (f *finding) finish(names []string, index int) {
+	f.settings = map[string]Value{}
+	for _, name := range names {
+		if o := python3.PyDict_GetItemString(f.globals, name); o != nil {
+			f.settings[name] = valueOf(o, 0)
+		}
+	}
+	environ := C.fapws_environ_class(unsafe.Pointer(f.globals))
+	start := C.fapws_start_class(unsafe.Pointer(f.globals))
+	for i := range f.mounts {
+		m := &f.mounts[i]
+		m.Index, m.start = index+i, start
+		if environ != nil && (m.Static != nil || isSimple(m.entry) || !wantsDict(m.entry)) {
+			m.environ = environ
 		}
 	}
 }
@@ -230,6 +240,8 @@ func isSimple(entry *python3.PyObject) bool {
 	return closure == python3.Py_None
 }
 
+// wantsDict tells an application that has to be called with a plain dict, also if
+// its script has an Environ (contrib/fapws/_framework.py).
 func wantsDict(entry *python3.PyObject) bool {
 	module := python3.PyImport_ImportModule("fapws._framework")
 	if module == nil {

@@ -306,16 +306,18 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.max = o->threads > FAPWS_MAX_THREADS ? FAPWS_MAX_THREADS : o->threads;
   P.inline_mode = o->threads == 0;
   P.debug = o->debug;
+  P.stamped = o->stamped;
   P.send_fields = o->send_fields;
   P.wake_fd = P.exit_code = -1;
   P.nmounts = o->mounts;
   P.mounts = calloc((size_t)o->mounts, sizeof *P.mounts);
   for (int i = 0; i < o->mounts; i++) {
     fapws_mount *m = &P.mounts[i];
-    m->callable = o->callables[i];
+    m->callable = o->targets[i].callable;
     Py_XINCREF(m->callable);
+    m->environ = o->targets[i].environ;
+    m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
-    m->environ = o->plain[i] ? NULL : fapws_environ_class;
     /* Nobody knows how long it takes: suppose slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }
@@ -333,11 +335,13 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   return &P.shared;
 }
 
-void fapws_pool_attach(int fd) {
-  P.wake_fd = fd;
+void fapws_pool_attach(int socket, int event, int32_t *napping) {
+  P.wake_fd = socket;
+  P.event_fd = event;
+  P.napping = napping;
   if (!P.inline_mode) return;
   fapws_take_gil();
-  fapws_watch_signals(fd);
+  fapws_watch_signals(socket);
   fapws_want_turn(); /* a signal may have come before the watch */
   P.check_signals = 1;
   fapws_release_gil();

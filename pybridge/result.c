@@ -208,6 +208,16 @@ static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
   if (!options || begin(rec, p, -1, FAPWS_TYPE_SET) < 0 || fapws_part_reserve(p, (size_t)(n + path_len)) < 0) return -1;
   put(p, options, n, &p->static_off, &p->static_len);
   put(p, path, path_len, &p->path_off, &p->path_len);
+  p->program = (uint8_t)((fapws_static_object *)result)->program;
+  p->script_len = ((fapws_static_object *)result)->script_len;
+  if (p->program && rec->spool >= 0) {
+    p->file = rec->spool; /* closed by Release */
+    p->count = rec->size;
+    rec->spool = -1;
+  } else if (p->program && rec->size > 0) {
+    p->body = rec->data + rec->body_off; /* the record is not used again before Release */
+    p->body_len = (size_t)rec->size;
+  }
   p->type = FAPWS_TYPE_SET;
   p->length = -1;
   p->failed = 0;

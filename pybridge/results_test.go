@@ -53,8 +53,7 @@ func TestResults(t *testing.T) {
 		{"/exc_info", 500, exchange.TypeBinary, 8, "replaced", false},
 	} {
 		t.Run(c.target[1:], func(t *testing.T) {
-			var r *response
-			r = loop.get(t, c.target)
+			r := loop.get(t, c.target)
 			length := c.length
 			if c.target == "/as_json" {
 				length = int64(len(c.body))

@@ -28,7 +28,7 @@ static PyObject *call(fapws_thread *t, fapws_record *rec) {
   PyObject *environ = fapws_environ(rec, m->environ, rec->input);
   if (!environ) return NULL;
   rec->environ = environ;
-  PyObject *start = fapws_start_for(t, rec, fapws_start_class);
+  PyObject *start = fapws_start_for(t, rec, m->start);
   if (!start) return NULL;
   rec->start = start;
   PyObject *args[] = {environ, start};

@@ -41,8 +41,11 @@ typedef struct fapws_part {
   uint32_t name_off, name_len;       /* in buf: file name that gives the type */
   uint32_t static_off, static_len;   /* in buf: options of a Staticfile that answers instead */
   uint32_t path_off, path_len;       /* in buf: its PATH_INFO */
+  uint8_t program;                   /* it is a CGIApplication, and path is SCRIPT_NAME with PATH_INFO */
+  uint32_t script_len;               /* of the former */
   uint32_t send_off, send_len;       /* in buf: what X-Sendfile says, or X-Accel-Redirect */
   uint8_t accel;                     /* it is the latter */
+  uint8_t failure;                   /* the handler has failed: the page is one for want of a better */
   const char *body;                  /* in buf, or in owner's memory */
   uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
   size_t body_len;
@@ -73,7 +76,7 @@ typedef struct fapws_record {
   uint32_t nfields, fields_cap;
   fapws_span method, target, query, authority, path;
   fapws_span addr, port, server_name, server_port;
-  fapws_span scheme, host; /* empty: http, and what the request says */
+  fapws_span scheme, host, user; /* empty: http, what the request says, nobody */
   uint32_t script_len;
   uint32_t head_len, peer_len; /* peer_len: from addr on, all that environ takes from elsewhere than the head, but the port */
   uint8_t minor, head_only, has_length, has_body, chunked;
@@ -106,6 +109,7 @@ typedef struct {
   uint32_t wake_pending; /* a wake-up of the loop is under way */
   uint32_t queued;       /* records that wait for a thread; written under the pool's mutex */
   uint32_t turn;         /* inline mode: fapws_turn has something to do */
+  uint32_t purges;       /* fapws_purges has something */
 } fapws_shared;
 
 typedef struct {
@@ -132,9 +136,11 @@ int fapws_run_script(const char *path, int *code);
 int fapws_script_ended(int ok, void *raised, int *code);
 /* A str of bytes from the operating system, or NULL. GIL held. */
 void *fapws_text(const char *bytes);
-/* Looks up the Environ and Start_response classes in globals, a dict, and
- * returns whether there is the former. GIL held. */
-int fapws_use_classes(void *globals);
+/* The class Environ of a script, whose globals are a dict, if it is a subclass of
+ * dict; the class Start_response likewise. NULL: it has none of its own. The
+ * reference is new. GIL held. */
+void *fapws_environ_class(void *globals);
+void *fapws_start_class(void *globals);
 /* The file of libpython, for messages. Any thread. */
 const char *fapws_library(void);
 /* Gives up the GIL after loading; the calling thread stays Python's main thread. */
@@ -150,23 +156,30 @@ void fapws_run_atexit(void);
 
 /* --- pool.c ---------------------------------------------------------------- */
 
+/* What a mount calls: PyObject * that live as long as the process. */
+typedef struct {
+  void *callable;
+  void *environ; /* class of its environ, or NULL for dict */
+  void *start;   /* class of its start_response, or NULL for the built-in one */
+} fapws_target;
+
 typedef struct {
   int threads;      /* most threads; 0: inline */
   int debug;        /* 1 and more: traceback page for the browser */
+  int stamped;      /* stderr is an error log: lines have a date, a level and a client */
   int send_fields;  /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
   int multiprocess; /* other processes serve the same application */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int wake_fd;
   int mounts;
-  void *const *callables; /* PyObject *, one per mount, NULL for what Go serves; borrowed */
+  const fapws_target *targets; /* one per mount; copied */
   const char *const *names; /* what log lines call them */
-  const unsigned char *plain; /* whether environ is a plain dict for it, whatever the script has */
 } fapws_pool_options;
 
 /* Makes the pool. GIL held, main thread. Returns the shared counters. */
 fapws_shared *fapws_pool_start(const fapws_pool_options *o);
-/* Sets the descriptor that wakes the loop. Once, before the first submit. */
-void fapws_pool_attach(int fd);
+/* Sets what wakes the loop (exchange.Waker). Once, before the first submit. */
+void fapws_pool_attach(int socket, int event, int32_t *napping);
 /* Appends a chain of n records linked by next. Loop only. Never blocks on the
  * GIL in threads mode, and returns -1; in inline mode it is fapws_turn too. */
 int fapws_submit(uintptr_t first, uintptr_t last, int n);
@@ -186,6 +199,12 @@ void fapws_cancel(fapws_record *rec);
 void fapws_part_free(uintptr_t part);
 /* A signal for the application arrived; thread 0 shall look. Loop only. */
 void fapws_signalled(void);
+
+/* --- purge.c --------------------------------------------------------------- */
+
+/* What fapws.cache.purge was called with since the last call: n bytes, texts with
+ * a NUL each; malloc, freed by the caller. NULL: nothing. Any thread. */
+char *fapws_purges(size_t *n);
 
 /* --- fork.c ---------------------------------------------------------------- */
 

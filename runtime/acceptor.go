@@ -36,8 +36,8 @@ func (s *Server) Accept(ln net.Listener) {
 		return
 	}
 	a.listeners = append(a.listeners, ln)
-	spare := newSpare(s.loop.wake.theirs)
-	a.running.Go(func() { s.accept(ln, spare) })
+	spare, door := newSpare(s.loop.wake.theirs.Socket), newSpare(s.loop.wake.theirs.Socket)
+	a.running.Go(func() { s.accept(ln, spare, door) })
 }
 
 // Forgo ends what Accept has begun: ln is closed here. The socket lives on
@@ -75,23 +75,43 @@ func (s *Server) closeListener(ln net.Listener) {
 }
 
 // accept brings connections from a listener to the loop until the listener is
-// closed. At the limit it stops asking, and the kernel queues the rest.
+// closed. At the limit it stops asking, and the kernel queues the rest, the first
+// come first; or, with Config.Refuse, the rest gets 503. While there are no
+// descriptors it asks now and then; if that lasts, the queue gets 503 by the one
+// that door has kept.
 //
 // It accepts here and not in gnet because gnet's listener ends the whole
 // engine when accept meets EMFILE.
-func (s *Server) accept(ln net.Listener, spare *spare) {
+func (s *Server) accept(ln net.Listener, spare, door *spare) {
 	var wait time.Duration
+	var since time.Time // when descriptors began to lack
 	defer spare.lend()
+	defer door.lend()
 	for {
-		select {
-		case s.slots <- struct{}{}:
-		case <-s.acceptors.end:
+		if !s.cfg.Refuse && !s.waitForSlot() {
 			return
 		}
 		var nc net.Conn
-		err := spare.hold()
+		err := door.hold() // before all: other threads may have taken what it lent
+		if err == nil {
+			err = spare.hold()
+		}
 		if err == nil {
 			nc, err = ln.Accept()
+		}
+		if s.cfg.Refuse {
+			select {
+			case s.slots <- struct{}{}:
+			default:
+				if err == nil {
+					spare.lend()
+					s.beyond(nc)
+					continue
+				}
+				if !s.waitForSlot() { // that others leave is what it needs, too
+					return
+				}
+			}
 		}
 		if err == nil {
 			spare.lend()
@@ -105,8 +125,12 @@ func (s *Server) accept(ln net.Listener, spare *spare) {
 		if errors.Is(err, net.ErrClosed) || !s.heals(err) {
 			return
 		}
-		if wait == 0 { // once per bout
+		switch {
+		case wait == 0: // once per bout
 			s.logf(LevelWarning, "cannot accept connections for now: %v", cause(err))
+			since = time.Now()
+		case starved(err) && time.Since(since) > starvedFor:
+			turnSomeAway(ln, spare, door)
 		}
 		wait = min(max(2*wait, minBackoff), maxBackoff)
 		select {
@@ -114,6 +138,16 @@ func (s *Server) accept(ln net.Listener, spare *spare) {
 		case <-s.acceptors.end:
 			return
 		}
+	}
+}
+
+// waitForSlot takes a slot, and returns false if there is no need to any more.
+func (s *Server) waitForSlot() bool {
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	case <-s.acceptors.end:
+		return false
 	}
 }
 

@@ -28,7 +28,8 @@ type call struct {
 	Body                string
 	Spooled             bool
 	Peer                exchange.Peer
-	gone                chan struct{} // closed by Cancel
+	Fields              map[string]string // by names in lower case
+	gone                chan struct{}     // closed by Cancel
 	started             bool
 	ended               bool
 }
@@ -40,7 +41,7 @@ type app struct {
 	inline bool
 	limit  int // most calls in flight, 0: no limit
 
-	fd int
+	waker *exchange.Waker
 
 	mu       sync.Mutex
 	waiting  []*call
@@ -67,7 +68,7 @@ func newApp(inline bool, f func(*call)) *app {
 	return &app{f: f, inline: inline, calls: map[exchange.Ticket]*call{}, tokens: map[uintptr]chan struct{}{}}
 }
 
-func (a *app) Attach(fd int) { a.fd = fd }
+func (a *app) Attach(w *exchange.Waker) { a.waker = w }
 
 func (a *app) Submit(r *exchange.Request) bool {
 	a.mu.Lock()
@@ -88,7 +89,11 @@ func (a *app) Submit(r *exchange.Request) bool {
 		Mount:  r.Mount,
 		Body:   string(r.Body),
 		Peer:   *r.Peer,
+		Fields: map[string]string{},
 		gone:   make(chan struct{}),
+	}
+	for _, f := range r.Parsed.Fields {
+		c.Fields[strings.ToLower(string(f.Name.In(r.Head)))] = string(f.Value.In(r.Head))
 	}
 	if r.Spool >= 0 {
 		f := os.NewFile(uintptr(r.Spool), "spool")
@@ -201,7 +206,7 @@ func (c *call) part(p exchange.Part) chan struct{} {
 	a.maxHeld = max(a.maxHeld, a.unacked)
 	a.mu.Unlock()
 	if !a.inline {
-		unix.Write(a.fd, []byte{0}) // a full pipe has woken the loop already
+		a.waker.Wake()
 	}
 	return done
 }
@@ -328,7 +333,10 @@ func (s *testServer) listen(t testing.TB, h Handler, mounts ...Mount) {
 	if mounts == nil {
 		mounts = []Mount{{Prefix: "/"}}
 	}
-	if err := s.Serve([]net.Listener{ln}, mounts, h); err != nil {
+	for i := range mounts {
+		mounts[i].Index = i
+	}
+	if err := s.Serve([]net.Listener{ln}, []Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()

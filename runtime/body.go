@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 
 	"fapws/runtime/exchange"
@@ -13,7 +14,9 @@ import (
 // it is whole, so that a slow client never holds an application.
 type body struct {
 	head    []byte
-	mount   int
+	course  course
+	query   http1.Span
+	mount   *Mount
 	script  int
 	chunked bool
 	chunks  http1.ChunkedReader
@@ -53,18 +56,25 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 }
 
 // begin starts to collect the body of the request in l.req.
-func (l *loop) begin(c *conn, mount, script int, head, rest []byte, used int) (int, bool) {
-	if l.tooBig(l.req.Length) {
+func (l *loop) begin(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
+	if l.tooBig(l.course.rules, l.req.Length) {
 		return l.refuse(c, head, rest, used, bodyTooBig)
 	}
 	c.body = &body{
 		head:    append([]byte(nil), head...),
-		mount:   mount,
+		course:  l.course,
+		query:   l.req.Query,
+		mount:   m,
 		script:  script,
 		chunked: l.req.Body == http1.Chunked,
 		want:    l.req.Length,
 		spool:   -1,
 		begun:   l.now,
+	}
+	if c.body.course.rewritten {
+		c.body.course.path = bytes.Clone(l.course.path)
+	} else {
+		c.body.course.path = nil // a scratch buffer
 	}
 	if l.req.Expect100 && len(rest) == 0 {
 		l.use(c)
@@ -97,7 +107,7 @@ func (l *loop) collect(c *conn, data []byte) (rest []byte) {
 		data = data[n:]
 		if err == nil || err == http1.ErrNeedMore {
 			// At least, with what the chunk announces.
-			if whole := b.size + int64(len(piece)) + b.chunks.Left(); whole < 0 || l.tooBig(whole) {
+			if whole := b.size + int64(len(piece)) + b.chunks.Left(); whole < 0 || l.tooBig(b.course.rules, whole) {
 				err = errBodyTooBig
 			}
 		}
@@ -125,6 +135,7 @@ func (l *loop) bodyWhole(c *conn) {
 	b := c.body
 	c.body = nil
 	l.again(b)
+	l.course = b.course
 	l.setState(c, stateReady)
 	path := l.req.Path.In(b.head)
 	if l.req.Encoded {
@@ -135,17 +146,21 @@ func (l *loop) bodyWhole(c *conn) {
 	if c.front != nil {
 		path, root = l.outward(c, b.head, path)
 	}
+	if b.course.rewritten {
+		path, l.req.Query = b.course.path, b.query
+	}
 	l.request = exchange.Request{
-		Mount:  b.mount,
+		Mount:  b.mount.Index,
 		Head:   b.head,
 		Path:   path,
+		Routed: b.course.rewritten,
 		Root:   root,
 		Script: b.script,
 		Body:   b.buf,
 		Spool:  b.spool,
 		Size:   b.size,
 	}
-	l.submit(c)
+	l.submit(c, b.mount)
 }
 
 // again parses the head of b into l.req, which has served others since. That
@@ -162,6 +177,7 @@ func (l *loop) bodyFailed(c *conn, err error) {
 	c.body = nil
 	b.drop()
 	l.again(b)
+	l.course = b.course
 	l.setState(c, stateReady)
 	r := refusal{status: 500, close: true}
 	var malformed *http1.StatusError
@@ -176,6 +192,7 @@ func (l *loop) bodyFailed(c *conn, err error) {
 		}
 		l.s.logf(LevelError, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)
 	}
+	r.html = wantsHTML(&l.req, b.head)
 	l.answerLocally(l.newFlight(c, b.head), r)
 }
 

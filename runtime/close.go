@@ -86,7 +86,7 @@ func (l *loop) gone(c *conn, err error) {
 // that deadline gives it, and hence a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (l *loop) answersHalf(c *conn) bool {
-	if c.first == nil || c.first.begun || c.state == stateClosed {
+	if c.first == nil && !c.checking || c.first != nil && c.first.begun || c.inner != nil || c.state == stateClosed {
 		return false
 	}
 	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -125,7 +125,9 @@ func (l *loop) end(c *conn) {
 // forget makes room for another connection.
 func (l *loop) forget(c *conn) {
 	live := l.live.Add(-1)
-	<-l.s.slots
+	if c.inner == nil {
+		<-l.s.slots
+	}
 	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, live)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/cache"
 	"fapws/runtime/http1"
 )
 
@@ -22,6 +23,7 @@ const (
 	LevelError
 )
 
+// String is the word in a line of the log.
 func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
 
 // Config says how a Server behaves. The zero value works: every field that is
@@ -38,6 +40,10 @@ type Config struct {
 	// listen queue. 0: three quarters of the descriptors that the process may
 	// have open, because a connection takes another two while it sends a file.
 	MaxClients int
+
+	// Refuse answers 503 to connections beyond MaxClients, instead of letting
+	// them wait.
+	Refuse bool
 
 	// HeadTimeout is how long a client may take to send a head, from its
 	// first byte or from the start of the connection. 0: 10 s.
@@ -71,6 +77,11 @@ type Config struct {
 	// the PROXY protocol, version 1 or 2.
 	ProxyProtocol bool
 
+	// RefuseUnknownHosts answers requests for a host that no site names with 421
+	// (RFC 9110 §15.5.20) instead of by the first site. Requests without a host
+	// (HTTP/1.0) are the first site's.
+	RefuseUnknownHosts bool
+
 	// RootPath is put before SCRIPT_NAME: "" or "/a/b". It is taken off a path
 	// that begins with it.
 	RootPath string
@@ -79,6 +90,11 @@ type Config struct {
 	// (exchange.Head.SendFile); AccelRoots those for exchange.Head.Accel.
 	SendfileRoots []string
 	AccelRoots    []AccelRoot
+
+	// Programs returns the Handler, and what it calls the mount, that runs the
+	// programs which other handlers name (exchange.Head.Program). It is called on the
+	// loop, once, when that first happens. nil: such requests are answered 500.
+	Programs func() (Handler, int)
 
 	// MaxRequests is after how many requests Worn is called, once, on a
 	// goroutine of its own. 0: never.
@@ -94,6 +110,15 @@ type Config struct {
 
 	// ReadBuffer is the number of bytes read at once, one buffer in all. 0: 64 KiB.
 	ReadBuffer int
+
+	// CacheSize bounds the memory, in bytes, in which answers are kept where a
+	// Mount says so. 0: none are kept.
+	CacheSize int64
+
+	// Purged is called on the loop when a request has made pages of the cache
+	// out of date, for other processes that have them, too. It must not block.
+	// nil: there are none.
+	Purged func(cache.Pattern)
 
 	// Debug writes, at LevelDebug: 1 connections and requests with their
 	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
@@ -114,6 +139,10 @@ type Config struct {
 	// Log gets the lines that an operator should see, from any goroutine, one
 	// line at a time without its end. nil: standard error, from LevelInfo on.
 	Log func(Level, string)
+
+	// LogClient gets those that are about a client, "192.0.2.7:4711". nil: Log does,
+	// with the client before the line.
+	LogClient func(level Level, client, line string)
 }
 
 // AccelRoot maps paths that begin with Prefix to files below Root.
@@ -148,6 +177,10 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = logToStderr
+	}
+	if c.LogClient == nil {
+		log := c.Log
+		c.LogClient = func(level Level, client, line string) { log(level, "client "+client+": "+line) }
 	}
 	return c
 }

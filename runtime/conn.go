@@ -21,13 +21,12 @@ const (
 	stateReady                    // the next request; those before it may be in flight
 	stateWaiting                  // a request has arrived that must wait for those in flight
 	stateEnding                   // no request any more: it closes when the last response is out
-	stateHalf                     // nothing: the client has shut down its side, responses are in flight
 	stateLinger                   // what is thrown away: it is shut down for writing
 	stateClosed
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "half-closed", "lingering", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "lingering", "closed"}[s]
 }
 
 // conn is a connection. It belongs to the loop. There may be many thousand
@@ -38,12 +37,15 @@ type conn struct {
 	state  connState
 	opened bool // the loop has taken it
 
-	reset   bool   // close so that the client sees an error
-	paused  bool   // it is not read from: see pause
-	closing bool   // we close it, not the client
-	linger  bool   // the client may be sending what nobody reads
-	queued  bool   // it is in loop.ready
-	flights uint16 // length of the list first..last
+	reset    bool   // close so that the client sees an error
+	paused   bool   // it is not read from: see pause
+	closing  bool   // we close it, not the client
+	linger   bool   // the client may be sending what nobody reads
+	queued   bool   // it is in loop.ready
+	checking bool   // a password of it is being checked
+	flights  uint16 // length of the list first..last
+
+	requests uint32 // there have been, as far as they are logged
 
 	first, last *flight // exchanges in flight in the order of their responses
 
@@ -54,6 +56,8 @@ type conn struct {
 	body     *body     // the body that is arriving
 	transfer *transfer // what is writing to it beside the loop
 
+	known         *known // about the request that it begins with again, or nil
+	inner         *inner // it is one of the server to itself, or nil
 	front         *front // a proxy or a path that is before it, or nil
 	peer          *exchange.Peer
 	local, remote net.Addr
@@ -68,8 +72,8 @@ func (s *Server) newConn(nc net.Conn) *conn {
 	return &conn{local: nc.LocalAddr(), remote: nc.RemoteAddr(), front: s.cfg.front(nc.RemoteAddr())}
 }
 
-// busy says whether a response is under way.
-func (c *conn) busy() bool { return c.first != nil || c.transfer != nil }
+// busy says whether a response is under way, or has to wait for what is.
+func (c *conn) busy() bool { return c.first != nil || c.transfer != nil || c.checking }
 
 // pending returns the input that could not be used yet.
 func (c *conn) pending() []byte { return c.in[c.off:] }

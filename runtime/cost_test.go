@@ -20,7 +20,7 @@ type instant struct {
 	next    int
 }
 
-func (h *instant) Attach(int) {}
+func (h *instant) Attach(*exchange.Waker) {}
 func (h *instant) Submit(r *exchange.Request) bool {
 	h.tickets = append(h.tickets, r.Ticket)
 	return true
@@ -108,7 +108,10 @@ var (
 
 // A request, once the buffers have their size, is served without allocating.
 func TestRequestsDoNotAllocate(t *testing.T) {
-	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000))}), Mount{Prefix: "/"})
+	ruled := Mount{Prefix: "/ruled", Rules: mustRules(t, RuleOptions{
+		Set: []HeaderField{{"X-Frame-Options", "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
+	})}
+	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled, Mount{Prefix: "/"})
 	for _, test := range []struct {
 		name    string
 		request []byte
@@ -116,11 +119,14 @@ func TestRequestsDoNotAllocate(t *testing.T) {
 		times   int // responses per request
 	}{
 		{"plain", plain, 13, 1},
+		{"with rules", []byte("GET /ruled HTTP/1.1\r\nHost: x\r\n\r\n"), 13, 1},
 		{"with a body", form, 4096, 1},
 		{"large body", plain, 100000, 1},
 		{"pipelined", pipelined, 13, 16},
 		{"file from memory", []byte("GET /s/hello HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1},
 		{"larger file from memory", []byte("GET /s/cached HTTP/1.1\r\nHost: x\r\n\r\n"), 0, 1},
+		{"open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\n\r\n"), 100000, 1},
+		{"part of an open file", []byte("GET /s/open HTTP/1.1\r\nHost: x\r\nRange: bytes=70000-79999\r\n\r\n"), 10000, 1},
 	} {
 		s := serveInstant(t, test.size, mounts...)
 		c := dialRaw(t, s.addr)

@@ -2,10 +2,13 @@ package runtime
 
 import (
 	"bytes"
+	"fmt"
+	"net"
 	"strconv"
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/auth"
 	"fapws/runtime/http1"
 )
 
@@ -21,40 +24,117 @@ func excerpt(b []byte) string {
 }
 
 // note remembers of the request in l.req what its log line needs. head is nil
-// if there was no request.
-func (l *loop) note(x *flight, head []byte) {
-	e := x.log
+// if there was no request: came is what did instead.
+func (l *loop) note(x *flight, head, came []byte) {
+	e, c := x.log, x.conn
 	if e == nil {
 		e = new(logEntry)
 		x.log = e
 	}
-	peer := x.conn.who()
-	if head != nil {
-		peer = x.conn.client()
+	e.log = l.cfg.AccessLog
+	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
+		e.log = x.rules.log
 	}
-	e.start, e.addr = time.Now(), peer.Addr
+	format := noFormat
+	if e.log != nil {
+		format = e.log.Format()
+	}
+	e.Begin(format)
+	peer := c.who()
+	e.PeerAddr, e.LocalAddr, e.LocalPort = peer.Addr, peer.ServerName, peer.ServerPort
+	if head != nil {
+		peer = c.client()
+	}
+	if x.rules != nil {
+		e.Site = x.rules.name
+	}
+	switch {
+	case head == nil:
+	case l.course.peer != nil:
+		e.User = l.course.peer.User
+	case x.rules != nil && x.rules.auth != nil:
+		e.User = auth.User(l.credentials(head)) // with a wrong password, which Apache logs, too
+	}
+	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
+	e.Time, e.WireIn, e.Earlier = time.Now(), int64(len(head)+len(came)), int(c.requests)
+	c.requests++
 	if l.debug > 0 {
-		e.client = x.conn.String()
-		if peer != x.conn.peer {
+		e.client = c.String()
+		if peer != c.who() {
 			e.client = peer.Addr + " through " + e.client
 		}
 	}
-	e.line, e.referer, e.agent = e.line[:0], e.referer[:0], e.agent[:0]
 	if head == nil {
+		e.bad(came, l.cfg.Limits.RequestLine, format)
 		return
 	}
 	if i := bytes.IndexByte(head, '\r'); i > 0 {
-		e.line = append(e.line, head[:i]...)
+		e.RequestLine = append(e.RequestLine, head[:i]...)
+	}
+	if len(format.Request) == 0 {
+		return
 	}
 	for _, f := range l.req.Fields {
-		switch f.Name.Len {
-		case 7:
-			if is(f, head, "referer") {
-				e.referer = append(e.referer, f.Value.In(head)...)
+		for i, name := range format.Request {
+			if int(f.Name.Len) == len(name) && is(f, head, name) {
+				e.Request[i].Add(f.Value.In(head))
 			}
-		case 10:
-			if is(f, head, "user-agent") {
-				e.agent = append(e.agent, f.Value.In(head)...)
+		}
+	}
+}
+
+// bad remembers what came instead of a request, as Apache does: the first line up to
+// a NUL and, if that might be one of a request, the fields before the first that is
+// none.
+func (e *logEntry) bad(came []byte, limit int, format *accesslog.Format) {
+	line, rest, _ := bytes.Cut(bytes.TrimLeft(came, "\r\n"), []byte("\n"))
+	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
+	e.RequestLine = append(e.RequestLine, line...)
+	if len(format.Request) == 0 || !mayBeRequestLine(line) {
+		return
+	}
+	for line := range bytes.Lines(rest) {
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r") {
+			return
+		}
+		for i, wanted := range format.Request {
+			if bytes.EqualFold(name, []byte(wanted)) {
+				e.Request[i].Add(bytes.TrimSpace(value))
+			}
+		}
+	}
+}
+
+// mayBeRequestLine says whether a line has a method, a target and a version.
+func mayBeRequestLine(line []byte) bool {
+	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
+	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {
+		return false
+	}
+	for _, c := range line[first+1 : last] {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// noFormat is for requests that only Config.Answered or Debug wants.
+var noFormat = new(accesslog.Format)
+
+// headSent remembers of the head of a response what the log line of x needs.
+func (x *flight) headSent(head []byte) {
+	x.framed = int64(len(head))
+	e := x.log
+	if e == nil || len(e.Response) == 0 {
+		return
+	}
+	for line := range bytes.Lines(head) {
+		name := fieldName(line)
+		for i, wanted := range e.log.Format().Response {
+			if len(name) == len(wanted) && len(name) < len(line) && bytes.EqualFold(name, []byte(wanted)) {
+				e.Response[i].Add(bytes.TrimSpace(line[len(name)+1:]))
 			}
 		}
 	}
@@ -71,29 +151,52 @@ const statusGone = 499
 // account writes the log lines of an exchange that has ended.
 func (l *loop) account(x *flight) {
 	e := x.log
-	if e == nil {
+	if e == nil || x.quiet {
 		return
 	}
-	took := time.Since(e.start)
+	took := time.Since(e.Time)
 	if x.status == 0 {
 		x.status = statusGone
 	}
 	if l.debug >= 1 {
-		l.tracef("%s %q %d, %d bytes, %v", e.client, e.line, x.status, x.sent, took.Round(time.Microsecond))
+		l.tracef("%s %q %d, %d bytes, %v", e.client, e.RequestLine, x.status, x.sent, took.Round(time.Microsecond))
 	}
 	if l.cfg.Answered != nil && !x.notice {
-		l.cfg.Answered(&Answered{Line: e.line, Status: x.status, Bytes: x.sent, Took: took})
+		l.cfg.Answered(&Answered{Line: e.RequestLine, Status: x.status, Bytes: x.sent, Took: took})
 	}
-	if l.cfg.AccessLog != nil {
-		l.cfg.AccessLog.Append(&accesslog.Entry{
-			Addr:        e.addr,
-			Time:        e.start,
-			RequestLine: e.line,
-			Status:      x.status,
-			BytesSent:   x.sent,
-			Referer:     e.referer,
-			UserAgent:   e.agent,
-			Duration:    took,
-		})
+	if e.log == nil {
+		return
 	}
+	e.Duration, e.Status, e.BytesSent, e.WireOut = took, x.status, x.sent, x.sent+x.framed
+	e.KeepAlive = x.keepAlive
+	e.Aborted = x.status == statusGone || x.conn == nil || x.conn.state == stateClosed
+	switch {
+	case x.static:
+		e.Handler = "files"
+	case x.handler != nil:
+		e.Handler = "application"
+	}
+	e.log.Append(&e.Entry)
+}
+
+// blame logs a line about the client of c and what answers it by rules r, nil if
+// none do.
+func (l *loop) blame(c *conn, r *rules, level Level, format string, args ...any) {
+	log := l.cfg.LogClient
+	if r != nil && r.errors != nil {
+		log = r.errors
+	}
+	log(level, c.clientText(), fmt.Sprintf(format, args...))
+}
+
+// clientText is how the error log calls the client.
+func (c *conn) clientText() string {
+	peer := c.client()
+	switch {
+	case peer.Addr == "":
+		return c.String()
+	case peer.Port == "": // a proxy has not said it
+		return peer.Addr
+	}
+	return net.JoinHostPort(peer.Addr, peer.Port)
 }

@@ -6,16 +6,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"fapws/runtime/accesslog"
 )
 
 func TestAccessLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "access.log")
-	log, err := accesslog.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	log, closeLog := openLog(t, path, "timed")
 	mounts := tree(t, map[string]string{"a": "hello", "large": strings.Repeat("x", 1<<20)})
 	a := newApp(false, demo)
 	s := serve(t, Config{AccessLog: log, MaxBodySize: 10}, a, mounts...)
@@ -33,9 +28,7 @@ func TestAccessLog(t *testing.T) {
 	}
 	eventually(t, "all released", a.idle)
 	eventually(t, "gone", func() bool { return s.loop.live.Load() == 0 })
-	if err := log.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeLog()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +42,7 @@ func TestAccessLog(t *testing.T) {
 127.0.0.1 - - [t] "GET /s/large HTTP/1.0" 200 1048576 "-" "-" n
 127.0.0.1 - - [t] "GET /nowhere HTTP/1.0" 404 10 "-" "-" n
 127.0.0.1 - - [t] "POST /app HTTP/1.0" 413 19 "-" "-" n
-127.0.0.1 - - [t] "-" 400 `
+127.0.0.1 - - [t] "broken" 400 23 "-" "-" n`
 	if got := string(text); !strings.HasPrefix(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -163,22 +163,28 @@ func (l *loop) lullInTask() {
 
 // poll waits until gnet has something to do. What the handler has finished
 // meanwhile it sends by itself: that needs nothing of gnet, whose way to it would
-// be another epoll_wait. But only once: an inline handler with an endless stream
-// always has more, and clients have to have their turn.
+// be another epoll_wait.
 func (l *loop) poll() {
-	fds := [2]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}, {Fd: int32(l.wake.conn.Fd()), Events: unix.POLLIN}}
-	for again := range 2 {
+	fds := [2]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}, {Fd: int32(l.wake.theirs.Event), Events: unix.POLLIN}}
+	for {
 		if l.spawned {
 			l.spawned = false // Gosched lets the new goroutine run
 			return
 		}
 		begin := time.Now()
+		l.wake.nap()
 		unix.Poll(fds[:], -1)
-		if fds[1].Revents == 0 || again > 0 || l.handler == nil {
+		woken := l.wake.risen()
+		if fds[1].Revents != 0 {
+			l.wake.takeToken()
+		}
+		if woken { // nothing else would say so
+			l.woken(nil)
+		}
+		if fds[0].Revents != 0 {
 			l.polled(time.Since(begin) > asleep)
 			return
 		}
-		l.woken(l.wake.read())
 	}
 }
 

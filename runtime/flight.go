@@ -1,8 +1,8 @@
 package runtime
 
 import (
-	"time"
-
+	"fapws/runtime/accesslog"
+	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -11,42 +11,54 @@ import (
 // end. The loop makes it when a request is whole; it ends when its last part
 // has come back from the handler, also if the connection is gone by then.
 type flight struct {
-	ticket exchange.Ticket
-	conn   *conn   // nil: nobody waits for the response any more
-	next   *flight // in conn's list, or in the table's free list
+	ticket  exchange.Ticket
+	handler Handler // that has it; nil: the loop answers
+	conn    *conn   // nil: nobody waits for the response any more
+	next    *flight // in conn's list, or in the table's free list
 
 	held  []exchange.Part // parts that arrived before their turn
 	local []byte          // a whole response that the loop made itself; no parts will come
 	file  *fileJob        // a static file that has to be opened; no parts will come
+	page  *cache.Page     // from the cache; no parts will come
+	wait  *waiter         // for a page that another exchange fetches
+	fetch *fetch          // its parts are kept, too
+
+	invalidates *cache.Pattern // pages that are out of date if its answer is no error
 
 	since  int64 // loop.now when the handler began to owe the next part
 	owed   bool  // the handler has it, and its last part has not come back
 	orphan bool  // counted in loop.orphans
 
-	begun     bool // the head was sent
-	notice    bool // a browser shows the notice, and asks again and again
-	cut       bool // the handler sent more than it promised, and that was logged
+	begun     bool   // the head was sent
+	rules     *rules // of what answers; nil: none
+	quiet     bool   // it has no line in the access log
+	notice    bool   // a browser shows the notice, and asks again and again
+	cut       bool   // the handler sent more than it promised, and that was logged
+	told      bool   // the client is told of said
+	same      bool   // the client has the page
+	said      cache.Verdict
 	minor     uint8
 	head      bool // HEAD
 	keepAlive bool
-	safe      bool   // Request.Safe
-	prefix    string // front.root if the client's path has it and the request's has not
+	safe      bool           // Request.Safe
+	peer      *exchange.Peer // who has asked a handler
+	extra     []byte         // fields that a handler adds to the answer of another
+	prefix    string         // front.root if the client's path has it and the request's has not
 	framing   http1.Framing
 	left      int64 // bytes still promised when Sized
 
 	status int
 	sent   int64 // bytes of the body
+	framed int64 // bytes of the response besides
+	static bool  // files answer
 	log    *logEntry
 }
 
 // logEntry is what the access log and Debug remember of a request.
 type logEntry struct {
-	start   time.Time
-	addr    string // of the client
-	client  string // the same for people
-	line    []byte // request line
-	referer []byte
-	agent   []byte
+	accesslog.Entry
+	log    *accesslog.Log // where it goes; nil: nowhere
+	client string         // its client, for people
 }
 
 // flights is the table of exchanges, indexed by ticket. Entries are used
@@ -79,7 +91,7 @@ func (t *flights) put(x *flight) {
 
 // append puts x behind the exchanges of c.
 func (c *conn) append(x *flight) {
-	x.conn = c
+	x.conn, x.quiet = c, c.inner != nil
 	if c.first == nil {
 		c.first = x
 	} else {

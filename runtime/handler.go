@@ -6,15 +6,21 @@ import (
 	"fapws/runtime/exchange"
 )
 
+// Asker is a Handler that asks the server itself for pages. Serves is called
+// once, before Attach, with what makes that possible for a request.
+type Asker interface {
+	Handler
+	Serves(ask func(exchange.Origin) exchange.Inner)
+}
+
 // Handler runs an application. The loop gives it whole requests and takes
 // parts of responses; neither side ever waits for the other.
 //
 // All methods but Release and Stalled are called on the loop only.
 type Handler interface {
-	// Attach is called once before the first Submit. fd is the handler's end
-	// of a stream socket (non-blocking): when parts wait and the loop may be
-	// asleep, write one zero byte. A non-zero byte in it means Signalled.
-	Attach(fd int)
+	// Attach is called once before the first Submit. w is for when parts wait
+	// and the loop may be asleep.
+	Attach(w *exchange.Waker)
 
 	// Submit hands over a request. It returns false when too many wait: the
 	// loop then answers 503. Nothing runs before Flush.

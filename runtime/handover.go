@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bytes"
-	"encoding/json"
 	"sync"
 
 	"fapws/runtime/exchange"
@@ -28,19 +27,11 @@ func (r *roots) get(options string) (*static.Files, error) {
 	if files := r.files[options]; files != nil {
 		return files, nil
 	}
-	o := struct {
-		Root     string
-		Index    []string
-		Listing  bool
-		MaxAge   int `json:"max_age"`
-		DotFiles bool
-	}{MaxAge: -1}
-	if err := json.Unmarshal([]byte(options), &o); err != nil {
+	o, err := static.ParseOptions(options)
+	if err != nil {
 		return nil, err
 	}
-	files, err := static.New(static.Options{
-		Root: o.Root, Index: o.Index, Listing: o.Listing, MaxAge: o.MaxAge, DotFiles: o.DotFiles,
-	})
+	files, err := static.New(o)
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +54,14 @@ type handedOver struct {
 // handOver makes x, whose handler lets files answer (exchange.Head.Static) or
 // has one sent (SendFile), a request for a file. The handler has done its part with that.
 func (l *loop) handOver(x *flight, p *exchange.Part) {
+	if p.Head.Program {
+		l.handToProgram(x, p)
+		return
+	}
 	job := &fileJob{
-		unix: l.unix,
-		resp: http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !p.Head.Close && !l.leaving},
+		unix:  l.unix,
+		rules: x.rules,
+		resp:  http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !p.Head.Close && !l.leaving},
 		from: &handedOver{
 			options:   string(p.Head.Static),
 			fields:    bytes.Clone(p.Head.Fields),
@@ -89,7 +85,7 @@ func (l *loop) handOver(x *flight, p *exchange.Part) {
 	}
 	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.prefix, Head: head, Parsed: parsed}
 	x.file = job
-	l.handler.Release(p) // the ticket stays taken until the file is sent
+	x.handler.Release(p) // the ticket stays taken until the file is sent
 }
 
 // openHanded is open for a request that was handed over.
@@ -114,14 +110,14 @@ func (h *handedOver) with(file []byte) []byte {
 	}
 	for line := range bytes.Lines(h.fields) {
 		name := fieldName(line)
-		if bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || !hasField(file, name) {
+		if bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie) || !hasField(file, name) {
 			out = append(out, line...)
 		}
 	}
 	return out
 }
 
-var cacheControl, vary = []byte("Cache-Control"), []byte("Vary")
+var cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
 
 func fieldName(line []byte) []byte {
 	name, _, _ := bytes.Cut(line, []byte(":"))

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -81,7 +80,7 @@ func (l *loop) keep(c *conn, data []byte) {
 	}
 	c.in = append(c.in, data...)
 	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused && !l.pause(c) {
-		l.s.logf(LevelWarning, "%s sent more than %d bytes ahead of its responses", c, maxPending)
+		l.blame(c, nil, LevelWarning, "more than %d bytes ahead of the responses", maxPending)
 		l.close(c, "too much pipelined")
 	}
 }
@@ -115,7 +114,7 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 			}
 			return 0, false
 		}
-		l.malformed(c, err)
+		l.malformed(c, buf, err)
 		return len(buf), false
 	}
 	c.stamp = l.now
@@ -136,84 +135,56 @@ func (l *loop) mayGo(c *conn) bool {
 	if !c.busy() {
 		return true
 	}
-	return l.req.Safe && c.transfer == nil && c.last.safe && c.flights < maxFlights && !l.hasBody()
+	return l.req.Safe && c.transfer == nil && !c.checking && c.last.safe && c.flights < maxFlights && !l.hasBody()
 }
 
 func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Length > 0 }
 
-// dispatch routes the request in l.req. rest is what follows the head; used
-// is the head's length with what was skipped before it.
-func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
-	if l.notice != nil {
-		if used, again, done := l.noticed(c, head, rest, used); done {
-			return used, again
-		}
-	}
-	path := l.req.Path.In(head)
-	if l.req.Encoded {
-		l.path = http1.DecodePath(l.path[:0], path)
-		path = l.path
-	}
-	inner, root := path, 0
-	if c.front != nil {
-		path, root = l.outward(c, head, path)
-		inner = inside(path, root)
-	}
-	if len(inner) == 1 && inner[0] == '*' {
-		return l.refuse(c, head, rest, used, refusal{status: 204, fields: allowAll})
-	}
-	mount, script := route(l.table, inner)
-	script += root
-	if mount < 0 {
-		return l.refuse(c, head, rest, used, refusal{status: 404})
-	}
-	if l.table[mount].Static != nil {
-		return l.serveStatic(c, mount, script, path, head, rest, used)
-	}
-	var body []byte
-	if l.hasBody() {
-		if l.req.Body == http1.Chunked || l.req.Length > int64(len(rest)) {
-			return l.begin(c, mount, script, head, rest, used)
-		}
-		if l.tooBig(l.req.Length) {
-			return l.refuse(c, head, rest, used, bodyTooBig)
-		}
-		body = rest[:l.req.Length]
-		used += len(body)
-	}
-	l.request = exchange.Request{
-		Mount:  mount,
-		Head:   head,
-		Path:   path,
-		Root:   root,
-		Script: script,
-		Body:   body,
-		Spool:  -1,
-		Size:   int64(len(body)),
-	}
-	l.submit(c)
-	return used, c.state == stateReady
-}
-
-// submit hands l.request over; l.req is its parsed head.
-func (l *loop) submit(c *conn) {
-	x, keepAlive := l.newFlight(c, l.request.Head), l.req.KeepAlive
-	l.request.Ticket = x.ticket
+// submit hands l.request over to what answers m; l.req is its parsed head.
+func (l *loop) submit(c *conn, m *Mount) {
+	x := l.newFlight(c, l.request.Head)
 	l.request.Parsed = &l.req
-	l.request.Peer = c.client()
-	if l.debug >= 2 {
-		l.tracef("%s exchange %d goes to the application", c, x.ticket)
+	if l.request.Peer = l.course.peer; l.request.Peer == nil {
+		l.request.Peer = c.client()
 	}
-	if l.handler.Submit(&l.request) {
-		x.since, x.owed = l.now, true
-		l.submitted = true
-		l.gather.taken++
-	} else {
-		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
+	x.peer = l.request.Peer
+	if c.inner != nil {
+		l.request.Depth, l.request.Value = c.inner.depth, c.inner.value
 	}
-	if !keepAlive {
+	if x.log != nil {
+		x.log.WireIn += l.request.Size // that of a chunked body without its framing
+	}
+	if !x.keepAlive {
 		l.setState(c, stateEnding)
 	}
+	if m.Cache != nil && l.store != nil {
+		l.consult(x, m, nil)
+	} else {
+		l.hand(x, m)
+	}
+}
+
+// hand gives l.request to what answers m, as x.
+func (l *loop) hand(x *flight, m *Mount) {
+	x.handler = m.Handler
+	if !l.give(x) {
+		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
+	}
+}
+
+// give submits l.request to the handler of x; false: it takes no more.
+func (l *loop) give(x *flight) bool {
+	l.request.Ticket = x.ticket
+	if l.debug >= 2 {
+		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
+	}
+	if !x.handler.Submit(&l.request) {
+		return false
+	}
+	x.since, x.owed = l.now, true
+	l.submitted = true
+	l.gather.taken++
+	return true
 }
 
 // newFlight puts an exchange for the request in l.req behind those of c.
@@ -226,18 +197,27 @@ func (l *loop) newFlight(c *conn, head []byte) *flight {
 	x.head = l.req.Head
 	x.keepAlive = l.req.KeepAlive
 	x.safe = l.req.Safe
+	x.rules = l.course.rules
+	if c.known != nil {
+		c.known = nil
+	}
 	if c.front != nil && c.front.hidden {
 		x.prefix = c.front.root
 	}
 	c.append(x)
 	if l.timed {
-		l.note(x, head)
+		l.note(x, head, nil)
 	}
 	return x
 }
 
-func (l *loop) tooBig(size int64) bool {
-	return size > l.cfg.MaxBodySize && l.cfg.MaxBodySize >= 0
+// tooBig says whether a body is larger than it may be where r holds.
+func (l *loop) tooBig(r *rules, size int64) bool {
+	limit := l.cfg.MaxBodySize
+	if r != nil && r.maxBody != 0 {
+		limit = r.maxBody
+	}
+	return size > limit && limit >= 0
 }
 
 // takeBuffer returns an empty buffer for input.

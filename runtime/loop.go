@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/static"
@@ -24,15 +25,19 @@ type loop struct {
 	debug int
 	timed bool // requests are timed, for the access log or Debug
 
-	wake    wake
-	table   []Mount
-	handler Handler
-	notice  *notice       // nil: none
-	idle    chan struct{} // told when the first connection comes: see tick
-	emptied chan struct{} // told when the last one has gone
-	live    atomic.Int64  // open connections; written here, read by tick
-	orphans atomic.Int64  // exchanges without a connection that may get overdue
-	busyNow bool          // pump is on the stack
+	wake     wake
+	sites    []Site  // the first one is the default
+	hosts    *hosts  // nil: there is but one
+	limited  bool    // there is a Timeout, or a rule has one
+	handler  Handler // of the application; nil: none
+	programs programs
+	handlers []Handler     // all of them
+	notice   *notice       // nil: none
+	idle     chan struct{} // told when the first connection comes: see tick
+	emptied  chan struct{} // told when the last one has gone
+	live     atomic.Int64  // open connections; written here, read by tick
+	orphans  atomic.Int64  // exchanges without a connection that may get overdue
+	busyNow  bool          // pump is on the stack
 
 	req       http1.Request  // the head being parsed
 	out       output         // what waits to be written to one connection
@@ -44,11 +49,16 @@ type loop struct {
 	buffers   [][]byte         // spare input buffers
 	part      exchange.Part    // the part being delivered
 	request   exchange.Request // the request being submitted
+	course    course           // of the request in req
 	path      []byte           // scratch of decoded paths
+	location  []byte           // scratch of a field
+	edited    []byte           // scratch of the fields of a response
 	outer     []byte           // scratch of those with the front's root before them
 	said      []byte           // scratch of what proxies say
 	staticReq static.Request
 	staticRes static.Response
+	fileJob   fileJob     // scratch of sendOpen
+	items     []item      // and of it too
 	epoll     int         // gnet's epoll descriptor, or -1
 	chores    *int32      // gnet's flag that tasks wait, or nil
 	tasks     []taskQueue // and where they wait, or nil
@@ -58,7 +68,13 @@ type loop struct {
 	spawned   bool        // a goroutine was started since then
 	submitted bool        // Flush is due
 	gather    gather
-	ready     []*conn // connections with pending input that may go on
+	store     *cache.Store        // of answers; nil: none are kept
+	asked     cache.Request       // scratch of consult
+	hostBuf   []byte              // scratch of asked
+	fields    []byte              // scratch of what is added to an answer's
+	waited    map[*fetch]struct{} // pages that others wait for
+	retries   []*waiter           // those who have waited in vain
+	ready     []*conn             // connections with pending input that may go on
 
 	worn      int64 // how many served make Config.Worn be called; 0: never
 	keepAlive int64 // nanoseconds that a connection may be idle
@@ -69,8 +85,6 @@ type loop struct {
 	wheel    wheel
 	ticking  atomic.Bool // a tick is on its way
 	template *http1.Template
-
-	complained int64 // when complain logged last
 
 	leaving  bool          // no connection comes any more: responses say that theirs closes
 	draining bool          // leaving, and connections close that wait for nothing
@@ -83,16 +97,16 @@ func newLoop(s *Server) *loop {
 	// second all the same.
 	goroutine.DefaultWorkerPool.Release()
 	l := &loop{
-		s:          s,
-		cfg:        &s.cfg,
-		transfers:  make(map[*transfer]struct{}),
-		idle:       make(chan struct{}, 1),
-		emptied:    make(chan struct{}, 1),
-		buffers:    make([][]byte, 0, 64),
-		drained:    make(chan struct{}),
-		ended:      make(chan struct{}),
-		start:      time.Now(),
-		complained: -int64(time.Second),
+		s:         s,
+		cfg:       &s.cfg,
+		transfers: make(map[*transfer]struct{}),
+		waited:    make(map[*fetch]struct{}),
+		idle:      make(chan struct{}, 1),
+		emptied:   make(chan struct{}, 1),
+		buffers:   make([][]byte, 0, 64),
+		drained:   make(chan struct{}),
+		ended:     make(chan struct{}),
+		start:     time.Now(),
 	}
 	l.gather.loop = l
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
@@ -167,7 +181,7 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
-	if l.draining {
+	if l.draining && c.inner == nil {
 		return nil, gnet.Close
 	}
 	return nil, gnet.None
@@ -201,10 +215,7 @@ func (l *loop) woken(data []byte) {
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
-	if l.handler == nil {
-		return
-	}
-	if called(data) {
+	if called(data) && l.handler != nil {
 		l.handler.Signalled()
 	}
 	l.submitted = true
@@ -235,15 +246,18 @@ func (l *loop) pump() {
 		if l.submitted {
 			l.submitted = false
 			l.gather.taken = 0
-			l.handler.Flush()
+			for _, h := range l.handlers {
+				h.Flush()
+			}
 		}
-		if l.handler != nil {
-			for l.handler.Next(&l.part) {
+		for _, h := range l.handlers {
+			for h.Next(&l.part) {
 				l.deliver(&l.part)
 			}
 		}
+		l.retryWaiting()
 		l.flush()
-		if len(l.ready) == 0 && !l.submitted {
+		if len(l.ready) == 0 && !l.submitted && len(l.retries) == 0 {
 			break
 		}
 		l.resumeReady()
@@ -261,14 +275,6 @@ func (l *loop) resumeReady() {
 		l.received(c, nil)
 	}
 	l.ready = l.ready[:0]
-}
-
-// complain logs an error that may come many times, once a second at most.
-func (l *loop) complain(format string, args ...any) {
-	if l.now-l.complained >= int64(time.Second) {
-		l.complained = l.now
-		l.s.logf(LevelError, format, args...)
-	}
 }
 
 func (l *loop) tracef(format string, args ...any) {

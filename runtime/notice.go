@@ -31,30 +31,23 @@ var noStore = []byte("Cache-Control: no-store\r\n")
 
 // noticed answers the request in l.req with the notice, if it is for it.
 func (l *loop) noticed(c *conn, head, rest []byte, used int) (n int, again, done bool) {
-	if !l.fromBrowser(head) {
+	if !wantsHTML(&l.req, head) {
 		return 0, false, false
 	}
-	n, again = l.refuse(c, head, rest, used, refusal{status: l.notice.status, page: l.notice.page, fields: noStore})
+	l.course = course{}
+	n, again = l.refuse(c, head, rest, used, refusal{
+		status: l.notice.status, body: l.notice.page, kind: htmlType, fields: noStore, whole: true, notice: true,
+	})
 	return n, again, true
 }
 
-// fromBrowser says whether the client of the request in l.req names text/html
-// among what it accepts (RFC 9110 §12.5.1). Tools and scripts of pages do not.
-func (l *loop) fromBrowser(head []byte) bool {
-	for _, f := range l.req.Fields {
+// wantsHTML says whether the client of a request names text/html among what it
+// accepts (RFC 9110 §12.5.1). Tools and scripts of pages do not.
+func wantsHTML(r *http1.Request, head []byte) bool {
+	for _, f := range r.Fields {
 		if f.Name.Len == 6 && is(f, head, "accept") && bytes.Contains(bytes.ToLower(f.Value.In(head)), []byte("text/html")) {
 			return true
 		}
 	}
 	return false
-}
-
-// appendPage appends a whole response with an HTML page as its body.
-func appendPage(dst []byte, t *http1.Template, r *http1.Response, page []byte) []byte {
-	r.Length, r.Type = int64(len(page)), "text/html; charset=utf-8"
-	dst = t.AppendHead(dst, r)
-	if r.Body == http1.NoBody {
-		return dst
-	}
-	return append(dst, page...)
 }

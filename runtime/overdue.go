@@ -10,12 +10,20 @@ import (
 
 // findOverdue ends the exchanges whose handler has owed a part for too long.
 func (l *loop) findOverdue() {
-	limit := int64(l.cfg.Timeout) + tickLength // since is up to a tick old
 	for _, x := range l.flights.all {
-		if x.owed && l.now-x.since > limit && !x.throttled() {
+		if x.owed && l.late(x) && !x.throttled() {
 			l.overdue(x)
 		}
 	}
+}
+
+// late says whether the time of x is up.
+func (l *loop) late(x *flight) bool {
+	limit := l.cfg.Timeout
+	if x.rules != nil && x.rules.timeout != 0 {
+		limit = x.rules.timeout
+	}
+	return limit > 0 && l.now-x.since > int64(limit)+tickLength // since is up to a tick old
 }
 
 // throttled says whether parts of x wait for its client, or for responses
@@ -31,6 +39,12 @@ func (l *loop) overdue(x *flight) {
 	took := time.Duration(l.now - x.since)
 	x.owed = false
 	c := x.conn
+	if x.fetch != nil && (c == nil || x.begun) {
+		l.fetchOverdue(x, nil)
+		if c == nil { // it went on for others
+			l.giveUp(x)
+		}
+	}
 	if c == nil {
 		l.found(x)
 	} else if x.begun {
@@ -38,18 +52,25 @@ func (l *loop) overdue(x *flight) {
 		x.conn = nil
 	} else {
 		y := l.substitute(x)
-		l.answerLocally(y, refusal{status: 504})
+		if x.fetch != nil {
+			l.fetchOverdue(x, y)
+		}
+		if y.page != nil {
+			l.advance(c)
+		} else {
+			l.answerLocally(y, refusal{status: 504})
+		}
 	}
 	if l.timed {
 		l.account(x) // nobody knows when it ends
 		x.log = nil
 	}
 	if c != nil {
-		l.handler.Cancel(x.ticket)
+		x.handler.Cancel(x.ticket)
 		l.submitted = true
 		l.settle(c)
 	}
-	l.handler.Overdue(x.ticket, took)
+	x.handler.Overdue(x.ticket, took)
 }
 
 // substitute puts a new exchange, which the loop is to answer, in the place of
@@ -58,7 +79,8 @@ func (l *loop) substitute(x *flight) *flight {
 	c, y := x.conn, l.flights.get()
 	y.conn, y.next = c, x.next
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe
-	y.log = x.log
+	y.log, y.quiet, y.rules = x.log, x.quiet, x.rules
+	y.said, y.told, y.same = x.said, x.told, x.same
 	at := &c.first
 	for *at != x {
 		at = &(*at).next
@@ -74,7 +96,7 @@ func (l *loop) substitute(x *flight) *flight {
 // lost counts x, whose client has left, until its handler has noticed: ticks
 // must go on for it.
 func (l *loop) lost(x *flight) {
-	if l.cfg.Timeout > 0 && x.owed && !x.orphan {
+	if l.limited && x.owed && !x.orphan {
 		x.orphan = true
 		l.orphans.Add(1)
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
@@ -169,11 +168,11 @@ func TestOverdueSparesSlowClients(t *testing.T) {
 		defer close(ended)
 		c.stream(40, func(int) string { return strings.Repeat("y", 256<<10) }) // waits for each piece
 	})
-	s := serve(t, Config{Timeout: time.Millisecond}, a)
+	s := serve(t, Config{Timeout: 500 * time.Millisecond}, a)
 	c := s.dial(t)
 	c.SetReadBuffer(64 << 10)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	time.Sleep(1600 * time.Millisecond) // three looks of the loop
+	time.Sleep(1600 * time.Millisecond) // three looks of the loop, and longer than the handler may take
 	all, err := io.ReadAll(c)
 	<-ended
 	if err != nil || !bytes.HasSuffix(all, []byte("0\r\n\r\n")) || a.told() != "" {
@@ -184,10 +183,7 @@ func TestOverdueSparesSlowClients(t *testing.T) {
 // The access log has the 504 at once, with how long it took.
 func TestOverdueIsLogged(t *testing.T) {
 	name := t.TempDir() + "/access"
-	access, err := accesslog.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	access, closeLog := openLog(t, name, "timed")
 	end := make(chan struct{})
 	a := hanging(end)
 	s := serve(t, Config{Timeout: time.Millisecond, AccessLog: access}, a)
@@ -200,7 +196,7 @@ func TestOverdueIsLogged(t *testing.T) {
 	close(end)
 	eventually(t, "all released", a.idle)
 	s.talk(t, "GET /ok HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	access.Close()
+	closeLog()
 	got := lines()
 	if strings.Count(got, "\n") != 2 || !strings.Contains(got, `"GET /hang HTTP/1.1" 504 16`) || !strings.Contains(got, `"GET /ok HTTP/1.1" 200`) {
 		t.Errorf("got %q", got)

@@ -180,7 +180,7 @@ func TestSendingFarAheadWithoutPause(t *testing.T) {
 	if all, _ := io.ReadAll(c); len(all) > 0 {
 		t.Errorf("got %.100q", all)
 	}
-	if !strings.Contains(s.log.String(), "ahead of its responses") {
+	if !strings.Contains(s.log.String(), "ahead of the responses") {
 		t.Errorf("log: %s", s.log)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
@@ -249,13 +248,10 @@ func TestProxyHeaderTimesOut(t *testing.T) {
 
 func TestAccessLogNamesTheClient(t *testing.T) {
 	file := t.TempDir() + "/log"
-	log, err := accesslog.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	log, closeLog := openLog(t, file, "timed")
 	s := serve(t, Config{Proxies: loopback, AccessLog: log}, newApp(true, demo))
 	s.talk(t, "GET /1 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.1\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.2\r\n\r\nbad\r\n\r\n")
-	log.Close()
+	closeLog()
 	text, _ := os.ReadFile(file)
 	lines := strings.Split(string(text), "\n")
 	for i, want := range []string{"192.0.2.1 ", "192.0.2.2 ", "127.0.0.1 "} {

@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"bytes"
+
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -8,10 +11,19 @@ import (
 type refusal struct {
 	status int
 	text   string // empty: the status's phrase
-	page   []byte // HTML, instead of text
+	body   []byte // instead of a page with text
+	kind   string // Content-Type of body
 	fields []byte // "Name: value\r\n" ...
+	whole  bool   // body is not to be replaced by a page of the site
+	html   bool   // the client is a browser
+	notice bool   // it asks again and again
 	close  bool   // what follows in the connection cannot be understood
 }
+
+const (
+	htmlType = "text/html; charset=utf-8"
+	textType = "text/plain; charset=utf-8"
+)
 
 var (
 	allowAll   = []byte("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
@@ -23,14 +35,20 @@ var (
 // refuse answers the request in l.req without a handler. Its body, if it has
 // one, is skipped when it is here already; otherwise the connection ends.
 func (l *loop) refuse(c *conn, head, rest []byte, used int, r refusal) (int, bool) {
+	skipped := 0
 	if l.hasBody() && !r.close {
 		if l.req.Body == http1.Sized && l.req.Length <= int64(len(rest)) {
-			used += int(l.req.Length)
+			skipped = int(l.req.Length)
 		} else {
 			r.close = true
 		}
 	}
+	used += skipped
+	r.html = wantsHTML(&l.req, head)
 	x := l.newFlight(c, head)
+	if x.log != nil {
+		x.log.WireIn += int64(skipped)
+	}
 	l.answerLocally(x, r)
 	if c.state == stateEnding {
 		return used + len(rest), false
@@ -39,48 +57,104 @@ func (l *loop) refuse(c *conn, head, rest []byte, used int, r refusal) (int, boo
 }
 
 // malformed answers bytes that are no request.
-func (l *loop) malformed(c *conn, err error) {
+func (l *loop) malformed(c *conn, buf []byte, err error) {
 	r := refusal{status: 400, close: true}
 	if e, ok := err.(*http1.StatusError); ok {
 		r.status, r.text = e.Status, e.Text
 	}
+	l.answerLocally(l.newStray(c, buf), r)
+}
+
+// newStray puts an exchange without a request behind those of c; buf is what came
+// instead. It is the default site's.
+func (l *loop) newStray(c *conn, buf []byte) *flight {
 	x := l.flights.get()
 	x.minor = 1
+	if len(l.sites) > 0 {
+		x.rules = l.sites[0].rules
+	}
 	c.append(x)
 	if l.timed {
-		l.note(x, nil)
+		l.note(x, nil, buf)
 	}
-	l.answerLocally(x, r)
+	return x
+}
+
+// refuseFor answers x for its handler, which has left that to the loop.
+func (l *loop) refuseFor(x *flight, p *exchange.Part) {
+	r := refusal{status: p.Head.Status, text: string(p.Head.Reason), fields: bytes.Clone(p.Head.Fields)}
+	if len(p.Head.Request) > 0 {
+		var req http1.Request
+		if _, err := req.Parse(p.Head.Request, &l.cfg.Limits); err == nil {
+			r.html = wantsHTML(&req, p.Head.Request)
+		}
+	}
+	if p.Last {
+		x.handler.Release(p) // the ticket stays taken until the answer is sent
+		l.makeLocal(x, r)
+		return
+	}
+	y := l.substitute(x)
+	l.release(p)
+	l.makeLocal(y, r)
+	x.handler.Cancel(x.ticket)
+	l.submitted = true
 }
 
 // answerLocally makes r the response of x, which is sent when its turn comes.
 func (l *loop) answerLocally(x *flight, r refusal) {
 	c := x.conn
-	resp := http1.Response{
-		Status:    r.status,
-		Fields:    r.fields,
-		Minor:     x.minor,
-		Head:      x.head,
-		KeepAlive: x.keepAlive && !r.close && !l.leaving,
-	}
-	if l.debug >= 1 {
-		l.tracef("%s gets %d: %s", c, r.status, r.text)
-	}
-	if r.page != nil {
-		x.notice = true
-		x.local = appendPage(nil, l.template, &resp, r.page)
-	} else {
-		x.local = l.template.AppendError(nil, &resp, r.text)
-	}
-	x.status = r.status
-	x.keepAlive = resp.KeepAlive
-	if resp.Body == http1.Sized {
-		x.sent = resp.Length
-	}
+	l.makeLocal(x, r)
 	if !x.keepAlive {
 		// The client may be sending what nobody reads: see finish.
 		c.linger = c.linger || r.close
 		l.setState(c, stateEnding)
 	}
 	l.advance(c)
+}
+
+// makeLocal makes r the response of x.
+func (l *loop) makeLocal(x *flight, r refusal) {
+	if l.debug >= 1 {
+		l.tracef("%s gets %d: %s", x.conn, r.status, r.text)
+	}
+	x.keepAlive = x.keepAlive && !r.close && !l.leaving
+	x.notice = r.notice
+	if x.rules != nil {
+		var missing bool
+		if r, missing = l.replaced(x.rules.pages, r); missing {
+			x.file = l.pageJob(x, r)
+			return
+		}
+	}
+	resp := http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive}
+	body := r.fill(&resp)
+	x.rules.edit(nil, &resp)
+	x.local = l.template.AppendHead(nil, &resp)
+	x.headSent(x.local)
+	x.status = r.status
+	if resp.Body == http1.Sized {
+		x.local = append(x.local, body...)
+		x.sent = resp.Length
+	}
+}
+
+// fill completes resp, which has what is known of the request, and returns the
+// body.
+func (r *refusal) fill(resp *http1.Response) (body []byte) {
+	resp.Status, resp.Fields = r.status, r.fields
+	switch {
+	case r.body != nil || r.whole:
+		body, resp.Type = r.body, r.kind
+	case r.html:
+		body, resp.Type = ownPage(nil, r.status, r.text), htmlType
+	default:
+		text := r.text
+		if text == "" {
+			text = http1.StatusText(r.status)
+		}
+		body, resp.Type = append([]byte(text), '\n'), textType
+	}
+	resp.Length = int64(len(body))
+	return body
 }

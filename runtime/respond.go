@@ -20,6 +20,12 @@ func (l *loop) deliver(p *exchange.Part) {
 	if p.Last {
 		x.owed = false
 	}
+	if x.fetch != nil && l.record(x, p) {
+		return
+	}
+	if x.invalidates != nil && p.First {
+		l.invalidate(x, p.Head.Status)
+	}
 	switch {
 	case c == nil:
 		if p.Last {
@@ -45,6 +51,8 @@ func (l *loop) advance(c *conn) {
 			l.out.buf = append(l.out.buf, x.local...)
 			l.complete(x, false)
 			l.done(x)
+		case x.page != nil:
+			l.sendPage(x)
 		case x.file != nil:
 			l.flush() // what was gathered goes first, and may itself become a transfer
 			if c.first == x && c.transfer == nil {
@@ -69,6 +77,10 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		l.handOver(x, p)
 		return
 	}
+	if p.First && (p.Head.Refusal || p.Head.Failure && x.rules != nil && x.rules.pages.has(p.Head.Status)) {
+		l.refuseFor(x, p)
+		return
+	}
 	c := x.conn
 	l.use(c)
 	if p.First {
@@ -80,7 +92,9 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 	var tail []byte
 	if x.framing == http1.Chunked {
 		if size > 0 {
+			before := len(l.out.buf)
 			l.out.buf = http1.AppendChunkHeader(l.out.buf, size)
+			x.framed += int64(len(l.out.buf) - before)
 			tail = crlf
 		}
 		if p.Last && !p.Failed {
@@ -89,11 +103,12 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 				tail = crlfLastChunk
 			}
 		}
+		x.framed += int64(len(tail))
 	}
 	if p.Last {
 		short := x.framing == http1.Sized && x.left > 0
 		if short && !p.Failed {
-			l.s.logf(LevelWarning, "a response was %d bytes shorter than its Content-Length", x.left)
+			l.blame(x.conn, x.rules, LevelWarning, "a response was %d bytes shorter than its Content-Length", x.left)
 		}
 		l.complete(x, p.Failed || short)
 	}
@@ -111,6 +126,9 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 
 // sendHead appends the head of a response and decides how its body is framed.
 func (l *loop) sendHead(x *flight, p *exchange.Part) {
+	if x.extra != nil {
+		p.Head.Fields = (&handedOver{fields: x.extra}).with(p.Head.Fields)
+	}
 	r := &l.response
 	r.Minor, r.Head = x.minor, x.head
 	r.KeepAlive = x.keepAlive && !(l.leaving && x.next == nil)
@@ -120,7 +138,15 @@ func (l *loop) sendHead(x *flight, p *exchange.Part) {
 			r.Length = size
 		}
 	}
+	if x.told {
+		r.Fields = l.withSaid(x, r.Fields)
+	}
+	if x.rules != nil {
+		l.edited = x.rules.edit(l.edited[:0], r)
+	}
+	before := len(l.out.buf)
 	l.out.buf = l.template.AppendHead(l.out.buf, r)
+	x.headSent(l.out.buf[before:])
 	x.begun = true
 	x.status = r.Status
 	x.keepAlive = r.KeepAlive
@@ -168,7 +194,7 @@ func (l *loop) allowed(x *flight, p *exchange.Part) (body []byte, count int64) {
 	if size := int64(len(body)) + count; size > x.left {
 		if !x.cut {
 			x.cut = true
-			l.s.logf(LevelWarning, "a response was longer than its Content-Length and has been cut")
+			l.blame(x.conn, x.rules, LevelWarning, "a response was longer than its Content-Length and has been cut")
 		}
 		body = body[:min(int64(len(body)), x.left)]
 		count = x.left - int64(len(body))
@@ -186,10 +212,10 @@ func fileBytes(p *exchange.Part) int64 {
 
 // release gives a part back, and with the last one the ticket.
 func (l *loop) release(p *exchange.Part) {
-	last, ticket := p.Last, p.Ticket
-	l.handler.Release(p)
+	x, last := l.flights.all[p.Ticket], p.Last
+	x.handler.Release(p)
 	if last {
-		l.done(l.flights.all[ticket])
+		l.done(x)
 	}
 }
 
@@ -240,7 +266,12 @@ func (l *loop) cancelAll(c *conn) {
 
 func (l *loop) cancel(x *flight) {
 	x.conn = nil
-	if x.local != nil || x.file != nil {
+	if x.wait != nil {
+		l.waitEnds(x)
+		l.done(x)
+		return
+	}
+	if x.local != nil || x.file != nil || x.page != nil {
 		l.done(x)
 		return
 	}
@@ -251,13 +282,13 @@ func (l *loop) cancel(x *flight) {
 		l.release(&held[i])
 	}
 	clear(held)
-	if ended {
+	if ended || x.fetch != nil && l.keptAlive(x) {
 		return
 	}
 	if l.debug >= 2 {
 		l.tracef("exchange %d is cancelled", x.ticket)
 	}
 	l.lost(x)
-	l.handler.Cancel(x.ticket)
+	x.handler.Cancel(x.ticket)
 	l.submitted = true // an inline handler closes its iterators in Flush
 }

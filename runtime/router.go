@@ -1,27 +1,99 @@
 package runtime
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
 	"strings"
+	"time"
 
+	"fapws/runtime/accesslog"
+	"fapws/runtime/cache"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/static"
 )
 
-// Mount binds a path prefix to what answers below it.
-type Mount struct {
-	Prefix string        // compared with the percent-decoded path
-	Static *static.Files // nil: the Handler answers, and gets the index of this Mount
+// Site is what answers for some host names.
+type Site struct {
+	// Names are the hosts it answers for, in any case and without a port:
+	// "example.org", "*.example.org" (any depth), "example.*" or "[2001:db8::1]".
+	// None, which only the first site may have: it answers for all others. The
+	// first one answers for them anyway, unless Config.RefuseUnknownHosts.
+	Names []string
+
+	// Table is gone through in its order.
+	Table []Mount
+
+	Rules *Rules // of all its responses; nil: none
+	Pages *Pages // for its errors; nil: the server's own
+
+	// AccessLog gets its requests. nil: Config.AccessLog.
+	AccessLog   *accesslog.Log
+	NoAccessLog bool // they have no line in any
+
+	// ErrorLog gets the lines about its clients. nil: Config.LogClient.
+	ErrorLog func(level Level, client, line string)
+
+	// MaxBodySize and Timeout are as in Config. 0: those of Config. Timeout below
+	// zero: none.
+	MaxBodySize int64
+	Timeout     time.Duration
+
+	rules   *rules // where no mount fits
+	guarded bool   // a mount guards something
 }
 
-// route returns the index of the first mount whose prefix path begins with,
-// or -1, and the length of SCRIPT_NAME within path.
-func route(table []Mount, path []byte) (mount, script int) {
-	for i := range table {
-		prefix := table[i].Prefix
-		if len(path) >= len(prefix) && string(path[:len(prefix)]) == prefix {
-			return i, scriptLen(prefix, path)
+// Mount binds paths to what answers them: the first of Static, Fixed, Redirect,
+// Rewrite and Handler that is not nil.
+type Mount struct {
+	Prefix string // compared with the percent-decoded path
+
+	// Within, if not empty, is a prefix that the path has to have besides. It has
+	// no part in SCRIPT_NAME.
+	Within string
+
+	// Match, if not empty, is a pattern for names as path.Match has it, without a
+	// slash: "*.php". Below Prefix, for a Handler any segment may match, and
+	// SCRIPT_NAME ends with it; for others the last one has to.
+	Match string
+
+	Static *static.Files
+	Fall   bool // where Static has nothing (404, or another method than GET and HEAD), routing goes on behind this mount
+
+	Fixed    *Fixed
+	Redirect *Redirect
+	Rewrite  *Rewrite // routing goes on behind this mount
+
+	Handler Handler         // nil: the one of Serve
+	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
+	Index   int             // what the Handler calls this mount: exchange.Request.Mount
+
+	Rules *Rules // besides those of the site; nil: none
+
+	rules   *rules
+	pattern namePattern
+	missing misses
+}
+
+// fits says whether m is for path, and returns the length of SCRIPT_NAME in it.
+func (m *Mount) fits(path []byte) (script int, ok bool) {
+	if len(path) < len(m.Prefix) || string(path[:len(m.Prefix)]) != m.Prefix {
+		return 0, false
+	}
+	if len(path) < len(m.Within) || string(path[:len(m.Within)]) != m.Within {
+		return 0, false
+	}
+	if m.Match != "" {
+		end := m.pattern.find(path, len(m.Prefix), m.Handler == nil)
+		if end < 0 {
+			return 0, false
+		}
+		if m.Handler != nil {
+			return end, true
 		}
 	}
-	return -1, 0
+	return scriptLen(m.Prefix, path), true
 }
 
 // scriptLen returns the length of SCRIPT_NAME: prefix, back to the end of a
@@ -37,4 +109,174 @@ func scriptLen(prefix string, path []byte) int {
 		n--
 	}
 	return n
+}
+
+// prepare copies the sites that Serve was given; in the copy, mounts without
+// anything that answers have h. It returns all handlers, too, each once. The
+// error is one line.
+func prepare(given []Site, h Handler) (sites []Site, handlers []Handler, err error) {
+	if h != nil {
+		handlers = append(handlers, h)
+	}
+	sites = slices.Clone(given)
+	for i := range sites {
+		s := &sites[i]
+		s.Table = slices.Clone(s.Table)
+		s.rules = merged(s, nil)
+		for k := range s.Table {
+			m := &s.Table[k]
+			m.rules = merged(s, m.Rules)
+			s.guarded = s.guarded || m.guards()
+			if m.pattern, err = newPattern(m.Match); err != nil {
+				return nil, nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Match, err)
+			}
+			if m.Static != nil || m.Fixed != nil || m.Redirect != nil || m.Rewrite != nil {
+				m.Handler = nil
+				continue
+			}
+			if m.Handler == nil {
+				m.Handler = h
+			}
+			if m.Handler != nil && !slices.Contains(handlers, m.Handler) {
+				handlers = append(handlers, m.Handler)
+			}
+		}
+	}
+	return sites, handlers, nil
+}
+
+// course is the way of a request through a site.
+type course struct {
+	rules *rules // of the mount, or of the site; nil: none
+	path  []byte // as it is seen from outside, decoded, or rewritten
+	root  int    // length of what is before the site in it
+	peer  *exchange.Peer
+
+	rounds    int // how often it was rewritten
+	rewritten bool
+}
+
+// dispatch routes the request in l.req. rest is what follows the head; used
+// is the head's length with what was skipped before it.
+func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
+	if l.notice != nil {
+		if used, again, done := l.noticed(c, head, rest, used); done {
+			return used, again
+		}
+	}
+	path := l.req.Path.In(head)
+	if l.req.Encoded {
+		l.path = http1.DecodePath(l.path[:0], path)
+		path = l.path
+	}
+	root := 0
+	if c.front != nil {
+		path, root = l.outward(c, head, path)
+	}
+	if c.known != nil && c.known.index != "" {
+		path = append(bytes.Clone(path), c.known.index...)
+	}
+	site := l.site(c, head)
+	if site == nil {
+		l.course = course{path: path}
+		return l.refuse(c, head, rest, used, refusal{status: 421})
+	}
+	l.course = course{rules: site.rules, path: path, root: root}
+	if inner := path[root:]; len(inner) == 1 && inner[0] == '*' {
+		return l.refuse(c, head, rest, used, refusal{status: 204, fields: allowAll, whole: true})
+	}
+	return l.follow(c, site, head, rest, used)
+}
+
+// follow lets the first mount that fits answer the request in l.req.
+func (l *loop) follow(c *conn, site *Site, head, rest []byte, used int) (int, bool) {
+	at := &l.course
+	if site.guarded {
+		l.unambiguous(site)
+	}
+	for i := range site.Table {
+		m := &site.Table[i]
+		inner := at.path
+		if at.root > 0 {
+			inner = inside(inner, at.root)
+		}
+		script, ok := m.fits(inner)
+		if !ok {
+			continue
+		}
+		if at.rules = m.rules; at.rules != nil {
+			if n, again, done := l.barred(c, head, rest, used); done {
+				return n, again
+			}
+		}
+		script += at.root
+		switch {
+		case m.Handler != nil:
+			return l.handle(c, m, script, head, rest, used)
+		case m.Static != nil:
+			if m.Fall && l.falls(c, m, script, head) {
+				continue
+			}
+			return l.serveStatic(c, m, script, at.path, head, rest, used)
+		case m.Fixed != nil:
+			return l.refuse(c, head, rest, used, m.Fixed.refusal())
+		case m.Redirect != nil:
+			return l.refuse(c, head, rest, used, l.redirect(c, m, head))
+		case m.Rewrite != nil:
+			if head, ok = l.rewrite(c, m, head); !ok {
+				return l.refuse(c, head, rest, used, refusal{status: 500})
+			}
+			if site.guarded {
+				l.unambiguous(site)
+			}
+		}
+	}
+	at.rules = site.rules
+	if at.rules != nil {
+		if n, again, done := l.barred(c, head, rest, used); done {
+			return n, again
+		}
+	}
+	return l.refuse(c, head, rest, used, refusal{status: 404})
+}
+
+// barred answers the request in l.req if rules want that, or lets it wait.
+func (l *loop) barred(c *conn, head, rest []byte, used int) (n int, again, done bool) {
+	switch r, v := l.check(c, l.course.rules, head); v {
+	case rejected:
+		n, again = l.refuse(c, head, rest, used, r)
+		return n, again, true
+	case undecided:
+		return 0, false, true
+	}
+	return 0, false, false
+}
+
+// handle submits the request in l.req to the handler of m, or begins to collect
+// its body.
+func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
+	var body []byte
+	if l.hasBody() {
+		if l.req.Body == http1.Chunked || l.req.Length > int64(len(rest)) {
+			return l.begin(c, m, script, head, rest, used)
+		}
+		if l.tooBig(l.course.rules, l.req.Length) {
+			return l.refuse(c, head, rest, used, bodyTooBig)
+		}
+		body = rest[:l.req.Length]
+		used += len(body)
+	}
+	l.request = exchange.Request{
+		Mount:  m.Index,
+		Head:   head,
+		Path:   l.course.path,
+		Routed: l.course.rewritten,
+		Root:   l.course.root,
+		Script: script,
+		Body:   body,
+		Spool:  -1,
+		Size:   int64(len(body)),
+	}
+	l.submit(c, m)
+	return used, c.state == stateReady
 }

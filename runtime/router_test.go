@@ -30,9 +30,13 @@ func TestRoute(t *testing.T) {
 	} {
 		var table []Mount
 		for _, p := range test.prefixes {
-			table = append(table, Mount{Prefix: p})
+			table = append(table, Mount{Prefix: p, Index: len(table)})
 		}
-		mount, script := route(table, []byte(test.path))
+		m, script := first(table, test.path)
+		mount := -1
+		if m != nil {
+			mount = m.Index
+		}
 		if mount != test.mount {
 			t.Errorf("%q on %q: mount %d, want %d", test.prefixes, test.path, mount, test.mount)
 			continue
@@ -44,4 +48,15 @@ func TestRoute(t *testing.T) {
 			t.Errorf("%q on %q: %q + %q, want %q + %q", test.prefixes, test.path, got, test.path[script:], test.script, test.info)
 		}
 	}
+}
+
+// first returns the first mount that fits, or nil, and the length of
+// SCRIPT_NAME.
+func first(table []Mount, path string) (*Mount, int) {
+	for i := range table {
+		if script, ok := table[i].fits([]byte(path)); ok {
+			return &table[i], script
+		}
+	}
+	return nil, 0
 }

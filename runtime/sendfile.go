@@ -153,7 +153,7 @@ func (j *fileJob) openSent(s *Server) {
 	}
 	s.logf(LevelWarning, "%s: %s cannot be sent: %v", sent.field(), excerpt([]byte(sent.value)), unwrapped(err))
 	j.fail(status)
-	fill(&j.resp, &j.res.Head)
+	j.judge()
 }
 
 // unwrapped takes off what names the operation and the path.

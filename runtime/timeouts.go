@@ -90,8 +90,11 @@ func (l *loop) ticked() {
 	if l.now-before > 2*tickLength {
 		l.heldUp(before)
 	}
-	if l.cfg.Timeout > 0 {
+	if l.limited {
 		l.findOverdue()
+	}
+	if len(l.waited) > 0 {
+		l.hurry()
 	}
 	for {
 		c := l.wheel.next(l.now)
@@ -195,13 +198,7 @@ func (l *loop) expired(c *conn) {
 func (l *loop) timedOut(c *conn, text string) {
 	l.setState(c, stateReady)
 	l.dropInput(c)
-	x := l.flights.get()
-	x.minor = 1
-	c.append(x)
-	if l.timed {
-		l.note(x, nil)
-	}
-	l.answerLocally(x, refusal{status: 408, text: text, close: true})
+	l.answerLocally(l.newStray(c, nil), refusal{status: 408, text: text, close: true})
 	if c.state != stateClosed {
 		l.schedule(c)
 	}

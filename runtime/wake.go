@@ -4,21 +4,25 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"fapws/runtime/exchange"
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 )
 
-// wake is a socketpair by which a handler, from any thread, gets the loop out
-// of its sleep: one end is a connection of the loop, the handler writes to the
-// other.
+// wake is by what a handler gets the loop out of its sleep: a socketpair, of which
+// one end is a connection of the loop, and an eventfd for when the loop naps in
+// poll (epoll.go).
 type wake struct {
 	conn   gnet.Conn // our end
-	theirs int
+	theirs exchange.Waker
+	page   []byte // with theirs.Napping
 
-	scratch [64]byte
+	scratch [8]byte
 }
 
 func (w *wake) open(client *gnet.Client) error {
@@ -26,7 +30,10 @@ func (w *wake) open(client *gnet.Client) error {
 	if err != nil {
 		return fmt.Errorf("socketpair: %w", err)
 	}
-	w.theirs = fds[1]
+	w.theirs.Socket = fds[1]
+	if err = w.openEvent(); err != nil {
+		return err
+	}
 	f := os.NewFile(uintptr(fds[0]), "wake")
 	nc, err := net.FileConn(f)
 	f.Close()
@@ -34,22 +41,39 @@ func (w *wake) open(client *gnet.Client) error {
 		w.conn, err = client.EnrollContext(nc, w)
 	}
 	if err != nil {
-		unix.Close(w.theirs)
+		w.close()
 	}
 	return err
 }
 
-// read takes what the handler has written, at most as much as a wake-up or two.
-func (w *wake) read() []byte {
-	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(w.conn.Fd()), uintptr(unsafe.Pointer(&w.scratch[0])),
-		uintptr(len(w.scratch)), unix.MSG_DONTWAIT, 0, 0)
-	if e != 0 {
-		return nil
+func (w *wake) openEvent() (err error) {
+	if w.theirs.Event, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return fmt.Errorf("eventfd: %w", err)
 	}
-	return w.scratch[:n]
+	w.page, err = unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return fmt.Errorf("mmap: %w", err)
+	}
+	w.theirs.Napping = (*int32)(unsafe.Pointer(unsafe.SliceData(w.page)))
+	return nil
 }
 
-func (w *wake) close() { unix.Close(w.theirs) }
+// nap says that an eventfd wakes the loop from now on.
+func (w *wake) nap() { atomic.StoreInt32(w.theirs.Napping, 1) }
+
+// risen ends nap, and tells whether somebody has woken the loop by then. Its
+// token may come later, and then ends another nap early.
+func (w *wake) risen() bool { return atomic.SwapInt32(w.theirs.Napping, 0) == 0 }
+
+// takeToken empties the eventfd.
+func (w *wake) takeToken() {
+	syscall.RawSyscall(unix.SYS_READ, uintptr(w.theirs.Event), uintptr(unsafe.Pointer(&w.scratch[0])), 8)
+}
+
+func (w *wake) close() {
+	unix.Close(w.theirs.Socket)
+	unix.Close(w.theirs.Event)
+}
 
 // called says whether bytes that arrived tell of a signal too.
 func called(data []byte) (signalled bool) {

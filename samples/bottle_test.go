@@ -45,7 +45,7 @@ func TestBottle(t *testing.T) {
 		}
 		resp, body = s.get("/files/noise.bin", "If-Modified-Since", modified)
 		s.want(resp, body, 304)
-		resp, body = s.do(s.request("HEAD", "/files/noise.bin", nil))
+		resp, _ = s.do(s.request("HEAD", "/files/noise.bin", nil))
 		if resp.StatusCode != 200 || resp.ContentLength != int64(len(data)) {
 			t.Errorf("HEAD: status %d, %d bytes announced", resp.StatusCode, resp.ContentLength)
 		}

@@ -122,7 +122,7 @@ func TestFlaskSendfile(t *testing.T) {
 		if body != whole[1:5] {
 			t.Errorf("range: %q, want %q", body, whole[1:5])
 		}
-		resp, body = s.do(s.request("HEAD", "/static/style.css", nil))
+		resp, _ = s.do(s.request("HEAD", "/static/style.css", nil))
 		if resp.StatusCode != 200 || resp.ContentLength != int64(len(whole)) {
 			t.Errorf("HEAD: status %d, %d bytes announced", resp.StatusCode, resp.ContentLength)
 		}

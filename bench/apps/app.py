@@ -11,6 +11,7 @@ import time
 FILE = os.environ.get("BENCH_FILE", "")  # a file of 1 MiB
 MEBIBYTE = b"x" * (1 << 20)
 CHUNK = b"c" * 128
+PAGE = b"x" * 4096
 
 TEXT = [("Content-Type", "text/plain"), ("Content-Length", "13")]
 BINARY = [("Content-Type", "application/octet-stream")]
@@ -65,6 +66,12 @@ def slow(environ, start_response):
     return [b"Hello world!!"]
 
 
+def page(environ, start_response):
+    """A page of 4 KiB; fapws and nginx keep it in their caches."""
+    start_response("200 OK", [("Content-Type", "text/html; charset=utf-8"), ("ETag", '"0123456789abcdef"')])
+    return [PAGE]
+
+
 HANDLERS = {
     "/hello": hello,
     "/json": json_answer,
@@ -83,6 +90,8 @@ def application(environ, start_response):
 PATHS = list(HANDLERS.items())
 
 if "BENCH_STATIC" in os.environ:
+    from fapws.cache import cached
     from fapws.contrib.views import Staticfile
 
+    PATHS.append(("/cached", cached(page, ttl=3600)))
     PATHS.append(("/static/", Staticfile(os.environ["BENCH_STATIC"])))

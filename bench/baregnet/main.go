@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/panjf2000/gnet/v2"
 	"github.com/panjf2000/gnet/v2/pkg/logging"
@@ -28,10 +29,16 @@ const (
 		"X-Frame-Options: DENY\r\nX-Request-Id: 0123456789abcdef\r\nContent-Length: 28\r\n\r\n" +
 		`{"message": "Hello, World!"}`
 
+	cachedHead = common + "Content-Type: text/html; charset=utf-8\r\nETag: \"0123456789abcdef\"\r\nAge: 1\r\nFapws-Cache: hit\r\n" +
+		"Content-Length: 4096\r\n\r\n"
+
 	echoHead = common + "Content-Type: application/octet-stream\r\nContent-Length: "
 )
 
 var headEnd = []byte("\r\n\r\n")
+
+// cached is a page of 4 KiB as fapws sends it from its cache.
+var cached = cachedHead + strings.Repeat("x", 4096)
 
 // server answers on one loop, so its scratch buffer needs no lock.
 type server struct {
@@ -101,6 +108,8 @@ func answer(out, head, body []byte) []byte {
 		return append(out, body...)
 	case bytes.HasPrefix(head, []byte("GET /json ")):
 		return append(out, json...)
+	case bytes.HasPrefix(head, []byte("GET /cached ")):
+		return append(out, cached...)
 	default:
 		return append(out, hello...)
 	}

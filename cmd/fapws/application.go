@@ -15,15 +15,16 @@ import (
 type application struct {
 	script, module string // one of them is ""
 	object         string
+	folder         string // where module is looked for first; "": the current one
 	source         []byte // of the script; of the module where it is simple to find
 }
 
 // moduleName is a dotted name of Python.
 var moduleName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
 
-// findApplication reads APP. What ends in .py, has a slash in it or is a file
+// findApplication reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
 // is the path of a script; other names are modules.
-func findApplication(name string, conf settings.Config) (a application, err error) {
+func findApplication(name, folder string, conf settings.Config) (a application, err error) {
 	place, object := settings.SplitApp(name)
 	a.object = object
 	if call := strings.IndexByte(object, '('); call >= 0 {
@@ -36,7 +37,8 @@ func findApplication(name string, conf settings.Config) (a application, err erro
 		return a, err
 	}
 	a.module = place
-	a.source = moduleSource(place, conf.PythonPath)
+	a.folder = folder
+	a.source = moduleSource(place, folder, conf.PythonPath)
 	return a, nil
 }
 
@@ -49,7 +51,7 @@ func isScript(place string) bool {
 		return false
 	}
 	// A folder is a script nowhere, but readScript says so better than Python.
-	return !st.IsDir() || len(moduleSource(place, nil)) == 0 && !isFile(filepath.Join(place, "__init__.py"))
+	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !isFile(filepath.Join(place, "__init__.py"))
 }
 
 func isFile(path string) bool {
@@ -57,11 +59,11 @@ func isFile(path string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// moduleSource returns the source of a module if it is a file in this folder or
-// in one of the others; nil if only Python would find it.
-func moduleSource(name string, others []string) []byte {
+// moduleSource returns the source of a module if it is a file in first ("" is
+// the current folder) or in one of the others; nil if only Python would find it.
+func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
-	for _, folder := range append([]string{"."}, others...) {
+	for _, folder := range append([]string{first}, others...) {
 		for _, file := range []string{path + "/__init__.py", path + ".py"} {
 			if source, err := os.ReadFile(filepath.Join(folder, file)); err == nil {
 				return source
@@ -83,19 +85,15 @@ func (a *application) runsAsMain(conf settings.Config) bool {
 	return a.script != "" && a.object == "" && !conf.Factory && conf.Interface != "wsgi" && wordPATHS.Match(a.source)
 }
 
-// options says what Python shall load.
-func (a *application) options(cmd *settings.Command, set *settings.Settings) pybridge.Options {
-	conf, _ := set.Config() // its errors are about other things, and come later
-	return pybridge.Options{
+// options says how Python shall load it.
+func (a *application) options(conf settings.Config) pybridge.Application {
+	return pybridge.Application{
 		Script:    a.script,
 		Module:    a.module,
+		Folder:    a.folder,
 		Import:    !a.runsAsMain(conf),
 		Object:    a.object,
 		Interface: conf.Interface,
 		Factory:   conf.Factory,
-		Args:      cmd.Args,
-		Globals:   set.Globals(),
-		Path:      conf.PythonPath,
-		Venv:      conf.Venv,
 	}
 }

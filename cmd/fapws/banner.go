@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// banner is what fapws says when it serves: where, what, with which Python, how.
+// banner is what fapws says when it serves: where, what, with which Python ("" for
+// none), how.
 func banner(listeners []net.Addr, local []netip.Addr, served, python, mode string) string {
 	name := "fapws " + version
 	var urls []string
@@ -21,8 +22,14 @@ func banner(listeners []net.Addr, local []netip.Addr, served, python, mode strin
 			network = fmt.Sprintf("%*s  %s  on the network\n", len(name), "", strings.Join(others, "  "))
 		}
 	}
-	return fmt.Sprintf("%s  %s  (Python %s, %s, pid %d)\n%s%*s  %s\n",
-		name, strings.Join(urls, "  "), python, mode, os.Getpid(), network, len(name), "", served)
+	how := "without Python"
+	if python != "" {
+		how = "Python " + python + ", " + mode
+	} else if _, workers, several := strings.Cut(mode, ", "); several {
+		how += ", " + workers
+	}
+	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n",
+		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", served)
 }
 
 func mode(threads int) string {

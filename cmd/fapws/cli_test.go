@@ -47,6 +47,7 @@ func TestCommandLine(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("PYTHONDONTWRITEBYTECODE", "1")
+			env.Setenv("FAPWS_ALLOW_ROOT", "1") // root, too, runs the tests
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -138,7 +139,7 @@ func startCommand(ts *testscript.TestScript, neg bool, args []string) {
 	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "fapws")
 	r := &running{cmd: exec.Command(program, args...), waited: make(chan error, 1)}
 	r.cmd.Dir = ts.MkAbs(".")
-	r.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + r.cmd.Dir, "PYTHONDONTWRITEBYTECODE=1"}
+	r.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + r.cmd.Dir, "PYTHONDONTWRITEBYTECODE=1", "FAPWS_ALLOW_ROOT=1"}
 	r.cmd.Stdout = &r.stdout
 	stderr, err := r.cmd.StderrPipe()
 	ts.Check(err)

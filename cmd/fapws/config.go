@@ -23,6 +23,7 @@ func (s *service) config() runtime.Config {
 		},
 		MaxBodySize:   s.conf.MaxBodySize,
 		MaxClients:    s.conf.MaxClients,
+		Refuse:        s.conf.MaxClientsAction == "503",
 		HeadTimeout:   s.conf.HeadTimeout,
 		BodyTimeout:   s.conf.BodyTimeout,
 		BodyRate:      rate,
@@ -36,14 +37,19 @@ func (s *service) config() runtime.Config {
 		Debug:         s.conf.LoopDebug,
 		AccessLog:     s.access,
 		Log:           s.log.log,
+		LogClient:     s.log.logClient,
 		Quiet:         s.memory.quiet,
+		CacheSize:     s.conf.CacheMaxSize,
 	}
 	if s.parent != nil {
+		c.Purged = s.parent.tellOthers
 		c.MaxRequests, c.Worn = withJitter(s.conf.MaxRequests, s.conf.MaxRequestsJitter), s.parent.served
 	}
 	if s.conf.Dev {
 		c.Answered = s.log.requests()
 	}
+	c.Programs = s.programs.handler
+	c.RefuseUnknownHosts = s.plan.site.UnknownHost == "421"
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
 }

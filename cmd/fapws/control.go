@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,13 +16,14 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
 
 // speak is "fapws ctl".
 func speak(args []string, stdout io.Writer) error {
-	err := ctl.Run(args, stdout, settings.Nearest)
+	err := ctl.Run(args, stdout, tomlfile.Nearest)
 	var wrong *ctl.UsageError
 	if errors.As(err, &wrong) {
 		return usage(err)
@@ -61,7 +63,8 @@ type alone struct {
 }
 
 func (a *alone) Report() ctl.Report {
-	r := reportOf(a.s.cmd, &a.s.conf, a.addrs, a.since)
+	r := reportOf(a.s.plan, &a.s.conf, a.addrs, a.since)
+	r.Cache = cacheOf(a.s.server)
 	r.Workers = []ctl.Worker{{
 		PID: r.PID, State: "serving", Age: r.Uptime, RSS: ctl.RSS(r.PID), Requests: a.s.server.Served(),
 	}}
@@ -69,12 +72,12 @@ func (a *alone) Report() ctl.Report {
 }
 
 // reportOf is what a Report says of the server as a whole.
-func reportOf(cmd *settings.Command, conf *settings.Config, addrs []net.Addr, since time.Time) ctl.Report {
+func reportOf(p *plan, conf *settings.Config, addrs []net.Addr, since time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
-		App:     cmd.Script,
+		App:     p.label(conf),
 		Version: version,
-		Python:  pybridge.Version(),
+		Python:  p.python(),
 		Mode:    mode(conf.Threads),
 		Uptime:  time.Since(since).Seconds(),
 	}
@@ -87,7 +90,12 @@ func reportOf(cmd *settings.Command, conf *settings.Config, addrs []net.Addr, si
 
 func (a *alone) Stack() string { return stackOf(a.handler) }
 
+// stackOf shows the Python stacks of the requests in flight; h is nil without
+// Python.
 func stackOf(h *pybridge.Handler) string {
+	if h == nil {
+		return "no Python runs here\n"
+	}
 	var b strings.Builder
 	_ = h.Stack(&b, stackWait) // what it could not see is in the text
 	return b.String()
@@ -95,6 +103,12 @@ func stackOf(h *pybridge.Handler) string {
 
 func (a *alone) Reload() error {
 	return errors.New("this server has no supervisor, which reloading takes: start it with --workers 1 or --reload")
+}
+
+func (a *alone) Rotate() error {
+	err := a.s.errors.rotateAll(&a.s.conf, a.s.plan.site.LogFiles(), a.s.log)
+	a.s.logs.reopen()
+	return err
 }
 
 func (a *alone) Stop() { a.s.signals.finish() }
@@ -108,6 +122,8 @@ const (
 // answerQuestions lets a worker say what its supervisor asks.
 func (s *service) answerQuestions(h *pybridge.Handler) {
 	s.parent.onAsk(askStack, func() string { return stackOf(h) })
+	s.parent.onAskAbout(askPurge, func(text string) string { return strconv.Itoa(purged(s.server, text)) })
+	s.parent.onAsk(askCache, func() string { text, _ := json.Marshal(cacheOf(s.server)); return string(text) })
 	s.parent.onAsk(askServed, func() string { return strconv.FormatInt(s.server.Served(), 10) })
 }
 
@@ -128,8 +144,9 @@ func (t together) Report() ctl.Report {
 		}
 	}
 	conf, addrs := t.v.seen()
-	r := reportOf(t.v.cmd, &conf, addrs, st.Since)
+	r := reportOf(t.v.plan, &conf, addrs, st.Since)
 	r.Failure = st.Failure
+	r.Cache = t.caches(ctx)
 	for _, w := range st.Workers {
 		requests, said := served[w.Pid]
 		if !said {
@@ -164,6 +181,13 @@ func (t together) Reload() error {
 		return fmt.Errorf("not reloaded: %w", err)
 	}
 	return nil
+}
+
+func (t together) Rotate() error {
+	conf, _ := t.v.seen()
+	err := t.v.errors.rotateAll(&conf, t.v.plan.site.LogFiles(), t.v.log)
+	t.v.sup.Reopen()
+	return err
 }
 
 func (t together) Stop() { t.v.sup.Stop() }

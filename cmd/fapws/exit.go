@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -19,7 +20,7 @@ const (
 // failure is an error that ends fapws: one line for the user and a code.
 type failure struct {
 	code int
-	line string // "" when everything has been said already
+	line string // "" when everything has been said already; several with newlines between
 }
 
 func (f *failure) Error() string { return f.line }
@@ -33,10 +34,12 @@ func notStarted(format string, args ...any) error {
 // ended is how a script that ended by itself ends fapws.
 func ended(code int) error { return &failure{code: code} }
 
-// report writes the line of err, if it has one, and returns its exit code.
+// report writes the lines of err, if it has any, and returns its exit code.
 func report(w io.Writer, err error) int {
-	if line := err.Error(); line != "" {
-		fmt.Fprintln(w, "fapws:", line)
+	if text := err.Error(); text != "" {
+		for line := range strings.SplitSeq(text, "\n") {
+			fmt.Fprintln(w, "fapws:", line)
+		}
 	}
 	var f *failure
 	if errors.As(err, &f) {

@@ -7,24 +7,35 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
+	"fapws/runtime"
 )
 
 // inspect does what a command word asks for with an application that is loaded
 // but not served, and --print-config.
-func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Writer) (code int, err error) {
-	if cmd.Script == "" {
-		return exitOK, set.WriteConfig(stdout)
-	}
-	early, err := set.Config()
+func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, stderr io.Writer) (code int, err error) {
+	conf, err := set.Config()
 	if err != nil {
 		return 0, usage(err)
 	}
-	found, err := findApplication(cmd.Script, early)
-	if err != nil {
-		return 0, err
+	log := func(_ runtime.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
+	if p.bad == nil {
+		p.bad = p.find(conf)
 	}
-	app, err := loadScript(found.options(cmd, set))
+	if p.bad != nil {
+		// What else is wrong can be told without the applications.
+		_, others := p.build(set, &conf, nil, nil, &programs{}, log)
+		var f *failure
+		if errors.As(p.bad, &f) {
+			return 0, &failure{f.code, tomlfile.Join(p.bad, others).Error()}
+		}
+		return 0, usage(tomlfile.Join(p.bad, others))
+	}
+	if len(p.apps) == 0 {
+		return exitOK, withoutPython(cmd, set, p, stdout, log)
+	}
+	app, err := loadScript(p.options(cmd, set))
 	var f *failure
 	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
 		return 0, notStarted("%s ended with code %d", cmd.ScriptName(), f.code)
@@ -32,14 +43,19 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 	if err != nil {
 		return 0, err
 	}
-	warn := func(line string) { fmt.Fprintln(stderr, "fapws:", line) }
+	warn := func(line string) { log(runtime.LevelWarning, line) }
 	switch cmd.Word {
 	case settings.WordRoutes:
+		if len(p.site.Hosts) > 0 {
+			if err := p.site.Write(stdout, &conf); err != nil {
+				return 0, err
+			}
+		}
 		code = app.Tool("_routes")
 	case settings.WordShell:
 		code = app.Tool("_shell")
 	default:
-		if err := judge(cmd, set, found.source, app, stdout, warn); err != nil {
+		if err := judge(cmd, set, p, app, stdout, log); err != nil {
 			code = report(stderr, err)
 		}
 	}
@@ -47,37 +63,67 @@ func inspect(cmd *settings.Command, set *settings.Settings, stdout, stderr io.Wr
 	return max(code, app.Close()), nil
 }
 
-// judge looks at what the script left and says so.
-func judge(cmd *settings.Command, set *settings.Settings, source []byte, app *pybridge.App, stdout io.Writer, warn func(line string)) error {
-	inline := isInline(set, source)
-	if err := readSettings(cmd, set, app, inline, warn); err != nil {
-		return err
+// withoutPython is for a site that has no application.
+func withoutPython(cmd *settings.Command, set *settings.Settings, p *plan, stdout io.Writer, log func(runtime.Level, string)) error {
+	conf, err := set.Config()
+	if err != nil {
+		return usage(err)
 	}
-	if _, err := mountTable(cmd.ScriptName(), app.Mounts()); err != nil {
+	switch cmd.Word {
+	case settings.WordShell:
+		return usage(errors.New("shell: there is no application to load"))
+	case settings.WordRoutes:
+		return p.site.Write(stdout, &conf)
+	case settings.WordPrintConfig:
+		if err := set.WriteConfig(stdout); err != nil {
+			return err
+		}
+		return p.site.Write(stdout, &conf)
+	}
+	built, err := p.build(set, &conf, nil, nil, &programs{}, log)
+	if err != nil {
+		return unbuilt(err)
+	}
+	built.Close()
+	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (without Python)\n", p.name(&conf), p.counted(nil, &conf), strings.Join(conf.Bind, ", "))
+	return err
+}
+
+// judge looks at what the applications left and says so.
+func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge.App, stdout io.Writer, log func(runtime.Level, string)) error {
+	inline := isInline(set, p)
+	warn := func(line string) { log(runtime.LevelWarning, line) }
+	if err := readSettings(cmd, set, app, inline, warn); err != nil {
 		return err
 	}
 	conf, err := set.Config()
 	if err != nil {
 		return usage(err)
 	}
-	if cmd.Word == settings.WordPrintConfig {
-		return set.WriteConfig(stdout)
+	built, err := p.build(set, &conf, app, nil, &programs{}, log)
+	if err != nil {
+		return unbuilt(err)
 	}
-	what := "1 path"
-	if app.Object() != "" {
-		what = fmt.Sprintf("%s, which is %s", app.Served(), app.Object())
-	} else if n := len(app.Mounts()); n != 1 {
-		what = fmt.Sprintf("%d paths", n)
+	built.Close()
+	if cmd.Word == settings.WordPrintConfig {
+		if err := set.WriteConfig(stdout); err != nil {
+			return err
+		}
+		return p.site.Write(stdout, &conf)
+	}
+	name := cmd.ScriptName()
+	if p.file != nil {
+		name = p.name(&conf)
 	}
 	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
-		cmd.ScriptName(), what, strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
+		name, p.counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
 	return err
 }
 
 // readSettings takes over what the script sets. A site that was written for other
 // servers may have a TIMEOUT of its own that is no setting: warn is told of it.
 func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.App, inline bool, warn func(line string)) error {
-	script, foreign := cmd.ScriptName(), app.Object() != "" // without PATHS, which is written for fapws
+	script, foreign := cmd.ScriptName(), app.Object(0) != "" // without PATHS, which is written for fapws
 	if flag := set.Misplaced(cmd.Args); foreign && flag != "" {
 		warn(fmt.Sprintf("%s goes to the application, not to fapws, whose flags come before %s; if that is meant, put -- between", flag, cmd.Script))
 	}
@@ -88,7 +134,7 @@ func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.A
 		warn(err.Error() + ", so it is not taken for a setting")
 		return nil
 	}
-	if err := set.ReadScript(script, globalOf(app), unusable); err != nil {
+	if err := set.ReadScript(script, globalOf(app, 0), unusable); err != nil {
 		return usage(err)
 	}
 	conf, err := set.Config()

@@ -7,16 +7,25 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
 )
 
-// logger writes lines such as "2026-01-31 15:04:05.123 warning text". Any
-// goroutine may call it.
+// logger writes lines: to people, on standard error, such as
+//
+//	2026-01-31 15:04:05.123 warning text
+//
+// and to a file in the form of Apache's error log,
+//
+//	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] text
+//
+// without the client where a line is about none. Any goroutine may call it.
 type logger struct {
 	mu    sync.Mutex
 	w     io.Writer
+	file  bool         // w is a file
 	least atomic.Int32 // a runtime.Level
 	now   func() time.Time
 	line  []byte
@@ -40,24 +49,59 @@ func (l *logger) setLevel(level string, debug int) {
 
 func (l *logger) shows(level runtime.Level) bool { return int32(level) >= l.least.Load() }
 
-// log writes one line; control characters in it are replaced so that a client
-// cannot forge another.
-func (l *logger) log(level runtime.Level, text string) {
+// log writes one line, which is about no client.
+func (l *logger) log(level runtime.Level, text string) { l.logClient(level, "", text) }
+
+// logClient writes one line about a client, "192.0.2.7:4711". Control characters
+// are escaped so that a client cannot forge another line.
+func (l *logger) logClient(level runtime.Level, client, text string) {
 	if !l.shows(level) {
 		return
 	}
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, text)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.line = l.now().AppendFormat(l.line[:0], "2006-01-02 15:04:05.000 ")
-	l.line = append(l.line, level.String()...)
-	l.line = append(l.line, ' ')
-	l.line = append(l.line, text...)
-	l.line = append(l.line, '\n')
+	l.line = appendLogLine(l.line[:0], l.now(), level, client, text, l.file)
 	l.w.Write(l.line) // nobody is left to tell when standard error is gone
+}
+
+func appendLogLine(dst []byte, now time.Time, level runtime.Level, client, text string, file bool) []byte {
+	if file {
+		dst = now.AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [")
+		dst = append(append(dst, level.String()...), "] "...)
+		if client != "" {
+			dst = append(append(append(dst, "[client "...), client...), "] "...)
+		}
+	} else {
+		dst = now.AppendFormat(dst, "2006-01-02 15:04:05.000 ")
+		dst = append(append(dst, level.String()...), ' ')
+		if client != "" {
+			dst = append(append(append(dst, "client "...), client...), ": "...)
+		}
+	}
+	return append(appendPrintable(dst, text), '\n')
+}
+
+// appendPrintable appends text with its control characters, those of Unicode too,
+// as in C.
+func appendPrintable(dst []byte, text string) []byte {
+	const hex = "0123456789abcdef"
+	for i, r := range text {
+		switch {
+		case r == '\n':
+			dst = append(dst, `\n`...)
+		case r == '\r':
+			dst = append(dst, `\r`...)
+		case r == '\t':
+			dst = append(dst, `\t`...)
+		case r < ' ' || r == 0x7f:
+			dst = append(dst, '\\', 'x', hex[r>>4], hex[r&15])
+		case r >= 0x80 && r < 0xa0:
+			dst = append(dst, '\\', 'x', 'c', '2', '\\', 'x', hex[r>>4], hex[r&15])
+		case r == utf8.RuneError && !strings.HasPrefix(text[i:], "\ufffd"):
+			dst = append(dst, '\\', 'x', hex[text[i]>>4], hex[text[i]&15])
+		default:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return dst
 }

@@ -9,25 +9,39 @@ import (
 )
 
 func TestLogger(t *testing.T) {
+	const people, apache = "2026-01-31 15:04:05.120 ", "[Sat Jan 31 15:04:05.120456 2026] "
 	for _, tt := range []struct {
-		least string
-		debug int
-		level runtime.Level
-		text  string
-		want  string
+		least  string
+		debug  int
+		level  runtime.Level
+		client string
+		text   string
+		want   string // on standard error
+		file   string // in a file
 	}{
-		{"info", 0, runtime.LevelInfo, "text", "2026-01-31 15:04:05.120 info text\n"},
-		{"info", 0, runtime.LevelDebug, "text", ""},
-		{"error", 0, runtime.LevelWarning, "text", ""},
-		{"error", 1, runtime.LevelDebug, "text", "2026-01-31 15:04:05.120 debug text\n"},
-		{"debug", 0, runtime.LevelError, "a\nb\x1b[1m", "2026-01-31 15:04:05.120 error a?b?[1m\n"},
+		{"info", 0, runtime.LevelInfo, "", "text", people + "info text\n", apache + "[info] text\n"},
+		{"info", 0, runtime.LevelDebug, "", "text", "", ""},
+		{"error", 0, runtime.LevelWarning, "", "text", "", ""},
+		{"error", 1, runtime.LevelDebug, "", "text", people + "debug text\n", apache + "[debug] text\n"},
+		{"info", 0, runtime.LevelWarning, "192.0.2.7:4711", "text",
+			people + "warning client 192.0.2.7:4711: text\n", apache + "[warning] [client 192.0.2.7:4711] text\n"},
+		{"debug", 0, runtime.LevelError, "", "a\nb\r\t\x00\x1b[1m\x7fé\u009b\xff\ufffd\"\\",
+			people + `error a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n",
+			apache + `[error] a\nb\r\t\x00\x1b[1m\x7fé\xc2\x9b\xff` + "\ufffd\"\\\n"},
 	} {
-		var out bytes.Buffer
-		l := newLogger(&out, tt.least, tt.debug)
-		l.now = func() time.Time { return time.Date(2026, 1, 31, 15, 4, 5, 120e6, time.UTC) }
-		l.log(tt.level, tt.text)
-		if out.String() != tt.want {
-			t.Errorf("%+v: got %q", tt, out.String())
+		for _, file := range []bool{false, true} {
+			var out bytes.Buffer
+			l := newLogger(&out, tt.least, tt.debug)
+			l.file = file
+			l.now = func() time.Time { return time.Date(2026, 1, 31, 15, 4, 5, 120456e3, time.UTC) }
+			l.logClient(tt.level, tt.client, tt.text)
+			want := tt.want
+			if file {
+				want = tt.file
+			}
+			if out.String() != want {
+				t.Errorf("%+v: got %q", tt, out.String())
+			}
 		}
 	}
 }

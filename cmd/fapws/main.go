@@ -13,6 +13,8 @@ import (
 
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
 )
 
@@ -50,8 +52,12 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", version, pybridge.Version(), goruntime.Version())
 		return exitOK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, version)
+		settings.WriteInternal(stdout, cmd.Topic, version, site.KeyDocs)
 		return exitOK, nil
+	case settings.WordHash:
+		return exitOK, hashPassword(cmd.Args, os.Stdin, stdout, stderr)
+	case settings.WordImport:
+		return exitOK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:
 		return exitOK, speak(cmd.Args, stdout)
 	}
@@ -59,9 +65,16 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, usage(err)
 	}
+	plan, err := makePlan(set)
+	if err != nil {
+		return 0, err
+	}
+	if plan.bad != nil && cmd.Word != settings.WordCheck {
+		return 0, usage(plan.bad)
+	}
 	early, err := set.Config()
 	if err != nil {
-		return 0, usage(err)
+		return 0, usage(tomlfile.Join(plan.bad, err))
 	}
 	started, err := whereStarted()
 	if err != nil {
@@ -72,27 +85,53 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 			return 0, usage(err)
 		}
 	}
+	if err := plan.choose(cmd, set); err != nil {
+		return 0, usage(err)
+	}
+	if cmd.Word != settings.WordPrintConfig && plan.site.Empty(&early) {
+		return 0, usage(plan.nothing())
+	}
 	switch cmd.Word {
 	case settings.WordCheck, settings.WordRoutes, settings.WordShell, settings.WordPrintConfig:
-		return inspect(cmd, set, stdout, stderr)
+		return inspect(cmd, set, plan, stdout, stderr)
 	}
 	if early.Umask >= 0 {
 		unix.Umask(early.Umask)
 	}
 	if parent != nil {
-		s := &service{cmd: cmd, set: set, stderr: stderr, front: &front{}, parent: parent}
+		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &front{}, parent: parent}
+		if err := s.errors.open(&early, parent, nil); err != nil {
+			return 0, err
+		}
 		if parent.standIn {
 			return s.standIn()
 		}
 		return s.run()
 	}
+	if os.Geteuid() == 0 && !early.AllowRoot && staysRoot(&early) {
+		return 0, usage(errRoot)
+	}
 	f := &front{passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}
 	if supervised(set, &early) {
-		v := &overseer{cmd: cmd, set: set, conf: early, stderr: stderr, front: f}
-		return v.run(started)
+		v := &overseer{cmd: cmd, set: set, plan: plan, conf: early, stderr: stderr, front: f}
+		if err := v.findIdentity(); err != nil {
+			return 0, err
+		}
+		if v.identity != nil {
+			giveLogs(v.logNames(), v.identity.Credential(), newLogger(stderr, early.LogLevel, early.LoopDebug))
+		}
+		if err := v.errors.open(&early, nil, v.followers); err != nil {
+			return 0, err
+		}
+		code, err = v.run(started)
+		return v.errors.last(code, err)
 	}
-	s := &service{cmd: cmd, set: set, stderr: stderr, front: f}
-	return s.run()
+	s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: f}
+	if err := s.errors.open(&early, nil, func() {}); err != nil {
+		return 0, err
+	}
+	code, err = s.run()
+	return s.errors.last(code, err)
 }
 
 // openFiles returns how many files this process may have open. Go's start-up

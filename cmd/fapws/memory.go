@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/pybridge"
 )
 
 const (
@@ -62,6 +63,7 @@ func (t *thrift) give() {
 	t.due = time.Time{} // what is used from now on is for the next time
 	t.mu.Unlock()
 	debug.FreeOSMemory()
+	pybridge.TrimHeap()
 	// Without smaps the memory stays, and the server runs as well.
 	_ = dropProgramPages()
 	t.mu.Lock()
@@ -71,14 +73,18 @@ func (t *thrift) give() {
 
 // resident returns the resident memory of the process in bytes, 0 if not known.
 func resident() int64 {
-	text, err := os.ReadFile("/proc/self/statm")
+	var buf [64]byte
+	fd, err := unix.Open("/proc/self/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0
 	}
-	var size, pages int64
-	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+	n, _ := unix.Read(fd, buf[:])
+	unix.Close(fd)
+	fields := bytes.Fields(buf[:max(n, 0)])
+	if len(fields) < 2 {
 		return 0
 	}
+	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
 	return pages * int64(os.Getpagesize())
 }
 

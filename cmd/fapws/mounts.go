@@ -3,6 +3,7 @@ package main
 import (
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/backend"
 	"fapws/runtime/static"
 )
 
@@ -10,21 +11,33 @@ import (
 var _ runtime.Handler = (*pybridge.Handler)(nil)
 
 // mountTable opens the document roots of PATHS, so that the loop can serve them
-// without Python.
-func mountTable(script string, mounts []pybridge.Mount) ([]runtime.Mount, error) {
+// without Python, and its folders of programs, which ran runs and add mounts.
+func mountTable(script string, mounts []pybridge.Mount, ran *programs, add func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, error) {
 	table := make([]runtime.Mount, len(mounts))
 	for i, m := range mounts {
-		table[i].Prefix = m.Prefix
+		table[i].Prefix, table[i].Index = m.Prefix, m.Index
+		if m.Cache != "" {
+			rule, err := readRule(m.Cache)
+			if err != nil {
+				return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
+			}
+			table[i].Cache = rule
+		}
+		if m.CGI != "" {
+			program, err := ran.open(m.CGI)
+			if err != nil {
+				return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
+			}
+			table[i].Handler, table[i].Index = add(program)
+		}
 		if m.Static == nil {
 			continue
 		}
-		files, err := static.New(static.Options{
-			Root:     m.Static.Root,
-			Index:    m.Static.Index,
-			Listing:  m.Static.Listing,
-			MaxAge:   m.Static.MaxAge,
-			DotFiles: m.Static.DotFiles,
-		})
+		options, err := static.ParseOptions(m.Static.JSON)
+		if err != nil {
+			return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
+		}
+		files, err := static.New(options)
 		if err != nil {
 			return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
 		}

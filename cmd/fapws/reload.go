@@ -1,10 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/watch"
 	"fapws/runtime"
 )
@@ -21,9 +25,12 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 	}
 	dirs := v.conf.ReloadDirs
 	if len(dirs) == 0 {
-		dirs = []string{applicationFolder(v.cmd.Script)}
+		dirs = v.plan.folders()
 	}
 	include := v.conf.ReloadInclude
+	if v.plan.file != nil {
+		include = slices.Concat(include, []string{v.plan.path})
+	}
 	if v.conf.Dev {
 		include = slices.Concat(include, templates)
 	}
@@ -42,6 +49,42 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 		}
 	}()
 	return w, nil
+}
+
+// folders are where the files of the applications are.
+func (p *plan) folders() (dirs []string) {
+	for _, app := range p.site.Apps() {
+		dir := applicationFolder(app.Name)
+		if dir == "." && app.Folder() != "" {
+			dir = app.Folder()
+		}
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// sayKept tells of settings whose new value in the configuration file a reload
+// does not bring about, because the supervisor has them; again only when they
+// have changed again.
+func (v *overseer) sayKept() {
+	if v.plan.file == nil {
+		return
+	}
+	set, err := settings.New(settings.Table(settings.Machine{OpenFiles: openFiles()}), v.cmd.Flags, os.LookupEnv)
+	if err != nil {
+		return // the workers, which read the same, have said so
+	}
+	file, err := readConfig(v.plan.path)
+	if err != nil || set.ReadFile(file, site.Keys()) != nil {
+		return // as well; or this user may not read it
+	}
+	kept := strings.Join(v.set.Kept(set), ", ")
+	if kept != "" && kept != v.kept {
+		v.log.log(runtime.LevelWarning, fmt.Sprintf("%s: new values of %s take a restart", v.plan.file.Name, kept))
+	}
+	v.kept = kept
 }
 
 // applicationFolder is where the files of APP are: the folder of a script, or

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
 )
 
@@ -34,12 +35,15 @@ func readScript(name string) ([]byte, error) {
 
 // isInline decides before the script runs whether Python lives on the loop,
 // because it must be started on the thread where it will run.
-func isInline(set *settings.Settings, source []byte) bool {
+func isInline(set *settings.Settings, p *plan) bool {
+	if len(p.apps) == 0 {
+		return false
+	}
 	if set.Source("threads").Level > settings.FromScript {
 		conf, _ := set.Config()
 		return conf.Threads == 0
 	}
-	n, found := settings.PeekThreads(source)
+	n, found := settings.PeekThreads(p.apps[0].source)
 	return found && n == 0
 }
 
@@ -62,7 +66,7 @@ func loadScript(o pybridge.Options) (*pybridge.App, error) {
 	case errors.As(err, &exit):
 		return nil, ended(exit.Code)
 	case err != nil:
-		return nil, notStarted("%v%s", err, wordHint(o.Module, err))
+		return nil, notStarted("%v%s", err, wordHint(o.Apps[0].Module, err))
 	}
 	return app, nil
 }
@@ -73,17 +77,17 @@ func wordHint(module string, err error) string {
 	if module == "" || !strings.HasPrefix(err.Error(), "no module named "+module+" ") {
 		return ""
 	}
-	word := settings.Nearest(module, settings.TypedWords)
+	word := tomlfile.Nearest(module, settings.TypedWords)
 	if word == "" {
 		return ""
 	}
 	return "; for the command, type fapws " + word
 }
 
-// globalOf reads a global of the script in the form that settings take.
-func globalOf(app *pybridge.App) func(string) (any, bool) {
+// globalOf reads a global of application i in the form that settings take.
+func globalOf(app *pybridge.App, i int) func(string) (any, bool) {
 	return func(name string) (any, bool) {
-		v, ok := app.Global(name)
+		v, ok := app.Global(i, name)
 		if !ok {
 			return nil, false
 		}

@@ -7,28 +7,36 @@ import (
 	"net"
 	"time"
 
+	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
+	"fapws/runtime/cgi"
 )
 
 // service is one run of a server, from the script to the exit code.
 type service struct {
 	cmd    *settings.Command
 	set    *settings.Settings
+	plan   *plan
 	stderr io.Writer
 
-	conf    settings.Config
-	log     *logger
-	signals *signals
-	inline  bool
-	server  *runtime.Server
-	app     *pybridge.App
-	access  *accesslog.Log
-	memory  thrift
-	front   *front
-	parent  *parent // of a worker, else nil
+	conf     settings.Config
+	log      *logger
+	signals  *signals
+	inline   bool
+	server   *runtime.Server
+	app      *pybridge.App // nil: no Python
+	built    *site.Built
+	access   *accesslog.Log
+	logs     logs
+	errors   errorLog
+	memory   thrift
+	programs programs
+	front    *front
+	parent   *parent // of a worker, else nil
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -37,18 +45,17 @@ func (s *service) run() (code int, err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return 0, usage(err)
 	}
-	found, err := findApplication(s.cmd.Script, s.conf)
-	if err != nil {
-		return 0, err
+	if err := s.plan.find(s.conf); err != nil {
+		return 0, unbuilt(err)
 	}
-	s.inline = isInline(s.set, found.source)
-	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
+	s.inline = isInline(s.set, s.plan)
+	s.log = s.errors.logger(s.stderr, &s.conf)
 	s.front.log = s.log.log
 	var replace func()
 	if s.parent != nil {
 		replace = s.parent.toldToEnd
 	}
-	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, replace)
+	s.signals = watchSignals(s.log.log, s.exit, s.reopenLog, replace)
 	if s.parent != nil {
 		go s.parent.listen(s)
 	}
@@ -59,39 +66,50 @@ func (s *service) run() (code int, err error) {
 			return 0, notStarted("%v", err)
 		}
 	}
-	s.onPython(func() { s.app, err = loadScript(found.options(s.cmd, s.set)) })
-	if err != nil {
-		return 0, err
+	if len(s.plan.apps) > 0 {
+		s.onPython(func() { s.app, err = loadScript(s.plan.options(s.cmd, s.set)) })
+		if err != nil {
+			return 0, err
+		}
 	}
 	if err = s.start(); err == nil {
 		code = s.serve()
 	} else {
-		code = report(s.stderr, err) // now, because closing may take its time
+		code = s.report(err) // now, because closing may take its time
 	}
 	s.front.withdraw()
 	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
-	s.onPython(func() { code = max(code, s.app.Close()) })
-	s.closeLog()
+	if s.app != nil {
+		s.onPython(func() { code = max(code, s.app.Close()) })
+	}
+	if s.built != nil {
+		s.built.Close()
+	}
+	s.logs.close()
 	return code, nil
 }
 
-func (s *service) closeLog() {
-	if s.access != nil {
-		s.access.Close()
-	}
+// exit ends the process at once, but for lines of the logs.
+func (s *service) exit(code int) {
+	s.logs.close()
+	s.front.exit(code)
 }
 
-// reopenLog is for who has renamed the file of the access log.
+// reopenLog is for who has renamed the log files.
 func (s *service) reopenLog() {
 	if s.parent == nil {
 		s.log.log(runtime.LevelInfo, "opening the log files anew")
 	}
-	if s.access == nil {
-		return
+	s.errors.follow()
+	s.logs.reopen()
+}
+
+// report says why the process ends.
+func (s *service) report(err error) (code int) {
+	if s.errors.file != nil {
+		return s.errors.report(err)
 	}
-	if err := s.access.Reopen(); err != nil {
-		s.log.log(runtime.LevelError, err.Error())
-	}
+	return report(s.stderr, err)
 }
 
 // onPython runs f on Python's main thread.
@@ -107,22 +125,24 @@ func (s *service) onPython(f func()) {
 // are answered.
 func (s *service) start() (err error) {
 	warn := func(line string) { s.log.log(runtime.LevelWarning, line) }
-	s.onPython(func() { err = readSettings(s.cmd, s.set, s.app, s.inline, warn) })
-	if err != nil {
-		return err
+	if s.app != nil {
+		s.onPython(func() { err = readSettings(s.cmd, s.set, s.app, s.inline, warn) })
+		if err != nil {
+			return err
+		}
 	}
 	if s.conf, err = s.set.Config(); err != nil {
 		return usage(err)
 	}
 	s.log.setLevel(s.conf.LogLevel, s.conf.LoopDebug)
-	if s.conf.AccessLog != "off" {
-		if s.access, err = accesslog.Open(s.conf.AccessLog); err != nil {
-			return notStarted("cannot write the access log: %v", err)
-		}
+	s.logs.conf, s.logs.main = &s.conf, s.log
+	if s.access, err = s.logs.access(s.conf.AccessLog, s.conf.AccessLogFormat); err != nil {
+		return notStarted("cannot write the %v", err)
 	}
-	table, err := mountTable(s.cmd.ScriptName(), s.app.Mounts())
-	if err != nil {
-		return err
+	s.programs.gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
+	s.programs.log = s.log.logClient
+	if s.built, err = s.plan.build(s.set, &s.conf, s.app, &s.logs, &s.programs, s.log.log); err != nil {
+		return unbuilt(err)
 	}
 	if err := s.front.writePid(); err != nil {
 		return err
@@ -148,20 +168,12 @@ func (s *service) start() (err error) {
 	} else if s.server, err = runtime.New(s.config()); err != nil {
 		return notStarted("%v", err)
 	}
-	run := pybridge.RunConfig{
-		Threads:      s.conf.Threads,
-		Queue:        s.conf.MaxQueue,
-		Debug:        s.conf.Debug,
-		Multiprocess: severalWorkers(s.conf.Workers),
-		Software:     "fapws/" + version,
-		SendFile:     len(s.conf.SendfileRoots) > 0,
-		Accel:        len(s.conf.AccelRoots) > 0,
+	if s.parent != nil && s.parent.cage != "" {
+		if err := s.enterCage(); err != nil {
+			return err
+		}
 	}
-	if s.parent != nil {
-		run.Stuck = s.parent.stuck
-	}
-	var handler *pybridge.Handler
-	s.onPython(func() { handler, err = s.app.Start(run) })
+	handler, err := s.startPython()
 	if err != nil {
 		return notStarted("%v", err)
 	}
@@ -184,7 +196,11 @@ func (s *service) start() (err error) {
 	} else {
 		s.answerQuestions(handler)
 	}
-	if err := s.server.Serve(listeners, table, handler); err != nil {
+	var guest runtime.Handler
+	if handler != nil {
+		guest = handler
+	}
+	if err := s.server.Serve(listeners, s.built.Sites, guest); err != nil {
 		return notStarted("%v", err)
 	}
 	s.memory.soon(startPagesAfter)
@@ -197,12 +213,51 @@ func (s *service) start() (err error) {
 	return nil
 }
 
+// startPython makes Python ready to run handlers; without an application it
+// returns nil.
+func (s *service) startPython() (handler *pybridge.Handler, err error) {
+	if s.app == nil {
+		return nil, nil
+	}
+	run := pybridge.RunConfig{
+		Threads:      s.conf.Threads,
+		Queue:        s.conf.MaxQueue,
+		Debug:        s.conf.Debug,
+		Stamped:      s.errors.file != nil,
+		Multiprocess: severalWorkers(s.conf.Workers),
+		Software:     "fapws/" + version,
+		SendFile:     len(s.conf.SendfileRoots) > 0,
+		Accel:        len(s.conf.AccelRoots) > 0,
+	}
+	run.Purge = s.purge
+	if s.parent != nil {
+		run.Stuck = s.parent.stuck
+	}
+	s.onPython(func() { handler, err = s.app.Start(run) })
+	return handler, err
+}
+
+// enterCage does --chroot, when all that comes from outside has been loaded.
+func (s *service) enterCage() error {
+	status := 0
+	if s.app != nil {
+		s.onPython(func() { status = s.app.Tool("_cage") })
+	}
+	if status != 0 {
+		return ended(status)
+	}
+	if err := cage.Enter(s.parent.cage); err != nil {
+		return notStarted("%v", err)
+	}
+	return nil
+}
+
 // announce says where requests are answered: to people, and to the service
 // manager, whose watchdog is told from now on for as long as they are.
 func (s *service) announce(addrs []net.Addr) {
 	s.front.told(s.front.notifier.Ready(servingLine(addrs)))
 	go s.front.notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.shows(runtime.LevelInfo) {
-		fmt.Fprint(s.stderr, banner(addrs, localAddresses(), s.app.Served(), pybridge.Version(), mode(s.conf.Threads)))
+		fmt.Fprint(s.errors.people(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.app, &s.conf), s.plan.python(), mode(s.conf.Threads)))
 	}
 }

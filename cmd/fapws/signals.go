@@ -93,7 +93,7 @@ func (s *signals) handle(sig os.Signal) {
 	case sig == syscall.SIGQUIT:
 		s.end(order{how: quickly}, 128+int(syscall.SIGQUIT))
 	default:
-		s.log(runtime.LevelInfo, sig.String()+": nothing to do without --workers")
+		s.log(runtime.LevelInfo, sig.String()+": nothing is reloaded without a supervisor, which --workers 1 or --reload starts")
 	}
 }
 

@@ -16,7 +16,7 @@ func (s *service) standIn() (code int, err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return 0, usage(err)
 	}
-	s.log = newLogger(s.stderr, s.conf.LogLevel, s.conf.LoopDebug)
+	s.log = s.errors.logger(s.stderr, &s.conf)
 	s.front.log = s.log.log
 	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, func() {
 		s.signals.end(order{how: gracefully}, exitOK)
@@ -25,7 +25,7 @@ func (s *service) standIn() (code int, err error) {
 		return 0, notStarted("%v", err)
 	}
 	s.signals.serve()
-	if err := s.server.Serve(nil, []runtime.Mount{{Prefix: "/"}}, nobody{}); err != nil {
+	if err := s.server.Serve(nil, []runtime.Site{{Table: []runtime.Mount{{Prefix: "/"}}}}, nobody{}); err != nil {
 		return 0, notStarted("%v", err)
 	}
 	go s.parent.listen(s)
@@ -55,7 +55,7 @@ const standInGrace = 2 * retiredIdle
 // answered 503.
 type nobody struct{}
 
-func (nobody) Attach(int) {}
+func (nobody) Attach(*exchange.Waker) {}
 
 func (nobody) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {

@@ -47,6 +47,9 @@ func (s *service) serve() (code int) {
 		s.stop(o)
 		done <- o.code
 	}()
+	if s.app == nil {
+		return <-done
+	}
 	if code := s.app.Serve(); code >= 0 {
 		s.stop(order{grace: min(scriptGrace, s.conf.GracefulTimeout), code: code})
 		return code
@@ -90,7 +93,7 @@ func (s *service) stop(o order) {
 			s.leave(o.code)
 		}
 	}
-	if s.app.Stop() > 0 {
+	if s.app != nil && s.app.Stop() > 0 {
 		s.leave(o.code)
 	}
 }
@@ -132,7 +135,9 @@ func (s *service) leave(code int) {
 	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
 	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	s.front.withdraw()
-	s.app.RunAtexit()
-	s.closeLog()
+	if s.app != nil {
+		s.app.RunAtexit()
+	}
+	s.logs.close()
 	os.Exit(code)
 }

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/privilege"
@@ -27,7 +26,7 @@ import (
 // supervised says whether the settings ask for workers under a supervisor.
 func supervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
-		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != ""
+		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != ""
 }
 
 // place is where a process was started: what it needs to start itself again.
@@ -55,9 +54,13 @@ func whereStarted() (p place, err error) {
 type overseer struct {
 	cmd      *settings.Command
 	set      *settings.Settings
+	plan     *plan
+	again    bool   // a reload is under way; of event
+	kept     string // settings that sayKept has told of; of event
 	conf     settings.Config
 	stderr   io.Writer
 	log      *logger
+	errors   errorLog
 	front    *front
 	memory   thrift
 	identity *privilege.Identity // to run as; nil: as it is
@@ -96,20 +99,17 @@ func (v *overseer) openControl() error {
 
 // run supervises until told to stop, and returns the exit code.
 func (v *overseer) run(at place) (code int, err error) {
-	v.log = newLogger(v.stderr, v.conf.LogLevel, v.conf.LoopDebug)
+	v.log = v.errors.logger(v.stderr, &v.conf)
 	v.front.log = v.log.log
 	handover, err := supervisor.Inherited()
 	if err != nil {
 		return 0, notStarted("%v", err)
 	}
-	if err := v.findIdentity(); err != nil {
-		return 0, err
-	}
 	if v.sockets, err = listenOptions(&v.conf); err != nil {
 		return 0, err
 	}
 	keepFromWorkers(v.conf.Bind)
-	v.sup = supervisor.New(supervisor.Options{
+	sup := supervisor.New(supervisor.Options{
 		Program:     at.program,
 		Args:        os.Args,
 		Dir:         at.folder,
@@ -123,8 +123,12 @@ func (v *overseer) run(at place) (code int, err error) {
 		Event:       v.event,
 		BeforeExec:  v.beforeExec,
 		FailurePage: v.failurePage(),
+		Reopen:      v.errors.follow,
 		Log:         v.log.log,
 	})
+	v.mu.Lock()
+	v.sup = sup
+	v.mu.Unlock()
 	v.show(v.conf, nil)
 	if handover != nil && handover.Settled != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &v.settled); err != nil {
@@ -157,24 +161,20 @@ func (v *overseer) run(at place) (code int, err error) {
 	return exitOK, err
 }
 
-// findIdentity looks up who the workers, and then this process, are to be.
-func (v *overseer) findIdentity() (err error) {
-	if v.conf.User == "" && v.conf.Group == "" {
-		return nil
-	}
-	if v.identity, err = privilege.Lookup(v.conf.User, v.conf.Group); err != nil {
-		return usage(err)
-	}
-	return v.identity.SetEnviron()
+// logNames are the log files that workers will write to, as far as they are known
+// before the script is.
+func (v *overseer) logNames() []string {
+	return append([]string{v.conf.AccessLog, v.conf.ErrorLog}, v.plan.site.LogFiles()...)
 }
 
-// attributes makes a worker what this process will be once it has bound the
-// addresses.
-func (v *overseer) attributes() *syscall.SysProcAttr {
-	if v.identity == nil {
-		return nil
+// followers makes the workers open the error log anew.
+func (v *overseer) followers() {
+	v.mu.Lock()
+	sup := v.sup
+	v.mu.Unlock()
+	if sup != nil { // else there are no workers yet
+		sup.Reopen()
 	}
-	return &syscall.SysProcAttr{Credential: v.identity.Credential()}
 }
 
 // open is supervisor.Options.Open: all that only the user who started the
@@ -215,8 +215,10 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
 	}
 	if v.identity != nil && v.served == nil {
-		ctl.Prepare(v.identity.Credential())
-		if err := v.identity.Assume(); err != nil {
+		if c := v.identity.Credential(); c != nil {
+			ctl.Prepare(c)
+		}
+		if err := v.identity.Assume(v.conf.Chroot != ""); err != nil {
 			return addresses, notStarted("%v", err)
 		}
 		if err := v.openControl(); err != nil {
@@ -232,7 +234,9 @@ func (v *overseer) failurePage() func(string, []byte) string {
 	if !v.conf.Dev {
 		return nil
 	}
-	return func(how string, said []byte) string { return string(failurePage(v.cmd.ScriptName(), how, said)) }
+	return func(how string, said []byte) string {
+		return string(failurePage(filepath.Base(v.plan.label(&v.conf)), how, said))
+	}
 }
 
 // up is supervisor.Options.Up.
@@ -248,7 +252,7 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	}
 	if v.log.shows(runtime.LevelInfo) {
 		how := mode(v.settled.Threads) + ", " + supervisor.Count(v.workers(), "worker")
-		fmt.Fprint(v.stderr, banner(addrs, localAddresses(), v.settled.Served, v.settled.Python, how))
+		fmt.Fprint(v.errors.people(v.stderr), banner(addrs, localAddresses(), v.settled.Served, v.settled.Python, how))
 	}
 }
 
@@ -312,9 +316,13 @@ func (v *overseer) event(e supervisor.Event) {
 	n := v.front.notifier
 	switch e.Kind {
 	case supervisor.Reloading:
+		v.again = true
 		v.front.told(n.Reloading())
 	case supervisor.Reloaded:
 		v.memory.quiet()
+		if v.again {
+			v.sayKept()
+		}
 		v.front.told(n.Ready(""))
 	case supervisor.Failed:
 		v.front.told(n.Ready(e.Text))
@@ -333,6 +341,11 @@ func (v *overseer) beforeExec() (left []*os.File) {
 	for _, pair := range v.front.notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		os.Setenv(name, value)
+	}
+	if v.conf.Chroot != "" {
+		if err := privilege.PassChroot(); err != nil {
+			v.log.log(runtime.LevelError, err.Error())
+		}
 	}
 	if pid := v.front.pid.Load().Left(); pid != nil {
 		left = append(left, pid)

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/pybridge"
@@ -29,9 +30,11 @@ type parent struct {
 	listeners map[int]net.Listener // by the ID of their sockets; of listen's goroutine
 	stderr    int                  // what standard error is to be once the application has loaded; -1: as it is
 	standIn   bool                 // there is no application to load
+	cage      string               // to enter when it has loaded; "": none
 
 	mu      sync.Mutex
-	answers map[string]func() string
+	answers map[string]func(about string) string
+	others  *others
 }
 
 // takeParent returns the supervisor that has started this process, or nil. It
@@ -42,7 +45,7 @@ func takeParent() (*parent, error) {
 		return nil, nil
 	}
 	os.Unsetenv(supervisor.Variable)
-	p := &parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func() string{}}
+	p := &parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func(string) string{}}
 	err := p.take(text)
 	if err != nil {
 		return nil, usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", supervisor.Variable, text, err))
@@ -66,9 +69,16 @@ func (p *parent) take(text string) error {
 		unix.CloseOnExec(p.stderr)
 	}
 	p.standIn = parts[2] == supervisor.StandIn
+	if p.cage = os.Getenv(cage.Variable); p.cage != "" {
+		os.Unsetenv(cage.Variable)
+		if err := cage.KeepZone(); err != nil {
+			return err
+		}
+	}
 	if p.channel, err = supervisor.NewChannel(fd); err != nil {
 		return err
 	}
+	p.others = newOthers(p.channel)
 	return pybridge.KeepFromChildren(p.channel)
 }
 
@@ -86,7 +96,7 @@ func (p *parent) unhear() {
 type settled struct {
 	settings.Config
 	BindFrom settings.Source
-	Python   string // version
+	Python   string // version; "": none runs
 	Served   string // what is served
 }
 
@@ -97,13 +107,13 @@ func (p *parent) present(s *service) {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
-			code := report(s.stderr, notStarted("reload check: %v", err))
+			code := s.report(notStarted("reload check: %v", err))
 			s.signals.end(order{how: quickly, code: code}, code)
 			return
 		}
 	}
 	p.unhear()
-	p.loaded(s, s.app.Served())
+	p.loaded(s, s.plan.served(s.app, &s.conf))
 }
 
 // loaded says so; what is served is for people.
@@ -111,7 +121,7 @@ func (p *parent) loaded(s *service, served string) {
 	text, err := json.Marshal(settled{
 		Config:   s.conf,
 		BindFrom: s.set.Source("bind"),
-		Python:   pybridge.Version(),
+		Python:   s.plan.python(),
 		Served:   served,
 	})
 	if err == nil {
@@ -159,6 +169,8 @@ func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
 		s.reopenLog()
 	case supervisor.Notice:
 		s.server.SetNotice(500, []byte(m.Text))
+	case supervisor.Purge:
+		purgeSoon(s, m.Text)
 	case supervisor.Ask:
 		go p.answer(m)
 	}
@@ -213,6 +225,11 @@ func alive(server *runtime.Server) string {
 
 // onAsk sets what answers a question of the supervisor. Any goroutine.
 func (p *parent) onAsk(question string, answer func() string) {
+	p.onAskAbout(question, func(string) string { return answer() })
+}
+
+// onAskAbout is onAsk for a question that says more behind a space.
+func (p *parent) onAskAbout(question string, answer func(about string) string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answers[question] = answer
@@ -220,11 +237,12 @@ func (p *parent) onAsk(question string, answer func() string) {
 
 func (p *parent) answer(m *supervisor.Message) {
 	p.mu.Lock()
-	answer := p.answers[m.Text]
+	question, about, _ := strings.Cut(m.Text, " ")
+	answer := p.answers[question]
 	p.mu.Unlock()
 	text := ""
 	if answer != nil {
-		text = answer()
+		text = answer(about)
 	}
 	_ = p.channel.SendAnswer(m.ID, text) // listen sees the end of the channel
 }

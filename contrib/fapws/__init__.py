@@ -4,6 +4,7 @@
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
                                       ``Timeout``
 ``fapws.base``                        ``Start_response``, ``Environ``
+``fapws.cache``                       ``cached``, ``purge``
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.views``               ``Staticfile``
 ``fapws.contrib.multipart``           ``parse`` (file uploads)

@@ -14,7 +14,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType, TracebackType
-    from typing import Any, Dict, List, NoReturn, Optional, Tuple, Union
+    from typing import Any, Dict, List, NoReturn, Optional, Set, Tuple, Union
 
     Namespace = Dict[str, Any]
     Loaded = Tuple[Namespace, Any, str]
@@ -34,31 +34,44 @@ class _Wrong(Exception):
 def load(
     script: str,
     module: str,
+    folder: str,
     obj: str,
     interface: str,
     factory: bool,
+    where: str,
     main: Optional[Namespace],
 ) -> Union[Loaded, str, BaseException]:
     """Imports the application and finds what to serve.
 
     script    -- absolute path of a script to import as a module, or ""
     module    -- dotted name to import instead, or ""
+    folder    -- where module is looked for first; "" for the current one
     obj       -- "name.attribute" to serve; "" looks for PATHS, application, app
     interface -- "auto", "paths" or "wsgi"
     factory   -- the object is a function that returns the one to serve
+    where     -- what messages call the application; "" for the name of its file
     main      -- globals of a script that was run as __main__; nothing is imported then
 
     Returns (globals, served, name): served is a list or tuple for PATHS, and
     otherwise an application that log lines call name. Returns a str when the
     user named something wrong, and the exception, with the user's part of its
-    traceback, when the user's code raised. On Python's main thread, once.
+    traceback, when the user's code raised. On Python's main thread, once for each application.
     """
     try:
-        where = os.path.basename(script) or module
+        where = where or os.path.basename(script) or module
+        called = _stem(script) or module
+        home = os.path.realpath(os.path.dirname(main["__file__"] if main else script) if main or script else folder or os.getcwd())
+        aside = _set_aside(home)
         if main is not None:
             space = main
+        elif script:
+            space = vars(_import_script(script))
+            called = space.get("__name__", called).rpartition(".")[2]
         else:
-            space = vars(_import_script(script) if script else _import_module(module))
+            space = vars(_import_module(module, folder or os.getcwd()))
+        _put_back(aside, where)
+        _homes.add(home)
+        _applications.add(space.get("__name__", "").partition(".")[0])
         name, served = _find(space, where, obj, interface, factory)
         if factory:
             served = _made(where, name, served)
@@ -67,7 +80,7 @@ def load(
             from fapws._framework import import_views
 
             import_views(served)
-        return space, served, f"{_stem(script) or module}:{name}"
+        return space, served, f"{called}:{name}"
     except _Wrong as wrong:
         return str(wrong)
     except BaseException as error:  # also SystemExit: the user's code ends the program
@@ -90,6 +103,12 @@ def _stem(script: str) -> str:
     return os.path.splitext(os.path.basename(script))[0].replace(".", "_")
 
 
+def _place(file: str) -> Tuple[str, str]:
+    """The same for the same file, however its folder is written."""
+    folder, name = os.path.split(file)
+    return os.path.realpath(folder), name
+
+
 def _put_first(*folders: str) -> None:
     if not getattr(sys.flags, "safe_path", False):  # Python 3.11: -P, PYTHONSAFEPATH
         sys.path[:0] = folders
@@ -109,11 +128,14 @@ def _import_script(script: str) -> ModuleType:
     parent = name.rpartition(".")[0]
     if parent:
         __import__(parent)
-    if name in sys.modules:
-        # A script called types.py must not take the place of Python's own.
-        if getattr(sys.modules[name], "__file__", None) == script:
+    # A script called types.py must not take the place of Python's own, nor one
+    # called app.py that of another application's.
+    stem, number = name, 1
+    while name in sys.modules:
+        if _place(getattr(sys.modules[name], "__file__", None) or "") == _place(script):
             return sys.modules[name]
-        name = f"{name}_script"
+        name = f"{stem}_script{number if number > 1 else ''}"
+        number += 1
     spec = spec_from_file_location(name, script, loader=_Uncached(name, script))
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
@@ -124,11 +146,15 @@ def _import_script(script: str) -> ModuleType:
     return sys.modules.get(name, module)  # a module may replace itself
 
 
-def _import_module(name: str) -> ModuleType:
-    here = os.getcwd()
+def _import_module(name: str, here: str) -> ModuleType:
     own = os.path.join(here, name + ".py")
     if name in sys.modules and os.path.isfile(own):
-        return _import_script(own)  # Python's own got there first
+        return _import_script(own)  # Python's own got there first, or another application's
+    top = name.partition(".")[0]
+    package = os.path.join(here, top)
+    known = [os.path.realpath(path) for path in getattr(sys.modules.get(top), "__path__", ())]
+    if known and os.path.isfile(os.path.join(package, "__init__.py")) and os.path.realpath(package) not in known:
+        raise _Wrong(f"{name}: the package {top} in {here} cannot be used beside {known[0]}: in one Python there is one package of a name")
     _put_first(here)
     try:
         __import__(name)
@@ -138,6 +164,40 @@ def _import_module(name: str) -> ModuleType:
             raise
         raise _Wrong(_no_module(name, missing, here)) from None
     return sys.modules[name]
+
+
+_homes: Set[str] = set()  # folders of the applications that are loaded
+_applications = {"__main__"}  # names of their modules
+
+
+def _home(module: ModuleType) -> str:
+    """The folder that a module, or a package, lies in."""
+    file = getattr(module, "__file__", None) or ""
+    folder, name = os.path.split(os.path.realpath(file))
+    return os.path.dirname(folder) if name.startswith("__init__.") else folder
+
+
+def _set_aside(home: str) -> Dict[str, ModuleType]:
+    """Takes modules of other applications away that have a namesake in a folder, which
+    would get them in the place of its own."""
+    names = set()
+    for name, module in list(sys.modules.items()) if _homes else ():
+        own = os.path.join(home, name)
+        if name not in _applications and (os.path.isfile(own + ".py") or os.path.isfile(os.path.join(own, "__init__.py"))):
+            other = _home(module)
+            if other != home and other in _homes:
+                names.add(name)
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
+
+
+def _put_back(aside: Dict[str, ModuleType], where: str) -> None:
+    for name, module in aside.items():
+        if name in sys.modules and "." not in name:
+            raise _Wrong(
+                f"{where}: its module {name} in {_home(sys.modules[name])} cannot be used beside that in {_home(module)}:"
+                " in one Python there is one module of a name"
+            )
+    sys.modules.update(aside)
 
 
 def _no_module(name: str, missing: str, here: str) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         handler: str
 
     Entry = Tuple[str, Any, str]
+    App = Tuple[str, Dict[str, Any], List[Entry]]
 else:
     from collections import namedtuple
 
@@ -33,15 +34,17 @@ _ANY = "any"
 _QUIET = {"HEAD", "OPTIONS"}  # they come with every GET
 
 
-def main(space: Dict[str, Any], entries: List[Entry]) -> None:
-    """Prints the table of entries, which are (prefix, object, name)."""
-    table = [Row("PATH", "METHODS", "HANDLER")]
-    for prefix, entry, name in entries:
-        table += rows(prefix, entry, name)
-    widths = [max(len(row[column]) for row in table) for column in range(2)]
+def main(apps: List[App]) -> None:
+    """Prints the tables of apps, which are (name, globals, entries), and those (prefix, object, name)."""
+    heading = Row("PATH", "METHODS", "HANDLER")
+    tables = [[heading] + [row for entry in entries for row in rows(*entry)] for _, _, entries in apps]
+    widths = [max(len(row[column]) for table in tables for row in table) for column in range(2)]
     try:
-        for row in table:
-            print(f"{row.path:{widths[0]}}  {row.methods:{widths[1]}}  {row.handler}")
+        for number, table in enumerate(tables):
+            if len(apps) > 1:
+                print("\n" * (number > 0) + f"{apps[number][0]}:")
+            for row in table:
+                print(f"{row.path:{widths[0]}}  {row.methods:{widths[1]}}  {row.handler}")
         sys.stdout.flush()
     except BrokenPipeError:  # fapws routes app.py | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,7 +74,7 @@ def _methods(entry: Any) -> str:
 
 
 def _text(entry: Any, name: str) -> str:
-    return repr(entry) if hasattr(entry, "_fapws_static") else name
+    return repr(entry) if hasattr(entry, "_fapws_static") or hasattr(entry, "_fapws_cgi") else name
 
 
 def _named(function: Any, otherwise: str = "") -> str:

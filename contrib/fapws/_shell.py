@@ -7,18 +7,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional, Tuple
 
+    Entry = Tuple[str, Any, str]
+    App = Tuple[str, Dict[str, Any], List[Entry]]
+
 __all__ = ["main"]
 
 
-def main(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> Optional[BaseException]:
-    """Runs what comes in from stdin in space, the globals of the application.
+def main(apps: List[App]) -> Optional[BaseException]:
+    """Runs what comes in from stdin in the globals of the first of apps, which
+    are (name, globals, entries) with entries (prefix, object, name).
 
-    At a terminal that is a dialogue, with IPython when it is installed;
-    otherwise stdin is a script. Returns what ended it by being raised.
+    ``app`` is what is served there if that is one object; with several
+    applications, ``apps`` has the globals of each by its name. At a terminal that is
+    a dialogue, with IPython when it is installed; otherwise stdin is a script. Returns what ended it by being raised.
     """
     from fapws._load import theirs
     from fapws._framework import framework
 
+    _, space, entries = apps[0]
     for _, entry, _ in entries:
         app, kind = framework(entry)
         if kind == "flask.app.Flask":
@@ -26,9 +32,11 @@ def main(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> Optional
             space.update(app.make_shell_context())
     if len(entries) == 1:
         space.setdefault("app", entries[0][1])
+    if len(apps) > 1:
+        space.setdefault("apps", {name: names for name, names, _ in apps})
     try:
         if sys.stdin is not None and sys.stdin.isatty():
-            _dialogue(space, entries)
+            _dialogue(space, apps)
         elif sys.stdin is not None:
             exec(compile(sys.stdin.read(), "<stdin>", "exec"), space)
     except BaseException as error:  # also SystemExit, which has the exit code
@@ -37,11 +45,11 @@ def main(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> Optional
     return None
 
 
-def _dialogue(space: Dict[str, Any], entries: List[Tuple[str, Any, str]]) -> None:
+def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which the server has for itself otherwise
-    served = entries[0][2] if len(entries) == 1 else f"{len(entries)} paths"
+    served = ", ".join(entries[0][2] if len(entries) == 1 else f"{len(entries)} paths" for _, _, entries in apps)
     banner = f"Python {sys.version.split()[0]} in fapws: {served}"
     try:
         from IPython import start_ipython

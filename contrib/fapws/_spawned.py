@@ -56,5 +56,9 @@ class Timeout(Exception):
     """Raised in a handler that takes longer than --timeout; never here."""
 
 
-def static_answer(options: str, environ: Mapping[str, Any]) -> Iterable[bytes]:
+def static_answer(options: str, environ: Mapping[str, Any], program: bool = False) -> Iterable[bytes]:
     raise RuntimeError("there is no request to answer in a process of multiprocessing")
+
+
+def cache_purge(pattern: str) -> None:
+    raise RuntimeError("a process of multiprocessing cannot purge the cache of the server")

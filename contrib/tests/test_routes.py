@@ -70,10 +70,25 @@ class RoutesTest(unittest.TestCase):
     def test_table(self):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            _routes.main({}, [("/plain", plain, "app.plain"), ("/v", Verbs, "app.Verbs")])
+            _routes.main([("app.py", {}, [("/plain", plain, "app.plain"), ("/v", Verbs, "app.Verbs")])])
         self.assertEqual(
             out.getvalue(),
             "PATH    METHODS       HANDLER\n"
             "/plain  any           app.plain\n"
             "/v      POST OPTIONS  app.Verbs\n",
+        )
+
+    def test_several(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            _routes.main([("a.py", {}, [("/plain", plain, "a.plain")]), ("b.py", {}, [("/v", Verbs, "b.Verbs")])])
+        self.assertEqual(
+            out.getvalue(),
+            "a.py:\n"
+            "PATH    METHODS       HANDLER\n"
+            "/plain  any           a.plain\n"
+            "\n"
+            "b.py:\n"
+            "PATH    METHODS       HANDLER\n"
+            "/v      POST OPTIONS  b.Verbs\n",
         )

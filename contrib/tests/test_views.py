@@ -1,3 +1,4 @@
+import json
 import pathlib
 import unittest
 
@@ -5,14 +6,18 @@ from fapws.contrib.views import Staticfile
 
 
 def options(*args, **keys):
-    return Staticfile(*args, **keys)._fapws_static
+    return json.loads(Staticfile(*args, **keys)._fapws_static)
 
 
 class Options(unittest.TestCase):
     def test_defaults(self):
         self.assertEqual(
             options("./static/"),
-            {"root": "./static/", "index": ["index.html"], "listing": False, "max_age": -1, "dotfiles": False},
+            {
+                "root": "./static/", "index": ["index.html"], "listing": False, "max_age": -1, "dotfiles": False,
+                "spa": "", "expires": [], "mime_types": "", "types": {}, "charset": "utf-8", "compress": True,
+                "symlinks": "inside", "headers": {},
+            },
         )
 
     def test_given(self):
@@ -28,6 +33,15 @@ class Options(unittest.TestCase):
             ("index", options("x", index=("a", "b")), ["a", "b"]),
             ("listing", options("x", listing=True), True),
             ("dotfiles", options("x", dotfiles=True), True),
+            ("spa", options("x", spa="index.html"), "index.html"),
+            ("expires", options("x", expires=("*.css=30d",)), ["*.css=30d"]),
+            ("mime_types", options("x", mime_types=pathlib.Path("/etc/mime.types")), "/etc/mime.types"),
+            ("types", options("x", types={"wat": "text/plain"}), {"wat": "text/plain"}),
+            ("charset", options("x", charset=None), "off"),
+            ("charset", options("x", charset="iso-8859-1"), "iso-8859-1"),
+            ("compress", options("x", compress=False), False),
+            ("symlinks", options("x", symlinks="owner"), "owner"),
+            ("headers", options("x", headers={"X-A": "b"}), {"X-A": "b"}),
         ]:
             with self.subTest(option=option, want=want):
                 self.assertEqual(got[option], want)
@@ -53,6 +67,16 @@ class Options(unittest.TestCase):
             (TypeError, ("x",), {"index": ["a", 1]}),
             (TypeError, ("x",), {"listing": 1}),
             (TypeError, ("x",), {"dotfiles": "no"}),
+            (TypeError, ("x",), {"spa": 1}),
+            (ValueError, ("x",), {"spa": ""}),
+            (TypeError, ("x",), {"expires": "*=1d"}),
+            (TypeError, ("x",), {"expires": [1]}),
+            (TypeError, ("x",), {"types": ["a"]}),
+            (TypeError, ("x",), {"types": {"a": 1}}),
+            (TypeError, ("x",), {"charset": 1}),
+            (TypeError, ("x",), {"compress": 1}),
+            (ValueError, ("x",), {"symlinks": "yes"}),
+            (TypeError, ("x",), {"headers": {1: "a"}}),
         ]:
             with self.subTest(args=args, keys=keys), self.assertRaises(error):
                 Staticfile(*args, **keys)

@@ -1,16 +1,28 @@
 package accesslog
 
-import "testing"
+import (
+	"testing"
+
+	"fapws/runtime/logfile"
+)
 
 func BenchmarkAppend(b *testing.B) {
-	l, err := Open("/dev/null")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	e := entry("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
-	b.ReportAllocs()
-	for b.Loop() {
-		l.Append(e)
+	for _, name := range Names {
+		b.Run(name, func(b *testing.B) {
+			f, err := Parse(name)
+			if err != nil {
+				b.Fatal(err)
+			}
+			file, err := logfile.Open(logfile.Options{Path: "/dev/null"})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer file.Close()
+			l, e := New(file, f), entry(f)
+			b.ReportAllocs()
+			for b.Loop() {
+				l.Append(e)
+			}
+		})
 	}
 }

@@ -1,107 +1,68 @@
 package accesslog
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // Entry is one answered request. Its slices are read during Append only.
 type Entry struct {
-	Addr        string        // address of the client; empty (a unix socket) is written as "-"
-	User        []byte        // who logged in; empty is written as "-"
-	Time        time.Time     // when the request arrived; written in its own zone, the same for all entries
-	RequestLine []byte        // as received, without CRLF
-	Status      int           // as sent
-	BytesSent   int64         // bytes of the body, without framing; 0 is written as "-"
-	Referer     []byte        // as received
-	UserAgent   []byte        // as received
-	Duration    time.Duration // from arrival to the last byte handed to the kernel
+	Addr, Port           string // of the client; empty (a unix socket) is "-"
+	PeerAddr             string // of who is connected: a proxy, or the client
+	LocalAddr, LocalPort string // that the connection came to
+	Site                 string // canonical name of the host that answers; empty: LocalAddr
+	Scheme               string // empty: http
+	User                 string // who logged in; empty: nobody
+	RequestLine          []byte // as received, without CRLF; empty: none came
+	Handler              string // what kind of thing answered; empty is "-"
+	File                 []byte // path that files were asked for; empty is "-"
+
+	Time     time.Time     // when the request arrived; written in its own zone, the same for all entries
+	Duration time.Duration // from arrival to the last byte handed to the kernel
+
+	Status    int
+	BytesSent int64 // bytes of the body, without framing
+	WireIn    int64 // bytes of the request with its head
+	WireOut   int64 // bytes of the response with its head and framing
+	Earlier   int   // requests before on the connection
+	Aborted   bool  // the client left before the end
+	KeepAlive bool  // the connection goes on
+
+	// Request and Response are the header fields that the Format asks for, in the
+	// order of Format.Request and Format.Response.
+	Request, Response []Value
 }
 
-// maxLine is more than the line for e can have: every byte of a client's may
-// become four, the rest of the line is short.
-func (e *Entry) maxLine() int {
-	return len(e.Addr) + 4*(len(e.User)+len(e.RequestLine)+len(e.Referer)+len(e.UserAgent)) + 160
+// Value is the value of a header field, or none. It can be used again.
+type Value struct {
+	Text  []byte
+	There bool
 }
 
-// appendLine appends the line for e: Apache's combined format and %D, that is
-//
-//	%h - %u [%t] "%r" %>s %b "%{Referer}i" "%{User-agent}i" %D
-//
-// (https://httpd.apache.org/docs/2.4/mod/mod_log_config.html).
-func (e *Entry) appendLine(dst []byte, stamp *timestamp) []byte {
-	if e.Addr == "" {
-		dst = append(dst, '-')
+// Add sets the value or, when the field comes once more, adds to it
+// (RFC 9110 §5.3).
+func (v *Value) Add(text []byte) {
+	if v.There {
+		v.Text = append(v.Text, ", "...)
 	}
-	dst = append(dst, e.Addr...)
-	dst = append(dst, " - "...)
-	dst = appendEscaped(dst, e.User)
-	dst = append(dst, " ["...)
-	dst = append(dst, stamp.of(e.Time)...)
-	dst = append(dst, `] "`...)
-	dst = appendEscaped(dst, e.RequestLine)
-	dst = append(dst, `" `...)
-	dst = strconv.AppendInt(dst, int64(e.Status), 10)
-	dst = append(dst, ' ')
-	if e.BytesSent == 0 {
-		dst = append(dst, '-')
-	} else {
-		dst = strconv.AppendInt(dst, e.BytesSent, 10)
-	}
-	dst = append(dst, ` "`...)
-	dst = appendEscaped(dst, e.Referer)
-	dst = append(dst, `" "`...)
-	dst = appendEscaped(dst, e.UserAgent)
-	dst = append(dst, `" `...)
-	dst = strconv.AppendInt(dst, e.Duration.Microseconds(), 10)
-	return append(dst, '\n')
+	v.Text, v.There = append(v.Text, text...), true
 }
 
-// appendEscaped appends what a client sent so that it can neither end a quoted
-// field nor a line, nor reach a terminal: as Apache does it, \" \\ \n and the
-// like, and \xhh for what is not printable ASCII. Nothing is "-".
-func appendEscaped(dst, s []byte) []byte {
-	if len(s) == 0 {
-		return append(dst, '-')
+// Begin makes e an entry without anything for a Log of format f. It keeps the
+// memory of its slices.
+func (e *Entry) Begin(f *Format) {
+	*e = Entry{
+		RequestLine: e.RequestLine[:0],
+		File:        e.File[:0],
+		Request:     cleared(e.Request, len(f.Request)),
+		Response:    cleared(e.Response, len(f.Response)),
 	}
-	const hex = "0123456789abcdef"
-	plain := 0 // s[plain:i] needs no escape
-	for i, c := range s {
-		if c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, s[plain:i]...)
-		plain = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\b':
-			dst = append(dst, `\b`...)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		case '\v':
-			dst = append(dst, `\v`...)
-		default:
-			dst = append(dst, '\\', 'x', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(dst, s[plain:]...)
 }
 
-// timestamp keeps the text of the last second that was asked for.
-type timestamp struct {
-	second int64
-	text   []byte
-}
-
-func (s *timestamp) of(t time.Time) []byte {
-	if second := t.Unix(); second != s.second || len(s.text) == 0 {
-		s.second = second
-		s.text = t.AppendFormat(s.text[:0], "02/Jan/2006:15:04:05 -0700")
+func cleared(values []Value, n int) []Value {
+	if cap(values) < n {
+		values = append(values[:cap(values)], make([]Value, n-cap(values))...)
 	}
-	return s.text
+	values = values[:n]
+	for i := range values {
+		values[i].Text, values[i].There = values[i].Text[:0], false
+	}
+	return values
 }

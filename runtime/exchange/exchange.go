@@ -24,7 +24,12 @@ type Request struct {
 	Body   []byte         // the body, decoded from its framing, when it is in memory
 	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
 	Size   int64          // bytes in the body
+	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
+	Depth  int            // 0: of a client; n: of a handler (see Inner) that answers one of depth n-1
+	Value  any            // of a request with Depth: what the handler that made it gave along (Origin.Value)
 	Peer   *Peer
+
+	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
 }
 
 // Peer is what the handler may tell an application about the client. One value
@@ -37,6 +42,7 @@ type Peer struct {
 	ServerPort string // SERVER_PORT
 	Scheme     string // wsgi.url_scheme; "" is http
 	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
+	User       string // REMOTE_USER: who has logged in (AUTH_TYPE is then Basic); "": nobody
 }
 
 // TypeHint says which Content-Type the loop adds when the handler set none.
@@ -67,12 +73,28 @@ type Head struct {
 	// what the file gets; of a status the file's counts. The part is the Last.
 	Static, StaticPath, Request []byte
 
+	// Program says that Static are the options of a program (of package cgi) that
+	// answers. StaticPath is then SCRIPT_NAME and PATH_INFO, the former StaticScript
+	// bytes long, and the part's Body, or its File from 0 on, the body of the
+	// request.
+	Program      bool
+	StaticScript int
+
 	// SendFile, when not empty, says that a file answers instead: the value of
 	// X-Sendfile, or of X-Accel-Redirect if Accel. The part is the Last; Request
 	// is set as with Static. Config.SendfileRoots and AccelRoots say what may be
 	// sent.
 	SendFile []byte
 	Accel    bool
+
+	// Refusal says that the loop's own page for Status answers instead; Reason is
+	// what it says besides the status, and may be empty. The rest of the exchange
+	// is not sent.
+	Refusal bool
+
+	// Failure says that the handler has failed, and this part, the Last, is a page
+	// for want of a better one: that of the site for Status takes its place.
+	Failure bool
 
 	HasDate   bool // Fields has Date
 	HasServer bool // Fields has Server

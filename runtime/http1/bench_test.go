@@ -90,9 +90,9 @@ func BenchmarkChunkedReader(b *testing.B) {
 	var body []byte
 	data := make([]byte, 4096)
 	for range 16 {
-		body = AppendChunk(body, data)
+		body = appendChunk(body, data)
 	}
-	body = append(body, LastChunk...)
+	body = append(body, lastChunk...)
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {

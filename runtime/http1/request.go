@@ -2,7 +2,7 @@
 // over byte slices. It does no I/O, starts no goroutine and imports only std.
 //
 // Reading: Request.Parse for a head, ChunkedReader for a chunked body.
-// Writing: Template.AppendHead, Template.AppendError and AppendChunk*.
+// Writing: Template.AppendHead and AppendChunkHeader.
 // No function keeps a slice that it was given, and none but the ones that
 // append to dst and Parse (for Fields) allocates. Values may be used by one
 // goroutine at a time.

@@ -123,21 +123,3 @@ func (r *Response) appendFraming(dst []byte) []byte {
 	}
 	return dst
 }
-
-// AppendError appends a whole response with text and a line end as its body.
-// It sets Length and Type of r, as AppendHead does Body and KeepAlive; what
-// else is in r (Status, Fields such as Retry-After, Minor, Head, KeepAlive)
-// is the caller's. Empty text: the registered phrase.
-func (t *Template) AppendError(dst []byte, r *Response, text string) []byte {
-	if text == "" {
-		text = StatusText(r.Status)
-	}
-	r.Length = int64(len(text)) + 1
-	r.Type = "text/plain; charset=utf-8"
-	dst = t.AppendHead(dst, r)
-	if r.Body == NoBody {
-		return dst
-	}
-	dst = append(dst, text...)
-	return append(dst, '\n')
-}

@@ -85,32 +85,6 @@ func TestAppendHead(t *testing.T) {
 	}
 }
 
-func TestAppendError(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		r    Response
-		text string
-		want string
-	}{
-		{"refused request", Response{Status: 413, Minor: 1}, "input body too big",
-			"HTTP/1.1 413 Content Too Large\r\nServer: fapws\r\n" + testDate +
-				"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 19\r\nConnection: close\r\n\r\ninput body too big\n"},
-		{"with a field", Response{Status: 503, Fields: []byte("Retry-After: 1\r\n"), Minor: 1, KeepAlive: true}, "",
-			"HTTP/1.1 503 Service Unavailable\r\nServer: fapws\r\n" + testDate +
-				"Retry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n\r\nService Unavailable\n"},
-		{"HEAD", Response{Status: 404, Minor: 1, Head: true, KeepAlive: true}, "",
-			"HTTP/1.1 404 Not Found\r\nServer: fapws\r\n" + testDate +
-				"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\n\r\n"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			got := NewTemplate("fapws", testTime).AppendError(nil, &c.r, c.text)
-			if string(got) != c.want {
-				t.Errorf("\n got %q\nwant %q", got, c.want)
-			}
-		})
-	}
-}
-
 // Every predeclared refusal makes a response that net/http understands.
 func TestRefusalsAreResponses(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
@@ -119,7 +93,8 @@ func TestRefusalsAreResponses(t *testing.T) {
 		var q Request
 		_, err := q.Parse([]byte(in), new(Limits))
 		se := err.(*StatusError)
-		out := tm.AppendError(nil, &Response{Status: se.Status, Minor: 1}, se.Text)
+		out := tm.AppendHead(nil, &Response{Status: se.Status, Minor: 1, Length: int64(len(se.Error())) + 1})
+		out = append(append(out, se.Error()...), '\n')
 		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -174,16 +149,14 @@ func TestStatusText(t *testing.T) {
 func TestResponsesDoNotAllocate(t *testing.T) {
 	tm := NewTemplate("fapws", testTime)
 	dst := make([]byte, 0, 4096)
-	data := make([]byte, 100)
 	now := int64(testTime)
 	if n := testing.AllocsPerRun(100, func() {
 		now++
 		tm.SetTime(now)
 		for _, r := range []Response{{Status: 200, Length: 7}, {Status: 404, Length: -1, Minor: 1}, {Status: 799, Length: 1 << 60}} {
 			dst = tm.AppendHead(dst[:0], &r)
-			dst = tm.AppendError(dst, &r, "text")
 		}
-		dst = append(AppendChunk(dst, data), LastChunk...)
+		dst = AppendChunkHeader(dst, 100)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

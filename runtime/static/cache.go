@@ -1,29 +1,25 @@
 package static
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // variants are the representations of one resource, by coding; the original
 // is always there.
 type variants [codings]*representation
 
-// has tells which codings there are.
-func (v *variants) has() (h [codings]bool) {
-	for c, r := range v {
-		h[c] = r != nil
-	}
-	return h
-}
-
 // cache remembers what was seen on disk, by clean path, and the content of
-// small files. The least recently used go when it is full. All methods hold
+// small files, compressed ones and listings, and keeps larger files open. The least recently used go when it is full. All methods hold
 // the lock for a moment only; what they return does not change any more.
 type cache struct {
 	limit int // in bytes; below zero: remember nothing
 
-	mu      sync.Mutex
-	records map[string]*record
-	recent  record // ring: recent.next is the latest used, recent.prev the first to go
-	size    int
+	mu       sync.Mutex
+	records  map[string]*record
+	recent   record // ring: recent.next is the latest used, recent.prev the first to go
+	size     int
+	sweeping bool // a sweep is due
 }
 
 // record is an entry of the cache, guarded by its lock.
@@ -32,6 +28,7 @@ type record struct {
 	variants   variants
 	checked    int64 // when the disk was looked at, in nanoseconds
 	checking   bool  // somebody was sent to look again
+	used       bool  // since the last sweep
 	cost       int
 	prev, next *record
 }
@@ -57,6 +54,7 @@ func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
 		r.checking = true
 		return v, false
 	}
+	r.used = true
 	if c.recent.next != r {
 		r.unlink()
 		r.link(&c.recent)
@@ -73,6 +71,7 @@ func (c *cache) known(path []byte, now int64) (v variants, fresh, ok bool) {
 	if r == nil {
 		return v, false, false
 	}
+	r.used = true
 	age := now - r.checked
 	return r.variants, age >= -lateClock && age < freshFor, true
 }
@@ -85,6 +84,7 @@ func (c *cache) put(path string, v variants, now int64) {
 }
 
 func (c *cache) set(path string, v variants, now int64) {
+	open := v.hold() // before what may be the same files are let go
 	if old := c.records[path]; old != nil {
 		c.drop(old)
 	}
@@ -93,7 +93,12 @@ func (c *cache) set(path string, v variants, now int64) {
 		r.cost += variant.cost()
 	}
 	if r.cost > c.limit {
+		v.release()
 		return
+	}
+	if open && !c.sweeping {
+		c.sweeping = true
+		time.AfterFunc(sweepAfter, c.sweep)
 	}
 	if c.records == nil {
 		c.records = map[string]*record{}
@@ -116,8 +121,8 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 	}
 }
 
-// load puts a representation with its content in the place of the one
-// without, unless the record has changed since.
+// load puts a representation with its content, or kept open, in the place of
+// the one without, unless the record has changed since. nil takes it out.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,6 +153,42 @@ func (c *cache) drop(r *record) {
 	delete(c.records, r.path)
 	r.unlink()
 	c.size -= r.cost
+	r.variants.release()
+}
+
+// empty drops everything.
+func (c *cache) empty() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.records {
+		c.drop(r)
+	}
+}
+
+// sweepAfter is how long a file stays open that nobody asks for: it may have
+// been removed, and its disk space would not come free.
+const sweepAfter = 5 * time.Second
+
+// sweep lets go of the open files of records that were not used since the last
+// sweep, and comes again while there are others.
+func (c *cache) sweep() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sweeping = false
+	for _, r := range c.records {
+		if !r.variants.open() {
+			continue
+		}
+		if !r.used {
+			c.drop(r)
+			continue
+		}
+		r.used = false
+		if !c.sweeping {
+			c.sweeping = true
+			time.AfterFunc(sweepAfter, c.sweep)
+		}
+	}
 }
 
 func (r *record) link(after *record) {

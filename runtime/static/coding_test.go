@@ -1,73 +1,168 @@
 package static
 
 import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	zstandard "github.com/klauspost/compress/zstd"
 )
 
-func TestChooseCoding(t *testing.T) {
-	names := map[string]coding{"-": identity, "gzip": gzipped, "br": brotli}
-	for _, c := range []struct {
-		accept string // fields, separated by "|"
-		has    string
-		want   string
-	}{
-		{"gzip", "gzip br", "gzip"},
-		{"br", "gzip br", "br"},
-		{"gzip, deflate, br, zstd", "gzip br", "br"},
-		{"br, gzip", "gzip br", "br"},
-		{"gzip, br", "gzip", "gzip"},
-		{"gzip, br", "", "-"},
-		{"deflate", "gzip br", "-"},
-		{"", "gzip br", "-"},
-		{"gzip;q=0", "gzip br", "-"},
-		{"gzip;q=0.000, br;q=0", "gzip br", "-"},
-		{"br;q=0, gzip", "gzip br", "gzip"},
-		{"br;q=0.5, gzip;q=0.8", "gzip br", "gzip"},
-		{"br;q=0.801, gzip;q=0.8", "gzip br", "br"},
-		{"gzip;q=0.001", "gzip br", "gzip"},
-		{"*", "gzip br", "br"},
-		{"*", "gzip", "gzip"},
-		{"*;q=0", "gzip br", "-"},
-		{"br;q=0, *", "gzip br", "gzip"},
-		{"gzip, *;q=0", "gzip br", "gzip"},
-		{"identity", "gzip br", "-"},
-		{"identity, gzip", "gzip br", "gzip"},
-		{"identity;q=0.5, gzip;q=0.4", "gzip br", "-"},
-		{"identity;q=0.5, gzip;q=0.6", "gzip br", "gzip"},
-		{"identity;q=0, gzip;q=0.1", "gzip br", "gzip"},
-		{"identity;q=0, *;q=0", "gzip br", "-"}, // nothing pleases: the original
-		{"GZIP", "gzip br", "gzip"},
-		{"x-gzip", "gzip br", "gzip"},
-		{"gzip ; Q=0", "gzip br", "-"},
-		{" gzip\t;\tq=0.5 , ,", "gzip br", "gzip"},
-		{"gzip;x=y;q=0", "gzip br", "-"},
-		{"gzip;q=2", "gzip br", "-"},
-		{"gzip;q=1.0001", "gzip br", "-"},
-		{"gzip;q=-1", "gzip br", "-"},
-		{"gzip;q=", "gzip br", "-"},
-		{"gzip;q=0,5", "gzip br", "-"},
-		{"gzip;q=1.", "gzip br", "gzip"},
-		{"gzip;q=1.5", "gzip", "gzip"},
-		{"gzipped, brotli", "gzip br", "-"},
-		{"deflate|gzip", "gzip br", "gzip"},
-		{"gzip;q=0.5|br;q=0.1", "gzip br", "gzip"},
+// text is worth compressing.
+var text = strings.Repeat("to be compressed, ", 1000)
+
+// unpack undoes a Content-Encoding.
+func unpack(t testing.TB, a answered) string {
+	t.Helper()
+	var r io.Reader = strings.NewReader(a.body)
+	var err error
+	switch a.get("Content-Encoding") {
+	case "gzip":
+		r, err = gzip.NewReader(r)
+	case "zstd":
+		r, err = zstandard.NewReader(r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestVariantsOnDisk(t *testing.T) {
+	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b", "o.html": text, "o.html.gz": "g"})
+	touch(t, root+"/v.html.br", old.Add(-time.Hour)) // of an older state
+	f := serve(t, Options{Root: root, Compress: true})
+	for _, c := range []struct{ target, accept, body, coding string }{
+		{"/v.html", "gzip", "g", "gzip"},
+		{"/v.html", "zstd, gzip", "z", "zstd"},
+		{"/v.html", "br, gzip;q=0.9", "g", "gzip"},
+		{"/v.html", "identity;q=1, gzip;q=0.5", text, ""},
+		{"/o.html", "zstd, gzip", "g", "gzip"}, // what is there goes before what would have to be made
 	} {
-		var fields []string
-		for value := range strings.SplitSeq(c.accept, "|") {
-			fields = append(fields, "Accept-Encoding: "+value)
-		}
-		var has [codings]bool
-		has[identity] = true
-		for name := range strings.FieldsSeq(c.has) {
-			has[names[name]] = true
-		}
-		if got := chooseCoding(request(t, "", "GET", "/", fields...), &has); got != names[c.want] {
-			t.Errorf("%q with %q: %v", c.accept, c.has, got)
+		a := get(t, f, request(t, "", "GET", c.target, "Accept-Encoding: "+c.accept))
+		if a.body != c.body || a.get("Content-Encoding") != c.coding || a.get("Vary") != "Accept-Encoding" || a.get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s %q: %.200v", c.target, c.accept, a)
 		}
 	}
-	has := [codings]bool{true, true, true}
-	if got := chooseCoding(request(t, "", "GET", "/"), &has); got != identity {
-		t.Errorf("without the field: %v", got)
+}
+
+func TestCompressedOnTheFly(t *testing.T) {
+	root := tree(t, map[string]string{"a.html": text, "b.png": text, "small.html": "x", "noise.txt": noise(5000)})
+	f := serve(t, Options{Root: root, Compress: true})
+	plain := get(t, f, request(t, "", "GET", "/a.html"))
+	if plain.body != text || plain.get("Vary") != "Accept-Encoding" || plain.get("Content-Encoding") != "" {
+		t.Errorf("%.200v", plain)
 	}
+	for _, accept := range []string{"gzip", "zstd"} {
+		req := request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept)
+		head := get(t, f, request(t, "", "HEAD", "/a.html", "Accept-Encoding: "+accept))
+		a := get(t, f, req)
+		mustHit(t, f, req)
+		tag := strings.TrimSuffix(plain.get("ETag"), `"`) + "-" + accept + `"`
+		if a.get("Content-Encoding") != accept || a.get("ETag") != tag || a.get("Vary") != "Accept-Encoding" || len(a.body) > 1000 || unpack(t, a) != text {
+			t.Errorf("%s: %.200v", accept, a)
+		}
+		if head.length != a.length || fmt.Sprint(head.fields) != fmt.Sprint(a.fields) {
+			t.Errorf("%s: HEAD %v, GET %v", accept, head, a.fields)
+		}
+		part := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+tag))
+		if part.status != 206 || part.body != a.body[5:10] || part.get("Content-Range") != fmt.Sprintf("bytes 5-9/%d", len(a.body)) {
+			t.Errorf("%s: %+v", accept, part)
+		}
+		other := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "Range: bytes=5-9", "If-Range: "+plain.get("ETag")))
+		if other.status != 200 || other.body != a.body {
+			t.Errorf("%s: a part of another coding's: %.200v", accept, other)
+		}
+		same := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: "+accept, "If-None-Match: W/"+tag))
+		if same.status != 304 || same.get("ETag") != tag || same.get("Vary") != "Accept-Encoding" {
+			t.Errorf("%s: %+v", accept, same)
+		}
+	}
+	for target, body := range map[string]string{"/b.png": text, "/small.html": "x", "/noise.txt": noise(5000)} {
+		a := get(t, f, request(t, "", "GET", target, "Accept-Encoding: gzip, zstd"))
+		if a.get("Content-Encoding") != "" || a.body != body {
+			t.Errorf("%s: %.200v", target, a)
+		}
+	}
+	for _, o := range []Options{{Root: root}, {Root: root, Compress: true, CacheBytes: -1}} {
+		if a := get(t, serve(t, o), request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.body != text || a.get("Vary") != "" {
+			t.Errorf("%+v: %.200v", o, a)
+		}
+	}
+}
+
+// noise is text that does not become smaller.
+func noise(n int) string {
+	b := make([]byte, n)
+	x := uint32(1)
+	for i := range b {
+		x = x*1664525 + 1013904223
+		b[i] = byte(x >> 24)
+	}
+	return string(b)
+}
+
+func TestCompressedAnewWhenTheFileChanges(t *testing.T) {
+	root := tree(t, map[string]string{"a.html": text})
+	f := serve(t, Options{Root: root, Compress: true})
+	req := request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")
+	first := get(t, f, req)
+	write(t, root+"/a.html", strings.ToUpper(text))
+	touch(t, root+"/a.html", old.Add(time.Second))
+	later(f, time.Second)
+	if a := get(t, f, req); unpack(t, a) != strings.ToUpper(text) || a.get("ETag") == first.get("ETag") {
+		t.Errorf("%.200v", a)
+	}
+	if err := os.Remove(root + "/a.html"); err != nil {
+		t.Fatal(err)
+	}
+	later(f, time.Second)
+	if a := open(t, f, req); a.status != 404 {
+		t.Errorf("%.200v", a)
+	}
+}
+
+// However many ask at the same time, a file is compressed once.
+func TestOneCompressionForMany(t *testing.T) {
+	root := tree(t, map[string]string{"a.html": strings.Repeat(text, 100)})
+	f := serve(t, Options{Root: root, Compress: true})
+	open(t, f, request(t, "", "GET", "/a.html")) // so that all see the same file
+	var group sync.WaitGroup
+	bodies := make([][]byte, 20)
+	for i := range bodies {
+		group.Go(func() {
+			req := request(t, "", "GET", "/a.html", "Accept-Encoding: zstd")
+			var out Response
+			f.Open(req, &out)
+			bodies[i] = out.Segments[0].Data
+		})
+	}
+	group.Wait()
+	for i := range bodies {
+		if &bodies[i][0] != &bodies[0][0] || !bytes.Equal(bodies[i], bodies[0]) {
+			t.Fatalf("the body of %d is another one", i)
+		}
+	}
+	if n := len(f.makings.running); n != 0 {
+		t.Errorf("%d are under way", n)
+	}
+}
+
+func TestCompressedThatIsTooLargeToKeep(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a.txt": text + noise(20000)}), Compress: true, CacheBytes: 50000})
+	req := request(t, "", "GET", "/a.txt", "Accept-Encoding: gzip")
+	if a := get(t, f, req); a.get("Content-Encoding") != "" || a.length != int64(len(text)+20000) {
+		t.Errorf("%.200v", a)
+	}
+	mustHit(t, f, req) // it is known that there is no other
 }

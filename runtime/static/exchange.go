@@ -1,8 +1,6 @@
 package static
 
 import (
-	"os"
-
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -38,24 +36,33 @@ type Response struct {
 	// connection has to be closed: Length cannot be kept any more.
 	Segments []Segment
 
-	file    *os.File
+	// Index, when not empty, says of a 404 that the folder asked for has a
+	// program for its index, and is its name.
+	Index string
+
+	// Warm says that the file was read within the last two seconds and is not
+	// large: sendfile(2) finds it in memory and does not wait for the disk.
+	Warm bool
+
+	file    *openFile
 	scratch []byte // what this response has of its own: fields, error text, part heads
 }
 
-// Fd returns the descriptor of the response's file, at an undefined position
-// and owned by the Response, or -1 when the body is in memory.
+// Fd returns the descriptor of the response's file, whose position is to be
+// left alone as others use it too, or -1 when the body is in memory. It stays open until
+// Close.
 func (r *Response) Fd() int {
 	if r.file == nil {
 		return -1
 	}
-	return int(r.file.Fd())
+	return r.file.fd
 }
 
-// Close closes the file, if there is one. The bytes of Head and Segments must
+// Close lets go of the file, if there is one. The bytes of Head and Segments must
 // not be used any more.
 func (r *Response) Close() {
 	if r.file != nil {
-		r.file.Close()
+		r.file.release()
 	}
 	clear(r.Segments)
 	*r = Response{Segments: r.Segments[:0], scratch: r.scratch[:0]}

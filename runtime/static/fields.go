@@ -1,5 +1,7 @@
 package static
 
+import "bytes"
+
 // fields are the request's fields that choose what is sent.
 type fields struct {
 	// Lists: several fields of one name are one list, so only their presence
@@ -86,3 +88,10 @@ func anyField(req *Request, lower string, ok func(value []byte) bool) bool {
 }
 
 func isGet(req *Request) bool { return string(req.Parsed.Method.In(req.Head)) == "GET" }
+
+func equalFold(name []byte, lower string) bool {
+	return len(name) == len(lower) && sameName(name, lower)
+}
+
+// trimSpace removes optional whitespace (RFC 9110 §5.6.3).
+func trimSpace(s []byte) []byte { return bytes.Trim(s, " \t") }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net/textproto"
 	"os"
 	"path/filepath"
@@ -128,7 +130,7 @@ func read(t testing.TB, req *Request, out *Response) answered {
 		if s.Count <= 0 {
 			t.Fatalf("segment %+v", s)
 		}
-		if _, err := io.Copy(&body, io.NewSectionReader(out.file, s.Offset, s.Count)); err != nil {
+		if _, err := io.Copy(&body, io.NewSectionReader(out.file.file, s.Offset, s.Count)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -174,7 +176,7 @@ func get(t testing.TB, f *Files, req *Request) answered {
 	if !ok {
 		return a
 	}
-	a.file = false
+	a.file, b.file = false, false
 	if x, y := withoutBoundary(a), withoutBoundary(b); x != y {
 		t.Fatalf("Open: %s\nHit: %s", x, y)
 	}
@@ -189,4 +191,39 @@ func withoutBoundary(a answered) string {
 	return s
 }
 
-func unix(seconds int64) time.Time { return time.Unix(seconds, 0) }
+func unixTime(seconds int64) time.Time { return time.Unix(seconds, 0) }
+
+// checkParts checks a 206, with one range or several, against the whole.
+func checkParts(t testing.TB, a answered, whole string) {
+	t.Helper()
+	check := func(span, body string) {
+		var first, last, size int
+		if _, err := fmt.Sscanf(span, "bytes %d-%d/%d", &first, &last, &size); err != nil || size != len(whole) || first > last || last >= size ||
+			body != whole[first:last+1] {
+			t.Fatalf("%q: %q", span, body)
+		}
+	}
+	kind, params, err := mime.ParseMediaType(a.get("Content-Type"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind != "multipart/byteranges" {
+		check(a.get("Content-Range"), a.body)
+		return
+	}
+	parts := multipart.NewReader(strings.NewReader(a.body), params["boundary"])
+	for n := 0; ; n++ {
+		part, err := parts.NextPart()
+		if err == io.EOF && n > 1 {
+			return
+		}
+		if err != nil {
+			t.Fatalf("part %d: %v", n, err)
+		}
+		body, err := io.ReadAll(part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(part.Header.Get("Content-Range"), string(body))
+	}
+}

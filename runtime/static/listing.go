@@ -2,25 +2,21 @@ package static
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"html"
 	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-
-	"fapws/runtime/exchange"
 )
 
 // maxListed bounds the page for a directory.
 const maxListed = 10000
 
-const listingFields = "Cache-Control: no-cache\r\n" +
-	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\r\n" +
-	"X-Content-Type-Options: nosniff\r\n" +
-	"Content-Type: text/html; charset=utf-8\r\n"
+const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\r\n"
 
 const listingTop = `<!doctype html>
 <html lang="en">
@@ -39,8 +35,10 @@ td,th{padding:.3em .5em;border-bottom:1px solid #8884}
 td:first-child{overflow-wrap:anywhere}
 td:nth-child(n+2),th:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 a{display:block;text-decoration:none}
+th[aria-sort=ascending] a::after{content:" \25B2"}
+th[aria-sort=descending] a::after{content:" \25BC"}
 a:hover{text-decoration:underline}
-@media(max-width:30em){td:nth-child(3),th:nth-child(3){display:none}}
+@media(max-width:30em){body{padding:.5em}td,th{padding:.3em .2em}td:nth-child(n+2),th:nth-child(n+2){font-size:.75em}}
 </style>
 `
 
@@ -50,37 +48,101 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// list answers with the content of a directory, given by its clean path.
-func (f *Files) list(dir *os.Root, path string, req *Request, out *Response) {
+// order is how a listing is sorted, as in Apache's links: ?C=S;O=D.
+type order struct {
+	column    byte // N, M (modified) or S
+	direction byte // A or D
+}
+
+var byName = order{'N', 'A'}
+
+// order reads the query of a request. What is no order is that by name.
+func (f *Files) order(req *Request) order {
+	q := req.Parsed.Query.In(req.Head)
+	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' || string(q[4:6]) != "O=" ||
+		q[2] != 'N' && q[2] != 'M' && q[2] != 'S' || q[6] != 'A' && q[6] != 'D' {
+		return byName
+	}
+	return order{q[2], q[6]}
+}
+
+func (o order) compare(a, b listed) int {
+	if a.info.IsDir() != b.info.IsDir() {
+		if a.info.IsDir() {
+			return -1
+		}
+		return 1
+	}
+	var c int
+	switch o.column {
+	case 'M':
+		c = a.info.ModTime().Compare(b.info.ModTime())
+	case 'S':
+		if !a.info.IsDir() {
+			c = cmp.Compare(a.info.Size(), b.info.Size())
+		}
+	}
+	if c == 0 {
+		c = cmp.Compare(a.name, b.name)
+	}
+	if o.direction == 'D' {
+		return -c
+	}
+	return c
+}
+
+// titled is what a listing's title was made of: below another mount, or with
+// its path spelled in another way, it has another one.
+type titled struct{ prefix, path string }
+
+func (t *titled) is(req *Request) bool {
+	return t.prefix == req.Prefix && t.path == string(req.Parsed.Path.In(req.Head))
+}
+
+// list makes the page with the content of a directory, given by its clean path.
+func (f *Files) list(t *view, path string, req *Request) (v variants, err error) {
 	name := strings.Trim(path, "/")
 	if name == "" {
 		name = "."
 	}
-	entries, more, err := f.readDirectory(dir, name, maxListed)
+	order := f.order(req)
+	entries, more, err := f.readDirectory(t, name, maxListed, order)
 	if err != nil {
-		out.fail(statusOf(err), req.Parsed.Head)
-		return
+		return v, err
 	}
-	title := string(req.Parsed.Path.In(req.Head))
-	if decoded, err := url.PathUnescape(title); err == nil {
-		title = decoded
+	title := &titled{prefix: req.Prefix, path: string(req.Parsed.Path.In(req.Head))}
+	shown := title.path
+	if decoded, err := url.PathUnescape(shown); err == nil {
+		shown = decoded
 	}
-	page := appendListing(nil, req.Prefix+title, name != ".", entries, more)
-	out.Head = exchange.Head{Status: 200, Fields: []byte(listingFields), Length: int64(len(page))}
-	if !req.Parsed.Head {
-		out.Segments = append(out.Segments[:0], Segment{Data: page})
+	page := appendListing(nil, title.prefix+shown, name != ".", entries, more, order)
+	sum := sha256.Sum256(page)
+	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra + listingFields,
+		listing: title, tag: hex.EncodeToString(sum[:8])}
+	made := f.made(&d, int64(len(page)))
+	d.varies = made[gzipped]
+	s := stamp{size: int64(len(page))}
+	v[identity] = newRepresentation(d, s, 0).withBody(page)
+	for c := gzipped; c < codings; c++ {
+		if made[c] {
+			d.coding, d.made = c, true
+			v[c] = newRepresentation(d, s, 0)
+		}
 	}
+	return v, nil
 }
 
-// readDirectory returns what of a directory may be asked for, directories
-// first, by name, and whether there is more than the most that is wanted. What is no file or directory, is hidden or leads outside is
-// not shown, for it would not be served.
-func (f *Files) readDirectory(dir *os.Root, name string, most int) (entries []listed, more bool, err error) {
-	file, err := openFile(dir, name)
+// readDirectory returns what of a directory may be asked for, in order but
+// directories first, and whether there is more than the most that is wanted.
+// What is no file or directory, is hidden or leads outside is not shown, for it
+// would not be served.
+func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
+	file, err := t.open(name)
 	if err != nil {
 		return nil, false, err
 	}
 	defer file.Close()
+	dir := &view{fd: int(file.Fd())}
 	names, err := file.Readdirnames(most + 1)
 	if err != nil && err != io.EOF {
 		return nil, false, err
@@ -92,32 +154,34 @@ func (f *Files) readDirectory(dir *os.Root, name string, most int) (entries []li
 		if !allowed([]byte(entry), f.opt.DotFiles) {
 			continue
 		}
-		// Through the root again, which follows links as a request would.
-		info, err := dir.Stat(name + "/" + entry)
+		info, err := dir.statPlain(entry)
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			// Through the root, which follows links as a request would.
+			info, err = t.stat(name + "/" + entry)
+		}
 		if err == nil && (info.IsDir() || info.Mode().IsRegular()) {
 			entries = append(entries, listed{entry, info})
 		}
 	}
-	slices.SortFunc(entries, func(a, b listed) int {
-		if a.info.IsDir() != b.info.IsDir() {
-			if a.info.IsDir() {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.name, b.name)
-	})
+	slices.SortFunc(entries, order.compare)
 	return entries, more, nil
 }
 
-func appendListing(b []byte, title string, parent bool, entries []listed, more bool) []byte {
-	title = html.EscapeString(title)
+func appendListing(b []byte, title string, parent bool, entries []listed, more bool, order order) []byte {
+	title = html.EscapeString(strings.ToValidUTF8(title, "\uFFFD"))
 	b = append(b, listingTop...)
 	b = append(b, title...)
 	b = append(b, listingStyle...)
 	b = append(b, "<h1>"...)
 	b = append(b, title...)
-	b = append(b, "</h1>\n<table>\n<tr><th>Name<th>Size<th>Modified (UTC)\n"...)
+	b = append(b, "</h1>\n<table>\n<tr>"...)
+	for _, column := range [...]struct {
+		letter byte
+		title  string
+	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
+		b = appendColumn(b, column.letter, column.title, order)
+	}
+	b = append(b, '\n')
 	if parent {
 		b = append(b, "<tr><td><a href=\"../\">..</a><td><td>\n"...)
 	}
@@ -147,6 +211,27 @@ func appendListing(b []byte, title string, parent bool, entries []listed, more b
 	return b
 }
 
+// appendColumn writes the head of a column, a link that sorts by it, or in the
+// other direction if that is how it is sorted.
+func appendColumn(b []byte, letter byte, title string, now order) []byte {
+	direction, sorted := byte('A'), ""
+	if letter == now.column {
+		sorted = ` aria-sort="ascending"`
+		if now.direction == 'A' {
+			direction = 'D'
+		} else {
+			sorted = ` aria-sort="descending"`
+		}
+	}
+	b = append(b, "<th"...)
+	b = append(b, sorted...)
+	b = append(b, `><a href="?C=`...)
+	b = append(b, letter, ';', 'O', '=', direction)
+	b = append(b, `">`...)
+	b = append(b, title...)
+	return append(b, "</a>"...)
+}
+
 // appendSize writes a size for people, with three digits or four.
 func appendSize(b []byte, size int64) []byte {
 	if size < 1024 {
@@ -155,7 +240,7 @@ func appendSize(b []byte, size int64) []byte {
 	}
 	value := float64(size)
 	unit := -1
-	for value >= 1024 {
+	for value >= 1023.5 { // what would be written as 1024
 		value /= 1024
 		unit++
 	}

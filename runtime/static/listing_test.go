@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var link = regexp.MustCompile(`<a href="([^"]*)">([^<]*)</a>`)
+var link = regexp.MustCompile(`<td><a href="([^"]*)">([^<]*)</a>`)
 
 func TestListing(t *testing.T) {
 	names := []string{"plain.txt", "a b.txt", "q?x#y%41.txt", "a:b", "<script>alert(1)<", `"quoted" & 'more'`, "\xff\xfe", "é.txt", "line\nbreak"}
@@ -65,6 +65,7 @@ func TestListing(t *testing.T) {
 		t.Errorf("%s", top.body)
 	}
 	f.opt.DotFiles = true
+	later(f, time.Second)
 	if top = get(t, f, request(t, "/m", "GET", "/m/")); !strings.Contains(top.body, "./.hidden") {
 		t.Errorf("%s", top.body)
 	}
@@ -85,11 +86,11 @@ func TestListingEscapesItsTitle(t *testing.T) {
 func TestListingIsBounded(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x", "b": "x", "c": "x"}), Listing: true})
 	for most, shown := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3} {
-		entries, more, err := f.readDirectory(f.root.dir, ".", most)
+		entries, more, err := f.readDirectory(f.root.now, ".", most, byName)
 		if err != nil || len(entries) != shown || more != (most < 3) {
 			t.Errorf("%d: %v %v %v", most, entries, more, err)
 		}
-		if page := string(appendListing(nil, "/", false, entries, more)); strings.Contains(page, "more than") != more {
+		if page := string(appendListing(nil, "/", false, entries, more, byName)); strings.Contains(page, "more than") != more {
 			t.Errorf("%s", page)
 		}
 	}
@@ -111,11 +112,67 @@ func TestIndexWinsOverListing(t *testing.T) {
 
 func TestAppendSize(t *testing.T) {
 	for size, want := range map[int64]string{
-		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 10 << 10: "10 KiB", 1 << 20: "1.0 MiB",
+		0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 10 << 10: "10 KiB", 1 << 20: "1.0 MiB", 1<<20 - 1: "1.0 MiB", 1023 << 10: "1023 KiB",
 		5 << 30: "5.0 GiB", 1<<63 - 1: "8.0 EiB",
 	} {
 		if got := string(appendSize(nil, size)); got != want {
 			t.Errorf("%d: %s", size, got)
 		}
+	}
+}
+
+func TestListingIsSorted(t *testing.T) {
+	root := tree(t, map[string]string{"b": "22", "a": "333", "c": "1", "dir/x": "x"})
+	for i, name := range []string{"a", "b", "c"} {
+		touch(t, root+"/"+name, old.Add(time.Duration(-i)*time.Hour))
+	}
+	f := serve(t, Options{Root: root, Listing: true, Compress: true})
+	tags := map[string]bool{}
+	for query, want := range map[string]string{
+		"": "dir/ a b c", "?C=N;O=A": "dir/ a b c", "?C=N;O=D": "dir/ c b a", "?C=S;O=A": "dir/ c b a", "?C=S&O=D": "dir/ a b c",
+		"?C=M;O=A": "dir/ c b a", "?C=M;O=D": "dir/ a b c", "?C=X;O=A": "dir/ a b c", "?C=N;O=A;": "dir/ a b c", "?x": "dir/ a b c",
+	} {
+		for range 2 { // the second one is from memory
+			a := get(t, f, request(t, "", "GET", "/"+query))
+			var shown []string
+			for _, l := range link.FindAllStringSubmatch(a.body, -1) {
+				shown = append(shown, l[2])
+			}
+			if got := strings.Join(shown, " "); got != want {
+				t.Errorf("%q: %s, want %s", query, got, want)
+			}
+			tag := a.get("ETag")
+			if same := get(t, f, request(t, "", "GET", "/"+query, "If-None-Match: "+tag)); tag == "" || same.status != 304 {
+				t.Errorf("%q: ETag %q, %d", query, tag, same.status)
+			}
+			tags[tag] = true
+		}
+	}
+	if len(tags) != 6 { // each order has its arrows and links
+		t.Errorf("%d tags", len(tags))
+	}
+	a := get(t, f, request(t, "", "GET", "/", "Accept-Encoding: gzip"))
+	if a.get("Content-Encoding") != "gzip" || !strings.Contains(unpack(t, a), "./dir/") {
+		t.Errorf("%+v", a)
+	}
+	write(t, root+"/new", "x")
+	later(f, time.Second)
+	if b := get(t, f, request(t, "", "GET", "/", "If-None-Match: "+a.get("ETag"))); b.status != 200 || !strings.Contains(b.body, "./new") {
+		t.Errorf("%+v", b)
+	}
+}
+
+// What a page in memory says of the path is what this client has asked for.
+func TestListingBelowTwoNames(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"d/x": "x"}), Listing: true})
+	for _, prefix := range []string{"/one", "/two", "/one"} {
+		req := request(t, "", "GET", "/d/")
+		req.Prefix = prefix
+		if a := get(t, f, req); !strings.Contains(a.body, "<title>"+prefix+"/d/</title>") {
+			t.Errorf("%s: %s", prefix, a.body)
+		}
+	}
+	if a := get(t, f, request(t, "", "GET", "/%64/")); !strings.Contains(a.body, "<title>/d/</title>") {
+		t.Errorf("%s", a.body)
 	}
 }

@@ -12,7 +12,7 @@ import (
 //
 // Any goroutine may call it; it may wait for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
-	file, err := openFile(f.root.at(f.clock()), name)
+	file, err := f.root.at(f.clock()).open(name)
 	if err != nil {
 		return err
 	}
@@ -25,13 +25,12 @@ func (f *Files) Send(name, mediaType string, req *Request, out *Response) error 
 		return err
 	}
 	if mediaType == "" {
-		mediaType = TypeByName(name)
+		mediaType = f.types.of(name)
 	}
 	fields := readFields(req)
-	r := newRepresentation(description{name: name, mediaType: mediaType, maxAge: -1}, stampOf(info), f.wall())
-	r.answer(req, &fields, out, file)
-	if out.file != file {
-		file.Close()
-	}
+	r := newRepresentation(description{name: name, mediaType: mediaType}, stampOf(info), f.wall())
+	open := newOpenFile(file)
+	r.answer(req, &fields, out, open)
+	open.release()
 	return nil
 }

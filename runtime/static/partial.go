@@ -19,7 +19,7 @@ func (out *Response) partial(r *representation, parts []byteRange) {
 // onePart is a 206 with one range (RFC 9110 §15.3.7.1).
 func (out *Response) onePart(r *representation, part byteRange) {
 	b := append(out.scratch[:0], r.fields...)
-	b = appendContentRange(b, part, r.stamp.size)
+	b = appendContentRange(b, part, r.size)
 	out.scratch = b
 	out.Head = exchange.Head{Status: 206, Fields: b, Length: part.count}
 	out.add(r, part)
@@ -48,7 +48,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 		b = append(b, "\r\nContent-Type: "...)
 		b = append(b, r.mediaType...)
 		b = append(b, "\r\n"...)
-		b = appendContentRange(b, part, r.stamp.size)
+		b = appendContentRange(b, part, r.size)
 		b = append(b, "\r\n"...)
 		ends[i] = len(b)
 	}

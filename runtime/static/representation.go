@@ -12,16 +12,22 @@ type description struct {
 	name      string // below the root
 	mediaType string
 	coding    coding
-	varies    bool // there are variants of it, or it is one
-	maxAge    int  // as Options.MaxAge
+	varies    bool   // there are variants of it, or it is one
+	made      bool   // here, by compression of the original, whose name and stamp it has
+	control   string // Cache-Control; "" for none
+	extra     string // more lines of fields
+	listing   *titled
+	tag       string // instead of one of the file's time
 }
 
-// representation is one file as it is sent: the original or a precompressed
+// representation is one file as it is sent: the original or a
 // variant, in one state. It does not change once it is made.
 type representation struct {
 	description
 	stamp stamp
-	body  []byte // nil: on disk
+	size  int64     // of what is sent; what is made has none before it has a body
+	body  []byte    // nil: on disk, or not made yet
+	open  *openFile // if it is kept open
 
 	etag         []byte // quoted; nil if the file's time says nothing
 	dated        bool   // there is a Last-Modified
@@ -37,38 +43,41 @@ type representation struct {
 
 // newRepresentation describes a file in a state that was seen at a time.
 func newRepresentation(d description, s stamp, now int64) *representation {
-	r := &representation{description: d, stamp: s}
+	r := &representation{description: d, stamp: s, size: s.size}
 	r.modified = time.Unix(0, s.modified).Unix()
 	// Tools that make builds reproducible set all times to 0 or 1, which tells
 	// no version from another. Nor may a date be in the future (RFC 9110
 	// §8.8.2.1).
 	timed := r.modified > 1
-	r.dated = timed && s.modified <= now
+	r.dated = timed && s.modified <= now && d.tag == ""
 
-	b := make([]byte, 0, 256)
-	if timed {
+	b := make([]byte, 0, 256+len(d.extra))
+	if timed || d.tag != "" {
 		b = append(b, "ETag: "...)
 		start := len(b)
 		b = append(b, '"')
-		b = strconv.AppendInt(b, s.modified, 36)
-		b = append(b, '-')
-		b = strconv.AppendInt(b, s.size, 36)
+		if b = append(b, d.tag...); d.tag == "" {
+			b = strconv.AppendInt(b, s.modified, 36)
+			b = append(b, '-')
+			b = strconv.AppendInt(b, s.size, 36)
+		}
 		if d.coding != identity {
 			b = append(b, '-')
-			b = append(b, codingNames[d.coding]...)
+			b = append(b, d.coding.String()...)
 		}
 		b = append(b, '"')
 		r.etag = append(r.etag, b[start:]...)
 		b = append(b, "\r\n"...)
 	}
-	if d.maxAge >= 0 {
-		b = append(b, "Cache-Control: public, max-age="...)
-		b = strconv.AppendInt(b, int64(d.maxAge), 10)
+	if d.control != "" {
+		b = append(b, "Cache-Control: "...)
+		b = append(b, d.control...)
 		b = append(b, "\r\n"...)
 	}
 	if d.varies {
 		b = append(b, "Vary: Accept-Encoding\r\n"...)
 	}
+	b = append(b, d.extra...)
 	r.short = len(b)
 	if r.dated {
 		r.lastModified = string(http1.AppendDate(nil, r.modified))
@@ -79,7 +88,7 @@ func newRepresentation(d description, s stamp, now int64) *representation {
 	b = append(b, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"...)
 	if d.coding != identity {
 		b = append(b, "Content-Encoding: "...)
-		b = append(b, codingNames[d.coding]...)
+		b = append(b, d.coding.String()...)
 		b = append(b, "\r\n"...)
 	}
 	r.untyped = len(b)
@@ -93,14 +102,29 @@ func newRepresentation(d description, s stamp, now int64) *representation {
 // withBody returns the same representation with its content.
 func (r *representation) withBody(body []byte) *representation {
 	loaded := *r
-	loaded.body = body
+	loaded.body, loaded.size = body, int64(len(body))
 	return &loaded
 }
+
+// keptOpen returns the same representation with its file.
+func (r *representation) keptOpen(file *openFile) *representation {
+	opened := *r
+	opened.open = file
+	return &opened
+}
+
+// openCost is what an open file counts as in the cache: it bounds how many
+// there are.
+const openCost = 64 << 10
 
 // cost is about how much memory a representation takes.
 func (r *representation) cost() int {
 	if r == nil {
 		return 0
 	}
-	return 300 + len(r.name) + len(r.fields) + len(r.body)
+	cost := 300 + len(r.name) + len(r.fields) + len(r.body)
+	if r.open != nil {
+		cost += openCost
+	}
+	return cost
 }

@@ -6,8 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -19,75 +19,81 @@ const freshFor = int64(time.Second)
 // walks a path one directory descriptor at a time and so cannot be led
 // outside, however quickly somebody swaps symbolic links.
 type root struct {
-	path string // absolute
+	path   string // absolute
+	policy symlinks
 
 	mu      sync.Mutex
-	dir     *os.Root
-	info    fs.FileInfo // of dir
-	checked int64       // when path was last seen to be dir
+	now     *view
+	info    fs.FileInfo // of its directory
+	checked int64       // when path was last seen to be that
 }
 
-func openRoot(path string) (*root, error) {
+func openRoot(path string, policy symlinks) (*root, error) {
 	if path == "" {
-		return nil, errors.New("static files: no directory given")
+		return nil, errors.New("no directory given")
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("static files: %s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	dir, info, err := openDir(abs)
+	t, info, err := openView(abs, policy)
 	if err != nil {
-		var reason syscall.Errno
-		if errors.As(err, &reason) {
-			err = reason
-		}
-		return nil, fmt.Errorf("static files: cannot serve %s: %w", abs, err)
+		return nil, fmt.Errorf("cannot serve %s: %w", abs, reason(err))
 	}
-	return &root{path: abs, dir: dir, info: info}, nil
+	return &root{path: abs, policy: policy, now: t, info: info}, nil
 }
 
-func openDir(path string) (*os.Root, fs.FileInfo, error) {
+func openView(path string, policy symlinks) (*view, fs.FileInfo, error) {
 	dir, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	info, err := dir.Stat(".")
+	self, err := dir.Open(".")
 	if err != nil {
 		dir.Close()
 		return nil, nil, err
 	}
-	return dir, info, nil
+	info, err := self.Stat()
+	if err != nil {
+		dir.Close()
+		self.Close()
+		return nil, nil, err
+	}
+	t := &view{dir: dir, self: self, fd: int(self.Fd()), prefix: []string{strings.TrimRight(path, "/")}, policy: policy}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+		t.prefix = append(t.prefix, strings.TrimRight(real, "/"))
+	}
+	return t, info, nil
+}
+
+func (t *view) close() error {
+	t.self.Close()
+	return t.dir.Close()
 }
 
 // at returns the directory that the root's path names now, give or take a
 // second.
-func (r *root) at(now int64) *os.Root {
+func (r *root) at(now int64) *view {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if age := now - r.checked; age >= 0 && age < freshFor {
-		return r.dir
+		return r.now
 	}
 	r.checked = now
 	info, err := os.Stat(r.path)
 	if err != nil || os.SameFile(info, r.info) {
-		return r.dir // a root that is gone, or out of reach after a chroot, stays what it was
+		return r.now // a root that is gone, or out of reach after a chroot, stays what it was
 	}
-	if dir, info, err := openDir(r.path); err == nil {
-		// The old one is left to its finalizer: another goroutine may be
+	if t, info, err := openView(r.path, r.policy); err == nil {
+		// The old one is left to its finalizers: another goroutine may be
 		// about to use it.
-		r.dir, r.info = dir, info
+		r.now, r.info = t, info
 	}
-	return r.dir
+	return r.now
 }
 
 func (r *root) close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.dir.Close()
-}
-
-// openFile opens a file for reading, never waiting: a FIFO without a writer
-// opens at once, and it is for the caller to see that it is no regular file.
-func openFile(dir *os.Root, name string) (*os.File, error) {
-	return dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	return r.now.close()
 }

@@ -1,6 +1,7 @@
 package static
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -9,21 +10,32 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Hit answers a request from memory: no system call, no allocation. It
+// Hit answers a request from memory, without a system call, or from a file that
+// is open already, which it looks at with fstat(2): it allocates nothing. It
 // returns false, with out unchanged, when that cannot be done; Open can.
 // now is the time when the process started, in nanoseconds since 1970, plus the
-// monotonic time since then; it may be up to a second late. Any goroutine may call it; it never waits for the disk.
+// monotonic time since then; it may be up to a second late. Any goroutine may
+// call it; it never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	if !req.Parsed.Head && !isGet(req) {
 		out.fail(405, false)
 		return true
 	}
-	v, ok := f.cache.get(req.Path, now)
-	if !ok {
+	var buf [256]byte
+	v, ok := f.cache.get(f.key(buf[:], req.Path, req), now)
+	if !ok || v[identity].listing != nil && !v[identity].listing.is(req) {
 		return false
 	}
 	fields := readFields(req)
-	return v.choose(req, &fields).answer(req, &fields, out, nil)
+	r := v.choose(req, &fields)
+	if !r.answer(req, &fields, out, nil) {
+		return false
+	}
+	if out.file != nil && !out.file.is(r.stamp) {
+		out.Close()
+		return false
+	}
+	return true
 }
 
 // Open answers a request, whatever it takes: it may wait for the disk and may
@@ -42,28 +54,44 @@ func (f *Files) Open(req *Request, out *Response) {
 		return
 	}
 	now := f.clock()
-	dir := f.root.at(now)
-	err := f.serve(dir, path, now, req, out)
+	t := f.root.at(now)
+	err := f.serve(t, path, now, req, out)
+	var index program
+	if errors.As(err, &index) {
+		out.fail(404, head)
+		out.Index = string(index)
+		return
+	}
+	if err != nil && f.opt.SPA != "" && !errors.Is(err, errDirectory) && statusOf(err) == 404 && isPage(req) {
+		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, errDirectory):
 		out.redirect(req)
-	case errors.Is(err, errListing):
-		f.list(dir, string(path), req, out)
 	default:
 		out.fail(statusOf(err), head)
 	}
 }
 
-// serve sends the file that a clean path names.
-func (f *Files) serve(dir *os.Root, path []byte, now int64, req *Request, out *Response) error {
+// isPage tells whether a request looks like one for a page, rather than for
+// something in a page: no extension, or text/html is accepted by name.
+func isPage(req *Request) bool {
+	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
+	return bytes.IndexByte(name, '.') < 0 || anyField(req, "accept", func(value []byte) bool {
+		return bytes.Contains(bytes.ToLower(value), []byte("text/html"))
+	})
+}
+
+// serve sends what a clean path names.
+func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
 	fields := readFields(req)
 	for again := false; ; again = true {
-		v, err := f.find(dir, path, now)
+		v, err := f.find(t, path, now, req)
 		if err != nil {
 			return err
 		}
-		err = f.answer(dir, path, v.choose(req, &fields), req, &fields, out)
+		err = f.answer(t, path, &v, req, &fields, out)
 		if err == nil || again {
 			return err
 		}
@@ -72,45 +100,95 @@ func (f *Files) serve(dir *os.Root, path []byte, now int64, req *Request, out *R
 	}
 }
 
+// key returns what a clean path has in the cache: itself, but for a listing in
+// another order. buf is used for that one.
+func (f *Files) key(buf, path []byte, req *Request) []byte {
+	if o := f.order(req); o != byName && (len(path) == 0 || path[len(path)-1] == '/') {
+		return append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
+	}
+	return path
+}
+
 // find returns the representations of what a clean path names, from memory if
 // the disk was looked at within the last second.
-func (f *Files) find(dir *os.Root, path []byte, now int64) (v variants, err error) {
-	v, fresh, ok := f.cache.known(path, now)
-	if fresh {
+func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
+	key := f.key(nil, path, req)
+	v, fresh, ok := f.cache.known(key, now)
+	if fresh && (v[identity].listing == nil || v[identity].listing.is(req)) {
 		return v, nil
 	}
-	s, err := f.look(dir, string(path))
+	s, err := f.look(t, string(path))
+	if errors.Is(err, errListing) {
+		return f.findListing(t, path, key, now, req)
+	}
 	if err != nil {
-		f.cache.forget(path)
+		f.cache.forget(key)
 		return v, err
 	}
 	if ok && s.matches(&v) {
-		f.cache.seen(path, &v, now)
+		f.warm(&v)
+		f.cache.seen(key, &v, now)
 		return v, nil
 	}
 	v = f.describe(&s, f.wall())
-	f.cache.put(string(path), v, now)
+	f.cache.put(string(key), v, now)
 	return v, nil
 }
 
-// choose returns the representation that the client prefers.
-func (v *variants) choose(req *Request, fields *fields) *representation {
-	if !fields.acceptEncoding {
-		return v[identity]
+// findListing makes the page for a directory, one at a time: for a large one it
+// takes long, and who has waited for his turn finds it made.
+func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
+	f.listing.Lock()
+	defer f.listing.Unlock()
+	v, fresh, _ := f.cache.known(key, now)
+	if fresh && v[identity].listing != nil && v[identity].listing.is(req) {
+		return v, nil
 	}
-	has := v.has()
-	return v[chooseCoding(req, &has)]
+	v, err = f.list(t, string(path), req)
+	if err == nil {
+		f.cache.put(string(key), v, now)
+	}
+	return v, err
 }
 
-// answer sends a representation; it opens or reads the file when its bytes
-// are needed and not in memory.
-func (f *Files) answer(dir *os.Root, path []byte, r *representation, req *Request, fields *fields, out *Response) error {
-	if r.answer(req, fields, out, nil) {
-		return nil
+// warmMost is the size of the largest file that is Warm.
+const warmMost = 1 << 20
+
+// warm reads the files that are kept open and sent without a look at them.
+func (f *Files) warm(v *variants) {
+	for _, r := range v {
+		if r != nil && r.open != nil && r.size <= warmMost && r.open.hold() {
+			r.open.read(r.size)
+			r.open.release()
+		}
 	}
-	file, err := openFile(dir, r.name)
+}
+
+// answer sends the representation that the client prefers; it opens, reads or
+// makes it when its bytes are needed and not in memory.
+func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *fields, out *Response) error {
+	key := f.key(nil, path, req)
+	r := v.choose(req, fields)
+	if r.answer(req, fields, out, nil) {
+		if out.file == nil || out.file.is(r.stamp) {
+			return nil
+		}
+		out.Close() // what is open has changed
+		f.cache.forget(key)
+	}
+	if r.made {
+		made := f.make(t, key, v, r)
+		if made != nil {
+			made.answer(req, fields, out, nil)
+			return nil
+		}
+		if r = v[identity]; r.answer(req, fields, out, nil) {
+			return nil
+		}
+	}
+	file, err := t.open(r.name)
 	if err != nil {
-		f.cache.forget(path)
+		f.cache.forget(key)
 		return err
 	}
 	info, err := file.Stat()
@@ -119,28 +197,34 @@ func (f *Files) answer(dir *os.Root, path []byte, r *representation, req *Reques
 	}
 	if err != nil {
 		file.Close()
-		f.cache.forget(path)
+		f.cache.forget(key)
 		return err
 	}
 	current := r
 	if s := stampOf(info); s != r.stamp {
 		// It is another file now than the one that was looked at. What is
 		// promised has to be true of the one that is open.
-		f.cache.forget(path)
+		f.cache.forget(key)
 		current = newRepresentation(r.description, s, f.wall())
 	}
 	before := f.wall()
 	if loaded := f.load(file, current); loaded != nil {
 		file.Close()
 		if current == r && r.stamp.settled(before) {
-			f.cache.load(path, r, loaded)
+			f.cache.load(key, r, loaded)
 		}
 		loaded.answer(req, fields, out, nil)
 		return nil
 	}
-	if !current.answer(req, fields, out, file) || out.file != file {
-		file.Close()
+	open := newOpenFile(file)
+	defer open.release()
+	if current == r && f.opt.CacheBytes > 0 {
+		if r.size <= warmMost {
+			open.read(r.size)
+		}
+		f.cache.load(key, r, r.keptOpen(open))
 	}
+	current.answer(req, fields, out, open)
 	return nil
 }
 
@@ -161,9 +245,9 @@ func (f *Files) load(file *os.File, r *representation) *representation {
 }
 
 // answer fills in out. It returns false, with out unchanged, when the bytes
-// are needed but r is not in memory and there is no file either; file, if it
-// is needed, becomes out's.
-func (r *representation) answer(req *Request, fields *fields, out *Response, file *os.File) bool {
+// are needed but r is neither in memory nor open and there is no file either;
+// out takes hold of the file that it needs.
+func (r *representation) answer(req *Request, fields *fields, out *Response, file *openFile) bool {
 	head := req.Parsed.Head
 	switch r.judge(req, fields) {
 	case notModified:
@@ -173,37 +257,39 @@ func (r *representation) answer(req *Request, fields *fields, out *Response, fil
 		out.fail(412, head)
 		return true
 	}
-	ready := head || r.body != nil || file != nil
+	if r.made && r.body == nil {
+		return false // nobody knows its size
+	}
 	// Ranges are for GET alone (RFC 9110 §14.2).
+	var set rangeSet
+	ranges := wholeFile
 	if fields.byteRange.set && !head && r.rangeApplies(fields) {
-		var set rangeSet
-		switch set.parse(fields.byteRange.value, r.stamp.size) {
-		case unsatisfiable:
-			out.failRange(r.stamp.size)
-			return true
-		case someRanges:
-			if ready {
-				out.partial(r, set.r[:set.n])
-				out.keep(r, file)
-			}
-			return ready
-		}
+		ranges = set.parse(fields.byteRange.value, r.size)
 	}
-	if ready {
-		out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.stamp.size}
-		if !head {
-			out.add(r, byteRange{0, r.stamp.size})
-			out.keep(r, file)
-		}
+	if ranges == unsatisfiable {
+		out.failRange(r.size)
+		return true
 	}
-	return ready
-}
-
-// keep makes the file out's if the body is in it.
-func (out *Response) keep(r *representation, file *os.File) {
-	if r.body == nil {
+	if !head && r.body == nil {
+		if file == nil {
+			file = r.open
+			out.Warm = r.size <= warmMost
+		}
+		if file == nil || !file.hold() {
+			out.Warm = false
+			return false
+		}
 		out.file = file
 	}
+	if ranges == someRanges {
+		out.partial(r, set.r[:set.n])
+		return true
+	}
+	out.Head = exchange.Head{Status: 200, Fields: r.fields, Length: r.size}
+	if !head {
+		out.add(r, byteRange{0, r.size})
+	}
+	return true
 }
 
 // add appends a range of the representation to the body.

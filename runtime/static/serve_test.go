@@ -15,18 +15,17 @@ func TestFile(t *testing.T) {
 	for _, c := range []struct {
 		path, mediaType string
 		size            int64
-		file            bool
 	}{
-		{"/a/hello.txt", "text/plain; charset=utf-8", 5, false},
-		{"/a//hello.txt", "text/plain; charset=utf-8", 5, false},
-		{"/a/hell%6F.txt", "text/plain; charset=utf-8", 5, false},
-		{"/a%2Fhello.txt", "text/plain; charset=utf-8", 5, false},
-		{"/empty.css", "text/css; charset=utf-8", 0, false},
-		{"/big.bin", "application/octet-stream", 100000, true},
+		{"/a/hello.txt", "text/plain; charset=utf-8", 5},
+		{"/a//hello.txt", "text/plain; charset=utf-8", 5},
+		{"/a/hell%6F.txt", "text/plain; charset=utf-8", 5},
+		{"/a%2Fhello.txt", "text/plain; charset=utf-8", 5},
+		{"/empty.css", "text/css; charset=utf-8", 0},
+		{"/big.bin", "application/octet-stream", 100000},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			a := get(t, f, request(t, "", "GET", c.path))
-			if a.status != 200 || a.length != c.size || a.file != c.file {
+			if a.status != 200 || a.length != c.size {
 				t.Errorf("%+v", a)
 			}
 			for name, want := range map[string]string{
@@ -197,9 +196,9 @@ func TestVariants(t *testing.T) {
 // version from another.
 func TestTimesThatSayNothing(t *testing.T) {
 	root := tree(t, map[string]string{"zero": "x", "one": "x", "future": "x"})
-	touch(t, filepath.Join(root, "zero"), unix(0))
-	touch(t, filepath.Join(root, "one"), unix(1))
-	touch(t, filepath.Join(root, "future"), unix(1<<33))
+	touch(t, filepath.Join(root, "zero"), unixTime(0))
+	touch(t, filepath.Join(root, "one"), unixTime(1))
+	touch(t, filepath.Join(root, "future"), unixTime(1<<33))
 	f := serve(t, Options{Root: root})
 	for name, tagged := range map[string]bool{"zero": false, "one": false, "future": true} {
 		a := get(t, f, request(t, "", "GET", "/"+name, "If-Modified-Since: "+oldDate))
@@ -221,9 +220,9 @@ func TestNew(t *testing.T) {
 		{Options{}, "no directory given"},
 		{Options{Root: filepath.Join(root, "missing")}, "no such file or directory"},
 		{Options{Root: filepath.Join(root, "file")}, "not a directory"},
-		{Options{Root: root, Index: []string{"a/b"}}, `the index "a/b"`},
-		{Options{Root: root, Index: []string{"index.html", ".."}}, `the index ".."`},
-		{Options{Root: root, Index: []string{""}}, `the index ""`},
+		{Options{Root: root, Index: []string{"a/b"}}, `index: "a/b"`},
+		{Options{Root: root, Index: []string{"index.html", ".."}}, `index: ".."`},
+		{Options{Root: root, Index: []string{""}}, `index: ""`},
 	} {
 		_, err := New(c.o)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") || !strings.HasPrefix(err.Error(), "static files: ") {

@@ -1,64 +1,128 @@
 // Package static serves the files of a directory tree over HTTP: content
 // types, validators, conditional and range requests (RFC 9110 §13 and §14),
-// precompressed variants, an optional index and listing, and a cache of small
-// hot files. It knows nothing of connections: it turns a parsed request into
-// the head of a response and the segments of its body.
+// variants that were compressed before or are compressed here, an optional
+// index and listing, and a cache of small files, of compressed ones and of
+// open larger ones. It knows nothing of connections: it turns a parsed request
+// into the head of a response and the segments of its body.
 package static
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
 // Options says what to serve and how. The zero value of every field but Root
-// works.
+// works, and in JSON (ParseOptions) a field that is missing has its default.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a
-	// symbolic link that leads out of it does not exist for clients, nor does
-	// one with an absolute target, and directories on the way to a file have
-	// to be readable, not just searchable (both are the price of os.Root). A
-	// relative Root is taken from the working directory at the time of New.
+	// symbolic link that leads out of it does not exist for clients, and
+	// directories on the way to a file have to be readable, not just
+	// searchable (the price of os.Root). A relative Root is taken from the
+	// working directory at the time of New.
 	// When Root is later replaced (a release swapped in by renaming a
 	// symbolic link), requests follow within a second.
-	Root string
+	Root string `json:"root"`
 
 	// Index are the names tried, in order, when a directory is asked for.
 	// None: a directory has no page of its own.
-	Index []string
+	Index []string `json:"index"`
 
 	// Listing makes a page with the content of a directory without index.
-	Listing bool
+	Listing bool `json:"listing"`
+
+	// SPA is the file below Root that answers, with 200, for pages that are
+	// not there: GET and HEAD of a path whose last segment has no extension,
+	// or that accept text/html by name. "": none. The path of a directory is sent
+	// to the one with a slash only if that has a page of its own.
+	SPA string `json:"spa"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse
 	// a file without asking (Cache-Control: public, max-age=N). Below zero
 	// there is no Cache-Control field.
-	MaxAge int
+	MaxAge int `json:"max_age"`
+
+	// Expires goes before MaxAge for the files that fit a pattern, in the form
+	// "*.css=30d": see parseExpire. The first that fits counts.
+	Expires []string `json:"expires"`
 
 	// DotFiles serves names that begin with a dot too. Otherwise they do not
 	// exist for clients: .git and .env are seldom meant to be public.
-	DotFiles bool
+	DotFiles bool `json:"dotfiles"`
 
-	// CacheBytes bounds the memory for small files. 0: 8 MiB; below zero: no
-	// cache.
-	CacheBytes int
+	// Symlinks says which symbolic links are followed: "inside" or "", those
+	// that stay below Root; "owner", of these the ones that belong to the
+	// owner of what they lead to (Apache's SymLinksIfOwnerMatch); "no", none.
+	Symlinks string `json:"symlinks"`
 
-	// CacheFileBytes is the size of the largest file that is kept in memory.
-	// 0: 64 KiB.
-	CacheFileBytes int
+	// MimeTypes is a file in the format of Apache's mime.types. What it does
+	// not name has the built-in type. "": none.
+	MimeTypes string `json:"mime_types"`
+
+	// Types are media types by extension, without a dot, and go before those
+	// of MimeTypes. A name without a dot is looked up as a whole.
+	Types map[string]string `json:"types"`
+
+	// Charset is the parameter of textual types. "": utf-8; "off": none.
+	Charset string `json:"charset"`
+
+	// Compress makes gzip and zstd variants of textual files from 1 KiB to
+	// 8 MiB for clients that accept them, once for each state of a file.
+	Compress bool `json:"compress"`
+
+	// Headers are fields for each answer with a file or listing, by name.
+	Headers map[string]string `json:"headers"`
+
+	// Programs are patterns (path.Match) for names of files that somebody else
+	// runs: they do not exist here, and for a folder that has one for its index
+	// the answer says so (Response.Index).
+	Programs []string `json:"-"`
+
+	// Routed are patterns for names of files that have rules of their own: for a
+	// folder that has one for its index the answer says so, too, as whoever asks
+	// for it by its name has to pass them.
+	Routed []string `json:"-"`
+
+	// Fall says that somebody else may answer for what is not there: then the
+	// path of a directory is sent to the one with a slash only if that has a
+	// page.
+	Fall bool `json:"-"`
+
+	// CacheBytes bounds the memory for small files, compressed ones and
+	// listings; a larger file that is kept open counts as 64 KiB. 0: 16 MiB;
+	// below zero: no cache, and nothing is compressed.
+	CacheBytes int `json:"cache_bytes"`
+
+	// CacheFileBytes is the size of the largest file that is kept in memory
+	// as it is. 0: 64 KiB.
+	CacheFileBytes int `json:"-"`
 }
 
 const (
-	defaultCacheBytes     = 8 << 20
+	defaultCacheBytes     = 16 << 20
 	defaultCacheFileBytes = 64 << 10
 )
+
+// ParseOptions reads what a Staticfile of Python says of itself.
+func ParseOptions(text string) (Options, error) {
+	o := Options{MaxAge: -1}
+	err := json.Unmarshal([]byte(text), &o)
+	return o, err
+}
 
 // Files serves one document root. Hit is for one goroutine (the loop), Open
 // for any number at the same time.
 type Files struct {
-	opt   Options
-	root  *root
-	cache cache
+	opt     Options
+	root    *root
+	types   typeTable
+	expires []expire
+	extra   string // lines of Options.Headers
+	cache   cache
+	makings makings
+	listing sync.Mutex // held while a page for a directory is made
 
 	// Both clocks are in nanoseconds since 1970; tests move them. The first
 	// one measures how old knowledge is and never steps, the second one is
@@ -74,13 +138,57 @@ var started = time.Now()
 func steadyClock() int64 { return started.UnixNano() + int64(time.Since(started)) }
 func wallClock() int64   { return time.Now().UnixNano() }
 
-// New opens the document root. The error, for a root that is missing or not
-// a directory or for an index that is not a plain name, is one line.
+// OptionError is an option that is wrong.
+type OptionError struct {
+	Option string // its name in JSON
+	Err    error
+}
+
+// Error returns one line.
+func (e *OptionError) Error() string { return "static files: " + e.Option + ": " + e.Err.Error() }
+
+// New opens the document root and reads MimeTypes. The error, which says which
+// option is wrong, is one line.
 func New(o Options) (*Files, error) {
-	for _, name := range o.Index {
-		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
-			return nil, fmt.Errorf("static files: the index %q is not the name of a file", name)
+	f, wrong := NewChecked(o)
+	if len(wrong) > 0 {
+		return nil, wrong[0]
+	}
+	return f, nil
+}
+
+// NewChecked is New that names all the options that are wrong, not just the
+// first one.
+func NewChecked(o Options) (f *Files, wrong []*OptionError) {
+	note := func(option string, err error) {
+		if err != nil {
+			wrong = append(wrong, &OptionError{option, err})
 		}
+	}
+	f = &Files{clock: steadyClock, wall: wallClock}
+	note("index", checkIndex(o.Index))
+	o.SPA = strings.TrimPrefix(o.SPA, "/")
+	note("spa", checkSPA(o.SPA))
+	var err error
+	f.expires, err = parseExpires(o.Expires)
+	note("expires", err)
+	f.types = typeTable{own: map[string]string{}}
+	note("charset", f.types.setCharset(o.Charset))
+	if o.MimeTypes != "" {
+		note("mime_types", f.types.read(o.MimeTypes))
+	}
+	note("types", f.types.add(o.Types))
+	f.extra, err = headerLines(o.Headers)
+	note("headers", err)
+	policy, err := parseSymlinks(o.Symlinks)
+	note("symlinks", err)
+	f.root, err = openRoot(o.Root, policy)
+	note("root", err)
+	if len(wrong) > 0 {
+		if f.root != nil {
+			_ = f.root.close()
+		}
+		return nil, wrong
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = defaultCacheBytes
@@ -88,15 +196,33 @@ func New(o Options) (*Files, error) {
 	if o.CacheFileBytes == 0 {
 		o.CacheFileBytes = defaultCacheFileBytes
 	}
-	r, err := openRoot(o.Root)
-	if err != nil {
-		return nil, err
-	}
-	f := &Files{opt: o, root: r, clock: steadyClock, wall: wallClock}
+	f.opt = o
 	f.cache.limit = o.CacheBytes
 	return f, nil
 }
 
-// Close closes the document root. Responses that are still being sent keep
-// their files.
-func (f *Files) Close() error { return f.root.close() }
+func checkIndex(names []string) error {
+	for _, name := range names {
+		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\\x00") {
+			return fmt.Errorf("%q is not the name of a file", name)
+		}
+	}
+	return nil
+}
+
+func checkSPA(page string) error {
+	if page == "" {
+		return nil
+	}
+	if _, ok := cleanPath(nil, []byte("/"+page), true); !ok || strings.HasSuffix(page, "/") {
+		return fmt.Errorf("%q is not a file below the folder", page)
+	}
+	return nil
+}
+
+// Close closes the document root and what is kept open. Responses that are
+// still being sent keep their files.
+func (f *Files) Close() error {
+	f.cache.empty()
+	return f.root.close()
+}

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
@@ -66,7 +67,7 @@ func TestPipelining(t *testing.T) {
 			want = append(want, body)
 		}
 		w := s.dial()
-		go w.send(b.String())
+		go io.WriteString(w.Conn, b.String()) // what fails is seen below
 		for i, body := range want {
 			if a := w.answer().want(t, 200); a.body != body {
 				t.Fatalf("response %d is %q, want %q", i, a.body, body)

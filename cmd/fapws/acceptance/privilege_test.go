@@ -140,6 +140,9 @@ func noThreadIs(t *testing.T, pid int, uid, gid string) {
 			if want != "" && !slices.Equal(strings.Fields(rest), slices.Repeat([]string{want}, 4)) {
 				t.Errorf("%s: %s", name, line)
 			}
+			if field == "Groups" && !slices.Equal(strings.Fields(rest), []string{gid}) {
+				t.Errorf("%s: %s", name, line)
+			}
 			if (field == "CapEff" || field == "CapPrm") && strings.Trim(strings.TrimSpace(rest), "0") != "" {
 				t.Errorf("%s: %s", name, line)
 			}

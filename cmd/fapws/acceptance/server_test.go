@@ -240,6 +240,9 @@ func testdata(t *testing.T, script string) string {
 	return path
 }
 
+// allowRoot lets root run the tests.
+const allowRoot = "FAPWS_ALLOW_ROOT=1"
+
 // cleanEnviron is the environment without what would change fapws or Python.
 func cleanEnviron() (env []string) {
 	for _, pair := range os.Environ() {
@@ -248,7 +251,7 @@ func cleanEnviron() (env []string) {
 			env = append(env, pair)
 		}
 	}
-	return append(env, "PYTHONDONTWRITEBYTECODE=1")
+	return append(env, "PYTHONDONTWRITEBYTECODE=1", allowRoot)
 }
 
 // write makes a file for a test and returns its path.

@@ -83,11 +83,11 @@ func drip(w *wire, first, piece string) {
 // A request that is slow to be handled is no slow client.
 func TestHandlerIsNotTimed(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := waiting(t, m, "--head-timeout", "100ms", "--keep-alive", "100ms", "--body-timeout", "100ms", "--write-timeout", "100ms")
+		s, folder := waiting(t, m, "--head-timeout", "400ms", "--keep-alive", "400ms", "--body-timeout", "400ms", "--write-timeout", "400ms")
 		w := s.dial()
 		w.get("/wait")
 		fileSays(t, folder+"/entered", "yes")
-		time.Sleep(700 * time.Millisecond) // longer than all of them, and the sweep's step
+		time.Sleep(1500 * time.Millisecond) // longer than all of them, and the sweep's step
 		write(t, folder+"/go", "")
 		w.answer().is(t, "waited")
 	})

@@ -23,6 +23,7 @@ const connectWithin = 2 * time.Second
 // UsageError is a command line that cannot be understood: one line.
 type UsageError struct{ line string }
 
+// Error implements error.
 func (e *UsageError) Error() string { return e.line }
 
 // Run does what "fapws ctl ARGS" asks for; nearest finds what somebody who
@@ -48,7 +49,7 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 		return err
 	}
 	defer c.Close()
-	a, err := ask(c, o.command)
+	a, err := ask(c, &request{Command: o.command, Purge: o.purge})
 	switch {
 	case err != nil:
 		return fmt.Errorf("the server on %s does not answer: %w", path, err)
@@ -65,6 +66,10 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 		_, err = io.WriteString(stdout, visible(a.Text))
 	case Reload:
 		_, err = fmt.Fprintln(stdout, "reloaded")
+	case Purge:
+		_, err = fmt.Fprintln(stdout, "purged "+visible(a.Text))
+	case Rotate:
+		_, err = fmt.Fprintln(stdout, "rotated")
 	case Stop:
 		_, _ = c.Read(make([]byte, 1)) // until its process has ended
 		_, err = fmt.Fprintln(stdout, "stopped")
@@ -76,13 +81,18 @@ func Run(args []string, stdout io.Writer, nearest func(string, []string) string)
 const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   speak to a running fapws
   stack                  every request in flight, and where its Python stands
   status                 what runs: addresses, workers, memory; --json for programs
+  purge PATH             throw pages out of the cache: /page with any query,
+                         /page?a=1 with this one, '/blog/*' all that begin so;
+                         instead of PATH --tag TAG or --all; --host HOST: of this one
   reload                 load the application anew; ends when it serves, or with 1
+  rotate                 compress the log files and begin new ones, now
   stop                   stop gracefully; ends when the server is gone
 Without --pid and --socket there has to be one server of this user.
 `
 
 type options struct {
 	command    Command
+	purge      *Pattern // with Purge
 	pid        int
 	socket     string
 	json, help bool
@@ -90,11 +100,13 @@ type options struct {
 
 // parse reads flags and the command, in any order.
 func parse(args []string, nearest func(string, []string) string) (o options, err error) {
+	var p Pattern
+	all := false
 	wrong := func(format string, a ...any) (options, error) { return o, &UsageError{fmt.Sprintf(format, a...)} }
 	for i := 0; i < len(args); i++ {
 		name, value, given := strings.Cut(args[i], "=")
 		switch name {
-		case "--pid", "-p", "--socket", "-s":
+		case "--pid", "-p", "--socket", "-s", "--host", "--tag":
 			if !given {
 				if i++; i == len(args) {
 					return wrong("%s needs a value", name)
@@ -109,6 +121,12 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 			}
 		case "--socket", "-s":
 			o.socket = value
+		case "--host":
+			p.Host = value
+		case "--tag":
+			p.Tag = value
+		case "--all":
+			p.Path, all = "*", true
 		case "--json":
 			o.json = true
 		case "--help", "-h":
@@ -116,7 +134,11 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 			return o, nil
 		default:
 			if strings.HasPrefix(name, "-") {
-				return wrong("unknown flag %s%s", name, meant(nearest(name, []string{"--pid", "--socket", "--json", "--help"})))
+				return wrong("unknown flag %s%s", name, meant(nearest(name, []string{"--pid", "--socket", "--json", "--host", "--tag", "--all", "--help"})))
+			}
+			if o.command == Purge && p.Path == "" {
+				p.Path = args[i]
+				continue
 			}
 			if o.command != "" {
 				return wrong("one command at a time, not %s and %s", o.command, args[i])
@@ -135,8 +157,15 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 		return wrong("unknown command %s%s", o.command, meant(nearest(string(o.command), names)))
 	case o.pid > 0 && o.socket != "":
 		return wrong("give --pid or --socket, not both")
+	case o.command == Purge && (p.Path == "") == (p.Tag == ""):
+		return wrong("purge what? one of: a path, a prefix with *, --tag TAG, --all")
+	case o.command != Purge && (p != Pattern{} || all):
+		return wrong("--host, --tag and --all go with purge")
 	case o.json && o.command != Status:
 		return wrong("--json goes with status")
+	}
+	if o.command == Purge {
+		o.purge = &p
 	}
 	return o, nil
 }
@@ -202,7 +231,7 @@ func describe(path string) string {
 	}
 	defer c.Close()
 	_ = c.SetReadDeadline(time.Now().Add(connectWithin))
-	a, err := ask(c, Status)
+	a, err := ask(c, &request{Command: Status})
 	if err != nil || a.Status == nil {
 		return ""
 	}
@@ -228,8 +257,8 @@ func connect(path string) (*net.UnixConn, error) {
 	return c, nil
 }
 
-func ask(c *net.UnixConn, command Command) (a answer, err error) {
-	text, err := json.Marshal(request{command})
+func ask(c *net.UnixConn, r *request) (a answer, err error) {
+	text, err := json.Marshal(r)
 	if err != nil {
 		return a, err
 	}

@@ -25,7 +25,14 @@ func (f *fake) Report() Report {
 }
 func (f *fake) Stack() string { return "GET /\x1b[31m\n" }
 func (f *fake) Reload() error { return f.fails }
-func (f *fake) Stop()         { close(f.stopped) }
+func (f *fake) Rotate() error { return f.fails }
+func (f *fake) Purge(p Pattern) (int, error) {
+	if p.Path == "bad" {
+		return 0, errors.New("it is no path")
+	}
+	return len(p.Path + p.Host + p.Tag), nil
+}
+func (f *fake) Stop() { close(f.stopped) }
 
 // use makes a folder of its own the place for sockets.
 func use(t *testing.T) (folder string) {
@@ -70,6 +77,10 @@ func TestCommands(t *testing.T) {
 		{"status --json --socket " + s.Path(), `{"pid":7,"app":"app.py","version":"1","python":"3.11.2","mode":"inline","addresses":["http://127.0.0.1:8888/","unix:/x"],"uptime":3700,` +
 			`"workers":[{"pid":8,"state":"serving","age":61,"rss":20000000,"requests":5},{"pid":9,"state":"retiring","age":0,"rss":0,"requests":-1}]}` + "\n"},
 		{pid + "stack", "GET /?[31m\n"},
+		{pid + "purge /page", "purged 5 pages\n"},
+		{pid + "purge --host a /page", "purged 6 pages\n"},
+		{pid + "--tag=news purge", "purged 4 pages\n"},
+		{pid + "purge --all", "purged 1 page\n"},
 		{pid + "reload", "reloaded\n"},
 		{"--socket " + s.Path() + " reload", "reloaded\n"},
 		{fmt.Sprintf("reload --pid=%d", os.Getpid()), "reloaded\n"},
@@ -94,7 +105,7 @@ func TestStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := ask(c, Stop); err != nil || a.Error != "" {
+	if a, err := ask(c, &request{Command: Stop}); err != nil || a.Error != "" {
 		t.Fatal(a, err)
 	}
 	select {
@@ -113,7 +124,7 @@ func TestStop(t *testing.T) {
 func TestUsage(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "what? fapws ctl stack|status|reload|stop; fapws ctl --help tells more"},
+		{"", "what? fapws ctl stack|status|reload|purge|rotate|stop; fapws ctl --help tells more"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
 		{"stop now", "one command at a time, not stop and now"},
 		{"--pid x stop", "--pid x: must be the number of a process"},
@@ -122,6 +133,11 @@ func TestUsage(t *testing.T) {
 		{"--color status", "unknown flag --color; fapws ctl --help lists them"},
 		{"--pid 1 --socket x stop", "give --pid or --socket, not both"},
 		{"--json stop", "--json goes with status"},
+		{"purge", "purge what? one of: a path, a prefix with *, --tag TAG, --all"},
+		{"purge /a --tag b", "purge what? one of: a path, a prefix with *, --tag TAG, --all"},
+		{"purge /a /b", "one command at a time, not purge and /b"},
+		{"stop --all", "--host, --tag and --all go with purge"},
+		{"status --host a", "--host, --tag and --all go with purge"},
 	} {
 		_, err := run(tt.line)
 		var wrong *UsageError
@@ -130,7 +146,7 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	err := Run([]string{"stat"}, nil, func(wrong string, names []string) string { return strings.Join(names, "/") })
-	if want := "unknown command stat, did you mean stack/status/reload/stop?"; err == nil || err.Error() != want {
+	if want := "unknown command stat, did you mean stack/status/reload/purge/rotate/stop?"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

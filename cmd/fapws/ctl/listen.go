@@ -6,6 +6,7 @@ package ctl
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -114,11 +115,11 @@ func (s *Socket) serve() {
 	for {
 		c, err := s.ln.AcceptUnix()
 		if err != nil {
-			if ne, ok := err.(net.Error); ok && ne.Temporary() { // no descriptor is left, mostly
-				time.Sleep(100 * time.Millisecond)
-				continue
+			if errors.Is(err, net.ErrClosed) {
+				return
 			}
-			return
+			time.Sleep(100 * time.Millisecond) // no descriptor is left, mostly
+			continue
 		}
 		s.room <- struct{}{}
 		go func() {
@@ -145,7 +146,7 @@ func (s *Socket) talk(c *net.UnixConn) {
 		return
 	}
 	_ = c.SetReadDeadline(time.Time{})
-	a := s.do(r.Command)
+	a := s.do(&r)
 	_ = c.SetWriteDeadline(time.Now().Add(askWithin))
 	reply(c, a)
 	if r.Command == Stop && a.Error == "" {
@@ -153,8 +154,8 @@ func (s *Socket) talk(c *net.UnixConn) {
 	}
 }
 
-func (s *Socket) do(command Command) (a answer) {
-	switch command {
+func (s *Socket) do(r *request) (a answer) {
+	switch r.Command {
 	case Stack:
 		a.Text = s.server.Stack()
 	case Status:
@@ -164,10 +165,23 @@ func (s *Socket) do(command Command) (a answer) {
 		if err := s.server.Reload(); err != nil {
 			a.Error = err.Error()
 		}
+	case Rotate:
+		if err := s.server.Rotate(); err != nil {
+			a.Error = err.Error()
+		}
+	case Purge:
+		if r.Purge == nil {
+			r.Purge = &Pattern{}
+		}
+		n, err := s.server.Purge(*r.Purge)
+		if err != nil {
+			a.Error = err.Error()
+		}
+		a.Text = pages(n)
 	case Stop:
 		s.server.Stop()
 	default:
-		a.Error = fmt.Sprintf("this server does not know %q", string(command))
+		a.Error = fmt.Sprintf("this server does not know %q", string(r.Command))
 	}
 	return a
 }

@@ -3,6 +3,7 @@ package ctl
 // request is the one line that a client sends: JSON.
 type request struct {
 	Command Command
+	Purge   *Pattern `json:",omitempty"`
 }
 
 // Command is what a server can be asked for.
@@ -12,12 +13,14 @@ type Command string
 const (
 	Stack  Command = "stack"  // what every request in flight is doing
 	Status Command = "status" // what runs
+	Purge  Command = "purge"  // pages out of the cache
 	Reload Command = "reload" // new code, and whether it serves
+	Rotate Command = "rotate" // the log files, now
 	Stop   Command = "stop"   // the end, gracefully
 )
 
 // Commands are all of them.
-var Commands = []Command{Stack, Status, Reload, Stop}
+var Commands = []Command{Stack, Status, Reload, Purge, Rotate, Stop}
 
 // answer is the one line that comes back: JSON. After Stop the connection
 // lasts as long as the server.
@@ -30,13 +33,14 @@ type answer struct {
 // Report says what runs.
 type Report struct {
 	PID       int      `json:"pid"` // of the process that takes signals
-	App       string   `json:"app"` // as on the command line
+	App       string   `json:"app"` // as on the command line; or the folder or configuration file that is served
 	Version   string   `json:"version"`
-	Python    string   `json:"python"`
-	Mode      string   `json:"mode"` // "inline", "up to 8 threads"
+	Python    string   `json:"python"` // version; "" for a site without an application
+	Mode      string   `json:"mode"`   // "inline", "up to 8 threads"
 	Addresses []string `json:"addresses"`
 	Uptime    float64  `json:"uptime"`            // seconds
 	Failure   string   `json:"failure,omitempty"` // of the last reload
+	Cache     *Cache   `json:"cache,omitempty"`   // nil: there is none, or it does not say
 	Workers   []Worker `json:"workers"`           // without a supervisor: the process itself
 }
 
@@ -56,8 +60,13 @@ type Server interface {
 	Report() Report
 	// Stack describes the requests in flight.
 	Stack() string
+	// Rotate rotates the log files; the error is one line.
+	Rotate() error
 	// Reload returns when new code serves, or with the reason why not: one line.
 	Reload() error
+	// Purge throws pages out of the cache of each worker, and returns how many
+	// went. The error is one line.
+	Purge(Pattern) (int, error)
 	// Stop begins a graceful end.
 	Stop()
 }

@@ -22,7 +22,11 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "fapws %s, Python %s, %s, pid %d, up %s\n", r.Version, r.Python, r.Mode, r.PID, period(r.Uptime))
+	how := "Python " + r.Python + ", " + r.Mode
+	if r.Python == "" {
+		how = "without Python"
+	}
+	fmt.Fprintf(&b, "fapws %s, %s, pid %d, up %s\n", r.Version, how, r.PID, period(r.Uptime))
 	where := "not served yet"
 	if len(r.Addresses) > 0 {
 		where = "on " + strings.Join(r.Addresses, "  ")
@@ -41,6 +45,9 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 			requests = strconv.FormatInt(worker.Requests, 10)
 		}
 		fmt.Fprintf(&b, "%8d  %-9s %8s %8s %10s\n", worker.PID, worker.State, period(worker.Age), memory, requests)
+	}
+	if r.Cache != nil && r.Cache.Limit > 0 {
+		fmt.Fprintln(&b, r.Cache)
 	}
 	_, err := io.WriteString(w, visible(b.String()))
 	return err

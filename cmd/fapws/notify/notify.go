@@ -96,9 +96,6 @@ func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 // Status is one line for people who look at the service.
 func (n *Notifier) Status(text string) error { return n.send(statusLine(text)) }
 
-// MainPID says that another process is the service from now on.
-func (n *Notifier) MainPID(pid int) error { return n.send("MAINPID=" + strconv.Itoa(pid)) }
-
 // Alive tells the watchdog that the service answers.
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 

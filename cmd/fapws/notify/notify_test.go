@@ -61,7 +61,6 @@ func TestMessages(t *testing.T) {
 			{n.Reloading, `RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]*`},
 			{n.Stopping, `STOPPING=1`},
 			{func() error { return n.Status("busy") }, `STATUS=busy`},
-			{func() error { return n.MainPID(7) }, `MAINPID=7`},
 			{n.Alive, `WATCHDOG=1`},
 		} {
 			if err := tt.send(); err != nil {
@@ -82,7 +81,7 @@ func TestNoManager(t *testing.T) {
 		}
 	}
 	var n *Notifier
-	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Status("x"), n.MainPID(1), n.Alive()); err != nil {
+	if err := errors.Join(n.Ready("x"), n.Reloading(), n.Stopping(), n.Status("x"), n.Alive()); err != nil {
 		t.Errorf("nil: %v", err)
 	}
 	if n.Watchdog() != 0 || n.Environ() != nil {

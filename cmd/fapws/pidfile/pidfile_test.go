@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		f, err := Write(path)
 		id, lookup := privilege.Lookup("daemon", "")
 		if err = errors.Join(err, lookup); err == nil {
-			err = errors.Join(id.Assume(), f.Remove())
+			err = errors.Join(id.Assume(false), f.Remove())
 		}
 		if err != nil {
 			fmt.Println(err)

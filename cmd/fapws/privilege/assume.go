@@ -8,15 +8,29 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Assume makes this process, with all of its threads, the identity for good,
 // and proves it: every thread must have the new numbers everywhere, and none
 // may become root again. After an error the process must end, since it may be
 // half of each. A process that is the identity already stays as it is.
-func (id *Identity) Assume() error {
+//
+// With chroot, the calling thread, which has to be locked, keeps the capability
+// CAP_SYS_CHROOT, but not in force: the processes that it starts may be given it
+// (syscall.SysProcAttr.AmbientCaps).
+func (id *Identity) Assume(chroot bool) error {
 	wasRoot := os.Geteuid() == 0
 	if wasRoot {
+		keeper := 0
+		if chroot {
+			keeper = unix.Gettid()
+			// Of this thread alone, until the program is another.
+			if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
+				return fmt.Errorf("cannot keep the right to chroot: %w", err)
+			}
+		}
 		// Groups first: the right to change them goes with root.
 		if err := syscall.Setgroups(id.Groups); err != nil {
 			return fmt.Errorf("cannot set the groups of %s: %w", id, err)
@@ -27,15 +41,53 @@ func (id *Identity) Assume() error {
 		if err := syscall.Setresuid(id.UID, id.UID, id.UID); err != nil {
 			return fmt.Errorf("cannot become %s: %w", id, err)
 		}
-	}
-	if err := id.verify(wasRoot); err != nil {
+		if chroot {
+			if err := keepChroot(false); err != nil {
+				return err
+			}
+		}
+		if err := id.verify(true, keeper); err != nil {
+			return fmt.Errorf("giving up root for %s failed: %w", id, err)
+		}
+	} else if err := id.verify(false, 0); err != nil {
 		return fmt.Errorf("giving up root for %s failed: %w", id, err)
 	}
 	return nil
 }
 
-// verify looks at what the kernel says of every thread.
-func (id *Identity) verify(groups bool) error {
+// keepChroot leaves the calling thread CAP_SYS_CHROOT and no other capability. If
+// inherited, it also has the next program that runs in its place.
+func keepChroot(inherited bool) error {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := [2]unix.CapUserData{{Permitted: 1 << unix.CAP_SYS_CHROOT}}
+	if inherited {
+		data[0].Inheritable = data[0].Permitted
+	}
+	err := unix.Capset(&head, &data[0])
+	if err == nil && inherited {
+		err = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_SYS_CHROOT, 0, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot keep the right to chroot: %w", err)
+	}
+	return nil
+}
+
+// PassChroot makes the next program that execve(2) puts into the place of this
+// one keep what Assume has kept. On the same thread.
+func PassChroot() error { return keepChroot(true) }
+
+// MayChroot says whether the calling thread may use chroot(2), or let its
+// children.
+func MayChroot() bool {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
+}
+
+// verify looks at what the kernel says of every thread. The one with the number
+// keeper has CAP_SYS_CHROOT; 0: none has.
+func (id *Identity) verify(groups bool, keeper int) error {
 	const tasks = "/proc/self/task"
 	threads, err := os.ReadDir(tasks)
 	if err != nil {
@@ -49,7 +101,11 @@ func (id *Identity) verify(groups bool) error {
 		if err != nil {
 			return err
 		}
-		if err := id.matches(string(status), groups); err != nil {
+		permitted := uint64(0)
+		if t.Name() == strconv.Itoa(keeper) {
+			permitted = 1 << unix.CAP_SYS_CHROOT
+		}
+		if err := id.matches(string(status), groups, permitted); err != nil {
 			return fmt.Errorf("thread %s: %w", t.Name(), err)
 		}
 	}
@@ -61,8 +117,8 @@ func (id *Identity) verify(groups bool) error {
 
 // matches compares /proc/PID/status of a thread (proc_pid_status(5)) with the
 // identity: real, effective, saved and file system numbers, capabilities, and
-// the groups if they were set.
-func (id *Identity) matches(status string, groups bool) error {
+// the groups if they were set. permitted are the capabilities that it may have.
+func (id *Identity) matches(status string, groups bool, permitted uint64) error {
 	found := map[string][]string{}
 	for line := range strings.Lines(status) {
 		name, rest, _ := strings.Cut(line, ":")
@@ -86,9 +142,9 @@ func (id *Identity) matches(status string, groups bool) error {
 	if id.UID == 0 || !groups {
 		return nil
 	}
-	for _, name := range []string{"CapPrm", "CapEff"} {
-		if len(found[name]) == 1 && strings.Trim(found[name][0], "0") != "" {
-			return fmt.Errorf("it has kept capabilities (%s %s)", name, found[name][0])
+	for name, may := range map[string]uint64{"CapPrm": permitted, "CapEff": 0} {
+		if has, err := strconv.ParseUint(strings.Join(found[name], ""), 16, 64); err != nil || has&^may != 0 {
+			return fmt.Errorf("it has kept capabilities (%s %s)", name, found[name])
 		}
 	}
 	return nil

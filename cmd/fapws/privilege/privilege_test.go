@@ -51,14 +51,14 @@ func helper(username, group string) error {
 	for range threads {
 		<-ready
 	}
-	if err := id.Assume(); err != nil {
+	if err := id.Assume(false); err != nil {
 		return err
 	}
 	close(dropped)
 	for range threads {
 		fmt.Println(<-report)
 	}
-	return id.Assume() // it is that already
+	return id.Assume(false) // it is that already
 }
 
 // status is what /proc says of the calling thread, in one line.
@@ -239,7 +239,7 @@ func TestOwner(t *testing.T) {
 func TestMatches(t *testing.T) {
 	id := &Identity{UID: 7, GID: 8, Groups: []int{8, 9}}
 	const good = "Name:\tx\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
-	if err := id.matches(good, true); err != nil {
+	if err := id.matches(good, true, 0); err != nil {
 		t.Error(err)
 	}
 	for _, change := range [][2]string{
@@ -254,7 +254,7 @@ func TestMatches(t *testing.T) {
 		{"CapPrm:\t0000000000000000", "CapPrm:\t0000000000000400"},
 		{"CapEff:\t0000000000000000", "CapEff:\t0000000000000400"},
 	} {
-		if bad := strings.Replace(good, change[0], change[1], 1); bad == good || id.matches(bad, true) == nil {
+		if bad := strings.Replace(good, change[0], change[1], 1); bad == good || id.matches(bad, true, 0) == nil {
 			t.Errorf("%q instead of %q is not found", change[1], change[0])
 		}
 	}

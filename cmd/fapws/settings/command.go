@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"fapws/cmd/fapws/tomlfile"
 )
 
 // Word says what fapws shall do.
@@ -16,7 +18,8 @@ type Word string
 
 // The words. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion
 // may be typed before APP; help and version are flags as well. What follows
-// WordCtl is for package ctl.
+// WordCtl is for package ctl, and what follows WordImport names a file,
+// and WordHash a user.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -26,20 +29,26 @@ const (
 	WordHelp        Word = "help"
 	WordVersion     Word = "version"
 	WordCtl         Word = "ctl"
+	WordImport      Word = "import"
+	WordHash        Word = "hash-password"
 	WordInternal    Word = "internal"
 )
 
 // TypedWords are those that people type.
-var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "version", "help"}
+var TypedWords = []string{"run", "check", "routes", "shell", "ctl", "import", "hash-password", "version", "help"}
 
 // Command is a command line that was understood.
 type Command struct {
 	Word   Word
 	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
-	Script string   // APP as typed, see SplitApp; "" with the words that need none
-	Args   []string // what follows APP: its sys.argv[1:]; or WordCtl
+	Script string   // APP as typed, see SplitApp; "" with the words that need none, and where a file names it
+	Args   []string // what follows APP: its sys.argv[1:]; or WordCtl, WordImport, WordHash
 	Flags  Flags
 }
+
+// ErrNothing is the error of a command line that names nothing to serve, where
+// no configuration file does either.
+var ErrNothing = errors.New("which application? Usage: fapws [FLAGS] APP [ARGS...], where APP is app.py, app.py:app, module:app or a folder of files; fapws --help tells more")
 
 // ScriptName is what messages call the script or module.
 func (c *Command) ScriptName() string {
@@ -69,7 +78,7 @@ type flag struct {
 }
 
 // InternalTopics are what "fapws internal TOPIC" writes, for build.sh.
-var InternalTopics = []string{"man", "completion", "settings"}
+var InternalTopics = []string{"man", "completion", "settings", "keys"}
 
 // ParseCommand reads a command line without its first word, the program's
 // name. Flags end at the script: what follows belongs to it. Every error is
@@ -88,7 +97,7 @@ func ParseCommand(rows []*Setting, args []string) (*Command, error) {
 			if rest, err = p.flags(rest[1:]); err != nil {
 				return nil, err
 			}
-		case WordCtl:
+		case WordCtl, WordImport, WordHash:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]
 			return p.cmd, nil
 		}
@@ -101,6 +110,7 @@ type parser struct {
 	cmd                  *Command
 	help                 string
 	version, printConfig bool
+	check                bool
 }
 
 func (p *parser) finish(word Word, rest []string) (*Command, error) {
@@ -129,11 +139,11 @@ func (p *parser) finish(word Word, rest []string) (*Command, error) {
 		return nil, fmt.Errorf("internal: must be one of %s", strings.Join(InternalTopics, ", "))
 	}
 	cmd.Word = word
-	if p.printConfig {
+	switch {
+	case p.printConfig:
 		cmd.Word = WordPrintConfig
-	}
-	if first == "" && cmd.Word != WordPrintConfig {
-		return nil, errors.New("which application? Usage: fapws [FLAGS] APP [ARGS...], where APP is app.py, app.py:app or module:app; fapws --help tells more")
+	case p.check:
+		cmd.Word = WordCheck
 	}
 	if first != "" {
 		cmd.Script, cmd.Args = first, rest[1:]
@@ -172,6 +182,7 @@ func (p *parser) flags(args []string) ([]string, error) {
 	set.Lookup("help").NoOptDefVal = "daily"
 	set.BoolVarP(&p.version, "version", "V", p.version, "")
 	set.BoolVar(&p.printConfig, "print-config", p.printConfig, "")
+	set.BoolVar(&p.check, "check-config", p.check, "")
 	if err := set.Parse(args); err != nil {
 		return nil, explain(set, err)
 	}
@@ -209,7 +220,7 @@ type recorder struct {
 func (r *recorder) Set(text string) error {
 	text = r.prefix + text
 	switch r.row.value(&Config{}).(type) {
-	case *addresses, *texts, *mappings, *networks:
+	case *addresses, *texts, *mappings, *networks, *expiries:
 		if old, again := r.into[r.row.Name]; again {
 			text = old.text + "," + text
 		}
@@ -234,7 +245,7 @@ func explain(set *pflag.FlagSet, err error) error {
 		}
 		var names []string
 		set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := Nearest(name, names); near != "" {
+		if near := tomlfile.Nearest(name, names); near != "" {
 			return fmt.Errorf("unknown flag --%s, did you mean --%s?", name, near)
 		}
 		return fmt.Errorf("unknown flag --%s; fapws --help all lists the flags", name)

@@ -30,6 +30,9 @@ func TestParseCommand(t *testing.T) {
 		{"--limit-request-field_size 9K app.py", Command{Word: WordRun, Script: "app.py",
 			Flags: Flags{"limit-request-field-size": {"--limit-request-field-size", "9K"}}}},
 		{"--print-config", Command{Word: WordPrintConfig}},
+		{"", Command{Word: WordRun}},
+		{"check", Command{Word: WordCheck}},
+		{"--check-config app.py", Command{Word: WordCheck, Script: "app.py"}},
 		{"--print-config app.py", Command{Word: WordPrintConfig, Script: "app.py"}},
 		{"-h", Command{Word: WordHelp}},
 		{"--help", Command{Word: WordHelp}},
@@ -62,8 +65,6 @@ func TestParseCommand(t *testing.T) {
 
 func TestParseCommandRefuses(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
-		{"", "which application? Usage: fapws [FLAGS] APP [ARGS...], where APP is app.py, app.py:app or module:app; fapws --help tells more"},
-		{"check", "which application? Usage: fapws [FLAGS] APP [ARGS...], where APP is app.py, app.py:app or module:app; fapws --help tells more"},
 		{"--thread 4 app.py", "unknown flag --thread, did you mean --threads?"},
 		{"--keepalive 4 app.py", "unknown flag --keepalive, did you mean --keep-alive?"},
 		{"--graceful 4 app.py", "unknown flag --graceful, did you mean --graceful-timeout?"},
@@ -73,7 +74,7 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"--bind", "--bind needs a value: --bind ADDR"},
 		{"-t", "--threads needs a value: --threads N"},
 		{"--version=3", `--version takes no value, not "3"`},
-		{"internal nonsense", "internal: must be one of man, completion, settings"},
+		{"internal nonsense", "internal: must be one of man, completion, settings, keys"},
 	} {
 		_, err := ParseCommand(Table(Machine{}), strings.Fields(tt.line))
 		if err == nil || err.Error() != tt.want {
@@ -99,20 +100,6 @@ func TestSplitApp(t *testing.T) {
 		name := (&Command{Script: tt.app}).ScriptName()
 		if place != tt.place || object != tt.object || name != tt.name {
 			t.Errorf("SplitApp(%q) = %q, %q; called %q", tt.app, place, object, name)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want int
-	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"bind", "bind", 0}, {"bnid", "bind", 1},
-		{"bnd", "bind", 1}, {"bindd", "bind", 1}, {"bond", "bind", 1}, {"ca", "abc", 3},
-	} {
-		if got := distance(tt.a, tt.b); got != tt.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
 		}
 	}
 }

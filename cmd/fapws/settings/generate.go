@@ -7,23 +7,26 @@ import (
 )
 
 // WriteInternal writes one of InternalTopics: the man page (roff), the
-// completion for bash, or the table of settings for a README (Markdown).
-func WriteInternal(w io.Writer, topic, version string) {
+// completion for bash, or the table of settings, or of keys, for a README
+// (Markdown).
+func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc) {
 	rows := Table(Machine{})
 	switch topic {
 	case "man":
-		writeMan(w, rows, version)
+		writeMan(w, rows, version, keys)
 	case "completion":
 		writeCompletion(w, rows)
 	case "settings":
 		writeMarkdown(w, rows)
+	case "keys":
+		writeKeysMarkdown(w, keys)
 	}
 }
 
-func writeMan(w io.Writer, rows []*Setting, version string) {
+func writeMan(w io.Writer, rows []*Setting, version string, keys []KeyDoc) {
 	fmt.Fprintf(w, `.TH FAPWS 1 "" "fapws %s" "User Commands"
 .SH NAME
-fapws \- serve a Python application over HTTP
+fapws \- serve a Python application, or a whole site, over HTTP
 .SH SYNOPSIS
 .B fapws
 .RI [ FLAGS ] " APP " [ ARGS... ]
@@ -31,17 +34,23 @@ fapws \- serve a Python application over HTTP
 .B fapws check | routes | shell
 .RI [ FLAGS ] " APP " [ ARGS... ]
 .br
+.B fapws import
+.I web.conf
+.br
+.B fapws hash\-password
+.RI [ USER ]
+.br
 .B fapws ctl
 .RB [ \-\-pid
 .IR N \ |
 .B \-\-socket
 .IR FILE ]
-.BR stack | status | reload | stop
+.BR stack | status | purge | reload | rotate | stop
 .SH DESCRIPTION
 .B fapws
 embeds Python, loads the application and serves it.
 .I APP
-is a script
+is a folder of files, a script
 .RI ( app.py ),
 a module
 .RI ( package.module ),
@@ -52,7 +61,9 @@ Where no object is named, the list
 is served, or else the WSGI application called
 .BR application " or " app .
 A script with PATHS is run; every other one is imported, as a module called by
-the name of the file.
+the name of the file. Without
+.IR APP ,
+the configuration file says what is served.
 .PP
 With
 .B check
@@ -72,9 +83,18 @@ what runs (with
 .B \-\-json
 for programs),
 .B reload
-loads the application anew and fails if that does not, and
+loads the application anew and fails if that does not,
+.B purge
+throws pages out of the cache,
+.B rotate
+begins new log files, and
 .B stop
 stops gracefully. If several run, one has to be named.
+.PP
+.B import
+writes a configuration file for httPyServer's web.conf, and
+.B hash\-password
+the line of a user for a file of auth, which htpasswd would write, too.
 .SH OPTIONS
 `, roff(version))
 	for _, group := range groups {
@@ -88,7 +108,8 @@ A SIZE is in bytes or takes K, M or G, where K is 1024. A TIME is in seconds or
 takes ms, s, m or h.
 .SH ENVIRONMENT
 Each setting can be given in a variable. Flags win over the environment, the
-environment over the script, the script over the default.
+environment over the configuration file, the file over the script, the script
+over the default.
 `)
 	for _, row := range rows {
 		fmt.Fprintf(w, ".TP\n.B %s\nthe same as %s.\n", row.EnvName(), roff("--"+row.Name))
@@ -96,6 +117,7 @@ environment over the script, the script over the default.
 			fmt.Fprintf(w, ".TP\n.B %s\nthe same, when %s is not set.\n", row.Env, row.EnvName())
 		}
 	}
+	writeKeysMan(w, keys)
 	fmt.Fprint(w, ".SH SCRIPT\nThe script may set these globals.\n")
 	for _, row := range rows {
 		if row.Global != "" {
@@ -111,7 +133,7 @@ with 0; a second one exits at once with 1.
 .B SIGQUIT
 does not wait for what is in flight.
 .B SIGUSR1
-opens the access log anew.
+opens the log files anew.
 With workers,
 .B SIGHUP
 loads the application anew,
@@ -181,16 +203,21 @@ _fapws() {
             return
         fi
     done
+    if [[ ${COMP_WORDS[1]} == import ]]; then
+        compopt -o default
+        return
+    fi
     if [[ ${COMP_WORDS[1]} == ctl ]]; then
         case $prev in
             --socket) compopt -o default; return ;;
             --pid) return ;;
         esac
-        COMPREPLY=($(compgen -W "stack status reload stop --pid --socket --json --help" -- "$cur"))
+        COMPREPLY=($(compgen -W "stack status reload purge rotate stop --host --tag --all --pid --socket --json --help" -- "$cur"))
         return
     fi
     case $prev in
         --log-level) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
+        --symlinks) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
         --interface) COMPREPLY=($(compgen -W "auto paths wsgi" -- "$cur")); return ;;
         --debug) COMPREPLY=($(compgen -W "0 1 2 3" -- "$cur")); return ;;
         --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
@@ -208,7 +235,7 @@ _fapws() {
     fi
 }
 complete -F _fapws fapws
-`, strings.Join(LogLevels, " "), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
+`, strings.Join(LogLevels, " "), strings.Join(SymlinkPolicies, " "), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(TypedWords, " "))
 }
 
 func writeMarkdown(w io.Writer, rows []*Setting) {

@@ -14,9 +14,10 @@ const (
 // WriteHelp writes what --help shows: the flags of every day, which fit one
 // screen, or all of them with the names that other servers have for them.
 func WriteHelp(w io.Writer, rows []*Setting, all bool) {
-	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [ARGS...]   serve app.py, app.py:app or module:app
+	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [ARGS...]   serve app.py, module:app or a folder
        fapws check|routes|shell APP  only load: test it, list its paths, try it
        fapws ctl COMMAND             ask one that runs; ctl --help says what
+       fapws import|hash-password    a web.conf as fapws.toml; a user of auth
 `)
 	for _, group := range groups {
 		if all {
@@ -45,16 +46,19 @@ s, m, h. Each flag is also a variable of the environment, --max-body-size is
 FAPWS_MAX_BODY_SIZE; PORT, WEB_CONCURRENCY (workers), FORWARDED_ALLOW_IPS and
 VIRTUAL_ENV count as well. Limits, timeouts, logs, threads, max-queue, backlog,
 x-sendfile and x-accel may be globals of the script, MAX_BODY_SIZE; the address
-is SERVER there. Flags win over environment over script over default;
+is SERVER there. Each flag is also a key of the configuration file, TOML, where
+app or root stands for APP, max-body-size = "100M", and where hosts and routes
+are. Flags win over environment over file over script over default;
 --print-config shows what came from where.
 
-APP is a script, a module, or an object in one of them: PATHS, application or
-app if none is named. A script with PATHS is run, every other one is imported.
+APP is a folder of files, a script, a module, or an object in one of these:
+PATHS, application or app if none is named. A script with PATHS is run, every
+other one is imported.
 check says if all is well, routes prints what answers which path, and shell
 runs Python, at a terminal or from standard input, with the application loaded.
 
 Signals: TERM and INT stop gracefully, a second one at once; QUIT cuts what is
-in flight; USR1 opens the access log anew. With workers HUP reloads the
+in flight; USR1 opens the log files anew. With workers HUP reloads the
 application, USR2 the program too; TTIN and TTOU add and take away a worker.
 
 Exit codes: 0 stopped, 1 failed while running, stopped at once, or the script
@@ -66,6 +70,7 @@ calls sys.exit is passed on.
 var commands = []*Setting{
 	{Name: "help", Short: "h", Group: GroupCommands, Brief: "show this; --help all shows all flags", Help: "show the flags of every day; --help all shows all"},
 	{Name: "version", Short: "V", Group: GroupCommands, Brief: "show the versions of fapws, Python and Go"},
+	{Name: "check-config", Group: GroupCommands, Help: "load and test what would be served, and end: the same as fapws check"},
 	{Name: "print-config", Group: GroupCommands, Brief: "show every setting and where it comes from", Help: "show every setting with the place it comes from, and end; runs the script if one is named"},
 }
 

@@ -14,7 +14,7 @@ func appRows() []*Setting {
 			value: func(c *Config) value { return &count{&c.MaxQueue, 1, 1 << 20} },
 		},
 		{
-			Name: "chdir", Short: "C", Aliases: []string{"working-dir"}, Group: GroupPython, Arg: "DIR",
+			Name: "chdir", Short: "C", Aliases: []string{"working-dir"}, Group: GroupPython, Arg: "DIR", path: true,
 			Brief: "change to this directory first",
 			Help:  "change to this directory before anything else",
 			value: func(c *Config) value { return &text{&c.Chdir} },
@@ -30,12 +30,12 @@ func appRows() []*Setting {
 			value: func(c *Config) value { return &toggle{&c.Factory} },
 		},
 		{
-			Name: "pythonpath", Group: GroupPython, Arg: "DIRS",
+			Name: "pythonpath", Group: GroupPython, Arg: "DIRS", path: true,
 			Help:  "folders to look for modules in, before those of PYTHONPATH; repeatable, or with commas",
 			value: func(c *Config) value { return &texts{&c.PythonPath} },
 		},
 		{
-			Name: "venv", Group: GroupPython, Arg: "DIR", Env: "VIRTUAL_ENV",
+			Name: "venv", Group: GroupPython, Arg: "DIR", Env: "VIRTUAL_ENV", path: true,
 			Help:  "use the packages of this virtual environment",
 			value: func(c *Config) value { return &text{&c.Venv} },
 		},
@@ -45,12 +45,12 @@ func appRows() []*Setting {
 			value: func(c *Config) value { return &rootPath{&c.RootPath} },
 		},
 		{
-			Name: "x-sendfile", Group: GroupPython, Arg: "DIRS", Global: "X_SENDFILE",
+			Name: "x-sendfile", Group: GroupPython, Arg: "DIRS", Global: "X_SENDFILE", path: true,
 			Help:  "when the application answers with X-Sendfile: FILE, send that file if it is in one of these folders, instead of passing the field on; repeatable, or with commas",
 			value: func(c *Config) value { return &texts{&c.SendfileRoots} },
 		},
 		{
-			Name: "x-accel", Group: GroupPython, Arg: "PREFIX=DIR", Global: "X_ACCEL",
+			Name: "x-accel", Group: GroupPython, Arg: "PREFIX=DIR", Global: "X_ACCEL", path: true,
 			Help:  "when the application answers with X-Accel-Redirect: /PREFIX/FILE, send the file from that folder, instead of passing the field on; repeatable, or with commas",
 			value: func(c *Config) value { return &mappings{&c.AccelRoots} },
 		},

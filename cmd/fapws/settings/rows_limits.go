@@ -14,11 +14,21 @@ func limitRows(m Machine) []*Setting {
 			value: func(c *Config) value { return &count{&c.MaxClients, 1, 1 << 30} },
 		},
 		{
+			Name: "max-clients-action", Group: GroupLimits, Arg: "WHAT", Default: "wait", Global: "MAX_CLIENTS_ACTION",
+			Help:  "what more clients do: wait in the listen queue, the first come first, or get 503 at once",
+			value: func(c *Config) value { return &choice{&c.MaxClientsAction, ClientsActions} },
+		},
+		{
 			Name: "max-body-size", Aliases: []string{"max-request-body-size"}, Group: GroupLimits,
 			Arg: "SIZE", Default: "10M", Global: "MAX_BODY_SIZE",
 			Brief: "largest body of a request, else 413",
 			Help:  "largest body of a request; a larger one is answered 413",
 			value: func(c *Config) value { return &size[int64]{&c.MaxBodySize, 1, 1 << 50} },
+		},
+		{
+			Name: "max-cgi", Group: GroupLimits, Arg: "N", Default: "16", Global: "MAX_CGI",
+			Help:  "CGI programs that run at the same time in each worker; 256 requests may wait for them, more are answered 503",
+			value: func(c *Config) value { return &count{&c.MaxCGI, 1, 10000} },
 		},
 		{
 			Name: "limit-request-line", Group: GroupLimits, Arg: "SIZE", Default: "8K", Global: "LIMIT_REQUEST_LINE",

@@ -32,7 +32,7 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &toggle{&c.Reload} },
 		},
 		{
-			Name: "reload-dir", Group: GroupProcesses, Arg: "DIRS",
+			Name: "reload-dir", Group: GroupProcesses, Arg: "DIRS", path: true,
 			Help:  "folders to watch for reload, with those below; repeatable, or with commas; not given, that of the script, or for a module the working directory",
 			value: func(c *Config) value { return &texts{&c.ReloadDirs} },
 		},
@@ -74,17 +74,27 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &text{&c.Group} },
 		},
 		{
+			Name: "chroot", Group: GroupProcesses, Arg: "DIR", path: true,
+			Help:  "make this folder the root directory of each worker when it has loaded the application; needs root, and user; all that is opened or imported later has to lie below it, and has the same path there",
+			value: func(c *Config) value { return &text{&c.Chroot} },
+		},
+		{
+			Name: "allow-root", Group: GroupProcesses,
+			Help:  "serve as root; without it, root has to name a user",
+			value: func(c *Config) value { return &toggle{&c.AllowRoot} },
+		},
+		{
 			Name: "umask", Short: "m", Group: GroupProcesses, Arg: "MODE", Default: "none", Note: "as it was started",
 			Help:  "file mode mask, in octal: 027",
 			value: func(c *Config) value { return &octal{&c.Umask} },
 		},
 		{
-			Name: "pid", Short: "p", Aliases: []string{"pidfile"}, Group: GroupProcesses, Arg: "FILE",
+			Name: "pid", Short: "p", Aliases: []string{"pidfile"}, Group: GroupProcesses, Arg: "FILE", path: true,
 			Help:  "write the number of the process that takes signals to this file, which is removed at the end",
 			value: func(c *Config) value { return &text{&c.PidFile} },
 		},
 		{
-			Name: "ctl-socket", Group: GroupProcesses, Arg: "FILE", Default: "auto",
+			Name: "ctl-socket", Group: GroupProcesses, Arg: "FILE", Default: "auto", path: true,
 			Help:  "socket for fapws ctl; auto is one for each server in a folder of the user's own, off is none",
 			value: func(c *Config) value { return &text{&c.ControlSocket} },
 		},

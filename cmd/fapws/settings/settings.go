@@ -4,7 +4,7 @@
 // --print-config, the man page and the completion of bash are read off it.
 //
 // A setting takes its value from the first of these places that has one:
-// flag, environment, script, default. Nothing here does I/O or needs Python.
+// flag, environment, file, script, default. Nothing here does I/O or needs Python.
 package settings
 
 import "time"
@@ -40,20 +40,42 @@ type Config struct {
 	Dev               bool          // reload, tracebacks, requests in the log
 	DevAnywhere       bool          // also on addresses that others reach
 	User, Group       string        // to run as; "" stays
+	Chroot            string        // root directory of workers, once they have loaded; "" stays
+	AllowRoot         bool          // that may be root
 	Umask             int           // -1: stays
 	PidFile           string        // "": none
 	ControlSocket     string        // "auto", "off" or a path
 	LoadTimeout       time.Duration // of a new worker
 
+	File      string   // configuration file; "" looks for one, "off" is none
+	Static    []string // "/prefix=folder" that are served beside the application
+	Index     []string // names of files that answer for their folder
+	Autoindex bool     // folders without index are listed
+	SPA       string   // file that answers for pages that there are not; "": none
+	MimeTypes string   // file of types; "": those built in
+	Charset   string   // of text; "off": none
+	Compress  bool     // on the fly
+	SSI       bool     // *.shtml have elements
+	Expires   []string // "pattern=time", as static.Options has them
+	Symlinks  string   // one of SymlinkPolicies
+	DotFiles  bool     // files whose names begin with a dot are served, too
+
+	CacheFilesMax int64 // memory of files that are kept, for each folder; 0: none are
+
+	Cache        bool  // answers are kept that allow it themselves
+	CacheMaxSize int64 // memory of answers that are kept; 0: none are
+
 	Threads  int // most Python threads for handlers; 0: inline, on the loop
 	MaxQueue int // requests that may wait for a thread
+	MaxCGI   int // CGI programs that run at the same time
 
-	MaxClients  int   // connections open at the same time
-	MaxBodySize int64 // body of a request
-	MaxLine     int   // request line
-	MaxField    int   // one header field
-	MaxHead     int   // request line and all fields
-	MaxFields   int   // number of header fields
+	MaxClients       int    // connections open at the same time
+	MaxClientsAction string // one of ClientsActions: what others get
+	MaxBodySize      int64  // body of a request
+	MaxLine          int    // request line
+	MaxField         int    // one header field
+	MaxHead          int    // request line and all fields
+	MaxFields        int    // number of header fields
 
 	HeadTimeout     time.Duration // to receive a whole head
 	BodyTimeout     time.Duration // without one more byte of the body
@@ -63,7 +85,15 @@ type Config struct {
 	WriteTimeout    time.Duration // without the client taking one more byte
 	GracefulTimeout time.Duration // to finish what is in flight when told to stop
 
-	AccessLog string // file, "-" for standard output, "off"
+	AccessLog       string        // file, "-" for standard output, "off"
+	AccessLogFormat string        // as accesslog.Parse takes it
+	ErrorLog        string        // file, "-" for standard error
+	LogMaxSize      int64         // of a log file; 0: any
+	LogRotate       string        // "off", "hourly", "daily", "weekly" or a duration
+	LogKeep         int           // compressed files of each log
+	LogBuffer       int           // bytes of the access log that are written together
+	LogFlush        time.Duration // that they wait at most
+
 	LogLevel  string // one of LogLevels
 	Debug     int    // 0 to 3
 	LoopDebug int    // the same for the loop, where Dev does not raise it
@@ -78,6 +108,9 @@ var LogLevels = []string{"debug", "info", "warning", "error"}
 // Interfaces are the values of Config.Interface.
 var Interfaces = []string{"auto", "paths", "wsgi"}
 
+// ClientsActions are the values of Config.MaxClientsAction.
+var ClientsActions = []string{"wait", "503"}
+
 // Group is a heading in the help under which settings stand together.
 type Group string
 
@@ -85,6 +118,7 @@ type Group string
 const (
 	GroupAddress   Group = "Address"
 	GroupPython    Group = "Application"
+	GroupFiles     Group = "Files"
 	GroupProcesses Group = "Processes"
 	GroupLimits    Group = "Limits"
 	GroupTimeouts  Group = "Timeouts"
@@ -92,7 +126,7 @@ const (
 	GroupCommands  Group = "Instead of serving"
 )
 
-var groups = []Group{GroupAddress, GroupPython, GroupProcesses, GroupLimits, GroupTimeouts, GroupLogs, GroupCommands}
+var groups = []Group{GroupAddress, GroupPython, GroupFiles, GroupProcesses, GroupLimits, GroupTimeouts, GroupLogs, GroupCommands}
 
 // Setting is a row of the table.
 type Setting struct {
@@ -108,6 +142,7 @@ type Setting struct {
 	Env     string // besides FAPWS_<NAME>: a variable that other tools set
 	Global  string // name in the script; "" if a script cannot set it
 
+	path  bool // names a file or folder: relative to a configuration file if that names it
 	sugar bool // another way to give a setting, so --print-config leaves it out
 	value func(*Config) value
 }

@@ -12,6 +12,7 @@ type Level int
 const (
 	FromDefault Level = iota
 	FromScript
+	FromFile
 	FromEnvironment
 	FromFlag
 )
@@ -19,23 +20,26 @@ const (
 // Source says where a value comes from.
 type Source struct {
 	Level Level
-	Name  string // "--bind", "FAPWS_BIND", "app.py (SERVER)"
+	Name  string // "--bind", "FAPWS_BIND", "fapws.toml:12", "app.py (SERVER)"
 }
 
+// String is "flag --bind", as --print-config shows it.
 func (s Source) String() string {
 	switch s.Level {
 	case FromFlag:
 		return "flag " + s.Name
 	case FromEnvironment:
 		return "environment " + s.Name
+	case FromFile:
+		return "file " + s.Name
 	case FromScript:
 		return "script " + s.Name
 	}
 	return "default"
 }
 
-// Settings are being settled: first from flags and environment, then, when the
-// script has run, from its globals.
+// Settings are being settled: first from flags and environment, then from
+// the file, and when the script has run, from its globals.
 type Settings struct {
 	rows []*Setting
 	conf Config
@@ -103,7 +107,7 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 	return "", ""
 }
 
-// ReadScript settles what neither flag nor environment gave from the globals
+// ReadScript settles what neither flag nor environment nor file gave from the globals
 // of the script. global returns a value as int64, float64, string, bool, []any
 // or Object. unusable is told of each value that cannot be a setting, in one line
 // that names variable, value, and what is allowed; what it returns ends the
@@ -128,6 +132,29 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 	}
 	return nil
 }
+
+// BodyLimit returns the MAX_BODY_SIZE of an application that is not the first one,
+// which goes for its own paths: 0 if it has none, or if flag, environment or file
+// decide. global is as for ReadScript.
+func (s *Settings) BodyLimit(script string, global func(name string) (any, bool)) (int64, error) {
+	var c Config
+	for _, row := range s.rows {
+		if row.Name != "max-body-size" || s.from[row.Name].Level > FromScript {
+			continue
+		}
+		x, ok := global(row.Global)
+		if !ok {
+			continue
+		}
+		if err := row.value(&c).fromScript(x); err != nil {
+			return 0, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err)
+		}
+	}
+	return c.MaxBodySize, nil
+}
+
+// File is the configuration file that flag or environment name, "" for none.
+func (s *Settings) File() string { return s.conf.File }
 
 // Config returns the values as far as they are settled, and an error of one
 // line when values that are right alone do not go together.

@@ -40,10 +40,12 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Bind: []string{"0.0.0.0:8888"}, SocketMode: -1, Interface: "auto", Workers: 1,
-		Umask: -1, ControlSocket: "auto", LoadTimeout: time.Minute, Threads: 8, MaxQueue: 2048,
-		MaxClients: 768, MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
+		Index: []string{"index.html", "index.htm"}, Charset: "utf-8", Compress: true, CacheMaxSize: 16 << 20, Symlinks: "inside", CacheFilesMax: 16 << 20,
+		Umask: -1, ControlSocket: "auto", LoadTimeout: time.Minute, Threads: 8, MaxQueue: 2048, MaxCGI: 16,
+		MaxClients: 768, MaxClientsAction: "wait", MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
 		HeadTimeout: 10 * time.Second, BodyTimeout: 20 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
-		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, AccessLog: "off", LogLevel: "info", port: -1,
+		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, LogLevel: "info", port: -1,
+		AccessLog: "off", AccessLogFormat: "combined", ErrorLog: "-", LogMaxSize: 1 << 20, LogRotate: "off", LogKeep: 5, LogBuffer: 32 << 10, LogFlush: time.Second,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// parseSize reads a number of bytes: "500", "64K", "10M", "1.5G", also "10MB"
+// ParseSize reads a number of bytes: "500", "64K", "10M", "1.5G", also "10MB"
 // and "10MiB". K is 1024.
-func parseSize(s string) (int64, bool) {
+func ParseSize(s string) (int64, bool) {
 	number := strings.ToUpper(strings.TrimSpace(s))
 	number = strings.TrimSuffix(number, "B")
 	number = strings.TrimSuffix(number, "I")
@@ -40,7 +40,7 @@ func parseSize(s string) (int64, bool) {
 	return int64(f * factor), true
 }
 
-// showSize writes a size as short as parseSize reads it back exactly.
+// showSize writes a size as short as ParseSize reads it back exactly.
 func showSize(n int64) string {
 	for _, u := range []struct {
 		letter string
@@ -53,8 +53,8 @@ func showSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// parseDuration reads seconds without a unit, or what time.ParseDuration takes.
-func parseDuration(s string) (time.Duration, bool) {
+// ParseDuration reads seconds without a unit, or what time.ParseDuration takes.
+func ParseDuration(s string) (time.Duration, bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if plainNumber(s) {
 		f, err := strconv.ParseFloat(s, 64)

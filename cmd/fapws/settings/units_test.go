@@ -17,12 +17,12 @@ func TestSizes(t *testing.T) {
 		{"", -1, ""}, {"K", -1, ""}, {"-1", -1, ""}, {"+5", -1, ""}, {"1e3", -1, ""}, {"0x10", -1, ""}, {"1.5", -1, ""},
 		{"1..5K", -1, ""}, {"10X", -1, ""}, {"10KK", -1, ""}, {"inf", -1, ""}, {"nan", -1, ""}, {"99999999T", -1, ""}, {"1_000", -1, ""},
 	} {
-		got, ok := parseSize(tt.text)
+		got, ok := ParseSize(tt.text)
 		if !ok {
 			got = -1
 		}
 		if got != tt.want {
-			t.Errorf("parseSize(%q) = %d, want %d", tt.text, got, tt.want)
+			t.Errorf("ParseSize(%q) = %d, want %d", tt.text, got, tt.want)
 		}
 		if ok && showSize(got) != tt.shown {
 			t.Errorf("showSize(%d) = %s, want %s", got, showSize(got), tt.shown)
@@ -42,12 +42,12 @@ func TestDurations(t *testing.T) {
 		{"", -1, ""}, {"-1", -1, ""}, {"-1s", -1, ""}, {"s", -1, ""}, {"1e9", -1, ""}, {"fast", -1, ""}, {"1d", -1, ""},
 		{"99999999999999999999", -1, ""}, {"inf", -1, ""},
 	} {
-		got, ok := parseDuration(tt.text)
+		got, ok := ParseDuration(tt.text)
 		if !ok {
 			got = -1
 		}
 		if got != tt.want {
-			t.Errorf("parseDuration(%q) = %d, want %d", tt.text, got, tt.want)
+			t.Errorf("ParseDuration(%q) = %d, want %d", tt.text, got, tt.want)
 		}
 		if ok && showDuration(got) != tt.shown {
 			t.Errorf("showDuration(%d) = %s, want %s", got, showDuration(got), tt.shown)

@@ -64,7 +64,7 @@ type size[T int | int64] struct {
 }
 
 func (v *size[T]) fromText(s string) error {
-	n, ok := parseSize(s)
+	n, ok := ParseSize(s)
 	if !ok {
 		return v.allowed()
 	}
@@ -105,7 +105,7 @@ type duration struct {
 const longest = 366 * 24 * time.Hour
 
 func (v *duration) fromText(s string) error {
-	d, ok := parseDuration(s)
+	d, ok := ParseDuration(s)
 	return v.put(d, ok)
 }
 

@@ -26,6 +26,9 @@ const (
 	Ask Kind = "ask"
 	// Notice: Text is a page that browsers get instead of any other.
 	Notice Kind = "notice"
+	// Purge: throw pages out of the cache, Text says which. A worker says it to
+	// the supervisor, which says it to all others.
+	Purge Kind = "purge"
 )
 
 // What a worker tells the supervisor.

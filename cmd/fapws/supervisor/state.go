@@ -19,6 +19,7 @@ const (
 	Dead                  // the process has ended
 )
 
+// String is the word that ctl status shows.
 func (s State) String() string {
 	return [...]string{"starting", "loaded", "serving", "retiring", "ending", "dead"}[s]
 }

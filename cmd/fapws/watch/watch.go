@@ -65,6 +65,7 @@ type Change struct {
 	More int    // others
 }
 
+// String is "app.py changed", as the log says it.
 func (c Change) String() string {
 	switch c.More {
 	case 0:

@@ -14,18 +14,36 @@ class Staticfile:
     """The files of a folder: ``PATHS = [("/static", Staticfile("./static"))]``.
 
     The server answers these requests itself, without Python: types by name,
-    ETag and Last-Modified, conditional and range requests, HEAD, a ``.br`` or
-    ``.gz`` file beside the one asked for when the client takes it. Nothing
+    ETag and Last-Modified, conditional and range requests, HEAD, a ``.br``,
+    ``.zst`` or ``.gz`` file beside the one asked for when the client takes it. Nothing
     outside the folder is given out, whatever path or symbolic link says.
 
-    root     -- the folder; a relative one is looked up from the folder that
-                fapws was started in, as in Fapws4
-    max_age  -- seconds that clients may keep a file without asking again;
-                None says nothing about it. ``maxage`` is Fapws4's name
-    index    -- file (or files, the first that exists) that answers for a
-                folder; True means index.html, None or False none
-    listing  -- list the files of a folder that has no index
-    dotfiles -- give out also what begins with a dot
+    root       -- the folder; a relative one is looked up from the folder that
+                  fapws was started in, as in Fapws4
+    max_age    -- seconds that clients may keep a file without asking again;
+                  None says nothing about it. ``maxage`` is Fapws4's name
+    index      -- file (or files, the first that exists) that answers for a
+                  folder; True means index.html, None or False none
+    listing    -- list the files of a folder that has no index
+    dotfiles   -- give out also what begins with a dot
+    spa        -- file below root that answers, with 200, for pages that are not
+                  there: paths without an extension, or when the client accepts
+                  text/html by name
+    expires    -- goes before max_age for some files; a list such as
+                  ``["*.css=30d", "/img/*=1h", "/build/*=immutable", "*=off"]``, of which the
+                  first counts that fits the name or, with a slash, the path.
+                  Times end in s, m, h, d, w or y; also no-cache and no-store
+    mime_types -- a file like Apache's mime.types; what it does not name has the
+                  built-in type
+    types      -- media types by extension, ``{"wat": "text/plain"}``, which go
+                  before all others
+    charset    -- what text is said to be in; None says nothing
+    compress   -- make gzip and zstd variants of text from 1 KiB to 8 MiB, once
+                  for each state of a file
+    symlinks   -- which links are followed: "inside" (those that stay below
+                  root), "owner" (of these, the ones that belong to the owner of
+                  their target) or "no"
+    headers    -- more fields of each answer: ``{"X-Frame-Options": "DENY"}``
 
     TypeError or ValueError says which argument is wrong. The server reads the
     arguments once, at its start.
@@ -52,6 +70,14 @@ class Staticfile:
         index: Union[str, Sequence[str], bool, None] = "index.html",
         listing: bool = False,
         dotfiles: bool = False,
+        spa: Optional[str] = None,
+        expires: Sequence[str] = (),
+        mime_types: Union[str, os.PathLike[str], None] = None,
+        types: Optional[Mapping[str, str]] = None,
+        charset: Optional[str] = "utf-8",
+        compress: bool = True,
+        symlinks: str = "inside",
+        headers: Optional[Mapping[str, str]] = None,
     ) -> None:
         if maxage is not None and max_age is not None:
             raise TypeError("Staticfile: max_age and maxage are the same argument")
@@ -60,26 +86,46 @@ class Staticfile:
         self.index = _names(index)
         self.listing = _flag("listing", listing)
         self.dotfiles = _flag("dotfiles", dotfiles)
+        self.spa = "" if spa is None else _text("spa", spa)
+        self.expires = _rules(expires)
+        self.mime_types = "" if mime_types is None else _text("mime_types", os.fspath(mime_types))
+        self.types = _texts("types", types)
+        self.charset = "off" if charset is None else _text("charset", charset)
+        self.compress = _flag("compress", compress)
+        self.symlinks = symlinks
+        if symlinks not in ("inside", "owner", "no"):
+            raise ValueError(f"Staticfile: symlinks must be inside, owner or no, not {symlinks!r}")
+        self.headers = _texts("headers", headers)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.root!r})"
 
     @property
-    def _fapws_static(self) -> Dict[str, Any]:
+    def _fapws_static(self) -> str:
         """What the server reads to serve the files without Python."""
         if type(self).__call__ is not Staticfile.__call__:
             # The subclass may guard the files: never serve them past its back.
             raise AttributeError("_fapws_static")
         return self._options()
 
-    def _options(self) -> Dict[str, Any]:
-        return {
+    def _options(self) -> str:
+        from json import dumps
+
+        return dumps({
             "root": self.root,
             "index": self.index,
             "listing": self.listing,
             "max_age": -1 if self.max_age is None else self.max_age,
             "dotfiles": self.dotfiles,
-        }
+            "spa": self.spa,
+            "expires": self.expires,
+            "mime_types": self.mime_types,
+            "types": self.types,
+            "charset": self.charset,
+            "compress": self.compress,
+            "symlinks": self.symlinks,
+            "headers": self.headers,
+        })
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Hand the request back to the server, which answers with the file.
@@ -88,11 +134,9 @@ class Staticfile:
         status; fields set with its add_header and set_cookie go along, and a
         Cache-Control among them takes the place of max_age's.
         """
-        from json import dumps
-
         from fapws._native import static_answer
 
-        return static_answer(dumps(self._options()), environ)
+        return static_answer(self._options(), environ)
 
 
 def _folder(root: Union[str, os.PathLike[str]]) -> str:
@@ -135,3 +179,25 @@ def _flag(name: str, value: bool) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"Staticfile: {name} must be True or False, not {value!r}")
     return value
+
+
+def _text(name: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"Staticfile: {name} must be a string, not {value!r}")
+    if not value or "\0" in value:
+        raise ValueError(f"Staticfile: {name} must not be {value!r}")
+    return value
+
+
+def _texts(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        raise TypeError(f"Staticfile: {name} must be a dict of strings, not {value!r}")
+    return dict(value)
+
+
+def _rules(expires: Sequence[str]) -> List[str]:
+    if not isinstance(expires, (list, tuple)) or not all(isinstance(rule, str) for rule in expires):
+        raise TypeError(f"Staticfile: expires must be a list of strings such as '*.css=30d', not {expires!r}")
+    return list(expires)

@@ -1,0 +1,271 @@
+package acceptance
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Everything that the command line can say can be said in a file.
+func TestP6ConfigFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/app.py", "import sys\ndef hello(e, s): return ' '.join(sys.argv[1:])\nPATHS = [('/hello', hello)]\nMAX_BODY_SIZE = 7\n")
+	write(t, dir+"/www/a.txt", "a")
+	file := write(t, dir+"/fapws.toml", `# all of it
+bind = ["127.0.0.1:0"]
+app = "app.py"
+args = ["one", "two words"]
+threads = 2
+max-body-size = "1K"
+static = "/files/=www"
+access-log = "log"
+workers = 1
+`)
+	s := command{flags: []string{"--config", file}, dir: t.TempDir()}.start(t)
+	s.address = s.stderr.await(t, bannerURL)[1]
+	s.says(`up to 2 threads, 1 worker`)
+	s.ask(get("/hello")).want(t, 200).is(t, "one two words")
+	s.ask(get("/files/a.txt")).want(t, 200).is(t, "a")
+	s.ask(request("POST", "/hello", strings.Repeat("b", 1024))).want(t, 200)
+	s.ask(request("POST", "/hello", strings.Repeat("b", 1025))).want(t, 413)
+	s.signal(syscall.SIGTERM)
+	s.ended()
+	if log, err := os.ReadFile(dir + "/log"); err != nil || strings.Count(string(log), "\n") != 4 {
+		t.Errorf("access log beside the file: %v\n%s", err, log)
+	}
+
+	// What is in the folder is found, and flags win over it.
+	code, stdout, _ := command{flags: []string{"--print-config", "--threads", "3"}, dir: dir}.run(t)
+	for _, line := range []string{
+		"max-body-size 1K file fapws.toml:6",
+		"threads 3 flag --threads",
+		"keep-alive 75s default",
+		"/files/ files " + dir + "/www",
+		"/ app " + dir + "/app.py file fapws.toml:3",
+	} {
+		if !strings.Contains(spaced(stdout), line+"\n") {
+			t.Errorf("--print-config, code %d, has no line %q:\n%s", code, line, stdout)
+		}
+	}
+}
+
+// spaced has one space where s has several.
+func spaced(s string) string {
+	for strings.Contains(s, "  ") {
+		s = strings.ReplaceAll(s, "  ", " ")
+	}
+	return s
+}
+
+// A mistake is named with file, line and key, all of them at once, and nothing
+// is served.
+func TestP6Mistakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/www/a.txt", "a")
+	write(t, dir+"/fapws.toml", `workres = 2
+max-body-size = true
+
+[[host]]
+name = "a b"
+rot = "www"
+
+[[host]]
+name = "b.lan"
+root = "www"
+[[host.route]]
+prefix = "files"
+files = "missing"
+[[host.route]]
+prefix = "/x"
+files = "missing"
+`)
+	want := `fapws: fapws.toml:1: unknown key workres, did you mean workers?
+fapws: fapws.toml:2: max-body-size = true, a boolean: must be a number of bytes, or one with K, M or G, from 1 to 1024T
+fapws: fapws.toml:4: host: it serves nothing: give it root, app or a [[host.route]]
+fapws: fapws.toml:5: name = "a b", a string: must be host names without a port, such as "example.org", "*.example.org" or "example.*"
+fapws: fapws.toml:6: unknown key rot of [host], did you mean root?
+fapws: fapws.toml:12: prefix = "files", a string: must be a path that begins with a slash, such as "/static/"
+fapws: fapws.toml:13: files: cannot serve ` + dir + `/missing: no such file or directory
+fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or directory
+`
+	for _, flags := range []string{"check", "check -c fapws.toml", "--check-config"} {
+		code, stdout, stderr := command{flags: strings.Fields(flags), dir: dir}.run(t)
+		if code != 2 || stdout != "" || stderr != want {
+			t.Errorf("%s: code %d\n%s%s\nwant\n%s", flags, code, stdout, stderr, want)
+		}
+	}
+	if code, _, stderr := (command{dir: dir}).run(t); code != 2 || !strings.HasPrefix(stderr, "fapws: fapws.toml:1: unknown key workres") {
+		t.Errorf("it is served: code %d\n%s", code, stderr)
+	}
+}
+
+// Two domains have different roots; other hosts, and clients that name none,
+// get the default; what is not given has the default that is documented.
+func TestH2Hosts(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		dir := t.TempDir()
+		write(t, dir+"/a/index.html", "page of a")
+		write(t, dir+"/b/index.html", "page of b")
+		write(t, dir+"/c/index.html", "the default")
+		conf := `[[host]]
+name = ["a.lan", "*.a.lan"]
+root = "a"
+[[host]]
+name = "b.lan"
+root = "b"
+[[host]]
+root = "c"
+`
+		s := command{flags: []string{"-c", write(t, dir+"/fapws.toml", conf)}}.serve(t, m)
+		for host, want := range map[string]string{
+			"a.lan": "page of a", "A.LAN:80": "page of a", "x.a.lan": "page of a", "b.lan": "page of b", "b.lan.": "page of b",
+			"c.lan": "the default", "127.0.0.1": "the default",
+		} {
+			s.ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n").want(t, 200).is(t, want)
+		}
+		s.ask("GET / HTTP/1.0\r\n\r\n").want(t, 200).is(t, "the default")
+
+		s = command{flags: []string{"-c", write(t, dir+"/strict.toml", "unknown-host = 421\n"+conf[:strings.LastIndex(conf, "[[host]]")])}}.serve(t, m)
+		s.ask("GET / HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").want(t, 200).is(t, "page of b")
+		s.ask("GET / HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").want(t, 421)
+	})
+}
+
+// The configuration file of httPyServer works after fapws import.
+func TestH2Import(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/web/index.html", "default")
+	write(t, dir+"/mine/page.foo", "mine")
+	write(t, dir+"/web.conf", "host default web\nhost a.lan mine\n\n# types\nmedia foo text/x-foo\nparameter timeout 1\nparameter cache 5\n")
+	code, toml, stderr := command{flags: []string{"import", "web.conf"}, dir: dir}.run(t)
+	if code != 0 || stderr != "fapws: web.conf:7: parameter \"cache\": fapws has nothing like it: left out\n" {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	write(t, dir+"/fapws.toml", toml)
+	code, stdout, stderr := command{flags: []string{"check"}, dir: dir}.run(t)
+	if code != 0 || stdout != "fapws.toml is fine: 2 hosts, 0 routes, for 0.0.0.0:8888 (without Python)\n" {
+		t.Fatalf("check: code %d: %s%s\n%s", code, stdout, stderr, toml)
+	}
+	s := command{flags: []string{"-b", "127.0.0.1:0"}, dir: dir}.start(t)
+	s.address = s.stderr.await(t, bannerURL)[1]
+	s.ask("GET / HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n").want(t, 200).is(t, "default")
+	s.ask("GET /page.foo HTTP/1.1\r\nHost: a.lan\r\nConnection: close\r\n\r\n").want(t, 200).is(t, "mine").
+		field(t, "Content-Type", "text/x-foo; charset=utf-8")
+	w := s.dial()
+	w.get("/")
+	w.answer().want(t, 200)
+	w.closed() // after the timeout of one second
+}
+
+// Who serves the folder that he works in does not publish what belongs to the
+// server: the configuration, programs, passwords.
+func TestPrivateFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/app.py", "import helper\ndef hello(e, s): return 'hello'\nPATHS = [('/', hello)]\n")
+	write(t, dir+"/helper.py", "")
+	write(t, dir+"/index.html", "index")
+	write(t, dir+"/users", "a:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n")
+	write(t, dir+"/fapws.toml", "bind = '127.0.0.1:0'\n[[host]]\nroot = '.'\nautoindex = true\n[[host.route]]\nprefix = '/x/'\nstatus = 403\n"+
+		"auth = { realm = 'x', users = 'users' }\n[[host]]\nname = 'b.lan'\nroot = '.'\napp = 'app.py'\n")
+	s := command{dir: dir}.start(t)
+	s.address = s.stderr.await(t, bannerURL)[1]
+	s.ask(get("/index.html")).want(t, 200).is(t, "index")
+	for _, name := range []string{"/fapws.toml", "/app.py", "/helper.py", "/users"} {
+		s.ask(get(name)).want(t, 404)
+		s.ask("GET "+name+" HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").want(t, 200).is(t, "hello")
+	}
+}
+
+// The command line decides, also against a file: what is served, where, how.
+func TestH12CommandLine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/web/a.txt", "of the file")
+	write(t, dir+"/other/b.txt", "of the command line")
+	write(t, dir+"/fapws.toml", "bind = '127.0.0.1:1'\nroot = 'web'\nautoindex = false\nmax-body-size = 1\n")
+	s := command{flags: []string{"--port", "0", "--max-body-size", "2K", "other"}, dir: dir}.start(t)
+	s.address = s.stderr.await(t, bannerURL)[1]
+	s.says(`files of other \(fapws\.toml\)`)
+	s.ask(get("/b.txt")).want(t, 200).is(t, "of the command line")
+	s.ask(get("/")).want(t, 404)
+
+	s = command{flags: []string{"--port", "0", "--host", "127.0.0.1", "--config", "off", "web"}, dir: dir}.start(t)
+	s.address = s.stderr.await(t, bannerURL)[1]
+	s.ask(get("/")).want(t, 200, "a.txt") // who names a folder and no more gets its list
+	code, _, stderr := command{flags: []string{"--config", "off"}, dir: dir}.run(t)
+	if code != 2 || !strings.HasPrefix(stderr, "fapws: which application?") {
+		t.Errorf("code %d: %s", code, stderr)
+	}
+}
+
+// A folder is a site: no Python runs for it.
+func TestFolder(t *testing.T) {
+	inEach(t, []mode{modes[0], modes[2]}, func(t *testing.T, m mode) {
+		dir := t.TempDir()
+		write(t, dir+"/site/index.htm", "index")
+		write(t, dir+"/site/sub/a.txt", "a")
+		write(t, dir+"/more/b.txt", "b")
+		s := command{flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm"}, args: []string{dir + "/site"}}.serve(t, m)
+		s.says(`without Python`)
+		s.ask(get("/")).want(t, 200).is(t, "index").field(t, "X-Content-Type-Options", "nosniff")
+		s.ask(get("/sub/")).want(t, 200, "a.txt")
+		s.ask(get("/more/b.txt")).want(t, 200).is(t, "b")
+		s.ask(get("/a/page")).want(t, 200).is(t, "index")
+		s.ask(request("POST", "/", "x")).want(t, 405)
+	})
+}
+
+// A reload reads the file anew; one with a mistake leaves everything as it was.
+func TestConfigReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/a/index.html", "page of a")
+	write(t, dir+"/b/index.html", "page of b")
+	file := write(t, dir+"/fapws.toml", "root = 'a'\nworkers = 1\n")
+	s := command{flags: []string{"-b", "127.0.0.1:0", "-c", file}, complains: true}.start(t)
+	s.address = s.stderr.await(t, bannerURL)[1]
+	s.ask(get("/")).want(t, 200).is(t, "page of a")
+	replace(t, file, "root = 'b'\nworkers = 2\npid = 'x'\n")
+	s.signal(syscall.SIGHUP)
+	s.says(`warning .*fapws\.toml: new values of workers, pid take a restart\n`)
+	s.ask(get("/")).want(t, 200).is(t, "page of b")
+	replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nrot = 1\n")
+	s.signal(syscall.SIGHUP)
+	s.says(`fapws\.toml:4: unknown key rot, did you mean root\?\n(.*\n)*.*not reloaded, the old workers go on\n`)
+	s.ask(get("/")).want(t, 200).is(t, "page of b")
+	replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\n")
+	s.signal(syscall.SIGHUP)
+	s.says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
+	s.ask(get("/")).want(t, 200).is(t, "page of a")
+	if said := s.stderr.String(); strings.Count(said, "take a restart") != 1 {
+		t.Errorf("what takes a restart is not said once:\n%s", said)
+	}
+}
+
+// replace writes a file as a good editor does: nobody sees half of it.
+func replace(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.Rename(write(t, name+".new", text), name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Who develops need not restart after a change of the file.
+func TestConfigIsWatched(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir+"/a/index.html", "page of a")
+	write(t, dir+"/b/index.html", "page of b")
+	file := write(t, dir+"/fapws.toml", "root = 'a'\n")
+	s := command{flags: []string{"-b", "127.0.0.1:0", "-c", file, "--reload"}}.start(t)
+	s.address = s.stderr.await(t, bannerURL)[1]
+	s.ask(get("/")).want(t, 200).is(t, "page of a")
+	replace(t, file, "root = 'b'\n")
+	s.says(`reloaded: 1 worker`)
+	s.ask(get("/")).want(t, 200).is(t, "page of b")
+}

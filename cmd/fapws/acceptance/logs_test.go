@@ -1,0 +1,784 @@
+package acceptance
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// logLines returns the lines of a log and of what it was rotated to, which may be
+// compressed, the oldest first. The files have to be whole.
+func logLines(t *testing.T, path string) (lines []string) {
+	t.Helper()
+	names := []string{path}
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s.%d.gz", path, n)
+		if _, err := os.Stat(name); err != nil {
+			break
+		}
+		names = append(names, name)
+	}
+	slices.Reverse(names)
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err == nil && strings.HasSuffix(name, ".gz") {
+			var z *gzip.Reader
+			if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
+				b, err = io.ReadAll(z)
+			}
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(b) > 0 && b[len(b)-1] != '\n' {
+			t.Errorf("%s ends with a cut line: %q", name, b[max(0, len(b)-80):])
+		}
+		lines = append(lines, strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")...)
+	}
+	return lines
+}
+
+// compressed waits until all that was rotated is compressed.
+func compressed(t *testing.T, path string) {
+	t.Helper()
+	eventually(t, "rotated logs compressed", func() bool {
+		left, _ := filepath.Glob(path + ".rotated-*")
+		return len(left) == 0
+	})
+}
+
+const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
+
+// The error log is apart from the access log, its lines have Apache's form, and
+// everything that is written to standard error, by whomever, is in it.
+func TestP12ErrorLog(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		folder := t.TempDir()
+		name := folder + "/error_log"
+		s := command{script: "logs.py", flags: []string{"--access-log", folder + "/access_log", "--error-log", name}, complains: true}.serve(t, m)
+		s.get("/raises", 500)
+		s.get("/printed?1", 200)
+		s.get("/child", 200)
+		w := s.dial()
+		w.get("/short")
+		w.rest()
+		s.get("/", 200)
+		s.signal(syscall.SIGTERM)
+		s.ended()
+
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			`(?m)^` + errorDate + `\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
+			`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\nTraceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
+			`(?m)^printed by \d+ 1$`,
+			`(?m)^a child said this$`,
+			`(?m)^` + errorDate + `\[info\] stopping`,
+		} {
+			if !regexp.MustCompile(want).Match(text) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+		if bytes.Contains(text, []byte("GET / HTTP")) {
+			t.Errorf("requests in the error log:\n%s", text)
+		}
+		access := strings.Join(logLines(t, folder+"/access_log"), "\n")
+		for _, path := range []string{"/raises", "/printed?1", "/child", "/short", "/"} {
+			if !strings.Contains(access, `"GET `+path+` HTTP/1.1" `) {
+				t.Errorf("no %s in\n%s", path, access)
+			}
+		}
+		if strings.Contains(access, "Traceback") {
+			t.Errorf("errors in the access log:\n%s", access)
+		}
+		if said := s.stderr.String(); strings.Contains(said, "Traceback") || !strings.Contains(said, s.url) {
+			t.Errorf("who started it sees:\n%s", said)
+		}
+	})
+}
+
+// What keeps a server from starting is said to who starts it, and in the log.
+func TestErrorLogOfAStartThatFails(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/error_log"
+	code, _, stderr := command{flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--access-log", "/no/such/folder/log"}, script: "logs.py"}.run(t)
+	const why = "cannot write the access log: open /no/such/folder/log: no such file or directory"
+	if code != 3 || stderr != "fapws: "+why+"\n" {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+	text, _ := os.ReadFile(name)
+	if !regexp.MustCompile(`(?m)^` + errorDate + `\[error\] ` + regexp.QuoteMeta(why) + `$`).Match(text) {
+		t.Errorf("%s", text)
+	}
+	code, _, stderr = command{flags: []string{"--error-log", "/no/such/folder/log", "--bind", "127.0.0.1:0"}, script: "logs.py"}.run(t)
+	if code != 3 || stderr != "fapws: cannot write the error log: open /no/such/folder/log: no such file or directory\n" {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+}
+
+// The last words of a process that crashes are in the log.
+func TestErrorLogHasLastWords(t *testing.T) {
+	for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "Fatal Python error: .*last words of C"} {
+		t.Run(path, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				name := t.TempDir() + "/error_log"
+				flags := []string{"--error-log", name}
+				s := command{script: "logs.py", flags: flags, complains: true}.serve(t, m)
+				w := s.dial()
+				w.get(path)
+				w.closed()
+				eventually(t, "last words", func() bool {
+					text, _ := os.ReadFile(name)
+					return regexp.MustCompile(want).Match(text)
+				})
+				if m.workers() {
+					s.get("/", 200)
+					return
+				}
+				if code := s.ended(); code != -1 && code != 2 {
+					t.Errorf("code %d", code)
+				}
+			})
+		})
+	}
+}
+
+// Who renames the error log and sends USR1 finds what comes afterwards, from every
+// process, in a new file.
+func TestErrorLogReopen(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/error_log"
+		s := command{script: "logs.py", flags: []string{"--error-log", name}}.serve(t, m)
+		s.get("/printed?before", 200)
+		if err := os.Rename(name, name+".old"); err != nil {
+			t.Fatal(err)
+		}
+		s.signal(syscall.SIGUSR1)
+		eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+		pids := map[string]bool{}
+		eventually(t, "lines of every process in it", func() bool {
+			pid := s.get("/printed?after", 200).body
+			text, _ := os.ReadFile(name)
+			if strings.Contains(string(text), "printed by "+pid+" after") {
+				pids[pid] = true
+			}
+			return len(pids) == len(s.handlers())
+		})
+		old, err := os.ReadFile(name + ".old")
+		if err != nil || !bytes.Contains(old, []byte(" before\n")) {
+			t.Errorf("%v\n%s", err, old)
+		}
+	})
+}
+
+// The error log is rotated as the access log is, although handlers write to it as
+// they like: nothing is lost.
+func TestP13ErrorLogIsRotated(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/error_log"
+		c := command{script: "logs.py", flags: []string{"--error-log", name, "--log-max-size", "50K", "--log-keep", "1000"}}
+		s := c.serve(t, m)
+		const each = 1000
+		rotated := func() int {
+			got, _ := filepath.Glob(name + ".*[0-9z]") // without what is half compressed
+			return len(got)
+		}
+		rounds := 0
+		for rotated() < 2 {
+			s.get(fmt.Sprintf("/many?%d,round%d", each, rounds), 200)
+			rounds++
+			before := rotated()
+			// A worker that has not heard of the last time yet writes to the old file.
+			for end := time.Now().Add(time.Second); rotated() == before && time.Now().Before(end); {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if rounds > 30 {
+				t.Fatal("it is not rotated")
+			}
+		}
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		// Where the end came first, the next start goes on: a file may be there as
+		// well as its .gz, whose comment says so.
+		s = c.serve(t, m)
+		eventually(t, "all is compressed", func() bool {
+			left, _ := filepath.Glob(name + ".rotated-*")
+			return len(left) == 0
+		})
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		count := map[string]int{}
+		lines := logLines(t, name)
+		for _, line := range lines {
+			if match := regexp.MustCompile(`^(round\d+ \d{6}) of \d+ x{60}$`).FindStringSubmatch(line); match != nil {
+				count[match[1]]++
+			}
+		}
+		for round := range rounds {
+			for n := range each {
+				if key := fmt.Sprintf("round%d %06d", round, n); count[key] != 1 {
+					t.Fatalf("%q is there %d times of %d lines", key, count[key], len(lines))
+				}
+			}
+		}
+	})
+}
+
+// Three workers, one file that is rotated all the time, and requests as fast as they
+// come: every line is there, once and whole, in a file or a valid .gz, and there are
+// no more of these than may be.
+func TestP13NoLineIsLost(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/access_log"
+	s := serve(t, mode{"workers", []string{"--workers", "3"}}, "logs.py",
+		"--access-log", name, "--access-log-format", "common", "--log-max-size", "100K", "--log-keep", "10000", "--log-buffer", "2K")
+	const clients, each = 6, 3000
+	var group sync.WaitGroup
+	for c := range clients {
+		group.Go(func() {
+			for from := 0; from < each; from += 20 {
+				w := s.dial()
+				for n := range 20 {
+					w.get(fmt.Sprintf("/c%d/n%05d?%s", c, from+n, strings.Repeat("y", n)))
+				}
+				for range 20 {
+					w.answer().is(t, "ok")
+				}
+				w.Close()
+			}
+		})
+	}
+	group.Wait()
+	s.signal(syscall.SIGTERM)
+	s.ended()
+	left, _ := filepath.Glob(name + ".rotated-*")
+	if len(left) > 0 { // the end came before: the next process does it
+		next := serve(t, modes[0], "logs.py", "--access-log", name, "--log-keep", "10000")
+		compressed(t, name)
+		next.signal(syscall.SIGTERM)
+		next.ended()
+	}
+	whole := regexp.MustCompile(`^127\.0\.0\.1 - - \[[^]]+\] "GET /(c\d)/n(\d{5})\?(y*) HTTP/1\.1" 200 2$`)
+	seen := map[string]int{}
+	for _, line := range logLines(t, name) {
+		match := whole.FindStringSubmatch(line)
+		if match == nil {
+			t.Fatalf("%q", line)
+		}
+		if n, _ := strconv.Atoi(match[2]); len(match[3]) != n%20 {
+			t.Fatalf("%q", line)
+		}
+		seen[match[1]+match[2]]++
+	}
+	for key, n := range seen {
+		if n != 1 {
+			t.Errorf("%s is there %d times", key, n)
+		}
+	}
+	if len(seen) != clients*each {
+		t.Errorf("%d lines of %d", len(seen), clients*each)
+	}
+	files, _ := filepath.Glob(name + ".*.gz")
+	if len(files) < 10 {
+		t.Errorf("rotated %d times", len(files))
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err != nil || st.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+// At 1 048 576 bytes, which is the default, access_log becomes access_log.1.gz, and
+// --log-keep bounds how many there are.
+func TestP13DefaultSizeAndKeep(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/access_log"
+		s := serve(t, m, "logs.py", "--access-log", name, "--log-keep", "2")
+		long := "/" + strings.Repeat("a", 8000)
+		sent := 0
+		for files := 0; files < 4; {
+			w := s.dial()
+			for range 30 {
+				w.get(long)
+				w.answer()
+				sent++
+			}
+			w.Close()
+			files = sent * 8060 >> 20
+		}
+		eventually(t, "all written", func() bool {
+			compressed(t, name)
+			st, err := os.Stat(name)
+			return err == nil && st.Size() > 0
+		})
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		compressed(t, name)
+		got, _ := filepath.Glob(name + "*")
+		if want := []string{name, name + ".1.gz", name + ".2.gz"}; !slices.Equal(got, want) {
+			t.Errorf("%q, not %q", got, want)
+		}
+		for n := 1; n <= 2; n++ {
+			size := 0
+			f, err := os.Open(fmt.Sprintf("%s.%d.gz", name, n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			z, err := gzip.NewReader(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(z)
+			size = len(text)
+			if line := bytes.IndexByte(text, '\n') + 1; err != nil || size > 1048576 || size+line <= 1048576 || text[size-1] != '\n' {
+				t.Errorf("file %d had %d bytes, lines have %d: %v", n, size, line, err)
+			}
+			f.Close()
+		}
+	})
+}
+
+// A disk that is full is said once, nothing else suffers, and when there is room
+// again what was kept is written and what was not is counted.
+func TestP13FullDisk(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/access_log"
+		c := command{script: "logs.py", flags: []string{"--access-log", name, "--log-max-size", "0", "--log-flush", "5ms"},
+			shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
+		s := c.serve(t, m)
+		request := func(n int) {
+			w := s.dial()
+			w.get(fmt.Sprintf("/%04d%s", n, strings.Repeat("x", 500)))
+			w.answer().is(t, "ok")
+			w.Close()
+		}
+		for n := range 100 {
+			request(n)
+		}
+		s.says(`access_log: .*(file too large|no space).*; lines are kept in memory while there is room`)
+		request(100)
+		if err := os.Truncate(name, 0); err != nil { // somebody makes room
+			t.Fatal(err)
+		}
+		var got []string
+		eventually(t, "the lines that were kept", func() bool {
+			got = append(got, logLines(t, name)...)
+			_ = os.Truncate(name, 0)
+			return slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "/0100x") }) || m.workers()
+		})
+		s.says(`access_log: can be written again, 0 lines were lost`)
+		for _, line := range got {
+			if line != "" && (!strings.HasPrefix(line, "127.0.0.1 - - [") || !strings.HasSuffix(line, `" 200 2 "-" "-"`)) {
+				t.Errorf("a cut line: %.200q", line)
+			}
+		}
+		said := strings.Count(s.stderr.String(), "lines are kept in memory")
+		again := strings.Count(s.stderr.String(), "can be written again")
+		if processes := len(s.handlers()); said > again+processes {
+			t.Errorf("said %d times, and %d times that it was over", said, again)
+		}
+	})
+}
+
+// logrotate's two ways: a name for the old file and USR1, and a copy of it.
+func TestP13Logrotate(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/access_log"
+		s := serve(t, m, "logs.py", "--access-log", name, "--log-flush", "10ms")
+		s.get("/one", 200)
+		fileSays(t, name, "/one")
+		if err := os.Rename(name, name+"-old"); err != nil {
+			t.Fatal(err)
+		}
+		s.signal(syscall.SIGUSR1)
+		eventually(t, "a new file", func() bool { _, err := os.Stat(name); return err == nil })
+		s.get("/two", 200)
+		fileSays(t, name, "/two")
+		if err := os.Truncate(name, 0); err != nil { // copytruncate has copied it
+			t.Fatal(err)
+		}
+		s.get("/three", 200)
+		fileSays(t, name, "/three")
+		text, err := os.ReadFile(name)
+		if err != nil || !bytes.HasPrefix(text, []byte("127.0.0.1 ")) || bytes.Count(text, []byte("\n")) != 1 {
+			t.Errorf("%v %q", err, text)
+		}
+	})
+}
+
+// Lines wait for --log-flush, so that a flash card is written to seldom, but not
+// when the server is told to end, or to open its logs anew.
+func TestLogsAreFlushed(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/access_log"
+		s := serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h")
+		s.get("/first", 200)
+		time.Sleep(50 * time.Millisecond)
+		if text, _ := os.ReadFile(name); len(text) > 0 {
+			t.Errorf("written at once: %q", text)
+		}
+		s.signal(syscall.SIGUSR1)
+		fileSays(t, name, "/first")
+		s.get("/last", 200)
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		fileSays(t, name, "/last")
+	})
+}
+
+// P15: who has given root up still rotates the logs in a folder of root's as far as
+// the folder lets it: if not, that is said once and the file goes on.
+func TestP15LogsStillRotate(t *testing.T) {
+	if os.Geteuid() != 0 { // TestUser looks at what others are told
+		code, _, stderr := command{script: "logs.py", flags: []string{"--user", "0"}}.run(t)
+		if code != 2 || !strings.Contains(stderr, "only root can") {
+			t.Errorf("code %d, %q", code, stderr)
+		}
+		return
+	}
+	for _, open := range []bool{true, false} {
+		t.Run(fmt.Sprintf("open %v", open), func(t *testing.T) {
+			t.Parallel()
+			folder := publicFolder(t)
+			logs := folder + "/logs"
+			if err := os.Mkdir(logs, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if open {
+				if err := os.Chown(logs, 65534, 65534); err != nil {
+					t.Fatal(err)
+				}
+			}
+			source, err := os.ReadFile(testdata(t, "logs.py"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			script := write(t, folder+"/logs.py", string(source))
+			s := command{script: script, dir: folder, flags: []string{"--user", "65534", "--group", "65534", "--workers", "2", "--log-max-size", "5K", "--log-flush", "5ms",
+				"--access-log", logs + "/access_log", "--error-log", logs + "/error_log"}}.serve(t, mode{})
+			for n := range 100 {
+				s.get(fmt.Sprintf("/%d%s", n, strings.Repeat("x", 100)), 200)
+			}
+			s.get("/printed?x", 200)
+			s.signal(syscall.SIGTERM)
+			s.ended()
+			rotated, _ := filepath.Glob(logs + "/access_log.*")
+			errors, _ := os.ReadFile(logs + "/error_log")
+			if open && len(rotated) == 0 {
+				t.Errorf("nothing was rotated: %s", errors)
+			}
+			if !bytes.Contains(errors, []byte("printed by")) {
+				t.Errorf("error log: %s", errors)
+			}
+			said := bytes.Count(errors, []byte("it is not rotated"))
+			if open && said > 0 || !open && (said == 0 || said > 2) { // once for each worker
+				t.Errorf("said %d times: %s", said, errors)
+			}
+			if !open && len(logLines(t, logs+"/access_log")) != 101 {
+				t.Errorf("%d lines", len(logLines(t, logs+"/access_log")))
+			}
+		})
+	}
+}
+
+// Hosts have logs of their own, in their own formats; two that name the same file
+// share it, and one may have none.
+func TestHostsHaveTheirLogs(t *testing.T) {
+	for _, workers := range []string{"1", "2"} {
+		t.Run(workers+" workers", func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			write(t, folder+"/site/a.txt", "a")
+			write(t, folder+"/site/bad.shtml", "<!--#bad -->")
+			write(t, folder+"/cgi/x", "#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
+			if err := os.Chmod(folder+"/cgi/x", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, folder+"/fapws.toml", `
+bind = "127.0.0.1:0"
+workers = `+workers+`
+access-log = "all"
+error-log = "errors"
+[[host]]
+root = "site"
+[[host]]
+name = "one.test"
+root = "site"
+access-log = "shared"
+access-log-format = "%v %U %>s"
+error-log = "one-errors"
+ssi = true
+[[host.route]]
+prefix = "/cgi/"
+cgi = "cgi"
+[[host.route]]
+prefix = "/dead/"
+proxy = "unix:/no/such/socket"
+[[host]]
+name = ["*.two.test", "two.test"]
+root = "site"
+access-log = "shared"
+access-log-format = "%V %m"
+[[host.route]]
+prefix = "/cgi/"
+cgi = "cgi"
+[[host]]
+name = "silent.test"
+root = "site"
+access-log = "off"
+[[host]]
+name = "json.test"
+root = "site"
+access-log-format = "json"
+`)
+			s := command{flags: []string{"-c", folder + "/fapws.toml"}, dir: folder}.start(t)
+			s.address = s.stderr.await(t, bannerURL)[1]
+			ask := func(host, path string) {
+				w := s.dial()
+				w.send("GET " + path + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
+				w.rest()
+			}
+			ask("other.test", "/a.txt")
+			ask("one.test", "/a.txt")
+			ask("one.test", "/cgi/x")
+			ask("one.test", "/dead/")
+			ask("one.test", "/bad.shtml")
+			ask("sub.two.test:80", "/a.txt")
+			ask("two.test", "/cgi/x")
+			ask("silent.test", "/a.txt")
+			ask("json.test", "/a.txt")
+			s.signal(syscall.SIGTERM)
+			s.ended()
+			shared := logLines(t, folder+"/shared")
+			slices.Sort(shared)
+			if want := []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200", "one.test /dead/ 502", "sub.two.test GET", "two.test GET"}; !slices.Equal(shared, want) {
+				t.Errorf("%q, not %q", shared, want)
+			}
+			all := logLines(t, folder+"/all")
+			if len(all) != 2 || !slices.ContainsFunc(all, func(l string) bool { return strings.HasSuffix(l, `"GET /a.txt HTTP/1.0" 200 1 "-" "-"`) }) ||
+				!slices.ContainsFunc(all, func(l string) bool {
+					return strings.HasPrefix(l, `{"time":"`) && strings.Contains(l, `"host":"json.test"`)
+				}) {
+				t.Errorf("%q", all)
+			}
+			own := strings.Join(logLines(t, folder+"/one-errors"), "\n")
+			for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`, `\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {
+				want = strings.Replace(want, "C", `\[client 127\.0\.0\.1(:\d+)?\]`, 1)
+				if !regexp.MustCompile(`(?m)^` + errorDate + want + `$`).MatchString(own) {
+					t.Errorf("no %s in\n%s", want, own)
+				}
+			}
+			errors := strings.Join(logLines(t, folder+"/errors"), "\n")
+			if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] \[client 127\.0\.0\.1(:\d+)?\] .*/cgi/x: said by two\.test$`).MatchString(errors) || strings.Contains(errors, "one.test") || strings.Contains(errors, "proxy") || strings.Contains(errors, "SSI") {
+				t.Errorf("%s", errors)
+			}
+		})
+	}
+}
+
+// What is wrong with a host's logs is said with file, line and key.
+func TestHostLogsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder+"/site/a.txt", "a")
+	for lines, want := range map[string]string{
+		`access-log-format = "%h %z"`:    `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of the access log: %z at position 4 is no atom`,
+		`access-log = 3`:                 `fapws.toml:3: access-log = 3, an integer: must be the name of a file, "-" or "off"`,
+		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: open /no/such/folder: no such file or directory`,
+	} {
+		write(t, folder+"/fapws.toml", "[[host]]\nroot = \"site\"\n"+lines+"\n")
+		code, _, stderr := command{flags: []string{"--bind", "127.0.0.1:0"}, dir: folder}.run(t)
+		if code == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("code %d, %q, not %q", code, stderr, want)
+		}
+	}
+}
+
+// fapws ctl rotate makes .gz files of all logs at once.
+func TestCtlRotate(t *testing.T) {
+	for _, workers := range []string{"", "workers = 2"} {
+		t.Run(workers, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			write(t, folder+"/site/a.txt", "a")
+			write(t, folder+"/fapws.toml", `
+bind = "127.0.0.1:0"
+access-log = "access"
+error-log = "error"
+log-flush = "5ms"
+ctl-socket = "ctl"
+`+workers+`
+[[host]]
+root = "site"
+[[host]]
+name = "own.test"
+root = "site"
+access-log = "own"
+error-log = "error"
+`)
+			s := command{flags: []string{"-c", folder + "/fapws.toml"}, dir: folder}.start(t)
+			s.address = s.stderr.await(t, bannerURL)[1]
+			s.url = "http://" + s.address
+			own := func() {
+				w := s.dial()
+				w.send("GET /a.txt HTTP/1.0\r\nHost: own.test\r\n\r\n")
+				w.rest()
+			}
+			s.get("/a.txt?first", 200)
+			own()
+			fileSays(t, folder+"/access", "?first")
+			fileSays(t, folder+"/own", "/a.txt")
+			s.signal(syscall.SIGUSR1)
+			fileSays(t, folder+"/error", "opening the log files anew")
+			code, stdout, stderr := command{flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}.run(t)
+			if code != 0 || stdout != "rotated\n" {
+				t.Fatalf("code %d, %q, %q", code, stdout, stderr)
+			}
+			s.get("/a.txt?second", 200)
+			fileSays(t, folder+"/access", "?second")
+			for name, want := range map[string]string{"access": "?first", "own": "/a.txt", "error": "opening the log files anew"} {
+				compressed(t, folder+"/"+name)
+				all := logLines(t, folder+"/"+name)
+				f, err := os.Open(folder + "/" + name + ".1.gz")
+				if err != nil {
+					t.Fatal(err)
+				}
+				z, err := gzip.NewReader(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(z)
+				f.Close()
+				if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "?second") {
+					t.Errorf("%s: %v %q of %q", name, err, text, all)
+				}
+			}
+		})
+	}
+}
+
+// The access log cannot be the error log.
+func TestLogsAreApart(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/log"
+	code, _, stderr := command{flags: []string{"--bind", "127.0.0.1:0", "--access-log", name, "--error-log", name}, script: "logs.py"}.run(t)
+	if want := "fapws: cannot write the access log: " + name + " is the error log\n"; code != 3 || stderr != want {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+}
+
+// What only this server knows of a request is in the line, too: what was sent and
+// received with all heads and framing, fields of responses whoever made them, and which
+// file it was.
+func TestLogAtomsOnTheWire(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		folder := t.TempDir()
+		write(t, folder+"/files/a b.txt", "file")
+		s := serve(t, m, "logs.py", "--access-log", folder+"/log", "--static", "/files/="+folder+"/files",
+			"--access-log-format", "%m %U %>s %I %O %k %X %{Content-Length}o %{X-Said}o %{Content-Type}o %{Date}o %R %f %{remote}p %{pid}P %V")
+		w := s.dial()
+		var want []string
+		ask := func(request, method, rest string) {
+			w.send(request)
+			head := ""
+			for !strings.HasSuffix(head, "\r\n\r\n") {
+				line, err := w.in.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				head += line
+			}
+			length, _ := strconv.Atoi(regexp.MustCompile(`Content-Length: (\d+)`).FindStringSubmatch(head)[1])
+			date := regexp.MustCompile(`Date: (.*)\r`).FindStringSubmatch(head)[1]
+			if method == "HEAD" {
+				length = 0
+			}
+			io.CopyN(io.Discard, w.in, int64(length))
+			_, path, _ := strings.Cut(strings.SplitN(request, " HTTP", 2)[0], " ")
+			path = strings.ReplaceAll(path, "%20", " ")
+			port := w.LocalAddr().(*net.TCPAddr).Port
+			rest = strings.NewReplacer("DATE", date, "PORT", strconv.Itoa(port)).Replace(rest)
+			want = append(want, fmt.Sprintf("%s %s 200 %d %d %d + %s", method, path, len(request), len(head)+length, len(want), rest))
+		}
+		ask(get("/"), "GET", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+		ask(request("POST", "/", "body"), "POST", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+		ask(request("HEAD", "/", ""), "HEAD", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+		file := "4 - text/plain; charset=utf-8 DATE files " + folder + "/files/a b.txt PORT PID test"
+		ask(get("/files/a%20b.txt"), "GET", file)
+		ask(get("/files/a%20b.txt"), "GET", file) // from memory
+		w.Close()
+		s.signal(syscall.SIGTERM)
+		s.ended()
+		pid := regexp.MustCompile(` \d+ test$`)
+		for i, line := range logLines(t, folder+"/log") {
+			if line = pid.ReplaceAllString(line, " PID test"); i >= len(want) || line != want[i] {
+				t.Errorf("%q, not %q", line, want[min(i, len(want)-1)])
+			}
+		}
+	})
+}
+
+// A disk without room for the error log is said on the terminal, once; handlers go on,
+// and the server's own lines wait.
+func TestErrorLogOnAFullDisk(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/error_log"
+		c := command{script: "logs.py", flags: []string{"--error-log", name, "--log-max-size", "0"}, complains: true,
+			shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
+		s := c.serve(t, m)
+		for range 100 {
+			s.get("/raises", 500)
+			s.get("/", 200)
+		}
+		st, err := os.Stat(name)
+		if err != nil || st.Size()%1024 != 0 {
+			t.Fatalf("%v: %d bytes, it should be full", err, st.Size())
+		}
+		s.signal(syscall.SIGUSR1)
+		s.says(`fapws: error log: .*error_log: file too large; lines are kept in memory while there is room`)
+		if err := os.Truncate(name, 0); err != nil { // somebody makes room
+			t.Fatal(err)
+		}
+		s.says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)
+		fileSays(t, name, "opening the log files anew")
+		s.get("/raises", 500)
+		fileSays(t, name, "ValueError: of the handler")
+		if n := strings.Count(s.stderr.String(), "lines are kept"); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+	})
+}
+
+// A new program in the process of the supervisor goes on with the error log.
+func TestErrorLogAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/error_log"
+	s := command{script: "logs.py", flags: []string{"--error-log", name}}.serve(t, mode{"workers", []string{"--workers", "1"}})
+	s.signal(syscall.SIGUSR2)
+	fileSays(t, name, "upgraded")
+	if err := os.Rename(name, name+".old"); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGUSR1)
+	eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+	eventually(t, "the worker follows", func() bool {
+		s.get("/printed?after", 200)
+		text, _ := os.ReadFile(name)
+		return strings.Contains(string(text), " after\n")
+	})
+}

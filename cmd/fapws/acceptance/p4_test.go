@@ -1,0 +1,188 @@
+package acceptance
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// configured starts a server with a configuration file, in whose folder files
+// are: those whose text begins with "#!" can be executed.
+func configured(t *testing.T, m mode, config string, files map[string]string) (s *server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for name, text := range files {
+		path := write(t, filepath.Join(folder, name), text)
+		if strings.HasPrefix(text, "#!") {
+			if err := os.Chmod(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	file := write(t, folder+"/fapws.toml", config)
+	return command{flags: []string{"-c", file}, dir: folder}.serve(t, m), folder
+}
+
+func shell(lines ...string) string { return "#!/bin/sh\n" + strings.Join(lines, "\n") + "\n" }
+
+const plain = `printf 'Content-Type: text/plain\n\n'`
+
+const cgiBin = `
+[[host]]
+name = "site.example"
+default = true
+root = "site"
+[[host.route]]
+prefix = "/cgi-bin/"
+cgi = "bin"
+[[host.route]]
+match = "*.sh"
+cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
+`
+
+// TestP4: CGI/1.1 (RFC 3875), GET and POST.
+func TestP4(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := configured(t, m, "timeout = \"3s\"\n"+cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n", map[string]string{
+			"bin/dir/env":     shell(plain, "env", "pwd"),
+			"bin/cat":         shell(plain, "exec cat"),
+			"bin/status":      shell(`printf 'Status: 404 Gone Fishing\nContent-Type: text/plain\n\nno'`),
+			"bin/move":        shell(`printf 'Location: http://other.example/\n\n'`),
+			"bin/local":       shell(`printf 'Location: /page.txt\n\n'`),
+			"bin/warn":        shell(plain, "echo oh dear >&2; exit 4"),
+			"bin/nph-raw":     shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
+			"bin/rubbish":     shell("echo rubbish"),
+			"bin/text":        "the source",
+			"slow/hang":       shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv child.new child; exec sleep 1000') & sleep 1000"),
+			"slow/wait":       shell("sleep 0.5", plain, "echo waited"),
+			"site/page.txt":   "the page",
+			"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
+		})
+		// every variable
+		a := s.ask(request("POST", "/cgi-bin/dir/env/ex%20tra?q=1", "0123456789", "Content-Type: text/x", "X-One: 1",
+			"Proxy: http://evil/", "Cookie: a=b", "X_One: no")).want(t, 200)
+		env := map[string]string{}
+		for _, line := range strings.Split(a.body, "\n") {
+			name, value, _ := strings.Cut(line, "=")
+			env[name] = value
+		}
+		_, port, _ := strings.Cut(s.address, ":")
+		for name, want := range map[string]string{
+			"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "SERVER_NAME": "test", "SERVER_PORT": port,
+			"REQUEST_METHOD": "POST", "REQUEST_URI": "/cgi-bin/dir/env/ex%20tra?q=1", "QUERY_STRING": "q=1", "SCRIPT_NAME": "/cgi-bin/dir/env",
+			"SCRIPT_FILENAME": folder + "/bin/dir/env", "PATH_INFO": "/ex tra", "PATH_TRANSLATED": folder + "/site/ex tra", "DOCUMENT_ROOT": folder + "/site",
+			"CONTENT_LENGTH": "10", "CONTENT_TYPE": "text/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1", "REQUEST_SCHEME": "http",
+			"HTTP_X_ONE": "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
+		} {
+			if env[name] != want {
+				t.Errorf("%s=%q, want %q", name, env[name], want)
+			}
+		}
+		if !strings.HasPrefix(env["SERVER_SOFTWARE"], "fapws/") || env["REMOTE_PORT"] == "" || env["PATH"] == "" {
+			t.Errorf("SERVER_SOFTWARE=%q REMOTE_PORT=%q PATH=%q", env["SERVER_SOFTWARE"], env["REMOTE_PORT"], env["PATH"])
+		}
+		for name := range env {
+			if name == "HTTP_PROXY" || strings.HasPrefix(name, "FAPWS") || strings.HasPrefix(name, "PYTHON") || name == "HOME" {
+				t.Errorf("%s is passed on", name)
+			}
+		}
+		// stdin = body, also a long and a chunked one
+		for _, size := range []int{1, 100_000, 1_000_000} {
+			body := strings.Repeat("x", size)
+			s.ask(request("POST", "/cgi-bin/cat", body)).is(t, body)
+		}
+		s.ask(request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").is(t, "abcd")
+		// Status and Location
+		if a := s.get("/cgi-bin/status", 404).want(t, 404, "no"); a.Status != "404 Gone Fishing" {
+			t.Errorf("%s", a.Status)
+		}
+		s.get("/cgi-bin/move", 302).field(t, "Location", "http://other.example/")
+		s.get("/cgi-bin/local", 200).is(t, "the page")
+		s.get("/cgi-bin/nph-raw", 203).want(t, 203, "raw")
+		w := s.dial()
+		w.send(request("HEAD", "/cgi-bin/status", ""))
+		if a := w.answerTo("HEAD"); a.StatusCode != 404 || a.body != "" {
+			t.Errorf("HEAD: %d %q", a.StatusCode, a.body)
+		}
+		s.get("/cgi-bin/rubbish", 502)
+		s.says(`/bin/rubbish: its head has a line that is no field`)
+		// by extension, with an interpreter; and never the source
+		s.get("/sub/run.sh/x", 200).want(t, 200, "yes /x", "e")
+		s.get("/cgi-bin/text", 403)
+		s.get("/cgi-bin/", 403)
+		s.get("/cgi-bin/../bin/text", 404)
+		// stderr and exit codes → error log
+		s.get("/cgi-bin/warn", 200)
+		s.says(`error client 127\.0\.0\.1:\d+: \S+/bin/warn: oh dear`)
+		s.says(`/bin/warn: exit status 4`)
+		// several at once
+		begun := time.Now()
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() { s.get("/slow/wait", 200).is(t, "waited\n") })
+		}
+		s.get("/page.txt", 200).is(t, "the page")
+		all.Wait()
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Errorf("8 of half a second took %v", took)
+		}
+		// a timeout ends the group
+		s.get("/slow/hang", 504)
+		for _, name := range []string{"pid", "child"} {
+			text, err := os.ReadFile(folder + "/slow/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			number, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+			eventually(t, name+" has ended", func() bool { return syscall.Kill(number, 0) == syscall.ESRCH })
+		}
+	})
+}
+
+// TestR7CGI and R9: programs inherit no descriptor of the server, and no process and no
+// descriptor is left of 500 at once.
+func TestR7CGI(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := configured(t, m, cgiBin, map[string]string{
+			"bin/look": shell(plain,
+				`while read -r line; do echo "$line"; done </proc/$$/status`, // a shell that starts a program blocks signals for a moment
+				"ls -l /proc/$$/fd"),
+			"bin/one": shell(plain, "echo one"),
+			"site/x":  "x",
+		})
+		a := s.get("/cgi-bin/look", 200).want(t, 200, "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000")
+		for _, open := range regexp.MustCompile(`(\d+) -> (.*)`).FindAllStringSubmatch(a.body, -1) {
+			if open[1] > "2" && !strings.HasSuffix(open[2], "/look") && !strings.HasSuffix(open[2], "/dev/null") { // the shell's own
+				t.Errorf("inherited: %s", open[0])
+			}
+		}
+		before := s.openFiles()
+		var all sync.WaitGroup
+		statuses := make(chan int, 500)
+		for range 25 {
+			all.Go(func() {
+				w := s.dial()
+				defer w.Close()
+				for range 20 {
+					w.get("/cgi-bin/one")
+					statuses <- w.answer().StatusCode
+				}
+			})
+		}
+		all.Wait()
+		close(statuses)
+		for status := range statuses {
+			if status != 200 {
+				t.Fatalf("%d", status)
+			}
+		}
+		eventually(t, "no process is left", func() bool { return len(s.children()) == 0 })
+		eventually(t, "the descriptors are closed", func() bool { return s.openFiles() <= before })
+	})
+}

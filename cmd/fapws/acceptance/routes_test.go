@@ -1,0 +1,242 @@
+package acceptance
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// routesApp says what it is told.
+const routesApp = `
+from fapws import HTTPError
+
+def deep():
+    raise HTTPError(404, "no such <thing>")
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/fails":
+        raise ValueError("on purpose")
+    if environ["PATH_INFO"] == "/raises":
+        deep()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("X-App", "1")])
+    body = environ["wsgi.input"].read()
+    return [("%(REQUEST_METHOD)s script=%(SCRIPT_NAME)s path=%(PATH_INFO)s query=%(QUERY_STRING)s uri=%(REQUEST_URI)s" % environ
+             + " user=%s body=%d" % (environ.get("REMOTE_USER", "-"), len(body))).encode()]
+`
+
+// TestH5: each status that the server answers by itself can be reached, and has
+// the page of the site.
+func TestH5(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		dir := t.TempDir()
+		write(t, dir+"/app.py", routesApp)
+		write(t, dir+"/site/file.txt", "content")
+		statuses := []int{400, 403, 404, 405, 408, 411, 413, 414, 416, 431, 500, 501, 503, 505}
+		conf := "head-timeout = 0.5\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
+		var pages []string
+		for _, status := range statuses {
+			write(t, fmt.Sprintf("%s/site/errors/%d.html", dir, status), fmt.Sprintf("<p>our own %d", status))
+			pages = append(pages, fmt.Sprintf("%d = \"/errors/%d.html\"", status, status))
+		}
+		routes := `
+[[host.route]]
+prefix = "/app"
+app = "app.py:app"
+[[host.route]]
+prefix = "/secret"
+status = 200
+deny = ["all"]
+[[host.route]]
+prefix = "/length"
+status = 411
+[[host.route]]
+prefix = "/busy"
+status = 503
+`
+		requests := map[int]string{
+			400: "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+			403: "GET /secret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			404: "GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			405: "POST /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			408: "GET /slow HTTP/1.1\r\nHost:",
+			411: "POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			413: "POST /app HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890",
+			414: "GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\nHost: x\r\n\r\n",
+			416: "GET /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes=100-\r\n\r\n",
+			431: "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 9000) + "\r\n\r\n",
+			500: "GET /app/fails HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			501: "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+			503: "GET /busy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+			505: "GET / HTTP/3.0\r\nHost: x\r\n\r\n",
+		}
+		own := command{flags: []string{"-c", write(t, dir+"/own.toml", conf+"charset = 'iso-8859-1'\nerror-page = { "+strings.Join(pages, ", ")+" }\n"+routes)}, complains: true}.serve(t, m)
+		plain := command{flags: []string{"-c", write(t, dir+"/plain.toml", conf+routes)}, complains: true}.serve(t, m)
+		for _, status := range statuses {
+			for range 2 { // from disk, from memory
+				own.ask(requests[status]).want(t, status).has(t, fmt.Sprintf("<p>our own %d", status)).field(t, "Content-Type", "text/html; charset=iso-8859-1").field(t, "ETag", "")
+			}
+			plain.ask(requests[status]).want(t, status)
+		}
+		// A page that the application has made is not replaced.
+		own.ask("GET /app/raises HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 404, "<p>no such &lt;thing&gt;</p>")
+		// Without a page of the site a browser gets one of the server.
+		plain.ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept: text/html,*/*;q=0.8\r\n\r\n").
+			want(t, 404, "<h1>404 Not Found</h1>").field(t, "Content-Type", html)
+		plain.ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").want(t, 404).has(t, "404 Not Found\n")
+		head := own.ask("HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if head.StatusCode != 404 || head.Header.Get("Content-Length") != "14" {
+			t.Errorf("HEAD: %d %v", head.StatusCode, head.Header)
+		}
+	})
+}
+
+// Who may not have a file by its name does not get it as the index of its folder.
+func TestIndexHasItsRoute(t *testing.T) {
+	inEach(t, []mode{modes[0], modes[2]}, func(t *testing.T, m mode) {
+		dir := t.TempDir()
+		write(t, dir+"/site/a/index.html", "secret")
+		write(t, dir+"/site/b/index.html", "secret")
+		write(t, dir+"/site/c/index.htm", "public")
+		s := command{flags: []string{"-c", write(t, dir+"/fapws.toml", `
+[[host]]
+root = "site"
+[[host.route]]
+prefix = "/a/"
+match = "*.html"
+files = "site/a"
+deny = ["all"]
+[[host.route]]
+prefix = "/b/index.html"
+status = 410
+[[host.route]]
+prefix = "/c/index.htm"
+redirect = "/c/"
+`)}}.serve(t, m)
+		for range 2 {
+			for path, status := range map[string]int{"/a/": 403, "/a/index.html": 403, "/b/": 410, "/b/index.html": 410, "/a": 301, "/c/": 200, "/c/index.htm": 302} {
+				s.ask(get(path)).want(t, status)
+			}
+			s.ask(get("/c/")).is(t, "public")
+		}
+	})
+}
+
+// The kinds of routes that a file can have besides applications and files, and
+// the rules that go with all.
+func TestRoutes(t *testing.T) {
+	if _, err := exec.LookPath("htpasswd"); err != nil {
+		t.Fatal("htpasswd is missing: install apache2-utils (./build.sh does)")
+	}
+	inModes(t, func(t *testing.T, m mode) {
+		behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "%s %s for=%s host=%s", r.Method, r.RequestURI, r.Header.Get("X-Forwarded-For"), r.Host)
+			io.Copy(w, r.Body)
+		}))
+		defer behind.Close()
+		dir := t.TempDir()
+		write(t, dir+"/app.py", routesApp)
+		write(t, dir+"/site/file.txt", "content")
+		users, err := exec.Command("htpasswd", "-nbB", "ann", "secret").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir+"/users", string(users))
+		s := command{flags: []string{"-c", write(t, dir+"/fapws.toml", `
+[[host]]
+root = "site"
+app = "app.py:app"
+headers = { "X-Frame-Options" = "DENY" }
+[[host.route]]
+prefix = "/old/"
+redirect = "https://${host}/new/$1?${query}"
+status = 301
+[[host.route]]
+prefix = "/written/"
+rewrite = "/app/${rest}"
+[[host.route]]
+prefix = "/gone"
+status = 410
+text = "it is gone"
+headers = { "X-Frame-Options" = "SAMEORIGIN", "X-Gone" = "yes" }
+[[host.route]]
+prefix = "/admin"
+app = "app.py:app"
+auth = { realm = "admin", users = "users" }
+[[host.route]]
+prefix = "/elsewhere"
+app = "app.py:app"
+allow = ["192.0.2.0/24"]
+[[host.route]]
+prefix = "/read"
+app = "app.py:app"
+methods = ["GET"]
+remove-headers = ["X-App", "Server"]
+[[host.route]]
+prefix = "/small"
+app = "app.py:app"
+max-body-size = 3
+[[host.route]]
+prefix = "/behind/"
+proxy = "`+behind.URL+`"
+`)}}.serve(t, m)
+		ask := func(text string) *answer {
+			return s.ask(text + "Host: Site.example:80\r\nConnection: close\r\n\r\n")
+		}
+		post := func(target, body string) *answer {
+			return s.ask(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", target, len(body), body))
+		}
+		ask("GET /file.txt HTTP/1.1\r\n").want(t, 200).has(t, "content").field(t, "X-Frame-Options", "DENY")
+		ask("GET /page HTTP/1.1\r\n").want(t, 200).has(t, "GET script= path=/page query= uri=/page user=- body=0").field(t, "X-Frame-Options", "DENY")
+		post("/page", "hello").want(t, 200, "POST", "body=5")
+		ask("GET /old/a%0d%0aX-Evil:1?q HTTP/1.1\r\n").want(t, 301).field(t, "Location", "https://site.example/new/a%0d%0aX-Evil:1?q").field(t, "X-Evil", "")
+		ask("GET /written/a%20b?q HTTP/1.1\r\n").want(t, 200).has(t, "GET script= path=/app/a b query=q uri=/written/a%20b?q user=- body=0")
+		ask("GET /gone HTTP/1.1\r\n").want(t, 410).has(t, "it is gone").field(t, "X-Gone", "yes").field(t, "X-Frame-Options", "SAMEORIGIN")
+		ask("GET /admin/x HTTP/1.1\r\n").want(t, 401).field(t, "WWW-Authenticate", `Basic realm="admin", charset="UTF-8"`)
+		ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOndyb25n\r\n").want(t, 401)
+		for range 3 {
+			ask("GET /admin/x HTTP/1.1\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n").want(t, 200, "script= path=/admin/x", "user=ann")
+		}
+		ask("GET /elsewhere HTTP/1.1\r\n").want(t, 403)
+		ask("GET /read HTTP/1.1\r\n").want(t, 200).field(t, "X-App", "").field(t, "Server", "")
+		ask("DELETE /read HTTP/1.1\r\n").want(t, 405).field(t, "Allow", "GET, HEAD")
+		post("/small", "abc").want(t, 200)
+		post("/small", "abcd").want(t, 413)
+		ask("GET /behind/x?y HTTP/1.1\r\n").want(t, 200).has(t, "GET /behind/x?y for=127.0.0.1 host=Site.example:80")
+		post("/behind/z", "body").want(t, 200, "POST /behind/z", "body")
+		behind.Close()
+		ask("GET /behind/x HTTP/1.1\r\n").want(t, 502)
+	})
+}
+
+// What is wrong with a route is said with file, line and key.
+func TestRouteErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/site", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir+"/users", "ann:plain\n")
+	for text, want := range map[string]string{
+		`redirect = "nowhere"`:               `fapws.toml:5: redirect: "nowhere" is neither a URL nor an absolute path`,
+		`redirect = "/${what}"`:              `after $ comes one of {path}`,
+		`redirect = "/x"` + "\nstatus = 200": `200 is no status of a redirect`,
+		`rewrite = "http://x/"`:              `is not an absolute path`,
+		`proxy = "localhost"`:                `"localhost" is neither http://host:port nor unix:/path`,
+		`status = 99`:                        `99 is not the status of an answer`,
+		"status = 200\nheaders = { \"Content-Length\" = \"1\" }": `Content-Length is the server's to say`,
+		"status = 200\nmethods = [\"get\"]":                      `"get" is not a method`,
+		"status = 200\nauth = { users = \"users\" }":             `users:1: user ann: a hash of an unknown kind`,
+		"status = 200\nauth = { users = \"missing\" }":           `no such file`,
+	} {
+		write(t, dir+"/fapws.toml", "[[host]]\nroot = \"site\"\n[[host.route]]\nprefix = \"/x\"\n"+text+"\n")
+		code, _, stderr := command{flags: []string{"check"}, dir: dir}.run(t)
+		if code != 2 && code != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, "fapws.toml:") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: code %d, %s, want %s", text, code, stderr, want)
+		}
+	}
+}

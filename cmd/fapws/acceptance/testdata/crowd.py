@@ -1,0 +1,50 @@
+"""How many are here at once, and in which order they came."""
+import hashlib
+import os
+import threading
+import time
+
+lock = threading.Lock()
+order = []
+here = most = 0
+eight = threading.Barrier(8)
+
+
+def wait(environ, start_response):
+    time.sleep(1)
+    return str(os.getpid())
+
+
+def together(environ, start_response):
+    """Answers when eight requests are here at the same time."""
+    eight.wait(20)
+    return str(os.getpid())
+
+
+def enter(environ, start_response):
+    global here, most
+    with lock:
+        here += 1
+        most = max(most, here)
+        order.append(environ["QUERY_STRING"])
+    time.sleep(0.02)
+    with lock:
+        here -= 1
+    return "entered"
+
+
+def seen(environ, start_response):
+    return f"{most} {','.join(order)}"
+
+
+def body(environ, start_response):
+    data = environ["wsgi.input"].read()
+    return f"{environ['REQUEST_METHOD']} {len(data)} {hashlib.sha256(data).hexdigest()}"
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "6")])
+    return [b"hello\n"]
+
+
+PATHS = [("/wait", wait), ("/together", together), ("/enter", enter), ("/seen", seen), ("/body", body), ("/hello", hello)]

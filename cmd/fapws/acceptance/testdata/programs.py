@@ -1,0 +1,32 @@
+"""Programs of a folder, by themselves and behind a guard."""
+import sys
+
+from fapws.contrib.cgi import CGIApplication
+
+folder = sys.argv[1]
+programs = CGIApplication(folder, timeout=1, interpreters={".sh": "sh"}, env={"MINE": "yes"})
+
+
+def guarded(environ, start_response):
+    if environ.get("HTTP_X_PASS") != "yes":
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"no"]
+    environ["wsgi.input"].read(10)  # what a guard reads is not missing in the program
+    start_response.add_header("X-Guard", "seen")
+    start_response.set_cookie("guard", "1")
+    return programs(environ, start_response)
+
+
+class Counting(CGIApplication):
+    def __call__(self, environ, start_response):
+        start_response.add_header("X-Counting", "1")
+        return super().__call__(environ, start_response)
+
+
+PATHS = [
+    ("/cgi-bin", programs),
+    ("/one", CGIApplication(folder + "/env")),
+    ("/guarded", guarded),
+    ("/counting", Counting(folder)),
+    ("/wrong", lambda environ, start_response: CGIApplication("/no/such/folder")(environ, start_response)),
+]

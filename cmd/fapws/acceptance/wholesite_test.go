@@ -1,0 +1,36 @@
+package acceptance
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+// The complete example does what its comments say.
+func TestWholeSite(t *testing.T) {
+	t.Parallel()
+	file, err := filepath.Abs("../../../samples/whole/fapws.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := command{flags: []string{"check", "-c", file}}.run(t)
+	if code != 0 || stderr != "" {
+		t.Fatalf("check: code %d: %s%s", code, stdout, stderr)
+	}
+	s := command{flags: []string{"-c", file}}.serve(t, mode{"one worker", []string{"--workers", "1"}})
+	ask := func(path string, fields ...string) *answer { return s.ask(get(path, fields...)) }
+	ask("/").want(t, 200, "A whole site").field(t, "Cache-Control", "public, max-age=300").field(t, "X-Frame-Options", "DENY")
+	ask("/css/style.css").want(t, 200).field(t, "Cache-Control", "public, max-age=2592000")
+	ask("/new/").want(t, 200).is(t, "a page of the blog\n").field(t, "Referrer-Policy", "same-origin")
+	ask("/cgi-bin/hello?x").want(t, 200).is(t, "Hello 127.0.0.1, you asked for /cgi-bin/hello with x\n")
+	ask("/old/page").want(t, 301).field(t, "Location", "/new/")
+	ask("/secret/x").want(t, 403)
+	ask("/.well-known/security.txt").want(t, 200).is(t, "Contact: mailto:security@example.org\n")
+	ask("/admin/").want(t, 401)
+	ask("/admin/", "Authorization: Basic YWRtaW46c2VjcmV0").want(t, 200, "notes.txt")
+	s.ask(request("POST", "/feed", "x")).want(t, 405)
+	first := ask("/feed").want(t, 200, "made at ")
+	second := ask("/feed").want(t, 200)
+	if first.body != second.body {
+		t.Errorf("not kept: %q, %q", first.body, second.body)
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime"
+)
+
+// giveLogs makes log files, which root can, those of the user that writes to them,
+// as nginx does. To rotate them that user has to be allowed to write to their
+// folder, too.
+func giveLogs(names []string, to *syscall.Credential, log *logger) {
+	for _, name := range names {
+		if name == "-" || name == off {
+			continue
+		}
+		if err := giveLog(name, to); err != nil {
+			log.log(runtime.LevelWarning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
+		}
+	}
+}
+
+// giveLog makes a file that is missing in a folder of the user as that user. It
+// does nothing else in a folder that is not root's alone: who can rename files there
+// could have root give away others. Nor does it when the file is not root's.
+func giveLog(name string, to *syscall.Credential) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	dir, err := unix.Open(filepath.Dir(name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil // who opens the log says so
+	}
+	defer unix.Close(dir)
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return err
+	}
+	if st.Uid == to.Uid {
+		return makeAs(dir, filepath.Base(name), to)
+	}
+	if st.Uid != 0 || st.Mode&0o022 != 0 {
+		return nil
+	}
+	const flags = unix.O_WRONLY | unix.O_APPEND | unix.O_CREAT | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY | unix.O_CLOEXEC
+	fd, err := unix.Openat(dir, filepath.Base(name), flags, 0o640)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || st.Uid != 0 {
+		return err
+	}
+	return unix.Fchown(fd, int(to.Uid), int(to.Gid))
+}
+
+// makeAs makes a file, if there is none, with the rights of a user. On a locked
+// thread, which is root again afterwards.
+func makeAs(dir int, name string, as *syscall.Credential) error {
+	uid, gid := os.Geteuid(), os.Getegid()
+	if err := unix.Setfsgid(int(as.Gid)); err != nil {
+		return err
+	}
+	defer unix.Setfsgid(gid)
+	if err := unix.Setfsuid(int(as.Uid)); err != nil {
+		return err
+	}
+	defer unix.Setfsuid(uid)
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o640)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return nil // who opens the log says what is wrong
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"fapws/cmd/fapws/webconf"
+)
+
+const importHelp = `Usage: fapws import web.conf > fapws.toml
+web.conf has lines of the form: host DOMAIN FOLDER, media EXTENSION TYPE,
+parameter NAME VALUE.
+`
+
+// importConf is "fapws import": it writes the configuration file that does what
+// one of httPyServer does, and says what it had to leave out.
+func importConf(args []string, stdout, stderr io.Writer) error {
+	switch {
+	case len(args) != 1:
+		return usage(errors.New("import: which file? fapws import web.conf > fapws.toml"))
+	case args[0] == "--help" || args[0] == "-h":
+		_, err := io.WriteString(stdout, importHelp)
+		return err
+	}
+	text, err := readLimited(args[0])
+	if err != nil {
+		return usage(err)
+	}
+	file, notes, err := webconf.Convert(args[0], text)
+	for _, line := range notes {
+		fmt.Fprintln(stderr, "fapws:", line)
+	}
+	if err != nil {
+		return usage(err)
+	}
+	_, err = io.WriteString(stdout, file)
+	return err
+}
+
+// readLimited reads a configuration file, which is not large.
+func readLimited(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, reason(err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, reason(err))
+	}
+	if len(text) > maxConfig {
+		return nil, fmt.Errorf("cannot read %s: it is larger than %d MB", name, maxConfig>>20)
+	}
+	return text, nil
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime"
+	"fapws/runtime/accesslog"
+	"fapws/runtime/logfile"
+)
+
+// off is the name of no log file.
+const off = "off"
+
+// logs are the log files of a process that serves. Whoever names the same file
+// shares it.
+type logs struct {
+	conf *settings.Config
+	main *logger
+
+	mu    sync.Mutex
+	files map[string]*logfile.File // by their absolute paths
+}
+
+// fileOptions is what the settings say of all log files.
+func fileOptions(conf *settings.Config, path, name string) logfile.Options {
+	if path != "-" {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+	}
+	return logfile.Options{
+		Path:    path,
+		Name:    name,
+		MaxSize: conf.LogMaxSize,
+		Every:   conf.LogSchedule(),
+		Keep:    conf.LogKeep,
+		Buffer:  conf.LogBuffer,
+		Flush:   conf.LogFlush,
+	}
+}
+
+// file returns the file at path, which it opens once.
+func (l *logs) file(path, name string) (*logfile.File, error) {
+	if isErrorLog(l.conf, path) { // which is written without the lock that others wait for
+		return nil, fmt.Errorf("%s: %s is the error log", name, path)
+	}
+	o := fileOptions(l.conf, path, name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.files[o.Path]; f != nil {
+		return f, nil
+	}
+	if name == "error log" {
+		o.Flush = min(o.Flush, errorFlush)
+	}
+	o.Report = func(msg string) { l.main.log(runtime.LevelError, msg) }
+	f, err := logfile.Open(o)
+	if err != nil {
+		return nil, err
+	}
+	if l.files == nil {
+		l.files = map[string]*logfile.File{}
+	}
+	l.files[o.Path] = f
+	return f, nil
+}
+
+// access returns an access log at path, or nil if that is off.
+func (l *logs) access(path, format string) (*accesslog.Log, error) {
+	if path == off {
+		return nil, nil
+	}
+	f, err := accesslog.Parse(format)
+	if err != nil {
+		return nil, err
+	}
+	file, err := l.file(path, "access log")
+	if err != nil {
+		return nil, err
+	}
+	return accesslog.New(file, f), nil
+}
+
+// Access implements site.Logs.
+func (l *logs) Access(path, format string) (*accesslog.Log, error) {
+	if path == "" {
+		path = l.conf.AccessLog
+	}
+	if format == "" {
+		format = l.conf.AccessLogFormat
+	}
+	return l.access(path, format)
+}
+
+// errorFlush is how long a line of a host's error log waits at most: somebody may
+// be looking.
+const errorFlush = time.Second
+
+// Errors implements site.Logs. A host that names the error log of the settings has
+// that.
+func (l *logs) Errors(path string) (func(runtime.Level, string, string), error) {
+	switch path {
+	case off:
+		return func(runtime.Level, string, string) {}, nil
+	case "-":
+		return l.main.logClient, nil
+	}
+	if isErrorLog(l.conf, path) {
+		return l.main.logClient, nil
+	}
+	file, err := l.file(path, "error log")
+	if err != nil {
+		return nil, err
+	}
+	return func(level runtime.Level, client, line string) {
+		if !l.main.shows(level) {
+			return
+		}
+		if dst, ok := file.Begin(); ok {
+			file.End(appendLogLine(dst, time.Now(), level, client, line, true))
+		}
+	}, nil
+}
+
+// reopen is for who has renamed files. Any goroutine.
+func (l *logs) reopen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.files {
+		f.Reopen()
+	}
+}
+
+// close writes what is left. Any goroutine, once or more.
+func (l *logs) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for path, f := range l.files {
+		if err := f.Close(); err != nil {
+			l.main.log(runtime.LevelError, err.Error())
+		}
+		delete(l.files, path)
+	}
+}

@@ -1,0 +1,315 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/backend"
+)
+
+// configName is what a configuration file is called that is found by itself.
+const configName = "fapws.toml"
+
+// maxConfig is how many bytes one may have.
+const maxConfig = 1 << 20
+
+// plan is what a process is to serve, as the command line and the configuration
+// file say, before anything is loaded.
+type plan struct {
+	file *tomlfile.File // nil: none
+	path string         // of it, absolute
+	site *site.Config
+	bad  error         // the mistakes in the file, if there are any
+	apps []application // of site.Apps, in its order
+}
+
+// makePlan finds and reads the configuration file, and settles what it says in
+// set. Mistakes in it are in plan.bad, a line each.
+func makePlan(set *settings.Settings) (*plan, error) {
+	p := &plan{}
+	var wrong []error
+	if name := configFile(set); name != "" {
+		var err error
+		if p.file, err = readConfig(name); err != nil {
+			return nil, usage(err)
+		}
+		p.path = filepath.Join(p.file.Dir, filepath.Base(name))
+		wrong = append(wrong, set.ReadFile(p.file, site.Keys()))
+	}
+	p.site = site.Read(p.file, func(err error) { wrong = append(wrong, err) })
+	p.bad = tomlfile.Join(wrong...)
+	displaced(p.bad, set)
+	return p, nil
+}
+
+// displaced adds to the mistakes of keys that are known elsewhere where that is: in
+// TOML all that follows [[host]] belongs to it, which is easily forgotten.
+func displaced(mistakes error, set *settings.Settings) {
+	several, ok := mistakes.(interface{ Unwrap() []error })
+	if !ok {
+		return
+	}
+	for _, err := range several.Unwrap() {
+		var m *tomlfile.Mistake
+		if !errors.As(err, &m) || m.Key == "" {
+			continue
+		}
+		switch {
+		case m.Table != "" && (set.HasKey(m.Key) || slices.Contains(site.Keys(), m.Key)):
+			m.Text = fmt.Sprintf("%s does not belong to [[%s]], but to the top of the file, before the first [[host]]", m.Key, m.Table)
+		case m.Table == "" && slices.Contains(tomlfile.Keys(site.Host{}), m.Key):
+			m.Text = fmt.Sprintf("%s does not belong here, but to a [[host]]", m.Key)
+		case m.Table != "host.route" && slices.Contains(tomlfile.Keys(site.Route{}), m.Key):
+			m.Text = fmt.Sprintf("%s does not belong here, but to a [[host.route]]", m.Key)
+		}
+	}
+}
+
+// configFile names the file that is to be read, "" for none: the one that was
+// asked for, or the first that there is. One that is there and cannot be read is
+// not passed over in silence.
+func configFile(set *settings.Settings) string {
+	switch name := set.File(); name {
+	case "off":
+		return ""
+	case "":
+	default:
+		if st, err := os.Stat(name); err == nil && st.IsDir() {
+			name = filepath.Join(name, configName)
+		}
+		return name
+	}
+	folders := []string{"."}
+	if home, err := os.UserConfigDir(); err == nil {
+		folders = append(folders, filepath.Join(home, "fapws"))
+	}
+	for _, folder := range append(folders, "/etc/fapws") {
+		name := filepath.Join(folder, configName)
+		if _, err := os.Lstat(name); err == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// readConfig reads a configuration file.
+func readConfig(name string) (*tomlfile.File, error) {
+	text, err := readLimited(name)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, reason(err))
+	}
+	return tomlfile.Parse(name, dir, text)
+}
+
+// reason is what the system says of a file, without the name of the call.
+func reason(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// choose settles what is served, in the folder that the process is in from now
+// on: what the command line names, in the place of app and root of the file. In
+// cmd, APP and its arguments are then those of the first application.
+func (p *plan) choose(cmd *settings.Command, set *settings.Settings) error {
+	switch {
+	case cmd.Script == "":
+		cmd.Args = p.site.Args
+	case site.IsFolder(cmd.Script):
+		if flag := set.Misplaced(cmd.Args); flag != "" {
+			return fmt.Errorf("%s: flags come before %s", flag, cmd.Script)
+		} else if len(cmd.Args) > 0 {
+			return fmt.Errorf("%s: %s is a folder of files, which takes no arguments", cmd.Args[0], cmd.Script)
+		}
+		p.site.Serve(cmd.Script, "")
+	default:
+		p.site.Serve("", cmd.Script)
+	}
+	cmd.Script = ""
+	if apps := p.site.Apps(); len(apps) > 0 {
+		cmd.Script = apps[0].Name
+	}
+	return nil
+}
+
+// nothing is the error that there is nothing to be served.
+func (p *plan) nothing() error {
+	switch {
+	case p.bad != nil:
+		return p.bad // perhaps it is a key that was spelled wrong
+	case p.file != nil:
+		return fmt.Errorf("%s: it names nothing to serve: give it app, root or a [[host]]", p.file.Name)
+	}
+	return settings.ErrNothing
+}
+
+// find looks for the applications. The error is a failure, or a mistake in the
+// file.
+func (p *plan) find(conf settings.Config) error {
+	for _, app := range p.site.Apps() {
+		a, err := findApplication(app.Name, app.Folder(), conf)
+		if err != nil {
+			if app.At.File != nil {
+				err = app.At.Errorf("app: %v", err)
+			}
+			return err
+		}
+		p.apps = append(p.apps, a)
+	}
+	return nil
+}
+
+// options says what Python shall load; there is at least one application.
+func (p *plan) options(cmd *settings.Command, set *settings.Settings) pybridge.Options {
+	conf, _ := set.Config() // its errors are about other things, and come later
+	o := pybridge.Options{
+		Args:    cmd.Args,
+		Globals: set.Globals(),
+		Path:    conf.PythonPath,
+		Venv:    conf.Venv,
+	}
+	for i := range p.apps {
+		o.Apps = append(o.Apps, p.apps[i].options(conf))
+	}
+	return o
+}
+
+// build makes the sites, with the applications in app, nil if there are none.
+// Without logs it only looks for mistakes.
+func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.App, logs *logs, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
+	names := p.site.Apps()
+	parts := site.Parts{
+		Conf:   conf,
+		Source: set.Source,
+		List:   set.Source("autoindex").Level == settings.FromDefault,
+		App: func(name string, add func(backend.Responder) (runtime.Handler, int)) (table []runtime.Mount, most int64, err error) {
+			if app == nil {
+				return nil, 0, nil // only mistakes are looked for
+			}
+			i := slices.IndexFunc(names, func(a site.Application) bool { return a.Name == name })
+			if i < 0 {
+				return nil, 0, fmt.Errorf("%s was not loaded", name)
+			}
+			script := name
+			if len(names) == 1 {
+				script = (&settings.Command{Script: name}).ScriptName()
+			}
+			if i > 0 { // else it is a setting, for all
+				most, err = set.BodyLimit(script, globalOf(app, i))
+			}
+			if err != nil && app.Object(i) == "" {
+				return nil, 0, usage(err)
+			}
+			table, err = mountTable(script, app.Mounts(i), ran, add)
+			return table, most, err
+		},
+		Log:      log,
+		Check:    logs == nil,
+		Software: "fapws/" + version,
+		Programs: ran.gate,
+	}
+	if logs != nil {
+		parts.Logs, parts.LogClient = logs, logs.main.logClient
+	}
+	return p.site.Build(parts)
+}
+
+// unbuilt is the error of build as one that ends fapws.
+func unbuilt(err error) error {
+	var f *failure
+	if errors.As(err, &f) {
+		return f // of an application
+	}
+	return usage(err)
+}
+
+// name is what check calls that which it has judged.
+func (p *plan) name(conf *settings.Config) string {
+	if p.file != nil {
+		return p.file.Name
+	}
+	return p.site.What(conf)
+}
+
+// label is what the server is known by: what the command line or the top of the
+// file names to be served, else the file.
+func (p *plan) label(conf *settings.Config) string {
+	switch {
+	case p.site.App.Name != "":
+		return p.site.App.Name
+	case p.site.Root != "" || p.file == nil:
+		return p.site.What(conf)
+	}
+	return p.file.Name
+}
+
+// counted says for check what there is: "2 hosts, 5 routes, WSGI app:application".
+func (p *plan) counted(app *pybridge.App, conf *settings.Config) string {
+	var what []string
+	if p.site.Root != "" && p.file == nil {
+		what = append(what, "a folder of files")
+	} else if p.site.Root != "" {
+		what = append(what, p.site.What(conf))
+	}
+	for i := range p.apps {
+		switch n := len(app.Mounts(i)); {
+		case app.Object(i) != "":
+			what = append(what, fmt.Sprintf("%s, which is %s", app.Served(i), app.Object(i)))
+		case n == 1:
+			what = append(what, "1 path")
+		default:
+			what = append(what, fmt.Sprintf("%d paths", n))
+		}
+	}
+	if len(p.site.Hosts) > 0 {
+		what = append([]string{p.site.Count()}, what...)
+	}
+	if len(what) == 0 {
+		what = append(what, "folders of files")
+	}
+	return strings.Join(what, ", ")
+}
+
+// served says for people what is served.
+func (p *plan) served(app *pybridge.App, conf *settings.Config) string {
+	var what []string
+	if p.site.Root != "" {
+		what = append(what, p.site.What(conf))
+	} else if app != nil && p.site.App.Name != "" {
+		what = append(what, app.Served(0))
+	} else if len(conf.Static) > 0 {
+		what = append(what, p.site.What(conf))
+	}
+	if n := len(p.site.Hosts); n > 0 {
+		what = append(what, p.site.Count())
+	}
+	line := strings.Join(what, ", ")
+	if p.file != nil {
+		line += " (" + p.file.Name + ")"
+	}
+	return line
+}
+
+// python is the version of the interpreter that runs, "" for none.
+func (p *plan) python() string {
+	if len(p.site.Apps()) == 0 {
+		return ""
+	}
+	return pybridge.Version()
+}

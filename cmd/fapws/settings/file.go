@@ -1,0 +1,244 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fapws/cmd/fapws/tomlfile"
+)
+
+// maxMistakes is how many mistakes at the top of a file are told.
+const maxMistakes = 50
+
+// ReadFile settles what neither flag nor environment gave from the top of a
+// configuration file: its keys are the names of the flags. others are keys that
+// are not settings. The error names everything that is wrong, a line each, with
+// the line of the file, the key, its value, and what is allowed.
+func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
+	var wrong []error
+	seen := map[string]tomlfile.Value{}
+	for _, v := range f.Top.Entries {
+		if len(wrong) >= maxMistakes {
+			break
+		}
+		row, prefix, fixed := s.keyed(v.Key)
+		if slices.Contains(others, v.Key) && v.IsTables() {
+			continue // host = "127.0.0.1" is a setting, [[host]] is none
+		}
+		if row == nil {
+			if !slices.Contains(others, v.Key) {
+				wrong = append(wrong, v.Unknown("", slices.Concat(s.keys(), others)))
+			}
+			continue
+		}
+		if s.from[row.Name].Level > FromFile {
+			continue
+		}
+		if first, twice := seen[row.Name]; twice {
+			wrong = append(wrong, v.Errorf("%s is another name of %s, which line %d gives", v.Key, first.Key, first.Line))
+			continue
+		}
+		seen[row.Name] = v
+		if err := row.fromFile(&s.conf, v, prefix, fixed); err != nil {
+			wrong = append(wrong, v.Must(err))
+			continue
+		}
+		s.from[row.Name] = Source{FromFile, fmt.Sprintf("%s:%d", f.Name, v.Line)}
+	}
+	return errors.Join(wrong...)
+}
+
+// keptByReload are the settings that a supervisor has for as long as it runs.
+var keptByReload = []string{
+	"bind", "host", "port", "backlog", "uds-permissions", "uds-owner", "workers", "max-rss", "load-timeout",
+	"reload", "reload-dir", "reload-include", "reload-exclude", "dev", "dev-anywhere",
+	"user", "group", "chroot", "allow-root", "umask", "pid", "ctl-socket",
+}
+
+// Kept names those of keptByReload that are other in what was read later.
+func (s *Settings) Kept(later *Settings) (names []string) {
+	for _, row := range s.rows {
+		if slices.Contains(keptByReload, row.Name) && row.value(&s.conf).String() != row.value(&later.conf).String() {
+			names = append(names, row.Name)
+		}
+	}
+	return names
+}
+
+// keyed finds the row of a key: any name that a flag has. A variant puts prefix
+// before the value, or has the value fixed.
+func (s *Settings) keyed(key string) (row *Setting, prefix, fixed string) {
+	for _, v := range variants {
+		if v.name == key {
+			key, prefix, fixed = v.of, v.prefix, v.fixed
+		}
+	}
+	for _, row := range s.rows {
+		if row.inFile() && (row.Name == key || slices.Contains(row.Aliases, key)) {
+			return row, prefix, fixed
+		}
+	}
+	return nil, "", ""
+}
+
+// HasKey says whether a key at the top of a file is a setting.
+func (s *Settings) HasKey(key string) bool {
+	row, _, _ := s.keyed(key)
+	return row != nil
+}
+
+// keys are the keys that are settings.
+func (s *Settings) keys() (names []string) {
+	for _, row := range s.rows {
+		if row.inFile() {
+			names = append(append(names, row.Name), row.Aliases...)
+		}
+	}
+	for _, v := range variants {
+		names = append(names, v.name)
+	}
+	return names
+}
+
+// inFile says whether the setting has a key: each has but the one that names
+// the file.
+func (s *Setting) inFile() bool { return s.Name != "config" }
+
+// fromFile reads a value of the file. The error goes on after "must be ".
+func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) error {
+	to := s.value(c)
+	if fixed != "" {
+		if on, ok := v.Any.(bool); !ok || !on {
+			return errors.New("true, or left out")
+		}
+		return to.fromText(fixed)
+	}
+	var given []string
+	switch x := v.Any.(type) {
+	case string:
+		given = []string{x}
+	case bool:
+		if _, ok := to.(*toggle); !ok {
+			return allowed(to)
+		}
+		given = []string{strconv.FormatBool(x)}
+	case int64:
+		if !takesNumbers(to) {
+			return allowed(to)
+		}
+		given = []string{strconv.FormatInt(x, 10)}
+	case float64:
+		if _, ok := to.(*duration); !ok {
+			return allowed(to)
+		}
+		given = []string{strconv.FormatFloat(x, 'f', -1, 64)}
+	case []tomlfile.Value:
+		if !takesLists(to) {
+			return allowed(to)
+		}
+		if len(x) == 0 {
+			return s.clear(to)
+		}
+		for _, one := range x {
+			text, ok := one.Any.(string)
+			if !ok {
+				return errors.New("an array of strings")
+			}
+			if strings.Contains(text, ",") {
+				return errors.New("an array of strings without commas")
+			}
+			given = append(given, text)
+		}
+	default:
+		return allowed(to)
+	}
+	if _, text := v.Any.(string); text && !takesTexts(to) {
+		return allowed(to)
+	}
+	for i := range given {
+		given[i] = s.resolve(v.File, prefix+given[i])
+	}
+	return to.fromText(strings.Join(given, ","))
+}
+
+// clear is what an empty array does: it takes a default away.
+func (s *Setting) clear(to value) error {
+	switch to := to.(type) {
+	case *texts:
+		*to.to = nil
+	case *mappings:
+		*to.to = nil
+	case *networks:
+		*to.to = nil
+	case *expiries:
+		*to.to = nil
+	default:
+		return errors.New("an array with at least one string")
+	}
+	return nil
+}
+
+// allowed is the error of a value of the wrong kind.
+func allowed(to value) error {
+	switch to.(type) {
+	case *toggle:
+		return errors.New("true or false")
+	case *octal:
+		return errors.New(`an octal number in quotes, such as "027"`)
+	case *texts, *mappings, *networks, *addresses, *expiries:
+		return errors.New("a string or an array of strings")
+	case *text, *host, *rootPath, *checkTarget:
+		return errors.New("a string")
+	}
+	// What no text reads says best what one may write.
+	if err := to.fromText("\x00"); err != nil {
+		return err
+	}
+	return errors.New("something else")
+}
+
+func takesTexts(to value) bool {
+	switch to.(type) {
+	case *toggle, *count:
+		return false
+	}
+	return true
+}
+
+func takesNumbers(to value) bool {
+	switch to.(type) {
+	case *count, *size[int], *size[int64], *duration:
+		return true
+	}
+	return false
+}
+
+func takesLists(to value) bool {
+	switch to.(type) {
+	case *texts, *mappings, *networks, *addresses, *expiries:
+		return true
+	}
+	return false
+}
+
+// resolve makes what is a path in text relative to the folder of the file.
+func (s *Setting) resolve(f *tomlfile.File, text string) string {
+	if rest, ok := strings.CutPrefix(text, "unix:"); ok && s.Name == "bind" && !strings.HasPrefix(rest, "@") && rest != "" {
+		return "unix:" + f.Resolve(rest)
+	}
+	if !s.path || text == "" || slices.Contains([]string{"-", "off", "auto", "none"}, text) ||
+		strings.HasPrefix(text, "|") || strings.HasPrefix(text, "syslog") {
+		return text
+	}
+	prefix, folder, mapping := "", text, false
+	if strings.HasPrefix(s.Arg, "PREFIX=") {
+		if prefix, folder, mapping = strings.Cut(text, "="); !mapping {
+			return text
+		}
+		prefix += "="
+	}
+	return prefix + f.Resolve(folder)
+}

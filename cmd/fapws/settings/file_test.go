@@ -1,0 +1,230 @@
+package settings
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/tomlfile"
+)
+
+func nowhereSet(string) (string, bool) { return "", false }
+
+// read settles a file alone.
+func read(t *testing.T, text string, flags ...string) (*Settings, error) {
+	t.Helper()
+	rows := Table(Machine{OpenFiles: 1024})
+	cmd, err := ParseCommand(rows, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(rows, cmd.Flags, nowhereSet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := tomlfile.Parse("fapws.toml", "/etc/fapws", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, s.ReadFile(f, []string{"app", "host"})
+}
+
+// sample is a value that a setting takes, as TOML.
+func sample(t *testing.T, row *Setting) string {
+	switch v := row.value(&Config{}).(type) {
+	case *toggle:
+		return "true"
+	case *count:
+		return fmt.Sprint(v.max)
+	case *size[int]:
+		return fmt.Sprint(v.min)
+	case *size[int64]:
+		return `"1M"`
+	case *duration:
+		return "1.5"
+	case *octal:
+		return `"027"`
+	case *choice:
+		return fmt.Sprintf("%q", v.of[len(v.of)-1])
+	case *level:
+		return `"debug"`
+	case *addresses:
+		return `["127.0.0.1:80", "unix:x"]`
+	case *networks:
+		return `["10.0.0.0/8", "unix"]`
+	case *mappings:
+		return `["/a=b", "/c=/d"]`
+	case *expiries:
+		return `["*.css=30d", "*=1h"]`
+	case *texts:
+		return `["a", "b"]`
+	case *rootPath, *checkTarget:
+		return `"/app"`
+	case *host:
+		return `"::1"`
+	default:
+		return sampleText(row)
+	}
+}
+
+// sampleText is for what takes any text.
+func sampleText(row *Setting) string {
+	if row.Default != "" {
+		return fmt.Sprintf("%q", row.Default)
+	}
+	return `"text"`
+}
+
+// TestP6EveryFlagHasAKey: each flag, by any of its names, is a key of the file.
+func TestP6EveryFlagHasAKey(t *testing.T) {
+	n := 0
+	for _, row := range Table(Machine{}) {
+		if row.Name == "config" { // it names the file
+			continue
+		}
+		for _, name := range append([]string{row.Name}, row.Aliases...) {
+			line := name + " = " + sample(t, row)
+			s, err := read(t, "\n"+line)
+			if err != nil {
+				t.Errorf("%s: %v", line, err)
+				continue
+			}
+			if got := s.from[row.Name].String(); got != "file fapws.toml:2" {
+				t.Errorf("%s: %s comes from %s", line, row.Name, got)
+			}
+			n++
+		}
+	}
+	for _, v := range variants {
+		value := `"x"`
+		if v.fixed != "" {
+			value = "true"
+		}
+		if s, err := read(t, v.name+" = "+value); err != nil || s.from[v.of].Level != FromFile {
+			t.Errorf("%s: %v", v.name, err)
+		}
+		n++
+	}
+	if n < 70 {
+		t.Errorf("only %d names", n)
+	}
+}
+
+func TestFileValues(t *testing.T) {
+	s, err := read(t, `
+bind = ["127.0.0.1:80", "unix:run/x.sock", "unix:@name"]
+max-body-size = "100M"
+limit-request-line = 4096
+keep-alive = 1.5
+timeout = "2m"
+workers = 3
+reload = false
+umask = "027"
+access-log = "logs/a"
+x-accel = ["/private/=files", "/other/=/srv"]
+pythonpath = []
+app = "x"
+chdir = ".."
+`, "--workers", "5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintln(c.Bind, c.MaxBodySize, c.MaxLine, c.KeepAlive, c.Timeout, c.Workers, c.Umask, c.AccessLog, c.AccelRoots, c.PythonPath, c.Chdir); got != fmt.Sprintln(
+		"[127.0.0.1:80 unix:/etc/fapws/run/x.sock unix:@name]", 100<<20, 4096, 1500*time.Millisecond, 2*time.Minute, 5, 0o27,
+		"/etc/fapws/logs/a", "[/private/=/etc/fapws/files /other/=/srv]", "[]", "/etc") {
+		t.Error(got)
+	}
+	if got := s.Source("workers").String(); got != "flag --workers" {
+		t.Errorf("workers: %s", got)
+	}
+}
+
+// The environment wins over the file, the file over the script.
+func TestFileLevel(t *testing.T) {
+	rows := Table(Machine{})
+	s, err := New(rows, Flags{}, func(name string) (string, bool) { return "7", name == "FAPWS_THREADS" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := tomlfile.Parse("f", "/", []byte("threads = 2\nmax-queue = 3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ReadFile(f, nil); err != nil {
+		t.Fatal(err)
+	}
+	script := map[string]any{"THREADS": int64(1), "MAX_QUEUE": int64(1), "BACKLOG": int64(9)}
+	err = s.ReadScript("app.py", func(name string) (any, bool) { x, ok := script[name]; return x, ok }, func(err error) error { return err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := s.Config()
+	if c.Threads != 7 || c.MaxQueue != 3 || c.Backlog != 9 {
+		t.Errorf("threads %d, queue %d, backlog %d", c.Threads, c.MaxQueue, c.Backlog)
+	}
+}
+
+func TestFileRefuses(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"workres = 2", "fapws.toml:1: unknown key workres, did you mean workers?"},
+		{"MAX_BODY_SIZE = 2", "fapws.toml:1: unknown key MAX_BODY_SIZE, did you mean max-body-size?"},
+		{"max_body_size = 2", "fapws.toml:1: unknown key max_body_size, did you mean max-body-size?"},
+		{"config = 'x'", "fapws.toml:1: unknown key config"},
+		{"help = true", "fapws.toml:1: unknown key help"},
+		{"\nworkers = 'two'", `fapws.toml:2: workers = "two", a string: must be an integer from 0 to 512`},
+		{"workers = 513", "fapws.toml:1: workers = 513, an integer: must be an integer from 0 to 512"},
+		{"workers = true", "fapws.toml:1: workers = true, a boolean: must be an integer from 0 to 512"},
+		{"workers = 1.5", "fapws.toml:1: workers = 1.5, a float: must be an integer from 0 to 512"},
+		{"reload = 'yes'", `fapws.toml:1: reload = "yes", a string: must be true or false`},
+		{"umask = 27", `fapws.toml:1: umask = 27, an integer: must be an octal number in quotes, such as "027"`},
+		{"bind = 80", "fapws.toml:1: bind = 80, an integer: must be a string or an array of strings"},
+		{"bind = []", "fapws.toml:1: bind = [], an array: must be an array with at least one string"},
+		{"bind = ['a b']", `fapws.toml:1: bind = ["a b"], an array: must be an address whose host is an IP address or a name, not "a b"`},
+		{"pythonpath = [1]", "fapws.toml:1: pythonpath = [1], an array: must be an array of strings"},
+		{"pythonpath = ['a,b']", `fapws.toml:1: pythonpath = ["a,b"], an array: must be an array of strings without commas`},
+		{"user = ['a']", `fapws.toml:1: user = ["a"], an array: must be a string`},
+		{"user = 33", "fapws.toml:1: user = 33, an integer: must be a string"},
+		{"log-level = 'loud'", `fapws.toml:1: log-level = "loud", a string: must be debug, info, warning or error`},
+		{"max-body-size = '10X'", `fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, M or G, from 1 to 1024T`},
+		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01 00:00:00 +0000 date-local, a date: must be seconds, or a time such as 500ms, 30s, 5m or 1h, from 0s to a year"},
+		{"[timeout]\nx = 1", "fapws.toml:1: timeout = { x = 1 }: must be seconds, or a time such as 500ms, 30s, 5m or 1h, from 0s to a year"},
+		{"bind = ':1'\nlisten = ':2'", "fapws.toml:2: listen is another name of bind, which line 1 gives"},
+		{"no-access-log = false", "fapws.toml:1: no-access-log = false, a boolean: must be true, or left out"},
+		{"a = 1\nport = 99999\nb = 1", "fapws.toml:1: unknown key a\nfapws.toml:2: port = 99999, an integer: must be an integer from 0 to 65535\nfapws.toml:3: unknown key b"},
+	} {
+		_, err := read(t, tt.text)
+		if got := fmt.Sprint(err); got != tt.want {
+			t.Errorf("%s:\n got %s\nwant %s", strings.ReplaceAll(tt.text, "\n", "; "), got, tt.want)
+		}
+	}
+}
+
+func TestKept(t *testing.T) {
+	before, err := read(t, "workers = 1\nbind = ':1'\ntimeout = 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := read(t, "workers = 2\nbind = ':1'\ntimeout = 2\nuser = 'nobody'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(before.Kept(after)); got != "[workers user]" {
+		t.Error(got)
+	}
+}
+
+// What names files and folders is relative to the file that says so.
+func TestPathsAreMarked(t *testing.T) {
+	for _, row := range Table(Machine{}) {
+		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
+		within := row.Name == "config" || row.Name == "spa" // below the root
+		if names && !within && !row.path || row.path && !names {
+			t.Errorf("%s %s: path is %v", row.Name, row.Arg, row.path)
+		}
+	}
+}

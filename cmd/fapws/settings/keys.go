@@ -1,0 +1,55 @@
+package settings
+
+import (
+	"fmt"
+	"io"
+)
+
+// KeyDoc describes a key of the configuration file that is no setting.
+type KeyDoc struct {
+	Table string // "" is the top, "host", "host.route", or "rules" for both of these
+	Key   string
+	Value string // as an example shows it, in TOML
+	Help  string // no full stop at the end
+}
+
+// keyTables are the headings under which keys stand together.
+var keyTables = []struct{ table, heading string }{
+	{"", "at the top, besides the names of the flags"},
+	{"host", "[[host]], besides index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles and cache-files-max as above, and the rules below"},
+	{"host.route", "[[host.route]], with prefix or match or both, of one kind; besides the same, and the rules"},
+	{"rules", "rules of a host for all its routes, or of a route"},
+}
+
+func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
+	fmt.Fprint(w, "| key | example | what it is |\n|---|---|---|\n")
+	for _, t := range keyTables {
+		fmt.Fprintf(w, "| **%s** | | |\n", t.heading)
+		for _, k := range keys {
+			if k.Table == t.table {
+				fmt.Fprintf(w, "| `%s` | `%s` | %s |\n", k.Key, k.Value, k.Help)
+			}
+		}
+	}
+}
+
+func writeKeysMan(w io.Writer, keys []KeyDoc) {
+	fmt.Fprint(w, `.SH CONFIGURATION FILE
+The file of
+.B \-\-config
+is TOML. Its keys are the names of the flags, with arrays where a flag may be
+repeated. Relative paths in it are relative to its folder. With
+.B check
+every mistake is named with its line, and HUP makes workers read it anew.
+.B fapws import web.conf
+writes one from the file of httPyServer.
+`)
+	for _, t := range keyTables {
+		fmt.Fprintf(w, ".SS %s\n", roff(t.heading))
+		for _, k := range keys {
+			if k.Table == t.table {
+				fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(k.Key+" = "+k.Value), roff(k.Help))
+			}
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package site
+
+import (
+	"fapws/runtime"
+	"fapws/runtime/proxy"
+)
+
+// redirect mounts what sends clients elsewhere.
+func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
+	to, err := runtime.NewRedirect(r.Redirect, r.Status)
+	if err != nil {
+		b.wrong(r.At.Errorf("redirect", "%v", err))
+		return nil
+	}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Redirect: to}}
+}
+
+// rewrite mounts what gives requests another path, for the routes behind it.
+func (b *builder) rewrite(_ *Host, r *Route) []runtime.Mount {
+	to, err := runtime.NewRewrite(r.Rewrite)
+	if err != nil {
+		b.wrong(r.At.Errorf("rewrite", "%v", err))
+		return nil
+	}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Rewrite: to}}
+}
+
+// status mounts an answer that is always the same.
+func (b *builder) status(_ *Host, r *Route) []runtime.Mount {
+	answer, err := runtime.NewFixed(runtime.FixedOptions{Status: r.Status, Body: r.Text})
+	if err != nil {
+		b.wrong(r.At.Errorf("status", "%v", err))
+		return nil
+	}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Fixed: answer}}
+}
+
+// proxy mounts another server.
+func (b *builder) proxy(_ *Host, r *Route) []runtime.Mount {
+	p, err := proxy.New(proxy.Options{
+		Target:  r.Proxy,
+		Timeout: r.patience(),
+		Log:     b.clientLog(runtime.LevelWarning),
+	})
+	if err != nil {
+		b.wrong(r.At.Errorf("proxy", "%v", err))
+		return nil
+	}
+	b.built.closers = append(b.built.closers, p.Close)
+	return b.responder(r, p)
+}

@@ -1,0 +1,166 @@
+package site
+
+import (
+	"fmt"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime"
+	"fapws/runtime/accesslog"
+	"fapws/runtime/auth"
+	"fapws/runtime/backend"
+	"fapws/runtime/cgi"
+)
+
+// Parts is what Build needs of the process.
+type Parts struct {
+	Conf *settings.Config
+
+	// Source says where a setting comes from.
+	Source func(name string) settings.Source
+
+	// List says that folders are listed which the command line or the top of
+	// the file names, since no setting says otherwise.
+	List bool
+
+	// App returns the table of an application that was loaded, Config.Apps having
+	// named it, and the largest body in bytes that it wants where the configuration
+	// says nothing; 0: it does not care. The error is one line. add mounts a Responder: it
+	// returns Handler and Index of its mount.
+	App func(name string, add func(backend.Responder) (runtime.Handler, int)) (table []runtime.Mount, most int64, err error)
+
+	// Programs bounds how many CGI programs run.
+	Programs *cgi.Gate
+
+	// Software is what programs are told of the server: "fapws/1.0".
+	Software string
+
+	// Logs opens those that hosts have for themselves; nil with Check.
+	Logs Logs
+
+	// LogClient is Log for a line about a client, "192.0.2.7:4711".
+	LogClient func(level runtime.Level, client, line string)
+
+	// Log takes a line for the operator. Any goroutine.
+	Log func(level runtime.Level, line string)
+
+	// Check says that nothing will be served: start and create nothing.
+	Check bool
+}
+
+// Logs opens log files. Who names the same path shares a file. Errors are of one
+// line.
+type Logs interface {
+	// Access returns an access log in a format, of the settings where it is "" as
+	// with the path; nil: it is off.
+	Access(path, format string) (*accesslog.Log, error)
+
+	// Errors returns what takes lines about clients.
+	Errors(path string) (func(level runtime.Level, client, line string), error)
+}
+
+// Built is what was built.
+type Built struct {
+	Sites []runtime.Site
+
+	pool    *backend.Pool
+	closers []func() error
+}
+
+// Close gives everything up, when nothing is served any more.
+func (b *Built) Close() {
+	for _, f := range b.closers {
+		_ = f() // nobody waits for it
+	}
+}
+
+// builder is a Build under way.
+type builder struct {
+	parts  *Parts
+	built  *Built
+	errs   []error
+	top    tomlfile.Position                              // of the file
+	at     tomlfile.Position                              // of the host that is being built
+	errors func(level runtime.Level, client, line string) // of it
+
+	auths   map[*Auth]*auth.Basic
+	private []string        // files that are never sent
+	hidden  []string        // of the host: patterns of programs, which are never sent as files
+	index   []string        // of the host: names of programs that answer for a folder
+	routed  []string        // of the host: patterns of files that have a route
+	behind  []runtime.Mount // of the host: what answers where its root has no file
+}
+
+// wrong notes what is wrong, a whole line. What several routes have from their
+// host is told once.
+func (b *builder) wrong(err error) {
+	for _, other := range b.errs {
+		if other.Error() == err.Error() {
+			return
+		}
+	}
+	b.errs = append(b.errs, err)
+}
+
+// misused notes that the value of a key is wrong where it stands: in a table, else
+// in that of its host, else at the top of the file, or on the command line.
+func (b *builder) misused(at tomlfile.Position, key string, err error) {
+	for _, one := range [...]tomlfile.Position{at, b.at, b.top} {
+		if one.Set(key) {
+			b.wrong(one.Errorf(key, "%v", err))
+			return
+		}
+	}
+	switch from := b.parts.Source(key); from.Level {
+	case settings.FromDefault:
+		b.wrong(at.Errorf(key, "%v", err))
+	case settings.FromFile:
+		b.wrong(fmt.Errorf("%s: %s: %v", from.Name, key, err))
+	default:
+		b.wrong(fmt.Errorf("%s: %v", from.Name, err))
+	}
+}
+
+// maxBackend is how many requests all responders together answer at a time.
+const maxBackend = 1024
+
+// responder mounts what answers in Go.
+func (b *builder) responder(r *Route, to backend.Responder) []runtime.Mount {
+	m := runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match)}
+	m.Handler, m.Index = b.add(to)
+	return []runtime.Mount{m}
+}
+
+func (b *builder) add(to backend.Responder) (runtime.Handler, int) {
+	if b.built.pool == nil {
+		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(runtime.LevelError, line) })
+	}
+	return b.built.pool, b.built.pool.Add(to)
+}
+
+// Build makes the sites. The error has a line for each thing that is wrong.
+func (c *Config) Build(p Parts) (*Built, error) {
+	b := &builder{parts: &p, built: &Built{}, top: c.At, private: c.private()}
+	c.inherit(p.Conf)
+	if c.ownHost(p.Conf) {
+		b.built.Sites = append(b.built.Sites, b.own(c))
+	}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		tomlfile.Inherit(&h.Files, &c.Files)
+		s := b.host(h)
+		if h.Default || len(h.Names) == 0 {
+			if c.ownHost(p.Conf) {
+				b.wrong(h.At.Errorf("default", "%s is served for all other hosts already; give this one a name", c.What(p.Conf)))
+			}
+			b.built.Sites = append([]runtime.Site{s}, b.built.Sites...)
+		} else {
+			b.built.Sites = append(b.built.Sites, s)
+		}
+	}
+	if err := tomlfile.Join(b.errs...); err != nil {
+		b.built.Close()
+		return nil, err
+	}
+	return b.built, nil
+}

@@ -1,0 +1,130 @@
+package site
+
+import (
+	"slices"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
+)
+
+// Config is what a configuration file and the command line say about what is
+// served.
+type Config struct {
+	At    tomlfile.Position
+	Files // defaults of all hosts that are no settings: types
+
+	Root        tomlfile.Path `key:"root"` // a folder in the place of APP
+	App         Application   `key:"app"`
+	Args        []string      `key:"args"` // sys.argv[1:] of the application
+	UnknownHost Choice        `key:"unknown-host"`
+	Hosts       []Host        `key:"host"`
+}
+
+// Keys are the keys at the top of a file that are not settings.
+func Keys() []string {
+	var keys []string
+	for _, key := range tomlfile.Keys(Config{}) {
+		if !slices.Contains(inherited, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// inherited are keys of Files that are settings at the top.
+var inherited = []string{"index", "autoindex", "spa", "mime-types", "charset", "compress", "expires", "symlinks", "dotfiles", "cache-files-max"}
+
+// Read decodes the top of a file; f may be nil, for none. report is told of what
+// is wrong, line by line.
+func Read(f *tomlfile.File, report func(error)) *Config {
+	c := &Config{}
+	if f == nil {
+		return c
+	}
+	ours := &tomlfile.Table{File: f}
+	keys := Keys()
+	for _, v := range f.Top.Entries { // package settings has judged the others
+		if slices.Contains(keys, v.Key) && (v.Key != "host" || v.IsTables()) {
+			ours.Entries = append(ours.Entries, v)
+		}
+	}
+	tomlfile.Decode(ours, c, report)
+	for i := range c.Hosts {
+		c.Hosts[i].check(report)
+	}
+	c.checkDefault(report)
+	c.checkNames(report)
+	return c
+}
+
+// checkNames sees that no name belongs to two hosts.
+func (c *Config) checkNames(report func(error)) {
+	owners := map[string]*Host{}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		for _, name := range h.Names {
+			if first := owners[name]; first != nil && first != h {
+				report(h.At.Errorf("name", "%s belongs to the host of line %d already", name, first.At.Table.Line))
+			}
+			owners[name] = h
+		}
+	}
+}
+
+// checkDefault sees that not two hosts are for all other names.
+func (c *Config) checkDefault(report func(error)) {
+	first := -1
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		if !h.Default && len(h.Names) > 0 {
+			continue
+		}
+		if first >= 0 {
+			report(h.At.Errorf("default", "the host of line %d is the default already; give this one a name", c.Hosts[first].At.Table.Line))
+		}
+		first = i
+	}
+}
+
+// Serve replaces what the top of the file names by what the command line does:
+// the folder root, or the application app.
+func (c *Config) Serve(root, app string) {
+	c.Root, c.App = tomlfile.Path(root), Application{Name: app}
+	if t := c.At.Table; t != nil { // as if the file did not say
+		t.Entries = slices.DeleteFunc(t.Entries, func(v tomlfile.Value) bool { return v.Key == "root" || v.Key == "app" || v.Key == "args" })
+	}
+}
+
+// ownHost says whether the top of the file and the command line make a host.
+func (c *Config) ownHost(conf *settings.Config) bool {
+	return c.Root != "" || c.App.Name != "" || len(conf.Static) > 0
+}
+
+// Apps are the applications to load, each once.
+func (c *Config) Apps() (apps []Application) {
+	note := func(a Application) {
+		if a.Name == "" {
+			return
+		}
+		for _, other := range apps {
+			if other.Name == a.Name {
+				return
+			}
+		}
+		apps = append(apps, a)
+	}
+	note(c.App)
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		for k := range h.Routes {
+			note(h.Routes[k].App)
+		}
+		note(h.App)
+	}
+	return apps
+}
+
+// Empty says that nothing is named that could be served.
+func (c *Config) Empty(conf *settings.Config) bool {
+	return !c.ownHost(conf) && len(c.Hosts) == 0
+}

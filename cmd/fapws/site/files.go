@@ -1,0 +1,117 @@
+package site
+
+import (
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime"
+	"fapws/runtime/static"
+)
+
+// Files are the keys about how files are served: of the top of the file (where
+// most are settings), of a host, of a route. What is not given is as on the
+// level above.
+type Files struct {
+	Index     []string      `key:"index"`
+	Autoindex *bool         `key:"autoindex"`
+	SPA       string        `key:"spa"`
+	MimeTypes tomlfile.Path `key:"mime-types"`
+	Types     Pairs         `key:"types"` // by extension, without its dot
+	Charset   string        `key:"charset"`
+	Compress  *bool         `key:"compress"`
+	Expires   []string      `key:"expires"`
+	Symlinks  Choice        `key:"symlinks"`
+	DotFiles  *bool         `key:"dotfiles"`
+	CacheMax  Size          `key:"cache-files-max"`
+}
+
+// inherit takes the settings for defaults.
+func (f *Files) inherit(conf *settings.Config) {
+	tomlfile.Inherit(f, &Files{
+		Index:     slices.Clone(conf.Index),
+		Autoindex: &conf.Autoindex,
+		SPA:       conf.SPA,
+		MimeTypes: tomlfile.Path(conf.MimeTypes),
+		Charset:   conf.Charset,
+		Compress:  &conf.Compress,
+		Expires:   conf.Expires,
+		Symlinks:  Choice(conf.Symlinks),
+		DotFiles:  &conf.DotFiles,
+		CacheMax:  Size(conf.CacheFilesMax),
+	})
+}
+
+// files mounts a folder.
+func (b *builder) files(h *Host, r *Route) []runtime.Mount { return b.folder(r, false) }
+
+// folder mounts a folder; with fall, what comes behind it answers for the files
+// that are not there, and something else for files with the names of programs.
+func (b *builder) folder(r *Route, fall bool, programs ...string) []runtime.Mount {
+	o := r.Files.options(string(r.Folder))
+	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs, b.privateIn(string(r.Folder)))
+	f := b.open(r, o)
+	if f == nil {
+		return nil
+	}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Static: f, Fall: fall}}
+}
+
+// open opens the folder of a route. nil: something is wrong, and noted.
+func (b *builder) open(r *Route, o static.Options) *static.Files {
+	f, wrong := static.NewChecked(o)
+	for _, one := range wrong {
+		key := strings.ReplaceAll(one.Option, "_", "-")
+		switch {
+		case key != "root" || r.At.Set(key):
+		case r.At.Set("files"):
+			key = "files"
+		case r.At == b.top && r.Prefix != "":
+			key = "static"
+		}
+		b.misused(r.At, key, one.Err)
+	}
+	if f != nil {
+		b.built.closers = append(b.built.closers, f.Close)
+	}
+	return f
+}
+
+// withPages mounts a folder whose pages with elements are answered elsewhere.
+func (b *builder) withPages(r *Route, pages *SSI, fall bool) []runtime.Mount {
+	names := pages.names()
+	for _, name := range names {
+		if index := strings.Replace(name, "*", "index", 1); !slices.Contains(r.Index, index) {
+			r.Index = append(slices.Clone(r.Index), index)
+		}
+	}
+	return b.folder(r, fall, names...)
+}
+
+// options are those of package static.
+func (f *Files) options(root string) static.Options {
+	o := static.Options{
+		Root:      root,
+		Index:     f.Index,
+		Listing:   *f.Autoindex,
+		SPA:       f.SPA,
+		MaxAge:    -1,
+		Expires:   f.Expires,
+		Symlinks:  string(f.Symlinks),
+		MimeTypes: string(f.MimeTypes),
+		Charset:   f.Charset,
+		Compress:  *f.Compress,
+		Types:     map[string]string{},
+		DotFiles:  *f.DotFiles,
+
+		CacheBytes: int(f.CacheMax),
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = -1 // none, as was said
+	}
+	for _, t := range f.Types {
+		o.Types[strings.TrimPrefix(t.Name, ".")] = t.Value
+	}
+	return o
+}

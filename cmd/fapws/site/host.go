@@ -1,0 +1,122 @@
+package site
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime"
+)
+
+// Host is a table [[host]]: what answers for some host names.
+type Host struct {
+	At tomlfile.Position
+	Files
+	Rules
+
+	Names   Names         `key:"name"`    // none: those that no other host has
+	Default bool          `key:"default"` // also for those
+	Root    tomlfile.Path `key:"root"`    // files where no route fits
+	App     Application   `key:"app"`     // behind both
+
+	AccessLog       LogFile    `key:"access-log"`
+	AccessLogFormat LogFormat  `key:"access-log-format"`
+	ErrorLog        LogFile    `key:"error-log"`
+	ErrorPages      ErrorPages `key:"error-page"`
+	SSI             SSI        `key:"ssi"` // of pages below Root
+
+	Routes []Route `key:"route"`
+}
+
+// check finds what decoding did not.
+func (h *Host) check(report func(error)) {
+	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
+		report(h.At.Errorf("host", "it serves nothing: give it root, app or a [[host.route]]"))
+	}
+	for i := range h.Routes {
+		h.Routes[i].check(report)
+	}
+}
+
+// Names are host names as runtime.HostName returns them: "example.org",
+// "*.example.org" or "example.*".
+type Names []string
+
+// FromFile implements tomlfile.Reader.
+func (n *Names) FromFile(v tomlfile.Value) error {
+	list, err := v.Strings()
+	if err != nil {
+		return err
+	}
+	for _, name := range list {
+		name, err := runtime.HostName(name)
+		if err != nil {
+			return errors.New(`host names without a port, such as "example.org", "*.example.org" or "example.*"`)
+		}
+		*n = append(*n, name)
+	}
+	return nil
+}
+
+// host builds the site of a host: its routes, then its files, then its
+// application.
+func (b *builder) host(h *Host) runtime.Site {
+	if b.parts.Conf.SSI && h.Root != "" && !h.At.Set("ssi") {
+		h.SSI.Given = true
+	}
+	b.at = h.At
+	s := runtime.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
+	b.hostLogs(h, &s)
+	b.hidden, b.routed, b.behind, b.index = h.programs(), h.routed(), nil, nil
+	for i := range h.Routes {
+		s.Table = append(s.Table, b.route(h, &h.Routes[i])...)
+	}
+	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App}
+	if h.SSI.Given {
+		s.Table = append(s.Table, b.rules(rest, b.hostPages(h, rest))...)
+	}
+	if h.Root != "" {
+		s.Table = append(s.Table, b.root(h, rest)...)
+	}
+	if h.App.Name != "" {
+		s.Table = append(s.Table, b.rules(rest, b.app(h, rest))...)
+	}
+	b.errors = nil
+	return s
+}
+
+// routed are patterns of the names of files that a route may be for: one that is
+// the index of a folder has to be routed by its own name, too, unless that would
+// send it back to the folder.
+func (h *Host) routed() (names []string) {
+	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+	for i := range h.Routes {
+		r := &h.Routes[i]
+		if r.Redirect != "" || r.Rewrite != "" {
+			continue
+		}
+		if r.Match != "" {
+			names = append(names, string(r.Match))
+		} else if name := string(r.Prefix[strings.LastIndexByte(string(r.Prefix), '/')+1:]); name != "" {
+			names = append(names, escape.Replace(name)+"*")
+		}
+	}
+	return names
+}
+
+// root mounts the files of a host, and behind them what answers where there are
+// none: scripts, unless it is the application. Scripts that are the index of a
+// folder answer for it in both cases, the application for what is sent to it.
+func (b *builder) root(h *Host, r *Route) []runtime.Mount {
+	var behind []runtime.Mount
+	if h.App.Name == "" {
+		behind = b.behind
+	}
+	r.Index = slices.Concat(r.Index, b.index)
+	fall := len(behind) > 0 || h.App.Name != ""
+	if h.SSI.Given {
+		return append(b.rules(r, b.withPages(r, &h.SSI, fall)), behind...)
+	}
+	return append(b.rules(r, b.folder(r, fall)), behind...)
+}

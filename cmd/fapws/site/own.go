@@ -1,0 +1,44 @@
+package site
+
+import (
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime"
+)
+
+// own builds the host that the command line and the top of the file describe:
+// the folders of --static, then a folder or an application.
+func (b *builder) own(c *Config) runtime.Site {
+	h := &Host{At: c.At, Files: c.Files, Root: c.Root, App: c.App}
+	ssi := b.parts.Conf.SSI
+	if ssi && c.Root == "" && len(b.parts.Conf.Static) == 0 && len(c.Hosts) == 0 {
+		b.wrong(c.At.Errorf("ssi", "there is no folder with pages; name one, or give --static PREFIX=DIR"))
+	}
+	if c.Root != "" && b.parts.List {
+		h.Autoindex = &b.parts.List // who names a folder and nothing else wants to see it
+	}
+	for _, one := range b.parts.Conf.Static {
+		prefix, folder, _ := strings.Cut(one, "=")
+		files := c.Files
+		h.Routes = append(h.Routes, Route{At: c.At, Files: files, Prefix: Prefix(prefix), Folder: tomlfile.Path(folder), SSI: SSI{Given: ssi}})
+	}
+	return b.host(h)
+}
+
+// What says for people what the top of the file and the command line serve.
+func (c *Config) What(conf *settings.Config) string {
+	var what []string
+	if c.Root != "" {
+		what = append(what, "files of "+string(c.Root))
+	}
+	if c.App.Name != "" {
+		what = append(what, c.App.Name)
+	}
+	if len(what) == 0 {
+		what = slices.Clone(conf.Static)
+	}
+	return strings.Join(what, " and ")
+}

@@ -1,0 +1,132 @@
+package site
+
+import (
+	"fmt"
+	"strings"
+
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime"
+)
+
+// Route is a table [[host.route]]: what answers below a path. One of its kinds
+// is given.
+type Route struct {
+	At tomlfile.Position
+	Files
+	Rules
+
+	Prefix Prefix  `key:"prefix"` // of the path
+	Match  Pattern `key:"match"`  // of the file name below it; "": all
+
+	App      Application   `key:"app"`
+	Folder   tomlfile.Path `key:"files"`
+	CGI      CGI           `key:"cgi"`
+	PHP      PHP           `key:"php"`
+	FastCGI  FastCGI       `key:"fastcgi"`
+	SSI      SSI           `key:"ssi"`
+	Redirect string        `key:"redirect"`
+	Rewrite  string        `key:"rewrite"`
+	Proxy    string        `key:"proxy"`
+	Status   int           `key:"status"` // a kind by itself, or what redirect answers
+
+	Text string        `key:"text"` // with Status
+	Root tomlfile.Path `key:"root"` // of CGI, PHP, FastCGI and SSI; not given: the host's
+}
+
+// kind is what a route can be.
+type kind struct {
+	key   string
+	given func(*Route) bool
+	// build returns what answers. It tells builder.wrong of what is wrong.
+	build func(*builder, *Host, *Route) []runtime.Mount
+}
+
+// kinds are looked through in this order.
+var kinds = []kind{
+	{"app", func(r *Route) bool { return r.App.Name != "" }, (*builder).app},
+	{"cgi", func(r *Route) bool { return r.CGI.Given }, (*builder).cgi},
+	{"php", func(r *Route) bool { return r.PHP.Given }, (*builder).php},
+	{"fastcgi", func(r *Route) bool { return r.FastCGI.Address != "" }, (*builder).fastcgi},
+	{"ssi", func(r *Route) bool { return r.SSI.Given }, (*builder).ssi},
+	{"redirect", func(r *Route) bool { return r.Redirect != "" }, (*builder).redirect},
+	{"rewrite", func(r *Route) bool { return r.Rewrite != "" }, (*builder).rewrite},
+	{"proxy", func(r *Route) bool { return r.Proxy != "" }, (*builder).proxy},
+	{"files", func(r *Route) bool { return r.Folder != "" && !r.SSI.Given }, (*builder).files},
+	{"status", func(r *Route) bool { return r.Status != 0 && r.Redirect == "" }, (*builder).status},
+}
+
+// given are the kinds that the route has.
+func (r *Route) given() (of []kind) {
+	for _, k := range kinds {
+		if k.given(r) {
+			of = append(of, k)
+		}
+	}
+	return of
+}
+
+// check sees that the route is of exactly one kind.
+func (r *Route) check(report func(error)) {
+	if !r.At.Set("prefix") && !r.At.Set("match") {
+		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
+	}
+	of := r.given()
+	if len(of) == 1 {
+		return
+	}
+	var keys, all []string
+	for _, k := range of {
+		keys = append(keys, k.key)
+	}
+	for _, k := range kinds {
+		all = append(all, k.key)
+	}
+	if len(of) > 1 {
+		report(r.At.Errorf(keys[1], "a route is one of %s; there is %s already", strings.Join(all, ", "), keys[0]))
+		return
+	}
+	report(r.At.Errorf("route", "a route has to be one of %s", strings.Join(all, ", ")))
+}
+
+// What says what the route is, for people: "files /srv/x".
+func (r *Route) What() string {
+	switch of := r.given(); {
+	case len(of) == 0:
+		return "nothing"
+	case of[0].key == "app":
+		return "app " + r.App.Name
+	case of[0].key == "cgi":
+		return "cgi " + string(r.CGI.Folder)
+	case of[0].key == "php":
+		return "php " + r.PHP.Command
+	case of[0].key == "fastcgi":
+		return "fastcgi " + r.FastCGI.Address
+	case of[0].key == "ssi":
+		return "ssi " + string(r.Folder)
+	case of[0].key == "redirect":
+		return "redirect " + r.Redirect
+	case of[0].key == "rewrite":
+		return "rewrite " + r.Rewrite
+	case of[0].key == "proxy":
+		return "proxy " + r.Proxy
+	case of[0].key == "files":
+		return "files " + string(r.Folder)
+	default:
+		return fmt.Sprintf("status %d", r.Status)
+	}
+}
+
+// route builds what answers for a route.
+func (b *builder) route(h *Host, r *Route) []runtime.Mount {
+	of := r.given()
+	if len(of) != 1 {
+		return nil // check has said so
+	}
+	tomlfile.Inherit(&r.Files, &h.Files)
+	tomlfile.Inherit(&r.Rules, &h.Rules)
+	if of[0].build == nil {
+		b.wrong(r.At.Errorf(of[0].key, "this kind of route cannot be served yet"))
+		return nil
+	}
+	return b.rules(r, of[0].build(b, h, r))
+}

@@ -1,0 +1,137 @@
+package site
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime"
+	"fapws/runtime/auth"
+	"fapws/runtime/static"
+)
+
+// Rules are the keys that go with every kind of route, and with a host for all
+// of its routes that do not have the key themselves.
+type Rules struct {
+	Headers       Pairs    `key:"headers"`
+	RemoveHeaders []string `key:"remove-headers"`
+	Allow         Networks `key:"allow"`
+	Deny          Networks `key:"deny"`
+	Auth          *Auth    `key:"auth"`
+	Cache         *Cache   `key:"cache"`
+	MaxBodySize   Size     `key:"max-body-size"`
+	Timeout       Duration `key:"timeout"`
+	Methods       []string `key:"methods"`
+}
+
+// Auth asks for a name and a password.
+type Auth struct {
+	At    tomlfile.Position
+	Realm string        `key:"realm"`
+	Users tomlfile.Path `key:"users"` // in htpasswd's format
+}
+
+// rules puts the rules of a route on its mounts.
+func (b *builder) rules(r *Route, mounts []runtime.Mount) []runtime.Mount {
+	b.cache(r, mounts)
+	rules := b.ruled(r.At, &r.Rules)
+	for i := range mounts {
+		mounts[i].Rules = rules
+	}
+	return mounts
+}
+
+// ruled returns what rules say, or nil if that is nothing.
+func (b *builder) ruled(at tomlfile.Position, r *Rules) *runtime.Rules {
+	if len(tomlfile.Given(*r)) == 0 {
+		return nil
+	}
+	o := runtime.RuleOptions{
+		Remove:      r.RemoveHeaders,
+		Allow:       r.Allow,
+		Deny:        r.Deny,
+		Methods:     r.Methods,
+		MaxBodySize: int64(r.MaxBodySize),
+		Timeout:     time.Duration(r.Timeout),
+		Auth:        b.auth(r.Auth),
+	}
+	for _, h := range r.Headers {
+		o.Set = append(o.Set, runtime.HeaderField{Name: h.Name, Value: h.Value})
+	}
+	rules, err := runtime.NewRules(o)
+	if err == nil {
+		return rules
+	}
+	for key, part := range map[string]runtime.RuleOptions{"headers": {Set: o.Set}, "remove-headers": {Remove: o.Remove}, "methods": {Methods: o.Methods}} {
+		if _, err := runtime.NewRules(part); err != nil {
+			b.misused(at, key, err)
+		}
+	}
+	return nil
+}
+
+// auth returns what asks for passwords, one for each table of the file.
+func (b *builder) auth(a *Auth) *auth.Basic {
+	if a == nil {
+		return nil
+	}
+	if known, ok := b.auths[a]; ok {
+		return known
+	}
+	if a.Users == "" {
+		b.wrong(a.At.Errorf("auth", `it needs users, the name of a file such as "htpasswd"`))
+		return nil
+	}
+	basic, err := auth.New(auth.Options{
+		Realm: a.Realm,
+		Users: string(a.Users),
+		Log:   func(line string) { b.parts.Log(runtime.LevelError, line) },
+	})
+	if err != nil {
+		key := "users"
+		if strings.HasPrefix(err.Error(), "the realm") {
+			key = "realm"
+		}
+		b.wrong(a.At.Errorf(key, "%s", strings.TrimPrefix(err.Error(), "users: ")))
+	}
+	if b.auths == nil {
+		b.auths = map[*Auth]*auth.Basic{}
+	}
+	b.auths[a] = basic
+	return basic
+}
+
+// errorPages are those of a host: files of its root, or URLs.
+func (b *builder) errorPages(h *Host) *runtime.Pages {
+	if len(h.ErrorPages) == 0 {
+		return nil
+	}
+	programs := h.programs()
+	if h.SSI.Given {
+		programs = append(programs, h.SSI.names()...)
+	}
+	for _, status := range slices.Sorted(maps.Keys(h.ErrorPages)) {
+		page := h.ErrorPages[status]
+		for _, p := range programs {
+			if strings.HasPrefix(page, "/") && patternFits(Pattern(p), path.Base(page)) {
+				b.wrong(h.At.Errorf("error-page", "%d: %s would be sent as it is; a page for an error is a plain file", status, page))
+			}
+		}
+	}
+	var files *static.Files
+	if h.Root != "" {
+		o := h.Files.options(string(h.Root))
+		o.Index, o.SPA, o.Listing, o.Compress = nil, "", false, false // a page is one file
+		if files = b.open(&Route{At: h.At}, o); files == nil {
+			return nil
+		}
+	}
+	pages, err := runtime.NewPages(files, h.ErrorPages)
+	if err != nil {
+		b.wrong(h.At.Errorf("error-page", "%v", err))
+	}
+	return pages
+}

@@ -1,0 +1,101 @@
+package supervisor
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"fapws/runtime"
+)
+
+// Options say what a Supervisor supervises. All but the optional ones have to
+// be set.
+type Options struct {
+	Program string   // what USR2 starts: where the program is found, which may be another one by then
+	Args    []string // of a worker, with the program's name
+	Dir     string   // to start workers in
+	Workers int      // at least 1
+
+	LoadTimeout time.Duration // for a worker to say that it is loaded
+	MaxRSS      int64         // resident bytes of a worker until it is replaced; 0: any
+
+	// Stay lets a first start that fails wait for Reload instead of ending
+	// the supervisor.
+	Stay bool
+
+	// Open makes the listening sockets when the first worker has loaded. When
+	// that was a stand-in it is called again with the settings of the first
+	// that has an application; it may return the same sockets then. An error
+	// ends the supervisor as Run says.
+	Open func(*Settled) ([]Address, error)
+
+	// Up is called, on Run's goroutine, when the workers serve for the first
+	// time in this program. resumed: they have served before it. Optional.
+	Up func(addresses []Address, resumed bool)
+
+	// FailurePage makes a page for browsers when new code does not load: how it
+	// failed, and the end of what was written to standard error meanwhile. With
+	// it a failing first start, if it is to Stay, serves this page. On Run's
+	// goroutine. Optional.
+	FailurePage func(how string, said []byte) string
+
+	// Attributes of a new worker's process: a credential, say. Optional.
+	Attributes func() *syscall.SysProcAttr
+
+	// Event is told of changes that others may want to pass on (a service
+	// manager, a browser). On Run's goroutine; it must not block. Optional.
+	Event func(Event)
+
+	// BeforeExec is called before another program takes the place of this
+	// one: what has to be closed or written is. That program gets the files
+	// from Handover.Files. Optional.
+	BeforeExec func() []*os.File
+
+	// Reopen is called when the log files are to be opened anew, before the
+	// workers are told. Optional.
+	Reopen func()
+
+	Log func(runtime.Level, string)
+}
+
+func (o *Options) attributes() *syscall.SysProcAttr {
+	if o.Attributes == nil {
+		return nil
+	}
+	return o.Attributes()
+}
+
+// Event is what Options.Event is told.
+type Event struct {
+	Kind      EventKind
+	Text      string    // of Failed: what did not work, in one line
+	Addresses []Address // of StoodIn
+}
+
+// EventKind is one of the constants below.
+type EventKind uint8
+
+// What happens to a Supervisor.
+const (
+	Reloading EventKind = iota // new workers are being loaded
+	Reloaded                   // they serve
+	Failed                     // they do not: the old ones go on, if there are any
+	Stopping                   // nothing is served any more soon
+	StoodIn                    // the page about a failed first start is served
+)
+
+// Address is where workers accept: its name as the user gave it and its
+// sockets, one for each worker or one for all of them.
+type Address struct {
+	Name    string
+	Sockets []*os.File
+}
+
+// StartError ends Run with Code; its text is for the user.
+type StartError struct {
+	Code int
+	Line string // "" when everything has been said
+}
+
+// Error implements error.
+func (e *StartError) Error() string { return e.Line }

@@ -1,0 +1,144 @@
+"""Pages that the server keeps in memory and answers without Python.
+
+``cached`` says in PATHS which, ``purge`` makes the server forget them::
+
+    from fapws.cache import cached, purge
+
+    def save(environ, start_response):
+        ...
+        purge("/blog/*")
+        return redirect(start_response, "/blog/")
+
+    PATHS = [
+        ("/blog/save", save),
+        ("/blog/", cached(blog, ttl=60, stale=30)),
+    ]
+
+Never kept are answers with Set-Cookie, with ``Cache-Control: private``,
+``no-store`` or ``no-cache``, with a status other than 200, 301 and 308 unless
+they say max-age, and answers to requests with Authorization or Cookie unless
+they say ``public`` or ``s-maxage``. What an answer says of its age (max-age,
+s-maxage, Expires, stale-while-revalidate, stale-if-error) counts before what
+``cached`` says. A field ``Fapws-Cache-Tags: news, sport`` names pages for
+``purge(tag="news")``. The answers have a field ``Fapws-Cache``: hit, miss,
+stale, expired or bypass. Each worker has a cache of its own.
+"""
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
+
+__all__ = ["cached", "purge"]
+
+
+class cached:
+    """An entry of PATHS, or an application, whose answers the server keeps.
+
+    app    -- what answers: anything that PATHS takes
+    ttl    -- seconds that a page is good for which does not say so itself; None
+              keeps only those that do
+    stale  -- seconds that it still answers after that, while a new one is made
+    vary   -- names of request fields that make another page of it, besides those
+              in the page's own Vary
+    query  -- whether what follows "?" makes another page of it
+    status -- those that ttl is for, instead of 200, 301 and 308
+    compress -- whether clients that take zstd or gzip get the page in it
+    cookies -- "bypass": requests with a Cookie get no page and give none, unless
+              it says that it is public; "ignore": they are like others
+
+    TypeError or ValueError says which argument is wrong. The server reads them
+    once, at its start. Called by another handler it only calls ``app``.
+    """
+
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        ttl: Optional[float] = None,
+        *,
+        stale: float = 0,
+        vary: Sequence[str] = (),
+        query: bool = True,
+        status: Optional[Iterable[int]] = None,
+        compress: bool = True,
+        cookies: str = "bypass",
+    ) -> None:
+        if cookies not in ("bypass", "ignore"):
+            raise ValueError(f'cached: cookies must be "bypass" or "ignore", not {cookies!r}')
+        if isinstance(vary, str):
+            vary = [vary]
+        self.__wrapped__ = app
+        self._rule = {
+            "ttl": _seconds("ttl", 0 if ttl is None else ttl),
+            "stale": _seconds("stale", stale),
+            "vary": [_name(name) for name in vary],
+            "ignore_query": not query,
+            "compress": bool(compress),
+            "ignore_cookies": cookies == "ignore",
+        }
+        if status is not None:
+            self._rule["status"] = [_status(code) for code in status]
+
+    def __repr__(self) -> str:
+        return f"cached({self.__wrapped__!r})"
+
+    @property
+    def _fapws_cache(self) -> str:
+        """What the server reads."""
+        from json import dumps
+
+        return dumps(self._rule)
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Any:
+        return self.__wrapped__(environ, start_response)
+
+
+def purge(path: Optional[str] = None, *, host: Optional[str] = None, tag: Optional[str] = None) -> None:
+    """Make the server forget pages, in all its workers.
+
+    path -- as in the URL: "/page" with any query, "/page?a=1" with this one,
+            "/blog/*" all that begin so, "*" all
+    host -- only those of this host, with its port if that is not the scheme's:
+            "example.org:8080"; None: of all
+    tag  -- instead of path: those that have it in Fapws-Cache-Tags
+
+    It returns at once. No request that comes after the answer of the handler
+    that calls it gets such a page from this worker, nor from the others a moment
+    later. Any thread may call it. ValueError: there is neither a path nor a tag,
+    or both, or the path does not begin with a slash. RuntimeError: this process is
+    a child of the server.
+    """
+    from json import dumps
+
+    if (path is None) == (tag is None):
+        raise ValueError("purge: give a path or a tag")
+    if path is not None and path != "*" and not path.startswith("/"):
+        raise ValueError(f"purge: a path begins with a slash, not {path!r}")
+    from fapws._native import cache_purge
+
+    pattern = {"path": path, "host": host, "tag": tag}
+    cache_purge(dumps({key: value for key, value in pattern.items() if value is not None}))
+
+
+def _seconds(name: str, value: Union[int, float]) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"cached: {name} must be a number of seconds, not {value!r}")
+    if not 0 <= value <= 366 * 86400:
+        raise ValueError(f"cached: {name} must be 0 to 366 days in seconds, not {value!r}")
+    return value
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"cached: vary takes names of header fields, not {name!r}")
+    if not name or name == "*" or any(c <= " " or c >= "\x7f" or c in '"(),/:;<=>?@[\\]{}' for c in name):
+        raise ValueError(f"cached: vary: {name!r} is no name of a header field")
+    return name
+
+
+def _status(code: Any) -> int:
+    if isinstance(code, bool) or not isinstance(code, int):
+        raise TypeError(f"cached: status takes numbers, not {code!r}")
+    if not 200 <= code <= 599 or code in (206, 304):
+        raise ValueError(f"cached: status {code} cannot be kept")
+    return code

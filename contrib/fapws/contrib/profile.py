@@ -1,0 +1,192 @@
+"""A page that shows where the handlers spend their time.
+
+    from fapws.contrib.profile import Profile
+
+    PATHS = [("/profile", Profile()), ...]
+
+It looks at what every Python thread runs a hundred times a second, for as long
+as somebody has asked it to, and counts. Nobody who does not ask pays for it.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from html import escape
+from threading import Lock, Thread, current_thread
+from time import monotonic, sleep
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+
+    Place = Tuple[str, str, int]  # file, function, line
+
+__all__ = ["Profile"]
+
+_LONGEST = 60  # seconds of one look
+_DEEPEST = 200  # frames of one stack
+_PLACES = 50_000  # that are counted; a program has fewer lines that are ever hot
+
+_STYLE = """
+:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:auto;padding:1rem}
+table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;text-align:left;overflow-wrap:anywhere}
+td:nth-child(-n+2){text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+tr:nth-child(even){background:color-mix(in srgb,currentColor 7%,transparent)}code{font:13px ui-monospace,monospace}
+"""
+
+
+class _Look:
+    """What one look has counted. Written by its thread, read by others when done."""
+
+    def __init__(self, seconds: float, hertz: int) -> None:
+        self.seconds, self.hertz = seconds, hertz
+        self.samples = 0  # times that the threads were looked at
+        self.busy = 0  # stacks that were seen then
+        self.own: Dict[Place, int] = {}  # stacks that had the place on top
+        self.all: Dict[Tuple[str, str], int] = {}  # stacks that had the function anywhere
+        self.done = False
+
+    def run(self) -> None:
+        end, pause = monotonic() + self.seconds, 1 / self.hertz
+        me = current_thread().ident
+        try:
+            while monotonic() < end:
+                for ident, frame in sys._current_frames().items():
+                    if ident != me:
+                        self.count(frame)
+                self.samples += 1
+                sleep(pause)
+        finally:
+            self.done = True
+
+    def count(self, top: FrameType) -> None:
+        code = top.f_code
+        place = (code.co_filename, code.co_name, top.f_lineno or code.co_firstlineno)
+        if place in self.own or len(self.own) < _PLACES:
+            self.own[place] = self.own.get(place, 0) + 1
+        self.busy += 1
+        seen: Set[Tuple[str, str]] = set()
+        frame: Optional[FrameType] = top
+        for _ in range(_DEEPEST):
+            if frame is None:
+                break
+            function = (frame.f_code.co_filename, frame.f_code.co_name)
+            if function not in seen and (function in self.all or len(self.all) < _PLACES):
+                seen.add(function)
+                self.all[function] = self.all.get(function, 0) + 1
+            frame = frame.f_back
+
+
+class Profile:
+    """An entry for PATHS: a page that says in which lines the handlers are.
+
+    allow -- addresses that may see it (REMOTE_ADDR); None is everybody. What it
+             shows are names of files and functions, which are nobody else's business
+    hertz -- how often a second the threads are looked at, 1 to 1000
+    rows  -- how many lines and functions the page has, 1 to 1000
+
+    GET shows what the last look has found, POST begins another one, of the form's
+    ``seconds``. A program asks for text: ``curl -d seconds=5 URL``, and then
+    ``curl URL``. Threads that wait in Python code (a queue, a lock) count as well:
+    what they wait in is on top. ValueError says which argument is wrong. Inline
+    (``--threads 0``) it sees what handlers do, too.
+    """
+
+    def __init__(self, allow: Optional[Iterable[str]] = ("127.0.0.1", "::1", ""), hertz: int = 100, rows: int = 40) -> None:
+        for name, value in (("hertz", hertz), ("rows", rows)):
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000:
+                raise ValueError(f"Profile: {name} must be 1 to 1000, not {value!r}")
+        if isinstance(allow, str):
+            raise ValueError(f"Profile: allow must be a list of addresses, not {allow!r}")
+        self.allow = None if allow is None else frozenset(allow)
+        self.hertz, self.rows = hertz, rows
+        self._look: Optional[_Look] = None
+        self._lock = Lock()
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
+        if self.allow is not None and environ.get("REMOTE_ADDR", "") not in self.allow:
+            return _say(start_response, "403 Forbidden", "this page is not for your address\n")
+        if environ["REQUEST_METHOD"] == "POST":
+            return self._begin(environ, start_response)
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            start_response("405 Method Not Allowed", [("Allow", "GET, HEAD, POST"), ("Content-Type", "text/plain")])
+            return [b"Method Not Allowed\n"]
+        look = self._look
+        if "text/html" in environ.get("HTTP_ACCEPT", ""):
+            return self._page(look, start_response)
+        return _say(start_response, "200 OK", self._text(look))
+
+    def _begin(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
+        from urllib.parse import parse_qs
+
+        form = parse_qs(environ["wsgi.input"].read(1024).decode("latin-1"))
+        try:
+            seconds = float(form.get("seconds", ["5"])[0])
+        except ValueError:
+            seconds = -1
+        if not 0 < seconds <= _LONGEST:
+            return _say(start_response, "400 Bad Request", f"seconds must be more than 0 and at most {_LONGEST}\n")
+        with self._lock:
+            if self._look is not None and not self._look.done:
+                return _say(start_response, "409 Conflict", "somebody is looking already\n")
+            look = self._look = _Look(seconds, self.hertz)
+        Thread(target=look.run, name="fapws profile", daemon=True).start()
+        if "text/html" in environ.get("HTTP_ACCEPT", ""):
+            start_response("303 See Other", [("Location", environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "") or "/")])
+            return []
+        return _say(start_response, "202 Accepted", f"looking for {seconds:g} s\n")
+
+    def _tables(self, look: _Look) -> List[Tuple[str, List[Tuple[int, str]]]]:
+        own = sorted(look.own.items(), key=lambda entry: -entry[1])[: self.rows]
+        functions = sorted(look.all.items(), key=lambda entry: -entry[1])[: self.rows]
+        return [
+            ("Lines that ran", [(n, f"{_short(file)}:{line} in {name}") for (file, name, line), n in own]),
+            ("Functions, with what they called", [(n, f"{name} in {_short(file)}") for (file, name), n in functions]),
+        ]
+
+    def _text(self, look: Optional[_Look]) -> str:
+        if look is None:
+            return "nothing yet; POST seconds=5 to look for 5 seconds\n"
+        if not look.done:
+            return "still looking\n"
+        out = [f"{look.samples} looks in {look.seconds:g} s, {look.busy} stacks\n"]
+        for title, rows in self._tables(look):
+            out.append(f"\n{title}\n")
+            out += (f"{n:8} {_percent(n, look.busy):>6} {what}\n" for n, what in rows)
+        return "".join(out)
+
+    def _page(self, look: Optional[_Look], start_response: Callable[..., Any]) -> List[bytes]:
+        fields = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
+        body = ['<form method="post"><label>Look for <input name="seconds" type="number" value="5" min="1" '
+                f'max="{_LONGEST}"> seconds</label> <button>Look</button></form>']
+        if look is not None and not look.done:
+            fields.append(("Refresh", "1"))
+            body = ["<p>Looking…</p>"]
+        elif look is not None:
+            body.append(f"<p>{look.samples} looks in {look.seconds:g} s, {look.busy} stacks</p>")
+            for title, rows in self._tables(look):
+                body.append(f"<h2>{title}</h2><table><tr><th>stacks<th><th>where</tr>")
+                body += (f"<tr><td>{n}<td>{_percent(n, look.busy)}<td><code>{escape(what)}</code></tr>" for n, what in rows)
+                body.append("</table>")
+        start_response("200 OK", fields)
+        page = ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+                f"<title>Profile</title><style>{_STYLE}</style><h1>Where the time goes</h1>{''.join(body)}\n")
+        return [page.encode("utf-8", "backslashreplace")]
+
+
+def _percent(n: int, of: int) -> str:
+    return f"{100 * n / of:.1f}%" if of else "0%"
+
+
+def _short(file: str) -> str:
+    """A path as it is imported, without the folder of sys.path that it is in."""
+    for folder in sorted((entry for entry in sys.path if entry), key=len, reverse=True):
+        if file.startswith(os.path.join(folder, "")):
+            return file[len(folder) :].lstrip(os.sep)
+    return file
+
+
+def _say(start_response: Callable[..., Any], status: str, text: str) -> List[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")])
+    return [text.encode("utf-8", "backslashreplace")]

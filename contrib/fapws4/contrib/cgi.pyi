@@ -1,0 +1,1 @@
+from fapws.contrib.cgi import CGIApplication as CGIApplication

@@ -1,0 +1,62 @@
+import json
+import unittest
+
+from fapws.cache import cached, purge
+
+
+def app(environ, start_response):
+    return [b"page"]
+
+
+def rule(*args, **keys):
+    return json.loads(cached(app, *args, **keys)._fapws_cache)
+
+
+class Cached(unittest.TestCase):
+    def test_defaults(self):
+        self.assertEqual(rule(), {"ttl": 0, "stale": 0, "vary": [], "ignore_query": False, "ignore_cookies": False, "compress": True})
+
+    def test_given(self):
+        for key, got, want in [
+            ("ttl", rule(60), 60),
+            ("ttl", rule(ttl=0.5), 0.5),
+            ("stale", rule(stale=30), 30),
+            ("vary", rule(vary="Accept-Language"), ["Accept-Language"]),
+            ("vary", rule(vary=("A", "B")), ["A", "B"]),
+            ("ignore_query", rule(query=False), True),
+            ("ignore_cookies", rule(cookies="ignore"), True),
+            ("compress", rule(compress=False), False),
+            ("status", rule(status=[200, 404]), [200, 404]),
+        ]:
+            with self.subTest(key=key, want=want):
+                self.assertEqual(got[key], want)
+
+    def test_refused(self):
+        for error, keys in [
+            (TypeError, {"ttl": "60"}),
+            (TypeError, {"ttl": True}),
+            (ValueError, {"ttl": -1}),
+            (ValueError, {"stale": 1e9}),
+            (ValueError, {"stale": float("nan")}),
+            (TypeError, {"vary": [1]}),
+            (ValueError, {"vary": "*"}),
+            (ValueError, {"vary": ["a b"]}),
+            (ValueError, {"vary": [""]}),
+            (ValueError, {"cookies": "eat"}),
+            (TypeError, {"status": ["200"]}),
+            (ValueError, {"status": [206]}),
+        ]:
+            with self.subTest(keys=keys), self.assertRaises(error) as wrong:
+                cached(app, **keys)
+            self.assertTrue(str(wrong.exception).startswith("cached: "))
+
+    def test_call(self):
+        self.assertEqual(cached(app)({}, None), [b"page"])
+        self.assertIn("app", repr(cached(app)))
+
+
+class Purge(unittest.TestCase):
+    def test_refused(self):
+        for args, keys in [((), {}), (("/a",), {"tag": "b"}), (("page",), {}), (("",), {})]:
+            with self.subTest(args=args, keys=keys), self.assertRaises(ValueError):
+                purge(*args, **keys)

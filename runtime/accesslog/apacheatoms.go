@@ -1,0 +1,95 @@
+package accesslog
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// apacheAtom returns the atom of a letter and what stands in braces before it
+// (https://httpd.apache.org/docs/2.4/mod/mod_log_config.html).
+func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error) {
+	if has {
+		switch letter {
+		case 'i', 'o', 'e':
+			return f.field(argument, letter)
+		case 'C':
+			return f.cookie(argument), nil
+		case 't':
+			return timeAtom(argument)
+		}
+		if a := withArgument[string(letter)+argument]; a != nil {
+			return a, nil
+		}
+		return nil, fmt.Errorf("is no atom")
+	}
+	switch letter {
+	case 'V':
+		return f.hostOf(), nil
+	case 'p':
+		return plain((*Entry).port), nil
+	}
+	if a := apacheAtoms[letter]; a != nil {
+		return a, nil
+	}
+	return nil, fmt.Errorf("is no atom")
+}
+
+// bracketed is how gunicorn writes pid.
+var bracketed = "<" + pid + ">"
+
+var apacheAtoms = map[byte]atom{
+	'a': plain(func(e *Entry) string { return e.Addr }),
+	'A': plain(func(e *Entry) string { return e.LocalAddr }),
+	'B': number(func(e *Entry) int64 { return e.BytesSent }),
+	'b': bytesOrDash(func(e *Entry) int64 { return e.BytesSent }),
+	'D': number(micros),
+	'f': part(func(e *Entry) []byte { return e.File }),
+	'h': plain(func(e *Entry) string { return e.Addr }),
+	'H': part((*Entry).version),
+	'I': number(func(e *Entry) int64 { return e.WireIn }),
+	'k': number(func(e *Entry) int64 { return int64(e.Earlier) }),
+	'l': plain(func(*Entry) string { return "" }),
+	'L': plain(func(*Entry) string { return "" }),
+	'm': part((*Entry).method),
+	'O': number(func(e *Entry) int64 { return e.WireOut }),
+	'P': plain(func(*Entry) string { return pid }),
+	'q': apacheQuery,
+	'r': part(func(e *Entry) []byte { return e.RequestLine }),
+	'R': plain(func(e *Entry) string { return e.Handler }),
+	's': number(func(e *Entry) int64 { return int64(e.Status) }),
+	'S': number(func(e *Entry) int64 { return e.WireIn + e.WireOut }),
+	't': apacheTime,
+	'T': number(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
+	'u': user,
+	'U': urlPath,
+	'v': plain((*Entry).site),
+	'X': plain(func(e *Entry) string {
+		switch {
+		case e.Aborted:
+			return "X"
+		case e.KeepAlive:
+			return "+"
+		}
+		return "-"
+	}),
+}
+
+// withArgument are the atoms with braces, by letter and what stands in them.
+var withArgument = map[string]atom{
+	"ac":         plain(func(e *Entry) string { return e.PeerAddr }),
+	"hc":         plain(func(e *Entry) string { return e.PeerAddr }),
+	"pcanonical": plain((*Entry).port),
+	"plocal":     plain(func(e *Entry) string { return e.LocalPort }),
+	"premote":    plain(func(e *Entry) string { return e.Port }),
+	"Ppid":       plain(func(*Entry) string { return pid }),
+	"Ptid":       number(func(*Entry) int64 { return int64(unix.Gettid()) }),
+	"Phextid": func(dst []byte, _ *Entry, _ *writer, _ bool) ([]byte, bool) {
+		return strconv.AppendInt(dst, int64(unix.Gettid()), 16), true
+	},
+	"Ts":  number(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
+	"Tms": number(func(e *Entry) int64 { return e.Duration.Milliseconds() }),
+	"Tus": number(micros),
+}

@@ -1,0 +1,222 @@
+// Package backend runs what answers requests in Go and may take its time: CGI
+// programs, FastCGI, proxies, SSI. Each request has a goroutine; the loop sees
+// one more runtime.Handler.
+//
+// It gives the loop parts of responses just as the interpreter does, so that
+// framing, pipelining, slow readers, clients that leave and files sent by the
+// kernel are dealt with once, in package runtime.
+package backend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// Responder answers requests. Respond is called on a goroutine of its own, many
+// at the same time, and the response ends when it returns. Neither argument may
+// be used after that. A panic in it is logged and answered 500.
+type Responder interface {
+	Respond(w *Response, r *Request)
+}
+
+// Func is a function as a Responder.
+type Func func(w *Response, r *Request)
+
+// Respond implements Responder.
+func (f Func) Respond(w *Response, r *Request) { f(w, r) }
+
+// Request is a whole request: its body has arrived.
+type Request struct {
+	Context context.Context // ends when nobody waits for the response any more
+	Head    []byte          // request line and fields as received
+	Parsed  *http1.Request  // spans into Head
+	Path    string          // percent-decoded, as it is seen from outside: script name and path info
+	Root    int             // length of what a proxy or a root path puts before the site: Path[:Root]
+	Script  int             // length of SCRIPT_NAME: PATH_INFO is Path[Script:]
+	Size    int64           // bytes in the body
+	Peer    exchange.Peer   // the client
+	Options string          // of the program that another handler has named; else ""
+	Depth   int             // how many subrequests this one is inside of
+	Value   any             // of a subrequest: what the request that made it has given to Share
+
+	body  []byte
+	spool *os.File
+	pool  *Pool
+	inner exchange.Inner // of Sub; nil until there is one
+	share any
+}
+
+// Method returns the request's method, "GET".
+func (r *Request) Method() string { return string(r.Parsed.Method.In(r.Head)) }
+
+// Target returns the request-target as received.
+func (r *Request) Target() string { return string(r.Parsed.Target.In(r.Head)) }
+
+// Query returns the raw query without "?".
+func (r *Request) Query() string { return string(r.Parsed.Query.In(r.Head)) }
+
+// Host returns the host and port that the client asked for, "" if it named
+// none (HTTP/1.0).
+func (r *Request) Host() string {
+	switch {
+	case r.Peer.Host != "":
+		return r.Peer.Host
+	case r.Parsed.Authority.Len > 0:
+		return string(r.Parsed.Authority.In(r.Head))
+	}
+	return string(r.Parsed.Host.In(r.Head))
+}
+
+// Client is what an error log calls the client: "192.0.2.7:4711", "" for one of a
+// unix socket.
+func (r *Request) Client() string {
+	if r.Peer.Addr == "" || r.Peer.Port == "" {
+		return r.Peer.Addr
+	}
+	return net.JoinHostPort(r.Peer.Addr, r.Peer.Port)
+}
+
+// Field returns the value of the first header field called name, in any case.
+func (r *Request) Field(name string) string {
+	for _, f := range r.Parsed.Fields {
+		if int(f.Name.Len) == len(name) && strings.EqualFold(string(f.Name.In(r.Head)), name) {
+			return string(f.Value.In(r.Head))
+		}
+	}
+	return ""
+}
+
+// Body returns a reader of the whole body, from its first byte. Each call
+// returns another one; they do not disturb each other.
+func (r *Request) Body() io.Reader {
+	if r.spool != nil {
+		return io.NewSectionReader(r.spool, 0, r.Size)
+	}
+	return bytes.NewReader(r.body)
+}
+
+// BodyFile returns the unlinked file that holds the body, at an undefined
+// position, or nil if the body is in memory. It is the Request's.
+func (r *Request) BodyFile() *os.File { return r.spool }
+
+// ErrGone is what Write and File return when nobody takes the response any more.
+var ErrGone = errors.New("the client has gone")
+
+// Response is what a Responder answers. Its methods are for the goroutine of
+// Respond only.
+type Response struct {
+	pool    *Pool
+	ex      *exchangeState
+	head    exchange.Head
+	started bool // Start was called
+	sent    bool // a part with the head was published
+	failed  bool
+	buf     []byte
+}
+
+// Start sets the head. The first call counts and has to come before Write.
+// Slices in it may not change afterwards. Head.Length is -1 where it is not
+// known; Head.Fields may not have CR, LF or NUL inside a field.
+func (w *Response) Start(head exchange.Head) {
+	if !w.started {
+		w.started, w.head = true, head
+	}
+}
+
+// Refuse answers with the server's own page for status, which a site may
+// replace. text follows the status on it; "" is nothing. It is for before
+// Start.
+func (w *Response) Refuse(status int, text string) {
+	w.Start(exchange.Head{Status: status, Length: -1, Refusal: true, Reason: []byte(text)})
+}
+
+// Started says whether Start or Refuse was called.
+func (w *Response) Started() bool { return w.started }
+
+// Write adds to the body. It waits while the client has too much to take
+// already; the error is ErrGone when there is no client any more.
+func (w *Response) Write(p []byte) (int, error) {
+	n := 0
+	for len(p) > 0 {
+		k := min(len(p), chunkSize-len(w.buf))
+		w.buf = append(w.buf, p[:k]...)
+		p, n = p[k:], n+k
+		if len(w.buf) == chunkSize {
+			if err := w.Flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// Flush sends what was written. It is not needed before the end, but where more
+// is long in coming.
+func (w *Response) Flush() error {
+	if len(w.buf) == 0 && w.sent {
+		return w.pool.wait(w.ex)
+	}
+	p := &part{body: w.buf}
+	w.buf = nil
+	return w.publish(p)
+}
+
+// File sends count bytes of f from offset, behind what was written. f is the
+// Response's from now on, which closes it.
+func (w *Response) File(f *os.File, offset, count int64) error {
+	p := &part{body: w.buf, file: f, offset: offset, count: count}
+	w.buf = nil
+	return w.publish(p)
+}
+
+// Fail makes the end of the response look like what it is: broken off. Before
+// Start it is Refuse(502, "").
+func (w *Response) Fail() {
+	if w.started {
+		w.failed = true
+	} else {
+		w.Refuse(502, "")
+	}
+}
+
+// publish gives a part to the loop.
+func (w *Response) publish(p *part) error {
+	if !w.sent {
+		if !w.started {
+			w.Start(exchange.Head{Status: 200, Length: -1})
+		}
+		p.first, w.sent = true, true
+		p.head = w.head
+	}
+	if err := w.pool.put(w.ex, p); err != nil {
+		return err
+	}
+	return w.pool.wait(w.ex)
+}
+
+// end publishes the last part.
+func (w *Response) end() {
+	p := &part{body: w.buf, last: true, failed: w.failed}
+	w.buf = nil
+	if !w.sent {
+		if !w.started {
+			w.Start(exchange.Head{Status: 200, Length: -1})
+		}
+		p.first = true
+		p.head = w.head
+	}
+	w.pool.put(w.ex, p)
+}
+
+const (
+	chunkSize  = 32 << 10
+	unackedMax = 256 << 10 // beyond it Write waits
+)

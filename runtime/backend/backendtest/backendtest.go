@@ -1,0 +1,62 @@
+// Package backendtest asks servers over real connections, for the tests of
+// responders.
+package backendtest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// Patience bounds the wait for what should happen at once.
+const Patience = 20 * time.Second
+
+// Eventually waits until holds does, and ends the test if that never comes; what
+// says in its message what was waited for.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(Patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// Answer is a response, its whole body, and how that ended.
+type Answer struct {
+	*http.Response
+	Text string
+	Err  error
+}
+
+// Ask sends a request with fields, "Name: value", over a connection of its own
+// and reads the answer.
+func Ask(t testing.TB, addr, method, target, body string, fields ...string) Answer {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(Patience))
+	head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: site.example:8080\r\n", method, target)
+	if body != "" {
+		head += fmt.Sprintf("Content-Length: %d\r\n", len(body))
+	}
+	for _, field := range fields {
+		head += field + "\r\n"
+	}
+	if _, err := io.WriteString(c, head+"\r\n"+body); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, target, err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	return Answer{resp, string(text), err}
+}

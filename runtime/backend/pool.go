@@ -1,0 +1,283 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+
+	"golang.org/x/sys/unix"
+)
+
+// Pool is a runtime.Handler of responders: a mount's Index says which.
+type Pool struct {
+	responders []Responder
+	max        int
+	log        func(line string)
+
+	waker *exchange.Waker // of our own
+	ask   func(exchange.Origin) exchange.Inner
+
+	fresh []*exchangeState // submitted, not flushed; the loop's
+
+	mu     sync.Mutex
+	open   map[exchange.Ticket]*exchangeState
+	ready  []*part
+	woken  bool // a byte is on its way to the loop
+	parts  map[uintptr]*part
+	lastID uintptr
+	taken  []*part // of ready, by Next; the loop's
+}
+
+// exchangeState is an exchange from Submit to the Release of its last part.
+type exchangeState struct {
+	ticket  exchange.Ticket
+	request Request
+	to      Responder
+	cancel  context.CancelFunc
+
+	// These are guarded by Pool.mu.
+	room    *sync.Cond
+	unacked int64
+	gone    bool
+}
+
+// part is a piece of a response on its way to the loop.
+type part struct {
+	ex                  *exchangeState
+	head                exchange.Head
+	first, last, failed bool
+	body                []byte
+	file                *os.File
+	offset, count       int64
+}
+
+func (p *part) size() int64 { return int64(len(p.body)) + p.count }
+
+// New returns a Pool that answers at most max requests at the same time (more
+// are 503). log gets a line for what an operator should see, from any goroutine.
+func New(max int, log func(line string)) *Pool {
+	return &Pool{
+		max:   max,
+		log:   log,
+		open:  map[exchange.Ticket]*exchangeState{},
+		parts: map[uintptr]*part{},
+	}
+}
+
+// Add registers a Responder and returns the Index for its mounts. Call it
+// before the server serves.
+func (p *Pool) Add(r Responder) int {
+	p.responders = append(p.responders, r)
+	return len(p.responders) - 1
+}
+
+// Attach implements runtime.Handler.
+//
+// The Pool takes descriptors of its own: responders may outlive the server, and
+// the numbers of its descriptors be other files' then.
+func (p *Pool) Attach(w *exchange.Waker) {
+	own, err := w.Duplicate()
+	if err != nil {
+		p.log(fmt.Sprintf("responders have no descriptors of their own: %v", err))
+		own = w
+	}
+	p.waker = own
+}
+
+// Submit implements runtime.Handler.
+func (p *Pool) Submit(r *exchange.Request) bool {
+	p.mu.Lock()
+	full := len(p.open) >= p.max
+	p.mu.Unlock()
+	if full {
+		if r.Spool >= 0 {
+			unix.Close(r.Spool)
+		}
+		return false
+	}
+	head := bytes.Clone(r.Head)
+	parsed := *r.Parsed
+	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
+	ex := &exchangeState{ticket: r.Ticket, to: p.responders[r.Mount]}
+	ex.room = sync.NewCond(&p.mu)
+	ctx, cancel := context.WithCancel(context.Background())
+	ex.cancel = cancel
+	ex.request = Request{
+		Context: ctx,
+		Head:    head,
+		Parsed:  &parsed,
+		Path:    string(r.Path),
+		Root:    r.Root,
+		Script:  r.Script,
+		Size:    r.Size,
+		Peer:    *r.Peer,
+		Options: r.Options,
+		Depth:   r.Depth,
+		Value:   r.Value,
+		pool:    p,
+	}
+	if r.Spool >= 0 {
+		ex.request.spool = os.NewFile(uintptr(r.Spool), "request body")
+	} else {
+		ex.request.body = bytes.Clone(r.Body)
+	}
+	p.mu.Lock()
+	p.open[r.Ticket] = ex
+	p.mu.Unlock()
+	p.fresh = append(p.fresh, ex)
+	return true
+}
+
+// Flush implements runtime.Handler.
+func (p *Pool) Flush() {
+	for i, ex := range p.fresh {
+		p.fresh[i] = nil
+		go p.run(ex)
+	}
+	p.fresh = p.fresh[:0]
+}
+
+func (p *Pool) run(ex *exchangeState) {
+	w := &Response{pool: p, ex: ex}
+	defer func() {
+		if bug := recover(); bug != nil {
+			p.log(fmt.Sprintf("bug: %v in %s", bug, debug.Stack()))
+			if w.sent {
+				w.failed = true
+			} else {
+				w.started, w.buf = false, nil
+				w.Refuse(500, "")
+			}
+		}
+		if ex.request.spool != nil {
+			ex.request.spool.Close()
+		}
+		if ex.request.inner != nil {
+			ex.request.inner.Close()
+		}
+		w.end()
+		ex.cancel()
+	}()
+	if ex.request.Context.Err() == nil { // else nobody waits any more
+		ex.to.Respond(w, &ex.request)
+	}
+}
+
+// put gives a part to the loop.
+func (p *Pool) put(ex *exchangeState, one *part) error {
+	one.ex = ex
+	p.mu.Lock()
+	if ex.gone && !one.last {
+		p.mu.Unlock()
+		if one.file != nil {
+			one.file.Close()
+		}
+		return ErrGone
+	}
+	ex.unacked += one.size()
+	p.ready = append(p.ready, one)
+	wake := !p.woken
+	p.woken = true
+	p.mu.Unlock()
+	if wake {
+		p.waker.Wake()
+	}
+	return nil
+}
+
+// wait returns when the client has taken most of what there is for it.
+func (p *Pool) wait(ex *exchangeState) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for ex.unacked > unackedMax && !ex.gone {
+		ex.room.Wait()
+	}
+	if ex.gone {
+		return ErrGone
+	}
+	return nil
+}
+
+// Next implements runtime.Handler.
+func (p *Pool) Next(out *exchange.Part) bool {
+	if len(p.taken) == 0 {
+		p.mu.Lock()
+		p.taken, p.ready = p.ready, p.taken[:0]
+		p.woken = false
+		p.mu.Unlock()
+		if len(p.taken) == 0 {
+			return false
+		}
+	}
+	one := p.taken[0]
+	p.taken[0] = nil
+	p.taken = p.taken[1:]
+	p.mu.Lock()
+	p.lastID++
+	id := p.lastID
+	p.parts[id] = one
+	p.mu.Unlock()
+	*out = exchange.Part{
+		Ticket: one.ex.ticket,
+		First:  one.first,
+		Last:   one.last,
+		Failed: one.failed,
+		Head:   one.head,
+		Body:   one.body,
+		File:   -1,
+		Offset: one.offset,
+		Count:  one.count,
+		Ref:    id,
+	}
+	if one.file != nil {
+		out.File = int(one.file.Fd())
+	}
+	if one.first {
+		out.Head.Request = one.ex.request.Head
+	}
+	return true
+}
+
+// Release implements runtime.Handler. Any goroutine.
+func (p *Pool) Release(one *exchange.Part) {
+	p.mu.Lock()
+	mine := p.parts[one.Ref]
+	delete(p.parts, one.Ref)
+	ex := mine.ex
+	ex.unacked -= mine.size()
+	ex.room.Signal()
+	if mine.last {
+		delete(p.open, ex.ticket)
+	}
+	p.mu.Unlock()
+	if mine.file != nil {
+		mine.file.Close()
+	}
+}
+
+// Cancel implements runtime.Handler.
+func (p *Pool) Cancel(t exchange.Ticket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ex := p.open[t]; ex != nil {
+		ex.gone = true
+		ex.room.Signal()
+		ex.cancel()
+	}
+}
+
+// Overdue implements runtime.Handler: Cancel has done what there is to do.
+func (p *Pool) Overdue(exchange.Ticket, time.Duration) {}
+
+// Stalled implements runtime.Handler: nothing runs on the loop.
+func (p *Pool) Stalled(time.Duration) {}
+
+// Signalled implements runtime.Handler.
+func (p *Pool) Signalled() {}

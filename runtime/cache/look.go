@@ -1,0 +1,156 @@
+package cache
+
+import (
+	"bytes"
+
+	"fapws/runtime/http1"
+)
+
+// Verdict is what is to be done with a request.
+type Verdict uint8
+
+// The verdicts. Their names are those in the field Fapws-Cache.
+const (
+	Bypass  Verdict = iota // the handler answers, and nothing is kept
+	Hit                    // Page answers
+	Stale                  // Page answers; if there is a Fill, somebody has to fetch another for it
+	Miss                   // the handler answers, and Fill takes it
+	Expired                // the same; there was a page
+	Wait                   // another request fetches it, into Fill
+)
+
+// String is the value of the field Fapws-Cache.
+func (v Verdict) String() string {
+	return [...]string{"bypass", "hit", "stale", "miss", "expired", "wait"}[v]
+}
+
+// Found is what Look returns.
+type Found struct {
+	Verdict Verdict
+	Page    *Page
+	Fill    *Fill
+}
+
+// Look says what answers a request, which has to be a GET or HEAD without a
+// body. It allocates nothing for a page that is there.
+func (s *Store) Look(c *Compiled, r *Request, now int64) (f Found) {
+	s.now = now
+	s.purge()
+	f = s.look(c, r, now)
+	switch f.Verdict {
+	case Hit:
+		s.count.Hits++
+	case Stale:
+		s.count.Stale++
+	case Miss, Expired:
+		s.count.Misses++
+	case Wait:
+		s.count.Waited++
+	default:
+		s.count.Bypassed++
+	}
+	return f
+}
+
+func (s *Store) look(c *Compiled, r *Request, now int64) Found {
+	var path span
+	s.key, path = c.appendKey(s.key[:0], r)
+	base := len(s.key)
+	n := s.nodes[string(s.key)]
+	if n != nil && n.vary != nil {
+		s.use(n)
+		s.key = r.appendVary(s.key, n.vary)
+		n = s.nodes[string(s.key)]
+	}
+	asked := r.Asked()
+	personal := c.personal(asked)
+	var p *Page
+	if n != nil {
+		s.use(n)
+		p = n.page
+	}
+	fetched := r.Parsed.Head || only(r) // this one cannot be made one for all
+	if p != nil {
+		switch {
+		case personal && !p.public:
+			return Found{}
+		case now < p.fresh:
+			return Found{Verdict: Hit, Page: p}
+		case now < p.stale, now < n.again && now < p.ifError:
+			f := Found{Verdict: Stale, Page: p}
+			if n.fill == nil && now >= n.again && !fetched {
+				f.Fill = s.begin(n, c, r, asked, base, path)
+			}
+			return f
+		}
+	}
+	if fetched {
+		return Found{}
+	}
+	if n == nil {
+		if n = s.make(s.key, path, r.Path); n == nil {
+			return Found{} // there is no room at all
+		}
+	}
+	switch {
+	case personal && now < n.passPersonal:
+		return Found{}
+	case now < n.pass:
+		if n.fill != nil || now < n.again {
+			return Found{}
+		}
+		n.again = now + tryEvery
+	case n.fill != nil:
+		return Found{Verdict: Wait, Fill: n.fill}
+	}
+	f := Found{Verdict: Miss, Page: p, Fill: s.begin(n, c, r, asked, base, path)}
+	if p != nil {
+		f.Verdict = Expired
+	}
+	return f
+}
+
+// only says whether the answer to a request is good for nobody else: part of a
+// page, or one that depends on what the client has.
+func only(r *Request) bool {
+	for _, f := range r.Parsed.Fields {
+		switch f.Name.Len {
+		case 5:
+			if equalFold(f.Name.In(r.Head), "range") {
+				return true
+			}
+		case 8:
+			if equalFold(f.Name.In(r.Head), "if-match") {
+				return true
+			}
+		case 19:
+			if equalFold(f.Name.In(r.Head), "if-unmodified-since") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// begin makes n the node of a new Fill.
+func (s *Store) begin(n *node, c *Compiled, r *Request, asked Asked, base int, path span) *Fill {
+	s.unlink(n)
+	parsed := *r.Parsed
+	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
+	f := &Fill{
+		s:     s,
+		rule:  c,
+		asked: asked,
+		node:  n,
+		base:  bytes.Clone(s.key[:base]),
+		path:  path,
+		place: bytes.Clone(r.Path),
+		request: Request{
+			Head:   bytes.Clone(r.Head),
+			Parsed: &parsed,
+		},
+	}
+	n.fill = f
+	s.fills[f] = struct{}{}
+	return f
+}

@@ -1,0 +1,119 @@
+package cache
+
+import (
+	"bytes"
+
+	"fapws/runtime/http1"
+)
+
+// Page is a whole answer that is kept. It does not change but for the forms of
+// Coded, and goes on living when it was thrown out while somebody still reads it.
+type Page struct {
+	Status int
+	Reason []byte
+	Fields []byte // "Name: value\r\n" ... without Age, which goes with each answer
+	Type   string // Content-Type, if it is not among Fields
+	Body   []byte
+
+	HasDate, HasServer bool // Fields has them
+
+	born    int64 // when it was made, as far as is known
+	fresh   int64 // until when it is good
+	stale   int64 // until when it is good enough while another is fetched
+	ifError int64 // until when it is better than an error
+	public  bool
+	etag    []byte
+	date    []byte // Last-Modified
+	tags    []string
+	slim    []byte // Fields of a 304
+	in      *node  // nil: it is not kept any more
+	coded   *coded // nil: there are no other forms
+}
+
+// Age returns how old it is, in seconds (RFC 9111 §4.2.3).
+func (p *Page) Age(now int64) int64 { return max(now-p.born, 0) / second }
+
+// Better says whether the page may be sent instead of an error (RFC 5861 §4).
+func (p *Page) Better(now int64) bool { return now < p.ifError }
+
+// Unchanged says whether the client has the page already: 304 answers it (RFC
+// 9110 §13.2.2).
+func (p *Page) Unchanged(r *Request) bool {
+	if p.Status != 200 || len(p.etag) == 0 && len(p.date) == 0 {
+		return false
+	}
+	tagged, same := false, false
+	var since []byte
+	for _, f := range r.Parsed.Fields {
+		switch f.Name.Len {
+		case 13:
+			if equalFold(f.Name.In(r.Head), "if-none-match") {
+				tagged = true
+				same = same || matches(f.Value.In(r.Head), p.etag)
+			}
+		case 17:
+			if equalFold(f.Name.In(r.Head), "if-modified-since") {
+				since = f.Value.In(r.Head)
+			}
+		}
+	}
+	if tagged || len(since) == 0 || len(p.date) == 0 {
+		return same
+	}
+	if bytes.Equal(since, p.date) {
+		return true
+	}
+	have, ok := http1.ParseDate(since)
+	made, too := http1.ParseDate(p.date)
+	return ok && too && made <= have
+}
+
+// Slim returns the Fields of a 304 for it (RFC 9110 §15.4.5).
+func (p *Page) Slim() []byte { return p.slim }
+
+// matches looks for etag in a list of entity tags, by the weak comparison (RFC
+// 9110 §8.8.3.2).
+func matches(list, etag []byte) bool {
+	if len(etag) == 0 {
+		return false
+	}
+	etag = bytes.TrimPrefix(etag, []byte("W/"))
+	for {
+		list = bytes.TrimLeft(list, " \t,")
+		if len(list) == 0 {
+			return false
+		}
+		if list[0] == '*' {
+			return true
+		}
+		list = bytes.TrimPrefix(list, []byte("W/"))
+		if len(list) == 0 || list[0] != '"' {
+			return false
+		}
+		end := bytes.IndexByte(list[1:], '"') + 2
+		if end < 2 {
+			return false
+		}
+		if bytes.Equal(list[:end], etag) {
+			return true
+		}
+		list = list[end:]
+	}
+}
+
+// slimmed leaves out what describes a body that is not sent.
+func slimmed(fields []byte) (slim []byte) {
+	for len(fields) > 0 {
+		end := bytes.IndexByte(fields, '\n') + 1
+		if end == 0 {
+			end = len(fields)
+		}
+		line := fields[:end]
+		fields = fields[end:]
+		if hasPrefixFold(line, "content-") && !hasPrefixFold(line, "content-location:") && !hasPrefixFold(line, "content-security-policy") {
+			continue
+		}
+		slim = append(slim, line...)
+	}
+	return slim
+}

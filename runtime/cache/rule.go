@@ -1,0 +1,96 @@
+// Package cache keeps answers in memory and says which may be kept, for how
+// long and for whom (RFC 9111, RFC 5861). It is what a shared cache in front of
+// one's own applications is: what a client asks of a cache (Cache-Control in a
+// request) does not count, so that nobody can make the applications work.
+//
+// It does no I/O, starts no goroutine and knows no connection. But for
+// Store.Purge, a Store and all that comes from it belong to one goroutine.
+// Times are nanoseconds since 1970.
+package cache
+
+import (
+	"fmt"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rule says what is kept of the answers of a route. The zero value keeps those
+// that say themselves how long they are good for.
+type Rule struct {
+	// TTL is how long an answer is good that says nothing about it. 0: such an
+	// answer is not kept.
+	TTL time.Duration
+
+	// Stale is how long after that it still answers, while one request fetches
+	// a new one; a stale-while-revalidate of the answer counts before it.
+	Stale time.Duration
+
+	// Status are those that TTL is for. nil: 200, 301 and 308.
+	Status []int
+
+	// Vary are request fields that tell answers apart, besides those that an
+	// answer's Vary names.
+	Vary []string
+
+	// IgnoreQuery gives one answer whatever follows "?".
+	IgnoreQuery bool
+
+	// Compress sends pages that get smaller by it compressed to clients that take
+	// that.
+	Compress bool
+
+	// IgnoreCookies treats requests with a Cookie like others. Otherwise these
+	// are answered from the cache, and their answers kept, only where the answer
+	// says that it is for everybody: public or s-maxage.
+	IgnoreCookies bool
+}
+
+// Compiled is a Rule in the form that requests are matched with. It does not change.
+type Compiled struct {
+	rule Rule
+	vary []string // in lower case
+}
+
+// MaxTTL bounds the durations of a Rule, and what an answer may ask for.
+const MaxTTL = 366 * 24 * time.Hour
+
+var ttlStatus = []int{200, 301, 308}
+
+// Compile checks a rule. The error is one line.
+func Compile(r Rule) (*Compiled, error) {
+	c := &Compiled{rule: r}
+	if r.TTL < 0 || r.TTL > MaxTTL {
+		return nil, fmt.Errorf("ttl must be 0 to 366 days, not %v", r.TTL)
+	}
+	if r.Stale < 0 || r.Stale > MaxTTL {
+		return nil, fmt.Errorf("stale must be 0 to 366 days, not %v", r.Stale)
+	}
+	for _, s := range r.Status {
+		if s < 200 || s > 599 || s == 206 || s == 304 {
+			return nil, fmt.Errorf("status %d cannot be kept", s)
+		}
+	}
+	if r.Status == nil {
+		c.rule.Status = ttlStatus
+	}
+	for _, name := range r.Vary {
+		if !isToken(name) {
+			return nil, fmt.Errorf("vary: %q is no name of a header field", name)
+		}
+		c.vary = append(c.vary, strings.ToLower(name))
+	}
+	slices.Sort(c.vary)
+	c.vary = slices.Compact(c.vary)
+	if len(c.vary) > maxVary {
+		return nil, fmt.Errorf("vary: more than %d names", maxVary)
+	}
+	return c, nil
+}
+
+func isToken(s string) bool {
+	return s != "" && s != "*" && textproto.TrimString(s) == s && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}

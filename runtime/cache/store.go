@@ -1,0 +1,209 @@
+package cache
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Store keeps pages, in a number of bytes that it never exceeds: what was not
+// asked for longest goes first.
+type Store struct {
+	limit, most int64
+	used        int64
+	nodes       map[string]*node
+	paths       map[string]*node // the first of those with a path
+	newest      *node
+	oldest      *node
+	pages       int
+	fills       map[*Fill]struct{} // that have not ended
+	now         int64              // of the last call
+	count       Counters
+	key         []byte // scratch
+
+	due    atomic.Bool // there are wanted
+	mu     sync.Mutex
+	wanted []Pattern // purges; guarded by mu
+}
+
+// Counters are what has been asked of a store.
+type Counters struct {
+	Hits, Stale, Misses, Bypassed, Waited int64
+}
+
+// Stats is what a store is like.
+type Stats struct {
+	Counters
+	Entries     int   // pages kept
+	Bytes, Most int64 // used, and the limit
+}
+
+// New returns a store of at most limit bytes, with pages of at most page bytes;
+// 0: an eighth of the limit, at most 1 MiB.
+func New(limit, page int64) *Store {
+	if page == 0 {
+		page = min(limit/8, 1<<20)
+	}
+	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string]*node{}, fills: map[*Fill]struct{}{}}
+}
+
+// node is what is known of a key. There are such without a page: somebody is
+// fetching it, or it is known that it cannot be kept.
+type node struct {
+	key  string
+	host string // in key
+	path string // percent-decoded
+	page *Page
+	fill *Fill // of who fetches it; then it is not in the list
+
+	// vary are names of request fields that tell answers apart: pages are in
+	// nodes with longer keys.
+	vary []string
+
+	pass         int64 // until when nobody waits for another's answer
+	passPersonal int64 // the same for who sends Cookie or Authorization
+	again        int64 // when to try again to keep what is passed, or to refresh what is stale
+
+	size         int64
+	newer, older *node
+	above, below *node // with the same path
+}
+
+const (
+	// overhead is what a node or a page takes beside the bytes in it: structures
+	// and places in maps. A test compares it with the heap.
+	nodeOverhead  = 432
+	pageOverhead  = 512
+	codedOverhead = 64
+
+	// passFor is how long it is remembered that an answer was not to be kept,
+	// and tryEvery how often it is looked whether that is still so.
+	passFor  = 60 * second
+	tryEvery = second
+)
+
+// Stats returns numbers for people.
+func (s *Store) Stats() Stats {
+	s.purge()
+	return Stats{Counters: s.count, Entries: s.pages, Bytes: s.used, Most: s.limit}
+}
+
+// grow makes room for n bytes; false: there is none.
+func (s *Store) grow(n int64) bool {
+	for s.used+n > s.limit {
+		if s.oldest == nil {
+			return false
+		}
+		s.remove(s.oldest)
+	}
+	s.used += n
+	return true
+}
+
+// make adds a node.
+func (s *Store) make(key []byte, path span, decoded []byte) *node {
+	size := int64(nodeOverhead + len(key))
+	extra := string(key[path.from:path.to]) != string(decoded)
+	if extra {
+		size += int64(len(decoded))
+	}
+	if !s.grow(size) {
+		return nil
+	}
+	n := &node{key: string(key), size: size}
+	for i := range n.key[:path.from-1] {
+		if n.key[i] == 0 {
+			n.host = n.key[i+1 : path.from-1]
+			break
+		}
+	}
+	n.path = n.key[path.from:path.to]
+	if extra {
+		n.path = string(decoded)
+	}
+	s.nodes[n.key] = n
+	if other := s.paths[n.path]; other != nil {
+		n.above, n.below = other, other.below
+		if n.below != nil {
+			n.below.above = n
+		}
+		other.below = n
+	} else {
+		s.paths[n.path] = n
+	}
+	s.use(n)
+	return n
+}
+
+// remove forgets a node. Who fetches it goes on for those who wait.
+func (s *Store) remove(n *node) {
+	s.drop(n)
+	s.unlink(n)
+	s.used -= n.size
+	delete(s.nodes, n.key)
+	if n.fill != nil {
+		n.fill.node = nil
+	}
+	if n.below != nil {
+		n.below.above = n.above
+	}
+	if n.above != nil {
+		n.above.below = n.below
+		return
+	}
+	delete(s.paths, n.path) // its key is in n
+	if n.below != nil {
+		s.paths[n.below.path] = n.below
+	}
+}
+
+// drop takes the page out of a node.
+func (s *Store) drop(n *node) {
+	if n.page != nil {
+		s.used -= n.page.size()
+		s.pages--
+		n.page.in = nil
+		n.page = nil
+	}
+}
+
+func (p *Page) size() int64 {
+	size := pageOverhead + len(p.Reason) + len(p.Fields) + len(p.slim) + len(p.Body) + len(p.etag) + len(p.date)
+	for _, tag := range p.tags {
+		size += 16 + len(tag)
+	}
+	if p.coded != nil {
+		return int64(size) + codedOverhead + p.coded.size
+	}
+	return int64(size)
+}
+
+// use makes n the last to be thrown out, unless it is being fetched.
+func (s *Store) use(n *node) {
+	if s.newest == n || n.fill != nil {
+		return
+	}
+	s.unlink(n)
+	n.older = s.newest
+	if s.newest != nil {
+		s.newest.newer = n
+	}
+	s.newest = n
+	if s.oldest == nil {
+		s.oldest = n
+	}
+}
+
+// unlink takes n out of the list, if it is in.
+func (s *Store) unlink(n *node) {
+	if n.newer != nil {
+		n.newer.older = n.older
+	} else if s.newest == n {
+		s.newest = n.older
+	}
+	if n.older != nil {
+		n.older.newer = n.newer
+	} else if s.oldest == n {
+		s.oldest = n.newer
+	}
+	n.newer, n.older = nil, nil
+}

@@ -1,0 +1,257 @@
+package runtime
+
+import (
+	"strconv"
+	"time"
+
+	"fapws/runtime/cache"
+	"fapws/runtime/compress"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// The cache of answers, as the loop uses it: what is kept and for whom is
+// decided in package cache. A page that is there is sent like an answer of the
+// loop's own. One that is not there is fetched by the first who asks: the parts
+// of the answer go to that client as always, and a copy of them into a Fill
+// (fetch). Others who ask meanwhile wait for the whole page (wait.go).
+
+// cacheField names the field that says where an answer comes from.
+const cacheField = "Fapws-Cache: "
+
+// consult answers x, whose request is in l.request, from the cache, or has it
+// answered by what answers m. w is what is known of a request that has waited,
+// or nil.
+func (l *loop) consult(x *flight, m *Mount, w *waiter) {
+	r := l.request.Parsed
+	if !cacheable(r, l.request.Size) || l.request.Value != nil {
+		if !r.Safe {
+			x.invalidates = l.pageOf()
+		}
+		l.hand(x, m)
+		return
+	}
+	l.asked = cache.Request{Head: l.request.Head, Parsed: r, Path: l.request.Path, Root: l.request.Path[:l.request.Root], Scheme: l.request.Peer.Scheme}
+	if l.asked.Scheme == "" {
+		l.asked.Scheme = "http"
+	}
+	if host := l.request.Peer.Host; host != "" {
+		l.hostBuf = append(l.hostBuf[:0], host...)
+		l.asked.Host = l.hostBuf
+	} else {
+		l.asked.Host = r.Host.In(l.request.Head)
+		if r.Authority.Len > 0 {
+			l.asked.Host = r.Authority.In(l.request.Head)
+		}
+	}
+	found := l.store.Look(m.Cache, &l.asked, l.wall())
+	x.said = found.Verdict
+	x.told = true
+	switch found.Verdict {
+	case cache.Hit, cache.Stale:
+		page, wanted := found.Page.Coded(&l.asked)
+		if wanted != compress.Identity {
+			l.compress(page, wanted)
+		}
+		x.page, x.same = page, page.Unchanged(&l.asked)
+		if found.Fill == nil {
+			l.advance(x.conn)
+			return
+		}
+		// Sent before anything else, as the handler may run on the loop; what
+		// sending leads to may use l.request.
+		request, rules := l.keepRequest(m).request, x.rules
+		f := &fetch{fill: found.Fill, page: found.Page, depth: l.request.Depth, alone: true}
+		f.fill.Owner = f
+		l.advance(x.conn)
+		l.flush()
+		l.request = request
+		l.refresh(m, f, rules)
+	case cache.Miss, cache.Expired:
+		l.fetch(x, m, found)
+	case cache.Wait:
+		f := found.Fill.Owner.(*fetch)
+		if w == nil {
+			w = l.keepRequest(m)
+		} else {
+			w.turns++
+		}
+		// An inner request may be one that the page itself, or another page that
+		// waits, cannot do without. Waiting only for what is not further out, all
+		// come to an end.
+		if w.turns > maxTurns || f.depth < l.request.Depth {
+			x.said = cache.Bypass
+			l.hand(x, m)
+			return
+		}
+		l.wait(x, w, f)
+	default:
+		l.hand(x, m)
+	}
+}
+
+// compress makes another form of a page, beside the loop.
+func (l *loop) compress(p *cache.Page, c compress.Coding) {
+	l.spawned = true
+	go func() {
+		body, ok := compress.Compress(c, p.Body)
+		l.post(func() { l.store.SetCoded(p, c, body, ok) })
+	}()
+}
+
+// cacheable says whether a request is one that pages are kept for.
+func cacheable(r *http1.Request, size int64) bool {
+	return r.Safe && (r.Head || r.Method.Len == 3) && size == 0 && !r.Upgrade && (r.Host.Len > 0 || r.Authority.Len > 0)
+}
+
+// wall returns the time in nanoseconds since 1970, at most tickLength late.
+func (l *loop) wall() int64 { return l.start.UnixNano() + l.now }
+
+// sendPage sends a page, and its exchange has ended.
+func (l *loop) sendPage(x *flight) {
+	c, p := x.conn, x.page
+	l.use(c)
+	r := &l.response
+	*r = http1.Response{
+		Status:    p.Status,
+		Reason:    p.Reason,
+		Length:    int64(len(p.Body)),
+		Type:      p.Type,
+		HasDate:   p.HasDate,
+		HasServer: p.HasServer,
+		Minor:     x.minor,
+		Head:      x.head,
+		KeepAlive: x.keepAlive && !(l.leaving && x.next == nil),
+	}
+	fields := p.Fields
+	if x.same {
+		r.Status, r.Reason, r.Type, r.Length, fields = 304, nil, "", 0, p.Slim()
+	}
+	l.fields = append(append(l.fields[:0], fields...), "Age: "...)
+	l.fields = strconv.AppendInt(l.fields, p.Age(l.wall()), 10)
+	l.fields = append(l.fields, '\r', '\n')
+	l.fields = appendSaid(l.fields, x.said)
+	r.Fields = l.fields
+	if x.rules != nil {
+		l.edited = x.rules.edit(l.edited[:0], r)
+	}
+	before := len(l.out.buf)
+	l.out.buf = l.template.AppendHead(l.out.buf, r)
+	x.headSent(l.out.buf[before:])
+	x.begun, x.status, x.keepAlive, x.framing = true, r.Status, r.KeepAlive, r.Body
+	body := p.Body
+	if r.Body == http1.NoBody {
+		body = nil
+	}
+	x.sent = int64(len(body))
+	l.complete(x, false)
+	l.done(x)
+	if len(body) > copyLimit {
+		buf := l.out.buf
+		l.out.conn, l.out.buf = nil, buf[:0]
+		l.write(c, buf, body, nil, nil)
+		l.settle(c)
+		return
+	}
+	l.out.buf = append(l.out.buf, body...)
+	if len(l.out.buf) > flushLimit {
+		l.flush()
+	}
+}
+
+func appendSaid(dst []byte, v cache.Verdict) []byte {
+	if v == cache.Wait {
+		v = cache.Hit // it was there when the client got it
+	}
+	dst = append(append(dst, cacheField...), v.String()...)
+	return append(dst, '\r', '\n')
+}
+
+// withSaid adds to the fields of a handler's answer what the cache makes of it.
+func (l *loop) withSaid(x *flight, fields []byte) []byte {
+	l.fields = appendSaid(append(l.fields[:0], fields...), x.said)
+	return l.fields
+}
+
+// pageOf is what a request that changes a page makes out of date (RFC 9111
+// §4.4).
+func (l *loop) pageOf() *cache.Pattern {
+	p := &cache.Pattern{Exact: true, Path: string(l.request.Parsed.Path.In(l.request.Head)), Host: l.request.Peer.Host}
+	if l.request.Root > 0 {
+		p.Path = string(l.request.Path)
+	}
+	if p.Host == "" {
+		p.Host = string(l.request.Parsed.Host.In(l.request.Head))
+	}
+	return p
+}
+
+// invalidate carries out what pageOf has found, when the answer is no error.
+func (l *loop) invalidate(x *flight, status int) {
+	p := x.invalidates
+	x.invalidates = nil
+	if status >= 200 && status < 400 && l.store != nil {
+		l.store.PurgeNow(*p)
+		if l.cfg.Purged != nil {
+			l.cfg.Purged(*p)
+		}
+	}
+}
+
+// Purge throws pages out of the cache, before another request is answered from
+// it. Any goroutine; it does not wait.
+func (s *Server) Purge(p cache.Pattern) {
+	if store := s.store.Load(); store != nil {
+		store.Purge(p)
+	}
+}
+
+// PurgeNow is Purge and returns how many pages went, or -1 if the loop does not
+// say so soon: a handler may be holding it up. Not on the loop.
+func (s *Server) PurgeNow(p cache.Pattern) int {
+	store := s.store.Load()
+	if store == nil {
+		return 0
+	}
+	said := make(chan int, 1)
+	s.loop.post(func() { said <- store.PurgeNow(p) })
+	select {
+	case n := <-said:
+		return n
+	case <-time.After(purgedWithin):
+		return -1
+	}
+}
+
+const purgedWithin = 2 * time.Second
+
+// CacheStats says what the cache is like, and false if there is none or the loop
+// does not say so at once. Not on the loop.
+func (s *Server) CacheStats() (st cache.Stats, ok bool) {
+	store := s.store.Load()
+	if store == nil {
+		return st, false
+	}
+	said := make(chan cache.Stats, 1)
+	s.loop.post(func() { said <- store.Stats() })
+	select {
+	case st = <-said:
+		return st, true
+	case <-time.After(servedWithin):
+		return st, false
+	}
+}
+
+// copied is the Ref of parts that are copies: nothing is to be released.
+const copied = ^uintptr(0)
+
+// recorded is the handler of an exchange whose parts are copied. It is the
+// handler but for copies.
+type recorded struct{ Handler }
+
+// Release implements Handler.
+func (r recorded) Release(p *exchange.Part) {
+	if p.Ref != copied {
+		r.Handler.Release(p)
+	}
+}

@@ -1,0 +1,126 @@
+package runtime
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/cache"
+	"fapws/runtime/exchange"
+)
+
+// TestCacheStorm: clients that come, wait, leave and purge in every way get
+// their own pages whole, and nothing is left afterwards.
+func TestCacheStorm(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		rule := cache.Rule{TTL: time.Second, Stale: time.Second, Compress: true}
+		a := newApp(inline, func(c *call) {
+			n, _ := strconv.Atoi(c.Query)
+			if !inline && n%3 == 0 {
+				select {
+				case <-c.gone:
+				case <-time.After(time.Duration(n) * 100 * time.Microsecond):
+				}
+			}
+			body := fmt.Sprintf("%s?%s %s|", c.Path, c.Query, c.Fields["accept-language"]) + strings.Repeat("x", n*300)
+			switch n % 10 {
+			case 0:
+				c.say(200, body, "Vary: Accept-Language")
+			case 1:
+				c.say(200, body, "Set-Cookie: a=b")
+			case 2:
+				c.say(500, body, "Cache-Control: max-age=1")
+			case 3: // breaks off
+				c.part(exchange.Part{File: -1, Body: []byte(body), Head: exchange.Head{Status: 200, Length: int64(len(body)) + 5}})
+				c.part(exchange.Part{File: -1, Last: true, Failed: true})
+			case 4:
+				c.part(exchange.Part{File: -1, Last: true, Head: exchange.Head{Status: 503, Length: -1, Refusal: true}})
+			case 5:
+				c.say(200, body, "Cache-Control: max-age=0, stale-while-revalidate=5")
+			default:
+				half := len(body) / 2
+				c.part(exchange.Part{File: -1, Body: []byte(body[:half]), Head: exchange.Head{Status: 200, Length: -1}})
+				c.part(exchange.Part{File: -1, Last: true, Body: []byte(body[half:])})
+			}
+		})
+		a.limit = 30
+		s, _ := cachedOn(t, Config{CacheSize: 200 << 10, Timeout: time.Second}, rule, a)
+		var clients sync.WaitGroup
+		for i := range 10 {
+			clients.Go(func() {
+				rnd := rand.New(rand.NewPCG(uint64(i), 2))
+				for range 150 {
+					c := s.dial(t)
+					var asked []string
+					for range 1 + rnd.IntN(5) {
+						target := fmt.Sprintf("/%d?%d", rnd.IntN(3), rnd.IntN(40))
+						language := []string{"de", "en"}[rnd.IntN(2)]
+						fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: a\r\nAccept-Language: %s\r\n\r\n", target, language)
+						asked = append(asked, target+" "+language)
+					}
+					switch rnd.IntN(6) {
+					case 0:
+						c.SetLinger(0)
+					case 1:
+						io.ReadAtLeast(c, make([]byte, 2000), 1)
+					case 2:
+						s.Purge(cache.Pattern{Path: fmt.Sprintf("/%d*", rnd.IntN(3))})
+					default:
+						r := bufio.NewReader(c)
+						for _, want := range asked {
+							res, err := http.ReadResponse(r, nil)
+							if err != nil {
+								break // an answer before has broken off
+							}
+							body, err := io.ReadAll(res.Body)
+							if err != nil {
+								break
+							}
+							page, _, _ := strings.Cut(string(body), "|")
+							path, language, _ := strings.Cut(want, " ")
+							query, _ := strconv.Atoi(path[strings.IndexByte(path, '?')+1:])
+							if res.StatusCode == 503 {
+								continue
+							}
+							// Only a page that says so depends on the language.
+							if !strings.HasPrefix(page, path+" ") || query%10 == 0 && page != path+" "+language {
+								t.Errorf("asked for %s, got %q", want, page)
+							}
+							if said := res.Header.Get("Fapws-Cache"); query%10 == 1 && said != "bypass" {
+								t.Errorf("Set-Cookie is %s", said)
+							}
+						}
+					}
+					c.Close()
+				}
+			})
+		}
+		clients.Wait()
+		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
+		eventually(t, "all released", a.idle)
+		eventually(t, "nothing is under way", func() bool { return s.loop.orphans.Load() == 0 })
+		s.do(func() {
+			free := 0
+			for x := s.loop.flights.free; x != nil; x = x.next {
+				free++
+			}
+			if all := len(s.loop.flights.all); free != all {
+				t.Errorf("%d of %d flights are free", free, all)
+			}
+			if n := len(s.loop.waited) + len(s.loop.retries); n != 0 {
+				t.Errorf("%d still wait", n)
+			}
+			s.loop.store.PurgeNow(cache.Pattern{Path: "*"})
+			if st := s.loop.store.Stats(); st.Bytes != 0 || st.Entries != 0 {
+				t.Errorf("left in the cache: %+v", st)
+			}
+		})
+	})
+}

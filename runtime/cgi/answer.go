@@ -1,0 +1,95 @@
+package cgi
+
+import (
+	"errors"
+
+	"fapws/runtime/backend"
+)
+
+// Answer passes on what a program writes: first the head, then the body as it
+// comes. It is for the goroutine of Respond.
+type Answer struct {
+	W   *backend.Response
+	R   *backend.Request
+	Raw bool // the program writes an HTTP head (nph-)
+
+	buf     []byte // the head as far as it has come
+	head    Head
+	parsed  bool
+	started bool // the head went on
+}
+
+// errNoType is for a body whose type nobody knows (RFC 3875 §6.3.1).
+var errNoType = errors.New("its answer has a body but no Content-Type")
+
+// Write takes in a piece of the output. The error is backend.ErrGone, or of one
+// line, about the head: the client has got nothing then.
+func (a *Answer) Write(p []byte) error {
+	if !a.parsed {
+		a.buf = append(a.buf, p...)
+		head, n, err := ParseHead(a.buf, a.Raw)
+		if errors.Is(err, ErrNeedMore) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		a.head, a.parsed = head, true
+		p, a.buf = a.buf[n:], nil
+	}
+	if a.head.Local {
+		return nil // what follows is for nobody
+	}
+	if !a.started {
+		if a.typeMissing() {
+			if len(p) > 0 {
+				return errNoType
+			}
+			return nil // it may have no body
+		}
+		a.start()
+	}
+	_, err := a.W.Write(p)
+	return err
+}
+
+func (a *Answer) typeMissing() bool {
+	h := &a.head
+	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
+}
+
+func (a *Answer) start() {
+	a.started = true
+	a.W.Start(a.head.Head)
+}
+
+// Flush sends what there is, as more is long in coming.
+func (a *Answer) Flush() error {
+	if !a.started {
+		return nil
+	}
+	return a.W.Flush()
+}
+
+// End is for the end of the output, before Redirect. The error is as with Write.
+func (a *Answer) End() error {
+	switch {
+	case !a.parsed && len(a.buf) == 0:
+		return errors.New("it has given no answer")
+	case !a.parsed:
+		return ErrNeedMore
+	case !a.started && !a.head.Local:
+		a.start()
+	}
+	return nil
+}
+
+// Redirect answers with another page of this server, if the program has asked for
+// that. It is for after End, when nothing is held any more that the other page
+// may need.
+func (a *Answer) Redirect() error {
+	if !a.head.Local || a.started {
+		return nil
+	}
+	return a.W.Relay(a.R, a.head.Location)
+}

@@ -1,0 +1,199 @@
+package cgi
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/spawn"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// grace is between SIGTERM and SIGKILL.
+	grace = 2 * time.Second
+
+	// lateOutput is for how long output is read after the end of a program: what
+	// it has left running in the background may have its pipes for ever.
+	lateOutput = 500 * time.Millisecond
+)
+
+// process is a program that runs for a request, the leader of a session of its
+// own: what it starts can be ended with it, and has no terminal.
+type process struct {
+	child    *os.Process
+	out, err *os.File // our ends of its standard output and error
+
+	mu     sync.Mutex
+	told   bool        // to end
+	exited bool        // its output ends soon
+	reaped bool        // its number may belong to another by now
+	late   *time.Timer // of endWithin
+}
+
+// start runs argv for r.
+func start(argv, env []string, dir string, r *backend.Request) (p *process, err error) {
+	var ours, theirs [2]*os.File
+	defer func() {
+		for _, f := range theirs {
+			if f != nil {
+				f.Close()
+			}
+		}
+		if err != nil {
+			for _, f := range ours {
+				if f != nil {
+					f.Close()
+				}
+			}
+		}
+	}()
+	for i := range ours {
+		if ours[i], theirs[i], err = pipe(); err != nil {
+			return nil, err
+		}
+	}
+	stdin, err := input(r)
+	if err != nil {
+		return nil, err
+	}
+	if stdin != r.BodyFile() {
+		defer stdin.Close()
+	}
+	child, err := spawn.Start(argv[0], argv, env, dir, [3]*os.File{stdin, theirs[0], theirs[1]})
+	if err != nil {
+		return nil, err
+	}
+	return &process{child: child, out: ours[0], err: ours[1]}, nil
+}
+
+// pipe returns a pipe whose reading end, ours, can have deadlines. The program's
+// end blocks, as programs expect.
+func pipe() (ours, theirs *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, fmt.Errorf("pipe: %w", err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "output of a program"), os.NewFile(uintptr(fds[1]), "pipe"), nil
+}
+
+// input returns the body as a file at its beginning: the program may take it at
+// its own pace, or not at all, and nobody has to wait for that.
+func input(r *backend.Request) (*os.File, error) {
+	if r.Size == 0 {
+		return os.Open(os.DevNull)
+	}
+	if f := r.BodyFile(); f != nil {
+		_, err := f.Seek(0, io.SeekStart)
+		return f, err
+	}
+	fd, err := unix.MemfdCreate("request body", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "request body")
+	if _, err = io.Copy(f, r.Body()); err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// read reads output, waiting for at most as long as given. The error is io.EOF,
+// os.ErrDeadlineExceeded, or another that means the end.
+func (p *process) read(buf []byte, wait time.Duration) (int, error) {
+	for {
+		p.mu.Lock()
+		exited := p.exited
+		if exited {
+			wait = lateOutput
+		}
+		p.out.SetReadDeadline(time.Now().Add(wait))
+		p.mu.Unlock()
+		n, err := p.out.Read(buf)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		p.mu.Lock()
+		ends := p.exited
+		p.mu.Unlock()
+		if exited {
+			return 0, io.EOF
+		}
+		if !ends {
+			return 0, err
+		}
+	}
+}
+
+// terminate ends the program and what it has started: asked at first, forced
+// after a grace. Any goroutine, any number of times.
+func (p *process) terminate() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told || p.reaped {
+		return
+	}
+	p.told = true
+	_ = unix.Kill(-p.child.Pid, unix.SIGTERM) // it may have ended
+	time.AfterFunc(grace, p.kill)
+}
+
+// endWithin terminates a program that goes on for longer, although nobody reads
+// what it writes any more: it would be one of those that may run. Once.
+func (p *process) endWithin(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		p.late = time.AfterFunc(d, p.terminate)
+	}
+}
+
+func (p *process) kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.reaped {
+		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
+	}
+}
+
+// await waits for the end of the program and says how it ended, "" if well or
+// if it was told to. Once, on a goroutine of its own.
+func (p *process) await() (how string) {
+	for {
+		// It is not reaped yet, so its group keeps its number.
+		if err := unix.Waitid(unix.P_PID, p.child.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
+			break
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.told {
+		_ = unix.Kill(-p.child.Pid, unix.SIGKILL)
+	}
+	state, err := p.child.Wait()
+	p.reaped, p.exited = true, true
+	if p.late != nil {
+		p.late.Stop()
+	}
+	late := time.Now().Add(lateOutput)
+	p.out.SetReadDeadline(late)
+	p.err.SetReadDeadline(late)
+	if err != nil || p.told || state.Success() {
+		return "" // an error: the application has waited for all children there are
+	}
+	return state.String()
+}

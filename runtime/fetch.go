@@ -1,0 +1,267 @@
+package runtime
+
+import (
+	"bytes"
+	"time"
+
+	"fapws/runtime/cache"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// fetch is an exchange whose answer is to be kept. The handler never waits for
+// the client of it: its parts are copied and released at once, as one slow
+// client would otherwise hold up all who wait for the page.
+type fetch struct {
+	fill    *cache.Fill
+	x       *flight     // nil: not yet submitted
+	page    *cache.Page // an older one, or nil
+	waiting []*waiter
+	begun   int64 // loop.now when the head came
+	depth   int   // of its request
+	alone   bool  // no client has asked for it: a stale page is fetched anew
+}
+
+// fetch has x, whose request is in l.request, answered by what answers m, and
+// the answer kept.
+func (l *loop) fetch(x *flight, m *Mount, found cache.Found) {
+	f := &fetch{fill: found.Fill, x: x, page: found.Page, depth: l.request.Depth}
+	f.fill.Owner = f
+	l.unconditional()
+	x.handler = recorded{m.Handler}
+	if l.give(x) {
+		x.fetch = f
+		return
+	}
+	f.fill.Abandon(l.wall())
+	if f.better(l) {
+		x.page, x.said = f.page, cache.Stale
+		l.advance(x.conn)
+		return
+	}
+	l.answerLocally(x, refusal{status: 503, fields: retryAfter})
+}
+
+// refresh fetches anew what is stale, for nobody. The request is the one in
+// l.request.
+func (l *loop) refresh(m *Mount, f *fetch, rules *rules) {
+	x := l.flights.get()
+	x.minor, x.safe, x.rules = 1, true, rules
+	f.x = x
+	l.unconditional()
+	x.handler = recorded{m.Handler}
+	if l.give(x) {
+		x.fetch = f
+		l.lost(x)
+	} else {
+		f.fill.Abandon(l.wall())
+		l.askAgain(f)
+		l.flights.put(x)
+	}
+}
+
+// better says whether the older page is to be sent instead of an error.
+func (f *fetch) better(l *loop) bool { return f.page != nil && f.page.Better(l.wall()) }
+
+// unconditional takes out of l.request what makes its answer depend on what the
+// client has already.
+func (l *loop) unconditional() {
+	head, parsed := l.request.Head, l.request.Parsed
+	drops := false
+	for _, f := range parsed.Fields {
+		drops = drops || conditional(f, head)
+	}
+	if !drops {
+		return
+	}
+	bare := make([]byte, 0, len(head))
+	line, rest, _ := bytes.Cut(head, crlf)
+	bare = append(append(bare, line...), crlf...)
+	for len(rest) > 0 {
+		line, rest, _ = bytes.Cut(rest, crlf)
+		name, _, _ := bytes.Cut(line, []byte{':'})
+		if !conditionalName(name) {
+			bare = append(append(bare, line...), crlf...)
+		}
+	}
+	l.request.Parsed = new(http1.Request)
+	l.request.Head = bare
+	if _, err := l.request.Parsed.Parse(bare, &l.cfg.Limits); err != nil {
+		panic(err) // it was parsed before
+	}
+}
+
+func conditional(f http1.Field, head []byte) bool {
+	switch f.Name.Len {
+	case 8, 13, 17:
+		return conditionalName(f.Name.In(head))
+	}
+	return false
+}
+
+func conditionalName(name []byte) bool {
+	return bytes.EqualFold(name, []byte("If-None-Match")) || bytes.EqualFold(name, []byte("If-Modified-Since")) ||
+		bytes.EqualFold(name, []byte("If-Range"))
+}
+
+// record takes a part of an answer that is to be kept, and makes it a copy. done:
+// there is nothing more to do with it.
+func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
+	f := x.fetch
+	h := &p.Head
+	if p.First {
+		if isFailure(h.Status) && f.better(l) {
+			l.sendInstead(x, p)
+			return true
+		}
+		if h.Refusal || p.Failed || len(h.Static)+len(h.SendFile) > 0 || fileBytes(p) > 0 {
+			f.fill.Refuse(h.Status, l.wall())
+			l.unkept(x, p.Last)
+			return false
+		}
+		r := http1.Response{}
+		fill(&r, h)
+		length := r.Length
+		if length < 0 && p.Last {
+			length = int64(len(p.Body))
+		}
+		if !f.fill.Begin(&cache.Head{
+			Answer:    cache.Answer{Status: r.Status, Fields: h.Fields, Length: length},
+			Reason:    r.Reason,
+			Type:      r.Type,
+			HasDate:   r.HasDate,
+			HasServer: r.HasServer,
+		}, l.wall()) {
+			l.unkept(x, p.Last)
+			return false
+		}
+		f.begun = l.now
+	}
+	if fileBytes(p) > 0 || p.Failed {
+		f.fill.Abandon(l.wall())
+		l.unkept(x, p.Last)
+		return false
+	}
+	body, ok := f.fill.Write(p.Body)
+	if !ok {
+		l.unkept(x, p.Last)
+		return false
+	}
+	kept := *p
+	kept.Ref, kept.Body = copied, body
+	if p.First {
+		kept.Head.Fields, kept.Head.Reason, kept.Head.Name = f.fill.Fields(), bytes.Clone(h.Reason), bytes.Clone(h.Name)
+		kept.Head.Request = nil
+	}
+	x.handler.Release(p)
+	*p = kept
+	if p.Last {
+		l.fetched(x)
+	}
+	return false
+}
+
+// isFailure says what stale-if-error is for (RFC 5861 §4).
+func isFailure(status int) bool { return status == 500 || status >= 502 && status <= 504 }
+
+// fetched ends a fetch whose answer is whole.
+func (l *loop) fetched(x *flight) {
+	f := x.fetch
+	page := f.fill.Finish()
+	if page == nil {
+		l.unkept(x, true)
+		return
+	}
+	x.fetch = nil
+	l.serveWaiting(f, page, cache.Wait)
+}
+
+// unkept ends a fetch whose answer is not to be kept: who waited has to ask.
+// last: nothing more comes of it.
+func (l *loop) unkept(x *flight, last bool) {
+	f := x.fetch
+	x.fetch = nil
+	if x.said == cache.Miss || x.said == cache.Expired {
+		x.said = cache.Bypass
+	}
+	l.askAgain(f)
+	if x.conn == nil && !last {
+		l.giveUp(x)
+	}
+}
+
+// giveUp tells the handler of x that nobody waits for it.
+func (l *loop) giveUp(x *flight) {
+	x.handler.Cancel(x.ticket)
+	l.submitted = true
+}
+
+// sendInstead sends the older page of x and to all who wait, as p is an error.
+func (l *loop) sendInstead(x *flight, p *exchange.Part) {
+	f := x.fetch
+	x.fetch = nil
+	f.fill.Refuse(p.Head.Status, l.wall())
+	y := x
+	switch {
+	case x.conn == nil:
+		if p.Last {
+			l.found(x)
+		} else {
+			l.giveUp(x)
+		}
+		l.release(p)
+		y = nil
+	case p.Last:
+		x.handler.Release(p) // the ticket stays taken until the page is sent
+	default:
+		y = l.substitute(x)
+		l.release(p)
+		l.giveUp(x)
+	}
+	if y != nil {
+		y.page, y.said, y.told = f.page, cache.Stale, true
+		l.advance(y.conn)
+	}
+	l.serveWaiting(f, f.page, cache.Stale)
+}
+
+// fetchOverdue is for a fetch that takes longer than Config.Timeout. y answers
+// its client, if there is one.
+func (l *loop) fetchOverdue(x, y *flight) {
+	f := x.fetch
+	x.fetch = nil
+	f.fill.Abandon(l.wall())
+	if f.better(l) {
+		if y != nil {
+			y.page, y.said = f.page, cache.Stale
+		}
+		l.serveWaiting(f, f.page, cache.Stale)
+	} else {
+		l.failWaiting(f)
+	}
+}
+
+// keptAlive says whether x, whose client has left, goes on: others wait for it.
+func (l *loop) keptAlive(x *flight) bool {
+	f := x.fetch
+	if len(f.waiting) > 0 {
+		l.lost(x)
+		return true
+	}
+	x.fetch = nil
+	f.fill.Leave()
+	return false
+}
+
+// beginWait is how long a page that has begun is waited for: it may have no end.
+const beginWait = 5 * time.Second
+
+// hurry sends those to the handler who have waited for too long.
+func (l *loop) hurry() {
+	for f := range l.waited {
+		if f.begun > 0 && l.now-f.begun > int64(beginWait) {
+			f.fill.Hurry(l.wall())
+			l.askAgain(f)
+		}
+	}
+}

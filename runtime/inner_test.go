@@ -1,0 +1,193 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+)
+
+// serveBackend starts a server with an application below / and a responder
+// below /go, in a pool of at most 32.
+func serveBackend(t testing.TB, cfg Config, a *app, f backend.Func, mounts ...Mount) *testServer {
+	t.Helper()
+	ts := &testServer{log: &logRecorder{}}
+	pool := backend.New(32, func(line string) { ts.log.add(LevelError, line) })
+	all := append([]Mount{{Prefix: "/go", Handler: pool, Index: pool.Add(f)}}, mounts...)
+	all = append(all, Mount{Prefix: "/"})
+	if cfg.Log == nil {
+		cfg.Log = ts.log.add
+	}
+	var err error
+	if ts.Server, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ts.Serve([]net.Listener{ln}, []Site{{Table: all}}, a); err != nil {
+		t.Fatal(err)
+	}
+	ts.addr = ln.Addr().String()
+	t.Cleanup(func() {
+		ts.Close()
+		if text := ts.log.String(); strings.Contains(text, "bug:") {
+			t.Error(text)
+		}
+	})
+	return ts
+}
+
+// include answers with what the targets in the query give, each in brackets.
+func include(w *backend.Response, r *backend.Request) {
+	w.Start(exchange.Head{Status: 200, Length: -1, Type: exchange.TypeHTML})
+	for _, target := range strings.Split(r.Query(), ",") {
+		a, err := r.Sub(r.Context, target)
+		if err != nil {
+			w.Write([]byte("[" + err.Error() + "]"))
+			continue
+		}
+		w.Write([]byte("[" + strconv.Itoa(a.Status) + " " + a.Field("content-type") + " " + string(a.Body) + "]"))
+	}
+}
+
+func TestInnerRequests(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		a := newApp(inline, func(c *call) {
+			switch {
+			case c.Path == "/peer" || c.Path == "peer":
+				c.reply(200, c.Peer.Addr+" "+c.Method+" "+c.Query)
+			default:
+				demo(c)
+			}
+		})
+		mounts := tree(t, map[string]string{"hello.txt": "hello", "big": string(pattern(300000))})
+		s := serveBackend(t, Config{}, a, include, mounts...)
+		get := func(query string) string {
+			got := s.talk(t, "GET /go?"+query+" HTTP/1.0\r\nHost: a.example\r\nRange: bytes=0-1\r\n\r\n")
+			_, body, _ := strings.Cut(got, "\r\n\r\n")
+			return body
+		}
+		for _, test := range []struct{ query, want string }{
+			{"/s/hello.txt", "[200 text/plain; charset=utf-8 hello]"},
+			{"/peer?x=1", "[200 text/html; charset=utf-8 127.0.0.1 GET x=1]"},
+			{"/s/none,/s/hello.txt", "[404 text/plain; charset=utf-8 404 Not Found\n][200 text/plain; charset=utf-8 hello]"},
+			{"/stream/3,/status/500,/status/204,/status/999", "[200  0\n1\n2\n][500 text/html; charset=utf-8 ][204  ][999 text/html; charset=utf-8 ]"},
+			{"relative", "[not an absolute path of a URL]"},
+		} {
+			if got := get(test.query); got != test.want {
+				t.Errorf("%s: %q, want %q", test.query, got, test.want)
+			}
+		}
+		if got := get("/s/big"); !strings.HasSuffix(got, string(pattern(300000))+"]") {
+			t.Errorf("a large file has %d bytes", len(got))
+		}
+		// A page that includes itself ends by itself.
+		if got := get("/go?" + strings.Repeat("/go?", 20)); !strings.Contains(got, "too deep") {
+			t.Errorf("endless inclusion: %q", got)
+		}
+		eventually(t, "the inner connections have gone", func() bool { return s.loop.live.Load() == 0 })
+	})
+}
+
+// An inner request that nobody waits for any more is cancelled, and those of a
+// server that is full of connections are served all the same.
+func TestInnerRequestsEnd(t *testing.T) {
+	gone := make(chan struct{})
+	a := newApp(false, func(c *call) {
+		<-c.gone
+		close(gone)
+		c.reply(200, "too late")
+	})
+	s := serveBackend(t, Config{MaxClients: 1}, a, func(w *backend.Response, r *backend.Request) {
+		ctx, cancel := context.WithTimeout(r.Context, 20*time.Millisecond)
+		defer cancel()
+		_, err := r.Sub(ctx, "/never")
+		w.Start(exchange.Head{Status: 200, Length: -1})
+		if errors.Is(err, context.DeadlineExceeded) {
+			w.Write([]byte("in time"))
+		}
+	})
+	if got := s.talk(t, "GET /go HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "in time") {
+		t.Errorf("%q", got)
+	}
+	select {
+	case <-gone:
+	case <-time.After(10 * time.Second):
+		t.Error("the application was not told")
+	}
+}
+
+// Relay passes on a response of any size, and its status.
+func TestRelay(t *testing.T) {
+	big := string(pattern(12 << 20))
+	mounts := tree(t, map[string]string{"big": big})
+	s := serveBackend(t, Config{}, newApp(false, demo), func(w *backend.Response, r *backend.Request) {
+		if err := w.Relay(r, r.Query()); err != nil {
+			w.Refuse(500, err.Error())
+		}
+	}, mounts...)
+	got := s.talk(t, "GET /go?/s/big HTTP/1.0\r\n\r\n")
+	if head, body, _ := strings.Cut(got, "\r\n\r\n"); body != big || !strings.Contains(head, "Content-Length: 12582912") {
+		t.Errorf("%d bytes with %q", len(body), head)
+	}
+	if got := s.talk(t, "GET /go?/status/418 HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 418") || strings.Count(got, "Date:") != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+// Inner requests are no clients: they have no line in the access log.
+func TestInnerRequestsAreNotLogged(t *testing.T) {
+	path := t.TempDir() + "/log"
+	log, closeLog := openLog(t, path, "timed")
+	s := serveBackend(t, Config{AccessLog: log}, newApp(true, demo), include)
+	s.talk(t, "GET /go?/status/404,/x HTTP/1.0\r\n\r\n")
+	closeLog()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(text); strings.Count(text, "\n") != 1 || !strings.Contains(text, "/go?") {
+		t.Errorf("%q", text)
+	}
+}
+
+// While the server stops, requests that have begun get what they include.
+func TestInnerRequestsWhileStopping(t *testing.T) {
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	s := serveBackend(t, Config{}, newApp(false, demo), func(w *backend.Response, r *backend.Request) {
+		r.Sub(r.Context, "/before")
+		close(begun)
+		<-goOn
+		include(w, r)
+	})
+	c := s.dial(t)
+	c.Write([]byte("GET /go?/one,/two HTTP/1.1\r\nHost: x\r\n\r\n"))
+	<-begun
+	done := make(chan error)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		done <- s.Shutdown(ctx)
+	}()
+	eventually(t, "stopping", func() bool {
+		draining := make(chan bool)
+		s.loop.post(func() { draining <- s.loop.draining })
+		return <-draining
+	})
+	close(goOn)
+	if got := string(readBody(t, c)); !strings.Contains(got, "GET /one?]") || !strings.Contains(got, "GET /two?]") {
+		t.Errorf("%q", got)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

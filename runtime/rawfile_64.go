@@ -1,0 +1,34 @@
+//go:build amd64 || arm64
+
+package runtime
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// sendWarm is sendfile(2) of a file that is in memory, to a socket that does
+// not wait: a raw system call, as in sendBytes.
+func sendWarm(to, from int, offset *int64, count int64) (int, error) {
+	for {
+		n, _, e := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(count), 0, 0)
+		if e == 0 {
+			return int(n), nil
+		}
+		if e != unix.EINTR {
+			return 0, e
+		}
+	}
+}
+
+// cached reports whether a byte of a file can be read without waiting for the
+// disk: preadv2(2) with RWF_NOWAIT, which not all file systems know.
+func cached(from int, offset int64) bool {
+	var b [1]byte
+	iov := unix.Iovec{Base: &b[0]}
+	iov.SetLen(1)
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1, uintptr(offset), 0, unix.RWF_NOWAIT)
+	return e == 0 && n == 1
+}

@@ -1,0 +1,249 @@
+package runtime
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"fapws/runtime/accesslog"
+	"fapws/runtime/auth"
+	"fapws/runtime/http1"
+)
+
+// Rules say what holds for requests whatever answers them. What a mount says
+// goes before what its site says.
+type Rules struct {
+	opt    RuleOptions
+	names  [][]byte // fields of the response that are not sent: removed, or replaced
+	fields []byte   // that are added
+	kind   bool     // fields has Content-Type
+	date   bool     // Date is among names
+	server bool     // Server is among names
+	allow  []byte   // the Allow field of a 405, with its line
+}
+
+// RuleOptions are what Rules are made of. The zero value of each means nothing.
+type RuleOptions struct {
+	Set    []HeaderField // fields of all responses, errors too; they replace those of the same name
+	Add    []HeaderField // fields beside those of the same name
+	Remove []string      // names of fields that responses do not have
+
+	// Allow and Deny are networks, of the client as trusted proxies say. Who is in
+	// Allow may, who is not but in Deny may not (403); who is in neither may,
+	// unless there is only Allow. A client without an address, of a unix socket,
+	// is in networks that have all addresses only.
+	Allow, Deny []netip.Prefix
+
+	// Methods are the allowed ones (405 for others); GET allows HEAD.
+	Methods []string
+
+	Auth *auth.Basic // who may log in; nil: nobody has to
+
+	MaxBodySize int64         // as in Config
+	Timeout     time.Duration // as in Config; below zero: none
+}
+
+// NewRules checks o. The error is one line.
+func NewRules(o RuleOptions) (*Rules, error) {
+	r := &Rules{opt: o}
+	for _, name := range o.Remove {
+		if err := checkFieldName(name); err != nil {
+			return nil, err
+		}
+		r.replace(name)
+	}
+	for _, f := range o.Set {
+		if err := checkField(f); err != nil {
+			return nil, err
+		}
+		r.replace(f.Name)
+		r.add(f)
+	}
+	for _, f := range o.Add {
+		if err := checkField(f); err != nil {
+			return nil, err
+		}
+		r.add(f)
+	}
+	for _, method := range o.Methods {
+		if method == "" || strings.ToUpper(method) != method || checkFieldName(method) != nil {
+			return nil, fmt.Errorf("%q is not a method (GET, POST, ...)", method)
+		}
+	}
+	if len(o.Methods) > 0 {
+		allowed := strings.Join(o.Methods, ", ")
+		if has(o.Methods, "GET") && !has(o.Methods, "HEAD") {
+			allowed += ", HEAD"
+		}
+		r.allow = []byte("Allow: " + allowed + "\r\n")
+	}
+	return r, nil
+}
+
+func has(list []string, one string) bool {
+	for _, s := range list {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Rules) replace(name string) {
+	r.names = append(r.names, []byte(name))
+	r.kind = r.kind || strings.EqualFold(name, "Content-Type")
+	r.date = r.date || strings.EqualFold(name, "Date")
+	r.server = r.server || strings.EqualFold(name, "Server")
+}
+
+func (r *Rules) add(f HeaderField) { r.fields = append(r.fields, f.Name+": "+f.Value+"\r\n"...) }
+
+// rules are those of a mount and its site together, as exchanges have them.
+type rules struct {
+	headers []*Rules // the site's first
+	access  *Rules   // nil: for all
+	auth    *auth.Basic
+	methods *Rules // nil: all
+	pages   *Pages // nil: the server's own
+	log     *accesslog.Log
+	unlog   bool
+	errors  func(Level, string, string) // nil: Config.LogClient
+	name    string                      // of the site, for logs; "": none
+	timeout time.Duration               // 0: that of Config
+	maxBody int64                       // 0: that of Config
+}
+
+// merged returns what holds for a mount with rules m of site s, or nil.
+func merged(s *Site, m *Rules) *rules {
+	out := rules{pages: s.Pages, log: s.AccessLog, unlog: s.NoAccessLog, errors: s.ErrorLog, name: s.canonical(), timeout: s.Timeout, maxBody: s.MaxBodySize}
+	for _, r := range [...]*Rules{s.Rules, m} {
+		if r == nil {
+			continue
+		}
+		if len(r.names)+len(r.fields) > 0 {
+			out.headers = append(out.headers, r)
+		}
+		if len(r.opt.Allow)+len(r.opt.Deny) > 0 {
+			out.access = r
+		}
+		if r.opt.Auth != nil {
+			out.auth = r.opt.Auth
+		}
+		if len(r.opt.Methods) > 0 {
+			out.methods = r
+		}
+		if r.opt.Timeout != 0 {
+			out.timeout = r.opt.Timeout
+		}
+		if r.opt.MaxBodySize != 0 {
+			out.maxBody = r.opt.MaxBodySize
+		}
+	}
+	if out.headers == nil && out.access == nil && out.auth == nil && out.methods == nil && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil &&
+		out.name == "" && out.timeout == 0 && out.maxBody == 0 {
+		return nil
+	}
+	return &out
+}
+
+// canonical returns the first name that is no pattern, or "".
+func (s *Site) canonical() string {
+	for _, name := range s.Names {
+		if !strings.Contains(name, "*") {
+			return name
+		}
+	}
+	return ""
+}
+
+// consider makes the loop do what rules need for all requests.
+func (l *loop) consider(r *rules) {
+	if r != nil {
+		l.timed = l.timed || r.log != nil
+		l.limited = l.limited || r.timeout > 0
+	}
+}
+
+// check says whether the request in l.req may be answered, and why not.
+func (l *loop) check(c *conn, r *rules, head []byte) (refusal, verdict) {
+	if r.access != nil && !r.access.admits(c.client().Addr) {
+		return refusal{status: 403}, rejected
+	}
+	if r.methods != nil && !r.methods.takes(l.req.Method.In(head)) {
+		return refusal{status: 405, fields: r.methods.allow}, rejected
+	}
+	if r.auth != nil {
+		return l.authenticate(c, r.auth, head)
+	}
+	return refusal{}, admitted
+}
+
+// admits says whether the client with an address, "" for none, may.
+func (r *Rules) admits(addr string) bool {
+	a, _ := netip.ParseAddr(addr)
+	a = a.Unmap().WithZone("")
+	if within(r.opt.Allow, a) {
+		return true
+	}
+	return len(r.opt.Deny) > 0 && !within(r.opt.Deny, a)
+}
+
+func within(networks []netip.Prefix, a netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(a) || n.Bits() == 0 && !a.IsValid() {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Rules) takes(method []byte) bool {
+	for _, one := range r.opt.Methods {
+		if string(method) == one || one == "GET" && string(method) == "HEAD" {
+			return true
+		}
+	}
+	return false
+}
+
+// edit changes the fields of a response as headers say; buf is for the new
+// ones, which are returned, too.
+func (r *rules) edit(buf []byte, resp *http1.Response) []byte {
+	if r == nil || len(r.headers) == 0 {
+		return buf
+	}
+	from := len(buf)
+	for line := range bytes.Lines(resp.Fields) {
+		if !r.replaces(fieldName(line), 0) {
+			buf = append(buf, line...)
+		}
+	}
+	for i, one := range r.headers {
+		for line := range bytes.Lines(one.fields) {
+			if !r.replaces(fieldName(line), i+1) {
+				buf = append(buf, line...)
+			}
+		}
+		if one.kind {
+			resp.Type = ""
+		}
+		resp.HasDate = resp.HasDate || one.date
+		resp.HasServer = resp.HasServer || one.server
+	}
+	resp.Fields = buf[from:len(buf):len(buf)]
+	return buf
+}
+
+// replaces says whether headers from the i-th on replace or remove a field.
+func (r *rules) replaces(name []byte, i int) bool {
+	for _, one := range r.headers[i:] {
+		for _, n := range one.names {
+			if bytes.EqualFold(n, name) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,140 @@
+package runtime
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func mustPrefixes(list ...string) (out []netip.Prefix) {
+	for _, one := range list {
+		out = append(out, netip.MustParsePrefix(one))
+	}
+	return out
+}
+
+func mustRules(t testing.TB, o RuleOptions) *Rules {
+	t.Helper()
+	r, err := NewRules(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestRules(t *testing.T) {
+	files := tree(t, map[string]string{"file.txt": "content"})
+	files[0].Rules = mustRules(t, RuleOptions{Remove: []string{"ETag", "server"}, Set: []HeaderField{{"X-Site", "files"}, {"Content-Type", "text/x"}}})
+	app := newApp(false, func(c *call) {
+		if c.Script == "/slow" {
+			<-c.gone
+		}
+		c.reply(200, "app "+c.Body)
+	})
+	s := serveSites(t, Config{MaxBodySize: 100, Proxies: mustPrefixes("127.0.0.0/8")}, app, Site{
+		Rules: mustRules(t, RuleOptions{Set: []HeaderField{{"X-Site", "site"}}, Add: []HeaderField{{"X-More", "1"}, {"X-More", "2"}}}),
+		Table: []Mount{
+			files[0],
+			{Prefix: "/lan", Rules: mustRules(t, RuleOptions{Allow: mustPrefixes("192.0.2.0/24", "2001:db8::/32"), Deny: mustPrefixes("0.0.0.0/0", "::/0")})},
+			{Prefix: "/some", Rules: mustRules(t, RuleOptions{Allow: mustPrefixes("192.0.2.7/32"), Deny: mustPrefixes("192.0.2.0/24")})},
+			{Prefix: "/only", Rules: mustRules(t, RuleOptions{Allow: mustPrefixes("192.0.2.7/32")})},
+			{Prefix: "/not", Rules: mustRules(t, RuleOptions{Deny: mustPrefixes("192.0.2.7/32")})},
+			{Prefix: "/get", Rules: mustRules(t, RuleOptions{Methods: []string{"GET", "OPTIONS"}})},
+			{Prefix: "/large", Rules: mustRules(t, RuleOptions{MaxBodySize: 1000})},
+			{Prefix: "/small", Rules: mustRules(t, RuleOptions{MaxBodySize: 10})},
+			{Prefix: "/slow", Rules: mustRules(t, RuleOptions{Timeout: 10 * time.Millisecond})},
+			{Prefix: "/app"},
+		},
+	})
+	get := func(request, fields string) string {
+		return s.talk(t, request+" HTTP/1.0\r\n"+fields+"\r\n")
+	}
+	file := get("GET /s/file.txt", "")
+	if field(file, "ETag") != "" || field(file, "Server") != "" || field(file, "X-Site") != "files" || field(file, "Content-Type") != "text/x" ||
+		strings.Count(file, "X-More: ") != 2 || strings.Count(file, "\nContent-Type") != 1 || !strings.HasSuffix(file, "content") {
+		t.Errorf("file: %q", file)
+	}
+	if again := get("GET /s/file.txt", ""); plainly(again) != plainly(file) {
+		t.Errorf("from memory: %q, from disk: %q", again, file)
+	}
+	for _, request := range []string{"GET /app", "GET /none", "GET /s/none"} {
+		if got := get(request, ""); !strings.HasPrefix(field(got, "X-Site"), map[bool]string{true: "files", false: "site"}[request == "GET /s/none"]) || strings.Count(got, "X-More: ") != 2 {
+			t.Errorf("%s: %q", request, got)
+		}
+	}
+	if got := s.talk(t, "nonsense\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 400") || field(got, "X-Site") != "site" {
+		t.Errorf("no request: %q", got)
+	}
+	for _, test := range []struct {
+		request, from, status string
+	}{
+		{"GET /lan", "192.0.2.1", "200"}, {"GET /lan", "198.51.100.1", "403"}, {"GET /lan", "2001:db8::5", "200"}, {"GET /lan", "2001:db9::5", "403"},
+		{"GET /lan", "::ffff:192.0.2.1", "200"},
+		{"GET /some", "192.0.2.7", "200"}, {"GET /some", "192.0.2.8", "403"}, {"GET /some", "198.51.100.1", "200"},
+		{"GET /only", "192.0.2.7", "200"}, {"GET /only", "192.0.2.8", "403"},
+		{"GET /not", "192.0.2.7", "403"}, {"GET /not", "192.0.2.8", "200"},
+		{"GET /get", "192.0.2.1", "200"}, {"HEAD /get", "192.0.2.1", "200"}, {"POST /get", "192.0.2.1", "405"}, {"get /get", "192.0.2.1", "405"},
+		{"GET /slow", "192.0.2.1", "504"},
+	} {
+		got := get(test.request, "X-Forwarded-For: "+test.from+"\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 "+test.status) {
+			t.Errorf("%s from %s: %q, want %s", test.request, test.from, got, test.status)
+		}
+		if test.status == "405" && field(got, "Allow") != "GET, OPTIONS, HEAD" {
+			t.Errorf("Allow: %q", field(got, "Allow"))
+		}
+	}
+	for _, test := range []struct {
+		path   string
+		size   int
+		status string
+	}{
+		{"/app", 100, "200"}, {"/app", 101, "413"}, {"/large", 1000, "200"}, {"/large", 1001, "413"}, {"/small", 10, "200"}, {"/small", 11, "413"},
+	} {
+		body := strings.Repeat("x", test.size)
+		for _, request := range []string{
+			fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", test.path, test.size, body),
+			fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", test.path, test.size, body),
+		} {
+			if got := s.talk(t, request); !strings.HasPrefix(got, "HTTP/1.1 "+test.status) {
+				t.Errorf("%d bytes to %s: %q, want %s", test.size, test.path, got, test.status)
+			}
+		}
+	}
+}
+
+func TestRuleErrors(t *testing.T) {
+	for want, o := range map[string]RuleOptions{
+		"is the server's to say":           {Set: []HeaderField{{"connection", "x"}}},
+		"has a control character":          {Add: []HeaderField{{"X-A", "a\r\nb"}}},
+		"is not the name of a header":      {Remove: []string{"a b"}},
+		"a header field needs a name":      {Set: []HeaderField{{"", "x"}}},
+		`"get" is not a method (GET, POST`: {Methods: []string{"get"}},
+	} {
+		if _, err := NewRules(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %s", o, err, want)
+		}
+	}
+}
+
+// Clients without an address, of a unix socket, are in "all" and nowhere else.
+func TestAddresses(t *testing.T) {
+	all := []string{"0.0.0.0/0", "::/0"}
+	for _, test := range []struct {
+		allow, deny []string
+		addr        string
+		want        bool
+	}{
+		{all, nil, "", true}, {nil, all, "", false}, {[]string{"127.0.0.0/8"}, all, "", false}, {[]string{"127.0.0.0/8"}, nil, "", false},
+		{nil, []string{"127.0.0.0/8"}, "", true}, {[]string{"127.0.0.0/8"}, all, "127.0.0.1", true},
+		{[]string{"fe80::/10"}, all, "fe80::1%eth0", true}, {[]string{"10.0.0.0/8"}, all, "::ffff:10.1.2.3", true},
+		{nil, []string{"0.0.0.0/0"}, "2001:db8::1", true}, {nil, all, "2001:db8::1", false}, {nil, all, "nonsense", false},
+	} {
+		r := mustRules(t, RuleOptions{Allow: mustPrefixes(test.allow...), Deny: mustPrefixes(test.deny...)})
+		if got := r.admits(test.addr); got != test.want {
+			t.Errorf("allow %v, deny %v: %q %v", test.allow, test.deny, test.addr, got)
+		}
+	}
+}

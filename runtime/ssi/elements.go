@@ -1,0 +1,289 @@
+package ssi
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// elements are the elements that there are, and what carries them out.
+var elements map[string]func(*page, *element)
+
+func init() {
+	elements = map[string]func(*page, *element){
+		"comment":  func(*page, *element) {},
+		"config":   shown((*page).config),
+		"echo":     shown((*page).echo),
+		"elif":     (*page).elif,
+		"else":     (*page).otherwise,
+		"endif":    (*page).endif,
+		"exec":     shown((*page).exec),
+		"flastmod": shown((*page).flastmod),
+		"fsize":    shown((*page).fsize),
+		"if":       (*page).conditional,
+		"include":  shown((*page).include),
+		"printenv": (*page).printenv,
+		"set":      shown((*page).set),
+	}
+}
+
+// carryOut does what an element says.
+func (p *page) carryOut(e *element) {
+	f := elements[e.name]
+	switch {
+	case e.bad != "":
+		p.failIfShown("%s", e.bad)
+	case f == nil:
+		p.failIfShown("there is no element %q", e.name)
+	default:
+		f(p, e)
+	}
+}
+
+// failIfShown is fail, without the message where nothing is shown.
+func (p *page) failIfShown(format string, args ...any) {
+	p.log(format, args...)
+	if p.printing {
+		p.write(p.errmsg)
+	}
+}
+
+// shown makes an element that needs arguments do nothing where nothing is
+// shown.
+func shown(f func(*page, *element)) func(*page, *element) {
+	return func(p *page, e *element) {
+		switch {
+		case !p.printing:
+		case len(e.args) == 0:
+			p.fail("%s has no argument", e.name)
+		default:
+			f(p, e)
+		}
+	}
+}
+
+// unknown says that an element has no such argument.
+func (p *page) unknown(e *element, a argument) {
+	p.fail("%s has no argument %q", e.name, a.name)
+}
+
+// config sets what is written in the place of values.
+func (p *page) config(e *element) {
+	for _, a := range e.args {
+		if !a.hasValue {
+			return
+		}
+		value := p.substitute(a.value)
+		switch a.name {
+		case "errmsg":
+			p.errmsg = value
+		case "echomsg":
+			p.echomsg = value
+		case "timefmt":
+			p.timefmt = value
+			p.vars.setTimes(value)
+		case "sizefmt":
+			switch value {
+			case "bytes", "abbrev":
+				p.bytes = value == "bytes"
+			default:
+				p.fail("sizefmt is %q, not bytes or abbrev", value)
+				return
+			}
+		default:
+			p.unknown(e, a)
+			return
+		}
+	}
+}
+
+// echo writes variables.
+func (p *page) echo(e *element) {
+	decoding, encoding := "none", "entity"
+	for _, a := range e.args {
+		if !a.hasValue {
+			return
+		}
+		value := unescapeHTML(a.value)
+		switch a.name {
+		case "decoding":
+			decoding = value
+		case "encoding":
+			encoding = value
+		case "var":
+			text, ok := p.variable(p.substitute(value))
+			if !ok {
+				p.write(p.echomsg)
+				continue
+			}
+			if text, ok = p.recode(text, decoding, encoding); !ok {
+				return
+			}
+			p.write(text)
+		default:
+			p.unknown(e, a)
+			return
+		}
+	}
+}
+
+// recode decodes and encodes a value. ok is false when it has failed, and said
+// so for each.
+func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
+	s, unknown, decoded := recode(s, decoding, decoders)
+	if !decoded {
+		p.fail("there is no decoding %q", unknown)
+	}
+	s, unknown, encoded := recode(s, encoding, encoders)
+	if !encoded {
+		p.fail("there is no encoding %q", unknown)
+	}
+	return s, decoded && encoded
+}
+
+// set makes a variable.
+func (p *page) set(e *element) {
+	if len(e.args) < 2 {
+		p.fail("set has not both var and value")
+		return
+	}
+	decoding, encoding, name, named := "none", "none", "", false
+	for _, a := range e.args {
+		if !a.hasValue {
+			return
+		}
+		switch a.name {
+		case "decoding":
+			decoding = a.value
+		case "encoding":
+			encoding = a.value
+		case "var":
+			name, named = p.substitute(unescapeHTML(a.value)), true
+		case "value":
+			if !named {
+				p.fail("set has its value before its var")
+				return
+			}
+			value, ok := p.recode(p.substitute(a.value), decoding, encoding)
+			if !ok {
+				return
+			}
+			if !p.vars.put(name, value) {
+				p.fail("the variables have become too large")
+				return
+			}
+		default:
+			p.unknown(e, a)
+			return
+		}
+	}
+}
+
+// printenv writes all variables.
+func (p *page) printenv(e *element) {
+	switch {
+	case len(e.args) > 0:
+		p.failIfShown("printenv has an argument")
+	case p.printing:
+		var b strings.Builder
+		p.vars.each(p.timefmt, func(name, value string) {
+			b.WriteString(escapeHTML(name) + "=" + escapeHTML(value) + "\n")
+		})
+		p.write(b.String())
+	}
+}
+
+// conditional is if. An if inside of one whose text is not shown is counted;
+// one whose text is shown needs no memory of the one around it, as that is true.
+func (p *page) conditional(e *element) {
+	if !p.printing {
+		p.hidden++
+		return
+	}
+	p.ask(e)
+}
+
+func (p *page) elif(e *element) {
+	if p.hidden > 0 {
+		return
+	}
+	if p.found && e.expr != nil {
+		p.printing = false
+		return
+	}
+	p.ask(e)
+}
+
+// ask evaluates the expression of an if or elif and acts on it. Where that is
+// not possible, neither what follows is shown nor what is behind an else.
+func (p *page) ask(e *element) {
+	holds, err := p.holds(e)
+	if err != nil {
+		p.fail("%v", err)
+		p.printing, p.found = false, true
+		return
+	}
+	p.printing, p.found = holds, holds
+}
+
+func (p *page) holds(e *element) (bool, error) {
+	switch {
+	case len(e.args) != 1:
+		return false, fmt.Errorf("%s has not one argument", e.name)
+	case e.expr == nil:
+		return false, fmt.Errorf("%s has no expr", e.name)
+	case e.expr.holds == nil:
+		hint := ""
+		if !p.s.opt.LegacyExpressions && strings.Contains(e.expr.source, "$") {
+			hint = " (expressions of before Apache 2.4 are an option)"
+		}
+		return false, fmt.Errorf("the expression %q: %s%s", e.expr.source, e.expr.bad, hint)
+	}
+	p.broken = ""
+	holds := e.expr.holds(p)
+	if p.broken != "" {
+		return false, fmt.Errorf("the expression %q: %s", e.expr.source, p.broken)
+	}
+	return holds, nil
+}
+
+func (p *page) otherwise(e *element) {
+	switch {
+	case p.hidden > 0:
+	case len(e.args) > 0:
+		p.failIfShown("else has an argument")
+	case p.found:
+		p.printing = false
+	default:
+		p.printing, p.found = true, true
+	}
+}
+
+func (p *page) endif(e *element) {
+	switch {
+	case p.hidden > 0:
+		p.hidden--
+	case len(e.args) > 0:
+		p.fail("endif has an argument")
+	default:
+		p.printing, p.found = true, true
+	}
+}
+
+// fsize writes the sizes of files.
+func (p *page) fsize(e *element) {
+	p.eachFile(e, func(size int64, _ time.Time) {
+		if p.bytes {
+			p.write(groupDigits(size))
+		} else {
+			p.write(formatSize(size))
+		}
+	})
+}
+
+// flastmod writes the times when files were changed.
+func (p *page) flastmod(e *element) {
+	p.eachFile(e, func(_ int64, modified time.Time) {
+		p.write(formatTime(p.timefmt, modified.Local()))
+	})
+}

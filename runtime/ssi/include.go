@@ -1,0 +1,222 @@
+package ssi
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+)
+
+// include writes what the server has for other paths. After one that fails
+// only onerror counts, until one has not failed.
+func (p *page) include(e *element) {
+	failed := false
+	for _, a := range e.args {
+		if !a.hasValue {
+			break
+		}
+		if a.name != "virtual" && a.name != "file" && a.name != "onerror" {
+			p.unknown(e, a)
+			break
+		}
+		target := p.substitute(unescapeHTML(a.value))
+		var err error
+		switch {
+		case a.name == "file":
+			if target, err = p.fileTarget(target); err == nil {
+				err = p.insert(target)
+			}
+		case (a.name == "onerror") == failed:
+			err = p.insert(p.target(target))
+		default:
+			continue
+		}
+		if p.stopped {
+			return
+		}
+		if err == nil {
+			failed = false
+			continue
+		}
+		p.log("cannot include %s %q: %v", a.name, a.value, err)
+		if failed {
+			break
+		}
+		failed = true
+	}
+	if failed {
+		p.write(p.errmsg)
+	}
+}
+
+// insert writes what the server has for a target.
+func (p *page) insert(target string) error {
+	a, err := p.get(target)
+	if err != nil {
+		return err
+	}
+	if a.Status < 200 || a.Status >= 300 {
+		return statusError(a.Status)
+	}
+	p.write(string(a.Body))
+	return nil
+}
+
+type statusError int
+
+func (e statusError) Error() string {
+	text := "the answer has the status "
+	return text + string([]byte{byte('0' + e/100%10), byte('0' + e/10%10), byte('0' + e%10)})
+}
+
+var errDepth = errors.New("pages are included in each other too deep")
+
+// get asks the server.
+func (p *page) get(target string) (*backend.Answer, error) {
+	if p.r.Depth >= p.s.opt.Depth {
+		return nil, errDepth
+	}
+	a, err := p.r.Sub(p.ctx, target)
+	if errors.Is(err, exchange.ErrTooDeep) {
+		err = errDepth
+	}
+	return a, err
+}
+
+// reachable is what -U and -A ask: whether the server has a page for a path.
+func (p *page) reachable(target string) bool {
+	a, err := p.get(p.target(target))
+	return err == nil && a.Status < 400
+}
+
+// target makes an absolute path of one in a page, which may be relative to the
+// page's folder. What may not be in a URL is encoded.
+func (p *page) target(s string) string {
+	s, _, _ = strings.Cut(s, "#")
+	s, query, asked := strings.Cut(s, "?")
+	if strings.HasPrefix(s, "/") {
+		s = (&url.URL{Path: p.r.Path[:p.r.Root]}).EscapedPath() + s
+	} else {
+		s = escapeURL(folder(p.r.Path)) + s
+	}
+	s = encodeRest(withoutDots(s))
+	if asked {
+		s += "?" + encodeRest(query)
+	}
+	return s
+}
+
+// folder returns a path up to its last slash.
+func folder(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
+
+// withoutDots removes dot segments, of which a folder's leaves a slash. It does
+// not climb above the top.
+func withoutDots(s string) string {
+	clean := path.Clean("/" + s)
+	if clean != "/" && (strings.HasSuffix(s, "/") || strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {
+		clean += "/"
+	}
+	return clean
+}
+
+// encodeRest encodes what a request line cannot have; % stays, as it is the
+// sign of what is encoded already.
+func encodeRest(s string) string {
+	const hex = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s))
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"<>\^{|}`+"`", c) >= 0 {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		} else {
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+var errOutside = errors.New("only a file in the folder of the page or below it")
+
+// below returns the decoded path of a file that is named relative to the
+// page's folder, and does not lead out of it.
+func below(base, name string) (string, error) {
+	clean := path.Clean(name)
+	if name == "" || strings.HasPrefix(name, "/") || clean == ".." || strings.HasPrefix(clean, "../") {
+		return "", errOutside
+	}
+	return folder(base) + clean, nil
+}
+
+// fileTarget returns the target for include file: the file has to be there, but
+// it is the server that says what is to be seen of it.
+func (p *page) fileTarget(name string) (string, error) {
+	onDisk, err := below(p.f.name, name)
+	if err != nil {
+		return "", err
+	}
+	if _, err := p.stat(onDisk); err != nil {
+		return "", err
+	}
+	return escapeURL(folder(p.r.Path) + path.Clean(name)), nil
+}
+
+// stat looks at a file by its decoded path below the root.
+func (p *page) stat(name string) (fs.FileInfo, error) {
+	f, info, err := p.s.opt.Files.OpenPath(name)
+	if err != nil {
+		return nil, err
+	}
+	f.Close()
+	return info, nil
+}
+
+// eachFile calls f for the files that fsize and flastmod name, up to the first
+// one that there is not.
+func (p *page) eachFile(e *element, f func(size int64, modified time.Time)) {
+	for _, a := range e.args {
+		if !a.hasValue {
+			return
+		}
+		value := p.substitute(unescapeHTML(a.value))
+		var name string
+		var err error
+		switch a.name {
+		case "file":
+			name, err = below(p.f.name, value)
+		case "virtual":
+			name, err = p.pathBelow(p.target(value))
+		default:
+			p.unknown(e, a)
+			return
+		}
+		var info fs.FileInfo
+		if err == nil {
+			info, err = p.stat(name)
+		}
+		if err != nil {
+			p.fail("%s %s %q: %v", e.name, a.name, a.value, err)
+			return
+		}
+		f(info.Size(), info.ModTime())
+	}
+}
+
+// pathBelow returns the path below the root that a target means.
+func (p *page) pathBelow(target string) (string, error) {
+	encoded, _, _ := strings.Cut(target, "?")
+	decoded, err := url.PathUnescape(encoded)
+	if err != nil {
+		return "", err
+	}
+	site, ok := strings.CutPrefix(decoded, p.r.Path[:p.r.Root])
+	if ok {
+		if name, ok := p.s.below(site); ok {
+			return name, nil
+		}
+	}
+	return "", errors.New("it is not below the folder of these pages")
+}

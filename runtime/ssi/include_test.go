@@ -1,0 +1,238 @@
+package ssi
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestInclude(t *testing.T) {
+	s := newSite(t, Options{}, map[string]string{
+		"f/plain.txt":              "plain & text",
+		"sub/inner.shtml":          `<!--#echo var="DOCUMENT_URI" --> <!--#echo var="given" --><!--#set var="back" value="yes" --> <!--#include virtual="../leaf.shtml?q=1" -->`,
+		"leaf.shtml":               `leaf <!--#echo var="QUERY_STRING" -->`,
+		"page.shtml":               `<!--#set var="given" value="gift" -->[<!--#include virtual="sub/inner.shtml" -->] <!--#echo var="back" -->`,
+		"virtual.shtml":            `<!--#include virtual="f/plain.txt" -->`,
+		"file.shtml":               `<!--#include file="f/plain.txt" -->,<!--#include file="./f/../leaf.shtml" -->`,
+		"dynamic.shtml":            `<!--#set var="x" value="a b" --><!--#include virtual="/dynamic/echo?v=$x" -->`,
+		"missing.shtml":            `<!--#include virtual="nothing.txt" -->`,
+		"status.shtml":             `<!--#include virtual="/dynamic/status/404" --><!--#include virtual="/dynamic/status/302" -->`,
+		"onerror.shtml":            `<!--#include virtual="nothing.txt" onerror="f/plain.txt" -->`,
+		"twice.shtml":              `<!--#include virtual="nothing.txt" onerror="/dynamic/status/404" -->`,
+		"unneeded.shtml":           `<!--#include virtual="f/plain.txt" onerror="f/plain.txt" -->`,
+		"outside.shtml":            `<!--#include file="../secret" -->`,
+		"absolute.shtml":           `<!--#include file="/etc/passwd" -->`,
+		"hidden.shtml":             `<!--#include file="f/.hidden" -->`,
+		"f/.hidden":                "hidden",
+		"self.shtml":               `.<!--#include virtual="self.shtml" -->`,
+		"dir with/sp é.shtml":      `<!--#include virtual="other one.shtml" -->`,
+		"dir with/other one.shtml": `spaces`,
+	})
+	for _, c := range []struct{ target, want string }{
+		{"/p/page.shtml", "[/p/page.shtml gift leaf q=1] yes"},
+		{"/p/virtual.shtml", "plain & text"},
+		{"/p/file.shtml", "plain & text,leaf "},
+		{"/p/dynamic.shtml", "GET v=a%20b mark"},
+		{"/p/missing.shtml", errorMessage},
+		{"/p/status.shtml", errorMessage + errorMessage},
+		{"/p/onerror.shtml", "plain & text"},
+		{"/p/twice.shtml", errorMessage},
+		{"/p/unneeded.shtml", "plain & text"},
+		{"/p/outside.shtml", errorMessage},
+		{"/p/absolute.shtml", errorMessage},
+		{"/p/hidden.shtml", errorMessage},
+		{"/p/self.shtml", strings.Repeat(".", 11) + errorMessage},
+		{"/p/dir%20with/sp%20%C3%A9.shtml", "spaces"},
+	} {
+		if got := s.get(c.target); got != c.want {
+			t.Errorf("%s: %q, want %q", c.target, got, c.want)
+		}
+	}
+	if log := s.logged(); !strings.Contains(log, "self.shtml:1: cannot include virtual \"self.shtml\": pages are included in each other too deep") {
+		t.Error(log)
+	}
+}
+
+func TestIncludedPageSendsNoFields(t *testing.T) {
+	s := newSite(t, Options{}, map[string]string{"a.shtml": `<!--#include virtual="/dynamic/echo" -->`})
+	r, body := s.do("GET", "/p/a.shtml")
+	if body != "GET  mark" || r.Header.Get("Set-Cookie") != "" {
+		t.Errorf("%q %v", body, r.Header)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Run("depth", func(t *testing.T) {
+		s := newSite(t, Options{Depth: 2}, map[string]string{"self.shtml": `.<!--#include virtual="self.shtml" -->`})
+		if got := s.get("/p/self.shtml"); got != "..."+errorMessage {
+			t.Error(got)
+		}
+	})
+	t.Run("time", func(t *testing.T) {
+		s := newSite(t, Options{Timeout: 200 * time.Millisecond}, map[string]string{
+			"a.shtml": `a<!--#include virtual="/dynamic/slow" -->b<!--#echo var="x" -->c`})
+		if got := s.get("/p/a.shtml"); got != "a"+errorMessage+"b"+errorMessage {
+			t.Error(got)
+		}
+		if log := s.logged(); !strings.Contains(log, "it takes too long") {
+			t.Error(log)
+		}
+	})
+	t.Run("output", func(t *testing.T) {
+		s := newSite(t, Options{MaxOutput: 3 << 20}, map[string]string{
+			"a.shtml": strings.Repeat(`<!--#include virtual="/dynamic/big" -->`, 10)})
+		r, err := http.Get(s.url + "/p/a.shtml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		n := 0
+		buf := make([]byte, 64<<10)
+		for err == nil {
+			var k int
+			k, err = r.Body.Read(buf)
+			n += k
+		}
+		if err.Error() != "unexpected EOF" || n > 4<<20 || n < 2<<20 {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if log := s.logged(); !strings.Contains(log, "the page has become too large") {
+			t.Error(log)
+		}
+	})
+	t.Run("included output", func(t *testing.T) {
+		s := newSite(t, Options{MaxOutput: 10}, map[string]string{
+			"a.shtml": `12345<!--#include virtual="b.shtml" -->x`, "b.shtml": "123456"})
+		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, "12345"+errorMessage) {
+			t.Error(got)
+		}
+	})
+	t.Run("variables", func(t *testing.T) {
+		s := newSite(t, Options{}, map[string]string{
+			"a.shtml": `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`, 40) + "end"})
+		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, errorMessage) || !strings.HasSuffix(got, "end") {
+			t.Error(len(got), got)
+		}
+		if n := strings.Count(s.logged(), "\n"); n > maxLines {
+			t.Errorf("%d lines in the log", n)
+		}
+	})
+	t.Run("commands", func(t *testing.T) {
+		s := newSite(t, Options{AllowExec: true, Timeout: 300 * time.Millisecond}, map[string]string{
+			"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME; echo bad >&2; sleep 100" -->`})
+		begin := time.Now()
+		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, "a.shtml\n"+errorMessage) {
+			t.Error(got)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Error(took)
+		}
+		if log := s.logged(); !strings.Contains(log, "exec: bad") {
+			t.Error(log)
+		}
+	})
+}
+
+func TestExec(t *testing.T) {
+	page := map[string]string{"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME $nothing; pwd" -->`}
+	s := newSite(t, Options{}, page)
+	if got := s.get("/p/a.shtml"); got != errorMessage || !strings.Contains(s.logged(), "a.shtml:1: exec is not allowed") {
+		t.Error(got, s.logged())
+	}
+	page["b.shtml"] = `<!--#exec cmd="yes | head -2; sleep 100 & echo $!; kill -9 $$" -->`
+	page["c.shtml"] = `<!--#exec cmd="head -c 9000000 /dev/zero | tr '\\0' x" -->`
+	s = newSite(t, Options{AllowExec: true}, page)
+	if got := s.get("/p/a.shtml"); got != "a.shtml\n"+s.root+"\n" {
+		t.Error(got)
+	}
+	got := s.get("/p/b.shtml")
+	left, ok := strings.CutPrefix(got, "y\ny\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(left))
+	if !ok || err != nil {
+		t.Fatalf("%q", got)
+	}
+	for end := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil && running(pid); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a program was left behind")
+		}
+	}
+	if got = s.get("/p/c.shtml"); len(got) < 8_000_000 || len(got) > 8<<20+100 || !strings.HasSuffix(got, errorMessage) {
+		t.Error(len(got))
+	}
+}
+
+// running says whether a process is more than waiting to be reaped.
+func running(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
+// TestChange: a page that was changed is seen at the next request.
+func TestChange(t *testing.T) {
+	s := newSite(t, Options{}, map[string]string{"a.shtml": "one"})
+	for _, text := range []string{"two", "three", "four4"} {
+		s.get("/p/a.shtml")
+		path := filepath.Join(s.root, "a.shtml")
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.get("/p/a.shtml"); got != text {
+			t.Errorf("%q, want %q", got, text)
+		}
+	}
+	os.Remove(filepath.Join(s.root, "a.shtml"))
+	if r, _ := s.do("GET", "/p/a.shtml"); r.StatusCode != 404 {
+		t.Error(r.Status)
+	}
+}
+
+func TestResponse(t *testing.T) {
+	s := newSite(t, Options{Index: []string{"index.html", "index.shtml"}}, map[string]string{
+		"a.shtml":         "page",
+		"big.shtml":       strings.Repeat("0123456789abcdef", 1<<14),
+		"dir/index.shtml": "index",
+
+		"vary/a.shtml":     `<!--#echo var="HTTP_HOST" --><!--#echo var="QUERY_STRING" -->`,
+		"vary/field.shtml": `<!--#echo var="HTTP_X_MARK" --><!--#set var="a" value="$HTTP_USER_AGENT" --><!--#echo var="http_x_mark" -->`,
+		"vary/if.shtml":    `<!--#if expr="%{HTTP_ACCEPT} == req('X-Other')" --><!--#endif -->`,
+		"vary/inner.shtml": `<!--#include virtual="if.shtml" -->`,
+		"vary/all.shtml":   `<!--#printenv -->`,
+		"f.txt":            "text",
+	})
+	r, body := s.do("GET", "/p/a.shtml")
+	if body != "page" || r.ContentLength != 4 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" ||
+		r.Header.Get("ETag") != "" || r.Header.Get("Last-Modified") != "" || r.Header.Get("Accept-Ranges") != "" {
+		t.Errorf("%q %v", body, r.Header)
+	}
+	if r, body = s.do("HEAD", "/p/a.shtml"); body != "" || r.ContentLength != 4 || r.StatusCode != 200 {
+		t.Errorf("%q %v", body, r.Header)
+	}
+	if r, body = s.do("POST", "/p/a.shtml"); body != "page" || r.StatusCode != 200 {
+		t.Errorf("%q %v", body, r.Header)
+	}
+	if r, _ = s.do("PUT", "/p/a.shtml"); r.StatusCode != 405 || r.Header.Get("Allow") != "GET, HEAD, POST" {
+		t.Errorf("%s %v", r.Status, r.Header)
+	}
+	if r, body = s.do("GET", "/p/big.shtml"); r.ContentLength != -1 || len(body) != 16<<14 {
+		t.Errorf("%d %v", len(body), r.Header)
+	}
+	if got := s.get("/p/dir/"); got != "index" {
+		t.Error(got)
+	}
+	for target, vary := range map[string]string{"a": "", "field": "X-Mark, User-Agent", "if": "Accept, X-Other", "inner": "Accept, X-Other", "all": "*"} {
+		if r, body := s.do("GET", "/p/vary/"+target+".shtml"); r.Header.Get("Vary") != vary {
+			t.Errorf("%s: Vary: %q, want %q; %s", target, r.Header.Get("Vary"), vary, body)
+		}
+	}
+	for _, target := range []string{"/p/f.txt", "/p/none.shtml", "/p/a.shtml/more", "/p/..%2fa.shtml", "/p/", "/p/dir/none.shtml"} {
+		if r, _ := s.do("GET", target); r.StatusCode != 404 {
+			t.Errorf("%s: %s", target, r.Status)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package ssi
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/http1"
+)
+
+// testPage returns a page that expressions can be asked on.
+func testPage() *page {
+	s := &Pages{opt: Options{Root: "/root", Log: func(_, _ string) {}}}
+	r := &backend.Request{Context: context.Background(), Parsed: &http1.Request{Minor: 1}, Path: "/a/page.shtml"}
+	f := &file{name: "/a/page.shtml", modified: time.Unix(1e9, 0).UTC()}
+	p := &page{s: s, r: r, f: f, ctx: r.Context, session: &session{vars: &variables{began: f.modified, modified: f.modified}}}
+	p.timefmt = "%s"
+	p.left.Store(1 << 20)
+	return p
+}
+
+func TestExpressions(t *testing.T) {
+	yes := []string{
+		"true", "!false", "not false", "(true)", "true && true", "false || true", "false or true and true",
+		"v('name') == 'value'", "reqenv('NAME') = 'value'", "'a' . 'b' == 'ab'", "'a' < 'b'", "'b' >= 'a'", "'a' != 'b'",
+		"'10' -gt '9'", "10 gt 9", "'10' < '9'", "-5 -lt 0", "'x' -eq 0", "' 7x' -eq 7",
+		"-z ''", "-n 'x'", "-T 'yes'", "! -T 'oFf'", "!-T '0'", "-T '00'",
+		"'abc' =~ /b/", "'abc' !~ /x/", "'ABC' =~ /b/i", "'a/b' =~ m#/#", "'abc' =~ /^a(b)(c)$/ && '$2$1' == 'cb'",
+		"'x\\ny' =~ /x.y/", "'b' in {'a', 'b'}", "'c' -in { 'c' }", "!('b' in {'a'})",
+		"tolower('ABC') == 'abc'", "toupper('äb') == 'äB'", "%{tolower:ABC} == 'abc'", "'%{tolower:A%{toupper:b}}' == 'ab'",
+		"escape('a b') == 'a%20b'", "unescape('a%20b') == 'a b'", "unescape('a%2') == ''", "unescape('a%2fb') == 'a%2fb'",
+		"base64('a') == 'YQ=='", "unbase64('YQ==') == 'a'", "md5('') == 'd41d8cd98f00b204e9800998ecf8427e'",
+		"sha1('') == 'da39a3ee5e6b4b0d3255bfef95601890afd80709'",
+		"'10.1.2.3' -ipmatch '10.0.0.0/8'", "'10.1.2.3' -ipmatch '10.1'", "'10.1.2.3' -ipmatch '10.1.0.0/255.255.0.0'",
+		"!('11.1.2.3' -ipmatch '10.0.0.0/8')", "'::1' -ipmatch '::/64'", "!('x' -ipmatch '10.0.0.0/8')",
+		"'abc' -strmatch 'a*'", "'ABC' -strcmatch 'a?c'", "!('a/b' -fnmatch 'a*')", "'a/b' -fnmatch 'a/*'", "'b' -strmatch '[a-c]'",
+		"!('d' -strmatch '[a-c]')", "'a*' -strmatch 'a\\\\*'",
+		`'\101' == 'A'`, `'\'' == "'"`, `'\x' == 'x'`, "'$x' == '$' . 'x'", "'}' == '}'", "'100%' != ''",
+		"%{REQUEST_URI} == '/a/page.shtml'", "%{IS_SUBREQ} == 'false'", "%{HTTPS} == 'off'", "%{HTTP_USER_AGENT} == ''", "1.5 == '15'",
+	}
+	for _, source := range yes {
+		p := testPage()
+		p.vars.put("name", "value")
+		holds, err := parseExpression(source)
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+		} else if !holds(p) {
+			t.Errorf("%s does not hold", source)
+		}
+	}
+	for _, source := range []string{
+		"", "'a'", "a", "$a = b", "'a' ==", "== 'a'", "true &&", "(true", "true)", "'a", "'a' =~ 'a'", "'a' =~ /(/", "'a' =~ /a",
+		"'a' in 'a'", "'a' in {}", "'a' in list('x')", "nothing('x') == ''", "%{NOTHING} == ''", "%{", "%{a", "%{tolower:} == ''",
+		"-x 'a'", "-e '/'", "-f '/'", "-d '/'", "-q 'a'", "'a' -nothing 'b'", "'a' -ipmatch 'b'", "'a' -ipmatch v('x')", "-R '1.2.3.4/99'",
+		"file('/etc/passwd') == ''", "filesize('/') == 0", "'a\nb' == ''", "#", `'\9' == ''`, `'\777' == ''`, "true true", "and('x') == ''",
+		"'a' =~ /" + string(make([]byte, maxRegexp+1)) + "/",
+	} {
+		if _, err := parseExpression(source); err == nil {
+			t.Errorf("%.100q is taken", source)
+		}
+	}
+}
+
+func TestLegacyExpressions(t *testing.T) {
+	yes := []string{
+		"$name", "$name = value", "${name} = value", "'$name' = 'value'", "$name != other", "!$nothing", "!($name = other)", "$name == value",
+		"a b = 'a b'", "$name = /^v(.*)e$/", "$name != /x/", "a < b", "b >= a", "a && b", "'' || b", "(a)", "()", "!(a && '')",
+		"a || '' && ''", "a && (b || '')", `\a = a`,
+	}
+	for _, source := range yes {
+		p := testPage()
+		p.vars.put("name", "value")
+		holds, err := parseLegacy(source)
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+		} else if !holds(p) {
+			t.Errorf("%s does not hold", source)
+		}
+	}
+	for _, source := range []string{"", "$nothing", "''", "$name = other"} {
+		p := testPage()
+		p.vars.put("name", "value")
+		if holds, err := parseLegacy(source); err != nil || holds(p) {
+			t.Errorf("%s holds, or %v", source, err)
+		}
+	}
+	for _, source := range []string{"= a", "a =", "a = b = c", "(a", "a)", "!a = b", "/a/", "a && ", "a /b/", "&& a", "a < /b/"} {
+		if _, err := parseLegacy(source); err == nil {
+			t.Errorf("%q is taken", source)
+		}
+	}
+}
+
+func TestFormatTime(t *testing.T) {
+	zone := time.FixedZone("CET", 3600)
+	at := time.Date(2024, 1, 7, 5, 4, 9, 0, zone)
+	for _, c := range []struct{ format, want string }{
+		{"%A, %d-%b-%Y %H:%M:%S %Z", "Sunday, 07-Jan-2024 05:04:09 CET"},
+		{"%a %B %e|%k|%l|%I %p %P", "Sun January  7| 5| 5|05 AM am"},
+		{"%c|%D|%F|%T|%R|%r|%x|%X", "Sun Jan  7 05:04:09 2024|01/07/24|2024-01-07|05:04:09|05:04|05:04:09 AM|01/07/24|05:04:09"},
+		{"%j %U %W %V %G %g %u %w", "007 01 01 01 2024 24 7 0"},
+		{"%y %C %s %z %%%n%t|%h", "24 20 1704600249 +0100 %\n\t|Jan"},
+		{"%-d %_d %05d %^a %Ey %Om", "7  7 00007 SUN 24 01"},
+		{"%Q %", "%Q %"},
+		{"", ""},
+	} {
+		if got := formatTime(c.format, at); got != c.want {
+			t.Errorf("%s: %q, want %q", c.format, got, c.want)
+		}
+	}
+}
+
+func TestFormatSize(t *testing.T) {
+	for _, c := range []struct {
+		size int64
+		want string
+	}{
+		{0, "  0 "}, {972, "972 "}, {973, "1.0K"}, {1024, "1.0K"}, {1536, "1.5K"}, {10 << 10, " 10K"}, {999 << 10, "1.0M"},
+		{5 << 30, "5.0G"}, {1 << 62, "4.0E"},
+	} {
+		if got := formatSize(c.size); got != c.want {
+			t.Errorf("%d: %q, want %q", c.size, got, c.want)
+		}
+	}
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
+		if got := groupDigits(n); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,206 @@
+package ssi
+
+import "strings"
+
+// The tags around an element.
+const (
+	startTag = "<!--#"
+	endTag   = "-->"
+)
+
+// document is a parsed page. It does not change and may be used by any number
+// of goroutines.
+type document struct {
+	nodes []node
+	size  int // bytes of memory, about
+}
+
+// node is a piece of a page: text as it stands there, or an element.
+type node struct {
+	text    string
+	element *element // nil: text
+}
+
+// element is <!--#name arg="value" ... -->.
+type element struct {
+	name string // in lower case
+	args []argument
+	line int    // of the page, from 1
+	bad  string // why it cannot be used, "" if it can
+	expr *expression
+}
+
+// argument is one of an element. A name alone has no value.
+type argument struct {
+	name     string // in lower case
+	value    string // quotes and their escapes removed
+	hasValue bool
+}
+
+// The limits of a page. What is beyond them is an error of the page.
+const (
+	maxElements = 10_000
+	maxArgs     = 100
+)
+
+// parse reads a page. It takes any bytes, in linear time; what is wrong with
+// an element is said when it is to be carried out. An element without an end
+// is the last node.
+func parse(page string, legacy bool) *document {
+	d := &document{size: len(page)}
+	elements, line := 0, 1
+	for page != "" {
+		i := strings.Index(page, startTag)
+		if i < 0 {
+			d.nodes = append(d.nodes, node{text: page})
+			break
+		}
+		if i > 0 {
+			d.nodes = append(d.nodes, node{text: page[:i]})
+		}
+		line += strings.Count(page[:i], "\n")
+		page = page[i:]
+		e := &element{line: line}
+		n := len(page)
+		if elements++; elements > maxElements {
+			e.bad = "the page has too many elements"
+		} else {
+			n = len(startTag) + e.parse(page[len(startTag):])
+		}
+		if e.name == "if" || e.name == "elif" {
+			e.compile(legacy)
+		}
+		d.nodes = append(d.nodes, node{element: e})
+		d.size += 200 + 80*len(e.args)
+		line += strings.Count(page[:n], "\n")
+		page = page[n:]
+	}
+	return d
+}
+
+// parse reads an element behind its start tag and returns the length of it
+// with its end tag. The rules are those of mod_include, which looks for the
+// end only where an argument may begin: what follows a name or an unquoted
+// value without a space belongs to it.
+func (e *element) parse(s string) int {
+	n := 0
+	for n < len(s) && !isSpace(s[n]) {
+		if strings.HasPrefix(s[n:], endTag) {
+			e.setName(s[:n])
+			return n + len(endTag)
+		}
+		n++
+	}
+	if n == len(s) {
+		return e.unfinished(s)
+	}
+	e.setName(s[:n])
+	for {
+		for n < len(s) && isSpace(s[n]) {
+			n++
+		}
+		switch {
+		case n == len(s):
+			return e.unfinished(s)
+		case strings.HasPrefix(s[n:], endTag):
+			return n + len(endTag)
+		}
+		used, ok := e.argument(s[n:])
+		if !ok {
+			return e.unfinished(s)
+		}
+		n += used
+	}
+}
+
+func (e *element) setName(name string) {
+	if e.name = strings.ToLower(name); name == "" {
+		e.fail("an element without a name")
+	}
+}
+
+// fail notes the first thing that is wrong.
+func (e *element) fail(why string) {
+	if e.bad == "" {
+		e.bad = why
+	}
+}
+
+func (e *element) unfinished(s string) int {
+	e.bad = "an element is not finished at the end of the page"
+	return len(s)
+}
+
+// argument reads name, name=value or name="value" and returns its length; ok
+// is false when the page ends in it.
+func (e *element) argument(s string) (n int, ok bool) {
+	var a argument
+	if !isQuote(s[0]) {
+		for n < len(s) && !isSpace(s[n]) && s[n] != '=' {
+			n++
+		}
+		a.name = strings.ToLower(s[:n])
+		for n < len(s) && isSpace(s[n]) {
+			n++
+		}
+		if n == len(s) {
+			return n, false
+		}
+		if s[n] != '=' {
+			e.add(a)
+			return n, true
+		}
+		for n++; n < len(s) && isSpace(s[n]); n++ {
+		}
+		if n == len(s) {
+			return n, false
+		}
+	}
+	if a.name == "" {
+		e.fail("a value without the name of its argument")
+	}
+	value, used, ok := cutValue(s[n:])
+	a.value, a.hasValue = value, true
+	e.add(a)
+	return n + used, ok
+}
+
+func (e *element) add(a argument) {
+	if len(e.args) == maxArgs {
+		e.fail("an element has too many arguments")
+		return
+	}
+	e.args = append(e.args, a)
+}
+
+// cutValue reads a value, quoted or up to the next space, and returns it with
+// the length of what it read. A backslash before a quote of the kind around
+// the value makes it part of it; other backslashes stay.
+func cutValue(s string) (value string, n int, ok bool) {
+	if !isQuote(s[0]) {
+		for n < len(s) && !isSpace(s[n]) {
+			n++
+		}
+		if n == len(s) {
+			return "", n, false
+		}
+		return s[:n], n + 1, true
+	}
+	quote := s[0]
+	var b strings.Builder
+	for n = 1; n < len(s); n++ {
+		switch {
+		case s[n] == '\\' && n+1 < len(s) && s[n+1] == quote:
+			n++
+		case s[n] == quote:
+			return b.String(), n + 1, true
+		}
+		b.WriteByte(s[n])
+	}
+	return "", n, false
+}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
+
+// isSpace is C's isspace.
+func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }

@@ -1,0 +1,276 @@
+package ssi
+
+import (
+	"net/textproto"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"fapws/runtime/backend"
+)
+
+// maxVariables bounds the names and values of all variables together, in
+// bytes: a value may be made of others, and so double again and again.
+const maxVariables = 1 << 20
+
+// variables are what echo and expressions see: those of CGI, those of SSI and
+// those of set. A page and the pages that it includes have one table. Names
+// are the same in any case, the order is that of their making.
+type variables struct {
+	began    time.Time
+	modified time.Time // of the outermost page
+	owner    uint32    // of its file
+
+	// A page whose time is up may still be at work while the one that
+	// included it goes on.
+	mu    sync.Mutex
+	list  []variableEntry
+	index map[string]int // in lower case
+	size  int
+	vary  []string // fields of the request that the page depends on; "*": on more than that
+}
+
+type variableEntry struct {
+	name, value string
+	later       func(v *variables, format string) string // makes value when it is first asked for
+}
+
+// put sets a variable. It returns false when there is no more room.
+func (v *variables) put(name, value string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.set(variableEntry{name: name, value: value})
+}
+
+func (v *variables) set(e variableEntry) bool {
+	key := lower(e.name)
+	i, ok := v.index[key]
+	size := v.size + len(e.value)
+	if ok {
+		size -= len(v.list[i].value)
+	} else {
+		size += 2*len(e.name) + 100
+	}
+	if size > maxVariables {
+		return false
+	}
+	v.size = size
+	if ok {
+		v.list[i].value, v.list[i].later = e.value, e.later
+		return true
+	}
+	if v.index == nil {
+		v.index = map[string]int{}
+	}
+	v.index[key] = len(v.list)
+	v.list = append(v.list, e)
+	return true
+}
+
+// get returns the value of a variable. Times that are first asked for now have
+// the format, and keep it.
+func (v *variables) get(name, format string) (string, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	name = upper(name)
+	if field, ok := strings.CutPrefix(name, "HTTP_"); ok {
+		v.depend(strings.ReplaceAll(field, "_", "-"))
+	}
+	i, ok := v.index[lower(name)]
+	if !ok {
+		return "", false
+	}
+	return v.value(i, format), true
+}
+
+// dependsOn notes that the page is another one for another value of a field,
+// for a cache.
+func (v *variables) dependsOn(field string) {
+	v.mu.Lock()
+	v.depend(field)
+	v.mu.Unlock()
+}
+
+func (v *variables) depend(field string) {
+	const most = 20
+	field = textproto.CanonicalMIMEHeaderKey(field)
+	switch {
+	case field == "Host" || slices.Contains(v.vary, field) || slices.Contains(v.vary, "*"):
+	case len(v.vary) == most || !isToken(field):
+		v.vary = []string{"*"}
+	default:
+		v.vary = append(v.vary, field)
+	}
+}
+
+// varies returns the value of Vary, "" for none.
+func (v *variables) varies() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return strings.Join(v.vary, ", ")
+}
+
+// isToken says whether s may be the name of a field.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && s[i] != '-' && s[i] != '_' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (v *variables) value(i int, format string) string {
+	if f := v.list[i].later; f != nil {
+		v.set(variableEntry{name: v.list[i].name, value: f(v, format)})
+	}
+	return v.list[i].value
+}
+
+// each calls f with all variables, in their order.
+func (v *variables) each(format string, f func(name, value string)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.vary = []string{"*"}
+	for i := range v.list {
+		f(v.list[i].name, v.value(i, format))
+	}
+}
+
+func (v *variables) dateLocal(format string) string { return formatTime(format, v.began.Local()) }
+
+func (v *variables) dateGMT(format string) string {
+	return formatTime(format, v.began.In(greenwich))
+}
+
+func (v *variables) lastModified(format string) string {
+	return formatTime(format, v.modified.Local())
+}
+
+// greenwich is what %Z calls GMT.
+var greenwich = time.FixedZone("GMT", 0)
+
+// setTimes gives the times a new format.
+func (v *variables) setTimes(format string) {
+	v.put("DATE_LOCAL", v.dateLocal(format))
+	v.put("DATE_GMT", v.dateGMT(format))
+	v.put("LAST_MODIFIED", v.lastModified(format))
+}
+
+// userName returns the name of the owner of the outermost page.
+func (v *variables) userName(string) string {
+	u, err := user.LookupId(strconv.FormatUint(uint64(v.owner), 10))
+	if err != nil {
+		return "<unknown>"
+	}
+	return u.Username
+}
+
+// newVariables makes the table of a request.
+func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
+	v := &variables{began: now, modified: f.modified, owner: f.owner}
+	v.putFields(r)
+	add := func(name, value string) { v.set(variableEntry{name: name, value: value}) }
+	later := func(name string, f func(*variables, string) string) {
+		v.set(variableEntry{name: name, later: f})
+	}
+	scheme := r.Peer.Scheme
+	if scheme == "" {
+		scheme = "http"
+	}
+	add("SERVER_SOFTWARE", o.Software)
+	add("SERVER_NAME", serverName(r))
+	add("SERVER_ADDR", r.Peer.ServerName)
+	add("SERVER_PORT", r.Peer.ServerPort)
+	add("REMOTE_ADDR", r.Peer.Addr)
+	add("DOCUMENT_ROOT", o.Root)
+	add("REQUEST_SCHEME", scheme)
+	add("SCRIPT_FILENAME", o.Root+f.name)
+	add("REMOTE_PORT", r.Peer.Port)
+	if r.Peer.User != "" {
+		add("REMOTE_USER", r.Peer.User)
+		add("AUTH_TYPE", "Basic")
+	}
+	add("GATEWAY_INTERFACE", "CGI/1.1")
+	add("SERVER_PROTOCOL", protocol(r))
+	add("REQUEST_METHOD", r.Method())
+	add("QUERY_STRING", r.Query())
+	add("REQUEST_URI", r.Target())
+	add("SCRIPT_NAME", r.Path)
+	later("DATE_LOCAL", (*variables).dateLocal)
+	later("DATE_GMT", (*variables).dateGMT)
+	later("LAST_MODIFIED", (*variables).lastModified)
+	add("DOCUMENT_URI", r.Path)
+	add("DOCUMENT_ARGS", r.Query())
+	later("USER_NAME", (*variables).userName)
+	add("DOCUMENT_NAME", f.name[strings.LastIndexByte(f.name, '/')+1:])
+	if q := r.Query(); q != "" {
+		v.putQuery(q)
+	}
+	return v
+}
+
+// putQuery sets what a page's own query means; that of an included page stays
+// after it, as with mod_include.
+func (v *variables) putQuery(q string) {
+	v.put("QUERY_STRING", q)
+	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
+}
+
+// putFields sets HTTP_* from the fields of the request (RFC 3875 §4.1.18) but
+// for those with secrets and HTTP_PROXY, which programs take for a setting.
+func (v *variables) putFields(r *backend.Request) {
+	for _, f := range r.Parsed.Fields {
+		name, ok := fieldVariable(string(f.Name.In(r.Head)))
+		if !ok {
+			continue
+		}
+		value := string(f.Value.In(r.Head))
+		if i, ok := v.index[lower(name)]; ok {
+			value = v.list[i].value + ", " + value
+		}
+		v.put(name, value)
+	}
+}
+
+// fieldVariable returns the variable of a field, if it has one.
+func fieldVariable(field string) (name string, ok bool) {
+	b := []byte(upper(field))
+	for i, c := range b {
+		switch {
+		case c == '-':
+			b[i] = '_'
+		case !isAlnum(c):
+			return "", false
+		}
+	}
+	switch name = string(b); name {
+	case "PROXY", "AUTHORIZATION", "PROXY_AUTHORIZATION":
+		return "", false
+	case "CONTENT_TYPE", "CONTENT_LENGTH":
+		return name, true
+	}
+	return "HTTP_" + name, true
+}
+
+// serverName returns the host that the client asked for, without its port.
+func serverName(r *backend.Request) string {
+	host := r.Host()
+	if host == "" {
+		return r.Peer.ServerName
+	}
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	return host
+}
+
+func protocol(r *backend.Request) string {
+	if r.Parsed.Minor == 0 {
+		return "HTTP/1.0"
+	}
+	return "HTTP/1.1"
+}

@@ -1,0 +1,360 @@
+package static
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestSinglePage(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"app.html": "app", "a.js": "js", "d/x": "x"}), SPA: "/app.html"})
+	const browser = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
+	for _, c := range []struct {
+		method, target, accept string
+		status                 int
+		body                   string
+	}{
+		{"GET", "/a.js", "", 200, "js"},
+		{"GET", "/users/7", "", 200, "app"},
+		{"GET", "/users/7/", "", 200, "app"},
+		{"GET", "/", "", 200, "app"},
+		{"GET", "/d/", "", 200, "app"},
+		{"HEAD", "/users/7", "", 200, ""},
+		{"GET", "/john.doe", browser, 200, "app"},
+		{"GET", "/missing.js", "Accept: */*", 404, "404 Not Found\n"},
+		{"GET", "/missing.js", "", 404, "404 Not Found\n"},
+		{"GET", "/v1.2/users", "Accept: */*", 200, "app"},
+		{"POST", "/users/7", browser, 405, "405 Method Not Allowed\n"},
+	} {
+		fields := []string{"X: y"}
+		if c.accept != "" {
+			fields = append(fields, c.accept)
+		}
+		a := get(t, f, request(t, "", c.method, c.target, fields...))
+		if a.status != c.status || a.body != c.body || c.body == "app" && a.get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s %s: %+v", c.method, c.target, a)
+		}
+	}
+}
+
+func TestExpires(t *testing.T) {
+	f := serve(t, Options{
+		Root:   tree(t, map[string]string{"a.css": "x", "img/b.png": "x", "img/in/c.png": "x", "d.html": "x", "e.js": "x", "f.txt": "x", "n.json": "x", "build/x.css": "x"}),
+		MaxAge: 7,
+		Expires: []string{"/build/*=immutable", "*.css=30d", "/img/*=1h", "*.html=off", "e.??=2w immutable",
+			"*.json=no-store", "q.css=5"},
+	})
+	for target, want := range map[string]string{
+		"/a.css":        "public, max-age=2592000",
+		"/img/b.png":    "public, max-age=3600",
+		"/img/in/c.png": "public, max-age=3600",
+		"/d.html":       "",
+		"/e.js":         "public, max-age=1209600, immutable",
+		"/f.txt":        "public, max-age=7",
+		"/n.json":       "no-store",
+		"/build/x.css":  "public, max-age=31536000, immutable",
+	} {
+		if a := get(t, f, request(t, "", "GET", target)); a.get("Cache-Control") != want {
+			t.Errorf("%s: %q, want %q", target, a.get("Cache-Control"), want)
+		}
+	}
+}
+
+func TestFits(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"*", "", true}, {"*", "abc", true}, {"a*", "abc", true}, {"*c", "abc", true}, {"a*c", "abbbc", true}, {"a*c", "ac", true},
+		{"a*b*c", "axbxbc", true}, {"?", "a", true}, {"?", "", false}, {"a", "b", false}, {"", "", true}, {"", "a", false},
+		{"*.css", "a.css.gz", false}, {"**", "x", true}, {"a*a", "a", false}, {"*ab", "aab", true},
+		{strings.Repeat("*a", 50), strings.Repeat("a", 60) + "b", false},
+	} {
+		if got := fits(c.pattern, c.name); got != c.want {
+			t.Errorf("%q with %q: %v", c.pattern, c.name, got)
+		}
+	}
+}
+
+func TestMimeTypes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mime.types")
+	write(t, file, "# a comment\n\ntext/x-own\town OWN2   .own3\napplication/x-none\nText/HTML page # another\nimage/x-mine png\napplication/json data\ntext/plain; charset=koi8-r cyr\n")
+	files := map[string]string{}
+	for _, name := range []string{"a.own", "b.OWN2", "c.own3", "d.page", "e.png", "f.PNG", "g.data", "h.html", "i.zzz", "README", "j.cyr", "k.wat", "x.tar.gz", ".dot/l"} {
+		files[name] = "x"
+	}
+	root := tree(t, files)
+	f := serve(t, Options{Root: root, MimeTypes: file, Types: map[string]string{".WAT": "font/x", "gz": "application/x-other", "readme": "text/plain"}, Charset: "iso-8859-1"})
+	for target, want := range map[string]string{
+		"/a.own": "text/x-own; charset=iso-8859-1", "/b.OWN2": "text/x-own; charset=iso-8859-1", "/c.own3": "text/x-own; charset=iso-8859-1",
+		"/d.page": "Text/HTML; charset=iso-8859-1", "/e.png": "image/x-mine", "/f.PNG": "image/x-mine",
+		"/g.data": "application/json; charset=iso-8859-1", "/h.html": "text/html; charset=iso-8859-1",
+		"/i.zzz": "application/octet-stream", "/README": "text/plain; charset=iso-8859-1",
+		"/k.wat": "font/x", "/x.tar.gz": "application/x-other",
+	} {
+		if a := get(t, f, request(t, "", "GET", target)); a.get("Content-Type") != want {
+			t.Errorf("%s: %q, want %q", target, a.get("Content-Type"), want)
+		}
+	}
+	f = serve(t, Options{Root: root, Charset: "off"})
+	for target, want := range map[string]string{"/h.html": "text/html", "/e.png": "image/png", "/README": "application/octet-stream", "/i.zzz": "application/octet-stream"} {
+		if a := get(t, f, request(t, "", "GET", target)); a.get("Content-Type") != want {
+			t.Errorf("%s: %q, want %q", target, a.get("Content-Type"), want)
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"a": "x", "d/b": "x"}), Listing: true, Headers: map[string]string{"X-Frame-Options": "DENY", "X-A": "b"}})
+	for _, target := range []string{"/a", "/d/"} {
+		a := get(t, f, request(t, "", "GET", target))
+		if a.get("X-Frame-Options") != "DENY" || a.get("X-A") != "b" {
+			t.Errorf("%s: %v", target, a.fields)
+		}
+	}
+}
+
+func TestOptionsThatAreWrong(t *testing.T) {
+	root := tree(t, map[string]string{"bad.types": "text/plain txt\n\nplain txt\n"})
+	for want, o := range map[string]Options{
+		"index: \"a/b\"":                  {Index: []string{"a/b"}},
+		"spa: \"../x\"":                   {SPA: "../x"},
+		"spa: \"d/\"":                     {SPA: "d/"},
+		"bad.types:3: \"plain\"":          {MimeTypes: root + "/bad.types"},
+		"no such file":                    {MimeTypes: root + "/none.types"},
+		"\"a b\" for \"x\"":               {Types: map[string]string{"x": "a b"}},
+		"\"a/b\\r\\nX: y\"":               {Types: map[string]string{"x": "a/b\r\nX: y"}},
+		"\".\" is not an extension":       {Types: map[string]string{".": "a/b"}},
+		"name of a charset":               {Charset: "a b"},
+		"symlinks: must be inside, owner": {Symlinks: "yes"},
+		"expires: \"*.css\"":              {Expires: []string{"*.css"}},
+		"\"soon\" is no time":             {Expires: []string{"*=soon"}},
+		"\"1d forever\" is no time":       {Expires: []string{"*=1d forever"}},
+		"field \"X\": \"a\\nb\"":          {Headers: map[string]string{"X": "a\nb"}},
+		"\"X Y\" is not the name":         {Headers: map[string]string{"X Y": "a"}},
+	} {
+		o.Root = root
+		f, err := New(o)
+		if err == nil {
+			f.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+// Who wants to know gets all the options that are wrong, each by its name.
+func TestAllOptionsThatAreWrong(t *testing.T) {
+	f, wrong := NewChecked(Options{Root: t.TempDir() + "/none", Index: []string{"/"}, SPA: "..", Expires: []string{"x"}, Charset: "?",
+		MimeTypes: "/none", Types: map[string]string{"x": "y"}, Headers: map[string]string{"": ""}, Symlinks: "?"})
+	var names []string
+	for _, one := range wrong {
+		names = append(names, one.Option)
+	}
+	if got := strings.Join(names, " "); f != nil || got != "index spa expires charset mime_types types headers symlinks root" {
+		t.Errorf("%v: %s", wrong, got)
+	}
+}
+
+func TestLinksByPolicy(t *testing.T) {
+	dir := t.TempDir()
+	root := dir + "/real"
+	write(t, root+"/a.txt", "a")
+	write(t, root+"/d/b.txt", "b")
+	write(t, root+"/loose/c.txt", "c")
+	write(t, dir+"/secret.txt", secret)
+	symlink(t, "real", dir+"/root")
+	symlink(t, "a.txt", root+"/in")
+	symlink(t, root+"/d", root+"/absolute")
+	symlink(t, dir+"/root/d/b.txt", root+"/by-name") // as the root is called
+	symlink(t, root, root+"/d/top")
+	symlink(t, root+"x", root+"/beside")
+	symlink(t, "/", root+"/slash")
+	symlink(t, "../../secret.txt", root+"/d/out")
+	symlink(t, dir+"/secret.txt", root+"/out-absolute")
+	symlink(t, root+"/../secret.txt", root+"/out-by-way")
+	symlink(t, root+"/loop", root+"/loop")
+	symlink(t, "loose/c.txt", root+"/foreign")
+	foreign := os.Geteuid() == 0 // who else cannot make a link of another owner
+	if foreign {
+		if err := os.Lchown(root+"/foreign", 65534, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for policy, answers := range map[string]map[string]string{
+		"inside": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a", "/d/top/d/top/absolute/b.txt": "b", "/foreign": "c"},
+		"owner":  {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a", "/foreign": ""},
+		"no":     {"/a.txt": "a", "/d/b.txt": "b", "/in": "", "/absolute/b.txt": "", "/by-name": "", "/d/top/a.txt": "", "/foreign": ""},
+	} {
+		for _, path := range []string{root, dir + "/root"} {
+			f := serve(t, Options{Root: path, Symlinks: policy, Listing: true})
+			for _, target := range []string{"/beside", "/slash" + dir + "/secret.txt", "/d/out", "/out-absolute", "/out-by-way", "/loop", "/d/top/../secret.txt"} {
+				answers[target] = ""
+			}
+			for target, want := range answers {
+				if target == "/by-name" && path == root || target == "/foreign" && !foreign {
+					continue // it says what this root is not called
+				}
+				a := get(t, f, request(t, "", "GET", target))
+				if want == "" && a.status != 404 || want != "" && a.body != want || strings.Contains(a.body, secret) {
+					t.Errorf("%s of %s %s: %+v", target, path, policy, a)
+				}
+			}
+			page := get(t, f, request(t, "", "GET", "/")).body
+			if strings.Contains(page, "out-") || strings.Contains(page, "loop") || strings.Contains(page, "./in\"") != (policy != "no") ||
+				foreign && strings.Contains(page, "foreign") != (policy == "inside") || !strings.Contains(page, "./a.txt") {
+				t.Errorf("%s: %s", policy, page)
+			}
+		}
+	}
+}
+
+func TestSlash(t *testing.T) {
+	root := tree(t, map[string]string{"i/index.html": "x", "d/x": "x"})
+	index := []string{"index.html"}
+	for _, c := range []struct {
+		o    Options
+		i, d int
+	}{
+		{Options{Index: index}, 301, 301},
+		{Options{Listing: true}, 301, 301},
+		{Options{}, 404, 404},
+		{Options{Fall: true, Index: index}, 301, 404},
+		{Options{Fall: true, Index: index, Listing: true}, 301, 301},
+		{Options{Fall: true}, 404, 404},
+		{Options{SPA: "d/x", Index: index}, 301, 200},
+		{Options{SPA: "d/x", Listing: true}, 301, 301},
+		{Options{SPA: "d/x"}, 200, 200},
+		{Options{SPA: "d/x", Fall: true, Index: index}, 301, 200},
+	} {
+		c.o.Root = root
+		f := serve(t, c.o)
+		statuses := map[string]int{"/i": c.i, "/d": c.d}
+		if c.o.SPA != "" && !c.o.Fall {
+			statuses[""] = 301 // or what the page refers to would be looked for beside the mount
+		}
+		for name, status := range statuses {
+			a := get(t, f, request(t, "/m", "GET", "/m"+name+"?a=b&c"))
+			if a.status != status || status == 301 && a.get("Location") != "/m"+name+"/?a=b&c" {
+				t.Errorf("%+v: %s: %+v", c.o, name, a)
+			}
+		}
+	}
+}
+
+// A folder's index may be what somebody else runs, and is never sent.
+func TestProgramForIndex(t *testing.T) {
+	root := tree(t, map[string]string{"i/index.cgi": "secret", "i/x.txt": "x", "h/index.html": "x", "h/index.cgi": "secret"})
+	for _, spa := range []string{"", "h/index.html"} {
+		f := serve(t, Options{Root: root, Index: []string{"index.html", "index.cgi"}, Programs: []string{"*.cgi"}, Listing: true, SPA: spa})
+		for _, c := range []struct {
+			target string
+			status int
+			index  string
+		}{{"/i/", 404, "index.cgi"}, {"/h/", 200, ""}, {"/i/x.txt", 200, ""}} {
+			var res Response
+			f.Open(request(t, "", "GET", c.target), &res)
+			if res.Head.Status != c.status || res.Index != c.index {
+				t.Errorf("%s: %d, index %q", c.target, res.Head.Status, res.Index)
+			}
+			res.Close()
+		}
+		if a := get(t, f, request(t, "", "GET", "/i/index.cgi")); strings.Contains(string(a.body), "secret") {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+// A folder's index may have rules of its own, which are asked for by its name.
+func TestRoutedIndex(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"i/index.html": "x"}), Index: []string{"index.html"}, Routed: []string{"*.html"}})
+	for range 2 {
+		var res Response
+		if f.Open(request(t, "", "GET", "/i/"), &res); res.Head.Status != 404 || res.Index != "index.html" {
+			t.Errorf("%d, index %q", res.Head.Status, res.Index)
+		}
+		mustMiss(t, f, request(t, "", "GET", "/i/"))
+		if a := get(t, f, request(t, "", "GET", "/i/index.html")); a.status != 200 || string(a.body) != "x" {
+			t.Errorf("%+v", a)
+		}
+	}
+}
+
+// A larger file is opened once, kept open, and let go when nobody asks for it.
+func TestOpenFiles(t *testing.T) {
+	root := tree(t, map[string]string{"big": strings.Repeat("x", 200000), "huge": strings.Repeat("y", 2<<20)})
+	f := serve(t, Options{Root: root})
+	for _, c := range []struct {
+		target string
+		warm   bool
+	}{{"/big", true}, {"/huge", false}} {
+		req := request(t, "", "GET", c.target)
+		open(t, f, req)
+		var one, two Response
+		if !f.Hit(f.clock(), req, &one) || !f.Hit(f.clock(), req, &two) || one.Fd() < 0 || one.Fd() != two.Fd() || one.Warm != c.warm {
+			t.Fatalf("%s: descriptors %d and %d, warm %v", c.target, one.Fd(), two.Fd(), one.Warm)
+		}
+		two.Close()
+		f.cache.sweep() // it was used
+		f.cache.sweep()
+		mustMiss(t, f, req)
+		var stat syscall.Stat_t
+		if err := syscall.Fstat(one.Fd(), &stat); err != nil || stat.Size != one.Head.Length {
+			t.Errorf("%s: a response lost its file: %v", c.target, err)
+		}
+		fd := one.Fd()
+		one.Close()
+		if err := syscall.Fstat(fd, &stat); err != syscall.EBADF {
+			t.Errorf("%s: still open: %v", c.target, err)
+		}
+	}
+	if size, ok := f.cache.audit(); !ok || size != 0 {
+		t.Errorf("%d bytes, %v", size, ok)
+	}
+}
+
+func TestHitOfAnOpenFileDoesNotAllocate(t *testing.T) {
+	f := serve(t, Options{Root: tree(t, map[string]string{"big": strings.Repeat("x", 200000)}), Listing: true, Compress: true})
+	for _, fields := range []string{"X: y", "Range: bytes=5-70000", "Range: bytes=5-9,100-200", "If-None-Match: \"x\""} {
+		req := request(t, "", "GET", "/big", fields)
+		open(t, f, req)
+		var out Response
+		now := f.clock()
+		n := testing.AllocsPerRun(100, func() {
+			if !f.Hit(now, req, &out) || out.Fd() < 0 {
+				t.Fatal("not open")
+			}
+			out.Close()
+		})
+		if n != 0 {
+			t.Errorf("%q: %v allocations", fields, n)
+		}
+	}
+}
+
+func TestOpenFilesAreBounded(t *testing.T) {
+	files := map[string]string{}
+	names := strings.Split("abcdefghijklmnop", "")
+	for _, name := range names {
+		files[name] = strings.Repeat(name, 65<<10)
+	}
+	f := serve(t, Options{Root: tree(t, files), CacheBytes: 5 * openCost})
+	kept := map[int]bool{}
+	for _, name := range names {
+		req := request(t, "", "GET", "/"+name)
+		open(t, f, req)
+	}
+	for _, name := range names {
+		var out Response
+		if f.Hit(f.clock(), request(t, "", "GET", "/"+name), &out) {
+			kept[out.Fd()] = true
+			out.Close()
+		}
+	}
+	if len(kept) == 0 || len(kept) > 5 {
+		t.Errorf("%d files are kept open", len(kept))
+	}
+}

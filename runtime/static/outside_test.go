@@ -1,0 +1,199 @@
+package static
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"fapws/runtime/http1"
+
+	"github.com/klauspost/compress/gzip"
+	zstandard "github.com/klauspost/compress/zstd"
+)
+
+// tries is how often a property is tried; `./build.sh fuzz paths` sets a million.
+func tries(t *testing.T) int {
+	n, err := strconv.Atoi(os.Getenv("FAPWS_TRIES"))
+	if os.Getenv("FAPWS_TRIES") == "" {
+		n, err = 20000, nil
+	}
+	if err != nil || n < 1 {
+		t.Fatalf("FAPWS_TRIES=%q is not a number", os.Getenv("FAPWS_TRIES"))
+	}
+	return n
+}
+
+// outsideName is the name of a file outside: no listing may have it.
+const outsideName = "OUTSIDE-NAME"
+
+// TestNoByteFromOutside asks for made-up paths in a tree whose links and
+// folders are swapped all the time, under each policy for links: no byte of
+// what lies beside the root comes back, in whatever coding, and no name.
+func TestNoByteFromOutside(t *testing.T) {
+	dir := t.TempDir()
+	root := dir + "/root"
+	inside := strings.Repeat("harmless ", 300)
+	outside := strings.Repeat(secret+" ", 200)
+	for _, name := range []string{"a.txt", "d/a.txt", "d/e/a.txt", "d/index.html", "spare/a.txt", "spare/d/a.txt"} {
+		write(t, root+"/"+name, inside)
+	}
+	for _, name := range []string{"/a.txt", "/d/a.txt", "/d/e/a.txt", "/a.txt.gz", "/index.html", "/" + outsideName, "/rooted/a.txt"} {
+		write(t, dir+name, outside)
+	}
+	for name, target := range map[string]string{"up": "..", "top": "/", "away": dir, "beside": dir + "/rooted", "back": "../root", "self": root, "s": "d/self", "d/self": ".", "swap": "d", "d/swap": "a.txt", "d/e/swap.html": "a.txt"} {
+		symlink(t, target, root+"/"+name)
+	}
+
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	group.Go(func() { // somebody who may write into the root and means ill
+		random := rand.New(rand.NewPCG(1, 2))
+		targets := []string{"d", "..", "../..", dir, dir + "/a.txt", root + "/d", "a.txt", "../a.txt", "../../a.txt", "spare", "up", "back/../a.txt", root + "/../a.txt", root + "ed", dir + "/" + outsideName}
+		names := []string{root + "/swap", root + "/d/swap", root + "/d/e/swap.html", root + "/spare/d/swap", root + "/a.txt.gz"}
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			fresh := root + "/.fresh"
+			_ = os.Symlink(targets[random.IntN(len(targets))], fresh)
+			_ = os.Rename(fresh, names[random.IntN(len(names))])
+			if i%16 == 0 { // a folder becomes a link that leads out, and is a folder again
+				_ = os.Rename(root+"/spare", root+"/.spare")
+				_ = os.Symlink(targets[random.IntN(len(targets))], root+"/spare")
+				_ = os.Remove(root + "/spare")
+				_ = os.Rename(root+"/.spare", root+"/spare")
+			}
+		}
+	})
+	defer group.Wait()
+	defer close(done)
+
+	const askers = 3
+	found := make([]int, askers)
+	var asking sync.WaitGroup
+	for i, policy := range []string{"inside", "owner", "no"} {
+		f, err := New(Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true, Symlinks: policy, SPA: "swap", Compress: true, CacheFileBytes: 500})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		asking.Go(func() { found[i] = askAnything(t, f, uint64(i), tries(t)/askers+1) })
+	}
+	asking.Wait()
+	t.Logf("%d tries, answered with a file or listing: %v", tries(t), found)
+	for i, n := range found {
+		if n == 0 {
+			t.Errorf("asker %d has never been given a file: the test shows nothing", i)
+		}
+	}
+}
+
+// askAnything makes requests and returns how many were answered with a file.
+func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
+	random := rand.New(rand.NewPCG(seed, 7))
+	pick := func(words ...string) string { return words[random.IntN(len(words))] }
+	fields := []string{"X: y", "Accept-Encoding: gzip", "Accept-Encoding: zstd", "Accept-Encoding: gzip, br", "Range: bytes=3-40", "Range: bytes=0-9,20-99,-5", "Accept: text/html"}
+	outer := strings.Split(strings.Trim(filepath.Dir(f.root.path), "/"), "/")
+	var out Response
+	for range n {
+		var path strings.Builder
+		for range 1 + random.IntN(6) {
+			path.WriteString(pick("/", "/", "/", "//", "\\", "/./", "/../"))
+			path.WriteString(pick("a.txt", "d", "e", "swap", "swap.html", "self", "s", "up", "top", "away", "beside", "back", "spare", "root", "rooted", "index.html", outsideName,
+				"..", ".", "...", "..;", ".fresh", ".spare", "\x00", "a.txt\x00", "", "~", "%2e%2e", "\xc0\xae\xc0\xae", strings.Join(outer, "/"), outer[0], strings.Repeat("x", 300)))
+		}
+		if random.IntN(4) == 0 {
+			path.WriteByte('/')
+		}
+		head := []byte(pick("GET", "GET", "GET", "HEAD") + " /" + pick("", "?C=S;O=D") + " HTTP/1.1\r\nHost: x\r\n" + pick(fields...) + "\r\n\r\n")
+		parsed := new(http1.Request)
+		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
+			t.Errorf("%q: %v", head, err)
+			return found
+		}
+		req := &Request{Path: []byte(path.String()), Head: head, Parsed: parsed}
+		if !f.Hit(f.clock(), req, &out) {
+			f.Open(req, &out)
+		}
+		if out.Head.Status == 200 || out.Head.Status == 206 {
+			found++
+		}
+		body := content(&out)
+		if strings.Contains(body, "SECRET") || strings.Contains(body, outsideName) {
+			t.Errorf("%q with %q: %d %.300q", path.String(), head, out.Head.Status, body)
+			return found
+		}
+		out.Close()
+	}
+	return found
+}
+
+// content returns the body of a response, and what is in it if it is packed. A file that was
+// changed meanwhile may have ended early.
+func content(out *Response) string {
+	var body strings.Builder
+	for _, s := range out.Segments {
+		if s.Data != nil {
+			body.Write(s.Data)
+			continue
+		}
+		buf := make([]byte, s.Count)
+		n, _ := out.file.file.ReadAt(buf, s.Offset)
+		body.Write(buf[:n])
+	}
+	var unpacked []byte
+	if out.Head.Status == 200 { // a part cannot be unpacked, and what lies there as packed may be anything
+		switch fields := string(out.Head.Fields); {
+		case strings.Contains(fields, "Content-Encoding: gzip"):
+			if r, err := gzip.NewReader(strings.NewReader(body.String())); err == nil {
+				unpacked, _ = io.ReadAll(r)
+			}
+		case strings.Contains(fields, "Content-Encoding: zstd"):
+			if r, err := zstandard.NewReader(strings.NewReader(body.String())); err == nil {
+				unpacked, _ = io.ReadAll(r)
+				r.Close()
+			}
+		}
+	}
+	return body.String() + string(unpacked)
+}
+
+// FuzzByteranges checks that a response with several ranges is what the
+// standard library reads as such, and that each part is what it says.
+func FuzzByteranges(f *testing.F) {
+	text := strings.Repeat("0123456789abcdef", 64)
+	files := serve(f, Options{Root: tree(f, map[string]string{"a.txt": text})})
+	for _, seed := range []string{"bytes=0-1,3-4", "bytes=0-0,-1", "bytes=5-,0-2", "bytes=1-1,2-2,3-3,4-4", "bytes=1000-2000,0-3", "bytes= 1-2 , 4-5 ,"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		head := []byte("GET /a.txt HTTP/1.1\r\nHost: x\r\nRange: " + value + "\r\n\r\n")
+		parsed := new(http1.Request)
+		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
+			return // no request, so there is no response to read
+		}
+		a := get(t, files, &Request{Path: []byte("/a.txt"), Head: head, Parsed: parsed})
+		switch a.status {
+		case 200:
+			if a.body != text {
+				t.Fatalf("%q: %d bytes", value, len(a.body))
+			}
+		case 206:
+			checkParts(t, a, text)
+		case 416:
+			if a.get("Content-Range") != fmt.Sprintf("bytes */%d", len(text)) {
+				t.Fatalf("%q: %v", value, a.fields)
+			}
+		default:
+			t.Fatalf("%q: %d", value, a.status)
+		}
+	})
+}

@@ -1,0 +1,137 @@
+package runtime
+
+import (
+	"bytes"
+
+	"fapws/runtime/cache"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// waiter is a request that waits for a page that another one fetches.
+type waiter struct {
+	x       *flight // nil: its client has left
+	mount   *Mount
+	request exchange.Request // with copies of what it refers to
+	f       *fetch           // that it waits for; nil: it is to ask again
+	at      int              // where it is in f.waiting
+	turns   int              // how often it has waited
+
+	page *cache.Page // what it gets; nil: it has to ask
+	said cache.Verdict
+	late bool // the page took too long
+}
+
+// maxTurns bounds how often a request waits: pages that differ by what its Vary
+// says, or cannot be kept, may disappoint it.
+const maxTurns = 3
+
+// keepRequest copies l.request.
+func (l *loop) keepRequest(m *Mount) *waiter {
+	w := &waiter{mount: m, request: l.request}
+	r := &w.request
+	parsed := *r.Parsed
+	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
+	r.Head, r.Path, r.Parsed, r.Body = bytes.Clone(r.Head), bytes.Clone(r.Path), &parsed, nil
+	return w
+}
+
+// wait makes x wait for f.
+func (l *loop) wait(x *flight, w *waiter, f *fetch) {
+	x.wait = w
+	w.x, w.f, w.at = x, f, len(f.waiting)
+	f.waiting = append(f.waiting, w)
+	l.waited[f] = struct{}{}
+}
+
+// take ends that anybody waits for f, and returns who did.
+func (f *fetch) take() []*waiter {
+	all := f.waiting
+	f.waiting = nil
+	for _, w := range all {
+		w.f = nil
+	}
+	return all
+}
+
+// end returns the exchange of w, which waits no more.
+func (w *waiter) end() *flight {
+	x := w.x
+	w.x, x.wait = nil, nil
+	return x
+}
+
+// serveWaiting has a page sent to all who wait for f, soon: not now, as a
+// connection that breaks meanwhile must not be the one that is worked on.
+func (l *loop) serveWaiting(f *fetch, page *cache.Page, said cache.Verdict) {
+	delete(l.waited, f)
+	for _, w := range f.take() {
+		if said == cache.Stale || f.fill.For(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed}) {
+			w.page, w.said = page, said
+		}
+		l.retries = append(l.retries, w)
+	}
+}
+
+// askAgain makes all who wait for f ask by themselves, soon.
+func (l *loop) askAgain(f *fetch) {
+	delete(l.waited, f)
+	l.retries = append(l.retries, f.take()...)
+}
+
+// failWaiting answers 504 to all who wait for f, soon.
+func (l *loop) failWaiting(f *fetch) {
+	for _, w := range f.waiting {
+		w.late = true
+	}
+	l.askAgain(f)
+}
+
+// retryWaiting sends those who have waited what there is for them, or lets them
+// ask.
+func (l *loop) retryWaiting() {
+	for i := 0; i < len(l.retries); i++ {
+		w := l.retries[i]
+		l.retries[i] = nil
+		if w.x == nil {
+			continue
+		}
+		x := w.end()
+		switch {
+		case w.late:
+			l.answerLocally(x, refusal{status: 504})
+		case w.page != nil:
+			x.page, x.said = w.page, w.said
+			x.same = w.page.Unchanged(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed})
+			l.advance(x.conn)
+		default:
+			l.request = w.request
+			l.request.Ticket = x.ticket
+			l.consult(x, w.mount, w)
+		}
+	}
+	l.retries = l.retries[:0]
+}
+
+// waitEnds is for a waiter whose client has left. Who fetches the page for
+// nobody any more is told so.
+func (l *loop) waitEnds(x *flight) {
+	w := x.wait
+	w.x, x.wait = nil, nil
+	f := w.f
+	if f == nil {
+		return
+	}
+	last := f.waiting[len(f.waiting)-1]
+	f.waiting[w.at], last.at = last, w.at
+	f.waiting = f.waiting[:len(f.waiting)-1]
+	if len(f.waiting) > 0 {
+		return
+	}
+	delete(l.waited, f)
+	if !f.alone && f.x.conn == nil {
+		f.x.fetch = nil
+		f.fill.Leave()
+		l.giveUp(f.x)
+	}
+}

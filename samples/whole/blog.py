@@ -1,0 +1,20 @@
+"""The application of samples/whole/fapws.toml: what is no file comes here."""
+
+from datetime import datetime, timezone
+
+
+def feed(environ, start_response):
+    """A page that fapws keeps for a minute: the route has a cache."""
+    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    return f"made at {datetime.now(timezone.utc):%H:%M:%S.%f}\n"
+
+
+def page(environ, start_response):
+    if environ["PATH_INFO"] != "/new/":
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return "no such page\n"
+    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
+    return "a page of the blog\n"
+
+
+PATHS = [("/feed", feed), ("/", page)]
