@@ -13,6 +13,17 @@ type Asker interface {
 	Serves(ask func(exchange.Origin) exchange.Inner)
 }
 
+// Receiver is a Handler that takes bodies in pieces (Mount.Streams) and messages
+// of WebSockets (Mount.WebSocket).
+type Receiver interface {
+	Handler
+
+	// Deliver hands over what has arrived for an exchange that has not ended. It
+	// does not wait and cannot fail; what is too much is not read (exchange.InputWindow).
+	// Nothing runs before Flush. On the loop.
+	Deliver(*exchange.Input)
+}
+
 // Handler runs an application. The loop gives it whole requests and takes
 // parts of responses; neither side ever waits for the other.
 //

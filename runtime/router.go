@@ -69,6 +69,12 @@ type Mount struct {
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
 	Index   int             // what the Handler calls this mount: exchange.Request.Mount
 
+	// What the Handler can do besides answering whole requests; the first two
+	// need a Receiver.
+	Streams   bool // it takes requests whose body has not arrived: exchange.Request.More
+	WebSocket bool // and WebSockets: exchange.Request.WebSocket
+	Raw       bool // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
+
 	Rules *Rules // besides those of the site; nil: none
 
 	rules   *rules

@@ -11,8 +11,8 @@ import "fapws/runtime/http1"
 // it again after the Last part of the exchange was released.
 type Ticket uint32
 
-// Request is a whole request: the body has arrived. Slices live until Submit
-// returns; a handler copies what it keeps.
+// Request is a whole request: the body has arrived, unless More. Slices live until
+// Submit returns; a handler copies what it keeps.
 type Request struct {
 	Ticket Ticket
 	Mount  int            // index of the matched entry in the table of the handler
@@ -28,6 +28,21 @@ type Request struct {
 	Depth  int            // 0: of a client; n: of a handler (see Inner) that answers one of depth n-1
 	Value  any            // of a request with Depth: what the handler that made it gave along (Origin.Value)
 	Peer   *Peer
+
+	// More says that the body goes on: Body, which may be empty, is its beginning
+	// and the rest comes as Input. Size is then what was announced, -1 if nothing
+	// was. Only where Mount.Streams of package runtime.
+	More bool
+
+	// WebSocket says that the client asks for a WebSocket in a way that may be
+	// accepted (RFC 6455 §4.2.1), with Head.WebSocket. Only where Mount.WebSocket.
+	WebSocket bool
+
+	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
+	// handler closes, also when Submit refuses: the client asks for a WebSocket where
+	// Mount.Raw, and the application may talk to it by itself (Part.Taken). Nothing is
+	// read from the connection before the exchange ends.
+	Socket int
 
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
 }
@@ -96,10 +111,54 @@ type Head struct {
 	// for want of a better one: that of the site for Status takes its place.
 	Failure bool
 
+	// WebSocket accepts what Request.WebSocket asked for: the loop answers 101 with
+	// Fields and, unless it is empty, Subprotocol. What follows are messages:
+	// parts with an Op.
+	WebSocket   bool
+	Subprotocol []byte
+
+	// Channel, when not empty, makes the connection a listener: the names of
+	// channels, separated by commas, as the field Fapws-Channel has them. The
+	// response is one of server-sent events (Status and Type do not count), which
+	// begins with the body, if there is one, and goes on behind the Last part. Request is
+	// set as with Static.
+	Channel []byte
+
 	HasDate   bool // Fields has Date
 	HasServer bool // Fields has Server
 	Close     bool // the application asked for Connection: close
 }
+
+// Op says what the bytes of a Part or of an Input are.
+type Op uint8
+
+// The ops.
+const (
+	OpBody   Op = iota // of the body of a response or request
+	OpText             // a whole message of a WebSocket, valid UTF-8
+	OpBinary           // a whole message of a WebSocket
+	OpClose            // the WebSocket is closed; the bytes are the reason, up to 123
+	OpCredit           // of a Part: none, see Part.Credit
+)
+
+// Input is what arrives for an exchange after Submit: more of its body, or messages
+// of its WebSocket.
+type Input struct {
+	Ticket Ticket
+	Op     Op
+	Data   []byte // lives until Deliver returns
+	Last   bool   // OpBody: nothing follows
+	Code   uint16 // OpClose: what the client gave (RFC 6455 §7.4), 1005 if nothing; the client that simply leaves is a Cancel
+}
+
+// InputWindow bounds the bytes of Input, each counted with InputCost more, that a
+// handler has been given and has not given back by Part.Credit: beyond it the loop
+// does not read from the client. A handler gives credit back when an eighth of it is
+// due, or earlier.
+const (
+	InputWindow = 64 << 10
+	InputCost   = 64
+)
 
 // Part is a piece of a response. An exchange yields one part or more, the
 // first with First, the last with Last (both on one part for a short
@@ -116,4 +175,16 @@ type Part struct {
 	Offset int64   // first byte of File to send
 	Count  int64   // bytes of File to send
 	Ref    uintptr // the handler's own
+
+	// Op, if not OpBody, says that this is no piece of a response but a message,
+	// the end of a WebSocket (with Code, RFC 6455 §7.4) or, OpCredit, nothing but
+	// the news that the application has taken Credit bytes of Input. A WebSocket whose Last part
+	// comes without an OpClose before closes with 1000, with 1011 if it is Failed.
+	Op     Op
+	Code   uint16
+	Credit int64
+
+	// Taken, with Last, says that the application has used Request.Socket:
+	// whatever the response was, nothing of it is sent, and the connection closes.
+	Taken bool
 }
