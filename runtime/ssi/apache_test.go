@@ -33,6 +33,29 @@ var differences = map[string]string{
 	"nestedfile.shtml":    "Apache takes paths in a page included by file from another folder as relative to the top",
 }
 
+// badConditions are the pages with conditions that cannot be evaluated. Since
+// 2.4.68 Apache shows nothing of such a condition, as we do ("Don't print any of
+// if/elsif/else content when a conditional evaluation returns an error"). Before,
+// it went on as if there were no condition.
+var badConditions = []string{"expr2.shtml", "expr3.shtml", "expr4.shtml", "iferror.shtml", "legacy.shtml"}
+
+// behindError is what follows the last message of an error on a line.
+var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
+
+// showsBadConditions tells whether apache2 is older than 2.4.68.
+func showsBadConditions(t *testing.T) bool {
+	text, err := exec.Command("apache2", "-v").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var patch int
+	_, version, _ := strings.Cut(string(text), "Apache/")
+	if _, err := fmt.Sscanf(version, "2.4.%d", &patch); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return patch < 68
+}
+
 // TestLikeApache: mod_include makes the same of the pages in testdata/site.
 func TestLikeApache(t *testing.T) {
 	if _, err := exec.LookPath("apache2"); err != nil {
@@ -50,9 +73,15 @@ func TestLikeApache(t *testing.T) {
 	if err != nil || len(pages) < 40 {
 		t.Fatal(len(pages), err)
 	}
+	before68 := showsBadConditions(t)
 	for _, page := range pages {
-		t.Run(strings.TrimPrefix(page, "/"), func(t *testing.T) {
-			comparePage(t, page, ask(t, apache+page+"?q=1&r=a%20b"), ask(t, ours+page+"?q=1&r=a%20b"))
+		name := strings.TrimPrefix(page, "/")
+		t.Run(name, func(t *testing.T) {
+			theirs, ours := ask(t, apache+page+"?q=1&r=a%20b"), ask(t, ours+page+"?q=1&r=a%20b")
+			if before68 && slices.Contains(badConditions, name) {
+				theirs, ours = behindError.ReplaceAllString(theirs, "$1"), behindError.ReplaceAllString(ours, "$1")
+			}
+			comparePage(t, page, theirs, ours)
 		})
 	}
 	for page := range differences {

@@ -92,6 +92,29 @@ func TestLegacyExpressions(t *testing.T) {
 	}
 }
 
+// TestBadConditions: what a page shows on some condition, it does not show where
+// nobody can tell whether the condition holds.
+func TestBadConditions(t *testing.T) {
+	pages := map[string]struct{ source, want string }{
+		"if.shtml":        {`<!--#if expr="nonsense" -->1<!--#else -->2<!--#endif -->3`, errorMessage + "3"},
+		"elif.shtml":      {`<!--#if expr="false" -->1<!--#elif expr="nonsense" -->2<!--#else -->3<!--#endif -->4`, errorMessage + "4"},
+		"before.shtml":    {`<!--#if expr="true" -->1<!--#elif expr="nonsense" -->2<!--#else -->3<!--#endif -->4`, "14"},
+		"none.shtml":      {`<!--#if -->1<!--#elif expr="true" -->2<!--#endif -->3`, errorMessage + "3"},
+		"arguments.shtml": {`<!--#if expr="true" x="1" -->1<!--#else -->2<!--#endif -->3`, errorMessage + "3"},
+		"inner.shtml":     {`<!--#if expr="nonsense" --><!--#if expr="true" -->1<!--#endif -->2<!--#endif -->3`, errorMessage + "3"},
+	}
+	files := map[string]string{}
+	for name, page := range pages {
+		files[name] = page.source
+	}
+	s := newSite(t, Options{}, files)
+	for name, page := range pages {
+		if got := s.get("/p/" + name); got != page.want {
+			t.Errorf("%s: %q, want %q", page.source, got, page.want)
+		}
+	}
+}
+
 func TestFormatTime(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
 	at := time.Date(2024, 1, 7, 5, 4, 9, 0, zone)
