@@ -158,6 +158,7 @@ class Bad(unittest.TestCase):
 
     def test_limits(self):
         text, file = part(TEXT, b"12345"), part(FILE, b"12345")
+        named = part('Content-Disposition: form-data; name="é"'.encode(), b"value")
         table = [
             (dict(max_parts=2), text + file, True),
             (dict(max_parts=2), text + file + text, False),
@@ -165,6 +166,10 @@ class Bad(unittest.TestCase):
             (dict(max_field_size=4), text, False),
             (dict(max_fields_size=12), text + text, True),
             (dict(max_fields_size=11), text + text, False),
+            (dict(max_fields_size=7), named, True),
+            (dict(max_fields_size=6), named, False),
+            (dict(max_field_size=2), part(TEXT, b"\xff\xfe"), True),  # as sent, not as U+FFFD
+            (dict(max_field_size=1), part(TEXT, b"\xff\xfe"), False),
             (dict(max_file_size=5), file, True),
             (dict(max_file_size=4), file, False),
             (dict(max_headers_size=len(TEXT)), text, True),

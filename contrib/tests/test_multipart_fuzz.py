@@ -17,6 +17,11 @@ def quoted(text):
     return text.replace("\\", "\\\\").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").encode()
 
 
+def bytes_sent(text):
+    """At least so many bytes were sent for a text: one or more for each U+FFFD."""
+    return len(text.replace("\ufffd", "?").encode())
+
+
 class Fuzz(unittest.TestCase):
     def setUp(self):
         self.random = random.Random(SEED)
@@ -71,9 +76,11 @@ class Fuzz(unittest.TestCase):
                 try:
                     with self.read(body, b"B", max_parts=4, max_field_size=200, max_fields_size=400, max_file_size=300) as form:
                         texts = [text for values in form.fields.values() for text in values]
+                        names = [name for name, values in form.fields.items() for _ in values]
                         files = [file for values in form.files.values() for file in values]
                         self.assertLessEqual(len(texts) + len(files), 4)
-                        self.assertLessEqual(sum(len(text.encode()) for text in texts), 400)
+                        self.assertTrue(all(bytes_sent(text) <= 200 for text in texts))
+                        self.assertLessEqual(sum(map(bytes_sent, names + texts)), 400)
                         self.assertTrue(all(file.size <= 300 for file in files))
                 except MultipartError as error:
                     self.assertNotIn("\n", str(error))

@@ -99,15 +99,15 @@ def parse(
     """Read the form in ``environ['wsgi.input']``.
 
     max_parts        -- fields and files together
-    max_field_size   -- bytes of one text field
+    max_field_size   -- bytes of one text field, as sent
     max_fields_size  -- bytes of all text fields, names included
     max_file_size    -- bytes of one file; None: whatever MAX_BODY_SIZE lets in
     max_file_memory  -- bytes of a file that stay in memory
     max_headers_size -- bytes of one part's header fields
 
-    Names and texts are read as UTF-8. Raises MultipartError, a ValueError, when
-    the request is no form of this type, is cut off, breaks RFC 7578 or is beyond
-    a limit; no temporary file is left then.
+    Names and texts are read as UTF-8; a byte that is none becomes U+FFFD. Raises
+    MultipartError, a ValueError, when the request is no form of this type, is cut
+    off, breaks RFC 7578 or is beyond a limit; no temporary file is left then.
     """
     source = _Source(environ["wsgi.input"], environ.get("CONTENT_LENGTH"), _boundary(environ.get("CONTENT_TYPE", "")))
     form = Form()
@@ -121,7 +121,7 @@ def parse(
                 raise MultipartError("the form has too many parts")
             name, filename, content_type = _part_head(source.head(max_headers_size))
             if filename is None:
-                text_left -= len(name)
+                text_left -= len(name.encode())
                 value = _read_text(source, name, min(max_field_size, text_left))
                 text_left -= len(value)
                 form.fields.setdefault(name, []).append(value.decode("utf-8", "replace"))
