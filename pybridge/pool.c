@@ -211,6 +211,9 @@ static void thread_loop(fapws_thread *t) {
 
 static void *thread_main(void *arg) {
   fapws_thread *t = arg;
+  char name[16]; /* shown by top -H, ps -L and gdb; Go's threads are called as the process */
+  snprintf(name, sizeof name, "fapws-py-%d", t->index);
+  pthread_setname_np(pthread_self(), name);
   /* One state for the life of the thread: making one per request would cost
    * more than the request. */
   PyGILState_STATE gil = PyGILState_Ensure();
@@ -259,6 +262,7 @@ static int may_spawn(void) { return P.live - P.lost < P.max && P.live < 2 * P.ma
 
 static void *monitor_main(void *arg) {
   (void)arg;
+  pthread_setname_np(pthread_self(), "fapws-monitor");
   unsigned long last_pops = 0, last_jobs = 0;
   fapws_thread *last_drainer = NULL;
   int quiet = 0, still = 0;

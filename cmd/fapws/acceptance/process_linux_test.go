@@ -17,6 +17,23 @@ func (s *server) rss() int { return s.status("RssAnon") << 10 }
 // threads returns the number of its OS threads.
 func (s *server) threads() int { return s.status("Threads") }
 
+// pythonThreads returns how many threads for handlers were started. Those of Go
+// come when it likes and never go.
+func (s *server) pythonThreads() (n int) {
+	s.t.Helper()
+	tasks, err := os.ReadDir(s.proc("task"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, task := range tasks {
+		name, _ := os.ReadFile(s.proc("task/" + task.Name() + "/comm"))
+		if strings.HasPrefix(string(name), "fapws-py-") {
+			n++
+		}
+	}
+	return n
+}
+
 func (s *server) status(name string) int {
 	s.t.Helper()
 	text, err := os.ReadFile(s.proc("status"))
