@@ -45,6 +45,8 @@ func (b *bench) measure(w workload) error {
 		who, err = b.measureEach(&w, b.idleOf)
 	case reload:
 		who, err = b.measureEach(&w, b.reloadsOf)
+	case sockets:
+		who, err = b.measureEach(&w, b.socketsOf)
 	case slowly:
 		who, err = b.measureSlow(&w)
 	default:
@@ -96,6 +98,9 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 
 // round takes one sample; with sitters also one without them, to compare.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
+	if w.kind == echoing {
+		return p.echoWith(w, b.length)
+	}
 	if w.sitters == 0 {
 		return p.loadWith(w, lua, b.length, cpu)
 	}
@@ -113,6 +118,10 @@ func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, err
 // warmUp waits until the server answers rightly and loads it for a second.
 func (p *process) warmUp(w *workload, lua string, cpu int) error {
 	if _, err := p.waitReady("/hello"); err != nil {
+		return err
+	}
+	if w.kind == echoing { // which looks at each message
+		_, err := p.echoWith(w, time.Second)
 		return err
 	}
 	if err := p.check(w); err != nil {

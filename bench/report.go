@@ -99,6 +99,8 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		t = newTable("server", "requests/s", "reloads", "failed")
 	case idle:
 		t = newTable("server", "KiB each", "RSS MB")
+	case sockets:
+		t = newTable("server", "KiB each", "RSS MB", "ms until all have echoed")
 	default:
 		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "RSS MB", "errors"}
 		if w.php {
@@ -122,6 +124,8 @@ func (b *bench) printWorkload(w *workload, who []string) {
 			t.row(name, of("%.0f", rate), of("%.0f", reloads), of("%.0f", errors))
 		case idle:
 			t.row(name, of("%.1f", each), of("%.1f", rss))
+		case sockets:
+			t.row(name, of("%.1f", each), of("%.1f", rss), of("%.0f", took))
 		default:
 			cells := []string{name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors)}
 			if w.php {

@@ -103,7 +103,19 @@ var servers = []*server{
 		needs: []string{"/usr/bin/uvicorn", distPackages + "uvloop", distPackages + "httptools"},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/bin/uvicorn", "--host", "127.0.0.1", "--port", fmt.Sprint(port), "--loop", "uvloop",
-				"--http", "httptools", "--no-access-log", "--log-level", "warning", "--app-dir", s.apps, "asgi:application"}
+				"--http", "httptools", "--ws", "websockets", "--no-access-log", "--log-level", "warning", "--app-dir", s.apps, w.asgiApp()}
+		},
+	},
+	{
+		name: "hypercorn", needs: []string{"/usr/bin/hypercorn", distPackages + "uvloop"},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{"/usr/bin/hypercorn", "--worker-class", "uvloop", "--bind", address(port), w.asgiApp()}
+		},
+	},
+	{
+		name: "websockets", needs: []string{distPackages + "websockets", distPackages + "uvloop"},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{python, filepath.Join(s.apps, "websockets_echo.py"), "127.0.0.1", fmt.Sprint(port)}
 		},
 	},
 	{
@@ -137,6 +149,15 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 		return append(line, "-c", phpConfig(s))
 	}
 	return append(line, filepath.Join(s.apps, w.app+".py"))
+}
+
+// asgiApp is what other servers run of a workload: app.py has a twin, sockets.py is for
+// fapws.
+func (w *workload) asgiApp() string {
+	if w.asgi && w.app != "sockets" {
+		return w.app + ":application"
+	}
+	return "asgi:application"
 }
 
 func serverNames() []string {

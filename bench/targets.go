@@ -21,8 +21,11 @@ type target struct {
 // notJudged is the limit of a mode that a target does not apply to.
 const notJudged = -1
 
-// peers are who frameworks run on today.
-var peers = []string{"gunicorn", "uwsgi", "waitress"}
+// peers are who frameworks run on today, uvicorn those of ASGI.
+var (
+	peers   = []string{"gunicorn", "uwsgi", "waitress"}
+	uvicorn = []string{"uvicorn"}
+)
 
 func ratio(mine, other float64) float64 { return mine / other }
 func over(mine, other float64) float64  { return other / mine }
@@ -40,7 +43,7 @@ var targets = []target{
 	{"16 pipelined: requests/s ÷ bare gnet", "pipelined", rate, []string{"baregnet"}, ratio, false, 0.60, 0.60, "%.2f"},
 	{"1 connection: p50 ÷ bare gnet", "one", p50, []string{"baregnet"}, ratio, true, 1.7, 1.15, "%.2f"},
 	{"hello with 4 slow handlers: requests/s ÷ without", "slow", share, nil, nil, false, 0.90, notJudged, "%.2f"},
-	{"generator: requests/s ÷ uvicorn", "generator", rate, []string{"uvicorn"}, ratio, false, 1.0, 1.0, "%.2f"},
+	{"generator: requests/s ÷ uvicorn", "generator", rate, uvicorn, ratio, false, 1.0, 1.0, "%.2f"},
 	{"1 MiB file: requests/s ÷ nginx", "static", rate, []string{"nginx"}, ratio, false, 1.5, 1.5, "%.2f"},
 	{"1 KiB file: requests per CPU second ÷ nginx", "file1k", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
 	{"100 KiB file: requests per CPU second ÷ nginx", "file100k", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
@@ -54,6 +57,14 @@ var targets = []target{
 	{"1 GiB file to slow readers: RSS growth, MB", "file1g", grown, nil, nil, true, 1, notJudged, "%.1f"},
 	{"Flask hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "flask", perCPU, peers, ratio, false, 1.3, 1.3, "%.2f"},
 	{"Django hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "django", perCPU, peers, ratio, false, 1.3, 1.3, "%.2f"},
+	{"ASGI hello: requests per CPU second ÷ uvicorn", "asgi", perCPU, uvicorn, ratio, false, 1.5, 1.5, "%.2f"},
+	{"Starlette JSON: requests per CPU second ÷ uvicorn", "starlette", perCPU, uvicorn, ratio, false, 1.2, 1.2, "%.2f"},
+	{"FastAPI JSON: requests per CPU second ÷ uvicorn", "fastapi", perCPU, uvicorn, ratio, false, 1.1, 1.1, "%.2f"},
+	{"WebSocket echo by ASGI: messages per CPU second ÷ uvicorn", "websocket", perCPU, uvicorn, ratio, false, 1.5, 1.5, "%.2f"},
+	{"WebSocket echo by ASGI: messages per CPU second ÷ websockets", "websocket", perCPU, []string{"websockets"}, ratio, false, 1.5, 1.5, "%.2f"},
+	{"WebSocket echo by callbacks: messages per CPU second ÷ uvicorn", "callbacks", perCPU, uvicorn, ratio, false, 1.5, 1.5, "%.2f"},
+	{"WebSocket echo by callbacks: messages per CPU second ÷ websockets", "callbacks", perCPU, []string{"websockets"}, ratio, false, 1.5, 1.5, "%.2f"},
+	{"1000 WebSockets: memory of each ÷ uvicorn", "sockets", each, uvicorn, ratio, true, 1.0, 1.0, "%.2f"},
 	{"PHP hello: requests/s ÷ nginx", "php", rate, []string{"nginx"}, ratio, false, 1.0, notJudged, "%.2f"},
 	{"PHP hello: requests per CPU second without PHP's ÷ nginx", "php", perCPU, []string{"nginx"}, ratio, false, 0.5, notJudged, "%.2f"},
 	{"PHP hello: requests per CPU second with PHP's ÷ nginx", "php", perWhole, []string{"nginx"}, ratio, false, 0.6, notJudged, "%.2f"},

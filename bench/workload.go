@@ -11,6 +11,8 @@ const (
 	idle                // memory of connections that are open and silent
 	reload              // requests that fail while HUP comes every second
 	slowly              // slow clients of a large file
+	echoing             // messages that come back on WebSockets
+	sockets             // memory of many WebSockets
 )
 
 // workload is one row of the comparison.
@@ -30,6 +32,7 @@ type workload struct {
 	servers     []string // who takes part; nil: all that can answer path
 	folder      bool     // a folder is served, without an application
 	php         bool     // PHP answers, by FastCGI
+	asgi        bool     // app is one for ASGI servers
 	fields      []string // of each request
 	since       bool     // each request has If-Modified-Since, and the answer is 304
 	coding      string   // Content-Encoding that the answer must have
@@ -38,6 +41,12 @@ type workload struct {
 
 // frameworkServers run what has a framework in it: there the server is the smaller part.
 var frameworkServers = []string{"threads", "inline", "uwsgi", "gunicorn", "waitress"}
+
+// asgiServers run what is written for ASGI, websocketServers what has WebSockets.
+var (
+	asgiServers      = []string{"threads", "inline", "uvicorn", "hypercorn"}
+	websocketServers = append(slices.Clone(asgiServers), "websockets")
+)
 
 var workloads = []workload{
 	{name: "hello", title: "hello, 64 connections", app: "hello", path: "/hello", connections: 64, length: 13},
@@ -55,6 +64,14 @@ var workloads = []workload{
 	{name: "slow", title: "hello, 64 connections, while 4 clients sit in a 0.2 s handler", app: "app", path: "/hello", connections: 64, length: 13, sitters: 4},
 	{name: "flask", title: "Flask hello, 64 connections", app: "flask_hello", path: "/hello", connections: 64, length: 13, servers: frameworkServers},
 	{name: "django", title: "Django hello, 64 connections", app: "django_hello", path: "/hello", connections: 64, length: 13, servers: frameworkServers},
+	{name: "asgi", title: "ASGI hello, 64 connections", asgi: true, app: "asgi", path: "/hello", connections: 64, length: 13, servers: asgiServers},
+	{name: "starlette", title: "Starlette JSON, 64 connections", asgi: true, app: "starlette_json", path: "/json", connections: 64, length: 27, servers: asgiServers},
+	{name: "fastapi", title: "FastAPI JSON, 64 connections", asgi: true, app: "fastapi_json", path: "/json", connections: 64, length: 27, servers: asgiServers},
+	{name: "websocket", title: "WebSocket echo by ASGI, 64 connections (a request is a message of 64 bytes)", kind: echoing, asgi: true, app: "asgi", path: "/ws",
+		connections: 64, servers: websocketServers},
+	{name: "callbacks", title: "WebSocket echo by fapws.WebSocket, 64 connections (a request is a message of 64 bytes)", kind: echoing, asgi: true, app: "sockets", path: "/ws",
+		connections: 64, servers: websocketServers},
+	{name: "sockets", title: "1000 WebSockets by ASGI", kind: sockets, asgi: true, app: "asgi", path: "/ws", connections: 1000, servers: websocketServers},
 	{name: "php", title: "PHP hello by FastCGI, 2 php-cgi, 16 connections", php: true, path: "/hello.php", connections: 16, length: 13,
 		servers: []string{"threads", "nginx"}},
 	{name: "workers", title: "hello, 64 connections, 2 workers on both CPUs", app: "hello", path: "/hello", connections: 64, length: 13, workers: 2,
@@ -95,11 +112,8 @@ func (w *workload) scriptFile() string {
 
 // servedBy reports whether a server takes part.
 func (w *workload) servedBy(s *server) bool {
-	if w.servers != nil && !slices.Contains(w.servers, s.name) {
-		return false
-	}
-	if w.folder || w.php {
-		return true
+	if w.servers != nil {
+		return slices.Contains(w.servers, s.name)
 	}
 	return slices.Contains(s.paths, w.path) && (w.sitters == 0 || slices.Contains(s.paths, "/slow"))
 }

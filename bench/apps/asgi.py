@@ -66,6 +66,19 @@ HANDLERS = {
 }
 
 
+async def websocket(receive, send):
+    """Sends back what comes."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while True:
+        message = await receive()
+        if message["type"] != "websocket.receive":
+            return
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
 async def application(scope, receive, send):
     if scope["type"] == "http":
         await HANDLERS[scope["path"]](receive, send)
+    elif scope["type"] == "websocket":
+        await websocket(receive, send)

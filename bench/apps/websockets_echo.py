@@ -1,0 +1,20 @@
+"""Library websockets by itself: a server that sends back what comes, at argv[1]:argv[2]."""
+import asyncio
+import sys
+
+import uvloop
+import websockets
+
+
+async def echo(socket, path=None):
+    async for message in socket:
+        await socket.send(message)
+
+
+async def main():
+    async with websockets.serve(echo, sys.argv[1], int(sys.argv[2])):
+        await asyncio.Future()
+
+
+uvloop.install()
+asyncio.run(main())
