@@ -82,6 +82,7 @@ typedef struct {
   int debug;
   int stamped;
   int send_fields;
+  int max_event; /* 0: not known yet */
   int wake_fd, event_fd; /* of exchange.Waker */
   int32_t *napping;
   fapws_part *garbage; /* atomic stack: parts whose owner awaits a decref */
@@ -114,8 +115,6 @@ void fapws_rouse_monitor(void);
 /* --- publish.c --- */
 /* How long, about, finished parts may wait for others before the loop is told, if not many wait. */
 #define FAPWS_UNSIGNALLED_NS 250000
-/* Wakes the loop unless a wake-up is under way. Any thread. */
-void fapws_wake_loop(void);
 /* Inline mode: makes the loop call fapws_turn soon. Any thread. */
 void fapws_want_turn(void);
 /* Puts a part where the loop finds it when it looks. Any thread. */
@@ -124,6 +123,14 @@ void fapws_hand_over(fapws_part *p);
 void fapws_publish(fapws_thread *t, fapws_part *p);
 /* Wakes the loop if it does not know of all published parts. GIL not needed. */
 void fapws_notify(fapws_thread *t);
+
+/* --- messages.c --- */
+typedef struct {
+  const char *text;
+  uint32_t len;
+} fapws_bytes;
+/* Keeps a message of n texts for the loop, and wakes it. -1 with an exception. */
+int fapws_say(uint8_t kind, const fapws_bytes *texts, int n);
 
 /* --- purge.c --- */
 /* cache_purge(text): a method of module _fapws. */
@@ -193,6 +200,7 @@ typedef struct {
   int64_t length;    /* Content-Length, -1 none */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
   uint8_t sends; /* which of the fields that have a file sent are in buf */
+  uint8_t joins; /* Fapws-Channel is in buf */
 } fapws_start_object;
 
 /* --- fields.c --- */
@@ -206,6 +214,10 @@ int fapws_add_fields(fapws_start_object *s, PyObject *headers);
 void fapws_forget_fields(fapws_start_object *s);
 /* Moves the value of a field that has a file sent to p. -1 with an exception. */
 int fapws_take_sent(fapws_start_object *s, fapws_part *p);
+/* The same for Fapws-Channel, of which there may be several. */
+int fapws_take_channel(fapws_start_object *s, fapws_part *p);
+/* Takes Fapws-Channel out of the fields. */
+void fapws_forget_channel(fapws_start_object *s);
 
 /* --- start.c, continued --- */
 /* A fresh or recycled object for rec; cls NULL: the built-in type. */
@@ -281,6 +293,23 @@ typedef struct {
   uint32_t script_len;
 } fapws_static_object;
 extern PyTypeObject fapws_StaticAnswer_Type;
+
+/* --- channels.c --- */
+PyObject *fapws_channel_publish(PyObject *module, PyObject *args);
+PyObject *fapws_channel_answer(PyObject *module, PyObject *args);
+PyObject *fapws_channel_listeners(PyObject *module, PyObject *name);
+PyObject *fapws_channel_watch(PyObject *module, PyObject *none);
+typedef struct {
+  PyObject_HEAD
+  PyObject *names;   /* str, as Fapws-Channel has them */
+  PyObject *start;   /* bytes: what the stream begins with */
+  PyObject *headers; /* tuple of (name, value) */
+} fapws_channel_object;
+extern PyTypeObject fapws_ChannelAnswer_Type;
+/* Puts what a channel object says into the fields of its answer. -1 with an exception. */
+int fapws_channel_head(fapws_start_object *s, PyObject *answer);
+/* What is called with notices for on_join and on_leave. A new reference. */
+PyObject *fapws_noticed(void);
 
 /* --- fork.c --- */
 extern volatile int fapws_forked;

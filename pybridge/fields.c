@@ -93,6 +93,30 @@ int fapws_take_sent(fapws_start_object *s, fapws_part *p) {
   return 0;
 }
 
+static const char *const channel = "Fapws-Channel";
+
+int fapws_take_channel(fapws_start_object *s, fapws_part *p) {
+  for (char *next, *line; (line = find_line(s, channel, &next));) {
+    const char *value = line + strlen(channel) + 2;
+    size_t n = (size_t)(next - value) - 2;
+    if (fapws_part_reserve(p, s->len + n + 2) < 0) return -1; /* once for all of them, which lie in s */
+    if (!p->channel_len) p->channel_off = p->used;
+    if (p->channel_len) memcpy(p->buf + p->used, ", ", 2), p->used += 2;
+    memcpy(p->buf + p->used, value, n);
+    p->used += (uint32_t)n;
+    p->channel_len = p->used - p->channel_off;
+    remove_field(s, channel);
+  }
+  remove_field(s, "Content-Type"); /* it is that of server-sent events */
+  s->joins = 0;
+  return 0;
+}
+
+void fapws_forget_channel(fapws_start_object *s) {
+  for (; s->joins && find_line(s, channel, &(char *){NULL});) remove_field(s, channel);
+  s->joins = 0;
+}
+
 /* The field is obeyed: the last of its name. One without a value says nothing. */
 static int note_sent(fapws_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
@@ -153,6 +177,11 @@ static int special_field(fapws_start_object *s, const char *name, size_t n, PyOb
       return SINGLE;
     }
     return PLAIN;
+  case 'f':
+    if (!is_name(name, n, channel)) return PLAIN;
+    while (len && (*text == ' ' || *text == '\t')) text++, len--;
+    s->joins |= len > 0;
+    return len ? SINGLE : OURS;
   case 's':
     if (is_name(name, n, "Server")) {
       if (s->has_server) remove_field(s, "Server");
@@ -267,7 +296,7 @@ int fapws_add_field(fapws_start_object *s, PyObject *name_object, PyObject *valu
 void fapws_forget_fields(fapws_start_object *s) {
   s->len = 0;
   s->length = -1;
-  s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = 0;
+  s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
 }
 
 /* headers: a list or any iterable of (name, value). */

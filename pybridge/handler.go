@@ -41,6 +41,12 @@ type RunConfig struct {
 	// later. nil: there is no cache.
 	Purge func(pattern string)
 
+	// Publish is called on the loop with events that the application has published,
+	// in order, before Next returns a part that was finished later. Handler.Dealt has
+	// to be told when the server has dealt with them. nil: there are no channels.
+	Publish  func([]Event)
+	MaxEvent int // most bytes of the data of one; 0: 64 KiB
+
 	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others
 	Accel    bool // and X-Accel-Redirect
 }
@@ -60,8 +66,9 @@ type Handler struct {
 	free    *C.fapws_record
 	records []*C.fapws_record // by ticket, while in flight
 
-	sight sight
-	held  stalled
+	notices notices
+	sight   sight
+	held    stalled
 
 	patience        // guarded by mu
 	asksForEnd bool // guarded by mu: Stuck was called
@@ -72,6 +79,9 @@ type Handler struct {
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
+	}
+	if c.MaxEvent <= 0 {
+		c.MaxEvent = 64 << 10
 	}
 	h := &Handler{app: a, config: c, patience: defaultPatience}
 	a.handler = h
@@ -104,6 +114,7 @@ func (h *Handler) startPool() error {
 		stamped:      C.int(boolByte(h.config.Stamped)),
 		send_fields:  C.int(boolByte(h.config.SendFile)*C.FAPWS_SENDFILE | boolByte(h.config.Accel)*C.FAPWS_ACCEL),
 		multiprocess: C.int(boolByte(h.config.Multiprocess)),
+		max_event:    C.int(h.config.MaxEvent),
 		software:     arena.str(h.config.Software),
 		mounts:       C.int(n),
 		targets:      targets,
@@ -204,7 +215,7 @@ func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
 		h.records = append(h.records, nil)
 	}
 	if rec == nil {
-		rec = (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record))
+		rec = newRecord()
 	}
 	h.records[t] = rec
 	rec.ticket = C.uint32_t(t)
@@ -212,6 +223,8 @@ func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
 	rec.thread = nil
 	return rec
 }
+
+func newRecord() *C.fapws_record { return (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record)) }
 
 // peerTexts is how many texts copyRequest puts a separator behind.
 const peerTexts = 7

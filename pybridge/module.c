@@ -62,6 +62,11 @@ static PyMethodDef functions[] = {
      "static_answer(options, environ, program=False) -> object to return: the file, or program, that PATH_INFO names below the root in options (JSON)."},
     {"cache_purge", fapws_cache_purge, METH_O,
      "cache_purge(pattern): throws pages out of the cache; a pattern is JSON, see fapws.cache.purge."},
+    {"channel_publish", fapws_channel_publish, METH_VARARGS,
+     "channel_publish(name, id, type, data) -> True: taken; False: too many events wait; None: and will as long as this thread does."},
+    {"channel_answer", fapws_channel_answer, METH_VARARGS, "channel_answer(names, start, headers) -> object to return."},
+    {"channel_listeners", fapws_channel_listeners, METH_O, "channel_listeners(name) -> how many clients listen, in all processes."},
+    {"channel_watch", fapws_channel_watch, METH_NOARGS, "channel_watch(): from now on fapws._channels is told who comes and goes."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {
@@ -75,7 +80,8 @@ PyObject *fapws_module_init(void) {
   } types[] = {{"Start_response", &fapws_Start_Type},
                {"FileWrapper", &fapws_FileWrapper_Type},
                {"Input", &fapws_Input_Type},
-               {"StaticAnswer", &fapws_StaticAnswer_Type}};
+               {"StaticAnswer", &fapws_StaticAnswer_Type},
+               {"ChannelAnswer", &fapws_ChannelAnswer_Type}};
   PyObject *module = PyModule_Create(&definition);
   fapws_timeout = PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
   if (fapws_timeout) Py_INCREF(fapws_timeout);

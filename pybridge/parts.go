@@ -40,7 +40,9 @@ func (h *Handler) collect() bool {
 		h.ready = newest
 		newest = next
 	}
-	h.purge() // what the handlers of these parts have asked for, too
+	h.ready = h.notices.taken(h.ready)
+	h.listen() // to what the handlers of these parts have asked for, too
+	h.notices.step(h)
 	return h.ready != nil
 }
 
@@ -66,6 +68,10 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 		HasDate:   p.has_date != 0,
 		HasServer: p.has_server != 0,
 		Close:     p.close_conn != 0,
+	}
+	if p.channel_len > 0 {
+		out.Head.Channel, out.Head.Length = within(p, p.channel_off, p.channel_len), -1
+		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
 	}
 	if p.failure != 0 {
 		out.Head.Failure = true

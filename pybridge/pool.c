@@ -313,8 +313,9 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.stamped = o->stamped;
   P.send_fields = o->send_fields;
   P.wake_fd = P.exit_code = -1;
-  P.nmounts = o->mounts;
-  P.mounts = calloc((size_t)o->mounts, sizeof *P.mounts);
+  P.max_event = o->max_event;
+  P.nmounts = o->mounts + 1;
+  P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
   for (int i = 0; i < o->mounts; i++) {
     fapws_mount *m = &P.mounts[i];
     m->callable = o->targets[i].callable;
@@ -325,6 +326,9 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     /* Nobody knows how long it takes: suppose slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }
+  fapws_mount *notices = &P.mounts[o->mounts];
+  if (!(notices->callable = fapws_noticed()) || !(notices->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
+  notices->run_ns = notices->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may do anything: nobody shall wait behind it */
   main_thread.state = FAPWS_THREAD_BUSY;
   main_thread.python = PyThreadState_Get();
   fapws_this_thread = &main_thread;
@@ -340,9 +344,10 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
 }
 
 void fapws_pool_attach(int socket, int event, int32_t *napping) {
-  P.wake_fd = socket;
   P.event_fd = event;
   P.napping = napping;
+  __atomic_store_n(&P.wake_fd, socket, __ATOMIC_SEQ_CST); /* threads of the application look at it first */
+  if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) fapws_wake_loop();
   if (!P.inline_mode) return;
   fapws_take_gil();
   fapws_watch_signals(socket);

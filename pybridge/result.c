@@ -287,6 +287,9 @@ int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
     return answer_json(t, rec, result);
   } else if (Py_TYPE(result) == &fapws_StaticAnswer_Type && !rec->started) {
     return answer_static(t, rec, result);
+  } else if (Py_TYPE(result) == &fapws_ChannelAnswer_Type && !rec->started) {
+    if (fapws_channel_head(rec->start, result) < 0) return -1;
+    return answer_items(t, rec, &((fapws_channel_object *)result)->start, 1, FAPWS_TYPE_SET);
   } else if (!PyBytes_Check(result) && !PyUnicode_Check(result) && !PyByteArray_Check(result) &&
              !PyMemoryView_Check(result)) {
     return answer_iterable(t, rec, result);

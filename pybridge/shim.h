@@ -45,6 +45,7 @@ typedef struct fapws_part {
   uint32_t script_len;               /* of the former */
   uint32_t send_off, send_len;       /* in buf: what X-Sendfile says, or X-Accel-Redirect */
   uint8_t accel;                     /* it is the latter */
+  uint32_t channel_off, channel_len; /* in buf: what Fapws-Channel says */
   uint8_t failure;                   /* the handler has failed: the page is one for want of a better */
   const char *body;                  /* in buf, or in owner's memory */
   uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
@@ -109,7 +110,10 @@ typedef struct {
   uint32_t wake_pending; /* a wake-up of the loop is under way */
   uint32_t queued;       /* records that wait for a thread; written under the pool's mutex */
   uint32_t turn;         /* inline mode: fapws_turn has something to do */
-  uint32_t purges;       /* fapws_purges has something */
+  uint32_t messages;     /* fapws_messages has something */
+  uint32_t purges;       /* bytes of patterns among them */
+  uint32_t watched;      /* the application has registered on_join or on_leave */
+  int64_t event_bytes;   /* of events that were published and that the server has not dealt with */
 } fapws_shared;
 
 typedef struct {
@@ -169,6 +173,7 @@ typedef struct {
   int stamped;      /* stderr is an error log: lines have a date, a level and a client */
   int send_fields;  /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
   int multiprocess; /* other processes serve the same application */
+  int max_event;    /* most bytes of the data of an event of a channel */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int wake_fd;
   int mounts;
@@ -197,14 +202,28 @@ void fapws_acked(uintptr_t rec, int64_t n);
 void fapws_cancel(fapws_record *rec);
 /* Any thread: gives up a part that is not part0, and what it owns. */
 void fapws_part_free(uintptr_t part);
+/* Wakes the loop unless a wake-up is under way. Any thread. */
+void fapws_wake_loop(void);
 /* A signal for the application arrived; thread 0 shall look. Loop only. */
 void fapws_signalled(void);
 
-/* --- purge.c --------------------------------------------------------------- */
+/* --- messages.c ------------------------------------------------------------ */
 
-/* What fapws.cache.purge was called with since the last call: n bytes, texts with
- * a NUL each; malloc, freed by the caller. NULL: nothing. Any thread. */
-char *fapws_purges(size_t *n);
+/* Kinds of messages from the application to the server. */
+enum {
+  FAPWS_PURGE = 1, /* one text: a pattern of fapws.cache.purge, in JSON */
+  FAPWS_EVENT,     /* four: name of the channel, id, type, data */
+};
+
+/* What was said since the last call: n bytes; malloc, freed by the caller. NULL:
+ * nothing. A message is its kind (1 byte), its length (4 bytes, as this machine
+ * writes them) and its texts, each with its length. Any thread. */
+char *fapws_messages(size_t *n);
+
+/* --- channels.c ------------------------------------------------------------ */
+
+/* What fapws.listeners says from now on. Any thread, without the GIL. */
+void fapws_count_listeners(const char *name, size_t len, int64_t listeners);
 
 /* --- fork.c ---------------------------------------------------------------- */
 

@@ -96,7 +96,7 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 		ticket: int(rec.ticket),
 		since:  uint64(rec.since_ns),
 		line:   fmt.Sprintf("%s %s HTTP/1.%d", text(rec.method), text(rec.target), rec.minor),
-		name:   h.app.mounts[rec.mount].Name,
+		name:   h.nameOf(int(rec.mount)),
 	}
 	if addr := text(rec.addr); addr != "" {
 		t.client = " from " + addr
@@ -108,6 +108,14 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 	t.where = C.fapws_whereabouts(number(rec), &thread)
 	t.thread = int(thread)
 	return t
+}
+
+// nameOf is what people call a mount.
+func (h *Handler) nameOf(mount int) string {
+	if mount < len(h.app.mounts) {
+		return h.app.mounts[mount].Name
+	}
+	return "on_join and on_leave"
 }
 
 // printable makes what a client sent fit for a terminal.

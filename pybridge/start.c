@@ -126,6 +126,7 @@ static int begin_head(fapws_start_object *s, PyObject *status, PyObject *headers
     s->has_server = before.has_server;
     s->close_conn = before.close_conn;
     s->sends = before.sends;
+    s->joins = before.joins;
   }
   free(kept);
   return -bad;
@@ -350,6 +351,7 @@ int fapws_sends_file(fapws_record *rec) {
 
 int fapws_start_fill(fapws_start_object *s, fapws_part *p) {
   if (fapws_start_settle(s) < 0 || (UNLIKELY(s->sends) && fapws_take_sent(s, p) < 0)) return -1;
+  if (UNLIKELY(s->joins) && fapws_take_channel(s, p) < 0) return -1;
   size_t reason = s->reason ? (size_t)PyUnicode_GET_LENGTH(s->reason) : 0;
   if (fapws_part_reserve(p, s->len + reason) < 0) return -1;
   p->status = s->status;

@@ -2,7 +2,8 @@
 
 ====================================  =========================================
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
-                                      ``Timeout``
+                                      ``Timeout``, ``channel``, ``publish``,
+                                      ``listeners``, ``on_join``, ``on_leave``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
@@ -17,11 +18,17 @@ and so on). Nothing here is needed to serve a script: a plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from fapws._channels import channel as channel, listeners as listeners, on_join as on_join, on_leave as on_leave, publish as publish
     from fapws._errors import HTTPError as HTTPError
     from fapws._later import Timer as Timer, defer as defer, defer_queue_size as defer_queue_size, timer as timer
     from fapws._timeout import Timeout as Timeout
 
 _modules = {
+    "channel": "_channels",
+    "listeners": "_channels",
+    "on_join": "_channels",
+    "on_leave": "_channels",
+    "publish": "_channels",
     "HTTPError": "_errors",
     "Timer": "_later",
     "defer": "_later",

@@ -31,7 +31,7 @@ _LATE = """
     urllib.request urllib.response urllib.robotparser uuid warnings weakref wsgiref.headers wsgiref.simple_server
     wsgiref.util wsgiref.validate xml.dom.minidom xml.etree.ElementTree xml.parsers.expat xml.sax.saxutils xmlrpc.client
     zipfile zlib zoneinfo
-    fapws._brief fapws._cookies fapws._debugpage fapws._environ fapws._errors fapws._framework fapws._later
+    fapws._brief fapws._channels fapws._cookies fapws._debugpage fapws._environ fapws._errors fapws._framework fapws._later
     fapws._native fapws._timeout fapws._verbs fapws.base fapws.contrib.multipart
 """.split()
 

@@ -4,7 +4,16 @@
 it; ``_native.pyi`` describes what comes through here.
 """
 try:
-    from _fapws import Start_response, Timeout, cache_purge, static_answer
+    from _fapws import (
+        Start_response,
+        Timeout,
+        cache_purge,
+        channel_answer,
+        channel_listeners,
+        channel_publish,
+        channel_watch,
+        static_answer,
+    )
 except ImportError:
     from fapws import _spawned
 
@@ -13,6 +22,24 @@ except ImportError:
             "fapws.base works inside the fapws executable only: "
             "run the script with `fapws script.py` instead of python"
         ) from None
-    from fapws._spawned import Start_response, Timeout, cache_purge, static_answer
+    from fapws._spawned import (
+        Start_response,
+        Timeout,
+        cache_purge,
+        channel_answer,
+        channel_listeners,
+        channel_publish,
+        channel_watch,
+        static_answer,
+    )
 
-__all__ = ["Start_response", "Timeout", "cache_purge", "static_answer"]
+__all__ = [
+    "Start_response",
+    "Timeout",
+    "cache_purge",
+    "channel_answer",
+    "channel_listeners",
+    "channel_publish",
+    "channel_watch",
+    "static_answer",
+]

@@ -62,3 +62,22 @@ def static_answer(options: str, environ: Mapping[str, Any], program: bool = Fals
 
 def cache_purge(pattern: str) -> None:
     raise RuntimeError("a process of multiprocessing cannot purge the cache of the server")
+
+
+_NOT_SERVED = "a process of multiprocessing is no part of the server"
+
+
+def channel_answer(names: str, start: bytes, headers: Any) -> Any:
+    raise RuntimeError(f"channel: {_NOT_SERVED}")
+
+
+def channel_listeners(name: str) -> int:
+    raise RuntimeError(f"listeners: {_NOT_SERVED}")
+
+
+def channel_publish(name: str, id: str, type: str, data: str) -> Any:
+    raise RuntimeError(f"publish: {_NOT_SERVED}")
+
+
+def channel_watch() -> None:
+    """Nobody comes or goes there."""

@@ -1,0 +1,343 @@
+"""Live pages: what a handler publishes reaches every browser that listens, at once.
+
+A browser listens with ``new EventSource("/news")``. The server keeps its
+connection; Python is asked once, and never again while the client waits::
+
+    from fapws import channel, publish
+
+    def news(environ, start_response):
+        return channel("news")
+
+    def post(environ, start_response):
+        publish("news", {"title": environ["wsgi.input"].read().decode()})
+        start_response("204 No Content", [])
+        return []
+
+    PATHS = [("/news", news), ("/post", post)]
+
+From any framework, a response header does what ``channel`` does::
+
+    @app.get("/news")
+    def news():
+        return "", {"Fapws-Channel": "news"}
+
+A name has 1 to 128 characters of ``A-Z a-z 0-9 . _ ~ : / @ -``, the first one a
+letter or digit. It need not be made: a channel is there as soon as somebody
+publishes or listens. Events are those of the HTML standard ("Server-sent events",
+https://html.spec.whatwg.org/multipage/server-sent-events.html).
+"""
+from __future__ import annotations
+
+import re
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, List, Mapping, Optional, Pattern, Tuple, TypeVar, Union
+
+    Callback = Callable[[str, "Client"], object]
+    F = TypeVar("F", bound=Callable[..., object])
+
+__all__ = ["Client", "channel", "listeners", "on_join", "on_leave", "publish"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@-]{0,127}")
+_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._~:/@*-]{0,127}")
+_MOST_NAMES = 16
+_LONGEST = 128  # characters of an id, or of a type
+_PATIENCE = 1.0  # seconds that publish waits for a server that is behind
+_COROUTINE = 0x280  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
+
+
+def channel(
+    *names: str,
+    start: Union[str, bytes] = b"",
+    headers: Union[Mapping[str, str], Iterable[Tuple[str, str]], None] = None,
+) -> Any:
+    """What a handler returns so that its client listens from now on to the channels ``names``.
+
+    names   -- one to 16 names
+    start   -- sent first, to this client alone: events as they are on the wire,
+               such as ``"data: welcome\\n\\n"``
+    headers -- fields of the response besides those that the server sets: a dict,
+               or (name, value) tuples
+
+    The handler need not call start_response; fields that it has set stay, the
+    status is 200. A client that comes back (browsers do by themselves, and send
+    Last-Event-ID) gets what it has missed, as far as the server still has it.
+    It may be an entry of PATHS itself::
+
+        PATHS = [("/news", channel("news"))]
+
+        def room(environ, start_response):
+            name = environ["PATH_INFO"].strip("/")
+            return channel("room/" + name, "all", start="data: welcome\\n\\n")
+
+    A WSGI middleware that looks into answers does not know this one: behind it,
+    set the field Fapws-Channel. TypeError or ValueError says which argument is
+    wrong; RuntimeError: this process is not served by fapws. Any thread.
+    """
+    if not 1 <= len(names) <= _MOST_NAMES:
+        raise TypeError(f"channel: give 1 to {_MOST_NAMES} names, not {len(names)}")
+    for name in names:
+        _check("channel", name)
+    if isinstance(start, str):
+        start = start.encode()
+    if not isinstance(start, (bytes, bytearray, memoryview)):
+        raise TypeError(f"channel: start must be bytes or str, not {start!r}")
+    start = bytes(start)
+    if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
+        start += b"\n\n"  # what follows is an event of its own
+    return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
+
+
+def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, int, None] = None) -> None:
+    """Send an event to all who listen to the channel ``name``, in all processes of this server.
+
+    data  -- a str, bytes that are UTF-8, or anything else, which is sent as JSON
+    event -- its type: browsers call listeners of ``addEventListener(event, …)``
+             instead of ``onmessage``
+    id    -- what a client that comes back says it has seen last; None: the server
+             numbers events, which is what replay needs in most cases
+
+    ::
+
+        publish("news", "<b>rain</b> tomorrow")
+        publish("chat", {"who": "ada", "says": "hello"}, event="message")
+
+    It returns at once, before anybody has got the event, and does not say whether
+    anybody listens. Events of one channel reach everybody in one order. Any
+    thread may call it, any asyncio task, and a script while it is imported: then
+    events are kept until the server runs.
+
+    TypeError or ValueError says which argument is wrong, or that the event is
+    longer than --channel-max-event. RuntimeError: events worth 8 MiB wait
+    already and the server has not caught up within a second (on the thread that
+    it would take for that: at once); or this process is not served by fapws, or
+    is a child of the server.
+    """
+    _check("publish", name)
+    if not isinstance(data, str):
+        data = _text(data)
+    message = (name, "" if id is None else _id(id), "" if event is None else _type(event), data)
+    push = _publish or _native("publish").channel_publish
+    try:
+        taken = push(*message)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"publish: {error.object[error.start]!r} cannot be sent as UTF-8") from None
+    if not taken:
+        _wait(taken, push, message)
+
+
+def listeners(name: str) -> int:
+    """How many clients listen to the channel ``name``, in all processes of this server.
+
+    What other processes know may be up to a second old. Any thread; it does not
+    wait. TypeError, ValueError: that is no name. RuntimeError: this process is
+    not served by fapws, or is a child of the server.
+    """
+    _check("listeners", name)
+    count: int = _native("listeners").channel_listeners(name)
+    return count
+
+
+class Client:
+    """One who listens, as on_join and on_leave are told.
+
+    number        -- the same when it joins and when it leaves, in all of its
+                     channels; no other client of this server has it
+    address       -- its IP address, "" on a unix socket
+    user          -- who has logged in (REMOTE_USER), or None
+    last_event_id -- what it has seen last, when it comes back, or None
+    """
+
+    __slots__ = ("number", "address", "user", "last_event_id")
+
+    def __init__(self, number: int, address: str, user: Optional[str], last_event_id: Optional[str]) -> None:
+        self.number = number
+        self.address = address
+        self.user = user
+        self.last_event_id = last_event_id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Client) and other.number == self.number
+
+    def __hash__(self) -> int:
+        return hash(self.number)
+
+    def __repr__(self) -> str:
+        return f"<Client {self.number} {self.address}>"
+
+
+def on_join(pattern: str = "*") -> Callable[[F], F]:
+    """Decorator: calls ``f(name, client)`` when a client begins to listen to a channel.
+
+    pattern -- the name of a channel; ``*`` stands for any characters
+
+    ::
+
+        @on_join("room/*")
+        def welcome(name, client):
+            publish(name, f"{client.user or 'somebody'} is here, we are {listeners(name)}")
+
+    It runs in the process that has the client, on one of the threads that run handlers, one call after the
+    other, after the client has got what it has missed. Exceptions are reported
+    like a handler's. When clients come faster than it takes, up to 20,000 calls
+    wait; more are dropped, which the log says once. A client that a reload hands
+    over to another process neither leaves nor joins. TypeError or ValueError:
+    that is no pattern, or f is no function (``async def`` is none here).
+    """
+    return _register("on_join", pattern, _joining)
+
+
+def on_leave(pattern: str = "*") -> Callable[[F], F]:
+    """Decorator: calls ``f(name, client)`` when a client has ended to listen; see :func:`on_join`.
+
+    A client that has gone without a word is noticed when something is sent to it,
+    within --channel-heartbeat.
+    """
+    return _register("on_leave", pattern, _leaving)
+
+
+# --- arguments -----------------------------------------------------------------
+
+
+def _check(function: str, name: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"{function}: the name of a channel must be a str, not {name!r}")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{function}: {name!r} is no name of a channel: 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, first a letter or digit")
+
+
+def _type(event: Any) -> str:
+    if not isinstance(event, str):
+        raise TypeError(f"publish: event must be a str, not {event!r}")
+    if not event or event != event.strip() or any(c < " " or c == "\x7f" for c in event) or len(event) > _LONGEST:
+        raise ValueError(f"publish: event must be 1 to {_LONGEST} characters without controls and spaces around them, not {event!r}")
+    return event
+
+
+def _text(data: Any) -> str:
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        try:
+            return bytes(data).decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"publish: bytes must be UTF-8, and {bytes(data)[error.start:error.start + 1]!r} at {error.start} is not") from None
+    from json import dumps
+
+    try:
+        return dumps(data, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"publish: data is neither str nor bytes, and no JSON either: {error}") from None
+
+
+def _id(id: Any) -> str:
+    if isinstance(id, int) and not isinstance(id, bool):
+        return str(id)
+    if not isinstance(id, str):
+        raise TypeError(f"publish: id must be a str or an int, not {id!r}")
+    if not id or id != id.strip() or any(c < " " or c == "\x7f" for c in id) or len(id) > _LONGEST:
+        raise ValueError(f"publish: id must be 1 to {_LONGEST} characters without controls and spaces around them, not {id!r}")
+    return id
+
+
+def _fields(headers: Any) -> Tuple[Tuple[str, str], ...]:
+    if headers is None:
+        return ()
+    pairs = headers.items() if hasattr(headers, "items") else headers
+    try:
+        fields = tuple((name, value) for name, value in pairs)
+    except (TypeError, ValueError):
+        raise TypeError(f"channel: headers must be a dict, or (name, value) tuples, not {headers!r}") from None
+    for name, value in fields:
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise TypeError(f"channel: a header is a str with a str, not {name!r}: {value!r}")
+    return fields
+
+
+# --- the server ----------------------------------------------------------------
+
+_publish: Any = None  # channel_publish of the executable, once it was needed
+
+
+def _native(function: str) -> Any:
+    """The C side; only the fapws executable has it."""
+    global _publish
+    try:
+        from fapws import _native as native
+    except ImportError:
+        raise RuntimeError(f"{function}: this process is not served by fapws: run the script with `fapws script.py`") from None
+    _publish = native.channel_publish
+    return native
+
+
+def _wait(taken: Optional[bool], push: Any, message: Tuple[str, str, str, str]) -> None:
+    """The server is behind: gives it a second, unless it needs this thread for that."""
+    if taken is not None and not _in_asyncio():
+        from time import monotonic, sleep
+
+        end = monotonic() + _PATIENCE
+        while monotonic() < end:
+            sleep(0.002)
+            if push(*message):
+                return
+    raise RuntimeError("publish: the server is behind: events worth 8 MiB wait already")
+
+
+def _in_asyncio() -> bool:
+    events = sys.modules.get("asyncio.events")
+    return events is not None and events._get_running_loop() is not None
+
+
+# --- callbacks -----------------------------------------------------------------
+
+_joining: List[Tuple[Pattern[str], Callback]] = []
+_leaving: List[Tuple[Pattern[str], Callback]] = []
+
+
+def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Callback]]) -> Any:
+    if not isinstance(pattern, str):
+        raise TypeError(f'{decorator}: write @{decorator}("name") or @{decorator}("*"), not {pattern!r}')
+    if not _PATTERN.fullmatch(pattern):
+        raise ValueError(f"{decorator}: {pattern!r} is no name of a channel with * for any characters")
+    compiled = re.compile(re.escape(pattern).replace(r"\*", ".*"), re.DOTALL)
+
+    def register(f: F) -> F:
+        if not callable(f):
+            raise TypeError(f"{decorator}: {f!r} cannot be called")
+        for code in (getattr(f, "__code__", None), getattr(getattr(type(f), "__call__", None), "__code__", None)):
+            if getattr(code, "co_flags", 0) & _COROUTINE:
+                raise TypeError(f"{decorator}: {getattr(f, '__qualname__', f)} is async (async def); callbacks run on a thread: use def")
+        try:
+            _native(decorator).channel_watch()
+        except RuntimeError:
+            pass  # nobody will ever call it here
+        table.append((compiled, f))
+        return f
+
+    return register
+
+
+def _noticed(text: bytes) -> None:
+    """Tells what the server has noticed: JSON, a list of who has come and gone, in order."""
+    from json import loads
+
+    for one in loads(text):
+        client = Client(one["number"], one["address"], one["user"] or None, one["last"] or None)
+        name = one["name"]
+        for pattern, function in tuple(_leaving if one["left"] else _joining):
+            if pattern.fullmatch(name):
+                _call("on_leave" if one["left"] else "on_join", function, name, client)
+
+
+def _call(what: str, function: Callback, name: str, client: Client) -> None:
+    try:
+        function(name, client)
+    except BaseException:  # SystemExit too: it would end the thread, not the server
+        import traceback
+
+        of = getattr(function, "__qualname__", type(function).__qualname__)
+        try:
+            sys.stderr.write(f"fapws: error in {what} {of}, channel {name}\n{traceback.format_exc()}")
+        except Exception:
+            pass  # nobody can be told

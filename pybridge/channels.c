@@ -1,0 +1,236 @@
+/* Channels, as Python sees them: events on their way to the loop, the answer that
+ * makes a client a listener, how many listen, and the callbacks about that.
+ * contrib/fapws/_channels.py has the public names and checks what they are given. */
+#include "bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define P fapws_the_pool
+#define MOST_WAITING (8 << 20) /* bytes of events that the server has not made its own yet */
+#define EVENT_COST 64          /* what one counts besides its bytes */
+#define LARGEST (1 << 17)      /* bytes of an event before the settings are known */
+
+/* --- events ------------------------------------------------------------------ */
+
+static int text_of(PyObject *o, fapws_bytes *out) {
+  Py_ssize_t n;
+  out->text = PyUnicode_AsUTF8AndSize(o, &n);
+  if (!out->text) return -1;
+  if (n > INT32_MAX / 2) return PyErr_SetString(PyExc_ValueError, "a text is too long"), -1;
+  out->len = (uint32_t)n;
+  return 0;
+}
+
+/* channel_publish(name, id, type, data) -> True: taken. False: too many wait, which may
+ * change. None: too many wait, and will as long as this thread does. */
+PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *name, *id, *type, *data;
+  if (!PyArg_ParseTuple(args, "UUUU:channel_publish", &name, &id, &type, &data)) return NULL;
+  if (fapws_forked) {
+    PyErr_SetString(PyExc_RuntimeError, "publish: a child of the server cannot publish; let it tell its parent what there is to say");
+    return NULL;
+  }
+  fapws_bytes texts[4];
+  if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 || text_of(data, &texts[3]) < 0)
+    return NULL;
+  int most = P.max_event > 0 ? P.max_event : LARGEST;
+  if (texts[3].len > (uint32_t)most) {
+    PyErr_Format(PyExc_ValueError, "publish: data has %u bytes, --channel-max-event allows %d", texts[3].len, most);
+    return NULL;
+  }
+  int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + EVENT_COST;
+  /* Added under the GIL, taken off by the loop. */
+  if (__atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED) + cost > MOST_WAITING) {
+    int never = __atomic_load_n(&P.wake_fd, __ATOMIC_RELAXED) <= 0 || (P.inline_mode && fapws_this_thread);
+    PyObject *answer = never ? Py_None : Py_False;
+    Py_INCREF(answer);
+    return answer;
+  }
+  __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  if (fapws_say(FAPWS_EVENT, texts, 4) < 0) {
+    __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+    return NULL;
+  }
+  Py_RETURN_TRUE;
+}
+
+/* --- the answer -------------------------------------------------------------- */
+
+/* channel_answer(names, start, headers) -> what a handler returns. */
+PyObject *fapws_channel_answer(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *names, *start, *headers;
+  if (!PyArg_ParseTuple(args, "USO!:channel_answer", &names, &start, &PyTuple_Type, &headers)) return NULL;
+  fapws_channel_object *c = PyObject_New(fapws_channel_object, &fapws_ChannelAnswer_Type);
+  if (!c) return NULL;
+  Py_INCREF(names);
+  c->names = names;
+  Py_INCREF(start);
+  c->start = start;
+  Py_INCREF(headers);
+  c->headers = headers;
+  return (PyObject *)c;
+}
+
+/* An entry of PATHS that is one answers with itself. */
+static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
+  (void)args;
+  (void)kw;
+  Py_INCREF(self);
+  return self;
+}
+
+static void channel_dealloc(PyObject *self) {
+  fapws_channel_object *c = (fapws_channel_object *)self;
+  Py_XDECREF(c->names);
+  Py_XDECREF(c->start);
+  Py_XDECREF(c->headers);
+  PyObject_Free(self);
+}
+
+static PyObject *channel_repr(PyObject *self) {
+  return PyUnicode_FromFormat("channel(%R)", ((fapws_channel_object *)self)->names);
+}
+
+PyTypeObject fapws_ChannelAnswer_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.ChannelAnswer",
+    .tp_basicsize = sizeof(fapws_channel_object),
+    .tp_dealloc = channel_dealloc,
+    .tp_repr = channel_repr,
+    .tp_call = channel_call,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "An answer that makes the client a listener of channels: what fapws.channel returns.",
+};
+
+int fapws_channel_head(fapws_start_object *s, PyObject *answer) {
+  const fapws_channel_object *c = (const fapws_channel_object *)answer;
+  PyObject *name = PyUnicode_FromString("Fapws-Channel");
+  if (!name) return -1;
+  int bad = fapws_start_settle(s) < 0;
+  if (!bad) {
+    Py_CLEAR(s->list);
+    fapws_forget_channel(s);
+    s->length = -1;
+    bad = fapws_add_fields(s, c->headers) < 0 || fapws_add_field(s, name, c->names) < 0;
+  }
+  Py_DECREF(name);
+  return bad ? -1 : 0;
+}
+
+/* --- how many listen ----------------------------------------------------------
+ *
+ * A table of names, written by the loop and read under the GIL without asking it. */
+
+typedef struct entry {
+  struct entry *next;
+  uint32_t hash, len;
+  int64_t listeners;
+  char name[];
+} entry;
+
+static pthread_mutex_t table_mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment */
+static entry **table;
+static size_t buckets, entries;
+
+static uint32_t hash_of(const char *name, size_t len) { /* FNV-1a */
+  uint32_t h = 2166136261u;
+  for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)name[i]) * 16777619u;
+  return h;
+}
+
+/* Where the pointer to the entry is, or would be. table_mu is held, buckets > 0. */
+static entry **find(const char *name, size_t len, uint32_t hash) {
+  entry **at = &table[hash & (buckets - 1)];
+  while (*at && ((*at)->hash != hash || (*at)->len != len || memcmp((*at)->name, name, len) != 0)) at = &(*at)->next;
+  return at;
+}
+
+static int widen(void) {
+  size_t more = buckets ? 2 * buckets : 64;
+  entry **wider = calloc(more, sizeof *wider);
+  if (!wider) return buckets ? 0 : -1; /* longer chains */
+  for (size_t i = 0; i < buckets; i++) {
+    for (entry *e = table[i], *next; e; e = next) {
+      next = e->next;
+      e->next = wider[e->hash & (more - 1)];
+      wider[e->hash & (more - 1)] = e;
+    }
+  }
+  free(table);
+  table = wider;
+  buckets = more;
+  return 0;
+}
+
+void fapws_count_listeners(const char *name, size_t len, int64_t listeners) {
+  uint32_t hash = hash_of(name, len);
+  pthread_mutex_lock(&table_mu);
+  if (entries < buckets || widen() == 0) {
+    entry **at = find(name, len, hash), *e = *at;
+    if (e && listeners <= 0) {
+      *at = e->next;
+      free(e);
+      entries--;
+    } else if (!e && listeners > 0 && (e = malloc(sizeof *e + len))) {
+      *e = (entry){NULL, hash, (uint32_t)len, listeners};
+      memcpy(e->name, name, len);
+      *at = e;
+      entries++;
+    } else if (e) {
+      e->listeners = listeners;
+    }
+  }
+  pthread_mutex_unlock(&table_mu);
+}
+
+PyObject *fapws_channel_listeners(PyObject *module, PyObject *arg) {
+  (void)module;
+  fapws_bytes name;
+  if (text_of(arg, &name) < 0) return NULL;
+  if (fapws_forked) {
+    PyErr_SetString(PyExc_RuntimeError, "listeners: a child of the server does not know them");
+    return NULL;
+  }
+  int64_t n = 0;
+  uint32_t hash = hash_of(name.text, name.len);
+  pthread_mutex_lock(&table_mu);
+  if (buckets) {
+    const entry *e = *find(name.text, name.len, hash);
+    if (e) n = e->listeners;
+  }
+  pthread_mutex_unlock(&table_mu);
+  return PyLong_FromLongLong(n);
+}
+
+/* --- callbacks ---------------------------------------------------------------- */
+
+PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
+  (void)module;
+  (void)none;
+  __atomic_store_n(&P.shared.watched, 1, __ATOMIC_SEQ_CST);
+  Py_RETURN_NONE;
+}
+
+/* What the mount of notices calls: the loop submits them as a request of its own,
+ * so that they run where handlers do. */
+static PyObject *noticed(PyObject *self, PyObject *args) {
+  (void)self;
+  PyObject *environ, *start;
+  if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
+  PyObject *module = PyImport_ImportModule("fapws._channels");
+  PyObject *input = module ? PyDict_GetItemString(environ, "wsgi.input") : NULL; /* borrowed */
+  PyObject *text = input ? PyObject_CallMethod(input, "read", NULL) : NULL;
+  PyObject *done = text ? PyObject_CallMethod(module, "_noticed", "O", text) : NULL;
+  Py_XDECREF(text);
+  Py_XDECREF(module);
+  if (!done) return NULL;
+  Py_DECREF(done);
+  return PyBytes_FromString("");
+}
+
+PyObject *fapws_noticed(void) {
+  static PyMethodDef method = {"noticed", noticed, METH_VARARGS, "Runs what on_join and on_leave have registered."};
+  return PyCFunction_New(&method, NULL);
+}

@@ -1,0 +1,63 @@
+/* What the application says to the loop beside its responses, on its way there.
+ *
+ * Go may not be called from here: a child that the application has forked has
+ * none. So messages are kept until the loop comes for finished parts, and takes
+ * them first: what a handler has purged is gone when its answer is sent. They are
+ * kept as well before there is a loop. */
+#include "bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define P fapws_the_pool
+
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment, with or without the GIL */
+static char *all;                                      /* malloc, freed by who takes them */
+static size_t used, room;
+
+/* Returns where n bytes go, NULL: no memory. mu is held. */
+static char *grow(size_t n) {
+  if (used + n > room) {
+    size_t more = 2 * room > used + n ? 2 * room : used + n + 4096;
+    char *larger = realloc(all, more);
+    if (!larger) return NULL;
+    all = larger;
+    room = more;
+  }
+  used += n;
+  return all + used - n;
+}
+
+int fapws_say(uint8_t kind, const fapws_bytes *texts, int n) {
+  uint32_t len = 0;
+  for (int i = 0; i < n; i++) len += (uint32_t)sizeof(uint32_t) + texts[i].len;
+  pthread_mutex_lock(&mu);
+  char *to = grow(1 + sizeof len + len);
+  if (to) {
+    *to++ = (char)kind;
+    memcpy(to, &len, sizeof len);
+    to += sizeof len;
+    for (int i = 0; i < n; i++) {
+      memcpy(to, &texts[i].len, sizeof texts[i].len);
+      to += sizeof texts[i].len;
+      memcpy(to, texts[i].text, texts[i].len);
+      to += texts[i].len;
+    }
+    __atomic_store_n(&P.shared.messages, 1, __ATOMIC_SEQ_CST);
+  }
+  pthread_mutex_unlock(&mu);
+  if (!to) return PyErr_NoMemory(), -1;
+  if (__atomic_load_n(&P.wake_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else it has not begun, and looks when it does */
+  return 0;
+}
+
+char *fapws_messages(size_t *n) {
+  pthread_mutex_lock(&mu);
+  char *taken = all;
+  *n = used;
+  all = NULL;
+  used = room = 0;
+  __atomic_store_n(&P.shared.messages, 0, __ATOMIC_SEQ_CST);
+  pthread_mutex_unlock(&mu);
+  return taken;
+}

@@ -1,0 +1,77 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Event is what fapws.publish was called with.
+type Event struct {
+	Name string // of the channel
+	ID   string // "": the server gives it one
+	Type string // "": none
+	Data string
+}
+
+// eventCost is what an event counts besides its bytes (EVENT_COST of channels.c).
+const eventCost = 64
+
+// Cost is what an event counts for Handler.Dealt.
+func (e *Event) Cost() int64 { return int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost }
+
+// Dealt says that events of cost bytes in all, which RunConfig.Publish was given,
+// are the server's own now: as many more may be published. Any goroutine.
+func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
+
+// listen takes what the application has said to the server. On the loop.
+func (h *Handler) listen() {
+	if atomic.LoadUint32((*uint32)(&h.shared.messages)) == 0 {
+		return
+	}
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before they are taken: see purge.c
+	var n C.size_t
+	all := C.fapws_messages(&n)
+	defer C.free(unsafe.Pointer(all))
+	var events []Event
+	var cost int64
+	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
+		kind, texts := rest[0], rest[5:]
+		size := binary.NativeEndian.Uint32(rest[1:])
+		texts, rest = texts[:size], texts[size:]
+		switch kind {
+		case C.FAPWS_PURGE:
+			if h.config.Purge != nil {
+				h.config.Purge(string(cutText(&texts)))
+			}
+		case C.FAPWS_EVENT:
+			e := Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))}
+			events = append(events, e)
+			cost += e.Cost()
+		}
+	}
+	switch {
+	case len(events) == 0:
+	case h.config.Publish == nil:
+		h.Dealt(cost)
+	default:
+		h.config.Publish(events)
+	}
+}
+
+// cutText takes the first text off.
+func cutText(texts *[]byte) []byte {
+	n := binary.NativeEndian.Uint32(*texts)
+	text := (*texts)[4 : 4+n]
+	*texts = (*texts)[4+n:]
+	return text
+}
+
+// CountListeners sets what fapws.listeners says of a channel. Any goroutine.
+func CountListeners(name string, n int64) {
+	C.fapws_count_listeners((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int64_t(n))
+}

@@ -1,0 +1,145 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// Notice tells the application that a client has begun or ended to listen.
+type Notice struct {
+	Left    bool   `json:"left"`
+	Name    string `json:"name"`   // of the channel
+	Number  uint64 `json:"number"` // of the client, the same when it leaves
+	Address string `json:"address"`
+	User    string `json:"user"` // who has logged in, "": nobody
+	LastID  string `json:"last"` // Last-Event-ID, "": none
+}
+
+const (
+	// mostNotices may wait for the application, which runs them one after the other.
+	mostNotices = 20000
+	// atOnce is how many are handed over at once.
+	atOnce = 500
+)
+
+// notices wait for what fapws.on_join and on_leave have registered. They are handed
+// over as requests of nobody, one at a time, to a mount behind those of the
+// application: so callbacks run where handlers do, in order, and in one thread.
+type notices struct {
+	mu      sync.Mutex
+	waiting []Notice
+	lost    int             // that found no room since one did
+	rec     *C.fapws_record // of the request; of the loop
+	busy    bool            // it is under way
+}
+
+// Notify hands a notice over, unless nobody has registered for any. It returns
+// false for the first that finds no room; that and those after it are forgotten until there is. It
+// does not block. On the loop.
+func (h *Handler) Notify(n Notice) bool {
+	if h.shared == nil || atomic.LoadUint32((*uint32)(&h.shared.watched)) == 0 {
+		return true
+	}
+	q := &h.notices
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) >= mostNotices {
+		q.lost++
+		return q.lost > 1
+	}
+	q.lost = 0
+	q.waiting = append(q.waiting, n)
+	if len(q.waiting) == 1 && !q.busy {
+		C.fapws_wake_loop() // the loop comes to step when it can run handlers
+	}
+	return true
+}
+
+// step submits the notices that wait, unless others are under way. On the loop.
+func (q *notices) step(h *Handler) {
+	q.mu.Lock()
+	if q.busy || len(q.waiting) == 0 {
+		q.mu.Unlock()
+		return
+	}
+	some := q.waiting[:min(len(q.waiting), atOnce)]
+	body, err := json.Marshal(some)
+	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
+		q.waiting = nil
+	}
+	q.busy = err == nil
+	q.mu.Unlock()
+	if err != nil {
+		return // cannot be: it has texts and numbers
+	}
+	if q.rec == nil {
+		q.rec = newRecord()
+	}
+	copyRequest(q.rec, &exchange.Request{
+		Mount: len(h.app.mounts), Head: noticeHead, Parsed: &noticeParsed, Path: []byte("/"),
+		Body: body, Size: int64(len(body)), Spool: -1, Peer: &exchange.Peer{},
+	})
+	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
+	q.rec.serial++
+	q.rec.thread = nil
+	h.asked(C.fapws_submit(number(q.rec), number(q.rec), 1))
+}
+
+var (
+	noticeHead   = []byte("NOTE / HTTP/1.1\r\nHost: fapws\r\n\r\n")
+	noticeParsed = parsedNotice()
+)
+
+func parsedNotice() (r http1.Request) {
+	lim := http1.Limits{}.WithDefaults()
+	_, _ = r.Parse(noticeHead, &lim) // a constant
+	return r
+}
+
+// Notified returns when all notices have been dealt with, or after limit. Any
+// goroutine but the loop's.
+func (h *Handler) Notified(limit time.Duration) {
+	q := &h.notices
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(noticedTick) {
+		q.mu.Lock()
+		done := !q.busy && len(q.waiting) == 0
+		q.mu.Unlock()
+		if done {
+			return
+		}
+	}
+}
+
+const noticedTick = 5 * time.Millisecond
+
+// taken takes parts of the answer to notices out of a list, which nobody wants.
+func (q *notices) taken(list *C.fapws_part) *C.fapws_part {
+	first := list
+	for at := &first; *at != nil; {
+		p := *at
+		if p.rec != q.rec || q.rec == nil {
+			at = &p.next
+			continue
+		}
+		*at = p.next
+		last := p.last != 0
+		if p != &q.rec.part0 {
+			C.fapws_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
+		}
+		if last {
+			q.mu.Lock()
+			q.busy = false
+			q.mu.Unlock()
+		}
+	}
+	return first
+}
