@@ -134,6 +134,7 @@ func (l *loop) forget(c *conn) {
 	if live > 0 {
 		return
 	}
+	l.sockets = nil // it is large
 	select {
 	case l.emptied <- struct{}{}:
 	default:
@@ -153,6 +154,9 @@ func (l *loop) drain() {
 	for _, c := range l.wheel.all() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
 			l.close(c, "the server is shutting down")
+		}
+		if c.state == stateSocket {
+			l.goAway(c)
 		}
 	}
 	if l.live.Load() == 0 {
@@ -174,6 +178,9 @@ func (l *loop) retire(idle time.Duration) {
 			c.stamp = l.now
 		}
 		l.schedule(c)
+		if c.state == stateSocket {
+			l.goAway(c)
+		}
 	}
 	if l.live.Load() == 0 {
 		l.allGone()

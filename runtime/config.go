@@ -101,6 +101,18 @@ type Config struct {
 	MaxRequests int
 	Worn        func()
 
+	// WebSocketMaxSize bounds a message of a WebSocket, in bytes, also when it is
+	// compressed (close code 1009 beyond). 0: 1 MiB.
+	WebSocketMaxSize int
+
+	// WebSocketPing is after how long silence of its client a WebSocket is sent a ping, and
+	// WebSocketPingTimeout how long the client may then take to show that it is there.
+	// 0: 20 s. Below zero: none is sent; the client is waited for without end.
+	WebSocketPing, WebSocketPingTimeout time.Duration
+
+	// NoWebSocketDeflate agrees to no compression of messages (permessage-deflate).
+	NoWebSocketDeflate bool
+
 	// SpoolSize is the number of bytes of a body that are kept in memory; a
 	// longer one goes to an unlinked file in SpoolDir. 0: 256 KiB.
 	SpoolSize int
@@ -170,6 +182,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BodyRate, 500)
 	setDefault(&c.KeepAlive, 75*time.Second)
 	setDefault(&c.WriteTimeout, 60*time.Second)
+	setDefault(&c.WebSocketMaxSize, 1<<20)
+	setDefault(&c.WebSocketPing, 20*time.Second)
+	setDefault(&c.WebSocketPingTimeout, 20*time.Second)
 	setDefault(&c.SpoolSize, 256<<10)
 	setDefault(&c.ReadBuffer, 64<<10)
 	if c.SpoolDir == "" {

@@ -19,6 +19,7 @@ const (
 	stateHead                     // the beginning of a head has arrived
 	stateBody                     // the beginning of a body has arrived
 	stateReady                    // the next request; those before it may be in flight
+	stateSocket                   // frames of a WebSocket
 	stateWaiting                  // a request has arrived that must wait for those in flight
 	stateEnding                   // no request any more: it closes when the last response is out
 	stateLinger                   // what is thrown away: it is shut down for writing
@@ -26,7 +27,7 @@ const (
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "lingering", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "lingering", "closed"}[s]
 }
 
 // conn is a connection. It belongs to the loop. There may be many thousand
@@ -42,6 +43,7 @@ type conn struct {
 	closing  bool   // we close it, not the client
 	linger   bool   // the client may be sending what nobody reads
 	queued   bool   // it is in loop.ready
+	stopped  bool   // paused until who has it in hand lets it go on: see credit.go
 	checking bool   // a password of it is being checked
 	flights  uint16 // length of the list first..last
 
@@ -55,6 +57,7 @@ type conn struct {
 
 	body     *body     // the body that is arriving
 	transfer *transfer // what is writing to it beside the loop
+	ws       *socket   // the WebSocket that it is, or is to be
 
 	known         *known // about the request that it begins with again, or nil
 	inner         *inner // it is one of the server to itself, or nil

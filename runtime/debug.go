@@ -169,7 +169,7 @@ func (l *loop) account(x *flight) {
 	}
 	e.Duration, e.Status, e.BytesSent, e.WireOut = took, x.status, x.sent, x.sent+x.framed
 	e.KeepAlive = x.keepAlive
-	e.Aborted = x.status == statusGone || x.conn == nil || x.conn.state == stateClosed
+	e.Aborted = !x.proper && (x.status == statusGone || x.conn == nil || x.conn.state == stateClosed)
 	switch {
 	case x.static:
 		e.Handler = "files"

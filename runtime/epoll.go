@@ -66,14 +66,15 @@ func pollerField(el gnet.EventLoop, name string) reflect.Value {
 }
 
 // pause stops reading from c: what the client sends stays in the kernel, whose
-// window then stops the client. gnet cannot do that.
-func (l *loop) pause(c *conn) bool {
+// window then stops the client. gnet cannot do that. Of events that are set, gnet
+// closes the connection.
+func (l *loop) pause(c *conn, events uint32) bool {
 	if c.g == nil || l.epoll < 0 {
 		return false
 	}
-	// No EPOLLRDHUP: a client that has sent everything and shut down its side
-	// still wants its answers. RST is reported without being asked for.
-	if unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Fd: int32(c.fd)}) != nil {
+	// EPOLLRDHUP is mostly not among them: a client that has sent everything and shut
+	// down its side still wants its answers. RST is reported without being asked for.
+	if unix.EpollCtl(l.epoll, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Fd: int32(c.fd), Events: events}) != nil {
 		return false
 	}
 	c.paused = true

@@ -29,6 +29,8 @@ type flight struct {
 	owed   bool  // the handler has it, and its last part has not come back
 	orphan bool  // counted in loop.orphans
 
+	given int64 // bytes of input that the handler has, with exchange.InputCost for each piece
+
 	begun     bool   // the head was sent
 	rules     *rules // of what answers; nil: none
 	quiet     bool   // it has no line in the access log
@@ -51,6 +53,7 @@ type flight struct {
 	sent   int64 // bytes of the body
 	framed int64 // bytes of the response besides
 	static bool  // files answer
+	proper bool  // a WebSocket that was closed as it should
 	log    *logEntry
 }
 

@@ -30,6 +30,9 @@ func (l *loop) received(c *conn, data []byte) {
 		if c.state != stateReady {
 			return
 		}
+	case stateSocket:
+		l.frames(c, data)
+		return
 	case stateLinger:
 		c.stamp = l.now
 		return
@@ -56,7 +59,7 @@ func (l *loop) received(c *conn, data []byte) {
 		if c.off >= len(c.in) || !c.reading() {
 			l.dropInput(c)
 		}
-		if c.paused && len(c.pending()) < maxPending {
+		if c.paused && !c.stopped && len(c.pending()) < maxPending {
 			l.unpause(c)
 		}
 	}
@@ -79,7 +82,7 @@ func (l *loop) keep(c *conn, data []byte) {
 		c.in = l.takeBuffer()
 	}
 	c.in = append(c.in, data...)
-	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused && !l.pause(c) {
+	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused && !l.pause(c, 0) {
 		l.blame(c, nil, LevelWarning, "more than %d bytes ahead of the responses", maxPending)
 		l.close(c, "too much pipelined")
 	}
@@ -154,10 +157,10 @@ func (l *loop) submit(c *conn, m *Mount) {
 	if x.log != nil {
 		x.log.WireIn += l.request.Size // that of a chunked body without its framing
 	}
-	if !x.keepAlive {
+	if !x.keepAlive && !l.request.WebSocket {
 		l.setState(c, stateEnding)
 	}
-	if m.Cache != nil && l.store != nil {
+	if m.Cache != nil && l.store != nil && !l.request.WebSocket {
 		l.consult(x, m, nil)
 	} else {
 		l.hand(x, m)

@@ -49,6 +49,7 @@ type loop struct {
 	buffers   [][]byte         // spare input buffers
 	part      exchange.Part    // the part being delivered
 	request   exchange.Request // the request being submitted
+	input     exchange.Input   // what is being delivered to a handler
 	course    course           // of the request in req
 	path      []byte           // scratch of decoded paths
 	location  []byte           // scratch of a field
@@ -74,6 +75,7 @@ type loop struct {
 	fields    []byte              // scratch of what is added to an answer's
 	waited    map[*fetch]struct{} // pages that others wait for
 	retries   []*waiter           // those who have waited in vain
+	sockets   *sockets            // nil: nobody has asked for a WebSocket
 	ready     []*conn             // connections with pending input that may go on
 
 	worn      int64 // how many served make Config.Worn be called; 0: never

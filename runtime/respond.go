@@ -17,6 +17,10 @@ func (l *loop) deliver(p *exchange.Part) {
 	x := l.flights.all[p.Ticket]
 	c := x.conn
 	x.since = l.now
+	if p.Op == exchange.OpCredit {
+		l.credited(x, p)
+		return
+	}
 	if p.Last {
 		x.owed = false
 	}
@@ -82,6 +86,9 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		return
 	}
 	c := x.conn
+	if c.ws != nil && l.sendToSocket(x, p) {
+		return
+	}
 	l.use(c)
 	if p.First {
 		l.sendHead(x, p)
@@ -249,7 +256,7 @@ func (l *loop) complete(x *flight, broken bool) {
 
 // queue makes pump go on with the pending input of c.
 func (l *loop) queue(c *conn) {
-	if !c.queued && c.transfer == nil {
+	if !c.queued && (c.transfer == nil || c.state == stateSocket) {
 		c.queued = true
 		l.ready = append(l.ready, c)
 	}

@@ -143,6 +143,9 @@ func prepare(given []Site, h Handler) (sites []Site, handlers []Handler, err err
 			if m.Handler == nil {
 				m.Handler = h
 			}
+			if _, ok := m.Handler.(Receiver); !ok {
+				m.WebSocket = false
+			}
 			if m.Handler != nil && !slices.Contains(handlers, m.Handler) {
 				handlers = append(handlers, m.Handler)
 			}
@@ -261,6 +264,9 @@ func (l *loop) barred(c *conn, head, rest []byte, used int) (n int, again, done 
 // handle submits the request in l.req to the handler of m, or begins to collect
 // its body.
 func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
+	if m.WebSocket && l.req.UpgradeTo.Len > 0 && l.wantsWebSocket(c, head) {
+		return l.handshake(c, m, script, head, rest, used)
+	}
 	var body []byte
 	if l.hasBody() {
 		if l.req.Body == http1.Chunked || l.req.Length > int64(len(rest)) {

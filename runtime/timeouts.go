@@ -142,7 +142,7 @@ func (l *loop) setState(c *conn, s connState) {
 	}
 	c.state = s
 	switch s {
-	case stateReady, stateHead, stateBody, stateLinger:
+	case stateReady, stateHead, stateBody, stateSocket, stateLinger:
 		l.schedule(c) // these may end sooner than where c is in the wheel
 	case stateClosed:
 		l.wheel.remove(c)
@@ -160,6 +160,8 @@ func (l *loop) deadline(c *conn) int64 {
 	switch {
 	case c.state == stateLinger:
 		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)
+	case c.state == stateSocket && c.g != nil:
+		return l.socketDeadline(c)
 	case c.g == nil && c.transfer == nil:
 		return c.stamp + int64(halfTimeout)
 	case c.g == nil:
@@ -187,6 +189,8 @@ func (l *loop) expired(c *conn) {
 		c.body.drop()
 		c.body = nil
 		l.timedOut(c, "the request body took too long")
+	case stateSocket:
+		l.socketExpired(c)
 	case stateReady:
 		l.close(c, "idle")
 	default:

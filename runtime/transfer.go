@@ -305,6 +305,9 @@ func (l *loop) transferEnded(t *transfer) {
 	if c.first != nil {
 		c.first.since = l.now
 	}
+	if c.ws != nil {
+		l.socketFree(c)
+	}
 	l.advance(c)
 	if c.state == stateWaiting && !c.busy() {
 		l.queue(c)

@@ -45,6 +45,10 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 		}
 	case 6:
 		k.body = k.body || equalFold(name, "expect")
+	case 7:
+		if r.UpgradeTo.Len == 0 && equalFold(name, "upgrade") {
+			r.UpgradeTo = span
+		}
 	case 10:
 		if equalFold(name, "connection") {
 			k.connection(value)

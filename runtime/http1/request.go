@@ -45,6 +45,7 @@ type Request struct {
 	Query     Span // raw query of Target, without "?"
 	Authority Span // authority of an absolute-form target, else empty (then Host applies)
 	Host      Span // value of the Host field; empty if there is none (HTTP/1.0)
+	UpgradeTo Span // value of the first Upgrade field; empty if there is none
 	Fields    []Field
 	HeadLen   int   // length of the head with its empty line, without leading CRLFs consumed (see Parse)
 	Length    int64 // Content-Length when Body == Sized, else 0

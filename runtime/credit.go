@@ -1,0 +1,57 @@
+package runtime
+
+import "fapws/runtime/exchange"
+
+// What a handler is given besides requests (bodies in pieces, messages) waits in
+// its memory until the application takes it. The loop counts it for each exchange,
+// and beyond exchange.InputWindow stops to read that connection until the handler
+// has given credit for half of it. So the memory for a client is bounded by the
+// window and what one read brings.
+
+// handIn delivers l.input to the handler of x, which is a Receiver, and stops
+// reading if that has enough now.
+func (l *loop) handIn(x *flight) {
+	x.handler.(Receiver).Deliver(&l.input)
+	l.submitted = true
+	x.since = l.now
+	x.given += int64(len(l.input.Data)) + exchange.InputCost
+	if x.given > exchange.InputWindow && !l.input.Last {
+		l.stop(x.conn)
+	}
+}
+
+// credited is for a part that says that the application has taken something.
+func (l *loop) credited(x *flight, p *exchange.Part) {
+	x.given = max(0, x.given-p.Credit)
+	if c := x.conn; c != nil && c.stopped && x.given < exchange.InputWindow/2 {
+		l.resume(c)
+	}
+	l.release(p)
+}
+
+// stop stops reading from c until resume, whatever is pending. The time until then
+// is not the client's.
+func (l *loop) stop(c *conn) {
+	if c.stopped || c.g == nil { // half-closed: nothing comes
+		return
+	}
+	if !c.paused && !l.pause(c, 0) {
+		l.blame(c, nil, LevelWarning, "it cannot be kept from sending")
+		l.close(c, "cannot be paused")
+		return
+	}
+	c.stopped = true
+}
+
+// resume ends what stop began, or the pause of a connection of which nothing is
+// wanted.
+func (l *loop) resume(c *conn) {
+	c.stopped = false
+	c.stamp = l.now
+	if c.paused {
+		l.unpause(c)
+	}
+	if c.reading() && len(c.pending()) > 0 {
+		l.queue(c)
+	}
+}

@@ -1,0 +1,199 @@
+package runtime
+
+import (
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/websocket"
+)
+
+// A WebSocket is an exchange like others: a request, and parts until the last one.
+// Between handshake and end its connection is in stateSocket. All of the protocol
+// is here, on the loop (package websocket is what knows it): a handler gives and
+// gets whole messages.
+
+// socket is the WebSocket of a connection: asked for, or open.
+type socket struct {
+	x       *flight // that has asked for it
+	accept  [28]byte
+	open    bool // 101 was sent
+	closing bool // a close frame was sent: nothing else is, from then on
+	pinged  bool // the client owes us a sign of life
+	due     int64
+	decoder websocket.Decoder
+	packing websocket.Compression
+	after   []byte // control frames that wait for a transfer to end
+}
+
+// sockets is what all of a loop share: messages are taken one at a time.
+type sockets struct {
+	inflater websocket.Inflater
+	deflater websocket.Deflater
+}
+
+// wantsWebSocket says whether the request in l.req asks for one where it may. Not
+// one of the server to itself: there is nobody who could talk.
+func (l *loop) wantsWebSocket(c *conn, head []byte) bool {
+	return c.inner == nil && websocket.Asked(&l.req, head)
+}
+
+// handshake submits the request in l.req, which asks for a WebSocket of m, or refuses
+// it. It waits for those before it, and what follows waits for its answer: it may
+// be frames.
+func (l *loop) handshake(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
+	h, refused := websocket.Check(&l.req, head, !l.cfg.NoWebSocketDeflate)
+	if refused != nil {
+		return l.refuse(c, head, rest, used, refusal{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
+	}
+	if c.busy() {
+		l.setState(c, stateWaiting)
+		return 0, false
+	}
+	if l.sockets == nil {
+		l.sockets = new(sockets)
+	}
+	ws := &socket{accept: h.Accept, packing: h.Compression}
+	ws.decoder.Max = l.cfg.WebSocketMaxSize
+	if ws.packing.On {
+		ws.decoder.Inflater = &l.sockets.inflater
+	}
+	l.request = exchange.Request{
+		Mount:     m.Index,
+		Head:      head,
+		Path:      l.course.path,
+		Routed:    l.course.rewritten,
+		Root:      l.course.root,
+		Script:    script,
+		Spool:     -1,
+		WebSocket: true,
+	}
+	c.ws = ws
+	l.setState(c, stateWaiting)
+	l.submit(c, m)
+	if c.first != nil && c.first.owed {
+		ws.x = c.first
+	}
+	return used, false
+}
+
+// sendToSocket is send for a connection with a WebSocket. false: x is answered like
+// any other request.
+func (l *loop) sendToSocket(x *flight, p *exchange.Part) bool {
+	c := x.conn
+	ws := c.ws
+	if !ws.open {
+		if ws.x != x || !p.First || !p.Head.WebSocket {
+			c.ws = nil
+			return false
+		}
+		l.openSocket(x, p)
+	}
+	l.sendMessage(x, p)
+	return true
+}
+
+// openSocket answers 101.
+func (l *loop) openSocket(x *flight, p *exchange.Part) {
+	c := x.conn
+	ws := c.ws
+	l.use(c)
+	r := &l.response
+	*r = http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
+	if x.rules != nil {
+		l.edited = x.rules.edit(l.edited[:0], r)
+	}
+	fields := append(l.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	fields = append(append(fields, ws.accept[:]...), crlf...)
+	if s := p.Head.Subprotocol; websocket.IsToken(s) {
+		fields = append(append(append(fields, "Sec-WebSocket-Protocol: "...), s...), crlf...)
+	} else if len(s) > 0 {
+		l.blame(c, x.rules, LevelError, "%q cannot be a subprotocol of a WebSocket and is left out", s)
+	}
+	if ws.packing.On {
+		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)
+	}
+	fields = append(fields, r.Fields...)
+	l.fields, r.Fields = fields, fields
+	before := len(l.out.buf)
+	l.out.buf = l.template.AppendHead(l.out.buf, r)
+	x.headSent(l.out.buf[before:])
+	x.begun, x.status = true, 101
+	x.owed = false // messages come when they come: no timeout
+	ws.open = true
+	c.stamp = l.now
+	l.setState(c, stateSocket)
+	if len(c.pending()) > 0 || c.g == nil {
+		l.queue(c)
+	}
+	if l.leaving {
+		l.goAway(c)
+	}
+}
+
+// opcodeOf is how an op is on the wire.
+func opcodeOf(op exchange.Op) websocket.Opcode {
+	if op == exchange.OpText {
+		return websocket.Text
+	}
+	return websocket.Binary
+}
+
+// sendMessage sends what p is, a message or the end, to an open WebSocket.
+func (l *loop) sendMessage(x *flight, p *exchange.Part) {
+	c := x.conn
+	if c == nil { // openSocket has found that the server stops
+		l.release(p)
+		return
+	}
+	ws := c.ws
+	l.use(c)
+	before := len(l.out.buf)
+	var body, tail []byte
+	switch {
+	case ws.closing:
+	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
+		body = l.frame(ws, opcodeOf(p.Op), p.Body)
+		if p.Last {
+			tail = l.closing(c, endCode(p), nil)
+		}
+	case p.Op == exchange.OpClose:
+		tail = l.closing(c, p.Code, p.Body)
+	case p.Last:
+		tail = l.closing(c, endCode(p), nil)
+	}
+	x.sent += int64(len(l.out.buf) - before + len(body) + len(tail))
+	if p.Last {
+		x.proper = !p.Failed
+		c.shift()
+	}
+	if len(body) <= copyLimit {
+		l.out.buf = append(append(l.out.buf, body...), tail...)
+		l.release(p)
+		if len(l.out.buf) > flushLimit {
+			l.flush()
+		}
+		return
+	}
+	l.sendLarge(c, p, body, 0, tail)
+}
+
+// endCode is with what a WebSocket closes whose handler has ended without saying it.
+func endCode(p *exchange.Part) uint16 {
+	if p.Failed {
+		return websocket.InternalError
+	}
+	return websocket.Normal
+}
+
+// frame appends the header of a message to l.out, or all of it when that gets
+// smaller by compressing. body is what is still to be sent of it.
+func (l *loop) frame(ws *socket, op websocket.Opcode, message []byte) (body []byte) {
+	if n := len(message); ws.packing.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo {
+		if packed, ok := l.sockets.deflater.Deflate(message, ws.packing.Bits); ok {
+			l.out.buf = websocket.AppendHeader(l.out.buf, op, true, len(packed))
+			l.out.buf = append(l.out.buf, packed...)
+			return nil
+		}
+	}
+	l.out.buf = websocket.AppendHeader(l.out.buf, op, false, len(message))
+	return message
+}

@@ -1,0 +1,290 @@
+package websocket
+
+import (
+	"encoding/binary"
+	"errors"
+	"unicode/utf8"
+)
+
+// ErrNeedMore says that all bytes were taken and no message has become whole.
+var ErrNeedMore = errors.New("incomplete")
+
+// What a client may do wrong.
+var (
+	errReserved      = &Error{ProtocolError, "a reserved bit is set"}
+	errOpcode        = &Error{ProtocolError, "a reserved opcode"}
+	errUnmasked      = &Error{ProtocolError, "a frame is not masked"}
+	errFragmented    = &Error{ProtocolError, "a control frame is fragmented"}
+	errControlSize   = &Error{ProtocolError, "a control frame is longer than 125 bytes"}
+	errLength        = &Error{ProtocolError, "a length is not in its shortest form"}
+	errLengthSign    = &Error{ProtocolError, "a length has its highest bit set"}
+	errNoMessage     = &Error{ProtocolError, "a continuation without a message"}
+	errInMessage     = &Error{ProtocolError, "a message within another one"}
+	errClosePayload  = &Error{ProtocolError, "a close frame with one byte"}
+	errCloseCode     = &Error{ProtocolError, "a close frame with an invalid code"}
+	errCloseReason   = &Error{InvalidData, "the reason of a close frame is not UTF-8"}
+	errText          = &Error{InvalidData, "a text message is not UTF-8"}
+	errTooBig        = &Error{TooBig, "a message is too big"}
+	errNotCompressed = &Error{InvalidData, "a message cannot be decompressed"}
+)
+
+// Message is a whole message, or a control frame.
+type Message struct {
+	Op   Opcode // not Continuation
+	Data []byte // of Close: the reason; valid until the next call of the Decoder
+	Code uint16 // of Close: NoStatus if there was none
+}
+
+// Decoder takes apart what a client sends. Max has to be set; otherwise the zero
+// value is ready. Between messages it holds no memory but itself.
+type Decoder struct {
+	Max      int       // longest message, in bytes; also of what is compressed
+	Inflater *Inflater // nil: compression was not negotiated
+
+	head [14]byte // a header that has begun
+	have uint8    // bytes of it
+
+	op      Opcode // of the frame whose payload is arriving
+	fin     bool
+	payload bool   // in it
+	key     uint32 // of the next byte
+	left    int    // bytes missing
+
+	message Opcode // that has begun; Continuation: none
+	packed  bool   // it is compressed
+	text    checker
+	buf     []byte // of a message: its bytes so far
+	control []byte // of a control frame
+}
+
+// Next takes bytes from the front of data, whose payloads it unmasks in place, and
+// returns how many. When a message or a control frame is whole, m is that; otherwise
+// the error is ErrNeedMore, and all of data was taken. Any other error is an
+// *Error: the connection cannot go on, and Next may not be called again. Where data
+// was cut does not matter.
+func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
+	for {
+		if !d.payload {
+			used, err := d.header(data[n:])
+			if n += used; err != nil {
+				return Message{}, n, err
+			}
+		}
+		piece := data[n:min(len(data), n+d.left)]
+		n += len(piece)
+		d.left -= len(piece)
+		whole := d.left == 0
+		if whole {
+			d.payload = false
+		}
+		d.key = unmask(d.key, piece)
+		var done bool
+		if d.op.control() {
+			m, done, err = d.controlFrame(piece, whole)
+		} else {
+			m, done, err = d.dataFrame(piece, whole)
+		}
+		if done || err != nil {
+			return m, n, err
+		}
+		if !whole {
+			return Message{}, n, ErrNeedMore
+		}
+	}
+}
+
+// header takes a header, or what there is of it, from the front of data. Errors are
+// found with the first byte that shows them.
+func (d *Decoder) header(data []byte) (n int, err error) {
+	if d.have == 0 {
+		size, err := d.parse(data)
+		if err == ErrNeedMore {
+			d.have = uint8(copy(d.head[:], data)) // it is shorter than head
+			return len(data), err
+		}
+		return size, err
+	}
+	for {
+		size, err := d.parse(d.head[:d.have])
+		if err != ErrNeedMore {
+			if err == nil && size != int(d.have) {
+				panic("websocket: a header of another length")
+			}
+			d.have = 0
+			return n, err
+		}
+		if n == len(data) {
+			return n, ErrNeedMore
+		}
+		d.head[d.have] = data[n]
+		d.have++
+		n++
+	}
+}
+
+// parse reads the header at the front of b and returns its length.
+func (d *Decoder) parse(b []byte) (size int, err error) {
+	if len(b) == 0 {
+		return 0, ErrNeedMore
+	}
+	op, fin := Opcode(b[0]&0x0f), b[0]&finBit != 0
+	if err := d.allowed(op, fin, b[0]&rsvBits); err != nil {
+		return 0, err
+	}
+	if len(b) < 2 {
+		return 0, ErrNeedMore
+	}
+	if b[1]&maskBit == 0 {
+		return 0, errUnmasked // RFC 6455 §5.1
+	}
+	size = 2
+	length := uint64(b[1] &^ maskBit)
+	if op.control() && length > maxControl {
+		return 0, errControlSize
+	}
+	switch length {
+	case 126:
+		if size = 4; len(b) < size {
+			return 0, ErrNeedMore
+		}
+		if length = uint64(binary.BigEndian.Uint16(b[2:])); length <= 125 {
+			return 0, errLength // RFC 6455 §5.2: the minimal number of bytes
+		}
+	case 127:
+		if size = 10; len(b) < size {
+			if len(b) > 2 && b[2]&0x80 != 0 {
+				return 0, errLengthSign
+			}
+			return 0, ErrNeedMore
+		}
+		length = binary.BigEndian.Uint64(b[2:])
+		if length>>63 != 0 {
+			return 0, errLengthSign
+		}
+		if length <= 0xffff {
+			return 0, errLength
+		}
+	}
+	if !op.control() && length > uint64(d.Max-len(d.buf)) {
+		return 0, errTooBig // before anything is allocated
+	}
+	if len(b) < size+4 {
+		return 0, ErrNeedMore
+	}
+	d.key = binary.LittleEndian.Uint32(b[size:])
+	d.op, d.fin, d.left, d.payload = op, fin, int(length), true
+	if op == Text || op == Binary {
+		d.message, d.packed = op, b[0]&rsv1 != 0
+	}
+	return size + 4, nil
+}
+
+// allowed says whether a frame may begin with such a byte.
+func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
+	switch {
+	case !op.known():
+		return errOpcode
+	// RFC 7692 §6: on the first frame of a message only.
+	case reserved != 0 && (reserved != rsv1 || d.Inflater == nil || op != Text && op != Binary):
+		return errReserved
+	case op.control():
+		if !fin {
+			return errFragmented // RFC 6455 §5.5
+		}
+	case op == Continuation:
+		if d.message == Continuation {
+			return errNoMessage
+		}
+	case d.message != Continuation:
+		return errInMessage
+	}
+	return nil
+}
+
+// dataFrame takes a piece of a message.
+func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err error) {
+	ends := whole && d.fin
+	checked := d.message == Text && !d.packed
+	if ends && len(d.buf) == 0 {
+		// It came in one piece: no copy.
+		if checked && !(d.text.n == 0 && utf8.Valid(piece)) {
+			return m, false, errText
+		}
+		return d.end(piece)
+	}
+	if checked && !d.text.add(piece) {
+		return m, false, errText
+	}
+	if len(piece) > 0 {
+		d.grow(len(piece))
+		d.buf = append(d.buf, piece...)
+	}
+	if !ends {
+		return m, false, nil
+	}
+	if checked && !d.text.whole() {
+		return m, false, errText
+	}
+	buf := d.buf
+	d.buf = nil
+	return d.end(buf)
+}
+
+// grow makes room for n bytes more, by what has arrived and not by what was
+// announced.
+func (d *Decoder) grow(n int) {
+	need := len(d.buf) + n
+	if need <= cap(d.buf) {
+		return
+	}
+	size := max(need, 2*cap(d.buf))
+	if d.fin { // all that can come
+		size = min(size, need+d.left)
+	}
+	d.buf = append(make([]byte, 0, min(size, d.Max)), d.buf...)
+}
+
+// end returns a whole message.
+func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
+	m = Message{Op: d.message, Data: data}
+	d.message = Continuation
+	if d.packed {
+		if m.Data, err = d.Inflater.inflate(data, d.Max); err != nil {
+			return Message{}, false, err
+		}
+		if m.Op == Text && !utf8.Valid(m.Data) {
+			return Message{}, false, errText
+		}
+	}
+	return m, true, nil
+}
+
+// controlFrame takes a piece of a control frame, which may come within a message.
+func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, err error) {
+	if !whole {
+		d.control = append(d.control, piece...)
+		return m, false, nil
+	}
+	if len(d.control) > 0 {
+		piece = append(d.control, piece...)
+		d.control = nil
+	}
+	if d.op != Close {
+		return Message{Op: d.op, Data: piece}, true, nil
+	}
+	m = Message{Op: Close, Code: NoStatus}
+	switch {
+	case len(piece) == 0:
+		return m, true, nil
+	case len(piece) == 1:
+		return m, false, errClosePayload
+	}
+	m.Code, m.Data = binary.BigEndian.Uint16(piece), piece[2:]
+	if !ValidCode(m.Code) {
+		return m, false, errCloseCode
+	}
+	if !utf8.Valid(m.Data) {
+		return m, false, errCloseReason
+	}
+	return m, true, nil
+}

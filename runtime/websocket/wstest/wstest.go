@@ -1,0 +1,309 @@
+// Package wstest is a client of WebSockets for tests and benchmarks. It can do what
+// clients should not: every bit of a frame is the caller's. It shares no code with
+// package websocket, which it is to test.
+package wstest
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Opcodes of frames (RFC 6455 §5.2).
+const (
+	Continuation = 0x0
+	Text         = 0x1
+	Binary       = 0x2
+	Close        = 0x8
+	Ping         = 0x9
+	Pong         = 0xA
+)
+
+// Bits of the first byte of a frame.
+const (
+	Fin  = 0x80
+	RSV1 = 0x40
+	RSV2 = 0x20
+	RSV3 = 0x10
+)
+
+// Key is the Sec-WebSocket-Key that Dial sends, of RFC 6455 §1.3, and Accept the
+// answer to it.
+const (
+	Key    = "dGhlIHNhbXBsZSBub25jZQ=="
+	Accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+)
+
+// Client is the client's end of a WebSocket. One goroutine may read while another
+// one writes.
+type Client struct {
+	net.Conn
+	R        *bufio.Reader
+	Response *http.Response // to the handshake
+	Deflate  bool           // permessage-deflate was agreed on, and Write uses it
+	Mask     uint32         // of all frames that are sent
+	out      []byte
+	z        *flate.Writer
+}
+
+// Handshake returns a handshake for path, with more fields, "Name: value" each.
+func Handshake(path string, fields ...string) string {
+	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Key: " + Key + "\r\nSec-WebSocket-Version: 13\r\n"
+	for _, f := range fields {
+		head += f + "\r\n"
+	}
+	return head + "\r\n"
+}
+
+// Deflate is a field for Dial that asks for compression.
+const Deflate = "Sec-WebSocket-Extensions: permessage-deflate"
+
+// Dial opens a WebSocket on a server at addr (host:port, or unix:/path). The error is of
+// type *Denied if the server does not want it.
+func Dial(addr, path string, fields ...string) (*Client, error) {
+	network := "tcp"
+	if rest, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", rest
+	}
+	conn, err := net.DialTimeout(network, addr, 20*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Open(conn, path, fields...)
+	if err != nil {
+		conn.Close()
+	}
+	return c, err
+}
+
+// Denied is an answer to a handshake other than 101.
+type Denied struct {
+	Response *http.Response
+	Body     string
+}
+
+func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " + d.Body }
+
+// Open does what Dial does, on a connection that is there. It has then a deadline in
+// a minute.
+func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
+		return nil, err
+	}
+	return Answered(conn)
+}
+
+// Answered reads the answer to a handshake that was sent.
+func Answered(conn net.Conn) (*Client, error) {
+	c := &Client{Conn: conn, R: bufio.NewReader(conn), Mask: 0x37fa213d}
+	r, err := http.ReadResponse(c.R, &http.Request{Method: "GET"})
+	if err != nil {
+		return nil, err
+	}
+	c.Response = r
+	if r.StatusCode != 101 {
+		body, _ := io.ReadAll(r.Body)
+		return nil, &Denied{r, string(body)}
+	}
+	sum := sha1.Sum([]byte(Key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	if got := r.Header.Get("Sec-WebSocket-Accept"); got != base64.StdEncoding.EncodeToString(sum[:]) {
+		return nil, fmt.Errorf("Sec-WebSocket-Accept is %q", got)
+	}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
+		return nil, fmt.Errorf("Upgrade is %q, Connection %q", r.Header.Get("Upgrade"), r.Header.Get("Connection"))
+	}
+	c.Deflate = strings.HasPrefix(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
+	return c, nil
+}
+
+// AppendFrame appends a frame; first is its first byte: bits and opcode.
+func (c *Client) AppendFrame(dst []byte, first byte, payload []byte) []byte {
+	switch n := len(payload); {
+	case n <= 125:
+		dst = append(dst, first, 0x80|byte(n))
+	case n <= 0xffff:
+		dst = append(dst, first, 0x80|126, byte(n>>8), byte(n))
+	default:
+		dst = binary.BigEndian.AppendUint64(append(dst, first, 0x80|127), uint64(n))
+	}
+	var key [4]byte
+	binary.BigEndian.PutUint32(key[:], c.Mask)
+	dst = append(dst, key[:]...)
+	at := len(dst)
+	dst = append(dst, payload...)
+	for i := range dst[at:] {
+		dst[at+i] ^= key[i&3]
+	}
+	return dst
+}
+
+// WriteFrame sends a frame.
+func (c *Client) WriteFrame(first byte, payload []byte) error {
+	c.out = c.AppendFrame(c.out[:0], first, payload)
+	_, err := c.Conn.Write(c.out)
+	return err
+}
+
+// Send sends a message in one frame, compressed if that was agreed on.
+func (c *Client) Send(op byte, message []byte) error {
+	if c.Deflate {
+		return c.WriteFrame(Fin|RSV1|op, c.Pack(message))
+	}
+	return c.WriteFrame(Fin|op, message)
+}
+
+// SendText sends a text message.
+func (c *Client) SendText(text string) error { return c.Send(Text, []byte(text)) }
+
+// Pack compresses a message (RFC 7692 §7.2.1).
+func (c *Client) Pack(message []byte) []byte {
+	var b bytes.Buffer
+	if c.z == nil {
+		c.z, _ = flate.NewWriter(&b, flate.BestSpeed)
+	} else {
+		c.z.Reset(&b)
+	}
+	c.z.Write(message)
+	c.z.Flush()
+	return bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff"))
+}
+
+// Unpack decompresses a message (RFC 7692 §7.2.2).
+func Unpack(b []byte) ([]byte, error) {
+	r := flate.NewReader(io.MultiReader(bytes.NewReader(b), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff")))
+	return io.ReadAll(r)
+}
+
+// Frame is one that the server has sent.
+type Frame struct {
+	First   byte // bits and opcode
+	Payload []byte
+}
+
+// Op is the opcode.
+func (f Frame) Op() byte { return f.First & 0x0f }
+
+// Code returns the code and the reason of a close frame, 1005 if there is none.
+func (f Frame) Code() (code int, reason string) {
+	if len(f.Payload) < 2 {
+		return 1005, ""
+	}
+	return int(binary.BigEndian.Uint16(f.Payload)), string(f.Payload[2:])
+}
+
+// ReadFrame reads the next frame. It checks what a server has to keep to.
+func (c *Client) ReadFrame() (f Frame, err error) {
+	var h [10]byte
+	if _, err = io.ReadFull(c.R, h[:2]); err != nil {
+		return f, err
+	}
+	f.First = h[0]
+	if h[1]&0x80 != 0 {
+		return f, errors.New("a server must not mask (RFC 6455 §5.1)")
+	}
+	n := uint64(h[1])
+	switch {
+	case n == 126:
+		_, err = io.ReadFull(c.R, h[2:4])
+		n = uint64(binary.BigEndian.Uint16(h[2:]))
+		if n <= 125 {
+			return f, errors.New("a length that is not the shortest")
+		}
+	case n == 127:
+		_, err = io.ReadFull(c.R, h[2:10])
+		n = binary.BigEndian.Uint64(h[2:])
+		if n <= 0xffff {
+			return f, errors.New("a length that is not the shortest")
+		}
+	}
+	if err != nil {
+		return f, err
+	}
+	if n > 1<<30 {
+		return f, fmt.Errorf("a frame of %d bytes", n)
+	}
+	f.Payload = make([]byte, n)
+	_, err = io.ReadFull(c.R, f.Payload)
+	return f, err
+}
+
+// Closed is the close frame of a server, as an error.
+type Closed struct {
+	Code   int
+	Reason string
+}
+
+func (e *Closed) Error() string { return fmt.Sprintf("closed with %d %q", e.Code, e.Reason) }
+
+// Receive reads the next message, putting fragments together and decompressing.
+// It answers pings, leaves out pongs, and answers a close frame, which
+// is then the error, of type *Closed.
+func (c *Client) Receive() (op byte, message []byte, err error) {
+	packed := false
+	for {
+		f, err := c.ReadFrame()
+		if err != nil {
+			return 0, nil, err
+		}
+		switch f.Op() {
+		case Ping:
+			if err := c.WriteFrame(Fin|Pong, f.Payload); err != nil {
+				return 0, nil, err
+			}
+			continue
+		case Pong:
+			continue
+		case Close:
+			e := &Closed{}
+			e.Code, e.Reason = f.Code()
+			c.WriteFrame(Fin|Close, f.Payload[:min(len(f.Payload), 2)])
+			return 0, nil, e
+		case Continuation:
+		default:
+			op, packed, message = f.Op(), f.First&RSV1 != 0, nil
+		}
+		message = append(message, f.Payload...)
+		if f.First&Fin == 0 {
+			continue
+		}
+		if packed {
+			message, err = Unpack(message)
+		}
+		return op, message, err
+	}
+}
+
+// CloseWith sends a close frame, reads to the server's, and closes the connection. It
+// returns what the server gave; messages that still come are left out.
+func (c *Client) CloseWith(code int, reason string) (*Closed, error) {
+	defer c.Conn.Close()
+	payload := append([]byte{byte(code >> 8), byte(code)}, reason...)
+	if code == 1005 {
+		payload = nil
+	}
+	if err := c.WriteFrame(Fin|Close, payload); err != nil {
+		return nil, err
+	}
+	for {
+		_, _, err := c.Receive()
+		var closed *Closed
+		if errors.As(err, &closed) {
+			return closed, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package runtime
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/websocket/wstest"
+
+	"golang.org/x/sys/unix"
+)
+
+// talk is a WebSocket as an application sees it.
+type talk struct {
+	app     *talkApp
+	ticket  exchange.Ticket
+	path    string
+	socket  bool // Request.WebSocket
+	fields  map[string]string
+	ended   bool // its Last part was made
+	closed  bool // OpClose was delivered
+	gone    bool // cancelled
+	code    uint16
+	reason  string
+	data    any
+	started bool
+}
+
+// talkApp is an application that speaks with WebSockets, a Receiver. Its functions are
+// called on the loop, and answer there or later, on any goroutine.
+type talkApp struct {
+	opened  func(*talk)                          // nil: accepts
+	message func(*talk, exchange.Op, []byte)     // nil: echoes; it takes what it is given at once
+	ends    func(t *talk, code uint16, r string) // nil: ends
+	hold    bool                                 // it gives no credit by itself
+	waker   *exchange.Waker
+
+	mu     sync.Mutex
+	talks  map[exchange.Ticket]*talk
+	parts  []exchange.Part
+	next   uintptr
+	out    map[uintptr]int
+	unread int64 // bytes of input without credit
+	most   int64 // of them, ever
+	queued int64 // bytes of parts that were not released
+	log    []string
+}
+
+func newTalkApp() *talkApp {
+	return &talkApp{talks: map[exchange.Ticket]*talk{}, out: map[uintptr]int{}}
+}
+
+func (a *talkApp) Attach(w *exchange.Waker) { a.waker = w }
+
+func (a *talkApp) Submit(r *exchange.Request) bool {
+	if r.Spool >= 0 {
+		unix.Close(r.Spool)
+	}
+	t := &talk{app: a, ticket: r.Ticket, path: string(r.Path), socket: r.WebSocket, fields: map[string]string{}}
+	for _, f := range r.Parsed.Fields {
+		t.fields[strings.ToLower(string(f.Name.In(r.Head)))] = string(f.Value.In(r.Head))
+	}
+	a.mu.Lock()
+	if a.talks[r.Ticket] != nil {
+		panic("a ticket is used twice at once")
+	}
+	a.talks[r.Ticket] = t
+	a.mu.Unlock()
+	switch {
+	case a.opened != nil:
+		a.opened(t)
+	case r.WebSocket:
+		t.accept("")
+	default:
+		t.reply(200, "no WebSocket")
+	}
+	return true
+}
+
+func (a *talkApp) Deliver(in *exchange.Input) {
+	a.mu.Lock()
+	t := a.talks[in.Ticket]
+	if t == nil || t.ended || t.gone || t.closed {
+		panic("input for nobody")
+	}
+	if in.Op == exchange.OpClose {
+		t.closed, t.code, t.reason = true, in.Code, string(in.Data)
+		a.mu.Unlock()
+		if a.ends != nil {
+			a.ends(t, in.Code, string(in.Data))
+		} else {
+			t.end(false)
+		}
+		return
+	}
+	cost := int64(len(in.Data)) + exchange.InputCost
+	a.unread += cost
+	a.most = max(a.most, a.unread)
+	a.mu.Unlock()
+	if a.message != nil {
+		a.message(t, in.Op, in.Data)
+	} else {
+		t.send(in.Op, in.Data)
+	}
+	if !a.hold {
+		t.credit(cost)
+	}
+}
+
+func (a *talkApp) Flush() {}
+
+func (a *talkApp) Next(p *exchange.Part) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.parts) == 0 {
+		return false
+	}
+	*p = a.parts[0]
+	a.parts = a.parts[1:]
+	return true
+}
+
+func (a *talkApp) Release(p *exchange.Part) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, ok := a.out[p.Ref]; !ok {
+		panic("a part is released twice")
+	}
+	delete(a.out, p.Ref)
+	a.queued -= int64(len(p.Body))
+	if p.Last {
+		delete(a.talks, p.Ticket)
+	}
+}
+
+func (a *talkApp) Cancel(ticket exchange.Ticket) {
+	a.mu.Lock()
+	t := a.talks[ticket]
+	if t.gone || t.ended {
+		panic("cancelled twice, or after the end")
+	}
+	t.gone = true
+	a.mu.Unlock()
+	t.end(false)
+}
+
+func (a *talkApp) Overdue(exchange.Ticket, time.Duration) {}
+func (a *talkApp) Stalled(time.Duration)                  {}
+func (a *talkApp) Signalled()                             {}
+
+// idle says whether all exchanges have ended and all parts were released.
+func (a *talkApp) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.talks) == 0 && len(a.out) == 0
+}
+
+func (a *talkApp) note(line string) {
+	a.mu.Lock()
+	a.log = append(a.log, line)
+	a.mu.Unlock()
+}
+
+func (a *talkApp) notes() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return strings.Join(a.log, "; ")
+}
+
+func (t *talk) part(p exchange.Part) {
+	a := t.app
+	p.Ticket, p.File = t.ticket, -1
+	a.mu.Lock()
+	if t.ended {
+		a.mu.Unlock()
+		return
+	}
+	if p.Op != exchange.OpCredit {
+		p.First, t.started = !t.started, true
+	}
+	t.ended = p.Last
+	a.next++
+	p.Ref = a.next
+	a.out[p.Ref] = 0
+	a.queued += int64(len(p.Body))
+	a.parts = append(a.parts, p)
+	a.mu.Unlock()
+	a.waker.Wake()
+}
+
+func (t *talk) accept(subprotocol string) {
+	t.part(exchange.Part{Head: exchange.Head{WebSocket: true, Subprotocol: []byte(subprotocol)}})
+}
+
+func (t *talk) reply(status int, body string) {
+	t.part(exchange.Part{Last: true, Body: []byte(body), Head: exchange.Head{Status: status, Length: int64(len(body)), Type: exchange.TypeHTML}})
+}
+
+func (t *talk) send(op exchange.Op, data []byte) {
+	t.part(exchange.Part{Op: op, Body: append([]byte(nil), data...)})
+}
+
+func (t *talk) close(code uint16, reason string) {
+	t.part(exchange.Part{Op: exchange.OpClose, Code: code, Body: []byte(reason)})
+}
+
+func (t *talk) end(failed bool) { t.part(exchange.Part{Last: true, Failed: failed}) }
+
+func (t *talk) credit(n int64) {
+	t.app.mu.Lock()
+	t.app.unread -= n
+	t.app.mu.Unlock()
+	t.part(exchange.Part{Op: exchange.OpCredit, Credit: n})
+}
+
+// serveTalks starts a server with a mount for WebSockets.
+func serveTalks(t testing.TB, cfg Config, a *talkApp) *testServer {
+	t.Helper()
+	rec := &logRecorder{}
+	if cfg.Log == nil {
+		cfg.Log = rec.add
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ts := &testServer{Server: s, log: rec}
+	ts.listen(t, a, Mount{Prefix: "/", WebSocket: true})
+	t.Cleanup(func() {
+		s.Close()
+		if text := rec.String(); strings.Contains(text, "bug:") {
+			t.Error(text)
+		}
+		if !a.idle() {
+			t.Error("an exchange has not ended")
+		}
+	})
+	return ts
+}
+
+// socket opens a WebSocket.
+func (s *testServer) socket(t testing.TB, fields ...string) *wstest.Client {
+	t.Helper()
+	c, err := wstest.Dial(s.addr, "/", fields...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Conn.Close() })
+	return c
+}
