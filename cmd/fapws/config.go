@@ -3,6 +3,7 @@ package main
 import (
 	"net/netip"
 	"strings"
+	"time"
 
 	"fapws/runtime"
 	"fapws/runtime/http1"
@@ -40,6 +41,11 @@ func (s *service) config() runtime.Config {
 		LogClient:     s.log.logClient,
 		Quiet:         s.memory.quiet,
 		CacheSize:     s.conf.CacheMaxSize,
+
+		WebSocketMaxSize:     s.conf.WebSocketMaxSize,
+		WebSocketPing:        orNever(s.conf.WebSocketPing),
+		WebSocketPingTimeout: orNever(s.conf.WebSocketPingTimeout),
+		NoWebSocketDeflate:   !s.conf.WebSocketDeflate,
 	}
 	if s.parent != nil {
 		c.Purged = s.parent.tellOthers
@@ -52,6 +58,14 @@ func (s *service) config() runtime.Config {
 	c.RefuseUnknownHosts = s.plan.site.UnknownHost == "421"
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
+}
+
+// orNever is d as the loop takes it, which has a default for 0.
+func orNever(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }
 
 // proxies turns what settings has checked into networks. "*" is everybody.

@@ -85,6 +85,11 @@ type Config struct {
 	WriteTimeout    time.Duration // without the client taking one more byte
 	GracefulTimeout time.Duration // to finish what is in flight when told to stop
 
+	WebSocketMaxSize     int           // bytes of a message
+	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any
+	WebSocketPingTimeout time.Duration // until it has to give a sign of life; 0: any
+	WebSocketDeflate     bool          // messages are compressed where clients ask for it
+
 	AccessLog       string        // file, "-" for standard output, "off"
 	AccessLogFormat string        // as accesslog.Parse takes it
 	ErrorLog        string        // file, "-" for standard error

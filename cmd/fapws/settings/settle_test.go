@@ -45,6 +45,7 @@ func TestDefaults(t *testing.T) {
 		MaxClients: 768, MaxClientsAction: "wait", MaxBodySize: 10485760, MaxLine: 8192, MaxField: 8192, MaxHead: 32768, MaxFields: 100,
 		HeadTimeout: 10 * time.Second, BodyTimeout: 20 * time.Second, BodyMinRate: 500, KeepAlive: 75 * time.Second,
 		WriteTimeout: time.Minute, GracefulTimeout: 30 * time.Second, LogLevel: "info", port: -1,
+		WebSocketMaxSize: 1 << 20, WebSocketPing: 20 * time.Second, WebSocketPingTimeout: 20 * time.Second, WebSocketDeflate: true,
 		AccessLog: "off", AccessLogFormat: "combined", ErrorLog: "-", LogMaxSize: 1 << 20, LogRotate: "off", LogKeep: 5, LogBuffer: 32 << 10, LogFlush: time.Second,
 	}
 	if !reflect.DeepEqual(got, want) {
