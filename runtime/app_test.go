@@ -29,7 +29,8 @@ type call struct {
 	Spooled             bool
 	Peer                exchange.Peer
 	Fields              map[string]string // by names in lower case
-	gone                chan struct{}     // closed by Cancel
+	Head                string
+	gone                chan struct{} // closed by Cancel
 	started             bool
 	ended               bool
 }
@@ -90,6 +91,7 @@ func (a *app) Submit(r *exchange.Request) bool {
 		Body:   string(r.Body),
 		Peer:   *r.Peer,
 		Fields: map[string]string{},
+		Head:   string(r.Head),
 		gone:   make(chan struct{}),
 	}
 	for _, f := range r.Parsed.Fields {

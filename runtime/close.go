@@ -12,6 +12,8 @@ import (
 func (l *loop) settle(c *conn) {
 	switch {
 	case c.busy() || l.out.conn == c || c.queued && !l.draining:
+	case c.state == stateJoining:
+		l.seat(c)
 	case l.draining && (c.state == stateReady || c.state == stateWaiting):
 		l.setState(c, stateEnding) // its head, sent before, said that it stays open
 		l.finish(c)
@@ -111,6 +113,9 @@ func (l *loop) end(c *conn) {
 	if l.out.conn == c {
 		l.out.conn, l.out.buf = nil, l.out.buf[:0]
 	}
+	if c.joining != nil {
+		l.abandon(c)
+	}
 	l.cancelAll(c)
 	l.dropInput(c)
 	if c.body != nil {
@@ -124,12 +129,20 @@ func (l *loop) end(c *conn) {
 
 // forget makes room for another connection.
 func (l *loop) forget(c *conn) {
-	live := l.live.Add(-1)
-	if c.inner == nil {
-		<-l.s.slots
+	if c.moved {
+		return // the listener has its place
 	}
 	if l.debug >= 1 {
-		l.tracef("%s disconnected, %d open", c, live)
+		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
+	}
+	l.makeRoom(c.inner == nil)
+}
+
+// makeRoom is for a connection that has gone. slot: it was one of MaxClients.
+func (l *loop) makeRoom(slot bool) {
+	live := l.live.Add(-1)
+	if slot {
+		<-l.s.slots
 	}
 	if live > 0 {
 		return
@@ -159,6 +172,7 @@ func (l *loop) drain() {
 			l.goAway(c)
 		}
 	}
+	l.channels.finishAll()
 	if l.live.Load() == 0 {
 		l.allGone()
 	}
@@ -182,6 +196,9 @@ func (l *loop) retire(idle time.Duration) {
 			l.goAway(c)
 		}
 	}
+	if !l.channels.stay {
+		l.channels.finishAll()
+	}
 	if l.live.Load() == 0 {
 		l.allGone()
 	}
@@ -195,6 +212,7 @@ func (l *loop) closeAll() {
 	for _, c := range l.wheel.all() {
 		l.close(c, "the server has shut down")
 	}
+	l.channels.closeAll()
 }
 
 func (l *loop) allGone() {

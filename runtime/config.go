@@ -132,6 +132,9 @@ type Config struct {
 	// nil: there are none.
 	Purged func(cache.Pattern)
 
+	// Channels is about listeners to channels.
+	Channels ChannelConfig
+
 	// Debug writes, at LevelDebug: 1 connections and requests with their
 	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
 	Debug int
@@ -187,6 +190,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.WebSocketPingTimeout, 20*time.Second)
 	setDefault(&c.SpoolSize, 256<<10)
 	setDefault(&c.ReadBuffer, 64<<10)
+	c.Channels.setDefaults()
 	if c.SpoolDir == "" {
 		c.SpoolDir = os.TempDir()
 	}

@@ -22,12 +22,13 @@ const (
 	stateSocket                   // frames of a WebSocket
 	stateWaiting                  // a request has arrived that must wait for those in flight
 	stateEnding                   // no request any more: it closes when the last response is out
+	stateJoining                  // no request any more: it becomes a listener when what was before is out
 	stateLinger                   // what is thrown away: it is shut down for writing
 	stateClosed
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "lingering", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "lingering", "closed"}[s]
 }
 
 // conn is a connection. It belongs to the loop. There may be many thousand
@@ -44,6 +45,7 @@ type conn struct {
 	linger   bool   // the client may be sending what nobody reads
 	queued   bool   // it is in loop.ready
 	stopped  bool   // paused until who has it in hand lets it go on: see credit.go
+	moved    bool   // its client is a listener of its own by now
 	checking bool   // a password of it is being checked
 	flights  uint16 // length of the list first..last
 
@@ -59,9 +61,10 @@ type conn struct {
 	transfer *transfer // what is writing to it beside the loop
 	ws       *socket   // the WebSocket that it is, or is to be
 
-	known         *known // about the request that it begins with again, or nil
-	inner         *inner // it is one of the server to itself, or nil
-	front         *front // a proxy or a path that is before it, or nil
+	joining       *listener // what it becomes, or nil
+	known         *known    // about the request that it begins with again, or nil
+	inner         *inner    // it is one of the server to itself, or nil
+	front         *front    // a proxy or a path that is before it, or nil
 	peer          *exchange.Peer
 	local, remote net.Addr
 

@@ -114,7 +114,7 @@ func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
 			l.sendInstead(x, p)
 			return true
 		}
-		if h.Refusal || p.Failed || len(h.Static)+len(h.SendFile) > 0 || fileBytes(p) > 0 {
+		if h.Refusal || p.Failed || len(h.Static)+len(h.SendFile)+len(h.Channel) > 0 || fileBytes(p) > 0 {
 			f.fill.Refuse(h.Status, l.wall())
 			l.unkept(x, p.Last)
 			return false

@@ -39,6 +39,9 @@ func (l *loop) received(c *conn, data []byte) {
 	case stateEnding:
 		c.linger = c.linger || len(data) > 0
 		return
+	case stateJoining:
+		l.settle(c)
+		return
 	case stateClosed:
 		return
 	case stateWaiting:

@@ -69,6 +69,7 @@ type loop struct {
 	spawned   bool        // a goroutine was started since then
 	submitted bool        // Flush is due
 	gather    gather
+	channels  *channels
 	store     *cache.Store        // of answers; nil: none are kept
 	asked     cache.Request       // scratch of consult
 	hostBuf   []byte              // scratch of asked
@@ -111,6 +112,7 @@ func newLoop(s *Server) *loop {
 		start:     time.Now(),
 	}
 	l.gather.loop = l
+	l.channels = newChannels(l)
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.clock(l.start)
 	return l
@@ -222,6 +224,7 @@ func (l *loop) woken(data []byte) {
 	}
 	l.submitted = true
 	l.pump()
+	l.channels.woken()
 }
 
 // OnClose implements gnet.EventHandler. The descriptor is closed when it has

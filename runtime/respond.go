@@ -85,6 +85,9 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		l.refuseFor(x, p)
 		return
 	}
+	if p.First && len(p.Head.Channel) > 0 && !l.listens(x, p) {
+		return
+	}
 	c := x.conn
 	if c.ws != nil && l.sendToSocket(x, p) {
 		return
@@ -92,7 +95,11 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 	l.use(c)
 	if p.First {
 		l.sendHead(x, p)
+		if len(p.Head.Channel) > 0 {
+			l.hint(x)
+		}
 	}
+	joins := p.Last && !p.Failed && c.joining != nil
 	body, count := l.allowed(x, p)
 	size := int64(len(body)) + count
 	x.sent += size
@@ -104,7 +111,7 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 			x.framed += int64(len(l.out.buf) - before)
 			tail = crlf
 		}
-		if p.Last && !p.Failed {
+		if p.Last && !p.Failed && !joins {
 			tail = lastChunk
 			if size > 0 {
 				tail = crlfLastChunk
@@ -112,7 +119,9 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		}
 		x.framed += int64(len(tail))
 	}
-	if p.Last {
+	if joins {
+		l.handled(x)
+	} else if p.Last {
 		short := x.framing == http1.Sized && x.left > 0
 		if short && !p.Failed {
 			l.blame(x.conn, x.rules, LevelWarning, "a response was %d bytes shorter than its Content-Length", x.left)
@@ -140,7 +149,7 @@ func (l *loop) sendHead(x *flight, p *exchange.Part) {
 	r.Minor, r.Head = x.minor, x.head
 	r.KeepAlive = x.keepAlive && !(l.leaving && x.next == nil)
 	fill(r, &p.Head)
-	if r.Length < 0 && p.Last && !p.Failed {
+	if r.Length < 0 && p.Last && !p.Failed && len(p.Head.Channel) == 0 {
 		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {
 			r.Length = size
 		}

@@ -61,6 +61,11 @@ func New(cfg Config) (*Server, error) {
 		s.client.Stop()
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
+	if s.loop.channels.waker, err = s.loop.wake.theirs.Duplicate(); err != nil {
+		s.client.Stop()
+		s.loop.wake.close()
+		return nil, fmt.Errorf("event loop: %w", err)
+	}
 	s.loop.epoll = epollOf(s.loop.wake.conn.EventLoop())
 	s.loop.chores = choresOf(s.loop.wake.conn.EventLoop())
 	s.loop.tasks = queuesOf(s.loop.wake.conn.EventLoop())
@@ -83,6 +88,7 @@ func (s *Server) configure(cfg Config) {
 	s.loop.worn = int64(s.cfg.MaxRequests)
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
 	s.loop.limited = s.cfg.Timeout > 0
+	s.loop.channels.configure()
 	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
 }
 
@@ -235,6 +241,8 @@ func (s *Server) Close() error {
 	s.loop.post(s.loop.closeAll)
 	<-s.loop.drained
 	s.gate.shut()
+	s.do(s.loop.channels.watch.close)
+	s.loop.channels.watch.await()
 	close(s.loop.ended)
 	err := s.client.Stop()
 	s.loop.wake.close()

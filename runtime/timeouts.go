@@ -96,6 +96,7 @@ func (l *loop) ticked() {
 	if len(l.waited) > 0 {
 		l.hurry()
 	}
+	l.channels.ticked()
 	for {
 		c := l.wheel.next(l.now)
 		if c == nil {

@@ -20,6 +20,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/logfile", nil},
 		{"fapws/runtime/accesslog", []string{"fapws/runtime/http1", "fapws/runtime/logfile"}},
 		{"fapws/runtime/compress", nil},
+		{"fapws/runtime/channel", nil},
 		{"fapws/runtime/cache", []string{"fapws/runtime/http1", "fapws/runtime/compress"}},
 		{"fapws/runtime/static", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/compress"}},
 		{"fapws/runtime/backend", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
@@ -30,7 +31,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/ssi", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/backend"}},
 		{"fapws/runtime/auth", nil},
 		{"fapws/runtime/proxy", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend"}},
-		{"fapws/runtime", []string{"fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/runtime", []string{"fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/pybridge", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/ctl", nil},
@@ -42,7 +43,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/supervisor", []string{"fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/cmd/fapws/supervisor", []string{"fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {

@@ -1,0 +1,159 @@
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxWord bounds the type and the id of an event, in bytes. The id comes back in
+// a header field of a request.
+const maxWord = 1024
+
+// Message is what is published: an event without a number.
+type Message struct {
+	Name  string // of the channel
+	Data  string // UTF-8
+	Event string // its type; empty: none, which is "message" for browsers
+	ID    string // empty: one is made of its number
+}
+
+// Check says in one line what is wrong with m.
+func (m *Message) Check() error {
+	if err := CheckName(m.Name); err != nil {
+		return err
+	}
+	if err := checkWord("type", m.Event); err != nil {
+		return err
+	}
+	if err := checkWord("id", m.ID); err != nil {
+		return err
+	}
+	if !utf8.ValidString(m.Data) {
+		return errors.New("the data of an event is not UTF-8")
+	}
+	return nil
+}
+
+// checkWord checks what is a line by itself. The specification of HTML (§9.2.6)
+// lets clients ignore an id with NUL.
+func checkWord(what, word string) error {
+	switch {
+	case len(word) > maxWord:
+		return fmt.Errorf("the %s of an event has %d bytes, at most %d are allowed", what, len(word), maxWord)
+	case strings.ContainsAny(word, "\r\n\x00"):
+		return fmt.Errorf("the %s of an event may not have CR, LF or NUL: %.60q", what, word)
+	case !utf8.ValidString(word):
+		return fmt.Errorf("the %s of an event is not UTF-8: %.60q", what, word)
+	case strings.Trim(word, " \t") != word:
+		// A header field loses them, and clients take a blank after the colon off.
+		return fmt.Errorf("the %s of an event may not begin or end with a blank: %.60q", what, word)
+	}
+	return nil
+}
+
+// Event is a numbered Message as it is written to listeners. It does not change;
+// any goroutine may use it.
+type Event struct {
+	Seq  uint64 // numbers grow over all channels
+	Name string
+	ID   string
+
+	wire       []byte // with the framing of a chunk
+	start, end int    // of the text in it
+
+	at         int64  // when it was kept, nanoseconds
+	in         *ring  // that keeps it, or nil
+	prev, next *Event // of all kept events, by Seq
+	older      *Event // in the same ring
+	newer      *Event
+}
+
+// NewEvent writes m as an event (HTML, §9.2) with the number seq. m has been
+// checked.
+func NewEvent(m *Message, seq uint64, epoch string) *Event {
+	e := &Event{Seq: seq, Name: m.Name, ID: m.ID}
+	if e.ID == "" {
+		e.ID = MakeID(epoch, seq)
+	}
+	lines := strings.Count(m.Data, "\n") + strings.Count(m.Data, "\r") + 1
+	text := make([]byte, 0, len("id: \nevent: \n\n")+len(e.ID)+len(m.Event)+len(m.Data)+lines*len("data: \n"))
+	text = append(append(append(text, "id: "...), e.ID...), '\n')
+	if m.Event != "" {
+		text = append(append(append(text, "event: "...), m.Event...), '\n')
+	}
+	e.frame(append(appendData(text, m.Data), '\n'))
+	return e
+}
+
+// appendData appends a line for each line of data, which may end with CR, LF or
+// CRLF: clients take all of them for the end of a line, and join lines with LF.
+func appendData(text []byte, data string) []byte {
+	for {
+		text = append(text, "data: "...)
+		i := strings.IndexAny(data, "\r\n")
+		if i < 0 {
+			return append(append(text, data...), '\n')
+		}
+		text = append(append(text, data[:i]...), '\n')
+		if data[i] == '\r' && i+1 < len(data) && data[i+1] == '\n' {
+			i++
+		}
+		data = data[i+1:]
+	}
+}
+
+// NewText returns something between events: a comment, or the hint how long
+// clients wait before they come back. It has no number and is not kept.
+func NewText(text string) *Event {
+	e := &Event{}
+	e.frame([]byte(text))
+	return e
+}
+
+// NewBytes returns what is written to HTTP/1.1 listeners as it is, and not at all
+// to others.
+func NewBytes(wire string) *Event { return &Event{wire: []byte(wire)} }
+
+// frame makes text a chunk (RFC 9112 §7.1), which is the text too.
+func (e *Event) frame(text []byte) {
+	e.wire = make([]byte, 0, len(text)+12)
+	e.wire = strconv.AppendInt(e.wire, int64(len(text)), 16)
+	e.wire = append(e.wire, '\r', '\n')
+	e.start = len(e.wire)
+	e.wire = append(e.wire, text...)
+	e.end = len(e.wire)
+	e.wire = append(e.wire, '\r', '\n')
+}
+
+// Text returns the event as an event stream has it, not to be changed.
+func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
+
+// Wire returns what is written to a client of HTTP/1.minor, not to be changed.
+func (e *Event) Wire(minor uint8) []byte {
+	if minor == 0 {
+		return e.Text()
+	}
+	return e.wire
+}
+
+// MakeID returns the id of an event that was given none.
+func MakeID(epoch string, seq uint64) string {
+	return epoch + "-" + strconv.FormatUint(seq, 10)
+}
+
+// ParseID returns the number in an id that MakeID made of the same epoch.
+func ParseID(epoch, id string) (seq uint64, ok bool) {
+	digits, ok := strings.CutPrefix(id, epoch+"-")
+	if !ok || digits == "" || digits[0] == '0' && digits != "0" || digits[0] == '+' {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	return seq, err == nil
+}
+
+// MakeEpoch returns a word that is another one each time a server begins to
+// number events: of the time in milliseconds since 1970.
+func MakeEpoch(millis int64) string { return strconv.FormatInt(millis, 36) }

@@ -1,0 +1,134 @@
+package channel
+
+// Limits say what is kept of past events.
+type Limits struct {
+	Events int   // of a channel, most
+	Bytes  int   // of a channel, most
+	Total  int   // bytes of all channels, most
+	Age    int64 // nanoseconds, most
+}
+
+// overhead is what an event costs in memory besides its bytes, with a share of
+// its ring.
+const overhead = 400
+
+// ring is what is kept of one channel's events, the oldest first.
+type ring struct {
+	name          string
+	oldest, newst *Event
+	events, bytes int
+}
+
+// history is what is kept of all channels.
+type history struct {
+	limits      Limits
+	rings       map[string]*ring
+	first, last *Event // of all, by Seq
+	bytes       int
+	hold        int64 // nothing is forgotten before, but for limits.Total
+}
+
+func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
+
+// keep puts e where its number belongs, unless it is there.
+func (h *history) keep(e *Event, now int64) {
+	if e.in != nil || h.limits.Events == 0 && now >= h.hold {
+		return
+	}
+	r := h.rings[e.Name]
+	if r == nil {
+		r = &ring{name: e.Name}
+	}
+	before := r.newst
+	for before != nil && before.Seq > e.Seq {
+		before = before.older
+	}
+	if before != nil && before.Seq == e.Seq {
+		return
+	}
+	e.in, e.at = r, now
+	e.older = before
+	if before != nil {
+		e.newer, before.newer = before.newer, e
+	} else {
+		e.newer, r.oldest = r.oldest, e
+	}
+	if e.newer != nil {
+		e.newer.older = e
+	} else {
+		r.newst = e
+	}
+	prev := h.last
+	for prev != nil && prev.Seq > e.Seq {
+		prev = prev.prev
+	}
+	e.prev = prev
+	if prev != nil {
+		e.next, prev.next = prev.next, e
+	} else {
+		e.next, h.first = h.first, e
+	}
+	if e.next != nil {
+		e.next.prev = e
+	} else {
+		h.last = e
+	}
+	h.rings[e.Name] = r
+	r.events++
+	r.bytes += e.cost()
+	h.bytes += e.cost()
+	h.trim(r, now)
+}
+
+// trim forgets what is too much in r and in all.
+func (h *history) trim(r *ring, now int64) {
+	if now >= h.hold {
+		for r.events > h.limits.Events || r.events > 0 && r.bytes > h.limits.Bytes+r.events*overhead {
+			h.forget(r.oldest)
+		}
+	}
+	for h.first != nil && h.bytes > h.limits.Total {
+		h.forget(h.first)
+	}
+}
+
+// forget takes e out.
+func (h *history) forget(e *Event) {
+	r := e.in
+	*link(e.older, &r.oldest, func(o *Event) **Event { return &o.newer }) = e.newer
+	*link(e.newer, &r.newst, func(o *Event) **Event { return &o.older }) = e.older
+	*link(e.prev, &h.first, func(o *Event) **Event { return &o.next }) = e.next
+	*link(e.next, &h.last, func(o *Event) **Event { return &o.prev }) = e.prev
+	r.events--
+	r.bytes -= e.cost()
+	h.bytes -= e.cost()
+	if r.events == 0 {
+		delete(h.rings, r.name)
+	}
+	e.in, e.prev, e.next, e.older, e.newer = nil, nil, nil, nil, nil
+}
+
+// link returns the pointer that leads to an event from its neighbour, or from the
+// end of the list if it has none.
+func link(neighbour *Event, end **Event, of func(*Event) **Event) **Event {
+	if neighbour == nil {
+		return end
+	}
+	return of(neighbour)
+}
+
+// expire forgets what is too old, and what was held and is too much.
+func (h *history) expire(now int64) {
+	if now < h.hold {
+		return
+	}
+	for h.first != nil && now-h.first.at > h.limits.Age {
+		h.forget(h.first)
+	}
+	if h.hold != 0 {
+		h.hold = 0
+		for _, r := range h.rings {
+			h.trim(r, now)
+		}
+	}
+}

@@ -1,0 +1,191 @@
+package channel
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Listener is what a Hub knows of a listener: where it keeps its seats.
+type Listener[L any] interface{ Seats() *Seats[L] }
+
+// Seats are the channels that a listener is of. The zero value is of none.
+type Seats[L any] []seat[L]
+
+type seat[L any] struct {
+	of *Channel[L]
+	at int32 // its place in the Channel's listeners
+}
+
+// Channel is a channel with listeners.
+type Channel[L any] struct {
+	Name      string
+	Listeners []L // who joins is the last one; who leaves is replaced by the last one
+}
+
+// Hub is all channels: who listens to them, and what is kept of their events.
+type Hub[L Listener[L]] struct {
+	history
+	channels map[string]*Channel[L]
+	tip      uint64
+}
+
+// NewHub returns a Hub that has no limits yet: see Limit.
+func NewHub[L Listener[L]]() *Hub[L] {
+	return &Hub[L]{channels: map[string]*Channel[L]{}, history: history{rings: map[string]*ring{}}}
+}
+
+// Limit sets what is kept of events.
+func (h *Hub[L]) Limit(limits Limits) { h.limits = limits }
+
+// Join makes l a listener of the channels of that name, each of which it names
+// once. It has not joined before.
+func (h *Hub[L]) Join(l L, names []string) {
+	seats := make(Seats[L], len(names))
+	for i, name := range names {
+		c := h.channels[name]
+		if c == nil {
+			name = strings.Clone(name) // not what it may be a part of
+			c = &Channel[L]{Name: name}
+			h.channels[name] = c
+		}
+		seats[i] = seat[L]{c, int32(len(c.Listeners))}
+		c.Listeners = append(c.Listeners, l)
+	}
+	*l.Seats() = seats
+}
+
+// Leave takes l out of its channels.
+func (h *Hub[L]) Leave(l L) {
+	for _, s := range *l.Seats() {
+		c := s.of
+		end := len(c.Listeners) - 1
+		moved := c.Listeners[end]
+		c.Listeners[s.at] = moved
+		for i, other := range *moved.Seats() {
+			if other.of == c {
+				(*moved.Seats())[i].at = s.at
+			}
+		}
+		var none L
+		c.Listeners[end] = none
+		c.Listeners = c.Listeners[:end]
+		switch {
+		case end == 0:
+			delete(h.channels, c.Name)
+		case cap(c.Listeners) > 64 && end < cap(c.Listeners)/4:
+			c.Listeners = append(make([]L, 0, end*2), c.Listeners...)
+		}
+	}
+	*l.Seats() = nil
+}
+
+// Of returns the channel of that name, or nil if nobody listens to it.
+func (h *Hub[L]) Of(name string) *Channel[L] { return h.channels[name] }
+
+// Count returns how many listen to a channel.
+func (h *Hub[L]) Count(name string) int {
+	if c := h.channels[name]; c != nil {
+		return len(c.Listeners)
+	}
+	return 0
+}
+
+// Channels calls f for each channel with listeners.
+func (h *Hub[L]) Channels(f func(*Channel[L])) {
+	for _, c := range h.channels {
+		f(c)
+	}
+}
+
+// Names returns the names of the channels of s.
+func (s Seats[L]) Names() []string {
+	names := make([]string, len(s))
+	for i := range s {
+		names[i] = s[i].of.Name
+	}
+	return names
+}
+
+// In says whether s has a seat in the channel of that name.
+func (s Seats[L]) In(name string) bool {
+	for i := range s {
+		if s[i].of.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Tip is the number of the last event that was taken.
+func (h *Hub[L]) Tip() uint64 { return h.tip }
+
+// Take keeps a new event. It returns false if one of that number or a later one
+// has been taken: then it is no new one. now is in nanoseconds, from anywhere.
+func (h *Hub[L]) Take(e *Event, now int64) bool {
+	if e.Seq <= h.tip {
+		return false
+	}
+	h.tip = e.Seq
+	h.keep(e, now)
+	return true
+}
+
+// Restore keeps an event of which another process has been told. It is none that
+// listeners have not been told of: Take may still come with it.
+func (h *Hub[L]) Restore(e *Event, now int64) { h.keep(e, now) }
+
+// Hold lets nothing be forgotten until then, except what is beyond Limits.Total.
+func (h *Hub[L]) Hold(until int64) { h.hold = max(h.hold, until) }
+
+// Expire forgets what is too old. It is to be called now and then.
+func (h *Hub[L]) Expire(now int64) { h.expire(now) }
+
+// Since returns what is kept of events behind number after in the channels of
+// that name, by their numbers.
+func (h *Hub[L]) Since(names []string, after uint64) (events []*Event) {
+	for _, name := range names {
+		r := h.rings[name]
+		if r == nil {
+			continue
+		}
+		from := len(events)
+		for e := r.newst; e != nil && e.Seq > after; e = e.older {
+			events = append(events, e)
+		}
+		slices.Reverse(events[from:])
+	}
+	if len(names) > 1 {
+		slices.SortFunc(events, func(a, b *Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
+	return events
+}
+
+// Position returns the number of the event with that id, which a client says it has
+// seen last in one of the channels, for Since. An id that nobody knows (it is too old, or
+// from before the server was started) is 0: the client gets all there is.
+//
+// The number of an id of this server may be behind Tip: another process was quicker.
+func (h *Hub[L]) Position(names []string, id, epoch string) (seq uint64) {
+	for _, name := range names {
+		if r := h.rings[name]; r != nil {
+			for e := r.newst; e != nil && e.Seq > seq; e = e.older {
+				if e.ID == id {
+					seq = e.Seq
+				}
+			}
+		}
+	}
+	if seq == 0 {
+		seq, _ = ParseID(epoch, id)
+	}
+	return seq
+}
+
+// Kept returns all events that are kept, by their numbers.
+func (h *Hub[L]) Kept() (events []*Event) {
+	for e := h.first; e != nil; e = e.next {
+		events = append(events, e)
+	}
+	return events
+}

@@ -1,0 +1,71 @@
+// Package channel is what there is to server-sent events besides sockets: names
+// of channels, events and how they are written, what is kept of them for clients
+// that come back, and who listens where. Nothing in it may be used by two
+// goroutines at once, but an Event, which does not change.
+package channel
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const (
+	// MaxName is the length of the longest name of a channel, in bytes.
+	MaxName = 128
+
+	// MaxNames is how many channels one listener may be of.
+	MaxNames = 16
+)
+
+// CheckName says in one line what is wrong with the name of a channel: it is 1 to
+// MaxName letters and digits of ASCII and . _ ~ : / @ -, the first one a letter or
+// digit.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name of a channel is empty")
+	case len(name) > MaxName:
+		return fmt.Errorf("the name of a channel has %d bytes, at most %d are allowed: %.40q...", len(name), MaxName, name)
+	}
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9':
+		case i > 0 && strings.IndexByte("._~:/@-", c) >= 0:
+		case i == 0:
+			return fmt.Errorf("the name of a channel has to begin with a letter or digit of ASCII: %q", name)
+		default:
+			return fmt.Errorf("the name of a channel may have letters and digits of ASCII and . _ ~ : / @ - only: %q", name)
+		}
+	}
+	return nil
+}
+
+// ParseNames reads the value of a field Fapws-Channel: names with commas and
+// optional blanks between them (RFC 9110 §5.6.1). A name that comes twice counts
+// once. The error is one line.
+func ParseNames(list string) (names []string, err error) {
+	for one := range strings.SplitSeq(list, ",") {
+		one = strings.Trim(one, " \t")
+		if err := CheckName(one); err != nil {
+			return nil, err
+		}
+		if !contains(names, one) {
+			if len(names) == MaxNames {
+				return nil, fmt.Errorf("more than %d channels for one listener", MaxNames)
+			}
+			names = append(names, one)
+		}
+	}
+	return names, nil
+}
+
+func contains(names []string, name string) bool {
+	for _, one := range names {
+		if one == name {
+			return true
+		}
+	}
+	return false
+}

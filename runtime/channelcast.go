@@ -1,0 +1,191 @@
+package runtime
+
+import (
+	"time"
+
+	"fapws/runtime/channel"
+)
+
+// cast gives events to listeners: a batch of events at a time, and of their
+// listeners a slice in each turn of the loop, so that others do not wait for ten
+// thousand. All listeners of a batch get all of it before the next one begins: so a
+// listener of several channels gets events in the order of their numbers, and the number
+// of the last one says all of what it has got.
+type cast struct {
+	backlog []*channel.Event // that is in no batch yet
+	batch   []*channel.Event
+	groups  []group          // of the batch, by channels
+	at      int              // the group that is being done
+	left    int              // listeners of it that are left: those in front
+	mine    []*channel.Event // scratch of what one listener gets
+	turning bool             // the loop will come back to it
+	young   int              // listeners that have not taken everything for a moment
+	grace   uint32           // changes when those are not waited for any more
+	until   time.Time        // when that is; zero: nobody is waited for
+}
+
+type group struct {
+	of     *channel.Channel[*listener]
+	events []*channel.Event
+}
+
+const (
+	// A batch is as large as fits easily into what the kernel keeps for a
+	// listener, so that who reads at once is never taken for slow.
+	batchBytes  = 16 << 10
+	batchEvents = 64
+
+	// sliceMost and sliceTime bound what is done in one turn of the loop.
+	sliceMost = 256
+	sliceTime = 500 * time.Microsecond
+
+	// patience is how long the next batch waits for listeners that have not taken
+	// all of the last one. So a burst of events is no reason to drop who
+	// reads as quickly as it can, and who does not delays others by no more than this.
+	patience = 50 * time.Millisecond
+)
+
+// turn does a slice of what there is to do, and sees to it that the loop comes back
+// for more when it has looked after all others.
+func (h *channels) turn() {
+	h.take()
+	c := &h.cast
+	c.turning = false
+	if !h.step(time.Now().Add(sliceTime), sliceMost) {
+		return
+	}
+	c.turning = true
+	h.waker.Wake()
+}
+
+// step gives events to at most so many listeners. more: there is more to do now.
+func (h *channels) step(until time.Time, most int) (more bool) {
+	c := &h.cast
+	for n := 0; n < most; n++ {
+		if c.batch == nil && !h.nextBatch() {
+			return false
+		}
+		if n%16 == 15 && time.Now().After(until) {
+			return true
+		}
+		g := &c.groups[c.at]
+		// From the last one down: who leaves meanwhile is replaced by one that has
+		// had its turn, and who joins comes behind, with nothing to get.
+		c.left = min(c.left, len(g.of.Listeners)) - 1
+		if c.left < 0 {
+			h.nextGroup()
+			continue
+		}
+		h.give(g.of.Listeners[c.left], g)
+	}
+	return true
+}
+
+// nextGroup goes on with the next channel of the batch, if there is one.
+func (h *channels) nextGroup() {
+	c := &h.cast
+	if c.at++; c.at < len(c.groups) {
+		c.left = len(c.groups[c.at].of.Listeners)
+		return
+	}
+	for _, e := range c.batch {
+		h.inbox.bytes.Add(-int64(len(e.Text())))
+	}
+	clear(c.groups)
+	clear(c.mine)
+	c.batch, c.groups, c.mine = nil, c.groups[:0], c.mine[:0]
+}
+
+// nextBatch begins the next batch, unless there is none or listeners are waited for.
+func (h *channels) nextBatch() bool {
+	c := &h.cast
+	if len(c.backlog) == 0 || h.awaits() {
+		return false
+	}
+	n, bytes := 0, 0
+	for n < len(c.backlog) && n < batchEvents && (n == 0 || bytes+len(c.backlog[n].Text()) <= batchBytes) {
+		bytes += len(c.backlog[n].Text())
+		n++
+	}
+	c.batch, c.backlog = c.backlog[:n:n], c.backlog[n:]
+	if len(c.backlog) == 0 {
+		c.backlog = nil
+	}
+	for _, e := range c.batch {
+		h.sort(e)
+	}
+	if len(c.groups) == 0 {
+		c.at = -1
+		h.nextGroup() // all have left
+		return true
+	}
+	c.at, c.left = 0, len(c.groups[0].of.Listeners)
+	return true
+}
+
+// sort puts an event to the others of its channel.
+func (h *channels) sort(e *channel.Event) {
+	c := &h.cast
+	for i := range c.groups {
+		if g := &c.groups[i]; g.of.Name == e.Name {
+			g.events = append(g.events, e)
+			return
+		}
+	}
+	if of := h.hub.Of(e.Name); of != nil {
+		c.groups = append(c.groups, group{of, []*channel.Event{e}})
+	}
+}
+
+// give lets p have what the batch has for it.
+func (h *channels) give(p *listener, g *group) {
+	c := &h.cast
+	last := c.batch[len(c.batch)-1].Seq
+	if p.seq >= last {
+		return // it joined after them, or has had its turn as one of another channel
+	}
+	mine := g.events
+	if len(p.seats) > 1 || p.seq >= mine[0].Seq {
+		c.mine = c.mine[:0]
+		for _, e := range c.batch {
+			if e.Seq > p.seq && p.seats.In(e.Name) {
+				c.mine = append(c.mine, e)
+			}
+		}
+		mine = c.mine
+	}
+	p.seq = last
+	h.send(p, mine)
+}
+
+// awaits says whether the next batch is to wait for listeners that have not taken
+// all of the last one. The loop is woken when it need not any more.
+func (h *channels) awaits() bool {
+	c := &h.cast
+	if c.young == 0 {
+		c.until = time.Time{}
+		return false
+	}
+	now := time.Now()
+	if c.until.IsZero() {
+		c.until = now.Add(patience)
+		time.AfterFunc(patience, h.waker.Wake)
+		return true
+	}
+	if now.Before(c.until) {
+		return true
+	}
+	c.young, c.until = 0, time.Time{}
+	c.grace++ // those that are still behind are not waited for again before they have caught up
+	return false
+}
+
+// castAll gives everything to everybody at once, for when there is no later.
+func (h *channels) castAll() {
+	h.take()
+	for c := &h.cast; c.batch != nil || len(c.backlog) > 0; {
+		c.young, c.until = 0, time.Time{}
+		c.grace++
+		h.step(time.Now().Add(time.Hour), 1<<30)
+	}
+}

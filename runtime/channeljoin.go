@@ -1,0 +1,258 @@
+package runtime
+
+import (
+	"bytes"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"fapws/runtime/channel"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+
+	"golang.org/x/sys/unix"
+)
+
+// Between the head of a response that makes a listener (exchange.Head.Channel) and its
+// last part, the connection is one as all others, which sends what the handler
+// gives. The listener has joined already, so that no event is lost between what the
+// handler has looked up and the first one that comes; events wait in its queue.
+
+var (
+	eventStream  = []byte("Content-Type: text/event-stream\r\n")
+	notBuffered  = []byte("X-Accel-Buffering: no\r\n") // nginx would collect events
+	lastEventID  = []byte("Last-Event-ID")
+	accelBuffers = []byte("X-Accel-Buffering")
+)
+
+// listens begins what the head of p asks for. It returns false if x gets another
+// answer.
+func (l *loop) listens(x *flight, p *exchange.Part) bool {
+	h, c := l.channels, x.conn
+	names, err := channel.ParseNames(string(p.Head.Channel))
+	switch {
+	case err != nil:
+		l.blame(c, x.rules, LevelError, "a handler answered with a channel that cannot be: %v", err)
+		l.refuseListener(x, p, 500, nil)
+		return false
+	case c.inner != nil || x.head:
+		l.streamHead(p) // nobody is there to listen
+		return true
+	}
+	addr, _ := netip.ParseAddr(x.peer.Addr)
+	if why := h.full(names, addr); why != "" {
+		l.blame(c, x.rules, LevelWarning, "%s: answered 503", why)
+		l.refuseListener(x, p, 503, retryAfter)
+		return false
+	}
+	port, _ := strconv.ParseUint(x.peer.Port, 10, 16)
+	q := &listener{
+		fd: -1, minor: x.minor, addr: addr, port: uint16(port), number: h.next,
+		seq: h.hub.Tip(), started: time.Now().Unix(), active: l.now,
+	}
+	h.next++
+	id, asks := fieldOf(p.Head.Request, lastEventID)
+	if x.peer.User != "" || asks {
+		q.extra = &extra{user: x.peer.User, lastID: id}
+	}
+	if asks {
+		h.replay(q, names, h.hub.Position(names, id, h.inbox.epoch))
+	}
+	h.join(q, names)
+	c.joining = q
+	l.streamHead(p)
+	return true
+}
+
+// full says why there may be no listener of that address, or "".
+func (h *channels) full(names []string, addr netip.Addr) string {
+	for _, name := range names {
+		if h.hub.Count(name) >= h.cfg.Listeners {
+			return "channel " + name + " has all the listeners it may have"
+		}
+	}
+	if addr.IsValid() && int(h.addresses[addressKey(addr)]) >= h.cfg.PerAddress {
+		return "more listeners of one address than there may be"
+	}
+	return ""
+}
+
+// replay lets q begin with what is kept of events after number seq.
+func (h *channels) replay(q *listener, names []string, seq uint64) {
+	q.seq = max(q.seq, seq)
+	if events := h.hub.Since(names, seq); len(events) > 0 {
+		q.queue = &queue{events: events, free: len(events), stamp: h.l.now}
+		q.seq = max(q.seq, events[len(events)-1].Seq)
+	}
+}
+
+// join makes q, which has no descriptor yet, a listener.
+func (h *channels) join(q *listener, names []string) {
+	h.hub.Join(q, names)
+	if q.addr.IsValid() {
+		h.addresses[addressKey(q.addr)]++
+	}
+	h.counted(names)
+}
+
+// refuseListener answers x for its handler.
+func (l *loop) refuseListener(x *flight, p *exchange.Part, status int, fields []byte) {
+	p.Head.Status, p.Head.Reason, p.Head.Fields = status, nil, fields
+	l.refuseFor(x, p)
+}
+
+// streamHead makes the head of p that of an event stream.
+func (l *loop) streamHead(p *exchange.Part) {
+	fields := make([]byte, 0, len(p.Head.Fields)+128)
+	fields = append(fields, eventStream...)
+	cached, buffered := false, false
+	for line := range bytes.Lines(p.Head.Fields) {
+		name := fieldName(line)
+		switch {
+		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, contentEncoding):
+			continue
+		case bytes.EqualFold(name, cacheControl):
+			cached = true
+		case bytes.EqualFold(name, accelBuffers):
+			buffered = true
+		}
+		fields = append(fields, line...)
+	}
+	if !cached {
+		fields = append(fields, noStore...)
+	}
+	if !buffered {
+		fields = append(fields, notBuffered...)
+	}
+	h := &p.Head
+	h.Status, h.Reason, h.Fields = 200, nil, fields
+	h.Length, h.Type, h.Close = -1, exchange.TypeSet, true
+}
+
+var contentEncoding = []byte("Content-Encoding")
+
+// fieldOf returns a field of a request. ok: it is there.
+func fieldOf(head, name []byte) (value string, ok bool) {
+	_, fields, _ := bytes.Cut(head, crlf)
+	for line := range bytes.Lines(fields) {
+		if found := fieldName(line); len(found) < len(line) && bytes.EqualFold(found, name) {
+			return string(bytes.Trim(line[len(found)+1:], " \t\r\n")), true
+		}
+	}
+	return "", false
+}
+
+// hint sends what a stream begins with, behind the head of x.
+func (l *loop) hint(x *flight) {
+	e := l.channels.retry
+	wire := e.Wire(x.minor)
+	if x.framing == http1.NoBody {
+		return
+	}
+	l.out.buf = append(l.out.buf, wire...)
+	x.sent += int64(len(e.Text()))
+	x.framed += int64(len(wire) - len(e.Text()))
+}
+
+// handled is called when the handler has given all of x, whose connection is to
+// be a listener from now on.
+func (l *loop) handled(x *flight) {
+	c := x.conn
+	q := c.joining
+	q.sent, q.framed, q.log = x.sent, x.framed, x.log
+	x.log = nil // its line comes when the listener ends
+	c.shift()
+	l.cancelAll(c)
+	l.setState(c, stateJoining)
+}
+
+// seat makes c, to which everything before was written, nothing but a listener:
+// its descriptor is taken from gnet.
+func (l *loop) seat(c *conn) {
+	h, q := l.channels, c.joining
+	if q.state == listenerGone {
+		c.reset = true
+		l.close(c, "it reads too slowly")
+		return
+	}
+	if c.g == nil {
+		l.close(c, "the client has shut down its side")
+		return
+	}
+	if err := h.adopt(q, c.fd); err != nil {
+		l.s.logf(LevelError, "%s cannot listen: %v", c, err)
+		l.close(c, "no descriptor for a listener")
+		return
+	}
+	c.joining, c.moved = nil, true
+	l.close(c, "it listens from now on")
+	h.begin(q)
+}
+
+// adopt gives q a descriptor of its own, a duplicate of fd, and has it watched.
+func (h *channels) adopt(q *listener, fd int) error {
+	if err := h.watch.open(h); err != nil {
+		return err
+	}
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := h.watch.add(int32(own)); err != nil {
+		unix.Close(own)
+		return err
+	}
+	q.fd = int32(own)
+	// What the kernel keeps for a listener is bounded, too. Both fail for unix
+	// sockets or are of no use there.
+	unix.SetsockoptInt(own, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)
+	unix.SetsockoptInt(own, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(h.goneAfter().Milliseconds()))
+	unix.SetsockoptInt(own, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	return nil
+}
+
+// begin starts to serve q, which has joined and has a descriptor.
+func (h *channels) begin(q *listener) {
+	for len(h.listeners) <= int(q.fd) {
+		h.listeners = append(h.listeners, nil)
+	}
+	h.listeners[q.fd] = q
+	h.live++
+	h.beats.add(q)
+	q.state = listenerIdle
+	if h.cfg.Joined != nil {
+		client := q.client()
+		for _, name := range q.seats.Names() {
+			h.cfg.Joined(name, client)
+		}
+	}
+	if q.queue != nil { // what came meanwhile, or before
+		q.state = listenerBehind
+		q.queue.stamp = h.l.now
+		h.lag(q)
+		h.room(q)
+	}
+	if q.state != listenerGone && (h.l.draining || h.l.leaving && !h.stay) {
+		h.finish(q)
+	}
+}
+
+// abandon ends what c was to become. Its line in the log is as that of others whose
+// client left.
+func (l *loop) abandon(c *conn) {
+	q := c.joining
+	c.joining = nil
+	l.channels.abandon(q)
+	if q.log != nil {
+		l.accountListener(q)
+	}
+}
+
+// abandon ends q, whose connection has ended before it could be its own.
+func (h *channels) abandon(q *listener) {
+	if q.state == listenerGone {
+		return
+	}
+	q.state, q.queue = listenerGone, nil
+	h.leave(q, false)
+}

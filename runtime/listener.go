@@ -1,0 +1,408 @@
+package runtime
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"fapws/runtime/channel"
+
+	"golang.org/x/sys/unix"
+)
+
+// listener is a client of channels. There may be very many that do nothing, so it
+// is no conn of gnet, which costs ten times as much: it has nothing but this and a
+// descriptor in an epoll of its own (watch). It belongs to the loop.
+type listener struct {
+	fd      int32 // -1: its connection is still a conn, which writes what the handler gave
+	minor   uint8 // HTTP/1.minor
+	state   listenerState
+	input   uint16 // bytes the client has sent, which it should not
+	grace   uint32 // cast.grace when it began to be waited for
+	port    uint16
+	slot    int16 // of beats
+	beat    int32 // its place there
+	seats   channel.Seats[*listener]
+	seq     uint64 // all events of its channels up to this one were given to it
+	addr    netip.Addr
+	queue   *queue // what it has not taken; nil: nothing
+	active  int64  // loop.now when something was sent last
+	log     *logEntry
+	extra   *extra
+	number  uint64
+	started int64 // seconds since 1970
+	sent    int64 // bytes of the body
+	framed  int64 // bytes of the response besides
+}
+
+// extra is what most listeners do not have.
+type extra struct{ user, lastID string }
+
+type listenerState uint8
+
+const (
+	listenerJoining listenerState = iota // see listener.fd
+	listenerIdle                         // it has taken everything
+	listenerBehind                       // it has not
+	listenerEnding                       // and when it has, it is closed
+	listenerGone
+)
+
+// queue is what waits until a listener takes it. Events are shared by all.
+type queue struct {
+	events []*channel.Event
+	off    int   // bytes of events[0] that were taken
+	bytes  int   // of events of a cast, which are bounded
+	free   int   // how many in front are not: what it joined with
+	stamp  int64 // loop.now when it took something last
+}
+
+// Seats implements channel.Listener.
+func (p *listener) Seats() *channel.Seats[*listener] { return &p.seats }
+
+// firstListener returns where the numbers of this process's listeners begin.
+func firstListener() uint64 { return uint64(os.Getpid())<<30 + 1 }
+
+func (p *listener) client() *ChannelClient {
+	c := &ChannelClient{Number: p.number}
+	if p.addr.IsValid() {
+		c.Address = p.addr.String()
+	}
+	if p.port != 0 {
+		c.Port = strconv.Itoa(int(p.port))
+	}
+	if p.extra != nil {
+		c.User, c.LastEventID = p.extra.user, p.extra.lastID
+	}
+	return c
+}
+
+// String is how the error log calls the client.
+func (p *listener) String() string {
+	c := p.client()
+	switch {
+	case c.Address == "":
+		return "unix client " + strconv.Itoa(int(p.fd))
+	case c.Port == "":
+		return c.Address
+	}
+	return net.JoinHostPort(c.Address, c.Port)
+}
+
+// addressKey is what counts as one client: of IPv6 a network, as each client
+// has one.
+func addressKey(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if network, err := a.Prefix(64); err == nil {
+			return network.Addr()
+		}
+	}
+	return a
+}
+
+// send gives p events of a cast, or of the server's own.
+func (h *channels) send(p *listener, events []*channel.Event) {
+	if p.state == listenerEnding || p.state == listenerGone {
+		return
+	}
+	if p.state == listenerIdle {
+		events = h.write(p, events)
+		if p.state == listenerGone || len(events) == 0 {
+			return
+		}
+	}
+	if p.queue == nil {
+		p.queue = &queue{stamp: h.l.now}
+	}
+	q := p.queue
+	first := len(q.events) == 0
+	for _, e := range events {
+		size := len(e.Wire(p.minor))
+		// One alone may be larger.
+		if q.bytes > 0 && q.bytes+size > h.cfg.Buffer {
+			h.drop(p, "reads too slowly")
+			return
+		}
+		q.events = append(q.events, e)
+		q.bytes += size
+	}
+	if first && p.state != listenerJoining {
+		h.lag(p)
+	}
+}
+
+// iovMost is how many events are written at once.
+const iovMost = 64
+
+// write sends p as much of events as its socket takes, and returns the rest. p's
+// queue is empty but for the offset of the first event.
+func (h *channels) write(p *listener, events []*channel.Event) []*channel.Event {
+	var iov [iovMost]unix.Iovec
+	for len(events) > 0 {
+		off := 0
+		if p.queue != nil {
+			off = p.queue.off
+		}
+		k, total := 0, 0
+		for i := 0; i < len(events) && k < iovMost; i++ {
+			b := events[i].Wire(p.minor)[off:]
+			off = 0
+			if len(b) == 0 {
+				continue
+			}
+			iov[k].Base = unsafe.SliceData(b)
+			iov[k].SetLen(len(b))
+			total += len(b)
+			k++
+		}
+		n, err := 0, error(nil)
+		if k > 0 {
+			n, err = sendVector(int(p.fd), iov[:k])
+		}
+		if err != nil && err != unix.EAGAIN {
+			h.end(p, err.Error())
+			return nil
+		}
+		if n > 0 {
+			p.active = h.l.now
+		}
+		full := n < total
+		events = h.taken(p, events, n)
+		if full {
+			break
+		}
+	}
+	return events
+}
+
+// taken notes that p has taken n bytes of events, and returns the rest.
+func (h *channels) taken(p *listener, events []*channel.Event, n int) []*channel.Event {
+	q := p.queue
+	off := 0
+	if q != nil {
+		if n > 0 {
+			q.stamp = h.l.now
+		}
+		off, q.off = q.off, 0
+	}
+	for len(events) > 0 {
+		e := events[0]
+		size := len(e.Wire(p.minor))
+		if n < size-off {
+			if n += off; n > 0 {
+				if q == nil {
+					q = &queue{stamp: h.l.now}
+					p.queue = q
+				}
+				q.off = n
+			}
+			return events
+		}
+		n -= size - off
+		off = 0
+		text := len(e.Text())
+		p.sent += int64(text)
+		p.framed += int64(size - text)
+		events = events[1:]
+	}
+	return nil
+}
+
+func sendVector(fd int, iov []unix.Iovec) (int, error) {
+	msg := unix.Msghdr{Iov: unsafe.SliceData(iov)}
+	msg.SetIovlen(len(iov))
+	for {
+		n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
+			uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		if e == 0 {
+			return int(n), nil
+		}
+		if e != unix.EINTR {
+			return 0, e
+		}
+	}
+}
+
+// lag notes that p has not taken everything: the loop hears when there is room.
+func (h *channels) lag(p *listener) {
+	if p.state == listenerIdle {
+		p.state = listenerBehind
+	}
+	h.laggards[p] = struct{}{}
+	h.cast.young++
+	p.grace = h.cast.grace
+	h.watch.change(p.fd, true)
+}
+
+// caughtUp is the opposite.
+func (h *channels) caughtUp(p *listener) {
+	delete(h.laggards, p)
+	if p.grace == h.cast.grace && h.cast.young > 0 {
+		h.cast.young--
+	}
+}
+
+// room is called when the socket of p takes more.
+func (h *channels) room(p *listener) {
+	q := p.queue
+	if q == nil || len(q.events) == 0 {
+		return
+	}
+	before := len(q.events)
+	rest := h.write(p, q.events)
+	if p.state == listenerGone {
+		return
+	}
+	for _, e := range q.events[:before-len(rest)] {
+		if q.free > 0 {
+			q.free--
+		} else {
+			q.bytes -= len(e.Wire(p.minor))
+		}
+	}
+	if len(rest) > 0 {
+		if cap(rest) > 4*len(rest)+16 {
+			rest = append([]*channel.Event(nil), rest...)
+		} else {
+			clear(q.events[:before-len(rest)])
+		}
+		q.events = rest
+		return
+	}
+	p.queue = nil
+	h.caughtUp(p)
+	if p.state == listenerEnding {
+		h.end(p, "the stream has ended")
+		return
+	}
+	p.state = listenerIdle
+	h.watch.change(p.fd, false)
+}
+
+// dropSlow drops listeners that took nothing for too long.
+func (h *channels) dropSlow() {
+	for p := range h.laggards {
+		if h.l.now-p.queue.stamp > int64(h.l.cfg.WriteTimeout)+tickLength {
+			h.drop(p, "took nothing for "+h.l.cfg.WriteTimeout.String())
+		}
+	}
+}
+
+// drop ends a listener that does not take what it gets, so that the kernel forgets
+// it, too.
+func (h *channels) drop(p *listener, why string) {
+	if p.state == listenerJoining {
+		h.abandon(p) // its connection is ended when its turn comes: see seat
+		return
+	}
+	h.l.cfg.LogClient(LevelInfo, p.String(), "a listener of "+p.seats.Names()[0]+" "+why+" and has been dropped")
+	resetOnClose(int(p.fd))
+	h.end(p, why)
+}
+
+// end takes p, whose connection is broken or has been dealt with, out of everything.
+func (h *channels) end(p *listener, why string) {
+	if p.state == listenerGone {
+		return
+	}
+	l := h.l
+	if l.debug >= 2 {
+		l.tracef("%s listens no more: %s", p, why)
+	}
+	h.detach(p)
+	unix.Close(int(p.fd))
+	if p.log != nil {
+		l.accountListener(p)
+	}
+	l.makeRoom(true)
+}
+
+// detach makes the loop know nothing of p but its descriptor.
+func (h *channels) detach(p *listener) {
+	if p.queue != nil {
+		h.caughtUp(p)
+		p.queue = nil
+	}
+	p.state = listenerGone
+	h.watch.remove(p.fd)
+	h.beats.remove(p)
+	h.listeners[p.fd] = nil
+	h.live--
+	h.leave(p, true)
+}
+
+// leave takes p out of its channels.
+func (h *channels) leave(p *listener, tell bool) {
+	names := p.seats.Names()
+	h.hub.Leave(p)
+	if key := addressKey(p.addr); p.addr.IsValid() {
+		if h.addresses[key]--; h.addresses[key] <= 0 {
+			delete(h.addresses, key)
+		}
+	}
+	if tell && h.cfg.Left != nil {
+		client := p.client()
+		for _, name := range names {
+			h.cfg.Left(name, client)
+		}
+	}
+	h.counted(names)
+}
+
+var finalChunk = channel.NewBytes("0\r\n\r\n")
+
+// finish ends p as a stream ends, so that its client comes back after a while.
+func (h *channels) finish(p *listener) {
+	if p.state == listenerEnding {
+		return
+	}
+	idle := p.state == listenerIdle
+	if p.minor > 0 {
+		h.send(p, []*channel.Event{finalChunk})
+	}
+	switch {
+	case p.state == listenerGone:
+	case idle && p.queue == nil:
+		h.end(p, "the server is shutting down")
+	default:
+		p.state = listenerEnding
+	}
+}
+
+// finishAll ends all listeners. What has been published is sent before.
+func (h *channels) finishAll() {
+	h.castAll()
+	for _, p := range h.listeners {
+		if p != nil {
+			h.finish(p)
+		}
+	}
+}
+
+// closeAll is for those that finishAll has left.
+func (h *channels) closeAll() {
+	for _, p := range h.listeners {
+		if p != nil {
+			resetOnClose(int(p.fd))
+			h.end(p, "the server has shut down")
+		}
+	}
+}
+
+// accountListener writes the log lines of a listener that has ended.
+func (l *loop) accountListener(p *listener) {
+	x := flight{log: p.log, conn: accounted, handler: recorded{}, status: 200, sent: p.sent, framed: p.framed}
+	p.log = nil
+	l.account(&x)
+}
+
+// accounted stands for the connection of a listener in what account reads.
+var accounted = &conn{state: stateEnding}
+
+// goneAfter is how long a client may acknowledge nothing.
+func (h *channels) goneAfter() time.Duration { return 2 * h.cfg.Heartbeat }
