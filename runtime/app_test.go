@@ -30,6 +30,11 @@ type call struct {
 	Peer                exchange.Peer
 	Fields              map[string]string // by names in lower case
 	Head                string
+	More                bool
+	Size                int64
+	Socket              int
+	inputs              []input       // that were delivered and not yet received
+	arrived             chan struct{} // told when there are more
 	gone                chan struct{} // closed by Cancel
 	started             bool
 	ended               bool
@@ -57,7 +62,17 @@ type app struct {
 	signals  int
 	overdue  []overdueCall
 	stalled  atomic.Int32
+	input    int64 // bytes delivered and not received, each with exchange.InputCost more
+	maxInput int64 // the most there ever were
 }
+
+// input is a copy of an exchange.Input.
+type input struct {
+	Data string
+	Last bool
+}
+
+func (i input) cost() int64 { return int64(len(i.Data)) + exchange.InputCost }
 
 // overdueCall is what Overdue was told.
 type overdueCall struct {
@@ -78,21 +93,28 @@ func (a *app) Submit(r *exchange.Request) bool {
 		if r.Spool >= 0 {
 			unix.Close(r.Spool)
 		}
+		if r.Socket != 0 {
+			unix.Close(r.Socket)
+		}
 		return false
 	}
 	c := &call{
-		app:    a,
-		ticket: r.Ticket,
-		Method: string(r.Parsed.Method.In(r.Head)),
-		Path:   string(r.Path[r.Script:]),
-		Script: string(r.Path[:r.Script]),
-		Query:  string(r.Parsed.Query.In(r.Head)),
-		Mount:  r.Mount,
-		Body:   string(r.Body),
-		Peer:   *r.Peer,
-		Fields: map[string]string{},
-		Head:   string(r.Head),
-		gone:   make(chan struct{}),
+		app:     a,
+		ticket:  r.Ticket,
+		Method:  string(r.Parsed.Method.In(r.Head)),
+		Path:    string(r.Path[r.Script:]),
+		Script:  string(r.Path[:r.Script]),
+		Query:   string(r.Parsed.Query.In(r.Head)),
+		Mount:   r.Mount,
+		Body:    string(r.Body),
+		Peer:    *r.Peer,
+		Fields:  map[string]string{},
+		More:    r.More,
+		Size:    r.Size,
+		Socket:  r.Socket,
+		arrived: make(chan struct{}, 1),
+		Head:    string(r.Head),
+		gone:    make(chan struct{}),
 	}
 	for _, f := range r.Parsed.Fields {
 		c.Fields[strings.ToLower(string(f.Name.In(r.Head)))] = string(f.Value.In(r.Head))
@@ -153,6 +175,9 @@ func (a *app) Release(p *exchange.Part) {
 	}
 	delete(a.tokens, p.Ref)
 	if p.Last {
+		for _, in := range a.calls[p.Ticket].inputs {
+			a.input -= in.cost()
+		}
 		delete(a.calls, p.Ticket)
 	}
 	close(done)
@@ -184,7 +209,7 @@ func (a *app) Signalled() {
 func (a *app) idle() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.calls) == 0 && a.made == a.released && a.unacked == 0
+	return len(a.calls) == 0 && a.made == a.released && a.unacked == 0 && a.input == 0
 }
 
 // part hands a part to the loop and returns a channel that is closed when it

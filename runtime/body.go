@@ -10,9 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// body is a request whose body is still arriving. The handler hears of it when
-// it is whole, so that a slow client never holds an application.
+// body is that of a request which is still arriving. The handler hears of the
+// request when it is whole, so that a slow client never holds an application, or,
+// where Mount.Streams, at once: see stream.go.
 type body struct {
+	x    *flight // that it is delivered to; nil: it is collected, in buf or spool
+	html bool    // the client is a browser, if x
+	held int64   // loop.now when reading stopped for want of credit
+
 	head    []byte
 	course  course
 	query   http1.Span
@@ -36,9 +41,9 @@ func (b *body) drop() {
 	}
 }
 
-// add stores a piece in memory or, once there is too much of it, in a file.
+// add stores a piece, which was counted, in memory or, once there is too much of
+// it, in a file.
 func (b *body) add(data []byte, cfg *Config) (err error) {
-	b.size += int64(len(data))
 	if b.spool < 0 {
 		if b.size <= int64(cfg.SpoolSize) {
 			b.buf = append(b.buf, data...) // never by what the client announced
@@ -91,39 +96,50 @@ func (l *loop) begin(c *conn, m *Mount, script int, head, rest []byte, used int)
 func (l *loop) collect(c *conn, data []byte) (rest []byte) {
 	b := c.body
 	c.stamp = l.now
+	piece, rest, whole, err := l.decode(b, b.course.rules, data)
+	if err == nil {
+		err = b.add(piece, l.cfg)
+	}
+	if err != nil {
+		l.bodyFailed(c, err)
+		return nil
+	}
+	if whole {
+		l.bodyWhole(c)
+	}
+	return rest
+}
+
+// decode takes what belongs to the body b from the front of data and returns its
+// content, which is part of data: the pieces of a chunked one are moved together.
+// rest is what follows when the body is whole. The error is errBodyTooBig or a
+// *http1.StatusError.
+func (l *loop) decode(b *body, r *rules, data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.want, int64(len(data)))
-		if err := b.add(data[:k], l.cfg); err != nil {
-			l.bodyFailed(c, err)
-			return nil
-		}
-		if b.want -= k; b.want == 0 {
-			l.bodyWhole(c)
-		}
-		return data[k:]
+		b.want -= k
+		b.size += k
+		return data[:k], data[k:], b.want == 0, nil
 	}
+	from, to, at := 0, 0, 0 // the piece is data[from:to], data[:at] has been taken
 	for {
-		piece, n, err := b.chunks.Next(data)
-		data = data[n:]
-		if err == nil || err == http1.ErrNeedMore {
-			// At least, with what the chunk announces.
-			if whole := b.size + int64(len(piece)) + b.chunks.Left(); whole < 0 || l.tooBig(b.course.rules, whole) {
-				err = errBodyTooBig
-			}
+		next, n, err := b.chunks.Next(data[at:])
+		at += n
+		if err != nil && err != http1.ErrNeedMore {
+			return nil, nil, false, err
 		}
-		if err == http1.ErrNeedMore {
-			return nil
+		b.size += int64(len(next))
+		// At least, with what the chunk announces.
+		if least := b.size + b.chunks.Left(); least < 0 || l.tooBig(r, least) {
+			return nil, nil, false, errBodyTooBig
 		}
-		if err == nil {
-			err = b.add(piece, l.cfg)
+		if from == to {
+			from, to = at-len(next), at
+		} else {
+			to += copy(data[to:], next)
 		}
-		if err != nil {
-			l.bodyFailed(c, err)
-			return nil
-		}
-		if b.chunks.Done() {
-			l.bodyWhole(c)
-			return data
+		if err != nil || b.chunks.Done() {
+			return data[from:to], data[at:], err == nil, nil
 		}
 	}
 }
@@ -179,6 +195,13 @@ func (l *loop) bodyFailed(c *conn, err error) {
 	l.again(b)
 	l.course = b.course
 	l.setState(c, stateReady)
+	r := l.bodyRefusal(err)
+	r.html = wantsHTML(&l.req, b.head)
+	l.answerLocally(l.newFlight(c, b.head), r)
+}
+
+// bodyRefusal is what a client gets whose body could not be taken because of err.
+func (l *loop) bodyRefusal(err error) refusal {
 	r := refusal{status: 500, close: true}
 	var malformed *http1.StatusError
 	switch {
@@ -192,13 +215,15 @@ func (l *loop) bodyFailed(c *conn, err error) {
 		}
 		l.s.logf(LevelError, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)
 	}
-	r.html = wantsHTML(&l.req, b.head)
-	l.answerLocally(l.newFlight(c, b.head), r)
+	return r
 }
 
 // bodyDeadline returns when to look at a body again; a time that has passed
 // means that it comes too slowly.
 func (l *loop) bodyDeadline(c *conn) int64 {
+	if c.stopped { // it is not the client who is waited for
+		return l.now + int64(bodyLook)
+	}
 	age := l.now - c.body.begun
 	if age > int64(l.cfg.BodyTimeout) && float64(c.body.size) < float64(l.cfg.BodyRate)*float64(age)/1e9 {
 		return l.now

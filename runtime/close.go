@@ -88,7 +88,7 @@ func (l *loop) gone(c *conn, err error) {
 // that deadline gives it, and hence a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (l *loop) answersHalf(c *conn) bool {
-	if c.first == nil && !c.checking || c.first != nil && c.first.begun || c.inner != nil || c.state == stateClosed {
+	if c.first == nil && !c.checking || c.first != nil && c.first.begun || c.inner != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
 	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -115,6 +115,9 @@ func (l *loop) end(c *conn) {
 	}
 	if c.joining != nil {
 		l.abandon(c)
+	}
+	if c.first != nil && c.first.raw {
+		l.takeAway(c)
 	}
 	l.cancelAll(c)
 	l.dropInput(c)

@@ -44,7 +44,7 @@ type conn struct {
 	closing  bool   // we close it, not the client
 	linger   bool   // the client may be sending what nobody reads
 	queued   bool   // it is in loop.ready
-	stopped  bool   // paused until who has it in hand lets it go on: see credit.go
+	stopped  bool   // paused until who has it in hand lets it go on: see credit.go, raw.go
 	moved    bool   // its client is a listener of its own by now
 	checking bool   // a password of it is being checked
 	flights  uint16 // length of the list first..last
@@ -57,7 +57,7 @@ type conn struct {
 	off    int
 	resume http1.Resume // how far the head in it was examined
 
-	body     *body     // the body that is arriving
+	body     *body     // the body that is arriving; if it is streamed, that of the only flight
 	transfer *transfer // what is writing to it beside the loop
 	ws       *socket   // the WebSocket that it is, or is to be
 

@@ -23,7 +23,7 @@ func (l *loop) handIn(x *flight) {
 // credited is for a part that says that the application has taken something.
 func (l *loop) credited(x *flight, p *exchange.Part) {
 	x.given = max(0, x.given-p.Credit)
-	if c := x.conn; c != nil && c.stopped && x.given < exchange.InputWindow/2 {
+	if c := x.conn; c != nil && c.stopped && !x.raw && x.given < exchange.InputWindow/2 {
 		l.resume(c)
 	}
 	l.release(p)
@@ -41,11 +41,17 @@ func (l *loop) stop(c *conn) {
 		return
 	}
 	c.stopped = true
+	if c.body != nil {
+		c.body.held = l.now
+	}
 }
 
 // resume ends what stop began, or the pause of a connection of which nothing is
 // wanted.
 func (l *loop) resume(c *conn) {
+	if c.stopped && c.body != nil {
+		c.body.begun += l.now - c.body.held
+	}
 	c.stopped = false
 	c.stamp = l.now
 	if c.paused {

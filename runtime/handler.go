@@ -18,14 +18,15 @@ type Asker interface {
 type Receiver interface {
 	Handler
 
-	// Deliver hands over what has arrived for an exchange that has not ended. It
-	// does not wait and cannot fail; what is too much is not read (exchange.InputWindow).
-	// Nothing runs before Flush. On the loop.
+	// Deliver hands over what has arrived for an exchange of which the loop has not
+	// yet taken the Last part; the handler may have made it, and then drops the input.
+	// It does not wait and cannot fail; what is too much is not read
+	// (exchange.InputWindow). Nothing runs before Flush. On the loop.
 	Deliver(*exchange.Input)
 }
 
-// Handler runs an application. The loop gives it whole requests and takes
-// parts of responses; neither side ever waits for the other.
+// Handler runs an application. The loop gives it requests, whole ones unless it is
+// a Receiver, and takes parts of responses; neither side ever waits for the other.
 //
 // All methods but Release and Stalled are called on the loop only.
 type Handler interface {

@@ -26,7 +26,11 @@ func (l *loop) received(c *conn, data []byte) {
 	}
 	switch c.state {
 	case stateBody:
-		data = l.collect(c, data)
+		if c.body.x != nil {
+			data = l.feed(c, data)
+		} else {
+			data = l.collect(c, data)
+		}
 		if c.state != stateReady {
 			return
 		}
@@ -158,9 +162,16 @@ func (l *loop) submit(c *conn, m *Mount) {
 		l.request.Depth, l.request.Value = c.inner.depth, c.inner.value
 	}
 	if x.log != nil {
-		x.log.WireIn += l.request.Size // that of a chunked body without its framing
+		// That of a chunked body is without its framing; of one that is streamed the
+		// rest is added as it comes.
+		if x.log.WireIn += l.request.Size; l.request.More {
+			x.log.WireIn += int64(len(l.request.Body)) - l.request.Size
+		}
 	}
-	if !x.keepAlive && !l.request.WebSocket {
+	x.raw = l.request.Socket != 0
+	if c.body != nil {
+		c.body.x = x
+	} else if !x.keepAlive && !l.request.WebSocket {
 		l.setState(c, stateEnding)
 	}
 	if m.Cache != nil && l.store != nil && !l.request.WebSocket {
@@ -174,6 +185,7 @@ func (l *loop) submit(c *conn, m *Mount) {
 func (l *loop) hand(x *flight, m *Mount) {
 	x.handler = m.Handler
 	if !l.give(x) {
+		l.unwanted(x)
 		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
 	}
 }

@@ -26,10 +26,14 @@ func (l *loop) late(x *flight) bool {
 	return limit > 0 && l.now-x.since > int64(limit)+tickLength // since is up to a tick old
 }
 
-// throttled says whether parts of x wait for its client, or for responses
-// before it: then the handler may be waiting too.
+// throttled says whether the handler of x may be waiting for its client: parts
+// wait for that, or for responses before, or its body is awaited. Of who talks to the
+// client by itself (raw) nothing is known.
 func (x *flight) throttled() bool {
-	return len(x.held) > 0 || x.begun && x.conn != nil && x.conn.transfer != nil
+	if c := x.conn; c != nil && (x.raw || x.begun && c.transfer != nil || c.body != nil && !c.stopped) {
+		return true
+	}
+	return len(x.held) > 0
 }
 
 // overdue answers x for its handler, as far as that goes: with 504, or by
@@ -48,6 +52,7 @@ func (l *loop) overdue(x *flight) {
 	if c == nil {
 		l.found(x)
 	} else if x.begun {
+		l.unwanted(x)
 		l.complete(x, true)
 		x.conn = nil
 	} else {
@@ -76,6 +81,7 @@ func (l *loop) overdue(x *flight) {
 // substitute puts a new exchange, which the loop is to answer, in the place of
 // x among those of its connection.
 func (l *loop) substitute(x *flight) *flight {
+	l.unwanted(x)
 	c, y := x.conn, l.flights.get()
 	y.conn, y.next = c, x.next
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe

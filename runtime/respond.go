@@ -23,6 +23,10 @@ func (l *loop) deliver(p *exchange.Part) {
 	}
 	if p.Last {
 		x.owed = false
+		if x.raw && l.socketBack(x, p) {
+			return
+		}
+		l.unwanted(x)
 	}
 	if x.fetch != nil && l.record(x, p) {
 		return

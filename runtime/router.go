@@ -144,7 +144,7 @@ func prepare(given []Site, h Handler) (sites []Site, handlers []Handler, err err
 				m.Handler = h
 			}
 			if _, ok := m.Handler.(Receiver); !ok {
-				m.WebSocket = false
+				m.Streams, m.WebSocket = false, false
 			}
 			if m.Handler != nil && !slices.Contains(handlers, m.Handler) {
 				handlers = append(handlers, m.Handler)
@@ -270,6 +270,9 @@ func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int
 	var body []byte
 	if l.hasBody() {
 		if l.req.Body == http1.Chunked || l.req.Length > int64(len(rest)) {
+			if m.Streams {
+				return l.stream(c, m, script, head, rest, used)
+			}
 			return l.begin(c, m, script, head, rest, used)
 		}
 		if l.tooBig(l.course.rules, l.req.Length) {
@@ -277,6 +280,18 @@ func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int
 		}
 		body = rest[:l.req.Length]
 		used += len(body)
+	}
+	socket := 0
+	if m.Raw && l.req.Upgrade && l.wantsSocket(c, head) {
+		var err error
+		if c.busy() {
+			l.setState(c, stateWaiting)
+			return 0, false
+		} else if len(rest) > 0 {
+			return l.refuse(c, head, rest, used, early)
+		} else if socket, err = l.socket(c); err != nil {
+			return l.refuse(c, head, rest, used, refusal{status: 503, fields: retryAfter})
+		}
 	}
 	l.request = exchange.Request{
 		Mount:  m.Index,
@@ -288,6 +303,7 @@ func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int
 		Body:   body,
 		Spool:  -1,
 		Size:   int64(len(body)),
+		Socket: socket,
 	}
 	l.submit(c, m)
 	return used, c.state == stateReady

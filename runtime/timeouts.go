@@ -187,9 +187,7 @@ func (l *loop) expired(c *conn) {
 	case stateHead:
 		l.timedOut(c, "the request took too long")
 	case stateBody:
-		c.body.drop()
-		c.body = nil
-		l.timedOut(c, "the request body took too long")
+		l.bodyLate(c)
 	case stateSocket:
 		l.socketExpired(c)
 	case stateReady:
@@ -197,6 +195,18 @@ func (l *loop) expired(c *conn) {
 	default:
 		l.close(c, "time is up")
 	}
+}
+
+// bodyLate refuses a request whose body comes too slowly.
+func (l *loop) bodyLate(c *conn) {
+	const text = "the request body took too long"
+	if c.body.x != nil {
+		l.breakOff(c, refusal{status: 408, text: text, close: true})
+		return
+	}
+	c.body.drop()
+	c.body = nil
+	l.timedOut(c, text)
 }
 
 // timedOut answers a request that did not become whole (RFC 9110 §15.5.9).

@@ -1,0 +1,90 @@
+package runtime
+
+import (
+	"bytes"
+
+	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
+)
+
+// Where Mount.Raw, a request for a WebSocket comes with a duplicate of the
+// connection's descriptor, for libraries that speak that protocol by themselves.
+// The loop does not read from the connection before the exchange ends. It
+// still sees a client that leaves: then it shuts the connection down, which the
+// application's descriptor shows, and cancels the exchange, at once after RST,
+// and after two seconds when the client has shut down its side.
+
+// early refuses frames that come before the answer to the handshake: they have been
+// read, and the application would not see them.
+var early = refusal{status: 400, text: "data before the WebSocket was accepted", close: true}
+
+// wantsSocket says whether the request in l.req, whose Connection lists "upgrade",
+// asks for a WebSocket (RFC 6455 §4.1).
+func (l *loop) wantsSocket(c *conn, head []byte) bool {
+	if l.req.Minor == 0 || l.hasBody() || c.inner != nil || string(l.req.Method.In(head)) != "GET" {
+		return false
+	}
+	for _, f := range l.req.Fields {
+		if f.Name.Len != 7 || !is(f, head, "upgrade") {
+			continue
+		}
+		for option := range bytes.SplitSeq(f.Value.In(head), []byte(",")) {
+			if bytes.EqualFold(bytes.TrimSpace(option), []byte("websocket")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// socket returns a duplicate of the descriptor of c, from which nothing is read any
+// more, or 0 if that cannot be.
+func (l *loop) socket(c *conn) (int, error) {
+	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		l.s.logf(LevelError, "no descriptor for a WebSocket: %v", err)
+		return 0, err
+	}
+	if c.paused || !l.pause(c, unix.EPOLLRDHUP) {
+		unix.Close(fd)
+		return 0, nil
+	}
+	c.stopped = true
+	return fd, nil
+}
+
+// socketBack is called with the last part of x, whose application gives up the
+// descriptor. done: it has talked to the client by itself, which ends x.
+func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
+	x.raw = false
+	c := x.conn
+	if p.Taken {
+		x.status = 101
+	}
+	switch {
+	case c == nil:
+		return false
+	case !p.Taken:
+		unix.SetNonblock(c.fd, true) // what the application has set holds for ours, too
+		l.resume(c)
+		return false
+	}
+	for i := range x.held {
+		l.release(&x.held[i])
+	}
+	clear(x.held)
+	x.held = x.held[:0]
+	x.keepAlive = false
+	c.linger = true // what was sent last must not be lost: see finish
+	l.complete(x, false)
+	l.release(p)
+	l.settle(c)
+	return true
+}
+
+// takeAway ends what the application does with the descriptor of c.
+func (l *loop) takeAway(c *conn) {
+	unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	c.first.since = l.now // what it owes is overdue from now on
+}

@@ -1,0 +1,122 @@
+package runtime
+
+import (
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// A body that is streamed (Mount.Streams) goes to the handler as it arrives, in
+// pieces of the read buffer. Its exchange is the only one of the connection until
+// it is whole: requests with a body wait for those before them, and what follows
+// is not looked at. The response may begin, and end, before that.
+
+// stream submits the request in l.req, whose body is not yet here, unless it turns
+// out that it is: chunks have to be looked at for that.
+func (l *loop) stream(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
+	if l.tooBig(l.course.rules, l.req.Length) {
+		return l.refuse(c, head, rest, used, bodyTooBig)
+	}
+	b := &body{
+		chunked: l.req.Body == http1.Chunked,
+		want:    l.req.Length,
+		html:    wantsHTML(&l.req, head),
+		spool:   -1,
+		begun:   l.now,
+	}
+	piece, left, whole, err := l.decode(b, l.course.rules, rest)
+	if err != nil {
+		return l.refuse(c, head, rest, used, l.bodyRefusal(err))
+	}
+	l.request = exchange.Request{
+		Mount:  m.Index,
+		Head:   head,
+		Path:   l.course.path,
+		Routed: l.course.rewritten,
+		Root:   l.course.root,
+		Script: script,
+		Body:   piece,
+		Spool:  -1,
+		Size:   b.size,
+		More:   !whole,
+	}
+	if whole {
+		l.submit(c, m)
+		return used + len(rest) - len(left), c.state == stateReady
+	}
+	if l.request.Size = l.req.Length; b.chunked {
+		l.request.Size = -1
+	}
+	expects := l.req.Expect100 && len(rest) == 0
+	c.body, c.stamp = b, l.now
+	l.setState(c, stateBody)
+	l.submit(c, m)
+	if expects && c.body == b {
+		l.use(c)
+		l.out.buf = append(l.out.buf, http1.Continue...)
+	}
+	return used + len(rest), false
+}
+
+// feed delivers what belongs to the body from the front of data and returns the
+// rest. When the body is whole, or the exchange is broken off, c has another state.
+func (l *loop) feed(c *conn, data []byte) (rest []byte) {
+	b := c.body
+	x := b.x
+	c.stamp = l.now
+	piece, rest, whole, err := l.decode(b, x.rules, data)
+	if err != nil {
+		l.breakOff(c, l.bodyRefusal(err))
+		return nil
+	}
+	if len(piece) == 0 && !whole {
+		return nil
+	}
+	if x.log != nil {
+		x.log.WireIn += int64(len(piece))
+	}
+	if whole {
+		c.body = nil
+		if x.keepAlive {
+			l.setState(c, stateReady)
+		} else {
+			c.linger = c.linger || len(rest) > 0
+			l.setState(c, stateEnding)
+		}
+	}
+	l.input = exchange.Input{Ticket: x.ticket, Data: piece, Last: whole}
+	l.handIn(x)
+	return rest
+}
+
+// unwanted gives up the rest of the body that is delivered to x, if it has not
+// arrived: nobody takes it any more. The connection closes after the response, and
+// what the client sends until then is thrown away.
+func (l *loop) unwanted(x *flight) {
+	c := x.conn
+	if c == nil || c.body == nil || c.body.x != x {
+		return
+	}
+	c.body = nil
+	x.keepAlive = false
+	c.linger = true
+	l.setState(c, stateEnding)
+	l.resume(c)
+}
+
+// breakOff ends the exchange to which the body of c is delivered, as the client
+// has done something wrong. It is told with r, or, if the response has begun,
+// by cutting that off.
+func (l *loop) breakOff(c *conn, r refusal) {
+	x := c.body.x
+	r.html = c.body.html
+	l.unwanted(x)
+	if x.begun {
+		c.reset = x.framing == http1.UntilClose // its end would look like the body's
+		l.cancelAll(c)
+		l.settle(c)
+		return
+	}
+	y := l.substitute(x)
+	l.cancel(x)
+	l.answerLocally(y, r)
+}

@@ -1,0 +1,618 @@
+package runtime
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// streams is a mount that takes bodies in pieces.
+var streams = Mount{Prefix: "/", Streams: true}
+
+const (
+	postChunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+	lastRequest = "GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+)
+
+func postSized(n int) string {
+	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", n)
+}
+
+// gatherBody is an application that answers with the body it was given in pieces.
+func gatherBody(c *call) {
+	body, err := c.all()
+	if err != nil {
+		c.end(true)
+		return
+	}
+	c.reply(200, c.Method+c.Path+":"+body)
+}
+
+// write sends text in steps of n bytes, 0: at once.
+func write(t testing.TB, c io.Writer, text string, n int) {
+	if n == 0 {
+		n = len(text)
+	}
+	for len(text) > 0 {
+		k := min(n, len(text))
+		if _, err := io.WriteString(c, text[:k]); err != nil {
+			t.Error(err)
+			return
+		}
+		text = text[k:]
+	}
+}
+
+// However a body is framed and cut into packets, the application gets it in order,
+// and the requests around it theirs.
+func TestStreamedBodies(t *testing.T) {
+	digits := strings.Repeat("0123456789", 100)
+	request := postSized(1000) + digits +
+		postChunked + chunked(digits, 7) +
+		postChunked + chunked("", 1) +
+		"POST /big HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(strings.Repeat(digits, 200), 70000) +
+		postSized(0) +
+		"POST /trailers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;name=value\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n" +
+		lastRequest
+	want := "200:POST/:" + digits + " 200:POST/:" + digits + " 200:POST/: 200:POST/big:" + strings.Repeat(digits, 200) +
+		" 200:POST/: 200:POST/trailers:hello 200:GET/last:"
+	for _, step := range []int{0, 1, 7, 50, 4096} {
+		text := request
+		if step == 1 || step == 7 { // that many packets take their time
+			text = strings.Replace(request, chunked(strings.Repeat(digits, 200), 70000), chunked(digits, 300), 1)
+		}
+		t.Run(fmt.Sprint(step), func(t *testing.T) {
+			t.Parallel()
+			a := newApp(false, gatherBody)
+			s := serve(t, Config{}, a, streams)
+			c := s.dial(t)
+			c.SetNoDelay(true)
+			go write(t, c, text, step)
+			all, err := io.ReadAll(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			expected := want
+			if text != request {
+				expected = strings.Replace(want, strings.Repeat(digits, 200), digits, 1)
+			}
+			if got := bodies(t, string(all)); got != expected {
+				t.Errorf("got %d bytes %.300q, want %d %.300q", len(got), got, len(expected), expected)
+			}
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
+// What is here already is handed over whole, other requests at once.
+func TestStreamedAtOnce(t *testing.T) {
+	calls := make(chan *call, 1)
+	a := newApp(false, func(c *call) {
+		calls <- c
+		gatherBody(c)
+	})
+	s := serve(t, Config{}, a, streams)
+	for _, test := range []struct {
+		name, sent, rest string
+		more             bool
+		size             int64
+		body             string
+	}{
+		{"sized", postSized(5) + "hello", "", false, 5, "hello"},
+		{"chunked", postChunked + "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", "", false, 5, "hello"},
+		{"sized, half", postSized(5) + "he", "llo", true, 5, "he"},
+		{"sized, head", postSized(5), "hello", true, 5, ""},
+		{"chunked, half", postChunked + "2\r\nhe\r\n3\r\nl", "lo\r\n0\r\n\r\n", true, -1, "hel"},
+		{"chunked, all but the end", postChunked + "5\r\nhello\r\n0\r\n", "\r\n", true, -1, "hello"},
+		{"chunked, head", postChunked, "5\r\nhello\r\n0\r\n\r\n", true, -1, ""},
+	} {
+		c := s.dial(t)
+		c.SetNoDelay(true)
+		io.WriteString(c, test.sent)
+		got := <-calls
+		if got.Body != test.body || got.Size != test.size {
+			t.Errorf("%s: body %q, size %d", test.name, got.Body, got.Size)
+		}
+		a.mu.Lock()
+		if got.More != test.more {
+			t.Errorf("%s: more: %v", test.name, got.More)
+		}
+		a.mu.Unlock()
+		io.WriteString(c, test.rest+lastRequest)
+		<-calls
+		all, err := io.ReadAll(c)
+		if text := bodies(t, string(all)); err != nil || text != "200:POST/:hello 200:GET/last:" {
+			t.Errorf("%s: %q, %v", test.name, text, err)
+		}
+	}
+	eventually(t, "all released", a.idle)
+}
+
+// A response that goes on while the request does.
+func TestStreamDuplex(t *testing.T) {
+	a := newApp(false, func(c *call) {
+		c.send("begin\n")
+		for {
+			piece, err := c.receive()
+			if err != nil {
+				c.end(err != io.EOF)
+				return
+			}
+			c.send(piece)
+		}
+	})
+	s := serve(t, Config{}, a, streams)
+	c := s.dial(t)
+	r := bufio.NewReader(c)
+	for range 2 { // the connection is kept
+		io.WriteString(c, postChunked)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(resp.Body)
+		for i := range 50 {
+			if line, err := lines.ReadString('\n'); err != nil || i == 0 && line != "begin\n" || i > 0 && line != fmt.Sprintf("line %d\n", i) {
+				t.Fatalf("%d: %q, %v", i, line, err)
+			}
+			line := fmt.Sprintf("line %d\n", i+1)
+			fmt.Fprintf(c, "%x\r\n%s\r\n", len(line), line)
+		}
+		io.WriteString(c, "0\r\n\r\n")
+		if rest, err := io.ReadAll(lines); err != nil || string(rest) != "line 50\n" {
+			t.Fatalf("%q, %v", rest, err)
+		}
+	}
+	eventually(t, "all released", a.idle)
+}
+
+// Limits hold while a handler has the request: its client gets the error, if
+// nothing was sent before, and is cut off otherwise; the exchange is cancelled.
+func TestStreamLimits(t *testing.T) {
+	const tenThousand = 10000
+	digits := strings.Repeat("0123456789", tenThousand/10)
+	for _, test := range []struct{ name, head, rest, want string }{
+		{"announced", postSized(tenThousand + 1), "", "413:input body too big\n"},
+		{"chunk announced", postChunked, "fffffffffff\r\n", "413:input body too big\n"},
+		{"counted", postChunked + "1388\r\n" + digits[:5000] + "\r\n", "1389\r\n" + digits[:5001] + "\r\n0\r\n\r\n", "413:input body too big\n"},
+		{"bad size", postChunked, "x\r\n", "400:invalid chunk size\n"},
+		{"bad chunk", postChunked + "5\r\nhello\r\n", "5\r\nhelloX", "400:malformed chunk\n"},
+		{"bad trailer", postChunked + "5\r\nhello\r\n", "0\r\n\x00\r\n\r\n", "400:malformed trailer\n"},
+		{"bad at once", postChunked + "5\r\nhelloX", "", "400:malformed chunk\n"},
+	} {
+		for _, begun := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, begun %v", test.name, begun), func(t *testing.T) {
+				t.Parallel()
+				called := make(chan bool, 1)
+				cancelled := make(chan bool, 1)
+				a := newApp(false, func(c *call) {
+					if begun {
+						c.send("begun")
+					}
+					called <- true
+					_, err := c.all()
+					cancelled <- err == io.ErrUnexpectedEOF
+					c.end(true)
+				})
+				s := serve(t, Config{MaxBodySize: tenThousand}, a, streams)
+				c := s.dial(t)
+				io.WriteString(c, test.head)
+				reached := test.rest != ""
+				if reached {
+					<-called
+				}
+				io.WriteString(c, test.rest)
+				all, err := io.ReadAll(c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if reached && begun {
+					if _, body, _ := strings.Cut(string(all), "\r\n\r\n"); body != "5\r\nbegun\r\n" {
+						t.Errorf("a response that had begun: %q", all)
+					}
+				} else if got := bodies(t, string(all)); got != test.want {
+					t.Errorf("got %q, want %q", got, test.want)
+				}
+				if reached && !<-cancelled {
+					t.Error("not cancelled")
+				}
+				eventually(t, "all released", a.idle)
+				if !reached && len(called) > 0 {
+					t.Error("the handler was called")
+				}
+			})
+		}
+	}
+}
+
+// A response of HTTP/1.0, which ends with the connection, is seen to be cut off.
+func TestStreamCutOff10(t *testing.T) {
+	a := newApp(false, func(c *call) {
+		c.send("begun")
+		c.all()
+		c.end(true)
+	})
+	s := serve(t, Config{BodyTimeout: time.Millisecond}, a, streams)
+	c := s.dial(t)
+	io.WriteString(c, "POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhello")
+	if all, err := io.ReadAll(c); err == nil {
+		t.Errorf("it looks whole: %q", all)
+	}
+	eventually(t, "all released", a.idle)
+}
+
+func TestStream10(t *testing.T) {
+	a := newApp(false, gatherBody)
+	s := serve(t, Config{}, a, streams)
+	c := s.dial(t)
+	io.WriteString(c, "POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhello")
+	eventually(t, "it is submitted", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 1 })
+	io.WriteString(c, "world"+lastRequest) // which HTTP/1.0 without keep-alive does not allow
+	all, err := io.ReadAll(c)
+	if got := bodies(t, string(all)); err != nil || got != "200:POST/:helloworld" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A client that sends without end to an application that takes nothing is not read
+// from; when the application takes all, all comes.
+func TestStreamBackPressure(t *testing.T) {
+	const size = 16 << 20
+	for _, test := range []struct {
+		name, request string
+	}{
+		{"sized", postSized(size) + strings.Repeat("x", size)},
+		{"chunked", postChunked + chunked(strings.Repeat("x", size), 1000)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			begin := make(chan struct{})
+			a := newApp(false, func(c *call) {
+				<-begin
+				n := len(c.Body)
+				for {
+					piece, err := c.receive()
+					if err != nil {
+						break
+					}
+					n += len(piece)
+				}
+				c.reply(200, fmt.Sprint(n))
+			})
+			// Of the time in which it is not read, nothing is the client's.
+			s := serve(t, Config{MaxBodySize: -1, BodyTimeout: 10 * time.Millisecond, BodyRate: 1 << 20, Timeout: time.Hour}, a, streams)
+			c := s.dial(t)
+			go io.WriteString(c, test.request+lastRequest)
+			eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
+			time.Sleep(1200 * time.Millisecond) // two looks of the loop
+			close(begin)
+			all, err := io.ReadAll(c)
+			if got := bodies(t, string(all)); err != nil || got != fmt.Sprintf("200:%d 200:0", size) {
+				t.Fatalf("%q, %v", got, err)
+			}
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if most := a.maxInput; most > exchange.InputWindow+64<<10+2*exchange.InputCost {
+				t.Errorf("%d bytes were delivered ahead", most)
+			}
+		})
+	}
+}
+
+// stopped returns how many connections wait for credit.
+func (s *testServer) stopped() (n int) {
+	s.do(func() {
+		for _, c := range s.loop.wheel.all() {
+			if c.stopped {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+// The exchange of a client that leaves in the middle of its body is cancelled.
+func TestStreamCancel(t *testing.T) {
+	ways := map[string]func(*net.TCPConn){
+		"FIN": func(c *net.TCPConn) { c.CloseWrite() },
+		"RST": func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
+	}
+	for name, leave := range ways {
+		for _, begun := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, begun %v", name, begun), func(t *testing.T) {
+				ready, result := make(chan bool), make(chan error)
+				a := newApp(false, func(c *call) {
+					if begun {
+						c.send("begun")
+					}
+					ready <- true
+					_, err := c.all()
+					result <- err
+					c.end(true)
+				})
+				s := serve(t, Config{}, a, streams)
+				c := s.dial(t)
+				io.WriteString(c, postSized(1000)+"some of it")
+				<-ready
+				leave(c)
+				if err := <-result; err != io.ErrUnexpectedEOF {
+					t.Errorf("the application got %v", err)
+				}
+				eventually(t, "all released", a.idle)
+			})
+		}
+	}
+}
+
+// One that resets the connection is noticed although it is not read from.
+func TestStreamCancelWhenPaused(t *testing.T) {
+	a := newApp(false, func(c *call) {
+		<-c.gone
+		c.end(true)
+	})
+	s := serve(t, Config{MaxBodySize: -1}, a, streams)
+	c := s.dial(t)
+	go io.WriteString(c, postSized(64<<20)+strings.Repeat("x", 64<<20))
+	eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
+	c.SetLinger(0)
+	c.Close()
+	eventually(t, "all released", a.idle)
+}
+
+// A response that ends before the request: the client gets it, although it goes
+// on sending, and the connection closes.
+func TestStreamEarlyResponse(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		f    func(*call)
+		want string
+	}{
+		{"at once", func(c *call) { c.reply(403, "no") }, "403:no"},
+		{"in pieces", func(c *call) {
+			c.send("n")
+			c.send("o")
+			c.part(exchange.Part{Last: true, File: -1})
+		}, "1\r\nn\r\n1\r\no\r\n0\r\n\r\n"},
+		{"after some", func(c *call) {
+			c.receive()
+			c.reply(403, "no")
+		}, "403:no"},
+		{"the server's page", func(c *call) {
+			c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 403, Refusal: true}})
+			<-c.gone
+			c.end(true)
+		}, "403:Forbidden\n"},
+		{"a large one", func(c *call) { c.reply(403, strings.Repeat("no", 500000)) }, "403:" + strings.Repeat("no", 500000)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			a := newApp(false, test.f)
+			s := serve(t, Config{}, a, streams)
+			c := s.dial(t)
+			sent := make(chan error)
+			go func() {
+				io.WriteString(c, postSized(4<<20))
+				for range 40 {
+					if _, err := c.Write(make([]byte, 100000)); err != nil {
+						sent <- err
+						return
+					}
+				}
+				_, err := io.WriteString(c, lastRequest)
+				sent <- err
+			}()
+			all, err := io.ReadAll(c)
+			if test.name == "in pieces" {
+				if !strings.HasSuffix(string(all), "\r\n\r\n"+test.want) {
+					t.Errorf("%q, %v", all, err)
+				}
+			} else if got := bodies(t, string(all)); err != nil || got != test.want {
+				t.Errorf("%.100q, %v", got, err)
+			}
+			if err := <-sent; err != nil {
+				t.Errorf("sending what is not wanted: %v", err)
+			}
+			if test.name != "in pieces" && !strings.Contains(string(all), "\r\nConnection: close\r\n") {
+				t.Errorf("the client is not told that the connection closes: %.300q", all)
+			}
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
+// Other requests wait for one that is streamed, and for its response.
+func TestStreamPipelined(t *testing.T) {
+	order := make(chan string, 3)
+	a := newApp(false, func(c *call) {
+		order <- "begin " + c.Method
+		body, _ := c.all()
+		order <- "end " + c.Method
+		c.reply(200, body)
+	})
+	s := serve(t, Config{}, a, streams)
+	c := s.dial(t)
+	c.SetNoDelay(true)
+	io.WriteString(c, postSized(10)+"hello")
+	if got := <-order; got != "begin POST" {
+		t.Fatal(got)
+	}
+	io.WriteString(c, "world"+lastRequest)
+	all, _ := io.ReadAll(c)
+	if got := bodies(t, string(all)); got != "200:helloworld 200:" {
+		t.Errorf("%q", got)
+	}
+	if got := [...]string{<-order, <-order}; got != [...]string{"end POST", "begin GET"} {
+		t.Errorf("%q", got)
+	}
+}
+
+// A request that the handler does not take is answered, and its body not wanted.
+func TestStreamQueueFull(t *testing.T) {
+	a := newApp(false, gatherBody)
+	a.limit = 1
+	s := serve(t, Config{}, a, streams)
+	first, second := s.dial(t), s.dial(t)
+	io.WriteString(first, postSized(5)+"he")
+	eventually(t, "the first is in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 1 })
+	io.WriteString(second, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+	all, _ := io.ReadAll(second)
+	if got := bodies(t, string(all)); got != "503:Service Unavailable\n" || !strings.Contains(string(all), "Retry-After: 1\r\n") {
+		t.Errorf("%q", all)
+	}
+	io.WriteString(first, "llo"+lastRequest)
+	all, _ = io.ReadAll(first)
+	if got := bodies(t, string(all)); got != "200:POST/:hello 200:GET/last:" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestStreamExpectContinue(t *testing.T) {
+	s := serve(t, Config{}, newApp(false, gatherBody), streams)
+	c := s.dial(t)
+	const head = "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+	io.WriteString(c, head)
+	const interim = "HTTP/1.1 100 Continue\r\n\r\n"
+	buf := make([]byte, len(interim))
+	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != interim {
+		t.Fatalf("%q, %v", buf, err)
+	}
+	io.WriteString(c, "hello")
+	rest, _ := io.ReadAll(c)
+	if got := bodies(t, string(rest)); got != "200:POST/:hello" {
+		t.Errorf("after the body: %q", got)
+	}
+}
+
+// A client that pauses or trickles is told, or cut off.
+func TestStreamTimeouts(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		t.Run(fmt.Sprint(begun), func(t *testing.T) {
+			t.Parallel()
+			a := newApp(false, func(c *call) {
+				if begun {
+					c.send("begun")
+				}
+				c.all()
+				c.end(true)
+			})
+			s := serve(t, Config{BodyTimeout: time.Millisecond}, a, streams)
+			got := s.talk(t, postSized(10)+"hello")
+			if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:the request body took too long\n" {
+				t.Errorf("%q", got)
+			}
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
+// Config.Timeout is for the handler: what it waits for the client does not count,
+// but when it has all it needs, it does.
+func TestStreamOverdue(t *testing.T) {
+	t.Parallel()
+	a := newApp(false, func(c *call) {
+		if c.Query == "hangs" {
+			<-c.gone
+		}
+		c.all()
+		c.reply(200, "done")
+	})
+	s := serve(t, Config{Timeout: time.Millisecond}, a, streams)
+	c := s.dial(t)
+	io.WriteString(c, postSized(10)+"hello")
+	time.Sleep(1600 * time.Millisecond) // three looks of the loop
+	io.WriteString(c, "world")
+	const answer = "HTTP/1.1 200"
+	buf := make([]byte, len(answer))
+	if _, err := io.ReadFull(c, buf); err != nil || string(buf) != answer {
+		t.Errorf("%q, %v", buf, err)
+	}
+	c = s.dial(t)
+	go io.WriteString(c, "POST /?hangs HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"+strings.Repeat("x", 5000000))
+	all, _ := io.ReadAll(c)
+	if got := bodies(t, string(all)); got != "504:Gateway Timeout\n" {
+		t.Errorf("%q", got)
+	}
+	eventually(t, "all released", a.idle)
+}
+
+// What a rewrite, a proxy and a root path say holds for a request that is
+// submitted before it is whole.
+func TestStreamRouting(t *testing.T) {
+	got := make(chan *call, 1)
+	a := newApp(false, func(c *call) {
+		got <- c
+		gatherBody(c)
+	})
+	rewrite := mustRewrite(t, "/old/", "/new/${rest}")
+	s := serve(t, Config{RootPath: "/root", Proxies: mustPrefixes("127.0.0.0/8"), ProxyProtocol: true}, a, rewrite, Mount{Prefix: "/new/", Streams: true})
+	c := s.dial(t)
+	io.WriteString(c, "PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\nPOST /root/old/%41?q HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
+	one := <-got
+	if one.Script+" "+one.Path != "/root/new /A" || one.Query != "q" || one.Peer.Addr != "192.0.2.1" {
+		t.Errorf("%q %q %q %q", one.Script, one.Path, one.Query, one.Peer.Addr)
+	}
+	io.WriteString(c, "llo"+strings.Replace(lastRequest, "/last", "/new/last", 1))
+	all, _ := io.ReadAll(c)
+	if text := bodies(t, string(all)); text != "200:POST/A:hello 200:GET/last:" {
+		t.Errorf("%q", text)
+	}
+}
+
+// FuzzStream holds streaming to what collecting makes of the same bytes, cut
+// anywhere: the same body, or the same refusal.
+func FuzzStream(f *testing.F) {
+	f.Add([]byte(chunked("hello, world", 5)), uint16(3), uint16(9))
+	f.Add([]byte("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nGET"), uint16(1), uint16(1))
+	f.Add([]byte("5\r\nhelloX"), uint16(4), uint16(2))
+	f.Add([]byte("fffffffff\r\nhello"), uint16(9), uint16(9))
+	f.Add([]byte("ffffffffffffffff1\r\n"), uint16(2), uint16(3))
+	l := &loop{cfg: &Config{MaxBodySize: 100}}
+	f.Fuzz(func(t *testing.T, data []byte, first, second uint16) {
+		decode := func(cuts ...int) (content, rest string, whole bool, err error) {
+			b := &body{chunked: true}
+			at := 0
+			for _, cut := range append(cuts, len(data)) {
+				cut = min(max(cut, at), len(data))
+				buf := append([]byte(nil), data[at:cut]...)
+				piece, left, done, err := l.decode(b, nil, buf)
+				at = cut
+				if err != nil {
+					return "", "", false, err
+				}
+				content += string(piece)
+				if done {
+					return content, string(left) + string(data[at:]), true, nil
+				}
+				if len(left) > 0 {
+					t.Fatalf("%q is left of a body that goes on", left)
+				}
+			}
+			return content, "", false, nil
+		}
+		content, rest, whole, err := decode()
+		content2, rest2, whole2, err2 := decode(int(first), int(first)+int(second))
+		if err != err2 || whole != whole2 || content != content2 || rest != rest2 {
+			t.Errorf("at once: %q, %q, %v, %v; cut: %q, %q, %v, %v", content, rest, whole, err, content2, rest2, whole2, err2)
+		}
+		var want []byte
+		var d http1.ChunkedReader
+		for left := data; err == nil; {
+			piece, n, e := d.Next(left)
+			want, left = append(want, piece...), left[n:]
+			if d.Done() || e != nil {
+				break
+			}
+		}
+		if err == nil && string(want) != content {
+			t.Errorf("%q, want %q", content, want)
+		}
+	})
+}
