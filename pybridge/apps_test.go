@@ -12,6 +12,7 @@ var applications = []Application{
 	{Script: "./testdata/second/app.py", Import: true},
 	{Script: "testdata/app.py", Object: "text"},
 	{Script: "testdata/third/app.py", Import: true},
+	{Script: "testdata/sockets.py", Import: true},
 }
 
 func TestApplicationsHaveWhatIsTheirs(t *testing.T) {
@@ -43,7 +44,7 @@ func TestOneApplicationIsLoadedOnce(t *testing.T) {
 	if a, b := loop.app.Mounts(1)[0], loop.app.Mounts(4)[0]; a.Index != b.Index || a.callable != b.callable {
 		t.Errorf("the same script has mounts %d and %d", a.Index, b.Index)
 	}
-	if n := len(loop.app.mounts); n != len(loop.app.Mounts(0))+5 {
+	if n := len(loop.app.mounts); n != len(loop.app.Mounts(0))+len(loop.app.Mounts(socketApp))+5 {
 		t.Errorf("%d mounts in all", n)
 	}
 }

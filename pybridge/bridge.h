@@ -35,6 +35,7 @@ typedef struct {
   PyObject *name;     /* owned: what log lines call it */
   PyObject *environ;  /* borrowed: the class of its environ, NULL a dict */
   PyObject *start;    /* borrowed: the class of its start_response, NULL the built-in one */
+  int kind;           /* FAPWS_WSGI and so on */
   unsigned calls;
   uint64_t run_ns;    /* moving average of one call */
   uint64_t wait_ns;   /* the same, where calls count as 0 in which the thread never waited */
@@ -109,6 +110,10 @@ void fapws_request_exit(int code);
 /* Puts rec behind the other iterators of its thread. */
 void fapws_requeue(fapws_record *rec);
 
+/* Puts a chain into the queue, of which n are requests. The mutex is held. Inline,
+ * somebody has to call fapws_turn, or fapws_want_turn. */
+void fapws_enqueue(fapws_record *first, fapws_record *last, int n);
+
 /* Wakes the monitor if it sleeps. The mutex is held. */
 void fapws_rouse_monitor(void);
 
@@ -132,6 +137,13 @@ typedef struct {
 /* Keeps a message of n texts for the loop, and wakes it. -1 with an exception. */
 int fapws_say(uint8_t kind, const fapws_bytes *texts, int n);
 
+/* --- deliver.c --- */
+/* Puts rec into the queue unless it is there, or runs, or takes no inputs. The mutex
+ * is held. Returns whether it did. */
+int fapws_schedule(fapws_record *rec);
+/* Frees a list of inputs. */
+void fapws_free_inputs(fapws_input *in);
+
 /* --- purge.c --- */
 /* cache_purge(text): a method of module _fapws. */
 PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
@@ -141,6 +153,12 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 int fapws_must_wait(fapws_record *rec);
 /* Marks rec as waiting for the client unless there is room now; 1 if parked. */
 int fapws_park(fapws_record *rec);
+/* Blocks the thread, without the GIL, until rec's client has caught up or the time is
+ * over, or nothing is to be sent to it any more; seconds < 0: no limit. Whether
+ * there is room. */
+int fapws_wait_for_client(fapws_record *rec, double seconds);
+/* Makes all who wait so go on, and comes back when they are gone. The mutex is held. */
+void fapws_release_senders(fapws_record *rec);
 /* After write(): sleeps while rec's client is too far behind. */
 void fapws_wait_for_room(fapws_record *rec);
 /* Whether nobody waits for rec's response any more. Any thread. */
@@ -169,6 +187,50 @@ int fapws_system_exit(void);
 void fapws_run(fapws_thread *t, fapws_record *rec);
 /* Moves a moving average towards sample, in ns. */
 void fapws_average(uint64_t *average, uint64_t sample);
+/* How long a call takes, for the averages of its mount. */
+typedef struct {
+  uint64_t began;
+  long waits;
+  uint8_t timed, watched;
+} fapws_timing;
+void fapws_begin_timing(fapws_timing *x, fapws_mount *m);
+void fapws_end_timing(const fapws_timing *x, fapws_mount *m);
+
+/* --- websocket.c --- */
+enum { FAPWS_WS_OPENING, FAPWS_WS_OPEN, FAPWS_WS_CLOSING, FAPWS_WS_CLOSED };
+
+/* What the callbacks of a WebSocket get. */
+typedef struct {
+  PyObject_HEAD
+  fapws_record *rec;   /* NULL when the exchange has ended; under the GIL */
+  PyObject *environ;   /* dict, made when somebody asks for it */
+  PyObject *protocol;  /* str, or NULL */
+  PyObject *data;      /* the application's own */
+  PyObject *refusal;   /* HTTPError that reject() has made */
+  PyObject *reason;    /* str: what close() was given */
+  PyObject *weak;
+  uint16_t code;       /* likewise */
+  uint8_t state;
+} fapws_ws_object;
+
+/* The handshake of a WebSocket, and on_open. */
+void fapws_ws_open(fapws_thread *t, fapws_record *rec);
+/* Calls back with what has arrived. */
+void fapws_ws_turn(fapws_thread *t, fapws_record *rec);
+/* Says that the WebSocket is accepted. -1 with an exception. */
+int fapws_ws_accept(fapws_ws_object *ws);
+/* Hands a part to the loop, from a thread of any kind. */
+void fapws_ws_publish(fapws_record *rec, fapws_part *p);
+/* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
+int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason);
+
+/* --- wsobject.c --- */
+extern PyTypeObject fapws_WebSocketConnection_Type;
+fapws_ws_object *fapws_ws_new(fapws_record *rec);
+/* environ of the handshake. A new reference, or NULL with an exception. */
+PyObject *fapws_ws_environ(fapws_ws_object *ws);
+/* broadcast(websockets, message): a method of module _fapws. */
+PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- environ.c --- */
 int fapws_environ_init(const fapws_pool_options *o);

@@ -111,6 +111,9 @@ type response struct {
 	held   []exchange.Part
 	done   chan struct{}
 	ticket exchange.Ticket
+
+	// Of a WebSocket.
+	talk talk
 }
 
 func newDriver(app *App, h *Handler) *driver {
@@ -156,6 +159,10 @@ func (d *driver) drain() {
 	for d.h.Next(&p) {
 		r := d.waiting[p.Ticket]
 		r.parts++
+		if r.talk.hear(&p) {
+			d.h.Release(&p)
+			continue
+		}
 		if p.First {
 			r.head, r.fields, r.reason = p.Head, string(p.Head.Fields), string(p.Head.Reason)
 			r.head.Name = bytes.Clone(p.Head.Name)
@@ -175,6 +182,7 @@ func (d *driver) drain() {
 		}
 		if last {
 			delete(d.waiting, r.ticket)
+			r.talk.over()
 			if !r.hold {
 				d.spare = append(d.spare, r.ticket)
 			}
@@ -206,6 +214,11 @@ func (d *driver) submit(t testing.TB, line string, body []byte, spool int, hold 
 
 func (d *driver) submitTo(t testing.TB, route func(path string) (mount, script int), line string, body []byte, spool int, hold bool, fields ...string) *response {
 	t.Helper()
+	return d.submitAs(t, &response{hold: hold}, route, line, body, spool, fields...)
+}
+
+func (d *driver) submitAs(t testing.TB, r *response, route func(path string) (mount, script int), line string, body []byte, spool int, fields ...string) *response {
+	t.Helper()
 	size := int64(len(body))
 	if spool >= 0 {
 		st, _ := os.Stat(fmt.Sprintf("/proc/self/fd/%d", spool))
@@ -214,7 +227,7 @@ func (d *driver) submitTo(t testing.TB, route func(path string) (mount, script i
 	head, parsed := parseHead(t, line, size, fields...)
 	raw := parsed.Path.In(head)
 	path := http1.DecodePath(nil, raw)
-	r := &response{done: make(chan struct{}), hold: hold}
+	r.done = make(chan struct{})
 	d.do(func() {
 		if n := len(d.spare); n > 0 {
 			r.ticket, d.spare = d.spare[n-1], d.spare[:n-1]

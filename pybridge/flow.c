@@ -2,6 +2,9 @@
  * has to wait on its thread, since the handler goes on when it returns. */
 #include "bridge.h"
 
+#include <errno.h>
+#include <time.h>
+
 #define P fapws_the_pool
 #define WINDOW_BYTES (256 * 1024) /* an iterator may be ahead of its client by */
 enum { ITERATOR = 1, WRITER };     /* record.parked */
@@ -35,11 +38,43 @@ void fapws_wait_for_room(fapws_record *rec) {
   Py_END_ALLOW_THREADS
 }
 
+int fapws_wait_for_client(fapws_record *rec, double seconds) {
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  double end = (double)until.tv_sec + (double)until.tv_nsec / 1e9 + seconds;
+  if (seconds >= 0 && seconds < 1e9) {
+    until.tv_sec = (time_t)end;
+    until.tv_nsec = (long)((end - (double)until.tv_sec) * 1e9);
+  }
+  int room, late = 0;
+  Py_BEGIN_ALLOW_THREADS
+  fapws_lock();
+  rec->senders++;
+  for (;;) {
+    room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
+    if (room || late || !rec->open || fapws_is_cancelled(rec)) break;
+    if (seconds >= 0 && seconds < 1e9)
+      late = pthread_cond_timedwait(&writers, &P.mu, &until) == ETIMEDOUT;
+    else
+      pthread_cond_wait(&writers, &P.mu);
+  }
+  if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
+  fapws_unlock();
+  Py_END_ALLOW_THREADS
+  return room;
+}
+
+void fapws_release_senders(fapws_record *rec) {
+  if (rec->senders) pthread_cond_broadcast(&writers);
+  /* They need the mutex to leave, and not the GIL. */
+  while (rec->senders) pthread_cond_wait(&writers, &P.mu);
+}
+
 static void unpark(fapws_record *rec) {
   fapws_lock();
   int was = rec->parked;
   rec->parked = 0;
-  if (was == WRITER) pthread_cond_broadcast(&writers);
+  if (was == WRITER || rec->senders) pthread_cond_broadcast(&writers);
   fapws_unlock();
   if (was == ITERATOR) fapws_requeue(rec);
 }
@@ -53,4 +88,9 @@ void fapws_acked(uintptr_t record, int64_t n) {
 void fapws_cancel(fapws_record *rec) {
   __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
   unpark(rec);
+  if (LIKELY(!rec->websocket)) return;
+  fapws_lock();
+  int scheduled = fapws_schedule(rec); /* for on_close */
+  fapws_unlock();
+  if (scheduled && P.inline_mode) fapws_want_turn();
 }

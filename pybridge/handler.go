@@ -60,6 +60,7 @@ type Handler struct {
 
 	first, last *C.fapws_record // submitted and not flushed
 	pending     int
+	delivered   bool          // there is input for Flush
 	ready       *C.fapws_part // finished, in order, for Next
 
 	mu      sync.Mutex // Release comes from any goroutine
@@ -105,7 +106,7 @@ func (h *Handler) startPool() error {
 	out := unsafe.Slice(targets, n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
-		out[i] = C.fapws_target{callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
+		out[i] = C.fapws_target{callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start, kind: C.int(m.Kind)}
 	}
 	C.fapws_take_gil()
 	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
@@ -149,6 +150,9 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 			if r.Spool >= 0 {
 				syscall.Close(r.Spool)
 			}
+			if r.Socket > 0 {
+				syscall.Close(r.Socket)
+			}
 			return false
 		}
 	}
@@ -179,9 +183,32 @@ func (h *Handler) Flush() {
 		h.first, h.last, h.pending = nil, nil, 0
 		h.asked(C.fapws_submit(number(first), number(last), C.int(n)))
 	}
+	if h.delivered {
+		h.delivered = false
+		h.asked(C.fapws_deliver_flush())
+	}
 	if h.app.inline && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		h.asked(C.fapws_turn())
 	}
+}
+
+// Deliver implements runtime.Receiver.
+func (h *Handler) Deliver(in *exchange.Input) {
+	if int(in.Ticket) >= len(h.records) {
+		return
+	}
+	h.mu.Lock()
+	rec := h.records[in.Ticket]
+	h.mu.Unlock()
+	if rec == nil {
+		return
+	}
+	n := len(in.Data)
+	made := (*C.fapws_input)(C.malloc(C.sizeof_fapws_input + C.size_t(n)))
+	made.op, made.code, made.last, made.len = C.uint8_t(in.Op), C.uint16_t(in.Code), boolByte(in.Last), C.size_t(n)
+	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_fapws_input)), n), in.Data)
+	C.fapws_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
+	h.delivered = true
 }
 
 // asked ends the server if a signal handler of the script has called sys.exit.
@@ -274,6 +301,8 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.has_length = boolByte(p.Body != http1.NoBody)
 	rec.chunked = boolByte(p.Body == http1.Chunked)
 	rec.has_body = boolByte(r.Size > 0)
+	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
+	rec.open = 0
 	rec.cancelled = 0
 	rec.job = C.FAPWS_RUN
 }

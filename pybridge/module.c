@@ -67,6 +67,7 @@ static PyMethodDef functions[] = {
     {"channel_answer", fapws_channel_answer, METH_VARARGS, "channel_answer(names, start, headers) -> object to return."},
     {"channel_listeners", fapws_channel_listeners, METH_O, "channel_listeners(name) -> how many clients listen, in all processes."},
     {"channel_watch", fapws_channel_watch, METH_NOARGS, "channel_watch(): from now on fapws._channels is told who comes and goes."},
+    {"broadcast", fapws_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {
@@ -81,7 +82,8 @@ PyObject *fapws_module_init(void) {
                {"FileWrapper", &fapws_FileWrapper_Type},
                {"Input", &fapws_Input_Type},
                {"StaticAnswer", &fapws_StaticAnswer_Type},
-               {"ChannelAnswer", &fapws_ChannelAnswer_Type}};
+               {"ChannelAnswer", &fapws_ChannelAnswer_Type},
+               {"WebSocketConnection", &fapws_WebSocketConnection_Type}};
   PyObject *module = PyModule_Create(&definition);
   fapws_timeout = PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
   if (fapws_timeout) Py_INCREF(fapws_timeout);

@@ -55,6 +55,8 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 	}
 	out.File, out.Offset, out.Count = int(p.file), int64(p.offset), int64(p.count)
 	out.Ref = uintptr(unsafe.Pointer(p))
+	out.Op, out.Code, out.Credit = exchange.Op(p.op), uint16(p.code), int64(p.credit)
+	out.Taken = p.taken != 0
 	if !out.First {
 		return
 	}
@@ -72,6 +74,9 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 	if p.channel_len > 0 {
 		out.Head.Channel, out.Head.Length = within(p, p.channel_off, p.channel_len), -1
 		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+	}
+	if p.websocket != 0 {
+		out.Head.WebSocket, out.Head.Subprotocol = true, within(p, p.subprotocol_off, p.subprotocol_len)
 	}
 	if p.failure != 0 {
 		out.Head.Failure = true

@@ -17,11 +17,23 @@ type StaticOptions struct {
 	JSON string // for static.ParseOptions
 }
 
+// MountKind says what an application is. Same values as FAPWS_WSGI and so on in shim.h.
+type MountKind int
+
+// The kinds.
+const (
+	WSGI MountKind = iota
+	ASGI
+	AsyncHandler // async def, called as WSGI is
+	WebSocket    // an instance of fapws.WebSocket
+)
+
 // Mount is one entry of PATHS.
 type Mount struct {
 	Index  int // among the mounts of all applications: exchange.Request.Mount
 	Prefix string
-	Name   string         // "module.function", for log lines
+	Name   string // "module.function", for log lines
+	Kind   MountKind
 	Static *StaticOptions // nil: callable is called
 	CGI    string         // options of a CGIApplication (JSON), "": it is none
 	Cache  string         // rule of fapws.cache.cached in JSON; "": none
@@ -97,7 +109,11 @@ func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
 	if isAsync(callable) {
 		return Mount{}, errAsync
 	}
-	return Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: readOptions(callable, "_fapws_cgi"), Cache: rule, entry: entry, callable: callable}, nil
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: readOptions(callable, "_fapws_cgi"), Cache: rule, entry: entry, callable: callable}
+	if readOptions(callable, "_fapws_kind") == "websocket" {
+		m.Kind = WebSocket
+	}
+	return m, nil
 }
 
 var errAsync = errors.New("it is async (async def), which fapws does not serve; it serves WSGI applications")

@@ -268,7 +268,7 @@ static void *monitor_main(void *arg) {
   int quiet = 0, still = 0;
   fapws_lock();
   while (!P.stopping) {
-    int work = P.shared.queued > 0 || P.drainer != NULL || P.shared.done != NULL;
+    int work = P.head || P.drainer != NULL || P.shared.done != NULL;
     quiet = work ? 0 : quiet + 1;
     if (quiet > QUIET_TICKS) {
       P.monitor_parked = 1;
@@ -282,7 +282,7 @@ static void *monitor_main(void *arg) {
     last_drainer = P.drainer;
     last_jobs = P.drainer ? P.drainer->jobs : 0;
     appoint_drainer();
-    if (P.serving && P.shared.queued > 0 && P.idle == 0 && may_spawn() && P.pops == last_pops) spawn();
+    if (P.serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) spawn();
     last_pops = P.pops;
     if (P.shared.done && !P.shared.wake_pending) {
       fapws_unlock();
@@ -320,6 +320,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     fapws_mount *m = &P.mounts[i];
     m->callable = o->targets[i].callable;
     Py_XINCREF(m->callable);
+    m->kind = o->targets[i].kind;
     m->environ = o->targets[i].environ;
     m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
@@ -356,10 +357,7 @@ void fapws_pool_attach(int socket, int event, int32_t *napping) {
   fapws_release_gil();
 }
 
-int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
-  fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
-  fapws_note_time(first, last);
-  fapws_lock();
+void fapws_enqueue(fapws_record *first, fapws_record *last, int n) {
   if (P.inline_mode) {
     fapws_append_inbox(&main_thread, first, last);
     fapws_count_queued(n);
@@ -368,6 +366,13 @@ int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
     appoint_drainer();
     fapws_rouse_monitor();
   }
+}
+
+int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
+  fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
+  fapws_note_time(first, last);
+  fapws_lock();
+  fapws_enqueue(first, last, n);
   fapws_unlock();
   return P.inline_mode ? fapws_turn() : -1;
 }

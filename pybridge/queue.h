@@ -11,6 +11,7 @@ static inline void fapws_count_queued(int n) {
   __atomic_store_n(&fapws_the_pool.shared.queued, fapws_the_pool.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
 }
 
+/* n: how many are requests; those count, as too many are refused. */
 static inline void fapws_push_queue(fapws_record *first, fapws_record *last, int n) {
   last->next = NULL;
   if (fapws_the_pool.tail)
@@ -25,7 +26,7 @@ static inline fapws_record *fapws_pop_queue(void) {
   fapws_record *rec = fapws_the_pool.head;
   fapws_the_pool.head = rec->next;
   if (!fapws_the_pool.head) fapws_the_pool.tail = NULL;
-  fapws_count_queued(-1);
+  if (rec->job == FAPWS_RUN) fapws_count_queued(-1);
   fapws_the_pool.pops++;
   return rec;
 }

@@ -19,6 +19,23 @@ void fapws_average(uint64_t *average, uint64_t sample) {
   *average = *average - *average / 8 + sample / 8;
 }
 
+void fapws_begin_timing(fapws_timing *x, fapws_mount *m) {
+  /* Looking at the clock costs as much as a small handler: a quick one is
+   * timed now and then. */
+  x->timed = m->run_ns > QUICK_NS || (++m->calls & 15) == 0;
+  /* What only computes is not worth another thread: the GIL lets one run. */
+  x->watched = m->run_ns > FAPWS_SLOW_NS;
+  x->waits = x->watched ? waits() : 0;
+  x->began = x->timed ? fapws_now_ns() : 0;
+}
+
+void fapws_end_timing(const fapws_timing *x, fapws_mount *m) {
+  if (!x->timed) return;
+  uint64_t took = fapws_now_ns() - x->began;
+  fapws_average(&m->run_ns, took);
+  if (x->watched) fapws_average(&m->wait_ns, waits() != x->waits ? took : 0);
+}
+
 /* Nobody waits for it: the handler need not run. */
 static void skip(fapws_thread *t, fapws_record *rec) { fapws_stream_end(t, rec, 1); }
 
@@ -45,21 +62,16 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
     skip(t, rec);
     return;
   }
-  /* Looking at the clock costs as much as a small handler: a quick one is
-   * timed now and then. */
-  int timed = m->run_ns > QUICK_NS || (++m->calls & 15) == 0;
-  /* What only computes is not worth another thread: the GIL lets one run. */
-  int watched = m->run_ns > FAPWS_SLOW_NS;
-  long waited = watched ? waits() : 0;
-  uint64_t began = timed ? fapws_now_ns() : 0;
+  if (UNLIKELY(rec->websocket) && m->kind == FAPWS_WEBSOCKET) {
+    fapws_ws_open(t, rec);
+    return;
+  }
+  fapws_timing timing;
+  fapws_begin_timing(&timing, m);
   PyObject *result = call(t, rec);
   if (UNLIKELY(fapws_forked)) fapws_child_exit();
   int how = result ? fapws_answer(t, rec, result) : -1;
-  if (timed) {
-    uint64_t took = fapws_now_ns() - began;
-    fapws_average(&m->run_ns, took);
-    if (watched) fapws_average(&m->wait_ns, waits() != waited ? took : 0);
-  }
+  fapws_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {
     if (result && !rec->result) { /* close() always runs */
       PyObject *type, *value, *tb;
@@ -79,6 +91,8 @@ void fapws_run(fapws_thread *t, fapws_record *rec) {
   __atomic_store_n(&t->current, rec, __ATOMIC_RELAXED);
   if (LIKELY(rec->job == FAPWS_RUN))
     run_request(t, rec);
+  else if (rec->job == FAPWS_INPUTS)
+    fapws_ws_turn(t, rec);
   else
     fapws_stream(t, rec);
   /* fapws_drop has done so already unless the iterator goes on later. */

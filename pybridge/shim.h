@@ -47,6 +47,12 @@ typedef struct fapws_part {
   uint8_t accel;                     /* it is the latter */
   uint32_t channel_off, channel_len; /* in buf: what Fapws-Channel says */
   uint8_t failure;                   /* the handler has failed: the page is one for want of a better */
+  uint8_t op;                        /* as exchange.Op; FAPWS_OP_BODY of a response */
+  uint8_t websocket;                 /* it accepts a WebSocket */
+  uint8_t taken;                     /* the application has used record.socket */
+  uint16_t code;                     /* of FAPWS_OP_CLOSE */
+  uint32_t subprotocol_off, subprotocol_len; /* in buf: of the WebSocket that is accepted */
+  int64_t credit;                    /* of FAPWS_OP_CREDIT */
   const char *body;                  /* in buf, or in owner's memory */
   uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
   size_t body_len;
@@ -58,7 +64,27 @@ typedef struct fapws_part {
 } fapws_part;
 
 /* What a thread shall do with a record. */
-enum { FAPWS_RUN, FAPWS_NEXT };
+enum { FAPWS_RUN, FAPWS_NEXT, FAPWS_INPUTS };
+
+/* Same values as exchange.Op. */
+enum { FAPWS_OP_BODY, FAPWS_OP_TEXT, FAPWS_OP_BINARY, FAPWS_OP_CLOSE, FAPWS_OP_CREDIT };
+
+/* exchange.InputWindow and exchange.InputCost. */
+#define FAPWS_INPUT_WINDOW (64 << 10)
+#define FAPWS_INPUT_COST 64
+
+/* What has arrived for an exchange since it began (exchange.Input). Made by Go
+ * (malloc), freed by the Python side. */
+typedef struct fapws_input {
+  struct fapws_input *next;
+  uint16_t code; /* of FAPWS_OP_CLOSE */
+  uint8_t op, last;
+  size_t len;    /* of data */
+  char data[];   /* right behind the rest, as Go expects */
+} fapws_input;
+
+/* What a mount is. */
+enum { FAPWS_WSGI, FAPWS_ASGI, FAPWS_ASYNC_HANDLER, FAPWS_WEBSOCKET };
 
 /* One exchange. Allocated with calloc, recycled by Go. The first half is
  * written by Go before fapws_submit and read-only afterwards; the second half
@@ -101,6 +127,20 @@ typedef struct fapws_record {
   int64_t sent;     /* body bytes published */
   uint64_t chunk_ns; /* moving average of one next() */
   int64_t unacked;  /* atomic: published and not yet released bytes */
+
+  /* Of exchanges with inputs. */
+  fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in the order in which they came */
+  uint8_t more;       /* the body goes on in inputs */
+  uint8_t websocket;  /* the client asks for a WebSocket */
+  int32_t socket;     /* of the client, for an application that speaks WebSocket itself; 0: none. Closed by the Python side */
+  int64_t credit;     /* bytes of inputs that the application has taken and the loop does not know of */
+
+  /* Of WebSockets for synchronous code. */
+  uint8_t open;       /* guarded by the pool's mutex: takes inputs */
+  uint8_t scheduled;  /* guarded likewise: in the queue, or running */
+  uint32_t senders;   /* guarded likewise: threads that wait in send() */
+  fapws_input *batch; /* taken off inputs by the thread that runs it */
+  void *ws;           /* PyObject *: what callbacks get */
   fapws_part part0;
 } fapws_record;
 
@@ -165,6 +205,7 @@ typedef struct {
   void *callable;
   void *environ; /* class of its environ, or NULL for dict */
   void *start;   /* class of its start_response, or NULL for the built-in one */
+  int kind;      /* FAPWS_WSGI and so on */
 } fapws_target;
 
 typedef struct {
@@ -196,6 +237,11 @@ int fapws_serve(void);
 /* Any thread. Ends fapws_serve; waits up to ms for the other threads.
  * Returns how many did not end. */
 int fapws_pool_stop(int ms);
+/* Hands over an input, which belongs to the Python side from now on. Nothing runs
+ * before fapws_deliver_flush. Loop only. */
+void fapws_deliver(uintptr_t rec, uintptr_t input);
+/* Starts what was delivered. Loop only; returns as fapws_submit. */
+int fapws_deliver_flush(void);
 /* Any thread: n bytes of rec were released. */
 void fapws_acked(uintptr_t rec, int64_t n);
 /* Any thread: nobody waits for rec. */

@@ -9,6 +9,7 @@ import (
 var (
 	crlf          = []byte("\r\n")
 	lastChunk     = []byte("0\r\n\r\n")
+	upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
 	crlfLastChunk = []byte("\r\n0\r\n\r\n")
 )
 
@@ -183,6 +184,9 @@ func fill(r *http1.Response, h *exchange.Head) {
 	}
 	r.Length, r.Type = h.Length, mediaType(h)
 	r.HasDate, r.HasServer = h.HasDate, h.HasServer
+	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
+		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
+	}
 	// No client takes a 1xx for the end of a response.
 	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
 }

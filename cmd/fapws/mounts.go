@@ -8,7 +8,7 @@ import (
 )
 
 // The loop takes an interpreter for its handler without knowing it.
-var _ runtime.Handler = (*pybridge.Handler)(nil)
+var _ runtime.Receiver = (*pybridge.Handler)(nil)
 
 // mountTable opens the document roots of PATHS, so that the loop can serve them
 // without Python, and its folders of programs, which ran runs and add mounts.
@@ -16,6 +16,7 @@ func mountTable(script string, mounts []pybridge.Mount, ran *programs, add func(
 	table := make([]runtime.Mount, len(mounts))
 	for i, m := range mounts {
 		table[i].Prefix, table[i].Index = m.Prefix, m.Index
+		table[i].WebSocket = m.Kind == pybridge.WebSocket
 		if m.Cache != "" {
 			rule, err := readRule(m.Cache)
 			if err != nil {

@@ -3,7 +3,8 @@
 ====================================  =========================================
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
                                       ``Timeout``, ``channel``, ``publish``,
-                                      ``listeners``, ``on_join``, ``on_leave``
+                                      ``listeners``, ``on_join``, ``on_leave``,
+                                      ``WebSocket``, ``broadcast``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fapws._errors import HTTPError as HTTPError
     from fapws._later import Timer as Timer, defer as defer, defer_queue_size as defer_queue_size, timer as timer
     from fapws._timeout import Timeout as Timeout
+    from fapws._websocket import WebSocket as WebSocket, WebSocketConnection as WebSocketConnection, broadcast as broadcast
 
 _modules = {
     "channel": "_channels",
@@ -35,6 +37,9 @@ _modules = {
     "defer_queue_size": "_later",
     "timer": "_later",
     "Timeout": "_timeout",
+    "WebSocket": "_websocket",
+    "WebSocketConnection": "_websocket",
+    "broadcast": "_websocket",
 }
 
 

@@ -7,6 +7,8 @@ try:
     from _fapws import (
         Start_response,
         Timeout,
+        WebSocketConnection,
+        broadcast,
         cache_purge,
         channel_answer,
         channel_listeners,
@@ -25,6 +27,8 @@ except ImportError:
     from fapws._spawned import (
         Start_response,
         Timeout,
+        WebSocketConnection,
+        broadcast,
         cache_purge,
         channel_answer,
         channel_listeners,
@@ -36,6 +40,8 @@ except ImportError:
 __all__ = [
     "Start_response",
     "Timeout",
+    "WebSocketConnection",
+    "broadcast",
     "cache_purge",
     "channel_answer",
     "channel_listeners",

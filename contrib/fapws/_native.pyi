@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 class Start_response:
     """PEP 3333's start_response, with Fapws's methods for header fields.
@@ -44,3 +44,29 @@ def static_answer(options: str, environ: Mapping[str, Any], program: bool = Fals
 
 class Timeout(Exception):
     """Raised in a handler that takes longer than --timeout."""
+
+class WebSocketConnection:
+    """One WebSocket of a client, which the callbacks of fapws.WebSocket get. Any thread may use it."""
+
+    #: The environ of the handshake (PEP 3333), a dict.
+    @property
+    def environ(self) -> Dict[str, Any]: ...
+    #: The subprotocol that was agreed on, or None.
+    @property
+    def subprotocol(self) -> Optional[str]: ...
+    #: Whether nothing can be sent any more.
+    @property
+    def closed(self) -> bool: ...
+    #: The application's own: a types.SimpleNamespace, unless it is set to something else.
+    data: Any
+    def send(self, message: Union[str, bytes, bytearray, memoryview], timeout: Optional[float] = None) -> None: ...
+    def close(self, code: int = 1000, reason: str = "") -> None: ...
+    def reject(
+        self, status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()
+    ) -> None: ...
+
+def broadcast(websockets: Iterable[WebSocketConnection], message: Union[str, bytes, bytearray, memoryview]) -> int:
+    """Sends message to each of websockets that is open, without waiting for any; how many get it.
+
+    Who is more than 1 MiB behind is closed with 1013 instead. Any thread.
+    """

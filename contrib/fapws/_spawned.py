@@ -81,3 +81,11 @@ def channel_publish(name: str, id: str, type: str, data: str) -> Any:
 
 def channel_watch() -> None:
     """Nobody comes or goes there."""
+
+
+class WebSocketConnection:
+    """Stands for the class that the server has."""
+
+
+def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:
+    raise RuntimeError("a process of multiprocessing has no websockets of the server")

@@ -1,0 +1,172 @@
+"""WebSockets for synchronous code: ``PATHS = [('/chat', WebSocket(on_message=hear))]``."""
+from __future__ import annotations
+
+import sys
+from urllib.parse import urlsplit
+
+from fapws._errors import HTTPError
+
+try:
+    from fapws._native import WebSocketConnection, broadcast
+except ImportError:  # outside the executable, for tests of code that makes one
+
+    class WebSocketConnection:  # type: ignore[no-redef]
+        """What callbacks get; the server makes it."""
+
+        def __init__(self) -> None:
+            raise TypeError("the server makes websockets")
+
+    def broadcast(websockets: Iterable[WebSocketConnection], message: Union[str, bytes]) -> int:
+        raise RuntimeError("there are no websockets outside the fapws executable")
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, List, Mapping, Optional, Tuple, Union
+
+    OnOpen = Callable[[WebSocketConnection], Any]
+    OnMessage = Callable[[WebSocketConnection, Union[str, bytes]], Any]
+    OnClose = Callable[[WebSocketConnection, int, str], Any]
+
+__all__ = ["WebSocket", "WebSocketConnection", "broadcast"]
+
+_COROUTINE = 0x280  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110 §5.6.2
+_PORTS = {"http": "80", "https": "443"}
+
+
+class WebSocket:
+    """An entry of PATHS that talks to browsers by WebSocket (RFC 6455).
+
+    on_open    -- ``f(ws)``, before the WebSocket is accepted. It is refused with 403 if f
+                  returns False, with another answer by ``ws.reject(401)`` or ``raise HTTPError(401)``
+    on_message -- ``f(ws, message)``: a whole message, str of a text and bytes of a binary one
+    on_close   -- ``f(ws, code, reason)``: it is over. Once for each WebSocket that on_open has not
+                  refused; code is what was said first (RFC 6455 §7.4), 1005 if nothing was, 1006 if the client has just gone
+    subprotocols -- names, the favourite first; the first that the client offers is agreed on
+    origins    -- whose pages may connect, as browsers say it in the field Origin. None: those of this host only,
+                  or any page on the web could talk to it with its visitor's cookies. Otherwise names such as
+                  "https://example.org" or "https://*.example.org" besides; "*": all. Who sends no Origin is
+                  no browser, and always let in
+
+    Callbacks run as handlers do: on a Python thread, or inline on the loop. For one WebSocket they
+    run one after the other, for different ones side by side. An exception goes to the log and closes the
+    WebSocket with 1011. Any of them may be left out, or be a method of a subclass.
+
+    TypeError and ValueError say which argument is wrong.
+    """
+
+    _fapws_kind = "websocket"
+
+    on_open: Optional[OnOpen] = None
+    on_message: Optional[OnMessage] = None
+    on_close: Optional[OnClose] = None
+
+    def __init__(
+        self,
+        on_open: Optional[OnOpen] = None,
+        on_message: Optional[OnMessage] = None,
+        on_close: Optional[OnClose] = None,
+        *,
+        subprotocols: Iterable[str] = (),
+        origins: Union[None, str, Iterable[str]] = None,
+    ) -> None:
+        for name, given in (("on_open", on_open), ("on_message", on_message), ("on_close", on_close)):
+            if given is not None:
+                setattr(self, name, given)
+            _check_callback(name, getattr(self, name))
+        self.subprotocols = _checked_names(subprotocols)
+        self.origins = _checked_origins(origins)
+        self._told = False  # the log has a line about an origin
+
+    def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
+        """What a client gets that does not ask for a WebSocket (RFC 9110 §15.5.22)."""
+        start_response("426 Upgrade Required", [("Upgrade", "websocket"), ("Content-Type", "text/plain; charset=utf-8")])
+        return [b"This address is for WebSockets.\n"]
+
+    def _admit(self, environ: Mapping[str, Any]) -> Optional[str]:
+        """The subprotocol for a client, or None; HTTPError if it may not connect. The server calls it."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is not None and "*" not in self.origins and not self._knows(origin, environ.get("HTTP_HOST", "")):
+            self._tell(origin, environ)
+            raise HTTPError(403, f"Pages of {origin} may not connect.")
+        if self.subprotocols:
+            offered = [name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
+            for name in self.subprotocols:
+                if name in offered:
+                    return name
+        return None
+
+    def _knows(self, origin: str, host: str) -> bool:
+        page = _place(origin)
+        if page is None:
+            return origin in self.origins  # "null": a file, or a page in a sandbox
+        scheme, name, port = page
+        # TLS may end in a proxy that says nothing of it: of a Host without a port, any scheme's is meant.
+        if _place(f"{scheme}://{host}") == page:
+            return True
+        for allowed in self.origins:
+            its_scheme, its_name, its_port = _place(allowed) or ("", "", "")
+            same = name.endswith(its_name[1:]) if its_name.startswith("*.") else name == its_name
+            if same and (scheme, port) == (its_scheme, its_port):
+                return True
+        return False
+
+    def _tell(self, origin: str, environ: Mapping[str, Any]) -> None:
+        if self._told:
+            return
+        self._told = True
+        host = environ.get("HTTP_HOST", "")
+        line = f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a} and was refused"
+        print(f"fapws: {line}; WebSocket(origins=[...]) allows pages of other hosts (this is said once)", file=sys.stderr)
+
+
+def refusal(status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()) -> HTTPError:
+    """What ``ws.reject`` answers with."""
+    return HTTPError(status, text, headers)
+
+
+def _check_callback(name: str, given: Any) -> None:
+    if given is None:
+        return
+    if not callable(given):
+        raise TypeError(f"WebSocket: {name} is {given!r}, which cannot be called")
+    for function in (given, getattr(type(given), "__call__", None)):
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
+            raise TypeError(f"WebSocket: {name} is async (async def); callbacks are plain functions, and async code takes WebSockets as ASGI applications do")
+
+
+def _checked_names(subprotocols: Iterable[str]) -> Tuple[str, ...]:
+    if isinstance(subprotocols, str):
+        raise TypeError(f"WebSocket: subprotocols is a list of names, not {subprotocols!r}")
+    names = tuple(subprotocols)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"WebSocket: a subprotocol is a str, not {name!r}")
+        if not name or not _TOKEN.issuperset(name):
+            raise ValueError(f"WebSocket: {name!r} is no name of a subprotocol")
+    return names
+
+
+def _checked_origins(origins: Union[None, str, Iterable[str]]) -> Tuple[str, ...]:
+    if origins is None:
+        return ()
+    names = (origins,) if isinstance(origins, str) else tuple(origins)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"WebSocket: an origin is a str, not {name!r}")
+        if name not in ("*", "null") and _place(name) is None:
+            raise ValueError(f'WebSocket: {name!r} is no origin; they look like "https://example.org", or "*" for all')
+    return names
+
+
+def _place(origin: str) -> Optional[Tuple[str, str, str]]:
+    """Scheme, host and port of an origin (RFC 6454 §6.2), None if it is none."""
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.scheme or not parts.hostname or parts.path or parts.query or parts.fragment or parts.username is not None:
+        return None
+    return parts.scheme.lower(), parts.hostname.lower().rstrip("."), str(port) if port is not None else _PORTS.get(parts.scheme.lower(), "")

@@ -1,0 +1,377 @@
+/* WebSockets for synchronous code: a thread only while a callback runs, one
+ * callback at a time for each WebSocket, in the order of what has arrived.
+ *
+ * A record is in the queue when something has arrived for it (deliver.c), and a
+ * turn of it calls back until nothing is left, or others have waited for a while. */
+#include "bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define P fapws_the_pool
+#define TURN_NS 1000000u /* about how long one has the thread while others wait */
+#define CREDIT_BYTES (FAPWS_INPUT_WINDOW / 8)
+
+/* --- parts ----------------------------------------------------------------- */
+
+void fapws_ws_publish(fapws_record *rec, fapws_part *p) {
+  fapws_thread *t = fapws_this_thread;
+  if (!t || (P.inline_mode && !t->current)) {
+    fapws_hand_over(p);
+    fapws_wake_loop();
+    return;
+  }
+  fapws_publish(t, p);
+  /* The rest of a slow handler must not hold it up. The monitor sees to those that
+   * are slow for once, if it does not sleep. */
+  const fapws_record *mine = t->current;
+  if (!mine || P.mounts[mine->mount].run_ns > FAPWS_SLOW_NS || P.monitor_parked) fapws_notify(t);
+}
+
+int fapws_ws_accept(fapws_ws_object *ws) {
+  fapws_record *rec = ws->rec;
+  fapws_part *p = &rec->part0;
+  Py_ssize_t n = 0;
+  const char *name = ws->protocol ? PyUnicode_AsUTF8AndSize(ws->protocol, &n) : "";
+  fapws_part_reset(p, rec);
+  if (!name || fapws_part_reserve(p, (size_t)n) < 0) return -1;
+  memcpy(p->buf, name, (size_t)n);
+  p->used = p->subprotocol_len = (uint32_t)n;
+  p->first = p->websocket = 1;
+  p->status = 101;
+  rec->started = 1;
+  ws->state = FAPWS_WS_OPEN;
+  fapws_ws_publish(rec, p);
+  return 0;
+}
+
+int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
+  fapws_record *rec = ws->rec;
+  if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
+  if (ws->state != FAPWS_WS_OPEN) return 0;
+  if (fapws_is_cancelled(rec)) { /* there is nobody to tell, and on_close is on its way */
+    ws->state = FAPWS_WS_CLOSING;
+    ws->code = 1006;
+    return 0;
+  }
+  Py_ssize_t n = 0;
+  const char *text = reason ? PyUnicode_AsUTF8AndSize(reason, &n) : "";
+  fapws_part *p = text ? fapws_part_new(rec, (size_t)n + 1) : NULL;
+  if (!p) return -1;
+  memcpy(p->buf, text, (size_t)n);
+  p->body = p->buf;
+  p->body_len = (size_t)n;
+  p->used = (uint32_t)n;
+  p->op = FAPWS_OP_CLOSE;
+  p->code = (uint16_t)code;
+  ws->state = FAPWS_WS_CLOSING;
+  ws->code = (uint16_t)code;
+  Py_XINCREF(reason);
+  Py_XSETREF(ws->reason, reason);
+  fapws_ws_publish(rec, p);
+  fapws_lock();
+  int scheduled = fapws_schedule(rec); /* for on_close */
+  fapws_unlock();
+  if (scheduled && P.inline_mode) fapws_want_turn();
+  return 0;
+}
+
+/* Gives the client room for as much as has been used. */
+static void give_credit(fapws_record *rec) {
+  fapws_part *p = fapws_part_new(rec, 0);
+  if (!p) {
+    PyErr_Clear(); /* next time */
+    return;
+  }
+  p->op = FAPWS_OP_CREDIT;
+  p->credit = rec->credit;
+  rec->credit = 0;
+  fapws_ws_publish(rec, p);
+}
+
+/* --- callbacks ------------------------------------------------------------- */
+
+/* The callback of that name, a new reference. NULL: there is none, or an exception. */
+static PyObject *callback(fapws_record *rec, const char *name) {
+  PyObject *f = PyObject_GetAttrString(P.mounts[rec->mount].callable, name);
+  if (f == Py_None) Py_CLEAR(f);
+  return f;
+}
+
+static PyObject *call(PyObject *f, PyObject *const *args, size_t n) {
+  PyObject *result = PyObject_Vectorcall(f, args, n, NULL);
+  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  return result;
+}
+
+/* Between two callbacks: a Timeout that was meant for the one must not hit the other. */
+static void next_callback(fapws_thread *t) {
+  __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
+  if (UNLIKELY(t->raised)) fapws_take_back(t);
+}
+
+/* Reports the exception of a callback, and closes the WebSocket. */
+static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
+  fapws_record *rec = ws->rec;
+  int late = t->raised && PyErr_ExceptionMatches(fapws_timeout); /* its stack was logged when it was raised */
+  /* send() has said that there is nobody. */
+  int gone = (ws->state > FAPWS_WS_OPEN || fapws_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
+  if (late || gone)
+    PyErr_Clear();
+  else
+    fapws_report(what, rec);
+  if (fapws_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear(); /* the end of the exchange says so, too */
+}
+
+/* --- the end --------------------------------------------------------------- */
+
+/* Cuts the object off from its record, which nobody sends to any more. */
+static void detach(fapws_ws_object *ws) {
+  fapws_record *rec = ws->rec;
+  ws->state = FAPWS_WS_CLOSED;
+  if (!ws->environ && Py_REFCNT(ws) > 1) { /* somebody may ask later */
+    ws->environ = fapws_ws_environ(ws);
+    PyErr_Clear();
+  }
+  ws->rec = NULL;
+  fapws_lock();
+  rec->open = 0;
+  fapws_release_senders(rec);
+  fapws_input *in = rec->inputs;
+  rec->inputs = rec->inputs_tail = NULL;
+  fapws_unlock();
+  fapws_free_inputs(in);
+  fapws_free_inputs(rec->batch);
+  rec->batch = NULL;
+  rec->ws = NULL;
+}
+
+static void call_on_close(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason) {
+  fapws_record *rec = ws->rec;
+  ws->state = FAPWS_WS_CLOSED;
+  next_callback(t);
+  PyObject *f = callback(rec, "on_close");
+  PyObject *number = f ? PyLong_FromLong(code) : NULL, *text = reason ? reason : PyUnicode_FromString("");
+  if (number && text) {
+    PyObject *args[] = {(PyObject *)ws, number, text};
+    Py_XDECREF(call(f, args, 3));
+  }
+  if (text != reason) Py_XDECREF(text);
+  Py_XDECREF(number);
+  Py_XDECREF(f);
+  if (PyErr_Occurred()) {
+    if (t->raised && PyErr_ExceptionMatches(fapws_timeout))
+      PyErr_Clear();
+    else
+      fapws_report("on_close", rec);
+  }
+}
+
+/* It is over: on_close, and the last part. */
+static void end(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason) {
+  fapws_record *rec = ws->rec;
+  if (t->unsignalled && P.mounts[rec->mount].run_ns > FAPWS_SLOW_NS) fapws_notify(t);
+  call_on_close(t, ws, code, reason);
+  int failed = code == 1011;
+  detach(ws);
+  Py_DECREF(ws);
+  fapws_part *p = fapws_part_new(rec, 0);
+  if (!p) Py_FatalError("fapws: out of memory at the end of a WebSocket");
+  p->last = 1;
+  p->failed = (uint8_t)failed;
+  fapws_drop(t, rec);
+  fapws_publish(t, p); /* rec is the loop's from here on */
+}
+
+/* --- the beginning --------------------------------------------------------- */
+
+/* Raises the HTTPError that refuses the WebSocket. */
+static void refuse(fapws_ws_object *ws) {
+  PyObject *answer = ws->refusal;
+  if (!answer) {
+    PyObject *module = PyImport_ImportModule("fapws._errors");
+    answer = module ? PyObject_CallMethod(module, "HTTPError", "i", 403) : NULL;
+    Py_XDECREF(module);
+    if (!answer) return;
+    ws->refusal = answer;
+  }
+  PyErr_SetObject((PyObject *)Py_TYPE(answer), answer);
+}
+
+/* Whether the current exception is fapws.HTTPError: an answer, and no failure. */
+static int is_refusal(void) {
+  PyObject *modules = PyImport_GetModuleDict(), *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  PyObject *module = PyDict_GetItemString(modules, "fapws._errors");
+  PyObject *wanted = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;
+  PyErr_Clear();
+  PyErr_Restore(type, value, tb);
+  int is = wanted && PyErr_ExceptionMatches(wanted);
+  Py_XDECREF(wanted);
+  return is;
+}
+
+/* Lets the WebSocket in, or not: -1 with an exception. *called: on_open was. */
+static int admit(fapws_ws_object *ws, int *called) {
+  fapws_record *rec = ws->rec;
+  PyObject *protocol = PyObject_CallMethod(P.mounts[rec->mount].callable, "_admit", "O", (PyObject *)rec->environ);
+  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  if (!protocol) return -1;
+  if (PyUnicode_Check(protocol))
+    ws->protocol = protocol;
+  else
+    Py_DECREF(protocol);
+  PyObject *f = callback(rec, "on_open");
+  if (!f) return PyErr_Occurred() ? -1 : 0;
+  *called = 1;
+  PyObject *args[] = {(PyObject *)ws}, *result = call(f, args, 1);
+  Py_DECREF(f);
+  if (!result) return -1;
+  if (result == Py_False || ws->refusal) {
+    if (ws->state == FAPWS_WS_OPENING)
+      refuse(ws);
+    else if (fapws_ws_shut(ws, 1008, NULL) < 0) /* it has been let in by its first send() */
+      PyErr_Clear();
+  }
+  Py_DECREF(result);
+  return PyErr_Occurred() ? -1 : 0;
+}
+
+/* There will be no WebSocket: an ordinary response, after an exception. */
+static void turn_away(fapws_thread *t, fapws_ws_object *ws, int called) {
+  fapws_record *rec = ws->rec;
+  PyObject *type, *value, *tb;
+  int close = called && !is_refusal(); /* what on_open has begun */
+  PyErr_Fetch(&type, &value, &tb);
+  if (close) call_on_close(t, ws, 1011, NULL);
+  detach(ws);
+  Py_DECREF(ws);
+  PyErr_Restore(type, value, tb);
+  fapws_fail(t, rec);
+}
+
+void fapws_ws_open(fapws_thread *t, fapws_record *rec) {
+  fapws_mount *m = &P.mounts[rec->mount];
+  fapws_timing timing;
+  rec->inputs = rec->inputs_tail = rec->batch = NULL;
+  rec->credit = 0;
+  rec->senders = 0;
+  fapws_lock();
+  rec->open = rec->scheduled = 1;
+  fapws_unlock();
+  fapws_begin_timing(&timing, m);
+  fapws_ws_object *ws = fapws_ws_new(rec);
+  if (!ws) {
+    rec->open = 0;
+    fapws_fail(t, rec);
+    return;
+  }
+  rec->ws = ws;
+  int called = 0, bad = !(rec->environ = fapws_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
+  fapws_end_timing(&timing, m);
+  if (bad && ws->state == FAPWS_WS_OPENING) {
+    turn_away(t, ws, called);
+    return;
+  }
+  if (!bad && ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) bad = 1;
+  if (bad) failed(t, ws, "on_open");
+  Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes another if somebody asks */
+  fapws_ws_turn(t, rec);
+}
+
+/* --- turns ----------------------------------------------------------------- */
+
+static void on_message(fapws_thread *t, fapws_ws_object *ws, const fapws_input *in) {
+  fapws_record *rec = ws->rec;
+  fapws_mount *m = &P.mounts[rec->mount];
+  fapws_timing timing;
+  PyObject *f = callback(rec, "on_message");
+  if (f) {
+    PyObject *message = in->op == FAPWS_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
+                                                : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+    if (message) {
+      PyObject *args[] = {(PyObject *)ws, message};
+      fapws_begin_timing(&timing, m);
+      PyObject *result = call(f, args, 2);
+      fapws_end_timing(&timing, m);
+      Py_XDECREF(result);
+      Py_DECREF(message);
+    }
+    Py_DECREF(f);
+  }
+  if (UNLIKELY(PyErr_Occurred() != NULL)) failed(t, ws, "on_message");
+  rec->credit += (int64_t)in->len + FAPWS_INPUT_COST;
+  if (rec->credit >= CREDIT_BYTES) give_credit(rec);
+}
+
+/* The next input, or NULL. */
+static fapws_input *next_input(fapws_record *rec) {
+  if (!rec->batch) {
+    fapws_lock();
+    rec->batch = rec->inputs;
+    rec->inputs = rec->inputs_tail = NULL;
+    fapws_unlock();
+  }
+  fapws_input *in = rec->batch;
+  if (in) rec->batch = in->next;
+  return in;
+}
+
+/* Nothing is left: whether the record is free until something arrives. */
+static int comes_to_rest(fapws_record *rec) {
+  fapws_lock();
+  int rests = !rec->inputs && !fapws_is_cancelled(rec);
+  if (rests) rec->scheduled = 0;
+  fapws_unlock();
+  return rests;
+}
+
+static int others_wait(const fapws_thread *t) { return t->inbox || P.head; }
+
+/* Puts rec behind those that wait. */
+static void give_way(fapws_record *rec) {
+  fapws_lock();
+  rec->job = FAPWS_INPUTS;
+  fapws_enqueue(rec, rec, 0);
+  fapws_unlock();
+  if (P.inline_mode) fapws_want_turn();
+}
+
+void fapws_ws_turn(fapws_thread *t, fapws_record *rec) {
+  fapws_ws_object *ws = rec->ws;
+  const fapws_mount *m = &P.mounts[rec->mount];
+  for (uint64_t spent = 0;; spent += m->run_ns) {
+    if (ws->state > FAPWS_WS_OPEN) { /* from here, or by another thread */
+      end(t, ws, ws->code, ws->reason);
+      return;
+    }
+    if (spent > (P.inline_mode ? FAPWS_UNSIGNALLED_NS : TURN_NS) && (P.inline_mode || others_wait(t))) {
+      fapws_notify(t);
+      give_way(rec);
+      return;
+    }
+    fapws_input *in = next_input(rec);
+    if (!in) {
+      if (comes_to_rest(rec)) return;
+      if (!fapws_is_cancelled(rec) || rec->inputs) continue;
+      end(t, ws, 1006, NULL);
+      return;
+    }
+    if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) {
+      PyObject *reason = PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace");
+      int code = in->code;
+      free(in);
+      if (!reason) PyErr_Clear();
+      end(t, ws, code, reason);
+      Py_XDECREF(reason);
+      return;
+    }
+    if (spent) { /* of the first, the pool has thought */
+      t->unsignalled_ns += m->run_ns;
+      if (t->unsignalled && (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS || m->run_ns > FAPWS_SLOW_NS)) fapws_notify(t);
+    }
+    next_callback(t);
+    on_message(t, ws, in);
+    free(in);
+  }
+}

@@ -1,0 +1,344 @@
+/* What the callbacks of a WebSocket get: the object to send with. Any thread. */
+#include "bridge.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <structmember.h>
+
+#define P fapws_the_pool
+#define COPY_BELOW 8192         /* bytes: cheaper to copy than to keep and free later */
+#define INLINE_BYTES (4 << 20)  /* what may wait for a client where nobody can wait for it */
+#define BEHIND_BYTES (1 << 20)  /* who is further behind is left out of a broadcast for good */
+
+fapws_ws_object *fapws_ws_new(fapws_record *rec) {
+  fapws_ws_object *ws = (fapws_ws_object *)fapws_WebSocketConnection_Type.tp_alloc(&fapws_WebSocketConnection_Type, 0);
+  if (ws) ws->rec = rec;
+  return ws;
+}
+
+PyObject *fapws_ws_environ(fapws_ws_object *ws) {
+  fapws_record *rec = ws->rec;
+  if (!ws->environ && !rec) {
+    PyErr_SetString(PyExc_RuntimeError, "environ is not there any more: the websocket has ended");
+    return NULL;
+  }
+  if (!ws->environ && rec->environ) {
+    Py_INCREF((PyObject *)rec->environ);
+    ws->environ = rec->environ;
+  }
+  if (!ws->environ) ws->environ = fapws_environ(rec, P.mounts[rec->mount].environ, NULL);
+  Py_XINCREF(ws->environ);
+  return ws->environ;
+}
+
+/* --- sending --------------------------------------------------------------- */
+
+/* A message as bytes: of the same object as long as that lives. */
+typedef struct {
+  PyObject *owner; /* a new reference */
+  const char *data;
+  Py_ssize_t len;
+  int op;
+} message;
+
+static int read_message(PyObject *o, message *m) {
+  m->op = PyUnicode_Check(o) ? FAPWS_OP_TEXT : FAPWS_OP_BINARY;
+  m->owner = NULL;
+  if (PyUnicode_Check(o)) {
+    if (!(m->data = PyUnicode_AsUTF8AndSize(o, &m->len))) return -1;
+  } else if (PyBytes_Check(o) || PyByteArray_Check(o) || PyMemoryView_Check(o)) {
+    if (!PyBytes_Check(o) && !(o = m->owner = PyBytes_FromObject(o))) return -1; /* it may change while it is sent */
+    m->data = PyBytes_AS_STRING(o);
+    m->len = PyBytes_GET_SIZE(o);
+  } else {
+    PyErr_Format(PyExc_TypeError, "a message is str or bytes, not %.100s", Py_TYPE(o)->tp_name);
+    return -1;
+  }
+  if (!m->owner) {
+    Py_INCREF(o);
+    m->owner = o;
+  }
+  return 0;
+}
+
+static int publish_message(fapws_record *rec, const message *m) {
+  int copy = m->len < COPY_BELOW;
+  fapws_part *p = calloc(1, sizeof *p + (copy ? (size_t)m->len : 0));
+  if (!p) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  fapws_part_reset(p, rec);
+  p->op = (uint8_t)m->op;
+  p->body_len = (size_t)m->len;
+  p->body = m->data;
+  if (copy) {
+    p->body = memcpy((char *)(p + 1), m->data, (size_t)m->len); /* in the same piece of memory */
+  } else {
+    Py_INCREF(m->owner);
+    p->owner = m->owner;
+  }
+  fapws_ws_publish(rec, p);
+  return 0;
+}
+
+/* Whether something can be sent. Otherwise -1 and BrokenPipeError. */
+static int check_open(fapws_ws_object *ws) {
+  if (UNLIKELY(fapws_forked)) {
+    PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
+    return -1;
+  }
+  if (LIKELY(ws->state <= FAPWS_WS_OPEN && ws->rec && !ws->refusal && !fapws_is_cancelled(ws->rec))) return 0;
+  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal ? "the websocket was refused" : ws->state > FAPWS_WS_OPEN ? "the websocket is closed" : "the client has gone");
+  return -1;
+}
+
+/* Waits for a client that is behind. -1 and an exception if it stays so. */
+static int wait_for_client(fapws_ws_object *ws, double seconds) {
+  fapws_thread *t = fapws_this_thread;
+  int room;
+  if (P.inline_mode && t) /* only this thread could make room */
+    room = __atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) <= INLINE_BYTES;
+  else {
+    if (t) fapws_notify(t);
+    room = seconds == 0 ? 0 : fapws_wait_for_client(ws->rec, seconds);
+    if (check_open(ws) < 0) return -1;
+  }
+  if (room) return 0;
+  PyErr_SetString(PyExc_TimeoutError, "the client of the websocket does not take what is sent to it");
+  return -1;
+}
+
+static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  double seconds = -1;
+  Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
+  int known = !named || (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout") == 0);
+  if (n < 1 || n + named > 2 || !known) {
+    PyErr_SetString(PyExc_TypeError, "send(message, timeout=None) takes a message, and seconds");
+    return NULL;
+  }
+  if (n + named == 2 && args[1] != Py_None) {
+    seconds = PyFloat_AsDouble(args[1]);
+    if (PyErr_Occurred()) return NULL;
+    if (!(seconds >= 0)) {
+      PyErr_SetString(PyExc_ValueError, "send: timeout must not be negative");
+      return NULL;
+    }
+  }
+  message m;
+  if (read_message(args[0], &m) < 0) {
+    Py_XDECREF(m.owner);
+    return NULL;
+  }
+  int bad = check_open(ws) < 0 || (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) ||
+            (UNLIKELY(fapws_must_wait(ws->rec)) && wait_for_client(ws, seconds) < 0) || publish_message(ws->rec, &m) < 0;
+  Py_DECREF(m.owner);
+  if (bad) return NULL;
+  Py_RETURN_NONE;
+}
+
+/* 1: it will be sent to ws. 0: not. -1 with an exception. */
+static int send_one(fapws_ws_object *ws, const message *m) {
+  if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec)) return 0;
+  if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
+  if (__atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) > BEHIND_BYTES) {
+    PyObject *reason = PyUnicode_FromString("too slow");
+    int bad = !reason || fapws_ws_shut(ws, 1013, reason) < 0;
+    Py_XDECREF(reason);
+    return bad ? -1 : 0;
+  }
+  return publish_message(ws->rec, m) < 0 ? -1 : 1;
+}
+
+PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *given, *text;
+  message m;
+  if (!PyArg_ParseTuple(args, "OO:broadcast", &given, &text)) return NULL;
+  if (fapws_forked) {
+    PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
+    return NULL;
+  }
+  if (read_message(text, &m) < 0) {
+    Py_XDECREF(m.owner);
+    return NULL;
+  }
+  PyObject *all = PySequence_List(given); /* others may change it meanwhile */
+  long sent = 0;
+  int bad = !all;
+  for (Py_ssize_t i = 0; !bad && i < PyList_GET_SIZE(all); i++) {
+    PyObject *one = PyList_GET_ITEM(all, i);
+    if (Py_TYPE(one) != &fapws_WebSocketConnection_Type) {
+      PyErr_Format(PyExc_TypeError, "broadcast(websockets, message): %.200R is no websocket", one);
+      bad = 1;
+      break;
+    }
+    int how = send_one((fapws_ws_object *)one, &m);
+    if (how < 0)
+      bad = 1;
+    else
+      sent += how;
+  }
+  Py_XDECREF(all);
+  Py_DECREF(m.owner);
+  return bad ? NULL : PyLong_FromLong(sent);
+}
+
+/* --- closing --------------------------------------------------------------- */
+
+/* RFC 6455 §7.4: what may be sent. */
+static int sendable(int code) {
+  return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) || (code >= 3000 && code <= 4999);
+}
+
+static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
+  static char *names[] = {"code", "reason", NULL};
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  PyObject *reason = NULL;
+  int code = 1000;
+  Py_ssize_t n = 0;
+  if (!PyArg_ParseTupleAndKeywords(args, kw, "|iU:close", names, &code, &reason)) return NULL;
+  if (!sendable(code)) {
+    PyErr_Format(PyExc_ValueError, "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
+    return NULL;
+  }
+  if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
+  if (n > 123) {
+    PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; 123 are possible", n);
+    return NULL;
+  }
+  if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec)) Py_RETURN_NONE;
+  if (check_open(ws) < 0 || fapws_ws_shut(ws, code, reason) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  if (ws->state != FAPWS_WS_OPENING) {
+    PyErr_SetString(PyExc_RuntimeError, "reject() is for on_open, before anything is sent; close() ends a websocket");
+    return NULL;
+  }
+  PyObject *module = PyImport_ImportModule("fapws._websocket");
+  PyObject *make = module ? PyObject_GetAttrString(module, "refusal") : NULL;
+  PyObject *answer = make ? PyObject_Call(make, args, kw) : NULL;
+  Py_XDECREF(make);
+  Py_XDECREF(module);
+  if (!answer) return NULL;
+  Py_XSETREF(ws->refusal, answer);
+  Py_RETURN_NONE;
+}
+
+/* --- attributes ------------------------------------------------------------ */
+
+static PyObject *get_environ(PyObject *self, void *closure) {
+  (void)closure;
+  return fapws_ws_environ((fapws_ws_object *)self);
+}
+
+static PyObject *get_subprotocol(PyObject *self, void *closure) {
+  (void)closure;
+  PyObject *protocol = ((fapws_ws_object *)self)->protocol;
+  if (!protocol) Py_RETURN_NONE;
+  Py_INCREF(protocol);
+  return protocol;
+}
+
+static PyObject *get_closed(PyObject *self, void *closure) {
+  (void)closure;
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  return PyBool_FromLong(ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec));
+}
+
+static PyObject *get_data(PyObject *self, void *closure) {
+  (void)closure;
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  if (!ws->data) {
+    PyObject *types = PyImport_ImportModule("types");
+    PyObject *made = types ? PyObject_CallMethod(types, "SimpleNamespace", NULL) : NULL;
+    Py_XDECREF(types);
+    if (!made) return NULL;
+    if (ws->data)
+      Py_DECREF(made); /* another thread was here */
+    else
+      ws->data = made;
+  }
+  Py_INCREF(ws->data);
+  return ws->data;
+}
+
+static int set_data(PyObject *self, PyObject *value, void *closure) {
+  (void)closure;
+  Py_XINCREF(value);
+  Py_XSETREF(((fapws_ws_object *)self)->data, value);
+  return 0;
+}
+
+static PyObject *ws_repr(PyObject *self) {
+  static const char *const states[] = {"opening", "open", "closing", "closed"};
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  const char *state = states[ws->state];
+  if (!ws->rec) return PyUnicode_FromFormat("<websocket %s>", state);
+  PyObject *line = fapws_request_line(ws->rec);
+  PyObject *text = line ? PyUnicode_FromFormat("<websocket %U, %s>", line, state) : NULL;
+  Py_XDECREF(line);
+  return text;
+}
+
+static int ws_traverse(PyObject *self, visitproc visit, void *arg) {
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  Py_VISIT(ws->environ);
+  Py_VISIT(ws->data);
+  Py_VISIT(ws->refusal);
+  return 0;
+}
+
+static int ws_clear(PyObject *self) {
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  Py_CLEAR(ws->environ);
+  Py_CLEAR(ws->data);
+  Py_CLEAR(ws->refusal);
+  return 0;
+}
+
+static void ws_dealloc(PyObject *self) {
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  PyObject_GC_UnTrack(self);
+  if (ws->weak) PyObject_ClearWeakRefs(self);
+  ws_clear(self);
+  Py_CLEAR(ws->protocol);
+  Py_CLEAR(ws->reason);
+  Py_TYPE(self)->tp_free(self);
+}
+
+static PyMethodDef methods[] = {
+    {"send", (PyCFunction)(void (*)(void))ws_send, METH_FASTCALL | METH_KEYWORDS,
+     "send(message, timeout=None): sends a str as text, bytes as binary. From any thread. Waits, for timeout seconds at "
+     "most, while the client is more than 256 KiB behind; then TimeoutError. BrokenPipeError when the websocket is closed. Both are OSErrors."},
+    {"close", (PyCFunction)(void (*)(void))ws_close, METH_VARARGS | METH_KEYWORDS,
+     "close(code=1000, reason=''): ends the websocket (RFC 6455 section 7.4). From any thread; on_close follows. Nothing if it is closed."},
+    {"reject", (PyCFunction)(void (*)(void))ws_reject, METH_VARARGS | METH_KEYWORDS,
+     "reject(status=403, text='', headers=()): in on_open: no websocket but this answer, as of fapws.HTTPError."},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef getset[] = {
+    {"environ", get_environ, NULL, "environ of the handshake (PEP 3333).", NULL},
+    {"subprotocol", get_subprotocol, NULL, "The subprotocol that was agreed on, or None.", NULL},
+    {"closed", get_closed, NULL, "Whether nothing can be sent any more.", NULL},
+    {"data", get_data, set_data, "The application's own: a types.SimpleNamespace, unless it is set to something else.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+PyTypeObject fapws_WebSocketConnection_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "fapws.WebSocketConnection",
+    .tp_basicsize = sizeof(fapws_ws_object),
+    .tp_dealloc = ws_dealloc,
+    .tp_repr = ws_repr,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "One WebSocket of a client; the server makes it, and gives it to the callbacks of fapws.WebSocket.",
+    .tp_traverse = ws_traverse,
+    .tp_clear = ws_clear,
+    .tp_weaklistoffset = offsetof(fapws_ws_object, weak),
+    .tp_methods = methods,
+    .tp_getset = getset,
+};
