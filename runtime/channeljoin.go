@@ -3,7 +3,6 @@ package runtime
 import (
 	"bytes"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"fapws/runtime/channel"
@@ -45,9 +44,8 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 		l.refuseListener(x, p, 503, retryAfter)
 		return false
 	}
-	port, _ := strconv.ParseUint(x.peer.Port, 10, 16)
 	q := &listener{
-		fd: -1, minor: x.minor, addr: addr, port: uint16(port), number: h.next,
+		fd: -1, minor: x.minor, addr: addr, port: portOf(x.peer.Port), number: h.next,
 		seq: h.hub.Tip(), started: time.Now().Unix(), active: l.now,
 	}
 	h.next++
@@ -179,35 +177,42 @@ func (l *loop) seat(c *conn) {
 		l.close(c, "the client has shut down its side")
 		return
 	}
-	if err := h.adopt(q, c.fd); err != nil {
+	own, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		if err = h.adopt(q, own); err != nil {
+			unix.Close(own)
+		}
+	}
+	if err != nil {
 		l.s.logf(LevelError, "%s cannot listen: %v", c, err)
 		l.close(c, "no descriptor for a listener")
 		return
+	}
+	if h.cfg.Joined != nil {
+		client := q.client()
+		for _, name := range q.seats.Names() {
+			h.cfg.Joined(name, client)
+		}
 	}
 	c.joining, c.moved = nil, true
 	l.close(c, "it listens from now on")
 	h.begin(q)
 }
 
-// adopt gives q a descriptor of its own, a duplicate of fd, and has it watched.
+// adopt gives q the descriptor fd, if there is no error, and has it watched.
 func (h *channels) adopt(q *listener, fd int) error {
 	if err := h.watch.open(h); err != nil {
 		return err
 	}
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
+	if err := h.watch.add(int32(fd)); err != nil {
 		return err
 	}
-	if err := h.watch.add(int32(own)); err != nil {
-		unix.Close(own)
-		return err
-	}
-	q.fd = int32(own)
+	q.fd = int32(fd)
 	// What the kernel keeps for a listener is bounded, too. Both fail for unix
 	// sockets or are of no use there.
-	unix.SetsockoptInt(own, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)
-	unix.SetsockoptInt(own, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(h.goneAfter().Milliseconds()))
-	unix.SetsockoptInt(own, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(h.goneAfter().Milliseconds()))
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	return nil
 }
 
@@ -220,12 +225,6 @@ func (h *channels) begin(q *listener) {
 	h.live++
 	h.beats.add(q)
 	q.state = listenerIdle
-	if h.cfg.Joined != nil {
-		client := q.client()
-		for _, name := range q.seats.Names() {
-			h.cfg.Joined(name, client)
-		}
-	}
 	if q.queue != nil { // what came meanwhile, or before
 		q.state = listenerBehind
 		q.queue.stamp = h.l.now

@@ -314,7 +314,7 @@ func (h *channels) end(p *listener, why string) {
 	if l.debug >= 2 {
 		l.tracef("%s listens no more: %s", p, why)
 	}
-	h.detach(p)
+	h.detach(p, true)
 	unix.Close(int(p.fd))
 	if p.log != nil {
 		l.accountListener(p)
@@ -322,8 +322,8 @@ func (h *channels) end(p *listener, why string) {
 	l.makeRoom(true)
 }
 
-// detach makes the loop know nothing of p but its descriptor.
-func (h *channels) detach(p *listener) {
+// detach makes the loop know nothing of p but its descriptor. tell: it has left.
+func (h *channels) detach(p *listener, tell bool) {
 	if p.queue != nil {
 		h.caughtUp(p)
 		p.queue = nil
@@ -333,7 +333,7 @@ func (h *channels) detach(p *listener) {
 	h.beats.remove(p)
 	h.listeners[p.fd] = nil
 	h.live--
-	h.leave(p, true)
+	h.leave(p, tell)
 }
 
 // leave takes p out of its channels.

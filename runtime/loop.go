@@ -173,13 +173,7 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 		return nil, gnet.None
 	}
 	c.g, c.fd, c.opened = g, g.Fd(), true
-	if l.live.Add(1) == 1 {
-		l.clock(time.Now())
-		select {
-		case l.idle <- struct{}{}:
-		default:
-		}
-	}
+	l.came()
 	c.stamp = l.now
 	l.schedule(c)
 	if l.debug >= 1 {
@@ -189,6 +183,17 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 		return nil, gnet.Close
 	}
 	return nil, gnet.None
+}
+
+// came counts one more connection.
+func (l *loop) came() {
+	if l.live.Add(1) == 1 {
+		l.clock(time.Now())
+		select {
+		case l.idle <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // OnTraffic implements gnet.EventHandler.

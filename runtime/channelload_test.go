@@ -1,0 +1,261 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/channel"
+
+	"golang.org/x/sys/unix"
+)
+
+// All listeners get all events in the order of their numbers, whoever publishes
+// and whoever joins and leaves meanwhile.
+func TestOrder(t *testing.T) {
+	s := serve(t, channelConfig(), newApp(false, listening))
+	const publishers, events = 4, 400
+	var readers, writers sync.WaitGroup
+	stop := make(chan struct{})
+	for i := range 12 {
+		names := [...]string{"a", "a,b", "b,c,a", "d,c,b,a"}[i%4]
+		l := s.listenTo(t, names, "")
+		l.expect("retry: 3000\n")
+		readers.Go(func() {
+			last := 0
+			for n := 0; n < events*(strings.Count(names, ",")+1); n++ {
+				text, err := l.block()
+				var number int
+				if _, e := fmt.Sscanf(text, "id: e-%d\n", &number); err != nil || e != nil || number <= last {
+					t.Errorf("%s: got %q, %v after %d", names, text, err, last)
+					return
+				}
+				last = number
+			}
+		})
+	}
+	s.awaitListeners(t, "a", 12)
+	for i := range publishers {
+		writers.Go(func() {
+			for n := range events {
+				s.publish(t, "abcd"[i:i+1], strings.Repeat("x", n%50))
+				if n%8 == 0 {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	var guests sync.WaitGroup
+	for range 2 {
+		guests.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if c, err := net.Dial("tcp", s.addr); err == nil {
+					io.WriteString(c, "GET /listen/a,c HTTP/1.1\r\nHost: x\r\n\r\n")
+					c.Read(make([]byte, 100))
+					c.Close()
+				}
+			}
+		})
+	}
+	writers.Wait()
+	readers.Wait()
+	close(stop)
+	guests.Wait()
+	if n := s.loop.channels.inbox.bytes.Load(); n != 0 {
+		t.Errorf("%d bytes are still counted", n)
+	}
+}
+
+// A burst that is much larger than what a listener may leave waiting is no reason to
+// drop those that read; one that does not read is dropped, and costs nothing that
+// stays.
+func TestSlowListener(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.Buffer = 16 << 10
+	s := serve(t, cfg, newApp(false, listening))
+	slow := s.listenTo(t, "news", "")
+	slow.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	var readers sync.WaitGroup
+	const events, size = 300, 4 << 10
+	for range 4 {
+		l := s.listenTo(t, "news", "")
+		readers.Go(func() {
+			l.expect("retry: 3000\n")
+			for i := range events {
+				if text, err := l.block(); err != nil || !strings.HasPrefix(text, fmt.Sprintf("id: e-%d\n", i+1)) {
+					t.Errorf("event %d: %.40q, %v", i+1, text, err)
+					return
+				}
+			}
+		})
+	}
+	s.awaitListeners(t, "news", 5)
+	for range events {
+		s.publish(t, "news", strings.Repeat("x", size))
+	}
+	readers.Wait()
+	s.awaitListeners(t, "news", 4)
+	if _, err := io.Copy(io.Discard, slow.conn); err == nil {
+		t.Error("the slow one has not been cut off")
+	}
+	if !strings.Contains(s.log.String(), "reads too slowly") {
+		t.Error(s.log)
+	}
+	s.do(func() {
+		if h := s.loop.channels; len(h.laggards) != 0 || h.cast.young != 0 {
+			t.Errorf("%d laggards, %d of them young", len(h.laggards), h.cast.young)
+		}
+	})
+}
+
+// Who takes nothing for --write-timeout is dropped, however little waits.
+func TestListenerTakesNothing(t *testing.T) {
+	cfg := channelConfig()
+	cfg.WriteTimeout = 100 * time.Millisecond
+	s := serve(t, cfg, newApp(false, listening))
+	l := s.listenTo(t, "news", "")
+	l.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	s.awaitListeners(t, "news", 1)
+	eventually(t, "it has not taken everything", func() (behind bool) {
+		s.publish(t, "news", strings.Repeat("x", 8<<10))
+		s.do(func() { behind = len(s.loop.channels.laggards) > 0 || s.loop.channels.hub.Count("news") == 0 })
+		return behind
+	})
+	s.awaitListeners(t, "news", 0)
+	eventually(t, "all is given back", func() bool { return s.loop.live.Load() == 0 && len(s.slots) <= 1 })
+}
+
+func TestHeartbeats(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.Heartbeat = time.Second
+	s := serve(t, cfg, newApp(false, listening))
+	l, old := s.listenTo(t, "news", ""), s.listenAs(t, "GET /listen/news HTTP/1.0\r\n\r\n")
+	for _, l := range []*stream{l, old} {
+		l.expect("retry: 3000\n")
+		l.expect(":\n")
+	}
+	var timeout int
+	s.do(func() {
+		timeout, _ = unix.GetsockoptInt(int(only(s, "news").fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+	})
+	if timeout != 2000 {
+		t.Errorf("a client that has vanished is noticed after %d ms", timeout)
+	}
+}
+
+// What a listener sends is of no use; a little does no harm.
+func TestListenerInput(t *testing.T) {
+	s := serve(t, channelConfig(), newApp(false, listening))
+	l := s.listenAs(t, "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
+	l.expect("retry: 3000\n")
+	s.awaitListeners(t, "news", 1)
+	io.WriteString(l.conn, strings.Repeat("x", 10000))
+	s.publish(t, "news", "still there")
+	l.expect("id: e-1\ndata: still there\n")
+	l.conn.Write(make([]byte, 10000))
+	s.awaitListeners(t, "news", 0)
+}
+
+func TestListenerLimits(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.Listeners, cfg.Channels.PerAddress = 3, 2
+	cfg.Proxies = mustPrefixes("127.0.0.0/8")
+	s := serve(t, cfg, newApp(false, listening))
+	ask := func(names, client string) *stream {
+		t.Helper()
+		return s.listenTo(t, names, "X-Forwarded-For: "+client+"\r\n")
+	}
+	for _, test := range []struct {
+		names, client string
+		ok            bool
+	}{
+		{"a", "192.0.2.1", true},
+		{"b,a", "192.0.2.1", true},
+		{"c", "192.0.2.1", false},
+		{"c", "2001:db8::1", true},
+		{"c", "2001:db8::2", true},
+		{"c", "2001:db8::3:4", false},  // of the same /64
+		{"c", "2001:db8:0:1::1", true}, // the third of c
+		{"c,d", "192.0.2.2", false},
+		{"d", "192.0.2.2", true},
+	} {
+		l := ask(test.names, test.client)
+		if ok := strings.HasPrefix(l.head, "HTTP/1.1 200 "); ok != test.ok {
+			t.Errorf("%s of %s: %q", test.names, test.client, l.head)
+		}
+		if !test.ok && (!strings.HasPrefix(l.head, "HTTP/1.1 503 ") || !strings.Contains(l.head, "Retry-After: ")) {
+			t.Errorf("%s of %s: %q", test.names, test.client, l.head)
+		}
+	}
+	if n := len(s.ListenerCounts()); n != 4 {
+		t.Errorf("%d channels", n)
+	}
+	s.do(func() {
+		for _, p := range append([]*listener(nil), s.loop.channels.listeners...) {
+			if p != nil {
+				s.loop.channels.end(p, "test")
+			}
+		}
+		if n := len(s.loop.channels.addresses); n != 0 {
+			t.Errorf("%d addresses are still counted", n)
+		}
+	})
+	for _, bad := range []string{"-a", "a,,b", "a%0d%0ab", strings.Repeat("x", 129), "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"} {
+		if l := s.listenTo(t, bad, ""); !strings.HasPrefix(l.head, "HTTP/1.1 500 ") {
+			t.Errorf("%q: %q", bad, l.head)
+		}
+	}
+	if head := s.talk(t, "HEAD /listen/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !strings.Contains(head, "text/event-stream") || !strings.HasSuffix(head, "\r\n\r\n") {
+		t.Errorf("HEAD: %q", head)
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	s := serve(t, channelConfig(), newApp(false, listening))
+	for _, m := range []channel.Message{
+		{}, {Name: "a b"}, {Name: "a", ID: "1\n2"}, {Name: "a", Event: "x\ry"}, {Name: "a", ID: "\x00"}, {Name: "a", Data: "\xff"},
+		{Name: "a", Data: strings.Repeat("x", 64<<10)}, {Name: "a", Data: strings.Repeat("\n", 10<<10)},
+	} {
+		if _, err := s.Server.Publish(&m); err == nil {
+			t.Errorf("%.50q was published", m)
+		} else if strings.Contains(err.Error(), "\n") {
+			t.Errorf("an error of several lines: %v", err)
+		}
+	}
+	if seq, err := s.Server.Publish(&channel.Message{Name: "a"}); seq != 1 || err != nil {
+		t.Error(seq, err)
+	}
+}
+
+// Joined, Left and Counted tell of each listener once.
+func TestListenerHooks(t *testing.T) {
+	var mu sync.Mutex
+	var told []string
+	note := func(format string, args ...any) {
+		mu.Lock()
+		told = append(told, fmt.Sprintf(format, args...))
+		mu.Unlock()
+	}
+	cfg := channelConfig()
+	cfg.Channels.Joined = func(name string, c *ChannelClient) { note("+%s %s %s", name, c.Address, c.LastEventID) }
+	cfg.Channels.Left = func(name string, c *ChannelClient) { note("-%s %s %s", name, c.Address, c.LastEventID) }
+	cfg.Channels.Counted = func(name string, n int) { note("%s=%d", name, n) }
+	s := serve(t, cfg, newApp(false, listening))
+	l := s.listenTo(t, "a,b", "Last-Event-ID: x\r\n")
+	s.awaitListeners(t, "b", 1)
+	l.conn.Close()
+	s.awaitListeners(t, "b", 0)
+	want := "a=1 b=1 +a 127.0.0.1 x +b 127.0.0.1 x -a 127.0.0.1 x -b 127.0.0.1 x a=0 b=0"
+	if got := strings.Join(told, " "); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,329 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"fapws/runtime/accesslog"
+	"fapws/runtime/channel"
+
+	"golang.org/x/sys/unix"
+)
+
+// A server that retires hands its listeners to the one that comes after it: their
+// descriptors, and with each the number of the last event that it was given. As events have the
+// same numbers in both, the new one sends what it keeps of later ones, and is
+// silent about those that the listener has: nothing is lost, and nothing comes twice, if
+//
+//   - the new server takes all events from some number K on (PublishNumbered), and
+//     the old one those up to K-1, before it exports;
+//   - the new one forgets none of them until it has imported (HoldHistory).
+//
+// Which of both is ahead of the other does not matter.
+
+// PassedListener is a listener that goes from one server to another, for JSON. It
+// is at most 70 KiB there.
+type PassedListener struct {
+	Names       []string
+	Seq         uint64 // of the last event that it has been given
+	Minor       uint8  // HTTP/1.minor
+	Number      uint64
+	Address     string `json:",omitempty"`
+	Port        uint16 `json:",omitempty"`
+	User        string `json:",omitempty"`
+	LastEventID string `json:",omitempty"`
+	Started     int64  // seconds since 1970
+	Sent        int64  // bytes of the body
+	Framed      int64  // bytes of the response besides
+
+	Log *PassedLog `json:",omitempty"` // of the line in the access log to come
+}
+
+// PassedLog is what a line in the access log will say of a request.
+type PassedLog struct {
+	Entry             accesslog.Entry
+	Request, Response []string // the names of the fields in Entry
+	Client            string   // for people
+}
+
+const (
+	// exportAtOnce listeners are taken from the loop in one go.
+	exportAtOnce = 64
+
+	// exportPatience is how long those are waited for that have not taken
+	// everything.
+	exportPatience = time.Second
+)
+
+// ExportListeners gives all listeners away, one after the other: give gets what
+// there is to say of one, and its descriptor, which is closed when give returns. This server
+// knows nothing of it any more then; it is not shut down. Who has not taken
+// everything after a second is dropped, and who becomes a listener later is told to come
+// back. Config.Channels.HandOver has to be set. The error is that of give, whose
+// listener is ended, or ctx's: the others are still there. n were given away.
+//
+// Not on the loop; give runs on the caller's goroutine.
+func (s *Server) ExportListeners(ctx context.Context, give func(d *PassedListener, fd int) error) (n int, err error) {
+	h := s.loop.channels
+	for end := time.Now().Add(exportPatience); ; {
+		var list []exported
+		more, late := false, time.Now().After(end)
+		s.do(func() { list, more = h.export(late) })
+		for i, e := range list {
+			if err == nil {
+				err = give(e.d, e.fd)
+			}
+			if err != nil {
+				endStream(e.fd, e.d.Minor)
+				list[i].ended = true
+			} else {
+				n++
+			}
+			unix.Close(e.fd)
+		}
+		s.do(func() {
+			for _, e := range list {
+				if e.ended && e.p.log != nil {
+					s.loop.accountListener(e.p)
+				}
+				s.loop.makeRoom(true)
+			}
+			if err != nil || !more {
+				h.stay = false
+				h.released()
+			}
+		})
+		switch {
+		case err != nil || !more:
+			return n, err
+		case ctx.Err() != nil:
+			return n, ctx.Err()
+		case len(list) == 0:
+			time.Sleep(exportTick)
+		}
+	}
+}
+
+// exportTick is how often listeners that have not taken everything are looked at.
+const exportTick = 5 * time.Millisecond
+
+type exported struct {
+	p     *listener
+	d     *PassedListener
+	fd    int
+	ended bool
+}
+
+// export takes some listeners out. more: there are others. late: who has not taken
+// everything is dropped.
+func (h *channels) export(late bool) (list []exported, more bool) {
+	h.take()
+	if !late && (h.cast.batch != nil || len(h.cast.backlog) > 0) {
+		return nil, true // what they have got is less to ask for
+	}
+	for _, p := range h.listeners {
+		switch {
+		case p == nil:
+		case len(list) == exportAtOnce:
+			return list, true
+		case p.state == listenerIdle:
+			list = append(list, exported{p, h.describe(p), int(p.fd), false})
+			h.detach(p, false)
+		case late:
+			h.drop(p, "has not taken everything before it could be handed over")
+		default:
+			more = true
+		}
+	}
+	return list, more
+}
+
+// released is called when listeners are not to stay any more.
+func (h *channels) released() {
+	if h.l.leaving {
+		h.finishAll()
+	}
+}
+
+func (h *channels) describe(p *listener) *PassedListener {
+	c := p.client()
+	d := &PassedListener{
+		Names: p.seats.Names(), Seq: p.seq, Minor: p.minor, Number: p.number,
+		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
+		Started: p.started, Sent: p.sent, Framed: p.framed,
+	}
+	if e := p.log; e != nil {
+		d.Log = &PassedLog{Entry: e.Entry, Client: e.client}
+		if e.log != nil {
+			d.Log.Request, d.Log.Response = e.log.Format().Request, e.log.Format().Response
+		}
+	}
+	return d
+}
+
+// endStream ends what nobody listens to any more, as far as that can be done at
+// once.
+func endStream(fd int, minor uint8) {
+	if minor > 0 {
+		sendBytes(fd, finalChunk.Wire(minor), 0)
+	}
+	unix.Shutdown(fd, unix.SHUT_WR)
+}
+
+var errNoPlace = errors.New("there are as many connections as may be")
+
+// ImportListener serves a listener that ExportListeners has given away, perhaps in
+// another process. It owns fd from now on, also if there is an error: then the client is told to
+// come back. Not on the loop, and not before Serve.
+func (s *Server) ImportListener(d *PassedListener, fd int) error {
+	err := d.check()
+	if err == nil {
+		select {
+		case s.slots <- struct{}{}:
+			s.do(func() { err = s.loop.channels.admit(d, fd) })
+			if err != nil {
+				<-s.slots
+			}
+		default:
+			err = errNoPlace
+		}
+	}
+	if err != nil {
+		endStream(fd, d.Minor)
+		unix.Close(fd)
+	}
+	return err
+}
+
+func (d *PassedListener) check() error {
+	if len(d.Names) == 0 || len(d.Names) > channel.MaxNames {
+		return fmt.Errorf("a listener of %d channels", len(d.Names))
+	}
+	for i, name := range d.Names {
+		if err := channel.CheckName(name); err != nil {
+			return err
+		}
+		if slices.Contains(d.Names[:i], name) {
+			return fmt.Errorf("a listener twice of %s", name)
+		}
+	}
+	return nil
+}
+
+// admit begins to serve what d and fd are.
+func (h *channels) admit(d *PassedListener, fd int) error {
+	addr, _ := netip.ParseAddr(d.Address)
+	q := &listener{
+		minor: d.Minor, addr: addr, port: d.Port, number: d.Number,
+		seq: d.Seq, started: d.Started, active: h.l.now, sent: d.Sent, framed: d.Framed,
+	}
+	if d.User != "" || d.LastEventID != "" {
+		q.extra = &extra{user: d.User, lastID: d.LastEventID}
+	}
+	if err := h.adopt(q, fd); err != nil {
+		return err
+	}
+	if d.Log != nil && h.l.timed {
+		q.log = h.l.logOf(d.Log)
+	}
+	h.l.came()
+	h.replay(q, d.Names, d.Seq)
+	h.join(q, d.Names)
+	h.begin(q)
+	return nil
+}
+
+// logOf returns what remembers d for the log of the site that it was of.
+func (l *loop) logOf(d *PassedLog) *logEntry {
+	e := &logEntry{Entry: d.Entry, log: l.cfg.AccessLog, client: d.Client}
+	for i := range l.sites {
+		if r := l.sites[i].rules; r != nil && r.name == d.Entry.Site && (r.log != nil || r.unlog) {
+			e.log = r.log
+		}
+	}
+	format := noFormat
+	if e.log != nil {
+		format = e.log.Format()
+	}
+	if !slices.Equal(format.Request, d.Request) {
+		e.Request = make([]accesslog.Value, len(format.Request))
+	}
+	if !slices.Equal(format.Response, d.Response) {
+		e.Response = make([]accesslog.Value, len(format.Response))
+	}
+	return e
+}
+
+// historyPiece is the size of a piece of ExportHistory, so that it fits into a
+// message of 100 KiB as base64, too.
+const historyPiece = 64 << 10
+
+// ExportHistory gives, piece by piece, what is kept of past events, for
+// ImportHistory. The error is that of give. Not on the loop.
+func (s *Server) ExportHistory(give func(piece []byte) error) error {
+	var events []*channel.Event
+	s.do(func() {
+		s.loop.channels.take()
+		events = s.loop.channels.hub.Kept()
+	})
+	for len(events) > 0 {
+		n, size := 0, 0
+		for n < len(events) && size < historyPiece {
+			size += len(events[n].Text())
+			n++
+		}
+		for text := channel.Encode(events[:n]); len(text) > 0; {
+			k := min(len(text), historyPiece)
+			if err := give(text[:k]); err != nil {
+				return err
+			}
+			text = text[k:]
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+// ImportHistory keeps past events for clients that come back. Pieces come in the
+// order in which ExportHistory gave them. Not on the loop.
+func (s *Server) ImportHistory(piece []byte) (err error) {
+	h := s.loop.channels
+	s.do(func() {
+		var events []*channel.Event
+		events, err = h.restored.Decode(piece)
+		for _, e := range events {
+			h.hub.Restore(e, h.l.now)
+		}
+	})
+	return err
+}
+
+// HoldHistory lets no event be forgotten for a while, but for what is beyond the bound
+// of all channels together. A server that is to import listeners needs it from when it is told
+// of events until then. Not on the loop.
+func (s *Server) HoldHistory(d time.Duration) {
+	s.do(func() {
+		h := s.loop.channels
+		h.hub.Hold(int64(time.Since(s.loop.start) + d))
+	})
+}
+
+// ListenerCounts returns how many listen to each channel. Not on the loop.
+func (s *Server) ListenerCounts() map[string]int {
+	counts := map[string]int{}
+	s.do(func() {
+		s.loop.channels.hub.Channels(func(c *channel.Channel[*listener]) { counts[c.Name] = len(c.Listeners) })
+	})
+	return counts
+}
+
+// portOf reads a REMOTE_PORT; 0: it is not known.
+func portOf(text string) uint16 {
+	port, _ := strconv.ParseUint(text, 10, 16)
+	return uint16(port)
+}

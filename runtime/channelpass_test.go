@@ -1,0 +1,167 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/channel"
+
+	"golang.org/x/sys/unix"
+)
+
+// pass hands what s has over to another server, as another process would get it.
+func pass(t *testing.T, s, to *testServer) (n int) {
+	t.Helper()
+	if err := s.ExportHistory(func(piece []byte) error {
+		if len(piece) > historyPiece {
+			t.Errorf("a piece of %d bytes", len(piece))
+		}
+		return to.ImportHistory(piece)
+	}); err != nil {
+		t.Error(err)
+	}
+	n, err := s.ExportListeners(t.Context(), func(d *PassedListener, fd int) error {
+		text, err := json.Marshal(d)
+		if err != nil {
+			t.Error(err)
+		}
+		var got PassedListener
+		if err := json.Unmarshal(text, &got); err != nil {
+			t.Error(err)
+		}
+		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+		}
+		return to.ImportListener(&got, own)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return n
+}
+
+// Listeners get every event once, in order, while they go from one server to the
+// next and back, under events of two publishers.
+func TestHandOver(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.HandOver = true
+	const listeners, events, moves = 30, 1500, 4
+	servers := []*testServer{serve(t, cfg, newApp(false, listening))}
+	var streams []*stream
+	for i := range listeners {
+		names := [...]string{"a", "b", "a,b"}[i%3]
+		l := servers[0].listenTo(t, names, "")
+		l.expect("retry: 3000\n")
+		streams = append(streams, l)
+	}
+	servers[0].awaitListeners(t, "a", listeners*2/3)
+
+	var mu sync.Mutex // a supervisor
+	told := servers
+	seq := uint64(0)
+	publish := func(name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seq++
+		for _, s := range told {
+			if err := s.PublishNumbered(seq, &channel.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	var publishers, readers sync.WaitGroup
+	for _, name := range []string{"a", "b"} {
+		publishers.Go(func() {
+			for range events {
+				publish(name)
+				time.Sleep(100 * time.Microsecond)
+			}
+		})
+	}
+	for i, l := range streams {
+		names := [...]string{"a", "b", "ab"}[i%3]
+		readers.Go(func() {
+			last, n := 0, 0
+			for want := events * len(names); n < want; n++ {
+				text, err := l.block()
+				if err != nil {
+					t.Errorf("%s: %v after %d events", names, err, n)
+					return
+				}
+				var number, again int
+				var name string
+				_, err = fmt.Sscanf(text, "id: e-%d\ndata: %1s%d\n", &number, &name, &again)
+				if err != nil || number != again || number <= last || !strings.Contains(names, name) {
+					t.Errorf("%s: got %q after %d: %v", names, text, last, err)
+					return
+				}
+				last = number
+			}
+		})
+	}
+	for range moves {
+		time.Sleep(50 * time.Millisecond)
+		old, next := servers[len(servers)-1], serve(t, cfg, newApp(false, listening))
+		next.HoldHistory(time.Minute)
+		mu.Lock()
+		told = []*testServer{old, next}
+		mu.Unlock()
+		retired := make(chan error, 1)
+		go func() { retired <- old.Retire(context.Background(), time.Millisecond) }()
+		if n := pass(t, old, next); n != listeners {
+			t.Errorf("%d were handed over", n)
+		}
+		if err := <-retired; err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		told = []*testServer{next}
+		mu.Unlock()
+		servers = append(servers, next)
+	}
+	publishers.Wait()
+	readers.Wait()
+	last := servers[len(servers)-1]
+	back := last.listenTo(t, "a", "Last-Event-ID: e-1\r\n")
+	back.expect("retry: 3000\n")
+	if text, err := back.block(); err != nil || !strings.HasPrefix(text, "id: e-") {
+		t.Errorf("%q, %v: no history came along", text, err)
+	}
+}
+
+// Who cannot be handed over is told to come back, and no descriptor stays.
+func TestHandOverRefused(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.HandOver = true
+	s := serve(t, cfg, newApp(false, listening))
+	l := s.listenTo(t, "news", "")
+	l.expect("retry: 3000\n")
+	s.awaitListeners(t, "news", 1)
+	n, err := s.ExportListeners(t.Context(), func(*PassedListener, int) error { return context.Canceled })
+	if n != 0 || err != context.Canceled {
+		t.Error(n, err)
+	}
+	if rest, err := l.block(); rest != "" || err == nil || err.Error() != "EOF" {
+		t.Errorf("%q, %v", rest, err)
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []PassedListener{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
+		own, _ := unix.Dup(fd)
+		if s.ImportListener(&d, own) == nil {
+			t.Errorf("%+v was taken", d)
+		}
+		if err := unix.Close(own); err != unix.EBADF {
+			t.Errorf("%+v: the descriptor is still open", d)
+		}
+	}
+	unix.Close(fd)
+}
