@@ -201,6 +201,8 @@ func TestClientsThatLeave(t *testing.T) {
 			demo(c)
 		})
 		s := serve(t, Config{}, a, Mount{Prefix: "/static/", Static: files}, Mount{Prefix: "/"})
+		// files keeps it open for up to ten seconds, and now before.
+		s.talk(t, "GET /static/file HTTP/1.0\r\n\r\n")
 		before := openFiles(t)
 		requests := []string{
 			"GET /big/8000000 HTTP/1.1\r\nHost: x\r\n\r\n",
