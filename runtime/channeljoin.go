@@ -211,7 +211,7 @@ func (h *channels) adopt(q *listener, fd int) error {
 	// What the kernel keeps for a listener is bounded, too. Both fail for unix
 	// sockets or are of no use there.
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(h.goneAfter().Milliseconds()))
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(min(h.goneAfter(), maxGone).Milliseconds()))
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	return nil
 }

@@ -404,5 +404,8 @@ func (l *loop) accountListener(p *listener) {
 // accounted stands for the connection of a listener in what account reads.
 var accounted = &conn{state: stateEnding}
 
+// maxGone is below what the kernel takes, in milliseconds.
+const maxGone = 24 * time.Hour
+
 // goneAfter is how long a client may acknowledge nothing.
 func (h *channels) goneAfter() time.Duration { return 2 * h.cfg.Heartbeat }

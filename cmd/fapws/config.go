@@ -46,6 +46,19 @@ func (s *service) config() runtime.Config {
 		WebSocketPing:        orNever(s.conf.WebSocketPing),
 		WebSocketPingTimeout: orNever(s.conf.WebSocketPingTimeout),
 		NoWebSocketDeflate:   !s.conf.WebSocketDeflate,
+
+		Channels: runtime.ChannelConfig{
+			Listeners:  s.conf.ChannelListeners,
+			PerAddress: s.conf.ChannelPerAddress,
+			Buffer:     s.conf.ChannelBuffer,
+			History:    s.conf.ChannelHistory,
+			Heartbeat:  s.conf.ChannelHeartbeat,
+			Retry:      s.conf.ChannelRetry,
+			MaxEvent:   s.conf.ChannelMaxEvent,
+		},
+	}
+	if c.Channels.History == 0 {
+		c.Channels.History = -1
 	}
 	if s.parent != nil {
 		c.Purged = s.parent.tellOthers
