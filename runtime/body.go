@@ -18,6 +18,9 @@ type body struct {
 	html bool    // the client is a browser, if x
 	held int64   // loop.now when reading stopped for want of credit
 
+	skips   bool // nobody wants it
+	expects bool // the client waits for 100 Continue before it sends it, if x
+
 	head    []byte
 	course  course
 	query   http1.Span

@@ -17,6 +17,8 @@ func (l *loop) settle(c *conn) {
 	case l.draining && (c.state == stateReady || c.state == stateWaiting):
 		l.setState(c, stateEnding) // its head, sent before, said that it stays open
 		l.finish(c)
+	case l.draining && c.skipping():
+		l.endSkip(c)
 	case c.state == stateEnding:
 		l.finish(c)
 	case c.g == nil && c.state != stateClosed:
@@ -170,6 +172,9 @@ func (l *loop) drain() {
 	for _, c := range l.wheel.all() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
 			l.close(c, "the server is shutting down")
+		}
+		if !c.busy() && c.skipping() {
+			l.endSkip(c)
 		}
 		if c.state == stateSocket {
 			l.goAway(c)

@@ -26,9 +26,12 @@ func (l *loop) received(c *conn, data []byte) {
 	}
 	switch c.state {
 	case stateBody:
-		if c.body.x != nil {
+		switch {
+		case c.body.x != nil:
 			data = l.feed(c, data)
-		} else {
+		case c.body.skips:
+			data = l.skipRest(c, data)
+		default:
 			data = l.collect(c, data)
 		}
 		if c.state != stateReady {

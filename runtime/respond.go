@@ -262,6 +262,9 @@ func (l *loop) complete(x *flight, broken bool) {
 		c.reset = x.framing == http1.UntilClose // its end would look like the body's
 	}
 	if !x.keepAlive {
+		if c.body != nil {
+			c.body, c.linger = nil, true
+		}
 		l.cancelAll(c)
 		l.setState(c, stateEnding)
 	}

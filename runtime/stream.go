@@ -46,11 +46,12 @@ func (l *loop) stream(c *conn, m *Mount, script int, head, rest []byte, used int
 	if l.request.Size = l.req.Length; b.chunked {
 		l.request.Size = -1
 	}
-	expects := l.req.Expect100 && len(rest) == 0
+	b.expects = l.req.Expect100 && len(rest) == 0
 	c.body, c.stamp = b, l.now
 	l.setState(c, stateBody)
 	l.submit(c, m)
-	if expects && c.body == b {
+	if b.expects && c.body == b {
+		b.expects = false
 		l.use(c)
 		l.out.buf = append(l.out.buf, http1.Continue...)
 	}
@@ -88,19 +89,56 @@ func (l *loop) feed(c *conn, data []byte) (rest []byte) {
 	return rest
 }
 
+// skipMost is how many bytes of a body that nobody wants are awaited so that the
+// connection can be kept: clients that send it behind the head, in another packet,
+// have sent it by now.
+const skipMost = 64 << 10
+
 // unwanted gives up the rest of the body that is delivered to x, if it has not
-// arrived: nobody takes it any more. The connection closes after the response, and
-// what the client sends until then is thrown away.
+// arrived: nobody takes it any more.
 func (l *loop) unwanted(x *flight) {
 	c := x.conn
 	if c == nil || c.body == nil || c.body.x != x {
 		return
 	}
+	if b := c.body; b.chunked || b.expects || b.want > skipMost || !x.keepAlive || l.leaving {
+		l.cutBody(x)
+	} else {
+		b.x, b.skips = nil, true
+		l.resume(c)
+	}
+}
+
+// cutBody makes the connection of x close after the response, because its body will
+// not be whole. What the client sends until then is thrown away.
+func (l *loop) cutBody(x *flight) {
+	c := x.conn
 	c.body = nil
 	x.keepAlive = false
 	c.linger = true
 	l.setState(c, stateEnding)
 	l.resume(c)
+}
+
+// skipRest throws away what belongs to an unwanted body from the front of data.
+func (l *loop) skipRest(c *conn, data []byte) (rest []byte) {
+	c.stamp = l.now
+	_, rest, whole, _ := l.decode(c.body, nil, data) // it is not chunked
+	if whole {
+		c.body = nil
+		l.setState(c, stateReady)
+	}
+	return rest
+}
+
+// skipping says whether c waits for the rest of a body that nobody wants.
+func (c *conn) skipping() bool { return c.body != nil && c.body.skips }
+
+// endSkip waits for it no longer: the connection closes.
+func (l *loop) endSkip(c *conn) {
+	c.body, c.linger = nil, true
+	l.setState(c, stateEnding)
+	l.settle(c)
 }
 
 // breakOff ends the exchange to which the body of c is delivered, as the client
@@ -109,7 +147,7 @@ func (l *loop) unwanted(x *flight) {
 func (l *loop) breakOff(c *conn, r refusal) {
 	x := c.body.x
 	r.html = c.body.html
-	l.unwanted(x)
+	l.cutBody(x)
 	if x.begun {
 		c.reset = x.framing == http1.UntilClose // its end would look like the body's
 		l.cancelAll(c)

@@ -428,6 +428,74 @@ func TestStreamEarlyResponse(t *testing.T) {
 	}
 }
 
+// A connection is kept when little is missing of a body that nobody wants, and that
+// comes.
+func TestStreamSkipsRest(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		a := newApp(false, func(c *call) { c.reply(404, "no") })
+		s := serve(t, Config{}, a, streams)
+		c := s.dial(t)
+		c.SetNoDelay(true)
+		io.WriteString(c, postSized(skipMost)+"x")
+		const answer = "HTTP/1.1 404"
+		buf := make([]byte, len(answer))
+		if before { // the answer is read before the rest is sent
+			if _, err := io.ReadFull(c, buf); err != nil || string(buf) != answer {
+				t.Fatalf("%q, %v", buf, err)
+			}
+		}
+		io.WriteString(c, strings.Repeat("x", skipMost-1)+lastRequest)
+		all, err := io.ReadAll(c)
+		if before {
+			all = append(buf, all...)
+		}
+		if got := bodies(t, string(all)); err != nil || got != "404:no 404:no" {
+			t.Errorf("%q, %v", got, err)
+		}
+		eventually(t, "all released", a.idle)
+	}
+}
+
+// It is not waited for for ever, nor when the server stops.
+func TestStreamSkipEnds(t *testing.T) {
+	for _, name := range []string{"late", "stop", "stopped before"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := make(chan bool)
+			a := newApp(false, func(c *call) {
+				<-gate
+				c.reply(404, "no")
+			})
+			cfg := Config{BodyTimeout: time.Hour}
+			if name == "late" {
+				cfg.BodyTimeout = time.Millisecond
+			}
+			s := serve(t, cfg, a, streams)
+			c := s.dial(t)
+			io.WriteString(c, postSized(10)+"x")
+			eventually(t, "it is in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 1 })
+			if name == "stopped before" {
+				s.do(s.loop.drain)
+			}
+			close(gate)
+			r := bufio.NewReader(c)
+			head := make([]byte, 12)
+			if _, err := io.ReadFull(r, head); err != nil || string(head) != "HTTP/1.1 404" {
+				if name != "late" || string(head) != "HTTP/1.1 408" {
+					t.Fatalf("%q, %v", head, err)
+				}
+			}
+			if name == "stop" {
+				s.do(s.loop.drain)
+			}
+			if _, err := io.ReadAll(r); err != nil {
+				t.Error(err)
+			}
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
 // Other requests wait for one that is streamed, and for its response.
 func TestStreamPipelined(t *testing.T) {
 	order := make(chan string, 3)

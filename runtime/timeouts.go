@@ -203,6 +203,9 @@ func (l *loop) bodyLate(c *conn) {
 	if c.body.x != nil {
 		l.breakOff(c, refusal{status: 408, text: text, close: true})
 		return
+	} else if c.body.skips {
+		l.endSkip(c)
+		return
 	}
 	c.body.drop()
 	c.body = nil
