@@ -114,9 +114,10 @@ need_python_headers() {
     install_packages "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
-# What samples/ shows and tests, each as "module=Debian package".
+# What samples/ shows and the tests need, each as "module=Debian package".
 readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-pyramid
-    bottle=python3-bottle falcon=python3-falcon"
+    bottle=python3-bottle falcon=python3-falcon starlette=python3-starlette fastapi=python3-fastapi
+    websockets=python3-websockets uvloop=python3-uvloop"
 
 # need_frameworks sees to those of Debian's Python. Another Python has what it has.
 need_frameworks() {
@@ -148,7 +149,7 @@ need_php() {
 }
 
 # What the tests look with from outside, each as "command=Debian package".
-readonly test_tools="ab=apache2-utils strace=strace systemd-analyze=systemd"
+readonly test_tools="ab=apache2-utils strace=strace systemd-analyze=systemd chromium=chromium"
 
 need_test_tools() {
     local pair packages=()

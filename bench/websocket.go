@@ -28,7 +28,8 @@ type socket struct {
 	fd      int
 	message [messageSize]byte // that is on its way
 	sent    time.Time
-	number  uint64 // of messages so far
+	id      uint32 // of this connection
+	number  uint32 // of messages so far
 	key     uint32 // masks the next frame
 	in      []byte // what has arrived of the answer
 }
@@ -68,7 +69,7 @@ func (p *process) upgrade(path string) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{fd: fd, key: rand.Uint32()}, unix.SetNonblock(fd, true)
+	return &socket{fd: fd, id: rand.Uint32(), key: rand.Uint32()}, unix.SetNonblock(fd, true)
 }
 
 // upgradeAll opens n WebSockets. Those that were opened come with the error.
@@ -89,12 +90,11 @@ func closeAll(sockets []*socket) {
 	}
 }
 
-// send sends the next message: text that no other message of this connection has,
-// in one frame, masked (RFC 6455 §5.2). A socket takes one small frame at once.
+// send sends the next message, text that no other message has, in one frame, masked (RFC 6455 §5.2). A socket takes one small frame at once.
 func (s *socket) send() error {
 	s.number++
 	const letters = "abcdefghijklmnopqrstuvwxyz012345"
-	for i, rest := 0, s.number; i < len(s.message); i++ {
+	for i, rest := 0, uint64(s.number)<<32|uint64(s.id); i < len(s.message); i++ {
 		s.message[i] = letters[rest&31]
 		rest = rest>>5 | rest<<59
 	}

@@ -9,7 +9,6 @@ import (
 
 func TestFalcon(t *testing.T) {
 	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
-		const asJSON = "application/json"
 		resp, body := s.post("/todo", asJSON, strings.NewReader(`{"text": "Learn Falcon ☕"}`))
 		s.want(resp, body, 201)
 		item := resp.Header.Get("Location")

@@ -65,7 +65,10 @@ var clickable = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 // nothing.
 func startServer(t *testing.T, flags []string, script string, args []string) *server {
 	t.Helper()
-	line := slices.Concat([]string{"--bind", "127.0.0.1:0"}, flags, []string{script}, args)
+	line := slices.Concat(flags, []string{script}, args)
+	if !slices.Contains(flags, "--bind") {
+		line = slices.Concat([]string{"--bind", "127.0.0.1:0"}, line)
+	}
 	cmd := exec.Command(binary(t), line...)
 	// no byte code beside the samples, no settings of whoever runs the tests
 	cmd.Env = append(cleanEnviron(), "PYTHONDONTWRITEBYTECODE=1")

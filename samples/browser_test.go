@@ -1,0 +1,322 @@
+package samples
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// browser is a running Chromium.
+type browser struct{ ctx context.Context }
+
+// startBrowser starts Debian's Chromium with an empty profile. It ends with t.
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	program, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("there is no chromium; sudo apt-get install chromium")
+	}
+	// Not t.TempDir, which fails when one of Chromium's processes still writes there.
+	profile, err := os.MkdirTemp("", "fapws-chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, kill := chromedp.NewExecAllocator(context.Background(),
+		chromedp.ExecPath(program),
+		chromedp.UserDataDir(profile), // Chromium opens a profile once: not that of the user, nor of another test
+		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile),
+		chromedp.Headless,   // there is no screen,
+		chromedp.DisableGPU, // nor a graphics card
+		chromedp.NoSandbox,  // which root may not have, nor most containers; the pages are ours
+		chromedp.NoFirstRun, // no welcome
+		// Nothing goes to other machines: no updates, no account, no trying of addresses by UDP.
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-dev-shm-usage", true), // containers have 64 MB of it, too little
+		// Several tabs are looked at, but only one has the focus: the others must not be slowed down.
+		chromedp.Flag("disable-background-timer-throttling", true),
+		chromedp.Flag("disable-backgrounding-occluded-windows", true),
+		chromedp.Flag("disable-renderer-backgrounding", true),
+		chromedp.WSURLReadTimeout(time.Minute), // to start, on a busy machine
+	)
+	ctx, end := chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits for its end
+		end()
+		kill()
+		_ = os.RemoveAll(profile)
+	})
+	if err := chromedp.Run(ctx); err != nil {
+		t.Fatalf("%s does not start: %v", program, err)
+	}
+	return &browser{ctx}
+}
+
+// tab is a page that is open, and what it asks the server for.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu      sync.Mutex
+	lastIDs []string // Last-Event-ID of each request of an EventSource, "" for none
+	thrown  []string // exceptions in scripts of the page
+}
+
+// watcher is put into each page before its own scripts: it counts what happens to
+// every EventSource, and keeps what the clock sends.
+const watcher = `
+window.streams = {open: 0, error: 0, ticks: ""}
+window.EventSource = class extends EventSource {
+  constructor(...args) {
+    super(...args)
+    this.addEventListener("open", () => streams.open++)
+    this.addEventListener("error", () => streams.error++)
+    this.addEventListener("tick", event => streams.ticks += event.data)
+  }
+}`
+
+// open opens a page in a new tab.
+func (b *browser) open(t *testing.T, address string) *tab {
+	t.Helper()
+	ctx, end := chromedp.NewContext(b.ctx)
+	ctx, late := context.WithTimeout(ctx, time.Minute)
+	p := &tab{t: t, ctx: ctx}
+	t.Cleanup(func() {
+		late()
+		end()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if len(p.thrown) > 0 {
+			t.Errorf("scripts of the page have failed: %q", p.thrown)
+		}
+	})
+	chromedp.ListenTarget(ctx, p.hear)
+	p.run(network.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := page.AddScriptToEvaluateOnNewDocument(watcher).Do(ctx)
+		return err
+	}), chromedp.Navigate(address))
+	return p
+}
+
+func (p *tab) hear(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch event := event.(type) {
+	case *network.EventRequestWillBeSent:
+		if event.Type == network.ResourceTypeEventSource {
+			id := ""
+			for name, value := range event.Request.Headers {
+				if strings.EqualFold(name, "Last-Event-ID") {
+					id = fmt.Sprint(value)
+				}
+			}
+			p.lastIDs = append(p.lastIDs, id)
+		}
+	case *runtime.EventExceptionThrown:
+		p.thrown = append(p.thrown, event.ExceptionDetails.Error())
+	}
+}
+
+// asked returns the Last-Event-ID of each request for a stream so far.
+func (p *tab) asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lastIDs)
+}
+
+func (p *tab) run(actions ...chromedp.Action) {
+	p.t.Helper()
+	if err := chromedp.Run(p.ctx, actions...); err != nil {
+		p.t.Fatalf("in the browser: %v", err)
+	}
+}
+
+// enter types text into a field, and Enter.
+func (p *tab) enter(field, text string) {
+	p.t.Helper()
+	p.run(chromedp.SendKeys(field, text+"\n", chromedp.ByQuery))
+}
+
+// value is what an expression of JavaScript gives in the page.
+func value[T any](p *tab, expression string) (result T) {
+	p.t.Helper()
+	p.run(chromedp.Evaluate(expression, &result))
+	return result
+}
+
+// await waits until an expression is true in the page.
+func (p *tab) await(condition string) {
+	p.t.Helper()
+	err := chromedp.Run(p.ctx, chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(40*time.Second)))
+	if err != nil {
+		var text string
+		_ = chromedp.Run(p.ctx, chromedp.Evaluate("document.body.innerText", &text))
+		p.t.Fatalf("not in 40 s: %s (%v)\n%s", condition, err, text)
+	}
+}
+
+// TestBrowser shows the samples to a browser, all at the same time.
+func TestBrowser(t *testing.T) {
+	b := startBrowser(t)
+	t.Run("pages", func(t *testing.T) { // returns when the parallel ones have ended
+		t.Run("clock", func(t *testing.T) { t.Parallel(); b.clockAndReload(t) })
+		t.Run("clock after a restart", func(t *testing.T) { t.Parallel(); b.clockAndRestart(t) })
+		for _, script := range chats {
+			t.Run(script, func(t *testing.T) { t.Parallel(); b.chat(t, script) })
+		}
+		t.Run("starlette", func(t *testing.T) { t.Parallel(); b.starlette(t) })
+		t.Run("fastapi", func(t *testing.T) { t.Parallel(); b.fastapi(t) })
+	})
+}
+
+// clockAndReload changes the code while a page is open: its stream goes on.
+func (b *browser) clockAndReload(t *testing.T) {
+	folder := copySample(t, "clock")
+	script := filepath.Join(folder, "clock.py")
+	s := startServer(t, []string{"--workers", "2"}, script, nil)
+	p := b.open(t, s.url)
+	p.await("ticks >= 1")
+	before := value[[2]int64](p, "[last, ticks]")
+
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, format := range []string{"%H_%M_%S", "%H-%M-%S"} { // the new code writes the time in another way
+		changed := strings.Replace(string(text), "%H:%M:%S", format, 1)
+		if err := os.WriteFile(script, []byte(changed), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		s.stderr.await(t, regexp.MustCompile(fmt.Sprintf(`(?s)(reloaded.*){%d}`, i+1)))
+		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
+	}
+	for deadline := time.Now().Add(30 * time.Second); s.children() != 2; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) { // until then the old workers publish, too
+			t.Fatalf("%d processes serve, want 2", s.children())
+		}
+	}
+	now := value[int64](p, "last")
+	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))
+	after := value[[2]int64](p, "[last, ticks]")
+	if passed, seen := after[0]-before[0], after[1]-before[1]; passed != seen {
+		t.Errorf("%d seconds have passed and %d were seen", passed, seen)
+	}
+	if events := value[[2]int](p, "[streams.open, streams.error]"); events != [2]int{1, 0} {
+		t.Errorf("EventSource had %d open, %d error, want 1 and 0", events[0], events[1])
+	}
+	if requests := p.asked(); len(requests) != 1 {
+		t.Errorf("%d requests for the stream, want 1", len(requests))
+	}
+}
+
+// clockAndRestart ends the server while a page is open, and starts another one.
+func (b *browser) clockAndRestart(t *testing.T) {
+	var p *tab
+	var address *url.URL
+	flags := []string{"--channel-retry", "0.2s"}
+	served := t.Run("first", func(first *testing.T) { // its own subtest: the server ends with it
+		s := startServer(first, flags, "clock/clock.py", nil)
+		address, _ = url.Parse(s.url)
+		p = b.open(t, s.url)
+		p.await("ticks >= 1")
+	})
+	if !served {
+		return
+	}
+	p.await("streams.error > 0")
+	last := value[int64](p, "last")
+	startServer(t, append(flags, "--bind", address.Host), "clock/clock.py", nil)
+	p.await(fmt.Sprintf("streams.open == 2 && last > %d && at('state').textContent == 'connected'", last))
+	requests := p.asked()
+	if requests[0] != "" || requests[len(requests)-1] == "" {
+		t.Errorf("Last-Event-ID of the requests: %q", requests)
+	}
+}
+
+// chat has two people talk, one of whom tries to put a script into the page of the other.
+func (b *browser) chat(t *testing.T, script string) {
+	s := startServer(t, nil, script, nil)
+	enter := func(name string) *tab {
+		p := b.open(t, s.url)
+		p.enter("#name", name)
+		p.await(fmt.Sprintf("at('state').textContent.includes(%q)", name))
+		return p
+	}
+	ann, bob := enter("Ann"), enter("Bob")
+	ann.await("at('state').textContent == 'lobby: Ann, Bob'")
+	const evil = `<img src=x onerror="document.title='taken over'"> & "you"?`
+	ann.enter("#text", evil)
+	shown := func(name, text string) string {
+		return fmt.Sprintf("[...document.querySelectorAll('li')].some(li => li.querySelector('b').textContent == %q && li.querySelector('span').textContent == %q)", name, text)
+	}
+	for _, p := range []*tab{ann, bob} {
+		p.await(shown("Ann", evil))
+		if title := value[string](p, "document.title + document.images.length"); title != "Chat0" {
+			t.Errorf("title and number of pictures: %s", title)
+		}
+	}
+	bob.enter("#text", "Grüß Gott ☕")
+	ann.await(shown("Bob", "Grüß Gott ☕"))
+	if text := value[string](bob, "at('text').value"); text != "" {
+		t.Errorf("%q is still there after it was sent", text)
+	}
+
+	// The page comes back by itself after the connection has broken, and shows no line twice.
+	bob.run(chromedp.Evaluate("socket.close()", nil))
+	ann.await("at('state').textContent == 'lobby: Ann'")
+	ann.await("at('state').textContent == 'lobby: Ann, Bob'")
+	bob.await("at('state').textContent == 'lobby: Ann, Bob'")
+	ann.enter("#text", "Welcome back")
+	bob.await(shown("Ann", "Welcome back"))
+	if n := value[int](bob, "document.querySelectorAll('li').length"); n != 3 {
+		t.Errorf("%d lines are shown, want 3", n)
+	}
+
+	// On a phone nothing is wider than the screen.
+	bob.run(chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile))
+	bob.await("document.documentElement.scrollWidth <= 360")
+}
+
+func (b *browser) starlette(t *testing.T) {
+	needModule(t, "starlette")
+	s := startServer(t, nil, "starlette/app.py", nil)
+	p := b.open(t, s.url)
+	p.await("socket.readyState == WebSocket.OPEN")
+	p.run(chromedp.SendKeys("#text", "Hello ☕", chromedp.ByQuery))
+	p.await("document.getElementById('echo').textContent == 'Hello ☕'")
+}
+
+// fastapi tries what the page of documentation is for, without a network.
+func (b *browser) fastapi(t *testing.T) {
+	needModule(t, "fastapi")
+	s := startServer(t, nil, "fastapi/app.py", nil)
+	p := b.open(t, s.url+"/docs")
+	p.await("document.title == 'Tasks 1.0' && document.querySelectorAll('details').length == 5")
+	p.run(chromedp.Evaluate(`
+const post = [...document.querySelectorAll("details")].find(it => it.innerText.startsWith("POST/tasks –") || it.textContent.startsWith("POST/tasks –"))
+post.open = true
+post.querySelector("button").click()`, nil))
+	p.await(`post.querySelector("pre").textContent.startsWith("201") && post.querySelector("pre").textContent.includes('"id": 1')`)
+	resp, body := s.get("/tasks")
+	s.want(resp, body, 200, `"id":1`)
+}

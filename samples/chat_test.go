@@ -1,0 +1,175 @@
+package samples
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+// chats are the two that must not differ for a browser.
+var chats = []string{"chat/chat.py", "chat/chat_async.py"}
+
+func chatPath(room, name string) string {
+	return "/ws?" + url.Values{"room": {room}, "name": {name}}.Encode()
+}
+
+// enter joins a room and waits until the server says who is there.
+func (s *server) enter(room, name string, people ...string) *webSocket {
+	s.t.Helper()
+	w, protocol, status := s.dial(chatPath(room, name), "chat")
+	if w == nil || protocol != "chat" {
+		s.t.Fatalf("%s cannot enter %s: status %d, subprotocol %q", name, room, status, protocol)
+	}
+	w.people(people...)
+	return w
+}
+
+// people waits until these are in the room.
+func (w *webSocket) people(names ...string) {
+	w.t.Helper()
+	w.await(strings.Join(names, ", "), func(m map[string]any) bool { return fmt.Sprint(m["people"]) == fmt.Sprint(names) })
+}
+
+// hears waits for a line, and returns its number.
+func (w *webSocket) hears(name, text string) float64 {
+	w.t.Helper()
+	line := w.await(text, func(m map[string]any) bool { return m["text"] != nil })
+	if line["name"] != name || line["text"] != text {
+		w.t.Errorf("%v, want %q of %s", line, text, name)
+	}
+	number, _ := line["number"].(float64)
+	return number
+}
+
+func TestChat(t *testing.T) {
+	for _, script := range chats {
+		t.Run(script, func(t *testing.T) {
+			inModes(t, func(t *testing.T, start starter) {
+				s := start(t, script)
+				resp, body := s.get("/")
+				s.want(resp, body, 200, "<title>Chat</title>")
+				if got := resp.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+					t.Errorf("Content-Type %q", got)
+				}
+
+				ann := s.enter("den", "Ann", "Ann")
+				bob := s.enter("den", "Bob ☕", "Ann", "Bob ☕")
+				ann.people("Ann", "Bob ☕")
+				eve := s.enter("elsewhere", "Eve", "Eve")
+
+				// As it was said, to both, in order; markup is the page's matter.
+				var last float64
+				for _, line := range []string{"Hello", "<b>ü\n\u2028</b> \U0001F600", strings.Repeat("x", 2000)} {
+					ann.send(line)
+					number := bob.hears("Ann", line)
+					if number <= last || ann.hears("Ann", line) != number {
+						t.Errorf("%.20q has number %v after %v", line, number, last)
+					}
+					last = number
+				}
+				bob.send(" \n ") // nothing
+				bob.send(strings.Repeat("é", 3000) + "!")
+				ann.hears("Bob ☕", strings.Repeat("é", 2000))
+				bob.hears("Bob ☕", strings.Repeat("é", 2000))
+
+				// Who comes later gets what was said, and in another room nothing of it.
+				kim, _, _ := s.dial(chatPath("den", "Kim"))
+				kim.hears("Ann", "Hello")
+				kim.people("Ann", "Bob ☕", "Kim")
+				eve.send("Nobody here?")
+				eve.hears("Eve", "Nobody here?")
+
+				// Who leaves is gone, with or without a word.
+				kim.leave(ws.StatusNormalClosure)
+				ann.people("Ann", "Bob ☕")
+				bob.conn.Close()
+				ann.people("Ann")
+
+				// Other things than text are none of the chat's.
+				if err := wsutil.WriteClientBinary(ann.conn, []byte("bytes")); err != nil {
+					t.Fatal(err)
+				}
+				if code := ann.closed(); code != ws.StatusUnsupportedData {
+					t.Errorf("closed with %d after bytes", code)
+				}
+				// The room remembers, also when nobody was there for a while.
+				ann, _, _ = s.dial(chatPath("den", "Ann"), "chat")
+				ann.hears("Ann", "Hello")
+			})
+		})
+	}
+}
+
+func TestChatRefusals(t *testing.T) {
+	for _, script := range chats {
+		t.Run(script, func(t *testing.T) {
+			s := startServer(t, nil, script, nil)
+			for _, path := range []string{"/ws", "/ws?room=x", "/ws?name=x", chatPath("x", " "), chatPath("x", "a\nb\x00"),
+				chatPath(strings.Repeat("x", 41), "x"), "/ws?room=%FF%00&name=x"} {
+				if _, _, status := s.dial(path); status < 400 || status > 403 {
+					t.Errorf("%s: status %d", path, status)
+				}
+			}
+			s.enter("x", "x", "x")
+			resp, _ := s.get("/nothing/here")
+			if script == "chat/chat_async.py" && resp.StatusCode != 404 {
+				t.Errorf("status %d", resp.StatusCode)
+			}
+		})
+	}
+}
+
+// TestChatLines has many clients talk at once: everybody hears all lines, and
+// remembers the last hundred.
+func TestChatLines(t *testing.T) {
+	for _, script := range chats {
+		t.Run(script, func(t *testing.T) {
+			s := startServer(t, nil, script, nil)
+			const clients, lines = 8, 20
+			var all []*webSocket
+			for i := range clients {
+				w, _, _ := s.dial(chatPath("many", fmt.Sprint("c", i)), "chat")
+				all = append(all, w)
+			}
+			for _, w := range all { // else the first lines might not reach the last client
+				w.await("all", func(m map[string]any) bool {
+					people, _ := m["people"].([]any)
+					return len(people) == clients
+				})
+			}
+			for i, w := range all {
+				go func() {
+					for n := range lines {
+						_ = wsutil.WriteClientText(w.conn, fmt.Appendf(nil, "%d-%d", i, n))
+					}
+				}()
+			}
+			for _, w := range all {
+				next, numbers := map[string]int{}, map[float64]bool{}
+				for range clients * lines {
+					line := w.await("line", func(m map[string]any) bool { return m["text"] != nil })
+					name := line["name"].(string)
+					if want := fmt.Sprintf("%s-%d", name[1:], next[name]); line["text"] != want {
+						t.Fatalf("%s says %q, want %q", name, line["text"], want)
+					}
+					next[name]++
+					numbers[line["number"].(float64)] = true
+				}
+				if len(numbers) != clients*lines {
+					t.Errorf("%d numbers for %d lines", len(numbers), clients*lines)
+				}
+			}
+			late, _, _ := s.dial(chatPath("many", "late"), "chat")
+			for i := range 100 {
+				if m := late.await("line", func(map[string]any) bool { return true }); m["text"] == nil {
+					t.Fatalf("%d lines are remembered: %v", i, m)
+				}
+			}
+			late.await("people", func(m map[string]any) bool { return m["people"] != nil })
+		})
+	}
+}
