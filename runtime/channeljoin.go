@@ -27,6 +27,10 @@ var (
 // listens begins what the head of p asks for. It returns false if x gets another
 // answer.
 func (l *loop) listens(x *flight, p *exchange.Part) bool {
+	if p.Head.Status != 200 {
+		p.Head.Channel = nil
+		return true
+	}
 	h, c := l.channels, x.conn
 	names, err := channel.ParseNames(string(p.Head.Channel))
 	switch {

@@ -15,15 +15,20 @@ import (
 )
 
 // listening is an application whose /listen/a,b answers with channels a and b; all
-// else is demo. The body of the request is sent first.
+// else is demo. The body of the request is sent first. /listen404/a is an error.
 func listening(c *call) {
-	names, ok := strings.CutPrefix(c.Path, "/listen/")
+	status := 200
+	path := c.Path
+	if rest, ok := strings.CutPrefix(path, "/listen404/"); ok {
+		path, status = "/listen/"+rest, 404
+	}
+	names, ok := strings.CutPrefix(path, "/listen/")
 	if !ok {
 		demo(c)
 		return
 	}
 	c.part(exchange.Part{Last: true, File: -1, Body: []byte(c.Body), Head: exchange.Head{
-		Status: 200, Length: -1, Channel: []byte(names), Request: []byte(c.Head),
+		Status: status, Length: -1, Channel: []byte(names), Request: []byte(c.Head),
 		Fields: []byte("X-Mine: yes\r\nContent-Type: text/plain\r\n"),
 	}})
 }

@@ -91,7 +91,7 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		return
 	}
 	if p.First && len(p.Head.Channel) > 0 && !l.listens(x, p) {
-		return
+		return // it got another answer
 	}
 	c := x.conn
 	if c.ws != nil && l.sendToSocket(x, p) {

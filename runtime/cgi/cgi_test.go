@@ -3,6 +3,7 @@ package cgi_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -249,6 +250,29 @@ func TestGoesOnBehindItsAnswer(t *testing.T) {
 		}
 	}
 	backendtest.Eventually(t, "it has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
+}
+
+// A program makes its client a listener, and ends.
+func TestChannel(t *testing.T) {
+	s := newSite(t, map[string]string{"listen.cgi": shell(`printf 'Fapws-Channel: news\nX-Mine: 1\n\n: hello\n\n'`)}, nil)
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(backendtest.Patience))
+	io.WriteString(c, "GET /cgi/listen.cgi HTTP/1.0\r\n\r\n")
+	got, buf := "", make([]byte, 4096)
+	for !strings.HasSuffix(got, "\r\n\r\nretry: 3000\n\n: hello\n\n") {
+		n, err := c.Read(buf)
+		if err != nil {
+			t.Fatalf("%v after %q", err, got)
+		}
+		got += string(buf[:n])
+	}
+	if !strings.Contains(got, "Content-Type: text/event-stream\r\n") || !strings.Contains(got, "X-Mine: 1\r\n") || strings.Contains(got, "Fapws") {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestClientLeaves(t *testing.T) {

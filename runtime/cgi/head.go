@@ -131,6 +131,13 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 		h.HasDate = true
 	case "server":
 		h.HasServer = true
+	case "fapws-channel": // its client listens from then on: not a field for it
+		if len(h.Channel) > 0 {
+			h.Channel = append(h.Channel, ',')
+		}
+		h.Channel = append(h.Channel, value...)
+		h.HasType = true
+		return nil
 	}
 	h.Fields = append(append(append(append(h.Fields, name...), ": "...), value...), "\r\n"...)
 	return nil

@@ -119,9 +119,10 @@ type Head struct {
 
 	// Channel, when not empty, makes the connection a listener: the names of
 	// channels, separated by commas, as the field Fapws-Channel has them. The
-	// response is one of server-sent events (Status and Type do not count), which
+	// response is one of server-sent events (Type and Length do not count), which
 	// begins with the body, if there is one, and goes on behind the Last part. Request is
-	// set as with Static.
+	// set as with Static. With another Status than 200, as of an error page, Channel does
+	// not count.
 	Channel []byte
 
 	HasDate   bool // Fields has Date

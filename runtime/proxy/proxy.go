@@ -229,6 +229,9 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	}
 	drop(response.Header)
 	response.Header.Del("Content-Length")
+	// What another server says does not make anybody a listener here: it need not be
+	// one that is to decide who hears what.
+	response.Header.Del("Fapws-Channel")
 	for name, values := range response.Header {
 		for _, value := range values {
 			if !clean(value) || !clean(name) {

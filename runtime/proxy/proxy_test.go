@@ -92,6 +92,7 @@ func TestFields(t *testing.T) {
 		w.Header().Set("Keep-Alive", "timeout=5")
 		w.Header().Set("Connection", "x-hop")
 		w.Header().Set("X-Hop", "gone")
+		w.Header().Set("Fapws-Channel", "news")
 		w.Header()["Set-Cookie"] = []string{"a=1", "b=2"}
 		w.Header().Set("Server", "behind")
 		fmt.Fprintf(w, "%s %s host=%s", r.Method, r.RequestURI, r.Host)
@@ -116,7 +117,7 @@ func TestFields(t *testing.T) {
 			t.Errorf("%s is missing in %q", line, head)
 		}
 	}
-	for _, name := range []string{"X-Hop", "timeout=5", "Server: fapws"} {
+	for _, name := range []string{"X-Hop", "timeout=5", "Server: fapws", "Fapws-Channel"} {
 		if strings.Contains(head, name) {
 			t.Errorf("%s is in %q", name, head)
 		}
