@@ -26,6 +26,9 @@ type Inflater struct {
 // inflate returns what b becomes, valid until the next call, or an *Error; max is
 // its most length.
 func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
+	if len(b) == 0 { // RFC 7692 §7.2.3.6 wants a byte, but zlib takes this, too
+		return nil, nil
+	}
 	f.in.reset(b)
 	if f.r == nil {
 		f.r = flate.NewReader(&f.in)

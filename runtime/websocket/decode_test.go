@@ -1,0 +1,245 @@
+package websocket
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// frame makes a masked frame; first is its first byte.
+func frame(first byte, payload string) []byte {
+	b := []byte{first}
+	switch n := len(payload); {
+	case n <= 125:
+		b = append(b, 0x80|byte(n))
+	case n <= 0xffff:
+		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
+	}
+	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	b = append(b, key[:]...)
+	for i, c := range []byte(payload) {
+		b = append(b, c^key[i%4])
+	}
+	return b
+}
+
+// decode gives data to a decoder in pieces of size bytes, all at once if that is 0, and
+// tells what came out.
+func decode(d *Decoder, data []byte, size int) string {
+	var out strings.Builder
+	data = bytes.Clone(data)
+	if size == 0 {
+		size = max(1, len(data))
+	}
+	for len(data) > 0 {
+		piece := data[:min(size, len(data))]
+		data = data[len(piece):]
+		for len(piece) > 0 {
+			m, n, err := d.Next(piece)
+			if n > len(piece) || n < 0 {
+				return fmt.Sprintf("%d of %d bytes taken", n, len(piece))
+			}
+			piece = piece[n:]
+			if err == ErrNeedMore {
+				if len(piece) > 0 {
+					return "incomplete, and not all was taken"
+				}
+				break
+			}
+			var e *Error
+			if errors.As(err, &e) {
+				fmt.Fprintf(&out, "error %d %s;", e.Code, e.Text)
+				return out.String()
+			} else if err != nil {
+				return err.Error()
+			}
+			fmt.Fprintf(&out, "%x", byte(m.Op))
+			if m.Op == Close {
+				fmt.Fprintf(&out, " %d", m.Code)
+			}
+			out.WriteByte(' ')
+			tell(&out, string(m.Data))
+			if m.Op == Close {
+				return out.String()
+			}
+		}
+	}
+	return out.String()
+}
+
+func cat(frames ...[]byte) []byte { return bytes.Join(frames, nil) }
+
+func TestDecoder(t *testing.T) {
+	const fin = 0x80
+	long := strings.Repeat("long ", 20001)
+	for _, test := range []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"text", frame(fin|1, "Hello"), `1 "Hello";`},
+		{"empty", frame(fin|1, ""), `1 "";`},
+		{"two", cat(frame(fin|1, "a"), frame(fin|2, "\xff")), `1 "a";2 "\xff";`},
+		{"125", frame(fin|2, long[:125]), `2 125 bytes;`},
+		{"126", frame(fin|2, long[:126]), `2 126 bytes;`},
+		{"65535", frame(fin|2, long[:65535]), `2 65535 bytes;`},
+		{"65536", frame(fin|2, long[:65536]), `2 65536 bytes;`},
+		{"fragments", cat(frame(1, "Hel"), frame(0, ""), frame(fin, "lo")), `1 "Hello";`},
+		{"an empty first fragment", cat(frame(1, ""), frame(fin, "x")), `1 "x";`},
+		{"empty fragments", cat(frame(1, ""), frame(0, ""), frame(fin, "")), `1 "";`},
+		{"an empty last fragment", cat(frame(2, "x"), frame(fin, "")), `2 "x";`},
+		{"a ping between", cat(frame(1, "Hel"), frame(fin|9, "p"), frame(fin, "lo")), `9 "p";1 "Hello";`},
+		{"a close between", cat(frame(1, "Hel"), frame(fin|8, "\x03\xe8")), `8 1000 "";`},
+		{"a character in two fragments", cat(frame(1, "\xe2\x82"), frame(fin|9, ""), frame(fin, "\xac")), `9 "";1 "€";`},
+		{"ping of 125", frame(fin|9, long[:125]), `9 125 bytes;`},
+		{"pong", frame(fin|10, "x"), `a "x";`},
+		{"close", frame(fin|8, ""), `8 1005 "";`},
+		{"close with a reason", frame(fin|8, "\x0f\xa0bye"), `8 4000 "bye";`},
+		{"close with a byte", frame(fin|8, "x"), "error 1002 a close frame with one byte;"},
+		{"close with a bad reason", frame(fin|8, "\x03\xe8\xff"), "error 1007 the reason of a close frame is not UTF-8;"},
+		{"close with half a character", frame(fin|8, "\x03\xe8\xe2\x82"), "error 1007 the reason of a close frame is not UTF-8;"},
+		{"bit 1", frame(fin|0x40|1, ""), "error 1002 a reserved bit is set;"},
+		{"bit 2", frame(fin|0x20|1, ""), "error 1002 a reserved bit is set;"},
+		{"bit 3", frame(fin|0x10|9, ""), "error 1002 a reserved bit is set;"},
+		{"opcode 3", frame(fin|3, ""), "error 1002 a reserved opcode;"},
+		{"opcode 11", frame(fin|11, ""), "error 1002 a reserved opcode;"},
+		{"unmasked", []byte{fin | 1, 1, 'x'}, "error 1002 a frame is not masked;"},
+		{"a fragmented ping", frame(9, ""), "error 1002 a control frame is fragmented;"},
+		{"a long ping", frame(fin|9, long[:126]), "error 1002 a control frame is longer than 125 bytes;"},
+		{"a continuation alone", frame(fin, "x"), "error 1002 a continuation without a message;"},
+		{"a continuation behind a message", cat(frame(fin|1, "x"), frame(0, "y")), `1 "x";error 1002 a continuation without a message;`},
+		{"a message in another", cat(frame(1, "x"), frame(fin|1, "y")), "error 1002 a message within another one;"},
+		{"a length of 125 in 16 bits", []byte{fin | 2, 0xfe, 0, 125}, "error 1002 a length is not in its shortest form;"},
+		{"a length of 65535 in 64 bits", []byte{fin | 2, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, "error 1002 a length is not in its shortest form;"},
+		{"a length below zero", []byte{fin | 2, 0xff, 0x80}, "error 1002 a length has its highest bit set;"},
+		{"the greatest length", []byte{fin | 2, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "error 1009 a message is too big;"},
+		{"too big", frame(fin|2, long[:100001])[:10], "error 1009 a message is too big;"},
+		{"too big in fragments", cat(frame(2, long[:60000]), frame(0, long[:40000]), frame(fin, "x")), "error 1009 a message is too big;"},
+		{"as big as may be", cat(frame(2, long[:60000]), frame(fin, long[:40000])), "2 100000 bytes;"},
+		{"no UTF-8", frame(fin|1, "ab\xff"), "error 1007 a text message is not UTF-8;"},
+		{"half a character", frame(fin|1, "ab\xe2\x82"), "error 1007 a text message is not UTF-8;"},
+		{"a surrogate", frame(fin|1, "\xed\xa0\x80"), "error 1007 a text message is not UTF-8;"},
+		{"half a character in fragments", cat(frame(1, "ab\xe2"), frame(fin, "")), "error 1007 a text message is not UTF-8;"},
+		{"no UTF-8 in fragments", cat(frame(1, "ab\xe2"), frame(0, "x")), "error 1007 a text message is not UTF-8;"},
+	} {
+		for _, size := range []int{0, 1, 2, 3, 7, 1000, 4096} {
+			d := Decoder{Max: 100000}
+			if got := decode(&d, test.data, size); got != test.want {
+				t.Errorf("%s, in pieces of %d: %s", test.name, size, got)
+			}
+			if d.buf != nil && !strings.HasPrefix(test.want, "error") && !strings.HasPrefix(test.want, "8") {
+				t.Errorf("%s: keeps %d bytes", test.name, cap(d.buf))
+			}
+		}
+	}
+}
+
+// Text is judged with the byte that shows that it is wrong, however long the frame is
+// announced to be.
+func TestFailsFast(t *testing.T) {
+	const good = "κόσμε"
+	data := frame(0x81, good+"\xf4\x90\x80\x80edited")
+	for n := range data {
+		d := Decoder{Max: 1000}
+		got := decode(&d, data[:n], 0)
+		if want := n > 6+len(good)+1; (got != "") != want {
+			t.Errorf("%d bytes: %q", n, got)
+		}
+	}
+}
+
+func TestCloseCodes(t *testing.T) {
+	for code := range 1 << 16 {
+		valid := code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
+		if ValidCode(uint16(code)) != valid {
+			t.Errorf("%d: %v", code, !valid)
+		}
+		d := Decoder{Max: 100}
+		got := decode(&d, frame(0x88, string([]byte{byte(code >> 8), byte(code)})), 0)
+		if want := fmt.Sprintf(`8 %d "";`, code); (got == want) != valid {
+			t.Errorf("%d: %s", code, got)
+		}
+	}
+}
+
+func TestAppendClose(t *testing.T) {
+	for _, test := range []struct {
+		code   uint16
+		reason string
+		want   string
+	}{
+		{1000, "", "\x88\x02\x03\xe8"},
+		{1001, "bye", "\x88\x05\x03\xe9bye"},
+		{0, "bye", "\x88\x00"},
+		{1005, "", "\x88\x00"},
+		{1006, "x", "\x88\x03\x03\xf3x"},
+		{1000, "\xff", "\x88\x02\x03\xe8"},
+		{4999, strings.Repeat("x", 200), "\x88\x7d\x13\x87" + strings.Repeat("x", 123)},
+		{1000, strings.Repeat("x", 122) + "€", "\x88\x7c\x03\xe8" + strings.Repeat("x", 122)},
+		{1000, strings.Repeat("x", 121) + "€", "\x88\x7b\x03\xe8" + strings.Repeat("x", 121)},
+		{1000, strings.Repeat("x", 120) + "€", "\x88\x7d\x03\xe8" + strings.Repeat("x", 120) + "€"},
+	} {
+		if got := AppendClose(nil, test.code, []byte(test.reason)); string(got) != test.want {
+			t.Errorf("%d %q: %q", test.code, test.reason, got)
+		}
+	}
+}
+
+func TestUnmask(t *testing.T) {
+	for size := range 70 {
+		for cut := range size + 1 {
+			b := make([]byte, size)
+			for i := range b {
+				b[i] = byte(i) ^ "\x01\x02\x03\x04"[i%4]
+			}
+			unmask(unmask(0x04030201, b[:cut]), b[cut:])
+			for i := range b {
+				if b[i] != byte(i) {
+					t.Fatalf("%d bytes cut at %d: byte %d", size, cut, i)
+				}
+			}
+		}
+	}
+}
+
+// Text in pieces is judged like the whole, and at once.
+func TestChecker(t *testing.T) {
+	pieces := []string{"", "a", "é", "€", "𐍈", "\xc3", "\x80", "\xe2", "\x82", "\xf0", "\x90", "\xf4", "\xed", "\xa0", "\xff", "\xc0", "\xe0"}
+	for _, a := range pieces {
+		for _, b := range pieces {
+			for _, c := range pieces {
+				for _, e := range pieces {
+					text := a + b + c + e
+					var ch checker
+					ok := ch.add([]byte(a)) && ch.add([]byte(b)) && ch.add([]byte(c)) && ch.add([]byte(e))
+					if ok != hopeful(text) {
+						t.Errorf("%q in pieces: %v", text, ok)
+					}
+					if ok && ch.whole() != utf8.ValidString(text) {
+						t.Errorf("%q: whole", text)
+					}
+				}
+			}
+		}
+	}
+}
+
+// hopeful says whether s is the beginning of UTF-8.
+func hopeful(s string) bool {
+	for {
+		r, n := utf8.DecodeRuneInString(s)
+		if n == 0 {
+			return true
+		}
+		if r == utf8.RuneError && n == 1 {
+			return !utf8.FullRuneInString(s)
+		}
+		s = s[n:]
+	}
+}
