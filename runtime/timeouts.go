@@ -128,7 +128,7 @@ func (l *loop) heldUp(since int64) {
 // because a handler that runs inline has kept it: then it is not the client
 // who is late.
 func (c *conn) unread() bool {
-	if !c.reading() || c.g == nil || c.paused {
+	if !c.reading() || c.g == nil || c.paused || c.state == stateSocket && c.ws.ends() {
 		return false
 	}
 	var b [1]byte

@@ -15,13 +15,15 @@ import (
 type socket struct {
 	x       *flight // that has asked for it
 	accept  [28]byte
-	open    bool // 101 was sent
-	closing bool // a close frame was sent: nothing else is, from then on
-	pinged  bool // the client owes us a sign of life
-	due     int64
-	decoder websocket.Decoder
 	packing websocket.Compression
-	after   []byte // control frames that wait for a transfer to end
+	decoder websocket.Decoder
+
+	open    bool             // 101 was sent
+	over    *websocket.Error // the client has closed it, or broken the protocol: what it is told
+	closing bool             // a close frame was sent: nothing else is, from then on
+	pinged  bool             // the client owes us a sign of life
+	due     int64            // when it, or another end of the WebSocket, is overdue
+	after   []byte           // a control frame that waits for a transfer to end
 }
 
 // sockets is what all of a loop share: messages are taken one at a time.
@@ -153,12 +155,12 @@ func (l *loop) sendMessage(x *flight, p *exchange.Part) {
 	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
 		body = l.frame(ws, opcodeOf(p.Op), p.Body)
 		if p.Last {
-			tail = l.closing(c, endCode(p), nil)
+			tail = l.closing(c, endCode(p), "")
 		}
 	case p.Op == exchange.OpClose:
-		tail = l.closing(c, p.Code, p.Body)
+		tail = l.closing(c, p.Code, string(p.Body))
 	case p.Last:
-		tail = l.closing(c, endCode(p), nil)
+		tail = l.closing(c, endCode(p), "")
 	}
 	x.sent += int64(len(l.out.buf) - before + len(body) + len(tail))
 	if p.Last {
@@ -171,9 +173,12 @@ func (l *loop) sendMessage(x *flight, p *exchange.Part) {
 		if len(l.out.buf) > flushLimit {
 			l.flush()
 		}
-		return
+	} else {
+		l.sendLarge(c, p, body, 0, tail)
 	}
-	l.sendLarge(c, p, body, 0, tail)
+	if ws.closing && ws.over != nil && c.state == stateSocket {
+		l.leaveSocket(c)
+	}
 }
 
 // endCode is with what a WebSocket closes whose handler has ended without saying it.

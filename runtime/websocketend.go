@@ -10,49 +10,68 @@ import (
 // closeTimeout is how long a client may take to answer a close frame.
 const closeTimeout = 5 * time.Second
 
+// lastWords is how long a handler may take to end when its client has closed a
+// WebSocket.
+const lastWords = time.Second
+
+// ends says whether all that is expected of the client is that it closes.
+func (ws *socket) ends() bool { return ws.closing || ws.over != nil }
+
 // closing returns a close frame and notes that it is sent.
-func (l *loop) closing(c *conn, code uint16, reason []byte) []byte {
-	c.ws.closing = true
-	c.ws.due = l.now + tickLength + int64(closeTimeout)
+func (l *loop) closing(c *conn, code uint16, reason string) []byte {
+	ws := c.ws
+	if ws.over != nil {
+		code, reason = ws.over.Code, ws.over.Text
+	}
+	ws.closing = true
+	ws.due = l.now + tickLength + int64(closeTimeout)
 	l.schedule(c)
-	return websocket.AppendClose(nil, code, reason)
+	if c.stopped { // for want of credit; now only the client's close frame counts
+		l.resume(c)
+	}
+	return websocket.AppendClose(nil, code, []byte(reason))
 }
 
-// detach tells the handler of the WebSocket of c that it is closed, and ends that
-// the two know each other. Parts that still come are released unseen.
-func (l *loop) detach(c *conn, code uint16, reason []byte) {
+// tellClosed tells the handler of x that its WebSocket is closed.
+func (l *loop) tellClosed(x *flight, code uint16, reason []byte) {
+	l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpClose, Code: code, Data: reason}
+	x.handler.(Receiver).Deliver(&l.input)
+	l.submitted = true
+}
+
+// detach ends that an exchange and c, which it has been told is closed, know each other. Parts
+// that still come are released unseen.
+func (l *loop) detach(c *conn) {
 	x := c.first
 	c.shift()
 	x.conn, x.proper = nil, true
 	held := x.held
 	x.held = held[:0]
-	if n := len(held); n == 0 || !held[n-1].Last {
-		l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpClose, Code: code, Data: reason}
-		x.handler.(Receiver).Deliver(&l.input)
-		l.submitted = true
-	}
 	for i := range held {
 		l.release(&held[i])
 	}
 	clear(held)
 }
 
-// leaveSocket ends the connection when all that was sent is out. What the client still sends
-// is thrown away.
+// endSocket answers what ws.over says, if that was not done, and ends the connection
+// when all that was sent is out. What the client still sends is thrown away.
+func (l *loop) endSocket(c *conn) {
+	ws := c.ws
+	if !ws.closing {
+		l.control(c, l.closing(c, 0, ""))
+	}
+	if c.first != nil && c.first.proper {
+		l.detach(c)
+	}
+	l.cancelAll(c)
+	l.leaveSocket(c)
+}
+
+// leaveSocket is endSocket when all has been said.
 func (l *loop) leaveSocket(c *conn) {
 	c.linger = true
 	l.setState(c, stateEnding)
 	l.settle(c)
-}
-
-// breakSocket closes a WebSocket because of its client, of which the handler only
-// hears that it is gone.
-func (l *loop) breakSocket(c *conn, code uint16, text string) {
-	if !c.ws.closing {
-		l.control(c, l.closing(c, code, []byte(text)))
-	}
-	l.cancelAll(c)
-	l.leaveSocket(c)
 }
 
 // goAway closes a WebSocket because the server stops, or is replaced (RFC 6455
@@ -65,9 +84,16 @@ func (l *loop) goAway(c *conn) {
 	if l.draining {
 		code = websocket.GoingAway
 	}
-	l.control(c, l.closing(c, code, nil))
-	if c.first != nil {
-		l.detach(c, code, nil)
+	if c.ws.over != nil {
+		l.endSocket(c)
+		return
+	}
+	l.control(c, l.closing(c, code, ""))
+	if x := c.first; x != nil {
+		if n := len(x.held); n == 0 || !x.held[n-1].Last {
+			l.tellClosed(x, code, nil)
+		}
+		l.detach(c)
 	}
 }
 
@@ -77,7 +103,7 @@ func (l *loop) socketDeadline(c *conn) int64 {
 	switch {
 	case c.transfer != nil: // which has its own
 		return l.now + l.keepAlive
-	case ws.closing || ws.pinged && !c.stopped:
+	case ws.ends() || ws.pinged && !c.stopped:
 		return ws.due
 	case l.cfg.WebSocketPing <= 0:
 		return l.now + l.keepAlive
@@ -94,9 +120,13 @@ func (l *loop) socketExpired(c *conn) {
 	case ws.closing:
 		l.close(c, "the close frame was not answered")
 		return
+	case ws.over != nil:
+		l.endSocket(c)
+		return
 	case ws.pinged:
 		l.blame(c, nil, LevelInfo, "WebSocket: no answer to a ping within %v", l.cfg.WebSocketPingTimeout)
-		l.breakSocket(c, websocket.InternalError, "no answer to a ping")
+		ws.over = &websocket.Error{Code: websocket.InternalError, Text: "no answer to a ping"}
+		l.endSocket(c)
 		return
 	}
 	l.control(c, websocket.AppendFrame(nil, websocket.Ping, nil))

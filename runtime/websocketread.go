@@ -12,9 +12,8 @@ import (
 // read meanwhile.
 func (l *loop) frames(c *conn, data []byte) {
 	ws := c.ws
-	if len(data) > 0 {
-		c.stamp = l.now
-		ws.pinged = false // whatever came, the client is alive
+	if ws.over != nil {
+		return
 	}
 	kept := len(c.in) > 0
 	if kept {
@@ -22,7 +21,7 @@ func (l *loop) frames(c *conn, data []byte) {
 		data = c.pending()
 	}
 	n := 0
-	for n < len(data) && c.state == stateSocket && !c.stopped {
+	for n < len(data) && c.state == stateSocket && ws.over == nil && !c.stopped {
 		m, used, err := ws.decoder.Next(data[n:])
 		n += used
 		if err == websocket.ErrNeedMore {
@@ -34,13 +33,17 @@ func (l *loop) frames(c *conn, data []byte) {
 		}
 		l.message(c, &m)
 	}
+	if n > 0 {
+		c.stamp, ws.pinged = l.now, false // whatever came, the client is alive
+	}
 	if x := c.first; x != nil && x.log != nil {
 		x.log.WireIn += int64(n)
 	}
-	if c.state != stateSocket {
-		if c.state != stateClosed {
-			l.dropInput(c)
-		}
+	if c.state == stateClosed {
+		return
+	}
+	if c.state != stateSocket || ws.over != nil {
+		l.dropInput(c)
 		return
 	}
 	if !kept {
@@ -107,29 +110,49 @@ func (l *loop) socketFree(c *conn) {
 	if ws.closing {
 		ws.due = l.now + int64(closeTimeout)
 	}
+	if c.state == stateSocket {
+		l.schedule(c)
+	}
 }
 
-// socketClosed is for a close frame, which is answered if it is none itself.
+// socketClosed is for a close frame. What the client has sent before may still be answered:
+// the frame is answered when the handler has ended, or soon.
 func (l *loop) socketClosed(c *conn, m *websocket.Message) {
-	if !c.ws.closing {
-		l.control(c, l.closing(c, m.Code, nil))
+	ws := c.ws
+	ws.over = &websocket.Error{Code: m.Code}
+	x := c.first
+	if x == nil { // it was the handler that ended
+		l.endSocket(c)
+		return
 	}
-	if c.first != nil {
-		l.detach(c, m.Code, m.Data)
+	x.proper = true
+	if n := len(x.held); n == 0 || !x.held[n-1].Last {
+		l.tellClosed(x, m.Code, m.Data)
 	}
-	l.leaveSocket(c)
+	if ws.closing {
+		l.endSocket(c)
+		return
+	}
+	ws.due = l.now + int64(lastWords)
+	l.schedule(c)
 }
 
-// socketBroken ends a WebSocket whose client does what it may not.
+// socketBroken ends a WebSocket whose client does what it may not. The handler only hears
+// that it is gone.
 func (l *loop) socketBroken(c *conn, err error) {
-	var e *websocket.Error
-	if !errors.As(err, &e) {
-		e = &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
-	}
+	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
+	errors.As(err, &e)
 	var r *rules
-	if c.first != nil {
-		r = c.first.rules
+	x := c.first
+	if x != nil {
+		r = x.rules
 	}
 	l.blame(c, r, LevelInfo, "WebSocket: %s", e.Text)
-	l.breakSocket(c, e.Code, e.Text)
+	c.ws.over = e
+	if x == nil || x.given == 0 {
+		l.endSocket(c)
+		return
+	}
+	c.ws.due = l.now // on the next tick: what it sent before may be answered until then
+	l.schedule(c)
 }
