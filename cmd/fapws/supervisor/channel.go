@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,12 +27,16 @@ const (
 	// need six for each.
 	maxPiece = 8 << 10
 
+	// MaxRaw is how long Message.Raw may be.
+	MaxRaw = 160 << 10
+
 	// sendWithin bounds how long a process that reads nothing is waited for.
 	sendWithin = 500 * time.Millisecond
 )
 
 // Channel is one end of the connection between the supervisor and a worker: a
-// SOCK_SEQPACKET socket with one JSON object in each datagram. Send may be
+// SOCK_SEQPACKET socket with one JSON object in each datagram, behind which, after
+// a line feed, there may be bytes that are none of JSON's. Send may be
 // called from any goroutine, Receive from one.
 type Channel struct {
 	conn *net.UnixConn
@@ -74,27 +79,60 @@ func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.Syscall
 // Send sends m with the descriptors of files, which stay open. It fails when
 // the other side is gone, or reads nothing for a moment.
 func (c *Channel) Send(m *Message, files ...*os.File) error {
-	text, err := json.Marshal(m)
+	return c.sendWithin(sendWithin, m, files...)
+}
+
+func (c *Channel) sendWithin(limit time.Duration, m *Message, files ...*os.File) error {
+	text, rights, err := m.encode(files)
 	if err != nil {
 		return err
 	}
-	if len(text) > maxMessage {
-		return fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text))
+	c.send.Lock()
+	defer c.send.Unlock()
+	c.conn.SetWriteDeadline(time.Now().Add(limit))
+	_, _, err = c.conn.WriteMsgUnix(text, rights, nil)
+	return err
+}
+
+// encode makes a datagram.
+func (m *Message) encode(files []*os.File) (text, rights []byte, err error) {
+	if text, err = json.Marshal(m); err != nil {
+		return nil, nil, err
 	}
-	var rights []byte
+	if len(m.Raw) > 0 {
+		text = append(append(text, '\n'), m.Raw...)
+	}
+	if len(text) > maxMessage {
+		return nil, nil, fmt.Errorf("message %s is too long: %d bytes", m.Kind, len(text))
+	}
 	if len(files) > 0 {
 		fds := make([]int, len(files))
 		for i, f := range files {
 			if fds[i], err = descriptor(f); err != nil {
-				return err
+				return nil, nil, err
 			}
 		}
 		rights = unix.UnixRights(fds...)
 	}
+	return text, rights, nil
+}
+
+// offer sends a datagram if that takes no waiting; else unix.EAGAIN.
+func (c *Channel) offer(text, rights []byte) error {
+	rc, err := c.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
 	c.send.Lock()
 	defer c.send.Unlock()
-	c.conn.SetWriteDeadline(time.Now().Add(sendWithin))
-	_, _, err = c.conn.WriteMsgUnix(text, rights, nil)
+	failed := rc.Control(func(fd uintptr) {
+		for err = unix.EINTR; err == unix.EINTR; {
+			_, err = unix.SendmsgN(int(fd), text, rights, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		}
+	})
+	if failed != nil {
+		return failed
+	}
 	return err
 }
 
@@ -155,7 +193,10 @@ func receive(fd int) (*Message, []*os.File, error) {
 	}
 	m := new(Message)
 	if err == nil {
-		err = json.Unmarshal(b.in[:n], m)
+		object, raw, _ := bytes.Cut(b.in[:n], []byte{'\n'}) // what is marshalled has none
+		if err = json.Unmarshal(object, m); len(raw) > 0 {
+			m.Raw = bytes.Clone(raw)
+		}
 	}
 	if err != nil {
 		closeFiles(files)

@@ -181,10 +181,10 @@ func (s *Supervisor) adopt(g *generation) {
 	}
 	s.share()
 	g.old = make(map[*worker]bool)
-	for _, w := range old {
+	for i, w := range old {
 		if w.state == Serving {
 			g.old[w] = true
-			w.retire()
+			w.retire(g.workers[i%len(g.workers)])
 		} else {
 			w.end(Quit)
 		}

@@ -29,6 +29,23 @@ const (
 	// Purge: throw pages out of the cache, Text says which. A worker says it to
 	// the supervisor, which says it to all others.
 	Purge Kind = "purge"
+	// Events: of channels, in Raw, with the numbers from Seq on of Epoch. The one
+	// who has published them gets its ID back. Channel messages come in one order.
+	Events Kind = "events"
+	// Give: give what Text says (History) to another worker, through the channel that comes
+	// with it.
+	Give Kind = "give"
+	// Take: take what Text says (History, Listeners) from another worker, through
+	// the channel that comes with it; without one there is none.
+	Take Kind = "take"
+	// Recount: say all Counts again.
+	Recount Kind = "recount"
+)
+
+// What Give and Take are about.
+const (
+	History   = "history"   // what is kept of past events
+	Listeners = "listeners" // connections; their giver gets Retire
 )
 
 // What a worker tells the supervisor.
@@ -37,6 +54,13 @@ const (
 	Loaded Kind = "loaded"
 	// Worn: it should be replaced, Text says why: "has served 1000 requests".
 	Worn Kind = "worn"
+	// Join: it wants Events from now on, and the history before. Take comes.
+	Join Kind = "join"
+	// Publish: N events, in Raw, for all.
+	Publish Kind = "publish"
+	// Counts: how many listen to channels, of those that have changed. A worker
+	// says it of itself, the supervisor to all workers of all of them.
+	Counts Kind = "counts"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
 	// Answer: Text is a piece of what was asked with ID; the last has no More.
@@ -52,6 +76,12 @@ type Message struct {
 	Grace   time.Duration `json:",omitempty"`
 	Sockets []Socket      `json:",omitempty"`
 	Loaded  *Settled      `json:",omitempty"`
+
+	Epoch  string           `json:",omitempty"`
+	Seq    uint64           `json:",omitempty"`
+	N      int              `json:",omitempty"`
+	Counts map[string]int64 `json:",omitempty"`
+	Raw    []byte           `json:"-"` // goes behind the object as it is
 }
 
 // Socket is a listening socket that the supervisor owns.

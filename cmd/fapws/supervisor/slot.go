@@ -85,7 +85,7 @@ func (s *Supervisor) succeed(w *worker) {
 	s.sendPage(w)
 	s.share()
 	if old != nil {
-		old.retire()
+		old.retire(w)
 	}
 }
 
@@ -166,7 +166,7 @@ func (s *Supervisor) level() {
 			p.next.end(Quit)
 		}
 		if p.worker != nil {
-			p.worker.retire()
+			p.worker.retire(s.anyServing())
 		}
 	}
 }

@@ -48,6 +48,7 @@ type Supervisor struct {
 	failure   string // why the last generation does not serve, or ""
 	page      string // about it; "" also when nobody makes one
 	standIn   *worker
+	relay     relay
 }
 
 // New makes a supervisor that does nothing before Run.
@@ -60,6 +61,7 @@ func New(o Options) *Supervisor {
 		want:      o.Workers,
 		workers:   make(map[int]*worker),
 		questions: make(map[uint64]*question),
+		relay:     newRelay(),
 	}
 }
 
@@ -233,6 +235,12 @@ func (s *Supervisor) heard(w *worker, m *Message) {
 		s.closed(w)
 	case Answer:
 		s.answered(w, m)
+	case Join:
+		s.join(w)
+	case Publish:
+		s.publish(w, m)
+	case Counts:
+		s.relay.count(s, w, m.Counts)
 	case Purge:
 		for _, other := range s.workers {
 			if other != w && other.state >= Ready && other.state < Dead {
@@ -267,8 +275,10 @@ func (s *Supervisor) died(w *worker, how string, code int) {
 	if w.limit != nil {
 		w.limit.Stop()
 	}
+	w.out.close()
 	w.channel.Close()
 	delete(s.workers, w.pid)
+	s.relay.forget(s, w)
 	if s.signals.ended != nil {
 		s.reapOrphans()
 	}

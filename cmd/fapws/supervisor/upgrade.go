@@ -36,6 +36,8 @@ type Handover struct {
 	Ignored   []syscall.Signal // since the start
 	Signals   []syscall.Signal // that came at the last moment
 	Left      []int            // descriptors of what Options.BeforeExec returned
+	Epoch     string           // of the numbers of events; "": that program had no channels
+	Seq       uint64           // the last number
 }
 
 type handoverAddress struct {
@@ -50,6 +52,7 @@ type handoverWorker struct {
 	Started time.Time
 	Slot    int // -1: none
 	Told    []int
+	Joined  bool
 }
 
 // Inherited returns the Handover that this program was started with, or nil.
@@ -91,8 +94,19 @@ func (s *Supervisor) beginHandOver() {
 	s.handing = true
 	for _, w := range s.workers {
 		w.channel.interrupt()
+		w.out.whenEmpty(func() { s.post(s.maybeHandOver) })
 	}
+	time.AfterFunc(stuckAfter, func() { s.post(s.unstick) })
 	s.maybeHandOver()
+}
+
+// unstick ends workers that hold the hand-over up, because they take no messages.
+func (s *Supervisor) unstick() {
+	for _, w := range s.workers {
+		if s.handing && w.out.waits() {
+			w.kill("takes no events")
+		}
+	}
 }
 
 // interrupted is called when nobody reads the channel of w any more.
@@ -107,7 +121,7 @@ func (s *Supervisor) maybeHandOver() {
 		return
 	}
 	for _, w := range s.workers {
-		if !w.idle {
+		if !w.idle || w.out.waits() {
 			return
 		}
 	}
@@ -124,7 +138,7 @@ func (s *Supervisor) maybeHandOver() {
 }
 
 func (s *Supervisor) handOver() error {
-	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled, Ignored: s.signals.ignored}
+	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled, Ignored: s.signals.ignored, Epoch: s.relay.epoch, Seq: s.relay.seq}
 	var kept []int // duplicates, which exec does not close
 	defer func() {
 		for _, fd := range kept {
@@ -161,7 +175,7 @@ func (s *Supervisor) handOver() error {
 		if err != nil {
 			return err
 		}
-		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Told: w.told}
+		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Told: w.told, Joined: w.joined}
 		for i, p := range s.slots {
 			if p.worker == w {
 				out.Slot = i
@@ -233,6 +247,9 @@ func holdSignals(caught *Signals) (undo func()) {
 // resume goes on where the program before has ended.
 func (s *Supervisor) resume(h *Handover) {
 	s.since, s.want, s.adopted, s.settled = h.Since, h.Want, h.Adopted, h.Settled
+	if h.Epoch != "" {
+		s.relay.epoch, s.relay.seq = h.Epoch, h.Seq
+	}
 	for _, a := range h.Addresses {
 		address := Address{Name: a.Name}
 		for _, fd := range a.Sockets {
@@ -264,7 +281,11 @@ func (s *Supervisor) resume(h *Handover) {
 		if w.state >= Retiring {
 			w.within(s.grace()+endMargin, "does not end")
 		}
+		w.joined = one.Joined
 		s.watch(w)
+		if w.joined {
+			w.post(&Message{Kind: Recount})
+		}
 		if w.state < Serving { // it was to replace one that died meanwhile
 			w.end(Quit)
 		}

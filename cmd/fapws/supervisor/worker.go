@@ -44,6 +44,8 @@ type worker struct {
 	why     string      // why it was killed, if the supervisor did
 	idle    bool        // nobody reads its channel: see handOver
 	hearing *hearing    // of what it writes until it has loaded; nil: nobody listens
+	joined  bool        // it gets Events
+	out     outbox      // of them
 }
 
 // start starts a process as a worker.
@@ -112,6 +114,9 @@ func (w *worker) listen() {
 			w.s.post(func() { w.s.hungUp(w, err) })
 			return
 		}
+		if m.Kind == Publish {
+			w.s.relay.ease()
+		}
 		w.s.post(func() { w.s.heard(w, m) })
 	}
 }
@@ -169,9 +174,10 @@ func (w *worker) kill(why string) {
 	w.process.Kill()
 }
 
-// retire lets w finish what it has, now that others accept in its place.
-func (w *worker) retire() {
-	w.leave(Retiring, Retire, w.s.grace())
+// retire lets w finish what it has, now that others accept in its place: to is the
+// one that gets its listeners, if there is one.
+func (w *worker) retire(to *worker) {
+	w.leave(Retiring, Retire, w.s.grace(), w.heir(to)...)
 }
 
 // end tells w to stop (Stop or Quit).
@@ -183,14 +189,15 @@ func (w *worker) end(kind Kind) {
 	w.leave(Ending, kind, grace)
 }
 
-func (w *worker) leave(state State, kind Kind, grace time.Duration) {
+func (w *worker) leave(state State, kind Kind, grace time.Duration, files ...*os.File) {
+	defer closeFiles(files)
 	if w.state >= Ending {
 		return
 	}
 	w.setState(state)
 	w.slot, w.batch = nil, nil
 	w.within(grace+endMargin, "does not end")
-	w.send(&Message{Kind: kind, Grace: grace})
+	w.send(&Message{Kind: kind, Grace: grace}, files...)
 }
 
 // howEnded describes the end of a process: "was killed (SIGKILL)".
