@@ -64,6 +64,7 @@ func (s *service) config() runtime.Config {
 		c.Purged = s.parent.tellOthers
 		c.MaxRequests, c.Worn = withJitter(s.conf.MaxRequests, s.conf.MaxRequestsJitter), s.parent.served
 	}
+	s.useChannels(&c.Channels)
 	if s.conf.Dev {
 		c.Answered = s.log.requests()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"fapws/cmd/fapws/cage"
@@ -37,6 +38,9 @@ type service struct {
 	programs programs
 	front    *front
 	parent   *parent // of a worker, else nil
+	handler  *pybridge.Handler
+	here     *lane[pybridge.Event] // events of a process that is alone
+	over     atomic.Bool           // nothing is sent any more
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -56,7 +60,9 @@ func (s *service) run() (code int, err error) {
 		replace = s.parent.toldToEnd
 	}
 	s.signals = watchSignals(s.log.log, s.exit, s.reopenLog, replace)
+	s.here = newLane(s.publishHere)
 	if s.parent != nil {
+		s.parent.events.s = s
 		go s.parent.listen(s)
 	}
 	useProcessors()
@@ -177,6 +183,7 @@ func (s *service) start() (err error) {
 	if err != nil {
 		return notStarted("%v", err)
 	}
+	s.handler = handler
 	addrs := make([]net.Addr, len(listeners))
 	for i, ln := range listeners {
 		addrs[i] = ln.Addr()
@@ -229,7 +236,7 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 		SendFile:     len(s.conf.SendfileRoots) > 0,
 		Accel:        len(s.conf.AccelRoots) > 0,
 	}
-	run.Purge = s.purge
+	run.Purge, run.Publish = s.purge, s.publish
 	if s.parent != nil {
 		run.Stuck = s.parent.stuck
 	}

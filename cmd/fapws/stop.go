@@ -31,6 +31,9 @@ const (
 	quickly                  // what is in flight is cut off
 )
 
+// lastNotices is how long on_leave may take when all listeners have left.
+const lastNotices = time.Second
+
 // order says how to end.
 type order struct {
 	how   ending
@@ -92,6 +95,10 @@ func (s *service) stop(o order) {
 		case <-stuck.C:
 			s.leave(o.code)
 		}
+	}
+	s.over.Store(true)
+	if s.handler != nil {
+		s.handler.Notified(lastNotices)
 	}
 	if s.app != nil && s.app.Stop() > 0 {
 		s.leave(o.code)

@@ -35,6 +35,9 @@ type parent struct {
 	mu      sync.Mutex
 	answers map[string]func(about string) string
 	others  *others
+	epoch   string // of the numbers of events
+	events  *relaying
+	heir    *supervisor.Channel // of another worker, which gets the listeners; nil: there is none
 }
 
 // takeParent returns the supervisor that has started this process, or nil. It
@@ -79,6 +82,9 @@ func (p *parent) take(text string) error {
 		return err
 	}
 	p.others = newOthers(p.channel)
+	p.events = newRelaying(p.channel)
+	p.epoch = os.Getenv(supervisor.EpochVariable)
+	os.Unsetenv(supervisor.EpochVariable)
 	return pybridge.KeepFromChildren(p.channel)
 }
 
@@ -112,6 +118,7 @@ func (p *parent) present(s *service) {
 			return
 		}
 	}
+	p.events.join()
 	p.unhear()
 	p.loaded(s, s.plan.served(s.app, &s.conf))
 }
@@ -160,6 +167,7 @@ func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
 	case supervisor.Listen:
 		p.accept(s, m.Sockets, files)
 	case supervisor.Retire:
+		p.inherit(files)
 		s.signals.end(order{how: quietly, grace: m.Grace}, exitOK)
 	case supervisor.Stop:
 		s.signals.end(order{how: gracefully, grace: m.Grace}, exitOK)
@@ -169,6 +177,18 @@ func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
 		s.reopenLog()
 	case supervisor.Notice:
 		s.server.SetNotice(500, []byte(m.Text))
+	case supervisor.Events:
+		p.events.arrived(m)
+	case supervisor.Counts:
+		for name, n := range m.Counts {
+			pybridge.CountListeners(name, n)
+		}
+	case supervisor.Recount:
+		p.events.recount()
+	case supervisor.Give:
+		p.events.give(files)
+	case supervisor.Take:
+		p.events.take(m.Text, files)
 	case supervisor.Purge:
 		purgeSoon(s, m.Text)
 	case supervisor.Ask:

@@ -82,6 +82,32 @@ func (c *Channel) Send(m *Message, files ...*os.File) error {
 	return c.sendWithin(sendWithin, m, files...)
 }
 
+// SendPatiently is Send; it waits as long as the other side is there.
+func (c *Channel) SendPatiently(m *Message, files ...*os.File) (err error) {
+	for err = os.ErrDeadlineExceeded; errors.Is(err, os.ErrDeadlineExceeded); {
+		err = c.sendWithin(sendWithin, m, files...)
+	}
+	return err
+}
+
+// ChannelOf makes a channel of a file, which stays open.
+func ChannelOf(f *os.File) (*Channel, error) {
+	fd, err := descriptor(f)
+	if err != nil {
+		return nil, err
+	}
+	if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+		return nil, err
+	}
+	return NewChannel(fd)
+}
+
+// ReceiveWithin is Receive for who does not wait longer.
+func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, error) {
+	c.conn.SetReadDeadline(time.Now().Add(limit))
+	return c.Receive()
+}
+
 func (c *Channel) sendWithin(limit time.Duration, m *Message, files ...*os.File) error {
 	text, rights, err := m.encode(files)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			os.Exit(98)
 		}
-		(&fake{channel: channel, folder: os.Args[1], listeners: map[int]net.Listener{}}).run()
+		(&fake{channel: channel, folder: os.Args[1], listeners: map[int]net.Listener{}, counts: map[string]int64{}, knows: make(chan struct{})}).run()
 	}
 	os.Exit(m.Run())
 }
@@ -41,6 +41,10 @@ type fake struct {
 	channel   *Channel
 	folder    string
 	listeners map[int]net.Listener
+	heard     strings.Builder  // of Events: "1:a 2:b "
+	counts    map[string]int64 // of Counts
+	heardAny  bool
+	knows     chan struct{} // closed when it has the history
 }
 
 func (f *fake) run() {
@@ -66,6 +70,8 @@ func (f *fake) load() {
 		case "protocol":
 			protocol, _ = strconv.Atoi(how)
 		}
+		_ = f.channel.Send(&Message{Kind: Join})
+		<-f.knows
 		_ = f.channel.Send(&Message{Kind: Loaded, Loaded: &Settled{Protocol: protocol, Grace: time.Minute}})
 		return
 	}
@@ -81,6 +87,11 @@ func (f *fake) obey() {
 		case Listen:
 			f.listen(m.Sockets, files)
 		case Retire, Stop:
+			for _, file := range files { // who takes the place hears what was heard here
+				if to, err := ChannelOf(file); err == nil {
+					_ = to.SendPatiently(&Message{Kind: Notice, Text: "listeners of " + strconv.Itoa(os.Getpid()) + " "})
+				}
+			}
 			for _, ln := range f.listeners {
 				ln.Close()
 			}
@@ -96,9 +107,71 @@ func (f *fake) obey() {
 				_ = f.channel.Send(&Message{Kind: Answer, ID: m.ID, Text: "the beginning", More: true})
 				os.Exit(0)
 			}
+			what, about, _ := strings.Cut(m.Text, " ")
+			switch what {
+			case "publish": // so many events, each in a message of its own
+				n, _ := strconv.Atoi(about)
+				for i := range n {
+					raw := fmt.Appendf(nil, "%d/%d", os.Getpid(), i)
+					_ = f.channel.SendPatiently(&Message{Kind: Publish, N: 1, Raw: raw, ID: uint64(i + 1)})
+				}
+			case "flood": // so many messages of 100 KB
+				n, _ := strconv.Atoi(about)
+				for range n {
+					_ = f.channel.SendPatiently(&Message{Kind: Publish, N: 1, Raw: make([]byte, 100_000)})
+				}
+			case "heard":
+				_ = f.channel.SendAnswer(m.ID, f.heard.String())
+				continue
+			case "count":
+				n, _ := strconv.Atoi(about)
+				_ = f.channel.SendCounts(map[string]int64{"news": int64(n), fmt.Sprint(os.Getpid()): 1})
+			case "counts":
+				_ = f.channel.SendAnswer(m.ID, fmt.Sprint(f.counts))
+				continue
+			}
 			_ = f.channel.SendAnswer(m.ID, strings.Repeat(m.Text, 50_000))
+		case Events:
+			if len(m.Raw) < 1000 {
+				fmt.Fprintf(&f.heard, "%s-%d:%s ", m.Epoch, m.Seq, m.Raw)
+			}
+			f.heardAny = true
+		case Counts:
+			for name, n := range m.Counts {
+				f.counts[name] = n
+			}
+		case Take, Give:
+			f.pass(m, files)
 		}
 	}
+}
+
+// pass hands over what was heard, as if it were history.
+func (f *fake) pass(m *Message, files []*os.File) {
+	if m.Text == History && m.Kind == Take {
+		defer close(f.knows)
+	}
+	if len(files) == 0 {
+		return
+	}
+	c, err := ChannelOf(files[0])
+	closeFiles(files)
+	if err != nil {
+		os.Exit(94)
+	}
+	defer c.Close()
+	if m.Kind == Give {
+		_ = c.SendPatiently(&Message{Kind: Notice, Text: f.heard.String()})
+		return
+	}
+	got, _, err := c.ReceiveWithin(patience)
+	if err != nil {
+		os.Exit(93)
+	}
+	if m.Text == History && f.heardAny {
+		os.Exit(92) // it came too late
+	}
+	f.heard.WriteString(got.Text)
 }
 
 func (f *fake) listen(sockets []Socket, files []*os.File) {

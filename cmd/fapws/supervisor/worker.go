@@ -20,6 +20,10 @@ import (
 // or nothing, and StandIn, or nothing.
 const Variable = "FAPWS_WORKER"
 
+// EpochVariable is the variable of the environment that tells workers the epoch of
+// the numbers of events.
+const EpochVariable = "FAPWS_EPOCH"
+
 // StandIn is a worker that serves only what a Notice says.
 const StandIn = "stand-in"
 
@@ -75,7 +79,7 @@ func (s *Supervisor) startAs(program, role string) (*worker, error) {
 	}
 	process, err := os.StartProcess(program, s.o.Args, &os.ProcAttr{
 		Dir:   s.o.Dir,
-		Env:   append(os.Environ(), fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role)),
+		Env:   append(os.Environ(), fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+s.relay.epoch),
 		Files: files,
 		Sys:   s.o.attributes(),
 	})

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fapws/cmd/fapws/supervisor"
+	"fapws/pybridge"
+	"fapws/runtime"
+)
+
+const (
+	// batchBytes is about how much goes into one message with events.
+	batchBytes = 64 << 10
+
+	// mostDown bounds the bytes of events from other processes that wait for a loop
+	// which an inline handler holds up.
+	mostDown = 64 << 20
+
+	// countsEvery is how often the supervisor hears how many listen.
+	countsEvery = 250 * time.Millisecond
+
+	// historyWithin is how long a worker waits for the history of another.
+	historyWithin = 3 * time.Second
+)
+
+// relaying is how a worker has channels together with the others: the supervisor
+// numbers what all of them publish.
+type relaying struct {
+	s       *service
+	channel *supervisor.Channel
+	up      *lane[pybridge.Event] // to the supervisor
+	down    *lane[arrival]        // from it
+	said    int64                 // cost of what was sent up; of up
+	dealt   int64                 // of what has come back; of down
+	waiting atomic.Int64          // bytes in down
+	deaf    atomic.Bool           // it was said that some are lost
+	history chan *os.File         // with Take: a channel to another worker, or nil
+
+	mu    sync.Mutex
+	count map[string]int64 // how many listen here
+	news  map[string]struct{}
+	due   bool // of news, to be told
+}
+
+// arrival is what the supervisor says about events, in its order.
+type arrival struct {
+	events *supervisor.Message
+	do     func() // instead
+}
+
+func newRelaying(c *supervisor.Channel) *relaying {
+	r := &relaying{channel: c, history: make(chan *os.File, 1), count: map[string]int64{}, news: map[string]struct{}{}}
+	r.up, r.down = newLane(r.sendUp), newLane(r.takeDown)
+	r.up.held, r.down.held = true, true // until join
+	return r
+}
+
+// sendUp tells the supervisor what was published here.
+func (r *relaying) sendUp(events []pybridge.Event) {
+	for len(events) > 0 {
+		m := &supervisor.Message{Kind: supervisor.Publish}
+		for len(events) > 0 && (m.N == 0 || len(m.Raw)+len(events[0].Data) < batchBytes) {
+			m.Raw = appendEvent(m.Raw, &events[0])
+			r.said += events[0].Cost()
+			m.N++
+			events = events[1:]
+		}
+		m.ID = uint64(r.said)
+		if len(m.Raw) > supervisor.MaxRaw {
+			r.s.log.log(runtime.LevelError, fmt.Sprintf("an event cannot be sent: it has %d bytes", len(m.Raw)))
+			continue
+		}
+		if r.channel.SendPatiently(m) != nil {
+			return // listen sees the end of the channel
+		}
+	}
+}
+
+// arrived takes Events. On listen's goroutine.
+func (r *relaying) arrived(m *supervisor.Message) {
+	if r.waiting.Load() > mostDown {
+		if !r.deaf.Swap(true) {
+			r.s.log.log(runtime.LevelError, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
+		}
+		return
+	}
+	r.waiting.Add(int64(len(m.Raw)))
+	r.down.add(arrival{events: m})
+}
+
+// takeDown sends events to those who listen here.
+func (r *relaying) takeDown(arrivals []arrival) {
+	for _, a := range arrivals {
+		if a.do != nil {
+			a.do()
+			continue
+		}
+		raw := a.events.Raw
+		for seq := a.events.Seq; len(raw) > 0; seq++ {
+			m, rest, err := cutEvent(raw)
+			if err != nil {
+				r.s.log.log(runtime.LevelError, err.Error())
+				break
+			}
+			raw = rest
+			r.s.publishOne(func() error { return r.s.server.PublishNumbered(seq, &m) })
+		}
+		r.waiting.Add(-int64(len(a.events.Raw)))
+		if own := int64(a.events.ID); own > r.dealt && r.s.handler != nil {
+			r.s.handler.Dealt(own - r.dealt)
+			r.dealt = own
+		}
+	}
+}
+
+// counted is runtime.ChannelConfig.Counted: it tells the supervisor, soon.
+func (r *relaying) counted(name string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n == 0 {
+		delete(r.count, name)
+	} else {
+		r.count[name] = int64(n)
+	}
+	r.news[name] = struct{}{}
+	r.tellSoon()
+}
+
+// tellSoon needs the mutex.
+func (r *relaying) tellSoon() {
+	if !r.due {
+		r.due = true
+		time.AfterFunc(countsEvery, r.tell)
+	}
+}
+
+func (r *relaying) tell() {
+	r.mu.Lock()
+	counts := make(map[string]int64, len(r.news))
+	for name := range r.news {
+		counts[name] = r.count[name]
+	}
+	clear(r.news)
+	r.due = false
+	r.mu.Unlock()
+	_ = r.channel.SendCounts(counts) // listen sees the end of the channel
+}
+
+// recount tells the supervisor, which is another one, everything.
+func (r *relaying) recount() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name := range r.count {
+		r.news[name] = struct{}{}
+	}
+	r.tellSoon()
+}
+
+// join takes part in the channels of all workers from now on, with what they know
+// of past events. It waits for that, but not for ever.
+func (r *relaying) join() {
+	defer r.down.hold(false)
+	if r.channel.Send(&supervisor.Message{Kind: supervisor.Join}) != nil {
+		return // listen sees the end of the channel
+	}
+	r.up.hold(false)
+	select {
+	case from := <-r.history:
+		if from == nil {
+			return
+		}
+		defer from.Close()
+		if err := takeHistory(r.s.server, from); err != nil {
+			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
+		}
+	case <-time.After(historyWithin):
+	}
+}

@@ -1,0 +1,145 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// tell asks all workers and returns their answers.
+func (h *house) tell(what string) (texts []string) {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, reply := range h.Ask(ctx, what) {
+		texts = append(texts, reply.Text)
+	}
+	return texts
+}
+
+// heard waits until all workers have heard n events, and returns them; they have to
+// be the same.
+func (h *house) heard(n int) (events []string) {
+	h.t.Helper()
+	var texts []string
+	eventually(h.t, fmt.Sprint(n, " events"), func() bool {
+		texts = h.tell("heard")
+		return len(texts) > 0 && !slices.ContainsFunc(texts, func(text string) bool { return len(numbered(text)) < n })
+	})
+	for _, text := range texts[1:] {
+		if got, want := numbered(text), numbered(texts[0]); !slices.Equal(got, want) {
+			h.t.Fatalf("one has heard %q, another one %q", got, want)
+		}
+	}
+	return numbered(texts[0])
+}
+
+func numbered(text string) (events []string) {
+	for _, word := range strings.Fields(text) {
+		if strings.Contains(word, ":") {
+			events = append(events, word)
+		}
+	}
+	return events
+}
+
+// All workers hear what any of them publishes, in one order, without a gap; those
+// that are started later have it from the others.
+func TestRelay(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", nil)
+	old := h.serving(2)
+	h.tell("publish 500")
+	events := h.heard(1000)
+	epoch, _, _ := strings.Cut(events[0], "-")
+	next := map[string]int{}
+	for i, event := range events {
+		var pid string
+		var n int
+		if _, err := fmt.Sscanf(strings.NewReplacer(":", " ", "/", " ").Replace(event), fmt.Sprintf("%s-%d %%s %%d", epoch, i+1), &pid, &n); err != nil || next[pid] != n {
+			t.Fatalf("event %d is %s", i+1, event)
+		}
+		next[pid]++
+	}
+	if err := h.ReloadAndWait("because"); err != nil {
+		t.Fatal(err)
+	}
+	h.tell("publish 10")
+	if got := h.heard(1020); !slices.Equal(got[:1000], events) {
+		t.Error("past events are others now")
+	}
+	for i, text := range h.tell("heard") {
+		if n := strings.Count(text, "listeners of "); n != 1 {
+			t.Errorf("worker %d has got the listeners of %d", i, n)
+		}
+	}
+	for _, pid := range old {
+		if !strings.Contains(strings.Join(h.tell("heard"), ""), fmt.Sprintf("listeners of %d ", pid)) {
+			t.Errorf("nobody has got the listeners of %d", pid)
+		}
+	}
+	now := h.serving(2)
+	h.kill(now[0], syscall.SIGKILL)
+	eventually(t, "another one", func() bool { return !slices.Contains(h.serving(2), now[0]) })
+	h.heard(1020)
+}
+
+// Counts are added up, also without one who has died.
+func TestCounts(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", nil)
+	pids := h.serving(2)
+	h.tell("count 3")
+	h.counts(fmt.Sprintf("map[%d:1 %d:1 news:6]", pids[0], pids[1]))
+	h.tell("count 5")
+	h.counts(fmt.Sprintf("map[%d:1 %d:1 news:10]", pids[0], pids[1]))
+	h.kill(pids[0], syscall.SIGKILL)
+	eventually(t, "another one", func() bool { return !slices.Contains(h.serving(2), pids[0]) })
+	eventually(t, "the sum of what lives", func() bool {
+		for _, text := range h.tell("counts") {
+			if !strings.Contains(text, fmt.Sprintf("%d:1", pids[1])) || !strings.Contains(text, "news:5]") || strings.Contains(text, fmt.Sprintf("%d:1", pids[0])) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (h *house) counts(want string) {
+	h.t.Helper()
+	eventually(h.t, want, func() bool {
+		texts := h.tell("counts")
+		return len(texts) == 2 && texts[0] == want && texts[1] == want
+	})
+}
+
+// A worker that takes nothing does not hold up the others, whatever is published. It
+// is replaced when much waits for it.
+func TestRelayStuck(t *testing.T) {
+	t.Parallel()
+	h := start(t, "", nil)
+	pids := h.serving(2)
+	h.kill(pids[0], syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	h.Ask(ctx, "publish 1000")
+	cancel()
+	eventually(t, "the other one hears", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		defer cancel()
+		for _, reply := range h.Ask(ctx, "heard") {
+			if reply.Pid == pids[1] && len(numbered(reply.Text)) >= 1000 {
+				return true
+			}
+		}
+		return false
+	})
+	ctx, cancel = context.WithTimeout(context.Background(), time.Second)
+	h.Ask(ctx, "flood 200")
+	cancel()
+	h.says(fmt.Sprintf("worker %d takes no (events|messages).* and was killed", pids[0]))
+	eventually(t, "another one", func() bool { return !slices.Contains(h.serving(2), pids[0]) })
+}
