@@ -21,7 +21,7 @@ func (s *service) useChannels(c *runtime.ChannelConfig) {
 	c.Counted = func(name string, n int) { pybridge.CountListeners(name, int64(n)) }
 	if s.parent != nil {
 		c.Counted = s.parent.events.counted
-		c.Epoch, c.HandOver = s.parent.epoch, handsOver
+		c.Epoch, c.HandOver = s.parent.epoch, true
 	}
 	c.Joined = func(name string, client *runtime.ChannelClient) { s.notify(name, client, false) }
 	c.Left = func(name string, client *runtime.ChannelClient) { s.notify(name, client, true) }
@@ -161,4 +161,3 @@ func cutEvent(raw []byte) (m channel.Message, rest []byte, err error) {
 	}
 	return m, raw, nil
 }
-

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -8,20 +12,152 @@ import (
 	"fapws/runtime"
 )
 
-const holdFor = time.Minute
+// Workers hand over to each other what clients of channels rely on: past events to
+// every one that starts, listeners to the one that takes a place. The supervisor makes a
+// channel between two of them, and has nothing else to do with it.
 
-func takeHistory(s *runtime.Server, from *os.File) error { return nil }
+const (
+	// holdFor is how long a worker forgets no event, beyond the time that others of
+	// its generation may take to load, so that it has those that listeners have
+	// not got which are handed over to it.
+	holdFor = time.Minute
 
-func (r *relaying) give(files []*os.File) {}
+	// pieceWithin is how long another worker is waited for.
+	pieceWithin = 20 * time.Second
+)
 
-func (r *relaying) take(what string, files []*os.File) {
-	if what == supervisor.History {
-		select {
-		case r.history <- nil:
-		default:
+// give is supervisor.Give: it gives past events to another worker, all that arrived
+// before.
+func (r *relaying) give(files []*os.File) {
+	if len(files) == 0 {
+		return
+	}
+	to, err := supervisor.ChannelOf(files[0])
+	if err != nil {
+		return // the other one goes on without
+	}
+	r.down.add(arrival{do: func() {
+		defer to.Close()
+		err := r.s.server.ExportHistory(func(piece []byte) error {
+			return to.Send(&supervisor.Message{Kind: supervisor.Piece, Raw: piece})
+		})
+		if err == nil {
+			_ = to.Send(&supervisor.Message{Kind: supervisor.Piece}) // else the other one has gone
+		}
+	}})
+}
+
+// takeHistory takes what give gives.
+func takeHistory(s *runtime.Server, from *supervisor.Channel) error {
+	for end := time.Now().Add(historyWithin); ; {
+		m, _, err := from.ReceiveWithin(time.Until(end))
+		if err != nil || len(m.Raw) == 0 {
+			return err
+		}
+		if err := s.ImportHistory(m.Raw); err != nil {
+			return err
 		}
 	}
 }
 
-func (p *parent) inherit(files []*os.File) {}
-const handsOver = false
+// take is supervisor.Take.
+func (r *relaying) take(what string, files []*os.File) {
+	var from *supervisor.Channel
+	var err error
+	if len(files) > 0 {
+		if from, err = supervisor.ChannelOf(files[0]); err != nil {
+			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), what, err))
+		}
+	}
+	switch {
+	case what == supervisor.History:
+		r.history <- from // there is room: it is said once
+	case from != nil:
+		go r.takeListeners(from)
+	}
+}
+
+// takeListeners serves the listeners of another worker from now on. A goroutine of
+// its own.
+func (r *relaying) takeListeners(from *supervisor.Channel) {
+	defer from.Close()
+	r.s.server.HoldHistory(holdFor)
+	n, refused := 0, error(nil)
+	for {
+		m, files, err := from.ReceiveWithin(pieceWithin)
+		if err != nil {
+			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all listeners of another one: %v", os.Getpid(), err))
+			break
+		}
+		if len(m.Raw) == 0 {
+			break
+		}
+		err = r.takeListener(m.Raw, files)
+		for _, f := range files {
+			f.Close()
+		}
+		if err == nil {
+			n++
+		} else {
+			refused = err
+		}
+	}
+	if refused != nil {
+		r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot serve a listener of another one, who is to come back: %v", os.Getpid(), refused))
+	}
+	r.s.log.log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), supervisor.Count(n, "listener")))
+}
+
+var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
+
+func (r *relaying) takeListener(text []byte, files []*os.File) error {
+	var d runtime.PassedListener
+	if err := json.Unmarshal(text, &d); err != nil {
+		return err
+	}
+	if len(files) != 1 {
+		return errNoFile
+	}
+	fd, err := supervisor.Duplicate(files[0])
+	if err != nil {
+		return err
+	}
+	return r.s.server.ImportListener(&d, fd)
+}
+
+// inherit notes who gets the listeners, with supervisor.Retire.
+func (p *parent) inherit(files []*os.File) {
+	if len(files) == 0 {
+		return
+	}
+	if to, err := supervisor.ChannelOf(files[0]); err == nil {
+		p.heir.Store(to)
+	}
+}
+
+var errNoHeir = errors.New("nobody takes the place of this process")
+
+// handListenersOver gives all listeners to who takes the place of this process; if
+// nobody does they are told to come back. A goroutine of its own.
+func (p *parent) handListenersOver(ctx context.Context, s *service) {
+	to := p.heir.Load()
+	n, err := s.server.ExportListeners(ctx, func(d *runtime.PassedListener, fd int) error {
+		if to == nil {
+			return errNoHeir
+		}
+		text, err := json.Marshal(d)
+		if err != nil {
+			return err
+		}
+		return to.SendDescriptor(&supervisor.Message{Kind: supervisor.Piece, Raw: text}, fd)
+	})
+	if to == nil {
+		return
+	}
+	_ = to.Send(&supervisor.Message{Kind: supervisor.Piece}) // else the other one has gone
+	to.Close()
+	if err != nil && ctx.Err() == nil {
+		s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all listeners over: %v; they are to come back", os.Getpid(), err))
+	}
+	s.log.log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), supervisor.Count(n, "listener")))
+}

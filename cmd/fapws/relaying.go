@@ -32,13 +32,13 @@ const (
 type relaying struct {
 	s       *service
 	channel *supervisor.Channel
-	up      *lane[pybridge.Event] // to the supervisor
-	down    *lane[arrival]        // from it
-	said    int64                 // cost of what was sent up; of up
-	dealt   int64                 // of what has come back; of down
-	waiting atomic.Int64          // bytes in down
-	deaf    atomic.Bool           // it was said that some are lost
-	history chan *os.File         // with Take: a channel to another worker, or nil
+	up      *lane[pybridge.Event]    // to the supervisor
+	down    *lane[arrival]           // from it
+	said    int64                    // cost of what was sent up; of up
+	dealt   int64                    // of what has come back; of down
+	waiting atomic.Int64             // bytes in down
+	deaf    atomic.Bool              // it was said that some are lost
+	history chan *supervisor.Channel // with Take: a channel to another worker, or nil
 
 	mu    sync.Mutex
 	count map[string]int64 // how many listen here
@@ -53,7 +53,7 @@ type arrival struct {
 }
 
 func newRelaying(c *supervisor.Channel) *relaying {
-	r := &relaying{channel: c, history: make(chan *os.File, 1), count: map[string]int64{}, news: map[string]struct{}{}}
+	r := &relaying{channel: c, history: make(chan *supervisor.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
 	r.up, r.down = newLane(r.sendUp), newLane(r.takeDown)
 	r.up.held, r.down.held = true, true // until join
 	return r
@@ -164,6 +164,7 @@ func (r *relaying) recount() {
 // of past events. It waits for that, but not for ever.
 func (r *relaying) join() {
 	defer r.down.hold(false)
+	r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires will hand its listeners over
 	if r.channel.Send(&supervisor.Message{Kind: supervisor.Join}) != nil {
 		return // listen sees the end of the channel
 	}

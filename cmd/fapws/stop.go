@@ -72,6 +72,9 @@ func (s *service) stop(o order) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	if o.how == quietly {
+		go s.parent.handListenersOver(ctx, s)
+	}
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)

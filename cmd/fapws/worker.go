@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +38,7 @@ type parent struct {
 	others  *others
 	epoch   string // of the numbers of events
 	events  *relaying
-	heir    *supervisor.Channel // of another worker, which gets the listeners; nil: there is none
+	heir    atomic.Pointer[supervisor.Channel] // another worker, which gets the listeners; nil: there is none
 }
 
 // takeParent returns the supervisor that has started this process, or nil. It

@@ -32,6 +32,9 @@ const (
 
 	// sendWithin bounds how long a process that reads nothing is waited for.
 	sendWithin = 500 * time.Millisecond
+
+	// passWithin is the same for a listener: it is told to come back otherwise.
+	passWithin = 10 * time.Second
 )
 
 // Channel is one end of the connection between the supervisor and a worker: a
@@ -92,14 +95,19 @@ func (c *Channel) SendPatiently(m *Message, files ...*os.File) (err error) {
 
 // ChannelOf makes a channel of a file, which stays open.
 func ChannelOf(f *os.File) (*Channel, error) {
-	fd, err := descriptor(f)
+	fd, err := Duplicate(f)
 	if err != nil {
 		return nil, err
 	}
-	if fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
-		return nil, err
-	}
 	return NewChannel(fd)
+}
+
+// Duplicate returns another descriptor of f, which is closed on exec.
+func Duplicate(f *os.File) (fd int, err error) {
+	if fd, err = descriptor(f); err == nil {
+		fd, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	}
+	return fd, err
 }
 
 // ReceiveWithin is Receive for who does not wait longer.
@@ -113,10 +121,14 @@ func (c *Channel) sendWithin(limit time.Duration, m *Message, files ...*os.File)
 	if err != nil {
 		return err
 	}
+	return c.write(limit, text, rights)
+}
+
+func (c *Channel) write(limit time.Duration, text, rights []byte) error {
 	c.send.Lock()
 	defer c.send.Unlock()
 	c.conn.SetWriteDeadline(time.Now().Add(limit))
-	_, _, err = c.conn.WriteMsgUnix(text, rights, nil)
+	_, _, err := c.conn.WriteMsgUnix(text, rights, nil)
 	return err
 }
 
@@ -160,6 +172,15 @@ func (c *Channel) offer(text, rights []byte) error {
 		return failed
 	}
 	return err
+}
+
+// SendDescriptor is Send with a descriptor, which stays open, and more patience.
+func (c *Channel) SendDescriptor(m *Message, fd int) error {
+	text, _, err := m.encode(nil)
+	if err != nil {
+		return err
+	}
+	return c.write(passWithin, text, unix.UnixRights(fd))
 }
 
 // SendAnswer sends text in as many pieces as it takes.

@@ -38,6 +38,9 @@ const (
 	// Take: take what Text says (History, Listeners) from another worker, through
 	// the channel that comes with it; without one there is none.
 	Take Kind = "take"
+	// Piece: from one worker to another, a piece of what Take is about, in Raw, with
+	// the descriptor of a listener. The last one has no Raw.
+	Piece Kind = "piece"
 	// Recount: say all Counts again.
 	Recount Kind = "recount"
 )
