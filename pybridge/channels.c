@@ -126,7 +126,7 @@ int fapws_channel_head(fapws_start_object *s, PyObject *answer) {
 typedef struct entry {
   struct entry *next;
   uint32_t hash, len;
-  int64_t listeners;
+  int64_t here, elsewhere;
   char name[];
 } entry;
 
@@ -164,22 +164,22 @@ static int widen(void) {
   return 0;
 }
 
-void fapws_count_listeners(const char *name, size_t len, int64_t listeners) {
+void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t listeners) {
   uint32_t hash = hash_of(name, len);
   pthread_mutex_lock(&table_mu);
   if (entries < buckets || widen() == 0) {
     entry **at = find(name, len, hash), *e = *at;
-    if (e && listeners <= 0) {
-      *at = e->next;
-      free(e);
-      entries--;
-    } else if (!e && listeners > 0 && (e = malloc(sizeof *e + len))) {
-      *e = (entry){NULL, hash, (uint32_t)len, listeners};
+    if (!e && listeners > 0 && (e = malloc(sizeof *e + len))) {
+      *e = (entry){NULL, hash, (uint32_t)len, 0, 0};
       memcpy(e->name, name, len);
       *at = e;
       entries++;
-    } else if (e) {
-      e->listeners = listeners;
+    }
+    if (e) *(elsewhere ? &e->elsewhere : &e->here) = listeners;
+    if (e && e->here <= 0 && e->elsewhere <= 0) {
+      *at = e->next;
+      free(e);
+      entries--;
     }
   }
   pthread_mutex_unlock(&table_mu);
@@ -198,7 +198,7 @@ PyObject *fapws_channel_listeners(PyObject *module, PyObject *arg) {
   pthread_mutex_lock(&table_mu);
   if (buckets) {
     const entry *e = *find(name.text, name.len, hash);
-    if (e) n = e->listeners;
+    if (e) n = e->here + e->elsewhere;
   }
   pthread_mutex_unlock(&table_mu);
   return PyLong_FromLongLong(n);

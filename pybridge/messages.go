@@ -71,7 +71,8 @@ func cutText(texts *[]byte) []byte {
 	return text
 }
 
-// CountListeners sets what fapws.listeners says of a channel. Any goroutine.
-func CountListeners(name string, n int64) {
-	C.fapws_count_listeners((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int64_t(n))
+// CountListeners sets how many listen to a channel in this process, or elsewhere:
+// fapws.listeners says the sum. Any goroutine.
+func CountListeners(name string, elsewhere bool, n int64) {
+	C.fapws_count_listeners((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }

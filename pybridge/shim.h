@@ -268,8 +268,9 @@ char *fapws_messages(size_t *n);
 
 /* --- channels.c ------------------------------------------------------------ */
 
-/* What fapws.listeners says from now on. Any thread, without the GIL. */
-void fapws_count_listeners(const char *name, size_t len, int64_t listeners);
+/* How many listen to a channel from now on, in this process or in others: the sum
+ * is what fapws.listeners says. Any thread, without the GIL. */
+void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t listeners);
 
 /* --- fork.c ---------------------------------------------------------------- */
 

@@ -18,7 +18,7 @@ const backlogPause = 2 * time.Millisecond
 // useChannels wires channels: between the loop, the application and, in a worker,
 // the supervisor.
 func (s *service) useChannels(c *runtime.ChannelConfig) {
-	c.Counted = func(name string, n int) { pybridge.CountListeners(name, int64(n)) }
+	c.Counted = func(name string, n int) { pybridge.CountListeners(name, false, int64(n)) }
 	if s.parent != nil {
 		c.Counted = s.parent.events.counted
 		c.Epoch, c.HandOver = s.parent.epoch, true

@@ -119,6 +119,7 @@ func (r *relaying) takeDown(arrivals []arrival) {
 
 // counted is runtime.ChannelConfig.Counted: it tells the supervisor, soon.
 func (r *relaying) counted(name string, n int) {
+	pybridge.CountListeners(name, false, int64(n))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n == 0 {

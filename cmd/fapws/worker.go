@@ -182,7 +182,7 @@ func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
 		p.events.arrived(m)
 	case supervisor.Counts:
 		for name, n := range m.Counts {
-			pybridge.CountListeners(name, n)
+			pybridge.CountListeners(name, true, n)
 		}
 	case supervisor.Recount:
 		p.events.recount()

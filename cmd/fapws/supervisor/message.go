@@ -62,7 +62,7 @@ const (
 	// Publish: N events, in Raw, for all.
 	Publish Kind = "publish"
 	// Counts: how many listen to channels, of those that have changed. A worker
-	// says it of itself, the supervisor to all workers of all of them.
+	// says it of itself, the supervisor to each worker of all others.
 	Counts Kind = "counts"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"

@@ -184,24 +184,23 @@ func (r *relay) tellSoon(s *Supervisor) {
 	}
 }
 
-// tell says to all what has changed.
+// tell says to each what has changed elsewhere.
 func (r *relay) tell(s *Supervisor) {
 	r.due = nil
-	changed := make(map[string]int64, len(r.news))
-	for name := range r.news {
-		changed[name] = r.sums[name]
+	for _, w := range s.workers {
+		if !w.joined {
+			continue
+		}
+		changed := make(map[string]int64, len(r.news))
+		for name := range r.news {
+			changed[name] = r.sums[name] - r.counts[w][name]
+		}
+		eachCounts(changed, w.post)
 	}
 	clear(r.news)
-	eachCounts(changed, func(m *Message) {
-		for _, w := range s.workers {
-			if w.joined {
-				w.post(m)
-			}
-		}
-	})
 }
 
-// tellAll says all that is known to w.
+// tellAll says all that is known to w, which has no listeners yet.
 func (r *relay) tellAll(w *worker) { eachCounts(r.sums, w.post) }
 
 func eachCounts(counts map[string]int64, tell func(*Message)) {

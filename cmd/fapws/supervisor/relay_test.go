@@ -94,26 +94,30 @@ func TestCounts(t *testing.T) {
 	h := start(t, "", nil)
 	pids := h.serving(2)
 	h.tell("count 3")
-	h.counts(fmt.Sprintf("map[%d:1 %d:1 news:6]", pids[0], pids[1]))
+	h.counts(pids, 3)
 	h.tell("count 5")
-	h.counts(fmt.Sprintf("map[%d:1 %d:1 news:10]", pids[0], pids[1]))
+	h.counts(pids, 5)
 	h.kill(pids[0], syscall.SIGKILL)
 	eventually(t, "another one", func() bool { return !slices.Contains(h.serving(2), pids[0]) })
-	eventually(t, "the sum of what lives", func() bool {
-		for _, text := range h.tell("counts") {
-			if !strings.Contains(text, fmt.Sprintf("%d:1", pids[1])) || !strings.Contains(text, "news:5]") || strings.Contains(text, fmt.Sprintf("%d:1", pids[0])) {
-				return false
-			}
-		}
-		return true
+	eventually(t, "nobody counts the dead", func() bool {
+		texts := h.tell("counts") // of the old one, and of the new one
+		all := strings.Join(texts, "")
+		return len(texts) == 2 && !strings.Contains(all, fmt.Sprintf("%d:1", pids[0])) && strings.Contains(texts[0], "news:0]") &&
+			strings.Contains(texts[1], fmt.Sprintf("%d:1 news:5]", pids[1]))
 	})
 }
 
-func (h *house) counts(want string) {
+// counts waits until each of two workers has heard that the other one has n.
+func (h *house) counts(pids []int, n int) {
 	h.t.Helper()
-	eventually(h.t, want, func() bool {
+	eventually(h.t, fmt.Sprint(n, " in the other one"), func() bool {
 		texts := h.tell("counts")
-		return len(texts) == 2 && texts[0] == want && texts[1] == want
+		for i, text := range texts {
+			if !strings.Contains(text, fmt.Sprintf("news:%d]", n)) || !strings.Contains(text, fmt.Sprintf("%d:1 ", pids[1-i])) {
+				return false
+			}
+		}
+		return len(texts) == 2
 	})
 }
 

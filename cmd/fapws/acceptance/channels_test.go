@@ -1,0 +1,314 @@
+package acceptance
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// listener is a client of channels.
+type listener struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+	head string
+	last string // id of the last event that had one
+}
+
+// event is one that a client has got.
+type event struct{ id, kind, data string }
+
+// listen connects and asks for target; the answer has to be a stream.
+func (s *server) listen(target string, fields ...string) *listener {
+	s.t.Helper()
+	l, err := s.tryListen(target, fields...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l
+}
+
+func (s *server) tryListen(target string, fields ...string) (*listener, error) {
+	c, err := net.Dial("tcp", s.address)
+	if err != nil {
+		return nil, err
+	}
+	s.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(2 * patience))
+	l := &listener{t: s.t, conn: c, in: bufio.NewReader(c)}
+	// HTTP/1.0: a stream without the framing of chunks.
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
+		return nil, err
+	}
+	for {
+		line, err := l.in.ReadString('\n')
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w after %q", target, err, l.head)
+		}
+		if line == "\r\n" {
+			break
+		}
+		l.head += line
+	}
+	if !strings.HasPrefix(l.head, "HTTP/1.1 200 ") || !strings.Contains(l.head, "\nContent-Type: text/event-stream\r\n") {
+		return nil, fmt.Errorf("%s: no stream: %q", target, l.head)
+	}
+	if first, err := l.block(); err != nil || first != "retry: 3000\n" {
+		return nil, fmt.Errorf("%s begins with %q, %v", target, first, err)
+	}
+	return l, nil
+}
+
+// block reads up to an empty line.
+func (l *listener) block() (text string, err error) {
+	for {
+		line, err := l.in.ReadString('\n')
+		if err != nil {
+			return text, err
+		}
+		if line == "\n" {
+			return text, nil
+		}
+		text += line
+	}
+}
+
+// next reads the next event; what is none (a comment) is passed over.
+func (l *listener) next() (e event, err error) {
+	for {
+		text, err := l.block()
+		if err != nil {
+			return e, err
+		}
+		for _, line := range strings.SplitAfter(text, "\n") {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+			switch name {
+			case "id":
+				e.id, l.last = value, value
+			case "event":
+				e.kind = value
+			case "data":
+				e.data += value + "\n"
+			}
+		}
+		if e.data != "" {
+			e.data = strings.TrimSuffix(e.data, "\n")
+			return e, nil
+		}
+	}
+}
+
+// gets reads the next event, which has to have data, and returns it.
+func (l *listener) gets(data string) event {
+	l.t.Helper()
+	e, err := l.next()
+	if err != nil || e.data != data {
+		l.t.Fatalf("got %q, %v; want %q", e, err, data)
+	}
+	return e
+}
+
+// sends publishes by a request and returns who has.
+func (s *server) sends(name, data string, more ...string) (pid string) {
+	s.t.Helper()
+	query := url.Values{"name": {name}, "data": {data}}
+	for i := 0; i+1 < len(more); i += 2 {
+		query.Set(more[i], more[i+1])
+	}
+	return s.get("/send?"+query.Encode(), 200).body
+}
+
+// counts waits until n listen to a channel.
+func (s *server) counts(name string, n int) {
+	s.t.Helper()
+	eventually(s.t, fmt.Sprint(n, " listen to ", name), func() bool { return s.get("/count/"+name, 200).body == strconv.Itoa(n) })
+}
+
+// TestChannels: whatever kind of handler says so, its client listens, and gets what
+// is published from wherever.
+func TestChannels(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "channels.py")
+		s.complains = true // on_join of room/bad, and a channel that cannot be
+		entry, field, generator, view := s.listen("/entry"), s.listen("/field/news"), s.listen("/generator"), s.listen("/view")
+		several := s.listen("/listen/news,room/1,news?start=data%3A+hello", "Last-Event-ID: nothing")
+		view.gets("from a view")
+		several.gets("hello")
+		for _, l := range []*listener{entry, field, generator, view, several} {
+			if strings.Contains(strings.ToLower(l.head), "fapws-channel") || !strings.Contains(l.head, "\nCache-Control: no-store\r\n") || strings.Contains(l.head, "Content-Length") || strings.Count(l.head, "Content-Type") != 1 {
+				t.Errorf("the head is %s", l.head)
+			}
+		}
+		if !strings.Contains(field.head, "\nSet-Cookie: a=b\r\n") || !strings.Contains(several.head, "\nX-Kept: yes\r\n") || !strings.Contains(several.head, "\nX-More: 1\r\n") {
+			t.Errorf("fields are missing: %s%s", field.head, several.head)
+		}
+		if text, err := generator.block(); text != ": one\n" || err != nil {
+			t.Errorf("the generator's beginning is %q, %v", text, err)
+		}
+		s.counts("news", 5)
+
+		for _, c := range []struct{ data, want, how string }{
+			{"plain", "plain", ""},
+			{"two\r\nlines\rthree\n", "two\nlines\nthree\n", ""},
+			{"é<\x01", `{"text":"é<\u0001","n":[1,null]}`, "json"},
+			{"bytes é", "bytes é", "bytes"},
+			{"from a thread", "from a thread", "thread"},
+			{"later", "later", "defer"},
+			{"once", "once", "timer"},
+			{"60000", strings.Repeat("y", 60000), "long"},
+		} {
+			s.sends("news", c.data, "how", c.how, "event", "changed")
+			id := ""
+			for _, l := range []*listener{entry, field, generator, view, several} {
+				e := l.gets(c.want)
+				if e.kind != "changed" || e.id == "" || id != "" && e.id != id {
+					t.Errorf("%s: type %q, id %q, of others %q", c.how, e.kind, e.id, id)
+				}
+				id = e.id
+			}
+		}
+		s.sends("other", "elsewhere", "id", "my-id")
+		if e := generator.gets("elsewhere"); e.id != "my-id" {
+			t.Errorf("id %q", e.id)
+		}
+		s.sends("room/1", "to one")
+		several.gets("to one")
+
+		// Who comes back gets what it has missed.
+		last := several.last
+		several.conn.Close()
+		s.sends("news", "missed 1")
+		s.sends("room/1", "missed 2")
+		back := s.listen("/listen/news,room/1", "Last-Event-ID: "+last)
+		got := back.gets2("missed 1", "missed 2")
+		if m.workers() { // they are numbered as they come, from any worker
+			got = got[:0]
+		}
+		if len(got) > 0 && got[0] != "missed 1" {
+			t.Errorf("out of order: %q", got)
+		}
+		if e, err := s.listen("/listen/imported", "Last-Event-ID: x").next(); err != nil || e.data != "while the script is imported" {
+			t.Errorf("from the import came %q, %v", e, err)
+		}
+		s.get("/invalid", 500)
+		s.listen("/listen/room/bad")
+		s.says(`error in on_join joins, channel room/bad\nTraceback(.*\n)*ValueError: in on_join`)
+		s.listen("/listen/welcome").gets("there are 1")
+	})
+}
+
+// gets2 reads events that may come in any order, and returns them in theirs.
+func (l *listener) gets2(want ...string) (got []string) {
+	l.t.Helper()
+	left := map[string]bool{}
+	for _, data := range want {
+		left[data] = true
+	}
+	for range want {
+		e, err := l.next()
+		if err != nil || !left[e.data] {
+			l.t.Fatalf("got %q, %v; want %q", e, err, want)
+		}
+		delete(left, e.data)
+		got = append(got, e.data)
+	}
+	return got
+}
+
+// TestChannelErrors: wrong arguments are one line each, and so is what is asked of a
+// process that is no server.
+func TestChannelErrors(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "channels.py")
+		const name = ` is no name of a channel: 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, first a letter or digit`
+		const word = ` must be 1 to 128 characters without controls and spaces around them, not `
+		want := []string{
+			`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name, `TypeError: publish: the name of a channel must be a str, not 7`,
+			`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,
+			`ValueError: publish: bytes must be UTF-8, and b'\xff' at 0 is not`, `ValueError: publish: '\ud800' cannot be sent as UTF-8`,
+			`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
+			`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`, `TypeError: publish: event must be a str, not 5`,
+			`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`, `TypeError: publish: id must be a str or an int, not 1.5`,
+			`ValueError: publish: data has 65537 bytes, --channel-max-event allows 65536`,
+			`TypeError: channel: give 1 to 16 names, not 0`, `TypeError: channel: give 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
+			`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
+			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: a header is a str with a str, not 'x': 1`,
+			`ValueError: listeners: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
+			`ValueError: on_join: '[a]' is no name of a channel with * for any characters`, `TypeError: on_leave: 5 cannot be called`,
+			`TypeError: on_join: coroutine is async (async def); callbacks run on a thread: use def`,
+		}
+		got := strings.Split(s.get("/wrong", 200).body, "\n")
+		for i := range max(len(got), len(want)) {
+			if i >= len(got) || i >= len(want) || got[i] != want[i] {
+				t.Fatalf("line %d of\n%s\n\nshould be as of\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+		s.get("/child", 200).is(t, `RuntimeError: publish: a child of the server cannot publish; let it tell its parent what there is to say
+RuntimeError: listeners: a child of the server does not know them
+RuntimeError publish: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+RuntimeError channel: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+RuntimeError listeners: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+<built-in function print>
+`)
+	})
+}
+
+// TestChannelCallbacks: who joins and leaves is told to Python, in order, and bears
+// the same number.
+func TestChannelCallbacks(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "channels.py")
+		one := s.listen("/listen/room/1,room/2", "Last-Event-ID: é")
+		two := s.listen("/listen/room/1,news")
+		s.counts("room/1", 2)
+		one.conn.Close()
+		s.counts("room/1", 1)
+		two.conn.Close()
+		s.counts("room/1", 0)
+		var lines []string
+		eventually(t, "6 calls", func() bool {
+			lines = strings.Split(s.get("/events", 200).body, "\n")
+			return len(lines) >= 6
+		})
+		numbers := map[string]string{}
+		for i, want := range []string{"+room/1 é", "+room/2 é", "+room/1 None", "-room/1 é", "-room/2 é", "-room/1 None"} {
+			f := strings.Fields(lines[i])
+			if len(f) != 5 || f[2] != "127.0.0.1" || f[3] != "None" || f[0]+" "+f[4] != want || numbers[f[4]] != "" && numbers[f[4]] != f[1] {
+				t.Errorf("call %d is %q, want %q", i, lines[i], want)
+			}
+			numbers[f[4]] = f[1]
+		}
+		if numbers["é"] == numbers["None"] {
+			t.Error("both have the same number")
+		}
+	})
+}
+
+// TestChannelCrowd: a crowd that comes and goes at once is told as it was.
+func TestChannelCrowd(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "channels.py")
+		const n = 200
+		var all []*listener
+		for range n {
+			all = append(all, s.listen("/listen/room/1"))
+		}
+		s.get("/many?name=room/1&from=0&n=50", 200)
+		for _, l := range all {
+			for i := range 50 {
+				l.gets(strconv.Itoa(i))
+			}
+			l.conn.Close()
+		}
+		s.counts("room/1", 0)
+		eventually(t, "all calls", func() bool {
+			text := s.get("/events", 200).body
+			return strings.Count(text, "+") == n && strings.Count(text, "-room") == n
+		})
+	})
+}
