@@ -9,7 +9,8 @@
 #define P fapws_the_pool
 #define MOST_WAITING (8 << 20) /* bytes of events that the server has not made its own yet */
 #define EVENT_COST 64          /* what one counts besides its bytes */
-#define LARGEST (1 << 17)      /* bytes of an event before the settings are known */
+#define LARGEST (16 << 20)     /* bytes of an event before the settings are known */
+#define LONGEST_ID 32          /* of those that the server makes */
 
 /* --- events ------------------------------------------------------------------ */
 
@@ -20,6 +21,21 @@ static int text_of(PyObject *o, fapws_bytes *out) {
   if (n > INT32_MAX / 2) return PyErr_SetString(PyExc_ValueError, "a text is too long"), -1;
   out->len = (uint32_t)n;
   return 0;
+}
+
+/* How long an event is as it is sent, within a few bytes. */
+static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const fapws_bytes *data) {
+  int64_t lines = 1, ends = 0; /* and the bytes that end them */
+  for (uint32_t i = 0; i < data->len; i++) {
+    char c = data->text[i];
+    if (c != '\n' && c != '\r') continue;
+    if (c == '\r' && i + 1 < data->len && data->text[i + 1] == '\n') i++, ends++;
+    lines++;
+    ends++;
+  }
+  int64_t size = (int64_t)sizeof "id: \n\n" - 1 + (id->len ? id->len : LONGEST_ID) + data->len - ends;
+  if (type->len) size += (int64_t)sizeof "event: \n" - 1 + type->len;
+  return size + lines * ((int64_t)sizeof "data: \n" - 1);
 }
 
 /* channel_publish(name, id, type, data) -> True: taken. False: too many wait, which may
@@ -36,13 +52,15 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 || text_of(data, &texts[3]) < 0)
     return NULL;
   int most = P.max_event > 0 ? P.max_event : LARGEST;
-  if (texts[3].len > (uint32_t)most) {
-    PyErr_Format(PyExc_ValueError, "publish: data has %u bytes, --channel-max-event allows %d", texts[3].len, most);
+  int64_t size = sent_size(&texts[1], &texts[2], &texts[3]);
+  if (size > most) {
+    PyErr_Format(PyExc_ValueError, "publish: the event has %lld bytes as it is sent, --channel-max-event allows %d", (long long)size, most);
     return NULL;
   }
   int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + EVENT_COST;
   /* Added under the GIL, taken off by the loop. */
-  if (__atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED) + cost > MOST_WAITING) {
+  int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
+  if (waiting > 0 && waiting + cost > MOST_WAITING) { /* one alone may be larger */
     int never = __atomic_load_n(&P.wake_fd, __ATOMIC_RELAXED) <= 0 || (P.inline_mode && fapws_this_thread);
     PyObject *answer = never ? Py_None : Py_False;
     Py_INCREF(answer);

@@ -45,7 +45,7 @@ type RunConfig struct {
 	// in order, before Next returns a part that was finished later. Handler.Dealt has
 	// to be told when the server has dealt with them. nil: there are no channels.
 	Publish  func([]Event)
-	MaxEvent int // most bytes of the data of one; 0: 64 KiB
+	MaxEvent int // most bytes of one as it is sent; 0: 64 KiB
 
 	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others
 	Accel    bool // and X-Accel-Redirect

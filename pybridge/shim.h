@@ -214,7 +214,7 @@ typedef struct {
   int stamped;      /* stderr is an error log: lines have a date, a level and a client */
   int send_fields;  /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
   int multiprocess; /* other processes serve the same application */
-  int max_event;    /* most bytes of the data of an event of a channel */
+  int max_event;    /* most bytes of an event of a channel as it is sent */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int wake_fd;
   int mounts;

@@ -36,6 +36,7 @@ type relaying struct {
 	down    *lane[arrival]           // from it
 	said    int64                    // cost of what was sent up; of up
 	dealt   int64                    // of what has come back; of down
+	begun   []byte                   // of events whose last message has not come; of listen
 	waiting atomic.Int64             // bytes in down
 	deaf    atomic.Bool              // it was said that some are lost
 	history chan *supervisor.Channel // with Take: a channel to another worker, or nil
@@ -70,24 +71,30 @@ func (r *relaying) sendUp(events []pybridge.Event) {
 			events = events[1:]
 		}
 		m.ID = uint64(r.said)
-		if len(m.Raw) > supervisor.MaxRaw {
-			r.s.log.log(runtime.LevelError, fmt.Sprintf("an event cannot be sent: it has %d bytes", len(m.Raw)))
-			continue
-		}
-		if r.channel.SendPatiently(m) != nil {
-			return // listen sees the end of the channel
+		for raw := m.Raw; len(raw) > 0; { // one event may take several messages
+			n := min(len(raw), supervisor.MaxRaw)
+			m.Raw, raw = raw[:n], raw[n:]
+			m.More = len(raw) > 0
+			if r.channel.SendPatiently(m) != nil {
+				return // listen sees the end of the channel
+			}
+			m.Seq++
 		}
 	}
 }
 
 // arrived takes Events. On listen's goroutine.
 func (r *relaying) arrived(m *supervisor.Message) {
-	if r.waiting.Load() > mostDown {
+	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.deaf.Swap(true) {
 			r.s.log.log(runtime.LevelError, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
 		}
 		return
 	}
+	if r.begun = append(r.begun, m.Raw...); m.More {
+		return
+	}
+	m.Raw, r.begun = r.begun, nil
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.add(arrival{events: m})
 }

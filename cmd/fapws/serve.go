@@ -236,7 +236,7 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 		SendFile:     len(s.conf.SendfileRoots) > 0,
 		Accel:        len(s.conf.AccelRoots) > 0,
 	}
-	run.Purge, run.Publish = s.purge, s.publish
+	run.Purge, run.Publish, run.MaxEvent = s.purge, s.publish, s.conf.ChannelMaxEvent
 	if s.parent != nil {
 		run.Stuck = s.parent.stuck
 	}

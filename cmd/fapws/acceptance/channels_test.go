@@ -234,7 +234,7 @@ func TestChannelErrors(t *testing.T) {
 			`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
 			`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`, `TypeError: publish: event must be a str, not 5`,
 			`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`, `TypeError: publish: id must be a str or an int, not 1.5`,
-			`ValueError: publish: data has 65537 bytes, --channel-max-event allows 65536`,
+			`ValueError: publish: the event has 65582 bytes as it is sent, --channel-max-event allows 65536`,
 			`TypeError: channel: give 1 to 16 names, not 0`, `TypeError: channel: give 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
 			`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
 			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: a header is a str with a str, not 'x': 1`,

@@ -29,7 +29,8 @@ const (
 	// Purge: throw pages out of the cache, Text says which. A worker says it to
 	// the supervisor, which says it to all others.
 	Purge Kind = "purge"
-	// Events: of channels, in Raw, with the numbers from Seq on of Epoch. The one
+	// Events: N of channels, in Raw, with the numbers from Seq on of Epoch. More says
+	// that the next one has more of the same events. The one
 	// who has published them gets its ID back. Channel messages come in one order.
 	Events Kind = "events"
 	// Give: give what Text says (History) to another worker, through the channel that comes
@@ -59,7 +60,8 @@ const (
 	Worn Kind = "worn"
 	// Join: it wants Events from now on, and the history before. Take comes.
 	Join Kind = "join"
-	// Publish: N events, in Raw, for all.
+	// Publish: N events, in Raw, for all; More of that follows in the next one, which
+	// has the next Seq.
 	Publish Kind = "publish"
 	// Counts: how many listen to channels, of those that have changed. A worker
 	// says it of itself, the supervisor to each worker of all others.

@@ -48,20 +48,30 @@ func (s *Supervisor) publish(w *worker, m *Message) {
 	if m.N <= 0 || len(m.Raw) == 0 || !w.joined {
 		return
 	}
-	out := Message{Kind: Events, Epoch: s.relay.epoch, Seq: s.relay.seq + 1, N: m.N, Raw: m.Raw}
-	s.relay.seq += uint64(m.N)
-	text, _, err := out.encode(nil)
-	if err != nil {
-		s.o.Log(runtime.LevelError, err.Error())
+	if m.Seq != uint64(len(w.pieces)) {
+		w.pieces = nil // the program before this one has got the beginning
 		return
 	}
-	for _, other := range s.workers {
-		if other != w && other.joined {
-			other.out.add(other, parcel{text: text})
-		}
+	if w.pieces = append(w.pieces, m.Raw); m.More {
+		return // they go on together
 	}
-	out.ID = m.ID
-	w.post(&out)
+	for i, raw := range w.pieces {
+		out := Message{Kind: Events, Epoch: s.relay.epoch, Seq: s.relay.seq + 1, N: m.N, Raw: raw, More: i+1 < len(w.pieces)}
+		text, _, err := out.encode(nil)
+		if err != nil {
+			s.o.Log(runtime.LevelError, err.Error())
+			break
+		}
+		for _, other := range s.workers {
+			if other != w && other.joined {
+				other.out.add(other, parcel{text: text})
+			}
+		}
+		out.ID = m.ID
+		w.post(&out)
+	}
+	s.relay.seq += uint64(m.N)
+	w.pieces = nil
 }
 
 // ease holds up those who publish while others cannot keep up, for a moment: a

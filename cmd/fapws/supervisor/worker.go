@@ -50,6 +50,7 @@ type worker struct {
 	hearing *hearing    // of what it writes until it has loaded; nil: nobody listens
 	joined  bool        // it gets Events
 	out     outbox      // of them
+	pieces  [][]byte    // of an event that it publishes, as far as they have come
 }
 
 // start starts a process as a worker.
