@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,8 +74,9 @@ type tab struct {
 	ctx context.Context
 
 	mu      sync.Mutex
-	lastIDs []string // Last-Event-ID of each request of an EventSource, "" for none
-	thrown  []string // exceptions in scripts of the page
+	streams []network.RequestID          // of each EventSource
+	lastIDs map[network.RequestID]string // Last-Event-ID of requests that have one
+	thrown  []string                     // exceptions in scripts of the page
 }
 
 // watcher is put into each page before its own scripts: it counts what happens to
@@ -97,7 +97,7 @@ func (b *browser) open(t *testing.T, address string) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)
 	ctx, late := context.WithTimeout(ctx, time.Minute)
-	p := &tab{t: t, ctx: ctx}
+	p := &tab{t: t, ctx: ctx, lastIDs: map[network.RequestID]string{}}
 	t.Cleanup(func() {
 		late()
 		end()
@@ -121,24 +121,27 @@ func (p *tab) hear(event any) {
 	switch event := event.(type) {
 	case *network.EventRequestWillBeSent:
 		if event.Type == network.ResourceTypeEventSource {
-			id := ""
-			for name, value := range event.Request.Headers {
-				if strings.EqualFold(name, "Last-Event-ID") {
-					id = fmt.Sprint(value)
-				}
+			p.streams = append(p.streams, event.RequestID)
+		}
+	case *network.EventRequestWillBeSentExtraInfo: // the fields as they are sent; before or after the other event
+		for name, value := range event.Headers {
+			if strings.EqualFold(name, "Last-Event-ID") {
+				p.lastIDs[event.RequestID] = fmt.Sprint(value)
 			}
-			p.lastIDs = append(p.lastIDs, id)
 		}
 	case *runtime.EventExceptionThrown:
 		p.thrown = append(p.thrown, event.ExceptionDetails.Error())
 	}
 }
 
-// asked returns the Last-Event-ID of each request for a stream so far.
-func (p *tab) asked() []string {
+// asked returns the Last-Event-ID of each request for a stream so far, "" for none.
+func (p *tab) asked() (ids []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.lastIDs)
+	for _, request := range p.streams {
+		ids = append(ids, p.lastIDs[request])
+	}
+	return ids
 }
 
 func (p *tab) run(actions ...chromedp.Action) {
@@ -174,6 +177,7 @@ func (p *tab) await(condition string) {
 
 // TestBrowser shows the samples to a browser, all at the same time.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	b := startBrowser(t)
 	t.Run("pages", func(t *testing.T) { // returns when the parallel ones have ended
 		t.Run("clock", func(t *testing.T) { t.Parallel(); b.clockAndReload(t) })
@@ -238,7 +242,9 @@ func (b *browser) clockAndRestart(t *testing.T) {
 		s := startServer(first, flags, "clock/clock.py", nil)
 		address, _ = url.Parse(s.url)
 		p = b.open(t, s.url)
+		p.t = first
 		p.await("ticks >= 1")
+		p.t = t
 	})
 	if !served {
 		return

@@ -46,6 +46,7 @@ func (w *webSocket) hears(name, text string) float64 {
 }
 
 func TestChat(t *testing.T) {
+	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
 			inModes(t, func(t *testing.T, start starter) {
@@ -77,7 +78,7 @@ func TestChat(t *testing.T) {
 				bob.hears("Bob ☕", strings.Repeat("é", 2000))
 
 				// Who comes later gets what was said, and in another room nothing of it.
-				kim, _, _ := s.dial(chatPath("den", "Kim"))
+				kim := s.talk(chatPath("den", "Kim"))
 				kim.hears("Ann", "Hello")
 				kim.people("Ann", "Bob ☕", "Kim")
 				eve.send("Nobody here?")
@@ -97,7 +98,7 @@ func TestChat(t *testing.T) {
 					t.Errorf("closed with %d after bytes", code)
 				}
 				// The room remembers, also when nobody was there for a while.
-				ann, _, _ = s.dial(chatPath("den", "Ann"), "chat")
+				ann = s.talk(chatPath("den", "Ann"), "chat")
 				ann.hears("Ann", "Hello")
 			})
 		})
@@ -105,6 +106,7 @@ func TestChat(t *testing.T) {
 }
 
 func TestChatRefusals(t *testing.T) {
+	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
 			s := startServer(t, nil, script, nil)
@@ -126,13 +128,14 @@ func TestChatRefusals(t *testing.T) {
 // TestChatLines has many clients talk at once: everybody hears all lines, and
 // remembers the last hundred.
 func TestChatLines(t *testing.T) {
+	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
 			s := startServer(t, nil, script, nil)
 			const clients, lines = 8, 20
 			var all []*webSocket
 			for i := range clients {
-				w, _, _ := s.dial(chatPath("many", fmt.Sprint("c", i)), "chat")
+				w := s.talk(chatPath("many", fmt.Sprint("c", i)), "chat")
 				all = append(all, w)
 			}
 			for _, w := range all { // else the first lines might not reach the last client
@@ -163,7 +166,7 @@ func TestChatLines(t *testing.T) {
 					t.Errorf("%d numbers for %d lines", len(numbers), clients*lines)
 				}
 			}
-			late, _, _ := s.dial(chatPath("many", "late"), "chat")
+			late := s.talk(chatPath("many", "late"), "chat")
 			for i := range 100 {
 				if m := late.await("line", func(map[string]any) bool { return true }); m["text"] == nil {
 					t.Fatalf("%d lines are remembered: %v", i, m)

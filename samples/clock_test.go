@@ -26,6 +26,7 @@ func nextSecond(t *testing.T, in *lines) (id string, now second) {
 }
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	inModes(t, func(t *testing.T, start starter) {
 		s := start(t, "clock/clock.py")
 		resp, body := s.get("/")

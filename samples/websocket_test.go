@@ -42,6 +42,16 @@ func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen st
 	return &webSocket{t: s.t, conn: conn}, shake.Protocol, http.StatusSwitchingProtocols
 }
 
+// talk opens a WebSocket, which the server must accept.
+func (s *server) talk(path string, protocols ...string) *webSocket {
+	s.t.Helper()
+	w, _, status := s.dial(path, protocols...)
+	if w == nil {
+		s.t.Fatalf("WebSocket %s: status %d", path, status)
+	}
+	return w
+}
+
 // behind is a connection that reads through a buffer.
 type behind struct {
 	net.Conn
