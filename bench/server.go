@@ -151,10 +151,9 @@ func fapwsCommand(port int, w *workload, s *settings, flags ...string) []string 
 	return append(line, filepath.Join(s.apps, w.app+".py"))
 }
 
-// asgiApp is what other servers run of a workload: app.py has a twin, sockets.py is for
-// fapws.
+// asgiApp is what ASGI servers run of a workload: that of fapws, or its twin.
 func (w *workload) asgiApp() string {
-	if w.asgi && w.app != "sockets" {
+	if w.asgi {
 		return w.app + ":application"
 	}
 	return "asgi:application"

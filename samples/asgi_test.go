@@ -31,7 +31,7 @@ func TestStarlette(t *testing.T) {
 			if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Notes) != 2 || got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
 				t.Errorf("%v %.200s", err, body)
 			}
-			for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`} {
+			for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`, strings.Repeat("[", 100_000)} {
 				resp, body = s.post("/notes", asJSON, strings.NewReader(wrong))
 				s.want(resp, body, 400, `a "text" is needed`)
 			}

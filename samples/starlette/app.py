@@ -39,7 +39,7 @@ async def notes(request):
     if request.method == "POST":
         try:
             note = str((await request.json())["text"])[:1000]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise HTTPException(400, 'a "text" is needed')
         app.notes = app.notes[-99:] + [note]
         return JSONResponse({"number": len(app.notes), "text": note}, status_code=201)
