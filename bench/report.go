@@ -40,6 +40,9 @@ func each(s sample) float64    { return float64(s.each) / 1024 }
 func grown(s sample) float64   { return float64(s.grown) / 1e6 }
 func share(s sample) float64   { return s.rate / s.alone }
 func errors(s sample) float64  { return float64(s.errors) }
+func idling(s sample) float64  { return 100 * s.idle }
+func beside(s sample) float64  { return s.p99.Seconds() / s.before.Seconds() }
+func before(s sample) float64  { return float64(s.before.Microseconds()) }
 func reloads(s sample) float64 { return float64(s.reloads) }
 
 // perCPU is how many requests a second of CPU serves.
@@ -101,6 +104,8 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		t = newTable("server", "KiB each", "RSS MB")
 	case sockets:
 		t = newTable("server", "KiB each", "RSS MB", "ms until all have echoed")
+	case listeners:
+		t = newTable("server", "KiB each", "RSS MB", "CPU idle %", "ms until all have an event", "p99 µs of hello beside", "p99 µs before")
 	default:
 		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "RSS MB", "errors"}
 		if w.php {
@@ -126,6 +131,8 @@ func (b *bench) printWorkload(w *workload, who []string) {
 			t.row(name, of("%.1f", each), of("%.1f", rss))
 		case sockets:
 			t.row(name, of("%.1f", each), of("%.1f", rss), of("%.0f", took))
+		case listeners:
+			t.row(name, of("%.2f", each), of("%.1f", rss), of("%.2f", idling), of("%.0f", took), of("%.0f", p99), of("%.0f", before))
 		default:
 			cells := []string{name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors)}
 			if w.php {

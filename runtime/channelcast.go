@@ -6,9 +6,9 @@ import (
 	"fapws/runtime/channel"
 )
 
-// cast gives events to listeners: a batch of events at a time, and of their
-// listeners a slice in each turn of the loop, so that others do not wait for ten
-// thousand. All listeners of a batch get all of it before the next one begins: so a
+// cast gives events to listeners: a batch of events at a time, and to a slice of their
+// listeners in each turn of the loop, which ends as soon as there is something else to
+// do: others do not wait for ten thousand. All listeners of a batch get all of it before the next one begins: so a
 // listener of several channels gets events in the order of their numbers, and the number
 // of the last one says all of what it has got.
 type cast struct {
@@ -22,6 +22,7 @@ type cast struct {
 	young   int              // listeners that have not taken everything for a moment
 	grace   uint32           // changes when those are not waited for any more
 	until   time.Time        // when that is; zero: nobody is waited for
+	begun   time.Time        // when the batch began
 }
 
 type group struct {
@@ -35,9 +36,14 @@ const (
 	batchBytes  = 16 << 10
 	batchEvents = 64
 
-	// sliceMost and sliceTime bound what is done in one turn of the loop.
-	sliceMost = 256
-	sliceTime = 500 * time.Microsecond
+	// sliceMost and sliceTime bound what is done in one turn of the loop. After
+	// sliceLeast, it looks whether anything else waits, and again after each sliceLeast
+	// more; a batch takes one more for each sliceAge that it is old, or on a
+	// busy server it would never end. To look costs a sixteenth of sending.
+	sliceMost  = 256
+	sliceTime  = 500 * time.Microsecond
+	sliceLeast = 4
+	sliceAge   = 10 * time.Millisecond
 
 	// patience is how long the next batch waits for listeners that have not taken
 	// all of the last one. So a burst of events is no reason to drop who
@@ -51,21 +57,27 @@ func (h *channels) turn() {
 	h.take()
 	c := &h.cast
 	c.turning = false
-	if !h.step(time.Now().Add(sliceTime), sliceMost) {
+	now := time.Now()
+	least := sliceLeast
+	if c.batch != nil {
+		least = min(sliceLeast+int(now.Sub(c.begun)/sliceAge), sliceMost)
+	}
+	if !h.step(now.Add(sliceTime), least, sliceMost) {
 		return
 	}
 	c.turning = true
 	h.waker.Wake()
 }
 
-// step gives events to at most so many listeners. more: there is more to do now.
-func (h *channels) step(until time.Time, most int) (more bool) {
+// step gives events to at most so many listeners, and after the least to no more
+// if the loop has something else to do. more: there is more to do now.
+func (h *channels) step(until time.Time, least, most int) (more bool) {
 	c := &h.cast
 	for n := 0; n < most; n++ {
 		if c.batch == nil && !h.nextBatch() {
 			return false
 		}
-		if n%16 == 15 && time.Now().After(until) {
+		if n >= least && n%sliceLeast == 0 && h.l.hasEvents() || n%16 == 15 && time.Now().After(until) {
 			return true
 		}
 		g := &c.groups[c.at]
@@ -120,6 +132,7 @@ func (h *channels) nextBatch() bool {
 		return true
 	}
 	c.at, c.left = 0, len(c.groups[0].of.Listeners)
+	c.begun = time.Now()
 	return true
 }
 
@@ -186,6 +199,6 @@ func (h *channels) castAll() {
 	for c := &h.cast; c.batch != nil || len(c.backlog) > 0; {
 		c.young, c.until = 0, time.Time{}
 		c.grace++
-		h.step(time.Now().Add(time.Hour), 1<<30)
+		h.step(time.Now().Add(time.Hour), 1<<30, 1<<30)
 	}
 }

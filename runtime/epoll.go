@@ -189,6 +189,13 @@ func (l *loop) poll() {
 	}
 }
 
+// hasEvents says whether gnet would find something to do.
+func (l *loop) hasEvents() bool {
+	fds := [1]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}} // -1 is never ready
+	n, _ := unix.Poll(fds[:], 0)
+	return n > 0
+}
+
 // polled notes whether a poll has had to wait.
 func (l *loop) polled(waited bool) {
 	if waited {

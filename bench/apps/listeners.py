@@ -1,0 +1,18 @@
+"""Listeners to a channel, what publishes to them, and a page beside."""
+from fapws import channel, publish
+
+CHANNEL_LISTENERS_PER_ADDRESS = 1000000  # all clients are 127.0.0.1
+
+
+def post(environ, start_response):
+    publish("news", "x" * 64)
+    start_response("204 No Content", [])
+    return []
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return "Hello world!!"
+
+
+PATHS = [("/news", channel("news")), ("/post", post), ("/hello", hello)]

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The workload listeners: clients of server-sent events (HTML §9.2) that wait on
+// connections of their own until something is published for all of them.
+
+const (
+	idleFor      = 5 * time.Second        // that CPU is measured while nothing is published
+	publishEvery = 200 * time.Millisecond // while requests are measured
+	publishTimes = 10
+)
+
+// listener is a client's end of a stream.
+type listener struct {
+	fd     int
+	events int // that have begun to arrive
+}
+
+// listen opens a stream and reads what it begins with.
+func (p *process) listen(path string) (*listener, error) {
+	conn, err := net.DialTimeout("tcp", address(p.port), 10*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close() // the descriptor is duplicated
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address(p.port))
+	var got []byte
+	for buf := make([]byte, 4096); !bytes.HasSuffix(got, []byte("\n\n\r\n")); { // the hint how long to wait
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w after %q", p.server.name, err, got)
+		}
+		got = append(got, buf[:n]...)
+	}
+	if !bytes.HasPrefix(got, []byte("HTTP/1.1 200 ")) {
+		return nil, fmt.Errorf("%s: %q", p.server.name, got)
+	}
+	file, err := conn.(*net.TCPConn).File()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{fd: fd}, unix.SetNonblock(fd, true)
+}
+
+// listenAll opens n streams. Those that were opened come with the error.
+func (p *process) listenAll(path string, n int) (all []*listener, err error) {
+	for range n {
+		one, err := p.listen(path)
+		if err != nil {
+			return all, fmt.Errorf("after %d listeners: %w", len(all), err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+func hangUp(all []*listener) {
+	for _, one := range all {
+		unix.Close(one.fd)
+	}
+}
+
+// await reads until all have n events.
+func await(all []*listener, n int) error {
+	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(poll)
+	open := 0
+	for i, one := range all {
+		if one.events >= n {
+			continue
+		}
+		open++
+		if err := unix.EpollCtl(poll, unix.EPOLL_CTL_ADD, one.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}); err != nil {
+			return err
+		}
+	}
+	events := make([]unix.EpollEvent, 256)
+	buf := make([]byte, 64<<10)
+	for open > 0 {
+		ready, err := unix.EpollWait(poll, events, 20_000)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || ready == 0 {
+			return fmt.Errorf("%d of %d listeners have not got everything: %v", open, len(all), err)
+		}
+		for _, event := range events[:ready] {
+			one := all[event.Fd]
+			size, err := unix.Read(one.fd, buf)
+			if err == unix.EAGAIN || err == unix.EINTR {
+				continue
+			}
+			if err != nil || size <= 0 {
+				return fmt.Errorf("a listener was cut off: %v", err)
+			}
+			if one.events += bytes.Count(buf[:size], []byte("\ndata: ")); one.events >= n {
+				open--
+				_ = unix.EpollCtl(poll, unix.EPOLL_CTL_DEL, one.fd, nil)
+			}
+		}
+	}
+	return nil
+}
+
+// publish sends an event to all.
+func (p *process) publish(client *http.Client) error {
+	answer, err := client.Post(p.url("/post"), "text/plain", nil)
+	if err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, answer.Body)
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("%s answers /post with %s", p.server.name, answer.Status)
+	}
+	return nil
+}
+
+// ask makes requests for hello, one after the other, until length has passed, and
+// calls beside each publishEvery. It returns how long they took.
+func (p *process) ask(w *workload, length time.Duration, beside func() error) (times []time.Duration, err error) {
+	hello := &workload{path: "/hello", length: w.length}
+	c := &strictClient{process: p, workload: hello, keep: true}
+	defer c.hangUp()
+	next := time.Now().Add(publishEvery)
+	for end := time.Now().Add(length); time.Now().Before(end); {
+		begin := time.Now()
+		if err := c.ask(); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(begin))
+		if beside != nil && time.Now().After(next) {
+			next = next.Add(publishEvery)
+			if err := beside(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	slices.Sort(times)
+	return times, nil
+}
+
+// listenersOf sees what many listeners cost: memory, CPU while nothing happens, the
+// time until all have an event, and what requests beside notice.
+func (b *bench) listenersOf(s *server, w *workload) (taken sample, err error) {
+	p, err := start(s, w, &b.settings)
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.stop()
+	if _, err := p.waitReady("/hello"); err != nil {
+		return sample{}, err
+	}
+	client := &http.Client{Timeout: 20 * time.Second}
+	// One first, so that what the first one needs is not counted for the others.
+	first, err := p.listenAll(w.path, 1)
+	defer func() { hangUp(first) }()
+	if err != nil {
+		return sample{}, err
+	}
+	if err := p.publish(client); err != nil {
+		return sample{}, err
+	}
+	if err := await(first, 1); err != nil {
+		return sample{}, err
+	}
+	alone, err := p.ask(w, publishTimes*publishEvery, nil)
+	if err != nil {
+		return sample{}, err
+	}
+	time.Sleep(settleTime)
+	before := p.rss()
+	all, err := p.listenAll(w.path, w.connections)
+	defer func() { hangUp(all) }()
+	if err != nil {
+		return sample{}, err
+	}
+	time.Sleep(settleTime)
+	used := p.cpu()
+	time.Sleep(idleFor)
+	taken.idle = float64(p.cpu()-used) / float64(idleFor)
+	taken.rss = p.rss()
+	taken.each = (taken.rss - before) / int64(w.connections)
+
+	all = append(all, first...)
+	first = nil
+	all[len(all)-1].events = 0
+	var took []time.Duration
+	for n := range publishTimes {
+		begin := time.Now()
+		if err := p.publish(client); err != nil {
+			return sample{}, err
+		}
+		if err := await(all, n+1); err != nil {
+			return sample{}, err
+		}
+		took = append(took, time.Since(begin))
+	}
+	slices.Sort(took)
+	taken.took = took[len(took)/2]
+
+	// The listeners do not read meanwhile: their work is not the server's.
+	published := 0
+	times, err := p.ask(w, publishTimes*publishEvery, func() error {
+		published++
+		return p.publish(client)
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	if err := await(all, publishTimes+published); err != nil {
+		return sample{}, err
+	}
+	taken.p99, taken.before = times[len(times)*99/100], alone[len(alone)*99/100]
+	return taken, nil
+}
