@@ -224,6 +224,14 @@ void fapws_ws_publish(fapws_record *rec, fapws_part *p);
 /* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
 int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason);
 
+/* --- rawsocket.c --- */
+/* Puts rec->socket into rec->environ. -1 with an exception. */
+int fapws_raw_offer(fapws_record *rec);
+/* Whether the application has used it, so that there is no response. */
+int fapws_raw_used(fapws_record *rec);
+/* Closes what is left of it, and notes in rec->taken whether it was used. */
+void fapws_raw_end(fapws_record *rec);
+
 /* --- wsobject.c --- */
 extern PyTypeObject fapws_WebSocketConnection_Type;
 fapws_ws_object *fapws_ws_new(fapws_record *rec);

@@ -302,7 +302,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.chunked = boolByte(p.Body == http1.Chunked)
 	rec.has_body = boolByte(r.Size > 0)
 	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
-	rec.open = 0
+	rec.open, rec.raw, rec.taken = 0, nil, 0
 	rec.cancelled = 0
 	rec.job = C.FAPWS_RUN
 }

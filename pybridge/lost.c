@@ -19,6 +19,8 @@ int fapws_abandon(uintptr_t number) {
   if (!found) return 0;
   if (rec->spool >= 0) close(rec->spool);
   rec->spool = -1;
+  if (rec->socket > 0) close(rec->socket);
+  rec->socket = 0;
   fapws_part *p = &rec->part0;
   fapws_part_reset(p, rec);
   p->last = p->failed = 1;

@@ -45,6 +45,7 @@ static PyObject *call(fapws_thread *t, fapws_record *rec) {
   PyObject *environ = fapws_environ(rec, m->environ, rec->input);
   if (!environ) return NULL;
   rec->environ = environ;
+  if (UNLIKELY(rec->socket) && fapws_raw_offer(rec) < 0) return NULL;
   PyObject *start = fapws_start_for(t, rec, m->start);
   if (!start) return NULL;
   rec->start = start;
@@ -70,6 +71,12 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   fapws_begin_timing(&timing, m);
   PyObject *result = call(t, rec);
   if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  if (UNLIKELY(rec->raw) && result && fapws_raw_used(rec)) {
+    rec->result = result; /* for its close(); nothing is sent */
+    fapws_stream_end(t, rec, 1);
+    fapws_end_timing(&timing, m);
+    return;
+  }
   int how = result ? fapws_answer(t, rec, result) : -1;
   fapws_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {

@@ -134,6 +134,8 @@ typedef struct fapws_record {
   uint8_t websocket;  /* the client asks for a WebSocket */
   int32_t socket;     /* of the client, for an application that speaks WebSocket itself; 0: none. Closed by the Python side */
   int64_t credit;     /* bytes of inputs that the application has taken and the loop does not know of */
+  void *raw;          /* PyObject *: environ's object for socket, or NULL */
+  uint8_t taken;      /* the application has used it */
 
   /* Of WebSockets for synchronous code. */
   uint8_t open;       /* guarded by the pool's mutex: takes inputs */

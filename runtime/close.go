@@ -121,6 +121,9 @@ func (l *loop) end(c *conn) {
 	if c.first != nil && c.first.raw {
 		l.takeAway(c)
 	}
+	if c.lent {
+		unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	}
 	l.cancelAll(c)
 	l.dropInput(c)
 	if c.body != nil {

@@ -45,6 +45,7 @@ type conn struct {
 	linger   bool   // the client may be sending what nobody reads
 	queued   bool   // it is in loop.ready
 	stopped  bool   // paused until who has it in hand lets it go on: see credit.go, raw.go
+	lent     bool   // a library may still have a descriptor of it, and wait for what its client says
 	moved    bool   // its client is a listener of its own by now
 	checking bool   // a password of it is being checked
 	flights  uint16 // length of the list first..last

@@ -77,6 +77,7 @@ func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
 	x.held = x.held[:0]
 	x.keepAlive = false
 	c.linger = true // what was sent last must not be lost: see finish
+	c.lent = true
 	l.complete(x, false)
 	l.release(p)
 	l.settle(c)

@@ -12,11 +12,12 @@ var _ runtime.Receiver = (*pybridge.Handler)(nil)
 
 // mountTable opens the document roots of PATHS, so that the loop can serve them
 // without Python, and its folders of programs, which ran runs and add mounts.
-func mountTable(script string, mounts []pybridge.Mount, ran *programs, add func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, error) {
+func mountTable(script string, threads int, mounts []pybridge.Mount, ran *programs, add func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, error) {
 	table := make([]runtime.Mount, len(mounts))
 	for i, m := range mounts {
 		table[i].Prefix, table[i].Index = m.Prefix, m.Index
 		table[i].WebSocket = m.Kind == pybridge.WebSocket
+		table[i].Raw = threads > 0 && m.Kind == pybridge.WSGI // inline, it would hold up the loop
 		if m.Cache != "" {
 			rule, err := readRule(m.Cache)
 			if err != nil {

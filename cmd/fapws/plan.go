@@ -216,7 +216,7 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 			if err != nil && app.Object(i) == "" {
 				return nil, 0, usage(err)
 			}
-			table, err = mountTable(script, app.Mounts(i), ran, add)
+			table, err = mountTable(script, conf.Threads, app.Mounts(i), ran, add)
 			return table, most, err
 		},
 		Log:      log,

@@ -1,0 +1,77 @@
+"""``environ['werkzeug.socket']``: the client's socket, for libraries that speak WebSocket by themselves.
+
+The server puts one into the environ of a WSGI handler when a client asks for a WebSocket
+(simple-websocket, and with it Flask-Sock and Flask-SocketIO, look for this key).
+"""
+from __future__ import annotations
+
+import socket
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict
+
+__all__ = ["Socket", "offer"]
+
+_USES = (
+    "send sendall sendmsg sendto sendfile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into"
+    " makefile fileno dup detach shutdown"
+).split()
+_IDLE, _BETWEEN, _PROBES = 60, 15, 4  # seconds until a silent client is probed, between probes, and how many
+_STUCK = 60  # seconds after which a client that takes nothing is given up
+
+
+class Socket(socket.socket):
+    """A blocking socket that notes whether anybody uses it."""
+
+    #: Whether the handler talks to the client by itself: the server then does not.
+    used = False
+
+    def _use(self) -> None:
+        self.used = True
+        if self.gettimeout() is None:
+            self.setblocking(True)  # until now the server has had it
+        # Nothing else ends a thread that waits for a client which has lost its network.
+        for level, name, value in (
+            (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+            (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _IDLE),
+            (socket.IPPROTO_TCP, "TCP_KEEPINTVL", _BETWEEN),
+            (socket.IPPROTO_TCP, "TCP_KEEPCNT", _PROBES),
+            (socket.SOL_SOCKET, "SO_SNDTIMEO", struct.pack("@ll", _STUCK, 0)),
+        ):
+            try:
+                self.setsockopt(level, getattr(socket, name), value)
+            except (AttributeError, OSError):
+                pass  # a unix socket has no TCP
+
+    def end(self) -> bool:
+        """Closes it; whether it was used. The server calls this when the handler has returned."""
+        socket.socket._real_close(self)  # type: ignore[attr-defined]  # also if files are made of it
+        return self.used
+
+    def __repr__(self) -> str:  # that of socket asks for its number, which would be a use
+        return "<the socket of a client that asks for a WebSocket>"
+
+
+def _noting(name: str) -> Callable[..., Any]:
+    method = getattr(socket.socket, name)
+
+    def use(self: Socket, *args: Any, **kwargs: Any) -> Any:
+        if not self.used:
+            self._use()
+        return method(self, *args, **kwargs)
+
+    use.__name__, use.__doc__ = name, method.__doc__
+    return use
+
+
+for _name in _USES:
+    if hasattr(socket.socket, _name):
+        setattr(Socket, _name, _noting(_name))
+
+
+def offer(environ: Dict[str, Any], descriptor: int) -> Socket:
+    """Puts the socket with that descriptor, which is its own from now on, into environ."""
+    made = environ["werkzeug.socket"] = Socket(fileno=descriptor)
+    return made
