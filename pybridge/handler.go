@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +42,10 @@ type RunConfig struct {
 	// later. nil: there is no cache.
 	Purge func(pattern string)
 
+	// Timeout is how long a callback of a WebSocket may take. The loop knows of other
+	// handlers how long they take, and says it by Overdue. 0: no limit.
+	Timeout time.Duration
+
 	// Publish is called on the loop with events that the application has published,
 	// in order, before Next returns a part that was finished later. Handler.Dealt has
 	// to be told when the server has dealt with them. nil: there are no channels.
@@ -72,6 +77,8 @@ type Handler struct {
 	held    stalled
 
 	patience        // guarded by mu
+	sockets    int  // guarded by mu: open WebSockets for synchronous code
+	watching   bool // guarded by mu: watchCallbacks runs
 	asksForEnd bool // guarded by mu: Stuck was called
 }
 
@@ -159,6 +166,9 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.mu.Lock() // until it can be looked at
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
+	if r.WebSocket && h.app.mounts[r.Mount].Kind == WebSocket {
+		h.socketOpened()
+	}
 	h.mu.Unlock()
 	rec.next = nil
 	if h.last == nil {

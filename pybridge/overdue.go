@@ -27,6 +27,10 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 		h.mu.Unlock()
 		return
 	}
+	if h.records[ticket].open != 0 && h.records[ticket].started != 0 { // it was accepted at the last moment
+		h.mu.Unlock()
+		return
+	}
 	t := h.describe(h.records[ticket])
 	h.mu.Unlock()
 	took = min(took, t.age()) // the loop's clock is coarse
@@ -63,7 +67,11 @@ func (h *Handler) Stalled(limit time.Duration) {
 	s.told = true
 	for _, t := range h.tasks() {
 		if number(t.rec) == rec {
-			go h.interrupt(t, t.age())
+			took := t.age()
+			if t.rec.started != 0 && t.rec.websocket != 0 { // of a callback, which has its own time
+				took, t.jobs = time.Since(s.since), jobs
+			}
+			go h.interrupt(t, took)
 		}
 	}
 }
@@ -79,7 +87,7 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 	h.mu.Unlock()
 	done := h.sight.do(func() {
 		var s C.fapws_sighting
-		if C.fapws_interrupt(number(t.rec), t.serial, &s) != 0 {
+		if C.fapws_interrupt_job(number(t.rec), t.serial, t.jobs, &s) != 0 {
 			seen = sightingOf(&s)
 			runs = true
 			var stack bytes.Buffer

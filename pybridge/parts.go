@@ -132,6 +132,9 @@ func (h *Handler) recycle(rec *C.fapws_record) {
 		C.free(unsafe.Pointer(rec.part0.buf))
 		rec.part0.buf, rec.part0.cap = nil, 0
 	}
+	if rec.websocket != 0 && h.app.mounts[rec.mount].Kind == WebSocket {
+		h.sockets--
+	}
 	h.records[rec.ticket] = nil
 	rec.next = h.free
 	h.free = rec

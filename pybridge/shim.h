@@ -308,11 +308,16 @@ int fapws_look(fapws_sighting *out, int max);
 /* Takes the GIL likewise. If a thread runs rec: fills *out, raises fapws.Timeout
  * in the thread (as soon as it comes back to bytecode) and returns 1. */
 int fapws_interrupt(uintptr_t rec, uint32_t serial, fapws_sighting *out);
+/* The same, if it is still the one job of the thread. */
+int fapws_interrupt_job(uintptr_t rec, uint32_t serial, unsigned long jobs, fapws_sighting *out);
+/* Which threads run callbacks of open WebSockets, without their stacks and without the GIL. Returns
+ * how many of out, at most max, it has filled in. */
+int fapws_callbacks(fapws_sighting *out, int max);
 /* Writes the stacks of all threads to fd without the GIL, as faulthandler does.
  * -1: this Python cannot. */
 int fapws_dump_stacks(int fd);
 /* Where a record in flight is; *thread is set except for FAPWS_QUEUED. */
-enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED };
+enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED, FAPWS_OPEN, FAPWS_MESSAGES };
 int fapws_whereabouts(uintptr_t rec, int *thread);
 /* Inline mode, any thread: what the loop runs, 0 for nothing, and the number of its job. */
 uintptr_t fapws_inline_record(unsigned long *jobs);

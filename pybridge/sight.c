@@ -119,22 +119,38 @@ int fapws_whereabouts(uintptr_t number, int *thread) {
   if (!t) return FAPWS_QUEUED;
   *thread = t->index;
   if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;
+  if (rec->open) return rec->scheduled ? FAPWS_MESSAGES : FAPWS_OPEN;
   if (rec->iter == NULL) return FAPWS_ANSWERED;
   return rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
 }
 
-int fapws_interrupt(uintptr_t number, uint32_t serial, fapws_sighting *out) {
+int fapws_interrupt(uintptr_t number, uint32_t serial, fapws_sighting *out) { return fapws_interrupt_job(number, serial, 0, out); }
+
+int fapws_interrupt_job(uintptr_t number, uint32_t serial, unsigned long jobs, fapws_sighting *out) {
   fapws_record *rec = (fapws_record *)number;
   PyGILState_STATE gil = PyGILState_Ensure();
   int n = count_threads(), found = 0;
   for (int i = 0; i < n && !found; i++) {
     fapws_thread *t = P.threads[i];
-    if (t->current != rec || rec->serial != serial || !t->python) continue;
+    if (t->current != rec || rec->serial != serial || !t->python || (jobs && t->jobs != jobs)) continue;
     look_at(t, out);
     t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
     found = 1;
   }
   PyGILState_Release(gil);
+  return found;
+}
+
+int fapws_callbacks(fapws_sighting *out, int max) {
+  int found = 0;
+  fapws_lock();
+  for (int i = 0; i < P.nthreads && found < max; i++) {
+    fapws_thread *t = P.threads[i];
+    fapws_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
+    if (!rec || !rec->websocket || !rec->started || P.mounts[rec->mount].kind != FAPWS_WEBSOCKET) continue;
+    out[found++] = (fapws_sighting){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = t->jobs};
+  }
+  fapws_unlock();
   return found;
 }
 

@@ -84,6 +84,7 @@ type task struct {
 	name   string // of the handler
 	where  C.int
 	thread int
+	jobs   C.ulong // which job of the thread is meant, 0: any for rec
 }
 
 // describe needs h.mu.
@@ -204,6 +205,10 @@ func (t *task) state() string {
 		return fmt.Sprintf("streaming, waits for its thread %d", t.thread)
 	case C.FAPWS_PARKED:
 		return "streaming, waits for the client"
+	case C.FAPWS_OPEN:
+		return "WebSocket, idle"
+	case C.FAPWS_MESSAGES:
+		return "WebSocket, messages wait for a thread"
 	}
 	return "answered, being sent"
 }

@@ -237,6 +237,7 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 		Accel:        len(s.conf.AccelRoots) > 0,
 	}
 	run.Purge, run.Publish, run.MaxEvent = s.purge, s.publish, s.conf.ChannelMaxEvent
+	run.Timeout = s.conf.Timeout
 	if s.parent != nil {
 		run.Stuck = s.parent.stuck
 	}

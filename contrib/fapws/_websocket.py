@@ -75,6 +75,10 @@ class WebSocket:
             if given is not None:
                 setattr(self, name, given)
             _check_callback(name, getattr(self, name))
+        called = next(filter(None, (on_message, on_open, on_close)), None)
+        if called is not None:  # for log lines: instances have no names
+            self.__module__ = getattr(called, "__module__", None) or type(called).__module__
+            self.__qualname__ = f"WebSocket({getattr(called, '__qualname__', type(called).__qualname__)})"
         self.subprotocols = _checked_names(subprotocols)
         self.origins = _checked_origins(origins)
         self._told = False  # the log has a line about an origin

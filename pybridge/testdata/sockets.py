@@ -54,6 +54,7 @@ def heard(ws, message):
         return
     if message == "wait":
         gate.wait(5)
+        gate.clear()
     if message == "flood":
         for _ in range(64):
             ws.send(b"x" * 65536)

@@ -1,0 +1,101 @@
+"""WebSockets for synchronous code."""
+import os
+import sys
+import threading
+import time
+
+from fapws import HTTPError, WebSocket, broadcast
+
+clients = set()
+notes = []
+
+
+def note(*what):
+    notes.append(" ".join(map(str, what)))
+    print(*what, flush=True)
+
+
+def enter(ws):
+    query = ws.environ["QUERY_STRING"]
+    if query == "false":
+        return False
+    if query == "teapot":
+        return ws.reject(418, "short and stout")
+    if query == "gone":
+        raise HTTPError(410, "it was here")
+    if query == "raises":
+        raise RuntimeError("nobody comes in")
+    ws.data.heard = 0
+    clients.add(ws)
+
+
+def hear(ws, message):
+    ws.data.heard += 1
+    command, _, rest = message.partition(" ") if isinstance(message, str) else ("echo", "", message)
+    if command == "echo":
+        ws.send(message)
+    elif command == "all":
+        broadcast(clients, rest)
+    elif command == "sleep":
+        time.sleep(float(rest))
+        ws.send(f"slept {ws.data.heard}")
+    elif command == "raise":
+        raise RuntimeError(rest)
+    elif command == "close":
+        code, _, reason = rest.partition(" ")
+        ws.close(int(code), reason)
+    elif command == "fork":
+        child = os.fork()
+        if child == 0:
+            try:
+                ws.send("from the child")
+            except RuntimeError:
+                os._exit(7)
+            return
+        ws.send(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+    elif command == "pour":  # more than anybody's buffers hold
+        try:
+            for _ in range(4096):
+                ws.send(b"x" * 16384)
+            note("poured")
+        except OSError as error:
+            note("pouring:", type(error).__name__)
+    elif command == "pour_soon":
+        def pour():
+            try:
+                while True:
+                    ws.send(b"x" * 16384, timeout=0.2)
+            except OSError as error:
+                note("pouring:", type(error).__name__)
+        threading.Thread(target=pour).start()
+
+
+def leave(ws, code, reason):
+    clients.discard(ws)
+    note("left", code, reason)
+
+
+def state(environ, start_response):
+    """How many are here, threads, descriptors, and KiB of memory."""
+    with open("/proc/self/status") as status:
+        memory = next(line.split()[1] for line in status if line.startswith("VmRSS"))
+    return f"{len(clients)} {threading.active_count()} {len(os.listdir('/proc/self/fd'))} {memory}"
+
+
+def noted(environ, start_response):
+    text = "\n".join(notes)
+    notes.clear()
+    return text
+
+
+def shout(environ, start_response):
+    """To everybody, from an ordinary handler."""
+    return str(broadcast(clients, b"!" * int(environ["QUERY_STRING"])))
+
+
+PATHS = [
+    ("/room", WebSocket(enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example"])),
+    ("/state", state),
+    ("/noted", noted),
+    ("/shout", shout),
+]

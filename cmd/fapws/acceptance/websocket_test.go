@@ -1,0 +1,448 @@
+package acceptance
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/runtime/websocket/wstest"
+)
+
+// room opens a WebSocket of testdata/sockets.py.
+func (s *server) room(path string, fields ...string) *wstest.Client {
+	s.t.Helper()
+	c, err := wstest.Dial(s.address, path, fields...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Conn.Close() })
+	return c
+}
+
+// hears waits for a message.
+func hears(t *testing.T, c *wstest.Client, want string) {
+	t.Helper()
+	_, got, err := c.Receive()
+	if err != nil || string(got) != want {
+		t.Errorf("got %.100q, %v; want %.100q", got, err, want)
+	}
+}
+
+// says sends a text.
+func says(t *testing.T, c *wstest.Client, text string) {
+	t.Helper()
+	if err := c.SendText(text); err != nil {
+		t.Error(err)
+	}
+}
+
+// closesWith waits for the close frame, and answers it.
+func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
+	t.Helper()
+	var closed *wstest.Closed
+	for {
+		_, _, err := c.Receive()
+		if err == nil {
+			continue // what was sent before
+		}
+		if !errors.As(err, &closed) || closed.Code != code || closed.Reason != reason {
+			t.Errorf("got %v; want it closed with %d %q", err, code, reason)
+		}
+		break
+	}
+	c.Conn.Close()
+}
+
+func (s *server) notes(want string) {
+	s.t.Helper()
+	var got string
+	eventually(s.t, fmt.Sprintf("notes %q", want), func() bool {
+		if more := s.get("/noted", 200).body; more != "" {
+			got = strings.TrimPrefix(got+"\n"+more, "\n")
+		}
+		return got == want || len(got) >= len(want)
+	})
+	if got != want {
+		s.t.Errorf("noted %q, want %q", got, want)
+	}
+}
+
+func TestWebSocketForSynchronousCode(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := command{script: "sockets.py", complains: true}.serve(t, m)
+		c := s.room("/room/x", "Sec-WebSocket-Protocol: one, two", "Origin: https://app.example", wstest.Deflate)
+		if got := c.Response.Header.Get("Sec-WebSocket-Protocol"); got != "two" {
+			t.Errorf("subprotocol %q", got)
+		}
+		other := s.room("/room", "Origin: http://localhost")
+		for _, text := range []string{"echo hé", "echo " + strings.Repeat("longer ", 30000)} {
+			says(t, c, text)
+			hears(t, c, text)
+		}
+		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
+		if err := c.Send(wstest.Binary, data); err != nil {
+			t.Error(err)
+		}
+		hears(t, c, string(data))
+		says(t, other, "all together")
+		hears(t, c, "together")
+		hears(t, other, "together")
+		s.get("/shout?5", 200).is(t, "2")
+		hears(t, c, "!!!!!")
+		hears(t, other, "!!!!!")
+		if closed, err := c.CloseWith(4001, "bye"); err != nil || closed.Code != 4001 {
+			t.Error(closed, err)
+		}
+		s.notes("left 4001 bye")
+		says(t, other, "close 4002 as you wish")
+		closesWith(t, other, 4002, "as you wish")
+		s.notes("left 4002 as you wish")
+
+		c = s.room("/room")
+		says(t, c, "raise something")
+		closesWith(t, c, 1011, "")
+		s.notes("left 1011 ")
+		s.says(`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: something`)
+
+		c = s.room("/room")
+		c.Conn.(*net.TCPConn).SetLinger(0)
+		c.Conn.Close()
+		s.notes("left 1006 ")
+
+		for _, r := range []struct {
+			path, origin string
+			status       int
+			body         string
+		}{
+			{"/room?false", "", 403, ""},
+			{"/room?teapot", "", 418, "short and stout"},
+			{"/room?gone", "", 410, "it was here"},
+			{"/room?raises", "", 500, ""},
+			{"/room", "https://evil.example", 403, "may not connect"},
+			{"/room", "http://app.example", 403, ""},
+		} {
+			var fields []string
+			if r.origin != "" {
+				fields = append(fields, "Origin: "+r.origin)
+			}
+			var denied *wstest.Denied
+			if _, err := wstest.Dial(s.address, r.path, fields...); !errors.As(err, &denied) || denied.Response.StatusCode != r.status || !strings.Contains(denied.Body, r.body) {
+				t.Errorf("%s from %q: %v, want %d %q", r.path, r.origin, err, r.status, r.body)
+			}
+		}
+		s.says(`a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
+		s.notes("left 1011 ") // of on_open that failed
+		if got := s.get("/room", 426).Header.Get("Upgrade"); got != "websocket" {
+			t.Errorf("Upgrade: %q", got)
+		}
+	})
+}
+
+// Stopping, a client gets 1001, and on_close runs before the end.
+func TestWebSocketsWhenTheServerStops(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py")
+		a, b := s.room("/room"), s.room("/room")
+		says(t, b, "sleep 0.3")
+		time.Sleep(50 * time.Millisecond)
+		s.signal(syscall.SIGTERM)
+		closesWith(t, a, 1001, "")
+		closesWith(t, b, 1001, "")
+		if code := s.ended(); code != 0 {
+			t.Error("exit code", code)
+		}
+		if said := s.stdout.String(); strings.Count(said, "left 1001") != 2 {
+			t.Errorf("on_close said %q", said)
+		}
+	})
+}
+
+// At a reload, clients are told to come again, and find the new worker.
+func TestWebSocketsAtReload(t *testing.T) {
+	t.Parallel()
+	s := serve(t, modes[2], "sockets.py")
+	c := s.room("/room")
+	says(t, c, "echo before")
+	hears(t, c, "echo before")
+	s.signal(syscall.SIGHUP)
+	closesWith(t, c, 1012, "")
+	s.says("reloaded: 2 workers")
+	c = s.room("/room")
+	says(t, c, "echo after")
+	hears(t, c, "echo after")
+}
+
+func TestWebSocketOverdue(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py", "--timeout", "1")
+		c := s.room("/room")
+		says(t, c, "echo "+strings.Repeat("x", 100))
+		hears(t, c, "echo "+strings.Repeat("x", 100))
+		time.Sleep(1200 * time.Millisecond) // to be idle is not to be late
+		says(t, c, "echo still here")
+		hears(t, c, "echo still here")
+		says(t, c, "sleep 2.5")
+		s.says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ is overdue after .* in handler .*WebSocket\(hear\), on thread \d+, which is here:\n(.*\n)*.*time.sleep`)
+		closesWith(t, c, 1011, "")
+		s.notes("left 1011 ")
+	})
+}
+
+func TestWebSocketsOnTheStack(t *testing.T) {
+	t.Parallel()
+	s := serve(t, modes[0], "sockets.py")
+	s.room("/room?idle")
+	c := s.room("/room?busy")
+	says(t, c, "sleep 1")
+	eventually(t, "the stack of a callback", func() bool {
+		_, out, _ := s.ctl("stack")
+		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out, "time.sleep(float(rest))")
+	})
+}
+
+// A thousand websockets need memory, but no threads; and leave nothing behind.
+func TestThousandWebSockets(t *testing.T) {
+	const crowd = 1000
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py", "--max-clients", "3000")
+		var n, threads, files, memory [3]int
+		look := func(i int) {
+			fmt.Sscan(s.get("/state", 200).body, &n[i], &threads[i], &files[i], &memory[i])
+		}
+		s.get("/state", 200)
+		look(0)
+		all := make([]*wstest.Client, crowd)
+		for i := range all {
+			all[i] = s.room("/room")
+		}
+		look(1)
+		if perOne := float64(memory[1]-memory[0]) / crowd; n[1] != crowd || perOne > 12 {
+			t.Errorf("%d websockets, %.1f KiB each", n[1], perOne)
+		}
+		var echoed sync.WaitGroup
+		for i, c := range all {
+			echoed.Go(func() {
+				for k := range 5 {
+					text := fmt.Sprintf("echo %d of %d", k, i)
+					says(t, c, text)
+					hears(t, c, text)
+				}
+			})
+		}
+		echoed.Wait()
+		s.get("/shout?10", 200).is(t, fmt.Sprint(crowd))
+		for i, c := range all {
+			hears(t, c, "!!!!!!!!!!")
+			if i%2 == 0 {
+				c.CloseWith(1000, "")
+			}
+			c.Conn.Close()
+		}
+		eventually(t, "all have left", func() bool { look(2); return n[2] == 0 && files[2] <= files[0]+2 })
+		if threads[2] > threads[0]+4 {
+			t.Errorf("%d threads, %d at first", threads[2], threads[0])
+		}
+	})
+}
+
+// Opened and closed many times, in every way, nothing is left.
+func TestWebSocketsComeAndGo(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py")
+		var n, threads, files, before, after int
+		round := func(turns int) {
+			var all sync.WaitGroup
+			for w := range 4 {
+				all.Go(func() {
+					for i := range turns {
+						c, err := wstest.Dial(s.address, "/room")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						switch (i + w) % 4 {
+						case 0:
+							c.CloseWith(1000, "")
+						case 1: // both close at once
+							c.SendText("close 4000 here")
+							c.CloseWith(4001, "there")
+						case 2:
+							c.SendText("echo nobody hears it")
+							c.Conn.(*net.TCPConn).SetLinger(0)
+						}
+						c.Conn.Close()
+					}
+				})
+			}
+			all.Wait()
+			eventually(t, "all have left", func() bool {
+				fmt.Sscan(s.get("/state", 200).body, &n, &threads, &files, &after)
+				return n == 0
+			})
+			s.get("/noted", 200)
+		}
+		round(100)
+		before = after
+		first := files
+		round(400)
+		if after > before+6000 || files > first+2 {
+			t.Errorf("memory %d to %d KiB, files %d to %d", before, after, first, files)
+		}
+	})
+}
+
+// Who does not read is no burden to others, and not to the server.
+func TestWebSocketSlowReader(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py")
+		c := s.room("/room")
+		slow := s.room("/room?slow")
+		var n, threads, files, before, after int
+		fmt.Sscan(s.get("/state", 200).body, &n, &threads, &files, &before)
+		sent := 0
+		for range 800 { // 50 MiB
+			sent++
+			if s.get("/shout?65536", 200).body == "1" {
+				break
+			}
+			if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
+				t.Fatal(len(got), err)
+			}
+		}
+		if sent < 10 || sent == 800 {
+			t.Errorf("the slow one was given up after %d messages", sent)
+		}
+		fmt.Sscan(s.get("/state", 200).body, &n, &threads, &files, &after)
+		if after > before+16<<10 {
+			t.Errorf("memory went from %d to %d KiB", before, after)
+		}
+		hears(t, c, strings.Repeat("!", 65536))
+		closesWith(t, slow, 1013, "too slow")
+		s.notes("left 1013 too slow")
+	})
+}
+
+// send() waits for the client where it can, and ends when there is none.
+func TestWebSocketSendWaits(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py")
+		c := s.room("/room")
+		says(t, c, "pour")
+		if m.inline() {
+			s.notes("pouring: TimeoutError")
+			return
+		}
+		time.Sleep(300 * time.Millisecond)
+		s.get("/state", 200) // it waits without the GIL
+		for total := 0; total < 4096*16384; {
+			_, data, err := c.Receive()
+			if err != nil {
+				t.Fatal(total, err)
+			}
+			total += len(data)
+		}
+		s.notes("poured")
+		says(t, c, "pour_soon")
+		s.notes("pouring: TimeoutError")
+		says(t, c, "pour")
+		time.Sleep(300 * time.Millisecond)
+		c.Conn.(*net.TCPConn).SetLinger(0)
+		c.Conn.Close()
+		s.notes("pouring: BrokenPipeError\nleft 1006 ")
+	})
+}
+
+// Messages for a callback that takes its time wait at the client.
+func TestWebSocketFlood(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		if m.inline() {
+			return // nobody is slow there but the loop
+		}
+		s := serve(t, m, "sockets.py")
+		c := s.room("/room")
+		var n, threads, files, before, after int
+		fmt.Sscan(s.get("/state", 200).body, &n, &threads, &files, &before)
+		says(t, c, "sleep 1")
+		sent := make(chan int)
+		go func() {
+			total := 0
+			for range 500 {
+				if c.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
+					break
+				}
+				total++
+			}
+			sent <- total
+		}()
+		time.Sleep(500 * time.Millisecond)
+		fmt.Sscan(s.get("/state", 200).body, &n, &threads, &files, &after)
+		if after > before+4<<10 {
+			t.Errorf("memory went from %d to %d KiB", before, after)
+		}
+		hears(t, c, "slept 1")
+		for i := range 500 {
+			if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
+				t.Fatal(i, len(got), err)
+			}
+		}
+		if total := <-sent; total != 500 {
+			t.Error(total, "were sent")
+		}
+	})
+}
+
+func TestWebSocketForks(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py")
+		c := s.room("/room")
+		says(t, c, "fork")
+		hears(t, c, "7")
+		says(t, c, "echo still one")
+		hears(t, c, "echo still one")
+	})
+}
+
+// What a library does that takes the socket of its client from environ.
+func TestRawSocket(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "rawsocket.py")
+		s.get("/plain", 200).is(t, "False")
+		var denied *wstest.Denied
+		if m.inline() {
+			if _, err := wstest.Dial(s.address, "/echo"); !errors.As(err, &denied) || denied.Response.StatusCode != 501 {
+				t.Error(err)
+			}
+			return
+		}
+		if _, err := wstest.Dial(s.address, "/echo?refuse"); !errors.As(err, &denied) || denied.Response.StatusCode != 403 || !strings.Contains(denied.Body, "asks for a WebSocket") {
+			t.Error(err)
+		}
+		for i := range 3 {
+			c := s.room("/echo")
+			for _, size := range []int{0, 5, 125, 200000} {
+				text := strings.Repeat("é", size)
+				says(t, c, text)
+				hears(t, c, text)
+			}
+			switch i {
+			case 0:
+				if closed, err := c.CloseWith(1000, "bye"); err != nil || closed.Code != 1000 {
+					t.Error(closed, err)
+				}
+			case 1:
+				c.Conn.(*net.TCPConn).SetLinger(0)
+				c.Conn.Close()
+				s.stdout.await(t, regexp.MustCompile("gone"))
+			}
+		}
+		s.get("/plain", 200).is(t, "False")
+		// One is still open: the server stops nevertheless.
+	})
+}

@@ -1,0 +1,77 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"time"
+	"unsafe"
+)
+
+// lookEvery is how often somebody looks how long callbacks of WebSockets take.
+const lookEvery = 500 * time.Millisecond
+
+// socketOpened counts a WebSocket for synchronous code. Of its callbacks the loop
+// does not know how long they take, so as long as there are some, a goroutine looks
+// for those that take longer than RunConfig.Timeout. h.mu is held.
+func (h *Handler) socketOpened() {
+	h.sockets++
+	if h.config.Timeout > 0 && !h.app.inline && !h.watching {
+		h.watching = true
+		go h.watchCallbacks()
+	}
+}
+
+// running is what a thread was last seen to do.
+type running struct {
+	rec    *C.fapws_record
+	serial C.uint32_t
+	jobs   C.ulong
+	since  time.Time
+	told   bool
+}
+
+func (h *Handler) watchCallbacks() {
+	most := max(1, 2*h.config.Threads)
+	found := (*C.fapws_sighting)(C.calloc(C.size_t(most), C.sizeof_fapws_sighting))
+	defer C.free(unsafe.Pointer(found))
+	threads := map[C.int]*running{}
+	for {
+		time.Sleep(lookEvery)
+		h.mu.Lock()
+		if h.sockets == 0 {
+			h.watching = false
+			h.mu.Unlock()
+			return
+		}
+		h.mu.Unlock()
+		n := int(C.fapws_callbacks(found, C.int(most)))
+		now := map[C.int]*running{}
+		for _, s := range unsafe.Slice(found, most)[:n] {
+			r := threads[s.thread]
+			if r == nil || r.rec != s.rec || r.serial != s.serial || r.jobs != s.jobs {
+				r = &running{rec: s.rec, serial: s.serial, jobs: s.jobs, since: time.Now()}
+			}
+			now[s.thread] = r
+			if took := time.Since(r.since); took >= h.config.Timeout && !r.told {
+				r.told = true
+				h.callbackOverdue(r, took)
+			}
+		}
+		threads = now
+	}
+}
+
+func (h *Handler) callbackOverdue(r *running, took time.Duration) {
+	h.mu.Lock()
+	ticket := int(r.rec.ticket)
+	if ticket >= len(h.records) || h.records[ticket] != r.rec || r.rec.serial != r.serial {
+		h.mu.Unlock()
+		return
+	}
+	t := h.describe(r.rec)
+	h.mu.Unlock()
+	t.jobs = r.jobs
+	go h.interrupt(t, took)
+}
