@@ -55,7 +55,7 @@ type Application struct {
 	// run as __main__. Other applications than the first are always imported.
 	Import    bool
 	Object    string // "name.attribute" to serve; "" looks for PATHS, application and app
-	Interface string // "paths" or "wsgi" allow nothing else; "" and "auto" do
+	Interface string // "paths", "wsgi" and "asgi" allow nothing else; "" and "auto" do
 	Factory   bool   // the object is a function that returns the one to serve
 }
 

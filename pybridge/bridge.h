@@ -31,11 +31,13 @@
 
 /* One entry of PATHS. */
 typedef struct {
+  int kind;     /* FAPWS_WSGI ... */
+  int relative; /* ASGI: scope's path is what follows root_path */
+  PyObject *state; /* ASGI: what its lifespan has put into scope['state'], a dict, or NULL; owned */
   PyObject *callable; /* owned */
   PyObject *name;     /* owned: what log lines call it */
   PyObject *environ;  /* borrowed: the class of its environ, NULL a dict */
   PyObject *start;    /* borrowed: the class of its start_response, NULL the built-in one */
-  int kind;           /* FAPWS_WSGI and so on */
   unsigned calls;
   uint64_t run_ns;    /* moving average of one call */
   uint64_t wait_ns;   /* the same, where calls count as 0 in which the thread never waited */
@@ -63,6 +65,7 @@ typedef struct fapws_thread {
   fapws_record *current;         /* whose code it runs; written under the GIL */
   int raised;                    /* under the GIL: current was told that its time is up */
   int lost;                      /* guarded by pool.mu: it does not return from its job */
+  int is_async;                  /* it is the asyncio thread, and no thread of the pool */
 } fapws_thread;
 
 #define FAPWS_MAX_THREADS 256
@@ -281,6 +284,8 @@ int fapws_clean_value(const char *s, Py_ssize_t n);
 /* Checks and appends one field, or all of an iterable of pairs. -1 with exception. */
 int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value);
 int fapws_add_fields(fapws_start_object *s, PyObject *headers);
+/* The same with pairs of bytes, as ASGI has them. */
+int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers);
 void fapws_forget_fields(fapws_start_object *s);
 /* Moves the value of a field that has a file sent to p. -1 with an exception. */
 int fapws_take_sent(fapws_start_object *s, fapws_part *p);
@@ -338,6 +343,10 @@ PyObject *fapws_blocks(PyObject *obj);
 /* Reports the current exception on stderr with the request line and answers
  * 500, or breaks the response off when it has begun. Clears the exception. */
 void fapws_fail(fapws_thread *t, fapws_record *rec);
+/* The same for a failure without an exception: one line says what it is. */
+void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail);
+/* Reports the current exception of an application whose response is complete. */
+void fapws_report_after(PyObject *name);
 /* Reports the current exception on stderr, with what it was about. */
 void fapws_report(const char *what, fapws_record *rec);
 /* One line on stderr, about rec. */
@@ -380,6 +389,15 @@ extern PyTypeObject fapws_ChannelAnswer_Type;
 int fapws_channel_head(fapws_start_object *s, PyObject *answer);
 /* What is called with notices for on_join and on_leave. A new reference. */
 PyObject *fapws_noticed(void);
+/* --- async.c --- */
+/* The asyncio thread's part of fapws_drop, fapws_requeue and fapws_cancel; the
+ * latter two on any thread. events: FAPWS_EVENT_... */
+void fapws_async_forget(fapws_record *rec);
+void fapws_async_happen(fapws_record *rec, unsigned events);
+void fapws_async_bind(void);
+/* The asyncio thread's part of fapws_deliver: nothing runs before fapws_async_wake. Any thread. */
+void fapws_async_deliver(fapws_record *rec, fapws_input *in);
+void fapws_async_wake(void);
 
 /* --- fork.c --- */
 extern volatile int fapws_forked;

@@ -11,6 +11,10 @@ static fapws_record *first, *last; /* have got something and are not in the queu
 void fapws_deliver(uintptr_t record, uintptr_t input) {
   fapws_record *rec = (fapws_record *)record;
   fapws_input *in = (fapws_input *)input;
+  if (rec->async) {
+    fapws_async_deliver(rec, in);
+    return;
+  }
   in->next = NULL;
   fapws_lock();
   int open = rec->open, wake = open && !rec->scheduled;
@@ -35,6 +39,7 @@ void fapws_deliver(uintptr_t record, uintptr_t input) {
 }
 
 int fapws_deliver_flush(void) {
+  fapws_async_wake();
   if (!first) return -1;
   fapws_lock();
   fapws_enqueue(first, last, 0);

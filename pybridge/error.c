@@ -114,6 +114,29 @@ static void put_page(fapws_record *rec, int status, const char *page, size_t n) 
   p->used = (uint32_t)n;
 }
 
+void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail) {
+  heading(rec, "error", "error in", detail);
+  if (rec->started) {
+    fapws_stream_end(t, rec, 1);
+    return;
+  }
+  put_page(rec, 500, plain_page, sizeof plain_page - 1);
+  rec->part0.failure = 1;
+  fapws_drop(t, rec);
+  fapws_publish(t, &rec->part0);
+}
+
+void fapws_report_after(PyObject *name) {
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  char what[200];
+  const char *text = PyUnicode_AsUTF8(name);
+  PyErr_Clear();
+  snprintf(what, sizeof what, "%.120s, after the end of its response", text ? text : "an application");
+  PyErr_Restore(type, value, tb);
+  fapws_report(what, NULL);
+}
+
 /* Ends what the handler has returned; before anything of it was sent. */
 static void give_up_result(fapws_thread *t, fapws_record *rec) {
   if (rec->iter) t->streams--;

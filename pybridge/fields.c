@@ -255,10 +255,12 @@ static int known_line(fapws_start_object *s, PyObject *name, PyObject *value, un
   return 1;
 }
 
-/* Remembers the last n bytes of s. Not of str's subclasses, which may hide
+static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_CheckExact(o); }
+
+/* Remembers the last n bytes of s. Not of subclasses, which may hide
  * anything, and not of cookies, which are nobody's but the client's. */
 static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
-  if (n > LINE_BYTES || !PyUnicode_CheckExact(name) || !PyUnicode_CheckExact(value)) return;
+  if (n > LINE_BYTES || !is_plain(name) || !is_plain(value)) return;
   Py_INCREF(name);
   Py_XSETREF(lines[slot].name, name);
   Py_INCREF(value);
@@ -268,13 +270,15 @@ static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value
   memcpy(lines[slot].line, s->buf + s->len - n, n);
 }
 
-int fapws_add_field(fapws_start_object *s, PyObject *name_object, PyObject *value_object) {
+typedef const char *text_of(PyObject *o, const char *what, Py_ssize_t *len);
+
+static inline int add_field(fapws_start_object *s, PyObject *name_object, PyObject *value_object, text_of *text) {
   unsigned slot = line_slot(name_object, value_object);
   int known = known_line(s, name_object, value_object, slot);
   if (LIKELY(known)) return known < 0 ? -1 : 0;
   Py_ssize_t n, len;
-  const char *name = fapws_latin1_text(name_object, "header name", &n);
-  const char *value = name ? fapws_latin1_text(value_object, "header value", &len) : NULL;
+  const char *name = text(name_object, "header name", &n);
+  const char *value = name ? text(value_object, "header value", &len) : NULL;
   if (UNLIKELY(!value)) return -1;
   int ok = n > 0;
   for (Py_ssize_t i = 0; i < n; i++) ok &= token_char[(unsigned char)name[i]];
@@ -283,7 +287,7 @@ int fapws_add_field(fapws_start_object *s, PyObject *name_object, PyObject *valu
     return -1;
   }
   if (UNLIKELY(!fapws_clean_value(value, len))) {
-    PyErr_Format(PyExc_ValueError, "header %U: value %.200R has a control character", name_object, value_object);
+    PyErr_Format(PyExc_ValueError, "header %S: value %.200R has a control character", name_object, value_object);
     return -1;
   }
   int kind = special_field(s, name, (size_t)n, value_object, value, len);
@@ -291,6 +295,17 @@ int fapws_add_field(fapws_start_object *s, PyObject *name_object, PyObject *valu
   if (kind == BAD || put_line(s, name, (size_t)n, value, (size_t)len) < 0) return -1;
   if (kind == PLAIN || kind == TYPE) remember_line(s, name_object, value_object, slot, (size_t)(n + len) + 4, kind == TYPE);
   return 0;
+}
+
+int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value) { return add_field(s, name, value, fapws_latin1_text); }
+
+static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
+  if (UNLIKELY(!PyBytes_Check(o))) {
+    PyErr_Format(PyExc_TypeError, "%s must be bytes, not %.100s: %.200R", what, Py_TYPE(o)->tp_name, o);
+    return NULL;
+  }
+  *len = PyBytes_GET_SIZE(o);
+  return PyBytes_AS_STRING(o);
 }
 
 void fapws_forget_fields(fapws_start_object *s) {
@@ -314,6 +329,35 @@ int fapws_add_fields(fapws_start_object *s, PyObject *headers) {
       PyErr_Format(PyExc_TypeError, "headers[%zd] must be a tuple (name, value), not %.200R", i, pair);
       bad = -1;
     }
+  }
+  Py_DECREF(fast);
+  return bad;
+}
+
+/* One of 'headers', which is an iterable of two as well; number is for messages. */
+static int add_pair(fapws_start_object *s, PyObject *pair, Py_ssize_t number) {
+  PyObject *two = PySequence_Fast(pair, "");
+  int bad = !two || PySequence_Fast_GET_SIZE(two) != 2;
+  if (bad) {
+    PyErr_Clear();
+    PyErr_Format(PyExc_TypeError, "send(): 'headers'[%zd] must be a pair of bytes [name, value], not %.200R", number, pair);
+  } else {
+    bad = add_field(s, PySequence_Fast_GET_ITEM(two, 0), PySequence_Fast_GET_ITEM(two, 1), bytes_text);
+  }
+  Py_XDECREF(two);
+  return -(bad != 0);
+}
+
+int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers) {
+  PyObject *fast = PySequence_Fast(headers, "send(): 'headers' must be an iterable of pairs [name, value]");
+  if (!fast) return -1;
+  int bad = 0;
+  for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
+    PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
+    if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2))
+      bad = add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), bytes_text);
+    else
+      bad = add_pair(s, pair, i);
   }
   Py_DECREF(fast);
   return bad;

@@ -25,8 +25,9 @@ static pthread_cond_t writers = PTHREAD_COND_INITIALIZER; /* there may be room f
 int fapws_is_cancelled(fapws_record *rec) { return __atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST) != 0; }
 
 void fapws_wait_for_room(fapws_record *rec) {
-  /* Inline, this is the loop's own thread, which alone could make room. */
-  if (LIKELY(!fapws_must_wait(rec)) || P.inline_mode) return;
+  /* Inline, this is the loop's own thread, which alone could make room, and on
+   * the asyncio thread all others would wait as well. */
+  if (LIKELY(!fapws_must_wait(rec)) || P.inline_mode || rec->async) return;
   Py_BEGIN_ALLOW_THREADS
   fapws_lock();
   while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec)) {
@@ -87,6 +88,10 @@ void fapws_acked(uintptr_t record, int64_t n) {
 
 void fapws_cancel(fapws_record *rec) {
   __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
+  if (rec->async) {
+    fapws_async_happen(rec, FAPWS_EVENT_GONE);
+    return;
+  }
   unpark(rec);
   if (LIKELY(!rec->websocket)) return;
   fapws_lock();

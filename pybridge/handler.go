@@ -65,6 +65,7 @@ type Handler struct {
 
 	first, last *C.fapws_record // submitted and not flushed
 	pending     int
+	forAsync    batch         // the same, of the asyncio thread
 	delivered   bool          // there is input for Flush
 	ready       *C.fapws_part // finished, in order, for Next
 
@@ -113,7 +114,7 @@ func (h *Handler) startPool() error {
 	out := unsafe.Slice(targets, n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
-		out[i] = C.fapws_target{callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start, kind: C.int(m.Kind)}
+		out[i] = C.fapws_target{kind: C.int(m.Kind), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
 	C.fapws_take_gil()
 	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
@@ -171,6 +172,12 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	}
 	h.mu.Unlock()
 	rec.next = nil
+	if h.app.mounts[r.Mount].Kind.async() {
+		rec.async = 1
+		h.forAsync.add(rec)
+		return true
+	}
+	rec.async = 0
 	if h.last == nil {
 		h.first = rec
 	} else {
@@ -183,11 +190,12 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 
 // full says whether as many requests wait as may.
 func (h *Handler) full() bool {
-	return h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
+	return h.pending+h.forAsync.n+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
 }
 
 // Flush implements runtime.Handler.
 func (h *Handler) Flush() {
+	h.flushAsync()
 	if h.pending > 0 {
 		first, last, n := h.first, h.last, h.pending
 		h.first, h.last, h.pending = nil, nil, 0
@@ -299,7 +307,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	n += copy(data[n:], r.Path[:r.Root])
 	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
 	rec.port = add(peer.Port)
-	rec.body_off = C.size_t(n)
+	rec.body_off, rec.body_len = C.size_t(n), C.size_t(len(r.Body))
 	copy(data[n:], r.Body)
 	copyFields(rec, p.Fields)
 	rec.mount = C.uint32_t(r.Mount)
@@ -315,6 +323,8 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.open, rec.raw, rec.taken = 0, nil, 0
 	rec.cancelled = 0
 	rec.job = C.FAPWS_RUN
+	rec.events, rec.deaf, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
+	rec.routed = boolByte(r.Routed)
 }
 
 func span(s http1.Span) C.fapws_span {

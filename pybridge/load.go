@@ -41,9 +41,9 @@ func (a *App) find(o Options, i int, paths []string) (f *finding, err error) {
 		}
 		main = mainGlobals()
 		table := python3.PyDict_GetItemString(main, "PATHS")
-		if (app.Interface == "paths" || (app.Interface != "wsgi" && table != nil)) && !lazyViews() {
+		if (app.Interface == "paths" || (app.Interface != "wsgi" && app.Interface != "asgi" && table != nil)) && !lazyViews() {
 			f.globals = main
-			return f, f.take(table, f.name, "PATHS")
+			return f, f.take(table, f.name, "PATHS", app.Interface)
 		}
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
 		main = mainGlobals() // another object of the script that was run
@@ -58,7 +58,7 @@ func (a *App) find(o Options, i int, paths []string) (f *finding, err error) {
 	}
 	found := items(result)
 	f.globals = found[0]
-	return f, f.take(found[1], f.name, python3.PyUnicode_AsUTF8(found[2]))
+	return f, f.take(found[1], f.name, python3.PyUnicode_AsUTF8(found[2]), app.Interface)
 }
 
 func mainGlobals() *python3.PyObject {
@@ -73,7 +73,7 @@ func lazyViews() bool {
 
 // take makes mounts of what is served and is called name: a table, or an
 // application that answers every path.
-func (f *finding) take(served *python3.PyObject, where, name string) (err error) {
+func (f *finding) take(served *python3.PyObject, where, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
 		if f.mounts, err = readPaths(served, where, short); err != nil {
@@ -85,12 +85,12 @@ func (f *finding) take(served *python3.PyObject, where, name string) (err error)
 		}
 		return nil
 	}
-	m, err := mountOf("", served)
+	m, err := mountOf("", served, iface)
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", where, short, err)
 	}
 	f.object, m.Name = m.Name, name
-	f.mounts, f.served = []Mount{m}, "WSGI "+name
+	f.mounts, f.served = []Mount{m}, m.Kind.String()+" "+name
 	return nil
 }
 

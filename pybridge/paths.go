@@ -38,12 +38,16 @@ type Mount struct {
 	CGI    string         // options of a CGIApplication (JSON), "": it is none
 	Cache  string         // rule of fapws.cache.cached in JSON; "": none
 
+	relative bool              // ASGI: path of its scope is what follows root_path
 	entry    *python3.PyObject // as the script has it
 	callable *python3.PyObject // what is called for a request
 	// environ and start are the classes called Environ and Start_response of its
 	// application; nil: the built-in ones.
 	environ, start unsafe.Pointer
 }
+
+// async tells the kinds that the asyncio thread runs.
+func (k MountKind) async() bool { return k == ASGI || k == AsyncHandler }
 
 // readPaths checks a table, which the script where calls name, and copies it.
 // Errors are one line and name the entry. Main thread, GIL held.
@@ -87,11 +91,11 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	if m.Prefix != "" && !strings.HasPrefix(m.Prefix, "/") {
 		return m, fmt.Errorf("the uri must begin with a slash")
 	}
-	return mountOf(m.Prefix, callable)
+	return mountOf(m.Prefix, callable, "auto")
 }
 
 // mountOf is what answers below prefix.
-func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
+func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
 	entry, rule := unwrapCached(entry)
 	callable := entry
 	if python3.PyType_Check(entry) || !python3.PyCallable_Check(entry) {
@@ -106,37 +110,68 @@ func mountOf(prefix string, entry *python3.PyObject) (Mount, error) {
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	if isAsync(callable) {
-		return Mount{}, errAsync
-	}
 	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: readOptions(callable, "_fapws_cgi"), Cache: rule, entry: entry, callable: callable}
+	if m.Static != nil || m.CGI != "" || isPlain(callable) {
+		return m, nil
+	}
 	if readOptions(callable, "_fapws_kind") == "websocket" {
 		m.Kind = WebSocket
+		return m, nil
 	}
-	return m, nil
+	return m, m.decide(iface)
 }
 
-var errAsync = errors.New("it is async (async def), which fapws does not serve; it serves WSGI applications")
-
-// isAsync tells a function that is async def, or an object with such a __call__.
-func isAsync(callable *python3.PyObject) bool {
-	if flags := codeFlags(callable); flags >= 0 {
-		return flags&coroutine != 0
-	}
-	if python3.PyType_Check(callable) {
-		return false
-	}
-	kind := callable.Type()
-	defer kind.DecRef()
-	call := kind.GetAttrString("__call__")
-	if call == nil {
+// isPlain tells what can only be WSGI: a function with two arguments that is not async.
+func isPlain(callable *python3.PyObject) bool {
+	code := callable.GetAttrString("__code__")
+	if code == nil {
 		python3.PyErr_Clear()
 		return false
 	}
-	defer call.DecRef()
-	flags := codeFlags(call)
-	return flags >= 0 && flags&coroutine != 0
+	defer code.DecRef()
+	number := code.GetAttrString("co_argcount")
+	if number == nil {
+		python3.PyErr_Clear()
+		return false
+	}
+	defer number.DecRef()
+	return python3.PyLong_AsLong(number) == 2 && codeFlags(callable)&(coroutine|varargs) == 0
 }
+
+// decide finds out the kind of m (contrib/fapws/_kinds.py), and what is called for it.
+func (m *Mount) decide(iface string) error {
+	module := python3.PyImport_ImportModule("fapws._kinds")
+	if module == nil {
+		python3.PyErr_Print()
+		return errNoPackage
+	}
+	defer module.DecRef()
+	name := text(iface)
+	defer name.DecRef()
+	found := module.CallMethodArgs("kind_of", m.callable, name)
+	if found == nil { // a property of the user's object raised
+		python3.PyErr_Print()
+		return fmt.Errorf("%s cannot be looked at", aType(m.entry))
+	}
+	pair := items(found) // lives as long as the process
+	m.callable = pair[1]
+	switch python3.PyUnicode_AsUTF8(pair[0]) {
+	case "asgi":
+		m.Kind = ASGI
+		below := module.CallMethodArgs("relative", m.callable)
+		m.relative = below == python3.Py_True
+		python3.PyErr_Clear()
+	case "handler":
+		m.Kind = AsyncHandler
+	default:
+		if flags := codeFlags(m.callable); flags >= 0 && flags&coroutine != 0 {
+			return errors.New("it is async and takes neither (scope, receive, send) nor (environ, start_response)")
+		}
+	}
+	return nil
+}
+
+const varargs = 0x4 // inspect.CO_VARARGS
 
 const coroutine = 0x280 // inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
 

@@ -318,9 +318,10 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
   for (int i = 0; i < o->mounts; i++) {
     fapws_mount *m = &P.mounts[i];
+    m->kind = o->targets[i].kind;
+    m->relative = o->targets[i].relative;
     m->callable = o->targets[i].callable;
     Py_XINCREF(m->callable);
-    m->kind = o->targets[i].kind;
     m->environ = o->targets[i].environ;
     m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
@@ -336,6 +337,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.threads[0] = &main_thread;
   P.nthreads = P.live = 1;
   if (fapws_environ_init(o) < 0) return NULL;
+  fapws_async_bind();
   if (!P.inline_mode) {
     P.monitor_parked = 0;
     if ((errno = pthread_create(&P.monitor_id, NULL, monitor_main, NULL)) != 0) return NULL;
@@ -412,6 +414,11 @@ int fapws_pool_stop(int ms) {
 
 void fapws_requeue(fapws_record *rec) {
   fapws_thread *t = rec->thread;
+  if (rec->async) {
+    rec->job = FAPWS_NEXT;
+    fapws_async_happen(rec, FAPWS_EVENT_NEXT);
+    return;
+  }
   fapws_lock();
   rec->job = FAPWS_NEXT;
   fapws_append_inbox(t, rec, rec);

@@ -45,5 +45,5 @@ void fapws_notify(fapws_thread *t) {
   if (t->unsignalled == 0) return;
   t->unsignalled = 0;
   t->unsignalled_ns = 0;
-  if (!P.inline_mode) fapws_wake_loop();
+  if (!P.inline_mode || t->is_async) fapws_wake_loop();
 }

@@ -86,6 +86,17 @@ typedef struct fapws_input {
 /* What a mount is. */
 enum { FAPWS_WSGI, FAPWS_ASGI, FAPWS_ASYNC_HANDLER, FAPWS_WEBSOCKET };
 
+/* What has happened to a record that the asyncio thread runs (bits). */
+enum {
+  FAPWS_EVENT_RUN = 1,      /* it is new */
+  FAPWS_EVENT_NEXT = 2,     /* its iterator may go on */
+  FAPWS_EVENT_INPUT = 4,    /* inputs have come */
+  FAPWS_EVENT_ROOM = 8,     /* the client has taken enough of what was sent */
+  FAPWS_EVENT_GONE = 16,    /* the client has left */
+  FAPWS_EVENT_OVERDUE = 32, /* its time is up */
+};
+
+
 /* One exchange. Allocated with calloc, recycled by Go. The first half is
  * written by Go before fapws_submit and read-only afterwards; the second half
  * belongs to the Python side until the Last part is released. */
@@ -128,14 +139,21 @@ typedef struct fapws_record {
   uint64_t chunk_ns; /* moving average of one next() */
   int64_t unacked;  /* atomic: published and not yet released bytes */
 
-  /* Of exchanges with inputs. */
+  /* Of exchanges with inputs, and of those that the asyncio thread runs. */
   fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in the order in which they came */
+  struct fapws_record *event_next, *event_prev; /* guarded likewise: in the list of the asyncio thread */
+  uint8_t events;     /* guarded likewise: what has happened; not 0: it is in the list */
+  uint8_t deaf;       /* guarded likewise: it ends, nothing can happen to it any more */
   uint8_t more;       /* the body goes on in inputs */
   uint8_t websocket;  /* the client asks for a WebSocket */
+  uint8_t routed;     /* path is not that of the head: the server has rewritten it */
+  uint8_t async;      /* the asyncio thread runs it */
+  size_t body_len;    /* bytes of the body, or of its beginning, at body_off */
   int32_t socket;     /* of the client, for an application that speaks WebSocket itself; 0: none. Closed by the Python side */
   int64_t credit;     /* bytes of inputs that the application has taken and the loop does not know of */
   void *raw;          /* PyObject *: environ's object for socket, or NULL */
   uint8_t taken;      /* the application has used it */
+  void *exchange;     /* fapws_exchange * that lives with this record, owned; NULL: none */
 
   /* Of WebSockets for synchronous code. */
   uint8_t open;       /* guarded by the pool's mutex: takes inputs */
@@ -204,10 +222,11 @@ void fapws_run_atexit(void);
 
 /* What a mount calls: PyObject * that live as long as the process. */
 typedef struct {
+  int kind;      /* FAPWS_WSGI ... */
+  int relative;  /* ASGI: path is what follows root_path, as Starlette before 0.33 needs it */
   void *callable;
   void *environ; /* class of its environ, or NULL for dict */
   void *start;   /* class of its start_response, or NULL for the built-in one */
-  int kind;      /* FAPWS_WSGI and so on */
 } fapws_target;
 
 typedef struct {
@@ -254,6 +273,19 @@ void fapws_part_free(uintptr_t part);
 void fapws_wake_loop(void);
 /* A signal for the application arrived; thread 0 shall look. Loop only. */
 void fapws_signalled(void);
+
+/* --- async.c --------------------------------------------------------------- */
+
+/* Starts the asyncio thread, and the lifespan of each of n applications. lifespan
+ * is "auto", "on" or "off", loop "auto", "asyncio" or "uvloop". GIL held, on the
+ * thread that loaded the application. Returns NULL when all have started, or what is wrong: text
+ * for the user, malloc; "" when everything has been said. */
+char *fapws_async_start(const char *loop, const char *lifespan, void *const *applications, int n);
+/* As fapws_submit, for records whose mount is the asyncio thread's. */
+void fapws_async_submit(uintptr_t first, uintptr_t last, int n);
+/* Any thread: ends tasks after ms at most, then lifespans, then the thread, for which it waits up to
+ * ms more. Returns whether it has ended; 1 if there is none. Without the GIL. */
+int fapws_async_stop(int ms);
 
 /* --- messages.c ------------------------------------------------------------ */
 
@@ -313,11 +345,14 @@ int fapws_interrupt_job(uintptr_t rec, uint32_t serial, unsigned long jobs, fapw
 /* Which threads run callbacks of open WebSockets, without their stacks and without the GIL. Returns
  * how many of out, at most max, it has filled in. */
 int fapws_callbacks(fapws_sighting *out, int max);
+/* Takes the GIL, on any thread that is not Python's. If the task of rec has not ended: fills *out with
+ * where it stands, and has it cancelled. *running: it is at work right now. */
+int fapws_async_interrupt(uintptr_t rec, uint32_t serial, fapws_sighting *out, int *running);
 /* Writes the stacks of all threads to fd without the GIL, as faulthandler does.
  * -1: this Python cannot. */
 int fapws_dump_stacks(int fd);
 /* Where a record in flight is; *thread is set except for FAPWS_QUEUED. */
-enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED, FAPWS_OPEN, FAPWS_MESSAGES };
+enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED, FAPWS_OPEN, FAPWS_MESSAGES, FAPWS_AWAITING };
 int fapws_whereabouts(uintptr_t rec, int *thread);
 /* Inline mode, any thread: what the loop runs, 0 for nothing, and the number of its job. */
 uintptr_t fapws_inline_record(unsigned long *jobs);

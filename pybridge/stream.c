@@ -121,6 +121,7 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
 void fapws_drop(fapws_thread *t, fapws_record *rec) {
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) fapws_take_back(t);
+  if (UNLIKELY(rec->async)) fapws_async_forget(rec);
   Py_CLEAR(*(PyObject **)&rec->iter);
   Py_CLEAR(*(PyObject **)&rec->environ);
   if (rec->input) {
@@ -190,7 +191,7 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
 }
 
 static int others_wait(const fapws_thread *t) {
-  return t->inbox || fapws_the_pool.head || fapws_the_pool.inline_mode;
+  return t->is_async || t->inbox || fapws_the_pool.head || fapws_the_pool.inline_mode;
 }
 
 void fapws_stream(fapws_thread *t, fapws_record *rec) {

@@ -18,6 +18,7 @@ func mountTable(script string, threads int, mounts []pybridge.Mount, ran *progra
 		table[i].Prefix, table[i].Index = m.Prefix, m.Index
 		table[i].WebSocket = m.Kind == pybridge.WebSocket
 		table[i].Raw = threads > 0 && m.Kind == pybridge.WSGI // inline, it would hold up the loop
+		table[i].Streams = m.Kind == pybridge.ASGI
 		if m.Cache != "" {
 			rule, err := readRule(m.Cache)
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -155,6 +156,9 @@ func (s *service) start() (err error) {
 	}
 	var listeners []net.Listener
 	if s.parent == nil { // else they come when it has loaded
+		if err := s.startAsync(); err != nil {
+			return err
+		}
 		if listeners, err = s.listen(); err != nil {
 			return err
 		}
@@ -176,6 +180,11 @@ func (s *service) start() (err error) {
 	}
 	if s.parent != nil && s.parent.cage != "" {
 		if err := s.enterCage(); err != nil {
+			return err
+		}
+	}
+	if s.parent != nil {
+		if err := s.startAsync(); err != nil {
 			return err
 		}
 	}
@@ -216,6 +225,25 @@ func (s *service) start() (err error) {
 		go s.parent.present(s)
 	} else {
 		s.announce(addrs)
+	}
+	return nil
+}
+
+// startAsync starts what ASGI applications and async handlers need, if there are
+// any, and waits for the startup of the applications.
+func (s *service) startAsync() (err error) {
+	if s.app == nil {
+		return nil
+	}
+	s.onPython(func() {
+		err = s.app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
+	})
+	var exit *pybridge.ExitError
+	switch {
+	case errors.As(err, &exit):
+		return notStarted("the startup of the application has failed")
+	case err != nil:
+		return notStarted("%v", err)
 	}
 	return nil
 }

@@ -103,7 +103,11 @@ func (s *service) stop(o order) {
 	if s.handler != nil {
 		s.handler.Notified(lastNotices)
 	}
-	if s.app != nil && s.app.Stop() > 0 {
+	if s.app == nil {
+		return
+	}
+	deadline, _ := ctx.Deadline()
+	if !s.app.Shutdown(time.Until(deadline)) || s.app.Stop() > 0 {
 		s.leave(o.code)
 	}
 }

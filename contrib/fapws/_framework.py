@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, List, Tuple
 
-__all__ = ["framework", "import_views", "wants_dict"]
+__all__ = ["chain", "framework", "import_views", "wants_dict"]
 
 _KINDS = {
     "flask.app.Flask",
@@ -25,7 +25,7 @@ _DEPTH = 16
 
 def framework(entry: Any) -> Tuple[Any, str]:
     """The application of a known framework that entry is or wraps, and its class; (entry, "") otherwise."""
-    for app in _chain(entry):
+    for app in chain(entry):
         for base in type(app).__mro__:
             kind = f"{base.__module__}.{base.__qualname__}"
             if kind in _KINDS:
@@ -39,7 +39,7 @@ def wants_dict(entry: Any) -> bool:
     PEP 3333 demands a plain one; only handlers that were written for fapws
     know more than that.
     """
-    return bool(framework(entry)[1]) or any(_package(app) in _STRICT for app in _chain(entry))
+    return bool(framework(entry)[1]) or any(_package(app) in _STRICT for app in chain(entry))
 
 
 def import_views(served: Any) -> None:
@@ -65,11 +65,11 @@ def _package(app: Any) -> str:
     return str(module).partition(".")[0]
 
 
-def _chain(entry: Any) -> List[Any]:
+def chain(entry: Any) -> List[Any]:
     """entry, what it wraps, what that wraps and so on."""
-    chain = [entry]
-    while len(chain) < _DEPTH:
-        app = chain[-1]
+    found = [entry]
+    while len(found) < _DEPTH:
+        app = found[-1]
         inside = vars(app) if hasattr(app, "__dict__") else {}
         wrapped = [inside[name] for name in _INNER if callable(inside.get(name))]
         owner = getattr(app, "__self__", None)  # app.wsgi_app, a method
@@ -78,8 +78,8 @@ def _chain(entry: Any) -> List[Any]:
         wrapped += _enclosed(app)
         if not wrapped:
             break
-        chain.append(wrapped[0])
-    return chain
+        found.append(wrapped[0])
+    return found
 
 
 def _enclosed(app: Any) -> List[Any]:

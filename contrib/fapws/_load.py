@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "theirs"]
 
-_CALLED = ("application", "app")  # what the world calls a WSGI application
+_CALLED = ("application", "app")  # what the world calls an application
 _MADE_BY = ("create_app", "make_app")  # and what makes one
 _SHOWN = 12  # names in a message
 _COROUTINE, _VARARGS = 0x280, 0x04  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR, CO_VARARGS
@@ -47,7 +47,7 @@ def load(
     module    -- dotted name to import instead, or ""
     folder    -- where module is looked for first; "" for the current one
     obj       -- "name.attribute" to serve; "" looks for PATHS, application, app
-    interface -- "auto", "paths" or "wsgi"
+    interface -- "auto", "paths", "wsgi" or "asgi"
     factory   -- the object is a function that returns the one to serve
     where     -- what messages call the application; "" for the name of its file
     main      -- globals of a script that was run as __main__; nothing is imported then
@@ -240,7 +240,7 @@ def theirs(tb: Optional[TracebackType]) -> Optional[TracebackType]:
 def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool) -> Tuple[str, Any]:
     if obj:
         return obj, _attribute(space, where, obj)
-    if interface != "wsgi" and not factory and "PATHS" in space:
+    if interface not in ("wsgi", "asgi") and not factory and "PATHS" in space:
         return "PATHS", space["PATHS"]
     names = _MADE_BY * factory + _CALLED
     if interface != "paths":
@@ -249,7 +249,7 @@ def _find(space: Namespace, where: str, obj: str, interface: str, factory: bool)
                 return name, space[name]
     if interface == "paths":
         raise _Wrong(f"{where} has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]{_hints(space)}")
-    wanted = names if interface == "wsgi" or factory else ("PATHS",) + names
+    wanted = names if interface in ("wsgi", "asgi") or factory else ("PATHS",) + names
     listed = f"{', '.join(wanted[:-1])} or {wanted[-1]}"
     near = ""
     for name in () if factory or interface == "paths" else _MADE_BY:
@@ -334,36 +334,41 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
     """Raises _Wrong when served cannot be."""
     what = f"{where}: {'what ' * factory}`{name}`{' returned' * factory}"
     if isinstance(served, (list, tuple)):
-        if interface == "wsgi":
-            raise _Wrong(f"{what} is {_a(served)} and no WSGI application; --interface paths serves tables like PATHS")
+        if interface in ("wsgi", "asgi"):
+            raise _Wrong(f"{what} is {_a(served)} and no {interface.upper()} application; --interface paths serves tables like PATHS")
         return
     if name == "PATHS" and not factory:
         return  # the executable says what is wrong with it
     if interface == "paths":
-        raise _Wrong(f"{what} is {_a(served)} and no list of (uri, callable) tuples; --interface wsgi serves applications")
+        raise _Wrong(f"{what} is {_a(served)} and no list of (uri, callable) tuples; --interface auto serves applications")
     if not callable(served):
         from fapws._verbs import adapt
 
         if adapt(served) is not None:
             return
-        raise _Wrong(f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response)")
-    if isinstance(served, type):
+        raise _Wrong(f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response), an ASGI application (scope, receive, send)")
+    if isinstance(served, type) or interface == "asgi":
         return  # who is called, metaclass, __new__ or __init__, will be seen
     function = served if hasattr(served, "__code__") else type(served).__call__
     code = getattr(function, "__code__", None)
     if code is None:
         return
+    from fapws._kinds import kind_of
+
+    if kind_of(served, interface)[0] != "wsgi":
+        return
     if code.co_flags & _COROUTINE:
-        raise _Wrong(f"{what} ({_a(served)}) is an ASGI application (async def), which fapws does not serve; it serves WSGI applications")
+        raise _Wrong(f"{what} ({_a(served)}) is async and takes neither (scope, receive, send), as ASGI applications do, nor (environ, start_response)")
     if function is not served:
         return
     most = code.co_argcount - hasattr(served, "__self__")
     least = most - len(served.__defaults__ or ())
     if least <= 2 and (most >= 2 or code.co_flags & _VARARGS):
         return
-    if least == 3:
-        raise _Wrong(f"{what} takes three arguments, as ASGI applications do, which fapws does not serve; it serves WSGI applications")
     hint = ""
     if least <= 0 and not factory:
         hint = "; if it makes the application, use --factory"
-    raise _Wrong(f"{what} takes {most} argument{'s' * (most != 1)}, and a WSGI application two, (environ, start_response){hint}")
+    raise _Wrong(
+        f"{what} takes {most} argument{'s' * (most != 1)}; a WSGI application takes two, (environ, start_response),"
+        f" an ASGI application three, (scope, receive, send){hint}"
+    )

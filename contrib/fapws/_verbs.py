@@ -22,7 +22,8 @@ def adapt(entry: Any) -> Union[Application, str, None]:
     Of a class a new object is made for each request, without arguments; an
     object is used as it is, by several threads at once. Methods are called
     ``method(environ, start_response)``. HEAD falls back to ``get``, OPTIONS is
-    answered with what is allowed, and every other method with 405.
+    answered with what is allowed, and every other method with 405. When a method
+    is async, so is the application.
 
     None when entry is nothing of the kind: it has no such methods, or is a
     WSGI application itself (a class with ``__iter__`` or ``__call__``, PEP
@@ -36,9 +37,6 @@ def adapt(entry: Any) -> Union[Application, str, None]:
     methods = {verb.upper(): verb for verb in _VERBS if callable(getattr(entry, verb, None))}
     if not methods:
         return _uncallable(entry) if is_class else None
-    for verb in methods.values():
-        if getattr(getattr(getattr(entry, verb), "__code__", None), "co_flags", 0) & _COROUTINE:
-            return f"its method {verb} is async (async def), which fapws does not serve"
     if is_class:
         if getattr(entry, "__abstractmethods__", None):
             return f"{entry.__qualname__} is abstract: it lacks {', '.join(sorted(entry.__abstractmethods__))}"
@@ -85,5 +83,14 @@ def _application(entry: Any, is_class: bool, methods: Dict[str, str]) -> Applica
 
         return HTTPError(405, headers=[("Allow", allowed)])(environ, start_response)
 
-    serve.allowed = allowed  # type: ignore[attr-defined]  # for fapws routes
-    return serve
+    async def serve_async(environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Any:
+        result = serve(environ, start_response)
+        return await result if hasattr(result, "__await__") else result
+
+    application = serve_async if any(_is_async(getattr(entry, verb)) for verb in methods.values()) else serve
+    application.allowed = allowed  # type: ignore[attr-defined]  # for fapws routes
+    return application
+
+
+def _is_async(method: Any) -> bool:
+    return bool(getattr(getattr(method, "__code__", None), "co_flags", 0) & _COROUTINE)

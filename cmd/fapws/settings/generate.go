@@ -218,7 +218,9 @@ _fapws() {
     case $prev in
         --log-level) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
         --symlinks) COMPREPLY=($(compgen -W "%s" -- "$cur")); return ;;
-        --interface) COMPREPLY=($(compgen -W "auto paths wsgi" -- "$cur")); return ;;
+        --interface) COMPREPLY=($(compgen -W "auto paths wsgi asgi" -- "$cur")); return ;;
+        --lifespan) COMPREPLY=($(compgen -W "auto on off" -- "$cur")); return ;;
+        --loop) COMPREPLY=($(compgen -W "auto asyncio uvloop" -- "$cur")); return ;;
         --debug) COMPREPLY=($(compgen -W "0 1 2 3" -- "$cur")); return ;;
         --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
         -C | --chdir | --working-dir) compopt -o dirnames; return ;;

@@ -21,8 +21,18 @@ func appRows() []*Setting {
 		},
 		{
 			Name: "interface", Group: GroupPython, Arg: "NAME", Default: "auto",
-			Help:  "what to serve: paths is the PATHS of a script, wsgi an application; auto looks for PATHS, application and app, in this order",
+			Help:  "what to serve: paths is the PATHS of a script, wsgi or asgi an application; auto looks for PATHS, application and app, in this order, and tells WSGI from ASGI by their arguments",
 			value: func(c *Config) value { return &choice{&c.Interface, Interfaces} },
+		},
+		{
+			Name: "lifespan", Group: GroupPython, Arg: "NAME", Default: "auto",
+			Help:  "whether ASGI applications are told of startup and shutdown: on (one that cannot be told does not start), off, or auto, where it can be",
+			value: func(c *Config) value { return &choice{&c.Lifespan, Lifespans} },
+		},
+		{
+			Name: "loop", Group: GroupPython, Arg: "NAME", Default: "auto",
+			Help:  "event loop of async code: asyncio, uvloop, or auto, which is uvloop if it is installed",
+			value: func(c *Config) value { return &choice{&c.Loop, Loops} },
 		},
 		{
 			Name: "factory", Aliases: []string{"call"}, Group: GroupPython,

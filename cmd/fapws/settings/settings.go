@@ -21,6 +21,8 @@ type Config struct {
 	ProxyProtocol bool     // these send a PROXY header first
 
 	Interface     string   // one of Interfaces
+	Lifespan      string   // one of Lifespans
+	Loop          string   // one of Loops
 	Factory       bool     // APP names a function that makes the application
 	PythonPath    []string // folders that go before sys.path's
 	Venv          string   // folder of a virtual environment
@@ -119,7 +121,13 @@ type Config struct {
 var LogLevels = []string{"debug", "info", "warning", "error"}
 
 // Interfaces are the values of Config.Interface.
-var Interfaces = []string{"auto", "paths", "wsgi"}
+var Interfaces = []string{"auto", "paths", "wsgi", "asgi"}
+
+// Lifespans are the values of Config.Lifespan.
+var Lifespans = []string{"auto", "on", "off"}
+
+// Loops are the values of Config.Loop.
+var Loops = []string{"auto", "asyncio", "uvloop"}
 
 // ClientsActions are the values of Config.MaxClientsAction.
 var ClientsActions = []string{"wait", "503"}

@@ -1,0 +1,234 @@
+"""The asyncio thread: its event loop, the lifespans of ASGI applications, its end.
+
+The executable imports this when something that it serves is async.
+"""
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+import threading
+import traceback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
+
+    Functions = Dict[str, Callable[..., Any]]
+
+__all__ = ["start", "stop"]
+
+_CLOSING = 1.0  # seconds for what has been cancelled
+
+
+def start(loop: str, lifespan: str, applications: List[Any], functions: Functions) -> Union[str, List[Tuple[Any, Any]]]:
+    """Starts the thread and the lifespan of each of applications, and waits for that.
+
+    loop      -- "auto", "asyncio" or "uvloop"
+    lifespan  -- "auto", "on" or "off"
+    functions -- begin, turn, tasks and end of the executable (pybridge/async.c)
+
+    Returns [(application, state)], or a str that says what is wrong; "" when
+    stderr has it. On the thread that has loaded the applications, whose
+    context variables are then seen by all tasks.
+    """
+    global _thread
+    try:
+        make_loop = _loop_factory(loop)
+    except ImportError as error:
+        return f"--loop uvloop: {error}"
+    lifespans = [_Lifespan(app, lifespan) for app in applications] if lifespan != "off" else []
+    _thread = _Thread(make_loop, lifespans, functions)
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(_thread.run,), name="fapws-asyncio", daemon=True).start()
+    _thread.started.wait()
+    if _thread.failure is not None:
+        return _thread.failure
+    return [(each.app, each.state) for each in lifespans]
+
+
+def stop(seconds: float) -> None:
+    """Ends the thread; requests have so many seconds. On the thread itself."""
+    if _thread is not None and not _thread.stopped.done():
+        _thread.stopped.set_result(seconds)
+
+
+_thread: Optional[_Thread] = None
+
+
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name != "asyncio":
+        try:
+            from fapws._uvloop import Loop
+
+            return Loop
+        except ImportError:
+            if name == "uvloop":
+                raise
+    return asyncio.new_event_loop
+
+
+class _Thread:
+    def __init__(self, make_loop: Callable[[], asyncio.AbstractEventLoop], lifespans: List[_Lifespan], functions: Functions) -> None:
+        self.make_loop = make_loop
+        self.lifespans = lifespans
+        self.functions = functions
+        self.started = threading.Event()
+        self.failure: Optional[str] = None
+        self.stopped: asyncio.Future[float]
+
+    def run(self) -> None:
+        try:
+            loop = self.make_loop()
+            asyncio.set_event_loop(loop)
+            loop.add_reader(self.functions["begin"](loop), self.functions["turn"])
+            try:
+                loop.run_until_complete(self.serve(loop))
+            finally:
+                _close(loop)
+        except BaseException:
+            traceback.print_exc()
+            self.failure = ""
+        finally:
+            self.functions["end"]()
+            self.started.set()
+
+    async def serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.stopped = loop.create_future()
+        for number, lifespan in enumerate(self.lifespans):
+            wrong = await lifespan.startup()
+            if wrong is not None:
+                for other in reversed(self.lifespans[:number]):
+                    await other.shutdown(_CLOSING)
+                self.failure = wrong
+                return
+        self.started.set()
+        seconds = await self.stopped
+        until = loop.time() + seconds
+        await _end(self.functions["tasks"](), seconds)
+        for lifespan in reversed(self.lifespans):
+            await lifespan.shutdown(max(until - loop.time(), _CLOSING))
+
+
+async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
+    """Waits for tasks, and cancels those that are left."""
+    left: Set[asyncio.Task[Any]] = set(tasks)
+    if left and seconds > 0:
+        _, left = await asyncio.wait(left, timeout=seconds)
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=_CLOSING)
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """What asyncio.run() does at its end, but not for ever."""
+    try:
+        loop.run_until_complete(_end([task for task in asyncio.all_tasks(loop)], 0))
+        loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _CLOSING))
+        if hasattr(loop, "shutdown_default_executor"):  # Python 3.9
+            loop.run_until_complete(asyncio.wait_for(loop.shutdown_default_executor(), _CLOSING))
+    except asyncio.TimeoutError:
+        pass
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+class _Refused(RuntimeError):
+    """send() was given what is no event of a lifespan."""
+
+
+class _Lifespan:
+    """The lifespan of one application (ASGI 3, "Lifespan Protocol")."""
+
+    def __init__(self, app: Any, mode: str) -> None:
+        self.app = app
+        self.wanted = mode == "on"
+        self.state: Dict[str, Any] = {}
+        self.task: Optional[asyncio.Task[None]] = None
+        self.asked = self.refused = False  # it has called receive(); send() has raised
+        self.answer: Tuple[str, str] = ("", "")
+        self.error: Optional[BaseException] = None
+
+    async def startup(self) -> Optional[str]:
+        """What is wrong, or None; "" when stderr has it."""
+        self.inbox: asyncio.Queue[Dict[str, str]] = asyncio.Queue()
+        self.changed = asyncio.Event()
+        self.inbox.put_nowait({"type": "lifespan.startup"})
+        self.task = asyncio.get_running_loop().create_task(self.run())
+        await self.changed.wait()
+        kind, message = self.answer
+        if kind == "lifespan.startup.complete":
+            return None
+        if kind == "lifespan.startup.failed":
+            return self.failed(message)
+        self.task = None
+        if self.error is None:  # it has returned
+            return "--lifespan on: the application does not serve lifespans" if self.wanted else None
+        if self.wanted or self.asked and not self.refused and not _of_http(self.error):
+            return self.failed("")
+        return None
+
+    def failed(self, message: str) -> str:
+        if self.error is not None:
+            _show(self.error)
+            return ""
+        message = message.strip()
+        if "\n" in message:  # a traceback, as frameworks have it
+            sys.stderr.write(message + "\n")
+            return ""
+        return "the startup of the application has failed" + (f": {message}" if message else "")
+
+    async def shutdown(self, seconds: float) -> None:
+        if self.task is None or self.task.done():
+            return
+        self.changed.clear()
+        self.answer = ("", "")
+        self.inbox.put_nowait({"type": "lifespan.shutdown"})
+        try:
+            await asyncio.wait_for(self.changed.wait(), seconds)
+        except asyncio.TimeoutError:
+            sys.stderr.write(f"fapws: the shutdown of the application has taken longer than {seconds:.1f} s\n")
+            self.task.cancel()
+        else:
+            kind, message = self.answer
+            if kind == "lifespan.shutdown.failed":
+                sys.stderr.write(f"fapws: the shutdown of the application has failed: {message}\n")
+            elif self.error is not None:
+                _show(self.error)
+        await asyncio.wait({self.task}, timeout=_CLOSING)
+
+    async def run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        try:
+            await self.app(scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.changed.set()
+
+    async def receive(self) -> Dict[str, str]:
+        self.asked = True
+        return await self.inbox.get()
+
+    async def send(self, message: Dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind not in ("lifespan.startup.complete", "lifespan.startup.failed", "lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            self.refused = True
+            raise _Refused(f"send(): {kind!r} is no event of a lifespan")
+        self.answer = (kind, str(message.get("message", "")))
+        self.changed.set()
+
+
+def _of_http(error: BaseException) -> bool:
+    """Whether an application has failed because it takes everything for a request."""
+    return isinstance(error, _Refused) or isinstance(error, KeyError) and error.args[:1] in (("body",), ("more_body",), ("path",), ("method",), ("headers",))
+
+
+def _show(error: BaseException) -> None:
+    from fapws._load import theirs
+
+    traceback.print_exception(type(error), error, theirs(error.__traceback__))

@@ -1,0 +1,155 @@
+"""What an entry of PATHS, or a whole application, is: WSGI, ASGI, or an async handler.
+
+The executable asks for whatever is no plain function of two arguments.
+"""
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Tuple
+
+__all__ = ["kind_of", "relative"]
+
+_COROUTINE = 0x80  # inspect.CO_COROUTINE
+_GENERATOR = 0x200  # inspect.CO_ASYNC_GENERATOR
+_VARARGS = 0x04  # inspect.CO_VARARGS
+_DEPTH = 16
+
+
+def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
+    """("wsgi", "asgi" or "handler", what is to be called).
+
+    A callable is ASGI when it is called with three arguments, or is known to
+    be of a framework for it; a class that is made with one, and whose objects are called
+    with two, is ASGI 2 and is adapted. With two arguments and ``async def`` it is a
+    handler (environ, start_response). Everything else is WSGI. interface "wsgi" and
+    "asgi" decide between the two where the signature leaves it open.
+    """
+    if interface == "wsgi":
+        return "wsgi", entry
+    flags, least, most = _signature(entry)
+    if interface == "asgi":
+        return "asgi", _adapted(entry) if _is_double(entry) else entry
+    if isinstance(entry, type):
+        return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
+    if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _is_asgi_by_name(entry))):
+        return "asgi", entry
+    if _is_double(entry):
+        return "asgi", _adapted(entry)
+    if flags & (_COROUTINE | _GENERATOR) and least <= 2 <= most:
+        return "handler", entry
+    if _is_framework(entry):
+        return "asgi", entry
+    return "wsgi", entry
+
+
+def relative(entry: Any) -> bool:
+    """Whether an ASGI application needs the path without root_path: Starlette before 0.33 does."""
+    from fapws._framework import chain
+
+    for app in chain(entry):
+        if any(base.__module__.partition(".")[0] == "starlette" for base in type(app).__mro__):
+            from starlette import __version__
+
+            numbers = [int(part) for part in __version__.split(".")[:2] if part.isdigit()]
+            return numbers < [0, 33]
+    return False
+
+
+def _function(entry: Any) -> Tuple[Any, int]:
+    """The function that a call of entry runs, and how many of its arguments are given already."""
+    given = 0
+    for _ in range(_DEPTH):
+        if hasattr(entry, "__self__") and hasattr(entry, "__func__"):  # a bound method
+            entry, given = entry.__func__, given + 1
+        elif hasattr(entry, "__code__"):
+            return entry, given
+        elif type(entry).__name__ == "partial" and hasattr(entry, "func"):
+            names = set(entry.keywords or ())
+            entry, given = entry.func, given + len(entry.args)
+            if names:
+                return _without(entry, names), given
+        elif isinstance(entry, type) or not callable(entry):
+            break
+        else:
+            call = type(entry).__call__
+            if not hasattr(call, "__code__"):
+                break
+            entry, given = call, given + 1
+    return None, 0
+
+
+def _without(entry: Any, names: Any) -> Any:
+    """A function as entry, whose arguments called names are given."""
+    function, _ = _function(entry)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return None
+
+    class Rest:
+        class __code__:
+            co_flags = code.co_flags
+            co_argcount = code.co_argcount - sum(name in names for name in code.co_varnames[: code.co_argcount])
+
+        __defaults__ = ()
+
+    return Rest
+
+
+def _signature(entry: Any) -> Tuple[int, int, int]:
+    """co_flags, and the least and most positional arguments of a call; (0, 0, 0) if that is not known."""
+    function, given = _function(entry)
+    if function is None:
+        return 0, 0, 0
+    wrapped = getattr(function, "__wrapped__", None)  # a decorator with functools.wraps
+    code = function.__code__
+    if wrapped is not None and hasattr(wrapped, "__code__") and code.co_flags & _VARARGS:
+        code = wrapped.__code__
+        function = wrapped
+    flags = code.co_flags | (_COROUTINE if getattr(entry, "_is_coroutine", None) or _is_marked(entry) else 0)
+    most = code.co_argcount - given
+    least = most - len(function.__defaults__ or ())
+    if function.__code__.co_flags & _VARARGS:
+        most = 255
+    return flags, max(least, 0), most
+
+
+def _is_marked(entry: Any) -> bool:
+    """inspect.markcoroutinefunction (Python 3.12)."""
+    return bool(getattr(entry, "_is_coroutine_mark", None))
+
+
+def _is_asgi_by_name(entry: Any) -> bool:
+    function, given = _function(entry)
+    names = function.__code__.co_varnames[given : given + 3] if function else ()
+    return tuple(names[:1]) == ("scope",)
+
+
+def _is_framework(entry: Any) -> bool:
+    """Classes that are known to be ASGI, although __call__ does not show it."""
+    known = ("starlette.applications", "fastapi.applications", "quart.app", "django.core.handlers.asgi", "falcon.asgi.app", "litestar.app", "sanic.app", "channels.routing", "blacksheep.server.application")
+    return any(base.__module__ in known for base in type(entry).__mro__)
+
+
+def _is_double(entry: Any) -> bool:
+    """ASGI 2: entry(scope) gives what is called with (receive, send)."""
+    if isinstance(entry, type):
+        made, call = getattr(entry.__init__, "__code__", None), getattr(getattr(entry, "__call__", None), "__code__", None)
+        if made is None or call is None:
+            return False
+        return made.co_argcount == 2 and call.co_argcount == 3 and bool(call.co_flags & _COROUTINE)
+    function, given = _function(entry)
+    if function is None or getattr(function, "__code__", None) is None:
+        return False
+    code = function.__code__
+    return code.co_argcount - given == 1 and not code.co_flags & (_COROUTINE | _GENERATOR | _VARARGS) and code.co_varnames[given] == "scope"
+
+
+def _adapted(entry: Any) -> Callable[..., Any]:
+    async def single(scope: Dict[str, Any], receive: Any, send: Any) -> None:
+        await entry(scope)(receive, send)
+
+    single.__name__ = getattr(entry, "__name__", type(entry).__name__)
+    single.__qualname__ = getattr(entry, "__qualname__", type(entry).__qualname__)
+    single.__module__ = getattr(entry, "__module__", None) or type(entry).__module__
+    return single

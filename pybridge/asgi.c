@@ -1,0 +1,438 @@
+/* ASGI 3, the protocol of HTTP: receive() and send()
+ * (https://asgi.readthedocs.io/en/stable/specs/www.html, "HTTP").
+ *
+ * A response that is whole with its first http.response.body leaves as one part. */
+#include "async.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define A fapws_the_async
+#define COPY_BELOW 16384 /* bytes of a body that are copied rather than kept */
+#define CHUNK 65536      /* bytes of a body in a file for one message */
+
+enum { T_TYPE, T_STATUS, T_HEADERS, T_BODY, T_MORE, T_PATH, T_REQUEST, T_DISCONNECT, T_START, T_RESPONSE_BODY, T_PATHSEND, T_COUNT };
+static const char *const texts[T_COUNT] = {"type", "status", "headers", "body", "more_body", "path", "http.request",
+                                           "http.disconnect", "http.response.start", "http.response.body", "http.response.pathsend"};
+static PyObject *text[T_COUNT], *bytes_empty;
+
+static int init(void) {
+  for (int i = 0; i < T_COUNT; i++)
+    if (!text[i] && !(text[i] = PyUnicode_InternFromString(texts[i]))) return -1;
+  if (!bytes_empty) bytes_empty = PyBytes_FromStringAndSize(NULL, 0);
+  return bytes_empty ? 0 : -1;
+}
+
+/* --- the application ---------------------------------------------------------- */
+
+static PyObject *receive(PyObject *self, PyObject *none) {
+  (void)none;
+  return fapws_waiter_new((fapws_exchange *)self, FAPWS_FOR_MESSAGE);
+}
+
+static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+  fapws_exchange *x = (fapws_exchange *)self;
+  int named = names && PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "message") == 0;
+  if (UNLIKELY(!(n == 1 && !names) && !(n == 0 && named))) {
+    PyErr_SetString(PyExc_TypeError, "send(message) takes one argument");
+    return NULL;
+  }
+  if (UNLIKELY(!PyDict_Check(args[0]))) {
+    PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
+    return NULL;
+  }
+  if (UNLIKELY(x->gone || (x->rec && fapws_is_cancelled(x->rec)))) { /* ASGI 2.4: send() raises OSError then */
+    PyErr_Format(PyExc_BrokenPipeError, "send(): the client has left");
+    return NULL;
+  }
+  PyObject *waiter = x->kind->send(x, args[0]);
+  fapws_async_notify();
+  return waiter;
+}
+
+static PyMethodDef receive_method = {"receive", receive, METH_NOARGS, "receive() -> the next event of this connection, a dict (ASGI 3)."};
+static PyMethodDef send_method = {"send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS, "send(message): an event for this connection, a dict (ASGI 3)."};
+
+static PyObject *http_begin(fapws_exchange *x) {
+  if (UNLIKELY(!bytes_empty) && init() < 0) return NULL;
+  PyObject *args[3] = {fapws_scope(x->rec), PyCFunction_New(&receive_method, (PyObject *)x), PyCFunction_New(&send_method, (PyObject *)x)};
+  PyObject *coroutine = args[0] && args[1] && args[2] ? PyObject_Vectorcall(x->mount->callable, args, 3, NULL) : NULL;
+  for (int i = 0; i < 3; i++) Py_XDECREF(args[i]);
+  if (!coroutine) return NULL;
+  PyObject *inner = fapws_await(coroutine);
+  if (!inner && PyErr_ExceptionMatches(PyExc_TypeError))
+    PyErr_Format(PyExc_TypeError, "the application %U returned %.200R; an ASGI application is async def", x->mount->name, coroutine);
+  Py_DECREF(coroutine);
+  return inner;
+}
+
+static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
+  (void)result;
+  fapws_record *rec = x->rec;
+  if (LIKELY(!rec)) return NULL;
+  if (x->gone || fapws_is_cancelled(rec))
+    fapws_stream_end(&A.thread, rec, 1);
+  else if (x->state == FAPWS_WAITS)
+    fapws_fail_line(&A.thread, rec, "the application returned without a response");
+  else if (x->state == FAPWS_HEAD)
+    fapws_fail_line(&A.thread, rec, "the application returned after 'http.response.start', without 'http.response.body'");
+  else
+    fapws_fail_line(&A.thread, rec, "the application returned before the end of its response ('more_body' was true)");
+  return NULL;
+}
+
+/* Whether the exception says that the client has left, by itself or as what led to it. */
+static int is_of_gone(PyObject *value) {
+  Py_XINCREF(value);
+  int found = 0;
+  for (int depth = 0; value && !found && depth < 8; depth++) {
+    found = PyErr_GivenExceptionMatches(value, PyExc_OSError) || strcmp(Py_TYPE(value)->tp_name, "ClientDisconnect") == 0;
+    PyObject *cause = PyException_GetCause(value);
+    if (!cause) cause = PyException_GetContext(value);
+    Py_DECREF(value);
+    value = cause;
+  }
+  Py_XDECREF(value);
+  return found;
+}
+
+void fapws_asgi_raised(fapws_exchange *x) {
+  fapws_record *rec = x->rec;
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  PyErr_NormalizeException(&type, &value, &tb);
+  int gone = x->gone || (rec && fapws_is_cancelled(rec));
+  /* Cancelled: the client has left, its time was up, or the server ends; all of that was said, or is no news. */
+  int cancelled = type && (PyErr_GivenExceptionMatches(type, fapws_cancelled_error) || PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
+  int quiet = (cancelled && (gone || x->overdue || fapws_the_async.stopping)) || (gone && is_of_gone(value)) || (x->overdue && cancelled);
+  PyErr_Restore(type, value, tb);
+  if (quiet) {
+    PyErr_Clear();
+    if (rec) fapws_stream_end(&A.thread, rec, 1);
+  } else if (rec) {
+    fapws_fail(&A.thread, rec);
+  } else {
+    fapws_report_after(x->mount->name);
+  }
+}
+
+/* --- receive ------------------------------------------------------------------ */
+
+static PyObject *message_of(PyObject *type) {
+  PyObject *message = PyDict_New();
+  if (message && PyDict_SetItem(message, text[T_TYPE], type) < 0) Py_CLEAR(message);
+  return message;
+}
+
+static int request_message(PyObject *body, int more, PyObject **message) {
+  *message = body ? message_of(text[T_REQUEST]) : NULL;
+  if (*message && (PyDict_SetItem(*message, text[T_BODY], body) < 0 || PyDict_SetItem(*message, text[T_MORE], more ? Py_True : Py_False) < 0))
+    Py_CLEAR(*message);
+  Py_XDECREF(body);
+  return *message ? 1 : -1;
+}
+
+static PyObject *from_file(fapws_exchange *x, int64_t n) {
+  PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
+  char *out = bytes ? PyBytes_AS_STRING(bytes) : NULL;
+  for (int64_t done = 0; bytes && done < n;) {
+    ssize_t got = pread(x->rec->spool, out + done, (size_t)(n - done), x->taken + done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      if (got == 0) errno = EIO;
+      Py_CLEAR(bytes);
+      PyErr_SetFromErrno(PyExc_OSError);
+    }
+    done += got;
+  }
+  return bytes;
+}
+
+static int http_receive(fapws_exchange *x, PyObject **message) {
+  fapws_record *rec = x->rec;
+  if (!rec || x->gone || fapws_is_cancelled(rec)) {
+    *message = message_of(text[T_DISCONNECT]);
+    return *message ? 1 : -1;
+  }
+  if (x->received) return 0;
+  int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
+  if (left > 0 || !rec->more) { /* what came with the request */
+    int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
+    PyObject *body;
+    if (LIKELY(n == 0)) {
+      Py_INCREF(bytes_empty);
+      body = bytes_empty;
+    } else {
+      body = rec->spool >= 0 ? from_file(x, n) : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
+      if (!body) return -1;
+    }
+    x->taken += n;
+    x->received = !rec->more && x->taken == here;
+    return request_message(body, !x->received, message);
+  }
+  fapws_input *in = fapws_take_input(rec);
+  if (!in) return 0;
+  PyObject *body = PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  x->received = in->last;
+  free(in);
+  return request_message(body, !x->received, message);
+}
+
+/* --- send --------------------------------------------------------------------- */
+
+void fapws_exchange_publish(fapws_exchange *x, fapws_part *p) {
+  fapws_record *rec = x->rec;
+  if (!p->owner && p->body_len) p->body = p->buf + p->body_off;
+  if (p->first) rec->started = 1;
+  if (p->last) {
+    x->state = FAPWS_COMPLETE;
+    fapws_drop(&A.thread, rec); /* x->rec is NULL from here on */
+  }
+  fapws_publish(&A.thread, p);
+}
+
+static int put_copy(fapws_part *p, const char *data, Py_ssize_t len) {
+  if (fapws_part_reserve(p, (size_t)len) < 0) return -1;
+  p->body_off = p->used;
+  memcpy(p->buf + p->used, data, (size_t)len);
+  p->used += (uint32_t)len;
+  p->body_len = (size_t)len;
+  return 0;
+}
+
+/* A part of its own for a piece of the body; kept, if it is large. */
+static fapws_part *piece(fapws_record *rec, PyObject *owner, const char *data, Py_ssize_t len) {
+  fapws_part *p = fapws_part_new(rec, 0);
+  if (!p) return NULL;
+  if (len >= COPY_BELOW) {
+    Py_INCREF(owner);
+    p->owner = owner;
+    p->body = data;
+    p->body_len = (size_t)len;
+  } else if (len && put_copy(p, data, len) < 0) {
+    free(p);
+    return NULL;
+  }
+  return p;
+}
+
+/* The head of the response, in part0; whole >= 0: the body has as many bytes. */
+static fapws_part *make_head(fapws_exchange *x, int64_t whole) {
+  fapws_record *rec = x->rec;
+  fapws_part *p = &rec->part0;
+  fapws_part_reset(p, rec);
+  if (fapws_start_fill(&x->head, p) < 0) return NULL;
+  p->first = 1;
+  p->type = FAPWS_TYPE_SET;
+  rec->declared = x->head.length;
+  rec->bodyless = (uint8_t)fapws_bodyless(rec, x->head.status);
+  /* HEAD announces what GET would have, if somebody knows it. */
+  int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
+  p->length = rec->declared >= 0 || unknown ? rec->declared : whole;
+  if (UNLIKELY(p->send_len)) p->length = rec->declared = -1; /* the loop makes the rest from the file */
+  return p;
+}
+
+/* How much of len bytes may be sent, by the Content-Length. */
+static Py_ssize_t within_length(fapws_record *rec, Py_ssize_t len) {
+  if (rec->declared < 0 || rec->sent + len <= rec->declared) return len;
+  fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
+  rec->whole = 1;
+  return (Py_ssize_t)(rec->declared - rec->sent);
+}
+
+/* The last part, when all pieces have been published, or p itself. */
+static void finish(fapws_exchange *x, fapws_part *p) {
+  fapws_record *rec = x->rec;
+  p->last = 1;
+  if (UNLIKELY(!rec->bodyless && rec->declared > rec->sent)) {
+    p->failed = 1;
+    fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
+  }
+  fapws_exchange_publish(x, p);
+}
+
+/* The first http.response.body. */
+static int first_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
+  fapws_record *rec = x->rec;
+  fapws_part *head = make_head(x, more ? -1 : len), *body = NULL;
+  if (!head) return -1;
+  if (UNLIKELY(head->send_len)) {
+    head->last = 1;
+    fapws_exchange_publish(x, head);
+    if (more) x->state = FAPWS_DISCARD;
+    return 0;
+  }
+  if (rec->bodyless) len = 0;
+  len = within_length(rec, len);
+  if (len >= COPY_BELOW && !(body = piece(rec, owner, data, len))) return -1;
+  if (len && !body && put_copy(head, data, len) < 0) return -1;
+  rec->sent += len;
+  x->state = FAPWS_BODY;
+  int whole = !more || rec->bodyless || rec->whole;
+  if (LIKELY(whole && !body)) {
+    finish(x, head);
+  } else {
+    fapws_exchange_publish(x, head);
+    if (whole)
+      finish(x, body);
+    else if (body)
+      fapws_exchange_publish(x, body);
+  }
+  if (more && whole) x->state = FAPWS_DISCARD;
+  return 0;
+}
+
+static int next_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
+  fapws_record *rec = x->rec;
+  len = within_length(rec, len);
+  int whole = !more || rec->whole;
+  if (!len && !whole) return 0;
+  fapws_part *p = piece(rec, owner, data, len);
+  if (!p) return -1;
+  rec->sent += len;
+  if (whole)
+    finish(x, p);
+  else
+    fapws_exchange_publish(x, p);
+  if (more && whole) x->state = FAPWS_DISCARD;
+  return 0;
+}
+
+static int send_body(fapws_exchange *x, PyObject *message) {
+  PyObject *body = PyDict_GetItemWithError(message, text[T_BODY]), *more = PyDict_GetItemWithError(message, text[T_MORE]);
+  if (UNLIKELY(PyErr_Occurred())) return -1;
+  int goes_on = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
+  if (UNLIKELY(goes_on < 0)) return -1;
+  if (!body) body = bytes_empty;
+  if (UNLIKELY(x->state == FAPWS_DISCARD)) {
+    if (!goes_on) x->state = FAPWS_COMPLETE;
+    return 0;
+  }
+  PyObject *owner = body;
+  if (LIKELY(PyBytes_Check(body))) {
+    Py_INCREF(owner);
+  } else if (PyByteArray_Check(body) || PyMemoryView_Check(body)) {
+    if (!(owner = PyBytes_FromObject(body))) return -1; /* it may change while it is sent */
+  } else {
+    PyErr_Format(PyExc_TypeError, "send(): 'body' of 'http.response.body' must be bytes, not %.100s", Py_TYPE(body)->tp_name);
+    return -1;
+  }
+  const char *data = PyBytes_AS_STRING(owner);
+  Py_ssize_t len = PyBytes_GET_SIZE(owner);
+  int bad = x->state == FAPWS_HEAD ? first_body(x, owner, data, len, goes_on) : next_body(x, owner, data, len, goes_on);
+  Py_DECREF(owner);
+  return bad;
+}
+
+static int send_start(fapws_exchange *x, PyObject *message) {
+  PyObject *status = PyDict_GetItemWithError(message, text[T_STATUS]), *headers = PyDict_GetItemWithError(message, text[T_HEADERS]);
+  if (UNLIKELY(PyErr_Occurred())) return -1;
+  if (UNLIKELY(!status || !PyLong_Check(status) || PyBool_Check(status))) {
+    PyErr_Format(PyExc_TypeError, status ? "send(): 'status' of 'http.response.start' must be an int, not %.200R" : "send(): 'http.response.start' has no 'status'", status);
+    return -1;
+  }
+  long code = PyLong_AsLong(status);
+  if (UNLIKELY(code < 200 || code > 999)) {
+    PyErr_Clear();
+    PyErr_Format(PyExc_ValueError, "send(): 'status' of 'http.response.start' must be from 200 to 999, not %R", status);
+    return -1;
+  }
+  fapws_forget_fields(&x->head);
+  if (headers && headers != Py_None && fapws_add_byte_fields(&x->head, headers) < 0) return -1;
+  x->head.status = (int)code;
+  x->state = FAPWS_HEAD;
+  return 0;
+}
+
+/* http.response.pathsend (extension of ASGI 3): the file is the whole body. */
+static int send_path(fapws_exchange *x, PyObject *message) {
+  PyObject *path = PyDict_GetItemWithError(message, text[T_PATH]), *bytes = NULL;
+  if (!path || !PyUnicode_Check(path)) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): 'path' of 'http.response.pathsend' must be a str");
+    return -1;
+  }
+  if (!PyUnicode_FSConverter(path, &bytes)) return -1;
+  struct stat st;
+  int fd = open(PyBytes_AS_STRING(bytes), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  Py_DECREF(bytes);
+  if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+    if (fd >= 0 && errno == 0) errno = EISDIR;
+    if (fd >= 0 && !S_ISREG(st.st_mode)) errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+    PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    if (fd >= 0) close(fd);
+    return -1;
+  }
+  fapws_record *rec = x->rec;
+  fapws_part *p = make_head(x, st.st_size);
+  if (!p) {
+    close(fd);
+    return -1;
+  }
+  int64_t n = rec->declared >= 0 && rec->declared < st.st_size ? rec->declared : st.st_size;
+  if (rec->bodyless || p->send_len) {
+    close(fd);
+  } else {
+    p->file = fd;
+    p->count = n;
+    rec->sent = n;
+  }
+  x->state = FAPWS_BODY;
+  finish(x, p);
+  return 0;
+}
+
+/* Which of our texts o is; T_COUNT: none. */
+static int find_type(PyObject *o) {
+  for (int i = T_START; i <= T_PATHSEND; i++)
+    if (o == text[i]) return i;
+  if (!o || !PyUnicode_Check(o)) return T_COUNT;
+  for (int i = T_START; i <= T_PATHSEND; i++)
+    if (PyUnicode_CompareWithASCIIString(o, texts[i]) == 0) return i;
+  return T_COUNT;
+}
+
+static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
+  static const char *const expected[] = {
+      [FAPWS_WAITS] = "'http.response.start' has to come first", [FAPWS_HEAD] = "'http.response.body' has to follow 'http.response.start'",
+      [FAPWS_BODY] = "'http.response.body' has to follow", [FAPWS_DISCARD] = "'http.response.body' has to follow",
+      [FAPWS_COMPLETE] = "the response is complete"};
+  PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected[x->state]);
+  return NULL;
+}
+
+static PyObject *http_send(fapws_exchange *x, PyObject *message) {
+  PyObject *type = PyDict_GetItemWithError(message, text[T_TYPE]);
+  if (UNLIKELY(!type)) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
+    return NULL;
+  }
+  int which = find_type(type), bad;
+  switch (which) {
+  case T_START:
+    if (x->state != FAPWS_WAITS) return out_of_order(x, type);
+    bad = send_start(x, message);
+    break;
+  case T_RESPONSE_BODY:
+    if (x->state == FAPWS_WAITS || x->state == FAPWS_COMPLETE) return out_of_order(x, type);
+    bad = send_body(x, message);
+    break;
+  case T_PATHSEND:
+    if (x->state != FAPWS_HEAD) return out_of_order(x, type);
+    bad = send_path(x, message);
+    break;
+  default:
+    PyErr_Format(PyExc_ValueError, "send(): %.200R is no event of a response that this server knows", type);
+    return NULL;
+  }
+  if (UNLIKELY(bad)) return NULL;
+  if (UNLIKELY(x->rec && fapws_must_wait(x->rec))) return fapws_waiter_new(x, FAPWS_FOR_ROOM);
+  Py_INCREF(fapws_done);
+  return fapws_done;
+}
+
+const fapws_kind fapws_asgi_http = {"http", http_begin, http_receive, http_send, http_returned, fapws_asgi_raised, NULL};

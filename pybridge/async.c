@@ -1,0 +1,318 @@
+/* The asyncio thread: one for each process, started if a mount needs it.
+ *
+ * It is Python's (contrib/fapws/_async.py has its life) and sleeps in the event
+ * loop of asyncio. The loop of the server puts records to which something has
+ * happened into a list and writes to an eventfd, if nobody looks at the list;
+ * turn(), the reader of that eventfd, goes through all of them in one call. What
+ * they publish is told to the loop once, at the end. */
+#include "async.h"
+#include "queue.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define P fapws_the_pool
+#define A fapws_the_async
+#define TURN_NS 2000000u /* other callbacks of the event loop wait no longer, about */
+
+fapws_async fapws_the_async;
+
+static PyObject *the_module;            /* fapws._async */
+static PyObject *states;                /* [(application, state)] */
+static pthread_mutex_t end_mu = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t end_cond = PTHREAD_COND_INITIALIZER;
+static int running; /* guarded by end_mu */
+
+/* --- the list ---------------------------------------------------------------- */
+
+static void unlink_record(fapws_record *rec) {
+  *(rec->event_prev ? &rec->event_prev->event_next : &A.head) = rec->event_next;
+  *(rec->event_next ? &rec->event_next->event_prev : &A.tail) = rec->event_prev;
+  rec->event_next = rec->event_prev = NULL;
+}
+
+void fapws_happen(fapws_record *rec, unsigned events) {
+  if (rec->deaf) return;
+  if (!rec->events) {
+    rec->event_next = NULL;
+    rec->event_prev = A.tail;
+    *(A.tail ? &A.tail->event_next : &A.head) = rec;
+    A.tail = rec;
+  }
+  rec->events |= (uint8_t)events;
+}
+
+static void ring(void) {
+  static const uint64_t token = 1;
+  while (write(A.event, &token, sizeof token) < 0 && errno == EINTR) {
+  }
+}
+
+void fapws_async_wake(void) {
+  if (A.event && __atomic_exchange_n(&A.asleep, 0, __ATOMIC_SEQ_CST)) ring();
+}
+
+void fapws_async_happen(fapws_record *rec, unsigned events) {
+  fapws_lock();
+  fapws_happen(rec, events);
+  fapws_unlock();
+  fapws_async_wake();
+}
+
+void fapws_async_forget(fapws_record *rec) {
+  fapws_lock();
+  rec->deaf = 1;
+  if (rec->events) unlink_record(rec);
+  rec->events = 0;
+  fapws_input *in = rec->inputs;
+  rec->inputs = rec->inputs_tail = NULL;
+  fapws_unlock();
+  fapws_free_inputs(in);
+  fapws_exchange *x = rec->exchange;
+  rec->exchange = NULL;
+  if (!x) return;
+  x->rec = NULL;
+  fapws_wake_waiters(x, FAPWS_FOR_MESSAGE);
+  fapws_wake_waiters(x, FAPWS_FOR_ROOM);
+  Py_DECREF(x);
+}
+
+/* --- calls from Go ----------------------------------------------------------- */
+
+void fapws_async_submit(uintptr_t chain, uintptr_t end, int n) {
+  fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
+  last->next = NULL;
+  fapws_note_time(first, last);
+  fapws_lock();
+  for (fapws_record *rec = first; rec; rec = rec->next) {
+    rec->thread = NULL;
+    fapws_happen(rec, FAPWS_EVENT_RUN);
+  }
+  fapws_count_queued(n);
+  fapws_unlock();
+  fapws_async_wake();
+}
+
+void fapws_async_deliver(fapws_record *rec, fapws_input *in) {
+  in->next = NULL;
+  fapws_lock();
+  int deaf = rec->deaf;
+  if (!deaf) {
+    *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
+    rec->inputs_tail = in;
+    fapws_happen(rec, FAPWS_EVENT_INPUT);
+  }
+  fapws_unlock();
+  if (deaf) free(in);
+}
+
+/* --- turns ------------------------------------------------------------------- */
+
+void fapws_async_notify(void) {
+  if (A.depth == 0) fapws_notify(&A.thread);
+}
+
+static void cancel_overdue(fapws_exchange *x) {
+  x->overdue = 1;
+  fapws_exchange_cancel(x);
+}
+
+static void go_on(fapws_record *rec, unsigned events) {
+  fapws_exchange *x = rec->exchange;
+  if (!x) { /* a plain iterator that an async handler has returned */
+    if (rec->iter && (events & (FAPWS_EVENT_NEXT | FAPWS_EVENT_ROOM | FAPWS_EVENT_GONE))) fapws_run(&A.thread, rec);
+    return;
+  }
+  Py_INCREF(x);
+  if ((events & FAPWS_EVENT_GONE) && !x->gone) {
+    x->gone = 1;
+    if (x->kind->gone) x->kind->gone(x);
+    fapws_wake_waiters(x, FAPWS_FOR_ROOM);
+    fapws_wake_waiters(x, FAPWS_FOR_MESSAGE);
+  }
+  if (events & FAPWS_EVENT_INPUT) fapws_wake_waiters(x, FAPWS_FOR_MESSAGE);
+  if (events & (FAPWS_EVENT_ROOM | FAPWS_EVENT_NEXT)) fapws_wake_waiters(x, FAPWS_FOR_ROOM);
+  if (events & FAPWS_EVENT_OVERDUE) cancel_overdue(x);
+  Py_DECREF(x);
+}
+
+static fapws_record *next_record(unsigned *events) {
+  fapws_lock();
+  fapws_record *rec = A.head;
+  if (rec) {
+    unlink_record(rec);
+    *events = rec->events;
+    rec->events = 0;
+    if (*events & FAPWS_EVENT_RUN) fapws_count_queued(-1);
+  } else {
+    __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
+  }
+  fapws_unlock();
+  return rec;
+}
+
+static void ask_to_stop(void) {
+  int ms = __atomic_exchange_n(&A.asked, 0, __ATOMIC_SEQ_CST);
+  if (!ms) return;
+  A.stopping = 1;
+  PyObject *done = PyObject_CallMethod(the_module, "stop", "d", (ms - 1) / 1000.0);
+  if (!done) fapws_report("the end of the asyncio thread", NULL);
+  Py_XDECREF(done);
+}
+
+/* turn(): the reader of the eventfd. */
+static PyObject *turn(PyObject *self, PyObject *none) {
+  (void)self;
+  (void)none;
+  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  uint64_t token;
+  if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
+  A.depth++;
+  A.thread.jobs++;
+  uint64_t began = fapws_now_ns(), now = began, told = began;
+  unsigned events = 0;
+  for (fapws_record *rec; (rec = next_record(&events));) {
+    fapws_mount *m = &P.mounts[rec->mount];
+    uint64_t before = now;
+    if (LIKELY(events & FAPWS_EVENT_RUN)) {
+      if (A.thread.unsignalled && (m->run_ns > FAPWS_SLOW_NS || now - told > FAPWS_UNSIGNALLED_NS)) fapws_notify(&A.thread), told = now;
+      fapws_exchange_start(rec);
+      now = fapws_now_ns();
+      fapws_average(&m->run_ns, now - before);
+    } else {
+      go_on(rec, events);
+      now = fapws_now_ns();
+    }
+    if (now - began > TURN_NS) {
+      ring();
+      break;
+    }
+  }
+  if (P.garbage) fapws_collect_garbage();
+  if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
+  A.depth--;
+  fapws_async_notify();
+  Py_RETURN_NONE;
+}
+
+/* --- life -------------------------------------------------------------------- */
+
+/* begin(loop): the calling thread is the asyncio thread. */
+static PyObject *begin(PyObject *self, PyObject *loop) {
+  (void)self;
+  Py_INCREF(loop);
+  Py_XSETREF(A.loop, loop);
+  A.thread.index = -1;
+  A.thread.is_async = 1;
+  A.thread.state = FAPWS_THREAD_BUSY;
+  A.thread.id = pthread_self();
+  A.thread.python = PyThreadState_Get();
+  fapws_this_thread = &A.thread;
+  pthread_mutex_lock(&end_mu);
+  running = 1;
+  pthread_mutex_unlock(&end_mu);
+  return PyLong_FromLong(A.event);
+}
+
+/* end(): the asyncio thread ends. */
+static PyObject *end(PyObject *self, PyObject *none) {
+  (void)self;
+  (void)none;
+  A.thread.python = NULL;
+  A.thread.current = NULL;
+  Py_CLEAR(A.thread.spare_start);
+  pthread_mutex_lock(&end_mu);
+  running = 0;
+  pthread_cond_broadcast(&end_cond);
+  pthread_mutex_unlock(&end_mu);
+  Py_RETURN_NONE;
+}
+
+/* tasks(): of the exchanges that have not ended. */
+static PyObject *tasks(PyObject *self, PyObject *none) {
+  (void)self;
+  (void)none;
+  PyObject *list = PyList_New(0);
+  for (fapws_exchange *x = A.live; list && x; x = x->next)
+    if (x->task && PyList_Append(list, x->task) < 0) Py_CLEAR(list);
+  return list;
+}
+
+static PyMethodDef methods[] = {
+    {"begin", begin, METH_O, "begin(loop) -> int: the calling thread is the asyncio thread from now on; the descriptor that turn() is the reader of."},
+    {"end", end, METH_NOARGS, "end(): the asyncio thread ends."},
+    {"tasks", tasks, METH_NOARGS, "tasks() -> list: the tasks of requests that have not ended."},
+    {"turn", turn, METH_NOARGS, "turn(): does what the server has for the asyncio thread."},
+    {NULL, NULL, 0, NULL}};
+
+void fapws_async_bind(void) {
+  Py_ssize_t n = states ? PyList_GET_SIZE(states) : 0;
+  for (int i = 0; i < P.nmounts; i++) {
+    for (Py_ssize_t k = 0; k < n; k++) {
+      PyObject *pair = PyList_GET_ITEM(states, k);
+      if (PyTuple_GET_ITEM(pair, 0) != P.mounts[i].callable) continue;
+      Py_INCREF(PyTuple_GET_ITEM(pair, 1));
+      Py_XSETREF(P.mounts[i].state, PyTuple_GET_ITEM(pair, 1));
+    }
+  }
+}
+
+static char *text_of(PyObject *o) {
+  const char *text = PyUnicode_AsUTF8(o);
+  return strdup(text ? text : "");
+}
+
+char *fapws_async_start(const char *loop, const char *lifespan, void *const *applications, int n) {
+  PyObject *list = PyList_New(0), *result = NULL, *functions = PyDict_New();
+  A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  A.asleep = 1;
+  if (A.event < 0) PyErr_SetFromErrno(PyExc_OSError);
+  int bad = !list || !functions || A.event < 0 || fapws_exchange_init() < 0 || fapws_waiter_init() < 0 || fapws_scope_init() < 0;
+  if (A.event > 0) fapws_keep_from_children(A.event);
+  for (int i = 0; !bad && i < n; i++) bad = PyList_Append(list, (PyObject *)applications[i]) < 0;
+  for (PyMethodDef *m = methods; !bad && m->ml_name; m++) {
+    PyObject *f = PyCFunction_New(m, NULL);
+    bad = !f || PyDict_SetItemString(functions, m->ml_name, f) < 0;
+    Py_XDECREF(f);
+  }
+  if (!bad && (the_module = PyImport_ImportModule("fapws._async")))
+    result = PyObject_CallMethod(the_module, "start", "ssOO", loop, lifespan, list, functions);
+  Py_XDECREF(list);
+  Py_XDECREF(functions);
+  char *wrong = NULL;
+  if (!result) {
+    PyErr_Print();
+    wrong = strdup("the asyncio thread cannot be started");
+  } else if (PyUnicode_Check(result)) {
+    wrong = text_of(result);
+  } else {
+    Py_INCREF(result);
+    states = result;
+    fapws_async_bind();
+  }
+  Py_XDECREF(result);
+  return wrong;
+}
+
+int fapws_async_stop(int ms) {
+  pthread_mutex_lock(&end_mu);
+  int is_running = running;
+  pthread_mutex_unlock(&end_mu);
+  if (!is_running) return 1;
+  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
+  ring();
+  struct timespec until;
+  clock_gettime(CLOCK_REALTIME, &until);
+  uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)ms * 2000000u + 2000000000u; /* tasks, lifespans, and a margin */
+  until.tv_sec += (time_t)(ns / 1000000000u);
+  until.tv_nsec = (long)(ns % 1000000000u);
+  pthread_mutex_lock(&end_mu);
+  while (running && pthread_cond_timedwait(&end_cond, &end_mu, &until) != ETIMEDOUT) {
+  }
+  is_running = running;
+  pthread_mutex_unlock(&end_mu);
+  return !is_running;
+}

@@ -1,0 +1,114 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"time"
+	"unsafe"
+
+	python3 "github.com/go-python/cpy3"
+)
+
+// AsyncConfig says how what is async is run.
+type AsyncConfig struct {
+	Loop     string // "asyncio", "uvloop", or "auto": uvloop if it can be imported
+	Lifespan string // of ASGI applications: "on", "off", or "auto": if they serve it
+}
+
+// IsAsync says whether something of what is served needs the asyncio thread. Any goroutine.
+func (a *App) IsAsync() bool {
+	for i := range a.mounts {
+		if a.mounts[i].Kind.async() {
+			return true
+		}
+	}
+	return false
+}
+
+// Startup starts the asyncio thread, if something needs it, and the lifespans of the
+// ASGI applications, and waits until they have started: for as long as they take.
+//
+// The error is an *ExitError with code 3 when a traceback on stderr says what is
+// wrong, and else one line for the user. On the thread of Load, once, before the
+// first Submit.
+func (a *App) Startup(c AsyncConfig) error {
+	if !a.IsAsync() {
+		return nil
+	}
+	arena := &cArena{}
+	defer arena.free()
+	var apps []unsafe.Pointer
+	known := map[*python3.PyObject]bool{}
+	for i := range a.mounts {
+		if m := &a.mounts[i]; m.Kind == ASGI && !known[m.callable] {
+			known[m.callable] = true
+			apps = append(apps, unsafe.Pointer(m.callable))
+		}
+	}
+	list := arena.pointers(apps)
+	C.fapws_take_gil()
+	wrong := C.fapws_async_start(arena.str(c.Loop), arena.str(c.Lifespan), list, C.int(len(apps)))
+	C.fapws_release_gil()
+	if wrong == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(wrong))
+	if line := C.GoString(wrong); line != "" {
+		return errors.New(line)
+	}
+	return &ExitError{3}
+}
+
+// Shutdown ends the asyncio thread: tasks have until grace is over, then they are
+// cancelled, and lifespans are shut down. It returns whether the thread has ended.
+// Any goroutine, when nothing is submitted any more.
+func (a *App) Shutdown(grace time.Duration) bool {
+	return C.fapws_async_stop(C.int(max(grace, 0).Milliseconds())) != 0
+}
+
+// batch is a chain of records.
+type batch struct {
+	first, last *C.fapws_record
+	n           int
+}
+
+func (b *batch) add(rec *C.fapws_record) {
+	if b.last == nil {
+		b.first = rec
+	} else {
+		b.last.next = rec
+	}
+	b.last = rec
+	b.n++
+}
+
+func (h *Handler) flushAsync() {
+	if h.forAsync.n > 0 {
+		b := h.forAsync
+		h.forAsync = batch{}
+		C.fapws_async_submit(number(b.first), number(b.last), C.int(b.n))
+	}
+}
+
+// String names the kind for people.
+func (k MountKind) String() string {
+	switch k {
+	case ASGI:
+		return "ASGI"
+	case AsyncHandler:
+		return "async handler"
+	case WebSocket:
+		return "WebSocket"
+	}
+	return "WSGI"
+}
+
+func (a *cArena) pointers(list []unsafe.Pointer) *unsafe.Pointer {
+	p := C.calloc(C.size_t(len(list)+1), C.size_t(unsafe.Sizeof(uintptr(0))))
+	a.all = append(a.all, p)
+	copy(unsafe.Slice((*unsafe.Pointer)(p), len(list)), list)
+	return (*unsafe.Pointer)(p)
+}

@@ -1,0 +1,117 @@
+/* async def handler(environ, start_response): awaited on the asyncio thread, it
+ * may return all that other handlers may, and besides be an async generator, or
+ * return an async iterable, whose pieces are sent as they come. */
+#include "async.h"
+
+#define A fapws_the_async
+
+static PyObject *next_item(fapws_exchange *x) {
+  PyObject *awaitable = Py_TYPE(x->iterator)->tp_as_async->am_anext(x->iterator);
+  PyObject *inner = awaitable ? fapws_await(awaitable) : NULL;
+  Py_XDECREF(awaitable);
+  return inner;
+}
+
+/* What runs to close the async generator, whatever becomes of it; NULL: there is nothing to run. */
+static PyObject *closing(fapws_exchange *x) {
+  PyObject *iterator = x->iterator;
+  x->iterator = NULL;
+  PyObject *aclose = PyObject_GetAttrString(iterator, "aclose"), *awaitable = aclose ? PyObject_CallNoArgs(aclose) : NULL;
+  PyObject *inner = awaitable ? fapws_await(awaitable) : NULL;
+  if (aclose && !inner) PyErr_WriteUnraisable(aclose);
+  PyErr_Clear(); /* an iterator need not have an aclose() */
+  Py_XDECREF(awaitable);
+  Py_XDECREF(aclose);
+  Py_DECREF(iterator);
+  return inner;
+}
+
+/* A handler's result: what remains to be awaited, or NULL, as begin and returned. */
+static PyObject *answer(fapws_exchange *x, PyObject *result) {
+  fapws_record *rec = x->rec;
+  const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
+  if (methods && methods->am_aiter) {
+    PyObject *iterator = methods->am_aiter(result);
+    if (!iterator) return NULL;
+    methods = Py_TYPE(iterator)->tp_as_async;
+    if (!methods || !methods->am_anext) {
+      PyErr_Format(PyExc_TypeError, "%.100s.__aiter__() gave a %.100s, which has no __anext__", Py_TYPE(result)->tp_name, Py_TYPE(iterator)->tp_name);
+      Py_DECREF(iterator);
+      return NULL;
+    }
+    x->iterator = iterator;
+    return next_item(x);
+  }
+  int how = fapws_answer(&A.thread, rec, result);
+  if (how > 0) {
+    fapws_stream(&A.thread, rec);
+  } else if (UNLIKELY(how < 0) && x->rec && !rec->result && !PyDict_Check(result) && !PyList_CheckExact(result)) {
+    PyObject *type, *value, *tb; /* close() always runs */
+    PyErr_Fetch(&type, &value, &tb);
+    fapws_close_result(rec, result);
+    PyErr_Restore(type, value, tb);
+  }
+  return NULL;
+}
+
+static PyObject *handler_begin(fapws_exchange *x) {
+  fapws_record *rec = x->rec;
+  const fapws_mount *m = x->mount;
+  if (rec->has_body && !(rec->input = fapws_input_new(rec))) return NULL;
+  if (!(rec->environ = fapws_environ(rec, m->environ, rec->input))) return NULL;
+  if (!(rec->start = fapws_start_for(&A.thread, rec, m->start))) return NULL;
+  PyObject *args[] = {rec->environ, rec->start}, *result = PyObject_Vectorcall(m->callable, args, 2, NULL);
+  if (!result) return NULL;
+  int awaits = PyCoro_CheckExact(result) || (Py_TYPE(result)->tp_as_async && Py_TYPE(result)->tp_as_async->am_await);
+  PyObject *inner = awaits ? fapws_await(result) : answer(x, result);
+  Py_DECREF(result);
+  return inner;
+}
+
+/* An item of an async iterator has come. */
+static PyObject *piece(fapws_exchange *x, PyObject *item) {
+  fapws_record *rec = x->rec;
+  if (fapws_send_chunk(&A.thread, rec, item) < 0) {
+    fapws_fail(&A.thread, rec);
+    return closing(x);
+  }
+  if (rec->whole || (rec->started && rec->bodyless)) {
+    fapws_stream_end(&A.thread, rec, 0);
+    return closing(x);
+  }
+  return fapws_must_wait(rec) ? fapws_waiter_new(x, FAPWS_FOR_ROOM) : next_item(x);
+}
+
+static PyObject *handler_returned(fapws_exchange *x, PyObject *result) {
+  fapws_record *rec = x->rec;
+  if (!rec) return NULL; /* aclose() has */
+  if (!x->iterator) return answer(x, result);
+  if (fapws_is_cancelled(rec)) {
+    fapws_stream_end(&A.thread, rec, 1);
+    return closing(x);
+  }
+  if (x->waits) { /* there is room again */
+    x->waits = 0;
+    return next_item(x);
+  }
+  PyObject *next = piece(x, result);
+  x->waits = next && Py_TYPE(next) == &fapws_Waiter_Type;
+  return next;
+}
+
+static void handler_raised(fapws_exchange *x) {
+  if (x->iterator && x->rec && PyErr_ExceptionMatches(PyExc_StopAsyncIteration)) {
+    PyErr_Clear();
+    fapws_stream_end(&A.thread, x->rec, 0);
+    return;
+  }
+  fapws_asgi_raised(x);
+}
+
+/* A generator that waits for news would wait for ever: it is cancelled there, as
+ * others are closed. Other handlers run to their end, as without async. */
+static void handler_gone(fapws_exchange *x) {
+  if (x->iterator && !x->waits) fapws_exchange_cancel(x);
+}
+
+const fapws_kind fapws_async_handler = {"handler", handler_begin, NULL, NULL, handler_returned, handler_raised, handler_gone};

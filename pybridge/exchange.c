@@ -1,0 +1,501 @@
+/* An exchange on the asyncio thread: the coroutine that its Task runs.
+ *
+ * It is a C object around what the application awaits, so that it sees the
+ * application's end by itself: a callback of the Task would cost a turn of the
+ * event loop for each request. To asyncio's tools it looks like the coroutine
+ * of the application. */
+#include "async.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define A fapws_the_async
+
+PyObject *fapws_cancelled_error;
+
+static PyObject *task_type, *task_names, *text_call_soon, *text_throw, *text_close, *text_cancel, *text_value;
+
+/* --- what Pythons before 3.10 lack -------------------------------------------- */
+
+/* The value of StopIteration, if that is the exception: PYGEN_RETURN, else PYGEN_ERROR. */
+static PySendResult returned_value(PyObject **result) {
+  if (!PyErr_Occurred()) {
+    Py_INCREF(Py_None);
+    *result = Py_None;
+    return PYGEN_RETURN;
+  }
+  if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  PyErr_NormalizeException(&type, &value, &tb);
+  *result = value ? PyObject_GetAttr(value, text_value) : NULL;
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(tb);
+  return *result ? PYGEN_RETURN : PYGEN_ERROR;
+}
+
+PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **result) {
+#if PY_VERSION_HEX >= 0x030a0000
+  return PyIter_Send(iterator, value, result);
+#else
+  if (value == Py_None && PyIter_Check(iterator))
+    *result = Py_TYPE(iterator)->tp_iternext(iterator);
+  else
+    *result = PyObject_CallMethod(iterator, "send", "O", value);
+  return *result ? PYGEN_NEXT : returned_value(result);
+#endif
+}
+
+PyObject *fapws_await(PyObject *o) {
+  if (LIKELY(PyCoro_CheckExact(o))) {
+    Py_INCREF(o);
+    return o;
+  }
+  if (PyGen_CheckExact(o)) { /* of types.coroutine */
+    PyObject *code = PyObject_GetAttrString(o, "gi_code"), *flags = code ? PyObject_GetAttrString(code, "co_flags") : NULL;
+    long bits = flags ? PyLong_AsLong(flags) : 0;
+    Py_XDECREF(code);
+    Py_XDECREF(flags);
+    PyErr_Clear();
+    if (bits & CO_ITERABLE_COROUTINE) {
+      Py_INCREF(o);
+      return o;
+    }
+  }
+  const PyAsyncMethods *methods = Py_TYPE(o)->tp_as_async;
+  if (methods && methods->am_await) return methods->am_await(o);
+  PyErr_Format(PyExc_TypeError, "a %.100s cannot be awaited", Py_TYPE(o)->tp_name);
+  return NULL;
+}
+
+/* --- the end ------------------------------------------------------------------ */
+
+static void exchange_end(fapws_exchange *x) {
+  if (x->ended) return;
+  x->ended = 1;
+  *(x->prev ? &x->prev->next : &A.live) = x->next;
+  if (x->next) x->next->prev = x->prev;
+  x->next = x->prev = NULL;
+  if (x->rec && x->rec->exchange == x) { /* it goes on without us */
+    x->rec->exchange = NULL;
+    x->rec = NULL;
+    Py_DECREF(x);
+  }
+  Py_CLEAR(x->inner);
+  Py_CLEAR(x->iterator);
+  Py_CLEAR(x->task);
+  Py_DECREF(x); /* of the list */
+}
+
+/* The application has ended, perhaps with an exception. That of a cancelled task
+ * goes on to the Task, so that it counts as such. */
+static PySendResult conclude(fapws_exchange *x, PyObject **result) {
+  PyObject *type = NULL, *value = NULL, *tb = NULL;
+  if (UNLIKELY(PyErr_Occurred())) {
+    if (PyErr_ExceptionMatches(fapws_cancelled_error)) {
+      PyErr_Fetch(&type, &value, &tb);
+      Py_INCREF(type);
+      Py_XINCREF(value);
+      Py_XINCREF(tb);
+      PyErr_Restore(type, value, tb);
+    }
+    x->kind->raised(x);
+    PyErr_Clear();
+  }
+  exchange_end(x);
+  if (type) {
+    PyErr_Restore(type, value, tb);
+    return PYGEN_ERROR;
+  }
+  Py_INCREF(Py_None);
+  *result = Py_None;
+  return PYGEN_RETURN;
+}
+
+/* --- steps -------------------------------------------------------------------- */
+
+/* What x->inner has done, how: goes on until it waits or there is no more. */
+static PySendResult drive(fapws_exchange *x, PySendResult how, PyObject **result) {
+  for (;;) {
+    if (UNLIKELY(fapws_forked)) fapws_child_exit();
+    if (how == PYGEN_NEXT) return how;
+    Py_CLEAR(x->inner);
+    PyObject *next = NULL;
+    if (how == PYGEN_RETURN) {
+      PyObject *value = *result;
+      *result = NULL;
+      next = x->kind->returned(x, value);
+      Py_DECREF(value);
+    }
+    if (UNLIKELY(fapws_forked)) fapws_child_exit();
+    if (!next) return conclude(x, result);
+    x->inner = next;
+    how = fapws_iter_send(next, Py_None, result);
+  }
+}
+
+static PySendResult first_step(fapws_exchange *x, PyObject **result) {
+  x->begun = 1;
+  PyObject *inner = x->kind->begin(x);
+  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  if (!inner) return conclude(x, result);
+  x->inner = inner;
+  return drive(x, fapws_iter_send(inner, Py_None, result), result);
+}
+
+static fapws_record *enter(fapws_exchange *x) {
+  fapws_record *before = A.thread.current;
+  Py_INCREF(x);
+  A.depth++;
+  __atomic_store_n(&A.thread.current, x->rec, __ATOMIC_RELAXED);
+  return before;
+}
+
+static void leave(fapws_exchange *x, fapws_record *before) {
+  __atomic_store_n(&A.thread.current, before, __ATOMIC_RELAXED);
+  if (UNLIKELY(A.thread.raised)) fapws_take_back(&A.thread);
+  A.depth--;
+  fapws_async_notify();
+  Py_DECREF(x);
+}
+
+static PySendResult exchange_send(PyObject *self, PyObject *value, PyObject **result) {
+  fapws_exchange *x = (fapws_exchange *)self;
+  if (x->ended) {
+    PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    return PYGEN_ERROR;
+  }
+  fapws_record *before = enter(x);
+  PySendResult how = LIKELY(!x->begun) ? first_step(x, result) : drive(x, fapws_iter_send(x->inner, value, result), result);
+  leave(x, before);
+  return how;
+}
+
+static PySendResult throw_into(fapws_exchange *x, PyObject *args, PyObject **result) {
+  if (x->begun) {
+    PyObject *throw = PyObject_GetAttr(x->inner, text_throw);
+    if (throw) {
+      *result = PyObject_Call(throw, args, NULL);
+      Py_DECREF(throw);
+      return drive(x, *result ? PYGEN_NEXT : returned_value(result), result);
+    }
+    PyErr_Clear(); /* an iterator that is nothing else */
+  }
+  x->begun = 1;
+  PyObject *type = PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : PyExc_TypeError;
+  PyErr_SetObject(PyExceptionInstance_Check(type) ? (PyObject *)Py_TYPE(type) : type,
+                  PyExceptionInstance_Check(type)  ? type
+                  : PyTuple_GET_SIZE(args) > 1 ? PyTuple_GET_ITEM(args, 1)
+                                               : NULL);
+  return conclude(x, result);
+}
+
+static PyObject *as_method(PySendResult how, PyObject *result) {
+  if (how == PYGEN_NEXT) return result;
+  if (how == PYGEN_RETURN) {
+    PyErr_SetObject(PyExc_StopIteration, result);
+    Py_DECREF(result);
+  }
+  return NULL;
+}
+
+static PyObject *exchange_send_method(PyObject *self, PyObject *value) {
+  PyObject *result = NULL;
+  return as_method(exchange_send(self, value, &result), result);
+}
+
+static PyObject *exchange_next(PyObject *self) {
+  PyObject *result = NULL;
+  return as_method(exchange_send(self, Py_None, &result), result);
+}
+
+static PyObject *exchange_throw(PyObject *self, PyObject *args) {
+  fapws_exchange *x = (fapws_exchange *)self;
+  PyObject *result = NULL;
+  if (x->ended) return PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine"), NULL;
+  fapws_record *before = enter(x);
+  PySendResult how = throw_into(x, args, &result);
+  leave(x, before);
+  return as_method(how, result);
+}
+
+/* The event loop ends with tasks left over. */
+static PyObject *exchange_close(PyObject *self, PyObject *none) {
+  (void)none;
+  fapws_exchange *x = (fapws_exchange *)self;
+  if (x->ended) Py_RETURN_NONE;
+  fapws_record *before = enter(x);
+  PyObject *closed = x->inner ? PyObject_CallMethodNoArgs(x->inner, text_close) : NULL;
+  Py_XDECREF(closed);
+  if (PyErr_Occurred()) PyErr_WriteUnraisable(self);
+  if (!x->ended) {
+    PyErr_SetNone(PyExc_GeneratorExit);
+    x->kind->raised(x);
+    PyErr_Clear();
+    exchange_end(x);
+  }
+  leave(x, before);
+  Py_RETURN_NONE;
+}
+
+/* --- the Task ----------------------------------------------------------------- */
+
+void fapws_exchange_cancel(fapws_exchange *x) {
+  PyObject *done = x->task ? PyObject_CallMethodNoArgs(x->task, text_cancel) : Py_None;
+  if (!done) PyErr_WriteUnraisable((PyObject *)x);
+  if (done != Py_None) Py_XDECREF(done);
+}
+
+#if PY_VERSION_HEX < 0x030c0000
+/* A Task asks the loop to call its first step soon. What it asks for is caught
+ * here, and done at once. */
+static PyObject *caught, *caught_context, *catcher;
+
+static PyObject *catch(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+  (void)self;
+  if (n > 0) {
+    Py_INCREF(args[0]);
+    Py_XSETREF(caught, args[0]);
+    for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
+      Py_INCREF(args[n + i]); /* context= is all there is */
+      Py_XSETREF(caught_context, args[n + i]);
+    }
+  }
+  Py_RETURN_NONE;
+}
+
+static PyMethodDef catch_method = {"call_soon", (PyCFunction)(void (*)(void))catch, METH_FASTCALL | METH_KEYWORDS, NULL};
+
+static void step_now(void) {
+  PyObject *step = caught, *context = caught_context;
+  caught = caught_context = NULL;
+  if (!step) return;
+  if (context && PyContext_Enter(context) == 0) {
+    Py_XDECREF(PyObject_CallNoArgs(step));
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb);
+    PyContext_Exit(context);
+    PyErr_Restore(type, value, tb);
+  }
+  Py_DECREF(step);
+  Py_XDECREF(context);
+}
+
+static PyObject *start_task(fapws_exchange *x) {
+  PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
+  int catching = PyObject_SetAttr(A.loop, text_call_soon, catcher) == 0;
+  PyErr_Clear(); /* a loop of another make: its tasks begin a little later */
+  PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
+  if (!catching) return task;
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  PyObject_SetAttr(A.loop, text_call_soon, NULL);
+  PyErr_Restore(type, value, tb);
+  if (task) {
+    Py_INCREF(task);
+    x->task = task;
+    step_now();
+  }
+  return task;
+}
+#else
+static PyObject *start_task(fapws_exchange *x) {
+  PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name, Py_True};
+  PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
+  if (task && !x->ended) {
+    Py_INCREF(task);
+    x->task = task;
+  }
+  return task;
+}
+#endif
+
+/* --- the object --------------------------------------------------------------- */
+
+#define SPARE 64
+static fapws_exchange *spare[SPARE]; /* with the memory of their fields */
+static int nspare;
+
+static fapws_exchange *exchange_new(fapws_record *rec) {
+  fapws_exchange *x;
+  if (nspare) {
+    x = spare[--nspare];
+    (void)PyObject_INIT(x, &fapws_Exchange_Type);
+  } else {
+    if (!(x = PyObject_GC_New(fapws_exchange, &fapws_Exchange_Type))) return NULL;
+    memset((char *)x + sizeof(PyObject), 0, sizeof *x - sizeof(PyObject));
+  }
+  x->rec = rec;
+  x->mount = &fapws_the_pool.mounts[rec->mount];
+  x->kind = x->mount->kind == FAPWS_ASGI ? &fapws_asgi_http : &fapws_async_handler;
+  x->task = x->inner = x->iterator = NULL;
+  x->waiters = NULL;
+  x->state = FAPWS_WAITS;
+  x->begun = x->gone = x->ended = x->overdue = x->waits = x->received = 0;
+  x->taken = 0;
+  x->head.rec = rec;
+  x->head.status = 200;
+  x->head.called = x->head.sent = 0;
+  fapws_forget_fields(&x->head);
+  x->prev = NULL;
+  x->next = A.live;
+  if (x->next) x->next->prev = x;
+  A.live = x;
+  Py_INCREF(x); /* of the list */
+  PyObject_GC_Track((PyObject *)x);
+  return x;
+}
+
+void fapws_exchange_start(fapws_record *rec) {
+  rec->thread = &A.thread;
+  rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
+  rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;
+  rec->declared = -1;
+  rec->sent = rec->unacked = rec->credit = 0;
+  fapws_exchange *x = fapws_is_cancelled(rec) ? NULL : exchange_new(rec);
+  if (!x) { /* nobody waits for it */
+    if (PyErr_Occurred()) fapws_report("starting a task", rec);
+    fapws_stream_end(&A.thread, rec, 1);
+    return;
+  }
+  Py_INCREF(x);
+  rec->exchange = x;
+  PyObject *task = start_task(x);
+  if (UNLIKELY(PyErr_Occurred())) {
+    if (task) {
+      fapws_report("a step of a task", NULL);
+    } else if (!x->ended) {
+      x->kind->raised(x);
+      PyErr_Clear();
+      exchange_end(x);
+    }
+  }
+  Py_XDECREF(task);
+  Py_DECREF(x);
+}
+
+static int exchange_traverse(PyObject *self, visitproc visit, void *arg) {
+  fapws_exchange *x = (fapws_exchange *)self;
+  Py_VISIT(x->task);
+  Py_VISIT(x->inner);
+  Py_VISIT(x->iterator);
+  return 0;
+}
+
+static int exchange_clear(PyObject *self) {
+  fapws_exchange *x = (fapws_exchange *)self;
+  Py_CLEAR(x->task);
+  Py_CLEAR(x->inner);
+  Py_CLEAR(x->iterator);
+  return 0;
+}
+
+static void exchange_dealloc(PyObject *self) {
+  fapws_exchange *x = (fapws_exchange *)self;
+  PyObject_GC_UnTrack(self);
+  exchange_clear(self);
+  Py_CLEAR(x->head.reason);
+  if (nspare < SPARE && x->head.cap <= 8192) {
+    spare[nspare++] = x;
+    return;
+  }
+  free(x->head.buf);
+  PyObject_GC_Del(self);
+}
+
+/* An attribute of what is awaited, under the name that it has for coroutines. */
+static PyObject *get_of_inner(PyObject *self, void *name) {
+  PyObject *inner = ((fapws_exchange *)self)->inner, *value = inner ? PyObject_GetAttrString(inner, name) : NULL;
+  if (value) return value;
+  PyErr_Clear();
+  Py_RETURN_NONE;
+}
+
+static PyObject *get_running(PyObject *self, void *closure) {
+  (void)closure;
+  fapws_exchange *x = (fapws_exchange *)self;
+  return PyBool_FromLong(x->rec && A.thread.current == x->rec);
+}
+
+static PyObject *get_name(PyObject *self, void *closure) {
+  (void)closure;
+  PyObject *name = ((fapws_exchange *)self)->mount->name;
+  Py_INCREF(name);
+  return name;
+}
+
+static PyGetSetDef exchange_getset[] = {{"cr_frame", get_of_inner, NULL, "As of the application's coroutine.", "cr_frame"},
+                                        {"cr_await", get_of_inner, NULL, "As of the application's coroutine.", "cr_await"},
+                                        {"cr_code", get_of_inner, NULL, "As of the application's coroutine.", "cr_code"},
+                                        {"cr_running", get_running, NULL, "Whether it is at work right now.", NULL},
+                                        {"__name__", get_name, NULL, "The name of the application.", NULL},
+                                        {"__qualname__", get_name, NULL, "The name of the application.", NULL},
+                                        {NULL, NULL, NULL, NULL, NULL}};
+
+static PyMethodDef exchange_methods[] = {
+    {"send", exchange_send_method, METH_O, "send(value): as of a coroutine."},
+    {"throw", exchange_throw, METH_VARARGS, "throw(type[, value[, traceback]]): as of a coroutine."},
+    {"close", exchange_close, METH_NOARGS, "close(): as of a coroutine."},
+    {NULL, NULL, 0, NULL}};
+
+static PyObject *get_self(PyObject *self) {
+  Py_INCREF(self);
+  return self;
+}
+
+static PyAsyncMethods exchange_async = {.am_await = get_self, FAPWS_AM_SEND(exchange_send)};
+
+PyTypeObject fapws_Exchange_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Exchange",
+    .tp_basicsize = sizeof(fapws_exchange),
+    .tp_dealloc = exchange_dealloc,
+    .tp_as_async = &exchange_async,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_doc = "The coroutine of a request.",
+    .tp_traverse = exchange_traverse,
+    .tp_clear = exchange_clear,
+    .tp_iter = get_self,
+    .tp_iternext = exchange_next,
+    .tp_methods = exchange_methods,
+    .tp_getset = exchange_getset,
+};
+
+/* asyncio takes for a coroutine what collections.abc does. */
+static int register_coroutines(void) {
+  PyTypeObject *types[] = {&fapws_Exchange_Type, &fapws_Waiter_Type, &fapws_Done_Type};
+  PyObject *abc = PyImport_ImportModule("collections.abc"), *coroutine = abc ? PyObject_GetAttrString(abc, "Coroutine") : NULL;
+  int bad = !coroutine;
+  for (size_t i = 0; !bad && i < sizeof types / sizeof *types; i++) {
+    PyObject *done = PyObject_CallMethod(coroutine, "register", "O", types[i]);
+    bad = !done;
+    Py_XDECREF(done);
+  }
+  Py_XDECREF(coroutine);
+  Py_XDECREF(abc);
+  return -bad;
+}
+
+int fapws_exchange_init(void) {
+  if (task_type) return 0;
+  PyObject *asyncio = PyImport_ImportModule("asyncio");
+  if (!asyncio) return -1;
+  task_type = PyObject_GetAttrString(asyncio, "Task");
+  fapws_cancelled_error = PyObject_GetAttrString(asyncio, "CancelledError");
+  Py_DECREF(asyncio);
+  text_call_soon = PyUnicode_InternFromString("call_soon");
+  text_throw = PyUnicode_InternFromString("throw");
+  text_close = PyUnicode_InternFromString("close");
+  text_cancel = PyUnicode_InternFromString("cancel");
+  text_value = PyUnicode_InternFromString("value");
+  if (!task_type || !fapws_cancelled_error || !text_call_soon || !text_throw || !text_close || !text_cancel || !text_value) return -1;
+#if PY_VERSION_HEX < 0x030c0000
+  task_names = Py_BuildValue("(ss)", "loop", "name");
+  if (!(catcher = PyCFunction_New(&catch_method, NULL))) return -1;
+#else
+  task_names = Py_BuildValue("(sss)", "loop", "name", "eager_start");
+#endif
+  if (!task_names || PyType_Ready(&fapws_Exchange_Type) < 0 || PyType_Ready(&fapws_Waiter_Type) < 0 || PyType_Ready(&fapws_Done_Type) < 0)
+    return -1;
+  return register_coroutines();
+}

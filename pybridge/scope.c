@@ -1,0 +1,296 @@
+/* scope of ASGI 3: what is known of a connection when it begins. As for environ
+ * (environ.c), the last heads are remembered, since clients send the same again. */
+#include "async.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+  K_TYPE, K_ASGI, K_HTTP_VERSION, K_METHOD, K_SCHEME, K_PATH, K_RAW_PATH, K_QUERY, K_ROOT, K_HEADERS, K_CLIENT, K_SERVER,
+  K_STATE, K_EXTENSIONS, K_SUBPROTOCOLS, K_COUNT
+};
+static const char *const key_text[K_COUNT] = {
+    "type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers",
+    "client", "server", "state", "extensions", "subprotocols"};
+static PyObject *key[K_COUNT];
+static PyObject *versions[2], *methods[8], *text_http, *text_empty, *bytes_empty, *the_asgi, *the_extensions, *name_pathsend;
+static const char *const method_text[8] = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
+
+int fapws_scope_init(void) {
+  if (the_asgi) return 0;
+  for (int i = 0; i < K_COUNT; i++)
+    if (!(key[i] = PyUnicode_InternFromString(key_text[i]))) return -1;
+  for (int i = 0; i < 8; i++)
+    if (!(methods[i] = PyUnicode_InternFromString(method_text[i]))) return -1;
+  versions[0] = PyUnicode_InternFromString("1.0");
+  versions[1] = PyUnicode_InternFromString("1.1");
+  text_http = PyUnicode_InternFromString("http");
+  text_empty = PyUnicode_InternFromString("");
+  bytes_empty = PyBytes_FromStringAndSize(NULL, 0);
+  name_pathsend = PyUnicode_InternFromString("http.response.pathsend");
+  the_extensions = PyDict_New();
+  the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
+  return versions[0] && versions[1] && text_http && text_empty && bytes_empty && name_pathsend && the_extensions && the_asgi ? 0 : -1;
+}
+
+static int put(PyObject *scope, int k, PyObject *value) {
+  if (UNLIKELY(!value)) return -1;
+  int bad = PyDict_SetItem(scope, key[k], value);
+  Py_DECREF(value);
+  return bad;
+}
+
+static const char *at(const fapws_record *rec, fapws_span s) { return rec->data + s.off; }
+
+static PyObject *bytes_of(const fapws_record *rec, fapws_span s) { return PyBytes_FromStringAndSize(at(rec, s), s.len); }
+
+/* --- headers ------------------------------------------------------------------ */
+
+/* Names in lower case, of which most are always the same objects. */
+#define NAMES 64
+static PyObject *names[NAMES];
+
+static PyObject *lower_name(const char *s, size_t n) {
+  char low[64];
+  if (n > sizeof low) {
+    PyObject *name = PyBytes_FromStringAndSize(s, (Py_ssize_t)n);
+    char *out = name ? PyBytes_AS_STRING(name) : NULL;
+    for (size_t i = 0; name && i < n; i++)
+      if (out[i] >= 'A' && out[i] <= 'Z') out[i] |= 0x20;
+    return name;
+  }
+  unsigned h = (unsigned)n;
+  for (size_t i = 0; i < n; i++) {
+    low[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] | 0x20) : s[i];
+    h = h * 31 + (unsigned char)low[i];
+  }
+  PyObject **slot = &names[(h ^ (h >> 7)) % NAMES];
+  if (!*slot || (size_t)PyBytes_GET_SIZE(*slot) != n || memcmp(PyBytes_AS_STRING(*slot), low, n) != 0) {
+    PyObject *name = PyBytes_FromStringAndSize(low, (Py_ssize_t)n);
+    if (!name) return NULL;
+    Py_XSETREF(*slot, name);
+  }
+  Py_INCREF(*slot);
+  return *slot;
+}
+
+/* A list of (name, value), in the order in which they came. Host is what the server
+ * goes by: of an absolute-form target (RFC 9112 §3.2.2), or what a proxy got. */
+static PyObject *headers_of(const fapws_record *rec) {
+  fapws_span host = rec->host.len ? rec->host : rec->authority;
+  PyObject *list = PyList_New(rec->nfields);
+  int has_host = 0;
+  for (uint32_t i = 0; list && i < rec->nfields; i++) {
+    fapws_field f = rec->fields[i];
+    int is_host = f.name.len == 4 && strncasecmp(at(rec, f.name), "host", 4) == 0;
+    has_host |= is_host;
+    PyObject *pair = PyTuple_New(2), *name = lower_name(at(rec, f.name), f.name.len);
+    PyObject *value = bytes_of(rec, is_host && host.len ? host : f.value);
+    if (!pair || !name || !value) {
+      Py_XDECREF(pair);
+      Py_XDECREF(name);
+      Py_XDECREF(value);
+      Py_CLEAR(list);
+      break;
+    }
+    PyTuple_SET_ITEM(pair, 0, name);
+    PyTuple_SET_ITEM(pair, 1, value);
+    PyList_SET_ITEM(list, i, pair);
+  }
+  if (list && host.len && !has_host) {
+    PyObject *pair = Py_BuildValue("(y#y#)", "host", (Py_ssize_t)4, at(rec, host), (Py_ssize_t)host.len);
+    if (!pair || PyList_Insert(list, 0, pair) < 0) Py_CLEAR(list);
+    Py_XDECREF(pair);
+  }
+  return list;
+}
+
+/* --- addresses ---------------------------------------------------------------- */
+
+/* [host, port] of ASGI; of a unix socket [path, None] for the server, None for the client. */
+static PyObject *address(const fapws_record *rec, fapws_span host, fapws_span port, int is_client) {
+  if (is_client && !host.len) Py_RETURN_NONE;
+  PyObject *name = PyUnicode_DecodeLatin1(at(rec, host), host.len, NULL), *number = Py_None;
+  long n = 0;
+  for (uint32_t i = 0; i < port.len && i < 6; i++) n = n * 10 + (at(rec, port)[i] - '0');
+  if (port.len || is_client)
+    number = PyLong_FromLong(n);
+  else
+    Py_INCREF(number);
+  PyObject *pair = name && number ? PyTuple_Pack(2, name, number) : NULL;
+  Py_XDECREF(name);
+  Py_XDECREF(number);
+  return pair;
+}
+
+/* --- the line ----------------------------------------------------------------- */
+
+static PyObject *method_object(const fapws_record *rec) {
+  for (int i = 0; i < 8; i++) {
+    PyObject *m = methods[i];
+    if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len && memcmp(PyUnicode_1BYTE_DATA(m), at(rec, rec->method), rec->method.len) == 0) {
+      Py_INCREF(m);
+      return m;
+    }
+  }
+  return PyUnicode_DecodeLatin1(at(rec, rec->method), rec->method.len, NULL);
+}
+
+/* The path as the client wrote it; one that the server has written, percent-encoded. */
+static PyObject *raw_path(const fapws_record *rec) {
+  const char *s = at(rec, rec->target);
+  size_t n = rec->target.len;
+  if (!rec->routed && n && (*s == '/' || rec->authority.len)) {
+    if (*s != '/') {
+      size_t skip = rec->authority.off + rec->authority.len - rec->target.off;
+      s += skip;
+      n -= skip;
+    }
+    const char *mark = memchr(s, '?', n);
+    if (mark) n = (size_t)(mark - s);
+    return n ? PyBytes_FromStringAndSize(s, (Py_ssize_t)n) : PyBytes_FromStringAndSize("/", 1);
+  }
+  static const char hex[] = "0123456789ABCDEF";
+  PyObject *bytes = PyBytes_FromStringAndSize(NULL, 3 * (Py_ssize_t)rec->path.len);
+  if (!bytes) return NULL;
+  char *out = PyBytes_AS_STRING(bytes);
+  for (uint32_t i = 0; i < rec->path.len; i++) {
+    unsigned char c = (unsigned char)at(rec, rec->path)[i];
+    if (c > 0x20 && c < 0x7f && !strchr("%?#\"<>", c)) {
+      *out++ = (char)c;
+    } else {
+      *out++ = '%';
+      *out++ = hex[c >> 4];
+      *out++ = hex[c & 15];
+    }
+  }
+  _PyBytes_Resize(&bytes, out - PyBytes_AS_STRING(bytes));
+  return bytes;
+}
+
+static int put_line(PyObject *scope, const fapws_record *rec) {
+  const char *path = at(rec, rec->path);
+  size_t n = rec->path.len, root = rec->script_len, skip = fapws_the_pool.mounts[rec->mount].relative ? root : 0;
+  if (put(scope, K_METHOD, method_object(rec)) < 0 || PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0) return -1;
+  PyObject *text = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
+  if (text && skip && n == skip) Py_SETREF(text, PyUnicode_FromString("/"));
+  if (put(scope, K_PATH, text) < 0 || put(scope, K_RAW_PATH, raw_path(rec)) < 0) return -1;
+  if (root && put(scope, K_ROOT, PyUnicode_DecodeUTF8(path, (Py_ssize_t)root, "replace")) < 0) return -1;
+  return rec->query.len ? put(scope, K_QUERY, bytes_of(rec, rec->query)) : 0;
+}
+
+/* All that does not change from one request of a client to the next. */
+static PyObject *scope_of_fields(const fapws_record *rec) {
+  PyObject *scope = PyDict_New();
+  if (!scope) return NULL;
+  if (PyDict_SetItem(scope, key[K_TYPE], text_http) < 0 || PyDict_SetItem(scope, key[K_ASGI], Py_None) < 0 ||
+      PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[1]) < 0 ||
+      put(scope, K_SERVER, address(rec, rec->server_name, rec->server_port, 0)) < 0 || PyDict_SetItem(scope, key[K_CLIENT], Py_None) < 0 ||
+      put(scope, K_SCHEME, rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL) : PyUnicode_FromString("http")) < 0 ||
+      PyDict_SetItem(scope, key[K_METHOD], methods[0]) < 0 || PyDict_SetItem(scope, key[K_ROOT], text_empty) < 0 ||
+      PyDict_SetItem(scope, key[K_PATH], text_empty) < 0 || PyDict_SetItem(scope, key[K_RAW_PATH], bytes_empty) < 0 ||
+      PyDict_SetItem(scope, key[K_QUERY], bytes_empty) < 0 || PyDict_SetItem(scope, key[K_HEADERS], Py_None) < 0 ||
+      PyDict_SetItem(scope, key[K_STATE], Py_None) < 0 || PyDict_SetItem(scope, key[K_EXTENSIONS], Py_None) < 0)
+    Py_CLEAR(scope);
+  return scope;
+}
+
+/* --- what is remembered ------------------------------------------------------- */
+
+#define SLOTS 16
+#define TEXT 2048 /* bytes of head and peer that are worth remembering */
+
+typedef struct {
+  char text[TEXT]; /* fields, peer, line */
+  size_t fields, peer, line;
+  uint32_t mount, script;
+  PyObject *headers;    /* list */
+  PyObject *of_fields;  /* dict: all but headers and line */
+  PyObject *of_request; /* dict: of_fields with the last line */
+} memory;
+static memory *memories[SLOTS];
+
+static unsigned pick(const char *fields, size_t n) {
+  uint64_t a = 0, b = 0;
+  if (n >= 24) {
+    memcpy(&a, fields + n / 2 - 4, 8);
+    memcpy(&b, fields + n - 12, 8);
+  }
+  return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
+}
+
+/* The memory of a head like that of rec, made if there is none; NULL: it is not
+ * worth it, or an exception. */
+static memory *remember(const fapws_record *rec, size_t line) {
+  const char *fields = rec->data + line, *peer = at(rec, rec->addr);
+  size_t n = rec->head_len - line;
+  if (rec->head_len + rec->peer_len > TEXT || rec->authority.len || rec->routed) return NULL;
+  memory **slot = &memories[pick(fields, n)], *m = *slot;
+  if (!m && !(m = *slot = calloc(1, sizeof *m))) return NULL;
+  if (m->of_fields && m->fields == n && m->peer == rec->peer_len && memcmp(m->text, fields, n) == 0 && memcmp(m->text + n, peer, m->peer) == 0)
+    return m;
+  Py_XSETREF(m->headers, headers_of(rec));
+  Py_XSETREF(m->of_fields, m->headers ? scope_of_fields(rec) : NULL);
+  Py_CLEAR(m->of_request);
+  if (!m->of_fields) return NULL;
+  m->fields = n;
+  m->peer = rec->peer_len;
+  memcpy(m->text, fields, n);
+  memcpy(m->text + n, peer, m->peer);
+  return m;
+}
+
+/* A new dict with everything but what differs in each request. */
+static PyObject *plain_scope(const fapws_record *rec, PyObject **headers) {
+  size_t line = rec->target.off + rec->target.len;
+  memory *m = remember(rec, line);
+  PyObject *scope;
+  if (UNLIKELY(!m)) {
+    if (PyErr_Occurred()) return NULL;
+    *headers = headers_of(rec);
+    scope = *headers ? scope_of_fields(rec) : NULL;
+    if (scope && put_line(scope, rec) < 0) Py_CLEAR(scope);
+    return scope;
+  }
+  *headers = PyList_GetSlice(m->headers, 0, PyList_GET_SIZE(m->headers));
+  if (!*headers) return NULL;
+  char *text = m->text + m->fields + m->peer;
+  if (m->of_request && m->line == line && m->mount == rec->mount && m->script == rec->script_len && memcmp(text, rec->data, line) == 0)
+    return PyDict_Copy(m->of_request);
+  scope = PyDict_Copy(m->of_fields);
+  if (!scope || put_line(scope, rec) < 0) {
+    Py_XDECREF(scope);
+    return NULL;
+  }
+  if (m->fields + m->peer + line <= TEXT) {
+    memcpy(text, rec->data, line);
+    m->line = line;
+    m->mount = rec->mount;
+    m->script = rec->script_len;
+    Py_XSETREF(m->of_request, PyDict_Copy(scope));
+    PyErr_Clear();
+  }
+  return scope;
+}
+
+static PyObject *extensions(void) {
+  PyObject *dict = PyDict_New(), *pathsend = dict ? PyDict_New() : NULL;
+  if (!pathsend || PyDict_SetItem(dict, name_pathsend, pathsend) < 0) Py_CLEAR(dict);
+  Py_XDECREF(pathsend);
+  return dict;
+}
+
+PyObject *fapws_scope(fapws_record *rec) {
+  PyObject *headers = NULL, *scope = plain_scope(rec, &headers);
+  if (UNLIKELY(!scope)) {
+    Py_XDECREF(headers);
+    return NULL;
+  }
+  PyObject *state = fapws_the_pool.mounts[rec->mount].state;
+  /* The application may change all of it: it gets its own. */
+  if (put(scope, K_HEADERS, headers) < 0 || put(scope, K_ASGI, PyDict_Copy(the_asgi)) < 0 || put(scope, K_EXTENSIONS, extensions()) < 0 ||
+      put(scope, K_STATE, state ? PyDict_Copy(state) : PyDict_New()) < 0 || put(scope, K_CLIENT, address(rec, rec->addr, rec->port, 1)) < 0)
+    Py_CLEAR(scope);
+  return scope;
+}
