@@ -31,11 +31,12 @@ type talk struct {
 // talkApp is an application that speaks with WebSockets, a Receiver. Its functions are
 // called on the loop, and answer there or later, on any goroutine.
 type talkApp struct {
-	opened  func(*talk)                          // nil: accepts
-	message func(*talk, exchange.Op, []byte)     // nil: echoes; it takes what it is given at once
-	ends    func(t *talk, code uint16, r string) // nil: ends
-	hold    bool                                 // it gives no credit by itself
-	waker   *exchange.Waker
+	opened    func(*talk)                          // nil: accepts
+	message   func(*talk, exchange.Op, []byte)     // nil: echoes; it takes what it is given at once
+	ends      func(t *talk, code uint16, r string) // nil: ends
+	cancelled func(*talk)                          // besides
+	hold      bool                                 // it gives no credit by itself
+	waker     *exchange.Waker
 
 	mu     sync.Mutex
 	talks  map[exchange.Ticket]*talk
@@ -143,8 +144,14 @@ func (a *talkApp) Cancel(ticket exchange.Ticket) {
 	}
 	t.gone = true
 	a.mu.Unlock()
+	if a.cancelled != nil {
+		a.cancelled(t)
+	}
 	t.end(false)
 }
+
+// made is how many parts there have been.
+func (a *talkApp) made() int { return int(a.next) }
 
 func (a *talkApp) Overdue(exchange.Ticket, time.Duration) {}
 func (a *talkApp) Stalled(time.Duration)                  {}
@@ -216,7 +223,7 @@ func (t *talk) credit(n int64) {
 }
 
 // serveTalks starts a server with a mount for WebSockets.
-func serveTalks(t testing.TB, cfg Config, a *talkApp) *testServer {
+func serveTalks(t testing.TB, cfg Config, a *talkApp, mounts ...Mount) *testServer {
 	t.Helper()
 	rec := &logRecorder{}
 	if cfg.Log == nil {
@@ -227,7 +234,10 @@ func serveTalks(t testing.TB, cfg Config, a *talkApp) *testServer {
 		t.Fatal(err)
 	}
 	ts := &testServer{Server: s, log: rec}
-	ts.listen(t, a, Mount{Prefix: "/", WebSocket: true})
+	if mounts == nil {
+		mounts = []Mount{{Prefix: "/", WebSocket: true}}
+	}
+	ts.listen(t, a, mounts...)
 	t.Cleanup(func() {
 		s.Close()
 		if text := rec.String(); strings.Contains(text, "bug:") {

@@ -1,0 +1,498 @@
+package runtime
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/websocket/wstest"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestManyWebSockets: a thousand of them echo, at the same time.
+func TestManyWebSockets(t *testing.T) {
+	n := 1000
+	if raceEnabled {
+		n = 100
+	}
+	s := serveTalks(t, Config{}, newTalkApp())
+	var wg sync.WaitGroup
+	opened := make(chan struct{})
+	var ready sync.WaitGroup
+	ready.Add(n)
+	for i := range n {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			var fields []string
+			if i%4 == 0 {
+				fields = append(fields, wstest.Deflate)
+			}
+			c, err := wstest.Dial(s.addr, "/", fields...)
+			ready.Done()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Conn.Close()
+			<-opened // all are open before the first one speaks
+			for k := range 20 {
+				want := strings.Repeat(string(rune('a'+k)), i%500+k)
+				if err := c.SendText(want); err != nil {
+					t.Error(err)
+					return
+				}
+				if _, got, err := c.Receive(); err != nil || string(got) != want {
+					t.Errorf("socket %d: %q, %v", i, got, err)
+					return
+				}
+			}
+			if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
+				t.Error(closed, err)
+			}
+		}()
+	}
+	ready.Wait()
+	close(opened)
+	wg.Wait()
+}
+
+// TestWebSocketWindow: a handler that does not take its messages is given a bounded
+// number of bytes, and all of them when it takes them.
+func TestWebSocketWindow(t *testing.T) {
+	t.Parallel()
+	a := newTalkApp()
+	a.hold = true
+	var mu sync.Mutex
+	var due int64
+	got := 0
+	a.message = func(_ *talk, _ exchange.Op, b []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		got += len(b)
+		due += int64(len(b)) + exchange.InputCost
+	}
+	s := serveTalks(t, Config{}, a)
+	c := s.socket(t)
+	const messages, size = 3000, 1000
+	go func() {
+		message := bytes.Repeat([]byte("x"), size)
+		for range messages {
+			c.Send(wstest.Binary, message)
+		}
+	}()
+	read := func() int { mu.Lock(); defer mu.Unlock(); return got }
+	eventually(t, "a full window", func() bool { return read() > exchange.InputWindow-4*size })
+	time.Sleep(50 * time.Millisecond)
+	if n := read(); n > exchange.InputWindow+size {
+		t.Errorf("%d bytes were delivered, and nothing was taken", n)
+	}
+	var one *talk
+	a.mu.Lock()
+	for _, one = range a.talks {
+	}
+	a.mu.Unlock()
+	eventually(t, "all", func() bool {
+		mu.Lock()
+		n := due
+		due = 0
+		mu.Unlock()
+		if n > 0 {
+			one.credit(n)
+		}
+		return read() == messages*size
+	})
+	if a.most > exchange.InputWindow+2*size {
+		t.Errorf("%d bytes waited", a.most)
+	}
+	// The client's close frame is seen, although the window is full again.
+	go c.Send(wstest.Binary, bytes.Repeat([]byte("y"), exchange.InputWindow+1))
+	eventually(t, "one more", func() bool { return read() == messages*size+exchange.InputWindow+1 })
+	one.close(4000, "enough")
+	if _, _, err := c.Receive(); !isClosed(err, 4000, "enough") {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(c.R); err != nil {
+		t.Error(err)
+	}
+}
+
+func isClosed(err error, code int, reason string) bool {
+	var closed *wstest.Closed
+	return errors.As(err, &closed) && closed.Code == code && closed.Reason == reason
+}
+
+// TestWebSocketSlowReader: what is sent to a client that does not read waits, in parts that
+// are not released; it gets all of it in its order, with pongs between.
+func TestWebSocketSlowReader(t *testing.T) {
+	t.Parallel()
+	const messages, size = 400, 50000
+	a := newTalkApp()
+	a.message = func(one *talk, _ exchange.Op, b []byte) {
+		for i := range messages {
+			one.send(exchange.OpBinary, bytes.Repeat([]byte{byte(i)}, size))
+		}
+	}
+	s := serveTalks(t, Config{}, a)
+	c := s.socket(t)
+	c.SendText("go")
+	eventually(t, "messages", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.made() > messages })
+	for range 10 {
+		c.WriteFrame(wstest.Fin|wstest.Ping, []byte("are you there?"))
+	}
+	time.Sleep(100 * time.Millisecond)
+	a.mu.Lock()
+	waiting := a.queued
+	a.mu.Unlock()
+	if waiting < messages*size/4 {
+		t.Errorf("only %d bytes wait for a client that does not read", waiting)
+	}
+	pongs := 0
+	for i := 0; i < messages; {
+		f, err := c.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Op() == wstest.Pong {
+			pongs++
+			continue
+		}
+		if len(f.Payload) != size || f.Payload[0] != byte(i) || f.Payload[size-1] != byte(i) {
+			t.Fatalf("message %d: %d bytes of %d", i, len(f.Payload), f.Payload[0])
+		}
+		i++
+	}
+	c.WriteFrame(wstest.Fin|wstest.Ping, []byte("last"))
+	for last := ""; last != "last"; pongs++ {
+		f, err := c.ReadFrame()
+		if err != nil || f.Op() != wstest.Pong {
+			t.Fatal(f, err)
+		}
+		last = string(f.Payload)
+	}
+	if pongs < 2 || pongs > 11 {
+		t.Errorf("%d pongs", pongs)
+	}
+	if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
+		t.Error(closed, err)
+	}
+}
+
+// TestWebSocketSlowWriter: a message that comes byte by byte.
+func TestWebSocketSlowWriter(t *testing.T) {
+	t.Parallel()
+	s := serveTalks(t, Config{}, newTalkApp())
+	c := s.socket(t)
+	frame := c.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("byte by byte"))
+	for i := range frame {
+		if _, err := c.Conn.Write(frame[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if _, got, err := c.Receive(); err != nil || string(got) != "byte by byte" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestWebSocketFlood: a client that sends and never reads is held up, and costs a bounded amount
+// of memory, with messages as well as with pings.
+func TestWebSocketFlood(t *testing.T) {
+	for _, op := range []byte{wstest.Ping, wstest.Binary} {
+		a := newTalkApp()
+		// Like a handler that stops to take messages when it cannot send.
+		a.hold = true
+		s := serveTalks(t, Config{}, a)
+		c := s.socket(t)
+		var chunk []byte
+		for range 500 {
+			chunk = c.AppendFrame(chunk, wstest.Fin|op, bytes.Repeat([]byte("x"), 100))
+		}
+		var before, after goruntime.MemStats
+		goruntime.GC()
+		goruntime.ReadMemStats(&before)
+		c.Conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+		total := 0
+		for total < 64<<20 {
+			n, err := c.Conn.Write(chunk)
+			if total += n; err != nil {
+				break
+			}
+		}
+		goruntime.GC()
+		goruntime.ReadMemStats(&after)
+		if op == wstest.Binary {
+			if total > 32<<20 {
+				t.Errorf("%d bytes of messages went through", total)
+			}
+			a.mu.Lock()
+			if a.queued > 2*exchange.InputWindow {
+				t.Errorf("%d bytes wait", a.queued)
+			}
+			a.mu.Unlock()
+		}
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 8<<20 {
+			t.Errorf("%d bytes more, of %d that were sent", grown, total)
+		}
+		c.Conn.Close()
+		eventually(t, "the end", a.idle)
+	}
+}
+
+// TestWebSocketClientsThatLeave: their handler is told, by Cancel.
+func TestWebSocketClientsThatLeave(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		leave func(*wstest.Client)
+	}{
+		{"half-close", func(c *wstest.Client) { c.Conn.(interface{ CloseWrite() error }).CloseWrite() }},
+		{"reset", func(c *wstest.Client) {
+			c.Conn.(interface{ SetLinger(int) error }).SetLinger(0)
+			c.Conn.Close()
+		}},
+		{"close", func(c *wstest.Client) { c.Conn.Close() }},
+		{"in the middle of a frame", func(c *wstest.Client) {
+			c.Conn.Write([]byte{0x81, 0xff, 0, 0})
+			c.Conn.Close()
+		}},
+		{"in the middle of a message", func(c *wstest.Client) {
+			c.WriteFrame(wstest.Text, []byte("begun"))
+			c.Conn.Close()
+		}},
+		{"while it is written to", func(c *wstest.Client) {
+			c.SendText("flood")
+			time.Sleep(50 * time.Millisecond)
+			c.Conn.Close()
+		}},
+	} {
+		a := newTalkApp()
+		a.message = func(one *talk, op exchange.Op, b []byte) {
+			if string(b) == "flood" {
+				for range 100 {
+					one.send(exchange.OpBinary, make([]byte, 100000))
+				}
+			}
+		}
+		a.ends = func(*talk, uint16, string) { a.note("closed") }
+		a.cancelled = func(*talk) { a.note("gone") }
+		s := serveTalks(t, Config{}, a)
+		c := s.socket(t)
+		test.leave(c)
+		eventually(t, test.name, func() bool { return a.notes() == "gone" && a.idle() })
+		c.Conn.Close()
+	}
+}
+
+// TestWebSocketPings: a silent client is sent a ping, and closed when it does not answer; one
+// that answers stays.
+func TestWebSocketPings(t *testing.T) {
+	t.Parallel()
+	a := newTalkApp()
+	s := serveTalks(t, Config{WebSocketPing: 100 * time.Millisecond, WebSocketPingTimeout: 300 * time.Millisecond}, a)
+	good, bad := s.socket(t), s.socket(t)
+	end := make(chan error, 1)
+	go func() {
+		_, _, err := good.Receive() // answers pings
+		end <- err
+	}()
+	if f, err := bad.ReadFrame(); err != nil || f.Op() != wstest.Ping {
+		t.Fatal(f, err)
+	}
+	if f, err := bad.ReadFrame(); err != nil || f.Op() != wstest.Close {
+		t.Fatal(f, err)
+	} else if code, reason := f.Code(); code != 1011 || reason == "" {
+		t.Error(code, reason)
+	}
+	if _, err := bad.ReadFrame(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	time.Sleep(2 * time.Second)
+	select {
+	case err := <-end:
+		t.Error("the one that answers:", err)
+	default:
+	}
+	if !strings.Contains(s.log.String(), "info") || !strings.Contains(s.log.String(), "no answer to a ping") {
+		t.Errorf("logged %q", s.log)
+	}
+}
+
+// TestWebSocketUnansweredClose: a client that does not answer a close frame is closed all
+// the same.
+func TestWebSocketUnansweredClose(t *testing.T) {
+	t.Parallel()
+	a := newTalkApp()
+	a.message = func(one *talk, _ exchange.Op, _ []byte) { one.close(1000, "") }
+	s := serveTalks(t, Config{}, a)
+	c := s.socket(t)
+	c.SendText("close")
+	start := time.Now()
+	if f, err := c.ReadFrame(); err != nil || f.Op() != wstest.Close {
+		t.Fatal(f, err)
+	}
+	for range 3 { // it goes on instead
+		c.SendText("not yet")
+	}
+	if _, err := c.ReadFrame(); err == nil {
+		t.Error("still open")
+	} else if took := time.Since(start); took < closeTimeout-time.Second || took > closeTimeout+10*time.Second {
+		t.Errorf("closed after %v", took)
+	}
+	eventually(t, "the end", a.idle)
+}
+
+// TestWebSocketSlowHandler: a client's close frame is answered soon, also when its handler takes
+// its time.
+func TestWebSocketSlowHandler(t *testing.T) {
+	t.Parallel()
+	a := newTalkApp()
+	var kept *talk
+	a.ends = func(one *talk, _ uint16, _ string) { kept = one }
+	s := serveTalks(t, Config{}, a)
+	c := s.socket(t)
+	start := time.Now()
+	if closed, err := c.CloseWith(3000, ""); err != nil || closed.Code != 3000 {
+		t.Fatal(closed, err)
+	}
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("after %v", took)
+	}
+	s.do(func() {
+		kept.send(exchange.OpText, []byte("too late"))
+		kept.end(false)
+	})
+	eventually(t, "the end", a.idle)
+}
+
+// An idle WebSocket has at most 2 KiB more than an idle connection.
+func TestIdleWebSocketsAreSmall(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has memory of its own")
+	}
+	const n = 1000
+	measure := func() uint64 {
+		goruntime.GC()
+		goruntime.GC()
+		var m goruntime.MemStats
+		goruntime.ReadMemStats(&m)
+		return m.HeapAlloc + m.StackInuse
+	}
+	path := filepath.Join(t.TempDir(), "log")
+	each := func(request string, also []byte) int64 {
+		log, _ := openLog(t, path, "combined")
+		s, err := New(Config{AccessLog: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		ts := &testServer{Server: s}
+		h := &silent{}
+		ts.listen(t, h, Mount{Prefix: "/", WebSocket: true})
+		buf := make([]byte, 4096)
+		var clients []rawClient
+		open := func() {
+			c := dialRaw(t, ts.addr)
+			unix.Write(c.fd, []byte(request))
+			c.read(buf)
+			if also != nil { // a message was there
+				unix.Write(c.fd, also[:7])
+				unix.Write(c.fd, also[7:])
+			}
+			clients = append(clients, c)
+		}
+		open()
+		before := measure()
+		for range n {
+			open()
+		}
+		ts.do(func() {})
+		after := measure()
+		for _, c := range clients {
+			unix.Close(c.fd)
+		}
+		return (int64(after) - int64(before)) / n
+	}
+	const fields = "Host: localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+	connection := each("GET / HTTP/1.1\r\n"+fields+"\r\n", nil)
+	message := (&wstest.Client{}).AppendFrame(nil, wstest.Fin|wstest.Ping, make([]byte, 100))
+	socket := each(wstest.Handshake("/", strings.TrimSpace(fields[strings.Index(fields, "User"):]), wstest.Deflate), message)
+	t.Logf("%d bytes for an idle connection, %d for an idle WebSocket", connection, socket)
+	if socket > connection+2048 {
+		t.Errorf("%d bytes for an idle WebSocket, %d for an idle connection", socket, connection)
+	}
+}
+
+// TestWebSocketAccessLog: one line, when it has ended.
+func TestWebSocketAccessLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	log, closeLog := openLog(t, path, `%s %B %I %X "%r"`)
+	a := newTalkApp()
+	s := serveTalks(t, Config{AccessLog: log}, a)
+	ends := []func(c *wstest.Client){
+		func(c *wstest.Client) { c.CloseWith(1000, "") },
+		func(c *wstest.Client) { c.Conn.Close() },
+	}
+	for _, end := range ends {
+		c := s.socket(t)
+		c.SendText("12345")
+		c.Receive()
+		end(c)
+		eventually(t, "the end", a.idle)
+	}
+	s.do(func() {})
+	closeLog()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := len(wstest.Handshake("/"))
+	want := "101 11 " + strconv.Itoa(head+11+8) + ` + "GET / HTTP/1.1"` + "\n" + "101 7 " + strconv.Itoa(head+11) + ` X "GET / HTTP/1.1"` + "\n"
+	if string(text) != want {
+		t.Errorf("got %q, want %q", text, want)
+	}
+}
+
+// silent is an application that accepts WebSockets, and takes all that comes.
+type silent struct {
+	instant
+	parts []exchange.Part
+}
+
+func (h *silent) Submit(r *exchange.Request) bool {
+	if !r.WebSocket {
+		return h.instant.Submit(r)
+	}
+	h.parts = append(h.parts, exchange.Part{Ticket: r.Ticket, First: true, File: -1, Head: exchange.Head{WebSocket: true}})
+	return true
+}
+
+func (h *silent) Deliver(in *exchange.Input) {
+	p := exchange.Part{Ticket: in.Ticket, File: -1, Op: exchange.OpCredit, Credit: int64(len(in.Data)) + exchange.InputCost}
+	if in.Op == exchange.OpClose {
+		p = exchange.Part{Ticket: in.Ticket, File: -1, Last: true}
+	}
+	h.parts = append(h.parts, p)
+}
+
+func (h *silent) Cancel(t exchange.Ticket) {
+	h.parts = append(h.parts, exchange.Part{Ticket: t, File: -1, Last: true})
+}
+
+func (h *silent) Next(p *exchange.Part) bool {
+	if len(h.parts) == 0 {
+		return h.instant.Next(p)
+	}
+	*p = h.parts[0]
+	h.parts = h.parts[:copy(h.parts, h.parts[1:])]
+	return true
+}
