@@ -44,7 +44,7 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 	}
 	addr, _ := netip.ParseAddr(x.peer.Addr)
 	if why := h.full(names, addr); why != "" {
-		l.blame(c, x.rules, LevelWarning, "%s: answered 503", why)
+		h.blame(LevelWarning, c.clientText(), why+": answered 503")
 		l.refuseListener(x, p, 503, retryAfter)
 		return false
 	}
@@ -54,10 +54,14 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 	}
 	h.next++
 	id, asks := fieldOf(p.Head.Request, lastEventID)
-	if x.peer.User != "" || asks {
+	if len(id) > channel.MaxWord {
+		id = "" // no event has it
+	}
+	if x.peer.User != "" || id != "" {
 		q.extra = &extra{user: x.peer.User, lastID: id}
 	}
 	if asks {
+		h.hub.Expire(h.now())
 		h.replay(q, names, h.hub.Position(names, id, h.inbox.epoch))
 	}
 	h.join(q, names)
@@ -163,6 +167,7 @@ func (l *loop) handled(x *flight) {
 	q := c.joining
 	q.sent, q.framed, q.log = x.sent, x.framed, x.log
 	x.log = nil // its line comes when the listener ends
+	c.body = nil
 	c.shift()
 	l.cancelAll(c)
 	l.setState(c, stateJoining)

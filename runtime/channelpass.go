@@ -162,8 +162,25 @@ func (h *channels) describe(p *listener) *PassedListener {
 		if e.log != nil {
 			d.Log.Request, d.Log.Response = e.log.Format().Request, e.log.Format().Response
 		}
+		d.Log.shorten()
 	}
 	return d
+}
+
+// shorten keeps a line of the log for which limits were raised from being more than
+// fits into a message.
+func (d *PassedLog) shorten() {
+	const most = 8 << 10
+	d.Entry.RequestLine = d.Entry.RequestLine[:min(len(d.Entry.RequestLine), most)]
+	size := 0
+	for _, values := range [...][]accesslog.Value{d.Entry.Request, d.Entry.Response} {
+		for _, v := range values {
+			size += len(v.Text)
+		}
+	}
+	if size > 4*most {
+		d.Request, d.Response, d.Entry.Request, d.Entry.Response = nil, nil, nil, nil
+	}
 }
 
 // endStream ends what nobody listens to any more, as far as that can be done at
@@ -297,7 +314,7 @@ func (s *Server) ImportHistory(piece []byte) (err error) {
 		var events []*channel.Event
 		events, err = h.restored.Decode(piece)
 		for _, e := range events {
-			h.hub.Restore(e, h.l.now)
+			h.hub.Restore(e, h.now())
 		}
 	})
 	return err
@@ -309,7 +326,7 @@ func (s *Server) ImportHistory(piece []byte) (err error) {
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		h := s.loop.channels
-		h.hub.Hold(int64(time.Since(s.loop.start) + d))
+		h.hub.Hold(h.now() + int64(d))
 	})
 }
 

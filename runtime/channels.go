@@ -96,6 +96,7 @@ type channels struct {
 	beats     beats
 	laggards  map[*listener]struct{} // that have not taken everything
 	retry     *channel.Event         // the hint that a stream begins with
+	blamed    int                    // lines in the log since the last tick
 	stay      bool                   // retiring leaves listeners alone
 	restored  channel.Decoder        // of ImportHistory
 }
@@ -221,8 +222,9 @@ func (h *channels) take() {
 	events := h.inbox.events
 	h.inbox.events = nil
 	h.inbox.mu.Unlock()
+	now := h.now()
 	for _, e := range events {
-		if h.hub.Take(e, h.l.now) && h.hub.Of(e.Name) != nil {
+		if h.hub.Take(e, now) && h.hub.Of(e.Name) != nil {
 			h.cast.backlog = append(h.cast.backlog, e)
 		} else {
 			h.inbox.bytes.Add(-int64(len(e.Text())))
@@ -242,6 +244,31 @@ func (h *channels) ticked() {
 	h.hub.Expire(h.l.now)
 	h.beat()
 	h.dropSlow()
+	if h.blamed > blameMost {
+		h.l.s.logf(LevelWarning, "%d more listeners were dropped or refused", h.blamed-blameMost)
+	}
+	h.blamed = 0
+}
+
+// blameMost is how many listeners the log names in a tick.
+const blameMost = 8
+
+// blame logs a line about a client, unless there are too many.
+func (h *channels) blame(level Level, client, line string) {
+	if h.blamed++; h.blamed <= blameMost {
+		h.l.cfg.LogClient(level, client, line)
+	}
+}
+
+// now is the time for the hub, of which events may come while nobody is connected
+// and the clock of the loop stands still.
+func (h *channels) now() int64 { return int64(time.Since(h.l.start)) }
+
+// heldUp forgives listeners the time in which the loop was kept from them.
+func (h *channels) heldUp() {
+	for p := range h.laggards {
+		p.queue.stamp = h.l.now
+	}
 }
 
 // counted tells how many listen to the channels of that name.

@@ -6,10 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http/httputil"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"fapws/runtime/cache"
 	"fapws/runtime/channel"
 	"fapws/runtime/exchange"
 )
@@ -227,5 +229,124 @@ func TestListenersEndWithTheServer(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Error(took)
+	}
+}
+
+// What is published while the handler has not ended comes behind what it gives,
+// however much that is.
+func TestListenerJoinsEarly(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		begun, goOn := make(chan struct{}, 1), make(chan struct{})
+		first := strings.Repeat(": "+strings.Repeat("x", 998)+"\n\n", 2000)
+		s := serve(t, channelConfig(), newApp(inline, func(c *call) {
+			c.part(exchange.Part{File: -1, Body: []byte(first), Head: exchange.Head{
+				Status: 200, Length: -1, Channel: []byte("news"), Request: []byte(c.Head),
+			}})
+			begun <- struct{}{}
+			if !inline {
+				<-goOn
+			}
+			c.part(exchange.Part{Last: true, File: -1, Body: []byte("data: own\n\n")})
+		}))
+		l := s.listenTo(t, "x", "")
+		<-begun
+		eventually(t, "it has joined", func() bool { return s.ListenerCounts()["news"] == 1 })
+		s.publish(t, "news", "early")
+		close(goOn)
+		l.expect("retry: 3000\n")
+		for range 2000 {
+			if text, err := l.block(); err != nil || len(text) != 1001 {
+				t.Fatalf("%.50q, %v", text, err)
+			}
+		}
+		l.expect("data: own\n")
+		l.expect("id: e-1\ndata: early\n")
+	})
+}
+
+// Who leaves before the handler has ended is forgotten.
+func TestListenerLeavesEarly(t *testing.T) {
+	begun := make(chan *call, 1)
+	s := serve(t, channelConfig(), newApp(false, func(c *call) {
+		c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 200, Length: -1, Channel: []byte("news"), Request: []byte(c.Head)}})
+		begun <- c
+	}))
+	l := s.listenTo(t, "x", "")
+	c := <-begun
+	l.conn.Close()
+	<-c.gone
+	eventually(t, "it has left", func() bool { return len(s.ListenerCounts()) == 0 && s.loop.live.Load() == 0 })
+	c.part(exchange.Part{Last: true, File: -1})
+	eventually(t, "the handler has ended", c.app.idle)
+}
+
+// A handler that fails breaks the stream off.
+func TestListenerOfAFailedHandler(t *testing.T) {
+	s := serve(t, channelConfig(), newApp(false, func(c *call) {
+		c.part(exchange.Part{File: -1, Body: []byte(":\n\n"), Head: exchange.Head{Status: 200, Length: -1, Channel: []byte("news"), Request: []byte(c.Head)}})
+		c.part(exchange.Part{Last: true, Failed: true, File: -1})
+	}))
+	l := s.listenTo(t, "x", "")
+	l.expect("retry: 3000\n")
+	l.expect(":\n")
+	if rest, err := l.block(); err == nil || err == io.EOF {
+		t.Errorf("%q, %v", rest, err)
+	}
+	if len(s.ListenerCounts()) != 0 {
+		t.Error("it still listens")
+	}
+}
+
+// Streams are never pages of the cache, nor does anybody wait for one.
+func TestListenersAreNotCached(t *testing.T) {
+	s, _ := cachedServer(t, channelConfig(), cache.Rule{TTL: time.Minute}, false, listening)
+	var all []*stream
+	for range 3 {
+		l := s.listenTo(t, "news", "")
+		l.expect("retry: 3000\n")
+		all = append(all, l)
+	}
+	s.awaitListeners(t, "news", 3)
+	id := s.publish(t, "news", "x")
+	for _, l := range all {
+		l.expect("id: " + id + "\ndata: x\n")
+	}
+}
+
+// A listener has one line in the access log, when it has ended, also if it was handed
+// over meanwhile.
+func TestListenerLog(t *testing.T) {
+	path := t.TempDir() + "/access.log"
+	log, close := openLog(t, path, `%r %>s %b %{X-Mine}i`)
+	defer close()
+	cfg := channelConfig()
+	cfg.AccessLog, cfg.Channels.HandOver = log, true
+	s, next := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
+	stays, moves := s.listenTo(t, "news", "X-Mine: a\r\n"), s.listenTo(t, "news", "X-Mine: b\r\n")
+	s.awaitListeners(t, "news", 2)
+	s.publish(t, "news", "x")
+	for _, l := range []*stream{stays, moves} {
+		l.expect("retry: 3000\n")
+		l.expect("id: e-1\ndata: x\n")
+	}
+	stays.conn.Close()
+	s.awaitListeners(t, "news", 1)
+	if n := pass(t, s, next); n != 1 {
+		t.Fatalf("%d were handed over", n)
+	}
+	if err := next.PublishNumbered(2, &channel.Message{Name: "news", Data: "y"}); err != nil {
+		t.Fatal(err)
+	}
+	moves.expect("id: e-2\ndata: y\n")
+	moves.conn.Close()
+	next.awaitListeners(t, "news", 0)
+	one := len("retry: 3000\n\nid: e-1\ndata: x\n\n")
+	want := fmt.Sprintf("GET /listen/news HTTP/1.1 200 %d a\nGET /listen/news HTTP/1.1 200 %d b\n", one, one+len("id: e-2\ndata: y\n\n"))
+	eventually(t, "two lines", func() bool {
+		text, _ := os.ReadFile(path)
+		return strings.Count(string(text), "\n") == 2
+	})
+	if text, _ := os.ReadFile(path); string(text) != want {
+		t.Errorf("%q, want %q", text, want)
 	}
 }

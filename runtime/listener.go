@@ -300,7 +300,7 @@ func (h *channels) drop(p *listener, why string) {
 		h.abandon(p) // its connection is ended when its turn comes: see seat
 		return
 	}
-	h.l.cfg.LogClient(LevelInfo, p.String(), "a listener of "+p.seats.Names()[0]+" "+why+" and has been dropped")
+	h.blame(LevelInfo, p.String(), "a listener of "+p.seats.Names()[0]+" "+why+" and has been dropped")
 	resetOnClose(int(p.fd))
 	h.end(p, why)
 }

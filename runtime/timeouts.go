@@ -122,6 +122,7 @@ func (l *loop) heldUp(since int64) {
 		}
 	}
 	l.forgive(l.now - since)
+	l.channels.heldUp()
 }
 
 // unread says whether something has arrived that the loop has not come to,

@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxWord bounds the type and the id of an event, in bytes. The id comes back in
+// MaxWord bounds the type and the id of an event, in bytes. The id comes back in
 // a header field of a request.
-const maxWord = 1024
+const MaxWord = 1024
 
 // Message is what is published: an event without a number.
 type Message struct {
@@ -41,8 +41,8 @@ func (m *Message) Check() error {
 // lets clients ignore an id with NUL.
 func checkWord(what, word string) error {
 	switch {
-	case len(word) > maxWord:
-		return fmt.Errorf("the %s of an event has %d bytes, at most %d are allowed", what, len(word), maxWord)
+	case len(word) > MaxWord:
+		return fmt.Errorf("the %s of an event has %d bytes, at most %d are allowed", what, len(word), MaxWord)
 	case strings.ContainsAny(word, "\r\n\x00"):
 		return fmt.Errorf("the %s of an event may not have CR, LF or NUL: %.60q", what, word)
 	case !utf8.ValidString(word):
