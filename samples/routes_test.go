@@ -37,6 +37,8 @@ func TestRoutes(t *testing.T) {
 		{"bottle", "app.py", []string{`/hello/<name> GET app\.hello`, `/upload POST app\.upload`}},
 		{"falcon", "app.py", []string{`/todo GET POST Items`, `/todo/\{number:int\} DELETE GET PUT Item`}},
 		{"pyramid", "app.py", []string{`/wiki/\S+/edit GET app\.edit`, `/wiki/\S+/edit POST app\.save`, `/static/\*subpath any __static/`}},
+		{"starlette", "app.py", []string{`/notes GET POST app\.notes`, `/echo WEBSOCKET app\.echo`}},
+		{"fastapi", "app.py", []string{`/tasks POST app\.new_task`, `/tasks/\{number\}/done POST app\.do_task`}},
 	} {
 		t.Run(tt.module, func(t *testing.T) {
 			needModule(t, tt.module)

@@ -17,6 +17,7 @@ _KINDS = {
     "bottle.Bottle",
     "falcon.app.App",
     "pyramid.router.Router",
+    "starlette.applications.Starlette",  # and so FastAPI's
 }
 _STRICT = ("webob", "wsgiref")  # packages that refuse subclasses of dict, as PEP 3333 lets them
 _INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")  # where middlewares keep what they wrap

@@ -1,6 +1,6 @@
 """The table of ``fapws routes APP``: which path is answered by what.
 
-The routes of Flask, Django, Bottle, Falcon and Pyramid are read from what
+The routes of Flask, Django, Bottle, Falcon, Pyramid, Starlette and FastAPI are read from what
 these keep themselves; nothing of them is imported for an application that
 does not use them.
 """
@@ -31,6 +31,7 @@ else:
 __all__ = ["main", "rows"]
 
 _ANY = "any"
+_WEBSOCKET = "WEBSOCKET"
 _QUIET = {"HEAD", "OPTIONS"}  # they come with every GET
 
 
@@ -66,6 +67,8 @@ def rows(prefix: str, entry: Any, name: str) -> List[Row]:
 def _methods(entry: Any) -> str:
     if hasattr(entry, "_fapws_static"):
         return "GET HEAD"
+    if getattr(entry, "_fapws_kind", "") == "websocket":
+        return _WEBSOCKET
     if isinstance(entry, type) or not callable(entry):
         from fapws._verbs import adapt
 
@@ -74,7 +77,11 @@ def _methods(entry: Any) -> str:
 
 
 def _text(entry: Any, name: str) -> str:
-    return repr(entry) if hasattr(entry, "_fapws_static") or hasattr(entry, "_fapws_cgi") else name
+    if getattr(entry, "_fapws_kind", "") == "websocket":
+        callbacks = [entry.on_message, entry.on_open, entry.on_close]
+        return sub(r"^__main__\.", "", next((_named(callback, name) for callback in callbacks if callback), name))
+    shown = hasattr(entry, "_fapws_static") or hasattr(entry, "_fapws_cgi") or type(entry).__name__ == "ChannelAnswer"
+    return repr(entry) if shown else name
 
 
 def _named(function: Any, otherwise: str = "") -> str:
@@ -155,10 +162,27 @@ def _pyramid(app: Any) -> Iterator[Row]:
             yield Row(f"(traversal) {view.get('name') or '/'}", _ANY, handler)
 
 
+def _starlette(app: Any) -> Iterator[Row]:
+    return _starlette_routes(app.routes, "")
+
+
+def _starlette_routes(routes: Iterable[Any], prefix: str) -> Iterator[Row]:
+    for route in routes:
+        path = prefix + getattr(route, "path", "")  # a Host has none
+        if hasattr(route, "endpoint"):
+            methods = _listed(route.methods or ()) if hasattr(route, "methods") else _WEBSOCKET
+            yield Row(path, methods, _named(route.endpoint, route.name))
+        elif getattr(route, "routes", None):
+            yield from _starlette_routes(route.routes, path)
+        else:
+            yield Row(path + "/*", _ANY, _named(route.app))
+
+
 _READERS: Dict[str, Callable[[Any], Iterator[Row]]] = {
     "flask.app.Flask": _flask,
     "django.core.handlers.wsgi.WSGIHandler": _django,
     "bottle.Bottle": _bottle,
     "falcon.app.App": _falcon,
     "pyramid.router.Router": _pyramid,
+    "starlette.applications.Starlette": _starlette,
 }

@@ -2,12 +2,16 @@ import contextlib
 import io
 import unittest
 
-from fapws import _routes
+from fapws import WebSocket, _routes
 from fapws.contrib.views import Staticfile
 
 
 def plain(environ, start_response):
     return []
+
+
+def heard(ws, message):
+    pass
 
 
 class Verbs:
@@ -37,6 +41,25 @@ class Bottle:
         return []
 
 
+class Starlette:
+    """Looks like one, with a mount that has one route of a WebSocket."""
+
+    __module__, __qualname__ = "starlette.applications", "Starlette"
+
+    class Mount:
+        path = "/m"
+
+        class WebSocketRoute:
+            path, name, endpoint = "/e", "e", staticmethod(plain)
+
+        routes = [WebSocketRoute]
+
+    routes = [Mount]
+
+    def __call__(self, scope, receive, send):
+        pass
+
+
 class Changed(Bottle):
     """A version that keeps its routes elsewhere."""
 
@@ -57,6 +80,9 @@ class RoutesTest(unittest.TestCase):
             ("/b/", Bottle(), ("/b/r", "GET", name)),
             ("/b", Middleware(Middleware(Bottle())), ("/b/r", "GET", name)),
             ("/b", Bottle().__call__, ("/b/r", "GET", name)),
+            ("/w", WebSocket(on_message=heard), ("/w", "WEBSOCKET", f"{__name__}.heard")),
+            ("/w", WebSocket(), ("/w", "WEBSOCKET", "name")),
+            ("", Starlette(), ("/m/e", "WEBSOCKET", name)),
             ("/c", Changed(), ("/c", "any", "name")),
         ]:
             with self.subTest(prefix, entry=entry):
