@@ -57,9 +57,9 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
 static PyMethodDef receive_method = {"receive", receive, METH_NOARGS, "receive() -> the next event of this connection, a dict (ASGI 3)."};
 static PyMethodDef send_method = {"send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS, "send(message): an event for this connection, a dict (ASGI 3)."};
 
-static PyObject *http_begin(fapws_exchange *x) {
-  if (UNLIKELY(!bytes_empty) && init() < 0) return NULL;
-  PyObject *args[3] = {fapws_scope(x->rec), PyCFunction_New(&receive_method, (PyObject *)x), PyCFunction_New(&send_method, (PyObject *)x)};
+PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope) {
+  if (UNLIKELY(!bytes_empty) && init() < 0) Py_CLEAR(scope);
+  PyObject *args[3] = {scope, PyCFunction_New(&receive_method, (PyObject *)x), PyCFunction_New(&send_method, (PyObject *)x)};
   PyObject *coroutine = args[0] && args[1] && args[2] ? PyObject_Vectorcall(x->mount->callable, args, 3, NULL) : NULL;
   for (int i = 0; i < 3; i++) Py_XDECREF(args[i]);
   if (!coroutine) return NULL;
@@ -69,6 +69,8 @@ static PyObject *http_begin(fapws_exchange *x) {
   Py_DECREF(coroutine);
   return inner;
 }
+
+static PyObject *http_begin(fapws_exchange *x) { return fapws_asgi_call(x, fapws_scope(x->rec)); }
 
 static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
   (void)result;
@@ -90,7 +92,8 @@ static int is_of_gone(PyObject *value) {
   Py_XINCREF(value);
   int found = 0;
   for (int depth = 0; value && !found && depth < 8; depth++) {
-    found = PyErr_GivenExceptionMatches(value, PyExc_OSError) || strcmp(Py_TYPE(value)->tp_name, "ClientDisconnect") == 0;
+    found = PyErr_GivenExceptionMatches(value, PyExc_OSError) || strcmp(Py_TYPE(value)->tp_name, "ClientDisconnect") == 0 ||
+            strcmp(Py_TYPE(value)->tp_name, "WebSocketDisconnect") == 0;
     PyObject *cause = PyException_GetCause(value);
     if (!cause) cause = PyException_GetContext(value);
     Py_DECREF(value);
@@ -303,7 +306,7 @@ static int next_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ss
   return 0;
 }
 
-static int send_body(fapws_exchange *x, PyObject *message) {
+int fapws_asgi_body(fapws_exchange *x, PyObject *message) {
   PyObject *body = PyDict_GetItemWithError(message, text[T_BODY]), *more = PyDict_GetItemWithError(message, text[T_MORE]);
   if (UNLIKELY(PyErr_Occurred())) return -1;
   int goes_on = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
@@ -329,7 +332,7 @@ static int send_body(fapws_exchange *x, PyObject *message) {
   return bad;
 }
 
-static int send_start(fapws_exchange *x, PyObject *message) {
+int fapws_asgi_start(fapws_exchange *x, PyObject *message) {
   PyObject *status = PyDict_GetItemWithError(message, text[T_STATUS]), *headers = PyDict_GetItemWithError(message, text[T_HEADERS]);
   if (UNLIKELY(PyErr_Occurred())) return -1;
   if (UNLIKELY(!status || !PyLong_Check(status) || PyBool_Check(status))) {
@@ -415,11 +418,11 @@ static PyObject *http_send(fapws_exchange *x, PyObject *message) {
   switch (which) {
   case T_START:
     if (x->state != FAPWS_WAITS) return out_of_order(x, type);
-    bad = send_start(x, message);
+    bad = fapws_asgi_start(x, message);
     break;
   case T_RESPONSE_BODY:
     if (x->state == FAPWS_WAITS || x->state == FAPWS_COMPLETE) return out_of_order(x, type);
-    bad = send_body(x, message);
+    bad = fapws_asgi_body(x, message);
     break;
   case T_PATHSEND:
     if (x->state != FAPWS_HEAD) return out_of_order(x, type);

@@ -56,6 +56,7 @@ enum {
   FAPWS_BODY,      /* the head was sent */
   FAPWS_DISCARD,   /* the loop answers by itself; what else the application sends is dropped */
   FAPWS_COMPLETE,  /* the Last part was published */
+  FAPWS_ACCEPTED,  /* it is an open WebSocket */
 };
 
 struct fapws_exchange {
@@ -74,7 +75,9 @@ struct fapws_exchange {
   uint8_t ended;           /* its coroutine has ended */
   uint8_t overdue;         /* it was cancelled because its time was up */
   uint8_t waits;           /* inner is a fapws_waiter for room, of an async handler */
-  uint8_t received;        /* the whole body was received */
+  uint8_t received;        /* the whole body was received; of a WebSocket, its handshake */
+  uint16_t code;           /* of a WebSocket that is over (RFC 6455 §7.4) */
+  PyObject *reason;        /* owned: likewise, a str; NULL: none */
   int64_t taken;           /* bytes of the body in memory, or in the file, that were received */
   fapws_start_object head; /* only its fields: no Python object */
 };
@@ -123,10 +126,18 @@ void fapws_wake_waiters(fapws_exchange *x, int what);
 
 /* --- asgi.c --- */
 extern const fapws_kind fapws_asgi_http;
+/* Calls the application; takes over scope, which may be NULL. Returns as begin. */
+PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
+/* http.response.start and http.response.body. -1 with an exception. */
+int fapws_asgi_start(fapws_exchange *x, PyObject *message);
+int fapws_asgi_body(fapws_exchange *x, PyObject *message);
 /* Publishes p of x, whose body, if it is not in owner's memory, is in its buf. */
 void fapws_exchange_publish(fapws_exchange *x, fapws_part *p);
 /* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
 void fapws_asgi_raised(fapws_exchange *x);
+
+/* --- asgiws.c --- */
+extern const fapws_kind fapws_asgi_websocket;
 
 /* --- handler.c --- */
 extern const fapws_kind fapws_async_handler;

@@ -236,6 +236,11 @@ int fapws_raw_used(fapws_record *rec);
 void fapws_raw_end(fapws_record *rec);
 
 /* --- wsobject.c --- */
+/* A part with a message: a str is text, bytes and what is like them are binary. NULL with
+ * an exception. */
+fapws_part *fapws_message_part(fapws_record *rec, PyObject *message);
+/* Whether a close frame may have that code (RFC 6455 §7.4). */
+int fapws_sendable(long code);
 extern PyTypeObject fapws_WebSocketConnection_Type;
 fapws_ws_object *fapws_ws_new(fapws_record *rec);
 /* environ of the handshake. A new reference, or NULL with an exception. */

@@ -328,12 +328,14 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   }
   x->rec = rec;
   x->mount = &fapws_the_pool.mounts[rec->mount];
-  x->kind = x->mount->kind == FAPWS_ASGI ? &fapws_asgi_http : &fapws_async_handler;
+  x->kind = x->mount->kind != FAPWS_ASGI ? &fapws_async_handler : rec->websocket ? &fapws_asgi_websocket : &fapws_asgi_http;
   x->task = x->inner = x->iterator = NULL;
   x->waiters = NULL;
   x->state = FAPWS_WAITS;
   x->begun = x->gone = x->ended = x->overdue = x->waits = x->received = 0;
   x->taken = 0;
+  x->code = 0;
+  x->reason = NULL;
   x->head.rec = rec;
   x->head.status = 200;
   x->head.called = x->head.sent = 0;
@@ -396,6 +398,7 @@ static void exchange_dealloc(PyObject *self) {
   PyObject_GC_UnTrack(self);
   exchange_clear(self);
   Py_CLEAR(x->head.reason);
+  Py_CLEAR(x->reason);
   if (nspare < SPARE && x->head.cap <= 8192) {
     spare[nspare++] = x;
     return;

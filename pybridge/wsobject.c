@@ -62,13 +62,15 @@ static int read_message(PyObject *o, message *m) {
   return 0;
 }
 
-static int publish_message(fapws_record *rec, const message *m) {
+static fapws_part *make_part(fapws_record *rec, const message *m) {
   int copy = m->len < COPY_BELOW;
-  fapws_part *p = calloc(1, sizeof *p + (copy ? (size_t)m->len : 0));
+  fapws_part *p = malloc(sizeof *p + (copy ? (size_t)m->len : 0));
   if (!p) {
     PyErr_NoMemory();
-    return -1;
+    return NULL;
   }
+  p->buf = NULL;
+  p->cap = 0;
   fapws_part_reset(p, rec);
   p->op = (uint8_t)m->op;
   p->body_len = (size_t)m->len;
@@ -79,6 +81,19 @@ static int publish_message(fapws_record *rec, const message *m) {
     Py_INCREF(m->owner);
     p->owner = m->owner;
   }
+  return p;
+}
+
+fapws_part *fapws_message_part(fapws_record *rec, PyObject *o) {
+  message m;
+  fapws_part *p = read_message(o, &m) < 0 ? NULL : make_part(rec, &m);
+  Py_XDECREF(m.owner);
+  return p;
+}
+
+static int publish_message(fapws_record *rec, const message *m) {
+  fapws_part *p = make_part(rec, m);
+  if (!p) return -1;
   fapws_ws_publish(rec, p);
   return 0;
 }
@@ -188,8 +203,7 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
 
 /* --- closing --------------------------------------------------------------- */
 
-/* RFC 6455 §7.4: what may be sent. */
-static int sendable(int code) {
+int fapws_sendable(long code) {
   return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) || (code >= 3000 && code <= 4999);
 }
 
@@ -200,7 +214,7 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
   int code = 1000;
   Py_ssize_t n = 0;
   if (!PyArg_ParseTupleAndKeywords(args, kw, "|iU:close", names, &code, &reason)) return NULL;
-  if (!sendable(code)) {
+  if (!fapws_sendable(code)) {
     PyErr_Format(PyExc_ValueError, "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
     return NULL;
   }

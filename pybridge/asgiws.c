@@ -1,0 +1,315 @@
+/* ASGI 3, the protocol of WebSockets: receive() and send()
+ * (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). */
+#include "async.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define A fapws_the_async
+
+enum {
+  T_TYPE, T_TEXT, T_BYTES, T_CODE, T_REASON, T_SUBPROTOCOL, T_SUBPROTOCOLS, T_HEADERS, T_SCHEME, T_METHOD, T_EXTENSIONS,
+  T_WEBSOCKET, T_WS, T_WSS, T_DENIAL, T_CONNECT, T_RECEIVE, T_DISCONNECT, T_ACCEPT, T_SEND, T_CLOSE, T_START, T_BODY, T_COUNT
+};
+static const char *const texts[T_COUNT] = {
+    "type", "text", "bytes", "code", "reason", "subprotocol", "subprotocols", "headers", "scheme", "method", "extensions",
+    "websocket", "ws", "wss", "websocket.http.response", "websocket.connect", "websocket.receive", "websocket.disconnect",
+    "websocket.accept", "websocket.send", "websocket.close", "websocket.http.response.start", "websocket.http.response.body"};
+static PyObject *text[T_COUNT];
+
+static int init(void) {
+  for (int i = 0; i < T_COUNT; i++)
+    if (!text[i] && !(text[i] = PyUnicode_InternFromString(texts[i]))) return -1;
+  return 0;
+}
+
+/* --- the scope ---------------------------------------------------------------- */
+
+static int add_names(PyObject *list, const char *s, size_t n) {
+  while (n) {
+    const char *comma = memchr(s, ',', n), *end = comma ? comma : s + n, *from = s, *to = end;
+    while (from < to && (*from == ' ' || *from == '\t')) from++;
+    while (to > from && (to[-1] == ' ' || to[-1] == '\t')) to--;
+    if (to > from) {
+      PyObject *name = PyUnicode_DecodeLatin1(from, to - from, NULL);
+      int bad = !name || PyList_Append(list, name) < 0;
+      Py_XDECREF(name);
+      if (bad) return -1;
+    }
+    if (!comma) return 0;
+    n -= (size_t)(end + 1 - s);
+    s = end + 1;
+  }
+  return 0;
+}
+
+/* What the client offers in Sec-WebSocket-Protocol (RFC 6455 §11.3.4). */
+static PyObject *subprotocols(const fapws_record *rec) {
+  static const char name[] = "sec-websocket-protocol";
+  PyObject *list = PyList_New(0);
+  for (uint32_t i = 0; list && i < rec->nfields; i++) {
+    fapws_field f = rec->fields[i];
+    if (f.name.len != sizeof name - 1 || strncasecmp(rec->data + f.name.off, name, f.name.len) != 0) continue;
+    if (add_names(list, rec->data + f.value.off, f.value.len) < 0) Py_CLEAR(list);
+  }
+  return list;
+}
+
+static PyObject *scope_of(fapws_record *rec) {
+  PyObject *scope = fapws_scope(rec), *offered = scope ? subprotocols(rec) : NULL;
+  PyObject *nothing = PyDict_New(), *extensions = PyDict_New();
+  int secure = rec->scheme.len == strlen("https");
+  int bad = !offered || !nothing || !extensions || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
+            PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 || PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
+            PyDict_DelItem(scope, text[T_METHOD]) < 0 || PyDict_SetItem(scope, text[T_SUBPROTOCOLS], offered) < 0 ||
+            PyDict_SetItem(scope, text[T_EXTENSIONS], extensions) < 0;
+  if (bad) Py_CLEAR(scope);
+  Py_XDECREF(extensions);
+  Py_XDECREF(nothing);
+  Py_XDECREF(offered);
+  return scope;
+}
+
+static PyObject *ws_begin(fapws_exchange *x) {
+  if (UNLIKELY(!text[T_COUNT - 1]) && init() < 0) return NULL;
+  x->code = 1006;
+  return fapws_asgi_call(x, scope_of(x->rec));
+}
+
+/* --- receive ------------------------------------------------------------------ */
+
+static PyObject *message_of(int type) {
+  PyObject *message = PyDict_New();
+  if (message && PyDict_SetItem(message, text[T_TYPE], text[type]) < 0) Py_CLEAR(message);
+  return message;
+}
+
+static int put(PyObject *message, int key, PyObject *value) {
+  int bad = !value || PyDict_SetItem(message, text[key], value) < 0;
+  Py_XDECREF(value);
+  return -bad;
+}
+
+static int disconnect(fapws_exchange *x, PyObject **message) {
+  PyObject *reason = x->reason;
+  if (reason)
+    Py_INCREF(reason);
+  else
+    reason = PyUnicode_FromString("");
+  *message = message_of(T_DISCONNECT);
+  if (!*message) Py_XDECREF(reason);
+  if (*message && (put(*message, T_REASON, reason) < 0 || put(*message, T_CODE, PyLong_FromLong(x->code)) < 0)) Py_CLEAR(*message);
+  return *message ? 1 : -1;
+}
+
+static int ws_receive(fapws_exchange *x, PyObject **message) {
+  fapws_record *rec = x->rec;
+  if (UNLIKELY(!x->received)) { /* the handshake is the first event */
+    *message = message_of(T_CONNECT);
+    x->received = *message != NULL;
+    return *message ? 1 : -1;
+  }
+  fapws_input *in = rec && x->state == FAPWS_ACCEPTED ? fapws_take_input(rec) : NULL;
+  if (!in) return !rec || x->gone || fapws_is_cancelled(rec) ? disconnect(x, message) : 0;
+  if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) {
+    x->code = in->code;
+    Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
+    free(in);
+    x->gone = 1;
+    return x->reason ? disconnect(x, message) : -1;
+  }
+  int is_text = in->op == FAPWS_OP_TEXT;
+  PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL) : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  free(in);
+  *message = message_of(T_RECEIVE);
+  if (!*message) Py_XDECREF(data);
+  if (*message && put(*message, is_text ? T_TEXT : T_BYTES, data) < 0) Py_CLEAR(*message);
+  return *message ? 1 : -1;
+}
+
+/* --- send --------------------------------------------------------------------- */
+
+/* The value of key, if it is there and not None. -1 with an exception. */
+static int find(PyObject *message, int key, PyObject **value) {
+  *value = PyDict_GetItemWithError(message, text[key]);
+  if (*value == Py_None) *value = NULL;
+  return PyErr_Occurred() ? -1 : 0;
+}
+
+static int wrong(const char *what, PyObject *value) {
+  PyErr_Format(PyExc_TypeError, "send(): %s, not %.200R", what, value);
+  return -1;
+}
+
+/* No field may be there twice, and this one is the server's. */
+static int has_subprotocol(const fapws_start_object *head) {
+  static const char name[] = "sec-websocket-protocol:";
+  for (const char *line = head->buf, *end = line + head->len; line < end; line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1)
+    if ((size_t)(end - line) > sizeof name && strncasecmp(line, name, sizeof name - 1) == 0) return 1;
+  return 0;
+}
+
+static int accept_it(fapws_exchange *x, PyObject *message) {
+  PyObject *name, *headers;
+  Py_ssize_t n = 0;
+  if (find(message, T_SUBPROTOCOL, &name) < 0 || find(message, T_HEADERS, &headers) < 0) return -1;
+  if (name && !PyUnicode_Check(name)) return wrong("'subprotocol' of 'websocket.accept' must be a str", name);
+  const char *protocol = name ? PyUnicode_AsUTF8AndSize(name, &n) : "";
+  if (!protocol) return -1;
+  fapws_forget_fields(&x->head);
+  if (headers && fapws_add_byte_fields(&x->head, headers) < 0) return -1;
+  if (x->head.len && has_subprotocol(&x->head)) {
+    PyErr_SetString(PyExc_ValueError, "send(): 'headers' of 'websocket.accept' must not have sec-websocket-protocol; there is 'subprotocol'");
+    return -1;
+  }
+  fapws_part *p = &x->rec->part0;
+  fapws_part_reset(p, x->rec);
+  if (fapws_start_fill(&x->head, p) < 0 || fapws_part_reserve(p, (size_t)n) < 0) return -1;
+  memcpy(p->buf + p->used, protocol, (size_t)n);
+  p->subprotocol_off = p->used;
+  p->subprotocol_len = (uint32_t)n;
+  p->used += (uint32_t)n;
+  p->status = 101;
+  p->first = p->websocket = 1;
+  x->state = FAPWS_ACCEPTED;
+  fapws_exchange_publish(x, p);
+  return 0;
+}
+
+static int send_message(fapws_exchange *x, PyObject *message) {
+  PyObject *value, *bytes;
+  if (find(message, T_TEXT, &value) < 0) return -1;
+  if (value) {
+    if (UNLIKELY(!PyUnicode_Check(value))) return wrong("'text' of 'websocket.send' must be a str", value);
+    if (UNLIKELY(find(message, T_BYTES, &bytes) < 0)) return -1;
+    if (UNLIKELY(bytes != NULL)) {
+      PyErr_SetString(PyExc_ValueError, "send(): 'websocket.send' has both 'text' and 'bytes'");
+      return -1;
+    }
+  } else {
+    if (find(message, T_BYTES, &value) < 0) return -1;
+    if (!value) {
+      PyErr_SetString(PyExc_ValueError, "send(): 'websocket.send' has neither 'text' nor 'bytes'");
+      return -1;
+    }
+    if (UNLIKELY(!PyBytes_Check(value) && !PyByteArray_Check(value) && !PyMemoryView_Check(value)))
+      return wrong("'bytes' of 'websocket.send' must be bytes", value);
+  }
+  fapws_part *p = fapws_message_part(x->rec, value);
+  if (!p) return -1;
+  fapws_publish(&A.thread, p);
+  return 0;
+}
+
+/* Says that it is over, and gives the record up: the application may go on for long. */
+static int close_it(fapws_exchange *x, PyObject *message) {
+  PyObject *code, *reason;
+  Py_ssize_t n = 0;
+  if (find(message, T_CODE, &code) < 0 || find(message, T_REASON, &reason) < 0) return -1;
+  if (code && !PyLong_Check(code)) return wrong("'code' of 'websocket.close' must be an int", code);
+  if (reason && !PyUnicode_Check(reason)) return wrong("'reason' of 'websocket.close' must be a str", reason);
+  const char *why = reason ? PyUnicode_AsUTF8AndSize(reason, &n) : "";
+  if (!why) return -1;
+  int overflow = 0;
+  long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
+  if (number == 1005) number = 1000; /* frameworks pass on what they were told */
+  if (overflow || !fapws_sendable(number)) {
+    PyErr_Format(PyExc_ValueError, "send(): 'code' of 'websocket.close' may not be %R; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
+    return -1;
+  }
+  if (n > 123) { /* RFC 6455 §5.5: what fits, of whole characters */
+    for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
+  }
+  fapws_part *p = fapws_part_new(x->rec, (size_t)n + 1);
+  if (!p) return -1;
+  memcpy(p->buf, why, (size_t)n);
+  p->body_len = (size_t)n;
+  p->op = FAPWS_OP_CLOSE;
+  p->code = (uint16_t)number;
+  p->last = 1;
+  x->code = (uint16_t)number;
+  Py_XINCREF(reason);
+  Py_XSETREF(x->reason, reason);
+  fapws_exchange_publish(x, p);
+  return 0;
+}
+
+/* websocket.close before websocket.accept: 403. */
+static int deny(fapws_exchange *x) {
+  fapws_part *p = &x->rec->part0;
+  fapws_part_reset(p, x->rec);
+  p->first = p->last = 1;
+  p->status = 403;
+  p->type = FAPWS_TYPE_HTML;
+  p->length = 0;
+  fapws_exchange_publish(x, p);
+  return 0;
+}
+
+/* Which of our texts o is; T_COUNT: none. */
+static int find_type(PyObject *o) {
+  for (int i = T_ACCEPT; i <= T_BODY; i++)
+    if (o == text[i]) return i;
+  if (!PyUnicode_Check(o)) return T_COUNT;
+  for (int i = T_ACCEPT; i <= T_BODY; i++)
+    if (PyUnicode_CompareWithASCIIString(o, texts[i]) == 0) return i;
+  return T_COUNT;
+}
+
+static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
+  const char *expected = x->state == FAPWS_WAITS      ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' has to come first"
+                         : x->state == FAPWS_ACCEPTED ? "the websocket is accepted"
+                         : x->state == FAPWS_COMPLETE ? "the websocket is closed"
+                                                      : "'websocket.http.response.body' has to follow";
+  PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
+  return NULL;
+}
+
+static PyObject *ws_send(fapws_exchange *x, PyObject *message) {
+  PyObject *type = PyDict_GetItemWithError(message, text[T_TYPE]);
+  if (UNLIKELY(!type)) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
+    return NULL;
+  }
+  int which = find_type(type), state = x->state, bad;
+  int denies = state != FAPWS_WAITS && state != FAPWS_ACCEPTED && state != FAPWS_COMPLETE;
+  if (which == T_COUNT) {
+    PyErr_Format(PyExc_ValueError, "send(): %.200R is no event of a websocket that this server knows", type);
+    return NULL;
+  }
+  if (LIKELY(which == T_SEND && state == FAPWS_ACCEPTED))
+    bad = send_message(x, message);
+  else if (which == T_ACCEPT && state == FAPWS_WAITS)
+    bad = accept_it(x, message);
+  else if (which == T_CLOSE && state == FAPWS_ACCEPTED)
+    bad = close_it(x, message);
+  else if (which == T_CLOSE && state == FAPWS_WAITS)
+    bad = deny(x);
+  else if (which == T_START && state == FAPWS_WAITS)
+    bad = fapws_asgi_start(x, message);
+  else if (which == T_BODY && denies)
+    bad = fapws_asgi_body(x, message);
+  else
+    return out_of_order(x, type);
+  if (UNLIKELY(bad)) return NULL;
+  if (UNLIKELY(x->rec && fapws_must_wait(x->rec))) return fapws_waiter_new(x, FAPWS_FOR_ROOM);
+  Py_INCREF(fapws_done);
+  return fapws_done;
+}
+
+/* --- the end ------------------------------------------------------------------ */
+
+static PyObject *ws_returned(fapws_exchange *x, PyObject *result) {
+  fapws_record *rec = x->rec;
+  if (!rec) return NULL;
+  if (x->gone || fapws_is_cancelled(rec) || x->state == FAPWS_ACCEPTED)
+    fapws_stream_end(&A.thread, rec, x->state != FAPWS_ACCEPTED); /* an open one closes with 1000 */
+  else if (x->state == FAPWS_WAITS)
+    fapws_fail_line(&A.thread, rec, "the application returned without 'websocket.accept' or 'websocket.close'");
+  else
+    return fapws_asgi_http.returned(x, result);
+  return NULL;
+}
+
+const fapws_kind fapws_asgi_websocket = {"websocket", ws_begin, ws_receive, ws_send, ws_returned, fapws_asgi_raised, NULL};
