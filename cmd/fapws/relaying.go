@@ -172,7 +172,6 @@ func (r *relaying) recount() {
 // of past events. It waits for that, but not for ever.
 func (r *relaying) join() {
 	defer r.down.hold(false)
-	r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires will hand its listeners over
 	if r.channel.Send(&supervisor.Message{Kind: supervisor.Join}) != nil {
 		return // listen sees the end of the channel
 	}
@@ -183,6 +182,7 @@ func (r *relaying) join() {
 			return
 		}
 		defer from.Close()
+		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its listeners over
 		if err := takeHistory(r.s.server, from); err != nil {
 			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}

@@ -312,3 +312,177 @@ func TestChannelCrowd(t *testing.T) {
 		})
 	})
 }
+
+// TestChannelLimits: what the flags say about channels holds.
+func TestChannelLimits(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "channels.py", "--channel-listeners", "2", "--channel-listeners-per-address", "4", "--channel-history", "3",
+			"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
+		s.complains = true
+		raw := func(target string) string {
+			w := s.dial()
+			w.send(get(target))
+			w.SetDeadline(time.Now().Add(patience))
+			text := ""
+			for !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, " 200 ") && !strings.Contains(text, ":\n\n") {
+				line, err := w.in.ReadString('\n')
+				if text += line; err != nil {
+					t.Fatalf("%v after %q", err, text)
+				}
+			}
+			return text
+		}
+		first := raw("/entry")
+		for _, want := range []string{"\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n"} {
+			if !strings.Contains(first, want) {
+				t.Errorf("no %q in %q", want, first)
+			}
+		}
+		second := s.dial()
+		second.get("/entry")
+		s.counts("news", 2)
+		if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") || !strings.Contains(third, "\r\nRetry-After: ") {
+			t.Errorf("a third listener gets %q", third)
+		}
+		for _, name := range []string{"a", "b"} {
+			s.dial().get("/listen/" + name)
+			s.counts(name, 1)
+		}
+		if fifth := raw("/listen/c"); !strings.HasPrefix(fifth, "HTTP/1.1 503 ") {
+			t.Errorf("a fifth listener of one address gets %q", fifth)
+		}
+		s.get("/send?name=news&how=long&data=240", 200)
+		s.get("/send?name=news&how=long&data=301", 500)
+		s.says(`ValueError: publish: the event has \d+ bytes as it is sent, --channel-max-event allows 300`)
+		second.Close()
+		s.counts("news", 1)
+		for i := range 5 {
+			s.sends("news", strconv.Itoa(i))
+		}
+		w := s.dial()
+		w.send(get("/entry", "Last-Event-ID: unknown"))
+		text := ""
+		for !strings.Contains(text, "data: 4\n") {
+			line, err := w.in.ReadString('\n')
+			if text += line; err != nil {
+				t.Fatalf("%v after %q", err, text)
+			}
+		}
+		if n := strings.Count(text, "data: "); n != 3 {
+			t.Errorf("%d events are kept: %s", n, text)
+		}
+	})
+}
+
+// TestChannelLargeEvents: they go between workers in pieces, and stay what they are.
+func TestChannelLargeEvents(t *testing.T) {
+	t.Parallel()
+	s := serve(t, twoWorkers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
+	var all []*listener
+	for range 6 {
+		all = append(all, s.listen("/entry"))
+	}
+	s.counts("news", 6)
+	sizes := []int{3_000_000, 10, 160_000, 163_800, 200_000, 2_000_000}
+	for _, n := range sizes {
+		s.get(fmt.Sprintf("/send?name=news&how=long&data=%d", n), 200)
+	}
+	for _, l := range all {
+		left := map[int]bool{}
+		for _, n := range sizes {
+			left[n] = true
+		}
+		for range sizes {
+			e, err := l.next()
+			if err != nil || !left[len(e.data)] || strings.Trim(e.data, "y") != "" {
+				t.Fatalf("%d bytes, %v", len(e.data), err)
+			}
+			delete(left, len(e.data))
+		}
+	}
+}
+
+// TestChannelsOfFrameworks: a response header does it, behind middlewares, too.
+func TestChannelsOfFrameworks(t *testing.T) {
+	const script = `
+import flask
+from fapws import publish
+
+app = flask.Flask(__name__)
+
+@app.get("/live/<name>")
+def live(name):
+    return "data: hello\n\n", {"Fapws-Channel": f"room/{name}"}
+
+@app.post("/say/<name>")
+def say(name):
+    publish(f"room/{name}", flask.request.get_json(), event="said")
+    return "", 204
+
+@app.after_request
+def note(response):
+    response.headers["X-After"] = "yes"
+    response.set_cookie("seen", "1")
+    return response
+
+inner = app.wsgi_app
+def middleware(environ, start_response):
+    def start(status, headers, exc_info=None):
+        return start_response(status, headers + [("X-Middleware", "yes")], exc_info)
+    for part in inner(environ, start):
+        yield part
+app.wsgi_app = middleware
+`
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, write(t, t.TempDir()+"/app.py", script))
+		l := s.listen("/live/1")
+		l.gets("hello")
+		for _, want := range []string{"\nX-After: yes\r\n", "\nX-Middleware: yes\r\n", "\nSet-Cookie: seen=1; Path=/\r\n"} {
+			if !strings.Contains(l.head, want) {
+				t.Errorf("no %q in %s", want, l.head)
+			}
+		}
+		if strings.Contains(l.head, "Channel") || strings.Contains(l.head, "text/html") || strings.Contains(l.head, "Content-Length") {
+			t.Errorf("the head is %s", l.head)
+		}
+		s.ask(request("POST", "/say/1", `{"a":"é"}`, "Content-Type: application/json")).want(t, 204)
+		if e := l.gets(`{"a":"é"}`); e.kind != "said" {
+			t.Errorf("%q", e)
+		}
+	})
+}
+
+// TestChannelBackPressure: who publishes more than can be sent waits, or is told.
+func TestChannelBackPressure(t *testing.T) {
+	const script = `
+from fapws import channel, publish
+
+def flood(environ, start_response):
+    try:
+        for i in range(60000):
+            publish("news", "x" * 400)
+    except RuntimeError as error:
+        return f"{error}"
+    return "all"
+
+PATHS = [("/flood", flood), ("/news", channel("news"))]
+`
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, write(t, t.TempDir()+"/app.py", script), "--channel-buffer", "64M")
+		l := s.listen("/news")
+		go func() {
+			for {
+				if _, err := l.next(); err != nil {
+					return
+				}
+			}
+		}()
+		want := "all"
+		if m.inline() { // the loop runs the handler, and cannot send meanwhile
+			want = "publish: the server is behind: events worth 8 MiB wait already"
+		}
+		for range 2 {
+			s.get("/flood", 200).is(t, want)
+		}
+	})
+}

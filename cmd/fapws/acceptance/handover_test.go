@@ -213,6 +213,15 @@ func TestListenersOfAReloadThatFails(t *testing.T) {
 		l.gets("to all")
 	}
 	s.counts("news", 21)
+	// One that is worn: to its successor.
+	write(t, script, string(text))
+	old := s.workers()
+	syscall.Kill(old[0], syscall.SIGTERM)
+	s.hasWorkers(1, old...)
+	s.sends("news", "to all once more")
+	for _, l := range append(more, l) {
+		l.gets("to all once more")
+	}
 	// At the end streams end.
 	s.signal(syscall.SIGTERM)
 	if e, err := l.next(); err == nil {
