@@ -131,6 +131,8 @@ int fapws_channel_head(fapws_start_object *s, PyObject *answer) {
     Py_CLEAR(s->list);
     fapws_forget_channel(s);
     s->length = -1;
+    s->status = 200;
+    Py_CLEAR(s->reason);
     bad = fapws_add_fields(s, c->headers) < 0 || fapws_add_field(s, name, c->names) < 0;
   }
   Py_DECREF(name);

@@ -96,6 +96,10 @@ int fapws_take_sent(fapws_start_object *s, fapws_part *p) {
 static const char *const channel = "Fapws-Channel";
 
 int fapws_take_channel(fapws_start_object *s, fapws_part *p) {
+  if (s->status != 200) { /* an error page of an application that sets the field everywhere */
+    fapws_forget_channel(s);
+    return 0;
+  }
   for (char *next, *line; (line = find_line(s, channel, &next));) {
     const char *value = line + strlen(channel) + 2;
     size_t n = (size_t)(next - value) - 2;

@@ -74,8 +74,13 @@ func (h *channels) turn() {
 func (h *channels) step(until time.Time, least, most int) (more bool) {
 	c := &h.cast
 	for n := 0; n < most; n++ {
-		if c.batch == nil && !h.nextBatch() {
-			return false
+		if c.batch == nil {
+			if !h.nextBatch() {
+				return false
+			}
+			if c.batch == nil {
+				continue // nobody listens to it any more
+			}
 		}
 		if n >= least && n%sliceLeast == 0 && h.l.hasEvents() || n%16 == 15 && time.Now().After(until) {
 			return true

@@ -196,6 +196,9 @@ func TestChannels(t *testing.T) {
 			t.Errorf("from the import came %q, %v", e, err)
 		}
 		s.get("/invalid", 500)
+		if a := s.get("/missing", 404); a.body != "no such page" || a.Header.Get("Content-Type") != "text/plain" || a.Header.Get("Fapws-Channel") != "" {
+			t.Errorf("an error page is %q with %v", a.body, a.Header)
+		}
 		s.listen("/listen/room/bad")
 		s.says(`error in on_join joins, channel room/bad\nTraceback(.*\n)*ValueError: in on_join`)
 		s.listen("/listen/welcome").gets("there are 1")

@@ -42,6 +42,11 @@ def field(environ, start_response):
     return [b": from a field\n\n"]
 
 
+def missing(environ, start_response):
+    start_response("404 Not Found", [("Fapws-Channel", "news"), ("Content-Type", "text/plain")])
+    return [b"no such page"]
+
+
 def generator(environ, start_response):
     start_response("200 OK", [("Fapws-Channel", "news"), ("Fapws-Channel", "other")])
     yield b": one\n\n"
@@ -148,6 +153,7 @@ PATHS = [
     ("/listen", listen),
     ("/entry", channel("news")),
     ("/field", field),
+    ("/missing", missing),
     ("/generator", generator),
     ("/view", View),
     ("/invalid", lambda environ, start_response: start_response("200 OK", [("Fapws-Channel", "a b")]) and []),
