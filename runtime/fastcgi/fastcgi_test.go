@@ -84,6 +84,8 @@ func (s *site) get(target string, status int) backendtest.Answer {
 	s.t.Helper()
 	a := s.ask("GET", target, "")
 	if a.StatusCode != status {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.t.Errorf("GET %s: %d %.200q, want %d; log: %s", target, a.StatusCode, a.Text, status, s.log)
 	}
 	return a

@@ -107,6 +107,8 @@ func (s *site) get(target string, status int) backendtest.Answer {
 	s.t.Helper()
 	a := s.ask("GET", target, "")
 	if a.StatusCode != status {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.t.Errorf("GET %s: %d %.300q, want %d; log:\n%s", target, a.StatusCode, a.Text, status, s.log)
 	}
 	return a
@@ -371,6 +373,17 @@ func TestProcesses(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(os.TempDir() + "/fapws-php-*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A script that its first process dies of is no sign that all would die.
+func TestDiesOfItsRequest(t *testing.T) {
+	needPHP(t)
+	s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`, "die.php": `<?php posix_kill(getmypid(), 9);`},
+		func(o *php.Options) { o.Children = 1 })
+	for range 3 {
+		s.get("/die.php", 502) // in the first round, of a process that has never answered
+		s.get("/pid.php", 200)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"fapws/runtime/cgi"
@@ -228,15 +229,30 @@ func (p *process) await() {
 	m := p.m
 	m.mu.Lock()
 	delete(m.running, p)
-	if !told && !p.answered {
+	// One that ends by itself may be told to all the same: its connection breaks first.
+	alone := !told || !p.answered && failed(state)
+	if alone && !p.answered {
 		m.fails++
-		m.pause = time.Now().Add(min(firstPause<<min(m.fails-1, 10), lastPause))
+		if m.fails > 1 { // one alone may have died of its request
+			m.pause = time.Now().Add(min(firstPause<<min(m.fails-2, 10), lastPause))
+		}
 	}
 	m.mu.Unlock()
 	m.gate.Leave()
-	if !told && err == nil {
+	if alone && err == nil {
 		m.o.Log("", fmt.Sprintf("%s has ended by itself: %v", m.o.Command, state))
 	}
+}
+
+// failed tells whether a process ended otherwise than one that is told to: php-cgi
+// then has the status 0.
+func failed(state *os.ProcessState) bool {
+	if state == nil {
+		return false
+	}
+	status := state.Sys().(syscall.WaitStatus)
+	return status.Exited() && status.ExitStatus() != 0 ||
+		status.Signaled() && status.Signal() != unix.SIGTERM && status.Signal() != unix.SIGKILL
 }
 
 // heard is fastcgi.Link.Heard: the program is all right.
