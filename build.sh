@@ -442,8 +442,9 @@ check_c() {
         -Wdeprecated-declarations -Wno-unused-parameter pybridge/*.c cmd/fapws/cage/*.c)
 }
 
-# Most tests wait for servers rather than work: more of them at once than CPUs.
-test_go() { (cd "$root" && go test -timeout 10m -parallel 4 -ldflags "$(interpreter_flag)" "$@"); }
+# Most tests wait for servers rather than work: more of them at once than CPUs. With
+# eight, those of acceptance leave half of two CPUs idle.
+test_go() { (cd "$root" && go test -timeout 10m -parallel 8 -ldflags "$(interpreter_flag)" "$@"); }
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
@@ -457,17 +458,28 @@ test_fuzz() {
     done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime)
 }
 
-# test_race tests the packages and an executable that both look for data races.
-# One mode will do. The frameworks and samples are Python's matter, the command line
-# starts the executable too often for what there is to find, and threads of Go's own
-# come and go here.
+# Both kinds of race tests end at the first race found. A program with the detector
+# otherwise sleeps for a second before it exits, for goroutines that are just
+# reporting another one.
+readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
+
+# test_race tests the packages by themselves.
 test_race() {
-    build_to "$root/build/race/fapws" -race
     local packages
-    mapfile -t packages < <(cd "$root" && go list ./runtime/... ./cmd/... | grep -vx 'fapws/cmd/fapws')
-    FAPWS_BIN=$root/build/race/fapws GORACE=halt_on_error=1 FAPWS_ONLY_MODE=threads \
-        test_go -race -p 1 -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads' \
-        "${packages[@]}" # -p 1: some watch the time
+    mapfile -t packages < <(cd "$root" && go list ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance)?')
+    GORACE=$race_options test_go -race "${packages[@]}"
+}
+
+# test_race_whole tests an executable that looks for races, from outside; the tests
+# are clients and need not look themselves. One mode will do. Left out are the
+# frameworks and samples, which are Python's matter, what only counts threads and
+# memory, which are others here, and the command line, which starts the executable
+# too often for what there is to find.
+test_race_whole() {
+    build_to "$root/build/race/fapws" -race
+    FAPWS_BIN=$root/build/race/fapws GORACE=$race_options FAPWS_ONLY_MODE=threads \
+        test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|P16' \
+        ./cmd/fapws/acceptance
 }
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
@@ -523,6 +535,7 @@ word_test() {
     stage "Python tests" test_python
     stage "short fuzz" test_fuzz 3s
     stage race test_race
+    stage "race, the whole server" test_race_whole
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 200000
     stage install "$root/.ci/install-test"
@@ -538,12 +551,15 @@ summary() {
 }
 
 word_race() {
+    local failed=()
     use_python
     need_frameworks
     need_apache
     need_php
     need_test_tools
-    test_race
+    stage race test_race
+    stage "race, the whole server" test_race_whole
+    summary
 }
 
 word_load() {
