@@ -61,3 +61,16 @@ func TestArrows(t *testing.T) {
 		}
 	}
 }
+
+// TestTestsOnly: what tests need is no part of the executable.
+func TestTestsOnly(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "fapws/cmd/fapws").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range []string{"github.com/chromedp", "github.com/gobwas", "github.com/rogpeppe"} {
+		if strings.Contains(string(out), module) {
+			t.Errorf("the executable has %s", module)
+		}
+	}
+}
