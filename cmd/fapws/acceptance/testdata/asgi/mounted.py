@@ -1,0 +1,3 @@
+from scope import app
+
+PATHS = [("/api/v1", app), ("/", app)]

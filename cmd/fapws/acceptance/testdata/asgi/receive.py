@@ -1,0 +1,155 @@
+"""What receive() says, at several times, and with send() at the same time."""
+import asyncio
+import json
+
+notes = {}
+
+
+def note(path, value):
+    notes.setdefault(path, []).append(value)
+
+
+async def answer(send, value, status=200):
+    text = json.dumps(value).encode()
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", str(len(text)).encode())]})
+    await send({"type": "http.response.body", "body": text})
+
+
+def sketch(event):
+    out = {"type": event["type"]}
+    if "body" in event:
+        out.update(body=event["body"].decode(), more=event["more_body"])
+    return out
+
+
+async def all_of(receive):
+    events = []
+    while not events or events[-1].get("more"):
+        events.append(sketch(await receive()))
+    return events
+
+
+async def twice(scope, receive, send):
+    """receive() after the body is whole waits until the response is complete, or the client has gone."""
+    events = await all_of(receive)
+    extra = asyncio.create_task(receive())
+    await asyncio.sleep(0.05)
+    early = extra.done()
+    await answer(send, {"events": events, "early": early})
+    note(scope["path"], [sketch(await extra), sketch(await receive()), sketch(await receive())])
+
+
+async def waits(scope, receive, send):
+    """The client leaves while nothing was sent."""
+    await all_of(receive)
+    note(scope["path"], "waits")
+    note(scope["path"], sketch(await receive()))
+    try:
+        await send({"type": "http.response.start", "status": 200})
+        note(scope["path"], "sent")
+    except OSError as error:
+        note(scope["path"], type(error).__mro__[-4].__name__)
+    note(scope["path"], sketch(await receive()))
+
+
+async def streams(scope, receive, send):
+    """The client leaves while the response goes on; nothing is cancelled."""
+    gone = asyncio.create_task(receive_gone(receive))
+    await send({"type": "http.response.start", "status": 200})
+    try:
+        while True:
+            await send({"type": "http.response.body", "body": b"tick\n", "more_body": True})
+            await asyncio.sleep(0.01)
+    except OSError:
+        note(scope["path"], "OSError")
+    note(scope["path"], sketch(await gone))
+    await asyncio.sleep(0.05)
+    note(scope["path"], "goes on")
+
+
+async def receive_gone(receive):
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return event
+
+
+async def half(scope, receive, send):
+    """The client leaves in the middle of its body."""
+    events = []
+    while True:
+        event = await receive()
+        events.append(event["type"])
+        if event["type"] == "http.disconnect":
+            break
+        note(scope["path"], "began")
+    note(scope["path"], events[-1])
+
+
+async def duplex(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"begin\n", "more_body": True})
+    more = True
+    while more:
+        event = await receive()
+        more = event["more_body"]
+        await send({"type": "http.response.body", "body": event["body"], "more_body": more})
+
+
+async def together(scope, receive, send):
+    """receive() and send() at the same time, in tasks of their own."""
+    queue = asyncio.Queue()
+
+    async def reader():
+        while True:
+            event = await receive()
+            await queue.put(event)
+            if not event["more_body"]:
+                return
+
+    async def writer():
+        await send({"type": "http.response.start", "status": 200})
+        more = True
+        while more:
+            event = await queue.get()
+            more = event["more_body"]
+            await send({"type": "http.response.body", "body": event["body"].upper(), "more_body": more})
+
+    await asyncio.gather(reader(), writer())
+
+
+async def early(scope, receive, send):
+    """Answers before the body is here, and does not read it."""
+    await answer(send, "early", 403)
+
+
+async def ignored(scope, receive, send):
+    await answer(send, "ignored")
+
+
+async def cancelled(scope, receive, send):
+    """A task that waits in receive() may be cancelled, and no event is lost by that."""
+    waiting = asyncio.create_task(receive())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    try:
+        first = sketch(await waiting)
+    except asyncio.CancelledError:
+        first = None
+    events = [] if first is None else [first]
+    while not events or events[-1]["more"]:
+        try:
+            events.append(sketch(await asyncio.wait_for(receive(), 0.02)))
+        except asyncio.TimeoutError:
+            note(scope["path"], "timeout")
+    await answer(send, "".join(event["body"] for event in events))
+
+
+async def noted(scope, receive, send):
+    await answer(send, notes.get(scope["path"][6:], []))
+
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http", scope["type"]
+    name = scope["path"].split("/")[1]
+    await globals()[name](scope, receive, send)
