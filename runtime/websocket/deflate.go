@@ -127,7 +127,7 @@ type Deflater struct {
 // compressing: smaller ones gain nothing, and the loop would stand still meanwhile
 // for larger ones.
 const (
-	DeflateFrom = 128
+	DeflateFrom = 256
 	DeflateUpTo = 1 << 20
 )
 

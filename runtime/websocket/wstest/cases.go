@@ -1,0 +1,154 @@
+package wstest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Case is one of the Autobahn test suite for servers that echo, as far as it can be
+// told from RFC 6455: what a client sends, and what the server has to answer.
+type Case struct {
+	ID   string // its number there
+	send []piece
+	chop int      // bytes written at once; 0: all, -1: a frame
+	want []string // messages and control frames, see show; "close N" at the end if the server closes
+}
+
+// piece is a frame to be sent, or a pause between writes.
+type piece struct {
+	first   byte
+	payload string
+	pause   bool // so that the server sees what was sent before
+}
+
+const protocolError, invalidData, normalClose = "close 1002", "close 1007", "close 1000"
+
+func text(s string) piece          { return piece{first: Fin | Text, payload: s} }
+func binaryOf(s string) piece      { return piece{first: Fin | Binary, payload: s} }
+func ping(s string) piece          { return piece{first: Fin | Ping, payload: s} }
+func frame(b byte, s string) piece { return piece{first: b, payload: s} }
+
+func closing(code int, reason string) piece {
+	return piece{first: Fin | Close, payload: string([]byte{byte(code >> 8), byte(code)}) + reason}
+}
+
+var pause = piece{pause: true}
+
+// show is how a frame or a message is written in Case.want.
+func show(op byte, data string) string {
+	if len(data) > 200 {
+		sum := 0
+		for i := range len(data) {
+			sum = sum*31%1000003 + int(data[i])
+		}
+		data = fmt.Sprintf("%d bytes %d", len(data), sum)
+	}
+	return fmt.Sprintf("%x %q", op, data)
+}
+
+// fragments cuts a message into frames of size bytes.
+func fragments(op byte, message string, size int) (list []piece) {
+	for first := op; ; first = Continuation {
+		n := min(size, len(message))
+		list = append(list, frame(first, message[:n]))
+		if message = message[n:]; message == "" {
+			list[len(list)-1].first |= Fin
+			return list
+		}
+	}
+}
+
+func echoed(messages ...piece) (want []string) {
+	for _, m := range messages {
+		want = append(want, show(m.first&15, m.payload))
+	}
+	return want
+}
+
+// Cases returns all of them but 12 and 13, for which there is Compression. Larger ones
+// are smaller here: no message has more than 1 MiB, which has to be the server's limit.
+func Cases() []Case {
+	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases())
+}
+
+// Run tries the case on a server. The error says what is wrong with it.
+func (tc *Case) Run(addr, path string) error {
+	c, err := Dial(addr, path)
+	if err != nil {
+		return err
+	}
+	defer c.Conn.Close()
+	sent := make(chan error, 1)
+	go func() { sent <- tc.write(c) }()
+	var got []string
+	for len(got) < len(tc.want) {
+		f, err := c.ReadFrame()
+		if err != nil {
+			return fmt.Errorf("after %q: %w", got, err)
+		}
+		if f.Op() == Close {
+			code, _ := f.Code()
+			got = append(got, fmt.Sprintf("close %d", code))
+			break
+		}
+		if f.First&0x70 != 0 || f.First&Fin == 0 {
+			return fmt.Errorf("a frame with %02x", f.First)
+		}
+		got = append(got, show(f.Op(), string(f.Payload)))
+	}
+	if !slices.Equal(got, tc.want) {
+		return fmt.Errorf("got %q, want %q", got, tc.want)
+	}
+	if err := <-sent; err != nil && !tc.closes() {
+		return fmt.Errorf("writing: %w", err)
+	}
+	if !tc.closes() {
+		if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
+			return fmt.Errorf("closing: %v, %v", closed, err)
+		}
+		return nil
+	}
+	if _, err := c.ReadFrame(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("behind the close frame: %v", err)
+	}
+	return nil
+}
+
+// closes says whether the case ends with a close frame of the server.
+func (tc *Case) closes() bool {
+	return len(tc.want) > 0 && strings.HasPrefix(tc.want[len(tc.want)-1], "close")
+}
+
+// write sends what is to be sent.
+func (tc *Case) write(c *Client) (err error) {
+	var buf []byte
+	for _, p := range tc.send {
+		if !p.pause {
+			buf = c.AppendFrame(buf, p.first, []byte(p.payload))
+		}
+		if p.pause || tc.chop == -1 {
+			if _, err = c.Conn.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+		if p.pause {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	for len(buf) > 0 {
+		n := len(buf)
+		if tc.chop > 0 {
+			n = min(n, tc.chop)
+		}
+		if _, err = c.Conn.Write(buf[:n]); err != nil {
+			return err
+		}
+		buf = buf[n:]
+	}
+	return nil
+}
