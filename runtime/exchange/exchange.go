@@ -143,13 +143,15 @@ const (
 )
 
 // Input is what arrives for an exchange after Submit: more of its body, or messages
-// of its WebSocket.
+// of its WebSocket. OpClose is the last one, and a Cancel may follow; a client that breaks the
+// connection or the protocol is a Cancel alone. A handler that is told should end soon:
+// its answers to earlier messages, and the Last part, go before the close frame.
 type Input struct {
 	Ticket Ticket
 	Op     Op
 	Data   []byte // lives until Deliver returns
 	Last   bool   // OpBody: nothing follows
-	Code   uint16 // OpClose: what the client gave (RFC 6455 §7.4), 1005 if nothing; the client that simply leaves is a Cancel
+	Code   uint16 // OpClose: what the client gave (RFC 6455 §7.4), 1005 if nothing, or with what the server closes: 1001, 1012
 }
 
 // InputWindow bounds the bytes of Input, each counted with InputCost more, that a
