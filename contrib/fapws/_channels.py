@@ -33,7 +33,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterable, List, Mapping, Optional, Pattern, Tuple, TypeVar, Union
+    from typing import Any, Callable, Iterable, List, Mapping, Optional, Pattern, Set, Tuple, TypeVar, Union
 
     Callback = Callable[[str, "Client"], object]
     F = TypeVar("F", bound=Callable[..., object])
@@ -45,7 +45,7 @@ _PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._~:/@*-]{0,127}")
 _MOST_NAMES = 16
 _LONGEST = 128  # characters of an id, or of a type
 _PATIENCE = 1.0  # seconds that publish waits for a server that is behind
-_COROUTINE = 0x280  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
+_MOST_TASKS = 1000  # async callbacks that run at once
 
 
 def channel(
@@ -179,12 +179,13 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
         def welcome(name, client):
             publish(name, f"{client.user or 'somebody'} is here, we are {listeners(name)}")
 
-    It runs in the process that has the client, on one of the threads that run handlers, one call after the
-    other, after the client has got what it has missed. Exceptions are reported
-    like a handler's. When clients come faster than it takes, up to 20,000 calls
-    wait; more are dropped, which the log says once. A client that a reload hands
-    over to another process neither leaves nor joins. TypeError or ValueError:
-    that is no pattern, or f is no function (``async def`` is none here).
+    It runs in the process that has the client, on one of the threads that run
+    handlers, one call after the other. ``async def`` runs on the thread of
+    asyncio, where an application or handler is async; calls begin in order then.
+    Exceptions are reported like a handler's. When clients come faster than it
+    takes, up to 20,000 calls wait; more are dropped, which the log says once. A
+    client that a reload hands over to another process neither leaves nor joins.
+    TypeError or ValueError: that is no pattern, or f cannot be called.
     """
     return _register("on_join", pattern, _joining)
 
@@ -305,9 +306,6 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
     def register(f: F) -> F:
         if not callable(f):
             raise TypeError(f"{decorator}: {f!r} cannot be called")
-        for code in (getattr(f, "__code__", None), getattr(getattr(type(f), "__call__", None), "__code__", None)):
-            if getattr(code, "co_flags", 0) & _COROUTINE:
-                raise TypeError(f"{decorator}: {getattr(f, '__qualname__', f)} is async (async def); callbacks run on a thread: use def")
         try:
             _native(decorator).channel_watch()
         except RuntimeError:
@@ -331,13 +329,48 @@ def _noticed(text: bytes) -> None:
 
 
 def _call(what: str, function: Callback, name: str, client: Client) -> None:
+    where = f"{what} {getattr(function, '__qualname__', type(function).__qualname__)}, channel {name}"
     try:
-        function(name, client)
+        result = function(name, client)
+        if hasattr(result, "__await__"):
+            _spawn(result, where)
     except BaseException:  # SystemExit too: it would end the thread, not the server
-        import traceback
+        _report(where)
 
-        of = getattr(function, "__qualname__", type(function).__qualname__)
+
+_tasks: Set[Any] = set()  # of async callbacks
+
+
+def _spawn(awaitable: Any, where: str) -> None:
+    """Runs what a callback that is ``async def`` has begun, on the thread of asyncio."""
+    module: Any = sys.modules.get("fapws._async")
+    stopped = getattr(getattr(module, "_thread", None), "stopped", None)
+    if stopped is None or stopped.done():
+        getattr(awaitable, "close", list)()
+        raise RuntimeError("it is async (async def), and nothing else is that the server runs: there is no event loop; use def")
+    if len(_tasks) >= _MOST_TASKS:
+        getattr(awaitable, "close", list)()
+        raise RuntimeError(f"{_MOST_TASKS} calls of it have not ended")
+    from asyncio import CancelledError, run_coroutine_threadsafe
+
+    async def run() -> None:
         try:
-            sys.stderr.write(f"fapws: error in {what} {of}, channel {name}\n{traceback.format_exc()}")
-        except Exception:
-            pass  # nobody can be told
+            await awaitable
+        except CancelledError:
+            raise
+        except BaseException:
+            _report(where)
+
+    task = run_coroutine_threadsafe(run(), stopped.get_loop())
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+def _report(where: str) -> None:
+    """The exception that is being handled, for people."""
+    import traceback
+
+    try:
+        sys.stderr.write(f"fapws: error in {where}\n{traceback.format_exc()}")
+    except Exception:
+        pass  # nobody can be told

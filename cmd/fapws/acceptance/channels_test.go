@@ -243,7 +243,6 @@ func TestChannelErrors(t *testing.T) {
 			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: a header is a str with a str, not 'x': 1`,
 			`ValueError: listeners: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
 			`ValueError: on_join: '[a]' is no name of a channel with * for any characters`, `TypeError: on_leave: 5 cannot be called`,
-			`TypeError: on_join: coroutine is async (async def); callbacks run on a thread: use def`,
 		}
 		got := strings.Split(s.get("/wrong", 200).body, "\n")
 		for i := range max(len(got), len(want)) {
@@ -487,5 +486,78 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 		for range 2 {
 			s.get("/flood", 200).is(t, want)
 		}
+	})
+}
+
+// TestChannelsOfAsyncCode: handlers that are async, ASGI applications, tasks, and
+// callbacks that are async.
+func TestChannelsOfAsyncCode(t *testing.T) {
+	const script = `
+import asyncio
+from fapws import channel, listeners, on_join, publish
+
+async def handler(environ, start_response):
+    await asyncio.sleep(0)
+    return channel("news", start="data: hello")
+
+async def field(environ, start_response):
+    start_response("200 OK", [("Fapws-Channel", "news")])
+    return "data: hello\n\n"
+
+async def generator(environ, start_response):
+    start_response("200 OK", [("Fapws-Channel", "news")])
+    yield "data: "
+    await asyncio.sleep(0)
+    yield "hello\n\n"
+
+class View:
+    async def get(self, environ, start_response):
+        return channel("news", start="data: hello")
+
+async def asgi(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"fapws-channel", b"news"), (b"content-type", b"text/html")]})
+    await send({"type": "http.response.body", "body": b"data: ", "more_body": True})
+    await send({"type": "http.response.body", "body": b"hello\n\n"})
+
+async def say(environ, start_response):
+    async def later():
+        await asyncio.sleep(0.01)
+        publish("news", f"{listeners('news')} listen")
+    asyncio.create_task(later())
+    return "soon"
+
+@on_join("room/*")
+async def joined(name, client):
+    await asyncio.sleep(0)
+    publish(name, f"{client.address} is here")
+    if name == "room/bad":
+        raise ValueError("in a task")
+
+PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("/view", View), ("/asgi", asgi),
+         ("/say", say), ("/room", channel("room/1")), ("/bad", channel("room/bad")),
+         ("/count", lambda environ, start_response: str(listeners(environ["PATH_INFO"].strip("/"))))]
+`
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, write(t, t.TempDir()+"/app.py", script))
+		s.complains = true
+		var all []*listener
+		for _, target := range []string{"/handler", "/field", "/generator", "/view", "/asgi"} {
+			l := s.listen(target)
+			l.gets("hello")
+			if strings.Contains(strings.ToLower(l.head), "fapws-channel") || strings.Contains(l.head, "text/html") {
+				t.Errorf("the head is %s", l.head)
+			}
+			all = append(all, l)
+		}
+		s.counts("news", len(all))
+		if !m.workers() { // where one who answers may know of the others a moment later
+			s.get("/say", 200)
+			for _, l := range all {
+				l.gets("5 listen")
+			}
+		}
+		s.listen("/room").gets("127.0.0.1 is here")
+		s.listen("/bad").gets("127.0.0.1 is here")
+		s.says(`error in on_join joined, channel room/bad\nTraceback(.*\n)*ValueError: in a task`)
 	})
 }

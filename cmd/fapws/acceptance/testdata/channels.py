@@ -103,7 +103,7 @@ def wrong(environ, start_response):
     for make in (
         lambda: channel(), lambda: channel(*"abcdefghijklmnopq"), lambda: channel("a b"), lambda: channel(None),
         lambda: channel("a", start=5), lambda: channel("a", headers=["x"]), lambda: channel("a", headers={"x": 1}),
-        lambda: listeners("*"), lambda: on_join(print), lambda: on_join("[a]"), lambda: on_leave("a")(5), lambda: on_join("a")(coroutine),
+        lambda: listeners("*"), lambda: on_join(print), lambda: on_join("[a]"), lambda: on_leave("a")(5),
     ):
         try:
             make()
@@ -111,10 +111,6 @@ def wrong(environ, start_response):
         except Exception as error:
             said.append(f"{type(error).__name__}: {error}")
     return "\n".join(said)
-
-
-async def coroutine(name, client):
-    pass
 
 
 def child(environ, start_response):
