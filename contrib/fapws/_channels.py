@@ -193,8 +193,8 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
 def on_leave(pattern: str = "*") -> Callable[[F], F]:
     """Decorator: calls ``f(name, client)`` when a client has ended to listen; see :func:`on_join`.
 
-    A client that has gone without a word is noticed when something is sent to it,
-    within --channel-heartbeat.
+    A client that has gone without a word is noticed within two times
+    --channel-heartbeat.
     """
     return _register("on_leave", pattern, _leaving)
 
