@@ -1,0 +1,226 @@
+package acceptance
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/runtime/websocket/wstest"
+)
+
+func TestASGIWebSocket(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := command{script: "asgisockets.py", complains: true}.serve(t, m)
+		c := s.room("/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three", wstest.Deflate)
+		if h := c.Response.Header; h.Get("Sec-WebSocket-Protocol") != "three" || h.Get("X-Said") != "yes" {
+			t.Error(h)
+		}
+		for _, text := range []string{"hé", "", strings.Repeat("longer ", 50000)} {
+			says(t, c, text)
+			hears(t, c, text)
+		}
+		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
+		c.Send(wstest.Binary, data)
+		hears(t, c, string(data))
+		says(t, c, "scope")
+		var scope map[string]any
+		_, text, _ := c.Receive()
+		if err := json.Unmarshal(text, &scope); err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string]string{
+			"type": "websocket", "scheme": "ws", "path": "/echo/a b", "raw": "/echo/a%20b", "query": "q=%C3%A9", "root_path": "", "client": "127.0.0.1",
+			"http_version": "1.1", "subprotocols": "[one two three]", "extensions": "map[websocket.http.response:map[]]", "asgi": "map[spec_version:2.5 version:3.0]",
+			"state": "map[]", "method": "<nil>",
+		} {
+			if got := fmt.Sprint(scope[key]); got != want {
+				t.Errorf("%s is %s, want %s", key, got, want)
+			}
+		}
+		if closed, err := c.CloseWith(4001, "bye"); err != nil || closed.Code != 4001 {
+			t.Error(closed, err)
+		}
+		s.notes("disconnect 4001 bye")
+		c = s.room("/echo")
+		c.Conn.(*net.TCPConn).SetLinger(0)
+		c.Conn.Close()
+		s.notes("disconnect 1006 ")
+
+		c = s.room("/closes")
+		hears(t, c, "last words")
+		closesWith(t, c, 4321, strings.Repeat("é", 61)) // what fits
+		s.notes("4321\nRuntimeError\nRuntimeError\nRuntimeError")
+		closesWith(t, s.room("/returns"), 1000, "")
+		closesWith(t, s.room("/raises"), 1011, "")
+		s.says(`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: the application fails`)
+
+		for _, d := range []struct {
+			path   string
+			status int
+			body   string
+			notes  string
+		}{
+			{"/denies", 403, "", "websocket.disconnect\nRuntimeError"},
+			{"/explains", 451, "not here", "RuntimeError\nRuntimeError"},
+			{"/raises?early", 500, "", ""},
+			{"/silent", 500, "", ""},
+		} {
+			var denied *wstest.Denied
+			if _, err := wstest.Dial(s.address, d.path); !errors.As(err, &denied) || denied.Response.StatusCode != d.status || !strings.Contains(denied.Body, d.body) {
+				t.Errorf("%s: %v", d.path, err)
+			}
+			if d.notes != "" {
+				s.notes(d.notes)
+			}
+		}
+		s.says(`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or 'websocket.close'`)
+
+		c = s.room("/wrong")
+		hears(t, c, "still here")
+		s.notes("RuntimeError\nRuntimeError\nTypeError\nValueError\nTypeError\nTypeError\nValueError\nValueError\n" +
+			"RuntimeError\nValueError\nTypeError\nTypeError\nValueError\nUnicodeEncodeError\nValueError\nTypeError\nRuntimeError")
+		c.Conn.Close()
+
+		c = s.room("/several")
+		for i := range 3 {
+			hears(t, c, fmt.Sprint("tick ", i))
+		}
+		time.Sleep(50 * time.Millisecond)
+		says(t, c, "this")
+		hears(t, c, "heard this")
+		closesWith(t, c, 1000, "")
+	})
+}
+
+// Who leaves is noticed at once, by who sends and by who waits.
+func TestASGIWebSocketDisconnect(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "asgisockets.py") // nothing of it is an error
+		for range 2 {
+			c := s.room("/waits")
+			c.Conn.(*net.TCPConn).SetLinger(0)
+			c.Conn.Close()
+			s.notes("told: 1006")
+			c = s.room("/waits")
+			go c.CloseWith(4007, "")
+			s.notes("told: 4007")
+			c = s.room("/pours")
+			c.Receive()
+			time.Sleep(100 * time.Millisecond)
+			c.Conn.(*net.TCPConn).SetLinger(0)
+			c.Conn.Close()
+			s.notes("pouring: at once")
+		}
+	})
+}
+
+// Both ways, what one side does not take waits at the other.
+func TestASGIWebSocketBackPressure(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "asgisockets.py")
+		memory := func() (n int) {
+			var live int
+			fmt.Sscan(s.get("/memory", 200).body, &live, &n)
+			return n
+		}
+		before := memory()
+		c := s.room("/pours")
+		c.Receive()
+		d := s.room("/sleeps")
+		sent := make(chan int)
+		go func() {
+			n := 0
+			for range 400 {
+				if d.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
+					break
+				}
+				n++
+			}
+			sent <- n
+		}()
+		time.Sleep(400 * time.Millisecond)
+		if after := memory(); after > before+8<<10 {
+			t.Errorf("memory went from %d to %d KiB", before, after)
+		}
+		for range 400 {
+			hears(t, d, "65536")
+		}
+		if n := <-sent; n != 400 {
+			t.Error(n, "were sent")
+		}
+		for range 500 { // it goes on where it waited
+			if _, data, err := c.Receive(); err != nil || len(data) != 65536 {
+				t.Fatal(len(data), err)
+			}
+		}
+		c.Conn.Close()
+	})
+}
+
+func TestASGIWebSocketsWhenTheServerStops(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "asgisockets.py")
+		a, b := s.room("/echo"), s.room("/waits")
+		s.signal(syscall.SIGTERM)
+		closesWith(t, a, 1001, "")
+		closesWith(t, b, 1001, "")
+		if code := s.ended(); code != 0 {
+			t.Error("exit code", code)
+		}
+		if said := s.stdout.String(); !strings.Contains(said, "disconnect 1001 ") || !strings.Contains(said, "told: 1001") {
+			t.Errorf("the applications said %q", said)
+		}
+	})
+}
+
+// A thousand of them, opened, used, and closed in all ways, leave no memory behind.
+func TestASGIWebSocketsComeAndGo(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "asgisockets.py")
+		round := func(turns int) int {
+			var all sync.WaitGroup
+			for w := range 4 {
+				all.Go(func() {
+					for i := range turns {
+						c, err := wstest.Dial(s.address, "/echo")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						switch (i + w) % 4 {
+						case 0:
+							c.CloseWith(1000, "")
+						case 1:
+							c.SendText("nobody hears it")
+							c.Conn.(*net.TCPConn).SetLinger(0)
+						case 2:
+							says(t, c, "x")
+							hears(t, c, "x")
+						}
+						c.Conn.Close()
+					}
+				})
+			}
+			all.Wait()
+			var live, memory int
+			eventually(t, "all have left", func() bool {
+				fmt.Sscan(s.get("/live", 200).body, &live, &memory)
+				return live == 0
+			})
+			s.get("/noted", 200)
+			return memory
+		}
+		round(100)
+		before := round(100)
+		if after := round(250); after > before+5000 {
+			t.Errorf("memory went from %d to %d KiB", before, after)
+		}
+	})
+}
