@@ -22,6 +22,9 @@ var (
 	notBuffered  = []byte("X-Accel-Buffering: no\r\n") // nginx would collect events
 	lastEventID  = []byte("Last-Event-ID")
 	accelBuffers = []byte("X-Accel-Buffering")
+
+	emptyLine      = []byte("\n\n") // after a line without its end
+	emptyLineChunk = []byte("2\r\n\n\n\r\n")
 )
 
 // listens begins what the head of p asks for. It returns false if x gets another
@@ -158,6 +161,22 @@ func (l *loop) hint(x *flight) {
 	l.out.buf = append(l.out.buf, wire...)
 	x.sent += int64(len(e.Text()))
 	x.framed += int64(len(wire) - len(e.Text()))
+}
+
+// apart adds an empty line to tail if x has a body that may not end with one: that of a
+// framework is perhaps "{}" or "null", and the first event would be a part of its line. No
+// client takes a second empty line for anything. body is the last piece of it.
+func (l *loop) apart(x *flight, body, tail []byte) []byte {
+	if x.sent == int64(len(l.channels.retry.Text())) || bytes.HasSuffix(body, emptyLine) {
+		return tail
+	}
+	line := emptyLine
+	if x.framing == http1.Chunked {
+		line = emptyLineChunk
+	}
+	x.sent += int64(len(emptyLine))
+	x.framed += int64(len(line) - len(emptyLine))
+	return append(tail[:len(tail):len(tail)], line...)
 }
 
 // handled is called when the handler has given all of x, whose connection is to

@@ -213,6 +213,31 @@ func TestReplay(t *testing.T) {
 // only returns the one listener of a channel. On the loop.
 func only(s *testServer, name string) *listener { return s.loop.channels.hub.Of(name).Listeners[0] }
 
+// TestListenerBehindABody: what a handler says that knows nothing of events does not
+// become a part of the first one.
+func TestListenerBehindABody(t *testing.T) {
+	s := serve(t, channelConfig(), newApp(false, listening))
+	for _, version := range []string{"1.0", "1.1"} {
+		for body, want := range map[string][]string{
+			"":                 nil,
+			"{}":               {"{}\n"},
+			"null\n":           {"null\n", ""},
+			"data: x\n\n":      {"data: x\n"},
+			"data: x\n\n: y\n": {"data: x\n", ": y\n", ""},
+		} {
+			l := s.listenAs(t, fmt.Sprintf("POST /listen/news HTTP/%s\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", version, len(body), body))
+			l.expect("retry: 3000\n")
+			for _, block := range want {
+				l.expect(block)
+			}
+			s.awaitListeners(t, "news", 1)
+			l.expect("id: " + s.publish(t, "news", "hello") + "\ndata: hello\n")
+			l.conn.Close()
+			s.awaitListeners(t, "news", 0)
+		}
+	}
+}
+
 func TestListenersEndWithTheServer(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
 	l := s.listenTo(t, "news", "")

@@ -125,6 +125,7 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		x.framed += int64(len(tail))
 	}
 	if joins {
+		tail = l.apart(x, body, tail)
 		l.handled(x)
 	} else if p.Last {
 		short := x.framing == http1.Sized && x.left > 0
