@@ -34,6 +34,12 @@ static PyObject *receive(PyObject *self, PyObject *none) {
   return fapws_waiter_new((fapws_exchange *)self, FAPWS_FOR_MESSAGE);
 }
 
+/* Whether the client has the whole response, by its Content-Length, and may leave
+ * before the application has said that this was all. */
+static int has_all(const fapws_record *rec) {
+  return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
+}
+
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   fapws_exchange *x = (fapws_exchange *)self;
   int named = names && PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "message") == 0;
@@ -45,7 +51,7 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
     PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
     return NULL;
   }
-  if (UNLIKELY(x->gone || (x->rec && fapws_is_cancelled(x->rec)))) { /* ASGI 2.4: send() raises OSError then */
+  if (UNLIKELY(x->gone || (x->rec && fapws_is_cancelled(x->rec))) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
     PyErr_Format(PyExc_BrokenPipeError, "send(): the client has left");
     return NULL;
   }

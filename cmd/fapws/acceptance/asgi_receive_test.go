@@ -65,6 +65,12 @@ func TestASGIReceive(t *testing.T) {
 		w.reset()
 		s.noted("/streams", "OSError", gone, "goes on")
 
+		w = s.dial() // with all that was promised
+		w.get("/leaves")
+		w.answer().is(t, "hello")
+		w.Close()
+		s.noted("/leaves", "no error")
+
 		for i, leave := range []func(*wire){(*wire).reset, func(w *wire) { w.Close() }} { // or of its body
 			w = s.dial()
 			path := fmt.Sprintf("/half/%d", i)

@@ -74,6 +74,15 @@ async def receive_gone(receive):
             return event
 
 
+async def leaves(scope, receive, send):
+    """The client has all that was promised, and leaves before the application says that it was all."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello", "more_body": True})
+    await receive_gone(receive)
+    await send({"type": "http.response.body", "body": b""})
+    note(scope["path"], "no error")
+
+
 async def half(scope, receive, send):
     """The client leaves in the middle of its body."""
     events = []
