@@ -166,7 +166,7 @@ static int accept_it(fapws_exchange *x, PyObject *message) {
   fapws_part *p = &x->rec->part0;
   fapws_part_reset(p, x->rec);
   if (fapws_start_fill(&x->head, p) < 0 || fapws_part_reserve(p, (size_t)n) < 0) return -1;
-  memcpy(p->buf + p->used, protocol, (size_t)n);
+  if (n) memcpy(p->buf + p->used, protocol, (size_t)n);
   p->subprotocol_off = p->used;
   p->subprotocol_len = (uint32_t)n;
   p->used += (uint32_t)n;

@@ -35,7 +35,7 @@ int fapws_ws_accept(fapws_ws_object *ws) {
   const char *name = ws->protocol ? PyUnicode_AsUTF8AndSize(ws->protocol, &n) : "";
   fapws_part_reset(p, rec);
   if (!name || fapws_part_reserve(p, (size_t)n) < 0) return -1;
-  memcpy(p->buf, name, (size_t)n);
+  if (n) memcpy(p->buf, name, (size_t)n);
   p->used = p->subprotocol_len = (uint32_t)n;
   p->first = p->websocket = 1;
   p->status = 101;
