@@ -103,6 +103,8 @@ extern fapws_pool fapws_the_pool;
 uint64_t fapws_now_ns(void);
 
 /* --- pool.c --- */
+/* A condition whose deadlines are of CLOCK_MONOTONIC. */
+void fapws_cond_init(pthread_cond_t *c);
 /* The pool's mutex. fapws_unlock wakes whom fapws_wake_thread has named. */
 void fapws_lock(void);
 void fapws_unlock(void);
@@ -152,6 +154,7 @@ void fapws_free_inputs(fapws_input *in);
 PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 
 /* --- flow.c --- */
+void fapws_flow_init(void);
 /* Whether rec's client is too far behind. */
 int fapws_must_wait(fapws_record *rec);
 /* Marks rec as waiting for the client unless there is room now; 1 if parked. */

@@ -20,7 +20,9 @@ int fapws_park(fapws_record *rec) {
   return parked;
 }
 
-static pthread_cond_t writers = PTHREAD_COND_INITIALIZER; /* there may be room for one */
+static pthread_cond_t writers; /* there may be room for one */
+
+void fapws_flow_init(void) { fapws_cond_init(&writers); }
 
 int fapws_is_cancelled(fapws_record *rec) { return __atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST) != 0; }
 
@@ -41,7 +43,7 @@ void fapws_wait_for_room(fapws_record *rec) {
 
 int fapws_wait_for_client(fapws_record *rec, double seconds) {
   struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
+  clock_gettime(CLOCK_MONOTONIC, &until);
   double end = (double)until.tv_sec + (double)until.tv_nsec / 1e9 + seconds;
   if (seconds >= 0 && seconds < 1e9) {
     until.tv_sec = (time_t)end;

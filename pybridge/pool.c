@@ -31,7 +31,7 @@ uint64_t fapws_now_ns(void) {
   return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void cond_init(pthread_cond_t *c) {
+void fapws_cond_init(pthread_cond_t *c) {
   pthread_condattr_t a;
   pthread_condattr_init(&a);
   pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
@@ -305,7 +305,8 @@ void fapws_rouse_monitor(void) {
 
 fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   pthread_mutex_init(&P.mu, NULL);
-  cond_init(&P.monitor);
+  fapws_cond_init(&P.monitor);
+  fapws_flow_init();
   sem_init(&main_thread.sleep, 0, 0);
   P.max = o->threads > FAPWS_MAX_THREADS ? FAPWS_MAX_THREADS : o->threads;
   P.inline_mode = o->threads == 0;

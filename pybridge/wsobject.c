@@ -8,7 +8,7 @@
 
 #define P fapws_the_pool
 #define COPY_BELOW 8192         /* bytes: cheaper to copy than to keep and free later */
-#define INLINE_BYTES (4 << 20)  /* what may wait for a client where nobody can wait for it */
+#define UNPACED_BYTES (4 << 20) /* what may wait for a client where nobody can wait for it */
 #define BEHIND_BYTES (1 << 20)  /* who is further behind is left out of a broadcast for good */
 
 fapws_ws_object *fapws_ws_new(fapws_record *rec) {
@@ -113,8 +113,9 @@ static int check_open(fapws_ws_object *ws) {
 static int wait_for_client(fapws_ws_object *ws, double seconds) {
   fapws_thread *t = fapws_this_thread;
   int room;
-  if (P.inline_mode && t) /* only this thread could make room */
-    room = __atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) <= INLINE_BYTES;
+  /* Only this thread could make room, or it runs all other tasks, too. */
+  if (t && (P.inline_mode || t->is_async))
+    room = __atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) <= UNPACED_BYTES;
   else {
     if (t) fapws_notify(t);
     room = seconds == 0 ? 0 : fapws_wait_for_client(ws->rec, seconds);

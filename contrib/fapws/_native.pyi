@@ -59,7 +59,14 @@ class WebSocketConnection:
     def closed(self) -> bool: ...
     #: The application's own: a types.SimpleNamespace, unless it is set to something else.
     data: Any
-    def send(self, message: Union[str, bytes, bytearray, memoryview], timeout: Optional[float] = None) -> None: ...
+    def send(self, message: Union[str, bytes, bytearray, memoryview], timeout: Optional[float] = None) -> None:
+        """Sends a str as text, bytes as a binary message.
+
+        While the client is more than 256 KiB behind it waits, without the GIL, for timeout
+        seconds at most; then TimeoutError. Inline, and on the asyncio thread, it does not wait:
+        TimeoutError comes beyond 4 MiB. BrokenPipeError when the websocket is closed.
+        """
+
     def close(self, code: int = 1000, reason: str = "") -> None: ...
     def reject(
         self, status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()

@@ -93,7 +93,18 @@ def shout(environ, start_response):
     return str(broadcast(clients, b"!" * int(environ["QUERY_STRING"])))
 
 
+async def pour_in_task(environ, start_response):
+    """Sends to everybody, from where nobody can wait."""
+    try:
+        while True:
+            for ws in list(clients):
+                ws.send(b"x" * 16384)
+    except OSError as error:
+        return type(error).__name__
+
+
 PATHS = [
+    ("/task", pour_in_task),
     ("/room", WebSocket(enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example"])),
     ("/state", state),
     ("/noted", noted),

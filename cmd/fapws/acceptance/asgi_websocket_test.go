@@ -146,7 +146,7 @@ func TestASGIWebSocketBackPressure(t *testing.T) {
 			sent <- n
 		}()
 		time.Sleep(400 * time.Millisecond)
-		if after := memory(); after > before+8<<10 {
+		if after := memory(); after > before+kib(8<<10) {
 			t.Errorf("memory went from %d to %d KiB", before, after)
 		}
 		for range 400 {
@@ -219,7 +219,7 @@ func TestASGIWebSocketsComeAndGo(t *testing.T) {
 		}
 		round(100)
 		before := round(100)
-		if after := round(250); after > before+5000 {
+		if after := round(250); after > before+kib(5000) {
 			t.Errorf("memory went from %d to %d KiB", before, after)
 		}
 	})
