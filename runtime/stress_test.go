@@ -62,6 +62,7 @@ func TestStorm(t *testing.T) {
 			})
 		}
 		clients.Wait()
+		s.talk(t, "GET /a HTTP/1.0\r\n\r\n") // those that nobody had accepted come before this one
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "all released", a.idle)
 		eventually(t, "nothing in the wheel", func() (empty bool) { // who was accepted late is there for a moment
