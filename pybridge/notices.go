@@ -92,6 +92,9 @@ func (q *notices) step(h *Handler) {
 	q.rec.serial++
 	q.rec.thread = nil
 	h.asked(C.fapws_submit(number(q.rec), number(q.rec), 1))
+	if h.app.inline {
+		C.fapws_wake_loop() // it has run already: the loop comes back for the answer, and for more
+	}
 }
 
 var (

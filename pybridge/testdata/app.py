@@ -370,9 +370,56 @@ def echo(environ, start_response):
     return [body]
 
 
+def listens(environ, start_response):
+    from fapws import channel
+
+    start_response("404 Not Found", [("Content-Length", "3"), ("Content-Type", "text/plain"), ("X-A", "b")])
+    return channel("one", "two", start="data: hello", headers={"X-B": "c"})
+
+
+def listens_by_field(environ, start_response):
+    start_response("200 OK", [("FAPWS-channel", "one"), ("X-A", "b"), ("Content-Type", "text/plain"), ("Fapws-Channel", "two,three")])
+    yield "data: hello\n\n"
+
+
+def listens_not(environ, start_response):
+    start_response("404 Not Found", [("Fapws-Channel", "one"), ("Content-Type", "text/plain")])
+    return ["nothing"]
+
+
+def publishes(environ, start_response):
+    from fapws import publish
+    from fapws.cache import purge
+
+    publish("one", "text", "kind", "id")
+    purge("/page")
+    publish("two", {"a": "é"})
+    for wrong in ("bad name", "\ud800"):
+        try:
+            publish("a" if len(wrong) == 1 else wrong, wrong)
+        except ValueError:
+            pass
+    return "published"
+
+
+told = []
+
+
+def tells(environ, start_response):
+    from fapws import listeners, on_join, on_leave
+
+    if not told:
+        told.append("nothing")
+        on_join("room/*")(lambda name, client: told.append(f"+{name} {client.number} {client.user} {client.last_event_id}"))
+        on_leave()(lambda name, client: told.append(f"-{name} {client.number} {client.user} {client.last_event_id}"))
+    said, told[1:] = ",".join(told[1:]), []
+    return f"{said} {listeners('one')}"
+
+
 PATHS = [("/" + f.__name__, f) for f in (
     text, binary, lists, view, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
+    listens, listens_by_field, listens_not, publishes, tells,
     hello, five_fields, echo, blocked, keeps_gil, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]
