@@ -288,6 +288,15 @@ func TestChannelCallbacks(t *testing.T) {
 		if numbers["é"] == numbers["None"] {
 			t.Error("both have the same number")
 		}
+		// Nobody asks anything meanwhile.
+		three := s.listen("/listen/welcome")
+		three.gets("there are 1")
+		for range 3 {
+			four := s.listen("/listen/welcome")
+			three.gets("there are 2")
+			four.conn.Close()
+			three.gets("there is 1 left")
+		}
 	})
 }
 

@@ -25,6 +25,11 @@ def welcome(name, client):
     publish(name, f"there are {listeners(name)}")
 
 
+@on_leave("welcome")
+def farewell(name, client):
+    publish(name, f"there is {listeners(name)} left")
+
+
 def arguments(environ):
     from urllib.parse import parse_qsl
 
