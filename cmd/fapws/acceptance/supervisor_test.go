@@ -307,7 +307,11 @@ func copyOfProgram(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join(real, "../../contrib"), folder+"/contrib"); err != nil {
+	contrib, err := filepath.Abs("../../../contrib")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(contrib, folder+"/contrib"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
