@@ -13,7 +13,12 @@ var applications = []Application{
 	{Script: "testdata/app.py", Object: "text"},
 	{Script: "testdata/third/app.py", Import: true},
 	{Script: "testdata/sockets.py", Import: true},
+	{Script: "testdata/asgi.py", Import: true},
+	{Script: "testdata/asgi.py", Import: true, Object: "app"},
 }
+
+// Where the asynchronous ones are in it.
+const asyncPaths, asgiApp = 8, 9
 
 func TestApplicationsHaveWhatIsTheirs(t *testing.T) {
 	for i, want := range []struct {
@@ -44,7 +49,7 @@ func TestOneApplicationIsLoadedOnce(t *testing.T) {
 	if a, b := loop.app.Mounts(1)[0], loop.app.Mounts(4)[0]; a.Index != b.Index || a.callable != b.callable {
 		t.Errorf("the same script has mounts %d and %d", a.Index, b.Index)
 	}
-	if n := len(loop.app.mounts); n != len(loop.app.Mounts(0))+len(loop.app.Mounts(socketApp))+5 {
+	if n := len(loop.app.mounts); n != len(loop.app.Mounts(0))+len(loop.app.Mounts(socketApp))+len(loop.app.Mounts(asyncPaths))+6 {
 		t.Errorf("%d mounts in all", n)
 	}
 }

@@ -163,13 +163,12 @@ static PyObject *from_file(fapws_exchange *x, int64_t n) {
 
 static int http_receive(fapws_exchange *x, PyObject **message) {
   fapws_record *rec = x->rec;
-  if (!rec || x->gone || fapws_is_cancelled(rec)) {
+  if (!rec || x->gone || x->hung || fapws_is_cancelled(rec)) {
     *message = message_of(text[T_DISCONNECT]);
     return *message ? 1 : -1;
   }
-  if (x->received) return 0;
   int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
-  if (left > 0 || !rec->more) { /* what came with the request */
+  if (!x->received && (left > 0 || !rec->more)) { /* what came with the request */
     int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
     PyObject *body;
     if (LIKELY(n == 0)) {
@@ -185,6 +184,11 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
   }
   fapws_input *in = fapws_take_input(rec);
   if (!in) return 0;
+  if (in->op == FAPWS_OP_CLOSE) { /* the client has shut down its side */
+    x->hung = 1;
+    free(in);
+    return http_receive(x, message);
+  }
   PyObject *body = PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
   x->received = in->last;
   free(in);

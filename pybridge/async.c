@@ -96,6 +96,14 @@ void fapws_async_submit(uintptr_t chain, uintptr_t end, int n) {
   fapws_async_wake();
 }
 
+int fapws_async_abandon(fapws_record *rec) {
+  if (!(rec->events & FAPWS_EVENT_RUN)) return 0;
+  unlink_record(rec);
+  rec->events = 0;
+  rec->deaf = 1;
+  return 1;
+}
+
 void fapws_async_deliver(fapws_record *rec, fapws_input *in) {
   in->next = NULL;
   fapws_lock();
@@ -172,7 +180,6 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   uint64_t token;
   if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
   A.depth++;
-  A.thread.jobs++;
   uint64_t began = fapws_now_ns(), now = began, told = began;
   unsigned events = 0;
   for (fapws_record *rec; (rec = next_record(&events));) {

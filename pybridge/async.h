@@ -72,6 +72,7 @@ struct fapws_exchange {
   uint8_t state;
   uint8_t begun;           /* inner was made */
   uint8_t gone;            /* the client has left */
+  uint8_t hung;            /* the client has shut down its side: as gone for receive(), not for send() */
   uint8_t ended;           /* its coroutine has ended */
   uint8_t overdue;         /* it was cancelled because its time was up */
   uint8_t waits;           /* inner is a fapws_waiter for room, of an async handler */
@@ -95,6 +96,9 @@ typedef struct {
   fapws_record *head, *tail; /* records with events; guarded by the pool's mutex */
 } fapws_async;
 extern fapws_async fapws_the_async;
+
+/* The lines of the code that x awaits, as fapws_sighting has them. GIL, any thread. */
+void fapws_await_chain(fapws_exchange *x, FILE *out);
 
 /* Adds events to rec and puts it into the list. The pool's mutex is held. Any thread. */
 void fapws_happen(fapws_record *rec, unsigned events);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "shim.h"
 
@@ -406,6 +407,16 @@ void fapws_async_bind(void);
 /* The asyncio thread's part of fapws_deliver: nothing runs before fapws_async_wake. Any thread. */
 void fapws_async_deliver(fapws_record *rec, fapws_input *in);
 void fapws_async_wake(void);
+/* Takes rec, which has not begun, out of the asyncio thread's list. Whether it was there. The pool's mutex is held. */
+int fapws_async_abandon(fapws_record *rec);
+/* The asyncio thread's part of fapws_look and fapws_whereabouts. */
+int fapws_async_look(fapws_sighting *out, int max);
+int fapws_async_whereabouts(fapws_record *rec);
+/* Writes file, line and function of a frame, a NUL after each. */
+void fapws_write_frame(FILE *out, PyObject *frame);
+void fapws_write_stack(FILE *out, PyThreadState *state);
+/* What t runs. GIL. */
+void fapws_look_at(fapws_thread *t, fapws_sighting *out);
 
 /* --- fork.c --- */
 extern volatile int fapws_forked;

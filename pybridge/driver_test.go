@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -41,10 +42,18 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if err := app.Startup(AsyncConfig{Loop: os.Getenv("FAPWS_TEST_LOOP"), Lifespan: "auto"}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	loop = newDriver(app, handler)
 	result := make(chan int)
 	go func() {
 		code := m.Run()
+		if !app.Shutdown(time.Second) {
+			fmt.Fprintln(os.Stderr, "the asyncio thread did not end")
+			code = 1
+		}
 		if left := app.Stop(); left != 0 {
 			fmt.Fprintln(os.Stderr, left, "threads did not end")
 			code = 1
@@ -106,6 +115,7 @@ type response struct {
 	reason string
 	body   bytes.Buffer
 	parts  int
+	credit int64
 	failed bool
 	hold   bool // keep parts unreleased, as for a client that does not read
 	held   []exchange.Part
@@ -159,6 +169,9 @@ func (d *driver) drain() {
 	for d.h.Next(&p) {
 		r := d.waiting[p.Ticket]
 		r.parts++
+		if p.Op == exchange.OpCredit {
+			r.credit += p.Credit
+		}
 		if r.talk.hear(&p) {
 			d.h.Release(&p)
 			continue

@@ -148,6 +148,7 @@ static fapws_record *enter(fapws_exchange *x) {
   fapws_record *before = A.thread.current;
   Py_INCREF(x);
   A.depth++;
+  __atomic_store_n(&A.thread.jobs, A.thread.jobs + 1, __ATOMIC_RELAXED);
   __atomic_store_n(&A.thread.current, x->rec, __ATOMIC_RELAXED);
   return before;
 }
@@ -332,7 +333,7 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   x->task = x->inner = x->iterator = NULL;
   x->waiters = NULL;
   x->state = FAPWS_WAITS;
-  x->begun = x->gone = x->ended = x->overdue = x->waits = x->received = 0;
+  x->begun = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = 0;
   x->taken = 0;
   x->code = 0;
   x->reason = NULL;

@@ -10,7 +10,9 @@ int fapws_abandon(uintptr_t number) {
   fapws_record *rec = (fapws_record *)number;
   fapws_lock();
   int found = 0;
-  if (P.inline_mode)
+  if (rec->async)
+    found = fapws_async_abandon(rec);
+  else if (P.inline_mode)
     found = rec->job == FAPWS_RUN && fapws_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
   else
     found = fapws_unlink_from(&P.head, &P.tail, rec);

@@ -33,12 +33,17 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	}
 	t := h.describe(h.records[ticket])
 	h.mu.Unlock()
+	async := h.app.mounts[t.rec.mount].Kind.async()
 	took = min(took, t.age()) // the loop's clock is coarse
 	if C.fapws_abandon(number(t.rec)) != 0 {
 		say("%s is overdue: it has waited %s for a thread and will not be run\n", &t, seconds(took))
 		return
 	}
-	go h.interrupt(t, took)
+	if async {
+		go h.interruptTask(t, took)
+	} else {
+		go h.interrupt(t, took)
+	}
 }
 
 // stalled is what the loop was last seen to run in inline mode. Only the

@@ -328,7 +328,7 @@ int fapws_write_off(int thread, uintptr_t rec, unsigned long jobs);
 typedef struct {
   fapws_record *rec;
   uint32_t serial;
-  int thread;         /* its index */
+  int thread;         /* its index; -1: the asyncio thread */
   unsigned long jobs; /* how many it had taken */
   char *stack;        /* malloc, or NULL; freed by the caller. File, line, function, each with a NUL, innermost first */
   size_t stack_len;
@@ -345,9 +345,14 @@ int fapws_interrupt_job(uintptr_t rec, uint32_t serial, unsigned long jobs, fapw
 /* Which threads run callbacks of open WebSockets, without their stacks and without the GIL. Returns
  * how many of out, at most max, it has filled in. */
 int fapws_callbacks(fapws_sighting *out, int max);
-/* Takes the GIL, on any thread that is not Python's. If the task of rec has not ended: fills *out with
- * where it stands, and has it cancelled. *running: it is at work right now. */
-int fapws_async_interrupt(uintptr_t rec, uint32_t serial, fapws_sighting *out, int *running);
+/* Takes the GIL likewise. If the task of rec has not ended: fills *out with where it stands, and ends it:
+ * returns 1 when it will be cancelled, 2 when it is at work, and fapws.Timeout is raised in it. */
+int fapws_async_interrupt(uintptr_t rec, uint32_t serial, fapws_sighting *out);
+/* Some time later, without the GIL: whether the asyncio thread is where it was, since the task has
+ * not been cancelled yet, or is still at work. */
+int fapws_async_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
+/* Takes the GIL likewise: what the asyncio thread runs. */
+void fapws_async_thread(fapws_sighting *out);
 /* Writes the stacks of all threads to fd without the GIL, as faulthandler does.
  * -1: this Python cannot. */
 int fapws_dump_stacks(int fd);

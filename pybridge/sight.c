@@ -57,16 +57,21 @@ static void write_text(FILE *out, PyObject *o, const char *attribute) {
   Py_XDECREF(text);
 }
 
+void fapws_write_frame(FILE *out, PyObject *o) {
+  PyFrameObject *frame = (PyFrameObject *)o;
+  PyObject *code = code_of(frame);
+  write_text(out, code, "co_filename");
+  fprintf(out, "%d", PyFrame_GetLineNumber(frame));
+  fputc(0, out);
+  write_text(out, code, PyObject_HasAttrString(code, "co_qualname") ? "co_qualname" : "co_name");
+  Py_DECREF(code);
+}
+
 /* File, line and function of each frame, the innermost first, a NUL after each. */
-static void write_stack(FILE *out, PyThreadState *state) {
+void fapws_write_stack(FILE *out, PyThreadState *state) {
   PyFrameObject *frame = top_frame(state);
   for (int depth = 0; frame && depth < DEEPEST; depth++) {
-    PyObject *code = code_of(frame);
-    write_text(out, code, "co_filename");
-    fprintf(out, "%d", PyFrame_GetLineNumber(frame));
-    fputc(0, out);
-    write_text(out, code, PyObject_HasAttrString(code, "co_qualname") ? "co_qualname" : "co_name");
-    Py_DECREF(code);
+    fapws_write_frame(out, (PyObject *)frame);
     PyFrameObject *next = caller(frame);
     Py_DECREF(frame);
     frame = next;
@@ -75,7 +80,7 @@ static void write_stack(FILE *out, PyThreadState *state) {
 }
 
 /* The GIL is held. */
-static void look_at(fapws_thread *t, fapws_sighting *out) {
+void fapws_look_at(fapws_thread *t, fapws_sighting *out) {
   out->rec = t->current;
   out->serial = t->current->serial;
   out->thread = t->index;
@@ -86,7 +91,7 @@ static void look_at(fapws_thread *t, fapws_sighting *out) {
   out->stack_len = 0;
   FILE *f = open_memstream(&out->stack, &out->stack_len);
   if (!f) return;
-  write_stack(f, t->python);
+  fapws_write_stack(f, t->python);
   fclose(f);
 }
 
@@ -101,7 +106,8 @@ int fapws_look(fapws_sighting *out, int max) {
   PyGILState_STATE gil = PyGILState_Ensure();
   int n = count_threads(), found = 0;
   for (int i = 0; i < n && found < max; i++)
-    if (P.threads[i]->current && P.threads[i]->python) look_at(P.threads[i], &out[found++]);
+    if (P.threads[i]->current && P.threads[i]->python) fapws_look_at(P.threads[i], &out[found++]);
+  found += fapws_async_look(out + found, max - found);
   PyGILState_Release(gil);
   return found;
 }
@@ -117,6 +123,7 @@ int fapws_whereabouts(uintptr_t number, int *thread) {
   fapws_record *rec = (fapws_record *)number;
   fapws_thread *t = rec->thread;
   if (!t) return FAPWS_QUEUED;
+  if (rec->async) return fapws_async_whereabouts(rec);
   *thread = t->index;
   if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;
   if (rec->open) return rec->scheduled ? FAPWS_MESSAGES : FAPWS_OPEN;
@@ -133,7 +140,7 @@ int fapws_interrupt_job(uintptr_t number, uint32_t serial, unsigned long jobs, f
   for (int i = 0; i < n && !found; i++) {
     fapws_thread *t = P.threads[i];
     if (t->current != rec || rec->serial != serial || !t->python || (jobs && t->jobs != jobs)) continue;
-    look_at(t, out);
+    fapws_look_at(t, out);
     t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
     found = 1;
   }

@@ -199,7 +199,12 @@ func (t *task) state() string {
 	switch t.where {
 	case C.FAPWS_QUEUED:
 		return "queued"
+	case C.FAPWS_AWAITING:
+		return "its task awaits"
 	case C.FAPWS_RUNNING:
+		if t.thread < 0 {
+			return "running on the asyncio thread"
+		}
 		return fmt.Sprintf("running on thread %d", t.thread)
 	case C.FAPWS_WAITING:
 		return fmt.Sprintf("streaming, waits for its thread %d", t.thread)
@@ -242,7 +247,8 @@ type frame struct {
 
 // look takes the GIL.
 func look(threads int) (seen []sighting) {
-	most := max(1, 2*threads)
+	const tasks = 256 // of the asyncio thread
+	most := max(1, 2*threads) + tasks
 	found := (*C.fapws_sighting)(C.calloc(C.size_t(most), C.sizeof_fapws_sighting))
 	defer C.free(unsafe.Pointer(found))
 	n := int(C.fapws_look(found, C.int(most)))
@@ -256,7 +262,14 @@ func look(threads int) (seen []sighting) {
 // sightingOf frees what s holds.
 func sightingOf(s *C.fapws_sighting) sighting {
 	defer C.free(unsafe.Pointer(s.stack))
-	return sighting{s.rec, s.serial, int(s.thread), s.jobs, frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))}
+	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
+	for i, f := range stack { // what runs the asyncio thread is nobody's concern
+		if strings.HasSuffix(f.file, "/fapws/_async.py") && i > 0 {
+			stack = stack[:i]
+			break
+		}
+	}
+	return sighting{s.rec, s.serial, int(s.thread), s.jobs, stack}
 }
 
 func frames(text []byte) (list []frame) {

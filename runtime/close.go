@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/exchange"
 )
 
 // settle closes c if its last response is out.
@@ -100,10 +102,23 @@ func (l *loop) answersHalf(c *conn) bool {
 	c.g, c.fd = nil, fd
 	c.stamp = l.now
 	l.schedule(c)
+	l.tellHalf(c)
 	if l.debug >= 2 {
 		l.tracef("%s has shut down its side, %d in flight", c, c.flights)
 	}
 	return true
+}
+
+// tellHalf tells handlers that listen for it (http.disconnect of ASGI) that the client
+// sends nothing more and has probably left. What they answer is sent all the same.
+func (l *loop) tellHalf(c *conn) {
+	for x := c.first; x != nil; x = x.next {
+		if r, ok := x.handler.(Receiver); ok && x.owed && x.fetch == nil {
+			l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpClose}
+			r.Deliver(&l.input)
+			l.submitted = true
+		}
+	}
 }
 
 // end takes c out of everything but its transfer.

@@ -146,6 +146,9 @@ const (
 // of its WebSocket. OpClose is the last one, and a Cancel may follow; a client that breaks the
 // connection or the protocol is a Cancel alone. A handler that is told should end soon:
 // its answers to earlier messages, and the Last part, go before the close frame.
+//
+// OpClose without a WebSocket: the client sends nothing more and has probably left, but
+// what is answered is still sent. Its Cancel comes later.
 type Input struct {
 	Ticket Ticket
 	Op     Op

@@ -1,0 +1,452 @@
+package pybridge
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+)
+
+// asgi sends a request to the ASGI application of testdata/asgi.py.
+func asgi(t testing.TB, line, body string, fields ...string) *response {
+	t.Helper()
+	r := submitASGI(t, &response{}, line, body, fields...)
+	<-r.done
+	return r
+}
+
+func submitASGI(t testing.TB, r *response, line, body string, fields ...string) *response {
+	t.Helper()
+	mount := loop.app.Mounts(asgiApp)[0].Index
+	return loop.submitAs(t, r, func(string) (int, int) { return mount, 0 }, line, []byte(body), -1, fields...)
+}
+
+// handler sends a request to the entry of PATHS of testdata/asgi.py that line names.
+func handler(t testing.TB, line, body string) *response {
+	t.Helper()
+	r := submitHandler(t, &response{}, line, body)
+	<-r.done
+	return r
+}
+
+func submitHandler(t testing.TB, r *response, line, body string) *response {
+	t.Helper()
+	return loop.submitAs(t, r, func(path string) (int, int) {
+		for _, m := range loop.app.Mounts(asyncPaths) {
+			if path == m.Prefix || strings.HasPrefix(path, m.Prefix+"/") {
+				return m.Index, len(m.Prefix)
+			}
+		}
+		t.Fatal("no mount for ", path)
+		return 0, 0
+	}, line, []byte(body), -1)
+}
+
+// events returns what the applications have noted since the last call, when there
+// are as many as that.
+func events(t testing.TB, n int) (list []string) {
+	t.Helper()
+	for until := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		var more []string
+		if err := json.Unmarshal(handler(t, "GET /events", "").body.Bytes(), &more); err != nil {
+			t.Fatal(err)
+		}
+		if list = append(list, more...); len(list) >= n || time.Now().After(until) {
+			return list
+		}
+	}
+}
+
+func same(t testing.TB, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestASGI(t *testing.T) {
+	r := asgi(t, "GET /hello", "")
+	same(t, r.body.String()+"|"+r.fields, "hello|content-type: text/plain\r\n")
+	if r.parts != 1 || r.head.Length != 5 {
+		t.Error(r.parts, "parts, length", r.head.Length)
+	}
+	asgi(t, "GET /context", "")
+	same(t, asgi(t, "GET /context", "").body.String(), "seen 1 fapws-asyncio asgi:app True")
+	same(t, asgi(t, "GET /stream", "").body.String(), "0,1,2,3,4,")
+	same(t, strconv.Itoa(asgi(t, "GET /flood", "").body.Len()), "4000000")
+	same(t, strconv.Itoa(asgi(t, "GET /large", "").body.Len()), "300000")
+	same(t, asgi(t, "POST /echo", "a body").body.String(), "a body")
+	same(t, asgi(t, "GET /tasks", "").body.String(), "{'type': 'http.request', 'body': b'', 'more_body': False, 'timed': 'out'} True")
+	r = asgi(t, "HEAD /hello", "")
+	if r.body.Len() != 0 || r.head.Length != 5 {
+		t.Error("HEAD:", r.body.Len(), r.head.Length)
+	}
+	if r = asgi(t, "HEAD /flood", ""); r.body.Len() != 0 || r.failed {
+		t.Error("HEAD of a stream:", r.body.Len(), r.failed)
+	}
+	if r = asgi(t, "GET /empty", ""); r.head.Status != 204 || r.body.Len() != 0 || r.head.Length != -1 {
+		t.Error(r.head.Status, r.body.Len(), r.head.Length)
+	}
+	source, _ := os.ReadFile("testdata/asgi.py")
+	if !bytes.Equal(asgi(t, "GET /file", "").body.Bytes(), source) {
+		t.Error("pathsend sends another file")
+	}
+}
+
+func TestASGIScope(t *testing.T) {
+	const common = `"asgi": 3, "client": ["192.0.2.1", 4711], "extensions": 2, "headers": [["host", "example.org"], ["x-a", "B"]%s], "http_version": "1.1", "made": "at startup", "method": "GET", `
+	for range 3 { // made, remembered, and from memory
+		same(t, asgi(t, "GET /scope?a=%20", "", "X-A: B").body.String(), "{"+strings.ReplaceAll(common, "%s", "")+
+			`"path": "/scope", "query_string": "a=%20", "raw_path": "/scope", "root_path": "", "scheme": "http", "server": ["127.0.0.1", 8888], "state": 2, "type": "http"}`)
+	}
+	loop.change = func(r *exchange.Request) {
+		r.Peer = &exchange.Peer{Addr: "", ServerName: "/run/app.sock", Scheme: "https", Host: "shop.example"}
+	}
+	defer func() { loop.change = nil }()
+	same(t, asgi(t, "GET http://other/scope", "", "X-A: B").body.String(), `{"asgi": 3, "client": null, "extensions": 2, "headers": [["host", "shop.example"], ["x-a", "B"]], "http_version": "1.1", "made": "at startup", "method": "GET", `+
+		`"path": "/scope", "query_string": "", "raw_path": "/scope", "root_path": "", "scheme": "https", "server": ["/run/app.sock", null], "state": 2, "type": "http"}`)
+}
+
+// TestASGIBody: a body comes as it arrives, whole, in a file, or in pieces for which
+// credit is given back.
+func TestASGIBody(t *testing.T) {
+	spool, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := strings.Repeat("0123456789abcdef", 20000)
+	spool.WriteString(content)
+	mount := loop.app.Mounts(asgiApp)[0].Index
+	fd, _ := syscall.Dup(int(spool.Fd()))
+	r := loop.submitAs(t, &response{}, func(string) (int, int) { return mount, 0 }, "POST /echo", nil, fd)
+	<-r.done
+	if r.body.String() != content || r.fields != "x-pieces: 5\r\n" {
+		t.Error("a body in a file:", r.body.Len(), r.fields)
+	}
+
+	loop.change = func(q *exchange.Request) { q.More, q.Body, q.Size = true, []byte("begin,"), -1 }
+	r = submitASGI(t, &response{}, "POST /echo", "")
+	loop.change = nil
+	given, credit := 0, 0
+	for i := range 100 {
+		loop.do(func() {
+			data := []byte(strings.Repeat(strconv.Itoa(i%10), 1000))
+			given += len(data) + exchange.InputCost
+			loop.h.Deliver(&exchange.Input{Ticket: r.ticket, Data: data, Last: i == 99})
+			loop.h.Flush()
+			loop.drain()
+		})
+	}
+	<-r.done
+	credit = int(r.credit)
+	if r.body.Len() != 6+100000 || !strings.HasPrefix(r.body.String(), "begin,000") || r.fields != "x-pieces: 101\r\n" {
+		t.Error("a body in pieces:", r.body.Len(), r.fields)
+	}
+	if given-credit > exchange.InputWindow/8 || credit > given {
+		t.Error("credit for", credit, "of", given)
+	}
+}
+
+func TestASGIFailures(t *testing.T) {
+	for _, c := range []struct {
+		path, said, body string
+		status           int
+		failed           bool
+	}{
+		{"/raise", "ValueError: boom\n", "Internal Server Error", 500, false},
+		{"/raise_later", "ValueError: boom later\n", "begun", 200, true},
+		{"/nothing", "GET /nothing HTTP/1.1 from 192.0.2.1: the application returned without a response\n", "Internal", 500, false},
+		{"/head_only", "returned after 'http.response.start', without 'http.response.body'\n", "Internal", 500, false},
+		{"/half", "returned before the end of its response ('more_body' was true)\n", "half", 200, true},
+		{"/short", "body has 3 bytes, its Content-Length is 10\n", "abc", 200, true},
+		{"/long", "body is longer than its Content-Length 3; the rest is cut\n", "abc", 200, false},
+		{"/no_file", "FileNotFoundError: [Errno 2] No such file or directory: ", "Internal", 500, false},
+		{"/cancelled", "CancelledError", "Internal", 500, false},
+	} {
+		var r *response
+		said := captured(t, func() { r = asgi(t, "GET "+c.path, "") })
+		if !strings.Contains(said, c.said) || !strings.Contains(r.body.String(), c.body) || r.head.Status != c.status || r.failed != c.failed {
+			t.Errorf("%s: %d, failed %v, %q, said %s", c.path, r.head.Status, r.failed, r.body.String(), said)
+		}
+		if strings.Contains(said, "never retrieved") || strings.Contains(said, "contrib/fapws") {
+			t.Errorf("%s: said %s", c.path, said)
+		}
+	}
+	events(t, 0)
+	var noted []string
+	said := captured(t, func() {
+		same(t, asgi(t, "GET /raise_after", "").body.String(), "whole")
+		noted = events(t, 2)
+	})
+	if !strings.Contains(said, "fapws: error in asgi:app, after the end of its response\n") || !strings.Contains(said, "ValueError: boom after\n") {
+		t.Error(said)
+	}
+	same(t, strings.Join(noted, ", "), "http.disconnect, send(): unexpected 'http.response.start': the response is complete")
+}
+
+func TestASGIChecksMessages(t *testing.T) {
+	same(t, asgi(t, "GET /wrong", "").body.String(), `TypeError: send(): a message must be a dict, not NoneType
+TypeError: send(): the message has no 'type'
+RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' has to come first
+ValueError: send(): 'http.response.trailers' is no event of a response that this server knows
+ValueError: send(): 7 is no event of a response that this server knows
+TypeError: send(): 'http.response.start' has no 'status'
+TypeError: send(): 'status' of 'http.response.start' must be an int, not '200'
+TypeError: send(): 'status' of 'http.response.start' must be an int, not True
+ValueError: send(): 'status' of 'http.response.start' must be from 200 to 999, not 100
+ValueError: send(): 'status' of 'http.response.start' must be from 200 to 999, not 1208925819614629174706176
+TypeError: send(): 'headers' must be an iterable of pairs [name, value]
+TypeError: header name must be bytes, not int: 97
+TypeError: send(): 'headers'[0] must be a pair of bytes [name, value], not (b'a',)
+TypeError: header name must be bytes, not str: 'a'
+ValueError: header b'a': value b'b\r\nc: d' has a control character
+ValueError: header name b'a b' is not a token
+ValueError: Content-Length b'x' is not a number of bytes
+RuntimeError: send(): unexpected 'http.response.start': 'http.response.body' has to follow 'http.response.start'
+TypeError: send(): 'body' of 'http.response.body' must be bytes, not str
+TypeError: send(): 'path' of 'http.response.pathsend' must be a str`)
+}
+
+// TestASGIDisconnect: a client that leaves is noticed at once, and what is sent to it
+// raises an OSError, of which the server says nothing.
+func TestASGIDisconnect(t *testing.T) {
+	events(t, 0)
+	for _, half := range []bool{false, true} {
+		var r *response
+		said := captured(t, func() {
+			r = submitASGI(t, &response{}, "GET /wait", "")
+			same(t, strings.Join(events(t, 1), " "), "waits")
+			loop.do(func() {
+				if half {
+					loop.h.Deliver(&exchange.Input{Ticket: r.ticket, Op: exchange.OpClose})
+				} else {
+					loop.h.Cancel(r.ticket)
+				}
+				loop.h.Flush()
+				loop.drain()
+			})
+			<-r.done
+		})
+		want, body := "http.disconnect http.disconnect OSError", ""
+		if half { // it may still read
+			want, body = "http.disconnect http.disconnect", "late"
+		}
+		same(t, strings.Join(events(t, 2), " "), want)
+		same(t, said+r.body.String(), body)
+	}
+}
+
+// TestASGIBackPressure: an application is not further ahead of its client than the
+// window, and goes on when that has read.
+func TestASGIBackPressure(t *testing.T) {
+	for _, submit := range []func() *response{
+		func() *response { return submitASGI(t, &response{hold: true}, "GET /flood", "") },
+		func() *response { return submitHandler(t, &response{hold: true}, "GET /endless", "") },
+	} {
+		r := submit()
+		size := func() (n int) {
+			loop.do(func() { n = r.body.Len() })
+			return n
+		}
+		for last := -1; last != size(); {
+			last = size()
+			for range 20 {
+				asgi(t, "GET /hello", "")
+			}
+		}
+		if n := size(); n > 600<<10 || n < 100<<10 {
+			t.Errorf("%d bytes were made for a client that reads none", n)
+		}
+		release := func() {
+			loop.do(func() {
+				for i := range r.held {
+					loop.h.Release(&r.held[i])
+				}
+				r.held = nil
+				loop.h.Flush()
+				loop.drain()
+			})
+		}
+		for size() < 3<<20 {
+			release()
+		}
+		loop.do(func() { loop.h.Cancel(r.ticket) })
+		for ended := false; !ended; {
+			release()
+			select {
+			case <-r.done:
+				ended = true
+			default:
+			}
+		}
+		release()
+		loop.do(func() { loop.spare = append(loop.spare, r.ticket) })
+	}
+	same(t, strings.Join(events(t, 1), " "), "endless closed")
+}
+
+func TestAsyncHandlers(t *testing.T) {
+	source, _ := os.ReadFile("testdata/asgi.py")
+	for line, want := range map[string]string{
+		"GET /text/of": "text of /of", "GET /fields": "onetwo", "GET /json": `{"a":1}`, "GET /file": string(source),
+		"GET /plain_generator": "0,1,2,3,4,", "GET /generator": "0,1,2,3,4,", "GET /verbs": "got", "POST /verbs": "posted",
+		"GET /double": "double", "POST /body": "a body",
+	} {
+		body := ""
+		if line == "POST /body" {
+			body = "a body"
+		}
+		if r := handler(t, line, body); r.body.String() != want || r.failed {
+			t.Errorf("%s: %q, failed %v", line, r.body.String(), r.failed)
+		}
+	}
+	r := handler(t, "GET /fields", "")
+	same(t, strconv.Itoa(r.head.Status)+r.fields, "201X-A: b\r\n")
+	if r := handler(t, "GET /http_error", ""); r.head.Status != 418 || !strings.Contains(r.body.String(), "tea") {
+		t.Error(r.head.Status, r.body.String())
+	}
+	if r := handler(t, "HEAD /generator", ""); r.body.Len() != 0 || r.failed {
+		t.Error("HEAD of a generator:", r.body.Len(), r.failed)
+	}
+	if r := handler(t, "DELETE /verbs", ""); r.head.Status != 405 {
+		t.Error(r.head.Status)
+	}
+	for len(events(t, 0)) > 0 {
+	}
+	said := captured(t, func() {
+		if r := handler(t, "GET /fails", ""); r.head.Status != 500 {
+			t.Error(r.head.Status)
+		}
+		if r := handler(t, "GET /bad_result", ""); r.head.Status != 500 {
+			t.Error(r.head.Status)
+		}
+		if r := handler(t, "GET /bad_piece", ""); !r.failed || r.body.String() != "begun" {
+			t.Error(r.failed, r.body.String())
+		}
+		same(t, strings.Join(events(t, 1), " "), "bad closed")
+	})
+	for _, want := range []string{"ValueError: boom in a handler\n", "handler asgi.bad_result returned 7; it must return", "a response is made of str or bytes, not of int: 7"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("said %s, not %s", said, want)
+		}
+	}
+}
+
+// TestAsyncGeneratorOfNobody: a generator that waits for news is ended when its
+// client leaves.
+func TestAsyncGeneratorOfNobody(t *testing.T) {
+	events(t, 0)
+	said := captured(t, func() {
+		r := submitHandler(t, &response{}, "GET /sleeper", "")
+		for got := 0; got == 0; {
+			loop.do(func() { got = r.body.Len() })
+		}
+		loop.do(func() {
+			loop.h.Cancel(r.ticket)
+			loop.h.Flush()
+			loop.drain()
+		})
+		<-r.done
+		same(t, strings.Join(events(t, 1), " "), "sleeper closed")
+	})
+	same(t, said, "")
+}
+
+// TestTaskOverdue: what takes too long is cancelled where it awaits, and that is said.
+func TestTaskOverdue(t *testing.T) {
+	var r *response
+	said := captured(t, func() {
+		r = submitASGI(t, &response{}, "GET /gated", "")
+		for asgi(t, "GET /hello", "").body.Len() == 0 {
+		}
+		var out strings.Builder
+		if err := loop.h.Stack(&out, 20*time.Second); err != nil {
+			t.Error(err)
+		}
+		for _, want := range []string{"GET /gated HTTP/1.1", "its task awaits\n", "in do_gated\n    await inside(gate)\n", "in inside\n    await future\n"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%q is not in\n%s", want, out.String())
+			}
+		}
+		loop.do(func() {
+			loop.h.Cancel(r.ticket)
+			loop.h.Overdue(r.ticket, time.Second)
+		})
+		<-r.done
+		<-loop.h.sight.do(func() {}) // it has spoken
+	})
+	if !strings.Contains(said, "is overdue after") || !strings.Contains(said, "it is cancelled where it stands:\n") || !strings.Contains(said, "in inside\n    await future\n") {
+		t.Error(said)
+	}
+	if strings.Contains(said, "Traceback") {
+		t.Error(said)
+	}
+}
+
+// TestAsyncLeavesNothing runs every kind of exchange many times and looks at what
+// Python has allocated.
+func TestAsyncLeavesNothing(t *testing.T) {
+	rounds := 100
+	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
+		rounds = n
+	}
+	paths := []string{"hello", "scope", "context", "stream", "echo", "large", "tasks", "raise", "raise_later", "raise_after", "nothing", "half",
+		"head_only", "empty", "short", "file", "no_file", "cancelled", "wrong"}
+	entries := []string{"text", "fields", "json", "file", "plain_generator", "generator", "bad_piece", "fails", "bad_result", "body", "http_error", "verbs", "double"}
+	leave := func(r *response, meanwhile ...string) {
+		loop.do(func() {
+			loop.h.Cancel(r.ticket)
+			loop.h.Flush()
+			loop.drain()
+		})
+		for _, path := range meanwhile {
+			asgi(t, "GET "+path, "")
+		}
+		<-r.done
+	}
+	round := func() {
+		for _, path := range paths {
+			if path != "tasks" || rounds <= 100 { // it takes 10 ms
+				asgi(t, "POST /"+path, "some body")
+			}
+		}
+		for _, entry := range entries {
+			handler(t, "POST /"+entry, "some body")
+		}
+		leave(submitASGI(t, &response{}, "GET /wait", ""))
+		leave(submitASGI(t, &response{}, "GET /gated", ""), "/open")
+		leave(submitHandler(t, &response{}, "GET /sleeper", ""))
+		handler(t, "GET /events", "")
+	}
+	measure := func() (blocks, refs float64) {
+		loop.get(t, "/stats")
+		var n []float64
+		if err := json.Unmarshal(loop.get(t, "/stats").body.Bytes(), &n); err != nil {
+			t.Fatal(err)
+		}
+		return n[0], n[1]
+	}
+	const windows = 12
+	captured(t, func() {
+		var grown [windows]float64
+		blocks, refs := measure()
+		for w := range windows {
+			for range rounds {
+				round()
+			}
+			moreBlocks, moreRefs := measure()
+			grown[w] = max(moreBlocks-blocks, moreRefs-refs) / float64(rounds)
+			if grown[w] < 0.3 {
+				return
+			}
+			blocks, refs = moreBlocks, moreRefs
+		}
+		t.Errorf("blocks or references that stay, per round: %.2f", grown)
+	})
+}

@@ -1,0 +1,62 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// interruptTask says where the task of an overdue request stands, has it cancelled,
+// and sees whether the asyncio thread comes to that.
+func (h *Handler) interruptTask(t task, took time.Duration) {
+	var seen sighting
+	var how C.int
+	began := time.Now()
+	h.mu.Lock()
+	p := h.patience
+	h.mu.Unlock()
+	done := h.sight.do(func() {
+		var s C.fapws_sighting
+		if how = C.fapws_async_interrupt(number(t.rec), t.serial, &s); how == 0 {
+			return // it has ended
+		}
+		seen = sightingOf(&s)
+		where := "; it is cancelled where it stands"
+		if how == 2 {
+			where = " and keeps the asyncio thread from all others"
+		}
+		var stack bytes.Buffer
+		writeStack(&stack, seen.stack)
+		say("%s is overdue after %s in handler %s%s:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
+	})
+	if done == nil {
+		return
+	}
+	if !endsWithin(done, p.forGIL) {
+		say("%s is overdue after %s in handler %s, and %v; all threads:\n%s", &t, seconds(took), t.name, errNoGIL, dumpStacks())
+		if !endsWithin(done, p.grace) {
+			h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", &t, seconds(time.Since(began))))
+			<-done
+		}
+	}
+	if how == 0 {
+		return
+	}
+	time.Sleep(p.grace)
+	if C.fapws_async_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
+		return
+	}
+	if how == 1 { // else it has been seen already
+		h.sight.do(func() {
+			var s C.fapws_sighting
+			C.fapws_async_thread(&s)
+			var stack bytes.Buffer
+			writeStack(&stack, sightingOf(&s).stack)
+			say("the asyncio thread has not come back for %s; it is here:\n%s", seconds(time.Since(began)), stack.Bytes())
+		})
+	}
+	h.stuck(fmt.Sprintf("%s is overdue and does not end: the asyncio thread is stuck", &t))
+}

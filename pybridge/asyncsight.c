@@ -1,0 +1,128 @@
+/* What the tasks of requests wait for, seen from outside, and the end of those
+ * whose time is up. See sight.c, which does it for threads. */
+#include "async.h"
+
+#include <stdlib.h>
+
+#define A fapws_the_async
+#define DEEPEST 200 /* frames that are shown */
+#define TASKS 16    /* that wait for each other */
+
+/* An attribute that is not None, or NULL without an exception. */
+static PyObject *attribute(PyObject *o, const char *name) {
+  PyObject *value = PyObject_GetAttrString(o, name);
+  if (value == Py_None) Py_CLEAR(value);
+  PyErr_Clear();
+  return value;
+}
+
+static PyObject *first_of(PyObject *o, const char *const *names) {
+  for (PyObject *value; *names; names++)
+    if ((value = attribute(o, *names))) return value;
+  return NULL;
+}
+
+static const char *const frame_names[] = {"cr_frame", "gi_frame", "ag_frame", NULL};
+static const char *const await_names[] = {"cr_await", "gi_yieldfrom", "ag_await", NULL};
+
+/* The coroutine of the task that task waits for, if it is one. */
+static PyObject *coroutine_behind(PyObject **task) {
+  PyObject *future = attribute(*task, "_fut_waiter"), *coroutine = future ? attribute(future, "_coro") : NULL;
+  Py_DECREF(*task);
+  *task = future;
+  return coroutine;
+}
+
+void fapws_await_chain(fapws_exchange *x, FILE *out) {
+  PyObject *frames[DEEPEST], *o = x->inner, *task = x->task;
+  int n = 0;
+  Py_XINCREF(o);
+  Py_XINCREF(task);
+  for (int tasks = 0; o && tasks < TASKS; tasks++) {
+    while (o && n < DEEPEST) {
+      PyObject *frame = first_of(o, frame_names), *next = first_of(o, await_names);
+      if (frame && PyFrame_Check(frame))
+        frames[n++] = frame;
+      else
+        Py_XDECREF(frame);
+      Py_DECREF(o);
+      o = next;
+    }
+    Py_XDECREF(o);
+    o = task ? coroutine_behind(&task) : NULL;
+  }
+  Py_XDECREF(o);
+  Py_XDECREF(task);
+  while (n) {
+    fapws_write_frame(out, frames[--n]);
+    Py_DECREF(frames[n]);
+  }
+}
+
+static void sight(fapws_exchange *x, fapws_sighting *out) {
+  out->rec = x->rec;
+  out->serial = x->rec->serial;
+  out->thread = -1;
+  out->jobs = __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED);
+  out->stack = NULL;
+  out->stack_len = 0;
+  FILE *f = open_memstream(&out->stack, &out->stack_len);
+  if (!f) return;
+  fapws_await_chain(x, f);
+  fclose(f);
+}
+
+int fapws_async_look(fapws_sighting *out, int max) {
+  int found = 0;
+  fapws_record *current = A.thread.current;
+  if (current && A.thread.python && max > 0) fapws_look_at(&A.thread, &out[found++]);
+  for (fapws_exchange *x = A.live; x && found < max; x = x->next)
+    if (x->rec && x->rec != current) sight(x, &out[found++]);
+  return found;
+}
+
+int fapws_async_whereabouts(fapws_record *rec) {
+  if (__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;
+  if (rec->deaf) return FAPWS_ANSWERED;
+  return rec->exchange ? FAPWS_AWAITING : rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
+}
+
+int fapws_async_interrupt(uintptr_t number, uint32_t serial, fapws_sighting *out) {
+  fapws_record *rec = (fapws_record *)number;
+  PyGILState_STATE gil = PyGILState_Ensure();
+  int how = 0;
+  fapws_exchange *x = rec->serial == serial ? rec->exchange : NULL;
+  if (A.thread.python && rec->serial == serial && A.thread.current == rec) {
+    how = 2;
+    fapws_look_at(&A.thread, out);
+    A.thread.raised = PyThreadState_SetAsyncExc(A.thread.python->thread_id, fapws_timeout) > 0;
+  } else if (x) {
+    how = 1;
+    sight(x, out);
+    fapws_async_happen(rec, FAPWS_EVENT_OVERDUE);
+  }
+  PyGILState_Release(gil);
+  return how;
+}
+
+int fapws_async_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
+  fapws_record *rec = (fapws_record *)number;
+  fapws_lock();
+  int stuck = how == 1 ? rec->serial == serial && (rec->events & FAPWS_EVENT_OVERDUE)
+                       : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED) == jobs;
+  fapws_unlock();
+  return stuck;
+}
+
+void fapws_async_thread(fapws_sighting *out) {
+  PyGILState_STATE gil = PyGILState_Ensure();
+  out->rec = NULL;
+  out->stack = NULL;
+  out->stack_len = 0;
+  FILE *f = A.thread.python ? open_memstream(&out->stack, &out->stack_len) : NULL;
+  if (f) {
+    fapws_write_stack(f, A.thread.python);
+    fclose(f);
+  }
+  PyGILState_Release(gil);
+}
