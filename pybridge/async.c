@@ -112,7 +112,7 @@ void fapws_async_deliver(fapws_record *rec, fapws_input *in) {
     *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
     rec->inputs_tail = in;
     /* What the application still sends to a client that has closed is not sent. */
-    fapws_happen(rec, FAPWS_EVENT_INPUT | (in->op == FAPWS_OP_CLOSE ? FAPWS_EVENT_GONE : 0));
+    fapws_happen(rec, FAPWS_EVENT_INPUT | (in->op == FAPWS_OP_CLOSE && rec->websocket ? FAPWS_EVENT_GONE : 0));
   }
   fapws_unlock();
   if (deaf) free(in);
