@@ -22,6 +22,9 @@ type cast struct {
 	young   int              // listeners that have not taken everything for a moment
 	grace   uint32           // changes when those are not waited for any more
 	until   time.Time        // when that is; zero: nobody is waited for
+	waited  time.Time        // when that began last, or has ended in vain
+	saved   time.Duration    // patience that was left then
+	least   time.Duration    // leastPatience
 	begun   time.Time        // when the batch began
 }
 
@@ -45,10 +48,14 @@ const (
 	sliceLeast = 4
 	sliceAge   = 10 * time.Millisecond
 
-	// patience is how long the next batch waits for listeners that have not taken
-	// all of the last one. So a burst of events is no reason to drop who
-	// reads as quickly as it can, and who does not delays others by no more than this.
-	patience = 50 * time.Millisecond
+	// The next batch waits for listeners that have not taken all of the last one: a
+	// burst of events is no reason to drop who reads as quickly as it can. It waits
+	// for leastPatience, and longer as far as waits in vain have not used that up: such
+	// patience comes back by a tenth of the time, so who does not read delays
+	// others by no more than that.
+	leastPatience = 10 * time.Millisecond
+	mostPatience  = 250 * time.Millisecond // at a time
+	savedPatience = time.Second
 )
 
 // turn does a slice of what there is to do, and sees to it that the loop comes back
@@ -186,13 +193,18 @@ func (h *channels) awaits() bool {
 	}
 	now := time.Now()
 	if c.until.IsZero() {
-		c.until = now.Add(patience)
-		time.AfterFunc(patience, h.waker.Wake)
+		c.saved = min(c.saved+now.Sub(c.waited)/10, savedPatience)
+		c.waited = now
+		c.until = now.Add(c.least + min(c.saved, mostPatience))
+		time.AfterFunc(time.Until(c.until), h.waker.Wake)
 		return true
 	}
 	if now.Before(c.until) {
 		return true
 	}
+	c.saved -= max(now.Sub(c.waited)-c.least, 0)
+	c.saved = max(c.saved, 0)
+	c.waited = now
 	c.young, c.until = 0, time.Time{}
 	c.grace++ // those that are still behind are not waited for again before they have caught up
 	return false

@@ -14,8 +14,8 @@ import (
 
 // Between the head of a response that makes a listener (exchange.Head.Channel) and its
 // last part, the connection is one as all others, which sends what the handler
-// gives. The listener has joined already, so that no event is lost between what the
-// handler has looked up and the first one that comes; events wait in its queue.
+// gives. The listener has joined already, so that no event is lost while the handler
+// goes on; events wait in its queue.
 
 var (
 	eventStream  = []byte("Content-Type: text/event-stream\r\n")

@@ -127,6 +127,7 @@ func newChannels(l *loop) *channels {
 		laggards:  map[*listener]struct{}{},
 		inbox:     inbox{epoch: channel.MakeEpoch(time.Now().UnixMilli())},
 		next:      firstListener(),
+		cast:      cast{least: leastPatience},
 	}
 }
 

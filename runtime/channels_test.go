@@ -375,3 +375,47 @@ func TestListenerLog(t *testing.T) {
 		t.Errorf("%q, want %q", text, want)
 	}
 }
+
+func TestListenerOnAUnixSocket(t *testing.T) {
+	cfg := channelConfig()
+	cfg.Channels.PerAddress = 1 // there is none to count
+	cfg.Channels.HandOver = true
+	s, next := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
+	path := t.TempDir() + "/s"
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Accept(ln)
+	var all []net.Conn
+	for range 3 {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(c, "GET /listen/news HTTP/1.0\r\n\r\n")
+		all = append(all, c)
+	}
+	s.awaitListeners(t, "news", 3)
+	s.publish(t, "news", "x")
+	if n := pass(t, s, next); n != 3 {
+		t.Errorf("%d were handed over", n)
+	}
+	for _, s := range []*testServer{s, next} {
+		if err := s.PublishNumbered(2, &channel.Message{Name: "news", Data: "y"}); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, c := range all {
+		got, buf := "", make([]byte, 4096)
+		for !strings.HasSuffix(got, "\r\n\r\nretry: 3000\n\nid: e-1\ndata: x\n\nid: e-2\ndata: y\n\n") {
+			n, err := c.Read(buf)
+			if err != nil {
+				t.Fatalf("%v after %q", err, got)
+			}
+			got += string(buf[:n])
+		}
+	}
+}

@@ -239,8 +239,11 @@ func (h *channels) lag(p *listener) {
 	h.watch.change(p.fd, true)
 }
 
-// caughtUp is the opposite.
+// caughtUp ends that, if p is behind.
 func (h *channels) caughtUp(p *listener) {
+	if _, behind := h.laggards[p]; !behind {
+		return
+	}
 	delete(h.laggards, p)
 	if p.grace == h.cast.grace && h.cast.young > 0 {
 		h.cast.young--
