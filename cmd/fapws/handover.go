@@ -48,8 +48,8 @@ func (r *relaying) give(files []*os.File) {
 }
 
 // takeHistory takes what give gives.
-func takeHistory(s *runtime.Server, from *supervisor.Channel) error {
-	for end := time.Now().Add(historyWithin); ; {
+func takeHistory(s *runtime.Server, from *supervisor.Channel, end time.Time) error {
+	for {
 		m, _, err := from.ReceiveWithin(time.Until(end))
 		if err != nil || len(m.Raw) == 0 {
 			return err

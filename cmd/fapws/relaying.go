@@ -23,8 +23,9 @@ const (
 	// countsEvery is how often the supervisor hears how many listen.
 	countsEvery = 250 * time.Millisecond
 
-	// historyWithin is how long a worker waits for the history of another.
-	historyWithin = 3 * time.Second
+	// historyWithin is how long a worker waits for the history of another, whose loop
+	// may hang, or a quarter of the time that it has for loading.
+	historyWithin = 2 * time.Second
 )
 
 // relaying is how a worker has channels together with the others: the supervisor
@@ -172,6 +173,7 @@ func (r *relaying) recount() {
 // of past events. It waits for that, but not for ever.
 func (r *relaying) join() {
 	defer r.down.hold(false)
+	end := time.Now().Add(min(historyWithin, r.s.conf.LoadTimeout/4))
 	if r.channel.Send(&supervisor.Message{Kind: supervisor.Join}) != nil {
 		return // listen sees the end of the channel
 	}
@@ -183,9 +185,9 @@ func (r *relaying) join() {
 		}
 		defer from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its listeners over
-		if err := takeHistory(r.s.server, from); err != nil {
+		if err := takeHistory(r.s.server, from, end); err != nil {
 			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}
-	case <-time.After(historyWithin):
+	case <-time.After(time.Until(end)):
 	}
 }
