@@ -58,6 +58,8 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, left, "threads did not end")
 			code = 1
 		}
+		loop.near.SetReadDeadline(time.Unix(1, 0)) // wake-ups that come now are nobody's
+		<-loop.deaf
 		close(loop.calls)
 		result <- code
 	}()
@@ -100,7 +102,8 @@ type driver struct {
 	app     *App
 	h       *Handler
 	calls   chan func()
-	near    *os.File // the loop's end of the wake socket
+	deaf    chan struct{} // closed when listen has ended
+	near    *os.File      // the loop's end of the wake socket
 	far     *exchange.Waker
 	mu      sync.Mutex // threads mode: one goroutine at a time is the loop
 	waiting map[exchange.Ticket]*response
@@ -133,12 +136,14 @@ func newDriver(app *App, h *Handler) *driver {
 	}
 	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(pair[0]), "wake"), far: &exchange.Waker{Socket: pair[1], Napping: new(int32)},
 		waiting: map[exchange.Ticket]*response{}}
+	d.deaf = make(chan struct{})
 	go d.listen()
 	return d
 }
 
 // listen does what the loop does when it is woken.
 func (d *driver) listen() {
+	defer close(d.deaf)
 	buf := make([]byte, 64)
 	for {
 		if _, err := d.near.Read(buf); err != nil {
