@@ -203,12 +203,14 @@ static PyObject *as_method(PySendResult how, PyObject *result) {
 
 static PyObject *exchange_send_method(PyObject *self, PyObject *value) {
   PyObject *result = NULL;
-  return as_method(exchange_send(self, value, &result), result);
+  PySendResult how = exchange_send(self, value, &result);
+  return as_method(how, result);
 }
 
 static PyObject *exchange_next(PyObject *self) {
   PyObject *result = NULL;
-  return as_method(exchange_send(self, Py_None, &result), result);
+  PySendResult how = exchange_send(self, Py_None, &result);
+  return as_method(how, result);
 }
 
 static PyObject *exchange_throw(PyObject *self, PyObject *args) {

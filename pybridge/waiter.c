@@ -102,12 +102,14 @@ static PyObject *as_iteration(PySendResult how, PyObject *result, int always) {
 
 static PyObject *waiter_next(PyObject *self) {
   PyObject *result = NULL;
-  return as_iteration(waiter_send(self, Py_None, &result), result, 0);
+  PySendResult how = waiter_send(self, Py_None, &result);
+  return as_iteration(how, result, 0);
 }
 
 static PyObject *waiter_send_method(PyObject *self, PyObject *value) {
   PyObject *result = NULL;
-  return as_iteration(waiter_send(self, value, &result), result, 1);
+  PySendResult how = waiter_send(self, value, &result);
+  return as_iteration(how, result, 1);
 }
 
 /* throw(type[, value[, traceback]]): sets that exception. */

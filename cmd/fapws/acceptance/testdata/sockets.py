@@ -52,7 +52,7 @@ def hear(ws, message):
             except RuntimeError:
                 os._exit(7)
             return
-        ws.send(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+        ws.send(str(os.WEXITSTATUS(os.waitpid(child, 0)[1])))
     elif command == "pour":  # more than anybody's buffers hold
         try:
             for _ in range(4096):
