@@ -183,15 +183,16 @@ func (c *Channel) SendDescriptor(m *Message, fd int) error {
 	return c.write(passWithin, text, unix.UnixRights(fd))
 }
 
-// SendAnswer sends text in as many pieces as it takes.
+// SendAnswer sends text in as many pieces as it takes, and as SendPatiently does:
+// nobody asks again for one that was lost.
 func (c *Channel) SendAnswer(id uint64, text string) error {
 	for len(text) > maxPiece {
-		if err := c.Send(&Message{Kind: Answer, ID: id, Text: text[:maxPiece], More: true}); err != nil {
+		if err := c.SendPatiently(&Message{Kind: Answer, ID: id, Text: text[:maxPiece], More: true}); err != nil {
 			return err
 		}
 		text = text[maxPiece:]
 	}
-	return c.Send(&Message{Kind: Answer, ID: id, Text: text})
+	return c.SendPatiently(&Message{Kind: Answer, ID: id, Text: text})
 }
 
 // buffers are for messages while they are read, and not while one is waited

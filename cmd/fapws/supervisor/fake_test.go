@@ -109,17 +109,9 @@ func (f *fake) obey() {
 			}
 			what, about, _ := strings.Cut(m.Text, " ")
 			switch what {
-			case "publish": // so many events, each in a message of its own
-				n, _ := strconv.Atoi(about)
-				for i := range n {
-					raw := fmt.Appendf(nil, "%d/%d", os.Getpid(), i)
-					_ = f.channel.SendPatiently(&Message{Kind: Publish, N: 1, Raw: raw, ID: uint64(i + 1)})
-				}
-			case "flood": // so many messages of 100 KB
-				n, _ := strconv.Atoi(about)
-				for range n {
-					_ = f.channel.SendPatiently(&Message{Kind: Publish, N: 1, Raw: make([]byte, 100_000)})
-				}
+			case "publish", "flood": // a worker never stops receiving because it sends
+				go f.publish(m.ID, what, about)
+				continue
 			case "heard":
 				_ = f.channel.SendAnswer(m.ID, f.heard.String())
 				continue
@@ -144,6 +136,20 @@ func (f *fake) obey() {
 			f.pass(m, files)
 		}
 	}
+}
+
+// publish sends so many events, each in a message of its own, or as a flood so many
+// of 100 KB.
+func (f *fake) publish(id uint64, what, about string) {
+	n, _ := strconv.Atoi(about)
+	for i := range n {
+		m := &Message{Kind: Publish, N: 1, Raw: make([]byte, 100_000)}
+		if what == "publish" {
+			m.Raw, m.ID = fmt.Appendf(nil, "%d/%d", os.Getpid(), i), uint64(i+1)
+		}
+		_ = f.channel.SendPatiently(m)
+	}
+	_ = f.channel.SendAnswer(id, strings.Repeat(what+" "+about, 50_000))
 }
 
 // pass hands over what was heard, as if it were history.
