@@ -1,0 +1,192 @@
+package runtime
+
+import (
+	"syscall"
+	"unsafe"
+
+	"fapws/runtime/channel"
+
+	"golang.org/x/sys/unix"
+)
+
+// send gives p events of a cast, or of the server's own.
+func (h *channels) send(p *listener, events []*channel.Event) {
+	if p.state == listenerEnding || p.state == listenerGone {
+		return
+	}
+	if p.state == listenerIdle {
+		events = h.write(p, events)
+		if p.state == listenerGone || len(events) == 0 {
+			return
+		}
+	}
+	if p.queue == nil {
+		p.queue = &queue{stamp: h.l.now}
+	}
+	q := p.queue
+	first := len(q.events) == 0
+	for _, e := range events {
+		size := len(e.Wire(p.minor))
+		// One alone may be larger.
+		if q.bytes > 0 && q.bytes+size > h.cfg.Buffer {
+			h.drop(p, "reads too slowly")
+			return
+		}
+		q.events = append(q.events, e)
+		q.bytes += size
+	}
+	if first && p.state != listenerJoining {
+		h.lag(p)
+	}
+}
+
+// iovMost is how many events are written at once.
+const iovMost = 64
+
+// write sends p as much of events as its socket takes, and returns the rest. p's
+// queue is empty but for the offset of the first event.
+func (h *channels) write(p *listener, events []*channel.Event) []*channel.Event {
+	var iov [iovMost]unix.Iovec
+	for len(events) > 0 {
+		off := 0
+		if p.queue != nil {
+			off = p.queue.off
+		}
+		k, total := 0, 0
+		for i := 0; i < len(events) && k < iovMost; i++ {
+			b := events[i].Wire(p.minor)[off:]
+			off = 0
+			if len(b) == 0 {
+				continue
+			}
+			iov[k].Base = unsafe.SliceData(b)
+			iov[k].SetLen(len(b))
+			total += len(b)
+			k++
+		}
+		n, err := 0, error(nil)
+		if k > 0 {
+			n, err = sendVector(int(p.fd), iov[:k])
+		}
+		if err != nil && err != unix.EAGAIN {
+			h.end(p, err.Error())
+			return nil
+		}
+		if n > 0 {
+			p.active = h.l.now
+		}
+		full := n < total
+		events = h.taken(p, events, n)
+		if full {
+			break
+		}
+	}
+	return events
+}
+
+// taken notes that p has taken n bytes of events, and returns the rest.
+func (h *channels) taken(p *listener, events []*channel.Event, n int) []*channel.Event {
+	q := p.queue
+	off := 0
+	if q != nil {
+		if n > 0 {
+			q.stamp = h.l.now
+		}
+		off, q.off = q.off, 0
+	}
+	for len(events) > 0 {
+		e := events[0]
+		size := len(e.Wire(p.minor))
+		if n < size-off {
+			if n += off; n > 0 {
+				if q == nil {
+					q = &queue{stamp: h.l.now}
+					p.queue = q
+				}
+				q.off = n
+			}
+			return events
+		}
+		n -= size - off
+		off = 0
+		text := len(e.Text())
+		p.sent += int64(text)
+		p.framed += int64(size - text)
+		events = events[1:]
+	}
+	return nil
+}
+
+func sendVector(fd int, iov []unix.Iovec) (int, error) {
+	msg := unix.Msghdr{Iov: unsafe.SliceData(iov)}
+	msg.SetIovlen(len(iov))
+	for {
+		n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
+			uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		if e == 0 {
+			return int(n), nil
+		}
+		if e != unix.EINTR {
+			return 0, e
+		}
+	}
+}
+
+// lag notes that p has not taken everything: the loop hears when there is room.
+func (h *channels) lag(p *listener) {
+	if p.state == listenerIdle {
+		p.state = listenerBehind
+	}
+	h.laggards[p] = struct{}{}
+	h.cast.young++
+	p.grace = h.cast.grace
+	h.watch.change(p.fd, true)
+}
+
+// caughtUp ends that, if p is behind.
+func (h *channels) caughtUp(p *listener) {
+	if _, behind := h.laggards[p]; !behind {
+		return
+	}
+	delete(h.laggards, p)
+	if p.grace == h.cast.grace && h.cast.young > 0 {
+		h.cast.young--
+	}
+}
+
+// room is called when the socket of p takes more.
+func (h *channels) room(p *listener) {
+	q := p.queue
+	if q == nil || len(q.events) == 0 {
+		return
+	}
+	before := len(q.events)
+	rest := h.write(p, q.events)
+	if p.state == listenerGone {
+		return
+	}
+	for _, e := range q.events[:before-len(rest)] {
+		if q.free > 0 {
+			q.free--
+		} else {
+			q.bytes -= len(e.Wire(p.minor))
+		}
+	}
+	if len(rest) > 0 {
+		if cap(rest) > 4*len(rest)+16 {
+			rest = append([]*channel.Event(nil), rest...)
+		} else {
+			clear(q.events[:before-len(rest)])
+		}
+		q.events = rest
+		return
+	}
+	p.queue = nil
+	h.caughtUp(p)
+	if p.state == listenerEnding {
+		h.end(p, "the stream has ended")
+		return
+	}
+	p.state = listenerIdle
+	h.watch.change(p.fd, false)
+}
