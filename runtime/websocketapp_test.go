@@ -64,11 +64,12 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 		t.fields[strings.ToLower(string(f.Name.In(r.Head)))] = string(f.Value.In(r.Head))
 	}
 	a.mu.Lock()
-	if a.talks[r.Ticket] != nil {
-		panic("a ticket is used twice at once")
-	}
+	twice := a.talks[r.Ticket] != nil
 	a.talks[r.Ticket] = t
 	a.mu.Unlock()
+	if twice {
+		panic("a ticket is used twice at once")
+	}
 	switch {
 	case a.opened != nil:
 		a.opened(t)
@@ -83,8 +84,13 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 func (a *talkApp) Deliver(in *exchange.Input) {
 	a.mu.Lock()
 	t := a.talks[in.Ticket]
-	if t == nil || t.ended || t.gone || t.closed {
+	if t == nil || t.gone || t.closed {
+		a.mu.Unlock()
 		panic("input for nobody")
+	}
+	if t.ended { // its last part is on its way to the loop
+		a.mu.Unlock()
+		return
 	}
 	if in.Op == exchange.OpClose {
 		t.closed, t.code, t.reason = true, in.Code, string(in.Data)
@@ -126,7 +132,7 @@ func (a *talkApp) Next(p *exchange.Part) bool {
 func (a *talkApp) Release(p *exchange.Part) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.out[p.Ref]; !ok {
+	if _, ok := a.out[p.Ref]; !ok { // on the loop this is logged as a bug
 		panic("a part is released twice")
 	}
 	delete(a.out, p.Ref)
@@ -139,7 +145,8 @@ func (a *talkApp) Release(p *exchange.Part) {
 func (a *talkApp) Cancel(ticket exchange.Ticket) {
 	a.mu.Lock()
 	t := a.talks[ticket]
-	if t.gone || t.ended {
+	if t == nil || t.gone {
+		a.mu.Unlock()
 		panic("cancelled twice, or after the end")
 	}
 	t.gone = true

@@ -1,0 +1,159 @@
+package runtime
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"math/rand"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/websocket/wstest"
+)
+
+// TestWebSocketStress: clients that do this and that, well or badly, with a handler beside the
+// loop that does so, too. Everything ends, and nothing is a bug.
+func TestWebSocketStress(t *testing.T) {
+	t.Parallel()
+	a := newTalkApp()
+	var handlers sync.WaitGroup
+	later := func(f func()) {
+		handlers.Go(f)
+	}
+	a.opened = func(one *talk) {
+		switch {
+		case !one.socket:
+			one.reply(200, "plain")
+		case one.path == "/denied":
+			later(func() { one.reply(403, "denied") })
+		default:
+			later(func() { one.accept("") })
+		}
+	}
+	a.message = func(one *talk, op exchange.Op, b []byte) {
+		b = append([]byte(nil), b...)
+		later(func() {
+			switch {
+			case strings.HasPrefix(string(b), "close"):
+				one.close(4000, "asked")
+				one.end(false)
+			case strings.HasPrefix(string(b), "fail"):
+				one.end(true)
+			case strings.HasPrefix(string(b), "many"):
+				for range 50 {
+					one.send(op, b)
+				}
+			default:
+				one.send(op, b)
+			}
+		})
+	}
+	s := serveTalks(t, Config{}, a)
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			r := rand.New(rand.NewSource(int64(i)))
+			for end := time.Now().Add(time.Second); time.Now().Before(end); {
+				stressOne(t, s, r)
+			}
+		})
+	}
+	clients.Wait()
+	handlers.Wait()
+	eventually(t, "the end", a.idle)
+}
+
+// stressOne is the life of one client.
+func stressOne(t *testing.T, s *testServer, r *rand.Rand) {
+	path := "/"
+	if r.Intn(10) == 0 {
+		path = "/denied"
+	}
+	var fields []string
+	if r.Intn(2) == 0 {
+		fields = append(fields, wstest.Deflate)
+	}
+	c, err := wstest.Dial(s.addr, path, fields...)
+	var denied *wstest.Denied
+	if errors.As(err, &denied) && path == "/denied" {
+		return
+	}
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Conn.Close()
+	if r.Intn(4) > 0 { // who does not read
+		go io.Copy(io.Discard, bufio.NewReader(c.Conn))
+	}
+	c.Conn.SetDeadline(time.Now().Add(10 * time.Second))
+	words := []string{"", "hello", "close", "fail", "many", strings.Repeat("many ", 3000), strings.Repeat("x", 70000)}
+	for range r.Intn(12) {
+		word := words[r.Intn(len(words))]
+		switch r.Intn(12) {
+		case 0:
+			err = c.WriteFrame(wstest.Fin|wstest.Ping, []byte("ping"))
+		case 1:
+			err = c.WriteFrame(byte(r.Intn(256)), []byte(word[:min(len(word), 125)]))
+		case 2:
+			_, err = c.Conn.Write([]byte(word))
+		case 3:
+			c.WriteFrame(wstest.Text, []byte("fragment"))
+			err = c.WriteFrame(wstest.Fin|wstest.Continuation, []byte(word))
+		case 4:
+			err = c.WriteFrame(wstest.Fin|wstest.Close, []byte("\x03\xe8"))
+		case 5:
+			c.Conn.(interface{ CloseWrite() error }).CloseWrite()
+			return
+		case 6:
+			c.Conn.(interface{ SetLinger(int) error }).SetLinger(0)
+			return
+		default:
+			err = c.SendText(word)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// TestWebSocketHandshakeOverdue: a handler that does not say whether it accepts costs its client
+// a 504, and the connection goes on; once open, a WebSocket has no such limit.
+func TestWebSocketHandshakeOverdue(t *testing.T) {
+	t.Parallel()
+	a := newTalkApp()
+	var slow *talk
+	a.opened = func(one *talk) {
+		switch {
+		case one.path == "/slow":
+			slow = one
+		case one.socket:
+			one.accept("")
+		default:
+			one.reply(200, "plain")
+		}
+	}
+	s := serveTalks(t, Config{Timeout: 500 * time.Millisecond}, a)
+	open := s.socket(t)
+	c := s.dial(t)
+	// Connection: close is no matter for what becomes a WebSocket.
+	io.WriteString(c, wstest.Handshake("/slow")+"GET / HTTP/1.1\r\nHost: x\r\n\r\n"+strings.Replace(wstest.Handshake("/"), ": Upgrade", ": Upgrade, close", 1))
+	r := bufio.NewReader(c)
+	got := responses(t, r, 3)
+	if got[0][:3] != "504" || got[1] != "200 plain" || got[2] != "101" {
+		t.Errorf("%q", got)
+	}
+	s.do(func() { slow.accept("") }) // too late
+	s.do(func() { slow.end(false) })
+	time.Sleep(1500 * time.Millisecond)
+	for _, one := range []*wstest.Client{open, {Conn: c, R: r}} {
+		one.SendText("still there")
+		if _, got, err := one.Receive(); err != nil || string(got) != "still there" {
+			t.Errorf("%q, %v", got, err)
+		}
+		one.CloseWith(1000, "")
+	}
+}
