@@ -19,23 +19,19 @@ import (
 func TestWebSocketStress(t *testing.T) {
 	t.Parallel()
 	a := newTalkApp()
-	var handlers sync.WaitGroup
-	later := func(f func()) {
-		handlers.Go(f)
-	}
 	a.opened = func(one *talk) {
 		switch {
 		case !one.socket:
 			one.reply(200, "plain")
 		case one.path == "/denied":
-			later(func() { one.reply(403, "denied") })
+			go one.reply(403, "denied")
 		default:
-			later(func() { one.accept("") })
+			go one.accept("")
 		}
 	}
 	a.message = func(one *talk, op exchange.Op, b []byte) {
 		b = append([]byte(nil), b...)
-		later(func() {
+		go func() {
 			switch {
 			case strings.HasPrefix(string(b), "close"):
 				one.close(4000, "asked")
@@ -49,7 +45,7 @@ func TestWebSocketStress(t *testing.T) {
 			default:
 				one.send(op, b)
 			}
-		})
+		}()
 	}
 	s := serveTalks(t, Config{}, a)
 	var clients sync.WaitGroup
@@ -62,7 +58,6 @@ func TestWebSocketStress(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	handlers.Wait()
 	eventually(t, "the end", a.idle)
 }
 
