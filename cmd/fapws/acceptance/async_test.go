@@ -1,0 +1,69 @@
+package acceptance
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAsyncHandlers: entries of PATHS may be async def, of any kind, beside others.
+func TestAsyncHandlers(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "async.py")
+		for target, body := range map[string]string{
+			"/text/a": "/a on fapws-asyncio", "/counts": "0,1,2,3,4,", "/plain": "plain, ", "/app/x": "/app /app/x",
+		} {
+			s.get(target, 200).is(t, body)
+		}
+	})
+}
+
+// TestAsyncOverdue: --timeout cancels a task, and the log says where it stood; others
+// go on.
+func TestAsyncOverdue(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := command{flags: []string{"--timeout", "300ms"}, script: "async.py", complains: true}.serve(t, m)
+		s.get("/waits", 504)
+		said := s.says(`GET /waits HTTP/1\.1 from \S+ port \d+ is overdue after \S+ s in handler \S*waits; it is cancelled where it stands:\n((?:  .*\n)+)`)[1]
+		for _, line := range []string{"in waits\n    await inner()\n", "in inner\n    await asyncio.sleep(1000)\n"} {
+			if !strings.Contains(said, line) {
+				t.Errorf("%q is not in\n%s", line, said)
+			}
+		}
+		s.get("/text", 200)
+	})
+}
+
+// TestAsyncStack: fapws ctl stack shows what a task awaits.
+func TestAsyncStack(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "async.py", "--graceful-timeout", "100ms")
+		w := s.dial()
+		w.get("/waits")
+		for until := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			_, stack, _ := s.ctl("stack")
+			if strings.Contains(stack, "its task awaits") && strings.Contains(stack, "in inner\n    await asyncio.sleep(1000)\n") {
+				break
+			}
+			if time.Now().After(until) {
+				t.Fatal(stack)
+			}
+		}
+	})
+}
+
+// TestAsyncGeneratorOfNobody: one that waits for news ends when its client leaves.
+func TestAsyncGeneratorOfNobody(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "async.py")
+		w := s.dial()
+		w.get("/listens")
+		w.head("GET")
+		w.Close()
+		for until := time.Now().Add(patience); s.get("/plain", 200).body != "plain, closed"; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatal("it goes on")
+			}
+		}
+	})
+}
