@@ -182,6 +182,8 @@ void fapws_part_reset(fapws_part *p, fapws_record *rec);
 int fapws_part_reserve(fapws_part *p, size_t n);
 
 /* --- interp.c --- */
+/* signals_on_stack(): a method of module _fapws. Lets handlers of signals that others have installed not run on the stack they find. */
+PyObject *fapws_signals_on_stack(PyObject *module, PyObject *none);
 /* Runs the application's signal handlers; main thread only. */
 void fapws_check_signals(void);
 /* Makes signals of the application write to fd, so that somebody looks. */

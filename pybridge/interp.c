@@ -182,6 +182,13 @@ static void signals_on_stack(void) {
   }
 }
 
+PyObject *fapws_signals_on_stack(PyObject *module, PyObject *none) {
+  (void)module;
+  (void)none;
+  signals_on_stack();
+  Py_RETURN_NONE;
+}
+
 int fapws_run_script(const char *path, int *code) {
   PyObject *done = NULL, *globals = NULL;
   PyObject *name = PyUnicode_DecodeFSDefault(path);

@@ -1,6 +1,43 @@
 """The event loop of uvloop, if that is installed."""
 from __future__ import annotations
 
-import uvloop
+from types import coroutine
 
-Loop = uvloop.Loop
+import uvloop
+from _fapws import signals_on_stack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Coroutine, Generator
+
+__all__ = ["Loop"]
+
+
+class Loop(uvloop.Loop):  # type: ignore[misc]
+    """libuv takes SIGCHLD when it starts a program, with a handler that must be told
+    not to run on the stack of a goroutine, which is too small."""
+
+    async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
+        return await _told(super().subprocess_exec(*args, **kwargs))
+
+    async def subprocess_shell(self, *args: Any, **kwargs: Any) -> Any:
+        return await _told(super().subprocess_shell(*args, **kwargs))
+
+
+@coroutine
+def _told(starting: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Awaits starting, and looks at the handlers after each of its steps."""
+    step: Any = starting.send
+    value: Any = None
+    while True:
+        try:
+            waits_for = step(value)
+        except StopIteration as end:
+            return end.value
+        finally:
+            signals_on_stack()
+        try:
+            value = yield waits_for
+            step = starting.send
+        except BaseException as error:
+            step, value = starting.throw, error
