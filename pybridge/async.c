@@ -74,6 +74,12 @@ void fapws_async_forget(fapws_record *rec) {
   fapws_exchange *x = rec->exchange;
   rec->exchange = NULL;
   if (!x) return;
+  /* For what goes wrong afterwards: frameworks raise when they have answered 500. */
+  uint32_t line = rec->target.off + rec->target.len;
+  x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
+  memcpy(x->line, rec->data, x->line_len);
+  x->addr_len = (uint8_t)(rec->addr.len < sizeof x->addr ? rec->addr.len : sizeof x->addr);
+  memcpy(x->addr, rec->data + rec->addr.off, x->addr_len);
   x->rec = NULL;
   fapws_wake_waiters(x, FAPWS_FOR_MESSAGE);
   fapws_wake_waiters(x, FAPWS_FOR_ROOM);

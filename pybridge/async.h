@@ -80,6 +80,8 @@ struct fapws_exchange {
   uint16_t code;           /* of a WebSocket that is over (RFC 6455 §7.4) */
   PyObject *reason;        /* owned: likewise, a str; NULL: none */
   int64_t taken;           /* bytes of the body in memory, or in the file, that were received */
+  char line[160], addr[46]; /* beginning of the request, and address of the client, when rec is NULL */
+  uint8_t line_len, addr_len;
   fapws_start_object head; /* only its fields: no Python object */
 };
 

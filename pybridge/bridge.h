@@ -356,8 +356,9 @@ PyObject *fapws_blocks(PyObject *obj);
 void fapws_fail(fapws_thread *t, fapws_record *rec);
 /* The same for a failure without an exception: one line says what it is. */
 void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail);
-/* Reports the current exception of an application whose response is complete. */
-void fapws_report_after(PyObject *name);
+/* Reports the current exception of an application whose response is complete: of
+ * the request, its method and target, and the client's address. */
+void fapws_report_after(PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
 /* Reports the current exception on stderr, with what it was about. */
 void fapws_report(const char *what, fapws_record *rec);
 /* One line on stderr, about rec. */

@@ -126,13 +126,14 @@ void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail) {
   fapws_publish(t, &rec->part0);
 }
 
-void fapws_report_after(PyObject *name) {
+void fapws_report_after(PyObject *name, const char *line, int line_len, const char *addr, int addr_len) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
-  char what[200];
+  char what[400];
   const char *text = PyUnicode_AsUTF8(name);
   PyErr_Clear();
-  snprintf(what, sizeof what, "%.120s, after the end of its response", text ? text : "an application");
+  snprintf(what, sizeof what, "handler %.120s, %.*s%s%.*s, after the end of its response", text ? text : "", line_len, line,
+           addr_len ? " from " : "", addr_len, addr);
   PyErr_Restore(type, value, tb);
   fapws_report(what, NULL);
 }
