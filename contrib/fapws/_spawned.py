@@ -67,15 +67,30 @@ def cache_purge(pattern: str) -> None:
 _NOT_SERVED = "a process of multiprocessing is no part of the server"
 
 
-def channel_answer(names: str, start: bytes, headers: Any) -> Any:
-    raise RuntimeError(f"channel: {_NOT_SERVED}")
+class ChannelAnswer:
+    """Stands for what fapws.channel returns, which may be an entry of PATHS."""
+
+    def __init__(self, names: str) -> None:
+        self._names = names
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        raise RuntimeError(f"channel: {_NOT_SERVED}")
+
+    def __repr__(self) -> str:
+        return f"channel({self._names!r})"
+
+
+def channel_answer(names: str, start: bytes, headers: Any) -> ChannelAnswer:
+    return ChannelAnswer(names)
 
 
 def channel_listeners(name: str) -> int:
     raise RuntimeError(f"listeners: {_NOT_SERVED}")
 
 
-def channel_publish(name: str, id: str, type: str, data: str) -> Any:
+def channel_publish(name: str, id: str, type: str, data: str) -> bool:
+    if in_one():
+        return True  # what the script publishes while it is imported, the server has published
     raise RuntimeError(f"publish: {_NOT_SERVED}")
 
 

@@ -11,7 +11,10 @@ import sys
 import threading
 import time
 
+from fapws import channel, listeners, publish
 from fapws.base import Environ, Start_response  # which a spawned child has to import, too
+
+publish("news", "once")  # again in a child that imports this, where it does nothing
 
 folder = sys.argv[1]
 
@@ -217,11 +220,32 @@ def mixed(environ, start_response):
 
 signal.signal(signal.SIGUSR1, lambda number, frame: None)
 
+def say(queue):
+    for f in (lambda: publish("news", "from a child"), lambda: listeners("news")):
+        try:
+            queue.put(repr(f()))
+        except RuntimeError as error:
+            queue.put(str(error))
+
+
+def speaks_up(context):
+    """What a child gets that publishes."""
+    def handler(environ, start_response):
+        queue = context.Queue()
+        child = context.Process(target=say, args=(queue,))
+        child.start()
+        told = [queue.get(timeout=30), queue.get(timeout=30)]
+        child.join()
+        return "\n".join(told)
+    return handler
+
+
 PATHS = [
     ("/after-fork", after_fork), ("/after-exec", after_exec), ("/linger", linger), ("/kill", kill), ("/speaks", speaks),
     ("/in-generator", in_generator), ("/crowd", crowd), ("/popens", popens),
     ("/process/fork", process(forking)), ("/process/spawn", process(spawning)), ("/process/forkserver", process(serving)),
     ("/pool/fork", pool(forking)), ("/pool/spawn", pool(spawning)),
     ("/executor/fork", executor(forking)), ("/executor/spawn", executor(spawning)), ("/executor/kept", keep_executor),
+    ("/news", channel("news")), ("/child-publishes/fork", speaks_up(forking)), ("/child-publishes/spawn", speaks_up(spawning)),
     ("/mixed", mixed), ("/at-import", lambda e, s: repr(at_import)), ("/", lambda e, s: "quick"),
 ]
