@@ -81,6 +81,7 @@ void fapws_async_forget(fapws_record *rec) {
   x->addr_len = (uint8_t)(rec->addr.len < sizeof x->addr ? rec->addr.len : sizeof x->addr);
   memcpy(x->addr, rec->data + rec->addr.off, x->addr_len);
   x->rec = NULL;
+  x->state = FAPWS_COMPLETE; /* of a failure, too: tasks that the application has left behind may still send */
   fapws_wake_waiters(x, FAPWS_FOR_MESSAGE);
   fapws_wake_waiters(x, FAPWS_FOR_ROOM);
   Py_DECREF(x);
