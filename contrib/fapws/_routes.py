@@ -163,6 +163,7 @@ def _pyramid(app: Any) -> Iterator[Row]:
 
 
 def _starlette(app: Any) -> Iterator[Row]:
+    """Of FastAPI, too, which is made with it."""
     return _starlette_routes(app.routes, "")
 
 
@@ -178,31 +179,11 @@ def _starlette_routes(routes: Iterable[Any], prefix: str) -> Iterator[Row]:
             yield Row(path + "/*", _ANY, _named(route.app))
 
 
-def _starlette(app: Any) -> Iterator[Row]:
-    """Of FastAPI, too, which is made with it."""
-    return _starlette_routes(app.routes, "")
-
-
-def _starlette_routes(routes: Iterable[Any], prefix: str) -> Iterator[Row]:
-    for route in routes:
-        path = prefix + getattr(route, "path", "")
-        inner = getattr(route, "routes", None)
-        if inner:  # a Mount, or a Host
-            yield from _starlette_routes(inner, path)
-        elif hasattr(route, "endpoint"):
-            kind = "WEBSOCKET" if "WebSocket" in type(route).__name__ else _listed(getattr(route, "methods", None) or ())
-            yield Row(path, kind, _named(route.endpoint, route.name or ""))
-        else:
-            app = getattr(route, "app", None)
-            yield Row(path + "*" * (not path or path == "/"), _ANY, _named(app, f"{type(app).__module__}.{type(app).__qualname__}"))
-
-
 _READERS: Dict[str, Callable[[Any], Iterator[Row]]] = {
     "flask.app.Flask": _flask,
     "django.core.handlers.wsgi.WSGIHandler": _django,
     "bottle.Bottle": _bottle,
     "falcon.app.App": _falcon,
     "pyramid.router.Router": _pyramid,
-    "starlette.applications.Starlette": _starlette,
     "starlette.applications.Starlette": _starlette,
 }
