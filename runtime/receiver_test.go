@@ -20,6 +20,9 @@ func (a *app) Deliver(in *exchange.Input) {
 		panic("input for an exchange that was cancelled")
 	default:
 	}
+	if in.Op == exchange.OpClose { // the client has shut down its side
+		return
+	}
 	if !c.More {
 		panic("input for a request that was whole")
 	}
