@@ -78,9 +78,6 @@ func TestIDs(t *testing.T) {
 		"e-1 ": "0 false", "e-18446744073709551616": "0 false", "e-1_0": "0 false",
 	} {
 		seq, ok := ParseID("e", id)
-		if !ok {
-			seq = 0
-		}
 		if got := fmt.Sprint(seq, ok); got != want {
 			t.Errorf("%q: got %s, want %s", id, got, want)
 		}
@@ -224,10 +221,19 @@ func TestPosition(t *testing.T) {
 	for seq, id := range []string{"x", "y", "", "x", "e-2"} {
 		h.Take(NewEvent(&Message{Name: "a", ID: id}, uint64(seq+1), "e"), 1)
 	}
-	for id, want := range map[string]uint64{"x": 4, "y": 2, "e-3": 3, "e-1": 1, "e-2": 5, "e-100": 100, "z": 0, "": 0, "f-3": 0} {
+	for id, want := range map[string]uint64{"x": 4, "y": 2, "e-3": 3, "e-1": 1, "e-2": 5, "e-100": 100, "z": 0, "e-1048581": 1048581, "e-1048582": 0, "e-18446744073709551615": 0, "e-18446744073709551616": 0, "": 0, "f-3": 0} {
 		if got := h.Position([]string{"a", "b"}, id, "e"); got != want {
 			t.Errorf("%q: got %d, want %d", id, got, want)
 		}
+	}
+}
+
+// A process that was started later knows from others how far events are.
+func TestPositionOfRestored(t *testing.T) {
+	h := newTestHub(Limits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
+	h.Restore(NewEvent(&Message{Name: "a"}, 5000000, "e"), 1)
+	if got := h.Position([]string{"b"}, "e-5000001", "e"); got != 5000001 {
+		t.Errorf("got %d", got)
 	}
 }
 

@@ -151,7 +151,10 @@ func ParseID(epoch, id string) (seq uint64, ok bool) {
 		return 0, false
 	}
 	seq, err := strconv.ParseUint(digits, 10, 64)
-	return seq, err == nil
+	if err != nil {
+		return 0, false // not the largest number that there is
+	}
+	return seq, true
 }
 
 // MakeEpoch returns a word that is another one each time a server begins to

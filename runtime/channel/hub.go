@@ -165,7 +165,8 @@ func (h *Hub[L]) Since(names []string, after uint64) (events []*Event) {
 // seen last in one of the channels, for Since. An id that nobody knows (it is too old, or
 // from before the server was started) is 0: the client gets all there is.
 //
-// The number of an id of this server may be behind Tip: another process was quicker.
+// The number of an id of this server may be ahead of Tip, by maxAhead: another process was
+// quicker. One that is further ahead is made up: no event up to it would be sent.
 func (h *Hub[L]) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -178,9 +179,20 @@ func (h *Hub[L]) Position(names []string, id, epoch string) (seq uint64) {
 	}
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
+		tip := h.tip
+		if h.last != nil { // of a process that was started later: Restore
+			tip = max(tip, h.last.Seq)
+		}
+		if seq > tip && seq-tip > maxAhead {
+			seq = 0
+		}
 	}
 	return seq
 }
+
+// maxAhead bounds how many events a process of a server may be ahead of another: more than
+// can wait to be sent.
+const maxAhead = 1 << 20
 
 // Kept returns all events that are kept, by their numbers.
 func (h *Hub[L]) Kept() (events []*Event) {
