@@ -2,6 +2,8 @@
  * whose time is up. See sight.c, which does it for threads. */
 #include "async.h"
 
+#include <frameobject.h> /* PyFrame_Check, before Python 3.11 */
+
 #include <stdlib.h>
 
 #define A fapws_the_async
