@@ -82,7 +82,7 @@ var wordPATHS = regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n."'\w])?PATHS
 // import it would be wrong there, and to run it wrong for an application whose
 // script ends in app.run().
 func (a *application) runsAsMain(conf settings.Config) bool {
-	return a.script != "" && a.object == "" && !conf.Factory && (conf.Interface == "auto" || conf.Interface == "paths") && wordPATHS.Match(a.source)
+	return a.script != "" && a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && wordPATHS.Match(a.source)
 }
 
 // options says how Python shall load it.

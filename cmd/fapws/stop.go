@@ -72,15 +72,23 @@ func (s *service) stop(o order) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	if o.how == quietly {
-		go s.parent.handListenersOver(ctx, s)
-	}
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		if o.how == quietly {
+			s.parent.handListenersOver(ctx, s)
+		}
+	}()
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
+		}
+		select { // the last connection may have gone with a listener before its heir was told that this was all
+		case <-handed:
+		case <-ctx.Done():
 		}
 	}()
 	stuck := time.NewTimer(grace + cutTime) // inline: a handler keeps the loop
