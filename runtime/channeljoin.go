@@ -83,6 +83,10 @@ func (h *channels) full(names []string, addr netip.Addr) string {
 	if addr.IsValid() && int(h.addresses[addressKey(addr)]) >= h.cfg.PerAddress {
 		return "more listeners of one address than there may be"
 	}
+	// They stay for long: with all connections theirs, nobody else would ever be served.
+	if most := h.l.cfg.MaxClients; most > 1 && h.joined >= most-max(most/16, 1) {
+		return "listeners have all but a few of the connections that may be open"
+	}
 	return ""
 }
 
@@ -98,6 +102,7 @@ func (h *channels) replay(q *listener, names []string, seq uint64) {
 // join makes q, which has no descriptor yet, a listener.
 func (h *channels) join(q *listener, names []string) {
 	h.hub.Join(q, names)
+	h.joined++
 	if q.addr.IsValid() {
 		h.addresses[addressKey(q.addr)]++
 	}

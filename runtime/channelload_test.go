@@ -261,6 +261,35 @@ func TestListenerLimits(t *testing.T) {
 	}
 }
 
+// Listeners do not take all connections there may be: others are served still.
+func TestListenersLeaveRoom(t *testing.T) {
+	cfg := channelConfig()
+	cfg.MaxClients = 20
+	s := serve(t, cfg, newApp(false, listening))
+	for range 2 {
+		var all []*stream
+		for i := range 20 {
+			l := s.listenTo(t, "news", "")
+			want := "HTTP/1.1 200 "
+			if i == 19 {
+				want = "HTTP/1.1 503 "
+			}
+			if !strings.HasPrefix(l.head, want) {
+				t.Fatalf("listener %d: %q", i, l.head)
+			}
+			all = append(all, l)
+		}
+		all[19].conn.Close()
+		if text := s.talk(t, "HEAD /listen/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(text, "HTTP/1.1 200 ") {
+			t.Errorf("somebody else: %q", text)
+		}
+		for _, l := range all {
+			l.conn.Close()
+		}
+		s.awaitListeners(t, "news", 0)
+	}
+}
+
 func TestPublishRefuses(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
 	for _, m := range []channel.Message{

@@ -16,7 +16,8 @@ import (
 // works: every field that is zero has the default that its comment gives.
 type ChannelConfig struct {
 	// Listeners bounds the listeners of one channel, PerAddress those of one client's
-	// address, of IPv6 its /64; beyond it they get 503. 0: 100,000 and 256.
+	// address, of IPv6 its /64; beyond it they get 503. 0: 100,000 and 256. Of all
+	// connections, Config.MaxClients, a sixteenth is left to others.
 	Listeners  int
 	PerAddress int
 
@@ -91,6 +92,7 @@ type channels struct {
 	watch     watch
 	listeners []*listener // by descriptor
 	live      int         // of them
+	joined    int         // and those that are to be one
 	addresses map[netip.Addr]int32
 	next      uint64 // the number of the next listener
 	beats     beats

@@ -159,6 +159,7 @@ func (h *channels) detach(p *listener, tell bool) {
 func (h *channels) leave(p *listener, tell bool) {
 	names := p.seats.Names()
 	h.hub.Leave(p)
+	h.joined--
 	if key := addressKey(p.addr); p.addr.IsValid() {
 		if h.addresses[key]--; h.addresses[key] <= 0 {
 			delete(h.addresses, key)
