@@ -82,7 +82,7 @@ static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
   (void)result;
   fapws_record *rec = x->rec;
   if (LIKELY(!rec)) return NULL;
-  if (x->gone || fapws_is_cancelled(rec))
+  if (x->gone || x->hung || fapws_is_cancelled(rec)) /* it was told that there is nobody */
     fapws_stream_end(&A.thread, rec, 1);
   else if (x->state == FAPWS_WAITS)
     fapws_fail_line(&A.thread, rec, "the application returned without a response");

@@ -389,6 +389,37 @@ func TestTaskOverdue(t *testing.T) {
 	}
 }
 
+// TestAsyncThreadStuck: the asyncio thread is kept by what belongs to no request in flight.
+func TestAsyncThreadStuck(t *testing.T) {
+	stuck := impatient(t, 10*time.Second)
+	g := newGate(t)
+	late := func() {
+		r := submitASGI(t, &response{}, "GET /hello", "")
+		loop.do(func() {
+			loop.h.Cancel(r.ticket)
+			loop.h.Overdue(r.ticket, time.Second)
+		})
+		<-r.done
+	}
+	said := captured(t, func() {
+		same(t, asgi(t, strings.Replace("GET "+g.target(), "blocked", "blocks_afterwards", 1), "").body.String(), "answered")
+		late()
+		select {
+		case why := <-stuck:
+			same(t, why, "requests wait for the asyncio thread, which is stuck")
+		case <-time.After(20 * time.Second):
+			t.Error("nobody has noticed")
+		}
+		g.open(1)
+		same(t, asgi(t, "GET /hello", "").body.String(), "hello")
+		loop.h.settled()
+	})
+	if !strings.Contains(said, "has waited ") || !strings.Contains(said, "s for the asyncio thread and will not be run") ||
+		!strings.Contains(said, "it is here:\n") || !strings.Contains(said, "in do_blocks_afterwards\n    os.read(") {
+		t.Error(said)
+	}
+}
+
 // TestAsyncLeavesNothing runs every kind of exchange many times and looks at what
 // Python has allocated.
 func TestAsyncLeavesNothing(t *testing.T) {

@@ -17,6 +17,8 @@
 #define P fapws_the_pool
 #define A fapws_the_async
 #define TURN_NS 2000000u /* other callbacks of the event loop wait no longer, about */
+#define UNHEARD_MS 1000  /* beyond its time, for a thread that does not even hear that it shall end */
+#define CLOSING_MS 5000  /* likewise, for cancelled tasks, lifespans and the event loop; a supervisor waits 7 s */
 
 fapws_async fapws_the_async;
 
@@ -187,6 +189,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   uint64_t token;
   if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
   A.depth++;
+  __atomic_store_n(&A.turns, A.turns + 1, __ATOMIC_RELAXED);
   uint64_t began = fapws_now_ns(), now = began, told = began;
   unsigned events = 0;
   for (fapws_record *rec; (rec = next_record(&events));) {
@@ -312,22 +315,30 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-int fapws_async_stop(int ms) {
-  pthread_mutex_lock(&end_mu);
-  int is_running = running;
-  pthread_mutex_unlock(&end_mu);
-  if (!is_running) return 1;
-  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
-  ring();
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  uint64_t ns = (uint64_t)until.tv_nsec + (uint64_t)ms * 2000000u + 2000000000u; /* tasks, lifespans, and a margin */
-  until.tv_sec += (time_t)(ns / 1000000000u);
-  until.tv_nsec = (long)(ns % 1000000000u);
-  pthread_mutex_lock(&end_mu);
-  while (running && pthread_cond_timedwait(&end_cond, &end_mu, &until) != ETIMEDOUT) {
+/* Waits until then for the end of the thread; end_mu is held. Returns whether it runs. */
+static int runs_until(struct timespec from, long ms) {
+  from.tv_sec += ms / 1000;
+  from.tv_nsec += ms % 1000 * 1000000;
+  if (from.tv_nsec >= 1000000000) from.tv_sec++, from.tv_nsec -= 1000000000;
+  while (running && pthread_cond_timedwait(&end_cond, &end_mu, &from) != ETIMEDOUT) {
   }
-  is_running = running;
+  return running;
+}
+
+int fapws_async_stop(int ms) {
+  fapws_lock();
+  int lost = A.left_at == fapws_async_progress() + 1;
+  fapws_unlock();
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  pthread_mutex_lock(&end_mu);
+  int runs = running;
+  if (runs) {
+    __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
+    ring();
+    runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);
+    if (runs && !__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);
+  }
   pthread_mutex_unlock(&end_mu);
-  return !is_running;
+  return !runs;
 }

@@ -93,6 +93,8 @@ typedef struct {
   fapws_exchange *live; /* those that have not ended */
   int event;            /* eventfd that wakes the thread; 0: there is none */
   int asleep;           /* atomic: nobody looks at the list before event is written */
+  unsigned long turns;  /* atomic: of turn() */
+  unsigned long left_at; /* fapws_async_progress() when the thread was given up, and one more; 0: never. Guarded by the pool's mutex */
   int asked;            /* atomic: fapws_async_stop was called with as many ms, and one more; 0: not, or it is known */
   int stopping;         /* it was, and the thread knows */
   fapws_record *head, *tail; /* records with events; guarded by the pool's mutex */

@@ -38,6 +38,7 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 	if !endsWithin(done, p.forGIL) {
 		say("%s is overdue after %s in handler %s, and %v; all threads:\n%s", &t, seconds(took), t.name, errNoGIL, dumpStacks())
 		if !endsWithin(done, p.grace) {
+			C.fapws_async_give_up()
 			h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", &t, seconds(time.Since(began))))
 			<-done
 		}
@@ -50,13 +51,47 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 		return
 	}
 	if how == 1 { // else it has been seen already
-		h.sight.do(func() {
-			var s C.fapws_sighting
-			C.fapws_async_thread(&s)
-			var stack bytes.Buffer
-			writeStack(&stack, sightingOf(&s).stack)
-			say("the asyncio thread has not come back for %s; it is here:\n%s", seconds(time.Since(began)), stack.Bytes())
-		})
+		h.sayWhereAsyncIs(began)
 	}
+	C.fapws_async_give_up()
 	h.stuck(fmt.Sprintf("%s is overdue and does not end: the asyncio thread is stuck", &t))
+}
+
+// seeAsync is for a request that has waited too long for the asyncio thread. What keeps it may
+// belong to no request that could be overdue: what runs after a response, or a task of the
+// application's own. Then it sees whether the thread comes back.
+func (h *Handler) seeAsync() {
+	h.mu.Lock()
+	p, busy := h.patience, h.seesAsync
+	h.seesAsync = true
+	h.mu.Unlock()
+	if busy {
+		return
+	}
+	defer func() {
+		h.mu.Lock()
+		h.seesAsync = false
+		h.mu.Unlock()
+	}()
+	at, began := C.fapws_async_progress(), time.Now()
+	time.Sleep(p.grace)
+	if C.fapws_async_stands(at) == 0 {
+		return
+	}
+	if done := h.sayWhereAsyncIs(began); done != nil && !endsWithin(done, p.forGIL) {
+		say("the asyncio thread has not come back for %s, and %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL, dumpStacks())
+	}
+	C.fapws_async_give_up()
+	h.stuck("requests wait for the asyncio thread, which is stuck")
+}
+
+// sayWhereAsyncIs says what the asyncio thread runs, which has not come back since began.
+func (h *Handler) sayWhereAsyncIs(began time.Time) <-chan struct{} {
+	return h.sight.do(func() {
+		var s C.fapws_sighting
+		C.fapws_async_thread(&s)
+		var stack bytes.Buffer
+		writeStack(&stack, sightingOf(&s).stack)
+		say("the asyncio thread has not come back for %s; it is here:\n%s", seconds(time.Since(began)), stack.Bytes())
+	})
 }

@@ -116,6 +116,24 @@ int fapws_async_stuck(uintptr_t number, uint32_t serial, int how, unsigned long 
   return stuck;
 }
 
+unsigned long fapws_async_progress(void) {
+  return __atomic_load_n(&A.turns, __ATOMIC_RELAXED) + __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED);
+}
+
+int fapws_async_stands(unsigned long progress) {
+  fapws_lock();
+  int known = A.left_at == progress + 1;
+  fapws_unlock();
+  return !known && fapws_async_progress() == progress && !__atomic_load_n(&A.asleep, __ATOMIC_SEQ_CST) &&
+         !__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED);
+}
+
+void fapws_async_give_up(void) {
+  fapws_lock();
+  A.left_at = fapws_async_progress() + 1;
+  fapws_unlock();
+}
+
 void fapws_async_thread(fapws_sighting *out) {
   PyGILState_STATE gil = PyGILState_Ensure();
   out->rec = NULL;

@@ -81,6 +81,7 @@ type Handler struct {
 	sockets    int  // guarded by mu: open WebSockets for synchronous code
 	watching   bool // guarded by mu: watchCallbacks runs
 	asksForEnd bool // guarded by mu: Stuck was called
+	seesAsync  bool // guarded by mu: seeAsync runs
 }
 
 // Start prepares the handlers. It fails if there can be no thread beside the

@@ -36,7 +36,12 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	async := h.app.mounts[t.rec.mount].Kind.async()
 	took = min(took, t.age()) // the loop's clock is coarse
 	if C.fapws_abandon(number(t.rec)) != 0 {
-		say("%s is overdue: it has waited %s for a thread and will not be run\n", &t, seconds(took))
+		what := "a thread"
+		if async {
+			what = "the asyncio thread"
+			go h.seeAsync()
+		}
+		say("%s is overdue: it has waited %s for %s and will not be run\n", &t, seconds(took), what)
 		return
 	}
 	if async {

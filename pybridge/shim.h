@@ -283,8 +283,9 @@ void fapws_signalled(void);
 char *fapws_async_start(const char *loop, const char *lifespan, void *const *applications, int n);
 /* As fapws_submit, for records whose mount is the asyncio thread's. */
 void fapws_async_submit(uintptr_t first, uintptr_t last, int n);
-/* Any thread: ends tasks after ms at most, then lifespans, then the thread, for which it waits up to
- * ms more. Returns whether it has ended; 1 if there is none. Without the GIL. */
+/* Any thread: ends tasks after ms at most, then lifespans, then the thread, for which it waits some
+ * seconds more; one that was given up, and has not moved since, has one second. Returns whether
+ * it has ended; 1 if there is none. Without the GIL. */
 int fapws_async_stop(int ms);
 
 /* --- messages.c ------------------------------------------------------------ */
@@ -351,6 +352,14 @@ int fapws_async_interrupt(uintptr_t rec, uint32_t serial, fapws_sighting *out);
 /* Some time later, without the GIL: whether the asyncio thread is where it was, since the task has
  * not been cancelled yet, or is still at work. */
 int fapws_async_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
+/* A number that changes with all that the asyncio thread does for the server. Any thread, no GIL. */
+unsigned long fapws_async_progress(void);
+/* Whether something waits for the asyncio thread, which has not moved since progress, and runs nothing that
+ * belongs to a request in flight: what is left of one, a task of its own, a callback. 0 if it was given
+ * up there already. Likewise. */
+int fapws_async_stands(unsigned long progress);
+/* Notes that the thread is given up where it is: the end does not wait for it. Likewise. */
+void fapws_async_give_up(void);
 /* Takes the GIL likewise: what the asyncio thread runs. */
 void fapws_async_thread(fapws_sighting *out);
 /* Writes the stacks of all threads to fd without the GIL, as faulthandler does.

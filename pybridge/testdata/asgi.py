@@ -2,6 +2,7 @@
 import asyncio
 import contextvars
 import json
+import os
 import threading
 
 imported = contextvars.ContextVar("imported", default="not seen")
@@ -176,6 +177,11 @@ async def do_no_file(scope, receive, send):
 async def do_cancelled(scope, receive, send):
     asyncio.current_task().cancel()
     await asyncio.sleep(0)
+
+
+async def do_blocks_afterwards(scope, receive, send):
+    await answer(send, b"answered")
+    os.read(int(scope["query_string"]), 1)
 
 
 async def do_gated(scope, receive, send):
