@@ -83,7 +83,7 @@ class _Thread:
             asyncio.set_event_loop(loop)
             loop.add_reader(self.functions["begin"](loop), self.functions["turn"])
             try:
-                loop.run_until_complete(self.serve(loop))
+                _run(loop, loop.create_task(self.serve(loop)))
             finally:
                 _close(loop)
         except BaseException:
@@ -108,6 +108,22 @@ class _Thread:
         await _end(self.functions["tasks"](), seconds)
         for lifespan in reversed(self.lifespans):
             await lifespan.shutdown(max(until - loop.time(), _CLOSING))
+
+
+def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
+    """Runs loop until task has ended, whatever stops it before.
+
+    SystemExit and KeyboardInterrupt of any other task go through the loop, as does
+    stop(): one request must not end the service for all of them.
+    """
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except BaseException as error:
+            if task.done() or loop.is_closed():
+                raise
+            sys.stderr.write("fapws: something on the asyncio thread wants to end it, which goes on\n")
+            _show(error)
 
 
 async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:

@@ -1,0 +1,21 @@
+"""What else than a request ends goes through the event loop: sys.exit in a task, and stop()."""
+import asyncio
+import sys
+
+
+async def leaves():
+    sys.exit("a task has left")
+
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    if scope["path"] == "/task":
+        await asyncio.wait([asyncio.ensure_future(leaves())])
+    elif scope["path"] == "/callback":
+        asyncio.get_running_loop().call_soon(sys.exit, "a callback has left")
+        await asyncio.sleep(0)
+    elif scope["path"] == "/stop":
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
