@@ -253,17 +253,35 @@ void fapws_exchange_cancel(fapws_exchange *x) {
 #if PY_VERSION_HEX < 0x030c0000
 /* A Task asks the loop to call its first step soon. What it asks for is caught
  * here, and done at once. */
-static PyObject *caught, *caught_context, *catcher;
+static PyObject *caught, *caught_context, *catcher, *text_self, *text_get_coro;
+static fapws_exchange *starting; /* whose Task is being made */
+
+static int is_first_step(PyObject *f) {
+  PyObject *task = PyObject_GetAttr(f, text_self), *of = task ? PyObject_CallMethodNoArgs(task, text_get_coro) : NULL;
+  int is = of == (PyObject *)starting;
+  PyErr_Clear(); /* it is something else */
+  Py_XDECREF(of);
+  Py_XDECREF(task);
+  return is;
+}
+
+/* Who asks may as well be a finalizer: making a Task may set the collector off. */
+static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
+  PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text_call_soon), *bound = f ? PyMethod_New(f, A.loop) : NULL;
+  PyObject *handle = bound ? PyObject_Vectorcall(bound, args, (size_t)n, names) : NULL;
+  Py_XDECREF(bound);
+  Py_XDECREF(f);
+  return handle;
+}
 
 static PyObject *catch(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   (void)self;
-  if (n > 0) {
-    Py_INCREF(args[0]);
-    Py_XSETREF(caught, args[0]);
-    for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
-      Py_INCREF(args[n + i]); /* context= is all there is */
-      Py_XSETREF(caught_context, args[n + i]);
-    }
+  if (n != 1 || caught || !is_first_step(args[0])) return pass_on(args, n, names);
+  Py_INCREF(args[0]);
+  caught = args[0];
+  for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
+    Py_INCREF(args[n + i]); /* context= is all there is */
+    Py_XSETREF(caught_context, args[n + i]);
   }
   Py_RETURN_NONE;
 }
@@ -289,7 +307,9 @@ static PyObject *start_task(fapws_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
   int catching = PyObject_SetAttr(A.loop, text_call_soon, catcher) == 0;
   PyErr_Clear(); /* a loop of another make: its tasks begin a little later */
+  starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
+  starting = NULL;
   if (!catching) return task;
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
@@ -497,7 +517,9 @@ int fapws_exchange_init(void) {
   if (!task_type || !fapws_cancelled_error || !text_call_soon || !text_throw || !text_close || !text_cancel || !text_value) return -1;
 #if PY_VERSION_HEX < 0x030c0000
   task_names = Py_BuildValue("(ss)", "loop", "name");
-  if (!(catcher = PyCFunction_New(&catch_method, NULL))) return -1;
+  text_self = PyUnicode_InternFromString("__self__");
+  text_get_coro = PyUnicode_InternFromString("get_coro");
+  if (!text_self || !text_get_coro || !(catcher = PyCFunction_New(&catch_method, NULL))) return -1;
 #else
   task_names = Py_BuildValue("(sss)", "loop", "name", "eager_start");
 #endif

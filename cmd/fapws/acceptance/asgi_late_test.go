@@ -27,3 +27,17 @@ func TestASGISendsTooLate(t *testing.T) {
 		}
 	})
 }
+
+// Making the task of a request may set the collector off: what finalizers then ask
+// the event loop for is done, too.
+func TestASGIFinalizers(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := command{script: "asgi/finalizers.py:app"}.serve(t, m)
+		for range 20 {
+			s.get("/", 200)
+		}
+		if lost := s.get("/lost", 200).body; lost != "0" {
+			t.Errorf("%s calls were lost", lost)
+		}
+	})
+}
