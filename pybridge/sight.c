@@ -20,7 +20,7 @@
 PyObject *fapws_timeout;
 __thread fapws_thread *fapws_this_thread;
 
-/* Not in the library of every Python (3.9 and 3.10 hide it). */
+/* Not in the library of every Python (3.9, 3.10 and 3.13 hide it). */
 extern const char *_Py_DumpTracebackThreads(int fd, PyInterpreterState *interp, PyThreadState *current) __attribute__((weak));
 
 /* --- stacks ---------------------------------------------------------------- */

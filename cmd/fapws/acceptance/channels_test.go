@@ -415,6 +415,7 @@ func TestChannelLargeEvents(t *testing.T) {
 
 // TestChannelsOfFrameworks: a response header does it, behind middlewares, too.
 func TestChannelsOfFrameworks(t *testing.T) {
+	needModule(t, "flask")
 	const script = `
 import flask
 from fapws import publish

@@ -14,6 +14,20 @@ import (
 // python is the interpreter that fapws was built for; `build.sh env` says which.
 var python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
+// needModule fails, or skips the test where the Python that fapws was built for
+// is not Debian's, which has all frameworks as packages.
+func needModule(t *testing.T, module string) {
+	t.Helper()
+	said, err := exec.Command(python, "-c", "import "+module).CombinedOutput()
+	if err == nil {
+		return
+	}
+	if strings.HasPrefix(python, "/usr/bin/") {
+		t.Fatalf("%s\nsudo apt-get install python3-%s", said, module)
+	}
+	t.Skipf("%s has no %s", python, module)
+}
+
 // What a script sees of itself is what it would see under python3.
 func TestIdentity(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {

@@ -204,6 +204,7 @@ func TestSendfileIsNotOurs(t *testing.T) {
 }
 
 func TestSendfileOfFlask(t *testing.T) {
+	needModule(t, "flask")
 	inModes(t, func(t *testing.T, m mode) {
 		folder := t.TempDir()
 		write(t, folder+"/one.txt", "0123456789")
@@ -228,6 +229,7 @@ func TestSendfileOfFlask(t *testing.T) {
 }
 
 func TestSendfileOfDjango(t *testing.T) {
+	needModule(t, "django")
 	inModes(t, func(t *testing.T, m mode) {
 		folder := t.TempDir()
 		write(t, folder+"/one.txt", "0123456789")
