@@ -219,8 +219,12 @@ func TestASGIWebSocketsComeAndGo(t *testing.T) {
 		}
 		round(100)
 		before := round(100)
-		if after := round(250); after > before+kib(5000) {
-			t.Errorf("memory went from %d to %d KiB", before, after)
+		after := round(250)
+		for tries := 0; after > before+kib(5000); tries++ { // more at once than before, on a busy machine; a leak goes on
+			if tries == 3 {
+				t.Fatalf("memory went from %d to %d KiB", before, after)
+			}
+			before, after = after, round(250)
 		}
 	})
 }
