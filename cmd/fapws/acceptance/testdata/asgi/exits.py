@@ -1,4 +1,4 @@
-"""What else than a request ends goes through the event loop: sys.exit in a task, and stop()."""
+"""What goes through the event loop, sys.exit in a task and stop(); and ends without an answer."""
 import asyncio
 import sys
 
@@ -9,6 +9,12 @@ async def leaves():
 
 async def app(scope, receive, send):
     assert scope["type"] == "http"
+    if scope["path"].startswith("/told"):
+        if scope["path"] == "/told/begun":
+            await send({"type": "http.response.start", "status": 200})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
     if scope["path"] == "/task":
         await asyncio.wait([asyncio.ensure_future(leaves())])
     elif scope["path"] == "/callback":
