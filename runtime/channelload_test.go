@@ -168,7 +168,7 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
-// A client that has vanished, without a word, is forgotten after two heartbeats or a
+// A client that has vanished, without a word, is forgotten two heartbeats after one that it does not get, or a
 // bit more.
 func TestListenerVanishes(t *testing.T) {
 	t.Parallel()

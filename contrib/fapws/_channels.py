@@ -193,8 +193,9 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
 def on_leave(pattern: str = "*") -> Callable[[F], F]:
     """Decorator: calls ``f(name, client)`` when a client has ended to listen; see :func:`on_join`.
 
-    A client that has gone without a word is noticed within two times
-    --channel-heartbeat.
+    A client that has gone without a word is noticed within four times
+    --channel-heartbeat. Of those of a worker that is killed nobody is told; they
+    come back by themselves, and join then with another number.
     """
     return _register("on_leave", pattern, _leaving)
 
