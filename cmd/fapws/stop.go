@@ -31,8 +31,12 @@ const (
 	quickly                  // what is in flight is cut off
 )
 
-// lastNotices is how long on_leave may take when all listeners have left.
-const lastNotices = time.Second
+// lastNotices is how long on_leave may take when all listeners have left, and
+// lastEvents how long the supervisor to take what was published.
+const (
+	lastNotices = time.Second
+	lastEvents  = time.Second
+)
 
 // order says how to end.
 type order struct {
@@ -110,6 +114,9 @@ func (s *service) stop(o order) {
 	s.over.Store(true)
 	if s.handler != nil {
 		s.handler.Notified(lastNotices)
+	}
+	if s.parent != nil {
+		s.parent.events.up.rest(lastEvents)
 	}
 	if s.app == nil {
 		return

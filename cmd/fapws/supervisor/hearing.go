@@ -10,8 +10,8 @@ const (
 	// keptWords is how many bytes of what a worker writes are kept: the end.
 	keptWords = 32 << 10
 
-	// lastWords is how long the end of what a worker wrote is waited for, once
-	// it has died: a child of its own may live on with its standard error.
+	// lastWords is how long the end of what a worker wrote, or said, is waited for, once
+	// it has died: a child of its own may live on with its standard error, or its channel.
 	lastWords = 200 * time.Millisecond
 )
 

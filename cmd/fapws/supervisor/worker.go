@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -43,14 +44,16 @@ type worker struct {
 	slot    *slot       // where it serves, or will
 	batch   *generation // with which it was started, until that serves
 	settled *Settled
-	told    []int       // IDs of the sockets it accepts on
-	limit   *time.Timer // kills it when a step takes too long
-	why     string      // why it was killed, if the supervisor did
-	idle    bool        // nobody reads its channel: see handOver
-	hearing *hearing    // of what it writes until it has loaded; nil: nobody listens
-	joined  bool        // it gets Events
-	out     outbox      // of them
-	pieces  [][]byte    // of an event that it publishes, as far as they have come
+	told    []int         // IDs of the sockets it accepts on
+	limit   *time.Timer   // kills it when a step takes too long
+	why     string        // why it was killed, if the supervisor did
+	idle    bool          // nobody reads its channel: see handOver
+	silent  chan struct{} // closed when all that it has said was heard
+	said    func()        // closes it
+	hearing *hearing      // of what it writes until it has loaded; nil: nobody listens
+	joined  bool          // it gets Events
+	out     outbox        // of them
+	pieces  [][]byte      // of an event that it publishes, as far as they have come
 }
 
 // start starts a process as a worker.
@@ -98,10 +101,16 @@ func (s *Supervisor) startAs(program, role string) (*worker, error) {
 // watch starts the goroutines that listen to w and wait for its end.
 func (s *Supervisor) watch(w *worker) {
 	s.workers[w.pid] = w
+	w.silent = make(chan struct{})
+	w.said = sync.OnceFunc(func() { close(w.silent) })
 	go w.listen()
 	go func() {
 		state, err := w.process.Wait()
 		w.hearing.end()
+		select { // what it published last counts
+		case <-w.silent:
+		case <-time.After(lastWords):
+		}
 		s.post(func() { s.died(w, howEnded(state, err), exitCode(state)) })
 	}()
 }
@@ -117,6 +126,7 @@ func (w *worker) listen() {
 			return
 		case err != nil:
 			w.s.post(func() { w.s.hungUp(w, err) })
+			w.said()
 			return
 		}
 		if m.Kind == Publish {
