@@ -255,7 +255,7 @@ def exc_info(environ, start_response):
 def thread_of(environ, start_response):
     first = threading.get_ident()
     yield b"x" * 100
-    for _ in range(200):
+    for _ in range(20 if environ["QUERY_STRING"] else 200):
         if threading.get_ident() != first:
             yield b"moved"
         yield b"y" * 20000
