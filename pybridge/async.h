@@ -71,6 +71,7 @@ struct fapws_exchange {
   fapws_exchange *next, *prev; /* of all that live, each owned by the list */
   uint8_t state;
   uint8_t begun;           /* inner was made */
+  uint8_t running;         /* its coroutine is on the stack */
   uint8_t gone;            /* the client has left */
   uint8_t hung;            /* the client has shut down its side: as gone for receive(), not for send() */
   uint8_t ended;           /* its coroutine has ended */

@@ -144,9 +144,16 @@ static PySendResult first_step(fapws_exchange *x, PyObject **result) {
   return drive(x, fapws_iter_send(inner, Py_None, result), result);
 }
 
+/* Whether an application reaches for the coroutine that it runs in; then ValueError, as of others. */
+static int reentered(const fapws_exchange *x) {
+  if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+  return x->running;
+}
+
 static fapws_record *enter(fapws_exchange *x) {
   fapws_record *before = A.thread.current;
   Py_INCREF(x);
+  x->running = 1;
   A.depth++;
   __atomic_store_n(&A.thread.jobs, A.thread.jobs + 1, __ATOMIC_RELAXED);
   __atomic_store_n(&A.thread.current, x->rec, __ATOMIC_RELAXED);
@@ -154,6 +161,7 @@ static fapws_record *enter(fapws_exchange *x) {
 }
 
 static void leave(fapws_exchange *x, fapws_record *before) {
+  x->running = 0;
   __atomic_store_n(&A.thread.current, before, __ATOMIC_RELAXED);
   if (UNLIKELY(A.thread.raised)) fapws_take_back(&A.thread);
   A.depth--;
@@ -167,6 +175,7 @@ static PySendResult exchange_send(PyObject *self, PyObject *value, PyObject **re
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
     return PYGEN_ERROR;
   }
+  if (UNLIKELY(reentered(x))) return PYGEN_ERROR;
   fapws_record *before = enter(x);
   PySendResult how = LIKELY(!x->begun) ? first_step(x, result) : drive(x, fapws_iter_send(x->inner, value, result), result);
   leave(x, before);
@@ -217,6 +226,7 @@ static PyObject *exchange_throw(PyObject *self, PyObject *args) {
   fapws_exchange *x = (fapws_exchange *)self;
   PyObject *result = NULL;
   if (x->ended) return PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine"), NULL;
+  if (UNLIKELY(reentered(x))) return NULL;
   fapws_record *before = enter(x);
   PySendResult how = throw_into(x, args, &result);
   leave(x, before);
@@ -228,6 +238,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
   (void)none;
   fapws_exchange *x = (fapws_exchange *)self;
   if (x->ended) Py_RETURN_NONE;
+  if (UNLIKELY(reentered(x))) return NULL;
   fapws_record *before = enter(x);
   PyObject *closed = x->inner ? PyObject_CallMethodNoArgs(x->inner, text_close) : NULL;
   Py_XDECREF(closed);
@@ -355,7 +366,7 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   x->task = x->inner = x->iterator = NULL;
   x->waiters = NULL;
   x->state = FAPWS_WAITS;
-  x->begun = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = 0;
+  x->begun = x->running = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = 0;
   x->taken = 0;
   x->code = 0;
   x->reason = NULL;
@@ -441,7 +452,7 @@ static PyObject *get_of_inner(PyObject *self, void *name) {
 static PyObject *get_running(PyObject *self, void *closure) {
   (void)closure;
   fapws_exchange *x = (fapws_exchange *)self;
-  return PyBool_FromLong(x->rec && A.thread.current == x->rec);
+  return PyBool_FromLong(x->running);
 }
 
 static PyObject *get_name(PyObject *self, void *closure) {

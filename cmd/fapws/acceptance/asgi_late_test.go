@@ -41,3 +41,14 @@ func TestASGIFinalizers(t *testing.T) {
 		}
 	})
 }
+
+func TestASGIDrivesItself(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := command{script: "asgi/itself.py:app"}.serve(t, m)
+		for range 2 {
+			if said := s.get("/", 200).body; said != "ValueError ValueError ValueError ValueError True" {
+				t.Error(said)
+			}
+		}
+	})
+}
