@@ -38,7 +38,8 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 	names, err := channel.ParseNames(string(p.Head.Channel))
 	switch {
 	case err != nil:
-		l.blame(c, x.rules, LevelError, "a handler answered with a channel that cannot be: %v", err)
+		line, _, _ := bytes.Cut(p.Head.Request, crlf)
+		l.blame(c, x.rules, LevelError, "a handler answered %.200q with a channel that cannot be: %v", line, err)
 		l.refuseListener(x, p, 500, nil)
 		return false
 	case c.inner != nil || x.head:

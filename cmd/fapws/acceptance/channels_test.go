@@ -196,6 +196,7 @@ func TestChannels(t *testing.T) {
 			t.Errorf("from the import came %q, %v", e, err)
 		}
 		s.get("/invalid", 500)
+		s.says(`a handler answered "GET /invalid HTTP/1\.1" with a channel that cannot be: the name of a channel`)
 		if a := s.get("/missing", 404); a.body != "no such page" || a.Header.Get("Content-Type") != "text/plain" || a.Header.Get("Fapws-Channel") != "" {
 			t.Errorf("an error page is %q with %v", a.body, a.Header)
 		}
