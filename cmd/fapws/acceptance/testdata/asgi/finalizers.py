@@ -12,6 +12,8 @@ class Closer:
 
     def __del__(self):
         global asked
+        if self.loop.is_closed():  # the server has ended
+            return
         asked += 1
         self.loop.call_soon(close)
 
