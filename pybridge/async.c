@@ -101,6 +101,7 @@ void fapws_async_submit(uintptr_t chain, uintptr_t end, int n) {
     fapws_happen(rec, FAPWS_EVENT_RUN);
   }
   fapws_count_queued(n);
+  fapws_rouse_monitor();
   fapws_unlock();
   fapws_async_wake();
 }
@@ -121,6 +122,7 @@ void fapws_async_deliver(fapws_record *rec, fapws_input *in) {
     *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
     rec->inputs_tail = in;
     /* What the application still sends to a client that has closed is not sent. */
+    fapws_rouse_monitor();
     fapws_happen(rec, FAPWS_EVENT_INPUT | (in->op == FAPWS_OP_CLOSE && rec->websocket ? FAPWS_EVENT_GONE : 0));
   }
   fapws_unlock();

@@ -6,6 +6,7 @@
  * waits behind it. A wrong guess is put right by the monitor within two ticks.
  * The same guess decides when the loop is woken: see publish.c.
  */
+#include "async.h"
 #include "queue.h"
 
 #include <errno.h>
@@ -339,7 +340,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.nthreads = P.live = 1;
   if (fapws_environ_init(o) < 0) return NULL;
   fapws_async_bind();
-  if (!P.inline_mode) {
+  if (!P.inline_mode || fapws_the_async.event > 0) { /* inline, it tells the loop of what the asyncio thread has made before it blocked */
     P.monitor_parked = 0;
     if ((errno = pthread_create(&P.monitor_id, NULL, monitor_main, NULL)) != 0) return NULL;
     pthread_detach(P.monitor_id);
