@@ -183,6 +183,7 @@ func TestASGIFailures(t *testing.T) {
 	said := captured(t, func() {
 		same(t, asgi(t, "GET /raise_after", "").body.String(), "whole")
 		noted = events(t, 2)
+		asgi(t, "GET /hello", "") // behind what is said of the other
 	})
 	if !strings.Contains(said, "fapws: error in handler asgi:app, GET /raise_after from 192.0.2.1, after the end of its response\n") || !strings.Contains(said, "ValueError: boom after\n") {
 		t.Error(said)
