@@ -112,8 +112,11 @@ func TestWebSocketWindow(t *testing.T) {
 		}
 		return read() == messages*size
 	})
-	if a.most > exchange.InputWindow+2*size {
-		t.Errorf("%d bytes waited", a.most)
+	a.mu.Lock()
+	most := a.most
+	a.mu.Unlock()
+	if most > exchange.InputWindow+2*size {
+		t.Errorf("%d bytes waited", most)
 	}
 	// The client's close frame is seen, although the window is full again.
 	go c.Send(wstest.Binary, bytes.Repeat([]byte("y"), exchange.InputWindow+1))
