@@ -448,13 +448,22 @@ test_go() { (cd "$root" && go test -timeout 10m -parallel 8 -ldflags "$(interpre
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
+# fuzz_one TARGET TIME PACKAGE. Where an input takes long, Go may call it a failure that time
+# was up while one was being tried, and names none; one that was found it always names.
+fuzz_one() {
+    local said status=0
+    said=$(go test -run '^$' -fuzz "^$1\$" -fuzztime "$2" "$3" 2>&1) || status=$?
+    printf '%s\n' "$said"
+    [[ $status == 0 ]] || { [[ $said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic* ]]; }
+}
+
 # test_fuzz TIME gives every fuzz target so much time.
 test_fuzz() {
     local file target
     cd "$root"
     while IFS=: read -r file target; do
         say "fuzz $(dirname "$file") $target"
-        go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" "./$(dirname "$file")"
+        fuzz_one "$target" "$1" "./$(dirname "$file")" || return 1
     done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime)
 }
 

@@ -114,8 +114,10 @@ func (s *Server) accept(ln net.Listener, spare, door *spare) {
 			}
 		}
 		if err == nil {
+			s.lending.Add(1)
 			spare.lend()
 			err = s.enrol(nc, s.newConn(nc))
+			s.lending.Add(-1)
 		}
 		if err == nil {
 			wait = 0

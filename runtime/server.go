@@ -30,6 +30,7 @@ type Server struct {
 	loop   *loop
 
 	slots     chan struct{} // one element per open connection
+	lending   atomic.Int32  // acceptors that have given up their spare descriptor for a connection
 	leaving   chan struct{} // one element per connection beyond them that is answered 503
 	acceptors acceptors
 	serving   atomic.Bool

@@ -98,6 +98,10 @@ const descriptorWait = 10 * time.Millisecond
 
 func (l *loop) retry(t *transfer, deadline time.Time) {
 	err := errAborted
+	if l.s.lending.Load() > 0 && time.Now().Before(deadline) { // what is free is for a connection that was accepted
+		t.await(deadline)
+		return
+	}
 	if t.c.state != stateClosed && !t.aborted.Load() { // else its descriptor may be another's by now
 		if err = l.spawn(t); err == nil {
 			return
