@@ -1,7 +1,7 @@
 package exchange
 
 import (
-	"os"
+	goruntime "runtime"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +16,6 @@ type Waker struct {
 	Socket  int    // stream socket, non-blocking; a byte other than zero is Handler.Signalled
 	Event   int    // eventfd, non-blocking
 	Napping *int32 // outside of Go's heap, so that C may keep it
-
-	files [2]*os.File // of a duplicate: they close its descriptors with it
 }
 
 // Duplicate returns a Waker of the same loop with descriptors of its own, which
@@ -29,7 +27,9 @@ func (w *Waker) Duplicate() (*Waker, error) {
 		if err != nil {
 			return nil, err // the collector closes what there is
 		}
-		own.files[i] = os.NewFile(uintptr(copied), "wake")
+		// Not by an os.File: that is in Go's poller, which each wake-up of the loop
+		// would wake as well.
+		goruntime.AddCleanup(own, func(fd int) { unix.Close(fd) }, copied)
 		*[...]*int{&own.Socket, &own.Event}[i] = copied
 	}
 	return own, nil
@@ -44,6 +44,7 @@ func (w *Waker) Wake() {
 	for {
 		// When it cannot be written it is full, and the loop awake.
 		if _, err := unix.Write(fd, token); err != unix.EINTR {
+			goruntime.KeepAlive(w)
 			return
 		}
 	}
