@@ -51,7 +51,7 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
     PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
     return NULL;
   }
-  if (UNLIKELY(x->gone || (x->rec && fapws_is_cancelled(x->rec))) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
+  if (UNLIKELY(fapws_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
     PyErr_Format(PyExc_BrokenPipeError, "send(): the client has left");
     return NULL;
   }

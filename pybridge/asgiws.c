@@ -7,6 +7,8 @@
 #include <strings.h>
 
 #define A fapws_the_async
+#define LAST_WORDS_NS 1000000000u /* for so long the loop waits with its own close frame (lastWords) */
+#define LAST_WORDS 64             /* messages to nobody, for each that is still received after that */
 
 enum {
   T_TYPE, T_TEXT, T_BYTES, T_CODE, T_REASON, T_SUBPROTOCOL, T_SUBPROTOCOLS, T_HEADERS, T_SCHEME, T_METHOD, T_EXTENSIONS,
@@ -103,6 +105,36 @@ static int disconnect(fapws_exchange *x, PyObject **message) {
   return *message ? 1 : -1;
 }
 
+/* After its close frame a client may still be sent what answers its messages: the loop
+ * puts that before its own close frame, or throws it away when that is gone, too. The
+ * application hears of the close frame in order, so send() must not tell it before,
+ * or what it has not received yet would be lost to it. But one that does nothing but
+ * send shall not go on for ever. */
+int fapws_has_left(fapws_exchange *x) {
+  if (x->gone || !x->rec) return x->gone;
+  uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
+  if (LIKELY(!closed)) return fapws_is_cancelled(x->rec);
+  if (fapws_now_ns() - closed < LAST_WORDS_NS) return 0;
+  if (x->words) {
+    x->words--;
+    return 0;
+  }
+  return x->gone = 1;
+}
+
+/* The client's close frame: the next event, and the last. There is nothing left to wait
+ * for with ours, and the application may go on for long. */
+static int received_close(fapws_exchange *x, fapws_input *in, PyObject **message) {
+  x->code = in->code;
+  Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
+  free(in);
+  x->gone = 1;
+  if (!x->reason) return -1;
+  fapws_stream_end(&A.thread, x->rec, 0);
+  fapws_async_notify();
+  return disconnect(x, message);
+}
+
 static int ws_receive(fapws_exchange *x, PyObject **message) {
   fapws_record *rec = x->rec;
   if (UNLIKELY(!x->received)) { /* the handshake is the first event */
@@ -112,13 +144,8 @@ static int ws_receive(fapws_exchange *x, PyObject **message) {
   }
   fapws_input *in = rec && x->state == FAPWS_ACCEPTED ? fapws_take_input(rec) : NULL;
   if (!in) return !rec || x->gone || fapws_is_cancelled(rec) ? disconnect(x, message) : 0;
-  if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) {
-    x->code = in->code;
-    Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
-    free(in);
-    x->gone = 1;
-    return x->reason ? disconnect(x, message) : -1;
-  }
+  if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) return received_close(x, in, message);
+  if (UNLIKELY(rec->closed_ns != 0)) x->words = LAST_WORDS;
   int is_text = in->op == FAPWS_OP_TEXT;
   PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL) : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
   free(in);

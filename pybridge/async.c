@@ -121,9 +121,9 @@ void fapws_async_deliver(fapws_record *rec, fapws_input *in) {
   if (!deaf) {
     *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
     rec->inputs_tail = in;
-    /* What the application still sends to a client that has closed is not sent. */
+    if (in->op == FAPWS_OP_CLOSE && rec->websocket) __atomic_store_n(&rec->closed_ns, fapws_now_ns(), __ATOMIC_SEQ_CST);
     fapws_rouse_monitor();
-    fapws_happen(rec, FAPWS_EVENT_INPUT | (in->op == FAPWS_OP_CLOSE && rec->websocket ? FAPWS_EVENT_GONE : 0));
+    fapws_happen(rec, FAPWS_EVENT_INPUT);
   }
   fapws_unlock();
   if (deaf) free(in);
@@ -147,9 +147,11 @@ static void go_on(fapws_record *rec, unsigned events) {
     return;
   }
   Py_INCREF(x);
-  if ((events & FAPWS_EVENT_GONE) && !x->gone) {
-    x->gone = 1;
-    if (x->kind->gone) x->kind->gone(x);
+  if (events & FAPWS_EVENT_GONE) {
+    if (!x->gone && !rec->closed_ns) { /* else what it has said before comes first */
+      x->gone = 1;
+      if (x->kind->gone) x->kind->gone(x);
+    }
     fapws_wake_waiters(x, FAPWS_FOR_ROOM);
     fapws_wake_waiters(x, FAPWS_FOR_MESSAGE);
   }

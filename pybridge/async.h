@@ -67,7 +67,7 @@ struct fapws_exchange {
   PyObject *task;          /* owned, until the end */
   PyObject *inner;         /* owned: what is being awaited for the application */
   PyObject *iterator;      /* owned: of an async handler, what gives the body */
-  fapws_waiter *waiters;   /* not owned: they are, by who awaits them */
+  fapws_waiter *waiters, *last_waiter; /* not owned: they are, by who awaits them */
   fapws_exchange *next, *prev; /* of all that live, each owned by the list */
   uint8_t state;
   uint8_t begun;           /* inner was made */
@@ -80,6 +80,7 @@ struct fapws_exchange {
   uint8_t received;        /* the whole body was received; of a WebSocket, its handshake */
   uint16_t code;           /* of a WebSocket that is over (RFC 6455 §7.4) */
   PyObject *reason;        /* owned: likewise, a str; NULL: none */
+  uint8_t words;           /* of a WebSocket that the client has closed: what may still be sent to nobody */
   int64_t taken;           /* bytes of the body in memory, or in the file, that were received */
   char line[160], addr[46]; /* beginning of the request, and address of the client, when rec is NULL */
   uint8_t line_len, addr_len;
@@ -147,6 +148,8 @@ void fapws_asgi_raised(fapws_exchange *x);
 
 /* --- asgiws.c --- */
 extern const fapws_kind fapws_asgi_websocket;
+/* Whether send() shall say that the client has left. */
+int fapws_has_left(fapws_exchange *x);
 
 /* --- handler.c --- */
 extern const fapws_kind fapws_async_handler;

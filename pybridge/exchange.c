@@ -364,9 +364,9 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   x->mount = &fapws_the_pool.mounts[rec->mount];
   x->kind = x->mount->kind != FAPWS_ASGI ? &fapws_async_handler : rec->websocket ? &fapws_asgi_websocket : &fapws_asgi_http;
   x->task = x->inner = x->iterator = NULL;
-  x->waiters = NULL;
+  x->waiters = x->last_waiter = NULL;
   x->state = FAPWS_WAITS;
-  x->begun = x->running = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = 0;
+  x->begun = x->running = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = x->words = 0;
   x->taken = 0;
   x->code = 0;
   x->reason = NULL;
@@ -389,6 +389,7 @@ void fapws_exchange_start(fapws_record *rec) {
   rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;
   rec->declared = -1;
   rec->sent = rec->unacked = rec->credit = 0;
+  rec->closed_ns = 0;
   fapws_exchange *x = fapws_is_cancelled(rec) ? NULL : exchange_new(rec);
   if (!x) { /* nobody waits for it */
     if (PyErr_Occurred()) fapws_report("starting a task", rec);

@@ -153,6 +153,7 @@ typedef struct fapws_record {
   int64_t credit;     /* bytes of inputs that the application has taken and the loop does not know of */
   void *raw;          /* PyObject *: environ's object for socket, or NULL */
   uint8_t taken;      /* the application has used it */
+  uint64_t closed_ns; /* atomic: when the close frame of a WebSocket came, 0: not yet; of the asyncio thread only */
   void *exchange;     /* fapws_exchange * that lives with this record, owned; NULL: none */
 
   /* Of WebSockets for synchronous code. */

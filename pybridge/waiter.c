@@ -12,20 +12,20 @@ PyObject *fapws_done;
 
 static PyObject *future_type, *loop_names, *text_blocking, *text_set_result, *text_done;
 
-/* --- the list of those that wait --------------------------------------------- */
+/* --- the list of those that wait, the first one first ------------------------- */
 
 static void link_waiter(fapws_waiter *w) {
   fapws_exchange *x = w->exchange;
-  w->prev = NULL;
-  w->next = x->waiters;
-  if (w->next) w->next->prev = w;
-  x->waiters = w;
+  w->next = NULL;
+  w->prev = x->last_waiter;
+  *(w->prev ? &w->prev->next : &x->waiters) = w;
+  x->last_waiter = w;
 }
 
 static void unlink_waiter(fapws_waiter *w) {
   if (!w->future) return;
   *(w->prev ? &w->prev->next : &w->exchange->waiters) = w->next;
-  if (w->next) w->next->prev = w->prev;
+  *(w->next ? &w->next->prev : &w->exchange->last_waiter) = w->prev;
   w->next = w->prev = NULL;
   Py_CLEAR(w->future);
 }
@@ -52,7 +52,7 @@ static int look(fapws_waiter *w, PyObject **result) {
   fapws_exchange *x = w->exchange;
   if (w->what == FAPWS_FOR_MESSAGE) return x->kind->receive(x, result);
   *result = Py_None;
-  int gone = x->gone || (x->rec && fapws_is_cancelled(x->rec));
+  int gone = fapws_has_left(x);
   if (!gone && x->rec && fapws_park(x->rec)) return 0;
   if (gone && x->kind->send) {
     PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has left");
@@ -68,11 +68,32 @@ static PyObject *new_future(void) {
   return future;
 }
 
+/* A waiter that two tasks await is as a coroutine: the second one is told that it cannot,
+ * or of its own cancellation, and the first one goes on waiting. Receives or sends of
+ * their own are served in the order in which they began to wait. */
+static PyObject *already_awaited(void) {
+  PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+  return NULL;
+}
+
+/* Whether its future is not done: then it is another task that calls. -1 with an exception. */
+static int is_waited_in(const fapws_waiter *w) {
+  if (!w->future) return 0;
+  PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text_done);
+  Py_XDECREF(is_done); /* a bool */
+  return !is_done ? -1 : is_done == Py_False;
+}
+
 static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **result) {
   (void)value;
   fapws_waiter *w = (fapws_waiter *)self;
   if (w->ended) {
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    return PYGEN_ERROR;
+  }
+  int taken = is_waited_in(w);
+  if (UNLIKELY(taken)) {
+    if (taken > 0) already_awaited();
     return PYGEN_ERROR;
   }
   unlink_waiter(w);
@@ -134,8 +155,12 @@ static PyObject *raise_thrown(PyObject *args) {
 
 static PyObject *waiter_throw(PyObject *self, PyObject *args) {
   fapws_waiter *w = (fapws_waiter *)self;
-  unlink_waiter(w);
-  w->ended = 1;
+  int taken = is_waited_in(w);
+  if (taken < 0) return NULL;
+  if (!taken) {
+    unlink_waiter(w);
+    w->ended = 1;
+  }
   return raise_thrown(args);
 }
 
@@ -149,6 +174,11 @@ static PyObject *waiter_close(PyObject *self, PyObject *none) {
 static PyObject *get_self(PyObject *self) {
   Py_INCREF(self);
   return self;
+}
+
+static PyObject *waiter_await(PyObject *self) {
+  if (((fapws_waiter *)self)->future) return already_awaited();
+  return get_self(self);
 }
 
 static PyMethodDef waiter_methods[] = {
@@ -176,7 +206,7 @@ static void waiter_dealloc(PyObject *self) {
   PyObject_GC_Del(self);
 }
 
-static PyAsyncMethods waiter_async = {.am_await = get_self, FAPWS_AM_SEND(waiter_send)};
+static PyAsyncMethods waiter_async = {.am_await = waiter_await, FAPWS_AM_SEND(waiter_send)};
 
 PyTypeObject fapws_Waiter_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Waiter",

@@ -88,6 +88,42 @@ func TestASGIReceive(t *testing.T) {
 	})
 }
 
+// What receive() returns may be awaited once, as a coroutine. Who waits in one of his own
+// gets an event of his own.
+func TestASGIReceiveInSeveralTasks(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "asgi/receive.py:app")
+		begin := func(path string) *wire {
+			w := s.dial()
+			w.send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
+			return w
+		}
+		event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
+		for _, path := range []string{"/shared/itself", "/shared/coroutine"} {
+			w := begin(path)
+			s.noted(path, "waits")
+			w.send("1\r\n1\r\n0\r\n\r\n")
+			got := w.answer().want(t, 200).object(t)
+			want := dict{"others": list{"RuntimeError", "RuntimeError", "RuntimeError", "RuntimeError", "CancelledError"}, "got": list{event("1", false)}, "after": "RuntimeError"}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %v, want %v", path, got, want)
+			}
+		}
+		w := begin("/several")
+		s.noted("/several", "a waits")
+		w.send("1\r\n1\r\n")
+		s.noted("/several", "a waits", "c waits")
+		w.send("1\r\n2\r\n")
+		s.noted("/several", "a waits", "c waits", "e waits")
+		w.send("1\r\n3\r\n0\r\n\r\n")
+		got := w.answer().want(t, 200).object(t)
+		want := dict{"got": list{list{"a", "1"}, list{"d", "2"}, list{"e", "3"}}, "cancelled": list{false, true, true, false, false}}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
+
 // A response goes on while the request does, with one task or two.
 func TestASGIDuplex(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {

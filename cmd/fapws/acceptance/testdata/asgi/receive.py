@@ -154,6 +154,58 @@ async def cancelled(scope, receive, send):
     await answer(send, "".join(event["body"] for event in events))
 
 
+def outcome(result):
+    return type(result).__name__ if isinstance(result, BaseException) else sketch(result)
+
+
+async def shared(scope, receive, send):
+    """One receive() awaited by several tasks, as itself and by coroutines: only the first may."""
+    await receive()
+    event = receive()
+
+    async def awaits():
+        return await event
+
+    first = asyncio.create_task(awaits() if scope["path"].endswith("coroutine") else event)
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(awaits()), asyncio.create_task(event), asyncio.create_task(event), asyncio.create_task(awaits())]
+    await asyncio.sleep(0)
+    cancelled = asyncio.create_task(event)
+    cancelled.cancel()
+    others = await asyncio.gather(*others, cancelled, return_exceptions=True)
+    note(scope["path"], "waits")
+    events = [await first]
+    after = await asyncio.gather(awaits(), return_exceptions=True)
+    while events[-1]["more_body"]:
+        events.append(await receive())
+    await answer(send, {"others": [outcome(one) for one in others], "got": [outcome(one) for one in events], "after": outcome(after[0])})
+
+
+async def several(scope, receive, send):
+    """Several tasks wait in receive() of their own: each event goes to one, and none gets lost with who is cancelled."""
+    await receive()
+    got = []
+
+    async def takes(name):
+        event = await receive()
+        got.append([name, event["body"].decode()])
+
+    tasks = [asyncio.create_task(takes(name)) for name in "abcde"]
+    a, b, c, d, e = tasks
+    await asyncio.sleep(0)
+    b.cancel()
+    note(scope["path"], "a waits")
+    await a
+    note(scope["path"], "c waits")
+    while not c._fut_waiter.done():  # there is something for it
+        await asyncio.sleep(0)
+    c.cancel()
+    await d
+    note(scope["path"], "e waits")
+    await e
+    await answer(send, {"got": got, "cancelled": [task.cancelled() for task in tasks]})
+
+
 async def noted(scope, receive, send):
     await answer(send, notes.get(scope["path"][6:], []))
 

@@ -1,0 +1,80 @@
+"""WebSockets whose client says something and closes at once."""
+import asyncio
+
+notes = {}
+
+
+def note(path, text):
+    notes.setdefault(path, []).append(text)
+
+
+async def tries(path, send, text):
+    """Sends, and notes whether that was refused."""
+    try:
+        await send({"type": "websocket.send", "text": text})
+        note(path, "sent " + text)
+    except OSError:
+        note(path, "OSError")
+        raise
+
+
+async def answers(path, receive, send):
+    """Answers each message after as many seconds as it says."""
+    while True:
+        event = await receive()
+        if event["type"] == "websocket.disconnect":
+            note(path, f"disconnect {event['code']} {event['reason']}")
+            await tries(path, send, "too late")
+        await asyncio.sleep(float(event["text"]))
+        await tries(path, send, event["text"])
+
+
+async def listens(path, receive, send):
+    """Hears of the close frame in one task, which another sees when it sends."""
+    async def reader():
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        note(path, "disconnect")
+
+    reading = asyncio.create_task(reader())
+    await reading
+    await tries(path, send, "too late")
+
+
+async def pushes(path, receive, send):
+    """Receives nothing."""
+    while True:
+        try:
+            await send({"type": "websocket.send", "text": "tick"})
+        except OSError:
+            note(path, "OSError")
+            raise
+        await asyncio.sleep(0.01)
+
+
+async def floods(path, receive, send):
+    """Receives nothing, and sends as much as it may."""
+    while True:
+        try:
+            await send({"type": "websocket.send", "bytes": bytes(65536)})
+        except OSError:
+            note(path, "OSError")
+            raise
+
+
+async def stays(path, receive, send):
+    """Goes on for long when it has heard of the close frame."""
+    note(path, (await receive())["type"])
+    await asyncio.sleep(2)
+
+
+async def app(scope, receive, send):
+    path = scope["path"]
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await globals()[path.split("/")[1]](path, receive, send)
+    elif scope["type"] == "http":
+        text = " ".join(notes.get(path[6:], []))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode()})
