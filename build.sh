@@ -433,13 +433,53 @@ check_shell() {
     fi
 }
 
-# check_c compiles our C with warnings that cpy3's wrappers cannot pass.
-# Unused parameters are the rule in functions that Python calls.
+# Warnings that cpy3's wrappers cannot pass. Unused parameters are the rule in functions
+# that Python calls.
+readonly c_warnings=(-Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter)
+
+# check_c compiles our C with them.
 check_c() {
     local flags
     eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
-    (cd "$root" && "${CC:-gcc}" "${flags[@]}" -fsyntax-only -Wall -Wextra -Werror \
-        -Wdeprecated-declarations -Wno-unused-parameter pybridge/*.c cmd/fapws/cage/*.c)
+    (cd "$root" && "${CC:-gcc}" "${flags[@]}" "${c_warnings[@]}" -fsyntax-only pybridge/*.c cmd/fapws/cage/*.c)
+}
+
+# check_c_others does so with the headers of every other Python of this machine: only
+# `matrix` builds with them.
+check_c_others() {
+    local candidate version include checked=() without=() jobs=() job status=0
+    while read -r candidate; do
+        { read -r version && read -r include; } < <("$candidate" -S -c '
+import sys, sysconfig
+print("%d.%d.%d" % sys.version_info[:3], sysconfig.get_config_var("INCLUDEPY"), sep="\n")')
+        if [[ $include == "$py_include" ]]; then
+            continue
+        elif [[ -e $include/Python.h ]]; then
+            check_c_with "$version" "$include" &
+            jobs+=($!) checked+=("$version")
+        else
+            without+=("$version")
+        fi
+    done < <(list_pythons)
+    for job in "${jobs[@]}"; do
+        wait "$job" || status=1
+    done
+    say "C checked with the headers of Python ${checked[*]:-(there is no other)}${without[*]:+; without headers: ${without[*]}}"
+    return "$status"
+}
+
+# check_c_with VERSION FOLDER checks with the headers in FOLDER. They are parsed once, which
+# takes most of the time otherwise.
+check_c_with() {
+    local all=$root/build/headers/$1/all.h status=0
+    local flags=("-I$root" "-I$2" "${c_warnings[@]}")
+    mkdir -p "${all%/*}"
+    printf '#include "%s"\n' pybridge/python/compat.h pybridge/bridge.h >"$all"
+    (cd "$root" && "${CC:-gcc}" "${flags[@]}" -x c-header "$all" -o "$all.gch" &&
+        "${CC:-gcc}" "${flags[@]}" -Winvalid-pch -include "$all" -fsyntax-only pybridge/*.c) || status=1
+    rm -f "$all.gch" # 12 MB
+    ((status == 0)) || say "the C of pybridge does not compile with Python $1"
+    return "$status"
 }
 
 # Most tests wait for servers rather than work: more of them at once than CPUs. With
@@ -540,6 +580,7 @@ word_test() {
     stage gofmt check_gofmt
     stage vet check_vet
     stage "C warnings" check_c
+    stage "C, other Pythons" check_c_others
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
     stage "short fuzz" test_fuzz 3s
@@ -594,6 +635,7 @@ word_lint() {
     stage vet check_vet
     stage shellcheck check_shell
     stage "C warnings" check_c
+    stage "C, other Pythons" check_c_others
     stage "other machines" test_go -run '^TestP16$' ./cmd/fapws/acceptance
     summary
 }
