@@ -134,6 +134,7 @@ func Load(o Options) (*App, error) {
 // Main thread, GIL held.
 func (a *App) load(o Options, paths []string) error {
 	known := map[Application]*finding{}
+	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
 			app.Script = place(paths[i]) // two hosts may write it in two ways
@@ -145,6 +146,7 @@ func (a *App) load(o Options, paths []string) error {
 				return err
 			}
 			found.finish(o.Globals, len(a.mounts))
+			placeMounts(found.mounts, o.Apps[i].fullName(), seen)
 			a.mounts = append(a.mounts, found.mounts...)
 			known[app] = found
 		}

@@ -37,6 +37,7 @@ typedef struct {
   PyObject *state; /* ASGI: what its lifespan has put into scope['state'], a dict, or NULL; owned */
   PyObject *callable; /* owned */
   PyObject *name;     /* owned: what log lines call it */
+  char *place;        /* of a WebSocket: what it is called in all processes; malloc. NULL: it is none */
   PyObject *environ;  /* borrowed: the class of its environ, NULL a dict */
   PyObject *start;    /* borrowed: the class of its start_response, NULL the built-in one */
   unsigned calls;
@@ -217,6 +218,7 @@ typedef struct {
   PyObject *data;      /* the application's own */
   PyObject *refusal;   /* HTTPError that reject() has made */
   PyObject *reason;    /* str: what close() was given */
+  PyObject *groups;    /* set of str: those that it has joined, or NULL */
   PyObject *weak;
   uint16_t code;       /* likewise */
   uint8_t state;
@@ -251,8 +253,24 @@ extern PyTypeObject fapws_WebSocketConnection_Type;
 fapws_ws_object *fapws_ws_new(fapws_record *rec);
 /* environ of the handshake. A new reference, or NULL with an exception. */
 PyObject *fapws_ws_environ(fapws_ws_object *ws);
+/* What is sent to a WebSocket, as bytes: those of an object that lives as long. */
+typedef struct {
+  PyObject *owner; /* a new reference */
+  const char *data;
+  Py_ssize_t len;
+  int op;
+} fapws_message;
+/* Reads str, bytes and what is like them. -1 with an exception; owner is to be given up anyway. */
+int fapws_read_message(PyObject *o, fapws_message *m);
 /* broadcast(websockets, message): a method of module _fapws. */
 PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args);
+
+/* --- broadcast.c --- */
+PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args);
+PyObject *fapws_ws_count(PyObject *module, PyObject *args);
+/* ws.join(group), ws.leave(group). */
+PyObject *fapws_ws_join(PyObject *self, PyObject *group);
+PyObject *fapws_ws_leave(PyObject *self, PyObject *group);
 
 /* --- environ.c --- */
 int fapws_environ_init(const fapws_pool_options *o);
@@ -387,6 +405,14 @@ extern PyTypeObject fapws_StaticAnswer_Type;
 
 /* --- channels.c --- */
 PyObject *fapws_channel_publish(PyObject *module, PyObject *args);
+/* Makes room for cost bytes of events: 1. 0: too many wait, which may change. -1: too many
+ * wait, and will as long as this thread does. Under the GIL. */
+int fapws_reserve_event(int64_t cost);
+void fapws_forget_event(int64_t cost);
+#define FAPWS_EVENT_COST 64 /* what an event counts besides its bytes */
+#define FAPWS_LARGEST_EVENT (16 << 20) /* bytes of one before the settings are known */
+/* The sum that fapws_count_listeners knows. GIL not needed. */
+int64_t fapws_listener_count(const char *name, size_t len);
 PyObject *fapws_channel_answer(PyObject *module, PyObject *args);
 PyObject *fapws_channel_listeners(PyObject *module, PyObject *name);
 PyObject *fapws_channel_watch(PyObject *module, PyObject *none);

@@ -8,8 +8,6 @@
 
 #define P fapws_the_pool
 #define MOST_WAITING (8 << 20) /* bytes of events that the server has not made its own yet */
-#define EVENT_COST 64          /* what one counts besides its bytes */
-#define LARGEST (16 << 20)     /* bytes of an event before the settings are known */
 #define LONGEST_ID 32          /* of those that the server makes */
 
 /* --- events ------------------------------------------------------------------ */
@@ -38,6 +36,17 @@ static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const f
   return size + lines * ((int64_t)sizeof "data: \n" - 1);
 }
 
+int fapws_reserve_event(int64_t cost) {
+  /* Added under the GIL, taken off by the loop. */
+  int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
+  if (waiting > 0 && waiting + cost > MOST_WAITING) /* one alone may be larger */
+    return __atomic_load_n(&P.wake_fd, __ATOMIC_RELAXED) <= 0 || (P.inline_mode && fapws_this_thread) ? -1 : 0;
+  __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  return 1;
+}
+
+void fapws_forget_event(int64_t cost) { __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED); }
+
 /* channel_publish(name, id, type, data) -> True: taken. False: too many wait, which may
  * change. None: too many wait, and will as long as this thread does. */
 PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
@@ -51,24 +60,18 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   fapws_bytes texts[4];
   if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 || text_of(data, &texts[3]) < 0)
     return NULL;
-  int most = P.max_event > 0 ? P.max_event : LARGEST;
+  int most = P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT;
   int64_t size = sent_size(&texts[1], &texts[2], &texts[3]);
   if (size > most) {
     PyErr_Format(PyExc_ValueError, "publish: the event has %lld bytes as it is sent, --channel-max-event allows %d", (long long)size, most);
     return NULL;
   }
-  int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + EVENT_COST;
-  /* Added under the GIL, taken off by the loop. */
-  int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
-  if (waiting > 0 && waiting + cost > MOST_WAITING) { /* one alone may be larger */
-    int never = __atomic_load_n(&P.wake_fd, __ATOMIC_RELAXED) <= 0 || (P.inline_mode && fapws_this_thread);
-    PyObject *answer = never ? Py_None : Py_False;
-    Py_INCREF(answer);
-    return answer;
-  }
-  __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+  int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + FAPWS_EVENT_COST;
+  int room = fapws_reserve_event(cost);
+  if (room < 0) Py_RETURN_NONE;
+  if (!room) Py_RETURN_FALSE;
   if (fapws_say(FAPWS_EVENT, texts, 4) < 0) {
-    __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+    fapws_forget_event(cost);
     return NULL;
   }
   Py_RETURN_TRUE;
@@ -205,6 +208,18 @@ void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t 
   pthread_mutex_unlock(&table_mu);
 }
 
+int64_t fapws_listener_count(const char *name, size_t len) {
+  int64_t n = 0;
+  uint32_t hash = hash_of(name, len);
+  pthread_mutex_lock(&table_mu);
+  if (buckets) {
+    const entry *e = *find(name, len, hash);
+    if (e) n = e->here + e->elsewhere;
+  }
+  pthread_mutex_unlock(&table_mu);
+  return n;
+}
+
 PyObject *fapws_channel_listeners(PyObject *module, PyObject *arg) {
   (void)module;
   fapws_bytes name;
@@ -213,15 +228,7 @@ PyObject *fapws_channel_listeners(PyObject *module, PyObject *arg) {
     PyErr_SetString(PyExc_RuntimeError, "listeners: a child of the server does not know them");
     return NULL;
   }
-  int64_t n = 0;
-  uint32_t hash = hash_of(name.text, name.len);
-  pthread_mutex_lock(&table_mu);
-  if (buckets) {
-    const entry *e = *find(name.text, name.len, hash);
-    if (e) n = e->here + e->elsewhere;
-  }
-  pthread_mutex_unlock(&table_mu);
-  return PyLong_FromLongLong(n);
+  return PyLong_FromLongLong(fapws_listener_count(name.text, name.len));
 }
 
 /* --- callbacks ---------------------------------------------------------------- */

@@ -52,6 +52,14 @@ type RunConfig struct {
 	Publish  func([]Event)
 	MaxEvent int // most bytes of one as it is sent; 0: 64 KiB
 
+	// Relayed: broadcasts go to Publish like events, and come back in the order of all
+	// processes by Handler.Broadcast. Otherwise they are sent to those who are here at once.
+	Relayed bool
+
+	// Counted is called on the loop with how many WebSockets there are now for what
+	// fapws.broadcast may be called with, under a name that no channel has. nil: nobody cares.
+	Counted func(name string, n int)
+
 	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others
 	Accel    bool // and X-Accel-Redirect
 }
@@ -74,6 +82,7 @@ type Handler struct {
 	records []*C.fapws_record // by ticket, while in flight
 
 	notices notices
+	crowds  crowds
 	sight   sight
 	held    stalled
 
@@ -94,6 +103,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 		c.MaxEvent = 64 << 10
 	}
 	h := &Handler{app: a, config: c, patience: defaultPatience}
+	h.crowds.setUp(a.mounts)
 	a.handler = h
 	a.inline = c.Threads == 0
 	if !a.inline {
@@ -115,7 +125,7 @@ func (h *Handler) startPool() error {
 	out := unsafe.Slice(targets, n)
 	for i, m := range h.app.mounts {
 		names[i] = m.Name
-		out[i] = C.fapws_target{kind: C.int(m.Kind), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
+		out[i] = C.fapws_target{kind: C.int(m.Kind), place: arena.str(m.place), relative: C.int(boolByte(m.relative)), callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
 	C.fapws_take_gil()
 	shared, err := C.fapws_pool_start(&C.fapws_pool_options{
@@ -170,6 +180,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	copyRequest(rec, r)
 	if r.WebSocket && h.app.mounts[r.Mount].Kind == WebSocket {
 		h.socketOpened()
+		h.crowds.asked(h, rec)
 	}
 	h.mu.Unlock()
 	rec.next = nil
@@ -222,10 +233,14 @@ func (h *Handler) Deliver(in *exchange.Input) {
 	if rec == nil {
 		return
 	}
-	n := len(in.Data)
+	h.deliver(rec, in.Op, in.Code, in.Last, in.Data)
+}
+
+func (h *Handler) deliver(rec *C.fapws_record, op exchange.Op, code uint16, last bool, data []byte) {
+	n := len(data)
 	made := (*C.fapws_input)(C.malloc(C.sizeof_fapws_input + C.size_t(n)))
-	made.op, made.code, made.last, made.len = C.uint8_t(in.Op), C.uint16_t(in.Code), boolByte(in.Last), C.size_t(n)
-	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_fapws_input)), n), in.Data)
+	made.op, made.code, made.last, made.len = C.uint8_t(op), C.uint16_t(code), boolByte(last), C.size_t(n)
+	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_fapws_input)), n), data)
 	C.fapws_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
 	h.delivered = true
 }

@@ -10,9 +10,12 @@ import (
 	"unsafe"
 )
 
-// Event is what fapws.publish was called with.
+// Event is what fapws.publish was called with, or, with a Place, fapws.broadcast.
 type Event struct {
-	Name string // of the channel
+	Place  string // of a WebSocket, as all processes call it; "": it is for a channel
+	Binary bool   // what it gets is no text
+
+	Name string // of the channel; or the group, "" for all
 	ID   string // "": the server gives it one
 	Type string // "": none
 	Data string
@@ -22,7 +25,13 @@ type Event struct {
 const eventCost = 64
 
 // Cost is what an event counts for Handler.Dealt.
-func (e *Event) Cost() int64 { return int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost }
+func (e *Event) Cost() int64 {
+	n := int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost
+	if e.Place != "" {
+		n += int64(len(e.Place)) + 1 // of op
+	}
+	return n
+}
 
 // Dealt says that events of cost bytes in all, which RunConfig.Publish was given,
 // are the server's own now: as many more may be published. Any goroutine.
@@ -52,6 +61,20 @@ func (h *Handler) listen() {
 			e := Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))}
 			events = append(events, e)
 			cost += e.Cost()
+		case C.FAPWS_BROADCAST:
+			e := Event{Place: string(cutText(&texts)), Name: string(cutText(&texts))}
+			e.Binary = cutText(&texts)[0] == C.FAPWS_OP_BINARY
+			e.Data = string(cutText(&texts))
+			if h.config.Relayed {
+				events = append(events, e)
+				cost += e.Cost()
+				break
+			}
+			h.crowds.queue = append(h.crowds.queue, e)
+		case C.FAPWS_JOIN, C.FAPWS_LEAVE:
+			address := uintptr(binary.NativeEndian.Uint64(cutText(&texts)))
+			rec := *(**C.fapws_record)(unsafe.Pointer(&address))
+			h.crowds.grouped(h, rec, string(cutText(&texts)), kind == C.FAPWS_JOIN)
 		}
 	}
 	switch {

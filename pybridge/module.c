@@ -68,6 +68,9 @@ static PyMethodDef functions[] = {
     {"channel_listeners", fapws_channel_listeners, METH_O, "channel_listeners(name) -> how many clients listen, in all processes."},
     {"channel_watch", fapws_channel_watch, METH_NOARGS, "channel_watch(): from now on fapws._channels is told who comes and goes."},
     {"broadcast", fapws_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
+    {"broadcast_all", fapws_ws_broadcast_all, METH_VARARGS,
+     "broadcast_all(websocket, message, group) -> True: taken; False: too much waits; None: and will as long as this thread does."},
+    {"websocket_count", fapws_ws_count, METH_VARARGS, "websocket_count(websocket, group) -> how many there are, in all processes."},
     {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS, "signals_on_stack(): after a library has taken signals."},
     {NULL, NULL, 0, NULL}};
 

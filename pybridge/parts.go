@@ -41,7 +41,21 @@ func (h *Handler) collect() bool {
 		newest = next
 	}
 	h.ready = h.notices.taken(h.ready)
-	h.listen() // to what the handlers of these parts have asked for, too
+	var more parts // behind them
+	if len(h.crowds.members) > 0 {
+		h.crowds.see(h, h.ready, &more)
+	}
+	h.crowds.take() // before listen: who has joined a group before a broadcast was made is in it
+	h.listen()      // to what the handlers of these parts have asked for, too
+	h.crowds.step(h, &more)
+	h.ready = more.behind(h.ready)
+	if h.delivered && more.first != nil { // somebody was closed, who is to hear of it
+		h.delivered = false
+		h.asked(C.fapws_deliver_flush())
+		if h.app.inline {
+			C.fapws_wake_loop() // it has run already
+		}
+	}
 	h.notices.step(h)
 	return h.ready != nil
 }

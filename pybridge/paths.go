@@ -38,6 +38,7 @@ type Mount struct {
 	CGI    string         // options of a CGIApplication (JSON), "": it is none
 	Cache  string         // rule of fapws.cache.cached in JSON; "": none
 
+	place    string            // of a WebSocket: what all processes call it
 	relative bool              // ASGI: path of its scope is what follows root_path
 	entry    *python3.PyObject // as the script has it
 	callable *python3.PyObject // what is called for a request

@@ -327,6 +327,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     m->environ = o->targets[i].environ;
     m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
+    m->place = o->targets[i].place ? strdup(o->targets[i].place) : NULL;
     /* Nobody knows how long it takes: suppose slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }

@@ -57,6 +57,7 @@ typedef struct fapws_part {
   uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
   size_t body_len;
   void *owner;                       /* PyObject * that keeps body alive, or NULL; freed by the thread that collects garbage */
+  struct fapws_shared_body *shared;  /* what body is in, with that of other parts, or NULL */
   int32_t file;                      /* descriptor, or -1; closed by Release */
   int64_t offset, count;             /* bytes of file */
   char *buf;                         /* malloc; freed with the part, kept with part0 */
@@ -226,6 +227,7 @@ typedef struct {
   int kind;      /* FAPWS_WSGI ... */
   int relative;  /* ASGI: path is what follows root_path, as Starlette before 0.33 needs it */
   void *callable;
+  const char *place; /* FAPWS_WEBSOCKET: what it is called in all processes; copied */
   void *environ; /* class of its environ, or NULL for dict */
   void *start;   /* class of its start_response, or NULL for the built-in one */
 } fapws_target;
@@ -295,6 +297,9 @@ int fapws_async_stop(int ms);
 enum {
   FAPWS_PURGE = 1, /* one text: a pattern of fapws.cache.purge, in JSON */
   FAPWS_EVENT,     /* four: name of the channel, id, type, data */
+  FAPWS_BROADCAST, /* four: place of a WebSocket in PATHS, group (empty: all), op (1 byte), message */
+  FAPWS_JOIN,      /* two: address of a record, group */
+  FAPWS_LEAVE,     /* likewise */
 };
 
 /* What was said since the last call: n bytes; malloc, freed by the caller. NULL:
@@ -307,6 +312,21 @@ char *fapws_messages(size_t *n);
 /* How many listen to a channel from now on, in this process or in others: the sum
  * is what fapws.listeners says. Any thread, without the GIL. */
 void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t listeners);
+
+/* --- broadcast.c ----------------------------------------------------------- */
+
+/* Bytes that parts for many clients have in common, with one reference; malloc. 0: no
+ * memory. Any thread. */
+uintptr_t fapws_share(const char *data, size_t n);
+/* Takes one more. */
+void fapws_share_again(uintptr_t shared);
+/* Gives a reference up. Any thread. */
+void fapws_unshare(uintptr_t shared);
+/* A part for rec with a message that is shared, which gets a reference, ready for the loop as if
+ * it had been published. 0: no memory. Loop only. */
+uintptr_t fapws_shared_part(uintptr_t rec, uintptr_t shared, int op);
+/* Likewise, the end of rec's WebSocket. */
+uintptr_t fapws_close_part(uintptr_t rec, int code, const char *reason, size_t n);
 
 /* --- fork.c ---------------------------------------------------------------- */
 

@@ -34,15 +34,7 @@ PyObject *fapws_ws_environ(fapws_ws_object *ws) {
 
 /* --- sending --------------------------------------------------------------- */
 
-/* A message as bytes: of the same object as long as that lives. */
-typedef struct {
-  PyObject *owner; /* a new reference */
-  const char *data;
-  Py_ssize_t len;
-  int op;
-} message;
-
-static int read_message(PyObject *o, message *m) {
+int fapws_read_message(PyObject *o, fapws_message *m) {
   m->op = PyUnicode_Check(o) ? FAPWS_OP_TEXT : FAPWS_OP_BINARY;
   m->owner = NULL;
   if (PyUnicode_Check(o)) {
@@ -62,7 +54,7 @@ static int read_message(PyObject *o, message *m) {
   return 0;
 }
 
-static fapws_part *make_part(fapws_record *rec, const message *m) {
+static fapws_part *make_part(fapws_record *rec, const fapws_message *m) {
   int copy = m->len < COPY_BELOW;
   fapws_part *p = malloc(sizeof *p + (copy ? (size_t)m->len : 0));
   if (!p) {
@@ -85,13 +77,13 @@ static fapws_part *make_part(fapws_record *rec, const message *m) {
 }
 
 fapws_part *fapws_message_part(fapws_record *rec, PyObject *o) {
-  message m;
-  fapws_part *p = read_message(o, &m) < 0 ? NULL : make_part(rec, &m);
+  fapws_message m;
+  fapws_part *p = fapws_read_message(o, &m) < 0 ? NULL : make_part(rec, &m);
   Py_XDECREF(m.owner);
   return p;
 }
 
-static int publish_message(fapws_record *rec, const message *m) {
+static int publish_message(fapws_record *rec, const fapws_message *m) {
   fapws_part *p = make_part(rec, m);
   if (!p) return -1;
   fapws_ws_publish(rec, p);
@@ -143,8 +135,8 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
       return NULL;
     }
   }
-  message m;
-  if (read_message(args[0], &m) < 0) {
+  fapws_message m;
+  if (fapws_read_message(args[0], &m) < 0) {
     Py_XDECREF(m.owner);
     return NULL;
   }
@@ -156,7 +148,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
 }
 
 /* 1: it will be sent to ws. 0: not. -1 with an exception. */
-static int send_one(fapws_ws_object *ws, const message *m) {
+static int send_one(fapws_ws_object *ws, const fapws_message *m) {
   if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec)) return 0;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (__atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) > BEHIND_BYTES) {
@@ -171,13 +163,13 @@ static int send_one(fapws_ws_object *ws, const message *m) {
 PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *given, *text;
-  message m;
+  fapws_message m;
   if (!PyArg_ParseTuple(args, "OO:broadcast", &given, &text)) return NULL;
   if (fapws_forked) {
     PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
     return NULL;
   }
-  if (read_message(text, &m) < 0) {
+  if (fapws_read_message(text, &m) < 0) {
     Py_XDECREF(m.owner);
     return NULL;
   }
@@ -324,6 +316,7 @@ static void ws_dealloc(PyObject *self) {
   ws_clear(self);
   Py_CLEAR(ws->protocol);
   Py_CLEAR(ws->reason);
+  Py_CLEAR(ws->groups);
   Py_TYPE(self)->tp_free(self);
 }
 
@@ -333,6 +326,9 @@ static PyMethodDef methods[] = {
      "most, while the client is more than 256 KiB behind; then TimeoutError. BrokenPipeError when the websocket is closed. Both are OSErrors."},
     {"close", (PyCFunction)(void (*)(void))ws_close, METH_VARARGS | METH_KEYWORDS,
      "close(code=1000, reason=''): ends the websocket (RFC 6455 section 7.4). From any thread; on_close follows. Nothing if it is closed."},
+    {"join", fapws_ws_join, METH_O,
+     "join(group): from now on it gets what is broadcast to that group, a str of 1 to 128 characters. From any thread, also in on_open. Nothing if it is closed."},
+    {"leave", fapws_ws_leave, METH_O, "leave(group): it gets that no more. From any thread. Nothing if it is not in the group."},
     {"reject", (PyCFunction)(void (*)(void))ws_reject, METH_VARARGS | METH_KEYWORDS,
      "reject(status=403, text='', headers=()): in on_open: no websocket but this answer, as of fapws.HTTPError."},
     {NULL, NULL, 0, NULL}};

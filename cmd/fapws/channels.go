@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,13 +19,21 @@ const backlogPause = 2 * time.Millisecond
 // useChannels wires channels: between the loop, the application and, in a worker,
 // the supervisor.
 func (s *service) useChannels(c *runtime.ChannelConfig) {
-	c.Counted = func(name string, n int) { pybridge.CountListeners(name, false, int64(n)) }
+	c.Counted = s.counted()
 	if s.parent != nil {
-		c.Counted = s.parent.events.counted
 		c.Epoch, c.HandOver = s.parent.epoch, true
 	}
 	c.Joined = func(name string, client *runtime.ChannelClient) { s.notify(name, client, false) }
 	c.Left = func(name string, client *runtime.ChannelClient) { s.notify(name, client, true) }
+}
+
+// counted returns what is told how many listen to a channel here, or are in a group of
+// WebSockets.
+func (s *service) counted() func(name string, n int) {
+	if s.parent != nil {
+		return s.parent.events.counted
+	}
+	return func(name string, n int) { pybridge.CountListeners(name, false, int64(n)) }
 }
 
 // notify tells the application that a client listens, or does not any more. On the loop.
@@ -73,6 +82,19 @@ func (s *service) publishOne(publish func() error) {
 
 func messageOf(e *pybridge.Event) channel.Message {
 	return channel.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
+}
+
+// broadcast sends to the WebSockets of this process, as soon as there is room for it.
+func (s *service) broadcast(e *pybridge.Event) {
+	if s.handler == nil {
+		return
+	}
+	s.publishOne(func() error {
+		if !s.handler.Broadcast(e) {
+			return runtime.ErrBacklog
+		}
+		return nil
+	})
 }
 
 // lane carries things out, all that wait at once and one after the other, on a
@@ -140,9 +162,24 @@ func (l *lane[T]) rest(limit time.Duration) {
 
 // --- events between processes --------------------------------------------------
 
+// On its way a broadcast is an event of a channel that cannot be, placeMark and the place
+// of the WebSocket; its id is the group.
+const (
+	textType   = "text"
+	binaryType = "binary"
+	placeMark  = "#"
+)
+
 // appendEvent writes an event for cutEvent.
 func appendEvent(raw []byte, e *pybridge.Event) []byte {
-	for _, text := range [...]string{e.Name, e.ID, e.Type, e.Data} {
+	name, id, kind := e.Name, e.ID, e.Type
+	if e.Place != "" {
+		name, id, kind = placeMark+e.Place, e.Name, textType
+		if e.Binary {
+			kind = binaryType
+		}
+	}
+	for _, text := range [...]string{name, id, kind, e.Data} {
 		raw = append(binary.AppendUvarint(raw, uint64(len(text))), text...)
 	}
 	return raw
@@ -151,13 +188,16 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 var errEvents = errors.New("events from the supervisor cannot be read")
 
 // cutEvent takes the first event off raw.
-func cutEvent(raw []byte) (m channel.Message, rest []byte, err error) {
-	for _, text := range [...]*string{&m.Name, &m.ID, &m.Event, &m.Data} {
+func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
+	for _, text := range [...]*string{&e.Name, &e.ID, &e.Type, &e.Data} {
 		n, k := binary.Uvarint(raw)
 		if k <= 0 || n > uint64(len(raw)-k) {
-			return m, nil, errEvents
+			return e, nil, errEvents
 		}
 		*text, raw = string(raw[k:k+int(n)]), raw[k+int(n):]
 	}
-	return m, raw, nil
+	if place, is := strings.CutPrefix(e.Name, placeMark); is {
+		e = pybridge.Event{Place: place, Binary: e.Type == binaryType, Name: e.ID, Data: e.Data}
+	}
+	return e, raw, nil
 }

@@ -109,12 +109,17 @@ func (r *relaying) takeDown(arrivals []arrival) {
 		}
 		raw := a.events.Raw
 		for seq := a.events.Seq; len(raw) > 0; seq++ {
-			m, rest, err := cutEvent(raw)
+			e, rest, err := cutEvent(raw)
 			if err != nil {
 				r.s.log.log(runtime.LevelError, err.Error())
 				break
 			}
 			raw = rest
+			if e.Place != "" {
+				r.s.broadcast(&e)
+				continue
+			}
+			m := messageOf(&e)
 			r.s.publishOne(func() error { return r.s.server.PublishNumbered(seq, &m) })
 		}
 		r.waiting.Add(-int64(len(a.events.Raw)))

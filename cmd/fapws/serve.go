@@ -265,6 +265,7 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 		Accel:        len(s.conf.AccelRoots) > 0,
 	}
 	run.Purge, run.Publish, run.MaxEvent = s.purge, s.publish, s.conf.ChannelMaxEvent
+	run.Relayed, run.Counted = s.parent != nil, s.counted()
 	run.Timeout = s.conf.Timeout
 	if s.parent != nil {
 		run.Stuck = s.parent.stuck

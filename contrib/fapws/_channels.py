@@ -125,7 +125,7 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
     except UnicodeEncodeError as error:
         raise ValueError(f"publish: {error.object[error.start]!r} cannot be sent as UTF-8") from None
     if not taken:
-        _wait(taken, push, message)
+        _wait("publish", taken, push, message)
 
 
 def listeners(name: str) -> int:
@@ -273,7 +273,7 @@ def _native(function: str) -> Any:
     return native
 
 
-def _wait(taken: Optional[bool], push: Any, message: Tuple[str, str, str, str]) -> None:
+def _wait(function: str, taken: Optional[bool], push: Any, message: Tuple[Any, ...]) -> None:
     """The server is behind: gives it a second, unless it needs this thread for that."""
     if taken is not None and not _in_asyncio():
         from time import monotonic, sleep
@@ -283,7 +283,7 @@ def _wait(taken: Optional[bool], push: Any, message: Tuple[str, str, str, str]) 
             sleep(0.002)
             if push(*message):
                 return
-    raise RuntimeError("publish: the server is behind: events worth 8 MiB wait already")
+    raise RuntimeError(f"{function}: the server is behind: events worth 8 MiB wait already")
 
 
 def _in_asyncio() -> bool:

@@ -9,12 +9,14 @@ try:
         Timeout,
         WebSocketConnection,
         broadcast,
+        broadcast_all,
         cache_purge,
         channel_answer,
         channel_listeners,
         channel_publish,
         channel_watch,
         static_answer,
+        websocket_count,
     )
 except ImportError:
     from fapws import _spawned
@@ -29,12 +31,14 @@ except ImportError:
         Timeout,
         WebSocketConnection,
         broadcast,
+        broadcast_all,
         cache_purge,
         channel_answer,
         channel_listeners,
         channel_publish,
         channel_watch,
         static_answer,
+        websocket_count,
     )
 
 __all__ = [
@@ -42,10 +46,12 @@ __all__ = [
     "Timeout",
     "WebSocketConnection",
     "broadcast",
+    "broadcast_all",
     "cache_purge",
     "channel_answer",
     "channel_listeners",
     "channel_publish",
     "channel_watch",
     "static_answer",
+    "websocket_count",
 ]

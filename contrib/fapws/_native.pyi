@@ -67,6 +67,10 @@ class WebSocketConnection:
         TimeoutError comes beyond 4 MiB. BrokenPipeError when the websocket is closed.
         """
 
+    def join(self, group: str) -> None:
+        """From now on it gets what is broadcast to that group, 1 to 128 characters; 1000 groups at most."""
+
+    def leave(self, group: str) -> None: ...
     def close(self, code: int = 1000, reason: str = "") -> None: ...
     def reject(
         self, status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()
@@ -77,3 +81,6 @@ def broadcast(websockets: Iterable[WebSocketConnection], message: Union[str, byt
 
     Who is more than 1 MiB behind is closed with 1013 instead. Any thread.
     """
+
+def broadcast_all(websocket: Any, message: Union[str, bytes, bytearray, memoryview], group: Optional[str]) -> Optional[bool]: ...
+def websocket_count(websocket: Any, group: Optional[str]) -> int: ...

@@ -4,10 +4,12 @@ from __future__ import annotations
 import sys
 from urllib.parse import urlsplit
 
+from fapws import _channels
 from fapws._errors import HTTPError
 
 try:
-    from fapws._native import WebSocketConnection, broadcast
+    from fapws import _native
+    from fapws._native import WebSocketConnection
 except ImportError:  # outside the executable, for tests of code that makes one
 
     class WebSocketConnection:  # type: ignore[no-redef]
@@ -16,8 +18,7 @@ except ImportError:  # outside the executable, for tests of code that makes one
         def __init__(self) -> None:
             raise TypeError("the server makes websockets")
 
-    def broadcast(websockets: Iterable[WebSocketConnection], message: Union[str, bytes]) -> int:
-        raise RuntimeError("there are no websockets outside the fapws executable")
+    _native = None  # type: ignore[assignment]
 
 
 TYPE_CHECKING = False
@@ -123,6 +124,47 @@ class WebSocket:
         host = environ.get("HTTP_HOST", "")
         line = f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a} and was refused"
         print(f"fapws: {line}; WebSocket(origins=[...]) allows pages of other hosts (this is said once)", file=sys.stderr)
+
+
+def broadcast(
+    websockets: Union[WebSocket, Iterable[WebSocketConnection]],
+    message: Union[str, bytes, bytearray, memoryview],
+    group: Optional[str] = None,
+) -> int:
+    """Sends message, a str as text and bytes as a binary one, to many, without waiting for any of them.
+
+    websockets -- a WebSocket of PATHS: all who are connected to it, in all processes of this
+                  server. Or some who are connected to this process, as callbacks get them
+    group      -- of a WebSocket of PATHS only: those that ``ws.join(group)`` has put there
+
+    Returns how many there are: of a WebSocket of PATHS, who is in its handshake
+    counts, and what is known of other processes may be up to a second old; otherwise, how
+    many get it. Who is more than 1 MiB behind is closed with 1013 instead.
+
+    What is sent to a WebSocket of PATHS comes in one order to all, from whichever
+    process and thread, but not necessarily in that of ``ws.send``. Who is connecting gets
+    what is sent from the beginning of its on_open on, when it is accepted. Any thread
+    may call this, any asyncio task, and a script while it is imported: nobody gets it then. Another
+    process knows the WebSocket by the application, the address and what it calls
+    back; one that runs other code, during a reload, in which there is no such one drops
+    the message.
+
+    TypeError or ValueError says which argument is wrong, that the WebSocket is not in
+    PATHS, or that the message for one is longer than --channel-max-event. RuntimeError: messages and
+    events worth 8 MiB wait already, and the server has not caught up within a second (on the thread that it
+    would take for that: at once); or this process is not served by fapws, or is a child of the server.
+    """
+    if _native is None:
+        raise RuntimeError("there are no websockets outside the fapws executable")
+    if not isinstance(websockets, WebSocket):
+        if group is not None:
+            raise TypeError("broadcast: group is for all who are connected to a WebSocket of PATHS")
+        return _native.broadcast(websockets, message)
+    what = (websockets, message, group)
+    taken = _native.broadcast_all(*what)
+    if not taken:
+        _channels._wait("broadcast", taken, _native.broadcast_all, what)
+    return _native.websocket_count(websockets, group)
 
 
 def refusal(status: int = 403, text: str = "", headers: Union[Iterable[Tuple[str, str]], Mapping[str, str]] = ()) -> HTTPError:

@@ -3,8 +3,9 @@ import contextlib
 import io
 import socket
 import unittest
+from unittest import mock
 
-from fapws import HTTPError, WebSocket
+from fapws import HTTPError, WebSocket, _websocket, broadcast
 from fapws._rawsocket import offer
 from fapws._websocket import refusal
 
@@ -142,6 +143,39 @@ class Arguments(unittest.TestCase):
         body = WebSocket()({}, lambda status, headers: seen.append((status, dict(headers))))
         self.assertTrue(seen[0][0].startswith("426 "))
         self.assertIn(b"WebSocket", b"".join(body))
+
+
+class Broadcast(unittest.TestCase):
+    """What the server is asked; that it does it is tried with the executable."""
+
+    def setUp(self):
+        self.native = mock.Mock(**{"broadcast_all.return_value": True, "websocket_count.return_value": 3, "broadcast.return_value": 2})
+        patch = mock.patch.object(_websocket, "_native", self.native)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.entry = WebSocket()
+
+    def test_to_whom(self):
+        self.assertEqual(broadcast(self.entry, "x"), 3)
+        self.assertEqual(broadcast(self.entry, b"y", "den"), 3)
+        self.assertEqual(broadcast([1, 2], "z"), 2)
+        self.assertEqual(self.native.mock_calls, [
+            mock.call.broadcast_all(self.entry, "x", None), mock.call.websocket_count(self.entry, None),
+            mock.call.broadcast_all(self.entry, b"y", "den"), mock.call.websocket_count(self.entry, "den"),
+            mock.call.broadcast([1, 2], "z"),
+        ])
+        self.assertRaises(TypeError, broadcast, [], "x", "den")
+
+    def test_behind(self):
+        self.native.broadcast_all.side_effect = [False, False, True]
+        with mock.patch("time.sleep"):
+            self.assertEqual(broadcast(self.entry, "x"), 3)
+        self.native.broadcast_all.side_effect = [None]
+        self.assertRaisesRegex(RuntimeError, "^broadcast: the server is behind", broadcast, self.entry, "x")
+
+    def test_elsewhere(self):
+        with mock.patch.object(_websocket, "_native", None):
+            self.assertRaises(RuntimeError, broadcast, self.entry, "x")
 
 
 class RawSocket(unittest.TestCase):

@@ -1,0 +1,310 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/runtime/websocket/wstest"
+)
+
+// pidOf asks which worker a WebSocket of testdata/broadcast.py is connected to.
+func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
+	t.Helper()
+	says(t, c, "pid")
+	pid, version, _ = strings.Cut(told(t, c), " ")
+	return pid, version
+}
+
+// told returns the next message that is not empty; those are sent to count who is there.
+func told(t *testing.T, c *wstest.Client) string {
+	t.Helper()
+	for {
+		_, got, err := c.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 0 {
+			return string(got)
+		}
+	}
+}
+
+func gets(t *testing.T, c *wstest.Client, want string) {
+	t.Helper()
+	if got := told(t, c); got != want {
+		t.Errorf("got %.100q; want %.100q", got, want)
+	}
+}
+
+// onBoth opens WebSockets until both workers have one, and returns two.
+func (s *server) onBoth(path string) (a, b *wstest.Client) {
+	s.t.Helper()
+	a = s.room(path)
+	first, _ := pidOf(s.t, a)
+	for range 200 {
+		b = s.room(path)
+		if second, _ := pidOf(s.t, b); second != first {
+			return a, b
+		}
+		b.Conn.Close()
+	}
+	s.t.Fatal("all WebSockets are those of one worker")
+	return nil, nil
+}
+
+// TestBroadcast: what is broadcast to a WebSocket of PATHS reaches all who are connected
+// to it, in whatever process.
+func TestBroadcast(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "broadcast.py")
+		var a, b *wstest.Client
+		if m.workers() {
+			a, b = s.onBoth("/room?x")
+		} else {
+			a, b = s.room("/room?x"), s.room("/room?x")
+		}
+		again, other := s.room("/again?x&y"), s.room("/other")
+		all := []*wstest.Client{a, b, again}
+		everybody := func(want string) {
+			t.Helper()
+			for _, c := range all {
+				gets(t, c, want)
+			}
+		}
+		eventually(t, "three are in group x", func() bool { return s.get("/count?x", 200).body == "3" })
+		if err := a.Send(wstest.Binary, []byte{0, 255, 7}); err != nil {
+			t.Error(err)
+		}
+		for _, c := range all {
+			op, got, err := c.Receive()
+			for err == nil && len(got) == 0 {
+				op, got, err = c.Receive()
+			}
+			if op != wstest.Binary || string(got) != "\x00\xff\x07" || err != nil {
+				t.Errorf("got %d %q, %v", op, got, err)
+			}
+		}
+		text := strings.Repeat("hé \x00", 10000)
+		says(t, b, "thread "+text)
+		everybody(text)
+		s.get("/task", 200).is(t, "sent")
+		everybody("from a task")
+
+		says(t, again, "group y to one")
+		gets(t, again, "to one")
+		says(t, a, "group y to another")
+		gets(t, again, "to another")
+		says(t, again, "leave x")
+		gets(t, again, "left")
+		says(t, again, "group x to two")
+		says(t, a, "thread to all")
+		gets(t, again, "to all")
+		for _, c := range []*wstest.Client{a, b} { // in whatever order, as two have said it
+			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") || !slices.Contains(got, "to all") {
+				t.Errorf("got %q", got)
+			}
+		}
+		says(t, other, "for others")
+		gets(t, other, "for others")
+		if _, err := wstest.Dial(s.address, "/room?refused"); err == nil {
+			t.Error("it was not refused")
+		}
+		everybody("one is refused")
+		s.get("/fork", 200).is(t, "7")
+		s.get("/wrong", 200).is(t, strings.Join([]string{
+			"TypeError a message is str or bytes, not int",
+			`UnicodeEncodeError 'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed`,
+			"TypeError a group is a str, not int",
+			"ValueError a group has 1 to 128 characters, not 0",
+			"ValueError a group has 1 to 128 characters, not 129",
+			"ValueError broadcast: the message has 70000 bytes, --channel-max-event allows 65536",
+			"ValueError broadcast: this WebSocket is not in PATHS",
+			"TypeError 'int' object is not iterable",
+			"TypeError broadcast(websockets, message): room is no websocket",
+			"TypeError broadcast: group is for all who are connected to a WebSocket of PATHS",
+		}, "\n"))
+	})
+}
+
+// TestBroadcastOrder: all get everything, and all in the same order, whoever says it.
+func TestBroadcastOrder(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "broadcast.py")
+		var clients []*wstest.Client
+		for range 6 {
+			clients = append(clients, s.room("/room"))
+		}
+		if m.workers() {
+			a, b := s.onBoth("/room")
+			clients = append(clients, a, b)
+		}
+		for _, c := range clients { // who was accepted gets all that is said from now on
+			pidOf(t, c)
+		}
+		const each = 200
+		for i, c := range clients {
+			says(t, c, fmt.Sprintf("count %d %d", i*each, (i+1)*each))
+		}
+		var first []string
+		for _, c := range clients {
+			var got []string
+			for range each * len(clients) {
+				got = append(got, told(t, c))
+			}
+			if first == nil {
+				first = got
+			}
+			if !slices.Equal(got, first) {
+				t.Fatal("two WebSockets have got messages in different orders")
+			}
+		}
+		last := map[int]int{}
+		for _, text := range first {
+			_, number, _ := strings.Cut(text, " ")
+			n, _ := strconv.Atoi(number)
+			if by := n / each; last[by] > n%each {
+				t.Errorf("%d after %d", n, last[by])
+			} else {
+				last[by] = n%each + 1
+			}
+		}
+		for by := range clients {
+			if last[by] != each {
+				t.Errorf("%d messages of %d", last[by], by)
+			}
+		}
+	})
+}
+
+// TestBroadcastWhileOpening: what is said while on_open runs comes when it has ended, and
+// nobody else waits for it.
+func TestBroadcastWhileOpening(t *testing.T) {
+	inEach(t, []mode{modes[0], twoWorkers}, func(t *testing.T, m mode) { // inline, nothing runs beside on_open
+		s := serve(t, m, "broadcast.py")
+		a := s.room("/room")
+		opened := make(chan *wstest.Client)
+		go func() {
+			c, err := wstest.Dial(s.address, "/room?slowly")
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- c
+		}()
+		eventually(t, "somebody is in its handshake", func() bool {
+			n := s.get("/count?slowly", 200).body
+			return n == "1"
+		})
+		says(t, a, "group slowly come in")
+		c := <-opened
+		if c == nil {
+			return
+		}
+		defer c.Conn.Close()
+		gets(t, c, "come in")
+	})
+}
+
+// TestBroadcastAtReload: old and new workers hear of each other as long as both are there,
+// and what is something else in new code hears nothing.
+func TestBroadcastAtReload(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(testdata(t, "broadcast.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := write(t, filepath.Join(t.TempDir(), "broadcast.py"), string(text))
+	s := command{script: script}.serve(t, twoWorkers)
+	a, b := s.onBoth("/room")
+	change(t, script, "VERSION = 1", "VERSION = 2")
+	s.signal(syscall.SIGHUP)
+	closesWith(t, a, 1012, "")
+	closesWith(t, b, 1012, "")
+	s.says("reloaded: 2 workers")
+	a, b = s.onBoth("/room")
+	if _, version := pidOf(t, a); version != "2" {
+		t.Error("version", version)
+	}
+	says(t, a, "thread after it")
+	gets(t, a, "after it")
+	gets(t, b, "after it")
+	// A worker that dies takes nobody with it.
+	pid, _ := pidOf(t, b)
+	number, _ := strconv.Atoi(pid)
+	if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.complains = true
+	says(t, a, "thread still here")
+	gets(t, a, "still here")
+	eventually(t, "one is counted", func() bool { return s.get("/count", 200).body == "1" })
+}
+
+// TestBroadcastBehind: who broadcasts more than can be sent has to wait, or hears of it.
+func TestBroadcastBehind(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "broadcast.py")
+		got := s.get("/heavy?300x60000", 200).body
+		const behind = "broadcast: the server is behind: events worth 8 MiB wait already, said "
+		switch {
+		case m.inline() && got == behind+"at once": // the loop runs the handler, and cannot send meanwhile
+		case !m.inline() && (got == "all" || got == behind+"after a second"): // on a busy machine
+		default:
+			t.Errorf("got %q", got)
+		}
+		c := s.room("/room")
+		says(t, c, "thread and it goes on")
+		for told(t, c) != "and it goes on" { // what was still on its way
+		}
+	})
+}
+
+// TestBroadcastSlowReader: who does not read is closed, with 1013, in the other worker, too, and costs
+// nobody anything; who says more than can be sent hears of it.
+func TestBroadcastSlowReader(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "broadcast.py")
+		slow := []*wstest.Client{s.room("/room"), s.room("/room")}
+		if m.workers() {
+			slow[0], slow[1] = s.onBoth("/room")
+		}
+		quick := s.room("/room")
+		heard := make(chan int)
+		go func() {
+			n := 0
+			for {
+				_, got, err := quick.Receive()
+				if err != nil || string(got) == "end" {
+					heard <- n
+					return
+				}
+				n += len(got)
+			}
+		}()
+		total := 0
+		gone := func() bool { return strings.Count(s.get("/left", 200).body, "1013 too slow") > 0 }
+		for end := time.Now().Add(patience); !gone(); {
+			if s.get("/heavy?10x50000", 200).is(t, "all"); time.Now().After(end) {
+				t.Fatal("nobody was closed")
+			}
+			total += 500000
+			time.Sleep(10 * time.Millisecond) // quick has to read it, on a busy machine
+		}
+		end := s.room("/room")
+		says(t, end, "thread end") // behind all that others have said
+		select {
+		case n := <-heard:
+			if n != total {
+				t.Errorf("who reads has got %d bytes of %d", n, total)
+			}
+		case <-time.After(patience):
+			t.Error("who reads has not got everything")
+		}
+	})
+}

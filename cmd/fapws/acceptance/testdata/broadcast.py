@@ -1,0 +1,105 @@
+"""Broadcasts to all WebSockets of an entry of PATHS."""
+import asyncio
+import os
+import threading
+import time
+
+from fapws import WebSocket, broadcast
+
+VERSION = 1
+closed = []
+
+
+def enter(ws):
+    query = ws.environ["QUERY_STRING"]
+    if query == "refused":
+        broadcast(room, "one is refused")
+        return False
+    for group in filter(None, query.split("&")):
+        ws.join(group)
+    if query == "slowly":
+        time.sleep(1)
+
+
+def hear(ws, message):
+    if isinstance(message, bytes):
+        broadcast(room, message)
+        return
+    command, _, rest = message.partition(" ")
+    if command == "pid":
+        ws.send(f"{os.getpid()} {VERSION}")
+    elif command == "join":
+        ws.join(rest)
+        ws.send("joined")
+    elif command == "leave":
+        ws.leave(rest)
+        ws.send("left")
+    elif command == "group":
+        group, _, rest = rest.partition(" ")
+        broadcast(room, rest, group)
+    elif command == "count":
+        for first, last in [map(int, rest.split())]:
+            for n in range(first, last):
+                broadcast(room, f"{os.getpid()} {n}")
+    elif command == "thread":
+        threading.Thread(target=broadcast, args=(room, rest)).start()
+
+
+def leave(ws, code, reason):
+    closed.append(f"{code} {reason}")
+
+
+def count(environ, start_response):
+    return str(broadcast(room, "", environ["QUERY_STRING"] or None))
+
+
+def left(environ, start_response):
+    return "\n".join(closed)
+
+
+def heavy(environ, start_response):
+    """As much as was asked for; what is said, if it was refused."""
+    times, size = map(int, environ["QUERY_STRING"].split("x"))
+    began = time.monotonic()
+    try:
+        for _ in range(times):
+            broadcast(room, b"x" * size)
+    except RuntimeError as error:
+        return f"{error}, said {'at once' if time.monotonic() - began < 0.9 else 'after a second'}"
+    return "all"
+
+
+def wrong(environ, start_response):
+    lines = []
+    for args in ((room, 1), (room, "\ud800"), (room, "x", 1), (room, "x", ""), (room, "x", "y" * 129), (room, b"x" * 70000),
+                 (WebSocket(), "x"), (7, "x"), ([room], "x"), ([], "x", "y")):
+        try:
+            lines.append(f"nothing wrong: {broadcast(*args)}")
+        except (TypeError, ValueError) as error:
+            lines.append(f"{type(error).__name__} {error}".replace(repr(room), "room"))
+    return "\n".join(lines)
+
+
+async def task(environ, start_response):
+    broadcast(room, "from a task")
+    await asyncio.sleep(0)
+    return "sent"
+
+
+def fork(environ, start_response):
+    child = os.fork()
+    if child == 0:
+        try:
+            broadcast(room, "from the child")
+        except RuntimeError:
+            os._exit(7)
+        return ""
+    return str(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+
+
+room = WebSocket(enter, hear, leave)
+other = WebSocket(on_message=lambda ws, message: broadcast(other, message))
+broadcast(room, "nobody is there yet")
+
+PATHS = [("/room", room), ("/again", room), ("/other", other), ("/count", count), ("/left", left), ("/heavy", heavy),
+         ("/wrong", wrong), ("/task", task), ("/fork", fork)]

@@ -1,0 +1,208 @@
+/* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and the groups
+ * that they join. The loop keeps who is there (broadcast.go); here it is told. */
+#include "bridge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define P fapws_the_pool
+#define LONGEST_GROUP 128 /* characters */
+#define MOST_GROUPS 1000  /* of one WebSocket */
+
+/* --- towards the loop -------------------------------------------------------- */
+
+/* The first mount of a fapws.WebSocket, NULL: there is none. */
+static const fapws_mount *mount_of(PyObject *websocket) {
+  for (int i = 0; i < P.nmounts; i++)
+    if (P.mounts[i].callable == websocket && P.mounts[i].place) return &P.mounts[i];
+  return NULL;
+}
+
+/* The text of a group; None is the empty one, if it may be. -1 with an exception. */
+static int read_group(PyObject *group, int optional, fapws_bytes *out) {
+  out->text = "";
+  out->len = 0;
+  if (optional && group == Py_None) return 0;
+  if (!PyUnicode_Check(group)) {
+    PyErr_Format(PyExc_TypeError, "a group is a str, not %.100s", Py_TYPE(group)->tp_name);
+    return -1;
+  }
+  Py_ssize_t n = PyUnicode_GetLength(group);
+  if (n < 1 || n > LONGEST_GROUP) {
+    PyErr_Format(PyExc_ValueError, "a group has 1 to %d characters, not %zd", LONGEST_GROUP, n);
+    return -1;
+  }
+  if (!(out->text = PyUnicode_AsUTF8AndSize(group, &n))) return -1;
+  out->len = (uint32_t)n;
+  return 0;
+}
+
+static int check_fork(void) {
+  if (!fapws_forked) return 0;
+  PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
+  return -1;
+}
+
+static PyObject *unknown(void) {
+  PyErr_SetString(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS");
+  return NULL;
+}
+
+static PyObject *broadcast(const fapws_mount *m, const fapws_message *message, const fapws_bytes *group) {
+  int most = P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT;
+  if (message->len > most) {
+    PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d", message->len, most);
+    return NULL;
+  }
+  char op = (char)message->op;
+  fapws_bytes texts[] = {{m->place, (uint32_t)strlen(m->place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
+  int64_t cost = FAPWS_EVENT_COST;
+  for (int i = 0; i < 4; i++) cost += texts[i].len;
+  int room = fapws_reserve_event(cost);
+  if (room < 0) Py_RETURN_NONE;
+  if (!room) Py_RETURN_FALSE;
+  if (fapws_say(FAPWS_BROADCAST, texts, 4) < 0) {
+    fapws_forget_event(cost);
+    return NULL;
+  }
+  Py_RETURN_TRUE;
+}
+
+PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *websocket, *text, *group;
+  if (!PyArg_ParseTuple(args, "OOO:broadcast", &websocket, &text, &group) || check_fork() < 0) return NULL;
+  fapws_bytes name;
+  fapws_message message;
+  PyObject *result = NULL;
+  if (fapws_read_message(text, &message) == 0 && read_group(group, 1, &name) == 0) {
+    const fapws_mount *m = mount_of(websocket);
+    if (m)
+      result = broadcast(m, &message, &name);
+    else if (P.mounts)
+      result = unknown();
+    else /* the script is being loaded: nobody can be here yet */
+      Py_INCREF(result = Py_True);
+  }
+  Py_XDECREF(message.owner);
+  return result;
+}
+
+/* What broadcast.go calls the count of a group: short, whatever that is called, and the
+ * name of no channel. FNV-1a. */
+static void count_key(char key[20], const char *place, const fapws_bytes *group) {
+  uint64_t h = 14695981039346656037u;
+  for (size_t i = 0, n = strlen(place); i <= n; i++) h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* with its NUL */
+  for (uint32_t i = 0; i < group->len; i++) h = (h ^ (unsigned char)group->text[i]) * 1099511628211u;
+  snprintf(key, 20, "#%016llx", (unsigned long long)h);
+}
+
+PyObject *fapws_ws_count(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *websocket, *group;
+  fapws_bytes name;
+  if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || check_fork() < 0 || read_group(group, 1, &name) < 0) return NULL;
+  const fapws_mount *m = mount_of(websocket);
+  if (!m) return P.mounts ? unknown() : PyLong_FromLong(0);
+  char key[20];
+  count_key(key, m->place, &name);
+  int64_t count = fapws_listener_count(key, strlen(key));
+  return PyLong_FromLongLong(count);
+}
+
+/* --- groups ------------------------------------------------------------------ */
+
+static PyObject *tell_group(fapws_ws_object *ws, uint8_t kind, const fapws_bytes *group) {
+  uint64_t rec = (uintptr_t)ws->rec;
+  fapws_bytes texts[] = {{(const char *)&rec, sizeof rec}, *group};
+  if (fapws_say(kind, texts, 2) < 0) return NULL;
+  Py_RETURN_NONE;
+}
+
+PyObject *fapws_ws_join(PyObject *self, PyObject *group) {
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  fapws_bytes name;
+  if (check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
+  if (!ws->groups && !(ws->groups = PySet_New(NULL))) return NULL;
+  int in = PySet_Contains(ws->groups, group);
+  if (in < 0) return NULL;
+  if (in) Py_RETURN_NONE;
+  if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS) {
+    PyErr_Format(PyExc_ValueError, "join: a websocket can be in %d groups", MOST_GROUPS);
+    return NULL;
+  }
+  if (PySet_Add(ws->groups, group) < 0) return NULL;
+  return tell_group(ws, FAPWS_JOIN, &name);
+}
+
+PyObject *fapws_ws_leave(PyObject *self, PyObject *group) {
+  fapws_ws_object *ws = (fapws_ws_object *)self;
+  fapws_bytes name;
+  if (check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  if (!ws->rec || !ws->groups) Py_RETURN_NONE;
+  int was = PySet_Discard(ws->groups, group);
+  if (was < 0) return NULL;
+  if (!was) Py_RETURN_NONE;
+  return tell_group(ws, FAPWS_LEAVE, &name);
+}
+
+/* --- parts for many ---------------------------------------------------------- */
+
+typedef struct fapws_shared_body {
+  uint32_t refs; /* atomic */
+  size_t len;
+  char data[];
+} shared_body;
+
+uintptr_t fapws_share(const char *data, size_t n) {
+  shared_body *s = malloc(sizeof *s + n);
+  if (!s) return 0;
+  s->refs = 1;
+  s->len = n;
+  memcpy(s->data, data, n);
+  return (uintptr_t)s;
+}
+
+void fapws_share_again(uintptr_t shared) { __atomic_add_fetch(&((shared_body *)shared)->refs, 1, __ATOMIC_RELAXED); }
+
+void fapws_unshare(uintptr_t shared) {
+  shared_body *s = (shared_body *)shared;
+  if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) free(s);
+}
+
+static uintptr_t finished(fapws_part *p) {
+  __atomic_add_fetch(&p->rec->unacked, (int64_t)p->body_len, __ATOMIC_RELAXED);
+  return (uintptr_t)p;
+}
+
+uintptr_t fapws_shared_part(uintptr_t rec, uintptr_t shared, int op) {
+  shared_body *s = (shared_body *)shared;
+  fapws_part *p = calloc(1, sizeof *p);
+  if (!p) return 0;
+  fapws_part_reset(p, (fapws_record *)rec);
+  p->op = (uint8_t)op;
+  p->shared = s;
+  fapws_share_again(shared);
+  p->body = s->data;
+  p->body_len = s->len;
+  return finished(p);
+}
+
+uintptr_t fapws_close_part(uintptr_t rec, int code, const char *reason, size_t n) {
+  fapws_part *p = calloc(1, sizeof *p);
+  if (!p) return 0;
+  if (!(p->buf = malloc(n + 1))) {
+    free(p);
+    return 0;
+  }
+  p->cap = (uint32_t)n + 1;
+  fapws_part_reset(p, (fapws_record *)rec);
+  memcpy(p->buf, reason, n);
+  p->body = p->buf;
+  p->body_len = n;
+  p->used = (uint32_t)n;
+  p->op = FAPWS_OP_CLOSE;
+  p->code = (uint16_t)code;
+  return finished(p);
+}

@@ -1,0 +1,368 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"fapws/runtime/exchange"
+)
+
+const (
+	// mostBehind is how many bytes a client may be behind before it is closed with
+	// 1013 instead of getting a broadcast (BEHIND_BYTES of wsobject.c).
+	mostBehind = 1 << 20
+
+	// mostBroadcasts bounds the bytes of broadcasts that wait for the loop.
+	mostBroadcasts = 8 << 20
+
+	tooSlow = "too slow" // why a client is closed
+)
+
+// crowds knows the WebSockets for synchronous code, by entry of PATHS and group, and
+// sends them what fapws.broadcast is given for all. It takes no GIL. Of the loop, but
+// for the inbox.
+type crowds struct {
+	byMount []*crowd          // nil: no WebSocket
+	byPlace map[string]*crowd // by what all processes call it
+	members []*member         // by ticket
+
+	queue []Event // to be sent, in order
+	pace          // of that
+
+	inbox struct {
+		sync.Mutex
+		waiting []Event
+		bytes   int // of them, and of queue
+	}
+}
+
+// crowd is who has connected to one fapws.WebSocket, by its entries in PATHS.
+type crowd struct {
+	place  string
+	groups map[string]map[*member]struct{} // "": all
+}
+
+// member is one WebSocket, from its handshake to its last part.
+type member struct {
+	rec    *C.fapws_record
+	crowd  *crowd
+	groups []string  // besides ""
+	open   bool      // it was accepted
+	over   bool      // a close frame, or the end, was published
+	late   bool      // more was held than may be
+	slow   bool      // among those that others wait for
+	held   []message // until it is accepted
+	size   int       // bytes of them
+}
+
+// message is one on its way to many, with a reference.
+type message struct {
+	shared C.uintptr_t
+	op     C.int
+	n      int
+}
+
+// placeMounts gives each WebSocket a name that it has in all processes, also when
+// the code has been loaded anew: its application as the configuration calls it, its
+// prefix, what it calls back, and, where all of that is the same, its order, by seen. So
+// what is another thing in newer code has another name, and is left alone.
+func placeMounts(mounts []Mount, application string, seen map[string]int) {
+	for i := range mounts {
+		m := &mounts[i]
+		if m.Kind != WebSocket {
+			continue
+		}
+		name := strings.Join([]string{application, m.Prefix, m.Name}, "\n")
+		if seen[name]++; seen[name] > 1 {
+			name += "\n" + strconv.Itoa(seen[name])
+		}
+		m.place = strings.ReplaceAll(name, "\x00", "")
+	}
+}
+
+// setUp makes a crowd for each WebSocket; one that is mounted twice is one, by its first place.
+func (c *crowds) setUp(mounts []Mount) {
+	c.byMount = make([]*crowd, len(mounts))
+	c.byPlace = map[string]*crowd{}
+	known := map[unsafe.Pointer]*crowd{}
+	for i := range mounts {
+		m := &mounts[i]
+		if m.Kind != WebSocket {
+			continue
+		}
+		object := unsafe.Pointer(m.callable)
+		one := known[object]
+		if one == nil {
+			one = &crowd{place: m.place, groups: map[string]map[*member]struct{}{"": {}}}
+			known[object] = one
+			c.byPlace[m.place] = one
+		}
+		c.byMount[i] = one
+	}
+}
+
+// asked notes a handshake. What is broadcast from now on waits for its answer.
+func (c *crowds) asked(h *Handler, rec *C.fapws_record) {
+	for int(rec.ticket) >= len(c.members) {
+		c.members = append(c.members, nil)
+	}
+	m := &member{rec: rec, crowd: c.byMount[rec.mount]}
+	c.members[rec.ticket] = m
+	c.add(h, m, "")
+}
+
+// of returns the WebSocket of a record, nil: it has ended, or is none.
+func (c *crowds) of(rec *C.fapws_record) *member {
+	if t := int(rec.ticket); t < len(c.members) && c.members[t] != nil && c.members[t].rec == rec {
+		return c.members[t]
+	}
+	return nil
+}
+
+// see learns from finished parts, which go to the loop, who was accepted and who has
+// ended. out gets what was held for the former.
+func (c *crowds) see(h *Handler, list *C.fapws_part, out *parts) {
+	var accepted []*member
+	for p := list; p != nil; p = p.next {
+		if p.websocket == 0 && p.last == 0 && p.op != C.FAPWS_OP_CLOSE {
+			continue
+		}
+		m := c.of(p.rec)
+		if m == nil {
+			continue
+		}
+		if p.websocket != 0 && !m.open {
+			m.open = true
+			accepted = append(accepted, m)
+		}
+		if p.op == C.FAPWS_OP_CLOSE || p.last != 0 {
+			m.over = true
+		}
+		if p.last != 0 {
+			c.forget(h, m)
+		}
+	}
+	for _, m := range accepted {
+		held := m.held
+		m.held = nil
+		for _, one := range held {
+			if !m.over {
+				out.add(C.fapws_shared_part(number(m.rec), one.shared, one.op))
+			}
+			C.fapws_unshare(one.shared)
+		}
+		if m.late && !m.over {
+			c.drop(h, m, out)
+		}
+	}
+}
+
+// forget gives up a WebSocket whose last part has been published.
+func (c *crowds) forget(h *Handler, m *member) {
+	c.members[m.rec.ticket] = nil
+	for _, one := range m.held {
+		C.fapws_unshare(one.shared)
+	}
+	m.held = nil
+	for _, group := range append(m.groups, "") {
+		c.remove(h, m, group)
+	}
+}
+
+// drop closes a WebSocket whose client does not take what it gets.
+func (c *crowds) drop(h *Handler, m *member, out *parts) {
+	m.over = true
+	reason := (*C.char)(unsafe.Pointer(unsafe.StringData(tooSlow)))
+	out.add(C.fapws_close_part(number(m.rec), websocketBusy, reason, C.size_t(len(tooSlow))))
+	h.deliver(m.rec, exchange.OpClose, websocketBusy, false, []byte(tooSlow)) // for on_close
+}
+
+// websocketBusy is "try again later" (RFC 6455 §7.4, IANA).
+const websocketBusy = 1013
+
+// --- groups --------------------------------------------------------------------
+
+func (c *crowds) add(h *Handler, m *member, group string) {
+	all := m.crowd.groups[group]
+	if all == nil {
+		all = map[*member]struct{}{}
+		m.crowd.groups[group] = all
+	}
+	all[m] = struct{}{}
+	c.count(h, m.crowd, group)
+}
+
+func (c *crowds) remove(h *Handler, m *member, group string) {
+	all := m.crowd.groups[group]
+	delete(all, m)
+	if len(all) == 0 && group != "" {
+		delete(m.crowd.groups, group)
+	}
+	c.count(h, m.crowd, group)
+}
+
+// count tells how many are in a group, under the name that count_key of broadcast.c gives it.
+func (c *crowds) count(h *Handler, one *crowd, group string) {
+	if h.config.Counted != nil {
+		key := fnv.New64a()
+		_, _ = io.WriteString(key, one.place+"\x00"+group)
+		h.config.Counted(fmt.Sprintf("#%016x", key.Sum64()), len(one.groups[group]))
+	}
+}
+
+// grouped is what ws.join and ws.leave have said.
+func (c *crowds) grouped(h *Handler, rec *C.fapws_record, group string, joins bool) {
+	m := c.of(rec)
+	if m == nil {
+		return
+	}
+	at := slices.Index(m.groups, group)
+	switch {
+	case joins && at < 0:
+		m.groups = append(m.groups, group)
+		c.add(h, m, group)
+	case !joins && at >= 0:
+		m.groups = slices.Delete(m.groups, at, at+1)
+		c.remove(h, m, group)
+	}
+}
+
+// --- broadcasts ----------------------------------------------------------------
+
+// Broadcast sends what fapws.broadcast was called with, here or in another process, to
+// those who are connected to this one. It does not wait: false, too much waits for the
+// loop, and later there may be room. Any goroutine.
+func (h *Handler) Broadcast(e *Event) bool {
+	in := &h.crowds.inbox
+	in.Lock()
+	defer in.Unlock()
+	if in.bytes > mostBroadcasts {
+		return false
+	}
+	in.waiting = append(in.waiting, *e)
+	in.bytes += len(e.Data) + eventCost
+	if len(in.waiting) == 1 {
+		C.fapws_wake_loop()
+	}
+	return true
+}
+
+// take puts what Broadcast was given into the queue.
+func (c *crowds) take() {
+	c.inbox.Lock()
+	defer c.inbox.Unlock()
+	c.queue = append(c.queue, c.inbox.waiting...)
+	c.inbox.waiting = nil
+}
+
+// step sends what is in the queue, unless it is a lot: then a part of it, so that it goes out
+// before there is more. Otherwise a burst would look as if all clients were behind.
+func (c *crowds) step(h *Handler, out *parts) {
+	if len(c.queue) == 0 || c.resting.Load() {
+		return
+	}
+	if c.waits(time.Now()) {
+		c.rest(laggardPause)
+		return
+	}
+	bytes := 0
+	for len(c.queue) > 0 && bytes < turnBytes {
+		e := c.queue[0]
+		c.queue[0] = Event{}
+		c.queue = c.queue[1:]
+		c.send(h, &e, out)
+		bytes += len(e.Data) + eventCost
+		if !h.config.Relayed {
+			h.Dealt(e.Cost())
+		}
+	}
+	if h.config.Relayed {
+		c.inbox.Lock()
+		c.inbox.bytes -= bytes
+		c.inbox.Unlock()
+	}
+	if len(c.queue) == 0 {
+		c.queue = nil
+	} else {
+		c.rest(turnPause)
+	}
+}
+
+// send sends a broadcast to all whom it is for.
+func (c *crowds) send(h *Handler, e *Event, out *parts) {
+	one := c.byPlace[e.Place]
+	if one == nil || len(one.groups[e.Name]) == 0 {
+		return
+	}
+	msg := message{op: C.FAPWS_OP_TEXT, n: len(e.Data)}
+	if e.Binary {
+		msg.op = C.FAPWS_OP_BINARY
+	}
+	if msg.shared = C.fapws_share((*C.char)(unsafe.Pointer(unsafe.StringData(e.Data))), C.size_t(msg.n)); msg.shared == 0 {
+		return
+	}
+	defer C.fapws_unshare(msg.shared)
+	for m := range one.groups[e.Name] {
+		switch {
+		case m.over || atomic.LoadUint32((*uint32)(&m.rec.cancelled)) != 0:
+		case !m.open:
+			m.hold(msg)
+		case atomic.LoadInt64((*int64)(&m.rec.unacked)) > mostBehind:
+			c.drop(h, m, out)
+		default:
+			c.watch(m)
+			out.add(C.fapws_shared_part(number(m.rec), msg.shared, msg.op))
+		}
+	}
+}
+
+// hold keeps a message until m is accepted.
+func (m *member) hold(msg message) {
+	if m.size += msg.n + eventCost; m.size > mostBehind {
+		m.late = true
+		return
+	}
+	C.fapws_share_again(msg.shared)
+	m.held = append(m.held, msg)
+}
+
+// parts is a list of them, in order.
+type parts struct{ first, last *C.fapws_part }
+
+// add appends a part; 0, there was no memory for it, is none.
+func (l *parts) add(p C.uintptr_t) {
+	made := *(**C.fapws_part)(unsafe.Pointer(&p))
+	switch {
+	case made == nil:
+		return
+	case l.first == nil:
+		l.first = made
+	default:
+		l.last.next = made
+	}
+	l.last = made
+}
+
+// behind appends the list to another.
+func (l *parts) behind(list *C.fapws_part) *C.fapws_part {
+	if list == nil {
+		return l.first
+	}
+	last := list
+	for last.next != nil {
+		last = last.next
+	}
+	last.next = l.first
+	return list
+}

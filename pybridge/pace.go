@@ -1,0 +1,79 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+const (
+	turnBytes = 64 << 10               // of broadcasts that are sent at once
+	turnPause = 100 * time.Microsecond // until there are more
+
+	// Who is farther behind than muchBehind is waited for, laggardWait at most; all waits in
+	// vain together, a tenth of the time and mostPatience.
+	muchBehind   = mostBehind / 2
+	laggardWait  = 10 * time.Millisecond
+	laggardPause = time.Millisecond
+	mostPatience = 50 * time.Millisecond
+)
+
+// pace is how quickly broadcasts go out: so that clients who read as quickly as they can
+// are not closed because of a burst, and those who do not hold up others by no more than a tenth.
+type pace struct {
+	resting atomic.Bool // until the loop is woken
+	slow    []*member   // that are much behind
+	since   time.Time   // when the wait for them began; zero: nobody waits
+	spent   time.Duration
+	counted time.Time // until when spent has been forgiven
+}
+
+// rest makes the loop come back later.
+func (p *pace) rest(pause time.Duration) {
+	p.resting.Store(true)
+	time.AfterFunc(pause, func() {
+		p.resting.Store(false)
+		C.fapws_wake_loop()
+	})
+}
+
+// behind says how many bytes m has yet to get.
+func (m *member) behind() int64 { return atomic.LoadInt64((*int64)(&m.rec.unacked)) }
+
+// watch notes m if it is much behind.
+func (p *pace) watch(m *member) {
+	if !m.slow && m.behind() > muchBehind {
+		m.slow = true
+		p.slow = append(p.slow, m)
+	}
+}
+
+// waits says whether somebody is to be waited for.
+func (p *pace) waits(now time.Time) bool {
+	still := p.slow[:0]
+	for _, m := range p.slow {
+		if m.slow = !m.over && m.behind() > muchBehind; m.slow {
+			still = append(still, m)
+		}
+	}
+	clear(p.slow[len(still):])
+	p.slow = still
+	p.spent = max(0, p.spent-now.Sub(p.counted)/10)
+	p.counted = now
+	if len(p.slow) == 0 {
+		p.since = time.Time{}
+		return false
+	}
+	if p.since.IsZero() {
+		p.since = now
+	}
+	waited := now.Sub(p.since)
+	if waited < laggardWait && p.spent+waited+laggardPause <= mostPatience {
+		return true
+	}
+	p.spent += waited // in vain
+	p.since = time.Time{}
+	return false
+}
