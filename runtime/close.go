@@ -92,6 +92,9 @@ func (l *loop) gone(c *conn, err error) {
 // that deadline gives it, and hence a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (l *loop) answersHalf(c *conn) bool {
+	if c.first != nil && c.first.tunnel != nil {
+		return l.leftToTunnel(c)
+	}
 	if c.first == nil && !c.checking || c.first != nil && c.first.begun || c.inner != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}

@@ -154,6 +154,11 @@ func (l *loop) account(x *flight) {
 	if e == nil || x.quiet {
 		return
 	}
+	if x.tunnel != nil {
+		in, out := x.tunnel.Carried()
+		e.WireIn += in
+		x.sent += out
+	}
 	took := time.Since(e.Time)
 	if x.status == 0 {
 		x.status = statusGone

@@ -30,7 +30,9 @@ type flight struct {
 	orphan bool  // counted in loop.orphans
 
 	given int64 // bytes of input that the handler has, with exchange.InputCost for each piece
-	raw   bool  // the handler has a duplicate of the descriptor: see raw.go
+	raw   bool  // the handler has a duplicate of the descriptor: see raw.go, tunnel.go
+
+	tunnel exchange.Tunnel // that has the connection, or nil
 
 	begun     bool   // the head was sent
 	rules     *rules // of what answers; nil: none

@@ -65,7 +65,7 @@ func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
 	switch {
 	case c == nil:
 		return false
-	case !p.Taken:
+	case !p.Taken && x.tunnel == nil:
 		unix.SetNonblock(c.fd, true) // what the application has set holds for ours, too
 		l.resume(c)
 		return false
@@ -76,8 +76,11 @@ func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
 	clear(x.held)
 	x.held = x.held[:0]
 	x.keepAlive = false
+	if x.tunnel != nil {
+		x.proper, c.reset = !p.Failed, p.Failed
+	}
 	c.linger = true // what was sent last must not be lost: see finish
-	c.lent = true
+	c.lent = x.tunnel == nil
 	l.complete(x, false)
 	l.release(p)
 	l.settle(c)
@@ -87,5 +90,8 @@ func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
 // takeAway ends what the application does with the descriptor of c.
 func (l *loop) takeAway(c *conn) {
 	unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	if c.first.tunnel != nil {
+		l.caveIn(c.first)
+	}
 	c.first.since = l.now // what it owes is overdue from now on
 }

@@ -93,6 +93,10 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 	if p.First && len(p.Head.Channel) > 0 && !l.listens(x, p) {
 		return // it got another answer
 	}
+	if p.First && p.Head.Tunnel != nil {
+		l.dig(x, p)
+		return
+	}
 	c := x.conn
 	if c.ws != nil && l.sendToSocket(x, p) {
 		return

@@ -70,9 +70,10 @@ type Mount struct {
 	Index   int             // what the Handler calls this mount: exchange.Request.Mount
 
 	// What the Handler can do besides answering whole requests; the first two
-	// need a Receiver.
+	// need a Receiver. Of the last three, one at most.
 	Streams   bool // it takes requests whose body has not arrived: exchange.Request.More
 	WebSocket bool // and WebSockets: exchange.Request.WebSocket
+	Tunnels   bool // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
 	Raw       bool // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
 
 	Rules *Rules // besides those of the site; nil: none
@@ -264,7 +265,7 @@ func (l *loop) barred(c *conn, head, rest []byte, used int) (n int, again, done 
 // handle submits the request in l.req to the handler of m, or begins to collect
 // its body.
 func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
-	if m.WebSocket && l.req.UpgradeTo.Len > 0 && l.wantsWebSocket(c, head) {
+	if (m.WebSocket || m.Tunnels) && l.req.UpgradeTo.Len > 0 && l.wantsWebSocket(c, head) {
 		return l.handshake(c, m, script, head, rest, used)
 	}
 	var body []byte

@@ -164,10 +164,10 @@ func (l *loop) deadline(c *conn) int64 {
 		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)
 	case c.state == stateSocket && c.g != nil:
 		return l.socketDeadline(c)
-	case c.g == nil && c.transfer == nil:
+	case c.g == nil && c.transfer == nil && (c.first == nil || c.first.tunnel == nil):
 		return c.stamp + int64(halfTimeout)
 	case c.g == nil:
-		return l.now + int64(halfTimeout)
+		return l.now + int64(halfTimeout) // a transfer, or a tunnel
 	case c.state == stateNew || c.state == stateHead:
 		limit := int64(l.cfg.HeadTimeout)
 		if l.leaving && c.state == stateNew {

@@ -50,13 +50,9 @@ func (l *loop) handshake(c *conn, m *Mount, script int, head, rest []byte, used 
 		l.setState(c, stateWaiting)
 		return 0, false
 	}
-	if l.sockets == nil {
-		l.sockets = new(sockets)
-	}
-	ws := &socket{accept: h.Accept, packing: h.Compression}
-	ws.decoder.Max = l.cfg.WebSocketMaxSize
-	if ws.packing.On {
-		ws.decoder.Inflater = &l.sockets.inflater
+	var ws *socket // nil: of a tunnel we know nothing more
+	if m.WebSocket {
+		ws = l.newSocket(h)
 	}
 	l.request = exchange.Request{
 		Mount:     m.Index,
@@ -71,10 +67,22 @@ func (l *loop) handshake(c *conn, m *Mount, script int, head, rest []byte, used 
 	c.ws = ws
 	l.setState(c, stateWaiting)
 	l.submit(c, m)
-	if c.first != nil && c.first.owed {
+	if ws != nil && c.first != nil && c.first.owed {
 		ws.x = c.first
 	}
 	return used, false
+}
+
+func (l *loop) newSocket(h websocket.Handshake) *socket {
+	if l.sockets == nil {
+		l.sockets = new(sockets)
+	}
+	ws := &socket{accept: h.Accept, packing: h.Compression}
+	ws.decoder.Max = l.cfg.WebSocketMaxSize
+	if ws.packing.On {
+		ws.decoder.Inflater = &l.sockets.inflater
+	}
+	return ws
 }
 
 // sendToSocket is send for a connection with a WebSocket. false: x is answered like

@@ -30,7 +30,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/php", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/cgi", "fapws/runtime/fastcgi"}},
 		{"fapws/runtime/ssi", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/backend"}},
 		{"fapws/runtime/auth", nil},
-		{"fapws/runtime/proxy", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend"}},
+		{"fapws/runtime/proxy", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/websocket"}},
 		{"fapws/runtime", []string{"fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/pybridge", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/watch", nil},

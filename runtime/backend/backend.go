@@ -45,6 +45,7 @@ type Request struct {
 	Peer    exchange.Peer   // the client
 	Options string          // of the program that another handler has named; else ""
 	Depth   int             // how many subrequests this one is inside of
+	Tunnel  bool            // it asks for a WebSocket, as RFC 6455 has it, and may get a tunnel: see Response.Tunnel
 	Value   any             // of a subrequest: what the request that made it has given to Share
 
 	body  []byte
@@ -119,6 +120,7 @@ type Response struct {
 	started bool // Start was called
 	sent    bool // a part with the head was published
 	failed  bool
+	tunnel  *Tunnel
 	buf     []byte
 }
 
@@ -204,7 +206,7 @@ func (w *Response) publish(p *part) error {
 
 // end publishes the last part.
 func (w *Response) end() {
-	p := &part{body: w.buf, last: true, failed: w.failed}
+	p := &part{body: w.buf, last: true, failed: w.failed, taken: w.tunnel != nil}
 	w.buf = nil
 	if !w.sent {
 		if !w.started {

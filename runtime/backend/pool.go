@@ -28,6 +28,7 @@ type Pool struct {
 
 	mu     sync.Mutex
 	open   map[exchange.Ticket]*exchangeState
+	dug    int // those that are tunnels
 	ready  []*part
 	woken  bool // a byte is on its way to the loop
 	parts  map[uintptr]*part
@@ -37,6 +38,7 @@ type Pool struct {
 
 // exchangeState is an exchange from Submit to the Release of its last part.
 type exchangeState struct {
+	pool    *Pool
 	ticket  exchange.Ticket
 	request Request
 	to      Responder
@@ -46,6 +48,7 @@ type exchangeState struct {
 	room    *sync.Cond
 	unacked int64
 	gone    bool
+	tunnel  *Tunnel // its connection, once the loop has given it away
 }
 
 // part is a piece of a response on its way to the loop.
@@ -53,6 +56,7 @@ type part struct {
 	ex                  *exchangeState
 	head                exchange.Head
 	first, last, failed bool
+	taken               bool
 	body                []byte
 	file                *os.File
 	offset, count       int64
@@ -94,7 +98,7 @@ func (p *Pool) Attach(w *exchange.Waker) {
 // Submit implements runtime.Handler.
 func (p *Pool) Submit(r *exchange.Request) bool {
 	p.mu.Lock()
-	full := len(p.open) >= p.max
+	full := len(p.open)-p.dug >= p.max // tunnels last, and are bounded as connections
 	p.mu.Unlock()
 	if full {
 		if r.Spool >= 0 {
@@ -105,7 +109,7 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 	head := bytes.Clone(r.Head)
 	parsed := *r.Parsed
 	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
-	ex := &exchangeState{ticket: r.Ticket, to: p.responders[r.Mount]}
+	ex := &exchangeState{pool: p, ticket: r.Ticket, to: p.responders[r.Mount]}
 	ex.room = sync.NewCond(&p.mu)
 	ctx, cancel := context.WithCancel(context.Background())
 	ex.cancel = cancel
@@ -120,6 +124,7 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 		Peer:    *r.Peer,
 		Options: r.Options,
 		Depth:   r.Depth,
+		Tunnel:  r.WebSocket,
 		Value:   r.Value,
 		pool:    p,
 	}
@@ -161,6 +166,9 @@ func (p *Pool) run(ex *exchangeState) {
 		}
 		if ex.request.inner != nil {
 			ex.request.inner.Close()
+		}
+		if w.tunnel != nil {
+			w.tunnel.Client.Close()
 		}
 		w.end()
 		ex.cancel()
@@ -229,6 +237,7 @@ func (p *Pool) Next(out *exchange.Part) bool {
 		First:  one.first,
 		Last:   one.last,
 		Failed: one.failed,
+		Taken:  one.taken,
 		Head:   one.head,
 		Body:   one.body,
 		File:   -1,
@@ -255,6 +264,9 @@ func (p *Pool) Release(one *exchange.Part) {
 	ex.room.Signal()
 	if mine.last {
 		delete(p.open, ex.ticket)
+		if ex.tunnel != nil {
+			p.dug--
+		}
 	}
 	p.mu.Unlock()
 	if mine.file != nil {

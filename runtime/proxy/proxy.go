@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -22,18 +21,29 @@ import (
 // Options says where requests go. The zero value of every field but Target
 // works.
 type Options struct {
-	// Target is "http://host:port", "unix:/path/of/socket", or either with a path
-	// behind it ("http://host:port/base/", "unix:/path/of/socket:/base/"). Without
-	// one the path of a request stays as it is; a path takes the place of what the
+	// Target is "http://host:port", "https://host:port", "unix:/path/of/socket", or one
+	// of them with a path behind it ("http://host:port/base/", "unix:/path/of/socket:/base/").
+	// Without one the path of a request stays as it is; a path takes the place of what the
 	// prefix of the mount has matched.
 	Target string
+
+	// Of https: CA is a file of certificates (PEM), one of which has to vouch for that
+	// of the server; "": those of the system do. It is read by New. TLSName is the name that the
+	// certificate has to be for, and that is sent to the server (SNI); "": that of Target.
+	// NoVerify takes any certificate: the connection is encrypted, but nobody knows to whom.
+	CA       string
+	TLSName  string
+	NoVerify bool
 
 	// ReplaceHost sends the host of Target instead of the one that the client
 	// asked for.
 	ReplaceHost bool
 
-	Connect time.Duration // for a connection to the server; 0: 5 s
+	Connect time.Duration // for a connection to the server, its TLS handshake with it; 0: 5 s
 	Timeout time.Duration // for the head of its response, and for each pause in the body; 0: 60 s
+
+	TunnelTimeout time.Duration // how long nobody need say anything on a WebSocket; 0: an hour, below 0: any time
+	WriteTimeout  time.Duration // until a client has to take something from its WebSocket; 0: 60 s
 
 	// Log gets a line when the server cannot be reached or breaks off, once a
 	// second at most, and with it the client whose request it was, or "". nil:
@@ -44,8 +54,7 @@ type Options struct {
 // Proxy is a backend.Responder.
 type Proxy struct {
 	opt       Options
-	host      string // for the Host field
-	base      string // path that takes the place of the prefix; "": none
+	target    target
 	transport *http.Transport
 	said      atomic.Int64 // when Log was called last, Unix nanoseconds
 }
@@ -53,33 +62,31 @@ type Proxy struct {
 const (
 	connectDefault = 5 * time.Second
 	timeoutDefault = 60 * time.Second
+	tunnelDefault  = time.Hour
 	keepIdle       = 20 * time.Second // less than most servers keep a connection
 	maxIdle        = 64
 	maxHead        = 64 << 10 // bytes of the head of a response
 	bufferSize     = 32 << 10
 )
 
-// New checks o; it connects to nothing. The error is one line.
+// New checks o; it connects to nothing. The error is one line, and a *CAError if CA is
+// what is wrong.
 func New(o Options) (*Proxy, error) {
-	if o.Connect == 0 {
-		o.Connect = connectDefault
+	for _, d := range []struct {
+		to   *time.Duration
+		zero time.Duration
+	}{{&o.Connect, connectDefault}, {&o.Timeout, timeoutDefault}, {&o.TunnelTimeout, tunnelDefault}, {&o.WriteTimeout, timeoutDefault}} {
+		if *d.to == 0 {
+			*d.to = d.zero
+		}
 	}
-	if o.Timeout == 0 {
-		o.Timeout = timeoutDefault
-	}
-	network, address, base, err := parseTarget(o.Target)
+	target, err := newTarget(&o)
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{opt: o, base: base, host: address}
-	if network == "unix" {
-		p.host = "localhost"
-	}
-	dialer := net.Dialer{Timeout: o.Connect}
+	p := &Proxy{opt: o, target: target}
 	p.transport = &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, address)
-		},
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return p.target.dial(ctx) },
 		DisableCompression:     true,
 		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    maxIdle,
@@ -92,27 +99,6 @@ func New(o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// parseTarget takes Options.Target apart.
-func parseTarget(target string) (network, address, base string, err error) {
-	bad := fmt.Errorf("%q is neither http://host:port nor unix:/path", target)
-	if path, ok := strings.CutPrefix(target, "unix:"); ok {
-		path, base, _ = strings.Cut(path, ":")
-		if !strings.HasPrefix(path, "/") || base != "" && !strings.HasPrefix(base, "/") {
-			return "", "", "", bad
-		}
-		return "unix", path, base, nil
-	}
-	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return "", "", "", bad
-	}
-	address = u.Host
-	if u.Port() == "" {
-		address = net.JoinHostPort(u.Hostname(), "80")
-	}
-	return "tcp", address, u.Path, nil
-}
-
 // Close closes the connections that wait for requests.
 func (p *Proxy) Close() error {
 	p.transport.CloseIdleConnections()
@@ -121,8 +107,8 @@ func (p *Proxy) Close() error {
 
 // Respond implements backend.Responder.
 func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
-	if strings.EqualFold(r.Field("Upgrade"), "websocket") && r.Parsed.Upgrade {
-		w.Refuse(501, "WebSockets cannot be passed on")
+	if r.Tunnel {
+		p.upgrade(w, r)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(r.Context)
@@ -134,6 +120,13 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		return
 	}
 	defer response.Body.Close()
+	p.pass(w, r, response, cancel)
+}
+
+const badField = "its response has a field with a control character"
+
+// pass answers with what the server has. cancel ends what its body is read from.
+func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		p.complain(r, "it answers with the status %d", response.StatusCode)
 		w.Refuse(502, "")
@@ -141,14 +134,14 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 	head, ok := responseHead(response)
 	if !ok {
-		p.complain(r, "its response has a field with a control character")
+		p.complain(r, badField)
 		w.Refuse(502, "")
 		return
 	}
 	w.Start(head)
 	if err := p.copy(w, response, cancel); err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
-			p.complain(r, "a response broke off: %v", cause(ctx, err))
+			p.complain(r, "a response broke off: %v", cause(response.Request.Context(), err))
 		}
 		w.Fail()
 	}
@@ -237,12 +230,21 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 			if !clean(value) || !clean(name) {
 				return head, false
 			}
-			head.Fields = append(append(append(append(head.Fields, name...), ": "...), value...), "\r\n"...)
+			head.Fields = append(append(append(append(head.Fields, spelling(name)...), ": "...), value...), "\r\n"...)
 		}
 		head.HasDate = head.HasDate || name == "Date"
 		head.HasServer = head.HasServer || name == "Server"
 	}
 	return head, true
+}
+
+// spelling is how RFC 6455 has the names of its fields, which package http spells in
+// another way. There are programs that compare.
+func spelling(name string) string {
+	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
+		return "Sec-WebSocket-" + rest
+	}
+	return name
 }
 
 func clean(s string) bool {

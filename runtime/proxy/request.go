@@ -60,7 +60,7 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) *http.Request {
 	host := r.Host()
 	p.introduce(h, r, host)
 	if p.opt.ReplaceHost || host == "" {
-		host = p.host
+		host = p.target.host
 	}
 	request := &http.Request{
 		Method:     r.Method(),
@@ -107,12 +107,12 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 func (p *Proxy) url(r *backend.Request) *url.URL {
 	u := &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
 	raw := r.Parsed.Path.In(r.Head)
-	if p.base != "" {
+	if p.target.base != "" {
 		info := r.Path[r.Script:]
-		if strings.HasSuffix(p.base, "/") {
+		if strings.HasSuffix(p.target.base, "/") {
 			info = strings.TrimPrefix(info, "/")
 		}
-		u.Path = p.base + info
+		u.Path = p.target.base + info
 		return u
 	}
 	if string(http1.DecodePath(nil, raw)) == u.Path {

@@ -1,9 +1,6 @@
 package site
 
-import (
-	"fapws/runtime"
-	"fapws/runtime/proxy"
-)
+import "fapws/runtime"
 
 // redirect mounts what sends clients elsewhere.
 func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
@@ -33,19 +30,4 @@ func (b *builder) status(_ *Host, r *Route) []runtime.Mount {
 		return nil
 	}
 	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Fixed: answer}}
-}
-
-// proxy mounts another server.
-func (b *builder) proxy(_ *Host, r *Route) []runtime.Mount {
-	p, err := proxy.New(proxy.Options{
-		Target:  r.Proxy,
-		Timeout: r.patience(),
-		Log:     b.clientLog(runtime.LevelWarning),
-	})
-	if err != nil {
-		b.wrong(r.At.Errorf("proxy", "%v", err))
-		return nil
-	}
-	b.built.closers = append(b.built.closers, p.Close)
-	return b.responder(r, p)
 }

@@ -14,6 +14,7 @@ type Host struct {
 	At tomlfile.Position
 	Files
 	Rules
+	Proxying
 
 	Names   Names         `key:"name"`    // none: those that no other host has
 	Default bool          `key:"default"` // also for those

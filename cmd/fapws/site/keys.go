@@ -33,7 +33,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "host.route", Key: "ssi", Value: `true, ["*.html"] or { exec = true }`, Help: "with files: server-side includes"},
 	{Table: "host.route", Key: "redirect", Value: `"https://example.org${path}"`, Help: "elsewhere, with status or 302; it may hold ${path}, ${query}, ${host}, ${scheme}, and $1 for what follows the prefix"},
 	{Table: "host.route", Key: "rewrite", Value: `"/new/$1"`, Help: "another path, for the routes that follow"},
-	{Table: "host.route", Key: "proxy", Value: `"http://127.0.0.1:9000"`, Help: "another server, http:// or unix:/path/of/socket; a path behind it takes the place of the prefix, without one the path stays"},
+	{Table: "host.route", Key: "proxy", Value: `"http://127.0.0.1:9000"`, Help: "another server, http://, https:// or unix:/path/of/socket; a path behind it takes the place of the prefix, without one the path stays"},
 	{Table: "host.route", Key: "status", Value: "404", Help: "an answer with this status"},
 	{Table: "host.route", Key: "text", Value: `"Gone."`, Help: "its body"},
 	{Table: "host.route", Key: "root", Value: `"DIR"`, Help: "document root of cgi, php, fastcgi; not given, that of the host"},
@@ -47,4 +47,9 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "rules", Key: "max-body-size", Value: `"1M"`, Help: "largest body of a request"},
 	{Table: "rules", Key: "timeout", Value: `"30s"`, Help: "longest time until the answer begins"},
 	{Table: "rules", Key: "methods", Value: `["GET", "HEAD"]`, Help: "others are 405"},
+	{Table: "rules", Key: "proxy-tunnel-timeout", Value: `"1h"`, Help: "of a proxy: how long nobody need say anything on a WebSocket; 0 for ever"},
+	{Table: "rules", Key: "proxy-preserve-host", Value: "true", Help: "of a proxy: the server behind gets the Host that the client has asked for; false: its own"},
+	{Table: "rules", Key: "proxy-tls-ca", Value: `"ca.pem"`, Help: "of a proxy to https://: a file of certificates (PEM) that vouch for the one of the server; without it, those of the system"},
+	{Table: "rules", Key: "proxy-tls-name", Value: `"api.example.org"`, Help: "of a proxy to https://: the name that the certificate has to be for, and that is sent (SNI); without it, the one of the URL"},
+	{Table: "rules", Key: "proxy-tls-verify", Value: "true", Help: "of a proxy to https://: false takes any certificate, whoever shows it"},
 }

@@ -14,6 +14,7 @@ type Route struct {
 	At tomlfile.Position
 	Files
 	Rules
+	Proxying
 
 	Prefix Prefix  `key:"prefix"` // of the path
 	Match  Pattern `key:"match"`  // of the file name below it; "": all

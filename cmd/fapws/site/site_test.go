@@ -187,7 +187,7 @@ func TestKeysAreDocumented(t *testing.T) {
 			switch {
 			case slices.Contains(inherited, key), key == "types" && table != "":
 				continue // settings, or as at the top
-			case slices.Contains(tomlfile.Keys(Rules{}), key):
+			case slices.Contains(tomlfile.Keys(Rules{}), key), slices.Contains(tomlfile.Keys(Proxying{}), key):
 				here["rules "+key] = true
 			default:
 				here[table+" "+key] = true

@@ -1,0 +1,195 @@
+package acceptance
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/runtime/websocket/wstest"
+)
+
+// before starts a server that passes everything on to target, with more lines in its
+// route and more flags.
+func before(t *testing.T, target, lines string, flags ...string) *server {
+	t.Helper()
+	dir := t.TempDir()
+	file := write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+target+"\"\n"+lines)
+	return command{flags: append(flags, "-c", file), dir: dir}.serve(t, mode{})
+}
+
+// WebSockets of an application are the same behind a proxy.
+func TestProxiedWebSockets(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := before(t, serve(t, m, "sockets.py").url, "headers = { X-Added = \"yes\" }\n")
+		c := s.room("/room")
+		says(t, c, "echo hello")
+		hears(t, c, "echo hello")
+		long := "echo " + strings.Repeat("long ", 150_000)
+		for range 5 {
+			says(t, c, long)
+			hears(t, c, long)
+		}
+		says(t, c, "close 4001 enough")
+		closesWith(t, c, 4001, "enough")
+		w := s.dial() // what the application refuses is an answer, and the connection goes on
+		for range 2 {
+			w.send(wstest.Handshake("/room?teapot"))
+			w.answer().want(t, 418, "short and stout").field(t, "X-Added", "yes")
+		}
+		w.send(wstest.Handshake("/room"))
+		if h := w.head("GET").Header; h.Get("X-Added") != "yes" || h.Get("Sec-WebSocket-Accept") == "" {
+			t.Error(h)
+		}
+	})
+}
+
+// The cases of the Autobahn test suite, through the proxy.
+func TestProxiedWebSocketCases(t *testing.T) {
+	t.Parallel()
+	s := before(t, serve(t, modes[0], "echo.py").url, "")
+	var all sync.WaitGroup
+	at := make(chan struct{}, 20)
+	try := func(id string, run func() error) {
+		at <- struct{}{}
+		all.Go(func() {
+			if err := run(); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+			<-at
+		})
+	}
+	for _, tc := range wstest.Cases() {
+		try(tc.ID, func() error { return tc.Run(s.address, "/callbacks") })
+	}
+	for _, offer := range wstest.Offers {
+		try(offer, func() error { return wstest.Compression(s.address, "/callbacks", offer) })
+	}
+	all.Wait()
+}
+
+// A tunnel has its line in the access log when it ends, with what went through, also
+// when it is the end of the server that ends it.
+func TestTunnelsInTheLog(t *testing.T) {
+	t.Parallel()
+	s := before(t, serve(t, modes[0], "sockets.py").url, "", "--access-log", "log", "--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
+	log := func() string {
+		text, _ := os.ReadFile(filepath.Join(s.cmd.Dir, "log"))
+		return string(text)
+	}
+	c := s.room("/room")
+	says(t, c, "echo 12345")
+	hears(t, c, "echo 12345")
+	if got := log(); got != "" {
+		t.Errorf("%q before its end", got)
+	}
+	c.CloseWith(1000, "")
+	c.Conn.Close()
+	const head = `127\.0\.0\.1 "GET /room HTTP/1\.1" 101 `
+	eventually(t, "a line", func() bool { return strings.Contains(log(), "\n") })
+	// 10 bytes and 2 of the frame, and a close frame of 4; those of the client have 4 more each.
+	if !regexp.MustCompile(`^` + head + `16 \d+ \d+ -\n$`).MatchString(log()) {
+		t.Errorf("%q", log())
+	}
+	var in, out int
+	fmt.Sscanf(log()[strings.Index(log(), " 16 "):], " 16 %d %d", &in, &out)
+	if in < 24+150 || in > 24+400 || out < 16+100 || out > 16+400 {
+		t.Errorf("%d bytes in, %d out", in, out)
+	}
+
+	c = s.room("/room")
+	says(t, c, "echo 12345")
+	hears(t, c, "echo 12345")
+	s.signal(syscall.SIGTERM)
+	begin := time.Now()
+	says(t, c, "echo still there")
+	hears(t, c, "echo still there")
+	if _, _, err := c.Receive(); err == nil {
+		t.Error("a message from nobody")
+	}
+	if took := time.Since(begin); took < 500*time.Millisecond {
+		t.Errorf("it was cut off after %v", took)
+	}
+	if code := s.ended(); code != 0 {
+		t.Error("exit code", code)
+	}
+	if !regexp.MustCompile(`\n` + head + `30 \d+ \d+ X\n$`).MatchString(log()) {
+		t.Errorf("%q", log())
+	}
+}
+
+// At a reload, tunnels stay with their worker until the graceful timeout is over, and
+// new ones go to the next.
+func TestTunnelsAtReload(t *testing.T) {
+	t.Parallel()
+	s := before(t, serve(t, modes[0], "sockets.py").url, "", "--workers", "1", "--graceful-timeout", "2")
+	old := s.room("/room")
+	says(t, old, "echo before")
+	hears(t, old, "echo before")
+	workers := s.family()[1:]
+	s.signal(syscall.SIGHUP)
+	s.says("reloaded: 1 worker")
+	says(t, old, "echo after")
+	hears(t, old, "echo after")
+	next := s.room("/room")
+	if _, _, err := old.Receive(); err == nil {
+		t.Error("a message from nobody")
+	}
+	eventually(t, "the old worker ended", func() bool {
+		_, err := os.Stat(fmt.Sprintf("/proc/%d/exe", workers[0]))
+		return err != nil
+	})
+	says(t, next, "echo next")
+	hears(t, next, "echo next")
+	next.CloseWith(1000, "")
+}
+
+// Tunnels are connections for --max-clients, and those who leave make room.
+func TestTunnelsCount(t *testing.T) {
+	t.Parallel()
+	s := before(t, serve(t, modes[0], "sockets.py").url, "", "--max-clients", "3", "--max-clients-action", "503")
+	var clients []*wstest.Client
+	for range 3 {
+		clients = append(clients, s.room("/room"))
+	}
+	w := s.dial()
+	w.get("/noted")
+	w.answer().want(t, 503)
+	clients[0].CloseWith(1000, "")
+	clients[0].Conn.Close()
+	eventually(t, "room for one", func() bool {
+		c, err := wstest.Dial(s.address, "/room")
+		if err == nil {
+			c.Conn.Close()
+		}
+		return err == nil
+	})
+	clients[1].Conn.Close() // without a word
+	eventually(t, "room for a request", func() bool {
+		w := s.dial()
+		w.get("/noted")
+		all, _ := io.ReadAll(io.LimitReader(w.in, 12))
+		return string(all) == "HTTP/1.1 200"
+	})
+	for _, c := range clients[2:] {
+		says(t, c, "echo still there")
+		hears(t, c, "echo still there")
+	}
+}
+
+// A silent tunnel ends after proxy-tunnel-timeout.
+func TestTunnelTimeout(t *testing.T) {
+	t.Parallel()
+	s := before(t, serve(t, modes[0], "sockets.py").url, "proxy-tunnel-timeout = 0.5\n")
+	c := s.room("/room")
+	if _, _, err := c.Receive(); err == nil {
+		t.Error("a message from nobody")
+	}
+	s.says(`proxy http://\S+: a WebSocket ended: nothing was said for 500ms\n`)
+}

@@ -1,0 +1,79 @@
+package site
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime"
+	"fapws/runtime/proxy"
+)
+
+// Proxying are the keys about how other servers are asked: of a route that is a proxy,
+// or of a host for all of those that do not have the key themselves.
+type Proxying struct {
+	TunnelTimeout *Duration     `key:"proxy-tunnel-timeout"`
+	PreserveHost  *bool         `key:"proxy-preserve-host"`
+	TLSCA         tomlfile.Path `key:"proxy-tls-ca"`
+	TLSName       ServerName    `key:"proxy-tls-name"`
+	TLSVerify     *bool         `key:"proxy-tls-verify"`
+}
+
+// ServerName is a name that a certificate may be for, or an address.
+type ServerName string
+
+// FromFile implements tomlfile.Reader.
+func (n *ServerName) FromFile(v tomlfile.Value) error {
+	s, ok := v.Any.(string)
+	if !ok || s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c) }) {
+		return errors.New(`the name that a certificate is for, such as "api.example.org"`)
+	}
+	*n = ServerName(s)
+	return nil
+}
+
+// proxy mounts another server.
+func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
+	tomlfile.Inherit(&r.Proxying, &h.Proxying)
+	o := proxy.Options{
+		Target:       r.Proxy,
+		ReplaceHost:  r.PreserveHost != nil && !*r.PreserveHost,
+		CA:           string(r.TLSCA),
+		TLSName:      string(r.TLSName),
+		NoVerify:     r.TLSVerify != nil && !*r.TLSVerify,
+		Timeout:      r.patience(),
+		WriteTimeout: b.parts.Conf.WriteTimeout,
+		Log:          b.clientLog(runtime.LevelWarning),
+	}
+	if t := r.TunnelTimeout; t != nil {
+		if o.TunnelTimeout = time.Duration(*t); *t == 0 {
+			o.TunnelTimeout = -1
+		}
+	}
+	for _, key := range tomlfile.Given(r.Proxying) {
+		if strings.HasPrefix(key, "proxy-tls-") && r.At.Set(key) && !strings.HasPrefix(r.Proxy, "https:") {
+			b.wrong(r.At.Errorf(key, "%s is not asked by TLS; that is what https:// does", r.Proxy))
+		}
+	}
+	if o.NoVerify && o.CA != "" && slices.ContainsFunc([]tomlfile.Position{r.At, h.At}, func(at tomlfile.Position) bool {
+		return at.Set("proxy-tls-ca") && at.Set("proxy-tls-verify")
+	}) {
+		b.misused(r.At, "proxy-tls-ca", errors.New("nothing is checked with it where proxy-tls-verify is false"))
+	}
+	p, err := proxy.New(o)
+	var ca *proxy.CAError
+	switch {
+	case errors.As(err, &ca):
+		b.misused(r.At, "proxy-tls-ca", err)
+		return nil
+	case err != nil:
+		b.wrong(r.At.Errorf("proxy", "%v", err))
+		return nil
+	}
+	b.built.closers = append(b.built.closers, p.Close)
+	mounts := b.responder(r, p)
+	mounts[0].Tunnels = true
+	return mounts
+}
