@@ -125,7 +125,7 @@ void fapws_asgi_raised(fapws_exchange *x) {
   } else if (rec) {
     fapws_fail(&A.thread, rec);
   } else {
-    fapws_report_after(x->mount->name, x->line, x->line_len, x->addr, x->addr_len);
+    fapws_report_after((int)x->log, x->mount->name, x->line, x->line_len, x->addr, x->addr_len);
   }
 }
 

@@ -78,6 +78,7 @@ void fapws_async_forget(fapws_record *rec) {
   if (!x) return;
   /* For what goes wrong afterwards: frameworks raise when they have answered 500. */
   uint32_t line = rec->target.off + rec->target.len;
+  x->log = rec->log;
   x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
   memcpy(x->line, rec->data, x->line_len);
   x->addr_len = (uint8_t)(rec->addr.len < sizeof x->addr ? rec->addr.len : sizeof x->addr);

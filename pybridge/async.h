@@ -84,6 +84,7 @@ struct fapws_exchange {
   int64_t taken;           /* bytes of the body in memory, or in the file, that were received */
   char line[160], addr[46]; /* beginning of the request, and address of the client, when rec is NULL */
   uint8_t line_len, addr_len;
+  uint32_t log;            /* likewise: number of its error log */
   fapws_start_object head; /* only its fields: no Python object */
 };
 

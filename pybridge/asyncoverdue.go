@@ -30,7 +30,7 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 		}
 		var stack bytes.Buffer
 		writeStack(&stack, seen.stack)
-		say("%s is overdue after %s in handler %s%s:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
+		t.say("%s is overdue after %s in handler %s%s:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
 	})
 	if done == nil {
 		return

@@ -141,8 +141,24 @@ typedef struct {
   const char *text;
   uint32_t len;
 } fapws_bytes;
-/* Keeps a message of n texts for the loop, and wakes it. -1 with an exception. */
+/* Most bytes of messages for error logs that wait for the loop. */
+#define FAPWS_ERRORLOG_WAITS (4 << 20)
+/* Keeps a message of n texts for the loop, and wakes it; 0: there is no room. Any thread, without the GIL too. */
+int fapws_keep(uint8_t kind, const fapws_bytes *texts, int n);
+/* The same. -1 with an exception. */
 int fapws_say(uint8_t kind, const fapws_bytes *texts, int n);
+
+/* --- errorlog.c --- */
+/* A str, of whole lines, for an error log. Clears no exception and may set one. */
+void fapws_errorlog_say(int number, PyObject *text);
+/* error_lines(number, text): a method of module _fapws. */
+PyObject *fapws_errorlog_method(PyObject *module, PyObject *args);
+/* What is wsgi.errors of requests whose error log has that number. Borrowed; NULL: there is none. */
+PyObject *fapws_errorlog_stream(int number);
+/* Makes them. -1 with an exception. */
+int fapws_errorlog_init(void);
+/* In a child, of any kind, that was forked. */
+void fapws_errorlog_forked(void);
 
 /* --- deliver.c --- */
 /* Puts rec into the queue unless it is there, or runs, or takes no inputs. The mutex
@@ -369,17 +385,17 @@ int fapws_file_part(PyObject *result, fapws_part *p);
 PyObject *fapws_blocks(PyObject *obj);
 
 /* --- error.c --- */
-/* Reports the current exception on stderr with the request line and answers
+/* Reports the current exception in the error log of rec with the request line and answers
  * 500, or breaks the response off when it has begun. Clears the exception. */
 void fapws_fail(fapws_thread *t, fapws_record *rec);
 /* The same for a failure without an exception: one line says what it is. */
 void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail);
 /* Reports the current exception of an application whose response is complete: of
- * the request, its method and target, and the client's address. */
-void fapws_report_after(PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
-/* Reports the current exception on stderr, with what it was about. */
+ * the request, the number of its error log, its method and target, and the client's address. */
+void fapws_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
+/* Reports the current exception in the error log of rec, NULL: on stderr, with what it was about. */
 void fapws_report(const char *what, fapws_record *rec);
-/* One line on stderr, about rec. */
+/* One line about rec, in its error log. */
 void fapws_log(fapws_record *rec, const char *format, ...);
 
 /* --- sight.c --- */

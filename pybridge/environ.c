@@ -19,7 +19,7 @@ static const char *const key_text[K_COUNT] = {
     "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "RAW_URI",      "REQUEST_URI", "wsgi.input"};
 static PyObject *key[K_COUNT];
 static PyObject *key_content_length, *key_content_type, *key_host, *key_scheme, *key_https, *text_on;
-static PyObject *key_user, *key_auth, *text_basic;
+static PyObject *key_user, *key_auth, *text_basic, *key_errors;
 
 /* Field names worth an interned key; everything else is built when it comes. */
 static const char *const known_names[] = {
@@ -143,12 +143,13 @@ int fapws_environ_init(const fapws_pool_options *o) {
   text_on = PyUnicode_InternFromString("on");
   key_user = PyUnicode_InternFromString("REMOTE_USER");
   key_auth = PyUnicode_InternFromString("AUTH_TYPE");
+  key_errors = PyUnicode_InternFromString("wsgi.errors");
   text_basic = PyUnicode_InternFromString("Basic");
   protocols[0] = PyUnicode_InternFromString("HTTP/1.0");
   protocols[1] = PyUnicode_InternFromString("HTTP/1.1");
   text_empty = PyUnicode_InternFromString("");
   text_slash = PyUnicode_InternFromString("/");
-  if (!key_scheme || !key_https || !text_on || !key_user || !key_auth || !text_basic) return -1;
+  if (!key_scheme || !key_https || !text_on || !key_user || !key_auth || !text_basic || !key_errors) return -1;
   if (!key_content_length || !key_content_type || !protocols[0] || !protocols[1] || !text_empty || !text_slash) return -1;
   if (init_names() < 0) return -1;
   template_small = make_template(o, 0);
@@ -256,7 +257,7 @@ static int put_target(PyObject *env, const fapws_record *rec) {
 typedef struct {
   char text[CACHE_TEXT]; /* line, fields, peer: in this order */
   size_t line, fields, peer;
-  uint32_t mount, script;
+  uint32_t mount, script, log;
   uint8_t same_line;      /* text has the line of the last request */
   PyObject *of_fields;    /* template with fields and peer */
   PyObject *of_request;   /* of_fields with method, path, query; NULL until asked for twice */
@@ -284,12 +285,18 @@ static int put_outside(PyObject *env, const fapws_record *rec) {
   return rec->scheme.len == strlen("https") ? PyDict_SetItem(env, key_https, text_on) : 0;
 }
 
+/* Of a host that has an error log of its own. */
+static int put_errors(PyObject *env, const fapws_record *rec) {
+  PyObject *stream = fapws_errorlog_stream((int)rec->log);
+  return stream ? PyDict_SetItem(env, key_errors, stream) : 0;
+}
+
 static PyObject *environ_of_fields(fapws_record *rec) {
   PyObject *env = PyDict_Copy(rec->nfields > 2 ? template_large : template_small);
   if (env && (put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
               put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
               put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0 ||
-              put_outside(env, rec) < 0))
+              put_outside(env, rec) < 0 || (rec->log && put_errors(env, rec) < 0)))
     Py_CLEAR(env);
   return env;
 }
@@ -309,7 +316,7 @@ static cache_slot *find_slot(fapws_record *rec, size_t line) {
   cache_slot **at = &cache[pick_slot(fields, nfields)], *s = *at;
   const char *peer = rec->data + rec->addr.off;
   if (!s && !(s = *at = calloc(1, sizeof *s))) return NULL;
-  if (s->of_fields && s->fields == nfields && s->peer == rec->peer_len &&
+  if (s->of_fields && s->fields == nfields && s->peer == rec->peer_len && s->log == rec->log &&
       memcmp(s->text + s->line, fields, nfields) == 0 && memcmp(s->text + s->line + nfields, peer, s->peer) == 0)
     return s;
   PyObject *env = environ_of_fields(rec);
@@ -319,6 +326,7 @@ static cache_slot *find_slot(fapws_record *rec, size_t line) {
   s->line = line;
   s->fields = nfields;
   s->peer = rec->peer_len;
+  s->log = rec->log;
   s->same_line = 0;
   memcpy(s->text + line, fields, nfields);
   memcpy(s->text + line + nfields, peer, s->peer);

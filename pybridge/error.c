@@ -1,4 +1,4 @@
-/* What goes wrong in a handler: once on stderr, once for the client. */
+/* What goes wrong in a handler: once in the log, that of its host or stderr, once for the client. */
 #include "bridge.h"
 
 #include <stdarg.h>
@@ -31,17 +31,51 @@ static void stamp(char *buf, fapws_record *rec, const char *level) {
 }
 
 /* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or
-   with a stamp instead of fapws. */
-static void heading(fapws_record *rec, const char *level, const char *what, const char *detail) {
-  PyObject *line = fapws_request_line(rec);
+   with a stamp instead of fapws. A new str, or NULL. */
+static PyObject *heading(fapws_record *rec, const char *level, const char *what, const char *detail) {
+  PyObject *line = fapws_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
   char start[160] = "fapws: ";
-  if (fapws_the_pool.stamped) stamp(start, rec, level);
+  if (fapws_the_pool.stamped || rec->log) stamp(start, rec, level);
   if (line && addr)
-    PySys_FormatStderr("%s%s handler %U, %U%s%U%s%s\n", start, what, fapws_the_pool.mounts[rec->mount].name, line,
-                       rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
+    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s\n", start, what, fapws_the_pool.mounts[rec->mount].name, line,
+                                rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
   Py_XDECREF(line);
   Py_XDECREF(addr);
+  PyErr_Clear();
+  return text;
+}
+
+/* Writes a str, whose reference it takes, to an error log. */
+static void say(int log, PyObject *text) {
+  if (text && log)
+    fapws_errorlog_say(log, text);
+  else if (text)
+    PySys_FormatStderr("%U", text);
+  Py_XDECREF(text);
+  PyErr_Clear();
+}
+
+/* intro, a str whose reference it takes, and an exception with its traceback. For the log of a host all
+   of it is one message, so that nothing comes between. */
+static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
+  PyObject *module = log && intro ? PyImport_ImportModule("traceback") : NULL;
+  PyObject *lines = module ? PyObject_CallMethod(module, "format_exception", "OOO", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
+  PyObject *none = lines ? PyUnicode_FromString("") : NULL, *joined = none ? PyUnicode_Join(none, lines) : NULL;
+  PyObject *all = joined ? PyUnicode_Concat(intro, joined) : NULL;
+  Py_XDECREF(module);
+  Py_XDECREF(lines);
+  Py_XDECREF(none);
+  Py_XDECREF(joined);
+  PyErr_Clear();
+  if (all) {
+    Py_DECREF(intro);
+    say(log, all);
+    return;
+  }
+  say(log, intro);
+  /* Not PyErr_Print: that would end the process for SystemExit. */
+  PyErr_Display(type, value, tb);
   PyErr_Clear();
 }
 
@@ -53,32 +87,33 @@ void fapws_log(fapws_record *rec, const char *format, ...) {
   va_end(args);
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
-  heading(rec, "warning", "warning in", text);
+  say((int)rec->log, heading(rec, "warning", "warning in", text));
   PyErr_Restore(type, value, tb);
 }
 
-void fapws_report(const char *what, fapws_record *rec) {
-  PyObject *type, *value, *tb;
+/* rec: what the exception is about, NULL: what says it. */
+static void report(int log, const char *what, fapws_record *rec) {
+  PyObject *type, *value, *tb, *intro;
   PyErr_Fetch(&type, &value, &tb);
   if (!type) return;
   PyErr_NormalizeException(&type, &value, &tb);
   if (tb && value) PyException_SetTraceback(value, tb);
   if (rec) {
-    char intro[96];
-    snprintf(intro, sizeof intro, "error in %s%sof", what, *what ? " " : "");
-    heading(rec, "error", *what ? intro : "error in", "");
+    char text[96];
+    snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
+    intro = heading(rec, "error", *what ? text : "error in", "");
   } else {
     char start[160] = "fapws: ";
-    if (fapws_the_pool.stamped) stamp(start, NULL, "error");
-    PySys_WriteStderr("%serror in %s\n", start, what);
+    if (fapws_the_pool.stamped || log) stamp(start, NULL, "error");
+    intro = PyUnicode_FromFormat("%serror in %s\n", start, what);
   }
-  /* Not PyErr_Print: that would end the process for SystemExit. */
-  PyErr_Display(type, value, tb);
-  PyErr_Clear();
+  say_exception(log, intro, type, value, tb);
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(tb);
 }
+
+void fapws_report(const char *what, fapws_record *rec) { report(rec ? (int)rec->log : 0, what, rec); }
 
 /* The page for a developer's browser, or NULL. */
 static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
@@ -115,7 +150,7 @@ static void put_page(fapws_record *rec, int status, const char *page, size_t n) 
 }
 
 void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail) {
-  heading(rec, "error", "error in", detail);
+  say((int)rec->log, heading(rec, "error", "error in", detail));
   if (rec->started) {
     fapws_stream_end(t, rec, 1);
     return;
@@ -126,7 +161,7 @@ void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail) {
   fapws_publish(t, &rec->part0);
 }
 
-void fapws_report_after(PyObject *name, const char *line, int line_len, const char *addr, int addr_len) {
+void fapws_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
   char what[400];
@@ -135,7 +170,7 @@ void fapws_report_after(PyObject *name, const char *line, int line_len, const ch
   snprintf(what, sizeof what, "handler %.120s, %.*s%s%.*s, after the end of its response", text ? text : "", line_len, line,
            addr_len ? " from " : "", addr_len, addr);
   PyErr_Restore(type, value, tb);
-  fapws_report(what, NULL);
+  report(log, what, NULL);
 }
 
 /* Ends what the handler has returned; before anything of it was sent. */
@@ -169,7 +204,7 @@ static int answer_with(fapws_thread *t, fapws_record *rec, PyObject *value) {
   if (fapws_the_pool.debug >= 1) {
     PyObject *line = PyObject_CallMethod(value, "_log", NULL);
     const char *text = line ? PyUnicode_AsUTF8(line) : NULL;
-    if (text) heading(rec, "info", "answer of", text);
+    if (text) say((int)rec->log, heading(rec, "info", "answer of", text));
     Py_XDECREF(line);
     PyErr_Clear();
   }

@@ -401,7 +401,7 @@ void fapws_exchange_start(fapws_record *rec) {
   PyObject *task = start_task(x);
   if (UNLIKELY(PyErr_Occurred())) {
     if (task) {
-      fapws_report("a step of a task", NULL);
+      fapws_report("a step of a task", x->rec);
     } else if (!x->ended) {
       x->kind->raised(x);
       PyErr_Clear();

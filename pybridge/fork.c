@@ -38,6 +38,7 @@ static void in_child(void) {
     if (sigaction(sig, NULL, &sa) == 0 && (sa.sa_flags & SA_SIGINFO) && sa.sa_sigaction == go_action.sa_sigaction)
       signal(sig, sig == SIGPIPE ? SIG_IGN : SIG_DFL);
   }
+  fapws_errorlog_forked();
   after_fork();
 }
 

@@ -327,6 +327,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	copy(data[n:], r.Body)
 	copyFields(rec, p.Fields)
 	rec.mount = C.uint32_t(r.Mount)
+	rec.log = C.uint32_t(r.ErrorLog)
 	rec.script_len = C.uint32_t(r.Script)
 	rec.size = C.int64_t(r.Size)
 	rec.spool = C.int32_t(r.Spool)

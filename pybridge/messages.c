@@ -14,6 +14,7 @@
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment, with or without the GIL */
 static char *all;                                      /* malloc, freed by who takes them */
 static size_t used, room;
+static size_t lines; /* bytes of FAPWS_ERROR_LINES among them */
 
 /* Returns where n bytes go, NULL: no memory. mu is held. */
 static char *grow(size_t n) {
@@ -28,12 +29,14 @@ static char *grow(size_t n) {
   return all + used - n;
 }
 
-int fapws_say(uint8_t kind, const fapws_bytes *texts, int n) {
+int fapws_keep(uint8_t kind, const fapws_bytes *texts, int n) {
   uint32_t len = 0;
   for (int i = 0; i < n; i++) len += (uint32_t)sizeof(uint32_t) + texts[i].len;
   pthread_mutex_lock(&mu);
-  char *to = grow(1 + sizeof len + len);
+  int full = kind == FAPWS_ERROR_LINES && lines + len > FAPWS_ERRORLOG_WAITS;
+  char *to = full ? NULL : grow(1 + sizeof len + len);
   if (to) {
+    if (kind == FAPWS_ERROR_LINES) lines += len;
     *to++ = (char)kind;
     memcpy(to, &len, sizeof len);
     to += sizeof len;
@@ -46,8 +49,12 @@ int fapws_say(uint8_t kind, const fapws_bytes *texts, int n) {
     __atomic_store_n(&P.shared.messages, 1, __ATOMIC_SEQ_CST);
   }
   pthread_mutex_unlock(&mu);
-  if (!to) return PyErr_NoMemory(), -1;
-  if (__atomic_load_n(&P.wake_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else it has not begun, and looks when it does */
+  if (to && __atomic_load_n(&P.wake_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else it has not begun, and looks when it does */
+  return to != NULL;
+}
+
+int fapws_say(uint8_t kind, const fapws_bytes *texts, int n) {
+  if (!fapws_keep(kind, texts, n)) return PyErr_NoMemory(), -1;
   return 0;
 }
 
@@ -56,7 +63,7 @@ char *fapws_messages(size_t *n) {
   char *taken = all;
   *n = used;
   all = NULL;
-  used = room = 0;
+  used = room = lines = 0;
   __atomic_store_n(&P.shared.messages, 0, __ATOMIC_SEQ_CST);
   pthread_mutex_unlock(&mu);
   return taken;

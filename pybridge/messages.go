@@ -48,10 +48,7 @@ func (h *Handler) listen() {
 	defer C.free(unsafe.Pointer(all))
 	var events []Event
 	var cost int64
-	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
-		kind, texts := rest[0], rest[5:]
-		size := binary.NativeEndian.Uint32(rest[1:])
-		texts, rest = texts[:size], texts[size:]
+	each(all, n, func(kind byte, texts []byte) {
 		switch kind {
 		case C.FAPWS_PURGE:
 			if h.config.Purge != nil {
@@ -75,8 +72,10 @@ func (h *Handler) listen() {
 			address := uintptr(binary.NativeEndian.Uint64(cutText(&texts)))
 			rec := *(**C.fapws_record)(unsafe.Pointer(&address))
 			h.crowds.grouped(h, rec, string(cutText(&texts)), kind == C.FAPWS_JOIN)
+		case C.FAPWS_ERROR_LINES:
+			writeErrorLines(texts)
 		}
-	}
+	})
 	switch {
 	case len(events) == 0:
 	case h.config.Publish == nil:
@@ -86,9 +85,22 @@ func (h *Handler) listen() {
 	}
 }
 
+// each calls f with the kind and the texts of each message of all, n bytes.
+func each(all *C.char, n C.size_t, f func(kind byte, texts []byte)) {
+	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
+		kind, texts := rest[0], rest[5:]
+		size := nativeInt(rest[1:])
+		texts, rest = texts[:size], texts[size:]
+		f(kind, texts)
+	}
+}
+
+// nativeInt is the number that b begins with, as this machine writes it.
+func nativeInt(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
+
 // cutText takes the first text off.
 func cutText(texts *[]byte) []byte {
-	n := binary.NativeEndian.Uint32(*texts)
+	n := nativeInt(*texts)
 	text := (*texts)[4 : 4+n]
 	*texts = (*texts)[4+n:]
 	return text

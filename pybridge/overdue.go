@@ -6,7 +6,6 @@ import "C"
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -41,7 +40,7 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 			what = "the asyncio thread"
 			go h.seeAsync()
 		}
-		say("%s is overdue: it has waited %s for %s and will not be run\n", &t, seconds(took), what)
+		t.say("%s is overdue: it has waited %s for %s and will not be run\n", &t, seconds(took), what)
 		return
 	}
 	if async {
@@ -102,16 +101,16 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 			runs = true
 			var stack bytes.Buffer
 			writeStack(&stack, seen.stack)
-			say("%s is overdue after %s in handler %s, on thread %d, which is here:\n%s",
+			t.say("%s is overdue after %s in handler %s, on thread %d, which is here:\n%s",
 				&t, seconds(took), t.name, seen.thread, stack.Bytes())
 		} else {
-			say("%s was overdue after %s in handler %s; it is not running now\n", &t, seconds(took), t.name)
+			t.say("%s was overdue after %s in handler %s; it is not running now\n", &t, seconds(took), t.name)
 		}
 	})
 	if done == nil {
 		return
 	}
-	if !endsWithin(done, p.forGIL) {
+	if !endsWithin(done, p.forGIL) { // which is about all hosts
 		say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s",
 			&t, seconds(took), t.name, errNoGIL, dumpStacks())
 		if !endsWithin(done, p.grace) {
@@ -137,9 +136,4 @@ func (h *Handler) stuck(why string) {
 		h.asksForEnd = true
 		go h.config.Stuck(why)
 	}
-}
-
-// say writes to stderr at once, so that lines of others do not come between.
-func say(format string, args ...any) {
-	os.Stderr.Write(fmt.Appendf([]byte("fapws: "), format, args...))
 }

@@ -340,6 +340,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.threads[0] = &main_thread;
   P.nthreads = P.live = 1;
   if (fapws_environ_init(o) < 0) return NULL;
+  if (fapws_errorlog_init() < 0) fapws_report("making wsgi.errors of hosts, which is stderr", NULL);
   fapws_async_bind();
   if (!P.inline_mode || fapws_the_async.event > 0) { /* inline, it tells the loop of what the asyncio thread has made before it blocked */
     P.monitor_parked = 0;

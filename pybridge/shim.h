@@ -105,6 +105,7 @@ typedef struct fapws_record {
   struct fapws_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket;
   uint32_t mount;
+  uint32_t log;       /* number of its error log (errorlog.c); 0: stderr */
   uint32_t cancelled; /* atomic; set by the loop */
   uint32_t serial;    /* differs each time the record is used */
   uint64_t since_ns;  /* of CLOCK_MONOTONIC_COARSE: when it was submitted */
@@ -300,12 +301,27 @@ enum {
   FAPWS_BROADCAST, /* four: place of a WebSocket in PATHS, group (empty: all), op (1 byte), message */
   FAPWS_JOIN,      /* two: address of a record, group */
   FAPWS_LEAVE,     /* likewise */
+  FAPWS_ERROR_LINES, /* two: number of an error log (int), lines for it */
 };
 
 /* What was said since the last call: n bytes; malloc, freed by the caller. NULL:
  * nothing. A message is its kind (1 byte), its length (4 bytes, as this machine
  * writes them) and its texts, each with its length. Any thread. */
 char *fapws_messages(size_t *n);
+
+/* --- errorlog.c ------------------------------------------------------------ */
+
+/* Adds an error log: a regular file that package logfile writes as well, and rotates
+ * before it exceeds max bytes (0: any) and, by time, at until (seconds since 1970). path NULL:
+ * what is said is dropped. Returns its number, 0: no memory. Before
+ * handlers run, one thread. */
+int fapws_errorlog_add(const char *path, int64_t max, int64_t until);
+/* The messages for that log which the loop was given are in the file. Any thread. */
+void fapws_errorlog_written(int number, int64_t until);
+/* From now on nobody takes messages: what is said is written whatever the size of the file. Any thread. */
+void fapws_errorlog_direct(void);
+/* Writes whole lines to an error log; 0, or if that cannot be: to stderr. Any thread, without the GIL. */
+void fapws_errorlog_write(int number, const char *text, size_t n);
 
 /* --- channels.c ------------------------------------------------------------ */
 

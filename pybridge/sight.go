@@ -81,6 +81,9 @@ type task struct {
 	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
 	line   string // request line
 	client string // " from 192.0.2.1:4711", or empty
+	addr   string // of the client, as port; "": none
+	port   string
+	log    int    // number of its error log
 	name   string // of the handler
 	where  C.int
 	thread int
@@ -98,11 +101,14 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 		since:  uint64(rec.since_ns),
 		line:   fmt.Sprintf("%s %s HTTP/1.%d", text(rec.method), text(rec.target), rec.minor),
 		name:   h.nameOf(int(rec.mount)),
+		addr:   text(rec.addr),
+		port:   text(rec.port),
+		log:    int(rec.log),
 	}
-	if addr := text(rec.addr); addr != "" {
-		t.client = " from " + addr
-		if port := text(rec.port); port != "" {
-			t.client += " port " + port
+	if t.addr != "" {
+		t.client = " from " + t.addr
+		if t.port != "" {
+			t.client += " port " + t.port
 		}
 	}
 	var thread C.int

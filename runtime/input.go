@@ -161,6 +161,9 @@ func (l *loop) submit(c *conn, m *Mount) {
 		l.request.Peer = c.client()
 	}
 	x.peer = l.request.Peer
+	if x.rules != nil {
+		l.request.ErrorLog = x.rules.number
+	}
 	if c.inner != nil {
 		l.request.Depth, l.request.Value = c.inner.depth, c.inner.value
 	}

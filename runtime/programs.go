@@ -59,6 +59,9 @@ func (l *loop) handToProgram(x *flight, p *exchange.Part) {
 		Peer:    x.peer,
 		Options: string(p.Head.Static),
 	}
+	if x.rules != nil {
+		again.ErrorLog = x.rules.number
+	}
 	if p.File >= 0 {
 		again.Size = p.Count
 		if again.Spool, err = unix.FcntlInt(uintptr(p.File), unix.F_DUPFD_CLOEXEC, 0); err != nil {

@@ -35,6 +35,10 @@ type Site struct {
 	// ErrorLog gets the lines about its clients. nil: Config.LogClient.
 	ErrorLog func(level Level, client, line string)
 
+	// ErrorLogNumber is exchange.Request.ErrorLog of its requests: the same log, as
+	// handlers know it.
+	ErrorLogNumber int
+
 	// MaxBodySize and Timeout are as in Config. 0: those of Config. Timeout below
 	// zero: none.
 	MaxBodySize int64

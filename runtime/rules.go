@@ -110,6 +110,7 @@ type rules struct {
 	log     *accesslog.Log
 	unlog   bool
 	errors  func(Level, string, string) // nil: Config.LogClient
+	number  int                         // of that log: exchange.Request.ErrorLog
 	name    string                      // of the site, for logs; "": none
 	timeout time.Duration               // 0: that of Config
 	maxBody int64                       // 0: that of Config
@@ -117,7 +118,7 @@ type rules struct {
 
 // merged returns what holds for a mount with rules m of site s, or nil.
 func merged(s *Site, m *Rules) *rules {
-	out := rules{pages: s.Pages, log: s.AccessLog, unlog: s.NoAccessLog, errors: s.ErrorLog, name: s.canonical(), timeout: s.Timeout, maxBody: s.MaxBodySize}
+	out := rules{pages: s.Pages, log: s.AccessLog, unlog: s.NoAccessLog, errors: s.ErrorLog, number: s.ErrorLogNumber, name: s.canonical(), timeout: s.Timeout, maxBody: s.MaxBodySize}
 	for _, r := range [...]*Rules{s.Rules, m} {
 		if r == nil {
 			continue
@@ -141,7 +142,7 @@ func merged(s *Site, m *Rules) *rules {
 			out.maxBody = r.opt.MaxBodySize
 		}
 	}
-	if out.headers == nil && out.access == nil && out.auth == nil && out.methods == nil && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil &&
+	if out.headers == nil && out.access == nil && out.auth == nil && out.methods == nil && out.pages == nil && out.log == nil && !out.unlog && out.errors == nil && out.number == 0 &&
 		out.name == "" && out.timeout == 0 && out.maxBody == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/logfile"
@@ -21,9 +22,16 @@ type logs struct {
 	conf *settings.Config
 	main *logger
 
+	writers []hostLog // of error logs of hosts, by number less one; none comes when something is served
+
+	errors sync.Map // numbers of error logs of hosts, by path; "": what is off
+
 	mu    sync.Mutex
 	files map[string]*logfile.File // by their absolute paths
 }
+
+// hostLog takes lines about clients.
+type hostLog func(level runtime.Level, client, line string)
 
 // fileOptions is what the settings say of all log files.
 func fileOptions(conf *settings.Config, path, name string) logfile.Options {
@@ -56,6 +64,7 @@ func (l *logs) file(path, name string) (*logfile.File, error) {
 	}
 	if name == "error log" {
 		o.Flush = min(o.Flush, errorFlush)
+		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at)) }
 	}
 	o.Report = func(msg string) { l.main.log(runtime.LevelError, msg) }
 	f, err := logfile.Open(o)
@@ -102,28 +111,60 @@ const errorFlush = time.Second
 
 // Errors implements site.Logs. A host that names the error log of the settings has
 // that.
-func (l *logs) Errors(path string) (func(runtime.Level, string, string), error) {
-	switch path {
-	case off:
-		return func(runtime.Level, string, string) {}, nil
-	case "-":
-		return l.main.logClient, nil
+func (l *logs) Errors(path string) (func(runtime.Level, string, string), int, error) {
+	if path == "-" || path != off && isErrorLog(l.conf, path) {
+		return l.main.logClient, 0, nil
 	}
-	if isErrorLog(l.conf, path) {
-		return l.main.logClient, nil
+	if path == off {
+		return l.number("", pybridge.ErrorLog{}, func(runtime.Level, string, string) {})
 	}
 	file, err := l.file(path, "error log")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return func(level runtime.Level, client, line string) {
+	o := fileOptions(l.conf, path, "")
+	known := pybridge.ErrorLog{Path: o.Path, MaxSize: o.MaxSize, Write: func(lines []byte) { file.Write(lines) }}
+	if o.Every != (logfile.Schedule{}) {
+		known.Until = time.Unix(0, 0) // whoever writes first has to see whether it is rotated
+	}
+	return l.number(o.Path, known, func(level runtime.Level, client, line string) {
 		if !l.main.shows(level) {
 			return
 		}
 		if dst, ok := file.Begin(); ok {
 			file.End(appendLogLine(dst, time.Now(), level, client, line, true))
 		}
-	}, nil
+	})
+}
+
+// number makes an error log known to Python, once.
+func (l *logs) number(path string, known pybridge.ErrorLog, write hostLog) (hostLog, int, error) {
+	if n, ok := l.errors.Load(path); ok {
+		return write, n.(int), nil
+	}
+	n, err := pybridge.AddErrorLog(known)
+	if err != nil {
+		return nil, 0, err
+	}
+	l.errors.Store(path, n)
+	l.writers = append(l.writers, write)
+	return write, n, nil
+}
+
+// client writes a line about a client to the error log with a number. Any goroutine.
+func (l *logs) client(number int, level runtime.Level, client, line string) {
+	if number == 0 {
+		l.main.logClient(level, client, line)
+		return
+	}
+	l.writers[number-1](level, client, line)
+}
+
+// written tells Python that what it has said was written to an error log.
+func (l *logs) written(path string, until time.Time) {
+	if n, ok := l.errors.Load(path); ok {
+		pybridge.ErrorLogWritten(n.(int), until)
+	}
 }
 
 // reopen is for who has renamed files. Any goroutine.
@@ -137,6 +178,7 @@ func (l *logs) reopen() {
 
 // close writes what is left. Any goroutine, once or more.
 func (l *logs) close() {
+	pybridge.EndErrorLogs()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for path, f := range l.files {

@@ -27,7 +27,7 @@ func mountTable(script string, threads int, mounts []pybridge.Mount, ran *progra
 			table[i].Cache = rule
 		}
 		if m.CGI != "" {
-			program, err := ran.open(m.CGI)
+			program, err := ran.mounted(m.CGI)
 			if err != nil {
 				return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
 			}

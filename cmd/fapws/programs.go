@@ -13,46 +13,68 @@ import (
 // PATHS, and those that a handler lets answer.
 type programs struct {
 	gate *cgi.Gate
-	log  func(level runtime.Level, client, line string)
+	log  func(number int, level runtime.Level, client, line string) // to an error log, see logs.client
 
 	mu  sync.Mutex
-	all map[string]*cgi.CGI // of handlers, by their options
+	all map[namedProgram]*cgi.CGI
+}
+
+// namedProgram is one as handlers name it, for hosts that have the same error log.
+type namedProgram struct {
+	options string
+	log     int
 }
 
 // maxPrograms bounds how many of handlers are remembered. An application has a
 // few; one that makes up new ones all the time pays with reopening them.
 const maxPrograms = 64
 
-// open makes a Responder of the options of a CGIApplication. The error is one
+// open makes a program of the options of a CGIApplication. The error is one
 // line. Any goroutine.
-func (p *programs) open(options string) (*cgi.CGI, error) {
-	o, err := cgi.ParseOptions(options)
+func (p *programs) open(n namedProgram) (*cgi.CGI, error) {
+	o, err := cgi.ParseOptions(n.options)
 	if err != nil {
 		return nil, err
 	}
 	o.Software = "fapws/" + version
 	o.Gate = p.gate
-	o.Log = func(client, line string) { p.log(runtime.LevelError, client, line) }
+	o.Log = func(client, line string) { p.log(n.log, runtime.LevelError, client, line) }
 	return cgi.New(o)
+}
+
+// mounted returns a Responder for one of PATHS. The error is one line.
+func (p *programs) mounted(options string) (backend.Responder, error) {
+	program, err := p.open(namedProgram{options: options})
+	if err != nil {
+		return nil, err
+	}
+	return backend.Func(func(w *backend.Response, r *backend.Request) {
+		if r.Options = options; r.Log != 0 {
+			p.Respond(w, r)
+		} else {
+			program.Respond(w, r)
+		}
+	}), nil
 }
 
 // Respond implements backend.Responder for programs that handlers name.
 func (p *programs) Respond(w *backend.Response, r *backend.Request) {
+	n := namedProgram{r.Options, r.Log}
 	p.mu.Lock()
-	program := p.all[r.Options]
+	program := p.all[n]
 	p.mu.Unlock()
 	if program == nil {
 		var err error
-		if program, err = p.open(r.Options); err != nil {
-			p.log(runtime.LevelError, r.Client(), fmt.Sprintf("a handler let a program answer that cannot: %v", err))
+		if program, err = p.open(n); err != nil {
+			p.log(r.Log, runtime.LevelError, r.Client(), fmt.Sprintf("a handler let a program answer that cannot: %v", err))
 			w.Refuse(500, "")
 			return
 		}
 		p.mu.Lock()
 		if p.all == nil || len(p.all) >= maxPrograms {
-			p.all = map[string]*cgi.CGI{}
+			p.all = map[namedProgram]*cgi.CGI{}
 		}
-		p.all[r.Options] = program
+		p.all[n] = program
 		p.mu.Unlock()
 	}
 	program.Respond(w, r)
@@ -61,6 +83,6 @@ func (p *programs) Respond(w *backend.Response, r *backend.Request) {
 // handler is runtime.Config.Programs.
 func (p *programs) handler() (runtime.Handler, int) {
 	const most = 1024 // requests at the same time, nearly all of which wait
-	pool := backend.New(most, func(line string) { p.log(runtime.LevelError, "", line) })
+	pool := backend.New(most, func(line string) { p.log(0, runtime.LevelError, "", line) })
 	return pool, pool.Add(p)
 }

@@ -123,7 +123,7 @@ class WebSocket:
         self._told = True
         host = environ.get("HTTP_HOST", "")
         line = f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a} and was refused"
-        print(f"fapws: {line}; WebSocket(origins=[...]) allows pages of other hosts (this is said once)", file=sys.stderr)
+        print(f"fapws: {line}; WebSocket(origins=[...]) allows pages of other hosts (this is said once)", file=environ.get("wsgi.errors", sys.stderr))
 
 
 def broadcast(

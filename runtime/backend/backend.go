@@ -44,6 +44,7 @@ type Request struct {
 	Size    int64           // bytes in the body
 	Peer    exchange.Peer   // the client
 	Options string          // of the program that another handler has named; else ""
+	Log     int             // exchange.Request.ErrorLog
 	Depth   int             // how many subrequests this one is inside of
 	Tunnel  bool            // it asks for a WebSocket, as RFC 6455 has it, and may get a tunnel: see Response.Tunnel
 	Value   any             // of a subrequest: what the request that made it has given to Share

@@ -123,6 +123,7 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 		Size:    r.Size,
 		Peer:    *r.Peer,
 		Options: r.Options,
+		Log:     r.ErrorLog,
 		Depth:   r.Depth,
 		Tunnel:  r.WebSocket,
 		Value:   r.Value,

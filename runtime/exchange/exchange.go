@@ -45,6 +45,11 @@ type Request struct {
 	// read from the connection before the exchange ends.
 	Socket int
 
+	// ErrorLog says where what goes wrong with this request is written: the number that
+	// a handler has given an error log (Site.ErrorLogNumber of package runtime), 0: that
+	// of the server.
+	ErrorLog int
+
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
 }
 

@@ -49,6 +49,11 @@ type Options struct {
 	Buffer int
 	Flush  time.Duration
 
+	// Written is called after lines were written, when none waits any more, with the
+	// time before that: what was due to be rotated then has been. On the goroutine
+	// that writes. nil: nobody asks.
+	Written func(at time.Time)
+
 	// Report is told, in one line, of a log that cannot be written or rotated, or
 	// that has lost lines. Any goroutine may call it. nil: standard error.
 	Report func(msg string)

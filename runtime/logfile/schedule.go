@@ -41,5 +41,21 @@ func (s Schedule) begin(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), day, 0, 0, 0, 0, t.Location())
 }
 
+// Next returns the beginning of the period after that of t; the zero time: there is
+// none.
+func (s Schedule) Next(t time.Time) time.Time {
+	begin := s.begin(t)
+	switch s.hours {
+	case 0:
+		if s.each <= 0 {
+			return time.Time{}
+		}
+		return begin.Add(s.each)
+	case 1:
+		return begin.Add(time.Hour)
+	}
+	return time.Date(begin.Year(), begin.Month(), begin.Day()+s.hours/24, 0, 0, 0, 0, t.Location())
+}
+
 // between says whether a period began after last and not after now.
 func (s Schedule) between(last, now time.Time) bool { return last.Before(s.begin(now)) }

@@ -15,6 +15,7 @@ type writer struct {
 	out      *sink
 	pending  []byte // a buffer of whole lines
 	written  int    // bytes of pending that are in the file
+	total    int64  // bytes that are in the file, of all buffers
 	failing  bool   // the last write failed; it is tried again
 	reported time.Time
 	told     int64 // dropped lines that were reported
@@ -42,7 +43,12 @@ func (w *writer) run() {
 		if f.reopen.Swap(false) {
 			w.out.look()
 		}
-		if closed := w.flush(); closed {
+		began, before := time.Now(), w.total
+		closed := w.flush()
+		if f.o.Written != nil && w.total > before && !w.failing {
+			f.o.Written(began)
+		}
+		if closed {
 			w.out.close()
 			f.mu.Lock()
 			lines := f.dropped - w.told
@@ -80,6 +86,7 @@ func (w *writer) flush() (closed bool) {
 		}
 		n, err := w.out.write(w.pending[w.written:])
 		w.written += n
+		w.total += int64(n)
 		w.tell(dropped, err)
 		if err != nil {
 			return closed

@@ -55,8 +55,9 @@ type Logs interface {
 	// with the path; nil: it is off.
 	Access(path, format string) (*accesslog.Log, error)
 
-	// Errors returns what takes lines about clients.
-	Errors(path string) (func(level runtime.Level, client, line string), error)
+	// Errors returns what takes lines about clients, and the number by which handlers
+	// know the same log (runtime.Site.ErrorLogNumber).
+	Errors(path string) (write func(level runtime.Level, client, line string), number int, err error)
 }
 
 // Built is what was built.

@@ -66,7 +66,7 @@ func (b *builder) hostLogs(h *Host, s *runtime.Site) {
 		s.NoAccessLog = h.AccessLog == "off"
 	}
 	if h.ErrorLog != "" {
-		if s.ErrorLog, err = b.parts.Logs.Errors(string(h.ErrorLog)); err != nil {
+		if s.ErrorLog, s.ErrorLogNumber, err = b.parts.Logs.Errors(string(h.ErrorLog)); err != nil {
 			b.wrong(h.At.Errorf("error-log", "%v", err))
 		}
 	}

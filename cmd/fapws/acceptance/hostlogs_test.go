@@ -1,0 +1,324 @@
+package acceptance
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"fapws/runtime/websocket/wstest"
+)
+
+// hostLogs serves hostlogs.py for one.lan, with an error log of its own, for two.lan, which has none, and
+// for off.lan, which wants none, and an ASGI application for asgi.lan.
+func hostLogs(t *testing.T, m mode, top string) (s *server, folder string) {
+	t.Helper()
+	c := hostLogsCommand(t, top)
+	return c.serve(t, m), c.dir
+}
+
+func hostLogsCommand(t *testing.T, top string) command {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{"hostlogs.py", "asgi/hostlogs.py"} {
+		source, err := os.ReadFile(testdata(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, folder+"/"+name, string(source))
+	}
+	if err := os.Rename(folder+"/asgi/hostlogs.py", folder+"/asgi/application.py"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, folder+"/cgi/x.sh", "echo said by a program >&2; echo Content-Type: text/plain; echo; echo x")
+	write(t, folder+"/fapws.toml", top+`
+error-log = "errors"
+[[host]]
+name = "one.lan"
+app = "hostlogs.py"
+error-log = "one"
+[[host]]
+name = "two.lan"
+app = "hostlogs.py"
+[[host]]
+name = "off.lan"
+app = "hostlogs.py"
+error-log = "off"
+[[host]]
+name = "asgi.lan"
+app = "asgi/application.py:app"
+error-log = "asgi-errors"
+`)
+	return command{flags: []string{"-c", folder + "/fapws.toml"}, dir: folder, complains: true}
+}
+
+// asks sends a request to a host and waits for the end of what it gets, in whatever way it comes.
+func (s *server) asks(host, target string) string {
+	s.t.Helper()
+	w := s.dial()
+	w.send("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
+	got, _ := io.ReadAll(w.in) // an answer that breaks off ends with a reset
+	return string(got)
+}
+
+func textOf(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestHostsHaveWhatPythonSays: all that handlers cause about a request goes to the error log of
+// its host, also where hosts have one application; with "off" nowhere.
+func TestHostsHaveWhatPythonSays(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "")
+		one, all := folder+"/one", folder+"/errors"
+		const client = `\[client 127\.0\.0\.1(:\d+)?\] `
+		heading := func(level, path string) string {
+			return errorDate + `\[` + level + `\] ` + client + `(error|warning) in (\S+ of )?handler \S+, GET ` + regexp.QuoteMeta(path) + ` HTTP/1\.0 from 127\.0\.0\.1`
+		}
+		for _, tt := range []struct{ path, level, want string }{
+			{"/raises?Q", "error", `\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},
+			{"/nothing?Q", "error", `\n(.*\n)*.*None.*\n`},
+			{"/short?Q", "warning", `: body has 3 bytes, its Content-Length is 5\n`},
+			{"/field?Q", "error", `\nTraceback(.*\n)+ValueError: .*\n`},
+			{"/closes?Q", "error", `\nTraceback(.*\n)+ValueError: closing for list\n`},
+			{"/breaks?Q", "error", `\nTraceback(.*\n)+ValueError: in the middle\n`},
+		} {
+			for _, host := range []string{"one", "two", "off"} {
+				s.asks(host+".lan", strings.Replace(tt.path, "Q", host, 1))
+			}
+			for host, log := range map[string]string{"one": one, "two": all} {
+				path := strings.Replace(tt.path, "Q", host, 1)
+				want := regexp.MustCompile(`(?m)^` + heading(tt.level, path) + strings.Replace(tt.want, "Q", host, 1))
+				eventually(t, log+" has "+want.String(), func() bool { return want.MatchString(textOf(t, log)) })
+			}
+		}
+		s.asks("one.lan", "/says?one")
+		s.asks("two.lan", "/says?two")
+		s.asks("off.lan", "/says?off")
+		fileSays(t, one, "said in pieces one\none\ntwo \u20ac \\udc80\nno end and more\n")
+		fileSays(t, all, "said in pieces two\none\ntwo \u20ac \\udc80\nno end and more\n")
+		s.asks("one.lan", "/forks")
+		fileSays(t, one, "said by a child\n")
+		for _, path := range []string{"/cgi/x.sh", "/guarded/x.sh"} {
+			before := strings.Count(textOf(t, one), "said by a program\n")
+			if got := s.asks("one.lan", path); !strings.HasSuffix(got, "x\n") {
+				t.Errorf("%s: %q", path, got)
+			}
+			eventually(t, "what "+path+" has said", func() bool { return strings.Count(textOf(t, one), "said by a program\n") == before+1 })
+		}
+		c, err := wstest.Dial(s.address, "http://one.lan/socket")
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(t, c, "x")
+		fileSays(t, one, "ValueError: on a message\n")
+		c.Close()
+
+		for _, path := range []string{"/raises", "/nothing", "/short", "/after"} {
+			s.asks("asgi.lan", path+"?asgi")
+		}
+		if c, err := wstest.Dial(s.address, "http://asgi.lan/?asgi"); err == nil {
+			c.Close()
+		}
+		for _, want := range []string{"ValueError: raised for asgi\n", "/nothing?asgi HTTP/1.0 from 127.0.0.1: the application returned without a response\n",
+			"/short?asgi HTTP/1.0 from 127.0.0.1: body has 2 bytes", "ValueError: too late for asgi\n", "ValueError: in the WebSocket for asgi\n"} {
+			fileSays(t, folder+"/asgi-errors", want)
+		}
+
+		own, server := textOf(t, one), textOf(t, all)
+		for _, bad := range []string{"two.lan", "?two", "asgi", "printed to stderr"} {
+			if strings.Contains(own, bad) {
+				t.Errorf("%q in the log of one.lan", bad)
+			}
+		}
+		for _, bad := range []string{"one.lan", "?one", "for one", "asgi", "?off", "for off", "pieces off", "by a child", "by a program", "on a message"} {
+			if strings.Contains(server, bad) {
+				t.Errorf("%q in the log of the server:\n%s", bad, server)
+			}
+		}
+		if n := strings.Count(server, "printed to stderr\n"); n != 3 {
+			t.Errorf("the log of the server has %d of 3 lines on standard error", n)
+		}
+	})
+}
+
+// What a process says just before it ends is in the log.
+func TestHostLogHasLastWords(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "")
+		s.asks("one.lan", "/dies")
+		if code := s.ended(); code != 7 {
+			t.Errorf("code %d", code)
+		}
+		if text := textOf(t, folder+"/one"); text != "last words\n" {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// A handler that takes too long is told of in the log of its host.
+func TestHostLogHasOverdue(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "timeout = \"1s\"")
+		s.asks("one.lan", "/slow")
+		want := regexp.MustCompile(`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ is overdue after .*, which is here:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
+		eventually(t, "the log of the host tells of it", func() bool { return want.MatchString(textOf(t, folder+"/one")) })
+		if text := textOf(t, folder+"/errors"); strings.Contains(text, "overdue") {
+			t.Errorf("%s", text)
+		}
+	})
+}
+
+// No line of threads and processes that write at the same time is lost, mixed with another or there twice, while
+// the file is rotated all the time, by its size and by ctl; nor is a traceback torn apart
+// by others, unless a file ends in it.
+func TestHostLogIsRotated(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
+		one := folder + "/one"
+		const clients, rounds, each = 4, 6, 100
+		var group sync.WaitGroup
+		for c := range clients {
+			group.Go(func() {
+				for round := range rounds {
+					s.asks("one.lan", fmt.Sprintf("/many?%d,c%dr%d", each, c, round))
+					s.asks("one.lan", fmt.Sprintf("/raises?c%dr%d.", c, round))
+				}
+			})
+		}
+		s.asks("one.lan", "/threads")
+		for range 3 {
+			if code, stdout, stderr := (command{flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}).run(t); code != 0 {
+				t.Errorf("code %d, %q, %q", code, stdout, stderr)
+			}
+		}
+		group.Wait()
+		s.signal(syscall.SIGUSR1) // all is written
+		whole := regexp.MustCompile(`^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`)
+		part := regexp.MustCompile(`^(c\dr|thread|number)`)
+		want := clients*rounds*(each+1) + 4*200
+		var lines []string
+		eventually(t, fmt.Sprintf("%d lines", want), func() bool {
+			if left, _ := filepath.Glob(one + ".rotated-*"); len(left) > 0 {
+				return false
+			}
+			lines = logLines(t, one)
+			n := 0
+			for _, line := range lines {
+				if whole.MatchString(line) {
+					n++
+				} else if part.MatchString(line) {
+					t.Fatalf("%q is in pieces", line)
+				}
+			}
+			return n >= want
+		})
+		seen := map[string]int{}
+		for _, line := range lines {
+			if whole.MatchString(line) {
+				if seen[line]++; seen[line] > 1 {
+					t.Errorf("%q is there twice", line)
+				}
+			}
+		}
+		if old, _ := filepath.Glob(one + ".*.gz"); len(old) < 2 {
+			t.Errorf("%d rotated files", len(old))
+		}
+		if text := textOf(t, folder+"/errors"); strings.Contains(text, "xxx") || strings.Contains(text, "raised for") {
+			t.Errorf("the log of the server: %.2000s", text)
+		}
+	})
+}
+
+// What logrotate renames is followed at once, without USR1 too.
+func TestHostLogIsFollowed(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "")
+		one := folder + "/one"
+		s.asks("one.lan", "/many?1,first")
+		fileSays(t, one, "first 000000")
+		if err := os.Rename(one, one+".old"); err != nil {
+			t.Fatal(err)
+		}
+		s.asks("one.lan", "/many?1,second")
+		fileSays(t, one, "second 000000")
+		s.asks("one.lan", "/many?1,third")
+		fileSays(t, one, "third 000000")
+		if text := textOf(t, one+".old"); strings.Count(text, "\n") != 1 {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// What there is no room for waits, and is in the log when there is some; nothing is there in pieces.
+func TestHostLogOnAFullDisk(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		c := hostLogsCommand(t, "log-max-size = 0")
+		c.shell = "ulimit -f 20" // as in TestErrorLogOnAFullDisk
+		one := c.dir + "/one"
+		s := c.serve(t, m)
+		for n := range 4 {
+			s.asks("one.lan", fmt.Sprintf("/many?100,round%d", n))
+		}
+		fileSays(t, c.dir+"/errors", "; lines are kept in memory while there is room\n")
+		old := 0
+		eventually(t, "what has waited is there", func() bool {
+			lines := 0
+			for n := range old + 1 {
+				lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
+			}
+			if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // it may be full again
+				if err := os.Rename(one, oldName(one, old, -1)); err != nil {
+					t.Fatal(err)
+				}
+				old++
+			}
+			return lines >= 400
+		})
+		whole, seen := regexp.MustCompile(`^round\d \d{6} x{60}$`), map[string]bool{}
+		for n := range old + 1 {
+			for line := range strings.Lines(textOf(t, oldName(one, n, old))) {
+				if line = strings.TrimSuffix(line, "\n"); !whole.MatchString(line) || seen[line] {
+					t.Errorf("%q is not whole, or there twice", line)
+				}
+				seen[line] = true
+			}
+		}
+	})
+}
+
+// oldName is what a file is called that was renamed as the n-th; the one behind the last has its name still.
+func oldName(name string, n, last int) string {
+	if n == last {
+		return name
+	}
+	return fmt.Sprintf("%s.old%d", name, n)
+}
+
+// A log is rotated when its time has come, if handlers alone write to it, too.
+func TestHostLogIsRotatedByTime(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "log-rotate = \"1s\"\nlog-keep = 1000")
+		one, n := folder+"/one", 0
+		eventually(t, "three rotated files", func() bool {
+			s.asks("one.lan", fmt.Sprintf("/many?1,n%04d", n))
+			n++
+			old, _ := filepath.Glob(one + ".*.gz")
+			return len(old) >= 3
+		})
+		eventually(t, "every line, and all is compressed", func() bool {
+			left, _ := filepath.Glob(one + ".rotated-*")
+			return len(left) == 0 && len(logLines(t, one)) == n
+		})
+	})
+}

@@ -1,0 +1,70 @@
+"""wsgi.errors of a host that has an error log of its own (PEP 3333, "Input and Error Streams").
+
+The executable makes one for each such log, when the application has loaded.
+"""
+from __future__ import annotations
+
+import atexit
+import io
+import os
+from threading import get_ident
+
+import _fapws
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict
+
+__all__ = ["ErrorLog"]
+
+#: Characters of a line without an end that are kept back.
+_MOST_BEGUN = 8192
+
+
+class ErrorLog(io.TextIOBase):
+    """A stream of text, UTF-8; what cannot be encoded is escaped with backslashes, as on stderr.
+
+    Any thread may write. What one call writes is not mixed with what others write, nor is a
+    line that a thread writes in pieces, as ``print`` does: it is kept back until its end, ``flush()`` or the end of
+    the process. Writing does not fail.
+    """
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._begun: Dict[int, str] = {}  # by thread: a line without its end
+        atexit.register(self._flush_all)
+        os.register_at_fork(after_in_child=self._begun.clear)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"wsgi.errors.write() takes a str, not {type(text).__name__}")
+        me = get_ident()
+        line = self._begun.pop(me, "") + text
+        end = line.rfind("\n") + 1
+        if len(line) - end > _MOST_BEGUN:
+            end = len(line)
+        if end < len(line):
+            self._begun[me] = line[end:]
+        if end:
+            _fapws.error_lines(self._number, line[:end])
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes what the calling thread has begun."""
+        begun = self._begun.pop(get_ident(), "")
+        if begun:
+            _fapws.error_lines(self._number, begun)
+
+    def close(self) -> None:
+        """Only flushes: others write to it, too."""
+        self.flush()
+
+    def _flush_all(self) -> None:
+        while self._begun:
+            _fapws.error_lines(self._number, self._begun.popitem()[1] + "\n")

@@ -1,0 +1,99 @@
+package pybridge
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"time"
+	"unsafe"
+)
+
+// ErrorLog is an error log of hosts, besides that of the server, which is stderr. What handlers say
+// about requests of such a host is appended to the file at once, and
+// whoever rotates the file writes what there is no room for.
+type ErrorLog struct {
+	Path    string    // absolute, of a file that is there; "": what is said is dropped
+	MaxSize int64     // bytes of the file; 0: any
+	Until   time.Time // when it is rotated next; the zero time: never
+
+	// Write takes whole lines that are to follow in the next file, or wait for room; ErrorLogWritten has to be
+	// called when they have been written. It does not block. Any goroutine.
+	Write func(lines []byte)
+}
+
+var errorLogs []ErrorLog // by number less one
+
+// AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its
+// requests. Before App.Start, on one goroutine.
+func AddErrorLog(l ErrorLog) (number int, err error) {
+	var path *C.char
+	if l.Path != "" {
+		path = C.CString(l.Path)
+		defer C.free(unsafe.Pointer(path))
+	}
+	if number = int(C.fapws_errorlog_add(path, C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
+		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
+	}
+	errorLogs = append(errorLogs, l)
+	return number, nil
+}
+
+// ErrorLogWritten says that all that ErrorLog.Write was given is in the file, which is rotated next at
+// until. Any goroutine.
+func ErrorLogWritten(number int, until time.Time) {
+	C.fapws_errorlog_written(C.int(number), epoch(until))
+}
+
+func epoch(t time.Time) C.int64_t {
+	if t.IsZero() {
+		return math.MaxInt64
+	}
+	return C.int64_t(t.Unix())
+}
+
+// EndErrorLogs passes on what waits for the loop, which has ended; what is said from now on
+// is written whatever the size of the files. Any goroutine, also more than once.
+func EndErrorLogs() {
+	C.fapws_errorlog_direct()
+	var n C.size_t
+	all := C.fapws_messages(&n)
+	defer C.free(unsafe.Pointer(all))
+	each(all, n, func(kind byte, texts []byte) {
+		if kind == C.FAPWS_ERROR_LINES {
+			writeErrorLines(texts)
+		}
+	})
+}
+
+// writeErrorLines deals with a message of kind FAPWS_ERROR_LINES.
+func writeErrorLines(texts []byte) {
+	number := int(nativeInt(cutText(&texts)))
+	errorLogs[number-1].Write(cutText(&texts))
+}
+
+// say writes to stderr at once, so that lines of others do not come between.
+func say(format string, args ...any) {
+	os.Stderr.Write(fmt.Appendf([]byte("fapws: "), format, args...))
+}
+
+// say writes about t to the error log of its host.
+func (t *task) say(format string, args ...any) {
+	if t.log == 0 {
+		say(format, args...)
+		return
+	}
+	lines := time.Now().AppendFormat(nil, "[Mon Jan 02 15:04:05.000000 2006] [error] ")
+	switch {
+	case t.port != "":
+		lines = fmt.Appendf(lines, "[client %s] ", net.JoinHostPort(t.addr, t.port))
+	case t.addr != "":
+		lines = fmt.Appendf(lines, "[client %s] ", t.addr)
+	}
+	lines = fmt.Appendf(lines, format, args...)
+	C.fapws_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
+}
