@@ -261,7 +261,7 @@ func (b *browser) clockAndRestart(t *testing.T) {
 
 // chat has two people talk, one of whom tries to put a script into the page of the other.
 func (b *browser) chat(t *testing.T, script string) {
-	s := startServer(t, nil, script, nil)
+	s := startServer(t, nil, script, chatArgs(t, script))
 	enter := func(name string) *tab {
 		p := b.open(t, s.url)
 		p.enter("#name", name)

@@ -2,8 +2,12 @@ package samples
 
 import (
 	"fmt"
+	"io"
 	"net/url"
+	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -12,6 +16,14 @@ import (
 
 // chats are the two that must not differ for a browser.
 var chats = []string{"chat/chat.py", "chat/chat_async.py"}
+
+// chatArgs is what a chat is started with: one of its own.
+func chatArgs(t *testing.T, script string) []string {
+	if script != "chat/chat.py" {
+		return nil
+	}
+	return []string{filepath.Join(t.TempDir(), "chat.db")}
+}
 
 func chatPath(room, name string) string {
 	return "/ws?" + url.Values{"room": {room}, "name": {name}}.Encode()
@@ -50,7 +62,7 @@ func TestChat(t *testing.T) {
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
 			inModes(t, func(t *testing.T, start starter) {
-				s := start(t, script)
+				s := start(t, script, chatArgs(t, script)...)
 				resp, body := s.get("/")
 				s.want(resp, body, 200, "<title>Chat</title>")
 				if got := resp.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
@@ -105,11 +117,54 @@ func TestChat(t *testing.T) {
 	}
 }
 
+// TestChatWorkers: it is one chat, whichever worker has whom, and after a reload, too.
+func TestChatWorkers(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
+	enter := func() (all []*webSocket) {
+		for i := range 10 { // the kernel divides them
+			all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), "chat"))
+		}
+		for _, w := range all {
+			w.people("c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9")
+		}
+		return all
+	}
+	all := enter()
+	for i, speaker := range all {
+		line := fmt.Sprint("line ", i)
+		speaker.send(line)
+		for _, w := range all {
+			w.hears(fmt.Sprint("c", i), line)
+		}
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	s.stderr.await(t, regexp.MustCompile("reloaded: 2 workers"))
+	for _, w := range all {
+		if err := ws.WriteFrame(w.conn, ws.MaskFrame(ws.NewCloseFrame(nil))); err != nil { // or it would be waited for
+			t.Log(err)
+		}
+		if _, err := io.Copy(io.Discard, w.conn); err != nil { // gobwas does not know 1012, with which it ends
+			t.Log(err)
+		}
+	}
+	for _, w := range enter()[:1] {
+		w.leave(ws.StatusNormalClosure)
+	}
+	late := s.talk(chatPath("den", "late"), "chat")
+	for i := range 10 {
+		late.hears(fmt.Sprint("c", i), fmt.Sprint("line ", i))
+	}
+	late.people("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "late")
+}
+
 func TestChatRefusals(t *testing.T) {
 	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
-			s := startServer(t, nil, script, nil)
+			s := startServer(t, nil, script, chatArgs(t, script))
 			for _, path := range []string{"/ws", "/ws?room=x", "/ws?name=x", chatPath("x", " "), chatPath("x", "a\nb\x00"),
 				chatPath(strings.Repeat("x", 41), "x"), "/ws?room=%FF%00&name=x"} {
 				if _, _, status := s.dial(path); status < 400 || status > 403 {
@@ -131,7 +186,7 @@ func TestChatLines(t *testing.T) {
 	t.Parallel()
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
-			s := startServer(t, nil, script, nil)
+			s := startServer(t, nil, script, chatArgs(t, script))
 			const clients, lines = 8, 20
 			var all []*webSocket
 			for i := range clients {

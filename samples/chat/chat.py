@@ -1,20 +1,22 @@
 """A chat with WebSockets, in plain synchronous code.
 
-./build.sh run samples/chat/chat.py      then open http://127.0.0.1:8888/ in two windows
+./build.sh run samples/chat/chat.py [CHAT.db]      then open http://127.0.0.1:8888/ in two windows
 
-A client costs a Python thread only while one of these functions runs for it. What is said
-stays in this process: a chat with several workers needs a place that they share.
+A client costs a Python thread only while one of these functions runs for it. With
+--workers 2 before the name it is still one chat: broadcast reaches the clients of all
+workers, and what they have to know together is in SQLite (shared.py).
 """
 from pathlib import Path
 
 import rooms
-from fapws import WebSocket, broadcast
+import shared
+from fapws import WebSocket, broadcast, timer
 
 PAGE = (Path(__file__).resolve().parent / "chat.html").read_bytes()
 
 
-def tell(message, members):
-    broadcast(members, message)  # waits for nobody; who is much too slow is let go
+def tell_people(room):
+    broadcast(chat, shared.present(room), room)  # waits for nobody; who is much too slow is let go
 
 
 def on_open(ws):
@@ -23,23 +25,28 @@ def on_open(ws):
     if who is None:
         return ws.reject(400)
     ws.data.room, name = who
-    lines = rooms.enter(ws.data.room, ws, name)
-    if lines is None:
+    ws.data.member = None
+    ws.join(ws.data.room)  # first: nothing is missed of what is said while the rest is looked up
+    found = shared.enter(ws.data.room, name)
+    if found is None:
         return ws.reject(503)
+    ws.data.member, lines = found
     for line in lines:
-        tell(line, [ws])
-    tell(*rooms.present(ws.data.room))
+        ws.send(line)
+    tell_people(ws.data.room)
 
 
 def on_message(ws, message):
     if isinstance(message, bytes):
         return ws.close(1003, "only text")
-    tell(*rooms.said(ws.data.room, ws, message))
+    line = shared.said(ws.data.member, message)
+    if line:
+        broadcast(chat, line, ws.data.room)
 
 
 def on_close(ws, code, reason):
-    rooms.leave(ws.data.room, ws)
-    tell(*rooms.present(ws.data.room))
+    shared.leave(ws.data.member)
+    tell_people(ws.data.room)
 
 
 def index(environ, start_response):
@@ -47,7 +54,12 @@ def index(environ, start_response):
     return PAGE
 
 
-PATHS = [
-    ("/ws", WebSocket(on_open, on_message, on_close, subprotocols=[rooms.SUBPROTOCOL])),
-    ("/", index),
-]
+@timer(5)
+def beat():
+    """A worker that is killed says no goodbye for its clients: the others notice."""
+    for room in shared.beat():
+        tell_people(room)
+
+
+chat = WebSocket(on_open, on_message, on_close, subprotocols=[rooms.SUBPROTOCOL])
+PATHS = [("/ws", chat), ("/", index)]

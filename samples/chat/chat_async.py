@@ -2,7 +2,8 @@
 
 ./build.sh run samples/chat/chat_async.py      then open http://127.0.0.1:8888/ in two windows
 
-There is not a word of fapws in it: `uvicorn chat_async:application` runs it, too.
+There is not a word of fapws in it: `uvicorn chat_async:application` runs it, too. So what is said
+stays in one process: asyncio knows nothing of others (chat.py does).
 """
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What both chats know: rooms, who is in them, and what was said.
+"""What chat_async.py knows, in its one process: rooms, who is in them, and what was said; and what both chats do.
 
 Nothing here sends anything. Threads or tasks may share a Room: each method is short and
 takes the lock of all rooms.

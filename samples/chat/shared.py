@@ -1,0 +1,113 @@
+"""What chat.py knows, in all of its processes: rooms, who is in them, and what was said.
+
+It is in SQLite, beside this file or in the one that is named behind chat.py. Nothing here sends
+anything. Each call is one short transaction.
+"""
+import json
+import os
+import sqlite3
+import sys
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+
+from rooms import LINES, LONGEST, ROOMS
+
+FILE = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "chat.db")
+PEOPLE = 200  # of a room that are named
+SILENT = 15  # seconds after which the members of a process that says nothing have gone with it
+
+_process = uuid.uuid4().hex
+_mine = {}  # members of this process: number: (room, name)
+_local = threading.local()
+
+
+@contextmanager
+def _change():
+    """A transaction: others wait for its end."""
+    if not hasattr(_local, "book"):  # a connection belongs to the thread that has made it
+        _local.book = sqlite3.connect(FILE, timeout=10, isolation_level=None)
+    _local.book.execute("BEGIN IMMEDIATE")
+    try:
+        yield _local.book
+    except BaseException:
+        _local.book.execute("ROLLBACK")
+        raise
+    _local.book.execute("COMMIT")
+
+
+def enter(room, name):
+    """Lets somebody in: a number for it, and the messages of the room. None if there is no more room."""
+    with _change() as book:
+        if not book.execute("SELECT 1 FROM room WHERE title = ?", (room,)).fetchone():
+            [(rooms,)] = book.execute("SELECT count(*) FROM room")
+            if rooms >= ROOMS:  # those where nobody is are forgotten, the oldest first
+                empty = book.execute("SELECT title FROM room WHERE title NOT IN (SELECT room FROM member) ORDER BY rowid LIMIT ?", (rooms - ROOMS + 1,)).fetchall()
+                book.executemany("DELETE FROM line WHERE room = ?", empty)
+                book.executemany("DELETE FROM room WHERE title = ?", empty)
+                if rooms - len(empty) >= ROOMS:
+                    return None
+            book.execute("INSERT INTO room (title) VALUES (?)", (room,))
+        member = book.execute("INSERT INTO member (room, name, process, seen) VALUES (?, ?, ?, ?)", (room, name, _process, time.time())).lastrowid
+        _mine[member] = room, name
+        return member, [message for message, in book.execute("SELECT message FROM line WHERE room = ? ORDER BY number", (room,))]
+
+
+def leave(member):
+    _mine.pop(member, None)
+    with _change() as book:
+        book.execute("DELETE FROM member WHERE number = ?", (member,))
+
+
+def present(room):
+    """The message that says who is there. Of two, the one with the larger number is right."""
+    with _change() as book:
+        people = sorted(name for name, in book.execute("SELECT name FROM member WHERE room = ? LIMIT ?", (room, PEOPLE)))
+        return json.dumps({"people": people, "number": time.time_ns() // 1000}, ensure_ascii=False)
+
+
+def said(member, text):
+    """The message of a line, or None if there is nothing in it.
+
+    Lines have numbers, microseconds since 1970, by which pages put them in order and know
+    those that they have seen, also after a restart.
+    """
+    text = text.strip()[:LONGEST]
+    if not text or member not in _mine:
+        return None
+    room, name = _mine[member]
+    with _change() as book:
+        [(last,)] = book.execute("SELECT max(number) FROM line")
+        number = max((last or 0) + 1, time.time_ns() // 1000)
+        message = json.dumps({"number": number, "name": name, "text": text}, ensure_ascii=False)
+        book.execute("INSERT INTO line (number, room, message) VALUES (?, ?, ?)", (number, room, message))
+        book.execute("DELETE FROM line WHERE room = ?1 AND number <= (SELECT number FROM line WHERE room = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)", (room, LINES))
+        return message
+
+
+def beat():
+    """Says that this process lives. Returns the rooms in which were members of others that do not."""
+    with _change() as book:
+        now = time.time()
+        book.executemany("INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)",
+                         [(member, room, name, _process, now) for member, (room, name) in list(_mine.items())])
+        rooms = [room for room, in book.execute("SELECT DISTINCT room FROM member WHERE seen < ?", (now - SILENT,))]
+        book.execute("DELETE FROM member WHERE seen < ?", (now - SILENT,))
+        return rooms
+
+
+def _prepare():
+    book = sqlite3.connect(FILE, timeout=10, isolation_level=None)
+    book.execute("PRAGMA journal_mode = WAL")  # no commit waits for the disk
+    book.executescript("""
+        CREATE TABLE IF NOT EXISTS room (title TEXT UNIQUE);
+        CREATE TABLE IF NOT EXISTS line (number INTEGER PRIMARY KEY, room TEXT, message TEXT);
+        CREATE INDEX IF NOT EXISTS line_room ON line (room, number);
+        CREATE TABLE IF NOT EXISTS member (number INTEGER PRIMARY KEY AUTOINCREMENT, room TEXT, name TEXT, process TEXT, seen REAL);
+        CREATE INDEX IF NOT EXISTS member_room ON member (room);
+    """)
+    book.close()
+
+
+_prepare()
