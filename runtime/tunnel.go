@@ -47,6 +47,9 @@ func (l *loop) dig(x *flight, p *exchange.Part) {
 		l.submitted = true
 		return
 	}
+	if l.debug >= 2 {
+		l.tracef("%s: a tunnel begins", c)
+	}
 	c.stopped = true
 	early := bytes.Clone(c.pending())
 	l.dropInput(c)

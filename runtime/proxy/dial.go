@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
@@ -92,6 +93,16 @@ func authorities(file string) (*x509.CertPool, error) {
 
 // CAError is what New returns when Options.CA is what is wrong.
 type CAError struct{ error }
+
+// Lookup returns the name that has to be looked up for a connection to the server, "" if
+// there is none.
+func (p *Proxy) Lookup() string {
+	host, _, _ := net.SplitHostPort(p.target.address)
+	if _, err := netip.ParseAddr(host); err == nil || p.target.network == "unix" {
+		return ""
+	}
+	return host
+}
 
 // dial connects to the server, with TLS if it has that.
 func (t *target) dial(ctx context.Context) (net.Conn, error) {

@@ -186,6 +186,23 @@ func TestTunnelBreaks(t *testing.T) {
 			<-ended
 		})
 	}
+	t.Run("client, before the answer", func(t *testing.T) {
+		asked, ended := make(chan bool), make(chan bool)
+		url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
+			close(asked)
+			io.Copy(io.Discard, r)
+			close(ended)
+		})
+		address, logged := front(t, "/", proxy.Options{Target: url})
+		c, _ := client(t, address, handshake+"\r\n")
+		<-asked
+		c.SetLinger(0)
+		c.Close()
+		<-ended
+		if said := logged(); said != "" {
+			t.Errorf("it is the fault of nobody: %s", said)
+		}
+	})
 	t.Run("server", func(t *testing.T) {
 		_, r, logged := tunnel(t, proxy.Options{}, func(c *net.TCPConn, r *bufio.Reader) {
 			time.Sleep(20 * time.Millisecond)

@@ -123,7 +123,8 @@ func plainServer(t *testing.T) string {
 	return behind.Listener.Addr().String()
 }
 
-// The authorities of the system are known in a chroot, too, where their files are not.
+// The authorities of the system are known in a chroot, too, where their files are not. That
+// names have no addresses there is said.
 func TestProxyTLSInChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -146,4 +147,15 @@ func TestProxyTLSInChroot(t *testing.T) {
 	}
 	s := command{flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}, env: []string{"SSL_CERT_FILE=" + ca, "SSL_CERT_DIR=/nowhere"}}.serve(t, mode{})
 	s.get("/", 200).is(t, "GET host=test name= proto=http ")
+	if strings.Contains(s.stderr.String(), "warning") {
+		t.Error("a warning about nothing")
+	}
+
+	replace(t, file, "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://localhost:1\"\n")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s = command{flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.serve(t, mode{})
+	s.says(`warning proxy http://localhost:1: in the chroot nobody knows the address of localhost, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
+	s.get("/", 502)
 }

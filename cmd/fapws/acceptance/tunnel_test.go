@@ -183,13 +183,58 @@ func TestTunnelsCount(t *testing.T) {
 	}
 }
 
-// A silent tunnel ends after proxy-tunnel-timeout.
+// A silent tunnel ends after proxy-tunnel-timeout; the timeout of requests is over with
+// the answer to the handshake.
 func TestTunnelTimeout(t *testing.T) {
 	t.Parallel()
-	s := before(t, serve(t, modes[0], "sockets.py").url, "proxy-tunnel-timeout = 0.5\n")
+	s := before(t, serve(t, modes[0], "sockets.py").url, "proxy-tunnel-timeout = 2\ntimeout = 0.2\n")
 	c := s.room("/room")
+	time.Sleep(1500 * time.Millisecond)
+	says(t, c, "echo hello")
+	hears(t, c, "echo hello")
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nobody")
 	}
-	s.says(`proxy http://\S+: a WebSocket ended: nothing was said for 500ms\n`)
+	s.says(`proxy http://\S+: a WebSocket ended: nothing was said for 2s\n`)
+}
+
+// Without descriptors for more tunnels, those who want one are told so, the others go on,
+// and there is room again when some have ended.
+func TestTunnelsWithoutDescriptors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+serve(t, modes[0], "sockets.py").url+"\"\n")
+	s := command{shell: "ulimit -n 100", flags: []string{"-c", file}, dir: dir}.serve(t, mode{})
+	var clients []*wstest.Client
+	refused := 0
+	for range 60 {
+		c, err := wstest.Dial(s.address, "/room")
+		if err != nil {
+			refused++
+			if !strings.Contains(err.Error(), "denied: 50") {
+				t.Error(err)
+			}
+			continue
+		}
+		clients = append(clients, c)
+	}
+	if refused == 0 || len(clients) < 10 {
+		t.Errorf("%d tunnels, %d refused", len(clients), refused)
+	}
+	s.says("too many open files")
+	for _, c := range clients {
+		says(t, c, "echo still there")
+		hears(t, c, "echo still there")
+		c.Conn.Close()
+	}
+	eventually(t, "as many as before", func() bool {
+		for range len(clients) {
+			c, err := wstest.Dial(s.address, "/room")
+			if err != nil {
+				return false
+			}
+			defer c.Conn.Close()
+		}
+		return true
+	})
 }

@@ -2,6 +2,9 @@ package site
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -73,7 +76,21 @@ func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
 		return nil
 	}
 	b.built.closers = append(b.built.closers, p.Close)
+	if folder := b.parts.Conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
+		b.parts.Log(runtime.LevelWarning, fmt.Sprintf("proxy %s: in the chroot nobody knows the address of %s, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
+			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
+	}
 	mounts := b.responder(r, p)
 	mounts[0].Tunnels = true
 	return mounts
+}
+
+// looksUp says whether names can be looked up in a chroot.
+func looksUp(folder string) bool {
+	for _, name := range []string{"etc/hosts", "etc/resolv.conf"} {
+		if _, err := os.Stat(filepath.Join(folder, name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
