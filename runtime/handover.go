@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 
 	"fapws/runtime/exchange"
@@ -49,6 +50,7 @@ type handedOver struct {
 	hasDate   bool
 	hasServer bool
 	file      *sentFile // instead of options
+	client    string    // as the error log calls it
 }
 
 // handOver makes x, whose handler lets files answer (exchange.Head.Static) or
@@ -68,6 +70,12 @@ func (l *loop) handOver(x *flight, p *exchange.Part) {
 			hasDate:   p.Head.HasDate,
 			hasServer: p.Head.HasServer,
 		},
+	}
+	if x.conn != nil {
+		job.from.client = x.conn.clientText()
+	}
+	if x.extra != nil { // of a handler that has let this one answer
+		job.from.fields = (&handedOver{fields: x.extra}).with(job.from.fields)
 	}
 	if len(p.Head.SendFile) > 0 {
 		job.from.file = &sentFile{
@@ -95,8 +103,17 @@ func (j *fileJob) openHanded(s *Server) {
 		files.Open(&j.req, &j.res)
 		return
 	}
-	s.logf(LevelError, "a handler let files answer that cannot: %v", err)
+	j.blame(s, LevelError, "a handler let files answer that cannot: %v", err)
 	j.fail(500)
+}
+
+// blame logs a line about what a handler wanted. Any goroutine.
+func (j *fileJob) blame(s *Server, level Level, format string, args ...any) {
+	log := s.cfg.LogClient
+	if j.rules != nil && j.rules.errors != nil {
+		log = j.rules.errors
+	}
+	log(level, j.from.client, fmt.Sprintf(format, args...))
 }
 
 // with adds the handler's fields to those of the file. What the file says of

@@ -100,7 +100,7 @@ func TestHandlersSendFiles(t *testing.T) {
 		if got != "200:"+big+" 404:Not Found\n 200:end" {
 			t.Errorf("%d bytes, ending with %q", len(got), got[max(0, len(got)-60):])
 		}
-		if !strings.Contains(s.log.String(), `warning X-Sendfile: "`+dir+`/none" cannot be sent: no such file or directory`) {
+		if !strings.Contains(s.log.String(), `: X-Sendfile: "`+dir+`/none" cannot be sent: no such file or directory`) {
 			t.Error(s.log)
 		}
 		var clients []net.Conn

@@ -12,8 +12,9 @@ import (
 // programs are the CGI programs that Python names (CGIApplication): those of
 // PATHS, and those that a handler lets answer.
 type programs struct {
-	gate *cgi.Gate
-	log  func(number int, level runtime.Level, client, line string) // to an error log, see logs.client
+	gate  *cgi.Gate
+	sends backend.Sends
+	log   func(number int, level runtime.Level, client, line string) // to an error log, see logs.client
 
 	mu  sync.Mutex
 	all map[namedProgram]*cgi.CGI
@@ -84,5 +85,6 @@ func (p *programs) Respond(w *backend.Response, r *backend.Request) {
 func (p *programs) handler() (runtime.Handler, int) {
 	const most = 1024 // requests at the same time, nearly all of which wait
 	pool := backend.New(most, func(line string) { p.log(0, runtime.LevelError, "", line) })
+	pool.Sends = p.sends
 	return pool, pool.Add(p)
 }

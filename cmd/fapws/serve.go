@@ -147,7 +147,7 @@ func (s *service) start() (err error) {
 		return notStarted("cannot write the %v", err)
 	}
 	s.programs.gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
-	s.programs.log = s.logs.client
+	s.programs.log, s.programs.sends = s.logs.client, site.Sends(&s.conf)
 	if s.built, err = s.plan.build(s.set, &s.conf, s.app, &s.logs, &s.programs, s.log.log); err != nil {
 		return unbuilt(err)
 	}

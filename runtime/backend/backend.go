@@ -141,6 +141,9 @@ func (w *Response) Refuse(status int, text string) {
 	w.Start(exchange.Head{Status: status, Length: -1, Refusal: true, Reason: []byte(text)})
 }
 
+// Sends is that of the Pool.
+func (w *Response) Sends() Sends { return w.pool.Sends }
+
 // Started says whether Start or Refuse was called.
 func (w *Response) Started() bool { return w.started }
 

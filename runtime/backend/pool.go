@@ -15,8 +15,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Sends says which fields of a response have a file sent, as runtime.Config has folders for them.
+type Sends struct {
+	File  bool // X-Sendfile
+	Accel bool // X-Accel-Redirect
+}
+
 // Pool is a runtime.Handler of responders: a mount's Index says which.
 type Pool struct {
+	// Sends is for responders that pass on what somebody else answers. It does not change
+	// while the server serves.
+	Sends Sends
+
 	responders []Responder
 	max        int
 	log        func(line string)

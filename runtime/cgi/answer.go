@@ -16,6 +16,7 @@ type Answer struct {
 	buf     []byte // the head as far as it has come
 	head    Head
 	parsed  bool
+	sends   bool // a file is sent instead of the body, when the output has ended
 	started bool // the head went on
 }
 
@@ -35,9 +36,10 @@ func (a *Answer) Write(p []byte) error {
 			return err
 		}
 		a.head, a.parsed = head, true
+		a.sends = !head.Local && a.head.send(a.W.Sends())
 		p, a.buf = a.buf[n:], nil
 	}
-	if a.head.Local {
+	if a.head.Local || a.sends {
 		return nil // what follows is for nobody
 	}
 	if !a.started {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 )
 
@@ -21,6 +22,8 @@ type Head struct {
 	Location string // value of the field, which Fields has as well
 	Local    bool   // RFC 3875 §6.2.2: another path of this server answers instead
 	HasType  bool
+
+	sendfile, accel []byte // what X-Sendfile and X-Accel-Redirect say; Fields has the latter as well
 }
 
 // ErrNeedMore says that the head is not there whole.
@@ -131,6 +134,15 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 		h.HasDate = true
 	case "server":
 		h.HasServer = true
+	case "x-sendfile": // a path of ours, and nothing for the client
+		if len(h.sendfile) == 0 {
+			h.sendfile = bytes.Clone(value)
+		}
+		return nil
+	case "x-accel-redirect":
+		if len(h.accel) == 0 {
+			h.accel = bytes.Clone(value)
+		}
 	case "fapws-channel": // its client listens from then on: not a field for it
 		if len(h.Channel) > 0 {
 			h.Channel = append(h.Channel, ',')
@@ -141,6 +153,26 @@ func (h *Head) field(line []byte, raw bool, statusSeen *bool) error {
 	}
 	h.Fields = append(append(append(append(h.Fields, name...), ": "...), value...), "\r\n"...)
 	return nil
+}
+
+// send has a file sent, if the program has named one in a field that counts, and says so.
+func (h *Head) send(counts backend.Sends) bool {
+	switch {
+	case counts.File && len(h.sendfile) > 0:
+		h.SendFile = h.sendfile
+	case counts.Accel && len(h.accel) > 0:
+		h.SendFile, h.Accel = h.accel, true
+	default:
+		return false
+	}
+	var rest []byte
+	for line := range bytes.Lines(h.Fields) {
+		if name, _, _ := bytes.Cut(line, []byte{':'}); !bytes.EqualFold(name, []byte("X-Accel-Redirect")) {
+			rest = append(rest, line...)
+		}
+	}
+	h.Fields = rest
+	return true
 }
 
 // settle decides on what the head as a whole means.

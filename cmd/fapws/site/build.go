@@ -132,9 +132,15 @@ func (b *builder) responder(r *Route, to backend.Responder) []runtime.Mount {
 	return []runtime.Mount{m}
 }
 
+// Sends says which fields have a file sent.
+func Sends(conf *settings.Config) backend.Sends {
+	return backend.Sends{File: len(conf.SendfileRoots) > 0, Accel: len(conf.AccelRoots) > 0}
+}
+
 func (b *builder) add(to backend.Responder) (runtime.Handler, int) {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(runtime.LevelError, line) })
+		b.built.pool.Sends = Sends(b.parts.Conf)
 	}
 	return b.built.pool, b.built.pool.Add(to)
 }
