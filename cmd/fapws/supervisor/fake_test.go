@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -380,6 +381,23 @@ func (h *house) kill(pid int, sig syscall.Signal) {
 	if err := syscall.Kill(pid, sig); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// stop stops a worker: when it returns, no thread of it runs any more.
+func (h *house) stop(pid int) {
+	h.t.Helper()
+	h.kill(pid, syscall.SIGSTOP)
+	eventually(h.t, "a worker is stopped", func() bool {
+		all, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, name := range all {
+			text, _ := os.ReadFile(name)
+			_, state, _ := strings.Cut(string(text), ") ")
+			if !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return err == nil && len(all) > 0
+	})
 }
 
 func eventually(t *testing.T, what string, check func() bool) {

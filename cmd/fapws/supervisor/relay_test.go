@@ -127,7 +127,7 @@ func TestRelayStuck(t *testing.T) {
 	t.Parallel()
 	h := start(t, "", nil)
 	pids := h.serving(2)
-	h.kill(pids[0], syscall.SIGSTOP)
+	h.stop(pids[0])
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	h.Ask(ctx, "publish 1000")
 	cancel()

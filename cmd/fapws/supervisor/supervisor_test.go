@@ -224,7 +224,7 @@ func TestStop(t *testing.T) {
 		t.Parallel()
 		h := start(t, "", nil)
 		for _, pid := range h.serving(2) {
-			h.kill(pid, syscall.SIGSTOP) // so that they cannot obey
+			h.stop(pid) // so that they cannot obey
 		}
 		h.caught.C <- os.Interrupt
 		h.caught.C <- os.Interrupt // the same once more
