@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"fapws/runtime/backend"
 
@@ -260,20 +261,16 @@ type bare struct {
 func (s *bare) next() (data []byte, err error) {
 	wait := s.conn.Read(func(fd uintptr) bool {
 		s.buf = buffers.Get().(*[bufferSize]byte)
-		var n int
-		for {
-			if n, err = unix.Read(int(fd), s.buf[:]); err != unix.EINTR {
-				break
-			}
-		}
+		n, errno := receive(fd, s.buf[:])
 		switch {
-		case err == unix.EAGAIN:
-			err = nil
+		case errno == unix.EAGAIN:
 			s.done()
 			return false
-		case err == nil && n == 0:
+		case errno != 0:
+			err = errno
+		case n == 0:
 			err = io.EOF
-		case err == nil:
+		default:
 			data = s.buf[:n]
 		}
 		return true
@@ -282,6 +279,16 @@ func (s *bare) next() (data []byte, err error) {
 		err = wait
 	}
 	return data, err
+}
+
+// receive is recv(2). It does not wait, so Go's scheduler need not hear of it.
+func receive(fd uintptr, buf []byte) (n int, errno syscall.Errno) {
+	for {
+		n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return int(n), errno
+		}
+	}
 }
 
 func (s *bare) done() {
