@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/static"
 )
 
 // The cache of answers, as the loop uses it: what is kept and for whom is
@@ -49,11 +51,17 @@ func (l *loop) consult(x *flight, m *Mount, w *waiter) {
 	x.told = true
 	switch found.Verdict {
 	case cache.Hit, cache.Stale:
-		page, wanted := found.Page.Coded(&l.asked)
+		if x.same = found.Page.Unchanged(&l.asked); !x.same && l.partOf(found.Page, x) {
+			return
+		}
+		page, wanted := found.Page, compress.Identity
+		if x.count == 0 {
+			page, wanted = page.Coded(&l.asked)
+		}
 		if wanted != compress.Identity {
 			l.compress(page, wanted)
 		}
-		x.page, x.same = page, page.Unchanged(&l.asked)
+		x.page = page
 		if found.Fill == nil {
 			l.advance(x.conn)
 			return
@@ -90,6 +98,23 @@ func (l *loop) consult(x *flight, m *Mount, w *waiter) {
 	}
 }
 
+// partOf notes which part of a page x is to get, if it asks for one. answered: there is no
+// such part.
+func (l *loop) partOf(p *cache.Page, x *flight) (answered bool) {
+	wanted := p.Range(&l.asked)
+	if wanted == nil {
+		return false
+	}
+	size := int64(len(p.Body))
+	from, count, ok := static.OneRange(wanted, size)
+	if ok && count == 0 {
+		l.answerLocally(x, refusal{status: 416, fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
+		return true
+	}
+	x.from, x.count = from, count
+	return false
+}
+
 // compress makes another form of a page, beside the loop.
 func (l *loop) compress(p *cache.Page, c compress.Coding) {
 	l.spawned = true
@@ -123,13 +148,20 @@ func (l *loop) sendPage(x *flight) {
 		Head:      x.head,
 		KeepAlive: x.keepAlive && !(l.leaving && x.next == nil),
 	}
-	fields := p.Fields
+	fields, body := p.Fields, p.Body
+	if x.count > 0 {
+		body = body[x.from : x.from+x.count]
+		r.Status, r.Reason, r.Length = 206, nil, x.count
+	}
 	if x.same {
 		r.Status, r.Reason, r.Type, r.Length, fields = 304, nil, "", 0, p.Slim()
 	}
 	l.fields = append(append(l.fields[:0], fields...), "Age: "...)
 	l.fields = strconv.AppendInt(l.fields, p.Age(l.wall()), 10)
 	l.fields = append(l.fields, '\r', '\n')
+	if x.count > 0 {
+		l.fields = static.AppendContentRange(l.fields, x.from, x.count, int64(len(p.Body)))
+	}
 	l.fields = appendSaid(l.fields, x.said)
 	r.Fields = l.fields
 	if x.rules != nil {
@@ -139,7 +171,6 @@ func (l *loop) sendPage(x *flight) {
 	l.out.buf = l.template.AppendHead(l.out.buf, r)
 	x.headSent(l.out.buf[before:])
 	x.begun, x.status, x.keepAlive, x.framing = true, r.Status, r.KeepAlive, r.Body
-	body := p.Body
 	if r.Body == http1.NoBody {
 		body = nil
 	}

@@ -93,7 +93,10 @@ func TestCached(t *testing.T) {
 			{"HEAD", "/a", "", "hit", "", 200},
 			{"GET", "/a?q", "", "miss", "2GET", 200},
 			{"GET", "/a", `If-None-Match: "v1"`, "hit", "", 304},
-			{"GET", "/a", `Range: bytes=0-1`, "hit", "1GET", 200},
+			{"GET", "/a", `Range: bytes=0-1`, "hit", "1G", 206},
+			{"HEAD", "/a", `Range: bytes=0-1`, "hit", "", 200},
+			{"GET", "/a", `Range: bytes=4-`, "", "Range Not Satisfiable\n", 416},
+			{"GET", "/a", "If-None-Match: \"v1\"\r\nRange: bytes=4-", "hit", "", 304},
 			{"GET", "/b", `If-None-Match: "v1"`, "miss", "3GET", 200},
 			{"GET", "/b", "", "hit", "3GET", 200},
 			{"GET", "/b", "Cookie: a=b", "bypass", "4GET", 200},
@@ -103,6 +106,7 @@ func TestCached(t *testing.T) {
 			{"GET", "/cookie", "", "bypass", "8", 200},
 			{"GET", "/cookie", "", "bypass", "9", 200},
 			{"HEAD", "/c", "", "bypass", "", 200},
+			{"GET", "/d", "Range: bytes=0-1", "bypass", "11GET", 200},
 		} {
 			said, res, body := s.answers(t, tt.method, tt.target, tt.field)
 			if said != tt.said || body != tt.body || res.StatusCode != tt.status {

@@ -41,6 +41,8 @@ type flight struct {
 	cut       bool   // the handler sent more than it promised, and that was logged
 	told      bool   // the client is told of said
 	same      bool   // the client has the page
+	from      int64  // first byte of the page that is sent, if count is not 0
+	count     int64  // bytes of it; 0: all
 	said      cache.Verdict
 	minor     uint8
 	head      bool // HEAD

@@ -68,6 +68,60 @@ func (p *Page) Unchanged(r *Request) bool {
 	return ok && too && made <= have
 }
 
+// Range returns the Range field of a GET that applies to the page as it was made, without other
+// forms: it is whole, and If-Range, where there is one, names just it (RFC 9110 §13.1.5). nil: none does.
+// Whoever has other conditions, or repeats a field, gets all of the page.
+func (p *Page) Range(r *Request) (wanted []byte) {
+	if p.Status != 200 || r.Parsed.Head {
+		return nil
+	}
+	var validator []byte
+	for _, f := range r.Parsed.Fields {
+		if n := f.Name.Len; n != 5 && n != 8 && n != 19 {
+			continue
+		}
+		name := f.Name.In(r.Head)
+		switch {
+		case equalFold(name, "range"):
+			if wanted != nil {
+				return nil
+			}
+			wanted = f.Value.In(r.Head)
+		case equalFold(name, "if-range"):
+			if validator != nil {
+				return nil
+			}
+			validator = f.Value.In(r.Head)
+		case equalFold(name, "if-match"), equalFold(name, "if-unmodified-since"):
+			return nil
+		}
+	}
+	switch {
+	case wanted == nil || p.indivisible():
+		return nil
+	case validator == nil:
+		return wanted
+	case len(validator) > 0 && validator[0] == '"':
+		if bytes.Equal(validator, p.etag) {
+			return wanted
+		}
+	case len(p.date) > 0 && bytes.Equal(validator, p.date):
+		return wanted
+	}
+	return nil
+}
+
+// indivisible says whether the application will have no parts of it sent.
+func (p *Page) indivisible() bool {
+	for line := range bytes.Lines(p.Fields) {
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		if equalFold(name, "content-range") || equalFold(name, "accept-ranges") && !equalFold(bytes.TrimSpace(value), "bytes") {
+			return true
+		}
+	}
+	return false
+}
+
 // Slim returns the Fields of a 304 for it (RFC 9110 §15.4.5).
 func (p *Page) Slim() []byte { return p.slim }
 

@@ -71,6 +71,27 @@ func (set *rangeSet) parse(value []byte, size int64) rangeAnswer {
 	return someRanges
 }
 
+// OneRange reads a Range field (RFC 9110 §14.1.2) for size bytes. ok is false where all
+// of them are to be sent: the field is none, or asks for several ranges. count is 0 where the range lies beyond
+// the end: 416.
+func OneRange(value []byte, size int64) (start, count int64, ok bool) {
+	var set rangeSet
+	switch set.parse(value, size) {
+	case unsatisfiable:
+		return 0, 0, true
+	case someRanges:
+		if set.n == 1 {
+			return set.r[0].start, set.r[0].count, true
+		}
+	}
+	return 0, 0, false
+}
+
+// AppendContentRange appends the field of a 206 for count bytes from start of size.
+func AppendContentRange(dst []byte, start, count, size int64) []byte {
+	return appendContentRange(dst, byteRange{start, count}, size)
+}
+
 // parseRange reads "first-last", "first-" or "-suffix". A range that lies
 // beyond the end has count 0.
 func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
