@@ -238,3 +238,32 @@ func TestTunnelsWithoutDescriptors(t *testing.T) {
 		return true
 	})
 }
+
+// Clients may come by a unix socket.
+func TestTunnelsFromUnixSocket(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+serve(t, modes[0], "sockets.py").url+"\"\n")
+	s := command{flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log", dir + "/log"}}.start(t)
+	eventually(t, "a socket", func() bool { _, err := os.Stat(dir + "/s"); return err == nil })
+	for _, polite := range []bool{true, false} {
+		c, err := wstest.Open(dial(t, "unix", dir+"/s").Conn, "/room")
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(t, c, "echo hello")
+		hears(t, c, "echo hello")
+		if polite {
+			c.CloseWith(1000, "")
+		}
+		c.Conn.Close()
+	}
+	eventually(t, "two lines", func() bool {
+		text, _ := os.ReadFile(dir + "/log")
+		return strings.Count(string(text), `"GET /room HTTP/1.1" 101 `) == 2
+	})
+	s.signal(syscall.SIGTERM)
+	if code := s.ended(); code != 0 {
+		t.Error("exit code", code)
+	}
+}
