@@ -178,7 +178,11 @@ func (d *driver) drain() {
 			r.credit += p.Credit
 		}
 		if r.talk.hear(&p) {
-			d.h.Release(&p)
+			if r.hold {
+				r.held = append(r.held, p)
+			} else {
+				d.h.Release(&p)
+			}
 			continue
 		}
 		if p.First {

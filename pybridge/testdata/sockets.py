@@ -125,6 +125,31 @@ class Methods(WebSocket):
         ws.send(f"{type(self).__name__} heard {message}")
 
 
+def in_crowd(ws):
+    query = ws.environ["QUERY_STRING"]
+    ws.join("x")
+    broadcast(crowd, "in " + query, "x")
+    return query != "false"
+
+
+def to_crowd(ws, message):
+    if message == "flood":
+        for _ in range(40):
+            broadcast(crowd, b"x" * 60000)
+    elif message == "leave":
+        ws.leave("x")
+        ws.leave("x")
+        ws.send("left")
+    else:
+        broadcast(crowd, message, "x")
+
+
+def from_crowd(ws, code, reason):
+    note("crowd", code, reason)
+
+
+crowd = WebSocket(in_crowd, to_crowd, from_crowd)
+
 PATHS = [
     ("/talk", WebSocket(opened, heard, ended, subprotocols=["chat.v2", "chat.v1"], origins=["https://*.example.net"])),
     ("/mute", WebSocket()),
@@ -132,4 +157,5 @@ PATHS = [
     ("/log", logged),
     ("/gate", opens_gate),
     ("/alive", alive),
+    ("/crowd", crowd),
 ]

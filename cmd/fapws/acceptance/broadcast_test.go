@@ -222,12 +222,34 @@ func TestBroadcastAtReload(t *testing.T) {
 	script := write(t, filepath.Join(t.TempDir(), "broadcast.py"), string(text))
 	s := command{script: script}.serve(t, twoWorkers)
 	a, b := s.onBoth("/room")
+	folder := t.TempDir()
+	answered := make(chan string)
+	go func() { answered <- s.get("/late?"+folder, 200).body }()
+	eventually(t, "a request of an old worker", func() bool { _, err := os.Stat(folder + "/entered"); return err == nil })
 	change(t, script, "VERSION = 1", "VERSION = 2")
+	change(t, script, "def repeat", "def another")
+	change(t, script, "on_message=repeat", "on_message=another")
+	change(t, script, "PATHS = [", `PATHS = [("/first", WebSocket(enter, hear, leave)), `)
 	s.signal(syscall.SIGHUP)
 	closesWith(t, a, 1012, "")
 	closesWith(t, b, 1012, "")
 	s.says("reloaded: 2 workers")
-	a, b = s.onBoth("/room")
+	a, b = s.onBoth("/room?x")
+	first, other := s.room("/first?x"), s.room("/other")
+	write(t, folder+"/go", "")
+	if got := <-answered; got != "done" {
+		t.Errorf("the old worker answered %q", got)
+	}
+	for _, c := range []*wstest.Client{a, b} {
+		gets(t, c, "late, from 1")
+		gets(t, c, "late, to x")
+	}
+	says(t, first, "pid") // nothing of that is for it: it is another one
+	if got := told(t, first); !strings.HasSuffix(got, " 2") {
+		t.Errorf("got %q", got)
+	}
+	says(t, other, "to the new one")
+	gets(t, other, "to the new one")
 	if _, version := pidOf(t, a); version != "2" {
 		t.Error("version", version)
 	}

@@ -69,6 +69,17 @@ def heavy(environ, start_response):
     return "all"
 
 
+def late(environ, start_response):
+    """Broadcasts when it is told to, by whoever makes that file."""
+    open(environ["QUERY_STRING"] + "/entered", "w").close()
+    while not os.path.exists(environ["QUERY_STRING"] + "/go"):
+        time.sleep(0.01)
+    broadcast(room, f"late, from {VERSION}")
+    broadcast(other, "late")
+    broadcast(room, "late, to x", "x")
+    return "done"
+
+
 def wrong(environ, start_response):
     lines = []
     for args in ((room, 1), (room, "\ud800"), (room, "x", 1), (room, "x", ""), (room, "x", "y" * 129), (room, b"x" * 70000),
@@ -97,9 +108,13 @@ def fork(environ, start_response):
     return str(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
 
 
+def repeat(ws, message):
+    broadcast(other, message)
+
+
 room = WebSocket(enter, hear, leave)
-other = WebSocket(on_message=lambda ws, message: broadcast(other, message))
+other = WebSocket(on_message=repeat)
 broadcast(room, "nobody is there yet")
 
 PATHS = [("/room", room), ("/again", room), ("/other", other), ("/count", count), ("/left", left), ("/heavy", heavy),
-         ("/wrong", wrong), ("/task", task), ("/fork", fork)]
+         ("/late", late), ("/wrong", wrong), ("/task", task), ("/fork", fork)]
