@@ -173,7 +173,7 @@ func (l *loop) makeRoom(slot bool) {
 	if live > 0 {
 		return
 	}
-	l.sockets = nil // it is large
+	l.sockets, l.bulk = nil, nil // they are large
 	select {
 	case l.emptied <- struct{}{}:
 	default:

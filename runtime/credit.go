@@ -6,7 +6,7 @@ import "fapws/runtime/exchange"
 // its memory until the application takes it. The loop counts it for each exchange,
 // and beyond exchange.InputWindow stops to read that connection until the handler
 // has given credit for half of it. So the memory for a client is bounded by the
-// window and what one read brings.
+// window and what one read brings, or bulkSize.
 
 // handIn delivers l.input to the handler of x, which is a Receiver, and stops
 // reading if that has enough now.

@@ -28,7 +28,7 @@ func (l *loop) received(c *conn, data []byte) {
 	case stateBody:
 		switch {
 		case c.body.x != nil:
-			data = l.feed(c, data)
+			data = l.feed(c, l.readOn(c, data))
 		case c.body.skips:
 			data = l.skipRest(c, data)
 		default:

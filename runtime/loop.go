@@ -47,6 +47,7 @@ type loop struct {
 	served    int64          // requests there have been
 	transfers map[*transfer]struct{}
 	buffers   [][]byte         // spare input buffers
+	bulk      []byte           // scratch of readOn, made by the first who needs it
 	part      exchange.Part    // the part being delivered
 	request   exchange.Request // the request being submitted
 	input     exchange.Input   // what is being delivered to a handler

@@ -2,11 +2,14 @@ package runtime
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -262,6 +265,54 @@ func TestStream10(t *testing.T) {
 	}
 }
 
+// Large bodies come as they were sent, in pieces as large as a handler may have, and what
+// follows them is found.
+func TestStreamLargeBodies(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	content := make([]byte, 5<<20+12345)
+	for i := range content {
+		content[i] = byte('!' + r.IntN(90))
+	}
+	for name, request := range map[string]string{
+		"sized":        postSized(len(content)) + string(content),
+		"chunked":      postChunked + chunked(string(content), 300_000),
+		"small chunks": postChunked + chunked(string(content), 501),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begin := make(chan struct{})
+			var largest atomic.Int64
+			a := newApp(false, func(c *call) {
+				<-begin
+				body := []byte(c.Body)
+				for {
+					piece, err := c.receive()
+					if err != nil {
+						break
+					}
+					largest.Store(max(largest.Load(), int64(len(piece))))
+					body = append(body, piece...)
+				}
+				c.reply(200, fmt.Sprint(len(body), " ", c.Method == "GET" || bytes.Equal(body, content)))
+			})
+			s := serve(t, Config{MaxBodySize: -1}, a, streams)
+			c := s.dial(t)
+			go io.WriteString(c, request+request+lastRequest)
+			eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
+			time.Sleep(50 * time.Millisecond) // the kernel takes more than one buffer
+			close(begin)
+			all, err := io.ReadAll(c)
+			want := fmt.Sprintf("200:%d true ", len(content))
+			if got := bodies(t, string(all)); err != nil || got != want+want+"200:0 true" {
+				t.Fatalf("%q, %v", got, err)
+			}
+			if n := largest.Load(); name == "sized" && n <= int64(s.cfg.ReadBuffer) {
+				t.Errorf("the largest piece had %d bytes", n)
+			}
+		})
+	}
+}
+
 // A client that sends without end to an application that takes nothing is not read
 // from; when the application takes all, all comes.
 func TestStreamBackPressure(t *testing.T) {
@@ -300,7 +351,7 @@ func TestStreamBackPressure(t *testing.T) {
 			}
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			if most := a.maxInput; most > exchange.InputWindow+64<<10+2*exchange.InputCost {
+			if most := a.maxInput; most > bulkSize+2*exchange.InputCost {
 				t.Errorf("%d bytes were delivered ahead", most)
 			}
 		})

@@ -77,7 +77,7 @@ func TestStreamStress(t *testing.T) {
 	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if most := int64(24 * (exchange.InputWindow + 64<<10 + 2*exchange.InputCost)); a.maxInput > most {
+	if most := int64(24 * (bulkSize + 2*exchange.InputCost)); a.maxInput > most {
 		t.Errorf("%d bytes of input at once", a.maxInput)
 	}
 }
