@@ -209,7 +209,7 @@ type slow struct {
 }
 
 // write writes all of data. The error is errSlowClient if the client has taken nothing
-// for patience, up to a quarter more.
+// for patience, which is noticed within two and a half times that, or errClientGone.
 func (s *slow) write(data []byte) error {
 	for len(data) > 0 {
 		if now := time.Now(); now.Sub(s.since) > s.patience/4 {
