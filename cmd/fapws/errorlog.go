@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"fapws/cmd/fapws/settings"
@@ -17,7 +15,8 @@ import (
 // errorLog is where a process writes what goes wrong: standard error, or the file
 // that has taken its place. The zero value is the former.
 type errorLog struct {
-	file *logfile.Errors // nil: standard error
+	file  *logfile.Errors // nil: standard error
+	caged bool            // this process will not see the path: it is given the next file
 }
 
 // open makes the file of the settings, if they name one, standard error. moved is
@@ -27,9 +26,7 @@ func (e *errorLog) open(conf *settings.Config, p *parent, moved func()) (err err
 		return nil
 	}
 	o := fileOptions(conf, conf.ErrorLog, "error log")
-	if rel, err := filepath.Rel(conf.Chroot, o.Path); conf.Chroot != "" && (err != nil || strings.HasPrefix(rel, "../")) {
-		o.MaxSize, o.Every = 0, logfile.Schedule{} // who is in there could not follow
-	}
+	e.caged = conf.Chroot != "" && p != nil
 	if e.file, err = logfile.RedirectErrors(o, moved); err != nil {
 		if p != nil { // it may not, and has the one it was given
 			e.file = nil
@@ -77,9 +74,14 @@ func (e *errorLog) report(err error) int {
 	return report(io.Discard, err)
 }
 
-// follow is for who has renamed the file. Any goroutine.
-func (e *errorLog) follow() {
-	if e.file != nil {
+// follow is for who has renamed the file. files may have the next one, of a process that
+// has opened it. Any goroutine.
+func (e *errorLog) follow(files ...*os.File) {
+	switch {
+	case e.file == nil:
+	case len(files) > 0:
+		e.file.FollowTo(files[0])
+	case !e.caged:
 		e.file.Follow()
 	}
 }

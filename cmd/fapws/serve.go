@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -60,7 +61,7 @@ func (s *service) run() (code int, err error) {
 	if s.parent != nil {
 		replace = s.parent.toldToEnd
 	}
-	s.signals = watchSignals(s.log.log, s.exit, s.reopenLog, replace)
+	s.signals = watchSignals(s.log.log, s.exit, func() { s.reopenLog() }, replace)
 	s.here = newLane(s.publishHere)
 	if s.parent != nil {
 		s.parent.events.s = s
@@ -102,12 +103,12 @@ func (s *service) exit(code int) {
 	s.front.exit(code)
 }
 
-// reopenLog is for who has renamed the log files.
-func (s *service) reopenLog() {
+// reopenLog is for who has renamed the log files. files may have the error log, open already.
+func (s *service) reopenLog(files ...*os.File) {
 	if s.parent == nil {
 		s.log.log(runtime.LevelInfo, "opening the log files anew")
 	}
-	s.errors.follow()
+	s.errors.follow(files...)
 	s.logs.reopen()
 }
 

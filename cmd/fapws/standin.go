@@ -18,7 +18,7 @@ func (s *service) standIn() (code int, err error) {
 	}
 	s.log = s.errors.logger(s.stderr, &s.conf)
 	s.front.log = s.log.log
-	s.signals = watchSignals(s.log.log, s.front.exit, s.reopenLog, func() {
+	s.signals = watchSignals(s.log.log, s.front.exit, func() { s.reopenLog() }, func() {
 		s.signals.end(order{how: gracefully}, exitOK)
 	})
 	if s.server, err = runtime.New(s.config()); err != nil {

@@ -123,7 +123,8 @@ func (v *overseer) run(at place) (code int, err error) {
 		Event:       v.event,
 		BeforeExec:  v.beforeExec,
 		FailurePage: v.failurePage(),
-		Reopen:      v.errors.follow,
+		Reopen:      func() { v.errors.follow() },
+		PassStderr:  v.errors.file != nil && v.conf.Chroot != "",
 		Log:         v.log.log,
 	})
 	v.mu.Lock()

@@ -175,7 +175,7 @@ func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
 	case supervisor.Quit:
 		s.signals.end(order{how: quickly}, exitOK)
 	case supervisor.Reopen:
-		s.reopenLog()
+		s.reopenLog(files...)
 	case supervisor.Notice:
 		s.server.SetNotice(500, []byte(m.Text))
 	case supervisor.Events:

@@ -162,6 +162,16 @@ func (e *Errors) Follow() {
 	e.follow()
 }
 
+// FollowTo makes file, which another process has opened at the path, descriptor 2: for who
+// cannot see the path. The caller closes file. Any goroutine.
+func (e *Errors) FollowTo(file *os.File) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.take(file); err != nil {
+		e.complain("%v; the file that was open goes on", err)
+	}
+}
+
 func (e *Errors) follow() {
 	var there, here unix.Stat_t
 	if unix.Fstat(2, &here) != nil {

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestF16Chroot: with --chroot the application is loaded outside, as the user and
@@ -204,5 +207,104 @@ func TestF16Environments(t *testing.T) {
 		}
 		s.ask("GET /page.html HTTP/1.1\r\nHost: files.lan\r\nConnection: close\r\n\r\n").want(t, 200).
 			is(t, "the page of "+[]string{"dev", "acc", "prod"}[i])
+	}
+}
+
+// TestErrorLogOutsideChroot: an error log that workers cannot see is rotated all the same, by its
+// size, by ctl and by others, and they follow; workers that come later, too. No line is lost.
+func TestErrorLogOutsideChroot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("as another user it is refused: TestF16ChrootRefused")
+		return
+	}
+	outside, inside := publicFolder(t), publicFolder(t)
+	daemon, err := user.Lookup("daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(daemon.Uid)
+	if err := os.Chown(outside, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(testdata(t, "logs.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// In the cage there is a folder of this name, too, and no log in it.
+	if err := os.MkdirAll(inside+outside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(inside+outside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	name, socket := outside+"/error_log", outside+"/ctl"
+	s := command{script: write(t, outside+"/app.py", string(source)), flags: []string{"--user", "daemon", "--chroot", inside, "--workers", "2",
+		"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket", socket}}.serve(t, mode{})
+	var want []string
+	says := func(text string) {
+		t.Helper()
+		s.get("/many?20,"+text, 200)
+		for n := range 20 {
+			want = append(want, fmt.Sprintf("%s %06d of ", text, n))
+		}
+	}
+	follows := func(text string) {
+		t.Helper()
+		for _, pid := range s.family()[1:] {
+			eventually(t, text+": a worker follows", func() bool {
+				link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid))
+				here, err := os.Stat(fmt.Sprintf("/proc/%d/fd/2", pid))
+				there, too := os.Stat(name)
+				return strings.HasSuffix(link, "/error_log") && err == nil && too == nil && os.SameFile(here, there)
+			})
+		}
+	}
+	archives := func() int {
+		old, _ := filepath.Glob(name + ".*.gz")
+		return len(old)
+	}
+	n := 0
+	eventually(t, "two rotated files", func() bool {
+		if n%10 == 0 { // the workers may not have heard of the last time yet
+			time.Sleep(20 * time.Millisecond)
+		}
+		says(fmt.Sprintf("size%03d", n))
+		n++
+		return archives() >= 2
+	})
+	follows("size")
+	says("before")
+	if code, _, stderr := (command{flags: []string{"ctl", "--socket", socket, "rotate"}}).run(t); code != 0 {
+		t.Fatal(stderr)
+	}
+	follows("ctl")
+	says("between")
+	if err := os.Rename(name, name+".old"); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGUSR1)
+	eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+	follows("USR1")
+	says("later")
+	s.signal(syscall.SIGHUP)
+	fileSays(t, name, "reloaded")
+	says("again")
+	if code, _, stderr := (command{flags: []string{"ctl", "--socket", socket, "rotate"}}).run(t); code != 0 {
+		t.Fatal(stderr)
+	}
+	says("last")
+	eventually(t, "all is compressed", func() bool {
+		left, _ := filepath.Glob(name + ".rotated-*")
+		return len(left) == 0
+	})
+	all := strings.Join(logLines(t, name), "\n") + "\n" + textOf(t, name+".old")
+	for _, line := range want {
+		if n := strings.Count(all, line); n != 1 {
+			t.Fatalf("%q is there %d times", line, n)
+		}
+	}
+	if left, _ := filepath.Glob(inside + outside + "/*"); len(left) > 0 {
+		t.Errorf("in the cage there is %s", left)
 	}
 }

@@ -20,7 +20,7 @@ const (
 	Stop Kind = "stop"
 	// Quit: end at once, what is in flight is cut.
 	Quit Kind = "quit"
-	// Reopen: open the log files anew.
+	// Reopen: open the log files anew. What comes with it is standard error from now on.
 	Reopen Kind = "reopen"
 	// Ask: answer the question Text with Answer, which has the same ID.
 	Ask Kind = "ask"

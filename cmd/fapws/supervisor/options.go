@@ -55,6 +55,10 @@ type Options struct {
 	// workers are told. Optional.
 	Reopen func()
 
+	// PassStderr says that workers cannot open what this process has as standard error: it
+	// comes with the message to open the log files anew.
+	PassStderr bool
+
 	Log func(runtime.Level, string)
 }
 

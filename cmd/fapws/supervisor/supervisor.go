@@ -135,8 +135,12 @@ func (s *Supervisor) signal(sig os.Signal) {
 
 // reopen makes the workers open their log files anew.
 func (s *Supervisor) reopen() {
+	var files []*os.File
+	if s.o.PassStderr {
+		files = append(files, os.Stderr)
+	}
 	for _, w := range s.workers {
-		w.send(&Message{Kind: Reopen})
+		w.send(&Message{Kind: Reopen}, files...)
 	}
 }
 
