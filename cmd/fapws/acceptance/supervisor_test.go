@@ -328,6 +328,8 @@ func replaceProgram(t *testing.T, at, with string) {
 		t.Fatal(err)
 	}
 	defer from.Close()
+	syscall.ForkLock.RLock() // see write
+	defer syscall.ForkLock.RUnlock()
 	to, err := os.OpenFile(at+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
 		t.Fatal(err)
