@@ -20,7 +20,8 @@ import (
 
 const (
 	// mostBehind is how many bytes a client may be behind before it is closed with
-	// 1013 instead of getting a broadcast (BEHIND_BYTES of wsobject.c).
+	// 1013 instead of getting a broadcast (BEHIND_BYTES of wsobject.c), unless two of the
+	// largest messages are more.
 	mostBehind = 1 << 20
 
 	// mostBroadcasts bounds the bytes of broadcasts that wait for the loop.
@@ -92,7 +93,8 @@ func placeMounts(mounts []Mount, application string, seen map[string]int) {
 }
 
 // setUp makes a crowd for each WebSocket; one that is mounted twice is one, by its first place.
-func (c *crowds) setUp(mounts []Mount) {
+func (c *crowds) setUp(mounts []Mount, maxEvent int) {
+	c.most = max(mostBehind, 2*int64(maxEvent))
 	c.byMount = make([]*crowd, len(mounts))
 	c.byPlace = map[string]*crowd{}
 	known := map[unsafe.Pointer]*crowd{}
@@ -317,8 +319,8 @@ func (c *crowds) send(h *Handler, e *Event, out *parts) {
 		switch {
 		case m.over || atomic.LoadUint32((*uint32)(&m.rec.cancelled)) != 0:
 		case !m.open:
-			m.hold(msg)
-		case atomic.LoadInt64((*int64)(&m.rec.unacked)) > mostBehind:
+			m.hold(msg, c.most)
+		case m.behind() > c.most:
 			c.drop(h, m, out)
 		default:
 			c.watch(m)
@@ -328,8 +330,8 @@ func (c *crowds) send(h *Handler, e *Event, out *parts) {
 }
 
 // hold keeps a message until m is accepted.
-func (m *member) hold(msg message) {
-	if m.size += msg.n + eventCost; m.size > mostBehind {
+func (m *member) hold(msg message, most int64) {
+	if m.size += msg.n + eventCost; int64(m.size) > most {
 		m.late = true
 		return
 	}

@@ -103,7 +103,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 		c.MaxEvent = 64 << 10
 	}
 	h := &Handler{app: a, config: c, patience: defaultPatience}
-	h.crowds.setUp(a.mounts)
+	h.crowds.setUp(a.mounts, c.MaxEvent)
 	a.handler = h
 	a.inline = c.Threads == 0
 	if !a.inline {

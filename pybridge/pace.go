@@ -12,9 +12,8 @@ const (
 	turnBytes = 64 << 10               // of broadcasts that are sent at once
 	turnPause = 100 * time.Microsecond // until there are more
 
-	// Who is farther behind than muchBehind is waited for, laggardWait at most; all waits in
+	// Who is half as far behind as may be is waited for, laggardWait at most; all waits in
 	// vain together, a tenth of the time and mostPatience.
-	muchBehind   = mostBehind / 2
 	laggardWait  = 10 * time.Millisecond
 	laggardPause = time.Millisecond
 	mostPatience = 50 * time.Millisecond
@@ -23,6 +22,7 @@ const (
 // pace is how quickly broadcasts go out: so that clients who read as quickly as they can
 // are not closed because of a burst, and those who do not hold up others by no more than a tenth.
 type pace struct {
+	most    int64       // bytes that a client may be behind
 	resting atomic.Bool // until the loop is woken
 	slow    []*member   // that are much behind
 	since   time.Time   // when the wait for them began; zero: nobody waits
@@ -44,7 +44,7 @@ func (m *member) behind() int64 { return atomic.LoadInt64((*int64)(&m.rec.unacke
 
 // watch notes m if it is much behind.
 func (p *pace) watch(m *member) {
-	if !m.slow && m.behind() > muchBehind {
+	if !m.slow && m.behind() > p.most/2 {
 		m.slow = true
 		p.slow = append(p.slow, m)
 	}
@@ -54,7 +54,7 @@ func (p *pace) watch(m *member) {
 func (p *pace) waits(now time.Time) bool {
 	still := p.slow[:0]
 	for _, m := range p.slow {
-		if m.slow = !m.over && m.behind() > muchBehind; m.slow {
+		if m.slow = !m.over && m.behind() > p.most/2; m.slow {
 			still = append(still, m)
 		}
 	}

@@ -50,6 +50,8 @@ class WebSocket:
                   "https://example.org" or "https://*.example.org" besides; "*": all. Who sends no Origin is
                   no browser, and always let in
 
+    ``broadcast`` sends to all who are connected to it, or to those in a group (``ws.join``).
+
     Callbacks run as handlers do: on a Python thread, or inline on the loop. For one WebSocket they
     run one after the other, for different ones side by side. An exception goes to the log and closes the
     WebSocket with 1011. Any of them may be left out, or be a method of a subclass.
@@ -139,7 +141,7 @@ def broadcast(
 
     Returns how many there are: of a WebSocket of PATHS, who is in its handshake
     counts, and what is known of other processes may be up to a second old; otherwise, how
-    many get it. Who is more than 1 MiB behind is closed with 1013 instead.
+    many get it. Who is more than 1 MiB behind (or two of the largest messages) is closed with 1013 instead.
 
     What is sent to a WebSocket of PATHS comes in one order to all, from whichever
     process and thread, but not necessarily in that of ``ws.send``. Who is connecting gets

@@ -287,6 +287,21 @@ func TestBroadcastBehind(t *testing.T) {
 	})
 }
 
+// TestBroadcastLarge: large messages go between workers in pieces, and two of them close nobody.
+func TestBroadcastLarge(t *testing.T) {
+	t.Parallel()
+	s := serve(t, twoWorkers, "broadcast.py", "--channel-max-event", "4M")
+	a, b := s.onBoth("/room")
+	s.get("/heavy?2x3000000", 200).is(t, "all")
+	for _, c := range []*wstest.Client{a, b} {
+		for range 2 {
+			if got := told(t, c); got != strings.Repeat("x", 3000000) {
+				t.Errorf("got %d bytes", len(got))
+			}
+		}
+	}
+}
+
 // TestBroadcastSlowReader: who does not read is closed, with 1013, in the other worker, too, and costs
 // nobody anything; who says more than can be sent hears of it.
 func TestBroadcastSlowReader(t *testing.T) {

@@ -37,7 +37,7 @@ func channelRows() []*Setting {
 		},
 		{
 			Name: "channel-max-event", Group: GroupLimits, Arg: "SIZE", Default: "64K", Global: "CHANNEL_MAX_EVENT",
-			Help:  "largest event, as it is sent; fapws.publish refuses a larger one",
+			Help:  "largest event, as it is sent; fapws.publish refuses a larger one, and fapws.broadcast a larger message",
 			value: func(c *Config) value { return &size[int]{&c.ChannelMaxEvent, 256, 16 << 20} },
 		},
 	}
