@@ -155,7 +155,7 @@ func (l *loop) sendOpen(x *flight) {
 		l.settle(c)
 	case err != nil:
 		if err == errShortFile {
-			l.s.logf(LevelWarning, "a response broke off: %v", err)
+			l.blame(c, x.rules, LevelWarning, "a response broke off: %v", err)
 		}
 		x.file = j // no handler knows of it
 		l.close(c, err.Error())

@@ -120,7 +120,7 @@ const maxRounds = 10
 func (l *loop) rewrite(c *conn, m *Mount, head []byte) ([]byte, bool) {
 	at := &l.course
 	if at.rounds++; at.rounds > maxRounds {
-		l.s.logf(LevelError, "%s is rewritten more than %d times", excerpt(l.req.Target.In(head)), maxRounds)
+		l.blame(c, at.rules, LevelError, "%s is rewritten more than %d times", excerpt(l.req.Target.In(head)), maxRounds)
 		return head, false
 	}
 	v := l.values(c, m, head)

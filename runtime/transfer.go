@@ -300,7 +300,11 @@ func (l *loop) transferEnded(t *transfer) {
 			c.reset = true // what the kernel holds would wait for the client for long
 			l.s.logf(LevelInfo, "%s took nothing for %v and has been closed", c, t.timeout)
 		} else if errors.Is(t.err, errShortFile) {
-			l.s.logf(LevelWarning, "a response broke off: %v", t.err)
+			var r *rules
+			if t.job != nil {
+				r = t.job.rules
+			}
+			l.blame(c, r, LevelWarning, "a response broke off: %v", t.err)
 		}
 		l.close(c, t.err.Error())
 		return

@@ -123,7 +123,10 @@ func (l *logs) Errors(path string) (func(runtime.Level, string, string), int, er
 		return nil, 0, err
 	}
 	o := fileOptions(l.conf, path, "")
-	known := pybridge.ErrorLog{Path: o.Path, MaxSize: o.MaxSize, Write: func(lines []byte) { file.Write(lines) }}
+	known := pybridge.ErrorLog{Path: o.Path, MaxSize: o.MaxSize, Write: func(lines []byte) {
+		file.Write(lines)
+		file.Flush()
+	}}
 	if o.Every != (logfile.Schedule{}) {
 		known.Until = time.Unix(0, 0) // whoever writes first has to see whether it is rotated
 	}

@@ -162,6 +162,9 @@ func (f *File) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
+// Flush has what there is written at once. It does not wait.
+func (f *File) Flush() { notify(f.urgent) }
+
 // notify leaves a token in a channel of capacity one; one is enough.
 func notify(c chan<- struct{}) {
 	select {
