@@ -45,13 +45,28 @@ int fapws_ws_accept(fapws_ws_object *ws) {
   return 0;
 }
 
+/* Takes code and reason from the client's close frame, if that waits behind messages. The GIL
+ * and the mutex of the pool keep both lists as they are. */
+static void take_close(fapws_ws_object *ws) {
+  ws->code = 1006;
+  fapws_lock();
+  const fapws_input *in = ws->rec->inputs ? ws->rec->inputs_tail : ws->rec->batch;
+  while (in && in->next) in = in->next;
+  int closed = in && in->op == FAPWS_OP_CLOSE;
+  fapws_unlock();
+  if (!closed) return;
+  ws->code = in->code;
+  Py_XSETREF(ws->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
+  if (!ws->reason) PyErr_Clear();
+}
+
 int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (ws->state != FAPWS_WS_OPEN) return 0;
   if (fapws_is_cancelled(rec)) { /* there is nobody to tell, and on_close is on its way */
     ws->state = FAPWS_WS_CLOSING;
-    ws->code = 1006;
+    take_close(ws);
     return 0;
   }
   Py_ssize_t n = 0;

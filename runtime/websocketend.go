@@ -54,14 +54,12 @@ func (l *loop) detach(c *conn) {
 }
 
 // endSocket answers what ws.over says, if that was not done, and ends the connection
-// when all that was sent is out. What the client still sends is thrown away.
+// when all that was sent is out. What the client still sends is thrown away. A handler that
+// has not ended is cancelled, though it was told of a close frame: it may do nothing but send.
 func (l *loop) endSocket(c *conn) {
 	ws := c.ws
 	if !ws.closing {
 		l.control(c, l.closing(c, 0, ""))
-	}
-	if c.first != nil && c.first.proper {
-		l.detach(c)
 	}
 	l.cancelAll(c)
 	l.leaveSocket(c)

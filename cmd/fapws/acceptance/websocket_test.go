@@ -82,6 +82,18 @@ func (s *server) notes(want string) {
 	}
 }
 
+// A callback that does nothing but send is told by that when its client has closed: on_close
+// comes after it. Inline it would hold up the loop.
+func TestWebSocketCallbackThatOnlySends(t *testing.T) {
+	inEach(t, modes[:1], func(t *testing.T, m mode) {
+		s := serve(t, m, "sockets.py")
+		c := s.room("/endless")
+		hears(t, c, "tick")
+		go c.CloseWith(4005, "enough")
+		s.notes("BrokenPipeError\nclosed 4005 enough")
+	})
+}
+
 func TestWebSocketForSynchronousCode(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		s := command{script: "sockets.py", complains: true}.serve(t, m)

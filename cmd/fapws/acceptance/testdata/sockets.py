@@ -103,7 +103,18 @@ async def pour_in_task(environ, start_response):
         return type(error).__name__
 
 
+def only_sends(ws):
+    try:
+        while True:
+            ws.send("tick")
+            time.sleep(0.01)
+    except OSError as error:
+        note(type(error).__name__)
+        raise
+
+
 PATHS = [
+    ("/endless", WebSocket(only_sends, on_close=lambda ws, code, reason: note("closed", code, reason))),
     ("/task", pour_in_task),
     ("/room", WebSocket(enter, hear, leave, subprotocols=["two", "one"], origins=["https://app.example"])),
     ("/state", state),
