@@ -5,6 +5,7 @@ package pybridge
 import "C"
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"net"
@@ -70,10 +71,15 @@ func EndErrorLogs() {
 	})
 }
 
-// writeErrorLines deals with a message of kind FAPWS_ERROR_LINES.
+// writeErrorLines deals with a message of kind FAPWS_ERROR_LINES. A line that was flushed without
+// its end gets one: the rest of it may never come, and a file takes lines only.
 func writeErrorLines(texts []byte) {
 	number := int(nativeInt(cutText(&texts)))
-	errorLogs[number-1].Write(cutText(&texts))
+	lines := cutText(&texts)
+	if !bytes.HasSuffix(lines, []byte{'\n'}) {
+		lines = append(bytes.Clone(lines), '\n')
+	}
+	errorLogs[number-1].Write(lines)
 }
 
 // say writes to stderr at once, so that lines of others do not come between.

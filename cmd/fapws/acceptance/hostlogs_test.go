@@ -322,3 +322,18 @@ func TestHostLogIsRotatedByTime(t *testing.T) {
 		})
 	})
 }
+
+// A line that was flushed without its end, just when the file may have to be rotated, holds up nothing.
+func TestHostLogOfLinesWithoutEnd(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "log-rotate = \"1h\"")
+		one := folder + "/one"
+		s.asks("one.lan", "/begins?first")
+		fileSays(t, one, "begun first\n"+strings.Repeat("x", 9000)+"\n")
+		s.asks("one.lan", "/many?1,after")
+		fileSays(t, one, "after 000000 ")
+		if text := textOf(t, folder+"/errors"); strings.Contains(text, "no space") {
+			t.Errorf("%s", text)
+		}
+	})
+}

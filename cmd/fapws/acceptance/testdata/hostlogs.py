@@ -60,6 +60,14 @@ def says(environ, start_response):
     return "ok"
 
 
+def begins(environ, start_response):
+    errors = environ["wsgi.errors"]
+    errors.write("begun " + environ["QUERY_STRING"])
+    errors.flush()
+    errors.write("x" * 9000)
+    return "ok"
+
+
 def many(environ, start_response):
     number, text = environ["QUERY_STRING"].split(",")
     for n in range(int(number)):
@@ -120,6 +128,7 @@ PATHS = [
     ("/closes", closes),
     ("/breaks", breaks),
     ("/says", says),
+    ("/begins", begins),
     ("/many", many),
     ("/dies", dies),
     ("/forks", forks),
