@@ -119,32 +119,59 @@ static PyObject *tell_group(fapws_ws_object *ws, uint8_t kind, const fapws_bytes
   Py_RETURN_NONE;
 }
 
-PyObject *fapws_ws_join(PyObject *self, PyObject *group) {
-  fapws_ws_object *ws = (fapws_ws_object *)self;
-  fapws_bytes name;
-  if (check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
+/* A plain str of a group: what a subclass calls its hash may run Python code, and the
+ * websocket end meanwhile. The set is there when it returns. NULL with an exception. */
+static PyObject *group_key(fapws_ws_object *ws, PyObject *group, fapws_bytes *name) {
+  if (check_fork() < 0 || read_group(group, 0, name) < 0) return NULL;
+  if (!ws->groups) {
+    PyObject *made = PySet_New(NULL); /* may collect garbage, which is Python code as well */
+    if (!made) return NULL;
+    if (ws->groups)
+      Py_DECREF(made);
+    else
+      ws->groups = made;
+  }
+  if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
+  Py_INCREF(group);
+  return group;
+}
+
+/* The loop is told in the order of what is done to the set: nothing here lets go of the GIL. */
+static PyObject *join(fapws_ws_object *ws, PyObject *key, const fapws_bytes *name) {
   if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
-  if (!ws->groups && !(ws->groups = PySet_New(NULL))) return NULL;
-  int in = PySet_Contains(ws->groups, group);
+  int in = PySet_Contains(ws->groups, key);
   if (in < 0) return NULL;
   if (in) Py_RETURN_NONE;
   if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS) {
     PyErr_Format(PyExc_ValueError, "join: a websocket can be in %d groups", MOST_GROUPS);
     return NULL;
   }
-  if (PySet_Add(ws->groups, group) < 0) return NULL;
-  return tell_group(ws, FAPWS_JOIN, &name);
+  if (PySet_Add(ws->groups, key) < 0) return NULL;
+  return tell_group(ws, FAPWS_JOIN, name);
+}
+
+static PyObject *leave(fapws_ws_object *ws, PyObject *key, const fapws_bytes *name) {
+  if (!ws->rec) Py_RETURN_NONE;
+  int was = PySet_Discard(ws->groups, key);
+  if (was < 0) return NULL;
+  if (!was) Py_RETURN_NONE;
+  return tell_group(ws, FAPWS_LEAVE, name);
+}
+
+PyObject *fapws_ws_join(PyObject *self, PyObject *group) {
+  fapws_bytes name;
+  PyObject *key = group_key((fapws_ws_object *)self, group, &name);
+  PyObject *result = key ? join((fapws_ws_object *)self, key, &name) : NULL;
+  Py_XDECREF(key);
+  return result;
 }
 
 PyObject *fapws_ws_leave(PyObject *self, PyObject *group) {
-  fapws_ws_object *ws = (fapws_ws_object *)self;
   fapws_bytes name;
-  if (check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
-  if (!ws->rec || !ws->groups) Py_RETURN_NONE;
-  int was = PySet_Discard(ws->groups, group);
-  if (was < 0) return NULL;
-  if (!was) Py_RETURN_NONE;
-  return tell_group(ws, FAPWS_LEAVE, &name);
+  PyObject *key = group_key((fapws_ws_object *)self, group, &name);
+  PyObject *result = key ? leave((fapws_ws_object *)self, key, &name) : NULL;
+  Py_XDECREF(key);
+  return result;
 }
 
 /* --- parts for many ---------------------------------------------------------- */

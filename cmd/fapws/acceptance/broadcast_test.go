@@ -111,6 +111,10 @@ func TestBroadcast(t *testing.T) {
 				t.Errorf("got %q", got)
 			}
 		}
+		says(t, again, "odd z") // what a subclass of str calls its hash does not run
+		gets(t, again, "joined")
+		says(t, again, "group z to z")
+		gets(t, again, "to z")
 		says(t, other, "for others")
 		gets(t, other, "for others")
 		if _, err := wstest.Dial(s.address, "/room?refused"); err == nil {

@@ -10,6 +10,16 @@ VERSION = 1
 closed = []
 
 
+class Name(str):
+    """A group whose hash ends the WebSocket that joins it."""
+
+    def __hash__(self):
+        self.ws.close()
+        while "GET" in repr(self.ws) and threading.current_thread() is not threading.main_thread():
+            time.sleep(0.01)  # until the server knows it no more
+        return 1
+
+
 def enter(ws):
     query = ws.environ["QUERY_STRING"]
     if query == "refused":
@@ -34,6 +44,10 @@ def hear(ws, message):
     elif command == "leave":
         ws.leave(rest)
         ws.send("left")
+    elif command == "odd":
+        name = Name(rest)
+        name.ws = ws
+        threading.Thread(target=lambda: (ws.join(name), ws.send("joined"))).start()
     elif command == "group":
         group, _, rest = rest.partition(" ")
         broadcast(room, rest, group)
