@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,6 +161,42 @@ func TestChatWorkers(t *testing.T) {
 		late.hears(fmt.Sprint("c", i), fmt.Sprint("line ", i))
 	}
 	late.people("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "late")
+}
+
+// TestChatFile: who deletes the file has a new chat, in which nobody has another's name; a
+// file that cannot be is said in one line.
+func TestChatFile(t *testing.T) {
+	t.Parallel()
+	file := chatArgs(t, "chat/chat.py")[0]
+	s := startServer(t, []string{"--threads", "2"}, "chat/chat.py", []string{file})
+	ann := s.enter("den", "Ann", "Ann")
+	ann.send("before")
+	ann.hears("Ann", "before")
+	for _, end := range []string{"", "-wal", "-shm"} {
+		if err := os.Remove(file + end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all []*webSocket
+	for i := range 4 { // on both threads
+		w := s.talk(chatPath("den", fmt.Sprint("c", i)), "chat")
+		w.await("people", func(m map[string]any) bool { return m["people"] != nil })
+		all = append(all, w)
+	}
+	for _, w := range append(all, ann) {
+		w.send("after")
+	}
+	var names []string
+	for range 5 {
+		names = append(names, fmt.Sprint(ann.await("after", func(m map[string]any) bool { return m["text"] == "after" })["name"]))
+	}
+	if slices.Sort(names); fmt.Sprint(names) != "[Ann c0 c1 c2 c3]" {
+		t.Error(names)
+	}
+	said, err := exec.Command(binary(t), "--bind", "127.0.0.1:0", "chat/chat.py", filepath.Join(t.TempDir(), "none", "chat.db")).CombinedOutput()
+	if err == nil || strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), "chat.db: unable to open database file") {
+		t.Errorf("%v, %s", err, said)
+	}
 }
 
 func TestChatRefusals(t *testing.T) {

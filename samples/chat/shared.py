@@ -23,18 +23,44 @@ _mine = {}  # members of this process: number: (room, name)
 _local = threading.local()
 
 
+def _open():
+    """A connection to FILE, with the tables in it."""
+    book = sqlite3.connect(FILE, timeout=10, isolation_level=None)
+    book.execute("PRAGMA journal_mode = WAL")  # no commit waits for the disk
+    book.executescript("""
+        CREATE TABLE IF NOT EXISTS room (title TEXT UNIQUE);
+        CREATE TABLE IF NOT EXISTS line (number INTEGER PRIMARY KEY, room TEXT, message TEXT);
+        CREATE INDEX IF NOT EXISTS line_room ON line (room, number);
+        CREATE TABLE IF NOT EXISTS member (number INTEGER PRIMARY KEY, room TEXT, name TEXT, process TEXT, seen REAL);
+        CREATE INDEX IF NOT EXISTS member_room ON member (room);
+    """)
+    return book
+
+
+def _which():
+    """What tells FILE from another one that has come in its place; None: it is not there."""
+    try:
+        return os.stat(FILE).st_ino
+    except OSError:
+        return None
+
+
 @contextmanager
 def _change():
     """A transaction: others wait for its end."""
-    if not hasattr(_local, "book"):  # a connection belongs to the thread that has made it
-        _local.book = sqlite3.connect(FILE, timeout=10, isolation_level=None)
-    _local.book.execute("BEGIN IMMEDIATE")
+    which = _which()
+    if which is None or which != getattr(_local, "which", None):  # somebody may delete it while this runs
+        _local.book = _open()  # a connection belongs to the thread that has made it
+        _local.which = _which()
+    book = _local.book
+    book.execute("BEGIN IMMEDIATE")
     try:
-        yield _local.book
+        yield book
+        book.execute("COMMIT")
     except BaseException:
-        _local.book.execute("ROLLBACK")
+        if book.in_transaction:
+            book.execute("ROLLBACK")
         raise
-    _local.book.execute("COMMIT")
 
 
 def enter(room, name):
@@ -49,7 +75,8 @@ def enter(room, name):
                 if rooms - len(empty) >= ROOMS:
                     return None
             book.execute("INSERT INTO room (title) VALUES (?)", (room,))
-        member = book.execute("INSERT INTO member (room, name, process, seen) VALUES (?, ?, ?, ?)", (room, name, _process, time.time())).lastrowid
+        member = uuid.uuid4().int >> 66  # nobody's elsewhere, or of before the file was deleted
+        book.execute("INSERT INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)", (member, room, name, _process, time.time()))
         _mine[member] = room, name
         return member, [message for message, in book.execute("SELECT message FROM line WHERE room = ? ORDER BY number", (room,))]
 
@@ -97,17 +124,8 @@ def beat():
         return rooms
 
 
-def _prepare():
-    book = sqlite3.connect(FILE, timeout=10, isolation_level=None)
-    book.execute("PRAGMA journal_mode = WAL")  # no commit waits for the disk
-    book.executescript("""
-        CREATE TABLE IF NOT EXISTS room (title TEXT UNIQUE);
-        CREATE TABLE IF NOT EXISTS line (number INTEGER PRIMARY KEY, room TEXT, message TEXT);
-        CREATE INDEX IF NOT EXISTS line_room ON line (room, number);
-        CREATE TABLE IF NOT EXISTS member (number INTEGER PRIMARY KEY AUTOINCREMENT, room TEXT, name TEXT, process TEXT, seen REAL);
-        CREATE INDEX IF NOT EXISTS member_room ON member (room);
-    """)
-    book.close()
-
-
-_prepare()
+try:
+    with _change():
+        pass
+except sqlite3.Error as error:
+    sys.exit(f"chat: {FILE}: {error}; it keeps what was said, and another file can be named behind chat.py")
