@@ -8,7 +8,7 @@
 
 #define A fapws_the_async
 #define LAST_WORDS_NS 1000000000u /* for so long the loop waits with its own close frame (lastWords) */
-#define LAST_WORDS 64             /* messages to nobody, for each that is still received after that */
+#define LAST_WORDS 64             /* messages to nobody, for each that is still received after that, or when it has gone */
 
 enum {
   T_TYPE, T_TEXT, T_BYTES, T_CODE, T_REASON, T_SUBPROTOCOL, T_SUBPROTOCOLS, T_HEADERS, T_SCHEME, T_METHOD, T_EXTENSIONS,
@@ -109,12 +109,13 @@ static int disconnect(fapws_exchange *x, PyObject **message) {
  * puts that before its own close frame, or throws it away when that is gone, too. The
  * application hears of the close frame in order, so send() must not tell it before,
  * or what it has not received yet would be lost to it. But one that does nothing but
- * send shall not go on for ever. */
+ * send shall not go on for ever; and where the connection has gone, too, nothing makes
+ * it wait, so that for the whole second no other task would run. */
 int fapws_has_left(fapws_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
   if (LIKELY(!closed)) return fapws_is_cancelled(x->rec);
-  if (fapws_now_ns() - closed < LAST_WORDS_NS) return 0;
+  if (fapws_now_ns() - closed < LAST_WORDS_NS && (!fapws_is_cancelled(x->rec) || x->unheard++ < LAST_WORDS)) return 0;
   if (x->words) {
     x->words--;
     return 0;
@@ -145,7 +146,7 @@ static int ws_receive(fapws_exchange *x, PyObject **message) {
   fapws_input *in = rec && x->state == FAPWS_ACCEPTED ? fapws_take_input(rec) : NULL;
   if (!in) return !rec || x->gone || fapws_is_cancelled(rec) ? disconnect(x, message) : 0;
   if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) return received_close(x, in, message);
-  if (UNLIKELY(rec->closed_ns != 0)) x->words = LAST_WORDS;
+  if (UNLIKELY(rec->closed_ns != 0)) x->words = LAST_WORDS, x->unheard = 0;
   int is_text = in->op == FAPWS_OP_TEXT;
   PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL) : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
   free(in);

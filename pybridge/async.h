@@ -81,6 +81,7 @@ struct fapws_exchange {
   uint16_t code;           /* of a WebSocket that is over (RFC 6455 §7.4) */
   PyObject *reason;        /* owned: likewise, a str; NULL: none */
   uint8_t words;           /* of a WebSocket that the client has closed: what may still be sent to nobody */
+  uint8_t unheard;         /* likewise, whose connection has gone, too: what was sent since something was received */
   int64_t taken;           /* bytes of the body in memory, or in the file, that were received */
   char line[160], addr[46]; /* beginning of the request, and address of the client, when rec is NULL */
   uint8_t line_len, addr_len;

@@ -101,5 +101,11 @@ func TestASGIWebSocketClosing(t *testing.T) {
 		c = open("/floods/unread") // and it is not only the frame that nobody takes
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
+		c = open("/counts/gone", "x") // nor does it hold up others when nobody is there
+		if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		c.Conn.Close()
+		noted("/counts/gone", "few")
 	})
 }

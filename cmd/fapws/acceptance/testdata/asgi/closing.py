@@ -62,6 +62,19 @@ async def floods(path, receive, send):
             raise
 
 
+async def counts(path, receive, send):
+    """Sends without end when the connection has gone, and notes how much that was."""
+    await asyncio.sleep(0.2)
+    sent = 0
+    try:
+        while True:
+            await send({"type": "websocket.send", "text": "tick"})
+            sent += 1
+    except OSError:
+        note(path, "few" if sent < 1000 else f"sent {sent}")
+        raise
+
+
 async def stays(path, receive, send):
     """Goes on for long when it has heard of the close frame."""
     note(path, (await receive())["type"])
