@@ -25,6 +25,7 @@ typedef struct {
   int64_t max;        /* bytes of a file; 0: any */
   int64_t until;      /* guarded by mu: when it is rotated by time, seconds since 1970 */
   int away;           /* guarded by mu: messages go to the loop */
+  uint64_t kept;      /* guarded by mu: how many have gone there */
   PyObject *stream;   /* wsgi.errors of its requests; NULL: not made yet. Under the GIL */
 } errorlog;
 
@@ -47,11 +48,11 @@ int fapws_errorlog_add(const char *path, int64_t max, int64_t until) {
   return ++nlogs;
 }
 
-void fapws_errorlog_written(int number, int64_t until) {
+void fapws_errorlog_written(int number, uint64_t written, int64_t until) {
   errorlog *l = &logs[number - 1];
   pthread_mutex_lock(&l->mu);
   l->until = until;
-  l->away = 0;
+  if (l->kept == written) l->away = 0; /* else what is on its way has to go first */
   pthread_mutex_unlock(&l->mu);
 }
 
@@ -151,6 +152,7 @@ void fapws_errorlog_write(int number, const char *text, size_t n) {
     fapws_bytes texts[] = {{(const char *)&number, sizeof number}, {text, (uint32_t)n}};
     done = n <= FAPWS_ERRORLOG_WAITS && fapws_keep(FAPWS_ERROR_LINES, texts, 2);
     l->away |= done;
+    l->kept += (uint64_t)done;
   }
   pthread_mutex_unlock(&l->mu);
   if (!done) write_there(text, n);

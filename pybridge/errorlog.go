@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -27,7 +28,12 @@ type ErrorLog struct {
 	Write func(lines []byte)
 }
 
-var errorLogs []ErrorLog // by number less one
+var errorLogs []*errorLog // by number less one
+
+type errorLog struct {
+	ErrorLog
+	passed atomic.Uint64 // messages that Write was given
+}
 
 // AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its
 // requests. Before App.Start, on one goroutine.
@@ -40,14 +46,17 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 	if number = int(C.fapws_errorlog_add(path, C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
 	}
-	errorLogs = append(errorLogs, l)
+	errorLogs = append(errorLogs, &errorLog{ErrorLog: l})
 	return number, nil
 }
 
-// ErrorLogWritten says that all that ErrorLog.Write was given is in the file, which is rotated next at
-// until. Any goroutine.
-func ErrorLogWritten(number int, until time.Time) {
-	C.fapws_errorlog_written(C.int(number), epoch(until))
+// ErrorLogWritten is for when lines were written to the file, which is rotated next at until. waits says whether
+// any that ErrorLog.Write was given is not in it; what is said follows at once only when none is. Any goroutine.
+func ErrorLogWritten(number int, until time.Time, waits func() bool) {
+	passed := errorLogs[number-1].passed.Load()
+	if !waits() {
+		C.fapws_errorlog_written(C.int(number), C.uint64_t(passed), epoch(until))
+	}
 }
 
 func epoch(t time.Time) C.int64_t {
@@ -79,7 +88,9 @@ func writeErrorLines(texts []byte) {
 	if !bytes.HasSuffix(lines, []byte{'\n'}) {
 		lines = append(bytes.Clone(lines), '\n')
 	}
-	errorLogs[number-1].Write(lines)
+	l := errorLogs[number-1]
+	l.Write(lines)
+	l.passed.Add(1)
 }
 
 // say writes to stderr at once, so that lines of others do not come between.

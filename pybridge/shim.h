@@ -317,7 +317,7 @@ char *fapws_messages(size_t *n);
  * handlers run, one thread. */
 int fapws_errorlog_add(const char *path, int64_t max, int64_t until);
 /* The messages for that log which the loop was given are in the file. Any thread. */
-void fapws_errorlog_written(int number, int64_t until);
+void fapws_errorlog_written(int number, uint64_t written, int64_t until);
 /* From now on nobody takes messages: what is said is written whatever the size of the file. Any thread. */
 void fapws_errorlog_direct(void);
 /* Writes whole lines to an error log; 0, or if that cannot be: to stderr. Any thread, without the GIL. */

@@ -62,12 +62,14 @@ func (l *logs) file(path, name string) (*logfile.File, error) {
 	if f := l.files[o.Path]; f != nil {
 		return f, nil
 	}
+	var f *logfile.File
 	if name == "error log" {
 		o.Flush = min(o.Flush, errorFlush)
-		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at)) }
+		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at), f.Waits) }
 	}
 	o.Report = func(msg string) { l.main.log(runtime.LevelError, msg) }
-	f, err := logfile.Open(o)
+	var err error
+	f, err = logfile.Open(o)
 	if err != nil {
 		return nil, err
 	}
@@ -163,10 +165,10 @@ func (l *logs) client(number int, level runtime.Level, client, line string) {
 	l.writers[number-1](level, client, line)
 }
 
-// written tells Python that what it has said was written to an error log.
-func (l *logs) written(path string, until time.Time) {
+// written tells Python that what it has said was written to an error log, but for what waits.
+func (l *logs) written(path string, until time.Time, waits func() bool) {
 	if n, ok := l.errors.Load(path); ok {
-		pybridge.ErrorLogWritten(n.(int), until)
+		pybridge.ErrorLogWritten(n.(int), until, waits)
 	}
 }
 

@@ -49,7 +49,7 @@ type Options struct {
 	Buffer int
 	Flush  time.Duration
 
-	// Written is called after lines were written, when none waits any more, with the
+	// Written is called after lines were written, when none but new ones waits (Waits), with the
 	// time before that: what was due to be rotated then has been. On the goroutine
 	// that writes. nil: nobody asks.
 	Written func(at time.Time)
@@ -171,6 +171,13 @@ func notify(c chan<- struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
+}
+
+// Waits says whether there are lines that the writer has not begun to write.
+func (f *File) Waits() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.filling) > 0
 }
 
 // Reopen writes what there is and makes the file at the path if it was renamed:

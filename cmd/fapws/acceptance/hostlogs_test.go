@@ -337,3 +337,24 @@ func TestHostLogOfLinesWithoutEnd(t *testing.T) {
 		}
 	})
 }
+
+// What a handler says is in its order, also where some of it had to wait for the file to be rotated.
+func TestHostLogKeepsOrder(t *testing.T) {
+	t.Parallel()
+	s, folder := hostLogs(t, modes[0], "log-max-size = \"50K\"\nlog-keep = 1000")
+	one, n := folder+"/one", 20000
+	s.asks("one.lan", fmt.Sprintf("/many?%d,order", n))
+	var lines []string
+	eventually(t, fmt.Sprintf("%d lines", n), func() bool {
+		if left, _ := filepath.Glob(one + ".rotated-*"); len(left) > 0 {
+			return false
+		}
+		lines = logLines(t, one)
+		return len(lines) >= n
+	})
+	for i, line := range lines {
+		if want := fmt.Sprintf("order %06d ", i); !strings.HasPrefix(line, want) {
+			t.Fatalf("line %d is %q", i, line)
+		}
+	}
+}
