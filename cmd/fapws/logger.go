@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"io"
+	golog "log"
 	"slices"
 	"strings"
 	"sync"
@@ -51,6 +53,20 @@ func (l *logger) shows(level runtime.Level) bool { return int32(level) >= l.leas
 
 // log writes one line, which is about no client.
 func (l *logger) log(level runtime.Level, text string) { l.logClient(level, "", text) }
+
+// takeLibraries makes l the log of Go's packages, which would write lines of another form to standard error:
+// net/http does where a server behind says what nobody has asked for.
+func (l *logger) takeLibraries() {
+	golog.SetFlags(0)
+	golog.SetOutput(libraries{l})
+}
+
+type libraries struct{ log *logger }
+
+func (w libraries) Write(line []byte) (int, error) {
+	w.log.log(runtime.LevelWarning, string(bytes.TrimSuffix(line, []byte{'\n'})))
+	return len(line), nil
+}
 
 // logClient writes one line about a client, "192.0.2.7:4711". Control characters
 // are escaped so that a client cannot forge another line.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -247,4 +248,29 @@ func TestRouteErrors(t *testing.T) {
 			t.Errorf("%s: code %d, %s, want %s", text, code, stderr, want)
 		}
 	}
+}
+
+// What a server behind says that nobody has asked for is for nobody, and is told of as all else is in the log.
+func TestProxyOfUnaskedAnswers(t *testing.T) {
+	t.Parallel()
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+		io.Copy(io.Discard, c)
+		c.Close()
+	}))
+	defer behind.Close()
+	log := t.TempDir() + "/errors"
+	s := before(t, behind.URL, "", "--error-log", log)
+	wanted := regexp.MustCompile(`(?m)^` + errorDate + `\[warning\] Unsolicited response .*evil`)
+	eventually(t, "the log has it", func() bool {
+		w := s.dial()
+		w.get("/")
+		w.answer().want(t, 204)
+		return wanted.MatchString(textOf(t, log))
+	})
 }
