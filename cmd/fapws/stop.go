@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fapws/runtime"
+	"fapws/runtime/cgi"
 )
 
 // scriptGrace replaces the graceful timeout when a signal handler of the
@@ -32,10 +33,12 @@ const (
 )
 
 // lastNotices is how long on_leave may take when all listeners have left, and
-// lastEvents how long the supervisor to take what was published.
+// lastEvents how long the supervisor to take what was published. lastWords is more than
+// programs are listened to after their end.
 const (
 	lastNotices = time.Second
 	lastEvents  = time.Second
+	lastWords   = time.Second
 )
 
 // order says how to end.
@@ -112,6 +115,9 @@ func (s *service) stop(o order) {
 		}
 	}
 	s.over.Store(true)
+	if o.how != quickly {
+		cgi.Settle(lastWords)
+	}
 	if s.handler != nil {
 		s.handler.Notified(lastNotices)
 	}

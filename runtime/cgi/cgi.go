@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"fapws/runtime/backend"
@@ -147,8 +148,9 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 		w.Refuse(502, text)
 		return
 	}
-	go c.watch(p, r.Client(), script)
-	go c.listen(p, r.Client(), script)
+	client := r.Client()
+	lastWords.Go(func() { c.watch(p, client, script) })
+	lastWords.Go(func() { c.listen(p, client, script) })
 	stop := context.AfterFunc(r.Context, p.terminate)
 	defer stop()
 	defer p.out.Close()
@@ -242,6 +244,24 @@ func (c *CGI) fail(w *backend.Response, r *backend.Request, script *Script, err 
 		w.Fail()
 	} else {
 		w.Refuse(status, text)
+	}
+}
+
+// lastWords is for what is heard of programs after their answers.
+var lastWords sync.WaitGroup
+
+// Settle waits until all that programs have said is logged, for d at most: one may
+// have left something in the background. For the end of the process, when no
+// request is served any more. Any goroutine.
+func Settle(d time.Duration) {
+	heard := make(chan struct{})
+	go func() {
+		lastWords.Wait()
+		close(heard)
+	}()
+	select {
+	case <-heard:
+	case <-time.After(d):
 	}
 }
 

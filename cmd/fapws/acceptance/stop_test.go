@@ -101,3 +101,26 @@ func TestPortInUse(t *testing.T) {
 		s.get("/count", 200).is(t, "0")
 	})
 }
+
+// What a program says after its answer is in the log, though the server ends
+// meanwhile.
+func TestStopHearsPrograms(t *testing.T) {
+	for _, workers := range []string{"", "workers = 2\n"} {
+		t.Run(workers, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			if err := os.Chmod(write(t, folder+"/cgi/x", "#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nsleep 0.2\necho at last >&2\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
+			s := command{flags: []string{"-c", folder + "/fapws.toml"}, dir: folder}.start(t)
+			s.address = s.stderr.await(t, bannerURL)[1]
+			s.get("/x", 200).is(t, "x\n")
+			s.signal(syscall.SIGTERM)
+			s.ended()
+			if text, err := os.ReadFile(folder + "/errors"); err != nil || !strings.Contains(string(text), "/cgi/x: at last\n") {
+				t.Errorf("%s, %v", text, err)
+			}
+		})
+	}
+}
