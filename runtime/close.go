@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/websocket"
 )
 
 // settle closes c if its last response is out.
@@ -113,11 +114,12 @@ func (l *loop) answersHalf(c *conn) bool {
 }
 
 // tellHalf tells handlers that listen for it (http.disconnect of ASGI) that the client
-// sends nothing more and has probably left. What they answer is sent all the same.
+// sends nothing more and has probably left. What they answer is sent all the same. To
+// one that has not answered a WebSocket's handshake yet, it broke off.
 func (l *loop) tellHalf(c *conn) {
 	for x := c.first; x != nil; x = x.next {
 		if r, ok := x.handler.(Receiver); ok && x.owed && x.fetch == nil {
-			l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpClose}
+			l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpClose, Code: websocket.Abnormal}
 			r.Deliver(&l.input)
 			l.submitted = true
 		}

@@ -386,6 +386,28 @@ func TestWebSocketSendWaits(t *testing.T) {
 	})
 }
 
+// TestWebSocketGoneWhileOpening: a client that leaves while on_open runs has just gone.
+func TestWebSocketGoneWhileOpening(t *testing.T) {
+	t.Parallel()
+	s := serve(t, modes[0], "broadcast.py")
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const handshake = "GET /room?slowly HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	if _, err := conn.Write([]byte(handshake)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "on_open runs", func() bool { return s.get("/count?slowly", 200).body == "1" })
+	conn.Close()
+	left := ""
+	eventually(t, "on_close", func() bool { left = s.get("/left", 200).body; return left != "" })
+	if left != "1006 " {
+		t.Errorf("closed with %q", left)
+	}
+}
+
 // Messages for a callback that takes its time wait at the client.
 func TestWebSocketFlood(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
