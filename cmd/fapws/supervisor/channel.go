@@ -226,10 +226,8 @@ func receive(fd int) (*Message, []*os.File, error) {
 	defer buffers.Put(b)
 	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	switch {
-	case err == unix.EINTR:
-		return receive(fd)
-	case err == unix.ECONNRESET: // it has died with messages unread
-		return nil, nil, io.EOF
+	case err == unix.EINTR || err == unix.ECONNRESET:
+		return receive(fd) // who dies with messages unread resets once, before what it has said
 	case err != nil:
 		return nil, nil, err
 	case n == 0 && oobn == 0:

@@ -104,3 +104,26 @@ func TestNoChannel(t *testing.T) {
 		t.Error("a pipe is taken for a channel")
 	}
 }
+
+// What a worker has said last is heard, though it has died without having heard
+// everything.
+func TestChannelOfTheDead(t *testing.T) {
+	ours, theirs := channels(t)
+	for range 3 {
+		if err := theirs.Send(&Message{Kind: Publish, N: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ours.Send(&Message{Kind: Events}); err != nil {
+		t.Fatal(err)
+	}
+	theirs.Close()
+	for i := range 3 {
+		if m, _, err := ours.Receive(); err != nil || m.Kind != Publish {
+			t.Fatalf("message %d: %+v, %v", i, m, err)
+		}
+	}
+	if m, _, err := ours.Receive(); err != io.EOF {
+		t.Errorf("%+v, %v", m, err)
+	}
+}

@@ -10,9 +10,11 @@ const (
 	// keptWords is how many bytes of what a worker writes are kept: the end.
 	keptWords = 32 << 10
 
-	// lastWords is how long the end of what a worker wrote, or said, is waited for, once
-	// it has died: a child of its own may live on with its standard error, or its channel.
-	lastWords = 200 * time.Millisecond
+	// lastWords is how long the end of what a worker wrote is waited for, once it has
+	// died: a child of its own may live on with its standard error. lastMessages is the
+	// same for its channel, which no program has that it starts.
+	lastWords    = 200 * time.Millisecond
+	lastMessages = time.Second
 )
 
 // hearing passes on what a worker writes to standard error before it has

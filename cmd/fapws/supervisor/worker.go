@@ -109,7 +109,7 @@ func (s *Supervisor) watch(w *worker) {
 		w.hearing.end()
 		select { // what it published last counts
 		case <-w.silent:
-		case <-time.After(lastWords):
+		case <-time.After(lastMessages):
 		}
 		s.post(func() { s.died(w, howEnded(state, err), exitCode(state)) })
 	}()
