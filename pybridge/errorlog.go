@@ -5,7 +5,6 @@ package pybridge
 import "C"
 
 import (
-	"bytes"
 	"fmt"
 	"math"
 	"net"
@@ -23,9 +22,9 @@ type ErrorLog struct {
 	MaxSize int64     // bytes of the file; 0: any
 	Until   time.Time // when it is rotated next; the zero time: never
 
-	// Write takes whole lines that are to follow in the next file, or wait for room; ErrorLogWritten has to be
-	// called when they have been written. It does not block. Any goroutine.
-	Write func(lines []byte)
+	// Write takes text that is to follow in the next file, or waits for room, and may end within a line;
+	// ErrorLogWritten has to be called when it has been written. It does not block. Any goroutine.
+	Write func(text []byte)
 }
 
 var errorLogs []*errorLog // by number less one
@@ -80,16 +79,12 @@ func EndErrorLogs() {
 	})
 }
 
-// writeErrorLines deals with a message of kind FAPWS_ERROR_LINES. A line that was flushed without
-// its end gets one: the rest of it may never come, and a file takes lines only.
+// writeErrorLines deals with a message of kind FAPWS_ERROR_LINES. It is not changed: a line that was flushed
+// without its end must not look another way than when it is written at once, which is a matter of chance.
 func writeErrorLines(texts []byte) {
 	number := int(nativeInt(cutText(&texts)))
-	lines := cutText(&texts)
-	if !bytes.HasSuffix(lines, []byte{'\n'}) {
-		lines = append(bytes.Clone(lines), '\n')
-	}
 	l := errorLogs[number-1]
-	l.Write(lines)
+	l.Write(cutText(&texts))
 	l.passed.Add(1)
 }
 

@@ -71,7 +71,7 @@ static PyMethodDef functions[] = {
     {"broadcast_all", fapws_ws_broadcast_all, METH_VARARGS,
      "broadcast_all(websocket, message, group) -> True: taken; False: too much waits; None: and will as long as this thread does."},
     {"websocket_count", fapws_ws_count, METH_VARARGS, "websocket_count(websocket, group) -> how many there are, in all processes."},
-    {"error_lines", fapws_errorlog_method, METH_VARARGS, "error_lines(number, text): writes whole lines to the error log of a host."},
+    {"error_lines", fapws_errorlog_method, METH_VARARGS, "error_lines(number, text): writes text to the error log of a host."},
     {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS, "signals_on_stack(): after a library has taken signals."},
     {NULL, NULL, 0, NULL}};
 

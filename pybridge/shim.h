@@ -320,7 +320,7 @@ int fapws_errorlog_add(const char *path, int64_t max, int64_t until);
 void fapws_errorlog_written(int number, uint64_t written, int64_t until);
 /* From now on nobody takes messages: what is said is written whatever the size of the file. Any thread. */
 void fapws_errorlog_direct(void);
-/* Writes whole lines to an error log; 0, or if that cannot be: to stderr. Any thread, without the GIL. */
+/* Writes text, which may end within a line, to an error log; 0, or if that cannot be: to stderr. Any thread, without the GIL. */
 void fapws_errorlog_write(int number, const char *text, size_t n);
 
 /* --- channels.c ------------------------------------------------------------ */

@@ -125,8 +125,8 @@ func (l *logs) Errors(path string) (func(runtime.Level, string, string), int, er
 		return nil, 0, err
 	}
 	o := fileOptions(l.conf, path, "")
-	known := pybridge.ErrorLog{Path: o.Path, MaxSize: o.MaxSize, Write: func(lines []byte) {
-		file.Write(lines)
+	known := pybridge.ErrorLog{Path: o.Path, MaxSize: o.MaxSize, Write: func(text []byte) {
+		file.Write(text)
 		file.Flush()
 	}}
 	if o.Every != (logfile.Schedule{}) {

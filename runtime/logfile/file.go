@@ -126,7 +126,7 @@ func Open(o Options) (*File, error) {
 	return f, nil
 }
 
-// Begin returns the buffer that whole lines, each with its end, can be appended
+// Begin returns the buffer that lines, each with its end unless the rest of it follows later, can be appended
 // to; End has to follow, with what that gave, and soon. ok is false when there is
 // no room: then the line is lost and counted, and End must not be called. Between
 // the two no other goroutine is.

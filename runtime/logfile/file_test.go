@@ -281,6 +281,32 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
+// A line without its end is written, counts for the size, and is lost as others are.
+func TestLinesWithoutEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path, MaxSize: 100, Keep: 1})
+	x := strings.Repeat("x", 96)
+	text := ""
+	for _, piece := range []string{"begun", " and ended\nbegun", x, "\n"} {
+		fmt.Fprint(f, piece)
+		if piece == x {
+			text = "" // there is no room for it behind the others
+		}
+		text += piece
+		eventually(t, piece, func() bool {
+			b, _ := os.ReadFile(path)
+			return string(b) == text
+		})
+	}
+	closed(t, f)
+
+	f = open(t, Options{Path: "/dev/full", Report: func(string) {}})
+	fmt.Fprint(f, "ended\nbegun")
+	if err := f.Close(); err == nil || !strings.Contains(err.Error(), " 2 lines not written") {
+		t.Errorf("close: %v", err)
+	}
+}
+
 func TestRotationByTime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	if err := os.WriteFile(path, []byte("yesterday\n"), 0o600); err != nil {

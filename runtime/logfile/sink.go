@@ -160,7 +160,7 @@ func (s *sink) write(lines []byte) (n int, err error) {
 var errNoRoom = errors.New("no space left for a whole line")
 
 // append writes some of the lines to a regular file: as many as fit in it, and
-// at least one.
+// at least one. The last may be without its end.
 func (s *sink) append(lines []byte) (n int, err error) {
 	s.lock()
 	defer func() { s.unlock() }()
@@ -180,7 +180,7 @@ func (s *sink) append(lines []byte) (n int, err error) {
 		return max(n, 0), nil
 	}
 	n = max(n, 0)
-	if cut := bytes.LastIndexByte(lines[:n], '\n') + 1; cut < n {
+	if cut := bytes.LastIndexByte(lines[:n], '\n') + 1; cut < n && n < len(lines) {
 		// The disk is full. Others may append before we can: take the piece of a
 		// line back.
 		if s.shorten(int64(n - cut)) {
@@ -209,7 +209,7 @@ func (s *sink) full(st *unix.Stat_t, lines []byte) bool {
 	if !s.archive.able() {
 		return false
 	}
-	if s.o.MaxSize > 0 && st.Size+int64(bytes.IndexByte(lines, '\n')+1) > s.o.MaxSize {
+	if s.o.MaxSize > 0 && st.Size+int64(firstLine(lines)) > s.o.MaxSize {
 		return true
 	}
 	sec, nsec := st.Mtim.Unix()
@@ -259,8 +259,13 @@ func firstLines(lines []byte, max int) []byte {
 	if end := bytes.LastIndexByte(lines[:max], '\n'); end >= 0 {
 		return lines[:end+1]
 	}
+	return lines[:firstLine(lines)]
+}
+
+// firstLine returns how long the first line is, which may be without its end.
+func firstLine(lines []byte) int {
 	if end := bytes.IndexByte(lines, '\n'); end >= 0 {
-		return lines[:end+1]
+		return end + 1
 	}
-	return lines
+	return len(lines)
 }

@@ -13,7 +13,7 @@ const reportEvery = 10 * time.Second
 type writer struct {
 	file     *File
 	out      *sink
-	pending  []byte // a buffer of whole lines
+	pending  []byte // a buffer of lines
 	written  int    // bytes of pending that are in the file
 	total    int64  // bytes that are in the file, of all buffers
 	failing  bool   // the last write failed; it is tried again
@@ -62,7 +62,14 @@ func (w *writer) run() {
 	}
 }
 
-func countLines(b []byte) int { return bytes.Count(b, []byte{'\n'}) }
+// countLines counts a line without its end, too.
+func countLines(b []byte) int {
+	n := bytes.Count(b, []byte{'\n'})
+	if len(b) > 0 && b[len(b)-1] != '\n' {
+		n++
+	}
+	return n
+}
 
 // flush writes what there is and tells whether the file was closed before.
 func (w *writer) flush() (closed bool) {

@@ -323,15 +323,21 @@ func TestHostLogIsRotatedByTime(t *testing.T) {
 	})
 }
 
-// A line that was flushed without its end, just when the file may have to be rotated, holds up nothing.
+// A line that was flushed without its end, just when the file may have to be rotated, holds up nothing, and is
+// continued by what follows, whether or not it was written by then.
 func TestHostLogOfLinesWithoutEnd(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := hostLogs(t, m, "log-rotate = \"1h\"")
+		s, folder := hostLogs(t, m, "log-rotate = \"weekly\"")
 		one := folder + "/one"
-		s.asks("one.lan", "/begins?first")
-		fileSays(t, one, "begun first\n"+strings.Repeat("x", 9000)+"\n")
-		s.asks("one.lan", "/many?1,after")
-		fileSays(t, one, "after 000000 ")
+		x, want := strings.Repeat("x", 9000), ""
+		for _, seconds := range []string{"0.1", "0", "0"} { // the first text has to wait, and is written within its pause
+			s.asks("one.lan", "/begins?"+seconds)
+			want += "begun " + seconds + x
+			eventually(t, "what was said, as it was", func() bool { return textOf(t, one) == want })
+			s.asks("one.lan", "/many?1,after")
+			want += "after 000000 " + x[:60] + "\n"
+			eventually(t, "what was said after it", func() bool { return textOf(t, one) == want })
+		}
 		if text := textOf(t, folder+"/errors"); strings.Contains(text, "no space") {
 			t.Errorf("%s", text)
 		}

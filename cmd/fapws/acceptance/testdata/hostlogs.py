@@ -64,6 +64,7 @@ def begins(environ, start_response):
     errors = environ["wsgi.errors"]
     errors.write("begun " + environ["QUERY_STRING"])
     errors.flush()
+    time.sleep(float(environ["QUERY_STRING"]))
     errors.write("x" * 9000)
     return "ok"
 
