@@ -161,7 +161,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	if w.state == Dead {
 		return
 	}
-	if err := w.channel.Send(m, files...); err != nil && !errors.Is(err, unix.EPIPE) {
+	if err := w.channel.Send(m, files...); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // else it has died
 		w.kill(fmt.Sprintf("takes no messages (%v)", err))
 	}
 }

@@ -59,7 +59,15 @@ func (c *conf) note(line int, format string, args ...any) {
 
 var words = []string{"host", "media", "parameter"}
 
+// maxLine is how many bytes of a line are taken: what is made of it fits in a line of
+// fapws.toml, however much of it has to be escaped.
+const maxLine = 2048
+
 func (c *conf) read(n int, line string) {
+	if len(line) > maxLine {
+		c.note(n, "a line of more than %d bytes is left out", maxLine)
+		return
+	}
 	fields := strings.Fields(line)
 	for i, f := range fields {
 		if f[0] == '#' {

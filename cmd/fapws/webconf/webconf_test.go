@@ -62,6 +62,9 @@ func TestConvert(t *testing.T) {
 func FuzzConvert(f *testing.F) {
 	f.Add("host default web\nmedia txt text/plain\nparameter timeout 1\n")
 	f.Add("host a \"\\\x01\x7f\nmedia \" a/b\nparameter port 99999\nparameter x \x00\n")
+	f.Add("host a b" + strings.Repeat("\x1a", 15000) + "\n")
+	f.Add("host a b" + strings.Repeat("\x1a", 2000) + "\n")
+	f.Add("host a b\n" + strings.Repeat("media ext text/"+strings.Repeat("x", 500)+"\n", 100))
 	f.Fuzz(func(t *testing.T, text string) {
 		file, _, err := Convert("web.conf", []byte(text))
 		if err != nil {
