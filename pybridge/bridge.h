@@ -89,8 +89,8 @@ typedef struct {
   int stamped;
   int send_fields;
   int max_event; /* 0: not known yet */
-  int wake_fd, event_fd; /* of exchange.Waker */
-  int32_t *napping;
+  int signal_fd, event_fd; /* of exchange.Waker */
+  int32_t *loop_state; /* too: FAPWS_LOOP_... */
   fapws_part *garbage; /* atomic stack: parts whose owner awaits a decref */
   fapws_mount *mounts;
   int nmounts;
@@ -107,6 +107,10 @@ uint64_t fapws_now_ns(void);
 /* --- pool.c --- */
 /* A condition whose deadlines are of CLOCK_MONOTONIC. */
 void fapws_cond_init(pthread_cond_t *c);
+/* What exchange.Waker says of the loop. */
+#define FAPWS_LOOP_ASLEEP 1
+#define FAPWS_LOOP_CALLED 2
+
 /* The pool's mutex. fapws_unlock wakes whom fapws_wake_thread has named. */
 void fapws_lock(void);
 void fapws_unlock(void);

@@ -9,12 +9,15 @@ import (
 	goruntime "runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+
+	"golang.org/x/sys/unix"
 )
 
 // The tests play the loop: they submit requests and collect parts, without a
@@ -103,7 +106,7 @@ type driver struct {
 	h       *Handler
 	calls   chan func()
 	deaf    chan struct{} // closed when listen has ended
-	near    *os.File      // the loop's end of the wake socket
+	near    *os.File      // the eventfd of far
 	far     *exchange.Waker
 	mu      sync.Mutex // threads mode: one goroutine at a time is the loop
 	waiting map[exchange.Ticket]*response
@@ -134,8 +137,13 @@ func newDriver(app *App, h *Handler) *driver {
 	if err != nil {
 		panic(err)
 	}
-	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(pair[0]), "wake"), far: &exchange.Waker{Socket: pair[1], Napping: new(int32)},
-		waiting: map[exchange.Ticket]*response{}}
+	event, err := unix.Eventfd(0, unix.EFD_NONBLOCK)
+	if err != nil {
+		panic(err)
+	}
+	d := &driver{app: app, h: h, calls: make(chan func()), near: os.NewFile(uintptr(event), "wake"),
+		far: &exchange.Waker{Event: event, State: new(int32), Signals: pair[1]}, waiting: map[exchange.Ticket]*response{}}
+	*d.far.State = exchange.Asleep
 	d.deaf = make(chan struct{})
 	go d.listen()
 	return d
@@ -144,11 +152,12 @@ func newDriver(app *App, h *Handler) *driver {
 // listen does what the loop does when it is woken.
 func (d *driver) listen() {
 	defer close(d.deaf)
-	buf := make([]byte, 64)
+	buf := make([]byte, 8)
 	for {
 		if _, err := d.near.Read(buf); err != nil {
 			return
 		}
+		atomic.StoreInt32(d.far.State, exchange.Asleep)
 		d.do(func() {
 			d.h.Flush()
 			d.drain()

@@ -115,9 +115,9 @@ void fapws_keep_from_children(int fd) {
 static PyObject *close_kept(PyObject *self, PyObject *none) {
   (void)self;
   (void)none;
-  if (fapws_the_pool.wake_fd > 0) { /* Python may know its number, for signals */
+  if (fapws_the_pool.signal_fd > 0) { /* Python may know its number, for signals */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) dup3(null, fapws_the_pool.wake_fd, O_CLOEXEC), close(null);
+    if (null >= 0) dup3(null, fapws_the_pool.signal_fd, O_CLOEXEC), close(null);
   }
   DIR *dir = nkept ? opendir("/proc/self/fd") : NULL;
   for (struct dirent *e; dir && (e = readdir(dir));) {

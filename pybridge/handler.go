@@ -158,7 +158,7 @@ func (h *Handler) Attach(w *exchange.Waker) {
 			panic(err) // it starts no thread
 		}
 	}
-	C.fapws_pool_attach(C.int(w.Socket), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.Napping)))
+	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
 // Submit implements runtime.Handler: it copies the request into a record.

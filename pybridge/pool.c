@@ -314,7 +314,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.debug = o->debug;
   P.stamped = o->stamped;
   P.send_fields = o->send_fields;
-  P.wake_fd = P.exit_code = -1;
+  P.signal_fd = P.exit_code = -1;
   P.max_event = o->max_event;
   P.nmounts = o->mounts + 1;
   P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
@@ -350,14 +350,14 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   return &P.shared;
 }
 
-void fapws_pool_attach(int socket, int event, int32_t *napping) {
+void fapws_pool_attach(int signals, int event, int32_t *state) {
   P.event_fd = event;
-  P.napping = napping;
-  __atomic_store_n(&P.wake_fd, socket, __ATOMIC_SEQ_CST); /* threads of the application look at it first */
+  P.loop_state = state;
+  __atomic_store_n(&P.signal_fd, signals, __ATOMIC_SEQ_CST); /* threads of the application look at it first */
   if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) fapws_wake_loop();
   if (!P.inline_mode) return;
   fapws_take_gil();
-  fapws_watch_signals(socket);
+  fapws_watch_signals(signals);
   fapws_want_turn(); /* a signal may have come before the watch */
   P.check_signals = 1;
   fapws_release_gil();
@@ -385,7 +385,7 @@ int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
 
 int fapws_serve(void) {
   fapws_take_gil();
-  fapws_watch_signals(P.wake_fd);
+  fapws_watch_signals(P.signal_fd);
   __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
   fapws_check_signals(); /* one may have come before the watch */
   thread_loop(&main_thread);

@@ -13,11 +13,9 @@
 
 void fapws_wake_loop(void) {
   if (__atomic_exchange_n(&P.shared.wake_pending, 1, __ATOMIC_SEQ_CST) != 0) return;
-  int32_t napping = 1;
-  int event = __atomic_compare_exchange_n(P.napping, &napping, 0, 0, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+  if (__atomic_exchange_n(P.loop_state, FAPWS_LOOP_CALLED, __ATOMIC_SEQ_CST) != FAPWS_LOOP_ASLEEP) return;
   static const uint64_t token = 1;
-  /* What is full has woken the loop already. */
-  while (write(event ? P.event_fd : P.wake_fd, event ? (const void *)&token : "", event ? sizeof token : 1) < 0 && errno == EINTR) {
+  while (write(P.event_fd, &token, sizeof token) < 0 && errno == EINTR) {
   }
 }
 

@@ -241,7 +241,6 @@ typedef struct {
   int multiprocess; /* other processes serve the same application */
   int max_event;    /* most bytes of an event of a channel as it is sent */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
-  int wake_fd;
   int mounts;
   const fapws_target *targets; /* one per mount; copied */
   const char *const *names; /* what log lines call them */
@@ -250,7 +249,7 @@ typedef struct {
 /* Makes the pool. GIL held, main thread. Returns the shared counters. */
 fapws_shared *fapws_pool_start(const fapws_pool_options *o);
 /* Sets what wakes the loop (exchange.Waker). Once, before the first submit. */
-void fapws_pool_attach(int socket, int event, int32_t *napping);
+void fapws_pool_attach(int signals, int event, int32_t *state);
 /* Appends a chain of n records linked by next. Loop only. Never blocks on the
  * GIL in threads mode, and returns -1; in inline mode it is fapws_turn too. */
 int fapws_submit(uintptr_t first, uintptr_t last, int n);

@@ -93,8 +93,7 @@ func (l *loop) keep(c *conn, data []byte) {
 	}
 	c.in = append(c.in, data...)
 	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused && !l.pause(c, 0) {
-		l.blame(c, nil, LevelWarning, "more than %d bytes ahead of the responses", maxPending)
-		l.close(c, "too much pipelined")
+		l.close(c, "it cannot be paused")
 	}
 }
 
@@ -207,7 +206,7 @@ func (l *loop) give(x *flight) bool {
 	}
 	x.since, x.owed = l.now, true
 	l.submitted = true
-	l.gather.taken++
+	l.taken++
 	return true
 }
 

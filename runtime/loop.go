@@ -25,6 +25,7 @@ type loop struct {
 	debug int
 	timed bool // requests are timed, for the access log or Debug
 
+	poller
 	wake     wake
 	sites    []Site  // the first one is the default
 	hosts    *hosts  // nil: there is but one
@@ -59,17 +60,12 @@ type loop struct {
 	said      []byte           // scratch of what proxies say
 	staticReq static.Request
 	staticRes static.Response
-	fileJob   fileJob     // scratch of sendOpen
-	items     []item      // and of it too
-	epoll     int         // gnet's epoll descriptor, or -1
-	chores    *int32      // gnet's flag that tasks wait, or nil
-	tasks     []taskQueue // and where they wait, or nil
-	yielded   time.Time   // when Go last rescheduled us: see yield
-	skip      int         // how many events lull lets pass
-	crowd     int         // the chance that it finds one there already
-	spawned   bool        // a goroutine was started since then
-	submitted bool        // Flush is due
-	gather    gather
+	fileJob   fileJob   // scratch of sendOpen
+	items     []item    // and of it too
+	yielded   time.Time // when Go last rescheduled us: see yield
+	spawned   bool      // a goroutine was started since the last wait
+	submitted bool      // Flush is due
+	taken     int       // requests submitted since the last Flush
 	channels  *channels
 	store     *cache.Store        // of answers; nil: none are kept
 	asked     cache.Request       // scratch of consult
@@ -112,7 +108,6 @@ func newLoop(s *Server) *loop {
 		ended:     make(chan struct{}),
 		start:     time.Now(),
 	}
-	l.gather.loop = l
 	l.channels = newChannels(l)
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.clock(l.start)
@@ -174,6 +169,10 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 		return nil, gnet.None
 	}
 	c.g, c.fd, c.opened = g, g.Fd(), true
+	for c.fd >= len(l.conns) {
+		l.conns = append(l.conns, nil)
+	}
+	l.conns[c.fd] = c
 	l.came()
 	c.stamp = l.now
 	l.schedule(c)
@@ -197,50 +196,17 @@ func (l *loop) came() {
 	}
 }
 
-// OnTraffic implements gnet.EventHandler.
-func (l *loop) OnTraffic(g gnet.Conn) gnet.Action {
-	data, _ := g.Next(-1)
-	c, ok := g.Context().(*conn)
-	if !ok {
-		l.woken(data)
-		l.lull()
-		return gnet.None
-	}
-	defer l.recovered(c)
-	if l.debug >= 3 {
-		l.tracef("%s sent %d bytes: %s", c, len(data), excerpt(data))
-	}
-	l.received(c, data)
-	if l.gather.later() {
-		return gnet.None
-	}
-	l.pump()
-	l.lull()
-	return gnet.None
-}
-
-// woken is OnTraffic of the wake connection.
-func (l *loop) woken(data []byte) {
-	defer l.recovered(nil)
-	if l.debug >= 2 {
-		l.tracef("woken by the application")
-	}
-	if called(data) && l.handler != nil {
-		l.handler.Signalled()
-	}
-	l.submitted = true
-	l.pump()
-	l.channels.woken()
-}
-
 // OnClose implements gnet.EventHandler. The descriptor is closed when it has
 // returned.
-func (l *loop) OnClose(g gnet.Conn, err error) gnet.Action {
+func (l *loop) OnClose(g gnet.Conn, _ error) gnet.Action {
 	c, ok := g.Context().(*conn)
 	if !ok {
 		return gnet.None
 	}
 	defer l.recovered(nil)
+	err := l.cause
+	l.cause = nil
+	l.conns[c.fd], c.edge = nil, false
 	l.gone(c, err)
 	l.pump() // what was cancelled
 	return gnet.None
@@ -256,7 +222,7 @@ func (l *loop) pump() {
 	for {
 		if l.submitted {
 			l.submitted = false
-			l.gather.taken = 0
+			l.taken = 0
 			for _, h := range l.handlers {
 				h.Flush()
 			}

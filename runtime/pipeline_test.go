@@ -162,42 +162,9 @@ func TestSendingFarAhead(t *testing.T) {
 	}
 }
 
-// Without gnet's epoll descriptor a client that sends too far ahead is cut off.
-func TestSendingFarAheadWithoutPause(t *testing.T) {
-	gate := make(chan struct{})
-	defer close(gate)
-	a := newApp(false, func(c *call) {
-		select {
-		case <-gate:
-		case <-c.gone:
-		}
-		c.reply(200, "")
-	})
-	s := serve(t, Config{}, a)
-	s.do(func() { s.loop.epoll = -1 })
-	c := s.dial(t)
-	go io.WriteString(c, strings.Repeat("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 10000))
-	if all, _ := io.ReadAll(c); len(all) > 0 {
-		t.Errorf("got %.100q", all)
-	}
-	if !strings.Contains(s.log.String(), "ahead of the responses") {
-		t.Errorf("log: %s", s.log)
-	}
-}
-
-func TestEpollIsFound(t *testing.T) {
+// The loop waits by itself, and must not miss what gnet has to do.
+func TestTasksAmongRequests(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
-	if s.loop.epoll < 0 || s.loop.chores == nil {
-		t.Error("this gnet keeps its epoll descriptor elsewhere")
-	}
-}
-
-// The loop waits for events itself, and must not miss what gnet has to do.
-func TestLull(t *testing.T) {
-	s := serve(t, Config{}, newApp(true, demo))
-	if l := s.loop; l.epoll < 0 || l.chores == nil || len(l.tasks) != 2 {
-		t.Fatalf("gnet keeps things elsewhere: epoll %d, chores %v, tasks %v", l.epoll, l.chores, l.tasks)
-	}
 	c, d := s.dial(t), s.dial(t)
 	for i := range 300 {
 		w := c
@@ -209,13 +176,13 @@ func TestLull(t *testing.T) {
 			t.Fatalf("%d: %q", i, got)
 		}
 		if i%10 == 0 {
-			s.do(func() {}) // gets a loop out of its lull
+			s.do(func() {}) // gets the loop out of its wait
 		}
 	}
 }
 
-// The same when requests of several clients are gathered, in a task.
-func TestLullInTask(t *testing.T) {
+// The same when requests of several clients come at once.
+func TestTasksAmongClients(t *testing.T) {
 	for _, inline := range []bool{true, false} {
 		s := serve(t, Config{}, newApp(inline, demo))
 		var clients sync.WaitGroup

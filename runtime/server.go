@@ -49,8 +49,7 @@ func New(cfg Config) (*Server, error) {
 	var err error
 	s.client, err = gnet.NewClient(s.loop,
 		gnet.WithNumEventLoop(1),
-		gnet.WithReadBufferCap(s.cfg.ReadBuffer),
-		gnet.WithWriteBufferCap(1), // nothing is written through gnet
+		gnet.WithReadBufferCap(1), gnet.WithWriteBufferCap(1), // nothing is read or written through gnet
 		gnet.WithLogger(gnetLog{s}))
 	if err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
@@ -62,16 +61,29 @@ func New(cfg Config) (*Server, error) {
 		s.client.Stop()
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
-	if s.loop.channels.waker, err = s.loop.wake.theirs.Duplicate(); err != nil {
+	if err = s.begin(); err != nil {
 		s.client.Stop()
 		s.loop.wake.close()
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
-	s.loop.epoll = epollOf(s.loop.wake.conn.EventLoop())
-	s.loop.chores = choresOf(s.loop.wake.conn.EventLoop())
-	s.loop.tasks = queuesOf(s.loop.wake.conn.EventLoop())
 	go s.tick()
 	return s, nil
+}
+
+// begin makes gnet's loop ours.
+func (s *Server) begin() (err error) {
+	l, el := s.loop, s.loop.wake.conn.EventLoop()
+	if l.channels.waker, err = l.wake.theirs.Duplicate(); err != nil {
+		return err
+	}
+	if err = l.poller.open(el); err != nil {
+		return err
+	}
+	if err = l.wake.watch(l.epoll); err != nil {
+		return err
+	}
+	l.buffer = make([]byte, s.cfg.ReadBuffer)
+	return el.Execute(context.Background(), l)
 }
 
 // Configure replaces the Config, all of it but ReadBuffer, for who learns it

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
 )
 
 const wsUpgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -127,12 +129,19 @@ func TestTunnelEnds(t *testing.T) {
 	}
 	eventually(t, "all released", a.idle)
 
-	epoll := 0
-	s.do(func() { epoll, s.loop.epoll = s.loop.epoll, -1 }) // it cannot be paused
+	a.f = func(c *call) {
+		s.do(func() { // it cannot be paused
+			for fd, c := range s.loop.conns {
+				if c != nil {
+					unix.EpollCtl(s.loop.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+				}
+			}
+		})
+		digs(c)
+	}
 	if got := bodies(t, s.talk(t, strings.Replace(wsUpgrade, "Connection: ", "Connection: close, ", 1))); got != "503:Service Unavailable\n" {
 		t.Errorf("%q", got)
 	}
-	s.do(func() { s.loop.epoll = epoll })
 	eventually(t, "all released", a.idle)
 	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
 }

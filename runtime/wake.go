@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
-	"syscall"
 	"unsafe"
 
 	"fapws/runtime/exchange"
@@ -14,23 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wake is by what a handler gets the loop out of its sleep: a socketpair, of which
-// one end is a connection of the loop, and an eventfd for when the loop naps in
-// poll (epoll.go).
+// wake is by what others get the loop out of its sleep: an eventfd in its epoll,
+// and a socketpair for signals, of which one end is a connection of gnet's.
 type wake struct {
-	conn   gnet.Conn // our end
-	theirs exchange.Waker
-	page   []byte // with theirs.Napping
-
-	scratch [8]byte
+	conn    gnet.Conn // our end of the socketpair
+	signals int       // its descriptor
+	theirs  exchange.Waker
+	page    []byte // with theirs.State
 }
 
+// open makes it, but for watch, which needs the epoll of conn's loop.
 func (w *wake) open(client *gnet.Client) error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socketpair: %w", err)
 	}
-	w.theirs.Socket = fds[1]
+	w.theirs.Signals = fds[1]
 	if err = w.openEvent(); err != nil {
 		return err
 	}
@@ -42,8 +40,10 @@ func (w *wake) open(client *gnet.Client) error {
 	}
 	if err != nil {
 		w.close()
+		return err
 	}
-	return err
+	w.signals = w.conn.Fd()
+	return nil
 }
 
 func (w *wake) openEvent() (err error) {
@@ -54,33 +54,53 @@ func (w *wake) openEvent() (err error) {
 	if err != nil {
 		return fmt.Errorf("mmap: %w", err)
 	}
-	w.theirs.Napping = (*int32)(unsafe.Pointer(unsafe.SliceData(w.page)))
+	w.theirs.State = (*int32)(unsafe.Pointer(unsafe.SliceData(w.page)))
 	return nil
 }
 
-// nap says that an eventfd wakes the loop from now on.
-func (w *wake) nap() { atomic.StoreInt32(w.theirs.Napping, 1) }
+// watch makes the eventfd end a wait of epoll. Edge-triggered, so that nobody has
+// to read it: each write is an event.
+func (w *wake) watch(epoll int) error {
+	e := unix.EpollEvent{Fd: int32(w.theirs.Event), Events: unix.EPOLLIN | unix.EPOLLET&(1<<32-1)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, w.theirs.Event, &e))
+}
 
-// risen ends nap, and tells whether somebody has woken the loop by then. Its
-// token may come later, and then ends another nap early.
-func (w *wake) risen() bool { return atomic.SwapInt32(w.theirs.Napping, 0) == 0 }
+// sleep says that the loop must be woken from now on, unless it is called already.
+func (w *wake) sleep() bool {
+	return atomic.CompareAndSwapInt32(w.theirs.State, exchange.Awake, exchange.Asleep)
+}
 
-// takeToken empties the eventfd.
-func (w *wake) takeToken() {
-	syscall.RawSyscall(unix.SYS_READ, uintptr(w.theirs.Event), uintptr(unsafe.Pointer(&w.scratch[0])), 8)
+// called ends the sleep, and tells whether somebody wants the loop to look.
+func (w *wake) called() bool {
+	return atomic.SwapInt32(w.theirs.State, exchange.Awake) == exchange.Called
 }
 
 func (w *wake) close() {
-	unix.Close(w.theirs.Socket)
+	unix.Close(w.theirs.Signals)
 	unix.Close(w.theirs.Event)
 }
 
-// called says whether bytes that arrived tell of a signal too.
-func called(data []byte) (signalled bool) {
-	for _, b := range data {
-		if b != 0 {
-			return true
+// woken does what the loop was called for.
+func (l *loop) woken() {
+	defer l.recovered(nil)
+	if l.debug >= 2 {
+		l.tracef("woken by the application")
+	}
+	l.submitted = true
+	l.pump()
+	l.channels.woken()
+}
+
+// signalled tells the application of signals that have come.
+func (l *loop) signalled() {
+	defer l.recovered(nil)
+	var b [64]byte
+	n, _ := receive(l.wake.signals, b[:])
+	for _, signal := range b[:max(n, 0)] {
+		if signal != 0 && l.handler != nil {
+			l.handler.Signalled()
+			break
 		}
 	}
-	return false
+	l.submitted = true
 }

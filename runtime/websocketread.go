@@ -80,7 +80,7 @@ func (l *loop) message(c *conn, m *websocket.Message) {
 		if m.Op == websocket.Text {
 			l.input.Op = exchange.OpText
 		}
-		l.gather.taken++
+		l.taken++
 		l.handIn(x)
 	}
 }

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"encoding/binary"
 	goruntime "runtime"
 	"sync/atomic"
 
@@ -9,20 +10,26 @@ import (
 
 // Waker is how a handler, on any thread, gets the loop out of its sleep.
 //
-// A byte in Socket always does. Most of the time the loop sleeps where an
-// eventfd does too, for less: *Napping is 1 then, and who changes it to 0 has to
-// write to Event, once.
+// Who wants it to look sets *State to Called, and if it was Asleep before, writes
+// to Event, once: a loop that is awake looks at *State before it sleeps.
 type Waker struct {
-	Socket  int    // stream socket, non-blocking; a byte other than zero is Handler.Signalled
 	Event   int    // eventfd, non-blocking
-	Napping *int32 // outside of Go's heap, so that C may keep it
+	State   *int32 // outside of Go's heap, so that C may keep it
+	Signals int    // stream socket, non-blocking; a byte other than zero is Handler.Signalled
 }
+
+// What *Waker.State says of the loop. bridge.h of pybridge has the same.
+const (
+	Awake  = 0
+	Asleep = 1
+	Called = 2 // to be woken, or to look before it sleeps
+)
 
 // Duplicate returns a Waker of the same loop with descriptors of its own, which
 // are closed when nobody has it any more.
 func (w *Waker) Duplicate() (*Waker, error) {
-	own := &Waker{Napping: w.Napping}
-	for i, fd := range [...]int{w.Socket, w.Event} {
+	own := &Waker{State: w.State}
+	for i, fd := range [...]int{w.Event, w.Signals} {
 		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return nil, err // the collector closes what there is
@@ -30,26 +37,24 @@ func (w *Waker) Duplicate() (*Waker, error) {
 		// Not by an os.File: that is in Go's poller, which each wake-up of the loop
 		// would wake as well.
 		goruntime.AddCleanup(own, func(fd int) { unix.Close(fd) }, copied)
-		*[...]*int{&own.Socket, &own.Event}[i] = copied
+		*[...]*int{&own.Event, &own.Signals}[i] = copied
 	}
 	return own, nil
 }
 
 // Wake wakes the loop. Any goroutine.
 func (w *Waker) Wake() {
-	fd, token := w.Socket, []byte{0}
-	if atomic.CompareAndSwapInt32(w.Napping, 1, 0) {
-		fd, token = w.Event, one[:]
+	if atomic.SwapInt32(w.State, Called) != Asleep {
+		return
 	}
 	for {
-		// When it cannot be written it is full, and the loop awake.
-		if _, err := unix.Write(fd, token); err != unix.EINTR {
+		if _, err := unix.Write(w.Event, one); err != unix.EINTR {
 			goruntime.KeepAlive(w)
 			return
 		}
 	}
 }
 
-// one is what is written to an eventfd; any number but 0 and 2^64-1 does, in
-// either order of bytes.
-var one = [8]byte{1, 0, 0, 0, 0, 0, 0, 1}
+// one is what is written to an eventfd. Nobody reads it: the loop's epoll has it
+// edge-triggered, and it takes 2^64 of them to fill it.
+var one = binary.NativeEndian.AppendUint64(nil, 1)

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,8 +28,8 @@ func TestDuplicateIsNotPolled(t *testing.T) {
 
 	watched := os.NewFile(uintptr(pair[0]), "watched") // so that there is a poller
 	defer watched.Close()
-	napping := new(int32)
-	w := &Waker{Socket: pair[1], Event: event, Napping: napping}
+	state := new(int32)
+	w := &Waker{Event: event, State: state, Signals: pair[1]}
 	own, err := w.Duplicate()
 	if err != nil {
 		t.Fatal(err)
@@ -37,19 +38,19 @@ func TestDuplicateIsNotPolled(t *testing.T) {
 	if !all[pair[0]] {
 		t.Fatal("what is in Go's poller is not found")
 	}
-	if all[own.Socket] || all[own.Event] {
+	if all[own.Signals] || all[own.Event] {
 		t.Error("Go's poller has what wakes the loop")
 	}
 
-	own.Wake()
 	var token [8]byte
-	if n, err := unix.Read(pair[0], token[:]); n != 1 || err != nil || token[0] != 0 {
-		t.Error(n, err, token)
-	}
-	*napping = 1
-	own.Wake()
-	if n, err := unix.Read(event, token[:]); n != 8 || err != nil || *napping != 0 {
-		t.Error(n, err, *napping)
+	for _, c := range []struct{ before, tokens int32 }{{Awake, 0}, {Asleep, 1}, {Called, 0}} {
+		*state = c.before
+		own.Wake()
+		own.Wake()
+		n, err := unix.Read(event, token[:])
+		if c.tokens == 0 && err != unix.EAGAIN || c.tokens == 1 && (n != 8 || binary.NativeEndian.Uint64(token[:]) != 1) || *state != Called {
+			t.Errorf("in state %d: read %d, %v, %v; state %d", c.before, n, err, token, *state)
+		}
 	}
 }
 
