@@ -36,7 +36,7 @@ func (s *Server) Accept(ln net.Listener) {
 		return
 	}
 	a.listeners = append(a.listeners, ln)
-	spare, door := newSpare(s.loop.wake.theirs.Event), newSpare(s.loop.wake.theirs.Event)
+	spare, door := newSpare(s.loop.wake.theirs.Signals), newSpare(s.loop.wake.theirs.Signals)
 	a.running.Go(func() { s.accept(ln, spare, door) })
 }
 

@@ -124,6 +124,9 @@ func bind(at unix.Sockaddr, beside bool) (fd int, err error) {
 		}
 	}
 	keepAlive(fd)
+	if onlyHere(at) && paces() {
+		unpace(fd)
+	}
 	return fd, unix.Bind(fd, at)
 }
 

@@ -24,6 +24,7 @@ type loop struct {
 	cfg   *Config
 	debug int
 	timed bool // requests are timed, for the access log or Debug
+	paced bool // TCP connections are, unless we say otherwise: see paces
 
 	poller
 	wake     wake
@@ -107,6 +108,7 @@ func newLoop(s *Server) *loop {
 		drained:   make(chan struct{}),
 		ended:     make(chan struct{}),
 		start:     time.Now(),
+		paced:     paces(),
 	}
 	l.channels = newChannels(l)
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
@@ -173,6 +175,9 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 		l.conns = append(l.conns, nil)
 	}
 	l.conns[c.fd] = c
+	if l.paced && sameMachine(c.local, c.remote) {
+		unpace(c.fd)
+	}
 	l.came()
 	c.stamp = l.now
 	l.schedule(c)
