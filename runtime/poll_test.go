@@ -1,0 +1,138 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// edges returns how many connections of s are edge-triggered.
+func (s *testServer) edges() (n int) {
+	s.do(func() {
+		for _, c := range s.loop.conns {
+			if c != nil && c.edge {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+// kept returns a connection that has been used, and is edge-triggered for it.
+func (s *testServer) kept(t *testing.T) *net.TCPConn {
+	t.Helper()
+	c := s.dial(t)
+	for i := range 2 {
+		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+		if got := readBody(t, c); string(got) != fmt.Sprintf("GET /%d?", i) {
+			t.Fatalf("%q", got)
+		}
+	}
+	if n := s.edges(); n != 1 {
+		t.Fatalf("%d connections are edge-triggered", n)
+	}
+	return c
+}
+
+// What does not fit into the buffer is read all the same.
+func TestEdgeFullBuffer(t *testing.T) {
+	s := serve(t, Config{ReadBuffer: 1000}, newApp(true, demo))
+	c := s.kept(t)
+	for _, size := range []int{1, 900, 1000, 1001, 50_000, 1_000_000} {
+		body := strings.Repeat("0123456789", size/10+1)[:size]
+		fmt.Fprintf(c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, body)
+		if got := readBody(t, c); string(got) != body {
+			t.Fatalf("%d bytes came back as %d", size, len(got))
+		}
+	}
+	// A request that fills the buffer to the byte, with another behind it.
+	head := "GET /a HTTP/1.1\r\nHost: x\r\nX: "
+	full := head + strings.Repeat("x", 1000-len(head)-4) + "\r\n\r\n"
+	io.WriteString(c, full+full)
+	for range 2 {
+		if got := readBody(t, c); string(got) != "GET /a?" {
+			t.Fatalf("%q", got)
+		}
+	}
+	if n := s.edges(); n != 0 {
+		t.Error("it is edge-triggered although more may have come")
+	}
+}
+
+// A request and the end of what the client sends are one event.
+func TestEdgeEndWithRequest(t *testing.T) {
+	for _, inline := range []bool{true, false} {
+		s := serve(t, Config{}, newApp(inline, demo))
+		c := s.kept(t)
+		hold, held := make(chan struct{}), make(chan struct{})
+		go s.do(func() { close(held); <-hold }) // so that both have come when the loop looks
+		<-held
+		io.WriteString(c, "GET /last HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.CloseWrite()
+		close(hold)
+		if all, err := io.ReadAll(c); !strings.HasSuffix(string(all), "GET /last?") || err != nil {
+			t.Errorf("%q, %v", all, err)
+		}
+		eventually(t, "it is closed", func() bool { return s.loop.live.Load() == 0 })
+	}
+}
+
+// Without a request the end closes it, and so does RST.
+func TestEdgeEnd(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	for _, reset := range []bool{false, true} {
+		c := s.kept(t)
+		if reset {
+			c.SetLinger(0)
+		}
+		c.Close()
+		eventually(t, "it is closed", func() bool { return s.loop.live.Load() == 0 })
+	}
+}
+
+// recv(2) stops at urgent data, though there is more behind it.
+func TestEdgeUrgentData(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	c := s.kept(t)
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		hold, held := make(chan struct{}), make(chan struct{})
+		go s.do(func() { close(held); <-hold })
+		<-held
+		io.WriteString(c, "GET /be")
+		raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil) })
+		if err != nil && err != syscall.EISCONN {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "hind/%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+		close(hold)
+		if got := readBody(t, c); string(got) != fmt.Sprintf("GET /behind/%d?", i) {
+			t.Fatalf("%q", got)
+		}
+	}
+}
+
+// A task that queues another one does not keep connections from their turn.
+func TestTasksWithoutEnd(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	ends := make(chan struct{})
+	var again func()
+	again = func() {
+		select {
+		case <-ends:
+		default:
+			s.loop.post(again)
+		}
+	}
+	s.do(again)
+	defer close(ends)
+	s.kept(t)
+}
