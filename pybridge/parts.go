@@ -74,17 +74,14 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 	if !out.First {
 		return
 	}
-	out.Head = exchange.Head{
-		Status:    int(p.status),
-		Reason:    within(p, p.reason_off, p.reason_len),
-		Fields:    within(p, p.fields_off, p.fields_len),
-		Length:    int64(p.length),
-		Type:      exchange.TypeHint(p._type),
-		Name:      within(p, p.name_off, p.name_len),
-		HasDate:   p.has_date != 0,
-		HasServer: p.has_server != 0,
-		Close:     p.close_conn != 0,
-	}
+	// One by one: a literal would be made elsewhere and then copied.
+	head := &out.Head
+	*head = exchange.Head{}
+	head.Status, head.Length, head.Type = int(p.status), int64(p.length), exchange.TypeHint(p._type)
+	head.Reason = within(p, p.reason_off, p.reason_len)
+	head.Fields = within(p, p.fields_off, p.fields_len)
+	head.Name = within(p, p.name_off, p.name_len)
+	head.HasDate, head.HasServer, head.Close = p.has_date != 0, p.has_server != 0, p.close_conn != 0
 	if p.channel_len > 0 {
 		out.Head.Channel, out.Head.Length = within(p, p.channel_off, p.channel_len), -1
 		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
@@ -136,8 +133,7 @@ func (h *Handler) Release(part *exchange.Part) {
 
 // recycle puts a record whose exchange is over into the free list.
 func (h *Handler) recycle(rec *C.fapws_record) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.mu.Lock() // who looks at a request reads its data
 	if rec.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.data))
 		rec.data, rec.cap = nil, 0
@@ -152,4 +148,5 @@ func (h *Handler) recycle(rec *C.fapws_record) {
 	h.records[rec.ticket] = nil
 	rec.next = h.free
 	h.free = rec
+	h.mu.Unlock()
 }

@@ -89,11 +89,12 @@ func (t *flights) get() *flight {
 }
 
 func (t *flights) put(x *flight) {
-	held, log := x.held[:0], x.log
+	ticket, held, log := x.ticket, x.held[:0], x.log
 	if cap(held) > 16 {
 		held = nil
 	}
-	*x = flight{ticket: x.ticket, held: held, log: log, next: t.free}
+	*x = flight{} // a literal with these in it would be made elsewhere and then copied
+	x.ticket, x.held, x.log, x.next = ticket, held, log, t.free
 	t.free = x
 }
 

@@ -298,18 +298,13 @@ func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int
 			return l.refuse(c, head, rest, used, refusal{status: 503, fields: retryAfter})
 		}
 	}
-	l.request = exchange.Request{
-		Mount:  m.Index,
-		Head:   head,
-		Path:   l.course.path,
-		Routed: l.course.rewritten,
-		Root:   l.course.root,
-		Script: script,
-		Body:   body,
-		Spool:  -1,
-		Size:   int64(len(body)),
-		Socket: socket,
-	}
+	// One by one: a literal would be made elsewhere and then copied.
+	r := &l.request
+	*r = exchange.Request{}
+	r.Mount, r.Script, r.Root = m.Index, script, l.course.root
+	r.Head, r.Path, r.Routed = head, l.course.path, l.course.rewritten
+	r.Body, r.Size, r.Spool = body, int64(len(body)), -1
+	r.Socket = socket
 	l.submit(c, m)
 	return used, c.state == stateReady
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,8 +111,21 @@ func TestTunnel(t *testing.T) {
 // The end of the server cuts a tunnel off, and a loop that cannot give the connection
 // away answers 503.
 func TestTunnelEnds(t *testing.T) {
-	a := newApp(false, digs)
-	s := serve(t, Config{Timeout: 100 * time.Millisecond}, a, Mount{Prefix: "/", Tunnels: true})
+	var s *testServer
+	var unpausable atomic.Bool
+	a := newApp(false, func(c *call) {
+		if unpausable.Load() {
+			s.do(func() {
+				for fd, c := range s.loop.conns {
+					if c != nil {
+						unix.EpollCtl(s.loop.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+					}
+				}
+			})
+		}
+		digs(c)
+	})
+	s = serve(t, Config{Timeout: 100 * time.Millisecond}, a, Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
 	r := bufio.NewReader(c)
 	io.WriteString(c, wsUpgrade)
@@ -129,16 +143,7 @@ func TestTunnelEnds(t *testing.T) {
 	}
 	eventually(t, "all released", a.idle)
 
-	a.f = func(c *call) {
-		s.do(func() { // it cannot be paused
-			for fd, c := range s.loop.conns {
-				if c != nil {
-					unix.EpollCtl(s.loop.epoll, unix.EPOLL_CTL_DEL, fd, nil)
-				}
-			}
-		})
-		digs(c)
-	}
+	unpausable.Store(true)
 	if got := bodies(t, s.talk(t, strings.Replace(wsUpgrade, "Connection: ", "Connection: close, ", 1))); got != "503:Service Unavailable\n" {
 		t.Errorf("%q", got)
 	}
