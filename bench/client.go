@@ -127,13 +127,14 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 	if !found {
 		return sample{}, fmt.Errorf("wrk printed no result:\n%s", out.String())
 	}
-	var requests, micros, size, p50, p99, errors int
+	var requests, micros, size, p99, errors int
+	var p50 float64
 	if _, err := fmt.Sscan(line, &requests, &micros, &size, &p50, &p99, &errors); err != nil {
 		return sample{}, err
 	}
 	time.Sleep(settle)
 	s := sample{requests: requests, errors: errors, rss: p.rss(),
-		p50: time.Duration(p50) * time.Microsecond, p99: time.Duration(p99) * time.Microsecond}
+		p50: time.Duration(p50 * float64(time.Microsecond)), p99: time.Duration(p99) * time.Microsecond}
 	if requests > 0 {
 		s.rate = float64(requests) / (float64(micros) / 1e6)
 		s.cpu = (used - usedPHP) / time.Duration(requests)

@@ -30,7 +30,7 @@ func middle(values []float64) float64 {
 
 // What a sample can be judged by.
 func rate(s sample) float64    { return s.rate }
-func p50(s sample) float64     { return float64(s.p50.Microseconds()) }
+func p50(s sample) float64     { return float64(s.p50) / float64(time.Microsecond) }
 func p99(s sample) float64     { return float64(s.p99.Microseconds()) }
 func cpu(s sample) float64     { return float64(s.cpu.Nanoseconds()) / 1e3 }
 func php(s sample) float64     { return float64(s.php.Nanoseconds()) / 1e3 }
@@ -134,7 +134,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		case listeners:
 			t.row(name, of("%.2f", each), of("%.1f", rss), of("%.2f", idling), of("%.0f", took), of("%.0f", p99), of("%.0f", before))
 		default:
-			cells := []string{name, of("%.0f", rate), of("%.0f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors)}
+			cells := []string{name, of("%.0f", rate), of("%.1f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors)}
 			if w.php {
 				cells = append(cells, of("%.2f", php))
 			}
