@@ -123,8 +123,6 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	p.pass(w, r, response, cancel)
 }
 
-const badField = "its response has a field with a control character"
-
 // pass answers with what the server has. cancel ends what its body is read from.
 func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
@@ -132,10 +130,8 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 		w.Refuse(502, "")
 		return
 	}
-	head, ok := responseHead(response)
+	head, ok := p.head(w, r, response)
 	if !ok {
-		p.complain(r, badField)
-		w.Refuse(502, "")
 		return
 	}
 	w.Start(head)
@@ -145,6 +141,15 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 		}
 		w.Fail()
 	}
+}
+
+// head returns what a response begins with, or refuses it.
+func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
+	if head, ok = responseHead(response); !ok {
+		p.complain(r, "its response has a field with a control character")
+		w.Refuse(502, "")
+	}
+	return head, ok
 }
 
 var errPaused = errors.New("nothing came for too long")

@@ -59,10 +59,8 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 		w.Refuse(502, "")
 		return
 	}
-	head, ok := responseHead(response)
+	head, ok := p.head(w, r, response)
 	if !ok {
-		p.complain(r, badField)
-		w.Refuse(502, "")
 		return
 	}
 	head.Fields = append([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), head.Fields...)
