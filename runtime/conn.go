@@ -42,6 +42,7 @@ type conn struct {
 	reset    bool   // close so that the client sees an error
 	paused   bool   // it is not read from: see pause
 	edge     bool   // it is edge-triggered: see sharpen
+	tcp      bool   // whatever a proxy says of remote
 	closing  bool   // we close it, not the client
 	linger   bool   // the client may be sending what nobody reads
 	queued   bool   // it is in loop.ready

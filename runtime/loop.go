@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -171,6 +172,7 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 		return nil, gnet.None
 	}
 	c.g, c.fd, c.opened = g, g.Fd(), true
+	_, c.tcp = c.remote.(*net.TCPAddr)
 	for c.fd >= len(l.conns) {
 		l.conns = append(l.conns, nil)
 	}

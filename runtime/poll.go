@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	goruntime "runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"fapws/runtime/exchange"
 
 	errorx "github.com/panjf2000/gnet/v2/pkg/errors"
 	gnetqueue "github.com/panjf2000/gnet/v2/pkg/queue"
@@ -27,8 +28,12 @@ import (
 // figures.
 func (l *loop) Run(context.Context) error {
 	for {
-		events := l.poll()
-		if l.wake.called() {
+		events, err := l.poll()
+		if err != nil {
+			return err // gnet meets it too, says so and ends
+		}
+		called := l.wake.called()
+		if called {
 			l.woken()
 		}
 		for i := range events {
@@ -38,6 +43,9 @@ func (l *loop) Run(context.Context) error {
 			return err
 		}
 		l.flow()
+		if called {
+			l.cast() // now that all who wait have had their turn
+		}
 	}
 }
 
@@ -45,6 +53,12 @@ func (l *loop) Run(context.Context) error {
 func (l *loop) flow() {
 	defer l.recovered(nil)
 	l.pump()
+}
+
+// cast does what there is to do for channels.
+func (l *loop) cast() {
+	defer l.recovered(nil)
+	l.channels.woken()
 }
 
 // poller is what the loop waits with.
@@ -59,7 +73,7 @@ type poller struct {
 }
 
 // poll returns what has happened, at once if there is something to do.
-func (l *loop) poll() []unix.EpollEvent {
+func (l *loop) poll() ([]unix.EpollEvent, error) {
 	if l.spawned {
 		l.spawned = false
 		goruntime.Gosched() // the new goroutine
@@ -68,8 +82,11 @@ func (l *loop) poll() []unix.EpollEvent {
 	if !l.wake.sleep() || atomic.LoadInt32(l.chores) != 0 {
 		timeout = 0
 	}
-	n, _ := unix.EpollWait(l.epoll, l.events[:], timeout)
-	return l.events[:max(n, 0)] // the only error there can be is EINTR
+	n, err := unix.EpollWait(l.epoll, l.events[:], timeout)
+	if err == unix.EINTR {
+		n, err = 0, nil
+	}
+	return l.events[:max(n, 0)], err
 }
 
 // event passes on what has happened to a descriptor.
@@ -87,8 +104,11 @@ func (l *loop) event(e *unix.EpollEvent) {
 // take reads what a client has sent.
 func (l *loop) take(c *conn, events uint32) {
 	defer l.recovered(c)
-	if events&(unix.EPOLLIN|unix.EPOLLPRI) == 0 { // a paused one, see pause
+	if events&(unix.EPOLLIN|unix.EPOLLPRI) == 0 { // of a paused one, see pause
 		l.left(c, io.EOF)
+		return
+	}
+	if c.paused { // since the wait: what has come stays in the kernel
 		return
 	}
 	for {
@@ -178,7 +198,7 @@ const (
 // sharpen makes a TCP connection edge-triggered. It costs a system call, so it is
 // for those that are used more than once.
 func (l *loop) sharpen(c *conn) {
-	if _, ok := c.remote.(*net.TCPAddr); ok { // others may have read less than there is
+	if c.tcp { // of others less may have been read than there is
 		c.edge = l.watch(c, edged) == nil
 	}
 }
@@ -233,8 +253,11 @@ func receive(fd int, b []byte) (int, error) {
 	}
 }
 
-// hasEvents says whether poll would find something.
+// hasEvents says whether the loop has something to do.
 func (l *loop) hasEvents() bool {
+	if atomic.LoadInt32(l.chores) != 0 || atomic.LoadInt32(l.wake.theirs.State) == exchange.Called {
+		return true
+	}
 	fds := [1]unix.PollFd{{Fd: int32(l.epoll), Events: unix.POLLIN}}
 	n, _ := unix.Poll(fds[:], 0)
 	return n > 0

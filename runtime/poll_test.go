@@ -5,8 +5,11 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
 )
@@ -135,4 +138,81 @@ func TestTasksWithoutEnd(t *testing.T) {
 	s.do(again)
 	defer close(ends)
 	s.kept(t)
+}
+
+// A connection that was paused after the wait is not read from, though its event is
+// still to come: what its client sends is for somebody else by then.
+func TestEventOfPaused(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	c := s.dial(t)
+	io.WriteString(c, "GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
+	readBody(t, c)
+	var own *conn
+	s.do(func() {
+		for _, c := range s.loop.conns {
+			if c != nil {
+				own = c
+			}
+		}
+		s.loop.pause(own, 0)
+	})
+	io.WriteString(c, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
+	eventually(t, "it has come", func() bool {
+		waiting, err := unix.IoctlGetInt(own.fd, unix.TIOCINQ)
+		return waiting > 0 && err == nil
+	})
+	s.do(func() {
+		s.loop.event(&unix.EpollEvent{Fd: int32(own.fd), Events: unix.EPOLLIN})
+		if own.edge || own.flights > 0 || len(own.in) > 0 {
+			t.Error("it was read from")
+		}
+		s.loop.unpause(own)
+	})
+	if got := readBody(t, c); string(got) != "GET /1?" {
+		t.Errorf("%q", got)
+	}
+}
+
+// Whatever a proxy says, a unix socket is not edge-triggered.
+func TestEdgeOfUnixSocket(t *testing.T) {
+	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
+	ln, err := net.Listen("unix", t.TempDir()+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Accept(ln)
+	c, err := net.Dial("unix", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\n")
+	for i := range 3 {
+		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+		if got := readBody(t, c); string(got) != fmt.Sprintf("GET /%d?", i) {
+			t.Fatalf("%q", got)
+		}
+	}
+	if n := s.edges(); n != 0 {
+		t.Error("it is edge-triggered")
+	}
+}
+
+// Tasks and calls count as something to do, for who would go on otherwise.
+func TestHasEvents(t *testing.T) {
+	s := serve(t, Config{}, newApp(true, demo))
+	var idle, called, tasks bool
+	s.do(func() {
+		atomic.StoreInt32(s.loop.chores, 0) // this very task
+		atomic.StoreInt32(s.loop.wake.theirs.State, exchange.Awake)
+		idle = !s.loop.hasEvents()
+		s.loop.wake.theirs.Wake()
+		called = s.loop.hasEvents()
+		atomic.StoreInt32(s.loop.wake.theirs.State, exchange.Awake)
+		s.loop.post(func() {})
+		tasks = s.loop.hasEvents()
+	})
+	if !idle || !called || !tasks {
+		t.Error(idle, called, tasks)
+	}
 }

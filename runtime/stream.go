@@ -94,21 +94,21 @@ func (l *loop) feed(c *conn, data []byte) (rest []byte) {
 // bulkSize is how many bytes of a body are given to a handler at once, and at most.
 const bulkSize = 256 << 10
 
-// readOn returns data, which has filled gnet's buffer, with what has come of the body
-// behind it: to wake the handler and to wait for its credit costs more than to read.
+// readOn returns data, if it has filled the loop's buffer, with what has come of the body
+// behind it (what it leaves is reported again, see blunt): to wake the handler and to wait for its credit costs more than to read.
 // Never so much that the handler would have more than bulkSize. Chunks gain nothing:
 // they have to be moved together.
 func (l *loop) readOn(c *conn, data []byte) []byte {
 	b := c.body
 	most := int(min(bulkSize-b.x.given, b.want))
-	if b.chunked || c.g == nil || len(data) < l.cfg.ReadBuffer || len(data) >= most {
+	if b.chunked || c.g == nil || len(data) < len(l.buffer) || len(data) >= most {
 		return data
 	}
 	if l.bulk == nil {
 		l.bulk = make([]byte, bulkSize)
 	}
 	n := copy(l.bulk, data)
-	if more, err := unix.Read(c.fd, l.bulk[n:most]); err == nil { // what is wrong, gnet hears as well
+	if more, err := unix.Read(c.fd, l.bulk[n:most]); err == nil { // what is wrong, take hears as well
 		n += more
 		if l.debug >= 3 {
 			l.tracef("%s sent %d bytes more", c, more)

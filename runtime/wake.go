@@ -80,22 +80,25 @@ func (w *wake) close() {
 	unix.Close(w.theirs.Event)
 }
 
-// woken does what the loop was called for.
+// woken lets what the application has finished go out.
 func (l *loop) woken() {
-	defer l.recovered(nil)
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
 	l.submitted = true
-	l.pump()
-	l.channels.woken()
+	l.flow()
 }
 
 // signalled tells the application of signals that have come.
 func (l *loop) signalled() {
 	defer l.recovered(nil)
 	var b [64]byte
-	n, _ := receive(l.wake.signals, b[:])
+	n, err := receive(l.wake.signals, b[:])
+	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed what is not its own
+		unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, l.wake.signals, nil)
+		l.s.logf(LevelError, "signal handlers of the application will not run: their socket was closed")
+		return
+	}
 	for _, signal := range b[:max(n, 0)] {
 		if signal != 0 && l.handler != nil {
 			l.handler.Signalled()
