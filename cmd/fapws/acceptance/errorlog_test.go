@@ -1,0 +1,186 @@
+package acceptance
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
+
+// The error log is apart from the access log, its lines have Apache's form, and
+// everything that is written to standard error, by whomever, is in it.
+func TestP12ErrorLog(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		folder := t.TempDir()
+		name := folder + "/error_log"
+		s := command{script: "logs.py", flags: []string{"--access-log", folder + "/access_log", "--error-log", name}, complains: true}.serve(t, m)
+		s.get("/raises", 500)
+		s.get("/printed?1", 200)
+		s.get("/child", 200)
+		w := s.dial()
+		w.get("/short")
+		w.rest()
+		s.get("/", 200)
+		s.signal(syscall.SIGTERM)
+		s.ended()
+
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			`(?m)^` + errorDate + `\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
+			`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\nTraceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
+			`(?m)^printed by \d+ 1$`,
+			`(?m)^a child said this$`,
+			`(?m)^` + errorDate + `\[info\] stopping`,
+		} {
+			if !regexp.MustCompile(want).Match(text) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+		if bytes.Contains(text, []byte("GET / HTTP")) {
+			t.Errorf("requests in the error log:\n%s", text)
+		}
+		access := strings.Join(logLines(t, folder+"/access_log"), "\n")
+		for _, path := range []string{"/raises", "/printed?1", "/child", "/short", "/"} {
+			if !strings.Contains(access, `"GET `+path+` HTTP/1.1" `) {
+				t.Errorf("no %s in\n%s", path, access)
+			}
+		}
+		if strings.Contains(access, "Traceback") {
+			t.Errorf("errors in the access log:\n%s", access)
+		}
+		if said := s.stderr.String(); strings.Contains(said, "Traceback") || !strings.Contains(said, s.url) {
+			t.Errorf("who started it sees:\n%s", said)
+		}
+	})
+}
+
+// What keeps a server from starting is said to who starts it, and in the log.
+func TestErrorLogOfAStartThatFails(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/error_log"
+	code, _, stderr := command{flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--access-log", "/no/such/folder/log"}, script: "logs.py"}.run(t)
+	const why = "cannot write the access log: open /no/such/folder/log: no such file or directory"
+	if code != 3 || stderr != "fapws: "+why+"\n" {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+	text, _ := os.ReadFile(name)
+	if !regexp.MustCompile(`(?m)^` + errorDate + `\[error\] ` + regexp.QuoteMeta(why) + `$`).Match(text) {
+		t.Errorf("%s", text)
+	}
+	code, _, stderr = command{flags: []string{"--error-log", "/no/such/folder/log", "--bind", "127.0.0.1:0"}, script: "logs.py"}.run(t)
+	if code != 3 || stderr != "fapws: cannot write the error log: open /no/such/folder/log: no such file or directory\n" {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+}
+
+// The last words of a process that crashes are in the log.
+func TestErrorLogHasLastWords(t *testing.T) {
+	for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "Fatal Python error: .*last words of C"} {
+		t.Run(path, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				name := t.TempDir() + "/error_log"
+				flags := []string{"--error-log", name}
+				s := command{script: "logs.py", flags: flags, complains: true}.serve(t, m)
+				w := s.dial()
+				w.get(path)
+				w.closed()
+				eventually(t, "last words", func() bool {
+					text, _ := os.ReadFile(name)
+					return regexp.MustCompile(want).Match(text)
+				})
+				if m.workers() {
+					s.get("/", 200)
+					return
+				}
+				if code := s.ended(); code != -1 && code != 2 {
+					t.Errorf("code %d", code)
+				}
+			})
+		})
+	}
+}
+
+// Who renames the error log and sends USR1 finds what comes afterwards, from every
+// process, in a new file.
+func TestErrorLogReopen(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/error_log"
+		s := command{script: "logs.py", flags: []string{"--error-log", name}}.serve(t, m)
+		s.get("/printed?before", 200)
+		if err := os.Rename(name, name+".old"); err != nil {
+			t.Fatal(err)
+		}
+		s.signal(syscall.SIGUSR1)
+		eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+		pids := map[string]bool{}
+		eventually(t, "lines of every process in it", func() bool {
+			pid := s.get("/printed?after", 200).body
+			text, _ := os.ReadFile(name)
+			if strings.Contains(string(text), "printed by "+pid+" after") {
+				pids[pid] = true
+			}
+			return len(pids) == len(s.handlers())
+		})
+		old, err := os.ReadFile(name + ".old")
+		if err != nil || !bytes.Contains(old, []byte(" before\n")) {
+			t.Errorf("%v\n%s", err, old)
+		}
+	})
+}
+
+// A disk without room for the error log is said on the terminal, once; handlers go on,
+// and the server's own lines wait.
+func TestErrorLogOnAFullDisk(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		name := t.TempDir() + "/error_log"
+		c := command{script: "logs.py", flags: []string{"--error-log", name, "--log-max-size", "0"}, complains: true,
+			shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
+		s := c.serve(t, m)
+		for range 100 {
+			s.get("/raises", 500)
+			s.get("/", 200)
+		}
+		st, err := os.Stat(name)
+		if err != nil || st.Size()%1024 != 0 {
+			t.Fatalf("%v: %d bytes, it should be full", err, st.Size())
+		}
+		s.signal(syscall.SIGUSR1)
+		s.says(`fapws: error log: .*error_log: file too large; lines are kept in memory while there is room`)
+		if err := os.Truncate(name, 0); err != nil { // somebody makes room
+			t.Fatal(err)
+		}
+		s.says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)
+		fileSays(t, name, "opening the log files anew")
+		s.get("/raises", 500)
+		fileSays(t, name, "ValueError: of the handler")
+		if n := strings.Count(s.stderr.String(), "lines are kept"); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+	})
+}
+
+// A new program in the process of the supervisor goes on with the error log.
+func TestErrorLogAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/error_log"
+	s := command{script: "logs.py", flags: []string{"--error-log", name}}.serve(t, mode{"workers", []string{"--workers", "1"}})
+	s.signal(syscall.SIGUSR2)
+	fileSays(t, name, "upgraded")
+	if err := os.Rename(name, name+".old"); err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGUSR1)
+	eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+	eventually(t, "the worker follows", func() bool {
+		s.get("/printed?after", 200)
+		text, _ := os.ReadFile(name)
+		return strings.Contains(string(text), " after\n")
+	})
+}

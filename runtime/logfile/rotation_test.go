@@ -1,0 +1,280 @@
+package logfile
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Who renames the file (logrotate) finds the lines before in it and those after in
+// a new one, whether or not it asks for that; and also who truncates it instead.
+func TestRotationFromOutside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path})
+	for i, ask := range []bool{true, false} {
+		f.line("before")
+		eventually(t, "the line", func() bool { return len(lines(t, path)) == 1 })
+		if err := os.Chmod(path, 0o604); err != nil {
+			t.Fatal(err)
+		}
+		old := fmt.Sprint(path, ".old", i)
+		if err := os.Rename(path, old); err != nil {
+			t.Fatal(err)
+		}
+		if ask {
+			f.Reopen()
+			eventually(t, "a new file", func() bool { _, err := os.Stat(path); return err == nil })
+		}
+		f.line("after")
+		eventually(t, "the next line", func() bool { _, err := os.Stat(path); return err == nil && len(lines(t, path)) == 1 })
+		if got := lines(t, old); !slices.Equal(got, []string{"before"}) {
+			t.Errorf("%q", got)
+		}
+		if st, _ := os.Stat(path); st.Mode().Perm() != 0o604 {
+			t.Errorf("the new file has mode %v", st.Mode())
+		}
+		if err := os.Truncate(path, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.line("alone")
+	closed(t, f)
+	if got := lines(t, path); !slices.Equal(got, []string{"alone"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestRotationAtASize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f := open(t, Options{Path: path, MaxSize: 1000, Keep: 3})
+	line := strings.Repeat("x", 94) // with number and end: 100 bytes
+	for i := range 52 {
+		f.line("%s%05d", line, i)
+	}
+	closed(t, f)
+	settled(t, path)
+	// 0-9 and 10-19 are gone, 50 and 51 are in the log.
+	if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
+		t.Fatalf("%q", got)
+	}
+	for name, first := range map[string]int{"log.3.gz": 20, "log.2.gz": 30, "log.1.gz": 40, "log": 50} {
+		got := lines(t, filepath.Join(filepath.Dir(path), name))
+		if want := min(10, 52-first); len(got) != want || !strings.HasSuffix(got[0], fmt.Sprintf("x%05d", first)) {
+			t.Errorf("%s: %d lines from %q", name, len(got), got[0])
+		}
+	}
+	st, err := os.Stat(path + ".1.gz")
+	if err != nil || st.Mode().Perm()&^0o640 != 0 {
+		t.Errorf("%v %v", st.Mode(), err)
+	}
+}
+
+func TestRotationByTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(path, []byte("yesterday\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	yesterday := time.Now().AddDate(0, 0, -1)
+	if err := os.Chtimes(path, yesterday, yesterday); err != nil {
+		t.Fatal(err)
+	}
+	f := open(t, Options{Path: path, Every: Daily, Keep: 3})
+	f.line("today")
+	f.Reopen()
+	f.line("today")
+	closed(t, f)
+	settled(t, path)
+	if old, now := lines(t, path+".1.gz"), lines(t, path); !slices.Equal(old, []string{"yesterday"}) || len(now) != 2 {
+		t.Errorf("%q %q", old, now)
+	}
+}
+
+func TestSchedule(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	at := func(day, hour, minute int) time.Time { return time.Date(2026, 11, day, hour, minute, 0, 0, zone) }
+	for _, c := range []struct {
+		name      string
+		s         Schedule
+		last, now time.Time
+		want      bool
+	}{
+		{"never", Schedule{}, at(1, 0, 0), at(20, 0, 0), false},
+		{"same day", Daily, at(20, 0, 0), at(20, 23, 59), false},
+		{"midnight", Daily, at(20, 23, 59), at(21, 0, 0), true},
+		{"same week", Weekly, at(16, 0, 0), at(22, 23, 59), false}, // Monday to Sunday
+		{"Monday", Weekly, at(22, 23, 59), at(23, 0, 0), true},
+		{"same hour", Hourly, at(20, 4, 0), at(20, 4, 59), false},
+		{"next hour", Hourly, at(20, 4, 59), at(20, 5, 0), true},
+		{"a day later", Hourly, at(20, 4, 30), at(21, 4, 30), true},
+		{"six hours", Each(6 * time.Hour), at(20, 6, 59), at(20, 7, 0), true}, // 6:00 UTC
+		{"within six", Each(6 * time.Hour), at(20, 7, 0), at(20, 12, 59), false},
+	} {
+		if got := c.s.between(c.last, c.now); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
+// What a process that was killed has left is brought to its end by the next one,
+// and nothing is there twice.
+func TestLeftovers(t *testing.T) {
+	const stamp, later = "0000000000000000001", "0000000000000000002"
+	for _, c := range []struct {
+		name string
+		make func(path string)
+	}{
+		{"nothing begun", func(string) {}},
+		{"in the middle of compressing", func(path string) {
+			os.WriteFile(path+rotatedMark+stamp+".tmp", []byte("half of"), 0o600)
+		}},
+		{"numbers shifted", func(path string) {
+			os.Rename(path+".1.gz", path+".2.gz")
+		}},
+		{"compressed but not removed", func(path string) {
+			os.Rename(path+".1.gz", path+".2.gz")
+			pack(t, path+".1.gz", "first\n", "log"+rotatedMark+stamp)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "log")
+			pack(t, path+".1.gz", "zeroth\n", "other")
+			c.make(path)
+			for _, left := range []struct{ stamp, text string }{{stamp, "first\n"}, {later, "second\n"}} {
+				if err := os.WriteFile(path+rotatedMark+left.stamp, []byte(left.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			closed(t, open(t, Options{Path: path, Keep: 5}))
+			settled(t, path)
+			if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
+				t.Fatalf("%q", got)
+			}
+			for n, want := range map[string]string{"1": "second", "2": "first", "3": "zeroth"} {
+				if got := lines(t, path+"."+n+".gz"); !slices.Equal(got, []string{want}) {
+					t.Errorf("%s: %q", n, got)
+				}
+			}
+		})
+	}
+}
+
+func pack(t *testing.T, path, text, comment string) {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Comment = comment
+	io.WriteString(z, text)
+	z.Close()
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A rotated file waits for whoever still has it open to write to it.
+func TestRotatedFileWaitsForItsWriters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	left := path + rotatedMark + "0000000000000000001"
+	slow, err := os.OpenFile(left, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if err := flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	open(t, Options{Path: path, Keep: 5})
+	time.Sleep(50 * time.Millisecond)
+	slow.WriteString("late\n")
+	if _, err := os.Stat(path + ".1.gz"); err == nil {
+		t.Error("it did not wait")
+	}
+	slow.Close()
+	settled(t, path)
+	if got := lines(t, path+".1.gz"); !slices.Equal(got, []string{"late"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Who has inherited a rotated file and never ends does not make the others stay: no
+// more of them than Keep.
+func TestRotatedFilesThatWaitAreBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	for n := range 7 {
+		if err := os.WriteFile(fmt.Sprintf("%s%s%019d", path, rotatedMark, n), []byte("x\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 7 {
+		slow, err := os.Open(fmt.Sprintf("%s%s%019d", path, rotatedMark, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer slow.Close()
+		if err := flock(int(slow.Fd()), unix.LOCK_SH); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := compressAll(path, 3); err != errBusy {
+		t.Errorf("%v", err)
+	}
+	want := []string{"log.rotated-0000000000000000004", "log.rotated-0000000000000000005", "log.rotated-0000000000000000006"}
+	if got := files(t, path); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// Where the folder does not allow it, that is said once and the file goes on.
+func TestFileThatCannotBeRotated(t *testing.T) {
+	// The log can be opened with a name of 240 bytes, a rotated file would have 268.
+	path := filepath.Join(t.TempDir(), strings.Repeat("l", 240))
+	told := make(chan string, 100)
+	f := open(t, Options{Path: path, MaxSize: 50, Keep: 5, Report: func(msg string) { told <- msg }})
+	for range 100 {
+		f.line("twenty bytes or more")
+		f.Reopen()
+	}
+	closed(t, f)
+	if got := lines(t, path); len(got) != 100 {
+		t.Errorf("%d lines", len(got))
+	}
+	if n := len(told); n != 1 {
+		t.Fatalf("told %d times", n)
+	}
+	if msg := <-told; !strings.Contains(msg, "it is not rotated") {
+		t.Errorf("%q", msg)
+	}
+}
+
+func TestRotateNow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	o := Options{Path: path, Keep: 5}
+	if err := Rotate(o); err != nil { // there is none yet
+		t.Error(err)
+	}
+	f := open(t, o)
+	f.line("one")
+	eventually(t, "a line", func() bool { return len(lines(t, path)) == 1 })
+	for range 2 { // the second time it is empty
+		if err := Rotate(o); err != nil {
+			t.Error(err)
+		}
+	}
+	f.line("two")
+	closed(t, f)
+	settled(t, path)
+	if a, b := lines(t, path+".1.gz"), lines(t, path); !slices.Equal(a, []string{"one"}) || !slices.Equal(b, []string{"two"}) {
+		t.Errorf("%q %q", a, b)
+	}
+	if got := files(t, path); len(got) != 2 {
+		t.Errorf("%q", got)
+	}
+}

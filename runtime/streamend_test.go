@@ -1,0 +1,190 @@
+package runtime
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+)
+
+// The exchange of a client that leaves in the middle of its body is cancelled.
+func TestStreamCancel(t *testing.T) {
+	ways := map[string]func(*net.TCPConn){
+		"FIN": func(c *net.TCPConn) { c.CloseWrite() },
+		"RST": func(c *net.TCPConn) { c.SetLinger(0); c.Close() },
+	}
+	for name, leave := range ways {
+		for _, begun := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, begun %v", name, begun), func(t *testing.T) {
+				ready, result := make(chan bool), make(chan error)
+				a := newApp(false, func(c *call) {
+					if begun {
+						c.send("begun")
+					}
+					ready <- true
+					_, err := c.all()
+					result <- err
+					c.end(true)
+				})
+				s := serve(t, Config{}, a, streams)
+				c := s.dial(t)
+				io.WriteString(c, postSized(1000)+"some of it")
+				<-ready
+				leave(c)
+				if err := <-result; err != io.ErrUnexpectedEOF {
+					t.Errorf("the application got %v", err)
+				}
+				eventually(t, "all released", a.idle)
+			})
+		}
+	}
+}
+
+// One that resets the connection is noticed although it is not read from.
+func TestStreamCancelWhenPaused(t *testing.T) {
+	a := newApp(false, func(c *call) {
+		<-c.gone
+		c.end(true)
+	})
+	s := serve(t, Config{MaxBodySize: -1}, a, streams)
+	c := s.dial(t)
+	go io.WriteString(c, postSized(64<<20)+strings.Repeat("x", 64<<20))
+	eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
+	c.SetLinger(0)
+	c.Close()
+	eventually(t, "all released", a.idle)
+}
+
+// A response that ends before the request: the client gets it, although it goes
+// on sending, and the connection closes.
+func TestStreamEarlyResponse(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		f    func(*call)
+		want string
+	}{
+		{"at once", func(c *call) { c.reply(403, "no") }, "403:no"},
+		{"in pieces", func(c *call) {
+			c.send("n")
+			c.send("o")
+			c.part(exchange.Part{Last: true, File: -1})
+		}, "1\r\nn\r\n1\r\no\r\n0\r\n\r\n"},
+		{"after some", func(c *call) {
+			c.receive()
+			c.reply(403, "no")
+		}, "403:no"},
+		{"the server's page", func(c *call) {
+			c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 403, Refusal: true}})
+			<-c.gone
+			c.end(true)
+		}, "403:Forbidden\n"},
+		{"a large one", func(c *call) { c.reply(403, strings.Repeat("no", 500000)) }, "403:" + strings.Repeat("no", 500000)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			a := newApp(false, test.f)
+			s := serve(t, Config{}, a, streams)
+			c := s.dial(t)
+			sent := make(chan error)
+			go func() {
+				io.WriteString(c, postSized(4<<20))
+				for range 40 {
+					if _, err := c.Write(make([]byte, 100000)); err != nil {
+						sent <- err
+						return
+					}
+				}
+				_, err := io.WriteString(c, lastRequest)
+				sent <- err
+			}()
+			all, err := io.ReadAll(c)
+			if test.name == "in pieces" {
+				if !strings.HasSuffix(string(all), "\r\n\r\n"+test.want) {
+					t.Errorf("%q, %v", all, err)
+				}
+			} else if got := bodies(t, string(all)); err != nil || got != test.want {
+				t.Errorf("%.100q, %v", got, err)
+			}
+			if err := <-sent; err != nil {
+				t.Errorf("sending what is not wanted: %v", err)
+			}
+			if test.name != "in pieces" && !strings.Contains(string(all), "\r\nConnection: close\r\n") {
+				t.Errorf("the client is not told that the connection closes: %.300q", all)
+			}
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
+
+// A connection is kept when little is missing of a body that nobody wants, and that
+// comes.
+func TestStreamSkipsRest(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		a := newApp(false, func(c *call) { c.reply(404, "no") })
+		s := serve(t, Config{}, a, streams)
+		c := s.dial(t)
+		c.SetNoDelay(true)
+		io.WriteString(c, postSized(skipMost)+"x")
+		const answer = "HTTP/1.1 404"
+		buf := make([]byte, len(answer))
+		if before { // the answer is read before the rest is sent
+			if _, err := io.ReadFull(c, buf); err != nil || string(buf) != answer {
+				t.Fatalf("%q, %v", buf, err)
+			}
+		}
+		io.WriteString(c, strings.Repeat("x", skipMost-1)+lastRequest)
+		all, err := io.ReadAll(c)
+		if before {
+			all = append(buf, all...)
+		}
+		if got := bodies(t, string(all)); err != nil || got != "404:no 404:no" {
+			t.Errorf("%q, %v", got, err)
+		}
+		eventually(t, "all released", a.idle)
+	}
+}
+
+// It is not waited for for ever, nor when the server stops.
+func TestStreamSkipEnds(t *testing.T) {
+	for _, name := range []string{"late", "stop", "stopped before"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gate := make(chan bool)
+			a := newApp(false, func(c *call) {
+				<-gate
+				c.reply(404, "no")
+			})
+			cfg := Config{BodyTimeout: time.Hour}
+			if name == "late" {
+				cfg.BodyTimeout = time.Millisecond
+			}
+			s := serve(t, cfg, a, streams)
+			c := s.dial(t)
+			io.WriteString(c, postSized(10)+"x")
+			eventually(t, "it is in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 1 })
+			if name == "stopped before" {
+				s.do(s.loop.drain)
+			}
+			close(gate)
+			r := bufio.NewReader(c)
+			head := make([]byte, 12)
+			if _, err := io.ReadFull(r, head); err != nil || string(head) != "HTTP/1.1 404" {
+				if name != "late" || string(head) != "HTTP/1.1 408" {
+					t.Fatalf("%q, %v", head, err)
+				}
+			}
+			if name == "stop" {
+				s.do(s.loop.drain)
+			}
+			if _, err := io.ReadAll(r); err != nil {
+				t.Error(err)
+			}
+			eventually(t, "all released", a.idle)
+		})
+	}
+}
