@@ -3,6 +3,7 @@ package acceptance
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -245,7 +246,13 @@ func TestTunnelsFromUnixSocket(t *testing.T) {
 	dir := t.TempDir()
 	file := write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+serve(t, modes[0], "sockets.py").url+"\"\n")
 	s := command{flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log", dir + "/log"}}.start(t)
-	eventually(t, "a socket", func() bool { _, err := os.Stat(dir + "/s"); return err == nil })
+	eventually(t, "it listens", func() bool { // there is a socket a moment before that
+		c, err := net.Dial("unix", dir+"/s")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
 	for _, polite := range []bool{true, false} {
 		c, err := wstest.Open(dial(t, "unix", dir+"/s").Conn, "/room")
 		if err != nil {
