@@ -35,6 +35,32 @@ func listening(c *call) {
 	}})
 }
 
+// Who joins after an event was published does not get it, though the loop hears of both
+// at once.
+func TestJoinAfterPublish(t *testing.T) {
+	s := serve(t, channelConfig(), newApp(true, listening))
+	c := s.dial(t)
+	io.WriteString(c, "GET /0 HTTP/1.1\r\nHost: x\r\n\r\n")
+	readBody(t, c)
+	hold, held := make(chan struct{}), make(chan struct{})
+	go s.do(func() { close(held); <-hold })
+	<-held
+	s.publish(t, "a", "before")
+	io.WriteString(c, "GET /listen/a HTTP/1.0\r\nHost: x\r\n\r\n")
+	close(hold)
+	s.awaitListeners(t, "a", 1)
+	s.publish(t, "a", "after")
+	lines := bufio.NewScanner(c)
+	for lines.Scan() && lines.Text() != "data: after" {
+		if lines.Text() == "data: before" {
+			t.Error("it got what was published before")
+		}
+	}
+	if lines.Text() != "data: after" {
+		t.Error("it did not get what was published after it had joined")
+	}
+}
+
 // stream is a listener as a client has it.
 type stream struct {
 	t    testing.TB

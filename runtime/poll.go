@@ -44,7 +44,7 @@ func (l *loop) Run(context.Context) error {
 		}
 		l.flow()
 		if called {
-			l.cast() // now that all who wait have had their turn
+			l.cast() // now that all others have had their turn
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (l *loop) flow() {
 	l.pump()
 }
 
-// cast does what there is to do for channels.
+// cast gives listeners what was published.
 func (l *loop) cast() {
 	defer l.recovered(nil)
 	l.channels.woken()

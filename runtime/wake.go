@@ -80,13 +80,16 @@ func (w *wake) close() {
 	unix.Close(w.theirs.Event)
 }
 
-// woken lets what the application has finished go out.
+// woken lets what the application has finished go out, and takes what was published,
+// before those join who have come later.
 func (l *loop) woken() {
+	defer l.recovered(nil)
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
+	l.channels.take()
 	l.submitted = true
-	l.flow()
+	l.pump()
 }
 
 // signalled tells the application of signals that have come.
