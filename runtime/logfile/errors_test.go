@@ -65,14 +65,7 @@ func TestErrorsAreRotatedAtASize(t *testing.T) {
 }
 
 func TestErrorsAreRotatedByTime(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(path, []byte("yesterday\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	yesterday := time.Now().AddDate(0, 0, -1)
-	if err := os.Chtimes(path, yesterday, yesterday); err != nil {
-		t.Fatal(err)
-	}
+	path := ofYesterday(t)
 	redirected(t, Options{Path: path, Every: Each(time.Second), Keep: 9}, time.Millisecond)
 	if got := rotated(t, path, 1); !slices.Equal(got, []string{"yesterday"}) {
 		t.Errorf("%q", got)

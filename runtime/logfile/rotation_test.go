@@ -78,7 +78,9 @@ func TestRotationAtASize(t *testing.T) {
 	}
 }
 
-func TestRotationByTime(t *testing.T) {
+// ofYesterday returns the path of a file that was last written a day ago.
+func ofYesterday(t *testing.T) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
 	if err := os.WriteFile(path, []byte("yesterday\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -87,6 +89,11 @@ func TestRotationByTime(t *testing.T) {
 	if err := os.Chtimes(path, yesterday, yesterday); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+func TestRotationByTime(t *testing.T) {
+	path := ofYesterday(t)
 	f := open(t, Options{Path: path, Every: Daily, Keep: 3})
 	f.line("today")
 	f.Reopen()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -361,6 +362,119 @@ func TestHostLogKeepsOrder(t *testing.T) {
 	for i, line := range lines {
 		if want := fmt.Sprintf("order %06d ", i); !strings.HasPrefix(line, want) {
 			t.Fatalf("line %d is %q", i, line)
+		}
+	}
+}
+
+// Hosts have logs of their own, in their own formats; two that name the same file
+// share it, and one may have none.
+func TestHostsHaveTheirLogs(t *testing.T) {
+	for _, workers := range []string{"1", "2"} {
+		t.Run(workers+" workers", func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			write(t, folder+"/site/a.txt", "a")
+			write(t, folder+"/site/bad.shtml", "<!--#bad -->")
+			write(t, folder+"/cgi/x", "#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
+			if err := os.Chmod(folder+"/cgi/x", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, folder+"/fapws.toml", `
+bind = "127.0.0.1:0"
+workers = `+workers+`
+access-log = "all"
+error-log = "errors"
+[[host]]
+root = "site"
+[[host]]
+name = "one.test"
+root = "site"
+access-log = "shared"
+access-log-format = "%v %U %>s"
+error-log = "one-errors"
+ssi = true
+[[host.route]]
+prefix = "/cgi/"
+cgi = "cgi"
+[[host.route]]
+prefix = "/dead/"
+proxy = "unix:/no/such/socket"
+[[host]]
+name = ["*.two.test", "two.test"]
+root = "site"
+access-log = "shared"
+access-log-format = "%V %m"
+[[host.route]]
+prefix = "/cgi/"
+cgi = "cgi"
+[[host]]
+name = "silent.test"
+root = "site"
+access-log = "off"
+[[host]]
+name = "json.test"
+root = "site"
+access-log-format = "json"
+`)
+			s := command{flags: []string{"-c", folder + "/fapws.toml"}, dir: folder}.start(t)
+			s.address = s.stderr.await(t, bannerURL)[1]
+			ask := func(host, path string) {
+				w := s.dial()
+				w.send("GET " + path + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
+				w.rest()
+			}
+			ask("other.test", "/a.txt")
+			ask("one.test", "/a.txt")
+			ask("one.test", "/cgi/x")
+			ask("one.test", "/dead/")
+			ask("one.test", "/bad.shtml")
+			ask("sub.two.test:80", "/a.txt")
+			ask("two.test", "/cgi/x")
+			ask("silent.test", "/a.txt")
+			ask("json.test", "/a.txt")
+			s.signal(syscall.SIGTERM)
+			s.ended()
+			shared := logLines(t, folder+"/shared")
+			slices.Sort(shared)
+			if want := []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200", "one.test /dead/ 502", "sub.two.test GET", "two.test GET"}; !slices.Equal(shared, want) {
+				t.Errorf("%q, not %q", shared, want)
+			}
+			all := logLines(t, folder+"/all")
+			if len(all) != 2 || !slices.ContainsFunc(all, func(l string) bool { return strings.HasSuffix(l, `"GET /a.txt HTTP/1.0" 200 1 "-" "-"`) }) ||
+				!slices.ContainsFunc(all, func(l string) bool {
+					return strings.HasPrefix(l, `{"time":"`) && strings.Contains(l, `"host":"json.test"`)
+				}) {
+				t.Errorf("%q", all)
+			}
+			own := strings.Join(logLines(t, folder+"/one-errors"), "\n")
+			for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`, `\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {
+				want = strings.Replace(want, "C", `\[client 127\.0\.0\.1(:\d+)?\]`, 1)
+				if !regexp.MustCompile(`(?m)^` + errorDate + want + `$`).MatchString(own) {
+					t.Errorf("no %s in\n%s", want, own)
+				}
+			}
+			errors := strings.Join(logLines(t, folder+"/errors"), "\n")
+			if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] \[client 127\.0\.0\.1(:\d+)?\] .*/cgi/x: said by two\.test$`).MatchString(errors) || strings.Contains(errors, "one.test") || strings.Contains(errors, "proxy") || strings.Contains(errors, "SSI") {
+				t.Errorf("%s", errors)
+			}
+		})
+	}
+}
+
+// What is wrong with a host's logs is said with file, line and key.
+func TestHostLogsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, folder+"/site/a.txt", "a")
+	for lines, want := range map[string]string{
+		`access-log-format = "%h %z"`:    `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of the access log: %z at position 4 is no atom`,
+		`access-log = 3`:                 `fapws.toml:3: access-log = 3, an integer: must be the name of a file, "-" or "off"`,
+		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: open /no/such/folder: no such file or directory`,
+	} {
+		write(t, folder+"/fapws.toml", "[[host]]\nroot = \"site\"\n"+lines+"\n")
+		code, _, stderr := command{flags: []string{"--bind", "127.0.0.1:0"}, dir: folder}.run(t)
+		if code == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("code %d, %q, not %q", code, stderr, want)
 		}
 	}
 }
