@@ -109,15 +109,23 @@ func run(s settings) error {
 		}
 		b.servers = append(b.servers, server)
 	}
-	// An interrupt must not leave servers behind.
+	restore, err := useCongestionControl()
+	if err != nil {
+		return err
+	}
+	cleanUp := func() {
+		stopAll()
+		restore()
+	}
+	// An interrupt must not leave servers or another default behind.
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-interrupted
-		stopAll()
+		cleanUp()
 		os.Exit(1)
 	}()
-	defer stopAll()
+	defer cleanUp()
 
 	printMachine()
 	for _, w := range workloads {

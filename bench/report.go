@@ -68,8 +68,8 @@ func printMachine() {
 		model, _, _ = strings.Cut(rest, "\n")
 	}
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	fmt.Printf("%s, %d CPUs, Linux %s, %s, %s\n", model, runtime.NumCPU(),
-		strings.TrimSpace(string(release)), runtime.Version(), time.Now().Format(time.DateOnly))
+	fmt.Printf("%s, %d CPUs, Linux %s, congestion control %s, %s, %s\n", model, runtime.NumCPU(),
+		strings.TrimSpace(string(release)), congestionControl, runtime.Version(), time.Now().Format(time.DateOnly))
 }
 
 // table writes aligned Markdown.
