@@ -1,0 +1,253 @@
+# Sourced by build.sh: test, race, fuzz, load, lint and matrix.
+# shellcheck shell=bash
+
+check_gofmt() {
+    local files
+    files=$(cd "$root" && gofmt -l bench cmd pybridge runtime samples)
+    [[ -z $files ]] || die "not gofmt clean: $files"
+}
+
+check_vet() { (cd "$root" && go vet ./...); }
+
+check_shell() {
+    if command -v shellcheck >/dev/null; then
+        (cd "$root" && shellcheck -x -a build.sh .ci/*)
+    else
+        say "no shellcheck here, build.sh is not checked"
+    fi
+}
+
+# Warnings that cpy3's wrappers cannot pass. Unused parameters are the rule in functions
+# that Python calls.
+readonly c_warnings=(-Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter)
+
+# check_c compiles our C with them.
+check_c() {
+    local flags
+    eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
+    (cd "$root" && "${CC:-gcc}" "${flags[@]}" "${c_warnings[@]}" -fsyntax-only pybridge/*.c cmd/fapws/cage/*.c)
+}
+
+# check_c_others does so with the headers of every other Python of this machine: only
+# `matrix` builds with them.
+check_c_others() {
+    local candidate version include checked=() without=() jobs=() job status=0
+    while read -r candidate; do
+        { read -r version && read -r include; } < <("$candidate" -S -c '
+import sys, sysconfig
+print("%d.%d.%d" % sys.version_info[:3], sysconfig.get_config_var("INCLUDEPY"), sep="\n")')
+        if [[ $include == "$py_include" ]]; then
+            continue
+        elif [[ -e $include/Python.h ]]; then
+            check_c_with "$version" "$include" &
+            jobs+=($!) checked+=("$version")
+        else
+            without+=("$version")
+        fi
+    done < <(list_pythons)
+    for job in "${jobs[@]}"; do
+        wait "$job" || status=1
+    done
+    say "C checked with the headers of Python ${checked[*]:-(there is no other)}${without[*]:+; without headers: ${without[*]}}"
+    return "$status"
+}
+
+# check_c_with VERSION FOLDER checks with the headers in FOLDER. They are parsed once, which
+# takes most of the time otherwise.
+check_c_with() {
+    local all=$root/build/headers/$1/all.h status=0
+    local flags=("-I$root" "-I$2" "${c_warnings[@]}")
+    mkdir -p "${all%/*}"
+    printf '#include "%s"\n' pybridge/python/compat.h pybridge/bridge.h >"$all"
+    (cd "$root" && "${CC:-gcc}" "${flags[@]}" -x c-header "$all" -o "$all.gch" &&
+        "${CC:-gcc}" "${flags[@]}" -Winvalid-pch -include "$all" -fsyntax-only pybridge/*.c) || status=1
+    rm -f "$all.gch" # 12 MB
+    ((status == 0)) || say "the C of pybridge does not compile with Python $1"
+    return "$status"
+}
+
+# Most tests wait for servers rather than work: more of them at once than CPUs. With
+# eight, those of acceptance leave half of two CPUs idle.
+test_go() { (cd "$root" && go test -timeout 10m -parallel 8 -ldflags "$(interpreter_flag)" "$@"); }
+
+test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
+
+# fuzz_one TARGET TIME PACKAGE. Where an input takes long, Go may call it a failure that time
+# was up while one was being tried, and names none; one that was found it always names.
+fuzz_one() {
+    local said status=0
+    said=$(go test -run '^$' -fuzz "^$1\$" -fuzztime "$2" "$3" 2>&1) || status=$?
+    printf '%s\n' "$said"
+    [[ $status == 0 ]] || { [[ $said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic* ]]; }
+}
+
+# test_fuzz TIME gives every fuzz target so much time.
+test_fuzz() {
+    local file target
+    cd "$root"
+    while IFS=: read -r file target; do
+        say "fuzz $(dirname "$file") $target"
+        fuzz_one "$target" "$1" "./$(dirname "$file")" || return 1
+    done < <(grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime)
+}
+
+# Both kinds of race tests end at the first race found. A program with the detector
+# otherwise sleeps for a second before it exits, for goroutines that are just
+# reporting another one.
+readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
+
+# test_race tests the packages by themselves.
+test_race() {
+    local packages
+    mapfile -t packages < <(cd "$root" && go list ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance)?')
+    GORACE=$race_options test_go -race "${packages[@]}"
+}
+
+# test_race_whole tests an executable that looks for races, from outside; the tests
+# are clients and need not look themselves. One mode will do. Left out are the
+# frameworks and samples, which are Python's matter, what only counts threads and
+# memory, which are others here, and the command line, which starts the executable
+# too often for what there is to find.
+test_race_whole() {
+    build_to "$root/build/race/fapws" -race
+    FAPWS_BIN=$root/build/race/fapws GORACE=$race_options FAPWS_ONLY_MODE=threads \
+        test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|P16' \
+        ./cmd/fapws/acceptance
+}
+
+# test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
+# must take its memory from malloc to be seen, and keeps some until the end. The
+# tests look at their own stderr, so the reports go to files.
+test_sanitizer() {
+    local folder=$root/build/sanitizer
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    # With -c the test keeps the line numbers that the reports show.
+    test_go -asan -c -o "$folder/pybridge.test" ./pybridge
+    if ! (cd "$root/pybridge" && PYTHONMALLOC=malloc \
+        ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout 10m); then
+        cat "$folder"/report* 2>/dev/null
+        return 1
+    fi
+}
+
+# test_soak REQUESTS sends so many mixed requests in each mode.
+test_soak() {
+    FAPWS_SOAK_REQUESTS=$1 test_go -count=1 -run '^TestSoak$' -v ./cmd/fapws/acceptance
+}
+
+# stage NAME COMMAND... runs one part of `test` and keeps its result.
+stage() {
+    local name=$1 start=$SECONDS status=0
+    shift
+    say "== $name"
+    set +e # inside `if` or `||` the shell would ignore set -e in the command
+    (set -e; "$@") </dev/null
+    status=$?
+    set -e
+    if ((status)); then
+        failed+=("$name")
+        say "== $name FAILED ($((SECONDS - start)) s)"
+    else
+        say "== $name ok ($((SECONDS - start)) s)"
+    fi
+}
+
+word_test() {
+    local failed=()
+    word_build
+    need_frameworks
+    need_apache
+    need_php
+    need_test_tools
+    export FAPWS_BIN=$root/build/fapws
+    stage gofmt check_gofmt
+    stage vet check_vet
+    stage "C warnings" check_c
+    stage "C, other Pythons" check_c_others
+    stage "Go tests" test_go ./...
+    stage "Python tests" test_python
+    stage "short fuzz" test_fuzz 3s
+    stage race test_race
+    stage "race, the whole server" test_race_whole
+    stage "address sanitizer" test_sanitizer
+    stage soak test_soak 200000
+    stage install "$root/.ci/install-test"
+    summary
+}
+
+# summary ends a word that has stages.
+summary() {
+    if ((${#failed[@]})); then
+        die "FAILED after $SECONDS s: ${failed[*]}"
+    fi
+    say "all good after $SECONDS s"
+}
+
+word_race() {
+    local failed=()
+    use_python
+    need_frameworks
+    need_apache
+    need_php
+    need_test_tools
+    stage race test_race
+    stage "race, the whole server" test_race_whole
+    summary
+}
+
+word_load() {
+    word_build
+    need_test_tools
+    FAPWS_BIN=$root/build/fapws FAPWS_AB="${1:-2000} ${2:-100000}" test_go -count=1 -v -run '^Test(P2|P18)' ./cmd/fapws/acceptance
+}
+
+word_fuzz() {
+    use_python
+    if [[ ${1-} == paths ]]; then
+        cd "$root"
+        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout 60m -run '^TestNoByteFromOutside$' ./runtime/static
+        return
+    fi
+    test_fuzz "${1:-60}s"
+}
+
+word_lint() {
+    local failed=()
+    use_python
+    stage gofmt check_gofmt
+    stage vet check_vet
+    stage shellcheck check_shell
+    stage "C warnings" check_c
+    stage "C, other Pythons" check_c_others
+    stage "other machines" test_go -run '^TestP16$' ./cmd/fapws/acceptance
+    summary
+}
+
+# try_python builds and tests with the Python of --python; it runs in a subshell.
+try_python() {
+    local bin=$root/build/matrix/$1/fapws
+    use_python
+    need_frameworks
+    need_test_tools
+    build_to "$bin"
+    export FAPWS_BIN=$bin
+    test_go -count=1 ./pybridge/... ./cmd/... ./samples/...
+    test_python
+}
+
+word_matrix() {
+    local failed=() rows=() candidate version log
+    while read -r candidate; do
+        version=$("$candidate" -S -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+        log=$root/build/matrix/$version/log
+        mkdir -p "$(dirname "$log")"
+        python_option=$candidate stage "$version" try_python "$version" > >(tee "$log") 2>&1
+        case " ${failed[*]-} " in
+        *" $version "*) rows+=("$version|FAILED|$candidate|$log") ;;
+        *) rows+=("$version|ok|$candidate|") ;;
+        esac
+    done < <(list_pythons)
+    printf '%s\n' "${rows[@]}" | column -t -s '|' -N PYTHON,RESULT,WHERE,LOG
+    summary
+}

@@ -1,0 +1,130 @@
+# Sourced by build.sh: install and uninstall.
+# shellcheck shell=bash
+
+# The manifest lists what was made, one per line, as "file PATH" and "dir PATH"
+# without DESTDIR; uninstall reads it backwards.
+
+# choose_prefix takes PREFIX= and DESTDIR= also as arguments, as make does, and
+# --system.
+choose_prefix() {
+    local argument
+    system=
+    for argument; do
+        case $argument in
+        --system) system=yes ;;
+        PREFIX=*) PREFIX=${argument#*=} ;;
+        DESTDIR=*) DESTDIR=${argument#*=} ;;
+        *) die "unknown argument: $argument" ;;
+        esac
+    done
+    if [[ $system ]]; then
+        PREFIX=${PREFIX:-/usr/local}
+        [[ $EUID -eq 0 || -n ${DESTDIR-} ]] || die "only root installs for the system (or DESTDIR=DIR, for a package)"
+    fi
+    prefix=$(realpath -m "${PREFIX:-$HOME/.local}")
+    dest=${DESTDIR:+$(realpath -m "$DESTDIR")}
+    manifest=$prefix/share/fapws/manifest
+}
+
+# make_dir PATH makes a folder and its parents, and remembers the new ones and
+# those that an earlier installation made.
+make_dir() {
+    [[ -n ${seen[$1]-} || $1 == / ]] && return
+    seen[$1]=yes
+    make_dir "$(dirname "$1")"
+    if [[ ! -d $dest$1 ]]; then
+        mkdir "$dest$1"
+        made+=("dir $1")
+    elif grep -qsFx "dir $1" <<<"$earlier"; then
+        made+=("dir $1")
+    fi
+}
+
+# install_file MODE SOURCE PATH
+install_file() {
+    make_dir "$(dirname "$3")"
+    if [[ $1 == 755 ]]; then
+        copy_in_pages "$2" "$dest$3"
+    else
+        install -m "$1" "$2" "$dest$3"
+    fi
+    made+=("file $3")
+}
+
+word_install() {
+    choose_prefix "$@"
+    word_build
+    local earlier=
+    if [[ -e $dest$manifest ]]; then
+        earlier=$(<"$dest$manifest")
+        remove_installed
+    fi
+    mkdir -p "$dest/"
+    local -A seen=()
+    local made=() site=$prefix/lib/python$py_minor/site-packages package file
+    install_file 755 "$root/build/fapws" "$prefix/bin/fapws"
+    while read -r file; do
+        install_file 644 "$root/contrib/$file" "$site/$file"
+    done < <(cd "$root/contrib" && find fapws fapws4 -type f -not -name '*.pyc' | sort)
+    "$root/build/fapws" internal man >"$root/build/fapws.1"
+    install_file 644 "$root/build/fapws.1" "$prefix/share/man/man1/fapws.1"
+    "$root/build/fapws" internal completion >"$root/build/completion"
+    install_file 644 "$root/build/completion" "$prefix/share/bash-completion/completions/fapws"
+    [[ -z $system ]] || install_units
+    make_dir "$(dirname "$manifest")"
+    made+=("file $manifest")
+    printf '%s\n' "${made[@]}" >"$dest$manifest"
+    # Other users of this prefix could not store the compiled modules later.
+    for package in fapws fapws4; do
+        "$python" -m compileall -q -d "$site/$package" "$dest$site/$package"
+    done
+    say "installed $dest$prefix/bin/fapws and $dest$site/{fapws,fapws4}"
+    if [[ -z $dest && :$PATH: != *:$prefix/bin:* ]]; then
+        say "$prefix/bin is not on your PATH; add to ~/.profile: export PATH=\"$prefix/bin:\$PATH\""
+    fi
+    [[ -z $system ]] || say "now edit /etc/fapws/fapws.toml, then: systemctl daemon-reload && systemctl enable --now fapws"
+}
+
+# install_units installs what a service of the system needs. The configuration is
+# the administrator's: one that is there stays, also when fapws is removed.
+install_units() {
+    local units=/etc/systemd/system config=/etc/fapws/fapws.toml unit
+    case $prefix in
+    /usr | /usr/local) units=$prefix/lib/systemd/system ;; # systemd looks there, too
+    esac
+    for unit in fapws.service fapws.socket; do
+        sed "s|@PREFIX@|$prefix|g" "$root/contrib/$unit" >"$root/build/$unit"
+        install_file 644 "$root/build/$unit" "$units/$unit"
+    done
+    if [[ ! -e $dest$config ]]; then
+        install -D -m 644 "$root/contrib/fapws.toml" "$dest$config"
+        say "made $dest$config"
+    fi
+}
+
+word_uninstall() {
+    choose_prefix "$@"
+    [[ -e $dest$manifest ]] || die "nothing is installed in $dest$prefix"
+    remove_installed
+    say "removed fapws from $dest$prefix"
+}
+
+remove_installed() {
+    local kind path stem
+    while read -r kind path; do
+        path=$dest$path
+        case $kind in
+        file)
+            rm -f "$path"
+            if [[ $path == *.py ]]; then
+                stem=$(basename "$path" .py)
+                rm -f "$(dirname "$path")/__pycache__/$stem".*.pyc
+            fi
+            ;;
+        dir)
+            # Others may have put files there since.
+            rmdir "$path/__pycache__" "$path" 2>/dev/null || true
+            ;;
+        esac
+    done < <(tac "$dest$manifest")
+}
