@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +40,44 @@ func (v *overseer) findIdentity() (err error) {
 		return nil
 	}
 	return v.prepareCage()
+}
+
+// workerFolder returns the directory in which workers start: the one in which
+// fapws was started, since the command line and the configuration file may name
+// paths relative to it. A user who may not enter that one starts in the directory of
+// --chdir, if nothing else is relative.
+func (v *overseer) workerFolder(at place) (string, error) {
+	if v.identity == nil {
+		return at.folder, nil
+	}
+	refuse := func(err error, hint string) (string, error) {
+		return "", usage(fmt.Errorf("%w; %s", err, hint))
+	}
+	if program, err := os.Executable(); err == nil && len(v.plan.site.Apps()) > 0 { // package fapws lies beside it
+		if err := v.identity.Enter(filepath.Dir(program)); err != nil {
+			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
+		}
+	}
+	err := v.identity.Enter(at.folder)
+	switch {
+	case err == nil:
+		return at.folder, nil
+	case v.conf.Chdir == "":
+		return refuse(err, "start fapws in another directory, or name one with --chdir")
+	case !filepath.IsAbs(v.conf.Chdir):
+		return refuse(err, fmt.Sprintf("--chdir %s is relative to it: give an absolute path", v.conf.Chdir))
+	case v.plan.file != nil && !filepath.IsAbs(v.plan.file.Name):
+		return refuse(err, fmt.Sprintf("%s is there: move it, or give an absolute path with --config", v.plan.file.Name))
+	}
+	if err := v.identity.Enter(v.conf.Chdir); err != nil {
+		return refuse(err, "name another one with --chdir")
+	}
+	// Workers look for the file in another directory than this process did.
+	file := "off"
+	if v.plan.file != nil {
+		file = v.plan.path
+	}
+	return v.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
 }
 
 // prepareCage sees to the folder of --chroot, and lets the workers know it.

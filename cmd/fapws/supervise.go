@@ -108,11 +108,15 @@ func (v *overseer) run(at place) (code int, err error) {
 	if v.sockets, err = listenOptions(&v.conf); err != nil {
 		return 0, err
 	}
+	folder, err := v.workerFolder(at)
+	if err != nil {
+		return 0, err
+	}
 	keepFromWorkers(v.conf.Bind)
 	sup := supervisor.New(supervisor.Options{
 		Program:     at.program,
 		Args:        os.Args,
-		Dir:         at.folder,
+		Dir:         folder,
 		Workers:     v.workers(),
 		LoadTimeout: v.conf.LoadTimeout,
 		MaxRSS:      v.conf.MaxRSS,

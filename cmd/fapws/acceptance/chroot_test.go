@@ -45,7 +45,7 @@ func TestF16Chroot(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.complains = true
-		s := c.serve(t, m)
+		s := c.forOtherUsers(t).serve(t, m)
 		top := strings.Split(strings.Trim(folder, "/"), "/")[0]
 		names := "dev log pid site tmp"
 		if top != "tmp" {
@@ -165,7 +165,7 @@ func TestF16ChrootRefused(t *testing.T) {
 		{"--user daemon --chroot " + folder, "door", 3, "the folder /usr is open and not below --chroot " + folder + ": it would be a way out\n"},
 	} {
 		c := command{script: script, flags: append([]string{"--bind", "127.0.0.1:0"}, strings.Fields(tt.flags)...), args: strings.Fields(tt.args)}
-		code, _, stderr := c.run(t)
+		code, _, stderr := c.forOtherUsers(t).run(t)
 		if code != tt.code || !strings.HasPrefix(stderr, "fapws: "+tt.want) {
 			t.Errorf("%s %s: code %d, %q", tt.flags, tt.args, code, stderr)
 		}
@@ -195,7 +195,7 @@ func TestF16Environments(t *testing.T) {
 			}
 			continue
 		}
-		servers = append(servers, c.serve(t, mode{}))
+		servers = append(servers, c.forOtherUsers(t).serve(t, mode{}))
 	}
 	for i, s := range servers {
 		id, err := user.Lookup(users[i])
@@ -240,7 +240,7 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	}
 	name, socket := outside+"/error_log", outside+"/ctl"
 	s := command{script: write(t, outside+"/app.py", string(source)), flags: []string{"--user", "daemon", "--chroot", inside, "--workers", "2",
-		"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket", socket}}.serve(t, mode{})
+		"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket", socket}}.forOtherUsers(t).serve(t, mode{})
 	var want []string
 	says := func(text string) {
 		t.Helper()

@@ -350,7 +350,7 @@ func TestP15LogsStillRotate(t *testing.T) {
 			}
 			script := write(t, folder+"/logs.py", string(source))
 			s := command{script: script, dir: folder, flags: []string{"--user", "65534", "--group", "65534", "--workers", "2", "--log-max-size", "5K", "--log-flush", "5ms",
-				"--access-log", logs + "/access_log", "--error-log", logs + "/error_log"}}.serve(t, mode{})
+				"--access-log", logs + "/access_log", "--error-log", logs + "/error_log"}}.forOtherUsers(t).serve(t, mode{})
 			for n := range 100 {
 				s.get(fmt.Sprintf("/%d%s", n, strings.Repeat("x", 100)), 200)
 			}

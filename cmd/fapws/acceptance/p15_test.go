@@ -80,7 +80,7 @@ func TestP15RootIsGivenUp(t *testing.T) {
 		if err := os.Chown(folder+"/log", uid, gid); err != nil {
 			t.Fatal(err)
 		}
-		s := c.serve(t, m)
+		s := c.forOtherUsers(t).serve(t, m)
 		w := dial(t, "tcp", addresses[m.name])
 		w.get("/identity")
 		if got := string(w.answer().body); !strings.HasSuffix(got, "for good") {

@@ -79,7 +79,7 @@ func TestUser(t *testing.T) {
 					}
 					return
 				}
-				s := c.serve(t, m)
+				s := c.forOtherUsers(t).serve(t, m)
 				want := fmt.Sprintf("(%s, %s, %s) (%s, %s, %s) [%s] %s for good",
 					tt.uid, tt.uid, tt.uid, tt.gid, tt.gid, tt.gid, tt.groups, tt.names)
 				s.get("/identity", 200).is(t, want)
@@ -119,6 +119,66 @@ func TestUser(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestUserMayNotEnter: a directory that the user of --user may not enter is named
+// before anything is started, and --chdir leads out of the one that fapws was started
+// in, also after a reload and an upgrade.
+func TestUserMayNotEnter(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("only root becomes another user; see TestUser for what others are told")
+		return
+	}
+	source, err := os.ReadFile(testdata(t, "service.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	public := publicFolder(t)
+	private := public + "/private"
+	write(t, public+"/service.py", string(source))
+	write(t, private+"/service.py", string(source))
+	write(t, private+"/named.toml", "app = \"service.py\"\n")
+	if err := os.Chmod(private, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	inPrivate := func(flags, args string) command {
+		flags = strings.NewReplacer("PUBLIC", public, "PRIVATE", private).Replace(flags)
+		return command{flags: strings.Fields("--user daemon " + flags), args: strings.Fields(args), dir: private}.forOtherUsers(t)
+	}
+	for _, tt := range []struct{ flags, args, hint string }{
+		{"", "service.py", "start fapws in another directory, or name one with --chdir"},
+		{"--chdir PRIVATE", "service.py", "name another one with --chdir"},
+		{"--chdir .", "service.py", "--chdir . is relative to it: give an absolute path"},
+		{"--chdir PUBLIC --config named.toml", "", "named.toml is there: move it, or give an absolute path with --config"},
+	} {
+		code, _, stderr := inPrivate(tt.flags, tt.args).run(t)
+		want := "fapws: user daemon cannot enter the directory " + private + ": permission denied; " + tt.hint + "\n"
+		if code != 2 || stderr != want {
+			t.Errorf("%s: code %d, %q, want %q", tt.flags, code, stderr, want)
+		}
+	}
+
+	own := inPrivate("--chdir PUBLIC", "service.py")
+	if own.program = private + "/build/fapws"; os.CopyFS(private, os.DirFS(installed.folder)) != nil {
+		t.Fatal("cannot copy the executable")
+	}
+	if code, _, stderr := own.run(t); code != 2 || !strings.Contains(stderr, "cannot enter the directory "+private+": permission denied; fapws is installed there") {
+		t.Errorf("in a directory of root's: code %d, %q", code, stderr)
+	}
+
+	// The file in the new directory is not the one that the supervisor found.
+	write(t, public+"/fapws.toml", "not TOML")
+	s := inPrivate("--chdir PUBLIC", "service.py").serve(t, mode{})
+	daemon := s.get("/identity", 200).body
+	if !strings.HasSuffix(daemon, "for good") {
+		t.Errorf("served by %s", daemon)
+	}
+	for signal, said := range map[syscall.Signal]string{syscall.SIGHUP: "reloaded", syscall.SIGUSR2: "upgraded"} {
+		s.signal(signal)
+		s.says(said)
+		s.get("/identity", 200).is(t, daemon)
 	}
 }
 

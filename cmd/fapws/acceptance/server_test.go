@@ -18,7 +18,7 @@ import (
 
 // patience bounds the wait for what should happen at once, so that a test fails
 // rather than hangs; nothing waits that long when all is well.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // mode is a way to serve a script.
 type mode struct {

@@ -145,7 +145,7 @@ func TestProxyTLSInChroot(t *testing.T) {
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := command{flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}, env: []string{"SSL_CERT_FILE=" + ca, "SSL_CERT_DIR=/nowhere"}}.serve(t, mode{})
+	s := command{flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}, env: []string{"SSL_CERT_FILE=" + ca, "SSL_CERT_DIR=/nowhere"}}.forOtherUsers(t).serve(t, mode{})
 	s.get("/", 200).is(t, "GET host=test name= proto=http ")
 	if strings.Contains(s.stderr.String(), "warning") {
 		t.Error("a warning about nothing")
@@ -155,7 +155,7 @@ func TestProxyTLSInChroot(t *testing.T) {
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s = command{flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.serve(t, mode{})
+	s = command{flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.forOtherUsers(t).serve(t, mode{})
 	s.says(`warning proxy http://localhost:1: in the chroot nobody knows the address of localhost, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
 	s.get("/", 502)
 }

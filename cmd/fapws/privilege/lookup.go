@@ -98,14 +98,19 @@ func (id *Identity) take(entry *user.User, text string) (err error) {
 
 // String names the user, for messages.
 func (id *Identity) String() string {
-	name := id.Name
-	if name == "" {
-		name = strconv.Itoa(id.UID)
-	}
+	name := id.username()
 	if g, err := user.LookupGroupId(strconv.Itoa(id.GID)); err == nil {
 		return name + ":" + g.Name
 	}
 	return name + ":" + strconv.Itoa(id.GID)
+}
+
+// username is the name of the user, or the number without an entry.
+func (id *Identity) username() string {
+	if id.Name == "" {
+		return strconv.Itoa(id.UID)
+	}
+	return id.Name
 }
 
 // Credential is the identity as os/exec takes it for a child; nil when the
