@@ -170,12 +170,27 @@ static int wrong(const char *what, PyObject *value) {
   return -1;
 }
 
-/* No field may be there twice, and this one is the server's. */
-static int has_subprotocol(const fapws_start_object *head) {
-  static const char name[] = "sec-websocket-protocol:";
-  for (const char *line = head->buf, *end = line + head->len; line < end; line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1)
-    if ((size_t)(end - line) > sizeof name && strncasecmp(line, name, sizeof name - 1) == 0) return 1;
+/* Refuses a field of the handshake itself (RFC 6455 §4.2.2), which the server makes. -1 with an exception. */
+static int check_fields(const fapws_start_object *head) {
+  static const char prefix[] = "sec-websocket-";
+  for (const char *line = head->buf, *end = line + head->len; line < end; line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1) {
+    const char *colon = memchr(line, ':', (size_t)(end - line));
+    if (!colon || (size_t)(colon - line) < sizeof prefix - 1 || strncasecmp(line, prefix, sizeof prefix - 1) != 0) continue;
+    PyObject *name = PyUnicode_DecodeLatin1(line, colon - line, NULL);
+    if (name) PyErr_Format(PyExc_ValueError, "send(): 'headers' of 'websocket.accept' must not have %R: the server makes the fields of the handshake; use 'subprotocol' to choose one", name);
+    Py_XDECREF(name);
+    return -1;
+  }
   return 0;
+}
+
+/* The client fails the handshake if the server names a subprotocol that it did not offer (RFC 6455 §4.1). -1 with an exception. */
+static int check_subprotocol(const fapws_record *rec, PyObject *name) {
+  PyObject *offered = subprotocols(rec);
+  int found = offered ? PySequence_Contains(offered, name) : -1;
+  if (found == 0) PyErr_Format(PyExc_ValueError, "send(): 'subprotocol' of 'websocket.accept' is %.200R, which the client did not offer; scope['subprotocols'] is %.500R", name, offered);
+  Py_XDECREF(offered);
+  return found > 0 ? 0 : -1;
 }
 
 static int accept_it(fapws_exchange *x, PyObject *message) {
@@ -187,10 +202,8 @@ static int accept_it(fapws_exchange *x, PyObject *message) {
   if (!protocol) return -1;
   fapws_forget_fields(&x->head);
   if (headers && fapws_add_byte_fields(&x->head, headers) < 0) return -1;
-  if (x->head.len && has_subprotocol(&x->head)) {
-    PyErr_SetString(PyExc_ValueError, "send(): 'headers' of 'websocket.accept' must not have sec-websocket-protocol; there is 'subprotocol'");
-    return -1;
-  }
+  if (x->head.len && check_fields(&x->head) < 0) return -1;
+  if (n && check_subprotocol(x->rec, name) < 0) return -1;
   fapws_part *p = &x->rec->part0;
   fapws_part_reset(p, x->rec);
   if (fapws_start_fill(&x->head, p) < 0 || fapws_part_reserve(p, (size_t)n) < 0) return -1;

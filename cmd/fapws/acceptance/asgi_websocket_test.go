@@ -99,6 +99,29 @@ func TestASGIWebSocket(t *testing.T) {
 	})
 }
 
+// The server makes the handshake (RFC 6455 §4.2.2): an application that would spoil it fails before anything is sent.
+func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s := command{script: "asgisockets.py", complains: true}.serve(t, m)
+		for _, c := range []struct{ query, says string }{
+			{"subprotocol=two", `'subprotocol' of 'websocket\.accept' is 'two', which the client did not offer; scope\['subprotocols'\] is \['one', 'Two'\]`},
+			{"field=Sec-WebSocket-Accept", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Accept'`},
+			{"field=sec-websocket-extensions", `'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
+			{"field=Sec-WebSocket-Protocol", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Protocol'`},
+		} {
+			var denied *wstest.Denied
+			_, err := wstest.Dial(s.address, "/accepts?"+c.query, "Sec-WebSocket-Protocol: one, Two")
+			if !errors.As(err, &denied) || denied.Response.StatusCode != 500 {
+				t.Errorf("%s: %v", c.query, err)
+			}
+			s.says(`\nValueError: send\(\): ` + c.says)
+		}
+		for _, query := range []string{"subprotocol=Two", "subprotocol=", "field=x-said"} {
+			closesWith(t, s.room("/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
+		}
+	})
+}
+
 // Who leaves is noticed at once, by who sends and by who waits.
 func TestASGIWebSocketDisconnect(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {

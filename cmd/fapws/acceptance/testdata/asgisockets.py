@@ -96,6 +96,14 @@ async def wrong(scope, receive, send):
     await receive()
 
 
+async def accepts(scope, receive, send):
+    """Accepts with the subprotocol or the field that the query names."""
+    await receive()
+    what, _, name = scope["query_string"].partition(b"=")
+    given = {"subprotocol": name.decode()} if what == b"subprotocol" else {"headers": [(name, b"x")]}
+    await send({"type": "websocket.accept", **given})
+
+
 async def pours(scope, receive, send):
     """Sends without end, and sees the client leave."""
     await receive()
@@ -154,7 +162,7 @@ async def several(scope, receive, send):
 
 
 HANDLERS = {"/echo": echo, "/closes": closes, "/returns": returns, "/raises": raises, "/silent": silent, "/denies": denies, "/explains": explains,
-            "/wrong": wrong, "/pours": pours, "/waits": waits, "/sleeps": sleeps, "/several": several}
+            "/wrong": wrong, "/accepts": accepts, "/pours": pours, "/waits": waits, "/sleeps": sleeps, "/several": several}
 
 
 live = 0
