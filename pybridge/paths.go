@@ -122,21 +122,14 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	return m, m.decide(iface)
 }
 
-// isPlain tells what can only be WSGI: a function with two arguments that is not async.
+// isPlain reports whether callable can only be WSGI: a function with two arguments that is not async. A
+// bound method has the code of its function, one of whose arguments is self.
 func isPlain(callable *python3.PyObject) bool {
-	code := callable.GetAttrString("__code__")
-	if code == nil {
-		python3.PyErr_Clear()
+	if callable.HasAttrString("__self__") {
 		return false
 	}
-	defer code.DecRef()
-	number := code.GetAttrString("co_argcount")
-	if number == nil {
-		python3.PyErr_Clear()
-		return false
-	}
-	defer number.DecRef()
-	return python3.PyLong_AsLong(number) == 2 && codeFlags(callable)&(coroutine|varargs) == 0
+	return codeNumber(callable, "co_argcount") == 2 && codeNumber(callable, "co_kwonlyargcount") == 0 &&
+		codeNumber(callable, "co_flags")&(coroutine|varargs) == 0
 }
 
 // decide finds out the kind of m (contrib/fapws/_kinds.py), and what is called for it.
@@ -152,7 +145,7 @@ func (m *Mount) decide(iface string) error {
 	found := module.CallMethodArgs("kind_of", m.callable, name)
 	if found == nil { // a property of the user's object raised
 		python3.PyErr_Print()
-		return fmt.Errorf("%s cannot be looked at", aType(m.entry))
+		return fmt.Errorf("cannot inspect %s", aType(m.entry))
 	}
 	pair := items(found) // lives as long as the process
 	m.callable = pair[1]
@@ -165,9 +158,39 @@ func (m *Mount) decide(iface string) error {
 	case "handler":
 		m.Kind = AsyncHandler
 	default:
-		if flags := codeFlags(m.callable); flags >= 0 && flags&coroutine != 0 {
+		if flags := codeNumber(m.callable, "co_flags"); flags >= 0 && flags&coroutine != 0 {
 			return errors.New("it is async and takes neither (scope, receive, send) nor (environ, start_response)")
 		}
+	}
+	return m.checkArguments()
+}
+
+// checkArguments returns an error if m cannot be called as its kind is (contrib/fapws/_arguments.py).
+func (m *Mount) checkArguments() error {
+	module := python3.PyImport_ImportModule("fapws._arguments")
+	if module == nil {
+		python3.PyErr_Print()
+		return errNoPackage
+	}
+	defer module.DecRef()
+	names := []string{"environ", "start_response"}
+	if m.Kind == ASGI {
+		names = []string{"scope", "receive", "send"}
+	}
+	args := []*python3.PyObject{m.callable}
+	for _, name := range names {
+		argument := text(name)
+		defer argument.DecRef()
+		args = append(args, argument)
+	}
+	problem := module.CallMethodArgs("misfit", args...)
+	if problem == nil { // a property of the user's object raised
+		python3.PyErr_Print()
+		return fmt.Errorf("cannot inspect %s", aType(m.entry))
+	}
+	defer problem.DecRef()
+	if said := python3.PyUnicode_AsUTF8(problem); said != "" {
+		return errors.New(said)
 	}
 	return nil
 }
@@ -176,18 +199,18 @@ const varargs = 0x4 // inspect.CO_VARARGS
 
 const coroutine = 0x280 // inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
 
-// codeFlags returns co_flags of what a function runs, -1 for anything else.
-func codeFlags(function *python3.PyObject) int {
-	flags := -1
+// codeNumber returns an attribute of the code that a function runs, -1 for anything else.
+func codeNumber(function *python3.PyObject, name string) int {
+	n := -1
 	if code := function.GetAttrString("__code__"); code != nil {
 		defer code.DecRef()
-		if number := code.GetAttrString("co_flags"); number != nil {
+		if number := code.GetAttrString(name); number != nil {
 			defer number.DecRef()
-			flags = python3.PyLong_AsLong(number)
+			n = python3.PyLong_AsLong(number)
 		}
 	}
 	python3.PyErr_Clear()
-	return flags
+	return n
 }
 
 // adaptVerbs makes an application of a class or object with methods get, post
@@ -202,7 +225,7 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	adapted := module.CallMethodArgs("adapt", entry)
 	if adapted == nil { // a property or a metaclass of the user raised
 		python3.PyErr_Print()
-		return nil, fmt.Errorf("%s cannot be looked at", aType(entry))
+		return nil, fmt.Errorf("cannot inspect %s", aType(entry))
 	}
 	switch {
 	case adapted == python3.Py_None:

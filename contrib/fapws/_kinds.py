@@ -32,8 +32,9 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
         return "asgi", _adapted(entry) if _is_double(entry) else entry
     if isinstance(entry, type):
         return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
-    if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _is_asgi_by_name(entry))):
-        return "asgi", entry
+    if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _first_name(entry) == "scope")):
+        # (environ, start_response, db) is a handler with an argument too many.
+        return "wsgi" if _first_name(entry) == "environ" else "asgi", entry
     if _is_double(entry):
         return "asgi", _adapted(entry)
     if flags & (_COROUTINE | _GENERATOR) and least <= 2 <= most:
@@ -119,10 +120,11 @@ def _is_marked(entry: Any) -> bool:
     return bool(getattr(entry, "_is_coroutine_mark", None))
 
 
-def _is_asgi_by_name(entry: Any) -> bool:
+def _first_name(entry: Any) -> str:
+    """The name of the first argument of a call, "" if that is not known."""
     function, given = _function(entry)
-    names = function.__code__.co_varnames[given : given + 3] if function else ()
-    return tuple(names[:1]) == ("scope",)
+    names = function.__code__.co_varnames[given : given + 1] if function and hasattr(function.__code__, "co_varnames") else ()
+    return names[0] if names else ""
 
 
 def _is_framework(entry: Any) -> bool:

@@ -5,6 +5,7 @@ import sys
 from urllib.parse import urlsplit
 
 from fapws import _channels
+from fapws._arguments import misfit
 from fapws._errors import HTTPError
 
 try:
@@ -33,6 +34,7 @@ __all__ = ["WebSocket", "WebSocketConnection", "broadcast"]
 
 _COROUTINE = 0x280  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110 §5.6.2
+_ARGUMENTS = {"on_open": ("ws",), "on_message": ("ws", "message"), "on_close": ("ws", "code", "reason")}
 _PORTS = {"http": "80", "https": "443"}
 
 
@@ -182,6 +184,9 @@ def _check_callback(name: str, given: Any) -> None:
     for function in (given, getattr(type(given), "__call__", None)):
         if getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE:
             raise TypeError(f"WebSocket: {name} is async (async def); callbacks are plain functions, and async code takes WebSockets as ASGI applications do")
+    problem = misfit(given, *_ARGUMENTS[name])
+    if problem:
+        raise TypeError(f"WebSocket: {name} is {problem}")
 
 
 def _checked_names(subprotocols: Iterable[str]) -> Tuple[str, ...]:

@@ -52,7 +52,7 @@ func TestPathsRefused(t *testing.T) {
 		{"", `app.py has no PATHS, application or app; `},
 		{"PATHS = []", `PATHS is empty`},
 		{"PATHS = {}", `PATHS is a dict`},
-		{"PATHS = [('/', len), 7]", `PATHS[1], 7: it must be a tuple`},
+		{"PATHS = [('/', print), 7]", `PATHS[1], 7: it must be a tuple`},
 		{"PATHS = [('/', len, 1)]", `PATHS[0], ('/', <built-in function len>, 1): it must have 2 items`},
 		{"PATHS = [(b'/', len)]", `PATHS[0], (b'/', <built-in function len>): the uri must be a str`},
 		{"PATHS = [('x', len)]", `the uri must begin with a slash`},
@@ -60,6 +60,12 @@ func TestPathsRefused(t *testing.T) {
 		{"async def f(e): ...\nPATHS = [('/', f)]", `it is async and takes neither (scope, receive, send) nor (environ, start_response)`},
 		{"class V:\n def GET(self, e, s): ...\nPATHS = [('/', V)]", `the class V has no method get, head, post, put, patch, delete or options, and does not take (environ, start_response)`},
 		{"class V:\n def __init__(self, *, db, x=1): ...\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V() needs db: put an object of it into PATHS`},
+		{"\ndef f(environ): ...\nPATHS = [('/ok', print), ('/', f)]", `/app.py, line 2) takes 1 argument; it is called with 2: (environ, start_response)`},
+		{"def f(environ, start_response, db): ...\nPATHS = [('/ok', print), ('/', f)]", `PATHS[1], ('/', <function f at `},
+		{"class C:\n def __call__(self, environ): ...\nPATHS = [('/', C())]", `an object of C (`},
+		{"class C:\n def f(self, environ): ...\nPATHS = [('/', C().f)]", `takes 1 argument`},
+		{"def f(environ, start_response, *, db): ...\nPATHS = [('/', f)]", `also needs db; it is called with 2`},
+		{"PATHS = [('/', len)]", `PATHS[0], ('/', <built-in function len>): len does not fit: too many positional arguments`},
 		{"import abc\nclass V(abc.ABC):\n @abc.abstractmethod\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V is abstract: it lacks get`},
 	} {
 		t.Run(c.want, func(t *testing.T) {
@@ -73,4 +79,14 @@ func TestPathsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What can be called with two arguments is served, however it takes them.
+func TestPathsCallables(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "callables.py")
+		for _, name := range []string{"/more", "/several", "/wrapped", "/partial", "/bound", "/called", "/class", "/static", "/nested"} {
+			s.get(name, 200).is(t, name)
+		}
+	})
 }

@@ -1,0 +1,103 @@
+"""Whether a callable can be called with what the server gives it, found out without a call.
+
+The executable asks for each entry of PATHS that is not a plain function of two arguments.
+"""
+from __future__ import annotations
+
+from types import BuiltinFunctionType, FunctionType, MethodType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, FrozenSet, List, Tuple
+
+__all__ = ["misfit"]
+
+_VARARGS = 0x04  # inspect.CO_VARARGS
+_DEPTH = 16  # of wrappers within wrappers
+
+
+def misfit(called: Any, *names: str) -> str:
+    """Returns why called cannot be called with len(names) positional arguments, "" if it can.
+
+    Python functions, also below bound methods, functools.partial, classes and objects with
+    ``__call__``, are judged by their own code. A signature that a decorator copies from the
+    function below it says nothing about the call. Built-in functions are judged by
+    inspect.signature. Everything else counts as callable: it may do as it likes with its arguments.
+    """
+    for function, given, keywords in _run_by(called):
+        problem = _judge(function, given, keywords, len(names))
+        if problem:
+            at = _where(function)
+            return f"{_name(called)}{at} {problem}; it is called with {len(names)}: ({', '.join(names)})"
+    return ""
+
+
+def _run_by(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
+    """The functions that a call runs at once, each with the number and the keywords of the arguments it has already."""
+    given, keywords = 0, frozenset()  # type: Tuple[int, FrozenSet[str]]
+    for _ in range(_DEPTH):
+        if isinstance(called, (FunctionType, BuiltinFunctionType)):
+            return [(called, given, keywords)]
+        if isinstance(called, MethodType):
+            called, given = called.__func__, given + 1
+        elif _is_partial(called):
+            called, given, keywords = called.func, given + len(called.args), keywords | frozenset(called.keywords)
+        elif isinstance(called, type):
+            if type(called).__call__ is not type.__call__:
+                return []  # a metaclass decides
+            makers = (called.__new__, called.__init__)
+            return [(maker, given + 1, keywords) for maker in makers if isinstance(maker, FunctionType)]
+        elif isinstance(getattr(type(called), "__call__", None), FunctionType):
+            called, given = type(called).__call__, given + 1
+        else:
+            return []
+    return []
+
+
+def _is_partial(called: Any) -> bool:
+    kind = type(called)
+    return kind.__module__ == "functools" and kind.__name__ == "partial"
+
+
+def _judge(function: Any, given: int, keywords: FrozenSet[str], wanted: int) -> str:
+    """What is wrong with calling function with wanted more arguments, "" if nothing is."""
+    if isinstance(function, BuiltinFunctionType):
+        return _judge_builtin(function, given, wanted)
+    code = function.__code__
+    count = code.co_argcount
+    optional = count - len(function.__defaults__ or ())
+    last = given + wanted
+    taken = set(code.co_varnames[given:last]) & keywords
+    if taken:
+        return f"has its argument {', '.join(sorted(taken))} already"
+    if last > count and not code.co_flags & _VARARGS:
+        most = max(count - given, 0)
+        return f"takes {'no' if most == 0 else most} argument{'s' * (most != 1)}"
+    known = function.__kwdefaults__ or {}
+    needed = [name for name in code.co_varnames[last:optional] if name not in keywords]
+    only = code.co_varnames[count : count + code.co_kwonlyargcount]
+    needed += [name for name in only if name not in keywords and name not in known]
+    return f"also needs {', '.join(needed)}" if needed else ""
+
+
+def _judge_builtin(function: Any, given: int, wanted: int) -> str:
+    import inspect
+
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # most say nothing
+        return ""
+    try:
+        signature.bind(*[None] * (given + wanted))
+    except TypeError as error:
+        return f"does not fit: {error}"
+    return ""
+
+
+def _name(called: Any) -> str:
+    return str(getattr(called, "__qualname__", None) or f"an object of {type(called).__qualname__}")
+
+
+def _where(function: Any) -> str:
+    code = getattr(function, "__code__", None)
+    return f" ({code.co_filename}, line {code.co_firstlineno})" if code else ""
