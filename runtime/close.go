@@ -135,6 +135,7 @@ func (l *loop) end(c *conn) {
 	if l.out.conn == c {
 		l.out.conn, l.out.buf = nil, l.out.buf[:0]
 	}
+	l.tellAway(c)
 	if c.joining != nil {
 		l.abandon(c)
 	}

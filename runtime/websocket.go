@@ -21,6 +21,7 @@ type socket struct {
 	open    bool             // 101 was sent
 	over    *websocket.Error // the client has closed it, or broken the protocol: what it is told
 	closing bool             // a close frame was sent: nothing else is, from then on
+	away    uint16           // its code, if the server stops or is replaced: what the client sent before it saw that is still delivered
 	pinged  bool             // the client owes us a sign of life
 	due     int64            // when it, or another end of the WebSocket, is overdue
 	after   []byte           // a control frame that waits for a transfer to end
@@ -150,10 +151,6 @@ func opcodeOf(op exchange.Op) websocket.Opcode {
 // sendMessage sends what p is, a message or the end, to an open WebSocket.
 func (l *loop) sendMessage(x *flight, p *exchange.Part) {
 	c := x.conn
-	if c == nil { // openSocket has found that the server stops
-		l.release(p)
-		return
-	}
 	ws := c.ws
 	l.use(c)
 	before := len(l.out.buf)

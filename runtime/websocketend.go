@@ -26,7 +26,7 @@ func (l *loop) closing(c *conn, code uint16, reason string) []byte {
 	ws.closing = true
 	ws.due = l.now + tickLength + int64(closeTimeout)
 	l.schedule(c)
-	if c.stopped { // for want of credit; now only the client's close frame counts
+	if c.stopped && ws.away == 0 { // for want of credit; now only the client's close frame counts
 		l.resume(c)
 	}
 	return websocket.AppendClose(nil, code, []byte(reason))
@@ -58,6 +58,7 @@ func (l *loop) detach(c *conn) {
 // has not ended is cancelled, though it was told of a close frame: it may do nothing but send.
 func (l *loop) endSocket(c *conn) {
 	ws := c.ws
+	l.tellAway(c)
 	if !ws.closing {
 		l.control(c, l.closing(c, 0, ""))
 	}
@@ -73,7 +74,9 @@ func (l *loop) leaveSocket(c *conn) {
 }
 
 // goAway closes a WebSocket because the server stops, or is replaced (RFC 6455
-// §7.4.1; 1012 is IANA's): browsers then connect again.
+// §7.4.1; 1012 is IANA's): browsers then connect again. Messages that cross the close
+// frame on their way still reach the handler: it is told of the end (tellAway) when the
+// client has answered the frame, behind all that it has sent.
 func (l *loop) goAway(c *conn) {
 	if c.ws.closing {
 		return
@@ -86,13 +89,21 @@ func (l *loop) goAway(c *conn) {
 		l.endSocket(c)
 		return
 	}
+	c.ws.away = code
 	l.control(c, l.closing(c, code, ""))
-	if x := c.first; x != nil {
-		if n := len(x.held); n == 0 || !x.held[n-1].Last {
-			l.tellClosed(x, code, nil)
-		}
-		l.detach(c)
+}
+
+// tellAway tells the handler of c, if goAway has closed its WebSocket, that nothing more
+// comes from the client.
+func (l *loop) tellAway(c *conn) {
+	ws, x := c.ws, c.first
+	if ws == nil || ws.away == 0 || x == nil {
+		return
 	}
+	if n := len(x.held); n == 0 || !x.held[n-1].Last {
+		l.tellClosed(x, ws.away, nil)
+	}
+	l.detach(c)
 }
 
 // socketDeadline is deadline for an open WebSocket.
@@ -115,6 +126,11 @@ func (l *loop) socketDeadline(c *conn) int64 {
 func (l *loop) socketExpired(c *conn) {
 	ws := c.ws
 	switch {
+	case ws.closing && c.stopped: // the handler has not taken what the client sent before
+		l.tellAway(c)
+		l.resume(c)
+		l.leaveSocket(c)
+		return
 	case ws.closing:
 		l.close(c, "the close frame was not answered")
 		return

@@ -280,6 +280,66 @@ func TestWebSocketServerStops(t *testing.T) {
 	}
 }
 
+// TestWebSocketMessagesCrossCloseFrame: what a client sent before it saw that the server stops or
+// reloads reaches the handler, which hears of the end behind it.
+func TestWebSocketMessagesCrossCloseFrame(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		end  func(*wstest.Client)
+		hold bool // the handler has taken none of it when the client ends
+	}{
+		{"a close frame", func(c *wstest.Client) { c.CloseWith(1000, "") }, false},
+		{"a close frame behind more than the handler may have", func(c *wstest.Client) { c.CloseWith(1000, "") }, true},
+		{"no close frame", func(c *wstest.Client) { c.Conn.Close() }, false},
+		{"an invalid frame", func(c *wstest.Client) { c.WriteFrame(0x73, nil); c.ReadFrame(); c.Conn.Close() }, false},
+	} {
+		const messages = 100
+		a := newTalkApp()
+		a.hold = test.hold
+		got, told, last := 0, 0, make(chan uint16, 1)
+		a.message = func(one *talk, _ exchange.Op, data []byte) {
+			got++
+			told += int(exchange.InputCost) + len(data)
+			one.send(exchange.OpText, []byte("dropped"))
+		}
+		a.ends = func(one *talk, code uint16, _ string) {
+			one.end(false)
+			last <- code
+		}
+		s := serveTalks(t, Config{}, a)
+		c := s.socket(t)
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.Retire(context.Background(), time.Minute) }()
+		if f, err := c.ReadFrame(); err != nil || f.Op() != wstest.Close {
+			t.Fatalf("%s: %v %v", test.name, f, err)
+		}
+		for range messages { // as if they had been on their way
+			c.WriteFrame(wstest.Fin|wstest.Text, bytes.Repeat([]byte("x"), 1000))
+		}
+		if test.hold {
+			go func() {
+				eventually(t, "the connection is paused", func() (paused bool) {
+					s.do(func() { paused = told > exchange.InputWindow })
+					return paused
+				})
+				s.do(func() { // only now the handler takes what it was given
+					a.hold = false
+					for _, one := range a.talks {
+						one.credit(int64(told))
+					}
+				})
+			}()
+		}
+		test.end(c)
+		if code := <-last; code != 1012 || got != messages {
+			t.Errorf("%s: the handler got %d messages of %d, then %d", test.name, got, messages, code)
+		}
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestWebSocketOpensWhileServerStops: a handshake that was accepted just before gets its 101,
 // and then its end.
 func TestWebSocketOpensWhileServerStops(t *testing.T) {

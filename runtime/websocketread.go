@@ -73,7 +73,7 @@ func (l *loop) message(c *conn, m *websocket.Message) {
 		l.socketClosed(c, m)
 	default:
 		x := c.first
-		if x == nil || ws.closing { // RFC 6455 §1.4: it is of no use any more
+		if x == nil || ws.closing && ws.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
 			return
 		}
 		l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpBinary, Data: m.Data}
@@ -121,7 +121,7 @@ func (l *loop) socketClosed(c *conn, m *websocket.Message) {
 	ws := c.ws
 	ws.over = &websocket.Error{Code: m.Code}
 	x := c.first
-	if x == nil { // it was the handler that ended
+	if x == nil || ws.away != 0 { // the handler ended, or the server ends it
 		l.endSocket(c)
 		return
 	}
@@ -149,7 +149,7 @@ func (l *loop) socketBroken(c *conn, err error) {
 	}
 	l.blame(c, r, LevelInfo, "WebSocket: %s", e.Text)
 	c.ws.over = e
-	if x == nil || x.given == 0 {
+	if x == nil || x.given == 0 || c.ws.away != 0 {
 		l.endSocket(c)
 		return
 	}
