@@ -29,7 +29,11 @@ func (l *loop) deliver(p *exchange.Part) {
 		}
 		l.unwanted(x)
 	}
-	if x.fetch != nil && l.record(x, p) {
+	if p.Interim && !x.takesInterim() {
+		l.release(p)
+		return
+	}
+	if x.fetch != nil && !p.Interim && l.record(x, p) {
 		return
 	}
 	if x.invalidates != nil && p.First {
@@ -82,6 +86,10 @@ func (l *loop) advance(c *conn) {
 // send writes a part of x, whose turn it is, and releases it. x may be gone
 // afterwards, the connection too.
 func (l *loop) send(x *flight, p *exchange.Part) {
+	if p.Interim {
+		l.sendInterim(x, p)
+		return
+	}
 	if p.First && len(p.Head.Static)+len(p.Head.SendFile) > 0 {
 		l.handOver(x, p)
 		return
@@ -148,6 +156,20 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		return
 	}
 	l.sendLarge(c, p, body, count, tail)
+}
+
+// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and a
+// subrequest has no use for them.
+func (x *flight) takesInterim() bool { return x.conn != nil && x.minor > 0 && x.conn.inner == nil }
+
+// sendInterim writes a response of 1xx, which is not the answer of x.
+func (l *loop) sendInterim(x *flight, p *exchange.Part) {
+	l.use(x.conn)
+	before := len(l.out.buf)
+	l.out.buf = http1.AppendStatusLine(l.out.buf, p.Head.Status, p.Head.Reason)
+	l.out.buf = append(append(l.out.buf, p.Head.Fields...), crlf...)
+	x.framed += int64(len(l.out.buf) - before)
+	l.release(p)
 }
 
 // sendHead appends the head of a response and decides how its body is framed.

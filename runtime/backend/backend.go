@@ -134,6 +134,12 @@ func (w *Response) Start(head exchange.Head) {
 	}
 }
 
+// Interim sends the head of a 1xx response ahead of the answer (RFC 9110 §15.2), to clients that can take one. Of
+// head, Status, Reason and Fields count. It must be called before Start.
+func (w *Response) Interim(head exchange.Head) {
+	w.pool.put(w.ex, &part{head: head, interim: true})
+}
+
 // Refuse answers with the server's own page for status, which a site may
 // replace. text follows the status on it; "" is nothing. It is for before
 // Start.

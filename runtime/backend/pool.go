@@ -66,6 +66,7 @@ type part struct {
 	ex                  *exchangeState
 	head                exchange.Head
 	first, last, failed bool
+	interim             bool
 	taken               bool
 	body                []byte
 	file                *os.File
@@ -244,17 +245,18 @@ func (p *Pool) Next(out *exchange.Part) bool {
 	p.parts[id] = one
 	p.mu.Unlock()
 	*out = exchange.Part{
-		Ticket: one.ex.ticket,
-		First:  one.first,
-		Last:   one.last,
-		Failed: one.failed,
-		Taken:  one.taken,
-		Head:   one.head,
-		Body:   one.body,
-		File:   -1,
-		Offset: one.offset,
-		Count:  one.count,
-		Ref:    id,
+		Ticket:  one.ex.ticket,
+		First:   one.first,
+		Last:    one.last,
+		Interim: one.interim,
+		Failed:  one.failed,
+		Taken:   one.taken,
+		Head:    one.head,
+		Body:    one.body,
+		File:    -1,
+		Offset:  one.offset,
+		Count:   one.count,
+		Ref:     id,
 	}
 	if one.file != nil {
 		out.File = int(one.file.Fd())

@@ -196,13 +196,18 @@ const (
 // Part is a piece of a response. An exchange yields one part or more, the
 // first with First, the last with Last (both on one part for a short
 // response), and exactly one Last, also after Cancel and also when the
-// handler failed. Slices live until the handler's Release of this part.
+// handler failed. Parts with Interim may precede the first. Slices live until the handler's Release of this part.
 type Part struct {
 	Ticket Ticket
 	First  bool
 	Last   bool
+
+	// Interim says that Head, with Status, Reason and Fields only, is that of a 1xx response, which
+	// has no body and is not the answer (RFC 9110 §15.2).
+	Interim bool
+
 	Failed bool    // with Last: the body broke off; close the connection so that the client can tell
-	Head   Head    // with First
+	Head   Head    // with First or Interim
 	Body   []byte  // unframed bytes, may be empty
 	File   int     // a descriptor whose bytes follow Body, or -1; Release closes it
 	Offset int64   // first byte of File to send
