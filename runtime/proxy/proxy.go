@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -53,18 +52,16 @@ type Options struct {
 
 // Proxy is a backend.Responder.
 type Proxy struct {
-	opt       Options
-	target    target
-	transport *http.Transport
-	said      atomic.Int64 // when Log was called last, Unix nanoseconds
+	opt    Options
+	target target
+	pool   pool
+	said   atomic.Int64 // when Log was called last, Unix nanoseconds
 }
 
 const (
 	connectDefault = 5 * time.Second
 	timeoutDefault = 60 * time.Second
 	tunnelDefault  = time.Hour
-	keepIdle       = 20 * time.Second // less than most servers keep a connection
-	maxIdle        = 64
 	maxHead        = 64 << 10 // bytes of the head of a response
 	bufferSize     = 32 << 10
 )
@@ -85,23 +82,22 @@ func New(o Options) (*Proxy, error) {
 		return nil, err
 	}
 	p := &Proxy{opt: o, target: target}
-	p.transport = &http.Transport{
-		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return p.target.dial(ctx) },
-		DisableCompression:     true,
-		MaxIdleConns:           maxIdle,
-		MaxIdleConnsPerHost:    maxIdle,
-		IdleConnTimeout:        keepIdle,
-		ResponseHeaderTimeout:  o.Timeout,
-		MaxResponseHeaderBytes: maxHead,
-		ReadBufferSize:         bufferSize,
-		WriteBufferSize:        bufferSize,
-	}
+	p.pool.dial = p.dial
 	return p, nil
 }
 
-// Close closes the connections that wait for requests.
+// dial opens a connection to the upstream.
+func (p *Proxy) dial(ctx context.Context) (*connection, error) {
+	conn, err := p.target.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Conn: conn, timeout: p.opt.Timeout}, nil
+}
+
+// Close closes the connections that wait for requests, and later those in use.
 func (p *Proxy) Close() error {
-	p.transport.CloseIdleConnections()
+	p.pool.close()
 	return nil
 }
 
@@ -113,40 +109,61 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 	ctx, cancel := context.WithCancelCause(r.Context)
 	defer cancel(nil)
-	request := p.request(ctx, r)
-	response, err := p.transport.RoundTrip(request)
+	request, ok := p.request(ctx, r)
+	if !ok {
+		w.Refuse(400, badPath)
+		return
+	}
+	response, c, err := p.pool.roundTrip(request, func(response *http.Response) { p.interim(w, response) })
 	if err != nil {
 		p.refuse(w, r, err)
 		return
 	}
-	defer response.Body.Close()
-	p.pass(w, r, response, cancel)
+	if p.pass(w, r, response, cancel) && c.settle() {
+		p.pool.put(c)
+	} else {
+		c.close()
+	}
 }
 
-// pass answers with what the server has. cancel ends what its body is read from.
-func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) {
+// interim passes on a response of 1xx (RFC 9110 §15.2), except 100, which is for this server: it has the whole
+// body of the request already.
+func (p *Proxy) interim(w *backend.Response, response *http.Response) {
+	if response.StatusCode == http.StatusContinue {
+		return
+	}
+	if head, ok := responseHead(response); ok {
+		w.Interim(head)
+	}
+}
+
+// pass answers with what the upstream sends, and reports whether its response has been read to the end.
+// cancel closes the connection that the body is read from.
+func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		p.complain(r, "it answers with the status %d", response.StatusCode)
 		w.Refuse(502, "")
-		return
+		return false
 	}
 	head, ok := p.head(w, r, response)
 	if !ok {
-		return
+		return false
 	}
 	w.Start(head)
-	if err := p.copy(w, response, cancel); err != nil && !errors.Is(err, backend.ErrGone) {
+	err := p.copy(w, response, cancel)
+	if err != nil && !errors.Is(err, backend.ErrGone) {
 		if r.Context.Err() == nil {
 			p.complain(r, "a response broke off: %v", cause(response.Request.Context(), err))
 		}
 		w.Fail()
 	}
+	return err == nil
 }
 
 // head returns what a response begins with, or refuses it.
 func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
 	if head, ok = responseHead(response); !ok {
-		p.complain(r, "its response has a field with a control character")
+		p.complain(r, "its response has a malformed field")
 		w.Refuse(502, "")
 	}
 	return head, ok
@@ -215,48 +232,4 @@ func (p *Proxy) complain(r *backend.Request, format string, args ...any) {
 		return
 	}
 	p.opt.Log(r.Client(), "proxy "+p.opt.Target+": "+fmt.Sprintf(format, args...))
-}
-
-// responseHead returns the head of a response without what was between the
-// server and us. ok is false if a field cannot be passed on.
-func responseHead(response *http.Response) (head exchange.Head, ok bool) {
-	_, reason, _ := strings.Cut(response.Status, " ")
-	head = exchange.Head{Status: response.StatusCode, Reason: []byte(reason), Length: response.ContentLength}
-	if !clean(reason) {
-		return head, false
-	}
-	drop(response.Header)
-	response.Header.Del("Content-Length")
-	// What another server says does not make anybody a listener here: it need not be
-	// one that is to decide who hears what.
-	response.Header.Del("Fapws-Channel")
-	for name, values := range response.Header {
-		for _, value := range values {
-			if !clean(value) || !clean(name) {
-				return head, false
-			}
-			head.Fields = append(append(append(append(head.Fields, spelling(name)...), ": "...), value...), "\r\n"...)
-		}
-		head.HasDate = head.HasDate || name == "Date"
-		head.HasServer = head.HasServer || name == "Server"
-	}
-	return head, true
-}
-
-// spelling is how RFC 6455 has the names of its fields, which package http spells in
-// another way. There are programs that compare.
-func spelling(name string) string {
-	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
-		return "Sec-WebSocket-" + rest
-	}
-	return name
-}
-
-func clean(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
 }

@@ -40,8 +40,15 @@ func drop(h http.Header) {
 	}
 }
 
-// request returns what the server is asked for r.
-func (p *Proxy) request(ctx context.Context, r *backend.Request) *http.Request {
+// badPath is the text of the 400 for a request that request refuses.
+const badPath = "the path leads out of the directory that it begins with"
+
+// request returns the request to the upstream for r. ok is false if its path must not be sent.
+func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.Request, ok bool) {
+	target, ok := p.url(r)
+	if !ok {
+		return nil, false
+	}
 	h := http.Header{}
 	for _, f := range r.Parsed.Fields {
 		if bytes.IndexByte(f.Name.In(r.Head), '_') >= 0 {
@@ -57,26 +64,28 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) *http.Request {
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{""} // none
 	}
+	h["Via"] = append(h["Via"], via(int(r.Parsed.Minor)))
 	host := r.Host()
 	p.introduce(h, r, host)
 	if p.opt.ReplaceHost || host == "" {
 		host = p.target.host
 	}
-	request := &http.Request{
+	request = &http.Request{
 		Method:     r.Method(),
-		URL:        p.url(r),
+		URL:        target,
 		Host:       host,
 		Header:     h,
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
 		ProtoMinor: 1,
+		Close:      r.Parsed.Head, // see delimited
 	}
 	if r.Size > 0 {
 		request.ContentLength = r.Size
 		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(r.Body()), nil }
 		request.Body, _ = request.GetBody()
 	}
-	return request.WithContext(ctx)
+	return request.WithContext(ctx), true
 }
 
 // introduce says who the client is. What it says itself of proxies before it
@@ -103,21 +112,50 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	h["Forwarded"] = []string{forwarded}
 }
 
-// url returns what is asked for, as the client has encoded it where possible.
-func (p *Proxy) url(r *backend.Request) *url.URL {
-	u := &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
-	raw := r.Parsed.Path.In(r.Head)
+// url returns the target of the request to the upstream, as the client has encoded it where possible. ok is
+// false if the upstream might resolve it to something outside of what the mount stands for.
+func (p *Proxy) url(r *backend.Request) (u *url.URL, ok bool) {
+	u = &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
+	if climbs(u.Path) {
+		return nil, false
+	}
 	if p.target.base != "" {
 		info := r.Path[r.Script:]
 		if strings.HasSuffix(p.target.base, "/") {
 			info = strings.TrimPrefix(info, "/")
 		}
 		u.Path = p.target.base + info
-		return u
+		return u, true
 	}
+	raw := r.Parsed.Path.In(r.Head)
 	if string(http1.DecodePath(nil, raw)) == u.Path {
 		u.RawPath = string(raw)
 	}
 	u.ForceQuery = strings.HasSuffix(r.Target(), "?")
-	return u
+	return u, true
+}
+
+// climbs reports whether a path, percent-decoded once, has a ".." segment in any spelling that servers
+// are known to resolve: between slashes or backslashes, before the ";" of a path parameter ("..;/"), before NUL, "?" or "#"
+// for those that decode a path before they parse it, and encoded again for those that decode twice.
+func climbs(path string) bool {
+	for range 3 {
+		for rest, more := path, true; more; {
+			var segment string
+			segment, rest = rest, ""
+			if i := strings.IndexAny(segment, `/\`); i >= 0 {
+				segment, rest = segment[:i], segment[i+1:]
+			} else {
+				more = false
+			}
+			if after, ok := strings.CutPrefix(segment, ".."); ok && (after == "" || strings.IndexByte(";?#\x00", after[0]) >= 0) {
+				return true
+			}
+		}
+		if strings.IndexByte(path, '%') < 0 {
+			return false
+		}
+		path = string(http1.DecodePath(nil, []byte(path)))
+	}
+	return false
 }

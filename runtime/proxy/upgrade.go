@@ -1,15 +1,10 @@
 package proxy
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"maps"
-	"math"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -18,9 +13,6 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// maxInterim is how many responses of 1xx may come before the one that counts.
-const maxInterim = 5
-
 // upgrade passes on a request for a WebSocket. It has a connection of its own, which
 // is never one of those that are kept for others, before or after: what the server has
 // answered decides what the bytes that follow are, and it alone knows whether it is of
@@ -28,28 +20,28 @@ const maxInterim = 5
 func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context)
 	defer cancel(nil)
-	request := p.request(ctx, r)
+	request, ok := p.request(ctx, r)
+	if !ok {
+		w.Refuse(400, badPath)
+		return
+	}
 	for name, values := range maps.Clone(request.Header) {
 		delete(request.Header, name)
 		request.Header[spelling(name)] = values
 	}
 	request.Header["Connection"] = []string{"Upgrade"}
 	request.Header["Upgrade"] = []string{"websocket"}
-	conn, err := p.target.dial(ctx)
+	c, err := p.dial(ctx)
 	if err != nil {
 		p.refuse(w, r, err)
 		return
 	}
-	defer plain(conn).Close()
-	unbind := context.AfterFunc(ctx, func() { plain(conn).Close() })
-	defer unbind()
-	conn.SetDeadline(time.Now().Add(p.opt.Timeout))
-	response, ahead, err := ask(conn, request)
+	defer c.close()
+	response, err := c.ask(request, nil)
 	if err != nil {
 		p.refuse(w, r, err)
 		return
 	}
-	conn.SetDeadline(time.Time{})
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		p.pass(w, r, response, cancel)
 		return
@@ -68,46 +60,20 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 	if err != nil {
 		return // the client has left
 	}
-	if !unbind() {
-		return // so it has here
+	ahead, _ := c.in.Peek(c.in.Buffered())
+	ahead = bytes.Clone(ahead)
+	c.putReader()
+	c.SetDeadline(time.Time{})
+	if !c.unbind() {
+		return // the client has disconnected
 	}
-	if err := newTunnel(t, conn, &p.opt).run(r.Context, ahead); err != nil {
+	if err := newTunnel(t, c.Conn, &p.opt).run(r.Context, ahead); err != nil {
 		if errors.Is(err, errSlowClient) {
 			w.Fail()
 		} else if r.Context.Err() == nil {
 			p.complain(r, "a WebSocket ended: %v", err)
 		}
 	}
-}
-
-// ask sends a request on a new connection and returns the head of the response; the
-// body reads from conn. ahead is what came behind a 101.
-func ask(conn net.Conn, request *http.Request) (response *http.Response, ahead []byte, err error) {
-	if err := request.Write(conn); err != nil {
-		return nil, nil, err
-	}
-	limited := &io.LimitedReader{R: conn, N: maxHead}
-	from := bufio.NewReader(limited)
-	for range maxInterim {
-		response, err = http.ReadResponse(from, request)
-		if err != nil {
-			if limited.N <= 0 {
-				err = fmt.Errorf("the head of its response has more than %d bytes", maxHead)
-			} else if err == io.EOF || err == io.ErrUnexpectedEOF {
-				err = errors.New("it closed the connection without an answer")
-			}
-			return nil, nil, err
-		}
-		switch {
-		case response.StatusCode == http.StatusSwitchingProtocols:
-			ahead, _ = from.Peek(from.Buffered())
-			return response, bytes.Clone(ahead), nil
-		case response.StatusCode >= 200 || response.StatusCode < 100:
-			limited.N = math.MaxInt64
-			return response, nil, nil
-		}
-	}
-	return nil, nil, errors.New("it gives no answer but 1xx")
 }
 
 // switches says what is missing in a 101 that would make it the answer to r, "" for

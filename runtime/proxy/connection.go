@@ -1,0 +1,214 @@
+package proxy
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// connection is an HTTP/1.1 connection to the upstream. It carries one request at a time and belongs
+// to one goroutine at a time; a request with a body is written by another.
+type connection struct {
+	net.Conn
+	timeout time.Duration // for each write, and for the head of a response once the request is written
+	limit   io.LimitedReader
+	in      *bufio.Reader // reads from limit, which reads from Conn; nil: the connection is idle
+	reused  bool          // it has carried a request before the current one
+	last    bool          // it cannot carry another one after the current one
+	idle    time.Time     // since when it has been idle
+	unbind  func() bool   // ends that the context of the current request closes it
+
+	written chan error // gets the result of writing the current request; nil: that was received
+	mu      sync.Mutex
+	heads   bool // the head of the response is awaited; guarded by mu
+}
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
+
+// maxInterim is the maximum number of 1xx responses before the final one.
+const maxInterim = 100
+
+// errStale is the error of ask where a reused connection ended without a byte of a response.
+var errStale = errors.New("the upstream closed the connection before it answered")
+
+// ask sends a request and returns the head of its final response; the body reads from the
+// connection, which the end of the request's context closes. interim, if not nil, is called for each 1xx
+// response except 101, which is final.
+func (c *connection) ask(request *http.Request, interim func(*http.Response)) (*http.Response, error) {
+	c.unbind = context.AfterFunc(request.Context(), func() { plain(c.Conn).Close() })
+	c.limit = io.LimitedReader{R: c.Conn, N: maxHead}
+	c.in = readers.Get().(*bufio.Reader)
+	c.in.Reset(&c.limit)
+	c.written = make(chan error, 1)
+	c.await(true)
+	c.SetReadDeadline(time.Time{})
+	if request.Body == nil {
+		c.write(request)
+	} else {
+		go c.write(request) // the upstream may answer before it has read the body
+	}
+	if _, err := c.in.Peek(1); err != nil && c.reused && !isTimeout(err) {
+		return nil, errStale
+	}
+	for range maxInterim {
+		c.limit.N = maxHead
+		response, err := http.ReadResponse(c.in, request)
+		switch {
+		case err != nil && c.limit.N <= 0:
+			return nil, fmt.Errorf("the head of the response exceeds %d bytes", maxHead)
+		case err == io.EOF || err == io.ErrUnexpectedEOF:
+			return nil, errors.New("the upstream closed the connection without a response")
+		case err != nil:
+			return nil, err
+		case response.StatusCode < 100 || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
+			c.limit.N = math.MaxInt64
+			c.last = request.Close || response.Close || !delimited(request, response)
+			c.await(false)
+			c.SetReadDeadline(time.Time{})
+			return response, nil
+		}
+		if interim != nil {
+			interim(response)
+		}
+		c.SetReadDeadline(time.Now().Add(c.timeout))
+	}
+	return nil, fmt.Errorf("more than %d responses of 1xx", maxInterim)
+}
+
+// await sets whether the head of a response is awaited.
+func (c *connection) await(head bool) {
+	c.mu.Lock()
+	c.heads = head
+	c.mu.Unlock()
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// write sends a request. Its error does not matter if there is a response: an upstream may refuse a
+// body without reading it.
+func (c *connection) write(request *http.Request) {
+	size := 4 << 10
+	if request.Body != nil {
+		size = bufferSize
+	}
+	out := bufio.NewWriterSize(deadlineWriter{c}, size)
+	err := request.Write(out)
+	if err == nil {
+		err = out.Flush()
+	}
+	c.mu.Lock()
+	if c.heads {
+		c.SetReadDeadline(time.Now().Add(c.timeout))
+	}
+	c.mu.Unlock()
+	c.written <- err
+}
+
+// deadlineWriter gives each write to a connection its own deadline.
+type deadlineWriter struct{ c *connection }
+
+func (w deadlineWriter) Write(b []byte) (int, error) {
+	w.c.SetWriteDeadline(time.Now().Add(w.c.timeout))
+	return w.c.Conn.Write(b)
+}
+
+// close closes the connection and returns when nothing uses its request any more.
+func (c *connection) close() {
+	plain(c.Conn).Close()
+	if c.unbind != nil {
+		c.unbind()
+	}
+	if c.written != nil {
+		<-c.written
+		c.written = nil
+	}
+	c.putReader()
+}
+
+func (c *connection) putReader() {
+	if c.in != nil {
+		c.in.Reset(nil)
+		readers.Put(c.in)
+		c.in = nil
+	}
+}
+
+// settle ends an exchange whose response has been read to its end and reports whether the connection
+// may carry another request. Bytes left over belong to no request: an upstream that sends a body
+// behind its answer to HEAD, 204 or 304, or a longer one than announced, would answer the next
+// request with them.
+func (c *connection) settle() bool {
+	select {
+	case err := <-c.written:
+		c.written = nil
+		if err != nil {
+			return false
+		}
+	default: // the upstream has not read all of the request
+		return false
+	}
+	left := c.in.Buffered()
+	c.putReader()
+	return left == 0 && !c.last && c.unbind() && c.quiet()
+}
+
+// delimited reports whether it is certain where a response ended. After HEAD it never is: the body
+// of an upstream that sends one by mistake may arrive later than the head. A 204 that announces a body
+// probably has one (RFC 9110 §8.6).
+func delimited(request *http.Request, response *http.Response) bool {
+	if request.Method == http.MethodHead {
+		return false
+	}
+	if response.StatusCode == http.StatusNoContent || response.StatusCode == http.StatusNotModified {
+		length := response.Header["Content-Length"]
+		announced := len(length) > 0 && length[0] != "0" && response.StatusCode == http.StatusNoContent
+		return !announced && len(response.TransferEncoding) == 0
+	}
+	return true
+}
+
+// quiet reports whether an idle connection is open and has nothing to read.
+func (c *connection) quiet() bool {
+	socket, ok := plain(c.Conn).(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	c.SetReadDeadline(time.Time{})
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		quiet = err == unix.EAGAIN
+		return true
+	})
+	if err != nil || !quiet {
+		return false
+	}
+	secure, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	// What TLS has received may already be in its own buffers, which an expired deadline lets be read
+	// but not filled.
+	c.SetReadDeadline(time.Unix(1, 0))
+	n, err := secure.Read(make([]byte, 1))
+	c.SetReadDeadline(time.Time{})
+	return n == 0 && isTimeout(err)
+}

@@ -1,0 +1,96 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"fapws/runtime/exchange"
+)
+
+// responseHead returns the head of a response without the fields that are about the connection to the
+// upstream. ok is false if a field must not be passed on.
+func responseHead(response *http.Response) (head exchange.Head, ok bool) {
+	_, reason, _ := strings.Cut(response.Status, " ")
+	head = exchange.Head{Status: response.StatusCode, Reason: []byte(reason), Length: response.ContentLength}
+	if !clean(reason) || !trimNames(response) {
+		return head, false
+	}
+	drop(response.Header)
+	response.Header.Del("Content-Length")
+	// A channel is joined by what the application here answers. Another server
+	// need not be allowed to decide who may hear it.
+	response.Header.Del("Fapws-Channel")
+	if response.StatusCode >= 200 {
+		response.Header["Via"] = append(response.Header["Via"], via(response.ProtoMinor))
+	}
+	for name, values := range response.Header {
+		for _, value := range values {
+			if !clean(value) {
+				return head, false
+			}
+			head.Fields = append(append(append(append(head.Fields, spelling(name)...), ": "...), value...), "\r\n"...)
+		}
+		head.HasDate = head.HasDate || name == "Date"
+		head.HasServer = head.HasServer || name == "Server"
+	}
+	return head, true
+}
+
+// via is the entry for this server in a Via field of a message that it has received by HTTP/1.minor
+// (RFC 9110 §7.6.3).
+func via(minor int) string { return fmt.Sprintf("1.%d fapws", minor) }
+
+// trimNames removes white space between names of fields and their colons (RFC 9112 §5.1), which
+// package http leaves in. It reports whether all names are valid then, and none with white space has a part
+// in framing, as it did not count for that.
+func trimNames(response *http.Response) bool {
+	for name, values := range response.Header {
+		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))
+		if trimmed == name {
+			if !token(name) {
+				return false
+			}
+			continue
+		}
+		switch trimmed {
+		case "Content-Length", "Transfer-Encoding", "Connection":
+			return false
+		}
+		if !token(trimmed) {
+			return false
+		}
+		delete(response.Header, name)
+		response.Header[trimmed] = append(response.Header[trimmed], values...)
+	}
+	return true
+}
+
+// token reports whether s is a token (RFC 9110 §5.6.2).
+func token(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// spelling is how RFC 6455 has the names of its fields, which package http spells in
+// another way. There are programs that compare.
+func spelling(name string) string {
+	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
+		return "Sec-WebSocket-" + rest
+	}
+	return name
+}
+
+func clean(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
