@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -148,23 +149,27 @@ func (c *connection) putReader() {
 }
 
 // settle ends an exchange whose response has been read to its end and reports whether the connection
-// may carry another request. Bytes left over belong to no request: an upstream that sends a body
-// behind its answer to HEAD, 204 or 304, or a longer one than announced, would answer the next
-// request with them.
-func (c *connection) settle() bool {
+// may carry another request. surplus is what has come behind the response and belongs to no request: an upstream that
+// sends a body behind its answer to HEAD, 204 or 304, or a longer one than announced, would answer the next
+// request with it.
+func (c *connection) settle() (again bool, surplus []byte) {
+	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
+	surplus = bytes.Clone(surplus)
+	c.putReader()
 	select {
 	case err := <-c.written:
 		c.written = nil
 		if err != nil {
-			return false
+			return false, surplus
 		}
 	default: // the upstream has not read all of the request
-		return false
+		return false, surplus
 	}
-	left := c.in.Buffered()
-	c.putReader()
-	return left == 0 && !c.last && c.unbind() && c.quiet()
+	return len(surplus) == 0 && !c.last && c.unbind() && c.quiet(), surplus
 }
+
+// maxSurplus bounds the bytes that settle returns, which are for a line in the log.
+const maxSurplus = 80
 
 // delimited reports whether it is certain where a response ended. After HEAD it never is: the body
 // of an upstream that sends one by mistake may arrive later than the head. A 204 that announces a body

@@ -119,10 +119,18 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 		p.refuse(w, r, err)
 		return
 	}
-	if p.pass(w, r, response, cancel) && c.settle() {
+	if !p.pass(w, r, response, cancel) {
+		c.close()
+		return
+	}
+	again, surplus := c.settle()
+	if again {
 		p.pool.put(c)
 	} else {
 		c.close()
+	}
+	if len(surplus) > 0 {
+		p.complain(r, "closed the connection: bytes behind a response: %.80q", surplus)
 	}
 }
 

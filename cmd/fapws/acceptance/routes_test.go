@@ -250,7 +250,7 @@ func TestRouteErrors(t *testing.T) {
 	}
 }
 
-// What a server behind says that nobody has asked for is for nobody, and is told of as all else is in the log.
+// Bytes that an upstream sends behind a response reach no client, and the error log tells of them.
 func TestProxyOfUnaskedAnswers(t *testing.T) {
 	t.Parallel()
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -266,7 +266,7 @@ func TestProxyOfUnaskedAnswers(t *testing.T) {
 	defer behind.Close()
 	log := t.TempDir() + "/errors"
 	s := before(t, behind.URL, "", "--error-log", log)
-	wanted := regexp.MustCompile(`(?m)^` + errorDate + `\[warning\] Unsolicited response .*evil`)
+	wanted := regexp.MustCompile(`(?m)^` + errorDate + `\[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: bytes behind a response: ".*evil"`)
 	eventually(t, "the log has it", func() bool {
 		w := s.dial()
 		w.get("/")
