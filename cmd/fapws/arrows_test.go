@@ -40,6 +40,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/pidfile", nil},
 		{"fapws/cmd/fapws/privilege", nil},
 		{"fapws/cmd/fapws/tomlfile", nil},
+		{"fapws/cmd/fapws/envfile", nil},
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},

@@ -35,6 +35,9 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 	if len(p.apps) == 0 {
 		return exitOK, withoutPython(cmd, set, p, stdout, log)
 	}
+	if err := setVariables(&conf); err != nil {
+		return 0, err
+	}
 	app, err := loadScript(p.options(cmd, set))
 	var f *failure
 	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
@@ -124,9 +127,6 @@ func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge
 // servers may have a TIMEOUT of its own that is no setting: warn is told of it.
 func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.App, inline bool, warn func(line string)) error {
 	script, foreign := cmd.ScriptName(), app.Object(0) != "" // without PATHS, which is written for fapws
-	if flag := set.Misplaced(cmd.Args); foreign && flag != "" {
-		warn(fmt.Sprintf("%s goes to the application, not to fapws, whose flags come before %s; if that is meant, put -- between", flag, cmd.Script))
-	}
 	unusable := func(err error) error {
 		if !foreign {
 			return err

@@ -14,8 +14,10 @@ import (
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
+	"fapws/runtime"
 )
 
 // version is set by build.sh.
@@ -91,6 +93,10 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if cmd.Word != settings.WordPrintConfig && plan.site.Empty(&early) {
 		return 0, usage(plan.nothing())
 	}
+	if parent == nil {
+		doubts := settings.UnknownVariables(rows, os.Environ(), supervisor.Variables...)
+		warnOf(doubts, cmd.Word, &early, stderr)
+	}
 	switch cmd.Word {
 	case settings.WordCheck, settings.WordRoutes, settings.WordShell, settings.WordPrintConfig:
 		return inspect(cmd, set, plan, stdout, stderr)
@@ -132,6 +138,18 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	code, err = s.run()
 	return s.errors.last(code, err)
+}
+
+// warnOf writes what is doubtful about the command line and its surroundings.
+func warnOf(doubts []string, word settings.Word, conf *settings.Config, stderr io.Writer) {
+	log := newLogger(stderr, conf.LogLevel, conf.LoopDebug)
+	for _, line := range doubts {
+		if word == settings.WordRun {
+			log.log(runtime.LevelWarning, line)
+		} else {
+			fmt.Fprintln(stderr, "fapws:", line)
+		}
+	}
 }
 
 // openFiles returns how many files this process may have open. Go's start-up

@@ -130,21 +130,23 @@ func reason(err error) error {
 func (p *plan) choose(cmd *settings.Command, set *settings.Settings) error {
 	switch {
 	case cmd.Script == "":
-		cmd.Args = p.site.Args
-	case site.IsFolder(cmd.Script):
-		if flag := set.Misplaced(cmd.Args); flag != "" {
-			return fmt.Errorf("%s: flags come before %s", flag, cmd.Script)
-		} else if len(cmd.Args) > 0 {
-			return fmt.Errorf("%s: %s is a folder of files, which takes no arguments", cmd.Args[0], cmd.Script)
+		if len(cmd.Args) == 0 {
+			cmd.Args = p.site.Args
 		}
+	case site.IsFolder(cmd.Script):
 		p.site.Serve(cmd.Script, "")
 	default:
 		p.site.Serve("", cmd.Script)
 	}
-	cmd.Script = ""
-	if apps := p.site.Apps(); len(apps) > 0 {
+	apps := p.site.Apps()
+	if len(apps) > 0 {
 		cmd.Script = apps[0].Name
+		return nil
 	}
+	if len(cmd.Args) > 0 {
+		return fmt.Errorf("unexpected word %s after --: no application is served that could take it", cmd.Args[0])
+	}
+	cmd.Script = ""
 	return nil
 }
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"syscall"
 
+	"fapws/cmd/fapws/envfile"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
 )
 
@@ -19,18 +19,15 @@ func readScript(name string) ([]byte, error) {
 	if err == nil {
 		return source, nil
 	}
-	reason := err
 	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		reason = errno
-	}
+	errors.As(err, &errno)
 	hint := ""
 	if _, err := os.Stat(name + ".py"); err == nil && !strings.HasSuffix(name, ".py") {
 		hint = "; did you mean " + name + ".py?"
 	} else if place, object, ok := strings.Cut(name, ":"); ok && errno == syscall.ENOENT {
 		hint = fmt.Sprintf("; what follows %s: has to be the name of an object in it, and %q is none", place, object)
 	}
-	return nil, notStarted("cannot read %s: %v%s", name, reason, hint)
+	return nil, notStarted("cannot read %s: %v%s", name, reason(err), hint)
 }
 
 // isInline decides before the script runs whether Python lives on the loop,
@@ -57,6 +54,28 @@ func checkInline(script string, inline bool, threads int) error {
 		script, threads, threads, threads))
 }
 
+// setVariables sets the variables of --env-file for the application, before Python starts.
+func setVariables(conf *settings.Config) error {
+	for _, name := range conf.EnvFiles {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return usage(fmt.Errorf("cannot read %s: %w", name, reason(err)))
+		}
+		list, err := envfile.Parse(name, string(text), os.LookupEnv)
+		if err != nil {
+			return usage(err)
+		}
+		given := map[string]bool{}
+		for _, v := range list {
+			if _, ok := os.LookupEnv(v.Name); !ok || given[v.Name] {
+				given[v.Name] = true
+				os.Setenv(v.Name, v.Value) // Parse lets neither an empty name nor NUL through
+			}
+		}
+	}
+	return nil
+}
+
 // loadScript loads the application on the calling thread, which is Python's
 // main thread from then on.
 func loadScript(o pybridge.Options) (*pybridge.App, error) {
@@ -66,22 +85,24 @@ func loadScript(o pybridge.Options) (*pybridge.App, error) {
 	case errors.As(err, &exit):
 		return nil, ended(exit.Code)
 	case err != nil:
-		return nil, notStarted("%v%s", err, wordHint(o.Apps[0].Module, err))
+		if err := mistypedWord(o.Apps[0].Module, err); err != nil {
+			return nil, usage(err)
+		}
+		return nil, notStarted("%v", err)
 	}
 	return app, nil
 }
 
-// wordHint is for who typed a command of fapws wrong, which then looks like the
-// name of a module.
-func wordHint(module string, err error) string {
+// mistypedWord is the error of a module that does not exist and was probably meant as a
+// command; nil for others.
+func mistypedWord(module string, err error) error {
 	if module == "" || !strings.HasPrefix(err.Error(), "no module named "+module+" ") {
-		return ""
+		return nil
 	}
-	word := tomlfile.Nearest(module, settings.TypedWords)
-	if word == "" {
-		return ""
+	if answer := settings.UnknownWord(module, ""); answer != "" {
+		return fmt.Errorf("%s is neither a command nor a module: %s", module, answer)
 	}
-	return "; for the command, type fapws " + word
+	return nil
 }
 
 // globalOf reads a global of application i in the form that settings take.

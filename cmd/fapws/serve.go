@@ -68,6 +68,9 @@ func (s *service) run() (code int, err error) {
 		s.parent.events.s = s
 		go s.parent.listen(s)
 	}
+	if err := setVariables(&s.conf); err != nil {
+		return 0, err
+	}
 	useProcessors()
 	if s.inline {
 		// Only now is there a thread to load the script on.

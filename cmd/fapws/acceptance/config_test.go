@@ -210,7 +210,7 @@ func TestFolder(t *testing.T) {
 		write(t, dir+"/site/index.htm", "index")
 		write(t, dir+"/site/sub/a.txt", "a")
 		write(t, dir+"/more/b.txt", "b")
-		s := command{flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm"}, args: []string{dir + "/site"}}.serve(t, m)
+		s := command{flags: []string{"--static", "/more=" + dir + "/more", "--spa", "index.htm", dir + "/site"}}.serve(t, m)
 		s.says(`without Python`)
 		s.ask(get("/")).want(t, 200).is(t, "index").field(t, "X-Content-Type-Options", "nosniff")
 		s.ask(get("/sub/")).want(t, 200, "a.txt")

@@ -80,7 +80,7 @@ func TestDevMoves(t *testing.T) {
 func TestDevStays(t *testing.T) {
 	t.Parallel()
 	path := write(t, filepath.Join(t.TempDir(), "app.py"), "SERVER = '0.0.0.0:0'\n"+saying("x"))
-	const want = "fapws: --dev is for this machine only, and others may reach 0.0.0.0:0 (script app.py (SERVER)): take 127.0.0.1, or add --dev-anywhere\n"
+	const want = "fapws: --dev serves this machine only, but 0.0.0.0:0 (script app.py (SERVER)) is reachable from others: bind 127.0.0.1, or add --dev-anywhere\n"
 	if code, _, stderr := (command{script: path, flags: []string{"--dev"}}).run(t); code != 2 || stderr != want {
 		t.Errorf("code %d, %q, want 2, %q", code, stderr, want)
 	}

@@ -151,7 +151,9 @@ func (c command) prepare(t *testing.T) *exec.Cmd {
 	if c.script != "" {
 		line = append(line, testdata(t, c.script))
 	}
-	line = append(line, c.args...)
+	if len(c.args) > 0 {
+		line = append(append(line, "--"), c.args...)
+	}
 	cmd := exec.Command(program, line...)
 	if c.shell != "" {
 		cmd = exec.Command("/bin/sh", slices.Concat([]string{"-c", c.shell + ` && exec "$@"`, "sh", program}, line)...)

@@ -16,20 +16,24 @@ const (
 	maxDescriptor = 1 << 20
 )
 
-var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "unix:/run/x.sock", "fd://3" or "systemd"`)
+var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`)
 
 // parseAddress brings an address into the form that runtime.Listen takes:
-// "host:port", ":port", "[ipv6]:port", "unix:path" or "fd://number". The word
+// "host:port", ":port", "[ipv6]:port", "unix:path" or "fd://number". A path that begins
+// with "/", "./" or "../" is a unix socket. The word
 // "systemd" stands for all sockets that a service manager passes. What is left
 // out of a TCP address, host or port, comes from the default 0.0.0.0:8888; Fapws4's SERVER
 // may end after the address or after its colon.
 func parseAddress(s string) (string, error) {
 	s = strings.TrimSpace(s)
-	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {
 			return "", errNoAddress
 		}
-		return s, nil
+		return "unix:" + path, nil
+	}
+	if scheme, rest, ok := strings.Cut(s, "://"); ok && (scheme == "http" || scheme == "https") {
+		return "", fmt.Errorf("an address without %s://, such as %s", scheme, strings.TrimRight(rest, "/"))
 	}
 	if number, ok := strings.CutPrefix(s, "fd://"); ok {
 		n, err := strconv.Atoi(number)
@@ -73,6 +77,20 @@ func parseAddress(s string) (string, error) {
 		return "", err
 	}
 	return joinAddress(host, port)
+}
+
+// socketPath returns the path of the unix socket that an address names: behind "unix:",
+// or as a path that begins with "/", "./" or "../".
+func socketPath(s string) (path string, ok bool) {
+	if path, ok = strings.CutPrefix(s, "unix:"); ok {
+		return path, true
+	}
+	for _, start := range []string{"/", "./", "../"} {
+		if strings.HasPrefix(s, start) {
+			return s, true
+		}
+	}
+	return "", false
 }
 
 func joinAddress(host, port string) (string, error) {

@@ -14,14 +14,31 @@ func TestParseCommand(t *testing.T) {
 		{"app.py", Command{Word: WordRun, Script: "app.py"}},
 		{"run app.py", Command{Word: WordRun, Script: "app.py"}},
 		{"./run", Command{Word: WordRun, Script: "./run"}},
-		{"-- app.py", Command{Word: WordRun, Script: "app.py"}},
-		{"app.py -b :1 --help x", Command{Word: WordRun, Script: "app.py", Args: []string{"-b", ":1", "--help", "x"}}},
-		{"check -b :1 app.py a", Command{Word: WordCheck, Script: "app.py", Args: []string{"a"},
+		{"-- a -b", Command{Word: WordRun, Args: []string{"a", "-b"}}},
+		{"-w 2 -- a", Command{Word: WordRun, Args: []string{"a"}, Flags: Flags{"workers": {"--workers", "2"}}}},
+		{"app.py -b :1 -w2", Command{Word: WordRun, Script: "app.py", Flags: Flags{"bind": {"--bind", ":1"}, "workers": {"--workers", "2"}}}},
+		{"app.py -b :1 -- -w 3 -- x", Command{Word: WordRun, Script: "app.py", Args: []string{"-w", "3", "--", "x"},
 			Flags: Flags{"bind": {"--bind", ":1"}}}},
+		{"app.py --", Command{Word: WordRun, Script: "app.py"}},
+		{"app.py --help", Command{Word: WordHelp}},
+		{"app.py -- --help", Command{Word: WordRun, Script: "app.py", Args: []string{"--help"}}},
+		{"check -b :1 app.py -- a", Command{Word: WordCheck, Script: "app.py", Args: []string{"a"},
+			Flags: Flags{"bind": {"--bind", ":1"}}}},
+		{"check app.py -t 3", Command{Word: WordCheck, Script: "app.py", Flags: Flags{"timeout": {"--timeout", "3"}}}},
+		{"-p 8000 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"port": {"--port", "8000"}}}},
+		{"app.py --debug", Command{Word: WordRun, Script: "app.py", Flags: Flags{"debug": {"--debug", "1"}}}},
+		{"--debug app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"debug": {"--debug", "1"}}}},
+		{"--debug 2 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"debug": {"--debug", "2"}}}},
+		{"--debug true app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"debug": {"--debug", "true"}}}},
+		{"--debug --reload app.py -- --debug", Command{Word: WordRun, Script: "app.py", Args: []string{"--debug"},
+			Flags: Flags{"debug": {"--debug", "1"}, "reload": {"--reload", "yes"}}}},
+		{"--no-compress app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"compress": {"--no-compress", "no"}}}},
+		{"--fd 3 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"bind": {"--fd", "fd://3"}}}},
+		{"main:app --app-dir src", Command{Word: WordRun, Script: "main:app", Flags: Flags{"pythonpath": {"--app-dir", "src"}}}},
 		{"-b :1 check --bind=:2 app.py", Command{Word: WordCheck, Script: "app.py",
 			Flags: Flags{"bind": {"--bind", ":1,:2"}}}},
-		{"-t4 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"threads": {"--threads", "4"}}}},
-		{"-t 1 -t 2 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"threads": {"--threads", "2"}}}},
+		{"-t4 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"timeout": {"--timeout", "4"}}}},
+		{"-w 1 -w 2 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"workers": {"--workers", "2"}}}},
 		{"--listen :1 app.py", Command{Word: WordRun, Script: "app.py", Flags: Flags{"bind": {"--listen", ":1"}}}},
 		{"--uds /a --uds /b app.py", Command{Word: WordRun, Script: "app.py",
 			Flags: Flags{"bind": {"--uds", "unix:/a,unix:/b"}}}},
@@ -70,9 +87,27 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"--graceful 4 app.py", "unknown flag --graceful, did you mean --graceful-timeout?"},
 		{"--bnid :80 app.py", "unknown flag --bnid, did you mean --bind?"},
 		{"--zzzzzz app.py", "unknown flag --zzzzzz; fapws --help all lists the flags"},
-		{"-q app.py", "unknown flag -q; fapws --help lists the flags"},
+		{"--foo app.py", "unknown flag --foo; fapws --help all lists the flags"},
+		{"-q app.py", "unknown flag -q: use --log-level error"},
+		{"-x app.py", "unknown flag -x; fapws --help all lists the flags"},
+		{"app.py --foo", "unknown flag --foo; arguments of the application follow --: fapws app.py -- --foo"},
+		{"app.py -x", "unknown flag -x; arguments of the application follow --: fapws app.py -- -x"},
+		{"app.py --thread 4", "unknown flag --thread, did you mean --threads? Arguments of the application follow --: fapws app.py -- --thread"},
+		{"-k gthread app:app", "unknown flag -k: fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline"},
+		{"app:app --worker_class=gevent", "unknown flag --worker_class: fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline"},
+		{"app.py foo bar", "unexpected word foo after app.py; arguments of the application follow --: fapws app.py -- foo bar"},
+		{"app.py 8000", "unexpected word 8000 after app.py: for a port use -p 8000"},
+		{"app.py :8000", "unexpected word :8000 after app.py: for an address use -b :8000"},
+		{"app.py check", "unexpected word check after app.py: a command precedes the application, fapws check app.py"},
+		{"chekc app.py", "unknown command chekc: did you mean fapws check app.py?"},
+		{"serve app.py", "unknown command serve: to serve, type fapws app.py"},
+		{"main:app --ws-per-message-deflate false", "unexpected word false after main:app: --ws-per-message-deflate takes a value only with =, --ws-per-message-deflate=false"},
+		{"8000", "8000 is not an application; for a port use -p 8000, and name what to serve: fapws -p 8000 APP"},
+		{"localhost:8000 -w 2", "localhost:8000 is not an application; for an address use -b localhost:8000, and name what to serve: fapws -b localhost:8000 APP"},
+		{"-h 127.0.0.1 app.py", "-h shows the help; for an address use --host 127.0.0.1"},
+		{"--no-access-log=1 app.py", `--no-access-log takes no value, not "1"`},
 		{"--bind", "--bind needs a value: --bind ADDR"},
-		{"-t", "--threads needs a value: --threads N"},
+		{"-t", "--timeout needs a value: --timeout TIME"},
 		{"--version=3", `--version takes no value, not "3"`},
 		{"internal nonsense", "internal: must be one of man, completion, settings, keys"},
 	} {
@@ -101,5 +136,56 @@ func TestSplitApp(t *testing.T) {
 		if place != tt.place || object != tt.object || name != tt.name {
 			t.Errorf("SplitApp(%q) = %q, %q; called %q", tt.app, place, object, name)
 		}
+	}
+}
+
+// TestForeignFlags holds the table to its purpose: no flag of it is one of fapws, none
+// is in it twice, and each flag that an answer names exists.
+func TestForeignFlags(t *testing.T) {
+	ours := map[string]bool{"--": true}
+	for _, row := range append(Table(Machine{}), commands...) {
+		for _, name := range append([]string{row.Name}, row.Aliases...) {
+			ours["--"+name] = true
+		}
+		if row.Short != "" {
+			ours["-"+row.Short] = true
+		}
+		if row.Arg == "" {
+			ours["--no-"+row.Name] = true
+		}
+	}
+	for _, v := range variants {
+		ours["--"+v.name] = true
+	}
+	seen := map[string]bool{}
+	for _, f := range foreign {
+		for _, name := range strings.Fields(f.names) {
+			if ours[name] || seen[name] {
+				t.Errorf("%s is a flag of fapws, or listed twice", name)
+			}
+			seen[name] = true
+		}
+		for _, word := range strings.Fields(f.answer) {
+			word = strings.TrimRight(word, ",;.:")
+			if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "-") && !ours[name] && name != "--json" {
+				t.Errorf("%s: the answer names %s, which is not a flag", f.names, name)
+			}
+		}
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	got := UnknownVariables(Table(Machine{}), []string{
+		"FAPWS_BIND=:80", "FAPWS_TIMEOT=3", "FAPWS_WORKER_CLASS=gevent", "FAPWS_HANDOVER=4", "FAPWS_QUEU=3",
+		"FAPWS_EMPTY=", "FAPWS_XYZZY=1", "PATH=/bin",
+	}, "FAPWS_HANDOVER")
+	want := []string{
+		"unknown variable FAPWS_QUEU in the environment, did you mean FAPWS_MAX_QUEUE?",
+		"unknown variable FAPWS_TIMEOT in the environment, did you mean FAPWS_TIMEOUT?",
+		"unknown variable FAPWS_WORKER_CLASS in the environment: fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline",
+		"unknown variable FAPWS_XYZZY in the environment; fapws --help all lists the settings",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
 	}
 }

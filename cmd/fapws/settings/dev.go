@@ -49,7 +49,7 @@ func (s *Settings) checkDev(c *Config) error {
 	}
 	for _, addr := range c.Bind {
 		if !IsLocal(addr) {
-			return fmt.Errorf("--dev is for this machine only, and others may reach %s (%s): take 127.0.0.1, or add --dev-anywhere", addr, s.Source("bind"))
+			return fmt.Errorf("--dev serves this machine only, but %s (%s) is reachable from others: bind 127.0.0.1, or add --dev-anywhere", addr, s.Source("bind"))
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func TestDev(t *testing.T) {
 }
 
 func TestDevRefuses(t *testing.T) {
-	const rest = ": take 127.0.0.1, or add --dev-anywhere"
+	const rest = " is reachable from others: bind 127.0.0.1, or add --dev-anywhere"
 	for _, tt := range []struct{ line, env, server, want string }{
 		{"--dev --bind :80 app.py", "", "", ":80 (flag --bind)"},
 		{"--dev --bind 127.0.0.1:1,0.0.0.0:80 app.py", "", "", "0.0.0.0:80 (flag --bind)"},
@@ -56,7 +56,7 @@ func TestDevRefuses(t *testing.T) {
 		{"--dev app.py", "", "0.0.0.0:8888", "0.0.0.0:8888 (script app.py (SERVER))"},
 	} {
 		_, err := settled(t, tt.line, tt.env, tt.server)
-		want := "--dev is for this machine only, and others may reach " + tt.want + rest
+		want := "--dev serves this machine only, but " + tt.want + rest
 		if err == nil || err.Error() != want {
 			t.Errorf("%s %s:\n got %v\nwant %s", tt.env, tt.line, err, want)
 		}

@@ -29,7 +29,12 @@ func (s *Settings) ReadFile(f *tomlfile.File, others []string) error {
 			continue // host = "127.0.0.1" is a setting, [[host]] is none
 		}
 		if row == nil {
-			if !slices.Contains(others, v.Key) {
+			if slices.Contains(others, v.Key) {
+				continue
+			}
+			if answer := foreignFlag("--" + v.Key); answer != "" {
+				wrong = append(wrong, v.Errorf("unknown key %s: %s", v.Key, answer))
+			} else {
 				wrong = append(wrong, v.Unknown("", slices.Concat(s.keys(), others)))
 			}
 			continue
@@ -121,7 +126,9 @@ func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) er
 	case string:
 		given = []string{x}
 	case bool:
-		if _, ok := to.(*toggle); !ok {
+		switch to.(type) {
+		case *toggle, *debugLevel:
+		default:
 			return allowed(to)
 		}
 		given = []string{strconv.FormatBool(x)}
@@ -193,6 +200,9 @@ func allowed(to value) error {
 	case *text, *host, *rootPath, *checkTarget:
 		return errors.New("a string")
 	}
+	if _, ok := to.(*debugLevel); ok {
+		return errors.New("true, false, or an integer from 0 to 3")
+	}
 	// What no text reads says best what one may write.
 	if err := to.fromText("\x00"); err != nil {
 		return err
@@ -202,7 +212,7 @@ func allowed(to value) error {
 
 func takesTexts(to value) bool {
 	switch to.(type) {
-	case *toggle, *count:
+	case *toggle, *count, *debugLevel:
 		return false
 	}
 	return true
@@ -210,7 +220,7 @@ func takesTexts(to value) bool {
 
 func takesNumbers(to value) bool {
 	switch to.(type) {
-	case *count, *size[int], *size[int64], *duration:
+	case *count, *debugLevel, *size[int], *size[int64], *duration:
 		return true
 	}
 	return false
@@ -226,8 +236,8 @@ func takesLists(to value) bool {
 
 // resolve makes what is a path in text relative to the folder of the file.
 func (s *Setting) resolve(f *tomlfile.File, text string) string {
-	if rest, ok := strings.CutPrefix(text, "unix:"); ok && s.Name == "bind" && !strings.HasPrefix(rest, "@") && rest != "" {
-		return "unix:" + f.Resolve(rest)
+	if path, ok := socketPath(text); ok && s.Name == "bind" && !strings.HasPrefix(path, "@") && path != "" {
+		return "unix:" + f.Resolve(path)
 	}
 	if !s.path || text == "" || slices.Contains([]string{"-", "off", "auto", "none"}, text) ||
 		strings.HasPrefix(text, "|") || strings.HasPrefix(text, "syslog") {

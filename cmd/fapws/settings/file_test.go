@@ -59,6 +59,8 @@ func sample(t *testing.T, row *Setting) string {
 		return `["*.css=30d", "*=1h"]`
 	case *texts:
 		return `["a", "b"]`
+	case *debugLevel:
+		return "true"
 	case *rootPath, *checkTarget:
 		return `"/app"`
 	case *host:
@@ -98,8 +100,11 @@ func TestP6EveryFlagHasAKey(t *testing.T) {
 	}
 	for _, v := range variants {
 		value := `"x"`
-		if v.fixed != "" {
+		switch {
+		case v.fixed != "":
 			value = "true"
+		case v.prefix == "fd://":
+			value = `"3"`
 		}
 		if s, err := read(t, v.name+" = "+value); err != nil || s.from[v.of].Level != FromFile {
 			t.Errorf("%s: %v", v.name, err)
@@ -221,7 +226,7 @@ func TestKept(t *testing.T) {
 // What names files and folders is relative to the file that says so.
 func TestPathsAreMarked(t *testing.T) {
 	for _, row := range Table(Machine{}) {
-		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
+		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") || strings.HasSuffix(row.Arg, "DIR") || strings.HasSuffix(row.Arg, "DIRS")
 		within := row.Name == "config" || row.Name == "spa" // below the root
 		if names && !within && !row.path || row.path && !names {
 			t.Errorf("%s %s: path is %v", row.Name, row.Arg, row.path)

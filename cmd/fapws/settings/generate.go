@@ -29,10 +29,14 @@ func writeMan(w io.Writer, rows []*Setting, version string, keys []KeyDoc) {
 fapws \- serve a Python application, or a whole site, over HTTP
 .SH SYNOPSIS
 .B fapws
-.RI [ FLAGS ] " APP " [ ARGS... ]
+.RI [ FLAGS ] " APP " [ FLAGS ]
+.RB [ \-\-
+.IR ARGS... ]
 .br
 .B fapws check | routes | shell
-.RI [ FLAGS ] " APP " [ ARGS... ]
+.RI [ FLAGS ] " APP "
+.RB [ \-\-
+.IR ARGS... ]
 .br
 .B fapws import
 .I web.conf
@@ -42,59 +46,65 @@ fapws \- serve a Python application, or a whole site, over HTTP
 .br
 .B fapws ctl
 .RB [ \-\-pid
-.IR N \ |
+.IR PID |
 .B \-\-socket
 .IR FILE ]
-.BR stack | status | purge | reload | rotate | stop
+.B stack | status | reload | purge | rotate | stop
 .SH DESCRIPTION
-.B fapws
-embeds Python, loads the application and serves it.
+fapws loads
 .I APP
-is a folder of files, a script
+and serves it.
+.I APP
+is a directory, a script
 .RI ( app.py ),
 a module
 .RI ( package.module ),
-or an object in one of them
+or an object in a script or module
 .RI ( app.py:app ", " package.module:app ).
-Where no object is named, the list
+The default objects are the list
 .B PATHS
-is served, or else the WSGI application called
+and then a WSGI or ASGI application called
 .BR application " or " app .
-A script with PATHS is run; every other one is imported, as a module called by
-the name of the file. Without
+A script with PATHS is run; any other script is imported as a module named after
+the file. Without
 .IR APP ,
-the configuration file says what is served.
+the configuration file names what to serve.
 .PP
-With
+Flags may precede and follow
+.IR APP .
+.B \-\-
+ends them, and the application gets
+.I ARGS
+as sys.argv[1:].
+.PP
 .B check
-it loads the application, validates it and the settings, and ends without
-listening. With
+loads the application, validates it and the settings, and exits without
+listening.
 .B routes
-it prints which path is answered by what, and with
+lists each path and its handler, and
 .B shell
-it runs Python with the application loaded.
-With
+runs Python with the application loaded.
 .B ctl
-it speaks to a running server of this user, or of anybody for root:
+controls a running server of this user, or of any user for root:
 .B stack
-shows every request in flight with its Python stack,
+shows active requests and their Python stacks,
 .B status
-what runs (with
+the state of the server (with
 .B \-\-json
-for programs),
+as JSON),
 .B reload
-loads the application anew and fails if that does not,
+reloads the application and fails if the new code does not load,
 .B purge
-throws pages out of the cache,
+empties the cache,
 .B rotate
-begins new log files, and
+rotates the log files, and
 .B stop
-stops gracefully. If several run, one has to be named.
+shuts down gracefully. If several servers run, the command must name one.
 .PP
 .B import
-writes a configuration file for httPyServer's web.conf, and
+converts the web.conf of httPyServer to a configuration file, and
 .B hash\-password
-the line of a user for a file of auth, which htpasswd would write, too.
+writes a line for a password file of auth, in the format of htpasswd.
 .SH OPTIONS
 `, roff(version))
 	for _, group := range groups {
@@ -107,56 +117,55 @@ the line of a user for a file of auth, which htpasswd would write, too.
 A SIZE is in bytes or takes K, M or G, where K is 1024. A TIME is in seconds or
 takes ms, s, m or h.
 .SH ENVIRONMENT
-Each setting can be given in a variable. Flags win over the environment, the
-environment over the configuration file, the file over the script, the script
-over the default.
+Every setting is also an environment variable. Precedence: flags, environment,
+configuration file, script globals, defaults.
 `)
 	for _, row := range rows {
-		fmt.Fprintf(w, ".TP\n.B %s\nthe same as %s.\n", row.EnvName(), roff("--"+row.Name))
+		fmt.Fprintf(w, ".TP\n.B %s\nSame as %s.\n", row.EnvName(), roff("--"+row.Name))
 		if row.Env != "" {
-			fmt.Fprintf(w, ".TP\n.B %s\nthe same, when %s is not set.\n", row.Env, row.EnvName())
+			fmt.Fprintf(w, ".TP\n.B %s\nUsed when %s is not set.\n", row.Env, row.EnvName())
 		}
 	}
 	writeKeysMan(w, keys)
-	fmt.Fprint(w, ".SH SCRIPT\nThe script may set these globals.\n")
+	fmt.Fprint(w, ".SH SCRIPT\nA script with PATHS may set these globals.\n")
 	for _, row := range rows {
 		if row.Global != "" {
-			fmt.Fprintf(w, ".TP\n.B %s\nthe same as %s.\n", row.Global, roff("--"+row.Name))
+			fmt.Fprintf(w, ".TP\n.B %s\nSame as %s.\n", row.Global, roff("--"+row.Name))
 		}
 	}
 	fmt.Fprint(w, `.SH SIGNALS
 .B SIGTERM
 and
 .B SIGINT
-stop accepting, finish what is in flight within the graceful timeout, and exit
-with 0; a second one exits at once with 1.
+shut down gracefully: stop accepting, finish active requests within the graceful
+timeout, and exit with status 0; a second one exits immediately with status 1.
 .B SIGQUIT
-does not wait for what is in flight.
+closes active requests.
 .B SIGUSR1
-opens the log files anew.
+reopens the log files.
 With workers,
 .B SIGHUP
-loads the application anew,
+reloads the application,
 .B SIGUSR2
-the program too, and
+also upgrades the program, and
 .BR SIGTTIN " and " SIGTTOU
-add and take away a worker; without, these do nothing.
+add and remove a worker; without workers, these signals do nothing.
 .SH EXIT STATUS
 .TP
 .B 0
 stopped by a signal.
 .TP
 .B 1
-failed while running, stopped at once, or the script raised.
+failed while running, or stopped by a second signal.
 .TP
 .B 2
-wrong usage or setting.
+usage or configuration error.
 .TP
 .B 3
-could not start: the script is missing, PATHS is wrong, or an address cannot be
-bound.
+failed to load or to start: the script is missing or raised an exception, PATHS
+is wrong, or an address cannot be bound.
 .PP
-The code of a script that calls sys.exit is passed on.
+The status of a sys.exit call in a signal handler of the script is passed on.
 `)
 }
 
@@ -193,12 +202,12 @@ func writeCompletion(w io.Writer, rows []*Setting) {
 	for _, row := range commands {
 		note(row, row.Name, false)
 	}
-	fmt.Fprintf(w, `# bash completion for fapws; after APP, names of files.
+	fmt.Fprintf(w, `# bash completion for fapws; after --, names of files.
 _fapws() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
-        if [[ ${COMP_WORDS[i]} == *.py || ${COMP_WORDS[i]} == *.py:* ]]; then
+        if [[ ${COMP_WORDS[i]} == -- ]]; then
             compopt -o default
             return
         fi

@@ -11,13 +11,13 @@ const (
 	helpIndent = 27 // column where the sentences start
 )
 
-// WriteHelp writes what --help shows: the flags of every day, which fit one
-// screen, or all of them with the names that other servers have for them.
+// WriteHelp writes the text of --help: the common flags, which fit one screen, or
+// with all every flag and the names that other servers have for it.
 func WriteHelp(w io.Writer, rows []*Setting, all bool) {
-	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [ARGS...]   serve app.py, module:app or a folder
-       fapws check|routes|shell APP  only load: test it, list its paths, try it
-       fapws ctl COMMAND             ask one that runs; ctl --help says what
-       fapws import|hash-password    a web.conf as fapws.toml; a user of auth
+	fmt.Fprint(w, `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
+       fapws check|routes|shell APP   validate it, list its routes, open a shell
+       fapws ctl COMMAND              control a running server; see ctl --help
+       fapws import|hash-password     convert web.conf; hash a password for auth
 `)
 	for _, group := range groups {
 		if all {
@@ -42,36 +42,41 @@ func WriteHelp(w io.Writer, rows []*Setting, all bool) {
 
 const allNotes = `
 SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms,
-s, m, h. Each flag is also a variable of the environment, --max-body-size is
-FAPWS_MAX_BODY_SIZE; PORT, WEB_CONCURRENCY (workers), FORWARDED_ALLOW_IPS and
-VIRTUAL_ENV count as well. Limits, timeouts, logs, threads, max-queue, backlog,
-x-sendfile and x-accel may be globals of the script, MAX_BODY_SIZE; the address
-is SERVER there. Each flag is also a key of the configuration file, TOML, where
-app or root stands for APP, max-body-size = "100M", and where hosts and routes
-are. Flags win over environment over file over script over default;
---print-config shows what came from where.
+s, m, h. A flag without a value is a switch: --compress=no and --no-compress
+turn it off. Flags may precede or follow APP; -- ends them, and the application
+gets ARGS as sys.argv[1:].
 
-APP is a folder of files, a script, a module, or an object in one of these:
-PATHS, application or app if none is named. A script with PATHS is run, every
-other one is imported.
-check says if all is well, routes prints what answers which path, and shell
-runs Python, at a terminal or from standard input, with the application loaded.
+Every flag is also an environment variable (FAPWS_MAX_BODY_SIZE) and a key of
+the configuration file (max-body-size = "100M"), which may also name what to
+serve with app, root and [[host]]. PORT, WEB_CONCURRENCY (workers),
+FORWARDED_ALLOW_IPS and VIRTUAL_ENV are read as well. A script with PATHS may
+set limits, timeouts, logs, threads, max-queue, backlog, x-sendfile and x-accel
+as globals (MAX_BODY_SIZE), and the address as SERVER. Precedence: flags,
+environment, configuration file, script globals, defaults. --print-config shows
+every value and its source.
 
-Signals: TERM and INT stop gracefully, a second one at once; QUIT cuts what is
-in flight; USR1 opens the log files anew. With workers HUP reloads the
-application, USR2 the program too; TTIN and TTOU add and take away a worker.
+APP is a directory, a script, a module, or an object in a script or module; the
+default objects are PATHS, application and app. A script with PATHS is run; any
+other script is imported.
+check validates the application and settings; routes lists each path and its
+handler; shell runs Python, interactively or from standard input, with the
+application loaded.
 
-Exit codes: 0 stopped, 1 failed while running, stopped at once, or the script
-raised, 2 wrong usage or setting, 3 could not start; the code of a script that
-calls sys.exit is passed on.
+Signals: TERM and INT shut down gracefully, and a second one exits immediately;
+QUIT closes active requests; USR1 reopens the log files. With workers, HUP
+reloads the application, USR2 also upgrades fapws, TTIN and TTOU add and remove
+a worker.
+
+Exit status: 0 stopped; 1 failed while running, or stopped by a second signal; 2
+usage or configuration error; 3 failed to load or to start.
 `
 
-// commands are rows for flags that are no settings.
+// commands are rows for flags that are not settings.
 var commands = []*Setting{
-	{Name: "help", Short: "h", Group: GroupCommands, Brief: "show this; --help all shows all flags", Help: "show the flags of every day; --help all shows all"},
+	{Name: "help", Short: "h", Group: GroupCommands, Brief: "show common flags; --help all shows every flag"},
 	{Name: "version", Short: "V", Group: GroupCommands, Brief: "show the versions of fapws, Python and Go"},
-	{Name: "check-config", Group: GroupCommands, Help: "load and test what would be served, and end: the same as fapws check"},
-	{Name: "print-config", Group: GroupCommands, Brief: "show every setting and where it comes from", Help: "show every setting with the place it comes from, and end; runs the script if one is named"},
+	{Name: "check-config", Group: GroupCommands, Help: "validate the application and settings and exit, as fapws check does"},
+	{Name: "print-config", Group: GroupCommands, Brief: "show every setting and its source", Help: "show every setting and its source, and exit; runs the script if APP is given"},
 }
 
 func rowsOf(rows []*Setting, group Group) []*Setting {

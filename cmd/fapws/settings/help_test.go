@@ -97,8 +97,9 @@ func TestCompletion(t *testing.T) {
 		"":                       "site app.py run check routes shell ctl import hash-password version help",
 		"check ":                 "site app.py",
 		"check --no-acc":         "--no-access-log",
-		"app.py --keep":          "",
-		"app.py:app --keep":      "",
+		"app.py --keep":          "--keep-alive",
+		"app.py:app --keep":      "--keep-alive",
+		"app.py -- --keep":       "",
 		"--help ":                "all",
 		"ctl st":                 "stack status stop",
 		"-b :80 --graceful-time": "--graceful-timeout",
@@ -126,5 +127,18 @@ func TestManSignals(t *testing.T) {
 		if !strings.Contains(man.String(), "SIG"+name) {
 			t.Errorf("the man page does not mention SIG%s", name)
 		}
+	}
+}
+
+// TestReadmeTable: the README has the table that fapws internal settings writes.
+func TestReadmeTable(t *testing.T) {
+	readme, err := os.ReadFile("../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table bytes.Buffer
+	WriteInternal(&table, "settings", "", nil)
+	if !bytes.Contains(readme, table.Bytes()) {
+		t.Error("the README has another table than fapws internal settings writes")
 	}
 }

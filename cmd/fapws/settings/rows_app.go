@@ -3,14 +3,14 @@ package settings
 func appRows() []*Setting {
 	return []*Setting{
 		{
-			Name: "threads", Short: "t", Group: GroupPython, Arg: "N", Default: "8", Global: "THREADS",
-			Brief: "most Python threads; 0 is inline, on the event loop: fastest, but a slow handler stops everything",
-			Help:  "most Python threads that run handlers, started when needed; 0 runs them inline, on the event loop: least latency and memory, but a slow handler then stops everything",
+			Name: "threads", Aliases: []string{"blocking-threads"}, Group: GroupPython, Arg: "N", Default: "8", Global: "THREADS",
+			Brief: "maximum Python threads; 0: handlers on the event loop, where a slow handler blocks the server",
+			Help:  "maximum number of Python handler threads, started on demand; 0 runs handlers inline on the event loop: lowest latency and memory, but a slow handler blocks the server",
 			value: func(c *Config) value { return &count{&c.Threads, 0, 256} },
 		},
 		{
 			Name: "max-queue", Aliases: []string{"queue"}, Group: GroupPython, Arg: "N", Default: "2048", Global: "MAX_QUEUE",
-			Help:  "requests that may wait for a thread; one more is answered 503",
+			Help:  "maximum number of requests waiting for a thread; further requests get 503",
 			value: func(c *Config) value { return &count{&c.MaxQueue, 1, 1 << 20} },
 		},
 		{
@@ -21,47 +21,52 @@ func appRows() []*Setting {
 		},
 		{
 			Name: "interface", Group: GroupPython, Arg: "NAME", Default: "auto",
-			Help:  "what to serve: paths is the PATHS of a script, wsgi or asgi an application; auto looks for PATHS, application and app, in this order, and tells WSGI from ASGI by their arguments",
+			Help:  "how to call the application: paths (the PATHS of a script), wsgi, asgi, or auto: look for PATHS, application and app, in this order, and tell WSGI from ASGI by the signature",
 			value: func(c *Config) value { return &choice{&c.Interface, Interfaces} },
 		},
 		{
 			Name: "lifespan", Group: GroupPython, Arg: "NAME", Default: "auto",
-			Help:  "whether ASGI applications are told of startup and shutdown: on (one that cannot be told does not start), off, or auto, where it can be",
+			Help:  "ASGI lifespan events: on (startup fails if the application does not support them), off, or auto (if supported)",
 			value: func(c *Config) value { return &choice{&c.Lifespan, Lifespans} },
 		},
 		{
 			Name: "loop", Group: GroupPython, Arg: "NAME", Default: "auto",
-			Help:  "event loop of async code: asyncio, uvloop, or auto, which is uvloop if it is installed",
+			Help:  "event loop for async code: asyncio, uvloop, or auto: uvloop if it is installed",
 			value: func(c *Config) value { return &choice{&c.Loop, Loops} },
 		},
 		{
 			Name: "factory", Aliases: []string{"call"}, Group: GroupPython,
-			Help:  "what APP names is a function that returns the application",
+			Help:  "APP names a function that returns the application",
 			value: func(c *Config) value { return &toggle{&c.Factory} },
 		},
 		{
-			Name: "pythonpath", Group: GroupPython, Arg: "DIRS", path: true,
-			Help:  "folders to look for modules in, before those of PYTHONPATH; repeatable, or with commas",
+			Name: "pythonpath", Aliases: []string{"app-dir"}, Group: GroupPython, Arg: "DIRS", path: true,
+			Help:  "directories to search for modules before PYTHONPATH; repeatable, or separated by commas",
 			value: func(c *Config) value { return &texts{&c.PythonPath} },
 		},
 		{
-			Name: "venv", Group: GroupPython, Arg: "DIR", Env: "VIRTUAL_ENV", path: true,
+			Name: "env-file", Aliases: []string{"env-files"}, Group: GroupPython, Arg: "FILES", path: true,
+			Help:  "set the environment variables in these files (NAME=value, such as .env) before the application loads; variables already set win, and fapws itself does not read them as settings; repeatable, or separated by commas",
+			value: func(c *Config) value { return &texts{&c.EnvFiles} },
+		},
+		{
+			Name: "venv", Aliases: []string{"virtualenv"}, Group: GroupPython, Arg: "DIR", Env: "VIRTUAL_ENV", path: true,
 			Help:  "use the packages of this virtual environment",
 			value: func(c *Config) value { return &text{&c.Venv} },
 		},
 		{
-			Name: "root-path", Group: GroupPython, Arg: "PATH",
-			Help:  "path below which a proxy serves the application: put before SCRIPT_NAME, and taken off requests that have it",
+			Name: "root-path", Aliases: []string{"url-prefix", "url-path-prefix"}, Group: GroupPython, Arg: "PATH",
+			Help:  "URL path at which a proxy mounts the application; prepended to SCRIPT_NAME and stripped from requests that include it",
 			value: func(c *Config) value { return &rootPath{&c.RootPath} },
 		},
 		{
 			Name: "x-sendfile", Group: GroupPython, Arg: "DIRS", Global: "X_SENDFILE", path: true,
-			Help:  "when the application answers with X-Sendfile: FILE, send that file if it is in one of these folders, instead of passing the field on; repeatable, or with commas",
+			Help:  "let the application send a file in these directories with X-Sendfile: FILE; otherwise the field is passed on; repeatable, or separated by commas",
 			value: func(c *Config) value { return &texts{&c.SendfileRoots} },
 		},
 		{
 			Name: "x-accel", Group: GroupPython, Arg: "PREFIX=DIR", Global: "X_ACCEL", path: true,
-			Help:  "when the application answers with X-Accel-Redirect: /PREFIX/FILE, send the file from that folder, instead of passing the field on; repeatable, or with commas",
+			Help:  "let the application send a file from DIR with X-Accel-Redirect: /PREFIX/FILE; otherwise the field is passed on; repeatable, or separated by commas",
 			value: func(c *Config) value { return &mappings{&c.AccelRoots} },
 		},
 	}

@@ -7,37 +7,37 @@ func channelRows() []*Setting {
 	return []*Setting{
 		{
 			Name: "channel-listeners", Group: GroupLimits, Arg: "N", Default: "100000", Global: "CHANNEL_LISTENERS",
-			Help:  "listeners of one channel in each worker; more are answered 503",
+			Help:  "maximum number of subscribers of one channel per worker; further subscribers get 503",
 			value: func(c *Config) value { return &count{&c.ChannelListeners, 1, 1 << 30} },
 		},
 		{
 			Name: "channel-listeners-per-address", Group: GroupLimits, Arg: "N", Default: "256", Global: "CHANNEL_LISTENERS_PER_ADDRESS",
-			Help:  "listeners with one address, of IPv6 in one /64, in each worker; more are answered 503",
+			Help:  "maximum number of subscribers from one address (IPv6: one /64 network) per worker; further subscribers get 503",
 			value: func(c *Config) value { return &count{&c.ChannelPerAddress, 1, 1 << 30} },
 		},
 		{
 			Name: "channel-buffer", Group: GroupLimits, Arg: "SIZE", Default: "64K", Global: "CHANNEL_BUFFER",
-			Help:  "events that wait for a listener which reads slowly; beyond it, it is dropped",
+			Help:  "event data queued for a slow subscriber; a subscriber that exceeds it is disconnected",
 			value: func(c *Config) value { return &size[int]{&c.ChannelBuffer, 4 << 10, 64 << 20} },
 		},
 		{
 			Name: "channel-history", Group: GroupLimits, Arg: "N", Default: "100", Global: "CHANNEL_HISTORY",
-			Help:  "events of each channel kept for clients that come back, for an hour, and at most 256K of each channel and 16M of all; 0 keeps none",
+			Help:  "number of events of each channel kept for clients that reconnect, for an hour and up to 256K per channel and 16M in total; 0 keeps no events",
 			value: func(c *Config) value { return &count{&c.ChannelHistory, 0, 1 << 20} },
 		},
 		{
 			Name: "channel-heartbeat", Group: GroupTimeouts, Arg: "TIME", Default: "45s", Global: "CHANNEL_HEARTBEAT",
-			Help:  "send a comment to a listener that got nothing for so long; one that does not answer to two of them has gone",
+			Help:  "send an SSE comment to a subscriber idle for this long; a connection with data unacknowledged for twice this time is dropped",
 			value: func(c *Config) value { return &duration{&c.ChannelHeartbeat, time.Second} },
 		},
 		{
 			Name: "channel-retry", Group: GroupTimeouts, Arg: "TIME", Default: "3s", Global: "CHANNEL_RETRY",
-			Help:  "how long listeners are told to wait before they come back",
+			Help:  "reconnection delay sent to subscribers",
 			value: func(c *Config) value { return &duration{&c.ChannelRetry, time.Millisecond} },
 		},
 		{
 			Name: "channel-max-event", Group: GroupLimits, Arg: "SIZE", Default: "64K", Global: "CHANNEL_MAX_EVENT",
-			Help:  "largest event, as it is sent; fapws.publish refuses a larger one, and fapws.broadcast a larger message",
+			Help:  "maximum size of an event as sent; fapws.publish and fapws.broadcast refuse larger ones",
 			value: func(c *Config) value { return &size[int]{&c.ChannelMaxEvent, 256, 16 << 20} },
 		},
 	}

@@ -25,6 +25,7 @@ type Config struct {
 	Loop          string   // one of Loops
 	Factory       bool     // APP names a function that makes the application
 	PythonPath    []string // folders that go before sys.path's
+	EnvFiles      []string // files of environment variables for the application
 	Venv          string   // folder of a virtual environment
 	RootPath      string   // SCRIPT_NAME: "" or "/a/b"
 	SendfileRoots []string // folders that X-Sendfile may name files of
@@ -163,8 +164,10 @@ type Setting struct {
 	Env     string // besides FAPWS_<NAME>: a variable that other tools set
 	Global  string // name in the script; "" if a script cannot set it
 
-	path  bool // names a file or folder: relative to a configuration file if that names it
-	sugar bool // another way to give a setting, so --print-config leaves it out
+	alone string // value of the flag where none follows it, as with --debug
+	wrong string // added to the error of a value that cannot be read
+	path  bool   // names a file or folder: relative to a configuration file if that names it
+	sugar bool   // another way to give a setting, so --print-config leaves it out
 	value func(*Config) value
 }
 

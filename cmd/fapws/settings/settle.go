@@ -3,6 +3,9 @@ package settings
 import (
 	"fmt"
 	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/tomlfile"
 )
 
 // Level ranks the places that a value comes from.
@@ -64,7 +67,7 @@ func New(rows []*Setting, flags Flags, lookup func(string) (string, bool)) (*Set
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
 			if err := v.fromText(f.text); err != nil {
-				return nil, fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err)
+				return nil, fmt.Errorf("%s %s: must be %w%s", f.as, shorten(f.text), err, row.wrong)
 			}
 			s.from[row.Name] = Source{FromFlag, f.as}
 			continue
@@ -105,6 +108,46 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 		}
 	}
 	return "", ""
+}
+
+// UnknownVariables returns a line for each variable of environ ("NAME=value", as
+// os.Environ has them) that looks like a setting of fapws, is none, and
+// is not among known.
+func UnknownVariables(rows []*Setting, environ []string, known ...string) (lines []string) {
+	for _, row := range rows {
+		known = append(known, row.EnvName())
+	}
+	for _, one := range environ {
+		name, value, _ := strings.Cut(one, "=")
+		rest, ours := strings.CutPrefix(name, "FAPWS_")
+		if !ours || value == "" || slices.Contains(known, name) {
+			continue
+		}
+		flag := "--" + strings.ToLower(strings.ReplaceAll(rest, "_", "-"))
+		hint := "; fapws --help all lists the settings"
+		if answer := foreignFlag(flag); answer != "" {
+			hint = ": " + answer
+		} else if near := nearestVariable(rows, rest); near != "" {
+			hint = ", did you mean " + near + "?"
+		}
+		lines = append(lines, fmt.Sprintf("unknown variable %s in the environment%s", name, hint))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// nearestVariable returns the variable of the setting that rest, a name without FAPWS_,
+// most likely means, or "". Other names of a flag lead to it as well.
+func nearestVariable(rows []*Setting, rest string) string {
+	of := map[string]string{}
+	var names []string
+	for _, row := range rows {
+		for _, name := range append([]string{row.Name}, row.Aliases...) {
+			of[capitals(name)] = row.EnvName()
+			names = append(names, capitals(name))
+		}
+	}
+	return of[tomlfile.Nearest(rest, names)]
 }
 
 // ReadScript settles what neither flag nor environment nor file gave from the globals
@@ -180,7 +223,7 @@ func (s *Settings) Config() (Config, error) {
 		return c, err
 	}
 	if c.ProxyProtocol && len(c.Proxies) == 0 {
-		return c, fmt.Errorf("proxy-protocol (%s) needs to know from whom: give the addresses of the proxies with forwarded-allow-ips",
+		return c, fmt.Errorf("proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies",
 			s.from["proxy-protocol"])
 	}
 	return c, s.fitHead(&c)

@@ -129,7 +129,7 @@ func TestAddressOfAllPlaces(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	const (
 		bytesAllowed = "a number of bytes, or one with K, M or G, from 1 to 1024T"
-		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "unix:/run/x.sock", "fd://3" or "systemd"`
+		address      = `an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`
 		target       = "must be a path such as /health, or http://host/health"
 		timeAllowed  = "seconds, or a time such as 500ms, 30s, 5m or 1h, from 1ms to a year"
 	)
@@ -146,7 +146,6 @@ func TestRefusals(t *testing.T) {
 		{env("FAPWS_RELOAD_CHECK", "/a HTTP/1.1\r\nX: y"), "FAPWS_RELOAD_CHECK=/a HTTP/1.1\r\nX: y in the environment: " + target},
 		{places{flags: "--debug 4"}, "--debug 4: must be an integer from 0 to 3"},
 		{places{flags: "--debug=-1"}, "--debug -1: must be an integer from 0 to 3"},
-		{places{flags: "--debug yes"}, "--debug yes: must be an integer from 0 to 3"},
 		{places{flags: "--max-body-size 10X"}, "--max-body-size 10X: must be " + bytesAllowed},
 		{places{flags: "--keep-alive fast"}, "--keep-alive fast: must be " + timeAllowed},
 		{places{flags: "--keep-alive 9000h"}, "--keep-alive 9000h: must be " + timeAllowed},
@@ -157,14 +156,14 @@ func TestRefusals(t *testing.T) {
 		{places{flags: "--bind fd://-1"}, "--bind fd://-1: must be a descriptor such as fd://3"},
 		{places{flags: "--bind fd://+3"}, "--bind fd://+3: must be a descriptor such as fd://3"},
 		{places{flags: "--bind fd://99999999999999999999"}, "--bind fd://99999999999999999999: must be a descriptor such as fd://3"},
-		{places{flags: "--listen http://x/"}, "--listen http://x/: must be " + address},
+		{places{flags: "--listen http://x/"}, "--listen http://x/: must be an address without http://, such as x"},
+		{places{flags: "-p /run/x.pid"}, "--port /run/x.pid: must be an integer from 0 to 65535; a pid file is --pid FILE"},
 		{places{flags: "--bind :1 --port 2"}, "give the whole address with --bind, or change a part of it with --port, not both"},
 		{places{flags: "--log-level loud"}, "--log-level loud: must be debug, info, warning or error"},
 		{places{flags: "--limit-request-head 1K --limit-request-line 2K"},
 			"limit-request-head (1K, flag --limit-request-head) is less than limit-request-line (2K, flag --limit-request-line)"},
 		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 256"},
 		{env("PORT", "http"), "PORT=http in the environment: must be an integer from 0 to 65535"},
-		{script("DEBUG", true), "app.py: DEBUG is True: must be an integer from 0 to 3"},
 		{script("DEBUG", 1.0), "app.py: DEBUG is 1.0: must be an integer from 0 to 3"},
 		{script("DEBUG", int64(4)), "app.py: DEBUG is 4: must be an integer from 0 to 3"},
 		{script("DEBUG", "1"), `app.py: DEBUG is "1": must be an integer from 0 to 3`},
@@ -232,7 +231,7 @@ func TestHeadHasRoomForLine(t *testing.T) {
 }
 
 func TestWriteConfig(t *testing.T) {
-	s, _, err := places{flags: "--port 0 -t 3", env: map[string]string{"FAPWS_KEEP_ALIVE": "90"},
+	s, _, err := places{flags: "--port 0 --threads 3", env: map[string]string{"FAPWS_KEEP_ALIVE": "90"},
 		script: map[string]any{"SERVER": "127.0.0.1"}}.settle(t)
 	if err != nil {
 		t.Fatal(err)
@@ -269,3 +268,33 @@ func TestReloadCheck(t *testing.T) {
 
 // refuse takes no value for another than a setting.
 func refuse(err error) error { return err }
+
+// TestDebug: on and off are 1 and 0 in every place.
+func TestDebug(t *testing.T) {
+	for _, tt := range []struct {
+		places
+		want int
+	}{
+		{places{script: map[string]any{"DEBUG": true}}, 1},
+		{places{script: map[string]any{"DEBUG": false}}, 0},
+		{places{script: map[string]any{"DEBUG": int64(2)}}, 2},
+		{places{env: map[string]string{"FAPWS_DEBUG": "true"}}, 1},
+		{places{env: map[string]string{"FAPWS_DEBUG": "off"}, script: map[string]any{"DEBUG": int64(2)}}, 0},
+		{places{flags: "--debug"}, 1},
+		{places{flags: "--debug no"}, 0},
+		{places{flags: "--no-dev --debug 3"}, 3},
+	} {
+		if _, c, err := tt.settle(t); err != nil || c.Debug != tt.want {
+			t.Errorf("%+v: %d, %v; want %d", tt.places, c.Debug, err, tt.want)
+		}
+	}
+	for text, want := range map[string]int{"true": 1, "false": 0, "2": 2} {
+		s, err := read(t, "debug = "+text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.Config(); err != nil || c.Debug != want {
+			t.Errorf("debug = %s: %d, %v; want %d", text, c.Debug, err, want)
+		}
+	}
+}

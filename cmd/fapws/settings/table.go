@@ -20,5 +20,7 @@ var variants = []struct {
 	fixed  string // the value, when the flag has none
 }{
 	{name: "uds", of: "bind", prefix: "unix:"},
+	{name: "unix-socket", of: "bind", prefix: "unix:"},
+	{name: "fd", of: "bind", prefix: "fd://"},
 	{name: "no-access-log", of: "access-log", fixed: "off"},
 }

@@ -57,6 +57,27 @@ func (v *count) put(n int64) error {
 func (v *count) allowed() error { return fmt.Errorf("an integer from %d to %d", v.min, v.max) }
 func (v *count) String() string { return strconv.Itoa(*v.to) }
 
+// debugLevel is a count from 0 to 3; on and off, as other servers have it, are 1 and 0.
+type debugLevel struct{ count }
+
+func (v *debugLevel) fromText(s string) error {
+	var on bool
+	if (&toggle{&on}).fromText(s) == nil {
+		return v.fromScript(on)
+	}
+	return v.count.fromText(s)
+}
+
+func (v *debugLevel) fromScript(x any) error {
+	switch x {
+	case true:
+		x = int64(1)
+	case false:
+		x = int64(0)
+	}
+	return v.count.fromScript(x)
+}
+
 // size is a number of bytes in a range.
 type size[T int | int64] struct {
 	to       *T

@@ -25,6 +25,10 @@ const Variable = "FAPWS_WORKER"
 // the numbers of events.
 const EpochVariable = "FAPWS_EPOCH"
 
+// Variables are the variables of the environment that a supervisor sets for its workers
+// and for the program that takes its place.
+var Variables = []string{Variable, EpochVariable, handoverVariable}
+
 // StandIn is a worker that serves only what a Notice says.
 const StandIn = "stand-in"
 

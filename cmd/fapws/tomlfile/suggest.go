@@ -10,7 +10,7 @@ func Nearest(wrong string, names []string) string {
 			return name
 		}
 	}
-	best, least := "", len(wrong)/3+1
+	best, least := "", max(len(wrong)/3, 1) // of three letters one may be wrong: not --foo for --loop
 	for _, name := range names {
 		d := distance(wrong, name)
 		if len(wrong) >= 4 && strings.HasPrefix(name, wrong) {

@@ -1,0 +1,162 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"fapws/cmd/fapws/tomlfile"
+)
+
+// Flags holds the flags of a command line by the name of their setting.
+type Flags map[string]flag
+
+type flag struct {
+	as   string // as typed: "--listen"
+	text string
+}
+
+// flags reads flags and returns the other words. It stops at the first of these unless
+// interspersed; dashes is the number of words before "--", or -1 without it.
+func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
+	set := pflag.NewFlagSet("fapws", pflag.ContinueOnError)
+	set.SetInterspersed(interspersed)
+	set.SetOutput(discardOutput{})
+	set.Usage = func() {}
+	set.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		return pflag.NormalizedName(strings.ReplaceAll(name, "_", "-")) // gunicorn writes --limit-request-field_size
+	})
+	for _, row := range p.rows {
+		p.register(set, row)
+	}
+	set.StringVarP(&p.help, "help", "h", p.help, "")
+	set.Lookup("help").NoOptDefVal = "daily"
+	set.BoolVarP(&p.version, "version", "V", p.version, "")
+	set.BoolVar(&p.printConfig, "print-config", p.printConfig, "")
+	set.BoolVar(&p.check, "check-config", p.check, "")
+	if err := set.Parse(p.completed(args)); err != nil {
+		return nil, -1, p.explain(set, err)
+	}
+	return set.Args(), set.ArgsLenAtDash(), nil
+}
+
+// register adds a setting under all of its names.
+func (p *parser) register(set *pflag.FlagSet, row *Setting) {
+	alone := ""
+	if row.Arg == "" {
+		alone = "yes" // a toggle
+		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: "no-" + row.Name, fixed: "no"}, "no-"+row.Name, "", "").NoOptDefVal = "no"
+	}
+	set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: row.Name}, row.Name, row.Short, "").NoOptDefVal = alone
+	for _, alias := range row.Aliases {
+		set.VarPF(&recorder{into: p.cmd.Flags, row: row, as: alias}, alias, "", "").NoOptDefVal = alone
+	}
+	for _, v := range variants {
+		if v.of == row.Name {
+			r := &recorder{into: p.cmd.Flags, row: row, as: v.name, prefix: v.prefix, fixed: v.fixed}
+			set.VarPF(r, v.name, "", "").NoOptDefVal = v.fixed
+		}
+	}
+}
+
+// completed gives flags such as --debug their usual value where none follows.
+func (p *parser) completed(args []string) []string {
+	for _, row := range p.rows {
+		if row.alone == "" {
+			continue
+		}
+		for i, arg := range args {
+			if arg == "--" {
+				break
+			}
+			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).fromText(args[i+1]) != nil && !looksLikeNumber(args[i+1])) {
+				args = slices.Clone(args)
+				args[i] += "=" + row.alone
+			}
+		}
+	}
+	return args
+}
+
+// looksLikeNumber reports whether a word was meant as a value: "7" or "-1".
+func looksLikeNumber(s string) bool { return digitsOnly(strings.TrimPrefix(s, "-")) }
+
+// recorder notes a flag as typed. New reads the value.
+type recorder struct {
+	into   Flags
+	row    *Setting
+	as     string
+	prefix string
+	fixed  string // the only value
+}
+
+func (r *recorder) Set(text string) error {
+	if r.fixed != "" && text != r.fixed {
+		return errTakesNoValue
+	}
+	text = r.prefix + text
+	switch r.row.value(&Config{}).(type) {
+	case *addresses, *texts, *mappings, *networks, *expiries:
+		if old, again := r.into[r.row.Name]; again {
+			text = old.text + "," + text
+		}
+	}
+	r.into[r.row.Name] = flag{as: "--" + r.as, text: text}
+	return nil
+}
+
+func (r *recorder) String() string { return "" }
+func (r *recorder) Type() string   { return r.row.Arg }
+
+var errTakesNoValue = errors.New("the flag takes no value")
+
+// explain turns an error of pflag into a line for the user.
+func (p *parser) explain(set *pflag.FlagSet, err error) error {
+	var unknown *pflag.NotExistError
+	var bare *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		name := unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() != "" {
+			return p.unknown("-"+name, set)
+		}
+		return p.unknown("--"+name, set)
+	case errors.As(err, &bare):
+		f := bare.GetFlag()
+		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
+	case errors.As(err, &invalid):
+		return fmt.Errorf("--%s takes no value, not %q", invalid.GetFlag().Name, invalid.GetValue())
+	}
+	return err
+}
+
+// unknown is the error of a flag, "--name" or "-n", that is not in set.
+func (p *parser) unknown(typed string, set *pflag.FlagSet) error {
+	if answer := foreignFlag(typed); answer != "" {
+		return fmt.Errorf("unknown flag %s: %s", typed, answer)
+	}
+	separator := ""
+	if p.app != "" {
+		separator = fmt.Sprintf("; arguments of the application follow --: fapws %s -- %s", p.app, typed)
+	}
+	if name, long := strings.CutPrefix(typed, "--"); long {
+		var names []string
+		set.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := tomlfile.Nearest(name, names); near != "" {
+			return fmt.Errorf("unknown flag %s, did you mean --%s?%s", typed, near, strings.Replace(separator, "; a", " A", 1))
+		}
+	}
+	if separator != "" {
+		return fmt.Errorf("unknown flag %s%s", typed, separator)
+	}
+	return fmt.Errorf("unknown flag %s; fapws --help all lists the flags", typed)
+}
+
+// discardOutput keeps pflag from printing.
+type discardOutput struct{}
+
+func (discardOutput) Write(p []byte) (int, error) { return len(p), nil }
