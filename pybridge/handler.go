@@ -306,9 +306,9 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 		return C.fapws_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
 	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
-	// The path lies in the head unless it was decoded, or a proxy has taken its
-	// beginning off, which makes it shorter there.
-	if !r.Routed && !p.Encoded && int(p.Path.Len) == len(r.Path) && p.Path.Len > 0 && p.Authority.Len == 0 {
+	// The path lies in the head unless that spells it otherwise, or a proxy has taken
+	// its beginning off.
+	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
 		rec.path = span(p.Path)
 	} else {
 		rec.path = C.fapws_span{off: C.uint32_t(n), len: C.uint32_t(len(r.Path))}

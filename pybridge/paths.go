@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unsafe"
 
+	"fapws/runtime/http1"
+
 	python3 "github.com/go-python/cpy3"
 )
 
@@ -91,6 +93,9 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	m.Prefix = python3.PyUnicode_AsUTF8(uri)
 	if m.Prefix != "" && !strings.HasPrefix(m.Prefix, "/") {
 		return m, fmt.Errorf("the uri must begin with a slash")
+	}
+	if !http1.IsCanonicalPrefix(m.Prefix) {
+		return m, fmt.Errorf("the uri never matches: it is compared with paths without empty and dot segments")
 	}
 	return mountOf(m.Prefix, callable, "auto")
 }

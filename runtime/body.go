@@ -79,11 +79,7 @@ func (l *loop) begin(c *conn, m *Mount, script int, head, rest []byte, used int)
 		spool:   -1,
 		begun:   l.now,
 	}
-	if c.body.course.rewritten {
-		c.body.course.path = bytes.Clone(l.course.path)
-	} else {
-		c.body.course.path = nil // a scratch buffer
-	}
+	c.body.course.path, c.body.course.resolved = bytes.Clone(l.course.handed(m, script)), nil
 	if l.req.Expect100 && len(rest) == 0 {
 		l.use(c)
 		l.out.buf = append(l.out.buf, http1.Continue...)
@@ -156,24 +152,15 @@ func (l *loop) bodyWhole(c *conn) {
 	l.again(b)
 	l.course = b.course
 	l.setState(c, stateReady)
-	path := l.req.Path.In(b.head)
-	if l.req.Encoded {
-		l.path = http1.DecodePath(l.path[:0], path)
-		path = l.path
-	}
-	root := 0
-	if c.front != nil {
-		path, root = l.outward(c, b.head, path)
-	}
 	if b.course.rewritten {
-		path, l.req.Query = b.course.path, b.query
+		l.req.Query = b.query
 	}
 	l.request = exchange.Request{
 		Mount:  b.mount.Index,
 		Head:   b.head,
-		Path:   path,
+		Path:   b.course.path,
 		Routed: b.course.rewritten,
-		Root:   root,
+		Root:   b.course.root,
 		Script: b.script,
 		Body:   b.buf,
 		Spool:  b.spool,

@@ -207,10 +207,7 @@ func (l *loop) withSaid(x *flight, fields []byte) []byte {
 // pageOf is what a request that changes a page makes out of date (RFC 9111
 // §4.4).
 func (l *loop) pageOf() *cache.Pattern {
-	p := &cache.Pattern{Exact: true, Path: string(l.request.Parsed.Path.In(l.request.Head)), Host: l.request.Peer.Host}
-	if l.request.Root > 0 {
-		p.Path = string(l.request.Path)
-	}
+	p := &cache.Pattern{Exact: true, Path: string(encodePath(nil, http1.MergeSlashes(nil, l.request.Path))), Host: l.request.Peer.Host}
 	if p.Host == "" {
 		p.Host = string(l.request.Parsed.Host.In(l.request.Head))
 	}

@@ -55,28 +55,31 @@ type loop struct {
 	request   exchange.Request // the request being submitted
 	input     exchange.Input   // what is being delivered to a handler
 	course    course           // of the request in req
-	path      []byte           // scratch of decoded paths
+	path      []byte           // scratch of canonical paths
+	resolved  []byte           // scratch of resolved ones (http1.ResolvePath)
 	location  []byte           // scratch of a field
 	edited    []byte           // scratch of the fields of a response
-	outer     []byte           // scratch of those with the front's root before them
-	said      []byte           // scratch of what proxies say
-	staticReq static.Request
-	staticRes static.Response
-	fileJob   fileJob   // scratch of sendOpen
-	items     []item    // and of it too
-	yielded   time.Time // when Go last rescheduled us: see yield
-	spawned   bool      // a goroutine was started since the last wait
-	submitted bool      // Flush is due
-	taken     int       // requests submitted since the last Flush
-	channels  *channels
-	store     *cache.Store        // of answers; nil: none are kept
-	asked     cache.Request       // scratch of consult
-	hostBuf   []byte              // scratch of asked
-	fields    []byte              // scratch of what is added to an answer's
-	waited    map[*fetch]struct{} // pages that others wait for
-	retries   []*waiter           // those who have waited in vain
-	sockets   *sockets            // nil: nobody has asked for a WebSocket
-	ready     []*conn             // connections with pending input that may go on
+	outer     []byte           // scratch of canonical paths with the front's root before them
+
+	outerResolved []byte // scratch of resolved ones
+	said          []byte // scratch of what proxies say
+	staticReq     static.Request
+	staticRes     static.Response
+	fileJob       fileJob   // scratch of sendOpen
+	items         []item    // and of it too
+	yielded       time.Time // when Go last rescheduled us: see yield
+	spawned       bool      // a goroutine was started since the last wait
+	submitted     bool      // Flush is due
+	taken         int       // requests submitted since the last Flush
+	channels      *channels
+	store         *cache.Store        // of answers; nil: none are kept
+	asked         cache.Request       // scratch of consult
+	hostBuf       []byte              // scratch of asked
+	fields        []byte              // scratch of what is added to an answer's
+	waited        map[*fetch]struct{} // pages that others wait for
+	retries       []*waiter           // those who have waited in vain
+	sockets       *sockets            // nil: nobody has asked for a WebSocket
+	ready         []*conn             // connections with pending input that may go on
 
 	worn      int64 // how many served make Config.Worn be called; 0: never
 	keepAlive int64 // nanoseconds that a connection may be idle

@@ -104,21 +104,25 @@ func (l *loop) introduce(c *conn, h *proxyHeader) {
 	}
 }
 
-// outward returns the path of the request in l.req as it is seen from outside
-// and how much of it stands before what the application knows. A proxy may
-// have taken that off or not.
-func (l *loop) outward(c *conn, head, path []byte) (outer []byte, root int) {
+// outward returns the path of the request in l.req, and its resolved form if that
+// is another one, as they are seen from outside, and how much of them stands before
+// what the application knows. A proxy may have taken that off or not.
+func (l *loop) outward(c *conn, head, path, resolved []byte) (outer, outerResolved []byte, root int) {
 	f := c.front
 	if f.trusted {
 		l.believe(c, head)
 	}
 	f.hidden = false
 	if f.root == "" || below(path, f.root) {
-		return path, len(f.root)
+		return path, resolved, len(f.root)
 	}
 	f.hidden = true
 	l.outer = append(append(l.outer[:0], f.root...), path...)
-	return l.outer, len(f.root)
+	if resolved != nil {
+		l.outerResolved = append(append(l.outerResolved[:0], f.root...), resolved...)
+		resolved = l.outerResolved
+	}
+	return l.outer, resolved, len(f.root)
 }
 
 // below says whether path is root or something in it.

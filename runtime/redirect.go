@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"strings"
@@ -65,7 +66,7 @@ func (l *loop) values(c *conn, m *Mount, head []byte) values {
 	}
 	prefix := at.root + len(m.Prefix)
 	raw := l.req.Path.In(head)
-	if at.rewritten || at.root > 0 || !l.req.Encoded {
+	if at.root > 0 || !bytes.Equal(http1.DecodePath(nil, raw), at.path) {
 		v.path = encodePath(nil, at.path)
 		v.rest = encodePath(nil, at.path[min(prefix, len(at.path)):])
 	} else {
@@ -132,8 +133,12 @@ func (l *loop) rewrite(c *conn, m *Mount, head []byte) ([]byte, bool) {
 		head = whole
 	}
 	raw := m.Rewrite.path.append(nil, &v)
-	path := append([]byte(nil), at.path[:at.root]...)
-	at.path = http1.DecodePath(path, raw)
-	at.rewritten = true
+	path, ok := http1.ResolvePath(bytes.Clone(at.path[:at.root]), raw)
+	if !ok {
+		l.blame(c, at.rules, LevelError, "a rewrite gives %s, whose dot segments cannot be resolved", excerpt(raw))
+		return head, false
+	}
+	at.path = append(path[:at.root:at.root], http1.MergeSlashes(nil, path[at.root:])...)
+	at.rewritten, at.resolved = true, nil
 	return head, true
 }

@@ -26,10 +26,11 @@ const (
 )
 
 var (
-	allowAll   = []byte("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
-	allowRead  = []byte("Allow: GET, HEAD\r\n")
-	retryAfter = []byte("Retry-After: 1\r\n")
-	bodyTooBig = refusal{status: 413, text: "input body too big", close: true}
+	allowAll      = []byte("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
+	allowRead     = []byte("Allow: GET, HEAD\r\n")
+	retryAfter    = []byte("Retry-After: 1\r\n")
+	ambiguousPath = refusal{status: 400, text: "dot segments of the path cannot be resolved"}
+	bodyTooBig    = refusal{status: 413, text: "input body too big", close: true}
 )
 
 // refuse answers the request in l.req without a handler. Its body, if it has

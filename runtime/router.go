@@ -44,14 +44,13 @@ type Site struct {
 	MaxBodySize int64
 	Timeout     time.Duration
 
-	rules   *rules // where no mount fits
-	guarded bool   // a mount guards something
+	rules *rules // where no mount fits
 }
 
 // Mount binds paths to what answers them: the first of Static, Fixed, Redirect,
 // Rewrite and Handler that is not nil.
 type Mount struct {
-	Prefix string // compared with the percent-decoded path
+	Prefix string // compared with the canonical path (http1.ResolvePath), so in this form itself
 
 	// Within, if not empty, is a prefix that the path has to have besides. It has
 	// no part in SCRIPT_NAME.
@@ -79,6 +78,11 @@ type Mount struct {
 	WebSocket bool // and WebSockets: exchange.Request.WebSocket
 	Tunnels   bool // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
 	Raw       bool // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
+
+	// Resolved gives the Handler the resolved form of the path (http1.ResolvePath), with the
+	// empty segments that the client has sent, instead of the canonical one. Applications
+	// and servers behind this one decide by themselves what these mean.
+	Resolved bool
 
 	Rules *Rules // besides those of the site; nil: none
 
@@ -137,7 +141,6 @@ func prepare(given []Site, h Handler) (sites []Site, handlers []Handler, err err
 		for k := range s.Table {
 			m := &s.Table[k]
 			m.rules = merged(s, m.Rules)
-			s.guarded = s.guarded || m.guards()
 			if m.pattern, err = newPattern(m.Match); err != nil {
 				return nil, nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Match, err)
 			}
@@ -162,12 +165,23 @@ func prepare(given []Site, h Handler) (sites []Site, handlers []Handler, err err
 // course is the way of a request through a site.
 type course struct {
 	rules *rules // of the mount, or of the site; nil: none
-	path  []byte // as it is seen from outside, decoded, or rewritten
+	path  []byte // canonical, as it is seen from outside, or rewritten
 	root  int    // length of what is before the site in it
 	peer  *exchange.Peer
 
+	resolved []byte // path with the empty segments that the client has sent; nil: as path
+
 	rounds    int // how often it was rewritten
 	rewritten bool
+}
+
+// handed returns the path that the Handler of m gets. The resolved form is for what m is
+// mounted at only if that begins alike: then the rest is the same path, too.
+func (at *course) handed(m *Mount, script int) []byte {
+	if m.Resolved && bytes.HasPrefix(at.resolved, at.path[:script]) && at.resolved != nil {
+		return at.resolved
+	}
+	return at.path
 }
 
 // dispatch routes the request in l.req. rest is what follows the head; used
@@ -178,36 +192,51 @@ func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
 			return used, again
 		}
 	}
-	path := l.req.Path.In(head)
-	if l.req.Encoded {
-		l.path = http1.DecodePath(l.path[:0], path)
-		path = l.path
-	}
+	path, resolved, ok := l.canonical(l.req.Path.In(head))
 	root := 0
 	if c.front != nil {
-		path, root = l.outward(c, head, path)
+		path, resolved, root = l.outward(c, head, path, resolved)
 	}
 	if c.known != nil && c.known.index != "" {
-		path = append(bytes.Clone(path), c.known.index...)
+		path, resolved = append(bytes.Clone(path), c.known.index...), nil
 	}
 	site := l.site(c, head)
 	if site == nil {
 		l.course = course{path: path}
 		return l.refuse(c, head, rest, used, refusal{status: 421})
 	}
-	l.course = course{rules: site.rules, path: path, root: root}
+	l.course = course{rules: site.rules, path: path, resolved: resolved, root: root}
+	if !ok {
+		return l.refuse(c, head, rest, used, ambiguousPath)
+	}
 	if inner := path[root:]; len(inner) == 1 && inner[0] == '*' {
 		return l.refuse(c, head, rest, used, refusal{status: 204, fields: allowAll, whole: true})
 	}
 	return l.follow(c, site, head, rest, used)
 }
 
+// canonical returns the canonical form of a raw path and, if it is another one, the resolved
+// form, both in buffers of l unless they are raw itself. false: there is none, and path is raw.
+func (l *loop) canonical(raw []byte) (path, resolved []byte, ok bool) {
+	if l.req.Plain {
+		return raw, nil, true
+	}
+	resolved, ok = http1.ResolvePath(l.resolved[:0], raw)
+	if !ok {
+		return raw, nil, false
+	}
+	l.resolved = resolved
+	path = http1.MergeSlashes(l.path, resolved)
+	if len(path) == len(resolved) {
+		return path, nil, true
+	}
+	l.path = path
+	return path, resolved, true
+}
+
 // follow lets the first mount that fits answer the request in l.req.
 func (l *loop) follow(c *conn, site *Site, head, rest []byte, used int) (int, bool) {
 	at := &l.course
-	if site.guarded {
-		l.unambiguous(site)
-	}
 	for i := range site.Table {
 		m := &site.Table[i]
 		inner := at.path
@@ -239,9 +268,6 @@ func (l *loop) follow(c *conn, site *Site, head, rest []byte, used int) (int, bo
 		case m.Rewrite != nil:
 			if head, ok = l.rewrite(c, m, head); !ok {
 				return l.refuse(c, head, rest, used, refusal{status: 500})
-			}
-			if site.guarded {
-				l.unambiguous(site)
 			}
 		}
 	}
@@ -302,7 +328,7 @@ func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int
 	r := &l.request
 	*r = exchange.Request{}
 	r.Mount, r.Script, r.Root = m.Index, script, l.course.root
-	r.Head, r.Path, r.Routed = head, l.course.path, l.course.rewritten
+	r.Head, r.Path, r.Routed = head, l.course.handed(m, script), l.course.rewritten
 	r.Body, r.Size, r.Spool = body, int64(len(body)), -1
 	r.Socket = socket
 	l.submit(c, m)

@@ -291,7 +291,7 @@ func TestFilesFirst(t *testing.T) {
 			check("GET /dir/ HTTP/1.0\r\n\r\n", "path=/dir/ ")
 			check("GET /dir HTTP/1.0\r\n\r\n", "HTTP/1.1 301")
 			check("POST /a.txt HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc", "POST script= path=/a.txt query= body=3")
-			check("GET /../../etc/passwd HTTP/1.0\r\n\r\n", "path=/../../etc/passwd")
+			check("GET /../../etc/passwd HTTP/1.0\r\n\r\n", "400 Bad Request")
 			check("GET /p HTTP/1.1\r\nHost: x\r\n\r\nGET /a.txt HTTP/1.1\r\nHost: x\r\n\r\nGET /q HTTP/1.1\r\nHost: x\r\n\r\n"+
 				"POST /r HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxyGET /s HTTP/1.0\r\n\r\n", "path=/s")
 			time.Sleep(time.Duration(tickLength))

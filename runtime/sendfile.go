@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -80,10 +79,14 @@ func (r *sendRoots) find(f *sentFile) (*static.Files, string, error) {
 func (r *sendRoots) findMapped(value string) (*static.Files, string, error) {
 	value, _, _ = strings.Cut(value, "?")
 	decoded, err := url.PathUnescape(value)
-	if err != nil || !strings.HasPrefix(decoded, "/") || strings.ContainsRune(decoded, 0) {
-		return nil, "", errors.New("it is no path of a URL")
+	if err != nil || !strings.HasPrefix(value, "/") || strings.ContainsRune(decoded, 0) {
+		return nil, "", errors.New("it is not a path of a URL")
 	}
-	if root, rest := longest(r.mapped, path.Clean(decoded)); root != nil {
+	resolved, ok := http1.ResolvePath(nil, []byte(value))
+	if !ok {
+		return nil, "", errors.New("its dot segments cannot be resolved")
+	}
+	if root, rest := longest(r.mapped, strings.TrimRight(string(http1.MergeSlashes(nil, resolved)), "/")); root != nil {
 		return root.files, rest, nil
 	}
 	return nil, "", errOutside

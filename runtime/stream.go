@@ -32,7 +32,7 @@ func (l *loop) stream(c *conn, m *Mount, script int, head, rest []byte, used int
 	l.request = exchange.Request{
 		Mount:  m.Index,
 		Head:   head,
-		Path:   l.course.path,
+		Path:   l.course.handed(m, script),
 		Routed: l.course.rewritten,
 		Root:   l.course.root,
 		Script: script,

@@ -58,7 +58,7 @@ func (l *loop) handshake(c *conn, m *Mount, script int, head, rest []byte, used 
 	l.request = exchange.Request{
 		Mount:     m.Index,
 		Head:      head,
-		Path:      l.course.path,
+		Path:      l.course.handed(m, script),
 		Routed:    l.course.rewritten,
 		Root:      l.course.root,
 		Script:    script,

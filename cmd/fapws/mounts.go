@@ -16,6 +16,7 @@ func mountTable(script string, threads int, mounts []pybridge.Mount, ran *progra
 	table := make([]runtime.Mount, len(mounts))
 	for i, m := range mounts {
 		table[i].Prefix, table[i].Index = m.Prefix, m.Index
+		table[i].Resolved = m.CGI == ""
 		table[i].WebSocket = m.Kind == pybridge.WebSocket || m.Kind == pybridge.ASGI
 		table[i].Raw = threads > 0 && m.Kind == pybridge.WSGI // inline, it would hold up the loop
 		table[i].Streams = m.Kind == pybridge.ASGI

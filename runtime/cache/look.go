@@ -88,7 +88,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 		return Found{}
 	}
 	if n == nil {
-		if n = s.make(s.key, path, r.Path); n == nil {
+		if n = s.make(s.key, path, http1.MergeSlashes(nil, r.Path)); n == nil {
 			return Found{} // there is no room at all
 		}
 	}
@@ -144,7 +144,7 @@ func (s *Store) begin(n *node, c *Compiled, r *Request, asked Asked, base int, p
 		node:  n,
 		base:  bytes.Clone(s.key[:base]),
 		path:  path,
-		place: bytes.Clone(r.Path),
+		place: bytes.Clone(http1.MergeSlashes(nil, r.Path)),
 		request: Request{
 			Head:   bytes.Clone(r.Head),
 			Parsed: &parsed,

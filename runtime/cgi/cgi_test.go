@@ -174,9 +174,9 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for target, status := range map[string]int{
-		"a.cgi": 200, "in.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200,
+		"a.cgi": 200, "in.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200, "./a.cgi": 200, "sub/../a.cgi": 200, "/a.cgi": 200,
 		"": 403, "sub": 403, "sub/": 403, "data.txt": 403, "data.txt/x.cgi": 403, "pipe.cgi": 403,
-		"out.cgi": 404, "up/a.cgi": 404, ".hidden": 404, "./a.cgi": 404, "sub/../a.cgi": 404, "%2e%2e/a.cgi": 404, "no": 404, "/a.cgi": 404,
+		"out.cgi": 404, "up/a.cgi": 404, ".hidden": 404, "%2e%2e/a.cgi": 404, "no": 404,
 	} {
 		if a := s.get("/cgi/"+target, status); strings.Contains(a.Text, "secret") {
 			t.Errorf("%s gives the text away", target)

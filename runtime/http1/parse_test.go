@@ -31,7 +31,7 @@ func describe(r *Request, head []byte) string {
 		set  bool
 	}{
 		{"keep", r.KeepAlive}, {"upgrade", r.Upgrade}, {"expect", r.Expect100},
-		{"head", r.Head}, {"safe", r.Safe}, {"encoded", r.Encoded},
+		{"head", r.Head}, {"safe", r.Safe}, {"altered", !r.Plain},
 	} {
 		if flag.set {
 			b.WriteString(" " + flag.name)
@@ -65,14 +65,18 @@ var acceptTable = []struct{ name, in, want string }{
 	{"query", on11("GET /a?b=c", ""), "GET /a query=b=c host=h 1.1 keep safe"},
 	{"empty query", on11("GET /a?", ""), "GET /a host=h 1.1 keep safe"},
 	{"query with ? and raw %", on11("GET /?q=100%&r=?%zz%00", ""), "GET / query=q=100%&r=?%zz%00 host=h 1.1 keep safe"},
-	{"encoded path", on11("GET /a%20b%2F", ""), "GET /a%20b%2F host=h 1.1 keep safe encoded"},
-	{"encoded at the end", on11("GET /%fF", ""), "GET /%fF host=h 1.1 keep safe encoded"},
-	{"what browsers send raw", on11("GET /{a}|\\^`\"<>[]?{b}|\\^`\"<>[]", ""), "GET /{a}|\\^`\"<>[] query={b}|\\^`\"<>[] host=h 1.1 keep safe"},
-	{"slashes and dots stay", on11("GET //a/../b/./", ""), "GET //a/../b/./ host=h 1.1 keep safe"},
+	{"encoded path", on11("GET /a%20b%2F", ""), "GET /a%20b%2F host=h 1.1 keep safe altered"},
+	{"empty segment", on11("GET /a//b", ""), "GET /a//b host=h 1.1 keep safe altered"},
+	{"dot segment", on11("GET /a/..", ""), "GET /a/.. host=h 1.1 keep safe altered"},
+	{"backslash", on11("GET /a\\b", ""), "GET /a\\b host=h 1.1 keep safe altered"},
+	{"dots and slashes in the query", on11("GET /a?//../%41", ""), "GET /a query=//../%41 host=h 1.1 keep safe"},
+	{"encoded at the end", on11("GET /%fF", ""), "GET /%fF host=h 1.1 keep safe altered"},
+	{"what browsers send raw", on11("GET /{a}|\\^`\"<>[]?{b}|\\^`\"<>[]", ""), "GET /{a}|\\^`\"<>[] query={b}|\\^`\"<>[] host=h 1.1 keep safe altered"},
+	{"slashes and dots stay", on11("GET //a/../b/./", ""), "GET //a/../b/./ host=h 1.1 keep safe altered"},
 	{"asterisk, 9112 3.2.4", on11("OPTIONS *", ""), "OPTIONS * host=h 1.1 keep safe"},
 	{"absolute, 9112 3.2.2", on11("GET http://a.example:80/x?y", ""), "GET /x query=y authority=a.example:80 host=h 1.1 keep safe"},
 	{"absolute, scheme in capitals", on11("GET HTTP://a/x", ""), "GET /x authority=a host=h 1.1 keep safe"},
-	{"absolute https", on11("GET https://a/%41", ""), "GET /%41 authority=a host=h 1.1 keep safe encoded"},
+	{"absolute https", on11("GET https://a/%41", ""), "GET /%41 authority=a host=h 1.1 keep safe altered"},
 	{"absolute without path, 9110 4.2.3", on11("GET http://a", ""), "GET / authority=a host=h 1.1 keep safe"},
 	{"absolute without path, with query", on11("GET https://a?y/z", ""), "GET / query=y/z authority=a host=h 1.1 keep safe"},
 	{"absolute with IPv6", on11("GET http://[::1]:8/x", ""), "GET /x authority=[::1]:8 host=h 1.1 keep safe"},

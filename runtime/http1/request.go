@@ -56,7 +56,7 @@ type Request struct {
 	Expect100 bool  // Expect: 100-continue on HTTP/1.1 with a body
 	Head      bool  // method is HEAD
 	Safe      bool  // method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
-	Encoded   bool  // Path contains "%"
+	Plain     bool  // Path is its own canonical form (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 
 	// Resume is where Parse goes on after ErrNeedMore. A Request that serves
 	// one connection needs no care; one that is shared by connections must be

@@ -76,7 +76,7 @@ func (r *Request) target(line []byte, pos, end int, options bool) error {
 		return r.pathAndQuery(line, pos, end)
 	}
 	if end-pos == 1 && line[pos] == '*' && options {
-		r.Path = r.Target
+		r.Path, r.Plain = r.Target, true
 		return nil
 	}
 	return r.absoluteForm(line, pos, end)
@@ -123,22 +123,31 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 // send "?q=100%" as typed, and the query is handed on as it is.
 func (r *Request) pathAndQuery(line []byte, pos, end int) error {
 	line = line[:end]
+	r.Plain = true
 	i := pos
+scan:
 	for ; i < len(line); i++ {
 		c := line[i]
-		if class[c]&isPath != 0 {
+		if class[c]&isPlain != 0 {
 			continue
 		}
-		if c == '?' {
-			break
-		}
-		if c != '%' {
+		switch c {
+		case '/':
+			if i+1 < len(line) && (line[i+1] == '/' || line[i+1] == '.') {
+				r.Plain = false
+			}
+		case '\\':
+			r.Plain = false
+		case '%':
+			if i+2 >= len(line) || class[line[i+1]]&class[line[i+2]]&isHex == 0 || line[i+1] == '0' && line[i+2] == '0' {
+				return errPercent
+			}
+			r.Plain = false
+		case '?':
+			break scan
+		default:
 			return errTarget
 		}
-		if i+2 >= len(line) || class[line[i+1]]&class[line[i+2]]&isHex == 0 || line[i+1] == '0' && line[i+2] == '0' {
-			return errPercent
-		}
-		r.Encoded = true
 	}
 	r.Path = Span{uint32(pos), uint32(i - pos)}
 	if i < len(line) {

@@ -7,7 +7,7 @@ const (
 	isToken  = 1 << iota // tchar, RFC 9110 §5.6.2
 	isValue              // field-vchar, obs-text, SP, HTAB, RFC 9110 §5.5
 	isTarget             // visible ASCII but "#", RFC 3986 §2 and more than its letter: browsers send {|}
-	isPath               // isTarget but "%" and "?"
+	isPlain              // isTarget but "?" and what Request.Plain depends on: "%", "/" and a backslash
 	isHost               // unreserved and sub-delims, RFC 3986 §3.2.2
 	isHex                // HEXDIG
 )
@@ -23,11 +23,13 @@ var class = func() (t [256]uint8) {
 	set(isHost, alnum+"-._~"+"!$&'()*+,;=")
 	set(isHex, "0123456789abcdefABCDEF")
 	for c := 0x21; c < 0x7f; c++ {
-		t[c] |= isTarget | isPath | isValue
+		t[c] |= isTarget | isPlain | isValue
 	}
-	t['#'] &^= isTarget | isPath
-	t['%'] &^= isPath
-	t['?'] &^= isPath
+	t['#'] &^= isTarget | isPlain
+	t['%'] &^= isPlain
+	t['?'] &^= isPlain
+	t['/'] &^= isPlain
+	t['\\'] &^= isPlain
 	set(isValue, " \t")
 	for c := 0x80; c < 0x100; c++ {
 		t[c] |= isValue

@@ -21,7 +21,7 @@ func TestClasses(t *testing.T) {
 			{"tchar", isToken, visible && !in(c, "\"(),/:;<=>?@[\\]{}")}, // RFC 9110 §5.6.2: VCHAR but delimiters
 			{"field value", isValue, c == '\t' || c >= 0x20 && c != 0x7f},
 			{"target", isTarget, visible && c != '#'},
-			{"path", isPath, visible && c != '#' && c != '?' && c != '%'},
+			{"plain", isPlain, visible && c != '#' && c != '?' && c != '%' && c != '/' && c != '\\'},
 			{"host", isHost, in(c, digits+letters+"-._~!$&'()*+,;=")},
 			{"hex", isHex, in(c, hex)},
 		} {

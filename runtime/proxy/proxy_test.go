@@ -51,7 +51,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 		t.Fatal(err)
 	}
 	address = ln.Addr().String()
-	if err := s.Serve([]net.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true}}}}, nil); err != nil {
+	if err := s.Serve([]net.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	logged = func() string {
@@ -154,6 +154,11 @@ func TestTargets(t *testing.T) {
 		{"/api/", proxy.Options{Target: behind.URL}, "GET /api/x", "GET /api/x h.example 0"},
 		{"/api/", proxy.Options{Target: behind.URL + "/base/"}, "GET /api/x%20y?q", "GET /base/x%20y?q h.example 0"},
 		{"/api", proxy.Options{Target: behind.URL + "/base"}, "GET /api/x", "GET /base/x h.example 0"},
+		{"/api/", proxy.Options{Target: behind.URL + "/base/"}, "GET /api/x//y", "GET /base/x//y h.example 0"},
+		{"/api/", proxy.Options{Target: behind.URL + "/base/"}, "GET //api/x/../y", "GET /base/y h.example 0"},
+		{"/", proxy.Options{Target: behind.URL}, "GET /x%2Fy%2e", "GET /x%2Fy%2e h.example 0"},
+		// One server's segment is a part of the other's: it is not to resolve them again.
+		{"/", proxy.Options{Target: behind.URL}, "GET /x/y%2f..%2f..%2fz//a%20b", "GET /z//a%20b h.example 0"},
 		{"/", proxy.Options{Target: "unix:" + socket}, "GET /x", "GET /x h.example 0"},
 		{"/a/", proxy.Options{Target: "unix:" + socket + ":/b/"}, "DELETE /a/x", "DELETE /b/x h.example 0"},
 	} {

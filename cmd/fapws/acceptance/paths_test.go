@@ -14,7 +14,8 @@ func TestPaths(t *testing.T) {
 		{"/dir//file", "/dir/", "/dir", "//file", ""},
 		{"/deep/er/x", "/deep/er", "/deep/er", "/x", ""},
 		{"/deep/erst", "/deep/er", "/deep", "/erst", ""},
-		{"/x/y/../z", "/x/y", "/x/y", "/../z", ""},
+		{"/x/y/./v/../z", "/x/y", "/x/y", "/z", ""},
+		{"//x/y//z", "/x/y", "/x/y", "/z", ""},
 		{"/caf%C3%A9/%e2%82%ac", "/caf\u00e9", "/caf\u00c3\u00a9", "/\u00e2\u0082\u00ac", ""}, // PEP 3333: bytes as latin-1
 		{"/sp%20ace/100%25", "/sp ace", "/sp ace", "/100%", ""},
 		{"/%61/b%2Fc", "/a", "/a", "/b/c", ""},
@@ -58,6 +59,7 @@ func TestPathsRefused(t *testing.T) {
 		{"PATHS = [('x', len)]", `the uri must begin with a slash`},
 		{"PATHS = [('/', 'len')]", `PATHS[0], ('/', 'len'): a str cannot be called`},
 		{"async def f(e): ...\nPATHS = [('/', f)]", `it is async and takes neither (scope, receive, send) nor (environ, start_response)`},
+		{"def f(e, s): ...\nPATHS = [('/a//b', f)]", `PATHS[0], ('/a//b', <function f at`},
 		{"class V:\n def GET(self, e, s): ...\nPATHS = [('/', V)]", `the class V has no method get, head, post, put, patch, delete or options, and does not take (environ, start_response)`},
 		{"class V:\n def __init__(self, *, db, x=1): ...\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V() needs db: put an object of it into PATHS`},
 		{"\ndef f(environ): ...\nPATHS = [('/ok', print), ('/', f)]", `/app.py, line 2) takes 1 argument; it is called with 2: (environ, start_response)`},

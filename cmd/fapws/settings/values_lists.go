@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"fapws/runtime/http1"
 )
 
 // toggle is on or off; as a flag it stands alone.
@@ -116,7 +118,7 @@ func (v *mappings) fromText(s string) error {
 	}
 	for _, one := range *v.to {
 		prefix, folder, ok := strings.Cut(one, "=")
-		if !ok || !strings.HasPrefix(prefix, "/") || folder == "" {
+		if !ok || !strings.HasPrefix(prefix, "/") || !http1.IsCanonicalPrefix(prefix) || folder == "" {
 			return fmt.Errorf("a path, =, and a folder, such as /private/=/srv/files; not %s", shorten(one))
 		}
 	}

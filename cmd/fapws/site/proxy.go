@@ -81,7 +81,7 @@ func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
 			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
 	}
 	mounts := b.responder(r, p)
-	mounts[0].Tunnels = true
+	mounts[0].Tunnels, mounts[0].Resolved = true, true
 	return mounts
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
+	"fapws/runtime/http1"
 )
 
 // Size is a number of bytes: 1000 or "10M".
@@ -59,6 +60,9 @@ func (p *Prefix) FromFile(v tomlfile.Value) error {
 	s, ok := v.Any.(string)
 	if !ok || !strings.HasPrefix(s, "/") || strings.ContainsAny(s, "?#\x00\r\n") {
 		return errors.New(`a path that begins with a slash, such as "/static/"`)
+	}
+	if !http1.IsCanonicalPrefix(s) {
+		return errors.New(`a path without empty and dot segments, such as "/static/"; requests are compared in this form`)
 	}
 	*p = Prefix(s)
 	return nil

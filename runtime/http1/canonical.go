@@ -1,0 +1,110 @@
+package http1
+
+import (
+	"bytes"
+	"strings"
+)
+
+// One resource has many spellings: "/a/b", "//a/b", "/a/./b", "/%61/b", "/a%2fb". What
+// decides about a request by its path (routes, rules, files, programs) compares the one
+// canonical form of all of them, or a request gets past a rule by another spelling:
+//
+//  1. percent-encoding is undone, once, "%2F" included (PEP 3333; RFC 3986 §6.2.2.2);
+//  2. dot segments are resolved (RFC 3986 §6.2.2.3), which gives the resolved form;
+//  3. empty segments are removed, which gives the canonical form.
+//
+// Applications get the resolved form: to them "//" may mean something else than "/" (RFC
+// 3986 §3.3), as in "/go/http://example.org". Servers agree on 1 and 2, and nginx
+// (merge_slashes), Apache (MergeSlashes) and Go's ServeMux on 3 as well.
+//
+// A path with more than one reading has no canonical form, and is for 400:
+//
+//   - one that leads above the root, as "/../a" (nginx and Apache refuse it as well);
+//   - ".." after an empty segment: of "/a//..", RFC 3986 makes "/a/", and merging "//"
+//     first makes "/";
+//   - dot segments between backslashes, "/a/..\b", which are slashes to some servers;
+//   - dot segments with parameters, "/a/..;x/b", which some servers remove first.
+//
+// Any other backslash or semicolon is a character like others (RFC 3986 §3.3).
+
+// ResolvePath appends the resolved form of a raw path, which begins with a slash, to dst.
+// The result begins with a slash and has no dot segment; it is never longer than raw. ok is
+// false, and the result without meaning, if raw has no canonical form. It is pure.
+func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
+	start := len(dst)
+	dst = DecodePath(dst, raw)
+	decoded := dst[start:]
+	if !bytes.Contains(decoded, []byte("/.")) && bytes.IndexByte(decoded, '\\') < 0 {
+		return dst, true
+	}
+	out := decoded[:0] // never ahead of what is read
+	folder := false    // the last segment was a dot segment
+	for rest := decoded; len(rest) > 0; {
+		segment := rest[1:] // behind its slash
+		if i := bytes.IndexByte(segment, '/'); i >= 0 {
+			segment = segment[:i]
+		}
+		rest = rest[1+len(segment):]
+		folder = true
+		switch {
+		case string(segment) == ".":
+		case string(segment) == "..":
+			last := bytes.LastIndexByte(out, '/')
+			if last < 0 || last == len(out)-1 {
+				return nil, false // above the root, or behind an empty segment
+			}
+			out = out[:last]
+		case hidesDots(segment):
+			return nil, false
+		default:
+			folder = false
+			out = append(append(out, '/'), segment...)
+		}
+	}
+	if folder {
+		out = append(out, '/')
+	}
+	return dst[:start+len(out)], true
+}
+
+// hidesDots reports whether another server may find a dot segment in a segment, because it
+// takes backslashes for slashes, or removes parameters.
+func hidesDots(segment []byte) bool {
+	for part := range bytes.SplitSeq(segment, []byte{'\\'}) {
+		name, _, cut := bytes.Cut(part, []byte{';'})
+		if (cut || len(part) < len(segment)) && (string(name) == "." || string(name) == "..") {
+			return true
+		}
+	}
+	return false
+}
+
+// MergeSlashes returns a path without its empty segments, but for the one that makes the
+// slash at its end. That is path itself if it has none, else it is built in buf. It is pure;
+// of a resolved path it makes the canonical form.
+func MergeSlashes(buf, path []byte) []byte {
+	if !bytes.Contains(path, []byte("//")) {
+		return path
+	}
+	buf = buf[:0]
+	for i, c := range path {
+		if c != '/' || i == 0 || path[i-1] != '/' {
+			buf = append(buf, c)
+		}
+	}
+	return buf
+}
+
+// IsCanonicalPath reports whether a decoded path is in canonical form.
+func IsCanonicalPath(path string) bool {
+	if path == "" || path[0] != '/' {
+		return false
+	}
+	raw := strings.ReplaceAll(path, "%", "%25")
+	resolved, ok := ResolvePath(nil, []byte(raw))
+	return ok && string(MergeSlashes(nil, resolved)) == path
+}
+
+// IsCanonicalPrefix reports whether paths in canonical form can begin with a prefix: if not,
+// what is mounted there would never be asked.
+func IsCanonicalPrefix(prefix string) bool { return prefix == "" || IsCanonicalPath(prefix+"x") }

@@ -1,0 +1,140 @@
+package http1
+
+import (
+	"bytes"
+	"path"
+	"strings"
+	"testing"
+)
+
+func TestResolvePath(t *testing.T) {
+	for _, c := range []struct{ raw, resolved, canonical string }{
+		{"/", "/", "/"},
+		{"//", "//", "/"},
+		{"///", "///", "/"},
+		{"/a/b", "/a/b", "/a/b"},
+		{"/a/b/", "/a/b/", "/a/b/"},
+		{"//a", "//a", "/a"},
+		{"/a//b//", "/a//b//", "/a/b/"},
+		{"/a/./b", "/a/b", "/a/b"},
+		{"/./a", "/a", "/a"},
+		{"/a/.", "/a/", "/a/"},
+		{"/a/..", "/", "/"},
+		{"/a/../", "/", "/"},
+		{"/a/b/..", "/a/", "/a/"},
+		{"/a/b/../../c/", "/c/", "/c/"},
+		{"/a/..//b", "//b", "/b"},
+		{"/.", "/", "/"},
+		{"/./", "/", "/"},
+		{"/...", "/...", "/..."},
+		{"/.a/..b/c..", "/.a/..b/c..", "/.a/..b/c.."},
+		{"/.well-known/x", "/.well-known/x", "/.well-known/x"},
+		{"/%61/%2e%2E/b%2Fc", "/b/c", "/b/c"},
+		{"/%2fa", "//a", "/a"},
+		{"/a%2f%2e%2e%2fb", "/b", "/b"},
+		{"/a%252f..", "/a%2f..", "/a%2f.."}, // decoded once: one segment
+		{"/a%252fb", "/a%2fb", "/a%2fb"},    // decoded once
+		{"/go/http://h/", "/go/http://h/", "/go/http:/h/"},
+		{`/a\b`, `/a\b`, `/a\b`},
+		{"/a%5cb/..c", `/a\b/..c`, `/a\b/..c`},
+		{"/a;x=1/b;..", "/a;x=1/b;..", "/a;x=1/b;.."},
+		{"/%c0%ae%c0%ae/a", "/\xc0\xae\xc0\xae/a", "/\xc0\xae\xc0\xae/a"}, // no UTF-8: only bytes
+	} {
+		resolved, ok := ResolvePath([]byte("|"), []byte(c.raw))
+		if !ok || string(resolved) != "|"+c.resolved {
+			t.Errorf("%s: %q %v, want %q", c.raw, resolved, ok, c.resolved)
+			continue
+		}
+		if got := string(MergeSlashes(nil, resolved[1:])); got != c.canonical {
+			t.Errorf("%s: canonical %q, want %q", c.raw, got, c.canonical)
+		}
+	}
+	for _, raw := range []string{
+		"/..", "/../a", "/a/../..", "/a/../../b", "/%2e%2e/a", "/a/b/%2e%2e/../..", "//..", "/a//..", "/a//../b", "/a//./..", "/a%2f/../b",
+		`/a\..\b`, `/..\a`, `/a/..\`, "/a/..%5cb", `/a\.`, "/a/..;/b", "/a/..;x=1/b", "/a/.;/b", "/a%5c..;/b", `/a/.\b`,
+	} {
+		if got, ok := ResolvePath(nil, []byte(raw)); ok {
+			t.Errorf("%s: %q, want no canonical form", raw, got)
+		}
+	}
+}
+
+func TestIsCanonicalPath(t *testing.T) {
+	for _, p := range []string{"/", "/a", "/a/", "/a%20b", "/%2e", `/a\b`, "/.well-known/"} {
+		if !IsCanonicalPath(p) {
+			t.Errorf("%s is canonical", p)
+		}
+	}
+	for _, p := range []string{"", "a", "//", "//a", "/a//b", "/a/./b", "/a/..", "/..", `/a\..\b`} {
+		if IsCanonicalPath(p) {
+			t.Errorf("%s is not canonical", p)
+		}
+	}
+}
+
+func TestIsCanonicalPrefix(t *testing.T) {
+	for _, p := range []string{"", "/", "/a", "/a/", "/.", "/a/.", "/a%2f"} {
+		if !IsCanonicalPrefix(p) {
+			t.Errorf("%s is a beginning of canonical paths", p)
+		}
+	}
+	for _, p := range []string{"a", "//", "//a", "/a//", "/a/./", "/../", "/a/../b"} {
+		if IsCanonicalPrefix(p) {
+			t.Errorf("no canonical path begins with %s", p)
+		}
+	}
+}
+
+// FuzzResolvePath holds both forms to what the standard library makes of the same path, and
+// to themselves: what is canonical stays as it is, and is what Request.Plain says.
+func FuzzResolvePath(f *testing.F) {
+	for _, s := range []string{"/a/../b", "//x/./", "/..", "/a//..", "/%2e%2e%2fa", `/a\..`, "/a/..;/b", "/a/b/.."} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		raw = "/" + raw
+		resolved, ok := ResolvePath(nil, []byte(raw))
+		if !ok {
+			return
+		}
+		if len(resolved) > len(raw) {
+			t.Errorf("%q became longer: %q", raw, resolved)
+		}
+		canonical := string(MergeSlashes(nil, resolved))
+		decoded := string(DecodePath(nil, []byte(raw)))
+		if want := path.Clean(decoded); strings.TrimSuffix(canonical, "/") != strings.TrimSuffix(want, "/") {
+			t.Errorf("%q: %q, want %q", raw, canonical, want)
+		}
+		if !IsCanonicalPath(canonical) {
+			t.Errorf("%q: %q is not canonical", raw, canonical)
+		}
+		again, ok := ResolvePath(nil, bytes.ReplaceAll(resolved, []byte("%"), []byte("%25")))
+		if !ok || !bytes.Equal(again, resolved) {
+			t.Errorf("%q: %q becomes %q", raw, resolved, again)
+		}
+		var r Request
+		if _, err := r.Parse([]byte("GET "+raw+" HTTP/1.1\r\nHost: h\r\n\r\n"), &Limits{}); err == nil && r.Plain && raw != canonical && !strings.Contains(raw, "?") {
+			t.Errorf("%q is called plain, and is %q", raw, canonical)
+		}
+	})
+}
+
+func BenchmarkParsePath(b *testing.B) {
+	for _, target := range []string{"/", "/static/app/main.css", "/a%20b//c/../d"} {
+		head := []byte("GET " + target + " HTTP/1.1\r\nHost: h\r\n\r\n")
+		var resolved, merged [256]byte
+		b.Run(target, func(b *testing.B) {
+			var r Request
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := r.Parse(head, &Limits{}); err != nil {
+					b.Fatal(err)
+				}
+				if !r.Plain {
+					p, _ := ResolvePath(resolved[:0], r.Path.In(head))
+					MergeSlashes(merged[:0], p)
+				}
+			}
+		})
+	}
+}
