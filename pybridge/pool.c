@@ -17,6 +17,7 @@
 
 #define TICK_NS 2500000L          /* of the monitor while there is work */
 #define QUIET_TICKS 100           /* ticks without work before it sleeps */
+#define RETURN_TICKS 100          /* ticks that a thread has between two jobs before another is started */
 #define RETIRE_S 10               /* idle seconds before an extra thread ends */
 
 fapws_pool fapws_the_pool;
@@ -261,12 +262,22 @@ static void spawn(void) {
 /* In place of those that do not return come as many others, and no more. */
 static int may_spawn(void) { return P.live - P.lost < P.max && P.live < 2 * P.max; }
 
+/* Whether a thread is between two jobs: it will take the next one as soon as it gets the
+ * processor and the GIL, which takes longer than a tick on a busy machine. P.mu is held. */
+static int one_returns(void) {
+  for (int i = 0; i < P.nthreads; i++) {
+    fapws_thread *t = P.threads[i];
+    if (t->state == FAPWS_THREAD_BUSY && !t->lost && !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) return 1;
+  }
+  return 0;
+}
+
 static void *monitor_main(void *arg) {
   (void)arg;
   pthread_setname_np(pthread_self(), "fapws-monitor");
   unsigned long last_pops = 0, last_jobs = 0;
   fapws_thread *last_drainer = NULL;
-  int quiet = 0, still = 0;
+  int quiet = 0, still = 0, returning = 0;
   fapws_lock();
   while (!P.stopping) {
     int work = P.head || P.drainer != NULL || P.shared.done != NULL;
@@ -283,7 +294,12 @@ static void *monitor_main(void *arg) {
     last_drainer = P.drainer;
     last_jobs = P.drainer ? P.drainer->jobs : 0;
     appoint_drainer();
-    if (P.serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) spawn();
+    if (P.serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) {
+      returning = one_returns() ? returning + 1 : RETURN_TICKS;
+      if (returning >= RETURN_TICKS) spawn(), returning = 0;
+    } else {
+      returning = 0;
+    }
     last_pops = P.pops;
     if (P.shared.done && !P.shared.wake_pending) {
       fapws_unlock();

@@ -91,6 +91,18 @@ def ident(environ, start_response):
     return str(threading.get_ident())
 
 
+class Lasting:
+    """Something whose end takes much longer than a tick of the monitor."""
+
+    def __del__(self):
+        time.sleep(0.03)
+
+
+def lasting(environ, start_response):
+    environ["lasting"] = Lasting()
+    return str(threading.get_ident())
+
+
 def together(environ, start_response):
     """Returns when as many as the query says run it."""
     global running
@@ -106,4 +118,4 @@ def quick(environ, start_response):
 
 
 PATHS = [("/" + f.__name__, f) for f in (
-    blocked, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, together)] + [("/", quick)]
+    blocked, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
