@@ -51,7 +51,7 @@ func TestCacheStorm(t *testing.T) {
 			}
 		})
 		a.limit = 30
-		s, _ := cachedOn(t, Config{CacheSize: 200 << 10, Timeout: time.Second}, rule, a)
+		s, _ := cachedOn(t, Config{CacheSize: 200 << 10, Timeout: patience}, rule, a)
 		var clients sync.WaitGroup
 		for i := range 10 {
 			clients.Go(func() {
@@ -107,14 +107,17 @@ func TestCacheStorm(t *testing.T) {
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "all released", a.idle)
 		eventually(t, "nothing is under way", func() bool { return s.loop.orphans.Load() == 0 })
+		eventually(t, "all flights are free", func() bool {
+			used := 0
+			s.do(func() {
+				used = len(s.loop.flights.all)
+				for x := s.loop.flights.free; x != nil; x = x.next {
+					used--
+				}
+			})
+			return used == 0
+		})
 		s.do(func() {
-			free := 0
-			for x := s.loop.flights.free; x != nil; x = x.next {
-				free++
-			}
-			if all := len(s.loop.flights.all); free != all {
-				t.Errorf("%d of %d flights are free", free, all)
-			}
 			if n := len(s.loop.waited) + len(s.loop.retries); n != 0 {
 				t.Errorf("%d still wait", n)
 			}

@@ -79,7 +79,7 @@ func TestBurst(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.Buffer = 16 << 10
 	s := serve(t, cfg, newApp(false, listening))
-	s.do(func() { s.loop.channels.cast.least = 20 * time.Second }) // what a busy machine may take to let them read
+	s.do(func() { s.loop.channels.cast.least = patience }) // what a busy machine may take to let them read
 	const events, size = 300, 4 << 10
 	var readers sync.WaitGroup
 	for range 4 {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -270,16 +271,14 @@ func TestListenersEndWithTheServer(t *testing.T) {
 	l.expect("retry: 3000\n")
 	s.awaitListeners(t, "news", 1)
 	s.publish(t, "news", "last")
-	begin := time.Now()
-	if err := s.Shutdown(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 	l.expect("id: e-1\ndata: last\n")
 	if rest, err := io.ReadAll(l.r); err != nil || len(rest) > 0 {
 		t.Errorf("%q, %v, not the last chunk", rest, err)
-	}
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Error(took)
 	}
 }
 
@@ -420,7 +419,7 @@ func TestListenerOnAUnixSocket(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(20 * time.Second))
+		c.SetDeadline(time.Now().Add(patience))
 		io.WriteString(c, "GET /listen/news HTTP/1.0\r\n\r\n")
 		all = append(all, c)
 	}

@@ -10,7 +10,7 @@ import (
 // and knows whether it is closed, or stale: one that has waited for too long.
 func TestH1ConnectionStates(t *testing.T) {
 	release := make(chan struct{})
-	s := serve(t, Config{KeepAlive: time.Second}, newApp(true, func(c *call) {
+	s := serve(t, Config{KeepAlive: time.Hour}, newApp(true, func(c *call) {
 		go func() {
 			<-release
 			c.reply(200, "done")
@@ -27,7 +27,7 @@ func TestH1ConnectionStates(t *testing.T) {
 	await := func(c *conn, want connState) {
 		t.Helper()
 		var now connState
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			s.do(func() { now = c.state })
 			if now == want {
 				return
@@ -57,9 +57,11 @@ func TestH1ConnectionStates(t *testing.T) {
 	close(release)
 	await(c, stateReady)
 	s.do(func() {
-		if due := s.loop.deadline(c); due <= s.loop.now || due > s.loop.now+2*int64(time.Second) {
-			t.Errorf("stale in %v, and it may be idle for a second", time.Duration(due-s.loop.now))
+		if idle := time.Duration(s.loop.deadline(c) - c.stamp); idle < time.Hour || idle > time.Hour+time.Second {
+			t.Errorf("stale after %v, and it may be idle for an hour", idle)
 		}
+		s.loop.keepAlive = int64(time.Millisecond)
+		s.loop.schedule(c)
 	})
 	await(c, stateClosed) // nobody asked for anything any more
 	if left := only(); left != nil {

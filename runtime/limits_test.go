@@ -32,7 +32,7 @@ func TestMaxClients(t *testing.T) {
 	if n, err := waiting.Read(make([]byte, 1)); err == nil {
 		t.Fatalf("%d bytes beyond the limit", n)
 	}
-	waiting.SetReadDeadline(time.Now().Add(10 * time.Second))
+	waiting.SetReadDeadline(time.Now().Add(patience))
 	first[1].Close()
 	if got := readBody(t, waiting); string(got) != "GET /w?" {
 		t.Errorf("got %q", got)

@@ -65,7 +65,7 @@ func TestRoutingUnderStress(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					c.SetDeadline(time.Now().Add(60 * time.Second))
+					c.SetDeadline(time.Now().Add(patience))
 					leaves := round%3 == 2
 					go func() {
 						for len(requests) > 0 {

@@ -237,12 +237,13 @@ func TestStreamLimits(t *testing.T) {
 
 // A response of HTTP/1.0, which ends with the connection, is seen to be cut off.
 func TestStreamCutOff10(t *testing.T) {
+	t.Parallel()
 	a := newApp(false, func(c *call) {
 		c.send("begun")
 		c.all()
 		c.end(true)
 	})
-	s := serve(t, Config{BodyTimeout: time.Millisecond}, a, streams)
+	s := serve(t, Config{BodyTimeout: ample}, a, streams)
 	c := s.dial(t)
 	io.WriteString(c, "POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhello")
 	if all, err := io.ReadAll(c); err == nil {
@@ -338,11 +339,11 @@ func TestStreamBackPressure(t *testing.T) {
 				c.reply(200, fmt.Sprint(n))
 			})
 			// Of the time in which it is not read, nothing is the client's.
-			s := serve(t, Config{MaxBodySize: -1, BodyTimeout: 10 * time.Millisecond, BodyRate: 1 << 20, Timeout: time.Hour}, a, streams)
+			s := serve(t, Config{MaxBodySize: -1, BodyTimeout: ample, BodyRate: 100 << 10, Timeout: time.Hour}, a, streams)
 			c := s.dial(t)
 			go io.WriteString(c, test.request+lastRequest)
 			eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
-			time.Sleep(1200 * time.Millisecond) // two looks of the loop
+			time.Sleep(ample + time.Duration(3*tickLength))
 			close(begin)
 			all, err := io.ReadAll(c)
 			if got := bodies(t, string(all)); err != nil || got != fmt.Sprintf("200:%d 200:0", size) {
@@ -444,7 +445,7 @@ func TestStreamTimeouts(t *testing.T) {
 				c.all()
 				c.end(true)
 			})
-			s := serve(t, Config{BodyTimeout: time.Millisecond}, a, streams)
+			s := serve(t, Config{BodyTimeout: ample}, a, streams)
 			got := s.talk(t, postSized(10)+"hello")
 			if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:the request body took too long\n" {
 				t.Errorf("%q", got)
@@ -465,10 +466,11 @@ func TestStreamOverdue(t *testing.T) {
 		c.all()
 		c.reply(200, "done")
 	})
-	s := serve(t, Config{Timeout: time.Millisecond}, a, streams)
+	s := serve(t, Config{Timeout: time.Minute}, a, streams)
 	c := s.dial(t)
 	io.WriteString(c, postSized(10)+"hello")
-	time.Sleep(1600 * time.Millisecond) // three looks of the loop
+	eventually(t, "it is in flight", func() bool { return len(a.inFlight()) == 1 })
+	s.lookLater()
 	io.WriteString(c, "world")
 	const answer = "HTTP/1.1 200"
 	buf := make([]byte, len(answer))
@@ -477,6 +479,8 @@ func TestStreamOverdue(t *testing.T) {
 	}
 	c = s.dial(t)
 	go io.WriteString(c, "POST /?hangs HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"+strings.Repeat("x", 5000000))
+	eventually(t, "it takes no more", func() bool { return s.stopped() == 1 })
+	s.lookLater()
 	all, _ := io.ReadAll(c)
 	if got := bodies(t, string(all)); got != "504:Gateway Timeout\n" {
 		t.Errorf("%q", got)

@@ -52,7 +52,7 @@ func moody(c *call) {
 // nothing is mixed up.
 func TestStreamStress(t *testing.T) {
 	a := newApp(false, moody)
-	s := serve(t, Config{MaxBodySize: 300_000, BodyTimeout: time.Second, Timeout: 10 * time.Second}, a, streams)
+	s := serve(t, Config{MaxBodySize: 300_000, BodyTimeout: patience, Timeout: patience}, a, streams)
 	before := openFiles(t)
 	until := time.Now().Add(1500 * time.Millisecond)
 	var all sync.WaitGroup
@@ -65,7 +65,7 @@ func TestStreamStress(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				c.SetDeadline(time.Now().Add(20 * time.Second))
+				c.SetDeadline(time.Now().Add(patience))
 				useMoody(t, r, c.(*net.TCPConn))
 				c.Close()
 			}
@@ -145,7 +145,7 @@ func TestStreamShutdown(t *testing.T) {
 	eventually(t, "it is in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 1 })
 	done := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		done <- s.Shutdown(ctx)
 	}()

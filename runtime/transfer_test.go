@@ -37,7 +37,7 @@ func slowly(t *testing.T, s *testServer) *net.TCPConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	t.Cleanup(func() { c.Close() })
 	return c.(*net.TCPConn)
 }
@@ -162,7 +162,8 @@ func TestWriteTimeout(t *testing.T) {
 
 // A client that is slow but takes something is served to the end.
 func TestWriteTimeoutIsAboutProgress(t *testing.T) {
-	s := serve(t, Config{WriteTimeout: 300 * time.Millisecond}, newApp(true, demo))
+	t.Parallel()
+	s := serve(t, Config{WriteTimeout: ample}, newApp(true, demo))
 	c := slowly(t, s)
 	const size = 4 << 20
 	fmt.Fprintf(c, "GET /big/%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", size)
@@ -174,9 +175,9 @@ func TestWriteTimeoutIsAboutProgress(t *testing.T) {
 		if err != nil {
 			break
 		}
-		time.Sleep(100 * time.Millisecond) // the client's slowness is the point
+		time.Sleep(ample / 4) // the client's slowness is the point
 	}
-	if total < size || time.Since(start) < 600*time.Millisecond {
+	if total < size || time.Since(start) < ample {
 		t.Errorf("%d bytes in %v", total, time.Since(start))
 	}
 }

@@ -125,14 +125,14 @@ func TestTunnelEnds(t *testing.T) {
 		}
 		digs(c)
 	})
-	s = serve(t, Config{Timeout: 100 * time.Millisecond}, a, Mount{Prefix: "/", Tunnels: true})
+	s = serve(t, Config{Timeout: time.Minute}, a, Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
 	r := bufio.NewReader(c)
 	io.WriteString(c, wsUpgrade)
 	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
 		t.Fatal(resp, err)
 	}
-	time.Sleep(1200 * time.Millisecond) // the timeout is for the answer
+	s.lookLater() // the timeout is for the answer
 	io.WriteString(c, "there\n")
 	if line, _ := r.ReadString('\n'); line != "THERE\n" {
 		t.Errorf("%q", line)

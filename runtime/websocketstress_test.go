@@ -84,7 +84,7 @@ func stressOne(t *testing.T, s *testServer, r *rand.Rand) {
 	if r.Intn(4) > 0 { // who does not read
 		go io.Copy(io.Discard, bufio.NewReader(c.Conn))
 	}
-	c.Conn.SetDeadline(time.Now().Add(10 * time.Second))
+	c.Conn.SetDeadline(time.Now().Add(patience))
 	words := []string{"", "hello", "close", "fail", "many", strings.Repeat("many ", 3000), strings.Repeat("x", 70000)}
 	for range r.Intn(12) {
 		word := words[r.Intn(len(words))]
@@ -131,7 +131,7 @@ func TestWebSocketHandshakeOverdue(t *testing.T) {
 			one.reply(200, "plain")
 		}
 	}
-	s := serveTalks(t, Config{Timeout: 500 * time.Millisecond}, a)
+	s := serveTalks(t, Config{Timeout: ample}, a)
 	open := s.socket(t)
 	c := s.dial(t)
 	// Connection: close is no matter for what becomes a WebSocket.
@@ -143,7 +143,7 @@ func TestWebSocketHandshakeOverdue(t *testing.T) {
 	}
 	s.do(func() { slow.accept("") }) // too late
 	s.do(func() { slow.end(false) })
-	time.Sleep(1500 * time.Millisecond)
+	s.lookLater()
 	for _, one := range []*wstest.Client{open, {Conn: c, R: r}} {
 		one.SendText("still there")
 		if _, got, err := one.Receive(); err != nil || string(got) != "still there" {

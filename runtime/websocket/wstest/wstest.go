@@ -76,7 +76,7 @@ func Dial(addr, path string, fields ...string) (*Client, error) {
 	if rest, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, addr = "unix", rest
 	}
-	conn, err := net.DialTimeout(network, addr, 20*time.Second)
+	conn, err := net.DialTimeout(network, addr, patience)
 	if err != nil {
 		return nil, err
 	}
@@ -95,10 +95,13 @@ type Denied struct {
 
 func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " + d.Body }
 
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = 2 * time.Minute
+
 // Open does what Dial does, on a connection that is there. It has then a deadline in
-// a minute.
+// two minutes.
 func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
-	conn.SetDeadline(time.Now().Add(time.Minute))
+	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
 		return nil, err
 	}
