@@ -52,7 +52,7 @@ func submitHandler(t testing.TB, r *response, line, body string) *response {
 // are as many as that.
 func events(t testing.TB, n int) (list []string) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(generous); ; time.Sleep(time.Millisecond) {
 		var more []string
 		if err := json.Unmarshal(handler(t, "GET /events", "").body.Bytes(), &more); err != nil {
 			t.Fatal(err)
@@ -367,7 +367,7 @@ func TestTaskOverdue(t *testing.T) {
 		for asgi(t, "GET /hello", "").body.Len() == 0 {
 		}
 		var out strings.Builder
-		if err := loop.h.Stack(&out, 20*time.Second); err != nil {
+		if err := loop.h.Stack(&out, generous); err != nil {
 			t.Error(err)
 		}
 		for _, want := range []string{"GET /gated HTTP/1.1", "its task awaits\n", "in do_gated\n    await inside(gate)\n", "in inside\n    await future\n"} {
@@ -392,7 +392,7 @@ func TestTaskOverdue(t *testing.T) {
 
 // TestAsyncThreadStuck: the asyncio thread is kept by what belongs to no request in flight.
 func TestAsyncThreadStuck(t *testing.T) {
-	stuck := impatient(t, 10*time.Second)
+	stuck := impatient(t, generous)
 	g := newGate(t)
 	late := func() {
 		r := submitASGI(t, &response{}, "GET /hello", "")
@@ -408,7 +408,7 @@ func TestAsyncThreadStuck(t *testing.T) {
 		select {
 		case why := <-stuck:
 			same(t, why, "requests wait for the asyncio thread, which is stuck")
-		case <-time.After(20 * time.Second):
+		case <-time.After(generous):
 			t.Error("nobody has noticed")
 		}
 		g.open(1)

@@ -37,7 +37,7 @@ func (s *saying) purge(pattern string) {
 // take returns what was said since, n messages at least.
 func (s *saying) take(t *testing.T, n int) (all []string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); len(all) < n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(generous); len(all) < n; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		all, s.all = append(all, s.all...), nil
 		s.mu.Unlock()
@@ -101,7 +101,7 @@ func TestNotices(t *testing.T) {
 			loop.h.Notify(Notice{Name: "hall", Number: uint64(i), Left: true})
 		}
 	})
-	loop.h.Notified(20 * time.Second)
+	loop.h.Notified(generous)
 	text := loop.get(t, "/tells").body.String()
 	calls := strings.Split(strings.TrimSuffix(text, " 5"), ",")
 	if len(calls) != 2*n || !strings.HasSuffix(text, " 5") {
@@ -120,7 +120,7 @@ func TestNotices(t *testing.T) {
 			}
 		}
 	})
-	loop.h.Notified(20 * time.Second)
+	loop.h.Notified(generous)
 	if refused != 1 {
 		t.Errorf("it was said %d times that there are too many", refused)
 	}

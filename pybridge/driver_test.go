@@ -28,6 +28,9 @@ var loop *driver
 
 func init() { goruntime.LockOSThread() }
 
+// generous ends a test that hangs, also on a machine that is many times slower.
+const generous = 2 * time.Minute
+
 func TestMain(m *testing.M) {
 	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
 	os.Setenv("PYTHONPATH", "../contrib")
@@ -53,7 +56,7 @@ func TestMain(m *testing.M) {
 	result := make(chan int)
 	go func() {
 		code := m.Run()
-		if !app.Shutdown(time.Second) {
+		if !app.Shutdown(generous) {
 			fmt.Fprintln(os.Stderr, "the asyncio thread did not end")
 			code = 1
 		}

@@ -10,7 +10,7 @@ import (
 // started for it, and any thread that has just been busy may look for work once
 // more before it sleeps.
 func TestFirstThreadIsMain(t *testing.T) {
-	for end := time.Now().Add(10 * time.Second); loop.get(t, "/is_main").body.String() != "True"; {
+	for end := time.Now().Add(generous); loop.get(t, "/is_main").body.String() != "True"; {
 		if time.Now().After(end) {
 			t.Fatal("an idle server runs a handler off the main thread")
 		}

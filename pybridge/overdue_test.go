@@ -118,7 +118,7 @@ func TestStuckWithGIL(t *testing.T) {
 
 // A thread that does not return is written off, and others take its place.
 func TestStuck(t *testing.T) {
-	stuck := impatient(t, 10*time.Second)
+	stuck := impatient(t, generous)
 	g := newGate(t)
 	captured(t, func() {
 		if loop.app.inline {

@@ -34,7 +34,7 @@ func (d *driver) begin(t *testing.T, target string) chan *response {
 func stack(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
-	if err := loop.h.Stack(&b, 10*time.Second); err != nil {
+	if err := loop.h.Stack(&b, generous); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -45,7 +45,7 @@ func shows(t *testing.T, pattern string) {
 	t.Helper()
 	want := regexp.MustCompile(pattern)
 	var got string
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(generous); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if got = stack(t); want.MatchString(got) {
 			return
 		}
@@ -102,7 +102,7 @@ func TestStackWithoutGIL(t *testing.T) {
 a handler holds the GIL in C code, .*
 ` + stacks)
 	var b strings.Builder
-	for end := time.Now().Add(10 * time.Second); !want.MatchString(b.String()); {
+	for end := time.Now().Add(generous); !want.MatchString(b.String()); {
 		if time.Now().After(end) {
 			t.Errorf("%s\ndoes not look like %s", &b, want)
 			break

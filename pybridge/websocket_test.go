@@ -59,7 +59,7 @@ func (k *talk) over() {
 // wait returns when ready says so, or fails.
 func (k *talk) wait(t *testing.T, what string, ready func() bool) {
 	t.Helper()
-	late := time.AfterFunc(10*time.Second, k.over)
+	late := time.AfterFunc(generous, k.over)
 	defer late.Stop()
 	k.mu.Lock()
 	defer k.mu.Unlock()

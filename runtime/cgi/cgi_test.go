@@ -229,9 +229,9 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"slow.cgi":  shell(background),
 		"begun.cgi": shell(plain, "echo begun", background),
-	}, func(o *cgi.Options) { o.Timeout = 500 * time.Millisecond })
+	}, func(o *cgi.Options) { o.Timeout = 2 * time.Second })
 	s.get("/cgi/slow.cgi", 504)
-	s.says("slow.cgi: it has written nothing for 500ms")
+	s.says("slow.cgi: it has written nothing for 2s")
 	for _, name := range []string{"leader", "child"} {
 		backendtest.Eventually(t, name+" has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, name)) })
 	}
@@ -243,7 +243,7 @@ func TestTimeoutEndsTheGroup(t *testing.T) {
 // A program that goes on behind its answer does not keep its place for ever.
 func TestGoesOnBehindItsAnswer(t *testing.T) {
 	s := newSite(t, map[string]string{"on.cgi": shell(`echo $$ >number`, plain, "echo done", "exec >&- 2>&-", "exec sleep 1000")},
-		func(o *cgi.Options) { o.Timeout, o.Gate = 500*time.Millisecond, cgi.NewGate(1, 10) })
+		func(o *cgi.Options) { o.Timeout, o.Gate = 2*time.Second, cgi.NewGate(1, 10) })
 	for range 2 { // the second one needs the place of the first
 		if a := s.get("/cgi/on.cgi", 200); a.Text != "done\n" {
 			t.Errorf("%q", a.Text)

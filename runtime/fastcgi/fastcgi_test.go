@@ -147,7 +147,7 @@ func TestApplication(t *testing.T) {
 			if network == "unix" {
 				address = "unix:" + address
 			}
-			s := newSite(t, fastcgi.Options{Address: address, Site: cgi.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: time.Second, Connections: 2})
+			s := newSite(t, fastcgi.Options{Address: address, Site: cgi.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: 3 * time.Second, Connections: 2})
 			if a := s.get("/app/env?a=b", 200); a.Text != "site.example:8080 true a=b fapws/test yes" {
 				t.Errorf("%q", a.Text)
 			}

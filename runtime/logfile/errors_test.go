@@ -40,7 +40,7 @@ func redirected(t *testing.T, o Options, look time.Duration) {
 func rotated(t *testing.T, path string, times int) []string {
 	t.Helper()
 	last := fmt.Sprintf("%s.%d.gz", path, times)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(last); err == nil && len(pending(path)) == 0 {
 			return lines(t, path+".1.gz")
 		}

@@ -19,6 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = 2 * time.Minute
+
 func open(t *testing.T, o Options) *File {
 	t.Helper()
 	if o.Flush == 0 {
@@ -87,7 +90,7 @@ func settled(t *testing.T, path string) {
 // eventually waits for something another goroutine does.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); {
+	for deadline := time.Now().Add(patience); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatal("waited in vain for: " + what)
 		}

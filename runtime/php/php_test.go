@@ -282,7 +282,7 @@ func TestMissing(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	inModes(t, func(t *testing.T, mode func(*php.Options)) {
 		s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`,
-			"hang.php": `<?php file_put_contents('pid', getmypid()); while (true) sleep(100);`}, func(o *php.Options) { mode(o); o.Timeout = time.Second; o.Children = 2 })
+			"hang.php": `<?php file_put_contents('pid', getmypid()); while (true) sleep(100);`}, func(o *php.Options) { mode(o); o.Timeout = 5 * time.Second; o.Children = 2 })
 		s.get("/hang.php", 504)
 		text, err := os.ReadFile(s.folder + "/pid")
 		if err != nil {
@@ -301,9 +301,9 @@ func runs(pid string) bool {
 
 func TestProcesses(t *testing.T) {
 	needPHP(t)
-	s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`, "sleep.php": `<?php usleep(300000); echo getmypid();`, "die.php": `<?php posix_kill(getmypid(), 9);`,
+	s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`, "together.php": `<?php touch('at-' . getmypid()); while (count(glob('at-*')) < 3) usleep(1000); echo getmypid();`, "die.php": `<?php posix_kill(getmypid(), 9);`,
 		"write.php": `<?php ignore_user_abort(true); file_put_contents('begun', ''); usleep(500000); file_put_contents('done', '');`},
-		func(o *php.Options) { o.Children = 3; o.MaxRequests = 5; o.Idle = 2 * time.Second })
+		func(o *php.Options) { o.Children = 3; o.MaxRequests = 5; o.Idle = 5 * time.Second })
 	pids := map[string]int{}
 	for range 12 {
 		pids[s.get("/pid.php", 200).Text]++
@@ -319,13 +319,13 @@ func TestProcesses(t *testing.T) {
 			backendtest.Eventually(t, "a used process has ended", func() bool { return !runs(pid) })
 		}
 	}
-	// as many at the same time as there may be processes, the others wait
+	// as many at the same time as there may be processes: the first ones wait for each other; the others wait for them
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	at := map[string]bool{}
 	for range 9 {
 		all.Go(func() {
-			pid := s.get("/sleep.php", 200).Text
+			pid := s.get("/together.php", 200).Text
 			mu.Lock()
 			at[pid] = true
 			mu.Unlock()

@@ -45,7 +45,7 @@ func server(t *testing.T, serve func(c *net.TCPConn, r *bufio.Reader, request *h
 			connections.Add(1)
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(20 * time.Second))
+				c.SetDeadline(time.Now().Add(patience))
 				r := bufio.NewReader(c)
 				if request, err := http.ReadRequest(r); err == nil {
 					serve(c.(*net.TCPConn), r, request)
@@ -64,7 +64,7 @@ func client(t *testing.T, address, text string) (*net.TCPConn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func reads(t *testing.T, r io.Reader, want string) {
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); !done(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("not: " + what)
 		}
@@ -181,7 +181,7 @@ func TestUpgradeNothingAhead(t *testing.T) {
 		if early, err := r.ReadByte(); err == nil {
 			t.Errorf("%q came before the answer", early)
 		}
-		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		c.SetReadDeadline(time.Now().Add(patience))
 		text := <-answer
 		io.WriteString(c, text)
 		if strings.Contains(text, " 101 ") {
@@ -306,7 +306,11 @@ func TestUpgradeHostile(t *testing.T) {
 				}
 				io.WriteString(c, test.answer)
 			})
-			address, logged := front(t, "/", proxy.Options{Target: url, Timeout: 2 * time.Second})
+			timeout := patience
+			if test.answer == "hang" {
+				timeout = 2 * time.Second
+			}
+			address, logged := front(t, "/", proxy.Options{Target: url, Timeout: timeout})
 			_, r := client(t, address, strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n")
 			all, _ := io.ReadAll(r)
 			if !strings.HasPrefix(string(all), "HTTP/1.1 "+test.want) || strings.Count(string(all), "HTTP/1.1") != 1 || strings.Contains(string(all), "h2c") {

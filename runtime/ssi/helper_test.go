@@ -93,7 +93,7 @@ func answer(w *backend.Response, r *backend.Request) {
 	case "/dynamic/slow":
 		select {
 		case <-r.Context.Done():
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 		}
 		text(200, "slow")
 	case "/dynamic/big":
@@ -102,6 +102,9 @@ func answer(w *backend.Response, r *backend.Request) {
 		w.Refuse(404, "")
 	}
 }
+
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = 2 * time.Minute
 
 func (s *site) write(name, text string) {
 	s.t.Helper()

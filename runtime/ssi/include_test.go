@@ -124,14 +124,10 @@ func TestLimits(t *testing.T) {
 		}
 	})
 	t.Run("commands", func(t *testing.T) {
-		s := newSite(t, Options{AllowExec: true, Timeout: 300 * time.Millisecond}, map[string]string{
-			"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME; echo bad >&2; sleep 100" -->`})
-		begin := time.Now()
+		s := newSite(t, Options{AllowExec: true, Timeout: 2 * time.Second}, map[string]string{
+			"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME; echo bad >&2; sleep 1000" -->`})
 		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, "a.shtml\n"+errorMessage) {
 			t.Error(got)
-		}
-		if took := time.Since(begin); took > 10*time.Second {
-			t.Error(took)
 		}
 		if log := s.logged(); !strings.Contains(log, "exec: bad") {
 			t.Error(log)
@@ -157,7 +153,7 @@ func TestExec(t *testing.T) {
 	if !ok || err != nil {
 		t.Fatalf("%q", got)
 	}
-	for end := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil && running(pid); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); syscall.Kill(pid, 0) == nil && running(pid); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a program was left behind")
 		}
