@@ -65,8 +65,10 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 		q.extra = &extra{user: x.peer.User, lastID: id}
 	}
 	if asks {
-		h.hub.Expire(h.now())
-		h.replay(q, names, h.hub.Position(names, id, h.inbox.epoch))
+		now := h.now()
+		h.hub.Expire(now)
+		seq := h.hub.Position(names, id, h.inbox.epoch)
+		h.replay(q, seq, h.hub.Replay(names, seq, now))
 	}
 	h.join(q, names)
 	c.joining = q
@@ -91,10 +93,10 @@ func (h *channels) full(names []string, addr netip.Addr) string {
 	return ""
 }
 
-// replay lets q begin with what is kept of events after number seq.
-func (h *channels) replay(q *listener, names []string, seq uint64) {
+// replay lets q, which has got all events up to number seq, begin with those.
+func (h *channels) replay(q *listener, seq uint64, events []*channel.Event) {
 	q.seq = max(q.seq, seq)
-	if events := h.hub.Since(names, seq); len(events) > 0 {
+	if len(events) > 0 {
 		q.queue = &queue{events: events, free: len(events), stamp: h.l.now}
 		q.seq = max(q.seq, events[len(events)-1].Seq)
 	}

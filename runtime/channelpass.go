@@ -249,7 +249,7 @@ func (h *channels) admit(d *PassedListener, fd int) error {
 		q.log = h.l.logOf(d.Log)
 	}
 	h.l.came()
-	h.replay(q, d.Names, d.Seq)
+	h.replay(q, d.Seq, h.hub.Since(d.Names, d.Seq))
 	h.join(q, d.Names)
 	h.begin(q)
 	return nil

@@ -175,6 +175,9 @@ func TestHistory(t *testing.T) {
 	h.Take(event(11, "a", 700), 11)
 	check("bytes of one", []string{"a"}, 0, "8 10 11")
 	h.Take(event(12, "a", 700), 12)
+	if got := numbers(h.Replay(both, 0, 12)); got != "5 7 9 12" {
+		t.Errorf("replayed within the limits: got %q", got)
+	}
 	check("bytes of one", []string{"a"}, 0, "12")
 	h.Expire(107)
 	check("age", both, 0, "7 9 12")
@@ -185,6 +188,11 @@ func TestHistory(t *testing.T) {
 	}
 	h.Expire(900)
 	check("held", both, 9, "12 20 21 22 23 24 25 26 27 28 29")
+	for now, want := range map[int64]string{110: "27 28 29", 300: "27 28 29", 301: ""} {
+		if got := numbers(h.Replay(both, 9, now)); got != want {
+			t.Errorf("replayed at %d while held: got %q, want %q", now, got, want)
+		}
+	}
 	for _, seq := range []uint64{13, 20, 15, 14, 40} {
 		h.Restore(event(seq, "b", 10), 900)
 	}

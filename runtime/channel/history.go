@@ -92,6 +92,19 @@ func (h *history) trim(r *ring, now int64) {
 	}
 }
 
+// beyond returns the newest event of r that the limits of a channel exclude; nil: none is.
+func (h *history) beyond(r *ring, now int64) *Event {
+	events, bytes := 0, 0
+	for e := r.newst; e != nil; e = e.older {
+		events++
+		bytes += e.cost()
+		if events > h.limits.Events || bytes > h.limits.Bytes+events*overhead || now-e.at > h.limits.Age {
+			return e
+		}
+	}
+	return nil
+}
+
 // forget takes e out.
 func (h *history) forget(e *Event) {
 	r := e.in

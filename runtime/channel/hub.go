@@ -141,16 +141,27 @@ func (h *Hub[L]) Hold(until int64) { h.hold = max(h.hold, until) }
 // Expire forgets what is too old. It is to be called now and then.
 func (h *Hub[L]) Expire(now int64) { h.expire(now) }
 
-// Since returns what is kept of events behind number after in the channels of
-// that name, by their numbers.
-func (h *Hub[L]) Since(names []string, after uint64) (events []*Event) {
+// Since returns all that is kept of events behind number after in the channels of
+// that name, by their numbers. While Hold lasts this is more than the limits of a channel.
+func (h *Hub[L]) Since(names []string, after uint64) []*Event {
+	return h.since(names, after, func(*ring) *Event { return nil })
+}
+
+// Replay is Since within the limits of each channel, also while Hold lasts. now is as for Take.
+func (h *Hub[L]) Replay(names []string, after uint64, now int64) []*Event {
+	return h.since(names, after, func(r *ring) *Event { return h.beyond(r, now) })
+}
+
+// since collects the events of each channel behind number after and behind the event that
+// end returns.
+func (h *Hub[L]) since(names []string, after uint64, end func(*ring) *Event) (events []*Event) {
 	for _, name := range names {
 		r := h.rings[name]
 		if r == nil {
 			continue
 		}
-		from := len(events)
-		for e := r.newst; e != nil && e.Seq > after; e = e.older {
+		from, last := len(events), end(r)
+		for e := r.newst; e != last && e.Seq > after; e = e.older {
 			events = append(events, e)
 		}
 		slices.Reverse(events[from:])

@@ -119,6 +119,26 @@ func (l *listener) allOf(order *orders) {
 	}
 }
 
+// TestReplayIsBounded: a client that comes back gets --channel-history events, also from a worker that
+// was started a moment ago, which keeps all of them for clients that may be handed over to it.
+func TestReplayIsBounded(t *testing.T) {
+	t.Parallel()
+	const published, kept = 50, 10
+	s := serve(t, twoWorkers, "channels.py", "--channel-history", strconv.Itoa(kept))
+	first := s.listen("/listen/news")
+	s.counts("news", 1)
+	for n := range published {
+		s.sends("news", strconv.Itoa(n))
+	}
+	first.gets("0")
+	for range 8 { // from both workers
+		l := s.listen("/listen/news", "Last-Event-ID: "+first.last)
+		for n := published - kept; n < published; n++ {
+			l.gets(strconv.Itoa(n))
+		}
+	}
+}
+
 // TestListenersOfTheKilled: a worker that dies takes its listeners along; they come
 // back and miss nothing. So does who comes back after a reload.
 func TestListenersOfTheKilled(t *testing.T) {
