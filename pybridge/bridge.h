@@ -429,6 +429,10 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args);
  * wait, and will as long as this thread does. Under the GIL. */
 int fapws_reserve_event(int64_t cost);
 void fapws_forget_event(int64_t cost);
+/* Notes that an event was said to the loop: what the exchange that has published it still sends
+ * leaves behind that event (order.go). A thread or task of the application's own belongs to no exchange that
+ * could be known, so all exchanges wait for its events. */
+void fapws_published_event(int64_t cost);
 #define FAPWS_EVENT_COST 64 /* what an event counts besides its bytes */
 #define FAPWS_LARGEST_EVENT (16 << 20) /* bytes of one before the settings are known */
 /* The sum that fapws_count_listeners knows. GIL not needed. */

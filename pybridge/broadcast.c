@@ -65,6 +65,7 @@ static PyObject *broadcast(const fapws_mount *m, const fapws_message *message, c
     fapws_forget_event(cost);
     return NULL;
   }
+  fapws_published_event(cost);
   Py_RETURN_TRUE;
 }
 

@@ -344,16 +344,18 @@ type parts struct{ first, last *C.fapws_part }
 
 // add appends a part; 0, there was no memory for it, is none.
 func (l *parts) add(p C.uintptr_t) {
-	made := *(**C.fapws_part)(unsafe.Pointer(&p))
-	switch {
-	case made == nil:
-		return
-	case l.first == nil:
-		l.first = made
-	default:
-		l.last.next = made
+	if made := *(**C.fapws_part)(unsafe.Pointer(&p)); made != nil {
+		l.append(made)
 	}
-	l.last = made
+}
+
+func (l *parts) append(p *C.fapws_part) {
+	if l.first == nil {
+		l.first = p
+	} else {
+		l.last.next = p
+	}
+	l.last = p
 }
 
 // behind appends the list to another.

@@ -45,6 +45,12 @@ int fapws_reserve_event(int64_t cost) {
   return 1;
 }
 
+void fapws_published_event(int64_t cost) {
+  int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
+  fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
+  __atomic_store_n(rec ? &rec->event : &P.shared.others_event, events, __ATOMIC_RELAXED);
+}
+
 void fapws_forget_event(int64_t cost) { __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED); }
 
 /* channel_publish(name, id, type, data) -> True: taken. False: too many wait, which may
@@ -74,6 +80,7 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
     fapws_forget_event(cost);
     return NULL;
   }
+  fapws_published_event(cost);
   Py_RETURN_TRUE;
 }
 

@@ -83,6 +83,7 @@ type Handler struct {
 
 	notices notices
 	crowds  crowds
+	order   order
 	sight   sight
 	held    stalled
 
@@ -339,6 +340,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
 	rec.open, rec.raw, rec.taken = 0, nil, 0
 	rec.cancelled = 0
+	rec.event, rec.behind = 0, 0
 	rec.job = C.FAPWS_RUN
 	rec.events, rec.deaf, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
 	rec.routed = boolByte(r.Routed)

@@ -57,6 +57,9 @@ func (h *Handler) collect() bool {
 		}
 	}
 	h.notices.step(h)
+	if h.config.Relayed {
+		h.ready = h.order.pass(h.shared, h.ready)
+	}
 	return h.ready != nil
 }
 

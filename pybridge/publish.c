@@ -26,6 +26,8 @@ void fapws_want_turn(void) {
 }
 
 void fapws_hand_over(fapws_part *p) {
+  int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED), others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
+  p->behind = event > others ? event : others;
   p->taken = p->last && p->rec->taken;
   __atomic_add_fetch(&p->rec->unacked, (int64_t)p->body_len + p->count, __ATOMIC_RELAXED);
   fapws_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);

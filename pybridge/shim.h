@@ -53,6 +53,7 @@ typedef struct fapws_part {
   uint16_t code;                     /* of FAPWS_OP_CLOSE */
   uint32_t subprotocol_off, subprotocol_len; /* in buf: of the WebSocket that is accepted */
   int64_t credit;                    /* of FAPWS_OP_CREDIT */
+  int64_t behind;                    /* it may leave when the server has numbered that much of what was published (order.go) */
   const char *body;                  /* in buf, or in owner's memory */
   uint32_t body_off;                 /* where in buf; body is set when buf has stopped growing */
   size_t body_len;
@@ -140,6 +141,8 @@ typedef struct fapws_record {
   int64_t sent;     /* body bytes published */
   uint64_t chunk_ns; /* moving average of one next() */
   int64_t unacked;  /* atomic: published and not yet released bytes */
+  int64_t event;    /* atomic: fapws_shared.events as its code has published the last one; 0: none */
+  int64_t behind;   /* of the loop: that of the last part that was held back */
 
   /* Of exchanges with inputs, and of those that the asyncio thread runs. */
   fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in the order in which they came */
@@ -177,6 +180,8 @@ typedef struct {
   uint32_t purges;       /* bytes of patterns among them */
   uint32_t watched;      /* the application has registered on_join or on_leave */
   int64_t event_bytes;   /* of events that were published and that the server has not dealt with */
+  int64_t events;        /* cost of all events that were published, ever */
+  int64_t others_event;  /* events, as code that belongs to no record has published the last one */
 } fapws_shared;
 
 typedef struct {

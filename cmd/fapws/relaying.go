@@ -86,6 +86,9 @@ func (r *relaying) sendUp(events []pybridge.Event) {
 
 // arrived takes Events. On listen's goroutine.
 func (r *relaying) arrived(m *supervisor.Message) {
+	if m.ID > 0 && r.s.handler != nil {
+		r.s.handler.Numbered(int64(m.ID))
+	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.deaf.Swap(true) {
 			r.s.log.log(runtime.LevelError, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
@@ -183,6 +186,9 @@ func (r *relaying) join() {
 		return // listen sees the end of the channel
 	}
 	r.up.hold(false)
+	if r.s.handler != nil {
+		r.s.handler.Order()
+	}
 	select {
 	case from := <-r.history:
 		if from == nil {

@@ -1,0 +1,96 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// mostHeld is how long responses wait without any progress. The supervisor is then so far behind, or
+// gone, that clients matter more than order.
+const mostHeld = 2 * time.Second
+
+// order keeps events of several processes in the order in which a client causes them: what an
+// exchange sends after it has published an event is held back until the server has numbered that
+// event. A client that has got its answer, and publishes through another process, gets a higher
+// number. Events are measured by their cost, all from the first one on.
+//
+// Other exchanges are not held back, and as long as nothing was published the price is one comparison
+// for each batch of parts. Of the loop, except for numbered and waits.
+type order struct {
+	on       atomic.Bool  // events are numbered by now
+	numbered atomic.Int64 // cost of the events that have numbers
+	waits    atomic.Bool  // something is held
+	held     parts        // in the order in which they were finished
+	since    time.Time    // when held was last empty, or gave parts away
+	alarm    atomic.Bool  // a timer will wake the loop
+}
+
+// Order makes responses wait for the numbers of events that their handlers publish. Any goroutine.
+func (h *Handler) Order() { h.order.on.Store(true) }
+
+// Numbered notes that the server has numbered the first events, cost in all, that RunConfig.Publish
+// was given since the start. Any goroutine.
+func (h *Handler) Numbered(cost int64) {
+	h.order.raise(cost)
+	if h.order.waits.Load() {
+		C.fapws_wake_loop()
+	}
+}
+
+func (o *order) raise(cost int64) {
+	for was := o.numbered.Load(); was < cost && !o.numbered.CompareAndSwap(was, cost); {
+		was = o.numbered.Load()
+	}
+}
+
+// pass returns what may leave of finished parts, with those that were held back until now.
+func (o *order) pass(shared *C.fapws_shared, list *C.fapws_part) *C.fapws_part {
+	if o.held.first == nil && (list == nil || !o.on.Load() || o.numbered.Load() >= atomic.LoadInt64((*int64)(&shared.events))) {
+		return list
+	}
+	if o.held.first == nil {
+		o.since = time.Now()
+	}
+	if o.held.first != nil && time.Since(o.since) > mostHeld {
+		o.raise(int64(o.held.last.behind))
+	}
+	o.waits.Store(true) // before numbered is read: see Numbered
+	numbered := o.numbered.Load()
+	var out parts
+	was := o.held.first
+	o.held = parts{}
+	o.sort(was, numbered, &out)
+	if out.first != nil {
+		o.since = time.Now()
+	}
+	o.sort(list, numbered, &out)
+	if o.held.first == nil {
+		o.waits.Store(false)
+	} else if !o.alarm.Swap(true) {
+		time.AfterFunc(mostHeld+mostHeld/10, func() {
+			o.alarm.Store(false)
+			C.fapws_wake_loop()
+		})
+	}
+	return out.first
+}
+
+// sort appends each part of list to out, or to those that are held back. Parts of one exchange
+// stay in their order.
+func (o *order) sort(list *C.fapws_part, numbered int64, out *parts) {
+	for list != nil {
+		p := list
+		list = p.next
+		p.next = nil
+		p.behind = max(p.behind, p.rec.behind)
+		if int64(p.behind) <= numbered {
+			out.append(p)
+			continue
+		}
+		p.rec.behind = p.behind
+		o.held.append(p)
+	}
+}
