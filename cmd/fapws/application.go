@@ -77,12 +77,17 @@ func moduleSource(name, first string, others []string) []byte {
 // attribute nor the text of a string, config["PATHS"].
 var wordPATHS = regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n."'\w])?PATHS(?:[^"'\w]|$)`)
 
-// runsAsMain tells whether the script is run, with __name__ "__main__", rather
-// than imported: it seems to have a PATHS, and that is what is asked for. To
-// import it would be wrong there, and to run it wrong for an application whose
-// script ends in app.run().
+// hasPATHS reports whether the script or module seems to have a PATHS, and that is what
+// is asked for.
+func (a *application) hasPATHS(conf settings.Config) bool {
+	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && wordPATHS.Match(a.source)
+}
+
+// runsAsMain reports whether the script is run, with __name__ "__main__", rather
+// than imported. To import a script with PATHS would be wrong, and to run one wrong for an
+// application whose script ends in app.run().
 func (a *application) runsAsMain(conf settings.Config) bool {
-	return a.script != "" && a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && wordPATHS.Match(a.source)
+	return a.script != "" && a.hasPATHS(conf)
 }
 
 // options says how Python shall load it.

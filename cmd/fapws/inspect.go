@@ -95,8 +95,7 @@ func withoutPython(cmd *settings.Command, set *settings.Settings, p *plan, stdou
 // judge looks at what the applications left and says so.
 func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge.App, stdout io.Writer, log func(runtime.Level, string)) error {
 	inline := isInline(set, p)
-	warn := func(line string) { log(runtime.LevelWarning, line) }
-	if err := readSettings(cmd, set, app, inline, warn); err != nil {
+	if err := readSettings(cmd, set, app, inline); err != nil {
 		return err
 	}
 	conf, err := set.Config()
@@ -123,23 +122,21 @@ func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge
 	return err
 }
 
-// readSettings takes over what the script sets. A site that was written for other
-// servers may have a TIMEOUT of its own that is no setting: warn is told of it.
-func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.App, inline bool, warn func(line string)) error {
-	script, foreign := cmd.ScriptName(), app.Object(0) != "" // without PATHS, which is written for fapws
-	unusable := func(err error) error {
-		if !foreign {
-			return err
+// readSettings takes over what a script with PATHS sets. Any other application may be
+// served by several servers: a TIMEOUT or SERVER in its module is its own.
+func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.App, inline bool) error {
+	script := cmd.ScriptName()
+	if app.Object(0) == "" {
+		if err := set.ReadScript(script, globalOf(app, 0)); err != nil {
+			return usage(err)
 		}
-		warn(err.Error() + ", so it is not taken for a setting")
-		return nil
-	}
-	if err := set.ReadScript(script, globalOf(app, 0), unusable); err != nil {
-		return usage(err)
 	}
 	conf, err := set.Config()
 	if err != nil {
 		return usage(err)
+	}
+	if app.Object(0) != "" && inline && conf.Threads != 0 {
+		return usage(fmt.Errorf("%s: THREADS counts only beside PATHS, which was not found: use --threads 0, or remove THREADS", script))
 	}
 	return checkInline(script, inline, conf.Threads)
 }

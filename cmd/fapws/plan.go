@@ -212,11 +212,10 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 			if len(names) == 1 {
 				script = (&settings.Command{Script: name}).ScriptName()
 			}
-			if i > 0 { // else it is a setting, for all
-				most, err = set.BodyLimit(script, globalOf(app, i))
-			}
-			if err != nil && app.Object(i) == "" {
-				return nil, 0, usage(err)
+			if i > 0 && app.Object(i) == "" { // of the first one it is a setting, for all
+				if most, err = set.BodyLimit(script, globalOf(app, i)); err != nil {
+					return nil, 0, usage(err)
+				}
 			}
 			table, err = mountTable(script, conf.Threads, app.Mounts(i), ran, add)
 			return table, most, err

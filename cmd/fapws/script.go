@@ -36,9 +36,12 @@ func isInline(set *settings.Settings, p *plan) bool {
 	if len(p.apps) == 0 {
 		return false
 	}
+	conf, _ := set.Config() // its errors are about other things, and come later
 	if set.Source("threads").Level > settings.FromScript {
-		conf, _ := set.Config()
 		return conf.Threads == 0
+	}
+	if !p.apps[0].hasPATHS(conf) {
+		return false
 	}
 	n, found := settings.PeekThreads(p.apps[0].source)
 	return found && n == 0

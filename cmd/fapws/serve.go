@@ -136,9 +136,8 @@ func (s *service) onPython(f func()) {
 // start does what is left between a script that was run and requests that
 // are answered.
 func (s *service) start() (err error) {
-	warn := func(line string) { s.log.log(runtime.LevelWarning, line) }
 	if s.app != nil {
-		s.onPython(func() { err = readSettings(s.cmd, s.set, s.app, s.inline, warn) })
+		s.onPython(func() { err = readSettings(s.cmd, s.set, s.app, s.inline) })
 		if err != nil {
 			return err
 		}

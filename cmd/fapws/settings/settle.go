@@ -152,10 +152,8 @@ func nearestVariable(rows []*Setting, rest string) string {
 
 // ReadScript settles what neither flag nor environment nor file gave from the globals
 // of the script. global returns a value as int64, float64, string, bool, []any
-// or Object. unusable is told of each value that cannot be a setting, in one line
-// that names variable, value, and what is allowed; what it returns ends the
-// reading, unless it is nil.
-func (s *Settings) ReadScript(script string, global func(name string) (any, bool), unusable func(error) error) error {
+// or Object. The error is one line that names variable, value, and what is allowed.
+func (s *Settings) ReadScript(script string, global func(name string) (any, bool)) error {
 	for _, row := range s.rows {
 		if row.Global == "" || s.from[row.Name].Level > FromScript {
 			continue
@@ -165,11 +163,7 @@ func (s *Settings) ReadScript(script string, global func(name string) (any, bool
 			continue
 		}
 		if err := row.value(&s.conf).fromScript(x); err != nil {
-			err = unusable(fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err))
-			if err != nil {
-				return err
-			}
-			continue
+			return fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, showGiven(x), err)
 		}
 		s.from[row.Name] = Source{FromScript, script + " (" + row.Global + ")"}
 	}

@@ -26,7 +26,7 @@ func (p places) settle(t *testing.T) (*Settings, Config, error) {
 	if err != nil {
 		return nil, Config{}, err
 	}
-	if err := s.ReadScript("app.py", func(name string) (any, bool) { v, ok := p.script[name]; return v, ok }, refuse); err != nil {
+	if err := s.ReadScript("app.py", func(name string) (any, bool) { v, ok := p.script[name]; return v, ok }); err != nil {
 		return nil, Config{}, err
 	}
 	c, err := s.Config()
@@ -265,9 +265,6 @@ func TestReloadCheck(t *testing.T) {
 		}
 	}
 }
-
-// refuse takes no value for another than a setting.
-func refuse(err error) error { return err }
 
 // TestDebug: on and off are 1 and 0 in every place.
 func TestDebug(t *testing.T) {
