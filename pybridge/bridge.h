@@ -177,6 +177,9 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 
 /* --- flow.c --- */
 void fapws_flow_init(void);
+/* Defers rec, a request that t has taken, if the answers ahead of it are large or too many run. 1: rec is
+ * the loop's until it is resumed. GIL not needed. */
+int fapws_defer(fapws_thread *t, fapws_record *rec);
 /* Whether rec's client is too far behind. */
 int fapws_must_wait(fapws_record *rec);
 /* Marks rec as waiting for the client unless there is room now; 1 if parked. */

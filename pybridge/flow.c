@@ -7,9 +7,26 @@
 
 #define P fapws_the_pool
 #define WINDOW_BYTES (256 * 1024) /* an iterator may be ahead of its client by */
+#define PIPELINE_RUNNING 2        /* requests of one connection that run ahead of the first */
 enum { ITERATOR = 1, WRITER };     /* record.parked */
 
 int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
+
+int fapws_defer(fapws_thread *t, fapws_record *rec) {
+  fapws_pipeline *line = rec->pipeline;
+  int running = __atomic_add_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
+  rec->counted = 1;
+  if (rec->resumed || fapws_is_cancelled(rec)) return 0;
+  if (LIKELY(running <= PIPELINE_RUNNING && __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES)) return 0;
+  __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
+  rec->counted = 0;
+  rec->thread = NULL;
+  fapws_part *p = &rec->part0;
+  fapws_part_reset(p, rec);
+  p->op = FAPWS_OP_DEFERRED;
+  fapws_publish(t, p); /* rec is the loop's from here on */
+  return 1;
+}
 
 int fapws_park(fapws_record *rec) {
   fapws_lock();
@@ -84,6 +101,7 @@ static void unpark(fapws_record *rec) {
 
 void fapws_acked(uintptr_t record, int64_t n) {
   fapws_record *rec = (fapws_record *)record;
+  if (UNLIKELY(rec->pipeline != NULL)) __atomic_sub_fetch(&rec->pipeline->unacked, n, __ATOMIC_SEQ_CST);
   int64_t left = __atomic_sub_fetch(&rec->unacked, n, __ATOMIC_SEQ_CST);
   if (left <= WINDOW_BYTES / 2 && left + n > WINDOW_BYTES / 2) unpark(rec);
 }

@@ -81,6 +81,8 @@ type Handler struct {
 	free    *C.fapws_record
 	records []*C.fapws_record // by ticket, while in flight
 
+	pipelines []*C.fapws_pipeline // by exchange.Request.Pipeline; on the loop
+
 	notices notices
 	crowds  crowds
 	order   order
@@ -184,13 +186,19 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		h.crowds.asked(h, rec)
 	}
 	h.mu.Unlock()
+	rec.pipeline = h.pipeline(r.Pipeline)
+	rec.async = boolByte(h.app.mounts[r.Mount].Kind.async())
+	h.add(rec)
+	return true
+}
+
+// add puts rec behind those that the next Flush starts.
+func (h *Handler) add(rec *C.fapws_record) {
 	rec.next = nil
-	if h.app.mounts[r.Mount].Kind.async() {
-		rec.async = 1
+	if rec.async != 0 {
 		h.forAsync.add(rec)
-		return true
+		return
 	}
-	rec.async = 0
 	if h.last == nil {
 		h.first = rec
 	} else {
@@ -198,7 +206,29 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	}
 	h.last = rec
 	h.pending++
-	return true
+}
+
+// pipeline returns what the requests of a connection share; nil for 0.
+func (h *Handler) pipeline(number int) *C.fapws_pipeline {
+	if number == 0 {
+		return nil
+	}
+	for number >= len(h.pipelines) {
+		h.pipelines = append(h.pipelines, nil)
+	}
+	if h.pipelines[number] == nil {
+		h.pipelines[number] = (*C.fapws_pipeline)(C.calloc(1, C.sizeof_fapws_pipeline))
+	}
+	return h.pipelines[number]
+}
+
+// Resume implements runtime.Pacer.
+func (h *Handler) Resume(t exchange.Ticket) {
+	h.mu.Lock()
+	rec := h.records[t]
+	h.mu.Unlock()
+	rec.resumed = 1
+	h.add(rec)
 }
 
 // full says whether as many requests wait as may.
@@ -342,6 +372,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.cancelled = 0
 	rec.event, rec.behind = 0, 0
 	rec.job = C.FAPWS_RUN
+	rec.unacked, rec.counted, rec.resumed = 0, 0, 0
 	rec.events, rec.deaf, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
 	rec.routed = boolByte(r.Routed)
 }

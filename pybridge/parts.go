@@ -128,6 +128,9 @@ func (h *Handler) Release(part *exchange.Part) {
 		C.fapws_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
 	if last {
+		if rec.pipeline != nil { // what is left of unacked is the size of the last part
+			atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
+		}
 		h.recycle(rec)
 	} else if sent > 0 {
 		C.fapws_acked(C.uintptr_t(uintptr(unsafe.Pointer(rec))), C.int64_t(sent))

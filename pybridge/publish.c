@@ -29,7 +29,13 @@ void fapws_hand_over(fapws_part *p) {
   int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED), others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
   p->behind = event > others ? event : others;
   p->taken = p->last && p->rec->taken;
-  __atomic_add_fetch(&p->rec->unacked, (int64_t)p->body_len + p->count, __ATOMIC_RELAXED);
+  fapws_record *rec = p->rec;
+  int64_t size = (int64_t)p->body_len + p->count;
+  __atomic_add_fetch(&rec->unacked, size, __ATOMIC_RELAXED);
+  if (UNLIKELY(rec->pipeline != NULL)) {
+    __atomic_add_fetch(&rec->pipeline->unacked, size, __ATOMIC_SEQ_CST);
+    if (p->last && rec->counted) __atomic_sub_fetch(&rec->pipeline->running, 1, __ATOMIC_SEQ_CST);
+  }
   fapws_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
   do {
     p->next = old;

@@ -69,7 +69,7 @@ typedef struct fapws_part {
 enum { FAPWS_RUN, FAPWS_NEXT, FAPWS_INPUTS };
 
 /* Same values as exchange.Op. */
-enum { FAPWS_OP_BODY, FAPWS_OP_TEXT, FAPWS_OP_BINARY, FAPWS_OP_CLOSE, FAPWS_OP_CREDIT };
+enum { FAPWS_OP_BODY, FAPWS_OP_TEXT, FAPWS_OP_BINARY, FAPWS_OP_CLOSE, FAPWS_OP_CREDIT, FAPWS_OP_DEFERRED };
 
 /* exchange.InputWindow and exchange.InputCost. */
 #define FAPWS_INPUT_WINDOW (64 << 10)
@@ -102,6 +102,12 @@ enum {
 /* One exchange. Allocated with calloc, recycled by Go. The first half is
  * written by Go before fapws_submit and read-only afterwards; the second half
  * belongs to the Python side until the Last part is released. */
+/* What requests of one connection share that were sent before the answers to those ahead of them. */
+typedef struct {
+  int64_t unacked; /* atomic: sum of record.unacked */
+  int32_t running; /* atomic: those that were started and have not published their last part */
+} fapws_pipeline;
+
 typedef struct fapws_record {
   struct fapws_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket;
@@ -143,6 +149,9 @@ typedef struct fapws_record {
   int64_t unacked;  /* atomic: published and not yet released bytes */
   int64_t event;    /* atomic: fapws_shared.events as its code has published the last one; 0: none */
   int64_t behind;   /* of the loop: that of the last part that was held back */
+  fapws_pipeline *pipeline; /* of its connection, lives as long as the process; NULL: it was sent alone */
+  uint8_t counted;  /* in pipeline->running */
+  uint8_t resumed;  /* the loop has decided that it runs */
 
   /* Of exchanges with inputs, and of those that the asyncio thread runs. */
   fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in the order in which they came */
@@ -271,7 +280,7 @@ int fapws_pool_stop(int ms);
 void fapws_deliver(uintptr_t rec, uintptr_t input);
 /* Starts what was delivered. Loop only; returns as fapws_submit. */
 int fapws_deliver_flush(void);
-/* Any thread: n bytes of rec were released. */
+/* Any thread: n bytes of rec, not those of its last part, were released. */
 void fapws_acked(uintptr_t rec, int64_t n);
 /* Any thread: nobody waits for rec. */
 void fapws_cancel(fapws_record *rec);

@@ -51,6 +51,8 @@ type conn struct {
 	moved    bool   // its client is a listener of its own by now
 	checking bool   // a password of it is being checked
 	flights  uint16 // length of the list first..last
+	bulky    uint8  // how many of them may have an answer of any size before the loop knows
+	deferred uint8  // how many of them a Pacer holds back
 
 	requests uint32 // there have been, as far as they are logged
 

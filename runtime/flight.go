@@ -25,6 +25,9 @@ type flight struct {
 
 	invalidates *cache.Pattern // pages that are out of date if its answer is no error
 
+	bulky    bool // counts in conn.bulky
+	deferred bool // the handler has not started it (exchange.OpDeferred); counts in conn.deferred
+
 	since  int64 // loop.now when the handler began to owe the next part
 	owed   bool  // the handler has it, and its last part has not come back
 	orphan bool  // counted in loop.orphans
@@ -113,6 +116,12 @@ func (c *conn) append(x *flight) {
 // shift takes the first exchange of c out of its list.
 func (c *conn) shift() {
 	x := c.first
+	if x.bulky {
+		c.bulky--
+	}
+	if x.deferred {
+		c.deferred--
+	}
 	c.first = x.next
 	x.next = nil
 	c.flights--

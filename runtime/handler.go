@@ -25,6 +25,16 @@ type Receiver interface {
 	Deliver(*exchange.Input)
 }
 
+// Pacer is a Handler that bounds what it makes ahead for one connection. While answers
+// that wait for a client are large, or several requests of it run, it holds further ones back:
+// it gives a part with exchange.OpDeferred instead of running them (exchange.Request.Pipeline).
+type Pacer interface {
+	Handler
+
+	// Resume starts a request that was held back. Nothing runs before Flush. On the loop.
+	Resume(exchange.Ticket)
+}
+
 // Handler runs an application. The loop gives it requests, whole ones unless it is
 // a Receiver, and takes parts of responses; neither side ever waits for the other.
 //

@@ -8,6 +8,10 @@ const (
 	// maxFlights is how many requests of one connection may be in flight.
 	maxFlights = 32
 
+	// maxAhead bounds how many answers may be made before their turn without a bound
+	// on their size.
+	maxAhead = 2
+
 	// maxPending bounds the bytes that are kept of what a client sends ahead
 	// of the responses; beyond it the connection is not read from.
 	maxPending = 64 << 10
@@ -147,7 +151,7 @@ func (l *loop) mayGo(c *conn) bool {
 	if !c.busy() {
 		return true
 	}
-	return l.req.Safe && c.transfer == nil && !c.checking && c.last.safe && c.flights < maxFlights && !l.hasBody()
+	return l.req.Safe && c.transfer == nil && !c.checking && c.last.safe && c.flights < maxFlights && c.bulky <= maxAhead && !l.hasBody()
 }
 
 func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Length > 0 }
@@ -179,7 +183,15 @@ func (l *loop) submit(c *conn, m *Mount) {
 	} else if !x.keepAlive && !l.request.WebSocket {
 		l.setState(c, stateEnding)
 	}
-	if m.Cache != nil && l.store != nil && !l.request.WebSocket {
+	caches := m.Cache != nil && l.store != nil && !l.request.WebSocket
+	l.request.Pipeline = 0
+	if caches || l.pacer == nil || m.Handler != Handler(l.pacer) {
+		x.bulky = true
+		c.bulky++
+	} else if c.flights > 1 {
+		l.request.Pipeline = c.fd
+	}
+	if caches {
 		l.consult(x, m, nil)
 	} else {
 		l.hand(x, m)

@@ -33,6 +33,7 @@ type loop struct {
 	hosts    *hosts  // nil: there is but one
 	limited  bool    // there is a Timeout, or a rule has one
 	handler  Handler // of the application; nil: none
+	pacer    Pacer   // handler, if it is one
 	programs programs
 	handlers []Handler     // all of them
 	notice   *notice       // nil: none

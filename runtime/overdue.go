@@ -86,6 +86,7 @@ func (l *loop) substitute(x *flight) *flight {
 	y.conn, y.next = c, x.next
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe
 	y.log, y.quiet, y.rules = x.log, x.quiet, x.rules
+	y.bulky = x.bulky
 	y.said, y.told, y.same = x.said, x.told, x.same
 	at := &c.first
 	for *at != x {

@@ -22,6 +22,10 @@ func (l *loop) deliver(p *exchange.Part) {
 		l.credited(x, p)
 		return
 	}
+	if p.Op == exchange.OpDeferred {
+		l.defers(x, p)
+		return
+	}
 	if p.Last {
 		x.owed = false
 		if x.raw && l.socketBack(x, p) {
@@ -56,6 +60,13 @@ func (l *loop) deliver(p *exchange.Part) {
 // advance sends what is there for the first exchange of c, and for those
 // behind it, until a part is missing or a transfer has to end first.
 func (l *loop) advance(c *conn) {
+	l.sendReady(c)
+	if c.deferred > 0 && c.transfer == nil {
+		l.resumeDeferred(c)
+	}
+}
+
+func (l *loop) sendReady(c *conn) {
 	for c.first != nil && c.transfer == nil {
 		x := c.first
 		switch {
@@ -328,6 +339,9 @@ func (l *loop) cancel(x *flight) {
 	if x.local != nil || x.file != nil || x.page != nil {
 		l.done(x)
 		return
+	}
+	if x.deferred {
+		l.resumeFlight(x)
 	}
 	held := x.held
 	x.held = held[:0]

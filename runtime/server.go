@@ -168,6 +168,7 @@ func (s *Server) Serve(listeners []net.Listener, sites []Site, h Handler) error 
 			s.store.Store(s.loop.store)
 		}
 		s.loop.handler = h
+		s.loop.pacer, _ = h.(Pacer)
 		s.loop.sites, s.loop.handlers, s.loop.hosts = prepared, handlers, hosts
 		for i := range prepared {
 			s.loop.consider(prepared[i].rules)

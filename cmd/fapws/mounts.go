@@ -8,7 +8,10 @@ import (
 )
 
 // The loop takes an interpreter for its handler without knowing it.
-var _ runtime.Receiver = (*pybridge.Handler)(nil)
+var _ interface {
+	runtime.Receiver
+	runtime.Pacer
+} = (*pybridge.Handler)(nil)
 
 // mountTable opens the document roots of PATHS, so that the loop can serve them
 // without Python, and its folders of programs, which ran runs and add mounts.

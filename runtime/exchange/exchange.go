@@ -50,6 +50,11 @@ type Request struct {
 	// of the server.
 	ErrorLog int
 
+	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
+	// are still to be written (RFC 9112 §9.3.2); all requests with the same number share a
+	// connection. A handler that is a Pacer of package runtime may hold such a request back (OpDeferred).
+	Pipeline int
+
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
 }
 
@@ -162,11 +167,12 @@ type Op uint8
 
 // The ops.
 const (
-	OpBody   Op = iota // of the body of a response or request
-	OpText             // a whole message of a WebSocket, valid UTF-8
-	OpBinary           // a whole message of a WebSocket
-	OpClose            // the WebSocket is closed; the bytes are the reason, up to 123
-	OpCredit           // of a Part: none, see Part.Credit
+	OpBody     Op = iota // of the body of a response or request
+	OpText               // a whole message of a WebSocket, valid UTF-8
+	OpBinary             // a whole message of a WebSocket
+	OpClose              // the WebSocket is closed; the bytes are the reason, up to 123
+	OpCredit             // of a Part: none, see Part.Credit
+	OpDeferred           // of a Part: none; the request was not started, see Request.Pipeline
 )
 
 // Input is what arrives for an exchange after Submit: more of its body, or messages

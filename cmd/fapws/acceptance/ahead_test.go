@@ -1,0 +1,53 @@
+package acceptance
+
+import (
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// A client that sends 16 requests at once and reads nothing makes the application begin no more
+// than the answer that is being sent and two ahead. When it reads, it gets all of them.
+func TestAnswersAheadAreBounded(t *testing.T) {
+	const requests, size = 16, 8 << 20 // more than the kernel takes for a client
+	for _, path := range []string{"/whole", "/items", "/generator", "/handler", "/asgi"} {
+		t.Run(path[1:], func(t *testing.T) {
+			inOneProcess(t, func(t *testing.T, m mode) {
+				s := serve(t, m, "ahead.py")
+				begun := func() int {
+					where := "/begun" // it is run behind all that the client has sent
+					if path == "/asgi" || path == "/handler" {
+						where = "/async/begun"
+					}
+					n, _ := strconv.Atoi(s.get(where, 200).body)
+					return n
+				}
+				w := s.dial()
+				_ = w.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
+				w.send(strings.Repeat(get(path), requests))
+				eventually(t, "the first has begun", func() bool { return begun() > 0 })
+				for range 20 {
+					if n := begun(); n > 3 {
+						t.Fatalf("%d have begun, and nothing was read", n)
+					}
+				}
+				for i := range requests {
+					r := w.head("GET")
+					number := make([]byte, 8)
+					if _, err := io.ReadFull(r.Body, number); err != nil {
+						t.Fatal(i, err)
+					}
+					n, err := io.Copy(io.Discard, r.Body)
+					if err != nil || n+8 != size {
+						t.Fatalf("answer %d: %d bytes, %v", i, n+8, err)
+					}
+				}
+				if n := begun(); n != requests {
+					t.Errorf("%d have begun", n)
+				}
+			})
+		})
+	}
+}

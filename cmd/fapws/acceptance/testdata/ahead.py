@@ -1,0 +1,46 @@
+"""Answers of 8 MiB, made in every way; /begun says how many were begun."""
+import itertools
+
+begun = itertools.count()
+said = 0
+MEBIBYTES = 8
+
+
+def begin():
+    global said
+    said = next(begun) + 1
+    return b"%08d" % said + bytes((MEBIBYTES << 20) - 8)
+
+
+def whole(environ, start_response):
+    return begin()
+
+
+def items(environ, start_response):
+    return [begin()]
+
+
+def generator(environ, start_response):
+    body = begin()
+    for i in range(MEBIBYTES):
+        yield body[i << 20 : (i + 1) << 20]
+
+
+async def handler(environ, start_response):
+    return begin()
+
+
+async def asgi(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": begin()})
+
+
+def count(environ, start_response):
+    return str(said)
+
+
+async def acount(environ, start_response):
+    return str(said)
+
+
+PATHS = [("/whole", whole), ("/items", items), ("/generator", generator), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]
