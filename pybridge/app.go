@@ -41,6 +41,9 @@ type Options struct {
 	// Venv is the folder of the virtual environment whose packages count; "":
 	// those of the Python that fapws was built for.
 	Venv string
+	// Failed, if not nil, is called with the error of Load before Python is finalised,
+	// which waits for the threads of the script. On the thread of Load.
+	Failed func(error)
 }
 
 // Application names one WSGI application or script with PATHS. Two that are equal
@@ -79,9 +82,12 @@ func (a *Application) fullName() string {
 	return name
 }
 
-// ExitError says that the script ended the program: it raised (its traceback
-// is on stderr) or called sys.exit. Code is the exit status of the process.
-type ExitError struct{ Code int }
+// ExitError says that code of the user failed while it was loaded: it raised (its
+// traceback is on stderr) or called sys.exit.
+type ExitError struct {
+	Code int    // the exit status of python3
+	Line string // "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" where that is not known
+}
 
 // Error implements error.
 func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with status %d", e.Code) }
@@ -120,10 +126,10 @@ func Load(o Options) (*App, error) {
 	}
 	a := &App{stop: make(chan int, 1)}
 	if err := a.load(o, paths); err != nil {
-		status := int(C.fapws_finish())
-		if exit := (*ExitError)(nil); errors.As(err, &exit) && exit.Code == 0 && status < 0 {
-			exit.Code = 120 // as python3 when stdout cannot be flushed
+		if o.Failed != nil {
+			o.Failed(err)
 		}
+		C.fapws_finish()
 		return nil, err
 	}
 	C.fapws_release_gil()

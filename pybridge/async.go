@@ -31,8 +31,7 @@ func (a *App) IsAsync() bool {
 // Startup starts the asyncio thread, if something needs it, and the lifespans of the
 // ASGI applications, and waits until they have started: for as long as they take.
 //
-// The error is an *ExitError with code 3 when a traceback on stderr says what is
-// wrong, and else one line for the user. On the thread of Load, once, before the
+// The error is one line for the user; a traceback may precede it on stderr. On the thread of Load, once, before the
 // first Submit.
 func (a *App) Startup(c AsyncConfig) error {
 	if !a.IsAsync() {
@@ -56,10 +55,7 @@ func (a *App) Startup(c AsyncConfig) error {
 		return nil
 	}
 	defer C.free(unsafe.Pointer(wrong))
-	if line := C.GoString(wrong); line != "" {
-		return errors.New(line)
-	}
-	return &ExitError{3}
+	return errors.New(C.GoString(wrong))
 }
 
 // Shutdown ends the asyncio thread: tasks have until grace is over, then they are

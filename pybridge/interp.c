@@ -189,7 +189,7 @@ PyObject *fapws_signals_on_stack(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-int fapws_run_script(const char *path, int *code) {
+int fapws_run_script(const char *path, int *code, char **line) {
   PyObject *done = NULL, *globals = NULL;
   PyObject *name = PyUnicode_DecodeFSDefault(path);
   if (name && insert_script_folder(path) == 0) globals = main_globals(name);
@@ -202,16 +202,35 @@ int fapws_run_script(const char *path, int *code) {
   }
   Py_XDECREF(name);
   Py_XDECREF(done);
-  return fapws_script_ended(done != NULL, NULL, code);
+  const char *slash = strrchr(path, '/');
+  return fapws_script_ended(done != NULL, NULL, slash ? slash + 1 : path, code, line);
 }
 
 void *fapws_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 
-int fapws_script_ended(int ok, void *raised, int *code) {
+/* What fapws._failure says of the current exception, which stays; NULL where it cannot. */
+static char *describe(const char *name) {
+  PyObject *type, *value, *tb;
+  PyErr_Fetch(&type, &value, &tb);
+  PyErr_NormalizeException(&type, &value, &tb);
+  if (tb && value) PyException_SetTraceback(value, tb);
+  PyObject *module = PyImport_ImportModule("fapws._failure");
+  PyObject *text = module && value ? PyObject_CallMethod(module, "describe", "ON", value, PyUnicode_DecodeFSDefault(name)) : NULL;
+  PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+  char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
+  Py_XDECREF(module);
+  Py_XDECREF(text);
+  Py_XDECREF(bytes);
+  PyErr_Restore(type, value, tb); /* and what describing it may have raised is gone */
+  return line;
+}
+
+int fapws_script_ended(int ok, void *raised, const char *name, int *code, char **line) {
   signals_on_stack();
   if (fapws_forked) fapws_child_exit();
   if (ok) return 0;
   if (raised) PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
+  if (line) *line = describe(name);
   *code = fapws_system_exit();
   if (*code < 0) {
     *code = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt) ? 130 : 1;

@@ -36,8 +36,8 @@ func (a *App) find(o Options, i int, paths []string) (f *finding, err error) {
 	main, path := python3.Py_None, paths[i]
 	switch first := &o.Apps[0]; {
 	case i == 0 && app.Script != "" && !app.Import:
-		if code, ok := runScript(path); !ok {
-			return f, &ExitError{code}
+		if err := runScript(path); err != nil {
+			return f, err
 		}
 		main = mainGlobals()
 		table := python3.PyDict_GetItemString(main, "PATHS")
@@ -118,13 +118,20 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 	for _, arg := range args[:len(args)-1] {
 		arg.DecRef()
 	}
-	var status C.int
 	raised := result
 	if result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)) {
 		raised = nil
 	}
-	if C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), &status) != 0 {
-		return nil, &ExitError{int(status)}
+	arena := &cArena{}
+	defer arena.free()
+	name := where
+	if name == "" {
+		name = app.name()
+	}
+	var status C.int
+	var line *C.char
+	if C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), arena.str(name), &status, &line) != 0 {
+		return nil, exitError(status, line)
 	}
 	if python3.PyUnicode_Check(result) {
 		defer result.DecRef()
@@ -160,7 +167,7 @@ func (a *App) Tool(module string) int {
 		raised = nil
 	}
 	var status C.int
-	C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), &status)
+	C.fapws_script_ended(C.int(boolByte(result != nil && raised == nil)), unsafe.Pointer(raised), nil, &status, nil)
 	return int(status)
 }
 
@@ -194,10 +201,19 @@ func text(s string) *python3.PyObject {
 	return (*python3.PyObject)(C.fapws_text(arena.str(s)))
 }
 
-func runScript(path string) (code int, ok bool) {
+func runScript(path string) error {
 	arena := &cArena{}
 	defer arena.free()
 	var status C.int
-	r := C.fapws_run_script(arena.str(path), &status)
-	return int(status), r == 0
+	var line *C.char
+	if C.fapws_run_script(arena.str(path), &status, &line) == 0 {
+		return nil
+	}
+	return exitError(status, line)
+}
+
+// exitError takes line over.
+func exitError(status C.int, line *C.char) *ExitError {
+	defer C.free(unsafe.Pointer(line))
+	return &ExitError{Code: int(status), Line: C.GoString(line)}
 }

@@ -209,12 +209,14 @@ typedef struct {
 /* Initialises Python. Returns 0, or -1 with *why pointing to static text. */
 int fapws_start(const fapws_start_options *o, const char **why);
 /* Runs the file called path (absolute) as __main__. Returns 0, or -1 when it
- * raised or called sys.exit: its traceback is out and *code is the exit status. */
-int fapws_run_script(const char *path, int *code);
+ * raised or called sys.exit: its traceback is out and *code is the exit status, and
+ * *line, which the caller frees, one line about it, or NULL. */
+int fapws_run_script(const char *path, int *code, char **line);
 /* What follows when code of the user has been run or imported. It failed unless
  * ok: with raised, an exception object, or, when that is NULL, with the current
- * exception. Then returns -1, as fapws_run_script does. GIL held. */
-int fapws_script_ended(int ok, void *raised, int *code);
+ * exception. Then returns -1, as fapws_run_script does; line may be NULL, and name is the
+ * name of the application in *line. GIL held. */
+int fapws_script_ended(int ok, void *raised, const char *name, int *code, char **line);
 /* A str of bytes from the operating system, or NULL. GIL held. */
 void *fapws_text(const char *bytes);
 /* The class Environ of a script, whose globals are a dict, if it is a subclass of

@@ -21,17 +21,20 @@ const (
 type failure struct {
 	code int
 	line string // "" when everything has been said already; several with newlines between
+	err  error  // that line is the text of
 }
 
 func (f *failure) Error() string { return f.line }
+func (f *failure) Unwrap() error { return f.err }
 
-func usage(err error) error { return &failure{exitUsage, err.Error()} }
+func usage(err error) error { return &failure{exitUsage, err.Error(), err} }
 
 func notStarted(format string, args ...any) error {
-	return &failure{exitStart, fmt.Sprintf(format, args...)}
+	err := fmt.Errorf(format, args...)
+	return &failure{exitStart, err.Error(), err}
 }
 
-// ended is how a script that ended by itself ends fapws.
+// ended ends fapws with a code when the reason has been reported.
 func ended(code int) error { return &failure{code: code} }
 
 // report writes the lines of err, if it has any, and returns its exit code.

@@ -46,24 +46,29 @@ func failurePage(app, how string, said []byte) []byte {
 	b.WriteString("<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><meta http-equiv=refresh content=")
 	b.WriteString(strings.TrimSuffix(pageRefresh.String(), "s"))
 	b.WriteString("><title>" + html.EscapeString(title) + "</title><style>" + pageStyle + "</style>")
-	b.WriteString("<header><p class=dim>" + html.EscapeString(app) + " does not load: " + html.EscapeString(how) + "</p>")
+	b.WriteString("<header><p class=dim>" + html.EscapeString(app) + " failed to load: " + html.EscapeString(how) + "</p>")
 	b.WriteString("<h1>" + html.EscapeString(title) + "</h1></header><main><pre>" + html.EscapeString(text) + "</pre>")
-	b.WriteString("<p class=dim>This page is for browsers: other clients still get what the code before answers, if there was any. It goes away as soon as the code loads.</p></main></html>\n")
+	b.WriteString("<p class=dim>Only browsers see this page; other clients still reach the previous version, if there was one. This page refreshes itself once the code loads.</p></main></html>\n")
 	return b.Bytes()
 }
 
 // escapes are what speaks to a terminal (ECMA-48 §5.4).
 var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
-// lastError is the last line of a traceback: "ValueError: no".
+// lastError is the last line of a traceback, "ValueError: no", or else the last message
+// of fapws.
 func lastError(text string) string {
 	lines := strings.Split(text, "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if errorLine.MatchString(lines[i]) {
-			return lines[i]
+	for _, fits := range []func(string) bool{errorLine.MatchString, ownLine} {
+		for i := len(lines) - 1; i >= 0; i-- {
+			if fits(lines[i]) {
+				return lines[i]
+			}
 		}
 	}
 	return ""
 }
 
-var errorLine = regexp.MustCompile(`^(fapws: |[A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b|[a-z_][\w.]*\.[A-Z]\w*: )`)
+func ownLine(line string) bool { return strings.HasPrefix(line, "fapws: ") }
+
+var errorLine = regexp.MustCompile(`^([A-Za-z_][\w.]*(Error|Exception|Interrupt|Exit|Warning|Group)\b|[a-z_][\w.]*\.[A-Z]\w*: )`)

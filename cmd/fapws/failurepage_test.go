@@ -18,7 +18,7 @@ TypeError: can only concatenate str (not "int") to str
 		{"a traceback", traceback, []string{
 			"<title>TypeError: can only concatenate str (not &#34;int&#34;) to str</title>",
 			"    x = &#34;&lt;b&gt;&#34; + 1\n",
-			"app.py does not load: worker 7 has ended with code 1",
+			"app.py failed to load: worker 7 has ended with code 1",
 			"<meta http-equiv=refresh content=1>",
 		}, []string{"<b>"}},
 		{"a line of ours", "fapws: app.py has no PATHS\n", []string{"<h1>fapws: app.py has no PATHS</h1>"}, nil},

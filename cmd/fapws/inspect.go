@@ -27,8 +27,8 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 		// What else is wrong can be told without the applications.
 		_, others := p.build(set, &conf, nil, nil, &programs{}, log)
 		var f *failure
-		if errors.As(p.bad, &f) {
-			return 0, &failure{f.code, tomlfile.Join(p.bad, others).Error()}
+		if errors.As(p.bad, &f) && others == nil {
+			return 0, &failure{code: f.code, line: p.bad.Error()}
 		}
 		return 0, usage(tomlfile.Join(p.bad, others))
 	}
@@ -38,11 +38,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 	if err := setVariables(&conf); err != nil {
 		return 0, err
 	}
-	app, err := loadScript(p.options(cmd, set))
-	var f *failure
-	if errors.As(err, &f) && f.line == "" && cmd.Word == settings.WordCheck {
-		return 0, notStarted("%s ended with code %d", cmd.ScriptName(), f.code)
-	}
+	app, err := loadScript(p.options(cmd, set), cmd, func(err error) int { return report(stderr, err) })
 	if err != nil {
 		return 0, err
 	}

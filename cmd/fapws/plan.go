@@ -168,7 +168,7 @@ func (p *plan) find(conf settings.Config) error {
 		a, err := findApplication(app.Name, app.Folder(), conf)
 		if err != nil {
 			if app.At.File != nil {
-				err = app.At.Errorf("app: %v", err)
+				err = notStarted("%w", app.At.Errorf("app: %v", err))
 			}
 			return err
 		}

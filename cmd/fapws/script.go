@@ -79,21 +79,42 @@ func setVariables(conf *settings.Config) error {
 	return nil
 }
 
-// loadScript loads the application on the calling thread, which is Python's
-// main thread from then on.
-func loadScript(o pybridge.Options) (*pybridge.App, error) {
+// loadScript loads the applications on the calling thread, which is Python's main
+// thread from then on. report writes the error before Python is finalised; the error
+// that loadScript returns has only the code.
+func loadScript(o pybridge.Options, cmd *settings.Command, report func(error) int) (*pybridge.App, error) {
+	var failed error
+	code := exitStart
+	o.Failed = func(err error) {
+		failed = err
+		code = report(notLoaded(err, &o, cmd))
+		exitAfterClosingTime(code, func(string) {})
+	}
 	app, err := pybridge.Load(o)
-	var exit *pybridge.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return nil, ended(exit.Code)
-	case err != nil:
-		if err := mistypedWord(o.Apps[0].Module, err); err != nil {
-			return nil, usage(err)
-		}
+	if err != nil && failed == nil {
 		return nil, notStarted("%v", err)
 	}
+	if err != nil {
+		return nil, ended(code)
+	}
 	return app, nil
+}
+
+// notLoaded turns an error of pybridge.Load into one line with a next step.
+func notLoaded(err error, o *pybridge.Options, cmd *settings.Command) error {
+	var exit *pybridge.ExitError
+	switch {
+	case !errors.As(err, &exit):
+		if err := mistypedWord(o.Apps[0].Module, err); err != nil {
+			return usage(err)
+		}
+		return notStarted("%v", err)
+	case exit.Line == "":
+		return notStarted("%s failed to load; see the traceback above", cmd.Script)
+	case strings.Contains(exit.Line, "; ") || cmd.Word == settings.WordCheck:
+		return notStarted("%s", exit.Line)
+	}
+	return notStarted("%s; correct it, then test with fapws check %s", exit.Line, cmd.Script)
 }
 
 // mistypedWord is the error of a module that does not exist and was probably meant as a

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -79,7 +78,7 @@ func (s *service) run() (code int, err error) {
 		}
 	}
 	if len(s.plan.apps) > 0 {
-		s.onPython(func() { s.app, err = loadScript(s.plan.options(s.cmd, s.set)) })
+		s.onPython(func() { s.app, err = loadScript(s.plan.options(s.cmd, s.set), s.cmd, s.report) })
 		if err != nil {
 			return 0, err
 		}
@@ -242,11 +241,7 @@ func (s *service) startAsync() (err error) {
 	s.onPython(func() {
 		err = s.app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
 	})
-	var exit *pybridge.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return notStarted("the startup of the application has failed")
-	case err != nil:
+	if err != nil {
 		return notStarted("%v", err)
 	}
 	return nil

@@ -161,7 +161,7 @@ func (v *overseer) run(at place) (code int, err error) {
 	v.front.withdraw()
 	var start *supervisor.StartError
 	if errors.As(err, &start) {
-		return 0, &failure{start.Code, start.Line}
+		return 0, &failure{code: start.Code, line: start.Line}
 	}
 	return exitOK, err
 }

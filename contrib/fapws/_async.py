@@ -10,6 +10,8 @@ import sys
 import threading
 import traceback
 
+from fapws._failure import describe, describe_text
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["start", "stop"]
 
+_STARTUP = " (during lifespan.startup)"
 _CLOSING = 1.0  # seconds for what has been cancelled
 
 
@@ -28,8 +31,7 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
     lifespan  -- "auto", "on" or "off"
     functions -- begin, turn, tasks and end of the executable (pybridge/async.c)
 
-    Returns [(application, state)], or a str that says what is wrong; "" when
-    stderr has it. On the thread that has loaded the applications, whose
+    Returns [(application, state)], or one line about what is wrong. On the thread that has loaded the applications, whose
     context variables are then seen by all tasks.
     """
     global _thread
@@ -86,9 +88,9 @@ class _Thread:
                 _run(loop, loop.create_task(self.serve(loop)))
             finally:
                 _close(loop)
-        except BaseException:
+        except BaseException as error:
             traceback.print_exc()
-            self.failure = ""
+            self.failure = describe(error, "the asyncio thread")
         finally:
             self.functions["end"]()
             self.started.set()
@@ -168,7 +170,7 @@ class _Lifespan:
         self.error: Optional[BaseException] = None
 
     async def startup(self) -> Optional[str]:
-        """What is wrong, or None; "" when stderr has it."""
+        """Return None, or one line about the failure; a traceback is on stderr then."""
         self.inbox: asyncio.Queue[Dict[str, str]] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.inbox.put_nowait({"type": "lifespan.startup"})
@@ -189,12 +191,12 @@ class _Lifespan:
     def failed(self, message: str) -> str:
         if self.error is not None:
             _show(self.error)
-            return ""
+            return describe(self.error, "the application") + _STARTUP
         message = message.strip()
-        if "\n" in message:  # a traceback, as frameworks have it
+        if "\n" in message:  # a traceback, as frameworks send it
             sys.stderr.write(message + "\n")
-            return ""
-        return "the startup of the application has failed" + (f": {message}" if message else "")
+            return describe_text(message, "the application") + _STARTUP
+        return f"the application: {message or 'lifespan.startup.failed'}{_STARTUP}"
 
     async def shutdown(self, seconds: float) -> None:
         if self.task is None or self.task.done():

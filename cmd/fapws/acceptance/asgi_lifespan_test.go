@@ -59,7 +59,7 @@ func TestASGILifespanFails(t *testing.T) {
 		{"raises", "ValueError: cannot start", "fapws/_"},
 		{"exits", "enough", ""},
 		{"failed", "no database", "Traceback"},
-		{"failed silently", "startup of the application has failed", "Traceback"},
+		{"failed silently", "the application: lifespan.startup.failed (during lifespan.startup)", "Traceback"},
 		{"ignores", "--lifespan on: the application does not serve lifespans", "Traceback"},
 		{"asserts", "AssertionError", "fapws/_"},
 	} {

@@ -198,7 +198,7 @@ func TestH12CommandLine(t *testing.T) {
 	s.address = s.stderr.await(t, bannerURL)[1]
 	s.ask(get("/")).want(t, 200, "a.txt") // who names a folder and no more gets its list
 	code, _, stderr := command{flags: []string{"--config", "off"}, dir: dir}.run(t)
-	if code != 2 || !strings.HasPrefix(stderr, "fapws: which application?") {
+	if code != 2 || !strings.HasPrefix(stderr, "fapws: no application given; ") {
 		t.Errorf("code %d: %s", code, stderr)
 	}
 }

@@ -77,7 +77,7 @@ func TestReload(t *testing.T) {
 		s.comes(tool, 200, "two")
 
 		write(t, s.path, "1/0\n")
-		s.says(`ZeroDivisionError(.*\n)*.* error worker \d+ has ended with code 1: not reloaded, the old workers go on`)
+		s.says(`ZeroDivisionError(.*\n)*.* error worker \d+ has ended with code 3: not reloaded, the old workers go on`)
 		for _, accept := range []string{tool, browser} {
 			if status, body := s.ask(accept); status != 200 || body != "two" {
 				t.Errorf("a broken file is served: %d %q", status, body)
@@ -129,7 +129,7 @@ func TestReloadFirst(t *testing.T) {
 		path := write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
 		c := command{script: path, flags: append([]string{"--reload", "--bind", "127.0.0.1:0"}, m.flags...), complains: true}
 		s := &workbench{server: c.start(t), t: t, path: path}
-		s.says(`SyntaxError(.*\n)*.* has ended with code 1: waiting for a change`)
+		s.says(`SyntaxError(.*\n)*.* has ended with code 3: waiting for a change`)
 		write(t, path, saying("mended"))
 		s.url = "http://" + s.stderr.await(t, bannerURL)[1]
 		s.comes(tool, 200, "mended")

@@ -53,8 +53,8 @@ func TestHUPFails(t *testing.T) {
 	s.complains = true
 	old := s.workers()
 	for _, c := range []struct{ from, to, says string }{
-		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)ended with code 1: not reloaded, the old workers go on"},
-		{"VERSION = 1 / 0", "sys.exit(9)", "ended with code 9: not reloaded"},
+		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)ended with code 3: not reloaded, the old workers go on"},
+		{"VERSION = 1 / 0", "sys.exit(9)", "ended with code 3: not reloaded"},
 		{"sys.exit(9)", "time.sleep(50)", "has not loaded within 2s and was killed: not reloaded"},
 		{"time.sleep(50)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL: not reloaded"},
 		{"os.kill(os.getpid(), 9)", "VERSION = 2", ""},

@@ -248,7 +248,8 @@ func (s *Supervisor) dropBatch() {
 }
 
 // batchFailed gives up the generation because of w, if it is one of its workers.
-// said: it has told people itself what is wrong.
+// said: it has reported the reason itself, as fapws does with the codes 1 to 3; with
+// others code of the user has ended the process (os._exit).
 func (s *Supervisor) batchFailed(w *worker, how string, code int, said bool) {
 	g := s.batch
 	s.dropBatch()

@@ -299,7 +299,7 @@ func (s *Supervisor) died(w *worker, how string, code int) {
 		}
 		s.maybeEnd()
 	case w.batch != nil && w.batch == s.batch:
-		s.batchFailed(w, how, code, w.why == "" && code >= 0)
+		s.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= startFailed)
 	case w.slot != nil:
 		s.lost(w, was, how)
 	case w.why != "":

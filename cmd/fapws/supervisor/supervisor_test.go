@@ -18,8 +18,9 @@ func TestFirstStartFails(t *testing.T) {
 		code            int
 		line            string
 	}{
-		{"the worker ends, and has said why", "exit 7", nil, 7, ""},
-		{"it ends well", "exit 0", nil, 0, ""},
+		{"the worker ends, and has said why", "exit 2", nil, 2, ""},
+		{"code of the user ends it", "exit 7", nil, 3, "has ended with code 7"},
+		{"it ends well", "exit 0", nil, 3, "has ended with code 0"},
 		{"it takes too long", "hang", func(o *Options) { o.LoadTimeout = time.Millisecond }, 3, "has not loaded within 1ms and was killed"},
 		{"it is of another age", "protocol 99", nil, 3, "speaks protocol 99"},
 		{"it cannot be started", "", func(o *Options) { o.Dir = "/nowhere" }, 3, "a worker cannot be started: "},

@@ -1,0 +1,142 @@
+"""One line about an exception that ended the loading of an application.
+
+The executable prints it after the traceback: file, line, reason and, where there is one
+that helps, the next step.
+"""
+from __future__ import annotations
+
+import os
+import re
+import sys
+import sysconfig
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Iterator, List, Optional, Tuple
+
+__all__ = ["describe", "describe_text"]
+
+_LONGEST = 300  # characters of a reason
+_FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
+
+
+def describe(error: BaseException, name: str) -> str:
+    """Return "FILE:LINE: REASON", and "; NEXT STEP" where one is known.
+
+    error -- what the code of the user raised while it was loaded
+    name  -- what stands for FILE:LINE where no code of the user is involved
+    """
+    place = _place(error) or name
+    step = _next_step(error)
+    return f"{place}: {_reason(error)}{step and '; '}{step}"
+
+
+def describe_text(text: str, name: str) -> str:
+    """Return "FILE:LINE: REASON" for a traceback that a framework has formatted."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    frames = [(file, int(line)) for file, line in _FRAME.findall(text)]
+    return f"{_last(frames) or name}: {_shortened(lines[-1] if lines else 'no reason given')}"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        code = "" if error.code is None else repr(error.code)
+        return f"sys.exit({_shortened(code)}) was called while loading, so nothing is served"
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        text = (error.msg if isinstance(error, SyntaxError) else str(error)) or ""
+    except Exception:
+        text = ""
+    return f"{name}: {_shortened(text)}" if text.strip() else name
+
+
+def _shortened(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    first = "".join(c if c.isprintable() else " " for c in lines[0]) if lines else ""
+    if len(first) > _LONGEST:
+        return first[:_LONGEST] + "..."
+    return first + " ..." if len(lines) > 1 else first
+
+
+# --- where -------------------------------------------------------------------
+
+
+def _place(error: BaseException) -> str:
+    if isinstance(error, SyntaxError) and error.filename:
+        return _shown(error.filename, error.lineno or 1)
+    return _last(list(_frames(error.__traceback__)))
+
+
+def _frames(tb: Optional[TracebackType]) -> Iterator[Tuple[str, int]]:
+    while tb is not None:
+        yield tb.tb_frame.f_code.co_filename, tb.tb_lineno
+        tb = tb.tb_next
+
+
+def _last(frames: List[Tuple[str, int]]) -> str:
+    """The innermost frame of the user's own code, or else the innermost of all."""
+    for file, line in reversed(frames):
+        if not _is_library(file):
+            return _shown(file, line)
+    return _shown(*frames[-1]) if frames else ""
+
+
+def _is_library(file: str) -> bool:
+    if file.startswith("<"):
+        return True
+    paths = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    ours = os.path.dirname(__file__)
+    return any(f"{os.sep}{name}{os.sep}" in file for name in ("site-packages", "dist-packages")) or any(
+        path and file.startswith(path + os.sep) for path in (*paths, ours)
+    )
+
+
+def _shown(file: str, line: int) -> str:
+    try:
+        here = os.path.relpath(file)
+    except (OSError, ValueError):
+        here = file
+    return f"{file if here.startswith(os.pardir) else here}:{line}"
+
+
+# --- what to do --------------------------------------------------------------
+
+
+def _next_step(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _missing(error.name)
+    if isinstance(error, SyntaxError):
+        return f"this fapws runs Python {_version()}"
+    if isinstance(error, SystemExit) and "django" in sys.modules:
+        return "for a Django site, name its WSGI module: fapws PROJECT.wsgi"
+    return ""
+
+
+def _version() -> str:
+    return "%d.%d" % sys.version_info[:2]
+
+
+def _missing(name: str) -> str:
+    parent, _, _ = name.rpartition(".")
+    if parent in sys.modules:
+        return f"{parent} has no such module"
+    top = name.partition(".")[0]
+    for folder in _neighbours():
+        if os.path.isfile(os.path.join(folder, top + ".py")) or os.path.isfile(os.path.join(folder, top, "__init__.py")):
+            return f"{top} is in {folder}: add --pythonpath {folder}"
+    if sys.prefix != sys.base_prefix:
+        return f"install it in the virtual environment: {os.path.join(sys.prefix, 'bin', 'pip')} install PACKAGE"
+    return (
+        f"install it in a virtual environment (python{_version()} -m venv venv; venv/bin/pip install PACKAGE),"
+        " or name the one that has it with --venv DIR"
+    )
+
+
+def _neighbours() -> Iterator[str]:
+    """Folders that a module may have been meant to be imported from, but is not."""
+    first = sys.path[0] if sys.path else ""
+    for folder in (os.getcwd(), os.path.dirname(first), os.path.join(first, "src"), os.path.join(os.getcwd(), "src")):
+        if folder and folder not in sys.path:
+            yield folder
