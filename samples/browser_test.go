@@ -53,7 +53,7 @@ func startBrowser(t *testing.T) *browser {
 		chromedp.Flag("disable-background-timer-throttling", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true),
 		chromedp.Flag("disable-renderer-backgrounding", true),
-		chromedp.WSURLReadTimeout(time.Minute), // to start, on a busy machine
+		chromedp.WSURLReadTimeout(patience), // to start, on a busy machine
 	)
 	ctx, end := chromedp.NewContext(ctx)
 	t.Cleanup(func() {
@@ -96,7 +96,7 @@ window.EventSource = class extends EventSource {
 func (b *browser) open(t *testing.T, address string) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)
-	ctx, late := context.WithTimeout(ctx, time.Minute)
+	ctx, late := context.WithTimeout(ctx, 5*patience)
 	p := &tab{t: t, ctx: ctx, lastIDs: map[network.RequestID]string{}}
 	t.Cleanup(func() {
 		late()
@@ -167,7 +167,7 @@ func value[T any](p *tab, expression string) (result T) {
 // await waits until an expression is true in the page.
 func (p *tab) await(condition string) {
 	p.t.Helper()
-	err := chromedp.Run(p.ctx, chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(40*time.Second)))
+	err := chromedp.Run(p.ctx, chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 	if err != nil {
 		var text string
 		_ = chromedp.Run(p.ctx, chromedp.Evaluate("document.body.innerText", &text))
@@ -214,7 +214,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 		s.stderr.await(t, regexp.MustCompile(fmt.Sprintf(`(?s)(reloaded.*){%d}`, i+1)))
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}
-	for deadline := time.Now().Add(30 * time.Second); s.children() != 2; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); s.children() != 2; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) { // until then the old workers publish, too
 			t.Fatalf("%d processes serve, want 2", s.children())
 		}

@@ -3,7 +3,6 @@ package samples
 import (
 	"encoding/json"
 	"testing"
-	"time"
 )
 
 type second struct {
@@ -65,12 +64,8 @@ func TestClock(t *testing.T) {
 		// Who comes back gets what was published since, at once.
 		back := s.open(s.request("GET", "/events", nil, "Last-Event-ID", firstID))
 		defer back.Body.Close()
-		begin := time.Now()
 		if _, now := nextSecond(t, linesOf(t, back.Body)); now.Second != first.Second+1 {
 			t.Errorf("second %d after %d", now.Second, first.Second)
-		}
-		if took := time.Since(begin); took > 10*time.Second {
-			t.Errorf("after %v", took)
 		}
 		resp, body = s.get("/")
 		s.want(resp, body, 200)

@@ -234,7 +234,7 @@ func TestServerSentEvents(t *testing.T) {
 
 func waitForListeners(t *testing.T, in *lines, want int) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		_, tick := nextTick(t, in)
 		if tick.Listeners == want {

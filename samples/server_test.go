@@ -60,6 +60,9 @@ type server struct {
 
 var clickable = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = 2 * time.Minute
+
 // startServer runs the built fapws on a free port and waits for its banner. At the
 // end of the test the server must stop in good order and have complained of
 // nothing.
@@ -75,8 +78,8 @@ func startServer(t *testing.T, flags []string, script string, args []string) *se
 	s := &server{t: t, cmd: cmd, stderr: newOutput(), stdout: newOutput()}
 	cmd.Stderr, cmd.Stdout = s.stderr, s.stdout
 	s.client = &http.Client{
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{DisableCompression: true, ExpectContinueTimeout: 20 * time.Second},
+		Timeout:   patience,
+		Transport: &http.Transport{DisableCompression: true, ExpectContinueTimeout: patience},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
@@ -103,7 +106,7 @@ func (s *server) stop(exited <-chan error) {
 		if err != nil {
 			s.t.Errorf("fapws ended with %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		_ = s.cmd.Process.Kill()
 		s.t.Error("fapws does not end after SIGTERM")
 	}
@@ -233,7 +236,7 @@ func (o *output) close() {
 func (o *output) await(t *testing.T, pattern *regexp.Regexp) string {
 	t.Helper()
 	late := false
-	timer := time.AfterFunc(20*time.Second, func() {
+	timer := time.AfterFunc(patience, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		late = true

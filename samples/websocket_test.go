@@ -23,7 +23,7 @@ type webSocket struct {
 // dial opens a WebSocket at a path of the server. A refusal is the status.
 func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen string, status int) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	dialer := ws.Dialer{Protocols: protocols}
 	conn, early, shake, err := dialer.Dial(ctx, "ws"+strings.TrimPrefix(s.url, "http")+path)
@@ -37,7 +37,7 @@ func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen st
 	if early != nil { // it came with the answer
 		conn = &behind{conn, early.Read}
 	}
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	s.t.Cleanup(func() { conn.Close() })
 	return &webSocket{t: s.t, conn: conn}, shake.Protocol, http.StatusSwitchingProtocols
 }

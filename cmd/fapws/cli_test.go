@@ -94,7 +94,7 @@ func executable(t *testing.T) string {
 }
 
 // patience is how long a test waits for something that should happen at once.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])

@@ -10,7 +10,7 @@ from unittest import mock
 import fapws
 from fapws import _later
 
-PATIENCE = 30
+PATIENCE = 120
 
 
 def settle():

@@ -198,7 +198,7 @@ class RawSocket(unittest.TestCase):
         self.made.sendall(b"hello")
         self.assertTrue(self.made.used)
         self.assertEqual(self.near.recv(5), b"hello")
-        self.near.settimeout(5)
+        self.near.settimeout(120)
         self.near.sendall(b"back")
         self.assertEqual(self.made.recv(100), b"back")
         file = self.made.makefile("rb")

@@ -176,10 +176,15 @@ func (m *manager) hears(pattern string) {
 }
 
 // silent waits until nothing has come for so long that a manager would start
-// the service again. Messages may have been on their way.
+// the service again. Any number of messages may have been received before, and a
+// few may be on their way.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
 	buf := make([]byte, 4096)
+	for err := error(nil); err == nil; {
+		m.c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		_, err = m.c.Read(buf)
+	}
 	for heard := 0; ; heard++ {
 		m.c.SetReadDeadline(time.Now().Add(long))
 		if _, err := m.c.Read(buf); os.IsTimeout(err) {

@@ -26,7 +26,7 @@ func newManager(t *testing.T, name string) manager {
 
 func (m manager) message(t *testing.T) string {
 	buf := make([]byte, 4096)
-	m.c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	m.c.SetReadDeadline(time.Now().Add(2 * time.Minute))
 	n, err := m.c.Read(buf)
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 )
 
 // patience bounds the wait for what should happen at once.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // dir is a folder that is watched in a test.
 type dir struct {
