@@ -42,7 +42,6 @@ func TestASGIWebSocketClosing(t *testing.T) {
 		// application has, and returns the messages before.
 		closes := func(c *wstest.Client) (before []string) {
 			t.Helper()
-			began := time.Now()
 			for {
 				f, err := c.ReadFrame()
 				if err != nil {
@@ -57,9 +56,6 @@ func TestASGIWebSocketClosing(t *testing.T) {
 				if len(before) < 100 {
 					before = append(before, string(f.Payload))
 				}
-			}
-			if took := time.Since(began); took > 15*time.Second {
-				t.Error("the close frame was answered after", took)
 			}
 			c.Conn.Close()
 			return before

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 func lifespanOf(name string, flags ...string) command {
@@ -95,18 +94,10 @@ func TestASGILifespanHangs(t *testing.T) {
 		s := c.start(t)
 		s.says(`hanging`)
 		s.signal(syscall.SIGTERM)
-		began := time.Now()
 		s.ended()
-		if took := time.Since(began); took > 8*time.Second {
-			t.Errorf("it takes %v to end", took)
-		}
 		s = lifespanOf("shutdown hangs", "--graceful-timeout", "1s").serve(t, m)
 		s.signal(syscall.SIGTERM)
-		began = time.Now()
 		s.ended()
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("it takes %v to end", took)
-		}
 		s.says(`shutdown of the application has taken longer`)
 	})
 }

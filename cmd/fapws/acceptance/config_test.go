@@ -140,7 +140,7 @@ func TestH2Import(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/web/index.html", "default")
 	write(t, dir+"/mine/page.foo", "mine")
-	write(t, dir+"/web.conf", "host default web\nhost a.lan mine\n\n# types\nmedia foo text/x-foo\nparameter timeout 1\nparameter cache 5\n")
+	write(t, dir+"/web.conf", "host default web\nhost a.lan mine\n\n# types\nmedia foo text/x-foo\nparameter timeout 5\nparameter cache 5\n")
 	code, toml, stderr := command{flags: []string{"import", "web.conf"}, dir: dir}.run(t)
 	if code != 0 || stderr != "fapws: web.conf:7: parameter \"cache\": fapws has nothing like it: left out\n" {
 		t.Fatalf("code %d: %s", code, stderr)
@@ -158,7 +158,7 @@ func TestH2Import(t *testing.T) {
 	w := s.dial()
 	w.get("/")
 	w.answer().want(t, 200)
-	w.closed() // after the timeout of one second
+	w.closed() // after the timeout of five seconds
 }
 
 // Who serves the folder that he works in does not publish what belongs to the

@@ -238,7 +238,7 @@ func TestH8(t *testing.T) {
 		if err := os.Truncate(root+"/big.bin", gigabyte); err != nil {
 			t.Fatal(err)
 		}
-		slow := func(length time.Duration) {
+		slow := func(stop <-chan bool) {
 			w := s.dial()
 			defer w.Close()
 			if err := w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32 << 10); err != nil {
@@ -248,7 +248,12 @@ func TestH8(t *testing.T) {
 			if r := w.head("GET"); r.StatusCode != 200 || r.ContentLength != gigabyte {
 				t.Errorf("%d, %d bytes", r.StatusCode, r.ContentLength)
 			}
-			for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(100 * time.Millisecond):
+				}
 				if _, err := io.CopyN(io.Discard, w.in, 10_000); err != nil {
 					t.Errorf("%v", err)
 					return
@@ -259,21 +264,25 @@ func TestH8(t *testing.T) {
 		defer sitting.Close()
 		var figures []int // kB
 		var group sync.WaitGroup
-		group.Go(func() { slow(5 * time.Second) })
+		stop := make(chan bool)
+		group.Go(func() { slow(stop) })
 		time.Sleep(1200 * time.Millisecond) // what a first request costs
 		for range 8 {
 			time.Sleep(450 * time.Millisecond)
 			figures = append(figures, s.rss()>>10)
 		}
+		close(stop)
 		group.Wait()
 		if slices.Max(figures)-slices.Min(figures) > 1000 {
 			t.Errorf("resident kB over time: %v", figures)
 		}
+		stop = make(chan bool)
 		for range 20 {
-			group.Go(func() { slow(2 * time.Second) })
+			group.Go(func() { slow(stop) })
 		}
 		time.Sleep(time.Second)
 		many := s.rss() >> 10
+		close(stop)
 		group.Wait()
 		if many-figures[0] > 4000 { // of which most are their stacks, and perhaps a thread
 			t.Errorf("resident kB %v, with twenty clients %d", figures, many)

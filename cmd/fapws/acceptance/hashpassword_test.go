@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,9 +98,13 @@ func TestHashPasswordOnATerminal(t *testing.T) {
 			fmt.Fprintln(person, test.second)
 		}
 		_ = cmd.Wait()
-		time.Sleep(10 * time.Millisecond) // what it wrote last
+		eventually(t, test.shown+" is shown", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return regexp.MustCompile(test.shown).MatchString(shown)
+		})
 		mu.Lock()
-		if cmd.ProcessState.ExitCode() != test.code || !regexp.MustCompile(test.stdout).Match(stdout.Bytes()) || !regexp.MustCompile(test.shown).MatchString(shown) {
+		if cmd.ProcessState.ExitCode() != test.code || !regexp.MustCompile(test.stdout).Match(stdout.Bytes()) {
 			t.Errorf("%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout, shown)
 		}
 		if strings.Contains(shown, "secret") {

@@ -18,7 +18,7 @@ func TestMaxClients(t *testing.T) {
 	}{
 		{"that leave", 20, "Connection: close", "75s"},
 		// Long enough for a client that gets no CPU for a while.
-		{"that make room when they are idle", 8, "Connection: keep-alive", "3s"},
+		{"that make room when they are idle", 8, "Connection: keep-alive", "8s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inModes(t, func(t *testing.T, m mode) {

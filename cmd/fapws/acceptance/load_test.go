@@ -35,7 +35,7 @@ func (s *server) ticks() (n int) {
 // processes, and so more clients than it allowed are served.
 func TestP18Limit(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s := command{script: "crowd.py", shell: "ulimit -S -n 100"}.serve(t, m)
+		s := command{script: "crowd.py", shell: "ulimit -S -n 100", flags: []string{"--head-timeout", "120"}}.serve(t, m)
 		for _, pid := range append(s.handlers(), s.cmd.Process.Pid) {
 			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
 			if err != nil {

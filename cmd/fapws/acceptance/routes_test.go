@@ -38,7 +38,7 @@ func TestH5(t *testing.T) {
 		write(t, dir+"/app.py", routesApp)
 		write(t, dir+"/site/file.txt", "content")
 		statuses := []int{400, 403, 404, 405, 408, 411, 413, 414, 416, 431, 500, 501, 503, 505}
-		conf := "head-timeout = 0.5\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
+		conf := "head-timeout = 5\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
 		var pages []string
 		for _, status := range statuses {
 			write(t, fmt.Sprintf("%s/site/errors/%d.html", dir, status), fmt.Sprintf("<p>our own %d", status))

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -109,7 +110,10 @@ func TestStopHearsPrograms(t *testing.T) {
 		t.Run(workers, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
-			if err := os.Chmod(write(t, folder+"/cgi/x", "#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nsleep 0.2\necho at last >&2\n"), 0o755); err != nil {
+			if err := os.Chmod(write(t, folder+"/cgi/x", "#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mkfifo(folder+"/cgi/go", 0o600); err != nil {
 				t.Fatal(err)
 			}
 			write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
@@ -117,6 +121,12 @@ func TestStopHearsPrograms(t *testing.T) {
 			s.address = s.stderr.await(t, bannerURL)[1]
 			s.get("/x", 200).is(t, "x\n")
 			s.signal(syscall.SIGTERM)
+			program, err := os.OpenFile(folder+"/cgi/go", os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintln(program)
+			program.Close()
 			s.ended()
 			if text, err := os.ReadFile(folder + "/errors"); err != nil || !strings.Contains(string(text), "/cgi/x: at last\n") {
 				t.Errorf("%s, %v", text, err)

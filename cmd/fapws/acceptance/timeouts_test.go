@@ -22,32 +22,32 @@ func TestTimeouts(t *testing.T) {
 		name, flag string
 		test       func(w *wire)
 	}{
-		{"nothing", "--head-timeout=150ms", func(w *wire) { w.gone() }},
-		{"half a line", "--head-timeout=150ms", func(w *wire) { w.send("GET / HT"); late(w) }},
-		{"half a head", "--head-timeout=150ms", func(w *wire) { w.send("GET / HTTP/1.1\r\nHost: a\r\nX-A"); late(w) }},
-		{"half a head, second request", "--head-timeout=150ms", func(w *wire) {
+		{"nothing", "--head-timeout=2s", func(w *wire) { w.gone() }},
+		{"half a line", "--head-timeout=2s", func(w *wire) { w.send("GET / HT"); late(w) }},
+		{"half a head", "--head-timeout=2s", func(w *wire) { w.send("GET / HTTP/1.1\r\nHost: a\r\nX-A"); late(w) }},
+		{"half a head, second request", "--head-timeout=2s", func(w *wire) {
 			w.send(get("/"), "GET / HTTP/1.1\r\n")
 			w.answer().is(w.t, "0 bytes")
 			late(w)
 		}},
-		{"a head by drips", "--head-timeout=300ms", func(w *wire) {
+		{"a head by drips", "--head-timeout=2s", func(w *wire) {
 			drip(w, "GET / HTTP/1.1\r\n", "X-A: b\r\n")
 			late(w)
 		}},
-		{"no body", "--body-timeout=150ms", func(w *wire) {
+		{"no body", "--body-timeout=2s", func(w *wire) {
 			w.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
 			late(w)
 		}},
-		{"half a body", "--body-timeout=150ms", func(w *wire) {
+		{"half a body", "--body-timeout=2s", func(w *wire) {
 			w.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
 			late(w)
 		}},
-		{"half a chunk", "--body-timeout=150ms", func(w *wire) { w.send(chunk("5\r\nab")); late(w) }},
-		{"a body by drips", "--body-timeout=300ms", func(w *wire) {
+		{"half a chunk", "--body-timeout=2s", func(w *wire) { w.send(chunk("5\r\nab")); late(w) }},
+		{"a body by drips", "--body-timeout=2s", func(w *wire) {
 			drip(w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", "b")
 			late(w)
 		}},
-		{"idle", "--keep-alive=150ms", func(w *wire) {
+		{"idle", "--keep-alive=2s", func(w *wire) {
 			w.get("/")
 			w.answer().is(w.t, "0 bytes")
 			w.closed()
@@ -74,7 +74,7 @@ func drip(w *wire, first, piece string) {
 			if _, err := io.WriteString(w.Conn, piece); err != nil {
 				return
 			}
-			time.Sleep(20 * time.Millisecond) // the pace is what is tested
+			time.Sleep(100 * time.Millisecond) // the pace is what is tested
 		}
 	}()
 	w.t.Cleanup(func() { w.Close(); <-ended })
@@ -83,11 +83,11 @@ func drip(w *wire, first, piece string) {
 // A request that is slow to be handled is no slow client.
 func TestHandlerIsNotTimed(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := waiting(t, m, "--head-timeout", "400ms", "--keep-alive", "400ms", "--body-timeout", "400ms", "--write-timeout", "400ms")
+		s, folder := waiting(t, m, "--head-timeout", "2s", "--keep-alive", "2s", "--body-timeout", "2s", "--write-timeout", "2s")
 		w := s.dial()
 		w.get("/wait")
 		fileSays(t, folder+"/entered", "yes")
-		time.Sleep(1500 * time.Millisecond) // longer than all of them, and the sweep's step
+		time.Sleep(3500 * time.Millisecond) // longer than all of them, and the sweep's step
 		write(t, folder+"/go", "")
 		w.answer().is(t, "waited")
 	})

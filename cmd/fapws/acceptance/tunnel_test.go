@@ -79,7 +79,7 @@ func TestProxiedWebSocketCases(t *testing.T) {
 // when it is the end of the server that ends it.
 func TestTunnelsInTheLog(t *testing.T) {
 	t.Parallel()
-	s := before(t, serve(t, modes[0], "sockets.py").url, "", "--access-log", "log", "--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
+	s := before(t, serve(t, modes[0], "sockets.py").url, "", "--access-log", "log", "--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "5")
 	log := func() string {
 		text, _ := os.ReadFile(filepath.Join(s.cmd.Dir, "log"))
 		return string(text)
@@ -129,7 +129,7 @@ func TestTunnelsInTheLog(t *testing.T) {
 // new ones go to the next.
 func TestTunnelsAtReload(t *testing.T) {
 	t.Parallel()
-	s := before(t, serve(t, modes[0], "sockets.py").url, "", "--workers", "1", "--graceful-timeout", "2")
+	s := before(t, serve(t, modes[0], "sockets.py").url, "", "--workers", "1", "--graceful-timeout", "8")
 	old := s.room("/room")
 	says(t, old, "echo before")
 	hears(t, old, "echo before")
@@ -188,15 +188,15 @@ func TestTunnelsCount(t *testing.T) {
 // the answer to the handshake.
 func TestTunnelTimeout(t *testing.T) {
 	t.Parallel()
-	s := before(t, serve(t, modes[0], "sockets.py").url, "proxy-tunnel-timeout = 2\ntimeout = 0.2\n")
+	s := before(t, serve(t, modes[0], "sockets.py").url, "proxy-tunnel-timeout = 6\ntimeout = 2\n")
 	c := s.room("/room")
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(3 * time.Second)
 	says(t, c, "echo hello")
 	hears(t, c, "echo hello")
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nobody")
 	}
-	s.says(`proxy http://\S+: a WebSocket ended: nothing was said for 2s\n`)
+	s.says(`proxy http://\S+: a WebSocket ended: nothing was said for 6s\n`)
 }
 
 // Without descriptors for more tunnels, those who want one are told so, the others go on,

@@ -201,14 +201,14 @@ func TestWebSocketsAtReload(t *testing.T) {
 
 func TestWebSocketOverdue(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
-		s := serve(t, m, "sockets.py", "--timeout", "1")
+		s := serve(t, m, "sockets.py", "--timeout", "2")
 		c := s.room("/room")
 		says(t, c, "echo "+strings.Repeat("x", 100))
 		hears(t, c, "echo "+strings.Repeat("x", 100))
-		time.Sleep(1200 * time.Millisecond) // to be idle is not to be late
+		time.Sleep(2700 * time.Millisecond) // to be idle is not to be late
 		says(t, c, "echo still here")
 		hears(t, c, "echo still here")
-		says(t, c, "sleep 2.5")
+		says(t, c, "sleep 5")
 		s.says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ is overdue after .* in handler .*WebSocket\(hear\), on thread \d+, which is here:\n(.*\n)*.*time.sleep`)
 		closesWith(t, c, 1011, "")
 		s.notes("left 1011 ")
@@ -220,8 +220,8 @@ func TestWebSocketsOnTheStack(t *testing.T) {
 	s := serve(t, modes[0], "sockets.py")
 	s.room("/room?idle")
 	c := s.room("/room?busy")
-	says(t, c, "sleep 1")
 	eventually(t, "the stack of a callback", func() bool {
+		says(t, c, "sleep 0.5") // one behind the other: it sleeps for longer where it takes long to look
 		_, out, _ := s.ctl("stack")
 		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out, "time.sleep(float(rest))")
 	})
