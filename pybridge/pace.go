@@ -12,22 +12,24 @@ const (
 	turnBytes = 64 << 10               // of broadcasts that are sent at once
 	turnPause = 100 * time.Microsecond // until there are more
 
-	// Who is half as far behind as may be is waited for, laggardWait at most; all waits in
-	// vain together, a tenth of the time and mostPatience.
-	laggardWait  = 10 * time.Millisecond
+	// A client that is half as far behind as it may be is waited for, in pauses: up to
+	// laggardWait at a time, and up to mostPatience for all waits in vain, of which a tenth
+	// of the time comes back. A pause counts as laggardPause, however long it took: on a
+	// busy machine clients get the processor as late as this process does.
+	laggardWait  = 25 * time.Millisecond
 	laggardPause = time.Millisecond
-	mostPatience = 50 * time.Millisecond
+	mostPatience = 500 * time.Millisecond
 )
 
 // pace is how quickly broadcasts go out: so that clients who read as quickly as they can
 // are not closed because of a burst, and those who do not hold up others by no more than a tenth.
 type pace struct {
-	most    int64       // bytes that a client may be behind
-	resting atomic.Bool // until the loop is woken
-	slow    []*member   // that are much behind
-	since   time.Time   // when the wait for them began; zero: nobody waits
-	spent   time.Duration
-	counted time.Time // until when spent has been forgiven
+	most    int64         // bytes that a client may be behind
+	resting atomic.Bool   // until the loop is woken
+	slow    []*member     // that are much behind
+	waited  time.Duration // for them, in pauses
+	spent   time.Duration // on waits in vain
+	counted time.Time     // until when spent has been forgiven
 }
 
 // rest makes the loop come back later.
@@ -50,7 +52,7 @@ func (p *pace) watch(m *member) {
 	}
 }
 
-// waits says whether somebody is to be waited for.
+// waits reports whether clients are to be waited for, for one more laggardPause.
 func (p *pace) waits(now time.Time) bool {
 	still := p.slow[:0]
 	for _, m := range p.slow {
@@ -63,17 +65,14 @@ func (p *pace) waits(now time.Time) bool {
 	p.spent = max(0, p.spent-now.Sub(p.counted)/10)
 	p.counted = now
 	if len(p.slow) == 0 {
-		p.since = time.Time{}
+		p.waited = 0
 		return false
 	}
-	if p.since.IsZero() {
-		p.since = now
-	}
-	waited := now.Sub(p.since)
-	if waited < laggardWait && p.spent+waited+laggardPause <= mostPatience {
+	if p.waited < laggardWait && p.spent+p.waited+laggardPause <= mostPatience {
+		p.waited += laggardPause
 		return true
 	}
-	p.spent += waited // in vain
-	p.since = time.Time{}
+	p.spent += p.waited
+	p.waited = 0
 	return false
 }
