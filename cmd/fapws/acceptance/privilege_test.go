@@ -143,17 +143,17 @@ func TestUserMayNotEnter(t *testing.T) {
 	if err := os.Chmod(private, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	inPrivate := func(flags, args string) command {
+	inPrivate := func(flags, app string) command {
 		flags = strings.NewReplacer("PUBLIC", public, "PRIVATE", private).Replace(flags)
-		return command{flags: strings.Fields("--user daemon " + flags), args: strings.Fields(args), dir: private}.forOtherUsers(t)
+		return command{flags: strings.Fields("--user daemon " + flags + " " + app), dir: private}.forOtherUsers(t)
 	}
-	for _, tt := range []struct{ flags, args, hint string }{
+	for _, tt := range []struct{ flags, app, hint string }{
 		{"", "service.py", "start fapws in another directory, or name one with --chdir"},
 		{"--chdir PRIVATE", "service.py", "name another one with --chdir"},
 		{"--chdir .", "service.py", "--chdir . is relative to it: give an absolute path"},
 		{"--chdir PUBLIC --config named.toml", "", "named.toml is there: move it, or give an absolute path with --config"},
 	} {
-		code, _, stderr := inPrivate(tt.flags, tt.args).run(t)
+		code, _, stderr := inPrivate(tt.flags, tt.app).run(t)
 		want := "fapws: user daemon cannot enter the directory " + private + ": permission denied; " + tt.hint + "\n"
 		if code != 2 || stderr != want {
 			t.Errorf("%s: code %d, %q, want %q", tt.flags, code, stderr, want)

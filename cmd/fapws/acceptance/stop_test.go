@@ -15,9 +15,14 @@ import (
 func TestStop(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s, folder := waiting(t, m)
-		idle, large, busy := s.dial(), s.dial(), s.dial()
-		idle.get("/")
-		idle.answer().is(t, "quick")
+		large, busy := s.dial(), s.dial()
+		var idle []*wire
+		for range 16 { // each worker has some
+			w := s.dial()
+			w.get("/")
+			w.answer().is(t, "quick")
+			idle = append(idle, w)
+		}
 		large.get("/large")
 		body := large.head("GET").Body
 		busy.get("/wait")
@@ -25,7 +30,9 @@ func TestStop(t *testing.T) {
 		s.signal(syscall.SIGTERM)
 		s.says("info stopping")
 		if !m.inline() { // where the loop itself is in the handler
-			idle.closed()
+			for _, w := range idle { // all workers have been told
+				w.closed()
+			}
 		}
 		write(t, folder+"/go", "")
 		if a := busy.answer().is(t, "waited"); !a.Close && !m.inline() {
