@@ -12,18 +12,26 @@
 
 enum {
   T_TYPE, T_TEXT, T_BYTES, T_CODE, T_REASON, T_SUBPROTOCOL, T_SUBPROTOCOLS, T_HEADERS, T_SCHEME, T_METHOD, T_EXTENSIONS,
-  T_WEBSOCKET, T_WS, T_WSS, T_DENIAL, T_CONNECT, T_RECEIVE, T_DISCONNECT, T_ACCEPT, T_SEND, T_CLOSE, T_START, T_BODY, T_COUNT
+  T_WEBSOCKET, T_WS, T_WSS, T_DENIAL, T_CONNECT, T_RECEIVE, T_DISCONNECT, T_ACCEPT, T_SEND, T_CLOSE, T_START, T_BODY, T_GROUPS, T_SOCKET, T_COUNT
 };
 static const char *const texts[T_COUNT] = {
     "type", "text", "bytes", "code", "reason", "subprotocol", "subprotocols", "headers", "scheme", "method", "extensions",
     "websocket", "ws", "wss", "websocket.http.response", "websocket.connect", "websocket.receive", "websocket.disconnect",
-    "websocket.accept", "websocket.send", "websocket.close", "websocket.http.response.start", "websocket.http.response.body"};
+    "websocket.accept", "websocket.send", "websocket.close", "websocket.http.response.start", "websocket.http.response.body",
+    "fapws.groups", "socket"};
 static PyObject *text[T_COUNT];
 
 static int init(void) {
   for (int i = 0; i < T_COUNT; i++)
     if (!text[i] && !(text[i] = PyUnicode_InternFromString(texts[i]))) return -1;
   return 0;
+}
+
+/* Takes value over, which may be NULL with an exception. -1 with an exception. */
+static int put(PyObject *dict, int key, PyObject *value) {
+  int bad = !value || PyDict_SetItem(dict, text[key], value) < 0;
+  Py_XDECREF(value);
+  return -bad;
 }
 
 /* --- the scope ---------------------------------------------------------------- */
@@ -60,13 +68,15 @@ static PyObject *subprotocols(const fapws_record *rec) {
 
 static PyObject *scope_of(fapws_record *rec) {
   PyObject *scope = fapws_scope(rec), *offered = scope ? subprotocols(rec) : NULL;
-  PyObject *nothing = PyDict_New(), *extensions = PyDict_New();
+  PyObject *nothing = PyDict_New(), *extensions = PyDict_New(), *groups = PyDict_New();
   int secure = rec->scheme.len == strlen("https");
-  int bad = !offered || !nothing || !extensions || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
+  int bad = !offered || !nothing || !extensions || !groups || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
+            put(groups, T_SOCKET, PyLong_FromUnsignedLongLong(fapws_socket_number(rec))) < 0 || PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 ||
             PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 || PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
             PyDict_DelItem(scope, text[T_METHOD]) < 0 || PyDict_SetItem(scope, text[T_SUBPROTOCOLS], offered) < 0 ||
             PyDict_SetItem(scope, text[T_EXTENSIONS], extensions) < 0;
   if (bad) Py_CLEAR(scope);
+  Py_XDECREF(groups);
   Py_XDECREF(extensions);
   Py_XDECREF(nothing);
   Py_XDECREF(offered);
@@ -85,12 +95,6 @@ static PyObject *message_of(int type) {
   PyObject *message = PyDict_New();
   if (message && PyDict_SetItem(message, text[T_TYPE], text[type]) < 0) Py_CLEAR(message);
   return message;
-}
-
-static int put(PyObject *message, int key, PyObject *value) {
-  int bad = !value || PyDict_SetItem(message, text[key], value) < 0;
-  Py_XDECREF(value);
-  return -bad;
 }
 
 static int disconnect(fapws_exchange *x, PyObject **message) {

@@ -214,6 +214,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
       break;
     }
   }
+  fapws_mail_deliver(); /* behind next_record, which has noted that this thread is to be woken */
   if (P.garbage) fapws_collect_garbage();
   if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
   A.depth--;

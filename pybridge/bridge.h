@@ -291,9 +291,26 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args);
 /* --- broadcast.c --- */
 PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args);
 PyObject *fapws_ws_count(PyObject *module, PyObject *args);
+/* Says a broadcast to the loop: True, taken; False, too much waits, which may change; None, and will as
+ * long as this thread does. NULL with an exception: it has more than most bytes. */
+PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most);
+/* What the loop knows a WebSocket by, also when another one has its record. */
+static inline uint64_t fapws_socket_number(const fapws_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
+/* Methods of module _fapws for the groups of ASGI WebSockets. */
+PyObject *fapws_group_join(PyObject *module, PyObject *args);
+PyObject *fapws_group_leave(PyObject *module, PyObject *args);
+PyObject *fapws_group_send(PyObject *module, PyObject *args);
+PyObject *fapws_group_count(PyObject *module, PyObject *args);
 /* ws.join(group), ws.leave(group). */
 PyObject *fapws_ws_join(PyObject *self, PyObject *group);
 PyObject *fapws_ws_leave(PyObject *self, PyObject *group);
+
+/* --- mail.c --- */
+/* mail_post(topic, data), mail_watch(): methods of module _fapws. */
+PyObject *fapws_mail_post(PyObject *module, PyObject *args);
+PyObject *fapws_mail_watch(PyObject *module, PyObject *none);
+/* Hands what has arrived to Python. On the asyncio thread. */
+void fapws_mail_deliver(void);
 
 /* --- environ.c --- */
 int fapws_environ_init(const fapws_pool_options *o);

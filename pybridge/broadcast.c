@@ -48,14 +48,16 @@ static PyObject *unknown(void) {
   return NULL;
 }
 
-static PyObject *broadcast(const fapws_mount *m, const fapws_message *message, const fapws_bytes *group) {
-  int most = P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT;
+static int most_bytes(void) { return P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT; }
+
+PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most) {
+  if (check_fork() < 0) return NULL;
   if (message->len > most) {
     PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d", message->len, most);
     return NULL;
   }
   char op = (char)message->op;
-  fapws_bytes texts[] = {{m->place, (uint32_t)strlen(m->place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
+  fapws_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
   int64_t cost = FAPWS_EVENT_COST;
   for (int i = 0; i < 4; i++) cost += texts[i].len;
   int room = fapws_reserve_event(cost);
@@ -79,7 +81,7 @@ PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
   if (fapws_read_message(text, &message) == 0 && read_group(group, 1, &name) == 0) {
     const fapws_mount *m = mount_of(websocket);
     if (m)
-      result = broadcast(m, &message, &name);
+      result = fapws_broadcast_to(m->place, &message, &name, most_bytes());
     else if (P.mounts)
       result = unknown();
     else /* the script is being loaded: nobody can be here yet */
@@ -98,6 +100,12 @@ static void count_key(char key[20], const char *place, const fapws_bytes *group)
   snprintf(key, 20, "#%016llx", (unsigned long long)h);
 }
 
+static PyObject *count_of(const char *place, const fapws_bytes *group) {
+  char key[20];
+  count_key(key, place, group);
+  return PyLong_FromLongLong(fapws_listener_count(key, strlen(key)));
+}
+
 PyObject *fapws_ws_count(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *websocket, *group;
@@ -105,17 +113,13 @@ PyObject *fapws_ws_count(PyObject *module, PyObject *args) {
   if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || check_fork() < 0 || read_group(group, 1, &name) < 0) return NULL;
   const fapws_mount *m = mount_of(websocket);
   if (!m) return P.mounts ? unknown() : PyLong_FromLong(0);
-  char key[20];
-  count_key(key, m->place, &name);
-  int64_t count = fapws_listener_count(key, strlen(key));
-  return PyLong_FromLongLong(count);
+  return count_of(m->place, &name);
 }
 
 /* --- groups ------------------------------------------------------------------ */
 
-static PyObject *tell_group(fapws_ws_object *ws, uint8_t kind, const fapws_bytes *group) {
-  uint64_t rec = (uintptr_t)ws->rec;
-  fapws_bytes texts[] = {{(const char *)&rec, sizeof rec}, *group};
+static PyObject *tell_group(uint64_t socket, uint8_t kind, const fapws_bytes *group) {
+  fapws_bytes texts[] = {{(const char *)&socket, sizeof socket}, *group};
   if (fapws_say(kind, texts, 2) < 0) return NULL;
   Py_RETURN_NONE;
 }
@@ -148,7 +152,7 @@ static PyObject *join(fapws_ws_object *ws, PyObject *key, const fapws_bytes *nam
     return NULL;
   }
   if (PySet_Add(ws->groups, key) < 0) return NULL;
-  return tell_group(ws, FAPWS_JOIN, name);
+  return tell_group(fapws_socket_number(ws->rec), FAPWS_JOIN, name);
 }
 
 static PyObject *leave(fapws_ws_object *ws, PyObject *key, const fapws_bytes *name) {
@@ -156,7 +160,7 @@ static PyObject *leave(fapws_ws_object *ws, PyObject *key, const fapws_bytes *na
   int was = PySet_Discard(ws->groups, key);
   if (was < 0) return NULL;
   if (!was) Py_RETURN_NONE;
-  return tell_group(ws, FAPWS_LEAVE, name);
+  return tell_group(fapws_socket_number(ws->rec), FAPWS_LEAVE, name);
 }
 
 PyObject *fapws_ws_join(PyObject *self, PyObject *group) {
@@ -173,6 +177,46 @@ PyObject *fapws_ws_leave(PyObject *self, PyObject *group) {
   PyObject *result = key ? leave((fapws_ws_object *)self, key, &name) : NULL;
   Py_XDECREF(key);
   return result;
+}
+
+/* --- groups of ASGI WebSockets ----------------------------------------------- */
+
+static PyObject *change_group(PyObject *args, uint8_t kind) {
+  unsigned long long socket;
+  PyObject *group;
+  fapws_bytes name;
+  if (!PyArg_ParseTuple(args, "KO:groups", &socket, &group) || check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  return tell_group(socket, kind, &name);
+}
+
+PyObject *fapws_group_join(PyObject *module, PyObject *args) {
+  (void)module;
+  return change_group(args, FAPWS_JOIN);
+}
+
+PyObject *fapws_group_leave(PyObject *module, PyObject *args) {
+  (void)module;
+  return change_group(args, FAPWS_LEAVE);
+}
+
+PyObject *fapws_group_send(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *text, *group, *result = NULL;
+  fapws_bytes name;
+  fapws_message message = {NULL, NULL, 0, 0};
+  if (!PyArg_ParseTuple(args, "OO:send", &group, &text)) return NULL;
+  if (read_group(group, 0, &name) == 0 && fapws_read_message(text, &message) == 0)
+    result = fapws_broadcast_to(FAPWS_PLACE_ASGI, &message, &name, most_bytes());
+  Py_XDECREF(message.owner);
+  return result;
+}
+
+PyObject *fapws_group_count(PyObject *module, PyObject *args) {
+  (void)module;
+  PyObject *group;
+  fapws_bytes name;
+  if (!PyArg_ParseTuple(args, "O:count", &group) || check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  return count_of(FAPWS_PLACE_ASGI, &name);
 }
 
 /* --- parts for many ---------------------------------------------------------- */

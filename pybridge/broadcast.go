@@ -31,7 +31,8 @@ const (
 )
 
 // crowds knows the WebSockets for synchronous code, by entry of PATHS and group, and
-// sends them what fapws.broadcast is given for all. It takes no GIL. Of the loop, but
+// sends them what fapws.broadcast is given for all; and those of ASGI applications by the
+// groups of fapws.groups, which all applications share. It takes no GIL. Of the loop, but
 // for the inbox.
 type crowds struct {
 	byMount []*crowd          // nil: no WebSocket
@@ -48,10 +49,11 @@ type crowds struct {
 	}
 }
 
-// crowd is who has connected to one fapws.WebSocket, by its entries in PATHS.
+// crowd is who has connected to one fapws.WebSocket, by its entries in PATHS, or to all ASGI applications.
 type crowd struct {
 	place  string
-	groups map[string]map[*member]struct{} // "": all
+	asgi   bool
+	groups map[string]map[*member]struct{} // "": all; not of ASGI
 }
 
 // member is one WebSocket, from its handshake to its last part.
@@ -98,8 +100,13 @@ func (c *crowds) setUp(mounts []Mount, maxEvent int) {
 	c.byMount = make([]*crowd, len(mounts))
 	c.byPlace = map[string]*crowd{}
 	known := map[unsafe.Pointer]*crowd{}
+	asgi := &crowd{place: C.FAPWS_PLACE_ASGI, asgi: true, groups: map[string]map[*member]struct{}{}}
+	c.byPlace[asgi.place] = asgi
 	for i := range mounts {
 		m := &mounts[i]
+		if m.Kind == ASGI {
+			c.byMount[i] = asgi
+		}
 		if m.Kind != WebSocket {
 			continue
 		}
@@ -116,12 +123,17 @@ func (c *crowds) setUp(mounts []Mount, maxEvent int) {
 
 // asked notes a handshake. What is broadcast from now on waits for its answer.
 func (c *crowds) asked(h *Handler, rec *C.fapws_record) {
+	if c.byMount[rec.mount] == nil {
+		return // a WSGI application, which gets the socket
+	}
 	for int(rec.ticket) >= len(c.members) {
 		c.members = append(c.members, nil)
 	}
 	m := &member{rec: rec, crowd: c.byMount[rec.mount]}
 	c.members[rec.ticket] = m
-	c.add(h, m, "")
+	if !m.crowd.asgi {
+		c.add(h, m, "")
+	}
 }
 
 // of returns the WebSocket of a record, nil: it has ended, or is none.
@@ -177,8 +189,11 @@ func (c *crowds) forget(h *Handler, m *member) {
 		C.fapws_unshare(one.shared)
 	}
 	m.held = nil
-	for _, group := range append(m.groups, "") {
+	for _, group := range m.groups {
 		c.remove(h, m, group)
+	}
+	if !m.crowd.asgi {
+		c.remove(h, m, "")
 	}
 }
 
@@ -223,12 +238,14 @@ func (c *crowds) count(h *Handler, one *crowd, group string) {
 	}
 }
 
-// grouped is what ws.join and ws.leave have said.
-func (c *crowds) grouped(h *Handler, rec *C.fapws_record, group string, joins bool) {
-	m := c.of(rec)
-	if m == nil {
-		return
+// grouped is what ws.join and ws.leave have said, or fapws.groups; a socket is named by
+// fapws_socket_number.
+func (c *crowds) grouped(h *Handler, socket uint64, group string, joins bool) {
+	ticket, serial := uint32(socket), uint32(socket>>32)
+	if int(ticket) >= len(c.members) || c.members[ticket] == nil || uint32(c.members[ticket].rec.serial) != serial {
+		return // it has ended
 	}
+	m := c.members[ticket]
 	at := slices.Index(m.groups, group)
 	switch {
 	case joins && at < 0:
@@ -303,6 +320,10 @@ func (c *crowds) step(h *Handler, out *parts) {
 
 // send sends a broadcast to all whom it is for.
 func (c *crowds) send(h *Handler, e *Event, out *parts) {
+	if e.Place == C.FAPWS_PLACE_PYTHON {
+		C.fapws_mail_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
+		return
+	}
 	one := c.byPlace[e.Place]
 	if one == nil || len(one.groups[e.Name]) == 0 {
 		return
@@ -311,7 +332,7 @@ func (c *crowds) send(h *Handler, e *Event, out *parts) {
 	if e.Binary {
 		msg.op = C.FAPWS_OP_BINARY
 	}
-	if msg.shared = C.fapws_share((*C.char)(unsafe.Pointer(unsafe.StringData(e.Data))), C.size_t(msg.n)); msg.shared == 0 {
+	if msg.shared = C.fapws_share(bytesOf(e.Data), C.size_t(msg.n)); msg.shared == 0 {
 		return
 	}
 	defer C.fapws_unshare(msg.shared)
@@ -328,6 +349,9 @@ func (c *crowds) send(h *Handler, e *Event, out *parts) {
 		}
 	}
 }
+
+// bytesOf returns where a text is, for a call that keeps nothing of it.
+func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
 // hold keeps a message until m is accepted.
 func (m *member) hold(msg message, most int64) {

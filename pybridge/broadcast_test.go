@@ -20,7 +20,7 @@ func nobody(t *testing.T) {
 			}
 		}
 		for place, one := range c.byPlace {
-			if len(one.groups) != 1 || len(one.groups[""]) != 0 {
+			if want := map[bool]int{false: 1, true: 0}[one.asgi]; len(one.groups) != want || len(one.groups[""]) != 0 {
 				t.Errorf("%q: %d groups", place, len(one.groups))
 			}
 		}

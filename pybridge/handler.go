@@ -181,9 +181,11 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.mu.Lock() // until it can be looked at
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
-	if r.WebSocket && h.app.mounts[r.Mount].Kind == WebSocket {
-		h.socketOpened()
+	if r.WebSocket {
 		h.crowds.asked(h, rec)
+		if h.app.mounts[r.Mount].Kind == WebSocket {
+			h.socketOpened()
+		}
 	}
 	h.mu.Unlock()
 	rec.pipeline = h.pipeline(r.Pipeline)

@@ -69,9 +69,8 @@ func (h *Handler) listen() {
 			}
 			h.crowds.queue = append(h.crowds.queue, e)
 		case C.FAPWS_JOIN, C.FAPWS_LEAVE:
-			address := uintptr(binary.NativeEndian.Uint64(cutText(&texts)))
-			rec := *(**C.fapws_record)(unsafe.Pointer(&address))
-			h.crowds.grouped(h, rec, string(cutText(&texts)), kind == C.FAPWS_JOIN)
+			socket := binary.NativeEndian.Uint64(cutText(&texts))
+			h.crowds.grouped(h, socket, string(cutText(&texts)), kind == C.FAPWS_JOIN)
 		case C.FAPWS_ERROR_LINES:
 			writeErrorLines(texts)
 		}

@@ -71,6 +71,12 @@ static PyMethodDef functions[] = {
     {"broadcast_all", fapws_ws_broadcast_all, METH_VARARGS,
      "broadcast_all(websocket, message, group) -> True: taken; False: too much waits; None: and will as long as this thread does."},
     {"websocket_count", fapws_ws_count, METH_VARARGS, "websocket_count(websocket, group) -> how many there are, in all processes."},
+    {"group_join", fapws_group_join, METH_VARARGS, "group_join(socket, group): socket is what the scope of a WebSocket says."},
+    {"group_leave", fapws_group_leave, METH_VARARGS, "group_leave(socket, group): likewise."},
+    {"group_send", fapws_group_send, METH_VARARGS, "group_send(group, message) -> as broadcast_all."},
+    {"group_count", fapws_group_count, METH_VARARGS, "group_count(group) -> how many ASGI WebSockets are in it, in all processes."},
+    {"mail_post", fapws_mail_post, METH_VARARGS, "mail_post(topic, data) -> as broadcast_all: a message to fapws._mail in all processes."},
+    {"mail_watch", fapws_mail_watch, METH_NOARGS, "mail_watch(): from now on fapws._mail gets messages."},
     {"error_lines", fapws_errorlog_method, METH_VARARGS, "error_lines(number, text): writes text to the error log of a host."},
     {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS, "signals_on_stack(): after a library has taken signals."},
     {NULL, NULL, 0, NULL}};

@@ -314,7 +314,7 @@ enum {
   FAPWS_PURGE = 1, /* one text: a pattern of fapws.cache.purge, in JSON */
   FAPWS_EVENT,     /* four: name of the channel, id, type, data */
   FAPWS_BROADCAST, /* four: place of a WebSocket in PATHS, group (empty: all), op (1 byte), message */
-  FAPWS_JOIN,      /* two: address of a record, group */
+  FAPWS_JOIN,      /* two: a WebSocket (ticket and serial of its record, uint32 each), group */
   FAPWS_LEAVE,     /* likewise */
   FAPWS_ERROR_LINES, /* two: number of an error log (int), lines for it */
 };
@@ -344,7 +344,17 @@ void fapws_errorlog_write(int number, const char *text, size_t n);
  * is what fapws.listeners says. Any thread, without the GIL. */
 void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t listeners);
 
+/* --- mail.c ---------------------------------------------------------------- */
+
+/* Has the asyncio thread take a message, if Python has asked for them. 0: there is no room, and it is
+ * lost. Any thread, without the GIL. */
+int fapws_mail_put(const char *topic, size_t topic_len, const char *data, size_t n);
+
 /* --- broadcast.c ----------------------------------------------------------- */
+
+/* Places of broadcasts that belong to no entry of PATHS, whose places have several lines. */
+#define FAPWS_PLACE_ASGI "asgi"     /* the groups of ASGI WebSockets (fapws.groups) */
+#define FAPWS_PLACE_PYTHON "python" /* messages between the Python code of all processes (mail.c) */
 
 /* Bytes that parts for many clients have in common, with one reference; malloc. 0: no
  * memory. Any thread. */

@@ -7,6 +7,7 @@
                                       ``WebSocket``, ``broadcast``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
+``fapws.groups``                      ``join``, ``leave``, ``send``, ``count``: groups of ASGI WebSockets
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.views``               ``Staticfile``
 ``fapws.contrib.multipart``           ``parse`` (file uploads)

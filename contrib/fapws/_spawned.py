@@ -114,3 +114,26 @@ def broadcast_all(websocket: Any, message: Any, group: Any) -> bool:
 
 def websocket_count(websocket: Any, group: Any) -> int:
     return 0
+
+
+def group_count(group: str) -> int:
+    return 0
+
+
+def group_join(socket: int, group: str) -> None:
+    raise RuntimeError("a process of multiprocessing has no websockets of the server")
+
+
+group_leave = group_join
+
+
+def group_send(group: str, message: Any) -> bool:
+    return broadcast_all(None, message, group)
+
+
+def mail_post(topic: str, data: bytes) -> bool:
+    return broadcast_all(None, data, topic)
+
+
+def mail_watch() -> None:
+    """Nothing arrives there."""

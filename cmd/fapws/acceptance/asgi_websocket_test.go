@@ -37,7 +37,7 @@ func TestASGIWebSocket(t *testing.T) {
 		}
 		for key, want := range map[string]string{
 			"type": "websocket", "scheme": "ws", "path": "/echo/a b", "raw": "/echo/a%20b", "query": "q=%C3%A9", "root_path": "", "client": "127.0.0.1",
-			"http_version": "1.1", "subprotocols": "[one two three]", "extensions": "map[websocket.http.response:map[]]", "asgi": "map[spec_version:2.5 version:3.0]",
+			"http_version": "1.1", "subprotocols": "[one two three]", "extensions": "map[fapws.groups:map[socket:4.294967296e+09] websocket.http.response:map[]]", "asgi": "map[spec_version:2.5 version:3.0]",
 			"state": "map[]", "method": "<nil>",
 		} {
 			if got := fmt.Sprint(scope[key]); got != want {

@@ -1,0 +1,44 @@
+"""Messages between the Python code of all processes of this server.
+
+What one process posts arrives in all of them, itself included, in one order. The asyncio
+thread calls what has been registered for the topic, so there is nothing of this in a process that runs
+nothing async.
+"""
+from __future__ import annotations
+
+from fapws import _native
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Dict, List, Optional, Tuple
+
+__all__ = ["post", "receive"]
+
+_receivers: Dict[str, Callable[[bytes], object]] = {}
+
+
+def post(topic: str, data: bytes) -> Optional[bool]:
+    """Posts data, at most 2 MiB. It does not wait. Any thread.
+
+    True: it is on its way. False: events worth 8 MiB wait already; a moment later there may be room. None: the
+    same, and there is no room as long as this thread waits. RuntimeError: this is a child of the server.
+    """
+    return _native.mail_post(topic, data)
+
+
+def receive(topic: str, function: Callable[[bytes], object]) -> None:
+    """From now on function gets what is posted to topic. It is called on the asyncio thread, and must not block."""
+    _receivers[topic] = function
+    _native.mail_watch()
+
+
+def _arrived(letters: List[Tuple[str, bytes]]) -> None:
+    for topic, data in letters:
+        function = _receivers.get(topic)
+        if function is not None:
+            try:
+                function(data)
+            except Exception:
+                import traceback
+
+                traceback.print_exc()

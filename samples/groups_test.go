@@ -1,0 +1,107 @@
+package samples
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// gets reads messages until one is want.
+func (w *webSocket) gets(want string) {
+	w.t.Helper()
+	for {
+		if got := w.next(); got == want {
+			return
+		}
+	}
+}
+
+// TestFastAPIChat: with two workers, each of eight people in a room hears all of them.
+func TestFastAPIChat(t *testing.T) {
+	t.Parallel()
+	needModule(t, "fastapi")
+	s := startServer(t, []string{"--workers", "2"}, "fastapi/chat.py", nil)
+	resp, body := s.get("/")
+	s.want(resp, body, 200, "<title>Chat</title>")
+	const people = 8
+	var all []*webSocket
+	for i := range people {
+		w := s.talk(fmt.Sprint("/rooms/den?name=c", i))
+		w.gets(fmt.Sprintf(`{"name":"c%d","text":"is here"}`, i))
+		all = append(all, w)
+	}
+	other := s.talk("/rooms/other")
+	for i, speaker := range all {
+		speaker.send("Hello ☕")
+		for _, w := range all {
+			w.gets(fmt.Sprintf(`{"name":"c%d","text":"Hello ☕"}`, i))
+		}
+	}
+	resp, body = s.do(s.request("POST", "/rooms/den?text=dinner", strings.NewReader("")))
+	s.want(resp, body, 204)
+	for _, w := range all {
+		w.gets(`{"name":"announcement","text":"dinner"}`)
+	}
+	other.gets(`{"name":"somebody","text":"is here"}`)
+	count := func(want string) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			if _, body := s.get("/rooms/den"); body == want {
+				return
+			} else if time.Now().After(end) {
+				t.Fatalf("%s; want %s", body, want)
+			}
+		}
+	}
+	count(`{"people":8}`)
+	all[0].leave(ws.StatusNormalClosure)
+	for _, w := range all[1:] {
+		w.gets(`{"name":"c0","text":"has left"}`)
+	}
+	count(`{"people":7}`)
+	other.send("nobody else is here")
+	other.gets(`{"name":"somebody","text":"nobody else is here"}`)
+}
+
+// readme returns the block of Python in README.md that has text in it.
+func readme(t *testing.T, text string) string {
+	t.Helper()
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(page), "```python\n")[1:] {
+		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, text) {
+			return block
+		}
+	}
+	t.Fatalf("no block of README.md has %q", text)
+	return ""
+}
+
+// TestReadmeChat: the chat of README.md works as it stands.
+func TestReadmeChat(t *testing.T) {
+	t.Parallel()
+	needModule(t, "fastapi")
+	script := filepath.Join(t.TempDir(), "chat.py")
+	if err := os.WriteFile(script, []byte(readme(t, "groups.join(websocket, room)")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := startServer(t, []string{"--workers", "2"}, script, nil)
+	var all []*webSocket
+	for i := range 8 {
+		w := s.talk("/rooms/den")
+		w.send(fmt.Sprint("here ", i))
+		w.gets(fmt.Sprint("here ", i)) // it has joined
+		all = append(all, w)
+	}
+	all[3].send("hello")
+	for _, w := range all {
+		w.gets("hello")
+	}
+}
