@@ -66,9 +66,13 @@ check_c_with() {
     return "$status"
 }
 
+# Ends tests that hang, and nothing else: a package may take many times longer on a slow
+# machine, and its tests have limits of their own.
+readonly test_limit=60m
+
 # Most tests wait for servers rather than work: more of them at once than CPUs. With
 # eight, those of acceptance leave half of two CPUs idle.
-test_go() { (cd "$root" && go test -timeout 10m -parallel 8 -ldflags "$(interpreter_flag)" "$@"); }
+test_go() { (cd "$root" && go test -timeout "$test_limit" -parallel 8 -ldflags "$(interpreter_flag)" "$@"); }
 
 test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s tests -t .); }
 
@@ -76,7 +80,7 @@ test_python() { (cd "$root/contrib" && "$python" -m unittest discover -q -s test
 # was up while one was being tried, and names none; one that was found it always names.
 fuzz_one() {
     local said status=0
-    said=$(go test -run '^$' -fuzz "^$1\$" -fuzztime "$2" "$3" 2>&1) || status=$?
+    said=$(go test -timeout "$test_limit" -run '^$' -fuzz "^$1\$" -fuzztime "$2" "$3" 2>&1) || status=$?
     printf '%s\n' "$said"
     [[ $status == 0 ]] || { [[ $said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic* ]]; }
 }
@@ -125,7 +129,7 @@ test_sanitizer() {
     # With -c the test keeps the line numbers that the reports show.
     test_go -asan -c -o "$folder/pybridge.test" ./pybridge
     if ! (cd "$root/pybridge" && PYTHONMALLOC=malloc \
-        ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout 10m); then
+        ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout "$test_limit"); then
         cat "$folder"/report* 2>/dev/null
         return 1
     fi
@@ -206,7 +210,7 @@ word_fuzz() {
     use_python
     if [[ ${1-} == paths ]]; then
         cd "$root"
-        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout 60m -run '^TestNoByteFromOutside$' ./runtime/static
+        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside$' ./runtime/static
         return
     fi
     test_fuzz "${1:-60}s"
