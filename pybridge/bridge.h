@@ -491,6 +491,9 @@ void fapws_write_stack(FILE *out, PyThreadState *state);
 /* What t runs. GIL. */
 void fapws_look_at(fapws_thread *t, fapws_sighting *out);
 
+/* --- dump.c --- */
+int fapws_dump_init(void); /* -1 with exception */
+
 /* --- fork.c --- */
 extern volatile int fapws_forked;
 int fapws_fork_init(void); /* -1 with exception */

@@ -105,7 +105,7 @@ int fapws_start(const fapws_start_options *o, const char **why) {
   PyObject *module = PyImport_ImportModule("_fapws");
   Py_XDECREF(module);
   if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || line_buffer("stdout") < 0 ||
-      line_buffer("stderr") < 0 || fapws_fork_init() < 0) {
+      line_buffer("stderr") < 0 || fapws_fork_init() < 0 || fapws_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;

@@ -424,9 +424,10 @@ int fapws_async_stands(unsigned long progress);
 void fapws_async_give_up(void);
 /* Takes the GIL likewise: what the asyncio thread runs. */
 void fapws_async_thread(fapws_sighting *out);
-/* Writes the stacks of all threads to fd without the GIL, as faulthandler does.
- * -1: this Python cannot. */
-int fapws_dump_stacks(int fd);
+/* Writes the stacks of all Python threads without the GIL, as faulthandler does,
+ * and returns the file that holds them, from offset 0. -1: not
+ * available, or the application has closed the file. Any thread, one at a time. */
+int fapws_dump_stacks(void);
 /* Where a record in flight is; *thread is set except for FAPWS_QUEUED. */
 enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED, FAPWS_OPEN, FAPWS_MESSAGES, FAPWS_AWAITING };
 int fapws_whereabouts(uintptr_t rec, int *thread);

@@ -11,7 +11,6 @@
 #include <frameobject.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define P fapws_the_pool
@@ -19,9 +18,6 @@
 
 PyObject *fapws_timeout;
 __thread fapws_thread *fapws_this_thread;
-
-/* Not in the library of every Python (3.9, 3.10 and 3.13 hide it). */
-extern const char *_Py_DumpTracebackThreads(int fd, PyInterpreterState *interp, PyThreadState *current) __attribute__((weak));
 
 /* --- stacks ---------------------------------------------------------------- */
 
@@ -110,11 +106,6 @@ int fapws_look(fapws_sighting *out, int max) {
   found += fapws_async_look(out + found, max - found);
   PyGILState_Release(gil);
   return found;
-}
-
-int fapws_dump_stacks(int fd) {
-  if (!_Py_DumpTracebackThreads) return -1;
-  return _Py_DumpTracebackThreads(fd, PyInterpreterState_Main(), NULL) ? -1 : 0;
 }
 
 /* --- requests -------------------------------------------------------------- */

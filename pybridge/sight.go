@@ -321,17 +321,18 @@ func sourceLine(name string, line int) string {
 	return ""
 }
 
-// dumpStacks returns what faulthandler would write for all threads.
+var dumping sync.Mutex // held around fapws_dump_stacks and reading what it wrote
+
+// dumpStacks returns what faulthandler writes for all threads. It is safe for
+// concurrent use and does not need the GIL.
 func dumpStacks() []byte {
-	fd, err := unix.MemfdCreate("stacks", unix.MFD_CLOEXEC)
+	dumping.Lock()
+	defer dumping.Unlock()
+	fd := int(C.fapws_dump_stacks())
+	text := make([]byte, 1<<20)
+	n, err := unix.Pread(fd, text, 0)
 	if err != nil {
-		return []byte(err.Error() + "\n")
+		return []byte("the stacks are not available without the GIL\n")
 	}
-	f := os.NewFile(uintptr(fd), "stacks")
-	defer f.Close()
-	if C.fapws_dump_stacks(C.int(fd)) != 0 {
-		return []byte("this Python shows none without the GIL\n")
-	}
-	text, _ := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
-	return text
+	return text[:n]
 }

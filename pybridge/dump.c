@@ -1,0 +1,47 @@
+/* The stacks of all Python threads, written without the GIL.
+ *
+ * faulthandler can do that, and most shared libraries of Python export no
+ * function for it. Its handler for a user's signal (faulthandler.register) is
+ * such a function: it is registered at start for a signal that nothing sends,
+ * taken from the signal at once, and called like any function. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "bridge.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void (*write_stacks)(int signal); /* into the file below; NULL: not available */
+static int file = -1;
+static struct stat identity; /* of the file: a script may close descriptors that are not its own */
+
+/* Registers the handler for SIGRTMAX with the file; 0, or -1 with an exception. */
+static int register_handler(void) {
+  PyObject *module = PyImport_ImportModule("faulthandler");
+  PyObject *done = module ? PyObject_CallMethod(module, "register", "iiOO", SIGRTMAX, file, Py_True, Py_False) : NULL;
+  Py_XDECREF(module);
+  Py_XDECREF(done);
+  return done ? 0 : -1;
+}
+
+int fapws_dump_init(void) {
+  struct sigaction before, handler;
+  file = memfd_create("stacks", MFD_CLOEXEC);
+  /* A sandbox may refuse it: then a hung handler is reported without stacks. */
+  if (file < 0 || fstat(file, &identity) < 0 || sigaction(SIGRTMAX, NULL, &before) < 0) return 0;
+  if (register_handler() < 0) return -1;
+  sigaction(SIGRTMAX, &before, &handler);
+  write_stacks = handler.sa_handler;
+  return 0;
+}
+
+int fapws_dump_stacks(void) {
+  struct stat now;
+  if (!write_stacks || fstat(file, &now) < 0 || now.st_dev != identity.st_dev || now.st_ino != identity.st_ino) return -1;
+  if (ftruncate(file, 0) < 0 || lseek(file, 0, SEEK_SET) < 0) return -1;
+  write_stacks(SIGRTMAX);
+  return file;
+}
