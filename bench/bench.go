@@ -160,7 +160,7 @@ func (b *bench) measureStartup(w *workload) (who []string, err error) {
 				return nil, err
 			}
 			took, err := p.waitReady(w.path)
-			taken := sample{took: took, rss: p.rss()}
+			taken := sample{took: took, memory: p.memory()}
 			p.stop()
 			if err != nil {
 				return nil, err
@@ -200,14 +200,14 @@ func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 		return sample{}, err
 	}
 	time.Sleep(settleTime) // or what the server frees would count for the connections
-	before := p.rss()
+	before := p.memory()
 	conns, err := p.openIdle(w.path, idleConnections)
-	after := p.rss()
+	after := p.memory()
 	for _, c := range conns {
 		c.Close()
 	}
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: after %d idle connections: %w", s.name, len(conns), err)
 	}
-	return sample{rss: after, each: (after - before) / idleConnections}, nil
+	return sample{memory: after, each: (after - before) / idleConnections}, nil
 }

@@ -84,7 +84,7 @@ type sample struct {
 	p50, p99 time.Duration // latencies
 	cpu      time.Duration // of the server for one request, without php
 	php      time.Duration // of its processes that run PHP
-	rss      int64         // bytes, after the measurement
+	memory   int64         // bytes of its own, after the measurement
 	requests int
 	errors   int
 	alone    float64       // slow: requests a second just before, without slow handlers
@@ -133,7 +133,7 @@ func (p *process) loadWith(w *workload, lua string, length time.Duration, cpu in
 		return sample{}, err
 	}
 	time.Sleep(settle)
-	s := sample{requests: requests, errors: errors, rss: p.rss(),
+	s := sample{requests: requests, errors: errors, memory: p.memory(),
 		p50: time.Duration(p50 * float64(time.Microsecond)), p99: time.Duration(p99) * time.Microsecond}
 	if requests > 0 {
 		s.rate = float64(requests) / (float64(micros) / 1e6)

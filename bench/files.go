@@ -117,13 +117,13 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 		})
 	}
 	time.Sleep(time.Second) // all have filled their sockets
-	before, beginCPU := p.rss(), p.ran()
+	before, beginCPU := p.memory(), p.ran()
 	close(begin)
 	started := time.Now()
 	time.Sleep(time.Until(end))
-	after, used := p.rss(), p.ran()-beginCPU
+	after, used := p.memory(), p.ran()-beginCPU
 	clients.Wait()
-	s := sample{requests: int(total >> 20), errors: failed, rss: after, grown: after - before}
+	s := sample{requests: int(total >> 20), errors: failed, memory: after, grown: after - before}
 	if s.requests > 0 {
 		s.rate = float64(total) / (1 << 20) / time.Since(started).Seconds()
 		s.cpu = used / time.Duration(s.requests)

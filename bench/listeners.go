@@ -189,7 +189,7 @@ func (b *bench) listenersOf(s *server, w *workload) (taken sample, err error) {
 		return sample{}, err
 	}
 	time.Sleep(settleTime)
-	before := p.rss()
+	before := p.memory()
 	all, err := p.listenAll(w.path, w.connections)
 	defer func() { hangUp(all) }()
 	if err != nil {
@@ -199,8 +199,8 @@ func (b *bench) listenersOf(s *server, w *workload) (taken sample, err error) {
 	used := p.cpu()
 	time.Sleep(idleFor)
 	taken.idle = float64(p.cpu()-used) / float64(idleFor)
-	taken.rss = p.rss()
-	taken.each = (taken.rss - before) / int64(w.connections)
+	taken.memory = p.memory()
+	taken.each = (taken.memory - before) / int64(w.connections)
 
 	all = append(all, first...)
 	first = nil

@@ -200,18 +200,22 @@ func (p *process) cpuOf(program string) time.Duration {
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 wherever Go runs on Linux
 }
 
-// rss is the resident memory of the tree in bytes. Pages that a parent and
-// its workers share are counted in each.
-func (p *process) rss() int64 {
-	var pages int64
+// memory is the tree's own memory in bytes (proc(5), smaps_rollup): anonymous and
+// shared memory, pages that several processes share divided among them. Pages of
+// executables and libraries do not count: the kernel can drop them, and how many
+// of them it maps at once depends on how the file was written.
+func (p *process) memory() int64 {
+	var kib int64
 	for _, id := range p.tree() {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", id))
-		if fields := strings.Fields(string(text)); len(fields) > 1 {
-			n, _ := strconv.ParseInt(fields[1], 10, 64)
-			pages += n
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", id))
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) == 3 && (fields[0] == "Pss_Anon:" || fields[0] == "Pss_Shmem:") {
+				n, _ := strconv.ParseInt(fields[1], 10, 64)
+				kib += n
+			}
 		}
 	}
-	return pages * int64(os.Getpagesize())
+	return kib << 10
 }
 
 // raiseFileLimit lets this process and the servers have as many connections

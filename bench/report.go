@@ -34,7 +34,7 @@ func p50(s sample) float64     { return float64(s.p50) / float64(time.Microsecon
 func p99(s sample) float64     { return float64(s.p99.Microseconds()) }
 func cpu(s sample) float64     { return float64(s.cpu.Nanoseconds()) / 1e3 }
 func php(s sample) float64     { return float64(s.php.Nanoseconds()) / 1e3 }
-func rss(s sample) float64     { return float64(s.rss) / 1e6 }
+func memory(s sample) float64  { return float64(s.memory) / 1e6 }
 func took(s sample) float64    { return float64(s.took.Microseconds()) / 1e3 }
 func each(s sample) float64    { return float64(s.each) / 1024 }
 func grown(s sample) float64   { return float64(s.grown) / 1e6 }
@@ -97,17 +97,17 @@ func (b *bench) printWorkload(w *workload, who []string) {
 	var t table
 	switch w.kind {
 	case startup:
-		t = newTable("server", "ms", "RSS MB")
+		t = newTable("server", "ms", "memory MB")
 	case reload:
 		t = newTable("server", "requests/s", "reloads", "failed")
 	case idle:
-		t = newTable("server", "KiB each", "RSS MB")
+		t = newTable("server", "KiB each", "memory MB")
 	case sockets:
-		t = newTable("server", "KiB each", "RSS MB", "ms until all have echoed")
+		t = newTable("server", "KiB each", "memory MB", "ms until all have echoed")
 	case listeners:
-		t = newTable("server", "KiB each", "RSS MB", "CPU idle %", "ms until all have an event", "p99 µs of hello beside", "p99 µs before")
+		t = newTable("server", "KiB each", "memory MB", "CPU idle %", "ms until all have an event", "p99 µs of hello beside", "p99 µs before")
 	default:
-		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "RSS MB", "errors"}
+		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "memory MB", "errors"}
 		if w.php {
 			titles = append(titles, "PHP's CPU µs/request")
 		}
@@ -120,21 +120,21 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		}
 		switch w.kind {
 		case startup:
-			memory := of("%.1f", rss)
+			megabytes := of("%.1f", memory)
 			if name == pythonPass {
-				memory = "" // it has ended
+				megabytes = "" // it has ended
 			}
-			t.row(name, of("%.1f", took), memory)
+			t.row(name, of("%.1f", took), megabytes)
 		case reload:
 			t.row(name, of("%.0f", rate), of("%.0f", reloads), of("%.0f", errors))
 		case idle:
-			t.row(name, of("%.1f", each), of("%.1f", rss))
+			t.row(name, of("%.1f", each), of("%.1f", memory))
 		case sockets:
-			t.row(name, of("%.1f", each), of("%.1f", rss), of("%.0f", took))
+			t.row(name, of("%.1f", each), of("%.1f", memory), of("%.0f", took))
 		case listeners:
-			t.row(name, of("%.2f", each), of("%.1f", rss), of("%.2f", idling), of("%.0f", took), of("%.0f", p99), of("%.0f", before))
+			t.row(name, of("%.2f", each), of("%.1f", memory), of("%.2f", idling), of("%.0f", took), of("%.0f", p99), of("%.0f", before))
 		default:
-			cells := []string{name, of("%.0f", rate), of("%.1f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", rss), of("%.0f", errors)}
+			cells := []string{name, of("%.0f", rate), of("%.1f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", memory), of("%.0f", errors)}
 			if w.php {
 				cells = append(cells, of("%.2f", php))
 			}

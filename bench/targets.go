@@ -54,7 +54,7 @@ var targets = []target{
 	{"range: requests per CPU second ÷ nginx", "range", perCPU, []string{"nginx"}, ratio, false, 1.0, notJudged, "%.2f"},
 	{"gzip on the fly: requests per CPU second ÷ nginx", "gzip", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
 	{"gzip made before: requests per CPU second ÷ nginx", "gzipstatic", perCPU, []string{"nginx"}, ratio, false, 1.2, notJudged, "%.2f"},
-	{"1 GiB file to slow readers: RSS growth, MB", "file1g", grown, nil, nil, true, 1, notJudged, "%.1f"},
+	{"1 GiB file to slow readers: growth of its own memory, MB", "file1g", grown, nil, nil, true, 1, notJudged, "%.1f"},
 	{"Flask hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "flask", perCPU, peers, ratio, false, 1.3, 1.3, "%.2f"},
 	{"Django hello: requests per CPU second ÷ best of gunicorn, uwsgi, waitress", "django", perCPU, peers, ratio, false, 1.3, 1.3, "%.2f"},
 	{"ASGI hello: requests per CPU second ÷ uvicorn", "asgi", perCPU, uvicorn, ratio, false, 1.5, 1.5, "%.2f"},
@@ -75,7 +75,7 @@ var targets = []target{
 	{"PHP hello: requests per CPU second with PHP's ÷ nginx", "php", perWhole, []string{"nginx"}, ratio, false, 0.6, notJudged, "%.2f"},
 	{"failed requests, with a reload every second", "reload", errors, nil, nil, true, 0, 0, "%.0f"},
 	{"start to first answer − python3 -c pass, ms", "startup", took, []string{pythonPass}, minus, true, 20, 20, "%.1f"},
-	{"RSS after the hellos, MB", "hello", rss, nil, nil, true, 16, 12, "%.1f"},
+	{"own memory after the hellos, MB", "hello", memory, nil, nil, true, 9, 9, "%.1f"},
 	{"idle keep-alive connection, KiB", "idle", each, nil, nil, true, 4, 4, "%.1f"},
 }
 

@@ -56,7 +56,7 @@ func TestJudge(t *testing.T) {
 		{"echo", []string{"–", "", "", "–", "", ""}, false},
 	} {
 		for i := range targets {
-			if targets[i].workload != c.workload || strings.HasPrefix(targets[i].title, "RSS") {
+			if targets[i].workload != c.workload || strings.HasPrefix(targets[i].title, "own memory") {
 				continue
 			}
 			cells, found := b.judge(&targets[i])

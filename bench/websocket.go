@@ -216,7 +216,7 @@ func (p *process) echoWith(w *workload, length time.Duration) (sample, error) {
 	n := len(latencies)
 	time.Sleep(settle)
 	return sample{requests: n, rate: float64(n) / took.Seconds(), cpu: used / time.Duration(n),
-		p50: latencies[n/2], p99: latencies[n*99/100], rss: p.rss()}, nil
+		p50: latencies[n/2], p99: latencies[n*99/100], memory: p.memory()}, nil
 }
 
 // socketsOf sees how the server's memory grows with WebSockets that have echoed a
@@ -240,7 +240,7 @@ func (b *bench) socketsOf(s *server, w *workload) (sample, error) {
 		return sample{}, fmt.Errorf("%s: %w", s.name, err)
 	}
 	time.Sleep(settleTime)
-	before := p.rss()
+	before := p.memory()
 	sockets, err := p.upgradeAll(w.path, w.connections)
 	defer func() { closeAll(sockets) }()
 	if err != nil {
@@ -252,6 +252,6 @@ func (b *bench) socketsOf(s *server, w *workload) (sample, error) {
 		return sample{}, fmt.Errorf("%s: %w", s.name, err)
 	}
 	took := time.Since(begin)
-	after := p.rss()
-	return sample{took: took, requests: len(latencies), rss: after, each: (after - before) / int64(w.connections)}, nil
+	after := p.memory()
+	return sample{took: took, requests: len(latencies), memory: after, each: (after - before) / int64(w.connections)}, nil
 }

@@ -178,7 +178,7 @@ async def application(scope, receive, send):
             live -= 1
     elif scope["type"] == "http":
         with open("/proc/self/status") as status:
-            memory = next(line.split()[1] for line in status if line.startswith("VmRSS"))
+            memory = next(line.split()[1] for line in status if line.startswith("RssAnon"))
         body = "\n".join(notes) if scope["path"] == "/noted" else f"{live} {memory}"
         if scope["path"] == "/noted":
             notes.clear()

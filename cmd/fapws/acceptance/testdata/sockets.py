@@ -78,7 +78,7 @@ def leave(ws, code, reason):
 def state(environ, start_response):
     """How many are here, threads, descriptors, and KiB of memory."""
     with open("/proc/self/status") as status:
-        memory = next(line.split()[1] for line in status if line.startswith("VmRSS"))
+        memory = next(line.split()[1] for line in status if line.startswith("RssAnon"))
     return f"{len(clients)} {threading.active_count()} {len(os.listdir('/proc/self/fd'))} {memory}"
 
 
