@@ -6,10 +6,9 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-readonly root
 
 usage() {
-    cat <<'TEXT'
+    cat <<TEXT
 usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
 
   run APP ...      build if needed, then serve APP (a script with PATHS)
@@ -25,16 +24,43 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md
   lint             gofmt, vet, shellcheck, C with all warnings
-  matrix           build and test with every Python 3.8-3.13 found
-  env              print what cgo needs: eval "$(./build.sh env)"
+  matrix           build and test with every supported Python found
+  roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
+                   root and debootstrap; --test: run all checks there, too
+  env              print what cgo needs: eval "\$(./build.sh env)"
 
-The Python to embed is --python, $PYTHON or /usr/bin/python3, in this order; it is
-linked into the executable, or with LIBPYTHON=shared its shared library is used.
+Supported are Python 3.$python_oldest to 3.$python_newest. The one to embed is --python, \$PYTHON or /usr/bin/python3,
+in this order. It is linked into the executable if the system has an archive that
+links, otherwise or with LIBPYTHON=shared its shared library is used.
 TEXT
 }
 
 say() { printf 'build.sh: %s\n' "$*" >&2; }
 die() { say "$@"; exit 1; }
+
+# patiently WHAT COMMAND... runs COMMAND and says WHAT if it takes longer than a
+# moment, and again every 30 seconds. WHAT goes to stderr.
+patiently() {
+    local what=$1 start=$SECONDS status=0 never ticker
+    shift
+    {
+        # Waits without a process of its own, which could outlive this one.
+        exec {never}<> <(:)
+        read -r -t 3 -u "$never" _ || true
+        while kill -0 $$ 2>/dev/null; do
+            say "$what ($((SECONDS - start)) s)"
+            read -r -t 30 -u "$never" _ || true
+        done
+    } </dev/null >/dev/null &
+    ticker=$!
+    "$@" || status=$?
+    kill "$ticker" 2>/dev/null || true
+    wait "$ticker" 2>/dev/null || true
+    return "$status"
+}
+
+# logged FILE COMMAND... runs COMMAND with what it writes going to FILE.
+logged() { "${@:2}" >"$1" 2>&1 </dev/null; }
 
 # shellcheck source=scripts/packages.sh
 source "$root/scripts/packages.sh"
@@ -48,11 +74,13 @@ source "$root/scripts/install.sh"
 source "$root/scripts/check.sh"
 # shellcheck source=scripts/bench.sh
 source "$root/scripts/bench.sh"
+# shellcheck source=scripts/roots.sh
+source "$root/scripts/roots.sh"
 
 word_env() {
     use_python
     local name
-    for name in PATH PYTHON PKG_CONFIG_PATH CGO_ENABLED CGO_CFLAGS CGO_LDFLAGS; do
+    for name in PATH GOTOOLCHAIN PYTHON PKG_CONFIG_PATH CGO_ENABLED CGO_CFLAGS CGO_LDFLAGS; do
         printf 'export %s=%q\n' "$name" "${!name}"
     done
 }
@@ -77,19 +105,26 @@ interpreter_flag() { printf '%s' "-X 'fapws/pybridge.interpreter=$python'"; }
 
 # build_to FILE [FLAGS] builds the stripped executable.
 build_to() {
-    (cd "$root" && go build -trimpath -buildvcs=false "${@:2}" \
-        -ldflags "-s -w -X main.version=$(version_text) $(interpreter_flag)" -o "$1.linked" ./cmd/fapws)
-    cmp -s "$1.linked" "$1" || copy_in_pages "$1.linked" "$1"
+    local log=$root/build/compile.log
+    mkdir -p "$root/build"
+    patiently "compiling; the first time takes some minutes" logged "$log" compile "$@" && return
+    compile_errors "$log" >&2
+    die "compiling failed; all messages are in ${log#"$root/"}"
 }
 
-# copy_in_pages SOURCE PATH copies an executable page by page. Linux keeps in
-# memory in one piece what was written in one, and since 6.18 a process that
-# touches a page of such a piece is given all of it, up to 2 MB: an idle server
-# then has 14 MB instead of 10.
-copy_in_pages() {
-    rm -f "$2"
-    dd "if=$1" "of=$2" bs=4k status=none
-    chmod 755 "$2"
+compile() {
+    (cd "$root" && go build -trimpath -buildvcs=false "${@:2}" \
+        -ldflags "-s -w -X main.version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
+}
+
+# compile_errors LOG prints the lines of a compiler or linker that matter: those
+# with an error, not the command line, which is 3 KB of flags.
+compile_errors() {
+    local text errors
+    text=$(awk '{ flags = 0; for (i = 1; i <= NF; i++) flags += $i ~ /^-/; if (flags <= 8) print substr($0, 1, 300) }' "$1")
+    errors=$(grep -iE 'error|undefined|cannot|not found|no such|fatal|no space|killed|x509|dial' <<<"$text" |
+        grep -vE 'exit status|returned 1|has no symbols') || errors=$text
+    head -12 <<<"$errors"
 }
 
 word_build() {
@@ -127,7 +162,7 @@ main() {
     while take_python_option "$@"; do [[ $1 == --python ]] && shift; shift; done
     case $word in
     help | -h | --help) usage ;;
-    run | build | test | race | load | fuzz | bench | lint | env | matrix | install | uninstall)
+    run | build | test | race | load | fuzz | bench | lint | env | matrix | roots | install | uninstall)
         "word_$word" "$@"
         ;;
     *)
@@ -137,4 +172,5 @@ main() {
     esac
 }
 
-main "$@"
+# Tests source this file for its functions.
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -85,6 +85,13 @@ fuzz_one() {
     [[ $status == 0 ]] || { [[ $said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic* ]]; }
 }
 
+# test_build tests build.sh itself. `roots` tries it on fresh systems, which `test` does not
+# do: it downloads half a gigabyte for each.
+test_build() {
+    "$root/.ci/build-test"
+    (cd "$root/scripts" && "$python" -m unittest -q fetch_go_test)
+}
+
 # test_fuzz TIME gives every fuzz target so much time.
 test_fuzz() {
     local file target
@@ -161,8 +168,6 @@ word_test() {
     local failed=()
     word_build
     need_frameworks
-    need_apache
-    need_php
     need_test_tools
     export FAPWS_BIN=$root/build/fapws
     stage gofmt check_gofmt
@@ -176,6 +181,7 @@ word_test() {
     stage "race, the whole server" test_race_whole
     stage "address sanitizer" test_sanitizer
     stage soak test_soak 200000
+    stage "what build.sh decides" test_build
     stage install "$root/.ci/install-test"
     summary
 }
@@ -192,8 +198,6 @@ word_race() {
     local failed=()
     use_python
     need_frameworks
-    need_apache
-    need_php
     need_test_tools
     stage race test_race
     stage "race, the whole server" test_race_whole

@@ -43,11 +43,7 @@ make_dir() {
 # install_file MODE SOURCE PATH
 install_file() {
     make_dir "$(dirname "$3")"
-    if [[ $1 == 755 ]]; then
-        copy_in_pages "$2" "$dest$3"
-    else
-        install -m "$1" "$2" "$dest$3"
-    fi
+    install -m "$1" "$2" "$dest$3"
     made+=("file $3")
 }
 

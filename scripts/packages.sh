@@ -1,24 +1,45 @@
 # Sourced by build.sh: the Debian packages that building and testing need.
 # shellcheck shell=bash
 
-# install_packages WHY PACKAGE... installs with apt when that is possible and
-# otherwise ends with the command to type.
-install_packages() {
-    local why=$1
-    shift
-    if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then
-        die "$why is missing; install it with: sudo apt-get install $*"
-    fi
-    say "$why is missing, installing: $*"
-    apt_install "$@" || die "apt-get could not install: $*"
+# want THING PACKAGE... notes that THING is missing; install_wanted installs
+# the packages of all of them at once, so that a user types one command.
+missing=() wanted=()
+want() {
+    missing+=("$1")
+    wanted+=("${@:2}")
 }
 
+install_wanted() {
+    ((${#wanted[@]})) || return 0
+    local list
+    printf -v list '%s, ' "${missing[@]}"
+    can_install || die "missing: ${list%, }; on Debian and Ubuntu install them with: sudo apt-get install ${wanted[*]}"
+    say "missing: ${list%, }; installing: ${wanted[*]}"
+    apt_install "${wanted[@]}" || die "apt-get could not install: ${wanted[*]}"
+    missing=() wanted=()
+}
+
+# can_install reports whether this user may install Debian packages.
+can_install() { [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; }
+
 apt_install() {
-    local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq)
-    "${get[@]}" install -y --no-install-recommends "$@" >/dev/null 2>&1 && return
+    apt_get install -y --no-install-recommends "$@" && return
     # The package lists of a fresh machine are empty or old.
-    "${get[@]}" update >/dev/null 2>&1 &&
-        "${get[@]}" install -y --no-install-recommends "$@" >/dev/null
+    apt_get update && apt_get install -y --no-install-recommends "$@" && return
+    grep -h '^[EW]:' "$root/build/apt.log" >&2 || true
+    return 1
+}
+
+apt_get() {
+    mkdir -p "$root/build"
+    patiently "apt-get $1" logged "$root/build/apt.log" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
+}
+
+# need_certificates sees to the certificates without which neither Go nor its
+# modules can be downloaded by https.
+need_certificates() {
+    [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} || ${GOPROXY-} == file:* || ${GOPROXY-} == off ]] ||
+        ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
 }
 
 # What samples/ shows and the tests need, each as "module=Debian package".
@@ -26,7 +47,7 @@ readonly frameworks="flask=python3-flask django=python3-django pyramid=python3-p
     bottle=python3-bottle falcon=python3-falcon starlette=python3-starlette fastapi=python3-fastapi
     websockets=python3-websockets uvloop=python3-uvloop"
 
-# need_frameworks sees to those of Debian's Python. Another Python has what it has.
+# need_frameworks sees to those of the system's Python. Another Python has its own.
 need_frameworks() {
     local pair modules=() packages=()
     for pair in $frameworks; do
@@ -35,34 +56,23 @@ need_frameworks() {
         packages+=("${pair#*=}")
     done
     ((${#modules[@]})) || return 0
-    if [[ $(realpath "$python") == /usr/bin/* ]]; then
-        install_packages "for the tests ${modules[*]}" "${packages[@]}"
+    if [[ $(realpath "$python") == "$(realpath /usr/bin/python3)" ]]; then
+        want "${modules[*]} (for the tests)" "${packages[@]}"
     else
         say "$python does not have ${modules[*]}: their samples are not tested"
     fi
 }
 
-# need_apache sees to the server that some tests compare with. The package has
-# no service that would start.
-need_apache() {
-    PATH=$PATH:/usr/sbin
-    command -v apache2 >/dev/null || install_packages "for the tests apache2" apache2-bin
-}
-
-# need_php sees to PHP, and to an application in PHP that needs no database.
-need_php() {
-    command -v php-cgi >/dev/null || install_packages "for the tests php-cgi" php-cgi
-    [[ -e /usr/share/dokuwiki/doku.php ]] || install_packages "for the tests DokuWiki" dokuwiki
-}
-
-# What the tests look with from outside, each as "command=Debian package".
-readonly test_tools="ab=apache2-utils strace=strace systemd-analyze=systemd chromium=chromium"
+# What the tests run, each as "command or file=Debian package". apache2-bin has no
+# service that would start, and dokuwiki needs no database.
+readonly test_tools="apache2=apache2-bin php-cgi=php-cgi /usr/share/dokuwiki/doku.php=dokuwiki
+    ab=apache2-utils strace=strace systemd-analyze=systemd chromium=chromium"
 
 need_test_tools() {
-    local pair packages=()
+    local pair
+    PATH=$PATH:/usr/sbin
     for pair in $test_tools; do
-        command -v "${pair%=*}" >/dev/null || packages+=("${pair#*=}")
+        [[ $pair == /* && -e ${pair%=*} ]] || command -v "${pair%=*}" >/dev/null || want "${pair%=*} (for the tests)" "${pair#*=}"
     done
-    ((${#packages[@]})) || return 0
-    install_packages "what the tests look with" "${packages[@]}"
+    install_wanted
 }

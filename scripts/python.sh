@@ -1,20 +1,24 @@
 # Sourced by build.sh: finds Python and tells cgo how to compile and link with it.
 # shellcheck shell=bash
 
-need_compiler() {
-    if ! command -v "${CC:-gcc}" >/dev/null || [[ ! -e /usr/include/stdio.h ]]; then
-        install_packages "a C compiler" gcc libc6-dev
-    fi
-    command -v pkg-config >/dev/null || install_packages pkg-config pkg-config
-}
+# The Pythons that fapws supports, as x of 3.x. README.md says the same, and
+# check_documents compares.
+readonly python_oldest=8 python_newest=14
 
-# choose_python sets python to the interpreter to embed.
+# choose_python sets python to the interpreter to embed, and wants the packages
+# without which it cannot be embedded.
 choose_python() {
     python=${python_option:-${PYTHON:-/usr/bin/python3}}
     if [[ ! -x $python && $python == /usr/bin/python3 ]]; then
-        install_packages Python python3-dev
+        want Python python3-dev
+        return
     fi
     python=$(command -v "$python") || die "there is no Python at ${python_option:-$PYTHON}"
+    ask_python
+    [[ -e $py_include/Python.h && -e $py_pc/python-$py_minor-embed.pc ]] && return
+    [[ $py_include == /usr/include/* ]] ||
+        die "$python has no headers and pkg-config files in $py_include and $py_pc"
+    want "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
 # ask_python sets py_* from what the chosen Python says of itself.
@@ -23,27 +27,27 @@ ask_python() {
     answer=$("$python" -S -c '
 import sys, sysconfig
 get = sysconfig.get_config_var
+libraries = " ".join(get(name) or "" for name in ("MODLIBS", "LIBS", "SYSLIBS")).split()
 print("%d.%d" % sys.version_info[:2], "%d.%d.%d" % sys.version_info[:3],
       get("LIBDIR"), get("LIBPC"), get("INCLUDEPY"), get("Py_ENABLE_SHARED"),
       "%s/lib%s%d.%d.a" % ((get("LIBPL"), "python") + sys.version_info[:2]),
-      *dict.fromkeys(" ".join(get(k) or "" for k in ("MODLIBS", "LIBS", "SYSLIBS")).split()), sep="\n")
+      # MODLIBS also has stray backslashes and objects of the build directory.
+      *dict.fromkeys(word for word in libraries if word.startswith("-")), sep="\n")
 ') || die "$python does not run"
     { read -r py_minor && read -r py_version && read -r py_libdir && read -r py_pc &&
         read -r py_include && read -r py_shared && read -r py_archive && mapfile -t py_libs; } <<<"$answer"
-    case $py_minor in
-    3.[89] | 3.1[0-9]) ;;
-    *) die "$python is Python $py_version; fapws needs 3.8 or later" ;;
-    esac
+    ((${py_minor%%.*} == 3 && ${py_minor#*.} >= python_oldest && ${py_minor#*.} <= python_newest)) ||
+        die "$python is Python $py_version; fapws supports 3.$python_oldest to 3.$python_newest: choose another with --python PATH"
 }
 
-need_python_headers() {
-    [[ -e $py_include/Python.h && -e $py_pc/python-$py_minor-embed.pc ]] && return
-    [[ $py_include == /usr/include/* ]] ||
-        die "$python has no headers and pkg-config files in $py_include and $py_pc"
-    install_packages "the headers of Python $py_minor" "libpython$py_minor-dev"
+need_compiler() {
+    if ! command -v "${CC:-gcc}" >/dev/null || [[ ! -e /usr/include/stdio.h ]]; then
+        want "a C compiler" gcc libc6-dev
+    fi
+    command -v pkg-config >/dev/null || want pkg-config pkg-config
 }
 
-# list_pythons prints the 3.8-3.13 of this machine, one path for each installation.
+# list_pythons prints the supported Pythons of this machine, one path for each installation.
 list_pythons() {
     local candidate
     for candidate in "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python3 /usr/bin/python3 \
@@ -51,9 +55,10 @@ list_pythons() {
         [[ $candidate =~ python3(\.[0-9]+)?$ ]] || continue # not python3.11-config
         "$candidate" -S -c '
 import sys
-if (3, 8) <= sys.version_info < (3, 14) and sys.prefix == sys.base_prefix:
-    print("%d.%d.%d" % sys.version_info[:3], sys.prefix, sys.argv[1])
-' "$candidate" 2>/dev/null || true
+path, oldest, newest = sys.argv[1:]
+if sys.version_info[0] == 3 and int(oldest) <= sys.version_info[1] <= int(newest) and sys.prefix == sys.base_prefix:
+    print("%d.%d.%d" % sys.version_info[:3], sys.prefix, path)
+' "$candidate" $python_oldest $python_newest 2>/dev/null || true
     done | sort -V -u -k1,2 | cut -d' ' -f3
 }
 
@@ -61,27 +66,56 @@ if (3, 8) <= sys.version_info < (3, 14) and sys.prefix == sys.base_prefix:
 #
 # The distribution's archive is made of the same objects as its python3, and a
 # sixth faster than its shared library, whose code has to be position-independent
-# and which calls itself through a table. LIBPYTHON=shared takes the library all the
-# same: whoever packages fapws may want Python's updates without building again.
+# and which calls itself through a table. Debian's archives of 3.13 and 3.14 lack
+# objects, so a probe finds out whether the archive links. LIBPYTHON=shared uses
+# the library in any case: packagers may want Python's updates without a rebuild.
 link_python() {
-    py_linked=shared
-    if [[ ${LIBPYTHON-} == static || -z ${LIBPYTHON-} && $py_libdir == /usr/lib* && -e $py_archive ]]; then
-        py_linked=static
-    fi
-    if [[ $py_linked == static ]]; then
+    local archive="\"$py_archive\" ${py_libs[*]} -Wl,--export-dynamic" # extension modules take Python's functions from the executable
+    py_linked=static py_link=$archive
+    case ${LIBPYTHON-} in
+    static)
         [[ -e $py_archive ]] || die "$python has no $py_archive"
-        # Extension modules take Python's functions from the executable.
-        py_link="\"$py_archive\" ${py_libs[*]} -Wl,--export-dynamic"
+        probe_archive || { compile_errors "$probe_log" >&2; die "$py_archive cannot be linked; try LIBPYTHON=shared"; }
         return
-    fi
+        ;;
+    shared) ;;
+    '')
+        if [[ $py_libdir == /usr/lib* && -e $py_archive ]]; then
+            probe_archive && return
+            say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library"
+        fi
+        ;;
+    *) die "LIBPYTHON=$LIBPYTHON: expected static or shared" ;;
+    esac
     [[ $py_shared == 1 ]] ||
         die "$python has no libpython$py_minor.so; fapws needs a Python built with --enable-shared, or try LIBPYTHON=static"
-    py_link="-L\"$py_libdir\" -lpython$py_minor"
+    py_linked=shared py_link="-L\"$py_libdir\" -lpython$py_minor"
     # A library outside the system's folders is not found at run time otherwise.
     case $py_libdir in
     /usr/lib | /usr/lib/* | /lib/*) ;;
     *) py_link+=" -Wl,-rpath,\"$py_libdir\"" ;;
     esac
+}
+
+# probe_archive reports whether a program links with py_link. The result is kept
+# until the archive changes; probe_log names the linker's messages.
+probe_archive() {
+    local folder flags
+    folder=$root/build/probe/$py_version-$(printf '%s\n' "$py_include" "$py_link" "${CC-}" | cksum | cut -d' ' -f1)
+    probe_log=$folder/log
+    if [[ ! -e $folder/result || $py_archive -nt $folder/result ]]; then
+        mkdir -p "$folder"
+        eval "flags=(${CFLAGS-} ${LDFLAGS-} $py_link)" # quoted as for pkg-config
+        printf '#include <Python.h>\nint main(void) { Py_Initialize(); return Py_FinalizeEx(); }\n' >"$folder/probe.c"
+        # Go links executables without -pie, too.
+        if "${CC:-gcc}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1; then
+            echo links >"$folder/result"
+        else
+            echo fails >"$folder/result"
+        fi
+        rm -f "$folder/probe"
+    fi
+    [[ $(<"$folder/result") == links ]]
 }
 
 # write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
@@ -103,11 +137,13 @@ write_pc() {
 
 # use_python makes this shell ready for `go build` with the chosen Python.
 use_python() {
-    need_go
-    need_compiler
     choose_python
-    ask_python
-    need_python_headers
+    need_compiler
+    need_certificates
+    install_wanted
+    [[ -n ${py_version-} ]] || choose_python # Python was just installed
+    install_wanted
+    need_go
     link_python
     write_pc
     # Go's build cache does not look at pkg-config's answer nor at compat.h, and
@@ -117,5 +153,5 @@ use_python() {
     CGO_CFLAGS="${CFLAGS:--O2 -g} -DFAPWS_PY_${py_minor/./_} -DFAPWS_PY_BUILD=${id%% *}"
     CGO_LDFLAGS="${LDFLAGS:--O2 -g}"
     CGO_ENABLED=1 PYTHON=$python
-    export PATH PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
+    export PATH GOTOOLCHAIN PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
 }

@@ -2,7 +2,7 @@
  * What cpy3 v0.2.0, written for Python 3.7, calls and later Pythons dropped.
  *
  * build.sh's python3.pc puts this file before every C file that asks
- * pkg-config for python3, so that cpy3 compiles unchanged on 3.8 to 3.13.
+ * pkg-config for python3, so that cpy3 compiles unchanged on every supported Python.
  * fapws itself calls none of these: they exist only to be compiled.
  *
  * Python.h must not be included from here: this file comes first, and

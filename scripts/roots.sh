@@ -1,0 +1,127 @@
+# Sourced by build.sh: roots tries the first commands of README.md on fresh systems.
+# shellcheck shell=bash
+#
+# `test` does not run it: it downloads half a gigabyte and compiles twice for each
+# suite. .ci/build-test tests the same decisions without a network.
+
+readonly roots_folder=$root/build/roots
+
+# word_roots [--test] [SUITE...] makes a fresh Debian of each suite for root and
+# for a plain user, and serves samples/hello there from a clean clone.
+word_roots() {
+    local suite user failed=() suites=(bookworm trixie sid) word=serve_in
+    [[ ${1-} != --test ]] || { word=test_in; shift; }
+    [[ $EUID -eq 0 ]] || die "roots needs root, for debootstrap and chroot"
+    command -v debootstrap >/dev/null || want debootstrap debootstrap
+    command -v git >/dev/null || want git git
+    install_wanted
+    (($# == 0)) || suites=("$@")
+    for suite in "${suites[@]}"; do
+        for user in root user; do
+            stage "$suite, $user" in_fresh_root "$suite" "$user" "$word"
+        done
+    done
+    summary
+}
+
+# in_fresh_root SUITE USER FUNCTION makes the system and calls FUNCTION FOLDER USER.
+in_fresh_root() {
+    local folder=$roots_folder/$1-$2
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    : >"$roots_folder/go.mod" # Go in these systems is no part of this module
+    patiently "debootstrap $1" logged "$folder.log" debootstrap --variant=minbase "$1" "$folder" "$(debian_mirror)" ||
+        die "debootstrap failed: $folder.log"
+    copy_host_settings "$folder"
+    chroot "$folder" useradd -m user
+    local home=/home/user
+    [[ $2 == user ]] || home=/root
+    git clone -q "$root" "$folder$home/fapws"
+    chroot "$folder" chown -R "$2:" "$home/fapws"
+    "$3" "$folder" "$2"
+    rm -rf "$folder"
+}
+
+# debian_mirror prints the mirror from which this machine installs.
+debian_mirror() {
+    local mirror
+    # shellcheck disable=SC2016 # apt's own syntax
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 2>/dev/null | head -1)
+    printf '%s\n' "${mirror:-http://deb.debian.org/debian}"
+}
+
+# copy_host_settings FOLDER lets the new system reach the network as this one does:
+# apt's proxy and checks, and certificate authorities of its own.
+copy_host_settings() {
+    apt-config dump | grep -E '^Acquire::(http|https|Check)' >"$1/etc/apt/apt.conf.d/90host" || true
+    if compgen -G '/usr/local/share/ca-certificates/*.crt' >/dev/null; then
+        mkdir -p "$1/usr/local/share/ca-certificates"
+        cp /usr/local/share/ca-certificates/*.crt "$1/usr/local/share/ca-certificates"
+    fi
+}
+
+# in_root FOLDER USER COMMAND... runs COMMAND in the system. What it starts and
+# mounts ends with it.
+in_root() {
+    # shellcheck disable=SC2016 # variables of the inner shell
+    unshare --mount --pid --fork --kill-child bash -euc '
+        folder=$1 user=$2 home=/home/user
+        shift 2
+        [[ $user == user ]] || home=/root
+        mount -t proc proc "$folder/proc"
+        mount -t sysfs -o ro sysfs "$folder/sys"
+        mount -t tmpfs tmpfs "$folder/dev/shm"
+        mount -t devpts -o newinstance,ptmxmode=0666 devpts "$folder/dev/pts"
+        settings=(HOME="$home" LANG=C.UTF-8 FAPWS_BIND=127.0.0.1:0
+            PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
+        for name in GOPROXY GOSUMDB GONOSUMDB http_proxy https_proxy no_proxy; do
+            [[ -z ${!name-} ]] || settings+=("$name=${!name}")
+        done
+        exec env -i "${settings[@]}" chroot --userspec="$user:$user" "$folder" "$@"' - "$@" </dev/null
+}
+
+# build_in FOLDER USER WORD... runs build.sh of the clone in the system.
+build_in() {
+    # shellcheck disable=SC2016 # variables of the inner shell
+    in_root "$1" "$2" bash -c 'cd ~/fapws && exec ./build.sh "$@"' - "${@:3}"
+}
+
+# serve_in FOLDER USER types the first command of README.md and asks the server.
+serve_in() {
+    install_as_told "$1" "$2" run samples/hello/hello.py
+    local line server port=
+    exec {server}< <(build_in "$1" "$2" run samples/hello/hello.py 2>&1)
+    local pid=$!
+    while read -r -u "$server" line; do
+        printf '%s\n' "$line"
+        [[ $line =~ http://127\.0\.0\.1:([0-9]+)/ ]] && port=${BASH_REMATCH[1]} && break
+    done
+    [[ -n $port ]] || die "it does not serve"
+    exec {connection}<>"/dev/tcp/127.0.0.1/$port"
+    printf 'GET /hello HTTP/1.0\r\n\r\n' >&"$connection"
+    grep -q '^Hello world' <&"$connection" || die "it does not answer"
+    pkill -P "$pid" # unshare, and with it the server
+    say "$2: $line"
+}
+
+# test_in FOLDER USER runs all checks.
+test_in() {
+    serve_in "$1" "$2"
+    install_as_told "$1" "$2" test
+    build_in "$1" "$2" test
+}
+
+# install_as_told FOLDER USER WORD... lets a plain user run the word, which ends
+# with what root is to type; root types that.
+install_as_told() {
+    [[ $2 != root ]] || return 0
+    local told
+    if told=$(build_in "$1" "$2" "${@:3}" 2>&1); then
+        die "a plain user of a fresh system was not told to install anything"
+    fi
+    printf '%s\n' "$told"
+    told=$(sed -n 's/.*install them with: sudo \(apt-get install .*\)/\1/p' <<<"$told")
+    [[ -n $told ]] || die "a plain user of a fresh system was not told what to install"
+    # shellcheck disable=SC2086 # a command
+    in_root "$1" root apt-get -qq update && in_root "$1" root env DEBIAN_FRONTEND=noninteractive $told -qq -y --no-install-recommends
+}
