@@ -21,6 +21,15 @@ type front struct {
 	pid      atomic.Pointer[pidfile.File]
 	control  atomic.Pointer[ctl.Socket]
 	log      func(runtime.Level, string)
+	warning  string // about how the process was started; "": none
+}
+
+// logTo sets where the process logs, and logs the warning that waited for this.
+func (f *front) logTo(log func(runtime.Level, string)) {
+	f.log = log
+	if f.warning != "" {
+		log(runtime.LevelWarning, f.warning)
+	}
 }
 
 // writePid writes the pid file, if there is to be one.

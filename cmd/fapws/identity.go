@@ -14,16 +14,29 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// errRoot is for who runs fapws as root and has not said that this is meant.
-var errRoot = errors.New("serving as root gives every mistake of the application the whole machine: name who shall serve with --user NAME, or allow it with --allow-root or FAPWS_ALLOW_ROOT=1")
+// errRoot refuses root on a system where another user could run the application.
+var errRoot = errors.New("refusing to run as root, because every mistake of the application would be one of root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
 
-// staysRoot says whether a process that was started by root would serve as root.
+// judgeRoot decides about a process that was started by root. Where the process would
+// stay root and nothing allows that, the result is an error, or a warning on a system that leaves no choice.
+func judgeRoot(conf *settings.Config) (warning string, err error) {
+	if os.Geteuid() != 0 || conf.AllowRoot || !staysRoot(conf) {
+		return "", nil
+	}
+	reason := privilege.RootReason()
+	if reason == "" {
+		return "", usage(errRoot)
+	}
+	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
+}
+
+// staysRoot reports whether a process that was started by root would serve as root.
 func staysRoot(conf *settings.Config) bool {
 	if conf.User == "" {
 		return true
 	}
 	id, err := privilege.Lookup(conf.User, conf.Group)
-	return err == nil && id.UID == 0 // with an error, findIdentity says it
+	return err == nil && id.UID == 0 // findIdentity reports the error
 }
 
 // findIdentity looks up who the workers, and then this process, are to be.

@@ -114,10 +114,11 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		}
 		return s.run()
 	}
-	if os.Geteuid() == 0 && !early.AllowRoot && staysRoot(&early) {
-		return 0, usage(errRoot)
+	warning, err := judgeRoot(&early)
+	if err != nil {
+		return 0, err
 	}
-	f := &front{passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile}
+	f := &front{passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile, warning: warning}
 	if supervised(set, &early) {
 		v := &overseer{cmd: cmd, set: set, plan: plan, conf: early, stderr: stderr, front: f}
 		if err := v.findIdentity(); err != nil {

@@ -56,7 +56,7 @@ func (s *service) run() (code int, err error) {
 	s.inline = isInline(s.set, s.plan)
 	s.log = s.errors.logger(s.stderr, &s.conf)
 	s.log.takeLibraries()
-	s.front.log = s.log.log
+	s.front.logTo(s.log.log)
 	var replace func()
 	if s.parent != nil {
 		replace = s.parent.toldToEnd

@@ -17,7 +17,7 @@ func (s *service) standIn() (code int, err error) {
 		return 0, usage(err)
 	}
 	s.log = s.errors.logger(s.stderr, &s.conf)
-	s.front.log = s.log.log
+	s.front.logTo(s.log.log)
 	s.signals = watchSignals(s.log.log, s.front.exit, func() { s.reopenLog() }, func() {
 		s.signals.end(order{how: gracefully}, exitOK)
 	})

@@ -100,7 +100,7 @@ func (v *overseer) openControl() error {
 // run supervises until told to stop, and returns the exit code.
 func (v *overseer) run(at place) (code int, err error) {
 	v.log = v.errors.logger(v.stderr, &v.conf)
-	v.front.log = v.log.log
+	v.front.logTo(v.log.log)
 	handover, err := supervisor.Inherited()
 	if err != nil {
 		return 0, notStarted("%v", err)

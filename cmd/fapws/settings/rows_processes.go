@@ -80,7 +80,7 @@ func processRows() []*Setting {
 		},
 		{
 			Name: "allow-root", Group: GroupProcesses,
-			Help:  "serve as root; without it, root must pass --user",
+			Help:  "serve as root; without it, root must pass --user, except in a container and where no other user exists",
 			value: func(c *Config) value { return &toggle{&c.AllowRoot} },
 		},
 		{
