@@ -19,8 +19,9 @@ const (
 // acceptors are the goroutines that accept, one for each listener.
 type acceptors struct {
 	mu        sync.Mutex
-	listeners []net.Listener
+	listeners []openListener
 	stopped   bool
+	failed    error         // why a listener accepts no more, although it should
 	end       chan struct{} // closed with stopped
 	running   sync.WaitGroup
 }
@@ -35,7 +36,8 @@ func (s *Server) Accept(ln net.Listener) {
 		s.closeListener(ln)
 		return
 	}
-	a.listeners = append(a.listeners, ln)
+	_, inode := listenerFile(ln)
+	a.listeners = append(a.listeners, openListener{ln, inode})
 	spare, door := newSpare(s.loop.wake.theirs.Signals), newSpare(s.loop.wake.theirs.Signals)
 	a.running.Go(func() { s.accept(ln, spare, door) })
 }
@@ -46,7 +48,7 @@ func (s *Server) Forgo(ln net.Listener) {
 	a := &s.acceptors
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if i := slices.Index(a.listeners, ln); i >= 0 {
+	if i := slices.IndexFunc(a.listeners, func(l openListener) bool { return l.Listener == ln }); i >= 0 {
 		a.listeners = slices.Delete(a.listeners, i, i+1)
 		s.closeListener(ln)
 	}
@@ -124,7 +126,13 @@ func (s *Server) accept(ln net.Listener, spare, door *spare) {
 			continue
 		}
 		<-s.slots
-		if errors.Is(err, net.ErrClosed) || !s.heals(err) {
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if !s.heals(err) {
+			s.acceptors.mu.Lock()
+			s.acceptors.failed = cause(err)
+			s.acceptors.mu.Unlock()
 			return
 		}
 		switch {

@@ -11,16 +11,16 @@ import (
 
 type taskQueue = gnetqueue.AsyncTaskQueue
 
-// open finds what gnet does not export of a loop: its epoll descriptor, the flag
+// open finds what gnet does not export of a loop: its epoll and eventfd descriptors, the flag
 // that says that there are tasks (Execute, Enroll), which is 1 from before its
 // eventfd is written until all have run, and the queues of the tasks. A test says
 // so when a new gnet keeps them elsewhere.
 func (p *poller) open(el gnet.EventLoop) error {
-	epoll, chores := pollerField(el, "fd"), pollerField(el, "wakeupCall")
-	if epoll.Kind() != reflect.Int || chores.Kind() != reflect.Int32 {
+	epoll, event, chores := pollerField(el, "fd"), pollerField(el, "efd"), pollerField(el, "wakeupCall")
+	if epoll.Kind() != reflect.Int || event.Kind() != reflect.Int || chores.Kind() != reflect.Int32 {
 		return errUnknownGnet
 	}
-	p.epoll = int(epoll.Int())
+	p.epoll, p.event = int(epoll.Int()), int(event.Int())
 	p.chores = (*int32)(unsafe.Pointer(chores.UnsafeAddr()))
 	for i, name := range [...]string{"urgentAsyncTaskQueue", "asyncTaskQueue"} {
 		v := pollerField(el, name)

@@ -64,6 +64,7 @@ func (l *loop) cast() {
 // poller is what the loop waits with.
 type poller struct {
 	epoll  int          // gnet's
+	event  int          // gnet's eventfd
 	chores *int32       // gnet's flag that there are tasks
 	tasks  [2]taskQueue // gnet's, the urgent ones first
 	conns  []*conn      // by descriptor

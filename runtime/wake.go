@@ -20,6 +20,7 @@ type wake struct {
 	signals int       // its descriptor
 	theirs  exchange.Waker
 	page    []byte // with theirs.State
+	inode   uint64 // of theirs.Event, see Intact
 }
 
 // open makes it, but for watch, which needs the epoll of conn's loop.
@@ -50,6 +51,7 @@ func (w *wake) openEvent() (err error) {
 	if w.theirs.Event, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
 		return fmt.Errorf("eventfd: %w", err)
 	}
+	w.inode = inodeOf(w.theirs.Event)
 	w.page, err = unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return fmt.Errorf("mmap: %w", err)

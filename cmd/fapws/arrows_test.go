@@ -36,6 +36,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/ctl", nil},
 		{"fapws/cmd/fapws/cage", nil},
+		{"fapws/cmd/fapws/orphan", nil},
 		{"fapws/cmd/fapws/notify", nil},
 		{"fapws/cmd/fapws/pidfile", nil},
 		{"fapws/cmd/fapws/privilege", nil},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/pybridge"
@@ -224,6 +225,7 @@ func (s *service) start() (err error) {
 	}
 	s.memory.soon(startPagesAfter)
 	if s.parent != nil {
+		orphan.Limit(s.conf.GracefulTimeout + endMargin)
 		s.parent.onAsk(askAlive, func() string { return alive(s.server) })
 		go s.parent.present(s)
 	} else {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/pybridge"
@@ -28,6 +29,9 @@ import (
 // parent is the supervisor as its worker sees it.
 type parent struct {
 	channel   *supervisor.Channel
+	died      <-chan os.Signal     // of the supervisor, as the kernel tells
+	over      sync.Once            // of lost
+	todo      *lane[heard]         // what the supervisor has sent, for obey
 	listeners map[int]net.Listener // by the ID of their sockets; of listen's goroutine
 	stderr    int                  // what standard error is to be once the application has loaded; -1: as it is
 	standIn   bool                 // there is no application to load
@@ -80,6 +84,9 @@ func (p *parent) take(text string) error {
 		}
 	}
 	if p.channel, err = supervisor.NewChannel(fd); err != nil {
+		return err
+	}
+	if p.died, err = orphan.Watch(loadEnd); err != nil {
 		return err
 	}
 	p.others = newOthers(p.channel)
@@ -144,23 +151,77 @@ func (p *parent) loaded(s *service, served string) {
 	}
 }
 
-// listen does what the supervisor says, on a goroutine of its own.
+// heard is a message of the supervisor with its descriptors.
+type heard struct {
+	*supervisor.Message
+	files []*os.File
+}
+
+// listen does what the supervisor says, on its own goroutine. It always goes on to read,
+// as the supervisor takes a worker for broken that sleeps over its messages.
 func (p *parent) listen(s *service) {
+	go func() {
+		<-p.died
+		p.lost(s, nil)
+	}()
+	p.todo = newLane(func(all []heard) {
+		for _, h := range all {
+			p.obey(s, h.Message, h.files)
+			for _, f := range h.files {
+				f.Close()
+			}
+		}
+	})
 	for {
 		m, files, err := p.channel.Receive()
-		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				s.log.log(runtime.LevelError, err.Error())
-			}
-			s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d: the supervisor is gone, stopping", os.Getpid()))
-			s.signals.end(order{how: gracefully}, exitRuntime)
+		switch {
+		case err != nil:
+			p.lost(s, err)
 			return
-		}
-		p.obey(s, m, files)
-		for _, f := range files {
-			f.Close()
+		case m.Kind == supervisor.Check:
+			go p.check(s)
+		default:
+			p.todo.add(heard{m, files})
 		}
 	}
+}
+
+// check tells the supervisor whether requests can be answered here. Neither a busy loop nor
+// a slow machine matters.
+func (p *parent) check(s *service) {
+	m := &supervisor.Message{Kind: supervisor.Checked}
+	if err := s.server.Intact(); err != nil {
+		m.Text = err.Error()
+	}
+	_ = p.channel.Send(m) // listen sees the end of the channel
+}
+
+// loadEnd is how long a worker may live without its supervisor before it serves, and endMargin
+// what it gets beyond the graceful timeout afterwards: its end has bounds of its own, which are shorter.
+const (
+	loadEnd   = 5 * time.Second
+	endMargin = 7 * time.Second
+)
+
+// lost ends this process because the supervisor has died, or has closed the channel. The kernel
+// sees to it in case that this fails.
+func (p *parent) lost(s *service, err error) {
+	p.over.Do(func() {
+		orphan.End()
+		logged := make(chan struct{})
+		go func() { // standard error may be a pipe that is full
+			defer close(logged)
+			if err != nil && !errors.Is(err, io.EOF) {
+				s.log.log(runtime.LevelError, err.Error())
+			}
+			s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
+		}()
+		select {
+		case <-logged:
+		case <-time.After(time.Second):
+		}
+		s.signals.end(order{how: gracefully}, exitRuntime)
+	})
 }
 
 func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {

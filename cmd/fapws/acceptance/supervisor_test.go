@@ -382,7 +382,7 @@ func TestSupervisorIsKilled(t *testing.T) {
 	fileSays(t, folder+"/entered", "yes")
 	workers := s.workers()
 	s.signal(syscall.SIGKILL)
-	s.says(`(?s)the supervisor is gone, stopping.*the supervisor is gone, stopping`)
+	s.says(`(?s)its supervisor has died.*its supervisor has died`)
 	write(t, folder+"/go", "")
 	w.answer().is(t, "waited")
 	for _, pid := range workers {

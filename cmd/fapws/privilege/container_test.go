@@ -69,8 +69,8 @@ func TestInContainer(t *testing.T) {
 
 func TestOnlyRoot(t *testing.T) {
 	for text, want := range map[string]bool{
-		"": true,
-		"root:x:0:0:root:/root:/bin/sh\n":                                                     true,
+		"":                                true,
+		"root:x:0:0:root:/root:/bin/sh\n": true,
 		"root:x:0:0:root:/root:/bin/sh\ntoor:x:0:0::/root:/bin/sh\n# a comment\n":             true,
 		"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n":    false,
 		"root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin": false,

@@ -11,22 +11,7 @@ import (
 // memoryEvery is how often the memory of workers is looked at.
 const memoryEvery = 2 * time.Second
 
-// watchMemory replaces workers that have more than MaxRSS.
-func (s *Supervisor) watchMemory() *time.Ticker {
-	ticker := time.NewTicker(memoryEvery)
-	go func() {
-		for {
-			select {
-			case <-ticker.C:
-				s.post(s.lookAtMemory)
-			case <-s.over:
-				return
-			}
-		}
-	}()
-	return ticker
-}
-
+// lookAtMemory replaces workers that have more than MaxRSS.
 func (s *Supervisor) lookAtMemory() {
 	for _, p := range s.slots {
 		if p.worker == nil {

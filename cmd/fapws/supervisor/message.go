@@ -22,6 +22,8 @@ const (
 	Quit Kind = "quit"
 	// Reopen: open the log files anew. What comes with it is standard error from now on.
 	Reopen Kind = "reopen"
+	// Check: say with Checked whether requests can be answered.
+	Check Kind = "check"
 	// Ask: answer the question Text with Answer, which has the same ID.
 	Ask Kind = "ask"
 	// Notice: Text is a page that browsers get instead of any other.
@@ -56,6 +58,8 @@ const (
 const (
 	// Loaded: it could serve now. Message.Loaded is set.
 	Loaded Kind = "loaded"
+	// Checked: requests can be answered; with Text they cannot, which says why.
+	Checked Kind = "checked"
 	// Worn: it should be replaced, Text says why: "has served 1000 requests".
 	Worn Kind = "worn"
 	// Join: it wants Events from now on, and the history before. Take comes.

@@ -72,8 +72,9 @@ func (s *Supervisor) Run(signals *Signals, handover *Handover) error {
 	defer close(s.over)
 	s.signals = signals
 	if s.o.MaxRSS > 0 {
-		defer s.watchMemory().Stop()
+		defer s.every(memoryEvery, s.lookAtMemory).Stop()
 	}
+	defer s.every(checkEvery, s.checkWorkers).Stop()
 	if handover != nil {
 		s.resume(handover)
 	} else {
@@ -91,6 +92,22 @@ func (s *Supervisor) Run(signals *Signals, handover *Handover) error {
 	}
 	s.closeSockets()
 	return s.result
+}
+
+// every calls f on the goroutine of Run, again and again.
+func (s *Supervisor) every(d time.Duration, f func()) *time.Ticker {
+	ticker := time.NewTicker(d)
+	go func() {
+		for {
+			select {
+			case <-ticker.C:
+				s.post(f)
+			case <-s.over:
+				return
+			}
+		}
+	}()
+	return ticker
 }
 
 // post runs f on the goroutine of Run, or not at all when that has ended.
@@ -233,6 +250,8 @@ func (s *Supervisor) heard(w *worker, m *Message) {
 		if m.Loaded != nil && w.state == Starting {
 			s.loaded(w, m.Loaded)
 		}
+	case Checked:
+		w.checked(m.Text)
 	case Worn:
 		s.worn(w, m.Text)
 	case Closed:

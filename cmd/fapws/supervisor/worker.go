@@ -48,7 +48,8 @@ type worker struct {
 	slot    *slot       // where it serves, or will
 	batch   *generation // with which it was started, until that serves
 	settled *Settled
-	told    []int         // IDs of the sockets it accepts on
+	told    []int // IDs of the sockets it accepts on
+	health  health
 	limit   *time.Timer   // kills it when a step takes too long
 	why     string        // why it was killed, if the supervisor did
 	idle    bool          // nobody reads its channel: see handOver

@@ -1,0 +1,60 @@
+"""Closes descriptors that are not its own."""
+import os
+import socket
+import stat
+import time
+
+
+def watched(fd):
+    """The descriptors that an epoll watches (proc(5), fdinfo)."""
+    with open(f"/proc/self/fdinfo/{fd}") as text:
+        return [int(line.split()[1]) for line in text if line.startswith("tfd:")]
+
+
+def links():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink("/proc/self/fd/" + name)
+        except OSError:
+            pass
+    return found
+
+
+def sockets():
+    for fd in links():
+        if stat.S_ISSOCK(os.fstat(fd).st_mode):
+            with socket.socket(fileno=os.dup(fd)) as s:
+                yield fd, s
+
+
+def of_kind(kind):
+    if kind == "listener":
+        return [fd for fd, s in sockets() if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+    if kind == "channel":
+        return [fd for fd, s in sockets() if s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_SEQPACKET]
+    known = links()
+    for fd, link in known.items():
+        if link == "anon_inode:[eventpoll]":
+            events = sorted(w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]")
+            if len(events) == 2:  # Go's own has one
+                return {"epoll": [fd], "event 0": events[:1], "event 1": events[1:]}[kind]
+
+
+def close(environ, start_response):
+    for fd in of_kind(environ["QUERY_STRING"].replace("%20", " ")):
+        os.close(fd)
+    return "closed"
+
+
+def pid(environ, start_response):
+    return str(os.getpid())
+
+
+def sleep(environ, start_response):
+    with open(environ["QUERY_STRING"] + "/entered", "w") as f:
+        f.write("yes")
+    time.sleep(1000)
+
+
+PATHS = [("/close", close), ("/pid", pid), ("/sleep", sleep)]

@@ -1,0 +1,59 @@
+/* The end of a process whose parent has died. Nothing here needs a descriptor, a lock or
+ * another thread: the application may have closed what is not its own, a handler may hold
+ * the GIL, and Go may wait forever to write about a crash to a full pipe. */
+#define _GNU_SOURCE
+#include "orphan.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* By system calls: the functions need librt before glibc 2.34. */
+struct kernel_time {
+  long interval_seconds, interval_nanoseconds, seconds, nanoseconds; /* struct __kernel_old_itimerspec */
+};
+
+static int timer; /* the kernel's number of it; SIGKILL when it expires */
+static pid_t parent;
+static atomic_int limit_seconds;
+static struct sigaction before; /* Go's handler */
+
+void fapws_orphan_limit(int limit) { atomic_store(&limit_seconds, limit); }
+
+void fapws_orphan_end(void) {
+  struct kernel_time now, at = {0, 0, atomic_load(&limit_seconds), 1};
+  if (syscall(SYS_timer_gettime, timer, &now) == 0 && now.seconds == 0 && now.nanoseconds == 0)
+    syscall(SYS_timer_settime, timer, 0, &at, NULL);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *context) {
+  int kept = errno;
+  if (getppid() != parent) { /* else only the thread has ended that made this process */
+    fapws_orphan_end();
+    if (before.sa_flags & SA_SIGINFO) before.sa_sigaction(sig, info, context);
+  }
+  errno = kept;
+}
+
+int fapws_orphan_watch(int sig, int limit) {
+  struct sigevent event;
+  memset(&event, 0, sizeof event);
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGKILL;
+  parent = getppid();
+  fapws_orphan_limit(limit);
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_sigaction = on_signal;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigfillset(&action.sa_mask);
+  if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) < 0 || sigaction(sig, &action, &before) < 0 ||
+      prctl(PR_SET_PDEATHSIG, sig) < 0)
+    return errno;
+  return 0;
+}

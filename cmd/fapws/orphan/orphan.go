@@ -1,0 +1,40 @@
+// Package orphan ends a process whose parent has died.
+//
+// The other end of a pipe or socket tells that, too, but not to a process in which
+// the application has closed the descriptor, or whose threads are all stuck.
+package orphan
+
+// #include "orphan.h"
+import "C"
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// deathSignal is what the kernel sends when the parent dies. It is a real-time signal that
+// neither glibc (32 to 34) nor Python uses, in the middle of those that are left.
+const deathSignal = syscall.Signal(50)
+
+// Watch makes the returned channel receive when the parent of this process has died. After
+// limit more the kernel kills the process, whatever state it is in. Watch must be
+// called once, on the main thread.
+func Watch(limit time.Duration) (died <-chan os.Signal, err error) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, deathSignal)
+	if errno := C.fapws_orphan_watch(C.int(deathSignal), seconds(limit)); errno != 0 {
+		return nil, os.NewSyscallError("prctl", syscall.Errno(errno))
+	}
+	return c, nil
+}
+
+// Limit changes the time between the death of the parent and that of this process. It is
+// safe for concurrent use.
+func Limit(limit time.Duration) { C.fapws_orphan_limit(seconds(limit)) }
+
+// End makes the kernel kill this process after the limit. It is safe for concurrent use.
+func End() { C.fapws_orphan_end() }
+
+func seconds(d time.Duration) C.int { return C.int((d + time.Second - 1) / time.Second) }

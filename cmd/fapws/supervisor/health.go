@@ -1,0 +1,91 @@
+package supervisor
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// checkEvery is how often serving workers are asked whether they can answer requests.
+// A broken one is killed after that time, or after silentChecks more.
+const (
+	checkEvery   = time.Second
+	silentChecks = 3
+)
+
+// health is what the supervisor knows of a worker's ability to answer.
+//
+// No answer to a Check proves nothing: a debugger may have stopped the worker, or the machine
+// be slow. Nor does a loop that is busy, since inline handlers may take their time. What counts
+// is what the worker finds out about its own descriptors (runtime.Server.Intact), and a process that sleeps,
+// all of its threads, over a message that it has not read.
+type health struct {
+	asked  bool // a Check is not answered yet
+	silent int  // how many times in a row the worker was found asleep over it
+}
+
+func (s *Supervisor) checkWorkers() {
+	for _, w := range s.workers {
+		if w.state == Serving {
+			w.check()
+		}
+	}
+}
+
+func (w *worker) check() {
+	switch {
+	case !w.health.asked:
+		w.health.asked = true
+		w.send(&Message{Kind: Check})
+	case w.channel.unread() && asleep(w.pid):
+		if w.health.silent++; w.health.silent == silentChecks {
+			w.kill("does not read its control channel")
+		}
+	default:
+		w.health.silent = 0
+	}
+}
+
+// checked is called when the worker has answered; why is empty if all is well.
+func (w *worker) checked(why string) {
+	w.health = health{}
+	if why != "" && w.state == Serving {
+		w.kill(fmt.Sprintf("can answer no requests (%s)", why))
+	}
+}
+
+// unread reports whether the other side has not yet read all that was sent.
+func (c *Channel) unread() bool {
+	rc, err := c.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	left := 0
+	err = rc.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	return err == nil && left > 0
+}
+
+// asleep reports whether all threads of a process sleep. Threads that are stopped or traced, and those that
+// want the processor or wait for a disk, do not.
+func asleep(pid int) bool {
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, name := range threads {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
+		_, rest, _ := bytes.Cut(text, []byte(") ")) // the name may have spaces
+		if len(rest) == 0 || rest[0] != 'S' {
+			return false
+		}
+	}
+	return true
+}
