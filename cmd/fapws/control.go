@@ -178,7 +178,7 @@ func (t together) Stack() string {
 
 func (t together) Reload() error {
 	if err := t.v.sup.ReloadAndWait("fapws ctl"); err != nil {
-		return fmt.Errorf("not reloaded: %w", err)
+		return fmt.Errorf("reload failed: %w; the old workers keep serving", err)
 	}
 	return nil
 }

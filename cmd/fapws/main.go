@@ -112,7 +112,9 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		if parent.standIn {
 			return s.standIn()
 		}
-		return s.run()
+		code, err := s.run()
+		parent.failing(err)
+		return code, err
 	}
 	warning, err := judgeRoot(&early)
 	if err != nil {

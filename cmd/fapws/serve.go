@@ -118,6 +118,7 @@ func (s *service) reopenLog(files ...*os.File) {
 
 // report says why the process ends.
 func (s *service) report(err error) (code int) {
+	s.parent.failing(err)
 	if s.errors.file != nil {
 		return s.errors.report(err)
 	}

@@ -340,6 +340,14 @@ func (p *parent) closed() {
 	_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Closed}) // listen sees the end of the channel
 }
 
+// failing tells the supervisor why this process ends, if err says so. p may be nil.
+func (p *parent) failing(err error) {
+	if p != nil && err != nil && err.Error() != "" {
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Failing, Text: line}) // listen sees the end of the channel
+	}
+}
+
 // served is runtime.Config.Worn.
 func (p *parent) served() { p.worn("has served its number of requests") }
 

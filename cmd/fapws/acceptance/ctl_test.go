@@ -147,3 +147,29 @@ func socketDir(t *testing.T) string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
+
+// TestCtlReloadFails: a reload that fails prints why and exits with 1; the old code goes on.
+func TestCtlReloadFails(t *testing.T) {
+	t.Parallel()
+	s, script := supervised(t, "--reload-check", "/health")
+	s.complains = true
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ code, want string }{
+		{"PATHS = []", `^fapws: reload failed: worker \d+ has ended with code 3: .*PATHS is empty.*; the old workers keep serving\n$`},
+		{"HEALTH = 500", `^fapws: reload failed: worker \d+ has ended with code 3: reload check: GET /health is answered 500; the old workers keep serving\n$`},
+	} {
+		write(t, script, string(text)+c.code+"\n")
+		code, stdout, stderr := s.ctl("reload")
+		if code != 1 || stdout != "" || !regexp.MustCompile(c.want).MatchString(stderr) {
+			t.Errorf("%s: code %d, %q%q", c.code, code, stdout, stderr)
+		}
+		s.get("/version", 200).is(t, "1")
+	}
+	write(t, script, string(text))
+	if code, stdout, stderr := s.ctl("reload"); code != 0 || stdout != "reloaded\n" || stderr != "" {
+		t.Errorf("code %d, %q%q", code, stdout, stderr)
+	}
+}

@@ -257,7 +257,11 @@ func (s *Supervisor) batchFailed(w *worker, how string, code int, said bool) {
 	if w != nil {
 		name = fmt.Sprintf("worker %d", w.pid)
 	}
-	s.failure = name + " " + how
+	ended := name + " " + how // the log has the reason already
+	s.failure = ended
+	if w != nil && w.reason != "" {
+		s.failure += ": " + w.reason
+	}
 	switch {
 	case s.first() && (!s.o.Stay || said && code == wrongUsage):
 		err := &StartError{Code: code}
@@ -267,11 +271,11 @@ func (s *Supervisor) batchFailed(w *worker, how string, code int, said bool) {
 		s.fail(err)
 		return
 	case s.first():
-		s.o.Log(runtime.LevelError, s.failure+": waiting for a change")
+		s.o.Log(runtime.LevelError, ended+": waiting for a change")
 	case g.upgrade:
-		s.o.Log(runtime.LevelError, s.failure+": not upgraded, the old workers go on")
+		s.o.Log(runtime.LevelError, ended+": not upgraded, the old workers go on")
 	default:
-		s.o.Log(runtime.LevelError, s.failure+": not reloaded, the old workers go on")
+		s.o.Log(runtime.LevelError, ended+": not reloaded, the old workers go on")
 	}
 	s.event(Failed, s.failure)
 	s.showFailure(w)

@@ -58,6 +58,8 @@ const (
 const (
 	// Loaded: it could serve now. Message.Loaded is set.
 	Loaded Kind = "loaded"
+	// Failing: it will end without having served, Text says why in one line.
+	Failing Kind = "failing"
 	// Checked: requests can be answered; with Text they cannot, which says why.
 	Checked Kind = "checked"
 	// Worn: it should be replaced, Text says why: "has served 1000 requests".

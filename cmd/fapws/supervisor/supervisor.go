@@ -250,6 +250,8 @@ func (s *Supervisor) heard(w *worker, m *Message) {
 		if m.Loaded != nil && w.state == Starting {
 			s.loaded(w, m.Loaded)
 		}
+	case Failing:
+		w.reason = m.Text
 	case Checked:
 		w.checked(m.Text)
 	case Worn:

@@ -52,6 +52,7 @@ type worker struct {
 	health  health
 	limit   *time.Timer   // kills it when a step takes too long
 	why     string        // why it was killed, if the supervisor did
+	reason  string        // why it ends, as it has said itself
 	idle    bool          // nobody reads its channel: see handOver
 	silent  chan struct{} // closed when all that it has said was heard
 	said    func()        // closes it
