@@ -50,7 +50,7 @@ func TestFastAPIChat(t *testing.T) {
 	other.gets(`{"name":"somebody","text":"is here"}`)
 	count := func(want string) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			if _, body := s.get("/rooms/den"); body == want {
 				return
 			} else if time.Now().After(end) {
