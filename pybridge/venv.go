@@ -18,19 +18,34 @@ func findInterpreter(venv string) (executable, home string, err error) {
 	if venv == "" {
 		return interpreter, "", nil
 	}
-	folder, err := filepath.Abs(venv)
+	folder, cfg, err := readVenv(venv)
 	if err != nil {
+		return "", "", err
+	}
+	return venvPython(folder), ownHome(cfg), nil
+}
+
+// CheckVenv returns an error of one line if a directory is not a virtual environment
+// for the Python that fapws links. It is safe for concurrent use.
+func CheckVenv(venv string) error {
+	_, _, err := readVenv(venv)
+	return err
+}
+
+// readVenv returns the absolute path and the pyvenv.cfg of a virtual environment.
+func readVenv(venv string) (folder, cfg string, err error) {
+	if folder, err = filepath.Abs(venv); err != nil {
 		return "", "", err
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "pyvenv.cfg"))
 	if err != nil {
-		return "", "", fmt.Errorf("%s is no virtual environment: it has no pyvenv.cfg; python%s -m venv %s makes one", venv, minor(Version()), venv)
+		return "", "", fmt.Errorf("%s is not a virtual environment: pyvenv.cfg not found; create one with python%s -m venv %s", venv, minor(Version()), venv)
 	}
 	if theirs := venvVersion(folder, string(text)); theirs != "" && minor(theirs) != minor(Version()) {
-		return "", "", fmt.Errorf("the virtual environment %s is of Python %s, and this fapws has Python %s in it (%s): make one with python%s -m venv, or build fapws with ./build.sh --python %s build",
+		return "", "", fmt.Errorf("virtual environment %s has Python %s, and this fapws Python %s (%s): create one with python%s -m venv DIR, or build fapws with ./build.sh --python %s build",
 			venv, theirs, Version(), C.GoString(C.fapws_library()), minor(Version()), venvPython(folder))
 	}
-	return venvPython(folder), ownHome(string(text)), nil
+	return folder, string(text), nil
 }
 
 var venvHomeLine = regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`)

@@ -18,10 +18,10 @@ func TestFindInterpreter(t *testing.T) {
 		"virtualenv":           {map[string]string{"pyvenv.cfg": "version_info = " + ours + ".final.0\n", "bin/python": ""}, "bin/python", ""},
 		"other bugfix release": {map[string]string{"pyvenv.cfg": "version=" + minor(ours) + ".99", "bin/python3": ""}, "bin/python3", ""},
 		"no version":           {map[string]string{"pyvenv.cfg": "home = /usr/bin\n"}, "bin/python3", ""},
-		"by its folder":        {map[string]string{"pyvenv.cfg": "", "lib/python3.2/site-packages/x": ""}, "", "is of Python 3.2, and this fapws has Python " + ours},
-		"another Python":       {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "bin/python3": ""}, "", "is of Python 3.1.4, and this fapws has Python " + ours},
-		"the first digits":     {map[string]string{"pyvenv.cfg": "version = " + minor(ours) + "0.1\n"}, "", "is of Python " + minor(ours) + "0.1,"},
-		"none":                 {nil, "", "is no virtual environment: it has no pyvenv.cfg"},
+		"by its folder":        {map[string]string{"pyvenv.cfg": "", "lib/python3.2/site-packages/x": ""}, "", "has Python 3.2, and this fapws Python " + ours},
+		"another Python":       {map[string]string{"pyvenv.cfg": "version = 3.1.4\n", "bin/python3": ""}, "", "has Python 3.1.4, and this fapws Python " + ours},
+		"the first digits":     {map[string]string{"pyvenv.cfg": "version = " + minor(ours) + "0.1\n"}, "", "has Python " + minor(ours) + "0.1,"},
+		"none":                 {nil, "", "is not a virtual environment: pyvenv.cfg not found"},
 	} {
 		folder := t.TempDir()
 		for file, text := range tt.files {

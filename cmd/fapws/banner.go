@@ -7,11 +7,14 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"fapws/cmd/fapws/settings"
 )
 
-// banner is what fapws says when it serves: where, what, with which Python ("" for
-// none), how.
-func banner(listeners []net.Addr, local []netip.Addr, served, python, mode string) string {
+// banner is the text that fapws prints when it serves: the addresses, what is served, the
+// Python ("" for none) and the mode. With open, nothing restricts the clients, and the
+// banner warns of addresses that other machines can reach.
+func banner(listeners []net.Addr, local []netip.Addr, served, python, mode string, open bool) string {
 	name := "fapws " + version
 	var urls []string
 	network := ""
@@ -28,8 +31,32 @@ func banner(listeners []net.Addr, local []netip.Addr, served, python, mode strin
 	} else if _, workers, several := strings.Cut(mode, ", "); several {
 		how += ", " + workers
 	}
-	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n",
-		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", served)
+	warning := ""
+	if open && slices.ContainsFunc(listeners, isPublic) {
+		warning = fmt.Sprintf("%*s  open to the network without a password; -b 127.0.0.1 serves this machine only\n", len(name), "")
+	}
+	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n%s",
+		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", served, warning)
+}
+
+// inVenv is the version of Python with its virtual environment, "3.11.2 in .venv".
+func inVenv(python string, conf *settings.Config) string {
+	if python == "" || conf.Venv == "" || conf.Venv == "off" {
+		return python
+	}
+	return python + " in " + conf.Venv
+}
+
+// isPublic reports whether other machines can reach a listener.
+func isPublic(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && !tcp.IP.IsLoopback()
+}
+
+// isOpen reports whether neither the configuration restricts clients, by auth, allow or
+// deny, nor a proxy is trusted that may do so.
+func (p *plan) isOpen(conf *settings.Config) bool {
+	return len(conf.Proxies) == 0 && !p.site.Restricts()
 }
 
 func mode(threads int) string {

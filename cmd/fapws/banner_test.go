@@ -5,7 +5,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
+
+	"fapws/cmd/fapws/settings"
 )
 
 func TestBanner(t *testing.T) {
@@ -19,23 +22,69 @@ func TestBanner(t *testing.T) {
 		name    string
 		addrs   []net.Addr
 		threads int
+		open    bool // and reachable from others
 		want    string
 	}{
-		{"one address", []net.Addr{tcp("10.0.0.1:8888")}, 8,
+		{"one address", []net.Addr{tcp("10.0.0.1:8888")}, 8, true,
 			"fapws 1.2.3  http://10.0.0.1:8888/  (Python 3.11.2, up to 8 threads, " + pid},
-		{"inline on port 80", []net.Addr{tcp("127.0.0.1:80")}, 0,
+		{"inline on port 80", []net.Addr{tcp("127.0.0.1:80")}, 0, false,
 			"fapws 1.2.3  http://127.0.0.1/  (Python 3.11.2, inline, " + pid},
-		{"every IPv4 address", []net.Addr{tcp("0.0.0.0:1")}, 1,
+		{"every IPv4 address", []net.Addr{tcp("0.0.0.0:1")}, 1, true,
 			"fapws 1.2.3  http://127.0.0.1:1/  (Python 3.11.2, 1 thread, " + pid +
 				"             http://192.168.1.5:1/  on the network\n"},
-		{"every address", []net.Addr{tcp("[::]:1")}, 1,
+		{"every address", []net.Addr{tcp("[::]:1")}, 1, false,
 			"fapws 1.2.3  http://127.0.0.1:1/  (Python 3.11.2, 1 thread, " + pid +
 				"             http://192.168.1.5:1/  http://[2001:db8::5]:1/  on the network\n"},
-		{"several", []net.Addr{tcp("[::1]:1"), &net.UnixAddr{Name: "/run/x", Net: "unix"}, tcp("[fe80::1%eth0]:2")}, 1,
+		{"several", []net.Addr{tcp("[::1]:1"), &net.UnixAddr{Name: "/run/x", Net: "unix"}, tcp("[fe80::1%eth0]:2")}, 1, true,
 			"fapws 1.2.3  http://[::1]:1/  unix:/run/x  http://[fe80::1%25eth0]:2/  (Python 3.11.2, 1 thread, " + pid},
 	} {
-		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", mode(tt.threads)); got != tt.want+served {
-			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served)
+		warning := ""
+		if tt.open {
+			warning = "             open to the network without a password; -b 127.0.0.1 serves this machine only\n"
+		}
+		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", mode(tt.threads), tt.open); got != tt.want+served+warning {
+			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served+warning)
+		}
+	}
+}
+
+// TestBannerOpen: addresses of this machine only are not warned of.
+func TestBannerOpen(t *testing.T) {
+	for _, addr := range []net.Addr{
+		&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, &net.TCPAddr{IP: net.IPv6loopback, Port: 1}, &net.UnixAddr{Name: "/run/x", Net: "unix"},
+	} {
+		if isPublic(addr) {
+			t.Errorf("%s is public", addr)
+		}
+	}
+	for text, want := range map[string]bool{
+		"":                                   true,
+		"forwarded-allow-ips = '10.0.0.1'\n": false,
+		"[[host]]\nroot = '.'\n":             true,
+		"[[host]]\nroot = '.'\nallow = ['10.0.0.0/8']\n":                                      false,
+		"[[host]]\nroot = '.'\n[[host.route]]\nprefix = '/a'\nstatus = 404\ndeny = ['all']\n": false,
+		"[[host]]\nroot = '.'\nauth = { realm = 'x', users = 'y' }\n":                         false,
+	} {
+		name := filepath.Join(t.TempDir(), "fapws.toml")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, err := settings.New(settings.Table(settings.Machine{}), settings.Flags{}, func(key string) (string, bool) {
+			return name, key == "FAPWS_CONFIG"
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := makePlan(set)
+		if err != nil || p.bad != nil {
+			t.Fatal(err, p.bad)
+		}
+		conf, err := set.Config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.isOpen(&conf); got != want {
+			t.Errorf("%q: open is %v", text, got)
 		}
 	}
 }

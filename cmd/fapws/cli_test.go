@@ -47,6 +47,7 @@ func TestCommandLine(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("PYTHONDONTWRITEBYTECODE", "1")
+			env.Setenv("PYTHON", python(bin))   // "python3.11"
 			env.Setenv("FAPWS_ALLOW_ROOT", "1") // root, too, runs the tests
 			return nil
 		},
@@ -91,6 +92,16 @@ func executable(t *testing.T) string {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return bin
+}
+
+// python returns the name of the Python that an executable fapws in folder links, "python3.11".
+func python(folder string) string {
+	out, err := exec.Command(filepath.Join(folder, "fapws"), "version").Output()
+	m := regexp.MustCompile(`Python (3\.\d+)`).FindSubmatch(out)
+	if err != nil || m == nil {
+		return ""
+	}
+	return "python" + string(m[1])
 }
 
 // patience is how long a test waits for something that should happen at once.

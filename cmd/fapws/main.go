@@ -91,10 +91,17 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		return 0, usage(err)
 	}
 	if cmd.Word != settings.WordPrintConfig && plan.site.Empty(&early) {
-		return 0, usage(plan.nothing())
+		return 0, usage(plan.nothing(cmd.Word))
 	}
+	if err := checkPaths(set, &early); err != nil {
+		return 0, usage(err)
+	}
+	unfit := plan.findVenv(set)
 	if parent == nil {
-		doubts := settings.UnknownVariables(rows, os.Environ(), supervisor.Variables...)
+		doubts := append(settings.UnknownVariables(rows, os.Environ(), supervisor.Variables...), plan.doubts(cmd, set)...)
+		if unfit != "" {
+			doubts = append(doubts, unfit)
+		}
 		warnOf(doubts, cmd.Word, &early, stderr)
 	}
 	switch cmd.Word {

@@ -26,11 +26,12 @@ const maxConfig = 1 << 20
 // plan is what a process is to serve, as the command line and the configuration
 // file say, before anything is loaded.
 type plan struct {
-	file *tomlfile.File // nil: none
-	path string         // of it, absolute
-	site *site.Config
-	bad  error         // the mistakes in the file, if there are any
-	apps []application // of site.Apps, in its order
+	file  *tomlfile.File // nil: none
+	path  string         // of it, absolute
+	site  *site.Config
+	named bool          // by the command line: what is served
+	bad   error         // the mistakes in the file, if there are any
+	apps  []application // of site.Apps, in its order
 }
 
 // makePlan finds and reads the configuration file, and settles what it says in
@@ -112,7 +113,11 @@ func readConfig(name string) (*tomlfile.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", name, reason(err))
 	}
-	return tomlfile.Parse(name, dir, text)
+	f, err := tomlfile.Parse(name, dir, text)
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", err, tomlExpected(name, text))
+	}
+	return f, nil
 }
 
 // reason is what the system says of a file, without the name of the call.
@@ -134,8 +139,10 @@ func (p *plan) choose(cmd *settings.Command, set *settings.Settings) error {
 			cmd.Args = p.site.Args
 		}
 	case site.IsFolder(cmd.Script):
+		p.named = true
 		p.site.Serve(cmd.Script, "")
 	default:
+		p.named = true
 		p.site.Serve("", cmd.Script)
 	}
 	apps := p.site.Apps()
@@ -151,14 +158,14 @@ func (p *plan) choose(cmd *settings.Command, set *settings.Settings) error {
 }
 
 // nothing is the error that there is nothing to be served.
-func (p *plan) nothing() error {
+func (p *plan) nothing(word settings.Word) error {
 	switch {
 	case p.bad != nil:
 		return p.bad // perhaps it is a key that was spelled wrong
 	case p.file != nil:
-		return fmt.Errorf("%s: it names nothing to serve: give it app, root or a [[host]]", p.file.Name)
+		return fmt.Errorf("%s: nothing to serve: set app, root or [[host]]", p.file.Name)
 	}
-	return settings.ErrNothing
+	return nothingNamed(word)
 }
 
 // find looks for the applications. The error is a failure, or a mistake in the
@@ -185,6 +192,9 @@ func (p *plan) options(cmd *settings.Command, set *settings.Settings) pybridge.O
 		Globals: set.Globals(),
 		Path:    conf.PythonPath,
 		Venv:    conf.Venv,
+	}
+	if o.Venv == "off" {
+		o.Venv = ""
 	}
 	for i := range p.apps {
 		o.Apps = append(o.Apps, p.apps[i].options(conf))

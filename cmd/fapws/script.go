@@ -108,7 +108,7 @@ func notLoaded(err error, o *pybridge.Options, cmd *settings.Command) error {
 		if err := mistypedWord(o.Apps[0].Module, err); err != nil {
 			return usage(err)
 		}
-		return notStarted("%v", err)
+		return notStarted("%v%s", err, djangoHint(o.Apps[0].Script))
 	case exit.Line == "":
 		return notStarted("%s failed to load; see the traceback above", cmd.Script)
 	case strings.Contains(exit.Line, "; ") || cmd.Word == settings.WordCheck:

@@ -297,6 +297,6 @@ func (s *service) announce(addrs []net.Addr) {
 	s.front.told(s.front.notifier.Ready(servingLine(addrs)))
 	go s.front.notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.shows(runtime.LevelInfo) {
-		fmt.Fprint(s.errors.people(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.app, &s.conf), s.plan.python(), mode(s.conf.Threads)))
+		fmt.Fprint(s.errors.people(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.app, &s.conf), inVenv(s.plan.python(), &s.conf), mode(s.conf.Threads), s.plan.isOpen(&s.conf)))
 	}
 }

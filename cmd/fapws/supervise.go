@@ -257,7 +257,7 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	}
 	if v.log.shows(runtime.LevelInfo) {
 		how := mode(v.settled.Threads) + ", " + supervisor.Count(v.workers(), "worker")
-		fmt.Fprint(v.errors.people(v.stderr), banner(addrs, localAddresses(), v.settled.Served, v.settled.Python, how))
+		fmt.Fprint(v.errors.people(v.stderr), banner(addrs, localAddresses(), v.settled.Served, inVenv(v.settled.Python, &v.settled.Config), how, v.plan.isOpen(&v.settled.Config)))
 	}
 }
 

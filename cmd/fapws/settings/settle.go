@@ -13,7 +13,8 @@ type Level int
 
 // The levels; a higher one wins.
 const (
-	FromDefault Level = iota
+	FromDefault      Level = iota
+	FromSurroundings       // something beside the application
 	FromScript
 	FromFile
 	FromEnvironment
@@ -37,6 +38,8 @@ func (s Source) String() string {
 		return "file " + s.Name
 	case FromScript:
 		return "script " + s.Name
+	case FromSurroundings:
+		return "found " + s.Name
 	}
 	return "default"
 }
@@ -188,6 +191,26 @@ func (s *Settings) BodyLimit(script string, global func(name string) (any, bool)
 		}
 	}
 	return c.MaxBodySize, nil
+}
+
+// Suppose gives a setting that is at its default the value text, which was found in
+// the place where.
+func (s *Settings) Suppose(name, text, where string) {
+	for _, row := range s.rows {
+		if row.Name == name && s.from[name].Level == FromDefault && row.value(&s.conf).fromText(text) == nil {
+			s.from[name] = Source{FromSurroundings, where}
+		}
+	}
+}
+
+// Wrong is the error of the value of a setting, err, with the place that it comes from:
+// "--reload-dir: ..." or "fapws.toml:3: reload-dir: ...".
+func (s *Settings) Wrong(name string, err error) error {
+	from := s.Source(name)
+	if from.Level == FromFile {
+		return fmt.Errorf("%s: %s: %w", from.Name, name, err)
+	}
+	return fmt.Errorf("%s: %w", from.Name, err)
 }
 
 // File is the configuration file that flag or environment name, "" for none.

@@ -85,11 +85,13 @@ type builder struct {
 	errors func(level runtime.Level, client, line string) // of it
 
 	auths   map[*Auth]*auth.Basic
-	private []string        // files that are never sent
-	hidden  []string        // of the host: patterns of programs, which are never sent as files
-	index   []string        // of the host: names of programs that answer for a folder
-	routed  []string        // of the host: patterns of files that have a route
-	behind  []runtime.Mount // of the host: what answers where its root has no file
+	private []string          // files that are never sent
+	hidden  []string          // of the host: patterns of programs, which are never sent as files
+	index   []string          // of the host: names of programs that answer for a folder
+	routed  []string          // of the host: patterns of files that have a route
+	spas    map[string]spaUse // by the name of the file
+	folders int               // of files, that were opened
+	behind  []runtime.Mount   // of the host: what answers where its root has no file
 }
 
 // wrong notes what is wrong, a whole line. What several routes have from their
@@ -165,6 +167,7 @@ func (c *Config) Build(p Parts) (*Built, error) {
 			b.built.Sites = append(b.built.Sites, s)
 		}
 	}
+	b.checkFallbacks()
 	if err := tomlfile.Join(b.errs...); err != nil {
 		b.built.Close()
 		return nil, err

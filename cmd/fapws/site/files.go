@@ -1,6 +1,10 @@
 package site
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -72,10 +76,58 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 		}
 		b.misused(r.At, key, one.Err)
 	}
+	b.noteFallback(r, &o)
 	if f != nil {
 		b.built.closers = append(b.built.closers, f.Close)
 	}
 	return f
+}
+
+// spaUse is what the folders of a site have of a file that spa names.
+type spaUse struct {
+	at    tomlfile.Position // the first one without it
+	roots []string          // those without it
+	found bool              // one has it
+}
+
+// noteFallback notes whether the folder of a route has its file for single-page
+// applications.
+func (b *builder) noteFallback(r *Route, o *static.Options) {
+	b.folders++
+	if o.SPA == "" {
+		return
+	}
+	use := b.spas[o.SPA]
+	if st, err := os.Stat(filepath.Join(o.Root, o.SPA)); err == nil && st.Mode().IsRegular() {
+		use.found = true
+	} else if use.roots = append(use.roots, o.Root); len(use.roots) == 1 {
+		use.at = r.At
+	}
+	if b.spas == nil {
+		b.spas = map[string]spaUse{}
+	}
+	b.spas[o.SPA] = use
+}
+
+// checkFallbacks finds settings about files that nothing can use: a spa that no folder
+// has, and a spa or mime-types without any folder.
+func (b *builder) checkFallbacks() {
+	for name, use := range b.spas {
+		if !use.found && len(b.errs) == 0 {
+			b.misused(use.at, "spa", fmt.Errorf("file %q not found in %s", name, strings.Join(use.roots, ", ")))
+		}
+	}
+	if b.folders > 0 {
+		return
+	}
+	if spa := b.parts.Conf.SPA; spa != "" {
+		b.misused(b.top, "spa", errors.New("no directory is served; name one as APP, or with --static PREFIX=DIR"))
+	}
+	if name := b.parts.Conf.MimeTypes; name != "" {
+		if _, err := os.Stat(name); err != nil {
+			b.misused(b.top, "mime-types", fmt.Errorf("cannot read %s: %w", name, errors.Unwrap(err)))
+		}
+	}
 }
 
 // withPages mounts a folder whose pages with elements are answered elsewhere.

@@ -27,6 +27,14 @@ type Rules struct {
 	Methods       []string `key:"methods"`
 }
 
+// Restricts reports whether a rule restricts who may connect: auth, allow or deny.
+func (c *Config) Restricts() bool {
+	restricts := func(r *Rules) bool { return r.Auth != nil || len(r.Allow) > 0 || len(r.Deny) > 0 }
+	return slices.ContainsFunc(c.Hosts, func(h Host) bool {
+		return restricts(&h.Rules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return restricts(&r.Rules) })
+	})
+}
+
 // Auth asks for a name and a password.
 type Auth struct {
 	At    tomlfile.Position

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// nothingNamed is settings.ErrNothing with a command for what the working directory
+// has, if it has something that fapws could serve.
+func nothingNamed(word settings.Word) error {
+	var found, commands []string
+	prefix := "fapws "
+	if word != settings.WordRun {
+		prefix += string(word) + " "
+	}
+	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py", "index.html"} {
+		if !isFile(name) {
+			continue
+		}
+		app := name
+		switch name {
+		case "manage.py":
+			if app = djangoModule("."); app == "" {
+				continue
+			}
+		case "index.html":
+			app = "."
+		}
+		found = append(found, name)
+		commands = append(commands, prefix+app)
+	}
+	if len(found) == 0 {
+		return settings.ErrNothing
+	}
+	return fmt.Errorf("no application given; this directory has %s: type %s; see fapws --help",
+		strings.Join(found, ", "), strings.Join(commands, ", or "))
+}
+
+// settingsModule is where manage.py of a Django site names the settings.
+var settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
+
+// djangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
+// folder, "mysite.wsgi", or "".
+func djangoModule(folder string) string {
+	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
+	if err != nil {
+		return ""
+	}
+	m := settingsModule.FindSubmatch(source)
+	if m == nil {
+		return ""
+	}
+	for _, kind := range []string{".wsgi", ".asgi"} {
+		module := string(m[1]) + kind
+		if isFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
+			return module
+		}
+	}
+	return ""
+}
+
+// djangoHint is what follows the error of a manage.py given as APP.
+func djangoHint(script string) string {
+	if filepath.Base(script) != "manage.py" {
+		return ""
+	}
+	folder := filepath.Dir(script)
+	module := djangoModule(folder)
+	switch {
+	case module == "":
+		return ""
+	case folder == ".":
+		return "; for this Django site, type fapws " + module
+	}
+	return fmt.Sprintf("; for this Django site, type fapws -C %s %s", folder, module)
+}
+
+// findVenv looks for a virtual environment, venv or .venv, beside the first application
+// and in the working directory where no setting names one. doubt is a line about one
+// that this Python cannot use.
+func (p *plan) findVenv(set *settings.Settings) (doubt string) {
+	if len(p.site.Apps()) == 0 || set.Source("venv").Level > settings.FromDefault {
+		return ""
+	}
+	app := p.site.Apps()[0]
+	folders := []string{"."}
+	if place, _ := settings.SplitApp(app.Name); isScript(place) {
+		folders = []string{filepath.Dir(place), "."}
+	} else if folder := app.Folder(); folder != "" {
+		folders = []string{folder, "."}
+	}
+	for _, folder := range folders {
+		for _, name := range []string{".venv", "venv"} {
+			venv := filepath.Join(folder, name)
+			if !isFile(filepath.Join(venv, "pyvenv.cfg")) {
+				continue
+			}
+			if err := pybridge.CheckVenv(venv); err != nil {
+				if doubt == "" {
+					doubt = err.Error() + "; it is not used"
+				}
+				continue
+			}
+			set.Suppose("venv", venv, "beside the application")
+			return ""
+		}
+	}
+	return doubt
+}
+
+// doubts are lines about a configuration file that was found and also serves something
+// while the command line names an application.
+func (p *plan) doubts(cmd *settings.Command, set *settings.Settings) []string {
+	if p.file == nil || !p.named || set.File() != "" || len(p.site.Hosts) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is used as well: %s; requests for them do not reach %s (-c off ignores the file)",
+		p.file.Name, p.site.Count(), cmd.Script)}
+}
+
+// checkPaths finds settings that name directories which do not exist.
+func checkPaths(set *settings.Settings, conf *settings.Config) error {
+	var wrong []error
+	for _, dir := range conf.ReloadDirs {
+		st, err := os.Stat(dir)
+		if err == nil && !st.IsDir() {
+			err = errors.New("not a directory")
+		}
+		if err != nil {
+			wrong = append(wrong, set.Wrong("reload-dir", fmt.Errorf("%s: %w", dir, reason(err))))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// tomlExpected is added to the error of a configuration file that cannot be parsed,
+// where its name or its text is that of another format.
+func tomlExpected(name string, text []byte) string {
+	kind := map[string]string{
+		".py": "Python", ".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".ini": "INI", ".cfg": "INI", ".xml": "XML", ".env": "environment",
+	}[filepath.Ext(name)]
+	switch start := strings.TrimSpace(string(text[:min(len(text), 512)])); {
+	case kind != "":
+	case filepath.Base(name) == "Caddyfile":
+		kind = "caddy"
+	case filepath.Base(name) == "web.conf":
+		return "; fapws import " + name + " converts the file of httPyServer"
+	case strings.HasPrefix(start, "{"):
+		kind = "JSON"
+	case strings.HasPrefix(start, "---"):
+		kind = "YAML"
+	case slices.Contains(text, 0):
+		kind = "binary"
+	case filepath.Ext(name) == ".toml":
+		return ""
+	}
+	if kind == "" {
+		return "; a configuration file is TOML: threads = 4"
+	}
+	return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", kind)
+}
