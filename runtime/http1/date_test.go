@@ -1,0 +1,38 @@
+package http1
+
+import (
+	"testing"
+	"time"
+)
+
+func TestParseDate(t *testing.T) {
+	const want = 784111777 // of RFC 9110 §5.6.7
+	for _, text := range []string{
+		"Sun, 06 Nov 1994 08:49:37 GMT", "sun, 06 NOV 1994 08:49:37 gMT", "Sunday, 06-Nov-94 08:49:37 GMT", "SUNDAY, 06-nov-94 08:49:37 gmt",
+		"Sun Nov  6 08:49:37 1994", "Sun Nov 06 08:49:37 1994",
+	} {
+		if got, ok := ParseDate([]byte(text)); !ok || got != want {
+			t.Errorf("%q: %d %v", text, got, ok)
+		}
+	}
+	for _, text := range []string{
+		"", "0", "-1", "Sun, 06 Nov 1994", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 8:49:37 GMT", "Sun, 06  Nov 1994 08:49:37 GMT",
+		"Sun, 06 Nov 94 08:49:37 GMT", "Sun 06 Nov 1994 08:49:37 GMT", "Sun, 06-Nov-1994 08:49:37 GMT", "Sun, 06 Nov 1994 08.49.37 GMT",
+		"Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 +0000", "Sun, 06 Nov 1994 08:49:37 GMT ", "Sunday, 06-Nov-94 08:49:37 CET",
+		"Someday, 06-Nov-94 08:49:37 GMT", "06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sun, 31 Feb 1994 08:49:37 GMT",
+		"Sun Nov 6 08:49:37 1994", "Sun Nov  6 08:49:37 1994 GMT", "Sun, 06 Foo 1994 08:49:37 GMT",
+	} {
+		if got, ok := ParseDate([]byte(text)); ok {
+			t.Errorf("%q: %d", text, got)
+		}
+	}
+	for unix := int64(0); unix < 1<<33; unix += 123_456_789 {
+		text := AppendDate(nil, unix)
+		if got, ok := ParseDate(text); !ok || got != unix {
+			t.Errorf("%s: %d %v, want %d", text, got, ok, unix)
+		}
+		if got, ok := ParseDate([]byte(time.Unix(unix, 0).UTC().Format(time.ANSIC))); !ok || got != unix {
+			t.Errorf("%s as of asctime: %d %v", text, got, ok)
+		}
+	}
+}
