@@ -221,7 +221,9 @@ func (c *call) part(p exchange.Part) chan struct{} {
 	if c.ended {
 		panic("a part after the last one")
 	}
-	p.First, c.started = !c.started, true
+	if !p.Interim {
+		p.First, c.started = !c.started, true
+	}
 	c.ended = p.Last
 	a.nextRef++
 	p.Ref = a.nextRef

@@ -69,12 +69,10 @@ func (l *loop) consult(x *flight, m *Mount, w *waiter) {
 		// Sent before anything else, as the handler may run on the loop; what
 		// sending leads to may use l.request.
 		request, rules := l.keepRequest(m).request, x.rules
-		f := &fetch{fill: found.Fill, page: found.Page, depth: l.request.Depth, alone: true}
-		f.fill.Owner = f
 		l.advance(x.conn)
 		l.flush()
 		l.request = request
-		l.refresh(m, f, rules)
+		l.refresh(m, found, rules)
 	case cache.Miss, cache.Expired:
 		l.fetch(x, m, found)
 	case cache.Wait:

@@ -13,42 +13,59 @@ import (
 // the client of it: its parts are copied and released at once, as one slow
 // client would otherwise hold up all who wait for the page.
 type fetch struct {
-	fill    *cache.Fill
-	x       *flight     // nil: not yet submitted
-	page    *cache.Page // an older one, or nil
-	waiting []*waiter
-	begun   int64 // loop.now when the head came
-	depth   int   // of its request
-	alone   bool  // no client has asked for it: a stale page is fetched anew
+	fill        *cache.Fill
+	x           *flight     // nil: not yet submitted
+	page        *cache.Page // an older one, or nil
+	conditional bool        // the handler is asked to confirm it
+	waiting     []*waiter
+	begun       int64 // loop.now when the head came
+	depth       int   // of its request
+	alone       bool  // no client has asked for it: a stale page is fetched anew
 }
 
 // fetch has x, whose request is in l.request, answered by what answers m, and
 // the answer kept.
 func (l *loop) fetch(x *flight, m *Mount, found cache.Found) {
-	f := &fetch{fill: found.Fill, x: x, page: found.Page, depth: l.request.Depth}
-	f.fill.Owner = f
-	l.unconditional()
+	f := l.newFetch(found)
+	f.x = x
 	x.handler = recorded{m.Handler}
 	if l.give(x) {
 		x.fetch = f
 		return
 	}
-	f.fill.Abandon(l.wall())
-	if f.better(l) {
+	if f.instead(l, 503, false) {
+		f.fill.Failed(l.wall())
 		x.page, x.said = f.page, cache.Stale
 		l.advance(x.conn)
 		return
 	}
+	f.fill.Abandon(l.wall())
 	l.answerLocally(x, refusal{status: 503, fields: retryAfter})
 }
 
-// refresh fetches anew what is stale, for nobody. The request is the one in
+// newFetch makes l.request the one that is asked for found.
+func (l *loop) newFetch(found cache.Found) *fetch {
+	f := &fetch{fill: found.Fill, page: found.Page, depth: l.request.Depth}
+	f.fill.Owner = f
+	var conditions []byte
+	if f.page != nil {
+		conditions = f.page.Conditions()
+	}
+	// A head that has no room for them is sent without them.
+	if f.conditional = len(conditions) > 0 && l.condition(conditions); !f.conditional && !l.condition(nil) {
+		panic("a head is longer without some of its fields") // it was parsed before
+	}
+	return f
+}
+
+// refresh fetches a new page for found, for no client. The request is the one in
 // l.request.
-func (l *loop) refresh(m *Mount, f *fetch, rules *rules) {
+func (l *loop) refresh(m *Mount, found cache.Found, rules *rules) {
+	f := l.newFetch(found)
+	f.alone = true
 	x := l.flights.get()
 	x.minor, x.safe, x.rules = 1, true, rules
 	f.x = x
-	l.unconditional()
 	x.handler = recorded{m.Handler}
 	if l.give(x) {
 		x.fetch = f
@@ -60,23 +77,26 @@ func (l *loop) refresh(m *Mount, f *fetch, rules *rules) {
 	}
 }
 
-// better says whether the older page is to be sent instead of an error.
-func (f *fetch) better(l *loop) bool { return f.page != nil && f.page.Better(l.wall()) }
+// instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
+// none.
+func (f *fetch) instead(l *loop, status int, unreachable bool) bool {
+	return f.page != nil && f.page.Instead(status, unreachable, l.wall())
+}
 
-// unconditional takes out of l.request what makes its answer depend on what the
-// client has already.
-func (l *loop) unconditional() {
+// condition takes out of l.request what makes its answer depend on what the
+// client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
+func (l *loop) condition(conditions []byte) (ok bool) {
 	head, parsed := l.request.Head, l.request.Parsed
 	drops := false
 	for _, f := range parsed.Fields {
 		drops = drops || conditional(f, head)
 	}
-	if !drops {
-		return
+	if !drops && len(conditions) == 0 {
+		return true
 	}
-	bare := make([]byte, 0, len(head))
+	bare := make([]byte, 0, len(head)+len(conditions))
 	line, rest, _ := bytes.Cut(head, crlf)
-	bare = append(append(bare, line...), crlf...)
+	bare = append(append(append(bare, line...), crlf...), conditions...)
 	for len(rest) > 0 {
 		line, rest, _ = bytes.Cut(rest, crlf)
 		name, _, _ := bytes.Cut(line, []byte{':'})
@@ -84,11 +104,12 @@ func (l *loop) unconditional() {
 			bare = append(append(bare, line...), crlf...)
 		}
 	}
-	l.request.Parsed = new(http1.Request)
-	l.request.Head = bare
-	if _, err := l.request.Parsed.Parse(bare, &l.cfg.Limits); err != nil {
-		panic(err) // it was parsed before
+	changed := new(http1.Request)
+	if _, err := changed.Parse(bare, &l.cfg.Limits); err != nil {
+		return false
 	}
+	l.request.Head, l.request.Parsed = bare, changed
+	return true
 }
 
 func conditional(f http1.Field, head []byte) bool {
@@ -110,7 +131,11 @@ func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
 	f := x.fetch
 	h := &p.Head
 	if p.First {
-		if isFailure(h.Status) && f.better(l) {
+		if h.Status == 304 && f.conditional {
+			l.confirmed(x, p)
+			return true
+		}
+		if f.instead(l, h.Status, h.Refusal && (h.Status == 502 || h.Status == 504)) { // the upstream cannot be reached
 			l.sendInstead(x, p)
 			return true
 		}
@@ -161,9 +186,6 @@ func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
 	return false
 }
 
-// isFailure says what stale-if-error is for (RFC 5861 §4).
-func isFailure(status int) bool { return status == 500 || status >= 502 && status <= 504 }
-
 // fetched ends a fetch whose answer is whole.
 func (l *loop) fetched(x *flight) {
 	f := x.fetch
@@ -196,11 +218,30 @@ func (l *loop) giveUp(x *flight) {
 	l.submitted = true
 }
 
-// sendInstead sends the older page of x and to all who wait, as p is an error.
+// confirmed sends the page that the handler has confirmed by p, a 304.
+func (l *loop) confirmed(x *flight, p *exchange.Part) {
+	f, h := x.fetch, &p.Head
+	x.fetch = nil
+	page, shared := f.fill.Confirm(&cache.Head{Answer: cache.Answer{Fields: h.Fields}, HasDate: h.HasDate, HasServer: h.HasServer}, l.wall())
+	l.answerWith(x, p, page, f, cache.Revalidated)
+	if shared {
+		l.serveWaiting(f, page, cache.Wait)
+	} else {
+		l.askAgain(f)
+	}
+}
+
+// sendInstead sends the older page to x and to all who wait, as p is an error.
 func (l *loop) sendInstead(x *flight, p *exchange.Part) {
 	f := x.fetch
 	x.fetch = nil
-	f.fill.Refuse(p.Head.Status, l.wall())
+	f.fill.Failed(l.wall())
+	l.answerWith(x, p, f.page, f, cache.Stale)
+	l.serveWaiting(f, f.page, cache.Stale)
+}
+
+// answerWith sends a page to x in the place of p, the first part of the handler's answer.
+func (l *loop) answerWith(x *flight, p *exchange.Part, page *cache.Page, f *fetch, said cache.Verdict) {
 	y := x
 	switch {
 	case x.conn == nil:
@@ -210,7 +251,7 @@ func (l *loop) sendInstead(x *flight, p *exchange.Part) {
 			l.giveUp(x)
 		}
 		l.release(p)
-		y = nil
+		return
 	case p.Last:
 		x.handler.Release(p) // the ticket stays taken until the page is sent
 	default:
@@ -218,11 +259,9 @@ func (l *loop) sendInstead(x *flight, p *exchange.Part) {
 		l.release(p)
 		l.giveUp(x)
 	}
-	if y != nil {
-		y.page, y.said, y.told = f.page, cache.Stale, true
-		l.advance(y.conn)
-	}
-	l.serveWaiting(f, f.page, cache.Stale)
+	y.page, y.said, y.told = page, said, true
+	y.same = page.Unchanged(f.fill.Request())
+	l.advance(y.conn)
 }
 
 // fetchOverdue is for a fetch that takes longer than Config.Timeout. y answers
@@ -230,13 +269,14 @@ func (l *loop) sendInstead(x *flight, p *exchange.Part) {
 func (l *loop) fetchOverdue(x, y *flight) {
 	f := x.fetch
 	x.fetch = nil
-	f.fill.Abandon(l.wall())
-	if f.better(l) {
+	if f.instead(l, 504, true) {
+		f.fill.Failed(l.wall())
 		if y != nil {
 			y.page, y.said = f.page, cache.Stale
 		}
 		l.serveWaiting(f, f.page, cache.Stale)
 	} else {
+		f.fill.Abandon(l.wall())
 		l.failWaiting(f)
 	}
 }

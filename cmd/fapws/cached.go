@@ -20,6 +20,7 @@ func readRule(text string) (*cache.Compiled, error) {
 	var r struct {
 		TTL           float64  `json:"ttl"`
 		Stale         float64  `json:"stale"`
+		Heuristic     float64  `json:"heuristic"`
 		Vary          []string `json:"vary"`
 		Status        []int    `json:"status"`
 		IgnoreQuery   bool     `json:"ignore_query"`
@@ -32,6 +33,7 @@ func readRule(text string) (*cache.Compiled, error) {
 	return cache.Compile(cache.Rule{
 		TTL:           time.Duration(r.TTL * float64(time.Second)),
 		Stale:         time.Duration(r.Stale * float64(time.Second)),
+		Heuristic:     time.Duration(r.Heuristic * float64(time.Second)),
 		Vary:          r.Vary,
 		Status:        r.Status,
 		IgnoreQuery:   r.IgnoreQuery,
@@ -134,7 +136,7 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 	return &ctl.Cache{
 		Entries: st.Entries, Bytes: st.Bytes, Limit: st.Most,
-		Hits: st.Hits + st.Waited, Stale: st.Stale, Misses: st.Misses, Bypassed: st.Bypassed,
+		Hits: st.Hits + st.Waited, Stale: st.Stale, Misses: st.Misses, Revalidated: st.Revalidated, Bypassed: st.Bypassed,
 	}
 }
 

@@ -14,14 +14,16 @@
         ("/blog/", cached(blog, ttl=60, stale=30)),
     ]
 
-Never kept are answers with Set-Cookie, with ``Cache-Control: private``,
-``no-store`` or ``no-cache``, with a status other than 200, 301 and 308 unless
+Never kept are answers with Set-Cookie, with ``Cache-Control: private`` or
+``no-store``, with a status other than 200, 301 and 308 unless
 they say max-age, and answers to requests with Authorization or Cookie unless
 they say ``public`` or ``s-maxage``. What an answer says of its age (max-age,
 s-maxage, Expires, stale-while-revalidate, stale-if-error) counts before what
-``cached`` says. A field ``Fapws-Cache-Tags: news, sport`` names pages for
+``cached`` says. A page that is no longer good, or says ``no-cache``, and has an ETag
+or Last-Modified is kept to be confirmed: the application is asked with If-None-Match and
+If-Modified-Since, and with a 304 the page is sent. A field ``Fapws-Cache-Tags: news, sport`` names pages for
 ``purge(tag="news")``. The answers have a field ``Fapws-Cache``: hit, miss,
-stale, expired or bypass. Each worker has a cache of its own.
+stale, expired, revalidated or bypass. Each worker has a cache of its own.
 """
 from __future__ import annotations
 
@@ -39,6 +41,8 @@ class cached:
     ttl    -- seconds that a page is good for which does not say so itself; None
               keeps only those that do
     stale  -- seconds that it still answers after that, while a new one is made
+    heuristic -- if not 0, pages that say nothing of their age are kept for a tenth of the time since
+              their Last-Modified, for this many seconds at most
     vary   -- names of request fields that make another page of it, besides those
               in the page's own Vary
     query  -- whether what follows "?" makes another page of it
@@ -57,6 +61,7 @@ class cached:
         ttl: Optional[float] = None,
         *,
         stale: float = 0,
+        heuristic: float = 0,
         vary: Sequence[str] = (),
         query: bool = True,
         status: Optional[Iterable[int]] = None,
@@ -71,6 +76,7 @@ class cached:
         self._rule = {
             "ttl": _seconds("ttl", 0 if ttl is None else ttl),
             "stale": _seconds("stale", stale),
+            "heuristic": _seconds("heuristic", heuristic),
             "vary": [_name(name) for name in vary],
             "ignore_query": not query,
             "compress": bool(compress),

@@ -14,13 +14,14 @@ def rule(*args, **keys):
 
 class Cached(unittest.TestCase):
     def test_defaults(self):
-        self.assertEqual(rule(), {"ttl": 0, "stale": 0, "vary": [], "ignore_query": False, "ignore_cookies": False, "compress": True})
+        self.assertEqual(rule(), {"ttl": 0, "stale": 0, "heuristic": 0, "vary": [], "ignore_query": False, "ignore_cookies": False, "compress": True})
 
     def test_given(self):
         for key, got, want in [
             ("ttl", rule(60), 60),
             ("ttl", rule(ttl=0.5), 0.5),
             ("stale", rule(stale=30), 30),
+            ("heuristic", rule(heuristic=3600), 3600),
             ("vary", rule(vary="Accept-Language"), ["Accept-Language"]),
             ("vary", rule(vary=("A", "B")), ["A", "B"]),
             ("ignore_query", rule(query=False), True),

@@ -18,13 +18,12 @@ type coded struct {
 
 // codable says whether a page may be sent compressed, and its type and length, -1
 // if not known, are worth it.
-func codable(t *terms, h *Head, on bool) bool {
+func codable(kind string, t *terms, h *Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false
 	}
-	kind := h.Type
-	if kind == "" {
-		kind = t.kind
+	if h.Type != "" {
+		kind = h.Type
 	}
 	if h.Length >= 0 {
 		return compress.Worth(kind, h.Length)
@@ -65,6 +64,25 @@ func (s *Store) SetCoded(p *Page, c compress.Coding, body []byte, ok bool) {
 		p.coded.can[c] = false
 		return
 	}
+	form := p.form(body, c)
+	if p.in == nil {
+		return
+	}
+	s.use(p.in)
+	size := form.size()
+	if !s.grow(size) {
+		return
+	}
+	if p.in == nil { // it made room for this
+		s.used -= size
+		return
+	}
+	p.coded.pages[c] = form
+	p.coded.size += size
+}
+
+// form returns the page with its body in a content coding.
+func (p *Page) form(body []byte, c compress.Coding) *Page {
 	form := *p
 	form.coded, form.in = nil, nil
 	form.Body = body
@@ -82,18 +100,5 @@ func (s *Store) SetCoded(p *Page, c compress.Coding, body []byte, ok bool) {
 	form.Fields = append(append(append(form.Fields, "Content-Encoding: "...), c.String()...), '\r', '\n')
 	form.Fields = slices.Clip(form.Fields)
 	form.slim = slimmed(form.Fields)
-	if p.in == nil {
-		return
-	}
-	s.use(p.in)
-	size := form.size()
-	if !s.grow(size) {
-		return
-	}
-	if p.in == nil { // it made room for this
-		s.used -= size
-		return
-	}
-	p.coded.pages[c] = &form
-	p.coded.size += size
+	return &form
 }

@@ -2,44 +2,70 @@ package cache
 
 import "bytes"
 
-// control is what the Cache-Control fields of an answer say (RFC 9111 §5.2.2,
-// RFC 5861). Seconds are -1 where nothing was said.
+// control is what the cache directives of a response say (RFC 9111 §5.2.2, RFC 5861). Seconds are -1
+// where nothing was said.
 type control struct {
 	maxAge, sMaxAge int64
 	stale, ifError  int64 // stale-while-revalidate, stale-if-error
 	public          bool
-	private         bool // or no-store, or no-cache, with or without field names
+	private         bool // with or without field names
+	noStore         bool
+	noCache         bool // with or without field names
 	mustRevalidate  bool // or proxy-revalidate
+	mustUnderstand  bool
 	noTransform     bool
 }
 
 func newControl() control { return control{maxAge: -1, sMaxAge: -1, stale: -1, ifError: -1} }
 
-// add reads the value of one field. What cannot be understood makes the answer
-// less good to keep, never more (RFC 9111 §4.2.1).
+// add reads the value of a Cache-Control field. What cannot be understood makes the response less good to
+// keep, never more (RFC 9111 §4.2.1), and so does what is said twice.
 func (c *control) add(value []byte) {
 	for len(value) > 0 {
 		var name, arg []byte
 		name, arg, value = directive(value)
-		switch {
-		case equalFold(name, "no-store"), equalFold(name, "no-cache"), equalFold(name, "private"):
-			c.private = true
-		case equalFold(name, "public"):
-			c.public = true
-		case equalFold(name, "must-revalidate"), equalFold(name, "proxy-revalidate"):
-			c.mustRevalidate = true
-		case equalFold(name, "no-transform"):
-			c.noTransform = true
-		case equalFold(name, "max-age"):
-			c.maxAge = least(c.maxAge, seconds(arg))
-		case equalFold(name, "s-maxage"):
-			c.sMaxAge = least(c.sMaxAge, seconds(arg))
-		case equalFold(name, "stale-while-revalidate"):
-			c.stale = least(c.stale, seconds(arg))
-		case equalFold(name, "stale-if-error"):
-			c.ifError = least(c.ifError, seconds(arg))
+		if flag := c.flag(name); flag != nil {
+			*flag = true
+		} else if n := c.number(name); n != nil {
+			*n = least(*n, seconds(arg))
 		}
 	}
+}
+
+// flag returns the field for a directive that stands for itself, or nil.
+func (c *control) flag(name []byte) *bool {
+	switch {
+	case equalFold(name, "no-store"):
+		return &c.noStore
+	case equalFold(name, "no-cache"):
+		return &c.noCache
+	case equalFold(name, "private"):
+		return &c.private
+	case equalFold(name, "public"):
+		return &c.public
+	case equalFold(name, "must-revalidate"), equalFold(name, "proxy-revalidate"):
+		return &c.mustRevalidate
+	case equalFold(name, "must-understand"):
+		return &c.mustUnderstand
+	case equalFold(name, "no-transform"):
+		return &c.noTransform
+	}
+	return nil
+}
+
+// number returns the field for a directive with seconds, or nil.
+func (c *control) number(name []byte) *int64 {
+	switch {
+	case equalFold(name, "max-age"):
+		return &c.maxAge
+	case equalFold(name, "s-maxage"):
+		return &c.sMaxAge
+	case equalFold(name, "stale-while-revalidate"):
+		return &c.stale
+	case equalFold(name, "stale-if-error"):
+		return &c.ifError
+	}
+	return nil
 }
 
 // least is the smaller of what was said before, if anything was, and now.

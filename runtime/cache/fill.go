@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 
 	"fapws/runtime/compress"
@@ -17,7 +18,8 @@ type Fill struct {
 	s       *Store
 	rule    *Compiled
 	asked   Asked
-	node    *node // that has it for its fill; nil: it was thrown out
+	node    *node // that has it for its fill; nil: it was thrown out, or every request has a Fill
+	old     *Page // that is to be replaced or confirmed, or nil
 	base    []byte
 	path    span
 	place   []byte
@@ -26,6 +28,7 @@ type Fill struct {
 	names  []string // that tell answers apart, besides the rule's
 	key    []byte   // of what is stored
 	page   *Page
+	age    int64 // in seconds, that the answer had when it came; -1: it did not say
 	length int64 // of the body as was said, or -1
 	taken  int64 // bytes counted as used
 	purged bool  // what is fetched was true before that
@@ -44,62 +47,80 @@ type Head struct {
 // Fields as they are kept are those of the Page.
 func (f *Fill) Begin(h *Head, now int64) bool {
 	f.s.now = now
-	t := f.rule.judge(f.asked, &h.Answer, now)
-	if !t.keep || h.Length > f.s.most {
+	read := readFields(h.Fields, now)
+	t := f.rule.judge(f.asked, h.Status, &read)
+	if !t.keep || h.Length > f.s.most || !f.move(t.vary) {
 		f.refused(t.personal, h.Status)
 		f.end()
 		return false
 	}
-	if !f.move(t.vary) {
-		f.refused(false, h.Status)
-		f.end()
-		return false
+	p := newPage(h.Status, &read, &t, now)
+	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
+	if codable(read.kind, &t, h, f.rule.rule.Compress) {
+		p.coded = &coded{can: compress.Made}
+		f.vary(p, &t)
 	}
-	f.page = &Page{
-		Status:    h.Status,
-		Reason:    bytes.Clone(h.Reason),
-		Fields:    t.fields,
-		Type:      h.Type,
-		HasDate:   h.HasDate,
-		HasServer: h.HasServer,
-		born:      now - t.age,
-		fresh:     now + t.fresh,
-		stale:     now + t.fresh + t.stale,
-		ifError:   now + t.fresh + t.ifError,
-		public:    t.public,
-		etag:      t.etag,
-		date:      t.date,
-		tags:      t.tags,
-	}
-	if codable(&t, h, f.rule.rule.Compress) {
-		f.page.coded = &coded{can: compress.Made}
-		if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.vary, "accept-encoding") {
-			f.page.Fields = append(f.page.Fields, "Vary: Accept-Encoding\r\n"...)
-		}
-	}
+	f.page = p
+	f.age = read.age
 	f.length = h.Length
 	if h.Length > 0 {
-		f.page.Body = make([]byte, 0, h.Length)
+		p.Body = make([]byte, 0, h.Length)
 	}
 	return true
 }
 
-// refused remembers that an answer was not to be kept.
+// newPage returns a page without a body.
+func newPage(status int, read *answerFields, t *terms, now int64) *Page {
+	fresh := now + t.fresh
+	return &Page{
+		Status:  status,
+		Fields:  read.fields,
+		own:     len(read.fields),
+		born:    now - t.age,
+		fresh:   fresh,
+		stale:   fresh + t.stale,
+		ifError: fresh + t.ifError,
+		down:    fresh + t.down,
+		check:   t.validate,
+		public:  t.public,
+		etag:    read.etag,
+		date:    read.date,
+		tags:    read.tags,
+	}
+}
+
+// vary says in the Fields of a page that it has forms in other codings.
+func (f *Fill) vary(p *Page, t *terms) {
+	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.vary, "accept-encoding") {
+		p.Fields = append(p.Fields, "Vary: Accept-Encoding\r\n"...)
+	}
+}
+
+// refused remembers that an answer was not to be kept. An error of the handler is no reason to forget a page, which it
+// may confirm later.
 func (f *Fill) refused(personal bool, status int) {
 	n, now := f.node, f.s.now
-	if n == nil {
-		return
+	if !personal && status < 500 && f.old != nil && f.old.in != nil {
+		f.s.drop(f.old.in)
 	}
-	if personal {
+	switch {
+	case n == nil:
+	case personal:
 		n.passPersonal = now + passFor
-		return
+	default:
+		n.again = now + tryEvery
+		n.pass = now + passFor
 	}
-	n.again = now + tryEvery
-	if n.page != nil && status >= 500 && now < n.page.ifError {
-		return // an error is no reason to forget a page
+}
+
+// Failed ends the Fill for want of an answer. Its older page, which is sent in its place, answers others as well until it
+// is time to try again.
+func (f *Fill) Failed(now int64) {
+	f.s.now = now
+	if n := f.node; n != nil {
+		n.excused = now + tryEvery
 	}
-	n.pass = now + passFor
-	f.s.drop(n)
+	f.end()
 }
 
 // move finds the key under which the answer is kept, now that its Vary is
@@ -156,8 +177,16 @@ func (f *Fill) leave() {
 	}
 }
 
-// Fields returns the fields of the answer as they are kept. After Begin.
-func (f *Fill) Fields() []byte { return f.page.Fields }
+// Fields returns the fields of the answer for the client that it is fetched for: as they are kept, with the Age that it
+// came with. After Begin.
+func (f *Fill) Fields() []byte {
+	fields := f.page.Fields
+	if f.age >= 0 {
+		fields = strconv.AppendInt(append(slices.Clip(fields), "Age: "...), f.age, 10)
+		fields = append(fields, "\r\n"...)
+	}
+	return fields
+}
 
 // Write takes a piece of the body and returns a copy of it that does not
 // change. false: it is too long to be kept, the Fill has ended.
@@ -189,17 +218,23 @@ func (f *Fill) Finish() *Page {
 	p.Fields = slices.Clip(p.Fields)
 	p.slim = slimmed(p.Fields)
 	f.end()
-	if f.purged {
-		return p
+	if !f.purged {
+		f.store()
 	}
+	return p
+}
+
+// store keeps the page, if there is room.
+func (f *Fill) store() {
+	s, p := f.s, f.page
 	n := s.nodes[string(f.key)]
 	if n == nil {
 		if n = s.make(f.key, f.path, f.place); n == nil {
-			return p
+			return
 		}
 	}
 	s.drop(n)
-	n.pass, n.passPersonal, n.again = 0, 0, 0
+	n.pass, n.passPersonal, n.again, n.excused = 0, 0, 0, 0
 	fetched := n.fill != nil // by another, or it could be thrown out below
 	s.unlink(n)
 	if s.grow(p.size()) {
@@ -209,7 +244,6 @@ func (f *Fill) Finish() *Page {
 	if !fetched {
 		s.use(n)
 	}
-	return p
 }
 
 // Abandon ends the Fill: the answer broke off, or never came. Whoever waits for
@@ -227,6 +261,9 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.refused(false, status)
 	f.end()
 }
+
+// Request returns the request that the Fill was begun for.
+func (f *Fill) Request() *Request { return &f.request }
 
 // Leave ends the Fill without a word about the answer: nobody wants it.
 func (f *Fill) Leave() { f.end() }

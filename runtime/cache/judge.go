@@ -1,9 +1,8 @@
 package cache
 
 import (
-	"bytes"
 	"slices"
-	"strings"
+	"time"
 
 	"fapws/runtime/http1"
 )
@@ -27,23 +26,20 @@ func (c *Compiled) personal(a Asked) bool {
 	return a.Authorization || a.Cookie && !c.rule.IgnoreCookies
 }
 
-// terms are on what an answer is kept.
+// terms are on what an answer is kept. Times are nanoseconds.
 type terms struct {
 	keep     bool
 	personal bool // not kept only for what the request had; for others it may be
 
-	public  bool  // also for who sends Cookie or Authorization
-	fresh   int64 // nanoseconds from now; the next two follow it
-	stale   int64
-	ifError int64
-	age     int64    // nanoseconds that it is old already
-	vary    []string // in lower case, sorted, without the rule's
-	tags    []string
-	kind    string // Content-Type, if it is among the fields
-	plain   bool   // may be sent in another coding
-	fields  []byte
-	etag    []byte
-	date    []byte // Last-Modified
+	public   bool     // also for requests with Cookie or Authorization
+	fresh    int64    // from now; the next three follow it
+	stale    int64    // it answers while a new one is fetched
+	ifError  int64    // it answers in place of an error
+	down     int64    // it answers where there would be no answer at all
+	validate bool     // each request has to be confirmed by the handler
+	age      int64    // that it is old already
+	vary     []string // in lower case, sorted, without the rule's
+	plain    bool     // it may be sent in another coding
 }
 
 const second = int64(1e9)
@@ -52,128 +48,96 @@ const (
 	maxVary     = 8
 	maxVaryName = 64
 	maxTags     = 32
+
+	// downFor is how long a stale page answers while what makes it cannot be reached (RFC 9111 §4.2.4 has no
+	// bound).
+	downFor = int64(24 * time.Hour)
 )
 
-// explicit are the statuses that an answer may ask to be kept with: final ones
-// that need no more understanding (RFC 9111 §3).
-var explicit = []int{200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501}
+// understood are the statuses whose requirements on caches are met here, for must-understand (RFC 9111 §5.2.2.3).
+// The heuristic ones among them may be kept without being asked to (RFC 9110 §15.1).
+var (
+	understood = []int{200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501}
+	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
+)
 
-// judge says on what terms an answer is kept (RFC 9111 §3, §3.5, §4.2.1). now
-// is in nanoseconds since 1970. Slices in the result are copies.
-func (c *Compiled) judge(asked Asked, a *Answer, now int64) (t terms) {
-	cc := newControl()
-	var expires []byte
-	has := struct{ expires, setCookie, stream, coded bool }{}
-	date, ok := now/second, true
-	t.fields = make([]byte, 0, len(a.Fields))
-	for rest := a.Fields; len(rest) > 0; {
-		var line []byte
-		if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-			line, rest = rest[:i+1], rest[i+1:]
-		} else {
-			line, rest = rest, nil
-		}
-		name, value, _ := bytes.Cut(line, []byte{':'})
-		value = bytes.TrimSpace(value)
-		switch {
-		case equalFold(name, "age"):
-			t.age = max(t.age, seconds(value)*second)
-			continue // each answer gets its own
-		case equalFold(name, "fapws-cache"):
-			continue
-		case equalFold(name, "fapws-cache-tags"):
-			for _, tag := range strings.Split(string(value), ",") {
-				if tag = strings.TrimSpace(tag); tag != "" && len(t.tags) < maxTags {
-					t.tags = append(t.tags, tag)
-				}
-			}
-			continue
-		case equalFold(name, "cache-control"):
-			cc.add(value)
-		case equalFold(name, "expires"):
-			expires, has.expires = value, true
-		case equalFold(name, "date"):
-			if at, ok := http1.ParseDate(value); ok {
-				date = at
-			}
-		case equalFold(name, "vary"):
-			t.vary, ok = appendNames(t.vary, string(value))
-			if !ok {
-				return terms{}
-			}
-		case equalFold(name, "set-cookie"), equalFold(name, "set-cookie2"):
-			has.setCookie = true
-		case equalFold(name, "content-encoding"), equalFold(name, "content-md5"), equalFold(name, "content-digest"), equalFold(name, "digest"):
-			has.coded = true
-		case equalFold(name, "content-type"):
-			t.kind = string(value)
-			has.stream = hasPrefixFold(value, "text/event-stream") || hasPrefixFold(value, "multipart/x-mixed-replace")
-		case equalFold(name, "content-range"):
-			return terms{}
-		case equalFold(name, "etag"):
-			t.etag = bytes.Clone(value)
-		case equalFold(name, "last-modified"):
-			t.date = bytes.Clone(value)
-		}
-		t.fields = append(t.fields, line...)
+// judge says on what terms an answer is kept (RFC 9111 §3, §3.5, §4.2).
+func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
+	cc := &f.control
+	if status < 200 || status == 206 || status == 304 || f.never || cc.private || f.setCookie || f.stream {
+		return t
 	}
-	slices.Sort(t.vary)
-	t.vary = slices.DeleteFunc(slices.Compact(t.vary), func(name string) bool { return slices.Contains(c.vary, name) })
-	if cc.private || has.setCookie || has.stream {
-		return terms{}
+	knows := slices.Contains(understood, status)
+	if cc.mustUnderstand && !knows || cc.noStore && !cc.mustUnderstand {
+		return t
 	}
-	switch {
-	case cc.sMaxAge >= 0:
-		t.fresh = cc.sMaxAge * second
-	case cc.maxAge >= 0:
-		t.fresh = cc.maxAge * second
-	case has.expires:
-		if at, ok := http1.ParseDate(expires); ok { // else it is no date, which means now
-			t.fresh = min(max(at-date, 0), int64(MaxTTL)/second) * second
-		}
-	case c.rule.TTL > 0 && slices.Contains(c.rule.Status, a.Status):
-		t.fresh = int64(c.rule.TTL)
-	default:
-		return terms{}
+	lifetime, ok := c.lifetime(status, f)
+	if !ok {
+		return t
 	}
-	if !slices.Contains(explicit, a.Status) && !slices.Contains(c.rule.Status, a.Status) {
-		return terms{}
-	}
-	t.fresh = max(t.fresh-t.age, 0)
-	t.stale = cc.stale * second
-	if cc.stale < 0 {
-		t.stale = int64(c.rule.Stale)
-	}
-	t.ifError = max(cc.ifError*second, t.stale)
-	if cc.mustRevalidate { // RFC 9111 §4.2.4
-		t.stale, t.ifError = 0, 0
+	t.age = max(f.age, 0) * second
+	t.fresh = max(lifetime-t.age, 0)
+	t.stale, t.ifError, t.down = c.staleness(cc)
+	if cc.noCache {
+		t.fresh, t.stale, t.ifError, t.down = 0, 0, 0, 0
 	}
 	if t.fresh == 0 && t.stale == 0 {
-		return terms{}
+		if t.validate = status == 200 && f.validates(); !t.validate {
+			return terms{}
+		}
 	}
-	t.plain = !has.coded && !cc.noTransform
+	t.vary = slices.DeleteFunc(slices.Clone(f.vary), func(name string) bool { return slices.Contains(c.vary, name) })
+	t.plain = !f.coded && !cc.noTransform
 	t.public = cc.public || cc.sMaxAge >= 0
 	t.personal = !t.public && c.personal(asked)
 	t.keep = !t.personal
 	return t
 }
 
-// appendNames adds the members of a Vary field. false: no other request is like
-// this one, or there are too many.
-func appendNames(to []string, value string) ([]string, bool) {
-	for _, name := range strings.Split(value, ",") {
-		name = strings.ToLower(strings.TrimSpace(name))
-		switch {
-		case name == "":
-			continue
-		case !isToken(name), len(name) > maxVaryName, len(to) == maxVary: // "*" is no token here
-			return nil, false
-		}
-		to = append(to, name)
+// lifetime returns how long an answer is good from when it was made, in nanoseconds. ok is false if nothing says so.
+func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok bool) {
+	cc := &f.control
+	switch {
+	case cc.sMaxAge >= 0:
+		return cc.sMaxAge * second, true
+	case cc.maxAge >= 0:
+		return cc.maxAge * second, true
+	case f.expires >= 0:
+		return min(max(f.expires-f.made, 0), int64(MaxTTL)/second) * second, true
+	case c.rule.TTL > 0 && slices.Contains(c.rule.Status, status):
+		return int64(c.rule.TTL), true
+	case cc.noCache: // good for no time, but perhaps to be confirmed
+		return 0, true
+	case c.rule.Heuristic > 0 && (cc.public || slices.Contains(heuristic, status)):
+		return c.guess(f)
 	}
-	return to, true
+	return 0, false
 }
 
-func hasPrefixFold(b []byte, lower string) bool {
-	return len(b) >= len(lower) && equalFold(b[:len(lower)], lower)
+// guess is a tenth of the time for which an answer has not changed (RFC 9111 §4.2.2).
+func (c *Compiled) guess(f *answerFields) (lifetime int64, ok bool) {
+	changed, ok := http1.ParseDate(f.date)
+	if !ok {
+		return 0, false
+	}
+	return min(max(f.made-changed, 0)*second/10, int64(c.rule.Heuristic)), true
+}
+
+// staleness returns how long an answer may be sent that is no longer fresh: while another one is fetched, in place of
+// an error, and where there is no answer at all. Such pages are forbidden by must-revalidate and proxy-revalidate, and
+// by s-maxage unless the same answer says for how long (RFC 9111 §4.2.4, §5.2.2.10; RFC 5861).
+func (c *Compiled) staleness(cc *control) (stale, ifError, down int64) {
+	switch {
+	case cc.mustRevalidate:
+		return 0, 0, 0
+	case cc.stale >= 0:
+		stale = cc.stale * second
+	case cc.sMaxAge < 0:
+		stale = int64(c.rule.Stale)
+	}
+	ifError = max(cc.ifError*second, stale)
+	if down = ifError; cc.sMaxAge < 0 {
+		down = max(down, downFor)
+	}
+	return stale, ifError, down
 }

@@ -8,15 +8,16 @@ import (
 
 func TestJudge(t *testing.T) {
 	const day = "Sun, 06 Nov 1994 08:49:37 GMT"
-	obey, ttl := Rule{}, Rule{TTL: 60 * time.Second, Stale: 30 * time.Second}
+	obey, ttl, guess := Rule{}, Rule{TTL: 60 * time.Second, Stale: 30 * time.Second}, Rule{Heuristic: 90 * time.Second}
 	for _, tt := range []struct {
-		rule   Rule
-		status int
-		fields string
-		asked  Asked
-		keep   bool
-		fresh  int // seconds
-		stale  int
+		rule     Rule
+		status   int
+		fields   string
+		asked    Asked
+		keep     bool
+		fresh    int // seconds
+		stale    int
+		validate bool
 	}{
 		{rule: obey},
 		{rule: obey, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
@@ -44,7 +45,7 @@ func TestJudge(t *testing.T) {
 		{rule: obey, fields: "Cache-Control: max-age=10|Vary: *"},
 		{rule: obey, fields: "Cache-Control: max-age=10|Vary: a, b, c, d, e, f, g, h, i"},
 		{rule: obey, fields: "Cache-Control: max-age=10|Content-Type: text/event-stream; charset=utf-8"},
-		{rule: obey, fields: "Cache-Control: max-age=10|Content-Range: bytes 0-1/2"},
+		{rule: obey, fields: "Cache-Control: max-age=10|Content-Range: bytes 0-1/2", keep: true, fresh: 10},
 		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT", keep: true, fresh: 60},
 		{rule: obey, fields: "Date: " + day + "|Expires: " + day},
 		{rule: obey, fields: "Expires: 0"},
@@ -53,8 +54,79 @@ func TestJudge(t *testing.T) {
 		{rule: obey, status: 302, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
 		{rule: obey, status: 206, fields: "Cache-Control: max-age=10"},
 		{rule: obey, status: 304, fields: "Cache-Control: max-age=10"},
-		{rule: obey, status: 500, fields: "Cache-Control: max-age=10"},
-		{rule: obey, status: 299, fields: "Cache-Control: max-age=10"},
+		{rule: obey, status: 500, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
+		{rule: obey, status: 299, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
+		{rule: obey, status: 500, fields: "Cache-Control: max-age=10, must-understand"},
+		{rule: obey, status: 500, fields: "Cache-Control: max-age=10, no-store, must-understand"},
+		{rule: obey, status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true, fresh: 10},
+
+		// Pages that are kept to be confirmed.
+		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
+		{rule: obey, fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true, validate: true},
+		{rule: obey, fields: `Cache-Control: max-age=0|ETag: "a"`, keep: true, validate: true},
+		{rule: obey, fields: "Cache-Control: max-age=0, must-revalidate|Last-Modified: " + day, keep: true, validate: true},
+		{rule: obey, fields: "Expires: 0|Last-Modified: " + day, keep: true, validate: true},
+		{rule: obey, fields: `Cache-Control: max-age=0, stale-while-revalidate=5|ETag: "a"`, keep: true, stale: 5},
+		{rule: obey, fields: "Cache-Control: no-cache|ETag: a"},
+		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"b"`},
+		{rule: obey, fields: "Cache-Control: no-cache|Last-Modified: yesterday"},
+		{rule: obey, fields: `Cache-Control: no-cache, no-store|ETag: "a"`},
+		{rule: obey, fields: `Cache-Control: no-cache, private|ETag: "a"`},
+		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, asked: Asked{Cookie: true}},
+		{rule: obey, status: 404, fields: `Cache-Control: no-cache|ETag: "a"`},
+		{rule: obey, fields: `ETag: "a"`},
+		{rule: ttl, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
+
+		// s-maxage forbids stale pages unless the answer itself says for how long.
+		{rule: obey, fields: "Cache-Control: s-maxage=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
+		{rule: ttl, fields: "Cache-Control: s-maxage=10", keep: true, fresh: 10},
+		{rule: ttl, fields: "Cache-Control: max-age=10, proxy-revalidate", keep: true, fresh: 10},
+
+		// Age is the first value, and counts if it is a number (RFC 9111 §5.1).
+		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4, 8", keep: true, fresh: 6},
+		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4|Age: 8", keep: true, fresh: 6},
+		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4.5", keep: true, fresh: 10},
+		{rule: obey, fields: "Cache-Control: max-age=10|Age: -4", keep: true, fresh: 10},
+		{rule: obey, fields: "Cache-Control: max-age=10|Age: 99999999999999999999"},
+
+		// Expires, strictly.
+		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 8:50:37 GMT"},
+		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 UTC"},
+		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT|Expires: Sun, 06 Nov 1994 08:50:37 GMT"},
+		{rule: obey, fields: "Date: " + day + "|Expires: Sunday, 06-Nov-94 08:50:37 gmt", keep: true, fresh: 60},
+		{rule: obey, fields: "Date: " + day + "|Expires: Sun Nov  6 08:50:37 1994", keep: true, fresh: 60},
+
+		// CDN-Cache-Control counts instead of the others (RFC 9213).
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10", keep: true, fresh: 10},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10|Cache-Control: no-store, private, max-age=3|Expires: 0", keep: true, fresh: 10},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=0|Cache-Control: max-age=10"},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=-1|Cache-Control: max-age=10"},
+		{rule: obey, fields: "CDN-Cache-Control: no-store|Cache-Control: max-age=10"},
+		{rule: obey, fields: "CDN-Cache-Control: private|Cache-Control: max-age=10"},
+		{rule: obey, fields: "CDN-Cache-Control: no-cache|Cache-Control: max-age=10"},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10;a=1|CDN-Cache-Control: x=(a \"b\";c 1.5);d, y=:YQ==:, z=@1, must-revalidate", keep: true, fresh: 10},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10, no-store=?0, max-age=5", keep: true, fresh: 5},
+		{rule: obey, fields: `CDN-Cache-Control: max-age="10"|Cache-Control: max-age=3`},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10, &&&|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{rule: obey, fields: "CDN-Cache-Control: Max-Age=10|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{rule: obey, fields: "CDN-Cache-Control: max-age =10|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{rule: obey, fields: "CDN-Cache-Control: max-age=10,|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{rule: obey, fields: "CDN-Cache-Control: |Cache-Control: max-age=3", keep: true, fresh: 3},
+		{rule: obey, fields: `CDN-Cache-Control: a="b|Cache-Control: max-age=3`, keep: true, fresh: 3},
+		{rule: obey, fields: "CDN-Cache-Control: a=1.2345|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{rule: obey, fields: "CDN-Cache-Control: a=(b|Cache-Control: max-age=3", keep: true, fresh: 3},
+
+		// Heuristic freshness.
+		{rule: obey, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
+		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
+		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sat, 05 Nov 1994 08:39:37 GMT", keep: true, fresh: 90},
+		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 2094 08:39:37 GMT", keep: true, validate: true},
+		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT|Cache-Control: max-age=5", keep: true, fresh: 5},
+		{rule: guess, fields: "Date: " + day + "|Last-Modified: long ago"},
+		{rule: guess, fields: "Date: " + day},
+		{rule: guess, status: 404, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
+		{rule: guess, status: 403, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
+		{rule: guess, status: 403, fields: "Cache-Control: public|Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
 		{rule: obey, fields: "Cache-Control: max-age=10", asked: Asked{Cookie: true}},
 		{rule: obey, fields: "Cache-Control: max-age=10", asked: Asked{Authorization: true}},
 		{rule: obey, fields: "Cache-Control: max-age=10, public", asked: Asked{Authorization: true, Cookie: true}, keep: true, fresh: 10},
@@ -82,9 +154,9 @@ func TestJudge(t *testing.T) {
 		if tt.status == 0 {
 			tt.status = 200
 		}
-		a := Answer{Status: tt.status, Fields: []byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n"))}
-		got := c.judge(tt.asked, &a, 0)
-		if got.keep != tt.keep || got.keep && (got.fresh != int64(tt.fresh)*second || got.stale != int64(tt.stale)*second) {
+		read := readFields([]byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n")), 0)
+		got := c.judge(tt.asked, tt.status, &read)
+		if got.keep != tt.keep || got.keep && (got.fresh != int64(tt.fresh)*second || got.stale != int64(tt.stale)*second || got.validate != tt.validate) {
 			t.Errorf("%d %s, %+v %+v: %v %v %v", tt.status, tt.fields, tt.rule, tt.asked, got.keep, time.Duration(got.fresh), time.Duration(got.stale))
 		}
 	}
@@ -92,9 +164,10 @@ func TestJudge(t *testing.T) {
 
 func TestKeptFields(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
-	got := c.judge(Asked{}, &Answer{Status: 200, Fields: []byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: B\r\nVary: A, b\r\n")}, 0)
-	if string(got.fields) != "X: y\r\nVary: B\r\nVary: A, b\r\n" || strings.Join(got.tags, "|") != "a|b" || strings.Join(got.vary, "|") != "a|b" || got.age != 3*second {
-		t.Errorf("%+v", got)
+	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: B\r\nVary: A, b\r\n"), 0)
+	got := c.judge(Asked{}, 200, &read)
+	if string(read.fields) != "X: y\r\nVary: B\r\nVary: A, b\r\n" || strings.Join(read.tags, "|") != "a|b" || strings.Join(got.vary, "|") != "a|b" || got.age != 3*second {
+		t.Errorf("%+v %+v", read, got)
 	}
 }
 
@@ -116,6 +189,23 @@ func TestCompile(t *testing.T) {
 	}
 }
 
+// FuzzTargeted: whatever a targeted field is, reading it ends, and what is not valid does not count.
+func FuzzTargeted(f *testing.F) {
+	for _, seed := range []string{"max-age=10", "a;b=1, c=(d e), f=?1", `x="a\\"`, "a=:YQ==:", "a=@1", "a=-1.5", "*a=b/c:d", "max-age=10, ,", "\t"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		c := newControl()
+		if ok := c.setTargeted([]byte(value)); ok && (c.maxAge > int64(MaxTTL)/second || c.maxAge < -1) {
+			t.Errorf("%q: %+v", value, c)
+		}
+		again := newControl()
+		if ok := again.setTargeted([]byte(value + ", &")); ok {
+			t.Errorf("%q with a member that is not valid counts", value)
+		}
+	})
+}
+
 // FuzzFields: whatever a handler sends is judged, and an answer that says
 // no-store, private or Set-Cookie in a field of its own is never kept.
 func FuzzFields(f *testing.F) {
@@ -130,13 +220,17 @@ func FuzzFields(f *testing.F) {
 		if strings.ContainsAny(control+vary, "\r\n") {
 			return
 		}
+		judge := func(fields string) terms {
+			read := readFields([]byte(fields), 0)
+			return c.judge(Asked{}, 200, &read)
+		}
 		base := "Cache-Control: " + control + "\r\nVary: " + vary + "\r\n"
-		got := c.judge(Asked{}, &Answer{Status: 200, Fields: []byte(base)}, 0)
+		got := judge(base)
 		if got.keep && (got.fresh < 0 || got.fresh > int64(MaxTTL) || got.stale < 0 || len(got.vary) > maxVary) {
 			t.Errorf("%q: %+v", base, got)
 		}
 		for _, never := range []string{"Cache-Control: no-store", "Cache-Control: private", "Set-Cookie: a=b", "Vary: *"} {
-			if c.judge(Asked{}, &Answer{Status: 200, Fields: []byte(base + never + "\r\n")}, 0).keep {
+			if judge(base+never+"\r\n").keep && !(strings.Contains(never, "no-store") && strings.Contains(strings.ToLower(control), "must-understand")) {
 				t.Errorf("%q with %s is kept", base, never)
 			}
 		}

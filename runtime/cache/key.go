@@ -66,10 +66,36 @@ func (r *Request) appendVary(key []byte, names []string) []byte {
 		}
 		for _, f := range r.Parsed.Fields {
 			if int(f.Name.Len) == len(name) && equalFold(f.Name.In(r.Head), name) {
-				key = append(key, f.Value.In(r.Head)...)
+				key = appendMembers(key, f.Value.In(r.Head), name == "accept-language")
 				key = append(key, ',') // RFC 9110 §5.3: two fields are one with a list
 			}
 		}
+	}
+	return key
+}
+
+// appendMembers appends the value of a field without white space beside commas, which has no meaning in a list (RFC 9110
+// §5.6.1), and in lower case if fold.
+func appendMembers(key, value []byte, fold bool) []byte {
+	quoted, space, after := false, -1, true // after: nothing but a comma is before
+	for i, b := range value {
+		if (b == ' ' || b == '\t') && !quoted {
+			if space < 0 {
+				space = i
+			}
+			continue
+		}
+		if space >= 0 && b != ',' && !after {
+			key = append(key, value[space:i]...)
+		}
+		space, after = -1, b == ',' && !quoted
+		if b == '"' {
+			quoted = !quoted
+		}
+		if fold && 'A' <= b && b <= 'Z' {
+			b += 'a' - 'A'
+		}
+		key = append(key, b)
 	}
 	return key
 }

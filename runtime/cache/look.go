@@ -11,17 +11,18 @@ type Verdict uint8
 
 // The verdicts. Their names are those in the field Fapws-Cache.
 const (
-	Bypass  Verdict = iota // the handler answers, and nothing is kept
-	Hit                    // Page answers
-	Stale                  // Page answers; if there is a Fill, somebody has to fetch another for it
-	Miss                   // the handler answers, and Fill takes it
-	Expired                // the same; there was a page
-	Wait                   // another request fetches it, into Fill
+	Bypass      Verdict = iota // the handler answers, and nothing is kept
+	Hit                        // Page answers
+	Stale                      // Page answers; if there is a Fill, somebody has to fetch another for it
+	Miss                       // the handler answers, and Fill takes it
+	Expired                    // the same; there is an older Page, to be asked for with its Conditions
+	Wait                       // another request fetches it, into Fill
+	Revalidated                // Page answers: the handler has just confirmed it. Look does not return this one
 )
 
 // String is the value of the field Fapws-Cache.
 func (v Verdict) String() string {
-	return [...]string{"bypass", "hit", "stale", "miss", "expired", "wait"}[v]
+	return [...]string{"bypass", "hit", "stale", "miss", "expired", "wait", "revalidated"}[v]
 }
 
 // Found is what Look returns.
@@ -76,10 +77,13 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 			return Found{}
 		case now < p.fresh:
 			return Found{Verdict: Hit, Page: p}
-		case now < p.stale, now < n.again && now < p.ifError:
+		case p.check && !fetched:
+			// Nobody waits for it, as what another request has learned is no news to this one.
+			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, asked, base, path)}
+		case now < p.stale, now < n.excused:
 			f := Found{Verdict: Stale, Page: p}
-			if n.fill == nil && now >= n.again && !fetched {
-				f.Fill = s.begin(n, c, r, asked, base, path)
+			if n.fill == nil && now >= n.again && now >= n.excused && !fetched {
+				f.Fill = s.begin(n, p, c, r, asked, base, path)
 			}
 			return f
 		}
@@ -103,7 +107,7 @@ func (s *Store) look(c *Compiled, r *Request, now int64) Found {
 	case n.fill != nil:
 		return Found{Verdict: Wait, Fill: n.fill}
 	}
-	f := Found{Verdict: Miss, Page: p, Fill: s.begin(n, c, r, asked, base, path)}
+	f := Found{Verdict: Miss, Page: p, Fill: s.begin(n, p, c, r, asked, base, path)}
 	if p != nil {
 		f.Verdict = Expired
 	}
@@ -132,9 +136,8 @@ func only(r *Request) bool {
 	return false
 }
 
-// begin makes n the node of a new Fill.
-func (s *Store) begin(n *node, c *Compiled, r *Request, asked Asked, base int, path span) *Fill {
-	s.unlink(n)
+// begin returns a new Fill, of the node n unless that is nil, for another page in the place of old.
+func (s *Store) begin(n *node, old *Page, c *Compiled, r *Request, asked Asked, base int, path span) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
 	f := &Fill{
@@ -142,6 +145,7 @@ func (s *Store) begin(n *node, c *Compiled, r *Request, asked Asked, base int, p
 		rule:  c,
 		asked: asked,
 		node:  n,
+		old:   old,
 		base:  bytes.Clone(s.key[:base]),
 		path:  path,
 		place: bytes.Clone(http1.MergeSlashes(nil, r.Path)),
@@ -150,7 +154,10 @@ func (s *Store) begin(n *node, c *Compiled, r *Request, asked Asked, base int, p
 			Parsed: &parsed,
 		},
 	}
-	n.fill = f
+	if n != nil {
+		s.unlink(n)
+		n.fill = f
+	}
 	s.fills[f] = struct{}{}
 	return f
 }

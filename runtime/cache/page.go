@@ -21,6 +21,9 @@ type Page struct {
 	fresh   int64 // until when it is good
 	stale   int64 // until when it is good enough while another is fetched
 	ifError int64 // until when it is better than an error
+	down    int64 // until when it is better than no answer at all
+	check   bool  // each request has to be confirmed by the handler
+	own     int   // length of those of Fields that the handler has sent; the rest is ours
 	public  bool
 	etag    []byte
 	date    []byte // Last-Modified
@@ -30,11 +33,16 @@ type Page struct {
 	coded   *coded // nil: there are no other forms
 }
 
-// Age returns how old it is, in seconds (RFC 9111 §4.2.3).
-func (p *Page) Age(now int64) int64 { return max(now-p.born, 0) / second }
+// Age returns how old it is, in seconds (RFC 9111 §4.2.3), rounded up: now and the time when it was made may be
+// a little late.
+func (p *Page) Age(now int64) int64 { return (max(now-p.born, 0) + second - 1) / second }
 
-// Better says whether the page may be sent instead of an error (RFC 5861 §4).
-func (p *Page) Better(now int64) bool { return now < p.ifError }
+// Instead reports whether the page may be sent in place of an answer with that status (RFC 5861 §4). unreachable says that
+// there was none, and the status is the server's own (RFC 9111 §4.2.4).
+func (p *Page) Instead(status int, unreachable bool, now int64) bool {
+	failed := status == 500 || status >= 502 && status <= 504
+	return failed && now < p.ifError || unreachable && now < p.down
+}
 
 // Unchanged says whether the client has the page already: 304 answers it (RFC
 // 9110 §13.2.2).

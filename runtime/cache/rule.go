@@ -27,6 +27,10 @@ type Rule struct {
 	// a new one; a stale-while-revalidate of the answer counts before it.
 	Stale time.Duration
 
+	// Heuristic, if not 0, keeps answers that say nothing of their age but have a Last-Modified, for a tenth of the
+	// time since then, at most this long (RFC 9111 §4.2.2).
+	Heuristic time.Duration
+
 	// Status are those that TTL is for. nil: 200, 301 and 308.
 	Status []int
 
@@ -66,6 +70,9 @@ func Compile(r Rule) (*Compiled, error) {
 	}
 	if r.Stale < 0 || r.Stale > MaxTTL {
 		return nil, fmt.Errorf("stale must be 0 to 366 days, not %v", r.Stale)
+	}
+	if r.Heuristic < 0 || r.Heuristic > MaxTTL {
+		return nil, fmt.Errorf("heuristic must be 0 to 366 days, not %v", r.Heuristic)
 	}
 	for _, s := range r.Status {
 		if s < 200 || s > 599 || s == 206 || s == 304 {

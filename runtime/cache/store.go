@@ -28,6 +28,7 @@ type Store struct {
 // Counters are what has been asked of a store.
 type Counters struct {
 	Hits, Stale, Misses, Bypassed, Waited int64
+	Revalidated                           int64 // of the misses: a 304 has confirmed the page
 }
 
 // Stats is what a store is like.
@@ -62,6 +63,7 @@ type node struct {
 	pass         int64 // until when nobody waits for another's answer
 	passPersonal int64 // the same for who sends Cookie or Authorization
 	again        int64 // when to try again to keep what is passed, or to refresh what is stale
+	excused      int64 // until when a stale page answers, as fetching another one has failed
 
 	size         int64
 	newer, older *node

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -140,8 +141,8 @@ func TestP9Answers(t *testing.T) {
 		hit := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"))
 		hit.is(t, first.body).field(t, "Fapws-Cache", "hit").field(t, "ETag", `"v1"`).field(t, "Content-Type", "text/html").
 			field(t, "X-Own", "1").field(t, "Fapws-Cache-Tags", "").field(t, "Content-Length", fmt.Sprint(len(first.body)))
-		if age := hit.Header.Values("Age"); len(age) != 1 || age[0] != "7" && age[0] != "8" {
-			t.Errorf("Age %q", age)
+		if age, err := strconv.Atoi(strings.Join(hit.Header.Values("Age"), "+")); err != nil || age < 7 {
+			t.Errorf("Age %q", hit.Header.Values("Age"))
 		}
 		if hit.Status != "200 As told" {
 			t.Errorf("status %q", hit.Status)

@@ -11,13 +11,14 @@ type Pattern struct {
 
 // Cache is what the caches of all workers are like together.
 type Cache struct {
-	Entries  int   `json:"entries"`
-	Bytes    int64 `json:"bytes"`
-	Limit    int64 `json:"limit"`
-	Hits     int64 `json:"hits"`
-	Stale    int64 `json:"stale"`
-	Misses   int64 `json:"misses"`
-	Bypassed int64 `json:"bypassed"`
+	Entries     int   `json:"entries"`
+	Bytes       int64 `json:"bytes"`
+	Limit       int64 `json:"limit"`
+	Hits        int64 `json:"hits"`
+	Stale       int64 `json:"stale"`
+	Misses      int64 `json:"misses"`
+	Revalidated int64 `json:"revalidated"` // of the misses: pages that their handlers have confirmed
+	Bypassed    int64 `json:"bypassed"`
 }
 
 // Add adds what another worker has.
@@ -28,6 +29,7 @@ func (c *Cache) Add(o *Cache) {
 	c.Hits += o.Hits
 	c.Stale += o.Stale
 	c.Misses += o.Misses
+	c.Revalidated += o.Revalidated
 	c.Bypassed += o.Bypassed
 }
 

@@ -30,7 +30,7 @@ func (c *Cache) FromFile(v tomlfile.Value) error {
 	}
 	var ttl Duration
 	if ttl.FromFile(v) != nil {
-		return errors.New(`true, false, a time such as "60s", or a table with ttl, stale, vary, query, status and cookies`)
+		return errors.New(`true, false, a time such as "60s", or a table with ttl, stale, heuristic, vary, query, status and cookies`)
 	}
 	c.On, c.Rule.TTL = true, time.Duration(ttl)
 	return nil
@@ -38,12 +38,13 @@ func (c *Cache) FromFile(v tomlfile.Value) error {
 
 func (c *Cache) table(t *tomlfile.Table) (err error) {
 	keys := struct {
-		TTL     Duration `key:"ttl"`
-		Stale   Duration `key:"stale"`
-		Vary    []string `key:"vary"`
-		Query   *bool    `key:"query"`
-		Status  Statuses `key:"status"`
-		Cookies Choice   `key:"cookies"`
+		TTL       Duration `key:"ttl"`
+		Stale     Duration `key:"stale"`
+		Heuristic Duration `key:"heuristic"`
+		Vary      []string `key:"vary"`
+		Query     *bool    `key:"query"`
+		Status    Statuses `key:"status"`
+		Cookies   Choice   `key:"cookies"`
 	}{}
 	tomlfile.Decode(t, &keys, func(wrong error) {
 		if err == nil {
@@ -53,6 +54,7 @@ func (c *Cache) table(t *tomlfile.Table) (err error) {
 	c.Rule = cache.Rule{
 		TTL:           time.Duration(keys.TTL),
 		Stale:         time.Duration(keys.Stale),
+		Heuristic:     time.Duration(keys.Heuristic),
 		Vary:          keys.Vary,
 		IgnoreQuery:   keys.Query != nil && !*keys.Query,
 		Status:        keys.Status,

@@ -43,7 +43,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "rules", Key: "allow", Value: `["192.168.0.0/16"]`, Help: "clients that may, also if they are in deny; without deny, nobody else may"},
 	{Table: "rules", Key: "deny", Value: `["all"]`, Help: "clients that may not: 403"},
 	{Table: "rules", Key: "auth", Value: `{ realm = "admin", users = "htpasswd" }`, Help: "ask for a name and password"},
-	{Table: "rules", Key: "cache", Value: `"60s", true, false or { ttl = "60s", stale = "30s" }`, Help: "keep answers in memory; true: as their Cache-Control says; a table may have vary, query, status, cookies, too"},
+	{Table: "rules", Key: "cache", Value: `"60s", true, false or { ttl = "60s", stale = "30s" }`, Help: "keep answers in memory; true: as their Cache-Control says; a table may also have heuristic, vary, query, status and cookies"},
 	{Table: "rules", Key: "max-body-size", Value: `"1M"`, Help: "largest body of a request"},
 	{Table: "rules", Key: "timeout", Value: `"30s"`, Help: "longest time until the answer begins"},
 	{Table: "rules", Key: "methods", Value: `["GET", "HEAD"]`, Help: "others are 405"},

@@ -127,7 +127,7 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiels = '.'", "f:5: unknown key fiels of [host.route], did you mean files?"},
 		{"[[hosts]]\nname = 'a'", "f:1: unknown key hosts, did you mean host?"},
 		{"unknown-host = 404", "f:1: unknown-host = 404, an integer: must be one of default, 421"},
-		{"[[host]]\nroot = '.'\ncache = 'soon'", `f:3: cache = "soon", a string: must be true, false, a time such as "60s", or a table with ttl, stale, vary, query, status and cookies`},
+		{"[[host]]\nroot = '.'\ncache = 'soon'", `f:3: cache = "soon", a string: must be true, false, a time such as "60s", or a table with ttl, stale, heuristic, vary, query, status and cookies`},
 		{"[[host]]\nroot = '.'\ncache = { ttls = 1 }", "f:3: unknown key ttls of [host.cache], did you mean ttl?"},
 		{"[[host]]\nroot = '.'\ncache = { vary = ['*'] }", `f:3: cache: vary: "*" is no name of a header field`},
 		{"[[host]]\nroot = '.'\ncache = { status = [206] }", "f:3: cache: status 206 cannot be kept"},

@@ -1,0 +1,133 @@
+package cache
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"fapws/runtime/http1"
+)
+
+// answerFields is what the fields of a response mean to a cache. Slices are copies.
+type answerFields struct {
+	control control // of CDN-Cache-Control if that counts (RFC 9213 §2.2), else of Cache-Control
+
+	age     int64 // seconds; -1: none
+	made    int64 // Date, in seconds since 1970
+	expires int64 // the same for Expires; -1: none, 0: one that is no date
+	vary    []string
+	never   bool // Vary makes every request another one, or has too many names
+
+	setCookie bool
+	stream    bool // a response without an end
+	coded     bool // its bytes may not be sent in another coding
+	kind      string
+	etag      []byte
+	date      []byte // Last-Modified
+	tags      []string
+
+	fields []byte // those to keep
+}
+
+// readFields reads the fields of a response that was made at now, in nanoseconds since 1970, if it has no Date.
+func readFields(fields []byte, now int64) answerFields {
+	f := answerFields{control: newControl(), age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
+	var targeted []byte
+	for line := range bytes.Lines(fields) {
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		value = bytes.TrimSpace(value)
+		switch {
+		case equalFold(name, "age"):
+			// Of several values the first one counts (RFC 9111 §5.1).
+			if first, _, _ := bytes.Cut(value, []byte{','}); f.age < 0 {
+				f.age = seconds(bytes.TrimSpace(first))
+			}
+			continue // each answer gets its own
+		case equalFold(name, "fapws-cache"):
+			continue
+		case equalFold(name, "fapws-cache-tags"):
+			f.addTags(value)
+			continue
+		case equalFold(name, "cache-control"):
+			f.control.add(value)
+		case equalFold(name, "cdn-cache-control"):
+			targeted = append(append(targeted, ','), value...)
+		case equalFold(name, "expires"):
+			at, ok := http1.ParseDate(value)
+			if !ok || f.expires >= 0 { // twice is a mistake (RFC 9111 §4.2.1)
+				at = 0
+			}
+			f.expires = max(at, 0)
+		case equalFold(name, "date"):
+			if at, ok := http1.ParseDate(value); ok {
+				f.made = at
+			}
+		case equalFold(name, "vary"):
+			names, ok := appendNames(f.vary, string(value))
+			f.vary, f.never = names, f.never || !ok
+		case equalFold(name, "set-cookie"), equalFold(name, "set-cookie2"):
+			f.setCookie = true
+		case equalFold(name, "content-encoding"), equalFold(name, "content-md5"), equalFold(name, "content-digest"), equalFold(name, "digest"):
+			f.coded = true
+		case equalFold(name, "content-type"):
+			f.kind = string(value)
+			f.stream = hasPrefixFold(value, "text/event-stream") || hasPrefixFold(value, "multipart/x-mixed-replace")
+		case equalFold(name, "etag"):
+			f.etag = bytes.Clone(value)
+		case equalFold(name, "last-modified"):
+			f.date = bytes.Clone(value)
+		}
+		f.fields = append(f.fields, line...)
+	}
+	slices.Sort(f.vary)
+	f.vary = slices.Compact(f.vary)
+	if len(targeted) > 0 {
+		if control := newControl(); control.setTargeted(targeted[1:]) {
+			control.noTransform = control.noTransform || f.control.noTransform // it is for clients, too
+			f.control, f.expires = control, -1
+		}
+	}
+	return f
+}
+
+func (f *answerFields) addTags(value []byte) {
+	for _, tag := range strings.Split(string(value), ",") {
+		if tag = strings.TrimSpace(tag); tag != "" && len(f.tags) < maxTags {
+			f.tags = append(f.tags, tag)
+		}
+	}
+}
+
+// validates reports whether a 304 can confirm the response: it has a validator that a request can name.
+func (f *answerFields) validates() bool { return isTag(f.etag) || isDate(f.date) }
+
+// isTag reports whether b is an entity tag (RFC 9110 §8.8.3).
+func isTag(b []byte) bool {
+	b = bytes.TrimPrefix(b, []byte("W/"))
+	return len(b) >= 2 && b[0] == '"' && bytes.IndexByte(b[1:], '"') == len(b)-2
+}
+
+func isDate(b []byte) bool {
+	_, ok := http1.ParseDate(b)
+	return ok
+}
+
+// appendNames adds the members of a Vary field. false: no other request is like
+// this one, or there are too many.
+func appendNames(to []string, value string) ([]string, bool) {
+	for _, name := range strings.Split(value, ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		switch {
+		case name == "":
+			continue
+		case !isToken(name), len(name) > maxVaryName, len(to) == maxVary: // "*" is no token here
+			return nil, false
+		}
+		to = append(to, name)
+	}
+	return to, true
+}
+
+func hasPrefixFold(b []byte, lower string) bool {
+	return len(b) >= len(lower) && equalFold(b[:len(lower)], lower)
+}

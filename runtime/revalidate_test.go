@@ -1,0 +1,330 @@
+package runtime
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fapws/runtime/cache"
+	"fapws/runtime/exchange"
+)
+
+// versioned is an application whose page has a version, and that answers 304 to those who have it.
+type versioned struct {
+	version atomic.Int32
+	whole   atomic.Int32 // answers with a body
+	same    atomic.Int32 // answers 304
+	control string
+}
+
+func (v *versioned) answer(c *call) {
+	n := strconv.Itoa(int(v.version.Load()))
+	tag := `"` + n + `"`
+	fields := []string{"ETag: " + tag, "X-Version: " + n, "Cache-Control: " + v.control}
+	if c.Fields["if-none-match"] == tag {
+		v.same.Add(1)
+		c.say(304, "", fields...)
+		return
+	}
+	v.whole.Add(1)
+	c.say(200, "version "+n, fields...)
+}
+
+// TestRevalidated: a page that has to be confirmed is sent as long as the handler says that it is the same, and the
+// client's own conditions are about what it gets.
+func TestRevalidated(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		v := &versioned{control: "no-cache"}
+		s, a := cachedServer(t, Config{}, cache.Rule{}, inline, v.answer)
+		for _, tt := range []struct {
+			version int32
+			field   string
+			said    string
+			status  int
+			body    string
+		}{
+			{1, "", "miss", 200, "version 1"},
+			{1, "", "revalidated", 200, "version 1"},
+			{1, `If-None-Match: "1"`, "revalidated", 304, ""},
+			{1, `If-None-Match: "0"`, "revalidated", 200, "version 1"},
+			{1, "If-Modified-Since: Sun, 06 Nov 2094 08:49:37 GMT", "revalidated", 200, "version 1"},
+			{2, `If-None-Match: "1"`, "expired", 200, "version 2"},
+			{2, "", "revalidated", 200, "version 2"},
+			{2, "Cookie: a=b", "bypass", 200, "version 2"},
+		} {
+			v.version.Store(tt.version)
+			said, res, body := s.answers(t, "GET", "/", tt.field)
+			if said != tt.said || res.StatusCode != tt.status || body != tt.body || res.Header.Get("X-Version") != strconv.Itoa(int(tt.version)) {
+				t.Errorf("version %d, %s: %s %d %q %v", tt.version, tt.field, said, res.StatusCode, body, res.Header)
+			}
+		}
+		if v.whole.Load() != 3 || v.same.Load() != 5 {
+			t.Errorf("%d whole answers and %d of 304", v.whole.Load(), v.same.Load())
+		}
+		if n := s.counters(t).Revalidated; n != 5 {
+			t.Errorf("%d are counted", n)
+		}
+		eventually(t, "all is given back", a.idle)
+	})
+}
+
+// stalePage serves a page that is good for a second, and returns when it is so no more.
+func stalePage(t *testing.T, f func(*call)) (*testServer, *app) {
+	t.Helper()
+	var first atomic.Bool
+	s, a := cachedServer(t, Config{}, cache.Rule{}, false, func(c *call) {
+		if first.CompareAndSwap(false, true) {
+			c.say(200, "page", `ETag: "1"`, "Cache-Control: max-age=1")
+			return
+		}
+		f(c)
+	})
+	keep := s.dial(t) // so that the clock goes on
+	s.answers(t, "GET", "/")
+	stale := s.loop.start.Add(time.Duration(s.loopTime(t))).Add(time.Second)
+	eventually(t, "it is stale", func() bool { return s.loop.start.Add(time.Duration(s.loopTime(t))).After(stale) })
+	keep.Close()
+	return s, a
+}
+
+// loopTime returns loop.now.
+func (s *testServer) loopTime(t testing.TB) int64 {
+	t.Helper()
+	now := make(chan int64, 1)
+	s.loop.post(func() { now <- s.loop.now })
+	return <-now
+}
+
+// TestHerdRevalidates: one request confirms a stale page for all who ask meanwhile.
+func TestHerdRevalidates(t *testing.T) {
+	for _, last := range []bool{true, false} { // the 304 is one part, or has others behind it
+		g := newGated()
+		s, a := stalePage(t, func(c *call) {
+			g.wait(c)
+			if c.Fields["if-none-match"] != `"1"` {
+				t.Errorf("asked with %v", c.Fields)
+			}
+			if last {
+				c.say(304, "", "Cache-Control: max-age=60", "X: new")
+				return
+			}
+			c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 304, Length: -1, Fields: []byte("Cache-Control: max-age=60\r\nX: new\r\n")}})
+			c.part(exchange.Part{File: -1, Last: true})
+		})
+		h := s.herd(t, 50, "/", "Accept: x")
+		eventually(t, "all wait", func() bool { return s.counters(t).Waited == 49 })
+		close(g.open)
+		if got, want := h.got(), fmt.Sprint(map[string]int{"hit": 49, "revalidated": 1}, map[string]int{"200 page": 50}); got != want {
+			t.Errorf("got %.300s", got)
+		}
+		if said, res, body := s.answers(t, "GET", "/"); said != "hit" || body != "page" || res.Header.Get("X") != "new" {
+			t.Errorf("then %s %q %v", said, body, res.Header)
+		}
+		if n := g.calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+		eventually(t, "all is given back", a.idle)
+	}
+}
+
+// TestHerdRevalidatesInVain: what a 304 makes one client's, or is to be confirmed each time, the others ask for by
+// themselves.
+func TestHerdRevalidatesInVain(t *testing.T) {
+	for _, fields := range []string{"Cache-Control: no-cache", "Set-Cookie: a=b", "Cache-Control: no-store"} {
+		g := newGated()
+		s, a := stalePage(t, func(c *call) {
+			n := g.wait(c)
+			if c.Fields["if-none-match"] == `"1"` {
+				c.say(304, "", fields)
+			} else {
+				c.say(200, strconv.Itoa(int(n)), "Cache-Control: no-store")
+			}
+		})
+		h := s.herd(t, 20, "/")
+		eventually(t, "all wait", func() bool { return s.counters(t).Waited == 19 })
+		close(g.open)
+		h.wg.Wait()
+		if n := g.calls.Load(); n != 20 {
+			t.Errorf("%s: %d calls: %s", fields, n, h.got())
+		}
+		eventually(t, "all is given back", a.idle)
+	}
+}
+
+// TestRevalidatingFirstLeaves: the page is confirmed for those who wait when the client has left that asked first, and
+// the handler hears of it when all have left.
+func TestRevalidatingFirstLeaves(t *testing.T) {
+	for _, all := range []bool{false, true} {
+		g := newGated()
+		cancelled := make(chan struct{})
+		s, a := stalePage(t, func(c *call) {
+			g.calls.Add(1)
+			select {
+			case <-g.open:
+			case <-c.gone:
+				close(cancelled)
+			}
+			c.say(304, "", "Cache-Control: max-age=60")
+		})
+		first, second := s.dial(t), s.dial(t)
+		io.WriteString(first, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		eventually(t, "the handler is called", func() bool { return g.calls.Load() == 1 })
+		io.WriteString(second, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		eventually(t, "one waits", func() bool { return s.counters(t).Waited == 1 })
+		first.SetLinger(0)
+		first.Close()
+		if all {
+			second.SetLinger(0)
+			second.Close()
+			<-cancelled
+		} else {
+			close(g.open)
+			if got, err := io.ReadAll(second); err != nil || !strings.HasSuffix(string(got), "\r\n\r\npage") {
+				t.Errorf("got %q, %v", got, err)
+			}
+		}
+		eventually(t, "all is given back", a.idle)
+	}
+}
+
+// TestPurgedWhileRevalidated: a page that is purged while it is asked for is not kept, though those who asked before
+// may get it.
+func TestPurgedWhileRevalidated(t *testing.T) {
+	g := newGated()
+	s, a := stalePage(t, func(c *call) {
+		if c.Fields["if-none-match"] != "" {
+			g.wait(c)
+			c.say(304, "", "Cache-Control: max-age=60")
+			return
+		}
+		c.say(200, "another", "Cache-Control: max-age=60")
+	})
+	h := s.herd(t, 1, "/")
+	eventually(t, "the handler is called", func() bool { return g.calls.Load() == 1 })
+	if n := s.PurgeNow(cache.Pattern{Path: "/"}); n != 1 {
+		t.Errorf("%d went", n)
+	}
+	after := s.herd(t, 1, "/")
+	if got := after.got(); got != "map[miss:1] map[200 another:1]" {
+		t.Errorf("after the purge: %s", got)
+	}
+	close(g.open)
+	if got := h.got(); got != "map[revalidated:1] map[200 page:1]" {
+		t.Errorf("before the purge: %s", got)
+	}
+	if said, _, body := s.answers(t, "GET", "/"); said != "hit" || body != "another" {
+		t.Errorf("then %s %s", said, body)
+	}
+	eventually(t, "all is given back", a.idle)
+}
+
+// TestUnreachable: a stale page answers where there would be none, unless it says that it may not.
+func TestUnreachable(t *testing.T) {
+	for control, want := range map[string]string{
+		"max-age=10":                  "stale 200 page",
+		"max-age=10, must-revalidate": " 502 Bad Gateway\n",
+		"s-maxage=10":                 " 502 Bad Gateway\n",
+		"no-cache":                    " 502 Bad Gateway\n",
+	} {
+		var calls atomic.Int32
+		s, a := cachedServer(t, Config{}, cache.Rule{}, false, func(c *call) {
+			if calls.Add(1) == 1 {
+				c.say(200, "page", "Cache-Control: "+control, "Age: 9", `ETag: "1"`)
+				return
+			}
+			c.part(exchange.Part{Last: true, File: -1, Head: exchange.Head{Status: 502, Length: -1, Refusal: true}})
+		})
+		keep := s.dial(t) // so that the clock goes on
+		s.answers(t, "GET", "/")
+		got := ""
+		eventually(t, "it is stale", func() bool {
+			said, res, body := s.answers(t, "GET", "/")
+			got = fmt.Sprint(said, " ", res.StatusCode, " ", body)
+			return said != "hit"
+		})
+		if got != want {
+			t.Errorf("%s: %q, want %q", control, got, want)
+		}
+		keep.Close()
+		eventually(t, "all is given back", a.idle)
+	}
+}
+
+// TestRevalidationIsNeverOld: no client gets a version of a page that says no-cache that was out of date before it
+// asked, however many ask and whatever leaves meanwhile.
+func TestRevalidationIsNeverOld(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		v := &versioned{control: "no-cache"}
+		s, a := cachedServer(t, Config{CacheSize: 64 << 10}, cache.Rule{}, inline, v.answer)
+		var wg sync.WaitGroup
+		for client := range 8 {
+			wg.Go(func() {
+				for i := range 60 {
+					switch {
+					case client == 0:
+						v.version.Add(1)
+					case client == 1 && i%3 == 0:
+						s.Purge(cache.Pattern{Path: "*"})
+					case client == 2:
+						c := s.dial(t)
+						io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+						c.SetLinger(0)
+						c.Close()
+						continue
+					}
+					before := v.version.Load()
+					said, res, body := s.answers(t, "GET", "/")
+					n, err := strconv.Atoi(strings.TrimPrefix(body, "version "))
+					if err != nil || int32(n) < before || res.Header.Get("X-Version") != strconv.Itoa(n) {
+						t.Errorf("%s %d %q %v, when it was version %d", said, res.StatusCode, body, res.Header, before)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		eventually(t, "all is given back", a.idle)
+	})
+}
+
+// TestConditionsThatDoNotFit: a head that has no room for conditions is sent without them.
+func TestConditionsThatDoNotFit(t *testing.T) {
+	v := &versioned{control: "no-cache"}
+	cfg := Config{}
+	cfg.Limits.Fields = 3
+	s, _ := cachedServer(t, cfg, cache.Rule{}, false, v.answer)
+	for i, tt := range []struct{ field, want string }{{"", "miss"}, {"", "revalidated"}, {"X: 1", "expired"}} {
+		if said, res, body := s.answers(t, "GET", "/", tt.field); said != tt.want || res.StatusCode != 200 || body != "version 0" {
+			t.Errorf("%d: %s %d %q", i, said, res.StatusCode, body)
+		}
+	}
+}
+
+// TestInterimParts: responses of 1xx reach clients of HTTP/1.1 in their turn, also of a page that is kept.
+func TestInterimParts(t *testing.T) {
+	modes(t, func(t *testing.T, inline bool) {
+		s, a := cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, inline, func(c *call) {
+			c.part(exchange.Part{File: -1, Interim: true, Head: exchange.Head{Status: 103, Fields: []byte("Link: </a>; rel=preload\r\n")}})
+			c.say(200, c.Path, "X: 1")
+		})
+		const hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n"
+		c := s.dial(t)
+		io.WriteString(c, "GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\nGET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		got, _ := io.ReadAll(c)
+		first, rest, _ := strings.Cut(string(got), "\r\n\r\n/a")
+		second, third, _ := strings.Cut(rest, "\r\n\r\n/b")
+		if !strings.HasPrefix(first, hint) || !strings.HasPrefix(second, hint) || strings.Contains(third, "103") || !strings.HasSuffix(third, "\r\n\r\n/a") {
+			t.Errorf("%q", got)
+		}
+		c = s.dial(t)
+		io.WriteString(c, "GET /c HTTP/1.0\r\nHost: a\r\n\r\n")
+		if got, _ := io.ReadAll(c); strings.Contains(string(got), "103") || !strings.HasSuffix(string(got), "\r\n\r\n/c") {
+			t.Errorf("HTTP/1.0: %q", got)
+		}
+		eventually(t, "all is given back", a.idle)
+	})
+}
