@@ -21,7 +21,7 @@ static size_t boxed;         /* likewise: bytes in the box */
 static int watched;          /* atomic: Python takes messages */
 
 int fapws_mail_put(const char *topic, size_t topic_len, const char *data, size_t n) {
-  if (!__atomic_load_n(&watched, __ATOMIC_RELAXED)) return 1;
+  if (!__atomic_load_n(&watched, __ATOMIC_RELAXED) || fapws_the_async.event <= 0) return 1;
   letter *l = malloc(sizeof *l + topic_len + n);
   if (!l) return 0;
   *l = (letter){NULL, topic_len, n};

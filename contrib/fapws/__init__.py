@@ -11,6 +11,7 @@
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
 ``fapws.contrib.views``               ``Staticfile``
 ``fapws.contrib.multipart``           ``parse`` (file uploads)
+``fapws.contrib.channels``            ``Layer`` for Django Channels
 ====================================  =========================================
 
 The same modules answer to the names that Fapws4 scripts use (``fapws4.base``

@@ -6,13 +6,15 @@ nothing async.
 """
 from __future__ import annotations
 
+import sys
+
 from fapws import _native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Dict, List, Optional, Tuple
 
-__all__ = ["post", "receive"]
+__all__ = ["arrives", "post", "receive"]
 
 _receivers: Dict[str, Callable[[bytes], object]] = {}
 
@@ -30,6 +32,11 @@ def receive(topic: str, function: Callable[[bytes], object]) -> None:
     """From now on function gets what is posted to topic. It is called on the asyncio thread, and must not block."""
     _receivers[topic] = function
     _native.mail_watch()
+
+
+def arrives() -> bool:
+    """Whether messages arrive in this process: it has an asyncio thread."""
+    return getattr(sys.modules.get("fapws._async"), "_thread", None) is not None
 
 
 def _arrived(letters: List[Tuple[str, bytes]]) -> None:

@@ -1,0 +1,174 @@
+package samples
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestChannelsChat: with two workers, each of eight people in a room hears all of them, through a
+// channel layer that is fapws itself.
+func TestChannelsChat(t *testing.T) {
+	t.Parallel()
+	needModule(t, "channels")
+	s := startServer(t, []string{"--workers", "2"}, "channels/chat.py", nil)
+	resp, body := s.get("/")
+	s.want(resp, body, 200, "<title>Chat</title>")
+	var all []*webSocket
+	for range 8 {
+		all = append(all, s.talk("/rooms/den"))
+	}
+	other := s.talk("/rooms/other")
+	for i, speaker := range all {
+		speaker.send(fmt.Sprintf(`{"text": "line %d"}`, i))
+		for _, w := range all {
+			w.gets(fmt.Sprintf(`{"text": "line %d"}`, i))
+		}
+	}
+	resp, body = s.get("/announce/den?text=dinner")
+	s.want(resp, body, 204)
+	for _, w := range all {
+		w.gets(`{"text": "dinner"}`)
+	}
+	other.send(`{"text": "nobody else is here"}`)
+	if got := other.next(); got != `{"text": "nobody else is here"}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+// layerClient asks one worker of testdata/layer.py, by a connection that it keeps.
+type layerClient struct {
+	s      *server
+	client *http.Client
+}
+
+func (s *server) layerClient() *layerClient {
+	return &layerClient{s, &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxConnsPerHost: 1}}}
+}
+
+func (c *layerClient) ask(path string) (answer any) {
+	c.s.t.Helper()
+	resp, err := c.client.Get(c.s.url + "/" + path)
+	if err != nil {
+		c.s.t.Error(err)
+		return nil
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != 200 {
+		c.s.t.Errorf("%s: %s, %v", path, resp.Status, err)
+	}
+	return answer
+}
+
+// onBothLayers returns clients of both workers.
+func (s *server) onBothLayers() (a, b *layerClient) {
+	s.t.Helper()
+	a = s.layerClient()
+	first := a.ask("pid")
+	for range 200 {
+		b = s.layerClient()
+		if b.ask("pid") != first {
+			return a, b
+		}
+		b.client.CloseIdleConnections()
+	}
+	s.t.Fatal("all connections are those of one worker")
+	return nil, nil
+}
+
+// TestChannelLayer: what the specification of channel layers demands, in each worker.
+func TestChannelLayer(t *testing.T) {
+	t.Parallel()
+	needModule(t, "channels")
+	for _, flags := range [][]string{nil, {"--threads", "0"}, {"--workers", "2"}} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, append(flags, "--lifespan", "off"), "testdata/layer.py", nil)
+			clients := []*layerClient{s.layerClient()}
+			if slices.Contains(flags, "--workers") {
+				a, b := s.onBothLayers()
+				clients = []*layerClient{a, b}
+			}
+			cases := clients[0].ask("cases").([]any)
+			if len(cases) < 10 {
+				t.Fatalf("only %d cases", len(cases))
+			}
+			for _, c := range clients {
+				for _, name := range cases {
+					if got := c.ask("check/" + name.(string)); got != "ok" {
+						t.Errorf("%s: %s", name, got)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestChannelLayerOfWorkers: channels and groups are one in all workers, and each message comes once.
+func TestChannelLayerOfWorkers(t *testing.T) {
+	t.Parallel()
+	needModule(t, "channels")
+	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
+	a, b := s.onBothLayers()
+	receives := func(c *layerClient, channel, want string) {
+		t.Helper()
+		if got := fmt.Sprint(c.ask("receive/" + channel)); got != "map[text:"+want+"]" {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	mine, other := a.ask("new").(string), b.ask("new").(string)
+	b.ask("send/" + mine + "?text=direct")
+	receives(a, mine, "direct")
+	a.ask("send/normal?text=to+whoever")
+	receives(b, "normal", "to whoever")
+	for _, channel := range []string{mine, other, "normal"} {
+		b.ask("add/everybody?channel=" + channel) // of whichever worker
+	}
+	a.ask("group/everybody?text=to+all")
+	receives(a, mine, "to all")
+	receives(b, other, "to all")
+	receives(b, "normal", "to all")
+
+	// As many messages as receivers: each of them gets one.
+	const messages = 40
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var got []string
+	for i := range messages {
+		all.Go(func() {
+			c := s.layerClient()
+			text := fmt.Sprint(c.ask("receive/shared"))
+			mu.Lock()
+			defer mu.Unlock()
+			got = append(got, text)
+		})
+		all.Go(func() { []*layerClient{a, b}[i%2].ask(fmt.Sprintf("send/shared?text=%02d", i)) })
+	}
+	all.Wait()
+	slices.Sort(got)
+	for i, text := range got {
+		if text != fmt.Sprintf("map[text:%02d]", i) {
+			t.Fatalf("received %v", got)
+		}
+	}
+
+	// New workers are one as well.
+	a.client.CloseIdleConnections()
+	b.client.CloseIdleConnections()
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	s.stderr.await(t, regexp.MustCompile("reloaded: 2 workers"))
+	a, b = s.onBothLayers()
+	mine = b.ask("new").(string)
+	b.ask("add/everybody?channel=" + mine)
+	a.ask("group/everybody?text=after+the+reload")
+	receives(b, mine, "after the reload")
+}
