@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -33,6 +34,7 @@ type connection struct {
 	written chan error // gets the result of writing the current request; nil: that was received
 	mu      sync.Mutex
 	heads   bool // the head of the response is awaited; guarded by mu
+	over    bool // the response has been read to its end: nothing more is written; guarded by mu
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
@@ -52,6 +54,7 @@ func (c *connection) ask(request *http.Request, interim func(*http.Response)) (*
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(&c.limit)
 	c.written = make(chan error, 1)
+	c.over = false
 	c.await(true)
 	c.SetReadDeadline(time.Time{})
 	if request.Body == nil {
@@ -119,12 +122,32 @@ func (c *connection) write(request *http.Request) {
 	c.written <- err
 }
 
-// deadlineWriter gives each write to a connection its own deadline.
+// deadlineWriter gives each write to a connection its own deadline, until stopWriting.
 type deadlineWriter struct{ c *connection }
 
 func (w deadlineWriter) Write(b []byte) (int, error) {
-	w.c.SetWriteDeadline(time.Now().Add(w.c.timeout))
+	w.c.mu.Lock()
+	over := w.c.over
+	if !over {
+		w.c.SetWriteDeadline(time.Now().Add(w.c.timeout))
+	}
+	w.c.mu.Unlock()
+	if over {
+		return 0, os.ErrDeadlineExceeded
+	}
 	return w.c.Conn.Write(b)
+}
+
+// stopWriting ends the writing of the request and returns its result, which is nil if all of it was
+// written before. It does not wait for the upstream.
+func (c *connection) stopWriting() error {
+	c.mu.Lock()
+	c.over = true
+	c.SetWriteDeadline(time.Unix(1, 0))
+	c.mu.Unlock()
+	err := <-c.written
+	c.written = nil
+	return err
 }
 
 // close closes the connection and returns when nothing uses its request any more.
@@ -156,13 +179,7 @@ func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
 	c.putReader()
-	select {
-	case err := <-c.written:
-		c.written = nil
-		if err != nil {
-			return false, surplus
-		}
-	default: // the upstream has not read all of the request
+	if c.stopWriting() != nil { // the upstream has not read all of the request
 		return false, surplus
 	}
 	return len(surplus) == 0 && !c.last && c.unbind() && c.quiet(), surplus
