@@ -193,7 +193,7 @@ func TestChatFile(t *testing.T) {
 	if slices.Sort(names); fmt.Sprint(names) != "[Ann c0 c1 c2 c3]" {
 		t.Error(names)
 	}
-	cmd := exec.Command(binary(t), "--bind", "127.0.0.1:0", "chat/chat.py", filepath.Join(t.TempDir(), "none", "chat.db"))
+	cmd := exec.Command(binary(t), "--bind", "127.0.0.1:0", "chat/chat.py", "--", filepath.Join(t.TempDir(), "none", "chat.db"))
 	cmd.Env = cleanEnviron()
 	said, err := cmd.CombinedOutput()
 	if err == nil || strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), "chat.db: unable to open database file") {

@@ -68,7 +68,10 @@ const patience = 2 * time.Minute
 // nothing.
 func startServer(t *testing.T, flags []string, script string, args []string) *server {
 	t.Helper()
-	line := slices.Concat(flags, []string{script}, args)
+	line := slices.Concat(flags, []string{script})
+	if len(args) > 0 {
+		line = slices.Concat(line, []string{"--"}, args)
+	}
 	if !slices.Contains(flags, "--bind") {
 		line = slices.Concat([]string{"--bind", "127.0.0.1:0"}, line)
 	}
