@@ -9,7 +9,10 @@
 ``fapws.cache``                       ``cached``, ``purge``
 ``fapws.groups``                      ``join``, ``leave``, ``send``, ``count``: groups of ASGI WebSockets
 ``fapws.contrib.headers``             ``redirect``, ``rfc1123_date``
+``fapws.contrib.log``                 ``Log``, a line for each call of a handler
+``fapws.contrib.sessions``            ``Sessions``, ``Session``
 ``fapws.contrib.views``               ``Staticfile``
+``fapws.contrib.zip``                 ``Gzip``, compressed responses
 ``fapws.contrib.multipart``           ``parse`` (file uploads)
 ``fapws.contrib.channels``            ``Layer`` for Django Channels
 ====================================  =========================================
@@ -23,7 +26,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from fapws._channels import channel as channel, listeners as listeners, on_join as on_join, on_leave as on_leave, publish as publish
     from fapws._errors import HTTPError as HTTPError
-    from fapws._later import Timer as Timer, defer as defer, defer_queue_size as defer_queue_size, timer as timer
+    from fapws._later import (
+        Timer as Timer,
+        add_timer as add_timer,
+        defer as defer,
+        defer_queue_size as defer_queue_size,
+        restart_timer as restart_timer,
+        stop_timer as stop_timer,
+        timer as timer,
+    )
     from fapws._timeout import Timeout as Timeout
     from fapws._websocket import WebSocket as WebSocket, WebSocketConnection as WebSocketConnection, broadcast as broadcast
 
@@ -35,8 +46,11 @@ _modules = {
     "publish": "_channels",
     "HTTPError": "_errors",
     "Timer": "_later",
+    "add_timer": "_later",
     "defer": "_later",
     "defer_queue_size": "_later",
+    "restart_timer": "_later",
+    "stop_timer": "_later",
     "timer": "_later",
     "Timeout": "_timeout",
     "WebSocket": "_websocket",

@@ -205,6 +205,21 @@ def timer(seconds: float, function: Optional[Function] = None, *args: Any, **kwa
     return Timer(seconds, function, args, kwargs)
 
 
+def add_timer(seconds: float, function: Function, *args: Any, **kwargs: Any) -> Timer:
+    """:func:`timer` under the name that it has in fapws3. Returns what stop_timer and restart_timer take. Any thread may call it."""
+    return Timer(seconds, function, args, kwargs)
+
+
+def stop_timer(timer: Timer) -> None:
+    """Stops the calls of a timer, as :meth:`Timer.stop` does. Any thread may call it."""
+    timer.stop()
+
+
+def restart_timer(timer: Timer) -> None:
+    """Starts a timer again, or its time from the beginning, as :meth:`Timer.restart` does. Any thread may call it."""
+    timer.restart()
+
+
 _runner = _Runner()
 
 

@@ -1,0 +1,153 @@
+package acceptance
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// habits starts habits.py with a new folder.
+func habits(t *testing.T, m mode) (s *server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	return command{script: "habits.py", args: []string{folder}}.serve(t, m), folder
+}
+
+// Timers have the names that they have in fapws3, and dates, too.
+func TestHabitsTimers(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s, _ := habits(t, m)
+		ticked := func() int {
+			n, err := strconv.Atoi(s.get("/ticked", 200).body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		eventually(t, "it ticks", func() bool { return ticked() > 2 })
+		s.get("/stop", 200).is(t, "False")
+		s.get("/restart", 200).is(t, "True")
+		before := ticked()
+		eventually(t, "it ticks again", func() bool { return ticked() > before })
+		s.get("/date", 200).is(t, "Sun, 06 Nov 1994 08:49:37 GMT")
+	})
+}
+
+// unzipped returns the body of a response that must be compressed.
+func unzipped(t *testing.T, a *answer) string {
+	t.Helper()
+	a.field(t, "Content-Encoding", "gzip")
+	if !slices.Contains(a.Header.Values("Vary"), "Accept-Encoding") {
+		t.Errorf("Vary: %q", a.Header.Values("Vary"))
+	}
+	r, err := gzip.NewReader(bytes.NewReader([]byte(a.body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestHabitsGzip: what is worth it is compressed for clients that accept that.
+func TestHabitsGzip(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := habits(t, m)
+		text := strings.Repeat("something to compress, ", 100)
+		const accepts = "Accept-Encoding: br, gzip;q=0.5"
+		for path, want := range map[string]string{
+			"/text": text, "/plain": text, "/json": `{"text": "` + text + `"}`, "/written": text + text, "/pieces": "0 " + text + "1 " + text + "2 " + text,
+		} {
+			if got := unzipped(t, s.get(path, 200, accepts)); got != want {
+				t.Errorf("%s: %.100q", path, got)
+			}
+			for _, other := range []string{"Accept-Encoding: gzip;q=0, *", "Accept-Encoding: br", "X-None: 1"} {
+				a := s.get(path, 200, other).is(t, want)
+				if a.Header.Get("Content-Encoding") != "" || !slices.Contains(a.Header.Values("Vary"), "Accept-Encoding") {
+					t.Errorf("%s with %s: %v", path, other, a.Header)
+				}
+			}
+		}
+		a := s.get("/text", 200, accepts).field(t, "ETag", `W/"1"`).field(t, "Set-Cookie", "a=b; Path=/")
+		if a.Status != "200 Fine" || a.ContentLength != int64(len(a.body)) {
+			t.Errorf("%s, %d bytes", a.Status, a.ContentLength)
+		}
+		s.get("/json", 200, accepts).field(t, "Content-Type", "application/json")
+		late := s.get("/generated", 200, accepts).field(t, "X-Late", "1")
+		if got := unzipped(t, late); got != text+text || late.Status != "200 Fine" {
+			t.Errorf("%s %.100q", late.Status, got)
+		}
+		unzipped(t, s.get("/missing", 404, accepts))
+		script, err := os.ReadFile(testdata(t, "habits.py"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, want := range map[string]string{"/small": "small", "/image": text, "/whole": string(script)} {
+			if a := s.get(path, 200, accepts).is(t, want); a.Header.Get("Content-Encoding") != "" {
+				t.Errorf("%s is compressed", path)
+			}
+		}
+		if !m.workers() {
+			s.get("/closed", 200).is(t, "4") // once for each of the requests for it
+		}
+	})
+}
+
+// TestHabitsLog: a line in Apache's format, which a client cannot break.
+func TestHabitsLog(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s, folder := habits(t, m)
+		s.get("/logged/x?y", 201, "User-Agent: a \"b\\", "Referer: http://r/").want(t, 201, "12345")
+		s.stdout.await(t, regexp.MustCompile(`(?m)^127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET /logged/x\?y HTTP/1\.1" 201 5 "http://r/" "a \\"b\\\\"$`))
+		s.get("/filed", 200).is(t, "ab")
+		fileSays(t, folder+"/log", `"GET /filed HTTP/1.1" 200 - "-" "-"`)
+	})
+}
+
+// TestHabitsSessions: a browser is known again by all workers, and by nothing that it has made up.
+func TestHabitsSessions(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := habits(t, m)
+		cookie := func(a *answer) string {
+			t.Helper()
+			want := regexp.MustCompile(`^(sessionid=[0-9a-f]{64}); Max-Age=864000; Path=/; HttpOnly; SameSite=Lax$`)
+			found := want.FindStringSubmatch(a.Header.Get("Set-Cookie"))
+			if found == nil {
+				t.Fatalf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
+			}
+			return "Cookie: other=1; " + found[1]
+		}
+		if a := s.get("/look", 200).is(t, "{}"); a.Header.Get("Set-Cookie") != "" {
+			t.Error("a session without data has a cookie")
+		}
+		mine := cookie(s.get("/count", 200).is(t, "1"))
+		for i := 2; i < 12; i++ {
+			s.get("/count", 200, mine).is(t, strconv.Itoa(i))
+		}
+		s.get("/count", 200).is(t, "1")
+		made := "Cookie: sessionid=" + strings.Repeat("0", 64)
+		if cookie(s.get("/count", 200, made).is(t, "1")) == made {
+			t.Error("an identifier of the client's was taken over")
+		}
+		next := cookie(s.get("/log_in", 200, mine))
+		s.get("/look", 200, mine).is(t, "{}")
+		s.get("/look", 200, next).is(t, "{'visits': 11, 'user': 'me'}")
+		if a := s.get("/log_out", 200, next); !strings.HasPrefix(a.Header.Get("Set-Cookie"), "sessionid=; ") {
+			t.Errorf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
+		}
+		s.get("/look", 200, next).is(t, "{}")
+		s.get("/record", 200).is(t, "[{'n': 1}, None, 64, True, ['expiration_date', 'sessionid', 'strdata']]")
+		st, err := os.Stat(folder + "/sessions.db")
+		if err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%v, %v", st, err)
+		}
+	})
+}

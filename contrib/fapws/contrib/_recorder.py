@@ -1,0 +1,55 @@
+"""What decorators of handlers need to change a response before it is sent."""
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fapws.base import Start_response
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Iterable, List, Optional, Tuple
+
+__all__ = ["Recorder"]
+
+
+class Recorder(Start_response):
+    """Takes the place of a handler's start_response, and sends nothing before send().
+
+    A generator calls start_response when it yields its first piece, after that: such a call is passed on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = ""  # the status as the handler gave it
+        self.written: List[bytes] = []  # by the write() of PEP 3333
+        self.target: Optional[Callable[..., Callable[[bytes], object]]] = None  # the real one, since send()
+
+    def __call__(
+        self, status: str, response_headers: Iterable[Tuple[str, str]], exc_info: Optional[Tuple[Any, Any, Any]] = None
+    ) -> Callable[[bytes], object]:
+        if self.target is not None:
+            return self.target(status, response_headers, exc_info)
+        super().__call__(status, response_headers, exc_info)
+        self.line = status
+        return self.written.append
+
+    def status(self) -> str:
+        """The status line, with the number that the handler may have set later."""
+        if self.line[:3] == str(self.status_code):
+            return self.line
+        try:
+            return f"{self.status_code} {HTTPStatus(self.status_code).phrase}"
+        except ValueError:
+            return f"{self.status_code} Unknown"
+
+    def send(self, start_response: Callable[..., Callable[[bytes], object]]) -> None:
+        """Hands status, fields and what was written on, unless the handler has left all of that to the server."""
+        self.target = start_response
+        if self.line or self.response_headers or self.status_code != 200:
+            write = start_response(self.status(), self.response_headers)
+            for piece in self.written:
+                write(piece)
+
+    def get(self, name: str) -> str:
+        """The value of a header field, several joined by commas; "" if there is none."""
+        return ", ".join(value for field, value in self.response_headers if field.lower() == name)

@@ -1,0 +1,199 @@
+"""Sessions: what the server remembers of a browser.
+
+    from fapws.contrib.sessions import Sessions
+
+    sessions = Sessions("sessions.db")
+
+    @sessions
+    def count(environ, start_response):
+        session = environ["fapws.session"]
+        session["visits"] = session.get("visits", 0) + 1
+        return f"visit {session['visits']}"
+
+``Session`` is the class of fapws3, for scripts that keep the records themselves.
+"""
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from datetime import datetime, timedelta
+from time import time
+
+from fapws.contrib._recorder import Recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, MutableMapping, Optional, Union
+
+    Handler = Callable[[Dict[str, Any], Any], Any]
+
+__all__ = ["Session", "Sessions"]
+
+_TEN_DAYS = 10 * 86400
+
+
+class Session:
+    """The data of one session in a record of yours, with the methods of fapws3.
+
+    sessiondb    -- the record, a dict or what behaves like one; it gets "sessionid", "expiration_date" and "strdata"
+    max_age      -- seconds until the data are lost
+    datetime_fmt -- format of "expiration_date" (time.strftime), which is local time
+    prepare_data -- called with the text of the data before it is stored
+    dumps, loads -- make text of the data, and data of the text: JSON, unlike fapws3, since unpickling what
+                    somebody else may have written runs code; pickle.dumps and pickle.loads may be given
+
+    Not safe for concurrent use, unless the record is.
+    """
+
+    def __init__(
+        self,
+        sessiondb: MutableMapping[str, Any],
+        max_age: float = _TEN_DAYS,
+        datetime_fmt: str = "%Y-%m-%d %H:%M:%S",
+        prepare_data: Optional[Callable[[Any], Any]] = None,
+        *,
+        dumps: Callable[[Any], Any] = json.dumps,
+        loads: Callable[[Any], Any] = json.loads,
+    ) -> None:
+        self.sessiondb, self.max_age, self.datetime_fmt = sessiondb, max_age, datetime_fmt
+        self.prepare_data, self._dumps, self._loads = prepare_data, dumps, loads
+        if not sessiondb.get("sessionid"):
+            self.newid()
+        if not sessiondb.get("expiration_date"):
+            self.update_expdate()
+
+    def getdata(self) -> Any:
+        """The data; None if there are none, or they have expired."""
+        expires = self.sessiondb["expiration_date"]
+        if isinstance(expires, str):
+            expires = datetime.strptime(expires, self.datetime_fmt)
+        if not isinstance(expires, datetime):
+            raise ValueError(f"expiration_date must be a datetime or text of the form {self.datetime_fmt}: {expires!r}")
+        text = self.sessiondb.get("strdata")
+        if expires < datetime.now() or not text:
+            return None
+        return self._loads(text)
+
+    def setdata(self, data: Any) -> None:
+        """Stores data, which dumps must be able to take."""
+        text = self._dumps(data)
+        self.sessiondb["strdata"] = self.prepare_data(text) if self.prepare_data else text
+
+    def newid(self) -> None:
+        """Gives the session another identifier of 256 random bits."""
+        self.sessiondb["sessionid"] = secrets.token_hex(32)
+
+    def getid(self) -> str:
+        """The identifier."""
+        return self.sessiondb["sessionid"]
+
+    def update_expdate(self) -> None:
+        """Lets the session last for max_age from now on."""
+        self.sessiondb["expiration_date"] = (datetime.now() + timedelta(seconds=self.max_age)).strftime(self.datetime_fmt)
+
+
+class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
+    """environ["fapws.session"]: a dict that is stored when the handler has returned, if it has changed."""
+
+    def __init__(self, sessions: Sessions, key: str) -> None:
+        self._sessions, self._key, self._old = sessions, "", ""
+        stored = sessions._load(key) if key else None
+        if stored is not None:  # an identifier that is not ours is never taken over
+            self._key, self._old = key, stored
+            super().__init__(json.loads(stored))
+
+    def renew(self) -> None:
+        """Gives the session another identifier. Call it when somebody logs in, so that an identifier that was
+        known before is worth nothing (session fixation)."""
+        if self._key:
+            self._sessions._delete(self._key)
+        self._key = self._old = ""
+
+    def _save(self) -> Optional[str]:
+        """Stores what has changed. Returns the identifier for the cookie, "" to delete it, None if nothing is to be told."""
+        if not self:
+            if not self._old:
+                return None
+            self._sessions._delete(self._key)
+            return ""
+        text = json.dumps(self)
+        if text == self._old and not self._sessions._due(self._key):
+            return None
+        if not self._key:
+            self._key = secrets.token_hex(32)
+        self._sessions._store(self._key, text)
+        return self._key
+
+
+class Sessions:
+    """Decorator that gives a handler ``environ["fapws.session"]``, a dict of what JSON can hold.
+
+    path    -- file of an SQLite database, which all workers share; it is made if it is missing, for its owner only
+    max_age -- seconds after the last use until a session is forgotten
+    cookie  -- name of the cookie
+    secure  -- send the cookie over https only; None: if the request came that way
+
+    The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is
+    stored when the handler returns, so an iterator changes nothing any more. What two
+    requests change at the same time is not merged: the last one wins. sqlite3.Error when the database cannot
+    be used. Any thread may call the handler.
+    """
+
+    def __init__(
+        self, path: Union[str, os.PathLike[str]], max_age: int = _TEN_DAYS, cookie: str = "sessionid", secure: Optional[bool] = None
+    ) -> None:
+        self.path, self.max_age, self.cookie, self.secure = os.path.abspath(path), max_age, cookie, secure
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._do("CREATE TABLE IF NOT EXISTS session (key TEXT PRIMARY KEY, expires REAL NOT NULL, data TEXT NOT NULL)")
+
+    def __call__(self, handler: Handler) -> Handler:
+        def with_session(environ: Dict[str, Any], start_response: Any) -> Any:
+            data = environ["fapws.session"] = _Data(self, self._key(environ))
+            head = Recorder()
+            result = handler(environ, head)
+            key = data._save()
+            secure = environ.get("wsgi.url_scheme") == "https" if self.secure is None else self.secure
+            if key:
+                head.set_cookie(self.cookie, key, max_age=self.max_age, secure=secure, httponly=True, samesite="Lax")
+            elif key == "":
+                head.delete_cookie(self.cookie)
+            head.send(start_response)
+            return result
+
+        with_session.__name__ = getattr(handler, "__name__", "with_session")
+        with_session.__doc__ = handler.__doc__
+        return with_session
+
+    def _key(self, environ: Dict[str, Any]) -> str:
+        for pair in environ.get("HTTP_COOKIE", "").split(";"):
+            name, _, value = pair.partition("=")
+            if name.strip() == self.cookie:
+                return value.strip()
+        return ""
+
+    def _do(self, statement: str, *values: Any) -> Any:
+        """Carries out one statement and returns its first row; a connection belongs to a thread, so each has its own."""
+        connection = sqlite3.connect(self.path, timeout=10)
+        try:
+            with connection:
+                return connection.execute(statement, values).fetchone()
+        finally:
+            connection.close()
+
+    def _load(self, key: str) -> Optional[str]:
+        row = self._do("SELECT data FROM session WHERE key = ? AND expires > ?", key, time())
+        return row[0] if row else None
+
+    def _due(self, key: str) -> bool:
+        """Whether so much of the time is over that the session is to be stored for its new end alone."""
+        row = self._do("SELECT expires FROM session WHERE key = ?", key)
+        return row is None or row[0] < time() + self.max_age * 0.9
+
+    def _store(self, key: str, text: str) -> None:
+        self._do("DELETE FROM session WHERE expires <= ?", time())
+        self._do("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", key, time() + self.max_age, text)
+
+    def _delete(self, key: str) -> None:
+        self._do("DELETE FROM session WHERE key = ?", key)

@@ -1,0 +1,154 @@
+"""Compressed responses: ``@Gzip()`` before a handler (as users of fapws3 know it).
+
+    from fapws.contrib.zip import Gzip
+
+    @Gzip()
+    def page(environ, start_response):
+        return "a long text " * 1000
+
+Static files need no decorator: the server compresses them itself.
+"""
+from __future__ import annotations
+
+import json
+import zlib
+from itertools import chain, islice
+
+from fapws.contrib._recorder import Recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
+
+    Handler = Callable[[Dict[str, Any], Any], Any]
+
+__all__ = ["Gzip"]
+
+_GZIP = 16 + zlib.MAX_WBITS  # zlib writes the header and the trailer of gzip, RFC 1952
+_TEXTS = ("text/", "application/json", "application/javascript", "application/xml", "application/xhtml+xml", "image/svg+xml")
+
+
+class Gzip:
+    """Decorator that compresses what a handler returns, for clients that accept gzip (RFC 9110 §12.5.3).
+
+    level   -- 1 (fast) to 9 (small)
+    minimum -- bytes that a body of known size must have to be worth it
+
+    A response is left alone when its type is not text, when it has a
+    Content-Encoding or a Content-Range already, when its Cache-Control says
+    no-transform, and when it is a file, which the server sends itself.
+    Pieces of an iterator are compressed as they come, and each is sent at once. A strong ETag becomes a weak one.
+    """
+
+    def __init__(self, level: int = 6, minimum: int = 256) -> None:
+        if not 1 <= level <= 9:
+            raise ValueError(f"Gzip: level must be 1 to 9: {level!r}")
+        self.level = level
+        self.minimum = minimum
+
+    def __call__(self, handler: Handler) -> Handler:
+        def compressed(environ: Dict[str, Any], start_response: Any) -> Any:
+            head = Recorder()
+            result = handler(environ, head)
+            if isinstance(result, dict) and not head.written:  # the server would make JSON of it
+                result = json.dumps(result)
+                if not head.get("content-type"):
+                    head.add_header("Content-Type", "application/json")
+            if not head.line and hasattr(result, "__next__"):  # a generator calls start_response in its first step
+                result = _Begun(result)
+            if not _suits(head) or hasattr(result, "fileno"):
+                head.send(start_response)
+                return result
+            if not _varies(head):  # it holds for uncompressed responses, too
+                head.add_header("Vary", "Accept-Encoding")
+            if environ["REQUEST_METHOD"] == "HEAD" or not _accepts(environ.get("HTTP_ACCEPT_ENCODING", "")):
+                head.send(start_response)
+                return result
+            fields, result = self._compress(head, result)
+            start_response(head.status(), fields)
+            return result
+
+        compressed.__name__ = getattr(handler, "__name__", "compressed")
+        compressed.__doc__ = handler.__doc__
+        return compressed
+
+    def _compress(self, head: Recorder, result: Any) -> Tuple[List[Tuple[str, str]], Any]:
+        fields = head.response_headers
+        if isinstance(result, (str, bytes)):
+            result = [result]
+        if isinstance(result, (list, tuple)) or result is None:
+            body = b"".join(head.written + [_bytes(piece) for piece in result or ()])
+            if len(body) < self.minimum:
+                return fields, [body]
+            packer = zlib.compressobj(self.level, zlib.DEFLATED, _GZIP)
+            return _encoded(fields), [packer.compress(body) + packer.flush()]
+        return _encoded(fields), _Pieces(head.written, result, self.level)
+
+
+class _Pieces:
+    """The compressed pieces of an iterable. Like any that a handler returns, the server closes it."""
+
+    def __init__(self, written: List[bytes], pieces: Iterable[Any], level: int) -> None:
+        self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)
+        self.pieces = self._compressed(written, pieces, zlib.compressobj(level, zlib.DEFLATED, _GZIP))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.pieces
+
+    @staticmethod
+    def _compressed(written: List[bytes], pieces: Iterable[Any], packer: Any) -> Iterator[bytes]:
+        for piece in written:
+            yield packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
+        for piece in pieces:
+            yield packer.compress(_bytes(piece)) + packer.flush(zlib.Z_SYNC_FLUSH)
+        yield packer.flush()
+
+
+class _Begun:
+    """An iterator that has made its first piece already."""
+
+    def __init__(self, pieces: Any) -> None:
+        self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)
+        self.pieces = chain([piece for piece in islice(pieces, 1)], pieces)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.pieces
+
+
+def _bytes(piece: Any) -> bytes:
+    return piece.encode("utf-8") if isinstance(piece, str) else bytes(piece)
+
+
+def _accepts(value: str) -> bool:
+    """Whether an Accept-Encoding field allows gzip (RFC 9110 §12.5.3): by name, or else by ``*``."""
+    allowed: Dict[str, bool] = {}
+    for member in value.lower().split(","):
+        coding, _, weight = member.partition(";")
+        key, _, number = weight.strip().partition("=")
+        try:
+            allowed[coding.strip()] = key.strip() != "q" or float(number) > 0
+        except ValueError:
+            allowed[coding.strip()] = False
+    return allowed.get("gzip", allowed.get("x-gzip", allowed.get("*", False)))
+
+
+def _suits(head: Recorder) -> bool:
+    if head.status_code in (204, 206, 304) or head.get("content-encoding") or head.get("content-range"):
+        return False
+    kind = head.get("content-type") or "text/html"
+    return kind.lower().startswith(_TEXTS) and "no-transform" not in head.get("cache-control").lower()
+
+
+def _varies(head: Recorder) -> bool:
+    """Whether caches know that the response depends on Accept-Encoding (RFC 9110 §12.5.5)."""
+    return bool({"*", "accept-encoding"} & {member.strip().lower() for member in head.get("vary").split(",")})
+
+
+def _encoded(fields: List[Tuple[str, str]]) -> List[Tuple[str, str]]:
+    kept = [("Content-Encoding", "gzip")]
+    for name, value in fields:
+        if name.lower() == "etag" and not value.startswith("W/"):
+            value = "W/" + value
+        if name.lower() not in ("content-length", "accept-ranges"):
+            kept.append((name, value))
+    return kept

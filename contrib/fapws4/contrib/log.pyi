@@ -1,0 +1,1 @@
+from fapws.contrib.log import Log as Log

@@ -1,0 +1,1 @@
+from fapws.contrib.sessions import Session as Session, Sessions as Sessions

@@ -1,0 +1,1 @@
+from fapws.contrib.zip import Gzip as Gzip
