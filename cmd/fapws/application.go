@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,8 +29,11 @@ func findApplication(name, folder string, conf settings.Config) (a application, 
 	place, object := settings.SplitApp(name)
 	a.object = object
 	if call := strings.IndexByte(object, '('); call >= 0 {
-		return a, notStarted("%s: it is not called here; for a function that makes the application write --factory %s:%s",
+		return a, notStarted("%s: APP must name an object, not a call; for an application factory use --factory %s:%s",
 			name, place, object[:call])
+	}
+	if hint := notPython(place); hint != "" {
+		return a, usage(fmt.Errorf("%s is %s", place, hint))
 	}
 	if isScript(place) {
 		a.script = place
@@ -40,6 +44,22 @@ func findApplication(name, folder string, conf settings.Config) (a application, 
 	a.folder = folder
 	a.source = moduleSource(place, folder, conf.PythonPath)
 	return a, nil
+}
+
+// notPython says of the name of a file that cannot be a script what it is, and what to
+// type; "" for others.
+func notPython(place string) string {
+	switch strings.ToLower(filepath.Ext(place)) {
+	case ".toml":
+		return "a configuration file, not an application: type fapws -c " + place
+	case ".html", ".htm", ".css", ".js":
+		if isFile(place) {
+			return "not a Python application; to serve the files of its directory, type fapws " + filepath.Dir(place)
+		}
+	case ".php":
+		return `not a Python application; for PHP use a configuration file: [[host]] root = "DIR", [[host.route]] match = "*.php", php = true`
+	}
+	return ""
 }
 
 func isScript(place string) bool {

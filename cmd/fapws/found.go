@@ -15,11 +15,14 @@ import (
 
 // nothingNamed is settings.ErrNothing with a command for what the working directory
 // has, if it has something that fapws could serve.
-func nothingNamed(word settings.Word) error {
+func nothingNamed(cmd *settings.Command) error {
+	if flag, value := cmd.Flags.TookApp(); flag != "" {
+		return fmt.Errorf("no application given: %s took %s as its value", flag, value)
+	}
 	var found, commands []string
 	prefix := "fapws "
-	if word != settings.WordRun {
-		prefix += string(word) + " "
+	if cmd.Word != settings.WordRun {
+		prefix += string(cmd.Word) + " "
 	}
 	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py", "index.html"} {
 		if !isFile(name) {

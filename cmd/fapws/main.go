@@ -91,7 +91,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		return 0, usage(err)
 	}
 	if cmd.Word != settings.WordPrintConfig && plan.site.Empty(&early) {
-		return 0, usage(plan.nothing(cmd.Word))
+		return 0, usage(plan.nothing(cmd))
 	}
 	if err := checkPaths(set, &early); err != nil {
 		return 0, usage(err)

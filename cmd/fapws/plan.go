@@ -158,14 +158,14 @@ func (p *plan) choose(cmd *settings.Command, set *settings.Settings) error {
 }
 
 // nothing is the error that there is nothing to be served.
-func (p *plan) nothing(word settings.Word) error {
+func (p *plan) nothing(cmd *settings.Command) error {
 	switch {
 	case p.bad != nil:
 		return p.bad // perhaps it is a key that was spelled wrong
 	case p.file != nil:
 		return fmt.Errorf("%s: nothing to serve: set app, root or [[host]]", p.file.Name)
 	}
-	return nothingNamed(word)
+	return nothingNamed(cmd)
 }
 
 // find looks for the applications. The error is a failure, or a mistake in the

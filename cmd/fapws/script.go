@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"fapws/cmd/fapws/envfile"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
 )
 
@@ -22,12 +24,33 @@ func readScript(name string) ([]byte, error) {
 	var errno syscall.Errno
 	errors.As(err, &errno)
 	hint := ""
-	if _, err := os.Stat(name + ".py"); err == nil && !strings.HasSuffix(name, ".py") {
-		hint = "; did you mean " + name + ".py?"
-	} else if place, object, ok := strings.Cut(name, ":"); ok && errno == syscall.ENOENT {
-		hint = fmt.Sprintf("; what follows %s: has to be the name of an object in it, and %q is none", place, object)
+	place, object, colon := strings.Cut(name, ":")
+	switch near := nearFile(name); {
+	case errno != syscall.ENOENT:
+	case colon && object == "":
+		hint = fmt.Sprintf("; name an object after %s:, or leave the colon out", place)
+	case colon && place == "":
+		hint = "; name a script or module before " + name
+	case colon:
+		hint = fmt.Sprintf("; what follows %s: must be the name of an object, not %q", place, object)
+	case near != "":
+		hint = "; did you mean " + near + "?"
 	}
 	return nil, notStarted("cannot read %s: %v%s", name, reason(err), hint)
+}
+
+// nearFile returns the script in the directory of name that was probably meant by it,
+// written as name is, or "".
+func nearFile(name string) string {
+	folder, base := filepath.Split(name)
+	scripts, _ := filepath.Glob(filepath.Join(folder, "*.py"))
+	for i := range scripts {
+		scripts[i] = filepath.Base(scripts[i])
+	}
+	if near := tomlfile.Nearest(base, scripts); near != "" {
+		return folder + near
+	}
+	return ""
 }
 
 // isInline decides before the script runs whether Python lives on the loop,

@@ -152,7 +152,7 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 	}
 	switch {
 	case o.command == "":
-		return wrong("what? fapws ctl %s; fapws ctl --help tells more", strings.Join(names, "|"))
+		return wrong("no command given; usage: fapws ctl %s; see fapws ctl --help", strings.Join(names, "|"))
 	case !slices.Contains(Commands, o.command):
 		return wrong("unknown command %s%s", o.command, meant(nearest(string(o.command), names)))
 	case o.pid > 0 && o.socket != "":

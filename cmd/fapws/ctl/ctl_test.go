@@ -124,7 +124,7 @@ func TestStop(t *testing.T) {
 func TestUsage(t *testing.T) {
 	use(t)
 	for _, tt := range []struct{ line, want string }{
-		{"", "what? fapws ctl stack|status|reload|purge|rotate|stop; fapws ctl --help tells more"},
+		{"", "no command given; usage: fapws ctl stack|status|reload|purge|rotate|stop; see fapws ctl --help"},
 		{"dance", "unknown command dance; fapws ctl --help lists them"},
 		{"stop now", "one command at a time, not stop and now"},
 		{"--pid x stop", "--pid x: must be the number of a process"},

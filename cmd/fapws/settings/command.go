@@ -121,8 +121,8 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 	}
 	switch {
 	case p.help != "" || word == WordHelp:
-		if isHost(first) { // flask run -h HOST
-			return nil, fmt.Errorf("-h shows the help; for an address use --host %s", first)
+		if at := slices.IndexFunc(words, isHost); at >= 0 { // flask run -h HOST
+			return nil, fmt.Errorf("-h shows the help; for an address use --host %s", words[at])
 		}
 		cmd.Word = WordHelp
 		if p.help == "all" || first == "all" {
@@ -149,7 +149,7 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 	if len(words) > 1 {
 		return nil, p.unexpected(word, words)
 	}
-	if err := notAnApp(first); err != nil {
+	if err := notAnApp(first, ""); err != nil {
 		return nil, err
 	}
 	cmd.Script, cmd.Args = first, args

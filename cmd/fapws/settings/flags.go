@@ -43,6 +43,17 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	return set.Args(), set.ArgsLenAtDash(), nil
 }
 
+// TookApp returns a flag, and its value, that is probably the application: app.py in
+// "--access-log app.py". It returns "" if no flag looks so.
+func (f Flags) TookApp() (flag, value string) {
+	for _, one := range f {
+		if strings.HasSuffix(one.text, ".py") {
+			return one.as, one.text
+		}
+	}
+	return "", ""
+}
+
 // register adds a setting under all of its names.
 func (p *parser) register(set *pflag.FlagSet, row *Setting) {
 	alone := ""

@@ -20,14 +20,14 @@ var foreign = []struct {
 	// Workers and processes.
 	{"-k --worker-class --interface-type --http-workers", "fapws has one kind of worker, for WSGI and ASGI; --threads sets its threads, 0 runs handlers inline"},
 	{"-D --daemon --daemonize --background", "fapws stays in the foreground; run it from systemd, or with nohup fapws ... &"},
-	{"--preload --preload-app --lazy-apps", "not needed: each worker loads the application itself, and a reload replaces workers one after the other"},
+	{"--preload --preload-app --lazy-apps", "not needed; each worker loads the application itself, and a reload replaces workers one after the other"},
 	{"-n --name --proc-name --process-name --procname", "fapws does not change its process name; fapws ctl status lists the running servers by application"},
-	{"--worker-tmp-dir --worker-exit-timeout", "not needed: workers report to the supervisor over a socket"},
-	{"--master --enable-threads --vacuum --die-on-term --need-app --single-interpreter --respawn-failed-workers", "not needed: fapws always works this way"},
-	{"--initgroups", "not needed: --user always takes the supplementary groups of the user"},
-	{"--reuse-port", "not needed: workers share the addresses by themselves"},
+	{"--worker-tmp-dir --worker-exit-timeout", "not needed; workers report to the supervisor over a socket"},
+	{"--master --enable-threads --vacuum --die-on-term --need-app --single-interpreter --respawn-failed-workers", "not needed; fapws always works this way"},
+	{"--initgroups", "not needed; --user always takes the supplementary groups of the user"},
+	{"--reuse-port", "not needed; workers share the addresses by themselves"},
 	{"--no-sendfile", "files are sent with sendfile where that is possible; there is no switch"},
-	{"--respawn-interval --timeout-worker-healthcheck --worker-healthcheck-timeout", "not needed: the supervisor replaces a worker that stops, with a growing pause if that repeats"},
+	{"--no-respawn-failed-workers --rss-sample-interval --rss-samples --respawn-interval --timeout-worker-healthcheck --worker-healthcheck-timeout", "not needed; the supervisor replaces a worker that stops, with a growing pause if that repeats"},
 	{"--harakiri --workers-kill-timeout", "use --timeout TIME, which answers 504, logs the Python stack and replaces a stuck worker"},
 	{"--workers-max-rss --reload-on-rss --limit-memory", "use --max-rss SIZE, such as --max-rss 200M"},
 	{"--workers-lifetime --max-worker-lifetime", "use --max-requests N or --max-rss SIZE"},
@@ -35,37 +35,38 @@ var foreign = []struct {
 	{"--uid", "use --user USER"},
 	{"--gid", "use --group GROUP"},
 	{"-e --env --raw-env --environment", "set variables in the environment, or use --env-file FILE"},
-	{"-R --enable-stdio-inheritance --capture-output", "not needed: output of the application goes to standard output and to the error log"},
+	{"-R --enable-stdio-inheritance --capture-output", "not needed; output of the application goes to standard output and to the error log"},
 	{"--spew", "use --debug 2 for events of the server, and fapws ctl stack for Python stacks"},
-	{"--wsgi --asgi --wsgi-app", "not needed: fapws tells WSGI from ASGI; --interface decides otherwise"},
+	{"--wsgi --asgi --wsgi-app", "not needed; fapws tells WSGI from ASGI; --interface decides otherwise"},
 
 	// The application.
 	{"-A --app --wsgi-file --module --mount", "name the application itself: fapws app.py, or fapws module:app"},
 	{"--callable", "name the object behind a colon: fapws app.py:OBJECT"},
 	{"--paste --paster --paste-global --ini --ini-paste", "fapws does not read Paste files; name the application: fapws module:app"},
-	{"--task-impl --runtime-threads --runtime-blocking-threads --runtime-mode --blocking-threads-idle-timeout --opt", "not needed: fapws has one event loop in each process; --threads and --workers set the rest"},
-	{"--ws --http --websockets", "not needed: HTTP/1.1 and WebSockets are always on"},
+	{"--task-impl --runtime-threads --runtime-blocking-threads --runtime-mode --blocking-threads-idle-timeout --opt", "not needed; fapws has one event loop in each process; --threads and --workers set the rest"},
+	{"--ws --http --websockets", "not needed; HTTP/1.1 and WebSockets are always on"},
 	{"--no-ws --ws-max-queue --reset-contextvars --h11-max-incomplete-event-size", "there is no such setting; fapws --help all lists the limits"},
-	{"--with-threads --threaded", "not needed: handlers run on threads; --threads sets how many"},
+	{"--with-threads --threaded", "not needed; handlers run on threads; --threads sets how many"},
 	{"--without-threads", "use --threads 1 for one thread, or --threads 0 to run handlers inline"},
 	{"--backpressure", "use --max-queue N and --max-clients N"},
 	{"--debugger --use-debugger --dev-mode", "use --dev: it reloads, and shows tracebacks in the browser"},
-	{"--no-debugger --no-debug", "not needed: tracebacks stay in the log without --dev and --debug"},
+	{"--no-debugger --no-debug", "not needed; tracebacks stay in the log without --dev and --debug"},
 	{"--expose-tracebacks --no-expose-tracebacks", "tracebacks go to the browser with --debug 1 or --dev only"},
 
 	// Reload.
-	{"--reload-engine --reload-delay --reload-tick --reload-ignore-worker-failure --touch-reload", "not needed: fapws watches the files by itself, and new code that fails leaves the old one serving"},
+	{"--reload-engine --reload-delay --reload-tick --reload-ignore-worker-failure --touch-reload", "not needed; fapws watches the files by itself, and new code that fails leaves the old one serving"},
 	{"--py-autoreload --autoreload", "use --reload"},
 
 	// Proxies, addresses and protocols.
 	{"--proxy-headers", "use --forwarded-allow-ips with the addresses of the proxies; without it, no such field is trusted"},
-	{"--no-proxy-headers --clear-untrusted-proxy-headers --log-untrusted-proxy-headers", "not needed: only --forwarded-allow-ips makes fapws trust a proxy"},
+	{"--no-proxy-headers --clear-untrusted-proxy-headers --log-untrusted-proxy-headers", "not needed; only --forwarded-allow-ips makes fapws trust a proxy"},
 	{"--proxy-allow-from", "use --proxy-protocol with --forwarded-allow-ips"},
 	{"--trusted-proxy-count --trusted-proxy-headers --forwarder-headers --url-scheme", "use --forwarded-allow-ips; the proxy says the scheme with X-Forwarded-Proto"},
 	{"--http-socket --socket --http-port --server-address -S", "use -b ADDR, such as -b 127.0.0.1:8000 or -b unix:/run/app.sock"},
 	{"--chmod-socket --control-socket-mode", "use --uds-permissions MODE, such as 660"},
-	{"--protocol --http1-buffer-size --http1-pipeline-flush --http1-keep-alive --no-http1-keep-alive --http2-max-concurrent-streams", "not needed: fapws speaks HTTP/1.0 and HTTP/1.1 with keep-alive and pipelining"},
+	{"--protocol --http1-buffer-size --http1-pipeline-flush --no-http1-pipeline-flush --http1-keep-alive --no-http1-keep-alive", "not needed; fapws speaks HTTP/1.0 and HTTP/1.1 with keep-alive and pipelining"},
 	{"--quic-bind --insecure-bind", "fapws has no TLS and no HTTP/3; use a proxy such as caddy before it"},
+	{"--ipv4 --ipv6 --no-ipv4 --no-ipv6 --sockets", "not needed; -b ADDR takes IPv4 and IPv6 addresses, and repeats"},
 	{"--http1-header-read-timeout --header-timeout", "use --head-timeout TIME"},
 	{"--read-timeout", "use --body-timeout TIME"},
 	{"--channel-timeout --timeout-idle", "use --keep-alive TIME"},
@@ -73,8 +74,8 @@ var foreign = []struct {
 	{"--certfile --keyfile --keyfile-password --ca-certs --cert-reqs --ciphers --ssl-version --ssl-keyfile --ssl-certfile --ssl-keyfile-password --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers --ssl-certificate --ssl-ca --ssl-crl --ssl-client-verify --ssl-protocol-min --ssl-context-factory --verify-mode --do-handshake-on-connect --suppress-ragged-eofs --cert --key --tls --tls-cert --tls-key --https", "fapws has no TLS; use a proxy such as caddy or nginx before it, with --forwarded-allow-ips"},
 	{"--server-name", "the configuration file has hosts: [[host]] name = \"example.org\""},
 	{"--ident --server-header --no-server-header --date-header --no-date-header --header", "set or remove fields with headers and remove-headers in the configuration file"},
-	{"--permit-obsolete-folding --strip-header-spaces --permit-unconventional-http-method --permit-unconventional-http-version --casefold-http-method --header-map", "there is no such switch: requests that break RFC 9112 get 400"},
-	{"--recv-bytes --send-bytes --outbuf-overflow --outbuf-high-watermark --inbuf-overflow --cleanup-interval --asyncore-loop-timeout --asyncore-use-poll --channel-request-lookahead --buffer-size", "not needed: fapws sets its buffers itself, and bounds them"},
+	{"--permit-obsolete-folding --strip-header-spaces --permit-unconventional-http-method --permit-unconventional-http-version --tolerate-dangerous-framing --casefold-http-method --header-map", "there is no such switch: requests that break RFC 9112 get 400"},
+	{"--recv-bytes --send-bytes --outbuf-overflow --outbuf-high-watermark --inbuf-overflow --cleanup-interval --asyncore-loop-timeout --asyncore-use-poll --channel-request-lookahead --buffer-size", "not needed; fapws sets its buffers itself, and bounds them"},
 	{"--no-control-socket", "use --ctl-socket off"},
 	{"--control-socket", "use --ctl-socket FILE"},
 
@@ -84,13 +85,14 @@ var foreign = []struct {
 	{"--static-expires --static-path-expires --max-age", "use --expires PATTERN=TIME, such as --expires '*.css=30d'"},
 	{"--static-path-dir-to-file", "use --index NAMES"},
 	{"--browse --list", "a directory as APP is listed already; elsewhere use --autoindex"},
+	{"-s", "for a running server, type fapws ctl reload or fapws ctl stop"},
 	{"--cgi", "use a configuration file: [[host.route]] with cgi = \"DIR\", or CGIApplication in PATHS"},
-	{"--gzip --precompressed", "not needed: fapws compresses files itself; --no-compress turns that off"},
+	{"--gzip --precompressed", "not needed; fapws compresses files itself; --no-compress turns that off"},
 
 	// Logs.
 	{"--log-config --log-config-json --logger-class", "configure Python's logging in the application; --access-log, --error-log and --log-level are for the server"},
 	{"--log-syslog --log-syslog-to --log-syslog-prefix --log-syslog-facility --disable-redirect-access-to-syslog", "write to standard error and let systemd's journal take it, or use --access-log and --error-log"},
-	{"--use-colors --no-use-colors", "not needed: fapws writes plain text"},
+	{"--use-colors --no-use-colors", "not needed; fapws writes plain text"},
 	{"--log --logto --logfile", "use --error-log FILE, or --access-log FILE"},
 	{"--no-log -q --quiet --silent", "use --log-level error"},
 	{"-v --verbose", "use -V for versions, --log-level debug for more messages, or --debug 1 to see requests"},
@@ -108,6 +110,9 @@ func foreignFlag(typed string) string {
 		if slices.Contains(strings.Fields(f.names), typed) {
 			return f.answer
 		}
+	}
+	if strings.HasPrefix(typed, "--http2-") {
+		return "fapws has no HTTP/2; use a proxy such as caddy or nginx before it"
 	}
 	return ""
 }
@@ -153,22 +158,26 @@ func UnknownWord(word, app string) string {
 
 // unexpected is the error of words that follow APP, the first of words.
 func (p *parser) unexpected(word Word, words []string) error {
+	for _, one := range words {
+		if toggle := p.toggleBefore(one); toggle != "" {
+			return fmt.Errorf("unexpected word %s: %s takes a value only with =, %s=%s", one, toggle, toggle, one)
+		}
+	}
 	app, extra := words[0], words[1]
-	if toggle := p.toggleBefore(extra); toggle != "" {
-		return fmt.Errorf("unexpected word %s after %s: %s takes a value only with =, %s=%s", extra, app, toggle, toggle, extra)
+	if err := notAnApp(app, extra); err != nil {
+		return err
 	}
 	if word == WordRun && objectName.MatchString(app) && !strings.ContainsAny(app, ".(") {
 		if answer := UnknownWord(app, extra); answer != "" {
 			return fmt.Errorf("unknown command %s: %s", app, answer)
 		}
 	}
-	if slices.Contains(TypedWords, extra) {
+	switch {
+	case slices.Contains(TypedWords, extra):
 		return fmt.Errorf("unexpected word %s after %s: a command precedes the application, fapws %s %s", extra, app, extra, app)
-	}
-	if digitsOnly(extra) {
+	case digitsOnly(extra):
 		return fmt.Errorf("unexpected word %s after %s: for a port use -p %s", extra, app, extra)
-	}
-	if isHost(extra) {
+	case isHost(extra):
 		return fmt.Errorf("unexpected word %s after %s: for an address use -b %s", extra, app, extra)
 	}
 	return fmt.Errorf("unexpected word %s after %s; arguments of the application follow --: fapws %s -- %s",
@@ -193,13 +202,19 @@ func (p *parser) toggleBefore(word string) string {
 }
 
 // notAnApp is the error of an APP that is an address or a port, as php -S and
-// http.server take it, or an unset variable of a shell.
-func notAnApp(app string) error {
+// http.server take it; nil for others. next is the word that follows it, or "".
+func notAnApp(app, next string) error {
+	if next == "" {
+		next = "APP"
+	}
+	if _, rest, isURL := strings.Cut(app, "://"); isURL {
+		app = strings.TrimRight(rest, "/")
+	}
 	switch {
 	case digitsOnly(app):
-		return fmt.Errorf("%s is not an application; for a port use -p %s, and name what to serve: fapws -p %s APP", app, app, app)
+		return fmt.Errorf("%s is a port, not an application: type fapws -p %s %s", app, app, next)
 	case isHost(app):
-		return fmt.Errorf("%s is not an application; for an address use -b %s, and name what to serve: fapws -b %s APP", app, app, app)
+		return fmt.Errorf("%s is an address, not an application: type fapws -b %s %s", app, app, next)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ func processRows() []*Setting {
 			Name: "workers", Short: "w", Group: GroupProcesses, Arg: "N", Default: "1", Env: "WEB_CONCURRENCY",
 			Brief: "processes under a supervisor; 0: one per core",
 			Help:  "worker processes under a supervisor that restarts crashed workers, reloads on HUP and upgrades on USR2; 0: one per core; omitted: a single process without a supervisor",
+			wrong: "; 0 is one per core",
 			value: func(c *Config) value { return &count{&c.Workers, 0, 512} },
 		},
 		{
@@ -42,7 +43,7 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &texts{&c.ReloadInclude} },
 		},
 		{
-			Name: "reload-exclude", Aliases: []string{"reload-ignore-patterns", "exclude-patterns"}, Group: GroupProcesses, Arg: "PATTERNS",
+			Name: "reload-exclude", Aliases: []string{"reload-ignore-patterns", "reload-ignore-dirs", "reload-ignore-paths", "exclude-patterns"}, Group: GroupProcesses, Arg: "PATTERNS",
 			Help:  "files and directories not to watch for --reload, in addition to .*, *~, __pycache__, node_modules and virtual environments; repeatable, or separated by commas",
 			value: func(c *Config) value { return &texts{&c.ReloadExclude} },
 		},

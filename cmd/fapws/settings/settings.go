@@ -165,7 +165,7 @@ type Setting struct {
 	Global  string // name in the script; "" if a script cannot set it
 
 	alone string // value of the flag where none follows it, as with --debug
-	wrong string // added to the error of a value that cannot be read
+	wrong string // follows the error of a flag whose value cannot be read
 	path  bool   // names a file or folder: relative to a configuration file if that names it
 	sugar bool   // another way to give a setting, so --print-config leaves it out
 	value func(*Config) value

@@ -139,7 +139,7 @@ func TestRefusals(t *testing.T) {
 		places
 		want string
 	}{
-		{places{flags: "--workers 513"}, "--workers 513: must be an integer from 0 to 512"},
+		{places{flags: "--workers 513"}, "--workers 513: must be an integer from 0 to 512; 0 is one per core"},
 		{places{flags: "--reload-check health"}, "--reload-check health: " + target},
 		{places{flags: "--reload-check http:///health"}, "--reload-check http:///health: " + target},
 		{places{flags: "--reload-check http://a"}, "--reload-check http://a: " + target},

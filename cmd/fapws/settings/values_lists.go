@@ -119,7 +119,7 @@ func (v *mappings) fromText(s string) error {
 	for _, one := range *v.to {
 		prefix, folder, ok := strings.Cut(one, "=")
 		if !ok || !strings.HasPrefix(prefix, "/") || !http1.IsCanonicalPrefix(prefix) || folder == "" {
-			return fmt.Errorf("a path, =, and a folder, such as /private/=/srv/files; not %s", shorten(one))
+			return fmt.Errorf("PREFIX=DIR, such as /private/=/srv/files; not %s", shorten(one))
 		}
 	}
 	return nil

@@ -16,7 +16,7 @@ func Nearest(wrong string, names []string) string {
 		if len(wrong) >= 4 && strings.HasPrefix(name, wrong) {
 			d = 1 // typed only the beginning
 		}
-		if d <= least && (best == "" || d < least) {
+		if d < least || d == least && (best == "" || len(name) < len(best)) {
 			best, least = name, d
 		}
 	}
