@@ -54,4 +54,15 @@ static inline void PySys_AddXOption(const wchar_t *option) { (void)option; }
 static inline int PyEval_ThreadsInitialized(void) { return 1; }
 #endif
 
+#if PY_VERSION_HEX >= 0x030f0000
+/* Replaced by PyConfig_Get. NULL: not known, as before Python is initialised. */
+static inline wchar_t *Py_GetProgramName(void) { return NULL; }
+static inline wchar_t *Py_GetProgramFullPath(void) { return NULL; }
+static inline wchar_t *Py_GetPrefix(void) { return NULL; }
+static inline wchar_t *Py_GetExecPrefix(void) { return NULL; }
+static inline wchar_t *Py_GetPath(void) { return NULL; }
+static inline wchar_t *Py_GetPythonHome(void) { return NULL; }
+static inline void PySys_ResetWarnOptions(void) {}
+#endif
+
 #endif
