@@ -108,7 +108,7 @@ func TestFastAPI(t *testing.T) {
 			{"POST", "/tasks", `{"title": "Rest", "tags": ["a", "b"]}`, 201, []string{`"due":null,"tags":["a","b"],"id":2`}},
 			{"POST", "/tasks", `{"title": "", "due": "soon"}`, 422, []string{`"loc":["body","title"]`, `"loc":["body","due"]`}},
 			{"POST", "/tasks", `{"title": `, 422, []string{`"loc":["body",10]`}},
-			{"POST", "/tasks", ``, 422, []string{`field required`}},
+			{"POST", "/tasks", ``, 422, []string{`ield required`}}, // pydantic 2 begins it with a capital
 			{"GET", "/tasks?limit=1", "", 200, []string{`"id":1`}},
 			{"GET", "/tasks?limit=0", "", 422, []string{`"loc":["query","limit"]`}},
 			{"GET", "/tasks/x", "", 422, []string{`"loc":["path","number"]`}},
