@@ -91,7 +91,10 @@ serve_in() {
     install_as_told "$1" "$2" run samples/hello/hello.py
     local line server port=
     exec {server}< <(build_in "$1" "$2" run samples/hello/hello.py 2>&1)
-    local pid=$!
+    # Ends unshare, and with it the server, however this function ends.
+    local server_pid=$!
+    # shellcheck disable=SC2064 # of this server
+    trap "pkill -P $server_pid || true" EXIT
     while read -r -u "$server" line; do
         printf '%s\n' "$line"
         [[ $line =~ http://127\.0\.0\.1:([0-9]+)/ ]] && port=${BASH_REMATCH[1]} && break
@@ -100,7 +103,8 @@ serve_in() {
     exec {connection}<>"/dev/tcp/127.0.0.1/$port"
     printf 'GET /hello HTTP/1.0\r\n\r\n' >&"$connection"
     grep -q '^Hello world' <&"$connection" || die "it does not answer"
-    pkill -P "$pid" # unshare, and with it the server
+    pkill -P "$server_pid" || true
+    trap - EXIT
     say "$2: $line"
 }
 
@@ -123,5 +127,6 @@ install_as_told() {
     told=$(sed -n 's/.*install them with: sudo \(apt-get install .*\)/\1/p' <<<"$told")
     [[ -n $told ]] || die "a plain user of a fresh system was not told what to install"
     # shellcheck disable=SC2086 # a command
-    in_root "$1" root apt-get -qq update && in_root "$1" root env DEBIAN_FRONTEND=noninteractive $told -qq -y --no-install-recommends
+    logged "$1.log" in_root "$1" root apt-get update &&
+        logged "$1.log" in_root "$1" root env DEBIAN_FRONTEND=noninteractive $told -y --no-install-recommends
 }
