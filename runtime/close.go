@@ -96,7 +96,7 @@ func (l *loop) answersHalf(c *conn) bool {
 	if c.first != nil && c.first.tunnel != nil {
 		return l.leftToTunnel(c)
 	}
-	if c.first == nil && !c.checking || c.first != nil && c.first.begun || c.inner != nil || c.body != nil || c.state == stateClosed {
+	if c.first == nil && c.check == nil || c.first != nil && c.first.begun || c.inner != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
 	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -144,6 +144,10 @@ func (l *loop) end(c *conn) {
 	}
 	if c.lent {
 		unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	}
+	if c.check != nil {
+		c.check.Cancel()
+		c.check = nil
 	}
 	l.cancelAll(c)
 	l.dropInput(c)

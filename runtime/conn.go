@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 
+	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 
@@ -39,20 +40,20 @@ type conn struct {
 	state  connState
 	opened bool // the loop has taken it
 
-	reset    bool   // close so that the client sees an error
-	paused   bool   // it is not read from: see pause
-	edge     bool   // it is edge-triggered: see sharpen
-	tcp      bool   // whatever a proxy says of remote
-	closing  bool   // we close it, not the client
-	linger   bool   // the client may be sending what nobody reads
-	queued   bool   // it is in loop.ready
-	stopped  bool   // paused until who has it in hand lets it go on: see credit.go, raw.go
-	lent     bool   // a library may still have a descriptor of it, and wait for what its client says
-	moved    bool   // its client is a listener of its own by now
-	checking bool   // a password of it is being checked
-	flights  uint16 // length of the list first..last
-	bulky    uint8  // how many of them may have an answer of any size before the loop knows
-	deferred uint8  // how many of them a Pacer holds back
+	reset    bool        // close so that the client sees an error
+	paused   bool        // it is not read from: see pause
+	edge     bool        // it is edge-triggered: see sharpen
+	tcp      bool        // whatever a proxy says of remote
+	check    *auth.Check // of a password of it that is being checked; or nil
+	closing  bool        // we close it, not the client
+	linger   bool        // the client may be sending what nobody reads
+	queued   bool        // it is in loop.ready
+	stopped  bool        // paused until who has it in hand lets it go on: see credit.go, raw.go
+	lent     bool        // a library may still have a descriptor of it, and wait for what its client says
+	moved    bool        // its client is a listener of its own by now
+	flights  uint16      // length of the list first..last
+	bulky    uint8       // how many of them may have an answer of any size before the loop knows
+	deferred uint8       // how many of them a Pacer holds back
 
 	requests uint32 // there have been, as far as they are logged
 
@@ -84,7 +85,7 @@ func (s *Server) newConn(nc net.Conn) *conn {
 }
 
 // busy says whether a response is under way, or has to wait for what is.
-func (c *conn) busy() bool { return c.first != nil || c.transfer != nil || c.checking }
+func (c *conn) busy() bool { return c.first != nil || c.transfer != nil || c.check != nil }
 
 // pending returns the input that could not be used yet.
 func (c *conn) pending() []byte { return c.in[c.off:] }

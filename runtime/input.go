@@ -151,7 +151,7 @@ func (l *loop) mayGo(c *conn) bool {
 	if !c.busy() {
 		return true
 	}
-	return l.req.Safe && c.transfer == nil && !c.checking && c.last.safe && c.flights < maxFlights && c.bulky <= maxAhead && !l.hasBody()
+	return l.req.Safe && c.transfer == nil && c.check == nil && c.last.safe && c.flights < maxFlights && c.bulky <= maxAhead && !l.hasBody()
 }
 
 func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Length > 0 }

@@ -1,18 +1,13 @@
 package runtime
 
-import (
-	"bytes"
-
-	"fapws/runtime/auth"
-)
+import "fapws/runtime/auth"
 
 // login is what was found out, beside the loop, about the credentials of a
 // request.
 type login struct {
-	with *auth.Basic
-	user string
-	ok   bool
-	err  error
+	with    *auth.Basic
+	user    string
+	verdict auth.Verdict
 }
 
 // verdict says what authenticate has come to.
@@ -25,37 +20,32 @@ const (
 )
 
 // authenticate sees to it that the client of the request in l.req may log in
-// with a. A password that is not known takes long to check: a goroutine does
-// it, and the request waits in the input of c.
+// with a. A password that is not known takes long to check: that is done beside the
+// loop, and the request waits in the input of c.
 func (l *loop) authenticate(c *conn, a *auth.Basic, head []byte) (refusal, verdict) {
 	no := refusal{status: 401, fields: a.Challenge()}
 	credentials := l.credentials(head)
 	if credentials == nil {
 		return no, rejected
 	}
-	user, ok := a.Known(credentials)
-	if known := c.known; !ok && known != nil && known.login.with == a {
-		user, ok = known.login.user, known.login.ok
-		if known.login.err != nil {
-			return refusal{status: 503, fields: retryAfter}, rejected
-		}
-		if !ok {
-			return no, rejected
-		}
+	user, found := a.Known(credentials)
+	if known := c.known; found == auth.Unknown && known != nil && known.login.with == a {
+		user, found = known.login.user, known.login.verdict
 	}
-	if ok {
+	switch found {
+	case auth.Right:
 		peer := *c.client()
 		peer.User = user
 		l.course.peer = &peer
 		return refusal{}, admitted
+	case auth.Wrong:
+		return no, rejected
+	case auth.Busy:
+		return refusal{status: 503, fields: retryAfter}, rejected
 	}
-	c.checking = true
-	credentials = bytes.Clone(credentials)
-	go func() {
-		found := login{with: a}
-		found.user, found.ok, found.err = a.Verify(credentials)
-		l.post(func() { l.checked(c, found) })
-	}()
+	c.check = a.Check(c.client().Addr, credentials, func(user string, v auth.Verdict) {
+		l.post(func() { l.checked(c, login{a, user, v}) })
+	})
 	l.spawned = true
 	l.setState(c, stateWaiting)
 	return refusal{}, undecided
@@ -63,10 +53,10 @@ func (l *loop) authenticate(c *conn, a *auth.Basic, head []byte) (refusal, verdi
 
 // checked lets c begin again with its request.
 func (l *loop) checked(c *conn, found login) {
-	c.checking = false
 	if c.state == stateClosed {
 		return
 	}
+	c.check = nil
 	if c.known == nil {
 		c.known = new(known)
 	}

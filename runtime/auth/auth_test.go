@@ -73,7 +73,7 @@ func TestHtpasswd(t *testing.T) {
 			if err != nil {
 				t.Fatalf("htpasswd %s: %v", flag, err)
 			}
-			u, _, err := parseUsers(out)
+			u, _, err := parseTable(out)
 			if err != nil {
 				t.Fatalf("%s: %v", out, err)
 			}
@@ -112,23 +112,34 @@ func TestUsersErrors(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "users")
 		os.WriteFile(file, []byte(text), 0o600)
-		if _, err := New(Options{Users: file}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		if _, err := NewUsers(NewChecker(), file, nil); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
-	if _, err := New(Options{Users: "/nowhere/users"}); err == nil || !strings.Contains(err.Error(), "/nowhere/users") {
+	if _, err := NewUsers(NewChecker(), "/nowhere/users", nil); err == nil || !strings.Contains(err.Error(), "/nowhere/users") {
 		t.Error(err)
 	}
-	if _, err := New(Options{Users: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "is not a file") {
+	if _, err := NewUsers(NewChecker(), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "is not a file") {
 		t.Error(err)
 	}
-	if _, err := New(Options{Realm: "a\nb"}); err == nil || !strings.Contains(err.Error(), "realm") {
+	if _, err := NewBasic("a\nb", nil); err == nil || !strings.Contains(err.Error(), "realm") {
 		t.Error(err)
 	}
 }
 
 func credentials(user, password string) []byte {
 	return []byte("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+}
+
+// check waits for the result of a check.
+func check(b *Basic, client string, credentials []byte) (user string, v Verdict) {
+	done := make(chan struct{})
+	b.Check(client, credentials, func(u string, found Verdict) {
+		user, v = u, found
+		close(done)
+	})
+	<-done
+	return user, v
 }
 
 func TestBasic(t *testing.T) {
@@ -143,11 +154,15 @@ func TestBasic(t *testing.T) {
 	write("one:" + hash("first") + "\r\ntwo:" + hash("a:b") + ":Comment\n")
 	var mu sync.Mutex
 	var logged []string
-	b, err := New(Options{Realm: `the "inner" circle`, Users: file, Log: func(line string) {
+	users, err := NewUsers(NewChecker(), file, func(line string) {
 		mu.Lock()
 		logged = append(logged, line)
 		mu.Unlock()
-	}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := NewBasic(`the "inner" circle`, users)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,44 +179,42 @@ func TestBasic(t *testing.T) {
 		{[]byte("Basic"), ""}, {[]byte("Basic !"), ""}, {[]byte("Bearer abc"), ""}, {[]byte(""), ""},
 		{credentials(strings.Repeat("x", 2000), "first"), ""}, {credentials("one\n", "first"), ""},
 	} {
-		if _, ok := b.Known(test.credentials); ok {
+		user, v := b.Known(test.credentials)
+		if v == Right && string(test.credentials[:6]) == "Basic " {
 			t.Errorf("%s is known before", test.credentials)
 		}
-		user, ok, err := b.Verify(test.credentials)
-		if user != test.user && ok || ok != (test.user != "") || err != nil {
-			t.Errorf("%s: %q %v %v", test.credentials, user, ok, err)
+		if _, parsed := decode(make([]byte, maxText), test.credentials); !parsed {
+			if v != Wrong {
+				t.Errorf("%s: %v, want Wrong", test.credentials, v)
+			}
+			continue
 		}
-		if user, ok := b.Known(test.credentials); ok != (test.user != "") || user != test.user {
-			t.Errorf("%s: known %q %v", test.credentials, user, ok)
+		want := Wrong
+		if test.user != "" {
+			want = Right
 		}
-	}
-	for i := range rememberMax + 10 {
-		b.mu.Lock()
-		b.known[[32]byte{byte(i), byte(i >> 8)}] = login{}
-		b.mu.Unlock()
-		if i%100 == 0 {
-			b.Verify(credentials("one", "first"))
+		if user, v = check(b, "", test.credentials); v != want || user != test.user {
+			t.Errorf("%s: %q %v", test.credentials, user, v)
 		}
-	}
-	b.Verify(credentials("one", "first"))
-	if len(b.known) > rememberMax+100 {
-		t.Errorf("%d logins are remembered", len(b.known))
+		if user, v = b.Known(test.credentials); v != want || user != test.user {
+			t.Errorf("%s: known %q %v", test.credentials, user, v)
+		}
 	}
 	// The file changes: the old password is forgotten, the new one counts.
 	write("one:" + hash("second") + "\n")
-	eventually(t, "the old password is refused", func() bool { _, ok := b.Known(credentials("one", "first")); return !ok })
-	if _, ok, _ := b.Verify(credentials("one", "second")); !ok {
+	eventually(t, "the old password is refused", func() bool { _, v := b.Known(credentials("one", "first")); return v != Right })
+	if _, v := check(b, "", credentials("one", "second")); v != Right {
 		t.Error("the new password is refused")
 	}
 	// A bad file changes nothing, and is said once.
 	write("one\n")
 	eventually(t, "the log", func() bool {
-		b.Known(nil)
+		b.Known(credentials("one", "second"))
 		mu.Lock()
 		defer mu.Unlock()
 		return len(logged) > 0
 	})
-	if _, ok, _ := b.Verify(credentials("one", "second")); !ok {
+	if _, v := check(b, "", credentials("one", "second")); v != Right {
 		t.Error("a bad file has ended all")
 	}
 	time.Sleep(10 * time.Millisecond)
@@ -224,31 +237,6 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// Many that guess at once do not make others wait without end.
-func TestBusy(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "users")
-	os.WriteFile(file, []byte("one:"+md5Crypt("$apr1$", "abcdefgh", "first")+"\n"), 0o600)
-	b, err := New(Options{Users: file})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range cap(b.slots) {
-		b.slots <- struct{}{}
-	}
-	var wg sync.WaitGroup
-	for range waitingMax {
-		wg.Go(func() { b.Verify(credentials("one", "first")) })
-	}
-	eventually(t, "all wait", func() bool { return b.waiting.Load() == waitingMax })
-	if _, ok, err := b.Verify(credentials("one", "first")); ok || err != ErrBusy {
-		t.Errorf("%v %v", ok, err)
-	}
-	for range cap(b.slots) {
-		<-b.slots
-	}
-	wg.Wait()
-}
-
 // FuzzUsers: no file ends in a panic, and each user that was read has a hash
 // that can be compared.
 func FuzzUsers(f *testing.F) {
@@ -261,7 +249,7 @@ func FuzzUsers(f *testing.F) {
 		if strings.Contains(text, "rounds=") || strings.Contains(text, "$2") {
 			return // slow on purpose
 		}
-		u, _, err := parseUsers([]byte(text))
+		u, _, err := parseTable([]byte(text))
 		if err != nil {
 			return
 		}

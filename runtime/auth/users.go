@@ -1,88 +1,136 @@
 package auth
 
 import (
-	"bytes"
-	"fmt"
-	"io"
-	"io/fs"
+	"crypto/rand"
+	"crypto/sha256"
 	"os"
-	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// users are the lines of a file. They do not change.
-type users struct {
-	hashes    map[string]string
-	dummy     string // a hash to compare with where there is no such user, so that it takes as long
-	stamp     stamp
-	complaint string // what was logged about a newer file
+// Users are the names and hashes of a file, which is read again when it has changed. Its
+// methods are safe for concurrent use.
+type Users struct {
+	checker *Checker
+	path    string
+	log     func(line string)
+	secret  [32]byte
+
+	table   atomic.Pointer[table]
+	looking atomic.Bool  // a goroutine looks at the file
+	looked  atomic.Int64 // when that was last done, as Checker.now
+
+	mu           sync.Mutex
+	right, wrong memory
 }
 
-// stamp tells files apart.
-type stamp struct {
-	size, time int64
-}
+const (
+	lookEvery = time.Second // at the file
+	maxFile   = 16 << 20    // bytes
+	maxRight  = 1024        // pairs that are remembered, and as many older ones
+	maxWrong  = 2048
+)
 
-func stampOf(info fs.FileInfo) stamp { return stamp{info.Size(), info.ModTime().UnixNano()} }
-
-// readUsers reads a file.
-func readUsers(path string) (*users, error) {
-	f, err := os.Open(path)
+// NewUsers reads a file with a line "user:hash" for each user. log, unless it is nil, gets a
+// line when the file has changed and cannot be used; the users known before stay. The error is one
+// line that names the file and the line.
+func NewUsers(c *Checker, path string, log func(line string)) (*Users, error) {
+	t, err := readTable(path)
 	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("users: %s is not a file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("users: %w", err)
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("users: %s has more than %d bytes", path, maxFile)
-	}
-	u, line, err := parseUsers(text)
-	if err != nil {
-		return nil, fmt.Errorf("users: %s:%d: %w", path, line, err)
-	}
-	u.stamp = stampOf(info)
+	u := &Users{checker: c, path: path, log: log, right: memory{size: maxRight}, wrong: memory{size: maxWrong}}
+	rand.Read(u.secret[:])
+	u.table.Store(t)
+	u.looked.Store(int64(c.now()))
 	return u, nil
 }
 
-// parseUsers reads lines "user:hash"; empty ones and those that begin with "#"
-// do not count. What follows a second colon is for people.
-func parseUsers(text []byte) (u *users, line int, err error) {
-	u = &users{hashes: map[string]string{}}
-	for one := range bytes.Lines(text) {
-		line++
-		s := strings.TrimSpace(string(one))
-		if s == "" || s[0] == '#' {
-			continue
-		}
-		name, rest, found := strings.Cut(s, ":")
-		hash, _, _ := strings.Cut(rest, ":")
-		if !found || name == "" || hash == "" {
-			return nil, line, fmt.Errorf("not user:hash")
-		}
-		if err := checkHash(hash); err != nil {
-			return nil, line, fmt.Errorf("user %s: %w", name, err)
-		}
-		u.hashes[name] = hash
-		if u.dummy == "" {
-			u.dummy = hash
-		}
+// Known returns what is remembered of a pair "user:password": Right, Wrong or Unknown. It
+// does not block, and does not allocate.
+func (u *Users) Known(pair []byte) Verdict {
+	now := u.checker.now()
+	if now-time.Duration(u.looked.Load()) > lookEvery && u.looking.CompareAndSwap(false, true) {
+		go u.look()
 	}
-	return u, line, nil
+	return u.recall(u.key(pair), u.table.Load(), now)
 }
 
-func (u *users) verify(name, password string) bool {
-	hash, ok := u.hashes[name]
-	if !ok {
-		hash = u.dummy
+func (u *Users) recall(k key, of *table, now time.Duration) Verdict {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.right.has(k, of, now):
+		return Right
+	case u.wrong.has(k, of, now):
+		return Wrong
 	}
-	return verify(hash, password) && ok
+	return Unknown
+}
+
+// verify compares a password with its hash, unless another check has done so meanwhile. Of a
+// wrong one, held returns how long to keep that back; it is told whether this one was computed.
+func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
+	if u.looking.CompareAndSwap(false, true) {
+		u.look()
+	}
+	k, of := u.key([]byte(user+":"+password)), u.table.Load()
+	const ever = 1<<63 - 1
+	computed := false
+	if v = u.recall(k, of, ever); v == Unknown {
+		if v, computed = Wrong, true; of.verify(user, password) {
+			v = Right
+		}
+	}
+	if v == Right {
+		u.remember(&u.right, k, remembered{of, 0})
+		return v, 0
+	}
+	delay = held(computed)
+	u.remember(&u.wrong, k, remembered{of, u.checker.now() + delay})
+	return v, delay
+}
+
+func (u *Users) remember(m *memory, k key, r remembered) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	m.add(k, r)
+}
+
+// key returns the keyed hash of a pair.
+func (u *Users) key(pair []byte) key {
+	var buf [32 + maxText]byte
+	n := copy(buf[:], u.secret[:])
+	if len(pair) > maxText { // of a form: not on the path of every request
+		pair := sha256.Sum256(pair)
+		n += copy(buf[n:], pair[:])
+	} else {
+		n += copy(buf[n:], pair)
+	}
+	return sha256.Sum256(buf[:n])
+}
+
+// look reads the file again if it has changed. looking is set.
+func (u *Users) look() {
+	defer u.looking.Store(false)
+	defer func() { u.looked.Store(int64(u.checker.now())) }()
+	old := u.table.Load()
+	info, err := os.Stat(u.path)
+	if err == nil && stampOf(info) == old.stamp {
+		return
+	}
+	t, err := readTable(u.path)
+	if err == nil {
+		u.table.Store(t)
+		return
+	}
+	if old.complaint != err.Error() {
+		kept := *old
+		kept.complaint = err.Error()
+		u.table.Store(&kept)
+		if u.log != nil {
+			u.log(err.Error() + "; the users known before stay")
+		}
+	}
 }

@@ -84,14 +84,15 @@ type builder struct {
 	at     tomlfile.Position                              // of the host that is being built
 	errors func(level runtime.Level, client, line string) // of it
 
-	auths   map[*Auth]*auth.Basic
-	private []string          // files that are never sent
-	hidden  []string          // of the host: patterns of programs, which are never sent as files
-	index   []string          // of the host: names of programs that answer for a folder
-	routed  []string          // of the host: patterns of files that have a route
-	spas    map[string]spaUse // by the name of the file
-	folders int               // of files, that were opened
-	behind  []runtime.Mount   // of the host: what answers where its root has no file
+	auths     map[*Auth]*auth.Basic
+	passwords *auth.Checker     // of all hosts
+	private   []string          // files that are never sent
+	hidden    []string          // of the host: patterns of programs, which are never sent as files
+	index     []string          // of the host: names of programs that answer for a folder
+	routed    []string          // of the host: patterns of files that have a route
+	spas      map[string]spaUse // by the name of the file
+	folders   int               // of files, that were opened
+	behind    []runtime.Mount   // of the host: what answers where its root has no file
 }
 
 // wrong notes what is wrong, a whole line. What several routes have from their
@@ -149,7 +150,7 @@ func (b *builder) add(to backend.Responder) (runtime.Handler, int) {
 
 // Build makes the sites. The error has a line for each thing that is wrong.
 func (c *Config) Build(p Parts) (*Built, error) {
-	b := &builder{parts: &p, built: &Built{}, top: c.At, private: c.private()}
+	b := &builder{parts: &p, built: &Built{}, top: c.At, passwords: auth.NewChecker(), private: c.private()}
 	c.inherit(p.Conf)
 	if c.ownHost(p.Conf) {
 		b.built.Sites = append(b.built.Sites, b.own(c))

@@ -93,17 +93,12 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 		b.wrong(a.At.Errorf("auth", `it needs users, the name of a file such as "htpasswd"`))
 		return nil
 	}
-	basic, err := auth.New(auth.Options{
-		Realm: a.Realm,
-		Users: string(a.Users),
-		Log:   func(line string) { b.parts.Log(runtime.LevelError, line) },
-	})
+	var basic *auth.Basic
+	users, err := auth.NewUsers(b.passwords, string(a.Users), func(line string) { b.parts.Log(runtime.LevelError, line) })
 	if err != nil {
-		key := "users"
-		if strings.HasPrefix(err.Error(), "the realm") {
-			key = "realm"
-		}
-		b.wrong(a.At.Errorf(key, "%s", strings.TrimPrefix(err.Error(), "users: ")))
+		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
+	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {
+		b.wrong(a.At.Errorf("realm", "%v", err))
 	}
 	if b.auths == nil {
 		b.auths = map[*Auth]*auth.Basic{}

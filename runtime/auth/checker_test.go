@@ -1,0 +1,312 @@
+package auth
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fixed is a Checker whose clock stands where it is set.
+func fixed(now *time.Duration) *Checker {
+	c := NewChecker()
+	var mu sync.Mutex
+	c.now = func() time.Duration { mu.Lock(); defer mu.Unlock(); return *now }
+	c.most = 1
+	return c
+}
+
+// userFile makes a file with users whose password is their name backwards, hashed at a price of nothing.
+func userFile(t testing.TB, c *Checker, names ...string) *Users {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "users")
+	var text string
+	for _, name := range names {
+		text += name + ":" + md5Crypt("$apr1$", "abcdefgh", "right") + "\n"
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u, err := NewUsers(c, file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// blocked keeps a Checker from computing until release is called.
+func blocked(c *Checker) (release func()) {
+	c.mu.Lock()
+	c.running = c.most
+	c.mu.Unlock()
+	return func() { c.work() }
+}
+
+// results collects what checks come to.
+type results struct {
+	mu    sync.Mutex
+	order []string
+	of    map[string]Verdict
+}
+
+func (r *results) check(u *Users, client, user, password string) *Check {
+	name := client + " " + user + " " + password
+	return u.Check(client, user, password, func(v Verdict) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.of == nil {
+			r.of = map[string]Verdict{}
+		}
+		r.of[name] = v
+		r.order = append(r.order, name)
+	})
+}
+
+func (r *results) verdict(name string) Verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of[name]
+}
+
+// fail lets a client fail for an account n times, as far as penalties know.
+func (c *Checker) fail(u *Users, client, user string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range n {
+		c.addresses.add(network(client), c.now())
+		c.accounts.add(account{u, user}, c.now())
+	}
+}
+
+// A flood from some clients and at some accounts does not make others wait, and of the
+// flood itself none is refused as long as there is room.
+func TestOrder(t *testing.T) {
+	var now time.Duration
+	c := fixed(&now)
+	u := userFile(t, c, "admin", "ann", "bob")
+	for i := range 80 {
+		c.fail(u, fmt.Sprintf("192.0.2.%d", i), "admin", 60)
+	}
+	c.fail(u, "2001:db8::1", "nobody", 60)
+	release := blocked(c)
+	var r results
+	for i := range 80 {
+		r.check(u, fmt.Sprintf("192.0.2.%d", i), "admin", fmt.Sprint("guess", i))
+	}
+	r.check(u, "192.0.2.1", "admin", "right")    // where the flood comes from, and at what it is
+	r.check(u, "198.51.100.1", "admin", "right") // elsewhere
+	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser
+	r.check(u, "198.51.100.1", "ann", "right")   // nothing to do with it
+	r.check(u, "192.0.2.1", "bob", "right")      // where the flood comes from
+	now += 2*maxPenalty + time.Second            // older is worth more than better
+	r.check(u, "198.51.100.2", "bob", "right")
+	release()
+	if r.order[0] != "198.51.100.1 ann right" || slices.Index(r.order, "192.0.2.1 bob right") > 5 {
+		t.Errorf("%q went first", r.order[:10])
+	}
+	if last := r.order[len(r.order)-1]; last != "198.51.100.2 bob right" {
+		t.Errorf("%s went last", last)
+	}
+	for _, name := range []string{"192.0.2.1 admin right", "192.0.2.1 bob right", "198.51.100.1 admin right", "2001:db8::ffff ann right", "198.51.100.1 ann right", "198.51.100.2 bob right"} {
+		if v := r.verdict(name); v != Right {
+			t.Errorf("%s: %v", name, v)
+		}
+	}
+}
+
+// When too many wait, those go that would have their turn last, not a client that has done
+// nothing.
+func TestBusy(t *testing.T) {
+	var now time.Duration
+	c := fixed(&now)
+	u := userFile(t, c, "admin", "ann")
+	c.fail(u, "192.0.2.1", "admin", 60)
+	release := blocked(c)
+	var r results
+	for i := range maxWaiting + 50 {
+		now += time.Millisecond
+		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i))
+	}
+	r.check(u, "198.51.100.1", "ann", "right")
+	c.mu.Lock()
+	if n := len(c.waiting); n != maxWaiting {
+		t.Errorf("%d wait", n)
+	}
+	c.mu.Unlock()
+	eventually(t, "51 are refused", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.of) == 51
+	})
+	for name, v := range r.of {
+		if v != Busy {
+			t.Errorf("%s: %v", name, v)
+		}
+	}
+	if r.verdict("192.0.2.1 admin guess0") == Busy {
+		t.Error("the first one was refused")
+	}
+	release()
+	if v := r.verdict("198.51.100.1 ann right"); v != Right {
+		t.Errorf("the right one: %v", v)
+	}
+	for _, k := range c.waiting {
+		k.Cancel()
+	}
+}
+
+// A wrong password is computed once, and counts once; also while its answer is held back.
+func TestRepeated(t *testing.T) {
+	var now time.Duration
+	c := fixed(&now)
+	u := userFile(t, c, "admin")
+	var r results
+	wait := func(name string, want Verdict) {
+		t.Helper()
+		eventually(t, name, func() bool { return r.verdict(name) == want })
+	}
+	for i := range freeOfCost {
+		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i))
+		wait(fmt.Sprint("192.0.2.1 admin guess", i), Wrong)
+		if v := u.Known([]byte(fmt.Sprint("admin:guess", i))); v != Wrong {
+			t.Errorf("guess %d: %v", i, v)
+		}
+		r.check(u, "192.0.2.1", "admin", fmt.Sprint("guess", i)) // again
+	}
+	eventually(t, "all are answered", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.order) == 2*freeOfCost })
+	c.mu.Lock()
+	if n := c.addresses.by["192.0.2.1"].n; n != freeOfCost {
+		t.Errorf("%v failures, want %v", n, freeOfCost)
+	}
+	c.mu.Unlock()
+	// From here on answers are held back, and nobody learns them sooner by asking twice.
+	held := r.check(u, "192.0.2.1", "admin", "held")
+	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
+	if v := u.Known([]byte("admin:held")); v != Unknown {
+		t.Errorf("held back: %v", v)
+	}
+	again := r.check(u, "192.0.2.2", "admin", "held")
+	eventually(t, "it is held back, too", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return again.answer != nil })
+	wait("192.0.2.1 admin held", Wrong)
+	c.mu.Lock()
+	if n := c.accounts.by[account{u, "admin"}].n; n != freeOfCost+1 {
+		t.Errorf("%v failures, want %v", n, freeOfCost+1)
+	}
+	c.mu.Unlock()
+	now += maxPenalty
+	if v := u.Known([]byte("admin:held")); v != Wrong {
+		t.Errorf("later: %v", v)
+	}
+	r.check(u, "192.0.2.1", "admin", "right")
+	wait("192.0.2.1 admin right", Right)
+}
+
+func TestCancel(t *testing.T) {
+	var now time.Duration
+	c := fixed(&now)
+	u := userFile(t, c, "admin")
+	c.fail(u, "192.0.2.1", "admin", 1000)
+	release := blocked(c)
+	var r results
+	waits := r.check(u, "192.0.2.1", "admin", "a")
+	waits.Cancel()
+	waits.Cancel()
+	held := r.check(u, "192.0.2.1", "admin", "b")
+	release()
+	if held.answer == nil {
+		t.Error("the answer is not held back")
+	}
+	held.Cancel()
+	if held.answer.Stop() {
+		t.Error("an answer would still come")
+	}
+	if len(c.waiting) != 0 || len(r.order) != 0 {
+		t.Errorf("%d wait, %q", len(c.waiting), r.order)
+	}
+}
+
+func TestPenalty(t *testing.T) {
+	var f failures[string]
+	at := func(n int, want time.Duration) {
+		t.Helper()
+		for range n {
+			f.add("a", 0)
+		}
+		if got := f.penalty("a", 0); got != want {
+			t.Errorf("%v after %v failures, want %v", got, f.by["a"].n, want)
+		}
+	}
+	at(0, 0)
+	at(freeOfCost, 0)
+	at(2, 2*eachCosts)
+	at(1000, maxPenalty)
+	if got := f.penalty("a", 10*halfLife); got != 0 {
+		t.Errorf("%v after ten minutes", got)
+	}
+	if f.penalty("b", 0) != 0 {
+		t.Error("others pay")
+	}
+	for i := range 3 * maxFailures {
+		f.add(fmt.Sprint(i), time.Duration(i))
+	}
+	if len(f.by) > maxFailures {
+		t.Errorf("%d are remembered", len(f.by))
+	}
+	for in, want := range map[string]string{"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
+		if want == "192.0.2.1" {
+			want = network("192.0.2.1")
+		}
+		if got := network(in); got != want && in != "::ffff:192.0.2.1" {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestMemory(t *testing.T) {
+	m := memory{size: 10}
+	of, other := new(table), new(table)
+	for i := range 100 {
+		m.add(key{byte(i)}, remembered{of, 0})
+		if !m.has(key{0}, of, 0) { // it is used, so it stays
+			t.Fatalf("the first is forgotten after %d", i)
+		}
+	}
+	if len(m.newer)+len(m.older) > 20 || !m.has(key{95}, of, 0) || m.has(key{50}, of, 0) || m.has(key{95}, other, 0) {
+		t.Errorf("%d and %d", len(m.newer), len(m.older))
+	}
+	m.add(key{101}, remembered{of, 5})
+	if m.has(key{101}, of, 4) || !m.has(key{101}, of, 5) {
+		t.Error("it is told at another time")
+	}
+}
+
+// Known is on the path of every request.
+func TestKnownCost(t *testing.T) {
+	c := NewChecker()
+	u := userFile(t, c, "one")
+	b, err := NewBasic("", u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := credentials("one", "wrong")
+	check(b, "", wrong)
+	u.looked.Store(1 << 62)
+	if n := testing.AllocsPerRun(100, func() { b.Known(wrong) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	right := credentials("one", "right")
+	check(b, "", right)
+	if n := testing.AllocsPerRun(100, func() { b.Known(right) }); n > 1 { // the name
+		t.Errorf("%v allocations", n)
+	}
+	long := credentials("one", string(slices.Repeat([]byte("x"), 2*maxText)))
+	if _, v := b.Known(long); v != Wrong {
+		t.Errorf("long ones: %v", v)
+	}
+	if v := u.Known(slices.Repeat([]byte("x"), 2*maxText)); v != Unknown {
+		t.Errorf("a long pair: %v", v)
+	}
+}
