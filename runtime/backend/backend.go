@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -52,6 +53,7 @@ type Request struct {
 	body  []byte
 	spool *os.File
 	pool  *Pool
+	state *exchangeState
 	inner exchange.Inner // of Sub; nil until there is one
 	share any
 }
@@ -109,6 +111,15 @@ func (r *Request) Body() io.Reader {
 // position, or nil if the body is in memory. It is the Request's.
 func (r *Request) BodyFile() *os.File { return r.spool }
 
+// OnOverdue makes f be called when the response has taken longer than the server
+// allows, and the client has been answered 504; took is how long. f is called on a
+// goroutine of its own, at most once, perhaps after Respond has returned.
+func (r *Request) OnOverdue(f func(took time.Duration)) {
+	r.pool.mu.Lock()
+	defer r.pool.mu.Unlock()
+	r.state.overdue = f
+}
+
 // ErrGone is what Write and File return when nobody takes the response any more.
 var ErrGone = errors.New("the client has gone")
 
@@ -123,6 +134,9 @@ type Response struct {
 	failed  bool
 	tunnel  *Tunnel
 	buf     []byte
+
+	file          *os.File // of Last, or nil
+	offset, count int64
 }
 
 // Start sets the head. The first call counts and has to come before Write.
@@ -189,6 +203,12 @@ func (w *Response) File(f *os.File, offset, count int64) error {
 	return w.publish(p)
 }
 
+// Last ends the response with count bytes of f from offset, behind what was written. f
+// is the Response's from now on. Nothing may be written afterwards.
+func (w *Response) Last(f *os.File, offset, count int64) {
+	w.file, w.offset, w.count = f, offset, count
+}
+
 // Fail makes the end of the response look like what it is: broken off. Before
 // Start it is Refuse(502, "").
 func (w *Response) Fail() {
@@ -216,7 +236,7 @@ func (w *Response) publish(p *part) error {
 
 // end publishes the last part.
 func (w *Response) end() {
-	p := &part{body: w.buf, last: true, failed: w.failed, taken: w.tunnel != nil}
+	p := &part{body: w.buf, file: w.file, offset: w.offset, count: w.count, last: true, failed: w.failed, taken: w.tunnel != nil}
 	w.buf = nil
 	if !w.sent {
 		if !w.started {

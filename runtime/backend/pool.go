@@ -58,7 +58,8 @@ type exchangeState struct {
 	room    *sync.Cond
 	unacked int64
 	gone    bool
-	tunnel  *Tunnel // its connection, once the loop has given it away
+	overdue func(time.Duration) // see Request.OnOverdue; nil: nobody asks
+	tunnel  *Tunnel             // its connection, once the loop has given it away
 }
 
 // part is a piece of a response on its way to the loop.
@@ -139,6 +140,7 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 		Tunnel:  r.WebSocket,
 		Value:   r.Value,
 		pool:    p,
+		state:   ex,
 	}
 	if r.Spool >= 0 {
 		ex.request.spool = os.NewFile(uintptr(r.Spool), "request body")
@@ -298,8 +300,15 @@ func (p *Pool) Cancel(t exchange.Ticket) {
 	}
 }
 
-// Overdue implements runtime.Handler: Cancel has done what there is to do.
-func (p *Pool) Overdue(exchange.Ticket, time.Duration) {}
+// Overdue implements runtime.Handler. Cancel has done what there is to do, but for a
+// responder that asked to be told.
+func (p *Pool) Overdue(t exchange.Ticket, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ex := p.open[t]; ex != nil && ex.overdue != nil {
+		go ex.overdue(took)
+	}
+}
 
 // Stalled implements runtime.Handler: nothing runs on the loop.
 func (p *Pool) Stalled(time.Duration) {}
