@@ -94,6 +94,7 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with s
 
 // App is the loaded applications.
 type App struct {
+	Contents
 	loaded  []*finding // by the index of Options.Apps
 	mounts  []Mount    // of all of them, by Mount.Index
 	inline  bool
@@ -157,6 +158,7 @@ func (a *App) load(o Options, paths []string) error {
 			known[app] = found
 		}
 		a.loaded = append(a.loaded, found)
+		a.Apps = append(a.Apps, Content{Settings: found.settings, Table: found.mounts, What: found.served, Class: found.object})
 	}
 	return nil
 }
@@ -227,25 +229,6 @@ func start(o Options) error {
 	}
 	return nil
 }
-
-// Global returns the global name, one of Options.Globals, of application i: an
-// index of Options.Apps, as for the methods below. Any goroutine.
-func (a *App) Global(i int, name string) (Value, bool) {
-	v, ok := a.loaded[i].settings[name]
-	return v, ok
-}
-
-// Mounts returns what answers for application i: its PATHS, in their order, or
-// one mount with the prefix "". Their Index is for runtime.Mount.Index. Any goroutine.
-func (a *App) Mounts(i int) []Mount { return a.loaded[i].mounts }
-
-// Served says what was found of application i: "PATHS, 3 entries" or
-// "WSGI app:application". Any goroutine.
-func (a *App) Served(i int) string { return a.loaded[i].served }
-
-// Object says what application i is, "flask.app.Flask" or "module.function"; ""
-// with PATHS. Any goroutine.
-func (a *App) Object(i int) string { return a.loaded[i].object }
 
 // Serve runs Python thread 0 on the thread of Load until Stop, and returns -1;
 // or until a signal handler of the script calls sys.exit, and returns its

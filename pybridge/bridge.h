@@ -494,6 +494,14 @@ void fapws_look_at(fapws_thread *t, fapws_sighting *out);
 /* --- dump.c --- */
 int fapws_dump_init(void); /* -1 with exception */
 
+/* --- forkchild.c --- */
+/* The socket of the one request that this process was forked for (--fork), or -1. */
+extern int fapws_fork_socket;
+/* Sends a finished part to it, and gives the part up. GIL held. */
+void fapws_fork_send(fapws_part *p);
+/* Sends what was said to the server (messages.c). Any thread, with or without the GIL. */
+void fapws_fork_said(void);
+
 /* --- fork.c --- */
 extern volatile int fapws_forked;
 int fapws_fork_init(void); /* -1 with exception */

@@ -112,7 +112,7 @@ static PyObject *make_template(const fapws_pool_options *o, Py_ssize_t room) {
       {"wsgi.errors", Py_BuildValue("O", errors ? errors : Py_None)},
       {"wsgi.multithread", PyBool_FromLong(o->threads > 1)},
       {"wsgi.multiprocess", PyBool_FromLong(o->multiprocess)},
-      {"wsgi.run_once", PyBool_FromLong(0)},
+      {"wsgi.run_once", PyBool_FromLong(o->run_once)},
       {"wsgi.input_terminated", PyBool_FromLong(1)},
       {"fapws.disconnected", PyCFunction_New(&fapws_disconnected_method, NULL)},
       {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&fapws_FileWrapper_Type)},

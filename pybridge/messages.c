@@ -49,7 +49,9 @@ int fapws_keep(uint8_t kind, const fapws_bytes *texts, int n) {
     __atomic_store_n(&P.shared.messages, 1, __ATOMIC_SEQ_CST);
   }
   pthread_mutex_unlock(&mu);
-  if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else it has not begun, and looks when it does */
+  if (UNLIKELY(fapws_fork_socket >= 0))
+    fapws_fork_said();
+  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else it has not begun, and looks when it does */
   return to != NULL;
 }
 

@@ -55,7 +55,7 @@ func (h *Handler) listen() {
 				h.config.Purge(string(cutText(&texts)))
 			}
 		case C.FAPWS_EVENT:
-			e := Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))}
+			e := readEvent(texts)
 			events = append(events, e)
 			cost += e.Cost()
 		case C.FAPWS_BROADCAST:
@@ -86,12 +86,22 @@ func (h *Handler) listen() {
 
 // each calls f with the kind and the texts of each message of all, n bytes.
 func each(all *C.char, n C.size_t, f func(kind byte, texts []byte)) {
-	for rest := unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)); len(rest) > 0; {
+	eachMessage(unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)), f)
+}
+
+// eachMessage is each for messages in Go's memory.
+func eachMessage(rest []byte, f func(kind byte, texts []byte)) {
+	for len(rest) > 0 {
 		kind, texts := rest[0], rest[5:]
 		size := nativeInt(rest[1:])
 		texts, rest = texts[:size], texts[size:]
 		f(kind, texts)
 	}
+}
+
+// readEvent reads the texts of a FAPWS_EVENT.
+func readEvent(texts []byte) Event {
+	return Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))}
 }
 
 // nativeInt is the number that b begins with, as this machine writes it.

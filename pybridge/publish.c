@@ -26,6 +26,10 @@ void fapws_want_turn(void) {
 }
 
 void fapws_hand_over(fapws_part *p) {
+  if (UNLIKELY(fapws_fork_socket >= 0)) {
+    fapws_fork_send(p);
+    return;
+  }
   int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED), others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
   p->behind = event > others ? event : others;
   p->taken = p->last && p->rec->taken;

@@ -255,6 +255,7 @@ typedef struct {
   int stamped;      /* stderr is an error log: lines have a date, a level and a client */
   int send_fields;  /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
   int multiprocess; /* other processes serve the same application */
+  int run_once;     /* the process ends with the request */
   int max_event;    /* most bytes of an event of a channel as it is sent */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int mounts;
@@ -375,6 +376,13 @@ uintptr_t fapws_close_part(uintptr_t rec, int code, const char *reason, size_t n
  * the application forks close it, and all connections that were accepted from
  * it. Any thread, but one at a time. */
 void fapws_keep_from_children(int fd);
+
+/* --- forkserver.c ---------------------------------------------------------- */
+
+/* Forks a child for each request that is asked for on the control socket, until its
+ * other end is closed; then ends the children, and returns 0. -1: out of memory. On Python's main
+ * thread, without the GIL, after fapws_pool_start in inline mode. */
+int fapws_forkserver(int control);
 
 /* --- lost.c ---------------------------------------------------------------- */
 

@@ -26,6 +26,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/backend", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/runtime/spawn", nil},
 		{"fapws/runtime/cgi", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend"}},
+		{"fapws/runtime/forkserver", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/cgi"}},
 		{"fapws/runtime/fastcgi", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/cgi"}},
 		{"fapws/runtime/php", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/cgi", "fapws/runtime/fastcgi"}},
 		{"fapws/runtime/ssi", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/backend"}},

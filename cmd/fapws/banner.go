@@ -59,14 +59,17 @@ func (p *plan) isOpen(conf *settings.Config) bool {
 	return len(conf.Proxies) == 0 && !p.site.Restricts()
 }
 
-func mode(threads int) string {
-	switch threads {
-	case 0:
+// mode describes where handlers run.
+func mode(conf *settings.Config) string {
+	switch {
+	case conf.Fork:
+		return fmt.Sprintf("a process for each request, up to %d", conf.MaxForks)
+	case conf.Threads == 0:
 		return "inline"
-	case 1:
+	case conf.Threads == 1:
 		return "1 thread"
 	}
-	return fmt.Sprintf("up to %d threads", threads)
+	return fmt.Sprintf("up to %d threads", conf.Threads)
 }
 
 // urlsOf returns a URL that works on this machine for what listens on a and,

@@ -42,7 +42,7 @@ func TestBanner(t *testing.T) {
 		if tt.open {
 			warning = "             open to the network without a password; -b 127.0.0.1 serves this machine only\n"
 		}
-		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", mode(tt.threads), tt.open); got != tt.want+served+warning {
+		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", mode(&settings.Config{Threads: tt.threads}), tt.open); got != tt.want+served+warning {
 			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served+warning)
 		}
 	}

@@ -57,6 +57,16 @@ func (s *service) publish(events []pybridge.Event) {
 	s.here.add(events...)
 }
 
+// publishInOrder is publish for callers that must not go on before the events have their
+// place in the order of all workers. Any goroutine but the loop's.
+func (s *service) publishInOrder(events []pybridge.Event) {
+	if s.parent != nil {
+		s.parent.events.publish(events)
+		return
+	}
+	s.here.add(events...)
+}
+
 // publishHere sends events to those who listen to this process, which is alone.
 func (s *service) publishHere(events []pybridge.Event) {
 	var cost int64
@@ -65,7 +75,14 @@ func (s *service) publishHere(events []pybridge.Event) {
 		s.publishOne(func() error { _, err := s.server.Publish(&m); return err })
 		cost += events[i].Cost()
 	}
-	s.handler.Dealt(cost)
+	s.dealt(cost)
+}
+
+// dealt says that events of cost bytes are the server's own. Any goroutine.
+func (s *service) dealt(cost int64) {
+	if s.handler != nil {
+		s.handler.Dealt(cost)
+	}
 }
 
 // publishOne publishes an event as soon as there is room for it.

@@ -17,7 +17,6 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
-	"fapws/pybridge"
 	"fapws/runtime"
 )
 
@@ -56,10 +55,9 @@ const stackWait = 2 * time.Second
 
 // alone is the control socket's view of a process without a supervisor.
 type alone struct {
-	s       *service
-	addrs   []net.Addr
-	handler *pybridge.Handler
-	since   time.Time
+	s     *service
+	addrs []net.Addr
+	since time.Time
 }
 
 func (a *alone) Report() ctl.Report {
@@ -78,7 +76,7 @@ func reportOf(p *plan, conf *settings.Config, addrs []net.Addr, since time.Time)
 		App:     p.label(conf),
 		Version: version,
 		Python:  p.python(),
-		Mode:    mode(conf.Threads),
+		Mode:    mode(conf),
 		Uptime:  time.Since(since).Seconds(),
 	}
 	for _, addr := range addrs {
@@ -88,16 +86,23 @@ func reportOf(p *plan, conf *settings.Config, addrs []net.Addr, since time.Time)
 	return r
 }
 
-func (a *alone) Stack() string { return stackOf(a.handler) }
+func (a *alone) Stack() string { return a.s.stack() }
 
-// stackOf shows the Python stacks of the requests in flight; h is nil without
-// Python.
-func stackOf(h *pybridge.Handler) string {
-	if h == nil {
+// stack shows the Python stacks of the active requests, or the processes that answer them.
+func (s *service) stack() string {
+	var b strings.Builder
+	switch {
+	case s.forks != nil:
+		running := s.forks.Running()
+		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
+		for _, line := range running {
+			fmt.Fprintln(&b, line)
+		}
+	case s.handler != nil:
+		_ = s.handler.Stack(&b, stackWait) // what it could not see is in the text
+	default:
 		return "no Python runs here\n"
 	}
-	var b strings.Builder
-	_ = h.Stack(&b, stackWait) // what it could not see is in the text
 	return b.String()
 }
 
@@ -120,8 +125,8 @@ const (
 )
 
 // answerQuestions lets a worker say what its supervisor asks.
-func (s *service) answerQuestions(h *pybridge.Handler) {
-	s.parent.onAsk(askStack, func() string { return stackOf(h) })
+func (s *service) answerQuestions() {
+	s.parent.onAsk(askStack, s.stack)
 	s.parent.onAskAbout(askPurge, func(text string) string { return strconv.Itoa(purged(s.server, text)) })
 	s.parent.onAsk(askCache, func() string { text, _ := json.Marshal(cacheOf(s.server)); return string(text) })
 	s.parent.onAsk(askServed, func() string { return strconv.FormatInt(s.server.Served(), 10) })

@@ -25,7 +25,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 	}
 	if p.bad != nil {
 		// What else is wrong can be told without the applications.
-		_, others := p.build(set, &conf, nil, nil, &programs{}, log)
+		_, others := p.build(set, &conf, nil, nil, nil, &programs{}, log)
 		var f *failure
 		if errors.As(p.bad, &f) && others == nil {
 			return 0, &failure{code: f.code, line: p.bad.Error()}
@@ -54,7 +54,7 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 	case settings.WordShell:
 		code = app.Tool("_shell")
 	default:
-		if err := judge(cmd, set, p, app, stdout, log); err != nil {
+		if err := judge(cmd, set, p, &app.Contents, stdout, log); err != nil {
 			code = report(stderr, err)
 		}
 	}
@@ -79,7 +79,7 @@ func withoutPython(cmd *settings.Command, set *settings.Settings, p *plan, stdou
 		}
 		return p.site.Write(stdout, &conf)
 	}
-	built, err := p.build(set, &conf, nil, nil, &programs{}, log)
+	built, err := p.build(set, &conf, nil, nil, nil, &programs{}, log)
 	if err != nil {
 		return unbuilt(err)
 	}
@@ -89,7 +89,7 @@ func withoutPython(cmd *settings.Command, set *settings.Settings, p *plan, stdou
 }
 
 // judge looks at what the applications left and says so.
-func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge.App, stdout io.Writer, log func(runtime.Level, string)) error {
+func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge.Contents, stdout io.Writer, log func(runtime.Level, string)) error {
 	inline := isInline(set, p)
 	if err := readSettings(cmd, set, app, inline); err != nil {
 		return err
@@ -98,11 +98,14 @@ func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge
 	if err != nil {
 		return usage(err)
 	}
-	built, err := p.build(set, &conf, app, nil, &programs{}, log)
+	built, err := p.build(set, &conf, app, nil, nil, &programs{}, log)
 	if err != nil {
 		return unbuilt(err)
 	}
 	built.Close()
+	if err := app.Forkable(); conf.Fork && err != nil {
+		return notStarted("%s: %v", cmd.ScriptName(), err)
+	}
 	if cmd.Word == settings.WordPrintConfig {
 		if err := set.WriteConfig(stdout); err != nil {
 			return err
@@ -114,13 +117,13 @@ func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge
 		name = p.name(&conf)
 	}
 	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
-		name, p.counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), mode(conf.Threads))
+		name, p.counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), mode(&conf))
 	return err
 }
 
 // readSettings takes over what a script with PATHS sets. Any other application may be
 // served by several servers: a TIMEOUT or SERVER in its module is its own.
-func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.App, inline bool) error {
+func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.Contents, inline bool) error {
 	script := cmd.ScriptName()
 	if app.Object(0) == "" {
 		if err := set.ReadScript(script, globalOf(app, 0)); err != nil {
@@ -130,6 +133,9 @@ func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.A
 	conf, err := set.Config()
 	if err != nil {
 		return usage(err)
+	}
+	if conf.Fork {
+		return nil
 	}
 	if app.Object(0) != "" && inline && conf.Threads != 0 {
 		return usage(fmt.Errorf("%s: THREADS counts only beside PATHS, which was not found: use --threads 0, or remove THREADS", script))

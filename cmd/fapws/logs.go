@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -163,6 +164,25 @@ func (l *logs) client(number int, level runtime.Level, client, line string) {
 		return
 	}
 	l.writers[number-1](level, client, line)
+}
+
+// path returns the path of the error log with a number, "" for that of the server. Any
+// goroutine.
+func (l *logs) path(number int) (path string) {
+	if number == 0 {
+		return ""
+	}
+	l.errors.Range(func(at, n any) bool {
+		if n.(int) != number {
+			return true
+		}
+		path = at.(string)
+		if path == "" {
+			path = os.DevNull // it is off
+		}
+		return false
+	})
+	return path
 }
 
 // written tells Python that what it has said was written to an error log, but for what waits.

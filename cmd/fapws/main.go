@@ -37,6 +37,7 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) (code int, err error) {
+	forks := isForkServer()
 	parent, err := takeParent()
 	if err != nil {
 		return 0, err
@@ -111,8 +112,11 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if early.Umask >= 0 {
 		unix.Umask(early.Umask)
 	}
+	if forks {
+		return (&service{cmd: cmd, set: set, plan: plan, stderr: stderr}).serveForks()
+	}
 	if parent != nil {
-		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &front{}, parent: parent}
+		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &front{}, parent: parent, started: started}
 		if err := s.errors.open(&early, parent, nil); err != nil {
 			return 0, err
 		}
@@ -142,8 +146,8 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		code, err = v.run(started)
 		return v.errors.last(code, err)
 	}
-	s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: f}
-	if err := s.errors.open(&early, nil, func() {}); err != nil {
+	s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: f, started: started}
+	if err := s.errors.open(&early, nil, s.followErrors); err != nil {
 		return 0, err
 	}
 	code, err = s.run()

@@ -14,8 +14,9 @@ var _ interface {
 } = (*pybridge.Handler)(nil)
 
 // mountTable opens the document roots of PATHS, so that the loop can serve them
-// without Python, and its folders of programs, which ran runs and add mounts.
-func mountTable(script string, threads int, mounts []pybridge.Mount, ran *programs, add func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, error) {
+// without Python, and its folders of programs, which ran runs and add mounts. forks, if it
+// is not nil, runs the handlers.
+func mountTable(script string, threads int, mounts []pybridge.Mount, forks *forks, ran *programs, add func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, error) {
 	table := make([]runtime.Mount, len(mounts))
 	for i, m := range mounts {
 		table[i].Prefix, table[i].Index = m.Prefix, m.Index
@@ -38,6 +39,10 @@ func mountTable(script string, threads int, mounts []pybridge.Mount, ran *progra
 			table[i].Handler, table[i].Index = add(program)
 		}
 		if m.Static == nil {
+			if forks != nil && m.CGI == "" {
+				table[i].Raw = false
+				table[i].Handler, table[i].Index = add(forks.mount(&m))
+			}
 			continue
 		}
 		options, err := static.ParseOptions(m.Static.JSON)

@@ -202,9 +202,10 @@ func (p *plan) options(cmd *settings.Command, set *settings.Settings) pybridge.O
 	return o
 }
 
-// build makes the sites, with the applications in app, nil if there are none.
+// build makes the sites, with the applications in app, nil if there are none, which forks
+// runs, if it is not nil.
 // Without logs it only looks for mistakes.
-func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.App, logs *logs, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
+func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.Contents, forks *forks, logs *logs, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
 	names := p.site.Apps()
 	parts := site.Parts{
 		Conf:   conf,
@@ -227,7 +228,7 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 					return nil, 0, usage(err)
 				}
 			}
-			table, err = mountTable(script, conf.Threads, app.Mounts(i), ran, add)
+			table, err = mountTable(script, conf.Threads, app.Mounts(i), forks, ran, add)
 			return table, most, err
 		},
 		Log:      log,
@@ -271,7 +272,7 @@ func (p *plan) label(conf *settings.Config) string {
 }
 
 // counted says for check what there is: "2 hosts, 5 routes, WSGI app:application".
-func (p *plan) counted(app *pybridge.App, conf *settings.Config) string {
+func (p *plan) counted(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.site.Root != "" && p.file == nil {
 		what = append(what, "a folder of files")
@@ -298,7 +299,7 @@ func (p *plan) counted(app *pybridge.App, conf *settings.Config) string {
 }
 
 // served says for people what is served.
-func (p *plan) served(app *pybridge.App, conf *settings.Config) string {
+func (p *plan) served(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.site.Root != "" {
 		what = append(what, p.site.What(conf))

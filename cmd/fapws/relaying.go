@@ -37,6 +37,7 @@ type relaying struct {
 	down    *lane[arrival]           // from it
 	said    int64                    // cost of what was sent up; of up
 	dealt   int64                    // of what has come back; of down
+	own     numbering                // of what publish has added
 	begun   []byte                   // of events whose last message has not come; of listen
 	waiting atomic.Int64             // bytes in down
 	deaf    atomic.Bool              // it was said that some are lost
@@ -84,10 +85,63 @@ func (r *relaying) sendUp(events []pybridge.Event) {
 	}
 }
 
+// numbering counts the cost of events until the supervisor has given them their numbers.
+// It counts those of publish only: no others are published where that is called.
+type numbering struct {
+	mu        sync.Mutex
+	published int64
+	numbered  int64
+	changed   chan struct{} // closed when numbered grows; nil: nothing waits
+}
+
+// reached notes that events up to this cost have their numbers.
+func (n *numbering) reached(cost int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.numbered = max(n.numbered, cost)
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
+	}
+}
+
+// numberedWithin bounds the wait for a supervisor that does not answer.
+const numberedWithin = 10 * time.Second
+
+// publish sends events to the supervisor and returns when they have their numbers: what is
+// published afterwards, by any worker, comes later. Any goroutine but listen's.
+func (r *relaying) publish(events []pybridge.Event) {
+	n := &r.own
+	n.mu.Lock()
+	for i := range events {
+		n.published += events[i].Cost()
+	}
+	target := n.published
+	r.up.add(events...)
+	timeout := time.After(numberedWithin)
+	for n.numbered < target {
+		if n.changed == nil {
+			n.changed = make(chan struct{})
+		}
+		changed := n.changed
+		n.mu.Unlock()
+		select {
+		case <-changed:
+		case <-timeout:
+			return
+		}
+		n.mu.Lock()
+	}
+	n.mu.Unlock()
+}
+
 // arrived takes Events. On listen's goroutine.
 func (r *relaying) arrived(m *supervisor.Message) {
-	if m.ID > 0 && r.s.handler != nil {
-		r.s.handler.Numbered(int64(m.ID))
+	if m.ID > 0 {
+		r.own.reached(int64(m.ID))
+		if r.s.handler != nil {
+			r.s.handler.Numbered(int64(m.ID))
+		}
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.deaf.Swap(true) {

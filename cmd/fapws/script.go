@@ -56,7 +56,7 @@ func nearFile(name string) string {
 // isInline decides before the script runs whether Python lives on the loop,
 // because it must be started on the thread where it will run.
 func isInline(set *settings.Settings, p *plan) bool {
-	if len(p.apps) == 0 {
+	if conf, _ := set.Config(); len(p.apps) == 0 || conf.Fork {
 		return false
 	}
 	conf, _ := set.Config() // its errors are about other things, and come later
@@ -153,7 +153,7 @@ func mistypedWord(module string, err error) error {
 }
 
 // globalOf reads a global of application i in the form that settings take.
-func globalOf(app *pybridge.App, i int) func(string) (any, bool) {
+func globalOf(app *pybridge.Contents, i int) func(string) (any, bool) {
 	return func(name string) (any, bool) {
 		v, ok := app.Global(i, name)
 		if !ok {

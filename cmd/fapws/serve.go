@@ -17,6 +17,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/cgi"
+	"fapws/runtime/forkserver"
 )
 
 // service is one run of a server, from the script to the exit code.
@@ -26,23 +27,27 @@ type service struct {
 	plan   *plan
 	stderr io.Writer
 
-	conf     settings.Config
-	log      *logger
-	signals  *signals
-	inline   bool
-	server   *runtime.Server
-	app      *pybridge.App // nil: no Python
-	built    *site.Built
-	access   *accesslog.Log
-	logs     logs
-	errors   errorLog
-	memory   thrift
-	programs programs
-	front    *front
-	parent   *parent // of a worker, else nil
-	handler  *pybridge.Handler
-	here     *lane[pybridge.Event] // events of a process that is alone
-	over     atomic.Bool           // nothing is sent any more
+	conf       settings.Config
+	log        *logger
+	signals    *signals
+	inline     bool
+	server     *runtime.Server
+	app        *pybridge.App                     // nil: no Python in this process
+	forks      *forks                            // with --fork, where Python is; else nil
+	forkServer atomic.Pointer[forkserver.Server] // that of forks, for any goroutine
+	contents   *pybridge.Contents                // what was loaded, here or there; nil: no application
+	started    place
+	built      *site.Built
+	access     *accesslog.Log
+	logs       logs
+	errors     errorLog
+	memory     thrift
+	programs   programs
+	front      *front
+	parent     *parent // of a worker, else nil
+	handler    *pybridge.Handler
+	here       *lane[pybridge.Event] // events of a process that is alone
+	over       atomic.Bool           // nothing is sent any more
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -78,11 +83,8 @@ func (s *service) run() (code int, err error) {
 			return 0, notStarted("%v", err)
 		}
 	}
-	if len(s.plan.apps) > 0 {
-		s.onPython(func() { s.app, err = loadScript(s.plan.options(s.cmd, s.set), s.cmd, s.report) })
-		if err != nil {
-			return 0, err
-		}
+	if err := s.load(); err != nil {
+		return 0, err
 	}
 	if err = s.start(); err == nil {
 		code = s.serve()
@@ -94,11 +96,29 @@ func (s *service) run() (code int, err error) {
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
+	if s.forks != nil {
+		s.forks.Close(forkServerEnds)
+	}
 	if s.built != nil {
 		s.built.Close()
 	}
 	s.logs.close()
 	return code, nil
+}
+
+// load loads the applications, if there are any.
+func (s *service) load() (err error) {
+	switch {
+	case len(s.plan.apps) == 0:
+		return nil
+	case s.conf.Fork:
+		return s.openForks()
+	}
+	s.onPython(func() { s.app, err = loadScript(s.plan.options(s.cmd, s.set), s.cmd, s.report) })
+	if err == nil {
+		s.contents = &s.app.Contents
+	}
+	return err
 }
 
 // exit ends the process at once, but for lines of the logs.
@@ -113,6 +133,7 @@ func (s *service) reopenLog(files ...*os.File) {
 		s.log.log(runtime.LevelInfo, "opening the log files anew")
 	}
 	s.errors.follow(files...)
+	s.followErrors()
 	s.logs.reopen()
 }
 
@@ -137,9 +158,8 @@ func (s *service) onPython(f func()) {
 // start does what is left between a script that was run and requests that
 // are answered.
 func (s *service) start() (err error) {
-	if s.app != nil {
-		s.onPython(func() { err = readSettings(s.cmd, s.set, s.app, s.inline) })
-		if err != nil {
+	if s.contents != nil {
+		if err := readSettings(s.cmd, s.set, s.contents, s.inline); err != nil {
 			return err
 		}
 	}
@@ -153,7 +173,10 @@ func (s *service) start() (err error) {
 	}
 	s.programs.gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
 	s.programs.log, s.programs.sends = s.logs.client, site.Sends(&s.conf)
-	if s.built, err = s.plan.build(s.set, &s.conf, s.app, &s.logs, &s.programs, s.log.log); err != nil {
+	if s.forks != nil {
+		s.forks.serve(s)
+	}
+	if s.built, err = s.plan.build(s.set, &s.conf, s.contents, s.forks, &s.logs, &s.programs, s.log.log); err != nil {
 		return unbuilt(err)
 	}
 	if err := s.front.writePid(); err != nil {
@@ -204,7 +227,7 @@ func (s *service) start() (err error) {
 	}
 	s.signals.serve()
 	if s.parent == nil {
-		socket, err := control(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, handler, time.Now()}, s.log)
+		socket, err := control(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, time.Now()}, s.log)
 		if err != nil {
 			return err
 		}
@@ -215,7 +238,7 @@ func (s *service) start() (err error) {
 		}
 		s.front.control.Store(socket)
 	} else {
-		s.answerQuestions(handler)
+		s.answerQuestions()
 	}
 	var guest runtime.Handler
 	if handler != nil {
@@ -256,17 +279,9 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 	if s.app == nil {
 		return nil, nil
 	}
-	run := pybridge.RunConfig{
-		Threads:      s.conf.Threads,
-		Queue:        s.conf.MaxQueue,
-		Debug:        s.conf.Debug,
-		Stamped:      s.errors.file != nil,
-		Multiprocess: severalWorkers(s.conf.Workers),
-		Software:     "fapws/" + version,
-		SendFile:     len(s.conf.SendfileRoots) > 0,
-		Accel:        len(s.conf.AccelRoots) > 0,
-	}
-	run.Purge, run.Publish, run.MaxEvent = s.purge, s.publish, s.conf.ChannelMaxEvent
+	run := s.runConfig()
+	run.Threads = s.conf.Threads
+	run.Purge, run.Publish = s.purge, s.publish
 	run.Relayed, run.Counted = s.parent != nil, s.counted()
 	run.Timeout = s.conf.Timeout
 	if s.parent != nil {
@@ -274,6 +289,20 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 	}
 	s.onPython(func() { handler, err = s.app.Start(run) })
 	return handler, err
+}
+
+// runConfig is what goes for handlers wherever they run.
+func (s *service) runConfig() pybridge.RunConfig {
+	return pybridge.RunConfig{
+		Queue:        s.conf.MaxQueue,
+		Debug:        s.conf.Debug,
+		Stamped:      s.errors.file != nil,
+		Multiprocess: severalWorkers(s.conf.Workers),
+		Software:     "fapws/" + version,
+		SendFile:     len(s.conf.SendfileRoots) > 0,
+		Accel:        len(s.conf.AccelRoots) > 0,
+		MaxEvent:     s.conf.ChannelMaxEvent,
+	}
 }
 
 // enterCage does --chroot, when all that comes from outside has been loaded.
@@ -297,6 +326,6 @@ func (s *service) announce(addrs []net.Addr) {
 	s.front.told(s.front.notifier.Ready(servingLine(addrs)))
 	go s.front.notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.shows(runtime.LevelInfo) {
-		fmt.Fprint(s.errors.people(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.app, &s.conf), inVenv(s.plan.python(), &s.conf), mode(s.conf.Threads), s.plan.isOpen(&s.conf)))
+		fmt.Fprint(s.errors.people(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.contents, &s.conf), inVenv(s.plan.python(), &s.conf), mode(&s.conf), s.plan.isOpen(&s.conf)))
 	}
 }

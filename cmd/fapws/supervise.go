@@ -256,7 +256,7 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 		return
 	}
 	if v.log.shows(runtime.LevelInfo) {
-		how := mode(v.settled.Threads) + ", " + supervisor.Count(v.workers(), "worker")
+		how := mode(&v.settled.Config) + ", " + supervisor.Count(v.workers(), "worker")
 		fmt.Fprint(v.errors.people(v.stderr), banner(addrs, localAddresses(), v.settled.Served, inVenv(v.settled.Python, &v.settled.Config), how, v.plan.isOpen(&v.settled.Config)))
 	}
 }

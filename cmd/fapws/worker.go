@@ -128,7 +128,7 @@ func (p *parent) present(s *service) {
 	}
 	p.events.join()
 	p.unhear()
-	p.loaded(s, s.plan.served(s.app, &s.conf))
+	p.loaded(s, s.plan.served(s.contents, &s.conf))
 }
 
 // loaded says so; what is served is for people.

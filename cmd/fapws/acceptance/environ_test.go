@@ -8,7 +8,7 @@ import (
 )
 
 func TestEnviron(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "environ.py")
 		_, port, _ := net.SplitHostPort(s.address)
 		w := s.dial()
@@ -22,7 +22,7 @@ func TestEnviron(t *testing.T) {
 			"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_PORT": port, "REMOTE_ADDR": "127.0.0.1",
 			"CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "8", "HTTP_HOST": "test",
 			"HTTP_X_TWICE": "one,two", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_LATIN": "\u00e9", "HTTP_X_PADDED": "v",
-			"wsgi.url_scheme": "http", "wsgi.multithread": !m.inline(), "wsgi.multiprocess": m.workers(), "wsgi.run_once": false,
+			"wsgi.url_scheme": "http", "wsgi.multithread": !m.inline() && !m.forks(), "wsgi.multiprocess": m.workers() || m.forks(), "wsgi.run_once": m.forks(),
 		}
 		_, clientPort, _ := net.SplitHostPort(w.LocalAddr().String())
 		want["REMOTE_PORT"] = clientPort

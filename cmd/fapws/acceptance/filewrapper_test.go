@@ -39,7 +39,7 @@ func TestFileWrapper(t *testing.T) {
 		{"blocks with less than their length", "kind=noted&length=70000", all[:70_000], 70_000, "closed, read by [65536]\n"},
 		{"after write()", "kind=real&write=before,", "before," + all, -1, "closed\n"},
 	}
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		folder := t.TempDir()
 		s := command{script: "filewrapper.py", args: []string{folder}, complains: true}.serve(t, m)
 		w := s.dial()

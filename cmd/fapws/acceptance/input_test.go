@@ -25,7 +25,7 @@ func TestInputCalls(t *testing.T) {
 		"", "\n", "one", "one\ntwo\n\nfour", "one\r\ntwo\r\n",
 		strings.Repeat("x", 70_000) + "\n" + strings.Repeat("a line of the body\n", 20_000) + "end", // in a file
 	}
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "input_calls.py")
 		w := s.dial()
 		for _, body := range bodies {
@@ -45,7 +45,7 @@ func TestInputCalls(t *testing.T) {
 // CONTENT_LENGTH is there as RFC 3875 §4.1.2 has it: with the length after
 // decoding. So also the frameworks read it that know of nothing else.
 func TestInputAnnounced(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "input_calls.py")
 		w := s.dial()
 		for _, c := range []struct{ request, length string }{

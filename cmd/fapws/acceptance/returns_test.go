@@ -33,7 +33,7 @@ func TestReturns(t *testing.T) {
 		{"/dict", `{"a":[1,null,"` + "\u00e9" + `"]}`, "application/json"},
 		{"/written", "written and returned", "text/plain"},
 	}
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "returns.py")
 		for _, c := range cases {
 			s.get(c.path, 200).is(t, c.body).field(t, "Content-Type", c.mediaType)
@@ -55,7 +55,7 @@ func TestReturns(t *testing.T) {
 // A length that is not known beforehand: chunks on 1.1, the end of the
 // connection on 1.0.
 func TestReturnsFraming(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "returns.py")
 		for _, c := range []struct {
 			path    string
@@ -87,7 +87,7 @@ func TestReturnsFraming(t *testing.T) {
 
 // What is no response is a 500, and the log names the handler and the value.
 func TestReturnsRefused(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := command{script: "returns.py", complains: true}.serve(t, m)
 		s.get("/none", 500)
 		s.says(`handler none returned None;`)

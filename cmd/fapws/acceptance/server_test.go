@@ -33,7 +33,12 @@ var modes = []mode{
 	{"workers", []string{"--workers", "2"}},
 }
 
+// forks is another one, for synchronous handlers that remember nothing between requests.
+var forks = mode{"fork", []string{"--fork"}}
+
 func (m mode) inline() bool { return m.name == "inline" }
+
+func (m mode) forks() bool { return m.name == forks.name }
 
 func (m mode) workers() bool { return m.name == "workers" }
 
@@ -41,6 +46,12 @@ func (m mode) workers() bool { return m.name == "workers" }
 func inModes(t *testing.T, test func(t *testing.T, m mode)) {
 	t.Helper()
 	inEach(t, modes, test)
+}
+
+// inModesAndForks runs a test in each mode, and with a process for each request.
+func inModesAndForks(t *testing.T, test func(t *testing.T, m mode)) {
+	t.Helper()
+	inEach(t, append(slices.Clone(modes), forks), test)
 }
 
 // inOneProcess runs a test in the modes with one process: it looks at that, or

@@ -8,7 +8,7 @@ import (
 // exc_info replaces a head that was not sent, raises once it was, and nothing
 // of the exception is kept.
 func TestExcInfo(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := command{script: "startresponse.py", complains: true}.serve(t, m)
 		freed := func() {
 			t.Helper()
@@ -46,7 +46,7 @@ func TestStartResponseCalls(t *testing.T) {
 		{"/half", 500, "error page"},
 		{"/half/status", 500, "error page"},
 	}
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := command{script: "startresponse.py", complains: true}.serve(t, m)
 		for _, c := range cases {
 			a := s.get(c.path, c.status)
@@ -99,7 +99,7 @@ func TestHeadTypes(t *testing.T) {
 		"letters": `ValueError: status 'OK' is not`, "euro": `ValueError: status '200 \x{20ac}' has a character`,
 		"float": `TypeError: status must be str, not float`,
 	}
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := command{script: "startresponse.py", complains: true}.serve(t, m)
 		w := s.dial()
 		for query, report := range headers {
@@ -128,7 +128,7 @@ func TestHeadTypes(t *testing.T) {
 // Fields between the server and its client are the server's (PEP 3333, "Other
 // HTTP Features"): those of an application are left out.
 func TestHopByHopFields(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "startresponse.py")
 		w := s.dial()
 		for _, field := range []string{

@@ -18,7 +18,7 @@ func TestValidator(t *testing.T) {
 		{"/written", 200, "written whole"}, {"/replaced", 503, "replaced"}, {"/file", 200, "0123456789"}, {"/memory", 200, "in memory"},
 		{"/error", 404, "no such thing"}, {"/", 200, "whole "}, {"/x/y?q=%20", 200, "whole "}, {"/whole", 200, "whole "}, {"/whole/", 200, "whole "},
 	}
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "validated.py")
 		for _, c := range cases {
 			for _, method := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"} {

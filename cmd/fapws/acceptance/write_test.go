@@ -6,7 +6,7 @@ import (
 )
 
 func TestWrite(t *testing.T) {
-	inModes(t, func(t *testing.T, m mode) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
 		s := command{script: "write.py", args: []string{t.TempDir()}, complains: true}.serve(t, m)
 		s.get("/only", 200).is(t, "one,tw\u00f6,three,four").field(t, "Content-Type", "text/plain")
 		s.get("/file", 200).is(t, "before 0123456789")

@@ -12,6 +12,16 @@ func processRows() []*Setting {
 			value: func(c *Config) value { return &count{&c.Workers, 0, 512} },
 		},
 		{
+			Name: "fork", Group: GroupProcesses,
+			Help:  "answer each request of the application in a separate process, forked from one that has loaded it; synchronous handlers only",
+			value: func(c *Config) value { return &toggle{&c.Fork} },
+		},
+		{
+			Name: "max-forks", Group: GroupProcesses, Arg: "N", Default: "32",
+			Help:  "maximum number of such processes at a time; max-queue further requests wait, others get 503",
+			value: func(c *Config) value { return &count{&c.MaxForks, 1, 1024} },
+		},
+		{
 			Name: "max-requests", Aliases: []string{"limit-max-requests"}, Group: GroupProcesses, Arg: "N", Default: "0",
 			Help:  "replace a worker after this many requests; 0 disables",
 			value: func(c *Config) value { return &count{&c.MaxRequests, 0, 1 << 30} },

@@ -32,6 +32,8 @@ type Config struct {
 	AccelRoots    []string // "/prefix/=folder" for X-Accel-Redirect
 
 	Workers           int           // processes; 0: one per core
+	Fork              bool          // a process for each request
+	MaxForks          int           // at most so many at a time
 	MaxRequests       int           // of a worker until it is replaced; 0: any
 	MaxRequestsJitter int           // at most so many more
 	MaxRSS            int64         // resident bytes of a worker until it is replaced; 0: any

@@ -243,6 +243,10 @@ func (s *Settings) Config() (Config, error) {
 		return c, fmt.Errorf("proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies",
 			s.from["proxy-protocol"])
 	}
+	if c.Fork && c.Chroot != "" {
+		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; leave one of them out",
+			s.from["fork"], s.from["chroot"])
+	}
 	return c, s.fitHead(&c)
 }
 

@@ -1,0 +1,117 @@
+"""Handlers for --fork; they wait for files in the folder that is the first argument."""
+import atexit
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import fapws
+import fapws.cache
+
+folder = sys.argv[1]
+loaded_in = os.getpid()
+child_of_the_application = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+atexit.register(lambda: (child_of_the_application.kill(), child_of_the_application.wait(), note("atexit in %s" % ("fork server" if os.getpid() == loaded_in else "child"))))
+
+
+def note(line):
+    with open(os.path.join(folder, "notes"), "a") as f:
+        f.write(line + "\n")
+
+
+def wait_for(name):
+    while not os.path.exists(os.path.join(folder, name)):
+        time.sleep(0.01)
+
+
+def who(environ, start_response):
+    return {"pid": os.getpid(), "parent": os.getppid(), "loaded_in": loaded_in, "main": threading.current_thread() is threading.main_thread()}
+
+
+def descriptors(environ, start_response):
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found[fd] = os.readlink("/proc/self/fd/" + fd)
+        except OSError:
+            pass
+    return found
+
+
+def waits(environ, start_response):
+    note("waits %d" % os.getpid())
+    wait_for(environ["QUERY_STRING"])
+    return "done\n"
+
+
+def streams(environ, start_response):
+    def chunks():
+        try:
+            yield "first\n"
+            wait_for(environ["QUERY_STRING"])
+            for _ in range(100_000):
+                yield "x" * 1000
+        finally:
+            note("closed")
+
+    return chunks()
+
+
+def stuck(environ, start_response):
+    lock = threading.Lock()
+    lock.acquire()
+    lock.acquire()
+
+
+def dies(environ, start_response):
+    how = environ["QUERY_STRING"]
+    if how == "late":
+        start_response("200 OK", [("Content-Length", "100")])
+        yield b"begin"
+        os._exit(7)
+    if how == "signal":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    os._exit(0)
+
+
+def fails(environ, start_response):
+    raise ValueError("as it should")
+
+
+def has_children(environ, start_response):
+    return "%r\n" % [subprocess.call(["sh", "-c", "exit %d" % n]) for n in range(3)]
+
+
+def later(environ, start_response):
+    fapws.defer(note, "deferred")
+    threading.Thread(target=note, args=("thread",)).start()
+    return "ok\n"
+
+
+def publishes(environ, start_response):
+    for n in range(3):
+        fapws.publish("news", "%s %d" % (environ["QUERY_STRING"], n))
+    return "ok\n"
+
+
+def body(environ, start_response):
+    return "%d\n" % len(environ["wsgi.input"].read())
+
+
+def page(environ, start_response):
+    note("page made")
+    return "page\n"
+
+
+def purge(environ, start_response):
+    fapws.cache.purge("/page")
+    return "ok\n"
+
+
+PATHS = [
+    ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck), ("/dies", dies), ("/fails", fails),
+    ("/children", has_children), ("/later", later), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)), ("/purge", purge),
+    ("/news", lambda environ, start_response: fapws.channel("news")),
+]

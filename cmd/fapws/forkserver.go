@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/cgi"
+	"fapws/runtime/forkserver"
+)
+
+// forkVariable is set in the environment of a process that is to be the fork server of
+// another one (--fork).
+const forkVariable = "FAPWS_FORKSERVER"
+
+// The descriptors of a fork server, see forkserver.Options.Command.
+const (
+	forkControl = 3
+	forkLoaded  = 4
+)
+
+// forkServerEnds is how long a fork server has for ending: longer than its children.
+const forkServerEnds = 5 * time.Second
+
+// isForkServer reports whether this process was started to be one, and removes from
+// the environment what says so.
+func isForkServer() bool {
+	_, is := os.LookupEnv(forkVariable)
+	os.Unsetenv(forkVariable)
+	return is
+}
+
+// serveForks is the life of a fork server: it loads the application, says what it has
+// found, and forks. On the main thread.
+func (s *service) serveForks() (code int, err error) {
+	unix.CloseOnExec(forkControl)
+	unix.CloseOnExec(forkLoaded)
+	control, loaded := os.NewFile(forkControl, "control"), os.NewFile(forkLoaded, "loaded")
+	// The server decides when this process ends; a signal to all of its group does not.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
+	if s.conf, err = s.set.Config(); err != nil {
+		return 0, usage(err)
+	}
+	if err := s.plan.find(s.conf); err != nil {
+		return 0, unbuilt(err)
+	}
+	app, err := loadScript(s.plan.options(s.cmd, s.set), s.cmd, s.report)
+	if err != nil {
+		return 0, err
+	}
+	if err := readSettings(s.cmd, s.set, &app.Contents, s.inline); err != nil {
+		return 0, err
+	}
+	if s.conf, err = s.set.Config(); err != nil {
+		return 0, usage(err)
+	}
+	if err := app.Forkable(); err != nil {
+		return 0, notStarted("%s: %v", s.cmd.ScriptName(), err)
+	}
+	text, err := json.Marshal(&app.Contents)
+	if err == nil {
+		_, err = loaded.Write(text)
+	}
+	if err != nil {
+		return 0, notStarted("cannot tell what was loaded: %v", err)
+	}
+	loaded.Close()
+	run := s.runConfig()
+	run.Stamped = s.conf.ErrorLog != "-"
+	if err := app.ServeForks(run, control); err != nil {
+		return 0, notStarted("%v", err)
+	}
+	return app.Close(), nil
+}
+
+// forks is the fork server of this process.
+type forks struct {
+	*forkserver.Server
+	contents pybridge.Contents
+}
+
+// openForks starts the fork server, which loads the application.
+func (s *service) openForks() error {
+	server, loaded, err := forkserver.Open(forkserver.Options{Command: s.forkCommand, Log: func(line string) { s.log.log(runtime.LevelError, line) }, Failed: s.forksFailed})
+	var failed *forkserver.LoadError
+	switch {
+	case errors.As(err, &failed) && failed.Code >= 0:
+		return ended(failed.Code) // it has said why
+	case err != nil:
+		return notStarted("%v", err)
+	}
+	s.forks = &forks{Server: server}
+	s.forkServer.Store(server)
+	s.contents = &s.forks.contents
+	if err := json.Unmarshal(loaded, s.contents); err != nil {
+		return notStarted("cannot read what the fork server has loaded: %v", err)
+	}
+	return nil
+}
+
+// forksFailed is forkserver.Options.Failed.
+func (s *service) forksFailed(line string) {
+	s.log.log(runtime.LevelError, line)
+	s.signals.end(order{how: gracefully, code: exitRuntime}, exitRuntime)
+}
+
+// forkCommand starts this executable with the same arguments in the same folder.
+func (s *service) forkCommand() *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Dir = s.started.folder
+	cmd.Env = append(os.Environ(), forkVariable+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd
+}
+
+// serve lets the fork server answer requests. Once, when the settings and the log files
+// of s are known.
+func (f *forks) serve(s *service) {
+	f.Serve(forkserver.Serving{
+		Gate:    cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
+		LogPath: s.logs.path,
+		Log: func(number int, client, line string) {
+			s.logs.client(number, runtime.LevelError, client, line)
+		},
+		Messages: func(raw []byte) {
+			pybridge.ReadMessages(raw, s.purge, s.publishInOrder)
+		},
+	})
+}
+
+// mount is what answers for m.
+func (f *forks) mount(m *pybridge.Mount) *forkserver.Mount {
+	return &forkserver.Mount{Server: f.Server, Index: m.Index, Name: m.Name}
+}
+
+// followErrors is for when the error log was rotated: the fork server has it as its
+// standard error, too. Any goroutine.
+func (s *service) followErrors() {
+	if server := s.forkServer.Load(); server != nil {
+		server.FollowStderr()
+	}
+}

@@ -1,0 +1,35 @@
+package pybridge
+
+// Contents is what loading has found, without the interpreter that it was found
+// in: another process may have loaded it, and passed it on as JSON. It does not
+// change. Any goroutine may use it.
+type Contents struct {
+	Apps []Content // by the index of Options.Apps
+}
+
+// Content is what was found of one application.
+type Content struct {
+	Settings map[string]Value // globals that Options.Globals names
+	Table    []Mount          // its PATHS, in their order, or one mount with the prefix ""
+	What     string           // see Contents.Served
+	Class    string           // see Contents.Object
+}
+
+// Global returns the global name, one of Options.Globals, of application i: an
+// index of Options.Apps, as for the methods below.
+func (c *Contents) Global(i int, name string) (Value, bool) {
+	v, ok := c.Apps[i].Settings[name]
+	return v, ok
+}
+
+// Mounts returns what answers for application i: its PATHS, in their order, or
+// one mount with the prefix "". Their Index is for runtime.Mount.Index.
+func (c *Contents) Mounts(i int) []Mount { return c.Apps[i].Table }
+
+// Served describes what was found of application i: "PATHS, 3 entries" or
+// "WSGI app:application".
+func (c *Contents) Served(i int) string { return c.Apps[i].What }
+
+// Object names what application i is, "flask.app.Flask" or "module.function"; ""
+// with PATHS.
+func (c *Contents) Object(i int) string { return c.Apps[i].Class }

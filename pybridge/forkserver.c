@@ -1,0 +1,206 @@
+/* The process that --fork forks from. It has loaded the application, and does nothing
+ * but fork: a child for each request, which answers it and ends (forkchild.c).
+ *
+ * It has one Python thread unless the application has started others, and Go does
+ * nothing in it, so a child that never returns to Go misses nobody. Its descriptors are
+ * stdin, stdout, stderr, the control socket and what the application has opened: a child
+ * cannot keep a listener or another client's connection. Only children that it has made
+ * are waited for, one by one: those of the application are the application's. */
+#include "forkchild.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define P fapws_the_pool
+#define SHOW_MS 200   /* how long a child has for showing its stack before it is killed */
+#define END_MS 2000   /* and for ending when the server has gone */
+#define LOOK_MS 20    /* between two looks at children of which poll(2) cannot tell */
+
+typedef struct {
+  pid_t pid;
+  int pidfd; /* -1: the kernel has none */
+  uint64_t id;
+  uint64_t kill_ns; /* when it is killed; 0: never */
+} child;
+
+static child *children;
+static struct pollfd *polled; /* control socket, then the children's */
+static int n_children, room;
+
+static int kernel_pidfd(pid_t pid) {
+#ifdef SYS_pidfd_open
+  return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+  (void)pid;
+  return -1;
+#endif
+}
+
+static void tell(int control, uint32_t op, int32_t value, uint64_t id) {
+  fapws_fork_order order = {op, value, id};
+  while (send(control, &order, sizeof order, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  }
+}
+
+static int make_room(void) {
+  if (n_children < room) return 1;
+  int more = room ? 2 * room : 32;
+  child *c = realloc(children, (size_t)more * sizeof *c);
+  if (c) children = c;
+  struct pollfd *p = c ? realloc(polled, (size_t)(more + 1) * sizeof *p) : NULL;
+  if (!p) return 0;
+  polled = p;
+  room = more;
+  return 1;
+}
+
+static void start_child(int control, int socket, uint64_t id) {
+  if (!make_room()) {
+    tell(control, FAPWS_FORK_FAILED_TO, ENOMEM, id);
+    return;
+  }
+  PyOS_BeforeFork();
+  pid_t pid = fork();
+  if (pid == 0) {
+    PyOS_AfterFork_Child();
+    close(control);
+    for (int i = 0; i < n_children; i++)
+      if (children[i].pidfd >= 0) close(children[i].pidfd);
+    fapws_fork_child(socket);
+  }
+  int failure = errno;
+  PyOS_AfterFork_Parent();
+  if (pid < 0) {
+    tell(control, FAPWS_FORK_FAILED_TO, failure, id);
+    return;
+  }
+  children[n_children++] = (child){pid, kernel_pidfd(pid), id, 0};
+  tell(control, FAPWS_FORK_STARTED, pid, id);
+}
+
+static void show_and_kill(uint64_t id) {
+  for (int i = 0; i < n_children; i++) {
+    if (children[i].id != id || children[i].kill_ns) continue;
+    kill(children[i].pid, FAPWS_FORK_SHOW); /* it has not been waited for: the number is its */
+    children[i].kill_ns = fapws_now_ns() + SHOW_MS * 1000000u;
+  }
+}
+
+static void take_stderr(int file) {
+  if (file < 0) return;
+  dup3(file, 2, 0);
+  close(file);
+}
+
+/* Does what is asked for; 0: the server has gone. */
+static int obey(int control) {
+  fapws_fork_order order;
+  int file;
+  ssize_t n = fapws_receive_with_file(control, &order, sizeof order, &file);
+  if (n != sizeof order) return 0;
+  switch (order.op) {
+  case FAPWS_FORK_START:
+    start_child(control, file, order.id);
+    if (file >= 0) close(file);
+    break;
+  case FAPWS_FORK_KILL:
+    show_and_kill(order.id);
+    break;
+  case FAPWS_FORK_STDERR:
+    take_stderr(file);
+    break;
+  }
+  return 1;
+}
+
+/* Takes note of children that have ended: several may have at the same time. */
+static void reap(int control) {
+  for (int i = 0; i < n_children;) {
+    int status;
+    pid_t pid = waitpid(children[i].pid, &status, WNOHANG);
+    if (pid == 0 || (pid < 0 && errno == EINTR)) {
+      i++;
+      continue;
+    }
+    if (pid < 0) status = 0; /* the application has waited for any child */
+    if (control >= 0) tell(control, FAPWS_FORK_ENDED, status, children[i].id);
+    if (children[i].pidfd >= 0) close(children[i].pidfd);
+    children[i] = children[--n_children];
+  }
+}
+
+/* Kills children whose time is up. Returns the time until the next one is due, in ms; -1: none is. */
+static int kill_late(void) {
+  uint64_t now = fapws_now_ns(), next = UINT64_MAX;
+  int blind = 0;
+  for (int i = 0; i < n_children; i++) {
+    child *c = &children[i];
+    blind |= c->pidfd < 0;
+    if (!c->kill_ns) continue;
+    if (c->kill_ns <= now) {
+      kill(c->pid, SIGKILL);
+      c->kill_ns = UINT64_MAX;
+    } else if (c->kill_ns < next) {
+      next = c->kill_ns;
+    }
+  }
+  int wait = next == UINT64_MAX ? -1 : (int)((next - now) / 1000000u) + 1;
+  return blind && (wait < 0 || wait > LOOK_MS) ? LOOK_MS : wait;
+}
+
+static int wait_for_news(int control, int wait) {
+  polled[0] = (struct pollfd){control, POLLIN, 0};
+  for (int i = 0; i < n_children; i++) polled[i + 1] = (struct pollfd){children[i].pidfd, POLLIN, 0};
+  int n;
+  Py_BEGIN_ALLOW_THREADS /* for threads of the application */
+  n = poll(polled, (nfds_t)n_children + 1, wait);
+  Py_END_ALLOW_THREADS
+  return n > 0 && polled[0].revents != 0;
+}
+
+/* Nobody takes the responses any more. */
+static void end_children(void) {
+  uint64_t until = fapws_now_ns() + END_MS * 1000000u;
+  for (int i = 0; i < n_children; i++) {
+    kill(children[i].pid, SIGTERM);
+    children[i].kill_ns = until;
+  }
+  while (n_children > 0) {
+    wait_for_news(-1, kill_late());
+    reap(-1);
+  }
+}
+
+/* What is there now stays shared with the children: the collector would write to it. */
+static void freeze(void) {
+  PyObject *gc = PyImport_ImportModule("gc");
+  PyObject *done = gc ? PyObject_CallMethod(gc, "collect", NULL) : NULL;
+  Py_XDECREF(done);
+  done = gc ? PyObject_CallMethod(gc, "freeze", NULL) : NULL;
+  Py_XDECREF(done);
+  Py_XDECREF(gc);
+  PyErr_Clear();
+}
+
+int fapws_forkserver(int control) {
+  static int32_t awake = FAPWS_LOOP_CALLED; /* there is no loop that had to be woken */
+  P.loop_state = &awake;
+  fapws_take_gil();
+  freeze();
+  if (!make_room()) return fapws_release_gil(), -1;
+  tell(control, FAPWS_FORK_STARTED, (int32_t)getpid(), 0);
+  for (int there = 1; there;) {
+    int asked = wait_for_news(control, kill_late());
+    reap(control);
+    if (asked) there = obey(control);
+  }
+  end_children();
+  fapws_release_gil();
+  return 0;
+}

@@ -1,0 +1,67 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// ServeForks forks a child for each request that package forkserver asks for on
+// control, and returns when that has closed its end. The children serve the mounts of
+// this App as c says; c.Threads does not count. It is called instead of Start, on the
+// thread of Load, in a process that does nothing else. The error is one line.
+func (a *App) ServeForks(c RunConfig, control *os.File) error {
+	c.Threads, c.Multiprocess, c.RunOnce = 0, true, true
+	if err := a.Forkable(); err != nil {
+		return err
+	}
+	h, err := a.Start(c)
+	if err != nil {
+		return err
+	}
+	if err := h.startPool(); err != nil {
+		return err
+	}
+	if C.fapws_forkserver(C.int(control.Fd())) < 0 {
+		return errors.New("out of memory")
+	}
+	return nil
+}
+
+// Forkable names the first mount that cannot be served by processes which end with
+// their requests. Any goroutine.
+func (c *Contents) Forkable() error {
+	for i := range c.Apps {
+		for _, m := range c.Apps[i].Table {
+			if m.Static == nil && m.CGI == "" && m.Kind != WSGI {
+				return fmt.Errorf("--fork serves synchronous handlers only, and %s is %s: leave --fork out, or use --workers", m.Name, m.Kind.article())
+			}
+		}
+	}
+	return nil
+}
+
+// article is the kind in a sentence.
+func (k MountKind) article() string {
+	return [...]string{"a WSGI application", "an ASGI application", "an async handler", "a WebSocket"}[k]
+}
+
+// ReadMessages goes through what a forked child has said to the server beside its
+// response: patterns for purge, and events in their order. Any goroutine.
+func ReadMessages(raw []byte, purge func(pattern string), publish func([]Event)) {
+	var events []Event
+	eachMessage(raw, func(kind byte, texts []byte) {
+		switch kind {
+		case C.FAPWS_PURGE:
+			purge(string(cutText(&texts)))
+		case C.FAPWS_EVENT:
+			events = append(events, readEvent(texts))
+		}
+	})
+	if len(events) > 0 {
+		publish(events)
+	}
+}

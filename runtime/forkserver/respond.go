@@ -1,0 +1,181 @@
+package forkserver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"fapws/runtime/backend"
+	"fapws/runtime/cgi"
+	"fapws/runtime/exchange"
+)
+
+// Mount is the backend.Responder of one mount of the application.
+type Mount struct {
+	Server *Server
+	Index  int    // among the mounts of the application
+	Name   string // of its handler, for log lines
+}
+
+var errTruncated = errors.New("the process has ended before its response was complete")
+
+// Respond implements backend.Responder.
+func (m *Mount) Respond(w *backend.Response, r *backend.Request) {
+	s := m.Server
+	switch err := s.serving.Gate.Enter(r.Context); {
+	case errors.Is(err, cgi.ErrBusy):
+		refuse(w, "too many requests are waiting")
+		return
+	case err != nil:
+		return // nobody waits for the response any more
+	}
+	line, number, client := requestLine(r), r.Log, r.Client()
+	p, run, c, err := s.fork(r.Context, line+" in handler "+m.Name)
+	if err != nil {
+		s.serving.Gate.Leave()
+		if r.Context.Err() != nil {
+			return
+		}
+		m.log(r, fmt.Sprintf("cannot fork a process: %v", err))
+		refuse(w, "")
+		return
+	}
+	go func() {
+		<-run.ended
+		s.serving.Gate.Leave()
+	}()
+	r.OnOverdue(func(took time.Duration) {
+		s.serving.Log(number, client, fmt.Sprintf("%s timed out after %v in handler %s; killing process %d, which is here:", line, took.Round(100*time.Millisecond), m.Name, run.pid))
+		_ = p.order(opKill, run.id, -1)
+	})
+	stop := make(chan struct{})
+	go func() {
+		select {
+		case <-r.Context.Done():
+			c.conn.Close() // wakes who reads, and the child
+		case <-stop:
+		}
+	}()
+	err = m.pass(w, r, c)
+	close(stop)
+	switch {
+	case err == nil:
+		go s.hearOut(c)
+		return
+	case r.Context.Err() == nil:
+		<-run.ended
+		if errors.Is(err, errEnded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errTruncated
+		}
+		m.log(r, fmt.Sprintf("process %d %s in handler %s, %s: %v", run.pid, run.how, m.Name, line, err))
+		if w.Started() {
+			w.Fail()
+		} else {
+			w.Refuse(500, "")
+		}
+	}
+	c.conn.Close()
+}
+
+// refuse answers a client that may try again soon.
+func refuse(w *backend.Response, reason string) {
+	w.Start(exchange.Head{Status: 503, Length: -1, Refusal: true, Reason: []byte(reason), Fields: []byte("Retry-After: 1\r\n")})
+}
+
+// pass sends the request to the child and its response to the client.
+func (m *Mount) pass(w *backend.Response, r *backend.Request, c *child) error {
+	all, spool, err := encode(r, m.Index, m.Server.serving.LogPath(r.Log))
+	if err != nil {
+		return err
+	}
+	if err := c.send(all, spool); err != nil {
+		return err
+	}
+	for {
+		p, err := c.next()
+		if err != nil {
+			return err
+		}
+		if p.Flags&messages != 0 {
+			if err := m.Server.hear(c, &p); err != nil {
+				return err
+			}
+			continue
+		}
+		head, err := c.head(&p)
+		if err != nil {
+			return err
+		}
+		if p.Flags&first != 0 {
+			w.Start(head)
+		}
+		if err := passBody(w, c, &p); err != nil {
+			return err
+		}
+		if p.Flags&last != 0 {
+			if p.Flags&failed != 0 {
+				w.Fail()
+			}
+			return nil
+		}
+		if err := w.Flush(); err != nil { // PEP 3333: a chunk is not kept until the next one
+			return err
+		}
+	}
+}
+
+// passBody sends the bytes of p, and those of the file that came with it.
+func passBody(w *backend.Response, c *child, p *part) error {
+	file := c.file
+	c.file = nil
+	if _, err := io.CopyN(w, c.conn, p.Body); err != nil {
+		if file != nil {
+			file.Close()
+		}
+		return err
+	}
+	switch {
+	case file == nil:
+		return nil
+	case p.Flags&last != 0:
+		w.Last(file, p.Offset, p.Count)
+		return nil
+	}
+	return w.File(file, p.Offset, p.Count)
+}
+
+// maxMessages bounds what a child says at once, in bytes.
+const maxMessages = 64 << 20
+
+// hear takes the messages in p.
+func (s *Server) hear(c *child, p *part) error {
+	if p.Body > maxMessages {
+		return fmt.Errorf("messages of %d bytes", p.Body)
+	}
+	raw := make([]byte, p.Body)
+	if _, err := io.ReadFull(c.conn, raw); err != nil {
+		return err
+	}
+	s.serving.Messages(raw)
+	return nil
+}
+
+// hearOut takes what a child says after its response, by deferred calls and threads.
+func (s *Server) hearOut(c *child) {
+	defer c.conn.Close()
+	for {
+		p, err := c.next()
+		if err != nil || p.Flags&messages == 0 || s.hear(c, &p) != nil {
+			return
+		}
+	}
+}
+
+func (m *Mount) log(r *backend.Request, line string) {
+	m.Server.serving.Log(r.Log, r.Client(), line)
+}
+
+func requestLine(r *backend.Request) string {
+	return fmt.Sprintf("%s %s HTTP/1.%d", r.Method(), r.Target(), r.Parsed.Minor)
+}

@@ -1,0 +1,202 @@
+package forkserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"sync"
+	"time"
+
+	"fapws/runtime/cgi"
+)
+
+// Options says how a Server gets its fork server.
+type Options struct {
+	// Command makes the command that becomes the fork server. It finds the control
+	// socket at descriptor 3 and a pipe at 4, to which it writes what it has loaded,
+	// in a form of its own, and which it closes before it serves.
+	Command func() *exec.Cmd
+
+	// Log writes a line to the error log of the server, from any goroutine: the fork
+	// server has ended while the Server was open. Another one is started then.
+	Log func(line string)
+
+	// Failed is called once, on a separate goroutine, when the next one cannot take its
+	// place: no request can be answered any more. line says why.
+	Failed func(line string)
+}
+
+// Serving is what a Server learns after it has been opened.
+type Serving struct {
+	Gate *cgi.Gate // bounds the children, and the requests that wait for one
+
+	// Log writes a line about a client's request to the error log with that number
+	// (exchange.Request.ErrorLog).
+	Log func(number int, client, line string)
+
+	// LogPath returns the path of that error log, "" for standard error.
+	LogPath func(number int) string
+
+	// Messages gets what a child has said to the server beside its response
+	// (pybridge.ReadMessages).
+	Messages func(raw []byte)
+}
+
+// Server has requests answered by children of a fork server. Any goroutine may use it.
+type Server struct {
+	o       Options
+	serving Serving // set by Serve
+	loaded  []byte  // what each fork server must have loaded
+
+	mu      sync.Mutex
+	closed  bool
+	current *process
+	changed chan struct{} // closed when another process is the current one
+}
+
+// LoadError is the error of Open when the application did not load. The fork server has
+// said why, unless it was killed: Code is -1 then.
+type LoadError struct {
+	Code int // exit status
+	line string
+}
+
+// Error implements error.
+func (e *LoadError) Error() string { return e.line }
+
+// Open starts the fork server and returns what it has loaded. The error is a *LoadError
+// or one line.
+func Open(o Options) (s *Server, loaded []byte, err error) {
+	p, loaded, err := startProcess(o.Command())
+	var failed *loadError
+	if errors.As(err, &failed) {
+		return nil, nil, &LoadError{failed.state.ExitCode(), err.Error()}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	s = &Server{o: o, loaded: loaded, current: p, changed: make(chan struct{})}
+	go s.watch(p)
+	return s, loaded, nil
+}
+
+// Serve makes the Server ready for requests. Once, before the first.
+func (s *Server) Serve(serving Serving) { s.serving = serving }
+
+// FollowStderr gives the fork server the descriptor 2 that this process has now, after
+// the error log was rotated.
+func (s *Server) FollowStderr() {
+	s.mu.Lock()
+	p := s.current
+	s.mu.Unlock()
+	if p != nil {
+		_ = p.order(opStderr, 0, 2)
+	}
+}
+
+// Running describes each child that runs in a line, the oldest first.
+func (s *Server) Running() []string {
+	s.mu.Lock()
+	p := s.current
+	s.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	return p.list()
+}
+
+// fork makes a child, as soon as there is a fork server.
+func (s *Server) fork(ctx context.Context, about string) (*process, *running, *child, error) {
+	for {
+		s.mu.Lock()
+		p, changed, closed := s.current, s.changed, s.closed
+		s.mu.Unlock()
+		if closed {
+			return nil, nil, nil, errGone
+		}
+		if p != nil {
+			run, c, err := p.fork(about)
+			if !errors.Is(err, errGone) {
+				return p, run, c, err
+			}
+			<-p.exited
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, nil, nil, ctx.Err()
+		}
+	}
+}
+
+// watch waits for the end of p and starts another one, if that is wanted.
+func (s *Server) watch(p *process) {
+	p.listen()
+	s.mu.Lock()
+	s.current = nil
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return
+	}
+	s.o.Log(p.how + "; starting another one")
+	for pause := time.Second; ; pause = min(2*pause, longestPause) {
+		next, loaded, err := startProcess(s.o.Command())
+		if err == nil && !bytes.Equal(loaded, s.loaded) {
+			next.listenToEnd()
+			s.mu.Lock()
+			s.closed = true
+			close(s.changed)
+			s.mu.Unlock()
+			s.o.Failed("the application has changed while it was served: restart the server")
+			return
+		}
+		if err == nil {
+			s.replace(next)
+			return
+		}
+		s.o.Log(fmt.Sprintf("%v; trying again in %v", err, pause))
+		time.Sleep(pause)
+	}
+}
+
+// longestPause is the maximum between two attempts to start a fork server.
+const longestPause = 30 * time.Second
+
+// listenToEnd ends a fork server that is not wanted.
+func (p *process) listenToEnd() {
+	go p.listen()
+	p.end(0)
+}
+
+// replace makes p the fork server.
+func (s *Server) replace(p *process) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		p.listenToEnd()
+		return
+	}
+	s.current = p
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+	go s.watch(p)
+}
+
+// Close ends the fork server, and with it the children that are left. It returns when
+// the process has ended, which it is made to after d. Once.
+func (s *Server) Close(d time.Duration) {
+	s.mu.Lock()
+	p := s.current
+	if !s.closed {
+		s.closed = true
+		close(s.changed)
+	}
+	s.mu.Unlock()
+	if p != nil {
+		p.end(d)
+	}
+}
