@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -300,6 +301,56 @@ func TestClimbing(t *testing.T) {
 			if response, body := get(t, address, "GET /base/"+path); response.StatusCode != 200 {
 				t.Errorf("%s to %s: /base/%s: %s %s", o.prefix, o.target, path, response.Status, body)
 			}
+		}
+	}
+}
+
+// Over TLS, connections are kept as well, whatever TLS itself has sent meanwhile, and none with bytes left over,
+// which may be in the buffers of TLS already.
+func TestSecureReuse(t *testing.T) {
+	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		cert, _ := certificate(t, "localhost", time.Now().Add(time.Hour))
+		ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var connections atomic.Int64
+		listen(t, ln, func(c net.Conn) {
+			connections.Add(1)
+			for in := bufio.NewReader(c); ; {
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path), r.URL.Path)
+				switch r.Method {
+				case "OPTIONS": // in the same record
+					answer += poison
+				}
+				io.WriteString(c, answer)
+			}
+		})
+		address, _ := front(t, "/", proxy.Options{Target: "https://" + ln.Addr().String(), NoVerify: true})
+		for i := range 10 {
+			path := fmt.Sprintf("/%d", i)
+			if _, body := get(t, address, "GET "+path); body != path {
+				t.Errorf("%s: %q", path, body)
+			}
+		}
+		if n := connections.Load(); n != 1 {
+			t.Errorf("TLS version %x: %d connections, want 1", version, n)
+		}
+		for i := range 10 {
+			path := fmt.Sprintf("/%d", i)
+			for _, method := range []string{"OPTIONS", "GET"} {
+				if _, body := get(t, address, method+" "+path); body != path {
+					t.Errorf("%s %s: %q", method, path, body)
+				}
+			}
+		}
+		if n := connections.Load(); n != 11 {
+			t.Errorf("TLS version %x: %d connections, want 11", version, n)
 		}
 	}
 }
