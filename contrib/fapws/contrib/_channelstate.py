@@ -1,0 +1,345 @@
+"""What the layers of fapws.contrib.channels share in a process: channels, groups, and how they change."""
+from __future__ import annotations
+
+import asyncio
+import marshal
+import re
+import secrets
+import threading
+import time
+from collections import deque
+from itertools import count
+
+from channels.exceptions import ChannelFull
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
+
+    Id = Tuple[str, int]  # of a message: the process that sent it, and a number
+    Waiter = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+
+try:
+    from fapws import _mail
+except ImportError:  # not in the executable
+    _mail = None  # type: ignore[assignment]
+
+__all__ = ["MARSHAL", "Shared", "shared_of"]
+
+MARSHAL = 4  # version; all Pythons read it
+_OWNED = re.compile(r"\.([0-9a-f]{16})!")  # a channel of one process has its id in its name
+_PAUSE = 0.002  # seconds between two tries when the server is behind
+_PATIENCE = 1.0  # seconds in all
+
+_all: Dict[str, Shared] = {}
+_all_lock = threading.Lock()
+
+
+def shared_of(name: str, capacity: Callable[[str], int]) -> Shared:
+    with _all_lock:
+        shared = _all.get(name)
+        if shared is None:
+            shared = _all[name] = Shared(name)
+        shared.capacity = capacity
+        return shared
+
+
+class Shared:
+    """Channels and groups as this process knows them.
+
+    Whatever changes them is posted to all processes, which do it in the one order in which it arrives. A channel
+    whose name has the id of a process is kept by that process, and so are its memberships. All others are kept by all
+    processes: each has the messages until a *claim* arrives, by which a process with a receiver says that it
+    takes one. The first claim is the same everywhere, so one receiver gets the message.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.id = secrets.token_hex(8)
+        self.topic = "channels/" + name
+        self.capacity: Callable[[str], int]
+        self.lock = threading.Lock()
+        self.numbers = count(1)
+        self.looked = 0.0  # when messages were last looked at that may have expired
+        self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}  # for receivers here: when it expires, its place, message
+        self.unclaimed: Dict[str, Dict[Id, Tuple[float, bytes]]] = {}
+        self.claimed: Dict[str, Set[Id]] = {}  # by this process, which does not know yet whether it is the first
+        self.coming: Dict[str, int] = {}  # sent here, and not arrived
+        self.receivers: Dict[str, Deque[Waiter]] = {}
+        self.groups: Dict[str, Dict[str, float]] = {}  # channels, and when they leave
+        self.member_of: Dict[str, Set[str]] = {}
+        self.flushed: Dict[int, Waiter] = {}
+        if _mail is None:
+            import warnings
+
+            warnings.warn("this process is not served by fapws: the channel layer reaches no other one", RuntimeWarning, stacklevel=5)
+        else:
+            _mail.receive(self.topic, self.arrived)
+
+    # --- from here to all processes
+
+    def push(self, *event: Any) -> bool:
+        """Posts an event, unless the server is behind."""
+        data = marshal.dumps(event, MARSHAL)
+        if _mail is None:
+            self.arrived(data)
+            return True
+        return bool(_mail.post(self.topic, data))
+
+    async def post(self, *event: Any) -> None:
+        """The same, when the server has room again; ChannelFull after a second."""
+        end = time.monotonic() + _PATIENCE
+        while not self.push(*event):
+            if time.monotonic() > end:
+                raise ChannelFull("the server is behind: events worth 8 MiB wait already")
+            await asyncio.sleep(_PAUSE)
+
+    async def send(self, channel: str, data: bytes, expiry: float) -> None:
+        with self.lock:
+            self.expire(time.monotonic())
+            if self.length(channel) >= self.capacity(channel):
+                raise ChannelFull(channel)
+            counts = _arrives()
+            if counts:
+                self.coming[channel] = self.coming.get(channel, 0) + 1
+        try:
+            await self.post("send", (self.id, next(self.numbers)), channel, data, expiry)
+        except BaseException:
+            with self.lock:
+                if counts:
+                    self.arrives(channel)
+            raise
+
+    async def flush(self) -> None:
+        number, done = next(self.numbers), self.waiter()
+        self.flushed[number] = done
+        try:
+            await self.post("flush", self.id, number)
+            if _arrives():
+                await done[1]
+        finally:
+            self.flushed.pop(number, None)
+
+    @staticmethod
+    def waiter() -> Waiter:
+        loop = asyncio.get_running_loop()
+        return loop, loop.create_future()
+
+    async def receive(self, channel: str) -> bytes:
+        while True:
+            with self.lock:
+                data = self.take(channel)
+                if data is not None:
+                    return data
+                me = self.waiter()
+                self.receivers.setdefault(channel, deque()).append(me)
+                claims = self.claims(channel)
+            for claim in claims:
+                self.answer(claim)
+            try:
+                await me[1]
+            except BaseException:
+                with self.lock:
+                    if not self.forget(channel, me):  # it was woken, and somebody else may want what it leaves
+                        self.wake(channel)
+                raise
+
+    # --- state; the lock is held
+
+    def arrives(self, channel: str) -> None:
+        left = self.coming.get(channel, 0) - 1
+        if left > 0:
+            self.coming[channel] = left
+        else:
+            self.coming.pop(channel, None)
+
+    def length(self, channel: str) -> int:
+        return len(self.waiting.get(channel, ())) + len(self.unclaimed.get(channel, ())) + self.coming.get(channel, 0)
+
+    def take(self, channel: str) -> Optional[bytes]:
+        now = time.monotonic()
+        self.expire(now)
+        name: Optional[str] = channel
+        if channel.endswith("!"):
+            names = [each for each in self.waiting if each.startswith(channel)]
+            name = min(names, key=lambda each: self.waiting[each][0][1]) if names else None
+        while name is not None and name in self.waiting:
+            queue = self.waiting[name]
+            expires, _, data = queue.popleft()
+            if not queue:
+                del self.waiting[name]
+            if expires > now:
+                return data
+            self.leave_all(name)
+        return None
+
+    def put(self, channel: str, data: bytes, expires: float) -> None:
+        self.waiting.setdefault(channel, deque()).append((expires, next(self.numbers), data))
+        self.wake(channel)
+
+    def wake(self, channel: str) -> None:
+        """Wakes one who receives from channel, if there is something."""
+        prefix = channel[: channel.find("!") + 1]
+        if not channel.endswith("!") and channel not in self.waiting:
+            return
+        for name in (channel, prefix):
+            queue = self.receivers.get(name)
+            while queue:
+                waiter = queue.popleft()
+                if not queue:
+                    self.receivers.pop(name, None)
+                if _wake(waiter):
+                    return
+
+    def forget(self, channel: str, me: Waiter) -> bool:
+        queue = self.receivers.get(channel)
+        if queue is None or me not in queue:
+            return False
+        queue.remove(me)
+        if not queue:
+            del self.receivers[channel]
+        return True
+
+    def claims(self, channel: str) -> List[Tuple[Any, ...]]:
+        """What to post so that as many messages come here as are waited for."""
+        mine = self.claimed.get(channel, set())
+        room = len(self.receivers.get(channel, ())) - len(mine)
+        claims = []
+        for message in self.unclaimed.get(channel, ()):
+            if room <= 0:
+                break
+            if message not in mine:
+                self.claimed.setdefault(channel, set()).add(message)
+                claims.append(("claim", channel, message, self.id))
+                room -= 1
+        return claims
+
+    def expire(self, now: float) -> None:
+        """Drops messages that are too old; not more often than is of use."""
+        if now - self.looked < 0.25:
+            return
+        self.looked = now
+        for channel, queue in list(self.waiting.items()):
+            while queue and queue[0][0] <= now:
+                queue.popleft()
+                self.leave_all(channel)
+            if not queue:
+                del self.waiting[channel]
+        for channel, messages in list(self.unclaimed.items()):
+            for message, (expires, _) in list(messages.items()):
+                if expires <= now:
+                    self.drop_unclaimed(channel, message)
+
+    def drop_unclaimed(self, channel: str, message: Id) -> Optional[Tuple[float, bytes]]:
+        found = self.unclaimed.get(channel, {}).pop(message, None)
+        if not self.unclaimed.get(channel):
+            self.unclaimed.pop(channel, None)
+        mine = self.claimed.get(channel, set())
+        mine.discard(message)
+        if not mine:
+            self.claimed.pop(channel, None)
+        return found
+
+    def join(self, group: str, channel: str, seconds: float) -> None:
+        self.groups.setdefault(group, {})[channel] = time.monotonic() + seconds
+        self.member_of.setdefault(channel, set()).add(group)
+
+    def leave(self, group: str, channel: str) -> None:
+        members = self.groups.get(group, {})
+        members.pop(channel, None)
+        if not members:
+            self.groups.pop(group, None)
+        groups = self.member_of.get(channel, set())
+        groups.discard(group)
+        if not groups:
+            self.member_of.pop(channel, None)
+
+    def leave_all(self, channel: str) -> None:
+        """Nobody has received a message of channel in time: it need not be kept in its groups."""
+        if _OWNED.search(channel):
+            for group in tuple(self.member_of.get(channel, ())):
+                self.leave(group, channel)
+
+    # --- from all processes to here; on the asyncio thread
+
+    def arrived(self, data: bytes) -> None:
+        kind, *event = marshal.loads(data)
+        with self.lock:
+            self.expire(time.monotonic())
+            answers = getattr(self, "on_" + kind)(*event)
+        for answer in answers or ():
+            self.answer(answer)
+
+    def answer(self, event: Tuple[Any, ...]) -> None:
+        """Posts an event, now or soon. In any event loop."""
+        if not self.push(*event):
+            asyncio.get_running_loop().call_later(_PAUSE, self.answer, event)
+
+    def is_mine(self, channel: str) -> Optional[bool]:
+        """Whether channel is one of this process; None: it is of no process."""
+        owner = _OWNED.search(channel)
+        return owner.group(1) == self.id if owner else None
+
+    def on_send(self, message: Id, channel: str, data: bytes, expiry: float) -> Any:
+        if message[0] == self.id:
+            self.arrives(channel)
+        mine = self.is_mine(channel)
+        if mine is False or self.length(channel) - self.coming.get(channel, 0) >= self.capacity(channel):
+            return None
+        if mine:
+            self.put(channel, data, time.monotonic() + expiry)
+            return None
+        self.unclaimed.setdefault(channel, {})[message] = (time.monotonic() + expiry, data)
+        return self.claims(channel)
+
+    def on_claim(self, channel: str, message: Id, claimer: str) -> Any:
+        found = self.drop_unclaimed(channel, message)
+        if found and claimer == self.id:
+            self.put(channel, found[1], found[0])
+        return self.claims(channel)
+
+    def on_add(self, group: str, channel: str, seconds: float) -> None:
+        if self.is_mine(channel) is not False:
+            self.join(group, channel, seconds)
+
+    def on_discard(self, group: str, channel: str) -> None:
+        self.leave(group, channel)
+
+    def on_group(self, sender: str, group: str, data: bytes, expiry: float) -> Any:
+        now, sends = time.monotonic(), []
+        for channel, leaves in list(self.groups.get(group, {}).items()):
+            if leaves <= now:
+                self.leave(group, channel)
+            elif self.is_mine(channel):
+                if self.length(channel) < self.capacity(channel):
+                    self.put(channel, data, now + expiry)
+            elif sender == self.id:  # one process sends it on
+                sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
+        return sends
+
+    def on_flush(self, sender: str, number: int) -> None:
+        for table in (self.waiting, self.unclaimed, self.claimed, self.groups, self.member_of):
+            table.clear()  # type: ignore[attr-defined]
+        if sender == self.id and number in self.flushed:
+            _wake(self.flushed[number])
+
+
+def _arrives() -> bool:
+    """Whether what this process posts arrives here, too."""
+    return _mail is None or _mail.arrives()
+
+
+def _wake(waiter: Waiter) -> bool:
+    """Ends the wait of a task, in whichever event loop; whether it has waited."""
+    loop, future = waiter
+    if future.done():
+        return False
+
+    def done() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    try:
+        loop.call_soon_threadsafe(done)
+    except RuntimeError:  # the loop is closed
+        return False
+    return True
