@@ -196,7 +196,7 @@ func TestChatFile(t *testing.T) {
 	cmd := exec.Command(binary(t), "--bind", "127.0.0.1:0", "chat/chat.py", "--", filepath.Join(t.TempDir(), "none", "chat.db"))
 	cmd.Env = cleanEnviron()
 	said, err := cmd.CombinedOutput()
-	if err == nil || strings.Count(string(said), "\n") != 1 || !strings.Contains(string(said), "chat.db: unable to open database file") {
+	if err == nil || strings.Count(string(said), "\n") != 2 || !strings.Contains(string(said), "chat.db: unable to open database file") {
 		t.Errorf("%v, %s", err, said)
 	}
 }

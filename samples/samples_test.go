@@ -282,9 +282,9 @@ func TestStaticSite(t *testing.T) {
 		if got := resp.Header.Get("Location"); got != "/about/" {
 			t.Errorf("/about: Location %q", got)
 		}
-		for _, path := range []string{"/nothing", "/../static.py", "/%2e%2e/static.py", "/..%2fstatic.py", "/files/../../etc/passwd"} {
+		for path, status := range map[string]int{"/nothing": 404, "/../static.py": 400, "/%2e%2e/static.py": 400, "/..%2fstatic.py": 400, "/files/../../etc/passwd": 400} {
 			resp, body := s.get(path)
-			s.want(resp, body, 404)
+			s.want(resp, body, status)
 		}
 
 		resp, story := s.get("/story.txt")

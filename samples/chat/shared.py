@@ -1,6 +1,6 @@
 """What chat.py knows, in all of its processes: rooms, who is in them, and what was said.
 
-It is in SQLite, beside this file or in the one that is named behind chat.py. Nothing here sends
+It is in SQLite, beside this file or in the one that the command line names: fapws chat.py -- FILE. Nothing here sends
 anything. Each call is one short transaction.
 """
 import json
@@ -128,4 +128,4 @@ try:
     with _change():
         pass
 except sqlite3.Error as error:
-    sys.exit(f"chat: {FILE}: {error}; it keeps what was said, and another file can be named behind chat.py")
+    sys.exit(f"chat: {FILE}: {error}; name another file for what is said: fapws chat.py -- FILE")
