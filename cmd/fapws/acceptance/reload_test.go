@@ -84,7 +84,7 @@ func TestReload(t *testing.T) {
 			}
 		}
 		code, _, stderr := s.ctl("reload")
-		if code != 1 || !strings.Contains(stderr, "not reloaded: worker ") {
+		if code != 1 || !strings.Contains(stderr, "reload failed: worker ") {
 			t.Errorf("ctl reload of a broken file: code %d, %s", code, stderr)
 		}
 
@@ -142,7 +142,7 @@ func TestReloadRefuses(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		{[]string{"--reload", "--reload-dir", "nowhere"}, "fapws: cannot watch nowhere: no such file or directory\n"},
+		{[]string{"--reload", "--reload-dir", "nowhere"}, "fapws: --reload-dir: nowhere: no such file or directory\n"},
 		{[]string{"--reload", "--reload-include", "[a"}, "fapws: the pattern \"[a\" cannot be understood: syntax error in pattern\n"},
 	} {
 		if code, _, stderr := (command{script: "paths.py", flags: c.flags}).run(t); code != 2 || stderr != c.want {
