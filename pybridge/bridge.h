@@ -66,6 +66,7 @@ typedef struct fapws_thread {
   PyThreadState *python;         /* its state, from start to end */
   fapws_record *current;         /* whose code it runs; written under the GIL */
   int raised;                    /* under the GIL: current was told that its time is up */
+  int signalled;                 /* likewise, by a signal that has not been handled yet */
   int lost;                      /* guarded by pool.mu: it does not return from its job */
   int is_async;                  /* it is the asyncio thread, and no thread of the pool */
 } fapws_thread;
@@ -431,6 +432,8 @@ extern __thread fapws_thread *fapws_this_thread;
 extern PyMethodDef fapws_disconnected_method;
 /* Makes sure that a Timeout which was raised in t for its request hits no other. */
 void fapws_take_back(fapws_thread *t);
+/* Inline mode, main thread: takes a signal that ends waits of overdue handlers. */
+void fapws_take_overdue_signal(void);
 
 /* --- module.c --- */
 PyObject *fapws_module_init(void);

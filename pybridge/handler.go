@@ -243,6 +243,7 @@ func (h *Handler) full() bool {
 // Flush implements runtime.Handler.
 func (h *Handler) Flush() {
 	h.flushAsync()
+	ran := h.pending > 0 || h.delivered
 	if h.pending > 0 {
 		first, last, n := h.first, h.last, h.pending
 		h.first, h.last, h.pending = nil, nil, 0
@@ -252,7 +253,8 @@ func (h *Handler) Flush() {
 		h.delivered = false
 		h.asked(C.fapws_deliver_flush())
 	}
-	if h.app.inline && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
+	// After a turn the loop first sends what there is, and comes back: who asks for a turn wakes it.
+	if h.app.inline && !ran && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		h.asked(C.fapws_turn())
 	}
 }

@@ -59,30 +59,33 @@ type stalled struct {
 	told  bool
 }
 
-// Stalled implements runtime.Handler.
-func (h *Handler) Stalled(limit time.Duration) {
+// Stalled implements runtime.Handler. A callback of a WebSocket has a time of its own, and the loop has
+// no answer to give: it is ended here.
+func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	if !h.app.inline {
-		return
+		return 0, 0
 	}
 	var jobs C.ulong
 	rec, s := C.fapws_inline_record(&jobs), &h.held
 	if rec == 0 || rec != s.rec || jobs != s.jobs {
 		*s = stalled{rec: rec, jobs: jobs, since: time.Now()}
-		return
+		return 0, 0
 	}
-	if s.told || time.Since(s.since) < limit {
-		return
-	}
-	s.told = true
+	took := time.Since(s.since)
 	for _, t := range h.tasks() {
-		if number(t.rec) == rec {
-			took := t.age()
-			if t.rec.started != 0 && t.rec.websocket != 0 { // of a callback, which has its own time
-				took, t.jobs = time.Since(s.since), jobs
-			}
+		if number(t.rec) != rec {
+			continue
+		}
+		if t.rec.started == 0 || t.rec.websocket == 0 {
+			return exchange.Ticket(t.ticket), took
+		}
+		if limit := h.config.Timeout; limit > 0 && took >= limit && !s.told {
+			s.told = true
+			t.jobs = jobs
 			go h.interrupt(t, took)
 		}
 	}
+	return 0, 0
 }
 
 // interrupt says where the handler of an overdue request is, raises an

@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// timesUp does what the loop does, or in inline mode what watches over it.
+// timesUp does what the loop does, or in inline mode what watches over it: the loop waits for the handler then.
 func timesUp(r *response) {
 	if loop.app.inline {
-		for range 2 {
-			loop.h.Stalled(0)
+		t, took := loop.h.Stalled()
+		for ; took == 0; t, took = loop.h.Stalled() {
 		}
+		loop.h.Cancel(t)
+		loop.h.Overdue(t, took)
 		return
 	}
 	loop.do(func() {
@@ -88,6 +90,33 @@ func impatient(t *testing.T, forGIL time.Duration) chan string {
 	return stuck
 }
 
+// Inline, an exception also ends what waits in C, for a lock, a descriptor or a time.
+func TestOverdueInC(t *testing.T) {
+	if !loop.app.inline {
+		return // a signal ends only what Python's main thread waits for
+	}
+	for _, name := range []string{"waits_lock", "waits_read", "waits_sleep"} {
+		t.Run(name, func(t *testing.T) {
+			said := captured(t, func() {
+				for range 3 { // the signal is used again
+					r := hang(t, "/"+name, "handler "+name+", running")
+					<-r.done
+					if r.head.Status != 504 {
+						t.Errorf("status %d", r.head.Status)
+					}
+					if got := loop.get(t, "/text").body.String(); got != "h\u00e9llo" {
+						t.Errorf("got %q afterwards", got)
+					}
+				}
+				loop.h.settled()
+			})
+			if strings.Contains(said, "Traceback") {
+				t.Errorf("said %q", said)
+			}
+		})
+	}
+}
+
 // Who keeps the GIL cannot be told anything, but others can.
 func TestStuckWithGIL(t *testing.T) {
 	stuck := impatient(t, 10*time.Millisecond)
@@ -122,12 +151,14 @@ func TestStuck(t *testing.T) {
 	g := newGate(t)
 	captured(t, func() {
 		if loop.app.inline {
-			sent := loop.begin(t, g.target())
-			shows(t, "handler blocked, running")
+			sent := loop.begin(t, strings.Replace(g.target(), "blocked", "stubborn", 1))
+			shows(t, "handler stubborn, running")
 			timesUp(nil)
 			<-stuck
 			g.open(1)
-			<-(<-sent).done
+			if r := <-sent; r.body.String() != "released" {
+				t.Errorf("body %q", r.body.String())
+			}
 			return
 		}
 		const threads = 4

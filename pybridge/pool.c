@@ -352,6 +352,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   notices->run_ns = notices->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may do anything: nobody shall wait behind it */
   main_thread.state = FAPWS_THREAD_BUSY;
   main_thread.python = PyThreadState_Get();
+  main_thread.id = pthread_self();
   fapws_this_thread = &main_thread;
   P.threads[0] = &main_thread;
   P.nthreads = P.live = 1;
@@ -374,6 +375,7 @@ void fapws_pool_attach(int signals, int event, int32_t *state) {
   if (!P.inline_mode) return;
   fapws_take_gil();
   fapws_watch_signals(signals);
+  fapws_take_overdue_signal();
   fapws_want_turn(); /* a signal may have come before the watch */
   P.check_signals = 1;
   fapws_release_gil();

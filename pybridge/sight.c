@@ -9,6 +9,7 @@
 #include "bridge.h"
 
 #include <frameobject.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,6 +109,44 @@ int fapws_look(fapws_sighting *out, int max) {
   return found;
 }
 
+/* --- the signal ------------------------------------------------------------ */
+
+/* An exception set from outside is seen when the thread comes back to bytecode, which one that waits in
+ * Lock.acquire, sleep or recv does not. Inline, handlers run on Python's main thread, and there a signal ends such
+ * a wait: Python calls the handlers of signals, and an exception raised by one ends the call. */
+static int overdue_signal; /* 0: none */
+
+/* The handler, on the main thread. The job that was meant may have ended. */
+static PyObject *on_overdue_signal(PyObject *self, PyObject *args) {
+  (void)self;
+  (void)args;
+  fapws_thread *t = P.threads[0];
+  if (!t->signalled || !t->current) Py_RETURN_NONE;
+  t->signalled = 0;
+  if (!t->python->async_exc) Py_RETURN_NONE; /* it has been raised already: the thread was in bytecode */
+  PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
+  PyErr_SetNone(fapws_timeout);
+  return NULL;
+}
+
+void fapws_take_overdue_signal(void) {
+  static PyMethodDef method = {"overdue", on_overdue_signal, METH_VARARGS, "Raises fapws.Timeout in an overdue handler."};
+  PyObject *module = PyImport_ImportModule("_signal"), *handler = PyCFunction_New(&method, NULL);
+  /* The last real-time signal that the application does not use. */
+  for (int sig = SIGRTMAX; module && handler && !overdue_signal && sig > SIGRTMIN; sig--) {
+    PyObject *now = PyObject_CallMethod(module, "getsignal", "i", sig);
+    PyObject *done = now && !PyCallable_Check(now) ? PyObject_CallMethod(module, "signal", "iO", sig, handler) : NULL;
+    if (done) overdue_signal = sig;
+    Py_XDECREF(done);
+    Py_XDECREF(now);
+    PyErr_Clear();
+  }
+  Py_XDECREF(handler);
+  Py_XDECREF(module);
+  Py_XDECREF(fapws_signals_on_stack(NULL, NULL));
+  PyErr_Clear();
+}
+
 /* --- requests -------------------------------------------------------------- */
 
 int fapws_whereabouts(uintptr_t number, int *thread) {
@@ -133,6 +172,10 @@ int fapws_interrupt_job(uintptr_t number, uint32_t serial, unsigned long jobs, f
     if (t->current != rec || rec->serial != serial || !t->python || (jobs && t->jobs != jobs)) continue;
     fapws_look_at(t, out);
     t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
+    if (t->raised && overdue_signal && t == P.threads[0]) {
+      t->signalled = 1;
+      pthread_kill(t->id, overdue_signal);
+    }
     found = 1;
   }
   PyGILState_Release(gil);
@@ -153,7 +196,7 @@ int fapws_callbacks(fapws_sighting *out, int max) {
 }
 
 void fapws_take_back(fapws_thread *t) {
-  t->raised = 0;
+  t->raised = t->signalled = 0;
   PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
 }
 

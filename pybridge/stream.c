@@ -227,6 +227,11 @@ void fapws_stream(fapws_thread *t, fapws_record *rec) {
     uint64_t before = now;
     now = fapws_now_ns();
     fapws_average(&rec->chunk_ns, now - before);
+    /* PEP 3333: a chunk must not wait for the next one. Inline, the thread that would send it is this one. */
+    if (fapws_the_pool.inline_mode && !t->is_async && rec->started) {
+      fapws_requeue(rec);
+      return;
+    }
     int slow = rec->chunk_ns > FAPWS_SLOW_NS;
     if (slow) fapws_notify(t);
     if ((slow || now - began > TURN_NS) && others_wait(t)) {

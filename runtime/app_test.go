@@ -61,9 +61,9 @@ type app struct {
 	made     int
 	signals  int
 	overdue  []overdueCall
-	stalled  atomic.Int32
-	input    int64 // bytes delivered and not received, each with exchange.InputCost more
-	maxInput int64 // the most there ever were
+	runs     atomic.Int64 // ticket of what runs inline, and 1; 0: nothing
+	input    int64        // bytes delivered and not received, each with exchange.InputCost more
+	maxInput int64        // the most there ever were
 }
 
 // input is a copy of an exchange.Input.
@@ -143,7 +143,9 @@ func (a *app) Flush() {
 	a.mu.Unlock()
 	for _, c := range calls {
 		if a.inline {
+			a.runs.Store(int64(c.ticket) + 1)
 			a.f(c)
+			a.runs.Store(0)
 		} else {
 			go a.f(c)
 		}
@@ -197,7 +199,12 @@ func (a *app) Overdue(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-func (a *app) Stalled(time.Duration) { a.stalled.Add(1) }
+func (a *app) Stalled() (exchange.Ticket, time.Duration) {
+	if t := a.runs.Load(); t > 0 {
+		return exchange.Ticket(t - 1), time.Hour
+	}
+	return 0, 0
+}
 
 func (a *app) Signalled() {
 	a.mu.Lock()

@@ -70,11 +70,10 @@ type Handler interface {
 	// It must not block.
 	Overdue(exchange.Ticket, time.Duration)
 
-	// Stalled is called on every tick, on a goroutine of its own, while the
-	// loop has not come back to its ticks and Config.Timeout is set. A handler
-	// that runs inline may be what keeps it; it has to see for itself whether
-	// one exchange has lasted longer than limit. It must not block.
-	Stalled(limit time.Duration)
+	// Stalled is called on every tick during which the loop is in Flush, on another goroutine, if
+	// something has a timeout. It returns the exchange that runs inline, on the loop, and how long it has been
+	// seen there by earlier calls; 0 if nothing does. It must not block.
+	Stalled() (exchange.Ticket, time.Duration)
 
 	// Signalled says that a signal for the application arrived.
 	Signalled()

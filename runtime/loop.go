@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,11 @@ type loop struct {
 	live     atomic.Int64  // open connections; written here, read by tick
 	orphans  atomic.Int64  // exchanges without a connection that may get overdue
 	busyNow  bool          // pump is on the stack
+
+	// state is held by the loop except during Handler.Flush, when a handler may run inline and
+	// not return. Who holds it then may touch all that belongs to the loop: see stalled.
+	state   sync.Mutex
+	overran bool // stalled has answered for a handler
 
 	req       http1.Request  // the head being parsed
 	out       output         // what waits to be written to one connection
@@ -115,6 +121,7 @@ func newLoop(s *Server) *loop {
 		start:     time.Now(),
 		paced:     paces(),
 	}
+	l.state.Lock()
 	l.channels = newChannels(l)
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.clock(l.start)
@@ -234,9 +241,7 @@ func (l *loop) pump() {
 		if l.submitted {
 			l.submitted = false
 			l.taken = 0
-			for _, h := range l.handlers {
-				h.Flush()
-			}
+			l.startSubmitted()
 		}
 		for _, h := range l.handlers {
 			for h.Next(&l.part) {
@@ -252,6 +257,24 @@ func (l *loop) pump() {
 	}
 	l.busyNow = false
 	l.yield()
+}
+
+// startSubmitted runs what was submitted, or has it run.
+func (l *loop) startSubmitted() {
+	handlers := l.handlers
+	l.state.Unlock()
+	defer func() {
+		l.state.Lock()
+		if l.overran {
+			l.overran = false
+			before := l.now
+			l.clock(time.Now())
+			l.heldUp(before)
+		}
+	}()
+	for _, h := range handlers {
+		h.Flush()
+	}
 }
 
 // resumeReady reads on where pending input had to wait for a response.

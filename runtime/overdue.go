@@ -12,17 +12,46 @@ import (
 func (l *loop) findOverdue() {
 	for _, x := range l.flights.all {
 		if x.owed && l.late(x) && !x.throttled() {
-			l.overdue(x)
+			l.overdue(x, time.Duration(l.now-x.since))
 		}
 	}
 }
 
+// stalled answers for a handler that runs inline and does not return in time: it keeps the loop from
+// answering. On any goroutine: while the handler runs, all that is the loop's may be touched here. The next
+// requests wait for the handler all the same.
+func (l *loop) stalled() {
+	if !l.state.TryLock() {
+		return // the loop does its own work
+	}
+	defer l.state.Unlock()
+	if !l.limited || l.handler == nil {
+		return
+	}
+	t, took := l.handler.Stalled()
+	if took == 0 {
+		return
+	}
+	defer l.recovered(nil)
+	x := l.flights.all[t]
+	if limit := l.limit(x); x.owed && !x.raw && limit > 0 && took > limit {
+		l.overran = true
+		l.overdue(x, took)
+		l.flush()
+	}
+}
+
+// limit is how long the handler of x may owe a part; 0: any time.
+func (l *loop) limit(x *flight) time.Duration {
+	if x.rules != nil && x.rules.timeout != 0 {
+		return x.rules.timeout
+	}
+	return l.cfg.Timeout
+}
+
 // late says whether the time of x is up.
 func (l *loop) late(x *flight) bool {
-	limit := l.cfg.Timeout
-	if x.rules != nil && x.rules.timeout != 0 {
-		limit = x.rules.timeout
-	}
+	limit := l.limit(x)
 	return limit > 0 && l.now-x.since > int64(limit)+tickLength // since is up to a tick old
 }
 
@@ -39,8 +68,7 @@ func (x *flight) throttled() bool {
 // overdue answers x for its handler, as far as that goes: with 504, or by
 // cutting off the response when it has begun. Parts that still come are
 // released unseen.
-func (l *loop) overdue(x *flight) {
-	took := time.Duration(l.now - x.since)
+func (l *loop) overdue(x *flight, took time.Duration) {
 	x.owed = false
 	c := x.conn
 	if x.fetch != nil && (c == nil || x.begun) {

@@ -1,9 +1,11 @@
 package runtime
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -223,22 +225,47 @@ func TestOverdueIsLogged(t *testing.T) {
 	}
 }
 
-// An inline handler that does not return keeps the loop, and is told so; what
-// waited behind it is forgiven.
+// An inline handler that does not return keeps the loop. Its client has the answer all the same, within the
+// limit of the server or of the route, and what waited behind it is forgiven.
 func TestStalled(t *testing.T) {
-	var a *app
-	a = newApp(true, func(c *call) {
-		for c.Path == "/hang" && a.stalled.Load() < 2 {
-			time.Sleep(10 * time.Millisecond)
-		}
-		c.reply(200, c.Path)
-	})
-	s := serve(t, Config{Timeout: time.Millisecond}, a)
-	request := "GET /hang HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-	if got := bodies(t, s.talk(t, request)); got != "200:/hang 200:/2" {
-		t.Errorf("got %q", got)
-	}
-	if a.told() != "" {
-		t.Errorf("overdue: %s", a.told())
+	for _, c := range []struct {
+		name  string
+		limit time.Duration
+		mount Mount
+	}{
+		{"server", time.Millisecond, Mount{Prefix: "/"}},
+		{"route", 0, Mount{Prefix: "/", Rules: mustRules(t, RuleOptions{Timeout: time.Millisecond})}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			answered := make(chan struct{})
+			a := newApp(true, func(c *call) {
+				switch c.Path {
+				case "/hang":
+					<-answered
+					c.reply(200, "too late")
+				case "/begun":
+					c.part(exchange.Part{File: -1, Body: []byte("x"), Head: exchange.Head{Status: 200, Length: 9}})
+					<-answered
+					c.part(exchange.Part{Last: true, File: -1, Body: []byte("too late")})
+				default:
+					c.reply(200, c.Path)
+				}
+			})
+			s := serve(t, Config{Timeout: c.limit}, a, c.mount)
+			w := s.dial(t)
+			io.WriteString(w, "GET /hang HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			r := bufio.NewReader(w)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil || res.StatusCode != 504 {
+				t.Fatal(res, err)
+			}
+			io.Copy(io.Discard, res.Body)
+			close(answered)
+			rest, err := io.ReadAll(r)
+			if got := bodies(t, string(rest)); err != nil || got != "200:/2" {
+				t.Errorf("got %q, %v", got, err)
+			}
+			eventually(t, "told, and all released", func() bool { return a.told() == "/hang " && a.idle() })
+		})
 	}
 }

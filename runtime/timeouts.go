@@ -55,9 +55,8 @@ func (s *Server) tick() {
 			}
 			if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
 				l.post(l.ticked)
-			} else if s.cfg.Timeout > 0 && l.handler != nil {
-				l.handler.Stalled(s.cfg.Timeout)
 			}
+			l.stalled()
 		}
 		if s.cfg.Quiet != nil {
 			s.cfg.Quiet()

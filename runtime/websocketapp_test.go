@@ -160,9 +160,9 @@ func (a *talkApp) Cancel(ticket exchange.Ticket) {
 // made is how many parts there have been.
 func (a *talkApp) made() int { return int(a.next) }
 
-func (a *talkApp) Overdue(exchange.Ticket, time.Duration) {}
-func (a *talkApp) Stalled(time.Duration)                  {}
-func (a *talkApp) Signalled()                             {}
+func (a *talkApp) Overdue(exchange.Ticket, time.Duration)    {}
+func (a *talkApp) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
+func (a *talkApp) Signalled()                                {}
 
 // idle says whether all exchanges have ended and all parts were released.
 func (a *talkApp) idle() bool {

@@ -47,12 +47,12 @@ func (h *echoing) add(p exchange.Part) {
 	h.parts = append(h.parts, p)
 }
 
-func (h *echoing) Flush()                                 {}
-func (h *echoing) Release(*exchange.Part)                 {}
-func (h *echoing) Cancel(t exchange.Ticket)               { h.add(exchange.Part{Ticket: t, Last: true}) }
-func (h *echoing) Signalled()                             {}
-func (h *echoing) Overdue(exchange.Ticket, time.Duration) {}
-func (h *echoing) Stalled(time.Duration)                  {}
+func (h *echoing) Flush()                                    {}
+func (h *echoing) Release(*exchange.Part)                    {}
+func (h *echoing) Cancel(t exchange.Ticket)                  { h.add(exchange.Part{Ticket: t, Last: true}) }
+func (h *echoing) Signalled()                                {}
+func (h *echoing) Overdue(exchange.Ticket, time.Duration)    {}
+func (h *echoing) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 func (h *echoing) Next(p *exchange.Part) bool {
 	if h.next == len(h.parts) {
 		h.parts, h.next, h.buf = h.parts[:0], 0, h.buf[:0]

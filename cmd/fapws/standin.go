@@ -64,10 +64,10 @@ func (nobody) Submit(r *exchange.Request) bool {
 	return false
 }
 
-func (nobody) Flush()                                 {}
-func (nobody) Next(*exchange.Part) bool               { return false }
-func (nobody) Release(*exchange.Part)                 {}
-func (nobody) Cancel(exchange.Ticket)                 {}
-func (nobody) Overdue(exchange.Ticket, time.Duration) {}
-func (nobody) Signalled()                             {}
-func (nobody) Stalled(time.Duration)                  {}
+func (nobody) Flush()                                    {}
+func (nobody) Next(*exchange.Part) bool                  { return false }
+func (nobody) Release(*exchange.Part)                    {}
+func (nobody) Cancel(exchange.Ticket)                    {}
+func (nobody) Overdue(exchange.Ticket, time.Duration)    {}
+func (nobody) Signalled()                                {}
+func (nobody) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }

@@ -292,6 +292,31 @@ def blocked(environ, start_response):
     return "released"
 
 
+def stubborn(environ, start_response):
+    """As blocked, and an exception does not end it."""
+    while True:
+        try:
+            return blocked(environ, start_response)
+        except Timeout:
+            pass
+
+
+held = threading.Lock()
+held.acquire()
+
+
+def waits_lock(environ, start_response):
+    held.acquire()
+
+
+def waits_read(environ, start_response):
+    os.read(os.pipe()[0], 1)
+
+
+def waits_sleep(environ, start_response):
+    time.sleep(1000)
+
+
 def keeps_gil(environ, start_response):
     """Waits in C for a byte from a descriptor, and lets no other thread run."""
     fd = int(environ["QUERY_STRING"])
@@ -422,4 +447,4 @@ PATHS = [("/" + f.__name__, f) for f in (
     temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
     listens, listens_by_field, listens_not, publishes, tells,
-    hello, five_fields, echo, blocked, keeps_gil, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]
+    hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]

@@ -311,7 +311,7 @@ func (p *Pool) Overdue(t exchange.Ticket, took time.Duration) {
 }
 
 // Stalled implements runtime.Handler: nothing runs on the loop.
-func (p *Pool) Stalled(time.Duration) {}
+func (p *Pool) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 
 // Signalled implements runtime.Handler.
 func (p *Pool) Signalled() {}

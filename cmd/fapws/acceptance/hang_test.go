@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -61,14 +62,59 @@ func TestTimeout(t *testing.T) {
 		if a := s.ask(get("/begun")); a.err == nil || a.body != "first" {
 			t.Errorf("a response that hung ended with %v after %q", a.err, a.body)
 		}
-		if m.inline() {
-			s.get("/caught", 200).is(t, "caught")
-		} else {
-			s.get("/caught", 504)
-		}
+		s.get("/caught", 504)
 		fileSays(t, folder+"/caught", "yes")
 		for range 20 {
 			s.get("/", 200).is(t, "quick")
+		}
+	})
+}
+
+// A handler that waits in C answers 504 as well, and inline it ends, so that others are served.
+func TestTimeoutInC(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := hanging(t, m, "--timeout", "100ms")
+		for range 2 {
+			w := s.dial()
+			w.get("/locked")
+			w.answer().want(t, 504, "Gateway Timeout")
+			w.get("/") // the connection is as good as before
+			w.answer().is(t, "quick")
+		}
+	})
+}
+
+// Inline, the 504 does not wait for a handler that an exception cannot end.
+func TestTimeoutOfStubbornHandler(t *testing.T) {
+	t.Parallel()
+	s, folder := hanging(t, modes[1], "--timeout", "100ms")
+	w := s.dial()
+	w.get("/stubborn")
+	w.answer().want(t, 504, "Gateway Timeout")
+	s.says(`GET /stubborn .* is overdue and does not end, 5\.0 s after an exception was raised in handler stubborn`)
+	write(t, folder+"/go", "")
+	w.get("/")
+	w.answer().is(t, "quick")
+}
+
+// A generator's piece is sent before the next one is made (PEP 3333, "Buffering and Streaming").
+func TestPiecesAreNotDelayed(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, folder := hanging(t, m)
+		w := s.dial()
+		w.get("/pieces")
+		r := w.head("GET")
+		piece := make([]byte, 1)
+		for i := range 50 { // the later ones after quick ones
+			if _, err := io.ReadFull(r.Body, piece); err != nil || piece[0] != byte('0'+i%10) {
+				t.Fatal(i, piece, err)
+			}
+			if i%5 == 0 {
+				write(t, fmt.Sprintf("%s/read%d", folder, i), "") // the handler waits for it
+			}
+		}
+		if rest, err := io.ReadAll(r.Body); err != nil || len(rest) != 0 {
+			t.Error(rest, err)
 		}
 	})
 }

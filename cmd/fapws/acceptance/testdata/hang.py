@@ -47,6 +47,30 @@ def begun(environ, start_response):
         pass
 
 
+def locked(environ, start_response):
+    never = threading.Lock()
+    never.acquire()
+    never.acquire()
+
+
+def stubborn(environ, start_response):
+    """Goes on whatever is raised, until there is a file."""
+    while not os.path.exists(os.path.join(folder, "go")):
+        try:
+            time.sleep(0.01)
+        except fapws.Timeout:
+            pass
+    return "too late"
+
+
+def pieces(environ, start_response):
+    """Of each fifth piece it waits until the client has read it."""
+    for i in range(50):
+        yield str(i % 10).encode()
+        while i % 5 == 0 and not os.path.exists(os.path.join(folder, f"read{i}")):
+            time.sleep(0.002)
+
+
 def keeps_gil(environ, start_response):
     ctypes.PyDLL(None).sleep(4)
     return "too late"
@@ -118,4 +142,4 @@ def quick(environ, start_response):
 
 
 PATHS = [("/" + f.__name__, f) for f in (
-    blocked, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
+    blocked, locked, stubborn, pieces, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
