@@ -206,6 +206,10 @@ void fapws_part_reset(fapws_part *p, fapws_record *rec);
 /* Room for n more bytes in p->buf; -1 and MemoryError. */
 int fapws_part_reserve(fapws_part *p, size_t n);
 
+/* --- stdio.c --- */
+/* Puts a stream of which no write fails in the place of sys.stdout or sys.stderr. -1 with an exception. */
+int fapws_stdio_init(const char *name, int fd);
+
 /* --- interp.c --- */
 /* signals_on_stack(): a method of module _fapws. Lets handlers of signals that others have installed not run on the stack they find. */
 PyObject *fapws_signals_on_stack(PyObject *module, PyObject *none);

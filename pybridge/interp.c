@@ -64,22 +64,6 @@ static int install_finder(const char *folder) {
   return done ? 0 : -1;
 }
 
-/* print() in a handler shall appear at once, also in a pipe or a journal, and
- * so shall warnings (stderr is fully buffered there before Python 3.9). */
-static int line_buffer(const char *name) {
-  PyObject *out = PySys_GetObject(name);
-  if (!out || out == Py_None) return 0;
-  PyObject *reconfigure = PyObject_GetAttrString(out, "reconfigure");
-  if (!reconfigure) return PyErr_Clear(), 0;
-  PyObject *kw = Py_BuildValue("{s:O}", "line_buffering", Py_True), *args = PyTuple_New(0);
-  PyObject *done = kw && args ? PyObject_Call(reconfigure, args, kw) : NULL;
-  Py_XDECREF(args);
-  Py_XDECREF(kw);
-  Py_DECREF(reconfigure);
-  Py_XDECREF(done);
-  return done ? 0 : -1;
-}
-
 static int insert_folders(const fapws_start_options *o) {
   PyObject *sys_path = PySys_GetObject("path");
   for (int i = 0; i < o->folders; i++) {
@@ -104,8 +88,8 @@ int fapws_start(const fapws_start_options *o, const char **why) {
   /* Its types must be ready, whether or not the script imports it. */
   PyObject *module = PyImport_ImportModule("_fapws");
   Py_XDECREF(module);
-  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || line_buffer("stdout") < 0 ||
-      line_buffer("stderr") < 0 || fapws_fork_init() < 0 || fapws_dump_init() < 0) {
+  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || fapws_stdio_init("stdout", 1) < 0 ||
+      fapws_stdio_init("stderr", 2) < 0 || fapws_fork_init() < 0 || fapws_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;

@@ -1,0 +1,52 @@
+"""Writes to logs on a full disk, in all ways that applications know."""
+import logging
+import os
+import sys
+import traceback
+
+kept = [os.dup(1), os.dup(2)]
+logging.basicConfig(stream=sys.stderr)
+
+
+def fill(environ, start_response):
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 1)
+    os.dup2(full, 2)
+    os.close(full)
+    return "full"
+
+
+def say(environ, start_response):
+    print("by print", file=sys.stderr)
+    environ["wsgi.errors"].write("by wsgi.errors\n")
+    environ["wsgi.errors"].flush()
+    print("by stdout", flush=True)
+    logging.error("by logging")
+    sys.stderr.write("x" * 100000 + "\n")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        traceback.print_exc()
+    return "said"
+
+
+def raises(environ, start_response):
+    raise RuntimeError("its traceback is lost")
+
+
+def leave(environ, start_response):
+    """Standard error is a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.dup2(writer, 2)
+    os.close(writer)
+    return "left"
+
+
+def mend(environ, start_response):
+    os.dup2(kept[0], 1)
+    os.dup2(kept[1], 2)
+    return "mended"
+
+
+PATHS = [("/" + f.__name__, f) for f in (fill, say, raises, leave, mend)]

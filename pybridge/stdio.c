@@ -1,0 +1,105 @@
+/* sys.stdout and sys.stderr, to which a write never fails: a full disk, or a reader that has gone, is no
+ * fault of the application. What cannot be written is dropped, counted, and told when there is room again. */
+#include "bridge.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROOM_MS 100 /* a reader that is slow gets this long; a full pipe must not stop the server */
+
+static int64_t lost[3]; /* atomic: lines that were dropped, by descriptor */
+
+static int64_t count_lines(const char *text, size_t n) {
+  int64_t lines = 0;
+  for (const char *at = text, *end = text + n; (at = memchr(at, '\n', (size_t)(end - at))); at++) lines++;
+  return lines ? lines : 1;
+}
+
+/* Takes back the beginning of a text that a full disk has left in a file. */
+static void take_back(int fd, size_t n) {
+  struct stat st;
+  if (!n || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n) return;
+  if (ftruncate(fd, st.st_size - (off_t)n) != 0) return;
+}
+
+/* Whether all of text was written. */
+static int put(int fd, const char *text, size_t n) {
+  for (size_t done = 0; done < n;) {
+    ssize_t k = write(fd, text + done, n - done);
+    if (k > 0) {
+      done += (size_t)k;
+      continue;
+    }
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    if (k < 0 && (errno == EINTR || (errno == EAGAIN && poll(&room, 1, ROOM_MS) > 0))) continue;
+    take_back(fd, done);
+    return 0;
+  }
+  return 1;
+}
+
+static void write_or_count(int fd, const char *text, size_t n) {
+  char told[96];
+  int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
+  if (UNLIKELY(before)) {
+    int k = snprintf(told, sizeof told, "fapws: %lld lines before this one could not be written\n", (long long)before);
+    if (!put(fd, told, (size_t)k)) {
+      __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
+      return;
+    }
+  }
+  if (!put(fd, text, n)) __atomic_add_fetch(&lost[fd], count_lines(text, n), __ATOMIC_SEQ_CST);
+}
+
+/* write() of the raw file below a stream. */
+static PyObject *raw_write(PyObject *self, PyObject *data) {
+  Py_buffer view;
+  int fd = PyObject_AsFileDescriptor(self);
+  if (fd < 0 || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return NULL;
+  Py_ssize_t n = view.len;
+  Py_BEGIN_ALLOW_THREADS
+  if (n) write_or_count(fd == 1 ? 1 : 2, view.buf, (size_t)n);
+  Py_END_ALLOW_THREADS
+  PyBuffer_Release(&view);
+  return PyLong_FromSsize_t(n);
+}
+
+static PyMethodDef raw_methods[] = {{"write", raw_write, METH_O, "write(data) -> int: len(data), whether or not it could be written."}, {NULL, NULL, 0, NULL}};
+static PyType_Slot raw_slots[] = {{Py_tp_methods, raw_methods}, {Py_tp_doc, "A standard stream of the server."}, {0, NULL}};
+static PyType_Spec raw_spec = {.name = "_fapws.StandardStream", .flags = Py_TPFLAGS_DEFAULT, .slots = raw_slots};
+
+/* A stream as old, on top of raw, line by line: print() in a handler shall appear at once, also in a pipe or a
+ * journal, and so shall warnings. buffered: old has a buffer (it has none with PYTHONUNBUFFERED). */
+static PyObject *stream_on(PyObject *io, PyObject *raw, PyObject *old) {
+  PyObject *below = PyObject_GetAttrString(old, "buffer"), *encoding = PyObject_GetAttrString(old, "encoding"), *errors = PyObject_GetAttrString(old, "errors");
+  int buffered = below && PyObject_HasAttrString(below, "raw");
+  PyObject *buffer = !below ? NULL : buffered ? PyObject_CallMethod(io, "BufferedWriter", "O", raw) : (Py_INCREF(raw), raw);
+  PyObject *wrapper = PyObject_GetAttrString(io, "TextIOWrapper"), *stream = NULL;
+  PyObject *args = buffer && encoding && errors ? Py_BuildValue("(OOOs)", buffer, encoding, errors, "\n") : NULL;
+  PyObject *kw = Py_BuildValue("{s:O,s:O}", "line_buffering", Py_True, "write_through", buffered ? Py_False : Py_True);
+  if (wrapper && args && kw) stream = PyObject_Call(wrapper, args, kw);
+  PyObject *mode = PyUnicode_FromString("w");
+  if (stream && (!mode || PyObject_SetAttrString(stream, "mode", mode) < 0)) Py_CLEAR(stream);
+  PyObject *all[] = {below, encoding, errors, buffer, wrapper, args, kw, mode};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_XDECREF(all[i]);
+  return stream;
+}
+
+int fapws_stdio_init(const char *name, int fd) {
+  PyObject *old = PySys_GetObject(name);
+  if (!old || old == Py_None) return 0; /* the descriptor is closed */
+  PyObject *io = PyImport_ImportModule("io"), *base = io ? PyObject_GetAttrString(io, "FileIO") : NULL;
+  PyObject *bases = base ? PyTuple_Pack(1, base) : NULL, *type = bases ? PyType_FromSpecWithBases(&raw_spec, bases) : NULL;
+  PyObject *raw = type ? PyObject_CallFunction(type, "isO", fd, "wb", Py_False) : NULL;
+  PyObject *shown = PyUnicode_FromFormat("<%s>", name);
+  PyObject *stream = raw && shown && PyObject_SetAttrString(raw, "name", shown) == 0 ? stream_on(io, raw, old) : NULL;
+  char kept[16];
+  snprintf(kept, sizeof kept, "__%s__", name);
+  int bad = !stream || PySys_SetObject(name, stream) < 0 || PySys_SetObject(kept, stream) < 0;
+  PyObject *all[] = {io, base, bases, type, raw, shown, stream};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_XDECREF(all[i]);
+  return -bad;
+}
