@@ -204,6 +204,18 @@ func listen(fd int, o ListenOptions) error {
 	return unix.Listen(fd, backlog)
 }
 
+// SetBacklog changes how many connections the kernel queues for a socket that listens: a listener, or a
+// file of Sockets. 0 stands for as many as the system allows.
+func SetBacklog(ln any, backlog int) {
+	sc, ok := ln.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if rc, err := sc.SyscallConn(); err == nil {
+		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) }) // failing, the old one holds
+	}
+}
+
 // newSocket makes a stream socket that no child inherits.
 func newSocket(family int) (int, error) {
 	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)

@@ -37,6 +37,9 @@ func (s *service) listen() ([]net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if early := s.early.take(addrs, s.conf.Backlog); early != nil {
+		return early, nil
+	}
 	return listenAll(addrs, options)
 }
 

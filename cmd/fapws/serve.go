@@ -45,6 +45,7 @@ type service struct {
 	programs   programs
 	front      *front
 	parent     *parent // of a worker, else nil
+	early      earlyListeners
 	handler    *pybridge.Handler
 	here       *lane[pybridge.Event] // events of a process that is alone
 	over       atomic.Bool           // nothing is sent any more
@@ -77,6 +78,12 @@ func (s *service) run() (code int, err error) {
 		return 0, err
 	}
 	useProcessors()
+	if s.parent == nil {
+		if err := s.listenEarly(); err != nil {
+			return 0, err
+		}
+		defer s.early.close()
+	}
 	if s.inline {
 		// Only now is there a thread to load the script on.
 		if s.server, err = runtime.New(s.config()); err != nil {
@@ -123,6 +130,7 @@ func (s *service) load() (err error) {
 
 // exit ends the process at once, but for lines of the logs.
 func (s *service) exit(code int) {
+	s.early.close()
 	s.logs.close()
 	s.front.exit(code)
 }

@@ -66,9 +66,12 @@ type overseer struct {
 	identity *privilege.Identity // to run as; nil: as it is
 	sockets  runtime.ListenOptions
 	settled  settled              // of the first worker
+	early    []supervisor.Address // until the first worker has loaded
 	served   []supervisor.Address // once they are
 	names    []string             // that they were opened as
-	sup      *supervisor.Supervisor
+
+	earlyNames []string
+	sup        *supervisor.Supervisor
 
 	mu    sync.Mutex      // of what the control socket shows
 	shown settings.Config // as far as it is known
@@ -154,6 +157,13 @@ func (v *overseer) run(at place) (code int, err error) {
 		return 0, err
 	}
 	defer watcher.Close()
+	if handover == nil {
+		if err := v.bindEarly(); err != nil {
+			v.front.withdraw()
+			return 0, err
+		}
+		defer v.dropEarly()
+	}
 	caught := supervisor.Catch(handover)
 	ignoreAsPython()
 	err = v.sup.Run(caught, handover)
@@ -212,12 +222,10 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 	if v.served != nil && slices.Equal(names, v.names) {
 		return v.served, nil // a stand-in has them
 	}
-	for _, name := range names {
-		files, err := runtime.Sockets(name, v.workers(), options)
-		if err != nil {
-			return addresses, notListening(name, err)
+	if addresses = v.takeEarly(names, options.Backlog); addresses == nil {
+		if addresses, err = v.bind(names, options); err != nil {
+			return addresses, err
 		}
-		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
 	}
 	if v.identity != nil && v.served == nil {
 		if c := v.identity.Credential(); c != nil {

@@ -2,6 +2,8 @@ package settings
 
 import (
 	"bytes"
+	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -20,6 +22,33 @@ func PeekThreads(source []byte) (n int, found bool) {
 		}
 	}
 	return n, found
+}
+
+// serverLine is SERVER = "text", with at most a type before and a comment behind.
+var serverLine = regexp.MustCompile(`(?m)^SERVER[ \t]*(?::[^=\r\n]*)?=[ \t]*(?:"([^"\\\r\n]*)"|'([^'\\\r\n]*)')[ \t]*(?:#.*)?\r?$`)
+
+// errServer says that SERVER is more than a string.
+var errServer = errors.New("SERVER is not a plain string")
+
+// PeekServer looks for SERVER = "ADDRESS" in the source of a script without running it, so that the address can be
+// listened on while the script runs. found is false when SERVER is not mentioned at all; err says that its value is known only later.
+func PeekServer(source []byte) (address string, found bool, err error) {
+	if !bytes.Contains(source, []byte("SERVER")) {
+		return "", false, nil
+	}
+	lines := serverLine.FindAllSubmatch(source, -1)
+	number := 0
+	statements := statements{rest: bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))}
+	for statements.next() {
+		if strings.HasPrefix(statements.text, "SERVER") {
+			number++
+		}
+	}
+	if number != 1 || len(lines) != 1 {
+		return "", true, errServer
+	}
+	address, err = parseAddress(string(lines[0][1]) + string(lines[0][2]))
+	return address, true, err
 }
 
 // assignment returns the right side of "name = value" or "name: type = value".

@@ -1,11 +1,11 @@
-"""Does not end to load while its argument is a file."""
+"""Loads until there is a file of the name of its argument with .go behind it."""
 import os
 import sys
 import time
 
 with open(sys.argv[1], "w") as f:
     f.write(str(os.getpid()))
-while os.path.exists(sys.argv[1]):
+while not os.path.exists(sys.argv[1] + ".go"):
     time.sleep(0.01)
 
 

@@ -1,0 +1,119 @@
+package acceptance
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// loading starts loads.py, which writes file and loads until there is file.go, with more code before what it has.
+func loading(t *testing.T, code string, flags ...string) (s *server, file string) {
+	t.Helper()
+	text, err := os.ReadFile(testdata(t, "loads.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	file = folder + "/loads"
+	s = command{script: write(t, folder+"/app.py", code+string(text)), args: []string{file}, flags: flags, complains: true}.start(t)
+	return s, file
+}
+
+// freePort returns an address that nothing listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// TestListensWhileLoading: clients that come while the application loads are served when it has.
+func TestListensWhileLoading(t *testing.T) {
+	for _, kind := range []string{"tcp", "unix", "SERVER"} {
+		t.Run(kind, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				network, address, code := "tcp", freePort(t), ""
+				flags := slices.Clone(m.flags)
+				switch kind {
+				case "tcp":
+					flags = append(flags, "--bind", address)
+				case "unix":
+					network, address = "unix", t.TempDir()+"/socket"
+					flags = append(flags, "--bind", "unix:"+address)
+				case "SERVER":
+					code = "SERVER = '" + address + "'  # where it listens\n"
+				}
+				s, file := loading(t, code, flags...)
+				fileSays(t, file, "")
+				w := dial(t, network, address) // refused before
+				w.get("/")
+				other := dial(t, network, address)
+				if strings.Contains(s.stderr.String(), "http://") {
+					t.Error("the banner comes before the application serves")
+				}
+				write(t, file+".go", "")
+				w.answer().is(t, "hello")
+				other.get("/")
+				other.answer().is(t, "hello")
+			})
+		})
+	}
+}
+
+// TestStopWhileLoading: a server that is told to end while it loads leaves no socket file, and its clients hear of the end.
+func TestStopWhileLoading(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		socket := t.TempDir() + "/socket"
+		s, file := loading(t, "", append([]string{"--bind", "unix:" + socket}, m.flags...)...)
+		fileSays(t, file, "")
+		w := dial(t, "unix", socket)
+		s.signal(syscall.SIGTERM)
+		w.gone()
+		s.ended()
+		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the socket file: %v", err)
+		}
+	})
+}
+
+// TestTakenAddress: an address that another server has is said before a long load.
+func TestTakenAddress(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		s, _ := loading(t, "", append([]string{"--bind", ln.Addr().String()}, m.flags...)...)
+		if code := s.ended(); code != 3 {
+			t.Errorf("code %d", code)
+		}
+		s.says("address already in use")
+	})
+}
+
+// TestComputedServer: a SERVER that only Python knows is listened on when the script has run, and so is one that
+// is another than its text says.
+func TestComputedServer(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		for _, code := range []string{"SERVER = ':'.join(['127.0.0.1', '%s'])\n", "SERVER = '127.0.0.1:1'\nglobals()['SERVER'] = '127.0.0.1:%s'\n"} {
+			address := freePort(t)
+			_, port, _ := strings.Cut(address, ":")
+			s, file := loading(t, strings.ReplaceAll(code, "%s", port), m.flags...)
+			fileSays(t, file, "")
+			write(t, file+".go", "")
+			s.says("http://" + address + "/")
+			w := dial(t, "tcp", address)
+			w.get("/")
+			w.answer().is(t, "hello")
+		}
+	})
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"sync"
+
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/supervisor"
+	"fapws/runtime"
+)
+
+// early returns the addresses to listen on before the application is loaded, so that clients wait in the
+// queues of the kernel instead of being refused. certain: nothing that the application says can change them, so
+// an error is the user's to know now. nil if they are not known yet, or are sockets that listen already.
+func (f *front) early(set *settings.Settings, conf *settings.Config, app *application) (addrs []string, certain bool) {
+	source := set.Source("bind")
+	bind, given := conf.Bind, source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere
+	certain = source.Level > settings.FromScript || app == nil
+	if !certain && app.hasPATHS(*conf) {
+		server, found, err := settings.PeekServer(app.source)
+		changed := set.Source("host").Level > settings.FromDefault || set.Source("port").Level > settings.FromDefault
+		switch {
+		case err != nil || found && (changed || conf.Dev):
+			return nil, false
+		case found:
+			bind, given = []string{server}, true
+		}
+	}
+	addrs, err := f.passed.addresses(bind, given)
+	if err != nil || slices.ContainsFunc(addrs, func(a string) bool { return strings.HasPrefix(a, "fd://") }) {
+		return nil, false
+	}
+	return addrs, certain
+}
+
+// firstApp returns the application whose globals are settings; nil if there is none.
+func (p *plan) firstApp() *application {
+	if len(p.apps) == 0 {
+		return nil
+	}
+	return &p.apps[0]
+}
+
+// earlyListeners are those of a process without a supervisor, until listen takes them.
+type earlyListeners struct {
+	mu        sync.Mutex // a signal may end the process meanwhile
+	addrs     []string
+	backlog   int
+	listeners []net.Listener
+}
+
+// listenEarly listens as far as the addresses are known before the application is loaded.
+func (s *service) listenEarly() error {
+	addrs, certain := s.front.early(s.set, &s.conf, s.plan.firstApp())
+	options, err := listenOptions(&s.conf)
+	if err != nil {
+		return err
+	}
+	listeners, err := listenAll(addrs, options)
+	if err == nil {
+		err = keepFromChildren(listeners)
+	}
+	if err != nil && certain {
+		return err
+	}
+	if err == nil {
+		s.early.addrs, s.early.backlog, s.early.listeners = addrs, s.conf.Backlog, listeners
+	}
+	return nil
+}
+
+// take returns the listeners if they are those of addrs, and closes them otherwise.
+func (e *earlyListeners) take(addrs []string, backlog int) []net.Listener {
+	if !slices.Equal(addrs, e.addrs) {
+		e.close()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	listeners := e.listeners
+	e.listeners = nil
+	if backlog != e.backlog {
+		for _, ln := range listeners {
+			runtime.SetBacklog(ln, backlog)
+		}
+	}
+	return listeners
+}
+
+// close closes the listeners, and removes the files of unix sockets.
+func (e *earlyListeners) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ln := range e.listeners {
+		ln.Close()
+	}
+	e.listeners = nil
+}
+
+// bind makes the sockets of the workers. What it has made when it fails is in addresses.
+func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresses []supervisor.Address, err error) {
+	for _, name := range names {
+		files, err := runtime.Sockets(name, v.workers(), options)
+		if err != nil {
+			return addresses, notListening(name, err)
+		}
+		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
+	}
+	return addresses, nil
+}
+
+// bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
+func (v *overseer) bindEarly() error {
+	var app *application
+	if all := v.plan.site.Apps(); len(all) > 0 {
+		found, err := findApplication(all[0].Name, all[0].Folder(), v.conf)
+		if err != nil {
+			return nil // a worker says it
+		}
+		app = &found
+	}
+	names, certain := v.front.early(v.set, &v.conf, app)
+	options := v.sockets
+	options.Backlog = v.conf.Backlog
+	addresses, err := v.bind(names, options)
+	v.early, v.earlyNames = addresses, names
+	if err != nil {
+		v.dropEarly()
+	}
+	if err != nil && certain {
+		return err
+	}
+	return nil
+}
+
+// takeEarly returns the sockets of bindEarly if they are those of names, and closes them otherwise.
+func (v *overseer) takeEarly(names []string, backlog int) []supervisor.Address {
+	if v.early == nil || !slices.Equal(names, v.earlyNames) {
+		v.dropEarly()
+		return nil
+	}
+	addresses := v.early
+	v.early = nil
+	if backlog != v.conf.Backlog {
+		for _, a := range addresses {
+			for _, f := range a.Sockets {
+				runtime.SetBacklog(f, backlog)
+			}
+		}
+	}
+	return addresses
+}
+
+// dropEarly closes the sockets of bindEarly that nothing has taken.
+func (v *overseer) dropEarly() {
+	for _, a := range v.early {
+		for _, f := range a.Sockets {
+			f.Close()
+		}
+	}
+	removeSocketFiles(v.early, v.log)
+	v.early = nil
+}
