@@ -159,7 +159,7 @@ func TestOrphanedWorkers(t *testing.T) {
 				if len(flags) > 2 {
 					flags = append(flags, folder)
 				}
-				s := command{script: write(t, folder+"/app.py", string(text)), flags: append(flags, grace), dir: folder}.serve(t, mode{})
+				s := command{script: write(t, folder+"/app.py", string(text)), flags: append(flags, grace), dir: folder}.forOtherUsers(t).serve(t, mode{})
 				pids := s.workers()
 				s.dial().get("/close?epoll")
 				ends(t, s, pids)
