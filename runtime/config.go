@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/cache"
 	"fapws/runtime/http1"
+	"fapws/runtime/static"
 )
 
 // Level is the severity of a log line.
@@ -48,6 +49,9 @@ type Config struct {
 	// HeadTimeout is how long a client may take to send a head, from its
 	// first byte or from the start of the connection. 0: 10 s.
 	HeadTimeout time.Duration
+
+	// Private are the files that a handler cannot have sent, either. nil: none.
+	Private *static.Private
 
 	// BodyTimeout is how long a client may pause while it sends a body. 0: 20 s.
 	BodyTimeout time.Duration

@@ -21,8 +21,8 @@ type roots struct {
 	files map[string]*static.Files
 }
 
-// get opens a root unless it is open. It may block.
-func (r *roots) get(options string) (*static.Files, error) {
+// get opens a root, without some files, unless it is open. It may block.
+func (r *roots) get(options string, private *static.Private) (*static.Files, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if files := r.files[options]; files != nil {
@@ -32,6 +32,7 @@ func (r *roots) get(options string) (*static.Files, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Private = private
 	files, err := static.New(o)
 	if err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func (l *loop) handOver(x *flight, p *exchange.Part) {
 
 // openHanded is open for a request that was handed over.
 func (j *fileJob) openHanded(s *Server) {
-	files, err := s.roots.get(j.from.options)
+	files, err := s.roots.get(j.from.options, s.cfg.Private)
 	if err == nil {
 		files.Open(&j.req, &j.res)
 		return

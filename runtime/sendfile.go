@@ -28,7 +28,7 @@ type sendRoots struct{ named, mapped []sendRoot }
 // open opens the folders of cfg. The error is one line.
 func (r *sendRoots) open(cfg *Config) (err error) {
 	add := func(to *[]sendRoot, field, prefix, root string) {
-		files, e := static.New(static.Options{Root: root, CacheBytes: -1})
+		files, e := static.New(static.Options{Root: root, CacheBytes: -1, Private: cfg.Private})
 		if e != nil && err == nil {
 			err = fmt.Errorf("%s: %w", field, e)
 		}

@@ -16,6 +16,7 @@ func (s *service) config() runtime.Config {
 		rate = -1
 	}
 	c := runtime.Config{
+		Private: s.plan.site.Private(&s.conf),
 		Limits: http1.Limits{
 			RequestLine: s.conf.MaxLine,
 			FieldLine:   s.conf.MaxField,

@@ -16,7 +16,7 @@ var _ interface {
 // mountTable opens the document roots of PATHS, so that the loop can serve them
 // without Python, and its folders of programs, which ran runs and add mounts. forks, if it
 // is not nil, runs the handlers.
-func mountTable(script string, threads int, mounts []pybridge.Mount, forks *forks, ran *programs, add func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, error) {
+func mountTable(script string, threads int, mounts []pybridge.Mount, forks *forks, ran *programs, private *static.Private, add func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, error) {
 	table := make([]runtime.Mount, len(mounts))
 	for i, m := range mounts {
 		table[i].Prefix, table[i].Index = m.Prefix, m.Index
@@ -49,6 +49,7 @@ func mountTable(script string, threads int, mounts []pybridge.Mount, forks *fork
 		if err != nil {
 			return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
 		}
+		options.Private = private
 		files, err := static.New(options)
 		if err != nil {
 			return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)

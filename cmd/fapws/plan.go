@@ -207,10 +207,12 @@ func (p *plan) options(cmd *settings.Command, set *settings.Settings) pybridge.O
 // Without logs it only looks for mistakes.
 func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.Contents, forks *forks, logs *logs, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
 	names := p.site.Apps()
+	private := p.site.Private(conf)
 	parts := site.Parts{
-		Conf:   conf,
-		Source: set.Source,
-		List:   set.Source("autoindex").Level == settings.FromDefault,
+		Private: private,
+		Conf:    conf,
+		Source:  set.Source,
+		List:    set.Source("autoindex").Level == settings.FromDefault,
 		App: func(name string, add func(backend.Responder) (runtime.Handler, int)) (table []runtime.Mount, most int64, err error) {
 			if app == nil {
 				return nil, 0, nil // only mistakes are looked for
@@ -228,7 +230,7 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 					return nil, 0, usage(err)
 				}
 			}
-			table, err = mountTable(script, conf.Threads, app.Mounts(i), forks, ran, add)
+			table, err = mountTable(script, conf.Threads, app.Mounts(i), forks, ran, private, add)
 			return table, most, err
 		},
 		Log:      log,

@@ -16,7 +16,7 @@ class Options(unittest.TestCase):
             {
                 "root": "./static/", "index": ["index.html"], "listing": False, "max_age": -1, "dotfiles": False,
                 "spa": "", "expires": [], "mime_types": "", "types": {}, "charset": "utf-8", "compress": True,
-                "symlinks": "inside", "headers": {},
+                "symlinks": "inside", "expose": [], "headers": {},
             },
         )
 

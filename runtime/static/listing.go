@@ -151,13 +151,16 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		names = names[:most]
 	}
 	for _, entry := range names {
-		if !allowed([]byte(entry), f.opt.DotFiles) {
+		if !allowed([]byte(entry), f.opt.DotFiles) || t.guard.hides(entry) {
 			continue
 		}
 		info, err := dir.statPlain(entry)
 		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
 			// Through the root, which follows links as a request would.
-			info, err = t.stat(name + "/" + entry)
+			info, err = t.statLink(name + "/" + entry)
+		}
+		if err == nil && t.guard.private.has(info) {
+			continue
 		}
 		if err == nil && (info.IsDir() || info.Mode().IsRegular()) {
 			entries = append(entries, listed{entry, info})

@@ -12,12 +12,12 @@ import (
 //
 // Any goroutine may call it; it may wait for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
-	file, err := f.root.at(f.clock()).open(name)
+	file, err := f.root.at(f.clock()).openAny(name)
 	if err != nil {
 		return err
 	}
 	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	if err == nil && (!info.Mode().IsRegular() || f.opt.Private.has(info)) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {

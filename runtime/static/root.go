@@ -21,6 +21,7 @@ const freshFor = int64(time.Second)
 type root struct {
 	path   string // absolute
 	policy symlinks
+	guard  guard
 
 	mu      sync.Mutex
 	now     *view
@@ -28,7 +29,7 @@ type root struct {
 	checked int64       // when path was last seen to be that
 }
 
-func openRoot(path string, policy symlinks) (*root, error) {
+func openRoot(path string, policy symlinks, private *Private, expose []string) (*root, error) {
 	if path == "" {
 		return nil, errors.New("no directory given")
 	}
@@ -36,14 +37,15 @@ func openRoot(path string, policy symlinks) (*root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	t, info, err := openView(abs, policy)
+	g := guard{private: private, names: private.within(abs), expose: expose}
+	t, info, err := openView(abs, policy, g)
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve %s: %w", abs, reason(err))
 	}
-	return &root{path: abs, policy: policy, now: t, info: info}, nil
+	return &root{path: abs, policy: policy, guard: g, now: t, info: info}, nil
 }
 
-func openView(path string, policy symlinks) (*view, fs.FileInfo, error) {
+func openView(path string, policy symlinks, g guard) (*view, fs.FileInfo, error) {
 	dir, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, nil, err
@@ -59,7 +61,7 @@ func openView(path string, policy symlinks) (*view, fs.FileInfo, error) {
 		self.Close()
 		return nil, nil, err
 	}
-	t := &view{dir: dir, self: self, fd: int(self.Fd()), prefix: []string{strings.TrimRight(path, "/")}, policy: policy}
+	t := &view{dir: dir, self: self, fd: int(self.Fd()), prefix: []string{strings.TrimRight(path, "/")}, policy: policy, guard: g}
 	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
 		t.prefix = append(t.prefix, strings.TrimRight(real, "/"))
 	}
@@ -84,7 +86,7 @@ func (r *root) at(now int64) *view {
 	if err != nil || os.SameFile(info, r.info) {
 		return r.now // a root that is gone, or out of reach after a chroot, stays what it was
 	}
-	if t, info, err := openView(r.path, r.policy); err == nil {
+	if t, info, err := openView(r.path, r.policy, r.guard); err == nil {
 		// The old one is left to its finalizers: another goroutine may be
 		// about to use it.
 		r.now, r.info = t, info

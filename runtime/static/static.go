@@ -9,6 +9,7 @@ package static
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -84,6 +85,12 @@ type Options struct {
 	// folder that has one for its index the answer says so, too, as whoever asks
 	// for it by its name has to pass them.
 	Routed []string `json:"-"`
+
+	// Private are files that do not exist here, by any name; below a root with the script
+	// of an application neither do its sources, backups and databases, but for those whose
+	// names fit a pattern (path.Match) of Expose. nil: none.
+	Private *Private `json:"-"`
+	Expose  []string `json:"expose"`
 
 	// Fall says that somebody else may answer for what is not there: then the
 	// path of a directory is sent to the one with a slash only if that has a
@@ -182,7 +189,12 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 	note("headers", err)
 	policy, err := parseSymlinks(o.Symlinks)
 	note("symlinks", err)
-	f.root, err = openRoot(o.Root, policy)
+	for _, pattern := range o.Expose {
+		if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
+			note("expose", fmt.Errorf("%q is not a pattern for file names, such as *.db", pattern))
+		}
+	}
+	f.root, err = openRoot(o.Root, policy, o.Private, o.Expose)
 	note("root", err)
 	if len(wrong) > 0 {
 		if f.root != nil {

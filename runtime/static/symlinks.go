@@ -44,11 +44,27 @@ type view struct {
 	fd     int      // of self
 	prefix []string // what the path of the root is or was called: absolute, without a slash at the end
 	policy symlinks
+	guard  guard
 }
 
 // stat describes what a name means, a path without "." and ".." segments, or
-// "." itself.
+// "." itself. What clients are not to see does not exist.
 func (t *view) stat(name string) (fs.FileInfo, error) {
+	if t.guard.hides(name) {
+		return nil, hidden(name)
+	}
+	info, err := t.statAny(name)
+	if err == nil && t.guard.private.has(info) {
+		return nil, hidden(name)
+	}
+	return info, err
+}
+
+// hidden is the error of a file that clients are not to see.
+func hidden(name string) error { return &fs.PathError{Op: "open", Path: name, Err: syscall.ENOENT} }
+
+// statAny is stat for any file below the root.
+func (t *view) statAny(name string) (fs.FileInfo, error) {
 	switch t.policy {
 	case linksNo:
 		return t.statPlain(name)
@@ -68,9 +84,29 @@ func (t *view) stat(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// open opens a file for reading, never waiting: a FIFO without a writer
-// opens at once, and it is for the caller to see that it is no regular file.
+// open is openAny for what clients may see; the rest does not exist.
 func (t *view) open(name string) (*os.File, error) {
+	if t.guard.hides(name) {
+		return nil, hidden(name)
+	}
+	file, err := t.openAny(name)
+	if err != nil || t.guard.private == nil {
+		return file, err
+	}
+	info, err := file.Stat()
+	if err == nil && t.guard.hidesFile(file, info) {
+		err = hidden(name)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// openAny opens a file for reading, never waiting: a FIFO without a writer
+// opens at once, and it is for the caller to see that it is no regular file.
+func (t *view) openAny(name string) (*os.File, error) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY
 	switch t.policy {
 	case linksNo:
@@ -89,6 +125,19 @@ func (t *view) open(name string) (*os.File, error) {
 		}
 	}
 	return file, err
+}
+
+// statLink is stat for a link in a listing: a link to what is not shown is not shown, either.
+func (t *view) statLink(name string) (fs.FileInfo, error) {
+	info, err := t.stat(name)
+	if err != nil || len(t.guard.names) == 0 || !info.Mode().IsRegular() {
+		return info, err
+	}
+	file, err := t.open(name)
+	if err != nil {
+		return nil, err
+	}
+	return info, file.Close()
 }
 
 // errno tells whether an error is the kernel's. os.Root has no public error for

@@ -68,6 +68,11 @@ func fileRows() []*Setting {
 			value: func(c *Config) value { return &toggle{&c.DotFiles} },
 		},
 		{
+			Name: "expose", Group: GroupFiles, Arg: "PATTERNS",
+			Help:  "serve files of these names from the directory of an application, where sources, backups (*~, *.bak) and databases (*.db, *.sqlite3) are hidden; logs, passwords, the configuration file and the script stay hidden",
+			value: func(c *Config) value { return &texts{&c.Expose} },
+		},
+		{
 			Name: "cache-files-max", Group: GroupFiles, Arg: "SIZE", Default: "16M",
 			Help:  "memory for small files, compressed files and listings, per directory and worker; 0 disables this cache and compression",
 			value: func(c *Config) value { return &size[int64]{&c.CacheFilesMax, 0, 1 << 40} },

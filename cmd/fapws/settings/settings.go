@@ -64,6 +64,7 @@ type Config struct {
 	Expires   []string // "pattern=time", as static.Options has them
 	Symlinks  string   // one of SymlinkPolicies
 	DotFiles  bool     // files whose names begin with a dot are served, too
+	Expose    []string // patterns of names in the folder of an application that are served although they look private
 
 	CacheFilesMax int64 // memory of files that are kept, for each folder; 0: none are
 

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/cgi"
+	"fapws/runtime/static"
 )
 
 // Parts is what Build needs of the process.
@@ -43,6 +44,9 @@ type Parts struct {
 
 	// Log takes a line for the operator. Any goroutine.
 	Log func(level runtime.Level, line string)
+
+	// Private are the files that no root serves (Config.Private).
+	Private *static.Private
 
 	// Check says that nothing will be served: start and create nothing.
 	Check bool
@@ -86,7 +90,6 @@ type builder struct {
 
 	auths     map[*Auth]*auth.Basic
 	passwords *auth.Checker     // of all hosts
-	private   []string          // files that are never sent
 	hidden    []string          // of the host: patterns of programs, which are never sent as files
 	index     []string          // of the host: names of programs that answer for a folder
 	routed    []string          // of the host: patterns of files that have a route
@@ -150,7 +153,7 @@ func (b *builder) add(to backend.Responder) (runtime.Handler, int) {
 
 // Build makes the sites. The error has a line for each thing that is wrong.
 func (c *Config) Build(p Parts) (*Built, error) {
-	b := &builder{parts: &p, built: &Built{}, top: c.At, passwords: auth.NewChecker(), private: c.private()}
+	b := &builder{parts: &p, built: &Built{}, top: c.At, passwords: auth.NewChecker()}
 	c.inherit(p.Conf)
 	if c.ownHost(p.Conf) {
 		b.built.Sites = append(b.built.Sites, b.own(c))

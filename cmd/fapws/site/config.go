@@ -32,7 +32,7 @@ func Keys() []string {
 }
 
 // inherited are keys of Files that are settings at the top.
-var inherited = []string{"index", "autoindex", "spa", "mime-types", "charset", "compress", "expires", "symlinks", "dotfiles", "cache-files-max"}
+var inherited = []string{"index", "autoindex", "spa", "mime-types", "charset", "compress", "expires", "symlinks", "dotfiles", "expose", "cache-files-max"}
 
 // Read decodes the top of a file; f may be nil, for none. report is told of what
 // is wrong, line by line.

@@ -28,6 +28,7 @@ type Files struct {
 	Expires   []string      `key:"expires"`
 	Symlinks  Choice        `key:"symlinks"`
 	DotFiles  *bool         `key:"dotfiles"`
+	Expose    []string      `key:"expose"`
 	CacheMax  Size          `key:"cache-files-max"`
 }
 
@@ -43,6 +44,7 @@ func (f *Files) inherit(conf *settings.Config) {
 		Expires:   conf.Expires,
 		Symlinks:  Choice(conf.Symlinks),
 		DotFiles:  &conf.DotFiles,
+		Expose:    conf.Expose,
 		CacheMax:  Size(conf.CacheFilesMax),
 	})
 }
@@ -54,7 +56,7 @@ func (b *builder) files(h *Host, r *Route) []runtime.Mount { return b.folder(r, 
 // that are not there, and something else for files with the names of programs.
 func (b *builder) folder(r *Route, fall bool, programs ...string) []runtime.Mount {
 	o := r.Files.options(string(r.Folder))
-	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs, b.privateIn(string(r.Folder)))
+	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
 	f := b.open(r, o)
 	if f == nil {
 		return nil
@@ -64,6 +66,7 @@ func (b *builder) folder(r *Route, fall bool, programs ...string) []runtime.Moun
 
 // open opens the folder of a route. nil: something is wrong, and noted.
 func (b *builder) open(r *Route, o static.Options) *static.Files {
+	o.Private = b.parts.Private
 	f, wrong := static.NewChecked(o)
 	for _, one := range wrong {
 		key := strings.ReplaceAll(one.Option, "_", "-")
@@ -156,6 +159,7 @@ func (f *Files) options(root string) static.Options {
 		Compress:  *f.Compress,
 		Types:     map[string]string{},
 		DotFiles:  *f.DotFiles,
+		Expose:    f.Expose,
 
 		CacheBytes: int(f.CacheMax),
 	}

@@ -1,69 +1,65 @@
 package site
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/runtime/static"
 )
 
-// private are the files that nobody means to publish, wherever they are: the
-// configuration file, the scripts of applications, and files of passwords.
-// Absolute paths without links.
-func (c *Config) private() (files []string) {
-	note := func(path string) {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			if real, err = filepath.Abs(real); err == nil {
-				files = append(files, real)
-			}
+// Private are the files that nobody means to publish, wherever they are: those that the
+// configuration names for the server itself, and the scripts of applications.
+func (c *Config) Private(conf *settings.Config) *static.Private {
+	files := []string{conf.PidFile, logFile(conf.AccessLog), logFile(conf.ErrorLog)}
+	files = append(files, conf.EnvFiles...)
+	for _, address := range conf.Bind {
+		if path, ok := strings.CutPrefix(address, "unix:"); ok {
+			files = append(files, path)
 		}
 	}
+	if s := conf.ControlSocket; s != "auto" && s != "off" {
+		files = append(files, s)
+	}
 	if t := c.At.Table; t != nil {
-		note(filepath.Join(t.File.Dir, filepath.Base(t.File.Name)))
+		files = append(files, filepath.Join(t.File.Dir, filepath.Base(t.File.Name)))
 	}
 	for _, app := range c.Apps() {
 		place, _ := settings.SplitApp(app.Name)
-		note(place)
 		module := filepath.Join(app.Folder(), strings.ReplaceAll(place, ".", "/"))
-		note(module + ".py")
-		note(filepath.Join(module, "__init__.py"))
+		files = append(files, existing(place, module+".py", filepath.Join(module, "__init__.py"))...)
 	}
-	auth := func(r *Rules) {
+	rules := func(r *Rules) {
 		if r.Auth != nil {
-			note(string(r.Auth.Users))
+			files = append(files, string(r.Auth.Users))
 		}
 	}
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
-		auth(&h.Rules)
+		rules(&h.Rules)
+		files = append(files, logFile(string(h.AccessLog)), logFile(string(h.ErrorLog)))
 		for k := range h.Routes {
-			auth(&h.Routes[k].Rules)
+			rules(&h.Routes[k].Rules)
+		}
+	}
+	return static.NewPrivate(files...)
+}
+
+// logFile returns the path of a log, "" if it has none.
+func logFile(name string) string {
+	if name == "-" || name == "off" {
+		return ""
+	}
+	return name
+}
+
+// existing returns those that exist.
+func existing(paths ...string) (files []string) {
+	for _, one := range paths {
+		if st, err := os.Stat(one); err == nil && st.Mode().IsRegular() {
+			files = append(files, one)
 		}
 	}
 	return files
 }
-
-// privateIn are the names of the private files in folder or below, as patterns
-// of path.Match: who serves his working directory does not serve these. Beside
-// the script of an application are others that it imports.
-func (b *builder) privateIn(folder string) (patterns []string) {
-	real, err := filepath.EvalSymlinks(folder)
-	if err == nil {
-		real, err = filepath.Abs(real)
-	}
-	if err != nil {
-		return nil // there is no such folder, as will be said
-	}
-	for _, file := range b.private {
-		switch {
-		case !strings.HasPrefix(file, strings.TrimSuffix(real, "/")+"/"):
-		case strings.HasSuffix(file, ".py"):
-			patterns = append(patterns, "*.py", "*.pyc")
-		default:
-			patterns = append(patterns, literally.Replace(filepath.Base(file)))
-		}
-	}
-	return patterns
-}
-
-var literally = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)

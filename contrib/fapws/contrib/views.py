@@ -43,6 +43,10 @@ class Staticfile:
     symlinks   -- which links are followed: "inside" (those that stay below
                   root), "owner" (of these, the ones that belong to the owner of
                   their target) or "no"
+    expose     -- patterns of names, ``["*.db"]``, that are given out from the folder
+                  of the script although they look like sources, backups or
+                  databases. What the configuration names (logs, passwords,
+                  the script) never is
     headers    -- more fields of each answer: ``{"X-Frame-Options": "DENY"}``
 
     TypeError or ValueError says which argument is wrong. The server reads the
@@ -77,6 +81,7 @@ class Staticfile:
         charset: Optional[str] = "utf-8",
         compress: bool = True,
         symlinks: str = "inside",
+        expose: Sequence[str] = (),
         headers: Optional[Mapping[str, str]] = None,
     ) -> None:
         if maxage is not None and max_age is not None:
@@ -87,7 +92,7 @@ class Staticfile:
         self.listing = _flag("listing", listing)
         self.dotfiles = _flag("dotfiles", dotfiles)
         self.spa = "" if spa is None else _text("spa", spa)
-        self.expires = _rules(expires)
+        self.expires = _rules("expires", expires)
         self.mime_types = "" if mime_types is None else _text("mime_types", os.fspath(mime_types))
         self.types = _texts("types", types)
         self.charset = "off" if charset is None else _text("charset", charset)
@@ -95,6 +100,7 @@ class Staticfile:
         self.symlinks = symlinks
         if symlinks not in ("inside", "owner", "no"):
             raise ValueError(f"Staticfile: symlinks must be inside, owner or no, not {symlinks!r}")
+        self.expose = _rules("expose", expose)
         self.headers = _texts("headers", headers)
 
     def __repr__(self) -> str:
@@ -124,6 +130,7 @@ class Staticfile:
             "charset": self.charset,
             "compress": self.compress,
             "symlinks": self.symlinks,
+            "expose": self.expose,
             "headers": self.headers,
         })
 
@@ -197,7 +204,8 @@ def _texts(name: str, value: Optional[Mapping[str, str]]) -> Dict[str, str]:
     return dict(value)
 
 
-def _rules(expires: Sequence[str]) -> List[str]:
-    if not isinstance(expires, (list, tuple)) or not all(isinstance(rule, str) for rule in expires):
-        raise TypeError(f"Staticfile: expires must be a list of strings such as '*.css=30d', not {expires!r}")
-    return list(expires)
+def _rules(name: str, rules: Sequence[str]) -> List[str]:
+    if not isinstance(rules, (list, tuple)) or not all(isinstance(rule, str) for rule in rules):
+        example = {"expires": "*.css=30d", "expose": "*.db"}[name]
+        raise TypeError(f"Staticfile: {name} must be a list of strings such as {example!r}, not {rules!r}")
+    return list(rules)
