@@ -18,8 +18,10 @@ class Environ(_Base):
     ``fapws.params``
         dict: name to list of str, the parameters of the query, then those of
         an ``application/x-www-form-urlencoded`` body, in the order sent, read
-        as UTF-8. The body stays readable in ``wsgi.input``. ValueError when
-        there are more than ``max_params``.
+        as UTF-8. The body stays readable in ``wsgi.input``. HTTPError, 400 for
+        a query and 413 for a form, when there are more than ``max_params``, and
+        413 for a form of more than ``max_form`` bytes: to decode one takes
+        Python's lock, and others wait.
     ``fapws.remote_addr``
         str: the client's IP address, ``""`` on a unix socket.
     ``fapws.uri``
@@ -34,6 +36,9 @@ class Environ(_Base):
 
     #: Most parameters that ``fapws.params`` takes; a subclass may set another.
     max_params: int = 1000
+
+    #: Most bytes of an urlencoded form that ``fapws.params`` takes.
+    max_form: int = 2 << 20
 
     def __missing__(self, key: str) -> Any:
         compute = _COMPUTED.get(key)
@@ -66,21 +71,30 @@ class Environ(_Base):
 
 def _params(environ: Environ) -> Dict[str, List[str]]:
     params: Dict[str, List[str]] = {}
-    left = _add_fields(params, environ.get("QUERY_STRING", "").encode("latin-1"), environ.max_params)
+    left = _add_fields(params, environ.get("QUERY_STRING", "").encode("latin-1"), environ.max_params, 400)
     media_type = environ.get("CONTENT_TYPE", "").partition(";")[0]
     if media_type.strip().lower() == "application/x-www-form-urlencoded":
-        _add_fields(params, _body(environ), left)
+        body = _body(environ)
+        if len(body) > environ.max_form:
+            raise _too_much(413, "form too large")
+        _add_fields(params, body, left, 413)
     return params
 
 
-def _add_fields(params: Dict[str, List[str]], data: bytes, most: int) -> int:
+def _too_much(status: int, text: str) -> Exception:
+    from fapws._errors import HTTPError
+
+    return HTTPError(status, text)
+
+
+def _add_fields(params: Dict[str, List[str]], data: bytes, most: int, status: int) -> int:
     """Add urlencoded data to params; the number of fields that may still follow.
 
     urllib.parse does the same, but costs more to import than most scripts.
     """
     fields = data.split(b"&", most)
     if len(fields) > most and fields.pop():
-        raise ValueError("too many parameters in the query or form")
+        raise _too_much(status, "too many parameters")
     for field in fields:
         if field:
             name, _, value = field.partition(b"=")
@@ -95,16 +109,26 @@ def _unquote(data: bytes) -> str:
 
 def _percent_decode(data: bytes) -> bytes:
     """Replace each %XX; what is not one stays as it is (as the URL standard says)."""
-    from binascii import Error, unhexlify
-
     first, *rest = data.split(b"%")
+    known: Dict[bytes, bytes] = {}  # of the same two digits
     out = [first]
     for piece in rest:
-        try:
-            out.append((unhexlify(piece[:2]) or b"%") + piece[2:])
-        except Error:
-            out.append(b"%" + piece)
+        digits = piece[:2]
+        byte = known.get(digits)
+        if byte is None:
+            byte = known[digits] = _decoded(digits)
+        out.append(byte + piece[2:])
     return b"".join(out)
+
+
+def _decoded(digits: bytes) -> bytes:
+    """The byte that %XX means; what is not one stays."""
+    from binascii import Error, unhexlify
+
+    try:
+        return unhexlify(digits) or b"%"
+    except Error:
+        return b"%" + digits
 
 
 def _body(environ: Environ) -> bytes:

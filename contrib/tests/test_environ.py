@@ -3,6 +3,7 @@ import io
 import unittest
 
 from fapws._environ import Environ
+from fapws._errors import HTTPError
 
 URLENCODED = "application/x-www-form-urlencoded"
 
@@ -85,8 +86,18 @@ class Params(unittest.TestCase):
                 if fits:
                     self.assertEqual(len(env["fapws.params"]), 3)
                 else:
-                    with self.assertRaises(ValueError):
+                    with self.assertRaises(HTTPError) as raised:
                         env["fapws.params"]
+                    self.assertEqual(raised.exception.status, 413 if body else 400)
+
+    def test_max_form(self):
+        class Small(Environ):
+            max_form = 9
+
+        self.assertEqual(Small(posted(b"a=%41%41%"))["fapws.params"], {"a": ["AA%"]})
+        with self.assertRaises(HTTPError) as raised:
+            Small(posted(b"a=%41%41%4"))["fapws.params"]
+        self.assertEqual(raised.exception.status, 413)
 
 
 class Texts(unittest.TestCase):

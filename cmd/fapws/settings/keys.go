@@ -16,7 +16,7 @@ type KeyDoc struct {
 // keyTables are the headings under which keys stand together.
 var keyTables = []struct{ table, heading string }{
 	{"", "at the top, besides the names of the flags"},
-	{"host", "[[host]], besides index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles and cache-files-max as above, and the rules below"},
+	{"host", "[[host]], besides index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles, expose and cache-files-max as above, and the rules below"},
 	{"host.route", "[[host.route]], with prefix or match or both, of one kind; besides the same, and the rules"},
 	{"rules", "rules of a host for all its routes, or of a route"},
 }
