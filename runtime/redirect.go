@@ -13,16 +13,18 @@ var redirectTarget = regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*
 
 // Redirect sends clients to another URL.
 type Redirect struct {
-	status int
-	target template
+	status    int
+	target    template
+	fragment  string // of target, with its "#"
+	keepQuery bool   // target has no query of its own
 }
 
 // NewRedirect returns a redirect to target with status 301, 302, 303, 307 or
 // 308; 0 is 302. target is a URL or an absolute path, percent-encoded, which
 // may hold ${path} (of the request, percent-encoded), ${rest} or $1 (what follows the
 // prefix of the mount), ${query} (without "?", which goes if there is none),
-// ${host} (without a port), ${scheme}, and $$ for a dollar. The error is one
-// line.
+// ${host} (without a port), ${scheme}, and $$ for a dollar. Without "?" in it the query of the
+// request is kept; with one at its end there is none. The error is one line.
 func NewRedirect(target string, status int) (*Redirect, error) {
 	switch status {
 	case 0:
@@ -31,6 +33,14 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 	default:
 		return nil, fmt.Errorf("%d is no status of a redirect (301, 302, 303, 307, 308)", status)
 	}
+	target, fragment, found := strings.Cut(target, "#")
+	if found {
+		fragment = "#" + fragment
+	}
+	keepQuery := !strings.Contains(target, "?")
+	if bare, ok := strings.CutSuffix(target, "?"); ok && !strings.Contains(bare, "?") {
+		target = bare
+	}
 	t, err := parseTemplate(target, varPath, varRest, varQuery, varHost, varScheme)
 	if err != nil {
 		return nil, err
@@ -38,14 +48,21 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 	if !redirectTarget.MatchString(target) {
 		return nil, fmt.Errorf("%q is neither a URL nor an absolute path", target)
 	}
-	return &Redirect{status, t}, nil
+	if _, err := parseTemplate(fragment); err != nil {
+		return nil, err
+	}
+	return &Redirect{status, t, fragment, keepQuery}, nil
 }
 
 // redirect returns the answer of m to the request in l.req.
 func (l *loop) redirect(c *conn, m *Mount, head []byte) refusal {
 	v := l.values(c, m, head)
 	l.location = append(l.location[:0], "Location: "...)
-	l.location = append(m.Redirect.target.append(l.location, &v), '\r', '\n')
+	l.location = m.Redirect.target.append(l.location, &v)
+	if m.Redirect.keepQuery && len(v.query) > 0 {
+		l.location = appendURL(append(l.location, '?'), v.query)
+	}
+	l.location = append(append(l.location, m.Redirect.fragment...), '\r', '\n')
 	return refusal{status: m.Redirect.status, fields: l.location}
 }
 

@@ -46,6 +46,8 @@ func TestRedirects(t *testing.T) {
 		mustRedirect(t, "/rest/", "/new/$1?a=b&${query}", 308),
 		mustRedirect(t, "/evil", "https://safe.example${rest}", 0),
 		mustRedirect(t, "/scheme", "${scheme}://x.example:8080/", 307),
+		mustRedirect(t, "/keep/", "/kept/$1#top", 302),
+		mustRedirect(t, "/none/", "/bare/$1?", 302),
 		mustRedirect(t, "/", "${path}", 303),
 	}})
 	for _, test := range []struct{ target, status, want string }{
@@ -53,6 +55,9 @@ func TestRedirects(t *testing.T) {
 		{"/path", "301", "https://host.example/path"},
 		{"/rest/a/b?c", "308", "/new/a/b?a=b&c"},
 		{"/rest/", "308", "/new/?a=b"},
+		{"/keep/x?a=b&c=%20", "302", "/kept/x?a=b&c=%20#top"},
+		{"/keep/x", "302", "/kept/x#top"},
+		{"/none/x?a=b", "302", "/bare/x"},
 		{"/rest/%0d%0aSet-Cookie:x=y", "308", "/new/%0d%0aSet-Cookie:x=y?a=b"},
 		{"/r%65st/a%2Fb", "308", "/new/a%2Fb?a=b"},
 		{"/evil.example/", "302", "https://safe.example/.example/"},

@@ -31,7 +31,7 @@ var KeyDocs = []settings.KeyDoc{
 	{Table: "host.route", Key: "php", Value: `true, "php-cgi" or { children = 4 }`, Help: "PHP in processes that are kept; a table may have command, args, ini, env, mode, front, children, max-requests, idle"},
 	{Table: "host.route", Key: "fastcgi", Value: `"unix:/run/php.sock"`, Help: "a FastCGI server; a table has address, and params, front, connections, idle"},
 	{Table: "host.route", Key: "ssi", Value: `true, ["*.html"] or { exec = true }`, Help: "with files: server-side includes"},
-	{Table: "host.route", Key: "redirect", Value: `"https://example.org${path}"`, Help: "elsewhere, with status or 302; it may hold ${path}, ${query}, ${host}, ${scheme}, and $1 for what follows the prefix"},
+	{Table: "host.route", Key: "redirect", Value: `"https://example.org${path}"`, Help: "elsewhere, with status or 302; it may hold ${path}, ${query}, ${host}, ${scheme}, and $1 for what follows the prefix; the query is kept unless there is a ? in it"},
 	{Table: "host.route", Key: "rewrite", Value: `"/new/$1"`, Help: "another path, for the routes that follow"},
 	{Table: "host.route", Key: "proxy", Value: `"http://127.0.0.1:9000"`, Help: "another server, http://, https:// or unix:/path/of/socket; a path behind it takes the place of the prefix, without one the path stays"},
 	{Table: "host.route", Key: "status", Value: "404", Help: "an answer with this status"},
