@@ -5,7 +5,9 @@ import "testing"
 func TestCGI(t *testing.T) {
 	inModes(t, func(t *testing.T, start starter) {
 		s := start(t, "cgi/programs.py")
-		resp, body := s.get("/cgi-bin/hello?name=world")
+		resp, body := s.get("/")
+		s.want(resp, body, 200, `href="/cgi-bin/hello?name=world"`)
+		resp, body = s.get("/cgi-bin/hello?name=world")
 		s.want(resp, body, 200, "hello world, this is /cgi-bin/hello")
 		resp, body = s.get("/private/hello")
 		s.want(resp, body, 401, "who are you?")

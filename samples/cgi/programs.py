@@ -1,6 +1,7 @@
 """Programs of a folder (CGI), some of them behind a password.
 
     fapws samples/cgi/programs.py
+    curl http://localhost:8888/
     curl http://localhost:8888/cgi-bin/hello?name=world
     curl -u anna:secret http://localhost:8888/private/hello
 """
@@ -25,7 +26,14 @@ def private(environ, start_response):
     return programs(environ, start_response)
 
 
+def index(environ, start_response):
+    return """<!doctype html><title>Programs</title>
+<p><a href="/cgi-bin/hello?name=world">A program</a>, and <a href="/private/hello">one behind a password</a> (anna, secret).
+"""
+
+
 PATHS = [
     ("/cgi-bin", programs),
     ("/private", private),
+    ("/", index),
 ]
