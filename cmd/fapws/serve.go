@@ -256,6 +256,9 @@ func (s *service) start() (err error) {
 		return notStarted("%v", err)
 	}
 	s.memory.soon(startPagesAfter)
+	if s.parent == nil {
+		go s.watchDescriptors()
+	}
 	if s.parent != nil {
 		orphan.Limit(s.conf.GracefulTimeout + endMargin)
 		s.parent.onAsk(askAlive, func() string { return alive(s.server) })

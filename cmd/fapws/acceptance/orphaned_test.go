@@ -51,6 +51,24 @@ func TestClosedDescriptors(t *testing.T) {
 	}
 }
 
+// A process without a supervisor ends with one line when what it needs was closed: it would
+// live on and answer nothing.
+func TestClosedDescriptorsOfOneProcess(t *testing.T) {
+	for _, kind := range []string{"epoll", "event 0", "event 1", "listener"} {
+		t.Run(kind, func(t *testing.T) {
+			inOneProcess(t, func(t *testing.T, m mode) {
+				s := command{script: "descriptors.py", complains: true}.serve(t, m)
+				w := s.dial() // which may get no answer
+				w.get("/close?" + strings.ReplaceAll(kind, " ", "%20"))
+				s.says(`error the application has closed [^;]*; ending, because no request can be answered`)
+				if code := s.ended(); code != 1 {
+					t.Errorf("code %d", code)
+				}
+			})
+		})
+	}
+}
+
 // gone reports whether a process has ended; who waits for it is another's concern.
 func gone(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
