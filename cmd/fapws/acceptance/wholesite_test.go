@@ -34,3 +34,35 @@ func TestWholeSite(t *testing.T) {
 		t.Errorf("not kept: %q, %q", first.body, second.body)
 	}
 }
+
+// A route without a kind has rules for what answers below its prefix anyway: files, other
+// routes and the application of the host. Each other path is as it was.
+func TestRouteOfRules(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := configured(t, m, `
+[[host]]
+root = "www"
+app = "app.py"
+
+[[host.route]]
+prefix = "/private/"
+auth = { realm = "private", users = "htpasswd" }
+headers = { X-Rule = "private" }
+
+[[host.route]]
+prefix = "/private/moved"
+redirect = "/elsewhere"
+`, map[string]string{
+			"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public",
+			"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
+			"app.py":   "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', handler)]\n",
+		})
+		const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
+		for target, want := range map[string]int{"/private/a.txt": 200, "/private/b": 200, "/private/moved": 302, "//private/a.txt": 200} {
+			s.get(target, 401).field(t, "Www-Authenticate", `Basic realm="private", charset="UTF-8"`)
+			s.get(target, want, right).field(t, "X-Rule", "private")
+		}
+		s.get("/public.txt", 200).is(t, "public").field(t, "X-Rule", "")
+		s.get("/other", 200).is(t, "/other")
+	})
+}

@@ -70,21 +70,64 @@ func (b *builder) host(h *Host) runtime.Site {
 	s := runtime.Site{Names: h.Names, Rules: b.ruled(h.At, &h.Rules), Pages: b.errorPages(h)}
 	b.hostLogs(h, &s)
 	b.hidden, b.routed, b.behind, b.index = h.programs(), h.routed(), nil, nil
+	var parts []part
 	for i := range h.Routes {
-		s.Table = append(s.Table, b.route(h, &h.Routes[i])...)
+		parts = append(parts, part{&h.Routes[i], b.route(h, &h.Routes[i])})
 	}
 	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App}
 	if h.SSI.Given {
-		s.Table = append(s.Table, b.rules(rest, b.hostPages(h, rest))...)
+		parts = append(parts, part{rest, b.rules(rest, b.hostPages(h, rest))})
 	}
 	if h.Root != "" {
-		s.Table = append(s.Table, b.root(h, rest)...)
+		parts = append(parts, part{rest, b.root(h, rest)})
 	}
 	if h.App.Name != "" {
-		s.Table = append(s.Table, b.rules(rest, b.app(h, rest))...)
+		parts = append(parts, part{rest, b.rules(rest, b.app(h, rest))})
 	}
+	s.Table = b.table(parts)
 	b.errors = nil
 	return s
+}
+
+// part is what answers for a route, or for the rest of a host.
+type part struct {
+	route  *Route
+	mounts []runtime.Mount
+}
+
+// table puts the parts of a host together. A route without a kind has no mounts: its
+// rules are for the paths below its prefix, whatever answers them, and come before those
+// of the parts behind it. So it becomes a second copy of their mounts.
+func (b *builder) table(parts []part) (table []runtime.Mount) {
+	for i, p := range parts {
+		if p.route.onlyRules() {
+			for _, behind := range parts[i+1:] {
+				table = append(table, b.ruledCopy(p.route, behind)...)
+			}
+		}
+		table = append(table, p.mounts...)
+	}
+	return table
+}
+
+// ruledCopy returns the mounts of a part, for paths below the prefix of r and with its rules.
+func (b *builder) ruledCopy(r *Route, p part) []runtime.Mount {
+	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
+	tomlfile.Inherit(&copied.Rules, &p.route.Rules)
+	var mounts []runtime.Mount
+	for _, m := range p.mounts {
+		switch prefix := string(r.Prefix); {
+		case m.Within == "" || strings.HasPrefix(prefix, m.Within):
+			m.Within = prefix
+		case !strings.HasPrefix(m.Within, prefix):
+			continue // the two have no path in common
+		}
+		if r.Cache != nil {
+			m.Cache = nil
+		}
+		mounts = append(mounts, m)
+	}
+	return b.rules(&copied, mounts)
 }
 
 // routed are patterns of the names of files that a route may be for: one that is

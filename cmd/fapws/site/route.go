@@ -9,7 +9,7 @@ import (
 )
 
 // Route is a table [[host.route]]: what answers below a path. One of its kinds
-// is given.
+// is given, or none: then it has rules for what answers there anyway.
 type Route struct {
 	At tomlfile.Position
 	Files
@@ -66,13 +66,19 @@ func (r *Route) given() (of []kind) {
 	return of
 }
 
-// check sees that the route is of exactly one kind.
+// onlyRules reports whether the route has no kind: its rules are for what answers below
+// its prefix anyway.
+func (r *Route) onlyRules() bool {
+	return len(r.given()) == 0 && r.Prefix != "" && r.Match == "" && len(tomlfile.Given(r.Rules)) > 0
+}
+
+// check sees that the route is of one kind, or has rules for a prefix.
 func (r *Route) check(report func(error)) {
 	if !r.At.Set("prefix") && !r.At.Set("match") {
 		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
 	}
 	of := r.given()
-	if len(of) == 1 {
+	if len(of) == 1 || r.onlyRules() {
 		return
 	}
 	var keys, all []string
@@ -86,14 +92,14 @@ func (r *Route) check(report func(error)) {
 		report(r.At.Errorf(keys[1], "a route is one of %s; there is %s already", strings.Join(all, ", "), keys[0]))
 		return
 	}
-	report(r.At.Errorf("route", "a route has to be one of %s", strings.Join(all, ", ")))
+	report(r.At.Errorf("route", "a route is one of %s, or has a prefix and rules, such as auth, for what answers below it anyway", strings.Join(all, ", ")))
 }
 
 // What says what the route is, for people: "files /srv/x".
 func (r *Route) What() string {
 	switch of := r.given(); {
 	case len(of) == 0:
-		return "nothing"
+		return "rules for what follows"
 	case of[0].key == "app":
 		return "app " + r.App.Name
 	case of[0].key == "cgi":

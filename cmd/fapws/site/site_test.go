@@ -121,7 +121,7 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\nname = 'a'\nroot = '.'\nallow = ['10.0.0.0/33']", `f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all"; "10.0.0.0/33" is none of them`},
 		{"[[host]]\nname = 'a'\nroot = '.'\nmax-body-size = 0", "f:4: max-body-size = 0, an integer: must be a number of bytes above 0, or one with K, M or G"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realms = 'x' }", "f:4: unknown key realms of [host.auth], did you mean realm?"},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'", "f:3: route: a route has to be one of "},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'", "f:3: route: a route is one of "},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiles = '.'\nproxy = 'http://x'", "f:5: files: a route is one of "},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nfiles = '.'", `f:3: prefix: a route needs one, such as "/static/", or match, such as "*.php"`},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiels = '.'", "f:5: unknown key fiels of [host.route], did you mean files?"},
