@@ -289,7 +289,10 @@ func (f *finding) finish(names []string, index int) {
 			f.settings[name] = valueOf(o, 0)
 		}
 	}
-	environ := C.fapws_environ_class(unsafe.Pointer(f.globals))
+	environ := unsafe.Pointer(C.fapws_environ_class(unsafe.Pointer(f.globals)))
+	if environ == nil && f.object == "" {
+		environ = f.environAskedFor()
+	}
 	start := C.fapws_start_class(unsafe.Pointer(f.globals))
 	for i := range f.mounts {
 		m := &f.mounts[i]
@@ -298,6 +301,27 @@ func (f *finding) finish(names []string, index int) {
 			m.environ = environ
 		}
 	}
+}
+
+// environAskedFor returns the class Environ for a script that uses its keys without
+// importing it (contrib/fapws/_asked.py); nil for any other. Main thread, GIL held.
+func (f *finding) environAskedFor() unsafe.Pointer {
+	module := python3.PyImport_ImportModule("fapws._asked")
+	if module == nil {
+		python3.PyErr_Clear() // without the package there is no Environ either
+		return nil
+	}
+	defer module.DecRef()
+	class := module.CallMethodArgs("environ_for", f.globals)
+	switch {
+	case class == nil: // an attribute of a module raised
+		python3.PyErr_Clear()
+		return nil
+	case class == python3.Py_None:
+		class.DecRef()
+		return nil
+	}
+	return unsafe.Pointer(class) // lives as long as the process
 }
 
 // isSimple tells what wraps nothing: classes, and functions without a closure.

@@ -2,8 +2,10 @@
 
 A script that has ``Environ`` or ``Start_response`` in its globals, imported
 or subclassed, gets instances of them; the server makes each with no arguments
-and fills it. Without them environ is a plain dict, as PEP 3333 demands, and
-start_response the built-in callable with the same methods.
+and fills it. So does one with PATHS that names a key of Environ, such as
+``"fapws.params"``, in its text or in a module beside it. For any other, environ is a
+plain dict, as PEP 3333 demands, and start_response the built-in callable with the same
+methods.
 """
 from __future__ import annotations
 

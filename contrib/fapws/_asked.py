@@ -1,0 +1,46 @@
+"""Which scripts with PATHS use the keys of :class:`fapws.base.Environ` without importing it.
+
+A plain dict costs a handler least, so only scripts that name such a key get an
+Environ. The text of the script tells, and that of the modules which it has imported
+from its own directory.
+"""
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterator, Optional
+
+#: The keys of Environ that a plain dict does not have, in the form of source text.
+KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path")
+
+
+def environ_for(names: "Dict[str, Any]") -> "Optional[type]":
+    """The class Environ if a script with the globals ``names`` names one of its keys, else None."""
+    if not any(map(_names_a_key, _files(names))):
+        return None
+    from fapws._environ import Environ
+
+    return Environ
+
+
+def _files(names: "Dict[str, Any]") -> "Iterator[str]":
+    """The script, then modules below its directory that are no installed packages."""
+    script = names.get("__file__")
+    if not isinstance(script, str):
+        return
+    yield script
+    folder = os.path.dirname(os.path.abspath(script)) + os.sep
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and path.startswith(folder) and path.endswith(".py") and f"{os.sep}site-packages{os.sep}" not in path:
+            yield path
+
+
+def _names_a_key(path: str) -> bool:
+    try:
+        with open(path, "rb") as source:
+            text = source.read()
+    except OSError:
+        return False
+    return any(key in text for key in KEYS)
