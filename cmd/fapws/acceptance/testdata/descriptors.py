@@ -23,9 +23,14 @@ def links():
 
 def sockets():
     for fd in links():
-        if stat.S_ISSOCK(os.fstat(fd).st_mode):
-            with socket.socket(fileno=os.dup(fd)) as s:
-                yield fd, s
+        try:
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                continue
+            duplicate = os.dup(fd)
+        except OSError:  # the server has closed it meanwhile
+            continue
+        with socket.socket(fileno=duplicate) as s:
+            yield fd, s
 
 
 def of_kind(kind):
