@@ -1,13 +1,13 @@
 package pybridge
 
-// Contents is what loading has found, without the interpreter that it was found
-// in: another process may have loaded it, and passed it on as JSON. It does not
-// change. Any goroutine may use it.
+// Contents is the result of loading, without the interpreter: another process may
+// have loaded the applications and sent their Contents as JSON. It does not change
+// and is safe for concurrent use.
 type Contents struct {
 	Apps []Content // by the index of Options.Apps
 }
 
-// Content is what was found of one application.
+// Content is the result of loading one application.
 type Content struct {
 	Settings map[string]Value // globals that Options.Globals names
 	Table    []Mount          // its PATHS, in their order, or one mount with the prefix ""
@@ -26,7 +26,7 @@ func (c *Contents) Global(i int, name string) (Value, bool) {
 // one mount with the prefix "". Their Index is for runtime.Mount.Index.
 func (c *Contents) Mounts(i int) []Mount { return c.Apps[i].Table }
 
-// Served describes what was found of application i: "PATHS, 3 entries" or
+// Served describes application i: "PATHS, 3 entries" or
 // "WSGI app:application".
 func (c *Contents) Served(i int) string { return c.Apps[i].What }
 

@@ -84,9 +84,9 @@ static int send_all(struct iovec *iov, size_t n, int file) {
   return 1;
 }
 
-/* --- what is sent ----------------------------------------------------------- */
+/* --- sending parts ---------------------------------------------------------- */
 
-/* Sends what the application has said beside its response. */
+/* Sends the messages of the application to the server (messages.c). */
 static void send_messages(void) {
   if (!__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) return;
   size_t n;
@@ -139,7 +139,7 @@ void fapws_fork_send(fapws_part *p) {
   sent = send_part(p);
   pthread_mutex_unlock(&sending);
   Py_END_ALLOW_THREADS
-  if (!sent) __atomic_store_n(&the_record->cancelled, 1, __ATOMIC_SEQ_CST); /* nobody takes it: iterators end */
+  if (!sent) __atomic_store_n(&the_record->cancelled, 1, __ATOMIC_SEQ_CST); /* the client has disconnected: iterators end */
   if (p->file >= 0) close(p->file);
   p->file = -1;
   if (p != &the_record->part0) {
@@ -203,8 +203,8 @@ static void call_quietly(const char *module_name, const char *function) {
   Py_XDECREF(done);
 }
 
-/* Threads of the application are waited for, as python3 does at its end, and so is
- * what it has deferred. Its atexit functions are the fork server's. */
+/* Waits for threads of the application, as python3 does on exit, and for deferred
+ * calls. The atexit functions run in the fork server. */
 __attribute__((noreturn)) static void finish(void) {
   call_quietly("fapws._later", "_finish");
   call_quietly("threading", "_shutdown");

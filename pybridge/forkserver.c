@@ -1,8 +1,8 @@
-/* The process that --fork forks from. It has loaded the application, and does nothing
- * but fork: a child for each request, which answers it and ends (forkchild.c).
+/* The process that --fork forks from. It has loaded the application and only forks:
+ * a child for each request, which answers the request and exits (forkchild.c).
  *
- * It has one Python thread unless the application has started others, and Go does
- * nothing in it, so a child that never returns to Go misses nobody. Its descriptors are
+ * It has one Python thread unless the application has started others, and Go is
+ * idle in it, so a child, which never returns to Go, needs none of Go's threads. Its descriptors are
  * stdin, stdout, stderr, the control socket and what the application has opened: a child
  * cannot keep a listener or another client's connection. Only children that it has made
  * are waited for, one by one: those of the application are the application's. */
@@ -98,7 +98,7 @@ static void take_stderr(int file) {
   close(file);
 }
 
-/* Does what is asked for; 0: the server has gone. */
+/* Carries out one order; 0: the server has closed the socket. */
 static int obey(int control) {
   fapws_fork_order order;
   int file;
@@ -164,7 +164,7 @@ static int wait_for_news(int control, int wait) {
   return n > 0 && polled[0].revents != 0;
 }
 
-/* Nobody takes the responses any more. */
+/* The server has closed the socket: the responses are not wanted. */
 static void end_children(void) {
   uint64_t until = fapws_now_ns() + END_MS * 1000000u;
   for (int i = 0; i < n_children; i++) {
@@ -177,7 +177,7 @@ static void end_children(void) {
   }
 }
 
-/* What is there now stays shared with the children: the collector would write to it. */
+/* Keeps the collector from writing to objects loaded so far: their pages stay shared with the children. */
 static void freeze(void) {
   PyObject *gc = PyImport_ImportModule("gc");
   PyObject *done = gc ? PyObject_CallMethod(gc, "collect", NULL) : NULL;

@@ -1,5 +1,5 @@
-/* What a forked child and package forkserver say to each other, in the byte order of
- * the machine: both are this executable. runtime/forkserver/wire.go has the same. */
+/* The messages between a forked child and package forkserver, in native byte order: both
+ * ends are this executable. runtime/forkserver/wire.go has the same layouts. */
 #ifndef FAPWS_FORKWIRE_H
 #define FAPWS_FORKWIRE_H
 

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// What goes over the sockets, in the byte order of the machine, as pybridge/forkwire.h
-// has it: structs without padding, and texts behind them.
+// The messages on both sockets, in native byte order, as in pybridge/forkwire.h: structs
+// without padding, followed by texts.
 
 // order is a message on the control socket, in either direction.
 type order struct {

@@ -333,7 +333,7 @@ func TestForkBodies(t *testing.T) {
 	}
 }
 
-// A reload takes over the new code, and nobody who is answered by the old one notices.
+// A reload takes over the new code, and requests that the old code is answering complete.
 func TestForkReload(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, modes[2])
@@ -353,7 +353,7 @@ func TestForkReload(t *testing.T) {
 	}
 }
 
-// What cannot be served so is said at the start.
+// Applications that --fork cannot serve are refused at start.
 func TestForkRefusals(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
