@@ -31,7 +31,8 @@ func TestMixedTable(t *testing.T) {
 		}
 		s.get("/wsgi/x", 200).is(t, "/wsgi|/x")
 		s.get("/lambda", 200).is(t, "lambda")
-		s.get("/files/mixed.py", 200)
+		s.get("/files/page.html", 200)
+		s.get("/files/mixed.py", 404) // the application's own source
 		s.get("/files/nothing", 404)
 		s.get("/error", 503)
 		s.get("/other", 404)
