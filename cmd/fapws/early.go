@@ -66,7 +66,9 @@ func (s *service) listenEarly() error {
 		return err
 	}
 	if err == nil {
+		s.early.mu.Lock()
 		s.early.addrs, s.early.backlog, s.early.listeners = addrs, s.conf.Backlog, listeners
+		s.early.mu.Unlock()
 	}
 	return nil
 }
