@@ -17,7 +17,7 @@ import (
 func (f *front) early(set *settings.Settings, conf *settings.Config, app *application) (addrs []string, certain bool) {
 	source := set.Source("bind")
 	bind, given := conf.Bind, source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere
-	certain = source.Level > settings.FromScript || app == nil
+	certain = set.AddressSettled() || app == nil
 	if !certain && app.hasPATHS(*conf) {
 		server, found, err := settings.PeekServer(app.source)
 		changed := set.Source("host").Level > settings.FromDefault || set.Source("port").Level > settings.FromDefault

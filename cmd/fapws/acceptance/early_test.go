@@ -117,3 +117,23 @@ func TestComputedServer(t *testing.T) {
 		}
 	})
 }
+
+// TestOccupiedByDefault: an address that the script replaces may be another server's.
+func TestOccupiedByDefault(t *testing.T) {
+	t.Parallel()
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, port, _ := net.SplitHostPort(other.Addr().String())
+	path := write(t, t.TempDir()+"/app.py", "SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
+	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
+		t.Run(name, func(t *testing.T) { // one at a time: they all serve on the same port
+			s := command{script: path, flags: append(flags, "--port", port)}.start(t)
+			if at := s.stderr.await(t, bannerURL)[1]; at != "127.0.0.2:"+port {
+				t.Errorf("it serves on %s", at)
+			}
+		})
+	}
+}

@@ -279,6 +279,13 @@ func (s *Settings) addressPart() string {
 	return best
 }
 
+// AddressSettled reports whether a script's SERVER can no longer change the address: bind was given above it, or host
+// and port both were.
+func (s *Settings) AddressSettled() bool {
+	above := func(name string) bool { return s.from[name].Level > FromScript }
+	return above("bind") || above("host") && above("port")
+}
+
 // Source says where the value of a setting comes from.
 func (s *Settings) Source(name string) Source {
 	if s.byDev(name) {
