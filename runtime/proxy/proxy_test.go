@@ -19,6 +19,7 @@ import (
 
 	"fapws/runtime"
 	"fapws/runtime/backend"
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/proxy"
 )
 
@@ -315,13 +316,8 @@ func TestFailures(t *testing.T) {
 		}()
 		return "http://" + ln.Addr().String()
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	for _, test := range []struct{ name, target, request, want, log string }{
-		{"refused", "http://" + closed.Addr().String(), "GET /", "HTTP/1.1 502 ", "connection refused"},
+		{"refused", "http://" + backendtest.Unused(t), "GET /", "HTTP/1.1 502 ", "connection refused"},
 		{"no socket", "unix:/nowhere/x.sock", "GET /", "HTTP/1.1 502 ", "no such file"},
 		{"no answer", raw(""), "GET /", "HTTP/1.1 504 ", "timeout"},
 		{"no http", raw("nonsense\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "malformed"},

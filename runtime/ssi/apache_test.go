@@ -17,6 +17,7 @@ import (
 
 	"fapws/runtime"
 	"fapws/runtime/backend"
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/cgi"
 	"fapws/runtime/exchange"
 	"fapws/runtime/static"
@@ -62,7 +63,9 @@ func TestLikeApache(t *testing.T) {
 		t.Fatal("apache2 is missing; ./build.sh test installs it")
 	}
 	root := copySite(t)
-	apache, ours := startApache(t, root), startOurs(t, root)
+	address := backendtest.Unused(t)
+	host, _, _ := net.SplitHostPort(address)
+	apache, ours := startApache(t, root, address), startOurs(t, root, host)
 	var pages []string
 	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if strings.HasSuffix(path, ".shtml") {
@@ -175,15 +178,9 @@ func copySite(t *testing.T) string {
 	return root
 }
 
-// startApache serves root with Debian's apache2 and returns its URL.
-func startApache(t *testing.T, root string) string {
+// startApache serves root with Debian's apache2 at address and returns its URL.
+func startApache(t *testing.T, root, address string) string {
 	home := t.TempDir()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
 	var b strings.Builder
 	for _, module := range []string{"mpm_prefork", "authz_core", "mime", "include", "cgi"} {
 		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
@@ -244,8 +241,8 @@ AddHandler cgi-script .cgi
 	}
 }
 
-// startOurs serves root and returns the URL.
-func startOurs(t *testing.T, root string) string {
+// startOurs serves root at a port of host and returns the URL.
+func startOurs(t *testing.T, root, host string) string {
 	plain, err := static.New(static.Options{Root: root})
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +283,7 @@ func startOurs(t *testing.T, root string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
+	listener, err := runtime.Listen(host+":0", runtime.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"fapws/runtime/backend/backendtest"
 )
 
 // loading starts loads.py, which writes file and loads until there is file.go, with more code before what it has.
@@ -24,23 +26,12 @@ func loading(t *testing.T, code string, flags ...string) (s *server, file string
 	return s, file
 }
 
-// freePort returns an address that nothing listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // TestListensWhileLoading: clients that come while the application loads are served when it has.
 func TestListensWhileLoading(t *testing.T) {
 	for _, kind := range []string{"tcp", "unix", "SERVER"} {
 		t.Run(kind, func(t *testing.T) {
 			inModes(t, func(t *testing.T, m mode) {
-				network, address, code := "tcp", freePort(t), ""
+				network, address, code := "tcp", backendtest.Unused(t), ""
 				flags := slices.Clone(m.flags)
 				switch kind {
 				case "tcp":
@@ -104,10 +95,9 @@ func TestTakenAddress(t *testing.T) {
 // is another than its text says.
 func TestComputedServer(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		for _, code := range []string{"SERVER = ':'.join(['127.0.0.1', '%s'])\n", "SERVER = '127.0.0.1:1'\nglobals()['SERVER'] = '127.0.0.1:%s'\n"} {
-			address := freePort(t)
-			_, port, _ := strings.Cut(address, ":")
-			s, file := loading(t, strings.ReplaceAll(code, "%s", port), m.flags...)
+		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '127.0.0.1:1'\nglobals()['SERVER'] = '%s'\n"} {
+			address := backendtest.Unused(t)
+			s, file := loading(t, strings.ReplaceAll(code, "%s", address), m.flags...)
 			fileSays(t, file, "")
 			write(t, file+".go", "")
 			s.says("http://" + address + "/")

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"fapws/runtime/backend/backendtest"
 )
 
 // recorded are the requests that Apache and fapws write the same lines for.
@@ -110,12 +112,7 @@ func apache(t *testing.T, folder string, formats map[string]string) (address str
 	if _, err := exec.LookPath("apache2"); err != nil {
 		t.Fatal("apache2 is missing; ./build.sh test installs it")
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = free.Addr().String()
-	free.Close()
+	address = backendtest.Unused(t)
 	var b strings.Builder
 	for _, module := range []string{"mpm_event", "authz_core", "authn_core", "authn_file", "auth_basic", "authz_user", "mime", "dir"} {
 		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
@@ -211,6 +208,7 @@ func TestP12LinesAreApaches(t *testing.T) {
 			`%!200,304{Referer}i %404,400{User-agent}i %{No-Such}i %{No-Such}o %t`,
 	}
 	address, stop := apache(t, folder, formats)
+	host, _, _ := net.SplitHostPort(address)
 	record(t, address, date)
 	stop()
 	for name, format := range formats {
@@ -226,7 +224,7 @@ func TestP12LinesAreApaches(t *testing.T) {
 				pages = append(pages, fmt.Sprintf("%d = \"/error.txt\"", status))
 			}
 			config := write(t, folder+"/"+name+".toml", fmt.Sprintf(`
-bind = "127.0.0.1:0"
+bind = "%s:0"
 access-log = "fapws.%s"
 access-log-format = '%s'
 allow-root = true
@@ -241,7 +239,7 @@ error-page = { %s }
 prefix = "/locked/"
 files = "site/locked"
 auth = { realm = "locked", users = "users" }
-`, name, format, strings.Join(pages, ", ")))
+`, host, name, format, strings.Join(pages, ", ")))
 			s := command{flags: []string{"-c", config}, dir: folder}.start(t)
 			s.address = s.stderr.await(t, bannerURL)[1]
 			record(t, s.address, date)

@@ -6,14 +6,15 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"testing"
 	"time"
 )
 
-// Patience bounds the wait for what should happen at once.
-const Patience = 20 * time.Second
+// Patience bounds the wait for an event, so that a test fails rather than hangs.
+const Patience = 2 * time.Minute
 
 // Eventually waits until holds does, and ends the test if that never comes; what
 // says in its message what was waited for.
@@ -24,6 +25,20 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// Unused returns an address, "host:port", for a server that must be told where to
+// listen. Its host is one of the 16 million loopback addresses of Linux, so no other
+// test gets it, and its port is below those that the kernel gives to clients.
+func Unused(t testing.TB) string {
+	t.Helper()
+	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	return address
 }
 
 // Answer is a response, its whole body, and how that ended.
