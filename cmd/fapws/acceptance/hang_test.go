@@ -176,12 +176,13 @@ func TestLostThreads(t *testing.T) {
 // A handler that keeps the GIL cannot be shown by Python, but by others.
 func TestTimeoutWithGIL(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, _ := hanging(t, m, "--timeout", "1s")
+		s, folder := hanging(t, m, "--timeout", "1s")
 		w := s.dial()
 		w.get("/keeps_gil")
 		s.says(`GET /keeps_gil .* is overdue after \d+\.\d s in handler keeps_gil, and a handler holds the GIL in C code, so no exception can be raised; all threads:\n` +
 			`(.*\n)*  File "[^"]*hang\.py", line \d+ in keeps_gil\n`)
 		w.answer().want(t, 504)
+		unblock(t, folder)
 		eventually(t, "others are served", func() bool { return s.ask(get("/")).StatusCode == 200 })
 	})
 }

@@ -72,7 +72,9 @@ def pieces(environ, start_response):
 
 
 def keeps_gil(environ, start_response):
-    ctypes.PyDLL(None).sleep(4)
+    """Hangs in C with the GIL until somebody writes to the FIFO."""
+    fifo = os.open(os.path.join(folder, "fifo"), os.O_RDWR)  # does not wait for a writer
+    ctypes.PyDLL(None).read(fifo, ctypes.create_string_buffer(1), ctypes.c_size_t(1))
     return "too late"
 
 
