@@ -30,7 +30,7 @@ func TestAsyncOverdue(t *testing.T) {
 				t.Errorf("%q is not in\n%s", line, said)
 			}
 		}
-		s.get("/text", 200)
+		s.dial().inTime("/text").want(t, 200)
 	})
 }
 

@@ -163,7 +163,7 @@ func TestP3(t *testing.T) {
 // those of 1.0 if they ask, and none longer than --keep-alive.
 func TestP17(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s := serve(t, m, "crowd.py", "--keep-alive", "1")
+		s := serve(t, m, "crowd.py", "--keep-alive", "4")
 		w := s.dial()
 		for range 3 {
 			w.get("/hello")
@@ -173,7 +173,7 @@ func TestP17(t *testing.T) {
 		for range 10 {
 			w.answer().is(t, "hello\n")
 		}
-		w.closed() // by itself, after that second
+		w.closed() // by itself, after that time
 
 		w = s.dial()
 		for range 2 {

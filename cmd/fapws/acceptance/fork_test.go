@@ -262,13 +262,13 @@ func TestForkedChildDies(t *testing.T) {
 // ends, whatever it does.
 func TestForkTimeout(t *testing.T) {
 	inForkModes(t, func(t *testing.T, m mode) {
-		s, _ := forked(t, m, "--timeout", "1s", "--max-forks", "1")
+		s, _ := forked(t, m, "--timeout", "3s", "--max-forks", "1")
 		s.get("/stuck", 504)
 		pid := s.says(`GET /stuck HTTP/1\.1 timed out after \d.* in handler stuck; killing process (\d+), which is here:`)[1]
 		s.says(`fork\.py", line \d+ in stuck`)
 		number, _ := strconv.Atoi(pid)
 		eventually(t, "the process has ended", func() bool { return !runs(number) })
-		s.get("/who", 200) // there is a place again
+		s.dial().inTime("/who").want(t, 200) // there is a place again
 	})
 }
 

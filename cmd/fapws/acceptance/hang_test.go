@@ -49,23 +49,22 @@ func logged(t *testing.T, folder, text string) {
 // A handler that takes too long is shown, its client answered, and it ends.
 func TestTimeout(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := hanging(t, m, "--timeout", "1s")
+		s, folder := hanging(t, m, "--timeout", "3s")
 		w := s.dial()
 		w.get("/spin")
 		w.answer().want(t, 504, "Gateway Timeout")
 		s.says(`fapws: GET /spin HTTP/1\.1 from 127\.0\.0\.1 port \d+ is overdue after \d+\.\d s in handler spin, on thread \d, which is here:\n` +
 			`  File "[^"]*/hang\.py", line \d+, in spin\n    (while True:|pass)\n`)
 		logged(t, folder, `"GET /spin HTTP/1.1" 504 `)
-		w.get("/") // the connection is as good as before
-		w.answer().is(t, "quick")
+		w.inTime("/").is(t, "quick") // the connection is as good as before
 
-		if a := s.ask(get("/begun")); a.err == nil || a.body != "first" {
+		if a := s.dial().inTime("/begun"); a.err == nil || a.body != "first" {
 			t.Errorf("a response that hung ended with %v after %q", a.err, a.body)
 		}
 		s.get("/caught", 504)
 		fileSays(t, folder+"/caught", "yes")
 		for range 20 {
-			s.get("/", 200).is(t, "quick")
+			s.dial().inTime("/").is(t, "quick")
 		}
 	})
 }
@@ -78,8 +77,7 @@ func TestTimeoutInC(t *testing.T) {
 			w := s.dial()
 			w.get("/locked")
 			w.answer().want(t, 504, "Gateway Timeout")
-			w.get("/") // the connection is as good as before
-			w.answer().is(t, "quick")
+			w.inTime("/").is(t, "quick") // the connection is as good as before
 		}
 	})
 }
@@ -93,8 +91,7 @@ func TestTimeoutOfStubbornHandler(t *testing.T) {
 	w.answer().want(t, 504, "Gateway Timeout")
 	s.says(`GET /stubborn .* is overdue and does not end, 5\.0 s after an exception was raised in handler stubborn`)
 	write(t, folder+"/go", "")
-	w.get("/")
-	w.answer().is(t, "quick")
+	w.inTime("/").is(t, "quick")
 }
 
 // A generator's piece is sent before the next one is made (PEP 3333, "Buffering and Streaming").
@@ -122,7 +119,7 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 // A client that gave up does not make a handler end that hangs.
 func TestTimeoutWithoutClient(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := hanging(t, m, "--timeout", "1s")
+		s, folder := hanging(t, m, "--timeout", "3s")
 		w := s.dial()
 		w.get("/caught")
 		fileSays(t, folder+"/entered", "yes")
@@ -137,7 +134,7 @@ func TestLostThreads(t *testing.T) {
 	for _, threads := range []string{"1", "2"} {
 		t.Run(threads, func(t *testing.T) {
 			t.Parallel()
-			s, folder := hanging(t, modes[0], "--timeout", "1s", "--threads", threads)
+			s, folder := hanging(t, modes[0], "--timeout", "3s", "--threads", threads)
 			var all []*wire
 			for range threads[0] - '0' {
 				w := s.dial()
@@ -176,7 +173,7 @@ func TestLostThreads(t *testing.T) {
 // A handler that keeps the GIL cannot be shown by Python, but by others.
 func TestTimeoutWithGIL(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := hanging(t, m, "--timeout", "1s")
+		s, folder := hanging(t, m, "--timeout", "3s")
 		w := s.dial()
 		w.get("/keeps_gil")
 		s.says(`GET /keeps_gil .* is overdue after \d+\.\d s in handler keeps_gil, and a handler holds the GIL in C code, so no exception can be raised; all threads:\n` +

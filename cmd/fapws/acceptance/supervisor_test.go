@@ -192,7 +192,7 @@ func TestWorkersEnd(t *testing.T) {
 // A worker in which a handler keeps the interpreter is replaced, and killed.
 func TestStuckWorker(t *testing.T) {
 	t.Parallel()
-	s, _ := supervised(t, "--timeout", "1", "--graceful-timeout", "1")
+	s, _ := supervised(t, "--timeout", "3", "--graceful-timeout", "1")
 	s.complains = true
 	old := s.workers()
 	w := s.dial()

@@ -201,15 +201,15 @@ func TestWebSocketsAtReload(t *testing.T) {
 
 func TestWebSocketOverdue(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
-		s := serve(t, m, "sockets.py", "--timeout", "2")
+		s := serve(t, m, "sockets.py", "--timeout", "3")
 		c := s.room("/room")
 		says(t, c, "echo "+strings.Repeat("x", 100))
 		hears(t, c, "echo "+strings.Repeat("x", 100))
-		time.Sleep(2700 * time.Millisecond) // to be idle is not to be late
+		time.Sleep(3700 * time.Millisecond) // to be idle is not to be late
 		says(t, c, "echo still here")
 		hears(t, c, "echo still here")
-		says(t, c, "sleep 5")
-		s.says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ is overdue after .* in handler .*WebSocket\(hear\), on thread \d+, which is here:\n(.*\n)*.*time.sleep`)
+		says(t, c, "hang")
+		s.says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ is overdue after .* in handler .*WebSocket\(hear\), on thread \d+, which is here:\n(.*\n)*.*time.sleep\(0.01\)`)
 		closesWith(t, c, 1011, "")
 		s.notes("left 1011 ")
 	})

@@ -11,7 +11,7 @@ folder = sys.argv[1]
 def sleeps(environ, start_response):
     with open(os.path.join(folder, "entered"), "a") as f:
         f.write("yes\n")
-    time.sleep(60)
+    time.sleep(1000)
     return "slept"
 
 

@@ -39,6 +39,9 @@ def hear(ws, message):
     elif command == "sleep":
         time.sleep(float(rest))
         ws.send(f"slept {ws.data.heard}")
+    elif command == "hang":
+        while True:
+            time.sleep(0.01)
     elif command == "raise":
         raise RuntimeError(rest)
     elif command == "close":
