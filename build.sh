@@ -114,7 +114,7 @@ build_to() {
 
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false "${@:2}" \
-        -ldflags "-s -w -X main.version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
+        -ldflags "-s -w -X fapws/cmd/fapws/version.Version=$(version_text) $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
 # compile_errors LOG prints the lines of a compiler or linker that matter: those

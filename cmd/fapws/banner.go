@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/version"
 )
 
 // banner is the text that fapws prints when it serves: the addresses, what is served, the
 // Python ("" for none) and the mode. With open, nothing restricts the clients, and the
 // banner warns of addresses that other machines can reach.
 func banner(listeners []net.Addr, local []netip.Addr, served, python, mode string, open bool) string {
-	name := "fapws " + version
+	name := "fapws " + version.Version
 	var urls []string
 	network := ""
 	for _, a := range listeners {

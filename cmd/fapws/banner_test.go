@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/version"
 )
 
 func TestBanner(t *testing.T) {
-	defer func(v string) { version = v }(version)
-	version = "1.2.3"
+	defer func(v string) { version.Version = v }(version.Version)
+	version.Version = "1.2.3"
 	tcp := func(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
 	local := []netip.Addr{netip.MustParseAddr("192.168.1.5"), netip.MustParseAddr("2001:db8::5")}
 	pid := fmt.Sprintf("pid %d)\n", os.Getpid())

@@ -17,6 +17,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
+	"fapws/cmd/fapws/version"
 	"fapws/runtime"
 )
 
@@ -74,7 +75,7 @@ func reportOf(p *plan, conf *settings.Config, addrs []net.Addr, since time.Time)
 	r := ctl.Report{
 		PID:     os.Getpid(),
 		App:     p.label(conf),
-		Version: version,
+		Version: version.Version,
 		Python:  p.python(),
 		Mode:    mode(conf),
 		Uptime:  time.Since(since).Seconds(),

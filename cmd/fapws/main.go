@@ -16,12 +16,10 @@ import (
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
+	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
-
-// version is set by build.sh.
-var version = "dev"
 
 // The main goroutine stays on the main thread of the process: Python's main
 // thread is the one that starts it, and scripts expect to be run on it.
@@ -52,10 +50,10 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		settings.WriteHelp(stdout, rows, cmd.Topic == "all")
 		return exitOK, nil
 	case settings.WordVersion:
-		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", version, pybridge.Version(), goruntime.Version())
+		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", version.Version, pybridge.Version(), goruntime.Version())
 		return exitOK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, version, site.KeyDocs)
+		settings.WriteInternal(stdout, cmd.Topic, version.Version, site.KeyDocs)
 		return exitOK, nil
 	case settings.WordHash:
 		return exitOK, hashPassword(cmd.Args, os.Stdin, stdout, stderr)

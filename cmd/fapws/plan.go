@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/tomlfile"
+	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/backend"
@@ -235,7 +236,7 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 		},
 		Log:      log,
 		Check:    logs == nil,
-		Software: "fapws/" + version,
+		Software: version.Software(),
 		Programs: ran.gate,
 	}
 	if logs != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"fapws/cmd/fapws/version"
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/cgi"
@@ -37,7 +38,7 @@ func (p *programs) open(n namedProgram) (*cgi.CGI, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Software = "fapws/" + version
+	o.Software = version.Software()
 	o.Gate = p.gate
 	o.Log = func(client, line string) { p.log(n.log, runtime.LevelError, client, line) }
 	return cgi.New(o)

@@ -125,19 +125,19 @@ func loadScript(o pybridge.Options, cmd *settings.Command, report func(error) in
 
 // notLoaded turns an error of pybridge.Load into one line with a next step.
 func notLoaded(err error, o *pybridge.Options, cmd *settings.Command) error {
-	var exit *pybridge.ExitError
+	var ended *pybridge.ExitError
 	switch {
-	case !errors.As(err, &exit):
+	case !errors.As(err, &ended):
 		if err := mistypedWord(o.Apps[0].Module, err); err != nil {
 			return usage(err)
 		}
 		return notStarted("%v%s", err, djangoHint(o.Apps[0].Script))
-	case exit.Line == "":
+	case ended.Line == "":
 		return notStarted("%s failed to load; see the traceback above", cmd.Script)
-	case strings.Contains(exit.Line, "; ") || cmd.Word == settings.WordCheck:
-		return notStarted("%s", exit.Line)
+	case strings.Contains(ended.Line, "; ") || cmd.Word == settings.WordCheck:
+		return notStarted("%s", ended.Line)
 	}
-	return notStarted("%s; correct it, then test with fapws check %s", exit.Line, cmd.Script)
+	return notStarted("%s; correct it, then test with fapws check %s", ended.Line, cmd.Script)
 }
 
 // mistypedWord is the error of a module that does not exist and was probably meant as a

@@ -13,6 +13,7 @@ import (
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
@@ -309,7 +310,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Debug:        s.conf.Debug,
 		Stamped:      s.errors.file != nil,
 		Multiprocess: severalWorkers(s.conf.Workers),
-		Software:     "fapws/" + version,
+		Software:     version.Software(),
 		SendFile:     len(s.conf.SendfileRoots) > 0,
 		Accel:        len(s.conf.AccelRoots) > 0,
 		MaxEvent:     s.conf.ChannelMaxEvent,
