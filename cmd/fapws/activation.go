@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fapws/cmd/fapws/exit"
 	"os"
 	"slices"
 	"strconv"
@@ -70,7 +71,7 @@ func (a activation) addresses(bind []string, given bool) (list []string, err err
 			continue
 		}
 		if len(a) == 0 {
-			return nil, notStarted("cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS and LISTEN_PID say so); is there a .socket unit of the same name?")
+			return nil, exit.NotStarted("cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS and LISTEN_PID say so); is there a .socket unit of the same name?")
 		}
 		list = append(list, a...)
 	}

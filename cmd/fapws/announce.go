@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/pidfile"
 	"fapws/runtime"
@@ -39,7 +40,7 @@ func (f *front) writePid() error {
 	}
 	pid, err := pidfile.Write(f.pidPath)
 	if err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	f.pid.Store(pid)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 )
@@ -29,11 +30,11 @@ func findApplication(name, folder string, conf settings.Config) (a application, 
 	place, object := settings.SplitApp(name)
 	a.object = object
 	if call := strings.IndexByte(object, '('); call >= 0 {
-		return a, notStarted("%s: APP must name an object, not a call; for an application factory use --factory %s:%s",
+		return a, exit.NotStarted("%s: APP must name an object, not a call; for an application factory use --factory %s:%s",
 			name, place, object[:call])
 	}
 	if hint := notPython(place); hint != "" {
-		return a, usage(fmt.Errorf("%s is %s", place, hint))
+		return a, exit.Usage(fmt.Errorf("%s is %s", place, hint))
 	}
 	if isScript(place) {
 		a.script = place

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
@@ -26,7 +27,7 @@ func speak(args []string, stdout io.Writer) error {
 	err := ctl.Run(args, stdout, tomlfile.Nearest)
 	var wrong *ctl.UsageError
 	if errors.As(err, &wrong) {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	return err
 }
@@ -42,7 +43,7 @@ func control(conf *settings.Config, from settings.Source, server ctl.Server, log
 	case err == nil:
 		return socket, nil
 	case conf.ControlSocket != ctl.Auto:
-		return nil, notStarted("cannot make the control socket (%s): %v", from, err)
+		return nil, exit.NotStarted("cannot make the control socket (%s): %v", from, err)
 	case from.Level > settings.FromDefault:
 		log.log(runtime.LevelWarning, fmt.Sprintf("no control socket: %v", err))
 	default:

@@ -3,6 +3,7 @@ package main
 import (
 	"time"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/runtime"
 )
 
@@ -20,6 +21,6 @@ func (s *service) watchDescriptors() {
 			continue
 		}
 		s.log.log(runtime.LevelError, err.Error()+"; ending, because no request can be answered (os.closerange?)")
-		s.exit(exitRuntime)
+		s.exit(exit.Failed)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
 	"fapws/runtime/logfile"
@@ -33,7 +34,7 @@ func (e *errorLog) open(conf *settings.Config, p *parent, moved func()) (err err
 			fmt.Fprintln(os.Stderr, "fapws:", err)
 			return nil
 		}
-		return notStarted("cannot write the %v", err)
+		return exit.NotStarted("cannot write the %v", err)
 	}
 	return nil
 }
@@ -69,9 +70,9 @@ func (e *errorLog) report(err error) int {
 		e.file.Write(appendLogLine(nil, time.Now(), runtime.LevelError, "", line, true))
 	}
 	if people := e.file.Console(); people != io.Writer(os.Stderr) {
-		return report(people, err)
+		return exit.Report(people, err)
 	}
-	return report(io.Discard, err)
+	return exit.Report(io.Discard, err)
 }
 
 // follow is for who has renamed the file. files may have the next one, of a process that

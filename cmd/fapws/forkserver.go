@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/cgi"
@@ -47,7 +48,7 @@ func (s *service) serveForks() (code int, err error) {
 	// The server decides when this process ends; a signal to all of its group does not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
 	if s.conf, err = s.set.Config(); err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	if err := s.plan.find(s.conf); err != nil {
 		return 0, unbuilt(err)
@@ -60,23 +61,23 @@ func (s *service) serveForks() (code int, err error) {
 		return 0, err
 	}
 	if s.conf, err = s.set.Config(); err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	if err := app.Forkable(); err != nil {
-		return 0, notStarted("%s: %v", s.cmd.ScriptName(), err)
+		return 0, exit.NotStarted("%s: %v", s.cmd.ScriptName(), err)
 	}
 	text, err := json.Marshal(&app.Contents)
 	if err == nil {
 		_, err = loaded.Write(text)
 	}
 	if err != nil {
-		return 0, notStarted("cannot tell what was loaded: %v", err)
+		return 0, exit.NotStarted("cannot tell what was loaded: %v", err)
 	}
 	loaded.Close()
 	run := s.runConfig()
 	run.Stamped = s.conf.ErrorLog != "-"
 	if err := app.ServeForks(run, control); err != nil {
-		return 0, notStarted("%v", err)
+		return 0, exit.NotStarted("%v", err)
 	}
 	return app.Close(), nil
 }
@@ -93,15 +94,15 @@ func (s *service) openForks() error {
 	var failed *forkserver.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
-		return ended(failed.Code) // it has said why
+		return exit.Silently(failed.Code) // it has said why
 	case err != nil:
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	s.forks = &forks{Server: server}
 	s.forkServer.Store(server)
 	s.contents = &s.forks.contents
 	if err := json.Unmarshal(loaded, s.contents); err != nil {
-		return notStarted("cannot read what the fork server has loaded: %v", err)
+		return exit.NotStarted("cannot read what the fork server has loaded: %v", err)
 	}
 	return nil
 }
@@ -109,7 +110,7 @@ func (s *service) openForks() error {
 // forksFailed is forkserver.Options.Failed.
 func (s *service) forksFailed(line string) {
 	s.log.log(runtime.LevelError, line)
-	s.signals.end(order{how: gracefully, code: exitRuntime}, exitRuntime)
+	s.signals.end(order{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
 // forkCommand starts this executable with the same arguments in the same folder.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 )
@@ -25,7 +26,7 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 	}
 	reason := privilege.RootReason()
 	if reason == "" {
-		return "", usage(errRoot)
+		return "", exit.Usage(errRoot)
 	}
 	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
 }
@@ -43,7 +44,7 @@ func staysRoot(conf *settings.Config) bool {
 func (v *overseer) findIdentity() (err error) {
 	if v.conf.User != "" || v.conf.Group != "" {
 		if v.identity, err = privilege.Lookup(v.conf.User, v.conf.Group); err != nil {
-			return usage(err)
+			return exit.Usage(err)
 		}
 		if err := v.identity.SetEnviron(); err != nil {
 			return err
@@ -64,7 +65,7 @@ func (v *overseer) workerFolder(at place) (string, error) {
 		return at.folder, nil
 	}
 	refuse := func(err error, hint string) (string, error) {
-		return "", usage(fmt.Errorf("%w; %s", err, hint))
+		return "", exit.Usage(fmt.Errorf("%w; %s", err, hint))
 	}
 	if program, err := os.Executable(); err == nil && len(v.plan.site.Apps()) > 0 { // package fapws lies beside it
 		if err := v.identity.Enter(filepath.Dir(program)); err != nil {
@@ -96,17 +97,17 @@ func (v *overseer) workerFolder(at place) (string, error) {
 // prepareCage sees to the folder of --chroot, and lets the workers know it.
 func (v *overseer) prepareCage() error {
 	if !privilege.MayChroot() {
-		return usage(fmt.Errorf("--chroot %s: only root can do this, or who has the capability CAP_SYS_CHROOT", v.conf.Chroot))
+		return exit.Usage(fmt.Errorf("--chroot %s: only root can do this, or who has the capability CAP_SYS_CHROOT", v.conf.Chroot))
 	}
 	if os.Geteuid() == 0 && (v.identity == nil || v.identity.UID == 0) {
-		return usage(fmt.Errorf("--chroot %s: root finds the way out; name who shall serve there with --user", v.conf.Chroot))
+		return exit.Usage(fmt.Errorf("--chroot %s: root finds the way out; name who shall serve there with --user", v.conf.Chroot))
 	}
 	folder, err := cage.Find(v.conf.Chroot)
 	if err != nil {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	if err := cage.Furnish(folder); err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	return os.Setenv(cage.Variable, folder)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/webconf"
 )
 
@@ -19,21 +20,21 @@ parameter NAME VALUE.
 func importConf(args []string, stdout, stderr io.Writer) error {
 	switch {
 	case len(args) != 1:
-		return usage(errors.New("import: which file? fapws import web.conf > fapws.toml"))
+		return exit.Usage(errors.New("import: which file? fapws import web.conf > fapws.toml"))
 	case args[0] == "--help" || args[0] == "-h":
 		_, err := io.WriteString(stdout, importHelp)
 		return err
 	}
 	text, err := readLimited(args[0])
 	if err != nil {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	file, notes, err := webconf.Convert(args[0], text)
 	for _, line := range notes {
 		fmt.Fprintln(stderr, "fapws:", line)
 	}
 	if err != nil {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	_, err = io.WriteString(stdout, file)
 	return err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
@@ -17,7 +18,7 @@ import (
 func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, stderr io.Writer) (code int, err error) {
 	conf, err := set.Config()
 	if err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	log := func(_ runtime.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	if p.bad == nil {
@@ -26,19 +27,19 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 	if p.bad != nil {
 		// What else is wrong can be told without the applications.
 		_, others := p.build(set, &conf, nil, nil, nil, &programs{}, log)
-		var f *failure
+		var f *exit.Error
 		if errors.As(p.bad, &f) && others == nil {
-			return 0, &failure{code: f.code, line: p.bad.Error()}
+			return 0, &exit.Error{Code: f.Code, Text: p.bad.Error()}
 		}
-		return 0, usage(tomlfile.Join(p.bad, others))
+		return 0, exit.Usage(tomlfile.Join(p.bad, others))
 	}
 	if len(p.apps) == 0 {
-		return exitOK, withoutPython(cmd, set, p, stdout, log)
+		return exit.OK, withoutPython(cmd, set, p, stdout, log)
 	}
 	if err := setVariables(&conf); err != nil {
 		return 0, err
 	}
-	app, err := loadScript(p.options(cmd, set), cmd, func(err error) int { return report(stderr, err) })
+	app, err := loadScript(p.options(cmd, set), cmd, func(err error) int { return exit.Report(stderr, err) })
 	if err != nil {
 		return 0, err
 	}
@@ -55,10 +56,10 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 		code = app.Tool("_shell")
 	default:
 		if err := judge(cmd, set, p, &app.Contents, stdout, log); err != nil {
-			code = report(stderr, err)
+			code = exit.Report(stderr, err)
 		}
 	}
-	exitAfterClosingTime(code, warn)
+	exit.AfterClosingTime(code, warn)
 	return max(code, app.Close()), nil
 }
 
@@ -66,11 +67,11 @@ func inspect(cmd *settings.Command, set *settings.Settings, p *plan, stdout, std
 func withoutPython(cmd *settings.Command, set *settings.Settings, p *plan, stdout io.Writer, log func(runtime.Level, string)) error {
 	conf, err := set.Config()
 	if err != nil {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	switch cmd.Word {
 	case settings.WordShell:
-		return usage(errors.New("shell: there is no application to load"))
+		return exit.Usage(errors.New("shell: there is no application to load"))
 	case settings.WordRoutes:
 		return p.site.Write(stdout, &conf)
 	case settings.WordPrintConfig:
@@ -96,7 +97,7 @@ func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge
 	}
 	conf, err := set.Config()
 	if err != nil {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	built, err := p.build(set, &conf, app, nil, nil, &programs{}, log)
 	if err != nil {
@@ -104,7 +105,7 @@ func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge
 	}
 	built.Close()
 	if err := app.Forkable(); conf.Fork && err != nil {
-		return notStarted("%s: %v", cmd.ScriptName(), err)
+		return exit.NotStarted("%s: %v", cmd.ScriptName(), err)
 	}
 	if cmd.Word == settings.WordPrintConfig {
 		if err := set.WriteConfig(stdout); err != nil {
@@ -127,18 +128,18 @@ func readSettings(cmd *settings.Command, set *settings.Settings, app *pybridge.C
 	script := cmd.ScriptName()
 	if app.Object(0) == "" {
 		if err := set.ReadScript(script, globalOf(app, 0)); err != nil {
-			return usage(err)
+			return exit.Usage(err)
 		}
 	}
 	conf, err := set.Config()
 	if err != nil {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	if conf.Fork {
 		return nil
 	}
 	if app.Object(0) != "" && inline && conf.Threads != 0 {
-		return usage(fmt.Errorf("%s: THREADS counts only beside PATHS, which was not found: use --threads 0, or remove THREADS", script))
+		return exit.Usage(fmt.Errorf("%s: THREADS counts only beside PATHS, which was not found: use --threads 0, or remove THREADS", script))
 	}
 	return checkInline(script, inline, conf.Threads)
 }

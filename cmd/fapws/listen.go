@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
@@ -21,7 +22,7 @@ func listenOptions(conf *settings.Config) (runtime.ListenOptions, error) {
 	if conf.SocketOwner != "" {
 		var err error
 		if o.UID, o.GID, err = privilege.Owner(conf.SocketOwner); err != nil {
-			return o, usage(fmt.Errorf("--uds-owner %s: %w", conf.SocketOwner, err))
+			return o, exit.Usage(fmt.Errorf("--uds-owner %s: %w", conf.SocketOwner, err))
 		}
 	}
 	return o, nil
@@ -78,7 +79,7 @@ func listenAll(addrs []string, o runtime.ListenOptions) (listeners []net.Listene
 // notListening is the error of a Listen or Sockets that failed for addr, with
 // what to do about it.
 func notListening(addr string, err error) error {
-	return notStarted("%v%s", err, listenHint(addr, err))
+	return exit.NotStarted("%v%s", err, listenHint(addr, err))
 }
 
 // listenHint is what to do about a failed Listen, or "".

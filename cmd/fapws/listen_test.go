@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/runtime"
 )
 
@@ -70,7 +71,7 @@ func TestListenAllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := listenAll([]string{"unix:" + socket, taken.Addr().String()}, runtime.DefaultListenOptions); !errors.As(err, new(*failure)) {
+	if _, err := listenAll([]string{"unix:" + socket, taken.Addr().String()}, runtime.DefaultListenOptions); !errors.As(err, new(*exit.Error)) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -29,7 +30,7 @@ func main() {
 	useLittleMemory()
 	code, err := run(os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil {
-		code = report(os.Stderr, err)
+		code = exit.Report(os.Stderr, err)
 	}
 	os.Exit(code)
 }
@@ -43,57 +44,57 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	rows := settings.Table(settings.Machine{OpenFiles: openFiles()})
 	cmd, err := settings.ParseCommand(rows, args)
 	if err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	switch cmd.Word {
 	case settings.WordHelp:
 		settings.WriteHelp(stdout, rows, cmd.Topic == "all")
-		return exitOK, nil
+		return exit.OK, nil
 	case settings.WordVersion:
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", version.Version, pybridge.Version(), goruntime.Version())
-		return exitOK, nil
+		return exit.OK, nil
 	case settings.WordInternal:
 		settings.WriteInternal(stdout, cmd.Topic, version.Version, site.KeyDocs)
-		return exitOK, nil
+		return exit.OK, nil
 	case settings.WordHash:
-		return exitOK, hashPassword(cmd.Args, os.Stdin, stdout, stderr)
+		return exit.OK, hashPassword(cmd.Args, os.Stdin, stdout, stderr)
 	case settings.WordImport:
-		return exitOK, importConf(cmd.Args, stdout, stderr)
+		return exit.OK, importConf(cmd.Args, stdout, stderr)
 	case settings.WordCtl:
-		return exitOK, speak(cmd.Args, stdout)
+		return exit.OK, speak(cmd.Args, stdout)
 	}
 	set, err := settings.New(rows, cmd.Flags, os.LookupEnv)
 	if err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	plan, err := makePlan(set)
 	if err != nil {
 		return 0, err
 	}
 	if plan.bad != nil && cmd.Word != settings.WordCheck {
-		return 0, usage(plan.bad)
+		return 0, exit.Usage(plan.bad)
 	}
 	early, err := set.Config()
 	if err != nil {
-		return 0, usage(tomlfile.Join(plan.bad, err))
+		return 0, exit.Usage(tomlfile.Join(plan.bad, err))
 	}
 	started, err := whereStarted()
 	if err != nil {
-		return 0, notStarted("%v", err)
+		return 0, exit.NotStarted("%v", err)
 	}
 	if early.Chdir != "" {
 		if err := os.Chdir(early.Chdir); err != nil {
-			return 0, usage(err)
+			return 0, exit.Usage(err)
 		}
 	}
 	if err := plan.choose(cmd, set); err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	if cmd.Word != settings.WordPrintConfig && plan.site.Empty(&early) {
-		return 0, usage(plan.nothing(cmd))
+		return 0, exit.Usage(plan.nothing(cmd))
 	}
 	if err := checkPaths(set, &early); err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	unfit := plan.findVenv(set)
 	if parent == nil {

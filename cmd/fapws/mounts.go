@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fapws/cmd/fapws/exit"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/backend"
@@ -27,14 +28,14 @@ func mountTable(script string, threads int, mounts []pybridge.Mount, forks *fork
 		if m.Cache != "" {
 			rule, err := readRule(m.Cache)
 			if err != nil {
-				return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
+				return nil, exit.NotStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
 			}
 			table[i].Cache = rule
 		}
 		if m.CGI != "" {
 			program, err := ran.mounted(m.CGI)
 			if err != nil {
-				return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
+				return nil, exit.NotStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
 			}
 			table[i].Handler, table[i].Index = add(program)
 		}
@@ -47,12 +48,12 @@ func mountTable(script string, threads int, mounts []pybridge.Mount, forks *fork
 		}
 		options, err := static.ParseOptions(m.Static.JSON)
 		if err != nil {
-			return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
+			return nil, exit.NotStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
 		}
 		options.Private = private
 		files, err := static.New(options)
 		if err != nil {
-			return nil, notStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
+			return nil, exit.NotStarted("%s: PATHS[%d], %q: %v", script, i, m.Prefix, err)
 		}
 		table[i].Static = files
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/tomlfile"
@@ -43,7 +44,7 @@ func makePlan(set *settings.Settings) (*plan, error) {
 	if name := configFile(set); name != "" {
 		var err error
 		if p.file, err = readConfig(name); err != nil {
-			return nil, usage(err)
+			return nil, exit.Usage(err)
 		}
 		p.path = filepath.Join(p.file.Dir, filepath.Base(name))
 		wrong = append(wrong, set.ReadFile(p.file, site.Keys()))
@@ -176,7 +177,7 @@ func (p *plan) find(conf settings.Config) error {
 		a, err := findApplication(app.Name, app.Folder(), conf)
 		if err != nil {
 			if app.At.File != nil {
-				err = notStarted("%w", app.At.Errorf("app: %v", err))
+				err = exit.NotStarted("%w", app.At.Errorf("app: %v", err))
 			}
 			return err
 		}
@@ -228,7 +229,7 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 			}
 			if i > 0 && app.Object(i) == "" { // of the first one it is a setting, for all
 				if most, err = set.BodyLimit(script, globalOf(app, i)); err != nil {
-					return nil, 0, usage(err)
+					return nil, 0, exit.Usage(err)
 				}
 			}
 			table, err = mountTable(script, conf.Threads, app.Mounts(i), forks, ran, private, add)
@@ -247,11 +248,11 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 
 // unbuilt is the error of build as one that ends fapws.
 func unbuilt(err error) error {
-	var f *failure
+	var f *exit.Error
 	if errors.As(err, &f) {
 		return f // of an application
 	}
-	return usage(err)
+	return exit.Usage(err)
 }
 
 // name is what check calls that which it has judged.

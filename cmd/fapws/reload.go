@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/watch"
@@ -41,7 +42,7 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 		Log:     func(line string) { v.log.log(runtime.LevelWarning, line) },
 	})
 	if err != nil {
-		return nil, usage(err)
+		return nil, exit.Usage(err)
 	}
 	go func() {
 		for change := range w.Changes {

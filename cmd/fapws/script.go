@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"fapws/cmd/fapws/envfile"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
@@ -36,7 +37,7 @@ func readScript(name string) ([]byte, error) {
 	case near != "":
 		hint = "; did you mean " + near + "?"
 	}
-	return nil, notStarted("cannot read %s: %v%s", name, reason(err), hint)
+	return nil, exit.NotStarted("cannot read %s: %v%s", name, reason(err), hint)
 }
 
 // nearFile returns the script in the directory of name that was probably meant by it,
@@ -76,7 +77,7 @@ func checkInline(script string, inline bool, threads int) error {
 	if inline == (threads == 0) {
 		return nil
 	}
-	return usage(fmt.Errorf("%s: THREADS is %d, which its text does not say plainly, and Python has started otherwise: write THREADS = %d on a line of its own, or use --threads %d",
+	return exit.Usage(fmt.Errorf("%s: THREADS is %d, which its text does not say plainly, and Python has started otherwise: write THREADS = %d on a line of its own, or use --threads %d",
 		script, threads, threads, threads))
 }
 
@@ -85,11 +86,11 @@ func setVariables(conf *settings.Config) error {
 	for _, name := range conf.EnvFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return usage(fmt.Errorf("cannot read %s: %w", name, reason(err)))
+			return exit.Usage(fmt.Errorf("cannot read %s: %w", name, reason(err)))
 		}
 		list, err := envfile.Parse(name, string(text), os.LookupEnv)
 		if err != nil {
-			return usage(err)
+			return exit.Usage(err)
 		}
 		given := map[string]bool{}
 		for _, v := range list {
@@ -107,18 +108,18 @@ func setVariables(conf *settings.Config) error {
 // that loadScript returns has only the code.
 func loadScript(o pybridge.Options, cmd *settings.Command, report func(error) int) (*pybridge.App, error) {
 	var failed error
-	code := exitStart
+	code := exit.NoStart
 	o.Failed = func(err error) {
 		failed = err
 		code = report(notLoaded(err, &o, cmd))
-		exitAfterClosingTime(code, func(string) {})
+		exit.AfterClosingTime(code, func(string) {})
 	}
 	app, err := pybridge.Load(o)
 	if err != nil && failed == nil {
-		return nil, notStarted("%v", err)
+		return nil, exit.NotStarted("%v", err)
 	}
 	if err != nil {
-		return nil, ended(code)
+		return nil, exit.Silently(code)
 	}
 	return app, nil
 }
@@ -129,15 +130,15 @@ func notLoaded(err error, o *pybridge.Options, cmd *settings.Command) error {
 	switch {
 	case !errors.As(err, &ended):
 		if err := mistypedWord(o.Apps[0].Module, err); err != nil {
-			return usage(err)
+			return exit.Usage(err)
 		}
-		return notStarted("%v%s", err, djangoHint(o.Apps[0].Script))
+		return exit.NotStarted("%v%s", err, djangoHint(o.Apps[0].Script))
 	case ended.Line == "":
-		return notStarted("%s failed to load; see the traceback above", cmd.Script)
+		return exit.NotStarted("%s failed to load; see the traceback above", cmd.Script)
 	case strings.Contains(ended.Line, "; ") || cmd.Word == settings.WordCheck:
-		return notStarted("%s", ended.Line)
+		return exit.NotStarted("%s", ended.Line)
 	}
-	return notStarted("%s; correct it, then test with fapws check %s", ended.Line, cmd.Script)
+	return exit.NotStarted("%s; correct it, then test with fapws check %s", ended.Line, cmd.Script)
 }
 
 // mistypedWord is the error of a module that does not exist and was probably meant as a

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -56,7 +57,7 @@ type service struct {
 // the main thread.
 func (s *service) run() (code int, err error) {
 	if s.conf, err = s.set.Config(); err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	if err := s.plan.find(s.conf); err != nil {
 		return 0, unbuilt(err)
@@ -88,7 +89,7 @@ func (s *service) run() (code int, err error) {
 	if s.inline {
 		// Only now is there a thread to load the script on.
 		if s.server, err = runtime.New(s.config()); err != nil {
-			return 0, notStarted("%v", err)
+			return 0, exit.NotStarted("%v", err)
 		}
 	}
 	if err := s.load(); err != nil {
@@ -100,7 +101,7 @@ func (s *service) run() (code int, err error) {
 		code = s.report(err) // now, because closing may take its time
 	}
 	s.front.withdraw()
-	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
+	exit.AfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
@@ -152,7 +153,7 @@ func (s *service) report(err error) (code int) {
 	if s.errors.file != nil {
 		return s.errors.report(err)
 	}
-	return report(s.stderr, err)
+	return exit.Report(s.stderr, err)
 }
 
 // onPython runs f on Python's main thread.
@@ -173,12 +174,12 @@ func (s *service) start() (err error) {
 		}
 	}
 	if s.conf, err = s.set.Config(); err != nil {
-		return usage(err)
+		return exit.Usage(err)
 	}
 	s.log.setLevel(s.conf.LogLevel, s.conf.LoopDebug)
 	s.logs.conf, s.logs.main = &s.conf, s.log
 	if s.access, err = s.logs.access(s.conf.AccessLog, s.conf.AccessLogFormat); err != nil {
-		return notStarted("cannot write the %v", err)
+		return exit.NotStarted("cannot write the %v", err)
 	}
 	s.programs.gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
 	s.programs.log, s.programs.sends = s.logs.client, site.Sends(&s.conf)
@@ -208,12 +209,12 @@ func (s *service) start() (err error) {
 		}
 	}()
 	if err := keepFromChildren(listeners); err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	if s.inline {
 		s.server.Configure(s.config())
 	} else if s.server, err = runtime.New(s.config()); err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	if s.parent != nil && s.parent.cage != "" {
 		if err := s.enterCage(); err != nil {
@@ -227,7 +228,7 @@ func (s *service) start() (err error) {
 	}
 	handler, err := s.startPython()
 	if err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	s.handler = handler
 	addrs := make([]net.Addr, len(listeners))
@@ -242,7 +243,7 @@ func (s *service) start() (err error) {
 		}
 		if socket != nil {
 			if err := pybridge.KeepFromChildren(socket); err != nil {
-				return notStarted("%v", err)
+				return exit.NotStarted("%v", err)
 			}
 		}
 		s.front.control.Store(socket)
@@ -254,7 +255,7 @@ func (s *service) start() (err error) {
 		guest = handler
 	}
 	if err := s.server.Serve(listeners, s.built.Sites, guest); err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	s.memory.soon(startPagesAfter)
 	if s.parent == nil {
@@ -280,7 +281,7 @@ func (s *service) startAsync() (err error) {
 		err = s.app.Startup(pybridge.AsyncConfig{Loop: s.conf.Loop, Lifespan: s.conf.Lifespan})
 	})
 	if err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	return nil
 }
@@ -324,10 +325,10 @@ func (s *service) enterCage() error {
 		s.onPython(func() { status = s.app.Tool("_cage") })
 	}
 	if status != 0 {
-		return ended(status)
+		return exit.Silently(status)
 	}
 	if err := cage.Enter(s.parent.cage); err != nil {
-		return notStarted("%v", err)
+		return exit.NotStarted("%v", err)
 	}
 	return nil
 }

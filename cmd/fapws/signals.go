@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/runtime"
 )
@@ -76,7 +77,7 @@ func (s *signals) finish() {
 	stopped := s.stopped
 	s.mu.Unlock()
 	if !stopped {
-		s.end(order{how: gracefully}, exitOK)
+		s.end(order{how: gracefully}, exit.OK)
 	}
 }
 
@@ -124,7 +125,7 @@ func (s *signals) end(o order, code int) {
 			return
 		}
 		s.log(runtime.LevelWarning, "told twice to stop: leaving at once")
-		s.exit(exitRuntime)
+		s.exit(exit.Failed)
 	default:
 		if !s.stopped {
 			s.told = time.Now()

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/runtime"
 	"fapws/runtime/exchange"
 )
@@ -14,19 +15,19 @@ import (
 // application. No Python is started.
 func (s *service) standIn() (code int, err error) {
 	if s.conf, err = s.set.Config(); err != nil {
-		return 0, usage(err)
+		return 0, exit.Usage(err)
 	}
 	s.log = s.errors.logger(s.stderr, &s.conf)
 	s.front.logTo(s.log.log)
 	s.signals = watchSignals(s.log.log, s.front.exit, func() { s.reopenLog() }, func() {
-		s.signals.end(order{how: gracefully}, exitOK)
+		s.signals.end(order{how: gracefully}, exit.OK)
 	})
 	if s.server, err = runtime.New(s.config()); err != nil {
-		return 0, notStarted("%v", err)
+		return 0, exit.NotStarted("%v", err)
 	}
 	s.signals.serve()
 	if err := s.server.Serve(nil, []runtime.Site{{Table: []runtime.Mount{{Prefix: "/"}}}}, nobody{}); err != nil {
-		return 0, notStarted("%v", err)
+		return 0, exit.NotStarted("%v", err)
 	}
 	go s.parent.listen(s)
 	s.parent.loaded(s, "")
@@ -44,7 +45,7 @@ func (s *service) standIn() (code int, err error) {
 	case <-ended:
 	case <-s.signals.orders:
 	}
-	return exitOK, nil
+	return exit.OK, nil
 }
 
 // standInGrace is what a stand-in takes at most to end: browsers ask it every

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/runtime"
 	"fapws/runtime/cgi"
 )
@@ -168,7 +169,7 @@ func (s *service) sayStopping(how ending, grace time.Duration) {
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
 	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
-	exitAfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
+	exit.AfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
 	s.front.withdraw()
 	if s.app != nil {
 		s.app.RunAtexit()

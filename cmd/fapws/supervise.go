@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
@@ -106,7 +107,7 @@ func (v *overseer) run(at place) (code int, err error) {
 	v.front.logTo(v.log.log)
 	handover, err := supervisor.Inherited()
 	if err != nil {
-		return 0, notStarted("%v", err)
+		return 0, exit.NotStarted("%v", err)
 	}
 	if v.sockets, err = listenOptions(&v.conf); err != nil {
 		return 0, err
@@ -140,10 +141,10 @@ func (v *overseer) run(at place) (code int, err error) {
 	v.show(v.conf, nil)
 	if handover != nil && handover.Settled != nil {
 		if err := json.Unmarshal(handover.Settled.Settings, &v.settled); err != nil {
-			return 0, notStarted("what the program before left: %v", err)
+			return 0, exit.NotStarted("what the program before left: %v", err)
 		}
 		if err := v.front.takePid(handover.Files()); err != nil {
-			return 0, notStarted("%v", err)
+			return 0, exit.NotStarted("%v", err)
 		}
 	}
 	if v.identity == nil || handover != nil {
@@ -171,9 +172,9 @@ func (v *overseer) run(at place) (code int, err error) {
 	v.front.withdraw()
 	var start *supervisor.StartError
 	if errors.As(err, &start) {
-		return 0, &failure{code: start.Code, line: start.Line}
+		return 0, &exit.Error{Code: start.Code, Text: start.Line}
 	}
-	return exitOK, err
+	return exit.OK, err
 }
 
 // logNames are the log files that workers will write to, as far as they are known
@@ -201,9 +202,9 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 			removeSocketFiles(addresses, v.log)
 			addresses = nil
 		}
-		var f *failure
+		var f *exit.Error
 		if errors.As(err, &f) {
-			err = &supervisor.StartError{Code: f.code, Line: f.line}
+			err = &supervisor.StartError{Code: f.Code, Line: f.Text}
 		}
 	}()
 	if err := json.Unmarshal(first.Settings, &v.settled); err != nil {
@@ -232,7 +233,7 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 			ctl.Prepare(c)
 		}
 		if err := v.identity.Assume(v.conf.Chroot != ""); err != nil {
-			return addresses, notStarted("%v", err)
+			return addresses, exit.NotStarted("%v", err)
 		}
 		if err := v.openControl(); err != nil {
 			return nil, err

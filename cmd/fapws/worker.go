@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
@@ -56,7 +57,7 @@ func takeParent() (*parent, error) {
 	p := &parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func(string) string{}}
 	err := p.take(text)
 	if err != nil {
-		return nil, usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", supervisor.Variable, text, err))
+		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", supervisor.Variable, text, err))
 	}
 	// The supervisor starts /proc/self/exe, after which the kernel has named us.
 	_ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0)
@@ -121,7 +122,7 @@ func (p *parent) present(s *service) {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
-			code := s.report(notStarted("reload check: %v", err))
+			code := s.report(exit.NotStarted("reload check: %v", err))
 			s.signals.end(order{how: quickly, code: code}, code)
 			return
 		}
@@ -220,7 +221,7 @@ func (p *parent) lost(s *service, err error) {
 		case <-logged:
 		case <-time.After(time.Second):
 		}
-		s.signals.end(order{how: gracefully}, exitRuntime)
+		s.signals.end(order{how: gracefully}, exit.Failed)
 	})
 }
 
@@ -230,11 +231,11 @@ func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
 		p.accept(s, m.Sockets, files)
 	case supervisor.Retire:
 		p.inherit(files)
-		s.signals.end(order{how: quietly, grace: m.Grace}, exitOK)
+		s.signals.end(order{how: quietly, grace: m.Grace}, exit.OK)
 	case supervisor.Stop:
-		s.signals.end(order{how: gracefully, grace: m.Grace}, exitOK)
+		s.signals.end(order{how: gracefully, grace: m.Grace}, exit.OK)
 	case supervisor.Quit:
-		s.signals.end(order{how: quickly}, exitOK)
+		s.signals.end(order{how: quickly}, exit.OK)
 	case supervisor.Reopen:
 		s.reopenLog(files...)
 	case supervisor.Notice:
@@ -273,7 +274,7 @@ func (p *parent) accept(s *service, sockets []supervisor.Socket, files []*os.Fil
 		}
 		if err != nil {
 			s.log.log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), socket.Address, err))
-			s.signals.end(order{how: gracefully, code: exitStart}, exitStart)
+			s.signals.end(order{how: gracefully, code: exit.NoStart}, exit.NoStart)
 			return
 		}
 		p.listeners[socket.ID] = ln

@@ -1,0 +1,20 @@
+package exit
+
+import (
+	"os"
+	"time"
+)
+
+// closingTime is how long Python may run the script's atexit functions and wait for
+// its threads after serving has ended. python3 waits without a limit; a supervisor
+// does not.
+const closingTime = 5 * time.Second
+
+// AfterClosingTime ends the process with code, after a warning, when Python takes
+// too long to end.
+func AfterClosingTime(code int, warn func(string)) {
+	time.AfterFunc(closingTime, func() {
+		warn("the script's threads or atexit functions do not end: leaving without them")
+		os.Exit(code)
+	})
+}

@@ -1,0 +1,54 @@
+// Package exit has the exit codes of fapws, the errors that carry them to main,
+// and the limit on how long an ending process may take.
+package exit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// The exit codes of fapws itself; a script that ends by itself has its own.
+const (
+	OK       = 0
+	Failed   = 1 // failed while running, or was told twice to stop
+	BadUsage = 2 // wrong usage or setting
+	NoStart  = 3 // could not start
+)
+
+// Error is an error that ends fapws: lines for the user and an exit code.
+type Error struct {
+	Code int
+	Text string // lines with newlines between; "": the user has read the reason already
+	err  error  // with this text
+}
+
+func (f *Error) Error() string { return f.Text }
+func (f *Error) Unwrap() error { return f.err }
+
+// Usage makes err one that ends fapws with BadUsage.
+func Usage(err error) error { return &Error{BadUsage, err.Error(), err} }
+
+// NotStarted formats an error that ends fapws with NoStart.
+func NotStarted(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &Error{NoStart, err.Error(), err}
+}
+
+// Silently is an error that ends fapws with a code after the reason has been reported.
+func Silently(code int) error { return &Error{Code: code} }
+
+// Report writes the lines of err to w, if it has any, and returns its exit code.
+func Report(w io.Writer, err error) int {
+	if text := err.Error(); text != "" {
+		for line := range strings.SplitSeq(text, "\n") {
+			fmt.Fprintln(w, "fapws:", line)
+		}
+	}
+	var f *Error
+	if errors.As(err, &f) {
+		return f.Code
+	}
+	return Failed
+}
