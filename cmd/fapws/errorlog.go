@@ -21,23 +21,36 @@ type errorLog struct {
 }
 
 // open makes the file of the settings, if they name one, standard error. moved is
-// called when it was rotated; nil: another process does that, and tells.
-func (e *errorLog) open(conf *settings.Config, p *parent, moved func()) (err error) {
-	if conf.ErrorLog == "-" || p != nil && p.stderr >= 0 { // the supervisor hears what such a worker says, and writes it
-		return nil
-	}
-	o := fileOptions(conf, conf.ErrorLog, "error log")
-	e.caged = conf.Chroot != "" && p != nil
-	if e.file, err = logfile.RedirectErrors(o, moved); err != nil {
-		if p != nil { // it may not, and has the one it was given
-			e.file = nil
-			fmt.Fprintln(os.Stderr, "fapws:", err)
-			return nil
-		}
+// called when the file was rotated.
+func (e *errorLog) open(conf *settings.Config, moved func()) error {
+	if err := e.redirect(conf, moved); err != nil {
 		return exit.NotStarted("cannot write the %v", err)
 	}
 	return nil
 }
+
+// openAsWorker is open for a worker: its supervisor rotates the file, and a worker that
+// may not open it goes on with the one that it was given as standard error.
+func (e *errorLog) openAsWorker(conf *settings.Config) {
+	e.caged = conf.Chroot != ""
+	if err := e.redirect(conf, nil); err != nil {
+		fmt.Fprintln(os.Stderr, "fapws:", err)
+	}
+}
+
+func (e *errorLog) redirect(conf *settings.Config, moved func()) error {
+	if conf.ErrorLog == "-" {
+		return nil
+	}
+	file, err := logfile.RedirectErrors(fileOptions(conf, conf.ErrorLog, "error log"), moved)
+	if err == nil {
+		e.file = file
+	}
+	return err
+}
+
+// redirected reports whether a file has taken the place of standard error.
+func (e *errorLog) redirected() bool { return e.file != nil }
 
 // logger returns a logger that writes there.
 func (e *errorLog) logger(stderr io.Writer, conf *settings.Config) *logger {
@@ -57,15 +70,12 @@ func (e *errorLog) people(stderr io.Writer) io.Writer {
 	return e.file.Console()
 }
 
-// last says why the process ends, to people and in the file.
-func (e *errorLog) last(code int, err error) (int, error) {
-	if err == nil || e.file == nil {
-		return code, err
+// report writes why the process ends, to people and in the file, and returns the exit
+// code.
+func (e *errorLog) report(stderr io.Writer, err error) int {
+	if e.file == nil {
+		return exit.Report(stderr, err)
 	}
-	return e.report(err), nil
-}
-
-func (e *errorLog) report(err error) int {
 	if line := err.Error(); line != "" {
 		e.file.Write(appendLogLine(nil, time.Now(), runtime.LevelError, "", line, true))
 	}
@@ -75,8 +85,8 @@ func (e *errorLog) report(err error) int {
 	return exit.Report(io.Discard, err)
 }
 
-// follow is for who has renamed the file. files may have the next one, of a process that
-// has opened it. Any goroutine.
+// follow opens the file again after it was renamed. files may have the next one, which
+// another process has opened. It is safe for concurrent use.
 func (e *errorLog) follow(files ...*os.File) {
 	switch {
 	case e.file == nil:

@@ -31,6 +31,10 @@ type logs struct {
 	files map[string]*logfile.File // by their absolute paths
 }
 
+// configure has to be called before the first file is opened: with the settings, and
+// with the logger for problems of the files.
+func (l *logs) configure(conf *settings.Config, main *logger) { l.conf, l.main = conf, main }
+
 // hostLog takes lines about clients.
 type hostLog func(level runtime.Level, client, line string)
 

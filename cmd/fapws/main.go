@@ -116,8 +116,8 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	if parent != nil {
 		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &front{}, parent: parent, started: started}
-		if err := s.errors.open(&early, parent, nil); err != nil {
-			return 0, err
+		if parent.stderr < 0 { // else the supervisor hears what this process writes, and logs it
+			s.errors.openAsWorker(&early)
 		}
 		if parent.standIn {
 			return s.standIn()
@@ -139,18 +139,22 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		if v.identity != nil {
 			giveLogs(v.logNames(), v.identity.Credential(), newLogger(stderr, early.LogLevel, early.LoopDebug))
 		}
-		if err := v.errors.open(&early, nil, v.followers); err != nil {
+		if err := v.errors.open(&early, v.followers); err != nil {
 			return 0, err
 		}
-		code, err = v.run(started)
-		return v.errors.last(code, err)
+		if code, err = v.run(started); err != nil {
+			return v.errors.report(stderr, err), nil
+		}
+		return code, nil
 	}
 	s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: f, started: started}
-	if err := s.errors.open(&early, nil, s.followErrors); err != nil {
+	if err := s.errors.open(&early, s.followErrors); err != nil {
 		return 0, err
 	}
-	code, err = s.run()
-	return s.errors.last(code, err)
+	if code, err = s.run(); err != nil {
+		return s.errors.report(stderr, err), nil
+	}
+	return code, nil
 }
 
 // warnOf writes what is doubtful about the command line and its surroundings.

@@ -207,7 +207,7 @@ func (p *plan) options(cmd *settings.Command, set *settings.Settings) pybridge.O
 // build makes the sites, with the applications in app, nil if there are none, which forks
 // runs, if it is not nil.
 // Without logs it only looks for mistakes.
-func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.Contents, forks *forks, logs *logs, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
+func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.Contents, forks *forks, files *logs, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
 	names := p.site.Apps()
 	private := p.site.Private(conf)
 	parts := site.Parts{
@@ -236,12 +236,12 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 			return table, most, err
 		},
 		Log:      log,
-		Check:    logs == nil,
+		Check:    files == nil,
 		Software: version.Software(),
 		Programs: ran.gate,
 	}
-	if logs != nil {
-		parts.Logs, parts.LogClient = logs, logs.main.logClient
+	if files != nil {
+		parts.Logs, parts.LogClient = files, files.main.logClient
 	}
 	return p.site.Build(parts)
 }

@@ -147,13 +147,10 @@ func (s *service) reopenLog(files ...*os.File) {
 	s.logs.reopen()
 }
 
-// report says why the process ends.
+// report writes why the process ends.
 func (s *service) report(err error) (code int) {
 	s.parent.failing(err)
-	if s.errors.file != nil {
-		return s.errors.report(err)
-	}
-	return exit.Report(s.stderr, err)
+	return s.errors.report(s.stderr, err)
 }
 
 // onPython runs f on Python's main thread.
@@ -177,7 +174,7 @@ func (s *service) start() (err error) {
 		return exit.Usage(err)
 	}
 	s.log.setLevel(s.conf.LogLevel, s.conf.LoopDebug)
-	s.logs.conf, s.logs.main = &s.conf, s.log
+	s.logs.configure(&s.conf, s.log)
 	if s.access, err = s.logs.access(s.conf.AccessLog, s.conf.AccessLogFormat); err != nil {
 		return exit.NotStarted("cannot write the %v", err)
 	}
@@ -309,7 +306,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
-		Stamped:      s.errors.file != nil,
+		Stamped:      s.errors.redirected(),
 		Multiprocess: severalWorkers(s.conf.Workers),
 		Software:     version.Software(),
 		SendFile:     len(s.conf.SendfileRoots) > 0,

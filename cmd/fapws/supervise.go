@@ -132,7 +132,7 @@ func (v *overseer) run(at place) (code int, err error) {
 		BeforeExec:  v.beforeExec,
 		FailurePage: v.failurePage(),
 		Reopen:      func() { v.errors.follow() },
-		PassStderr:  v.errors.file != nil && v.conf.Chroot != "",
+		PassStderr:  v.errors.redirected() && v.conf.Chroot != "",
 		Log:         v.log.log,
 	})
 	v.mu.Lock()
