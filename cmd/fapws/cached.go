@@ -50,7 +50,7 @@ func (s *service) purge(text string) {
 		err = p.Check()
 	}
 	if err != nil {
-		s.log.log(runtime.LevelError, fmt.Sprintf("fapws.cache.purge: %v", err))
+		s.log.Log(runtime.LevelError, fmt.Sprintf("fapws.cache.purge: %v", err))
 		return
 	}
 	s.server.Purge(p)

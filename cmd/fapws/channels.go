@@ -43,7 +43,7 @@ func (s *service) notify(name string, client *runtime.ChannelClient, left bool) 
 	}
 	n := pybridge.Notice{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	if !s.handler.Notify(n) {
-		s.log.log(runtime.LevelWarning, "on_join and on_leave take too long: calls are dropped")
+		s.log.Log(runtime.LevelWarning, "on_join and on_leave take too long: calls are dropped")
 	}
 }
 
@@ -93,7 +93,7 @@ func (s *service) publishOne(publish func() error) {
 		err = publish()
 	}
 	if err != nil && !s.over.Load() {
-		s.log.log(runtime.LevelError, fmt.Sprintf("an event cannot be sent: %v", err))
+		s.log.Log(runtime.LevelError, fmt.Sprintf("an event cannot be sent: %v", err))
 	}
 }
 

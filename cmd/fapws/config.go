@@ -38,8 +38,8 @@ func (s *service) config() runtime.Config {
 		AccelRoots:    accelRoots(s.conf.AccelRoots),
 		Debug:         s.conf.LoopDebug,
 		AccessLog:     s.access,
-		Log:           s.log.log,
-		LogClient:     s.log.logClient,
+		Log:           s.log.Log,
+		LogClient:     s.log.LogClient,
 		Quiet:         s.memory.quiet,
 		CacheSize:     s.conf.CacheMaxSize,
 
@@ -67,7 +67,7 @@ func (s *service) config() runtime.Config {
 	}
 	s.useChannels(&c.Channels)
 	if s.conf.Dev {
-		c.Answered = s.log.requests()
+		c.Answered = s.log.Requests()
 	}
 	c.Programs = s.programs.handler
 	c.RefuseUnknownHosts = s.plan.site.UnknownHost == "421"

@@ -15,6 +15,7 @@ import (
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
@@ -34,7 +35,7 @@ func speak(args []string, stdout io.Writer) error {
 
 // control opens the control socket that the settings ask for, or returns nil.
 // Without it a server serves as well, so it is an error only if it was named.
-func control(conf *settings.Config, from settings.Source, server ctl.Server, log *logger) (*ctl.Socket, error) {
+func control(conf *settings.Config, from settings.Source, server ctl.Server, log *logs.Logger) (*ctl.Socket, error) {
 	if conf.ControlSocket == ctl.Off {
 		return nil, nil
 	}
@@ -45,9 +46,9 @@ func control(conf *settings.Config, from settings.Source, server ctl.Server, log
 	case conf.ControlSocket != ctl.Auto:
 		return nil, exit.NotStarted("cannot make the control socket (%s): %v", from, err)
 	case from.Level > settings.FromDefault:
-		log.log(runtime.LevelWarning, fmt.Sprintf("no control socket: %v", err))
+		log.Log(runtime.LevelWarning, fmt.Sprintf("no control socket: %v", err))
 	default:
-		log.log(runtime.LevelDebug, fmt.Sprintf("no control socket: %v", err))
+		log.Log(runtime.LevelDebug, fmt.Sprintf("no control socket: %v", err))
 	}
 	return nil, nil
 }
@@ -113,8 +114,8 @@ func (a *alone) Reload() error {
 }
 
 func (a *alone) Rotate() error {
-	err := a.s.errors.rotateAll(&a.s.conf, a.s.plan.site.LogFiles(), a.s.log)
-	a.s.logs.reopen()
+	err := a.s.errors.RotateAll(&a.s.conf, a.s.plan.site.LogFiles(), a.s.log)
+	a.s.logs.Reopen()
 	return err
 }
 
@@ -192,7 +193,7 @@ func (t together) Reload() error {
 
 func (t together) Rotate() error {
 	conf, _ := t.v.seen()
-	err := t.v.errors.rotateAll(&conf, t.v.plan.site.LogFiles(), t.v.log)
+	err := t.v.errors.RotateAll(&conf, t.v.plan.site.LogFiles(), t.v.log)
 	t.v.sup.Reopen()
 	return err
 }

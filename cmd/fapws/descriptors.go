@@ -20,7 +20,7 @@ func (s *service) watchDescriptors() {
 		if err == nil || s.over.Load() {
 			continue
 		}
-		s.log.log(runtime.LevelError, err.Error()+"; ending, because no request can be answered (os.closerange?)")
+		s.log.Log(runtime.LevelError, err.Error()+"; ending, because no request can be answered (os.closerange?)")
 		s.exit(exit.Failed)
 	}
 }

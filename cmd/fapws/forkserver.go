@@ -90,7 +90,7 @@ type forks struct {
 
 // openForks starts the fork server, which loads the application.
 func (s *service) openForks() error {
-	server, loaded, err := forkserver.Open(forkserver.Options{Command: s.forkCommand, Log: func(line string) { s.log.log(runtime.LevelError, line) }, Failed: s.forksFailed})
+	server, loaded, err := forkserver.Open(forkserver.Options{Command: s.forkCommand, Log: func(line string) { s.log.Log(runtime.LevelError, line) }, Failed: s.forksFailed})
 	var failed *forkserver.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
@@ -109,7 +109,7 @@ func (s *service) openForks() error {
 
 // forksFailed is forkserver.Options.Failed.
 func (s *service) forksFailed(line string) {
-	s.log.log(runtime.LevelError, line)
+	s.log.Log(runtime.LevelError, line)
 	s.signals.end(order{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
@@ -128,9 +128,9 @@ func (s *service) forkCommand() *exec.Cmd {
 func (f *forks) serve(s *service) {
 	f.Serve(forkserver.Serving{
 		Gate:    cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
-		LogPath: s.logs.path,
+		LogPath: s.logs.Path,
 		Log: func(number int, client, line string) {
-			s.logs.client(number, runtime.LevelError, client, line)
+			s.logs.Client(number, runtime.LevelError, client, line)
 		},
 		Messages: func(raw []byte) {
 			pybridge.ReadMessages(raw, s.purge, s.publishInOrder)

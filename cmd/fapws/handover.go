@@ -66,7 +66,7 @@ func (r *relaying) take(what string, files []*os.File) {
 	var err error
 	if len(files) > 0 {
 		if from, err = supervisor.ChannelOf(files[0]); err != nil {
-			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), what, err))
+			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), what, err))
 		}
 	}
 	switch {
@@ -86,7 +86,7 @@ func (r *relaying) takeListeners(from *supervisor.Channel) {
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)
 		if err != nil {
-			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all listeners of another one: %v", os.Getpid(), err))
+			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all listeners of another one: %v", os.Getpid(), err))
 			break
 		}
 		if len(m.Raw) == 0 {
@@ -103,9 +103,9 @@ func (r *relaying) takeListeners(from *supervisor.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot serve a listener of another one, who is to come back: %v", os.Getpid(), refused))
+		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot serve a listener of another one, who is to come back: %v", os.Getpid(), refused))
 	}
-	r.s.log.log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), supervisor.Count(n, "listener")))
+	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), supervisor.Count(n, "listener")))
 }
 
 var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
@@ -157,7 +157,7 @@ func (p *parent) handListenersOver(ctx context.Context, s *service) {
 	_ = to.Send(&supervisor.Message{Kind: supervisor.Piece}) // else the other one has gone
 	to.Close()
 	if err != nil && ctx.Err() == nil {
-		s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all listeners over: %v; they are to come back", os.Getpid(), err))
+		s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all listeners over: %v; they are to come back", os.Getpid(), err))
 	}
-	s.log.log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), supervisor.Count(n, "listener")))
+	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), supervisor.Count(n, "listener")))
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -117,7 +118,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if parent != nil {
 		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &front{}, parent: parent, started: started}
 		if parent.stderr < 0 { // else the supervisor hears what this process writes, and logs it
-			s.errors.openAsWorker(&early)
+			s.errors.OpenAsWorker(&early)
 		}
 		if parent.standIn {
 			return s.standIn()
@@ -137,32 +138,32 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 			return 0, err
 		}
 		if v.identity != nil {
-			giveLogs(v.logNames(), v.identity.Credential(), newLogger(stderr, early.LogLevel, early.LoopDebug))
+			logs.Give(v.logNames(), v.identity.Credential(), logs.New(stderr, early.LogLevel, early.LoopDebug))
 		}
-		if err := v.errors.open(&early, v.followers); err != nil {
+		if err := v.errors.Open(&early, v.followers); err != nil {
 			return 0, err
 		}
 		if code, err = v.run(started); err != nil {
-			return v.errors.report(stderr, err), nil
+			return v.errors.Report(stderr, err), nil
 		}
 		return code, nil
 	}
 	s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: f, started: started}
-	if err := s.errors.open(&early, s.followErrors); err != nil {
+	if err := s.errors.Open(&early, s.followErrors); err != nil {
 		return 0, err
 	}
 	if code, err = s.run(); err != nil {
-		return s.errors.report(stderr, err), nil
+		return s.errors.Report(stderr, err), nil
 	}
 	return code, nil
 }
 
 // warnOf writes what is doubtful about the command line and its surroundings.
 func warnOf(doubts []string, word settings.Word, conf *settings.Config, stderr io.Writer) {
-	log := newLogger(stderr, conf.LogLevel, conf.LoopDebug)
+	log := logs.New(stderr, conf.LogLevel, conf.LoopDebug)
 	for _, line := range doubts {
 		if word == settings.WordRun {
-			log.log(runtime.LevelWarning, line)
+			log.Log(runtime.LevelWarning, line)
 		} else {
 			fmt.Fprintln(stderr, "fapws:", line)
 		}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/tomlfile"
@@ -207,7 +208,7 @@ func (p *plan) options(cmd *settings.Command, set *settings.Settings) pybridge.O
 // build makes the sites, with the applications in app, nil if there are none, which forks
 // runs, if it is not nil.
 // Without logs it only looks for mistakes.
-func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.Contents, forks *forks, files *logs, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
+func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridge.Contents, forks *forks, files *logs.Files, ran *programs, log func(runtime.Level, string)) (*site.Built, error) {
 	names := p.site.Apps()
 	private := p.site.Private(conf)
 	parts := site.Parts{
@@ -241,7 +242,8 @@ func (p *plan) build(set *settings.Settings, conf *settings.Config, app *pybridg
 		Programs: ran.gate,
 	}
 	if files != nil {
-		parts.Logs, parts.LogClient = files, files.main.logClient
+		parts.Logs = files
+		parts.LogClient = func(level runtime.Level, client, line string) { files.Client(0, level, client, line) }
 	}
 	return p.site.Build(parts)
 }

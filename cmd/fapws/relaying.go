@@ -145,7 +145,7 @@ func (r *relaying) arrived(m *supervisor.Message) {
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.deaf.Swap(true) {
-			r.s.log.log(runtime.LevelError, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
+			r.s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
 		}
 		return
 	}
@@ -168,7 +168,7 @@ func (r *relaying) takeDown(arrivals []arrival) {
 		for seq := a.events.Seq; len(raw) > 0; seq++ {
 			e, rest, err := cutEvent(raw)
 			if err != nil {
-				r.s.log.log(runtime.LevelError, err.Error())
+				r.s.log.Log(runtime.LevelError, err.Error())
 				break
 			}
 			raw = rest
@@ -251,7 +251,7 @@ func (r *relaying) join() {
 		defer from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its listeners over
 		if err := takeHistory(r.s.server, from, end); err != nil {
-			r.s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
+			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(time.Until(end)):
 	}

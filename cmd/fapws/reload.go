@@ -39,7 +39,7 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 		Dirs:    dirs,
 		Include: include,
 		Exclude: v.conf.ReloadExclude,
-		Log:     func(line string) { v.log.log(runtime.LevelWarning, line) },
+		Log:     func(line string) { v.log.Log(runtime.LevelWarning, line) },
 	})
 	if err != nil {
 		return nil, exit.Usage(err)
@@ -83,7 +83,7 @@ func (v *overseer) sayKept() {
 	}
 	kept := strings.Join(v.set.Kept(set), ", ")
 	if kept != "" && kept != v.kept {
-		v.log.log(runtime.LevelWarning, fmt.Sprintf("%s: new values of %s take a restart", v.plan.file.Name, kept))
+		v.log.Log(runtime.LevelWarning, fmt.Sprintf("%s: new values of %s take a restart", v.plan.file.Name, kept))
 	}
 	v.kept = kept
 }

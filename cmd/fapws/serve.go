@@ -11,6 +11,7 @@ import (
 
 	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -30,7 +31,7 @@ type service struct {
 	stderr io.Writer
 
 	conf       settings.Config
-	log        *logger
+	log        *logs.Logger
 	signals    *signals
 	inline     bool
 	server     *runtime.Server
@@ -41,8 +42,8 @@ type service struct {
 	started    place
 	built      *site.Built
 	access     *accesslog.Log
-	logs       logs
-	errors     errorLog
+	logs       logs.Files
+	errors     logs.ErrorLog
 	memory     thrift
 	programs   programs
 	front      *front
@@ -63,14 +64,14 @@ func (s *service) run() (code int, err error) {
 		return 0, unbuilt(err)
 	}
 	s.inline = isInline(s.set, s.plan)
-	s.log = s.errors.logger(s.stderr, &s.conf)
-	s.log.takeLibraries()
-	s.front.logTo(s.log.log)
+	s.log = s.errors.Logger(s.stderr, &s.conf)
+	s.log.TakeLibraries()
+	s.front.logTo(s.log.Log)
 	var replace func()
 	if s.parent != nil {
 		replace = s.parent.toldToEnd
 	}
-	s.signals = watchSignals(s.log.log, s.exit, func() { s.reopenLog() }, replace)
+	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, replace)
 	s.here = newLane(s.publishHere)
 	if s.parent != nil {
 		s.parent.events.s = s
@@ -101,7 +102,7 @@ func (s *service) run() (code int, err error) {
 		code = s.report(err) // now, because closing may take its time
 	}
 	s.front.withdraw()
-	exit.AfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
+	exit.AfterClosingTime(code, func(line string) { s.log.Log(runtime.LevelWarning, line) })
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
@@ -111,7 +112,7 @@ func (s *service) run() (code int, err error) {
 	if s.built != nil {
 		s.built.Close()
 	}
-	s.logs.close()
+	s.logs.Close()
 	return code, nil
 }
 
@@ -133,24 +134,24 @@ func (s *service) load() (err error) {
 // exit ends the process at once, but for lines of the logs.
 func (s *service) exit(code int) {
 	s.early.close()
-	s.logs.close()
+	s.logs.Close()
 	s.front.exit(code)
 }
 
 // reopenLog is for who has renamed the log files. files may have the error log, open already.
 func (s *service) reopenLog(files ...*os.File) {
 	if s.parent == nil {
-		s.log.log(runtime.LevelInfo, "opening the log files anew")
+		s.log.Log(runtime.LevelInfo, "opening the log files anew")
 	}
-	s.errors.follow(files...)
+	s.errors.Follow(files...)
 	s.followErrors()
-	s.logs.reopen()
+	s.logs.Reopen()
 }
 
 // report writes why the process ends.
 func (s *service) report(err error) (code int) {
 	s.parent.failing(err)
-	return s.errors.report(s.stderr, err)
+	return s.errors.Report(s.stderr, err)
 }
 
 // onPython runs f on Python's main thread.
@@ -173,17 +174,17 @@ func (s *service) start() (err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return exit.Usage(err)
 	}
-	s.log.setLevel(s.conf.LogLevel, s.conf.LoopDebug)
-	s.logs.configure(&s.conf, s.log)
-	if s.access, err = s.logs.access(s.conf.AccessLog, s.conf.AccessLogFormat); err != nil {
+	s.log.SetLevel(s.conf.LogLevel, s.conf.LoopDebug)
+	s.logs.Configure(&s.conf, s.log)
+	if s.access, err = s.logs.Access("", ""); err != nil {
 		return exit.NotStarted("cannot write the %v", err)
 	}
 	s.programs.gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
-	s.programs.log, s.programs.sends = s.logs.client, site.Sends(&s.conf)
+	s.programs.log, s.programs.sends = s.logs.Client, site.Sends(&s.conf)
 	if s.forks != nil {
 		s.forks.serve(s)
 	}
-	if s.built, err = s.plan.build(s.set, &s.conf, s.contents, s.forks, &s.logs, &s.programs, s.log.log); err != nil {
+	if s.built, err = s.plan.build(s.set, &s.conf, s.contents, s.forks, &s.logs, &s.programs, s.log.Log); err != nil {
 		return unbuilt(err)
 	}
 	if err := s.front.writePid(); err != nil {
@@ -306,7 +307,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
-		Stamped:      s.errors.redirected(),
+		Stamped:      s.errors.Redirected(),
 		Multiprocess: severalWorkers(s.conf.Workers),
 		Software:     version.Software(),
 		SendFile:     len(s.conf.SendfileRoots) > 0,
@@ -335,7 +336,7 @@ func (s *service) enterCage() error {
 func (s *service) announce(addrs []net.Addr) {
 	s.front.told(s.front.notifier.Ready(servingLine(addrs)))
 	go s.front.notifier.Watch(context.Background(), s.server.Ping)
-	if s.log.shows(runtime.LevelInfo) {
-		fmt.Fprint(s.errors.people(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.contents, &s.conf), inVenv(s.plan.python(), &s.conf), mode(&s.conf), s.plan.isOpen(&s.conf)))
+	if s.log.Shows(runtime.LevelInfo) {
+		fmt.Fprint(s.errors.People(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.contents, &s.conf), inVenv(s.plan.python(), &s.conf), mode(&s.conf), s.plan.isOpen(&s.conf)))
 	}
 }

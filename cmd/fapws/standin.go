@@ -17,9 +17,9 @@ func (s *service) standIn() (code int, err error) {
 	if s.conf, err = s.set.Config(); err != nil {
 		return 0, exit.Usage(err)
 	}
-	s.log = s.errors.logger(s.stderr, &s.conf)
-	s.front.logTo(s.log.log)
-	s.signals = watchSignals(s.log.log, s.front.exit, func() { s.reopenLog() }, func() {
+	s.log = s.errors.Logger(s.stderr, &s.conf)
+	s.front.logTo(s.log.Log)
+	s.signals = watchSignals(s.log.Log, s.front.exit, func() { s.reopenLog() }, func() {
 		s.signals.end(order{how: gracefully}, exit.OK)
 	})
 	if s.server, err = runtime.New(s.config()); err != nil {

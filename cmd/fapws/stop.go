@@ -92,7 +92,7 @@ func (s *service) stop(o order) {
 		defer close(quiet)
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
-			s.log.log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
+			s.log.Log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
 		}
 		select { // the last connection may have gone with a listener before its heir was told that this was all
 		case <-handed:
@@ -162,18 +162,18 @@ func (s *service) sayStopping(how ending, grace time.Duration) {
 	if how == quickly {
 		text = "stopping at once"
 	}
-	s.log.log(level, text)
+	s.log.Log(level, text)
 	s.front.told(s.front.notifier.Stopping())
 }
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
-	s.log.log(runtime.LevelWarning, "a handler does not return: leaving without it")
-	exit.AfterClosingTime(code, func(line string) { s.log.log(runtime.LevelWarning, line) })
+	s.log.Log(runtime.LevelWarning, "a handler does not return: leaving without it")
+	exit.AfterClosingTime(code, func(line string) { s.log.Log(runtime.LevelWarning, line) })
 	s.front.withdraw()
 	if s.app != nil {
 		s.app.RunAtexit()
 	}
-	s.logs.close()
+	s.logs.Close()
 	os.Exit(code)
 }

@@ -18,6 +18,7 @@ import (
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
@@ -60,8 +61,8 @@ type overseer struct {
 	kept     string // settings that sayKept has told of; of event
 	conf     settings.Config
 	stderr   io.Writer
-	log      *logger
-	errors   errorLog
+	log      *logs.Logger
+	errors   logs.ErrorLog
 	front    *front
 	memory   thrift
 	identity *privilege.Identity // to run as; nil: as it is
@@ -103,8 +104,8 @@ func (v *overseer) openControl() error {
 
 // run supervises until told to stop, and returns the exit code.
 func (v *overseer) run(at place) (code int, err error) {
-	v.log = v.errors.logger(v.stderr, &v.conf)
-	v.front.logTo(v.log.log)
+	v.log = v.errors.Logger(v.stderr, &v.conf)
+	v.front.logTo(v.log.Log)
 	handover, err := supervisor.Inherited()
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)
@@ -131,9 +132,9 @@ func (v *overseer) run(at place) (code int, err error) {
 		Event:       v.event,
 		BeforeExec:  v.beforeExec,
 		FailurePage: v.failurePage(),
-		Reopen:      func() { v.errors.follow() },
-		PassStderr:  v.errors.redirected() && v.conf.Chroot != "",
-		Log:         v.log.log,
+		Reopen:      func() { v.errors.Follow() },
+		PassStderr:  v.errors.Redirected() && v.conf.Chroot != "",
+		Log:         v.log.Log,
 	})
 	v.mu.Lock()
 	v.sup = sup
@@ -210,7 +211,7 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 	if err := json.Unmarshal(first.Settings, &v.settled); err != nil {
 		return nil, err
 	}
-	v.log.setLevel(v.settled.LogLevel, v.settled.LoopDebug)
+	v.log.SetLevel(v.settled.LogLevel, v.settled.LoopDebug)
 	if err := v.front.writePid(); err != nil {
 		return nil, err
 	}
@@ -264,9 +265,9 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	if resumed {
 		return
 	}
-	if v.log.shows(runtime.LevelInfo) {
+	if v.log.Shows(runtime.LevelInfo) {
 		how := mode(&v.settled.Config) + ", " + supervisor.Count(v.workers(), "worker")
-		fmt.Fprint(v.errors.people(v.stderr), banner(addrs, localAddresses(), v.settled.Served, inVenv(v.settled.Python, &v.settled.Config), how, v.plan.isOpen(&v.settled.Config)))
+		fmt.Fprint(v.errors.People(v.stderr), banner(addrs, localAddresses(), v.settled.Served, inVenv(v.settled.Python, &v.settled.Config), how, v.plan.isOpen(&v.settled.Config)))
 	}
 }
 
@@ -290,13 +291,13 @@ func (v *overseer) workers() int {
 }
 
 // removeSocketFiles removes those of unix sockets that nobody serves any more.
-func removeSocketFiles(addresses []supervisor.Address, log *logger) {
+func removeSocketFiles(addresses []supervisor.Address, log *logs.Logger) {
 	for _, a := range addresses {
 		switch err := runtime.RemoveSocketFile(a.Name); {
 		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
-			log.log(runtime.LevelInfo, err.Error()+"; the next start replaces it")
+			log.Log(runtime.LevelInfo, err.Error()+"; the next start replaces it")
 		case err != nil:
-			log.log(runtime.LevelWarning, err.Error())
+			log.Log(runtime.LevelWarning, err.Error())
 		}
 	}
 }
@@ -343,7 +344,7 @@ func (v *overseer) event(e supervisor.Event) {
 	case supervisor.StoodIn:
 		addrs := socketAddrs(e.Addresses)
 		v.show(v.settled.Config, addrs)
-		v.log.log(runtime.LevelInfo, "see why in a browser: "+strings.TrimPrefix(servingLine(addrs), "serving "))
+		v.log.Log(runtime.LevelInfo, "see why in a browser: "+strings.TrimPrefix(servingLine(addrs), "serving "))
 	case supervisor.Stopping:
 		v.front.told(n.Stopping())
 	}
@@ -358,7 +359,7 @@ func (v *overseer) beforeExec() (left []*os.File) {
 	}
 	if v.conf.Chroot != "" {
 		if err := privilege.PassChroot(); err != nil {
-			v.log.log(runtime.LevelError, err.Error())
+			v.log.Log(runtime.LevelError, err.Error())
 		}
 	}
 	if pid := v.front.pid.Load().Left(); pid != nil {

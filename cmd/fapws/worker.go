@@ -148,7 +148,7 @@ func (p *parent) loaded(s *service, served string) {
 		}})
 	}
 	if err != nil { // listen sees the end of the channel
-		s.log.log(runtime.LevelDebug, fmt.Sprintf("cannot tell the supervisor: %v", err))
+		s.log.Log(runtime.LevelDebug, fmt.Sprintf("cannot tell the supervisor: %v", err))
 	}
 }
 
@@ -213,9 +213,9 @@ func (p *parent) lost(s *service, err error) {
 		go func() { // standard error may be a pipe that is full
 			defer close(logged)
 			if err != nil && !errors.Is(err, io.EOF) {
-				s.log.log(runtime.LevelError, err.Error())
+				s.log.Log(runtime.LevelError, err.Error())
 			}
-			s.log.log(runtime.LevelWarning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
+			s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
 		}()
 		select {
 		case <-logged:
@@ -273,7 +273,7 @@ func (p *parent) accept(s *service, sockets []supervisor.Socket, files []*os.Fil
 			err = keepFromChildren([]net.Listener{ln})
 		}
 		if err != nil {
-			s.log.log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), socket.Address, err))
+			s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), socket.Address, err))
 			s.signals.end(order{how: gracefully, code: exit.NoStart}, exit.NoStart)
 			return
 		}

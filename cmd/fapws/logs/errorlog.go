@@ -1,4 +1,4 @@
-package main
+package logs
 
 import (
 	"errors"
@@ -13,32 +13,32 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// errorLog is where a process writes what goes wrong: standard error, or the file
+// ErrorLog is where a process writes what goes wrong: standard error, or the file
 // that has taken its place. The zero value is the former.
-type errorLog struct {
+type ErrorLog struct {
 	file  *logfile.Errors // nil: standard error
 	caged bool            // this process will not see the path: it is given the next file
 }
 
-// open makes the file of the settings, if they name one, standard error. moved is
+// Open makes the file of the settings, if they name one, standard error. moved is
 // called when the file was rotated.
-func (e *errorLog) open(conf *settings.Config, moved func()) error {
+func (e *ErrorLog) Open(conf *settings.Config, moved func()) error {
 	if err := e.redirect(conf, moved); err != nil {
 		return exit.NotStarted("cannot write the %v", err)
 	}
 	return nil
 }
 
-// openAsWorker is open for a worker: its supervisor rotates the file, and a worker that
+// OpenAsWorker is open for a worker: its supervisor rotates the file, and a worker that
 // may not open it goes on with the one that it was given as standard error.
-func (e *errorLog) openAsWorker(conf *settings.Config) {
+func (e *ErrorLog) OpenAsWorker(conf *settings.Config) {
 	e.caged = conf.Chroot != ""
 	if err := e.redirect(conf, nil); err != nil {
 		fmt.Fprintln(os.Stderr, "fapws:", err)
 	}
 }
 
-func (e *errorLog) redirect(conf *settings.Config, moved func()) error {
+func (e *ErrorLog) redirect(conf *settings.Config, moved func()) error {
 	if conf.ErrorLog == "-" {
 		return nil
 	}
@@ -49,30 +49,30 @@ func (e *errorLog) redirect(conf *settings.Config, moved func()) error {
 	return err
 }
 
-// redirected reports whether a file has taken the place of standard error.
-func (e *errorLog) redirected() bool { return e.file != nil }
+// Redirected reports whether a file has taken the place of standard error.
+func (e *ErrorLog) Redirected() bool { return e.file != nil }
 
-// logger returns a logger that writes there.
-func (e *errorLog) logger(stderr io.Writer, conf *settings.Config) *logger {
+// Logger returns a logger that writes there.
+func (e *ErrorLog) Logger(stderr io.Writer, conf *settings.Config) *Logger {
 	if e.file == nil {
-		return newLogger(stderr, conf.LogLevel, conf.LoopDebug)
+		return New(stderr, conf.LogLevel, conf.LoopDebug)
 	}
-	l := newLogger(e.file, conf.LogLevel, conf.LoopDebug)
+	l := New(e.file, conf.LogLevel, conf.LoopDebug)
 	l.file = true
 	return l
 }
 
-// people is where those look who have started the server.
-func (e *errorLog) people(stderr io.Writer) io.Writer {
+// People is where those look who have started the server.
+func (e *ErrorLog) People(stderr io.Writer) io.Writer {
 	if e.file == nil {
 		return stderr
 	}
 	return e.file.Console()
 }
 
-// report writes why the process ends, to people and in the file, and returns the exit
+// Report writes why the process ends, to people and in the file, and returns the exit
 // code.
-func (e *errorLog) report(stderr io.Writer, err error) int {
+func (e *ErrorLog) Report(stderr io.Writer, err error) int {
 	if e.file == nil {
 		return exit.Report(stderr, err)
 	}
@@ -85,9 +85,9 @@ func (e *errorLog) report(stderr io.Writer, err error) int {
 	return exit.Report(io.Discard, err)
 }
 
-// follow opens the file again after it was renamed. files may have the next one, which
+// Follow opens the file again after it was renamed. files may have the next one, which
 // another process has opened. It is safe for concurrent use.
-func (e *errorLog) follow(files ...*os.File) {
+func (e *ErrorLog) Follow(files ...*os.File) {
 	switch {
 	case e.file == nil:
 	case len(files) > 0:
@@ -97,9 +97,9 @@ func (e *errorLog) follow(files ...*os.File) {
 	}
 }
 
-// rotateAll rotates the error log, the access log and those of hosts. Processes that
+// RotateAll rotates the error log, the access log and those of hosts. Processes that
 // write to them notice, at the latest when they are told to reopen. Any goroutine.
-func (e *errorLog) rotateAll(conf *settings.Config, hosts []string, log *logger) error {
+func (e *ErrorLog) RotateAll(conf *settings.Config, hosts []string, log *Logger) error {
 	if e.file != nil {
 		e.file.Rotate()
 	}
@@ -109,7 +109,7 @@ func (e *errorLog) rotateAll(conf *settings.Config, hosts []string, log *logger)
 			continue
 		}
 		o := fileOptions(conf, name, "log")
-		o.Report = func(msg string) { log.log(runtime.LevelError, msg) }
+		o.Report = func(msg string) { log.Log(runtime.LevelError, msg) }
 		all = append(all, logfile.Rotate(o))
 	}
 	return errors.Join(all...)

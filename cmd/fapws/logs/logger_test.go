@@ -1,4 +1,4 @@
-package main
+package logs
 
 import (
 	"bytes"
@@ -31,10 +31,10 @@ func TestLogger(t *testing.T) {
 	} {
 		for _, file := range []bool{false, true} {
 			var out bytes.Buffer
-			l := newLogger(&out, tt.least, tt.debug)
+			l := New(&out, tt.least, tt.debug)
 			l.file = file
 			l.now = func() time.Time { return time.Date(2026, 1, 31, 15, 4, 5, 120456e3, time.UTC) }
-			l.logClient(tt.level, tt.client, tt.text)
+			l.LogClient(tt.level, tt.client, tt.text)
 			want := tt.want
 			if file {
 				want = tt.file

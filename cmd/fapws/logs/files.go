@@ -1,4 +1,4 @@
-package main
+package logs
 
 import (
 	"fmt"
@@ -17,11 +17,11 @@ import (
 // off is the name of no log file.
 const off = "off"
 
-// logs are the log files of a process that serves. Whoever names the same file
+// Files are the log files of a process that serves. Whoever names the same file
 // shares it.
-type logs struct {
+type Files struct {
 	conf *settings.Config
-	main *logger
+	main *Logger
 
 	writers []hostLog // of error logs of hosts, by number less one; none comes when something is served
 
@@ -31,9 +31,9 @@ type logs struct {
 	files map[string]*logfile.File // by their absolute paths
 }
 
-// configure has to be called before the first file is opened: with the settings, and
+// Configure has to be called before the first file is opened: with the settings, and
 // with the logger for problems of the files.
-func (l *logs) configure(conf *settings.Config, main *logger) { l.conf, l.main = conf, main }
+func (l *Files) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
 
 // hostLog takes lines about clients.
 type hostLog func(level runtime.Level, client, line string)
@@ -57,7 +57,7 @@ func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 }
 
 // file returns the file at path, which it opens once.
-func (l *logs) file(path, name string) (*logfile.File, error) {
+func (l *Files) file(path, name string) (*logfile.File, error) {
 	if isErrorLog(l.conf, path) { // which is written without the lock that others wait for
 		return nil, fmt.Errorf("%s: %s is the error log", name, path)
 	}
@@ -72,7 +72,7 @@ func (l *logs) file(path, name string) (*logfile.File, error) {
 		o.Flush = min(o.Flush, errorFlush)
 		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at), f.Waits) }
 	}
-	o.Report = func(msg string) { l.main.log(runtime.LevelError, msg) }
+	o.Report = func(msg string) { l.main.Log(runtime.LevelError, msg) }
 	var err error
 	f, err = logfile.Open(o)
 	if err != nil {
@@ -85,8 +85,15 @@ func (l *logs) file(path, name string) (*logfile.File, error) {
 	return f, nil
 }
 
-// access returns an access log at path, or nil if that is off.
-func (l *logs) access(path, format string) (*accesslog.Log, error) {
+// Access implements site.Logs: it returns an access log at path, or nil if that is off.
+// "" stands for the path and the format of the settings.
+func (l *Files) Access(path, format string) (*accesslog.Log, error) {
+	if path == "" {
+		path = l.conf.AccessLog
+	}
+	if format == "" {
+		format = l.conf.AccessLogFormat
+	}
 	if path == off {
 		return nil, nil
 	}
@@ -101,26 +108,15 @@ func (l *logs) access(path, format string) (*accesslog.Log, error) {
 	return accesslog.New(file, f), nil
 }
 
-// Access implements site.Logs.
-func (l *logs) Access(path, format string) (*accesslog.Log, error) {
-	if path == "" {
-		path = l.conf.AccessLog
-	}
-	if format == "" {
-		format = l.conf.AccessLogFormat
-	}
-	return l.access(path, format)
-}
-
 // errorFlush is how long a line of a host's error log waits at most: somebody may
 // be looking.
 const errorFlush = time.Second
 
 // Errors implements site.Logs. A host that names the error log of the settings has
 // that.
-func (l *logs) Errors(path string) (func(runtime.Level, string, string), int, error) {
+func (l *Files) Errors(path string) (func(runtime.Level, string, string), int, error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
-		return l.main.logClient, 0, nil
+		return l.main.LogClient, 0, nil
 	}
 	if path == off {
 		return l.number("", pybridge.ErrorLog{}, func(runtime.Level, string, string) {})
@@ -138,7 +134,7 @@ func (l *logs) Errors(path string) (func(runtime.Level, string, string), int, er
 		known.Until = time.Unix(0, 0) // whoever writes first has to see whether it is rotated
 	}
 	return l.number(o.Path, known, func(level runtime.Level, client, line string) {
-		if !l.main.shows(level) {
+		if !l.main.Shows(level) {
 			return
 		}
 		if dst, ok := file.Begin(); ok {
@@ -148,7 +144,7 @@ func (l *logs) Errors(path string) (func(runtime.Level, string, string), int, er
 }
 
 // number makes an error log known to Python, once.
-func (l *logs) number(path string, known pybridge.ErrorLog, write hostLog) (hostLog, int, error) {
+func (l *Files) number(path string, known pybridge.ErrorLog, write hostLog) (hostLog, int, error) {
 	if n, ok := l.errors.Load(path); ok {
 		return write, n.(int), nil
 	}
@@ -161,18 +157,18 @@ func (l *logs) number(path string, known pybridge.ErrorLog, write hostLog) (host
 	return write, n, nil
 }
 
-// client writes a line about a client to the error log with a number. Any goroutine.
-func (l *logs) client(number int, level runtime.Level, client, line string) {
+// Client writes a line about a client to the error log with a number. Any goroutine.
+func (l *Files) Client(number int, level runtime.Level, client, line string) {
 	if number == 0 {
-		l.main.logClient(level, client, line)
+		l.main.LogClient(level, client, line)
 		return
 	}
 	l.writers[number-1](level, client, line)
 }
 
-// path returns the path of the error log with a number, "" for that of the server. Any
+// Path returns the path of the error log with a number, "" for that of the server. Any
 // goroutine.
-func (l *logs) path(number int) (path string) {
+func (l *Files) Path(number int) (path string) {
 	if number == 0 {
 		return ""
 	}
@@ -190,14 +186,14 @@ func (l *logs) path(number int) (path string) {
 }
 
 // written tells Python that what it has said was written to an error log, but for what waits.
-func (l *logs) written(path string, until time.Time, waits func() bool) {
+func (l *Files) written(path string, until time.Time, waits func() bool) {
 	if n, ok := l.errors.Load(path); ok {
 		pybridge.ErrorLogWritten(n.(int), until, waits)
 	}
 }
 
-// reopen is for who has renamed files. Any goroutine.
-func (l *logs) reopen() {
+// Reopen is for who has renamed files. Any goroutine.
+func (l *Files) Reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, f := range l.files {
@@ -205,14 +201,14 @@ func (l *logs) reopen() {
 	}
 }
 
-// close writes what is left. Any goroutine, once or more.
-func (l *logs) close() {
+// Close writes what is left. Any goroutine, once or more.
+func (l *Files) Close() {
 	pybridge.EndErrorLogs()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for path, f := range l.files {
 		if err := f.Close(); err != nil {
-			l.main.log(runtime.LevelError, err.Error())
+			l.main.Log(runtime.LevelError, err.Error())
 		}
 		delete(l.files, path)
 	}

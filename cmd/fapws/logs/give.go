@@ -1,4 +1,4 @@
-package main
+package logs
 
 import (
 	"fmt"
@@ -11,16 +11,16 @@ import (
 	"fapws/runtime"
 )
 
-// giveLogs makes log files, which root can, those of the user that writes to them,
+// Give makes log files, which root can, those of the user that writes to them,
 // as nginx does. To rotate them that user has to be allowed to write to their
 // folder, too.
-func giveLogs(names []string, to *syscall.Credential, log *logger) {
+func Give(names []string, to *syscall.Credential, log *Logger) {
 	for _, name := range names {
 		if name == "-" || name == off {
 			continue
 		}
 		if err := giveLog(name, to); err != nil {
-			log.log(runtime.LevelWarning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
+			log.Log(runtime.LevelWarning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package logs
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"fapws/runtime"
 )
 
-// logger writes lines: to people, on standard error, such as
+// Logger writes lines: to people, on standard error, such as
 //
 //	2026-01-31 15:04:05.123 warning text
 //
@@ -24,7 +24,7 @@ import (
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] text
 //
 // without the client where a line is about none. Any goroutine may call it.
-type logger struct {
+type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	file  bool         // w is a file
@@ -33,15 +33,15 @@ type logger struct {
 	line  []byte
 }
 
-func newLogger(w io.Writer, level string, debug int) *logger {
-	l := &logger{w: w, now: time.Now}
-	l.setLevel(level, debug)
+func New(w io.Writer, level string, debug int) *Logger {
+	l := &Logger{w: w, now: time.Now}
+	l.SetLevel(level, debug)
 	return l
 }
 
-// setLevel takes settings.Config's LogLevel and LoopDebug. What --debug asks for is
+// SetLevel takes settings.Config's LogLevel and LoopDebug. What --debug asks for is
 // shown whatever the level.
-func (l *logger) setLevel(level string, debug int) {
+func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
 		least = int(runtime.LevelDebug)
@@ -49,29 +49,29 @@ func (l *logger) setLevel(level string, debug int) {
 	l.least.Store(int32(least))
 }
 
-func (l *logger) shows(level runtime.Level) bool { return int32(level) >= l.least.Load() }
+func (l *Logger) Shows(level runtime.Level) bool { return int32(level) >= l.least.Load() }
 
-// log writes one line, which is about no client.
-func (l *logger) log(level runtime.Level, text string) { l.logClient(level, "", text) }
+// Log writes one line, which is about no client.
+func (l *Logger) Log(level runtime.Level, text string) { l.LogClient(level, "", text) }
 
-// takeLibraries makes l the log of Go's packages, which would write lines of another form to standard error:
+// TakeLibraries makes l the log of Go's packages, which would write lines of another form to standard error:
 // net/http does where a server behind says what nobody has asked for.
-func (l *logger) takeLibraries() {
+func (l *Logger) TakeLibraries() {
 	golog.SetFlags(0)
 	golog.SetOutput(libraries{l})
 }
 
-type libraries struct{ log *logger }
+type libraries struct{ log *Logger }
 
 func (w libraries) Write(line []byte) (int, error) {
-	w.log.log(runtime.LevelWarning, string(bytes.TrimSuffix(line, []byte{'\n'})))
+	w.log.Log(runtime.LevelWarning, string(bytes.TrimSuffix(line, []byte{'\n'})))
 	return len(line), nil
 }
 
-// logClient writes one line about a client, "192.0.2.7:4711". Control characters
+// LogClient writes one line about a client, "192.0.2.7:4711". Control characters
 // are escaped so that a client cannot forge another line.
-func (l *logger) logClient(level runtime.Level, client, text string) {
-	if !l.shows(level) {
+func (l *Logger) LogClient(level runtime.Level, client, text string) {
+	if !l.Shows(level) {
 		return
 	}
 	l.mu.Lock()

@@ -1,4 +1,4 @@
-package main
+package logs
 
 import (
 	"bytes"
@@ -11,15 +11,15 @@ import (
 	"fapws/runtime"
 )
 
-// requests returns what writes a line for each request while somebody develops:
+// Requests returns what writes a line for each request while somebody develops:
 //
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
 // in colours where standard error is a terminal. To be called on the loop.
-func (l *logger) requests() func(*runtime.Answered) {
+func (l *Logger) Requests() func(*runtime.Answered) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
 	return func(r *runtime.Answered) {
-		if !l.shows(runtime.LevelInfo) {
+		if !l.Shows(runtime.LevelInfo) {
 			return
 		}
 		l.mu.Lock()
