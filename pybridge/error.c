@@ -11,7 +11,7 @@ static const char plain_page[] =
 /* Inline only: with threads the loop has answered before. */
 static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
 
-/* Writes what begins a line of the error log, as cmd/fapws/logger.go does:
+/* Writes what begins a line of the error log, as cmd/fapws/logs/logger.go does:
    "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ". The names
    are not those of a locale. buf has room for 160 bytes. */
 static void stamp(char *buf, fapws_record *rec, const char *level) {

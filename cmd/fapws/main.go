@@ -13,6 +13,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -28,7 +29,7 @@ import (
 func init() { goruntime.LockOSThread() }
 
 func main() {
-	useLittleMemory()
+	memory.UseLittle()
 	code, err := run(os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil {
 		code = exit.Report(os.Stderr, err)

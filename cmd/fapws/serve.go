@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -44,7 +45,7 @@ type service struct {
 	access     *accesslog.Log
 	logs       logs.Files
 	errors     logs.ErrorLog
-	memory     thrift
+	memory     memory.Trimmer
 	programs   programs
 	front      *front
 	parent     *parent // of a worker, else nil
@@ -255,7 +256,7 @@ func (s *service) start() (err error) {
 	if err := s.server.Serve(listeners, s.built.Sites, guest); err != nil {
 		return exit.NotStarted("%v", err)
 	}
-	s.memory.soon(startPagesAfter)
+	s.memory.Started()
 	if s.parent == nil {
 		go s.watchDescriptors()
 	}

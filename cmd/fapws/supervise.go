@@ -19,6 +19,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
@@ -64,7 +65,7 @@ type overseer struct {
 	log      *logs.Logger
 	errors   logs.ErrorLog
 	front    *front
-	memory   thrift
+	memory   memory.Trimmer
 	identity *privilege.Identity // to run as; nil: as it is
 	sockets  runtime.ListenOptions
 	settled  settled              // of the first worker
@@ -256,7 +257,7 @@ func (v *overseer) failurePage() func(string, []byte) string {
 
 // up is supervisor.Options.Up.
 func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
-	v.memory.soon(startPagesAfter)
+	v.memory.Started()
 	v.served = addresses
 	addrs := socketAddrs(addresses)
 	v.show(v.settled.Config, addrs)
@@ -334,7 +335,7 @@ func (v *overseer) event(e supervisor.Event) {
 		v.again = true
 		v.front.told(n.Reloading())
 	case supervisor.Reloaded:
-		v.memory.quiet()
+		v.memory.Quiet()
 		if v.again {
 			v.sayKept()
 		}

@@ -1,0 +1,58 @@
+package memory
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// dropProgramPages takes from the process the pages of program files that it
+// has touched: most only once, while it started (import machinery,
+// initialisers, tables that were walked). What is needed again is mapped again from the page cache, for
+// half a microsecond a fault; the rest, about 7 MB of a hello server, is the
+// kernel's to use. Any goroutine.
+func dropProgramPages() error {
+	f, err := os.Open("/proc/self/smaps")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var start, end uint64
+	droppable := false
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line := lines.Bytes()
+		if key, value, ok := bytes.Cut(line, []byte(":")); ok && !bytes.ContainsRune(key, '-') {
+			// A page that was written to (relocations) exists here only.
+			if droppable && string(key) == "Anonymous" && string(bytes.TrimSpace(value)) == "0 kB" {
+				madvise(uintptr(start), uintptr(end-start), unix.MADV_DONTNEED)
+			}
+			continue
+		}
+		start, end, droppable = programFile(line)
+	}
+	return nil
+}
+
+// programFile reads the head line of a mapping, such as
+//
+//	00400000-00f00000 r-xp 00000000 fe:00 1234   /usr/bin/fapws
+//
+// and says whether it is a file that the process only reads or executes.
+func programFile(line []byte) (start, end uint64, ok bool) {
+	f := bytes.Fields(line)
+	if len(f) < 6 || string(f[4]) == "0" {
+		return 0, 0, false
+	}
+	from, to, _ := bytes.Cut(f[0], []byte("-"))
+	start, err1 := strconv.ParseUint(string(from), 16, 64)
+	end, err2 := strconv.ParseUint(string(to), 16, 64)
+	private := string(f[1]) == "r-xp" || string(f[1]) == "r--p"
+	return start, end, private && err1 == nil && err2 == nil
+}
+
+func madvise(start, length uintptr, advice int) {
+	unix.Syscall(unix.SYS_MADVISE, start, length, uintptr(advice))
+}

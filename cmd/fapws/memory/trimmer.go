@@ -1,0 +1,91 @@
+package memory
+
+import (
+	"bytes"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/pybridge"
+)
+
+const (
+	// startPagesAfter is how long after the start the pages are given back
+	// that only the start needed.
+	startPagesAfter = time.Second
+
+	// memoryEvery is how often at most memory is given back, unless it has
+	// grown by memoryGrowth bytes: clients that come and go one by one are no
+	// reason to do it each time.
+	memoryEvery  = 4 * time.Second
+	memoryGrowth = 2 << 20
+)
+
+// Trimmer gives memory back to the kernel while no client is connected.
+type Trimmer struct {
+	mu    sync.Mutex
+	next  time.Time // not before
+	due   time.Time // when it will be; zero: not arranged
+	timer *time.Timer
+	left  int64 // resident bytes when it was given back last
+}
+
+// soon arranges for memory to be given back after wait, or as soon as it may
+// be. Any goroutine.
+func (t *Trimmer) soon(wait time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if rest := time.Until(t.next); rest > wait && resident() < t.left+memoryGrowth {
+		wait = rest
+	}
+	at := time.Now().Add(wait)
+	switch {
+	case t.timer == nil:
+		t.timer = time.AfterFunc(wait, t.give)
+	case t.due.IsZero() || at.Before(t.due):
+		t.timer.Reset(wait)
+	default:
+		return
+	}
+	t.due = at
+}
+
+// Started arranges for the pages that only the start needed to be given back.
+func (t *Trimmer) Started() { t.soon(startPagesAfter) }
+
+// Quiet is runtime.Config.Quiet.
+func (t *Trimmer) Quiet() { t.soon(0) }
+
+func (t *Trimmer) give() {
+	t.mu.Lock()
+	t.due = time.Time{} // what is used from now on is for the next time
+	t.mu.Unlock()
+	debug.FreeOSMemory()
+	pybridge.TrimHeap()
+	// Without smaps the memory stays, and the server runs as well.
+	_ = dropProgramPages()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next, t.left = time.Now().Add(memoryEvery), resident()
+}
+
+// resident returns the resident memory of the process in bytes, 0 if not known.
+func resident() int64 {
+	var buf [64]byte
+	fd, err := unix.Open("/proc/self/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	n, _ := unix.Read(fd, buf[:])
+	unix.Close(fd)
+	fields := bytes.Fields(buf[:max(n, 0)])
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize())
+}
