@@ -35,6 +35,9 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime", []string{"fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/pybridge", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/watch", nil},
+		{"fapws/cmd/fapws/memory", nil},
+		{"fapws/cmd/fapws/version", nil},
+		{"fapws/cmd/fapws/exit", nil},
 		{"fapws/cmd/fapws/ctl", nil},
 		{"fapws/cmd/fapws/cage", nil},
 		{"fapws/cmd/fapws/orphan", nil},
@@ -46,7 +49,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/supervisor", []string{"fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/cmd/fapws/supervisor", []string{"fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
@@ -67,7 +68,7 @@ func (a *alone) Report() ctl.Report {
 	r := reportOf(a.s.plan, &a.s.conf, a.addrs, a.since)
 	r.Cache = cacheOf(a.s.server)
 	r.Workers = []ctl.Worker{{
-		PID: r.PID, State: "serving", Age: r.Uptime, RSS: ctl.RSS(r.PID), Requests: a.s.server.Served(),
+		PID: r.PID, State: "serving", Age: r.Uptime, RSS: memory.Resident(r.PID), Requests: a.s.server.Served(),
 	}}
 	return r
 }

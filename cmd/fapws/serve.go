@@ -64,6 +64,7 @@ func (s *service) run() (code int, err error) {
 	if err := s.plan.find(s.conf); err != nil {
 		return 0, unbuilt(err)
 	}
+	s.memory.TrimHeap = pybridge.TrimHeap
 	s.inline = isInline(s.set, s.plan)
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()

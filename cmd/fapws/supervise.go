@@ -23,6 +23,7 @@ import (
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
+	"fapws/pybridge"
 	"fapws/runtime"
 )
 
@@ -107,6 +108,7 @@ func (v *overseer) openControl() error {
 func (v *overseer) run(at place) (code int, err error) {
 	v.log = v.errors.Logger(v.stderr, &v.conf)
 	v.front.logTo(v.log.Log)
+	v.memory.TrimHeap = pybridge.TrimHeap
 	handover, err := supervisor.Inherited()
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"os"
 	"runtime"
 	"testing"
 )
@@ -36,12 +37,12 @@ func TestDropProgramPages(t *testing.T) {
 }
 
 func TestResident(t *testing.T) {
-	before := resident()
+	before := Resident(os.Getpid())
 	page := make([]byte, 8<<20)
 	for i := range page {
 		page[i] = 1
 	}
-	if after := resident(); before < 1<<20 || after < before+4<<20 {
+	if after := Resident(os.Getpid()); before < 1<<20 || after < before+4<<20 {
 		t.Errorf("%d bytes before 8 MiB more, %d after", before, after)
 	}
 	runtime.KeepAlive(page)

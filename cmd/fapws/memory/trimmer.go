@@ -1,16 +1,10 @@
 package memory
 
 import (
-	"bytes"
 	"os"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"fapws/pybridge"
 )
 
 const (
@@ -27,6 +21,9 @@ const (
 
 // Trimmer gives memory back to the kernel while no client is connected.
 type Trimmer struct {
+	// TrimHeap gives back what is free in the heap of C; nil: nothing does.
+	TrimHeap func()
+
 	mu    sync.Mutex
 	next  time.Time // not before
 	due   time.Time // when it will be; zero: not arranged
@@ -39,7 +36,7 @@ type Trimmer struct {
 func (t *Trimmer) soon(wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if rest := time.Until(t.next); rest > wait && resident() < t.left+memoryGrowth {
+	if rest := time.Until(t.next); rest > wait && Resident(os.Getpid()) < t.left+memoryGrowth {
 		wait = rest
 	}
 	at := time.Now().Add(wait)
@@ -65,27 +62,12 @@ func (t *Trimmer) give() {
 	t.due = time.Time{} // what is used from now on is for the next time
 	t.mu.Unlock()
 	debug.FreeOSMemory()
-	pybridge.TrimHeap()
+	if t.TrimHeap != nil {
+		t.TrimHeap()
+	}
 	// Without smaps the memory stays, and the server runs as well.
 	_ = dropProgramPages()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.next, t.left = time.Now().Add(memoryEvery), resident()
-}
-
-// resident returns the resident memory of the process in bytes, 0 if not known.
-func resident() int64 {
-	var buf [64]byte
-	fd, err := unix.Open("/proc/self/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0
-	}
-	n, _ := unix.Read(fd, buf[:])
-	unix.Close(fd)
-	fields := bytes.Fields(buf[:max(n, 0)])
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(string(fields[1]), 10, 64)
-	return pages * int64(os.Getpagesize())
+	t.next, t.left = time.Now().Add(memoryEvery), Resident(os.Getpid())
 }

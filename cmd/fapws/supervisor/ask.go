@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fapws/cmd/fapws/memory"
 )
 
 // Reply is what a worker answers to Ask.
@@ -121,7 +123,7 @@ func (s *Supervisor) Status() (st Status) {
 			st.Reloading = s.batch.why
 		}
 		for _, w := range s.workers {
-			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: resident(w.pid)})
+			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: memory.Resident(w.pid)})
 		}
 		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })
 	})

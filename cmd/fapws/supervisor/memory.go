@@ -1,11 +1,10 @@
 package supervisor
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
 	"time"
+
+	"fapws/cmd/fapws/memory"
 )
 
 // memoryEvery is how often the memory of workers is looked at.
@@ -17,25 +16,8 @@ func (s *Supervisor) lookAtMemory() {
 		if p.worker == nil {
 			continue
 		}
-		if rss := resident(p.worker.pid); rss > s.o.MaxRSS {
+		if rss := memory.Resident(p.worker.pid); rss > s.o.MaxRSS {
 			s.worn(p.worker, fmt.Sprintf("has %d MiB of memory", rss>>20))
 		}
 	}
-}
-
-// resident returns the resident bytes of a process, or 0.
-func resident(pid int) int64 {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0
-	}
-	fields := bytes.Fields(text)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
 }
