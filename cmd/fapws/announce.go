@@ -1,9 +1,7 @@
 package main
 
 import (
-	"net"
 	"os"
-	"strings"
 	"sync/atomic"
 
 	"fapws/cmd/fapws/ctl"
@@ -82,13 +80,4 @@ func (f *front) told(err error) {
 	if err != nil {
 		f.log(runtime.LevelWarning, "cannot tell the service manager: "+err.Error())
 	}
-}
-
-// servingLine says in one line where requests are answered.
-func servingLine(addrs []net.Addr) string {
-	urls := make([]string, len(addrs))
-	for i, a := range addrs {
-		urls[i], _ = urlsOf(a, nil)
-	}
-	return "serving " + strings.Join(urls, " ")
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
@@ -80,12 +81,11 @@ func reportOf(p *plan, conf *settings.Config, addrs []net.Addr, since time.Time)
 		App:     p.label(conf),
 		Version: version.Version,
 		Python:  p.python(),
-		Mode:    mode(conf),
+		Mode:    banner.Mode(conf),
 		Uptime:  time.Since(since).Seconds(),
 	}
 	for _, addr := range addrs {
-		url, _ := urlsOf(addr, nil)
-		r.Addresses = append(r.Addresses, url)
+		r.Addresses = append(r.Addresses, banner.URL(addr))
 	}
 	return r
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
@@ -118,7 +119,7 @@ func judge(cmd *settings.Command, set *settings.Settings, p *plan, app *pybridge
 		name = p.name(&conf)
 	}
 	_, err = fmt.Fprintf(stdout, "%s is fine: %s, for %s (Python %s, %s)\n",
-		name, p.counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), mode(&conf))
+		name, p.counted(app, &conf), strings.Join(conf.Bind, ", "), pybridge.Version(), banner.Mode(&conf))
 	return err
 }
 

@@ -331,3 +331,9 @@ func (p *plan) python() string {
 	}
 	return pybridge.Version()
 }
+
+// isOpen reports whether neither the configuration restricts clients, by auth, allow or
+// deny, nor a proxy is trusted that may do so.
+func (p *plan) isOpen(conf *settings.Config) bool {
+	return len(conf.Proxies) == 0 && !p.site.Restricts()
+}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
@@ -336,9 +337,15 @@ func (s *service) enterCage() error {
 // announce says where requests are answered: to people, and to the service
 // manager, whose watchdog is told from now on for as long as they are.
 func (s *service) announce(addrs []net.Addr) {
-	s.front.told(s.front.notifier.Ready(servingLine(addrs)))
+	s.front.told(s.front.notifier.Ready("serving " + banner.URLs(addrs)))
 	go s.front.notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(runtime.LevelInfo) {
-		fmt.Fprint(s.errors.People(s.stderr), banner(addrs, localAddresses(), s.plan.served(s.contents, &s.conf), inVenv(s.plan.python(), &s.conf), mode(&s.conf), s.plan.isOpen(&s.conf)))
+		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
+			Addrs:  addrs,
+			Served: s.plan.served(s.contents, &s.conf),
+			Python: banner.InVenv(s.plan.python(), &s.conf),
+			Mode:   banner.Mode(&s.conf),
+			Open:   s.plan.isOpen(&s.conf),
+		})
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
@@ -263,14 +264,19 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	v.served = addresses
 	addrs := socketAddrs(addresses)
 	v.show(v.settled.Config, addrs)
-	v.front.told(v.front.notifier.Ready(servingLine(addrs)))
+	v.front.told(v.front.notifier.Ready("serving " + banner.URLs(addrs)))
 	go v.front.notifier.Watch(context.Background(), v.answering)
 	if resumed {
 		return
 	}
 	if v.log.Shows(runtime.LevelInfo) {
-		how := mode(&v.settled.Config) + ", " + supervisor.Count(v.workers(), "worker")
-		fmt.Fprint(v.errors.People(v.stderr), banner(addrs, localAddresses(), v.settled.Served, inVenv(v.settled.Python, &v.settled.Config), how, v.plan.isOpen(&v.settled.Config)))
+		fmt.Fprint(v.errors.People(v.stderr), &banner.Server{
+			Addrs:  addrs,
+			Served: v.settled.Served,
+			Python: banner.InVenv(v.settled.Python, &v.settled.Config),
+			Mode:   banner.Mode(&v.settled.Config) + ", " + supervisor.Count(v.workers(), "worker"),
+			Open:   v.plan.isOpen(&v.settled.Config),
+		})
 	}
 }
 
@@ -347,7 +353,7 @@ func (v *overseer) event(e supervisor.Event) {
 	case supervisor.StoodIn:
 		addrs := socketAddrs(e.Addresses)
 		v.show(v.settled.Config, addrs)
-		v.log.Log(runtime.LevelInfo, "see why in a browser: "+strings.TrimPrefix(servingLine(addrs), "serving "))
+		v.log.Log(runtime.LevelInfo, "see why in a browser: "+banner.URLs(addrs))
 	case supervisor.Stopping:
 		v.front.told(n.Stopping())
 	}

@@ -1,11 +1,10 @@
-package main
+package banner
 
 import (
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"testing"
 
 	"fapws/cmd/fapws/settings"
@@ -43,49 +42,19 @@ func TestBanner(t *testing.T) {
 		if tt.open {
 			warning = "             open to the network without a password; -b 127.0.0.1 serves this machine only\n"
 		}
-		if got := banner(tt.addrs, local, "PATHS, 2 entries", "3.11.2", mode(&settings.Config{Threads: tt.threads}), tt.open); got != tt.want+served+warning {
+		if got := (&Server{tt.addrs, "PATHS, 2 entries", "3.11.2", Mode(&settings.Config{Threads: tt.threads}), tt.open}).text(local); got != tt.want+served+warning {
 			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want+served+warning)
 		}
 	}
 }
 
-// TestBannerOpen: addresses of this machine only are not warned of.
+// TestBannerOpen: the banner does not warn of addresses of this machine only.
 func TestBannerOpen(t *testing.T) {
 	for _, addr := range []net.Addr{
 		&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, &net.TCPAddr{IP: net.IPv6loopback, Port: 1}, &net.UnixAddr{Name: "/run/x", Net: "unix"},
 	} {
 		if isPublic(addr) {
 			t.Errorf("%s is public", addr)
-		}
-	}
-	for text, want := range map[string]bool{
-		"":                                   true,
-		"forwarded-allow-ips = '10.0.0.1'\n": false,
-		"[[host]]\nroot = '.'\n":             true,
-		"[[host]]\nroot = '.'\nallow = ['10.0.0.0/8']\n":                                      false,
-		"[[host]]\nroot = '.'\n[[host.route]]\nprefix = '/a'\nstatus = 404\ndeny = ['all']\n": false,
-		"[[host]]\nroot = '.'\nauth = { realm = 'x', users = 'y' }\n":                         false,
-	} {
-		name := filepath.Join(t.TempDir(), "fapws.toml")
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		set, err := settings.New(settings.Table(settings.Machine{}), settings.Flags{}, func(key string) (string, bool) {
-			return name, key == "FAPWS_CONFIG"
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := makePlan(set)
-		if err != nil || p.bad != nil {
-			t.Fatal(err, p.bad)
-		}
-		conf, err := set.Config()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := p.isOpen(&conf); got != want {
-			t.Errorf("%q: open is %v", text, got)
 		}
 	}
 }

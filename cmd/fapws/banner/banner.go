@@ -1,4 +1,5 @@
-package main
+// Package banner describes a running server in a few lines: the banner at its start.
+package banner
 
 import (
 	"fmt"
@@ -12,14 +13,23 @@ import (
 	"fapws/cmd/fapws/version"
 )
 
-// banner is the text that fapws prints when it serves: the addresses, what is served, the
-// Python ("" for none) and the mode. With open, nothing restricts the clients, and the
-// banner warns of addresses that other machines can reach.
-func banner(listeners []net.Addr, local []netip.Addr, served, python, mode string, open bool) string {
+// Server is a server as its banner shows it.
+type Server struct {
+	Addrs  []net.Addr
+	Served string // in words
+	Python string // its version, perhaps with a virtual environment; "": without Python
+	Mode   string // where handlers run
+	Open   bool   // nothing restricts the clients
+}
+
+// text is the text that fapws prints when it serves: the addresses, what is served, the
+// Python and the mode. It warns of addresses that other machines can reach if the
+// server is open. local are the addresses of this machine.
+func (s *Server) text(local []netip.Addr) string {
 	name := "fapws " + version.Version
 	var urls []string
 	network := ""
-	for _, a := range listeners {
+	for _, a := range s.Addrs {
 		url, others := urlsOf(a, local)
 		urls = append(urls, url)
 		if network == "" && len(others) > 0 {
@@ -27,21 +37,39 @@ func banner(listeners []net.Addr, local []netip.Addr, served, python, mode strin
 		}
 	}
 	how := "without Python"
-	if python != "" {
-		how = "Python " + python + ", " + mode
-	} else if _, workers, several := strings.Cut(mode, ", "); several {
+	if s.Python != "" {
+		how = "Python " + s.Python + ", " + s.Mode
+	} else if _, workers, several := strings.Cut(s.Mode, ", "); several {
 		how += ", " + workers
 	}
 	warning := ""
-	if open && slices.ContainsFunc(listeners, isPublic) {
+	if s.Open && slices.ContainsFunc(s.Addrs, isPublic) {
 		warning = fmt.Sprintf("%*s  open to the network without a password; -b 127.0.0.1 serves this machine only\n", len(name), "")
 	}
 	return fmt.Sprintf("%s  %s  (%s, pid %d)\n%s%*s  %s\n%s",
-		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", served, warning)
+		name, strings.Join(urls, "  "), how, os.Getpid(), network, len(name), "", s.Served, warning)
 }
 
-// inVenv is the version of Python with its virtual environment, "3.11.2 in .venv".
-func inVenv(python string, conf *settings.Config) string {
+// String is the banner.
+func (s *Server) String() string { return s.text(localAddresses()) }
+
+// URLs are the addresses in one line, as URLs that work on this machine.
+func URLs(addrs []net.Addr) string {
+	urls := make([]string, len(addrs))
+	for i, a := range addrs {
+		urls[i] = URL(a)
+	}
+	return strings.Join(urls, " ")
+}
+
+// URL is one that works on this machine for what listens on a.
+func URL(a net.Addr) string {
+	url, _ := urlsOf(a, nil)
+	return url
+}
+
+// InVenv is the version of Python with its virtual environment, "3.11.2 in .venv".
+func InVenv(python string, conf *settings.Config) string {
 	if python == "" || conf.Venv == "" || conf.Venv == "off" {
 		return python
 	}
@@ -54,14 +82,8 @@ func isPublic(a net.Addr) bool {
 	return ok && !tcp.IP.IsLoopback()
 }
 
-// isOpen reports whether neither the configuration restricts clients, by auth, allow or
-// deny, nor a proxy is trusted that may do so.
-func (p *plan) isOpen(conf *settings.Config) bool {
-	return len(conf.Proxies) == 0 && !p.site.Restricts()
-}
-
-// mode describes where handlers run.
-func mode(conf *settings.Config) string {
+// Mode describes where handlers run.
+func Mode(conf *settings.Config) string {
 	switch {
 	case conf.Fork:
 		return fmt.Sprintf("a process for each request, up to %d", conf.MaxForks)
