@@ -123,3 +123,12 @@ func (a *application) options(conf settings.Config) pybridge.Application {
 		Factory:   conf.Factory,
 	}
 }
+
+// applicationFolder is where the files of APP are: the folder of a script, or
+// that in which modules are looked for first.
+func applicationFolder(app string) string {
+	if place, _ := settings.SplitApp(app); isScript(place) {
+		return filepath.Dir(place)
+	}
+	return "."
+}

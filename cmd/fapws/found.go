@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 )
@@ -45,45 +45,6 @@ func nothingNamed(cmd *settings.Command) error {
 	}
 	return fmt.Errorf("no application given; this directory has %s: type %s; see fapws --help",
 		strings.Join(found, ", "), strings.Join(commands, ", or "))
-}
-
-// settingsModule is where manage.py of a Django site names the settings.
-var settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
-
-// djangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
-// folder, "mysite.wsgi", or "".
-func djangoModule(folder string) string {
-	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
-	if err != nil {
-		return ""
-	}
-	m := settingsModule.FindSubmatch(source)
-	if m == nil {
-		return ""
-	}
-	for _, kind := range []string{".wsgi", ".asgi"} {
-		module := string(m[1]) + kind
-		if isFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
-			return module
-		}
-	}
-	return ""
-}
-
-// djangoHint is what follows the error of a manage.py given as APP.
-func djangoHint(script string) string {
-	if filepath.Base(script) != "manage.py" {
-		return ""
-	}
-	folder := filepath.Dir(script)
-	module := djangoModule(folder)
-	switch {
-	case module == "":
-		return ""
-	case folder == ".":
-		return "; for this Django site, type fapws " + module
-	}
-	return fmt.Sprintf("; for this Django site, type fapws -C %s %s", folder, module)
 }
 
 // findVenv looks for a virtual environment, venv or .venv, beside the first application
@@ -138,7 +99,7 @@ func checkPaths(set *settings.Settings, conf *settings.Config) error {
 			err = errors.New("not a directory")
 		}
 		if err != nil {
-			wrong = append(wrong, set.Wrong("reload-dir", fmt.Errorf("%s: %w", dir, reason(err))))
+			wrong = append(wrong, set.Wrong("reload-dir", fmt.Errorf("%s: %w", dir, exit.Reason(err))))
 		}
 	}
 	return errors.Join(wrong...)

@@ -44,12 +44,12 @@ func importConf(args []string, stdout, stderr io.Writer) error {
 func readLimited(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, reason(err))
+		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, reason(err))
+		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
 	}
 	if len(text) > maxConfig {
 		return nil, fmt.Errorf("cannot read %s: it is larger than %d MB", name, maxConfig>>20)

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
@@ -114,22 +113,13 @@ func readConfig(name string) (*tomlfile.File, error) {
 	}
 	dir, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, reason(err))
+		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
 	}
 	f, err := tomlfile.Parse(name, dir, text)
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, tomlExpected(name, text))
 	}
 	return f, nil
-}
-
-// reason is what the system says of a file, without the name of the call.
-func reason(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 // choose settles what is served, in the folder that the process is in from now

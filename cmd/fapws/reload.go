@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -86,13 +85,4 @@ func (v *overseer) sayKept() {
 		v.log.Log(runtime.LevelWarning, fmt.Sprintf("%s: new values of %s take a restart", v.plan.file.Name, kept))
 	}
 	v.kept = kept
-}
-
-// applicationFolder is where the files of APP are: the folder of a script, or
-// that in which modules are looked for first.
-func applicationFolder(app string) string {
-	if place, _ := settings.SplitApp(app); isScript(place) {
-		return filepath.Dir(place)
-	}
-	return "."
 }

@@ -4,55 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 
 	"fapws/cmd/fapws/envfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
 )
-
-// readScript returns the source of the script, to be looked at before Python
-// runs it.
-func readScript(name string) ([]byte, error) {
-	source, err := os.ReadFile(name)
-	if err == nil {
-		return source, nil
-	}
-	var errno syscall.Errno
-	errors.As(err, &errno)
-	hint := ""
-	place, object, colon := strings.Cut(name, ":")
-	switch near := nearFile(name); {
-	case errno != syscall.ENOENT:
-	case colon && object == "":
-		hint = fmt.Sprintf("; name an object after %s:, or leave the colon out", place)
-	case colon && place == "":
-		hint = "; name a script or module before " + name
-	case colon:
-		hint = fmt.Sprintf("; what follows %s: must be the name of an object, not %q", place, object)
-	case near != "":
-		hint = "; did you mean " + near + "?"
-	}
-	return nil, exit.NotStarted("cannot read %s: %v%s", name, reason(err), hint)
-}
-
-// nearFile returns the script in the directory of name that was probably meant by it,
-// written as name is, or "".
-func nearFile(name string) string {
-	folder, base := filepath.Split(name)
-	scripts, _ := filepath.Glob(filepath.Join(folder, "*.py"))
-	for i := range scripts {
-		scripts[i] = filepath.Base(scripts[i])
-	}
-	if near := tomlfile.Nearest(base, scripts); near != "" {
-		return folder + near
-	}
-	return ""
-}
 
 // isInline decides before the script runs whether Python lives on the loop,
 // because it must be started on the thread where it will run.
@@ -86,7 +44,7 @@ func setVariables(conf *settings.Config) error {
 	for _, name := range conf.EnvFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return exit.Usage(fmt.Errorf("cannot read %s: %w", name, reason(err)))
+			return exit.Usage(fmt.Errorf("cannot read %s: %w", name, exit.Reason(err)))
 		}
 		list, err := envfile.Parse(name, string(text), os.LookupEnv)
 		if err != nil {

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// settingsModule is where manage.py of a Django site names the settings.
+var settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
+
+// djangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
+// folder, "mysite.wsgi", or "".
+func djangoModule(folder string) string {
+	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
+	if err != nil {
+		return ""
+	}
+	m := settingsModule.FindSubmatch(source)
+	if m == nil {
+		return ""
+	}
+	for _, kind := range []string{".wsgi", ".asgi"} {
+		module := string(m[1]) + kind
+		if isFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
+			return module
+		}
+	}
+	return ""
+}
+
+// djangoHint is what follows the error of a manage.py given as APP.
+func djangoHint(script string) string {
+	if filepath.Base(script) != "manage.py" {
+		return ""
+	}
+	folder := filepath.Dir(script)
+	module := djangoModule(folder)
+	switch {
+	case module == "":
+		return ""
+	case folder == ".":
+		return "; for this Django site, type fapws " + module
+	}
+	return fmt.Sprintf("; for this Django site, type fapws -C %s %s", folder, module)
+}
