@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/runtime"
@@ -14,12 +15,12 @@ import (
 // early returns the addresses to listen on before the application is loaded, so that clients wait in the
 // queues of the kernel instead of being refused. certain: nothing that the application says can change them, so
 // an error is the user's to know now. nil if they are not known yet, or are sockets that listen already.
-func (f *front) early(set *settings.Settings, conf *settings.Config, app *application) (addrs []string, certain bool) {
+func (f *front) early(set *settings.Settings, conf *settings.Config, app *application.Application) (addrs []string, certain bool) {
 	source := set.Source("bind")
 	bind, given := conf.Bind, source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere
 	certain = set.AddressSettled() || app == nil
-	if !certain && app.hasPATHS(*conf) {
-		server, found, err := settings.PeekServer(app.source)
+	if !certain && app.HasPATHS(*conf) {
+		server, found, err := settings.PeekServer(app.Source)
 		changed := set.Source("host").Level > settings.FromDefault || set.Source("port").Level > settings.FromDefault
 		switch {
 		case err != nil || found && (changed || conf.Dev):
@@ -36,7 +37,7 @@ func (f *front) early(set *settings.Settings, conf *settings.Config, app *applic
 }
 
 // firstApp returns the application whose globals are settings; nil if there is none.
-func (p *plan) firstApp() *application {
+func (p *plan) firstApp() *application.Application {
 	if len(p.apps) == 0 {
 		return nil
 	}
@@ -114,9 +115,9 @@ func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresse
 
 // bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
 func (v *overseer) bindEarly() error {
-	var app *application
+	var app *application.Application
 	if all := v.plan.site.Apps(); len(all) > 0 {
-		found, err := findApplication(all[0].Name, all[0].Folder(), v.conf)
+		found, err := application.Find(all[0].Name, all[0].Folder(), v.conf)
 		if err != nil {
 			return nil // a worker says it
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
@@ -25,13 +26,13 @@ func nothingNamed(cmd *settings.Command) error {
 		prefix += string(cmd.Word) + " "
 	}
 	for _, name := range []string{"app.py", "main.py", "wsgi.py", "asgi.py", "application.py", "manage.py", "index.html"} {
-		if !isFile(name) {
+		if !application.IsFile(name) {
 			continue
 		}
 		app := name
 		switch name {
 		case "manage.py":
-			if app = djangoModule("."); app == "" {
+			if app = application.DjangoModule("."); app == "" {
 				continue
 			}
 		case "index.html":
@@ -56,7 +57,7 @@ func (p *plan) findVenv(set *settings.Settings) (doubt string) {
 	}
 	app := p.site.Apps()[0]
 	folders := []string{"."}
-	if place, _ := settings.SplitApp(app.Name); isScript(place) {
+	if place, _ := settings.SplitApp(app.Name); application.IsScript(place) {
 		folders = []string{filepath.Dir(place), "."}
 	} else if folder := app.Folder(); folder != "" {
 		folders = []string{folder, "."}
@@ -64,7 +65,7 @@ func (p *plan) findVenv(set *settings.Settings) (doubt string) {
 	for _, folder := range folders {
 		for _, name := range []string{".venv", "venv"} {
 			venv := filepath.Join(folder, name)
-			if !isFile(filepath.Join(venv, "pyvenv.cfg")) {
+			if !application.IsFile(filepath.Join(venv, "pyvenv.cfg")) {
 				continue
 			}
 			if err := pybridge.CheckVenv(venv); err != nil {

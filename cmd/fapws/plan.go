@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/settings"
@@ -31,9 +32,9 @@ type plan struct {
 	file  *tomlfile.File // nil: none
 	path  string         // of it, absolute
 	site  *site.Config
-	named bool          // by the command line: what is served
-	bad   error         // the mistakes in the file, if there are any
-	apps  []application // of site.Apps, in its order
+	named bool                      // by the command line: what is served
+	bad   error                     // the mistakes in the file, if there are any
+	apps  []application.Application // of site.Apps, in its order
 }
 
 // makePlan finds and reads the configuration file, and settles what it says in
@@ -165,7 +166,7 @@ func (p *plan) nothing(cmd *settings.Command) error {
 // file.
 func (p *plan) find(conf settings.Config) error {
 	for _, app := range p.site.Apps() {
-		a, err := findApplication(app.Name, app.Folder(), conf)
+		a, err := application.Find(app.Name, app.Folder(), conf)
 		if err != nil {
 			if app.At.File != nil {
 				err = exit.NotStarted("%w", app.At.Errorf("app: %v", err))
@@ -190,7 +191,7 @@ func (p *plan) options(cmd *settings.Command, set *settings.Settings) pybridge.O
 		o.Venv = ""
 	}
 	for i := range p.apps {
-		o.Apps = append(o.Apps, p.apps[i].options(conf))
+		o.Apps = append(o.Apps, p.apps[i].Options(conf))
 	}
 	return o
 }

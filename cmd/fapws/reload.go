@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -54,7 +55,7 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 // folders are where the files of the applications are.
 func (p *plan) folders() (dirs []string) {
 	for _, app := range p.site.Apps() {
-		dir := applicationFolder(app.Name)
+		dir := application.Folder(app.Name)
 		if dir == "." && app.Folder() != "" {
 			dir = app.Folder()
 		}

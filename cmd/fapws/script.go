@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/envfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
@@ -22,10 +23,10 @@ func isInline(set *settings.Settings, p *plan) bool {
 	if set.Source("threads").Level > settings.FromScript {
 		return conf.Threads == 0
 	}
-	if !p.apps[0].hasPATHS(conf) {
+	if !p.apps[0].HasPATHS(conf) {
 		return false
 	}
-	n, found := settings.PeekThreads(p.apps[0].source)
+	n, found := settings.PeekThreads(p.apps[0].Source)
 	return found && n == 0
 }
 
@@ -90,7 +91,7 @@ func notLoaded(err error, o *pybridge.Options, cmd *settings.Command) error {
 		if err := mistypedWord(o.Apps[0].Module, err); err != nil {
 			return exit.Usage(err)
 		}
-		return exit.NotStarted("%v%s", err, djangoHint(o.Apps[0].Script))
+		return exit.NotStarted("%v%s", err, application.DjangoHint(o.Apps[0].Script))
 	case ended.Line == "":
 		return exit.NotStarted("%s failed to load; see the traceback above", cmd.Script)
 	case strings.Contains(ended.Line, "; ") || cmd.Word == settings.WordCheck:

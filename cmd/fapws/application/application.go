@@ -1,4 +1,4 @@
-package main
+package application
 
 import (
 	"fmt"
@@ -12,21 +12,21 @@ import (
 	"fapws/pybridge"
 )
 
-// application is what APP on the command line names: a script or a module, and
+// Application is what APP on the command line names: a script or a module, and
 // perhaps an object in it.
-type application struct {
+type Application struct {
 	script, module string // one of them is ""
 	object         string
 	folder         string // where module is looked for first; "": the current one
-	source         []byte // of the script; of the module where it is simple to find
+	Source         []byte // of the script; of the module where it is simple to find
 }
 
 // moduleName is a dotted name of Python.
 var moduleName = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_]*(\.[\p{L}_][\p{L}\p{N}_]*)*$`)
 
-// findApplication reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
+// Find reads APP; modules are looked for in folder first. What ends in .py, has a slash in it or is a file
 // is the path of a script; other names are modules.
-func findApplication(name, folder string, conf settings.Config) (a application, err error) {
+func Find(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.object = object
 	if call := strings.IndexByte(object, '('); call >= 0 {
@@ -36,14 +36,14 @@ func findApplication(name, folder string, conf settings.Config) (a application, 
 	if hint := notPython(place); hint != "" {
 		return a, exit.Usage(fmt.Errorf("%s is %s", place, hint))
 	}
-	if isScript(place) {
+	if IsScript(place) {
 		a.script = place
-		a.source, err = readScript(place)
+		a.Source, err = readScript(place)
 		return a, err
 	}
 	a.module = place
 	a.folder = folder
-	a.source = moduleSource(place, folder, conf.PythonPath)
+	a.Source = moduleSource(place, folder, conf.PythonPath)
 	return a, nil
 }
 
@@ -54,7 +54,7 @@ func notPython(place string) string {
 	case ".toml":
 		return "a configuration file, not an application: type fapws -c " + place
 	case ".html", ".htm", ".css", ".js":
-		if isFile(place) {
+		if IsFile(place) {
 			return "not a Python application; to serve the files of its directory, type fapws " + filepath.Dir(place)
 		}
 	case ".php":
@@ -63,7 +63,7 @@ func notPython(place string) string {
 	return ""
 }
 
-func isScript(place string) bool {
+func IsScript(place string) bool {
 	if strings.HasSuffix(place, ".py") || !moduleName.MatchString(place) {
 		return true
 	}
@@ -72,10 +72,10 @@ func isScript(place string) bool {
 		return false
 	}
 	// A folder is a script nowhere, but readScript says so better than Python.
-	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !isFile(filepath.Join(place, "__init__.py"))
+	return !st.IsDir() || len(moduleSource(place, "", nil)) == 0 && !IsFile(filepath.Join(place, "__init__.py"))
 }
 
-func isFile(path string) bool {
+func IsFile(path string) bool {
 	st, err := os.Stat(path)
 	return err == nil && st.Mode().IsRegular()
 }
@@ -98,21 +98,21 @@ func moduleSource(name, first string, others []string) []byte {
 // attribute nor the text of a string, config["PATHS"].
 var wordPATHS = regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n."'\w])?PATHS(?:[^"'\w]|$)`)
 
-// hasPATHS reports whether the script or module seems to have a PATHS, and that is what
+// HasPATHS reports whether the script or module seems to have a PATHS, and that is what
 // is asked for.
-func (a *application) hasPATHS(conf settings.Config) bool {
-	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && wordPATHS.Match(a.source)
+func (a *Application) HasPATHS(conf settings.Config) bool {
+	return a.object == "" && !conf.Factory && conf.Interface != "wsgi" && conf.Interface != "asgi" && wordPATHS.Match(a.Source)
 }
 
 // runsAsMain reports whether the script is run, with __name__ "__main__", rather
 // than imported. To import a script with PATHS would be wrong, and to run one wrong for an
 // application whose script ends in app.run().
-func (a *application) runsAsMain(conf settings.Config) bool {
-	return a.script != "" && a.hasPATHS(conf)
+func (a *Application) runsAsMain(conf settings.Config) bool {
+	return a.script != "" && a.HasPATHS(conf)
 }
 
-// options says how Python shall load it.
-func (a *application) options(conf settings.Config) pybridge.Application {
+// Options says how Python shall load it.
+func (a *Application) Options(conf settings.Config) pybridge.Application {
 	return pybridge.Application{
 		Script:    a.script,
 		Module:    a.module,
@@ -124,10 +124,10 @@ func (a *application) options(conf settings.Config) pybridge.Application {
 	}
 }
 
-// applicationFolder is where the files of APP are: the folder of a script, or
+// Folder is where the files of APP are: the folder of a script, or
 // that in which modules are looked for first.
-func applicationFolder(app string) string {
-	if place, _ := settings.SplitApp(app); isScript(place) {
+func Folder(app string) string {
+	if place, _ := settings.SplitApp(app); IsScript(place) {
 		return filepath.Dir(place)
 	}
 	return "."

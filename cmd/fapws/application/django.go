@@ -1,4 +1,4 @@
-package main
+package application
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 // settingsModule is where manage.py of a Django site names the settings.
 var settingsModule = regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 
-// djangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
+// DjangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
 // folder, "mysite.wsgi", or "".
-func djangoModule(folder string) string {
+func DjangoModule(folder string) string {
 	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
 	if err != nil {
 		return ""
@@ -24,20 +24,20 @@ func djangoModule(folder string) string {
 	}
 	for _, kind := range []string{".wsgi", ".asgi"} {
 		module := string(m[1]) + kind
-		if isFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
+		if IsFile(filepath.Join(folder, strings.ReplaceAll(module, ".", "/")+".py")) {
 			return module
 		}
 	}
 	return ""
 }
 
-// djangoHint is what follows the error of a manage.py given as APP.
-func djangoHint(script string) string {
+// DjangoHint is what follows the error of a manage.py given as APP.
+func DjangoHint(script string) string {
 	if filepath.Base(script) != "manage.py" {
 		return ""
 	}
 	folder := filepath.Dir(script)
-	module := djangoModule(folder)
+	module := DjangoModule(folder)
 	switch {
 	case module == "":
 		return ""
