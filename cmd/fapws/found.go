@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"fapws/cmd/fapws/application"
@@ -104,31 +103,4 @@ func checkPaths(set *settings.Settings, conf *settings.Config) error {
 		}
 	}
 	return errors.Join(wrong...)
-}
-
-// tomlExpected is added to the error of a configuration file that cannot be parsed,
-// where its name or its text is that of another format.
-func tomlExpected(name string, text []byte) string {
-	kind := map[string]string{
-		".py": "Python", ".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".ini": "INI", ".cfg": "INI", ".xml": "XML", ".env": "environment",
-	}[filepath.Ext(name)]
-	switch start := strings.TrimSpace(string(text[:min(len(text), 512)])); {
-	case kind != "":
-	case filepath.Base(name) == "Caddyfile":
-		kind = "caddy"
-	case filepath.Base(name) == "web.conf":
-		return "; fapws import " + name + " converts the file of httPyServer"
-	case strings.HasPrefix(start, "{"):
-		kind = "JSON"
-	case strings.HasPrefix(start, "---"):
-		kind = "YAML"
-	case slices.Contains(text, 0):
-		kind = "binary"
-	case filepath.Ext(name) == ".toml":
-		return ""
-	}
-	if kind == "" {
-		return "; a configuration file is TOML: threads = 4"
-	}
-	return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", kind)
 }

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
+	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/webconf"
 )
@@ -25,7 +25,7 @@ func importConf(args []string, stdout, stderr io.Writer) error {
 		_, err := io.WriteString(stdout, importHelp)
 		return err
 	}
-	text, err := readLimited(args[0])
+	text, err := configfile.ReadLimited(args[0])
 	if err != nil {
 		return exit.Usage(err)
 	}
@@ -38,21 +38,4 @@ func importConf(args []string, stdout, stderr io.Writer) error {
 	}
 	_, err = io.WriteString(stdout, file)
 	return err
-}
-
-// readLimited reads a configuration file, which is not large.
-func readLimited(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
-	}
-	if len(text) > maxConfig {
-		return nil, fmt.Errorf("cannot read %s: it is larger than %d MB", name, maxConfig>>20)
-	}
-	return text, nil
 }

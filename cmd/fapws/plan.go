@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/settings"
@@ -19,12 +19,6 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 )
-
-// configName is what a configuration file is called that is found by itself.
-const configName = "fapws.toml"
-
-// maxConfig is how many bytes one may have.
-const maxConfig = 1 << 20
 
 // plan is what a process is to serve, as the command line and the configuration
 // file say, before anything is loaded.
@@ -42,9 +36,9 @@ type plan struct {
 func makePlan(set *settings.Settings) (*plan, error) {
 	p := &plan{}
 	var wrong []error
-	if name := configFile(set); name != "" {
+	if name := configfile.Find(set); name != "" {
 		var err error
-		if p.file, err = readConfig(name); err != nil {
+		if p.file, err = configfile.Read(name); err != nil {
 			return nil, exit.Usage(err)
 		}
 		p.path = filepath.Join(p.file.Dir, filepath.Base(name))
@@ -77,50 +71,6 @@ func displaced(mistakes error, set *settings.Settings) {
 			m.Text = fmt.Sprintf("%s does not belong here, but to a [[host.route]]", m.Key)
 		}
 	}
-}
-
-// configFile names the file that is to be read, "" for none: the one that was
-// asked for, or the first that there is. One that is there and cannot be read is
-// not passed over in silence.
-func configFile(set *settings.Settings) string {
-	switch name := set.File(); name {
-	case "off":
-		return ""
-	case "":
-	default:
-		if st, err := os.Stat(name); err == nil && st.IsDir() {
-			name = filepath.Join(name, configName)
-		}
-		return name
-	}
-	folders := []string{"."}
-	if home, err := os.UserConfigDir(); err == nil {
-		folders = append(folders, filepath.Join(home, "fapws"))
-	}
-	for _, folder := range append(folders, "/etc/fapws") {
-		name := filepath.Join(folder, configName)
-		if _, err := os.Lstat(name); err == nil {
-			return name
-		}
-	}
-	return ""
-}
-
-// readConfig reads a configuration file.
-func readConfig(name string) (*tomlfile.File, error) {
-	text, err := readLimited(name)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := filepath.Abs(filepath.Dir(name))
-	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
-	}
-	f, err := tomlfile.Parse(name, dir, text)
-	if err != nil {
-		return nil, fmt.Errorf("%w%s", err, tomlExpected(name, text))
-	}
-	return f, nil
 }
 
 // choose settles what is served, in the folder that the process is in from now

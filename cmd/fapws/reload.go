@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -77,7 +78,7 @@ func (v *overseer) sayKept() {
 	if err != nil {
 		return // the workers, which read the same, have said so
 	}
-	file, err := readConfig(v.plan.path)
+	file, err := configfile.Read(v.plan.path)
 	if err != nil || set.ReadFile(file, site.Keys()) != nil {
 		return // as well; or this user may not read it
 	}

@@ -1,0 +1,110 @@
+// Package configfile finds and reads the configuration file, fapws.toml. A file in another
+// format gets an error that names what it looks like.
+package configfile
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/tomlfile"
+)
+
+// fileName is what a configuration file is called that is found by itself.
+const fileName = "fapws.toml"
+
+// maxBytes is how many bytes one may have.
+const maxBytes = 1 << 20
+
+// Find names the file that is to be read, "" for none: the one that was
+// asked for, or the first that there is. One that is there and cannot be read is
+// not passed over in silence.
+func Find(set *settings.Settings) string {
+	switch name := set.File(); name {
+	case "off":
+		return ""
+	case "":
+	default:
+		if st, err := os.Stat(name); err == nil && st.IsDir() {
+			name = filepath.Join(name, fileName)
+		}
+		return name
+	}
+	folders := []string{"."}
+	if home, err := os.UserConfigDir(); err == nil {
+		folders = append(folders, filepath.Join(home, "fapws"))
+	}
+	for _, folder := range append(folders, "/etc/fapws") {
+		name := filepath.Join(folder, fileName)
+		if _, err := os.Lstat(name); err == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// Read reads a configuration file.
+func Read(name string) (*tomlfile.File, error) {
+	text, err := ReadLimited(name)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
+	}
+	f, err := tomlfile.Parse(name, dir, text)
+	if err != nil {
+		return nil, fmt.Errorf("%w%s", err, formatHint(name, text))
+	}
+	return f, nil
+}
+
+// ReadLimited reads a configuration file, which is not large.
+func ReadLimited(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, exit.Reason(err))
+	}
+	if len(text) > maxBytes {
+		return nil, fmt.Errorf("cannot read %s: it is larger than %d MB", name, maxBytes>>20)
+	}
+	return text, nil
+}
+
+// formatHint is added to the error of a configuration file that cannot be parsed,
+// where its name or its text is that of another format.
+func formatHint(name string, text []byte) string {
+	kind := map[string]string{
+		".py": "Python", ".yaml": "YAML", ".yml": "YAML", ".json": "JSON", ".ini": "INI", ".cfg": "INI", ".xml": "XML", ".env": "environment",
+	}[filepath.Ext(name)]
+	switch start := strings.TrimSpace(string(text[:min(len(text), 512)])); {
+	case kind != "":
+	case filepath.Base(name) == "Caddyfile":
+		kind = "caddy"
+	case filepath.Base(name) == "web.conf":
+		return "; fapws import " + name + " converts the file of httPyServer"
+	case strings.HasPrefix(start, "{"):
+		kind = "JSON"
+	case strings.HasPrefix(start, "---"):
+		kind = "YAML"
+	case slices.Contains(text, 0):
+		kind = "binary"
+	case filepath.Ext(name) == ".toml":
+		return ""
+	}
+	if kind == "" {
+		return "; a configuration file is TOML: threads = 4"
+	}
+	return fmt.Sprintf("; a configuration file is TOML, and this looks like a %s file: write settings as threads = 4", kind)
+}
