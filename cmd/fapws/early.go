@@ -3,38 +3,12 @@ package main
 import (
 	"net"
 	"slices"
-	"strings"
 	"sync"
 
 	"fapws/cmd/fapws/application"
-	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/runtime"
 )
-
-// early returns the addresses to listen on before the application is loaded, so that clients wait in the
-// queues of the kernel instead of being refused. certain: nothing that the application says can change them, so
-// an error is the user's to know now. nil if they are not known yet, or are sockets that listen already.
-func (f *front) early(set *settings.Settings, conf *settings.Config, app *application.Application) (addrs []string, certain bool) {
-	source := set.Source("bind")
-	bind, given := conf.Bind, source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere
-	certain = set.AddressSettled() || app == nil
-	if !certain && app.HasPATHS(*conf) {
-		server, found, err := settings.PeekServer(app.Source)
-		changed := set.Source("host").Level > settings.FromDefault || set.Source("port").Level > settings.FromDefault
-		switch {
-		case err != nil || found && (changed || conf.Dev):
-			return nil, false
-		case found:
-			bind, given = []string{server}, true
-		}
-	}
-	addrs, err := f.passed.addresses(bind, given)
-	if err != nil || slices.ContainsFunc(addrs, func(a string) bool { return strings.HasPrefix(a, "fd://") }) {
-		return nil, false
-	}
-	return addrs, certain
-}
 
 // firstApp returns the application whose globals are settings; nil if there is none.
 func (p *plan) firstApp() *application.Application {
@@ -54,7 +28,7 @@ type earlyListeners struct {
 
 // listenEarly listens as far as the addresses are known before the application is loaded.
 func (s *service) listenEarly() error {
-	addrs, certain := s.front.early(s.set, &s.conf, s.plan.firstApp())
+	addrs, certain := s.front.passed.early(s.set, &s.conf, s.plan.firstApp())
 	options, err := listenOptions(&s.conf)
 	if err != nil {
 		return err
@@ -72,6 +46,22 @@ func (s *service) listenEarly() error {
 		s.early.mu.Unlock()
 	}
 	return nil
+}
+
+// listen binds what the settings say.
+func (s *service) listen() ([]net.Listener, error) {
+	options, err := listenOptions(&s.conf)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := s.front.passed.Addresses(&s.conf, s.set.Source("bind"), s.log.Log)
+	if err != nil {
+		return nil, err
+	}
+	if early := s.early.take(addrs, s.conf.Backlog); early != nil {
+		return early, nil
+	}
+	return listenAll(addrs, options)
 }
 
 // take returns the listeners if they are those of addrs, and closes them otherwise.
@@ -123,7 +113,7 @@ func (v *overseer) bindEarly() error {
 		}
 		app = &found
 	}
-	names, certain := v.front.early(v.set, &v.conf, app)
+	names, certain := v.front.passed.early(v.set, &v.conf, app)
 	options := v.sockets
 	options.Backlog = v.conf.Backlog
 	addresses, err := v.bind(names, options)

@@ -28,38 +28,6 @@ func listenOptions(conf *settings.Config) (runtime.ListenOptions, error) {
 	return o, nil
 }
 
-// listen binds what the settings say.
-func (s *service) listen() ([]net.Listener, error) {
-	options, err := listenOptions(&s.conf)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := s.front.addresses(&s.conf, s.set.Source("bind"))
-	if err != nil {
-		return nil, err
-	}
-	if early := s.early.take(addrs, s.conf.Backlog); early != nil {
-		return early, nil
-	}
-	return listenAll(addrs, options)
-}
-
-// addresses puts the sockets that were passed in their places in what conf says
-// to bind, and where source says it.
-func (f *front) addresses(conf *settings.Config, source settings.Source) ([]string, error) {
-	given := source.Level > settings.FromDefault ||
-		conf.Dev && !conf.DevAnywhere // on this machine only
-	addrs, err := f.passed.addresses(conf.Bind, given)
-	if err != nil {
-		return nil, err
-	}
-	if unused := f.passed.unused(addrs); len(unused) > 0 {
-		f.log(runtime.LevelWarning, fmt.Sprintf("the service manager has passed %s, which nobody serves: %s says otherwise",
-			strings.Join(unused, " and "), source))
-	}
-	return addrs, nil
-}
-
 // listenAll makes a listener for each address. When one fails none is left
 // open, and the error is one line with a hint.
 func listenAll(addrs []string, o runtime.ListenOptions) (listeners []net.Listener, err error) {

@@ -221,7 +221,7 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 	}
 	options := v.sockets
 	options.Backlog = v.settled.Backlog
-	names, err := v.front.addresses(&v.settled.Config, v.settled.BindFrom)
+	names, err := v.front.passed.Addresses(&v.settled.Config, v.settled.BindFrom, v.log.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime"
+)
+
+// Addresses puts the sockets that were passed in their places in what conf says
+// to bind, and where source says it. log is told of sockets that nothing serves.
+func (a activation) Addresses(conf *settings.Config, source settings.Source, log func(runtime.Level, string)) ([]string, error) {
+	addrs, err := a.addresses(conf.Bind, given(conf, source))
+	if err != nil {
+		return nil, err
+	}
+	if unused := a.unused(addrs); len(unused) > 0 {
+		log(runtime.LevelWarning, fmt.Sprintf("the service manager has passed %s, which nobody serves: %s says otherwise",
+			strings.Join(unused, " and "), source))
+	}
+	return addrs, nil
+}
+
+// given reports whether the user has chosen an address.
+func given(conf *settings.Config, source settings.Source) bool {
+	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere // on this machine only
+}
+
+// early returns the addresses to listen on before the application is loaded, so that clients wait in the
+// queues of the kernel instead of being refused. certain: nothing that the application says can change them, so
+// an error is the user's to know now. nil if they are not known yet, or are sockets that listen already.
+func (a activation) early(set *settings.Settings, conf *settings.Config, app *application.Application) (addrs []string, certain bool) {
+	source := set.Source("bind")
+	bind, chosen := conf.Bind, given(conf, source)
+	certain = set.AddressSettled() || app == nil
+	if !certain && app.HasPATHS(*conf) {
+		server, found, err := settings.PeekServer(app.Source)
+		changed := set.Source("host").Level > settings.FromDefault || set.Source("port").Level > settings.FromDefault
+		switch {
+		case err != nil || found && (changed || conf.Dev):
+			return nil, false
+		case found:
+			bind, chosen = []string{server}, true
+		}
+	}
+	addrs, err := a.addresses(bind, chosen)
+	if err != nil || slices.ContainsFunc(addrs, func(a string) bool { return strings.HasPrefix(a, "fd://") }) {
+		return nil, false
+	}
+	return addrs, certain
+}
