@@ -4,6 +4,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/notify"
@@ -14,7 +15,7 @@ import (
 // front is what others know a server by. The process that takes the signals
 // has it; that of a worker is empty, so that nothing it does shows.
 type front struct {
-	passed   activation
+	passed   bind.Passed
 	notifier *notify.Notifier
 	pidPath  string
 	pid      atomic.Pointer[pidfile.File]

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/runtime"
 )
@@ -28,12 +29,12 @@ type earlyListeners struct {
 
 // listenEarly listens as far as the addresses are known before the application is loaded.
 func (s *service) listenEarly() error {
-	addrs, certain := s.front.passed.early(s.set, &s.conf, s.plan.firstApp())
-	options, err := listenOptions(&s.conf)
+	addrs, certain := s.front.passed.Early(s.set, &s.conf, s.plan.firstApp())
+	options, err := bind.Options(&s.conf)
 	if err != nil {
 		return err
 	}
-	listeners, err := listenAll(addrs, options)
+	listeners, err := bind.Listen(addrs, options)
 	if err == nil {
 		err = keepFromChildren(listeners)
 	}
@@ -50,7 +51,7 @@ func (s *service) listenEarly() error {
 
 // listen binds what the settings say.
 func (s *service) listen() ([]net.Listener, error) {
-	options, err := listenOptions(&s.conf)
+	options, err := bind.Options(&s.conf)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (s *service) listen() ([]net.Listener, error) {
 	if early := s.early.take(addrs, s.conf.Backlog); early != nil {
 		return early, nil
 	}
-	return listenAll(addrs, options)
+	return bind.Listen(addrs, options)
 }
 
 // take returns the listeners if they are those of addrs, and closes them otherwise.
@@ -96,7 +97,7 @@ func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresse
 	for _, name := range names {
 		files, err := runtime.Sockets(name, v.workers(), options)
 		if err != nil {
-			return addresses, notListening(name, err)
+			return addresses, bind.Failed(name, err)
 		}
 		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
 	}
@@ -113,7 +114,7 @@ func (v *overseer) bindEarly() error {
 		}
 		app = &found
 	}
-	names, certain := v.front.passed.early(v.set, &v.conf, app)
+	names, certain := v.front.passed.Early(v.set, &v.conf, app)
 	options := v.sockets
 	options.Backlog = v.conf.Backlog
 	addresses, err := v.bind(names, options)

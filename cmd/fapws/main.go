@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
@@ -132,7 +133,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	f := &front{passed: takeActivation(), notifier: notify.Take(), pidPath: early.PidFile, warning: warning}
+	f := &front{passed: bind.TakePassed(), notifier: notify.Take(), pidPath: early.PidFile, warning: warning}
 	if supervised(set, &early) {
 		v := &overseer{cmd: cmd, set: set, plan: plan, conf: early, stderr: stderr, front: f}
 		if err := v.findIdentity(); err != nil {

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"fapws/cmd/fapws/banner"
+	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
@@ -114,14 +115,14 @@ func (v *overseer) run(at place) (code int, err error) {
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
-	if v.sockets, err = listenOptions(&v.conf); err != nil {
+	if v.sockets, err = bind.Options(&v.conf); err != nil {
 		return 0, err
 	}
 	folder, err := v.workerFolder(at)
 	if err != nil {
 		return 0, err
 	}
-	keepFromWorkers(v.conf.Bind)
+	bind.KeepFromWorkers(v.conf.Bind)
 	sup := supervisor.New(supervisor.Options{
 		Program:     at.program,
 		Args:        os.Args,

@@ -1,4 +1,4 @@
-package main
+package bind
 
 import (
 	"errors"
@@ -38,7 +38,7 @@ func TestListenHint(t *testing.T) {
 // socket the kernel lets one more wait than the backlog says.
 func TestBacklog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
-	listeners, err := listenAll([]string{"unix:" + path}, withBacklog(2))
+	listeners, err := Listen([]string{"unix:" + path}, withBacklog(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestListenAllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := listenAll([]string{"unix:" + socket, taken.Addr().String()}, runtime.DefaultListenOptions); !errors.As(err, new(*exit.Error)) {
+	if _, err := Listen([]string{"unix:" + socket, taken.Addr().String()}, runtime.DefaultListenOptions); !errors.As(err, new(*exit.Error)) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {

@@ -1,4 +1,4 @@
-package main
+package bind
 
 import (
 	"errors"
@@ -15,8 +15,8 @@ import (
 	"fapws/runtime"
 )
 
-// listenOptions are what the settings say of the sockets.
-func listenOptions(conf *settings.Config) (runtime.ListenOptions, error) {
+// Options are what the settings say of the sockets.
+func Options(conf *settings.Config) (runtime.ListenOptions, error) {
 	o := runtime.DefaultListenOptions
 	o.Backlog, o.Mode = conf.Backlog, conf.SocketMode
 	if conf.SocketOwner != "" {
@@ -28,25 +28,25 @@ func listenOptions(conf *settings.Config) (runtime.ListenOptions, error) {
 	return o, nil
 }
 
-// listenAll makes a listener for each address. When one fails none is left
+// Listen makes a listener for each address. When one fails none is left
 // open, and the error is one line with a hint.
-func listenAll(addrs []string, o runtime.ListenOptions) (listeners []net.Listener, err error) {
+func Listen(addrs []string, o runtime.ListenOptions) (listeners []net.Listener, err error) {
 	for _, addr := range addrs {
 		ln, err := runtime.Listen(addr, o)
 		if err != nil {
 			for _, ln := range listeners {
 				ln.Close()
 			}
-			return nil, notListening(addr, err)
+			return nil, Failed(addr, err)
 		}
 		listeners = append(listeners, ln)
 	}
 	return listeners, nil
 }
 
-// notListening is the error of a Listen or Sockets that failed for addr, with
+// Failed is the error of a Listen or Sockets that failed for addr, with
 // what to do about it.
-func notListening(addr string, err error) error {
+func Failed(addr string, err error) error {
 	return exit.NotStarted("%v%s", err, listenHint(addr, err))
 }
 

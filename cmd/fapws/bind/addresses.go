@@ -1,4 +1,4 @@
-package main
+package bind
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 
 // Addresses puts the sockets that were passed in their places in what conf says
 // to bind, and where source says it. log is told of sockets that nothing serves.
-func (a activation) Addresses(conf *settings.Config, source settings.Source, log func(runtime.Level, string)) ([]string, error) {
+func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(runtime.Level, string)) ([]string, error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
 	if err != nil {
 		return nil, err
@@ -29,10 +29,10 @@ func given(conf *settings.Config, source settings.Source) bool {
 	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere // on this machine only
 }
 
-// early returns the addresses to listen on before the application is loaded, so that clients wait in the
+// Early returns the addresses to listen on before the application is loaded, so that clients wait in the
 // queues of the kernel instead of being refused. certain: nothing that the application says can change them, so
 // an error is the user's to know now. nil if they are not known yet, or are sockets that listen already.
-func (a activation) early(set *settings.Settings, conf *settings.Config, app *application.Application) (addrs []string, certain bool) {
+func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *application.Application) (addrs []string, certain bool) {
 	source := set.Source("bind")
 	bind, chosen := conf.Bind, given(conf, source)
 	certain = set.AddressSettled() || app == nil

@@ -1,4 +1,4 @@
-package main
+package bind
 
 import (
 	"strings"
@@ -36,13 +36,13 @@ func TestActivationAddresses(t *testing.T) {
 		{"fd://3 fd://4", ":80 systemd unix:x", true, ":80 fd://3 fd://4 unix:x", ""},
 		{"fd://3 fd://4", "fd://4", true, "fd://4", "fd://3"},
 	} {
-		a := activation(strings.Fields(tt.passed))
+		a := Passed(strings.Fields(tt.passed))
 		got, err := a.addresses(strings.Fields(tt.bind), tt.given)
 		if err != nil || strings.Join(got, " ") != tt.want || strings.Join(a.unused(got), " ") != tt.unused {
 			t.Errorf("%q passed, %s: %v, %v, unused %v", tt.passed, tt.bind, got, err, a.unused(got))
 		}
 	}
-	if _, err := activation(nil).addresses([]string{"systemd"}, true); err == nil || !strings.Contains(err.Error(), "no sockets were passed") {
+	if _, err := Passed(nil).addresses([]string{"systemd"}, true); err == nil || !strings.Contains(err.Error(), "no sockets were passed") {
 		t.Errorf("systemd without sockets: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package bind
 
 import (
 	"fapws/cmd/fapws/exit"
@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// activation is the listening sockets that a service manager has opened for
+// Passed is the listening sockets that a service manager has opened for
 // this process (sd_listen_fds(3)).
-type activation []string // addresses as runtime.Listen takes them
+type Passed []string // addresses as runtime.Listen takes them
 
 // firstPassed is the number of the first descriptor that is passed,
 // SD_LISTEN_FDS_START.
 const firstPassed = 3
 
-// takeActivation reads what the environment says of such sockets, and removes
+// TakePassed reads what the environment says of such sockets, and removes
 // it there: it is not meant for the children. They are kept from them too.
-func takeActivation() activation {
+func TakePassed() Passed {
 	passed := passedSockets(os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getpid())
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
 		os.Unsetenv(name)
@@ -31,9 +31,9 @@ func takeActivation() activation {
 	return passed
 }
 
-// keepFromWorkers closes those of the addresses that are descriptors in the
+// KeepFromWorkers closes those of the addresses that are descriptors in the
 // programs that this process starts: they get them when they may accept.
-func keepFromWorkers(bind []string) {
+func KeepFromWorkers(bind []string) {
 	for _, addr := range bind {
 		if number, ok := strings.CutPrefix(addr, "fd://"); ok {
 			if fd, err := strconv.Atoi(number); err == nil {
@@ -45,7 +45,7 @@ func keepFromWorkers(bind []string) {
 
 // passedSockets returns nothing unless the variables mean this process; a
 // parent may have left its own in the environment.
-func passedSockets(forPID, number string, pid int) (a activation) {
+func passedSockets(forPID, number string, pid int) (a Passed) {
 	if forPID != strconv.Itoa(pid) {
 		return nil
 	}
@@ -61,7 +61,7 @@ func passedSockets(forPID, number string, pid int) (a activation) {
 
 // addresses replaces "systemd" in the addresses of the settings by the sockets
 // that were passed. They are also used when nobody gave an address.
-func (a activation) addresses(bind []string, given bool) (list []string, err error) {
+func (a Passed) addresses(bind []string, given bool) (list []string, err error) {
 	if !given && len(a) > 0 {
 		return a, nil
 	}
@@ -79,7 +79,7 @@ func (a activation) addresses(bind []string, given bool) (list []string, err err
 }
 
 // unused returns the sockets that are not among the addresses.
-func (a activation) unused(addrs []string) (list []string) {
+func (a Passed) unused(addrs []string) (list []string) {
 	for _, addr := range a {
 		if !slices.Contains(addrs, addr) {
 			list = append(list, addr)

@@ -1,0 +1,4 @@
+// Package bind knows where a server listens: the addresses of the settings, those that
+// the text of a script tells before it runs, and the sockets that a service manager has
+// passed. Its errors say what to do about an address that is taken or not allowed.
+package bind
