@@ -2,7 +2,7 @@
  * (https://asgi.readthedocs.io/en/stable/specs/www.html, "HTTP").
  *
  * A response that is whole with its first http.response.body leaves as one part. */
-#include "async.h"
+#include "exchange.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /* ASGI 3, the protocol of WebSockets: receive() and send()
  * (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). */
-#include "async.h"
+#include "exchange.h"
+#include "websocket.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,11 @@
  * happened into a list and writes to an eventfd, if nobody looks at the list;
  * turn(), the reader of that eventfd, goes through all of them in one call. What
  * they publish is told to the loop once, at the end. */
-#include "async.h"
+#include "exchange.h"
+#include "interp.h"
+#include "messages.h"
 #include "queue.h"
+#include "shim_stack.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* async def handler(environ, start_response): awaited on the asyncio thread, it
  * may return all that other handlers may, and besides be an async generator, or
  * return an async iterable, whose pieces are sent as they come. */
-#include "async.h"
+#include "exchange.h"
 
 #define A fapws_the_async
 

@@ -1,6 +1,8 @@
 /* What the tasks of requests wait for, seen from outside, and the end of those
  * whose time is up. See sight.c, which does it for threads. */
-#include "async.h"
+#include "exchange.h"
+#include "interp.h"
+#include "stack.h"
 
 #include <frameobject.h> /* PyFrame_Check, before Python 3.11 */
 

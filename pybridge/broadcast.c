@@ -1,6 +1,7 @@
 /* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and the groups
  * that they join. The loop keeps who is there (broadcast.go); here it is told. */
-#include "bridge.h"
+#include "interp.h"
+#include "websocket.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 package pybridge
 
 // #include "shim.h"
+// #include "shim_messages.h"
 import "C"
 
 import (

@@ -1,7 +1,8 @@
 /* Channels, as Python sees them: events on their way to the loop, the answer that
  * makes a client a listener, how many listen, and the callbacks about that.
  * contrib/fapws/_channels.py has the public names and checks what they are given. */
-#include "bridge.h"
+#include "interp.h"
+#include "messages.h"
 
 #include <stdlib.h>
 #include <string.h>

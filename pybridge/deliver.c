@@ -1,6 +1,6 @@
 /* Messages of WebSockets for synchronous code, on their way from the loop to a
  * Python thread. */
-#include "queue.h"
+#include "async.h"
 
 #include <stdlib.h>
 

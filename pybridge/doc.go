@@ -4,7 +4,7 @@
 // opens no socket.
 //
 // Python objects are touched in the .c files only, under the GIL; Go sees the
-// flat structs of shim.h. Crossings are per batch: one call submits all that
+// flat structs of record.h and part.h. Crossings are per batch: one call submits all that
 // one read brought, and finished parts come back through a list in shared
 // memory without any call.
 //

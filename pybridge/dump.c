@@ -7,7 +7,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "bridge.h"
+#include "interp.h"
+#include "shim_stack.h"
 
 #include <signal.h>
 #include <sys/mman.h>

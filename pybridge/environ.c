@@ -3,7 +3,9 @@
  * Strings are latin-1 as PEP 3333 asks ("bytes-as-unicode"). Field names with
  * an underscore are dropped, since they could pose as the dashed ones, and so
  * is Proxy (httpoxy). */
-#include "bridge.h"
+#include "messages.h"
+#include "request.h"
+#include "stack.h"
 
 #include <stdlib.h>
 #include <string.h>

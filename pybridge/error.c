@@ -1,5 +1,7 @@
 /* What goes wrong in a handler: once in the log, that of its host or stderr, once for the client. */
-#include "bridge.h"
+#include "interp.h"
+#include "messages.h"
+#include "request.h"
 
 #include <stdarg.h>
 #include <string.h>

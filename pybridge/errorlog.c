@@ -7,7 +7,8 @@
  * neither rotates nor makes files. A message for which that would be due, for which the disk has no room, or
  * that would have to wait for others, goes by way of the loop to the
  * logfile.File of the log, and so do those after it until that has been written. */
-#include "bridge.h"
+#include "interp.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,9 @@
  * application's end by itself: a callback of the Task would cost a turn of the
  * event loop for each request. To asyncio's tools it looks like the coroutine
  * of the application. */
-#include "async.h"
+#include "exchange.h"
+#include "interp.h"
+#include "stack.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Header fields of a response: checked once and kept as they go on the wire. */
-#include "bridge.h"
+#include "response.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Files as answers: real ones leave by sendfile, others are read in blocks. */
-#include "bridge.h"
+#include "response.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /* Back-pressure: an iterator waits for its client, no thread does. Only write()
  * has to wait on its thread, since the handler goes on when it returns. */
-#include "bridge.h"
+#include "async.h"
+#include "output.h"
 
 #include <errno.h>
 #include <time.h>

@@ -1,5 +1,6 @@
 /* os.fork() in a handler: the child may run Python and exit, never serve. */
-#include "bridge.h"
+#include "interp.h"
+#include "messages.h"
 
 #include <dirent.h>
 #include <fcntl.h>

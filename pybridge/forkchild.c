@@ -1,6 +1,7 @@
 /* A process that was forked for one request (--fork): reads it from its socket, runs
  * the handler as it runs inline, and writes the parts of the response as they come. */
 #include "forkchild.h"
+#include "interp.h"
 
 #include <errno.h>
 #include <fcntl.h>

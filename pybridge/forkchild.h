@@ -1,8 +1,8 @@
-/* What forkserver.c needs of forkchild.c. */
+/* A process that was forked for one request: forkchild.c. */
 #ifndef FAPWS_FORKCHILD_H
 #define FAPWS_FORKCHILD_H
 
-#include "bridge.h"
+#include "messages.h"
 #include "forkwire.h"
 
 #include <signal.h>
@@ -11,6 +11,12 @@
 /* The signal that has a child show its stack. */
 #define FAPWS_FORK_SHOW SIGQUIT
 
+/* The socket of the one request that this process was forked for (--fork), or -1. */
+extern int fapws_fork_socket;
+/* Sends a finished part to it, and frees the part. */
+void fapws_fork_send(fapws_part *p);
+/* Sends waiting messages to the server (messages.c). Any thread, with or without the GIL. */
+void fapws_fork_said(void);
 /* As recvmsg(2), with a descriptor that came along, or -1. */
 ssize_t fapws_receive_with_file(int socket, void *buf, size_t n, int *file);
 /* Answers the request on socket, and ends the process. GIL held. */

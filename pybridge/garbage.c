@@ -1,6 +1,7 @@
 /* Parts that keep a Python object alive: released on any thread, freed on one
  * that has the GIL. */
-#include "bridge.h"
+#include "output.h"
+#include "shim_messages.h"
 
 #include <stdlib.h>
 

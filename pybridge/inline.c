@@ -1,4 +1,6 @@
 /* Inline mode: the loop itself runs what waits, in turns. */
+#include "interp.h"
+#include "output.h"
 #include "queue.h"
 
 #define P fapws_the_pool

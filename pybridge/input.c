@@ -1,5 +1,5 @@
 /* wsgi.input: the body of a request, in the record's memory or in a file. */
-#include "bridge.h"
+#include "request.h"
 
 #include <errno.h>
 #include <structmember.h>

@@ -1,6 +1,6 @@
 /* What arrives for an exchange after it has begun: more of its body, messages of
  * its WebSocket. The loop delivers only as much as has been taken (exchange.InputWindow). */
-#include "async.h"
+#include "exchange.h"
 
 fapws_input *fapws_take_input(fapws_record *rec) {
   fapws_lock();

@@ -2,7 +2,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* dladdr; as pyconfig.h of Python 3.8 has it */
 #endif
-#include "bridge.h"
+#include "interp.h"
+#include "response.h"
 
 #include <dlfcn.h>
 #include <signal.h>

@@ -1,6 +1,9 @@
 /* What is given up: requests that waited too long, and threads that do not
  * come back. None of it needs the GIL, which may be what they wait for. */
+#include "async.h"
+#include "output.h"
 #include "queue.h"
+#include "shim_stack.h"
 
 #include <unistd.h>
 

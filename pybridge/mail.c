@@ -2,6 +2,7 @@
  * broadcasts, so that all processes get them in one order. The loop puts what has arrived into a box,
  * and the asyncio thread hands all of it to Python in one call. */
 #include "async.h"
+#include "websocket.h"
 
 #include <stdlib.h>
 #include <string.h>

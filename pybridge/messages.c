@@ -4,7 +4,7 @@
  * none. So messages are kept until the loop comes for finished parts, and takes
  * them first: what a handler has purged is gone when its answer is sent. They are
  * kept as well before there is a loop. */
-#include "bridge.h"
+#include "forkchild.h"
 
 #include <stdlib.h>
 #include <string.h>

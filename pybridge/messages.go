@@ -1,7 +1,8 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "shim.h"
+// #include "part.h"
+// #include "shim_messages.h"
 import "C"
 
 import (

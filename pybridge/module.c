@@ -1,5 +1,7 @@
 /* The built-in module _fapws: what package fapws is made of. */
-#include "bridge.h"
+#include "interp.h"
+#include "request.h"
+#include "websocket.h"
 
 /* environ[name], a str, as the bytes that it stands for (PEP 3333); NULL with exception. */
 static PyObject *environ_bytes(PyObject *environ, const char *name) {

@@ -1,5 +1,5 @@
 /* Memory of parts: what a Python thread fills and the loop sends. */
-#include "bridge.h"
+#include "output.h"
 
 #include <string.h>
 

@@ -19,7 +19,7 @@ type StaticOptions struct {
 	JSON string // for static.ParseOptions
 }
 
-// MountKind says what an application is. Same values as FAPWS_WSGI and so on in shim.h.
+// MountKind says what an application is. Same values as FAPWS_WSGI and so on in record.h.
 type MountKind int
 
 // The kinds.

@@ -7,7 +7,11 @@
  * The same guess decides when the loop is woken: see publish.c.
  */
 #include "async.h"
+#include "interp.h"
+#include "messages.h"
 #include "queue.h"
+#include "request.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <semaphore.h>

@@ -3,7 +3,7 @@
  * Parts are visible to the loop at once, but it may be asleep, and waking it
  * costs two system calls and a thread switch. So it is woken after every slow
  * handler, and only once per run of quick ones. */
-#include "bridge.h"
+#include "forkchild.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 /* fapws.cache.purge. */
-#include "bridge.h"
+#include "interp.h"
+#include "messages.h"
 
 #define P fapws_the_pool
 #define MOST (1 << 20) /* bytes of patterns that wait; beyond it all pages go */

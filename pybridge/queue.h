@@ -3,7 +3,7 @@
 #ifndef FAPWS_QUEUE_H
 #define FAPWS_QUEUE_H
 
-#include "bridge.h"
+#include "pool.h"
 
 #include <time.h>
 

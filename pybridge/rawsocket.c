@@ -1,6 +1,6 @@
 /* environ['werkzeug.socket']: an application that speaks WebSocket by itself gets the
  * socket of its client (contrib/fapws/_rawsocket.py). */
-#include "bridge.h"
+#include "request.h"
 
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
 /* From what a handler returned to parts of a response. */
-#include "bridge.h"
+#include "interp.h"
+#include "messages.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,8 @@
 /* One job on one thread: a request, or the next turn of an iterator. */
-#include "bridge.h"
+#include "interp.h"
+#include "request.h"
+#include "stack.h"
+#include "websocket.h"
 
 #include <sys/resource.h>
 

@@ -1,6 +1,6 @@
 /* scope of ASGI 3: what is known of a connection when it begins. As for environ
  * (environ.c), the last heads are remembered, since clients send the same again. */
-#include "async.h"
+#include "exchange.h"
 
 #include <stdlib.h>
 #include <string.h>

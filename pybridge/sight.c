@@ -6,7 +6,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
-#include "bridge.h"
+#include "interp.h"
+#include "stack.h"
 
 #include <frameobject.h>
 #include <signal.h>
@@ -160,8 +161,6 @@ int fapws_whereabouts(uintptr_t number, int *thread) {
   if (rec->iter == NULL) return FAPWS_ANSWERED;
   return rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
 }
-
-int fapws_interrupt(uintptr_t number, uint32_t serial, fapws_sighting *out) { return fapws_interrupt_job(number, serial, 0, out); }
 
 int fapws_interrupt_job(uintptr_t number, uint32_t serial, unsigned long jobs, fapws_sighting *out) {
   fapws_record *rec = (fapws_record *)number;

@@ -1,7 +1,7 @@
 package pybridge
 
 // #include <stdlib.h>
-// #include "shim.h"
+// #include "shim_stack.h"
 import "C"
 
 import (

@@ -1,6 +1,4 @@
 /* The signals that a worker starts with. */
-#include "bridge.h"
-
 #include <signal.h>
 #include <stdlib.h>
 

@@ -3,7 +3,8 @@
  * Fields are validated when they are given and kept as they go on the wire,
  * so that the common case builds no Python objects. response_headers becomes
  * a list only for who asks; from then on the list counts. */
-#include "bridge.h"
+#include "interp.h"
+#include "response.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* sys.stdout and sys.stderr, to which a write never fails: a full disk, or a reader that has gone, is no
  * fault of the application. What cannot be written is dropped, counted, and told when there is room again. */
-#include "bridge.h"
+#include "interp.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -4,7 +4,11 @@
  * one is made (PEP 3333, "Buffering and Streaming"). The client's pace comes
  * back through record.unacked: too far ahead, the iterator is parked, and no
  * thread waits. */
-#include "bridge.h"
+#include "async.h"
+#include "interp.h"
+#include "request.h"
+#include "response.h"
+#include "stack.h"
 
 #include <string.h>
 #include <unistd.h>

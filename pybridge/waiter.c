@@ -4,7 +4,7 @@
  * They act when they are awaited, or made a task of (asyncio.create_task, wait_for),
  * so that a receive() which is given up before takes no message away. Each has a
  * future of its own, because a task that is cancelled cancels the future it waits on. */
-#include "async.h"
+#include "exchange.h"
 
 #define A fapws_the_async
 

@@ -3,7 +3,10 @@
  *
  * A record is in the queue when something has arrived for it (deliver.c), and a
  * turn of it calls back until nothing is left, or others have waited for a while. */
-#include "bridge.h"
+#include "interp.h"
+#include "request.h"
+#include "stack.h"
+#include "websocket.h"
 
 #include <stdlib.h>
 #include <string.h>

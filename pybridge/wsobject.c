@@ -1,5 +1,7 @@
 /* What the callbacks of a WebSocket get: the object to send with. Any thread. */
-#include "bridge.h"
+#include "interp.h"
+#include "request.h"
+#include "websocket.h"
 
 #include <stddef.h>
 #include <stdlib.h>

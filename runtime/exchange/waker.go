@@ -18,7 +18,7 @@ type Waker struct {
 	Signals int    // stream socket, non-blocking; a byte other than zero is Handler.Signalled
 }
 
-// What *Waker.State says of the loop. bridge.h of pybridge has the same.
+// What *Waker.State says of the loop. pool.h of pybridge has the same.
 const (
 	Awake  = 0
 	Asleep = 1

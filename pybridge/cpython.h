@@ -1,0 +1,34 @@
+/* Python.h, the functions that older Pythons lack, and the memory shared with Go: for every header of the Python side.
+ *
+ * Unless a comment says otherwise, a function of the Python side needs the GIL, returns NULL or -1 with a Python
+ * exception set when it fails, and borrows the objects it is given. */
+#ifndef FAPWS_CPYTHON_H
+#define FAPWS_CPYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+#include "shim.h"
+
+#if PY_VERSION_HEX < 0x03090000
+#define PyObject_CallNoArgs(f) PyObject_CallObject((f), NULL)
+#define PyObject_CallOneArg(f, a) PyObject_CallFunctionObjArgs((f), (a), NULL)
+#define PyObject_CallMethodNoArgs(o, n) PyObject_CallMethodObjArgs((o), (n), NULL)
+#define PyObject_Vectorcall _PyObject_Vectorcall
+#define FAPWS_HAVE_VECTORCALL _Py_TPFLAGS_HAVE_VECTORCALL
+#else
+#define FAPWS_HAVE_VECTORCALL Py_TPFLAGS_HAVE_VECTORCALL
+#endif
+
+#if PY_VERSION_HEX < 0x030a0000
+typedef enum { PYGEN_RETURN = 0, PYGEN_ERROR = -1, PYGEN_NEXT = 1 } PySendResult;
+#define FAPWS_AM_SEND(f)
+#else
+#define FAPWS_AM_SEND(f) .am_send = (f),
+#endif
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#endif

@@ -1,0 +1,143 @@
+/* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, asynchandler.c
+ * and asyncsight.c. All of it is called on the asyncio thread, unless a comment says otherwise.
+ *
+ * An exchange is a coroutine that a Task runs. How it serves the client's
+ * request (ASGI, an async handler, a WebSocket) is its fapws_kind; the rest is in
+ * exchange.c (the coroutine) and waiter.c (the awaitables of receive() and send()). */
+#ifndef FAPWS_EXCHANGE_H
+#define FAPWS_EXCHANGE_H
+
+#include "async.h"
+#include "request.h"
+#include "response.h"
+
+typedef struct fapws_exchange fapws_exchange;
+
+/* The reason to wait. */
+enum { FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM };
+
+/* A coroutine that ends when an exchange has a message, or room for more of the response. */
+typedef struct fapws_waiter {
+  PyObject_HEAD
+  fapws_exchange *exchange;          /* owned */
+  PyObject *future;                  /* owned: the task waits on it; NULL while it does not */
+  struct fapws_waiter *next, *prev;  /* in exchange.waiters while there is a future */
+  uint8_t what, ended;
+} fapws_waiter;
+
+/* The differences between kinds of exchanges. A function may find that exchange->rec
+ * has become NULL after it has published the Last part. */
+typedef struct {
+  const char *name; /* of scope['type'], for messages */
+  /* Makes the coroutine, or other awaitable, that the task runs; or NULL with an
+   * exception, or NULL without one: the exchange has ended. */
+  PyObject *(*begin)(fapws_exchange *x);
+  /* The next message of receive(): 1 with *message, 0 there is none yet, -1 exception. */
+  int (*receive)(fapws_exchange *x, PyObject **message);
+  /* send(message): what it returns, awaitable; NULL with an exception. */
+  PyObject *(*send)(fapws_exchange *x, PyObject *message);
+  /* The awaitable has returned result. Returns the next one to run, or NULL: as begin. */
+  PyObject *(*returned)(fapws_exchange *x, PyObject *result);
+  /* It has raised; the exception is set and has to be cleared, and the exchange ended. */
+  void (*raised)(fapws_exchange *x);
+  /* The client has left: called once, before waiters are woken. */
+  void (*gone)(fapws_exchange *x);
+} fapws_kind;
+
+/* States of a response (fapws_exchange.state). */
+enum {
+  FAPWS_WAITS,     /* for http.response.start */
+  FAPWS_HEAD,      /* it has been received, and nothing was sent */
+  FAPWS_BODY,      /* the head was sent */
+  FAPWS_DISCARD,   /* the loop answers by itself; further data of the application is dropped */
+  FAPWS_COMPLETE,  /* the Last part was published */
+  FAPWS_ACCEPTED,  /* it is an open WebSocket */
+};
+
+struct fapws_exchange {
+  PyObject_HEAD
+  fapws_record *rec;       /* NULL: the response is complete, and the record the loop's again */
+  const fapws_kind *kind;
+  fapws_mount *mount;
+  PyObject *task;          /* owned, until the end */
+  PyObject *inner;         /* owned: awaited for the application */
+  PyObject *iterator;      /* owned: of an async handler, yields the body */
+  fapws_waiter *waiters, *last_waiter; /* borrowed: their awaiters own them */
+  fapws_exchange *next, *prev; /* in async.live, which owns it */
+  uint8_t state;
+  uint8_t begun;           /* inner was made */
+  uint8_t running;         /* its coroutine is on the stack */
+  uint8_t gone;            /* the client disconnected */
+  uint8_t hung;            /* the client has shut down its side: as gone for receive(), not for send() */
+  uint8_t ended;           /* its coroutine has ended */
+  uint8_t overdue;         /* it was cancelled because it timed out */
+  uint8_t waits;           /* inner is a fapws_waiter for room, of an async handler */
+  uint8_t received;        /* the whole body was received; of a WebSocket, its handshake */
+  uint16_t code;           /* of a WebSocket that is over (RFC 6455 §7.4) */
+  PyObject *reason;        /* owned: likewise, a str; NULL: none */
+  uint8_t words;           /* of a WebSocket that the client has closed: messages that may still be sent in vain */
+  uint8_t unheard;         /* likewise, whose connection is closed, too: messages sent since one was received */
+  int64_t taken;           /* bytes of the body in memory, or in the file, that were received */
+  char line[160], addr[46]; /* beginning of the request, and address of the client, when rec is NULL */
+  uint8_t line_len, addr_len;
+  uint32_t log;            /* likewise: number of its error log */
+  fapws_start_object head; /* only its fields: no Python object */
+};
+
+/* --- exchange.c --- */
+extern PyTypeObject fapws_Exchange_Type;
+int fapws_exchange_init(void);
+extern PyObject *fapws_cancelled_error; /* asyncio.CancelledError */
+/* Starts rec: makes its exchange and the task, which runs until it waits. */
+void fapws_exchange_start(fapws_record *rec);
+/* Sends value into an iterator, as PyIter_Send does. */
+PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
+/* An iterator for fapws_iter_send that drives an awaitable; NULL with TypeError. A new reference. */
+PyObject *fapws_await(PyObject *awaitable);
+/* Cancels its task. */
+void fapws_exchange_cancel(fapws_exchange *x);
+
+/* --- waiter.c --- */
+extern PyTypeObject fapws_Waiter_Type, fapws_Done_Type;
+int fapws_waiter_init(void);
+/* A coroutine that waits for something of x. */
+PyObject *fapws_waiter_new(fapws_exchange *x, int what);
+/* One that has ended already. Borrowed: it is shared. */
+extern PyObject *fapws_done;
+/* Wakes the waiters for that reason. */
+void fapws_wake_waiters(fapws_exchange *x, int what);
+
+/* --- asgi.c --- */
+extern const fapws_kind fapws_asgi_http;
+/* Calls the application; takes over scope, which may be NULL. Returns as begin. */
+PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
+/* http.response.start and http.response.body. -1 with an exception. */
+int fapws_asgi_start(fapws_exchange *x, PyObject *message);
+int fapws_asgi_body(fapws_exchange *x, PyObject *message);
+/* Publishes p of x, whose body, if it is not in owner's memory, is in its buf. */
+void fapws_exchange_publish(fapws_exchange *x, fapws_part *p);
+/* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
+void fapws_asgi_raised(fapws_exchange *x);
+
+/* --- asgiws.c --- */
+extern const fapws_kind fapws_asgi_websocket;
+/* Whether send() raises because the client disconnected. */
+int fapws_has_left(fapws_exchange *x);
+
+/* --- asynchandler.c --- */
+extern const fapws_kind fapws_async_handler;
+
+/* --- scope.c --- */
+int fapws_scope_init(void);
+/* The scope of rec (ASGI 3, "Connection Scope"): a new dict. */
+PyObject *fapws_scope(fapws_record *rec);
+
+/* --- inputs.c --- */
+/* The next input, which the caller frees, or NULL; gives back credit for it. */
+fapws_input *fapws_take_input(fapws_record *rec);
+
+/* --- asyncsight.c --- */
+/* The lines of the code that x awaits, as fapws_sighting has them. GIL, any thread. */
+void fapws_await_chain(fapws_exchange *x, FILE *out);
+
+#endif

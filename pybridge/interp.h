@@ -1,0 +1,50 @@
+/* The interpreter itself: interp.c, module.c, stdio.c, fork.c and dump.c. */
+#ifndef FAPWS_INTERP_H
+#define FAPWS_INTERP_H
+
+#include "cpython.h"
+
+/* --- interp.c --------------------------------------------------------------- */
+
+/* signals_on_stack(): a method of module _fapws. Keeps signal handlers that libraries have installed off the stack they interrupt. */
+PyObject *fapws_signals_on_stack(PyObject *module, PyObject *none);
+/* Runs the application's signal handlers; main thread only. */
+void fapws_check_signals(void);
+/* Makes signals of the application write to fd, which wakes the loop. */
+void fapws_watch_signals(int fd);
+/* Exit status of the current exception if it is SystemExit (cleared), else -1. */
+int fapws_system_exit(void);
+
+/* --- module.c --------------------------------------------------------------- */
+
+PyObject *fapws_module_init(void);
+/* fapws.Timeout; immortal */
+extern PyObject *fapws_timeout;
+/* A Staticfile, or a CGIApplication, that a handler returned. */
+typedef struct {
+  PyObject_HEAD
+  PyObject *options; /* owned: str, JSON */
+  PyObject *path;    /* owned: bytes, PATH_INFO; for a program SCRIPT_NAME comes before it */
+  int program;       /* whether it is one */
+  uint32_t script_len;
+} fapws_static_object;
+extern PyTypeObject fapws_StaticAnswer_Type;
+
+/* --- stdio.c ---------------------------------------------------------------- */
+
+/* Replaces sys.stdout or sys.stderr by a stream of which no write fails. */
+int fapws_stdio_init(const char *name, int fd);
+
+/* --- fork.c ----------------------------------------------------------------- */
+
+/* Whether this process is a child of os.fork(). */
+extern volatile int fapws_forked;
+int fapws_fork_init(void);
+/* In a child made by os.fork() that came back from its handler. Does not return. */
+void fapws_child_exit(void) __attribute__((noreturn));
+
+/* --- dump.c ----------------------------------------------------------------- */
+
+int fapws_dump_init(void);
+
+#endif

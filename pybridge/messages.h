@@ -1,0 +1,80 @@
+/* What the application tells the server in addition to its responses: messages.c, errorlog.c, purge.c, channels.c
+ * and mail.c. Functions that take (module, args) are methods of module _fapws, see module.c. */
+#ifndef FAPWS_MESSAGES_H
+#define FAPWS_MESSAGES_H
+
+#include "response.h"
+#include "shim_messages.h"
+
+/* --- messages.c: any thread, without the GIL -------------------------------- */
+
+/* A text, borrowed for the length of a call. */
+typedef struct {
+  const char *text;
+  uint32_t len;
+} fapws_bytes;
+/* Maximum bytes of messages for error logs that wait for the loop. */
+#define FAPWS_ERRORLOG_WAITS (4 << 20)
+/* Copies a message of n texts for the loop, and wakes it; 0: there is no room. */
+int fapws_keep(uint8_t kind, const fapws_bytes *texts, int n);
+/* The same under the GIL. -1 with an exception. */
+int fapws_say(uint8_t kind, const fapws_bytes *texts, int n);
+
+/* --- errorlog.c ------------------------------------------------------------- */
+
+/* Writes a str, of whole lines, to an error log. Clears no exception and may set one. */
+void fapws_errorlog_say(int number, PyObject *text);
+PyObject *fapws_errorlog_method(PyObject *module, PyObject *args);
+/* wsgi.errors of requests whose error log has that number. Borrowed; NULL: there is none. */
+PyObject *fapws_errorlog_stream(int number);
+/* Makes them. */
+int fapws_errorlog_init(void);
+/* In a child, of any kind, that was forked. */
+void fapws_errorlog_forked(void);
+
+/* --- purge.c ---------------------------------------------------------------- */
+
+PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
+
+/* --- channels.c ------------------------------------------------------------- */
+
+#define FAPWS_EVENT_COST 64 /* cost of an event in addition to its bytes */
+#define FAPWS_LARGEST_EVENT (16 << 20) /* bytes of one before the settings are known */
+
+/* Makes room for cost bytes of events: 1. 0: too many wait, which may change. -1: too many
+ * wait, and will as long as this thread does. */
+int fapws_reserve_event(int64_t cost);
+void fapws_forget_event(int64_t cost);
+/* Notes that an event was said to the loop: what the exchange that has published it still sends
+ * leaves behind that event (order.go). A thread or task of the application's own belongs to no exchange that
+ * could be known, so all exchanges wait for its events. */
+void fapws_published_event(int64_t cost);
+/* The sum that fapws_count_listeners keeps. GIL not needed. */
+int64_t fapws_listener_count(const char *name, size_t len);
+
+PyObject *fapws_channel_publish(PyObject *module, PyObject *args);
+PyObject *fapws_channel_answer(PyObject *module, PyObject *args);
+PyObject *fapws_channel_listeners(PyObject *module, PyObject *name);
+PyObject *fapws_channel_watch(PyObject *module, PyObject *none);
+
+/* The answer that makes a client a listener. */
+typedef struct {
+  PyObject_HEAD
+  PyObject *names;   /* owned: str, as Fapws-Channel has them */
+  PyObject *start;   /* owned: bytes, the beginning of the stream */
+  PyObject *headers; /* owned: tuple of (name, value) */
+} fapws_channel_object;
+extern PyTypeObject fapws_ChannelAnswer_Type;
+/* Puts the names of a channel object into the fields of its answer. */
+int fapws_channel_head(fapws_start_object *s, PyObject *answer);
+/* The callable that gets notices for on_join and on_leave. A new reference. */
+PyObject *fapws_noticed(void);
+
+/* --- mail.c ----------------------------------------------------------------- */
+
+PyObject *fapws_mail_post(PyObject *module, PyObject *args);
+PyObject *fapws_mail_watch(PyObject *module, PyObject *none);
+/* Passes messages that have arrived to Python. On the asyncio thread. */
+void fapws_mail_deliver(void);
+
+#endif

@@ -1,0 +1,60 @@
+/* Parts and their way to the loop: part.c, publish.c, flow.c, garbage.c and deliver.c. */
+#ifndef FAPWS_OUTPUT_H
+#define FAPWS_OUTPUT_H
+
+#include "pool.h"
+
+/* --- part.c ----------------------------------------------------------------- */
+
+/* A part for rec with room in buf; to be published, or freed by the caller. NULL with MemoryError. */
+fapws_part *fapws_part_new(fapws_record *rec, size_t room);
+void fapws_part_reset(fapws_part *p, fapws_record *rec);
+/* Room for n more bytes in p->buf; -1 and MemoryError. */
+int fapws_part_reserve(fapws_part *p, size_t n);
+
+/* --- publish.c: without the GIL --------------------------------------------- */
+
+/* Inline mode: makes the loop call fapws_turn soon. Any thread. */
+void fapws_want_turn(void);
+/* Puts a part where the loop finds it when it looks. Any thread. */
+void fapws_hand_over(fapws_part *p);
+/* Hands a part to the loop, which may read and release it at once. */
+void fapws_publish(fapws_thread *t, fapws_part *p);
+/* Wakes the loop if it does not know of all published parts. */
+void fapws_notify(fapws_thread *t);
+
+/* --- deliver.c: without the GIL --------------------------------------------- */
+
+/* Puts rec into the queue unless it is there, or runs, or takes no inputs. The mutex
+ * is held. Returns whether it did. */
+int fapws_schedule(fapws_record *rec);
+/* Frees a list of inputs. */
+void fapws_free_inputs(fapws_input *in);
+
+/* --- flow.c ----------------------------------------------------------------- */
+
+void fapws_flow_init(void);
+/* Defers rec, a request that t has taken, if the answers ahead of it are large or too many run. 1: rec is
+ * the loop's until it is resumed. GIL not needed. */
+int fapws_defer(fapws_thread *t, fapws_record *rec);
+/* Whether rec's client is too far behind. */
+int fapws_must_wait(fapws_record *rec);
+/* Marks rec as waiting for the client unless there is room now; 1 if parked. */
+int fapws_park(fapws_record *rec);
+/* Blocks the thread, without the GIL, until rec's client has caught up, the timeout expires,
+ * or nothing is to be sent to it any more; seconds < 0: no limit. Returns whether
+ * there is room. */
+int fapws_wait_for_client(fapws_record *rec, double seconds);
+/* Makes all senders that wait so continue, and returns when they are gone. The mutex is held. */
+void fapws_release_senders(fapws_record *rec);
+/* After write(): sleeps while rec's client is too far behind. */
+void fapws_wait_for_room(fapws_record *rec);
+/* Whether rec's response is no longer wanted. Any thread. */
+int fapws_is_cancelled(fapws_record *rec);
+
+/* --- garbage.c -------------------------------------------------------------- */
+
+/* Drops the objects of parts that the loop has released. */
+void fapws_collect_garbage(void);
+
+#endif

@@ -1,0 +1,34 @@
+/* A request as Python sees it: environ.c, input.c and rawsocket.c. */
+#ifndef FAPWS_REQUEST_H
+#define FAPWS_REQUEST_H
+
+#include "pool.h"
+
+/* --- environ.c -------------------------------------------------------------- */
+
+int fapws_environ_init(const fapws_pool_options *o);
+/* environ of rec: a dict, or an instance of cls. input NULL: there is no body. A new reference. */
+PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input);
+/* "GET /x HTTP/1.1". A new reference. */
+PyObject *fapws_request_line(fapws_record *rec);
+
+/* --- input.c ---------------------------------------------------------------- */
+
+extern PyTypeObject fapws_Input_Type;
+/* wsgi.input of rec. A new reference. */
+PyObject *fapws_input_new(fapws_record *rec);
+/* wsgi.input of all requests without a body. Borrowed. */
+PyObject *fapws_input_empty(void);
+/* Cuts the object off from the record, which is about to be used again. */
+void fapws_input_detach(PyObject *input);
+
+/* --- rawsocket.c ------------------------------------------------------------ */
+
+/* Puts rec->socket into rec->environ. */
+int fapws_raw_offer(fapws_record *rec);
+/* Whether the application has used it, so that there is no response. */
+int fapws_raw_used(fapws_record *rec);
+/* Closes what is left of it, and notes in rec->taken whether it was used. */
+void fapws_raw_end(fapws_record *rec);
+
+#endif

@@ -1,0 +1,26 @@
+/* Stacks of threads and tasks: sight.c and asyncsight.c. */
+#ifndef FAPWS_STACK_H
+#define FAPWS_STACK_H
+
+#include "pool.h"
+#include "shim_stack.h"
+
+#include <stdio.h>
+
+/* environ['fapws.disconnected'] */
+extern PyMethodDef fapws_disconnected_method;
+/* Makes sure that a Timeout which was raised in t for its request hits no other. */
+void fapws_take_back(fapws_thread *t);
+/* Inline mode, main thread: takes a signal that ends waits of overdue handlers. */
+void fapws_take_overdue_signal(void);
+/* Writes file, line and function of a frame, a NUL after each. */
+void fapws_write_frame(FILE *out, PyObject *frame);
+/* The same for all frames of a thread, the innermost first. */
+void fapws_write_stack(FILE *out, PyThreadState *state);
+/* Fills in what t runs; out->stack is the caller's. */
+void fapws_look_at(fapws_thread *t, fapws_sighting *out);
+/* The asyncio thread's part of fapws_look and fapws_whereabouts. */
+int fapws_async_look(fapws_sighting *out, int max);
+int fapws_async_whereabouts(fapws_record *rec);
+
+#endif

@@ -1,0 +1,80 @@
+/* WebSockets for synchronous code, and broadcasts to all WebSockets: websocket.c, wsobject.c and broadcast.c. */
+#ifndef FAPWS_WEBSOCKET_H
+#define FAPWS_WEBSOCKET_H
+
+#include "messages.h"
+
+/* --- websocket.c ------------------------------------------------------------ */
+
+enum { FAPWS_WS_OPENING, FAPWS_WS_OPEN, FAPWS_WS_CLOSING, FAPWS_WS_CLOSED };
+
+/* The argument of the callbacks: a fapws.WebSocketConnection. Its objects are owned; any thread with the GIL. */
+typedef struct {
+  PyObject_HEAD
+  fapws_record *rec;   /* borrowed; NULL when the exchange has ended */
+  PyObject *environ;   /* dict, made on demand */
+  PyObject *protocol;  /* str, or NULL */
+  PyObject *data;      /* the application's own */
+  PyObject *refusal;   /* HTTPError that reject() has made */
+  PyObject *reason;    /* str: argument of close() */
+  PyObject *groups;    /* set of str: the groups it has joined, or NULL */
+  PyObject *weak;
+  uint16_t code;       /* argument of close() */
+  uint8_t state;
+} fapws_ws_object;
+
+/* The handshake of a WebSocket, and on_open. */
+void fapws_ws_open(fapws_thread *t, fapws_record *rec);
+/* Calls back with what has arrived. */
+void fapws_ws_turn(fapws_thread *t, fapws_record *rec);
+/* Tells the loop that the WebSocket is accepted. */
+int fapws_ws_accept(fapws_ws_object *ws);
+/* Hands a part to the loop, from any thread. */
+void fapws_ws_publish(fapws_record *rec, fapws_part *p);
+/* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
+int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason);
+
+/* --- wsobject.c ------------------------------------------------------------- */
+
+extern PyTypeObject fapws_WebSocketConnection_Type;
+/* A new reference. */
+fapws_ws_object *fapws_ws_new(fapws_record *rec);
+/* environ of the handshake. A new reference. */
+PyObject *fapws_ws_environ(fapws_ws_object *ws);
+/* Whether a close frame may have that code (RFC 6455 §7.4). */
+int fapws_sendable(long code);
+/* A message as bytes: those of an object that lives as long. */
+typedef struct {
+  PyObject *owner; /* a new reference */
+  const char *data;
+  Py_ssize_t len;
+  int op;
+} fapws_message;
+/* Reads a str (text), bytes or a similar object (binary). -1 with an exception; owner must be released in any case. */
+int fapws_read_message(PyObject *o, fapws_message *m);
+/* A part with a message. */
+fapws_part *fapws_message_part(fapws_record *rec, PyObject *message);
+
+/* Methods of module _fapws. */
+PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args);
+
+/* --- broadcast.c ------------------------------------------------------------ */
+
+/* Passes a broadcast to the loop: True, taken; False, too much waits, which may change; None, and will as
+ * long as this thread does. NULL with an exception: it has more than most bytes. */
+PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most);
+/* The number by which the loop knows a WebSocket, unique when its record is used again. */
+static inline uint64_t fapws_socket_number(const fapws_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
+
+/* Methods of module _fapws. */
+PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args);
+PyObject *fapws_ws_count(PyObject *module, PyObject *args);
+PyObject *fapws_group_join(PyObject *module, PyObject *args);
+PyObject *fapws_group_leave(PyObject *module, PyObject *args);
+PyObject *fapws_group_send(PyObject *module, PyObject *args);
+PyObject *fapws_group_count(PyObject *module, PyObject *args);
+/* ws.join(group), ws.leave(group). */
+PyObject *fapws_ws_join(PyObject *self, PyObject *group);
+PyObject *fapws_ws_leave(PyObject *self, PyObject *group);
+
+#endif
