@@ -218,9 +218,10 @@ func manyClients(t *testing.T, addr string) {
 	}
 	n := int(min(10_000, limit.Cur-100))
 	clients := make([]rawClient, n)
+	long := unix.NsecToTimeval(patience.Nanoseconds())
 	for i := range clients {
 		clients[i] = dialRaw(t, addr)
-		unix.SetsockoptTimeval(clients[i].fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience.Seconds())})
+		unix.SetsockoptTimeval(clients[i].fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &long)
 	}
 	fmt.Println("connected", n)
 	buf := make([]byte, 4096)

@@ -16,6 +16,7 @@ func TestArrows(t *testing.T) {
 	}{
 		{"fapws/runtime/http1", nil},
 		{"fapws/runtime/exchange", []string{"fapws/runtime/http1"}},
+		{"fapws/runtime/eventloop", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/runtime/websocket", []string{"fapws/runtime/http1"}},
 		{"fapws/runtime/logfile", nil},
 		{"fapws/runtime/accesslog", []string{"fapws/runtime/http1", "fapws/runtime/logfile"}},

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestP16: all that needs no Python compiles for Linux on 64-bit and 32-bit ARM as
-// well. fapws itself is for Linux: the loop sleeps in epoll, files are sent and looked
-// up as Linux does it. What knows nothing of that compiles for the BSDs and macOS, too.
+// TestP16: all packages that need no Python compile for Linux on 32-bit and 64-bit x86 and ARM.
+// fapws itself is for Linux: files are sent and looked up as Linux does it. Packages that know
+// nothing of that, the event loop among them, compile for the BSDs and macOS, too.
 // (With vet, which also checks the tests; the cgo packages need a compiler for each.)
 func TestP16(t *testing.T) {
 	t.Parallel()
@@ -30,13 +30,15 @@ func TestP16(t *testing.T) {
 	if len(all) < 14 {
 		t.Errorf("only %v are looked at", all)
 	}
-	portable := []string{"./runtime/http1", "./runtime/exchange", "./runtime/compress", "./runtime/auth", "./runtime/cache"}
+	portable := []string{"./runtime/http1", "./runtime/exchange", "./runtime/compress", "./runtime/auth", "./runtime/cache", "./runtime/channel",
+		"./runtime/eventloop", "./runtime/websocket", "./runtime/websocket/wstest", "./runtime/backend/backendtest", "./cmd/fapws/envfile",
+		"./cmd/fapws/exit", "./cmd/fapws/memory", "./cmd/fapws/tomlfile", "./cmd/fapws/version", "./cmd/fapws/webconf"}
 	for _, tt := range []struct {
 		os, arch string
 		packages []string
 	}{
-		{"linux", "amd64", all}, {"linux", "arm64", all}, {"linux", "arm", all},
-		{"freebsd", "amd64", portable}, {"openbsd", "amd64", portable}, {"darwin", "arm64", portable},
+		{"linux", "amd64", all}, {"linux", "arm64", all}, {"linux", "arm", all}, {"linux", "386", all},
+		{"freebsd", "amd64", portable}, {"openbsd", "amd64", portable}, {"netbsd", "amd64", portable}, {"darwin", "arm64", portable},
 	} {
 		cmd := exec.Command("go", append([]string{"vet"}, tt.packages...)...)
 		cmd.Dir = "../../.."

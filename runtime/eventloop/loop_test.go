@@ -1,0 +1,436 @@
+package eventloop
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience ends a test that hangs, and nothing else.
+const patience = 2 * time.Minute
+
+// start runs a loop until the test ends. set is called before.
+func start(t *testing.T, set func(*Loop)) *Loop {
+	t.Helper()
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if set != nil {
+		set(l)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run() }()
+	t.Cleanup(func() {
+		l.Stop()
+		if err := receive(t, ended); err != nil {
+			t.Errorf("the loop ended: %v", err)
+		}
+		if l.Post(func() {}) {
+			t.Error("a loop that has ended takes functions")
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func receive[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatalf("nothing within %v", patience)
+	}
+	return v
+}
+
+// do runs f on the loop and waits for it.
+func do(t *testing.T, l *Loop, f func()) {
+	t.Helper()
+	done := make(chan bool)
+	if !l.Post(func() { defer close(done); f() }) {
+		t.Fatal("the loop has ended")
+	}
+	receive(t, done)
+}
+
+type handlerFunc func(Readiness)
+
+func (f handlerFunc) Ready(r Readiness) { f(r) }
+
+// pair returns two connected sockets, which do not block.
+func pair(t *testing.T) (ours, theirs int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fds[0], fds[1]
+}
+
+func write(t *testing.T, fd int) {
+	t.Helper()
+	if _, err := unix.Write(fd, []byte("x")); err != nil {
+		t.Error(err)
+	}
+}
+
+// read returns how much there is, -1 if nothing has come.
+func read(fd int) int {
+	var b [64]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+func TestReadiness(t *testing.T) {
+	l := start(t, nil)
+	ours, theirs := pair(t)
+	defer unix.Close(theirs)
+	news := make(chan Readiness, 10)
+	var w Watch
+	write(t, theirs) // before it is watched
+	do(t, l, func() {
+		if err := l.Add(&w, ours, handlerFunc(func(r Readiness) {
+			for read(ours) > 0 {
+			}
+			news <- r
+		})); err != nil {
+			t.Error(err)
+		}
+	})
+	if r := receive(t, news); r&Readable == 0 || r&(Writable|MaybeGone) != 0 {
+		t.Errorf("what had come before: %b", r)
+	}
+	write(t, theirs)
+	if r := receive(t, news); r&Readable == 0 {
+		t.Errorf("what has come: %b", r)
+	}
+	do(t, l, func() { _ = w.WantRoom(true) })
+	if r := receive(t, news); r&Writable == 0 {
+		t.Errorf("room: %b", r)
+	}
+	do(t, l, func() { _ = w.WantRoom(false) })
+	unix.Shutdown(theirs, unix.SHUT_WR)
+	for r := receive(t, news); r&MaybeGone == 0; r = receive(t, news) {
+	}
+	do(t, l, func() {
+		w.Remove()
+		unix.Close(ours)
+		if w.Watched() || l.watches[ours] != nil {
+			t.Error("it is watched still")
+		}
+	})
+}
+
+// Room is reported when a full socket is read from.
+func TestRoom(t *testing.T) {
+	l := start(t, nil)
+	ours, theirs := pair(t)
+	defer unix.Close(theirs)
+	buf := make([]byte, 1<<16)
+	for {
+		if _, err := unix.Write(ours, buf); err != nil {
+			break
+		}
+	}
+	room := make(chan bool, 100)
+	var w Watch
+	do(t, l, func() {
+		_ = l.Add(&w, ours, handlerFunc(func(r Readiness) {
+			if r&Writable != 0 {
+				room <- true
+			}
+		}))
+		_ = w.WantRoom(true)
+	})
+	do(t, l, func() {}) // a full turn
+	if len(room) > 0 {
+		t.Error("there is room in a full socket")
+	}
+	for {
+		if _, err := unix.Read(theirs, buf); err != nil {
+			break
+		}
+	}
+	receive(t, room)
+	do(t, l, func() { w.Remove(); unix.Close(ours) })
+}
+
+// A descriptor that is closed and used again within a batch gets what was reported of its predecessor. The
+// kernel says that there is nothing.
+func TestDescriptorUsedAgainWithinABatch(t *testing.T) {
+	l := start(t, nil)
+	first, firstPeer := pair(t)
+	old, oldPeer := pair(t)
+	var fresh, freshPeer int
+	hints := make(chan int, 10)
+	var wFirst, wOld, wFresh Watch
+	do(t, l, func() {
+		replaced := false
+		replace := func(mine, other *Watch, otherFD int) handlerFunc {
+			return func(Readiness) {
+				if replaced {
+					return
+				}
+				replaced = true
+				other.Remove()
+				unix.Close(otherFD)
+				fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+				if err != nil || fds[0] != otherFD {
+					t.Error(fds, err)
+				}
+				fresh, freshPeer = fds[0], fds[1]
+				unix.SetNonblock(fresh, true)
+				if err := l.Add(&wFresh, fresh, handlerFunc(func(Readiness) { hints <- read(fresh) })); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		// Whichever comes first replaces the other.
+		_ = l.Add(&wFirst, first, replace(&wFirst, &wOld, old))
+		_ = l.Add(&wOld, old, replace(&wOld, &wFirst, first))
+		write(t, firstPeer)
+		unix.Close(oldPeer)
+	})
+	if got := receive(t, hints); got != -1 {
+		t.Errorf("the new connection read %d", got)
+	}
+	write(t, freshPeer)
+	if got := receive(t, hints); got != 1 {
+		t.Errorf("the new connection read %d", got)
+	}
+	do(t, l, func() {
+		wFirst.Remove()
+		wOld.Remove()
+		wFresh.Remove()
+	})
+	for _, fd := range []int{first, firstPeer, old, freshPeer} {
+		unix.Close(fd)
+	}
+}
+
+// What is ready at once is one batch, and each batch has an end. What a thread has done meanwhile is
+// looked at long before a large one ends.
+func TestBatches(t *testing.T) {
+	const n = 1000
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 2*n+100 {
+		t.Fatalf("this test needs %d descriptors, the limit is %d (%v)", 2*n+100, limit.Cur, err)
+	}
+	var seen, pending, ends, calledAt, callAt int
+	done := make(chan bool, 1)
+	l := start(t, func(l *Loop) {
+		l.AtEndOfBatch(func(called bool) {
+			ends++
+			pending = 0
+			if called && callAt > 0 && calledAt == 0 {
+				calledAt = seen
+			}
+			if seen == n {
+				seen = n + 1
+				done <- true
+			}
+		})
+	})
+	waker := l.Waker()
+	var peers []int
+	watches := make([]Watch, n)
+	do(t, l, func() {
+		for i := range n {
+			ours, theirs := pair(t)
+			peers = append(peers, theirs)
+			_ = l.Add(&watches[i], ours, handlerFunc(func(Readiness) {
+				if read(ours) < 1 {
+					return
+				}
+				seen++
+				pending++
+				if seen == 200 {
+					callAt = seen
+					waker.Wake()
+				}
+			}))
+		}
+	})
+	do(t, l, func() {
+		ends = 0
+		for _, fd := range peers {
+			write(t, fd)
+		}
+	})
+	receive(t, done)
+	do(t, l, func() {
+		if ends > n/2 || pending != 0 {
+			t.Errorf("%d ends for %d events, %d without one", ends, n, pending)
+		}
+		if calledAt == 0 || calledAt > callAt+lookEvery {
+			t.Errorf("called after event %d, seen after %d", callAt, calledAt)
+		}
+		for i := range watches {
+			fd := watches[i].fd
+			watches[i].Remove()
+			unix.Close(fd)
+		}
+	})
+	for _, fd := range peers {
+		unix.Close(fd)
+	}
+}
+
+// A handler that always wants another turn does not keep others from theirs, nor does a function that
+// posts itself.
+func TestTurnsWithoutEnd(t *testing.T) {
+	l := start(t, nil)
+	ours, theirs := pair(t)
+	otherOurs, otherTheirs := pair(t)
+	got := make(chan bool, 1)
+	var w, other Watch
+	var ended bool
+	var again func()
+	again = func() {
+		if !ended {
+			l.Post(again)
+		}
+	}
+	do(t, l, func() {
+		_ = l.Add(&w, ours, handlerFunc(func(Readiness) { w.Again() }))
+		_ = l.Add(&other, otherOurs, handlerFunc(func(Readiness) {
+			if read(otherOurs) > 0 {
+				got <- true
+			}
+		}))
+		again()
+		write(t, theirs)
+	})
+	for range 100 {
+		write(t, otherTheirs)
+		receive(t, got)
+	}
+	do(t, l, func() { ended = true; w.Remove(); other.Remove() })
+	for _, fd := range []int{ours, theirs, otherOurs, otherTheirs} {
+		unix.Close(fd)
+	}
+}
+
+// Functions run in the order in which each goroutine has posted them, and threads that call are heard.
+func TestPosts(t *testing.T) {
+	const goroutines, each = 8, 2000
+	calls := make(chan bool, 1)
+	l := start(t, func(l *Loop) {
+		l.AtEndOfBatch(func(called bool) {
+			if called {
+				select {
+				case calls <- true:
+				default:
+				}
+			}
+		})
+	})
+	var last [goroutines]int
+	var wg, ran sync.WaitGroup
+	ran.Add(goroutines * each)
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range each {
+				l.Post(func() {
+					if last[g] != i {
+						t.Errorf("goroutine %d: %d came in the place of %d", g, i, last[g])
+					}
+					last[g] = i + 1
+					ran.Done()
+				})
+			}
+		})
+	}
+	wg.Wait()
+	ran.Wait()
+	waker := l.Waker()
+	for range 1000 {
+		do(t, l, func() {})
+		for len(calls) > 0 {
+			<-calls
+		}
+		waker.Wake()
+		receive(t, calls)
+	}
+}
+
+// A panic ends one callback, not the loop.
+func TestPanics(t *testing.T) {
+	panics := make(chan any, 10)
+	var breaks bool
+	l := start(t, func(l *Loop) {
+		l.OnPanic(func(h Handler, p any, stack []byte) {
+			if (h != nil) != (p == "handler") || len(stack) == 0 {
+				t.Errorf("%v: handler %v", p, h)
+			}
+			panics <- p
+		})
+		l.AtEndOfBatch(func(bool) {
+			if breaks {
+				breaks = false
+				panic("end")
+			}
+		})
+	})
+	l.Post(func() { panic("post") })
+	if p := receive(t, panics); p != "post" {
+		t.Error(p)
+	}
+	l.Post(func() { breaks = true })
+	if p := receive(t, panics); p != "end" {
+		t.Error(p)
+	}
+	ours, theirs := pair(t)
+	var w Watch
+	do(t, l, func() { _ = l.Add(&w, ours, handlerFunc(func(Readiness) { panic("handler") })) })
+	for range 3 {
+		write(t, theirs)
+		if p := receive(t, panics); p != "handler" {
+			t.Error(p)
+		}
+	}
+	do(t, l, func() { w.Remove() })
+	unix.Close(ours)
+	unix.Close(theirs)
+}
+
+// What was posted before the end has run when Run returns, or was refused.
+func TestStop(t *testing.T) {
+	for range 50 {
+		l, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run() }()
+		taken, ran := 0, 0
+		var posting sync.WaitGroup
+		posting.Go(func() {
+			for l.Post(func() { ran++ }) {
+				taken++
+			}
+		})
+		l.Stop()
+		if err := receive(t, ended); err != nil {
+			t.Error(err)
+		}
+		posting.Wait()
+		if taken != ran {
+			t.Errorf("%d taken, %d run", taken, ran)
+		}
+		l.Close()
+	}
+}

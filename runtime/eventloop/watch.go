@@ -1,0 +1,103 @@
+package eventloop
+
+import (
+	"errors"
+
+	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+)
+
+// Readiness says what may be done with a descriptor. All of it are hints: see the package comment.
+type Readiness uint8
+
+const (
+	Readable  Readiness = 1 << iota // something has come, or the end of it
+	Writable                        // there is room; only reported if WantRoom has asked for it
+	MaybeGone                       // the peer has shut down its side, has left, or the connection is broken
+	Urgent                          // a short read does not mean that nothing is left: recv stops at urgent data
+)
+
+// Handler is told of news. Ready is called on the loop, must not block, and may remove its watch.
+type Handler interface{ Ready(r Readiness) }
+
+// Watch is a descriptor that a loop watches. Its zero value is not watched. Its methods must be called on
+// the loop.
+type Watch struct {
+	loop    *Loop
+	handler Handler
+	fd      int
+	queued  bool // it is in Loop.again
+	room    bool
+}
+
+var errDescriptor = errors.New("the poller has this descriptor for itself")
+
+// Add begins to watch a descriptor, which must not block, with w, which must not be in use. What has come
+// before is reported, too.
+func (l *Loop) Add(w *Watch, fd int, h Handler) error {
+	if fd == pollersOwn {
+		return errDescriptor
+	}
+	if err := l.poller.AddRead(&netpoll.PollAttachment{FD: fd}, true); err != nil {
+		return err
+	}
+	for fd >= len(l.watches) {
+		l.watches = append(l.watches, nil)
+	}
+	l.watches[fd] = w
+	*w = Watch{loop: l, handler: h, fd: fd, queued: w.queued}
+	return nil
+}
+
+// Watched reports whether w watches a descriptor.
+func (w *Watch) Watched() bool { return w.loop != nil }
+
+// WantRoom says whether room in the socket is news (Writable). If there is room already, it is.
+func (w *Watch) WantRoom(want bool) error {
+	if w.loop == nil || w.room == want {
+		return nil
+	}
+	w.room = want
+	pa := netpoll.PollAttachment{FD: w.fd}
+	if want {
+		return w.loop.poller.ModReadWrite(&pa, true)
+	}
+	return w.loop.poller.ModRead(&pa, true)
+}
+
+// Again lets the handler have another turn, as if the descriptor were readable, when others have had theirs.
+func (w *Watch) Again() {
+	if w.loop == nil || w.queued {
+		return
+	}
+	w.queued = true
+	w.loop.again = append(w.loop.again, w)
+}
+
+// Remove ends the watch. Call it before the descriptor is closed.
+func (w *Watch) Remove() {
+	l := w.loop
+	if l == nil {
+		return
+	}
+	if l.watches[w.fd] == w {
+		l.watches[w.fd] = nil
+		_ = l.poller.Delete(w.fd) // failing, it is not watched
+	}
+	*w = Watch{queued: w.queued}
+}
+
+// runAgain lets handlers have the turns that they have asked for. Those who ask once more have it after
+// the next batch.
+func (l *Loop) runAgain() {
+	if len(l.again) == 0 {
+		return
+	}
+	l.turns, l.again = l.again, l.turns[:0]
+	for i, w := range l.turns {
+		l.turns[i] = nil
+		w.queued = false
+		if w.loop != nil {
+			l.ready(w, Readable)
+		}
+	}
+}
