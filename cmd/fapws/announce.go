@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"sync/atomic"
 
@@ -9,6 +10,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/pidfile"
+	"fapws/cmd/fapws/settings"
 	"fapws/runtime"
 )
 
@@ -81,4 +83,24 @@ func (f *front) told(err error) {
 	if err != nil {
 		f.log(runtime.LevelWarning, "cannot tell the service manager: "+err.Error())
 	}
+}
+
+// openControl opens the control socket that the settings ask for, if it can. Without one
+// a server serves as well, so failing is an error only if the settings name it.
+func (f *front) openControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
+	if conf.ControlSocket == ctl.Off {
+		return nil
+	}
+	socket, err := ctl.Listen(conf.ControlSocket, server)
+	switch {
+	case err == nil:
+		f.control.Store(socket)
+	case conf.ControlSocket != ctl.Auto:
+		return exit.NotStarted("cannot make the control socket (%s): %v", from, err)
+	case from.Level > settings.FromDefault:
+		f.log(runtime.LevelWarning, fmt.Sprintf("no control socket: %v", err))
+	default:
+		f.log(runtime.LevelDebug, fmt.Sprintf("no control socket: %v", err))
+	}
+	return nil
 }

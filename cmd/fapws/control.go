@@ -16,13 +16,11 @@ import (
 	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/cmd/fapws/version"
-	"fapws/runtime"
 )
 
 // speak is "fapws ctl".
@@ -33,26 +31,6 @@ func speak(args []string, stdout io.Writer) error {
 		return exit.Usage(err)
 	}
 	return err
-}
-
-// control opens the control socket that the settings ask for, or returns nil.
-// Without it a server serves as well, so it is an error only if it was named.
-func control(conf *settings.Config, from settings.Source, server ctl.Server, log *logs.Logger) (*ctl.Socket, error) {
-	if conf.ControlSocket == ctl.Off {
-		return nil, nil
-	}
-	socket, err := ctl.Listen(conf.ControlSocket, server)
-	switch {
-	case err == nil:
-		return socket, nil
-	case conf.ControlSocket != ctl.Auto:
-		return nil, exit.NotStarted("cannot make the control socket (%s): %v", from, err)
-	case from.Level > settings.FromDefault:
-		log.Log(runtime.LevelWarning, fmt.Sprintf("no control socket: %v", err))
-	default:
-		log.Log(runtime.LevelDebug, fmt.Sprintf("no control socket: %v", err))
-	}
-	return nil, nil
 }
 
 // stackWait is how long the requests in flight may take to say where they are.

@@ -238,16 +238,14 @@ func (s *service) start() (err error) {
 	}
 	s.signals.serve()
 	if s.parent == nil {
-		socket, err := control(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, time.Now()}, s.log)
-		if err != nil {
+		if err := s.front.openControl(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, time.Now()}); err != nil {
 			return err
 		}
-		if socket != nil {
+		if socket := s.front.control.Load(); socket != nil {
 			if err := pybridge.KeepFromChildren(socket); err != nil {
 				return exit.NotStarted("%v", err)
 			}
 		}
-		s.front.control.Store(socket)
 	} else {
 		s.answerQuestions()
 	}

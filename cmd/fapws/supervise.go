@@ -99,11 +99,7 @@ func (v *overseer) seen() (settings.Config, []net.Addr) {
 
 // openControl makes the control socket, as the user that this process runs as.
 func (v *overseer) openControl() error {
-	socket, err := control(&v.conf, v.set.Source("ctl-socket"), together{v}, v.log)
-	if err == nil {
-		v.front.control.Store(socket)
-	}
-	return err
+	return v.front.openControl(&v.conf, v.set.Source("ctl-socket"), together{v})
 }
 
 // run supervises until told to stop, and returns the exit code.
