@@ -29,7 +29,7 @@ type earlyListeners struct {
 
 // listenEarly listens as far as the addresses are known before the application is loaded.
 func (s *service) listenEarly() error {
-	addrs, certain := s.front.passed.Early(s.set, &s.conf, s.plan.firstApp())
+	addrs, certain := s.front.Passed.Early(s.set, &s.conf, s.plan.firstApp())
 	options, err := bind.Options(&s.conf)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *service) listen() ([]net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := s.front.passed.Addresses(&s.conf, s.set.Source("bind"), s.log.Log)
+	addrs, err := s.front.Passed.Addresses(&s.conf, s.set.Source("bind"), s.log.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (v *overseer) bindEarly() error {
 		}
 		app = &found
 	}
-	names, certain := v.front.passed.Early(v.set, &v.conf, app)
+	names, certain := v.front.Passed.Early(v.set, &v.conf, app)
 	options := v.sockets
 	options.Backlog = v.conf.Backlog
 	addresses, err := v.bind(names, options)

@@ -16,6 +16,7 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/notify"
+	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/supervisor"
@@ -118,7 +119,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		return (&service{cmd: cmd, set: set, plan: plan, stderr: stderr}).serveForks()
 	}
 	if parent != nil {
-		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &front{}, parent: parent, started: started}
+		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &presence.Presence{}, parent: parent, started: started}
 		if parent.stderr < 0 { // else the supervisor hears what this process writes, and logs it
 			s.errors.OpenAsWorker(&early)
 		}
@@ -133,7 +134,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	f := &front{passed: bind.TakePassed(), notifier: notify.Take(), pidPath: early.PidFile, warning: warning}
+	f := &presence.Presence{Passed: bind.TakePassed(), Notifier: notify.Take(), PidPath: early.PidFile, Warning: warning}
 	if supervised(set, &early) {
 		v := &overseer{cmd: cmd, set: set, plan: plan, conf: early, stderr: stderr, front: f}
 		if err := v.findIdentity(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/orphan"
+	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/version"
@@ -48,7 +49,7 @@ type service struct {
 	errors     logs.ErrorLog
 	memory     memory.Trimmer
 	programs   programs
-	front      *front
+	front      *presence.Presence
 	parent     *parent // of a worker, else nil
 	early      earlyListeners
 	handler    *pybridge.Handler
@@ -69,7 +70,7 @@ func (s *service) run() (code int, err error) {
 	s.inline = isInline(s.set, s.plan)
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
-	s.front.logTo(s.log.Log)
+	s.front.LogTo(s.log.Log)
 	var replace func()
 	if s.parent != nil {
 		replace = s.parent.toldToEnd
@@ -104,7 +105,7 @@ func (s *service) run() (code int, err error) {
 	} else {
 		code = s.report(err) // now, because closing may take its time
 	}
-	s.front.withdraw()
+	s.front.Withdraw()
 	exit.AfterClosingTime(code, func(line string) { s.log.Log(runtime.LevelWarning, line) })
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
@@ -138,7 +139,7 @@ func (s *service) load() (err error) {
 func (s *service) exit(code int) {
 	s.early.close()
 	s.logs.Close()
-	s.front.exit(code)
+	s.front.Exit(code)
 }
 
 // reopenLog is for who has renamed the log files. files may have the error log, open already.
@@ -190,7 +191,7 @@ func (s *service) start() (err error) {
 	if s.built, err = s.plan.build(s.set, &s.conf, s.contents, s.forks, &s.logs, &s.programs, s.log.Log); err != nil {
 		return unbuilt(err)
 	}
-	if err := s.front.writePid(); err != nil {
+	if err := s.front.WritePid(); err != nil {
 		return err
 	}
 	var listeners []net.Listener
@@ -238,10 +239,10 @@ func (s *service) start() (err error) {
 	}
 	s.signals.serve()
 	if s.parent == nil {
-		if err := s.front.openControl(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, time.Now()}); err != nil {
+		if err := s.front.OpenControl(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, time.Now()}); err != nil {
 			return err
 		}
-		if socket := s.front.control.Load(); socket != nil {
+		if socket := s.front.Control.Load(); socket != nil {
 			if err := pybridge.KeepFromChildren(socket); err != nil {
 				return exit.NotStarted("%v", err)
 			}
@@ -335,8 +336,8 @@ func (s *service) enterCage() error {
 // announce says where requests are answered: to people, and to the service
 // manager, whose watchdog is told from now on for as long as they are.
 func (s *service) announce(addrs []net.Addr) {
-	s.front.told(s.front.notifier.Ready("serving " + banner.URLs(addrs)))
-	go s.front.notifier.Watch(context.Background(), s.server.Ping)
+	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))
+	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
 	if s.log.Shows(runtime.LevelInfo) {
 		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
 			Addrs:  addrs,

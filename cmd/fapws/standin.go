@@ -18,8 +18,8 @@ func (s *service) standIn() (code int, err error) {
 		return 0, exit.Usage(err)
 	}
 	s.log = s.errors.Logger(s.stderr, &s.conf)
-	s.front.logTo(s.log.Log)
-	s.signals = watchSignals(s.log.Log, s.front.exit, func() { s.reopenLog() }, func() {
+	s.front.LogTo(s.log.Log)
+	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func() {
 		s.signals.end(order{how: gracefully}, exit.OK)
 	})
 	if s.server, err = runtime.New(s.config()); err != nil {

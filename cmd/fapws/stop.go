@@ -163,14 +163,14 @@ func (s *service) sayStopping(how ending, grace time.Duration) {
 		text = "stopping at once"
 	}
 	s.log.Log(level, text)
-	s.front.told(s.front.notifier.Stopping())
+	s.front.LogNotifyError(s.front.Notifier.Stopping())
 }
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
 	s.log.Log(runtime.LevelWarning, "a handler does not return: leaving without it")
 	exit.AfterClosingTime(code, func(line string) { s.log.Log(runtime.LevelWarning, line) })
-	s.front.withdraw()
+	s.front.Withdraw()
 	if s.app != nil {
 		s.app.RunAtexit()
 	}

@@ -22,6 +22,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
@@ -67,7 +68,7 @@ type overseer struct {
 	stderr   io.Writer
 	log      *logs.Logger
 	errors   logs.ErrorLog
-	front    *front
+	front    *presence.Presence
 	memory   memory.Trimmer
 	identity *privilege.Identity // to run as; nil: as it is
 	sockets  runtime.ListenOptions
@@ -97,15 +98,15 @@ func (v *overseer) seen() (settings.Config, []net.Addr) {
 	return v.shown, v.addrs
 }
 
-// openControl makes the control socket, as the user that this process runs as.
+// OpenControl makes the control socket, as the user that this process runs as.
 func (v *overseer) openControl() error {
-	return v.front.openControl(&v.conf, v.set.Source("ctl-socket"), together{v})
+	return v.front.OpenControl(&v.conf, v.set.Source("ctl-socket"), together{v})
 }
 
 // run supervises until told to stop, and returns the exit code.
 func (v *overseer) run(at place) (code int, err error) {
 	v.log = v.errors.Logger(v.stderr, &v.conf)
-	v.front.logTo(v.log.Log)
+	v.front.LogTo(v.log.Log)
 	v.memory.TrimHeap = pybridge.TrimHeap
 	handover, err := supervisor.Inherited()
 	if err != nil {
@@ -145,7 +146,7 @@ func (v *overseer) run(at place) (code int, err error) {
 		if err := json.Unmarshal(handover.Settled.Settings, &v.settled); err != nil {
 			return 0, exit.NotStarted("what the program before left: %v", err)
 		}
-		if err := v.front.takePid(handover.Files()); err != nil {
+		if err := v.front.TakePid(handover.Files()); err != nil {
 			return 0, exit.NotStarted("%v", err)
 		}
 	}
@@ -156,13 +157,13 @@ func (v *overseer) run(at place) (code int, err error) {
 	}
 	watcher, err := v.watchFiles()
 	if err != nil {
-		v.front.withdraw()
+		v.front.Withdraw()
 		return 0, err
 	}
 	defer watcher.Close()
 	if handover == nil {
 		if err := v.bindEarly(); err != nil {
-			v.front.withdraw()
+			v.front.Withdraw()
 			return 0, err
 		}
 		defer v.dropEarly()
@@ -171,7 +172,7 @@ func (v *overseer) run(at place) (code int, err error) {
 	ignoreAsPython()
 	err = v.sup.Run(caught, handover)
 	removeSocketFiles(v.served, v.log)
-	v.front.withdraw()
+	v.front.Withdraw()
 	var start *supervisor.StartError
 	if errors.As(err, &start) {
 		return 0, &exit.Error{Code: start.Code, Text: start.Line}
@@ -213,12 +214,12 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 		return nil, err
 	}
 	v.log.SetLevel(v.settled.LogLevel, v.settled.LoopDebug)
-	if err := v.front.writePid(); err != nil {
+	if err := v.front.WritePid(); err != nil {
 		return nil, err
 	}
 	options := v.sockets
 	options.Backlog = v.settled.Backlog
-	names, err := v.front.passed.Addresses(&v.settled.Config, v.settled.BindFrom, v.log.Log)
+	names, err := v.front.Passed.Addresses(&v.settled.Config, v.settled.BindFrom, v.log.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -261,8 +262,8 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 	v.served = addresses
 	addrs := socketAddrs(addresses)
 	v.show(v.settled.Config, addrs)
-	v.front.told(v.front.notifier.Ready("serving " + banner.URLs(addrs)))
-	go v.front.notifier.Watch(context.Background(), v.answering)
+	v.front.LogNotifyError(v.front.Notifier.Ready("serving " + banner.URLs(addrs)))
+	go v.front.Notifier.Watch(context.Background(), v.answering)
 	if resumed {
 		return
 	}
@@ -334,32 +335,32 @@ func (v *overseer) answering(ctx context.Context) error {
 
 // event is supervisor.Options.Event.
 func (v *overseer) event(e supervisor.Event) {
-	n := v.front.notifier
+	n := v.front.Notifier
 	switch e.Kind {
 	case supervisor.Reloading:
 		v.again = true
-		v.front.told(n.Reloading())
+		v.front.LogNotifyError(n.Reloading())
 	case supervisor.Reloaded:
 		v.memory.Quiet()
 		if v.again {
 			v.sayKept()
 		}
-		v.front.told(n.Ready(""))
+		v.front.LogNotifyError(n.Ready(""))
 	case supervisor.Failed:
-		v.front.told(n.Ready(e.Text))
+		v.front.LogNotifyError(n.Ready(e.Text))
 	case supervisor.StoodIn:
 		addrs := socketAddrs(e.Addresses)
 		v.show(v.settled.Config, addrs)
 		v.log.Log(runtime.LevelInfo, "see why in a browser: "+banner.URLs(addrs))
 	case supervisor.Stopping:
-		v.front.told(n.Stopping())
+		v.front.LogNotifyError(n.Stopping())
 	}
 }
 
 // beforeExec leaves to the program that takes over what this one has taken
 // from the environment.
 func (v *overseer) beforeExec() (left []*os.File) {
-	for _, pair := range v.front.notifier.Environ() {
+	for _, pair := range v.front.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")
 		os.Setenv(name, value)
 	}
@@ -368,7 +369,7 @@ func (v *overseer) beforeExec() (left []*os.File) {
 			v.log.Log(runtime.LevelError, err.Error())
 		}
 	}
-	if pid := v.front.pid.Load().Left(); pid != nil {
+	if pid := v.front.Pid.Load().Left(); pid != nil {
 		left = append(left, pid)
 	}
 	return left

@@ -1,0 +1,108 @@
+// Package presence is what others know a server by: its pid file, what the service
+// manager hears of it, and its control socket.
+package presence
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"fapws/cmd/fapws/bind"
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/notify"
+	"fapws/cmd/fapws/pidfile"
+	"fapws/cmd/fapws/settings"
+	"fapws/runtime"
+)
+
+// Presence is what others know a server by. The process that takes the signals
+// has it; that of a worker is empty, so nothing that a worker does shows.
+type Presence struct {
+	Passed   bind.Passed
+	Notifier *notify.Notifier
+	PidPath  string
+	Pid      atomic.Pointer[pidfile.File]
+	Control  atomic.Pointer[ctl.Socket]
+	log      func(runtime.Level, string)
+	Warning  string // about how the process was started; "": none
+}
+
+// LogTo sets where the process logs, and logs the warning that waited for this.
+func (f *Presence) LogTo(log func(runtime.Level, string)) {
+	f.log = log
+	if f.Warning != "" {
+		log(runtime.LevelWarning, f.Warning)
+	}
+}
+
+// WritePid writes the pid file, if there is to be one.
+func (f *Presence) WritePid() error {
+	if f.PidPath == "" {
+		return nil
+	}
+	pid, err := pidfile.Write(f.PidPath)
+	if err != nil {
+		return exit.NotStarted("%v", err)
+	}
+	f.Pid.Store(pid)
+	return nil
+}
+
+// TakePid goes on with the pid file of the program before in this process.
+func (f *Presence) TakePid(left []*os.File) error {
+	if len(left) == 0 {
+		return nil
+	}
+	if f.PidPath == "" {
+		left[0].Close()
+		return nil
+	}
+	pid, err := pidfile.TakeOver(f.PidPath, left[0])
+	f.Pid.Store(pid)
+	return err
+}
+
+// Withdraw takes back what others know this process by. Any goroutine may call
+// it, more than once.
+func (f *Presence) Withdraw() {
+	if err := f.Pid.Load().Remove(); err != nil {
+		f.log(runtime.LevelWarning, err.Error())
+	}
+	if socket := f.Control.Load(); socket != nil {
+		socket.Close()
+	}
+}
+
+// Exit ends the process at once.
+func (f *Presence) Exit(code int) {
+	f.Withdraw()
+	os.Exit(code)
+}
+
+// LogNotifyError logs why the service manager could not be notified.
+func (f *Presence) LogNotifyError(err error) {
+	if err != nil {
+		f.log(runtime.LevelWarning, "cannot tell the service manager: "+err.Error())
+	}
+}
+
+// OpenControl opens the control socket that the settings ask for, if it can. Without one
+// a server serves as well, so failing is an error only if the settings name it.
+func (f *Presence) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
+	if conf.ControlSocket == ctl.Off {
+		return nil
+	}
+	socket, err := ctl.Listen(conf.ControlSocket, server)
+	switch {
+	case err == nil:
+		f.Control.Store(socket)
+	case conf.ControlSocket != ctl.Auto:
+		return exit.NotStarted("cannot make the control socket (%s): %v", from, err)
+	case from.Level > settings.FromDefault:
+		f.log(runtime.LevelWarning, fmt.Sprintf("no control socket: %v", err))
+	default:
+		f.log(runtime.LevelDebug, fmt.Sprintf("no control socket: %v", err))
+	}
+	return nil
+}
