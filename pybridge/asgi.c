@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define A fapws_the_async
-#define COPY_BELOW 16384 /* bytes of a body that are copied rather than kept */
 #define CHUNK 65536      /* bytes of a body in a file for one message */
 
 enum { T_TYPE, T_STATUS, T_HEADERS, T_BODY, T_MORE, T_PATH, T_REQUEST, T_DISCONNECT, T_START, T_RESPONSE_BODY, T_PATHSEND, T_COUNT };
@@ -199,55 +198,12 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
 
 void fapws_exchange_publish(fapws_exchange *x, fapws_part *p) {
   fapws_record *rec = x->rec;
-  if (!p->owner && p->body_len) p->body = p->buf + p->body_off;
   if (p->first) rec->started = 1;
   if (p->last) {
     x->state = FAPWS_COMPLETE;
     fapws_drop(&A.thread, rec); /* x->rec is NULL from here on */
   }
   fapws_publish(&A.thread, p);
-}
-
-static int put_copy(fapws_part *p, const char *data, Py_ssize_t len) {
-  if (fapws_part_reserve(p, (size_t)len) < 0) return -1;
-  p->body_off = p->used;
-  memcpy(p->buf + p->used, data, (size_t)len);
-  p->used += (uint32_t)len;
-  p->body_len = (size_t)len;
-  return 0;
-}
-
-/* A part of its own for a piece of the body; kept, if it is large. */
-static fapws_part *piece(fapws_record *rec, PyObject *owner, const char *data, Py_ssize_t len) {
-  fapws_part *p = fapws_part_new(rec, 0);
-  if (!p) return NULL;
-  if (len >= COPY_BELOW) {
-    Py_INCREF(owner);
-    p->owner = owner;
-    p->body = data;
-    p->body_len = (size_t)len;
-  } else if (len && put_copy(p, data, len) < 0) {
-    free(p);
-    return NULL;
-  }
-  return p;
-}
-
-/* The head of the response, in part0; whole >= 0: the body has as many bytes. */
-static fapws_part *make_head(fapws_exchange *x, int64_t whole) {
-  fapws_record *rec = x->rec;
-  fapws_part *p = &rec->part0;
-  fapws_part_reset(p, rec);
-  if (fapws_start_fill(&x->head, p) < 0) return NULL;
-  p->first = 1;
-  p->type = FAPWS_TYPE_SET;
-  rec->declared = x->head.length;
-  rec->bodyless = (uint8_t)fapws_bodyless(rec, x->head.status);
-  /* HEAD announces what GET would have, if somebody knows it. */
-  int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
-  p->length = rec->declared >= 0 || unknown ? rec->declared : whole;
-  if (UNLIKELY(p->send_len)) p->length = rec->declared = -1; /* the loop makes the rest from the file */
-  return p;
 }
 
 /* How much of len bytes may be sent, by the Content-Length. */
@@ -272,7 +228,7 @@ static void finish(fapws_exchange *x, fapws_part *p) {
 /* The first http.response.body. */
 static int first_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
   fapws_record *rec = x->rec;
-  fapws_part *head = make_head(x, more ? -1 : len), *body = NULL;
+  fapws_part *head = fapws_write_head(rec, &x->head, more ? -1 : len, FAPWS_TYPE_SET), *body = NULL;
   if (!head) return -1;
   if (UNLIKELY(head->send_len)) {
     head->last = 1;
@@ -282,8 +238,8 @@ static int first_body(fapws_exchange *x, PyObject *owner, const char *data, Py_s
   }
   if (rec->bodyless) len = 0;
   len = within_length(rec, len);
-  if (len >= COPY_BELOW && !(body = piece(rec, owner, data, len))) return -1;
-  if (len && !body && put_copy(head, data, len) < 0) return -1;
+  if (len >= FAPWS_COPY_BELOW && !(body = fapws_body_part(rec, owner, data, (size_t)len))) return -1;
+  if (len && !body && fapws_part_add_body(head, data, (size_t)len) < 0) return -1;
   rec->sent += len;
   x->state = FAPWS_BODY;
   int whole = !more || rec->bodyless || rec->whole;
@@ -305,7 +261,7 @@ static int next_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ss
   len = within_length(rec, len);
   int whole = !more || rec->whole;
   if (!len && !whole) return 0;
-  fapws_part *p = piece(rec, owner, data, len);
+  fapws_part *p = fapws_body_part(rec, owner, data, (size_t)len);
   if (!p) return -1;
   rec->sent += len;
   if (whole)
@@ -381,7 +337,7 @@ static int send_path(fapws_exchange *x, PyObject *message) {
     return -1;
   }
   fapws_record *rec = x->rec;
-  fapws_part *p = make_head(x, st.st_size);
+  fapws_part *p = fapws_write_head(rec, &x->head, st.st_size, FAPWS_TYPE_SET);
   if (!p) {
     close(fd);
     return -1;

@@ -209,15 +209,8 @@ static int accept_it(fapws_exchange *x, PyObject *message) {
   if (headers && fapws_add_byte_fields(&x->head, headers) < 0) return -1;
   if (x->head.len && check_fields(&x->head) < 0) return -1;
   if (n && check_subprotocol(x->rec, name) < 0) return -1;
-  fapws_part *p = &x->rec->part0;
-  fapws_part_reset(p, x->rec);
-  if (fapws_start_fill(&x->head, p) < 0 || fapws_part_reserve(p, (size_t)n) < 0) return -1;
-  if (n) memcpy(p->buf + p->used, protocol, (size_t)n);
-  p->subprotocol_off = p->used;
-  p->subprotocol_len = (uint32_t)n;
-  p->used += (uint32_t)n;
-  p->status = 101;
-  p->first = p->websocket = 1;
+  fapws_part *p = fapws_write_accept(x->rec, &x->head, protocol, (size_t)n);
+  if (!p) return -1;
   x->state = FAPWS_ACCEPTED;
   fapws_exchange_publish(x, p);
   return 0;
@@ -267,12 +260,8 @@ static int close_it(fapws_exchange *x, PyObject *message) {
   if (n > 123) { /* RFC 6455 §5.5: what fits, of whole characters */
     for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
   }
-  fapws_part *p = fapws_part_new(x->rec, (size_t)n + 1);
-  if (!p) return -1;
-  memcpy(p->buf, why, (size_t)n);
-  p->body_len = (size_t)n;
-  p->op = FAPWS_OP_CLOSE;
-  p->code = (uint16_t)number;
+  fapws_part *p = fapws_close_frame(x->rec, (int)number, why, (size_t)n);
+  if (!p) return PyErr_NoMemory(), -1;
   p->last = 1;
   x->code = (uint16_t)number;
   Py_XINCREF(reason);
@@ -283,13 +272,8 @@ static int close_it(fapws_exchange *x, PyObject *message) {
 
 /* websocket.close before websocket.accept: 403. */
 static int deny(fapws_exchange *x) {
-  fapws_part *p = &x->rec->part0;
-  fapws_part_reset(p, x->rec);
-  p->first = p->last = 1;
-  p->status = 403;
-  p->type = FAPWS_TYPE_HTML;
-  p->length = 0;
-  fapws_exchange_publish(x, p);
+  fapws_write_page(x->rec, 403, "", 0);
+  fapws_exchange_publish(x, &x->rec->part0);
   return 0;
 }
 

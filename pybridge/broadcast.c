@@ -263,19 +263,6 @@ uintptr_t fapws_shared_part(uintptr_t rec, uintptr_t shared, int op) {
 }
 
 uintptr_t fapws_close_part(uintptr_t rec, int code, const char *reason, size_t n) {
-  fapws_part *p = calloc(1, sizeof *p);
-  if (!p) return 0;
-  if (!(p->buf = malloc(n + 1))) {
-    free(p);
-    return 0;
-  }
-  p->cap = (uint32_t)n + 1;
-  fapws_part_reset(p, (fapws_record *)rec);
-  memcpy(p->buf, reason, n);
-  p->body = p->buf;
-  p->body_len = n;
-  p->used = (uint32_t)n;
-  p->op = FAPWS_OP_CLOSE;
-  p->code = (uint16_t)code;
-  return finished(p);
+  fapws_part *p = fapws_close_frame((fapws_record *)rec, code, reason, n);
+  return p ? finished(p) : 0;
 }

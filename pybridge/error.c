@@ -132,32 +132,13 @@ static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, 
   return page;
 }
 
-static void put_page(fapws_record *rec, int status, const char *page, size_t n) {
-  fapws_part *p = &rec->part0;
-  fapws_part_reset(p, rec);
-  p->first = p->last = 1;
-  p->status = status;
-  p->type = FAPWS_TYPE_HTML;
-  p->length = (int64_t)n;
-  if (rec->head_only) return;
-  if (fapws_part_reserve(p, n) < 0) {
-    PyErr_Clear();
-    p->length = 0;
-    return;
-  }
-  memcpy(p->buf, page, n);
-  p->body = p->buf;
-  p->body_len = n;
-  p->used = (uint32_t)n;
-}
-
 void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail) {
   say((int)rec->log, heading(rec, "error", "error in", detail));
   if (rec->started) {
     fapws_stream_end(t, rec, 1);
     return;
   }
-  put_page(rec, 500, plain_page, sizeof plain_page - 1);
+  fapws_write_page(rec, 500, plain_page, sizeof plain_page - 1);
   rec->part0.failure = 1;
   fapws_drop(t, rec);
   fapws_publish(t, &rec->part0);
@@ -255,11 +236,11 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
   }
   give_up_result(t, rec);
   if (page)
-    put_page(rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
+    fapws_write_page(rec, 500, PyBytes_AS_STRING(page), (size_t)PyBytes_GET_SIZE(page));
   else if (late)
-    put_page(rec, 504, late_page, sizeof late_page - 1);
+    fapws_write_page(rec, 504, late_page, sizeof late_page - 1);
   else
-    put_page(rec, 500, plain_page, sizeof plain_page - 1);
+    fapws_write_page(rec, 500, plain_page, sizeof plain_page - 1);
   rec->part0.failure = !page;
   Py_XDECREF(page);
   fapws_drop(t, rec);

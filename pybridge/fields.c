@@ -82,11 +82,7 @@ int fapws_take_sent(fapws_start_object *s, fapws_part *p) {
   if (line) {
     const char *value = line + strlen(name) + 2;
     size_t n = (size_t)(next - value) - 2;
-    if (fapws_part_reserve(p, n) < 0) return -1;
-    memcpy(p->buf + p->used, value, n);
-    p->send_off = p->used;
-    p->send_len = (uint32_t)n;
-    p->used += (uint32_t)n;
+    if (fapws_part_put(p, value, n, &p->send_off, &p->send_len) < 0) return -1;
   }
   remove_field(s, sendfile);
   remove_field(s, accel);

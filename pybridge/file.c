@@ -170,14 +170,7 @@ static int put_name(fapws_part *p, PyObject *file) {
   PyObject *bytes = PyUnicode_EncodeFSDefault(name);
   Py_DECREF(name);
   if (!bytes) return PyErr_Clear(), 0;
-  size_t n = (size_t)PyBytes_GET_SIZE(bytes);
-  int bad = fapws_part_reserve(p, n);
-  if (!bad) {
-    p->name_off = p->used;
-    p->name_len = (uint32_t)n;
-    memcpy(p->buf + p->used, PyBytes_AS_STRING(bytes), n);
-    p->used += (uint32_t)n;
-  }
+  int bad = fapws_part_put(p, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes), &p->name_off, &p->name_len);
   Py_DECREF(bytes);
   return bad;
 }

@@ -144,9 +144,7 @@ void fapws_fork_send(fapws_part *p) {
   if (p->file >= 0) close(p->file);
   p->file = -1;
   if (p != &the_record->part0) {
-    Py_XDECREF((PyObject *)p->owner);
-    free(p->buf);
-    free(p);
+    fapws_part_delete(p);
   } else {
     Py_CLEAR(*(PyObject **)&p->owner);
   }

@@ -43,9 +43,7 @@ void fapws_collect_garbage(void) {
   while (p) {
     fapws_part *next = p->next;
     __atomic_sub_fetch(&garbage_bytes, (int64_t)p->body_len, __ATOMIC_RELAXED);
-    Py_DECREF((PyObject *)p->owner);
-    free(p->buf);
-    free(p);
+    fapws_part_delete(p);
     p = next;
   }
 }

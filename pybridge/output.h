@@ -11,6 +11,19 @@ fapws_part *fapws_part_new(fapws_record *rec, size_t room);
 void fapws_part_reset(fapws_part *p, fapws_record *rec);
 /* Room for n more bytes in p->buf; -1 and MemoryError. */
 int fapws_part_reserve(fapws_part *p, size_t n);
+/* Frees a part that is not part0, with everything it owns. */
+void fapws_part_delete(fapws_part *p);
+/* Appends n bytes to p->buf, and tells where they are. -1 and MemoryError. */
+int fapws_part_put(fapws_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len);
+
+/* Below this many bytes a body is copied: cheaper than to keep its object and to release that later. */
+#define FAPWS_COPY_BELOW 16384
+/* Appends n bytes to the body in p->buf, which nothing else may follow meanwhile. -1 and MemoryError. */
+int fapws_part_add_body(fapws_part *p, const char *data, size_t n);
+/* A part with n bytes of owner as its body: a copy, or a reference to owner. NULL with MemoryError. */
+fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data, size_t n);
+/* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an exception. */
+fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, size_t n);
 
 /* --- publish.c: without the GIL --------------------------------------------- */
 

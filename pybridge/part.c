@@ -1,5 +1,5 @@
-/* Memory of parts: what a Python thread fills and the loop sends. */
-#include "output.h"
+/* Makes parts: the one place that writes the head of a response, and the one that copies a body. */
+#include "response.h"
 
 #include <string.h>
 
@@ -41,5 +41,98 @@ fapws_part *fapws_part_new(fapws_record *rec, size_t room) {
     free(p);
     return NULL;
   }
+  return p;
+}
+
+void fapws_part_delete(fapws_part *p) {
+  Py_XDECREF((PyObject *)p->owner);
+  free(p->buf);
+  free(p);
+}
+
+int fapws_part_put(fapws_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len) {
+  if (fapws_part_reserve(p, n) < 0) return -1;
+  if (n) memcpy(p->buf + p->used, data, n);
+  *off = p->used;
+  *len = (uint32_t)n;
+  p->used += (uint32_t)n;
+  return 0;
+}
+
+int fapws_part_add_body(fapws_part *p, const char *data, size_t n) {
+  uint32_t off, len;
+  if (fapws_part_put(p, data, n, &off, &len) < 0) return -1;
+  if (p->body_len == 0) p->body_off = off;
+  p->body_len += n;
+  return 0;
+}
+
+fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data, size_t n) {
+  int copy = n < FAPWS_COPY_BELOW;
+  fapws_part *p = malloc(sizeof *p + (copy ? n : 0));
+  if (!p) {
+    PyErr_NoMemory();
+    return NULL;
+  }
+  p->buf = NULL;
+  p->cap = 0;
+  fapws_part_reset(p, rec);
+  p->body = data;
+  p->body_len = n;
+  if (copy) {
+    p->body = memcpy((char *)(p + 1), data, n); /* in the same piece of memory */
+  } else {
+    Py_INCREF(owner);
+    p->owner = owner;
+  }
+  return p;
+}
+
+fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t whole, int type) {
+  fapws_part *p = &rec->part0;
+  fapws_part_reset(p, rec);
+  if (fapws_start_fill(s, p) < 0) return NULL;
+  p->first = 1;
+  if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
+  rec->declared = s->length;
+  rec->bodyless = (uint8_t)fapws_bodyless(rec, s->status);
+  /* HEAD announces the length that GET would have, but an empty answer to HEAD does not tell it. */
+  int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
+  p->length = s->length >= 0 || unknown ? s->length : whole;
+  if (UNLIKELY(p->send_len)) { /* the loop makes the rest from the file */
+    rec->declared = p->length = -1;
+    p->type = FAPWS_TYPE_SET;
+  }
+  return p;
+}
+
+fapws_part *fapws_write_accept(fapws_record *rec, fapws_start_object *s, const char *subprotocol, size_t n) {
+  fapws_part *p = fapws_write_head(rec, s, -1, FAPWS_TYPE_SET);
+  if (!p || fapws_part_put(p, subprotocol, n, &p->subprotocol_off, &p->subprotocol_len) < 0) return NULL;
+  p->status = 101;
+  p->websocket = 1;
+  p->length = rec->declared = -1;
+  return p;
+}
+
+void fapws_write_page(fapws_record *rec, int status, const char *page, size_t n) {
+  fapws_start_object s = {.status = status, .length = -1};
+  fapws_part *p = fapws_write_head(rec, &s, (int64_t)n, FAPWS_TYPE_HTML);
+  p->last = 1;
+  if (rec->head_only || fapws_part_add_body(p, page, n) == 0) return;
+  PyErr_Clear();
+  p->length = 0;
+}
+
+fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, size_t n) {
+  fapws_part *p = malloc(sizeof *p + n);
+  if (!p) return NULL;
+  p->buf = NULL;
+  p->cap = 0;
+  fapws_part_reset(p, rec);
+  p->body = memcpy((char *)(p + 1), reason, n);
+  p->body_len = n;
+  p->op = FAPWS_OP_CLOSE;
+  p->code = (uint16_t)code;
   return p;
 }

@@ -32,6 +32,7 @@ void fapws_want_turn(void) {
 }
 
 void fapws_hand_over(fapws_part *p) {
+  if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf grows no more */
   if (UNLIKELY(fapws_fork_socket >= 0)) {
     fapws_fork_send(p);
     return;

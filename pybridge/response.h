@@ -35,6 +35,16 @@ int fapws_sends_file(fapws_record *rec);
 /* Writes head fields of the first part. */
 int fapws_start_fill(fapws_start_object *s, fapws_part *p);
 
+/* --- part.c: heads, in rec->part0; see output.h for bodies -------------------- */
+
+/* Writes the head of a response with the status and fields of s. whole: bytes of the body, -1 unknown; type: FAPWS_TYPE_ of
+ * a body whose type s does not have. NULL with an exception. */
+fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t whole, int type);
+/* Writes the head that accepts a WebSocket. NULL with an exception. */
+fapws_part *fapws_write_accept(fapws_record *rec, fapws_start_object *s, const char *subprotocol, size_t n);
+/* Writes a whole response: n bytes of HTML. */
+void fapws_write_page(fapws_record *rec, int status, const char *page, size_t n);
+
 /* --- fields.c --------------------------------------------------------------- */
 
 /* The text of a str as latin-1 bytes, which live as long as o; NULL with an exception that names what. */

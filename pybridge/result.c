@@ -6,8 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COPY_BELOW 16384 /* bytes of an item that are copied rather than kept */
-
 /* The parts of one whole response, in order. */
 typedef struct {
   fapws_part *first, *last;
@@ -19,24 +17,14 @@ static int append(chain *c, PyObject *owner, const char *data, Py_ssize_t len) {
   c->room -= len;
   if (len <= 0) return 0;
   fapws_part *p = c->last;
-  int keep = len >= COPY_BELOW;
-  if (keep || p->owner || p->body_len + (size_t)len > 4 * COPY_BELOW) {
-    if (!(p = fapws_part_new(c->first->rec, keep ? 0 : (size_t)len))) return -1;
+  int keep = len >= FAPWS_COPY_BELOW;
+  if (keep || p->owner || p->body_len + (size_t)len > 4 * FAPWS_COPY_BELOW) {
+    p = keep ? fapws_body_part(c->first->rec, owner, data, (size_t)len) : fapws_part_new(c->first->rec, (size_t)len);
+    if (!p) return -1;
     c->last->next = p;
     c->last = p;
   }
-  if (keep) {
-    Py_INCREF(owner);
-    p->owner = owner;
-    p->body = data;
-  } else {
-    if (fapws_part_reserve(p, (size_t)len) < 0) return -1;
-    if (p->body_len == 0) p->body_off = p->used;
-    memcpy(p->buf + p->used, data, (size_t)len);
-    p->used += (uint32_t)len;
-  }
-  p->body_len += (size_t)len;
-  return 0;
+  return keep ? 0 : fapws_part_add_body(p, data, (size_t)len);
 }
 
 static void abandon(chain *c) {
@@ -51,7 +39,6 @@ static void abandon(chain *c) {
 static void publish(fapws_thread *t, chain *c) {
   for (fapws_part *p = c->first; p;) {
     fapws_part *next = p->next; /* publishing gives p away */
-    if (!p->owner && p->body_len) p->body = p->buf + p->body_off;
     fapws_publish(t, p);
     p = next;
   }
@@ -87,18 +74,10 @@ static int append_items(chain *c, PyObject *const *items, Py_ssize_t n) {
   return 0;
 }
 
-/* The head of a response whose body is known to have total bytes; -1: none. */
+/* The head of a response whose body has total bytes; -1: unknown. */
 static int begin(fapws_record *rec, fapws_part *p, int64_t total, int type) {
-  fapws_start_object *s = rec->start;
-  fapws_part_reset(p, rec);
-  if (fapws_start_fill(s, p) < 0) return -1;
-  p->first = 1;
-  if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
-  rec->bodyless = fapws_bodyless(rec, s->status);
-  rec->declared = s->length;
-  /* HEAD announces what GET would have; nobody knows of an empty answer to HEAD
-   * whether GET's would be. */
-  p->length = s->length >= 0 ? s->length : rec->bodyless && (total == 0 || !rec->head_only) ? -1 : total;
+  const fapws_start_object *s = rec->start;
+  if (!fapws_write_head(rec, rec->start, total, type)) return -1;
   if (rec->bodyless || s->length < 0 || s->length == total) return 0;
   if (s->length > total) {
     p->failed = 1; /* moved to the last part below */
@@ -166,12 +145,9 @@ static int answer_file(fapws_thread *t, fapws_record *rec, PyObject *result) {
     return is_file;
   }
   fapws_part *p = &rec->part0;
-  int bad = begin(rec, p, probe.count, FAPWS_TYPE_BY_NAME) < 0 || fapws_part_reserve(p, probe.used) < 0;
+  int bad = begin(rec, p, probe.count, FAPWS_TYPE_BY_NAME) < 0 ||
+            fapws_part_put(p, probe.buf + probe.name_off, probe.name_len, &p->name_off, &p->name_len) < 0;
   if (!bad) {
-    p->name_off = p->used;
-    p->name_len = probe.name_len;
-    if (probe.name_len) memcpy(p->buf + p->used, probe.buf + probe.name_off, probe.name_len);
-    p->used += probe.name_len;
     if (rec->bodyless) {
       close(probe.file);
     } else {
@@ -193,22 +169,14 @@ static int answer_file(fapws_thread *t, fapws_record *rec, PyObject *result) {
   return 1;
 }
 
-/* Copies n bytes behind what p has already, which has room for them. */
-static void put(fapws_part *p, const char *data, Py_ssize_t n, uint32_t *off, uint32_t *len) {
-  memcpy(p->buf + p->used, data, (size_t)n);
-  *off = p->used;
-  *len = (uint32_t)n;
-  p->used += (uint32_t)n;
-}
-
 static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
   Py_ssize_t n, path_len = PyBytes_GET_SIZE(((fapws_static_object *)result)->path);
   const char *path = PyBytes_AS_STRING(((fapws_static_object *)result)->path);
   const char *options = PyUnicode_AsUTF8AndSize(((fapws_static_object *)result)->options, &n);
   fapws_part *p = &rec->part0;
-  if (!options || begin(rec, p, -1, FAPWS_TYPE_SET) < 0 || fapws_part_reserve(p, (size_t)(n + path_len)) < 0) return -1;
-  put(p, options, n, &p->static_off, &p->static_len);
-  put(p, path, path_len, &p->path_off, &p->path_len);
+  if (!options || begin(rec, p, -1, FAPWS_TYPE_SET) < 0 || fapws_part_put(p, options, (size_t)n, &p->static_off, &p->static_len) < 0 ||
+      fapws_part_put(p, path, (size_t)path_len, &p->path_off, &p->path_len) < 0)
+    return -1;
   p->program = (uint8_t)((fapws_static_object *)result)->program;
   p->script_len = ((fapws_static_object *)result)->script_len;
   if (p->program && rec->spool >= 0) {

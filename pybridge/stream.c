@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COPY_BELOW 8192   /* bytes: cheaper to copy than to keep and free later */
 #define TURN_NS 1000000u  /* one iterator's share before others get theirs */
 
 PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text) {
@@ -43,38 +42,12 @@ PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *i
 
 int fapws_bodyless(const fapws_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
 
-/* Puts owner's bytes into p: a copy if small, else by reference. */
-static int put_body(fapws_part *p, PyObject *owner, const char *data, Py_ssize_t len, int may_own) {
-  if (len < COPY_BELOW || !may_own) {
-    if (fapws_part_reserve(p, (size_t)len) < 0) return -1;
-    memcpy(p->buf + p->used, data, (size_t)len);
-    p->body_len = (size_t)len;
-    p->used += (uint32_t)len;
-    return 0;
-  }
-  Py_INCREF(owner);
-  p->owner = owner;
-  p->body = data;
-  p->body_len = (size_t)len;
-  return 0;
-}
-
 /* Makes the head of a response in rec->part0. Its first chunk has len bytes. */
 static int make_head(fapws_record *rec, int is_text, Py_ssize_t len) {
-  fapws_start_object *s = rec->start;
-  fapws_part *p = &rec->part0;
-  fapws_part_reset(p, rec);
-  if (fapws_start_fill(s, p) < 0) return -1;
-  p->first = 1;
+  fapws_part *p = fapws_write_head(rec, rec->start, -1, is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY);
+  if (!p) return -1;
   /* PEP 3333, "Handling the Content-Length Header". */
-  rec->declared = s->length >= 0 || !rec->single ? s->length : len;
-  p->length = rec->declared;
-  if (!s->has_type && s->status != 204 && s->status != 304) p->type = is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY;
-  rec->bodyless = fapws_bodyless(rec, s->status);
-  if (UNLIKELY(p->send_len)) { /* the loop makes the rest from the file */
-    rec->declared = p->length = -1;
-    p->type = FAPWS_TYPE_SET;
-  }
+  if (rec->single && rec->declared < 0 && !p->send_len) rec->declared = p->length = len;
   return 0;
 }
 
@@ -106,14 +79,9 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
       len = (Py_ssize_t)(rec->declared - rec->sent);
       rec->whole = 1;
     }
-    fapws_part *p = len ? fapws_part_new(rec, 0) : NULL;
-    bad = len && (!p || put_body(p, owner, data, len, 1) < 0);
-    if (bad && p) {
-      free(p->buf);
-      free(p);
-    }
-    if (!bad && len) {
-      if (!p->owner) p->body = p->buf;
+    fapws_part *p = len ? fapws_body_part(rec, owner, data, (size_t)len) : NULL;
+    bad = len && !p ? -1 : 0;
+    if (p) {
       rec->sent += len;
       fapws_publish(t, p);
     }

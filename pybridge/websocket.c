@@ -32,16 +32,12 @@ void fapws_ws_publish(fapws_record *rec, fapws_part *p) {
 }
 
 int fapws_ws_accept(fapws_ws_object *ws) {
+  fapws_start_object no_fields = {.status = 101, .length = -1};
   fapws_record *rec = ws->rec;
   fapws_part *p = &rec->part0;
   Py_ssize_t n = 0;
   const char *name = ws->protocol ? PyUnicode_AsUTF8AndSize(ws->protocol, &n) : "";
-  fapws_part_reset(p, rec);
-  if (!name || fapws_part_reserve(p, (size_t)n) < 0) return -1;
-  if (n) memcpy(p->buf, name, (size_t)n);
-  p->used = p->subprotocol_len = (uint32_t)n;
-  p->first = p->websocket = 1;
-  p->status = 101;
+  if (!name || !fapws_write_accept(rec, &no_fields, name, (size_t)n)) return -1;
   rec->started = 1;
   ws->state = FAPWS_WS_OPEN;
   fapws_ws_publish(rec, p);
@@ -74,14 +70,9 @@ int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   }
   Py_ssize_t n = 0;
   const char *text = reason ? PyUnicode_AsUTF8AndSize(reason, &n) : "";
-  fapws_part *p = text ? fapws_part_new(rec, (size_t)n + 1) : NULL;
-  if (!p) return -1;
-  memcpy(p->buf, text, (size_t)n);
-  p->body = p->buf;
-  p->body_len = (size_t)n;
-  p->used = (uint32_t)n;
-  p->op = FAPWS_OP_CLOSE;
-  p->code = (uint16_t)code;
+  if (!text) return -1;
+  fapws_part *p = fapws_close_frame(rec, code, text, (size_t)n);
+  if (!p) return PyErr_NoMemory(), -1;
   ws->state = FAPWS_WS_CLOSING;
   ws->code = (uint16_t)code;
   Py_XINCREF(reason);

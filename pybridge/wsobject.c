@@ -9,7 +9,6 @@
 #include <structmember.h>
 
 #define P fapws_the_pool
-#define COPY_BELOW 8192         /* bytes: cheaper to copy than to keep and free later */
 #define UNPACED_BYTES (4 << 20) /* what may wait for a client where nobody can wait for it */
 #define BEHIND_BYTES (1 << 20)  /* who is further behind is left out of a broadcast for good */
 
@@ -57,24 +56,8 @@ int fapws_read_message(PyObject *o, fapws_message *m) {
 }
 
 static fapws_part *make_part(fapws_record *rec, const fapws_message *m) {
-  int copy = m->len < COPY_BELOW;
-  fapws_part *p = malloc(sizeof *p + (copy ? (size_t)m->len : 0));
-  if (!p) {
-    PyErr_NoMemory();
-    return NULL;
-  }
-  p->buf = NULL;
-  p->cap = 0;
-  fapws_part_reset(p, rec);
-  p->op = (uint8_t)m->op;
-  p->body_len = (size_t)m->len;
-  p->body = m->data;
-  if (copy) {
-    p->body = memcpy((char *)(p + 1), m->data, (size_t)m->len); /* in the same piece of memory */
-  } else {
-    Py_INCREF(m->owner);
-    p->owner = m->owner;
-  }
+  fapws_part *p = fapws_body_part(rec, m->owner, m->data, (size_t)m->len);
+  if (p) p->op = (uint8_t)m->op;
   return p;
 }
 
