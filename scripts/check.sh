@@ -133,8 +133,9 @@ test_sanitizer() {
     local folder=$root/build/sanitizer
     rm -rf "$folder"
     mkdir -p "$folder"
-    # With -c the test keeps the line numbers that the reports show.
-    test_go -asan -c -o "$folder/pybridge.test" ./pybridge
+    # With -c the test keeps the line numbers that the reports show. Go looks whether the
+    # compiler's version starts with its name, which is x86_64-linux-gnu-gcc for Debian's Go.
+    CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
     if ! (cd "$root/pybridge" && PYTHONMALLOC=malloc \
         ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" "$folder/pybridge.test" -test.timeout "$test_limit"); then
         cat "$folder"/report* 2>/dev/null
