@@ -148,20 +148,29 @@ test_soak() {
     FAPWS_SOAK_REQUESTS=$1 test_go -count=1 -run '^TestSoak$' -v ./cmd/fapws/acceptance
 }
 
+# cpu_seconds prints how many seconds of CPU the ended children of this shell have used.
+cpu_seconds() {
+    local fields
+    read -ra fields <"/proc/$$/stat"
+    echo $(((fields[15] + fields[16]) / $(getconf CLK_TCK)))
+}
+
 # stage NAME COMMAND... runs one part of `test` and keeps its result.
 stage() {
-    local name=$1 start=$SECONDS status=0
+    local name=$1 start=$SECONDS cpu status=0 took
+    cpu=$(cpu_seconds)
     shift
     say "== $name"
     set +e # inside `if` or `||` the shell would ignore set -e in the command
     (set -e; "$@") </dev/null
     status=$?
     set -e
+    took="$((SECONDS - start)) s, $(($(cpu_seconds) - cpu)) s of CPU"
     if ((status)); then
         failed+=("$name")
-        say "== $name FAILED ($((SECONDS - start)) s)"
+        say "== $name FAILED ($took)"
     else
-        say "== $name ok ($((SECONDS - start)) s)"
+        say "== $name ok ($took)"
     fi
 }
 
