@@ -1,10 +1,8 @@
 package runtime
 
 import (
-	"bytes"
 	"errors"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +19,8 @@ type body struct {
 	skips   bool // nobody wants it
 	expects bool // the client waits for 100 Continue before it sends it, if x
 
-	head    []byte
-	course  course
+	at      decision
 	query   http1.Span
-	mount   *Mount
-	script  int
 	chunked bool
 	chunks  http1.ChunkedReader
 	want    int64 // bytes missing, if not chunked
@@ -64,22 +59,19 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 }
 
 // begin starts to collect the body of the request in l.req.
-func (l *loop) begin(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
-	if l.tooBig(l.course.rules, l.req.Length) {
-		return l.refuse(c, head, rest, used, bodyTooBig)
+func (l *loop) begin(c *conn, at *decision, rest []byte, used int) (int, bool) {
+	if l.tooBig(at.rules, l.req.Length) {
+		return l.refuse(c, at, rest, used, bodyTooBig)
 	}
 	c.body = &body{
-		head:    append([]byte(nil), head...),
-		course:  l.course,
+		at:      *at,
 		query:   l.req.Query,
-		mount:   m,
-		script:  script,
 		chunked: l.req.Body == http1.Chunked,
 		want:    l.req.Length,
 		spool:   -1,
 		begun:   l.now,
 	}
-	c.body.course.path, c.body.course.resolved = bytes.Clone(l.course.handed(m, script)), nil
+	c.body.at.Decision = at.Keep(at.Asked(at.mount.Resolved))
 	if l.req.Expect100 && len(rest) == 0 {
 		l.use(c)
 		l.out.buf = append(l.out.buf, http1.Continue...)
@@ -95,7 +87,7 @@ func (l *loop) begin(c *conn, m *Mount, script int, head, rest []byte, used int)
 func (l *loop) collect(c *conn, data []byte) (rest []byte) {
 	b := c.body
 	c.stamp = l.now
-	piece, rest, whole, err := l.decode(b, b.course.rules, data)
+	piece, rest, whole, err := l.decode(b, b.at.rules, data)
 	if err == nil {
 		err = b.add(piece, l.cfg)
 	}
@@ -150,29 +142,19 @@ func (l *loop) bodyWhole(c *conn) {
 	b := c.body
 	c.body = nil
 	l.again(b)
-	l.course = b.course
 	l.setState(c, stateReady)
-	if b.course.rewritten {
+	if b.at.Rewritten {
 		l.req.Query = b.query
 	}
-	l.request = exchange.Request{
-		Mount:  b.mount.Index,
-		Head:   b.head,
-		Path:   b.course.path,
-		Routed: b.course.rewritten,
-		Root:   b.course.root,
-		Script: b.script,
-		Body:   b.buf,
-		Spool:  b.spool,
-		Size:   b.size,
-	}
-	l.submit(c, b.mount)
+	l.ask(&b.at)
+	l.request.Body, l.request.Spool, l.request.Size = b.buf, b.spool, b.size
+	l.submit(c, &b.at)
 }
 
 // again parses the head of b into l.req, which has served others since. That
 // takes less than to keep a copy of it.
 func (l *loop) again(b *body) {
-	if _, err := l.req.Parse(b.head, &l.cfg.Limits); err != nil {
+	if _, err := l.req.Parse(b.at.Head, &l.cfg.Limits); err != nil {
 		panic(err) // it was parsed before
 	}
 }
@@ -183,11 +165,10 @@ func (l *loop) bodyFailed(c *conn, err error) {
 	c.body = nil
 	b.drop()
 	l.again(b)
-	l.course = b.course
 	l.setState(c, stateReady)
 	r := l.bodyRefusal(err)
-	r.html = wantsHTML(&l.req, b.head)
-	l.answerLocally(l.newFlight(c, b.head), r)
+	r.html = wantsHTML(&l.req, b.at.Head)
+	l.answerLocally(l.newFlight(c, &b.at), r)
 }
 
 // bodyRefusal is what a client gets whose body could not be taken because of err.

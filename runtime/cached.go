@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/route"
 	"fapws/runtime/static"
 )
 
@@ -205,7 +206,7 @@ func (l *loop) withSaid(x *flight, fields []byte) []byte {
 // pageOf is what a request that changes a page makes out of date (RFC 9111
 // §4.4).
 func (l *loop) pageOf() *cache.Pattern {
-	p := &cache.Pattern{Exact: true, Path: string(encodePath(nil, http1.MergeSlashes(nil, l.request.Path))), Host: l.request.Peer.Host}
+	p := &cache.Pattern{Exact: true, Path: string(route.AppendPath(nil, http1.MergeSlashes(nil, l.request.Path))), Host: l.request.Peer.Host}
 	if p.Host == "" {
 		p.Host = string(l.request.Parsed.Host.In(l.request.Head))
 	}

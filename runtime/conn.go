@@ -98,9 +98,9 @@ func (c *conn) String() string {
 	return "unix client " + strconv.Itoa(c.fd)
 }
 
-// client returns what applications are told of the client of the request that
-// outward was last called for.
-func (c *conn) client() *exchange.Peer {
+// Client returns what applications are told of the client of the request that
+// believe was last called for.
+func (c *conn) Client() *exchange.Peer {
 	if c.front != nil && c.front.trusted {
 		return c.front.peer
 	}

@@ -23,9 +23,13 @@ func excerpt(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// note remembers of the request in l.req what its log line needs. head is nil
-// if there was no request: came is what did instead.
-func (l *loop) note(x *flight, head, came []byte) {
+// note remembers of the request in l.req what its log line needs. at is nil
+// if there was no request: came is what the client sent instead.
+func (l *loop) note(x *flight, at *decision, came []byte) {
+	var head []byte
+	if at != nil {
+		head = at.Head[:l.req.HeadLen]
+	}
 	e, c := x.log, x.conn
 	if e == nil {
 		e = new(logEntry)
@@ -43,15 +47,15 @@ func (l *loop) note(x *flight, head, came []byte) {
 	peer := c.who()
 	e.PeerAddr, e.LocalAddr, e.LocalPort = peer.Addr, peer.ServerName, peer.ServerPort
 	if head != nil {
-		peer = c.client()
+		peer = c.Client()
 	}
 	if x.rules != nil {
 		e.Site = x.rules.name
 	}
 	switch {
 	case head == nil:
-	case l.course.peer != nil:
-		e.User = l.course.peer.User
+	case at.peer != nil:
+		e.User = at.peer.User
 	case x.rules != nil && x.rules.auth != nil:
 		e.User = auth.User(l.credentials(head)) // with a wrong password, which Apache logs, too
 	}
@@ -196,7 +200,7 @@ func (l *loop) blame(c *conn, r *rules, level Level, format string, args ...any)
 
 // clientText is how the error log calls the client.
 func (c *conn) clientText() string {
-	peer := c.client()
+	peer := c.Client()
 	switch {
 	case peer.Addr == "":
 		return c.String()

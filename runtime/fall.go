@@ -1,6 +1,10 @@
 package runtime
 
-import "fapws/runtime/http1"
+import (
+	"slices"
+
+	"fapws/runtime/http1"
+)
 
 // known is what was found out, beside the loop, about the request that c has at
 // the front of its input: the loop goes through it once more with that.
@@ -37,20 +41,16 @@ func (s *misses) add(path []byte, now int64) {
 	s.since[string(path)] = now
 }
 
-// falls says whether the request in l.req is for who comes after m, which is
-// for files: others are looked for by serveStatic.
-func (l *loop) falls(c *conn, m *Mount, script int, head []byte) bool {
-	if l.hasBody() || string(l.req.Method.In(head)) != "GET" && !l.req.Head {
+// falls reports whether the files of a mount are known to have nothing for the request in l.req. serveStatic
+// looks for others.
+func (l *loop) falls(c *conn, at *decision) bool {
+	if l.hasBody() || string(l.req.Method.In(at.Head)) != "GET" && !l.req.Head {
 		return true
 	}
-	if c.known != nil {
-		for _, one := range c.known.missed {
-			if one == m {
-				return true
-			}
-		}
+	if c.known != nil && slices.Contains(c.known.missed, at.mount) {
+		return true
 	}
-	return m.missing.has(l.course.path[script:], l.now)
+	return at.mount.missing.has(at.Path[at.Script:], l.now)
 }
 
 // fell lets c begin again with the request of x, for which j has found no file.

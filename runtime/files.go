@@ -36,8 +36,8 @@ type fileJob struct {
 // templates are for fileJob.open, which runs beside the loop.
 var templates = sync.Pool{New: func() any { return http1.NewTemplate(serverName, 0) }}
 
-// serveStatic answers the request in l.req from the files of a mount.
-func (l *loop) serveStatic(c *conn, m *Mount, script int, path, head, rest []byte, used int) (int, bool) {
+// serveStatic answers the request in l.req from the files of its mount.
+func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, bool) {
 	if c.busy() {
 		l.setState(c, stateWaiting)
 		return 0, false
@@ -47,18 +47,19 @@ func (l *loop) serveStatic(c *conn, m *Mount, script int, path, head, rest []byt
 		if !l.req.Safe {
 			r = refusal{status: 405, fields: allowRead} // a form, say: the method is wrong first of all
 		}
-		return l.refuse(c, head, rest, used, r)
+		return l.refuse(c, at, rest, used, r)
 	}
-	files := m.Static
+	m := at.mount
+	files, path := m.Static, at.Path[at.Script:]
 	var missed []*Mount
 	named := false
 	if c.known != nil {
 		missed, named = c.known.missed, c.known.index != ""
 	}
-	x := l.newFlight(c, head)
-	l.staticReq = static.Request{Path: path[script:], Prefix: x.prefix, Head: head, Parsed: &l.req}
+	x := l.newFlight(c, at)
+	l.staticReq = static.Request{Path: path, Prefix: x.prefix, Head: at.Head, Parsed: &l.req}
 	if x.log != nil {
-		x.log.File = append(append(x.log.File, files.Root()...), path[script:]...)
+		x.log.File = append(append(x.log.File, files.Root()...), path...)
 	}
 	if !x.keepAlive {
 		l.setState(c, stateEnding)
@@ -66,7 +67,7 @@ func (l *loop) serveStatic(c *conn, m *Mount, script int, path, head, rest []byt
 	if files.Hit(l.start.UnixNano()+l.now, &l.staticReq, &l.staticRes) {
 		switch {
 		case l.staticRes.Head.Status >= 400:
-			r := failure(&l.staticRes, &l.req, head)
+			r := failure(&l.staticRes, &l.req, at.Head)
 			l.staticRes.Close()
 			l.answerLocally(x, r)
 		case l.staticRes.Fd() < 0:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/route"
 	"fapws/runtime/static"
 )
 
@@ -43,7 +44,7 @@ func TestProgramForIndex(t *testing.T) {
 			t.Error(got)
 		}
 		// One that is rewritten to its folder does not go round for ever.
-		back, err := NewRewrite("/")
+		back, err := route.NewRewrite("/")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -156,12 +156,13 @@ func (l *loop) mayGo(c *conn) bool {
 
 func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Length > 0 }
 
-// submit hands l.request over to what answers m; l.req is its parsed head.
-func (l *loop) submit(c *conn, m *Mount) {
-	x := l.newFlight(c, l.request.Head)
+// submit hands l.request over to what answers where at leads; l.req is its parsed head.
+func (l *loop) submit(c *conn, at *decision) {
+	m := at.mount
+	x := l.newFlight(c, at)
 	l.request.Parsed = &l.req
-	if l.request.Peer = l.course.peer; l.request.Peer == nil {
-		l.request.Peer = c.client()
+	if l.request.Peer = at.peer; l.request.Peer == nil {
+		l.request.Peer = c.Client()
 	}
 	x.peer = l.request.Peer
 	if x.rules != nil {
@@ -223,7 +224,7 @@ func (l *loop) give(x *flight) bool {
 }
 
 // newFlight puts an exchange for the request in l.req behind those of c.
-func (l *loop) newFlight(c *conn, head []byte) *flight {
+func (l *loop) newFlight(c *conn, at *decision) *flight {
 	x := l.flights.get()
 	if l.served++; l.served == l.worn && l.cfg.Worn != nil {
 		go l.cfg.Worn()
@@ -232,7 +233,7 @@ func (l *loop) newFlight(c *conn, head []byte) *flight {
 	x.head = l.req.Head
 	x.keepAlive = l.req.KeepAlive
 	x.safe = l.req.Safe
-	x.rules = l.course.rules
+	x.rules = at.rules
 	if c.known != nil {
 		c.known = nil
 	}
@@ -241,7 +242,7 @@ func (l *loop) newFlight(c *conn, head []byte) *flight {
 	}
 	c.append(x)
 	if l.timed {
-		l.note(x, head, nil)
+		l.note(x, at, nil)
 	}
 	return x
 }

@@ -19,12 +19,12 @@ const (
 	undecided // the request begins again when that is known
 )
 
-// authenticate sees to it that the client of the request in l.req may log in
-// with a. A password that is not known takes long to check: that is done beside the
-// loop, and the request waits in the input of c.
-func (l *loop) authenticate(c *conn, a *auth.Basic, head []byte) (refusal, verdict) {
+// authenticate checks whether the client of the request in l.req may log in where at leads. A password that
+// is not known takes long to check: that is done beside the loop, and the request waits in the input of c.
+func (l *loop) authenticate(c *conn, at *decision) (refusal, verdict) {
+	a := at.rules.auth
 	no := refusal{status: 401, fields: a.Challenge()}
-	credentials := l.credentials(head)
+	credentials := l.credentials(at.Head)
 	if credentials == nil {
 		return no, rejected
 	}
@@ -34,16 +34,16 @@ func (l *loop) authenticate(c *conn, a *auth.Basic, head []byte) (refusal, verdi
 	}
 	switch found {
 	case auth.Right:
-		peer := *c.client()
+		peer := *c.Client()
 		peer.User = user
-		l.course.peer = &peer
+		at.peer = &peer
 		return refusal{}, admitted
 	case auth.Wrong:
 		return no, rejected
 	case auth.Busy:
 		return refusal{status: 503, fields: retryAfter}, rejected
 	}
-	c.check = a.Check(c.client().Addr, credentials, func(user string, v auth.Verdict) {
+	c.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
 		l.post(func() { l.checked(c, login{a, user, v}) })
 	})
 	l.spawned = true

@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/route"
 	"fapws/runtime/static"
 
 	"github.com/panjf2000/gnet/v2"
@@ -30,11 +31,11 @@ type loop struct {
 
 	poller
 	wake     wake
-	sites    []Site  // the first one is the default
-	hosts    *hosts  // nil: there is but one
-	limited  bool    // there is a Timeout, or a rule has one
-	handler  Handler // of the application; nil: none
-	pacer    Pacer   // handler, if it is one
+	sites    []Site       // the first one is the default
+	table    *route.Table // which of them a request is for, and what of it
+	limited  bool         // there is a Timeout, or a rule has one
+	handler  Handler      // of the application; nil: none
+	pacer    Pacer        // handler, if it is one
 	programs programs
 	handlers []Handler     // all of them
 	notice   *notice       // nil: none
@@ -61,32 +62,28 @@ type loop struct {
 	part      exchange.Part    // the part being delivered
 	request   exchange.Request // the request being submitted
 	input     exchange.Input   // what is being delivered to a handler
-	course    course           // of the request in req
-	path      []byte           // scratch of canonical paths
-	resolved  []byte           // scratch of resolved ones (http1.ResolvePath)
+	decision  decision         // about the request in req
 	location  []byte           // scratch of a field
 	edited    []byte           // scratch of the fields of a response
-	outer     []byte           // scratch of canonical paths with the front's root before them
 
-	outerResolved []byte // scratch of resolved ones
-	said          []byte // scratch of what proxies say
-	staticReq     static.Request
-	staticRes     static.Response
-	fileJob       fileJob   // scratch of sendOpen
-	items         []item    // and of it too
-	yielded       time.Time // when Go last rescheduled us: see yield
-	spawned       bool      // a goroutine was started since the last wait
-	submitted     bool      // Flush is due
-	taken         int       // requests submitted since the last Flush
-	channels      *channels
-	store         *cache.Store        // of answers; nil: none are kept
-	asked         cache.Request       // scratch of consult
-	hostBuf       []byte              // scratch of asked
-	fields        []byte              // scratch of what is added to an answer's
-	waited        map[*fetch]struct{} // pages that others wait for
-	retries       []*waiter           // those who have waited in vain
-	sockets       *sockets            // nil: nobody has asked for a WebSocket
-	ready         []*conn             // connections with pending input that may go on
+	said      []byte // scratch of what proxies say
+	staticReq static.Request
+	staticRes static.Response
+	fileJob   fileJob   // scratch of sendOpen
+	items     []item    // and of it too
+	yielded   time.Time // when Go last rescheduled us: see yield
+	spawned   bool      // a goroutine was started since the last wait
+	submitted bool      // Flush is due
+	taken     int       // requests submitted since the last Flush
+	channels  *channels
+	store     *cache.Store        // of answers; nil: none are kept
+	asked     cache.Request       // scratch of consult
+	hostBuf   []byte              // scratch of asked
+	fields    []byte              // scratch of what is added to an answer's
+	waited    map[*fetch]struct{} // pages that others wait for
+	retries   []*waiter           // those who have waited in vain
+	sockets   *sockets            // nil: nobody has asked for a WebSocket
+	ready     []*conn             // connections with pending input that may go on
 
 	worn      int64 // how many served make Config.Worn be called; 0: never
 	keepAlive int64 // nanoseconds that a connection may be idle

@@ -29,16 +29,9 @@ func (s *Server) SetNotice(status int, page []byte) {
 
 var noStore = []byte("Cache-Control: no-store\r\n")
 
-// noticed answers the request in l.req with the notice, if it is for it.
-func (l *loop) noticed(c *conn, head, rest []byte, used int) (n int, again, done bool) {
-	if !wantsHTML(&l.req, head) {
-		return 0, false, false
-	}
-	l.course = course{}
-	n, again = l.refuse(c, head, rest, used, refusal{
-		status: l.notice.status, body: l.notice.page, kind: htmlType, fields: noStore, whole: true, notice: true,
-	})
-	return n, again, true
+// refusal is the answer to a request that the notice is for.
+func (n *notice) refusal() refusal {
+	return refusal{status: n.status, body: n.page, kind: htmlType, fields: noStore, whole: true, notice: true}
 }
 
 // wantsHTML says whether the client of a request names text/html among what it

@@ -7,6 +7,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/route"
 )
 
 // front is what stands between a connection's client and us: a proxy that is
@@ -18,7 +19,7 @@ type front struct {
 
 	root   string         // of the last request: what the application is below
 	peer   *exchange.Peer // the client of the last request, if trusted
-	key    []byte         // what was said of them, as forwardKey has it
+	key    []byte         // what was said of them, as route.AppendForwarded has it
 	hidden bool           // root was not in the path of the last request
 }
 
@@ -104,49 +105,14 @@ func (l *loop) introduce(c *conn, h *proxyHeader) {
 	}
 }
 
-// outward returns the path of the request in l.req, and its resolved form if that
-// is another one, as they are seen from outside, and how much of them stands before
-// what the application knows. A proxy may have taken that off or not.
-func (l *loop) outward(c *conn, head, path, resolved []byte) (outer, outerResolved []byte, root int) {
-	f := c.front
-	if f.trusted {
-		l.believe(c, head)
-	}
-	f.hidden = false
-	if f.root == "" || below(path, f.root) {
-		return path, resolved, len(f.root)
-	}
-	f.hidden = true
-	l.outer = append(append(l.outer[:0], f.root...), path...)
-	if resolved != nil {
-		l.outerResolved = append(append(l.outerResolved[:0], f.root...), resolved...)
-		resolved = l.outerResolved
-	}
-	return l.outer, resolved, len(f.root)
-}
-
-// below says whether path is root or something in it.
-func below(path []byte, root string) bool {
-	n := len(root)
-	return len(path) >= n && string(path[:n]) == root && (len(path) == n || path[n] == '/')
-}
-
-// inside is the path without root for route; the application's root itself is
-// asked for with or without a slash.
-func inside(path []byte, root int) []byte {
-	if len(path) == root {
-		return slash
-	}
-	return path[root:]
-}
-
-var slash = []byte("/")
-
-// believe works out who the client of the request in l.req is. A proxy mostly
+// believe works out, for a trusted proxy, who the client of the request in l.req is. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
 func (l *loop) believe(c *conn, head []byte) {
 	f := c.front
-	l.said = l.forwardKey(l.said[:0], head)
+	if !f.trusted {
+		return
+	}
+	l.said = route.AppendForwarded(l.said[:0], &l.req, head)
 	if f.peer != nil && bytes.Equal(l.said, f.key) {
 		return
 	}
@@ -154,77 +120,13 @@ func (l *loop) believe(c *conn, head []byte) {
 	if len(f.key) > maxForwardKey {
 		f.key = nil
 	}
-	lines, host := readForwardKey(l.said)
-	o := lines.origin(l.cfg.trusts)
-	if o.badName != "" {
-		l.s.logf(LevelDebug, "%s: %s is ignored: %s", c, o.badName, excerpt([]byte(o.badVal)))
+	o, host := route.Believe(l.said, l.cfg.trusts)
+	if o.BadField != "" {
+		l.s.logf(LevelDebug, "%s: %s is ignored: %s", c, o.BadField, excerpt([]byte(o.BadValue)))
 	}
-	f.peer = o.peer(c.who(), host)
+	f.peer = o.Peer(c.who(), host)
 	f.root = l.cfg.RootPath
-	if o.prefix != "" {
-		f.root = o.prefix
+	if o.Prefix != "" {
+		f.root = o.Prefix
 	}
-}
-
-// forwardKey appends the host and the lines that proxies may have added, each
-// with a letter before and a line end behind it.
-func (l *loop) forwardKey(key, head []byte) []byte {
-	host := l.req.Authority // RFC 9112 §3.2.2: it wins
-	if host.Len == 0 {
-		host = l.req.Host
-	}
-	key = append(append(append(key, 'h'), host.In(head)...), '\n')
-	for _, f := range l.req.Fields {
-		if letter := forwardLetter(f.Name.In(head)); letter != 0 {
-			key = append(append(append(key, letter), f.Value.In(head)...), '\n')
-		}
-	}
-	return key
-}
-
-func forwardLetter(name []byte) byte {
-	const x = "x-forwarded-"
-	switch len(name) {
-	case len("forwarded"):
-		if bytes.EqualFold(name, []byte("forwarded")) {
-			return 'f'
-		}
-	case len(x + "for"), len(x + "host"), len(x + "proto"), len(x + "prefix"):
-		if !bytes.EqualFold(name[:len(x)], []byte(x)) {
-			return 0
-		}
-		for _, one := range [...]struct {
-			name   string
-			letter byte
-		}{{"for", 'c'}, {"proto", 's'}, {"host", 'a'}, {"port", 'p'}, {"prefix", 'r'}} {
-			if len(one.name) == len(name)-len(x) && bytes.EqualFold(name[len(x):], []byte(one.name)) {
-				return one.letter
-			}
-		}
-	}
-	return 0
-}
-
-// readForwardKey is the opposite of forwardKey.
-func readForwardKey(key []byte) (f forwarding, host string) {
-	for line := range bytes.Lines(key) {
-		value := string(line[1 : len(line)-1])
-		switch line[0] {
-		case 'h':
-			host = value
-		case 'f':
-			f.forwarded = append(f.forwarded, value)
-		case 'c':
-			f.client = append(f.client, value)
-		case 's':
-			f.proto = append(f.proto, value)
-		case 'a':
-			f.host = append(f.host, value)
-		case 'p':
-			f.port = append(f.port, value)
-		case 'r':
-			f.path = append(f.path, value)
-		}
-	}
-	return f, host
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/route"
 )
 
 // proxyHeader is what a header of the PROXY protocol says: who connected to
@@ -89,7 +90,7 @@ func parseProxyLine(buf []byte) (h proxyHeader, n int, err error) {
 
 func proxyAddrPort(addr, port string) (netip.AddrPort, bool) {
 	a, err := netip.ParseAddr(addr)
-	p, ok := portNumber(port)
+	p, ok := route.ParsePort(port)
 	return netip.AddrPortFrom(a, p), err == nil && a.Zone() == "" && ok
 }
 

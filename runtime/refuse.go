@@ -26,16 +26,14 @@ const (
 )
 
 var (
-	allowAll      = []byte("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
-	allowRead     = []byte("Allow: GET, HEAD\r\n")
-	retryAfter    = []byte("Retry-After: 1\r\n")
-	ambiguousPath = refusal{status: 400, text: "dot segments of the path cannot be resolved"}
-	bodyTooBig    = refusal{status: 413, text: "input body too big", close: true}
+	allowRead  = []byte("Allow: GET, HEAD\r\n")
+	retryAfter = []byte("Retry-After: 1\r\n")
+	bodyTooBig = refusal{status: 413, text: "input body too big", close: true}
 )
 
 // refuse answers the request in l.req without a handler. Its body, if it has
 // one, is skipped when it is here already; otherwise the connection ends.
-func (l *loop) refuse(c *conn, head, rest []byte, used int, r refusal) (int, bool) {
+func (l *loop) refuse(c *conn, at *decision, rest []byte, used int, r refusal) (int, bool) {
 	skipped := 0
 	if l.hasBody() && !r.close {
 		if l.req.Body == http1.Sized && l.req.Length <= int64(len(rest)) {
@@ -45,8 +43,8 @@ func (l *loop) refuse(c *conn, head, rest []byte, used int, r refusal) (int, boo
 		}
 	}
 	used += skipped
-	r.html = wantsHTML(&l.req, head)
-	x := l.newFlight(c, head)
+	r.html = wantsHTML(&l.req, at.Head)
+	x := l.newFlight(c, at)
 	if x.log != nil {
 		x.log.WireIn += int64(skipped)
 	}

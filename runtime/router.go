@@ -1,16 +1,14 @@
 package runtime
 
 import (
-	"bytes"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/route"
 	"fapws/runtime/static"
 )
 
@@ -66,7 +64,7 @@ type Mount struct {
 
 	Fixed    *Fixed
 	Redirect *Redirect
-	Rewrite  *Rewrite // routing goes on behind this mount
+	Rewrite  *route.Rewrite // routing goes on behind this mount
 
 	Handler Handler         // nil: the one of Serve
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
@@ -87,70 +85,32 @@ type Mount struct {
 	Rules *Rules // besides those of the site; nil: none
 
 	rules   *rules
-	pattern namePattern
 	missing misses
 }
 
-// fits says whether m is for path, and returns the length of SCRIPT_NAME in it.
-func (m *Mount) fits(path []byte) (script int, ok bool) {
-	if len(path) < len(m.Prefix) || string(path[:len(m.Prefix)]) != m.Prefix {
-		return 0, false
-	}
-	if len(path) < len(m.Within) || string(path[:len(m.Within)]) != m.Within {
-		return 0, false
-	}
-	if m.Match != "" {
-		end := m.pattern.find(path, len(m.Prefix), m.Handler == nil)
-		if end < 0 {
-			return 0, false
-		}
-		if m.Handler != nil {
-			return end, true
-		}
-	}
-	return scriptLen(m.Prefix, path), true
-}
-
-// scriptLen returns the length of SCRIPT_NAME: prefix, back to the end of a
-// segment of path and without a trailing slash, because PEP 3333 wants
-// PATH_INFO to be empty or to begin with a slash.
-func scriptLen(prefix string, path []byte) int {
-	n := len(prefix)
-	if n > 0 && prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
-		return n
-	}
-	n = max(0, strings.LastIndexByte(prefix, '/'))
-	for n > 0 && prefix[n-1] == '/' {
-		n--
-	}
-	return n
-}
-
-// prepare copies the sites that Serve was given; in the copy, mounts without
-// anything that answers have h. It returns all handlers, too, each once. The
+// prepare copies the sites that Serve was given, and makes the table that decides between them; in the
+// copy, mounts without anything that answers have h. It returns all handlers, too, each once. The
 // error is one line.
-func prepare(given []Site, h Handler) (sites []Site, handlers []Handler, err error) {
+func prepare(given []Site, h Handler, strict bool) (sites []Site, table *route.Table, handlers []Handler, err error) {
 	if h != nil {
 		handlers = append(handlers, h)
 	}
 	sites = slices.Clone(given)
+	routes := make([]route.Site, len(sites))
 	for i := range sites {
 		s := &sites[i]
 		s.Table = slices.Clone(s.Table)
 		s.rules = merged(s, nil)
+		routes[i] = route.Site{Names: s.Names, Mounts: make([]route.Mount, len(s.Table)), Guard: s.rules.guard()}
 		for k := range s.Table {
 			m := &s.Table[k]
 			m.rules = merged(s, m.Rules)
-			if m.pattern, err = newPattern(m.Match); err != nil {
-				return nil, nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Match, err)
-			}
 			if m.Static != nil || m.Fixed != nil || m.Redirect != nil || m.Rewrite != nil {
 				m.Handler = nil
-				continue
-			}
-			if m.Handler == nil {
+			} else if m.Handler == nil {
 				m.Handler = h
 			}
+			routes[i].Mounts[k] = m.route()
 			if _, ok := m.Handler.(Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
@@ -159,178 +119,165 @@ func prepare(given []Site, h Handler) (sites []Site, handlers []Handler, err err
 			}
 		}
 	}
-	return sites, handlers, nil
+	table, err = route.New(routes, strict)
+	return sites, table, handlers, err
 }
 
-// course is the way of a request through a site.
-type course struct {
-	rules *rules // of the mount, or of the site; nil: none
-	path  []byte // canonical, as it is seen from outside, or rewritten
-	root  int    // length of what is before the site in it
-	peer  *exchange.Peer
-
-	resolved []byte // path with the empty segments that the client has sent; nil: as path
-
-	rounds    int // how often it was rewritten
-	rewritten bool
-}
-
-// handed returns the path that the Handler of m gets. The resolved form is for what m is
-// mounted at only if that begins alike: then the rest is the same path, too.
-func (at *course) handed(m *Mount, script int) []byte {
-	if m.Resolved && bytes.HasPrefix(at.resolved, at.path[:script]) && at.resolved != nil {
-		return at.resolved
+// route returns what package route has to know of a mount.
+func (m *Mount) route() route.Mount {
+	return route.Mount{
+		Prefix:   m.Prefix,
+		Within:   m.Within,
+		Match:    m.Match,
+		Inner:    m.Handler != nil,
+		Optional: m.Static != nil && m.Fall,
+		Rewrite:  m.rewrite(),
+		Guard:    m.rules.guard(),
 	}
-	return at.path
 }
 
-// dispatch routes the request in l.req. rest is what follows the head; used
-// is the head's length with what was skipped before it.
+// rewrite returns m.Rewrite if nothing that comes first answers.
+func (m *Mount) rewrite() *route.Rewrite {
+	if m.Static != nil || m.Fixed != nil || m.Redirect != nil {
+		return nil
+	}
+	return m.Rewrite
+}
+
+// decision is where a request goes, and for whom.
+type decision struct {
+	route.Decision
+	mount *Mount         // nil: none
+	rules *rules         // of the mount, or of the site; nil: none
+	peer  *exchange.Peer // the client, if it has logged in; or nil
+}
+
+// dispatch decides about the request in l.req, and has it answered. rest is what follows the head;
+// used is the head's length with what was skipped before it.
 func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
-	if l.notice != nil {
-		if used, again, done := l.noticed(c, head, rest, used); done {
-			return used, again
-		}
+	at := &l.decision
+	at.mount, at.rules, at.peer = nil, nil, nil
+	if l.notice != nil && wantsHTML(&l.req, head) {
+		at.Head = head
+		return l.refuse(c, at, rest, used, l.notice.refusal())
 	}
-	path, resolved, ok := l.canonical(l.req.Path.In(head))
-	root := 0
+	r := route.Request{Parsed: &l.req, Head: head, From: c}
 	if c.front != nil {
-		path, resolved, root = l.outward(c, head, path, resolved)
-	}
-	if c.known != nil && c.known.index != "" {
-		path, resolved = append(bytes.Clone(path), c.known.index...), nil
-	}
-	site := l.site(c, head)
-	if site == nil {
-		l.course = course{path: path}
-		return l.refuse(c, head, rest, used, refusal{status: 421})
-	}
-	l.course = course{rules: site.rules, path: path, resolved: resolved, root: root}
-	if !ok {
-		return l.refuse(c, head, rest, used, ambiguousPath)
-	}
-	if inner := path[root:]; len(inner) == 1 && inner[0] == '*' {
-		return l.refuse(c, head, rest, used, refusal{status: 204, fields: allowAll, whole: true})
-	}
-	return l.follow(c, site, head, rest, used)
-}
-
-// canonical returns the canonical form of a raw path and, if it is another one, the resolved
-// form, both in buffers of l unless they are raw itself. false: there is none, and path is raw.
-func (l *loop) canonical(raw []byte) (path, resolved []byte, ok bool) {
-	if l.req.Plain {
-		return raw, nil, true
-	}
-	resolved, ok = http1.ResolvePath(l.resolved[:0], raw)
-	if !ok {
-		return raw, nil, false
-	}
-	l.resolved = resolved
-	path = http1.MergeSlashes(l.path, resolved)
-	if len(path) == len(resolved) {
-		return path, nil, true
-	}
-	l.path = path
-	return path, resolved, true
-}
-
-// follow lets the first mount that fits answer the request in l.req.
-func (l *loop) follow(c *conn, site *Site, head, rest []byte, used int) (int, bool) {
-	at := &l.course
-	for i := range site.Table {
-		m := &site.Table[i]
-		inner := at.path
-		if at.root > 0 {
-			inner = inside(inner, at.root)
+		l.believe(c, head)
+		r.Root = c.front.root
+		if c.front.trusted {
+			l.said = append(l.said[:0], c.front.peer.Host...)
+			r.Host = l.said
 		}
-		script, ok := m.fits(inner)
-		if !ok {
-			continue
-		}
-		if at.rules = m.rules; at.rules != nil {
-			if n, again, done := l.barred(c, head, rest, used); done {
-				return n, again
+	}
+	if c.known != nil {
+		r.Index = c.known.index
+	}
+	l.table.Decide(&at.Decision, r)
+	if c.front != nil {
+		c.front.hidden = at.Hidden
+	}
+	for {
+		l.settleRules(at)
+		switch at.Outcome {
+		case route.Found:
+			return l.answer(c, at, rest, used)
+		case route.NeedsLookup:
+			if !l.falls(c, at) {
+				return l.serveStatic(c, at, rest, used)
 			}
-		}
-		script += at.root
-		switch {
-		case m.Handler != nil:
-			return l.handle(c, m, script, head, rest, used)
-		case m.Static != nil:
-			if m.Fall && l.falls(c, m, script, head) {
-				continue
+			at.Skip()
+		case route.NeedsPassword:
+			switch r, v := l.authenticate(c, at); v {
+			case admitted:
+				at.Admit()
+			case rejected:
+				return l.refuse(c, at, rest, used, r)
+			default:
+				return 0, false
 			}
-			return l.serveStatic(c, m, script, at.path, head, rest, used)
-		case m.Fixed != nil:
-			return l.refuse(c, head, rest, used, m.Fixed.refusal())
-		case m.Redirect != nil:
-			return l.refuse(c, head, rest, used, l.redirect(c, m, head))
-		case m.Rewrite != nil:
-			if head, ok = l.rewrite(c, m, head); !ok {
-				return l.refuse(c, head, rest, used, refusal{status: 500})
+		default:
+			if at.Fault != "" {
+				l.blame(c, at.rules, LevelError, "%s", at.Fault)
 			}
+			return l.refuse(c, at, rest, used, refusal{status: at.Status, fields: at.Fields, text: at.Text, whole: at.Status < 400})
 		}
 	}
-	at.rules = site.rules
-	if at.rules != nil {
-		if n, again, done := l.barred(c, head, rest, used); done {
-			return n, again
-		}
-	}
-	return l.refuse(c, head, rest, used, refusal{status: 404})
 }
 
-// barred answers the request in l.req if rules want that, or lets it wait.
-func (l *loop) barred(c *conn, head, rest []byte, used int) (n int, again, done bool) {
-	switch r, v := l.check(c, l.course.rules, head); v {
-	case rejected:
-		n, again = l.refuse(c, head, rest, used, r)
-		return n, again, true
-	case undecided:
-		return 0, false, true
+// settleRules finds the mount and the rules of a decision.
+func (l *loop) settleRules(at *decision) {
+	if at.Site < 0 {
+		return
 	}
-	return 0, false, false
+	site := &l.sites[at.Site]
+	at.mount, at.rules = nil, site.rules
+	if at.Mount >= 0 {
+		at.mount = &site.Table[at.Mount]
+		at.rules = at.mount.rules
+	}
 }
 
-// handle submits the request in l.req to the handler of m, or begins to collect
+// answer has the request in l.req answered by its mount.
+func (l *loop) answer(c *conn, at *decision, rest []byte, used int) (int, bool) {
+	switch m := at.mount; {
+	case m.Static != nil:
+		return l.serveStatic(c, at, rest, used)
+	case m.Fixed != nil:
+		return l.refuse(c, at, rest, used, m.Fixed.refusal())
+	case m.Redirect != nil:
+		return l.refuse(c, at, rest, used, l.redirect(at))
+	default:
+		return l.handle(c, at, rest, used)
+	}
+}
+
+// handle submits the request in l.req to the handler of its mount, or begins to collect
 // its body.
-func (l *loop) handle(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
-	if (m.WebSocket || m.Tunnels) && l.req.UpgradeTo.Len > 0 && l.wantsWebSocket(c, head) {
-		return l.handshake(c, m, script, head, rest, used)
+func (l *loop) handle(c *conn, at *decision, rest []byte, used int) (int, bool) {
+	m := at.mount
+	if (m.WebSocket || m.Tunnels) && l.req.UpgradeTo.Len > 0 && l.wantsWebSocket(c, at.Head) {
+		return l.handshake(c, at, rest, used)
 	}
 	var body []byte
 	if l.hasBody() {
 		if l.req.Body == http1.Chunked || l.req.Length > int64(len(rest)) {
 			if m.Streams {
-				return l.stream(c, m, script, head, rest, used)
+				return l.stream(c, at, rest, used)
 			}
-			return l.begin(c, m, script, head, rest, used)
+			return l.begin(c, at, rest, used)
 		}
-		if l.tooBig(l.course.rules, l.req.Length) {
-			return l.refuse(c, head, rest, used, bodyTooBig)
+		if l.tooBig(at.rules, l.req.Length) {
+			return l.refuse(c, at, rest, used, bodyTooBig)
 		}
 		body = rest[:l.req.Length]
 		used += len(body)
 	}
 	socket := 0
-	if m.Raw && l.req.Upgrade && l.wantsSocket(c, head) {
+	if m.Raw && l.req.Upgrade && l.wantsSocket(c, at.Head) {
 		var err error
 		if c.busy() {
 			l.setState(c, stateWaiting)
 			return 0, false
 		} else if len(rest) > 0 {
-			return l.refuse(c, head, rest, used, early)
+			return l.refuse(c, at, rest, used, early)
 		} else if socket, err = l.socket(c); err != nil {
-			return l.refuse(c, head, rest, used, refusal{status: 503, fields: retryAfter})
+			return l.refuse(c, at, rest, used, refusal{status: 503, fields: retryAfter})
 		}
 	}
+	l.ask(at)
+	l.request.Body, l.request.Size = body, int64(len(body))
+	l.request.Socket = socket
+	l.submit(c, at)
+	return used, c.state == stateReady
+}
+
+// ask makes l.request the request that at is about, without a body.
+func (l *loop) ask(at *decision) {
 	// One by one: a literal would be made elsewhere and then copied.
 	r := &l.request
 	*r = exchange.Request{}
-	r.Mount, r.Script, r.Root = m.Index, script, l.course.root
-	r.Head, r.Path, r.Routed = head, l.course.handed(m, script), l.course.rewritten
-	r.Body, r.Size, r.Spool = body, int64(len(body)), -1
-	r.Socket = socket
-	l.submit(c, m)
-	return used, c.state == stateReady
+	r.Mount, r.Script, r.Root = at.mount.Index, at.Script, at.Root
+	r.Head, r.Path, r.Routed = at.Head, at.Asked(at.mount.Resolved), at.Rewritten
+	r.Spool = -1
 }

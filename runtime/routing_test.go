@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/route"
 	"fapws/runtime/static"
 )
 
@@ -23,7 +24,7 @@ func mustRedirect(t testing.TB, prefix, target string, status int) Mount {
 
 func mustRewrite(t testing.TB, prefix, target string) Mount {
 	t.Helper()
-	r, err := NewRewrite(target)
+	r, err := route.NewRewrite(target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,49 +98,10 @@ func TestRedirectErrors(t *testing.T) {
 		}
 	}
 	for _, target := range []string{"relative", "http://x/", "/${host}", "/%00"} {
-		if _, err := NewRewrite(target); err == nil {
+		if _, err := route.NewRewrite(target); err == nil {
 			t.Errorf("rewriting to %q is no error", target)
 		}
 	}
-}
-
-// FuzzTemplate: whatever a client asks for, a redirect is one field and leads
-// where its template says.
-func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{"/a", "//evil.example", "/\\x", "/%0d%0a", "/a?b", "/\r\nX: y", "/.evil.example", "/@evil"} {
-		f.Add(s, "q=1")
-	}
-	var mounts []Mount
-	for _, target := range []string{"${path}", "/x${rest}?${query}", "/${rest}", "/${query}", "https://safe.example${path}", "https://safe.example${rest}?${query}", "https://safe.example/$1"} {
-		r, err := NewRedirect(target, 302)
-		if err != nil {
-			f.Fatal(err)
-		}
-		mounts = append(mounts, Mount{Redirect: r})
-	}
-	f.Fuzz(func(t *testing.T, path, query string) {
-		for i := range mounts {
-			for _, v := range []values{
-				{path: []byte(path), rest: []byte(path), query: []byte(query)},
-				{path: encodePath(nil, []byte(path)), rest: encodePath(nil, []byte(path)), query: []byte(query)},
-			} {
-				got := mounts[i].Redirect.target.append(nil, &v)
-				for _, c := range got {
-					if c <= ' ' || c >= 0x7f {
-						t.Fatalf("%q has %q", got, c)
-					}
-				}
-				if i >= 4 {
-					rest, ok := bytes.CutPrefix(got, []byte("https://safe.example"))
-					if !ok || len(rest) > 0 && rest[0] != '/' && rest[0] != '?' {
-						t.Fatalf("%q is another host", got)
-					}
-				} else if bytes.HasPrefix(got, []byte("//")) || bytes.HasPrefix(got, []byte("/\\")) {
-					t.Fatalf("%q is another host", got)
-				}
-			}
-		}
-	})
 }
 
 // echo answers with what an application is told.

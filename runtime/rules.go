@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/http1"
+	"fapws/runtime/route"
 )
 
 // Rules say what holds for requests whatever answers them. What a mount says
@@ -167,46 +168,19 @@ func (l *loop) consider(r *rules) {
 	}
 }
 
-// check says whether the request in l.req may be answered, and why not.
-func (l *loop) check(c *conn, r *rules, head []byte) (refusal, verdict) {
-	if r.access != nil && !r.access.admits(c.client().Addr) {
-		return refusal{status: 403}, rejected
+// guard returns what package route has to know of r, which may be nil.
+func (r *rules) guard() (g route.Guard) {
+	if r == nil {
+		return g
 	}
-	if r.methods != nil && !r.methods.takes(l.req.Method.In(head)) {
-		return refusal{status: 405, fields: r.methods.allow}, rejected
+	if r.access != nil {
+		g.Allow, g.Deny = r.access.opt.Allow, r.access.opt.Deny
 	}
-	if r.auth != nil {
-		return l.authenticate(c, r.auth, head)
+	if r.methods != nil {
+		g.Methods, g.AllowField = r.methods.opt.Methods, r.methods.allow
 	}
-	return refusal{}, admitted
-}
-
-// admits says whether the client with an address, "" for none, may.
-func (r *Rules) admits(addr string) bool {
-	a, _ := netip.ParseAddr(addr)
-	a = a.Unmap().WithZone("")
-	if within(r.opt.Allow, a) {
-		return true
-	}
-	return len(r.opt.Deny) > 0 && !within(r.opt.Deny, a)
-}
-
-func within(networks []netip.Prefix, a netip.Addr) bool {
-	for _, n := range networks {
-		if n.Contains(a) || n.Bits() == 0 && !a.IsValid() {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Rules) takes(method []byte) bool {
-	for _, one := range r.opt.Methods {
-		if string(method) == one || one == "GET" && string(method) == "HEAD" {
-			return true
-		}
-	}
-	return false
+	g.Password = r.auth != nil
+	return g
 }
 
 // edit changes the fields of a response as headers say; buf is for the new

@@ -118,23 +118,3 @@ func TestRuleErrors(t *testing.T) {
 		}
 	}
 }
-
-// Clients without an address, of a unix socket, are in "all" and nowhere else.
-func TestAddresses(t *testing.T) {
-	all := []string{"0.0.0.0/0", "::/0"}
-	for _, test := range []struct {
-		allow, deny []string
-		addr        string
-		want        bool
-	}{
-		{all, nil, "", true}, {nil, all, "", false}, {[]string{"127.0.0.0/8"}, all, "", false}, {[]string{"127.0.0.0/8"}, nil, "", false},
-		{nil, []string{"127.0.0.0/8"}, "", true}, {[]string{"127.0.0.0/8"}, all, "127.0.0.1", true},
-		{[]string{"fe80::/10"}, all, "fe80::1%eth0", true}, {[]string{"10.0.0.0/8"}, all, "::ffff:10.1.2.3", true},
-		{nil, []string{"0.0.0.0/0"}, "2001:db8::1", true}, {nil, all, "2001:db8::1", false}, {nil, all, "nonsense", false},
-	} {
-		r := mustRules(t, RuleOptions{Allow: mustPrefixes(test.allow...), Deny: mustPrefixes(test.deny...)})
-		if got := r.admits(test.addr); got != test.want {
-			t.Errorf("allow %v, deny %v: %q %v", test.allow, test.deny, test.addr, got)
-		}
-	}
-}

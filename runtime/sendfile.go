@@ -68,7 +68,7 @@ func (r *sendRoots) find(f *sentFile) (*static.Files, string, error) {
 	// Frameworks like to give the path with its links resolved.
 	for i := range r.named {
 		real, err := filepath.EvalSymlinks(r.named[i].prefix + "/")
-		if err == nil && below([]byte(name), strings.TrimRight(real, "/")) {
+		if err == nil && http1.IsBelow([]byte(name), strings.TrimRight(real, "/")) {
 			return r.named[i].files, relative(name, strings.TrimRight(real, "/")), nil
 		}
 	}
@@ -96,7 +96,7 @@ func (r *sendRoots) findMapped(value string) (*static.Files, string, error) {
 // rest of the name.
 func longest(roots []sendRoot, name string) (root *sendRoot, rest string) {
 	for i := range roots {
-		if below([]byte(name), roots[i].prefix) && (root == nil || len(roots[i].prefix) > len(root.prefix)) {
+		if http1.IsBelow([]byte(name), roots[i].prefix) && (root == nil || len(roots[i].prefix) > len(root.prefix)) {
 			root, rest = &roots[i], relative(name, roots[i].prefix)
 		}
 	}

@@ -152,11 +152,7 @@ func (s *Server) Serve(listeners []net.Listener, sites []Site, h Handler) error 
 	if err := s.sends.open(&s.cfg); err != nil {
 		return err
 	}
-	prepared, handlers, err := prepare(sites, h)
-	if err != nil {
-		return err
-	}
-	hosts, err := newHosts(prepared, s.cfg.RefuseUnknownHosts)
+	prepared, table, handlers, err := prepare(sites, h, s.cfg.RefuseUnknownHosts)
 	if err != nil {
 		return err
 	}
@@ -169,7 +165,7 @@ func (s *Server) Serve(listeners []net.Listener, sites []Site, h Handler) error 
 		}
 		s.loop.handler = h
 		s.loop.pacer, _ = h.(Pacer)
-		s.loop.sites, s.loop.handlers, s.loop.hosts = prepared, handlers, hosts
+		s.loop.sites, s.loop.table, s.loop.handlers = prepared, table, handlers
 		for i := range prepared {
 			s.loop.consider(prepared[i].rules)
 			for k := range prepared[i].Table {

@@ -14,35 +14,25 @@ import (
 
 // stream submits the request in l.req, whose body is not yet here, unless it turns
 // out that it is: chunks have to be looked at for that.
-func (l *loop) stream(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
-	if l.tooBig(l.course.rules, l.req.Length) {
-		return l.refuse(c, head, rest, used, bodyTooBig)
+func (l *loop) stream(c *conn, at *decision, rest []byte, used int) (int, bool) {
+	if l.tooBig(at.rules, l.req.Length) {
+		return l.refuse(c, at, rest, used, bodyTooBig)
 	}
 	b := &body{
 		chunked: l.req.Body == http1.Chunked,
 		want:    l.req.Length,
-		html:    wantsHTML(&l.req, head),
+		html:    wantsHTML(&l.req, at.Head),
 		spool:   -1,
 		begun:   l.now,
 	}
-	piece, left, whole, err := l.decode(b, l.course.rules, rest)
+	piece, left, whole, err := l.decode(b, at.rules, rest)
 	if err != nil {
-		return l.refuse(c, head, rest, used, l.bodyRefusal(err))
+		return l.refuse(c, at, rest, used, l.bodyRefusal(err))
 	}
-	l.request = exchange.Request{
-		Mount:  m.Index,
-		Head:   head,
-		Path:   l.course.handed(m, script),
-		Routed: l.course.rewritten,
-		Root:   l.course.root,
-		Script: script,
-		Body:   piece,
-		Spool:  -1,
-		Size:   b.size,
-		More:   !whole,
-	}
+	l.ask(at)
+	l.request.Body, l.request.Size, l.request.More = piece, b.size, !whole
 	if whole {
-		l.submit(c, m)
+		l.submit(c, at)
 		return used + len(rest) - len(left), c.state == stateReady
 	}
 	if l.request.Size = l.req.Length; b.chunked {
@@ -51,7 +41,7 @@ func (l *loop) stream(c *conn, m *Mount, script int, head, rest []byte, used int
 	b.expects = l.req.Expect100 && len(rest) == 0
 	c.body, c.stamp = b, l.now
 	l.setState(c, stateBody)
-	l.submit(c, m)
+	l.submit(c, at)
 	if b.expects && c.body == b {
 		b.expects = false
 		l.use(c)

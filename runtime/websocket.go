@@ -42,32 +42,24 @@ func (l *loop) wantsWebSocket(c *conn, head []byte) bool {
 // handshake submits the request in l.req, which asks for a WebSocket of m, or refuses
 // it. It waits for those before it, and what follows waits for its answer: it may
 // be frames.
-func (l *loop) handshake(c *conn, m *Mount, script int, head, rest []byte, used int) (int, bool) {
-	h, refused := websocket.Check(&l.req, head, !l.cfg.NoWebSocketDeflate)
+func (l *loop) handshake(c *conn, at *decision, rest []byte, used int) (int, bool) {
+	h, refused := websocket.Check(&l.req, at.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		return l.refuse(c, head, rest, used, refusal{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
+		return l.refuse(c, at, rest, used, refusal{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
 	}
 	if c.busy() {
 		l.setState(c, stateWaiting)
 		return 0, false
 	}
 	var ws *socket // nil: of a tunnel we know nothing more
-	if m.WebSocket {
+	if at.mount.WebSocket {
 		ws = l.newSocket(h)
 	}
-	l.request = exchange.Request{
-		Mount:     m.Index,
-		Head:      head,
-		Path:      l.course.handed(m, script),
-		Routed:    l.course.rewritten,
-		Root:      l.course.root,
-		Script:    script,
-		Spool:     -1,
-		WebSocket: true,
-	}
+	l.ask(at)
+	l.request.WebSocket = true
 	c.ws = ws
 	l.setState(c, stateWaiting)
-	l.submit(c, m)
+	l.submit(c, at)
 	if ws != nil && c.first != nil && c.first.owed {
 		ws.x = c.first
 	}

@@ -19,6 +19,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/eventloop", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/runtime/websocket", []string{"fapws/runtime/http1"}},
 		{"fapws/runtime/logfile", nil},
+		{"fapws/runtime/route", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/runtime/accesslog", []string{"fapws/runtime/http1", "fapws/runtime/logfile"}},
 		{"fapws/runtime/compress", nil},
 		{"fapws/runtime/channel", nil},
@@ -33,7 +34,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/ssi", []string{"fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/backend"}},
 		{"fapws/runtime/auth", nil},
 		{"fapws/runtime/proxy", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/websocket"}},
-		{"fapws/runtime", []string{"fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/runtime", []string{"fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/pybridge", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/memory", nil},
@@ -56,7 +57,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/supervisor", []string{"fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/cmd/fapws/supervisor", []string{"fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {

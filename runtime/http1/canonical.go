@@ -108,3 +108,9 @@ func IsCanonicalPath(path string) bool {
 // IsCanonicalPrefix reports whether paths in canonical form can begin with a prefix: if not,
 // what is mounted there would never be asked.
 func IsCanonicalPrefix(prefix string) bool { return prefix == "" || IsCanonicalPath(prefix+"x") }
+
+// IsBelow reports whether a path is root, which has no slash at its end, or something in it.
+func IsBelow(path []byte, root string) bool {
+	n := len(root)
+	return len(path) >= n && string(path[:n]) == root && (len(path) == n || path[n] == '/')
+}

@@ -1,6 +1,9 @@
 package site
 
-import "fapws/runtime"
+import (
+	"fapws/runtime"
+	"fapws/runtime/route"
+)
 
 // redirect mounts what sends clients elsewhere.
 func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
@@ -14,7 +17,7 @@ func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
 
 // rewrite mounts what gives requests another path, for the routes behind it.
 func (b *builder) rewrite(_ *Host, r *Route) []runtime.Mount {
-	to, err := runtime.NewRewrite(r.Rewrite)
+	to, err := route.NewRewrite(r.Rewrite)
 	if err != nil {
 		b.wrong(r.At.Errorf("rewrite", "%v", err))
 		return nil

@@ -7,6 +7,7 @@ import (
 
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
+	"fapws/runtime/route"
 )
 
 // Host is a table [[host]]: what answers for some host names.
@@ -40,7 +41,7 @@ func (h *Host) check(report func(error)) {
 	}
 }
 
-// Names are host names as runtime.HostName returns them: "example.org",
+// Names are host names as route.HostName returns them: "example.org",
 // "*.example.org" or "example.*".
 type Names []string
 
@@ -51,7 +52,7 @@ func (n *Names) FromFile(v tomlfile.Value) error {
 		return err
 	}
 	for _, name := range list {
-		name, err := runtime.HostName(name)
+		name, err := route.HostName(name)
 		if err != nil {
 			return errors.New(`host names without a port, such as "example.org", "*.example.org" or "example.*"`)
 		}

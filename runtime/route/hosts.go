@@ -1,4 +1,4 @@
-package runtime
+package route
 
 import (
 	"fmt"
@@ -8,23 +8,23 @@ import (
 	"fapws/runtime/http1"
 )
 
-// hosts finds the site for a host name: exact names win over "*.example.org",
-// of which the longest wins, over "example.*", as nginx has it.
+// hosts finds the site for a host name, as its index: exact names win over "*.example.org",
+// of which the longest wins, over "example.*", as in nginx.
 type hosts struct {
-	exact    map[string]*Site
-	suffixes map[string]*Site // ".example.org"
-	prefixes map[string]*Site // "example."
-	strict   bool             // others are refused
+	exact    map[string]int
+	suffixes map[string]int // ".example.org"
+	prefixes map[string]int // "example."
+	strict   bool           // other hosts are refused
 	scratch  [256]byte
 }
 
-// maxHost is the longest name that DNS knows is 253; a longer one is nobody's.
+// maxHost is the length of the longest host that is looked up; names in DNS have up to 253 bytes.
 const maxHost = 255
 
-// newHosts returns the table for sites, or nil if there is nothing to choose.
-// The error, of one line, names what is wrong.
+// newHosts returns the hosts of sites, or nil if there is nothing to choose.
+// The error is one line.
 func newHosts(sites []Site, strict bool) (*hosts, error) {
-	h := &hosts{exact: map[string]*Site{}, suffixes: map[string]*Site{}, prefixes: map[string]*Site{}}
+	h := &hosts{exact: map[string]int{}, suffixes: map[string]int{}, prefixes: map[string]int{}}
 	for i := range sites {
 		if len(sites[i].Names) == 0 {
 			if i > 0 {
@@ -33,7 +33,7 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 			strict = false // it is for all hosts
 		}
 		for _, name := range sites[i].Names {
-			if err := h.add(name, &sites[i]); err != nil {
+			if err := h.add(name, i); err != nil {
 				return nil, err
 			}
 		}
@@ -44,7 +44,7 @@ func newHosts(sites []Site, strict bool) (*hosts, error) {
 	return h, nil
 }
 
-func (h *hosts) add(name string, s *Site) error {
+func (h *hosts) add(name string, site int) error {
 	key, err := HostName(name)
 	if err != nil {
 		return err
@@ -56,10 +56,10 @@ func (h *hosts) add(name string, s *Site) error {
 	case strings.HasSuffix(key, ".*"):
 		table, key = h.prefixes, key[:len(key)-1]
 	}
-	if other := table[key]; other != nil && other != s {
+	if other, taken := table[key]; taken && other != site {
 		return fmt.Errorf("the host %q belongs to two sites", name)
 	}
-	table[key] = s
+	table[key] = site
 	return nil
 }
 
@@ -71,7 +71,7 @@ func HostName(name string) (string, error) {
 	if bare == key {
 		bare = strings.TrimSuffix(key, ".*")
 	}
-	normal := string(normalHost(nil, []byte(bare)))
+	normal := string(NormalHost(nil, []byte(bare)))
 	switch {
 	case strings.HasPrefix(bare, "[") && http1.ValidHost([]byte(bare)) && strings.HasSuffix(bare, "]") && bare == key && normal != "":
 		return normal, nil
@@ -91,17 +91,17 @@ func isDomain(name string) bool {
 	return true
 }
 
-// find returns the site for the value of a Host field, or nil.
-func (h *hosts) find(host []byte) *Site {
-	name := normalHost(h.scratch[:0], host)
-	if s := h.exact[string(name)]; s != nil {
-		return s
+// find returns the site for the value of a Host field, or -1.
+func (h *hosts) find(host []byte) int {
+	name := NormalHost(h.scratch[:0], host)
+	if site, ok := h.exact[string(name)]; ok {
+		return site
 	}
 	if len(h.suffixes) > 0 {
 		for i := range name {
 			if name[i] == '.' && i > 0 {
-				if s := h.suffixes[string(name[i:])]; s != nil {
-					return s
+				if site, ok := h.suffixes[string(name[i:])]; ok {
+					return site
 				}
 			}
 		}
@@ -109,18 +109,18 @@ func (h *hosts) find(host []byte) *Site {
 	if len(h.prefixes) > 0 {
 		for i := len(name) - 2; i >= 0; i-- {
 			if name[i] == '.' {
-				if s := h.prefixes[string(name[:i+1])]; s != nil {
-					return s
+				if site, ok := h.prefixes[string(name[:i+1])]; ok {
+					return site
 				}
 			}
 		}
 	}
-	return nil
+	return -1
 }
 
-// normalHost appends a host without port and trailing dot, in lower case; an
+// NormalHost appends a host, the value of a Host field, without port and trailing dot, in lower case; an
 // IPv6 literal in its shortest form. What is too long to be one is "".
-func normalHost(dst, host []byte) []byte {
+func NormalHost(dst, host []byte) []byte {
 	if len(host) > maxHost {
 		return dst
 	}
@@ -147,32 +147,4 @@ func normalHost(dst, host []byte) []byte {
 		dst = dst[:n-1]
 	}
 	return dst
-}
-
-// site returns what answers for the host of the request in l.req; nil: nobody.
-func (l *loop) site(c *conn, head []byte) *Site {
-	if l.hosts == nil {
-		return &l.sites[0]
-	}
-	var site *Site
-	host := l.host(head)
-	if c.front != nil && c.front.trusted && c.front.peer.Host != "" {
-		host = append(l.said[:0], c.front.peer.Host...)
-		l.said = host
-	}
-	if len(host) == 0 {
-		return &l.sites[0] // HTTP/1.0
-	}
-	if site = l.hosts.find(host); site == nil && !l.hosts.strict {
-		site = &l.sites[0]
-	}
-	return site
-}
-
-// host returns the host and port that the request in l.req names, or nothing.
-func (l *loop) host(head []byte) []byte {
-	if l.req.Authority.Len > 0 { // RFC 9112 §3.2.2: it wins
-		return l.req.Authority.In(head)
-	}
-	return l.req.Host.In(head)
 }

@@ -1,6 +1,9 @@
-package runtime
+package route
 
-import "testing"
+import (
+	"net/netip"
+	"testing"
+)
 
 func TestRoute(t *testing.T) {
 	for _, test := range []struct {
@@ -28,14 +31,13 @@ func TestRoute(t *testing.T) {
 		{nil, "/", -1, "", ""},
 		{[]string{"/é"}, "/é/x", 0, "/é", "/x"},
 	} {
-		var table []Mount
-		for _, p := range test.prefixes {
-			table = append(table, Mount{Prefix: p, Index: len(table)})
-		}
-		m, script := first(table, test.path)
-		mount := -1
-		if m != nil {
-			mount = m.Index
+		mount, script := -1, 0
+		for i, p := range test.prefixes {
+			m := &compiled{Mount: Mount{Prefix: p}}
+			if n, ok := m.fits([]byte(test.path)); ok {
+				mount, script = i, n
+				break
+			}
 		}
 		if mount != test.mount {
 			t.Errorf("%q on %q: mount %d, want %d", test.prefixes, test.path, mount, test.mount)
@@ -50,13 +52,29 @@ func TestRoute(t *testing.T) {
 	}
 }
 
-// first returns the first mount that fits, or nil, and the length of
-// SCRIPT_NAME.
-func first(table []Mount, path string) (*Mount, int) {
-	for i := range table {
-		if script, ok := table[i].fits([]byte(path)); ok {
-			return &table[i], script
+// Clients without an address, of a unix socket, are in "all" and nowhere else.
+func TestAddresses(t *testing.T) {
+	all := []string{"0.0.0.0/0", "::/0"}
+	for _, test := range []struct {
+		allow, deny []string
+		addr        string
+		want        bool
+	}{
+		{all, nil, "", true}, {nil, all, "", false}, {[]string{"127.0.0.0/8"}, all, "", false}, {[]string{"127.0.0.0/8"}, nil, "", false},
+		{nil, []string{"127.0.0.0/8"}, "", true}, {[]string{"127.0.0.0/8"}, all, "127.0.0.1", true},
+		{[]string{"fe80::/10"}, all, "fe80::1%eth0", true}, {[]string{"10.0.0.0/8"}, all, "::ffff:10.1.2.3", true},
+		{nil, []string{"0.0.0.0/0"}, "2001:db8::1", true}, {nil, all, "2001:db8::1", false}, {nil, all, "nonsense", false},
+	} {
+		g := Guard{Allow: prefixes(test.allow), Deny: prefixes(test.deny)}
+		if got := g.admits(test.addr); got != test.want {
+			t.Errorf("allow %v, deny %v: %q %v", test.allow, test.deny, test.addr, got)
 		}
 	}
-	return nil, 0
+}
+
+func prefixes(texts []string) (list []netip.Prefix) {
+	for _, text := range texts {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
 }

@@ -1,4 +1,4 @@
-package runtime
+package route
 
 import (
 	"net/netip"
@@ -9,20 +9,22 @@ import (
 	"fapws/runtime/http1"
 )
 
-// forwarding holds what the fields of a request say of its way through
-// proxies: the lines of each field, in order.
+// forwarding holds the fields that the proxies of a request have added: the lines of each
+// field, in order.
 type forwarding struct {
 	forwarded                       []string // RFC 7239
 	client, proto, host, port, path []string // X-Forwarded-For, -Proto, -Host, -Port, -Prefix
 }
 
-// origin is what can be believed of that. Empty: nothing was said.
-type origin struct {
-	addr, port      string // of the client
-	proto           string // http or https
-	host, hostPort  string // that the client asked for
-	prefix          string // below which the application is seen, decoded: "/a/b"
-	badName, badVal string // the first value that is none
+// Origin is the client of a request and the URL it asked for, as far as trusted proxies
+// have said so. Empty strings: they have not.
+type Origin struct {
+	addr, port     string // of the client
+	proto          string // http or https
+	host, hostPort string // that the client asked for
+
+	Prefix             string // decoded path below which clients see the application: "/a/b"
+	BadField, BadValue string // the first field whose value was not understood
 }
 
 // maxPrefix bounds X-Forwarded-Prefix, in bytes.
@@ -34,7 +36,7 @@ const maxPrefix = 256
 //
 // X-Forwarded-For counts when there is Forwarded as well: nearly every proxy
 // sets the first, and those that do pass the second on as a client made it up.
-func (f *forwarding) origin(trusted func(netip.Addr) bool) (o origin) {
+func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	hops, found := 0, false
 	if len(f.client) == 0 {
 		hops, found = o.followForwarded(f.forwarded, trusted)
@@ -51,7 +53,7 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o origin) {
 
 // followFor reads X-Forwarded-For from its end and returns how many proxies
 // have added to it, at least one.
-func (o *origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
+func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	walk := backwards{lines: lines}
 	for {
 		member, ok := walk.next()
@@ -63,7 +65,7 @@ func (o *origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 
 // step goes on to the node that connected to a proxy, and says whether that
 // is a trusted proxy too.
-func (o *origin) step(field, node string, trusted func(netip.Addr) bool) bool {
+func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {
 		// Whoever this is, it need not have been honest about the one before.
@@ -79,7 +81,7 @@ func (o *origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 // followForwarded does the same with Forwarded. found is false when there is
 // nothing in it that could be read. What an outer trusted proxy says of scheme
 // and host counts more than what an inner one does: it is nearer to the client.
-func (o *origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
+func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, more := lines[i], true; more; {
 			var e element
@@ -102,13 +104,13 @@ func (o *origin) followForwarded(lines []string, trusted func(netip.Addr) bool) 
 	return hops, found
 }
 
-func (o *origin) bad(field, value string) {
-	if o.badName == "" {
-		o.badName, o.badVal = field, value
+func (o *Origin) bad(field, value string) {
+	if o.BadField == "" {
+		o.BadField, o.BadValue = field, value
 	}
 }
 
-func (o *origin) setProto(field, s string) {
+func (o *Origin) setProto(field, s string) {
 	switch {
 	case s == "":
 	case strings.EqualFold(s, "https"):
@@ -120,7 +122,7 @@ func (o *origin) setProto(field, s string) {
 	}
 }
 
-func (o *origin) setHost(field, s string) {
+func (o *Origin) setHost(field, s string) {
 	switch {
 	case s == "":
 	case http1.ValidHost([]byte(s)):
@@ -130,23 +132,23 @@ func (o *origin) setHost(field, s string) {
 	}
 }
 
-func (o *origin) setPort(s string) {
+func (o *Origin) setPort(s string) {
 	if s == "" {
 		return
 	}
-	if n, ok := portNumber(s); ok && n > 0 {
+	if n, ok := ParsePort(s); ok && n > 0 {
 		o.hostPort = s
 	} else {
 		o.bad("X-Forwarded-Port", s)
 	}
 }
 
-func (o *origin) setPrefix(s string) {
+func (o *Origin) setPrefix(s string) {
 	if s == "" {
 		return
 	}
 	var ok bool
-	if o.prefix, ok = cleanPrefix(s); !ok {
+	if o.Prefix, ok = cleanPrefix(s); !ok {
 		o.bad("X-Forwarded-Prefix", s)
 	}
 }
@@ -174,9 +176,9 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return prefix, true
 }
 
-// peer returns what an application is told of a client, connected is what is
-// true of the connection, host what the request itself says.
-func (o *origin) peer(connected *exchange.Peer, host string) *exchange.Peer {
+// Peer returns the client as applications see it. connected is the other end of the
+// connection, host the host that the request itself names.
+func (o *Origin) Peer(connected *exchange.Peer, host string) *exchange.Peer {
 	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
 		return connected
 	}
@@ -244,14 +246,14 @@ func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	if hasPort && strings.HasPrefix(port, "_") {
 		return addr.Unmap(), "", true
 	}
-	if _, ok := portNumber(port); hasPort && !ok {
+	if _, ok := ParsePort(port); hasPort && !ok {
 		return addr, "", false
 	}
 	return addr.Unmap(), port, true
 }
 
-// portNumber reads a port as URIs and PROXY lines have it.
-func portNumber(s string) (uint16, bool) {
+// ParsePort reads a port as URIs and PROXY lines have it.
+func ParsePort(s string) (uint16, bool) {
 	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
 		return 0, false
 	}

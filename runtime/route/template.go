@@ -1,4 +1,4 @@
-package runtime
+package route
 
 import (
 	"bytes"
@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// template is a URL or path with places for what a request has.
-type template []piece
+// Template is a URL or path with places for what a request has.
+type Template []piece
 
 // piece is a literal or, if variable, a name.
 type piece struct {
@@ -16,19 +16,19 @@ type piece struct {
 	inHost   bool // it follows the authority of a URL directly
 }
 
-// The names that templates know.
+// The names of what a template may hold.
 const (
-	varPath   = "path"   // of the request, as received
-	varRest   = "rest"   // what follows the prefix of the mount
-	varQuery  = "query"  // without "?"
-	varHost   = "host"   // without port
-	varScheme = "scheme" // http, https
+	VarPath   = "path"   // of the request, as received
+	VarRest   = "rest"   // what follows the prefix of the mount
+	VarQuery  = "query"  // without "?"
+	VarHost   = "host"   // without port
+	VarScheme = "scheme" // http, https
 )
 
-// parseTemplate reads text: literals and ${name}; $1 is ${rest}, $$ is "$". The
+// ParseTemplate reads text: literals and ${name}; $1 is ${rest}, $$ is "$". The
 // error is one line.
-func parseTemplate(text string, names ...string) (template, error) {
-	var t template
+func ParseTemplate(text string, names ...string) (Template, error) {
+	var t Template
 	add := func(p piece) {
 		if p.text != "" {
 			t = append(t, p)
@@ -51,7 +51,7 @@ func parseTemplate(text string, names ...string) (template, error) {
 			rest = after[1:]
 			continue
 		case strings.HasPrefix(after, "1"):
-			add(piece{text: varRest, variable: true, inHost: endsInHost(t)})
+			add(piece{text: VarRest, variable: true, inHost: endsInHost(t)})
 			rest = after[1:]
 			continue
 		}
@@ -70,7 +70,7 @@ func parseTemplate(text string, names ...string) (template, error) {
 
 // endsInHost says whether what follows t would be part of the authority of a
 // URL.
-func endsInHost(t template) bool {
+func endsInHost(t Template) bool {
 	whole := ""
 	for _, p := range t {
 		if p.variable {
@@ -83,17 +83,20 @@ func endsInHost(t template) bool {
 	return ok && rest != "" && !strings.ContainsAny(rest, "/?#")
 }
 
-// values are what a template is filled with.
-type values struct {
+// Values are what a template is filled with: see Decision.Values.
+type Values struct {
 	path, rest []byte // percent-encoded
 	query      []byte
 	host       []byte
 	scheme     string
 }
 
-// append fills in the template. The result has no byte that a client could end
+// Query returns the query, percent-encoded and without "?".
+func (v *Values) Query() []byte { return v.query }
+
+// Append fills in the template. The result has no byte that a client could end
 // a header field with, nor leads it to another host than the template says.
-func (t template) append(dst []byte, v *values) []byte {
+func (t Template) Append(dst []byte, v *Values) []byte {
 	begin := len(dst)
 	for _, p := range t {
 		if !p.variable {
@@ -102,21 +105,21 @@ func (t template) append(dst []byte, v *values) []byte {
 		}
 		var value []byte
 		switch p.text {
-		case varPath:
+		case VarPath:
 			value = v.path
-		case varRest:
+		case VarRest:
 			value = v.rest
-		case varHost:
+		case VarHost:
 			dst = append(dst, v.host...)
 			continue
-		case varScheme:
+		case VarScheme:
 			dst = append(dst, v.scheme...)
 			continue
-		case varQuery:
+		case VarQuery:
 			if len(v.query) == 0 && len(dst) > begin && (dst[len(dst)-1] == '?' || dst[len(dst)-1] == '&') {
 				dst = dst[:len(dst)-1]
 			}
-			dst = appendURL(dst, v.query)
+			dst = AppendURL(dst, v.query)
 			continue
 		}
 		if p.inHost && (len(value) == 0 || value[0] != '/') {
@@ -125,7 +128,7 @@ func (t template) append(dst []byte, v *values) []byte {
 		if len(dst) > begin && dst[len(dst)-1] == '/' {
 			value = bytes.TrimLeft(value, "/")
 		}
-		dst = appendURL(dst, value)
+		dst = AppendURL(dst, value)
 	}
 	for bytes.HasPrefix(dst[begin:], []byte("//")) && !strings.HasPrefix(t[0].text, "//") {
 		dst = append(dst[:begin], dst[begin+1:]...)
@@ -133,8 +136,8 @@ func (t template) append(dst []byte, v *values) []byte {
 	return dst
 }
 
-// appendURL appends a part of a URL; what may not be in one is encoded.
-func appendURL(dst, part []byte) []byte {
+// AppendURL appends a part of a URL; what may not be in one is encoded.
+func AppendURL(dst, part []byte) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range part {
 		if c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}' || c == '#' {
@@ -146,15 +149,15 @@ func appendURL(dst, part []byte) []byte {
 	return dst
 }
 
-// encodePath appends a decoded path, percent-encoded again.
-func encodePath(dst, path []byte) []byte {
+// AppendPath appends a decoded path, percent-encoded again.
+func AppendPath(dst, path []byte) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range path {
 		if c == '%' || c == '?' {
 			dst = append(dst, '%', hex[c>>4], hex[c&15])
 			continue
 		}
-		dst = appendURL(dst, []byte{c})
+		dst = AppendURL(dst, []byte{c})
 	}
 	return dst
 }

@@ -1,0 +1,239 @@
+package route
+
+import (
+	"bytes"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+// Request is what a decision is made from. Its slices have to live as long as the Decision.
+type Request struct {
+	Parsed *http1.Request
+	Head   []byte // spans of Parsed point into it
+	From   Connection
+
+	Host  []byte // that the client asked for, where a trusted proxy has said so; nil: that of Parsed
+	Root  string // decoded path below which clients see the server: "" or "/a/b"; a proxy may have taken it off
+	Index string // appended to the path: the index of a folder that has been asked for
+}
+
+// Connection is what a request came by.
+type Connection interface {
+	// Client returns the client of the request, as far as trusted proxies have named it.
+	Client() *exchange.Peer
+}
+
+// Outcome is what a Decision has come to.
+type Outcome uint8
+
+const (
+	// Found: the mount answers.
+	Found Outcome = iota
+
+	// Refused: the answer is Decision.Status, with Fields and Text.
+	Refused
+
+	// NeedsPassword: the request may go on if the client's password is right (Admit).
+	NeedsPassword
+
+	// NeedsLookup: the mount, which is Optional, answers if it has something for the path; else
+	// routing goes on (Skip).
+	NeedsLookup
+)
+
+// Decision says where a request goes. It is used again by the next Decide; what is to live longer is
+// taken with Keep.
+type Decision struct {
+	Outcome Outcome
+
+	Site  int // -1: no site has that host
+	Mount int // of the site; -1: none
+
+	Status int    // if Refused: 204, 400, 403, 404, 405, 421 or 500
+	Fields []byte // with Status: "Name: value\r\n" ...
+	Text   string // with Status: what the client is told; "": the phrase of the status
+	Fault  string // why Status is 500: one line for the error log
+
+	Path     []byte // canonical, as clients see it, or rewritten
+	Resolved []byte // Path with the empty segments that the client has sent; nil: as Path
+	Root     int    // length of what is before the server's own path in Path
+	Script   int    // length of SCRIPT_NAME, Root included
+	Hidden   bool   // the client's path has Root, and the request's has not
+
+	Rewritten bool
+	Head      []byte // Request.Head, with a query behind it if that was rewritten
+
+	table   *Table
+	request Request
+	rounds  int // how often it was rewritten
+	scratch struct{ resolved, merged, outer, outerResolved []byte }
+}
+
+var (
+	allowAll = []byte("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n")
+	slash    = []byte("/")
+)
+
+// Decide makes d the decision about a request. A rewrite changes Parsed.Query.
+func (t *Table) Decide(d *Decision, r Request) {
+	d.table, d.request, d.Head = t, r, r.Head
+	d.Outcome, d.Status, d.Fields, d.Text, d.Fault = Found, 0, nil, "", ""
+	d.Mount, d.Script, d.rounds, d.Rewritten = -1, 0, 0, false
+	ok := d.canonical()
+	d.below(r.Root)
+	if r.Index != "" {
+		d.Path, d.Resolved = append(bytes.Clone(d.Path), r.Index...), nil
+	}
+	if d.Site = t.site(d.host()); d.Site < 0 {
+		d.refuse(421)
+		return
+	}
+	if !ok {
+		d.refuse(400)
+		d.Text = "dot segments of the path cannot be resolved"
+		return
+	}
+	if own := d.Path[d.Root:]; len(own) == 1 && own[0] == '*' {
+		d.refuse(204)
+		d.Fields = allowAll
+		return
+	}
+	d.follow()
+}
+
+// Admit goes on after NeedsPassword: the client has shown who it is.
+func (d *Decision) Admit() {
+	if d.Mount < 0 {
+		d.refuse(404)
+	} else if d.enter() {
+		d.follow()
+	}
+}
+
+// Skip goes on after NeedsLookup: the mount has nothing for the path.
+func (d *Decision) Skip() { d.follow() }
+
+// Keep returns a copy that lives on, of which Path is a copy of path.
+func (d *Decision) Keep(path []byte) Decision {
+	kept := *d
+	kept.Path, kept.Resolved, kept.Head = bytes.Clone(path), nil, bytes.Clone(d.Head)
+	kept.request, kept.scratch = Request{}, Decision{}.scratch
+	return kept
+}
+
+// refuse makes d a refusal. It returns false, as enter does.
+func (d *Decision) refuse(status int) bool {
+	d.Outcome, d.Status = Refused, status
+	return false
+}
+
+// canonical sets Path and Resolved; false: the path has no canonical form, and Path is as received.
+func (d *Decision) canonical() bool {
+	raw := d.request.Parsed.Path.In(d.Head)
+	d.Path, d.Resolved = raw, nil
+	if d.request.Parsed.Plain {
+		return true
+	}
+	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], raw)
+	if !ok {
+		return false
+	}
+	d.scratch.resolved = resolved
+	if d.Path = http1.MergeSlashes(d.scratch.merged, resolved); len(d.Path) < len(resolved) {
+		d.scratch.merged, d.Resolved = d.Path, resolved
+	}
+	return true
+}
+
+// below puts root before the path, if a proxy has taken it off.
+func (d *Decision) below(root string) {
+	d.Root, d.Hidden = len(root), false
+	if root == "" || http1.IsBelow(d.Path, root) {
+		return
+	}
+	d.Hidden = true
+	d.scratch.outer = append(append(d.scratch.outer[:0], root...), d.Path...)
+	d.Path = d.scratch.outer
+	if d.Resolved != nil {
+		d.scratch.outerResolved = append(append(d.scratch.outerResolved[:0], root...), d.Resolved...)
+		d.Resolved = d.scratch.outerResolved
+	}
+}
+
+// own is the path without Root; the root itself is asked for with or without a slash.
+func (d *Decision) own() []byte {
+	if d.Root > 0 && len(d.Path) == d.Root {
+		return slash
+	}
+	return d.Path[d.Root:]
+}
+
+// host returns the host and port that the client asked for, or nothing.
+func (d *Decision) host() []byte {
+	switch r := &d.request; {
+	case len(r.Host) > 0:
+		return r.Host
+	case r.Parsed.Authority.Len > 0: // RFC 9112 §3.2.2: it wins
+		return r.Parsed.Authority.In(d.Head)
+	default:
+		return r.Parsed.Host.In(d.Head)
+	}
+}
+
+// follow goes through the mounts behind the present one.
+func (d *Decision) follow() {
+	site := &d.table.sites[d.Site]
+	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
+		m := &site.mounts[d.Mount]
+		script, ok := m.fits(d.own())
+		if !ok {
+			continue
+		}
+		d.Script = d.Root + script
+		if !d.pass(&m.Guard) || !d.enter() {
+			return
+		}
+	}
+	d.Mount = -1
+	if d.pass(&site.guard) {
+		d.refuse(404)
+	}
+}
+
+// pass reports whether g lets the request through. If not, d says why.
+func (d *Decision) pass(g *Guard) bool {
+	if status := g.check(d); status != 0 {
+		if status == 405 {
+			d.Fields = g.AllowField
+		}
+		return d.refuse(status)
+	}
+	if g.Password {
+		d.Outcome = NeedsPassword
+	}
+	return !g.Password
+}
+
+// enter is what follows when the present mount fits and the client may: true, if routing goes on.
+func (d *Decision) enter() bool {
+	m := &d.table.sites[d.Site].mounts[d.Mount]
+	switch {
+	case m.Rewrite != nil:
+		return d.rewrite(m)
+	case m.Optional:
+		d.Outcome = NeedsLookup
+	default:
+		d.Outcome = Found
+	}
+	return false
+}
+
+// Asked returns the path for an application: if resolved, with the empty segments that the client has
+// sent, unless what the mount stands at would read differently with them.
+func (d *Decision) Asked(resolved bool) []byte {
+	if resolved && d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
+		return d.Resolved
+	}
+	return d.Path
+}

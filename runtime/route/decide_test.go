@@ -1,0 +1,165 @@
+package route
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+)
+
+type from exchange.Peer
+
+func (f *from) Client() *exchange.Peer { return (*exchange.Peer)(f) }
+
+var limits = http1.Limits{RequestLine: 8 << 10, FieldLine: 8 << 10, Head: 64 << 10, Fields: 100}
+
+// parse makes a request of a head without its last empty line. ok is false if it is none.
+func parse(text string) (r Request, ok bool) {
+	parsed := new(http1.Request)
+	buf := []byte(text + "\r\n\r\n")
+	n, err := parsed.Parse(buf, &limits)
+	if err != nil {
+		return r, false
+	}
+	return Request{Parsed: parsed, Head: buf[n-parsed.HeadLen : n], From: &from{Addr: "192.0.2.1", ServerName: "192.0.2.2"}}, true
+}
+
+// guarded is a table with a mount of every kind before one for everything.
+func guarded(t testing.TB) *Table {
+	t.Helper()
+	to, err := NewRewrite("/new/$1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	round, err := NewRewrite("/round")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounts := []Mount{
+		{Prefix: "/priv/", Guard: Guard{Deny: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}},
+		{Prefix: "/", Match: "*.inc", Guard: Guard{Methods: []string{"POST"}, AllowField: []byte("Allow: POST\r\n")}},
+		{Prefix: "/login", Guard: Guard{Password: true}},
+		{Prefix: "/", Within: "/within", Match: "*.p", Inner: true},
+		{Prefix: "/to/", Rewrite: to},
+		{Prefix: "/new/priv"},
+		{Prefix: "/files", Optional: true},
+		{Prefix: "/files"},
+		{Prefix: "/app"},
+	}
+	for range maxRounds + 1 {
+		mounts = append(mounts, Mount{Prefix: "/round", Rewrite: round})
+	}
+	table, err := New([]Site{
+		{Mounts: mounts},
+		{Names: []string{"other.example"}, Guard: Guard{Password: true}},
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func TestDecide(t *testing.T) {
+	table := guarded(t)
+	var d Decision
+	for _, c := range []struct {
+		head    string
+		outcome Outcome
+		mount   int
+		status  int
+		path    string
+		script  string
+	}{
+		{"GET /app/x HTTP/1.0", Found, 8, 0, "/app/x", "/app"},
+		{"GET //app/./x HTTP/1.0", Found, 8, 0, "/app/x", "/app"},
+		{"GET /application HTTP/1.0", Found, 8, 0, "/application", ""},
+		{"GET /nothing HTTP/1.0", Refused, -1, 404, "/nothing", ""},
+		{"GET /%2fpriv/x HTTP/1.0", Refused, 0, 403, "/priv/x", "/priv"},
+		{"GET /a/x.inc HTTP/1.0", Refused, 1, 405, "/a/x.inc", ""},
+		{"POST /a/x.inc HTTP/1.0", Found, 1, 0, "/a/x.inc", ""},
+		{"GET /login/x HTTP/1.0", NeedsPassword, 2, 0, "/login/x", "/login"},
+		{"GET /within/a.p/b HTTP/1.0", Found, 3, 0, "/within/a.p/b", "/within/a.p"},
+		{"GET /to/priv HTTP/1.0", Found, 5, 0, "/new/priv", "/new/priv"},
+		{"GET /to/../priv/ HTTP/1.0", Refused, 0, 403, "/priv/", "/priv"},
+		{"GET /files/x HTTP/1.0", NeedsLookup, 6, 0, "/files/x", "/files"},
+		{"GET /round HTTP/1.0", Refused, 19, 500, "/round", "/round"},
+		{"GET /../x HTTP/1.0", Refused, -1, 400, "/../x", ""},
+		{"OPTIONS * HTTP/1.0", Refused, -1, 204, "*", ""},
+		{"GET / HTTP/1.1\r\nHost: other.example", NeedsPassword, -1, 0, "/", ""},
+	} {
+		r, ok := parse(c.head)
+		if !ok {
+			t.Fatalf("%q is no request", c.head)
+		}
+		table.Decide(&d, r)
+		if d.Outcome != c.outcome || d.Mount != c.mount || d.Status != c.status || string(d.Path) != c.path || string(d.Path[:d.Script]) != c.script && d.Mount >= 0 {
+			t.Errorf("%q: outcome %d, mount %d, status %d, path %q, script %d, want %+v", c.head, d.Outcome, d.Mount, d.Status, d.Path, d.Script, c)
+		}
+		switch d.Outcome {
+		case NeedsPassword:
+			if d.Admit(); d.Mount >= 0 && d.Outcome != Found || d.Mount < 0 && d.Status != 404 {
+				t.Errorf("%q, admitted: outcome %d, status %d", c.head, d.Outcome, d.Status)
+			}
+		case NeedsLookup:
+			if d.Skip(); d.Outcome != Found || d.Mount != 7 {
+				t.Errorf("%q, without a file: outcome %d, mount %d", c.head, d.Outcome, d.Mount)
+			}
+		}
+	}
+}
+
+// TestDecideAllocates: a request that is not rewritten costs no memory, however its path is spelled.
+func TestDecideAllocates(t *testing.T) {
+	table := guarded(t)
+	r, _ := parse("GET //files/%41 HTTP/1.1\r\nHost: example.org")
+	r.Root = "/outer"
+	var d Decision
+	if n := testing.AllocsPerRun(100, func() { table.Decide(&d, r); d.Skip() }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzDecide: no spelling of a path leads elsewhere than its canonical one, and what is decided on is
+// canonical.
+func FuzzDecide(f *testing.F) {
+	for _, s := range []string{"/priv/x", "/%2fpriv/x", "/./priv/../x.inc", "/app//priv", "/to/a/%2e%2e/priv", `/a\..\priv`, "/a/..;/priv", "/login//x", "/files/%00", "/round"} {
+		f.Add(s, "h", "")
+		f.Add(s, "other.example", "/outer")
+	}
+	table := guarded(f)
+	f.Fuzz(func(t *testing.T, target, host, root string) {
+		if root != "" && (!http1.IsCanonicalPath(root) || strings.HasSuffix(root, "/")) {
+			return
+		}
+		r, ok := parse("GET " + target + " HTTP/1.1\r\nHost: " + host)
+		if !ok {
+			return
+		}
+		r.Root = root
+		var d, again Decision
+		table.Decide(&d, r)
+		if d.Status == 400 || d.Status == 204 {
+			return
+		}
+		if !http1.IsCanonicalPath(string(d.Path)) {
+			t.Fatalf("%q is decided on %q", target, d.Path)
+		}
+		if d.Script > len(d.Path) || d.Mount >= 0 && d.Script < d.Root {
+			t.Fatalf("%q: script %d, root %d, path %q", target, d.Script, d.Root, d.Path)
+		}
+		if d.Rewritten {
+			return // its path is not the client's
+		}
+		canonical, ok := parse("GET " + string(AppendPath(nil, d.Path)) + " HTTP/1.1\r\nHost: " + host)
+		if !ok {
+			return // it exceeds the limits when encoded
+		}
+		canonical.Root = root
+		table.Decide(&again, canonical)
+		if again.Outcome != d.Outcome || again.Mount != d.Mount || again.Site != d.Site || again.Status != d.Status || again.Script != d.Script {
+			t.Fatalf("%q: %d %d %d, but %q: %d %d %d", target, d.Outcome, d.Mount, d.Status, d.Path, again.Outcome, again.Mount, again.Status)
+		}
+	})
+}

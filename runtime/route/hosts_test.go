@@ -1,0 +1,111 @@
+package route
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestHosts(t *testing.T) {
+	names := [][]string{
+		{"default.example"},
+		{"example.org", "[2001:db8::1]", "192.0.2.1"},
+		{"*.example.org"},
+		{"*.deep.example.org"},
+		{"www.example.*"},
+		{"Exact.Example.ORG."},
+	}
+	var sites []Site
+	for _, n := range names {
+		sites = append(sites, Site{Names: n})
+	}
+	h, err := newHosts(sites, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]int{
+		"example.org":                     1,
+		"EXAMPLE.org:8080":                1,
+		"example.org.":                    1,
+		"example.org.:80":                 1,
+		"[2001:DB8:0::1]:80":              1,
+		"[2001:db8::2]":                   -1,
+		"192.0.2.1:80":                    1,
+		"a.example.org":                   2,
+		"a.b.example.org":                 2,
+		"deep.example.org":                2,
+		"x.deep.example.org":              3,
+		"www.example.org":                 2, // before example.*, as nginx has it
+		"www.example.net":                 4,
+		"www.example.co.uk:80":            4,
+		"www.example":                     -1,
+		"exact.example.org":               5,
+		"notexample.org":                  -1,
+		".example.org":                    -1,
+		"":                                -1,
+		strings.Repeat("a.", 200) + "org": -1,
+	} {
+		if got := h.find([]byte(host)); got != want {
+			t.Errorf("%q: site %d, want %d", host, got, want)
+		}
+	}
+	host := []byte("A.B.Example.org:8080")
+	if n := testing.AllocsPerRun(100, func() { h.find(host) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestHostErrors(t *testing.T) {
+	for _, test := range []struct {
+		names [][]string
+		want  string
+	}{
+		{[][]string{{"a.example", "b.example"}, {"B.example"}}, `the host "B.example" belongs to two sites`},
+		{[][]string{{"*.example"}, {"*.example."}}, "belongs to two sites"},
+		{[][]string{{"a:80"}}, "not the name of a host"},
+		{[][]string{{"a.*.b"}}, "not the name of a host"},
+		{[][]string{{"*"}}, "not the name of a host"},
+		{[][]string{{"*.[::1]"}}, "not the name of a host"},
+		{[][]string{{""}}, "not the name of a host"},
+		{[][]string{{"a b"}}, "not the name of a host"},
+		{[][]string{{"a"}, {}}, "site 2 of 2 has no name"},
+	} {
+		var sites []Site
+		for _, n := range test.names {
+			sites = append(sites, Site{Names: n})
+		}
+		if _, err := newHosts(sites, false); err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %s", test.names, err, test.want)
+		}
+	}
+	if h, err := newHosts([]Site{{Names: []string{"a"}}}, false); h != nil || err != nil {
+		t.Errorf("one site: %v, %v: there is nothing to choose", h, err)
+	}
+	if h, err := newHosts([]Site{{}}, true); h != nil && h.strict || err != nil {
+		t.Errorf("a site for all hosts: %v", err)
+	}
+}
+
+// FuzzHosts: no host leads to a site whose name it has not.
+func FuzzHosts(f *testing.F) {
+	sites := []Site{{Names: []string{"a.example"}}, {Names: []string{"*.b.example", "c.example.*"}}}
+	h, err := newHosts(sites, false)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, host := range []string{"a.example", "A.EXAMPLE.:80", "x.b.example", "[::1]:80", "..", "c.example.", "[", "]:"} {
+		f.Add(host)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		name := string(NormalHost(nil, []byte(host)))
+		switch h.find([]byte(host)) {
+		case 0:
+			if name != "a.example" {
+				t.Errorf("%q is taken for a.example", host)
+			}
+		case 1:
+			if !strings.HasSuffix(name, ".b.example") && !strings.HasPrefix(name, "c.example.") {
+				t.Errorf("%q is taken for another host", host)
+			}
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package route
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Site is a table of mounts for some host names.
+type Site struct {
+	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any
+	// depth), "example.*" or "[2001:db8::1]". Only the first site may have none: it is for all
+	// other hosts. It is for them anyway, unless New is strict.
+	Names []string
+
+	Mounts []Mount // the first that fits answers
+	Guard  Guard   // for requests that no mount fits
+}
+
+// Mount says which paths something answers.
+type Mount struct {
+	Prefix string // of the canonical path, so in this form itself
+	Within string // another prefix that the path must have; no part of SCRIPT_NAME
+
+	// Match, if not empty, is a pattern for names as in path.Match, without a slash: "*.php".
+	// The last segment has to match. If Inner, any segment below Prefix may, and SCRIPT_NAME
+	// ends with it.
+	Match string
+	Inner bool
+
+	// Optional says that it may have nothing for a path: Decision.Skip then goes on behind it.
+	Optional bool
+
+	Rewrite *Rewrite // not nil: it answers nothing; routing goes on behind it with another path
+	Guard   Guard
+}
+
+// Guard says who may ask for something. The zero value admits everybody.
+type Guard struct {
+	// Allow and Deny are networks of clients: those in Allow may, others in Deny may not (403),
+	// the rest may unless there is only Allow. A client without an address, on a unix socket, is
+	// only in networks that have all addresses.
+	Allow, Deny []netip.Prefix
+
+	// Methods are the methods that may be used, GET includes HEAD; empty: all. Others get 405
+	// with AllowField, a line "Allow: ...".
+	Methods    []string
+	AllowField []byte
+
+	Password bool // the client has to log in
+}
+
+// Table is what Decide looks requests up in. It belongs to one goroutine.
+type Table struct {
+	sites []site
+	hosts *hosts // nil: there is only one site
+}
+
+type site struct {
+	mounts []compiled
+	guard  Guard
+}
+
+// compiled is a Mount that is ready for requests.
+type compiled struct {
+	Mount
+	pattern namePattern
+}
+
+// New returns the table of sites, at least one. strict refuses hosts that no site names. The error
+// is one line.
+func New(sites []Site, strict bool) (*Table, error) {
+	t := &Table{sites: make([]site, len(sites))}
+	for i := range sites {
+		t.sites[i] = site{mounts: make([]compiled, len(sites[i].Mounts)), guard: sites[i].Guard}
+		for k, m := range sites[i].Mounts {
+			pattern, err := newPattern(m.Match)
+			if err != nil {
+				return nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Match, err)
+			}
+			t.sites[i].mounts[k] = compiled{m, pattern}
+		}
+	}
+	var err error
+	t.hosts, err = newHosts(sites, strict)
+	return t, err
+}
+
+// site returns the index of the site for a host, -1: none.
+func (t *Table) site(host []byte) int {
+	if t.hosts == nil || len(host) == 0 { // HTTP/1.0 may have none
+		return 0
+	}
+	if i := t.hosts.find(host); i >= 0 || t.hosts.strict {
+		return i
+	}
+	return 0
+}
+
+// fits reports whether m is for path, and returns the length of SCRIPT_NAME in it.
+func (m *compiled) fits(path []byte) (script int, ok bool) {
+	if len(path) < len(m.Prefix) || string(path[:len(m.Prefix)]) != m.Prefix {
+		return 0, false
+	}
+	if len(path) < len(m.Within) || string(path[:len(m.Within)]) != m.Within {
+		return 0, false
+	}
+	if m.Match != "" {
+		end := m.pattern.find(path, len(m.Prefix), !m.Inner)
+		if end < 0 {
+			return 0, false
+		}
+		if m.Inner {
+			return end, true
+		}
+	}
+	return scriptLen(m.Prefix, path), true
+}
+
+// scriptLen returns the length of SCRIPT_NAME: prefix, back to the end of a segment of path and
+// without a slash at its end, because PATH_INFO is empty or begins with a slash (PEP 3333).
+func scriptLen(prefix string, path []byte) int {
+	n := len(prefix)
+	if n > 0 && prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
+		return n
+	}
+	n = max(0, strings.LastIndexByte(prefix, '/'))
+	for n > 0 && prefix[n-1] == '/' {
+		n--
+	}
+	return n
+}
+
+// check returns the status that a client is refused with, 0: it may ask, as far as that can be told
+// without its password.
+func (g *Guard) check(d *Decision) int {
+	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.From.Client().Addr) {
+		return 403
+	}
+	if len(g.Methods) > 0 && !g.takes(d.request.Parsed.Method.In(d.Head)) {
+		return 405
+	}
+	return 0
+}
+
+// admits reports whether the client with an address, "" for none, may ask.
+func (g *Guard) admits(addr string) bool {
+	a, _ := netip.ParseAddr(addr)
+	a = a.Unmap().WithZone("")
+	if contains(g.Allow, a) {
+		return true
+	}
+	return len(g.Deny) > 0 && !contains(g.Deny, a)
+}
+
+func contains(networks []netip.Prefix, a netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(a) || n.Bits() == 0 && !a.IsValid() {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Guard) takes(method []byte) bool {
+	for _, one := range g.Methods {
+		if string(method) == one || one == "GET" && string(method) == "HEAD" {
+			return true
+		}
+	}
+	return false
+}

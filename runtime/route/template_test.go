@@ -1,0 +1,45 @@
+package route
+
+import (
+	"bytes"
+	"testing"
+)
+
+// FuzzTemplate: whatever a client asks for, a URL made of it is one field and leads
+// to the host of its template.
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{"/a", "//evil.example", "/\\x", "/%0d%0a", "/a?b", "/\r\nX: y", "/.evil.example", "/@evil"} {
+		f.Add(s, "q=1")
+	}
+	var templates []Template
+	for _, target := range []string{"${path}", "/x${rest}?${query}", "/${rest}", "/${query}", "https://safe.example${path}", "https://safe.example${rest}?${query}", "https://safe.example/$1"} {
+		parsed, err := ParseTemplate(target, VarPath, VarRest, VarQuery)
+		if err != nil {
+			f.Fatal(err)
+		}
+		templates = append(templates, parsed)
+	}
+	f.Fuzz(func(t *testing.T, path, query string) {
+		for i := range templates {
+			for _, v := range []Values{
+				{path: []byte(path), rest: []byte(path), query: []byte(query)},
+				{path: AppendPath(nil, []byte(path)), rest: AppendPath(nil, []byte(path)), query: []byte(query)},
+			} {
+				got := templates[i].Append(nil, &v)
+				for _, c := range got {
+					if c <= ' ' || c >= 0x7f {
+						t.Fatalf("%q has %q", got, c)
+					}
+				}
+				if i >= 4 {
+					rest, ok := bytes.CutPrefix(got, []byte("https://safe.example"))
+					if !ok || len(rest) > 0 && rest[0] != '/' && rest[0] != '?' {
+						t.Fatalf("%q is another host", got)
+					}
+				} else if bytes.HasPrefix(got, []byte("//")) || bytes.HasPrefix(got, []byte("/\\")) {
+					t.Fatalf("%q is another host", got)
+				}
+			}
+		}
+	})
+}
