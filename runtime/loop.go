@@ -82,7 +82,7 @@ type loop struct {
 	fields    []byte              // scratch of what is added to an answer's
 	waited    map[*fetch]struct{} // pages that others wait for
 	retries   []*waiter           // those who have waited in vain
-	sockets   *sockets            // nil: nobody has asked for a WebSocket
+	sockets   *sockets            // nil: no client has asked for a WebSocket
 	ready     []*conn             // connections with pending input that may go on
 
 	worn      int64 // how many served make Config.Worn be called; 0: never

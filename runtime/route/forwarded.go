@@ -68,7 +68,7 @@ func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {
-		// Whoever this is, it need not have been honest about the one before.
+		// A node without a readable name may not have been honest about the one before it.
 		if node != "unknown" && !strings.HasPrefix(node, "_") {
 			o.bad(field, node)
 		}

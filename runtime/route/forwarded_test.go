@@ -185,7 +185,7 @@ func TestPeerOfOrigin(t *testing.T) {
 	}
 }
 
-// What is believed can be trusted not to be something else.
+// FuzzForwarded: values that are believed have the form that they should have.
 func FuzzForwarded(f *testing.F) {
 	f.Add("for=192.0.2.1;proto=https;host=a, for=10.0.0.1", "192.0.2.1, 10.0.0.1", "https", "a:80", "443", "/a")
 	f.Add(`for="[2001:db8::1]:80";x="\"", for=unknown`, "", "", "", "", "/%2e%2e/")

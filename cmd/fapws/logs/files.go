@@ -17,8 +17,8 @@ import (
 // off is the name of no log file.
 const off = "off"
 
-// Files are the log files of a process that serves. Whoever names the same file
-// shares it.
+// Files are the log files of a process that serves. Settings that name the same
+// file share it.
 type Files struct {
 	conf *settings.Config
 	main *Logger
