@@ -71,7 +71,7 @@ func (s *service) serveForks() (code int, err error) {
 		_, err = loaded.Write(text)
 	}
 	if err != nil {
-		return 0, exit.NotStarted("cannot tell what was loaded: %v", err)
+		return 0, exit.NotStarted("cannot inspect the loaded application: %v", err)
 	}
 	loaded.Close()
 	run := s.runConfig()

@@ -103,7 +103,7 @@ func (r *relaying) takeListeners(from *supervisor.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot serve a listener of another one, who is to come back: %v", os.Getpid(), refused))
+		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take over a subscriber of another worker, which has to reconnect: %v", os.Getpid(), refused))
 	}
 	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), supervisor.Count(n, "listener")))
 }

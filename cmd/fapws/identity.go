@@ -97,7 +97,7 @@ func (v *overseer) workerFolder(at place) (string, error) {
 // prepareCage sees to the folder of --chroot, and lets the workers know it.
 func (v *overseer) prepareCage() error {
 	if !privilege.MayChroot() {
-		return exit.Usage(fmt.Errorf("--chroot %s: only root can do this, or who has the capability CAP_SYS_CHROOT", v.conf.Chroot))
+		return exit.Usage(fmt.Errorf("--chroot %s needs root, or the capability CAP_SYS_CHROOT", v.conf.Chroot))
 	}
 	if os.Geteuid() == 0 && (v.identity == nil || v.identity.UID == 0) {
 		return exit.Usage(fmt.Errorf("--chroot %s: root finds the way out; name who shall serve there with --user", v.conf.Chroot))

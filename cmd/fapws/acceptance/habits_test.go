@@ -57,7 +57,7 @@ func unzipped(t *testing.T, a *answer) string {
 	return string(text)
 }
 
-// TestHabitsGzip: what is worth it is compressed for clients that accept that.
+// TestHabitsGzip: answers that gain from it are compressed for clients that accept gzip.
 func TestHabitsGzip(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s, _ := habits(t, m)

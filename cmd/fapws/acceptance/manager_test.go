@@ -82,7 +82,7 @@ func TestSocketActivationOfOthers(t *testing.T) {
 		flags             []string
 	}{
 		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
-		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "passed fd://3, which nobody serves: flag --bind says otherwise", []string{"--bind", "127.0.0.1:0"}},
+		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "passed fd://3, which is not served: flag --bind says otherwise", []string{"--bind", "127.0.0.1:0"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ln := listenOn(t, "tcp", "127.0.0.1:0")

@@ -192,7 +192,7 @@ func (l *Files) written(path string, until time.Time, waits func() bool) {
 	}
 }
 
-// Reopen is for who has renamed files. Any goroutine.
+// Reopen opens the files again by their names, after a rotation has renamed them. Any goroutine may call it.
 func (l *Files) Reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -201,7 +201,7 @@ func (l *Files) Reopen() {
 	}
 }
 
-// Close writes what is left. Any goroutine, once or more.
+// Close writes the remaining lines. Any goroutine may call it, more than once.
 func (l *Files) Close() {
 	pybridge.EndErrorLogs()
 	l.mu.Lock()

@@ -21,7 +21,7 @@ const (
 
 // Trimmer gives memory back to the kernel while no client is connected.
 type Trimmer struct {
-	// TrimHeap gives back what is free in the heap of C; nil: nothing does.
+	// TrimHeap gives the free memory of the C heap back to the kernel; nil: it stays.
 	TrimHeap func()
 
 	mu    sync.Mutex

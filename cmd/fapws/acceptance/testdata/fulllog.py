@@ -35,7 +35,7 @@ def raises(environ, start_response):
 
 
 def leave(environ, start_response):
-    """Standard error is a pipe that nobody reads."""
+    """Standard error is a pipe without a reader."""
     reader, writer = os.pipe()
     os.close(reader)
     os.dup2(writer, 2)
