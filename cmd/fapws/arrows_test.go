@@ -45,6 +45,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/bind", []string{"fapws/cmd/fapws/application", "fapws/cmd/fapws/exit", "fapws/cmd/fapws/privilege", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/configfile", []string{"fapws/cmd/fapws/exit", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/logs", []string{"fapws/cmd/fapws/exit", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
+		{"fapws/cmd/fapws/plan", []string{"fapws/cmd/fapws/application", "fapws/cmd/fapws/configfile", "fapws/cmd/fapws/envfile", "fapws/cmd/fapws/exit", "fapws/cmd/fapws/logs", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/site", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/version", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/presence", []string{"fapws/cmd/fapws/application", "fapws/cmd/fapws/bind", "fapws/cmd/fapws/ctl", "fapws/cmd/fapws/exit", "fapws/cmd/fapws/notify", "fapws/cmd/fapws/pidfile", "fapws/cmd/fapws/privilege", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/ctl", nil},
 		{"fapws/cmd/fapws/cage", nil},

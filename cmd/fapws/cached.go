@@ -7,40 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/runtime"
 	"fapws/runtime/cache"
 )
-
-// readRule reads what fapws.cache.cached says of an entry of PATHS.
-func readRule(text string) (*cache.Compiled, error) {
-	var r struct {
-		TTL           float64  `json:"ttl"`
-		Stale         float64  `json:"stale"`
-		Heuristic     float64  `json:"heuristic"`
-		Vary          []string `json:"vary"`
-		Status        []int    `json:"status"`
-		IgnoreQuery   bool     `json:"ignore_query"`
-		IgnoreCookies bool     `json:"ignore_cookies"`
-		Compress      bool     `json:"compress"`
-	}
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return nil, err
-	}
-	return cache.Compile(cache.Rule{
-		TTL:           time.Duration(r.TTL * float64(time.Second)),
-		Stale:         time.Duration(r.Stale * float64(time.Second)),
-		Heuristic:     time.Duration(r.Heuristic * float64(time.Second)),
-		Vary:          r.Vary,
-		Status:        r.Status,
-		IgnoreQuery:   r.IgnoreQuery,
-		IgnoreCookies: r.IgnoreCookies,
-		Compress:      r.Compress,
-	})
-}
 
 // purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.
 func (s *service) purge(text string) {

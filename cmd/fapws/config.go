@@ -16,7 +16,7 @@ func (s *service) config() runtime.Config {
 		rate = -1
 	}
 	c := runtime.Config{
-		Private: s.plan.site.Private(&s.conf),
+		Private: s.plan.Site.Private(&s.conf),
 		Limits: http1.Limits{
 			RequestLine: s.conf.MaxLine,
 			FieldLine:   s.conf.MaxField,
@@ -69,8 +69,8 @@ func (s *service) config() runtime.Config {
 	if s.conf.Dev {
 		c.Answered = s.log.Requests()
 	}
-	c.Programs = s.programs.handler
-	c.RefuseUnknownHosts = s.plan.site.UnknownHost == "421"
+	c.Programs = s.programs.Handler
+	c.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
 }

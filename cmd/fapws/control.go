@@ -17,6 +17,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
@@ -53,12 +54,12 @@ func (a *alone) Report() ctl.Report {
 }
 
 // reportOf is what a Report says of the server as a whole.
-func reportOf(p *plan, conf *settings.Config, addrs []net.Addr, since time.Time) ctl.Report {
+func reportOf(p *plan.Plan, conf *settings.Config, addrs []net.Addr, since time.Time) ctl.Report {
 	r := ctl.Report{
 		PID:     os.Getpid(),
-		App:     p.label(conf),
+		App:     p.Label(conf),
 		Version: version.Version,
-		Python:  p.python(),
+		Python:  p.Python(),
 		Mode:    banner.Mode(conf),
 		Uptime:  time.Since(since).Seconds(),
 	}
@@ -73,9 +74,9 @@ func (a *alone) Stack() string { return a.s.stack() }
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {
 	var b strings.Builder
-	switch {
-	case s.forks != nil:
-		running := s.forks.Running()
+	switch forks := s.forks.Load(); {
+	case forks != nil:
+		running := forks.Running()
 		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
 		for _, line := range running {
 			fmt.Fprintln(&b, line)
@@ -93,7 +94,7 @@ func (a *alone) Reload() error {
 }
 
 func (a *alone) Rotate() error {
-	err := a.s.errors.RotateAll(&a.s.conf, a.s.plan.site.LogFiles(), a.s.log)
+	err := a.s.errors.RotateAll(&a.s.conf, a.s.plan.Site.LogFiles(), a.s.log)
 	a.s.logs.Reopen()
 	return err
 }
@@ -172,7 +173,7 @@ func (t together) Reload() error {
 
 func (t together) Rotate() error {
 	conf, _ := t.v.seen()
-	err := t.v.errors.RotateAll(&conf, t.v.plan.site.LogFiles(), t.v.log)
+	err := t.v.errors.RotateAll(&conf, t.v.plan.Site.LogFiles(), t.v.log)
 	t.v.sup.Reopen()
 	return err
 }

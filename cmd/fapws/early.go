@@ -11,14 +11,6 @@ import (
 	"fapws/runtime"
 )
 
-// firstApp returns the application whose globals are settings; nil if there is none.
-func (p *plan) firstApp() *application.Application {
-	if len(p.apps) == 0 {
-		return nil
-	}
-	return &p.apps[0]
-}
-
 // earlyListeners are those of a process without a supervisor, until listen takes them.
 type earlyListeners struct {
 	mu        sync.Mutex // a signal may end the process meanwhile
@@ -29,7 +21,7 @@ type earlyListeners struct {
 
 // listenEarly listens as far as the addresses are known before the application is loaded.
 func (s *service) listenEarly() error {
-	addrs, certain := s.front.Passed.Early(s.set, &s.conf, s.plan.firstApp())
+	addrs, certain := s.front.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
 	options, err := bind.Options(&s.conf)
 	if err != nil {
 		return err
@@ -55,7 +47,7 @@ func (s *service) listen() ([]net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := s.front.Passed.Addresses(&s.conf, s.set.Source("bind"), s.log.Log)
+	addrs, err := s.front.Passed.Addresses(&s.conf, s.plan.Settings.Source("bind"), s.log.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -107,14 +99,14 @@ func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresse
 // bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
 func (v *overseer) bindEarly() error {
 	var app *application.Application
-	if all := v.plan.site.Apps(); len(all) > 0 {
+	if all := v.plan.Site.Apps(); len(all) > 0 {
 		found, err := application.Find(all[0].Name, all[0].Folder(), v.conf)
 		if err != nil {
 			return nil // a worker says it
 		}
 		app = &found
 	}
-	names, certain := v.front.Passed.Early(v.set, &v.conf, app)
+	names, certain := v.front.Passed.Early(v.plan.Settings, &v.conf, app)
 	options := v.sockets
 	options.Backlog = v.conf.Backlog
 	addresses, err := v.bind(names, options)

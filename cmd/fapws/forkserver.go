@@ -47,24 +47,18 @@ func (s *service) serveForks() (code int, err error) {
 	control, loaded := os.NewFile(forkControl, "control"), os.NewFile(forkLoaded, "loaded")
 	// The server decides when this process ends; a signal to all of its group does not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2)
-	if s.conf, err = s.set.Config(); err != nil {
-		return 0, exit.Usage(err)
+	if err := s.plan.Find(); err != nil {
+		return 0, exit.From(err)
 	}
-	if err := s.plan.find(s.conf); err != nil {
-		return 0, unbuilt(err)
-	}
-	app, err := loadScript(s.plan.options(s.cmd, s.set), s.cmd, s.report)
+	app, err := s.plan.Load(s.report)
 	if err != nil {
 		return 0, err
 	}
-	if err := readSettings(s.cmd, s.set, &app.Contents, s.inline); err != nil {
+	if s.conf, err = s.plan.ReadScript(&app.Contents); err != nil {
 		return 0, err
 	}
-	if s.conf, err = s.set.Config(); err != nil {
-		return 0, exit.Usage(err)
-	}
 	if err := app.Forkable(); err != nil {
-		return 0, exit.NotStarted("%s: %v", s.cmd.ScriptName(), err)
+		return 0, exit.NotStarted("%s: %v", s.plan.Command.ScriptName(), err)
 	}
 	text, err := json.Marshal(&app.Contents)
 	if err == nil {
@@ -82,12 +76,6 @@ func (s *service) serveForks() (code int, err error) {
 	return app.Close(), nil
 }
 
-// forks is the fork server of this process.
-type forks struct {
-	*forkserver.Server
-	contents pybridge.Contents
-}
-
 // openForks starts the fork server, which loads the application.
 func (s *service) openForks() error {
 	server, loaded, err := forkserver.Open(forkserver.Options{Command: s.forkCommand, Log: func(line string) { s.log.Log(runtime.LevelError, line) }, Failed: s.forksFailed})
@@ -98,9 +86,8 @@ func (s *service) openForks() error {
 	case err != nil:
 		return exit.NotStarted("%v", err)
 	}
-	s.forks = &forks{Server: server}
-	s.forkServer.Store(server)
-	s.contents = &s.forks.contents
+	s.forks.Store(server)
+	s.contents = &pybridge.Contents{}
 	if err := json.Unmarshal(loaded, s.contents); err != nil {
 		return exit.NotStarted("cannot read what the fork server has loaded: %v", err)
 	}
@@ -123,10 +110,10 @@ func (s *service) forkCommand() *exec.Cmd {
 	return cmd
 }
 
-// serve lets the fork server answer requests. Once, when the settings and the log files
-// of s are known.
-func (f *forks) serve(s *service) {
-	f.Serve(forkserver.Serving{
+// useForks lets the fork server answer requests. Once, when the settings and the log
+// files are known.
+func (s *service) useForks(server *forkserver.Server) {
+	server.Serve(forkserver.Serving{
 		Gate:    cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
 		LogPath: s.logs.Path,
 		Log: func(number int, client, line string) {
@@ -138,15 +125,10 @@ func (f *forks) serve(s *service) {
 	})
 }
 
-// mount is what answers for m.
-func (f *forks) mount(m *pybridge.Mount) *forkserver.Mount {
-	return &forkserver.Mount{Server: f.Server, Index: m.Index, Name: m.Name}
-}
-
 // followErrors is for when the error log was rotated: the fork server has it as its
 // standard error, too. Any goroutine.
 func (s *service) followErrors() {
-	if server := s.forkServer.Load(); server != nil {
+	if server := s.forks.Load(); server != nil {
 		server.FollowStderr()
 	}
 }

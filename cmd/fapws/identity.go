@@ -67,7 +67,7 @@ func (v *overseer) workerFolder(at place) (string, error) {
 	refuse := func(err error, hint string) (string, error) {
 		return "", exit.Usage(fmt.Errorf("%w; %s", err, hint))
 	}
-	if program, err := os.Executable(); err == nil && len(v.plan.site.Apps()) > 0 { // package fapws lies beside it
+	if program, err := os.Executable(); err == nil && len(v.plan.Site.Apps()) > 0 { // package fapws lies beside it
 		if err := v.identity.Enter(filepath.Dir(program)); err != nil {
 			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
 		}
@@ -80,16 +80,16 @@ func (v *overseer) workerFolder(at place) (string, error) {
 		return refuse(err, "start fapws in another directory, or name one with --chdir")
 	case !filepath.IsAbs(v.conf.Chdir):
 		return refuse(err, fmt.Sprintf("--chdir %s is relative to it: give an absolute path", v.conf.Chdir))
-	case v.plan.file != nil && !filepath.IsAbs(v.plan.file.Name):
-		return refuse(err, fmt.Sprintf("%s is there: move it, or give an absolute path with --config", v.plan.file.Name))
+	case v.plan.File != nil && !filepath.IsAbs(v.plan.File.Name):
+		return refuse(err, fmt.Sprintf("%s is there: move it, or give an absolute path with --config", v.plan.File.Name))
 	}
 	if err := v.identity.Enter(v.conf.Chdir); err != nil {
 		return refuse(err, "name another one with --chdir")
 	}
 	// Workers look for the file in another directory than this process did.
 	file := "off"
-	if v.plan.file != nil {
-		file = v.plan.path
+	if v.plan.File != nil {
+		file = v.plan.Path
 	}
 	return v.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
 }

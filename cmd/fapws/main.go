@@ -16,11 +16,11 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/notify"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/supervisor"
-	"fapws/cmd/fapws/tomlfile"
 	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -71,55 +71,30 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, exit.Usage(err)
 	}
-	plan, err := makePlan(set)
-	if err != nil {
-		return 0, err
-	}
-	if plan.bad != nil && cmd.Word != settings.WordCheck {
-		return 0, exit.Usage(plan.bad)
-	}
-	early, err := set.Config()
-	if err != nil {
-		return 0, exit.Usage(tomlfile.Join(plan.bad, err))
-	}
 	started, err := whereStarted()
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
-	if early.Chdir != "" {
-		if err := os.Chdir(early.Chdir); err != nil {
-			return 0, exit.Usage(err)
-		}
+	plan, doubts, err := plan.Make(cmd, set)
+	if err != nil {
+		return 0, err
 	}
-	if err := plan.choose(cmd, set); err != nil {
-		return 0, exit.Usage(err)
-	}
-	if cmd.Word != settings.WordPrintConfig && plan.site.Empty(&early) {
-		return 0, exit.Usage(plan.nothing(cmd))
-	}
-	if err := checkPaths(set, &early); err != nil {
-		return 0, exit.Usage(err)
-	}
-	unfit := plan.findVenv(set)
+	early := plan.Conf
 	if parent == nil {
-		doubts := append(settings.UnknownVariables(rows, os.Environ(), supervisor.Variables...), plan.doubts(cmd, set)...)
-		if unfit != "" {
-			doubts = append(doubts, unfit)
-		}
-		warnOf(doubts, cmd.Word, &early, stderr)
+		warnOf(append(settings.UnknownVariables(rows, os.Environ(), supervisor.Variables...), doubts...), cmd.Word, &early, stderr)
 	}
 	switch cmd.Word {
 	case settings.WordCheck, settings.WordRoutes, settings.WordShell, settings.WordPrintConfig:
-		return inspect(cmd, set, plan, stdout, stderr)
+		return inspect(plan, stdout, stderr)
 	}
 	if early.Umask >= 0 {
 		unix.Umask(early.Umask)
 	}
 	if forks {
-		return (&service{cmd: cmd, set: set, plan: plan, stderr: stderr}).serveForks()
+		return (&service{plan: plan, stderr: stderr}).serveForks()
 	}
 	if parent != nil {
-		s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: &presence.Presence{}, parent: parent, started: started}
+		s := &service{plan: plan, stderr: stderr, front: &presence.Presence{}, parent: parent, started: started}
 		if parent.stderr < 0 { // else the supervisor hears what this process writes, and logs it
 			s.errors.OpenAsWorker(&early)
 		}
@@ -136,7 +111,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	f := &presence.Presence{Passed: bind.TakePassed(), Notifier: notify.Take(), PidPath: early.PidFile, Warning: warning}
 	if supervised(set, &early) {
-		v := &overseer{cmd: cmd, set: set, plan: plan, conf: early, stderr: stderr, front: f}
+		v := &overseer{plan: plan, conf: early, stderr: stderr, front: f}
 		if err := v.findIdentity(); err != nil {
 			return 0, err
 		}
@@ -151,7 +126,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 		}
 		return code, nil
 	}
-	s := &service{cmd: cmd, set: set, plan: plan, stderr: stderr, front: f, started: started}
+	s := &service{plan: plan, stderr: stderr, front: f, started: started}
 	if err := s.errors.Open(&early, s.followErrors); err != nil {
 		return 0, err
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/configfile"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
@@ -27,11 +26,11 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 	}
 	dirs := v.conf.ReloadDirs
 	if len(dirs) == 0 {
-		dirs = v.plan.folders()
+		dirs = v.plan.Folders()
 	}
 	include := v.conf.ReloadInclude
-	if v.plan.file != nil {
-		include = slices.Concat(include, []string{v.plan.path})
+	if v.plan.File != nil {
+		include = slices.Concat(include, []string{v.plan.Path})
 	}
 	if v.conf.Dev {
 		include = slices.Concat(include, templates)
@@ -53,38 +52,24 @@ func (v *overseer) watchFiles() (*watch.Watcher, error) {
 	return w, nil
 }
 
-// folders are where the files of the applications are.
-func (p *plan) folders() (dirs []string) {
-	for _, app := range p.site.Apps() {
-		dir := application.Folder(app.Name)
-		if dir == "." && app.Folder() != "" {
-			dir = app.Folder()
-		}
-		if !slices.Contains(dirs, dir) {
-			dirs = append(dirs, dir)
-		}
-	}
-	return dirs
-}
-
 // sayKept tells of settings whose new value in the configuration file a reload
 // does not bring about, because the supervisor has them; again only when they
 // have changed again.
 func (v *overseer) sayKept() {
-	if v.plan.file == nil {
+	if v.plan.File == nil {
 		return
 	}
-	set, err := settings.New(settings.Table(settings.Machine{OpenFiles: openFiles()}), v.cmd.Flags, os.LookupEnv)
+	set, err := settings.New(settings.Table(settings.Machine{OpenFiles: openFiles()}), v.plan.Command.Flags, os.LookupEnv)
 	if err != nil {
 		return // the workers, which read the same, have said so
 	}
-	file, err := configfile.Read(v.plan.path)
+	file, err := configfile.Read(v.plan.Path)
 	if err != nil || set.ReadFile(file, site.Keys()) != nil {
 		return // as well; or this user may not read it
 	}
-	kept := strings.Join(v.set.Kept(set), ", ")
+	kept := strings.Join(v.plan.Settings.Kept(set), ", ")
 	if kept != "" && kept != v.kept {
-		v.log.Log(runtime.LevelWarning, fmt.Sprintf("%s: new values of %s take a restart", v.plan.file.Name, kept))
+		v.log.Log(runtime.LevelWarning, fmt.Sprintf("%s: new values of %s take a restart", v.plan.File.Name, kept))
 	}
 	v.kept = kept
 }

@@ -15,6 +15,7 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/orphan"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
@@ -28,46 +29,41 @@ import (
 
 // service is one run of a server, from the script to the exit code.
 type service struct {
-	cmd    *settings.Command
-	set    *settings.Settings
-	plan   *plan
+	plan   *plan.Plan
 	stderr io.Writer
 
-	conf       settings.Config
-	log        *logs.Logger
-	signals    *signals
-	inline     bool
-	server     *runtime.Server
-	app        *pybridge.App                     // nil: no Python in this process
-	forks      *forks                            // with --fork, where Python is; else nil
-	forkServer atomic.Pointer[forkserver.Server] // that of forks, for any goroutine
-	contents   *pybridge.Contents                // what was loaded, here or there; nil: no application
-	started    place
-	built      *site.Built
-	access     *accesslog.Log
-	logs       logs.Files
-	errors     logs.ErrorLog
-	memory     memory.Trimmer
-	programs   programs
-	front      *presence.Presence
-	parent     *parent // of a worker, else nil
-	early      earlyListeners
-	handler    *pybridge.Handler
-	here       *lane[pybridge.Event] // events of a process that is alone
-	over       atomic.Bool           // nothing is sent any more
+	conf     settings.Config
+	log      *logs.Logger
+	signals  *signals
+	inline   bool
+	server   *runtime.Server
+	app      *pybridge.App                     // nil: no Python in this process
+	forks    atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
+	contents *pybridge.Contents                // what was loaded, here or there; nil: no application
+	started  place
+	built    *site.Built
+	access   *accesslog.Log
+	logs     logs.Files
+	errors   logs.ErrorLog
+	memory   memory.Trimmer
+	programs plan.Programs
+	front    *presence.Presence
+	parent   *parent // of a worker, else nil
+	early    earlyListeners
+	handler  *pybridge.Handler
+	here     *lane[pybridge.Event] // events of a process that is alone
+	over     atomic.Bool           // nothing is sent any more
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
 // the main thread.
 func (s *service) run() (code int, err error) {
-	if s.conf, err = s.set.Config(); err != nil {
-		return 0, exit.Usage(err)
-	}
-	if err := s.plan.find(s.conf); err != nil {
-		return 0, unbuilt(err)
+	s.conf = s.plan.Conf
+	if err := s.plan.Find(); err != nil {
+		return 0, exit.From(err)
 	}
 	s.memory.TrimHeap = pybridge.TrimHeap
-	s.inline = isInline(s.set, s.plan)
+	s.inline = s.plan.IsInline()
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
 	s.front.LogTo(s.log.Log)
@@ -81,7 +77,7 @@ func (s *service) run() (code int, err error) {
 		s.parent.events.s = s
 		go s.parent.listen(s)
 	}
-	if err := setVariables(&s.conf); err != nil {
+	if err := s.plan.SetVariables(); err != nil {
 		return 0, err
 	}
 	useProcessors()
@@ -110,8 +106,8 @@ func (s *service) run() (code int, err error) {
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
-	if s.forks != nil {
-		s.forks.Close(forkServerEnds)
+	if forks := s.forks.Load(); forks != nil {
+		forks.Close(forkServerEnds)
 	}
 	if s.built != nil {
 		s.built.Close()
@@ -123,12 +119,12 @@ func (s *service) run() (code int, err error) {
 // load loads the applications, if there are any.
 func (s *service) load() (err error) {
 	switch {
-	case len(s.plan.apps) == 0:
+	case s.plan.FirstApp() == nil:
 		return nil
 	case s.conf.Fork:
 		return s.openForks()
 	}
-	s.onPython(func() { s.app, err = loadScript(s.plan.options(s.cmd, s.set), s.cmd, s.report) })
+	s.onPython(func() { s.app, err = s.plan.Load(s.report) })
 	if err == nil {
 		s.contents = &s.app.Contents
 	}
@@ -171,25 +167,24 @@ func (s *service) onPython(f func()) {
 // are answered.
 func (s *service) start() (err error) {
 	if s.contents != nil {
-		if err := readSettings(s.cmd, s.set, s.contents, s.inline); err != nil {
+		if s.conf, err = s.plan.ReadScript(s.contents); err != nil {
 			return err
 		}
-	}
-	if s.conf, err = s.set.Config(); err != nil {
-		return exit.Usage(err)
 	}
 	s.log.SetLevel(s.conf.LogLevel, s.conf.LoopDebug)
 	s.logs.Configure(&s.conf, s.log)
 	if s.access, err = s.logs.Access("", ""); err != nil {
 		return exit.NotStarted("cannot write the %v", err)
 	}
-	s.programs.gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
-	s.programs.log, s.programs.sends = s.logs.Client, site.Sends(&s.conf)
-	if s.forks != nil {
-		s.forks.serve(s)
+	s.programs.Gate = cgi.NewGate(s.conf.MaxCGI, cgi.DefaultWaiting)
+	s.programs.Log, s.programs.Sends = s.logs.Client, site.Sends(&s.conf)
+	forks := s.forks.Load()
+	if forks != nil {
+		s.useForks(forks)
 	}
-	if s.built, err = s.plan.build(s.set, &s.conf, s.contents, s.forks, &s.logs, &s.programs, s.log.Log); err != nil {
-		return unbuilt(err)
+	parts := plan.Parts{Contents: s.contents, Forks: forks, Programs: &s.programs, Logs: &s.logs, Log: s.log.Log}
+	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
+		return err
 	}
 	if err := s.front.WritePid(); err != nil {
 		return err
@@ -239,7 +234,7 @@ func (s *service) start() (err error) {
 	}
 	s.signals.serve()
 	if s.parent == nil {
-		if err := s.front.OpenControl(&s.conf, s.set.Source("ctl-socket"), &alone{s, addrs, time.Now()}); err != nil {
+		if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), &alone{s, addrs, time.Now()}); err != nil {
 			return err
 		}
 		if socket := s.front.Control.Load(); socket != nil {
@@ -341,10 +336,10 @@ func (s *service) announce(addrs []net.Addr) {
 	if s.log.Shows(runtime.LevelInfo) {
 		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
 			Addrs:  addrs,
-			Served: s.plan.served(s.contents, &s.conf),
-			Python: banner.InVenv(s.plan.python(), &s.conf),
+			Served: s.plan.Served(s.contents, &s.conf),
+			Python: banner.InVenv(s.plan.Python(), &s.conf),
 			Mode:   banner.Mode(&s.conf),
-			Open:   s.plan.isOpen(&s.conf),
+			Open:   s.plan.IsOpen(&s.conf),
 		})
 	}
 }

@@ -14,9 +14,7 @@ import (
 // standIn serves what the supervisor sends, as a Notice, until there is an
 // application. No Python is started.
 func (s *service) standIn() (code int, err error) {
-	if s.conf, err = s.set.Config(); err != nil {
-		return 0, exit.Usage(err)
-	}
+	s.conf = s.plan.Conf
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.front.LogTo(s.log.Log)
 	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func() {

@@ -22,6 +22,7 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
@@ -59,9 +60,7 @@ func whereStarted() (p place, err error) {
 // overseer is the process of a supervisor. It knows the settings as flags and
 // environment have them, until a worker tells those of the script.
 type overseer struct {
-	cmd      *settings.Command
-	set      *settings.Settings
-	plan     *plan
+	plan     *plan.Plan
 	again    bool   // a reload is under way; of event
 	kept     string // settings that sayKept has told of; of event
 	conf     settings.Config
@@ -100,7 +99,7 @@ func (v *overseer) seen() (settings.Config, []net.Addr) {
 
 // OpenControl makes the control socket, as the user that this process runs as.
 func (v *overseer) openControl() error {
-	return v.front.OpenControl(&v.conf, v.set.Source("ctl-socket"), together{v})
+	return v.front.OpenControl(&v.conf, v.plan.Settings.Source("ctl-socket"), together{v})
 }
 
 // run supervises until told to stop, and returns the exit code.
@@ -183,7 +182,7 @@ func (v *overseer) run(at place) (code int, err error) {
 // logNames are the log files that workers will write to, as far as they are known
 // before the script is.
 func (v *overseer) logNames() []string {
-	return append([]string{v.conf.AccessLog, v.conf.ErrorLog}, v.plan.site.LogFiles()...)
+	return append([]string{v.conf.AccessLog, v.conf.ErrorLog}, v.plan.Site.LogFiles()...)
 }
 
 // followers makes the workers open the error log anew.
@@ -252,7 +251,7 @@ func (v *overseer) failurePage() func(string, []byte) string {
 		return nil
 	}
 	return func(how string, said []byte) string {
-		return string(failurePage(filepath.Base(v.plan.label(&v.conf)), how, said))
+		return string(failurePage(filepath.Base(v.plan.Label(&v.conf)), how, said))
 	}
 }
 
@@ -273,7 +272,7 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 			Served: v.settled.Served,
 			Python: banner.InVenv(v.settled.Python, &v.settled.Config),
 			Mode:   banner.Mode(&v.settled.Config) + ", " + supervisor.Count(v.workers(), "worker"),
-			Open:   v.plan.isOpen(&v.settled.Config),
+			Open:   v.plan.IsOpen(&v.settled.Config),
 		})
 	}
 }

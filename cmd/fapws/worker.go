@@ -129,15 +129,15 @@ func (p *parent) present(s *service) {
 	}
 	p.events.join()
 	p.unhear()
-	p.loaded(s, s.plan.served(s.contents, &s.conf))
+	p.loaded(s, s.plan.Served(s.contents, &s.conf))
 }
 
 // loaded says so; what is served is for people.
 func (p *parent) loaded(s *service, served string) {
 	text, err := json.Marshal(settled{
 		Config:   s.conf,
-		BindFrom: s.set.Source("bind"),
-		Python:   s.plan.python(),
+		BindFrom: s.plan.Settings.Source("bind"),
+		Python:   s.plan.Python(),
 		Served:   served,
 	})
 	if err == nil {

@@ -36,6 +36,15 @@ func NotStarted(format string, args ...any) error {
 	return &Error{NoStart, err.Error(), err}
 }
 
+// From returns the *Error in err, or else err as wrong usage.
+func From(err error) error {
+	var f *Error
+	if errors.As(err, &f) {
+		return f
+	}
+	return Usage(err)
+}
+
 // Silently is an error that ends fapws with a code after the reason has been reported.
 func Silently(code int) error { return &Error{Code: code} }
 

@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"os"
@@ -28,15 +28,15 @@ func TestOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := makePlan(set)
-		if err != nil || p.bad != nil {
-			t.Fatal(err, p.bad)
+		p, err := read(&settings.Command{}, set)
+		if err != nil || p.Mistakes != nil {
+			t.Fatal(err, p.Mistakes)
 		}
 		conf, err := set.Config()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := p.isOpen(&conf); got != want {
+		if got := p.IsOpen(&conf); got != want {
 			t.Errorf("%q: open is %v", text, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 	"fapws/runtime/cgi"
 )
 
-// programs are the CGI programs that Python names (CGIApplication): those of
+// Programs are the CGI programs that Python names (CGIApplication): those of
 // PATHS, and those that a handler lets answer.
-type programs struct {
-	gate  *cgi.Gate
-	sends backend.Sends
-	log   func(number int, level runtime.Level, client, line string) // to an error log, see logs.client
+type Programs struct {
+	Gate  *cgi.Gate
+	Sends backend.Sends
+	Log   func(number int, level runtime.Level, client, line string) // to an error log, see logs.Files.Client
 
 	mu  sync.Mutex
 	all map[namedProgram]*cgi.CGI
@@ -33,19 +33,19 @@ const maxPrograms = 64
 
 // open makes a program of the options of a CGIApplication. The error is one
 // line. Any goroutine.
-func (p *programs) open(n namedProgram) (*cgi.CGI, error) {
+func (p *Programs) open(n namedProgram) (*cgi.CGI, error) {
 	o, err := cgi.ParseOptions(n.options)
 	if err != nil {
 		return nil, err
 	}
 	o.Software = version.Software()
-	o.Gate = p.gate
-	o.Log = func(client, line string) { p.log(n.log, runtime.LevelError, client, line) }
+	o.Gate = p.Gate
+	o.Log = func(client, line string) { p.Log(n.log, runtime.LevelError, client, line) }
 	return cgi.New(o)
 }
 
 // mounted returns a Responder for one of PATHS. The error is one line.
-func (p *programs) mounted(options string) (backend.Responder, error) {
+func (p *Programs) mounted(options string) (backend.Responder, error) {
 	program, err := p.open(namedProgram{options: options})
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (p *programs) mounted(options string) (backend.Responder, error) {
 }
 
 // Respond implements backend.Responder for programs that handlers name.
-func (p *programs) Respond(w *backend.Response, r *backend.Request) {
+func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	n := namedProgram{r.Options, r.Log}
 	p.mu.Lock()
 	program := p.all[n]
@@ -68,7 +68,7 @@ func (p *programs) Respond(w *backend.Response, r *backend.Request) {
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.log(r.Log, runtime.LevelError, r.Client(), fmt.Sprintf("a handler let a program answer that cannot: %v", err))
+			p.Log(r.Log, runtime.LevelError, r.Client(), fmt.Sprintf("a handler let a program answer that cannot: %v", err))
 			w.Refuse(500, "")
 			return
 		}
@@ -82,10 +82,10 @@ func (p *programs) Respond(w *backend.Response, r *backend.Request) {
 	program.Respond(w, r)
 }
 
-// handler is runtime.Config.Programs.
-func (p *programs) handler() (runtime.Handler, int) {
+// Handler is runtime.Config.Programs.
+func (p *Programs) Handler() (runtime.Handler, int) {
 	const most = 1024 // requests at the same time, nearly all of which wait
-	pool := backend.New(most, func(line string) { p.log(0, runtime.LevelError, "", line) })
-	pool.Sends = p.sends
+	pool := backend.New(most, func(line string) { p.Log(0, runtime.LevelError, "", line) })
+	pool.Sends = p.Sends
 	return pool, pool.Add(p)
 }

@@ -1,4 +1,4 @@
-package main
+package plan
 
 import (
 	"errors"
@@ -50,11 +50,11 @@ func nothingNamed(cmd *settings.Command) error {
 // findVenv looks for a virtual environment, venv or .venv, beside the first application
 // and in the working directory where no setting names one. doubt is a line about one
 // that this Python cannot use.
-func (p *plan) findVenv(set *settings.Settings) (doubt string) {
-	if len(p.site.Apps()) == 0 || set.Source("venv").Level > settings.FromDefault {
+func (p *Plan) findVenv() (doubt string) {
+	if len(p.Site.Apps()) == 0 || p.Settings.Source("venv").Level > settings.FromDefault {
 		return ""
 	}
-	app := p.site.Apps()[0]
+	app := p.Site.Apps()[0]
 	folders := []string{"."}
 	if place, _ := settings.SplitApp(app.Name); application.IsScript(place) {
 		folders = []string{filepath.Dir(place), "."}
@@ -73,7 +73,7 @@ func (p *plan) findVenv(set *settings.Settings) (doubt string) {
 				}
 				continue
 			}
-			set.Suppose("venv", venv, "beside the application")
+			p.Settings.Suppose("venv", venv, "beside the application")
 			return ""
 		}
 	}
@@ -82,24 +82,24 @@ func (p *plan) findVenv(set *settings.Settings) (doubt string) {
 
 // doubts are lines about a configuration file that was found and also serves something
 // while the command line names an application.
-func (p *plan) doubts(cmd *settings.Command, set *settings.Settings) []string {
-	if p.file == nil || !p.named || set.File() != "" || len(p.site.Hosts) == 0 {
+func (p *Plan) doubts() []string {
+	if p.File == nil || !p.named || p.Settings.File() != "" || len(p.Site.Hosts) == 0 {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s is used as well: %s; requests for them do not reach %s (-c off ignores the file)",
-		p.file.Name, p.site.Count(), cmd.Script)}
+		p.File.Name, p.Site.Count(), p.Command.Script)}
 }
 
 // checkPaths finds settings that name directories which do not exist.
-func checkPaths(set *settings.Settings, conf *settings.Config) error {
+func (p *Plan) checkPaths() error {
 	var wrong []error
-	for _, dir := range conf.ReloadDirs {
+	for _, dir := range p.Conf.ReloadDirs {
 		st, err := os.Stat(dir)
 		if err == nil && !st.IsDir() {
 			err = errors.New("not a directory")
 		}
 		if err != nil {
-			wrong = append(wrong, set.Wrong("reload-dir", fmt.Errorf("%s: %w", dir, exit.Reason(err))))
+			wrong = append(wrong, p.Settings.Wrong("reload-dir", fmt.Errorf("%s: %w", dir, exit.Reason(err))))
 		}
 	}
 	return errors.Join(wrong...)

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/version"
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/backend"
+	"fapws/runtime/forkserver"
+)
+
+// Parts are what the sites of a serving process are built from, beside its settings.
+type Parts struct {
+	Contents *pybridge.Contents // what the applications left; nil: there are none
+	Forks    *forkserver.Server // runs their handlers; nil: this process does
+	Programs *Programs
+	Logs     *logs.Files
+	Log      func(runtime.Level, string)
+}
+
+// Build makes the sites of a process that serves with the settings conf. The error is an
+// *exit.Error.
+func (p *Plan) Build(conf *settings.Config, parts Parts) (*site.Built, error) {
+	built, err := p.build(conf, parts)
+	if err != nil {
+		return nil, exit.From(err)
+	}
+	return built, nil
+}
+
+// Check looks for mistakes in what Build would make of contents; nil: of all but the
+// applications. The error is an *exit.Error or has mistakes in the file.
+func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(runtime.Level, string)) error {
+	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
+	if err != nil {
+		return err
+	}
+	built.Close()
+	return nil
+}
+
+// build is Build, and without parts.Logs Check.
+func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
+	names, app := p.Site.Apps(), parts.Contents
+	private := p.Site.Private(conf)
+	out := site.Parts{
+		Private: private,
+		Conf:    conf,
+		Source:  p.Settings.Source,
+		List:    p.Settings.Source("autoindex").Level == settings.FromDefault,
+		App: func(name string, add func(backend.Responder) (runtime.Handler, int)) (table []runtime.Mount, most int64, err error) {
+			if app == nil {
+				return nil, 0, nil // only mistakes are looked for
+			}
+			i := slices.IndexFunc(names, func(a site.Application) bool { return a.Name == name })
+			if i < 0 {
+				return nil, 0, fmt.Errorf("%s was not loaded", name)
+			}
+			script := name
+			if len(names) == 1 {
+				script = p.Command.ScriptName()
+			}
+			if i > 0 && app.Object(i) == "" { // of the first one it is a setting, for all
+				if most, err = p.Settings.BodyLimit(script, globalOf(app, i)); err != nil {
+					return nil, 0, exit.Usage(err)
+				}
+			}
+			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, add: add}
+			table, err = m.table(app.Mounts(i))
+			return table, most, err
+		},
+		Log:      parts.Log,
+		Check:    parts.Logs == nil,
+		Software: version.Software(),
+		Programs: parts.Programs.Gate,
+	}
+	if files := parts.Logs; files != nil {
+		out.Logs = files
+		out.LogClient = func(level runtime.Level, client, line string) { files.Client(0, level, client, line) }
+	}
+	return p.Site.Build(out)
+}

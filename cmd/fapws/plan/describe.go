@@ -1,0 +1,106 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// Name is what check calls that which it has judged.
+func (p *Plan) Name(conf *settings.Config) string {
+	if p.File != nil {
+		return p.File.Name
+	}
+	return p.Site.What(conf)
+}
+
+// Label is what the server is known by: what the command line or the top of the
+// file names to be served, else the file.
+func (p *Plan) Label(conf *settings.Config) string {
+	switch {
+	case p.Site.App.Name != "":
+		return p.Site.App.Name
+	case p.Site.Root != "" || p.File == nil:
+		return p.Site.What(conf)
+	}
+	return p.File.Name
+}
+
+// Counted says for check what there is: "2 hosts, 5 routes, WSGI app:application".
+func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
+	var what []string
+	if p.Site.Root != "" && p.File == nil {
+		what = append(what, "a folder of files")
+	} else if p.Site.Root != "" {
+		what = append(what, p.Site.What(conf))
+	}
+	for i := range p.apps {
+		switch n := len(app.Mounts(i)); {
+		case app.Object(i) != "":
+			what = append(what, fmt.Sprintf("%s, which is %s", app.Served(i), app.Object(i)))
+		case n == 1:
+			what = append(what, "1 path")
+		default:
+			what = append(what, fmt.Sprintf("%d paths", n))
+		}
+	}
+	if len(p.Site.Hosts) > 0 {
+		what = append([]string{p.Site.Count()}, what...)
+	}
+	if len(what) == 0 {
+		what = append(what, "folders of files")
+	}
+	return strings.Join(what, ", ")
+}
+
+// Served says for people what is served.
+func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
+	var what []string
+	if p.Site.Root != "" {
+		what = append(what, p.Site.What(conf))
+	} else if app != nil && p.Site.App.Name != "" {
+		what = append(what, app.Served(0))
+	} else if len(conf.Static) > 0 {
+		what = append(what, p.Site.What(conf))
+	}
+	if n := len(p.Site.Hosts); n > 0 {
+		what = append(what, p.Site.Count())
+	}
+	line := strings.Join(what, ", ")
+	if p.File != nil {
+		line += " (" + p.File.Name + ")"
+	}
+	return line
+}
+
+// Python is the version of the interpreter that runs, "" for none.
+func (p *Plan) Python() string {
+	if len(p.Site.Apps()) == 0 {
+		return ""
+	}
+	return pybridge.Version()
+}
+
+// IsOpen reports whether neither the configuration restricts clients, by auth, allow or
+// deny, nor a proxy is trusted that may do so.
+func (p *Plan) IsOpen(conf *settings.Config) bool {
+	return len(conf.Proxies) == 0 && !p.Site.Restricts()
+}
+
+// Folders returns where the files of the applications are.
+func (p *Plan) Folders() (dirs []string) {
+	for _, app := range p.Site.Apps() {
+		dir := application.Folder(app.Name)
+		if dir == "." && app.Folder() != "" {
+			dir = app.Folder()
+		}
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}

@@ -1,0 +1,172 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/envfile"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/settings"
+	"fapws/pybridge"
+)
+
+// IsInline decides before the script runs whether Python lives on the loop,
+// because it must be started on the thread where it will run.
+func (p *Plan) IsInline() bool {
+	switch {
+	case len(p.apps) == 0 || p.Conf.Fork:
+		return false
+	case p.Settings.Source("threads").Level > settings.FromScript:
+		return p.Conf.Threads == 0
+	case !p.apps[0].HasPATHS(p.Conf):
+		return false
+	}
+	n, found := settings.PeekThreads(p.apps[0].Source)
+	return found && n == 0
+}
+
+// SetVariables sets the variables of --env-file for the application, before Python starts.
+func (p *Plan) SetVariables() error {
+	for _, name := range p.Conf.EnvFiles {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return exit.Usage(fmt.Errorf("cannot read %s: %w", name, exit.Reason(err)))
+		}
+		list, err := envfile.Parse(name, string(text), os.LookupEnv)
+		if err != nil {
+			return exit.Usage(err)
+		}
+		given := map[string]bool{}
+		for _, v := range list {
+			if _, ok := os.LookupEnv(v.Name); !ok || given[v.Name] {
+				given[v.Name] = true
+				os.Setenv(v.Name, v.Value) // Parse lets neither an empty name nor NUL through
+			}
+		}
+	}
+	return nil
+}
+
+// options says what Python shall load; there is at least one application.
+func (p *Plan) options() pybridge.Options {
+	o := pybridge.Options{
+		Args:    p.Command.Args,
+		Globals: p.Settings.Globals(),
+		Path:    p.Conf.PythonPath,
+		Venv:    p.Conf.Venv,
+	}
+	if o.Venv == "off" {
+		o.Venv = ""
+	}
+	for i := range p.apps {
+		o.Apps = append(o.Apps, p.apps[i].Options(p.Conf))
+	}
+	return o
+}
+
+// Load loads the applications, which Find has found, on the calling thread, which is
+// Python's main thread from then on. report writes the error before Python is finalised;
+// the error that Load returns has only the code.
+func (p *Plan) Load(report func(error) int) (*pybridge.App, error) {
+	var failed error
+	code := exit.NoStart
+	o := p.options()
+	o.Failed = func(err error) {
+		failed = err
+		code = report(p.notLoaded(err, &o.Apps[0]))
+		exit.AfterClosingTime(code, func(string) {})
+	}
+	app, err := pybridge.Load(o)
+	if err != nil && failed == nil {
+		return nil, exit.NotStarted("%v", err)
+	}
+	if err != nil {
+		return nil, exit.Silently(code)
+	}
+	return app, nil
+}
+
+// notLoaded turns an error of pybridge.Load into one line with a next step.
+func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
+	var ended *pybridge.ExitError
+	switch {
+	case !errors.As(err, &ended):
+		if err := mistypedWord(first.Module, err); err != nil {
+			return exit.Usage(err)
+		}
+		return exit.NotStarted("%v%s", err, application.DjangoHint(first.Script))
+	case ended.Line == "":
+		return exit.NotStarted("%s failed to load; see the traceback above", p.Command.Script)
+	case strings.Contains(ended.Line, "; ") || p.Command.Word == settings.WordCheck:
+		return exit.NotStarted("%s", ended.Line)
+	}
+	return exit.NotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)
+}
+
+// mistypedWord is the error of a module that does not exist and was probably meant as a
+// command; nil for others.
+func mistypedWord(module string, err error) error {
+	if module == "" || !strings.HasPrefix(err.Error(), "no module named "+module+" ") {
+		return nil
+	}
+	if answer := settings.UnknownWord(module, ""); answer != "" {
+		return fmt.Errorf("%s is neither a command nor a module: %s", module, answer)
+	}
+	return nil
+}
+
+// ReadScript takes over what a script with PATHS sets, and returns the settings with it. Any
+// other application may be served by several servers: a TIMEOUT or SERVER in its module is its own.
+func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
+	script, inline := p.Command.ScriptName(), p.IsInline()
+	if app.Object(0) == "" {
+		if err := p.Settings.ReadScript(script, globalOf(app, 0)); err != nil {
+			return conf, exit.Usage(err)
+		}
+	}
+	if conf, err = p.Settings.Config(); err != nil {
+		return conf, exit.Usage(err)
+	}
+	switch {
+	case conf.Fork || inline == (conf.Threads == 0):
+		return conf, nil
+	case app.Object(0) != "" && inline:
+		return conf, exit.Usage(fmt.Errorf("%s: THREADS counts only beside PATHS, which was not found: use --threads 0, or remove THREADS", script))
+	}
+	return conf, exit.Usage(fmt.Errorf("%s: THREADS is %d, which its text does not say plainly, and Python has started otherwise: write THREADS = %d on a line of its own, or use --threads %d",
+		script, conf.Threads, conf.Threads, conf.Threads))
+}
+
+// globalOf reads a global of application i in the form that settings take.
+func globalOf(app *pybridge.Contents, i int) func(string) (any, bool) {
+	return func(name string) (any, bool) {
+		v, ok := app.Global(i, name)
+		if !ok {
+			return nil, false
+		}
+		return plain(v), true
+	}
+}
+
+func plain(v pybridge.Value) any {
+	switch v.Kind {
+	case pybridge.Int:
+		return v.Int
+	case pybridge.Float:
+		return v.Float
+	case pybridge.Str:
+		return v.Str
+	case pybridge.Bool:
+		return v.Int != 0
+	case pybridge.List:
+		list := make([]any, len(v.List))
+		for i := range v.List {
+			list[i] = plain(v.List[i])
+		}
+		return list
+	}
+	return settings.Object{Repr: v.Str}
+}

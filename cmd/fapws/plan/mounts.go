@@ -1,0 +1,105 @@
+package plan
+
+import (
+	"encoding/json"
+	"time"
+
+	"fapws/cmd/fapws/exit"
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/backend"
+	"fapws/runtime/cache"
+	"fapws/runtime/forkserver"
+	"fapws/runtime/static"
+)
+
+// The loop takes an interpreter for its handler without knowing it.
+var _ interface {
+	runtime.Receiver
+	runtime.Pacer
+} = (*pybridge.Handler)(nil)
+
+// mounter makes mounts of what an application has in PATHS.
+type mounter struct {
+	script   string // for messages
+	threads  int
+	forks    *forkserver.Server // runs the handlers; nil: this process does
+	programs *Programs
+	private  *static.Private
+	add      func(backend.Responder) (runtime.Handler, int)
+}
+
+// table opens the document roots of mounts, so that the loop can serve them without
+// Python, and the directories of programs.
+func (t *mounter) table(mounts []pybridge.Mount) ([]runtime.Mount, error) {
+	table := make([]runtime.Mount, len(mounts))
+	for i := range mounts {
+		var err error
+		if table[i], err = t.mount(&mounts[i]); err != nil {
+			return nil, exit.NotStarted("%s: PATHS[%d], %q: %v", t.script, i, mounts[i].Prefix, err)
+		}
+	}
+	return table, nil
+}
+
+func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
+	mount = runtime.Mount{
+		Prefix:    m.Prefix,
+		Index:     m.Index,
+		Resolved:  m.CGI == "",
+		WebSocket: m.Kind == pybridge.WebSocket || m.Kind == pybridge.ASGI,
+		Raw:       t.threads > 0 && m.Kind == pybridge.WSGI && t.forks == nil, // inline, it would hold up the loop
+		Streams:   m.Kind == pybridge.ASGI,
+	}
+	if m.Cache != "" {
+		if mount.Cache, err = readRule(m.Cache); err != nil {
+			return mount, err
+		}
+	}
+	switch {
+	case m.Static != nil:
+		options, err := static.ParseOptions(m.Static.JSON)
+		if err != nil {
+			return mount, err
+		}
+		options.Private = t.private
+		mount.Static, err = static.New(options)
+		return mount, err
+	case m.CGI != "":
+		program, err := t.programs.mounted(m.CGI)
+		if err != nil {
+			return mount, err
+		}
+		mount.Handler, mount.Index = t.add(program)
+	case t.forks != nil:
+		mount.Handler, mount.Index = t.add(&forkserver.Mount{Server: t.forks, Index: m.Index, Name: m.Name})
+	}
+	return mount, nil
+}
+
+// readRule reads what fapws.cache.cached says of an entry of PATHS.
+func readRule(text string) (*cache.Compiled, error) {
+	var r struct {
+		TTL           float64  `json:"ttl"`
+		Stale         float64  `json:"stale"`
+		Heuristic     float64  `json:"heuristic"`
+		Vary          []string `json:"vary"`
+		Status        []int    `json:"status"`
+		IgnoreQuery   bool     `json:"ignore_query"`
+		IgnoreCookies bool     `json:"ignore_cookies"`
+		Compress      bool     `json:"compress"`
+	}
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return nil, err
+	}
+	return cache.Compile(cache.Rule{
+		TTL:           time.Duration(r.TTL * float64(time.Second)),
+		Stale:         time.Duration(r.Stale * float64(time.Second)),
+		Heuristic:     time.Duration(r.Heuristic * float64(time.Second)),
+		Vary:          r.Vary,
+		Status:        r.Status,
+		IgnoreQuery:   r.IgnoreQuery,
+		IgnoreCookies: r.IgnoreCookies,
+		Compress:      r.Compress,
+	})
+}

@@ -1,0 +1,168 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"fapws/cmd/fapws/application"
+	"fapws/cmd/fapws/configfile"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/tomlfile"
+)
+
+// Plan says what a process is to serve.
+type Plan struct {
+	Command  *settings.Command // APP and its arguments are those of the first application
+	Settings *settings.Settings
+	Conf     settings.Config // as it is before the first application sets anything
+	File     *tomlfile.File  // nil: none
+	Path     string          // absolute path of File
+	Site     *site.Config
+	Mistakes error // in File
+
+	named bool                      // the command line names what is served
+	apps  []application.Application // of Site.Apps, in its order, once Find has found them
+}
+
+// Make finds and reads the configuration file, enters the directory of --chdir, and
+// settles what is served there. doubts are lines about settings that are probably not meant.
+func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []string, err error) {
+	if p, err = read(cmd, set); err != nil {
+		return nil, nil, err
+	}
+	if p.Mistakes != nil && cmd.Word != settings.WordCheck {
+		return nil, nil, exit.Usage(p.Mistakes)
+	}
+	if p.Conf, err = set.Config(); err != nil {
+		return nil, nil, exit.Usage(tomlfile.Join(p.Mistakes, err))
+	}
+	if p.Conf.Chdir != "" {
+		if err := os.Chdir(p.Conf.Chdir); err != nil {
+			return nil, nil, exit.Usage(err)
+		}
+	}
+	if err := p.choose(); err != nil {
+		return nil, nil, exit.Usage(err)
+	}
+	if cmd.Word != settings.WordPrintConfig && p.Site.Empty(&p.Conf) {
+		return nil, nil, exit.Usage(p.nothing())
+	}
+	if err := p.checkPaths(); err != nil {
+		return nil, nil, exit.Usage(err)
+	}
+	doubts = p.doubts()
+	if doubt := p.findVenv(); doubt != "" {
+		doubts = append(doubts, doubt)
+	}
+	if p.Conf, err = set.Config(); err != nil { // with the virtual environment
+		return nil, nil, exit.Usage(err)
+	}
+	return p, doubts, nil
+}
+
+// read finds and reads the configuration file, and settles what it says in set.
+func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
+	p := &Plan{Command: cmd, Settings: set}
+	var wrong []error
+	if name := configfile.Find(set); name != "" {
+		var err error
+		if p.File, err = configfile.Read(name); err != nil {
+			return nil, exit.Usage(err)
+		}
+		p.Path = filepath.Join(p.File.Dir, filepath.Base(name))
+		wrong = append(wrong, set.ReadFile(p.File, site.Keys()))
+	}
+	p.Site = site.Read(p.File, func(err error) { wrong = append(wrong, err) })
+	p.Mistakes = tomlfile.Join(wrong...)
+	displaced(p.Mistakes, set)
+	return p, nil
+}
+
+// displaced adds to the mistakes of keys that are known elsewhere where that is: in
+// TOML all that follows [[host]] belongs to it, which is easily forgotten.
+func displaced(mistakes error, set *settings.Settings) {
+	several, ok := mistakes.(interface{ Unwrap() []error })
+	if !ok {
+		return
+	}
+	for _, err := range several.Unwrap() {
+		var m *tomlfile.Mistake
+		if !errors.As(err, &m) || m.Key == "" {
+			continue
+		}
+		switch {
+		case m.Table != "" && (set.HasKey(m.Key) || slices.Contains(site.Keys(), m.Key)):
+			m.Text = fmt.Sprintf("%s does not belong to [[%s]], but to the top of the file, before the first [[host]]", m.Key, m.Table)
+		case m.Table == "" && slices.Contains(tomlfile.Keys(site.Host{}), m.Key):
+			m.Text = fmt.Sprintf("%s does not belong here, but to a [[host]]", m.Key)
+		case m.Table != "host.route" && slices.Contains(tomlfile.Keys(site.Route{}), m.Key):
+			m.Text = fmt.Sprintf("%s does not belong here, but to a [[host.route]]", m.Key)
+		}
+	}
+}
+
+// choose settles what is served, relative to the working directory: what the command
+// line names, in the place of app and root of the file.
+func (p *Plan) choose() error {
+	cmd := p.Command
+	switch {
+	case cmd.Script == "":
+		if len(cmd.Args) == 0 {
+			cmd.Args = p.Site.Args
+		}
+	case site.IsFolder(cmd.Script):
+		p.named = true
+		p.Site.Serve(cmd.Script, "")
+	default:
+		p.named = true
+		p.Site.Serve("", cmd.Script)
+	}
+	if apps := p.Site.Apps(); len(apps) > 0 {
+		cmd.Script = apps[0].Name
+		return nil
+	}
+	if len(cmd.Args) > 0 {
+		return fmt.Errorf("unexpected word %s after --: no application is served that could take it", cmd.Args[0])
+	}
+	cmd.Script = ""
+	return nil
+}
+
+// nothing is the error that there is nothing to be served.
+func (p *Plan) nothing() error {
+	switch {
+	case p.Mistakes != nil:
+		return p.Mistakes // perhaps it is a key that was spelled wrong
+	case p.File != nil:
+		return fmt.Errorf("%s: nothing to serve: set app, root or [[host]]", p.File.Name)
+	}
+	return nothingNamed(p.Command)
+}
+
+// Find looks for the applications. The error is a failure, or a mistake in the file.
+func (p *Plan) Find() error {
+	for _, app := range p.Site.Apps() {
+		a, err := application.Find(app.Name, app.Folder(), p.Conf)
+		if err != nil {
+			if app.At.File != nil {
+				err = exit.NotStarted("%w", app.At.Errorf("app: %v", err))
+			}
+			return err
+		}
+		p.apps = append(p.apps, a)
+	}
+	return nil
+}
+
+// FirstApp returns the application whose globals are settings; nil if there is none.
+func (p *Plan) FirstApp() *application.Application {
+	if len(p.apps) == 0 {
+		return nil
+	}
+	return &p.apps[0]
+}
