@@ -58,7 +58,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/supervisor", []string{"fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/cmd/fapws/pool", []string{"fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/channel", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"fapws/cmd/fapws/ctl"
-	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/cache"
 )
@@ -42,7 +42,7 @@ type others struct {
 // mostTexts bounds them: instead of more, all pages go.
 const mostTexts = 4096
 
-func newOthers(c *supervisor.Channel) *others {
+func newOthers(c *pool.Channel) *others {
 	o := &others{texts: map[string]struct{}{}, filled: make(chan struct{}, 1)}
 	go func() {
 		for range o.filled {
@@ -51,7 +51,7 @@ func newOthers(c *supervisor.Channel) *others {
 			o.texts = map[string]struct{}{}
 			o.mu.Unlock()
 			for text := range texts {
-				_ = c.Send(&supervisor.Message{Kind: supervisor.Purge, Text: text}) // listen sees the end of the channel
+				_ = c.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen sees the end of the channel
 			}
 		}
 	}()
@@ -147,7 +147,7 @@ func (t together) Purge(p ctl.Pattern) (n int, err error) {
 		n += one
 	}
 	for _, w := range asked {
-		if w.State >= supervisor.Ready && w.State < supervisor.Dead && !slices.ContainsFunc(replies, func(r supervisor.Reply) bool { return r.Pid == w.Pid }) {
+		if w.State >= pool.Ready && w.State < pool.Dead && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
 			return 0, fmt.Errorf("worker %d does not answer", w.Pid)
 		}
 	}

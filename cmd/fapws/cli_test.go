@@ -22,7 +22,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/pool"
 )
 
 // TestCommandLine runs testdata/*.txtar against the real executable: the one
@@ -259,7 +259,7 @@ func againCommand(ts *testscript.TestScript, neg bool, args []string) {
 		case err := <-r.waited:
 			r.waited <- err // for the command ended
 			return
-		case <-time.After(supervisor.Echo / 4):
+		case <-time.After(pool.Echo / 4):
 		case <-late:
 			ts.Fatalf("it does not end")
 		}

@@ -18,8 +18,8 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/cmd/fapws/version"
 )
@@ -157,7 +157,7 @@ func (t together) Stack() string {
 		fmt.Fprintf(&b, "worker %d\n%s", reply.Pid, reply.Text)
 	}
 	for _, w := range t.v.sup.Status().Workers {
-		if w.State >= supervisor.Ready && !slices.ContainsFunc(replies, func(r supervisor.Reply) bool { return r.Pid == w.Pid }) {
+		if w.State >= pool.Ready && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
 			fmt.Fprintf(&b, "\nworker %d (%s) does not answer\n", w.Pid, w.State)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/bind"
-	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 )
 
@@ -85,13 +85,13 @@ func (e *earlyListeners) close() {
 }
 
 // bind makes the sockets of the workers. What it has made when it fails is in addresses.
-func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresses []supervisor.Address, err error) {
+func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresses []pool.Address, err error) {
 	for _, name := range names {
 		files, err := runtime.Sockets(name, v.workers(), options)
 		if err != nil {
 			return addresses, bind.Failed(name, err)
 		}
-		addresses = append(addresses, supervisor.Address{Name: name, Sockets: files})
+		addresses = append(addresses, pool.Address{Name: name, Sockets: files})
 	}
 	return addresses, nil
 }
@@ -121,7 +121,7 @@ func (v *overseer) bindEarly() error {
 }
 
 // takeEarly returns the sockets of bindEarly if they are those of names, and closes them otherwise.
-func (v *overseer) takeEarly(names []string, backlog int) []supervisor.Address {
+func (v *overseer) takeEarly(names []string, backlog int) []pool.Address {
 	if v.early == nil || !slices.Equal(names, v.earlyNames) {
 		v.dropEarly()
 		return nil

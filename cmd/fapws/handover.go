@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 )
 
@@ -26,29 +26,29 @@ const (
 	pieceWithin = 20 * time.Second
 )
 
-// give is supervisor.Give: it gives past events to another worker, all that arrived
+// give is pool.Give: it gives past events to another worker, all that arrived
 // before.
 func (r *relaying) give(files []*os.File) {
 	if len(files) == 0 {
 		return
 	}
-	to, err := supervisor.ChannelOf(files[0])
+	to, err := pool.ChannelOf(files[0])
 	if err != nil {
 		return // the other one goes on without
 	}
 	r.down.add(arrival{do: func() {
 		defer to.Close()
 		err := r.s.server.ExportHistory(func(piece []byte) error {
-			return to.Send(&supervisor.Message{Kind: supervisor.Piece, Raw: piece})
+			return to.Send(&pool.Message{Kind: pool.Piece, Raw: piece})
 		})
 		if err == nil {
-			_ = to.Send(&supervisor.Message{Kind: supervisor.Piece}) // else the other one has gone
+			_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 		}
 	}})
 }
 
 // takeHistory takes what give gives.
-func takeHistory(s *runtime.Server, from *supervisor.Channel, end time.Time) error {
+func takeHistory(s *runtime.Server, from *pool.Channel, end time.Time) error {
 	for {
 		m, _, err := from.ReceiveWithin(time.Until(end))
 		if err != nil || len(m.Raw) == 0 {
@@ -60,17 +60,17 @@ func takeHistory(s *runtime.Server, from *supervisor.Channel, end time.Time) err
 	}
 }
 
-// take is supervisor.Take.
+// take is pool.Take.
 func (r *relaying) take(what string, files []*os.File) {
-	var from *supervisor.Channel
+	var from *pool.Channel
 	var err error
 	if len(files) > 0 {
-		if from, err = supervisor.ChannelOf(files[0]); err != nil {
+		if from, err = pool.ChannelOf(files[0]); err != nil {
 			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), what, err))
 		}
 	}
 	switch {
-	case what == supervisor.History:
+	case what == pool.History:
 		r.history <- from // there is room: it is said once
 	case from != nil:
 		go r.takeListeners(from)
@@ -79,7 +79,7 @@ func (r *relaying) take(what string, files []*os.File) {
 
 // takeListeners serves the listeners of another worker from now on. A goroutine of
 // its own.
-func (r *relaying) takeListeners(from *supervisor.Channel) {
+func (r *relaying) takeListeners(from *pool.Channel) {
 	defer from.Close()
 	r.s.server.HoldHistory(holdFor)
 	n, refused := 0, error(nil)
@@ -105,7 +105,7 @@ func (r *relaying) takeListeners(from *supervisor.Channel) {
 	if refused != nil {
 		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take over a subscriber of another worker, which has to reconnect: %v", os.Getpid(), refused))
 	}
-	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), supervisor.Count(n, "listener")))
+	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "listener")))
 }
 
 var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
@@ -118,19 +118,19 @@ func (r *relaying) takeListener(text []byte, files []*os.File) error {
 	if len(files) != 1 {
 		return errNoFile
 	}
-	fd, err := supervisor.Duplicate(files[0])
+	fd, err := pool.Duplicate(files[0])
 	if err != nil {
 		return err
 	}
 	return r.s.server.ImportListener(&d, fd)
 }
 
-// inherit notes who gets the listeners, with supervisor.Retire.
+// inherit notes who gets the listeners, with pool.Retire.
 func (p *parent) inherit(files []*os.File) {
 	if len(files) == 0 {
 		return
 	}
-	if to, err := supervisor.ChannelOf(files[0]); err == nil {
+	if to, err := pool.ChannelOf(files[0]); err == nil {
 		p.heir.Store(to)
 	}
 }
@@ -149,15 +149,15 @@ func (p *parent) handListenersOver(ctx context.Context, s *service) {
 		if err != nil {
 			return err
 		}
-		return to.SendDescriptor(&supervisor.Message{Kind: supervisor.Piece, Raw: text}, fd)
+		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Raw: text}, fd)
 	})
 	if to == nil {
 		return
 	}
-	_ = to.Send(&supervisor.Message{Kind: supervisor.Piece}) // else the other one has gone
+	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	to.Close()
 	if err != nil && ctx.Err() == nil {
 		s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all listeners over: %v; they are to come back", os.Getpid(), err))
 	}
-	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), supervisor.Count(n, "listener")))
+	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "listener")))
 }

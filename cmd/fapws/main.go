@@ -17,10 +17,10 @@ import (
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
-	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/version"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -81,7 +81,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	early := plan.Conf
 	if parent == nil {
-		warnOf(append(settings.UnknownVariables(rows, os.Environ(), supervisor.Variables...), doubts...), cmd.Word, &early, stderr)
+		warnOf(append(settings.UnknownVariables(rows, os.Environ(), pool.Variables...), doubts...), cmd.Word, &early, stderr)
 	}
 	switch cmd.Word {
 	case settings.WordCheck, settings.WordRoutes, settings.WordShell, settings.WordPrintConfig:

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
@@ -32,16 +32,16 @@ const (
 // numbers what all of them publish.
 type relaying struct {
 	s       *service
-	channel *supervisor.Channel
-	up      *lane[pybridge.Event]    // to the supervisor
-	down    *lane[arrival]           // from it
-	said    int64                    // cost of what was sent up; of up
-	dealt   int64                    // of what has come back; of down
-	own     numbering                // of what publish has added
-	begun   []byte                   // of events whose last message has not come; of listen
-	waiting atomic.Int64             // bytes in down
-	deaf    atomic.Bool              // it was said that some are lost
-	history chan *supervisor.Channel // with Take: a channel to another worker, or nil
+	channel *pool.Channel
+	up      *lane[pybridge.Event] // to the supervisor
+	down    *lane[arrival]        // from it
+	said    int64                 // cost of what was sent up; of up
+	dealt   int64                 // of what has come back; of down
+	own     numbering             // of what publish has added
+	begun   []byte                // of events whose last message has not come; of listen
+	waiting atomic.Int64          // bytes in down
+	deaf    atomic.Bool           // it was said that some are lost
+	history chan *pool.Channel    // with Take: a channel to another worker, or nil
 
 	mu    sync.Mutex
 	count map[string]int64 // how many listen here
@@ -51,12 +51,12 @@ type relaying struct {
 
 // arrival is what the supervisor says about events, in its order.
 type arrival struct {
-	events *supervisor.Message
+	events *pool.Message
 	do     func() // instead
 }
 
-func newRelaying(c *supervisor.Channel) *relaying {
-	r := &relaying{channel: c, history: make(chan *supervisor.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
+func newRelaying(c *pool.Channel) *relaying {
+	r := &relaying{channel: c, history: make(chan *pool.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
 	r.up, r.down = newLane(r.sendUp), newLane(r.takeDown)
 	r.up.held, r.down.held = true, true // until join
 	return r
@@ -65,7 +65,7 @@ func newRelaying(c *supervisor.Channel) *relaying {
 // sendUp tells the supervisor what was published here.
 func (r *relaying) sendUp(events []pybridge.Event) {
 	for len(events) > 0 {
-		m := &supervisor.Message{Kind: supervisor.Publish}
+		m := &pool.Message{Kind: pool.Publish}
 		for len(events) > 0 && (m.N == 0 || len(m.Raw)+len(events[0].Data) < batchBytes) {
 			m.Raw = appendEvent(m.Raw, &events[0])
 			r.said += events[0].Cost()
@@ -74,7 +74,7 @@ func (r *relaying) sendUp(events []pybridge.Event) {
 		}
 		m.ID = uint64(r.said)
 		for raw := m.Raw; len(raw) > 0; { // one event may take several messages
-			n := min(len(raw), supervisor.MaxRaw)
+			n := min(len(raw), pool.MaxRaw)
 			m.Raw, raw = raw[:n], raw[n:]
 			m.More = len(raw) > 0
 			if r.channel.SendPatiently(m) != nil {
@@ -136,7 +136,7 @@ func (r *relaying) publish(events []pybridge.Event) {
 }
 
 // arrived takes Events. On listen's goroutine.
-func (r *relaying) arrived(m *supervisor.Message) {
+func (r *relaying) arrived(m *pool.Message) {
 	if m.ID > 0 {
 		r.own.reached(int64(m.ID))
 		if r.s.handler != nil {
@@ -236,7 +236,7 @@ func (r *relaying) recount() {
 func (r *relaying) join() {
 	defer r.down.hold(false)
 	end := time.Now().Add(min(historyWithin, r.s.conf.LoadTimeout/4))
-	if r.channel.Send(&supervisor.Message{Kind: supervisor.Join}) != nil {
+	if r.channel.Send(&pool.Message{Kind: pool.Join}) != nil {
 		return // listen sees the end of the channel
 	}
 	r.up.hold(false)

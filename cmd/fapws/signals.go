@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/exit"
-	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 )
 
@@ -121,7 +121,7 @@ func (s *signals) end(o order, code int) {
 	case !s.serving:
 		s.exit(code)
 	case s.stopped && o.how == gracefully && s.replace == nil:
-		if time.Since(s.told) < supervisor.Echo {
+		if time.Since(s.told) < pool.Echo {
 			return
 		}
 		s.log(runtime.LevelWarning, "told twice to stop: leaving at once")

@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 )
 
@@ -50,7 +50,7 @@ func TestSignals(t *testing.T) {
 			case serve:
 				s.serve()
 			case later:
-				s.told = s.told.Add(-supervisor.Echo)
+				s.told = s.told.Add(-pool.Echo)
 			default:
 				s.handle(sig)
 			}

@@ -23,10 +23,10 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/supervisor"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
@@ -71,13 +71,13 @@ type overseer struct {
 	memory   memory.Trimmer
 	identity *privilege.Identity // to run as; nil: as it is
 	sockets  runtime.ListenOptions
-	settled  settled              // of the first worker
-	early    []supervisor.Address // until the first worker has loaded
-	served   []supervisor.Address // once they are
-	names    []string             // that they were opened as
+	settled  settled        // of the first worker
+	early    []pool.Address // until the first worker has loaded
+	served   []pool.Address // once they are
+	names    []string       // that they were opened as
 
 	earlyNames []string
-	sup        *supervisor.Supervisor
+	sup        *pool.Pool
 
 	mu    sync.Mutex      // of what the control socket shows
 	shown settings.Config // as far as it is known
@@ -107,7 +107,7 @@ func (v *overseer) run(at place) (code int, err error) {
 	v.log = v.errors.Logger(v.stderr, &v.conf)
 	v.front.LogTo(v.log.Log)
 	v.memory.TrimHeap = pybridge.TrimHeap
-	handover, err := supervisor.Inherited()
+	handover, err := pool.Inherited()
 	if err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
@@ -119,7 +119,7 @@ func (v *overseer) run(at place) (code int, err error) {
 		return 0, err
 	}
 	bind.KeepFromWorkers(v.conf.Bind)
-	sup := supervisor.New(supervisor.Options{
+	sup := pool.New(pool.Options{
 		Program:     at.program,
 		Args:        os.Args,
 		Dir:         folder,
@@ -167,12 +167,12 @@ func (v *overseer) run(at place) (code int, err error) {
 		}
 		defer v.dropEarly()
 	}
-	caught := supervisor.Catch(handover)
+	caught := pool.Catch(handover)
 	ignoreAsPython()
 	err = v.sup.Run(caught, handover)
 	removeSocketFiles(v.served, v.log)
 	v.front.Withdraw()
-	var start *supervisor.StartError
+	var start *pool.StartError
 	if errors.As(err, &start) {
 		return 0, &exit.Error{Code: start.Code, Text: start.Line}
 	}
@@ -195,10 +195,10 @@ func (v *overseer) followers() {
 	}
 }
 
-// open is supervisor.Options.Open: all that only the user who started the
+// open is pool.Options.Open: all that only the user who started the
 // server may do. Of what the worker says it takes no more than a script may
 // set: others run it, perhaps, as a user who may do less.
-func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Address, err error) {
+func (v *overseer) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
 		if err != nil {
 			removeSocketFiles(addresses, v.log)
@@ -206,7 +206,7 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 		}
 		var f *exit.Error
 		if errors.As(err, &f) {
-			err = &supervisor.StartError{Code: f.Code, Line: f.Text}
+			err = &pool.StartError{Code: f.Code, Line: f.Text}
 		}
 	}()
 	if err := json.Unmarshal(first.Settings, &v.settled); err != nil {
@@ -245,7 +245,7 @@ func (v *overseer) open(first *supervisor.Settled) (addresses []supervisor.Addre
 	return addresses, nil
 }
 
-// failurePage is supervisor.Options.FailurePage of who develops.
+// failurePage is pool.Options.FailurePage of who develops.
 func (v *overseer) failurePage() func(string, []byte) string {
 	if !v.conf.Dev {
 		return nil
@@ -255,8 +255,8 @@ func (v *overseer) failurePage() func(string, []byte) string {
 	}
 }
 
-// up is supervisor.Options.Up.
-func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
+// up is pool.Options.Up.
+func (v *overseer) up(addresses []pool.Address, resumed bool) {
 	v.memory.Started()
 	v.served = addresses
 	addrs := socketAddrs(addresses)
@@ -271,14 +271,14 @@ func (v *overseer) up(addresses []supervisor.Address, resumed bool) {
 			Addrs:  addrs,
 			Served: v.settled.Served,
 			Python: banner.InVenv(v.settled.Python, &v.settled.Config),
-			Mode:   banner.Mode(&v.settled.Config) + ", " + supervisor.Count(v.workers(), "worker"),
+			Mode:   banner.Mode(&v.settled.Config) + ", " + pool.Count(v.workers(), "worker"),
 			Open:   v.plan.IsOpen(&v.settled.Config),
 		})
 	}
 }
 
 // socketAddrs returns the addresses that the kernel knows.
-func socketAddrs(addresses []supervisor.Address) (addrs []net.Addr) {
+func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
 	for _, a := range addresses {
 		if ln, err := runtime.FromFile(a.Sockets[0]); err == nil {
 			addrs = append(addrs, ln.Addr())
@@ -297,7 +297,7 @@ func (v *overseer) workers() int {
 }
 
 // removeSocketFiles removes those of unix sockets that nobody serves any more.
-func removeSocketFiles(addresses []supervisor.Address, log *logs.Logger) {
+func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
 	for _, a := range addresses {
 		switch err := runtime.RemoveSocketFile(a.Name); {
 		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
@@ -317,7 +317,7 @@ func (v *overseer) answering(ctx context.Context) error {
 	}
 	serving := map[int]bool{}
 	for _, w := range v.sup.Status().Workers {
-		if w.State == supervisor.Serving {
+		if w.State == pool.Serving {
 			serving[w.Pid] = true
 		}
 	}
@@ -332,26 +332,26 @@ func (v *overseer) answering(ctx context.Context) error {
 	return errors.New("no worker answers")
 }
 
-// event is supervisor.Options.Event.
-func (v *overseer) event(e supervisor.Event) {
+// event is pool.Options.Event.
+func (v *overseer) event(e pool.Event) {
 	n := v.front.Notifier
 	switch e.Kind {
-	case supervisor.Reloading:
+	case pool.Reloading:
 		v.again = true
 		v.front.LogNotifyError(n.Reloading())
-	case supervisor.Reloaded:
+	case pool.Reloaded:
 		v.memory.Quiet()
 		if v.again {
 			v.sayKept()
 		}
 		v.front.LogNotifyError(n.Ready(""))
-	case supervisor.Failed:
+	case pool.Failed:
 		v.front.LogNotifyError(n.Ready(e.Text))
-	case supervisor.StoodIn:
+	case pool.StoodIn:
 		addrs := socketAddrs(e.Addresses)
 		v.show(v.settled.Config, addrs)
 		v.log.Log(runtime.LevelInfo, "see why in a browser: "+banner.URLs(addrs))
-	case supervisor.Stopping:
+	case pool.Stopping:
 		v.front.LogNotifyError(n.Stopping())
 	}
 }

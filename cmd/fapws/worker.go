@@ -21,15 +21,15 @@ import (
 	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/settings"
-	"fapws/cmd/fapws/supervisor"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
 
 // parent is the supervisor as its worker sees it.
 type parent struct {
-	channel   *supervisor.Channel
+	channel   *pool.Channel
 	died      <-chan os.Signal     // of the supervisor, as the kernel tells
 	over      sync.Once            // of lost
 	todo      *lane[heard]         // what the supervisor has sent, for obey
@@ -43,28 +43,28 @@ type parent struct {
 	others  *others
 	epoch   string // of the numbers of events
 	events  *relaying
-	heir    atomic.Pointer[supervisor.Channel] // another worker, which gets the listeners; nil: there is none
+	heir    atomic.Pointer[pool.Channel] // another worker, which gets the listeners; nil: there is none
 }
 
 // takeParent returns the supervisor that has started this process, or nil. It
 // removes from the environment what says so: it is not meant for the children.
 func takeParent() (*parent, error) {
-	text := os.Getenv(supervisor.Variable)
+	text := os.Getenv(pool.Variable)
 	if text == "" {
 		return nil, nil
 	}
-	os.Unsetenv(supervisor.Variable)
+	os.Unsetenv(pool.Variable)
 	p := &parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func(string) string{}}
 	err := p.take(text)
 	if err != nil {
-		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", supervisor.Variable, text, err))
+		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
 	}
 	// The supervisor starts /proc/self/exe, after which the kernel has named us.
 	_ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0)
 	return p, nil
 }
 
-// take reads the value of supervisor.Variable.
+// take reads the value of pool.Variable.
 func (p *parent) take(text string) error {
 	parts := strings.Split(text, ",")
 	fd, err := strconv.Atoi(parts[0])
@@ -77,14 +77,14 @@ func (p *parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.standIn = parts[2] == supervisor.StandIn
+	p.standIn = parts[2] == pool.StandIn
 	if p.cage = os.Getenv(cage.Variable); p.cage != "" {
 		os.Unsetenv(cage.Variable)
 		if err := cage.KeepZone(); err != nil {
 			return err
 		}
 	}
-	if p.channel, err = supervisor.NewChannel(fd); err != nil {
+	if p.channel, err = pool.NewChannel(fd); err != nil {
 		return err
 	}
 	if p.died, err = orphan.Watch(loadEnd); err != nil {
@@ -92,8 +92,8 @@ func (p *parent) take(text string) error {
 	}
 	p.others = newOthers(p.channel)
 	p.events = newRelaying(p.channel)
-	p.epoch = os.Getenv(supervisor.EpochVariable)
-	os.Unsetenv(supervisor.EpochVariable)
+	p.epoch = os.Getenv(pool.EpochVariable)
+	os.Unsetenv(pool.EpochVariable)
 	return pybridge.KeepFromChildren(p.channel)
 }
 
@@ -141,8 +141,8 @@ func (p *parent) loaded(s *service, served string) {
 		Served:   served,
 	})
 	if err == nil {
-		err = p.channel.Send(&supervisor.Message{Kind: supervisor.Loaded, Loaded: &supervisor.Settled{
-			Protocol: supervisor.Protocol,
+		err = p.channel.Send(&pool.Message{Kind: pool.Loaded, Loaded: &pool.Settled{
+			Protocol: pool.Protocol,
 			Grace:    s.conf.GracefulTimeout,
 			Settings: text,
 		}})
@@ -154,7 +154,7 @@ func (p *parent) loaded(s *service, served string) {
 
 // heard is a message of the supervisor with its descriptors.
 type heard struct {
-	*supervisor.Message
+	*pool.Message
 	files []*os.File
 }
 
@@ -179,7 +179,7 @@ func (p *parent) listen(s *service) {
 		case err != nil:
 			p.lost(s, err)
 			return
-		case m.Kind == supervisor.Check:
+		case m.Kind == pool.Check:
 			go p.check(s)
 		default:
 			p.todo.add(heard{m, files})
@@ -190,7 +190,7 @@ func (p *parent) listen(s *service) {
 // check tells the supervisor whether requests can be answered here. Neither a busy loop nor
 // a slow machine matters.
 func (p *parent) check(s *service) {
-	m := &supervisor.Message{Kind: supervisor.Checked}
+	m := &pool.Message{Kind: pool.Checked}
 	if err := s.server.Intact(); err != nil {
 		m.Text = err.Error()
 	}
@@ -225,42 +225,42 @@ func (p *parent) lost(s *service, err error) {
 	})
 }
 
-func (p *parent) obey(s *service, m *supervisor.Message, files []*os.File) {
+func (p *parent) obey(s *service, m *pool.Message, files []*os.File) {
 	switch m.Kind {
-	case supervisor.Listen:
+	case pool.Listen:
 		p.accept(s, m.Sockets, files)
-	case supervisor.Retire:
+	case pool.Retire:
 		p.inherit(files)
 		s.signals.end(order{how: quietly, grace: m.Grace}, exit.OK)
-	case supervisor.Stop:
+	case pool.Stop:
 		s.signals.end(order{how: gracefully, grace: m.Grace}, exit.OK)
-	case supervisor.Quit:
+	case pool.Quit:
 		s.signals.end(order{how: quickly}, exit.OK)
-	case supervisor.Reopen:
+	case pool.Reopen:
 		s.reopenLog(files...)
-	case supervisor.Notice:
+	case pool.Notice:
 		s.server.SetNotice(500, []byte(m.Text))
-	case supervisor.Events:
+	case pool.Events:
 		p.events.arrived(m)
-	case supervisor.Counts:
+	case pool.Counts:
 		for name, n := range m.Counts {
 			pybridge.CountListeners(name, true, n)
 		}
-	case supervisor.Recount:
+	case pool.Recount:
 		p.events.recount()
-	case supervisor.Give:
+	case pool.Give:
 		p.events.give(files)
-	case supervisor.Take:
+	case pool.Take:
 		p.events.take(m.Text, files)
-	case supervisor.Purge:
+	case pool.Purge:
 		purgeSoon(s, m.Text)
-	case supervisor.Ask:
+	case pool.Ask:
 		go p.answer(m)
 	}
 }
 
 // accept makes the server accept on the sockets and on no others.
-func (p *parent) accept(s *service, sockets []supervisor.Socket, files []*os.File) {
+func (p *parent) accept(s *service, sockets []pool.Socket, files []*os.File) {
 	wanted := map[int]bool{}
 	for _, socket := range sockets {
 		wanted[socket.ID] = true
@@ -318,7 +318,7 @@ func (p *parent) onAskAbout(question string, answer func(about string) string) {
 	p.answers[question] = answer
 }
 
-func (p *parent) answer(m *supervisor.Message) {
+func (p *parent) answer(m *pool.Message) {
 	p.mu.Lock()
 	question, about, _ := strings.Cut(m.Text, " ")
 	answer := p.answers[question]
@@ -333,19 +333,19 @@ func (p *parent) answer(m *supervisor.Message) {
 // worn asks for another process in the place of this one. why follows
 // "worker N" in the log. Any goroutine.
 func (p *parent) worn(why string) {
-	_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Worn, Text: why}) // listen sees the end of the channel
+	_ = p.channel.Send(&pool.Message{Kind: pool.Worn, Text: why}) // listen sees the end of the channel
 }
 
 // closed says that nothing is accepted here any more.
 func (p *parent) closed() {
-	_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Closed}) // listen sees the end of the channel
+	_ = p.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
 }
 
 // failing tells the supervisor why this process ends, if err says so. p may be nil.
 func (p *parent) failing(err error) {
 	if p != nil && err != nil && err.Error() != "" {
 		line, _, _ := strings.Cut(err.Error(), "\n")
-		_ = p.channel.Send(&supervisor.Message{Kind: supervisor.Failing, Text: line}) // listen sees the end of the channel
+		_ = p.channel.Send(&pool.Message{Kind: pool.Failing, Text: line}) // listen sees the end of the channel
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // (With vet, which also checks the tests; the cgo packages need a compiler for each.)
 func TestP16(t *testing.T) {
 	t.Parallel()
-	all := []string{"./cmd/fapws/settings", "./cmd/fapws/supervisor", "./cmd/fapws/ctl", "./cmd/fapws/watch",
+	all := []string{"./cmd/fapws/settings", "./cmd/fapws/pool", "./cmd/fapws/ctl", "./cmd/fapws/watch",
 		"./cmd/fapws/privilege", "./cmd/fapws/notify", "./cmd/fapws/pidfile"}
 	list := exec.Command("go", "list", "-f", "{{.ImportPath}} {{.Deps}}", "./runtime/...")
 	list.Dir = "../../.."

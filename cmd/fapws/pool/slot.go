@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ const (
 
 // slot is the place of a worker: workers come and go, it keeps its sockets.
 type slot struct {
-	s       *Supervisor
+	s       *Pool
 	worker  *worker // that serves here, or nil
 	next    *worker // that is being loaded to take its place
 	retry   *time.Timer
@@ -77,7 +77,7 @@ func (p *slot) replace(wait time.Duration) {
 func (p *slot) grow() { p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff) }
 
 // succeed puts w, which has loaded, in the place it was started for.
-func (s *Supervisor) succeed(w *worker) {
+func (s *Pool) succeed(w *worker) {
 	p := w.slot
 	old := p.worker
 	p.worker, p.next = w, nil
@@ -90,7 +90,7 @@ func (s *Supervisor) succeed(w *worker) {
 }
 
 // lost is called when a worker that has a slot has died.
-func (s *Supervisor) lost(w *worker, was State, how string) {
+func (s *Pool) lost(w *worker, was State, how string) {
 	p := w.slot
 	if time.Since(w.started) < steady || was == Starting {
 		p.grow()
@@ -117,7 +117,7 @@ func (s *Supervisor) lost(w *worker, was State, how string) {
 }
 
 // worn is called when w should be replaced: its successor is loaded first.
-func (s *Supervisor) worn(w *worker, why string) {
+func (s *Pool) worn(w *worker, why string) {
 	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
 		return
 	}
@@ -126,7 +126,7 @@ func (s *Supervisor) worn(w *worker, why string) {
 }
 
 // resize changes the number of workers.
-func (s *Supervisor) resize(by int) {
+func (s *Pool) resize(by int) {
 	if s.stopping {
 		return
 	}
@@ -145,7 +145,7 @@ func Count(n int, what string) string {
 
 // level makes as many slots as are wanted. While a generation is being loaded
 // it waits for its end.
-func (s *Supervisor) level() {
+func (s *Pool) level() {
 	if s.batch != nil || s.first() || s.stopping || s.handing {
 		return
 	}
@@ -173,7 +173,7 @@ func (s *Supervisor) level() {
 
 // share divides the sockets among the workers that serve, and tells those for
 // whom that changes something.
-func (s *Supervisor) share() {
+func (s *Pool) share() {
 	serving := make([]bool, len(s.slots))
 	for i, p := range s.slots {
 		serving[i] = p.worker != nil && p.worker.state == Serving
@@ -197,7 +197,7 @@ func (s *Supervisor) share() {
 func socketID(address, n int) int { return address<<16 | n }
 
 // tell makes w accept on the sockets with the ids.
-func (s *Supervisor) tell(w *worker, ids []int) {
+func (s *Pool) tell(w *worker, ids []int) {
 	var sockets []Socket
 	for _, id := range ids {
 		if slices.Contains(w.told, id) {
@@ -224,4 +224,4 @@ func (s *Supervisor) tell(w *worker, ids []int) {
 	w.told = ids
 }
 
-func (s *Supervisor) socket(id int) Socket { return Socket{ID: id, Address: s.addresses[id>>16].Name} }
+func (s *Pool) socket(id int) Socket { return Socket{ID: id, Address: s.addresses[id>>16].Name} }

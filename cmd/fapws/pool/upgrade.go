@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"encoding/json"
@@ -90,7 +90,7 @@ func (h *Handover) Files() (files []*os.File) {
 
 // beginHandOver makes the readers of all channels end, so that no message is
 // taken by a program that is about to vanish.
-func (s *Supervisor) beginHandOver() {
+func (s *Pool) beginHandOver() {
 	s.handing = true
 	for _, w := range s.workers {
 		w.channel.interrupt()
@@ -101,7 +101,7 @@ func (s *Supervisor) beginHandOver() {
 }
 
 // unstick ends workers that hold the hand-over up, because they take no messages.
-func (s *Supervisor) unstick() {
+func (s *Pool) unstick() {
 	for _, w := range s.workers {
 		if s.handing && w.out.waits() {
 			w.kill("takes no events")
@@ -110,13 +110,13 @@ func (s *Supervisor) unstick() {
 }
 
 // interrupted is called when nobody reads the channel of w any more.
-func (s *Supervisor) interrupted(w *worker) {
+func (s *Pool) interrupted(w *worker) {
 	w.idle = true
 	s.maybeHandOver()
 }
 
 // maybeHandOver puts another program in the place of this one when it may.
-func (s *Supervisor) maybeHandOver() {
+func (s *Pool) maybeHandOver() {
 	if !s.handing || s.stopping {
 		return
 	}
@@ -137,7 +137,7 @@ func (s *Supervisor) maybeHandOver() {
 	s.maybeBegin()
 }
 
-func (s *Supervisor) handOver() error {
+func (s *Pool) handOver() error {
 	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled, Ignored: s.signals.ignored, Epoch: s.relay.epoch, Seq: s.relay.seq}
 	var kept []int // duplicates, which exec does not close
 	defer func() {
@@ -245,7 +245,7 @@ func holdSignals(caught *Signals) (undo func()) {
 }
 
 // resume goes on where the program before has ended.
-func (s *Supervisor) resume(h *Handover) {
+func (s *Pool) resume(h *Handover) {
 	s.since, s.want, s.adopted, s.settled = h.Since, h.Want, h.Adopted, h.Settled
 	if h.Epoch != "" {
 		s.relay.epoch, s.relay.seq = h.Epoch, h.Seq

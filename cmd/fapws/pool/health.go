@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ type health struct {
 	silent int  // how many times in a row the worker was found asleep over it
 }
 
-func (s *Supervisor) checkWorkers() {
+func (s *Pool) checkWorkers() {
 	for _, w := range s.workers {
 		if w.state == Serving {
 			w.check()

@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"unsafe"
@@ -18,7 +18,7 @@ type childInfo struct {
 // one: it is process 1 of a container, perhaps, where what a worker's children
 // started and did not wait for would stay as zombies. A worker has a goroutine
 // that waits for it; when one stands in the way, died looks again.
-func (s *Supervisor) reapOrphans() {
+func (s *Pool) reapOrphans() {
 	for {
 		var info childInfo
 		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)

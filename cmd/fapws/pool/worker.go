@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"errors"
@@ -39,7 +39,7 @@ const endMargin = 7 * time.Second
 // worker is a process that serves, or will, or did. Everything in it belongs to
 // the goroutine of Run.
 type worker struct {
-	s       *Supervisor
+	s       *Pool
 	pid     int
 	process *os.Process
 	channel *Channel
@@ -63,10 +63,10 @@ type worker struct {
 }
 
 // start starts a process as a worker.
-func (s *Supervisor) start(program string) (*worker, error) { return s.startAs(program, "") }
+func (s *Pool) start(program string) (*worker, error) { return s.startAs(program, "") }
 
 // startAs starts a worker or, with role StandIn, a stand-in.
-func (s *Supervisor) startAs(program, role string) (*worker, error) {
+func (s *Pool) startAs(program, role string) (*worker, error) {
 	channel, theirs, err := pair()
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (s *Supervisor) startAs(program, role string) (*worker, error) {
 }
 
 // watch starts the goroutines that listen to w and wait for its end.
-func (s *Supervisor) watch(w *worker) {
+func (s *Pool) watch(w *worker) {
 	s.workers[w.pid] = w
 	w.silent = make(chan struct{})
 	w.said = sync.OnceFunc(func() { close(w.silent) })
@@ -144,7 +144,7 @@ func (w *worker) listen() {
 
 // hungUp is called when the channel of w has ended. Mostly it has died, and
 // died is called; otherwise it cannot be led any more.
-func (s *Supervisor) hungUp(w *worker, err error) {
+func (s *Pool) hungUp(w *worker, err error) {
 	w.idle = true
 	s.maybeHandOver()
 	if w.state == Dead {

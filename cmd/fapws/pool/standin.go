@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // one, a stand-in serves, a worker without an application, until there is.
 
 // showFailure makes the page about w and shows it.
-func (s *Supervisor) showFailure(w *worker) {
+func (s *Pool) showFailure(w *worker) {
 	if s.o.FailurePage == nil {
 		return
 	}
@@ -32,13 +32,13 @@ func (s *Supervisor) showFailure(w *worker) {
 }
 
 // sendPage shows w the page of the last failure, if that was the last word.
-func (s *Supervisor) sendPage(w *worker) {
+func (s *Pool) sendPage(w *worker) {
 	if s.page != "" {
 		w.send(&Message{Kind: Notice, Text: s.page})
 	}
 }
 
-func (s *Supervisor) startStandIn() {
+func (s *Pool) startStandIn() {
 	w, err := s.startAs(self, StandIn)
 	if err != nil {
 		s.o.Log(runtime.LevelError, fmt.Sprintf("cannot start a worker that shows it: %v", err))
@@ -48,7 +48,7 @@ func (s *Supervisor) startStandIn() {
 }
 
 // stand lets the stand-in serve, now that it could.
-func (s *Supervisor) stand(w *worker) {
+func (s *Pool) stand(w *worker) {
 	if !s.first() || s.stopping {
 		w.end(Quit)
 		return
@@ -66,7 +66,7 @@ func (s *Supervisor) stand(w *worker) {
 }
 
 // standInDied is called when the stand-in has died.
-func (s *Supervisor) standInDied(w *worker, how string) {
+func (s *Pool) standInDied(w *worker, how string) {
 	s.standIn = nil
 	if w.slot != nil && s.first() {
 		s.slots = nil
@@ -77,7 +77,7 @@ func (s *Supervisor) standInDied(w *worker, how string) {
 }
 
 // open makes the addresses those of settled. A stand-in may have had others.
-func (s *Supervisor) open(settled *Settled) error {
+func (s *Pool) open(settled *Settled) error {
 	addresses, err := s.o.Open(settled)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"fmt"
@@ -44,7 +44,7 @@ func newRelay() relay {
 }
 
 // publish numbers events of w and passes them on.
-func (s *Supervisor) publish(w *worker, m *Message) {
+func (s *Pool) publish(w *worker, m *Message) {
 	if m.N <= 0 || len(m.Raw) == 0 || !w.joined {
 		return
 	}
@@ -84,7 +84,7 @@ func (r *relay) ease() {
 
 // join lets w have all events from now on, and the history from another worker
 // that has had all before.
-func (s *Supervisor) join(w *worker) {
+func (s *Pool) join(w *worker) {
 	if w.joined || w.state == Dead {
 		return
 	}
@@ -137,7 +137,7 @@ func (w *worker) heir(to *worker) []*os.File {
 }
 
 // anyServing returns a worker that serves, or nil.
-func (s *Supervisor) anyServing() *worker {
+func (s *Pool) anyServing() *worker {
 	for _, p := range s.slots {
 		if p.worker != nil && p.worker.state == Serving {
 			return p.worker
@@ -149,7 +149,7 @@ func (s *Supervisor) anyServing() *worker {
 // --- how many listen ---------------------------------------------------------
 
 // count takes what w says of its listeners.
-func (r *relay) count(s *Supervisor, w *worker, counts map[string]int64) {
+func (r *relay) count(s *Pool, w *worker, counts map[string]int64) {
 	mine := r.counts[w]
 	if w.state == Dead {
 		return
@@ -170,7 +170,7 @@ func (r *relay) count(s *Supervisor, w *worker, counts map[string]int64) {
 }
 
 // forget takes out what w, which has died, has said.
-func (r *relay) forget(s *Supervisor, w *worker) {
+func (r *relay) forget(s *Pool, w *worker) {
 	for name, n := range r.counts[w] {
 		r.add(name, -n)
 	}
@@ -188,14 +188,14 @@ func (r *relay) add(name string, n int64) {
 	}
 }
 
-func (r *relay) tellSoon(s *Supervisor) {
+func (r *relay) tellSoon(s *Pool) {
 	if r.due == nil && len(r.news) > 0 {
 		r.due = time.AfterFunc(countsEvery, func() { s.post(func() { r.tell(s) }) })
 	}
 }
 
 // tell says to each what has changed elsewhere.
-func (r *relay) tell(s *Supervisor) {
+func (r *relay) tell(s *Pool) {
 	r.due = nil
 	for _, w := range s.workers {
 		if !w.joined {

@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"errors"
@@ -44,7 +44,7 @@ var errEnding = errors.New("the server is ending")
 
 // begin starts a new generation, or notes that one is wanted after the one that
 // is being loaded.
-func (s *Supervisor) begin(r request) {
+func (s *Pool) begin(r request) {
 	if s.stopping || s.handing {
 		r.finished(errEnding)
 		return
@@ -81,11 +81,11 @@ func (g *generation) beginning() string {
 }
 
 // first says whether nothing has ever served.
-func (s *Supervisor) first() bool { return s.adopted == 0 }
+func (s *Pool) first() bool { return s.adopted == 0 }
 
 // crowded says whether as many workers as is sensible are still finishing what
 // they have: a reload then waits for one of them to end.
-func (s *Supervisor) crowded() bool {
+func (s *Pool) crowded() bool {
 	retiring := 0
 	for _, w := range s.workers {
 		if w.state >= Retiring {
@@ -96,7 +96,7 @@ func (s *Supervisor) crowded() bool {
 }
 
 // giveUp forgets the generation that is being loaded and the one after it.
-func (s *Supervisor) giveUp() {
+func (s *Pool) giveUp() {
 	if s.batch != nil {
 		s.batch.finished(errEnding)
 	}
@@ -107,7 +107,7 @@ func (s *Supervisor) giveUp() {
 }
 
 // maybeBegin begins the generation that had to wait.
-func (s *Supervisor) maybeBegin() {
+func (s *Pool) maybeBegin() {
 	if s.next != nil && s.batch == nil && !s.crowded() {
 		r := *s.next
 		s.next = nil
@@ -116,7 +116,7 @@ func (s *Supervisor) maybeBegin() {
 }
 
 // startInBatch starts one more worker of the generation.
-func (s *Supervisor) startInBatch() {
+func (s *Pool) startInBatch() {
 	w, err := s.start(s.batch.program)
 	if err != nil {
 		s.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
@@ -127,7 +127,7 @@ func (s *Supervisor) startInBatch() {
 }
 
 // progress is called when one more worker of the generation has loaded.
-func (s *Supervisor) progress() {
+func (s *Pool) progress() {
 	g := s.batch
 	if len(g.workers) == 1 {
 		if !s.prepared(g.workers[0]) {
@@ -150,7 +150,7 @@ func (s *Supervisor) progress() {
 
 // prepared does what can be done when the first worker of a generation has
 // loaded: the settings are known.
-func (s *Supervisor) prepared(w *worker) bool {
+func (s *Pool) prepared(w *worker) bool {
 	if w.settled.Protocol != Protocol {
 		s.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed, false)
 		return false
@@ -167,7 +167,7 @@ func (s *Supervisor) prepared(w *worker) bool {
 
 // adopt makes g the workers that serve. They get the sockets before the old
 // ones give them up.
-func (s *Supervisor) adopt(g *generation) {
+func (s *Pool) adopt(g *generation) {
 	var old []*worker
 	for _, slot := range s.slots {
 		slot.cancel()
@@ -199,7 +199,7 @@ const closedWithin = time.Second
 
 // closed is called when w accepts no more: the last of a generation that was
 // replaced makes the reload complete, since all new connections get the new code.
-func (s *Supervisor) closed(w *worker) {
+func (s *Pool) closed(w *worker) {
 	if g := s.batch; g != nil && g.old != nil {
 		delete(g.old, w)
 		if len(g.old) == 0 {
@@ -209,7 +209,7 @@ func (s *Supervisor) closed(w *worker) {
 }
 
 // complete ends the reload that has brought g.
-func (s *Supervisor) complete(g *generation) {
+func (s *Pool) complete(g *generation) {
 	if s.batch != g {
 		return
 	}
@@ -236,7 +236,7 @@ func (s *Supervisor) complete(g *generation) {
 }
 
 // dropBatch ends the workers of the generation that is being loaded.
-func (s *Supervisor) dropBatch() {
+func (s *Pool) dropBatch() {
 	g := s.batch
 	s.batch = nil
 	for _, w := range g.workers {
@@ -250,7 +250,7 @@ func (s *Supervisor) dropBatch() {
 // batchFailed gives up the generation because of w, if it is one of its workers.
 // said: it has reported the reason itself, as fapws does with the codes 1 to 3; with
 // others code of the user has ended the process (os._exit).
-func (s *Supervisor) batchFailed(w *worker, how string, code int, said bool) {
+func (s *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	g := s.batch
 	s.dropBatch()
 	name := "a worker"

@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 const memoryEvery = 2 * time.Second
 
 // lookAtMemory replaces workers that have more than MaxRSS.
-func (s *Supervisor) lookAtMemory() {
+func (s *Pool) lookAtMemory() {
 	for _, p := range s.slots {
 		if p.worker == nil {
 			continue

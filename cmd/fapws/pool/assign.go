@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 // assign divides the sockets of an address among slots. serving says which
 // slots have a worker that accepts. It returns for each slot the sockets, by

@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"errors"
@@ -216,7 +216,7 @@ func answer(ln net.Listener) {
 
 // house is a supervisor of fakes.
 type house struct {
-	*Supervisor
+	*Pool
 	t       *testing.T
 	folder  string
 	caught  *Signals
@@ -252,7 +252,7 @@ func start(t *testing.T, behaviour string, change func(*Options)) *house {
 	if change != nil {
 		change(&o)
 	}
-	h.Supervisor = New(o)
+	h.Pool = New(o)
 	go func() { h.ended <- h.Run(h.caught, nil) }()
 	t.Cleanup(func() {
 		h.Stop()

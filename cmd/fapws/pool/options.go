@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 	"fapws/runtime"
 )
 
-// Options say what a Supervisor supervises. All but the optional ones have to
+// Options say what a Pool keeps. All but the optional ones have to
 // be set.
 type Options struct {
 	Program string   // what USR2 starts: where the program is found, which may be another one by then
@@ -79,7 +79,7 @@ type Event struct {
 // EventKind is one of the constants below.
 type EventKind uint8
 
-// What happens to a Supervisor.
+// What happens to a Pool.
 const (
 	Reloading EventKind = iota // new workers are being loaded
 	Reloaded                   // they serve

@@ -1,11 +1,4 @@
-// Package supervisor starts workers, which are processes that serve, and keeps
-// them in number and in health. It owns the listening sockets, so that workers
-// come and go without any client noticing; it runs no Python and serves nothing.
-//
-// A worker is the same program, started with the same arguments and one end of
-// a Channel. What happens is decided on one goroutine, that of Run: signals,
-// timers, messages and ends of workers all come to it as functions.
-package supervisor
+package pool
 
 import (
 	"context"
@@ -20,9 +13,9 @@ import (
 // startFailed is the exit code when workers cannot be started at all.
 const startFailed = 3
 
-// Supervisor keeps workers. Its exported methods may be called from any
+// Pool keeps workers. Its exported methods may be called from any
 // goroutine.
-type Supervisor struct {
+type Pool struct {
 	o       Options
 	events  chan func()
 	signals *Signals
@@ -51,9 +44,9 @@ type Supervisor struct {
 	relay     relay
 }
 
-// New makes a supervisor that does nothing before Run.
-func New(o Options) *Supervisor {
-	return &Supervisor{
+// New makes a pool that does nothing before Run.
+func New(o Options) *Pool {
+	return &Pool{
 		o:         o,
 		events:    make(chan func()),
 		over:      make(chan struct{}),
@@ -68,7 +61,7 @@ func New(o Options) *Supervisor {
 // Run starts the workers, or goes on with those of handover, and returns when
 // the last one has ended: nil after Stop, a *StartError when the first start
 // failed. signals are what the process is sent.
-func (s *Supervisor) Run(signals *Signals, handover *Handover) error {
+func (s *Pool) Run(signals *Signals, handover *Handover) error {
 	defer close(s.over)
 	s.signals = signals
 	if s.o.MaxRSS > 0 {
@@ -95,7 +88,7 @@ func (s *Supervisor) Run(signals *Signals, handover *Handover) error {
 }
 
 // every calls f on the goroutine of Run, again and again.
-func (s *Supervisor) every(d time.Duration, f func()) *time.Ticker {
+func (s *Pool) every(d time.Duration, f func()) *time.Ticker {
 	ticker := time.NewTicker(d)
 	go func() {
 		for {
@@ -111,7 +104,7 @@ func (s *Supervisor) every(d time.Duration, f func()) *time.Ticker {
 }
 
 // post runs f on the goroutine of Run, or not at all when that has ended.
-func (s *Supervisor) post(f func()) bool {
+func (s *Pool) post(f func()) bool {
 	select {
 	case s.events <- f:
 		return true
@@ -121,7 +114,7 @@ func (s *Supervisor) post(f func()) bool {
 }
 
 // signal does what a signal asks for.
-func (s *Supervisor) signal(sig os.Signal) {
+func (s *Pool) signal(sig os.Signal) {
 	switch sig {
 	case syscall.SIGTERM, syscall.SIGINT:
 		switch {
@@ -151,7 +144,7 @@ func (s *Supervisor) signal(sig os.Signal) {
 }
 
 // reopen makes the workers open their log files anew.
-func (s *Supervisor) reopen() {
+func (s *Pool) reopen() {
 	var files []*os.File
 	if s.o.PassStderr {
 		files = append(files, os.Stderr)
@@ -162,22 +155,22 @@ func (s *Supervisor) reopen() {
 }
 
 // Reopen makes the workers open their log files anew. Any goroutine.
-func (s *Supervisor) Reopen() { s.post(s.reopen) }
+func (s *Pool) Reopen() { s.post(s.reopen) }
 
 // Reload starts new workers, which take the place of the old ones when all of
 // them have loaded. why is for the log: "app.py has changed". While a reload
 // is under way, one more waits, however many are asked for.
-func (s *Supervisor) Reload(why string) { s.post(func() { s.begin(request{why: why}) }) }
+func (s *Pool) Reload(why string) { s.post(func() { s.begin(request{why: why}) }) }
 
 // ReloadChanged is Reload for files that have changed: it does not wait for what
 // is being loaded, which may be a loop that its author has just seen.
-func (s *Supervisor) ReloadChanged(why string) {
+func (s *Pool) ReloadChanged(why string) {
 	s.post(func() { s.begin(request{why: why, newer: true}) })
 }
 
 // ReloadAndWait is Reload; it returns when new workers serve, or with the reason
 // why they do not.
-func (s *Supervisor) ReloadAndWait(why string) error {
+func (s *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !s.post(func() { s.begin(request{why: why, asked: []chan<- error{asked}}) }) {
 		return errEnding
@@ -191,11 +184,11 @@ func (s *Supervisor) ReloadAndWait(why string) error {
 }
 
 // Stop ends all workers within the graceful timeout, and then Run.
-func (s *Supervisor) Stop() { s.post(func() { s.stop(Stop) }) }
+func (s *Pool) Stop() { s.post(func() { s.stop(Stop) }) }
 
 // stop ends all workers (Stop or Quit). The sockets are closed first, so that
 // clients are refused rather than left waiting.
-func (s *Supervisor) stop(kind Kind) {
+func (s *Pool) stop(kind Kind) {
 	if !s.stopping {
 		s.stopping = true
 		s.event(Stopping, "")
@@ -221,7 +214,7 @@ func (s *Supervisor) stop(kind Kind) {
 }
 
 // killAll is for who says it twice.
-func (s *Supervisor) killAll() {
+func (s *Pool) killAll() {
 	s.o.Log(runtime.LevelWarning, "told twice to stop: leaving at once")
 	s.result = &StartError{Code: 1}
 	for _, w := range s.workers {
@@ -231,7 +224,7 @@ func (s *Supervisor) killAll() {
 }
 
 // fail ends a supervisor that could not start.
-func (s *Supervisor) fail(err error) {
+func (s *Pool) fail(err error) {
 	s.result = err
 	s.stopping = true
 	s.giveUp()
@@ -241,10 +234,10 @@ func (s *Supervisor) fail(err error) {
 	s.maybeEnd()
 }
 
-func (s *Supervisor) maybeEnd() { s.ended = s.stopping && len(s.workers) == 0 }
+func (s *Pool) maybeEnd() { s.ended = s.stopping && len(s.workers) == 0 }
 
 // heard is called with a message of w.
-func (s *Supervisor) heard(w *worker, m *Message) {
+func (s *Pool) heard(w *worker, m *Message) {
 	switch m.Kind {
 	case Loaded:
 		if m.Loaded != nil && w.state == Starting {
@@ -276,7 +269,7 @@ func (s *Supervisor) heard(w *worker, m *Message) {
 }
 
 // loaded is called when w could serve.
-func (s *Supervisor) loaded(w *worker, settled *Settled) {
+func (s *Pool) loaded(w *worker, settled *Settled) {
 	w.settled = settled
 	w.setState(Ready)
 	w.limit.Stop()
@@ -291,7 +284,7 @@ func (s *Supervisor) loaded(w *worker, settled *Settled) {
 }
 
 // died is called when the process of w has ended; how says how.
-func (s *Supervisor) died(w *worker, how string, code int) {
+func (s *Pool) died(w *worker, how string, code int) {
 	if w.why != "" {
 		how = w.why + " and was killed"
 	}
@@ -333,7 +326,7 @@ func (s *Supervisor) died(w *worker, how string, code int) {
 }
 
 // grace is the graceful timeout, as far as it is known.
-func (s *Supervisor) grace() time.Duration {
+func (s *Pool) grace() time.Duration {
 	if s.settled == nil {
 		return 0
 	}
@@ -341,7 +334,7 @@ func (s *Supervisor) grace() time.Duration {
 }
 
 // Ping returns when the supervisor has answered, or ctx's error.
-func (s *Supervisor) Ping(ctx context.Context) error {
+func (s *Pool) Ping(ctx context.Context) error {
 	answered := make(chan struct{})
 	go s.post(func() { close(answered) })
 	select {
@@ -352,16 +345,16 @@ func (s *Supervisor) Ping(ctx context.Context) error {
 	}
 }
 
-func (s *Supervisor) event(kind EventKind, text string) { s.tellEvent(Event{Kind: kind, Text: text}) }
+func (s *Pool) event(kind EventKind, text string) { s.tellEvent(Event{Kind: kind, Text: text}) }
 
-func (s *Supervisor) tellEvent(e Event) {
+func (s *Pool) tellEvent(e Event) {
 	if s.o.Event != nil {
 		s.o.Event(e)
 	}
 }
 
 // closeSockets closes the listening sockets here. Those of workers live on.
-func (s *Supervisor) closeSockets() {
+func (s *Pool) closeSockets() {
 	for _, a := range s.addresses {
 		closeFiles(a.Sockets)
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package pool
 
 import (
 	"context"
@@ -26,7 +26,7 @@ type question struct {
 // Ask puts a question to every worker that has loaded and returns what they
 // answer, by process number. When ctx ends those that have not answered are
 // left out.
-func (s *Supervisor) Ask(ctx context.Context, what string) []Reply {
+func (s *Pool) Ask(ctx context.Context, what string) []Reply {
 	q := &question{open: make(map[*worker]*strings.Builder), done: make(chan []Reply, 1)}
 	var id uint64
 	asked := s.post(func() {
@@ -63,7 +63,7 @@ func (s *Supervisor) Ask(ctx context.Context, what string) []Reply {
 }
 
 // close ends a question that nobody has to answer any more.
-func (s *Supervisor) close(id uint64, q *question) {
+func (s *Pool) close(id uint64, q *question) {
 	if len(q.open) > 0 || s.questions[id] == nil {
 		return
 	}
@@ -73,7 +73,7 @@ func (s *Supervisor) close(id uint64, q *question) {
 }
 
 // answered takes a piece of an answer.
-func (s *Supervisor) answered(w *worker, m *Message) {
+func (s *Pool) answered(w *worker, m *Message) {
 	q := s.questions[m.ID]
 	if q == nil || q.open[w] == nil {
 		return
@@ -87,14 +87,14 @@ func (s *Supervisor) answered(w *worker, m *Message) {
 }
 
 // forgetQuestions is called when w has died.
-func (s *Supervisor) forgetQuestions(w *worker) {
+func (s *Pool) forgetQuestions(w *worker) {
 	for id, q := range s.questions {
 		delete(q.open, w)
 		s.close(id, q)
 	}
 }
 
-// Status is what a Supervisor is about.
+// Status is what a Pool is about.
 type Status struct {
 	Pid       int
 	Since     time.Time
@@ -114,7 +114,7 @@ type WorkerStatus struct {
 }
 
 // Status returns how things are; the zero Status when Run has ended.
-func (s *Supervisor) Status() (st Status) {
+func (s *Pool) Status() (st Status) {
 	done := make(chan struct{})
 	asked := s.post(func() {
 		defer close(done)
