@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/descriptors"
 )
 
 // interpreter is the Python that fapws was built for; build.sh sets it. Its
@@ -122,6 +124,8 @@ func Load(o Options) (*App, error) {
 			return nil, err
 		}
 	}
+	descriptors.KeepAll()
+	C.fapws_descriptors((*C.uint64_t)(descriptors.Table()), descriptors.Max)
 	if err := start(o); err != nil {
 		return nil, err
 	}

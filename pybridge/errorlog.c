@@ -7,6 +7,7 @@
  * neither rotates nor makes files. A message for which that would be due, for which the disk has no room, or
  * that would have to wait for others, goes by way of the loop to the
  * logfile.File of the log, and so do those after it until that has been written. */
+#include "descriptors.h"
 #include "interp.h"
 #include "messages.h"
 
@@ -46,6 +47,7 @@ int fapws_errorlog_add(const char *path, int64_t max, int64_t until) {
   l->until = until;
   if (path && !(l->path = strdup(path))) return 0;
   if (path) l->fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  fapws_descriptor_keep(l->fd);
   return ++nlogs;
 }
 
@@ -70,6 +72,7 @@ void fapws_errorlog_forked(void) {
 }
 
 static void forget(errorlog *l) {
+  fapws_descriptor_release(l->fd);
   close(l->fd); /* and gives up the lock */
   l->fd = -1;
 }
@@ -92,6 +95,7 @@ static int take(errorlog *l, struct stat *here, int alone) {
     if (l->fd < 0)
       l->fd = open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (alone ? O_CREAT : 0), 0640);
     if (l->fd < 0) return 0;
+    fapws_descriptor_keep(l->fd);
     struct stat there;
     if (fstat(l->fd, here) != 0 || !S_ISREG(here->st_mode) || !lock(l->fd)) {
       forget(l);

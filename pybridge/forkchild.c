@@ -1,6 +1,7 @@
 /* A process that was forked for one request (--fork): reads it from its socket, runs
  * the handler as it runs inline, and writes the parts of the response as they come. */
 #include "forkchild.h"
+#include "descriptors.h"
 #include "interp.h"
 
 #include <errno.h>
@@ -237,6 +238,7 @@ void fapws_fork_child(int socket) {
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* of the fork server */
   fapws_forked = 0; /* one that the handler forks is another matter */
   fapws_fork_socket = socket;
+  fapws_descriptors_forked();
   fapws_thread *t = P.threads[0];
   if (!(the_record = receive_request())) _exit(0);
   show_stack_on_signal();

@@ -26,6 +26,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	if err := h.startPool(); err != nil {
 		return err
 	}
+	h.listen() // or each child would say again what was said while loading
 	if C.fapws_forkserver(C.int(control.Fd())) < 0 {
 		return errors.New("out of memory")
 	}
@@ -51,13 +52,15 @@ func (k MountKind) article() string {
 }
 
 // ReadMessages goes through what a forked child has said to the server beside its
-// response: patterns for purge, and events in their order. Any goroutine.
-func ReadMessages(raw []byte, purge func(pattern string), publish func([]Event)) {
+// response: patterns for purge, lines for the error log, and events in their order. Any goroutine.
+func ReadMessages(raw []byte, purge, warn func(text string), publish func([]Event)) {
 	var events []Event
 	eachMessage(raw, func(kind byte, texts []byte) {
 		switch kind {
 		case C.FAPWS_PURGE:
 			purge(string(cutText(&texts)))
+		case C.FAPWS_WARNING:
+			warn(string(cutText(&texts)))
 		case C.FAPWS_EVENT:
 			events = append(events, readEvent(texts))
 		}

@@ -43,6 +43,9 @@ type RunConfig struct {
 	// later. nil: there is no cache.
 	Purge func(pattern string)
 
+	// Warn is called on the loop with a line for the error log.
+	Warn func(line string)
+
 	// Timeout is how long a callback of a WebSocket may take. The loop knows of other
 	// handlers how long they take, and says it by Overdue. 0: no limit.
 	Timeout time.Duration

@@ -72,6 +72,8 @@ func (h *Handler) listen() {
 		case C.FAPWS_JOIN, C.FAPWS_LEAVE:
 			socket := binary.NativeEndian.Uint64(cutText(&texts))
 			h.crowds.grouped(h, socket, string(cutText(&texts)), kind == C.FAPWS_JOIN)
+		case C.FAPWS_WARNING:
+			h.config.Warn(string(cutText(&texts)))
 		case C.FAPWS_ERROR_LINES:
 			writeErrorLines(texts)
 		}

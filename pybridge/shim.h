@@ -121,6 +121,12 @@ void fapws_async_submit(uintptr_t first, uintptr_t last, int n);
  * it has ended; 1 if there is none. Without the GIL. */
 int fapws_async_stop(int ms);
 
+/* --- descriptors.c --------------------------------------------------------- */
+
+/* From now on the application cannot close the descriptors in table (package descriptors), which has n elements and
+ * stays valid until the process ends. NULL: it can close every descriptor. Before the application is loaded. */
+void fapws_descriptors(uint64_t *table, unsigned n);
+
 /* --- fork.c ---------------------------------------------------------------- */
 
 /* A listener, or another descriptor that stays open for good: children that

@@ -16,6 +16,7 @@ enum {
   FAPWS_JOIN,      /* two: a WebSocket (ticket and serial of its record, uint32 each), group */
   FAPWS_LEAVE,     /* likewise */
   FAPWS_ERROR_LINES, /* two: number of an error log (int), lines for it */
+  FAPWS_WARNING,   /* one: a line for the error log of the server */
 };
 
 /* Returns the messages since the last call: n bytes of malloc, which the caller frees, or NULL.

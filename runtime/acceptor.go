@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/descriptors"
 )
 
 // How long an acceptor waits after an error that only time can heal.
@@ -183,11 +185,15 @@ func (s *spare) hold() (err error) {
 	}
 	s.fd, err = unix.FcntlInt(uintptr(s.of), unix.F_DUPFD_CLOEXEC, 0)
 	s.held = err == nil
+	if s.held {
+		descriptors.Hold(s.fd)
+	}
 	return err
 }
 
 func (s *spare) lend() {
 	if s.held {
+		descriptors.Release(s.fd)
 		unix.Close(s.fd)
 		s.held = false
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"fapws/runtime/channel"
+	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 
@@ -244,6 +245,7 @@ func (h *channels) adopt(q *listener, fd int) error {
 		return err
 	}
 	q.fd = int32(fd)
+	descriptors.Keep(fd)
 	// What the kernel keeps for a listener is bounded, too. Both fail for unix
 	// sockets or are of no use there.
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/websocket"
 )
@@ -103,6 +104,7 @@ func (l *loop) answersHalf(c *conn) bool {
 	if err != nil {
 		return false
 	}
+	descriptors.Keep(fd)
 	c.g, c.fd = nil, fd
 	c.stamp = l.now
 	l.schedule(c)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fapws/runtime/channel"
+	"fapws/runtime/descriptors"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,6 +34,7 @@ func (w *watch) open(h *channels) error {
 		unix.Close(fd)
 		return err
 	}
+	descriptors.Keep(fd)
 	w.h, w.fd, w.file, w.done = h, fd, os.NewFile(uintptr(fd), "listeners"), make(chan struct{}, 1)
 	w.end = make(chan struct{})
 	go w.run(w.file)

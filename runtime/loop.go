@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/cache"
+	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
@@ -180,6 +181,7 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 		return nil, gnet.None
 	}
 	c.g, c.fd, c.opened = g, g.Fd(), true
+	descriptors.Hold(c.fd)
 	_, c.tcp = c.remote.(*net.TCPAddr)
 	for c.fd >= len(l.conns) {
 		l.conns = append(l.conns, nil)
@@ -222,6 +224,7 @@ func (l *loop) OnClose(g gnet.Conn, _ error) gnet.Action {
 	err := l.cause
 	l.cause = nil
 	l.conns[c.fd], c.edge = nil, false
+	descriptors.Release(c.fd)
 	l.gone(c, err)
 	l.pump() // what was cancelled
 	return gnet.None

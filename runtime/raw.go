@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 
+	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,7 @@ func (l *loop) socket(c *conn) (int, error) {
 		return 0, nil
 	}
 	c.stopped = true
+	descriptors.Release(fd) // an earlier duplicate of this connection may have had the number
 	return fd, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
@@ -80,6 +81,7 @@ func (l *loop) spawn(t *transfer) (err error) {
 	if t.fd, err = unix.FcntlInt(uintptr(t.c.fd), unix.F_DUPFD_CLOEXEC, 0); err != nil {
 		return err
 	}
+	descriptors.Keep(t.fd)
 	if l.debug >= 2 {
 		l.tracef("%s: a transfer begins", t.c)
 	}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 
+	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 
@@ -88,6 +89,7 @@ func (l *loop) leftToTunnel(c *conn) bool {
 	if err != nil {
 		return false
 	}
+	descriptors.Keep(fd)
 	c.g, c.fd = nil, fd
 	l.schedule(c)
 	return true

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/cgi"
@@ -50,6 +51,7 @@ func (s *service) serveForks() (code int, err error) {
 	if err := s.plan.Find(); err != nil {
 		return 0, exit.From(err)
 	}
+	s.log = logs.New(s.stderr, s.plan.Conf.LogLevel, s.plan.Conf.LoopDebug)
 	app, err := s.plan.Load(s.report)
 	if err != nil {
 		return 0, err
@@ -120,7 +122,7 @@ func (s *service) useForks(server *forkserver.Server) {
 			s.logs.Client(number, runtime.LevelError, client, line)
 		},
 		Messages: func(raw []byte) {
-			pybridge.ReadMessages(raw, s.purge, s.publishInOrder)
+			pybridge.ReadMessages(raw, s.purge, s.warn, s.publishInOrder)
 		},
 	})
 }

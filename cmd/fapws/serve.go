@@ -24,6 +24,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/cgi"
+	"fapws/runtime/descriptors"
 	"fapws/runtime/forkserver"
 )
 
@@ -87,11 +88,10 @@ func (s *service) run() (code int, err error) {
 		}
 		defer s.early.close()
 	}
-	if s.inline {
-		// Only now is there a thread to load the script on.
-		if s.server, err = runtime.New(s.config()); err != nil {
-			return 0, exit.NotStarted("%v", err)
-		}
+	// Before the script is loaded: inline, that is done on the loop, and in any case the loop's
+	// descriptors are then among those that the script cannot close.
+	if s.server, err = runtime.New(s.config()); err != nil {
+		return 0, exit.NotStarted("%v", err)
 	}
 	if err := s.load(); err != nil {
 		return 0, err
@@ -186,6 +186,7 @@ func (s *service) start() (err error) {
 	if s.built, err = s.plan.Build(&s.conf, parts); err != nil {
 		return err
 	}
+	descriptors.KeepDirectories()
 	if err := s.front.WritePid(); err != nil {
 		return err
 	}
@@ -208,11 +209,7 @@ func (s *service) start() (err error) {
 	if err := keepFromChildren(listeners); err != nil {
 		return exit.NotStarted("%v", err)
 	}
-	if s.inline {
-		s.server.Configure(s.config())
-	} else if s.server, err = runtime.New(s.config()); err != nil {
-		return exit.NotStarted("%v", err)
-	}
+	s.server.Configure(s.config())
 	if s.parent != nil && s.parent.cage != "" {
 		if err := s.enterCage(); err != nil {
 			return err
@@ -310,8 +307,12 @@ func (s *service) runConfig() pybridge.RunConfig {
 		SendFile:     len(s.conf.SendfileRoots) > 0,
 		Accel:        len(s.conf.AccelRoots) > 0,
 		MaxEvent:     s.conf.ChannelMaxEvent,
+		Warn:         s.warn,
 	}
 }
+
+// warn writes a line to the error log.
+func (s *service) warn(line string) { s.log.Log(runtime.LevelWarning, line) }
 
 // enterCage does --chroot, when all that comes from outside has been loaded.
 func (s *service) enterCage() error {

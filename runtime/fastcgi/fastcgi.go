@@ -13,6 +13,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/cgi"
+	"fapws/runtime/descriptors"
 )
 
 // Options describe an application.
@@ -90,7 +91,7 @@ func New(o Options) (*FastCGI, error) {
 			return nil, err
 		}
 		f.pool.dial = func(ctx context.Context) (*Link, error) {
-			conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+			conn, err := (&net.Dialer{Timeout: dialTimeout, Control: descriptors.Control}).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}

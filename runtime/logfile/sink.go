@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/descriptors"
 )
 
 // pipeBuf is how much a write to a pipe can have without being mixed with
@@ -52,6 +54,7 @@ func (s *sink) open(mode fs.FileMode) error {
 	}
 	s.close()
 	s.file, s.fd = file, int(file.Fd())
+	descriptors.Keep(s.fd)
 	s.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
 	s.whole = s.regular
 	return nil
@@ -74,6 +77,7 @@ func openPath(path string, mode fs.FileMode) (*os.File, error) {
 
 func (s *sink) close() {
 	if s.file != nil {
+		descriptors.Release(s.fd)
 		s.file.Close()
 	}
 }

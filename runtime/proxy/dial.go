@@ -12,6 +12,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"fapws/runtime/descriptors"
 )
 
 // target is where requests go.
@@ -108,7 +110,7 @@ func (p *Proxy) Lookup() string {
 func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.connect)
 	defer cancel()
-	var dialer net.Dialer // with keep-alive of TCP
+	dialer := net.Dialer{Control: descriptors.Control} // with keep-alive of TCP
 	conn, err := dialer.DialContext(ctx, t.network, t.address)
 	if err != nil || t.tls == nil {
 		return conn, err

@@ -1,4 +1,5 @@
-"""Closes descriptors that are not its own."""
+"""Closes descriptors that are not its own, by a system call that the server does not see."""
+import ctypes
 import os
 import socket
 import stat
@@ -46,9 +47,13 @@ def of_kind(kind):
                 return {"epoll": [fd], "event 0": events[:1], "event 1": events[1:]}[kind]
 
 
+SYS_CLOSE = 3 if os.uname().machine == "x86_64" else 57
+libc = ctypes.CDLL(None)
+
+
 def close(environ, start_response):
     for fd in of_kind(environ["QUERY_STRING"].replace("%20", " ")):
-        os.close(fd)
+        libc.syscall(SYS_CLOSE, fd)
     return "closed"
 
 

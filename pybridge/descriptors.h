@@ -1,0 +1,12 @@
+/* Descriptors of the server, which the application cannot close: descriptors.c. Any thread, without the GIL. */
+#ifndef FAPWS_DESCRIPTORS_H
+#define FAPWS_DESCRIPTORS_H
+
+/* Protects fd, which code here has opened; does nothing if fd is -1. */
+void fapws_descriptor_keep(int fd);
+/* Ends the protection, before fd is closed or given to the application. */
+void fapws_descriptor_release(int fd);
+/* In a child that answers one request (--fork): protects fapws_fork_socket and nothing else. */
+void fapws_descriptors_forked(void);
+
+#endif

@@ -1,0 +1,123 @@
+// Package descriptors lists the descriptors of the server, so that an application in
+// the same process cannot close them: pybridge/descriptors.c has the functions of libc
+// that Python closes descriptors with, and they look into the table of this package.
+//
+// An entry made by Keep holds the inode of the file. When the kernel reuses the number for
+// another file, the entry protects nothing, so the server need not report that it
+// has closed a descriptor. Files on a disk are the exception: their inodes are reused soon, so they
+// need Release.
+package descriptors
+
+import (
+	"os"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Max is the number of descriptors that the table has room for. Higher ones are
+// not protected.
+const Max = 1 << 20
+
+// held is the entry of a descriptor that Hold protects. No file has this inode.
+const held = ^uint64(0)
+
+// table has an entry for each descriptor: the inode of its file, held, or 0 if it is not protected. Element 0 is
+// the highest descriptor that has had an entry. C code reads the table, so it is not in Go's heap;
+// the kernel gives it memory page by page. It is nil if there is no memory.
+var table = makeTable()
+
+func makeTable() []uint64 {
+	const size = Max * unsafe.Sizeof(uint64(0))
+	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil
+	}
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), Max)
+}
+
+// Table returns the table for pybridge: Max elements, or nil.
+func Table() *uint64 { return unsafe.SliceData(table) }
+
+// Keep protects an open descriptor above 2 for as long as it is the same file.
+// It asks the kernel for the inode. It is safe for concurrent use.
+func Keep(fd int) {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) == nil {
+		protect(fd, st.Ino)
+	}
+}
+
+// Hold protects an open descriptor above 2 until Release is called, which must be before
+// the descriptor is closed. It makes no system call. It is safe for concurrent use.
+func Hold(fd int) { protect(fd, held) }
+
+func protect(fd int, entry uint64) {
+	if fd <= 2 || fd >= len(table) {
+		return
+	}
+	atomic.StoreUint64(&table[fd], entry)
+	for {
+		highest := atomic.LoadUint64(&table[0])
+		if uint64(fd) <= highest || atomic.CompareAndSwapUint64(&table[0], highest, uint64(fd)) {
+			return
+		}
+	}
+}
+
+// Release ends the protection of a descriptor, before it is closed or given to the
+// application. It is safe for concurrent use.
+func Release(fd int) {
+	if fd > 0 && fd < len(table) {
+		atomic.StoreUint64(&table[fd], 0)
+	}
+}
+
+// Control is Keep in the form of net.Dialer.Control. It returns nil.
+func Control(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) { Keep(int(fd)) })
+}
+
+// KeepAll protects all open descriptors that have the close-on-exec flag. The parent process passed the
+// ones without it, perhaps for the application. KeepAll first makes Go's poller open
+// its descriptors.
+func KeepAll() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+	each(func(fd int) {
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC != 0 {
+			Keep(fd)
+		}
+	})
+}
+
+// KeepDirectories protects open directories, for example document roots: os.Root
+// does not reveal the number of its descriptor.
+func KeepDirectories() {
+	each(func(fd int) {
+		var st unix.Stat_t
+		if unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			Keep(fd)
+		}
+	})
+}
+
+// each calls f with every number that may be that of an open descriptor.
+func each(f func(fd int)) {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil { // /proc is not mounted
+		for fd := range 1024 {
+			f(fd)
+		}
+	}
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil {
+			f(fd)
+		}
+	}
+}
