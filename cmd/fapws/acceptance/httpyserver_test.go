@@ -3,6 +3,7 @@ package acceptance
 import (
 	"crypto/md5"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -175,29 +176,49 @@ func skipHead(r io.Reader) error {
 	return nil
 }
 
-// TestH10Timeouts: who says nothing for the time is closed, who says something is
-// not, and half a request is told so.
+// TestH10Timeouts: a client that sends nothing for the time is closed, one that sends requests is not, and half a
+// request is answered 408.
 func TestH10Timeouts(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s := serve(t, m, "ancestors.py", "--keep-alive", "3s", "--head-timeout", "4s", "--body-timeout", "3s")
-		active, idle, half, body := s.dial(), s.dial(), s.dial(), s.dial()
-		idle.get("/")
-		idle.answer().is(t, "hello")
-		half.send("GET / HTTP/1.1\r\nHo")
-		body.send("POST /item HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
-			active.get("/")
-			active.answer().is(t, "hello")
-		}
-		idle.closed()
-		for _, w := range []*wire{half, body} {
-			if a := w.answer(); a.StatusCode != 408 {
-				t.Errorf("half a request is answered %d", a.StatusCode)
+		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+			s := serve(t, m, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout", timeout.String(), "--body-timeout", timeout.String())
+			p.restart()
+			active, idle, half, body := s.dial(), s.dial(), s.dial(), s.dial()
+			half.send("GET / HTTP/1.1\r\nHo")
+			body.send("POST /item HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf")
+			if _, err := idle.tries(get("/")); err != nil {
+				return err
 			}
-			w.closed()
-		}
-		active.get("/")
-		active.answer().is(t, "hello")
+			ended := make(chan error, 3)
+			for _, w := range []*wire{half, body, idle} {
+				go func() {
+					a, err := w.tries("")
+					switch {
+					case w == idle && errors.Is(err, io.ErrUnexpectedEOF):
+						err = nil
+					case err == nil && (w == idle || a.StatusCode != 408):
+						err = fmt.Errorf("a connection that has timed out gets %s", a.Status)
+					}
+					ended <- err
+				}()
+			}
+			for left := 3; left > 0; {
+				select {
+				case err := <-ended:
+					if err != nil {
+						return err
+					}
+					left--
+				case <-time.After(timeout / 12):
+				}
+				a, err := active.tries(get("/"))
+				if err != nil || a.body != "hello" {
+					return fmt.Errorf("a client that asks again and again gets %v, %v", a, err)
+				}
+				p.step()
+			}
+			return nil
+		})
 	})
 }
 

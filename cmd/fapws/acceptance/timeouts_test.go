@@ -1,53 +1,71 @@
 package acceptance
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
 )
 
-// Each wait for a client has an end of its own. The flags make it short; that
-// nothing ends too soon shows in the tests with the defaults.
+// Each wait for a client has an end.
 func TestTimeouts(t *testing.T) {
-	late := func(w *wire) {
+	is408 := func(w *wire, a *answer) {
 		w.t.Helper()
-		if a := w.answer(); a.StatusCode != 408 || !a.Close {
+		if a.StatusCode != 408 || !a.Close {
 			w.t.Errorf("status %d, close %v", a.StatusCode, a.Close)
 		}
 		w.closed()
 	}
+	late := func(text, more string) func(*server) {
+		return func(s *server) {
+			w := s.dial()
+			drip(w, text, more)
+			is408(w, w.answer())
+		}
+	}
+	// A connection on which nothing has arrived in time is closed without an answer, which may happen here, too.
+	lateHead := func(text, more string) func(*server) {
+		return func(s *server) {
+			eventually(s.t, "an unfinished head is answered", func() bool {
+				w := s.dial()
+				drip(w, text, more)
+				a, err := w.tries("")
+				if err == nil {
+					is408(w, a)
+				}
+				return err == nil
+			})
+		}
+	}
 	cases := []struct {
 		name, flag string
-		test       func(w *wire)
+		test       func(*server)
 	}{
-		{"nothing", "--head-timeout=2s", func(w *wire) { w.gone() }},
-		{"half a line", "--head-timeout=2s", func(w *wire) { w.send("GET / HT"); late(w) }},
-		{"half a head", "--head-timeout=2s", func(w *wire) { w.send("GET / HTTP/1.1\r\nHost: a\r\nX-A"); late(w) }},
-		{"half a head, second request", "--head-timeout=2s", func(w *wire) {
-			w.send(get("/"), "GET / HTTP/1.1\r\n")
-			w.answer().is(w.t, "0 bytes")
-			late(w)
+		{"nothing", "--head-timeout=2s", func(s *server) { s.dial().gone() }},
+		{"half a line", "--head-timeout=2s", lateHead("GET / HT", "")},
+		{"half a head", "--head-timeout=2s", lateHead("GET / HTTP/1.1\r\nHost: a\r\nX-A", "")},
+		{"a head by drips", "--head-timeout=2s", lateHead("GET / HTTP/1.1\r\n", "X-A: b\r\n")},
+		{"half a head, second request", "--head-timeout=2s", func(s *server) {
+			eventually(s.t, "the first request is in time", func() bool {
+				w := s.dial()
+				a, err := w.tries(get("/") + "GET / HTTP/1.1\r\n")
+				if err == nil {
+					a.is(s.t, "0 bytes")
+					is408(w, w.answer())
+				}
+				return err == nil
+			})
 		}},
-		{"a head by drips", "--head-timeout=2s", func(w *wire) {
-			drip(w, "GET / HTTP/1.1\r\n", "X-A: b\r\n")
-			late(w)
-		}},
-		{"no body", "--body-timeout=2s", func(w *wire) {
-			w.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
-			late(w)
-		}},
-		{"half a body", "--body-timeout=2s", func(w *wire) {
-			w.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
-			late(w)
-		}},
-		{"half a chunk", "--body-timeout=2s", func(w *wire) { w.send(chunk("5\r\nab")); late(w) }},
-		{"a body by drips", "--body-timeout=2s", func(w *wire) {
-			drip(w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", "b")
-			late(w)
-		}},
-		{"idle", "--keep-alive=2s", func(w *wire) {
+		{"no body", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", "")},
+		{"half a body", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", "")},
+		{"half a chunk", "--body-timeout=2s", late(chunk("5\r\nab"), "")},
+		{"a body by drips", "--body-timeout=2s", late("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n", "b")},
+		{"idle", "--keep-alive=2s", func(s *server) {
+			w := s.dial()
 			w.get("/")
 			w.answer().is(w.t, "0 bytes")
 			w.closed()
@@ -57,21 +75,27 @@ func TestTimeouts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			inModes(t, func(t *testing.T, m mode) {
 				s := serve(t, m, "entered.py", c.flag)
-				c.test(s.dial())
-				s.get("/count", 200)
+				c.test(s)
+				eventually(t, "others are served", func() bool {
+					a, err := s.dial().tries(get("/count"))
+					return err == nil && a.StatusCode == 200
+				})
 			})
 		})
 	}
 }
 
-// drip sends a piece again and again until the server has had enough.
-func drip(w *wire, first, piece string) {
-	w.send(first)
+// drip sends text, and then more again and again until the server has had enough.
+func drip(w *wire, text, more string) {
+	io.WriteString(w.Conn, text) // the server may have closed the connection
+	if more == "" {
+		return
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for {
-			if _, err := io.WriteString(w.Conn, piece); err != nil {
+			if _, err := io.WriteString(w.Conn, more); err != nil {
 				return
 			}
 			time.Sleep(100 * time.Millisecond) // the pace is what is tested
@@ -80,16 +104,39 @@ func drip(w *wire, first, piece string) {
 	w.t.Cleanup(func() { w.Close(); <-ended })
 }
 
-// A request that is slow to be handled is no slow client.
+// A handler that is slow does not make its client slow.
 func TestHandlerIsNotTimed(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := waiting(t, m, "--head-timeout", "2s", "--keep-alive", "2s", "--body-timeout", "2s", "--write-timeout", "2s")
-		w := s.dial()
-		w.get("/wait")
-		fileSays(t, folder+"/entered", "yes")
-		time.Sleep(3500 * time.Millisecond) // longer than all of them, and the sweep's step
-		write(t, folder+"/go", "")
-		w.answer().is(t, "waited")
+		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+			limit := timeout.String()
+			s, folder := waiting(t, m, "--head-timeout", limit, "--keep-alive", limit, "--body-timeout", limit, "--write-timeout", limit)
+			p.restart()
+			w, answered := s.dial(), make(chan error, 1)
+			go func() {
+				a, err := w.tries(get("/wait"))
+				if err == nil && a.body != "waited" {
+					err = errors.New(a.Status)
+				}
+				answered <- err
+			}()
+			var err error
+			eventually(t, "the handler runs", func() bool {
+				_, missing := os.Stat(folder + "/entered")
+				select {
+				case err = <-answered:
+				default:
+				}
+				return missing == nil || err != nil
+			})
+			if err != nil {
+				return err
+			}
+			p.step()
+			time.Sleep(timeout + 2*time.Second) // longer than all of them, and the sweep's step
+			p.restart()
+			write(t, folder+"/go", "")
+			return <-answered
+		})
 	})
 }
 
@@ -125,27 +172,32 @@ func TestSlowReader(t *testing.T) {
 // A slow reader that goes on reading gets it all.
 func TestPatientWithReaders(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, _ := waiting(t, m, "--write-timeout", "4s")
-		w := s.dial()
-		_ = w.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-		w.get("/large")
-		r := w.head("GET")
-		n := int64(0)
-		for range 15 {
-			k, err := io.CopyN(io.Discard, r.Body, 1<<20)
-			if n += k; err != nil {
-				t.Fatalf("after %d bytes: %v", n, err)
+		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+			s, _ := waiting(t, m, "--write-timeout", timeout.String())
+			p.restart()
+			w := s.dial()
+			_ = w.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+			w.get("/large")
+			r := w.head("GET")
+			n := int64(0)
+			for range 15 {
+				k, err := io.CopyN(io.Discard, r.Body, 1<<20)
+				if n += k; err != nil {
+					return fmt.Errorf("after %d bytes: %v", n, err)
+				}
+				p.step()
+				time.Sleep(timeout / 12) // together longer than the timeout
 			}
-			time.Sleep(300 * time.Millisecond) // together longer than the timeout
-		}
-		k, err := io.Copy(io.Discard, r.Body)
-		if n += k; err != nil || n != 30_000_000 {
-			t.Errorf("%d bytes, %v", n, err)
-		}
-		w.get("/")
-		w.answer().is(t, "quick")
-		if strings.Contains(s.stderr.String(), "warning") {
-			t.Error("there was a warning")
-		}
+			k, err := io.Copy(io.Discard, stepping{r.Body, p})
+			if n += k; err != nil || n != 30_000_000 {
+				return fmt.Errorf("after %d bytes: %v", n, err)
+			}
+			w.get("/")
+			w.answer().is(t, "quick")
+			if strings.Contains(s.stderr.String(), "warning") {
+				t.Error("there was a warning")
+			}
+			return nil
+		})
 	})
 }

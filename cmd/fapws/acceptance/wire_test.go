@@ -88,6 +88,19 @@ func (w *wire) head(method string) *http.Response {
 	return r
 }
 
+// tries sends text and reads a whole response, or returns how the connection ended.
+func (w *wire) tries(text string) (*answer, error) {
+	if _, err := io.WriteString(w.Conn, text); err != nil {
+		return nil, err
+	}
+	r, err := http.ReadResponse(w.in, &http.Request{Method: "GET"})
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(r.Body)
+	return &answer{r, string(body), err}, nil
+}
+
 // answer reads a whole response to a GET or POST.
 func (w *wire) answer() *answer {
 	w.t.Helper()
