@@ -77,6 +77,22 @@ func eventually(t *testing.T, what string, check func() bool) {
 	}
 }
 
+// atRest waits until a counter that has begun to count stays as it is for a moment. Where the machine is slow, that may
+// be too early: what follows may be true of any moment.
+func atRest(t *testing.T, counter func() int64) {
+	t.Helper()
+	last, same := int64(0), 0
+	eventually(t, "it is at rest", func() bool {
+		now := counter()
+		if now != last || now == 0 {
+			same = 0
+		}
+		last = now
+		same++
+		return same > 100
+	})
+}
+
 // fileSays waits until a file that a script writes has this text.
 func fileSays(t *testing.T, name, want string) {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -202,16 +203,26 @@ func TestWebSocketsAtReload(t *testing.T) {
 func TestWebSocketOverdue(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "sockets.py", "--timeout", "3")
-		c := s.room("/room")
-		says(t, c, "echo "+strings.Repeat("x", 100))
-		hears(t, c, "echo "+strings.Repeat("x", 100))
-		time.Sleep(3700 * time.Millisecond) // to be idle is not to be late
-		says(t, c, "echo still here")
-		hears(t, c, "echo still here")
+		var c *wstest.Client
+		echoes := func() bool { // a busy machine can make even an echo late: then the client comes again
+			if c.SendText("echo hello") != nil {
+				return false
+			}
+			_, got, err := c.Receive()
+			return err == nil && string(got) == "echo hello"
+		}
+		eventually(t, "a connection that was idle for longer than the timeout is alive", func() bool {
+			var err error
+			if c, err = wstest.Dial(s.address, "/room"); err != nil {
+				return false
+			}
+			t.Cleanup(func() { c.Conn.Close() })
+			return echoes() && s.get("/hang", 504) != nil && echoes()
+		})
 		says(t, c, "hang")
 		s.says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ is overdue after .* in handler .*WebSocket\(hear\), on thread \d+, which is here:\n(.*\n)*.*time.sleep\(0.01\)`)
 		closesWith(t, c, 1011, "")
-		s.notes("left 1011 ")
+		eventually(t, "on_close", func() bool { return strings.Contains(s.dial().inTime("/noted").body, "left 1011 ") })
 	})
 }
 
@@ -379,7 +390,7 @@ func TestWebSocketSendWaits(t *testing.T) {
 		says(t, c, "pour_soon")
 		s.notes("pouring: TimeoutError")
 		says(t, c, "pour")
-		time.Sleep(300 * time.Millisecond)
+		c.Receive()
 		c.Conn.(*net.TCPConn).SetLinger(0)
 		c.Conn.Close()
 		s.notes("pouring: BrokenPipeError\nleft 1006 ")
@@ -418,31 +429,35 @@ func TestWebSocketFlood(t *testing.T) {
 		c := s.room("/room")
 		var n, threads, files, before, after int
 		fmt.Sscan(s.get("/state", 200).body, &n, &threads, &files, &before)
-		says(t, c, "sleep 1")
-		sent := make(chan int)
+		says(t, c, "wait")
+		var total atomic.Int64
+		done := make(chan struct{})
 		go func() {
-			total := 0
+			defer close(done)
 			for range 500 {
 				if c.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
 					break
 				}
-				total++
+				total.Add(1)
 			}
-			sent <- total
 		}()
-		time.Sleep(500 * time.Millisecond)
+		atRest(t, total.Load)
 		fmt.Sscan(s.get("/state", 200).body, &n, &threads, &files, &after)
 		if after > before+kib(4<<10) {
 			t.Errorf("memory went from %d to %d KiB", before, after)
 		}
-		hears(t, c, "slept 1")
+		if total.Load() == 500 {
+			t.Error("the server took all messages before the callback returned")
+		}
+		s.get("/open", 200)
+		hears(t, c, "waited")
 		for i := range 500 {
 			if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
 				t.Fatal(i, len(got), err)
 			}
 		}
-		if total := <-sent; total != 500 {
-			t.Error(total, "were sent")
+		if <-done; total.Load() != 500 {
+			t.Error(total.Load(), "were sent")
 		}
 	})
 }

@@ -8,6 +8,7 @@ from fapws import HTTPError, WebSocket, broadcast
 
 clients = set()
 notes = []
+gate = threading.Event()
 
 
 def note(*what):
@@ -39,6 +40,9 @@ def hear(ws, message):
     elif command == "sleep":
         time.sleep(float(rest))
         ws.send(f"slept {ws.data.heard}")
+    elif command == "wait":
+        gate.wait()
+        ws.send("waited")
     elif command == "hang":
         while True:
             time.sleep(0.01)
@@ -91,6 +95,21 @@ def noted(environ, start_response):
     return text
 
 
+def wait(environ, start_response):
+    gate.wait()
+    return "waited"
+
+
+def open_gate(environ, start_response):
+    gate.set()
+    return "open"
+
+
+def hang(environ, start_response):
+    while True:
+        time.sleep(0.01)
+
+
 def shout(environ, start_response):
     """To everybody, from an ordinary handler."""
     return str(broadcast(clients, b"!" * int(environ["QUERY_STRING"])))
@@ -123,4 +142,7 @@ PATHS = [
     ("/state", state),
     ("/noted", noted),
     ("/shout", shout),
+    ("/open", open_gate),
+    ("/wait", wait),
+    ("/hang", hang),
 ]
