@@ -219,11 +219,27 @@ __attribute__((noreturn)) static void finish(void) {
   _exit(0);
 }
 
-/* SIGNAL_SHOW shows where all threads are, whatever they do: see faulthandler. */
+void fapws_fork_hold_show(sigset_t *before) {
+  sigset_t show;
+  sigemptyset(&show);
+  sigaddset(&show, FAPWS_FORK_SHOW);
+  pthread_sigmask(SIG_BLOCK, &show, before);
+}
+
+static void kill_itself(int signal) {
+  (void)signal;
+  kill(getpid(), SIGKILL);
+}
+
+/* FAPWS_FORK_SHOW shows where all threads are, whatever they do (see faulthandler), which then calls the handler
+ * before it: the process ends when all is written, however long that takes. */
 static void show_stack_on_signal(void) {
+  struct sigaction last = {.sa_handler = kill_itself};
+  sigaction(FAPWS_FORK_SHOW, &last, NULL);
   PyObject *module = PyImport_ImportModule("faulthandler");
   PyObject *register_it = module ? PyObject_GetAttrString(module, "register") : NULL;
-  PyObject *args = Py_BuildValue("(i)", FAPWS_FORK_SHOW), *kw = Py_BuildValue("{s:i,s:O}", "file", 2, "all_threads", Py_True);
+  PyObject *args = Py_BuildValue("(i)", FAPWS_FORK_SHOW);
+  PyObject *kw = Py_BuildValue("{s:i,s:O,s:O}", "file", 2, "all_threads", Py_True, "chain", Py_True);
   PyObject *done = register_it && args && kw ? PyObject_Call(register_it, args, kw) : NULL;
   PyErr_Clear(); /* a stack is missing, no more */
   Py_XDECREF(done);
@@ -231,6 +247,10 @@ static void show_stack_on_signal(void) {
   Py_XDECREF(args);
   Py_XDECREF(register_it);
   Py_XDECREF(module);
+  sigset_t show;
+  sigemptyset(&show);
+  sigaddset(&show, FAPWS_FORK_SHOW);
+  pthread_sigmask(SIG_UNBLOCK, &show, NULL);
 }
 
 void fapws_fork_child(int socket) {

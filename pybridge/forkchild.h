@@ -8,8 +8,10 @@
 #include <signal.h>
 #include <sys/types.h>
 
-/* The signal that has a child show its stack. */
+/* The signal that has a child show its stack and kill itself. */
 #define FAPWS_FORK_SHOW SIGQUIT
+/* Blocks it in this thread and those that it starts, and stores the mask before in *before. */
+void fapws_fork_hold_show(sigset_t *before);
 
 /* The socket of the one request that this process was forked for (--fork), or -1. */
 extern int fapws_fork_socket;

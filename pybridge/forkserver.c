@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 #define P fapws_the_pool
-#define SHOW_MS 200   /* how long a child has for showing its stack before it is killed */
+#define SHOW_MS 30000 /* how long a child has for showing its stack, before it is killed */
 #define END_MS 2000   /* and for ending when the server has gone */
 #define LOOK_MS 20    /* between two looks at children of which poll(2) cannot tell */
 
@@ -65,6 +66,8 @@ static void start_child(int control, int socket, uint64_t id) {
     tell(control, FAPWS_FORK_FAILED_TO, ENOMEM, id);
     return;
   }
+  sigset_t before;
+  fapws_fork_hold_show(&before); /* until the child can show its stack */
   PyOS_BeforeFork();
   pid_t pid = fork();
   if (pid == 0) {
@@ -75,6 +78,7 @@ static void start_child(int control, int socket, uint64_t id) {
     fapws_fork_child(socket);
   }
   int failure = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   PyOS_AfterFork_Parent();
   if (pid < 0) {
     tell(control, FAPWS_FORK_FAILED_TO, failure, id);

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // forked serves fork.py with --fork; it writes notes to, and waits for files in, folder.
@@ -261,15 +262,41 @@ func TestForkedChildDies(t *testing.T) {
 // A handler that takes too long is answered 504, its stack is logged, and its process
 // ends, whatever it does.
 func TestForkTimeout(t *testing.T) {
+	killing := regexp.MustCompile(`GET /stuck HTTP/1\.1 timed out after \d.* in handler stuck; killing process (\d+), which is here:`)
+	inStuck := regexp.MustCompile(`fork\.py", line \d+ in stuck`)
 	inForkModes(t, func(t *testing.T, m mode) {
 		s, _ := forked(t, m, "--timeout", "3s", "--max-forks", "1")
-		s.get("/stuck", 504)
-		pid := s.says(`GET /stuck HTTP/1\.1 timed out after \d.* in handler stuck; killing process (\d+), which is here:`)[1]
-		s.says(`fork\.py", line \d+ in stuck`)
-		number, _ := strconv.Atoi(pid)
-		eventually(t, "the process has ended", func() bool { return !runs(number) })
+		eventually(t, "the stack of a process is logged", func() bool { // one may be late before it runs the handler
+			killed := len(killing.FindAllString(s.stderr.String(), -1))
+			s.get("/stuck", 504)
+			eventually(t, "it is killed", func() bool { return len(killing.FindAllString(s.stderr.String(), -1)) > killed })
+			for _, line := range killing.FindAllStringSubmatch(s.stderr.String(), -1) {
+				number, _ := strconv.Atoi(line[1])
+				eventually(t, "the process has ended", func() bool { return !runs(number) })
+			}
+			return inStuck.MatchString(s.stderr.String())
+		})
 		s.dial().inTime("/who").want(t, 200) // there is a place again
 	})
+}
+
+// A process that gets no CPU for a while is not killed before it has shown its stack.
+func TestForkTimeoutShowsTheStack(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, modes[0], "--timeout", "3s")
+	number := 0
+	eventually(t, "a process is stopped", func() bool { // it may be late before it runs the handler
+		s.get("/stopped", 504)
+		for _, note := range notesIn(folder) {
+			fmt.Sscanf(note, "stopped_%d", &number)
+		}
+		return number != 0
+	})
+	s.says(fmt.Sprintf(`killing process %d, which is here:`, number))
+	time.Sleep(time.Second) // it is stopped: nothing depends on how long
+	syscall.Kill(number, syscall.SIGCONT)
+	s.says(`fork\.py", line \d+ in stopped`)
+	eventually(t, "the process has ended", func() bool { return !runs(number) })
 }
 
 // A generator's chunks leave as they come, it waits for its client, and is closed when that leaves.

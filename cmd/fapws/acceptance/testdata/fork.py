@@ -65,6 +65,13 @@ def stuck(environ, start_response):
     lock.acquire()
 
 
+def stopped(environ, start_response):
+    note("stopped %d" % os.getpid())
+    os.kill(os.getpid(), signal.SIGSTOP)
+    while True:
+        pass
+
+
 def dies(environ, start_response):
     how = environ["QUERY_STRING"]
     if how == "late":
@@ -111,7 +118,7 @@ def purge(environ, start_response):
 
 
 PATHS = [
-    ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck), ("/dies", dies), ("/fails", fails),
+    ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck), ("/stopped", stopped), ("/dies", dies), ("/fails", fails),
     ("/children", has_children), ("/later", later), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)), ("/purge", purge),
     ("/news", lambda environ, start_response: fapws.channel("news")),
 ]
