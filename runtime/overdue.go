@@ -8,9 +8,13 @@ import (
 // loop notes in flight.since when it began to wait for it. With Config.Timeout
 // it looks at all of them on every tick; a request pays a store for that.
 
-// findOverdue ends the exchanges whose handler has owed a part for too long.
-func (l *loop) findOverdue() {
+// findOverdue ends the exchanges whose handler has owed a part for too long. Those that are noted to have begun at the
+// last tick, or since, may have begun just now: where this tick is late, that is more than late allows for.
+func (l *loop) findOverdue(last int64) {
 	for _, x := range l.flights.all {
+		if x.since >= last {
+			x.since = max(x.since, l.now-tickLength)
+		}
 		if x.owed && l.late(x) && !x.throttled() {
 			l.overdue(x, time.Duration(l.now-x.since))
 		}

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +58,7 @@ func (s *testServer) lookLater() {
 	s.do(func() {
 		now := s.loop.now
 		s.loop.now += int64(time.Hour)
-		s.loop.findOverdue()
+		s.loop.findOverdue(s.loop.now)
 		s.loop.now = now
 	})
 }
@@ -108,6 +110,56 @@ func (a *app) inFlight() (list []*call) {
 		list = append(list, c)
 	}
 	return list
+}
+
+// A request that has just begun is not overdue because the clock of the loop is late, nor is a head.
+func TestLateTick(t *testing.T) {
+	t.Parallel()
+	end := make(chan struct{})
+	a := hanging(end)
+	s := serve(t, Config{Timeout: time.Hour}, a)
+	hangs, half := s.dial(t), s.dial(t)
+	io.WriteString(hangs, "GET /hang HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	io.WriteString(half, "GET /half HTTP/1.1\r\n")
+	const limit = 100 * time.Millisecond
+	eventually(t, "both have begun", func() (begun bool) {
+		s.do(func() {
+			l := s.loop
+			all := l.wheel.all()
+			begun = len(a.inFlight()) == 1 && slices.ContainsFunc(all, func(c *conn) bool { return c.state == stateHead })
+			if !begun {
+				return
+			}
+			l.start = l.start.Add(-time.Minute)                            // so that no time is below zero
+			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10)) // the last tick was nearly two ticks ago
+			for _, x := range l.flights.all {
+				x.since = l.now
+			}
+			l.cfg.Timeout, l.cfg.HeadTimeout = limit, limit
+			l.wheel.tick = l.now / tickLength
+			for _, c := range all {
+				c.stamp = l.now
+				l.schedule(c)
+			}
+			l.ticked()
+			l.cfg.Timeout, l.cfg.HeadTimeout = time.Hour, time.Hour
+			for _, c := range l.wheel.all() {
+				l.schedule(c)
+			}
+		})
+		return begun
+	})
+	io.WriteString(half, "Host: x\r\nConnection: close\r\n\r\n")
+	close(end)
+	for c, want := range map[net.Conn]string{half: "200:/half", hangs: "200:too late"} {
+		text, err := io.ReadAll(c)
+		if got := bodies(t, string(text)); got != want || err != nil {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	}
+	if told := a.told(); told != "" {
+		t.Errorf("overdue: %s", told)
+	}
 }
 
 // A connection serves on after a 504.

@@ -86,11 +86,14 @@ func (l *loop) ticked() {
 	l.ticking.Store(false)
 	before := l.now
 	l.clock(time.Now())
-	if l.now-before > 2*tickLength {
+	switch late := l.now - before - tickLength; {
+	case late > tickLength:
 		l.heldUp(before)
+	case late > tickLength/8:
+		l.restamp(before)
 	}
 	if l.limited {
-		l.findOverdue()
+		l.findOverdue(before)
 	}
 	if len(l.waited) > 0 {
 		l.hurry()
@@ -108,6 +111,16 @@ func (l *loop) ticked() {
 			l.wheel.add(c, l.now+tickLength)
 		default:
 			l.expired(c)
+		}
+	}
+}
+
+// restamp corrects the stamps since the last tick, which were made by its time: where this tick is late, they are older
+// than the tick that deadlines allow for.
+func (l *loop) restamp(last int64) {
+	for _, c := range l.wheel.all() {
+		if c.stamp >= last {
+			c.stamp = max(c.stamp, l.now-tickLength)
 		}
 	}
 }
