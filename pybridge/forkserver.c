@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define P fapws_the_pool
-#define SHOW_MS 30000 /* how long a child has for showing its stack, before it is killed */
+#define SHOW_MS 30000 /* how long a child has for showing its stack before it is killed */
 #define END_MS 2000   /* and for ending when the server has gone */
 #define LOOK_MS 20    /* between two looks at children of which poll(2) cannot tell */
 
