@@ -68,6 +68,7 @@ in_root() {
         folder=$1 user=$2 home=/home/user
         shift 2
         [[ $user == user ]] || home=/root
+        mount --rbind "$folder" "$folder"
         mount -t proc proc "$folder/proc"
         mount -t sysfs -o ro sysfs "$folder/sys"
         mount -t tmpfs tmpfs "$folder/dev/shm"
@@ -77,7 +78,11 @@ in_root() {
         for name in GOPROXY GOSUMDB GONOSUMDB http_proxy https_proxy no_proxy; do
             [[ -z ${!name-} ]] || settings+=("$name=${!name}")
         done
-        exec env -i "${settings[@]}" chroot --userspec="$user:$user" "$folder" "$@"' - "$@" </dev/null
+        # A namespace cannot be made in a chroot, and some tests need one.
+        cd "$folder"
+        pivot_root . .
+        umount -l .
+        exec env -i "${settings[@]}" chroot --userspec="$user:$user" / "$@"' - "$@" </dev/null
 }
 
 # build_in FOLDER USER WORD... runs build.sh of the clone in the system.
@@ -105,6 +110,8 @@ serve_in() {
     grep -q '^Hello world' <&"$connection" || die "it does not answer"
     pkill -P "$server_pid" || true
     trap - EXIT
+    # Commands that follow inherit no descriptor.
+    exec {connection}>&- {server}<&-
     say "$2: $line"
 }
 
