@@ -388,6 +388,7 @@ func TestSupervisorIsKilled(t *testing.T) {
 	for _, pid := range workers {
 		eventually(t, "the workers have ended", func() bool { return !alive(pid) })
 	}
+	s.ended()
 }
 
 // USR1 opens the access log anew, in every process.
