@@ -41,13 +41,8 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/memory", nil},
 		{"fapws/cmd/fapws/version", nil},
 		{"fapws/cmd/fapws/exit", nil},
-		{"fapws/cmd/fapws/application", []string{"fapws/cmd/fapws/exit", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/pybridge", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/banner", []string{"fapws/cmd/fapws/version", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/bind", []string{"fapws/cmd/fapws/application", "fapws/cmd/fapws/exit", "fapws/cmd/fapws/privilege", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/configfile", []string{"fapws/cmd/fapws/exit", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/logs", []string{"fapws/cmd/fapws/exit", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/plan", []string{"fapws/cmd/fapws/application", "fapws/cmd/fapws/configfile", "fapws/cmd/fapws/envfile", "fapws/cmd/fapws/exit", "fapws/cmd/fapws/logs", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/site", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/version", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/presence", []string{"fapws/cmd/fapws/application", "fapws/cmd/fapws/bind", "fapws/cmd/fapws/ctl", "fapws/cmd/fapws/exit", "fapws/cmd/fapws/notify", "fapws/cmd/fapws/pidfile", "fapws/cmd/fapws/privilege", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/pybridge", "fapws/runtime", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/ctl", nil},
 		{"fapws/cmd/fapws/cage", nil},
 		{"fapws/cmd/fapws/orphan", nil},
@@ -73,6 +68,46 @@ func TestArrows(t *testing.T) {
 			}
 			if c.from == "fapws/runtime/http1" && strings.Contains(dep, ".") {
 				t.Errorf("%s imports %s, which is not std", c.from, dep)
+			}
+		}
+	}
+}
+
+// layers are the packages of cmd/fapws, those first that need the least. A package imports
+// from layers before its own.
+var layers = []string{
+	"cage ctl envfile exit memory notify orphan pidfile privilege tomlfile version watch",
+	"pool settings webconf",
+	"application banner configfile logs site",
+	"bind plan",
+	"presence",
+}
+
+// TestLayers: packages of cmd/fapws import downwards only.
+func TestLayers(t *testing.T) {
+	const above = "fapws/cmd/fapws/"
+	level := map[string]int{}
+	for i, names := range layers {
+		for _, name := range strings.Fields(names) {
+			level[name] = i + 1
+		}
+	}
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		packages := strings.Fields(line)
+		from, within := strings.CutPrefix(packages[0], above)
+		if !within || strings.HasPrefix(from, "acceptance") {
+			continue
+		}
+		if level[from] == 0 {
+			t.Errorf("%s is in no layer", from)
+		}
+		for _, name := range packages[1:] {
+			if name, within := strings.CutPrefix(name, above); within && level[name] >= level[from] {
+				t.Errorf("%s imports %s, which is not below it", from, name)
 			}
 		}
 	}

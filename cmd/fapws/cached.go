@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"fapws/cmd/fapws/ctl"
@@ -16,11 +14,7 @@ import (
 
 // purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.
 func (s *service) purge(text string) {
-	var p cache.Pattern
-	err := json.Unmarshal([]byte(text), &p)
-	if err == nil {
-		err = p.Check()
-	}
+	p, err := cache.ParsePattern(text)
 	if err != nil {
 		s.log.Log(runtime.LevelError, fmt.Sprintf("fapws.cache.purge: %v", err))
 		return
@@ -79,25 +73,13 @@ func (p *parent) tellOthers(pattern cache.Pattern) {
 	}
 }
 
-// What a supervisor asks its workers about their caches.
-const (
-	askPurge = "purge" // with a pattern in JSON; how many went is the answer
-	askCache = "cache" // ctl.Cache in JSON is the answer
-)
-
 // purged carries out a pattern in JSON and returns how many pages went.
 func purged(server *runtime.Server, text string) int {
-	var p cache.Pattern
-	if json.Unmarshal([]byte(text), &p) != nil || p.Check() != nil {
+	p, err := cache.ParsePattern(text)
+	if err != nil {
 		return 0
 	}
 	return server.PurgeNow(p)
-}
-
-// patternOf is what "fapws ctl purge" asks for.
-func patternOf(p ctl.Pattern) (cache.Pattern, error) {
-	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
-	return pattern, pattern.Check()
 }
 
 // cacheOf is what a report says of the cache of this process.
@@ -114,8 +96,8 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 
 // Purge implements ctl.Server.
 func (a *alone) Purge(p ctl.Pattern) (int, error) {
-	pattern, err := patternOf(p)
-	if err != nil {
+	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
+	if err := pattern.Check(); err != nil {
 		return 0, err
 	}
 	n := a.s.server.PurgeNow(pattern)
@@ -125,54 +107,9 @@ func (a *alone) Purge(p ctl.Pattern) (int, error) {
 	return n, nil
 }
 
-// Purge implements ctl.Server: in all workers.
-func (t together) Purge(p ctl.Pattern) (n int, err error) {
-	pattern, err := patternOf(p)
-	if err != nil {
-		return 0, err
-	}
-	text, err := json.Marshal(pattern)
-	if err != nil {
-		return 0, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
-	defer cancel()
-	asked := t.v.sup.Status().Workers
-	replies := t.v.sup.Ask(ctx, askPurge+" "+string(text))
-	for _, reply := range replies {
-		var one int
-		if json.Unmarshal([]byte(reply.Text), &one) != nil || one < 0 {
-			return 0, fmt.Errorf("a handler holds worker %d up; its pages go when it has ended", reply.Pid)
-		}
-		n += one
-	}
-	for _, w := range asked {
-		if w.State >= pool.Ready && w.State < pool.Dead && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
-			return 0, fmt.Errorf("worker %d does not answer", w.Pid)
-		}
-	}
-	return n, nil
-}
-
-// caches adds up what the workers say of theirs; nil: there is none.
-func (t together) caches(ctx context.Context) (sum *ctl.Cache) {
-	for _, reply := range t.v.sup.Ask(ctx, askCache) {
-		var one *ctl.Cache
-		if json.Unmarshal([]byte(reply.Text), &one) != nil || one == nil {
-			continue
-		}
-		if sum == nil {
-			sum = &ctl.Cache{}
-		}
-		sum.Add(one)
-	}
-	return sum
-}
-
-// purgeSoon carries out a pattern in JSON, from another worker.
+// purgeSoon carries out a pattern in JSON, from another worker, which has checked it.
 func purgeSoon(s *service, text string) {
-	var p cache.Pattern
-	if json.Unmarshal([]byte(text), &p) == nil && p.Check() == nil {
+	if p, err := cache.ParsePattern(text); err == nil {
 		s.server.Purge(p)
 	}
 }

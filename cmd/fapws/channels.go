@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"fapws/pybridge"
@@ -112,109 +109,4 @@ func (s *service) broadcast(e *pybridge.Event) {
 		}
 		return nil
 	})
-}
-
-// lane carries things out, all that wait at once and one after the other, on a
-// goroutine that is there while something does. Who adds to it does not wait.
-type lane[T any] struct {
-	carry func([]T)
-
-	mu      sync.Mutex
-	waiting []T
-	running bool
-	held    bool // nothing is carried out for now
-}
-
-func newLane[T any](carry func([]T)) *lane[T] { return &lane[T]{carry: carry} }
-
-func (l *lane[T]) add(things ...T) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.waiting = append(l.waiting, things...)
-	l.start()
-}
-
-// start needs the mutex.
-func (l *lane[T]) start() {
-	if !l.running && !l.held && len(l.waiting) > 0 {
-		l.running = true
-		go l.run()
-	}
-}
-
-func (l *lane[T]) run() {
-	for {
-		l.mu.Lock()
-		some := l.waiting
-		l.waiting = nil
-		if len(some) == 0 {
-			l.running = false
-			l.mu.Unlock()
-			return
-		}
-		l.mu.Unlock()
-		l.carry(some)
-	}
-}
-
-// hold keeps everything in the lane, or lets it go on.
-func (l *lane[T]) hold(on bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.held = on
-	l.start()
-}
-
-// rest returns when nothing is in the lane, or after limit.
-func (l *lane[T]) rest(limit time.Duration) {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(backlogPause) {
-		l.mu.Lock()
-		running := l.running
-		l.mu.Unlock()
-		if !running {
-			return
-		}
-	}
-}
-
-// --- events between processes --------------------------------------------------
-
-// On its way a broadcast is an event of a channel that cannot be, placeMark and the place
-// of the WebSocket; its id is the group.
-const (
-	textType   = "text"
-	binaryType = "binary"
-	placeMark  = "#"
-)
-
-// appendEvent writes an event for cutEvent.
-func appendEvent(raw []byte, e *pybridge.Event) []byte {
-	name, id, kind := e.Name, e.ID, e.Type
-	if e.Place != "" {
-		name, id, kind = placeMark+e.Place, e.Name, textType
-		if e.Binary {
-			kind = binaryType
-		}
-	}
-	for _, text := range [...]string{name, id, kind, e.Data} {
-		raw = append(binary.AppendUvarint(raw, uint64(len(text))), text...)
-	}
-	return raw
-}
-
-var errEvents = errors.New("events from the supervisor cannot be read")
-
-// cutEvent takes the first event off raw.
-func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
-	for _, text := range [...]*string{&e.Name, &e.ID, &e.Type, &e.Data} {
-		n, k := binary.Uvarint(raw)
-		if k <= 0 || n > uint64(len(raw)-k) {
-			return e, nil, errEvents
-		}
-		*text, raw = string(raw[k:k+int(n)]), raw[k+int(n):]
-	}
-	if place, is := strings.CutPrefix(e.Name, placeMark); is {
-		e = pybridge.Event{Place: place, Binary: e.Type == binaryType, Name: e.ID, Data: e.Data}
-	}
-	return e, raw, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,6 +14,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/plan"
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/cgi"
@@ -40,9 +42,10 @@ func isForkServer() bool {
 	return is
 }
 
-// serveForks is the life of a fork server: it loads the application, says what it has
-// found, and forks. On the main thread.
-func (s *service) serveForks() (code int, err error) {
+// runForkServer is the life of a fork server: it loads the application, says what it has
+// found, and forks. It has to be called on the main thread.
+func runForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
+	s := &service{plan: p, stderr: stderr}
 	unix.CloseOnExec(forkControl)
 	unix.CloseOnExec(forkLoaded)
 	control, loaded := os.NewFile(forkControl, "control"), os.NewFile(forkLoaded, "loaded")
@@ -106,7 +109,7 @@ func (s *service) forksFailed(line string) {
 func (s *service) forkCommand() *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
-	cmd.Dir = s.started.folder
+	cmd.Dir = s.plan.Start.Dir
 	cmd.Env = append(os.Environ(), forkVariable+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,33 +11,7 @@ import (
 	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
-	"fapws/cmd/fapws/settings"
 )
-
-// errRoot refuses root on a system where another user could run the application.
-var errRoot = errors.New("refusing to run as root, because every mistake of the application would be one of root: choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)")
-
-// judgeRoot decides about a process that was started by root. Where the process would
-// stay root and nothing allows that, the result is an error, or a warning on a system that leaves no choice.
-func judgeRoot(conf *settings.Config) (warning string, err error) {
-	if os.Geteuid() != 0 || conf.AllowRoot || !staysRoot(conf) {
-		return "", nil
-	}
-	reason := privilege.RootReason()
-	if reason == "" {
-		return "", exit.Usage(errRoot)
-	}
-	return "running as root, because " + reason + "; choose another user with --user NAME, or silence this with --allow-root", nil
-}
-
-// staysRoot reports whether a process that was started by root would serve as root.
-func staysRoot(conf *settings.Config) bool {
-	if conf.User == "" {
-		return true
-	}
-	id, err := privilege.Lookup(conf.User, conf.Group)
-	return err == nil && id.UID == 0 // findIdentity reports the error
-}
 
 // findIdentity looks up who the workers, and then this process, are to be.
 func (v *overseer) findIdentity() (err error) {
@@ -60,9 +33,9 @@ func (v *overseer) findIdentity() (err error) {
 // fapws was started, since the command line and the configuration file may name
 // paths relative to it. A user who may not enter that one starts in the directory of
 // --chdir, if nothing else is relative.
-func (v *overseer) workerFolder(at place) (string, error) {
+func (v *overseer) workerFolder() (string, error) {
 	if v.identity == nil {
-		return at.folder, nil
+		return v.plan.Start.Dir, nil
 	}
 	refuse := func(err error, hint string) (string, error) {
 		return "", exit.Usage(fmt.Errorf("%w; %s", err, hint))
@@ -72,10 +45,10 @@ func (v *overseer) workerFolder(at place) (string, error) {
 			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
 		}
 	}
-	err := v.identity.Enter(at.folder)
+	err := v.identity.Enter(v.plan.Start.Dir)
 	switch {
 	case err == nil:
-		return at.folder, nil
+		return v.plan.Start.Dir, nil
 	case v.conf.Chdir == "":
 		return refuse(err, "start fapws in another directory, or name one with --chdir")
 	case !filepath.IsAbs(v.conf.Chdir):

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	goruntime "runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -45,7 +47,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	rows := settings.Table(settings.Machine{OpenFiles: openFiles()})
+	rows := settings.Table(settings.ThisMachine())
 	cmd, err := settings.ParseCommand(rows, args)
 	if err != nil {
 		return 0, exit.Usage(err)
@@ -71,10 +73,6 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if err != nil {
 		return 0, exit.Usage(err)
 	}
-	started, err := whereStarted()
-	if err != nil {
-		return 0, exit.NotStarted("%v", err)
-	}
 	plan, doubts, err := plan.Make(cmd, set)
 	if err != nil {
 		return 0, err
@@ -90,20 +88,14 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if early.Umask >= 0 {
 		unix.Umask(early.Umask)
 	}
-	if forks {
-		return (&service{plan: plan, stderr: stderr}).serveForks()
-	}
-	if parent != nil {
-		s := &service{plan: plan, stderr: stderr, front: &presence.Presence{}, parent: parent, started: started}
-		if parent.stderr < 0 { // else the supervisor hears what this process writes, and logs it
-			s.errors.OpenAsWorker(&early)
-		}
-		if parent.standIn {
-			return s.standIn()
-		}
-		code, err := s.run()
-		parent.failing(err)
-		return code, err
+	// As python3 does, so that writing to a closed pipe, or beyond RLIMIT_FSIZE, is an error
+	// that handlers can catch.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+	switch {
+	case forks:
+		return runForkServer(plan, stderr)
+	case parent != nil:
+		return parent.run(plan, stderr)
 	}
 	warning, err := judgeRoot(&early)
 	if err != nil {
@@ -111,29 +103,9 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	f := &presence.Presence{Passed: bind.TakePassed(), Notifier: notify.Take(), PidPath: early.PidFile, Warning: warning}
 	if supervised(set, &early) {
-		v := &overseer{plan: plan, conf: early, stderr: stderr, front: f}
-		if err := v.findIdentity(); err != nil {
-			return 0, err
-		}
-		if v.identity != nil {
-			logs.Give(v.logNames(), v.identity.Credential(), logs.New(stderr, early.LogLevel, early.LoopDebug))
-		}
-		if err := v.errors.Open(&early, v.followers); err != nil {
-			return 0, err
-		}
-		if code, err = v.run(started); err != nil {
-			return v.errors.Report(stderr, err), nil
-		}
-		return code, nil
+		return runSupervisor(plan, f, stderr)
 	}
-	s := &service{plan: plan, stderr: stderr, front: f, started: started}
-	if err := s.errors.Open(&early, s.followErrors); err != nil {
-		return 0, err
-	}
-	if code, err = s.run(); err != nil {
-		return s.errors.Report(stderr, err), nil
-	}
-	return code, nil
+	return runAlone(plan, f, stderr)
 }
 
 // warnOf writes what is doubtful about the command line and its surroundings.
@@ -146,14 +118,4 @@ func warnOf(doubts []string, word settings.Word, conf *settings.Config, stderr i
 			fmt.Fprintln(stderr, "fapws:", line)
 		}
 	}
-}
-
-// openFiles returns how many files this process may have open. Go's start-up
-// has raised the soft limit to the hard one.
-func openFiles() uint64 {
-	var lim unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
-		return 0
-	}
-	return lim.Cur
 }

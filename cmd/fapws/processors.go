@@ -19,7 +19,3 @@ func useProcessors() {
 		goruntime.GOMAXPROCS(leastProcessors)
 	}
 }
-
-// severalWorkers tells whether more than one process serves, when the setting
-// workers is n.
-func severalWorkers(n int) bool { return n > 1 || n == 0 && goruntime.NumCPU() > 1 }

@@ -59,7 +59,7 @@ func (v *overseer) sayKept() {
 	if v.plan.File == nil {
 		return
 	}
-	set, err := settings.New(settings.Table(settings.Machine{OpenFiles: openFiles()}), v.plan.Command.Flags, os.LookupEnv)
+	set, err := settings.New(settings.Table(settings.ThisMachine()), v.plan.Command.Flags, os.LookupEnv)
 	if err != nil {
 		return // the workers, which read the same, have said so
 	}

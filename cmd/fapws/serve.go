@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	goruntime "runtime"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +42,6 @@ type service struct {
 	app      *pybridge.App                     // nil: no Python in this process
 	forks    atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
 	contents *pybridge.Contents                // what was loaded, here or there; nil: no application
-	started  place
 	built    *site.Built
 	access   *accesslog.Log
 	logs     logs.Files
@@ -54,6 +54,19 @@ type service struct {
 	handler  *pybridge.Handler
 	here     *lane[pybridge.Event] // events of a process that is alone
 	over     atomic.Bool           // nothing is sent any more
+}
+
+// runAlone serves in this process, which has no supervisor, until told to stop, and returns
+// the exit code. front is what others know the server by. It has to be called on the main thread.
+func runAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
+	s := &service{plan: p, front: front, stderr: stderr}
+	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
+		return 0, err
+	}
+	if code, err = s.run(); err != nil {
+		return s.errors.Report(stderr, err), nil
+	}
+	return code, nil
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -344,3 +357,7 @@ func (s *service) announce(addrs []net.Addr) {
 		})
 	}
 }
+
+// severalWorkers tells whether more than one process serves, when the setting
+// workers is n.
+func severalWorkers(n int) bool { return n > 1 || n == 0 && goruntime.NumCPU() > 1 }

@@ -48,7 +48,6 @@ func watchSignals(log func(runtime.Level, string), exit func(code int), reopen, 
 			signal.Notify(s.caught, sig)
 		}
 	}
-	ignoreAsPython()
 	// They are for supervisors. Whom they reach as well, as when a shell sends
 	// them to a job, would be stopped.
 	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
@@ -59,10 +58,6 @@ func watchSignals(log func(runtime.Level, string), exit func(code int), reopen, 
 	}()
 	return s
 }
-
-// ignoreAsPython ignores what python3 does, so that writing to a closed pipe,
-// or beyond RLIMIT_FSIZE, is an error that handlers can catch.
-func ignoreAsPython() { signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ) }
 
 // serve says that from now on there is something to stop gracefully.
 func (s *signals) serve() {

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
@@ -30,32 +28,6 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 )
-
-// supervised says whether the settings ask for workers under a supervisor.
-func supervised(set *settings.Settings, conf *settings.Config) bool {
-	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
-		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != ""
-}
-
-// place is where a process was started: what it needs to start itself again.
-type place struct {
-	program string // where the executable is found by name
-	folder  string
-}
-
-// whereStarted has to be called before the process changes its folder.
-func whereStarted() (p place, err error) {
-	if p.folder, err = os.Getwd(); err != nil {
-		return p, err
-	}
-	if p.program, err = exec.LookPath(os.Args[0]); err != nil && !errors.Is(err, exec.ErrDot) {
-		p.program, err = os.Executable()
-	}
-	if err == nil && !filepath.IsAbs(p.program) {
-		p.program = filepath.Join(p.folder, p.program)
-	}
-	return p, err
-}
 
 // overseer is the process of a supervisor. It knows the settings as flags and
 // environment have them, until a worker tells those of the script.
@@ -102,8 +74,27 @@ func (v *overseer) openControl() error {
 	return v.front.OpenControl(&v.conf, v.plan.Settings.Source("ctl-socket"), together{v})
 }
 
+// runSupervisor supervises workers until told to stop, and returns the exit code. front is
+// what others know the server by.
+func runSupervisor(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
+	v := &overseer{plan: p, conf: p.Conf, front: front, stderr: stderr}
+	if err := v.findIdentity(); err != nil {
+		return 0, err
+	}
+	if v.identity != nil {
+		logs.Give(v.logNames(), v.identity.Credential(), logs.New(stderr, v.conf.LogLevel, v.conf.LoopDebug))
+	}
+	if err := v.errors.Open(&v.conf, v.followers); err != nil {
+		return 0, err
+	}
+	if code, err = v.run(); err != nil {
+		return v.errors.Report(stderr, err), nil
+	}
+	return code, nil
+}
+
 // run supervises until told to stop, and returns the exit code.
-func (v *overseer) run(at place) (code int, err error) {
+func (v *overseer) run() (code int, err error) {
 	v.log = v.errors.Logger(v.stderr, &v.conf)
 	v.front.LogTo(v.log.Log)
 	v.memory.TrimHeap = pybridge.TrimHeap
@@ -114,13 +105,13 @@ func (v *overseer) run(at place) (code int, err error) {
 	if v.sockets, err = bind.Options(&v.conf); err != nil {
 		return 0, err
 	}
-	folder, err := v.workerFolder(at)
+	folder, err := v.workerFolder()
 	if err != nil {
 		return 0, err
 	}
 	bind.KeepFromWorkers(v.conf.Bind)
 	sup := pool.New(pool.Options{
-		Program:     at.program,
+		Program:     v.plan.Start.Program,
 		Args:        os.Args,
 		Dir:         folder,
 		Workers:     v.workers(),
@@ -168,7 +159,6 @@ func (v *overseer) run(at place) (code int, err error) {
 		defer v.dropEarly()
 	}
 	caught := pool.Catch(handover)
-	ignoreAsPython()
 	err = v.sup.Run(caught, handover)
 	removeSocketFiles(v.served, v.log)
 	v.front.Withdraw()
@@ -277,35 +267,12 @@ func (v *overseer) up(addresses []pool.Address, resumed bool) {
 	}
 }
 
-// socketAddrs returns the addresses that the kernel knows.
-func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
-	for _, a := range addresses {
-		if ln, err := runtime.FromFile(a.Sockets[0]); err == nil {
-			addrs = append(addrs, ln.Addr())
-			ln.Close()
-		}
-	}
-	return addrs
-}
-
 // workers is how many processes are to serve.
 func (v *overseer) workers() int {
 	if v.conf.Workers == 0 {
 		return goruntime.NumCPU()
 	}
 	return v.conf.Workers
-}
-
-// removeSocketFiles removes those of unix sockets that nobody serves any more.
-func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
-	for _, a := range addresses {
-		switch err := runtime.RemoveSocketFile(a.Name); {
-		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
-			log.Log(runtime.LevelInfo, err.Error()+"; the next start replaces it")
-		case err != nil:
-			log.Log(runtime.LevelWarning, err.Error())
-		}
-	}
 }
 
 // answering says whether the watchdog may be told that all is well: somebody

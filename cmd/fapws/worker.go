@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,8 +20,9 @@ import (
 	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
-	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/presence"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
@@ -62,6 +62,21 @@ func takeParent() (*parent, error) {
 	// The supervisor starts /proc/self/exe, after which the kernel has named us.
 	_ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0)
 	return p, nil
+}
+
+// run serves as a worker until told to stop, and returns the exit code. It has to be
+// called on the main thread.
+func (p *parent) run(what *plan.Plan, stderr io.Writer) (code int, err error) {
+	s := &service{plan: what, front: &presence.Presence{}, stderr: stderr, parent: p}
+	if p.stderr < 0 { // else the supervisor hears what this process writes, and logs it
+		s.errors.OpenAsWorker(&what.Conf)
+	}
+	if p.standIn {
+		return s.standIn()
+	}
+	code, err = s.run()
+	p.failing(err)
+	return code, err
 }
 
 // take reads the value of pool.Variable.
@@ -104,15 +119,6 @@ func (p *parent) unhear() {
 		unix.Close(p.stderr)
 		p.stderr = -1
 	}
-}
-
-// settled is what a worker tells of its settings, which the script has had a
-// say in.
-type settled struct {
-	settings.Config
-	BindFrom settings.Source
-	Python   string // version; "": none runs
-	Served   string // what is served
 }
 
 // present says that this process could serve, after the request that has to be
@@ -288,13 +294,8 @@ func (p *parent) accept(s *service, sockets []pool.Socket, files []*os.File) {
 	}
 }
 
-// What the supervisor asks for its watchdog, and the answer.
-const (
-	askAlive = "alive"
-	yes      = "yes"
-
-	aliveWithin = 10 * time.Second // later nobody waits for it
-)
+// aliveWithin is how long the supervisor waits for the answer to askAlive.
+const aliveWithin = 10 * time.Second
 
 // alive answers askAlive: the loop serves, if it takes what it is given.
 func alive(server *runtime.Server) string {
@@ -364,72 +365,4 @@ func withJitter(n, jitter int) int {
 		return n
 	}
 	return n + rand.IntN(jitter+1)
-}
-
-// checkSelf makes a GET request to server, as if it had come in from a unix
-// socket. The error says what is wrong in one line.
-func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	ours, err := connOf(fds[0])
-	if err != nil {
-		unix.Close(fds[1])
-		return err
-	}
-	defer ours.Close()
-	theirs, err := connOf(fds[1])
-	if err == nil {
-		err = server.Enrol(theirs)
-	}
-	if err != nil {
-		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		ours.SetDeadline(deadline)
-	}
-	status, err := get(ours, target)
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("GET %s is not answered in time", target)
-	case err != nil:
-		return fmt.Errorf("GET %s: %v", target, err)
-	case status >= 400:
-		return fmt.Errorf("GET %s is answered %d", target, status)
-	}
-	return nil
-}
-
-func connOf(fd int) (net.Conn, error) {
-	f := os.NewFile(uintptr(fd), "reload check")
-	defer f.Close()
-	return net.FileConn(f)
-}
-
-// get makes a request and returns the status of the answer, once it is whole.
-// target is as --reload-check has it.
-func get(c net.Conn, target string) (status int, err error) {
-	host := "localhost"
-	if rest, named := strings.CutPrefix(target, "http://"); named {
-		slash := strings.IndexByte(rest, '/')
-		host, target = rest[:slash], rest[slash:]
-	}
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: fapws-reload-check\r\nConnection: close\r\n\r\n", target, host); err != nil {
-		return 0, err
-	}
-	r := bufio.NewReader(c)
-	for status < 200 { // RFC 9110 §15.2: others may come before the answer
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return 0, err
-		}
-		if len(line) > 12 && line[:5] == "HTTP/" {
-			if status, err = strconv.Atoi(line[9:12]); err != nil {
-				return 0, err
-			}
-		}
-	}
-	_, err = io.Copy(io.Discard, r)
-	return status, err
 }

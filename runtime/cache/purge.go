@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -13,6 +14,14 @@ type Pattern struct {
 	Path  string `json:"path,omitempty"`  // "/page": with any query; "/page?a=1": with this one; "/blog/*": what begins so; "*": all
 	Exact bool   `json:"exact,omitempty"` // "*" and "?" in Path are themselves
 	Tag   string `json:"tag,omitempty"`   // what the field Fapws-Cache-Tags of answers has; instead of Path
+}
+
+// ParsePattern reads a pattern in JSON and checks it. The error is one line.
+func ParsePattern(text string) (p Pattern, err error) {
+	if err = json.Unmarshal([]byte(text), &p); err == nil {
+		err = p.Check()
+	}
+	return p, err
 }
 
 // Check returns what is wrong with a pattern, in one line.

@@ -24,6 +24,7 @@ type Plan struct {
 	Path     string          // absolute path of File
 	Site     *site.Config
 	Mistakes error // in File
+	Start    Start
 
 	named bool                      // the command line names what is served
 	apps  []application.Application // of Site.Apps, in its order, once Find has found them
@@ -40,6 +41,9 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	}
 	if p.Conf, err = set.Config(); err != nil {
 		return nil, nil, exit.Usage(tomlfile.Join(p.Mistakes, err))
+	}
+	if p.Start, err = whereStarted(); err != nil {
+		return nil, nil, err
 	}
 	if p.Conf.Chdir != "" {
 		if err := os.Chdir(p.Conf.Chdir); err != nil {

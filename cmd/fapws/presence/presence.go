@@ -4,15 +4,20 @@ package presence
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"sync/atomic"
+	"time"
 
+	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/notify"
 	"fapws/cmd/fapws/pidfile"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/version"
 	"fapws/runtime"
 )
 
@@ -105,4 +110,20 @@ func (f *Presence) OpenControl(conf *settings.Config, from settings.Source, serv
 		f.log(runtime.LevelDebug, fmt.Sprintf("no control socket: %v", err))
 	}
 	return nil
+}
+
+// Report is the part of a report of the control socket that is about the server as a whole.
+func Report(p *plan.Plan, conf *settings.Config, addrs []net.Addr, since time.Time) ctl.Report {
+	r := ctl.Report{
+		PID:     os.Getpid(),
+		App:     p.Label(conf),
+		Version: version.Version,
+		Python:  p.Python(),
+		Mode:    banner.Mode(conf),
+		Uptime:  time.Since(since).Seconds(),
+	}
+	for _, addr := range addrs {
+		r.Addresses = append(r.Addresses, banner.URL(addr))
+	}
+	return r
 }

@@ -1,10 +1,24 @@
 package settings
 
-import "slices"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // Machine is what defaults depend on.
 type Machine struct {
 	OpenFiles uint64 // the limit of open files of this process; 0 if not known
+}
+
+// ThisMachine returns what defaults depend on here. Go's start-up has raised the soft
+// limit of open files to the hard one.
+func ThisMachine() (m Machine) {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {
+		m.OpenFiles = uint64(limit.Cur)
+	}
+	return m
 }
 
 // Table returns the rows of all settings in the order of the help.

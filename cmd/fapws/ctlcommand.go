@@ -1,0 +1,20 @@
+package main
+
+import (
+	"errors"
+	"io"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/tomlfile"
+)
+
+// speak is "fapws ctl".
+func speak(args []string, stdout io.Writer) error {
+	err := ctl.Run(args, stdout, tomlfile.Nearest)
+	var wrong *ctl.UsageError
+	if errors.As(err, &wrong) {
+		return exit.Usage(err)
+	}
+	return err
+}

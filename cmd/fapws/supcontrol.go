@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/presence"
+	"fapws/runtime/cache"
+)
+
+type together struct{ v *overseer }
+
+func (t together) Report() ctl.Report {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	st := t.v.sup.Status()
+	served := map[int]int64{}
+	for _, reply := range t.v.sup.Ask(ctx, askServed) {
+		if n, err := strconv.ParseInt(reply.Text, 10, 64); err == nil {
+			served[reply.Pid] = n
+		}
+	}
+	conf, addrs := t.v.seen()
+	r := presence.Report(t.v.plan, &conf, addrs, st.Since)
+	r.Failure = st.Failure
+	r.Cache = t.caches(ctx)
+	for _, w := range st.Workers {
+		requests, said := served[w.Pid]
+		if !said {
+			requests = -1
+		}
+		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: w.State.String(), Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Requests: requests})
+	}
+	return r
+}
+
+func (t together) Stack() string {
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	replies := t.v.sup.Ask(ctx, askStack)
+	var b strings.Builder
+	for _, reply := range replies {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "worker %d\n%s", reply.Pid, reply.Text)
+	}
+	for _, w := range t.v.sup.Status().Workers {
+		if w.State >= pool.Ready && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
+			fmt.Fprintf(&b, "\nworker %d (%s) does not answer\n", w.Pid, w.State)
+		}
+	}
+	return b.String()
+}
+
+func (t together) Reload() error {
+	if err := t.v.sup.ReloadAndWait("fapws ctl"); err != nil {
+		return fmt.Errorf("reload failed: %w; the old workers keep serving", err)
+	}
+	return nil
+}
+
+func (t together) Rotate() error {
+	conf, _ := t.v.seen()
+	err := t.v.errors.RotateAll(&conf, t.v.plan.Site.LogFiles(), t.v.log)
+	t.v.sup.Reopen()
+	return err
+}
+
+func (t together) Stop() { t.v.sup.Stop() }
+
+// Purge implements ctl.Server: in all workers.
+func (t together) Purge(p ctl.Pattern) (n int, err error) {
+	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
+	if err := pattern.Check(); err != nil {
+		return 0, err
+	}
+	text, err := json.Marshal(pattern)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	asked := t.v.sup.Status().Workers
+	replies := t.v.sup.Ask(ctx, askPurge+" "+string(text))
+	for _, reply := range replies {
+		var one int
+		if json.Unmarshal([]byte(reply.Text), &one) != nil || one < 0 {
+			return 0, fmt.Errorf("a handler holds worker %d up; its pages go when it has ended", reply.Pid)
+		}
+		n += one
+	}
+	for _, w := range asked {
+		if w.State >= pool.Ready && w.State < pool.Dead && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
+			return 0, fmt.Errorf("worker %d does not answer", w.Pid)
+		}
+	}
+	return n, nil
+}
+
+// caches adds up what the workers say of theirs; nil: there is none.
+func (t together) caches(ctx context.Context) (sum *ctl.Cache) {
+	for _, reply := range t.v.sup.Ask(ctx, askCache) {
+		var one *ctl.Cache
+		if json.Unmarshal([]byte(reply.Text), &one) != nil || one == nil {
+			continue
+		}
+		if sum == nil {
+			sum = &ctl.Cache{}
+		}
+		sum.Add(one)
+	}
+	return sum
+}

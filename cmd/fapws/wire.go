@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"fapws/pybridge"
+)
+
+// On its way a broadcast is an event of a channel that cannot be, placeMark and the place
+// of the WebSocket; its id is the group.
+const (
+	textType   = "text"
+	binaryType = "binary"
+	placeMark  = "#"
+)
+
+// appendEvent writes an event for cutEvent.
+func appendEvent(raw []byte, e *pybridge.Event) []byte {
+	name, id, kind := e.Name, e.ID, e.Type
+	if e.Place != "" {
+		name, id, kind = placeMark+e.Place, e.Name, textType
+		if e.Binary {
+			kind = binaryType
+		}
+	}
+	for _, text := range [...]string{name, id, kind, e.Data} {
+		raw = append(binary.AppendUvarint(raw, uint64(len(text))), text...)
+	}
+	return raw
+}
+
+var errEvents = errors.New("events from the supervisor cannot be read")
+
+// cutEvent takes the first event off raw.
+func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
+	for _, text := range [...]*string{&e.Name, &e.ID, &e.Type, &e.Data} {
+		n, k := binary.Uvarint(raw)
+		if k <= 0 || n > uint64(len(raw)-k) {
+			return e, nil, errEvents
+		}
+		*text, raw = string(raw[k:k+int(n)]), raw[k+int(n):]
+	}
+	if place, is := strings.CutPrefix(e.Name, placeMark); is {
+		e = pybridge.Event{Place: place, Binary: e.Type == binaryType, Name: e.ID, Data: e.Data}
+	}
+	return e, raw, nil
+}
