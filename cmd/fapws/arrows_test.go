@@ -81,6 +81,7 @@ var layers = []string{
 	"application banner configfile logs site",
 	"bind plan",
 	"presence",
+	"worker",
 }
 
 // TestLayers: packages of cmd/fapws import downwards only.

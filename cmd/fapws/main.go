@@ -24,6 +24,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/version"
+	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
@@ -42,8 +43,8 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) (code int, err error) {
-	forks := isForkServer()
-	parent, err := takeParent()
+	forks := worker.IsForkServer()
+	parent, err := worker.TakeParent()
 	if err != nil {
 		return 0, err
 	}
@@ -93,9 +94,9 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	switch {
 	case forks:
-		return runForkServer(plan, stderr)
+		return worker.RunForkServer(plan, stderr)
 	case parent != nil:
-		return parent.run(plan, stderr)
+		return parent.Run(plan, stderr)
 	}
 	warning, err := judgeRoot(&early)
 	if err != nil {
@@ -105,7 +106,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	if supervised(set, &early) {
 		return runSupervisor(plan, f, stderr)
 	}
-	return runAlone(plan, f, stderr)
+	return worker.RunAlone(plan, f, stderr)
 }
 
 // warnOf writes what is doubtful about the command line and its surroundings.

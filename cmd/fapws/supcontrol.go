@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/presence"
+	"fapws/cmd/fapws/worker"
 	"fapws/runtime/cache"
 )
 
@@ -22,7 +23,7 @@ func (t together) Report() ctl.Report {
 	defer cancel()
 	st := t.v.sup.Status()
 	served := map[int]int64{}
-	for _, reply := range t.v.sup.Ask(ctx, askServed) {
+	for _, reply := range t.v.sup.Ask(ctx, worker.AskServed) {
 		if n, err := strconv.ParseInt(reply.Text, 10, 64); err == nil {
 			served[reply.Pid] = n
 		}
@@ -42,9 +43,9 @@ func (t together) Report() ctl.Report {
 }
 
 func (t together) Stack() string {
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
-	replies := t.v.sup.Ask(ctx, askStack)
+	replies := t.v.sup.Ask(ctx, worker.AskStack)
 	var b strings.Builder
 	for _, reply := range replies {
 		if b.Len() > 0 {
@@ -86,10 +87,10 @@ func (t together) Purge(p ctl.Pattern) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), answerWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
 	asked := t.v.sup.Status().Workers
-	replies := t.v.sup.Ask(ctx, askPurge+" "+string(text))
+	replies := t.v.sup.Ask(ctx, worker.AskPurge+" "+string(text))
 	for _, reply := range replies {
 		var one int
 		if json.Unmarshal([]byte(reply.Text), &one) != nil || one < 0 {
@@ -107,7 +108,7 @@ func (t together) Purge(p ctl.Pattern) (n int, err error) {
 
 // caches adds up what the workers say of theirs; nil: there is none.
 func (t together) caches(ctx context.Context) (sum *ctl.Cache) {
-	for _, reply := range t.v.sup.Ask(ctx, askCache) {
+	for _, reply := range t.v.sup.Ask(ctx, worker.AskCache) {
 		var one *ctl.Cache
 		if json.Unmarshal([]byte(reply.Text), &one) != nil || one == nil {
 			continue

@@ -25,6 +25,7 @@ import (
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime"
 )
@@ -43,7 +44,7 @@ type overseer struct {
 	memory   memory.Trimmer
 	identity *privilege.Identity // to run as; nil: as it is
 	sockets  runtime.ListenOptions
-	settled  settled        // of the first worker
+	settled  worker.Settled // of the first worker
 	early    []pool.Address // until the first worker has loaded
 	served   []pool.Address // once they are
 	names    []string       // that they were opened as
@@ -291,8 +292,8 @@ func (v *overseer) answering(ctx context.Context) error {
 	if len(serving) == 0 {
 		return nil
 	}
-	for _, reply := range v.sup.Ask(ctx, askAlive) {
-		if serving[reply.Pid] && reply.Text == yes {
+	for _, reply := range v.sup.Ask(ctx, worker.AskAlive) {
+		if serving[reply.Pid] && reply.Text == worker.Alive {
 			return nil
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"context"
@@ -49,16 +49,16 @@ type service struct {
 	memory   memory.Trimmer
 	programs plan.Programs
 	front    *presence.Presence
-	parent   *parent // of a worker, else nil
+	parent   *Parent // of a worker, else nil
 	early    earlyListeners
 	handler  *pybridge.Handler
-	here     *lane[pybridge.Event] // events of a process that is alone
-	over     atomic.Bool           // nothing is sent any more
+	local    *workQueue[pybridge.Event] // events of a process that is alone
+	over     atomic.Bool                // nothing is sent any more
 }
 
-// runAlone serves in this process, which has no supervisor, until told to stop, and returns
+// RunAlone serves in this process, which has no supervisor, until told to stop, and returns
 // the exit code. front is what others know the server by. It has to be called on the main thread.
-func runAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
+func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, front: front, stderr: stderr}
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
@@ -83,10 +83,10 @@ func (s *service) run() (code int, err error) {
 	s.front.LogTo(s.log.Log)
 	var replace func()
 	if s.parent != nil {
-		replace = s.parent.toldToEnd
+		replace = s.parent.onTerm
 	}
 	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, replace)
-	s.here = newLane(s.publishHere)
+	s.local = newWorkQueue(s.publishHere)
 	if s.parent != nil {
 		s.parent.events.s = s
 		go s.parent.listen(s)
@@ -244,7 +244,7 @@ func (s *service) start() (err error) {
 	}
 	s.signals.serve()
 	if s.parent == nil {
-		if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), &alone{s, addrs, time.Now()}); err != nil {
+		if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), &singleControl{s, addrs, time.Now()}); err != nil {
 			return err
 		}
 		if socket := s.front.Control.Load(); socket != nil {
@@ -268,7 +268,7 @@ func (s *service) start() (err error) {
 	}
 	if s.parent != nil {
 		orphan.Limit(s.conf.GracefulTimeout + endMargin)
-		s.parent.onAsk(askAlive, func() string { return alive(s.server) })
+		s.parent.onAsk(AskAlive, func() string { return alive(s.server) })
 		go s.parent.present(s)
 	} else {
 		s.announce(addrs)
@@ -303,7 +303,7 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 	run.Relayed, run.Counted = s.parent != nil, s.counted()
 	run.Timeout = s.conf.Timeout
 	if s.parent != nil {
-		run.Stuck = s.parent.stuck
+		run.Stuck = s.parent.onStuck
 	}
 	s.onPython(func() { handler, err = s.app.Start(run) })
 	return handler, err

@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"context"
@@ -18,13 +18,13 @@ func (s *service) standIn() (code int, err error) {
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.front.LogTo(s.log.Log)
 	s.signals = watchSignals(s.log.Log, s.front.Exit, func() { s.reopenLog() }, func() {
-		s.signals.end(order{how: gracefully}, exit.OK)
+		s.signals.end(shutdownRequest{how: gracefully}, exit.OK)
 	})
 	if s.server, err = runtime.New(s.config()); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
 	s.signals.serve()
-	if err := s.server.Serve(nil, []runtime.Site{{Table: []runtime.Mount{{Prefix: "/"}}}}, nobody{}); err != nil {
+	if err := s.server.Serve(nil, []runtime.Site{{Table: []runtime.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
 	go s.parent.listen(s)
@@ -50,23 +50,23 @@ func (s *service) standIn() (code int, err error) {
 // second.
 const standInGrace = 2 * retiredIdle
 
-// nobody is the runtime.Handler of a process that has no application: all is
+// unavailableHandler is the runtime.Handler of a process that has no application: all is
 // answered 503.
-type nobody struct{}
+type unavailableHandler struct{}
 
-func (nobody) Attach(*exchange.Waker) {}
+func (unavailableHandler) Attach(*exchange.Waker) {}
 
-func (nobody) Submit(r *exchange.Request) bool {
+func (unavailableHandler) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
 	}
 	return false
 }
 
-func (nobody) Flush()                                    {}
-func (nobody) Next(*exchange.Part) bool                  { return false }
-func (nobody) Release(*exchange.Part)                    {}
-func (nobody) Cancel(exchange.Ticket)                    {}
-func (nobody) Overdue(exchange.Ticket, time.Duration)    {}
-func (nobody) Signalled()                                {}
-func (nobody) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
+func (unavailableHandler) Flush()                                    {}
+func (unavailableHandler) Next(*exchange.Part) bool                  { return false }
+func (unavailableHandler) Release(*exchange.Part)                    {}
+func (unavailableHandler) Cancel(exchange.Ticket)                    {}
+func (unavailableHandler) Overdue(exchange.Ticket, time.Duration)    {}
+func (unavailableHandler) Signalled()                                {}
+func (unavailableHandler) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }

@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"context"
@@ -27,34 +27,34 @@ import (
 	"fapws/runtime"
 )
 
-// parent is the supervisor as its worker sees it.
-type parent struct {
+// Parent is the supervisor as its worker sees it.
+type Parent struct {
 	channel   *pool.Channel
 	died      <-chan os.Signal     // of the supervisor, as the kernel tells
 	over      sync.Once            // of lost
-	todo      *lane[heard]         // what the supervisor has sent, for obey
+	todo      *workQueue[message]  // what the supervisor has sent, for obey
 	listeners map[int]net.Listener // by the ID of their sockets; of listen's goroutine
 	stderr    int                  // what standard error is to be once the application has loaded; -1: as it is
 	standIn   bool                 // there is no application to load
 	cage      string               // to enter when it has loaded; "": none
 
-	mu      sync.Mutex
-	answers map[string]func(about string) string
-	others  *others
-	epoch   string // of the numbers of events
-	events  *relaying
-	heir    atomic.Pointer[pool.Channel] // another worker, which gets the listeners; nil: there is none
+	mu        sync.Mutex
+	answers   map[string]func(about string) string
+	purges    *purgeRelay
+	epoch     string // of the numbers of events
+	events    *channelRelay
+	successor atomic.Pointer[pool.Channel] // another worker, which gets the listeners; nil: there is none
 }
 
-// takeParent returns the supervisor that has started this process, or nil. It
+// TakeParent returns the supervisor that has started this process, or nil. It
 // removes from the environment what says so: it is not meant for the children.
-func takeParent() (*parent, error) {
+func TakeParent() (*Parent, error) {
 	text := os.Getenv(pool.Variable)
 	if text == "" {
 		return nil, nil
 	}
 	os.Unsetenv(pool.Variable)
-	p := &parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func(string) string{}}
+	p := &Parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func(string) string{}}
 	err := p.take(text)
 	if err != nil {
 		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
@@ -64,9 +64,9 @@ func takeParent() (*parent, error) {
 	return p, nil
 }
 
-// run serves as a worker until told to stop, and returns the exit code. It has to be
+// Run serves as a worker until told to stop, and returns the exit code. It has to be
 // called on the main thread.
-func (p *parent) run(what *plan.Plan, stderr io.Writer) (code int, err error) {
+func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := &service{plan: what, front: &presence.Presence{}, stderr: stderr, parent: p}
 	if p.stderr < 0 { // else the supervisor hears what this process writes, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
@@ -80,7 +80,7 @@ func (p *parent) run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 }
 
 // take reads the value of pool.Variable.
-func (p *parent) take(text string) error {
+func (p *Parent) take(text string) error {
 	parts := strings.Split(text, ",")
 	fd, err := strconv.Atoi(parts[0])
 	if err != nil || len(parts) != 3 {
@@ -105,15 +105,15 @@ func (p *parent) take(text string) error {
 	if p.died, err = orphan.Watch(loadEnd); err != nil {
 		return err
 	}
-	p.others = newOthers(p.channel)
-	p.events = newRelaying(p.channel)
+	p.purges = newPurgeRelay(p.channel)
+	p.events = newChannelRelay(p.channel)
 	p.epoch = os.Getenv(pool.EpochVariable)
 	os.Unsetenv(pool.EpochVariable)
 	return pybridge.KeepFromChildren(p.channel)
 }
 
-// unhear ends that the supervisor hears what is written to standard error.
-func (p *parent) unhear() {
+// restoreStderr ends that the supervisor hears what is written to standard error.
+func (p *Parent) restoreStderr() {
 	if p.stderr >= 0 {
 		_ = unix.Dup3(p.stderr, 2, 0) // failing, it stays as it is
 		unix.Close(p.stderr)
@@ -123,24 +123,24 @@ func (p *parent) unhear() {
 
 // present says that this process could serve, after the request that has to be
 // answered before. On a goroutine of its own.
-func (p *parent) present(s *service) {
+func (p *Parent) present(s *service) {
 	if s.conf.ReloadCheck != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), s.conf.LoadTimeout)
 		defer cancel()
 		if err := checkSelf(ctx, s.server, s.conf.ReloadCheck); err != nil {
 			code := s.report(exit.NotStarted("reload check: %v", err))
-			s.signals.end(order{how: quickly, code: code}, code)
+			s.signals.end(shutdownRequest{how: quickly, code: code}, code)
 			return
 		}
 	}
 	p.events.join()
-	p.unhear()
+	p.restoreStderr()
 	p.loaded(s, s.plan.Served(s.contents, &s.conf))
 }
 
 // loaded says so; what is served is for people.
-func (p *parent) loaded(s *service, served string) {
-	text, err := json.Marshal(settled{
+func (p *Parent) loaded(s *service, served string) {
+	text, err := json.Marshal(Settled{
 		Config:   s.conf,
 		BindFrom: s.plan.Settings.Source("bind"),
 		Python:   s.plan.Python(),
@@ -158,20 +158,20 @@ func (p *parent) loaded(s *service, served string) {
 	}
 }
 
-// heard is a message of the supervisor with its descriptors.
-type heard struct {
+// message is a message of the supervisor with its descriptors.
+type message struct {
 	*pool.Message
 	files []*os.File
 }
 
 // listen does what the supervisor says, on its own goroutine. It always goes on to read,
 // as the supervisor takes a worker for broken that sleeps over its messages.
-func (p *parent) listen(s *service) {
+func (p *Parent) listen(s *service) {
 	go func() {
 		<-p.died
 		p.lost(s, nil)
 	}()
-	p.todo = newLane(func(all []heard) {
+	p.todo = newWorkQueue(func(all []message) {
 		for _, h := range all {
 			p.obey(s, h.Message, h.files)
 			for _, f := range h.files {
@@ -188,14 +188,14 @@ func (p *parent) listen(s *service) {
 		case m.Kind == pool.Check:
 			go p.check(s)
 		default:
-			p.todo.add(heard{m, files})
+			p.todo.add(message{m, files})
 		}
 	}
 }
 
 // check tells the supervisor whether requests can be answered here. Neither a busy loop nor
 // a slow machine matters.
-func (p *parent) check(s *service) {
+func (p *Parent) check(s *service) {
 	m := &pool.Message{Kind: pool.Checked}
 	if err := s.server.Intact(); err != nil {
 		m.Text = err.Error()
@@ -212,7 +212,7 @@ const (
 
 // lost ends this process because the supervisor has died, or has closed the channel. The kernel
 // sees to it in case that this fails.
-func (p *parent) lost(s *service, err error) {
+func (p *Parent) lost(s *service, err error) {
 	p.over.Do(func() {
 		orphan.End()
 		logged := make(chan struct{})
@@ -227,21 +227,21 @@ func (p *parent) lost(s *service, err error) {
 		case <-logged:
 		case <-time.After(time.Second):
 		}
-		s.signals.end(order{how: gracefully}, exit.Failed)
+		s.signals.end(shutdownRequest{how: gracefully}, exit.Failed)
 	})
 }
 
-func (p *parent) obey(s *service, m *pool.Message, files []*os.File) {
+func (p *Parent) obey(s *service, m *pool.Message, files []*os.File) {
 	switch m.Kind {
 	case pool.Listen:
 		p.accept(s, m.Sockets, files)
 	case pool.Retire:
 		p.inherit(files)
-		s.signals.end(order{how: quietly, grace: m.Grace}, exit.OK)
+		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace}, exit.OK)
 	case pool.Stop:
-		s.signals.end(order{how: gracefully, grace: m.Grace}, exit.OK)
+		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, exit.OK)
 	case pool.Quit:
-		s.signals.end(order{how: quickly}, exit.OK)
+		s.signals.end(shutdownRequest{how: quickly}, exit.OK)
 	case pool.Reopen:
 		s.reopenLog(files...)
 	case pool.Notice:
@@ -266,7 +266,7 @@ func (p *parent) obey(s *service, m *pool.Message, files []*os.File) {
 }
 
 // accept makes the server accept on the sockets and on no others.
-func (p *parent) accept(s *service, sockets []pool.Socket, files []*os.File) {
+func (p *Parent) accept(s *service, sockets []pool.Socket, files []*os.File) {
 	wanted := map[int]bool{}
 	for _, socket := range sockets {
 		wanted[socket.ID] = true
@@ -280,7 +280,7 @@ func (p *parent) accept(s *service, sockets []pool.Socket, files []*os.File) {
 		}
 		if err != nil {
 			s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), socket.Address, err))
-			s.signals.end(order{how: gracefully, code: exit.NoStart}, exit.NoStart)
+			s.signals.end(shutdownRequest{how: gracefully, code: exit.NoStart}, exit.NoStart)
 			return
 		}
 		p.listeners[socket.ID] = ln
@@ -294,32 +294,32 @@ func (p *parent) accept(s *service, sockets []pool.Socket, files []*os.File) {
 	}
 }
 
-// aliveWithin is how long the supervisor waits for the answer to askAlive.
+// aliveWithin is how long the supervisor waits for the answer to AskAlive.
 const aliveWithin = 10 * time.Second
 
-// alive answers askAlive: the loop serves, if it takes what it is given.
+// alive answers AskAlive: the loop serves, if it takes what it is given.
 func alive(server *runtime.Server) string {
 	ctx, cancel := context.WithTimeout(context.Background(), aliveWithin)
 	defer cancel()
 	if server.Ping(ctx) != nil {
 		return ""
 	}
-	return yes
+	return Alive
 }
 
 // onAsk sets what answers a question of the supervisor. Any goroutine.
-func (p *parent) onAsk(question string, answer func() string) {
+func (p *Parent) onAsk(question string, answer func() string) {
 	p.onAskAbout(question, func(string) string { return answer() })
 }
 
 // onAskAbout is onAsk for a question that says more behind a space.
-func (p *parent) onAskAbout(question string, answer func(about string) string) {
+func (p *Parent) onAskAbout(question string, answer func(about string) string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.answers[question] = answer
 }
 
-func (p *parent) answer(m *pool.Message) {
+func (p *Parent) answer(m *pool.Message) {
 	p.mu.Lock()
 	question, about, _ := strings.Cut(m.Text, " ")
 	answer := p.answers[question]
@@ -331,33 +331,33 @@ func (p *parent) answer(m *pool.Message) {
 	_ = p.channel.SendAnswer(m.ID, text) // listen sees the end of the channel
 }
 
-// worn asks for another process in the place of this one. why follows
+// recycle asks for another process in the place of this one. why follows
 // "worker N" in the log. Any goroutine.
-func (p *parent) worn(why string) {
+func (p *Parent) recycle(why string) {
 	_ = p.channel.Send(&pool.Message{Kind: pool.Worn, Text: why}) // listen sees the end of the channel
 }
 
 // closed says that nothing is accepted here any more.
-func (p *parent) closed() {
+func (p *Parent) closed() {
 	_ = p.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
 }
 
 // failing tells the supervisor why this process ends, if err says so. p may be nil.
-func (p *parent) failing(err error) {
+func (p *Parent) failing(err error) {
 	if p != nil && err != nil && err.Error() != "" {
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		_ = p.channel.Send(&pool.Message{Kind: pool.Failing, Text: line}) // listen sees the end of the channel
 	}
 }
 
-// served is runtime.Config.Worn.
-func (p *parent) served() { p.worn("has served its number of requests") }
+// onMaxRequests is runtime.Config.Worn.
+func (p *Parent) onMaxRequests() { p.recycle("has served its number of requests") }
 
-// toldToEnd is for a TERM that was meant for this process alone.
-func (p *parent) toldToEnd() { p.worn("was told to end") }
+// onTerm is for a TERM that was meant for this process alone.
+func (p *Parent) onTerm() { p.recycle("was told to end") }
 
-// stuck is pybridge.RunConfig.Stuck.
-func (p *parent) stuck(why string) { p.worn("is stuck (" + why + ")") }
+// onStuck is pybridge.RunConfig.Stuck.
+func (p *Parent) onStuck(why string) { p.recycle("is stuck (" + why + ")") }
 
 // withJitter adds by chance up to jitter to n; 0 stays.
 func withJitter(n, jitter int) int {

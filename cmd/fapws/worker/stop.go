@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"context"
@@ -24,13 +24,13 @@ const cutTime = 500 * time.Millisecond
 // connection to a worker that retires.
 const retiredIdle = 5 * time.Second
 
-// ending is a way to end.
-type ending uint8
+// shutdownMode is a way to end.
+type shutdownMode uint8
 
 const (
-	gracefully ending = iota // what is in flight is finished, connections that wait for nothing close
-	quietly                  // the same, but no client notices: others accept in this process's place
-	quickly                  // what is in flight is cut off
+	gracefully shutdownMode = iota // what is in flight is finished, connections that wait for nothing close
+	quietly                        // the same, but no client notices: others accept in this process's place
+	quickly                        // what is in flight is cut off
 )
 
 // lastNotices is how long on_leave may take when all listeners have left, and
@@ -42,9 +42,9 @@ const (
 	lastWords   = time.Second
 )
 
-// order says how to end.
-type order struct {
-	how   ending
+// shutdownRequest says how to end.
+type shutdownRequest struct {
+	how   shutdownMode
 	grace time.Duration // 0: the graceful timeout
 	code  int           // exit code
 }
@@ -62,7 +62,7 @@ func (s *service) serve() (code int) {
 		return <-done
 	}
 	if code := s.app.Serve(); code >= 0 {
-		s.stop(order{grace: min(scriptGrace, s.conf.GracefulTimeout), code: code})
+		s.stop(shutdownRequest{grace: min(scriptGrace, s.conf.GracefulTimeout), code: code})
 		return code
 	}
 	return <-done
@@ -71,7 +71,7 @@ func (s *service) serve() (code int) {
 // stop finishes what is in flight and ends the Python threads. A handler that
 // does not return cannot be stopped from outside: then stop does not return
 // either, but runs what the script registered with atexit and ends the process.
-func (s *service) stop(o order) {
+func (s *service) stop(o shutdownRequest) {
 	grace := s.graceOf(o)
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
@@ -94,7 +94,7 @@ func (s *service) stop(o order) {
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.Log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
 		}
-		select { // the last connection may have gone with a listener before its heir was told that this was all
+		select { // the last connection may have gone with a listener before the successor was told that this was all
 		case <-handed:
 		case <-ctx.Done():
 		}
@@ -134,7 +134,7 @@ func (s *service) stop(o order) {
 	}
 }
 
-func (s *service) graceOf(o order) time.Duration {
+func (s *service) graceOf(o shutdownRequest) time.Duration {
 	switch {
 	case o.how == quickly:
 		return 0
@@ -144,7 +144,7 @@ func (s *service) graceOf(o order) time.Duration {
 	return s.conf.GracefulTimeout
 }
 
-func (s *service) endConnections(ctx context.Context, how ending) error {
+func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 	if how == quietly {
 		return s.server.Retire(ctx, retiredIdle)
 	}
@@ -153,7 +153,7 @@ func (s *service) endConnections(ctx context.Context, how ending) error {
 
 // sayStopping tells people and the service manager. What its supervisor tells
 // a worker is no news.
-func (s *service) sayStopping(how ending, grace time.Duration) {
+func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 	text := fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace)
 	level := runtime.LevelInfo
 	if s.parent != nil {

@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"encoding/json"
@@ -34,17 +34,17 @@ const (
 // forkServerEnds is how long a fork server has for ending: longer than its children.
 const forkServerEnds = 5 * time.Second
 
-// isForkServer reports whether this process was started to be one, and removes from
+// IsForkServer reports whether this process was started to be one, and removes from
 // the environment what says so.
-func isForkServer() bool {
+func IsForkServer() bool {
 	_, is := os.LookupEnv(forkVariable)
 	os.Unsetenv(forkVariable)
 	return is
 }
 
-// runForkServer is the life of a fork server: it loads the application, says what it has
+// RunForkServer is the life of a fork server: it loads the application, says what it has
 // found, and forks. It has to be called on the main thread.
-func runForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
+func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, stderr: stderr}
 	unix.CloseOnExec(forkControl)
 	unix.CloseOnExec(forkLoaded)
@@ -102,7 +102,7 @@ func (s *service) openForks() error {
 // forksFailed is forkserver.Options.Failed.
 func (s *service) forksFailed(line string) {
 	s.log.Log(runtime.LevelError, line)
-	s.signals.end(order{how: gracefully, code: exit.Failed}, exit.Failed)
+	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
 // forkCommand starts this executable with the same arguments in the same folder.

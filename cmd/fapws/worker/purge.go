@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"encoding/json"
@@ -21,23 +21,23 @@ func (s *service) purge(text string) {
 	}
 	s.server.Purge(p)
 	if s.parent != nil {
-		s.parent.tellOthers(p)
+		s.parent.purgeElsewhere(p)
 	}
 }
 
-// others is where a worker says what its fellows are to purge. Nobody waits for
-// that, and what is said twice before it was sent is sent once.
-type others struct {
+// purgeRelay sends the patterns that the other workers are to purge. add does not block, and
+// a pattern that is added twice before it was sent is sent once.
+type purgeRelay struct {
 	mu     sync.Mutex
 	texts  map[string]struct{} // that were not sent
-	filled chan struct{}       // there are some
+	filled chan struct{}       // has an element when texts has some
 }
 
-// mostTexts bounds them: instead of more, all pages go.
+// mostTexts bounds them: instead of more, all pages are purged.
 const mostTexts = 4096
 
-func newOthers(c *pool.Channel) *others {
-	o := &others{texts: map[string]struct{}{}, filled: make(chan struct{}, 1)}
+func newPurgeRelay(c *pool.Channel) *purgeRelay {
+	o := &purgeRelay{texts: map[string]struct{}{}, filled: make(chan struct{}, 1)}
 	go func() {
 		for range o.filled {
 			o.mu.Lock()
@@ -52,7 +52,7 @@ func newOthers(c *pool.Channel) *others {
 	return o
 }
 
-func (o *others) add(text string) {
+func (o *purgeRelay) add(text string) {
 	o.mu.Lock()
 	if len(o.texts) >= mostTexts {
 		clear(o.texts)
@@ -66,15 +66,15 @@ func (o *others) add(text string) {
 	}
 }
 
-// tellOthers makes the other workers purge, too. Any goroutine.
-func (p *parent) tellOthers(pattern cache.Pattern) {
+// purgeElsewhere makes the other workers purge, too. It is safe for concurrent use.
+func (p *Parent) purgeElsewhere(pattern cache.Pattern) {
 	if text, err := json.Marshal(pattern); err == nil {
-		p.others.add(string(text))
+		p.purges.add(string(text))
 	}
 }
 
-// purged carries out a pattern in JSON and returns how many pages went.
-func purged(server *runtime.Server, text string) int {
+// purgeNow carries out a pattern in JSON and returns how many pages it removed.
+func purgeNow(server *runtime.Server, text string) int {
 	p, err := cache.ParsePattern(text)
 	if err != nil {
 		return 0
@@ -95,7 +95,7 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 }
 
 // Purge implements ctl.Server.
-func (a *alone) Purge(p ctl.Pattern) (int, error) {
+func (a *singleControl) Purge(p ctl.Pattern) (int, error) {
 	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
 	if err := pattern.Check(); err != nil {
 		return 0, err

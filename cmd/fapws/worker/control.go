@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"encoding/json"
@@ -14,17 +14,17 @@ import (
 	"fapws/cmd/fapws/presence"
 )
 
-// stackWait is how long the requests in flight may take to say where they are.
+// stackWait is the maximum time for reading the Python stacks of the active requests.
 const stackWait = 2 * time.Second
 
-// alone is the control socket's view of a process without a supervisor.
-type alone struct {
+// singleControl is the control socket's view of a process without a supervisor.
+type singleControl struct {
 	s     *service
 	addrs []net.Addr
 	since time.Time
 }
 
-func (a *alone) Report() ctl.Report {
+func (a *singleControl) Report() ctl.Report {
 	r := presence.Report(a.s.plan, &a.s.conf, a.addrs, a.since)
 	r.Cache = cacheOf(a.s.server)
 	r.Workers = []ctl.Worker{{
@@ -33,7 +33,7 @@ func (a *alone) Report() ctl.Report {
 	return r
 }
 
-func (a *alone) Stack() string { return a.s.stack() }
+func (a *singleControl) Stack() string { return a.s.stack() }
 
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {
@@ -53,22 +53,22 @@ func (s *service) stack() string {
 	return b.String()
 }
 
-func (a *alone) Reload() error {
+func (a *singleControl) Reload() error {
 	return errors.New("this server has no supervisor, which reloading takes: start it with --workers 1 or --reload")
 }
 
-func (a *alone) Rotate() error {
+func (a *singleControl) Rotate() error {
 	err := a.s.errors.RotateAll(&a.s.conf, a.s.plan.Site.LogFiles(), a.s.log)
 	a.s.logs.Reopen()
 	return err
 }
 
-func (a *alone) Stop() { a.s.signals.finish() }
+func (a *singleControl) Stop() { a.s.signals.finish() }
 
 // answerQuestions lets a worker say what its supervisor asks.
 func (s *service) answerQuestions() {
-	s.parent.onAsk(askStack, s.stack)
-	s.parent.onAskAbout(askPurge, func(text string) string { return strconv.Itoa(purged(s.server, text)) })
-	s.parent.onAsk(askCache, func() string { text, _ := json.Marshal(cacheOf(s.server)); return string(text) })
-	s.parent.onAsk(askServed, func() string { return strconv.FormatInt(s.server.Served(), 10) })
+	s.parent.onAsk(AskStack, s.stack)
+	s.parent.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(s.server, text)) })
+	s.parent.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(s.server)); return string(text) })
+	s.parent.onAsk(AskServed, func() string { return strconv.FormatInt(s.server.Served(), 10) })
 }

@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"fmt"
@@ -28,20 +28,20 @@ const (
 	historyWithin = 2 * time.Second
 )
 
-// relaying is how a worker has channels together with the others: the supervisor
+// channelRelay is how a worker has channels together with the others: the supervisor
 // numbers what all of them publish.
-type relaying struct {
-	s       *service
-	channel *pool.Channel
-	up      *lane[pybridge.Event] // to the supervisor
-	down    *lane[arrival]        // from it
-	said    int64                 // cost of what was sent up; of up
-	dealt   int64                 // of what has come back; of down
-	own     numbering             // of what publish has added
-	begun   []byte                // of events whose last message has not come; of listen
-	waiting atomic.Int64          // bytes in down
-	deaf    atomic.Bool           // it was said that some are lost
-	history chan *pool.Channel    // with Take: a channel to another worker, or nil
+type channelRelay struct {
+	s          *service
+	channel    *pool.Channel
+	up         *workQueue[pybridge.Event] // to the supervisor
+	down       *workQueue[relayItem]      // from it
+	said       int64                      // cost of what was sent up; of up
+	dealt      int64                      // of what has come back; of down
+	own        numbering                  // of what publish has added
+	begun      []byte                     // of events whose last message has not come; of listen
+	waiting    atomic.Int64               // bytes in down
+	overflowed atomic.Bool                // it was said that some are lost
+	history    chan *pool.Channel         // with Take: a channel to another worker, or nil
 
 	mu    sync.Mutex
 	count map[string]int64 // how many listen here
@@ -49,21 +49,21 @@ type relaying struct {
 	due   bool // of news, to be told
 }
 
-// arrival is what the supervisor says about events, in its order.
-type arrival struct {
+// relayItem is one message of the supervisor about events, or a function to call in its place.
+type relayItem struct {
 	events *pool.Message
-	do     func() // instead
+	do     func() // in place of events
 }
 
-func newRelaying(c *pool.Channel) *relaying {
-	r := &relaying{channel: c, history: make(chan *pool.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
-	r.up, r.down = newLane(r.sendUp), newLane(r.takeDown)
+func newChannelRelay(c *pool.Channel) *channelRelay {
+	r := &channelRelay{channel: c, history: make(chan *pool.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
+	r.up, r.down = newWorkQueue(r.sendUp), newWorkQueue(r.takeDown)
 	r.up.held, r.down.held = true, true // until join
 	return r
 }
 
 // sendUp tells the supervisor what was published here.
-func (r *relaying) sendUp(events []pybridge.Event) {
+func (r *channelRelay) sendUp(events []pybridge.Event) {
 	for len(events) > 0 {
 		m := &pool.Message{Kind: pool.Publish}
 		for len(events) > 0 && (m.N == 0 || len(m.Raw)+len(events[0].Data) < batchBytes) {
@@ -110,7 +110,7 @@ const numberedWithin = 10 * time.Second
 
 // publish sends events to the supervisor and returns when they have their numbers: what is
 // published afterwards, by any worker, comes later. Any goroutine but listen's.
-func (r *relaying) publish(events []pybridge.Event) {
+func (r *channelRelay) publish(events []pybridge.Event) {
 	n := &r.own
 	n.mu.Lock()
 	for i := range events {
@@ -136,7 +136,7 @@ func (r *relaying) publish(events []pybridge.Event) {
 }
 
 // arrived takes Events. On listen's goroutine.
-func (r *relaying) arrived(m *pool.Message) {
+func (r *channelRelay) arrived(m *pool.Message) {
 	if m.ID > 0 {
 		r.own.reached(int64(m.ID))
 		if r.s.handler != nil {
@@ -144,7 +144,7 @@ func (r *relaying) arrived(m *pool.Message) {
 		}
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
-		if !r.deaf.Swap(true) {
+		if !r.overflowed.Swap(true) {
 			r.s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
 		}
 		return
@@ -154,12 +154,12 @@ func (r *relaying) arrived(m *pool.Message) {
 	}
 	m.Raw, r.begun = r.begun, nil
 	r.waiting.Add(int64(len(m.Raw)))
-	r.down.add(arrival{events: m})
+	r.down.add(relayItem{events: m})
 }
 
 // takeDown sends events to those who listen here.
-func (r *relaying) takeDown(arrivals []arrival) {
-	for _, a := range arrivals {
+func (r *channelRelay) takeDown(items []relayItem) {
+	for _, a := range items {
 		if a.do != nil {
 			a.do()
 			continue
@@ -188,7 +188,7 @@ func (r *relaying) takeDown(arrivals []arrival) {
 }
 
 // counted is runtime.ChannelConfig.Counted: it tells the supervisor, soon.
-func (r *relaying) counted(name string, n int) {
+func (r *channelRelay) counted(name string, n int) {
 	pybridge.CountListeners(name, false, int64(n))
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -202,14 +202,14 @@ func (r *relaying) counted(name string, n int) {
 }
 
 // tellSoon needs the mutex.
-func (r *relaying) tellSoon() {
+func (r *channelRelay) tellSoon() {
 	if !r.due {
 		r.due = true
 		time.AfterFunc(countsEvery, r.tell)
 	}
 }
 
-func (r *relaying) tell() {
+func (r *channelRelay) tell() {
 	r.mu.Lock()
 	counts := make(map[string]int64, len(r.news))
 	for name := range r.news {
@@ -222,7 +222,7 @@ func (r *relaying) tell() {
 }
 
 // recount tells the supervisor, which is another one, everything.
-func (r *relaying) recount() {
+func (r *channelRelay) recount() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name := range r.count {
@@ -233,7 +233,7 @@ func (r *relaying) recount() {
 
 // join takes part in the channels of all workers from now on, with what they know
 // of past events. It waits for that, but not for ever.
-func (r *relaying) join() {
+func (r *channelRelay) join() {
 	defer r.down.hold(false)
 	end := time.Now().Add(min(historyWithin, r.s.conf.LoadTimeout/4))
 	if r.channel.Send(&pool.Message{Kind: pool.Join}) != nil {

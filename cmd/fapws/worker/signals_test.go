@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"fmt"
@@ -38,7 +38,7 @@ func TestSignals(t *testing.T) {
 		{true, []os.Signal{serve, syscall.SIGUSR1, syscall.SIGTERM}, []string{"reopen", "replace"}},
 	} {
 		var got []string
-		s := &signals{orders: make(chan order, 8)}
+		s := &signals{orders: make(chan shutdownRequest, 8)}
 		if tt.worker {
 			s.replace = func() { got = append(got, "replace") }
 		}

@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"os"
@@ -12,13 +12,13 @@ import (
 	"fapws/runtime"
 )
 
-// signals turns what the process is sent into orders, in three steps: before
+// signals turns signals into shutdown requests, in three steps: before
 // the server runs, TERM, INT and QUIT end the process as they would end python3;
 // then the first TERM or INT asks for a graceful stop, QUIT for a quick one; a
 // second TERM or INT, unless it is an echo of the first, ends it at once.
 //
-// A worker leaves them to its supervisor: only TERM, which a terminal sends to
-// nobody, means the worker itself, and then another one takes its place first.
+// A worker leaves them to its supervisor, except TERM, which no terminal sends: it means
+// the worker itself, and another one takes its place first.
 //
 // A script that takes a signal with signal.signal has it from then on: nothing
 // here registers again.
@@ -35,14 +35,14 @@ type signals struct {
 	mu      sync.Mutex
 	serving bool
 	stopped bool
-	told    time.Time  // when an order to end first came
-	orders  chan order // how to end
+	told    time.Time            // when the first request came
+	orders  chan shutdownRequest // how to end
 }
 
 // watchSignals starts watching. Call it before Python starts. exit must end
 // the process.
 func watchSignals(log func(runtime.Level, string), exit func(code int), reopen, replace func()) *signals {
-	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, orders: make(chan order, 8)}
+	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, orders: make(chan shutdownRequest, 8)}
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
 			signal.Notify(s.caught, sig)
@@ -72,7 +72,7 @@ func (s *signals) finish() {
 	stopped := s.stopped
 	s.mu.Unlock()
 	if !stopped {
-		s.end(order{how: gracefully}, exit.OK)
+		s.end(shutdownRequest{how: gracefully}, exit.OK)
 	}
 }
 
@@ -85,9 +85,9 @@ func (s *signals) handle(sig os.Signal) {
 			s.askReplace()
 		}
 	case sig == syscall.SIGTERM || sig == syscall.SIGINT:
-		s.end(order{how: gracefully}, 128+int(sig.(syscall.Signal)))
+		s.end(shutdownRequest{how: gracefully}, 128+int(sig.(syscall.Signal)))
 	case sig == syscall.SIGQUIT:
-		s.end(order{how: quickly}, 128+int(syscall.SIGQUIT))
+		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
 	default:
 		s.log(runtime.LevelInfo, sig.String()+": nothing is reloaded without a supervisor, which --workers 1 or --reload starts")
 	}
@@ -107,9 +107,9 @@ func (s *signals) askReplace() {
 	}
 }
 
-// end passes an order on, or ends the process with code when nothing is served
+// end passes a request on, or ends the process with code when nothing is served
 // yet.
-func (s *signals) end(o order, code int) {
+func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"errors"
@@ -51,7 +51,7 @@ func (s *service) publish(events []pybridge.Event) {
 		s.parent.events.up.add(events...)
 		return
 	}
-	s.here.add(events...)
+	s.local.add(events...)
 }
 
 // publishInOrder is publish for callers that must not go on before the events have their
@@ -61,7 +61,7 @@ func (s *service) publishInOrder(events []pybridge.Event) {
 		s.parent.events.publish(events)
 		return
 	}
-	s.here.add(events...)
+	s.local.add(events...)
 }
 
 // publishHere sends events to those who listen to this process, which is alone.

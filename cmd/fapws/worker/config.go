@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"net/netip"
@@ -62,8 +62,8 @@ func (s *service) config() runtime.Config {
 		c.Channels.History = -1
 	}
 	if s.parent != nil {
-		c.Purged = s.parent.tellOthers
-		c.MaxRequests, c.Worn = withJitter(s.conf.MaxRequests, s.conf.MaxRequestsJitter), s.parent.served
+		c.Purged = s.parent.purgeElsewhere
+		c.MaxRequests, c.Worn = withJitter(s.conf.MaxRequests, s.conf.MaxRequestsJitter), s.parent.onMaxRequests
 	}
 	s.useChannels(&c.Channels)
 	if s.conf.Dev {

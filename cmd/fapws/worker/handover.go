@@ -1,4 +1,4 @@
-package main
+package worker
 
 import (
 	"context"
@@ -28,7 +28,7 @@ const (
 
 // give is pool.Give: it gives past events to another worker, all that arrived
 // before.
-func (r *relaying) give(files []*os.File) {
+func (r *channelRelay) give(files []*os.File) {
 	if len(files) == 0 {
 		return
 	}
@@ -36,7 +36,7 @@ func (r *relaying) give(files []*os.File) {
 	if err != nil {
 		return // the other one goes on without
 	}
-	r.down.add(arrival{do: func() {
+	r.down.add(relayItem{do: func() {
 		defer to.Close()
 		err := r.s.server.ExportHistory(func(piece []byte) error {
 			return to.Send(&pool.Message{Kind: pool.Piece, Raw: piece})
@@ -61,7 +61,7 @@ func takeHistory(s *runtime.Server, from *pool.Channel, end time.Time) error {
 }
 
 // take is pool.Take.
-func (r *relaying) take(what string, files []*os.File) {
+func (r *channelRelay) take(what string, files []*os.File) {
 	var from *pool.Channel
 	var err error
 	if len(files) > 0 {
@@ -79,7 +79,7 @@ func (r *relaying) take(what string, files []*os.File) {
 
 // takeListeners serves the listeners of another worker from now on. A goroutine of
 // its own.
-func (r *relaying) takeListeners(from *pool.Channel) {
+func (r *channelRelay) takeListeners(from *pool.Channel) {
 	defer from.Close()
 	r.s.server.HoldHistory(holdFor)
 	n, refused := 0, error(nil)
@@ -110,7 +110,7 @@ func (r *relaying) takeListeners(from *pool.Channel) {
 
 var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
 
-func (r *relaying) takeListener(text []byte, files []*os.File) error {
+func (r *channelRelay) takeListener(text []byte, files []*os.File) error {
 	var d runtime.PassedListener
 	if err := json.Unmarshal(text, &d); err != nil {
 		return err
@@ -126,24 +126,24 @@ func (r *relaying) takeListener(text []byte, files []*os.File) error {
 }
 
 // inherit notes who gets the listeners, with pool.Retire.
-func (p *parent) inherit(files []*os.File) {
+func (p *Parent) inherit(files []*os.File) {
 	if len(files) == 0 {
 		return
 	}
 	if to, err := pool.ChannelOf(files[0]); err == nil {
-		p.heir.Store(to)
+		p.successor.Store(to)
 	}
 }
 
-var errNoHeir = errors.New("nobody takes the place of this process")
+var errNoSuccessor = errors.New("nobody takes the place of this process")
 
 // handListenersOver gives all listeners to who takes the place of this process; if
 // nobody does they are told to come back. A goroutine of its own.
-func (p *parent) handListenersOver(ctx context.Context, s *service) {
-	to := p.heir.Load()
+func (p *Parent) handListenersOver(ctx context.Context, s *service) {
+	to := p.successor.Load()
 	n, err := s.server.ExportListeners(ctx, func(d *runtime.PassedListener, fd int) error {
 		if to == nil {
-			return errNoHeir
+			return errNoSuccessor
 		}
 		text, err := json.Marshal(d)
 		if err != nil {

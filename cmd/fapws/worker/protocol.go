@@ -1,0 +1,30 @@
+package worker
+
+import (
+	"time"
+
+	"fapws/cmd/fapws/settings"
+)
+
+// Settled is what a worker tells of its settings, which the script has had a
+// say in.
+type Settled struct {
+	settings.Config
+	BindFrom settings.Source
+	Python   string // version; "": none runs
+	Served   string // what is served
+}
+
+// Questions of a supervisor to its workers, see pool.Pool.Ask.
+const (
+	AskAlive  = "alive"  // Alive, if the event loop runs
+	AskStack  = "stack"  // the Python stacks of the active requests
+	AskServed = "served" // the number of requests so far
+	AskPurge  = "purge"  // followed by a space and a pattern in JSON: how many pages were removed
+	AskCache  = "cache"  // ctl.Cache in JSON
+
+	Alive = "yes"
+)
+
+// AnswerWithin is how long a supervisor waits for what its workers say.
+const AnswerWithin = stackWait + time.Second
