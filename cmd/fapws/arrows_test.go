@@ -82,6 +82,7 @@ var layers = []string{
 	"bind plan",
 	"presence",
 	"worker",
+	"supervisor",
 }
 
 // TestLayers: packages of cmd/fapws import downwards only.

@@ -23,6 +23,7 @@ import (
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/supervisor"
 	"fapws/cmd/fapws/version"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
@@ -104,7 +105,7 @@ func run(args []string, stdout, stderr io.Writer) (code int, err error) {
 	}
 	f := &presence.Presence{Passed: bind.TakePassed(), Notifier: notify.Take(), PidPath: early.PidFile, Warning: warning}
 	if supervised(set, &early) {
-		return runSupervisor(plan, f, stderr)
+		return supervisor.Run(plan, f, stderr)
 	}
 	return worker.RunAlone(plan, f, stderr)
 }

@@ -1,4 +1,4 @@
-package main
+package supervisor
 
 import (
 	"context"
@@ -16,22 +16,22 @@ import (
 	"fapws/runtime/cache"
 )
 
-type together struct{ v *overseer }
+type control struct{ p *process }
 
-func (t together) Report() ctl.Report {
+func (c control) Report() ctl.Report {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	st := t.v.sup.Status()
+	st := c.p.pool.Status()
 	served := map[int]int64{}
-	for _, reply := range t.v.sup.Ask(ctx, worker.AskServed) {
+	for _, reply := range c.p.pool.Ask(ctx, worker.AskServed) {
 		if n, err := strconv.ParseInt(reply.Text, 10, 64); err == nil {
 			served[reply.Pid] = n
 		}
 	}
-	conf, addrs := t.v.seen()
-	r := presence.Report(t.v.plan, &conf, addrs, st.Since)
+	conf, addrs := c.p.seen()
+	r := presence.Report(c.p.plan, &conf, addrs, st.Since)
 	r.Failure = st.Failure
-	r.Cache = t.caches(ctx)
+	r.Cache = c.caches(ctx)
 	for _, w := range st.Workers {
 		requests, said := served[w.Pid]
 		if !said {
@@ -42,10 +42,10 @@ func (t together) Report() ctl.Report {
 	return r
 }
 
-func (t together) Stack() string {
+func (c control) Stack() string {
 	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
-	replies := t.v.sup.Ask(ctx, worker.AskStack)
+	replies := c.p.pool.Ask(ctx, worker.AskStack)
 	var b strings.Builder
 	for _, reply := range replies {
 		if b.Len() > 0 {
@@ -53,7 +53,7 @@ func (t together) Stack() string {
 		}
 		fmt.Fprintf(&b, "worker %d\n%s", reply.Pid, reply.Text)
 	}
-	for _, w := range t.v.sup.Status().Workers {
+	for _, w := range c.p.pool.Status().Workers {
 		if w.State >= pool.Ready && !slices.ContainsFunc(replies, func(r pool.Reply) bool { return r.Pid == w.Pid }) {
 			fmt.Fprintf(&b, "\nworker %d (%s) does not answer\n", w.Pid, w.State)
 		}
@@ -61,24 +61,24 @@ func (t together) Stack() string {
 	return b.String()
 }
 
-func (t together) Reload() error {
-	if err := t.v.sup.ReloadAndWait("fapws ctl"); err != nil {
+func (c control) Reload() error {
+	if err := c.p.pool.ReloadAndWait("fapws ctl"); err != nil {
 		return fmt.Errorf("reload failed: %w; the old workers keep serving", err)
 	}
 	return nil
 }
 
-func (t together) Rotate() error {
-	conf, _ := t.v.seen()
-	err := t.v.errors.RotateAll(&conf, t.v.plan.Site.LogFiles(), t.v.log)
-	t.v.sup.Reopen()
+func (c control) Rotate() error {
+	conf, _ := c.p.seen()
+	err := c.p.errors.RotateAll(&conf, c.p.plan.Site.LogFiles(), c.p.log)
+	c.p.pool.Reopen()
 	return err
 }
 
-func (t together) Stop() { t.v.sup.Stop() }
+func (c control) Stop() { c.p.pool.Stop() }
 
 // Purge implements ctl.Server: in all workers.
-func (t together) Purge(p ctl.Pattern) (n int, err error) {
+func (c control) Purge(p ctl.Pattern) (n int, err error) {
 	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
 	if err := pattern.Check(); err != nil {
 		return 0, err
@@ -89,8 +89,8 @@ func (t together) Purge(p ctl.Pattern) (n int, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), worker.AnswerWithin)
 	defer cancel()
-	asked := t.v.sup.Status().Workers
-	replies := t.v.sup.Ask(ctx, worker.AskPurge+" "+string(text))
+	asked := c.p.pool.Status().Workers
+	replies := c.p.pool.Ask(ctx, worker.AskPurge+" "+string(text))
 	for _, reply := range replies {
 		var one int
 		if json.Unmarshal([]byte(reply.Text), &one) != nil || one < 0 {
@@ -107,8 +107,8 @@ func (t together) Purge(p ctl.Pattern) (n int, err error) {
 }
 
 // caches adds up what the workers say of theirs; nil: there is none.
-func (t together) caches(ctx context.Context) (sum *ctl.Cache) {
-	for _, reply := range t.v.sup.Ask(ctx, worker.AskCache) {
+func (c control) caches(ctx context.Context) (sum *ctl.Cache) {
+	for _, reply := range c.p.pool.Ask(ctx, worker.AskCache) {
 		var one *ctl.Cache
 		if json.Unmarshal([]byte(reply.Text), &one) != nil || one == nil {
 			continue

@@ -1,4 +1,4 @@
-package main
+package supervisor
 
 import (
 	"errors"
@@ -14,9 +14,9 @@ import (
 )
 
 // bind makes the sockets of the workers. What it has made when it fails is in addresses.
-func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresses []pool.Address, err error) {
+func (p *process) bind(names []string, options runtime.ListenOptions) (addresses []pool.Address, err error) {
 	for _, name := range names {
-		files, err := runtime.Sockets(name, v.workers(), options)
+		files, err := runtime.Sockets(name, p.workers(), options)
 		if err != nil {
 			return addresses, bind.Failed(name, err)
 		}
@@ -26,22 +26,22 @@ func (v *overseer) bind(names []string, options runtime.ListenOptions) (addresse
 }
 
 // bindEarly makes the sockets as far as the addresses are known before a worker has loaded.
-func (v *overseer) bindEarly() error {
+func (p *process) bindEarly() error {
 	var app *application.Application
-	if all := v.plan.Site.Apps(); len(all) > 0 {
-		found, err := application.Find(all[0].Name, all[0].Folder(), v.conf)
+	if all := p.plan.Site.Apps(); len(all) > 0 {
+		found, err := application.Find(all[0].Name, all[0].Folder(), p.conf)
 		if err != nil {
 			return nil // a worker says it
 		}
 		app = &found
 	}
-	names, certain := v.front.Passed.Early(v.plan.Settings, &v.conf, app)
-	options := v.sockets
-	options.Backlog = v.conf.Backlog
-	addresses, err := v.bind(names, options)
-	v.early, v.earlyNames = addresses, names
+	names, certain := p.front.Passed.Early(p.plan.Settings, &p.conf, app)
+	options := p.sockets
+	options.Backlog = p.conf.Backlog
+	addresses, err := p.bind(names, options)
+	p.early, p.earlyNames = addresses, names
 	if err != nil {
-		v.dropEarly()
+		p.dropEarly()
 	}
 	if err != nil && certain {
 		return err
@@ -50,14 +50,14 @@ func (v *overseer) bindEarly() error {
 }
 
 // takeEarly returns the sockets of bindEarly if they are those of names, and closes them otherwise.
-func (v *overseer) takeEarly(names []string, backlog int) []pool.Address {
-	if v.early == nil || !slices.Equal(names, v.earlyNames) {
-		v.dropEarly()
+func (p *process) takeEarly(names []string, backlog int) []pool.Address {
+	if p.early == nil || !slices.Equal(names, p.earlyNames) {
+		p.dropEarly()
 		return nil
 	}
-	addresses := v.early
-	v.early = nil
-	if backlog != v.conf.Backlog {
+	addresses := p.early
+	p.early = nil
+	if backlog != p.conf.Backlog {
 		for _, a := range addresses {
 			for _, f := range a.Sockets {
 				runtime.SetBacklog(f, backlog)
@@ -68,14 +68,14 @@ func (v *overseer) takeEarly(names []string, backlog int) []pool.Address {
 }
 
 // dropEarly closes the sockets of bindEarly that nothing has taken.
-func (v *overseer) dropEarly() {
-	for _, a := range v.early {
+func (p *process) dropEarly() {
+	for _, a := range p.early {
 		for _, f := range a.Sockets {
 			f.Close()
 		}
 	}
-	removeSocketFiles(v.early, v.log)
-	v.early = nil
+	removeSocketFiles(p.early, p.log)
+	p.early = nil
 }
 
 // socketAddrs returns the addresses that the kernel knows.

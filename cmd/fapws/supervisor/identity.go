@@ -1,0 +1,99 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/privilege"
+)
+
+// findIdentity looks up who the workers, and then this process, are to be.
+func (p *process) findIdentity() (err error) {
+	if p.conf.User != "" || p.conf.Group != "" {
+		if p.identity, err = privilege.Lookup(p.conf.User, p.conf.Group); err != nil {
+			return exit.Usage(err)
+		}
+		if err := p.identity.SetEnviron(); err != nil {
+			return err
+		}
+	}
+	if p.conf.Chroot == "" {
+		return nil
+	}
+	return p.prepareChroot()
+}
+
+// workerFolder returns the directory in which workers start: the one in which
+// fapws was started, since the command line and the configuration file may name
+// paths relative to it. A user who may not enter that one starts in the directory of
+// --chdir, if nothing else is relative.
+func (p *process) workerFolder() (string, error) {
+	if p.identity == nil {
+		return p.plan.Start.Dir, nil
+	}
+	refuse := func(err error, hint string) (string, error) {
+		return "", exit.Usage(fmt.Errorf("%w; %s", err, hint))
+	}
+	if program, err := os.Executable(); err == nil && len(p.plan.Site.Apps()) > 0 { // package fapws lies beside it
+		if err := p.identity.Enter(filepath.Dir(program)); err != nil {
+			return refuse(err, "fapws is installed there: install it for all users, for example with ./build.sh install --system")
+		}
+	}
+	err := p.identity.Enter(p.plan.Start.Dir)
+	switch {
+	case err == nil:
+		return p.plan.Start.Dir, nil
+	case p.conf.Chdir == "":
+		return refuse(err, "start fapws in another directory, or name one with --chdir")
+	case !filepath.IsAbs(p.conf.Chdir):
+		return refuse(err, fmt.Sprintf("--chdir %s is relative to it: give an absolute path", p.conf.Chdir))
+	case p.plan.File != nil && !filepath.IsAbs(p.plan.File.Name):
+		return refuse(err, fmt.Sprintf("%s is there: move it, or give an absolute path with --config", p.plan.File.Name))
+	}
+	if err := p.identity.Enter(p.conf.Chdir); err != nil {
+		return refuse(err, "name another one with --chdir")
+	}
+	// Workers look for the file in another directory than this process did.
+	file := "off"
+	if p.plan.File != nil {
+		file = p.plan.Path
+	}
+	return p.conf.Chdir, os.Setenv("FAPWS_CONFIG", file)
+}
+
+// prepareChroot sees to the folder of --chroot, and lets the workers know it.
+func (p *process) prepareChroot() error {
+	if !privilege.MayChroot() {
+		return exit.Usage(fmt.Errorf("--chroot %s needs root, or the capability CAP_SYS_CHROOT", p.conf.Chroot))
+	}
+	if os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0) {
+		return exit.Usage(fmt.Errorf("--chroot %s: root finds the way out; name who shall serve there with --user", p.conf.Chroot))
+	}
+	folder, err := cage.Find(p.conf.Chroot)
+	if err != nil {
+		return exit.Usage(err)
+	}
+	if err := cage.Furnish(folder); err != nil {
+		return exit.NotStarted("%v", err)
+	}
+	return os.Setenv(cage.Variable, folder)
+}
+
+// attributes makes a worker what this process will be once it has bound the
+// addresses.
+func (p *process) attributes() *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{}
+	if p.identity != nil {
+		a.Credential = p.identity.Credential()
+	}
+	if p.conf.Chroot != "" {
+		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT} // gone before it is Go, see package cage
+	}
+	return a
+}

@@ -1,0 +1,343 @@
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"fapws/cmd/fapws/banner"
+	"fapws/cmd/fapws/bind"
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/memory"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/presence"
+	"fapws/cmd/fapws/privilege"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/worker"
+	"fapws/pybridge"
+	"fapws/runtime"
+)
+
+// process is the process of a supervisor. It knows the settings as flags and
+// environment have them, until a worker tells those of the script.
+type process struct {
+	plan      *plan.Plan
+	reloading bool   // a reload is under way; of event
+	kept      string // settings that logKept has told of; of event
+	conf      settings.Config
+	stderr    io.Writer
+	log       *logs.Logger
+	errors    logs.ErrorLog
+	front     *presence.Presence
+	memory    memory.Trimmer
+	identity  *privilege.Identity // to run as; nil: as it is
+	sockets   runtime.ListenOptions
+	settled   worker.Settled // of the first worker
+	early     []pool.Address // until the first worker has loaded
+	served    []pool.Address // once they are
+	names     []string       // that they were opened as
+
+	earlyNames []string
+	pool       *pool.Pool
+
+	mu    sync.Mutex      // of what the control socket shows
+	shown settings.Config // as far as it is known
+	addrs []net.Addr      // once something serves on them
+}
+
+// show and seen keep what the control socket shows. Any goroutine.
+func (p *process) show(conf settings.Config, addrs []net.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shown, p.addrs = conf, addrs
+}
+
+func (p *process) seen() (settings.Config, []net.Addr) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.shown, p.addrs
+}
+
+// openControl makes the control socket, as the user that this process runs as.
+func (p *process) openControl() error {
+	return p.front.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), control{p})
+}
+
+// Run supervises workers until told to stop, and returns the exit code. front is
+// what others know the server by.
+func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
+	p := &process{plan: what, conf: what.Conf, front: front, stderr: stderr}
+	if err := p.findIdentity(); err != nil {
+		return 0, err
+	}
+	if p.identity != nil {
+		logs.Give(p.logNames(), p.identity.Credential(), logs.New(stderr, p.conf.LogLevel, p.conf.LoopDebug))
+	}
+	if err := p.errors.Open(&p.conf, p.reopenWorkerLogs); err != nil {
+		return 0, err
+	}
+	if code, err = p.run(); err != nil {
+		return p.errors.Report(stderr, err), nil
+	}
+	return code, nil
+}
+
+// run supervises until told to stop, and returns the exit code.
+func (p *process) run() (code int, err error) {
+	p.log = p.errors.Logger(p.stderr, &p.conf)
+	p.front.LogTo(p.log.Log)
+	p.memory.TrimHeap = pybridge.TrimHeap
+	handover, err := pool.Inherited()
+	if err != nil {
+		return 0, exit.NotStarted("%v", err)
+	}
+	if p.sockets, err = bind.Options(&p.conf); err != nil {
+		return 0, err
+	}
+	folder, err := p.workerFolder()
+	if err != nil {
+		return 0, err
+	}
+	bind.KeepFromWorkers(p.conf.Bind)
+	workers := pool.New(pool.Options{
+		Program:     p.plan.Start.Program,
+		Args:        os.Args,
+		Dir:         folder,
+		Workers:     p.workers(),
+		LoadTimeout: p.conf.LoadTimeout,
+		MaxRSS:      p.conf.MaxRSS,
+		Stay:        p.conf.Reload || p.conf.Dev,
+		Open:        p.open,
+		Up:          p.up,
+		Attributes:  p.attributes,
+		Event:       p.event,
+		BeforeExec:  p.beforeExec,
+		FailurePage: p.failurePage(),
+		Reopen:      func() { p.errors.Follow() },
+		PassStderr:  p.errors.Redirected() && p.conf.Chroot != "",
+		Log:         p.log.Log,
+	})
+	p.mu.Lock()
+	p.pool = workers
+	p.mu.Unlock()
+	p.show(p.conf, nil)
+	if handover != nil && handover.Settled != nil {
+		if err := json.Unmarshal(handover.Settled.Settings, &p.settled); err != nil {
+			return 0, exit.NotStarted("what the program before left: %v", err)
+		}
+		if err := p.front.TakePid(handover.Files()); err != nil {
+			return 0, exit.NotStarted("%v", err)
+		}
+	}
+	if p.identity == nil || handover != nil {
+		if err := p.openControl(); err != nil {
+			return 0, err
+		}
+	}
+	watcher, err := p.watchFiles()
+	if err != nil {
+		p.front.Withdraw()
+		return 0, err
+	}
+	defer watcher.Close()
+	if handover == nil {
+		if err := p.bindEarly(); err != nil {
+			p.front.Withdraw()
+			return 0, err
+		}
+		defer p.dropEarly()
+	}
+	caught := pool.Catch(handover)
+	err = p.pool.Run(caught, handover)
+	removeSocketFiles(p.served, p.log)
+	p.front.Withdraw()
+	var start *pool.StartError
+	if errors.As(err, &start) {
+		return 0, &exit.Error{Code: start.Code, Text: start.Line}
+	}
+	return exit.OK, err
+}
+
+// logNames are the log files that workers will write to, as far as they are known
+// before the script is.
+func (p *process) logNames() []string {
+	return append([]string{p.conf.AccessLog, p.conf.ErrorLog}, p.plan.Site.LogFiles()...)
+}
+
+// reopenWorkerLogs makes the workers reopen the error log.
+func (p *process) reopenWorkerLogs() {
+	p.mu.Lock()
+	workers := p.pool
+	p.mu.Unlock()
+	if workers != nil { // else there are no workers yet
+		workers.Reopen()
+	}
+}
+
+// open is pool.Options.Open: all that only the user who started the
+// server may do. Of what the worker says it takes no more than a script may
+// set: others run it, perhaps, as a user who may do less.
+func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error) {
+	defer func() {
+		if err != nil {
+			removeSocketFiles(addresses, p.log)
+			addresses = nil
+		}
+		var f *exit.Error
+		if errors.As(err, &f) {
+			err = &pool.StartError{Code: f.Code, Line: f.Text}
+		}
+	}()
+	if err := json.Unmarshal(first.Settings, &p.settled); err != nil {
+		return nil, err
+	}
+	p.log.SetLevel(p.settled.LogLevel, p.settled.LoopDebug)
+	if err := p.front.WritePid(); err != nil {
+		return nil, err
+	}
+	options := p.sockets
+	options.Backlog = p.settled.Backlog
+	names, err := p.front.Passed.Addresses(&p.settled.Config, p.settled.BindFrom, p.log.Log)
+	if err != nil {
+		return nil, err
+	}
+	if p.served != nil && slices.Equal(names, p.names) {
+		return p.served, nil // a stand-in has them
+	}
+	if addresses = p.takeEarly(names, options.Backlog); addresses == nil {
+		if addresses, err = p.bind(names, options); err != nil {
+			return addresses, err
+		}
+	}
+	if p.identity != nil && p.served == nil {
+		if c := p.identity.Credential(); c != nil {
+			ctl.Prepare(c)
+		}
+		if err := p.identity.Assume(p.conf.Chroot != ""); err != nil {
+			return addresses, exit.NotStarted("%v", err)
+		}
+		if err := p.openControl(); err != nil {
+			return nil, err
+		}
+	}
+	p.served, p.names = addresses, names
+	return addresses, nil
+}
+
+// failurePage is pool.Options.FailurePage of who develops.
+func (p *process) failurePage() func(string, []byte) string {
+	if !p.conf.Dev {
+		return nil
+	}
+	return func(how string, said []byte) string {
+		return string(failurePage(filepath.Base(p.plan.Label(&p.conf)), how, said))
+	}
+}
+
+// up is pool.Options.Up.
+func (p *process) up(addresses []pool.Address, resumed bool) {
+	p.memory.Started()
+	p.served = addresses
+	addrs := socketAddrs(addresses)
+	p.show(p.settled.Config, addrs)
+	p.front.LogNotifyError(p.front.Notifier.Ready("serving " + banner.URLs(addrs)))
+	go p.front.Notifier.Watch(context.Background(), p.answering)
+	if resumed {
+		return
+	}
+	if p.log.Shows(runtime.LevelInfo) {
+		fmt.Fprint(p.errors.People(p.stderr), &banner.Server{
+			Addrs:  addrs,
+			Served: p.settled.Served,
+			Python: banner.InVenv(p.settled.Python, &p.settled.Config),
+			Mode:   banner.Mode(&p.settled.Config) + ", " + pool.Count(p.workers(), "worker"),
+			Open:   p.plan.IsOpen(&p.settled.Config),
+		})
+	}
+}
+
+// workers is how many processes are to serve.
+func (p *process) workers() int {
+	if p.conf.Workers == 0 {
+		return goruntime.NumCPU()
+	}
+	return p.conf.Workers
+}
+
+// answering says whether the watchdog may be told that all is well: somebody
+// answers. One worker that hangs does not speak for the others, and while none
+// serves it is up to the supervisor, which looks for new ones.
+func (p *process) answering(ctx context.Context) error {
+	if err := p.pool.Ping(ctx); err != nil {
+		return err
+	}
+	serving := map[int]bool{}
+	for _, w := range p.pool.Status().Workers {
+		if w.State == pool.Serving {
+			serving[w.Pid] = true
+		}
+	}
+	if len(serving) == 0 {
+		return nil
+	}
+	for _, reply := range p.pool.Ask(ctx, worker.AskAlive) {
+		if serving[reply.Pid] && reply.Text == worker.Alive {
+			return nil
+		}
+	}
+	return errors.New("no worker answers")
+}
+
+// event is pool.Options.Event.
+func (p *process) event(e pool.Event) {
+	n := p.front.Notifier
+	switch e.Kind {
+	case pool.Reloading:
+		p.reloading = true
+		p.front.LogNotifyError(n.Reloading())
+	case pool.Reloaded:
+		p.memory.Quiet()
+		if p.reloading {
+			p.logKept()
+		}
+		p.front.LogNotifyError(n.Ready(""))
+	case pool.Failed:
+		p.front.LogNotifyError(n.Ready(e.Text))
+	case pool.StoodIn:
+		addrs := socketAddrs(e.Addresses)
+		p.show(p.settled.Config, addrs)
+		p.log.Log(runtime.LevelInfo, "see why in a browser: "+banner.URLs(addrs))
+	case pool.Stopping:
+		p.front.LogNotifyError(n.Stopping())
+	}
+}
+
+// beforeExec leaves to the program that takes over what this one has taken
+// from the environment.
+func (p *process) beforeExec() (left []*os.File) {
+	for _, pair := range p.front.Notifier.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		os.Setenv(name, value)
+	}
+	if p.conf.Chroot != "" {
+		if err := privilege.PassChroot(); err != nil {
+			p.log.Log(runtime.LevelError, err.Error())
+		}
+	}
+	if pid := p.front.Pid.Load().Left(); pid != nil {
+		left = append(left, pid)
+	}
+	return left
+}
