@@ -80,9 +80,10 @@ var layers = []string{
 	"pool settings webconf",
 	"application banner configfile logs site",
 	"bind plan",
-	"presence",
+	"inspect presence",
 	"worker",
 	"supervisor",
+	"command",
 }
 
 // TestLayers: packages of cmd/fapws import downwards only.

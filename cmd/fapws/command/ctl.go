@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 )
 
-// speak is "fapws ctl".
-func speak(args []string, stdout io.Writer) error {
+// control is "fapws ctl".
+func control(args []string, stdout io.Writer) error {
 	err := ctl.Run(args, stdout, tomlfile.Nearest)
 	var wrong *ctl.UsageError
 	if errors.As(err, &wrong) {

@@ -1,4 +1,4 @@
-package main
+package inspect
 
 import (
 	"errors"
@@ -15,9 +15,9 @@ import (
 	"fapws/runtime"
 )
 
-// inspect does what a command word asks for with an application that is loaded
+// Run does what a command word asks for with an application that is loaded
 // but not served, and --print-config.
-func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
+func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	log := func(_ runtime.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	wrong := p.Mistakes
 	if wrong == nil {

@@ -1,16 +1,50 @@
-package main
+package command
 
 import (
 	"errors"
+	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/notify"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/worker"
 )
 
-// supervised says whether the settings ask for workers under a supervisor.
-func supervised(set *settings.Settings, conf *settings.Config) bool {
+// prepareProcess sets what every process of a server has in common.
+func prepareProcess(p *plan.Plan) {
+	if p.Conf.Umask >= 0 {
+		unix.Umask(p.Conf.Umask)
+	}
+	// As python3 does, so that writing to a closed pipe, or beyond RLIMIT_FSIZE, is an error
+	// that handlers can catch.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+}
+
+// serve serves in this process, or supervises workers that do.
+func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
+	warning, err := judgeRoot(&p.Conf)
+	if err != nil {
+		return 0, err
+	}
+	front := &presence.Presence{Passed: bind.TakePassed(), Notifier: notify.Take(), PidPath: p.Conf.PidFile, Warning: warning}
+	if isSupervised(p.Settings, &p.Conf) {
+		return supervisor.Run(p, front, stderr)
+	}
+	return worker.RunAlone(p, front, stderr)
+}
+
+// isSupervised reports whether the settings ask for workers under a supervisor.
+func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.MaxRequests > 0 || conf.MaxRSS > 0 || conf.User != "" || conf.Group != "" || conf.Chroot != ""
 }
@@ -37,5 +71,5 @@ func staysRoot(conf *settings.Config) bool {
 		return true
 	}
 	id, err := privilege.Lookup(conf.User, conf.Group)
-	return err == nil && id.UID == 0 // findIdentity reports the error
+	return err == nil && id.UID == 0 // the supervisor reports the error
 }

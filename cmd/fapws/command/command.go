@@ -1,0 +1,86 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"os"
+	goruntime "runtime"
+
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/inspect"
+	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/site"
+	"fapws/cmd/fapws/version"
+	"fapws/cmd/fapws/worker"
+	"fapws/pybridge"
+	"fapws/runtime"
+)
+
+// Run runs the command of args, the command line without the name of the program, and
+// returns the exit code. An error has its own, see exit.Report.
+func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+	forks := worker.IsForkServer()
+	parent, err := worker.TakeParent()
+	if err != nil {
+		return 0, err
+	}
+	rows := settings.Table(settings.ThisMachine())
+	cmd, err := settings.ParseCommand(rows, args)
+	if err != nil {
+		return 0, exit.Usage(err)
+	}
+	switch cmd.Word {
+	case settings.WordHelp:
+		settings.WriteHelp(stdout, rows, cmd.Topic == "all")
+		return exit.OK, nil
+	case settings.WordVersion:
+		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", version.Version, pybridge.Version(), goruntime.Version())
+		return exit.OK, nil
+	case settings.WordInternal:
+		settings.WriteInternal(stdout, cmd.Topic, version.Version, site.KeyDocs)
+		return exit.OK, nil
+	case settings.WordHash:
+		return exit.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
+	case settings.WordImport:
+		return exit.OK, importConf(cmd.Args, stdout, stderr)
+	case settings.WordCtl:
+		return exit.OK, control(cmd.Args, stdout)
+	}
+	set, err := settings.New(rows, cmd.Flags, os.LookupEnv)
+	if err != nil {
+		return 0, exit.Usage(err)
+	}
+	p, doubts, err := plan.Make(cmd, set)
+	if err != nil {
+		return 0, err
+	}
+	if parent == nil {
+		warn(append(settings.UnknownVariables(rows, os.Environ(), pool.Variables...), doubts...), p, stderr)
+	}
+	if cmd.Word != settings.WordRun {
+		return inspect.Run(p, stdout, stderr)
+	}
+	prepareProcess(p)
+	switch {
+	case forks:
+		return worker.RunForkServer(p, stderr)
+	case parent != nil:
+		return parent.Run(p, stderr)
+	}
+	return serve(p, stderr)
+}
+
+// warn writes lines about settings that are probably not meant.
+func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
+	log := logs.New(stderr, p.Conf.LogLevel, p.Conf.LoopDebug)
+	for _, line := range doubts {
+		if p.Command.Word == settings.WordRun {
+			log.Log(runtime.LevelWarning, line)
+		} else {
+			fmt.Fprintln(stderr, "fapws:", line)
+		}
+	}
+}
