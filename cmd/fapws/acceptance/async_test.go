@@ -23,8 +23,7 @@ func TestAsyncHandlers(t *testing.T) {
 func TestAsyncOverdue(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := command{flags: []string{"--timeout", "2s"}, script: "async.py", complains: true}.serve(t, m)
-		s.get("/waits", 504)
-		said := s.says(`GET /waits HTTP/1\.1 from \S+ port \d+ is overdue after \S+ s in handler \S*waits; it is cancelled where it stands:\n((?:  .*\n)+)`)[1]
+		said := s.until504("/waits", `GET /waits HTTP/1\.1 from \S+ port \d+ is overdue after \S+ s in handler \S*waits; it is cancelled where it stands:\n((?:  .*\n)+)`)[1]
 		for _, line := range []string{"in waits\n    await inner()\n", "in inner\n    await asyncio.sleep(1000)\n"} {
 			if !strings.Contains(said, line) {
 				t.Errorf("%q is not in\n%s", line, said)

@@ -30,7 +30,7 @@ func TestCGIApplication(t *testing.T) {
 		s.get("/cgi-bin/data", 403)
 		s.get("/cgi-bin/", 403)
 		s.get("/cgi-bin/no", 404)
-		s.get("/cgi-bin/hang", 504)
+		s.get("/timed/hang", 504)
 		s.get("/one", 200).is(t, "/one,,,127.0.0.1,\n")
 		s.get("/one/x/y", 200).is(t, "/one,/x/y,,127.0.0.1,\n")
 		// behind a handler
@@ -44,7 +44,7 @@ func TestCGIApplication(t *testing.T) {
 		s.get("/guarded/no", 404, pass)
 		s.get("/guarded/data", 403, pass)
 		s.get("/guarded/local", 200, pass).is(t, "/one,/there,,127.0.0.1,\n")
-		s.get("/guarded/hang", 504, pass)
+		s.get("/guarded/hang", 504, pass, "X-Timed: yes")
 		s.get("/counting/env", 200).field(t, "X-Counting", "1").is(t, "/counting/env,,,127.0.0.1,\n")
 		s.get("/wrong", 500)
 		s.says(`a handler let a program answer that cannot: .*/no/such/folder`)

@@ -1,6 +1,8 @@
 package acceptance
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,41 +12,63 @@ import (
 
 // More clients than --max-clients wait in the listen queue, and all are served.
 func TestMaxClients(t *testing.T) {
-	for _, c := range []struct {
-		name      string
-		clients   int
-		last      string // field of a client's last request
-		keepAlive string
-	}{
-		{"that leave", 20, "Connection: close", "75s"},
-		// Long enough for a client that gets no CPU for a while.
-		{"that make room when they are idle", 8, "Connection: keep-alive", "8s"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			inModes(t, func(t *testing.T, m mode) {
-				const most = 4
-				s, _ := waiting(t, m, "--max-clients", fmt.Sprint(most), "--keep-alive", c.keepAlive)
-				var all sync.WaitGroup
-				for range c.clients {
-					w := s.dial()
-					all.Go(func() {
-						for range 2 {
-							w.send(get("/sleeping"))
-							w.answer().is(t, "slept")
-						}
-						w.send(get("/sleeping", c.last))
-						w.answer().is(t, "slept")
-						w.closed()
-					})
+	const most = 4
+	serves := func(t *testing.T, m mode, keepAlive time.Duration, clients int, last string, p *pace) error {
+		s, _ := waiting(t, m, "--max-clients", fmt.Sprint(most), "--keep-alive", keepAlive.String())
+		results := make(chan error)
+		paces := make([]pace, clients)
+		for i := range clients {
+			w, p := s.dial(), &paces[i]
+			go func() {
+				for n, field := range []string{"X-A: b", "X-A: b", last} {
+					a, err := w.tries(get("/sleeping", field))
+					if err == nil && a.body != "slept" {
+						err = errors.New(a.Status)
+					}
+					if n == 0 {
+						p.restart() // it may have waited until others left
+					}
+					if p.step(); err != nil {
+						results <- err
+						return
+					}
 				}
-				all.Wait()
-				switch at := s.get("/most", 200).body; {
-				case m.inline() && at != "1", !m.inline() && (at < "1" || at > fmt.Sprint(most)):
-					t.Errorf("%s handlers ran at the same time", at)
-				}
+				w.closed()
+				results <- nil
+			}()
+		}
+		var failed error
+		for range clients {
+			failed = cmp.Or(<-results, failed)
+		}
+		for i := range paces {
+			p.longest = max(p.longest, paces[i].longest)
+		}
+		p.restart()
+		if failed != nil {
+			return failed
+		}
+		switch at := s.get("/most", 200).body; {
+		case m.inline() && at != "1", !m.inline() && (at < "1" || at > fmt.Sprint(most)):
+			t.Errorf("%s handlers ran at the same time", at)
+		}
+		return nil
+	}
+	t.Run("that leave", func(t *testing.T) {
+		inModes(t, func(t *testing.T, m mode) {
+			if err := serves(t, m, time.Hour, 20, "Connection: close", new(pace)); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	t.Run("that make room when they are idle", func(t *testing.T) {
+		inModes(t, func(t *testing.T, m mode) {
+			inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+				p.restart()
+				return serves(t, m, timeout, 8, "Connection: keep-alive", p)
 			})
 		})
-	}
+	})
 }
 
 // At the limit of open files nothing dies, and all are served in the end.

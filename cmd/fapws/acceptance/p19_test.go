@@ -26,7 +26,7 @@ func TestP19ProfilePage(t *testing.T) {
 		s.get("/closed", 403)
 		s.ask(request("POST", "/profile", "seconds=soon")).want(t, 400, "seconds must be")
 		s.ask(request("POST", "/profile", "seconds=600")).want(t, 400)
-		s.ask(request("POST", "/profile", "seconds=8")).want(t, 202, "looking")
+		s.ask(request("POST", "/profile", "seconds=20")).want(t, 202, "looking")
 		s.ask(request("POST", "/profile", "seconds=1", html)).want(t, 409)
 		s.get("/profile", 200, html).want(t, 200, "Looking").field(t, "Refresh", "1")
 		s.get("/spin", 200)
@@ -36,7 +36,7 @@ func TestP19ProfilePage(t *testing.T) {
 				break
 			}
 		}
-		for _, want := range []string{"looks in 8 s", "Lines that ran", "middleware.py:", "spin_here in middleware.py"} {
+		for _, want := range []string{"looks in 20 s", "Lines that ran", "middleware.py:", "spin_here in middleware.py"} {
 			if !strings.Contains(found, want) {
 				t.Errorf("no %q in %s", want, found)
 			}

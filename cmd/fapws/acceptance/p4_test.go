@@ -48,7 +48,7 @@ cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
 // TestP4: CGI/1.1 (RFC 3875), GET and POST.
 func TestP4(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := configured(t, m, "timeout = \"10s\"\n"+cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n", map[string]string{
+		s, folder := configured(t, m, cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n[[host.route]]\nprefix = \"/hang/\"\ncgi = \"hang\"\ntimeout = \"2s\"\n", map[string]string{
 			"bin/dir/env":     shell(plain, "env", "pwd"),
 			"bin/cat":         shell(plain, "exec cat"),
 			"bin/status":      shell(`printf 'Status: 404 Gone Fishing\nContent-Type: text/plain\n\nno'`),
@@ -58,7 +58,7 @@ func TestP4(t *testing.T) {
 			"bin/nph-raw":     shell(`printf 'HTTP/1.0 203 Mine\r\nContent-Type: text/x\r\n\r\nraw'`),
 			"bin/rubbish":     shell("echo rubbish"),
 			"bin/text":        "the source",
-			"slow/hang":       shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv child.new child; exec sleep 1000') & sleep 1000"),
+			"hang/hang":       shell("echo $$ >pid.new; mv pid.new pid; (trap '' TERM; sh -c 'echo $PPID >child.new; mv child.new child; exec sleep 1000') & sleep 1000"),
 			"slow/wait":       shell("touch here.$$; until [ $(ls here.* | wc -l) = 8 ]; do sleep 0.05; done", plain, "echo waited"),
 			"site/page.txt":   "the page",
 			"site/sub/run.sh": "echo 'Content-Type: text/plain'; echo; echo $MINE $PATH_INFO $-",
@@ -128,13 +128,16 @@ func TestP4(t *testing.T) {
 		s.get("/page.txt", 200).is(t, "the page")
 		all.Wait()
 		// a timeout ends the group
-		s.get("/slow/hang", 504)
+		written := func(name string) string {
+			text, _ := os.ReadFile(folder + "/hang/" + name)
+			return strings.TrimSpace(string(text))
+		}
+		eventually(t, "a program is in time to say which process it is", func() bool {
+			s.get("/hang/hang", 504)
+			return written("pid") != "" && written("child") != ""
+		})
 		for _, name := range []string{"pid", "child"} {
-			text, err := os.ReadFile(folder + "/slow/" + name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			number, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+			number, _ := strconv.Atoi(written(name))
 			eventually(t, name+" has ended", func() bool { return syscall.Kill(number, 0) == syscall.ESRCH })
 		}
 	})

@@ -38,7 +38,7 @@ func TestH5(t *testing.T) {
 		write(t, dir+"/app.py", routesApp)
 		write(t, dir+"/site/file.txt", "content")
 		statuses := []int{400, 403, 404, 405, 408, 411, 413, 414, 416, 431, 500, 501, 503, 505}
-		conf := "head-timeout = 5\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
+		conf := "body-timeout = 2\nmax-body-size = 10\n[[host]]\nroot = \"site\"\n"
 		var pages []string
 		for _, status := range statuses {
 			write(t, fmt.Sprintf("%s/site/errors/%d.html", dir, status), fmt.Sprintf("<p>our own %d", status))
@@ -64,7 +64,7 @@ status = 503
 			403: "GET /secret HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 			404: "GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 			405: "POST /file.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-			408: "GET /slow HTTP/1.1\r\nHost:",
+			408: "POST /app HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
 			411: "POST /length HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 			413: "POST /app HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 11\r\n\r\n01234567890",
 			414: "GET /" + strings.Repeat("a", 9000) + " HTTP/1.1\r\nHost: x\r\n\r\n",

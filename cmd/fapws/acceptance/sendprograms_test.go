@@ -30,7 +30,7 @@ func sendPrograms(t *testing.T, m mode, top string) (s *server, folder string) {
 	write(t, folder+"/secret", "secret")
 	write(t, folder+"/app.py", `
 from fapws.contrib.cgi import CGIApplication
-programs = CGIApplication("cgi", timeout=5)
+programs = CGIApplication("cgi", timeout=20)
 
 def guarded(environ, start_response):
     start_response.add_header("X-Guard", "seen")

@@ -48,14 +48,14 @@ func TestHUP(t *testing.T) {
 // New code that fails leaves the old one serving.
 func TestHUPFails(t *testing.T) {
 	t.Parallel()
-	s, script := supervised(t, "--reload-check", "/health", "--load-timeout", "15")
+	s, script := supervised(t, "--reload-check", "/health", "--load-timeout", "20")
 	s.complains = true
 	old := s.workers()
 	for _, c := range []struct{ from, to, says string }{
 		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)ended with code 3: not reloaded, the old workers go on"},
 		{"VERSION = 1 / 0", "sys.exit(9)", "ended with code 3: not reloaded"},
-		{"sys.exit(9)", "time.sleep(50)", "has not loaded within 15s and was killed: not reloaded"},
-		{"time.sleep(50)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL: not reloaded"},
+		{"sys.exit(9)", "time.sleep(1000)", "has not loaded within 20s and was killed: not reloaded"},
+		{"time.sleep(1000)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL: not reloaded"},
 		{"os.kill(os.getpid(), 9)", "VERSION = 2", ""},
 		{"HEALTH = 200", "HEALTH = 500", "reload check: GET /health is answered 500(?s:.*)ended with code 3: not reloaded"},
 	} {
@@ -195,10 +195,7 @@ func TestStuckWorker(t *testing.T) {
 	s, _ := supervised(t, "--timeout", "3", "--graceful-timeout", "1")
 	s.complains = true
 	old := s.workers()
-	w := s.dial()
-	w.get("/hold")
-	w.answer().want(t, 504)
-	stuck, err := strconv.Atoi(s.says(`worker (\d+) is stuck \(GET /hold .*it is replaced`)[1])
+	stuck, err := strconv.Atoi(s.until504("/hold", `worker (\d+) is stuck \(GET /hold .*it is replaced`)[1])
 	if err != nil || !slices.Contains(old, stuck) {
 		t.Errorf("worker %d of %v, %v", stuck, old, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -124,6 +125,23 @@ func (w *wire) inTime(target string) *answer {
 			return a
 		}
 	}
+}
+
+// until504 asks for target, whose handler does not answer in time, until the log has a match of pattern: on a busy
+// machine, a request may be late before its handler runs.
+func (s *server) until504(target, pattern string) (match []string) {
+	s.t.Helper()
+	eventually(s.t, pattern+" in the log", func() bool {
+		s.get(target, 504)
+		for range 2000 { // the log may follow some seconds later
+			if match = regexp.MustCompile(pattern).FindStringSubmatch(s.stderr.String()); match != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return match != nil
+	})
+	return match
 }
 
 // rest reads all that comes until the server closes.

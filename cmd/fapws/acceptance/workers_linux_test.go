@@ -71,7 +71,7 @@ func (s *server) hasWorkers(n int, old ...int) {
 func (s *server) answering() (pids []int) {
 	s.t.Helper()
 	for range 40 {
-		pid, err := strconv.Atoi(s.get("/pid", 200).body)
+		pid, err := strconv.Atoi(s.dial().inTime("/pid").body)
 		if err != nil {
 			s.t.Fatal(err)
 		}

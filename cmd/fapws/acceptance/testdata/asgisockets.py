@@ -123,7 +123,7 @@ async def waits(scope, receive, send):
     await receive()
     await send({"type": "websocket.accept"})
     left = asyncio.ensure_future(receive())
-    done, _ = await asyncio.wait([left], timeout=20)
+    done, _ = await asyncio.wait([left], timeout=120)
     note("told:", left.result()["code"] if done else "nothing")
 
 

@@ -168,7 +168,7 @@ def process(context):
         children = [context.Process(target=feed, args=(queue, i)) for i in range(3)]
         for child in children:
             child.start()
-        got = sorted(queue.get(timeout=30) for _ in children)
+        got = sorted(queue.get(timeout=120) for _ in children)
         for child in children:
             child.join()
         assert len({pid for _, pid in got} | {os.getpid()}) == 4
@@ -234,7 +234,7 @@ def speaks_up(context):
         queue = context.Queue()
         child = context.Process(target=say, args=(queue,))
         child.start()
-        told = [queue.get(timeout=30), queue.get(timeout=30)]
+        told = [queue.get(timeout=120), queue.get(timeout=120)]
         child.join()
         return "\n".join(told)
     return handler

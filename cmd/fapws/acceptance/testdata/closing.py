@@ -18,7 +18,7 @@ class Answer:
 
     def close(self):
         if self.patient:
-            go_on.wait(30)
+            go_on.wait(120)
 
 
 def answer(environ, start_response):

@@ -17,7 +17,7 @@ def wait(environ, start_response):
 
 def together(environ, start_response):
     """Answers when eight requests are here at the same time."""
-    eight.wait(20)
+    eight.wait(120)
     return str(os.getpid())
 
 

@@ -122,7 +122,7 @@ def bodies(environ, start_response):
 
 def asks(environ, start_response):
     """Asks the server that it runs in."""
-    with urllib.request.urlopen("http://%s/bodies?views" % environ["HTTP_HOST"], timeout=20) as answer:
+    with urllib.request.urlopen("http://%s/bodies?views" % environ["HTTP_HOST"], timeout=120) as answer:
         start_response("200 OK", [TEXT])
         return [b"it says ", answer.read()]
 

@@ -4,7 +4,10 @@ import sys
 from fapws.contrib.cgi import CGIApplication
 
 folder = sys.argv[1]
-programs = CGIApplication(folder, timeout=1, interpreters={".sh": "sh"}, env={"MINE": "yes"})
+programs = CGIApplication(folder, interpreters={".sh": "sh"}, env={"MINE": "yes"})
+
+
+timed = CGIApplication(folder, timeout=1)
 
 
 def guarded(environ, start_response):
@@ -14,7 +17,7 @@ def guarded(environ, start_response):
     environ["wsgi.input"].read(10)  # what a guard reads is not missing in the program
     start_response.add_header("X-Guard", "seen")
     start_response.set_cookie("guard", "1")
-    return programs(environ, start_response)
+    return (timed if "HTTP_X_TIMED" in environ else programs)(environ, start_response)
 
 
 class Counting(CGIApplication):
@@ -25,6 +28,7 @@ class Counting(CGIApplication):
 
 PATHS = [
     ("/cgi-bin", programs),
+    ("/timed", timed),
     ("/one", CGIApplication(folder + "/env")),
     ("/guarded", guarded),
     ("/counting", Counting(folder)),
