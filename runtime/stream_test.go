@@ -238,18 +238,21 @@ func TestStreamLimits(t *testing.T) {
 // A response of HTTP/1.0, which ends with the connection, is seen to be cut off.
 func TestStreamCutOff10(t *testing.T) {
 	t.Parallel()
-	a := newApp(false, func(c *call) {
-		c.send("begun")
-		c.all()
-		c.end(true)
+	inItsTime(t, func(timeout time.Duration) (wrong string) {
+		a := newApp(false, func(c *call) {
+			c.send("begun")
+			c.all()
+			c.end(true)
+		})
+		s := serve(t, Config{BodyTimeout: timeout}, a, streams)
+		c := s.dial(t)
+		io.WriteString(c, "POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhello")
+		if all, err := io.ReadAll(c); err == nil {
+			return fmt.Sprintf("it looks whole: %q", all)
+		}
+		eventually(t, "all released", a.idle)
+		return ""
 	})
-	s := serve(t, Config{BodyTimeout: ample}, a, streams)
-	c := s.dial(t)
-	io.WriteString(c, "POST / HTTP/1.0\r\nContent-Length: 10\r\n\r\nhello")
-	if all, err := io.ReadAll(c); err == nil {
-		t.Errorf("it looks whole: %q", all)
-	}
-	eventually(t, "all released", a.idle)
 }
 
 func TestStream10(t *testing.T) {
@@ -325,35 +328,38 @@ func TestStreamBackPressure(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			begin := make(chan struct{})
-			a := newApp(false, func(c *call) {
-				<-begin
-				n := len(c.Body)
-				for {
-					piece, err := c.receive()
-					if err != nil {
-						break
+			inItsTime(t, func(timeout time.Duration) (wrong string) {
+				begin := make(chan struct{})
+				a := newApp(false, func(c *call) {
+					<-begin
+					n := len(c.Body)
+					for {
+						piece, err := c.receive()
+						if err != nil {
+							break
+						}
+						n += len(piece)
 					}
-					n += len(piece)
+					c.reply(200, fmt.Sprint(n))
+				})
+				// Of the time in which it is not read, nothing is the client's.
+				s := serve(t, Config{MaxBodySize: -1, BodyTimeout: timeout, BodyRate: 100 << 10, Timeout: time.Hour}, a, streams)
+				c := s.dial(t)
+				go io.WriteString(c, test.request+lastRequest)
+				eventually(t, "it is paused, or late", func() bool { return s.stopped() == 1 || s.loop.live.Load() == 0 })
+				time.Sleep(timeout + time.Duration(3*tickLength))
+				close(begin)
+				all, err := io.ReadAll(c)
+				if want := fmt.Sprintf("200:%d 200:0", size); err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 200") || bodies(t, string(all)) != want {
+					return fmt.Sprintf("%.200q, %v", all, err)
 				}
-				c.reply(200, fmt.Sprint(n))
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				if most := a.maxInput; most > bulkSize+2*exchange.InputCost {
+					t.Errorf("%d bytes were delivered ahead", most)
+				}
+				return ""
 			})
-			// Of the time in which it is not read, nothing is the client's.
-			s := serve(t, Config{MaxBodySize: -1, BodyTimeout: ample, BodyRate: 100 << 10, Timeout: time.Hour}, a, streams)
-			c := s.dial(t)
-			go io.WriteString(c, test.request+lastRequest)
-			eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
-			time.Sleep(ample + time.Duration(3*tickLength))
-			close(begin)
-			all, err := io.ReadAll(c)
-			if got := bodies(t, string(all)); err != nil || got != fmt.Sprintf("200:%d 200:0", size) {
-				t.Fatalf("%q, %v", got, err)
-			}
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			if most := a.maxInput; most > bulkSize+2*exchange.InputCost {
-				t.Errorf("%d bytes were delivered ahead", most)
-			}
 		})
 	}
 }
@@ -438,19 +444,22 @@ func TestStreamTimeouts(t *testing.T) {
 	for _, begun := range []bool{false, true} {
 		t.Run(fmt.Sprint(begun), func(t *testing.T) {
 			t.Parallel()
-			a := newApp(false, func(c *call) {
-				if begun {
-					c.send("begun")
+			inItsTime(t, func(timeout time.Duration) (wrong string) {
+				a := newApp(false, func(c *call) {
+					if begun {
+						c.send("begun")
+					}
+					c.all()
+					c.end(true)
+				})
+				s := serve(t, Config{BodyTimeout: timeout}, a, streams)
+				got := s.talk(t, postSized(10)+"hello")
+				if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:the request body took too long\n" {
+					return fmt.Sprintf("%q", got)
 				}
-				c.all()
-				c.end(true)
+				eventually(t, "all released", a.idle)
+				return ""
 			})
-			s := serve(t, Config{BodyTimeout: ample}, a, streams)
-			got := s.talk(t, postSized(10)+"hello")
-			if begun && !strings.HasSuffix(got, "\r\n\r\n5\r\nbegun\r\n") || !begun && bodies(t, got) != "408:the request body took too long\n" {
-				t.Errorf("%q", got)
-			}
-			eventually(t, "all released", a.idle)
 		})
 	}
 }

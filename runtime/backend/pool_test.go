@@ -400,7 +400,7 @@ func TestStopping(t *testing.T) {
 		c := s.dial()
 		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-begun
-		within := 20 * time.Second
+		within := patience
 		if !patient {
 			within = 50 * time.Millisecond
 		}
