@@ -14,6 +14,9 @@ const closeTimeout = 5 * time.Second
 // WebSocket.
 const lastWords = time.Second
 
+// in returns the loop's time after d. Unlike l.now, it is not late.
+func (l *loop) in(d time.Duration) int64 { return int64(time.Since(l.start) + d) }
+
 // ends says whether all that is expected of the client is that it closes.
 func (ws *socket) ends() bool { return ws.closing || ws.over != nil }
 
@@ -24,7 +27,7 @@ func (l *loop) closing(c *conn, code uint16, reason string) []byte {
 		code, reason = ws.over.Code, ws.over.Text
 	}
 	ws.closing = true
-	ws.due = l.now + tickLength + int64(closeTimeout)
+	ws.due = l.in(closeTimeout)
 	l.schedule(c)
 	if c.stopped && ws.away == 0 { // for want of credit; now only the client's close frame counts
 		l.resume(c)
@@ -146,7 +149,7 @@ func (l *loop) socketExpired(c *conn) {
 	l.control(c, websocket.AppendFrame(nil, websocket.Ping, nil))
 	c.stamp = l.now
 	if l.cfg.WebSocketPingTimeout > 0 {
-		ws.pinged, ws.due = true, l.now+int64(l.cfg.WebSocketPingTimeout)
+		ws.pinged, ws.due = true, l.in(l.cfg.WebSocketPingTimeout)
 	}
 	l.schedule(c)
 }

@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -301,8 +302,14 @@ func TestWebSocketClientsThatLeave(t *testing.T) {
 // that answers stays.
 func TestWebSocketPings(t *testing.T) {
 	t.Parallel()
+	inItsTime(t, func(timeout time.Duration) (wrong string) {
+		return pings(t, timeout)
+	})
+}
+
+func pings(t *testing.T, timeout time.Duration) (wrong string) {
 	a := newTalkApp()
-	s := serveTalks(t, Config{WebSocketPing: 100 * time.Millisecond, WebSocketPingTimeout: 5 * time.Second}, a)
+	s := serveTalks(t, Config{WebSocketPing: 100 * time.Millisecond, WebSocketPingTimeout: timeout}, a)
 	good, bad := s.socket(t), s.socket(t)
 	end := make(chan error, 1)
 	go func() {
@@ -322,12 +329,13 @@ func TestWebSocketPings(t *testing.T) {
 	}
 	select { // one was sent pings for as long as the other
 	case err := <-end:
-		t.Error("the one that answers:", err)
+		return fmt.Sprint("the one that answers: ", err)
 	default:
 	}
 	if !strings.Contains(s.log.String(), "info") || !strings.Contains(s.log.String(), "no answer to a ping") {
 		t.Errorf("logged %q", s.log)
 	}
+	return ""
 }
 
 // TestWebSocketUnansweredClose: a client that does not answer a close frame is closed all

@@ -108,7 +108,7 @@ func (l *loop) socketFree(c *conn) {
 		ws.after = nil
 	}
 	if ws.closing {
-		ws.due = l.now + int64(closeTimeout)
+		ws.due = l.in(closeTimeout)
 	}
 	if c.state == stateSocket {
 		l.schedule(c)
@@ -133,7 +133,7 @@ func (l *loop) socketClosed(c *conn, m *websocket.Message) {
 		l.endSocket(c)
 		return
 	}
-	ws.due = l.now + int64(lastWords)
+	ws.due = l.in(lastWords)
 	l.schedule(c)
 }
 

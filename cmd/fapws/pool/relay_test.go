@@ -131,9 +131,11 @@ func TestRelayStuck(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	h.Ask(ctx, "publish 1000")
 	cancel()
+	within := 200 * time.Millisecond // the other never replies
 	eventually(t, "the other one hears", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
+		within = min(2*within, patience/4)
 		for _, reply := range h.Ask(ctx, "heard") {
 			if reply.Pid == pids[1] && len(numbered(reply.Text)) >= 1000 {
 				return true
