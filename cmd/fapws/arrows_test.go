@@ -47,6 +47,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/ctl", nil},
 		{"fapws/cmd/fapws/cage", nil},
 		{"fapws/cmd/fapws/orphan", nil},
+		{"fapws/cmd/fapws/limits", nil},
 		{"fapws/cmd/fapws/notify", nil},
 		{"fapws/cmd/fapws/pidfile", nil},
 		{"fapws/cmd/fapws/privilege", nil},

@@ -8,6 +8,7 @@ import (
 
 	"fapws/cmd/fapws/command"
 	"fapws/cmd/fapws/exit"
+	_ "fapws/cmd/fapws/limits" // checks them before main
 	"fapws/cmd/fapws/memory"
 )
 

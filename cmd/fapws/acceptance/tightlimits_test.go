@@ -1,0 +1,94 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// tightLine is what a start that a limit prevents says: the limit, its value, and advice.
+const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
+
+// With any limit of the process, the server either serves or ends with one line and exit 3. Go's runtime and
+// Python alone would end in a dump of all threads or a traceback.
+func TestTightLimits(t *testing.T) {
+	t.Parallel()
+	var users atomic.Int64
+	const any = "any" // serves or ends, which depends on the machine and on the Python
+	for _, tt := range []struct {
+		limit string
+		says  string // part of the line; "": it serves
+	}{
+		{"-v 200000", `address space limit of 200000 KiB is too low \(ulimit -v\)`},
+		{"-v 1500000", `address space limit of 1500000 KiB`},
+		{"-v 1600000", any}, {"-v 1700000", any}, {"-v 1750000", any}, {"-v 1800000", any}, {"-v 1900000", any}, {"-v 2000000", any},
+		{"-v 4000000", ""},
+		{"-d 100000", `data limit of 100000 KiB is too low \(ulimit -d\)`},
+		{"-d 220000", any}, {"-d 240000", any}, {"-d 280000", any},
+		{"-d 1000000", ""},
+		{"-s 100", `stack limit of 100 KiB is too low \(ulimit -s\)`},
+		{"-s 256", ""}, {"-s unlimited", ""},
+		{"-s 1000000000", `stack limit of 1000000000 KiB is too high \(ulimit -s\)`},
+		{"-n 6", `limit of 6 open files is too low \(ulimit -n\)`},
+		{"-n 16", `limit of 16 open files`},
+		{"-n 40", ""},
+		{"-f 0", ""},
+		{"-u 1", `cannot start 12 threads, only 0: `},
+		{"-u 12", `cannot start 12 threads, only [01]?[0-9]: `},
+	} {
+		t.Run(tt.limit, func(t *testing.T) {
+			inModesAndForks(t, func(t *testing.T, m mode) {
+				c := command{script: "refusedclose.py", shell: "ulimit " + tt.limit}.forOtherUsers(t)
+				if n, is := strings.CutPrefix(tt.limit, "-u "); is {
+					c.shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash or dash
+				}
+				if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // root is exempt
+					script, err := os.ReadFile(testdata(t, c.script))
+					if err != nil {
+						t.Fatal(err)
+					}
+					c.script = write(t, publicFolder(t)+"/app.py", string(script))
+					c.shell += fmt.Sprintf(` && set -- setpriv --reuid %d --clear-groups "$@"`, 54300+users.Add(1)) // the limit counts processes of all modes
+				}
+				c.complains = true
+				c.flags = append([]string{"--bind", "127.0.0.1:0"}, m.flags...)
+				s := c.start(t)
+				if tt.says == "" || tt.says == any && s.startsOrEnds() {
+					s.address = s.stderr.await(t, bannerURL)[1]
+					s.url = "http://" + s.address
+					for range 5 {
+						s.get("/hello", 200)
+					}
+					s.signal(syscall.SIGTERM)
+					if code := s.ended(); code != 0 {
+						t.Errorf("code %d:\n%.2000s", code, s.stderr.String())
+					}
+					return
+				}
+				want := regexp.MustCompile(strings.ReplaceAll(tightLine, "%s", strings.TrimPrefix(tt.says, any)))
+				if code := s.ended(); code != 3 || !want.MatchString(s.stderr.String()) {
+					t.Errorf("code %d, want %s:\n%.2000s", code, want, s.stderr.String())
+				}
+			})
+		})
+	}
+}
+
+// startsOrEnds waits for the banner or the end of the process, and reports whether the banner came.
+func (s *server) startsOrEnds() (started bool) {
+	eventually(s.t, "the server serves or ends", func() bool {
+		select {
+		case <-s.exited:
+			started = bannerURL.MatchString(s.stderr.String())
+			return true
+		default:
+			started = bannerURL.MatchString(s.stderr.String())
+			return started
+		}
+	})
+	return started
+}
