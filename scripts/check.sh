@@ -68,7 +68,7 @@ check_c_with() {
 
 # Ends tests that hang, and nothing else: a package may take many times longer on a slow
 # machine, and its tests have limits of their own.
-readonly test_limit=60m
+readonly test_limit=180m
 
 # Most tests wait for servers rather than work: more of them at once than CPUs. With
 # eight, those of acceptance leave half of two CPUs idle.
