@@ -18,7 +18,7 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 	h.mu.Lock()
 	p := h.patience
 	h.mu.Unlock()
-	done := h.sight.do(func() {
+	done := h.look(func() {
 		var s C.fapws_sighting
 		if how = C.fapws_async_interrupt(number(t.rec), t.serial, &s); how == 0 {
 			return // it has ended
@@ -87,7 +87,7 @@ func (h *Handler) seeAsync() {
 
 // sayWhereAsyncIs says what the asyncio thread runs, which has not come back since began.
 func (h *Handler) sayWhereAsyncIs(began time.Time) <-chan struct{} {
-	return h.sight.do(func() {
+	return h.look(func() {
 		var s C.fapws_sighting
 		C.fapws_async_thread(&s)
 		var stack bytes.Buffer

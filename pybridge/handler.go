@@ -16,6 +16,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/workqueue"
 )
 
 // keepBytes is what a recycled record may keep of its buffers.
@@ -90,7 +91,7 @@ type Handler struct {
 	notices notices
 	crowds  crowds
 	order   order
-	sight   sight
+	looks   *workqueue.Queue[func()] // see look
 	held    stalled
 
 	patience        // guarded by mu
@@ -109,7 +110,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.MaxEvent <= 0 {
 		c.MaxEvent = 64 << 10
 	}
-	h := &Handler{app: a, config: c, patience: defaultPatience}
+	h := &Handler{app: a, config: c, patience: defaultPatience, looks: workqueue.New(runLooks)}
 	h.crowds.setUp(a.mounts, c.MaxEvent)
 	a.handler = h
 	a.inline = c.Threads == 0

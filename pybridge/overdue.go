@@ -97,7 +97,7 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 	h.mu.Lock()
 	p := h.patience
 	h.mu.Unlock()
-	done := h.sight.do(func() {
+	done := h.look(func() {
 		var s C.fapws_sighting
 		if C.fapws_interrupt_job(number(t.rec), t.serial, t.jobs, &s) != 0 {
 			seen = sightingOf(&s)

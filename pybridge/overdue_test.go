@@ -75,7 +75,7 @@ func TestOverdue(t *testing.T) {
 }
 
 // settled returns when all of what was overdue has been said.
-func (h *Handler) settled() { <-h.sight.do(func() {}) }
+func (h *Handler) settled() { <-h.look(func() {}) }
 
 // impatient lets no handler have much time, and returns what Stuck is told.
 func impatient(t *testing.T, forGIL time.Duration) chan string {

@@ -21,55 +21,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sight runs what needs the GIL for a look at Python, on a goroutine of its
-// own: who waits for it may give up when a handler does not let go of the GIL.
-type sight struct {
-	mu      sync.Mutex
-	ended   sync.Cond // told when running has become false
-	running bool
-	closed  bool
-	queue   []func()
-}
-
-// do runs f after those before it. The channel is closed when f has returned;
-// nil: Python is ending and f will not run. Any goroutine.
-func (s *sight) do(f func()) <-chan struct{} {
+// look calls f, which needs the GIL, after the looks before it, on another goroutine: callers
+// may give up when a handler keeps the GIL. The channel is closed when f has returned; it is
+// nil if Python is ending and f will not run. It is safe for concurrent use.
+func (h *Handler) look(f func()) <-chan struct{} {
 	done := make(chan struct{})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if !h.looks.Add(func() { defer close(done); f() }) {
 		return nil
-	}
-	s.queue = append(s.queue, func() { defer close(done); f() })
-	if !s.running {
-		s.running = true
-		go s.run()
 	}
 	return done
 }
 
-func (s *sight) run() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for len(s.queue) > 0 && !s.closed {
-		f := s.queue[0]
-		s.queue = s.queue[1:]
-		s.mu.Unlock()
+// runLooks is carry of Handler.looks.
+func runLooks(looks []func()) {
+	for _, f := range looks {
 		f()
-		s.mu.Lock()
-	}
-	s.running = false
-	s.ended.Broadcast()
-}
-
-// close returns when nobody looks any more. Python may be finalised then.
-func (s *sight) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-	s.ended.L = &s.mu
-	for s.running {
-		s.ended.Wait()
 	}
 }
 
@@ -170,7 +136,7 @@ var errNoGIL = errors.New("a handler holds the GIL in C code")
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := bufio.NewWriter(w)
 	var seen []sighting
-	done := h.sight.do(func() { seen = look(h.config.Threads) })
+	done := h.look(func() { seen = look(h.config.Threads) })
 	held := done == nil || !endsWithin(done, wait)
 	if held {
 		seen = nil // the goroutine has its own

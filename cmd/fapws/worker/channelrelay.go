@@ -10,6 +10,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/workqueue"
 )
 
 const (
@@ -33,15 +34,15 @@ const (
 type channelRelay struct {
 	s          *service
 	channel    *pool.Channel
-	up         *workQueue[pybridge.Event] // to the supervisor
-	down       *workQueue[relayItem]      // from it
-	said       int64                      // cost of what was sent up; of up
-	dealt      int64                      // of what has come back; of down
-	own        numbering                  // of what publish has added
-	begun      []byte                     // of events whose last message has not come; of listen
-	waiting    atomic.Int64               // bytes in down
-	overflowed atomic.Bool                // it was said that some are lost
-	history    chan *pool.Channel         // with Take: a channel to another worker, or nil
+	up         *workqueue.Queue[pybridge.Event] // to the supervisor
+	down       *workqueue.Queue[relayItem]      // from it
+	said       int64                            // cost of what was sent up; of up
+	dealt      int64                            // of what has come back; of down
+	own        numbering                        // of what publish has added
+	begun      []byte                           // of events whose last message has not come; of listen
+	waiting    atomic.Int64                     // bytes in down
+	overflowed atomic.Bool                      // it was said that some are lost
+	history    chan *pool.Channel               // with Take: a channel to another worker, or nil
 
 	mu    sync.Mutex
 	count map[string]int64 // how many listen here
@@ -57,8 +58,9 @@ type relayItem struct {
 
 func newChannelRelay(c *pool.Channel) *channelRelay {
 	r := &channelRelay{channel: c, history: make(chan *pool.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
-	r.up, r.down = newWorkQueue(r.sendUp), newWorkQueue(r.takeDown)
-	r.up.held, r.down.held = true, true // until join
+	r.up, r.down = workqueue.New(r.sendUp), workqueue.New(r.takeDown)
+	r.up.Hold(true) // until join
+	r.down.Hold(true)
 	return r
 }
 
@@ -117,7 +119,7 @@ func (r *channelRelay) publish(events []pybridge.Event) {
 		n.published += events[i].Cost()
 	}
 	target := n.published
-	r.up.add(events...)
+	r.up.Add(events...)
 	timeout := time.After(numberedWithin)
 	for n.numbered < target {
 		if n.changed == nil {
@@ -154,7 +156,7 @@ func (r *channelRelay) arrived(m *pool.Message) {
 	}
 	m.Raw, r.begun = r.begun, nil
 	r.waiting.Add(int64(len(m.Raw)))
-	r.down.add(relayItem{events: m})
+	r.down.Add(relayItem{events: m})
 }
 
 // takeDown sends events to those who listen here.
@@ -234,12 +236,12 @@ func (r *channelRelay) recount() {
 // join takes part in the channels of all workers from now on, with what they know
 // of past events. It waits for that, but not for ever.
 func (r *channelRelay) join() {
-	defer r.down.hold(false)
+	defer r.down.Hold(false)
 	end := time.Now().Add(min(historyWithin, r.s.conf.LoadTimeout/4))
 	if r.channel.Send(&pool.Message{Kind: pool.Join}) != nil {
 		return // listen sees the end of the channel
 	}
-	r.up.hold(false)
+	r.up.Hold(false)
 	if r.s.handler != nil {
 		r.s.handler.Order()
 	}

@@ -48,10 +48,10 @@ func (s *service) notify(name string, client *runtime.ChannelClient, left bool) 
 // and, in a worker, elsewhere. On the loop.
 func (s *service) publish(events []pybridge.Event) {
 	if s.parent != nil {
-		s.parent.events.up.add(events...)
+		s.parent.events.up.Add(events...)
 		return
 	}
-	s.local.add(events...)
+	s.local.Add(events...)
 }
 
 // publishInOrder is publish for callers that must not go on before the events have their
@@ -61,7 +61,7 @@ func (s *service) publishInOrder(events []pybridge.Event) {
 		s.parent.events.publish(events)
 		return
 	}
-	s.local.add(events...)
+	s.local.Add(events...)
 }
 
 // publishHere sends events to those who listen to this process, which is alone.

@@ -36,7 +36,7 @@ func (r *channelRelay) give(files []*os.File) {
 	if err != nil {
 		return // the other one goes on without
 	}
-	r.down.add(relayItem{do: func() {
+	r.down.Add(relayItem{do: func() {
 		defer to.Close()
 		err := r.s.server.ExportHistory(func(piece []byte) error {
 			return to.Send(&pool.Message{Kind: pool.Piece, Raw: piece})

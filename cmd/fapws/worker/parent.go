@@ -25,23 +25,24 @@ import (
 	"fapws/cmd/fapws/presence"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/workqueue"
 )
 
 // Parent is the supervisor as its worker sees it.
 type Parent struct {
 	channel   *pool.Channel
-	died      <-chan os.Signal     // of the supervisor, as the kernel tells
-	over      sync.Once            // of lost
-	todo      *workQueue[message]  // what the supervisor has sent, for obey
-	listeners map[int]net.Listener // by the ID of their sockets; of listen's goroutine
-	stderr    int                  // what standard error is to be once the application has loaded; -1: as it is
-	standIn   bool                 // there is no application to load
-	cage      string               // to enter when it has loaded; "": none
+	died      <-chan os.Signal          // of the supervisor, as the kernel tells
+	over      sync.Once                 // of lost
+	todo      *workqueue.Queue[message] // what the supervisor has sent, for obey
+	listeners map[int]net.Listener      // by the ID of their sockets; of listen's goroutine
+	stderr    int                       // what standard error is to be once the application has loaded; -1: as it is
+	standIn   bool                      // there is no application to load
+	cage      string                    // to enter when it has loaded; "": none
 
 	mu        sync.Mutex
 	answers   map[string]func(about string) string
-	purges    *purgeRelay
-	epoch     string // of the numbers of events
+	purges    *workqueue.Queue[string] // patterns in JSON, for sendPurges
+	epoch     string                   // of the numbers of events
 	events    *channelRelay
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the listeners; nil: there is none
 }
@@ -105,7 +106,7 @@ func (p *Parent) take(text string) error {
 	if p.died, err = orphan.Watch(loadEnd); err != nil {
 		return err
 	}
-	p.purges = newPurgeRelay(p.channel)
+	p.purges = workqueue.New(p.sendPurges)
 	p.events = newChannelRelay(p.channel)
 	p.epoch = os.Getenv(pool.EpochVariable)
 	os.Unsetenv(pool.EpochVariable)
@@ -171,7 +172,7 @@ func (p *Parent) listen(s *service) {
 		<-p.died
 		p.lost(s, nil)
 	}()
-	p.todo = newWorkQueue(func(all []message) {
+	p.todo = workqueue.New(func(all []message) {
 		for _, h := range all {
 			p.obey(s, h.Message, h.files)
 			for _, f := range h.files {
@@ -188,7 +189,7 @@ func (p *Parent) listen(s *service) {
 		case m.Kind == pool.Check:
 			go p.check(s)
 		default:
-			p.todo.add(message{m, files})
+			p.todo.Add(message{m, files})
 		}
 	}
 }

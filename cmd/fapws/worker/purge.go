@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
@@ -25,51 +25,26 @@ func (s *service) purge(text string) {
 	}
 }
 
-// purgeRelay sends the patterns that the other workers are to purge. add does not block, and
-// a pattern that is added twice before it was sent is sent once.
-type purgeRelay struct {
-	mu     sync.Mutex
-	texts  map[string]struct{} // that were not sent
-	filled chan struct{}       // has an element when texts has some
-}
+// mostPurges bounds the patterns that are sent at once: instead of more, all pages are purged.
+const mostPurges = 4096
 
-// mostTexts bounds them: instead of more, all pages are purged.
-const mostTexts = 4096
-
-func newPurgeRelay(c *pool.Channel) *purgeRelay {
-	o := &purgeRelay{texts: map[string]struct{}{}, filled: make(chan struct{}, 1)}
-	go func() {
-		for range o.filled {
-			o.mu.Lock()
-			texts := o.texts
-			o.texts = map[string]struct{}{}
-			o.mu.Unlock()
-			for text := range texts {
-				_ = c.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen sees the end of the channel
-			}
-		}
-	}()
-	return o
-}
-
-func (o *purgeRelay) add(text string) {
-	o.mu.Lock()
-	if len(o.texts) >= mostTexts {
-		clear(o.texts)
-		text = `{"path":"*"}`
-	}
-	o.texts[text] = struct{}{}
-	o.mu.Unlock()
-	select {
-	case o.filled <- struct{}{}:
-	default:
-	}
-}
-
-// purgeElsewhere makes the other workers purge, too. It is safe for concurrent use.
+// purgeElsewhere makes the other workers purge, too. It is safe for concurrent use and does
+// not block.
 func (p *Parent) purgeElsewhere(pattern cache.Pattern) {
 	if text, err := json.Marshal(pattern); err == nil {
-		p.purges.add(string(text))
+		p.purges.Add(string(text))
+	}
+}
+
+// sendPurges sends patterns, each of them once.
+func (p *Parent) sendPurges(patterns []string) {
+	slices.Sort(patterns)
+	patterns = slices.Compact(patterns)
+	if len(patterns) > mostPurges {
+		patterns = []string{`{"path":"*"}`}
+	}
+	for _, text := range patterns {
+		_ = p.channel.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen sees the end of the channel
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 	"fapws/runtime/cgi"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/workqueue"
 )
 
 // service is one run of a server, from the script to the exit code.
@@ -52,8 +53,8 @@ type service struct {
 	parent   *Parent // of a worker, else nil
 	early    earlyListeners
 	handler  *pybridge.Handler
-	local    *workQueue[pybridge.Event] // events of a process that is alone
-	over     atomic.Bool                // nothing is sent any more
+	local    *workqueue.Queue[pybridge.Event] // events of a process that is alone
+	over     atomic.Bool                      // nothing is sent any more
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns
@@ -86,7 +87,7 @@ func (s *service) run() (code int, err error) {
 		replace = s.parent.onTerm
 	}
 	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, replace)
-	s.local = newWorkQueue(s.publishHere)
+	s.local = workqueue.New(s.publishHere)
 	if s.parent != nil {
 		s.parent.events.s = s
 		go s.parent.listen(s)

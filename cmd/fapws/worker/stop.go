@@ -123,7 +123,7 @@ func (s *service) stop(o shutdownRequest) {
 		s.handler.Notified(lastNotices)
 	}
 	if s.parent != nil {
-		s.parent.events.up.rest(lastEvents)
+		s.parent.events.up.Wait(lastEvents)
 	}
 	if s.app == nil {
 		return
