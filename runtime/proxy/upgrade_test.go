@@ -216,9 +216,11 @@ func TestUpgradeNothingAhead(t *testing.T) {
 // arrives, and a client that has shut down its side by then has left.
 func TestUpgradeMuchAhead(t *testing.T) {
 	ahead := strings.Repeat("0123456789abcdef", 256<<10)
-	answer := make(chan bool)
+	answer := make(chan bool) // true: when the client has left
 	url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
-		<-answer
+		if <-answer {
+			io.Copy(io.Discard, r)
+		}
 		io.WriteString(c, accepted(key)+"\r\n")
 		got := make([]byte, len(ahead))
 		if n, err := io.ReadFull(r, got); err == nil && string(got) == ahead {
@@ -239,14 +241,13 @@ func TestUpgradeMuchAhead(t *testing.T) {
 		t.Log("the kernel holds all of it")
 	case <-time.After(100 * time.Millisecond):
 	}
-	answer <- true
+	answer <- false
 	status(t, r, 101)
 	reads(t, r, "all of it")
 	<-sent
 
 	c, r = client(t, address, handshake+"\r\n")
 	c.CloseWrite()
-	time.Sleep(20 * time.Millisecond)
 	answer <- true
 	if all, err := io.ReadAll(r); len(all) > 0 || err != nil {
 		t.Errorf("%q, %v", all, err)
