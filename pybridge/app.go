@@ -137,6 +137,7 @@ func Load(o Options) (*App, error) {
 		C.fapws_finish()
 		return nil, err
 	}
+	C.fapws_crash_watch(nil)
 	C.fapws_release_gil()
 	return a, nil
 }
@@ -152,6 +153,7 @@ func (a *App) load(o Options, paths []string) error {
 		}
 		found := known[app]
 		if found == nil {
+			watchLoading(o.Apps[i].fullName())
 			var err error
 			if found, err = a.find(o, i, paths); err != nil {
 				return err
@@ -165,6 +167,13 @@ func (a *App) load(o Options, paths []string) error {
 		a.Apps = append(a.Apps, Content{Settings: found.settings, Table: found.mounts, What: found.served, Class: found.object})
 	}
 	return nil
+}
+
+// watchLoading makes a crash of the process name the application that is about to be loaded.
+func watchLoading(name string) {
+	arena := &cArena{}
+	defer arena.free()
+	C.fapws_crash_watch(arena.str(name))
 }
 
 // readable says what is wrong with a script before Python starts.

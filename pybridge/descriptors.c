@@ -55,9 +55,8 @@ void fapws_descriptor_release(int fd) {
   if (kept && fd > 0 && (unsigned)fd < room) __atomic_store_n(&kept[fd], 0, __ATOMIC_RELAXED);
 }
 
-/* Whether this process is the server, or a child that answers one request. After vfork() the memory is
- * the parent's, but the process id is not. */
-static int is_server(void) { return !fapws_forked && getpid() == server; }
+/* After vfork() the memory is the parent's, but the process id is not. */
+int fapws_is_server(void) { return !fapws_forked && getpid() == server; }
 
 /* Whether fd belongs to the server, if this process is the server. */
 static int is_kept(const uint64_t *table, unsigned fd) {
@@ -73,9 +72,8 @@ static int is_kept(const uint64_t *table, unsigned fd) {
 
 /* --- the line for the error log ---------------------------------------------- */
 
-/* Writes "FILE:LINE: " if the caller is a function of Python itself, called by Python code. Other
- * callers may hold locks that the thread with the GIL is waiting for. */
-static void write_place(FILE *out, void *caller) {
+/* A caller that is not Python itself may hold locks that the thread with the GIL is waiting for. */
+void fapws_write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;
   void *in_python = *(void **)&PyLong_Type.tp_repr; /* the type itself may have been copied into the executable */
@@ -108,7 +106,7 @@ static void report(const char *what, unsigned fd, void *caller) {
   size_t n;
   FILE *out = open_memstream(&line, &n);
   if (out) {
-    write_place(out, caller);
+    fapws_write_caller(out, caller);
     snprintf(name, sizeof name, "/proc/self/fd/%u", fd);
     ssize_t len = readlink(name, file, sizeof file - 1);
     file[len > 0 ? len : 0] = 0;
@@ -131,7 +129,7 @@ static void report(const char *what, unsigned fd, void *caller) {
 
 static int refuse(unsigned fd, void *caller) {
   uint64_t *table = __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
-  if (!table || fd <= 2 || fd >= room || LIKELY(!is_kept(table, fd)) || !is_server()) return 0;
+  if (!table || fd <= 2 || fd >= room || LIKELY(!is_kept(table, fd)) || !fapws_is_server()) return 0;
   char what[32];
   snprintf(what, sizeof what, "descriptor %u", fd);
   report(what, fd, caller);
@@ -143,7 +141,7 @@ static int refuse(unsigned fd, void *caller) {
  * that the server has open for a moment. */
 static int refuse_range(unsigned first, unsigned last, void *caller) {
   uint64_t *table = __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
-  if (!table || !is_server()) return 0;
+  if (!table || !fapws_is_server()) return 0;
   unsigned end = (unsigned)__atomic_load_n(&table[0], __ATOMIC_RELAXED);
   if (fapws_fork_socket >= 0) end = (unsigned)fapws_fork_socket;
   for (unsigned fd = first > 2 ? first : 3; fd <= last && fd <= end; fd++)

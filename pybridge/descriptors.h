@@ -2,11 +2,17 @@
 #ifndef FAPWS_DESCRIPTORS_H
 #define FAPWS_DESCRIPTORS_H
 
+#include <stdio.h>
+
 /* Protects fd, which code here has opened; does nothing if fd is -1. */
 void fapws_descriptor_keep(int fd);
 /* Ends the protection, before fd is closed or given to the application. */
 void fapws_descriptor_release(int fd);
 /* In a child that answers one request (--fork): protects fapws_fork_socket and nothing else. */
 void fapws_descriptors_forked(void);
+/* Whether this process is the server, or a child that answers one request; not another child. */
+int fapws_is_server(void);
+/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code has called. */
+void fapws_write_caller(FILE *out, void *caller);
 
 #endif

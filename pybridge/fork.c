@@ -1,4 +1,5 @@
 /* os.fork() in a handler: the child may run Python and exit, never serve. */
+#include "crash.h"
 #include "interp.h"
 #include "messages.h"
 
@@ -39,6 +40,7 @@ static void in_child(void) {
     if (sigaction(sig, NULL, &sa) == 0 && (sa.sa_flags & SA_SIGINFO) && sa.sa_sigaction == go_action.sa_sigaction)
       signal(sig, sig == SIGPIPE ? SIG_IGN : SIG_DFL);
   }
+  fapws_crash_forked();
   fapws_errorlog_forked();
   after_fork();
 }

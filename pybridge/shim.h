@@ -127,6 +127,12 @@ int fapws_async_stop(int ms);
  * stays valid until the process ends. NULL: it can close every descriptor. Before the application is loaded. */
 void fapws_descriptors(uint64_t *table, unsigned n);
 
+/* --- crash.c --------------------------------------------------------------- */
+
+/* From now on a crash in C code, or os._exit(), is reported in one line. name is the application that is being
+ * loaded, and is copied: the process then exits with status 3. NULL: it has been loaded. One thread at a time. */
+void fapws_crash_watch(const char *name);
+
 /* --- fork.c ---------------------------------------------------------------- */
 
 /* A listener, or another descriptor that stays open for good: children that

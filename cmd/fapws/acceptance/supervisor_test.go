@@ -388,6 +388,31 @@ func TestSupervisorIsKilled(t *testing.T) {
 	s.ended()
 }
 
+// Workers that were stopped when their supervisor was killed end as soon as they continue.
+func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
+	t.Parallel()
+	s, _ := supervised(t)
+	workers := s.workers()
+	for _, pid := range workers {
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the worker has stopped", func() bool {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			return err == nil && strings.Contains(string(text), "State:\tT")
+		})
+	}
+	s.signal(syscall.SIGKILL)
+	eventually(t, "the supervisor has died", func() bool { return !alive(s.cmd.Process.Pid) })
+	for _, pid := range workers {
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the worker has ended", func() bool { return !alive(pid) })
+	}
+}
+
 // USR1 opens the access log anew, in every process.
 func TestReopen(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {

@@ -1,0 +1,167 @@
+/* What the process reports when C code of the application crashes, or the application calls os._exit().
+ *
+ * Go's runtime would write a dump of all goroutines and registers, some 250 lines that show nothing
+ * of the application. Instead, the stacks of the Python threads are written, and one line.
+ *
+ * A crash in Go code is a panic of Go's, so SIGSEGV, SIGBUS and SIGFPE take this way: on_signal passes a fault to
+ * Go's handler, and that one forwards it to the handler that was installed before Go's runtime started
+ * (package os/signal, "Go programs that use cgo") if the fault is in C code. SIGABRT and SIGILL mean no panic.
+ * A signal of raise() is handled at once: faulthandler, once enabled by the application, does that.
+ *
+ * While the application loads, the process exits with status 3, like any failure to start. Later
+ * it dies by the signal, which leaves a core file where the system keeps them. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "crash.h"
+#include "descriptors.h"
+#include "interp.h"
+#include "shim_stack.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
+#define FAULTS (sizeof faults / sizeof *faults)
+#define PANICS 3 /* of them are panics in Go code */
+
+static struct sigaction go_handlers[FAULTS];
+static char loading[256];              /* the name of the application that is being loaded; "": none */
+static volatile sig_atomic_t watching; /* the application has begun to load */
+
+static const char *name_of(int sig) {
+  switch (sig) {
+  case SIGSEGV: return "segmentation fault (SIGSEGV)";
+  case SIGBUS: return "bus error (SIGBUS)";
+  case SIGFPE: return "arithmetic error (SIGFPE)";
+  case SIGABRT: return "abort (SIGABRT)";
+  default: return "illegal instruction (SIGILL)";
+  }
+}
+
+/* --- async-signal-safe ------------------------------------------------------ */
+
+static void say(const char *text) {
+  size_t n = strlen(text);
+  while (n > 0) {
+    ssize_t k = write(2, text, n);
+    if (k <= 0) return;
+    text += k;
+    n -= (size_t)k;
+  }
+}
+
+/* Returns whether there is something to say. */
+static int say_stacks(void) {
+  char buf[4096];
+  int from = fapws_dump_stacks();
+  if (from < 0) return 0;
+  ssize_t n;
+  off_t at = 0;
+  while ((n = pread(from, buf, sizeof buf - 1, at)) > 0) {
+    buf[n] = 0;
+    say(buf);
+    at += n;
+  }
+  return at > 0;
+}
+
+static void exit_now(int status) __attribute__((noreturn));
+static void exit_now(int status) {
+  for (;;) syscall(SYS_exit_group, status);
+}
+
+static void crash(int sig, siginfo_t *info, void *context) {
+  (void)context;
+  static volatile sig_atomic_t crashing;
+  signal(sig, SIG_DFL); /* for a crash in here, and for the end */
+  if (!crashing && watching) {
+    crashing = 1;
+    int stacks = info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler has written them before it sent the signal */
+    say("fapws: ");
+    say(name_of(sig));
+    say(" in C code");
+    if (*loading) {
+      say(" while ");
+      say(loading);
+      say(" was loading");
+    }
+    say(": an extension module or a library of the application has a bug");
+    say(stacks ? "; the Python stack above shows where it was called\n" : "\n");
+    if (*loading) exit_now(3);
+  }
+  sigset_t it;
+  sigemptyset(&it);
+  sigaddset(&it, sig);
+  pthread_sigmask(SIG_UNBLOCK, &it, NULL);
+  raise(sig);
+}
+
+static void on_signal(int sig, siginfo_t *info, void *context) {
+  size_t i = 0;
+  while (faults[i] != sig) i++;
+  int is_fault = i < PANICS && info->si_code > 0;
+  int from_outside = info->si_code == SI_USER; /* kill -ABRT: Go's handler dumps its goroutines */
+  if ((is_fault || from_outside) && (go_handlers[i].sa_flags & SA_SIGINFO))
+    go_handlers[i].sa_sigaction(sig, info, context);
+  else
+    crash(sig, info, context);
+}
+
+/* --- installing ------------------------------------------------------------- */
+
+static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct sigaction *before) {
+  struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigemptyset(&action.sa_mask);
+  sigaction(sig, &action, before);
+}
+
+/* Go's runtime, which starts later, forwards to these. Sanitizers have their own. */
+__attribute__((constructor)) static void before_go(void) {
+  struct sigaction now;
+  for (size_t i = 0; i < PANICS; i++)
+    if (sigaction(faults[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL) install(faults[i], crash, NULL);
+}
+
+void fapws_crash_watch(const char *name) {
+  if (!watching)
+    for (size_t i = 0; i < FAULTS; i++) install(faults[i], on_signal, &go_handlers[i]);
+  watching = 1;
+  snprintf(loading, sizeof loading, "%s", name ? name : "");
+}
+
+void fapws_crash_forked(void) {
+  if (!watching) return;
+  watching = 0;
+  for (size_t i = 0; i < FAULTS; i++) {
+    struct sigaction now;
+    if (sigaction(faults[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_signal) signal(faults[i], SIG_DFL);
+  }
+}
+
+/* --- os._exit() --------------------------------------------------------------- */
+
+/* In the place of libc's, like the functions of descriptors.c. Go exits by a system call. */
+void _exit(int status) {
+  if (watching && fapws_is_server()) {
+    char *line = NULL;
+    size_t n;
+    FILE *out = open_memstream(&line, &n);
+    if (out) {
+      fprintf(out, "fapws: ");
+      fapws_write_caller(out, __builtin_return_address(0));
+      if (*loading)
+        fprintf(out, "os._exit(%d) was called while %s was loading: the application must not end the process; remove the call\n", status, loading);
+      else
+        fprintf(out, "os._exit(%d) was called: the application ended the server process, with every request that it was serving; remove the call\n", status);
+      fclose(out);
+      say(line);
+    }
+    if (*loading) status = 3;
+  }
+  exit_now(status);
+}

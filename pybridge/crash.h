@@ -1,0 +1,8 @@
+/* The last words of a process that C code of the application ends: crash.c. */
+#ifndef FAPWS_CRASH_H
+#define FAPWS_CRASH_H
+
+/* In a child of fork(), which dies without them. Async-signal-safe. */
+void fapws_crash_forked(void);
+
+#endif
