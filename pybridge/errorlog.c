@@ -132,20 +132,9 @@ static int write_here(errorlog *l, const char *text, size_t n, int alone) {
   return done;
 }
 
-/* Standard error: for what finds no room elsewhere. */
-static void write_there(const char *text, size_t n) {
-  while (n > 0) {
-    ssize_t k = write(2, text, n);
-    if (k < 0 && errno == EINTR) continue;
-    if (k <= 0) return;
-    text += k;
-    n -= (size_t)k;
-  }
-}
-
 void fapws_errorlog_write(int number, const char *text, size_t n) {
   if (number <= 0 || number > nlogs) {
-    write_there(text, n);
+    fapws_write_stderr(text, n);
     return;
   }
   errorlog *l = &logs[number - 1];
@@ -160,7 +149,7 @@ void fapws_errorlog_write(int number, const char *text, size_t n) {
     l->kept += (uint64_t)done;
   }
   pthread_mutex_unlock(&l->mu);
-  if (!done) write_there(text, n);
+  if (!done) fapws_write_stderr(text, n);
 }
 
 /* --- for Python ---------------------------------------------------------------- */

@@ -54,6 +54,10 @@ static void write_or_count(int fd, const char *text, size_t n) {
   if (!put(fd, text, n)) __atomic_add_fetch(&lost[fd], count_lines(text, n), __ATOMIC_SEQ_CST);
 }
 
+void fapws_write_stderr(const char *text, size_t n) {
+  if (n) write_or_count(2, text, n);
+}
+
 /* write() of the raw file below a stream. */
 static PyObject *raw_write(PyObject *self, PyObject *data) {
   Py_buffer view;

@@ -131,9 +131,14 @@ func Open(o Options) (*File, error) {
 // no room: then the line is lost and counted, and End must not be called. Between
 // the two no other goroutine is.
 func (f *File) Begin() (dst []byte, ok bool) {
+	return f.begin(1)
+}
+
+// begin is Begin for so many lines.
+func (f *File) begin(lines int) (dst []byte, ok bool) {
 	f.mu.Lock()
 	if f.closed || len(f.filling) >= memoryMax {
-		f.dropped++
+		f.dropped += int64(lines)
 		f.mu.Unlock()
 		return nil, false
 	}
@@ -156,7 +161,7 @@ func (f *File) End(dst []byte) {
 
 // Write appends lines (io.Writer), or loses them when there is no room.
 func (f *File) Write(lines []byte) (int, error) {
-	if dst, ok := f.Begin(); ok {
+	if dst, ok := f.begin(countLines(lines)); ok {
 		f.End(append(dst, lines...))
 	}
 	return len(lines), nil

@@ -116,7 +116,8 @@ func TestCloseWritesEverythingInOrder(t *testing.T) {
 		}
 	}
 	f.line("too late")
-	if f.Dropped() != 1 {
+	f.Write([]byte("two lines\nat once\n"))
+	if f.Dropped() != 3 {
 		t.Errorf("dropped: %d", f.Dropped())
 	}
 }

@@ -182,6 +182,23 @@ func TestHostLogHasOverdue(t *testing.T) {
 	})
 }
 
+// What finds room neither in the log of its host nor in that of the server is counted, and told later.
+func TestHostLogCountsWhatIsLost(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		s, folder := hostLogs(t, m, "log-max-size = \"50K\"")
+		s.asks("one.lan", "/raises?first") // an empty file takes anything
+		eventually(t, "the log has begun", func() bool { return textOf(t, folder+"/one") != "" })
+		s.asks("one.lan", "/fills")
+		s.asks("two.lan", "/raises?second")
+		eventually(t, "the count", func() bool {
+			return strings.Contains(textOf(t, folder+"/errors"), "fapws: 1000000 lines before this one could not be written\n")
+		})
+		if text := textOf(t, folder+"/errors") + textOf(t, folder+"/one"); strings.Contains(text, "lost\n") {
+			t.Error("some of it was written")
+		}
+	})
+}
+
 // No line of threads and processes that write at the same time is lost, mixed with another or there twice, while
 // the file is rotated all the time, by its size and by ctl; nor is a traceback torn apart
 // by others, unless a file ends in it.

@@ -121,7 +121,19 @@ programs = CGIApplication(os.path.dirname(os.path.abspath(__file__)) + "/cgi", i
 def guarded(environ, start_response):
     return programs(environ, start_response)
 
+def fills(environ, start_response):
+    """Has the log of the server on a full disk, and says more than can wait for that of the host."""
+    kept, full = os.dup(2), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, 2)
+    environ["wsgi.errors"].write("lost\n" * 1_000_000)
+    os.dup2(kept, 2)
+    os.close(full)
+    os.close(kept)
+    return "filled"
+
+
 PATHS = [
+    ("/fills", fills),
     ("/raises", raises),
     ("/nothing", nothing),
     ("/short", short),
