@@ -167,8 +167,20 @@ func (h *Handler) Attach(w *exchange.Waker) {
 			panic(err) // it starts no thread
 		}
 	}
+	if h.app.inline {
+		sendNow = w.SendNow
+	}
 	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
+
+// sendNow is of the loop that runs handlers inline: there is one interpreter in a process, and one loop that it is on.
+var sendNow = func() {}
+
+// fapws_loop_send_now has the loop send what write() was given before the handler goes on. It is the only call from C to
+// Go, on the loop, in the middle of a call from Go to C.
+//
+//export fapws_loop_send_now
+func fapws_loop_send_now() { sendNow() }
 
 // Submit implements runtime.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {

@@ -5,6 +5,8 @@
 
 #define P fapws_the_pool
 
+static int turning; /* fapws_turn is on the stack; of the loop's thread */
+
 /* Inline mode: runs what waits now; who asks for another turn gets it later.
  * When it takes long, the loop sends what is finished before the rest runs. */
 static void run_inbox(void) {
@@ -31,12 +33,26 @@ static void run_inbox(void) {
   fapws_want_turn();
 }
 
+void fapws_send_written(fapws_thread *t) {
+  if (!turning || fapws_this_thread != t) return;
+  __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* it has moved: see fapws_inline_record */
+  t->unsignalled = 0;
+  fapws_loop_send_now();
+  if (P.garbage) fapws_collect_garbage();
+}
+
 int fapws_turn(void) {
+  if (turning) { /* by fapws_send_written: the one that is on the stack has to end first */
+    fapws_want_turn();
+    return -1;
+  }
+  turning = 1;
   __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
   fapws_take_gil();
   if (P.check_signals) P.check_signals = 0, fapws_check_signals();
   run_inbox();
   if (P.garbage) fapws_collect_garbage();
   fapws_release_gil();
+  turning = 0;
   return P.exit_code;
 }

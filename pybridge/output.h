@@ -25,6 +25,10 @@ fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data
 /* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an exception. */
 fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, size_t n);
 
+/* Inline mode: has the loop send what the handler on t has finished, before it goes on. GIL held; nothing on another
+ * thread than the loop's. */
+void fapws_send_written(fapws_thread *t);
+
 /* --- publish.c: without the GIL --------------------------------------------- */
 
 /* Inline mode: makes the loop call fapws_turn soon. Any thread. */

@@ -4,6 +4,7 @@
  * so that the common case builds no Python objects. response_headers becomes
  * a list only for who asks; from then on the list counts. */
 #include "interp.h"
+#include "output.h"
 #include "response.h"
 
 #include <stdlib.h>
@@ -60,6 +61,7 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
   if (fapws_send_chunk(rec->thread, rec, data) < 0) return NULL;
   if (fapws_forked) Py_RETURN_NONE;
   fapws_notify(rec->thread);
+  if (UNLIKELY(fapws_the_pool.inline_mode)) fapws_send_written(rec->thread);
   fapws_wait_for_room(rec);
   if (UNLIKELY(fapws_is_cancelled(rec))) {
     PyErr_SetString(PyExc_BrokenPipeError, "write(): the client has left");

@@ -50,6 +50,7 @@ type loop struct {
 	// not return. Who holds it then may touch all that belongs to the loop: see stalled.
 	state   sync.Mutex
 	overran bool // stalled has answered for a handler
+	starts  bool // startSubmitted is on the stack
 
 	req       http1.Request  // the head being parsed
 	out       output         // what waits to be written to one connection
@@ -262,9 +263,11 @@ func (l *loop) pump() {
 // startSubmitted runs what was submitted, or has it run.
 func (l *loop) startSubmitted() {
 	handlers := l.handlers
+	l.starts = true
 	l.state.Unlock()
 	defer func() {
 		l.state.Lock()
+		l.starts = false
 		if l.overran {
 			l.overran = false
 			before := l.now
@@ -275,6 +278,22 @@ func (l *loop) startSubmitted() {
 	for _, h := range handlers {
 		h.Flush()
 	}
+}
+
+// sendNow implements exchange.Waker.
+func (l *loop) sendNow() {
+	if !l.starts {
+		return // pump is about to send it
+	}
+	l.state.Lock()
+	defer l.state.Unlock()
+	defer l.recovered(nil)
+	for _, h := range l.handlers {
+		for h.Next(&l.part) {
+			l.deliver(&l.part)
+		}
+	}
+	l.flush()
 }
 
 // resumeReady reads on where pending input had to wait for a response.

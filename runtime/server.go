@@ -73,6 +73,7 @@ func New(cfg Config) (*Server, error) {
 // begin makes gnet's loop ours.
 func (s *Server) begin() (err error) {
 	l, el := s.loop, s.loop.wake.conn.EventLoop()
+	l.wake.theirs.SendNow = l.sendNow
 	if l.channels.waker, err = l.wake.theirs.Duplicate(); err != nil {
 		return err
 	}

@@ -137,24 +137,28 @@ func TestTimeoutOfStubbornHandler(t *testing.T) {
 	w.inTime("/").is(t, "quick")
 }
 
-// A generator's piece is sent before the next one is made (PEP 3333, "Buffering and Streaming").
+// A generator's piece, and what write() is given, is sent before the next one is made (PEP 3333, "Buffering and Streaming").
 func TestPiecesAreNotDelayed(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
-		s, folder := hanging(t, m)
-		w := s.dial()
-		w.get("/pieces")
-		r := w.head("GET")
-		piece := make([]byte, 1)
-		for i := range 50 { // the later ones after quick ones
-			if _, err := io.ReadFull(r.Body, piece); err != nil || piece[0] != byte('0'+i%10) {
-				t.Fatal(i, piece, err)
+		for _, target := range []string{"/pieces", "/written"} {
+			s, folder := hanging(t, m)
+			w := s.dial()
+			w.get(target)
+			r := w.head("GET")
+			piece := make([]byte, 1)
+			for i := range 50 { // the later ones after quick ones
+				if _, err := io.ReadFull(r.Body, piece); err != nil || piece[0] != byte('0'+i%10) {
+					t.Fatal(target, i, piece, err)
+				}
+				if i%5 == 0 {
+					write(t, fmt.Sprintf("%s/read%d", folder, i), "") // the handler waits for it
+				}
 			}
-			if i%5 == 0 {
-				write(t, fmt.Sprintf("%s/read%d", folder, i), "") // the handler waits for it
+			if rest, err := io.ReadAll(r.Body); err != nil || len(rest) != 0 {
+				t.Error(target, rest, err)
 			}
-		}
-		if rest, err := io.ReadAll(r.Body); err != nil || len(rest) != 0 {
-			t.Error(rest, err)
+			w.get("/") // the connection is as good as before
+			w.answer().is(t, "quick")
 		}
 	})
 }

@@ -71,6 +71,14 @@ def pieces(environ, start_response):
             time.sleep(0.002)
 
 
+def written(environ, start_response):
+    """The same by write()."""
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    for piece in pieces(environ, start_response):
+        write(piece)
+    return []
+
+
 def keeps_gil(environ, start_response):
     """Hangs in C with the GIL until somebody writes to the FIFO."""
     fifo = os.open(os.path.join(folder, "fifo"), os.O_RDWR)  # does not wait for a writer
@@ -144,4 +152,4 @@ def quick(environ, start_response):
 
 
 PATHS = [("/" + f.__name__, f) for f in (
-    blocked, locked, stubborn, pieces, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
+    blocked, locked, stubborn, pieces, written, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
