@@ -167,7 +167,7 @@ func (h *Handler) Attach(w *exchange.Waker) {
 			panic(err) // it starts no thread
 		}
 	}
-	if h.app.inline {
+	if h.app.inline && w.SendNow != nil {
 		sendNow = w.SendNow
 	}
 	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))

@@ -17,7 +17,7 @@ type Waker struct {
 	State   *int32 // outside of Go's heap, so that C may keep it
 	Signals int    // stream socket, non-blocking; a byte other than zero is Handler.Signalled
 
-	// SendNow sends what handlers have made. An inline handler calls it within Handler.Flush, on the loop, where what it
+	// SendNow, if not nil, sends what handlers have made. An inline handler calls it within Handler.Flush, on the loop, where what it
 	// has made must not wait for what it does next.
 	SendNow func()
 }
