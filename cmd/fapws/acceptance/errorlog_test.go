@@ -160,7 +160,7 @@ func TestErrorLogOnAFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)
-		fileSays(t, name, "opening the log files anew")
+		fileSays(t, name, "reopening the log files")
 		s.get("/raises", 500)
 		fileSays(t, name, "ValueError: of the handler")
 		fileSays(t, name, " lines before this one could not be written\n")

@@ -411,14 +411,14 @@ error-log = "error"
 			fileSays(t, folder+"/access", "?first")
 			fileSays(t, folder+"/own", "/a.txt")
 			s.signal(syscall.SIGUSR1)
-			fileSays(t, folder+"/error", "opening the log files anew")
+			fileSays(t, folder+"/error", "reopening the log files")
 			code, stdout, stderr := command{flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}.run(t)
 			if code != 0 || stdout != "rotated\n" {
 				t.Fatalf("code %d, %q, %q", code, stdout, stderr)
 			}
 			s.get("/a.txt?second", 200)
 			fileSays(t, folder+"/access", "?second")
-			for name, want := range map[string]string{"access": "?first", "own": "/a.txt", "error": "opening the log files anew"} {
+			for name, want := range map[string]string{"access": "?first", "own": "/a.txt", "error": "reopening the log files"} {
 				compressed(t, folder+"/"+name)
 				all := logLines(t, folder+"/"+name)
 				f, err := os.Open(folder + "/" + name + ".1.gz")

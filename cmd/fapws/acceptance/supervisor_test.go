@@ -424,7 +424,7 @@ func TestReopen(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.signal(syscall.SIGUSR1)
-		s.says("info opening the log files anew")
+		s.says("info reopening the log files")
 		eventually(t, "a line in the new file", func() bool {
 			for range 10 { // to reach each worker
 				s.get("/pid?after", 200)

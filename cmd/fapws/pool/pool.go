@@ -132,7 +132,7 @@ func (s *Pool) signal(sig os.Signal) {
 		if s.o.Reopen != nil {
 			s.o.Reopen()
 		}
-		s.o.Log(runtime.LevelInfo, "opening the log files anew")
+		s.o.Log(runtime.LevelInfo, "reopening the log files")
 		s.reopen()
 	case syscall.SIGUSR2:
 		s.begin(request{why: "USR2", upgrade: true})

@@ -36,9 +36,10 @@ type channelRelay struct {
 	channel    *pool.Channel
 	up         *workqueue.Queue[pybridge.Event] // to the supervisor
 	down       *workqueue.Queue[relayItem]      // from it
+	purges     *workqueue.Queue[string]         // patterns in JSON, for sendPurges
 	said       int64                            // cost of what was sent up; of up
 	dealt      int64                            // of what has come back; of down
-	own        numbering                        // of what publish has added
+	own        numbering                        // of what publishInOrder has added
 	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down
 	overflowed atomic.Bool                      // it was said that some are lost
@@ -59,6 +60,7 @@ type relayItem struct {
 func newChannelRelay(c *pool.Channel) *channelRelay {
 	r := &channelRelay{channel: c, history: make(chan *pool.Channel, 1), count: map[string]int64{}, news: map[string]struct{}{}}
 	r.up, r.down = workqueue.New(r.sendUp), workqueue.New(r.takeDown)
+	r.purges = workqueue.New(r.sendPurges)
 	r.up.Hold(true) // until join
 	r.down.Hold(true)
 	return r
@@ -88,7 +90,7 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 }
 
 // numbering counts the cost of events until the supervisor has given them their numbers.
-// It counts those of publish only: no others are published where that is called.
+// It counts those of publishInOrder only: no others are published where that is called.
 type numbering struct {
 	mu        sync.Mutex
 	published int64
@@ -110,9 +112,13 @@ func (n *numbering) reached(cost int64) {
 // numberedWithin bounds the wait for a supervisor that does not answer.
 const numberedWithin = 10 * time.Second
 
-// publish sends events to the supervisor and returns when they have their numbers: what is
-// published afterwards, by any worker, comes later. Any goroutine but listen's.
-func (r *channelRelay) publish(events []pybridge.Event) {
+func (r *channelRelay) publish(events []pybridge.Event) { r.up.Add(events...) }
+
+func (r *channelRelay) flush(limit time.Duration) { r.up.Wait(limit) }
+
+// publishInOrder sends events to the supervisor and returns when they have their numbers: what
+// is published afterwards, by any worker, comes later. It must not be called on listen's goroutine.
+func (r *channelRelay) publishInOrder(events []pybridge.Event) {
 	n := &r.own
 	n.mu.Lock()
 	for i := range events {

@@ -7,30 +7,19 @@ import (
 
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/cache"
 	"fapws/runtime/channel"
+	"fapws/runtime/workqueue"
 )
 
 // backlogPause is how long who publishes waits when too many events wait to be sent.
 const backlogPause = 2 * time.Millisecond
 
-// useChannels wires channels: between the loop, the application and, in a worker,
-// the supervisor.
+// useChannels wires channels: between the loop, the application and the relay.
 func (s *service) useChannels(c *runtime.ChannelConfig) {
-	c.Counted = s.counted()
-	if s.parent != nil {
-		c.Epoch, c.HandOver = s.parent.epoch, true
-	}
+	c.Counted = s.relay.counted
 	c.Joined = func(name string, client *runtime.ChannelClient) { s.notify(name, client, false) }
 	c.Left = func(name string, client *runtime.ChannelClient) { s.notify(name, client, true) }
-}
-
-// counted returns what is told how many listen to a channel here, or are in a group of
-// WebSockets.
-func (s *service) counted() func(name string, n int) {
-	if s.parent != nil {
-		return s.parent.events.counted
-	}
-	return func(name string, n int) { pybridge.CountListeners(name, false, int64(n)) }
 }
 
 // notify tells the application that a client listens, or does not any more. On the loop.
@@ -44,25 +33,18 @@ func (s *service) notify(name string, client *runtime.ChannelClient, left bool) 
 	}
 }
 
-// publish is pybridge.RunConfig.Publish: it sends events to those who listen here
-// and, in a worker, elsewhere. On the loop.
-func (s *service) publish(events []pybridge.Event) {
-	if s.parent != nil {
-		s.parent.events.up.Add(events...)
-		return
-	}
-	s.local.Add(events...)
+// localRelay is the relay of a process that is alone.
+type localRelay struct {
+	queue *workqueue.Queue[pybridge.Event]
 }
 
-// publishInOrder is publish for callers that must not go on before the events have their
-// place in the order of all workers. Any goroutine but the loop's.
-func (s *service) publishInOrder(events []pybridge.Event) {
-	if s.parent != nil {
-		s.parent.events.publish(events)
-		return
-	}
-	s.local.Add(events...)
-}
+func newLocalRelay(s *service) localRelay { return localRelay{workqueue.New(s.publishHere)} }
+
+func (r localRelay) publish(events []pybridge.Event)        { r.queue.Add(events...) }
+func (r localRelay) publishInOrder(events []pybridge.Event) { r.queue.Add(events...) }
+func (r localRelay) counted(name string, n int)             { pybridge.CountListeners(name, false, int64(n)) }
+func (r localRelay) purge(cache.Pattern)                    {}
+func (r localRelay) flush(time.Duration)                    {}
 
 // publishHere sends events to those who listen to this process, which is alone.
 func (s *service) publishHere(events []pybridge.Event) {

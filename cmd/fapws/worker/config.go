@@ -61,11 +61,9 @@ func (s *service) config() runtime.Config {
 	if c.Channels.History == 0 {
 		c.Channels.History = -1
 	}
-	if s.parent != nil {
-		c.Purged = s.parent.purgeElsewhere
-		c.MaxRequests, c.Worn = withJitter(s.conf.MaxRequests, s.conf.MaxRequestsJitter), s.parent.onMaxRequests
-	}
+	c.Purged = s.relay.purge
 	s.useChannels(&c.Channels)
+	s.host.configure(&c)
 	if s.conf.Dev {
 		c.Answered = s.log.Requests()
 	}

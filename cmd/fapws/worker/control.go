@@ -1,11 +1,8 @@
 package worker
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,14 +14,8 @@ import (
 // stackWait is the maximum time for reading the Python stacks of the active requests.
 const stackWait = 2 * time.Second
 
-// singleControl is the control socket's view of a process without a supervisor.
-type singleControl struct {
-	s     *service
-	addrs []net.Addr
-	since time.Time
-}
-
-func (a *singleControl) Report() ctl.Report {
+// Report implements ctl.Server, as do the methods below.
+func (a *alone) Report() ctl.Report {
 	r := presence.Report(a.s.plan, &a.s.conf, a.addrs, a.since)
 	r.Cache = cacheOf(a.s.server)
 	r.Workers = []ctl.Worker{{
@@ -33,7 +24,19 @@ func (a *singleControl) Report() ctl.Report {
 	return r
 }
 
-func (a *singleControl) Stack() string { return a.s.stack() }
+func (a *alone) Stack() string { return a.s.stack() }
+
+func (a *alone) Reload() error {
+	return errors.New("this server has no supervisor, which reloading takes: start it with --workers 1 or --reload")
+}
+
+func (a *alone) Rotate() error {
+	err := a.s.errors.RotateAll(&a.s.conf, a.s.plan.Site.LogFiles(), a.s.log)
+	a.s.logs.Reopen()
+	return err
+}
+
+func (a *alone) Stop() { a.s.signals.finish() }
 
 // stack shows the Python stacks of the active requests, or the processes that answer them.
 func (s *service) stack() string {
@@ -51,24 +54,4 @@ func (s *service) stack() string {
 		return "no Python runs here\n"
 	}
 	return b.String()
-}
-
-func (a *singleControl) Reload() error {
-	return errors.New("this server has no supervisor, which reloading takes: start it with --workers 1 or --reload")
-}
-
-func (a *singleControl) Rotate() error {
-	err := a.s.errors.RotateAll(&a.s.conf, a.s.plan.Site.LogFiles(), a.s.log)
-	a.s.logs.Reopen()
-	return err
-}
-
-func (a *singleControl) Stop() { a.s.signals.finish() }
-
-// answerQuestions lets a worker say what its supervisor asks.
-func (s *service) answerQuestions() {
-	s.parent.onAsk(AskStack, s.stack)
-	s.parent.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(s.server, text)) })
-	s.parent.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(s.server)); return string(text) })
-	s.parent.onAsk(AskServed, func() string { return strconv.FormatInt(s.server.Served(), 10) })
 }

@@ -45,7 +45,7 @@ func IsForkServer() bool {
 // RunForkServer is the life of a fork server: it loads the application, says what it has
 // found, and forks. It has to be called on the main thread.
 func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
-	s := &service{plan: p, stderr: stderr}
+	s := &service{plan: p, stderr: stderr, host: &alone{}}
 	unix.CloseOnExec(forkControl)
 	unix.CloseOnExec(forkLoaded)
 	control, loaded := os.NewFile(forkControl, "control"), os.NewFile(forkLoaded, "loaded")
@@ -125,7 +125,7 @@ func (s *service) useForks(server *forkserver.Server) {
 			s.logs.Client(number, runtime.LevelError, client, line)
 		},
 		Messages: func(raw []byte) {
-			pybridge.ReadMessages(raw, s.purge, s.warn, s.publishInOrder)
+			pybridge.ReadMessages(raw, s.purge, s.warn, s.relay.publishInOrder)
 		},
 	})
 }

@@ -139,7 +139,8 @@ var errNoSuccessor = errors.New("nobody takes the place of this process")
 
 // handListenersOver gives all listeners to who takes the place of this process; if
 // nobody does they are told to come back. A goroutine of its own.
-func (p *Parent) handListenersOver(ctx context.Context, s *service) {
+func (p *Parent) handListenersOver(ctx context.Context) {
+	s := p.s
 	to := p.successor.Load()
 	n, err := s.server.ExportListeners(ctx, func(d *runtime.PassedListener, fd int) error {
 		if to == nil {

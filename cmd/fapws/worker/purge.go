@@ -20,31 +20,28 @@ func (s *service) purge(text string) {
 		return
 	}
 	s.server.Purge(p)
-	if s.parent != nil {
-		s.parent.purgeElsewhere(p)
-	}
+	s.relay.purge(p)
 }
 
 // mostPurges bounds the patterns that are sent at once: instead of more, all pages are purged.
 const mostPurges = 4096
 
-// purgeElsewhere makes the other workers purge, too. It is safe for concurrent use and does
-// not block.
-func (p *Parent) purgeElsewhere(pattern cache.Pattern) {
-	if text, err := json.Marshal(pattern); err == nil {
-		p.purges.Add(string(text))
+// purge makes the other workers purge, too.
+func (r *channelRelay) purge(p cache.Pattern) {
+	if text, err := json.Marshal(p); err == nil {
+		r.purges.Add(string(text))
 	}
 }
 
 // sendPurges sends patterns, each of them once.
-func (p *Parent) sendPurges(patterns []string) {
+func (r *channelRelay) sendPurges(patterns []string) {
 	slices.Sort(patterns)
 	patterns = slices.Compact(patterns)
 	if len(patterns) > mostPurges {
 		patterns = []string{`{"path":"*"}`}
 	}
 	for _, text := range patterns {
-		_ = p.channel.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen sees the end of the channel
+		_ = r.channel.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen sees the end of the channel
 	}
 }
 
@@ -70,7 +67,7 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 }
 
 // Purge implements ctl.Server.
-func (a *singleControl) Purge(p ctl.Pattern) (int, error) {
+func (a *alone) Purge(p ctl.Pattern) (int, error) {
 	pattern := cache.Pattern{Host: p.Host, Path: p.Path, Tag: p.Tag}
 	if err := pattern.Check(); err != nil {
 		return 0, err

@@ -1,21 +1,15 @@
 package worker
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	goruntime "runtime"
 	"sync/atomic"
-	"time"
 
-	"fapws/cmd/fapws/banner"
-	"fapws/cmd/fapws/cage"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/memory"
-	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/settings"
@@ -27,7 +21,6 @@ import (
 	"fapws/runtime/cgi"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/forkserver"
-	"fapws/runtime/workqueue"
 )
 
 // service is one run of a server, from the script to the exit code.
@@ -50,24 +43,10 @@ type service struct {
 	memory   memory.Trimmer
 	programs plan.Programs
 	front    *presence.Presence
-	parent   *Parent // of a worker, else nil
-	early    earlyListeners
+	host     host
+	relay    relay
 	handler  *pybridge.Handler
-	local    *workqueue.Queue[pybridge.Event] // events of a process that is alone
-	over     atomic.Bool                      // nothing is sent any more
-}
-
-// RunAlone serves in this process, which has no supervisor, until told to stop, and returns
-// the exit code. front is what others know the server by. It has to be called on the main thread.
-func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
-	s := &service{plan: p, front: front, stderr: stderr}
-	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
-		return 0, err
-	}
-	if code, err = s.run(); err != nil {
-		return s.errors.Report(stderr, err), nil
-	}
-	return code, nil
+	over     atomic.Bool // nothing is sent any more
 }
 
 // run loads, serves until told to stop, and returns the exit code. It runs on
@@ -82,26 +61,15 @@ func (s *service) run() (code int, err error) {
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.log.TakeLibraries()
 	s.front.LogTo(s.log.Log)
-	var replace func()
-	if s.parent != nil {
-		replace = s.parent.onTerm
-	}
-	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, replace)
-	s.local = workqueue.New(s.publishHere)
-	if s.parent != nil {
-		s.parent.events.s = s
-		go s.parent.listen(s)
-	}
+	s.signals = watchSignals(s.log.Log, s.exit, func() { s.reopenLog() }, s.host.replacement())
 	if err := s.plan.SetVariables(); err != nil {
 		return 0, err
 	}
 	useProcessors()
-	if s.parent == nil {
-		if err := s.listenEarly(); err != nil {
-			return 0, err
-		}
-		defer s.early.close()
+	if err := s.host.begin(); err != nil {
+		return 0, err
 	}
+	defer s.host.abandon()
 	// Before the script is loaded: inline, that is done on the loop, and in any case the loop's
 	// descriptors are then among those that the script cannot close.
 	if s.server, err = runtime.New(s.config()); err != nil {
@@ -147,16 +115,14 @@ func (s *service) load() (err error) {
 
 // exit ends the process at once, but for lines of the logs.
 func (s *service) exit(code int) {
-	s.early.close()
+	s.host.abandon()
 	s.logs.Close()
 	s.front.Exit(code)
 }
 
 // reopenLog is for who has renamed the log files. files may have the error log, open already.
 func (s *service) reopenLog(files ...*os.File) {
-	if s.parent == nil {
-		s.log.Log(runtime.LevelInfo, "opening the log files anew")
-	}
+	s.log.Log(s.host.level(), "reopening the log files")
 	s.errors.Follow(files...)
 	s.followErrors()
 	s.logs.Reopen()
@@ -164,7 +130,7 @@ func (s *service) reopenLog(files ...*os.File) {
 
 // report writes why the process ends.
 func (s *service) report(err error) (code int) {
-	s.parent.failing(err)
+	s.host.failing(err)
 	return s.errors.Report(s.stderr, err)
 }
 
@@ -204,36 +170,16 @@ func (s *service) start() (err error) {
 	if err := s.front.WritePid(); err != nil {
 		return err
 	}
-	var listeners []net.Listener
-	if s.parent == nil { // else they come when it has loaded
-		if err := s.startAsync(); err != nil {
-			return err
-		}
-		if listeners, err = s.listen(); err != nil {
-			return err
-		}
+	s.server.Configure(s.config())
+	listeners, err := s.host.open()
+	if err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
-			for _, ln := range listeners {
-				ln.Close() // and its file
-			}
+			closeAll(listeners)
 		}
 	}()
-	if err := keepFromChildren(listeners); err != nil {
-		return exit.NotStarted("%v", err)
-	}
-	s.server.Configure(s.config())
-	if s.parent != nil && s.parent.cage != "" {
-		if err := s.enterCage(); err != nil {
-			return err
-		}
-	}
-	if s.parent != nil {
-		if err := s.startAsync(); err != nil {
-			return err
-		}
-	}
 	handler, err := s.startPython()
 	if err != nil {
 		return exit.NotStarted("%v", err)
@@ -244,17 +190,8 @@ func (s *service) start() (err error) {
 		addrs[i] = ln.Addr()
 	}
 	s.signals.serve()
-	if s.parent == nil {
-		if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), &singleControl{s, addrs, time.Now()}); err != nil {
-			return err
-		}
-		if socket := s.front.Control.Load(); socket != nil {
-			if err := pybridge.KeepFromChildren(socket); err != nil {
-				return exit.NotStarted("%v", err)
-			}
-		}
-	} else {
-		s.answerQuestions()
+	if err := s.host.control(addrs); err != nil {
+		return err
 	}
 	var guest runtime.Handler
 	if handler != nil {
@@ -264,16 +201,7 @@ func (s *service) start() (err error) {
 		return exit.NotStarted("%v", err)
 	}
 	s.memory.Started()
-	if s.parent == nil {
-		go s.watchDescriptors()
-	}
-	if s.parent != nil {
-		orphan.Limit(s.conf.GracefulTimeout + endMargin)
-		s.parent.onAsk(AskAlive, func() string { return alive(s.server) })
-		go s.parent.present(s)
-	} else {
-		s.announce(addrs)
-	}
+	s.host.serving(addrs)
 	return nil
 }
 
@@ -300,12 +228,9 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 	}
 	run := s.runConfig()
 	run.Threads = s.conf.Threads
-	run.Purge, run.Publish = s.purge, s.publish
-	run.Relayed, run.Counted = s.parent != nil, s.counted()
+	run.Purge, run.Publish, run.Counted = s.purge, s.relay.publish, s.relay.counted
 	run.Timeout = s.conf.Timeout
-	if s.parent != nil {
-		run.Stuck = s.parent.onStuck
-	}
+	s.host.configurePython(&run)
 	s.onPython(func() { handler, err = s.app.Start(run) })
 	return handler, err
 }
@@ -327,37 +252,6 @@ func (s *service) runConfig() pybridge.RunConfig {
 
 // warn writes a line to the error log.
 func (s *service) warn(line string) { s.log.Log(runtime.LevelWarning, line) }
-
-// enterCage does --chroot, when all that comes from outside has been loaded.
-func (s *service) enterCage() error {
-	status := 0
-	if s.app != nil {
-		s.onPython(func() { status = s.app.Tool("_cage") })
-	}
-	if status != 0 {
-		return exit.Silently(status)
-	}
-	if err := cage.Enter(s.parent.cage); err != nil {
-		return exit.NotStarted("%v", err)
-	}
-	return nil
-}
-
-// announce says where requests are answered: to people, and to the service
-// manager, whose watchdog is told from now on for as long as they are.
-func (s *service) announce(addrs []net.Addr) {
-	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))
-	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
-	if s.log.Shows(runtime.LevelInfo) {
-		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
-			Addrs:  addrs,
-			Served: s.plan.Served(s.contents, &s.conf),
-			Python: banner.InVenv(s.plan.Python(), &s.conf),
-			Mode:   banner.Mode(&s.conf),
-			Open:   s.plan.IsOpen(&s.conf),
-		})
-	}
-}
 
 // severalWorkers tells whether more than one process serves, when the setting
 // workers is n.

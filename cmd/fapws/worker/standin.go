@@ -11,9 +11,10 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// standIn serves what the supervisor sends, as a Notice, until there is an
+// serveStandIn serves what the supervisor sends, as a Notice, until there is an
 // application. No Python is started.
-func (s *service) standIn() (code int, err error) {
+func (p *Parent) serveStandIn() (code int, err error) {
+	s := p.s
 	s.conf = s.plan.Conf
 	s.log = s.errors.Logger(s.stderr, &s.conf)
 	s.front.LogTo(s.log.Log)
@@ -27,11 +28,11 @@ func (s *service) standIn() (code int, err error) {
 	if err := s.server.Serve(nil, []runtime.Site{{Table: []runtime.Mount{{Prefix: "/"}}}}, unavailableHandler{}); err != nil {
 		return 0, exit.NotStarted("%v", err)
 	}
-	go s.parent.listen(s)
-	s.parent.loaded(s, "")
+	go p.listen()
+	p.loaded("")
 	o := <-s.signals.orders
 	s.server.StopAccepting()
-	s.parent.closed()
+	p.closed()
 	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), standInGrace))
 	defer cancel()
 	ended := make(chan struct{})

@@ -44,9 +44,10 @@ const (
 
 // shutdownRequest says how to end.
 type shutdownRequest struct {
-	how   shutdownMode
-	grace time.Duration // 0: the graceful timeout
-	code  int           // exit code
+	how    shutdownMode
+	grace  time.Duration // 0: the graceful timeout
+	code   int           // exit code
+	parent *Parent       // for quietly: has workers that serve from now on
 }
 
 // serve returns when a signal, the supervisor or the script has ended serving,
@@ -76,7 +77,7 @@ func (s *service) stop(o shutdownRequest) {
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		s.parent.closed()
+		o.parent.closed()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
@@ -84,7 +85,7 @@ func (s *service) stop(o shutdownRequest) {
 	go func() {
 		defer close(handed)
 		if o.how == quietly {
-			s.parent.handListenersOver(ctx, s)
+			o.parent.handListenersOver(ctx)
 		}
 	}()
 	quiet := make(chan struct{})
@@ -122,9 +123,7 @@ func (s *service) stop(o shutdownRequest) {
 	if s.handler != nil {
 		s.handler.Notified(lastNotices)
 	}
-	if s.parent != nil {
-		s.parent.events.up.Wait(lastEvents)
-	}
+	s.relay.flush(lastEvents)
 	if s.app == nil {
 		return
 	}
@@ -151,18 +150,13 @@ func (s *service) endConnections(ctx context.Context, how shutdownMode) error {
 	return s.server.Shutdown(ctx)
 }
 
-// sayStopping tells people and the service manager. What its supervisor tells
-// a worker is no news.
+// sayStopping tells the user and the service manager.
 func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
-	text := fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace)
-	level := runtime.LevelInfo
-	if s.parent != nil {
-		text, level = fmt.Sprintf("worker %d is stopping: up to %v for what is in flight", os.Getpid(), grace), runtime.LevelDebug
+	text := "stopping at once"
+	if how != quickly {
+		text = s.host.stopping(grace)
 	}
-	if how == quickly {
-		text = "stopping at once"
-	}
-	s.log.Log(level, text)
+	s.log.Log(s.host.level(), text)
 	s.front.LogNotifyError(s.front.Notifier.Stopping())
 }
 

@@ -1,0 +1,196 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"fapws/cmd/fapws/banner"
+	"fapws/cmd/fapws/bind"
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/presence"
+	"fapws/pybridge"
+	"fapws/runtime"
+)
+
+// alone is the host of a service without a supervisor, and what its control socket shows.
+type alone struct {
+	s     *service
+	early earlyListeners
+	addrs []net.Addr
+	since time.Time
+}
+
+// RunAlone serves in this process, which has no supervisor, until told to stop, and returns
+// the exit code. front is what others know the server by. It has to be called on the main thread.
+func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
+	s := &service{plan: p, front: front, stderr: stderr}
+	s.host, s.relay = &alone{s: s}, newLocalRelay(s)
+	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
+		return 0, err
+	}
+	if code, err = s.run(); err != nil {
+		return s.errors.Report(stderr, err), nil
+	}
+	return code, nil
+}
+
+func (a *alone) replacement() func()                 { return nil }
+func (a *alone) configure(*runtime.Config)           {}
+func (a *alone) configurePython(*pybridge.RunConfig) {}
+func (a *alone) failing(error)                       {}
+func (a *alone) abandon()                            { a.early.close() }
+func (a *alone) level() runtime.Level                { return runtime.LevelInfo }
+
+func (a *alone) stopping(grace time.Duration) string {
+	return fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace)
+}
+
+// begin listens as far as the addresses are known before the application is loaded.
+func (a *alone) begin() error {
+	s := a.s
+	addrs, certain := s.front.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
+	options, err := bind.Options(&s.conf)
+	if err != nil {
+		return err
+	}
+	listeners, err := bind.Listen(addrs, options)
+	if err == nil {
+		err = keepFromChildren(listeners)
+	}
+	if err != nil && certain {
+		return err
+	}
+	if err == nil {
+		a.early.put(addrs, s.conf.Backlog, listeners)
+	}
+	return nil
+}
+
+// open binds what the settings say.
+func (a *alone) open() (listeners []net.Listener, err error) {
+	s := a.s
+	if err := s.startAsync(); err != nil {
+		return nil, err
+	}
+	options, err := bind.Options(&s.conf)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := s.front.Passed.Addresses(&s.conf, s.plan.Settings.Source("bind"), s.log.Log)
+	if err != nil {
+		return nil, err
+	}
+	if listeners = a.early.take(addrs, s.conf.Backlog); listeners == nil {
+		if listeners, err = bind.Listen(addrs, options); err != nil {
+			return nil, err
+		}
+	}
+	if err := keepFromChildren(listeners); err != nil {
+		closeAll(listeners)
+		return nil, exit.NotStarted("%v", err)
+	}
+	return listeners, nil
+}
+
+// control opens the control socket.
+func (a *alone) control(addrs []net.Addr) error {
+	s := a.s
+	a.addrs, a.since = addrs, time.Now()
+	if err := s.front.OpenControl(&s.conf, s.plan.Settings.Source("ctl-socket"), a); err != nil {
+		return err
+	}
+	if socket := s.front.Control.Load(); socket != nil {
+		if err := pybridge.KeepFromChildren(socket); err != nil {
+			return exit.NotStarted("%v", err)
+		}
+	}
+	return nil
+}
+
+// serving says where requests are answered: to the user, and to the service manager, whose
+// watchdog is told from now on for as long as they are.
+func (a *alone) serving(addrs []net.Addr) {
+	s := a.s
+	go a.watchDescriptors()
+	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))
+	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
+	if s.log.Shows(runtime.LevelInfo) {
+		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
+			Addrs:  addrs,
+			Served: s.plan.Served(s.contents, &s.conf),
+			Python: banner.InVenv(s.plan.Python(), &s.conf),
+			Mode:   banner.Mode(&s.conf),
+			Open:   s.plan.IsOpen(&s.conf),
+		})
+	}
+}
+
+// descriptorsEvery is the time between two looks at the descriptors of the server.
+const descriptorsEvery = 2 * time.Second
+
+// watchDescriptors ends the process when the application has closed a descriptor without
+// which no request can be answered: it would live on and be of no use. Supervisors ask
+// their workers instead.
+func (a *alone) watchDescriptors() {
+	s := a.s
+	for !s.over.Load() {
+		time.Sleep(descriptorsEvery)
+		err := s.server.Intact()
+		if err == nil || s.over.Load() {
+			continue
+		}
+		s.log.Log(runtime.LevelError, err.Error()+"; ending, because no request can be answered (os.closerange?)")
+		s.exit(exit.Failed)
+	}
+}
+
+// earlyListeners are those of begin until open takes them.
+type earlyListeners struct {
+	mu        sync.Mutex // a signal may end the process meanwhile
+	addrs     []string
+	backlog   int
+	listeners []net.Listener
+}
+
+func (e *earlyListeners) put(addrs []string, backlog int, listeners []net.Listener) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.addrs, e.backlog, e.listeners = addrs, backlog, listeners
+}
+
+// take returns the listeners if they are those of addrs, and closes them otherwise.
+func (e *earlyListeners) take(addrs []string, backlog int) []net.Listener {
+	if !slices.Equal(addrs, e.addrs) {
+		e.close()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	listeners := e.listeners
+	e.listeners = nil
+	if backlog != e.backlog {
+		for _, ln := range listeners {
+			runtime.SetBacklog(ln, backlog)
+		}
+	}
+	return listeners
+}
+
+// close closes the listeners, and removes the files of unix sockets.
+func (e *earlyListeners) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	closeAll(e.listeners)
+	e.listeners = nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, ln := range listeners {
+		ln.Close()
+	}
+}

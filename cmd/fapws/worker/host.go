@@ -1,0 +1,60 @@
+package worker
+
+import (
+	"net"
+	"time"
+
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/cache"
+)
+
+// host is what surrounds a service: alone, or the Parent of a worker. Its methods are called
+// on the main thread, in this order, if nothing else is said.
+type host interface {
+	// replacement asks for another process in the place of this one; nil: there is no such thing.
+	replacement() func()
+
+	// begin is called before the applications are loaded, and open afterwards. open returns the
+	// listeners of a service that does not get them from elsewhere.
+	begin() error
+	open() ([]net.Listener, error)
+
+	// configure and configurePython add to the settings of the loop and of Python.
+	configure(*runtime.Config)
+	configurePython(*pybridge.RunConfig)
+
+	// control lets others ask for the state of the service, which is complete now. serving
+	// tells them that it answers requests.
+	control(addrs []net.Addr) error
+	serving(addrs []net.Addr)
+
+	// failing tells why the process ends.
+	failing(err error)
+
+	// abandon closes what begin has opened and open has not returned. It is safe for concurrent use.
+	abandon()
+
+	// level is that of log lines about an order, and stopping the line about the one to stop.
+	// They are safe for concurrent use.
+	level() runtime.Level
+	stopping(grace time.Duration) string
+}
+
+// relay carries what handlers publish and purge to the clients of all processes of the
+// server: a localRelay, or the channelRelay of a worker. It is safe for concurrent use.
+type relay interface {
+	// publish may be called on the event loop; publishInOrder must not, as it returns when the
+	// events have their place in the order of all processes.
+	publish([]pybridge.Event)
+	publishInOrder([]pybridge.Event)
+
+	// counted takes the number of subscribers of a channel, or sockets of a group, here.
+	counted(name string, n int)
+
+	// purge purges cached responses of the other processes.
+	purge(cache.Pattern)
+
+	// flush returns when all events have been sent to other processes, or after limit.
+	flush(limit time.Duration)
+}

@@ -1,0 +1,224 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/orphan"
+	"fapws/cmd/fapws/pool"
+	"fapws/pybridge"
+	"fapws/runtime"
+	"fapws/runtime/workqueue"
+)
+
+// message is a message of the supervisor with its descriptors.
+type message struct {
+	*pool.Message
+	files []*os.File
+}
+
+// listen does what the supervisor says, on its own goroutine. It always goes on to read,
+// as the supervisor takes a worker for broken that sleeps over its messages.
+func (p *Parent) listen() {
+	go func() {
+		<-p.died
+		p.lost(nil)
+	}()
+	todo := workqueue.New(func(all []message) {
+		for _, h := range all {
+			p.obey(h.Message, h.files)
+			for _, f := range h.files {
+				f.Close()
+			}
+		}
+	})
+	for {
+		m, files, err := p.channel.Receive()
+		switch {
+		case err != nil:
+			p.lost(err)
+			return
+		case m.Kind == pool.Check:
+			go p.check()
+		default:
+			todo.Add(message{m, files})
+		}
+	}
+}
+
+// check tells the supervisor whether requests can be answered here. Neither a busy loop nor
+// a slow machine matters.
+func (p *Parent) check() {
+	s := p.s
+	m := &pool.Message{Kind: pool.Checked}
+	if err := s.server.Intact(); err != nil {
+		m.Text = err.Error()
+	}
+	_ = p.channel.Send(m) // listen sees the end of the channel
+}
+
+// loadEnd is how long a worker may live without its supervisor before it serves, and endMargin
+// what it gets beyond the graceful timeout afterwards: its end has bounds of its own, which are shorter.
+const (
+	loadEnd   = 5 * time.Second
+	endMargin = 7 * time.Second
+)
+
+// lost ends this process because the supervisor has died, or has closed the channel. The kernel
+// sees to it in case that this fails.
+func (p *Parent) lost(err error) {
+	s := p.s
+	p.over.Do(func() {
+		orphan.End()
+		logged := make(chan struct{})
+		go func() { // standard error may be a pipe that is full
+			defer close(logged)
+			if err != nil && !errors.Is(err, io.EOF) {
+				s.log.Log(runtime.LevelError, err.Error())
+			}
+			s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
+		}()
+		select {
+		case <-logged:
+		case <-time.After(time.Second):
+		}
+		s.signals.end(shutdownRequest{how: gracefully}, exit.Failed)
+	})
+}
+
+func (p *Parent) obey(m *pool.Message, files []*os.File) {
+	s := p.s
+	switch m.Kind {
+	case pool.Listen:
+		p.accept(m.Sockets, files)
+	case pool.Retire:
+		p.inherit(files)
+		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, exit.OK)
+	case pool.Stop:
+		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, exit.OK)
+	case pool.Quit:
+		s.signals.end(shutdownRequest{how: quickly}, exit.OK)
+	case pool.Reopen:
+		s.reopenLog(files...)
+	case pool.Notice:
+		s.server.SetNotice(500, []byte(m.Text))
+	case pool.Events:
+		p.events.arrived(m)
+	case pool.Counts:
+		for name, n := range m.Counts {
+			pybridge.CountListeners(name, true, n)
+		}
+	case pool.Recount:
+		p.events.recount()
+	case pool.Give:
+		p.events.give(files)
+	case pool.Take:
+		p.events.take(m.Text, files)
+	case pool.Purge:
+		purgeSoon(s, m.Text)
+	case pool.Ask:
+		go p.answer(m)
+	}
+}
+
+// accept makes the server accept on the sockets and on no others.
+func (p *Parent) accept(sockets []pool.Socket, files []*os.File) {
+	s := p.s
+	wanted := map[int]bool{}
+	for _, socket := range sockets {
+		wanted[socket.ID] = true
+		if !socket.New || len(files) == 0 {
+			continue
+		}
+		ln, err := runtime.FromFile(files[0])
+		files = files[1:]
+		if err == nil {
+			err = keepFromChildren([]net.Listener{ln})
+		}
+		if err != nil {
+			s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), socket.Address, err))
+			s.signals.end(shutdownRequest{how: gracefully, code: exit.NoStart}, exit.NoStart)
+			return
+		}
+		p.listeners[socket.ID] = ln
+		s.server.Accept(ln)
+	}
+	for id, ln := range p.listeners {
+		if !wanted[id] {
+			s.server.Forgo(ln)
+			delete(p.listeners, id)
+		}
+	}
+}
+
+// aliveWithin is how long the supervisor waits for the answer to AskAlive.
+const aliveWithin = 10 * time.Second
+
+// alive answers AskAlive: the loop serves, if it takes what it is given.
+func alive(server *runtime.Server) string {
+	ctx, cancel := context.WithTimeout(context.Background(), aliveWithin)
+	defer cancel()
+	if server.Ping(ctx) != nil {
+		return ""
+	}
+	return Alive
+}
+
+// onAsk sets what answers a question of the supervisor. Any goroutine.
+func (p *Parent) onAsk(question string, answer func() string) {
+	p.onAskAbout(question, func(string) string { return answer() })
+}
+
+// onAskAbout is onAsk for a question that says more behind a space.
+func (p *Parent) onAskAbout(question string, answer func(about string) string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answers[question] = answer
+}
+
+func (p *Parent) answer(m *pool.Message) {
+	p.mu.Lock()
+	question, about, _ := strings.Cut(m.Text, " ")
+	answer := p.answers[question]
+	p.mu.Unlock()
+	text := ""
+	if answer != nil {
+		text = answer(about)
+	}
+	_ = p.channel.SendAnswer(m.ID, text) // listen sees the end of the channel
+}
+
+// recycle asks for another process in the place of this one. why follows
+// "worker N" in the log. Any goroutine.
+func (p *Parent) recycle(why string) {
+	_ = p.channel.Send(&pool.Message{Kind: pool.Worn, Text: why}) // listen sees the end of the channel
+}
+
+// closed says that nothing is accepted here any more.
+func (p *Parent) closed() {
+	_ = p.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
+}
+
+// failing tells the supervisor why this process ends, if err says so.
+func (p *Parent) failing(err error) {
+	if err != nil && err.Error() != "" {
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		_ = p.channel.Send(&pool.Message{Kind: pool.Failing, Text: line}) // listen sees the end of the channel
+	}
+}
+
+// onMaxRequests is runtime.Config.Worn.
+func (p *Parent) onMaxRequests() { p.recycle("has served its number of requests") }
+
+// onTerm is for a TERM that was meant for this process alone.
+func (p *Parent) onTerm() { p.recycle("was told to end") }
+
+// onStuck is pybridge.RunConfig.Stuck.
+func (p *Parent) onStuck(why string) { p.recycle("is stuck (" + why + ")") }
