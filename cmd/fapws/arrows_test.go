@@ -79,7 +79,7 @@ func TestArrows(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
-	"cage ctl envfile exit memory notify orphan pidfile privilege tomlfile version watch",
+	"cage ctl envfile exit limits memory notify orphan pidfile privilege tomlfile version watch",
 	"pool settings webconf",
 	"application banner configfile logs site",
 	"bind plan",
