@@ -1,0 +1,50 @@
+package worker
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"fapws/pybridge"
+)
+
+// TestWire: events arrive as they were sent, in their order.
+func TestWire(t *testing.T) {
+	sent := []pybridge.Event{
+		{Name: "news", ID: "7", Type: "update", Data: "line\nline"},
+		{Place: "chat.py:ws", Name: "room", Data: "hello"},
+		{Place: "chat.py:ws", Data: "\x00\xff", Binary: true},
+	}
+	var raw []byte
+	for i := range sent {
+		raw = appendEvent(raw, &sent[i])
+	}
+	var got []pybridge.Event
+	for len(raw) > 0 {
+		e, rest, err := cutEvent(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, raw = append(got, e), rest
+	}
+	if !reflect.DeepEqual(got, sent) {
+		t.Errorf("%+v, want %+v", got, sent)
+	}
+}
+
+// FuzzCutEvent: any bytes are an event or an error, and an event says the same when it is
+// sent again.
+func FuzzCutEvent(f *testing.F) {
+	f.Add(appendEvent(nil, &pybridge.Event{Name: "news", ID: "7", Data: "x"}))
+	f.Add(appendEvent(nil, &pybridge.Event{Place: "p", Name: "g", Data: "x", Binary: true}))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, _, err := cutEvent(raw)
+		if err != nil || e.Place == "" && strings.HasPrefix(e.Name, placeMark) { // no channel has such a name
+			return
+		}
+		again, rest, err := cutEvent(appendEvent(nil, &e))
+		if err != nil || len(rest) > 0 || !reflect.DeepEqual(again, e) {
+			t.Fatalf("%+v, then %+v, %v", e, again, err)
+		}
+	})
+}
