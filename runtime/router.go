@@ -54,6 +54,9 @@ type Mount struct {
 	// no part in SCRIPT_NAME.
 	Within string
 
+	// Having, if not empty, is a pattern as Match that some segment of the path below Within has to match, too.
+	Having string
+
 	// Match, if not empty, is a pattern for names as path.Match has it, without a
 	// slash: "*.php". Below Prefix, for a Handler any segment may match, and
 	// SCRIPT_NAME ends with it; for others the last one has to.
@@ -128,6 +131,7 @@ func (m *Mount) route() route.Mount {
 	return route.Mount{
 		Prefix:   m.Prefix,
 		Within:   m.Within,
+		Having:   m.Having,
 		Match:    m.Match,
 		Inner:    m.Handler != nil,
 		Optional: m.Static != nil && m.Fall,

@@ -110,6 +110,32 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// A mount may want a name somewhere in the path, below what it is within, at whatever place of it that begins.
+func TestHaving(t *testing.T) {
+	table, err := New([]Site{{Mounts: []Mount{
+		{Prefix: "/x", Within: "/x/pri", Having: "private.key"},
+		{Prefix: "/", Match: "*.sh", Inner: true, Having: "*.key"},
+		{Prefix: "/", Having: "*.key"},
+		{Prefix: "/"},
+	}}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New([]Site{{Mounts: []Mount{{Having: "["}}}}, false); err == nil {
+		t.Error("a bad pattern is taken")
+	}
+	var d Decision
+	for target, mount := range map[string]int{
+		"/x/private.key": 0, "/x//private.key/more": 0, "/x/private.keys": 3, "/x/a/private.key": 2, "/a.key": 2, "/a.key/b": 2, "/a%2ekey": 2,
+		"/b/a.key/c": 2, "/a.keys": 3, "/key": 3, "/": 3, "/b.sh/a.key": 1, "/a.key/b.sh": 1, "/b.sh": 3,
+	} {
+		r, _ := parse("GET " + target + " HTTP/1.0")
+		if table.Decide(&d, r); d.Outcome != Found || d.Mount != mount {
+			t.Errorf("%s: outcome %d, mount %d, want %d", target, d.Outcome, d.Mount, mount)
+		}
+	}
+}
+
 // TestDecideAllocates: a request that is not rewritten costs no memory, however its path is spelled.
 func TestDecideAllocates(t *testing.T) {
 	table := guarded(t)

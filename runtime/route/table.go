@@ -21,6 +21,7 @@ type Site struct {
 type Mount struct {
 	Prefix string // of the canonical path, so in this form itself
 	Within string // another prefix that the path must have; no part of SCRIPT_NAME
+	Having string // a pattern as Match; if not empty, some segment of the path below Within must match it, too
 
 	// Match, if not empty, is a pattern for names as in path.Match, without a slash: "*.php".
 	// The last segment has to match. If Inner, any segment below Prefix may, and SCRIPT_NAME
@@ -65,6 +66,7 @@ type site struct {
 type compiled struct {
 	Mount
 	pattern namePattern
+	having  namePattern
 }
 
 // New returns the table of sites, at least one. strict refuses hosts that no site names. The error
@@ -78,7 +80,11 @@ func New(sites []Site, strict bool) (*Table, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Match, err)
 			}
-			t.sites[i].mounts[k] = compiled{m, pattern}
+			having, err := newPattern(m.Having)
+			if err != nil {
+				return nil, fmt.Errorf("%q is no pattern for a file name: %w", m.Having, err)
+			}
+			t.sites[i].mounts[k] = compiled{m, pattern, having}
 		}
 	}
 	var err error
@@ -103,6 +109,9 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 		return 0, false
 	}
 	if len(path) < len(m.Within) || string(path[:len(m.Within)]) != m.Within {
+		return 0, false
+	}
+	if m.Having != "" && m.having.find(path, strings.LastIndexByte(m.Within, '/')+1, false) < 0 {
 		return 0, false
 	}
 	if m.Match != "" {

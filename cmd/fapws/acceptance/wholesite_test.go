@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -35,8 +36,8 @@ func TestWholeSite(t *testing.T) {
 	}
 }
 
-// A route without a kind has rules for what answers below its prefix anyway: files, other
-// routes and the application of the host. Each other path is as it was.
+// A route without a kind has rules for what answers below its prefix, or where its pattern matches, anyway: files, other
+// routes, programs and the application of the host. Each other path is as it was.
 func TestRouteOfRules(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s, _ := configured(t, m, `
@@ -50,10 +51,19 @@ auth = { realm = "private", users = "htpasswd" }
 headers = { X-Rule = "private" }
 
 [[host.route]]
+match = "*.key"
+auth = { realm = "keys", users = "htpasswd" }
+
+[[host.route]]
 prefix = "/private/moved"
 redirect = "/elsewhere"
+
+[[host.route]]
+prefix = "/bin/"
+cgi = "bin"
 `, map[string]string{
-			"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public",
+			"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key", "www/dir/index.key": "key",
+			"bin/x.key": shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
 			"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
 			"app.py":   "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', handler)]\n",
 		})
@@ -62,6 +72,16 @@ redirect = "/elsewhere"
 			s.get(target, 401).field(t, "Www-Authenticate", `Basic realm="private", charset="UTF-8"`)
 			s.get(target, want, right).field(t, "X-Rule", "private")
 		}
+		for target, want := range map[string]int{"/a.key": 200, "//a.key": 200, "/a%2ekey": 200, "/none.key": 200, "/bin/x.key": 200, "/bin/x.key/more": 200,
+			"/app.key/more": 200, "/dir/index.key": 200, "/private/a.key": 200} {
+			a := s.get(target, 401)
+			if got, private := a.Header.Get("Www-Authenticate"), strings.HasPrefix(target, "/private/"); !strings.Contains(got, map[bool]string{false: "keys", true: "private"}[private]) {
+				t.Errorf("%s: %s", target, got)
+			}
+			s.get(target, want, right)
+		}
+		s.get("/bin/y/more", 200).is(t, "/more")
+		s.get("/app.keys", 200).is(t, "/app.keys")
 		s.get("/public.txt", 200).is(t, "public").field(t, "X-Rule", "")
 		s.get("/other", 200).is(t, "/other")
 	})

@@ -111,7 +111,8 @@ func (b *builder) table(parts []part) (table []runtime.Mount) {
 	return table
 }
 
-// ruledCopy returns the mounts of a part, for paths below the prefix of r and with its rules.
+// ruledCopy returns the mounts of a part, for paths below the prefix of r that have a name which its pattern
+// matches, and with its rules. The name may be that of a folder or a script, with more behind it.
 func (b *builder) ruledCopy(r *Route, p part) []runtime.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	tomlfile.Inherit(&copied.Rules, &p.route.Rules)
@@ -123,6 +124,7 @@ func (b *builder) ruledCopy(r *Route, p part) []runtime.Mount {
 		case !strings.HasPrefix(m.Within, prefix):
 			continue // the two have no path in common
 		}
+		m.Having = string(r.Match)
 		if r.Cache != nil {
 			m.Cache = nil
 		}

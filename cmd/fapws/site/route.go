@@ -67,12 +67,12 @@ func (r *Route) given() (of []kind) {
 }
 
 // onlyRules reports whether the route has no kind: its rules are for what answers below
-// its prefix anyway.
+// its prefix, and where its pattern matches, anyway.
 func (r *Route) onlyRules() bool {
-	return len(r.given()) == 0 && r.Prefix != "" && r.Match == "" && len(tomlfile.Given(r.Rules)) > 0
+	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") && len(tomlfile.Given(r.Rules)) > 0
 }
 
-// check sees that the route is of one kind, or has rules for a prefix.
+// check sees that the route is of one kind, or has rules for a prefix or a pattern.
 func (r *Route) check(report func(error)) {
 	if !r.At.Set("prefix") && !r.At.Set("match") {
 		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
@@ -92,7 +92,7 @@ func (r *Route) check(report func(error)) {
 		report(r.At.Errorf(keys[1], "a route is one of %s; there is %s already", strings.Join(all, ", "), keys[0]))
 		return
 	}
-	report(r.At.Errorf("route", "a route is one of %s, or has a prefix and rules, such as auth, for what answers below it anyway", strings.Join(all, ", ")))
+	report(r.At.Errorf("route", "a route is one of %s, or has a prefix or match and rules, such as auth, for what answers there anyway", strings.Join(all, ", ")))
 }
 
 // What says what the route is, for people: "files /srv/x".
