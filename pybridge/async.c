@@ -168,6 +168,7 @@ static void go_on(fapws_record *rec, unsigned events) {
 static fapws_record *next_record(unsigned *events) {
   fapws_lock();
   fapws_record *rec = A.head;
+  if (rec && (rec->events & FAPWS_EVENT_RUN) && fapws_loop_is_behind()) rec = NULL;
   if (rec) {
     unlink_record(rec);
     *events = rec->events;

@@ -386,7 +386,7 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
 }
 
 void fapws_exchange_start(fapws_record *rec) {
-  if (UNLIKELY(rec->pipeline != NULL) && fapws_defer(&A.thread, rec)) return;
+  if (UNLIKELY(fapws_may_defer(rec)) && fapws_defer(&A.thread, rec)) return;
   rec->thread = &A.thread;
   rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
   rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;

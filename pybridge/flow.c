@@ -15,11 +15,14 @@ int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, _
 
 int fapws_defer(fapws_thread *t, fapws_record *rec) {
   fapws_pipeline *line = rec->pipeline;
-  int running = __atomic_add_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
-  rec->counted = 1;
-  if (rec->resumed || fapws_is_cancelled(rec)) return 0;
-  if (LIKELY(running <= PIPELINE_RUNNING && __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES)) return 0;
-  __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
+  int running = line ? __atomic_add_fetch(&line->running, 1, __ATOMIC_SEQ_CST) : 0;
+  rec->counted = line != NULL;
+  if (fapws_is_cancelled(rec)) return 0;
+  if (!__atomic_load_n(&rec->recalled, __ATOMIC_RELAXED)) {
+    if (!line || rec->resumed) return 0;
+    if (LIKELY(running <= PIPELINE_RUNNING && __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES)) return 0;
+  }
+  if (line) __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
   rec->counted = 0;
   rec->thread = NULL;
   fapws_part *p = &rec->part0;

@@ -81,6 +81,7 @@ type Handler struct {
 	forAsync    batch         // the same, of the asyncio thread
 	delivered   bool          // there is input for Flush
 	ready       *C.fapws_part // finished, in order, for Next
+	given       int64         // bytes of shared.unseen in the part that Next returned last
 
 	mu      sync.Mutex // Release comes from any goroutine
 	free    *C.fapws_record
@@ -199,6 +200,9 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.mu.Lock() // until it can be looked at
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
+	if r.Held {
+		rec.since_ns = C.uint64_t(coarseNow())
+	}
 	if r.WebSocket {
 		h.crowds.asked(h, rec)
 		if h.app.mounts[r.Mount].Kind == WebSocket {
@@ -208,7 +212,9 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	h.mu.Unlock()
 	rec.pipeline = h.pipeline(r.Pipeline)
 	rec.async = boolByte(h.app.mounts[r.Mount].Kind.async())
-	h.add(rec)
+	if !r.Held {
+		h.add(rec)
+	}
 	return true
 }
 
@@ -247,8 +253,17 @@ func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
 	rec := h.records[t]
 	h.mu.Unlock()
-	rec.resumed = 1
+	rec.resumed, rec.recalled = 1, 0
 	h.add(rec)
+}
+
+// Recall implements runtime.Pacer.
+func (h *Handler) Recall(t exchange.Ticket) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if int(t) < len(h.records) && h.records[t] != nil {
+		atomic.StoreUint32((*uint32)(&h.records[t].recalled), 1)
+	}
 }
 
 // full says whether as many requests wait as may.
@@ -394,7 +409,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.cancelled = 0
 	rec.event, rec.behind = 0, 0
 	rec.job = C.FAPWS_RUN
-	rec.unacked, rec.counted, rec.resumed = 0, 0, 0
+	rec.unacked, rec.counted, rec.resumed, rec.recalled = 0, 0, 0, 0
 	rec.events, rec.deaf, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
 	rec.routed = boolByte(r.Routed)
 }

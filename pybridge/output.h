@@ -51,9 +51,17 @@ void fapws_free_inputs(fapws_input *in);
 /* --- flow.c ----------------------------------------------------------------- */
 
 void fapws_flow_init(void);
-/* Defers rec, a request that t has taken, if the answers ahead of it are large or too many run. 1: rec is
- * the loop's until it is resumed. GIL not needed. */
+/* Gives rec, a request that t has taken, back to the loop if that has recalled it, or if the answers ahead of it are
+ * large or too many run. 1: rec is the loop's until it is resumed. GIL not needed. */
 int fapws_defer(fapws_thread *t, fapws_record *rec);
+/* Whether fapws_defer has to be asked. */
+static inline int fapws_may_defer(fapws_record *rec) {
+  return rec->pipeline != NULL || __atomic_load_n(&rec->recalled, __ATOMIC_RELAXED);
+}
+/* Whether no request may be started before the loop has dealt with the answers that there are. */
+static inline int fapws_loop_is_behind(void) {
+  return __atomic_load_n(&fapws_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > FAPWS_UNSEEN_MAX;
+}
 /* Whether rec's client is too far behind. */
 int fapws_must_wait(fapws_record *rec);
 /* Marks rec as waiting for the client unless there is room now; 1 if parked. */

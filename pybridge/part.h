@@ -30,6 +30,7 @@ typedef struct fapws_part {
   struct fapws_record *rec; /* borrowed: lives until its last part has been released */
   uint32_t ticket;
   uint8_t first, last, failed;
+  uint8_t unseen;                    /* body_len is counted in fapws_shared.unseen */
   uint8_t type, has_date, has_server, close_conn;
   int32_t status;
   int64_t length;                    /* Content-Length of the whole body, -1 unknown */

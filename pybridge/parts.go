@@ -14,13 +14,29 @@ import (
 
 // Next implements runtime.Handler.
 func (h *Handler) Next(out *exchange.Part) bool {
+	if h.given > 0 {
+		h.dealtWith()
+	}
 	if h.ready == nil && !h.collect() {
 		return false
 	}
 	p := h.ready
 	h.ready = p.next
+	if p.unseen != 0 {
+		h.given = int64(p.body_len)
+	}
 	fill(out, p)
 	return true
+}
+
+// dealtWith notes that the loop knows what has become of the part that Next returned last, and lets requests start again
+// that wait for that.
+func (h *Handler) dealtWith() {
+	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
+	if left <= C.FAPWS_UNSEEN_MAX && left+h.given > C.FAPWS_UNSEEN_MAX {
+		C.fapws_loop_has_seen()
+	}
+	h.given = 0
 }
 
 // collect takes all finished parts from the shared list. wake_pending is

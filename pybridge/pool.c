@@ -111,7 +111,7 @@ static void sleep_idle(fapws_thread *t) {
 /* Gives the queue to an idle thread, the lowest first: thread 0 is the one
  * that the script's own objects belong to, and the others get to retire. */
 static void appoint_drainer(void) {
-  if (P.drainer || P.idle == 0 || !P.head) return;
+  if (P.drainer || P.idle == 0 || !P.head || fapws_loop_is_behind()) return;
   if (P.live - P.lost - P.idle >= P.max) return; /* one has come back that had been written off */
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];
@@ -134,7 +134,7 @@ static int is_slow(const fapws_record *rec) {
 /* The next job for t, or NULL. P.mu is held. Iterators and fresh requests
  * take turns, so that neither starves the other. */
 static fapws_record *take(fapws_thread *t) {
-  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.lost - P.idle <= P.max;
+  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.lost - P.idle <= P.max && !fapws_loop_is_behind();
   fapws_record *rec = NULL;
   if (t->inbox && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
@@ -162,7 +162,18 @@ static uint64_t patience(const fapws_mount *m) {
   return quarter < 8 * FAPWS_UNSIGNALLED_NS ? quarter : 8 * FAPWS_UNSIGNALLED_NS;
 }
 
+/* Returns whether rec, which t took before an answer was published that the loop has not seen, has gone back to the
+ * head of the queue. GIL held: a handler that keeps the GIL has published its answer by now. */
+static int put_back(fapws_record *rec) {
+  if (LIKELY(rec->job != FAPWS_RUN || !fapws_loop_is_behind())) return 0;
+  fapws_lock();
+  fapws_unpop_queue(rec);
+  fapws_unlock();
+  return 1;
+}
+
 static void run_job(fapws_thread *t, fapws_record *rec) {
+  if (UNLIKELY(put_back(rec))) return;
   const fapws_mount *m = &P.mounts[rec->mount];
   uint64_t most = patience(m);
   /* What is finished must not wait for something slow. */
@@ -394,6 +405,13 @@ void fapws_enqueue(fapws_record *first, fapws_record *last, int n) {
     appoint_drainer();
     fapws_rouse_monitor();
   }
+}
+
+void fapws_loop_has_seen(void) {
+  fapws_lock();
+  appoint_drainer();
+  fapws_unlock();
+  fapws_async_wake();
 }
 
 int fapws_submit(uintptr_t chain, uintptr_t end, int n) {

@@ -47,6 +47,10 @@ void fapws_hand_over(fapws_part *p) {
     __atomic_add_fetch(&rec->pipeline->unacked, size, __ATOMIC_SEQ_CST);
     if (p->last && rec->counted) __atomic_sub_fetch(&rec->pipeline->running, 1, __ATOMIC_SEQ_CST);
   }
+  if (UNLIKELY(p->body_len >= FAPWS_COPY_BELOW)) {
+    p->unseen = 1;
+    __atomic_add_fetch(&P.shared.unseen, (int64_t)p->body_len, __ATOMIC_SEQ_CST);
+  }
   fapws_part *old = __atomic_load_n(&P.shared.done, __ATOMIC_RELAXED);
   do {
     p->next = old;

@@ -31,6 +31,15 @@ static inline fapws_record *fapws_pop_queue(void) {
   return rec;
 }
 
+/* Undoes fapws_pop_queue. */
+static inline void fapws_unpop_queue(fapws_record *rec) {
+  rec->next = fapws_the_pool.head;
+  fapws_the_pool.head = rec;
+  if (!fapws_the_pool.tail) fapws_the_pool.tail = rec;
+  if (rec->job == FAPWS_RUN) fapws_count_queued(1);
+  fapws_the_pool.pops--;
+}
+
 static inline void fapws_append_inbox(fapws_thread *t, fapws_record *first, fapws_record *last) {
   last->next = NULL;
   if (t->inbox_tail)

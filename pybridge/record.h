@@ -81,6 +81,7 @@ typedef struct fapws_record {
   fapws_pipeline *pipeline; /* of its connection; NULL: the request came alone */
   uint8_t counted;  /* in pipeline->running */
   uint8_t resumed;  /* the loop has decided that it runs */
+  uint32_t recalled; /* atomic: the loop wants it back unless it has been started */
 
   /* Of exchanges with inputs, and of those that the asyncio thread runs. */
   fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in order of arrival; owned */
@@ -108,6 +109,10 @@ typedef struct fapws_record {
   fapws_part part0;
 } fapws_record;
 
+/* No request is started while the loop has yet to see more than this many bytes of large parts: it decides whose
+ * requests may run by what waits for their clients. */
+#define FAPWS_UNSEEN_MAX (8 << 20)
+
 /* Counters that Go reads and writes without a call; all atomic. */
 typedef struct {
   fapws_part *done;      /* stack of finished parts, newest first */
@@ -117,6 +122,7 @@ typedef struct {
   uint32_t messages;     /* fapws_messages has something */
   uint32_t purges;       /* bytes of patterns among them */
   uint32_t watched;      /* the application has registered on_join or on_leave */
+  int64_t unseen;        /* bytes of large parts that the loop has not dealt with */
   int64_t event_bytes;   /* of events that were published and that the server has not dealt with */
   int64_t events;        /* cost of all events that were ever published */
   int64_t others_event;  /* events, when code that belongs to no record published the last one */

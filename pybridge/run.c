@@ -97,7 +97,7 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
 }
 
 void fapws_run(fapws_thread *t, fapws_record *rec) {
-  if (UNLIKELY(rec->pipeline != NULL) && rec->job == FAPWS_RUN && fapws_defer(t, rec)) return;
+  if (UNLIKELY(fapws_may_defer(rec)) && rec->job == FAPWS_RUN && fapws_defer(t, rec)) return;
   rec->thread = t;
   __atomic_store_n(&t->current, rec, __ATOMIC_RELAXED);
   if (LIKELY(rec->job == FAPWS_RUN))

@@ -83,6 +83,8 @@ void fapws_pool_attach(int signals, int event, int32_t *state);
 /* Appends a chain of n records linked by next. Loop only. Never blocks on the
  * GIL in threads mode, and returns -1; in inline mode it is fapws_turn too. */
 int fapws_submit(uintptr_t first, uintptr_t last, int n);
+/* Has requests started that FAPWS_UNSEEN_MAX has kept waiting. Loop only. */
+void fapws_loop_has_seen(void);
 /* Inline mode: runs what waits, and gives iterators a turn. Returns as fapws_serve. */
 int fapws_turn(void);
 /* Thread 0: runs jobs until fapws_pool_stop (-1) or until a signal handler of

@@ -102,11 +102,20 @@ func (t *task) String() string { return t.line + t.client }
 
 // age is how long ago the request came.
 func (t *task) age() time.Duration {
-	var ts unix.Timespec
-	if t.since == 0 || unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts) != nil {
+	now := coarseNow()
+	if t.since == 0 || now == 0 {
 		return 0
 	}
-	return time.Duration(uint64(ts.Nano()) - t.since)
+	return time.Duration(now - t.since)
+}
+
+// coarseNow is the clock of record.since_ns, in nanoseconds; 0 if it cannot be read.
+func coarseNow() uint64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts) != nil {
+		return 0
+	}
+	return uint64(ts.Nano())
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }

@@ -264,7 +264,7 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	select {
 	case st = <-said:
 		return st, true
-	case <-time.After(servedWithin):
+	case <-time.After(countedWithin):
 		return st, false
 	}
 }

@@ -66,6 +66,10 @@ type Config struct {
 	// WriteTimeout is how long a client may take nothing of a response. 0: 60 s.
 	WriteTimeout time.Duration
 
+	// MaxUnsent is how many bytes of responses may wait for one client address, over all its connections. While
+	// more do, handlers start no further request of that client. 0: 64 MiB.
+	MaxUnsent int64
+
 	// Timeout bounds the time from Submit to the first part of a response, and
 	// from each part that was sent to the next one. Beyond it the client gets
 	// 504, or is cut off when its response has begun, and the Handler is told
@@ -192,6 +196,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.WebSocketMaxSize, 1<<20)
 	setDefault(&c.WebSocketPing, 20*time.Second)
 	setDefault(&c.WebSocketPingTimeout, 20*time.Second)
+	setDefault(&c.MaxUnsent, 64<<20)
 	setDefault(&c.SpoolSize, 256<<10)
 	setDefault(&c.ReadBuffer, 64<<10)
 	c.Channels.setDefaults()
@@ -208,7 +213,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func setDefault[T int | time.Duration](v *T, def T) {
+func setDefault[T int | int64 | time.Duration](v *T, def T) {
 	if *v == 0 {
 		*v = def
 	}

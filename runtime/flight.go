@@ -26,7 +26,10 @@ type flight struct {
 	invalidates *cache.Pattern // pages that are out of date if its answer is no error
 
 	bulky    bool // counts in conn.bulky
-	deferred bool // the handler has not started it (exchange.OpDeferred); counts in conn.deferred
+	deferred bool // the handler has not started it (exchange.OpDeferred, Request.Held); counts in conn.deferred
+
+	queued int64 // bytes of held that are counted for the client: see unsent.go
+	turn   int64 // among the requests that had to wait for their client; 0: it never had to
 
 	since  int64 // loop.now when the handler began to owe the next part
 	owed   bool  // the handler has it, and its last part has not come back

@@ -25,14 +25,18 @@ type Receiver interface {
 	Deliver(*exchange.Input)
 }
 
-// Pacer is a Handler that bounds what it makes ahead for one connection. While answers
-// that wait for a client are large, or several requests of it run, it holds further ones back:
-// it gives a part with exchange.OpDeferred instead of running them (exchange.Request.Pipeline).
+// Pacer is a Handler that does not start a request while too much waits for its client. That is
+// a request submitted with exchange.Request.Held; one that was recalled; and, while the answers to
+// earlier requests of its connection are large, one with exchange.Request.Pipeline. The last two
+// come back as a part with exchange.OpDeferred.
 type Pacer interface {
 	Handler
 
-	// Resume starts a request that was held back. Nothing runs before Flush. On the loop.
+	// Resume starts a request that was held or has come back. Nothing runs before Flush. On the loop.
 	Resume(exchange.Ticket)
+
+	// Recall makes the handler give a request back, unless it has started that. On the loop.
+	Recall(exchange.Ticket)
 }
 
 // Handler runs an application. The loop gives it requests, whole ones unless it is

@@ -214,8 +214,14 @@ func (l *loop) give(x *flight) bool {
 	if l.debug >= 2 {
 		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
 	}
+	l.request.Held = l.unsent.over > 0 && l.mustWait(x) && x.pacer() != nil
 	if !x.handler.Submit(&l.request) {
 		return false
+	}
+	if l.request.Held {
+		l.countHeldBack(x)
+		x.defers()
+		return true
 	}
 	x.since, x.owed = l.now, true
 	l.submitted = true

@@ -57,6 +57,7 @@ type loop struct {
 	response  http1.Response // the head being written
 	iov       vector         // scratch of write
 	flights   flights        // all exchanges
+	unsent    unsent         // bytes of answers that wait for clients
 	served    int64          // requests there have been
 	transfers map[*transfer]struct{}
 	buffers   [][]byte         // spare input buffers
@@ -120,6 +121,7 @@ func newLoop(s *Server) *loop {
 		start:     time.Now(),
 		paced:     paces(),
 	}
+	l.unsent.clients = make(map[string]*backlog)
 	l.state.Lock()
 	l.channels = newChannels(l)
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
@@ -250,6 +252,9 @@ func (l *loop) pump() {
 			}
 		}
 		l.retryWaiting()
+		if l.unsent.eased {
+			l.ease()
+		}
 		l.flush()
 		if len(l.ready) == 0 && !l.submitted && len(l.retries) == 0 {
 			break

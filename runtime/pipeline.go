@@ -7,27 +7,48 @@ import "fapws/runtime/exchange"
 // than maxAhead+1 requests of a connection at once (mayGo). The application gets more in one batch,
 // as most answers are small, and starts them only while the sum of those that wait is small (Pacer).
 
-// defers notes that the handler has not started x.
+// defers notes that the handler has given x back, and lets it start if it may.
 func (l *loop) defers(x *flight, p *exchange.Part) {
-	x.owed, x.deferred = false, true
 	x.handler.Release(p)
-	c := x.conn
-	if c == nil { // its client has left meanwhile: the Last part has to come
+	if x.conn == nil { // its client has left meanwhile: the Last part has to come
 		l.resumeFlight(x)
 		return
 	}
-	c.deferred++
-	l.advance(c)
+	if l.mustWait(x) {
+		l.countHeldBack(x)
+	}
+	x.defers()
+	l.advance(x.conn)
+}
+
+// defers notes that the handler has x and does not start it before resumeFlight.
+func (x *flight) defers() {
+	x.owed, x.deferred = false, true
+	x.conn.deferred++
+}
+
+// dropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
+// has ended.
+func (l *loop) dropHeld(x *flight) (ended bool) {
+	l.unholdAll(x)
+	held := x.held
+	x.held = held[:0]
+	ended = len(held) > 0 && held[len(held)-1].Last
+	for i := range held {
+		l.release(&held[i])
+	}
+	clear(held)
+	return ended
 }
 
 // resumeDeferred starts deferred exchanges of c in their order: the one whose turn it is, and others while no
-// more than maxAhead have been started.
+// more than maxAhead have been started; none that must wait for its client.
 func (l *loop) resumeDeferred(c *conn) {
 	for x := c.first; x != nil; x = x.next {
 		if !x.deferred {
 			continue
 		}
-		if x != c.first && int(c.flights)-int(c.deferred) > maxAhead {
+		if x != c.first && int(c.flights)-int(c.deferred) > maxAhead || l.mustWait(x) {
 			return
 		}
 		c.deferred--
@@ -39,6 +60,16 @@ func (l *loop) resumeDeferred(c *conn) {
 func (l *loop) resumeFlight(x *flight) {
 	x.deferred = false
 	x.since, x.owed = l.now, true
-	x.handler.(Pacer).Resume(x.ticket)
+	x.pacer().Resume(x.ticket)
 	l.submitted = true
+}
+
+// pacer returns the handler of x if it is a Pacer, or nil.
+func (x *flight) pacer() Pacer {
+	h := x.handler
+	if r, ok := h.(recorded); ok {
+		h = r.Handler
+	}
+	p, _ := h.(Pacer)
+	return p
 }

@@ -72,11 +72,7 @@ func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
 		l.resume(c)
 		return false
 	}
-	for i := range x.held {
-		l.release(&x.held[i])
-	}
-	clear(x.held)
-	x.held = x.held[:0]
+	l.dropHeld(x)
 	x.keepAlive = false
 	if x.tunnel != nil {
 		x.proper, c.reset = !p.Failed, p.Failed

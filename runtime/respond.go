@@ -50,7 +50,7 @@ func (l *loop) deliver(p *exchange.Part) {
 		}
 		l.release(p)
 	case c.first != x || c.transfer != nil:
-		x.held = append(x.held, *p)
+		l.hold(x, p)
 	default:
 		l.send(x, p)
 		l.advance(c)
@@ -84,9 +84,8 @@ func (l *loop) sendReady(c *conn) {
 			}
 			return
 		case len(x.held) > 0:
-			p := x.held[0]
 			x.since = l.now
-			x.held = x.held[:copy(x.held, x.held[1:])]
+			p := l.unhold(x)
 			l.send(x, &p)
 		default:
 			return
@@ -286,6 +285,7 @@ func (l *loop) done(x *flight) {
 	if l.timed {
 		l.account(x)
 	}
+	l.unholdAll(x)
 	l.flights.put(x)
 }
 
@@ -343,14 +343,7 @@ func (l *loop) cancel(x *flight) {
 	if x.deferred {
 		l.resumeFlight(x)
 	}
-	held := x.held
-	x.held = held[:0]
-	ended := len(held) > 0 && held[len(held)-1].Last
-	for i := range held {
-		l.release(&held[i])
-	}
-	clear(held)
-	if ended || x.fetch != nil && l.keptAlive(x) {
+	if l.dropHeld(x) || x.fetch != nil && l.keptAlive(x) {
 		return
 	}
 	if l.debug >= 2 {

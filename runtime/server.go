@@ -260,20 +260,30 @@ func (s *Server) Close() error {
 	return err
 }
 
-// Served returns how many requests there have been, or -1 if the loop does not
-// say so at once: a handler may be holding it up.
-func (s *Server) Served() int64 {
-	said := make(chan int64, 1)
-	s.loop.post(func() { said <- s.loop.served })
+// Counters are figures of a server since it has started, or, Unsent, of now.
+type Counters struct {
+	Requests int64
+	Unsent   int64 // bytes of responses that wait for clients, without those in the kernel
+	HeldBack int64 // requests that had to wait because their client read too slowly (Config.MaxUnsent)
+}
+
+// Counters returns what the loop has counted. ok is false if it does not answer at once: a handler may be blocking it.
+// It must not be called on the loop.
+func (s *Server) Counters() (c Counters, ok bool) {
+	said := make(chan Counters, 1)
+	s.loop.post(func() {
+		l := s.loop
+		said <- Counters{Requests: l.served, Unsent: l.unsent.total, HeldBack: l.unsent.heldBack}
+	})
 	select {
-	case n := <-said:
-		return n
-	case <-time.After(servedWithin):
-		return -1
+	case c = <-said:
+		return c, true
+	case <-time.After(countedWithin):
+		return c, false
 	}
 }
 
-const servedWithin = 200 * time.Millisecond
+const countedWithin = 200 * time.Millisecond
 
 func (s *Server) logf(level Level, format string, args ...any) {
 	s.cfg.Log(level, fmt.Sprintf(format, args...))

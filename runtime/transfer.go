@@ -32,6 +32,8 @@ type transfer struct {
 	job     *fileJob          // whose file this is; without items yet, it opens the file first
 	ended   []exchange.Ticket // of the last parts among its items, when they were released
 	err     error             // set when it has ended
+	peer    *exchange.Peer    // the client that is sent the counted bytes; see loop.sending
+	counted int64
 	aborted atomic.Bool
 	file    atomic.Pointer[os.File] // fd once it is in Go's poller
 }
@@ -62,6 +64,7 @@ func (l *loop) launch(c *conn, t *transfer) {
 	t.l, t.c, t.timeout = l, c, l.cfg.WriteTimeout
 	c.transfer = t
 	l.transfers[t] = struct{}{}
+	l.sending(t)
 	if err := l.spawn(t); err == nil {
 		return
 	} else if outOfDescriptors(err) {
@@ -70,6 +73,7 @@ func (l *loop) launch(c *conn, t *transfer) {
 		t.err = err
 		t.release()
 		l.putEnded(t)
+		l.sent(t)
 		delete(l.transfers, t)
 		c.transfer = nil
 		l.close(c, "no descriptor for a transfer")
@@ -286,6 +290,7 @@ func (l *loop) transferEnded(t *transfer) {
 	c := t.c
 	c.transfer = nil
 	delete(l.transfers, t)
+	l.sent(t)
 	l.putEnded(t)
 	if l.debug >= 2 {
 		l.tracef("%s: a transfer has ended", c)

@@ -42,6 +42,10 @@ func (l *loop) wait(x *flight, w *waiter, f *fetch) {
 	w.x, w.f, w.at = x, f, len(f.waiting)
 	f.waiting = append(f.waiting, w)
 	l.waited[f] = struct{}{}
+	if y := f.x; y != nil && y.deferred { // x must not wait for y's client
+		y.conn.deferred--
+		l.resumeFlight(y)
+	}
 }
 
 // take ends that anybody waits for f, and returns who did.

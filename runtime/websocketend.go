@@ -48,12 +48,7 @@ func (l *loop) detach(c *conn) {
 	x := c.first
 	c.shift()
 	x.conn, x.proper = nil, true
-	held := x.held
-	x.held = held[:0]
-	for i := range held {
-		l.release(&held[i])
-	}
-	clear(held)
+	l.dropHeld(x)
 }
 
 // endSocket answers what ws.over says, if that was not done, and ends the connection

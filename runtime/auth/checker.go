@@ -68,7 +68,7 @@ type Check struct {
 // others.
 func (u *Users) Check(client, user, password string, done func(Verdict)) *Check {
 	c := u.checker
-	k := &Check{checker: c, users: u, client: network(client), user: user, password: password, done: done, at: -1}
+	k := &Check{checker: c, users: u, client: Network(client), user: user, password: password, done: done, at: -1}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k.due = c.now() + c.ofClient(k) + c.ofAccount(k)

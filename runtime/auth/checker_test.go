@@ -76,7 +76,7 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for range n {
-		c.addresses.add(network(client), c.now())
+		c.addresses.add(Network(client), c.now())
 		c.accounts.add(account{u, user}, c.now())
 	}
 }
@@ -257,9 +257,9 @@ func TestPenalty(t *testing.T) {
 	}
 	for in, want := range map[string]string{"": "", "192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64"} {
 		if want == "192.0.2.1" {
-			want = network("192.0.2.1")
+			want = Network("192.0.2.1")
 		}
-		if got := network(in); got != want && in != "::ffff:192.0.2.1" {
+		if got := Network(in); got != want && in != "::ffff:192.0.2.1" {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
 	}

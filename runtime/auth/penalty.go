@@ -65,9 +65,9 @@ func (f *failures[K]) penalty(key K, now time.Duration) time.Duration {
 	return time.Duration(min(max(over, 0)*float64(eachCosts), float64(maxPenalty)))
 }
 
-// network is what a client is counted by: its address, of IPv6 the /64 that one of its users
-// mostly has.
-func network(client string) string {
+// Network returns what a client is counted by: its address, or for IPv6 the /64 network, which usually
+// belongs to one user. It is safe for concurrent use.
+func Network(client string) string {
 	a, err := netip.ParseAddr(client)
 	if a = a.Unmap().WithZone(""); err != nil || a.Is4() {
 		return client

@@ -39,6 +39,7 @@ type Pool struct {
 	mu     sync.Mutex
 	open   map[exchange.Ticket]*exchangeState
 	dug    int // those that are tunnels
+	held   int // those that wait for Resume
 	ready  []*part
 	woken  bool // a byte is on its way to the loop
 	parts  map[uintptr]*part
@@ -110,7 +111,7 @@ func (p *Pool) Attach(w *exchange.Waker) {
 // Submit implements runtime.Handler.
 func (p *Pool) Submit(r *exchange.Request) bool {
 	p.mu.Lock()
-	full := len(p.open)-p.dug >= p.max // tunnels last, and are bounded as connections
+	full := len(p.open)-p.dug-p.held >= p.max // tunnels last, and are bounded as connections
 	p.mu.Unlock()
 	if full {
 		if r.Spool >= 0 {
@@ -149,10 +150,27 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 	}
 	p.mu.Lock()
 	p.open[r.Ticket] = ex
+	if r.Held {
+		p.held++
+	}
 	p.mu.Unlock()
-	p.fresh = append(p.fresh, ex)
+	if !r.Held {
+		p.fresh = append(p.fresh, ex)
+	}
 	return true
 }
+
+// Resume implements runtime.Pacer.
+func (p *Pool) Resume(t exchange.Ticket) {
+	p.mu.Lock()
+	ex := p.open[t]
+	p.held--
+	p.mu.Unlock()
+	p.fresh = append(p.fresh, ex)
+}
+
+// Recall implements runtime.Pacer: requests that are not held have been started.
+func (p *Pool) Recall(exchange.Ticket) {}
 
 // Flush implements runtime.Handler.
 func (p *Pool) Flush() {

@@ -55,6 +55,10 @@ type Request struct {
 	// connection. A handler that is a Pacer of package runtime may hold such a request back (OpDeferred).
 	Pipeline int
 
+	// Held says that too much waits for the client: the handler must not start the request before
+	// Resume (Pacer of package runtime).
+	Held bool
+
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
 }
 
@@ -172,7 +176,7 @@ const (
 	OpBinary             // a whole message of a WebSocket
 	OpClose              // the WebSocket is closed; the bytes are the reason, up to 123
 	OpCredit             // of a Part: none, see Part.Credit
-	OpDeferred           // of a Part: none; the request was not started, see Request.Pipeline
+	OpDeferred           // of a Part: none; the request was not started, see Pacer of package runtime
 )
 
 // Input is what arrives for an exchange after Submit: more of its body, or messages

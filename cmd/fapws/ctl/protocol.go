@@ -46,12 +46,22 @@ type Report struct {
 
 // Worker is a process that serves.
 type Worker struct {
-	PID      int     `json:"pid"`
-	State    string  `json:"state"`
-	Age      float64 `json:"age"`      // seconds
-	RSS      int64   `json:"rss"`      // resident bytes; 0: not known
-	Requests int64   `json:"requests"` // that were answered; -1: it did not say
+	PID   int     `json:"pid"`
+	State string  `json:"state"`
+	Age   float64 `json:"age"` // seconds
+	RSS   int64   `json:"rss"` // resident bytes; 0: not known
+	Counters
 }
+
+// Counters are the figures that a process which serves counts itself.
+type Counters struct {
+	Requests int64 `json:"requests"`  // that were answered; -1: it did not say, and the others are 0
+	Unsent   int64 `json:"unsent"`    // bytes of responses that wait for clients, without those in the kernel
+	HeldBack int64 `json:"held_back"` // requests that had to wait because too many bytes waited for their client
+}
+
+// NotCounted are the Counters of a process that does not say them.
+var NotCounted = Counters{Requests: -1}
 
 // Server is what a socket gives access to. Its methods may be called from
 // several goroutines.

@@ -44,6 +44,12 @@ func (r *Report) write(w io.Writer, asJSON bool) error {
 		}
 		fmt.Fprintf(&b, "%8d  %-9s %8s %8s %10s\n", worker.PID, worker.State, period(worker.Age), memory, requests)
 	}
+	for _, worker := range r.Workers {
+		if worker.HeldBack > 0 {
+			fmt.Fprintf(&b, "worker %d: %d requests had to wait for clients that read slowly; %.1f MB of responses wait now\n",
+				worker.PID, worker.HeldBack, float64(worker.Unsent)/1e6)
+		}
+	}
 	if r.Cache != nil && r.Cache.Limit > 0 {
 		fmt.Fprintln(&b, r.Cache)
 	}

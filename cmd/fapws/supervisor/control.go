@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,10 +21,11 @@ func (c control) Report() ctl.Report {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	st := c.p.pool.Status()
-	served := map[int]int64{}
-	for _, reply := range c.p.pool.Ask(ctx, worker.AskServed) {
-		if n, err := strconv.ParseInt(reply.Text, 10, 64); err == nil {
-			served[reply.Pid] = n
+	counted := map[int]ctl.Counters{}
+	for _, reply := range c.p.pool.Ask(ctx, worker.AskCounters) {
+		var counters ctl.Counters
+		if json.Unmarshal([]byte(reply.Text), &counters) == nil {
+			counted[reply.Pid] = counters
 		}
 	}
 	conf, addrs := c.p.seen()
@@ -33,11 +33,11 @@ func (c control) Report() ctl.Report {
 	r.Failure = st.Failure
 	r.Cache = c.caches(ctx)
 	for _, w := range st.Workers {
-		requests, said := served[w.Pid]
-		if !said {
-			requests = -1
+		counters, ok := counted[w.Pid]
+		if !ok {
+			counters = ctl.NotCounted
 		}
-		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: w.State.String(), Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Requests: requests})
+		r.Workers = append(r.Workers, ctl.Worker{PID: w.Pid, State: w.State.String(), Age: time.Since(w.Since).Seconds(), RSS: w.RSS, Counters: counters})
 	}
 	return r
 }

@@ -2,9 +2,11 @@ package worker
 
 import (
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
+	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 	"fapws/runtime/http1"
 )
@@ -31,6 +33,7 @@ func (s *service) config() runtime.Config {
 		BodyRate:      rate,
 		KeepAlive:     s.conf.KeepAlive,
 		WriteTimeout:  s.conf.WriteTimeout,
+		MaxUnsent:     maxUnsent(memory.Limit(os.DirFS("/"))),
 		Timeout:       s.conf.Timeout,
 		ProxyProtocol: s.conf.ProxyProtocol,
 		RootPath:      s.conf.RootPath,
@@ -72,6 +75,9 @@ func (s *service) config() runtime.Config {
 	c.Proxies, c.ProxyUnix = proxies(s.conf.Proxies)
 	return c
 }
+
+// maxUnsent is runtime.Config.MaxUnsent where a process can use limit bytes: an eighth, up to 64 MiB. 0: the default.
+func maxUnsent(limit int64) int64 { return min(limit/8, 64<<20) }
 
 // orNever is d as the loop takes it, which has a default for 0.
 func orNever(d time.Duration) time.Duration {

@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/presence"
+	"fapws/runtime"
 )
 
 // stackWait is the maximum time for reading the Python stacks of the active requests.
@@ -19,9 +20,18 @@ func (a *alone) Report() ctl.Report {
 	r := presence.Report(a.s.plan, &a.s.conf, a.addrs, a.since)
 	r.Cache = cacheOf(a.s.server)
 	r.Workers = []ctl.Worker{{
-		PID: r.PID, State: "serving", Age: r.Uptime, RSS: memory.Resident(r.PID), Requests: a.s.server.Served(),
+		PID: r.PID, State: "serving", Age: r.Uptime, RSS: memory.Resident(r.PID), Counters: countersOf(a.s.server),
 	}}
 	return r
+}
+
+// countersOf is what a report says of the requests of this process.
+func countersOf(server *runtime.Server) ctl.Counters {
+	c, ok := server.Counters()
+	if !ok {
+		return ctl.NotCounted
+	}
+	return ctl.Counters{Requests: c.Requests, Unsent: c.Unsent, HeldBack: c.HeldBack}
 }
 
 func (a *alone) Stack() string { return a.s.stack() }

@@ -110,7 +110,7 @@ func (p *Parent) control([]net.Addr) error {
 	p.onAsk(AskStack, p.s.stack)
 	p.onAskAbout(AskPurge, func(text string) string { return strconv.Itoa(purgeNow(server, text)) })
 	p.onAsk(AskCache, func() string { text, _ := json.Marshal(cacheOf(server)); return string(text) })
-	p.onAsk(AskServed, func() string { return strconv.FormatInt(server.Served(), 10) })
+	p.onAsk(AskCounters, func() string { text, _ := json.Marshal(countersOf(server)); return string(text) })
 	return nil
 }
 

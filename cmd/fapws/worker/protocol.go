@@ -17,11 +17,11 @@ type Settled struct {
 
 // Questions of a supervisor to its workers, see pool.Pool.Ask.
 const (
-	AskAlive  = "alive"  // Alive, if the event loop runs
-	AskStack  = "stack"  // the Python stacks of the active requests
-	AskServed = "served" // the number of requests so far
-	AskPurge  = "purge"  // followed by a space and a pattern in JSON: how many pages were removed
-	AskCache  = "cache"  // ctl.Cache in JSON
+	AskAlive    = "alive"    // Alive, if the event loop runs
+	AskStack    = "stack"    // the Python stacks of the active requests
+	AskCounters = "counters" // ctl.Counters in JSON
+	AskPurge    = "purge"    // followed by a space and a pattern in JSON: how many pages were removed
+	AskCache    = "cache"    // ctl.Cache in JSON
 
 	Alive = "yes"
 )

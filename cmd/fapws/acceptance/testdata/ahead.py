@@ -16,6 +16,10 @@ def whole(environ, start_response):
     return begin()
 
 
+def huge(environ, start_response):
+    return bytes(80 << 20)
+
+
 def items(environ, start_response):
     return [begin()]
 
@@ -43,4 +47,4 @@ async def acount(environ, start_response):
     return str(said)
 
 
-PATHS = [("/whole", whole), ("/items", items), ("/generator", generator), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]
+PATHS = [("/whole", whole), ("/huge", huge), ("/items", items), ("/generator", generator), ("/handler", handler), ("/asgi", asgi), ("/begun", count), ("/async/begun", acount)]

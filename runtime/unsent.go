@@ -1,0 +1,195 @@
+package runtime
+
+import (
+	"cmp"
+	"slices"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/exchange"
+)
+
+// Answers that a client does not read wait in memory. pipeline.go bounds them for a connection, unsent for a client,
+// over all its connections: while more than Config.MaxUnsent bytes wait for its address, a handler starts none of its
+// further requests. Handlers get these requests marked Held, and give back those that they have not started
+// (Pacer.Recall). WriteTimeout ends a client that reads nothing, so its requests wait no longer than that.
+//
+// A connection's first exchange waits only for bytes that are being sent, not for those that wait for an exchange before
+// them. So it never waits for itself, and whatever it waits for gets less or times out.
+
+// unsent counts the bytes of answers that wait for clients. It belongs to the loop.
+type unsent struct {
+	total   int64               // of all clients
+	over    int                 // clients for whom more than Config.MaxUnsent waits; 0: no request has to wait
+	clients map[string]*backlog // by network address; those for whom something waits
+	eased   bool                // a client may have its requests started again
+
+	heldBack int64 // requests that had to wait for their client, ever
+	warned   int64 // loop.now at the last line in the log
+}
+
+// backlog is what waits for a client.
+type backlog struct {
+	sending int64 // in transfers
+	queued  int64 // behind an earlier answer on the same connection
+}
+
+// warnEvery is the least time between two lines about clients that do not read, in nanoseconds.
+const warnEvery = int64(60e9)
+
+// countedPart is the size from which a part that waits is counted. Smaller ones are copies, and few.
+const countedPart = copyLimit
+
+func (b *backlog) sum() int64 { return b.sending + b.queued }
+
+// waits adds to the bytes that wait for peer. Bytes for a client without a known address are bounded for each
+// connection only.
+func (l *loop) waits(peer *exchange.Peer, sending, queued int64) {
+	if peer == nil || peer.Addr == "" || sending == 0 && queued == 0 {
+		return
+	}
+	u, name := &l.unsent, auth.Network(peer.Addr)
+	b := u.clients[name]
+	if b == nil {
+		b = new(backlog)
+		u.clients[name] = b
+	}
+	was := *b
+	b.sending += sending
+	b.queued += queued
+	u.total += b.sum() - was.sum()
+	if b.sum() == 0 {
+		delete(u.clients, name)
+	}
+	before, after := was.sum() > l.cfg.MaxUnsent, b.sum() > l.cfg.MaxUnsent
+	switch {
+	case after && !before:
+		u.over++
+		l.recall(name)
+		l.warnUnsent(name, b.sum())
+	case before && !after:
+		u.over--
+		u.eased = true
+	case was.sending > l.cfg.MaxUnsent && b.sending <= l.cfg.MaxUnsent:
+		u.eased = true
+	}
+}
+
+// sending counts the memory that t keeps until it has ended.
+func (l *loop) sending(t *transfer) {
+	if t.job != nil || t.c.inner != nil {
+		return // the bytes of files are not in memory; what a subrequest waits for is counted for its client
+	}
+	t.peer = t.c.Client()
+	for i := range t.items {
+		it := &t.items[i]
+		t.counted += int64(len(it.data))
+		if it.part != nil {
+			t.peer = l.flights.all[it.part.Ticket].peer
+		} else if i == len(t.items)-1 {
+			t.counted = int64(len(t.items[0].data)) // a copy; the others share the memory of a cached page
+		}
+	}
+	l.waits(t.peer, t.counted, 0)
+}
+
+// sent ends what sending began.
+func (l *loop) sent(t *transfer) {
+	l.waits(t.peer, -t.counted, 0)
+	t.counted = 0
+}
+
+// hold keeps a part of x until its turn comes.
+func (l *loop) hold(x *flight, p *exchange.Part) {
+	x.held = append(x.held, *p)
+	if n := int64(len(p.Body)); n >= countedPart {
+		x.queued += n
+		l.waits(x.peer, 0, n)
+	}
+}
+
+// unhold takes the first part that hold has kept, to be sent.
+func (l *loop) unhold(x *flight) exchange.Part {
+	p := x.held[0]
+	x.held = x.held[:copy(x.held, x.held[1:])]
+	if n := int64(len(p.Body)); n >= countedPart {
+		x.queued -= n
+		l.waits(x.peer, 0, -n)
+	}
+	return p
+}
+
+// unholdAll counts the parts of x that hold has kept no longer.
+func (l *loop) unholdAll(x *flight) {
+	if x.queued > 0 {
+		l.waits(x.peer, 0, -x.queued)
+		x.queued = 0
+	}
+}
+
+// mustWait reports whether the handler may not start x yet.
+func (l *loop) mustWait(x *flight) bool {
+	u := &l.unsent
+	if u.over == 0 || x.conn == nil || x.conn.inner != nil || x.peer == nil {
+		return false
+	}
+	if x.fetch != nil && len(x.fetch.waiting) > 0 { // other clients want the page
+		return false
+	}
+	b := u.clients[auth.Network(x.peer.Addr)]
+	if b == nil {
+		return false
+	}
+	return b.sending > l.cfg.MaxUnsent || x != x.conn.first && b.sum() > l.cfg.MaxUnsent
+}
+
+// recall has handlers give back the requests of a client that they have not started. The loop then decides about each.
+func (l *loop) recall(client string) {
+	for _, x := range l.flights.all {
+		if !x.owed || x.begun || x.conn == nil || x.peer == nil || auth.Network(x.peer.Addr) != client {
+			continue
+		}
+		if h := x.pacer(); h != nil {
+			h.Recall(x.ticket)
+		}
+	}
+}
+
+// countHeldBack gives x, which has to wait for its client, its place among all that had to.
+func (l *loop) countHeldBack(x *flight) {
+	if x.turn == 0 {
+		l.unsent.heldBack++
+		x.turn = l.unsent.heldBack
+	}
+}
+
+// ease starts requests that had to wait, the earliest first. If their answers turn out to be too much, recall takes back the
+// rest.
+func (l *loop) ease() {
+	l.unsent.eased = false
+	var waiting []*flight
+	for _, x := range l.flights.all {
+		if x.deferred && x.conn != nil {
+			waiting = append(waiting, x)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *flight) int { return cmp.Compare(a.turn, b.turn) })
+	for _, x := range waiting {
+		if c := x.conn; x.deferred && c.transfer == nil {
+			l.resumeDeferred(c)
+		}
+	}
+}
+
+// warnUnsent tells the operator, at most once a minute, that requests wait.
+func (l *loop) warnUnsent(client string, n int64) {
+	u := &l.unsent
+	if u.warned != 0 && l.now-u.warned < warnEvery {
+		return
+	}
+	u.warned = max(l.now, 1)
+	hint := ""
+	if len(l.cfg.Proxies) == 0 {
+		hint = "; if it is a proxy, add it to forwarded-allow-ips"
+	}
+	l.s.logf(LevelWarning, "%s reads too slowly: %d MiB of responses wait for it, so its further requests wait, too%s", client, n>>20, hint)
+}
