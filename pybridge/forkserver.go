@@ -26,7 +26,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	if err := h.startPool(); err != nil {
 		return err
 	}
-	h.listen() // or each child would say again what was said while loading
+	h.listen() // or each child would repeat the lines of loading
 	if C.fapws_forkserver(C.int(control.Fd())) < 0 {
 		return errors.New("out of memory")
 	}

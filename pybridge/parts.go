@@ -29,7 +29,7 @@ func (h *Handler) Next(out *exchange.Part) bool {
 	return true
 }
 
-// dealtWith notes that the loop knows what has become of the part that Next returned last, and lets requests start again
+// dealtWith notes that the loop has dealt with the part that Next returned last, and lets requests start again
 // that wait for that.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)

@@ -111,7 +111,7 @@ void fapws_requeue(fapws_record *rec);
 /* Puts a chain into the queue, of which n are requests. The mutex is held. In inline mode
  * the caller must then call fapws_turn, or fapws_want_turn. */
 void fapws_enqueue(fapws_record *first, fapws_record *last, int n);
-/* handler.go: inline mode, on the loop within fapws_turn: sends what is finished. It may run anything of the loop, but
+/* handler.go: inline mode, on the loop within fapws_turn: sends finished parts. It may run anything of the loop, but
  * no handler. */
 void fapws_loop_send_now(void);
 /* Wakes the monitor if it sleeps. The mutex is held. */

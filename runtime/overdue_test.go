@@ -54,7 +54,7 @@ func (a *app) told() (paths string) {
 const ample = 2 * time.Second
 
 // inItsTime tries what must keep a timeout of the server, with a longer one where that fails: a slow machine is late
-// for a short one only. try returns what is wrong.
+// for a short one only. try returns the mistake.
 func inItsTime(t *testing.T, try func(timeout time.Duration) (wrong string)) {
 	t.Helper()
 	for timeout := ample; ; timeout *= 2 {

@@ -217,7 +217,7 @@ func TestTunnelBreaks(t *testing.T) {
 }
 
 // inItsTime tries what must keep a timeout of the tunnel, with a longer one where that fails: a slow machine is late
-// for a short one only. try returns what is wrong.
+// for a short one only. try returns the mistake.
 func inItsTime(t *testing.T, try func(timeout time.Duration) (wrong string)) {
 	t.Helper()
 	for timeout := 3 * time.Second; ; timeout *= 2 {

@@ -1,5 +1,5 @@
 /* Checks the limits of the process in a constructor, which runs before Go's runtime and Python. What a
- * limit leaves depends on what is mapped and running already, so each check takes what the start needs, and
+ * limit leaves depends on earlier mappings and threads, so each check takes what the start needs, and
  * gives it back. Without a tight limit a check costs one system call. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1

@@ -57,7 +57,7 @@ func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	return strings.Join(what, ", ")
 }
 
-// Served says for people what is served.
+// Served describes the served application or site for people.
 func (p *Plan) Served(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" {

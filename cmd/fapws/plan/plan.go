@@ -26,12 +26,12 @@ type Plan struct {
 	Mistakes error // in File
 	Start    Start
 
-	named bool                      // the command line names what is served
+	named bool                      // the command line names the application or site
 	apps  []application.Application // of Site.Apps, in its order, once Find has found them
 }
 
 // Make finds and reads the configuration file, enters the directory of --chdir, and
-// settles what is served there. doubts are lines about settings that are probably not meant.
+// settles the application or site there. doubts are lines about settings that are probably not meant.
 func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []string, err error) {
 	if p, err = read(cmd, set); err != nil {
 		return nil, nil, err
@@ -110,7 +110,7 @@ func displaced(mistakes error, set *settings.Settings) {
 	}
 }
 
-// choose settles what is served, relative to the working directory: what the command
+// choose settles the application or site, relative to the working directory: what the command
 // line names, in the place of app and root of the file.
 func (p *Plan) choose() error {
 	cmd := p.Command

@@ -89,7 +89,7 @@ func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
 	return addrs
 }
 
-// removeSocketFiles removes those of unix sockets that nobody serves any more.
+// removeSocketFiles removes those of unix sockets that are no longer served.
 func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
 	for _, a := range addresses {
 		switch err := runtime.RemoveSocketFile(a.Name); {

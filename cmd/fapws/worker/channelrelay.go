@@ -37,8 +37,8 @@ type channelRelay struct {
 	up         *workqueue.Queue[pybridge.Event] // to the supervisor
 	down       *workqueue.Queue[relayItem]      // from it
 	purges     *workqueue.Queue[string]         // patterns in JSON, for sendPurges
-	said       int64                            // cost of what was sent up; of up
-	dealt      int64                            // of what has come back; of down
+	said       int64                            // cost of the messages sent up; of up
+	dealt      int64                            // cost of the answers to them; of down
 	own        numbering                        // of what publishInOrder has added
 	begun      []byte                           // of events whose last message has not come; of listen
 	waiting    atomic.Int64                     // bytes in down

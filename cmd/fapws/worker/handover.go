@@ -135,7 +135,7 @@ func (p *Parent) inherit(files []*os.File) {
 	}
 }
 
-var errNoSuccessor = errors.New("nobody takes the place of this process")
+var errNoSuccessor = errors.New("no process takes the place of this one")
 
 // handListenersOver gives all listeners to who takes the place of this process; if
 // nobody does they are told to come back. A goroutine of its own.

@@ -176,7 +176,7 @@ func (p *Parent) take(text string) error {
 	return pybridge.KeepFromChildren(p.channel)
 }
 
-// restoreStderr ends that the supervisor hears what is written to standard error.
+// restoreStderr writes to standard error again, not to the supervisor.
 func (p *Parent) restoreStderr() {
 	if p.stderr >= 0 {
 		_ = unix.Dup3(p.stderr, 2, 0) // failing, it stays as it is
@@ -203,7 +203,7 @@ func (p *Parent) present() {
 	p.loaded(s.plan.Served(s.contents, &s.conf))
 }
 
-// loaded says so; what is served is for people.
+// loaded says so; served is for people.
 func (p *Parent) loaded(served string) {
 	s := p.s
 	text, err := json.Marshal(Settled{

@@ -12,7 +12,7 @@ type Settled struct {
 	settings.Config
 	BindFrom settings.Source
 	Python   string // version; "": none runs
-	Served   string // what is served
+	Served   string // the application or site, for people
 }
 
 // Questions of a supervisor to its workers, see pool.Pool.Ask.

@@ -17,7 +17,7 @@ import (
 )
 
 // checkSelf makes a GET request to server, as if it had come in from a unix
-// socket. The error says what is wrong in one line.
+// socket. The error is one line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

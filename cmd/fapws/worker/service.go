@@ -35,7 +35,7 @@ type service struct {
 	server   *runtime.Server
 	app      *pybridge.App                     // nil: no Python in this process
 	forks    atomic.Pointer[forkserver.Server] // with --fork, where Python is; else nil
-	contents *pybridge.Contents                // what was loaded, here or there; nil: no application
+	contents *pybridge.Contents                // loaded here or there; nil: no application
 	built    *site.Built
 	access   *accesslog.Log
 	logs     logs.Files
@@ -120,7 +120,7 @@ func (s *service) exit(code int) {
 	s.front.Exit(code)
 }
 
-// reopenLog is for who has renamed the log files. files may have the error log, open already.
+// reopenLog is for log files that were renamed. files may have the error log, open already.
 func (s *service) reopenLog(files ...*os.File) {
 	s.log.Log(s.host.level(), "reopening the log files")
 	s.errors.Follow(files...)
@@ -143,7 +143,7 @@ func (s *service) onPython(f func()) {
 	f()
 }
 
-// start does what is left between a script that was run and requests that
+// start does the work between a script that was run and requests that
 // are answered.
 func (s *service) start() (err error) {
 	if s.contents != nil {

@@ -28,9 +28,9 @@ const retiredIdle = 5 * time.Second
 type shutdownMode uint8
 
 const (
-	gracefully shutdownMode = iota // what is in flight is finished, connections that wait for nothing close
+	gracefully shutdownMode = iota // requests in flight are finished, idle connections close
 	quietly                        // the same, but no client notices: others accept in this process's place
-	quickly                        // what is in flight is cut off
+	quickly                        // requests in flight are cut off
 )
 
 // lastNotices is how long on_leave may take when all listeners have left, and
