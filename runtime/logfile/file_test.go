@@ -240,6 +240,7 @@ func TestLinesWithoutEnd(t *testing.T) {
 		})
 	}
 	closed(t, f)
+	settled(t, path) // or it is compressed while its folder is being removed
 
 	f = open(t, Options{Path: "/dev/full", Report: func(string) {}})
 	fmt.Fprint(f, "ended\nbegun")

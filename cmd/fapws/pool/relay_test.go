@@ -13,10 +13,20 @@ import (
 // tell asks all workers and returns their answers.
 func (h *house) tell(what string) (texts []string) {
 	h.t.Helper()
+	for _, text := range h.tellEach(what) {
+		texts = append(texts, text)
+	}
+	return texts
+}
+
+// tellEach is tell, with who has answered.
+func (h *house) tellEach(what string) map[int]string {
+	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	texts := make(map[int]string)
 	for _, reply := range h.Ask(ctx, what) {
-		texts = append(texts, reply.Text)
+		texts[reply.Pid] = reply.Text
 	}
 	return texts
 }
@@ -99,11 +109,19 @@ func TestCounts(t *testing.T) {
 	h.counts(pids, 5)
 	h.kill(pids[0], syscall.SIGKILL)
 	eventually(t, "another one", func() bool { return !slices.Contains(h.serving(2), pids[0]) })
-	eventually(t, "nobody counts the dead", func() bool {
-		texts := h.tell("counts") // of the old one, and of the new one
-		all := strings.Join(texts, "")
-		return len(texts) == 2 && !strings.Contains(all, fmt.Sprintf("%d:1", pids[0])) && strings.Contains(texts[0], "news:0]") &&
-			strings.Contains(texts[1], fmt.Sprintf("%d:1 news:5]", pids[1]))
+	dead, living := fmt.Sprintf("%d:1", pids[0]), fmt.Sprintf("%d:1", pids[1])
+	eventually(t, "only the living are counted", func() bool {
+		all := h.counted()
+		right := len(all) == 2
+		for pid, counts := range all {
+			right = right && !slices.Contains(counts, dead)
+			if pid == pids[1] {
+				right = right && slices.Contains(counts, "news:0")
+			} else {
+				right = right && slices.Contains(counts, living) && slices.Contains(counts, "news:5")
+			}
+		}
+		return right
 	})
 }
 
@@ -111,14 +129,24 @@ func TestCounts(t *testing.T) {
 func (h *house) counts(pids []int, n int) {
 	h.t.Helper()
 	eventually(h.t, fmt.Sprint(n, " in the other one"), func() bool {
-		texts := h.tell("counts")
-		for i, text := range texts {
-			if !strings.Contains(text, fmt.Sprintf("news:%d]", n)) || !strings.Contains(text, fmt.Sprintf("%d:1 ", pids[1-i])) {
+		all := h.counted()
+		for i, pid := range pids {
+			if !slices.Contains(all[pid], fmt.Sprint("news:", n)) || !slices.Contains(all[pid], fmt.Sprintf("%d:1", pids[1-i])) {
 				return false
 			}
 		}
-		return len(texts) == 2
+		return len(all) == 2
 	})
+}
+
+// counted returns what each worker has heard of the others, as "name:number".
+func (h *house) counted() map[int][]string {
+	h.t.Helper()
+	all := make(map[int][]string)
+	for pid, text := range h.tellEach("counts") {
+		all[pid] = strings.Fields(strings.Trim(text, "map[]"))
+	}
+	return all
 }
 
 // A worker that takes nothing does not hold up the others, whatever is published. It
