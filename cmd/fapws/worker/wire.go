@@ -43,6 +43,9 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 		*text, raw = string(raw[k:k+int(n)]), raw[k+int(n):]
 	}
 	if place, is := strings.CutPrefix(e.Name, placeMark); is {
+		if place == "" {
+			return e, nil, errEvents // appendEvent marks no event without a place
+		}
 		e = pybridge.Event{Place: place, Binary: e.Type == binaryType, Name: e.ID, Data: e.Data}
 	}
 	return e, raw, nil

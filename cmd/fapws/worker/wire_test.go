@@ -37,6 +37,7 @@ func TestWire(t *testing.T) {
 func FuzzCutEvent(f *testing.F) {
 	f.Add(appendEvent(nil, &pybridge.Event{Name: "news", ID: "7", Data: "x"}))
 	f.Add(appendEvent(nil, &pybridge.Event{Place: "p", Name: "g", Data: "x", Binary: true}))
+	f.Add(appendEvent(nil, &pybridge.Event{Name: placeMark, ID: "g", Type: binaryType, Data: "x"}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		e, _, err := cutEvent(raw)
 		if err != nil || e.Place == "" && strings.HasPrefix(e.Name, placeMark) { // no channel has such a name
