@@ -126,7 +126,7 @@ test_race() {
 test_race_whole() {
     build_to "$root/build/race/fapws" -race
     FAPWS_BIN=$root/build/race/fapws GORACE=$race_options FAPWS_ONLY_MODE=threads \
-        test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|P16' \
+        test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|OtherSystems' \
         ./cmd/fapws/acceptance
 }
 
@@ -242,7 +242,7 @@ word_lint() {
     stage shellcheck check_shell
     stage "C warnings" check_c
     stage "C, other Pythons" check_c_others
-    stage "other machines" test_go -run '^TestP16$' ./cmd/fapws/acceptance
+    stage "other machines" test_go -run '^TestOtherSystems$' ./cmd/fapws/acceptance
     summary
 }
 

@@ -71,7 +71,8 @@ func manyIdle(t *testing.T, m mode) {
 		if err := unix.Connect(fd, &addr); err != nil && err != unix.EINTR { // then it goes on connecting, and the write waits
 			t.Fatalf("after %d clients: %v", len(idle), err)
 		}
-		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
+		limit := unix.NsecToTimeval(int64(patience))
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit)
 		again(unix.Write, fd, ask)
 		if n, err := again(unix.Read, fd, answer); err != nil || !strings.HasPrefix(string(answer[:max(n, 0)]), "HTTP/1.1 200 ") {
 			t.Fatalf("client %d: %v, %q", len(idle), err, answer[:max(n, 0)])
