@@ -10,9 +10,9 @@ import (
 // closeTimeout is how long a client may take to answer a close frame.
 const closeTimeout = 5 * time.Second
 
-// lastWords is how long a handler may take to end when its client has closed a
-// WebSocket.
-const lastWords = time.Second
+// handlerGrace is how long a handler may take to end when its client has closed a
+// WebSocket, or broken the protocol.
+const handlerGrace = time.Second
 
 // in returns the loop's time after d. Unlike l.now, it is not late.
 func (l *loop) in(d time.Duration) int64 { return int64(time.Since(l.start) + d) }

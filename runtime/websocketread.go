@@ -118,27 +118,15 @@ func (l *loop) socketFree(c *conn) {
 // socketClosed is for a close frame. What the client has sent before may still be answered:
 // the frame is answered when the handler has ended, or soon.
 func (l *loop) socketClosed(c *conn, m *websocket.Message) {
-	ws := c.ws
-	ws.over = &websocket.Error{Code: m.Code}
-	x := c.first
-	if x == nil || ws.away != 0 { // the handler ended, or the server ends it
-		l.endSocket(c)
-		return
+	c.ws.over = &websocket.Error{Code: m.Code}
+	if x := c.first; x != nil && c.ws.away == 0 {
+		x.proper = true
 	}
-	x.proper = true
-	if n := len(x.held); n == 0 || !x.held[n-1].Last {
-		l.tellClosed(x, m.Code, m.Data)
-	}
-	if ws.closing {
-		l.endSocket(c)
-		return
-	}
-	ws.due = l.in(lastWords)
-	l.schedule(c)
+	l.closeAfterHandler(c, m.Code, m.Data)
 }
 
-// socketBroken ends a WebSocket whose client does what it may not. The handler only hears
-// that it is gone.
+// socketBroken ends a WebSocket whose client does what it may not. The handler hears that
+// it is gone, behind all that came before: it may answer that, as after a close frame.
 func (l *loop) socketBroken(c *conn, err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
@@ -149,10 +137,24 @@ func (l *loop) socketBroken(c *conn, err error) {
 	}
 	l.blame(c, r, LevelInfo, "WebSocket: %s", e.Text)
 	c.ws.over = e
-	if x == nil || x.given == 0 || c.ws.away != 0 {
+	l.closeAfterHandler(c, websocket.Abnormal, nil)
+}
+
+// closeAfterHandler tells the handler of c that nothing more comes, and ends the WebSocket when
+// it has ended, or soon.
+func (l *loop) closeAfterHandler(c *conn, code uint16, reason []byte) {
+	ws, x := c.ws, c.first
+	if x == nil || ws.away != 0 { // the handler ended, or the server ends it
 		l.endSocket(c)
 		return
 	}
-	c.ws.due = l.now // on the next tick: what it sent before may be answered until then
+	if n := len(x.held); n == 0 || !x.held[n-1].Last {
+		l.tellClosed(x, code, reason)
+	}
+	if ws.closing {
+		l.endSocket(c)
+		return
+	}
+	ws.due = l.in(handlerGrace)
 	l.schedule(c)
 }
