@@ -124,6 +124,8 @@ func Load(o Options) (*App, error) {
 			return nil, err
 		}
 	}
+	descriptors.OpenPoll()
+	watchGoCrash()
 	descriptors.KeepAll()
 	C.fapws_descriptors((*C.uint64_t)(descriptors.Table()), descriptors.Max)
 	if err := start(o); err != nil {

@@ -75,6 +75,15 @@ static void exit_now(int status) {
   for (;;) syscall(SYS_exit_group, status);
 }
 
+void fapws_crash_exit(const char *text, const char *more, const char *rest) {
+  say("\nfapws: "); /* Go has begun a line */
+  say(text);
+  say(more);
+  say(rest);
+  say("\n");
+  exit_now(*loading ? 3 : 1);
+}
+
 static void crash(int sig, siginfo_t *info, void *context) {
   (void)context;
   static volatile sig_atomic_t crashing;

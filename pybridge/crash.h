@@ -4,5 +4,7 @@
 
 /* In a child of fork(), which dies without them. Async-signal-safe. */
 void fapws_crash_forked(void);
+/* Writes "fapws: " and three texts as one new line, and exits with the status of a crash. Async-signal-safe. */
+void fapws_crash_exit(const char *text, const char *more, const char *rest) __attribute__((noreturn));
 
 #endif

@@ -135,6 +135,13 @@ void fapws_descriptors(uint64_t *table, unsigned n);
  * loaded, and is copied: the process then exits with status 3. NULL: it has been loaded. One thread at a time. */
 void fapws_crash_watch(const char *name);
 
+/* --- gocrash.c -------------------------------------------------------------- */
+
+/* Returns the descriptor for debug.SetCrashOutput, which the caller owns, or -1. Once. */
+int fapws_gocrash_watch(void);
+/* Go's runtime cannot do without fd. Before the application is loaded. */
+void fapws_gocrash_needs(int fd);
+
 /* --- fork.c ---------------------------------------------------------------- */
 
 /* A listener, or another descriptor that stays open for good: children that

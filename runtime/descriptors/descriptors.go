@@ -82,18 +82,31 @@ func Control(_, _ string, c syscall.RawConn) error {
 }
 
 // KeepAll protects all open descriptors that have the close-on-exec flag. The parent process passed the
-// ones without it, perhaps for the application. KeepAll first makes Go's poller open
-// its descriptors.
+// ones without it, perhaps for the application.
 func KeepAll() {
-	if r, w, err := os.Pipe(); err == nil {
-		r.Close()
-		w.Close()
-	}
 	each(func(fd int) {
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC != 0 {
 			Keep(fd)
 		}
 	})
+}
+
+// OpenPoll makes Go's runtime open the descriptors of its event poll, which it does when it first needs them.
+func OpenPoll() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.Close()
+		w.Close()
+	}
+}
+
+// Polls returns the open descriptors of event polls (epoll), of Go's runtime and of others.
+func Polls() (fds []int) {
+	each(func(fd int) {
+		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil && name == "anon_inode:[eventpoll]" {
+			fds = append(fds, fd)
+		}
+	})
+	return fds
 }
 
 // KeepDirectories protects open directories, for example document roots: os.Root
