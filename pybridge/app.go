@@ -171,13 +171,6 @@ func (a *App) load(o Options, paths []string) error {
 	return nil
 }
 
-// watchLoading makes a crash of the process name the application that is about to be loaded.
-func watchLoading(name string) {
-	arena := &cArena{}
-	defer arena.free()
-	C.fapws_crash_watch(arena.str(name))
-}
-
 // readable says what is wrong with a script before Python starts.
 func readable(path string) error {
 	f, err := os.Open(path)

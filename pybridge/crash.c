@@ -18,10 +18,12 @@
 #include "interp.h"
 #include "shim_stack.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,6 +34,14 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 static struct sigaction go_handlers[FAULTS];
 static char loading[256];              /* the name of the application that is being loaded; "": none */
 static volatile sig_atomic_t watching; /* the application has begun to load */
+
+/* The socket of the supervisor, and the bytes before a line on it. */
+static struct {
+  int fd;
+  ino_t inode;
+  char before[64];
+  size_t len;
+} told = {.fd = -1};
 
 static const char *name_of(int sig) {
   switch (sig) {
@@ -45,14 +55,35 @@ static const char *name_of(int sig) {
 
 /* --- async-signal-safe ------------------------------------------------------ */
 
-static void say(const char *text) {
-  size_t n = strlen(text);
+static void say(const char *text, size_t n) {
   while (n > 0) {
     ssize_t k = write(2, text, n);
     if (k <= 0) return;
     text += k;
     n -= (size_t)k;
   }
+}
+
+#define BEGIN "fapws: "
+
+/* Writes the line that the process ends with, from BEGIN to the line feed. The supervisor, if there is one, gets what is between. */
+static void report(const char *line, size_t n) {
+  struct stat now;
+  say(line, n);
+  if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode) return; /* the application may have closed it */
+  struct iovec parts[] = {{told.before, told.len}, {(char *)line + sizeof BEGIN - 1, n - sizeof BEGIN}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
+}
+
+/* report_all reports a line of pieces, the last of which is NULL. */
+static void report_all(const char *const *pieces) {
+  char line[1024] = BEGIN;
+  size_t n = sizeof BEGIN - 1;
+  for (; *pieces; pieces++)
+    for (const char *c = *pieces; *c && n < sizeof line - 1; c++) line[n++] = *c;
+  line[n++] = '\n';
+  report(line, n);
 }
 
 /* Returns whether there is something to say. */
@@ -62,9 +93,8 @@ static int say_stacks(void) {
   if (from < 0) return 0;
   ssize_t n;
   off_t at = 0;
-  while ((n = pread(from, buf, sizeof buf - 1, at)) > 0) {
-    buf[n] = 0;
-    say(buf);
+  while ((n = pread(from, buf, sizeof buf, at)) > 0) {
+    say(buf, (size_t)n);
     at += n;
   }
   return at > 0;
@@ -76,11 +106,8 @@ static void exit_now(int status) {
 }
 
 void fapws_crash_exit(const char *text, const char *more, const char *rest) {
-  say("\nfapws: "); /* Go has begun a line */
-  say(text);
-  say(more);
-  say(rest);
-  say("\n");
+  say("\n", 1); /* Go has begun a line */
+  report_all((const char *[]){text, more, rest, NULL});
   exit_now(*loading ? 3 : 1);
 }
 
@@ -91,16 +118,9 @@ static void crash(int sig, siginfo_t *info, void *context) {
   if (!crashing && watching) {
     crashing = 1;
     int stacks = info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler has written them before it sent the signal */
-    say("fapws: ");
-    say(name_of(sig));
-    say(" in C code");
-    if (*loading) {
-      say(" while ");
-      say(loading);
-      say(" was loading");
-    }
-    say(": an extension module or a library of the application has a bug");
-    say(stacks ? "; the Python stack above shows where it was called\n" : "\n");
+    report_all((const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading, *loading ? " was loading" : "",
+                                ": an extension module or a library of the application has a bug",
+                                stacks ? "; the Python stack above shows where it was called" : "", NULL});
     if (*loading) exit_now(3);
   }
   sigset_t it;
@@ -143,6 +163,15 @@ void fapws_crash_watch(const char *name) {
   snprintf(loading, sizeof loading, "%s", name ? name : "");
 }
 
+void fapws_crash_tell(int fd, const void *before, size_t len) {
+  struct stat st;
+  if (len > sizeof told.before || fstat(fd, &st) != 0) return;
+  memcpy(told.before, before, len);
+  told.len = len;
+  told.inode = st.st_ino;
+  told.fd = fd;
+}
+
 void fapws_crash_forked(void) {
   if (!watching) return;
   watching = 0;
@@ -161,14 +190,14 @@ void _exit(int status) {
     size_t n;
     FILE *out = open_memstream(&line, &n);
     if (out) {
-      fprintf(out, "fapws: ");
+      fprintf(out, BEGIN);
       fapws_write_caller(out, __builtin_return_address(0));
       if (*loading)
         fprintf(out, "os._exit(%d) was called while %s was loading: the application must not end the process; remove the call\n", status, loading);
       else
         fprintf(out, "os._exit(%d) was called: the application ended the server process, with every request that it was serving; remove the call\n", status);
       fclose(out);
-      say(line);
+      report(line, n);
     }
     if (*loading) status = 3;
   }

@@ -7,14 +7,8 @@ import (
 	"os"
 	"runtime/debug"
 
-	"golang.org/x/sys/unix"
-
 	"fapws/runtime/descriptors"
 )
-
-// highDescriptors is where the numbers of the descriptors for crashes begin: above those that applications close by
-// mistake, and below 64, where the kernel makes room for more.
-const highDescriptors = 60
 
 // crashOutput stays open as long as the process.
 var crashOutput *os.File
@@ -22,30 +16,14 @@ var crashOutput *os.File
 // watchGoCrash makes gocrash.c report crashes of Go's runtime for which the application is to blame. Without
 // the descriptors for it, such a crash is a dump.
 func watchGoCrash() {
-	var low []int
-	for {
-		fd, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
-		if err != nil {
-			break
+	descriptors.OpenHigh(func() {
+		fd := C.fapws_gocrash_watch()
+		if fd < 0 {
+			return
 		}
-		low = append(low, fd)
-		if fd >= highDescriptors-1 {
-			break
-		}
-	}
-	defer func() {
-		for _, fd := range low {
-			unix.Close(fd)
-		}
-	}()
-	fd := C.fapws_gocrash_watch()
-	if fd < 0 {
-		return
-	}
-	crashOutput = os.NewFile(uintptr(fd), "crash")
-	if debug.SetCrashOutput(crashOutput, debug.CrashOptions{}) != nil {
-		return
-	}
+		crashOutput = os.NewFile(uintptr(fd), "crash")
+		_ = debug.SetCrashOutput(crashOutput, debug.CrashOptions{})
+	})
 	for _, poll := range descriptors.Polls() {
 		C.fapws_gocrash_needs(C.int(poll))
 	}

@@ -134,6 +134,9 @@ void fapws_descriptors(uint64_t *table, unsigned n);
 /* From now on a crash in C code, or os._exit(), is reported in one line. name is the application that is being
  * loaded, and is copied: the process then exits with status 3. NULL: it has been loaded. One thread at a time. */
 void fapws_crash_watch(const char *name);
+/* The line about a crash is also sent to the socket fd, as a message that begins with the len bytes of before, at most 64.
+ * fd stays open, and before is copied. Once, before fapws_crash_watch. */
+void fapws_crash_tell(int fd, const void *before, size_t len);
 
 /* --- gocrash.c -------------------------------------------------------------- */
 

@@ -99,6 +99,31 @@ func OpenPoll() {
 	}
 }
 
+// high is the lowest number that OpenHigh gives to descriptors: above those that applications close by
+// mistake, and below 64, where the kernel makes room for more.
+const high = 60
+
+// OpenHigh calls open. The descriptors that open opens get numbers from 60 on, unless the limit of open files is
+// lower.
+func OpenHigh(open func()) {
+	var low []int
+	closeLow := func() {
+		for _, fd := range low {
+			unix.Close(fd)
+		}
+		low = nil
+	}
+	defer closeLow()
+	for last := 0; last < high-1; low = append(low, last) {
+		var err error
+		if last, err = unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			closeLow()
+			break
+		}
+	}
+	open()
+}
+
 // Polls returns the open descriptors of event polls (epoll), of Go's runtime and of others.
 func Polls() (fds []int) {
 	each(func(fd int) {

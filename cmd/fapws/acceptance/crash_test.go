@@ -47,7 +47,7 @@ func TestCrashWhileLoading(t *testing.T) {
 	}
 }
 
-// A crash in a handler is such a line, too. A supervisor names the signal, and replaces the worker.
+// A crash in a handler is such a line, too. A supervisor repeats it, and replaces the worker.
 func TestCrashInHandler(t *testing.T) {
 	for _, tt := range crashes {
 		t.Run(tt.way, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestCrashInHandler(t *testing.T) {
 				w.closed()
 				s.says(`fapws: ` + tt.says)
 				if m.workers() {
-					s.says(`worker \d+ (was killed by SIG(SEGV|ABRT)|has ended with code [01])`)
+					s.says(`worker \d+ (was killed by SIG(SEGV|ABRT)|has ended with code [01]): ` + tt.says + `.*; a new one is started`)
 					eventually(t, "there are two workers again", func() bool { return len(s.workers()) == 2 })
 					s.get("/hello", 200)
 				} else {

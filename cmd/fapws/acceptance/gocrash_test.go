@@ -15,7 +15,7 @@ func TestClosingBySystemCall(t *testing.T) {
 		w.gone()
 		s.says(`(?m)^fapws: the application has closed descriptor \d+ by a system call of its own, which belongs to the server; .`)
 		if m.workers() {
-			s.says(`worker \d+ has ended with code 1: a new one is started`)
+			s.says(`worker \d+ has ended with code 1: the application has closed descriptor \d+ by a system call of its own, .*; a new one is started`)
 			eventually(t, "there are two workers again", func() bool { return len(s.workers()) == 2 })
 			s.get("/pid", 200)
 		} else if code := s.ended(); code != 1 {

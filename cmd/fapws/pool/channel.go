@@ -155,6 +155,14 @@ func (m *Message) encode(files []*os.File) (text, rights []byte, err error) {
 	return text, rights, nil
 }
 
+// BeforeReason returns the first bytes of the datagram by which a process that crashes names the reason: it
+// sends the others as they are.
+func BeforeReason() []byte {
+	m := Message{Kind: Failing, Raw: []byte{0}}
+	text, _, _ := m.encode(nil)
+	return text[:len(text)-1]
+}
+
 // offer sends a datagram if that takes no waiting; else unix.EAGAIN.
 func (c *Channel) offer(text, rights []byte) error {
 	rc, err := c.conn.SyscallConn()

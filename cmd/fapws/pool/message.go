@@ -58,7 +58,8 @@ const (
 const (
 	// Loaded: it could serve now. Message.Loaded is set.
 	Loaded Kind = "loaded"
-	// Failing: it will end without having served, Text says why in one line.
+	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it
+	// crashes (BeforeReason).
 	Failing Kind = "failing"
 	// Checked: requests can be answered; with Text they cannot, which says why.
 	Checked Kind = "checked"

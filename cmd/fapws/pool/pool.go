@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -244,7 +245,7 @@ func (s *Pool) heard(w *worker, m *Message) {
 			s.loaded(w, m.Loaded)
 		}
 	case Failing:
-		w.reason = m.Text
+		w.reason = cmp.Or(m.Text, string(m.Raw))
 	case Checked:
 		w.checked(m.Text)
 	case Worn:

@@ -105,13 +105,13 @@ func (s *Pool) lost(w *worker, was State, how string) {
 	case p.worker:
 		p.worker = nil
 		s.share()
-		s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d %s: %s", w.pid, how, after))
+		s.o.Log(runtime.LevelWarning, w.ended(how, after))
 		if p.next != nil {
 			return // it is on its way
 		}
 	case p.next:
 		p.next = nil
-		s.o.Log(runtime.LevelError, fmt.Sprintf("worker %d %s before it could serve: %s", w.pid, how, after))
+		s.o.Log(runtime.LevelError, w.ended(how+" before it could serve", after))
 	}
 	p.replace(p.backoff)
 }

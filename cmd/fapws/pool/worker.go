@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -52,7 +53,7 @@ type worker struct {
 	health  health
 	limit   *time.Timer   // kills it when a step takes too long
 	why     string        // why it was killed, if the supervisor did
-	reason  string        // why it ends, as it has said itself
+	reason  string        // why it ends, as it has said itself, perhaps with advice behind "; "
 	idle    bool          // nobody reads its channel: see handOver
 	silent  chan struct{} // closed when all that it has said was heard
 	said    func()        // closes it
@@ -230,6 +231,14 @@ func howEnded(state *os.ProcessState, err error) string {
 		return "was killed by " + unix.SignalName(status.Signal())
 	}
 	return fmt.Sprintf("has ended with code %d", state.ExitCode())
+}
+
+// ended returns a line for the log: how w has ended, why if that is known, and what happens next.
+func (w *worker) ended(how, next string) string {
+	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
+		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
+	}
+	return fmt.Sprintf("worker %d %s: %s", w.pid, how, next)
 }
 
 func exitCode(state *os.ProcessState) int {

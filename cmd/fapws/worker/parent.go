@@ -25,6 +25,7 @@ import (
 	"fapws/cmd/fapws/presence"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/descriptors"
 )
 
 // Parent is the supervisor as its worker sees it.
@@ -164,7 +165,12 @@ func (p *Parent) take(text string) error {
 			return err
 		}
 	}
-	if p.channel, err = pool.NewChannel(fd); err != nil {
+	descriptors.OpenPoll()
+	descriptors.OpenHigh(func() { p.channel, err = pool.NewChannel(fd) })
+	if err != nil {
+		return err
+	}
+	if err = pybridge.ReportCrashTo(p.channel, pool.BeforeReason()); err != nil {
 		return err
 	}
 	if p.died, err = orphan.Watch(loadEnd); err != nil {
