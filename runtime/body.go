@@ -58,21 +58,21 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 	return writeAll(b.spool, data)
 }
 
-// begin starts to collect the body of the request in l.req.
+// begin starts to collect the body of a request.
 func (l *loop) begin(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	if l.tooBig(at.rules, l.req.Length) {
+	if l.tooBig(at.rules, at.req.Length) {
 		return l.refuse(c, at, rest, used, bodyTooBig)
 	}
 	c.body = &body{
 		at:      *at,
-		query:   l.req.Query,
-		chunked: l.req.Body == http1.Chunked,
-		want:    l.req.Length,
+		query:   at.req.Query,
+		chunked: at.req.Body == http1.Chunked,
+		want:    at.req.Length,
 		spool:   -1,
 		begun:   l.now,
 	}
 	c.body.at.Decision = at.Keep(at.Asked(at.mount.Resolved))
-	if l.req.Expect100 && len(rest) == 0 {
+	if at.req.Expect100 && len(rest) == 0 {
 		l.use(c)
 		l.out.buf = append(l.out.buf, http1.Continue...)
 	}
@@ -144,19 +144,20 @@ func (l *loop) bodyWhole(c *conn) {
 	l.again(b)
 	l.setState(c, stateReady)
 	if b.at.Rewritten {
-		l.req.Query = b.query
+		b.at.req.Query = b.query
 	}
-	l.ask(&b.at)
-	l.request.Body, l.request.Spool, l.request.Size = b.buf, b.spool, b.size
-	l.submit(c, &b.at)
+	r := l.ask(&b.at)
+	r.Body, r.Spool, r.Size = b.buf, b.spool, b.size
+	l.submit(c, &b.at, r)
 }
 
-// again parses the head of b into l.req, which has served others since. That
+// again parses the head of b once more: the memory for it has served others since. That
 // takes less than to keep a copy of it.
 func (l *loop) again(b *body) {
-	if _, err := l.req.Parse(b.at.Head, &l.cfg.Limits); err != nil {
+	if _, err := l.head.Parse(b.at.Head, &l.cfg.Limits); err != nil {
 		panic(err) // it was parsed before
 	}
+	b.at.req = &l.head
 }
 
 // bodyFailed refuses a request in the middle of its body.
@@ -167,7 +168,7 @@ func (l *loop) bodyFailed(c *conn, err error) {
 	l.again(b)
 	l.setState(c, stateReady)
 	r := l.bodyRefusal(err)
-	r.html = wantsHTML(&l.req, b.at.Head)
+	r.html = wantsHTML(b.at.req, b.at.Head)
 	l.answerLocally(l.newFlight(c, &b.at), r)
 }
 

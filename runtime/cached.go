@@ -22,29 +22,27 @@ import (
 // cacheField names the field that says where an answer comes from.
 const cacheField = "Fapws-Cache: "
 
-// consult answers x, whose request is in l.request, from the cache, or has it
-// answered by what answers m. w is what is known of a request that has waited,
-// or nil.
-func (l *loop) consult(x *flight, m *Mount, w *waiter) {
-	r := l.request.Parsed
-	if !cacheable(r, l.request.Size) || l.request.Value != nil {
-		if !r.Safe {
-			x.invalidates = l.pageOf()
+// consult answers x, whose request is r, from the cache, or has it answered by what
+// answers m. w is what is known of a request that has waited, or nil.
+func (l *loop) consult(x *flight, r *exchange.Request, m *Mount, w *waiter) {
+	if !cacheable(r.Parsed, r.Size) || r.Value != nil {
+		if !r.Parsed.Safe {
+			x.invalidates = pageOf(r)
 		}
-		l.hand(x, m)
+		l.hand(x, r, m)
 		return
 	}
-	l.asked = cache.Request{Head: l.request.Head, Parsed: r, Path: l.request.Path, Root: l.request.Path[:l.request.Root], Scheme: l.request.Peer.Scheme}
+	l.asked = cache.Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
 	if l.asked.Scheme == "" {
 		l.asked.Scheme = "http"
 	}
-	if host := l.request.Peer.Host; host != "" {
+	if host := r.Peer.Host; host != "" {
 		l.hostBuf = append(l.hostBuf[:0], host...)
 		l.asked.Host = l.hostBuf
 	} else {
-		l.asked.Host = r.Host.In(l.request.Head)
-		if r.Authority.Len > 0 {
-			l.asked.Host = r.Authority.In(l.request.Head)
+		l.asked.Host = r.Parsed.Host.In(r.Head)
+		if r.Parsed.Authority.Len > 0 {
+			l.asked.Host = r.Parsed.Authority.In(r.Head)
 		}
 	}
 	found := l.store.Look(m.Cache, &l.asked, l.wall())
@@ -68,32 +66,31 @@ func (l *loop) consult(x *flight, m *Mount, w *waiter) {
 			return
 		}
 		// Sent before anything else, as the handler may run on the loop; what
-		// sending leads to may use l.request.
-		request, rules := l.keepRequest(m).request, x.rules
+		// sending leads to may be another request in the same memory.
+		kept, rules := keepRequest(r, m), x.rules
 		l.advance(x.conn)
 		l.flush()
-		l.request = request
-		l.refresh(m, found, rules)
+		l.refresh(&kept.request, m, found, rules)
 	case cache.Miss, cache.Expired:
-		l.fetch(x, m, found)
+		l.fetch(x, r, m, found)
 	case cache.Wait:
 		f := found.Fill.Owner.(*fetch)
 		if w == nil {
-			w = l.keepRequest(m)
+			w = keepRequest(r, m)
 		} else {
 			w.turns++
 		}
 		// An inner request may be one that the page itself, or another page that
 		// waits, cannot do without. Waiting only for what is not further out, all
 		// come to an end.
-		if w.turns > maxTurns || f.depth < l.request.Depth {
+		if w.turns > maxTurns || f.depth < r.Depth {
 			x.said = cache.Bypass
-			l.hand(x, m)
+			l.hand(x, r, m)
 			return
 		}
 		l.wait(x, w, f)
 	default:
-		l.hand(x, m)
+		l.hand(x, r, m)
 	}
 }
 
@@ -135,18 +132,9 @@ func (l *loop) wall() int64 { return l.start.UnixNano() + l.now }
 func (l *loop) sendPage(x *flight) {
 	c, p := x.conn, x.page
 	l.use(c)
-	r := &l.response
-	*r = http1.Response{
-		Status:    p.Status,
-		Reason:    p.Reason,
-		Length:    int64(len(p.Body)),
-		Type:      p.Type,
-		HasDate:   p.HasDate,
-		HasServer: p.HasServer,
-		Minor:     x.minor,
-		Head:      x.head,
-		KeepAlive: x.keepAlive && !(l.leaving && x.next == nil),
-	}
+	r := l.responseTo(x)
+	r.Status, r.Reason, r.Type, r.Length = p.Status, p.Reason, p.Type, int64(len(p.Body))
+	r.HasDate, r.HasServer = p.HasDate, p.HasServer
 	fields, body := p.Fields, p.Body
 	if x.count > 0 {
 		body = body[x.from : x.from+x.count]
@@ -163,13 +151,8 @@ func (l *loop) sendPage(x *flight) {
 	}
 	l.fields = appendSaid(l.fields, x.said)
 	r.Fields = l.fields
-	if x.rules != nil {
-		l.edited = x.rules.edit(l.edited[:0], r)
-	}
-	before := len(l.out.buf)
-	l.out.buf = l.template.AppendHead(l.out.buf, r)
-	x.headSent(l.out.buf[before:])
-	x.begun, x.status, x.keepAlive, x.framing = true, r.Status, r.KeepAlive, r.Body
+	l.out.buf = l.appendHead(l.out.buf, x, &r)
+	x.begun = true
 	if r.Body == http1.NoBody {
 		body = nil
 	}
@@ -205,10 +188,10 @@ func (l *loop) withSaid(x *flight, fields []byte) []byte {
 
 // pageOf is what a request that changes a page makes out of date (RFC 9111
 // §4.4).
-func (l *loop) pageOf() *cache.Pattern {
-	p := &cache.Pattern{Exact: true, Path: string(route.AppendPath(nil, http1.MergeSlashes(nil, l.request.Path))), Host: l.request.Peer.Host}
+func pageOf(r *exchange.Request) *cache.Pattern {
+	p := &cache.Pattern{Exact: true, Path: string(route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))), Host: r.Peer.Host}
 	if p.Host == "" {
-		p.Host = string(l.request.Parsed.Host.In(l.request.Head))
+		p.Host = string(r.Parsed.Host.In(r.Head))
 	}
 	return p
 }

@@ -120,10 +120,8 @@ func (l *loop) answersHalf(c *conn) bool {
 // one that has not answered a WebSocket's handshake yet, it broke off.
 func (l *loop) tellHalf(c *conn) {
 	for x := c.first; x != nil; x = x.next {
-		if r, ok := x.handler.(Receiver); ok && x.owed && x.fetch == nil {
-			l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpClose, Code: websocket.Abnormal}
-			r.Deliver(&l.input)
-			l.submitted = true
+		if _, ok := x.handler.(Receiver); ok && x.owed && x.fetch == nil {
+			l.tell(x, exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 		}
 	}
 }

@@ -8,14 +8,21 @@ import "fapws/runtime/exchange"
 // has given credit for half of it. So the memory for a client is bounded by the
 // window and what one read brings, or bulkSize.
 
-// handIn delivers l.input to the handler of x, which is a Receiver, and stops
-// reading if that has enough now.
-func (l *loop) handIn(x *flight) {
+// tell delivers input to the handler of x, which is a Receiver.
+func (l *loop) tell(x *flight, in exchange.Input) {
+	l.input = in
+	l.input.Ticket = x.ticket
 	x.handler.(Receiver).Deliver(&l.input)
 	l.submitted = true
+}
+
+// handIn is tell for what the handler has to give credit for, and stops reading if it has
+// enough now.
+func (l *loop) handIn(x *flight, in exchange.Input) {
+	l.tell(x, in)
 	x.since = l.now
-	x.given += int64(len(l.input.Data)) + exchange.InputCost
-	if x.given > exchange.InputWindow && !l.input.Last {
+	x.given += int64(len(in.Data)) + exchange.InputCost
+	if x.given > exchange.InputWindow && !in.Last {
 		l.stop(x.conn)
 	}
 }

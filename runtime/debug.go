@@ -23,12 +23,12 @@ func excerpt(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// note remembers of the request in l.req what its log line needs. at is nil
+// note remembers of a request what its log line needs. at is nil
 // if there was no request: came is what the client sent instead.
 func (l *loop) note(x *flight, at *decision, came []byte) {
 	var head []byte
 	if at != nil {
-		head = at.Head[:l.req.HeadLen]
+		head = at.Head[:at.req.HeadLen]
 	}
 	e, c := x.log, x.conn
 	if e == nil {
@@ -57,7 +57,7 @@ func (l *loop) note(x *flight, at *decision, came []byte) {
 	case at.peer != nil:
 		e.User = at.peer.User
 	case x.rules != nil && x.rules.auth != nil:
-		e.User = auth.User(l.credentials(head)) // with a wrong password, which Apache logs, too
+		e.User = auth.User(at.credentials(head)) // with a wrong password, which Apache logs, too
 	}
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
 	e.Time, e.WireIn, e.Earlier = time.Now(), int64(len(head)+len(came)), int(c.requests)
@@ -78,7 +78,7 @@ func (l *loop) note(x *flight, at *decision, came []byte) {
 	if len(format.Request) == 0 {
 		return
 	}
-	for _, f := range l.req.Fields {
+	for _, f := range at.req.Fields {
 		for i, name := range format.Request {
 			if int(f.Name.Len) == len(name) && is(f, head, name) {
 				e.Request[i].Add(f.Value.In(head))

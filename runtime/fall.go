@@ -41,10 +41,10 @@ func (s *misses) add(path []byte, now int64) {
 	s.since[string(path)] = now
 }
 
-// falls reports whether the files of a mount are known to have nothing for the request in l.req. serveStatic
+// falls reports whether the files of a mount are known to have nothing for a request. serveStatic
 // looks for others.
 func (l *loop) falls(c *conn, at *decision) bool {
-	if l.hasBody() || string(l.req.Method.In(at.Head)) != "GET" && !l.req.Head {
+	if hasBody(at.req) || string(at.req.Method.In(at.Head)) != "GET" && !at.req.Head {
 		return true
 	}
 	if c.known != nil && slices.Contains(c.known.missed, at.mount) {

@@ -23,13 +23,12 @@ type fetch struct {
 	alone       bool  // no client has asked for it: a stale page is fetched anew
 }
 
-// fetch has x, whose request is in l.request, answered by what answers m, and
-// the answer kept.
-func (l *loop) fetch(x *flight, m *Mount, found cache.Found) {
-	f := l.newFetch(found)
+// fetch has x, whose request is r, answered by what answers m, and the answer kept.
+func (l *loop) fetch(x *flight, r *exchange.Request, m *Mount, found cache.Found) {
+	f := l.newFetch(r, found)
 	f.x = x
 	x.handler = recorded{m.Handler}
-	if l.give(x) {
+	if l.give(x, r) {
 		x.fetch = f
 		return
 	}
@@ -43,31 +42,30 @@ func (l *loop) fetch(x *flight, m *Mount, found cache.Found) {
 	l.answerLocally(x, refusal{status: 503, fields: retryAfter})
 }
 
-// newFetch makes l.request the one that is asked for found.
-func (l *loop) newFetch(found cache.Found) *fetch {
-	f := &fetch{fill: found.Fill, page: found.Page, depth: l.request.Depth}
+// newFetch makes r the request that is asked for found.
+func (l *loop) newFetch(r *exchange.Request, found cache.Found) *fetch {
+	f := &fetch{fill: found.Fill, page: found.Page, depth: r.Depth}
 	f.fill.Owner = f
 	var conditions []byte
 	if f.page != nil {
 		conditions = f.page.Conditions()
 	}
 	// A head that has no room for them is sent without them.
-	if f.conditional = len(conditions) > 0 && l.condition(conditions); !f.conditional && !l.condition(nil) {
+	if f.conditional = len(conditions) > 0 && l.condition(r, conditions); !f.conditional && !l.condition(r, nil) {
 		panic("a head is longer without some of its fields") // it was parsed before
 	}
 	return f
 }
 
-// refresh fetches a new page for found, for no client. The request is the one in
-// l.request.
-func (l *loop) refresh(m *Mount, found cache.Found, rules *rules) {
-	f := l.newFetch(found)
+// refresh fetches a new page for found, for no client. The request is r.
+func (l *loop) refresh(r *exchange.Request, m *Mount, found cache.Found, rules *rules) {
+	f := l.newFetch(r, found)
 	f.alone = true
 	x := l.flights.get()
 	x.minor, x.safe, x.rules = 1, true, rules
 	f.x = x
 	x.handler = recorded{m.Handler}
-	if l.give(x) {
+	if l.give(x, r) {
 		x.fetch = f
 		l.lost(x)
 	} else {
@@ -83,10 +81,10 @@ func (f *fetch) instead(l *loop, status int, unreachable bool) bool {
 	return f.page != nil && f.page.Instead(status, unreachable, l.wall())
 }
 
-// condition takes out of l.request what makes its answer depend on what the
+// condition takes out of a request what makes its answer depend on what the
 // client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
-func (l *loop) condition(conditions []byte) (ok bool) {
-	head, parsed := l.request.Head, l.request.Parsed
+func (l *loop) condition(r *exchange.Request, conditions []byte) (ok bool) {
+	head, parsed := r.Head, r.Parsed
 	drops := false
 	for _, f := range parsed.Fields {
 		drops = drops || conditional(f, head)
@@ -108,7 +106,7 @@ func (l *loop) condition(conditions []byte) (ok bool) {
 	if _, err := changed.Parse(bare, &l.cfg.Limits); err != nil {
 		return false
 	}
-	l.request.Head, l.request.Parsed = bare, changed
+	r.Head, r.Parsed = bare, changed
 	return true
 }
 

@@ -36,15 +36,15 @@ type fileJob struct {
 // templates are for fileJob.open, which runs beside the loop.
 var templates = sync.Pool{New: func() any { return http1.NewTemplate(serverName, 0) }}
 
-// serveStatic answers the request in l.req from the files of its mount.
+// serveStatic answers a request from the files of its mount.
 func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, bool) {
 	if c.busy() {
 		l.setState(c, stateWaiting)
 		return 0, false
 	}
-	if l.hasBody() {
+	if hasBody(at.req) {
 		r := refusal{status: 413, text: "a file takes no body"}
-		if !l.req.Safe {
+		if !at.req.Safe {
 			r = refusal{status: 405, fields: allowRead} // a form, say: the method is wrong first of all
 		}
 		return l.refuse(c, at, rest, used, r)
@@ -57,7 +57,7 @@ func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, b
 		missed, named = c.known.missed, c.known.index != ""
 	}
 	x := l.newFlight(c, at)
-	l.staticReq = static.Request{Path: path, Prefix: x.prefix, Head: at.Head, Parsed: &l.req}
+	l.staticReq = static.Request{Path: path, Prefix: x.prefix, Head: at.Head, Parsed: at.req}
 	if x.log != nil {
 		x.log.File = append(append(x.log.File, files.Root()...), path...)
 	}
@@ -67,7 +67,7 @@ func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, b
 	if files.Hit(l.start.UnixNano()+l.now, &l.staticReq, &l.staticRes) {
 		switch {
 		case l.staticRes.Head.Status >= 400:
-			r := failure(&l.staticRes, &l.req, at.Head)
+			r := failure(&l.staticRes, at.req, at.Head)
 			l.staticRes.Close()
 			l.answerLocally(x, r)
 		case l.staticRes.Fd() < 0:
@@ -80,7 +80,7 @@ func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, b
 			files: files,
 			req:   cloneStatic(&l.staticReq),
 			unix:  l.unix,
-			resp:  http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !l.leaving},
+			resp:  l.responseTo(x),
 			rules: x.rules,
 			named: named,
 		}
@@ -130,16 +130,11 @@ func (l *loop) sendHit(x *flight) {
 func (l *loop) sendOpen(x *flight) {
 	c := x.conn
 	j := &l.fileJob
-	*j = fileJob{res: l.staticRes, resp: http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !l.leaving}}
+	*j = fileJob{res: l.staticRes, resp: l.responseTo(x)}
 	l.staticRes = static.Response{}
 	fill(&j.resp, &j.res.Head)
-	if x.rules != nil {
-		l.edited = x.rules.edit(l.edited[:0], &j.resp)
-	}
 	l.use(c)
-	before := len(l.out.buf)
-	l.out.buf = l.template.AppendHead(l.out.buf, &j.resp)
-	x.headSent(l.out.buf[before:])
+	l.out.buf = l.appendHead(l.out.buf, x, &j.resp)
 	x.static = true
 	buf := l.out.buf
 	l.out.conn, l.out.buf = nil, buf[:0]
@@ -229,11 +224,9 @@ func (j *fileJob) open(t *transfer) {
 	}
 	template := templates.Get().(*http1.Template)
 	template.SetTime(j.unix)
-	j.rules.edit(nil, &j.resp)
-	buf := template.AppendHead(nil, &j.resp)
+	j.head, _ = writeHead(nil, template, j.rules, &j.resp, nil)
 	templates.Put(template)
-	j.head = buf
-	t.items = j.items([]item{{data: buf}}, copyLimit)
+	t.items = j.items([]item{{data: j.head}}, copyLimit)
 }
 
 // items appends what is to be sent of the response's body to the item with its

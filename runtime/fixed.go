@@ -79,7 +79,7 @@ func checkFieldName(name string) error {
 		}
 	}
 	switch strings.ToLower(name) {
-	case "content-length", "transfer-encoding", "connection", "keep-alive":
+	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept", "sec-websocket-extensions":
 		return fmt.Errorf("%s is the server's to say", name)
 	}
 	return nil

@@ -64,7 +64,7 @@ func (l *loop) handOver(x *flight, p *exchange.Part) {
 	job := &fileJob{
 		unix:  l.unix,
 		rules: x.rules,
-		resp:  http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !p.Head.Close && !l.leaving},
+		resp:  l.responseTo(x),
 		from: &handedOver{
 			options:   string(p.Head.Static),
 			fields:    bytes.Clone(p.Head.Fields),
@@ -72,6 +72,7 @@ func (l *loop) handOver(x *flight, p *exchange.Part) {
 			hasServer: p.Head.HasServer,
 		},
 	}
+	job.resp.KeepAlive = job.resp.KeepAlive && !p.Head.Close
 	if x.conn != nil {
 		job.from.client = x.conn.clientText()
 	}

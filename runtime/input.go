@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -117,13 +118,14 @@ func (l *loop) consume(c *conn, buf []byte) (n int) {
 // next takes one request from the front of buf. again is false when there is
 // no use in going on now: c.state says why.
 func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
+	req := &l.head
 	if c.state == stateHead {
-		l.req.Resume = c.resume
+		req.Resume = c.resume
 	}
-	n, err := l.req.Parse(buf, &l.cfg.Limits)
+	n, err := req.Parse(buf, &l.cfg.Limits)
 	if err != nil {
 		if err == http1.ErrNeedMore {
-			c.resume, l.req.Resume = l.req.Resume, http1.Resume{}
+			c.resume, req.Resume = req.Resume, http1.Resume{}
 			if c.state != stateHead {
 				c.stamp = l.now
 				l.setState(c, stateHead)
@@ -137,88 +139,86 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 	if c.state != stateReady {
 		l.setState(c, stateReady)
 	}
-	if !l.mayGo(c) {
+	if !l.mayGo(c, req) {
 		l.setState(c, stateWaiting)
 		return 0, false
 	}
-	head := buf[n-l.req.HeadLen : n]
-	return l.dispatch(c, head, buf[n:], n)
+	return l.dispatch(c, req, buf[n-req.HeadLen:n], buf[n:], n)
 }
 
-// mayGo says whether the request in l.req may be worked on while those before
+// mayGo says whether a request may be worked on while those before
 // it are: RFC 9112 §9.3.2 allows that if all of them are safe.
-func (l *loop) mayGo(c *conn) bool {
+func (l *loop) mayGo(c *conn, req *http1.Request) bool {
 	if !c.busy() {
 		return true
 	}
-	return l.req.Safe && c.transfer == nil && c.check == nil && c.last.safe && c.flights < maxFlights && c.bulky <= maxAhead && !l.hasBody()
+	return req.Safe && c.transfer == nil && c.check == nil && c.last.safe && c.flights < maxFlights && c.bulky <= maxAhead && !hasBody(req)
 }
 
-func (l *loop) hasBody() bool { return l.req.Body == http1.Chunked || l.req.Length > 0 }
+func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
 
-// submit hands l.request over to what answers where at leads; l.req is its parsed head.
-func (l *loop) submit(c *conn, at *decision) {
+// submit hands a request over to what answers where at leads.
+func (l *loop) submit(c *conn, at *decision, r *exchange.Request) {
 	m := at.mount
 	x := l.newFlight(c, at)
-	l.request.Parsed = &l.req
-	if l.request.Peer = at.peer; l.request.Peer == nil {
-		l.request.Peer = c.Client()
+	if r.Peer = at.peer; r.Peer == nil {
+		r.Peer = c.Client()
 	}
-	x.peer = l.request.Peer
+	x.peer = r.Peer
 	if x.rules != nil {
-		l.request.ErrorLog = x.rules.number
+		r.ErrorLog = x.rules.number
 	}
 	if c.inner != nil {
-		l.request.Depth, l.request.Value = c.inner.depth, c.inner.value
+		r.Depth, r.Value = c.inner.depth, c.inner.value
 	}
 	if x.log != nil {
 		// That of a chunked body is without its framing; of one that is streamed the
 		// rest is added as it comes.
-		if x.log.WireIn += l.request.Size; l.request.More {
-			x.log.WireIn += int64(len(l.request.Body)) - l.request.Size
+		if x.log.WireIn += r.Size; r.More {
+			x.log.WireIn += int64(len(r.Body)) - r.Size
 		}
 	}
-	x.raw = l.request.Socket != 0
+	x.raw = r.Socket != 0
 	if c.body != nil {
 		c.body.x = x
-	} else if !x.keepAlive && !l.request.WebSocket {
+	} else if !x.keepAlive && !r.WebSocket {
 		l.setState(c, stateEnding)
 	}
-	caches := m.Cache != nil && l.store != nil && !l.request.WebSocket
-	l.request.Pipeline = 0
+	caches := m.Cache != nil && l.store != nil && !r.WebSocket
+	r.Pipeline = 0
 	if caches || l.pacer == nil || m.Handler != Handler(l.pacer) {
 		x.bulky = true
 		c.bulky++
 	} else if c.flights > 1 {
-		l.request.Pipeline = c.fd
+		r.Pipeline = c.fd
 	}
 	if caches {
-		l.consult(x, m, nil)
+		l.consult(x, r, m, nil)
 	} else {
-		l.hand(x, m)
+		l.hand(x, r, m)
 	}
 }
 
-// hand gives l.request to what answers m, as x.
-func (l *loop) hand(x *flight, m *Mount) {
+// hand gives a request to what answers m, as x.
+func (l *loop) hand(x *flight, r *exchange.Request, m *Mount) {
 	x.handler = m.Handler
-	if !l.give(x) {
+	if !l.give(x, r) {
 		l.unwanted(x)
 		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
 	}
 }
 
-// give submits l.request to the handler of x; false: it takes no more.
-func (l *loop) give(x *flight) bool {
-	l.request.Ticket = x.ticket
+// give submits a request to the handler of x; false: it takes no more.
+func (l *loop) give(x *flight, r *exchange.Request) bool {
+	r.Ticket = x.ticket
 	if l.debug >= 2 {
 		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
 	}
-	l.request.Held = l.unsent.over > 0 && l.mustWait(x) && x.pacer() != nil
-	if !x.handler.Submit(&l.request) {
+	r.Held = l.unsent.over > 0 && l.mustWait(x) && x.pacer() != nil
+	if !x.handler.Submit(r) {
 		return false
 	}
-	if l.request.Held {
+	if r.Held {
 		l.countHeldBack(x)
 		x.defers()
 		return true
@@ -229,16 +229,16 @@ func (l *loop) give(x *flight) bool {
 	return true
 }
 
-// newFlight puts an exchange for the request in l.req behind those of c.
+// newFlight puts an exchange for the request of at behind those of c.
 func (l *loop) newFlight(c *conn, at *decision) *flight {
 	x := l.flights.get()
 	if l.served++; l.served == l.worn && l.cfg.Worn != nil {
 		go l.cfg.Worn()
 	}
-	x.minor = l.req.Minor
-	x.head = l.req.Head
-	x.keepAlive = l.req.KeepAlive
-	x.safe = l.req.Safe
+	x.minor = at.req.Minor
+	x.head = at.req.Head
+	x.keepAlive = at.req.KeepAlive
+	x.safe = at.req.Safe
 	x.rules = at.rules
 	if c.known != nil {
 		c.known = nil

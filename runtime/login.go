@@ -19,12 +19,12 @@ const (
 	undecided // the request begins again when that is known
 )
 
-// authenticate checks whether the client of the request in l.req may log in where at leads. A password that
+// authenticate checks whether the client may log in where at leads. A password that
 // is not known takes long to check: that is done beside the loop, and the request waits in the input of c.
 func (l *loop) authenticate(c *conn, at *decision) (refusal, verdict) {
 	a := at.rules.auth
 	no := refusal{status: 401, fields: a.Challenge()}
-	credentials := l.credentials(at.Head)
+	credentials := at.credentials(at.Head)
 	if credentials == nil {
 		return no, rejected
 	}
@@ -65,8 +65,8 @@ func (l *loop) checked(c *conn, found login) {
 }
 
 // credentials returns the value of the Authorization field, or nil.
-func (l *loop) credentials(head []byte) []byte {
-	for _, f := range l.req.Fields {
+func (at *decision) credentials(head []byte) []byte {
+	for _, f := range at.req.Fields {
 		if f.Name.Len == 13 && is(f, head, "authorization") {
 			return f.Value.In(head)
 		}

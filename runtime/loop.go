@@ -52,19 +52,18 @@ type loop struct {
 	overran bool // stalled has answered for a handler
 	starts  bool // startSubmitted is on the stack
 
-	req       http1.Request  // the head being parsed
-	out       output         // what waits to be written to one connection
-	response  http1.Response // the head being written
-	iov       vector         // scratch of write
-	flights   flights        // all exchanges
-	unsent    unsent         // bytes of answers that wait for clients
-	served    int64          // requests there have been
+	head      http1.Request // memory for what next and again parse; an argument everywhere else
+	out       output        // what waits to be written to one connection
+	iov       vector        // scratch of write
+	flights   flights       // all exchanges
+	unsent    unsent        // bytes of answers that wait for clients
+	served    int64         // requests there have been
 	transfers map[*transfer]struct{}
 	buffers   [][]byte         // spare input buffers
 	bulk      []byte           // scratch of readOn, made by the first who needs it
 	part      exchange.Part    // the part being delivered
-	request   exchange.Request // the request being submitted
-	input     exchange.Input   // what is being delivered to a handler
+	request   exchange.Request // memory for what ask makes; an argument everywhere else
+	input     exchange.Input   // memory for tell
 	decision  decision         // about the request in req
 	location  []byte           // scratch of a field
 	edited    []byte           // scratch of the fields of a response

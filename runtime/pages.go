@@ -134,7 +134,7 @@ func (l *loop) pageJob(x *flight, r refusal) *fileJob {
 	r.fields = bytes.Clone(r.fields)
 	return &fileJob{
 		unix:  l.unix,
-		resp:  http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive},
+		resp:  l.responseTo(x),
 		page:  &r,
 		rules: x.rules,
 	}

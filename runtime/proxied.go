@@ -105,14 +105,14 @@ func (l *loop) introduce(c *conn, h *proxyHeader) {
 	}
 }
 
-// believe works out, for a trusted proxy, who the client of the request in l.req is. A proxy mostly
+// believe works out, for a trusted proxy, who the client of a request is. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
-func (l *loop) believe(c *conn, head []byte) {
+func (l *loop) believe(c *conn, req *http1.Request, head []byte) {
 	f := c.front
 	if !f.trusted {
 		return
 	}
-	l.said = route.AppendForwarded(l.said[:0], &l.req, head)
+	l.said = route.AppendForwarded(l.said[:0], req, head)
 	if f.peer != nil && bytes.Equal(l.said, f.key) {
 		return
 	}

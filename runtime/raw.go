@@ -20,13 +20,14 @@ import (
 // read, and the application would not see them.
 var early = refusal{status: 400, text: "data before the WebSocket was accepted", close: true}
 
-// wantsSocket says whether the request in l.req, whose Connection lists "upgrade",
-// asks for a WebSocket (RFC 6455 §4.1).
-func (l *loop) wantsSocket(c *conn, head []byte) bool {
-	if l.req.Minor == 0 || l.hasBody() || c.inner != nil || string(l.req.Method.In(head)) != "GET" {
+// wantsSocket says whether a request, whose Connection lists "upgrade", asks for a
+// WebSocket (RFC 6455 §4.1).
+func wantsSocket(c *conn, at *decision) bool {
+	req, head := at.req, at.Head
+	if req.Minor == 0 || hasBody(req) || c.inner != nil || string(req.Method.In(head)) != "GET" {
 		return false
 	}
-	for _, f := range l.req.Fields {
+	for _, f := range req.Fields {
 		if f.Name.Len != 7 || !is(f, head, "upgrade") {
 			continue
 		}

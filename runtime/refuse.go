@@ -31,19 +31,19 @@ var (
 	bodyTooBig = refusal{status: 413, text: "input body too big", close: true}
 )
 
-// refuse answers the request in l.req without a handler. Its body, if it has
+// refuse answers a request without a handler. Its body, if it has
 // one, is skipped when it is here already; otherwise the connection ends.
 func (l *loop) refuse(c *conn, at *decision, rest []byte, used int, r refusal) (int, bool) {
 	skipped := 0
-	if l.hasBody() && !r.close {
-		if l.req.Body == http1.Sized && l.req.Length <= int64(len(rest)) {
-			skipped = int(l.req.Length)
+	if hasBody(at.req) && !r.close {
+		if at.req.Body == http1.Sized && at.req.Length <= int64(len(rest)) {
+			skipped = int(at.req.Length)
 		} else {
 			r.close = true
 		}
 	}
 	used += skipped
-	r.html = wantsHTML(&l.req, at.Head)
+	r.html = wantsHTML(at.req, at.Head)
 	x := l.newFlight(c, at)
 	if x.log != nil {
 		x.log.WireIn += int64(skipped)
@@ -126,12 +126,9 @@ func (l *loop) makeLocal(x *flight, r refusal) {
 			return
 		}
 	}
-	resp := http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive}
+	resp := l.responseTo(x)
 	body := r.fill(&resp)
-	x.rules.edit(nil, &resp)
-	x.local = l.template.AppendHead(nil, &resp)
-	x.headSent(x.local)
-	x.status = r.status
+	x.local = l.appendHead(nil, x, &resp)
 	if resp.Body == http1.Sized {
 		x.local = append(x.local, body...)
 		x.sent = resp.Length

@@ -187,10 +187,8 @@ func (l *loop) sendHead(x *flight, p *exchange.Part) {
 	if x.extra != nil {
 		p.Head.Fields = (&handedOver{fields: x.extra}).with(p.Head.Fields)
 	}
-	r := &l.response
-	r.Minor, r.Head = x.minor, x.head
-	r.KeepAlive = x.keepAlive && !(l.leaving && x.next == nil)
-	fill(r, &p.Head)
+	r := l.responseTo(x)
+	fill(&r, &p.Head)
 	if r.Length < 0 && p.Last && !p.Failed && len(p.Head.Channel) == 0 {
 		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {
 			r.Length = size
@@ -199,17 +197,8 @@ func (l *loop) sendHead(x *flight, p *exchange.Part) {
 	if x.told {
 		r.Fields = l.withSaid(x, r.Fields)
 	}
-	if x.rules != nil {
-		l.edited = x.rules.edit(l.edited[:0], r)
-	}
-	before := len(l.out.buf)
-	l.out.buf = l.template.AppendHead(l.out.buf, r)
-	x.headSent(l.out.buf[before:])
+	l.out.buf = l.appendHead(l.out.buf, x, &r)
 	x.begun = true
-	x.status = r.Status
-	x.keepAlive = r.KeepAlive
-	x.framing = r.Body
-	x.left = r.Length
 }
 
 // fill completes r, which has what is known of the request, with what the

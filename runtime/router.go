@@ -151,23 +151,24 @@ func (m *Mount) rewrite() *route.Rewrite {
 // decision is where a request goes, and for whom.
 type decision struct {
 	route.Decision
+	req   *http1.Request // its head, parsed
 	mount *Mount         // nil: none
 	rules *rules         // of the mount, or of the site; nil: none
 	peer  *exchange.Peer // the client, if it has logged in; or nil
 }
 
-// dispatch decides about the request in l.req, and has it answered. rest is what follows the head;
+// dispatch decides about a request, and has it answered. rest is what follows the head;
 // used is the head's length with what was skipped before it.
-func (l *loop) dispatch(c *conn, head, rest []byte, used int) (int, bool) {
+func (l *loop) dispatch(c *conn, req *http1.Request, head, rest []byte, used int) (int, bool) {
 	at := &l.decision
-	at.mount, at.rules, at.peer = nil, nil, nil
-	if l.notice != nil && wantsHTML(&l.req, head) {
+	at.req, at.mount, at.rules, at.peer = req, nil, nil, nil
+	if l.notice != nil && wantsHTML(req, head) {
 		at.Head = head
 		return l.refuse(c, at, rest, used, l.notice.refusal())
 	}
-	r := route.Request{Parsed: &l.req, Head: head, From: c}
+	r := route.Request{Parsed: req, Head: head, From: c}
 	if c.front != nil {
-		l.believe(c, head)
+		l.believe(c, req, head)
 		r.Root = c.front.root
 		if c.front.trusted {
 			l.said = append(l.said[:0], c.front.peer.Host...)
@@ -222,7 +223,7 @@ func (l *loop) settleRules(at *decision) {
 	}
 }
 
-// answer has the request in l.req answered by its mount.
+// answer has a request answered by its mount.
 func (l *loop) answer(c *conn, at *decision, rest []byte, used int) (int, bool) {
 	switch m := at.mount; {
 	case m.Static != nil:
@@ -236,29 +237,29 @@ func (l *loop) answer(c *conn, at *decision, rest []byte, used int) (int, bool) 
 	}
 }
 
-// handle submits the request in l.req to the handler of its mount, or begins to collect
+// handle submits a request to the handler of its mount, or begins to collect
 // its body.
 func (l *loop) handle(c *conn, at *decision, rest []byte, used int) (int, bool) {
 	m := at.mount
-	if (m.WebSocket || m.Tunnels) && l.req.UpgradeTo.Len > 0 && l.wantsWebSocket(c, at.Head) {
+	if (m.WebSocket || m.Tunnels) && at.req.UpgradeTo.Len > 0 && wantsWebSocket(c, at) {
 		return l.handshake(c, at, rest, used)
 	}
 	var body []byte
-	if l.hasBody() {
-		if l.req.Body == http1.Chunked || l.req.Length > int64(len(rest)) {
+	if hasBody(at.req) {
+		if at.req.Body == http1.Chunked || at.req.Length > int64(len(rest)) {
 			if m.Streams {
 				return l.stream(c, at, rest, used)
 			}
 			return l.begin(c, at, rest, used)
 		}
-		if l.tooBig(at.rules, l.req.Length) {
+		if l.tooBig(at.rules, at.req.Length) {
 			return l.refuse(c, at, rest, used, bodyTooBig)
 		}
-		body = rest[:l.req.Length]
+		body = rest[:at.req.Length]
 		used += len(body)
 	}
 	socket := 0
-	if m.Raw && l.req.Upgrade && l.wantsSocket(c, at.Head) {
+	if m.Raw && at.req.Upgrade && wantsSocket(c, at) {
 		var err error
 		if c.busy() {
 			l.setState(c, stateWaiting)
@@ -269,19 +270,20 @@ func (l *loop) handle(c *conn, at *decision, rest []byte, used int) (int, bool) 
 			return l.refuse(c, at, rest, used, refusal{status: 503, fields: retryAfter})
 		}
 	}
-	l.ask(at)
-	l.request.Body, l.request.Size = body, int64(len(body))
-	l.request.Socket = socket
-	l.submit(c, at)
+	r := l.ask(at)
+	r.Body, r.Size = body, int64(len(body))
+	r.Socket = socket
+	l.submit(c, at, r)
 	return used, c.state == stateReady
 }
 
-// ask makes l.request the request that at is about, without a body.
-func (l *loop) ask(at *decision) {
+// ask returns the request that at is about, without a body. It holds until the next one.
+func (l *loop) ask(at *decision) *exchange.Request {
 	// One by one: a literal would be made elsewhere and then copied.
 	r := &l.request
 	*r = exchange.Request{}
 	r.Mount, r.Script, r.Root = at.mount.Index, at.Script, at.Root
 	r.Head, r.Path, r.Routed = at.Head, at.Asked(at.mount.Resolved), at.Rewritten
-	r.Spool = -1
+	r.Parsed, r.Spool = at.req, -1
+	return r
 }

@@ -12,16 +12,16 @@ import (
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
 
-// stream submits the request in l.req, whose body is not yet here, unless it turns
+// stream submits a request whose body is not yet here, unless it turns
 // out that it is: chunks have to be looked at for that.
 func (l *loop) stream(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	if l.tooBig(at.rules, l.req.Length) {
+	if l.tooBig(at.rules, at.req.Length) {
 		return l.refuse(c, at, rest, used, bodyTooBig)
 	}
 	b := &body{
-		chunked: l.req.Body == http1.Chunked,
-		want:    l.req.Length,
-		html:    wantsHTML(&l.req, at.Head),
+		chunked: at.req.Body == http1.Chunked,
+		want:    at.req.Length,
+		html:    wantsHTML(at.req, at.Head),
 		spool:   -1,
 		begun:   l.now,
 	}
@@ -29,19 +29,19 @@ func (l *loop) stream(c *conn, at *decision, rest []byte, used int) (int, bool) 
 	if err != nil {
 		return l.refuse(c, at, rest, used, l.bodyRefusal(err))
 	}
-	l.ask(at)
-	l.request.Body, l.request.Size, l.request.More = piece, b.size, !whole
+	r := l.ask(at)
+	r.Body, r.Size, r.More = piece, b.size, !whole
 	if whole {
-		l.submit(c, at)
+		l.submit(c, at, r)
 		return used + len(rest) - len(left), c.state == stateReady
 	}
-	if l.request.Size = l.req.Length; b.chunked {
-		l.request.Size = -1
+	if r.Size = at.req.Length; b.chunked {
+		r.Size = -1
 	}
-	b.expects = l.req.Expect100 && len(rest) == 0
+	b.expects = at.req.Expect100 && len(rest) == 0
 	c.body, c.stamp = b, l.now
 	l.setState(c, stateBody)
-	l.submit(c, at)
+	l.submit(c, at, r)
 	if b.expects && c.body == b {
 		b.expects = false
 		l.use(c)
@@ -76,8 +76,7 @@ func (l *loop) feed(c *conn, data []byte) (rest []byte) {
 			l.setState(c, stateEnding)
 		}
 	}
-	l.input = exchange.Input{Ticket: x.ticket, Data: piece, Last: whole}
-	l.handIn(x)
+	l.handIn(x, exchange.Input{Data: piece, Last: whole})
 	return rest
 }
 

@@ -55,7 +55,7 @@ func (l *loop) dig(x *flight, p *exchange.Part) {
 	early := bytes.Clone(c.pending())
 	l.dropInput(c)
 	head := l.tunnelHead(x, p)
-	x.begun, x.status = true, p.Head.Status
+	x.begun = true
 	x.raw, x.tunnel = true, p.Head.Tunnel
 	x.tunnel.Take(socket, head, early)
 	l.release(p)
@@ -63,17 +63,11 @@ func (l *loop) dig(x *flight, p *exchange.Part) {
 
 // tunnelHead returns the head of the answer, with what rules add to it.
 func (l *loop) tunnelHead(x *flight, p *exchange.Part) []byte {
-	r := &l.response
-	*r = http1.Response{
+	r := http1.Response{
 		Status: p.Head.Status, Reason: p.Head.Reason, Minor: 1, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
 	}
-	if x.rules != nil {
-		l.edited = x.rules.edit(l.edited[:0], r)
-	}
-	head := l.template.AppendHead(nil, r)
-	x.headSent(head)
-	return head
+	return l.appendHead(nil, x, &r)
 }
 
 // leftToTunnel keeps a connection that the kernel calls hung up while its tunnel may

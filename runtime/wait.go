@@ -26,9 +26,9 @@ type waiter struct {
 // says, or cannot be kept, may disappoint it.
 const maxTurns = 3
 
-// keepRequest copies l.request.
-func (l *loop) keepRequest(m *Mount) *waiter {
-	w := &waiter{mount: m, request: l.request}
+// keepRequest copies a request, and what it refers to.
+func keepRequest(given *exchange.Request, m *Mount) *waiter {
+	w := &waiter{mount: m, request: *given}
 	r := &w.request
 	parsed := *r.Parsed
 	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
@@ -109,9 +109,8 @@ func (l *loop) retryWaiting() {
 			x.same = w.page.Unchanged(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed})
 			l.advance(x.conn)
 		default:
-			l.request = w.request
-			l.request.Ticket = x.ticket
-			l.consult(x, w.mount, w)
+			w.request.Ticket = x.ticket
+			l.consult(x, &w.request, w.mount, w)
 		}
 	}
 	l.retries = l.retries[:0]

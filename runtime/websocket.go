@@ -33,17 +33,17 @@ type sockets struct {
 	deflater websocket.Deflater
 }
 
-// wantsWebSocket says whether the request in l.req asks for one where it may. Not
-// one of the server to itself: there is nobody who could talk.
-func (l *loop) wantsWebSocket(c *conn, head []byte) bool {
-	return c.inner == nil && websocket.Asked(&l.req, head)
+// wantsWebSocket says whether a request asks for one where it may. Not one of the
+// server to itself, which has no client that could talk.
+func wantsWebSocket(c *conn, at *decision) bool {
+	return c.inner == nil && websocket.Asked(at.req, at.Head)
 }
 
-// handshake submits the request in l.req, which asks for a WebSocket of m, or refuses
+// handshake submits a request that asks for a WebSocket of its mount, or refuses
 // it. It waits for those before it, and what follows waits for its answer: it may
 // be frames.
 func (l *loop) handshake(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	h, refused := websocket.Check(&l.req, at.Head, !l.cfg.NoWebSocketDeflate)
+	h, refused := websocket.Check(at.req, at.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
 		return l.refuse(c, at, rest, used, refusal{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
 	}
@@ -55,11 +55,11 @@ func (l *loop) handshake(c *conn, at *decision, rest []byte, used int) (int, boo
 	if at.mount.WebSocket {
 		ws = l.newSocket(h)
 	}
-	l.ask(at)
-	l.request.WebSocket = true
+	r := l.ask(at)
+	r.WebSocket = true
 	c.ws = ws
 	l.setState(c, stateWaiting)
-	l.submit(c, at)
+	l.submit(c, at, r)
 	if ws != nil && c.first != nil && c.first.owed {
 		ws.x = c.first
 	}
@@ -99,11 +99,6 @@ func (l *loop) openSocket(x *flight, p *exchange.Part) {
 	c := x.conn
 	ws := c.ws
 	l.use(c)
-	r := &l.response
-	*r = http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
-	if x.rules != nil {
-		l.edited = x.rules.edit(l.edited[:0], r)
-	}
 	fields := append(l.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	fields = append(append(fields, ws.accept[:]...), crlf...)
 	if s := p.Head.Subprotocol; websocket.IsToken(s) {
@@ -114,12 +109,10 @@ func (l *loop) openSocket(x *flight, p *exchange.Part) {
 	if ws.packing.On {
 		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)
 	}
-	fields = append(fields, r.Fields...)
-	l.fields, r.Fields = fields, fields
-	before := len(l.out.buf)
-	l.out.buf = l.template.AppendHead(l.out.buf, r)
-	x.headSent(l.out.buf[before:])
-	x.begun, x.status = true, 101
+	l.fields = append(fields, p.Head.Fields...)
+	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
+	l.out.buf = l.appendHead(l.out.buf, x, &r)
+	x.begun = true
 	x.owed = false // messages come when they come: no timeout
 	ws.open = true
 	c.stamp = l.now

@@ -37,9 +37,7 @@ func (l *loop) closing(c *conn, code uint16, reason string) []byte {
 
 // tellClosed tells the handler of x that its WebSocket is closed.
 func (l *loop) tellClosed(x *flight, code uint16, reason []byte) {
-	l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpClose, Code: code, Data: reason}
-	x.handler.(Receiver).Deliver(&l.input)
-	l.submitted = true
+	l.tell(x, exchange.Input{Op: exchange.OpClose, Code: code, Data: reason})
 }
 
 // detach ends that an exchange and c, which it has been told is closed, know each other. Parts

@@ -76,12 +76,12 @@ func (l *loop) message(c *conn, m *websocket.Message) {
 		if x == nil || ws.closing && ws.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
 			return
 		}
-		l.input = exchange.Input{Ticket: x.ticket, Op: exchange.OpBinary, Data: m.Data}
+		op := exchange.OpBinary
 		if m.Op == websocket.Text {
-			l.input.Op = exchange.OpText
+			op = exchange.OpText
 		}
 		l.taken++
-		l.handIn(x)
+		l.handIn(x, exchange.Input{Op: op, Data: m.Data})
 	}
 }
 
