@@ -2,20 +2,20 @@ package runtime
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"net/http"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,20 +37,15 @@ type asker struct {
 	origin exchange.Origin
 	conn   net.Conn
 	r      *bufio.Reader
-	body   *innerBody // of the last answer
+	body   *answerBody // of the last answer
 }
 
 func (s *Server) inner(o exchange.Origin) exchange.Inner { return &asker{s: s, origin: o} }
 
 var (
-	errStopped    = errors.New("the server has stopped")
-	errBadTarget  = errors.New("not an absolute path of a URL")
-	errBadAnswer  = errors.New("bug: an answer that cannot be read")
-	errAnswerHead = errors.New("the head of the answer is too long")
+	errStopped   = errors.New("the server has stopped")
+	errBadTarget = errors.New("not an absolute path of a URL")
 )
-
-// maxAnswerHead bounds the head of an answer to an inner request, in bytes.
-const maxAnswerHead = 64 << 10
 
 // Ask implements exchange.Inner.
 func (a *asker) Ask(ctx context.Context, target string, fields []byte) (*exchange.Answer, error) {
@@ -115,11 +110,10 @@ func (a *asker) exchange(request []byte) (*exchange.Answer, error) {
 	if _, err := a.r.Peek(1); err != nil {
 		return nil, fmt.Errorf("%w: %v", errNoAnswer, err)
 	}
-	answer, body, err := readAnswer(a.r)
+	answer, body, err := a.readAnswer()
 	if err != nil {
 		return nil, err
 	}
-	body.of = a
 	a.body, answer.Body = body, body
 	return answer, nil
 }
@@ -219,27 +213,23 @@ func (g *gate) shut() {
 	g.mu.Unlock()
 }
 
-// innerBody reads the body of an answer.
-type innerBody struct {
-	of      *asker
-	ctx     context.Context
-	stop    func() bool // of what makes ctx end a Read
-	framing http1.Framing
-	left    int64 // if Sized
-	chunks  http1.ChunkedReader
-	last    bool // the connection ends with it
-	err     error
+// answerBody reads the body of an answer.
+type answerBody struct {
+	io.Reader
+	of   *asker
+	ctx  context.Context
+	stop func() bool // of what makes ctx end a Read
+	size int64       // -1: not known
+	last bool        // the connection ends with it
+	err  error
 }
 
 // Read implements io.Reader.
-func (b *innerBody) Read(p []byte) (n int, err error) {
+func (b *answerBody) Read(p []byte) (n int, err error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	if len(p) == 0 {
-		return 0, nil
-	}
-	n, err = b.read(p)
+	n, err = b.Reader.Read(p)
 	if err != nil {
 		if cause := b.ctx.Err(); cause != nil && err != io.EOF {
 			err = cause
@@ -249,55 +239,8 @@ func (b *innerBody) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-func (b *innerBody) read(p []byte) (n int, err error) {
-	r := b.of.r
-	switch b.framing {
-	case http1.NoBody:
-		return 0, io.EOF
-	case http1.Sized:
-		if b.left == 0 {
-			return 0, io.EOF
-		}
-		n, err = r.Read(p[:min(int64(len(p)), b.left)])
-		b.left -= int64(n)
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return n, err
-	case http1.Chunked:
-		for n == 0 && err == nil {
-			n, err = b.readChunk(p)
-		}
-		return n, err
-	}
-	return r.Read(p)
-}
-
-// readChunk reads from a chunked body, perhaps nothing.
-func (b *innerBody) readChunk(p []byte) (int, error) {
-	if b.chunks.Done() {
-		return 0, io.EOF
-	}
-	r := b.of.r
-	if _, err := r.Peek(1); err != nil {
-		if err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		return 0, err
-	}
-	src, _ := r.Peek(r.Buffered())
-	// Of data no more than p holds; what frames it is shorter than it is.
-	data, used, err := b.chunks.Next(src[:min(len(src), len(p))])
-	n := copy(p, data)
-	r.Discard(used)
-	if err == http1.ErrNeedMore {
-		err = nil
-	}
-	return n, err
-}
-
 // end notes that there is no more, which a Close may come before.
-func (b *innerBody) end(err error) {
+func (b *answerBody) end(err error) {
 	b.err = err
 	inTime := b.stop()
 	if err != io.EOF || b.last || !inTime {
@@ -305,12 +248,12 @@ func (b *innerBody) end(err error) {
 	}
 }
 
-// maxSkip is how much of a body nobody wants is read to keep the connection.
+// maxSkip is the largest body that is read to its end, though unwanted, to keep the connection.
 const maxSkip = 64 << 10
 
 // Close implements io.Closer.
-func (b *innerBody) Close() error {
-	if b.err == nil && (b.framing != http1.Sized || b.left > maxSkip) {
+func (b *answerBody) Close() error {
+	if b.err == nil && (b.size < 0 || b.size > maxSkip) {
 		b.end(io.ErrClosedPipe)
 	}
 	for b.err == nil {
@@ -319,68 +262,24 @@ func (b *innerBody) Close() error {
 	return nil
 }
 
-// readAnswer reads the head of a response that this server has made.
-func readAnswer(r *bufio.Reader) (*exchange.Answer, *innerBody, error) {
-	a, b := &exchange.Answer{Length: -1}, &innerBody{framing: http1.UntilClose}
-	line, err := readLine(r, maxAnswerHead)
-	if err != nil {
-		return nil, nil, err
-	}
-	// HTTP/1.1 200 OK
-	if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.1 ")) {
-		return nil, nil, errBadAnswer
-	}
-	if a.Status, err = strconv.Atoi(string(line[9:12])); err != nil {
-		return nil, nil, errBadAnswer
-	}
-	a.Reason = strings.TrimSpace(string(line[12:]))
-	for left := maxAnswerHead - len(line); ; left -= len(line) {
-		if line, err = readLine(r, left); err != nil {
-			return nil, nil, err
-		}
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
-			break
-		}
-		name, value, _ := bytes.Cut(line, []byte(":"))
-		value = bytes.TrimSpace(value)
-		switch string(bytes.ToLower(name)) {
-		case "content-length":
-			if a.Length, err = strconv.ParseInt(string(value), 10, 64); err != nil {
-				return nil, nil, errBadAnswer
-			}
-			b.framing, b.left = http1.Sized, a.Length
-		case "transfer-encoding":
-			b.framing = http1.Chunked
-		case "connection":
-			b.last = bytes.EqualFold(value, []byte("close"))
-		case "keep-alive", "date", "server":
-		default:
-			a.Fields = append(a.Fields, line...)
-		}
-	}
-	if a.Status < 200 || a.Status == 204 || a.Status == 304 {
-		b.framing = http1.NoBody
-	}
-	return a, b, nil
-}
+// ofConnection are the fields of an answer that are about the connection, or the loop's to say.
+var ofConnection = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"}
 
-// readLine reads a line with its end, of at most limit bytes.
-func readLine(r *bufio.Reader, limit int) ([]byte, error) {
-	var line []byte
-	for {
-		piece, err := r.ReadSlice('\n')
-		if len(line)+len(piece) > limit {
-			return nil, errAnswerHead
+// readAnswer reads the head of a response that this server has made.
+func (a *asker) readAnswer() (*exchange.Answer, *answerBody, error) {
+	r, err := http.ReadResponse(a.r, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("bug: an answer that cannot be read: %w", err)
+	}
+	_, reason, _ := strings.Cut(r.Status, " ")
+	answer := &exchange.Answer{Status: r.StatusCode, Reason: reason, Length: r.ContentLength}
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if slices.Contains(ofConnection, name) {
+			continue
 		}
-		line = append(line, piece...)
-		if err == nil {
-			return line, nil
-		}
-		if err == io.EOF {
-			return nil, io.ErrUnexpectedEOF
-		}
-		if err != bufio.ErrBufferFull {
-			return nil, err
+		for _, value := range r.Header[name] {
+			answer.Fields = append(answer.Fields, name+": "+value+"\r\n"...)
 		}
 	}
+	return answer, &answerBody{Reader: r.Body, of: a, size: r.ContentLength, last: r.Close}, nil
 }
