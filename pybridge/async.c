@@ -9,7 +9,7 @@
 #include "interp.h"
 #include "messages.h"
 #include "queue.h"
-#include "shim_stack.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,6 +30,7 @@ static PyObject *states;                /* [(application, state)] */
 static pthread_mutex_t end_mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t end_cond = PTHREAD_COND_INITIALIZER;
 static int running; /* guarded by end_mu */
+static void bind_states(void);
 
 /* --- the list ---------------------------------------------------------------- */
 
@@ -39,7 +40,7 @@ static void unlink_record(fapws_record *rec) {
   rec->event_next = rec->event_prev = NULL;
 }
 
-void fapws_happen(fapws_record *rec, unsigned events) {
+static void add_events(fapws_record *rec, unsigned events) {
   if (rec->deaf) return;
   if (!rec->events) {
     rec->event_next = NULL;
@@ -62,12 +63,12 @@ void fapws_async_wake(void) {
 
 void fapws_async_happen(fapws_record *rec, unsigned events) {
   fapws_lock();
-  fapws_happen(rec, events);
+  add_events(rec, events);
   fapws_unlock();
   fapws_async_wake();
 }
 
-void fapws_async_forget(fapws_record *rec) {
+static void forget(fapws_record *rec) {
   fapws_lock();
   rec->deaf = 1;
   if (rec->events) unlink_record(rec);
@@ -93,24 +94,34 @@ void fapws_async_forget(fapws_record *rec) {
   Py_DECREF(x);
 }
 
-/* --- calls from Go ----------------------------------------------------------- */
+/* --- the mode ---------------------------------------------------------------- */
 
-void fapws_async_submit(uintptr_t chain, uintptr_t end, int n) {
-  fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
-  last->next = NULL;
-  fapws_note_time(first, last);
-  fapws_lock();
-  for (fapws_record *rec = first; rec; rec = rec->next) {
-    rec->thread = NULL;
-    fapws_happen(rec, FAPWS_EVENT_RUN);
-  }
-  fapws_count_queued(n);
-  fapws_rouse_monitor();
-  fapws_unlock();
-  fapws_async_wake();
+static int fresh; /* records were given events that the thread may not know of; of the event loop */
+
+/* The monitor tells the loop of what the thread has made before it blocked. */
+static int prepare(void) {
+  bind_states();
+  return A.event > 0 ? fapws_start_monitor() : 0;
 }
 
-int fapws_async_abandon(fapws_record *rec) {
+static void enqueue(fapws_record *rec) {
+  fresh = 1;
+  rec->thread = NULL;
+  add_events(rec, FAPWS_EVENT_RUN);
+  fapws_count_queued(1);
+  fapws_wake_monitor();
+}
+
+static int start(void) {
+  if (fresh) fresh = 0, fapws_async_wake();
+  return -1;
+}
+
+static void resume(fapws_record *rec) { fapws_async_happen(rec, FAPWS_EVENT_NEXT); }
+
+static void cancelled(fapws_record *rec) { fapws_async_happen(rec, FAPWS_EVENT_GONE); }
+
+static int dequeue(fapws_record *rec) {
   if (!(rec->events & FAPWS_EVENT_RUN)) return 0;
   unlink_record(rec);
   rec->events = 0;
@@ -118,20 +129,47 @@ int fapws_async_abandon(fapws_record *rec) {
   return 1;
 }
 
-void fapws_async_deliver(fapws_record *rec, fapws_input *in) {
+static void deliver(fapws_record *rec, fapws_input *in) {
   in->next = NULL;
+  fresh = 1;
   fapws_lock();
   int deaf = rec->deaf;
   if (!deaf) {
     *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
     rec->inputs_tail = in;
     if (in->op == FAPWS_OP_CLOSE && rec->websocket) __atomic_store_n(&rec->closed_ns, fapws_now_ns(), __ATOMIC_SEQ_CST);
-    fapws_rouse_monitor();
-    fapws_happen(rec, FAPWS_EVENT_INPUT);
+    fapws_wake_monitor();
+    add_events(rec, FAPWS_EVENT_INPUT);
   }
   fapws_unlock();
   if (deaf) free(in);
 }
+
+static void written(fapws_thread *t, fapws_record *rec) {
+  (void)rec;
+  fapws_notify(t);
+}
+
+static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
+  (void)t;
+  return rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_SHARE_NS;
+}
+
+const fapws_mode fapws_asyncio = {
+    .prepare = prepare,
+    .enqueue = enqueue,
+    .start = start,
+    .wake = fapws_async_wake,
+    .resume = resume,
+    .dequeue = dequeue,
+    .deliver = deliver,
+    .cancelled = cancelled,
+    .state_of = fapws_async_state_of,
+    .forget = forget,
+    .wake_loop = fapws_wake_loop,
+    .written = written,
+    .stream_yields = stream_yields,
+};
 
 /* --- turns ------------------------------------------------------------------- */
 
@@ -234,7 +272,7 @@ static PyObject *begin(PyObject *self, PyObject *loop) {
   Py_INCREF(loop);
   Py_XSETREF(A.loop, loop);
   A.thread.index = -1;
-  A.thread.is_async = 1;
+  A.thread.mode = &fapws_asyncio;
   A.thread.state = FAPWS_THREAD_BUSY;
   A.thread.id = pthread_self();
   A.thread.python = PyThreadState_Get();
@@ -276,7 +314,7 @@ static PyMethodDef methods[] = {
     {"turn", turn, METH_NOARGS, "turn(): does what the server has for the asyncio thread."},
     {NULL, NULL, 0, NULL}};
 
-void fapws_async_bind(void) {
+static void bind_states(void) {
   Py_ssize_t n = states ? PyList_GET_SIZE(states) : 0;
   for (int i = 0; i < P.nmounts; i++) {
     for (Py_ssize_t k = 0; k < n; k++) {
@@ -319,7 +357,7 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
   } else {
     Py_INCREF(result);
     states = result;
-    fapws_async_bind();
+    bind_states();
   }
   Py_XDECREF(result);
   return wrong;

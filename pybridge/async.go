@@ -65,30 +65,6 @@ func (a *App) Shutdown(grace time.Duration) bool {
 	return C.fapws_async_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }
 
-// batch is a chain of records.
-type batch struct {
-	first, last *C.fapws_record
-	n           int
-}
-
-func (b *batch) add(rec *C.fapws_record) {
-	if b.last == nil {
-		b.first = rec
-	} else {
-		b.last.next = rec
-	}
-	b.last = rec
-	b.n++
-}
-
-func (h *Handler) flushAsync() {
-	if h.forAsync.n > 0 {
-		b := h.forAsync
-		h.forAsync = batch{}
-		C.fapws_async_submit(number(b.first), number(b.last), C.int(b.n))
-	}
-}
-
 // String names the kind for people.
 func (k MountKind) String() string {
 	switch k {

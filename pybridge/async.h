@@ -29,18 +29,10 @@ typedef struct {
 } fapws_async;
 extern fapws_async fapws_the_async;
 
-/* The asyncio thread's part of fapws_drop, fapws_requeue and fapws_cancel; the
- * latter two on any thread, without the GIL. events: FAPWS_EVENT_... */
-void fapws_async_forget(fapws_record *rec);
+/* Adds events (FAPWS_EVENT_...) to rec, puts it into the list, and wakes the thread. Any thread, without the GIL. */
 void fapws_async_happen(fapws_record *rec, unsigned events);
-void fapws_async_bind(void);
-/* Its part of fapws_deliver: nothing runs before fapws_async_wake. Any thread, without the GIL. */
-void fapws_async_deliver(fapws_record *rec, fapws_input *in);
+/* Wakes the thread if it does not look at the list. Any thread, without the GIL. */
 void fapws_async_wake(void);
-/* Takes rec, which has not begun, out of the list. Returns whether it was there. The pool's mutex is held. */
-int fapws_async_abandon(fapws_record *rec);
-/* Adds events to rec and puts it into the list. The pool's mutex is held. Any thread. */
-void fapws_happen(fapws_record *rec, unsigned events);
 /* Wakes the loop for what was published, unless a caller further up the stack will. */
 void fapws_async_notify(void);
 

@@ -85,7 +85,8 @@ int fapws_async_look(fapws_sighting *out, int max) {
   return found;
 }
 
-int fapws_async_whereabouts(fapws_record *rec) {
+int fapws_async_state_of(fapws_record *rec, int *thread) {
+  *thread = A.thread.index;
   if (__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;
   if (rec->deaf) return FAPWS_ANSWERED;
   return rec->exchange ? FAPWS_AWAITING : rec->parked ? FAPWS_PARKED : FAPWS_WAITING;

@@ -41,7 +41,7 @@ int fapws_reserve_event(int64_t cost) {
   /* Added under the GIL, taken off by the loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* one alone may be larger */
-    return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 || (P.inline_mode && fapws_this_thread) ? -1 : 0;
+    return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 || (fapws_this_thread && !fapws_this_thread->mode->may_wait) ? -1 : 0;
   __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
   return 1;
 }

@@ -1,6 +1,6 @@
 /* Messages of WebSockets for synchronous code, on their way from the loop to a
  * Python thread. */
-#include "async.h"
+#include "output.h"
 
 #include <stdlib.h>
 
@@ -10,11 +10,10 @@ static fapws_record *first, *last; /* have got something and are not in the queu
 
 void fapws_deliver(uintptr_t record, uintptr_t input) {
   fapws_record *rec = (fapws_record *)record;
-  fapws_input *in = (fapws_input *)input;
-  if (rec->async) {
-    fapws_async_deliver(rec, in);
-    return;
-  }
+  fapws_mode_of(rec)->deliver(rec, (fapws_input *)input);
+}
+
+void fapws_pool_deliver(fapws_record *rec, fapws_input *in) {
   in->next = NULL;
   fapws_lock();
   int open = rec->open, wake = open && !rec->scheduled;
@@ -38,22 +37,37 @@ void fapws_deliver(uintptr_t record, uintptr_t input) {
   last = rec;
 }
 
-int fapws_deliver_flush(void) {
-  fapws_async_wake();
-  if (!first) return -1;
-  fapws_lock();
-  fapws_enqueue(first, last, 0);
-  fapws_unlock();
-  first = last = NULL;
-  return P.inline_mode ? fapws_turn() : -1;
+void fapws_pool_forget(fapws_record *rec) { (void)rec; }
+
+void fapws_enqueue_delivered(void) {
+  for (fapws_record *next; first; first = next) {
+    next = first->next;
+    P.mode->enqueue(first);
+  }
+  last = NULL;
 }
 
-int fapws_schedule(fapws_record *rec) {
-  if (!rec->open || rec->scheduled) return 0;
-  rec->scheduled = 1;
+static void enqueue(fapws_record *rec) {
   rec->job = FAPWS_INPUTS;
-  fapws_enqueue(rec, rec, 0);
-  return 1;
+  P.mode->enqueue(rec);
+}
+
+void fapws_schedule(fapws_record *rec) {
+  fapws_lock();
+  int due = rec->open && !rec->scheduled;
+  if (due) {
+    rec->scheduled = 1;
+    enqueue(rec);
+  }
+  fapws_unlock();
+  if (due) P.mode->wake();
+}
+
+void fapws_give_way(fapws_record *rec) {
+  fapws_lock();
+  enqueue(rec);
+  fapws_unlock();
+  P.mode->wake();
 }
 
 void fapws_free_inputs(fapws_input *in) {

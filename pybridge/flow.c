@@ -1,6 +1,5 @@
 /* Back-pressure: an iterator waits for its client, no thread does. Only write()
  * has to wait on its thread, since the handler goes on when it returns. */
-#include "async.h"
 #include "output.h"
 
 #include <errno.h>
@@ -48,9 +47,7 @@ void fapws_flow_init(void) { fapws_cond_init(&writers); }
 int fapws_is_cancelled(fapws_record *rec) { return __atomic_load_n(&rec->cancelled, __ATOMIC_SEQ_CST) != 0; }
 
 void fapws_wait_for_room(fapws_record *rec) {
-  /* Inline, this is the loop's own thread, which alone could make room, and on
-   * the asyncio thread all others would wait as well. */
-  if (LIKELY(!fapws_must_wait(rec)) || P.inline_mode || rec->async) return;
+  if (LIKELY(!fapws_must_wait(rec))) return;
   Py_BEGIN_ALLOW_THREADS
   fapws_lock();
   while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec)) {
@@ -100,7 +97,7 @@ static void unpark(fapws_record *rec) {
   rec->parked = 0;
   if (was == WRITER || rec->senders) pthread_cond_broadcast(&writers);
   fapws_unlock();
-  if (was == ITERATOR) fapws_requeue(rec);
+  if (was == ITERATOR) fapws_resume(rec);
 }
 
 void fapws_acked(uintptr_t record, int64_t n) {
@@ -112,14 +109,10 @@ void fapws_acked(uintptr_t record, int64_t n) {
 
 void fapws_cancel(fapws_record *rec) {
   __atomic_store_n(&rec->cancelled, 1, __ATOMIC_SEQ_CST);
-  if (rec->async) {
-    fapws_async_happen(rec, FAPWS_EVENT_GONE);
-    return;
-  }
+  fapws_mode_of(rec)->cancelled(rec);
+}
+
+void fapws_pool_cancelled(fapws_record *rec) {
   unpark(rec);
-  if (LIKELY(!rec->websocket)) return;
-  fapws_lock();
-  int scheduled = fapws_schedule(rec); /* for on_close */
-  fapws_unlock();
-  if (scheduled && P.inline_mode) fapws_want_turn();
+  if (UNLIKELY(rec->websocket)) fapws_schedule(rec); /* for on_close */
 }

@@ -25,17 +25,7 @@ void fapws_part_free(uintptr_t number) {
     part->next = old;
   } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
   if (held < GARBAGE_BYTES) return;
-  /* An idle interpreter must not sit on a large page for ever. */
-  if (P.inline_mode) {
-    fapws_want_turn();
-    return;
-  }
-  fapws_lock();
-  if (P.threads[0]->state == FAPWS_THREAD_IDLE) {
-    P.threads[0]->collect = 1;
-    fapws_wake_thread(P.threads[0]);
-  }
-  fapws_unlock();
+  P.mode->collect(); /* an idle interpreter must not keep a large page */
 }
 
 void fapws_collect_garbage(void) {

@@ -78,7 +78,6 @@ type Handler struct {
 
 	first, last *C.fapws_record // submitted and not flushed
 	pending     int
-	forAsync    batch         // the same, of the asyncio thread
 	delivered   bool          // there is input for Flush
 	ready       *C.fapws_part // finished, in order, for Next
 	given       int64         // bytes of shared.unseen in the part that Next returned last
@@ -211,7 +210,6 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	}
 	h.mu.Unlock()
 	rec.pipeline = h.pipeline(r.Pipeline)
-	rec.async = boolByte(h.app.mounts[r.Mount].Kind.async())
 	if !r.Held {
 		h.add(rec)
 	}
@@ -221,10 +219,6 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 // add puts rec behind those that the next Flush starts.
 func (h *Handler) add(rec *C.fapws_record) {
 	rec.next = nil
-	if rec.async != 0 {
-		h.forAsync.add(rec)
-		return
-	}
 	if h.last == nil {
 		h.first = rec
 	} else {
@@ -268,25 +262,15 @@ func (h *Handler) Recall(t exchange.Ticket) {
 
 // full says whether as many requests wait as may.
 func (h *Handler) full() bool {
-	return h.pending+h.forAsync.n+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
+	return h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
 }
 
 // Flush implements runtime.Handler.
 func (h *Handler) Flush() {
-	h.flushAsync()
-	ran := h.pending > 0 || h.delivered
-	if h.pending > 0 {
-		first, last, n := h.first, h.last, h.pending
-		h.first, h.last, h.pending = nil, nil, 0
-		h.asked(C.fapws_submit(number(first), number(last), C.int(n)))
-	}
-	if h.delivered {
-		h.delivered = false
-		h.asked(C.fapws_deliver_flush())
-	}
-	// After a turn the loop first sends what there is, and comes back: who asks for a turn wakes it.
-	if h.app.inline && !ran && atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
-		h.asked(C.fapws_turn())
+	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
+		first := h.first
+		h.first, h.last, h.pending, h.delivered = nil, nil, 0, false
+		h.exitAsked(C.fapws_flush(number(first)))
 	}
 }
 
@@ -313,8 +297,8 @@ func (h *Handler) deliver(rec *C.fapws_record, op exchange.Op, code uint16, last
 	h.delivered = true
 }
 
-// asked ends the server if a signal handler of the script has called sys.exit.
-func (h *Handler) asked(code C.int) {
+// exitAsked ends the server if a signal handler of the script has called sys.exit.
+func (h *Handler) exitAsked(code C.int) {
 	if code >= 0 {
 		h.app.exit(int(code))
 	}

@@ -1,14 +1,22 @@
-/* Inline mode: the loop itself runs what waits, in turns. */
+/* Inline mode (--threads 0): the event loop runs the records that wait, in turns. A turn that takes long ends early, so
+ * that the loop sends finished parts and reads input before the rest runs. */
 #include "interp.h"
 #include "output.h"
 #include "queue.h"
+#include "stack.h"
 
 #define P fapws_the_pool
 
-static int turning; /* fapws_turn is on the stack; of the loop's thread */
+static int turning; /* a turn is on the stack; of the event loop's thread */
 
-/* Inline mode: runs what waits now; who asks for another turn gets it later.
- * When it takes long, the loop sends what is finished before the rest runs. */
+/* Asks for a turn. Not by way of wake_pending: that is cleared when parts are taken, after the loop has looked at turn,
+ * so a turn that another thread wants in between would be forgotten. */
+static void request_turn(void) {
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
+  fapws_signal_loop();
+}
+
+/* Runs the records that wait now; those that come meanwhile get another turn. */
 static void run_inbox(void) {
   fapws_thread *t = P.threads[0];
   fapws_lock();
@@ -30,20 +38,22 @@ static void run_inbox(void) {
   if (!t->inbox) t->inbox_tail = last;
   t->inbox = rec;
   fapws_unlock();
-  fapws_want_turn();
+  request_turn();
 }
 
-void fapws_send_written(fapws_thread *t) {
-  if (!turning || fapws_this_thread != t) return;
+static void written(fapws_thread *t, fapws_record *rec) {
+  (void)rec;
+  if (!turning || fapws_this_thread != t) return; /* by a thread of the application */
   __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* it has moved: see fapws_inline_record */
   t->unsignalled = 0;
   fapws_loop_send_now();
   if (P.garbage) fapws_collect_garbage();
 }
 
-int fapws_turn(void) {
-  if (turning) { /* by fapws_send_written: the one that is on the stack has to end first */
-    fapws_want_turn();
+static int start(void) {
+  if (!__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
+  if (turning) { /* written has called the loop: the turn on the stack has to end first */
+    request_turn();
     return -1;
   }
   turning = 1;
@@ -56,3 +66,73 @@ int fapws_turn(void) {
   turning = 0;
   return P.exit_code;
 }
+
+/* --- the rest of the mode --------------------------------------------------- */
+
+static int prepare(void) { return 0; } /* the thread of the event loop is there */
+
+static void enqueue(fapws_record *rec) {
+  fapws_append_inbox(P.threads[0], rec);
+  fapws_count_queued(rec->job == FAPWS_RUN);
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
+}
+
+static void resume(fapws_record *rec) {
+  fapws_lock();
+  fapws_append_inbox(P.threads[0], rec);
+  fapws_unlock();
+  request_turn();
+}
+
+static int dequeue(fapws_record *rec) {
+  return rec->job == FAPWS_RUN && fapws_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
+}
+
+static void wake_loop(void) {} /* its thread is this one */
+
+/* PEP 3333: a chunk must not wait for the next one, and the thread that would send it is this one. */
+static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
+  (void)t;
+  return rec->started || rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_SHARE_NS;
+}
+
+static int messages_yield(const fapws_thread *t, uint64_t ns) {
+  (void)t;
+  return ns > FAPWS_UNSIGNALLED_NS;
+}
+
+static void signalled(void) {
+  P.check_signals = 1;
+  request_turn();
+}
+
+static void attached(int signals) {
+  fapws_take_gil();
+  fapws_watch_signals(signals);
+  fapws_take_overdue_signal();
+  signalled(); /* one may have come before the watch */
+  fapws_release_gil();
+}
+
+static void replace(fapws_thread *t) { (void)t; } /* there is one thread */
+
+const fapws_mode fapws_inline = {
+    .prepare = prepare,
+    .enqueue = enqueue,
+    .start = start,
+    .wake = request_turn,
+    .resume = resume,
+    .dequeue = dequeue,
+    .deliver = fapws_pool_deliver,
+    .cancelled = fapws_pool_cancelled,
+    .state_of = fapws_pool_state_of,
+    .forget = fapws_pool_forget,
+    .wake_loop = wake_loop,
+    .written = written,
+    .stream_yields = stream_yields,
+    .messages_yield = messages_yield,
+    .attached = attached,
+    .signalled = signalled,
+    .collect = request_turn,
+    .replace = replace,
+};

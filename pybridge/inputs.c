@@ -19,6 +19,6 @@ fapws_input *fapws_take_input(fapws_record *rec) {
   p->credit = rec->credit;
   rec->credit = 0;
   fapws_publish(rec->thread, p);
-  if (rec->async) fapws_async_notify();
+  fapws_async_notify();
   return in;
 }

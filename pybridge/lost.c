@@ -1,6 +1,5 @@
 /* What is given up: requests that waited too long, and threads that do not
  * come back. None of it needs the GIL, which may be what they wait for. */
-#include "async.h"
 #include "output.h"
 #include "queue.h"
 #include "shim_stack.h"
@@ -12,13 +11,7 @@
 int fapws_abandon(uintptr_t number) {
   fapws_record *rec = (fapws_record *)number;
   fapws_lock();
-  int found = 0;
-  if (rec->async)
-    found = fapws_async_abandon(rec);
-  else if (P.inline_mode)
-    found = rec->job == FAPWS_RUN && fapws_unlink_from(&P.threads[0]->inbox, &P.threads[0]->inbox_tail, rec);
-  else
-    found = fapws_unlink_from(&P.head, &P.tail, rec);
+  int found = fapws_mode_of(rec)->dequeue(rec);
   if (found) fapws_count_queued(-1);
   fapws_unlock();
   if (!found) return 0;
@@ -38,12 +31,7 @@ int fapws_write_off(int index, uintptr_t number, unsigned long jobs) {
   fapws_lock();
   fapws_thread *t = P.threads[index];
   int same = t->jobs == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (fapws_record *)number;
-  if (same && !t->lost && !P.inline_mode) {
-    t->lost = 1;
-    P.lost++;
-    if (P.drainer == t) P.drainer = NULL;
-    fapws_rouse_monitor();
-  }
+  if (same && !t->lost) t->mode->replace(t);
   fapws_unlock();
   return same;
 }

@@ -91,7 +91,7 @@ func (q *notices) step(h *Handler) {
 	q.rec.ticket, q.rec.next = ^C.uint32_t(0), nil
 	q.rec.serial++
 	q.rec.thread = nil
-	h.asked(C.fapws_submit(number(q.rec), number(q.rec), 1))
+	h.exitAsked(C.fapws_flush(number(q.rec)))
 	if h.app.inline {
 		C.fapws_wake_loop() // it has run already: the loop comes back for the answer, and for more
 	}

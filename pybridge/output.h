@@ -25,14 +25,10 @@ fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data
 /* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an exception. */
 fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, size_t n);
 
-/* Inline mode: has the loop send what the handler on t has finished, before it goes on. GIL held; nothing on another
- * thread than the loop's. */
-void fapws_send_written(fapws_thread *t);
-
 /* --- publish.c: without the GIL --------------------------------------------- */
 
-/* Inline mode: makes the loop call fapws_turn soon. Any thread. */
-void fapws_want_turn(void);
+/* Ends the sleep of the event loop (exchange.Waker). Any thread. */
+void fapws_signal_loop(void);
 /* Puts a part where the loop finds it when it looks. Any thread. */
 void fapws_hand_over(fapws_part *p);
 /* Hands a part to the loop, which may read and release it at once. */
@@ -42,9 +38,16 @@ void fapws_notify(fapws_thread *t);
 
 /* --- deliver.c: without the GIL --------------------------------------------- */
 
-/* Puts rec into the queue unless it is there, or runs, or takes no inputs. The mutex
- * is held. Returns whether it did. */
-int fapws_schedule(fapws_record *rec);
+/* fapws_mode.deliver of the pool. */
+void fapws_pool_deliver(fapws_record *rec, fapws_input *in);
+/* fapws_mode.forget of the pool: what websocket.c has not given up before, there is not. */
+void fapws_pool_forget(fapws_record *rec);
+/* Puts the records that fapws_pool_deliver has given something into the queue. On the event loop; the mutex is held. */
+void fapws_enqueue_delivered(void);
+/* Puts rec into the queue unless it is there, or runs, or takes no inputs. Any thread, without the mutex. */
+void fapws_schedule(fapws_record *rec);
+/* Puts rec, which runs, behind the records that wait. */
+void fapws_give_way(fapws_record *rec);
 /* Frees a list of inputs. */
 void fapws_free_inputs(fapws_input *in);
 
@@ -74,6 +77,8 @@ int fapws_wait_for_client(fapws_record *rec, double seconds);
 void fapws_release_senders(fapws_record *rec);
 /* After write(): sleeps while rec's client is too far behind. */
 void fapws_wait_for_room(fapws_record *rec);
+/* fapws_mode.cancelled of the pool. */
+void fapws_pool_cancelled(fapws_record *rec);
 /* Whether rec's response is no longer wanted. Any thread. */
 int fapws_is_cancelled(fapws_record *rec);
 

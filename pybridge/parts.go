@@ -67,7 +67,7 @@ func (h *Handler) collect() bool {
 	h.ready = more.behind(h.ready)
 	if h.delivered && more.first != nil { // somebody was closed, who is to hear of it
 		h.delivered = false
-		h.asked(C.fapws_deliver_flush())
+		h.exitAsked(C.fapws_flush(0))
 		if h.app.inline {
 			C.fapws_wake_loop() // it has run already
 		}

@@ -6,7 +6,6 @@
  * waits behind it. A wrong guess is put right by the monitor within two ticks.
  * The same guess decides when the loop is woken: see publish.c.
  */
-#include "async.h"
 #include "interp.h"
 #include "messages.h"
 #include "queue.h"
@@ -259,6 +258,7 @@ static void spawn(void) {
     sem_init(&t->sleep, 0, 0);
     P.threads[P.nthreads++] = t;
   }
+  t->mode = &fapws_threads;
   t->state = FAPWS_THREAD_BUSY;
   t->jobs = 0;
   t->retire = 0;
@@ -326,7 +326,15 @@ static void *monitor_main(void *arg) {
   return NULL;
 }
 
-void fapws_rouse_monitor(void) {
+int fapws_start_monitor(void) {
+  static pthread_t monitor; /* 0: it does not run */
+  if (monitor) return 0;
+  if ((errno = pthread_create(&monitor, NULL, monitor_main, NULL)) != 0) return -1;
+  pthread_detach(monitor);
+  return 0;
+}
+
+void fapws_wake_monitor(void) {
   if (P.monitor_parked) {
     P.monitor_parked = 0;
     pthread_cond_signal(&P.monitor);
@@ -341,7 +349,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   fapws_flow_init();
   sem_init(&main_thread.sleep, 0, 0);
   P.max = o->threads > FAPWS_MAX_THREADS ? FAPWS_MAX_THREADS : o->threads;
-  P.inline_mode = o->threads == 0;
+  P.mode = o->threads > 0 ? &fapws_threads : &fapws_inline;
   P.debug = o->debug;
   P.stamped = o->stamped;
   P.send_fields = o->send_fields;
@@ -352,6 +360,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   for (int i = 0; i < o->mounts; i++) {
     fapws_mount *m = &P.mounts[i];
     m->kind = o->targets[i].kind;
+    m->mode = m->kind == FAPWS_ASGI || m->kind == FAPWS_ASYNC_HANDLER ? &fapws_asyncio : P.mode;
     m->relative = o->targets[i].relative;
     m->callable = o->targets[i].callable;
     Py_XINCREF(m->callable);
@@ -365,21 +374,17 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   fapws_mount *notices = &P.mounts[o->mounts];
   if (!(notices->callable = fapws_noticed()) || !(notices->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
   notices->run_ns = notices->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may do anything: nobody shall wait behind it */
+  notices->mode = P.mode;
+  main_thread.mode = P.mode;
   main_thread.state = FAPWS_THREAD_BUSY;
   main_thread.python = PyThreadState_Get();
   main_thread.id = pthread_self();
   fapws_this_thread = &main_thread;
   P.threads[0] = &main_thread;
-  P.nthreads = P.live = 1;
+  P.nthreads = 1;
   if (fapws_environ_init(o) < 0) return NULL;
   if (fapws_errorlog_init() < 0) fapws_report("making wsgi.errors of hosts, which is stderr", NULL);
-  fapws_async_bind();
-  if (!P.inline_mode || fapws_the_async.event > 0) { /* inline, it tells the loop of what the asyncio thread has made before it blocked */
-    P.monitor_parked = 0;
-    if ((errno = pthread_create(&P.monitor_id, NULL, monitor_main, NULL)) != 0) return NULL;
-    pthread_detach(P.monitor_id);
-  }
-  return &P.shared;
+  return P.mode->prepare() < 0 || fapws_asyncio.prepare() < 0 ? NULL : &P.shared;
 }
 
 void fapws_pool_attach(int signals, int event, int32_t *state) {
@@ -387,40 +392,27 @@ void fapws_pool_attach(int signals, int event, int32_t *state) {
   P.loop_state = state;
   __atomic_store_n(&P.signal_fd, signals, __ATOMIC_SEQ_CST); /* threads of the application look at it first */
   if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) fapws_wake_loop();
-  if (!P.inline_mode) return;
-  fapws_take_gil();
-  fapws_watch_signals(signals);
-  fapws_take_overdue_signal();
-  fapws_want_turn(); /* a signal may have come before the watch */
-  P.check_signals = 1;
-  fapws_release_gil();
-}
-
-void fapws_enqueue(fapws_record *first, fapws_record *last, int n) {
-  if (P.inline_mode) {
-    fapws_append_inbox(&main_thread, first, last);
-    fapws_count_queued(n);
-  } else {
-    fapws_push_queue(first, last, n);
-    appoint_drainer();
-    fapws_rouse_monitor();
-  }
+  P.mode->attached(signals);
 }
 
 void fapws_loop_has_seen(void) {
-  fapws_lock();
-  appoint_drainer();
-  fapws_unlock();
-  fapws_async_wake();
+  P.mode->wake();
+  fapws_asyncio.wake();
 }
 
-int fapws_submit(uintptr_t chain, uintptr_t end, int n) {
-  fapws_record *first = (fapws_record *)chain, *last = (fapws_record *)end;
-  fapws_note_time(first, last);
+int fapws_flush(uintptr_t first) {
+  struct timespec now; /* one cheap look for all of them */
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   fapws_lock();
-  fapws_enqueue(first, last, n);
+  for (fapws_record *rec = (fapws_record *)first, *next; rec; rec = next) {
+    next = rec->next;
+    rec->since_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    fapws_mode_of(rec)->enqueue(rec);
+  }
+  fapws_enqueue_delivered();
   fapws_unlock();
-  return P.inline_mode ? fapws_turn() : -1;
+  fapws_asyncio.start();
+  return P.mode->start();
 }
 
 int fapws_serve(void) {
@@ -446,7 +438,7 @@ int fapws_pool_stop(int ms) {
   for (int i = 0; i < P.nthreads; i++) fapws_wake_thread(P.threads[i]);
   if (P.monitor_parked) P.monitor_parked = 0;
   pthread_cond_broadcast(&P.monitor);
-  while (!P.inline_mode && P.live > 0) {
+  while (P.live > 0) {
     uint64_t now = fapws_now_ns();
     if (now >= until) break;
     cond_wait_ns(&P.monitor, until - now);
@@ -456,29 +448,99 @@ int fapws_pool_stop(int ms) {
   return left;
 }
 
-void fapws_requeue(fapws_record *rec) {
-  fapws_thread *t = rec->thread;
-  if (rec->async) {
-    rec->job = FAPWS_NEXT;
-    fapws_async_happen(rec, FAPWS_EVENT_NEXT);
-    return;
-  }
-  fapws_lock();
+void fapws_resume(fapws_record *rec) {
   rec->job = FAPWS_NEXT;
-  fapws_append_inbox(t, rec, rec);
-  if (!P.inline_mode) fapws_wake_thread(t);
-  fapws_unlock();
-  if (P.inline_mode) fapws_want_turn();
+  fapws_mode_of(rec)->resume(rec);
 }
 
-void fapws_signalled(void) {
-  if (P.inline_mode) {
-    P.check_signals = 1;
-    fapws_want_turn();
-    return;
-  }
+void fapws_signalled(void) { P.mode->signalled(); }
+
+/* --- the mode --------------------------------------------------------------- */
+
+static int prepare(void) {
+  P.live = 1;
+  return fapws_start_monitor();
+}
+
+static void enqueue(fapws_record *rec) {
+  fapws_push_queue(rec);
+  appoint_drainer();
+  fapws_wake_monitor();
+}
+
+static int start(void) { return -1; } /* enqueue has woken the drainer */
+
+static void wake(void) {
+  fapws_lock();
+  appoint_drainer();
+  fapws_unlock();
+}
+
+static void resume(fapws_record *rec) {
+  fapws_lock();
+  fapws_append_inbox(rec->thread, rec);
+  fapws_wake_thread(rec->thread);
+  fapws_unlock();
+}
+
+static int dequeue(fapws_record *rec) { return fapws_unlink_from(&P.head, &P.tail, rec); }
+
+static void written(fapws_thread *t, fapws_record *rec) {
+  fapws_notify(t);
+  fapws_wait_for_room(rec);
+}
+
+static int others_wait(const fapws_thread *t) { return t->inbox || P.head; }
+
+static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
+  return (rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_SHARE_NS) && others_wait(t);
+}
+
+static int messages_yield(const fapws_thread *t, uint64_t ns) { return ns > FAPWS_SHARE_NS && others_wait(t); }
+
+static void attached(int signals) { (void)signals; } /* fapws_serve watches them */
+
+static void signalled(void) {
   fapws_lock();
   P.check_signals = 1;
   fapws_wake_thread(&main_thread);
   fapws_unlock();
 }
+
+static void collect(void) {
+  fapws_lock();
+  if (main_thread.state == FAPWS_THREAD_IDLE) {
+    main_thread.collect = 1;
+    fapws_wake_thread(&main_thread);
+  }
+  fapws_unlock();
+}
+
+static void replace(fapws_thread *t) {
+  t->lost = 1;
+  P.lost++;
+  if (P.drainer == t) P.drainer = NULL;
+  fapws_wake_monitor();
+}
+
+const fapws_mode fapws_threads = {
+    .may_wait = 1,
+    .prepare = prepare,
+    .enqueue = enqueue,
+    .start = start,
+    .wake = wake,
+    .resume = resume,
+    .dequeue = dequeue,
+    .deliver = fapws_pool_deliver,
+    .cancelled = fapws_pool_cancelled,
+    .state_of = fapws_pool_state_of,
+    .forget = fapws_pool_forget,
+    .wake_loop = fapws_wake_loop,
+    .written = written,
+    .stream_yields = stream_yields,
+    .messages_yield = messages_yield,
+    .attached = attached,
+    .signalled = signalled,
+    .collect = collect,
+    .replace = replace,
+};

@@ -3,6 +3,7 @@
 #define FAPWS_POOL_H
 
 #include "cpython.h"
+#include "mode.h"
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -14,6 +15,8 @@
 #define FAPWS_HEAVY_NS 1000000u
 /* How long, about, finished parts may wait for others before the loop is woken, if few requests wait. */
 #define FAPWS_UNSIGNALLED_NS 250000
+/* About how long an iterator, or the callbacks of a WebSocket, may keep a thread that others wait for. */
+#define FAPWS_SHARE_NS 1000000u
 #define FAPWS_MAX_THREADS 256
 
 /* exchange.Waker: values of *State. */
@@ -23,6 +26,7 @@
 /* One entry of PATHS. Lives as long as the process; constant except for state and the averages. */
 typedef struct {
   int kind;           /* FAPWS_WSGI ... */
+  const fapws_mode *mode;
   int relative;       /* ASGI: the scope's path is what follows root_path */
   PyObject *state;    /* owned, or NULL. ASGI: its lifespan's scope['state'], a dict */
   PyObject *callable; /* owned */
@@ -42,6 +46,7 @@ enum fapws_thread_state { FAPWS_THREAD_NEW, FAPWS_THREAD_IDLE, FAPWS_THREAD_BUSY
 /* A thread that runs handlers. Allocated once, used again by the next thread of its index. */
 typedef struct fapws_thread {
   int index;
+  const fapws_mode *mode;
   enum fapws_thread_state state; /* guarded by pool.mu */
   pthread_t id;
   sem_t sleep;                   /* posted when the thread leaves the IDLE state */
@@ -59,11 +64,11 @@ typedef struct fapws_thread {
   int raised;                    /* under the GIL: fapws.Timeout was raised for current */
   int signalled;                 /* likewise, by a signal that has not been handled yet */
   int lost;                      /* guarded by pool.mu: it does not return from its job */
-  int is_async;                  /* it is the asyncio thread, and no thread of the pool */
 } fapws_thread;
 
 typedef struct {
   fapws_shared shared;
+  const fapws_mode *mode; /* &fapws_threads or &fapws_inline */
   pthread_mutex_t mu; /* never held while waiting for the GIL */
   fapws_record *head, *tail;
   fapws_thread *drainer; /* the thread that takes the quick jobs one after the other */
@@ -74,7 +79,6 @@ typedef struct {
   int stopping;
   int serving; /* atomic: thread 0 has come; before, the first request waits for it */
   int check_signals;
-  int inline_mode;
   int debug;
   int stamped;
   int send_fields;
@@ -86,7 +90,6 @@ typedef struct {
   int nmounts;
   int exit_code; /* asked for by the application's signal handler, -1 none */
   pthread_cond_t monitor;
-  pthread_t monitor_id;
   int monitor_parked;
 } fapws_pool;
 
@@ -106,16 +109,20 @@ void fapws_unlock(void);
 void fapws_wake_thread(fapws_thread *t);
 /* Ends fapws_serve with code. */
 void fapws_request_exit(int code);
-/* Puts rec behind the other iterators of its thread. */
-void fapws_requeue(fapws_record *rec);
-/* Puts a chain into the queue, of which n are requests. The mutex is held. In inline mode
- * the caller must then call fapws_turn, or fapws_want_turn. */
-void fapws_enqueue(fapws_record *first, fapws_record *last, int n);
-/* handler.go: inline mode, on the loop within fapws_turn: sends finished parts. It may run anything of the loop, but
- * no handler. */
-void fapws_loop_send_now(void);
+/* Has the thread of rec continue rec's iterator. */
+void fapws_resume(fapws_record *rec);
+/* Starts the thread that watches the others, unless it runs. 0, or -1 with errno. */
+int fapws_start_monitor(void);
 /* Wakes the monitor if it sleeps. The mutex is held. */
-void fapws_rouse_monitor(void);
+void fapws_wake_monitor(void);
+/* The mode that rec runs in. */
+static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) { return fapws_the_pool.mounts[rec->mount].mode; }
+
+/* --- handler.go ------------------------------------------------------------- */
+
+/* Sends finished parts. Inline mode, on the event loop, while it runs handlers. It may run anything of the event loop
+ * but a handler. */
+void fapws_loop_send_now(void);
 
 /* --- run.c ------------------------------------------------------------------ */
 

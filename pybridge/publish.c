@@ -11,7 +11,7 @@
 #define P fapws_the_pool
 #define UNSIGNALLED_MAX 256 /* finished parts the loop may not know of */
 
-static void call_loop(void) {
+void fapws_signal_loop(void) {
   if (__atomic_exchange_n(P.loop_state, FAPWS_LOOP_CALLED, __ATOMIC_SEQ_CST) != FAPWS_LOOP_ASLEEP) return;
   static const uint64_t token = 1;
   while (write(P.event_fd, &token, sizeof token) < 0 && errno == EINTR) {
@@ -20,15 +20,7 @@ static void call_loop(void) {
 
 void fapws_wake_loop(void) {
   if (__atomic_exchange_n(&P.shared.wake_pending, 1, __ATOMIC_SEQ_CST) != 0) return;
-  call_loop();
-}
-
-/* Inline mode: makes the loop call fapws_turn soon. Not by way of wake_pending: that is
- * cleared when parts are taken, after the loop has looked at turn, so a turn that another
- * thread wants in between would be forgotten. */
-void fapws_want_turn(void) {
-  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
-  call_loop();
+  fapws_signal_loop();
 }
 
 void fapws_hand_over(fapws_part *p) {
@@ -66,5 +58,5 @@ void fapws_notify(fapws_thread *t) {
   if (t->unsignalled == 0) return;
   t->unsignalled = 0;
   t->unsignalled_ns = 0;
-  if (!P.inline_mode || t->is_async) fapws_wake_loop();
+  t->mode->wake_loop();
 }

@@ -5,21 +5,16 @@
 
 #include "pool.h"
 
-#include <time.h>
-
 static inline void fapws_count_queued(int n) {
   __atomic_store_n(&fapws_the_pool.shared.queued, fapws_the_pool.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
 }
 
-/* n: how many are requests; those count, as too many are refused. */
-static inline void fapws_push_queue(fapws_record *first, fapws_record *last, int n) {
-  last->next = NULL;
-  if (fapws_the_pool.tail)
-    fapws_the_pool.tail->next = first;
-  else
-    fapws_the_pool.head = first;
-  fapws_the_pool.tail = last;
-  fapws_count_queued(n);
+/* Requests count, because too many are refused. */
+static inline void fapws_push_queue(fapws_record *rec) {
+  rec->next = NULL;
+  *(fapws_the_pool.tail ? &fapws_the_pool.tail->next : &fapws_the_pool.head) = rec;
+  fapws_the_pool.tail = rec;
+  fapws_count_queued(rec->job == FAPWS_RUN);
 }
 
 static inline fapws_record *fapws_pop_queue(void) {
@@ -40,13 +35,10 @@ static inline void fapws_unpop_queue(fapws_record *rec) {
   fapws_the_pool.pops--;
 }
 
-static inline void fapws_append_inbox(fapws_thread *t, fapws_record *first, fapws_record *last) {
-  last->next = NULL;
-  if (t->inbox_tail)
-    t->inbox_tail->next = first;
-  else
-    t->inbox = first;
-  t->inbox_tail = last;
+static inline void fapws_append_inbox(fapws_thread *t, fapws_record *rec) {
+  rec->next = NULL;
+  *(t->inbox_tail ? &t->inbox_tail->next : &t->inbox) = rec;
+  t->inbox_tail = rec;
 }
 
 static inline fapws_record *fapws_pop_inbox(fapws_thread *t) {
@@ -66,17 +58,6 @@ static inline int fapws_unlink_from(fapws_record **first, fapws_record **last, f
     return 1;
   }
   return 0;
-}
-
-/* When requests came, for those who ask what they do: one cheap look for all. */
-static inline void fapws_note_time(fapws_record *first, const fapws_record *last) {
-  struct timespec ts;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-  uint64_t now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-  for (fapws_record *rec = first;; rec = rec->next) {
-    rec->since_ns = now;
-    if (rec == last) return;
-  }
 }
 
 #endif

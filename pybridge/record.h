@@ -91,7 +91,6 @@ typedef struct fapws_record {
   uint8_t more;       /* the body goes on in inputs */
   uint8_t websocket;  /* the client asks for a WebSocket */
   uint8_t routed;     /* path is not that of the head: the server has rewritten it */
-  uint8_t async;      /* the asyncio thread runs it */
   size_t body_len;    /* bytes of the body, or of its beginning, at body_off */
   int32_t socket;     /* the client's, for an application that speaks WebSocket itself; 0: none. Closed by the Python side */
   int64_t credit;     /* bytes of inputs that the application has taken and the loop has not been told about */
@@ -118,7 +117,7 @@ typedef struct {
   fapws_part *done;      /* stack of finished parts, newest first */
   uint32_t wake_pending; /* a wake-up of the loop is under way */
   uint32_t queued;       /* records that wait for a thread; written under the pool's mutex */
-  uint32_t turn;         /* inline mode: fapws_turn has something to do */
+  uint32_t turn;         /* inline mode: fapws_flush has something to run */
   uint32_t messages;     /* fapws_messages has something */
   uint32_t purges;       /* bytes of patterns among them */
   uint32_t watched;      /* the application has registered on_join or on_leave */

@@ -80,13 +80,11 @@ typedef struct {
 fapws_shared *fapws_pool_start(const fapws_pool_options *o);
 /* Sets what wakes the loop (exchange.Waker). Once, before the first submit. */
 void fapws_pool_attach(int signals, int event, int32_t *state);
-/* Appends a chain of n records linked by next. Loop only. Never blocks on the
- * GIL in threads mode, and returns -1; in inline mode it is fapws_turn too. */
-int fapws_submit(uintptr_t first, uintptr_t last, int n);
+/* Has the chain of records that begins at first (0: none) run, what fapws_deliver was given, and, in inline mode, what
+ * waits. Loop only. Returns as fapws_serve; in threads mode -1, without waiting for the GIL. */
+int fapws_flush(uintptr_t first);
 /* Has requests started that FAPWS_UNSEEN_MAX has kept waiting. Loop only. */
 void fapws_loop_has_seen(void);
-/* Inline mode: runs what waits, and gives iterators a turn. Returns as fapws_serve. */
-int fapws_turn(void);
 /* Thread 0: runs jobs until fapws_pool_stop (-1) or until a signal handler of
  * the application calls sys.exit (its status). GIL not held. */
 int fapws_serve(void);
@@ -94,10 +92,8 @@ int fapws_serve(void);
  * Returns how many did not end. */
 int fapws_pool_stop(int ms);
 /* Hands over an input, which belongs to the Python side from now on. Nothing runs
- * before fapws_deliver_flush. Loop only. */
+ * before fapws_flush. Loop only. */
 void fapws_deliver(uintptr_t rec, uintptr_t input);
-/* Starts what was delivered. Loop only; returns as fapws_submit. */
-int fapws_deliver_flush(void);
 /* Any thread: n bytes of rec, not those of its last part, were released. */
 void fapws_acked(uintptr_t rec, int64_t n);
 /* Any thread: nobody waits for rec. */
@@ -116,8 +112,6 @@ void fapws_signalled(void);
  * thread that loaded the application. Returns NULL when all have started, or what is wrong: text
  * for the user, malloc; "" when everything has been said. */
 char *fapws_async_start(const char *loop, const char *lifespan, void *const *applications, int n);
-/* As fapws_submit, for records whose mount is the asyncio thread's. */
-void fapws_async_submit(uintptr_t first, uintptr_t last, int n);
 /* Any thread: ends tasks after ms at most, then lifespans, then the thread, for which it waits some
  * seconds more; one that was given up, and has not moved since, has one second. Returns whether
  * it has ended; 1 if there is none. Without the GIL. */

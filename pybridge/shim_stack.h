@@ -35,7 +35,7 @@ int fapws_interrupt_job(uintptr_t rec, uint32_t serial, unsigned long jobs, fapw
 int fapws_callbacks(fapws_sighting *out, int max);
 /* Where an active record is; *thread is set except for FAPWS_QUEUED. Any thread, without the GIL. */
 enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED, FAPWS_OPEN, FAPWS_MESSAGES, FAPWS_AWAITING };
-int fapws_whereabouts(uintptr_t rec, int *thread);
+int fapws_record_state(uintptr_t rec, int *thread);
 /* Inline mode, any thread: the record that the loop runs, 0 for none, and the number of its job. */
 uintptr_t fapws_inline_record(unsigned long *jobs);
 

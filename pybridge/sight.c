@@ -150,11 +150,13 @@ void fapws_take_overdue_signal(void) {
 
 /* --- requests -------------------------------------------------------------- */
 
-int fapws_whereabouts(uintptr_t number, int *thread) {
+int fapws_record_state(uintptr_t number, int *thread) {
   fapws_record *rec = (fapws_record *)number;
-  fapws_thread *t = rec->thread;
-  if (!t) return FAPWS_QUEUED;
-  if (rec->async) return fapws_async_whereabouts(rec);
+  return rec->thread ? fapws_mode_of(rec)->state_of(rec, thread) : FAPWS_QUEUED;
+}
+
+int fapws_pool_state_of(fapws_record *rec, int *thread) {
+  const fapws_thread *t = rec->thread;
   *thread = t->index;
   if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;
   if (rec->open) return rec->scheduled ? FAPWS_MESSAGES : FAPWS_OPEN;

@@ -78,7 +78,7 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 		}
 	}
 	var thread C.int
-	t.where = C.fapws_whereabouts(number(rec), &thread)
+	t.where = C.fapws_record_state(number(rec), &thread)
 	t.thread = int(thread)
 	return t
 }
@@ -183,12 +183,9 @@ func (t *task) state() string {
 	case C.FAPWS_AWAITING:
 		return "its task awaits"
 	case C.FAPWS_RUNNING:
-		if t.thread < 0 {
-			return "running on the asyncio thread"
-		}
-		return fmt.Sprintf("running on thread %d", t.thread)
+		return "running on " + t.threadName()
 	case C.FAPWS_WAITING:
-		return fmt.Sprintf("streaming, waits for its thread %d", t.thread)
+		return "streaming, waits for " + t.threadName()
 	case C.FAPWS_PARKED:
 		return "streaming, waits for the client"
 	case C.FAPWS_OPEN:
@@ -197,6 +194,13 @@ func (t *task) state() string {
 		return "WebSocket, messages wait for a thread"
 	}
 	return "answered, being sent"
+}
+
+func (t *task) threadName() string {
+	if t.thread < 0 {
+		return "the asyncio thread"
+	}
+	return fmt.Sprintf("thread %d", t.thread)
 }
 
 // endsWithin says whether done is closed in time.

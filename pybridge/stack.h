@@ -19,8 +19,10 @@ void fapws_write_frame(FILE *out, PyObject *frame);
 void fapws_write_stack(FILE *out, PyThreadState *state);
 /* Fills in what t runs; out->stack is the caller's. */
 void fapws_look_at(fapws_thread *t, fapws_sighting *out);
-/* The asyncio thread's part of fapws_look and fapws_whereabouts. */
+/* The asyncio thread's part of fapws_look. */
 int fapws_async_look(fapws_sighting *out, int max);
-int fapws_async_whereabouts(fapws_record *rec);
+/* fapws_mode.state_of of the pool and of the asyncio thread. */
+int fapws_pool_state_of(fapws_record *rec, int *thread);
+int fapws_async_state_of(fapws_record *rec, int *thread);
 
 #endif

@@ -58,11 +58,10 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
     PyErr_SetString(PyExc_AssertionError, "write() before start_response()");
     return NULL;
   }
-  if (fapws_send_chunk(rec->thread, rec, data) < 0) return NULL;
+  fapws_thread *t = rec->thread;
+  if (fapws_send_chunk(t, rec, data) < 0) return NULL;
   if (fapws_forked) Py_RETURN_NONE;
-  fapws_notify(rec->thread);
-  if (UNLIKELY(fapws_the_pool.inline_mode)) fapws_send_written(rec->thread);
-  fapws_wait_for_room(rec);
+  t->mode->written(t, rec);
   if (UNLIKELY(fapws_is_cancelled(rec))) {
     PyErr_SetString(PyExc_BrokenPipeError, "write(): the client has left");
     return NULL;

@@ -4,7 +4,6 @@
  * one is made (PEP 3333, "Buffering and Streaming"). The client's pace comes
  * back through record.unacked: too far ahead, the iterator is parked, and no
  * thread waits. */
-#include "async.h"
 #include "interp.h"
 #include "request.h"
 #include "response.h"
@@ -12,8 +11,6 @@
 
 #include <string.h>
 #include <unistd.h>
-
-#define TURN_NS 1000000u  /* one iterator's share before others get theirs */
 
 PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text) {
   *is_text = 0;
@@ -93,7 +90,7 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
 void fapws_drop(fapws_thread *t, fapws_record *rec) {
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) fapws_take_back(t);
-  if (UNLIKELY(rec->async)) fapws_async_forget(rec);
+  t->mode->forget(rec);
   Py_CLEAR(*(PyObject **)&rec->iter);
   Py_CLEAR(*(PyObject **)&rec->environ);
   if (rec->input) {
@@ -162,10 +159,6 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
   fapws_publish(t, p); /* rec is the loop's from here on */
 }
 
-static int others_wait(const fapws_thread *t) {
-  return t->is_async || t->inbox || fapws_the_pool.head || fapws_the_pool.inline_mode;
-}
-
 void fapws_stream(fapws_thread *t, fapws_record *rec) {
   uint64_t began = fapws_now_ns(), now = began;
   for (;;) {
@@ -199,16 +192,10 @@ void fapws_stream(fapws_thread *t, fapws_record *rec) {
     uint64_t before = now;
     now = fapws_now_ns();
     fapws_average(&rec->chunk_ns, now - before);
-    /* PEP 3333: a chunk must not wait for the next one. Inline, the thread that would send it is this one. */
-    if (fapws_the_pool.inline_mode && !t->is_async && rec->started) {
-      fapws_requeue(rec);
-      return;
-    }
-    int slow = rec->chunk_ns > FAPWS_SLOW_NS;
-    if (slow) fapws_notify(t);
-    if ((slow || now - began > TURN_NS) && others_wait(t)) {
+    if (rec->chunk_ns > FAPWS_SLOW_NS) fapws_notify(t);
+    if (t->mode->stream_yields(t, rec, now - began)) {
       fapws_notify(t);
-      fapws_requeue(rec);
+      fapws_resume(rec);
       return;
     }
   }

@@ -12,14 +12,14 @@
 #include <string.h>
 
 #define P fapws_the_pool
-#define TURN_NS 1000000u /* about how long one has the thread while others wait */
 #define CREDIT_BYTES (FAPWS_INPUT_WINDOW / 8)
 
 /* --- parts ----------------------------------------------------------------- */
 
-void fapws_ws_publish(fapws_record *rec, fapws_part *p) {
+void fapws_ws_publish(fapws_part *p) {
   fapws_thread *t = fapws_this_thread;
-  if (!t || (P.inline_mode && !t->current)) {
+  const fapws_record *mine = t ? t->current : NULL;
+  if (!mine) { /* no handler of ours: nothing else would wake the loop */
     fapws_hand_over(p);
     fapws_wake_loop();
     return;
@@ -27,8 +27,7 @@ void fapws_ws_publish(fapws_record *rec, fapws_part *p) {
   fapws_publish(t, p);
   /* The rest of a slow handler must not hold it up. The monitor sees to those that
    * are slow for once, if it does not sleep. */
-  const fapws_record *mine = t->current;
-  if (!mine || P.mounts[mine->mount].run_ns > FAPWS_SLOW_NS || P.monitor_parked) fapws_notify(t);
+  if (P.mounts[mine->mount].run_ns > FAPWS_SLOW_NS || P.monitor_parked) fapws_notify(t);
 }
 
 int fapws_ws_accept(fapws_ws_object *ws) {
@@ -40,7 +39,7 @@ int fapws_ws_accept(fapws_ws_object *ws) {
   if (!name || !fapws_write_accept(rec, &no_fields, name, (size_t)n)) return -1;
   rec->started = 1;
   ws->state = FAPWS_WS_OPEN;
-  fapws_ws_publish(rec, p);
+  fapws_ws_publish(p);
   return 0;
 }
 
@@ -77,11 +76,8 @@ int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   ws->code = (uint16_t)code;
   Py_XINCREF(reason);
   Py_XSETREF(ws->reason, reason);
-  fapws_ws_publish(rec, p);
-  fapws_lock();
-  int scheduled = fapws_schedule(rec); /* for on_close */
-  fapws_unlock();
-  if (scheduled && P.inline_mode) fapws_want_turn();
+  fapws_ws_publish(p);
+  fapws_schedule(rec); /* for on_close */
   return 0;
 }
 
@@ -95,7 +91,7 @@ static void give_credit(fapws_record *rec) {
   p->op = FAPWS_OP_CREDIT;
   p->credit = rec->credit;
   rec->credit = 0;
-  fapws_ws_publish(rec, p);
+  fapws_ws_publish(p);
 }
 
 /* --- callbacks ------------------------------------------------------------- */
@@ -335,17 +331,6 @@ static int comes_to_rest(fapws_record *rec) {
   return rests;
 }
 
-static int others_wait(const fapws_thread *t) { return t->inbox || P.head; }
-
-/* Puts rec behind those that wait. */
-static void give_way(fapws_record *rec) {
-  fapws_lock();
-  rec->job = FAPWS_INPUTS;
-  fapws_enqueue(rec, rec, 0);
-  fapws_unlock();
-  if (P.inline_mode) fapws_want_turn();
-}
-
 void fapws_ws_turn(fapws_thread *t, fapws_record *rec) {
   fapws_ws_object *ws = rec->ws;
   const fapws_mount *m = &P.mounts[rec->mount];
@@ -354,9 +339,9 @@ void fapws_ws_turn(fapws_thread *t, fapws_record *rec) {
       end(t, ws, ws->code, ws->reason);
       return;
     }
-    if (spent > (P.inline_mode ? FAPWS_UNSIGNALLED_NS : TURN_NS) && (P.inline_mode || others_wait(t))) {
+    if (t->mode->messages_yield(t, spent)) {
       fapws_notify(t);
-      give_way(rec);
+      fapws_give_way(rec);
       return;
     }
     fapws_input *in = next_input(rec);

@@ -30,7 +30,7 @@ void fapws_ws_turn(fapws_thread *t, fapws_record *rec);
 /* Tells the loop that the WebSocket is accepted. */
 int fapws_ws_accept(fapws_ws_object *ws);
 /* Hands a part to the loop, from any thread. */
-void fapws_ws_publish(fapws_record *rec, fapws_part *p);
+void fapws_ws_publish(fapws_part *p);
 /* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
 int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason);
 

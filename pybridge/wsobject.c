@@ -71,7 +71,7 @@ fapws_part *fapws_message_part(fapws_record *rec, PyObject *o) {
 static int publish_message(fapws_record *rec, const fapws_message *m) {
   fapws_part *p = make_part(rec, m);
   if (!p) return -1;
-  fapws_ws_publish(rec, p);
+  fapws_ws_publish(p);
   return 0;
 }
 
@@ -90,8 +90,7 @@ static int check_open(fapws_ws_object *ws) {
 static int wait_for_client(fapws_ws_object *ws, double seconds) {
   fapws_thread *t = fapws_this_thread;
   int room;
-  /* Only this thread could make room, or it runs all other tasks, too. */
-  if (t && (P.inline_mode || t->is_async))
+  if (t && !t->mode->may_wait)
     room = __atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) <= UNPACED_BYTES;
   else {
     if (t) fapws_notify(t);
