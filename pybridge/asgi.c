@@ -39,6 +39,12 @@ static int has_all(const fapws_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }
 
+int fapws_asgi_left(fapws_exchange *x) {
+  (void)x;
+  PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has left");
+  return -1;
+}
+
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   fapws_exchange *x = (fapws_exchange *)self;
   int named = names && PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "message") == 0;
@@ -51,7 +57,7 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
     return NULL;
   }
   if (UNLIKELY(fapws_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
-    PyErr_Format(PyExc_BrokenPipeError, "send(): the client has left");
+    fapws_asgi_left(x);
     return NULL;
   }
   PyObject *waiter = x->kind->send(x, args[0]);
@@ -404,4 +410,12 @@ static PyObject *http_send(fapws_exchange *x, PyObject *message) {
   return fapws_done;
 }
 
-const fapws_kind fapws_asgi_http = {"http", http_begin, http_receive, http_send, http_returned, fapws_asgi_raised, NULL};
+const fapws_kind fapws_asgi_http = {
+    .run = fapws_exchange_run,
+    .begin = http_begin,
+    .receive = http_receive,
+    .send = http_send,
+    .returned = http_returned,
+    .raised = fapws_asgi_raised,
+    .room_is_gone = fapws_asgi_left,
+};

@@ -342,4 +342,12 @@ static PyObject *ws_returned(fapws_exchange *x, PyObject *result) {
   return NULL;
 }
 
-const fapws_kind fapws_asgi_websocket = {"websocket", ws_begin, ws_receive, ws_send, ws_returned, fapws_asgi_raised, NULL};
+const fapws_kind fapws_asgi_websocket = {
+    .run = fapws_exchange_run,
+    .begin = ws_begin,
+    .receive = ws_receive,
+    .send = ws_send,
+    .returned = ws_returned,
+    .raised = fapws_asgi_raised,
+    .room_is_gone = fapws_asgi_left,
+};

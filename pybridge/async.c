@@ -244,7 +244,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
     uint64_t before = now;
     if (LIKELY(events & FAPWS_EVENT_RUN)) {
       if (A.thread.unsignalled && (m->run_ns > FAPWS_SLOW_NS || now - told > FAPWS_UNSIGNALLED_NS)) fapws_notify(&A.thread), told = now;
-      fapws_exchange_start(rec);
+      if (LIKELY(fapws_record_begin(&A.thread, rec))) fapws_kind_of(rec)->run(&A.thread, rec);
       now = fapws_now_ns();
       fapws_average(&m->run_ns, now - before);
     } else {

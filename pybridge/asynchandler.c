@@ -114,4 +114,17 @@ static void handler_gone(fapws_exchange *x) {
   if (x->iterator && !x->waits) fapws_exchange_cancel(x);
 }
 
-const fapws_kind fapws_async_handler = {"handler", handler_begin, NULL, NULL, handler_returned, handler_raised, handler_gone};
+/* handler_returned looks for it. */
+static int room_is_gone(fapws_exchange *x) {
+  (void)x;
+  return 0;
+}
+
+const fapws_kind fapws_async_handler = {
+    .run = fapws_exchange_run,
+    .begin = handler_begin,
+    .returned = handler_returned,
+    .raised = handler_raised,
+    .gone = handler_gone,
+    .room_is_gone = room_is_gone,
+};

@@ -364,7 +364,7 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   }
   x->rec = rec;
   x->mount = &fapws_the_pool.mounts[rec->mount];
-  x->kind = x->mount->kind != FAPWS_ASGI ? &fapws_async_handler : rec->websocket ? &fapws_asgi_websocket : &fapws_asgi_http;
+  x->kind = fapws_kind_of(rec);
   x->task = x->inner = x->iterator = NULL;
   x->waiters = x->last_waiter = NULL;
   x->state = FAPWS_WAITS;
@@ -385,18 +385,12 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   return x;
 }
 
-void fapws_exchange_start(fapws_record *rec) {
-  if (UNLIKELY(fapws_may_defer(rec)) && fapws_defer(&A.thread, rec)) return;
-  rec->thread = &A.thread;
-  rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
-  rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;
-  rec->declared = -1;
-  rec->sent = rec->unacked = rec->credit = 0;
+void fapws_exchange_run(fapws_thread *t, fapws_record *rec) {
   rec->closed_ns = 0;
-  fapws_exchange *x = fapws_is_cancelled(rec) ? NULL : exchange_new(rec);
-  if (!x) { /* nobody waits for it */
-    if (PyErr_Occurred()) fapws_report("starting a task", rec);
-    fapws_stream_end(&A.thread, rec, 1);
+  fapws_exchange *x = exchange_new(rec);
+  if (!x) {
+    fapws_report("starting a task", rec);
+    fapws_stream_end(t, rec, 1);
     return;
   }
   Py_INCREF(x);

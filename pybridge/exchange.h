@@ -8,10 +8,9 @@
 #define FAPWS_EXCHANGE_H
 
 #include "async.h"
+#include "kind.h"
 #include "request.h"
 #include "response.h"
-
-typedef struct fapws_exchange fapws_exchange;
 
 /* The reason to wait. */
 enum { FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM };
@@ -24,25 +23,6 @@ typedef struct fapws_waiter {
   struct fapws_waiter *next, *prev;  /* in exchange.waiters while there is a future */
   uint8_t what, ended;
 } fapws_waiter;
-
-/* The differences between kinds of exchanges. A function may find that exchange->rec
- * has become NULL after it has published the Last part. */
-typedef struct {
-  const char *name; /* of scope['type'], for messages */
-  /* Makes the coroutine, or other awaitable, that the task runs; or NULL with an
-   * exception, or NULL without one: the exchange has ended. */
-  PyObject *(*begin)(fapws_exchange *x);
-  /* The next message of receive(): 1 with *message, 0 there is none yet, -1 exception. */
-  int (*receive)(fapws_exchange *x, PyObject **message);
-  /* send(message): what it returns, awaitable; NULL with an exception. */
-  PyObject *(*send)(fapws_exchange *x, PyObject *message);
-  /* The awaitable has returned result. Returns the next one to run, or NULL: as begin. */
-  PyObject *(*returned)(fapws_exchange *x, PyObject *result);
-  /* It has raised; the exception is set and has to be cleared, and the exchange ended. */
-  void (*raised)(fapws_exchange *x);
-  /* The client has left: called once, before waiters are woken. */
-  void (*gone)(fapws_exchange *x);
-} fapws_kind;
 
 /* States of a response (fapws_exchange.state). */
 enum {
@@ -88,8 +68,8 @@ struct fapws_exchange {
 extern PyTypeObject fapws_Exchange_Type;
 int fapws_exchange_init(void);
 extern PyObject *fapws_cancelled_error; /* asyncio.CancelledError */
-/* Starts rec: makes its exchange and the task, which runs until it waits. */
-void fapws_exchange_start(fapws_record *rec);
+/* fapws_kind.run of all kinds of coroutines: makes the exchange of rec and the task, which runs until it waits. */
+void fapws_exchange_run(fapws_thread *t, fapws_record *rec);
 /* Sends value into an iterator, as PyIter_Send does. */
 PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
 /* An iterator for fapws_iter_send that drives an awaitable; NULL with TypeError. A new reference. */
@@ -108,7 +88,6 @@ extern PyObject *fapws_done;
 void fapws_wake_waiters(fapws_exchange *x, int what);
 
 /* --- asgi.c --- */
-extern const fapws_kind fapws_asgi_http;
 /* Calls the application; takes over scope, which may be NULL. Returns as begin. */
 PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
 /* http.response.start and http.response.body. -1 with an exception. */
@@ -118,14 +97,12 @@ int fapws_asgi_body(fapws_exchange *x, PyObject *message);
 void fapws_exchange_publish(fapws_exchange *x, fapws_part *p);
 /* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
 void fapws_asgi_raised(fapws_exchange *x);
+/* Raises the OSError of send() to a client that has left (ASGI 2.4). Always -1. */
+int fapws_asgi_left(fapws_exchange *x);
 
 /* --- asgiws.c --- */
-extern const fapws_kind fapws_asgi_websocket;
 /* Whether send() raises because the client disconnected. */
 int fapws_has_left(fapws_exchange *x);
-
-/* --- asynchandler.c --- */
-extern const fapws_kind fapws_async_handler;
 
 /* --- scope.c --- */
 int fapws_scope_init(void);

@@ -7,6 +7,7 @@
  * The same guess decides when the loop is woken: see publish.c.
  */
 #include "interp.h"
+#include "kind.h"
 #include "messages.h"
 #include "queue.h"
 #include "request.h"
@@ -359,8 +360,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
   for (int i = 0; i < o->mounts; i++) {
     fapws_mount *m = &P.mounts[i];
-    m->kind = o->targets[i].kind;
-    m->mode = m->kind == FAPWS_ASGI || m->kind == FAPWS_ASYNC_HANDLER ? &fapws_asyncio : P.mode;
+    fapws_mount_bind(m, o->targets[i].kind);
     m->relative = o->targets[i].relative;
     m->callable = o->targets[i].callable;
     Py_XINCREF(m->callable);
@@ -374,7 +374,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
   fapws_mount *notices = &P.mounts[o->mounts];
   if (!(notices->callable = fapws_noticed()) || !(notices->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
   notices->run_ns = notices->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may do anything: nobody shall wait behind it */
-  notices->mode = P.mode;
+  fapws_mount_bind(notices, FAPWS_WSGI);
   main_thread.mode = P.mode;
   main_thread.state = FAPWS_THREAD_BUSY;
   main_thread.python = PyThreadState_Get();

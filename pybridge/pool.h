@@ -25,7 +25,7 @@
 
 /* One entry of PATHS. Lives as long as the process; constant except for state and the averages. */
 typedef struct {
-  int kind;           /* FAPWS_WSGI ... */
+  const struct fapws_kind *kinds[2]; /* of requests, and of requests for a WebSocket (kind.h) */
   const fapws_mode *mode;
   int relative;       /* ASGI: the scope's path is what follows root_path */
   PyObject *state;    /* owned, or NULL. ASGI: its lifespan's scope['state'], a dict */
@@ -126,7 +126,10 @@ void fapws_loop_send_now(void);
 
 /* --- run.c ------------------------------------------------------------------ */
 
-/* Runs rec's job on t to the point where t is free again. */
+/* Gives rec, a request, to t, and fills in what Python has of it. 0: it is not to be run, and the loop's again. */
+int fapws_record_begin(fapws_thread *t, fapws_record *rec);
+/* Runs rec's job on t, a thread of the pool, to the point where t is free again; on the asyncio thread, the next turn of
+ * its iterator. */
 void fapws_run(fapws_thread *t, fapws_record *rec);
 /* Moves a moving average towards sample, in ns. */
 void fapws_average(uint64_t *average, uint64_t sample);

@@ -1,8 +1,9 @@
 /* One job on one thread: a request, or the next turn of an iterator. */
 #include "interp.h"
+#include "kind.h"
 #include "request.h"
+#include "response.h"
 #include "stack.h"
-#include "websocket.h"
 
 #include <sys/resource.h>
 
@@ -39,9 +40,6 @@ void fapws_end_timing(const fapws_timing *x, fapws_mount *m) {
   if (x->watched) fapws_average(&m->wait_ns, waits() != x->waits ? took : 0);
 }
 
-/* Nobody waits for it: the handler need not run. */
-static void skip(fapws_thread *t, fapws_record *rec) { fapws_stream_end(t, rec, 1); }
-
 static PyObject *call(fapws_thread *t, fapws_record *rec) {
   if (rec->has_body && !(rec->input = fapws_input_new(rec))) return NULL;
   const fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
@@ -56,20 +54,20 @@ static PyObject *call(fapws_thread *t, fapws_record *rec) {
   return PyObject_Vectorcall(m->callable, args, 2, NULL);
 }
 
-static void run_request(fapws_thread *t, fapws_record *rec) {
-  fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
-  rec->iter = rec->result = rec->start = rec->input = rec->environ = NULL;
+int fapws_record_begin(fapws_thread *t, fapws_record *rec) {
+  if (UNLIKELY(fapws_may_defer(rec)) && fapws_defer(t, rec)) return 0;
+  rec->thread = t;
+  rec->iter = rec->result = rec->start = rec->input = rec->environ = rec->exchange = NULL;
   rec->started = rec->parked = rec->whole = rec->bodyless = rec->single = 0;
   rec->declared = -1;
-  rec->sent = rec->unacked = 0;
-  if (UNLIKELY(__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) {
-    skip(t, rec);
-    return;
-  }
-  if (UNLIKELY(rec->websocket) && m->kind == FAPWS_WEBSOCKET) {
-    fapws_ws_open(t, rec);
-    return;
-  }
+  rec->sent = rec->unacked = rec->credit = 0;
+  if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) return 1;
+  fapws_stream_end(t, rec, 1); /* nobody waits for it: the handler need not run */
+  return 0;
+}
+
+static void run_request(fapws_thread *t, fapws_record *rec) {
+  fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
   fapws_timing timing;
   fapws_begin_timing(&timing, m);
   PyObject *result = call(t, rec);
@@ -96,14 +94,17 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   Py_XDECREF(result);
 }
 
+const fapws_kind fapws_wsgi = {.run = run_request};
+
 void fapws_run(fapws_thread *t, fapws_record *rec) {
-  if (UNLIKELY(fapws_may_defer(rec)) && rec->job == FAPWS_RUN && fapws_defer(t, rec)) return;
+  uint8_t job = rec->job;
+  if (LIKELY(job == FAPWS_RUN) && !fapws_record_begin(t, rec)) return;
   rec->thread = t;
   __atomic_store_n(&t->current, rec, __ATOMIC_RELAXED);
-  if (LIKELY(rec->job == FAPWS_RUN))
-    run_request(t, rec);
-  else if (rec->job == FAPWS_INPUTS)
-    fapws_ws_turn(t, rec);
+  if (LIKELY(job == FAPWS_RUN))
+    fapws_kind_of(rec)->run(t, rec);
+  else if (job == FAPWS_INPUTS)
+    fapws_kind_of(rec)->run_inputs(t, rec);
   else
     fapws_stream(t, rec);
   /* fapws_drop has done so already unless the iterator goes on later. */

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE 1
 #endif
 #include "interp.h"
+#include "kind.h"
 #include "stack.h"
 
 #include <frameobject.h>
@@ -189,7 +190,7 @@ int fapws_callbacks(fapws_sighting *out, int max) {
   for (int i = 0; i < P.nthreads && found < max; i++) {
     fapws_thread *t = P.threads[i];
     fapws_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
-    if (!rec || !rec->websocket || !rec->started || P.mounts[rec->mount].kind != FAPWS_WEBSOCKET) continue;
+    if (!rec || !rec->started || !fapws_kind_of(rec)->run_inputs) continue;
     out[found++] = (fapws_sighting){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = t->jobs};
   }
   fapws_unlock();

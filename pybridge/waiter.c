@@ -54,10 +54,7 @@ static int look(fapws_waiter *w, PyObject **result) {
   *result = Py_None;
   int gone = fapws_has_left(x);
   if (!gone && x->rec && fapws_park(x->rec)) return 0;
-  if (gone && x->kind->send) {
-    PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has left");
-    return -1;
-  }
+  if (gone && x->kind->room_is_gone(x) < 0) return -1;
   Py_INCREF(Py_None);
   return 1;
 }

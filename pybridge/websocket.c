@@ -4,6 +4,7 @@
  * A record is in the queue when something has arrived for it (deliver.c), and a
  * turn of it calls back until nothing is left, or others have waited for a while. */
 #include "interp.h"
+#include "kind.h"
 #include "request.h"
 #include "stack.h"
 #include "websocket.h"
@@ -188,6 +189,92 @@ static void end(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason
   fapws_publish(t, p); /* rec is the loop's from here on */
 }
 
+/* --- turns ----------------------------------------------------------------- */
+
+static void on_message(fapws_thread *t, fapws_ws_object *ws, const fapws_input *in) {
+  fapws_record *rec = ws->rec;
+  fapws_mount *m = &P.mounts[rec->mount];
+  fapws_timing timing;
+  PyObject *f = callback(rec, "on_message");
+  if (f) {
+    PyObject *message = in->op == FAPWS_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
+                                                : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+    if (message) {
+      PyObject *args[] = {(PyObject *)ws, message};
+      fapws_begin_timing(&timing, m);
+      PyObject *result = call(f, args, 2);
+      fapws_end_timing(&timing, m);
+      Py_XDECREF(result);
+      Py_DECREF(message);
+    }
+    Py_DECREF(f);
+  }
+  if (UNLIKELY(PyErr_Occurred() != NULL)) failed(t, ws, "on_message");
+  rec->credit += (int64_t)in->len + FAPWS_INPUT_COST;
+  if (rec->credit >= CREDIT_BYTES) give_credit(rec);
+}
+
+/* The next input, or NULL. */
+static fapws_input *next_input(fapws_record *rec) {
+  if (!rec->batch) {
+    fapws_lock();
+    rec->batch = rec->inputs;
+    rec->inputs = rec->inputs_tail = NULL;
+    fapws_unlock();
+  }
+  fapws_input *in = rec->batch;
+  if (in) rec->batch = in->next;
+  return in;
+}
+
+/* Nothing is left: whether the record is free until something arrives. */
+static int comes_to_rest(fapws_record *rec) {
+  fapws_lock();
+  int rests = !rec->inputs && !fapws_is_cancelled(rec);
+  if (rests) rec->scheduled = 0;
+  fapws_unlock();
+  return rests;
+}
+
+static void run_inputs(fapws_thread *t, fapws_record *rec) {
+  fapws_ws_object *ws = rec->ws;
+  const fapws_mount *m = &P.mounts[rec->mount];
+  for (uint64_t spent = 0;; spent += m->run_ns) {
+    if (ws->state > FAPWS_WS_OPEN) { /* from here, or by another thread */
+      end(t, ws, ws->code, ws->reason);
+      return;
+    }
+    if (t->mode->messages_yield(t, spent)) {
+      fapws_notify(t);
+      fapws_give_way(rec);
+      return;
+    }
+    fapws_input *in = next_input(rec);
+    if (!in) {
+      if (comes_to_rest(rec)) return;
+      if (!fapws_is_cancelled(rec) || rec->inputs) continue;
+      end(t, ws, 1006, NULL);
+      return;
+    }
+    if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) {
+      PyObject *reason = PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace");
+      int code = in->code;
+      free(in);
+      if (!reason) PyErr_Clear();
+      end(t, ws, code, reason);
+      Py_XDECREF(reason);
+      return;
+    }
+    if (spent) { /* of the first, the pool has thought */
+      t->unsignalled_ns += m->run_ns;
+      if (t->unsignalled && (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS || m->run_ns > FAPWS_SLOW_NS)) fapws_notify(t);
+    }
+    next_callback(t);
+    on_message(t, ws, in);
+    free(in);
+  }
+}
+
 /* --- the beginning --------------------------------------------------------- */
 
 /* Raises the HTTPError that refuses the WebSocket. */
@@ -255,11 +342,10 @@ static void turn_away(fapws_thread *t, fapws_ws_object *ws, int called) {
   fapws_fail(t, rec);
 }
 
-void fapws_ws_open(fapws_thread *t, fapws_record *rec) {
+static void open_websocket(fapws_thread *t, fapws_record *rec) {
   fapws_mount *m = &P.mounts[rec->mount];
   fapws_timing timing;
   rec->inputs = rec->inputs_tail = rec->batch = NULL;
-  rec->credit = 0;
   rec->senders = 0;
   fapws_lock();
   rec->open = rec->scheduled = 1;
@@ -281,91 +367,7 @@ void fapws_ws_open(fapws_thread *t, fapws_record *rec) {
   if (!bad && ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) bad = 1;
   if (bad) failed(t, ws, "on_open");
   Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes another if somebody asks */
-  fapws_ws_turn(t, rec);
+  run_inputs(t, rec);
 }
 
-/* --- turns ----------------------------------------------------------------- */
-
-static void on_message(fapws_thread *t, fapws_ws_object *ws, const fapws_input *in) {
-  fapws_record *rec = ws->rec;
-  fapws_mount *m = &P.mounts[rec->mount];
-  fapws_timing timing;
-  PyObject *f = callback(rec, "on_message");
-  if (f) {
-    PyObject *message = in->op == FAPWS_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
-                                                : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
-    if (message) {
-      PyObject *args[] = {(PyObject *)ws, message};
-      fapws_begin_timing(&timing, m);
-      PyObject *result = call(f, args, 2);
-      fapws_end_timing(&timing, m);
-      Py_XDECREF(result);
-      Py_DECREF(message);
-    }
-    Py_DECREF(f);
-  }
-  if (UNLIKELY(PyErr_Occurred() != NULL)) failed(t, ws, "on_message");
-  rec->credit += (int64_t)in->len + FAPWS_INPUT_COST;
-  if (rec->credit >= CREDIT_BYTES) give_credit(rec);
-}
-
-/* The next input, or NULL. */
-static fapws_input *next_input(fapws_record *rec) {
-  if (!rec->batch) {
-    fapws_lock();
-    rec->batch = rec->inputs;
-    rec->inputs = rec->inputs_tail = NULL;
-    fapws_unlock();
-  }
-  fapws_input *in = rec->batch;
-  if (in) rec->batch = in->next;
-  return in;
-}
-
-/* Nothing is left: whether the record is free until something arrives. */
-static int comes_to_rest(fapws_record *rec) {
-  fapws_lock();
-  int rests = !rec->inputs && !fapws_is_cancelled(rec);
-  if (rests) rec->scheduled = 0;
-  fapws_unlock();
-  return rests;
-}
-
-void fapws_ws_turn(fapws_thread *t, fapws_record *rec) {
-  fapws_ws_object *ws = rec->ws;
-  const fapws_mount *m = &P.mounts[rec->mount];
-  for (uint64_t spent = 0;; spent += m->run_ns) {
-    if (ws->state > FAPWS_WS_OPEN) { /* from here, or by another thread */
-      end(t, ws, ws->code, ws->reason);
-      return;
-    }
-    if (t->mode->messages_yield(t, spent)) {
-      fapws_notify(t);
-      fapws_give_way(rec);
-      return;
-    }
-    fapws_input *in = next_input(rec);
-    if (!in) {
-      if (comes_to_rest(rec)) return;
-      if (!fapws_is_cancelled(rec) || rec->inputs) continue;
-      end(t, ws, 1006, NULL);
-      return;
-    }
-    if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) {
-      PyObject *reason = PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace");
-      int code = in->code;
-      free(in);
-      if (!reason) PyErr_Clear();
-      end(t, ws, code, reason);
-      Py_XDECREF(reason);
-      return;
-    }
-    if (spent) { /* of the first, the pool has thought */
-      t->unsignalled_ns += m->run_ns;
-      if (t->unsignalled && (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS || m->run_ns > FAPWS_SLOW_NS)) fapws_notify(t);
-    }
-    next_callback(t);
-    on_message(t, ws, in);
-    free(in);
-  }
-}
+const fapws_kind fapws_websocket_callbacks = {.run = open_websocket, .run_inputs = run_inputs};

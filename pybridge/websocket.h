@@ -23,10 +23,6 @@ typedef struct {
   uint8_t state;
 } fapws_ws_object;
 
-/* The handshake of a WebSocket, and on_open. */
-void fapws_ws_open(fapws_thread *t, fapws_record *rec);
-/* Calls back with what has arrived. */
-void fapws_ws_turn(fapws_thread *t, fapws_record *rec);
 /* Tells the loop that the WebSocket is accepted. */
 int fapws_ws_accept(fapws_ws_object *ws);
 /* Hands a part to the loop, from any thread. */
