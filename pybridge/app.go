@@ -99,7 +99,7 @@ type App struct {
 	Contents
 	loaded  []*finding // by the index of Options.Apps
 	mounts  []Mount    // of all of them, by Mount.Index
-	inline  bool
+	mode    poolMode
 	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
 }
@@ -131,7 +131,7 @@ func Load(o Options) (*App, error) {
 	if err := start(o); err != nil {
 		return nil, err
 	}
-	a := &App{stop: make(chan int, 1)}
+	a := &App{stop: make(chan int, 1), mode: threaded{}}
 	if err := a.load(o, paths); err != nil {
 		if o.Failed != nil {
 			o.Failed(err)
@@ -243,20 +243,13 @@ func start(o Options) error {
 // status. In inline mode, where the loop runs Python, it only waits, on any
 // thread.
 func (a *App) Serve() int {
-	if a.inline {
-		return <-a.stop
-	}
-	return int(C.fapws_serve())
+	return a.mode.serve(a)
 }
 
 // Stop ends Serve and the other Python threads, and returns how many are still
 // in a handler after a second. Any goroutine.
 func (a *App) Stop() int {
-	if a.inline {
-		a.exit(-1)
-		return 0
-	}
-	return int(C.fapws_pool_stop(1000))
+	return a.mode.stop(a)
 }
 
 func (a *App) exit(code int) {

@@ -21,7 +21,7 @@ type AsyncConfig struct {
 // IsAsync says whether something of what is served needs the asyncio thread. Any goroutine.
 func (a *App) IsAsync() bool {
 	for i := range a.mounts {
-		if a.mounts[i].Kind.async() {
+		if kinds[a.mounts[i].Kind].mode != nil {
 			return true
 		}
 	}
@@ -42,7 +42,7 @@ func (a *App) Startup(c AsyncConfig) error {
 	var apps []unsafe.Pointer
 	known := map[*python3.PyObject]bool{}
 	for i := range a.mounts {
-		if m := &a.mounts[i]; m.Kind == ASGI && !known[m.callable] {
+		if m := &a.mounts[i]; kinds[m.Kind].lifespan && !known[m.callable] {
 			known[m.callable] = true
 			apps = append(apps, unsafe.Pointer(m.callable))
 		}
@@ -63,19 +63,6 @@ func (a *App) Startup(c AsyncConfig) error {
 // Any goroutine, when nothing is submitted any more.
 func (a *App) Shutdown(grace time.Duration) bool {
 	return C.fapws_async_stop(C.int(max(grace, 0).Milliseconds())) != 0
-}
-
-// String names the kind for people.
-func (k MountKind) String() string {
-	switch k {
-	case ASGI:
-		return "ASGI"
-	case AsyncHandler:
-		return "async handler"
-	case WebSocket:
-		return "WebSocket"
-	}
-	return "WSGI"
 }
 
 func (a *cArena) pointers(list []unsafe.Pointer) *unsafe.Pointer {

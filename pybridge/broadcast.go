@@ -17,6 +17,8 @@ import (
 	"unsafe"
 
 	"fapws/runtime/exchange"
+
+	python3 "github.com/go-python/cpy3"
 )
 
 const (
@@ -36,9 +38,10 @@ const (
 // groups of fapws.groups, which all applications share. It takes no GIL. Of the loop, but
 // for the inbox.
 type crowds struct {
-	byMount []*crowd          // nil: no WebSocket
-	byPlace map[string]*crowd // by what all processes call it
-	members []*member         // by ticket
+	byMount  []*crowd                     // nil: no WebSocket
+	byPlace  map[string]*crowd            // by what all processes call it
+	byObject map[*python3.PyObject]*crowd // of fapws.WebSocket
+	members  []*member                    // by ticket
 
 	queue []Event // to be sent, in order
 	pace          // of that
@@ -84,7 +87,7 @@ type message struct {
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	for i := range mounts {
 		m := &mounts[i]
-		if m.Kind != WebSocket {
+		if !kinds[m.Kind].callbacks {
 			continue
 		}
 		name := strings.Join([]string{application, m.Prefix, m.Name}, "\n")
@@ -100,26 +103,27 @@ func (c *crowds) setUp(mounts []Mount, maxEvent int) {
 	c.most = max(mostBehind, 2*int64(maxEvent))
 	c.byMount = make([]*crowd, len(mounts))
 	c.byPlace = map[string]*crowd{}
-	known := map[unsafe.Pointer]*crowd{}
-	asgi := &crowd{place: C.FAPWS_PLACE_ASGI, asgi: true, groups: map[string]map[*member]struct{}{}}
-	c.byPlace[asgi.place] = asgi
+	c.byObject = map[*python3.PyObject]*crowd{}
+	c.byPlace[C.FAPWS_PLACE_ASGI] = &crowd{place: C.FAPWS_PLACE_ASGI, asgi: true, groups: map[string]map[*member]struct{}{}}
 	for i := range mounts {
-		m := &mounts[i]
-		if m.Kind == ASGI {
-			c.byMount[i] = asgi
+		if group := kinds[mounts[i].Kind].group; group != nil {
+			c.byMount[i] = group(c, &mounts[i])
 		}
-		if m.Kind != WebSocket {
-			continue
-		}
-		object := unsafe.Pointer(m.callable)
-		one := known[object]
-		if one == nil {
-			one = &crowd{place: m.place, groups: map[string]map[*member]struct{}{"": {}}}
-			known[object] = one
-			c.byPlace[m.place] = one
-		}
-		c.byMount[i] = one
 	}
+}
+
+// ofASGI is the one of all ASGI applications.
+func (c *crowds) ofASGI(*Mount) *crowd { return c.byPlace[C.FAPWS_PLACE_ASGI] }
+
+// ofObject is that of a fapws.WebSocket.
+func (c *crowds) ofObject(m *Mount) *crowd {
+	one := c.byObject[m.callable]
+	if one == nil {
+		one = &crowd{place: m.place, groups: map[string]map[*member]struct{}{"": {}}}
+		c.byObject[m.callable] = one
+		c.byPlace[m.place] = one
+	}
+	return one
 }
 
 // asked notes a handshake. What is broadcast from now on waits for its answer.

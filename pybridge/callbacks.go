@@ -12,12 +12,10 @@ import (
 // lookEvery is how often somebody looks how long callbacks of WebSockets take.
 const lookEvery = 500 * time.Millisecond
 
-// socketOpened counts a WebSocket for synchronous code. Of its callbacks the loop
-// does not know how long they take, so as long as there are some, a goroutine looks
-// for those that take longer than RunConfig.Timeout. h.mu is held.
-func (h *Handler) socketOpened() {
-	h.sockets++
-	if h.config.Timeout > 0 && !h.app.inline && !h.watching {
+// watchSockets starts the goroutine that looks for callbacks of WebSockets that take longer than RunConfig.Timeout,
+// because the loop does not know how long they take. It ends with the last of these WebSockets. h.mu is held.
+func (h *Handler) watchSockets() {
+	if h.config.Timeout > 0 && !h.watching {
 		h.watching = true
 		go h.watchCallbacks()
 	}

@@ -168,9 +168,11 @@ func (d *driver) listen() {
 	}
 }
 
+func (d *driver) inline() bool { return d.app.mode == inline{} }
+
 // do runs f as the loop.
 func (d *driver) do(f func()) {
-	if !d.app.inline {
+	if !d.inline() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		f()

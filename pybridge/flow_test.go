@@ -72,7 +72,7 @@ func TestCancel(t *testing.T) {
 
 // TestSlowHandlersRunSideBySide: waiting ones do not keep others waiting.
 func TestSlowHandlersRunSideBySide(t *testing.T) {
-	if loop.app.inline {
+	if loop.inline() {
 		return // one after the other, by definition
 	}
 	const threads = 4
@@ -89,7 +89,7 @@ func TestSlowHandlersRunSideBySide(t *testing.T) {
 }
 
 func TestQueueIsBounded(t *testing.T) {
-	if loop.app.inline {
+	if loop.inline() {
 		return // nothing waits
 	}
 	var all []*response
@@ -141,7 +141,7 @@ func TestEnviron(t *testing.T) {
 		"SERVER_NAME": "127.0.0.1", "SERVER_PORT": "8888", "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "192.0.2.1",
 		"REMOTE_PORT": "4711", "CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "4", "HTTP_HOST": "example.org",
 		"HTTP_COOKIE": "a=1; b=2", "HTTP_X_TWO": "1,2", "HTTP_ACCEPT": "*/*", "wsgi.url_scheme": "http",
-		"wsgi.multithread": !loop.app.inline, "wsgi.multiprocess": false, "wsgi.run_once": false,
+		"wsgi.multithread": !loop.inline(), "wsgi.multiprocess": false, "wsgi.run_once": false,
 		"wsgi.input_terminated": true, "type": "dict",
 	} {
 		if env[key] != want {

@@ -38,17 +38,12 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
-			if m.Static == nil && m.CGI == "" && m.Kind != WSGI {
-				return fmt.Errorf("--fork serves synchronous handlers only, and %s is %s: leave --fork out, or use --workers", m.Name, m.Kind.article())
+			if m.Static == nil && m.CGI == "" && !kinds[m.Kind].forks {
+				return fmt.Errorf("--fork serves synchronous handlers only, and %s is %s: leave --fork out, or use --workers", m.Name, kinds[m.Kind].article)
 			}
 		}
 	}
 	return nil
-}
-
-// article is the kind in a sentence.
-func (k MountKind) article() string {
-	return [...]string{"a WSGI application", "an ASGI application", "an async handler", "a WebSocket"}[k]
 }
 
 // ReadMessages goes through what a forked child has said to the server beside its

@@ -113,11 +113,9 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	h := &Handler{app: a, config: c, patience: defaultPatience, looks: workqueue.New(runLooks)}
 	h.crowds.setUp(a.mounts, c.MaxEvent)
 	a.handler = h
-	a.inline = c.Threads == 0
-	if !a.inline {
-		if err := h.startPool(); err != nil {
-			return nil, err
-		}
+	a.mode = poolModeOf(c.Threads)
+	if err := a.mode.start(h); err != nil {
+		return nil, err
 	}
 	return h, nil
 }
@@ -162,14 +160,7 @@ func (h *Handler) startPool() error {
 
 // Attach implements runtime.Handler.
 func (h *Handler) Attach(w *exchange.Waker) {
-	if h.app.inline {
-		if err := h.startPool(); err != nil { // here, because the loop is Python's main thread
-			panic(err) // it starts no thread
-		}
-	}
-	if h.app.inline && w.SendNow != nil {
-		sendNow = w.SendNow
-	}
+	h.app.mode.attach(h, w)
 	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
@@ -204,8 +195,9 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	}
 	if r.WebSocket {
 		h.crowds.asked(h, rec)
-		if h.app.mounts[r.Mount].Kind == WebSocket {
-			h.socketOpened()
+		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
+			h.sockets++
+			h.app.mode.socketOpened(h)
 		}
 	}
 	h.mu.Unlock()

@@ -92,9 +92,7 @@ func (q *notices) step(h *Handler) {
 	q.rec.serial++
 	q.rec.thread = nil
 	h.exitAsked(C.fapws_flush(number(q.rec)))
-	if h.app.inline {
-		C.fapws_wake_loop() // it has run already: the loop comes back for the answer, and for more
-	}
+	C.fapws_wake_loop() // inline it has run already: the loop comes back for the answer, and for more
 }
 
 var (

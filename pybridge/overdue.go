@@ -32,22 +32,22 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	}
 	t := h.describe(h.records[ticket])
 	h.mu.Unlock()
-	async := h.app.mounts[t.rec.mount].Kind.async()
+	run := h.modeOf(int(t.rec.mount))
 	took = min(took, t.age()) // the loop's clock is coarse
 	if C.fapws_abandon(number(t.rec)) != 0 {
-		what := "a thread"
-		if async {
-			what = "the asyncio thread"
-			go h.seeAsync()
-		}
-		t.say("%s is overdue: it has waited %s for %s and will not be run\n", &t, seconds(took), what)
+		run.expired(h)
+		t.say("%s is overdue: it has waited %s for %s and will not be run\n", &t, seconds(took), run.place())
 		return
 	}
-	if async {
-		go h.interruptTask(t, took)
-	} else {
-		go h.interrupt(t, took)
+	go run.interrupt(h, t, took)
+}
+
+// modeOf returns the mode that requests of a mount run in.
+func (h *Handler) modeOf(mount int) mode {
+	if m := kinds[h.app.mounts[mount].Kind].mode; m != nil {
+		return m
 	}
+	return h.app.mode
 }
 
 // stalled is what the loop was last seen to run in inline mode. Only the
@@ -62,11 +62,8 @@ type stalled struct {
 // Stalled implements runtime.Handler. A callback of a WebSocket has a time of its own, and the loop has
 // no answer to give: it is ended here.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
-	if !h.app.inline {
-		return 0, 0
-	}
-	var jobs C.ulong
-	rec, s := C.fapws_inline_record(&jobs), &h.held
+	s := &h.held
+	rec, jobs := h.app.mode.onLoop()
 	if rec == 0 || rec != s.rec || jobs != s.jobs {
 		*s = stalled{rec: rec, jobs: jobs, since: time.Now()}
 		return 0, 0

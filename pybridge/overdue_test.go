@@ -9,7 +9,7 @@ import (
 
 // timesUp does what the loop does, or in inline mode what watches over it: the loop waits for the handler then.
 func timesUp(r *response) {
-	if loop.app.inline {
+	if loop.inline() {
 		t, took := loop.h.Stalled()
 		for ; took == 0; t, took = loop.h.Stalled() {
 		}
@@ -28,7 +28,7 @@ func hang(t *testing.T, target, seen string) *response {
 	t.Helper()
 	sent := loop.begin(t, target)
 	shows(t, seen)
-	if loop.app.inline {
+	if loop.inline() {
 		timesUp(nil)
 		return <-sent
 	}
@@ -92,7 +92,7 @@ func impatient(t *testing.T, forGIL time.Duration) chan string {
 
 // Inline, an exception also ends what waits in C, for a lock, a descriptor or a time.
 func TestOverdueInC(t *testing.T) {
-	if !loop.app.inline {
+	if !loop.inline() {
 		return // a signal ends only what Python's main thread waits for
 	}
 	for _, name := range []string{"waits_lock", "waits_read", "waits_sleep"} {
@@ -126,7 +126,7 @@ func TestStuckWithGIL(t *testing.T) {
 		sent := loop.begin(t, strings.Replace(g.target(), "blocked", "keeps_gil", 1))
 		for loop.h.Stack(io.Discard, 10*time.Millisecond) == nil { // until it has the GIL
 		}
-		if !loop.app.inline {
+		if !loop.inline() {
 			r = <-sent
 		}
 		timesUp(r)
@@ -134,7 +134,7 @@ func TestStuckWithGIL(t *testing.T) {
 			t.Errorf("stuck: %q", why)
 		}
 		g.open(1)
-		if loop.app.inline {
+		if loop.inline() {
 			r = <-sent
 		}
 		<-r.done
@@ -150,7 +150,7 @@ func TestStuck(t *testing.T) {
 	stuck := impatient(t, generous)
 	g := newGate(t)
 	captured(t, func() {
-		if loop.app.inline {
+		if loop.inline() {
 			sent := loop.begin(t, strings.Replace(g.target(), "blocked", "stubborn", 1))
 			shows(t, "handler stubborn, running")
 			timesUp(nil)

@@ -68,9 +68,7 @@ func (h *Handler) collect() bool {
 	if h.delivered && more.first != nil { // somebody was closed, who is to hear of it
 		h.delivered = false
 		h.exitAsked(C.fapws_flush(0))
-		if h.app.inline {
-			C.fapws_wake_loop() // it has run already
-		}
+		C.fapws_wake_loop() // inline it has run already
 	}
 	h.notices.step(h)
 	if h.config.Relayed {
@@ -164,7 +162,7 @@ func (h *Handler) recycle(rec *C.fapws_record) {
 		C.free(unsafe.Pointer(rec.part0.buf))
 		rec.part0.buf, rec.part0.cap = nil, 0
 	}
-	if rec.websocket != 0 && h.app.mounts[rec.mount].Kind == WebSocket {
+	if rec.websocket != 0 && kinds[h.app.mounts[rec.mount].Kind].callbacks {
 		h.sockets--
 	}
 	h.records[rec.ticket] = nil

@@ -19,17 +19,6 @@ type StaticOptions struct {
 	JSON string // for static.ParseOptions
 }
 
-// MountKind says what an application is. Same values as FAPWS_WSGI and so on in record.h.
-type MountKind int
-
-// The kinds.
-const (
-	WSGI MountKind = iota
-	ASGI
-	AsyncHandler // async def, called as WSGI is
-	WebSocket    // an instance of fapws.WebSocket
-)
-
 // Mount is one entry of PATHS.
 type Mount struct {
 	Index  int // among the mounts of all applications: exchange.Request.Mount
@@ -48,9 +37,6 @@ type Mount struct {
 	// application; nil: the built-in ones.
 	environ, start unsafe.Pointer
 }
-
-// async tells the kinds that the asyncio thread runs.
-func (k MountKind) async() bool { return k == ASGI || k == AsyncHandler }
 
 // readPaths checks a table, which the script where calls name, and copies it.
 // Errors are one line and name the entry. Main thread, GIL held.
@@ -178,12 +164,8 @@ func (m *Mount) checkArguments() error {
 		return errNoPackage
 	}
 	defer module.DecRef()
-	names := []string{"environ", "start_response"}
-	if m.Kind == ASGI {
-		names = []string{"scope", "receive", "send"}
-	}
 	args := []*python3.PyObject{m.callable}
-	for _, name := range names {
+	for _, name := range kinds[m.Kind].arguments {
 		argument := text(name)
 		defer argument.DecRef()
 		args = append(args, argument)

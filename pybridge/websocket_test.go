@@ -291,7 +291,7 @@ func TestWebSocketSendsFromElsewhere(t *testing.T) {
 
 // TestWebSocketOrder: one callback at a time for each WebSocket, others meanwhile.
 func TestWebSocketOrder(t *testing.T) {
-	if loop.app.inline {
+	if loop.inline() {
 		return // one after the other, by definition
 	}
 	noted(t)

@@ -47,9 +47,9 @@ func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 		Prefix:    m.Prefix,
 		Index:     m.Index,
 		Resolved:  m.CGI == "",
-		WebSocket: m.Kind == pybridge.WebSocket || m.Kind == pybridge.ASGI,
-		Raw:       t.threads > 0 && m.Kind == pybridge.WSGI && t.forks == nil, // inline, it would hold up the loop
-		Streams:   m.Kind == pybridge.ASGI,
+		WebSocket: m.Kind.WebSockets(),
+		Raw:       t.threads > 0 && m.Kind.Detaches() && t.forks == nil, // inline, it would hold up the loop
+		Streams:   m.Kind.Streams(),
 	}
 	if m.Cache != "" {
 		if mount.Cache, err = readRule(m.Cache); err != nil {

@@ -1,0 +1,52 @@
+package pybridge
+
+// #include "record.h"
+import "C"
+
+// MountKind says by which protocol an application is called. kind.c has the other half of the table.
+type MountKind int
+
+// The kinds.
+const (
+	WSGI         MountKind = C.FAPWS_WSGI
+	ASGI         MountKind = C.FAPWS_ASGI
+	AsyncHandler MountKind = C.FAPWS_ASYNC_HANDLER // async def, called as WSGI is
+	WebSocket    MountKind = C.FAPWS_WEBSOCKET     // an instance of fapws.WebSocket
+)
+
+// kinds is all that differs between kinds on this side. Other code asks the table, not for the kind.
+var kinds = [...]struct {
+	name, article string
+	arguments     []string // of its callable
+	mode          mode     // nil: the mode of the pool
+	lifespan      bool     // ASGI's
+	webSocket     bool     // it answers handshakes
+	callbacks     bool     // its WebSockets are served by callbacks on the threads of handlers
+	detaches      bool     // it may get the socket of a handshake
+	streams       bool     // it gets bodies in pieces
+	forks         bool     // a process may serve one request of it and end
+	// group returns the sockets that get broadcasts together with those of m. nil: it has no WebSockets.
+	group func(c *crowds, m *Mount) *crowd
+}{
+	WSGI:         {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true},
+	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true, group: (*crowds).ofASGI},
+	AsyncHandler: {name: "async handler", article: "an async handler", arguments: wsgiArguments, mode: asyncio{}},
+	WebSocket:    {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true, callbacks: true, group: (*crowds).ofObject},
+}
+
+var (
+	wsgiArguments = []string{"environ", "start_response"}
+	asgiArguments = []string{"scope", "receive", "send"}
+)
+
+// String returns the name for messages.
+func (k MountKind) String() string { return kinds[k].name }
+
+// WebSockets reports whether the application answers handshakes of WebSockets by itself.
+func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
+
+// Detaches reports whether the application may get the socket of a handshake (werkzeug.socket).
+func (k MountKind) Detaches() bool { return kinds[k].detaches }
+
+// Streams reports whether the application gets request bodies in pieces, as they arrive.
+func (k MountKind) Streams() bool { return kinds[k].streams }
