@@ -202,39 +202,33 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
 
 /* --- send --------------------------------------------------------------------- */
 
-void fapws_exchange_publish(fapws_exchange *x, fapws_part *p) {
+static void publish_chain(fapws_exchange *x, const fapws_chain *c) {
   fapws_record *rec = x->rec;
-  if (p->first) rec->started = 1;
-  if (p->last) {
+  if (c->first->first) rec->started = 1;
+  if (c->last->last) {
     x->state = FAPWS_COMPLETE;
     fapws_drop(&A.thread, rec); /* x->rec is NULL from here on */
   }
-  fapws_publish(&A.thread, p);
+  fapws_publish_chain(&A.thread, c);
 }
 
-/* How much of len bytes may be sent, by the Content-Length. */
-static Py_ssize_t within_length(fapws_record *rec, Py_ssize_t len) {
-  if (rec->declared < 0 || rec->sent + len <= rec->declared) return len;
-  fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
-  rec->whole = 1;
-  return (Py_ssize_t)(rec->declared - rec->sent);
-}
+void fapws_exchange_publish(fapws_exchange *x, fapws_part *p) { publish_chain(x, &(fapws_chain){x->rec, p, p}); }
 
-/* The last part, when all pieces have been published, or p itself. */
-static void finish(fapws_exchange *x, fapws_part *p) {
+/* Publishes parts with the body of a message; more: the application will send others. */
+static void publish_body(fapws_exchange *x, const fapws_chain *c, int more) {
   fapws_record *rec = x->rec;
-  p->last = 1;
-  if (UNLIKELY(!rec->bodyless && rec->declared > rec->sent)) {
-    p->failed = 1;
-    fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
-  }
-  fapws_exchange_publish(x, p);
+  int whole = !more || rec->bodyless || rec->whole;
+  x->state = FAPWS_BODY;
+  c->last->last = (uint8_t)whole;
+  c->last->failed = (uint8_t)(whole && fapws_body_is_short(rec));
+  publish_chain(x, c);
+  if (more && whole) x->state = FAPWS_DISCARD;
 }
 
 /* The first http.response.body. */
 static int first_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
   fapws_record *rec = x->rec;
-  fapws_part *head = fapws_write_head(rec, &x->head, more ? -1 : len, FAPWS_TYPE_SET), *body = NULL;
+  fapws_part *head = fapws_write_head(rec, &x->head, more ? -1 : len, FAPWS_TYPE_SET);
   if (!head) return -1;
   if (UNLIKELY(head->send_len)) {
     head->last = 1;
@@ -242,39 +236,19 @@ static int first_body(fapws_exchange *x, PyObject *owner, const char *data, Py_s
     if (more) x->state = FAPWS_DISCARD;
     return 0;
   }
-  if (rec->bodyless) len = 0;
-  len = within_length(rec, len);
-  if (len >= FAPWS_COPY_BELOW && !(body = fapws_body_part(rec, owner, data, (size_t)len))) return -1;
-  if (len && !body && fapws_part_add_body(head, data, (size_t)len) < 0) return -1;
-  rec->sent += len;
-  x->state = FAPWS_BODY;
-  int whole = !more || rec->bodyless || rec->whole;
-  if (LIKELY(whole && !body)) {
-    finish(x, head);
-  } else {
-    fapws_exchange_publish(x, head);
-    if (whole)
-      finish(x, body);
-    else if (body)
-      fapws_exchange_publish(x, body);
-  }
-  if (more && whole) x->state = FAPWS_DISCARD;
+  fapws_chain c = {rec, head, head};
+  if (fapws_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  publish_body(x, &c, more);
   return 0;
 }
 
 static int next_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ssize_t len, int more) {
   fapws_record *rec = x->rec;
-  len = within_length(rec, len);
-  int whole = !more || rec->whole;
-  if (!len && !whole) return 0;
-  fapws_part *p = fapws_body_part(rec, owner, data, (size_t)len);
-  if (!p) return -1;
-  rec->sent += len;
-  if (whole)
-    finish(x, p);
-  else
-    fapws_exchange_publish(x, p);
-  if (more && whole) x->state = FAPWS_DISCARD;
+  fapws_chain c = {rec, NULL, NULL};
+  if (fapws_add_body(&c, owner, data, (size_t)len) < 0) return -1;
+  if (!c.first && more && !rec->whole) return 0;
+  if (!c.first && !(c.first = c.last = fapws_part_new(rec, 0))) return -1;
+  publish_body(x, &c, more);
   return 0;
 }
 
@@ -348,16 +322,11 @@ static int send_path(fapws_exchange *x, PyObject *message) {
     close(fd);
     return -1;
   }
-  int64_t n = rec->declared >= 0 && rec->declared < st.st_size ? rec->declared : st.st_size;
-  if (rec->bodyless || p->send_len) {
-    close(fd);
-  } else {
+  if (!p->send_len && (p->count = fapws_fit_body(rec, st.st_size)) > 0)
     p->file = fd;
-    p->count = n;
-    rec->sent = n;
-  }
-  x->state = FAPWS_BODY;
-  finish(x, p);
+  else
+    close(fd);
+  publish_body(x, &(fapws_chain){rec, p, p}, 0);
   return 0;
 }
 

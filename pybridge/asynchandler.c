@@ -42,15 +42,7 @@ static PyObject *answer(fapws_exchange *x, PyObject *result) {
     x->iterator = iterator;
     return next_item(x);
   }
-  int how = fapws_answer(&A.thread, rec, result);
-  if (how > 0) {
-    fapws_stream(&A.thread, rec);
-  } else if (UNLIKELY(how < 0) && x->rec && !rec->result && !PyDict_Check(result) && !PyList_CheckExact(result)) {
-    PyObject *type, *value, *tb; /* close() always runs */
-    PyErr_Fetch(&type, &value, &tb);
-    fapws_close_result(rec, result);
-    PyErr_Restore(type, value, tb);
-  }
+  if (fapws_answer(&A.thread, rec, result) > 0) fapws_stream(&A.thread, rec);
   return NULL;
 }
 

@@ -18,10 +18,23 @@ int fapws_part_put(fapws_part *p, const char *data, size_t n, uint32_t *off, uin
 
 /* Below this many bytes a body is copied: cheaper than to keep its object and to release that later. */
 #define FAPWS_COPY_BELOW 16384
-/* Appends n bytes to the body in p->buf, which nothing else may follow meanwhile. -1 and MemoryError. */
-int fapws_part_add_body(fapws_part *p, const char *data, size_t n);
 /* A part with n bytes of owner as its body: a copy, or a reference to owner. NULL with MemoryError. */
 fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data, size_t n);
+/* Parts of one response that are published together, linked by next; first NULL: none. The caller owns all but part0. */
+typedef struct {
+  fapws_record *rec;
+  fapws_part *first, *last;
+} fapws_chain;
+/* Adds n bytes of owner to the body, as far as the Content-Length allows: a copy in the last part, or a reference in a
+ * part behind it. After fapws_write_head. -1 and MemoryError. */
+int fapws_add_body(fapws_chain *c, PyObject *owner, const char *data, size_t n);
+/* Frees all parts but part0. */
+void fapws_chain_abandon(fapws_chain *c);
+/* Counts n more bytes of rec's body, and returns how many of them may be sent: what exceeds the Content-Length is cut
+ * off, with a line in the error log. After fapws_write_head. */
+int64_t fapws_fit_body(fapws_record *rec, int64_t n);
+/* At the end of rec's body: whether it is shorter than its Content-Length, which the error log gets a line about. */
+int fapws_body_is_short(fapws_record *rec);
 /* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an exception. */
 fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, size_t n);
 
@@ -33,6 +46,8 @@ void fapws_signal_loop(void);
 void fapws_hand_over(fapws_part *p);
 /* Hands a part to the loop, which may read and release it at once. */
 void fapws_publish(fapws_thread *t, fapws_part *p);
+/* The same with all parts of a chain. */
+void fapws_publish_chain(fapws_thread *t, const fapws_chain *c);
 /* Wakes the loop if it does not know of all published parts. */
 void fapws_notify(fapws_thread *t);
 

@@ -59,7 +59,8 @@ int fapws_part_put(fapws_part *p, const char *data, size_t n, uint32_t *off, uin
   return 0;
 }
 
-int fapws_part_add_body(fapws_part *p, const char *data, size_t n) {
+/* Appends n bytes to the body in p->buf, which nothing else may follow meanwhile. -1 and MemoryError. */
+static int append_body(fapws_part *p, const char *data, size_t n) {
   uint32_t off, len;
   if (fapws_part_put(p, data, n, &off, &len) < 0) return -1;
   if (p->body_len == 0) p->body_off = off;
@@ -86,6 +87,50 @@ fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data
     p->owner = owner;
   }
   return p;
+}
+
+int64_t fapws_fit_body(fapws_record *rec, int64_t n) {
+  if (rec->bodyless || rec->whole) return 0;
+  if (UNLIKELY(rec->declared >= 0 && rec->sent + n > rec->declared)) {
+    fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
+    n = rec->declared - rec->sent;
+    rec->whole = 1;
+  }
+  rec->sent += n;
+  return n;
+}
+
+int fapws_add_body(fapws_chain *c, PyObject *owner, const char *data, size_t n) {
+  if ((n = (size_t)fapws_fit_body(c->rec, (int64_t)n)) == 0) return 0;
+  fapws_part *p = c->last;
+  int alone = !p || n >= FAPWS_COPY_BELOW;
+  if (alone)
+    p = fapws_body_part(c->rec, owner, data, n);
+  else if (p->body || p->body_len + n > 4 * FAPWS_COPY_BELOW)
+    p = fapws_part_new(c->rec, n);
+  if (!p || (!alone && append_body(p, data, n) < 0)) {
+    c->rec->sent -= (int64_t)n;
+    return -1;
+  }
+  if (p != c->last) {
+    *(c->last ? &c->last->next : &c->first) = p;
+    c->last = p;
+  }
+  return 0;
+}
+
+void fapws_chain_abandon(fapws_chain *c) {
+  for (fapws_part *p = c->first, *next; p; p = next) {
+    next = p->next;
+    if (p != &c->rec->part0) fapws_part_free((uintptr_t)p);
+  }
+  c->rec->part0.next = NULL;
+}
+
+int fapws_body_is_short(fapws_record *rec) {
+  if (LIKELY(rec->bodyless || rec->declared <= rec->sent)) return 0;
+  fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
+  return 1;
 }
 
 fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t whole, int type) {
@@ -119,7 +164,7 @@ void fapws_write_page(fapws_record *rec, int status, const char *page, size_t n)
   fapws_start_object s = {.status = status, .length = -1};
   fapws_part *p = fapws_write_head(rec, &s, (int64_t)n, FAPWS_TYPE_HTML);
   p->last = 1;
-  if (rec->head_only || fapws_part_add_body(p, page, n) == 0) return;
+  if (rec->head_only || append_body(p, page, n) == 0) return;
   PyErr_Clear();
   p->length = 0;
 }

@@ -54,6 +54,13 @@ void fapws_publish(fapws_thread *t, fapws_part *p) {
   if (++t->unsignalled >= UNSIGNALLED_MAX) fapws_notify(t);
 }
 
+void fapws_publish_chain(fapws_thread *t, const fapws_chain *c) {
+  for (fapws_part *p = c->first, *next; p; p = next) {
+    next = p->next;
+    fapws_publish(t, p);
+  }
+}
+
 void fapws_notify(fapws_thread *t) {
   if (t->unsignalled == 0) return;
   t->unsignalled = 0;

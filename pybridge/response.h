@@ -67,7 +67,7 @@ void fapws_forget_channel(fapws_start_object *s);
 /* --- result.c --------------------------------------------------------------- */
 
 /* 0: the response is published. 1: rec->iter is to be driven by fapws_stream.
- * -1: an exception is set; what has been published stays. */
+ * -1: an exception is set; what has been published stays, and close() of result has run or will. */
 int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result);
 
 /* --- stream.c --------------------------------------------------------------- */

@@ -6,44 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The parts of one whole response, in order. */
-typedef struct {
-  fapws_part *first, *last;
-  int64_t room; /* bytes that may still be added */
-} chain;
-
-static int append(chain *c, PyObject *owner, const char *data, Py_ssize_t len) {
-  if (len > c->room) len = (Py_ssize_t)c->room;
-  c->room -= len;
-  if (len <= 0) return 0;
-  fapws_part *p = c->last;
-  int keep = len >= FAPWS_COPY_BELOW;
-  if (keep || p->owner || p->body_len + (size_t)len > 4 * FAPWS_COPY_BELOW) {
-    p = keep ? fapws_body_part(c->first->rec, owner, data, (size_t)len) : fapws_part_new(c->first->rec, (size_t)len);
-    if (!p) return -1;
-    c->last->next = p;
-    c->last = p;
-  }
-  return keep ? 0 : fapws_part_add_body(p, data, (size_t)len);
-}
-
-static void abandon(chain *c) {
-  for (fapws_part *p = c->first->next; p;) {
-    fapws_part *next = p->next;
-    fapws_part_free((uintptr_t)p);
-    p = next;
-  }
-  c->first->next = NULL;
-}
-
-static void publish(fapws_thread *t, chain *c) {
-  for (fapws_part *p = c->first; p;) {
-    fapws_part *next = p->next; /* publishing gives p away */
-    fapws_publish(t, p);
-    p = next;
-  }
-}
-
 /* Adds up the items of result, a list, a tuple, or one item by itself. */
 static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) {
   int64_t total = 0;
@@ -60,30 +22,16 @@ static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) 
   return total;
 }
 
-static int append_items(chain *c, PyObject *const *items, Py_ssize_t n) {
+static int add_items(fapws_chain *c, PyObject *const *items, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n; i++) {
     const char *data;
     Py_ssize_t len;
     int text;
     PyObject *owner = fapws_chunk(items[i], &data, &len, &text);
     if (!owner) return -1;
-    int bad = append(c, owner, data, len);
+    int bad = fapws_add_body(c, owner, data, (size_t)len);
     Py_DECREF(owner);
     if (bad) return -1;
-  }
-  return 0;
-}
-
-/* The head of a response whose body has total bytes; -1: unknown. */
-static int begin(fapws_record *rec, fapws_part *p, int64_t total, int type) {
-  const fapws_start_object *s = rec->start;
-  if (!fapws_write_head(rec, rec->start, total, type)) return -1;
-  if (rec->bodyless || s->length < 0 || s->length == total) return 0;
-  if (s->length > total) {
-    p->failed = 1; /* moved to the last part below */
-    fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)total, (long long)s->length);
-  } else {
-    fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)s->length);
   }
   return 0;
 }
@@ -93,20 +41,18 @@ static int answer_items(fapws_thread *t, fapws_record *rec, PyObject *const *ite
   int64_t total = total_length(items, n, &is_text);
   if (total < 0) return -1;
   if (type < 0) type = is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY;
-  fapws_part *p = &rec->part0;
-  if (begin(rec, p, total, type) < 0) return -1;
-  chain c = {p, p, rec->bodyless ? 0 : rec->declared >= 0 ? rec->declared : total};
-  if (append_items(&c, items, n) < 0) {
-    abandon(&c);
+  fapws_part *p = fapws_write_head(rec, rec->start, total, type);
+  if (!p) return -1;
+  fapws_chain c = {rec, p, p};
+  if (add_items(&c, items, n) < 0) {
+    fapws_chain_abandon(&c);
     return -1;
   }
-  int failed = p->failed;
-  p->failed = 0;
-  c.last->failed = (uint8_t)failed;
+  c.last->failed = (uint8_t)fapws_body_is_short(rec);
   c.last->last = 1;
   rec->started = 1;
   fapws_drop(t, rec);
-  publish(t, &c); /* rec is the loop's from here on */
+  fapws_publish_chain(t, &c); /* rec is the loop's from here on */
   return 0;
 }
 
@@ -136,29 +82,21 @@ static int answer_json(fapws_thread *t, fapws_record *rec, PyObject *result) {
 
 /* 1: it is one and answered. The descriptor was duplicated, so close() may run. */
 static int answer_file(fapws_thread *t, fapws_record *rec, PyObject *result) {
-  fapws_part probe;
-  memset(&probe, 0, sizeof probe);
-  probe.file = -1;
+  fapws_part probe = {.file = -1};
   int is_file = fapws_file_part(result, &probe);
   if (is_file <= 0) {
     free(probe.buf);
     return is_file;
   }
-  fapws_part *p = &rec->part0;
-  int bad = begin(rec, p, probe.count, FAPWS_TYPE_BY_NAME) < 0 ||
-            fapws_part_put(p, probe.buf + probe.name_off, probe.name_len, &p->name_off, &p->name_len) < 0;
+  fapws_part *p = fapws_write_head(rec, rec->start, probe.count, FAPWS_TYPE_BY_NAME);
+  int bad = !p || fapws_part_put(p, probe.buf + probe.name_off, probe.name_len, &p->name_off, &p->name_len) < 0;
   if (!bad) {
-    if (rec->bodyless) {
-      close(probe.file);
-    } else {
-      p->file = probe.file;
-      p->offset = probe.offset;
-      p->count = rec->declared >= 0 && rec->declared < probe.count ? rec->declared : probe.count;
-    }
+    p->offset = probe.offset;
+    if ((p->count = fapws_fit_body(rec, probe.count)) > 0) p->file = probe.file, probe.file = -1;
+    p->failed = (uint8_t)fapws_body_is_short(rec);
     if (p->type == FAPWS_TYPE_BY_NAME && !p->name_len) p->type = FAPWS_TYPE_BINARY;
-  } else {
-    close(probe.file);
   }
+  if (probe.file >= 0) close(probe.file);
   free(probe.buf);
   if (bad) return -1;
   p->last = 1;
@@ -173,8 +111,8 @@ static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
   Py_ssize_t n, path_len = PyBytes_GET_SIZE(((fapws_static_object *)result)->path);
   const char *path = PyBytes_AS_STRING(((fapws_static_object *)result)->path);
   const char *options = PyUnicode_AsUTF8AndSize(((fapws_static_object *)result)->options, &n);
-  fapws_part *p = &rec->part0;
-  if (!options || begin(rec, p, -1, FAPWS_TYPE_SET) < 0 || fapws_part_put(p, options, (size_t)n, &p->static_off, &p->static_len) < 0 ||
+  fapws_part *p = options ? fapws_write_head(rec, rec->start, -1, FAPWS_TYPE_SET) : NULL;
+  if (!p || fapws_part_put(p, options, (size_t)n, &p->static_off, &p->static_len) < 0 ||
       fapws_part_put(p, path, (size_t)path_len, &p->path_off, &p->path_len) < 0)
     return -1;
   p->program = (uint8_t)((fapws_static_object *)result)->program;
@@ -187,9 +125,7 @@ static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
     p->body = rec->data + rec->body_off; /* the record is not used again before Release */
     p->body_len = (size_t)rec->size;
   }
-  p->type = FAPWS_TYPE_SET;
   p->length = -1;
-  p->failed = 0;
   p->last = 1;
   rec->started = 1;
   fapws_drop(t, rec);
@@ -237,7 +173,7 @@ static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result)
   return 1;
 }
 
-int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
+static int answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
   int sends = fapws_sends_file(rec);
   if (UNLIKELY(sends)) {
     if (sends < 0) return -1;
@@ -265,4 +201,15 @@ int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
   }
   if (UNLIKELY(rec->started)) return answer_more(t, rec, items, n);
   return answer_items(t, rec, items, n, -1);
+}
+
+int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
+  int how = answer(t, rec, result);
+  if (UNLIKELY(how < 0) && !rec->result && !PyDict_Check(result) && !PyList_CheckExact(result)) {
+    PyObject *type, *value, *tb; /* close() always runs */
+    PyErr_Fetch(&type, &value, &tb);
+    fapws_close_result(rec, result);
+    PyErr_Restore(type, value, tb);
+  }
+  return how;
 }

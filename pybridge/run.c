@@ -81,12 +81,6 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   int how = result ? fapws_answer(t, rec, result) : -1;
   fapws_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {
-    if (result && !rec->result) { /* close() always runs */
-      PyObject *type, *value, *tb;
-      PyErr_Fetch(&type, &value, &tb);
-      if (!PyDict_Check(result) && !PyList_CheckExact(result)) fapws_close_result(rec, result);
-      PyErr_Restore(type, value, tb);
-    }
     fapws_fail(t, rec);
   } else if (how > 0) {
     fapws_stream(t, rec);

@@ -48,11 +48,16 @@ static int make_head(fapws_record *rec, int is_text, Py_ssize_t len) {
   return 0;
 }
 
-/* Publishes the head of a response whose body follows in parts of its own. */
-static int begin(fapws_thread *t, fapws_record *rec, int is_text, Py_ssize_t len) {
-  if (make_head(rec, is_text, len) < 0) return -1;
+/* Publishes len bytes of owner, with the head if they are the first (PEP 3333: it waits for them). */
+static int publish_chunk(fapws_thread *t, fapws_record *rec, int is_text, PyObject *owner, const char *data, Py_ssize_t len) {
+  fapws_chain c = {rec, NULL, NULL};
+  if (!rec->started) {
+    if (make_head(rec, is_text, len) < 0) return -1;
+    c.first = c.last = &rec->part0;
+  }
+  if (fapws_add_body(&c, owner, data, (size_t)len) < 0) return -1;
   rec->started = 1;
-  fapws_publish(t, &rec->part0);
+  fapws_publish_chain(t, &c);
   return 0;
 }
 
@@ -68,21 +73,7 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
     Py_DECREF(owner);
     return bad < 0 ? -1 : 0;
   }
-  /* PEP 3333: the head waits for the first byte of the body. */
-  if (len && !rec->started) bad = begin(t, rec, is_text, len);
-  if (!bad && len && !rec->bodyless) {
-    if (rec->declared >= 0 && rec->sent + len > rec->declared) {
-      fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
-      len = (Py_ssize_t)(rec->declared - rec->sent);
-      rec->whole = 1;
-    }
-    fapws_part *p = len ? fapws_body_part(rec, owner, data, (size_t)len) : NULL;
-    bad = len && !p ? -1 : 0;
-    if (p) {
-      rec->sent += len;
-      fapws_publish(t, p);
-    }
-  }
+  if (len) bad = publish_chunk(t, rec, is_text, owner, data, len);
   Py_DECREF(owner);
   return bad;
 }
@@ -127,10 +118,7 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
     fapws_fail(t, rec);
     return;
   }
-  if (!failed && !rec->bodyless && rec->declared > rec->sent) {
-    failed = 1;
-    fapws_log(rec, "body has %lld bytes, its Content-Length is %lld", (long long)rec->sent, (long long)rec->declared);
-  }
+  if (!failed) failed = fapws_body_is_short(rec);
   /* Whatever came after the last promised byte, the client has them all. */
   if (rec->started && rec->declared >= 0 && rec->sent == rec->declared) failed = 0;
   if (rec->iter) {
