@@ -150,22 +150,6 @@ static int request_message(PyObject *body, int more, PyObject **message) {
   return *message ? 1 : -1;
 }
 
-static PyObject *from_file(fapws_exchange *x, int64_t n) {
-  PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
-  char *out = bytes ? PyBytes_AS_STRING(bytes) : NULL;
-  for (int64_t done = 0; bytes && done < n;) {
-    ssize_t got = pread(x->rec->spool, out + done, (size_t)(n - done), x->taken + done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
-      if (got == 0) errno = EIO;
-      Py_CLEAR(bytes);
-      PyErr_SetFromErrno(PyExc_OSError);
-    }
-    done += got;
-  }
-  return bytes;
-}
-
 static int http_receive(fapws_exchange *x, PyObject **message) {
   fapws_record *rec = x->rec;
   if (!rec || x->gone || x->hung || fapws_is_cancelled(rec)) {
@@ -180,7 +164,7 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
       Py_INCREF(bytes_empty);
       body = bytes_empty;
     } else {
-      body = rec->spool >= 0 ? from_file(x, n) : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
+      body = rec->spool >= 0 ? fapws_read_spool(rec->spool, x->taken, n) : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
       if (!body) return -1;
     }
     x->taken += n;

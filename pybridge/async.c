@@ -232,7 +232,7 @@ static void ask_to_stop(void) {
 static PyObject *turn(PyObject *self, PyObject *none) {
   (void)self;
   (void)none;
-  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  fapws_exit_child();
   uint64_t token;
   if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
   A.depth++;

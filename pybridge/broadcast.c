@@ -38,12 +38,6 @@ static int read_group(PyObject *group, int optional, fapws_bytes *out) {
   return 0;
 }
 
-static int check_fork(void) {
-  if (!fapws_forked) return 0;
-  PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
-  return -1;
-}
-
 static PyObject *unknown(void) {
   PyErr_SetString(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS");
   return NULL;
@@ -52,7 +46,7 @@ static PyObject *unknown(void) {
 static int most_bytes(void) { return P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT; }
 
 PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most) {
-  if (check_fork() < 0) return NULL;
+  if (fapws_check_parent() < 0) return NULL;
   if (message->len > most) {
     PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d", message->len, most);
     return NULL;
@@ -61,21 +55,13 @@ PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, co
   fapws_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
   int64_t cost = FAPWS_EVENT_COST;
   for (int i = 0; i < 4; i++) cost += texts[i].len;
-  int room = fapws_reserve_event(cost);
-  if (room < 0) Py_RETURN_NONE;
-  if (!room) Py_RETURN_FALSE;
-  if (fapws_say(FAPWS_BROADCAST, texts, 4) < 0) {
-    fapws_forget_event(cost);
-    return NULL;
-  }
-  fapws_published_event(cost);
-  Py_RETURN_TRUE;
+  return fapws_publish_event(FAPWS_BROADCAST, texts, 4, cost);
 }
 
 PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *websocket, *text, *group;
-  if (!PyArg_ParseTuple(args, "OOO:broadcast", &websocket, &text, &group) || check_fork() < 0) return NULL;
+  if (!PyArg_ParseTuple(args, "OOO:broadcast", &websocket, &text, &group) || fapws_check_parent() < 0) return NULL;
   fapws_bytes name;
   fapws_message message;
   PyObject *result = NULL;
@@ -111,7 +97,7 @@ PyObject *fapws_ws_count(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *websocket, *group;
   fapws_bytes name;
-  if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || check_fork() < 0 || read_group(group, 1, &name) < 0) return NULL;
+  if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || fapws_check_parent() < 0 || read_group(group, 1, &name) < 0) return NULL;
   const fapws_mount *m = mount_of(websocket);
   if (!m) return P.mounts ? unknown() : PyLong_FromLong(0);
   return count_of(m->place, &name);
@@ -128,7 +114,7 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const fapws_bytes *gr
 /* A plain str of a group: what a subclass calls its hash may run Python code, and the
  * websocket end meanwhile. The set is there when it returns. NULL with an exception. */
 static PyObject *group_key(fapws_ws_object *ws, PyObject *group, fapws_bytes *name) {
-  if (check_fork() < 0 || read_group(group, 0, name) < 0) return NULL;
+  if (fapws_check_parent() < 0 || read_group(group, 0, name) < 0) return NULL;
   if (!ws->groups) {
     PyObject *made = PySet_New(NULL); /* may collect garbage, which is Python code as well */
     if (!made) return NULL;
@@ -186,7 +172,7 @@ static PyObject *change_group(PyObject *args, uint8_t kind) {
   unsigned long long socket;
   PyObject *group;
   fapws_bytes name;
-  if (!PyArg_ParseTuple(args, "KO:groups", &socket, &group) || check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  if (!PyArg_ParseTuple(args, "KO:groups", &socket, &group) || fapws_check_parent() < 0 || read_group(group, 0, &name) < 0) return NULL;
   return tell_group(socket, kind, &name);
 }
 
@@ -216,7 +202,7 @@ PyObject *fapws_group_count(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *group;
   fapws_bytes name;
-  if (!PyArg_ParseTuple(args, "O:count", &group) || check_fork() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  if (!PyArg_ParseTuple(args, "O:count", &group) || fapws_check_parent() < 0 || read_group(group, 0, &name) < 0) return NULL;
   return count_of(FAPWS_PLACE_ASGI, &name);
 }
 

@@ -37,7 +37,9 @@ static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const f
   return size + lines * ((int64_t)sizeof "data: \n" - 1);
 }
 
-int fapws_reserve_event(int64_t cost) {
+/* Makes room for cost bytes of events: 1. 0: too many wait, which may change. -1: too many wait, and will as long as
+ * this thread does. */
+static int reserve(int64_t cost) {
   /* Added under the GIL, taken off by the loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* one alone may be larger */
@@ -46,13 +48,26 @@ int fapws_reserve_event(int64_t cost) {
   return 1;
 }
 
-void fapws_published_event(int64_t cost) {
+/* Notes that an event is on its way to the loop: what the exchange that has published it still sends leaves behind that
+ * event (order.go). A thread or task of the application's own belongs to no known exchange, so all exchanges wait for
+ * its events. */
+static void note_published(int64_t cost) {
   int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
   fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
   __atomic_store_n(rec ? &rec->event : &P.shared.others_event, events, __ATOMIC_RELAXED);
 }
 
-void fapws_forget_event(int64_t cost) { __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED); }
+PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int64_t cost) {
+  int room = reserve(cost);
+  if (room < 0) Py_RETURN_NONE;
+  if (!room) Py_RETURN_FALSE;
+  if (fapws_say(kind, texts, n) < 0) {
+    __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
+    return NULL;
+  }
+  note_published(cost);
+  Py_RETURN_TRUE;
+}
 
 /* channel_publish(name, id, type, data) -> True: taken. False: too many wait, which may
  * change. None: too many wait, and will as long as this thread does. */
@@ -74,15 +89,7 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
     return NULL;
   }
   int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + FAPWS_EVENT_COST;
-  int room = fapws_reserve_event(cost);
-  if (room < 0) Py_RETURN_NONE;
-  if (!room) Py_RETURN_FALSE;
-  if (fapws_say(FAPWS_EVENT, texts, 4) < 0) {
-    fapws_forget_event(cost);
-    return NULL;
-  }
-  fapws_published_event(cost);
-  Py_RETURN_TRUE;
+  return fapws_publish_event(FAPWS_EVENT, texts, 4, cost);
 }
 
 /* --- the answer -------------------------------------------------------------- */

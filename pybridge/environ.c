@@ -169,7 +169,7 @@ static PyObject *latin1(const char *s, size_t n) {
 
 static PyObject *span_text(const fapws_record *rec, fapws_span s) { return latin1(rec->data + s.off, s.len); }
 
-static PyObject *method_object(const fapws_record *rec) {
+PyObject *fapws_method(const fapws_record *rec) {
   for (int i = 0; i < 8; i++) {
     PyObject *m = methods[i];
     if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len &&
@@ -253,7 +253,6 @@ static int put_target(PyObject *env, const fapws_record *rec) {
  * once the same line came twice. A hit costs a comparison and a dict copy.
  * Values are immutable, so sharing them cannot be noticed. */
 
-#define CACHE_SLOTS 16
 #define CACHE_TEXT 2048 /* bytes of head that are worth remembering */
 
 typedef struct {
@@ -264,16 +263,15 @@ typedef struct {
   PyObject *of_fields;    /* template with fields and peer */
   PyObject *of_request;   /* of_fields with method, path, query; NULL until asked for twice */
 } cache_slot;
-static cache_slot *cache[CACHE_SLOTS];
+static cache_slot *cache[FAPWS_HEAD_SLOTS];
 
-static unsigned pick_slot(const char *fields, size_t n) {
+unsigned fapws_head_slot(const char *fields, size_t n) {
   uint64_t a = 0, b = 0;
   if (n >= 24) {
     memcpy(&a, fields + n / 2 - 4, 8);
     memcpy(&b, fields + n - 12, 8);
   }
-  uint64_t h = (a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull;
-  return (unsigned)(h >> 60);
+  return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
 /* Who has logged in (RFC 3875 §4.1.1, §4.1.11), and what a trusted proxy says of the request it got (RFC 3875 has no HTTPS, but
@@ -304,7 +302,7 @@ static PyObject *environ_of_fields(fapws_record *rec) {
 }
 
 static int put_line(PyObject *env, fapws_record *rec) {
-  if (put(env, key[K_METHOD], method_object(rec)) < 0 || put_target(env, rec) < 0) return -1;
+  if (put(env, key[K_METHOD], fapws_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
   return PyDict_SetItem(env, key[K_PROTOCOL], protocols[rec->minor ? 1 : 0]);
 }
 
@@ -315,7 +313,7 @@ static cache_slot *find_slot(fapws_record *rec, size_t line) {
   const char *fields = rec->data + line;
   size_t nfields = rec->head_len - line;
   if (rec->head_len + rec->peer_len > CACHE_TEXT || rec->authority.len || rec->chunked) return NULL;
-  cache_slot **at = &cache[pick_slot(fields, nfields)], *s = *at;
+  cache_slot **at = &cache[fapws_head_slot(fields, nfields)], *s = *at;
   const char *peer = rec->data + rec->addr.off;
   if (!s && !(s = *at = calloc(1, sizeof *s))) return NULL;
   if (s->of_fields && s->fields == nfields && s->peer == rec->peer_len && s->log == rec->log &&

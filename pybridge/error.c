@@ -96,10 +96,8 @@ void fapws_log(fapws_record *rec, const char *format, ...) {
 /* rec: what the exception is about, NULL: what says it. */
 static void report(int log, const char *what, fapws_record *rec) {
   PyObject *type, *value, *tb, *intro;
-  PyErr_Fetch(&type, &value, &tb);
+  fapws_fetch_exception(&type, &value, &tb);
   if (!type) return;
-  PyErr_NormalizeException(&type, &value, &tb);
-  if (tb && value) PyException_SetTraceback(value, tb);
   if (rec) {
     char text[96];
     snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
@@ -168,9 +166,15 @@ static void give_up_result(fapws_thread *t, fapws_record *rec) {
   }
 }
 
-/* Whether value is an fapws.HTTPError. Nobody can raise one without having
- * imported its module. */
-static int is_answer(PyObject *value) {
+void fapws_fetch_exception(PyObject **type, PyObject **value, PyObject **tb) {
+  PyErr_Fetch(type, value, tb);
+  if (!*type) return;
+  PyErr_NormalizeException(type, value, tb);
+  if (*tb && *value) PyException_SetTraceback(*value, *tb);
+}
+
+/* An application that raises one has imported its module. */
+int fapws_is_http_error(PyObject *value) {
   PyObject *name = PyUnicode_FromString("fapws._errors"), *module = name ? PyImport_GetModule(name) : NULL;
   PyObject *type = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;
   int yes = type && PyObject_IsInstance(value, type) == 1;
@@ -207,18 +211,14 @@ static int answer_with(fapws_thread *t, fapws_record *rec, PyObject *value) {
 
 void fapws_fail(fapws_thread *t, fapws_record *rec) {
   PyObject *type, *value, *tb, *page = NULL;
-  PyErr_Fetch(&type, &value, &tb);
-  PyErr_NormalizeException(&type, &value, &tb);
-  if (tb && value) PyException_SetTraceback(value, tb);
-  if (value && !rec->started && is_answer(value)) {
+  fapws_fetch_exception(&type, &value, &tb);
+  if (value && !rec->started && fapws_is_http_error(value)) {
     int bad = answer_with(t, rec, value);
     Py_XDECREF(type);
     Py_XDECREF(value);
     Py_XDECREF(tb);
     if (!bad) return;
-    PyErr_Fetch(&type, &value, &tb);
-    PyErr_NormalizeException(&type, &value, &tb);
-    if (tb && value) PyException_SetTraceback(value, tb);
+    fapws_fetch_exception(&type, &value, &tb);
   }
   /* Its stack was logged when it was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, fapws_timeout);

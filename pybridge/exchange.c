@@ -120,7 +120,7 @@ static PySendResult conclude(fapws_exchange *x, PyObject **result) {
 /* What x->inner has done, how: goes on until it waits or there is no more. */
 static PySendResult drive(fapws_exchange *x, PySendResult how, PyObject **result) {
   for (;;) {
-    if (UNLIKELY(fapws_forked)) fapws_child_exit();
+    fapws_exit_child();
     if (how == PYGEN_NEXT) return how;
     Py_CLEAR(x->inner);
     PyObject *next = NULL;
@@ -130,7 +130,7 @@ static PySendResult drive(fapws_exchange *x, PySendResult how, PyObject **result
       next = x->kind->returned(x, value);
       Py_DECREF(value);
     }
-    if (UNLIKELY(fapws_forked)) fapws_child_exit();
+    fapws_exit_child();
     if (!next) return conclude(x, result);
     x->inner = next;
     how = fapws_iter_send(next, Py_None, result);
@@ -140,7 +140,7 @@ static PySendResult drive(fapws_exchange *x, PySendResult how, PyObject **result
 static PySendResult first_step(fapws_exchange *x, PyObject **result) {
   x->begun = 1;
   PyObject *inner = x->kind->begin(x);
-  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  fapws_exit_child();
   if (!inner) return conclude(x, result);
   x->inner = inner;
   return drive(x, fapws_iter_send(inner, Py_None, result), result);

@@ -155,6 +155,12 @@ int fapws_fork_init(void) {
   return done ? 0 : -1;
 }
 
+int fapws_check_parent(void) {
+  if (LIKELY(!fapws_forked)) return 0;
+  PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
+  return -1;
+}
+
 void fapws_child_exit(void) {
   int status = 0;
   if (PyErr_Occurred()) {

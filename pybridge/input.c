@@ -17,17 +17,14 @@ static PyObject *the_empty;
 
 static int64_t remaining(const input_object *in) { return in->rec ? in->rec->size - in->pos : 0; }
 
-/* n bytes from offset at, which exist. The GIL is not held while the disk is read. */
-static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
-  fapws_record *rec = in->rec;
-  if (rec->spool < 0) return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
+PyObject *fapws_read_spool(int file, int64_t at, int64_t n) {
   PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);
-  int fd = rec->spool, failed = 0;
+  int failed = 0;
   Py_BEGIN_ALLOW_THREADS
   for (int64_t done = 0; done < n;) {
-    ssize_t got = pread(fd, out + done, (size_t)(n - done), at + done);
+    ssize_t got = pread(file, out + done, (size_t)(n - done), at + done);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
       failed = got < 0 ? errno : EIO;
@@ -42,6 +39,13 @@ static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
     return PyErr_SetFromErrno(PyExc_OSError);
   }
   return bytes;
+}
+
+/* n bytes from offset at, which exist. */
+static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
+  const fapws_record *rec = in->rec;
+  if (rec->spool >= 0) return fapws_read_spool(rec->spool, at, n);
+  return PyBytes_FromStringAndSize(rec->data + rec->body_off + at, (Py_ssize_t)n);
 }
 
 static PyObject *take(input_object *in, int64_t n) {

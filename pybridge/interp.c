@@ -196,9 +196,7 @@ void *fapws_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 /* What fapws._failure says of the current exception, which stays; NULL where it cannot. */
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
-  PyErr_Fetch(&type, &value, &tb);
-  PyErr_NormalizeException(&type, &value, &tb);
-  if (tb && value) PyException_SetTraceback(value, tb);
+  fapws_fetch_exception(&type, &value, &tb);
   PyObject *module = PyImport_ImportModule("fapws._failure");
   PyObject *text = module && value ? PyObject_CallMethod(module, "describe", "ON", value, PyUnicode_DecodeFSDefault(name)) : NULL;
   PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
@@ -212,7 +210,7 @@ static char *describe(const char *name) {
 
 int fapws_script_ended(int ok, void *raised, const char *name, int *code, char **line) {
   signals_on_stack();
-  if (fapws_forked) fapws_child_exit();
+  fapws_exit_child();
   if (ok) return 0;
   if (raised) PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
   if (line) *line = describe(name);

@@ -42,8 +42,14 @@ void fapws_write_stderr(const char *text, size_t n);
 /* Whether this process is a child of os.fork(). */
 extern volatile int fapws_forked;
 int fapws_fork_init(void);
-/* In a child made by os.fork() that came back from its handler. Does not return. */
+/* Ends a child of os.fork() that has come back from its handler. */
 void fapws_child_exit(void) __attribute__((noreturn));
+/* After code of the application has run: ends the process if that is such a child. */
+static inline void fapws_exit_child(void) {
+  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+}
+/* Whether this process is not such a child. -1 with RuntimeError: it cannot use the server's WebSockets. */
+int fapws_check_parent(void);
 
 /* --- dump.c ----------------------------------------------------------------- */
 

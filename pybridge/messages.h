@@ -41,14 +41,9 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 #define FAPWS_EVENT_COST 64 /* cost of an event in addition to its bytes */
 #define FAPWS_LARGEST_EVENT (16 << 20) /* bytes of one before the settings are known */
 
-/* Makes room for cost bytes of events: 1. 0: too many wait, which may change. -1: too many
- * wait, and will as long as this thread does. */
-int fapws_reserve_event(int64_t cost);
-void fapws_forget_event(int64_t cost);
-/* Notes that an event was said to the loop: what the exchange that has published it still sends
- * leaves behind that event (order.go). A thread or task of the application's own belongs to no exchange that
- * could be known, so all exchanges wait for its events. */
-void fapws_published_event(int64_t cost);
+/* Passes an event of n texts to the loop: True, taken. False: too much waits, which may change; None: and will as long as
+ * this thread does. cost: bytes that count as waiting. */
+PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int64_t cost);
 /* The sum that fapws_count_listeners keeps. GIL not needed. */
 int64_t fapws_listener_count(const char *name, size_t len);
 

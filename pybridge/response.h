@@ -99,6 +99,10 @@ PyObject *fapws_blocks(PyObject *obj);
 
 /* --- error.c ---------------------------------------------------------------- */
 
+/* PyErr_Fetch, with a value that is an exception object and knows its traceback. All NULL: there is no exception. */
+void fapws_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
+/* Whether value is an fapws.HTTPError, which is an answer. No exception is set. */
+int fapws_is_http_error(PyObject *value);
 /* Reports the current exception in the error log of rec with the request line and answers
  * 500, or breaks the response off when it has begun. Clears the exception. */
 void fapws_fail(fapws_thread *t, fapws_record *rec);

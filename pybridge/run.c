@@ -71,7 +71,7 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   fapws_timing timing;
   fapws_begin_timing(&timing, m);
   PyObject *result = call(t, rec);
-  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  fapws_exit_child();
   if (UNLIKELY(rec->raw) && result && fapws_raw_used(rec)) {
     rec->result = result; /* for its close(); nothing is sent */
     fapws_stream_end(t, rec, 1);

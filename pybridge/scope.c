@@ -14,15 +14,13 @@ static const char *const key_text[K_COUNT] = {
     "type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers",
     "client", "server", "state", "extensions", "subprotocols"};
 static PyObject *key[K_COUNT];
-static PyObject *versions[2], *methods[8], *text_http, *text_empty, *bytes_empty, *the_asgi, *the_extensions, *name_pathsend;
-static const char *const method_text[8] = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
+static PyObject *versions[2], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions, *name_pathsend;
 
 int fapws_scope_init(void) {
   if (the_asgi) return 0;
   for (int i = 0; i < K_COUNT; i++)
     if (!(key[i] = PyUnicode_InternFromString(key_text[i]))) return -1;
-  for (int i = 0; i < 8; i++)
-    if (!(methods[i] = PyUnicode_InternFromString(method_text[i]))) return -1;
+  text_get = PyUnicode_InternFromString("GET");
   versions[0] = PyUnicode_InternFromString("1.0");
   versions[1] = PyUnicode_InternFromString("1.1");
   text_http = PyUnicode_InternFromString("http");
@@ -31,7 +29,7 @@ int fapws_scope_init(void) {
   name_pathsend = PyUnicode_InternFromString("http.response.pathsend");
   the_extensions = PyDict_New();
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
-  return versions[0] && versions[1] && text_http && text_empty && bytes_empty && name_pathsend && the_extensions && the_asgi ? 0 : -1;
+  return versions[0] && versions[1] && text_get && text_http && text_empty && bytes_empty && name_pathsend && the_extensions && the_asgi ? 0 : -1;
 }
 
 static int put(PyObject *scope, int k, PyObject *value) {
@@ -126,17 +124,6 @@ static PyObject *address(const fapws_record *rec, fapws_span host, fapws_span po
 
 /* --- the line ----------------------------------------------------------------- */
 
-static PyObject *method_object(const fapws_record *rec) {
-  for (int i = 0; i < 8; i++) {
-    PyObject *m = methods[i];
-    if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len && memcmp(PyUnicode_1BYTE_DATA(m), at(rec, rec->method), rec->method.len) == 0) {
-      Py_INCREF(m);
-      return m;
-    }
-  }
-  return PyUnicode_DecodeLatin1(at(rec, rec->method), rec->method.len, NULL);
-}
-
 /* The path as the client wrote it; one that the server has written, percent-encoded. */
 static PyObject *raw_path(const fapws_record *rec) {
   const char *s = at(rec, rec->target);
@@ -172,7 +159,7 @@ static PyObject *raw_path(const fapws_record *rec) {
 static int put_line(PyObject *scope, const fapws_record *rec) {
   const char *path = at(rec, rec->path);
   size_t n = rec->path.len, root = rec->script_len, skip = fapws_the_pool.mounts[rec->mount].relative ? root : 0;
-  if (put(scope, K_METHOD, method_object(rec)) < 0 || PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0) return -1;
+  if (put(scope, K_METHOD, fapws_method(rec)) < 0 || PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0) return -1;
   PyObject *text = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
   if (text && skip && n == skip) Py_SETREF(text, PyUnicode_FromString("/"));
   if (put(scope, K_PATH, text) < 0 || put(scope, K_RAW_PATH, raw_path(rec)) < 0) return -1;
@@ -188,7 +175,7 @@ static PyObject *scope_of_fields(const fapws_record *rec) {
       PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[1]) < 0 ||
       put(scope, K_SERVER, address(rec, rec->server_name, rec->server_port, 0)) < 0 || PyDict_SetItem(scope, key[K_CLIENT], Py_None) < 0 ||
       put(scope, K_SCHEME, rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL) : PyUnicode_FromString("http")) < 0 ||
-      PyDict_SetItem(scope, key[K_METHOD], methods[0]) < 0 || PyDict_SetItem(scope, key[K_ROOT], text_empty) < 0 ||
+      PyDict_SetItem(scope, key[K_METHOD], text_get) < 0 || PyDict_SetItem(scope, key[K_ROOT], text_empty) < 0 ||
       PyDict_SetItem(scope, key[K_PATH], text_empty) < 0 || PyDict_SetItem(scope, key[K_RAW_PATH], bytes_empty) < 0 ||
       PyDict_SetItem(scope, key[K_QUERY], bytes_empty) < 0 || PyDict_SetItem(scope, key[K_HEADERS], Py_None) < 0 ||
       PyDict_SetItem(scope, key[K_STATE], Py_None) < 0 || PyDict_SetItem(scope, key[K_EXTENSIONS], Py_None) < 0)
@@ -198,7 +185,6 @@ static PyObject *scope_of_fields(const fapws_record *rec) {
 
 /* --- what is remembered ------------------------------------------------------- */
 
-#define SLOTS 16
 #define TEXT 2048 /* bytes of head and peer that are worth remembering */
 
 typedef struct {
@@ -209,16 +195,7 @@ typedef struct {
   PyObject *of_fields;  /* dict: all but headers and line */
   PyObject *of_request; /* dict: of_fields with the last line */
 } memory;
-static memory *memories[SLOTS];
-
-static unsigned pick(const char *fields, size_t n) {
-  uint64_t a = 0, b = 0;
-  if (n >= 24) {
-    memcpy(&a, fields + n / 2 - 4, 8);
-    memcpy(&b, fields + n - 12, 8);
-  }
-  return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
-}
+static memory *memories[FAPWS_HEAD_SLOTS];
 
 /* The memory of a head like that of rec, made if there is none; NULL: it is not
  * worth it, or an exception. */
@@ -226,7 +203,7 @@ static memory *remember(const fapws_record *rec, size_t line) {
   const char *fields = rec->data + line, *peer = at(rec, rec->addr);
   size_t n = rec->head_len - line;
   if (rec->head_len + rec->peer_len > TEXT || rec->authority.len || rec->routed) return NULL;
-  memory **slot = &memories[pick(fields, n)], *m = *slot;
+  memory **slot = &memories[fapws_head_slot(fields, n)], *m = *slot;
   if (!m && !(m = *slot = calloc(1, sizeof *m))) return NULL;
   if (m->of_fields && m->fields == n && m->peer == rec->peer_len && memcmp(m->text, fields, n) == 0 && memcmp(m->text + n, peer, m->peer) == 0)
     return m;

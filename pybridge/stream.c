@@ -107,7 +107,7 @@ void fapws_close_result(fapws_record *rec, PyObject *result) {
   }
   PyObject *done = PyObject_CallNoArgs(close);
   Py_DECREF(close);
-  if (fapws_forked) fapws_child_exit();
+  fapws_exit_child();
   if (!done) fapws_report("close()", rec);
   Py_XDECREF(done);
 }
@@ -159,7 +159,7 @@ void fapws_stream(fapws_thread *t, fapws_record *rec) {
       if (fapws_park(rec)) return; /* and rec may be running elsewhere already */
     }
     PyObject *item = PyIter_Next(rec->iter);
-    if (fapws_forked) fapws_child_exit();
+    fapws_exit_child();
     if (!item) {
       if (PyErr_Occurred())
         fapws_fail(t, rec);

@@ -106,7 +106,7 @@ static PyObject *callback(fapws_record *rec, const char *name) {
 
 static PyObject *call(PyObject *f, PyObject *const *args, size_t n) {
   PyObject *result = PyObject_Vectorcall(f, args, n, NULL);
-  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  fapws_exit_child();
   return result;
 }
 
@@ -290,24 +290,11 @@ static void refuse(fapws_ws_object *ws) {
   PyErr_SetObject((PyObject *)Py_TYPE(answer), answer);
 }
 
-/* Whether the current exception is fapws.HTTPError: an answer, and no failure. */
-static int is_refusal(void) {
-  PyObject *modules = PyImport_GetModuleDict(), *type, *value, *tb;
-  PyErr_Fetch(&type, &value, &tb);
-  PyObject *module = PyDict_GetItemString(modules, "fapws._errors");
-  PyObject *wanted = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;
-  PyErr_Clear();
-  PyErr_Restore(type, value, tb);
-  int is = wanted && PyErr_ExceptionMatches(wanted);
-  Py_XDECREF(wanted);
-  return is;
-}
-
 /* Lets the WebSocket in, or not: -1 with an exception. *called: on_open was. */
 static int admit(fapws_ws_object *ws, int *called) {
   fapws_record *rec = ws->rec;
   PyObject *protocol = PyObject_CallMethod(P.mounts[rec->mount].callable, "_admit", "O", (PyObject *)rec->environ);
-  if (UNLIKELY(fapws_forked)) fapws_child_exit();
+  fapws_exit_child();
   if (!protocol) return -1;
   if (PyUnicode_Check(protocol))
     ws->protocol = protocol;
@@ -333,9 +320,8 @@ static int admit(fapws_ws_object *ws, int *called) {
 static void turn_away(fapws_thread *t, fapws_ws_object *ws, int called) {
   fapws_record *rec = ws->rec;
   PyObject *type, *value, *tb;
-  int close = called && !is_refusal(); /* what on_open has begun */
-  PyErr_Fetch(&type, &value, &tb);
-  if (close) call_on_close(t, ws, 1011, NULL);
+  fapws_fetch_exception(&type, &value, &tb);
+  if (called && !fapws_is_http_error(value)) call_on_close(t, ws, 1011, NULL); /* what on_open has begun */
   detach(ws);
   Py_DECREF(ws);
   PyErr_Restore(type, value, tb);

@@ -77,10 +77,7 @@ static int publish_message(fapws_record *rec, const fapws_message *m) {
 
 /* Whether something can be sent. Otherwise -1 and BrokenPipeError. */
 static int check_open(fapws_ws_object *ws) {
-  if (UNLIKELY(fapws_forked)) {
-    PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
-    return -1;
-  }
+  if (fapws_check_parent() < 0) return -1;
   if (LIKELY(ws->state <= FAPWS_WS_OPEN && ws->rec && !ws->refusal && !fapws_is_cancelled(ws->rec))) return 0;
   PyErr_SetString(PyExc_BrokenPipeError, ws->refusal ? "the websocket was refused" : ws->state > FAPWS_WS_OPEN ? "the websocket is closed" : "the client has gone");
   return -1;
@@ -148,11 +145,7 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
   (void)module;
   PyObject *given, *text;
   fapws_message m;
-  if (!PyArg_ParseTuple(args, "OO:broadcast", &given, &text)) return NULL;
-  if (fapws_forked) {
-    PyErr_SetString(PyExc_RuntimeError, "a process made by os.fork() cannot use the websockets of the server");
-    return NULL;
-  }
+  if (!PyArg_ParseTuple(args, "OO:broadcast", &given, &text) || fapws_check_parent() < 0) return NULL;
   if (fapws_read_message(text, &m) < 0) {
     Py_XDECREF(m.owner);
     return NULL;
