@@ -1,4 +1,4 @@
-/* The three ways to run Python: on the pool's threads (pool.c), on the event loop (inline.c, --threads 0), and on the
+/* The three ways to run Python: on the pool's threads (threads.c), on the event loop (inline.c, --threads 0), and on the
  * asyncio thread (async.c).
  *
  * The tables are constant. The pool owns the choice: fapws_the_pool.mode is &fapws_threads or &fapws_inline from

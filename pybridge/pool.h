@@ -1,4 +1,4 @@
-/* The queue and the threads that run handlers: pool.c, inline.c and run.c. */
+/* What runs records: pool.c, inline.c and run.c; threads.h has the threads. */
 #ifndef FAPWS_POOL_H
 #define FAPWS_POOL_H
 
@@ -105,16 +105,14 @@ void fapws_cond_init(pthread_cond_t *c);
 /* The pool's mutex. fapws_unlock wakes the thread that fapws_wake_thread has named. */
 void fapws_lock(void);
 void fapws_unlock(void);
+/* Waits for c for up to ns. The mutex is held. */
+void fapws_wait_ns(pthread_cond_t *c, uint64_t ns);
 /* Takes t out of IDLE, if it is there. The mutex is held. */
 void fapws_wake_thread(fapws_thread *t);
 /* Ends fapws_serve with code. */
 void fapws_request_exit(int code);
 /* Has the thread of rec continue rec's iterator. */
 void fapws_resume(fapws_record *rec);
-/* Starts the thread that watches the others, unless it runs. 0, or -1 with errno. */
-int fapws_start_monitor(void);
-/* Wakes the monitor if it sleeps. The mutex is held. */
-void fapws_wake_monitor(void);
 /* The mode that rec runs in. */
 static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) { return fapws_the_pool.mounts[rec->mount].mode; }
 
@@ -123,6 +121,13 @@ static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) { return 
 /* Sends finished parts. Inline mode, on the event loop, while it runs handlers. It may run anything of the event loop
  * but a handler. */
 void fapws_loop_send_now(void);
+
+/* --- monitor.c --------------------------------------------------------------- */
+
+/* Starts the thread that watches the others, unless it runs. 0, or -1 with errno. */
+int fapws_start_monitor(void);
+/* Wakes the monitor if it sleeps. The mutex is held. */
+void fapws_wake_monitor(void);
 
 /* --- run.c ------------------------------------------------------------------ */
 

@@ -1,0 +1,78 @@
+/* Watches the threads: gives the queue to another one if its thread is stuck in a job, starts threads, and wakes the event
+ * loop for parts that it was not told about. It sleeps while there is no work. */
+#include "threads.h"
+
+#include <errno.h>
+
+#define TICK_NS 2500000L /* while there is work */
+#define QUIET_TICKS 100  /* ticks without work before it sleeps */
+#define RETURN_TICKS 100 /* ticks that a thread has between two jobs before another is started */
+
+#define P fapws_the_pool
+
+/* In place of those that do not return come as many others, and no more. */
+static int may_spawn(void) { return P.live - P.lost < P.max && P.live < 2 * P.max; }
+
+/* Whether a thread is between two jobs: it will take the next one as soon as it gets the
+ * processor and the GIL, which takes longer than a tick on a busy machine. P.mu is held. */
+static int one_returns(void) {
+  for (int i = 0; i < P.nthreads; i++) {
+    fapws_thread *t = P.threads[i];
+    if (t->state == FAPWS_THREAD_BUSY && !t->lost && !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) return 1;
+  }
+  return 0;
+}
+
+static void *monitor_main(void *arg) {
+  (void)arg;
+  pthread_setname_np(pthread_self(), "fapws-monitor");
+  unsigned long last_pops = 0, last_jobs = 0;
+  fapws_thread *last_drainer = NULL;
+  int quiet = 0, still = 0, returning = 0;
+  fapws_lock();
+  while (!P.stopping) {
+    int work = P.head || P.drainer != NULL || P.shared.done != NULL;
+    quiet = work ? 0 : quiet + 1;
+    if (quiet > QUIET_TICKS) {
+      P.monitor_parked = 1;
+      while (P.monitor_parked && !P.stopping) pthread_cond_wait(&P.monitor, &P.mu);
+      quiet = 0;
+    }
+    fapws_wait_ns(&P.monitor, TICK_NS);
+    /* Two ticks in one job: it is stuck, not just preempted by the loop. */
+    still = P.drainer && P.drainer == last_drainer && P.drainer->jobs == last_jobs ? still + 1 : 0;
+    if (still >= 2) P.drainer = NULL;
+    last_drainer = P.drainer;
+    last_jobs = P.drainer ? P.drainer->jobs : 0;
+    fapws_appoint_drainer();
+    if (P.serving && P.head && P.idle == 0 && may_spawn() && P.pops == last_pops) {
+      returning = one_returns() ? returning + 1 : RETURN_TICKS;
+      if (returning >= RETURN_TICKS) fapws_spawn_thread(), returning = 0;
+    } else {
+      returning = 0;
+    }
+    last_pops = P.pops;
+    if (P.shared.done && !P.shared.wake_pending) {
+      fapws_unlock();
+      fapws_wake_loop();
+      fapws_lock();
+    }
+  }
+  fapws_unlock();
+  return NULL;
+}
+
+int fapws_start_monitor(void) {
+  static pthread_t monitor; /* 0: it does not run */
+  if (monitor) return 0;
+  if ((errno = pthread_create(&monitor, NULL, monitor_main, NULL)) != 0) return -1;
+  pthread_detach(monitor);
+  return 0;
+}
+
+void fapws_wake_monitor(void) {
+  if (P.monitor_parked) {
+    P.monitor_parked = 0;
+    pthread_cond_signal(&P.monitor);
+  }
+}
