@@ -267,7 +267,7 @@ func ask(c *net.UnixConn, r *request) (a answer, err error) {
 	}
 	line, err := bufio.NewReader(c).ReadBytes('\n')
 	if err == io.EOF {
-		return a, errors.New("it has hung up")
+		return a, errors.New("the server closed the connection")
 	}
 	if err != nil {
 		return a, short(err)

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net"
@@ -9,15 +10,17 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // fake is a server for tests.
 type fake struct {
-	fails   error
-	stopped chan struct{}
+	fails error
+	stop  func()
 }
 
-func newFake() *fake { return &fake{stopped: make(chan struct{})} }
+func newFake() *fake { return &fake{stop: func() {}} }
 
 func (f *fake) Report() Report {
 	return Report{PID: 7, App: "app.py", Version: "1", Python: "3.11.2", Mode: "inline", Addresses: []string{"http://127.0.0.1:8888/", "unix:/x"},
@@ -32,7 +35,7 @@ func (f *fake) Purge(p Pattern) (int, error) {
 	}
 	return len(p.Path + p.Host + p.Tag), nil
 }
-func (f *fake) Stop() { close(f.stopped) }
+func (f *fake) Stop() { f.stop() }
 
 // use makes a folder of its own the place for sockets.
 func use(t *testing.T) (folder string) {
@@ -97,22 +100,34 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// TestStop: the client waits for the end of the connection, that is of the
-// server's process.
+// The client has its answer before the server is told to stop, which may end its process at once, and waits
+// for the end of the connection, that is of the process.
 func TestStop(t *testing.T) {
 	use(t)
-	s := listen(t, Auto, newFake())
+	server := newFake()
+	s := listen(t, Auto, server)
 	c, err := dialWithin(s.Path(), connectWithin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := ask(c, &request{Command: Stop}); err != nil || a.Error != "" {
-		t.Fatal(a, err)
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
 	}
-	select {
-	case <-s.server.(*fake).stopped:
-	default:
-		t.Error("the server was not told")
+	stopped := make(chan int, 1)
+	server.stop = func() {
+		arrived := 0
+		_ = raw.Control(func(fd uintptr) { arrived, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+		stopped <- arrived
+	}
+	if _, err := c.Write([]byte(`{"Command":"stop"}` + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-stopped; n == 0 {
+		t.Error("the server is told to stop before its answer has arrived")
+	}
+	if line, err := bufio.NewReader(c).ReadString('\n'); line != "{}\n" || err != nil {
+		t.Errorf("%q, %v", line, err)
 	}
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)

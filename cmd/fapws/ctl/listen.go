@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// askWithin is how long a client may take to say what it wants.
-	askWithin = 5 * time.Second
+	// askWithin is how long a client may take to send its request, and to take the answer: it may
+	// be a busy machine.
+	askWithin = 30 * time.Second
 
 	// atOnce is how many clients are listened to.
 	atOnce = 8
@@ -146,12 +147,13 @@ func (s *Socket) talk(c *net.UnixConn) {
 		return
 	}
 	_ = c.SetReadDeadline(time.Time{})
-	a := s.do(&r)
-	_ = c.SetWriteDeadline(time.Now().Add(askWithin))
-	reply(c, a)
-	if r.Command == Stop && a.Error == "" {
+	if r.Command == Stop {
+		reply(c, answer{}) // first, since the process may end before an answer to what it has done
+		s.server.Stop()
 		_, _ = c.Read(line[:1]) // until the client leaves, or this process ends
+		return
 	}
+	reply(c, s.do(&r))
 }
 
 func (s *Socket) do(r *request) (a answer) {
@@ -178,8 +180,6 @@ func (s *Socket) do(r *request) (a answer) {
 			a.Error = err.Error()
 		}
 		a.Text = pages(n)
-	case Stop:
-		s.server.Stop()
 	default:
 		a.Error = fmt.Sprintf("this server does not know %q", string(r.Command))
 	}
@@ -189,6 +189,7 @@ func (s *Socket) do(r *request) (a answer) {
 func reply(c net.Conn, a answer) {
 	text, err := json.Marshal(a)
 	if err == nil {
+		_ = c.SetWriteDeadline(time.Now().Add(askWithin))
 		_, _ = c.Write(append(text, '\n')) // a client that has left needs none
 	}
 }
