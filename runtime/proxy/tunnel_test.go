@@ -258,11 +258,21 @@ func TestTunnelTimeouts(t *testing.T) {
 	})
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
-		const timeout = 10 * time.Second // enough for the handshake
-		c, r, _ := tunnel(t, proxy.Options{TunnelTimeout: -1, Timeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) { io.Copy(c, r) })
-		time.Sleep(timeout + time.Second)
-		io.WriteString(c, "still there")
-		reads(t, r, "still there")
+		url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
+			io.WriteString(c, accepted(key)+"\r\n")
+			io.Copy(c, r)
+		})
+		inItsTime(t, func(timeout time.Duration) (wrong string) { // the timeout is that of the handshake
+			address, _ := front(t, "/", proxy.Options{Target: url, TunnelTimeout: -1, Timeout: timeout})
+			c, r := client(t, address, handshake+"\r\n")
+			if response, err := http.ReadResponse(r, nil); err != nil || response.StatusCode != 101 {
+				return fmt.Sprint(response, err)
+			}
+			time.Sleep(timeout + time.Second)
+			io.WriteString(c, "still there")
+			reads(t, r, "still there")
+			return ""
+		})
 	})
 	t.Run("slow client", func(t *testing.T) {
 		t.Parallel()

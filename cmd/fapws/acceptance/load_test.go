@@ -129,49 +129,66 @@ func TestP18Descriptors(t *testing.T) {
 // no others, cost little memory, and get 408.
 func TestP18SlowClients(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
-		s := serve(t, m, "crowd.py", "--head-timeout", "20", "--body-timeout", "20", "--body-min-rate", "500")
-		if openFiles(t, s) < 1000 {
-			t.Fatalf("at most %d open files are allowed here; a server of a crowd needs more (ulimit -n)", openFiles(t, s))
-		}
-		s.get("/hello", 200)
-		memory := s.rss()
 		const clients = 500
-		crowd := make([]*wire, clients)
-		slow := func(i int) *wire {
-			w := s.dial()
-			if i%2 == 0 {
-				io.WriteString(w.Conn, "GET /hello HTTP/1.1\r\nHo")
-			} else {
-				io.WriteString(w.Conn, "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nb")
+		crowd := func(s *server) []*wire {
+			if openFiles(s.t, s) < 1000 {
+				s.t.Fatalf("at most %d open files are allowed here; a server of a crowd needs more (ulimit -n)", openFiles(s.t, s))
 			}
-			return w
+			all := make([]*wire, clients)
+			for i := range all {
+				all[i] = slow(s, i)
+			}
+			return all
 		}
-		for i := range crowd {
-			crowd[i] = slow(i)
-		}
-		if grown := s.rss() - memory; grown > clients*24<<10 {
-			t.Errorf("%d slow clients have taken %d bytes", clients, grown)
-		}
-		for range 50 {
-			s.get("/hello", 200).is(t, "hello\n")
-		}
-		var all sync.WaitGroup
-		for i, w := range crowd {
-			all.Go(func() {
-				a, err := w.tries("")
-				// On a busy machine, the time may be up before the first byte is sent: then there is no answer.
-				for late := time.Now().Add(patience); err != nil && time.Now().Before(late); {
-					a, err = slow(i).tries("")
-				}
-				if err != nil || a.StatusCode != 408 {
-					t.Errorf("client %d got %v, %v", i, a, err)
-				}
+		t.Run("wait", func(t *testing.T) {
+			s := serve(t, m, "crowd.py", "--head-timeout", "1h", "--body-timeout", "1h", "--body-min-rate", "0")
+			s.get("/hello", 200)
+			memory := s.rss()
+			crowd(s)
+			for range 50 {
+				s.get("/hello", 200).is(t, "hello\n")
+			}
+			if n := s.connections(); n < clients {
+				t.Errorf("%d of %d connections", n, clients)
+			}
+			if grown := s.rss() - memory; grown > clients*24<<10 {
+				t.Errorf("%d slow clients have taken %d bytes", clients, grown)
+			}
+		})
+		t.Run("end", func(t *testing.T) {
+			s := serve(t, m, "crowd.py", "--head-timeout", "2", "--body-timeout", "2", "--body-min-rate", "500")
+			var all sync.WaitGroup
+			for i, w := range crowd(s) {
+				all.Go(func() {
+					a, err := w.tries("")
+					// On a busy machine, the time may be up before the first byte is sent: then there is no answer.
+					for late := time.Now().Add(patience); err != nil && time.Now().Before(late); {
+						a, err = slow(s, i).tries("")
+					}
+					if err != nil || a.StatusCode != 408 {
+						t.Errorf("client %d got %v, %v", i, a, err)
+					}
+				})
+			}
+			all.Wait()
+			eventually(t, "others are served", func() bool {
+				a, err := s.dial().tries(get("/hello"))
+				return err == nil && a.body == "hello\n"
 			})
-		}
-		all.Wait()
-		s.get("/hello", 200).is(t, "hello\n")
-		eventually(t, "their descriptors are free", func() bool { return len(s.descriptors()) < 100 })
+			eventually(t, "their descriptors are free", func() bool { return len(s.descriptors()) < 100 })
+		})
 	})
+}
+
+// slow connects a client that does not send all of its head or of its body.
+func slow(s *server, i int) *wire {
+	w := s.dial()
+	if i%2 == 0 {
+		io.WriteString(w.Conn, "GET /hello HTTP/1.1\r\nHo")
+	} else {
+		io.WriteString(w.Conn, "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nb")
+	}
+	return w
 }
 
 func openFiles(t *testing.T, s *server) (n int) {

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -26,17 +27,25 @@ func TestP19ProfilePage(t *testing.T) {
 		s.get("/closed", 403)
 		s.ask(request("POST", "/profile", "seconds=soon")).want(t, 400, "seconds must be")
 		s.ask(request("POST", "/profile", "seconds=600")).want(t, 400)
-		s.ask(request("POST", "/profile", "seconds=20")).want(t, 202, "looking")
-		s.ask(request("POST", "/profile", "seconds=1", html)).want(t, 409)
-		s.get("/profile", 200, html).want(t, 200, "Looking").field(t, "Refresh", "1")
-		s.get("/spin", 200)
-		found := ""
-		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-			if found = s.get("/profile", 200).body; !strings.Contains(found, "still looking") {
-				break
+		found, late := "", time.Now().Add(patience)
+		for seconds := 2; found == ""; seconds = min(2*seconds, 60) { // on a busy machine, a look may be over before the next request
+			s.ask(request("POST", "/profile", fmt.Sprint("seconds=", seconds))).want(t, 202, "looking")
+			second := s.ask(request("POST", "/profile", "seconds=0.1", html))
+			page := s.get("/profile", 200, html)
+			s.get("/spin", 200)
+			text := ""
+			eventually(t, "the look is over", func() bool {
+				text = s.get("/profile", 200).body
+				return !strings.Contains(text, "still looking")
+			})
+			if second.StatusCode == 409 && strings.Contains(page.body, "Looking") && strings.Contains(text, "spin_here") {
+				page.field(t, "Refresh", "1")
+				found = strings.Replace(text, fmt.Sprintf("looks in %d s", seconds), "looks in all", 1)
+			} else if time.Now().After(late) {
+				t.Fatalf("in %d s: %s, %s\n%s", seconds, second.Status, page.body, text)
 			}
 		}
-		for _, want := range []string{"looks in 20 s", "Lines that ran", "middleware.py:", "spin_here in middleware.py"} {
+		for _, want := range []string{"looks in all", "Lines that ran", "middleware.py:", "spin_here in middleware.py"} {
 			if !strings.Contains(found, want) {
 				t.Errorf("no %q in %s", want, found)
 			}

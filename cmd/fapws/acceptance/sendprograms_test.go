@@ -30,14 +30,14 @@ func sendPrograms(t *testing.T, m mode, top string) (s *server, folder string) {
 	write(t, folder+"/secret", "secret")
 	write(t, folder+"/app.py", `
 from fapws.contrib.cgi import CGIApplication
-programs = CGIApplication("cgi", timeout=20)
+programs = CGIApplication("cgi", timeout=3600)
 
 def guarded(environ, start_response):
     start_response.add_header("X-Guard", "seen")
     start_response.set_cookie("guard", "1")
     return programs(environ, start_response)
 
-PATHS = [("/cgi", programs), ("/guarded", guarded)]
+PATHS = [("/cgi", programs), ("/brief", CGIApplication("cgi", timeout=1)), ("/guarded", guarded)]
 `)
 	return command{flags: []string{"-c", write(t, folder+"/fapws.toml", top+`
 [[host]]
@@ -82,7 +82,7 @@ func TestProgramsSendFiles(t *testing.T) {
 			t.Errorf("%d %q", a.StatusCode, a.body)
 		}
 		s.get("/bin/empty", 200).is(t, "body").field(t, "X-Sendfile", "")
-		s.get("/cgi/dies", 504)
+		s.get("/brief/dies", 504)
 		fileSays(t, folder+"/errors", `X-Sendfile: "/etc/passwd" cannot be sent: it is in none of the folders that may be sent from`)
 	})
 }

@@ -18,7 +18,7 @@ import (
 
 // patience bounds the wait for what should happen at once, so that a test fails
 // rather than hangs; nothing waits that long when all is well.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // mode is a way to serve a script.
 type mode struct {
@@ -258,6 +258,9 @@ func testdata(t *testing.T, script string) string {
 // allowRoot lets root run the tests.
 const allowRoot = "FAPWS_ALLOW_ROOT=1"
 
+// loadPatience bounds how long a worker loads, as patience does: a busy machine needs more than the default.
+const loadPatience = "FAPWS_LOAD_TIMEOUT=10m"
+
 // cleanEnviron is the environment without what would change fapws or Python.
 func cleanEnviron() (env []string) {
 	for _, pair := range os.Environ() {
@@ -266,7 +269,7 @@ func cleanEnviron() (env []string) {
 			env = append(env, pair)
 		}
 	}
-	return append(env, "PYTHONDONTWRITEBYTECODE=1", allowRoot)
+	return append(env, "PYTHONDONTWRITEBYTECODE=1", allowRoot, loadPatience)
 }
 
 // write makes a file for a test and returns its path.

@@ -27,12 +27,18 @@ var twoWorkers = mode{"workers", []string{"--workers", "2"}}
 // workers.
 func supervised(t *testing.T, flags ...string) (s *server, script string) {
 	t.Helper()
-	text, err := os.ReadFile(testdata(t, "workers.py"))
+	script = copied(t, "workers.py")
+	return command{script: script, flags: flags}.serve(t, twoWorkers), script
+}
+
+// copied returns a copy of a script in testdata, which the test may change.
+func copied(t *testing.T, script string) string {
+	t.Helper()
+	text, err := os.ReadFile(testdata(t, script))
 	if err != nil {
 		t.Fatal(err)
 	}
-	script = write(t, filepath.Join(t.TempDir(), "workers.py"), string(text))
-	return command{script: script, flags: flags}.serve(t, twoWorkers), script
+	return write(t, filepath.Join(t.TempDir(), script), string(text))
 }
 
 // change replaces a text in a script.
