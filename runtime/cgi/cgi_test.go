@@ -226,30 +226,43 @@ func stillRuns(t *testing.T, file string) bool {
 
 func TestTimeoutEndsTheGroup(t *testing.T) {
 	const background = `(trap '' TERM; echo $$ >leader; sh -c 'echo $PPID >child; exec sleep 1000') & sleep 1000`
-	s := newSite(t, map[string]string{
-		"slow.cgi":  shell(background),
-		"begun.cgi": shell(plain, "echo begun", background),
-	}, func(o *cgi.Options) { o.Timeout = 2 * time.Second })
-	s.get("/cgi/slow.cgi", 504)
-	s.says("slow.cgi: it has written nothing for 2s")
-	for _, name := range []string{"leader", "child"} {
-		backendtest.Eventually(t, name+" has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, name)) })
-	}
-	if a := s.get("/cgi/begun.cgi", 200); a.Text != "begun\n" || a.Err == nil {
-		t.Errorf("a broken response looks whole: %q %v", a.Text, a.Err)
-	}
+	backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		s := newSite(t, map[string]string{
+			"slow.cgi":  shell(background),
+			"begun.cgi": shell(plain, "echo begun", background),
+		}, func(o *cgi.Options) { o.Timeout = timeout })
+		s.get("/cgi/slow.cgi", 504)
+		s.says(fmt.Sprintf("slow.cgi: it has written nothing for %v", timeout))
+		for _, name := range []string{"leader", "child"} {
+			if _, err := os.Stat(filepath.Join(s.folder, name)); err != nil {
+				return err.Error()
+			}
+			backendtest.Eventually(t, name+" has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, name)) })
+		}
+		a := s.ask("GET", "/cgi/begun.cgi", "")
+		if a.StatusCode != 200 {
+			return a.Status
+		}
+		if a.Text != "begun\n" || a.Err == nil {
+			t.Errorf("a broken response looks whole: %q %v", a.Text, a.Err)
+		}
+		return ""
+	})
 }
 
 // A program that goes on behind its answer does not keep its place for ever.
 func TestGoesOnBehindItsAnswer(t *testing.T) {
-	s := newSite(t, map[string]string{"on.cgi": shell(`echo $$ >number`, plain, "echo done", "exec >&- 2>&-", "exec sleep 1000")},
-		func(o *cgi.Options) { o.Timeout, o.Gate = 2*time.Second, cgi.NewGate(1, 10) })
-	for range 2 { // the second one needs the place of the first
-		if a := s.get("/cgi/on.cgi", 200); a.Text != "done\n" {
-			t.Errorf("%q", a.Text)
+	backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		s := newSite(t, map[string]string{"on.cgi": shell(`echo $$ >number`, plain, "echo done", "exec >&- 2>&-", "exec sleep 1000")},
+			func(o *cgi.Options) { o.Timeout, o.Gate = timeout, cgi.NewGate(1, 10) })
+		for range 2 { // the second one needs the place of the first
+			if a := s.ask("GET", "/cgi/on.cgi", ""); a.StatusCode != 200 || a.Text != "done\n" {
+				return fmt.Sprint(a.Status, a.Text)
+			}
 		}
-	}
-	backendtest.Eventually(t, "it has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
+		backendtest.Eventually(t, "it has ended", func() bool { return !stillRuns(t, filepath.Join(s.folder, "number")) })
+		return ""
+	})
 }
 
 // A program makes its client a listener, and ends.

@@ -147,7 +147,8 @@ func TestApplication(t *testing.T) {
 			if network == "unix" {
 				address = "unix:" + address
 			}
-			s := newSite(t, fastcgi.Options{Address: address, Site: cgi.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: 3 * time.Second, Connections: 2})
+			o := fastcgi.Options{Address: address, Site: cgi.Site{Software: "fapws/test"}, Params: []string{"MORE=yes"}, Timeout: backendtest.Patience, Connections: 2}
+			s := newSite(t, o)
 			if a := s.get("/app/env?a=b", 200); a.Text != "site.example:8080 true a=b fapws/test yes" {
 				t.Errorf("%q", a.Text)
 			}
@@ -167,15 +168,24 @@ func TestApplication(t *testing.T) {
 			if a := s.ask("POST", "/app/deaf", strings.Repeat("x", 3_000_000)); a.StatusCode != 403 {
 				t.Errorf("%d", a.StatusCode)
 			}
-			s.get("/app/hang", 504)
-			if a := s.get("/app/slow", 200); a.Text != "begun" || a.Err == nil {
-				t.Errorf("a broken response looks whole: %q", a.Text)
-			}
 			var all sync.WaitGroup
 			for range 30 {
 				all.Go(func() { s.get("/app/env", 200) })
 			}
 			all.Wait()
+			backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+				o.Timeout = timeout
+				s := newSite(t, o)
+				s.get("/app/hang", 504)
+				a := s.ask("GET", "/app/slow", "")
+				if a.StatusCode != 200 {
+					return a.Status
+				}
+				if a.Text != "begun" || a.Err == nil {
+					t.Errorf("a broken response looks whole: %q", a.Text)
+				}
+				return ""
+			})
 		})
 	}
 }

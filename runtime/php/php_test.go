@@ -281,15 +281,20 @@ func TestMissing(t *testing.T) {
 // A script that hangs is ended with its process; others are not disturbed.
 func TestTimeout(t *testing.T) {
 	inModes(t, func(t *testing.T, mode func(*php.Options)) {
-		s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`,
-			"hang.php": `<?php file_put_contents('pid', getmypid()); while (true) sleep(100);`}, func(o *php.Options) { mode(o); o.Timeout = 5 * time.Second; o.Children = 2 })
-		s.get("/hang.php", 504)
-		text, err := os.ReadFile(s.folder + "/pid")
-		if err != nil {
-			t.Fatal(err)
-		}
-		backendtest.Eventually(t, "the process has ended", func() bool { return !runs(string(text)) })
-		s.get("/pid.php", 200)
+		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+			s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`,
+				"hang.php": `<?php file_put_contents('pid', getmypid()); while (true) sleep(100);`}, func(o *php.Options) { mode(o); o.Timeout = timeout; o.Children = 2 })
+			s.get("/hang.php", 504)
+			text, err := os.ReadFile(s.folder + "/pid")
+			if err != nil {
+				return err.Error()
+			}
+			backendtest.Eventually(t, "the process has ended", func() bool { return !runs(string(text)) })
+			if a := s.ask("GET", "/pid.php", ""); a.StatusCode != 200 {
+				return a.Status
+			}
+			return ""
+		})
 	})
 }
 
@@ -299,11 +304,20 @@ func runs(pid string) bool {
 	return syscall.Kill(number, 0) == nil
 }
 
+func TestIdleProcess(t *testing.T) {
+	needPHP(t)
+	s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`}, func(o *php.Options) { o.Children = 1; o.Idle = time.Second })
+	for range 2 {
+		pid := s.get("/pid.php", 200).Text
+		backendtest.Eventually(t, "an idle process has ended", func() bool { return !runs(pid) })
+	}
+}
+
 func TestProcesses(t *testing.T) {
 	needPHP(t)
 	s := newSite(t, map[string]string{"pid.php": `<?php echo getmypid();`, "together.php": `<?php touch('at-' . getmypid()); while (count(glob('at-*')) < 3) usleep(1000); echo getmypid();`, "die.php": `<?php posix_kill(getmypid(), 9);`,
 		"write.php": `<?php ignore_user_abort(true); file_put_contents('begun', ''); usleep(500000); file_put_contents('done', '');`},
-		func(o *php.Options) { o.Children = 3; o.MaxRequests = 5; o.Idle = 5 * time.Second })
+		func(o *php.Options) { o.Children = 3; o.MaxRequests = 5; o.Idle = time.Hour })
 	pids := map[string]int{}
 	for range 12 {
 		pids[s.get("/pid.php", 200).Text]++
@@ -359,15 +373,12 @@ func TestProcesses(t *testing.T) {
 	backendtest.Eventually(t, "it has begun", exists("begun"))
 	c.Close()
 	backendtest.Eventually(t, "it is done", exists("done"))
-	// idle ones end
+	// one stays, and ends with the server
 	pid = s.get("/pid.php", 200).Text
 	if !runs(pid) {
 		t.Error("a process does not stay")
 	}
-	backendtest.Eventually(t, "an idle process has ended", func() bool { return !runs(pid) })
-	// and all with the server
-	pid = s.get("/pid.php", 200).Text
-	s.php.Close(5 * time.Second)
+	s.php.Close(backendtest.Patience)
 	if runs(pid) {
 		t.Error("a process is left")
 	}

@@ -327,37 +327,37 @@ func TestFailures(t *testing.T) {
 		{"pause", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhang"), "GET /", "hang", "broke off: nothing came for too long"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			timeout := patience
-			if test.name == "no answer" || test.name == "pause" {
-				timeout = 2 * time.Second
-			}
-			address, logged := front(t, "/", proxy.Options{Target: test.target, Timeout: timeout})
-			c, err := net.Dial("tcp", address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			c.SetDeadline(time.Now().Add(patience))
-			if !strings.Contains(test.request, "HTTP/") {
-				test.request += " HTTP/1.0"
-			}
-			io.WriteString(c, test.request+"\r\n\r\n")
-			got := make([]byte, 0, 4096)
-			for !strings.Contains(string(got), test.want) {
-				buf := make([]byte, 4096)
-				n, err := c.Read(buf)
-				got = append(got, buf[:n]...)
+			try := func(timeout time.Duration) (wrong string) {
+				address, logged := front(t, "/", proxy.Options{Target: test.target, Timeout: timeout})
+				c, err := net.Dial("tcp", address)
 				if err != nil {
-					break
+					t.Fatal(err)
 				}
-			}
-			if !strings.Contains(string(got), test.want) {
-				t.Errorf("%q, want %q", got, test.want)
-			}
-			for end := time.Now().Add(patience); !strings.Contains(logged(), test.log); time.Sleep(5 * time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatalf("log: %s, want %s", logged(), test.log)
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(patience))
+				if !strings.Contains(test.request, "HTTP/") {
+					test.request += " HTTP/1.0"
 				}
+				io.WriteString(c, test.request+"\r\n\r\n")
+				got := make([]byte, 0, 4096)
+				for !strings.Contains(string(got), test.want) {
+					buf := make([]byte, 4096)
+					n, err := c.Read(buf)
+					got = append(got, buf[:n]...)
+					if err != nil {
+						break
+					}
+				}
+				if !strings.Contains(string(got), test.want) {
+					return fmt.Sprintf("%q, want %q", got, test.want)
+				}
+				waitFor(t, test.log+" in the log", func() bool { return strings.Contains(logged(), test.log) })
+				return ""
+			}
+			if test.name == "no answer" || test.name == "pause" {
+				backendtest.InItsTime(t, try)
+			} else if wrong := try(patience); wrong != "" {
+				t.Error(wrong)
 			}
 		})
 	}

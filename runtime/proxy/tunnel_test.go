@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/proxy"
 )
 
@@ -216,26 +217,11 @@ func TestTunnelBreaks(t *testing.T) {
 	})
 }
 
-// inItsTime tries what must keep a timeout of the tunnel, with a longer one where that fails: a slow machine is late
-// for a short one only. try returns the mistake.
-func inItsTime(t *testing.T, try func(timeout time.Duration) (wrong string)) {
-	t.Helper()
-	for timeout := 3 * time.Second; ; timeout *= 2 {
-		wrong := try(timeout)
-		if wrong == "" {
-			return
-		} else if timeout > patience {
-			t.Fatal(wrong)
-		}
-		t.Logf("timeout %v: %s", timeout, wrong)
-	}
-}
-
 // A tunnel may be silent for TunnelTimeout, and a side that takes nothing is cut off after WriteTimeout.
 func TestTunnelTimeouts(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
 		t.Parallel()
-		inItsTime(t, func(timeout time.Duration) (wrong string) {
+		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			ended := make(chan bool)
 			c, r, logged := tunnel(t, proxy.Options{TunnelTimeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) {
 				io.Copy(c, r)
@@ -262,7 +248,7 @@ func TestTunnelTimeouts(t *testing.T) {
 			io.WriteString(c, accepted(key)+"\r\n")
 			io.Copy(c, r)
 		})
-		inItsTime(t, func(timeout time.Duration) (wrong string) { // the timeout is that of the handshake
+		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) { // the timeout is that of the handshake
 			address, _ := front(t, "/", proxy.Options{Target: url, TunnelTimeout: -1, Timeout: timeout})
 			c, r := client(t, address, handshake+"\r\n")
 			if response, err := http.ReadResponse(r, nil); err != nil || response.StatusCode != 101 {
@@ -276,7 +262,7 @@ func TestTunnelTimeouts(t *testing.T) {
 	})
 	t.Run("slow client", func(t *testing.T) {
 		t.Parallel()
-		inItsTime(t, func(timeout time.Duration) (wrong string) {
+		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			ended := make(chan bool)
 			c, r, _ := tunnel(t, proxy.Options{WriteTimeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) {
 				for block := make([]byte, 1<<20); ; {

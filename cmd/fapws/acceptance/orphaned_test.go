@@ -40,6 +40,7 @@ func TestClosedDescriptors(t *testing.T) {
 				eventually(t, "another worker answers", func() bool {
 					r, err := client.Get(s.url + "/pid") // the old one may have taken the connection with it
 					if err != nil {
+						client.Timeout = min(2*client.Timeout, patience)
 						return false
 					}
 					defer r.Body.Close()

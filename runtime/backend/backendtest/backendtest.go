@@ -27,6 +27,21 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
+// InItsTime tries something that a timeout must not end, or not so soon, and again with a longer timeout if it fails:
+// a busy machine is late for a short one. try returns the mistake, or "".
+func InItsTime(t testing.TB, try func(timeout time.Duration) (wrong string)) {
+	t.Helper()
+	for timeout := 3 * time.Second; ; timeout *= 2 {
+		wrong := try(timeout)
+		if wrong == "" {
+			return
+		} else if timeout > Patience {
+			t.Fatal(wrong)
+		}
+		t.Logf("timeout %v: %s", timeout, wrong)
+	}
+}
+
 // Unused returns an address, "host:port", for a server that must be told where to
 // listen. Its host is one of the 16 million loopback addresses of Linux, so no other
 // test gets it, and its port is below those that the kernel gives to clients.
