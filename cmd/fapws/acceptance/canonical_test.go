@@ -174,3 +174,113 @@ app.add_url_rule("/raw/<path:url>", "raw", go, merge_slashes=False)
 		s.ask(get("/raw/http://h//x")).want(t, 200).is(t, "http://h//x /raw/http://h//x")
 	})
 }
+
+// No spelling of a path gets past a guard of it, an entry of PATHS or the rule of a route, to the view of a framework
+// behind it, whatever the framework itself makes of the path. The framework still gets the target as the client
+// has sent it.
+func TestSpellingsBeforeFrameworks(t *testing.T) {
+	needModule(t, "django")
+	needModule(t, "fastapi")
+	const views = `
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path, re_path
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+
+settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x", APPEND_SLASH=True, ROOT_URLCONF=(
+    path("admin/users", lambda request: HttpResponse("secret of django")),
+    re_path(".*", lambda request: HttpResponse("django " + request.META["RAW_URI"])),
+))
+django = get_wsgi_application()
+fastapi = FastAPI()
+
+@fastapi.get("/admin/users", response_class=PlainTextResponse)
+def users():
+    return "secret of fastapi"
+
+@fastapi.get("/{path:path}", response_class=PlainTextResponse)
+def other(request: Request):
+    return "fastapi " + request.scope["raw_path"].decode()
+`
+	const guards = `
+def guard(environ, start_response):
+    start_response("403 Forbidden", [])
+    return []
+
+`
+	for _, kind := range []struct {
+		name  string
+		files map[string]string // of these fapws.toml or shops.py is served
+		shops []string          // where the frameworks are
+	}{
+		{"below entries", map[string]string{"shops.py": views + guards + `PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`}, []string{"/d", "/f"}},
+		{"django", map[string]string{"shops.py": views + guards + `PATHS = [("/admin", guard), ("", django)]`}, []string{""}},
+		{"fastapi", map[string]string{"shops.py": views + guards + `PATHS = [("/admin", guard), ("", fastapi)]`}, []string{""}},
+		{"rule, django", map[string]string{"shops.py": views, "fapws.toml": guarded("django")}, []string{""}},
+		{"rule, fastapi", map[string]string{"shops.py": views, "fapws.toml": guarded("fastapi")}, []string{""}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			inModes(t, func(t *testing.T, m mode) {
+				c := command{dir: t.TempDir()}
+				for name, text := range kind.files {
+					write(t, c.dir+"/"+name, text)
+				}
+				if kind.files["fapws.toml"] == "" {
+					c.script = c.dir + "/shops.py"
+				} else {
+					c.flags = []string{"-c", "fapws.toml"}
+				}
+				s := c.serve(t, m)
+				for _, shop := range kind.shops {
+					s.spellings(t, shop)
+				}
+			})
+		})
+	}
+}
+
+// guarded is a configuration that serves an application of shops.py, but for /admin.
+func guarded(app string) string {
+	return `
+[[host]]
+app = "shops.py:` + app + `"
+[[host.route]]
+prefix = "/admin"
+deny = ["all"]
+`
+}
+
+// spellings asks for /admin/users of a framework in many ways.
+func (s *server) spellings(t *testing.T, shop string) {
+	t.Helper()
+	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users", "/x/%2e%2e/admin/users", "/x/.%2E/admin/users",
+		"/%61dmin/users", "/%61%64%6d%69%6e%2f%75sers", "%2fadmin/users", "/%2Fadmin/users", "/admin%2fusers", "/admin%2F%2Fusers", "/admin//users", "/admin/./users",
+		"/admin/x/../users", "/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin", "/admin/", "/admin/users;x", "/admin%2f..%2fadmin/users"}
+	for _, before := range []string{"", "/", "/.", "/y/..", "/%2f", "http://h", "http://h/", "http://h/%2e"} {
+		for _, path := range same {
+			if path[0] == '%' && shop == "" && (before == "" || before == "http://h") { // no target or host is so
+				path = "/" + path
+			}
+			if a := s.ask(get(before + shop + path)); a.StatusCode != 403 {
+				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.body)
+			}
+		}
+		// To others these may mean the same, but here they are other paths, or none.
+		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users", "/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
+			"/admin%00/users", "/%00/admin/users", "/admin%09/users", "/admin;x/users", "/admin%3b/users", "/;/admin/users", "/x;/../../admin/users", "/x/..;/admin/users",
+			`/x\..\admin\users`, `/\admin/users`, "/%5cadmin/users", "/x/..%5cadmin/users", "/..%5c/admin/users", "/%252e/admin/users", "/%2561dmin/users", "/%252fadmin/users",
+			"/admin%252fusers", "/%c0%aeadmin/users", "/%c0%ae%c0%ae/admin/users", "/%c0%afadmin/users", "/%e2%81%84admin/users", "/%ef%bc%8fadmin/users", "/%ef%bd%81dmin/users",
+			"/admin%ef%bc%8fusers", "/%u0061dmin/users", "/x//../admin/users", "/../admin/users", "/admin%0a/users", "/admin%23/users", "/admin%3f/users", "/%2e%2e%2fadmin/users"} {
+			if a := s.ask(get(before + shop + path)); strings.Contains(a.body, "secret") || a.StatusCode >= 500 {
+				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.body)
+			}
+		}
+	}
+	for _, path := range []string{"/adm", "/x//admin/users", "/a%2fb", "/./x", "/http://h/x", "/x;y"} {
+		if a := s.ask(get(shop+path)).want(t, 200); !strings.HasSuffix(a.body, " "+shop+path) {
+			t.Errorf("%s: the application gets %q", shop+path, a.body)
+		}
+	}
+}
