@@ -390,6 +390,16 @@ func TestTaskOverdue(t *testing.T) {
 	}
 }
 
+// TestAsyncThreadShown: the stack of a request that keeps the asyncio thread names that thread.
+func TestAsyncThreadShown(t *testing.T) {
+	g := newGate(t)
+	r := submitASGI(t, &response{}, strings.Replace("GET "+g.target(), "blocked", "blocks", 1), "")
+	shows(t, `GET /blocks\?\d+ HTTP/1.1 .*, running on the asyncio thread\n(.*\n)*.*in do_blocks\n +os\.read`)
+	g.open(1)
+	<-r.done
+	same(t, r.body.String(), "released")
+}
+
 // TestAsyncThreadStuck: the asyncio thread is kept by what belongs to no request in flight.
 func TestAsyncThreadStuck(t *testing.T) {
 	stuck := impatient(t, generous)

@@ -179,3 +179,16 @@ func TestStartResponseMethods(t *testing.T) {
 		}
 	}
 }
+
+// The server replaces the Content-Length of an answer that it makes itself, so no body is too short.
+func TestStaticAnswer(t *testing.T) {
+	said := captured(t, func() {
+		r := loop.get(t, "/static_with_length")
+		if string(r.head.Static) != "{}" || r.head.Length != -1 || r.failed {
+			t.Errorf("options %q, length %d, failed %v", r.head.Static, r.head.Length, r.failed)
+		}
+	})
+	if said != "" {
+		t.Error(said)
+	}
+}

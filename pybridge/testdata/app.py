@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 
+from _fapws import static_answer
 from fapws import Timeout
 
 closed = []  # names of results whose close() ran
@@ -181,6 +182,11 @@ def reads(environ, start_response):
         body.read(4)
         return body.getvalue() + body.read(None)
     return "?"
+
+
+def static_with_length(environ, start_response):
+    start_response("200 OK", [("Content-Length", "10")])
+    return static_answer("{}", environ)
 
 
 def short_length(environ, start_response):
@@ -444,7 +450,7 @@ def tells(environ, start_response):
 PATHS = [("/" + f.__name__, f) for f in (
     text, binary, lists, view, large, as_json, generator, late, empty_generator, none, number, bad_chunk, raises, exits,
     interrupted, recursion, memory, raises_later, close_runs, close_after_error, closed_names, real_file, text_file,
-    temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, short_length, long_length, short_stream,
+    temporary_file, wrapped_file, memory_file, gzip_file, dumped, reads, static_with_length, short_length, long_length, short_stream,
     long_stream, no_content, writes, header, methods, twice, two_lengths, exc_info, thread_of, slow, forks, stats, is_main,
     listens, listens_by_field, listens_not, publishes, tells,
     hello, five_fields, echo, blocked, stubborn, waits_lock, waits_read, waits_sleep, keeps_gil, spins, spins_and_catches, spins_later, watches, was_gone, disconnected_elsewhere)]

@@ -179,6 +179,11 @@ async def do_cancelled(scope, receive, send):
     await asyncio.sleep(0)
 
 
+async def do_blocks(scope, receive, send):
+    os.read(int(scope["query_string"]), 1)
+    await answer(send, b"released")
+
+
 async def do_blocks_afterwards(scope, receive, send):
     await answer(send, b"answered")
     os.read(int(scope["query_string"]), 1)
