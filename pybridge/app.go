@@ -264,7 +264,7 @@ func (a *App) exit(code int) {
 // be flushed. On the thread of Load, once.
 func (a *App) Close() int {
 	if a.handler != nil {
-		a.handler.looks.Close()
+		a.handler.gilCalls.Close()
 	}
 	C.fapws_take_gil()
 	if C.fapws_finish() < 0 {

@@ -380,7 +380,7 @@ func TestTaskOverdue(t *testing.T) {
 			loop.h.Overdue(r.ticket, time.Second)
 		})
 		<-r.done
-		<-loop.h.look(func() {}) // it has spoken
+		<-loop.h.withGIL(func() {}) // it has spoken
 	})
 	if !strings.Contains(said, "is overdue after") || !strings.Contains(said, "it is cancelled where it stands:\n") || !strings.Contains(said, "in inside\n    await future\n") {
 		t.Error(said)

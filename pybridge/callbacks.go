@@ -9,8 +9,8 @@ import (
 	"unsafe"
 )
 
-// lookEvery is how often somebody looks how long callbacks of WebSockets take.
-const lookEvery = 500 * time.Millisecond
+// checkEvery is how often somebody looks how long callbacks of WebSockets take.
+const checkEvery = 500 * time.Millisecond
 
 // watchSockets starts the goroutine that looks for callbacks of WebSockets that take longer than RunConfig.Timeout,
 // because the loop does not know how long they take. It ends with the last of these WebSockets. h.mu is held.
@@ -32,11 +32,11 @@ type running struct {
 
 func (h *Handler) watchCallbacks() {
 	most := max(1, 2*h.config.Threads)
-	found := (*C.fapws_sighting)(C.calloc(C.size_t(most), C.sizeof_fapws_sighting))
+	found := (*C.fapws_stack_snapshot)(C.calloc(C.size_t(most), C.sizeof_fapws_stack_snapshot))
 	defer C.free(unsafe.Pointer(found))
 	threads := map[C.int]*running{}
 	for {
-		time.Sleep(lookEvery)
+		time.Sleep(checkEvery)
 		h.mu.Lock()
 		if h.sockets == 0 {
 			h.watching = false
@@ -44,7 +44,7 @@ func (h *Handler) watchCallbacks() {
 			return
 		}
 		h.mu.Unlock()
-		n := int(C.fapws_callbacks(found, C.int(most)))
+		n := int(C.fapws_running_callbacks(found, C.int(most)))
 		now := map[C.int]*running{}
 		for _, s := range unsafe.Slice(found, most)[:n] {
 			r := threads[s.thread]

@@ -225,7 +225,7 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
   if (!late && !rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
   int left = fapws_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  if (left || late) /* write() has said that the client is gone, or sight.c how long it took */
+  if (left || late) /* write() has said that the client is gone, or stack.c how long it took */
     PyErr_Clear();
   else
     fapws_report("", rec);

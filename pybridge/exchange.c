@@ -165,7 +165,7 @@ static fapws_record *enter(fapws_exchange *x) {
 static void leave(fapws_exchange *x, fapws_record *before) {
   x->running = 0;
   __atomic_store_n(&A.thread.current, before, __ATOMIC_RELAXED);
-  if (UNLIKELY(A.thread.raised)) fapws_take_back(&A.thread);
+  if (UNLIKELY(A.thread.raised)) fapws_withdraw_timeout(&A.thread);
   A.depth--;
   fapws_async_notify();
   Py_DECREF(x);

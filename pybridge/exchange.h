@@ -1,5 +1,5 @@
 /* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, asynchandler.c
- * and asyncsight.c. All of it is called on the asyncio thread, unless a comment says otherwise.
+ * and asyncstack.c. All of it is called on the asyncio thread, unless a comment says otherwise.
  *
  * An exchange is a coroutine that a Task runs. How it serves the client's
  * request (ASGI, an async handler, a WebSocket) is its fapws_kind; the rest is in
@@ -113,8 +113,8 @@ PyObject *fapws_scope(fapws_record *rec);
 /* The next input, which the caller frees, or NULL; gives back credit for it. */
 fapws_input *fapws_take_input(fapws_record *rec);
 
-/* --- asyncsight.c --- */
-/* The lines of the code that x awaits, as fapws_sighting has them. GIL, any thread. */
+/* --- asyncstack.c --- */
+/* The lines of the code that x awaits, as fapws_stack_snapshot has them. GIL, any thread. */
 void fapws_await_chain(fapws_exchange *x, FILE *out);
 
 #endif

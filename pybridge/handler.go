@@ -88,17 +88,17 @@ type Handler struct {
 
 	pipelines []*C.fapws_pipeline // by exchange.Request.Pipeline; on the loop
 
-	notices notices
-	crowds  crowds
-	order   order
-	looks   *workqueue.Queue[func()] // see look
-	held    stalled
+	notices  notices
+	crowds   crowds
+	order    order
+	gilCalls *workqueue.Queue[func()] // see withGIL
+	held     inlineWatchdog
 
-	patience        // guarded by mu
-	sockets    int  // guarded by mu: open WebSockets for synchronous code
-	watching   bool // guarded by mu: watchCallbacks runs
-	asksForEnd bool // guarded by mu: Stuck was called
-	seesAsync  bool // guarded by mu: seeAsync runs
+	timeoutPolicy      // guarded by mu
+	sockets       int  // guarded by mu: open WebSockets for synchronous code
+	watching      bool // guarded by mu: watchCallbacks runs
+	asksForEnd    bool // guarded by mu: Stuck was called
+	seesAsync     bool // guarded by mu: seeAsync runs
 }
 
 // Start prepares the handlers. It fails if there can be no thread beside the
@@ -110,7 +110,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.MaxEvent <= 0 {
 		c.MaxEvent = 64 << 10
 	}
-	h := &Handler{app: a, config: c, patience: defaultPatience, looks: workqueue.New(runLooks)}
+	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: workqueue.New(runGILCalls)}
 	h.crowds.setUp(a.mounts, c.MaxEvent)
 	a.handler = h
 	a.mode = poolModeOf(c.Threads)

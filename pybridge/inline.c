@@ -109,7 +109,7 @@ static void signalled(void) {
 static void attached(int signals) {
   fapws_take_gil();
   fapws_watch_signals(signals);
-  fapws_take_overdue_signal();
+  fapws_take_timeout_signal();
   signalled(); /* one may have come before the watch */
   fapws_release_gil();
 }

@@ -11,14 +11,14 @@
 #define P fapws_the_pool
 
 /* In place of those that do not return come as many others, and no more. */
-static int may_spawn(void) { return P.live - P.lost < P.max && P.live < 2 * P.max; }
+static int may_spawn(void) { return P.live - P.stuck < P.max && P.live < 2 * P.max; }
 
 /* Whether a thread is between two jobs: it will take the next one as soon as it gets the
  * processor and the GIL, which takes longer than a tick on a busy machine. P.mu is held. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];
-    if (t->state == FAPWS_THREAD_BUSY && !t->lost && !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) return 1;
+    if (t->state == FAPWS_THREAD_BUSY && !t->stuck && !__atomic_load_n(&t->current, __ATOMIC_RELAXED)) return 1;
   }
   return 0;
 }

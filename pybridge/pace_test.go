@@ -6,7 +6,7 @@ import (
 )
 
 // TestPace: clients that are behind are waited for in pauses, which count the same
-// however long they take, until patience is used up; a tenth of the time brings it back.
+// however long they take, until timeoutPolicy is used up; a tenth of the time brings it back.
 func TestPace(t *testing.T) {
 	now := time.Now()
 	behind := func(p *pace) *member {
@@ -38,7 +38,7 @@ func TestPace(t *testing.T) {
 		n = pauses(p, 0)
 	}
 	if all != mostPatience {
-		t.Errorf("%v of patience, want %v", all, mostPatience)
+		t.Errorf("%v of timeoutPolicy, want %v", all, mostPatience)
 	}
 	now = now.Add(time.Second)
 	if n := pauses(p, 0); n != want {

@@ -63,7 +63,7 @@ typedef struct fapws_thread {
   fapws_record *current;         /* the record whose code it runs; written under the GIL */
   int raised;                    /* under the GIL: fapws.Timeout was raised for current */
   int signalled;                 /* likewise, by a signal that has not been handled yet */
-  int lost;                      /* guarded by pool.mu: it does not return from its job */
+  int stuck;                      /* guarded by pool.mu: it does not return from its job */
 } fapws_thread;
 
 typedef struct {
@@ -74,7 +74,7 @@ typedef struct {
   fapws_thread *drainer; /* the thread that takes the quick jobs one after the other */
   fapws_thread *threads[FAPWS_MAX_THREADS]; /* never freed */
   int nthreads, live, idle, max;
-  int lost; /* of live: given up, others may take their place */
+  int stuck; /* of live: given up, others may take their place */
   unsigned long pops; /* progress of the queue, for the monitor */
   int stopping;
   int serving; /* atomic: thread 0 has come; before, the first request waits for it */

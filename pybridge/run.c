@@ -103,5 +103,5 @@ void fapws_run(fapws_thread *t, fapws_record *rec) {
     fapws_stream(t, rec);
   /* fapws_drop has done so already unless the iterator goes on later. */
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
-  if (UNLIKELY(t->raised)) fapws_take_back(t);
+  if (UNLIKELY(t->raised)) fapws_withdraw_timeout(t);
 }

@@ -4,15 +4,15 @@
 
 #include "record.h"
 
-/* --- lost.c: without the GIL, on any thread --------------------------------- */
+/* --- stuck.c: without the GIL, on any thread --------------------------------- */
 
 /* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether it was there. */
-int fapws_abandon(uintptr_t rec);
-/* Stops counting a thread that has not come back from the job that a sighting saw. Returns whether
+int fapws_dequeue_expired(uintptr_t rec);
+/* Stops counting a thread that has not come back from the job that a snapshot saw. Returns whether
  * it had not. */
-int fapws_write_off(int thread, uintptr_t rec, unsigned long jobs);
+int fapws_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
 
-/* --- sight.c --------------------------------------------------------------- */
+/* --- stack.c --------------------------------------------------------------- */
 
 /* What one thread runs. */
 typedef struct {
@@ -22,41 +22,41 @@ typedef struct {
   unsigned long jobs; /* how many it had taken */
   char *stack;        /* malloc, or NULL; the caller frees it. File, line, function, each with a NUL, innermost first */
   size_t stack_len;
-} fapws_sighting;
+} fapws_stack_snapshot;
 
 /* Takes the GIL, on any thread that is not Python's, and fills in what threads and tasks
  * run, at most max. Returns how many it has filled in. */
-int fapws_look(fapws_sighting *out, int max);
+int fapws_sample_stacks(fapws_stack_snapshot *out, int max);
 /* Takes the GIL likewise. If a thread runs rec, as its job number jobs (0: any): fills *out, raises
  * fapws.Timeout in the thread as soon as it comes back to bytecode, and returns 1. */
-int fapws_interrupt_job(uintptr_t rec, uint32_t serial, unsigned long jobs, fapws_sighting *out);
+int fapws_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, fapws_stack_snapshot *out);
 /* Which threads run callbacks of open WebSockets, without their stacks and without the GIL. Returns
  * how many of out, at most max, it has filled in. */
-int fapws_callbacks(fapws_sighting *out, int max);
+int fapws_running_callbacks(fapws_stack_snapshot *out, int max);
 /* Where an active record is; *thread is set except for FAPWS_QUEUED. Any thread, without the GIL. */
 enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED, FAPWS_OPEN, FAPWS_MESSAGES, FAPWS_AWAITING };
 int fapws_record_state(uintptr_t rec, int *thread);
 /* Inline mode, any thread: the record that the loop runs, 0 for none, and the number of its job. */
 uintptr_t fapws_inline_record(unsigned long *jobs);
 
-/* --- asyncsight.c ---------------------------------------------------------- */
+/* --- asyncstack.c ---------------------------------------------------------- */
 
 /* Takes the GIL likewise. If the task of rec has not ended: fills *out with where it is, and ends it:
  * returns 1 when it will be cancelled, 2 when it is running, and fapws.Timeout is raised in it. */
-int fapws_async_interrupt(uintptr_t rec, uint32_t serial, fapws_sighting *out);
+int fapws_async_raise_timeout(uintptr_t rec, uint32_t serial, fapws_stack_snapshot *out);
 /* Some time later, without the GIL: whether the asyncio thread is where it was, since the task has
  * not been cancelled yet, or still runs. */
-int fapws_async_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
+int fapws_async_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 /* A number that changes with everything the asyncio thread does for the server. Any thread, no GIL. */
 unsigned long fapws_async_progress(void);
 /* Whether something waits for the asyncio thread, which has not moved since progress and runs nothing that
  * belongs to an active request: remains of one, a task of the application's own, a callback. 0 if it was given
  * up there already. Likewise. */
-int fapws_async_stands(unsigned long progress);
+int fapws_async_is_stalled(unsigned long progress);
 /* Notes that the thread is given up where it is: shutting down does not wait for it. Likewise. */
 void fapws_async_give_up(void);
 /* Takes the GIL likewise: what the asyncio thread runs. */
-void fapws_async_thread(fapws_sighting *out);
+void fapws_async_take_snapshot(fapws_stack_snapshot *out);
 
 /* --- dump.c ---------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* Stacks of threads and tasks: sight.c and asyncsight.c. */
+/* Stacks of threads and tasks: stack.c and asyncstack.c. */
 #ifndef FAPWS_STACK_H
 #define FAPWS_STACK_H
 
@@ -10,17 +10,17 @@
 /* environ['fapws.disconnected'] */
 extern PyMethodDef fapws_disconnected_method;
 /* Makes sure that a Timeout which was raised in t for its request hits no other. */
-void fapws_take_back(fapws_thread *t);
+void fapws_withdraw_timeout(fapws_thread *t);
 /* Inline mode, main thread: takes a signal that ends waits of overdue handlers. */
-void fapws_take_overdue_signal(void);
+void fapws_take_timeout_signal(void);
 /* Writes file, line and function of a frame, a NUL after each. */
 void fapws_write_frame(FILE *out, PyObject *frame);
 /* The same for all frames of a thread, the innermost first. */
 void fapws_write_stack(FILE *out, PyThreadState *state);
 /* Fills in what t runs; out->stack is the caller's. */
-void fapws_look_at(fapws_thread *t, fapws_sighting *out);
-/* The asyncio thread's part of fapws_look. */
-int fapws_async_look(fapws_sighting *out, int max);
+void fapws_take_snapshot(fapws_thread *t, fapws_stack_snapshot *out);
+/* The asyncio thread's part of fapws_sample_stacks. */
+int fapws_async_sample_stacks(fapws_stack_snapshot *out, int max);
 /* fapws_mode.state_of of the pool and of the asyncio thread. */
 int fapws_pool_state_of(fapws_record *rec, int *thread);
 int fapws_async_state_of(fapws_record *rec, int *thread);

@@ -80,7 +80,7 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
 
 void fapws_drop(fapws_thread *t, fapws_record *rec) {
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
-  if (UNLIKELY(t->raised)) fapws_take_back(t);
+  if (UNLIKELY(t->raised)) fapws_withdraw_timeout(t);
   t->mode->forget(rec);
   Py_CLEAR(*(PyObject **)&rec->iter);
   Py_CLEAR(*(PyObject **)&rec->environ);

@@ -58,7 +58,7 @@ static void sleep_idle(fapws_thread *t) {
 
 void fapws_appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.head || fapws_loop_is_behind()) return;
-  if (P.live - P.lost - P.idle >= P.max) return; /* one has come back that had been written off */
+  if (P.live - P.stuck - P.idle >= P.max) return; /* one has come back that had been written off */
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];
     if (t->state == FAPWS_THREAD_IDLE) {
@@ -80,7 +80,7 @@ static int is_slow(const fapws_record *rec) {
 /* The next job for t, or NULL. P.mu is held. Iterators and fresh requests
  * take turns, so that neither starves the other. */
 static fapws_record *take(fapws_thread *t) {
-  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.lost - P.idle <= P.max && !fapws_loop_is_behind();
+  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.stuck - P.idle <= P.max && !fapws_loop_is_behind();
   fapws_record *rec = NULL;
   if (t->inbox && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
@@ -141,7 +141,7 @@ static void thread_loop(fapws_thread *t) {
   fapws_lock();
   while (!t->retire) {
     /* One too many, because one has come back that had been written off. */
-    int surplus = P.live - P.lost > P.max && t->index && !t->streams && !t->inbox;
+    int surplus = P.live - P.stuck > P.max && t->index && !t->streams && !t->inbox;
     fapws_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
     t->collect = 0;
@@ -152,7 +152,7 @@ static void thread_loop(fapws_thread *t) {
       if (check) fapws_check_signals();
       if (rec) run_job(t, rec);
       fapws_lock();
-      if (UNLIKELY(t->lost)) t->lost = 0, P.lost--;
+      if (UNLIKELY(t->stuck)) t->stuck = 0, P.stuck--;
     } else if (have_gil) {
       fapws_unlock();
       go_idle(t);
@@ -199,7 +199,7 @@ void fapws_spawn_thread(void) {
     }
   }
   if (!t) {
-    if (P.nthreads >= P.max + P.lost || P.nthreads >= FAPWS_MAX_THREADS || !(t = calloc(1, sizeof *t))) return;
+    if (P.nthreads >= P.max + P.stuck || P.nthreads >= FAPWS_MAX_THREADS || !(t = calloc(1, sizeof *t))) return;
     t->index = P.nthreads;
     sem_init(&t->sleep, 0, 0);
     P.threads[P.nthreads++] = t;
@@ -289,8 +289,8 @@ static void collect(void) {
 }
 
 static void replace(fapws_thread *t) {
-  t->lost = 1;
-  P.lost++;
+  t->stuck = 1;
+  P.stuck++;
   if (P.drainer == t) P.drainer = NULL;
   fapws_wake_monitor();
 }

@@ -113,7 +113,7 @@ static PyObject *call(PyObject *f, PyObject *const *args, size_t n) {
 /* Between two callbacks: a Timeout that was meant for the one must not hit the other. */
 static void next_callback(fapws_thread *t) {
   __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
-  if (UNLIKELY(t->raised)) fapws_take_back(t);
+  if (UNLIKELY(t->raised)) fapws_withdraw_timeout(t);
 }
 
 /* Reports the exception of a callback, and closes the WebSocket. */

@@ -79,7 +79,7 @@ void fapws_write_stack(FILE *out, PyThreadState *state) {
 }
 
 /* The GIL is held. */
-void fapws_look_at(fapws_thread *t, fapws_sighting *out) {
+void fapws_take_snapshot(fapws_thread *t, fapws_stack_snapshot *out) {
   out->rec = t->current;
   out->serial = t->current->serial;
   out->thread = t->index;
@@ -101,12 +101,12 @@ static int count_threads(void) {
   return n;
 }
 
-int fapws_look(fapws_sighting *out, int max) {
+int fapws_sample_stacks(fapws_stack_snapshot *out, int max) {
   PyGILState_STATE gil = PyGILState_Ensure();
   int n = count_threads(), found = 0;
   for (int i = 0; i < n && found < max; i++)
-    if (P.threads[i]->current && P.threads[i]->python) fapws_look_at(P.threads[i], &out[found++]);
-  found += fapws_async_look(out + found, max - found);
+    if (P.threads[i]->current && P.threads[i]->python) fapws_take_snapshot(P.threads[i], &out[found++]);
+  found += fapws_async_sample_stacks(out + found, max - found);
   PyGILState_Release(gil);
   return found;
 }
@@ -116,10 +116,10 @@ int fapws_look(fapws_sighting *out, int max) {
 /* An exception set from outside is seen when the thread comes back to bytecode, which one that waits in
  * Lock.acquire, sleep or recv does not. Inline, handlers run on Python's main thread, and there a signal ends such
  * a wait: Python calls the handlers of signals, and an exception raised by one ends the call. */
-static int overdue_signal; /* 0: none */
+static int timeout_signal; /* 0: none */
 
 /* The handler, on the main thread. The job that was meant may have ended. */
-static PyObject *on_overdue_signal(PyObject *self, PyObject *args) {
+static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   (void)self;
   (void)args;
   fapws_thread *t = P.threads[0];
@@ -131,14 +131,14 @@ static PyObject *on_overdue_signal(PyObject *self, PyObject *args) {
   return NULL;
 }
 
-void fapws_take_overdue_signal(void) {
-  static PyMethodDef method = {"overdue", on_overdue_signal, METH_VARARGS, "Raises fapws.Timeout in an overdue handler."};
+void fapws_take_timeout_signal(void) {
+  static PyMethodDef method = {"overdue", on_timeout_signal, METH_VARARGS, "Raises fapws.Timeout in an overdue handler."};
   PyObject *module = PyImport_ImportModule("_signal"), *handler = PyCFunction_New(&method, NULL);
   /* The last real-time signal that the application does not use. */
-  for (int sig = SIGRTMAX; module && handler && !overdue_signal && sig > SIGRTMIN; sig--) {
+  for (int sig = SIGRTMAX; module && handler && !timeout_signal && sig > SIGRTMIN; sig--) {
     PyObject *now = PyObject_CallMethod(module, "getsignal", "i", sig);
     PyObject *done = now && !PyCallable_Check(now) ? PyObject_CallMethod(module, "signal", "iO", sig, handler) : NULL;
-    if (done) overdue_signal = sig;
+    if (done) timeout_signal = sig;
     Py_XDECREF(done);
     Py_XDECREF(now);
     PyErr_Clear();
@@ -165,18 +165,18 @@ int fapws_pool_state_of(fapws_record *rec, int *thread) {
   return rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
 }
 
-int fapws_interrupt_job(uintptr_t number, uint32_t serial, unsigned long jobs, fapws_sighting *out) {
+int fapws_raise_timeout(uintptr_t number, uint32_t serial, unsigned long jobs, fapws_stack_snapshot *out) {
   fapws_record *rec = (fapws_record *)number;
   PyGILState_STATE gil = PyGILState_Ensure();
   int n = count_threads(), found = 0;
   for (int i = 0; i < n && !found; i++) {
     fapws_thread *t = P.threads[i];
     if (t->current != rec || rec->serial != serial || !t->python || (jobs && t->jobs != jobs)) continue;
-    fapws_look_at(t, out);
+    fapws_take_snapshot(t, out);
     t->raised = PyThreadState_SetAsyncExc(t->python->thread_id, fapws_timeout) > 0;
-    if (t->raised && overdue_signal && t == P.threads[0]) {
+    if (t->raised && timeout_signal && t == P.threads[0]) {
       t->signalled = 1;
-      pthread_kill(t->id, overdue_signal);
+      pthread_kill(t->id, timeout_signal);
     }
     found = 1;
   }
@@ -184,20 +184,20 @@ int fapws_interrupt_job(uintptr_t number, uint32_t serial, unsigned long jobs, f
   return found;
 }
 
-int fapws_callbacks(fapws_sighting *out, int max) {
+int fapws_running_callbacks(fapws_stack_snapshot *out, int max) {
   int found = 0;
   fapws_lock();
   for (int i = 0; i < P.nthreads && found < max; i++) {
     fapws_thread *t = P.threads[i];
     fapws_record *rec = __atomic_load_n(&t->current, __ATOMIC_RELAXED);
     if (!rec || !rec->started || !fapws_kind_of(rec)->run_inputs) continue;
-    out[found++] = (fapws_sighting){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = t->jobs};
+    out[found++] = (fapws_stack_snapshot){.rec = rec, .serial = rec->serial, .thread = t->index, .jobs = t->jobs};
   }
   fapws_unlock();
   return found;
 }
 
-void fapws_take_back(fapws_thread *t) {
+void fapws_withdraw_timeout(fapws_thread *t) {
   t->raised = t->signalled = 0;
   PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
 }

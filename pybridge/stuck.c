@@ -8,7 +8,7 @@
 
 #define P fapws_the_pool
 
-int fapws_abandon(uintptr_t number) {
+int fapws_dequeue_expired(uintptr_t number) {
   fapws_record *rec = (fapws_record *)number;
   fapws_lock();
   int found = fapws_mode_of(rec)->dequeue(rec);
@@ -27,11 +27,11 @@ int fapws_abandon(uintptr_t number) {
   return 1;
 }
 
-int fapws_write_off(int index, uintptr_t number, unsigned long jobs) {
+int fapws_mark_thread_stuck(int index, uintptr_t number, unsigned long jobs) {
   fapws_lock();
   fapws_thread *t = P.threads[index];
   int same = t->jobs == jobs && __atomic_load_n(&t->current, __ATOMIC_RELAXED) == (fapws_record *)number;
-  if (same && !t->lost) t->mode->replace(t);
+  if (same && !t->stuck) t->mode->replace(t);
   fapws_unlock();
   return same;
 }

@@ -1,5 +1,5 @@
 /* What the tasks of requests wait for, seen from outside, and the end of those
- * whose time is up. See sight.c, which does it for threads. */
+ * whose time is up. See stack.c, which does it for threads. */
 #include "exchange.h"
 #include "interp.h"
 #include "stack.h"
@@ -63,7 +63,7 @@ void fapws_await_chain(fapws_exchange *x, FILE *out) {
   }
 }
 
-static void sight(fapws_exchange *x, fapws_sighting *out) {
+static void take_snapshot(fapws_exchange *x, fapws_stack_snapshot *out) {
   out->rec = x->rec;
   out->serial = x->rec->serial;
   out->thread = -1;
@@ -76,12 +76,12 @@ static void sight(fapws_exchange *x, fapws_sighting *out) {
   fclose(f);
 }
 
-int fapws_async_look(fapws_sighting *out, int max) {
+int fapws_async_sample_stacks(fapws_stack_snapshot *out, int max) {
   int found = 0;
   fapws_record *current = A.thread.current;
-  if (current && A.thread.python && max > 0) fapws_look_at(&A.thread, &out[found++]);
+  if (current && A.thread.python && max > 0) fapws_take_snapshot(&A.thread, &out[found++]);
   for (fapws_exchange *x = A.live; x && found < max; x = x->next)
-    if (x->rec && x->rec != current) sight(x, &out[found++]);
+    if (x->rec && x->rec != current) take_snapshot(x, &out[found++]);
   return found;
 }
 
@@ -92,25 +92,25 @@ int fapws_async_state_of(fapws_record *rec, int *thread) {
   return rec->exchange ? FAPWS_AWAITING : rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
 }
 
-int fapws_async_interrupt(uintptr_t number, uint32_t serial, fapws_sighting *out) {
+int fapws_async_raise_timeout(uintptr_t number, uint32_t serial, fapws_stack_snapshot *out) {
   fapws_record *rec = (fapws_record *)number;
   PyGILState_STATE gil = PyGILState_Ensure();
   int how = 0;
   fapws_exchange *x = rec->serial == serial ? rec->exchange : NULL;
   if (A.thread.python && rec->serial == serial && A.thread.current == rec) {
     how = 2;
-    fapws_look_at(&A.thread, out);
+    fapws_take_snapshot(&A.thread, out);
     A.thread.raised = PyThreadState_SetAsyncExc(A.thread.python->thread_id, fapws_timeout) > 0;
   } else if (x) {
     how = 1;
-    sight(x, out);
+    take_snapshot(x, out);
     fapws_async_happen(rec, FAPWS_EVENT_OVERDUE);
   }
   PyGILState_Release(gil);
   return how;
 }
 
-int fapws_async_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
+int fapws_async_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned long jobs) {
   fapws_record *rec = (fapws_record *)number;
   fapws_lock();
   int stuck = how == 1 ? rec->serial == serial && (rec->events & FAPWS_EVENT_OVERDUE)
@@ -123,7 +123,7 @@ unsigned long fapws_async_progress(void) {
   return __atomic_load_n(&A.turns, __ATOMIC_RELAXED) + __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED);
 }
 
-int fapws_async_stands(unsigned long progress) {
+int fapws_async_is_stalled(unsigned long progress) {
   fapws_lock();
   int known = A.left_at == progress + 1;
   fapws_unlock();
@@ -137,7 +137,7 @@ void fapws_async_give_up(void) {
   fapws_unlock();
 }
 
-void fapws_async_thread(fapws_sighting *out) {
+void fapws_async_take_snapshot(fapws_stack_snapshot *out) {
   PyGILState_STATE gil = PyGILState_Ensure();
   out->rec = NULL;
   out->stack = NULL;

@@ -12,18 +12,18 @@ import (
 // interruptTask says where the task of an overdue request stands, has it cancelled,
 // and sees whether the asyncio thread comes to that.
 func (h *Handler) interruptTask(t task, took time.Duration) {
-	var seen sighting
+	var seen stackSnapshot
 	var how C.int
 	began := time.Now()
 	h.mu.Lock()
-	p := h.patience
+	p := h.timeoutPolicy
 	h.mu.Unlock()
-	done := h.look(func() {
-		var s C.fapws_sighting
-		if how = C.fapws_async_interrupt(number(t.rec), t.serial, &s); how == 0 {
+	done := h.withGIL(func() {
+		var s C.fapws_stack_snapshot
+		if how = C.fapws_async_raise_timeout(number(t.rec), t.serial, &s); how == 0 {
 			return // it has ended
 		}
-		seen = sightingOf(&s)
+		seen = snapshotOf(&s)
 		where := "; it is cancelled where it stands"
 		if how == 2 {
 			where = " and keeps the asyncio thread from all others"
@@ -47,7 +47,7 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 		return
 	}
 	time.Sleep(p.grace)
-	if C.fapws_async_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
+	if C.fapws_async_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
 		return
 	}
 	if how == 1 { // else it has been seen already
@@ -62,7 +62,7 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 // application's own. Then it sees whether the thread comes back.
 func (h *Handler) seeAsync() {
 	h.mu.Lock()
-	p, busy := h.patience, h.seesAsync
+	p, busy := h.timeoutPolicy, h.seesAsync
 	h.seesAsync = true
 	h.mu.Unlock()
 	if busy {
@@ -75,7 +75,7 @@ func (h *Handler) seeAsync() {
 	}()
 	at, began := C.fapws_async_progress(), time.Now()
 	time.Sleep(p.grace)
-	if C.fapws_async_stands(at) == 0 {
+	if C.fapws_async_is_stalled(at) == 0 {
 		return
 	}
 	if done := h.sayWhereAsyncIs(began); done != nil && !endsWithin(done, p.forGIL) {
@@ -87,11 +87,11 @@ func (h *Handler) seeAsync() {
 
 // sayWhereAsyncIs says what the asyncio thread runs, which has not come back since began.
 func (h *Handler) sayWhereAsyncIs(began time.Time) <-chan struct{} {
-	return h.look(func() {
-		var s C.fapws_sighting
-		C.fapws_async_thread(&s)
+	return h.withGIL(func() {
+		var s C.fapws_stack_snapshot
+		C.fapws_async_take_snapshot(&s)
 		var stack bytes.Buffer
-		writeStack(&stack, sightingOf(&s).stack)
+		writeStack(&stack, snapshotOf(&s).stack)
 		say("the asyncio thread has not come back for %s; it is here:\n%s", seconds(time.Since(began)), stack.Bytes())
 	})
 }

@@ -75,18 +75,18 @@ func TestOverdue(t *testing.T) {
 }
 
 // settled returns when all of what was overdue has been said.
-func (h *Handler) settled() { <-h.look(func() {}) }
+func (h *Handler) settled() { <-h.withGIL(func() {}) }
 
 // impatient lets no handler have much time, and returns what Stuck is told.
 func impatient(t *testing.T, forGIL time.Duration) chan string {
 	stuck := make(chan string, 16)
-	set := func(p patience, f func(string)) {
+	set := func(p timeoutPolicy, f func(string)) {
 		loop.h.mu.Lock()
 		defer loop.h.mu.Unlock()
-		loop.h.patience, loop.h.config.Stuck, loop.h.asksForEnd = p, f, false
+		loop.h.timeoutPolicy, loop.h.config.Stuck, loop.h.asksForEnd = p, f, false
 	}
-	set(patience{forGIL, 10 * time.Millisecond}, func(why string) { stuck <- why })
-	t.Cleanup(func() { set(defaultPatience, nil) })
+	set(timeoutPolicy{forGIL, 10 * time.Millisecond}, func(why string) { stuck <- why })
+	t.Cleanup(func() { set(defaultTimeoutPolicy, nil) })
 	return stuck
 }
 

@@ -11,13 +11,13 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// patience is how long an overdue handler is waited for.
-type patience struct {
+// timeoutPolicy is how long an overdue handler is waited for.
+type timeoutPolicy struct {
 	forGIL time.Duration // until somebody is suspected of keeping it
 	grace  time.Duration // from the exception, or that suspicion, until it is stuck
 }
 
-var defaultPatience = patience{time.Second, 5 * time.Second}
+var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 
 // Overdue implements runtime.Handler.
 func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
@@ -34,7 +34,7 @@ func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Unlock()
 	run := h.modeOf(int(t.rec.mount))
 	took = min(took, t.age()) // the loop's clock is coarse
-	if C.fapws_abandon(number(t.rec)) != 0 {
+	if C.fapws_dequeue_expired(number(t.rec)) != 0 {
 		run.expired(h)
 		t.say("%s is overdue: it has waited %s for %s and will not be run\n", &t, seconds(took), run.place())
 		return
@@ -50,9 +50,9 @@ func (h *Handler) modeOf(mount int) mode {
 	return h.app.mode
 }
 
-// stalled is what the loop was last seen to run in inline mode. Only the
+// inlineWatchdog is what the loop was last seen to run in inline mode. Only the
 // goroutine that calls Stalled uses it.
-type stalled struct {
+type inlineWatchdog struct {
 	rec   C.uintptr_t
 	jobs  C.ulong
 	since time.Time
@@ -65,7 +65,7 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()
 	if rec == 0 || rec != s.rec || jobs != s.jobs {
-		*s = stalled{rec: rec, jobs: jobs, since: time.Now()}
+		*s = inlineWatchdog{rec: rec, jobs: jobs, since: time.Now()}
 		return 0, 0
 	}
 	took := time.Since(s.since)
@@ -88,16 +88,16 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 // interrupt says where the handler of an overdue request is, raises an
 // exception in it, and sees whether that helps.
 func (h *Handler) interrupt(t task, took time.Duration) {
-	var seen sighting
+	var seen stackSnapshot
 	runs := false
 	began := time.Now()
 	h.mu.Lock()
-	p := h.patience
+	p := h.timeoutPolicy
 	h.mu.Unlock()
-	done := h.look(func() {
-		var s C.fapws_sighting
-		if C.fapws_interrupt_job(number(t.rec), t.serial, t.jobs, &s) != 0 {
-			seen = sightingOf(&s)
+	done := h.withGIL(func() {
+		var s C.fapws_stack_snapshot
+		if C.fapws_raise_timeout(number(t.rec), t.serial, t.jobs, &s) != 0 {
+			seen = snapshotOf(&s)
 			runs = true
 			var stack bytes.Buffer
 			writeStack(&stack, seen.stack)
@@ -122,7 +122,7 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 		return
 	}
 	time.Sleep(p.grace)
-	if C.fapws_write_off(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
+	if C.fapws_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
 		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(p.grace), t.name))
 	}
 }

@@ -21,19 +21,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look calls f, which needs the GIL, after the looks before it, on another goroutine: callers
+// withGIL calls f, which needs the GIL, after the calls before it, on another goroutine: callers
 // may give up when a handler keeps the GIL. The channel is closed when f has returned; it is
 // nil if Python is ending and f will not run. It is safe for concurrent use.
-func (h *Handler) look(f func()) <-chan struct{} {
+func (h *Handler) withGIL(f func()) <-chan struct{} {
 	done := make(chan struct{})
-	if !h.looks.Add(func() { defer close(done); f() }) {
+	if !h.gilCalls.Add(func() { defer close(done); f() }) {
 		return nil
 	}
 	return done
 }
 
-// runLooks is carry of Handler.looks.
-func runLooks(looks []func()) {
+// runGILCalls is carry of Handler.gilCalls.
+func runGILCalls(looks []func()) {
 	for _, f := range looks {
 		f()
 	}
@@ -144,8 +144,8 @@ var errNoGIL = errors.New("a handler holds the GIL in C code")
 // seen of all Python threads without it, and returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := bufio.NewWriter(w)
-	var seen []sighting
-	done := h.look(func() { seen = look(h.config.Threads) })
+	var seen []stackSnapshot
+	done := h.withGIL(func() { seen = sampleStacks(h.config.Threads) })
 	held := done == nil || !endsWithin(done, wait)
 	if held {
 		seen = nil // the goroutine has its own
@@ -215,8 +215,8 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// sighting is what a thread was seen to run.
-type sighting struct {
+// stackSnapshot is what a thread was seen to run.
+type stackSnapshot struct {
 	rec    *C.fapws_record
 	serial C.uint32_t
 	thread int
@@ -230,22 +230,22 @@ type frame struct {
 	function string
 }
 
-// look takes the GIL.
-func look(threads int) (seen []sighting) {
+// sampleStacks takes the GIL.
+func sampleStacks(threads int) (seen []stackSnapshot) {
 	const tasks = 256 // of the asyncio thread
 	most := max(1, 2*threads) + tasks
-	found := (*C.fapws_sighting)(C.calloc(C.size_t(most), C.sizeof_fapws_sighting))
+	found := (*C.fapws_stack_snapshot)(C.calloc(C.size_t(most), C.sizeof_fapws_stack_snapshot))
 	defer C.free(unsafe.Pointer(found))
-	n := int(C.fapws_look(found, C.int(most)))
+	n := int(C.fapws_sample_stacks(found, C.int(most)))
 	list := unsafe.Slice(found, most)
 	for i := range list[:n] {
-		seen = append(seen, sightingOf(&list[i]))
+		seen = append(seen, snapshotOf(&list[i]))
 	}
 	return seen
 }
 
-// sightingOf frees what s holds.
-func sightingOf(s *C.fapws_sighting) sighting {
+// snapshotOf frees what s holds.
+func snapshotOf(s *C.fapws_stack_snapshot) stackSnapshot {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
 	for i, f := range stack { // what runs the asyncio thread is nobody's concern
@@ -254,7 +254,7 @@ func sightingOf(s *C.fapws_sighting) sighting {
 			break
 		}
 	}
-	return sighting{s.rec, s.serial, int(s.thread), s.jobs, stack}
+	return stackSnapshot{s.rec, s.serial, int(s.thread), s.jobs, stack}
 }
 
 func frames(text []byte) (list []frame) {
