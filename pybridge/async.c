@@ -41,7 +41,7 @@ static void unlink_record(fapws_record *rec) {
 }
 
 static void add_events(fapws_record *rec, unsigned events) {
-  if (rec->deaf) return;
+  if (rec->closing) return;
   if (!rec->events) {
     rec->event_next = NULL;
     rec->event_prev = A.tail;
@@ -51,17 +51,17 @@ static void add_events(fapws_record *rec, unsigned events) {
   rec->events |= (uint8_t)events;
 }
 
-static void ring(void) {
+static void signal_eventfd(void) {
   static const uint64_t token = 1;
   while (write(A.event, &token, sizeof token) < 0 && errno == EINTR) {
   }
 }
 
 void fapws_async_wake(void) {
-  if (A.event && __atomic_exchange_n(&A.asleep, 0, __ATOMIC_SEQ_CST)) ring();
+  if (A.event && __atomic_exchange_n(&A.asleep, 0, __ATOMIC_SEQ_CST)) signal_eventfd();
 }
 
-void fapws_async_happen(fapws_record *rec, unsigned events) {
+void fapws_post_event(fapws_record *rec, unsigned events) {
   fapws_lock();
   add_events(rec, events);
   fapws_unlock();
@@ -70,7 +70,7 @@ void fapws_async_happen(fapws_record *rec, unsigned events) {
 
 static void forget(fapws_record *rec) {
   fapws_lock();
-  rec->deaf = 1;
+  rec->closing = 1;
   if (rec->events) unlink_record(rec);
   rec->events = 0;
   fapws_input *in = rec->inputs;
@@ -117,15 +117,15 @@ static int start(void) {
   return -1;
 }
 
-static void resume(fapws_record *rec) { fapws_async_happen(rec, FAPWS_EVENT_NEXT); }
+static void resume(fapws_record *rec) { fapws_post_event(rec, FAPWS_EVENT_NEXT); }
 
-static void cancelled(fapws_record *rec) { fapws_async_happen(rec, FAPWS_EVENT_GONE); }
+static void cancelled(fapws_record *rec) { fapws_post_event(rec, FAPWS_EVENT_GONE); }
 
 static int dequeue(fapws_record *rec) {
   if (!(rec->events & FAPWS_EVENT_RUN)) return 0;
   unlink_record(rec);
   rec->events = 0;
-  rec->deaf = 1;
+  rec->closing = 1;
   return 1;
 }
 
@@ -133,8 +133,8 @@ static void deliver(fapws_record *rec, fapws_input *in) {
   in->next = NULL;
   fresh = 1;
   fapws_lock();
-  int deaf = rec->deaf;
-  if (!deaf) {
+  int closing = rec->closing;
+  if (!closing) {
     *(rec->inputs_tail ? &rec->inputs_tail->next : &rec->inputs) = in;
     rec->inputs_tail = in;
     if (in->op == FAPWS_OP_CLOSE && rec->websocket) __atomic_store_n(&rec->closed_ns, fapws_now_ns(), __ATOMIC_SEQ_CST);
@@ -142,7 +142,7 @@ static void deliver(fapws_record *rec, fapws_input *in) {
     add_events(rec, FAPWS_EVENT_INPUT);
   }
   fapws_unlock();
-  if (deaf) free(in);
+  if (closing) free(in);
 }
 
 static void written(fapws_thread *t, fapws_record *rec) {
@@ -252,11 +252,11 @@ static PyObject *turn(PyObject *self, PyObject *none) {
       now = fapws_now_ns();
     }
     if (now - began > TURN_NS) {
-      ring();
+      signal_eventfd();
       break;
     }
   }
-  fapws_mail_deliver(); /* behind next_record, which has noted that this thread is to be woken */
+  fapws_ipc_deliver(); /* behind next_record, which has noted that this thread is to be woken */
   if (P.garbage) fapws_collect_garbage();
   if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
   A.depth--;
@@ -383,7 +383,7 @@ int fapws_async_stop(int ms) {
   int runs = running;
   if (runs) {
     __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
-    ring();
+    signal_eventfd();
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);
     if (runs && !__atomic_load_n(&A.asked, __ATOMIC_SEQ_CST)) runs = runs_until(now, ms + CLOSING_MS);
   }

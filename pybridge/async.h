@@ -30,7 +30,7 @@ typedef struct {
 extern fapws_async fapws_the_async;
 
 /* Adds events (FAPWS_EVENT_...) to rec, puts it into the list, and wakes the thread. Any thread, without the GIL. */
-void fapws_async_happen(fapws_record *rec, unsigned events);
+void fapws_post_event(fapws_record *rec, unsigned events);
 /* Wakes the thread if it does not look at the list. Any thread, without the GIL. */
 void fapws_async_wake(void);
 /* Wakes the loop for what was published, unless a caller further up the stack will. */

@@ -88,7 +88,7 @@ int fapws_async_sample_stacks(fapws_stack_snapshot *out, int max) {
 int fapws_async_state_of(fapws_record *rec, int *thread) {
   *thread = A.thread.index;
   if (__atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec) return FAPWS_RUNNING;
-  if (rec->deaf) return FAPWS_ANSWERED;
+  if (rec->closing) return FAPWS_ANSWERED;
   return rec->exchange ? FAPWS_AWAITING : rec->parked ? FAPWS_PARKED : FAPWS_WAITING;
 }
 
@@ -104,7 +104,7 @@ int fapws_async_raise_timeout(uintptr_t number, uint32_t serial, fapws_stack_sna
   } else if (x) {
     how = 1;
     take_snapshot(x, out);
-    fapws_async_happen(rec, FAPWS_EVENT_OVERDUE);
+    fapws_post_event(rec, FAPWS_EVENT_OVERDUE);
   }
   PyGILState_Release(gil);
   return how;

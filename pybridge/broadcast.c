@@ -107,7 +107,7 @@ PyObject *fapws_ws_count(PyObject *module, PyObject *args) {
 
 static PyObject *tell_group(uint64_t socket, uint8_t kind, const fapws_bytes *group) {
   fapws_bytes texts[] = {{(const char *)&socket, sizeof socket}, *group};
-  if (fapws_say(kind, texts, 2) < 0) return NULL;
+  if (fapws_enqueue_message(kind, texts, 2) < 0) return NULL;
   Py_RETURN_NONE;
 }
 
@@ -223,9 +223,9 @@ uintptr_t fapws_share(const char *data, size_t n) {
   return (uintptr_t)s;
 }
 
-void fapws_share_again(uintptr_t shared) { __atomic_add_fetch(&((shared_body *)shared)->refs, 1, __ATOMIC_RELAXED); }
+void fapws_shared_ref(uintptr_t shared) { __atomic_add_fetch(&((shared_body *)shared)->refs, 1, __ATOMIC_RELAXED); }
 
-void fapws_unshare(uintptr_t shared) {
+void fapws_shared_unref(uintptr_t shared) {
   shared_body *s = (shared_body *)shared;
   if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) free(s);
 }
@@ -242,7 +242,7 @@ uintptr_t fapws_shared_part(uintptr_t rec, uintptr_t shared, int op) {
   fapws_part_reset(p, (fapws_record *)rec);
   p->op = (uint8_t)op;
   p->shared = s;
-  fapws_share_again(shared);
+  fapws_shared_ref(shared);
   p->body = s->data;
   p->body_len = s->len;
   return finished(p);

@@ -179,7 +179,7 @@ func (c *crowds) see(h *Handler, list *C.fapws_part, out *parts) {
 			if !m.over {
 				out.add(C.fapws_shared_part(number(m.rec), one.shared, one.op))
 			}
-			C.fapws_unshare(one.shared)
+			C.fapws_shared_unref(one.shared)
 		}
 		if m.late && !m.over {
 			c.drop(h, m, out)
@@ -191,7 +191,7 @@ func (c *crowds) see(h *Handler, list *C.fapws_part, out *parts) {
 func (c *crowds) forget(h *Handler, m *member) {
 	c.members[m.rec.ticket] = nil
 	for _, one := range m.held {
-		C.fapws_unshare(one.shared)
+		C.fapws_shared_unref(one.shared)
 	}
 	m.held = nil
 	for _, group := range m.groups {
@@ -326,7 +326,7 @@ func (c *crowds) step(h *Handler, out *parts) {
 // send sends a broadcast to all whom it is for.
 func (c *crowds) send(h *Handler, e *Event, out *parts) {
 	if e.Place == C.FAPWS_PLACE_PYTHON {
-		C.fapws_mail_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
+		C.fapws_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
 		return
 	}
 	one := c.byPlace[e.Place]
@@ -340,7 +340,7 @@ func (c *crowds) send(h *Handler, e *Event, out *parts) {
 	if msg.shared = C.fapws_share(bytesOf(e.Data), C.size_t(msg.n)); msg.shared == 0 {
 		return
 	}
-	defer C.fapws_unshare(msg.shared)
+	defer C.fapws_shared_unref(msg.shared)
 	for m := range one.groups[e.Name] {
 		switch {
 		case m.over || atomic.LoadUint32((*uint32)(&m.rec.cancelled)) != 0:
@@ -364,7 +364,7 @@ func (m *member) hold(msg message, most int64) {
 		m.late = true
 		return
 	}
-	C.fapws_share_again(msg.shared)
+	C.fapws_shared_ref(msg.shared)
 	m.held = append(m.held, msg)
 }
 

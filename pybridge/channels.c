@@ -61,7 +61,7 @@ PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int
   int room = reserve(cost);
   if (room < 0) Py_RETURN_NONE;
   if (!room) Py_RETURN_FALSE;
-  if (fapws_say(kind, texts, n) < 0) {
+  if (fapws_enqueue_message(kind, texts, n) < 0) {
     __atomic_sub_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
     return NULL;
   }

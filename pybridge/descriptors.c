@@ -117,7 +117,7 @@ static void report(const char *what, unsigned fd, void *caller) {
     if (others) fprintf(out, " (%llu more refused since the last message)", (unsigned long long)others);
     fclose(out);
     fapws_bytes text = {line, (uint32_t)n};
-    fapws_keep(FAPWS_WARNING, &text, 1);
+    fapws_try_enqueue(FAPWS_WARNING, &text, 1);
   }
   free(line);
   errno = before;

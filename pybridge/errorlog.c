@@ -144,7 +144,7 @@ void fapws_errorlog_write(int number, const char *text, size_t n) {
   int done = (alone || !l->away) && write_here(l, text, n, alone);
   if (!done && !alone) {
     fapws_bytes texts[] = {{(const char *)&number, sizeof number}, {text, (uint32_t)n}};
-    done = n <= FAPWS_ERRORLOG_WAITS && fapws_keep(FAPWS_ERROR_LINES, texts, 2);
+    done = n <= FAPWS_ERRORLOG_WAITS && fapws_try_enqueue(FAPWS_ERROR_LINES, texts, 2);
     l->away |= done;
     l->kept += (uint64_t)done;
   }

@@ -381,12 +381,12 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	rec.chunked = boolByte(p.Body == http1.Chunked)
 	rec.has_body = boolByte(r.Size > 0)
 	rec.more, rec.websocket, rec.socket = boolByte(r.More), boolByte(r.WebSocket), C.int32_t(r.Socket)
-	rec.open, rec.raw, rec.taken = 0, nil, 0
+	rec.open, rec.socket_object, rec.taken = 0, nil, 0
 	rec.cancelled = 0
 	rec.event, rec.behind = 0, 0
 	rec.job = C.FAPWS_RUN
 	rec.unacked, rec.counted, rec.resumed, rec.recalled = 0, 0, 0, 0
-	rec.events, rec.deaf, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
+	rec.events, rec.closing, rec.inputs, rec.inputs_tail, rec.exchange = 0, 0, nil, nil, nil
 	rec.routed = boolByte(r.Routed)
 }
 

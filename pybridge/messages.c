@@ -29,7 +29,7 @@ static char *grow(size_t n) {
   return all + used - n;
 }
 
-int fapws_keep(uint8_t kind, const fapws_bytes *texts, int n) {
+int fapws_try_enqueue(uint8_t kind, const fapws_bytes *texts, int n) {
   uint32_t len = 0;
   for (int i = 0; i < n; i++) len += (uint32_t)sizeof(uint32_t) + texts[i].len;
   pthread_mutex_lock(&mu);
@@ -55,8 +55,8 @@ int fapws_keep(uint8_t kind, const fapws_bytes *texts, int n) {
   return to != NULL;
 }
 
-int fapws_say(uint8_t kind, const fapws_bytes *texts, int n) {
-  if (!fapws_keep(kind, texts, n)) return PyErr_NoMemory(), -1;
+int fapws_enqueue_message(uint8_t kind, const fapws_bytes *texts, int n) {
+  if (!fapws_try_enqueue(kind, texts, n)) return PyErr_NoMemory(), -1;
   return 0;
 }
 

@@ -1,5 +1,5 @@
 /* What the application tells the server in addition to its responses: messages.c, errorlog.c, purge.c, channels.c
- * and mail.c. Functions that take (module, args) are methods of module _fapws, see module.c. */
+ * and ipc.c. Functions that take (module, args) are methods of module _fapws, see module.c. */
 #ifndef FAPWS_MESSAGES_H
 #define FAPWS_MESSAGES_H
 
@@ -16,9 +16,9 @@ typedef struct {
 /* Maximum bytes of messages for error logs that wait for the loop. */
 #define FAPWS_ERRORLOG_WAITS (4 << 20)
 /* Copies a message of n texts for the loop, and wakes it; 0: there is no room. */
-int fapws_keep(uint8_t kind, const fapws_bytes *texts, int n);
+int fapws_try_enqueue(uint8_t kind, const fapws_bytes *texts, int n);
 /* The same under the GIL. -1 with an exception. */
-int fapws_say(uint8_t kind, const fapws_bytes *texts, int n);
+int fapws_enqueue_message(uint8_t kind, const fapws_bytes *texts, int n);
 
 /* --- errorlog.c ------------------------------------------------------------- */
 
@@ -65,11 +65,11 @@ int fapws_channel_head(fapws_start_object *s, PyObject *answer);
 /* The callable that gets notices for on_join and on_leave. A new reference. */
 PyObject *fapws_noticed(void);
 
-/* --- mail.c ----------------------------------------------------------------- */
+/* --- ipc.c ----------------------------------------------------------------- */
 
-PyObject *fapws_mail_post(PyObject *module, PyObject *args);
-PyObject *fapws_mail_watch(PyObject *module, PyObject *none);
+PyObject *fapws_ipc_post(PyObject *module, PyObject *args);
+PyObject *fapws_ipc_watch(PyObject *module, PyObject *none);
 /* Passes messages that have arrived to Python. On the asyncio thread. */
-void fapws_mail_deliver(void);
+void fapws_ipc_deliver(void);
 
 #endif

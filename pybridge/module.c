@@ -77,8 +77,8 @@ static PyMethodDef functions[] = {
     {"group_leave", fapws_group_leave, METH_VARARGS, "group_leave(socket, group): likewise."},
     {"group_send", fapws_group_send, METH_VARARGS, "group_send(group, message) -> as broadcast_all."},
     {"group_count", fapws_group_count, METH_VARARGS, "group_count(group) -> how many ASGI WebSockets are in it, in all processes."},
-    {"mail_post", fapws_mail_post, METH_VARARGS, "mail_post(topic, data) -> as broadcast_all: a message to fapws._mail in all processes."},
-    {"mail_watch", fapws_mail_watch, METH_NOARGS, "mail_watch(): from now on fapws._mail gets messages."},
+    {"ipc_post", fapws_ipc_post, METH_VARARGS, "ipc_post(topic, data) -> as broadcast_all: a message to fapws._ipc in all processes."},
+    {"ipc_watch", fapws_ipc_watch, METH_NOARGS, "ipc_watch(): from now on fapws._ipc gets messages."},
     {"error_lines", fapws_errorlog_method, METH_VARARGS, "error_lines(number, text): writes text to the error log of a host."},
     {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS, "signals_on_stack(): after a library has taken signals."},
     {NULL, NULL, 0, NULL}};

@@ -43,7 +43,7 @@ fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, s
 /* Ends the sleep of the event loop (exchange.Waker). Any thread. */
 void fapws_signal_loop(void);
 /* Puts a part where the loop finds it when it looks. Any thread. */
-void fapws_hand_over(fapws_part *p);
+void fapws_push_part(fapws_part *p);
 /* Hands a part to the loop, which may read and release it at once. */
 void fapws_publish(fapws_thread *t, fapws_part *p);
 /* The same with all parts of a chain. */

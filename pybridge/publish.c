@@ -23,7 +23,7 @@ void fapws_wake_loop(void) {
   fapws_signal_loop();
 }
 
-void fapws_hand_over(fapws_part *p) {
+void fapws_push_part(fapws_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf grows no more */
   if (UNLIKELY(fapws_fork_socket >= 0)) {
     fapws_fork_send(p);
@@ -50,7 +50,7 @@ void fapws_hand_over(fapws_part *p) {
 }
 
 void fapws_publish(fapws_thread *t, fapws_part *p) {
-  fapws_hand_over(p);
+  fapws_push_part(p);
   if (++t->unsignalled >= UNSIGNALLED_MAX) fapws_notify(t);
 }
 

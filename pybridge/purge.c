@@ -23,6 +23,6 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *arg) {
     __atomic_store_n(&P.shared.purges, MOST + 1, __ATOMIC_SEQ_CST);
     pattern = (fapws_bytes){everything, sizeof everything - 1};
   }
-  if (fapws_say(FAPWS_PURGE, &pattern, 1) < 0) return NULL;
+  if (fapws_enqueue_message(FAPWS_PURGE, &pattern, 1) < 0) return NULL;
   Py_RETURN_NONE;
 }

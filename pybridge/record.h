@@ -87,14 +87,14 @@ typedef struct fapws_record {
   fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in order of arrival; owned */
   struct fapws_record *event_next, *event_prev; /* guarded likewise: in the list of the asyncio thread */
   uint8_t events;     /* guarded likewise: FAPWS_EVENT_ bits; not 0: it is in the list */
-  uint8_t deaf;       /* guarded likewise: it ends and takes no more events */
+  uint8_t closing;    /* guarded likewise: it ends and takes no more events */
   uint8_t more;       /* the body goes on in inputs */
   uint8_t websocket;  /* the client asks for a WebSocket */
   uint8_t routed;     /* path is not that of the head: the server has rewritten it */
   size_t body_len;    /* bytes of the body, or of its beginning, at body_off */
   int32_t socket;     /* the client's, for an application that speaks WebSocket itself; 0: none. Closed by the Python side */
   int64_t credit;     /* bytes of inputs that the application has taken and the loop has not been told about */
-  void *raw;          /* PyObject *, owned: environ's object for socket, or NULL */
+  void *socket_object; /* PyObject *, owned: environ's object for socket, or NULL */
   uint8_t taken;      /* the application has used it */
   uint64_t closed_ns; /* atomic: arrival of a WebSocket's close frame, 0: none yet; asyncio thread only */
   void *exchange;     /* fapws_exchange *, owned: lives with this record; NULL: none */

@@ -1,4 +1,4 @@
-/* A request as Python sees it: environ.c, input.c and rawsocket.c. */
+/* A request as Python sees it: environ.c, input.c and detachedsocket.c. */
 #ifndef FAPWS_REQUEST_H
 #define FAPWS_REQUEST_H
 
@@ -29,13 +29,13 @@ PyObject *fapws_read_spool(int file, int64_t at, int64_t n);
 /* Cuts the object off from the record, which is about to be used again. */
 void fapws_input_detach(PyObject *input);
 
-/* --- rawsocket.c ------------------------------------------------------------ */
+/* --- detachedsocket.c ------------------------------------------------------- */
 
 /* Puts rec->socket into rec->environ. */
-int fapws_raw_offer(fapws_record *rec);
+int fapws_expose_socket(fapws_record *rec);
 /* Whether the application has used it, so that there is no response. */
-int fapws_raw_used(fapws_record *rec);
+int fapws_socket_was_used(fapws_record *rec);
 /* Closes what is left of it, and notes in rec->taken whether it was used. */
-void fapws_raw_end(fapws_record *rec);
+void fapws_close_socket(fapws_record *rec);
 
 #endif

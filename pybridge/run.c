@@ -46,7 +46,7 @@ static PyObject *call(fapws_thread *t, fapws_record *rec) {
   PyObject *environ = fapws_environ(rec, m->environ, rec->input);
   if (!environ) return NULL;
   rec->environ = environ;
-  if (UNLIKELY(rec->socket) && fapws_raw_offer(rec) < 0) return NULL;
+  if (UNLIKELY(rec->socket) && fapws_expose_socket(rec) < 0) return NULL;
   PyObject *start = fapws_start_for(t, rec, m->start);
   if (!start) return NULL;
   rec->start = start;
@@ -72,7 +72,7 @@ static void run_request(fapws_thread *t, fapws_record *rec) {
   fapws_begin_timing(&timing, m);
   PyObject *result = call(t, rec);
   fapws_exit_child();
-  if (UNLIKELY(rec->raw) && result && fapws_raw_used(rec)) {
+  if (UNLIKELY(rec->socket_object) && result && fapws_socket_was_used(rec)) {
     rec->result = result; /* for its close(); nothing is sent */
     fapws_stream_end(t, rec, 1);
     fapws_end_timing(&timing, m);

@@ -43,25 +43,25 @@ void fapws_errorlog_write(int number, const char *text, size_t n);
  * fapws.listeners returns the sum. Any thread. */
 void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t listeners);
 
-/* --- mail.c ---------------------------------------------------------------- */
+/* --- ipc.c ---------------------------------------------------------------- */
 
 /* Passes a message to the asyncio thread, if Python has asked for messages. 0: no room, the message is
  * lost. Copies both texts. Any thread. */
-int fapws_mail_put(const char *topic, size_t topic_len, const char *data, size_t n);
+int fapws_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n);
 
 /* --- broadcast.c ----------------------------------------------------------- */
 
 /* Places of broadcasts that belong to no entry of PATHS, whose places have several lines. */
 #define FAPWS_PLACE_ASGI "asgi"     /* the groups of ASGI WebSockets (fapws.groups) */
-#define FAPWS_PLACE_PYTHON "python" /* messages between the Python code of all processes (mail.c) */
+#define FAPWS_PLACE_PYTHON "python" /* messages between the Python code of all processes (ipc.c) */
 
 /* Copies bytes that several parts will share, and returns them with one reference; malloc. 0: no
  * memory. Any thread. */
 uintptr_t fapws_share(const char *data, size_t n);
 /* Takes one more reference. Any thread. */
-void fapws_share_again(uintptr_t shared);
+void fapws_shared_ref(uintptr_t shared);
 /* Gives up a reference; the last one frees the bytes. Any thread. */
-void fapws_unshare(uintptr_t shared);
+void fapws_shared_unref(uintptr_t shared);
 /* Makes a part for rec with a shared message, which gets a reference, ready for the loop as if
  * it had been published. 0: no memory. On the loop. */
 uintptr_t fapws_shared_part(uintptr_t rec, uintptr_t shared, int op);

@@ -92,7 +92,7 @@ void fapws_drop(fapws_thread *t, fapws_record *rec) {
     close(rec->spool);
     rec->spool = -1;
   }
-  if (UNLIKELY(rec->socket || rec->raw)) fapws_raw_end(rec);
+  if (UNLIKELY(rec->socket || rec->socket_object)) fapws_close_socket(rec);
   if (rec->start) {
     fapws_start_done(t, rec->start);
     rec->start = NULL;

@@ -22,7 +22,7 @@ int fapws_dequeue_expired(uintptr_t number) {
   fapws_part *p = &rec->part0;
   fapws_part_reset(p, rec);
   p->last = p->failed = 1;
-  fapws_hand_over(p);
+  fapws_push_part(p);
   fapws_wake_loop();
   return 1;
 }

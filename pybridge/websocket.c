@@ -21,7 +21,7 @@ void fapws_ws_publish(fapws_part *p) {
   fapws_thread *t = fapws_this_thread;
   const fapws_record *mine = t ? t->current : NULL;
   if (!mine) { /* no handler of ours: nothing else would wake the loop */
-    fapws_hand_over(p);
+    fapws_push_part(p);
     fapws_wake_loop();
     return;
   }

@@ -19,8 +19,8 @@ try:
         group_join,
         group_leave,
         group_send,
-        mail_post,
-        mail_watch,
+        ipc_post,
+        ipc_watch,
         static_answer,
         websocket_count,
     )
@@ -47,8 +47,8 @@ except ImportError:
         group_join,
         group_leave,
         group_send,
-        mail_post,
-        mail_watch,
+        ipc_post,
+        ipc_watch,
         static_answer,
         websocket_count,
     )
@@ -68,8 +68,8 @@ __all__ = [
     "group_join",
     "group_leave",
     "group_send",
-    "mail_post",
-    "mail_watch",
+    "ipc_post",
+    "ipc_watch",
     "static_answer",
     "websocket_count",
 ]

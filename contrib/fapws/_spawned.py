@@ -131,9 +131,9 @@ def group_send(group: str, message: Any) -> bool:
     return broadcast_all(None, message, group)
 
 
-def mail_post(topic: str, data: bytes) -> bool:
+def ipc_post(topic: str, data: bytes) -> bool:
     return broadcast_all(None, data, topic)
 
 
-def mail_watch() -> None:
+def ipc_watch() -> None:
     """Nothing arrives there."""

@@ -1,4 +1,4 @@
-"""fapws._websocket and fapws._rawsocket by themselves."""
+"""fapws._websocket and fapws._detachedsocket by themselves."""
 import contextlib
 import io
 import socket
@@ -6,7 +6,7 @@ import unittest
 from unittest import mock
 
 from fapws import HTTPError, WebSocket, _websocket, broadcast
-from fapws._rawsocket import offer
+from fapws._detachedsocket import offer
 from fapws._websocket import refusal
 
 

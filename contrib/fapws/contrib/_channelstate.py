@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Waiter = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 try:
-    from fapws import _mail
+    from fapws import _ipc
 except ImportError:  # not in the executable
-    _mail = None  # type: ignore[assignment]
+    _ipc = None  # type: ignore[assignment]
 
 __all__ = ["MARSHAL", "Shared", "shared_of"]
 
@@ -68,22 +68,22 @@ class Shared:
         self.groups: Dict[str, Dict[str, float]] = {}  # channels, and when they leave
         self.member_of: Dict[str, Set[str]] = {}
         self.flushed: Dict[int, Waiter] = {}
-        if _mail is None:
+        if _ipc is None:
             import warnings
 
             warnings.warn("this process is not served by fapws: the channel layer reaches no other one", RuntimeWarning, stacklevel=5)
         else:
-            _mail.receive(self.topic, self.arrived)
+            _ipc.receive(self.topic, self.arrived)
 
     # --- from here to all processes
 
     def push(self, *event: Any) -> bool:
         """Posts an event, unless the server is behind."""
         data = marshal.dumps(event, MARSHAL)
-        if _mail is None:
+        if _ipc is None:
             self.arrived(data)
             return True
-        return bool(_mail.post(self.topic, data))
+        return bool(_ipc.post(self.topic, data))
 
     async def post(self, *event: Any) -> None:
         """The same, when the server has room again; ChannelFull after a second."""
@@ -325,7 +325,7 @@ class Shared:
 
 def _arrives() -> bool:
     """Whether what this process posts arrives here, too."""
-    return _mail is None or _mail.arrives()
+    return _ipc is None or _ipc.arrives()
 
 
 def _wake(waiter: Waiter) -> bool:

@@ -1,4 +1,4 @@
-/* Messages between the Python code of all processes of the server (fapws._mail). They go the way of
+/* Messages between the Python code of all processes of the server (fapws._ipc). They go the way of
  * broadcasts, so that all processes get them in one order. The loop puts what has arrived into a box,
  * and the asyncio thread hands all of it to Python in one call. */
 #include "async.h"
@@ -10,22 +10,22 @@
 #define LARGEST (2 << 20)  /* bytes of a message */
 #define MOST_BOX (32 << 20) /* bytes that wait for the asyncio thread */
 
-typedef struct letter {
-  struct letter *next;
+typedef struct message {
+  struct message *next;
   size_t topic, len; /* of text: first the topic */
   char text[];
-} letter;
+} message;
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment */
-static letter *first, *last; /* guarded by mu */
+static message *first, *last; /* guarded by mu */
 static size_t boxed;         /* likewise: bytes in the box */
 static int watched;          /* atomic: Python takes messages */
 
-int fapws_mail_put(const char *topic, size_t topic_len, const char *data, size_t n) {
+int fapws_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n) {
   if (!__atomic_load_n(&watched, __ATOMIC_RELAXED) || fapws_the_async.event <= 0) return 1;
-  letter *l = malloc(sizeof *l + topic_len + n);
+  message *l = malloc(sizeof *l + topic_len + n);
   if (!l) return 0;
-  *l = (letter){NULL, topic_len, n};
+  *l = (message){NULL, topic_len, n};
   memcpy(l->text, topic, topic_len);
   memcpy(l->text + topic_len, data, n);
   pthread_mutex_lock(&mu);
@@ -42,9 +42,9 @@ int fapws_mail_put(const char *topic, size_t topic_len, const char *data, size_t
   return 1;
 }
 
-static PyObject *as_list(letter *l) {
+static PyObject *as_list(message *l) {
   PyObject *list = PyList_New(0);
-  for (letter *next; l; l = next) {
+  for (message *next; l; l = next) {
     next = l->next;
     PyObject *pair = list ? Py_BuildValue("(s#y#)", l->text, (Py_ssize_t)l->topic, l->text + l->topic, (Py_ssize_t)l->len) : NULL;
     if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
@@ -54,15 +54,15 @@ static PyObject *as_list(letter *l) {
   return list;
 }
 
-void fapws_mail_deliver(void) {
+void fapws_ipc_deliver(void) {
   if (!__atomic_load_n(&watched, __ATOMIC_RELAXED)) return;
   pthread_mutex_lock(&mu);
-  letter *all = first;
+  message *all = first;
   first = last = NULL;
   boxed = 0;
   pthread_mutex_unlock(&mu);
   if (!all) return;
-  PyObject *list = as_list(all), *module = list ? PyImport_ImportModule("fapws._mail") : NULL;
+  PyObject *list = as_list(all), *module = list ? PyImport_ImportModule("fapws._ipc") : NULL;
   PyObject *done = module ? PyObject_CallMethod(module, "_arrived", "O", list) : NULL;
   if (!done) fapws_report("taking messages of other processes", NULL);
   Py_XDECREF(done);
@@ -70,18 +70,18 @@ void fapws_mail_deliver(void) {
   Py_XDECREF(list);
 }
 
-PyObject *fapws_mail_post(PyObject *module, PyObject *args) {
+PyObject *fapws_ipc_post(PyObject *module, PyObject *args) {
   (void)module;
   const char *topic;
   Py_ssize_t topic_len, n;
   const char *data;
-  if (!PyArg_ParseTuple(args, "s#y#:mail_post", &topic, &topic_len, &data, &n)) return NULL;
+  if (!PyArg_ParseTuple(args, "s#y#:ipc_post", &topic, &topic_len, &data, &n)) return NULL;
   fapws_message message = {NULL, data, n, FAPWS_OP_BINARY};
   fapws_bytes name = {topic, (uint32_t)topic_len};
   return fapws_broadcast_to(FAPWS_PLACE_PYTHON, &message, &name, LARGEST);
 }
 
-PyObject *fapws_mail_watch(PyObject *module, PyObject *none) {
+PyObject *fapws_ipc_watch(PyObject *module, PyObject *none) {
   (void)module;
   (void)none;
   __atomic_store_n(&watched, 1, __ATOMIC_SEQ_CST);

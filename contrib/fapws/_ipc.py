@@ -25,13 +25,13 @@ def post(topic: str, data: bytes) -> Optional[bool]:
     True: it is on its way. False: events worth 8 MiB wait already; a moment later there may be room. None: the
     same, and there is no room as long as this thread waits. RuntimeError: this is a child of the server.
     """
-    return _native.mail_post(topic, data)
+    return _native.ipc_post(topic, data)
 
 
 def receive(topic: str, function: Callable[[bytes], object]) -> None:
     """From now on function gets what is posted to topic. It is called on the asyncio thread, and must not block."""
     _receivers[topic] = function
-    _native.mail_watch()
+    _native.ipc_watch()
 
 
 def arrives() -> bool:
