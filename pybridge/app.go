@@ -97,8 +97,8 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with s
 // App is the loaded applications.
 type App struct {
 	Contents
-	loaded  []*finding // by the index of Options.Apps
-	mounts  []Mount    // of all of them, by Mount.Index
+	loaded  []*loadResult // by the index of Options.Apps
+	mounts  []Mount       // of all of them, by Mount.Index
 	mode    poolMode
 	handler *Handler // after Start
 	stop    chan int // inline: ends Serve
@@ -147,7 +147,7 @@ func Load(o Options) (*App, error) {
 // load fills a.loaded and a.mounts; paths are the absolute ones of the scripts.
 // Main thread, GIL held.
 func (a *App) load(o Options, paths []string) error {
-	known := map[Application]*finding{}
+	known := map[Application]*loadResult{}
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {

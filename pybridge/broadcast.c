@@ -1,5 +1,5 @@
 /* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and the groups
- * that they join. The loop keeps who is there (broadcast.go); here it is told. */
+ * that they join. The loop keeps who is there (socketregistry.go); here it is told. */
 #include "interp.h"
 #include "websocket.h"
 
@@ -78,7 +78,7 @@ PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
   return result;
 }
 
-/* What broadcast.go calls the count of a group: short, whatever that is called, and the
+/* What socketregistry.go calls the count of a group: short, whatever that is called, and the
  * name of no channel. FNV-1a. */
 static void count_key(char key[20], const char *place, const fapws_bytes *group) {
   uint64_t h = 14695981039346656037u;

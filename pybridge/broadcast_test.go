@@ -13,7 +13,7 @@ import (
 func nobody(t *testing.T) {
 	t.Helper()
 	loop.do(func() {
-		c := &loop.h.crowds
+		c := &loop.h.registry
 		for _, m := range c.members {
 			if m != nil {
 				t.Error("somebody is still known")

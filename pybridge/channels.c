@@ -255,7 +255,7 @@ PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* What the mount of notices calls: the loop submits them as a request of its own,
+/* What the mount of presence events calls: the loop submits them as a request of its own,
  * so that they run where handlers do. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   (void)self;
@@ -272,7 +272,7 @@ static PyObject *noticed(PyObject *self, PyObject *args) {
   return PyBytes_FromString("");
 }
 
-PyObject *fapws_noticed(void) {
+PyObject *fapws_presence_handler(void) {
   static PyMethodDef method = {"noticed", noticed, METH_VARARGS, "Runs what on_join and on_leave have registered."};
   return PyCFunction_New(&method, NULL);
 }

@@ -97,8 +97,8 @@ func TestNotices(t *testing.T) {
 	const n = 3*atOnce + 1
 	loop.do(func() {
 		for i := range n {
-			loop.h.Notify(Notice{Name: "room/1", Number: uint64(i), User: "ada", LastID: "é\"\n"})
-			loop.h.Notify(Notice{Name: "hall", Number: uint64(i), Left: true})
+			loop.h.NotifyPresence(PresenceEvent{Name: "room/1", Number: uint64(i), User: "ada", LastID: "é\"\n"})
+			loop.h.NotifyPresence(PresenceEvent{Name: "hall", Number: uint64(i), Left: true})
 		}
 	})
 	loop.h.Notified(generous)
@@ -115,7 +115,7 @@ func TestNotices(t *testing.T) {
 	refused := 0
 	loop.do(func() {
 		for range mostNotices + 100 {
-			if !loop.h.Notify(Notice{Name: "nobody"}) {
+			if !loop.h.NotifyPresence(PresenceEvent{Name: "nobody"}) {
 				refused++
 			}
 		}

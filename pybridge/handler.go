@@ -88,8 +88,8 @@ type Handler struct {
 
 	pipelines []*C.fapws_pipeline // by exchange.Request.Pipeline; on the loop
 
-	notices  notices
-	crowds   crowds
+	presence presenceQueue
+	registry socketRegistry
 	order    order
 	gilCalls *workqueue.Queue[func()] // see withGIL
 	held     inlineWatchdog
@@ -111,7 +111,7 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 		c.MaxEvent = 64 << 10
 	}
 	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: workqueue.New(runGILCalls)}
-	h.crowds.setUp(a.mounts, c.MaxEvent)
+	h.registry.setUp(a.mounts, c.MaxEvent)
 	a.handler = h
 	a.mode = poolModeOf(c.Threads)
 	if err := a.mode.start(h); err != nil {
@@ -194,7 +194,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		rec.since_ns = C.uint64_t(coarseNow())
 	}
 	if r.WebSocket {
-		h.crowds.asked(h, rec)
+		h.registry.asked(h, rec)
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
 			h.sockets++
 			h.app.mode.socketOpened(h)

@@ -26,12 +26,12 @@ var kinds = [...]struct {
 	streams       bool     // it gets bodies in pieces
 	forks         bool     // a process may serve one request of it and end
 	// group returns the sockets that get broadcasts together with those of m. nil: it has no WebSockets.
-	group func(c *crowds, m *Mount) *crowd
+	group func(c *socketRegistry, m *Mount) *socketGroup
 }{
 	WSGI:         {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true},
-	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true, group: (*crowds).ofASGI},
+	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true, group: (*socketRegistry).ofASGI},
 	AsyncHandler: {name: "async handler", article: "an async handler", arguments: wsgiArguments, mode: asyncio{}},
-	WebSocket:    {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true, callbacks: true, group: (*crowds).ofObject},
+	WebSocket:    {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true, callbacks: true, group: (*socketRegistry).ofObject},
 }
 
 var (

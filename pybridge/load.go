@@ -14,8 +14,8 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// finding is what loading an application has found.
-type finding struct {
+// loadResult is what loading an application has found.
+type loadResult struct {
 	name     string            // what messages call it
 	globals  *python3.PyObject // of the script or module: a dict
 	settings map[string]Value  // a copy of those that are settings
@@ -27,9 +27,9 @@ type finding struct {
 // find loads application i of o; paths are the absolute ones of the scripts. A
 // script that has PATHS needs nothing but itself; else package fapws looks around
 // (contrib/fapws/_load.py). Main thread, GIL held.
-func (a *App) find(o Options, i int, paths []string) (f *finding, err error) {
+func (a *App) find(o Options, i int, paths []string) (f *loadResult, err error) {
 	app := &o.Apps[i]
-	f = &finding{name: app.name()}
+	f = &loadResult{name: app.name()}
 	if len(o.Apps) > 1 {
 		f.name = app.fullName()
 	}
@@ -73,7 +73,7 @@ func lazyViews() bool {
 
 // take makes mounts of what is served and is called name: a table, or an
 // application that answers every path.
-func (f *finding) take(served *python3.PyObject, where, name, iface string) (err error) {
+func (f *loadResult) take(served *python3.PyObject, where, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
 		if f.mounts, err = readPaths(served, where, short); err != nil {
@@ -172,7 +172,7 @@ func (a *App) Tool(module string) int {
 }
 
 // entries makes the tuple (name, globals, [(prefix, object, name), ...]).
-func (f *finding) entries() *python3.PyObject {
+func (f *loadResult) entries() *python3.PyObject {
 	list := python3.PyList_New(0)
 	for _, m := range f.mounts {
 		entry := python3.PyTuple_New(3)

@@ -68,10 +68,10 @@ func (h *Handler) listen() {
 				cost += e.Cost()
 				break
 			}
-			h.crowds.queue = append(h.crowds.queue, e)
+			h.registry.queue = append(h.registry.queue, e)
 		case C.FAPWS_JOIN, C.FAPWS_LEAVE:
 			socket := binary.NativeEndian.Uint64(cutText(&texts))
-			h.crowds.grouped(h, socket, string(cutText(&texts)), kind == C.FAPWS_JOIN)
+			h.registry.grouped(h, socket, string(cutText(&texts)), kind == C.FAPWS_JOIN)
 		case C.FAPWS_WARNING:
 			h.config.Warn(string(cutText(&texts)))
 		case C.FAPWS_ERROR_LINES:

@@ -62,8 +62,8 @@ typedef struct {
 extern PyTypeObject fapws_ChannelAnswer_Type;
 /* Puts the names of a channel object into the fields of its answer. */
 int fapws_channel_head(fapws_start_object *s, PyObject *answer);
-/* The callable that gets notices for on_join and on_leave. A new reference. */
-PyObject *fapws_noticed(void);
+/* The callable that gets events for on_join and on_leave. A new reference. */
+PyObject *fapws_presence_handler(void);
 
 /* --- ipc.c ----------------------------------------------------------------- */
 

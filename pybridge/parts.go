@@ -56,21 +56,21 @@ func (h *Handler) collect() bool {
 		h.ready = newest
 		newest = next
 	}
-	h.ready = h.notices.taken(h.ready)
+	h.ready = h.presence.taken(h.ready)
 	var more parts // behind them
-	if len(h.crowds.members) > 0 {
-		h.crowds.see(h, h.ready, &more)
+	if len(h.registry.members) > 0 {
+		h.registry.see(h, h.ready, &more)
 	}
-	h.crowds.take() // before listen: who has joined a group before a broadcast was made is in it
-	h.listen()      // to what the handlers of these parts have asked for, too
-	h.crowds.step(h, &more)
+	h.registry.take() // before listen: who has joined a group before a broadcast was made is in it
+	h.listen()        // to what the handlers of these parts have asked for, too
+	h.registry.step(h, &more)
 	h.ready = more.behind(h.ready)
 	if h.delivered && more.first != nil { // somebody was closed, who is to hear of it
 		h.delivered = false
 		h.exitAsked(C.fapws_flush(0))
 		C.fapws_wake_loop() // inline it has run already
 	}
-	h.notices.step(h)
+	h.presence.step(h)
 	if h.config.Relayed {
 		h.ready = h.order.pass(h.shared, h.ready)
 	}

@@ -264,7 +264,7 @@ func handlerName(callable *python3.PyObject) string {
 // finish numbers the mounts, the first with index, and reads from the globals of
 // the application what goes for all of them: its settings, those of names that it
 // has set, and its classes. Main thread, GIL held.
-func (f *finding) finish(names []string, index int) {
+func (f *loadResult) finish(names []string, index int) {
 	f.settings = map[string]Value{}
 	for _, name := range names {
 		if o := python3.PyDict_GetItemString(f.globals, name); o != nil {
@@ -287,7 +287,7 @@ func (f *finding) finish(names []string, index int) {
 
 // environAskedFor returns the class Environ for a script that uses its keys without
 // importing it (contrib/fapws/_asked.py); nil for any other. Main thread, GIL held.
-func (f *finding) environAskedFor() unsafe.Pointer {
+func (f *loadResult) environAskedFor() unsafe.Pointer {
 	module := python3.PyImport_ImportModule("fapws._asked")
 	if module == nil {
 		python3.PyErr_Clear() // without the package there is no Environ either

@@ -91,10 +91,10 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     /* Nobody knows how long it takes: suppose slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }
-  fapws_mount *notices = &P.mounts[o->mounts];
-  if (!(notices->callable = fapws_noticed()) || !(notices->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
-  notices->run_ns = notices->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may do anything: nobody shall wait behind it */
-  fapws_mount_bind(notices, FAPWS_WSGI);
+  fapws_mount *presence = &P.mounts[o->mounts];
+  if (!(presence->callable = fapws_presence_handler()) || !(presence->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
+  presence->run_ns = presence->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may do anything: nobody shall wait behind it */
+  fapws_mount_bind(presence, FAPWS_WSGI);
   main_thread.mode = P.mode;
   main_thread.state = FAPWS_THREAD_BUSY;
   main_thread.python = PyThreadState_Get();

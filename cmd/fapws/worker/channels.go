@@ -27,8 +27,8 @@ func (s *service) notify(name string, client *runtime.ChannelClient, left bool) 
 	if s.handler == nil {
 		return
 	}
-	n := pybridge.Notice{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
-	if !s.handler.Notify(n) {
+	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
+	if !s.handler.NotifyPresence(n) {
 		s.log.Log(runtime.LevelWarning, "on_join and on_leave take too long: calls are dropped")
 	}
 }

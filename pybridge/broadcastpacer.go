@@ -21,19 +21,19 @@ const (
 	mostPatience = 500 * time.Millisecond
 )
 
-// pace is how quickly broadcasts go out: so that clients who read as quickly as they can
+// broadcastPacer is how quickly broadcasts go out: so that clients who read as quickly as they can
 // are not closed because of a burst, and those who do not hold up others by no more than a tenth.
-type pace struct {
-	most    int64         // bytes that a client may be behind
-	resting atomic.Bool   // until the loop is woken
-	slow    []*member     // that are much behind
-	waited  time.Duration // for them, in pauses
-	spent   time.Duration // on waits in vain
-	counted time.Time     // until when spent has been forgiven
+type broadcastPacer struct {
+	most    int64          // bytes that a client may be behind
+	resting atomic.Bool    // until the loop is woken
+	slow    []*groupMember // that are much behind
+	waited  time.Duration  // for them, in pauses
+	spent   time.Duration  // on waits in vain
+	counted time.Time      // until when spent has been forgiven
 }
 
 // rest makes the loop come back later.
-func (p *pace) rest(pause time.Duration) {
+func (p *broadcastPacer) rest(pause time.Duration) {
 	p.resting.Store(true)
 	time.AfterFunc(pause, func() {
 		p.resting.Store(false)
@@ -42,10 +42,10 @@ func (p *pace) rest(pause time.Duration) {
 }
 
 // behind says how many bytes m has yet to get.
-func (m *member) behind() int64 { return atomic.LoadInt64((*int64)(&m.rec.unacked)) }
+func (m *groupMember) behind() int64 { return atomic.LoadInt64((*int64)(&m.rec.unacked)) }
 
 // watch notes m if it is much behind.
-func (p *pace) watch(m *member) {
+func (p *broadcastPacer) watch(m *groupMember) {
 	if !m.slow && m.behind() > p.most/2 {
 		m.slow = true
 		p.slow = append(p.slow, m)
@@ -53,7 +53,7 @@ func (p *pace) watch(m *member) {
 }
 
 // waits reports whether clients are to be waited for, for one more laggardPause.
-func (p *pace) waits(now time.Time) bool {
+func (p *broadcastPacer) waits(now time.Time) bool {
 	still := p.slow[:0]
 	for _, m := range p.slow {
 		if m.slow = !m.over && m.behind() > p.most/2; m.slow {

@@ -33,18 +33,18 @@ const (
 	tooSlow = "too slow" // why a client is closed
 )
 
-// crowds knows the WebSockets for synchronous code, by entry of PATHS and group, and
+// socketRegistry knows the WebSockets for synchronous code, by entry of PATHS and group, and
 // sends them what fapws.broadcast is given for all; and those of ASGI applications by the
 // groups of fapws.groups, which all applications share. It takes no GIL. Of the loop, but
 // for the inbox.
-type crowds struct {
-	byMount  []*crowd                     // nil: no WebSocket
-	byPlace  map[string]*crowd            // by what all processes call it
-	byObject map[*python3.PyObject]*crowd // of fapws.WebSocket
-	members  []*member                    // by ticket
+type socketRegistry struct {
+	byMount  []*socketGroup                     // nil: no WebSocket
+	byPlace  map[string]*socketGroup            // by what all processes call it
+	byObject map[*python3.PyObject]*socketGroup // of fapws.WebSocket
+	members  []*groupMember                     // by ticket
 
-	queue []Event // to be sent, in order
-	pace          // of that
+	queue          []Event // to be sent, in order
+	broadcastPacer         // of that
 
 	inbox struct {
 		sync.Mutex
@@ -53,17 +53,17 @@ type crowds struct {
 	}
 }
 
-// crowd is who has connected to one fapws.WebSocket, by its entries in PATHS, or to all ASGI applications.
-type crowd struct {
+// socketGroup is who has connected to one fapws.WebSocket, by its entries in PATHS, or to all ASGI applications.
+type socketGroup struct {
 	place  string
 	asgi   bool
-	groups map[string]map[*member]struct{} // "": all; not of ASGI
+	groups map[string]map[*groupMember]struct{} // "": all; not of ASGI
 }
 
-// member is one WebSocket, from its handshake to its last part.
-type member struct {
+// groupMember is one WebSocket, from its handshake to its last part.
+type groupMember struct {
 	rec    *C.fapws_record
-	crowd  *crowd
+	group  *socketGroup
 	groups []string  // besides ""
 	open   bool      // it was accepted
 	over   bool      // a close frame, or the end, was published
@@ -98,13 +98,13 @@ func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	}
 }
 
-// setUp makes a crowd for each WebSocket; one that is mounted twice is one, by its first place.
-func (c *crowds) setUp(mounts []Mount, maxEvent int) {
+// setUp makes a socketGroup for each WebSocket; one that is mounted twice is one, by its first place.
+func (c *socketRegistry) setUp(mounts []Mount, maxEvent int) {
 	c.most = max(mostBehind, 2*int64(maxEvent))
-	c.byMount = make([]*crowd, len(mounts))
-	c.byPlace = map[string]*crowd{}
-	c.byObject = map[*python3.PyObject]*crowd{}
-	c.byPlace[C.FAPWS_PLACE_ASGI] = &crowd{place: C.FAPWS_PLACE_ASGI, asgi: true, groups: map[string]map[*member]struct{}{}}
+	c.byMount = make([]*socketGroup, len(mounts))
+	c.byPlace = map[string]*socketGroup{}
+	c.byObject = map[*python3.PyObject]*socketGroup{}
+	c.byPlace[C.FAPWS_PLACE_ASGI] = &socketGroup{place: C.FAPWS_PLACE_ASGI, asgi: true, groups: map[string]map[*groupMember]struct{}{}}
 	for i := range mounts {
 		if group := kinds[mounts[i].Kind].group; group != nil {
 			c.byMount[i] = group(c, &mounts[i])
@@ -113,13 +113,13 @@ func (c *crowds) setUp(mounts []Mount, maxEvent int) {
 }
 
 // ofASGI is the one of all ASGI applications.
-func (c *crowds) ofASGI(*Mount) *crowd { return c.byPlace[C.FAPWS_PLACE_ASGI] }
+func (c *socketRegistry) ofASGI(*Mount) *socketGroup { return c.byPlace[C.FAPWS_PLACE_ASGI] }
 
 // ofObject is that of a fapws.WebSocket.
-func (c *crowds) ofObject(m *Mount) *crowd {
+func (c *socketRegistry) ofObject(m *Mount) *socketGroup {
 	one := c.byObject[m.callable]
 	if one == nil {
-		one = &crowd{place: m.place, groups: map[string]map[*member]struct{}{"": {}}}
+		one = &socketGroup{place: m.place, groups: map[string]map[*groupMember]struct{}{"": {}}}
 		c.byObject[m.callable] = one
 		c.byPlace[m.place] = one
 	}
@@ -127,22 +127,22 @@ func (c *crowds) ofObject(m *Mount) *crowd {
 }
 
 // asked notes a handshake. What is broadcast from now on waits for its answer.
-func (c *crowds) asked(h *Handler, rec *C.fapws_record) {
+func (c *socketRegistry) asked(h *Handler, rec *C.fapws_record) {
 	if c.byMount[rec.mount] == nil {
 		return // a WSGI application, which gets the socket
 	}
 	for int(rec.ticket) >= len(c.members) {
 		c.members = append(c.members, nil)
 	}
-	m := &member{rec: rec, crowd: c.byMount[rec.mount]}
+	m := &groupMember{rec: rec, group: c.byMount[rec.mount]}
 	c.members[rec.ticket] = m
-	if !m.crowd.asgi {
+	if !m.group.asgi {
 		c.add(h, m, "")
 	}
 }
 
 // of returns the WebSocket of a record, nil: it has ended, or is none.
-func (c *crowds) of(rec *C.fapws_record) *member {
+func (c *socketRegistry) of(rec *C.fapws_record) *groupMember {
 	if t := int(rec.ticket); t < len(c.members) && c.members[t] != nil && c.members[t].rec == rec {
 		return c.members[t]
 	}
@@ -151,8 +151,8 @@ func (c *crowds) of(rec *C.fapws_record) *member {
 
 // see learns from finished parts, which go to the loop, who was accepted and who has
 // ended. out gets what was held for the former.
-func (c *crowds) see(h *Handler, list *C.fapws_part, out *parts) {
-	var accepted []*member
+func (c *socketRegistry) see(h *Handler, list *C.fapws_part, out *parts) {
+	var accepted []*groupMember
 	for p := list; p != nil; p = p.next {
 		if p.websocket == 0 && p.last == 0 && p.op != C.FAPWS_OP_CLOSE {
 			continue
@@ -188,7 +188,7 @@ func (c *crowds) see(h *Handler, list *C.fapws_part, out *parts) {
 }
 
 // forget gives up a WebSocket whose last part has been published.
-func (c *crowds) forget(h *Handler, m *member) {
+func (c *socketRegistry) forget(h *Handler, m *groupMember) {
 	c.members[m.rec.ticket] = nil
 	for _, one := range m.held {
 		C.fapws_shared_unref(one.shared)
@@ -197,13 +197,13 @@ func (c *crowds) forget(h *Handler, m *member) {
 	for _, group := range m.groups {
 		c.remove(h, m, group)
 	}
-	if !m.crowd.asgi {
+	if !m.group.asgi {
 		c.remove(h, m, "")
 	}
 }
 
 // drop closes a WebSocket whose client does not take what it gets.
-func (c *crowds) drop(h *Handler, m *member, out *parts) {
+func (c *socketRegistry) drop(h *Handler, m *groupMember, out *parts) {
 	m.over = true
 	reason := (*C.char)(unsafe.Pointer(unsafe.StringData(tooSlow)))
 	out.add(C.fapws_close_part(number(m.rec), websocketBusy, reason, C.size_t(len(tooSlow))))
@@ -215,27 +215,27 @@ const websocketBusy = 1013
 
 // --- groups --------------------------------------------------------------------
 
-func (c *crowds) add(h *Handler, m *member, group string) {
-	all := m.crowd.groups[group]
+func (c *socketRegistry) add(h *Handler, m *groupMember, group string) {
+	all := m.group.groups[group]
 	if all == nil {
-		all = map[*member]struct{}{}
-		m.crowd.groups[group] = all
+		all = map[*groupMember]struct{}{}
+		m.group.groups[group] = all
 	}
 	all[m] = struct{}{}
-	c.count(h, m.crowd, group)
+	c.count(h, m.group, group)
 }
 
-func (c *crowds) remove(h *Handler, m *member, group string) {
-	all := m.crowd.groups[group]
+func (c *socketRegistry) remove(h *Handler, m *groupMember, group string) {
+	all := m.group.groups[group]
 	delete(all, m)
 	if len(all) == 0 && group != "" {
-		delete(m.crowd.groups, group)
+		delete(m.group.groups, group)
 	}
-	c.count(h, m.crowd, group)
+	c.count(h, m.group, group)
 }
 
 // count tells how many are in a group, under the name that count_key of broadcast.c gives it.
-func (c *crowds) count(h *Handler, one *crowd, group string) {
+func (c *socketRegistry) count(h *Handler, one *socketGroup, group string) {
 	if h.config.Counted != nil {
 		key := fnv.New64a()
 		_, _ = io.WriteString(key, one.place+"\x00"+group)
@@ -245,7 +245,7 @@ func (c *crowds) count(h *Handler, one *crowd, group string) {
 
 // grouped is what ws.join and ws.leave have said, or fapws.groups; a socket is named by
 // fapws_socket_number.
-func (c *crowds) grouped(h *Handler, socket uint64, group string, joins bool) {
+func (c *socketRegistry) grouped(h *Handler, socket uint64, group string, joins bool) {
 	ticket, serial := uint32(socket), uint32(socket>>32)
 	if int(ticket) >= len(c.members) || c.members[ticket] == nil || uint32(c.members[ticket].rec.serial) != serial {
 		return // it has ended
@@ -268,7 +268,7 @@ func (c *crowds) grouped(h *Handler, socket uint64, group string, joins bool) {
 // those who are connected to this one. It does not wait: false, too much waits for the
 // loop, and later there may be room. Any goroutine.
 func (h *Handler) Broadcast(e *Event) bool {
-	in := &h.crowds.inbox
+	in := &h.registry.inbox
 	in.Lock()
 	defer in.Unlock()
 	if in.bytes > mostBroadcasts {
@@ -283,7 +283,7 @@ func (h *Handler) Broadcast(e *Event) bool {
 }
 
 // take puts what Broadcast was given into the queue.
-func (c *crowds) take() {
+func (c *socketRegistry) take() {
 	c.inbox.Lock()
 	defer c.inbox.Unlock()
 	c.queue = append(c.queue, c.inbox.waiting...)
@@ -292,7 +292,7 @@ func (c *crowds) take() {
 
 // step sends what is in the queue, unless it is a lot: then a part of it, so that it goes out
 // before there is more. Otherwise a burst would look as if all clients were behind.
-func (c *crowds) step(h *Handler, out *parts) {
+func (c *socketRegistry) step(h *Handler, out *parts) {
 	if len(c.queue) == 0 || c.resting.Load() {
 		return
 	}
@@ -324,7 +324,7 @@ func (c *crowds) step(h *Handler, out *parts) {
 }
 
 // send sends a broadcast to all whom it is for.
-func (c *crowds) send(h *Handler, e *Event, out *parts) {
+func (c *socketRegistry) send(h *Handler, e *Event, out *parts) {
 	if e.Place == C.FAPWS_PLACE_PYTHON {
 		C.fapws_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
 		return
@@ -359,7 +359,7 @@ func (c *crowds) send(h *Handler, e *Event, out *parts) {
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
 // hold keeps a message until m is accepted.
-func (m *member) hold(msg message, most int64) {
+func (m *groupMember) hold(msg message, most int64) {
 	if m.size += msg.n + eventCost; int64(m.size) > most {
 		m.late = true
 		return

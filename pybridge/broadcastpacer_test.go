@@ -9,14 +9,14 @@ import (
 // however long they take, until timeoutPolicy is used up; a tenth of the time brings it back.
 func TestPace(t *testing.T) {
 	now := time.Now()
-	behind := func(p *pace) *member {
-		m := &member{}
+	behind := func(p *broadcastPacer) *groupMember {
+		m := &groupMember{}
 		m.rec = newOf(m.rec)
 		m.rec.unacked = 1
 		p.watch(m)
 		return m
 	}
-	pauses := func(p *pace, length time.Duration) (n int) {
+	pauses := func(p *broadcastPacer, length time.Duration) (n int) {
 		for p.waits(now) {
 			n++
 			now = now.Add(length)
@@ -25,14 +25,14 @@ func TestPace(t *testing.T) {
 	}
 	want := int(laggardWait / laggardPause)
 	for _, length := range []time.Duration{laggardPause, 100 * laggardPause} {
-		p := &pace{}
+		p := &broadcastPacer{}
 		behind(p)
 		if n := pauses(p, length); n != want {
 			t.Errorf("%d pauses of %v, want %d", n, length, want)
 		}
 	}
 
-	p, all := &pace{}, time.Duration(0)
+	p, all := &broadcastPacer{}, time.Duration(0)
 	m := behind(p)
 	for n := 1; n > 0; all += time.Duration(n) * laggardPause {
 		n = pauses(p, 0)

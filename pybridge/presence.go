@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Notice tells the application that a client has begun or ended to listen.
-type Notice struct {
+// PresenceEvent tells the application that a client has begun or ended to listen.
+type PresenceEvent struct {
 	Left    bool   `json:"left"`
 	Name    string `json:"name"`   // of the channel
 	Number  uint64 `json:"number"` // of the client, the same when it leaves
@@ -31,25 +31,25 @@ const (
 	atOnce = 500
 )
 
-// notices wait for what fapws.on_join and on_leave have registered. They are handed
+// presenceQueue has the events that wait for what fapws.on_join and on_leave have registered. They are handed
 // over as requests of nobody, one at a time, to a mount behind those of the
 // application: so callbacks run where handlers do, in order, and in one thread.
-type notices struct {
+type presenceQueue struct {
 	mu      sync.Mutex
-	waiting []Notice
+	waiting []PresenceEvent
 	lost    int             // that found no room since one did
 	rec     *C.fapws_record // of the request; of the loop
 	busy    bool            // it is under way
 }
 
-// Notify hands a notice over, unless nobody has registered for any. It returns
+// NotifyPresence queues an event, unless the application has registered for none. It returns
 // false for the first that finds no room; that and those after it are forgotten until there is. It
 // does not block. On the loop.
-func (h *Handler) Notify(n Notice) bool {
+func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	if h.shared == nil || atomic.LoadUint32((*uint32)(&h.shared.watched)) == 0 {
 		return true
 	}
-	q := &h.notices
+	q := &h.presence
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) >= mostNotices {
@@ -64,8 +64,8 @@ func (h *Handler) Notify(n Notice) bool {
 	return true
 }
 
-// step submits the notices that wait, unless others are under way. On the loop.
-func (q *notices) step(h *Handler) {
+// step submits the events that wait, unless others are under way. On the loop.
+func (q *presenceQueue) step(h *Handler) {
 	q.mu.Lock()
 	if q.busy || len(q.waiting) == 0 {
 		q.mu.Unlock()
@@ -106,10 +106,10 @@ func parsedNotice() (r http1.Request) {
 	return r
 }
 
-// Notified returns when all notices have been dealt with, or after limit. Any
+// Notified returns when all events have been dealt with, or after limit. Any
 // goroutine but the loop's.
 func (h *Handler) Notified(limit time.Duration) {
-	q := &h.notices
+	q := &h.presence
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(noticedTick) {
 		q.mu.Lock()
 		done := !q.busy && len(q.waiting) == 0
@@ -122,8 +122,8 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// taken takes parts of the answer to notices out of a list, which nobody wants.
-func (q *notices) taken(list *C.fapws_part) *C.fapws_part {
+// taken removes the parts of the answer to events from a list: no client waits for them.
+func (q *presenceQueue) taken(list *C.fapws_part) *C.fapws_part {
 	first := list
 	for at := &first; *at != nil; {
 		p := *at
