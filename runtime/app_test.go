@@ -61,9 +61,15 @@ type app struct {
 	made     int
 	signals  int
 	overdue  []overdueCall
-	runs     atomic.Int64 // ticket of what runs inline, and 1; 0: nothing
-	input    int64        // bytes delivered and not received, each with exchange.InputCost more
-	maxInput int64        // the most there ever were
+	runs     atomic.Pointer[run] // the call that runs inline, or nil
+	input    int64               // bytes delivered and not received, each with exchange.InputCost more
+	maxInput int64               // the most there ever were
+}
+
+// run is a call that runs inline.
+type run struct {
+	ticket exchange.Ticket
+	since  time.Time
 }
 
 // input is a copy of an exchange.Input.
@@ -143,9 +149,9 @@ func (a *app) Flush() {
 	a.mu.Unlock()
 	for _, c := range calls {
 		if a.inline {
-			a.runs.Store(int64(c.ticket) + 1)
+			a.runs.Store(&run{c.ticket, time.Now()})
 			a.f(c)
-			a.runs.Store(0)
+			a.runs.Store(nil)
 		} else {
 			go a.f(c)
 		}
@@ -200,8 +206,8 @@ func (a *app) Overdue(t exchange.Ticket, took time.Duration) {
 }
 
 func (a *app) Stalled() (exchange.Ticket, time.Duration) {
-	if t := a.runs.Load(); t > 0 {
-		return exchange.Ticket(t - 1), time.Hour
+	if r := a.runs.Load(); r != nil {
+		return r.ticket, time.Since(r.since)
 	}
 	return 0, 0
 }
