@@ -1,33 +1,29 @@
 // Package eventloop waits for many descriptors on one goroutine and calls their handlers.
 //
-// It waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll on Linux, kqueue on
-// the BSDs and macOS), and is the only package that imports gnet. What the poller does not have is
-// here: functions posted by other goroutines, wake-ups by threads that are not Go's, the end of a
-// batch, handlers that want another turn, and recovery from panics.
+// On Linux it waits with epoll (poll_epoll.go), on the BSDs and macOS with gnet's poller
+// (github.com/panjf2000/gnet/v2/pkg/netpoll, poll_gnet.go). It is the only package of the server that imports
+// gnet. All else is the same for both: functions posted by other goroutines, wake-ups by threads that are not Go's, the
+// end of a batch, handlers that want another turn, and recovery from panics. The build tag gnet makes Linux wait with
+// gnet's poller too, for tests and for comparison.
 //
 // # A batch
 //
-// One wait of the poller reports many descriptors. Their handlers are called one after the other
-// (Handler.Ready), then the batch ends: posted functions run, handlers that have asked for it have
-// another turn (Watch.Again), and the function of AtEndOfBatch is called, which is where a server
-// hands over what the whole batch has brought. The poller does not tell where a batch ends, so the
-// first event of one writes to the loop's own wake-up descriptor, which is reported behind the
-// others. While single events come, the end follows each of them directly and nothing is written;
-// every few events the loop looks whether that is still so.
+// One wait reports many descriptors. If a thread has woken the loop, the batch begins with the function of OnWake, in which a
+// server sends what threads have finished. Then the handlers of the descriptors are called one after the other
+// (Handler.Ready). At the end posted functions run, handlers that have asked for it have another turn (Watch.Again), and the
+// function of AtEndOfBatch is called, in which a server hands over everything that the batch has brought.
 //
 // # Waking the loop
 //
-// A word that is shared with all threads says whether the loop has to be woken (exchange.Waker).
-// It is Awake from the first event of a batch until the end of the batch, so threads that have
-// something for a loop that is busy only set the word. At the end of a batch it becomes Asleep, unless
-// somebody has called meanwhile: then there is another end of a batch soon.
+// A word that is shared with all threads says whether the loop has to be woken (exchange.Waker). It is Awake from the
+// beginning of a batch to its end, so threads that have something for a busy loop only set the word. At the end it becomes
+// Asleep, unless a thread has set it meanwhile: then another batch follows at once.
 //
 // # Rules for handlers
 //
-//   - Events are hints. A descriptor that is closed and used again within one batch gets the events
-//     of its predecessor. Only what recv, accept or SO_ERROR says counts.
-//   - Everything is edge-triggered: a descriptor is reported once when something has come, and not
-//     again because of what was left. A handler that does not read everything calls Again, or
-//     remembers that there is more.
+//   - Events are hints. A descriptor that is closed and used again within one batch gets the events of its predecessor.
+//     Only what recv, accept or SO_ERROR says counts.
+//   - Everything is edge-triggered: a descriptor is reported once when something has come, and not again because of what
+//     was left. A handler that does not read everything calls Again, or remembers that there is more.
 //   - Remove comes before close: a duplicate in another process would keep the descriptor reported.
 package eventloop

@@ -1,13 +1,9 @@
 package eventloop
 
 import (
-	"errors"
 	"runtime"
 	"runtime/debug"
 	"time"
-
-	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
-	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 
 	"fapws/runtime/exchange"
 )
@@ -15,60 +11,57 @@ import (
 // Loop calls handlers when there is news of their descriptors. Its methods must be called on the
 // loop, that is by what the loop calls, unless their comments say otherwise.
 type Loop struct {
-	poller  *netpoll.Poller
+	poller  poller
 	wake    wake
 	watches []*Watch // by descriptor
 	again   []*Watch // those that want another turn
 	turns   []*Watch // scratch of runAgain
 	posts   posts
 
-	endOfBatch func(called bool)
+	onWake     func()
+	endOfBatch func(woken bool)
 	onPanic    func(h Handler, p any, stack []byte)
 
-	events    uint      // reported so far
-	first     uint      // the number of the first event of the batch that is measured
-	measuring bool      // the end of the batch on its way says how large the batch was
-	ending    bool      // the end of a batch is on its way
-	alone     bool      // the last batch that was measured had one event
-	stopped   bool      // Stop was called
-	yielded   time.Time // when Go last rescheduled the loop: see yield
+	woken   bool      // OnWake was called in this batch
+	stopped bool      // Stop was called
+	yielded time.Time // when Go last rescheduled the loop: see yield
 }
 
 // New makes a loop that nothing is watched by. The error is one line. It is safe for concurrent use.
 func New() (*Loop, error) {
 	l := &Loop{
-		alone:      true,
+		onWake:     func() {},
 		endOfBatch: func(bool) {},
 		onPanic:    func(_ Handler, p any, _ []byte) { panic(p) },
 	}
-	var err error
-	if l.poller, err = netpoll.OpenPoller(); err != nil {
+	if err := l.poller.open(); err != nil {
 		return nil, err
 	}
-	if err = l.wake.open(l.poller); err != nil {
-		l.poller.Close()
+	if err := l.wake.open(&l.poller); err != nil {
+		l.poller.close()
 		return nil, err
 	}
 	return l, nil
 }
 
-// AtEndOfBatch makes the loop call f at the end of each batch. called: a thread has woken the loop
-// (exchange.Waker.Wake) since the last one. Call it before Run.
-func (l *Loop) AtEndOfBatch(f func(called bool)) { l.endOfBatch = f }
+// OnWake makes the loop call f when a thread has woken it (exchange.Waker.Wake), or a function was posted. f is called before
+// handlers and posted functions, so that what threads have finished need not wait for what comes next. Call it before Run.
+func (l *Loop) OnWake(f func()) { l.onWake = f }
+
+// AtEndOfBatch makes the loop call f at the end of each batch. woken: the function of OnWake was called in
+// this batch. Call it before Run.
+func (l *Loop) AtEndOfBatch(f func(woken bool)) { l.endOfBatch = f }
 
 // OnPanic makes the loop call f, in place of ending the program, when a handler has panicked with p;
-// h is nil if a posted function or the one of AtEndOfBatch has. Call it before Run.
+// h is nil if a posted function, or one of OnWake or AtEndOfBatch, has. Call it before Run.
 func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
 
 // Run is the loop. It returns nil after Stop, or else why it cannot go on. Functions that were
 // posted before it returns have run; later ones are refused.
 func (l *Loop) Run() error {
-	err := l.poller.Polling(l.event)
+	err := l.poller.run(l)
 	for _, f := range l.posts.close() {
 		l.call(f)
-	}
-	if l.stopped && errors.Is(err, gneterrors.ErrEngineShutdown) {
-		return nil
 	}
 	return err
 }
@@ -79,10 +72,15 @@ func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 // Close gives back the descriptors of a loop whose Run has returned, or was never called. Threads must
 // not use its Waker any more. It is safe for concurrent use.
 func (l *Loop) Close() error {
-	err := l.poller.Close()
+	err := l.poller.close()
 	l.wake.close()
 	return err
 }
+
+// Intact returns an error, of one line, if the loop can report nothing any more because one of its descriptors was
+// closed or is another file now: applications close what is not their own (os.closerange). It is safe for concurrent
+// use, between New and Close.
+func (l *Loop) Intact() error { return l.poller.intact(l.wake.fd) }
 
 // Post makes the loop call f, soon, after all that was posted before. It returns false if the loop has
 // ended. It is safe for concurrent use.
@@ -97,92 +95,45 @@ func (l *Loop) Post(f func()) bool {
 // Waker returns what wakes the loop; its Signals is not set. It is safe for concurrent use.
 func (l *Loop) Waker() exchange.Waker { return l.wake.waker }
 
-// Busy reports whether functions were posted or threads have called since the end of the last batch.
-func (l *Loop) Busy() bool { return l.wake.isCalled() }
+// Busy reports whether functions were posted, threads have called or events have come since the last batch.
+func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 
-const (
-	// lookEvery is after how many events of a batch the loop looks whether threads have called: what
-	// they have finished does not wait for ten thousand connections.
-	lookEvery = 32
-
-	// measureEvery is after how many single events the loop looks whether batches are still that small.
-	measureEvery = 16
-)
-
-// event is called by the poller for each descriptor of which there is news. Its error ends the loop.
-func (l *Loop) event(fd int, e netpoll.IOEvent, flags netpoll.IOFlags) error {
-	if fd == l.wake.fd {
-		return l.woken()
+// event calls the handler of a descriptor.
+func (l *Loop) event(fd int, r Readiness) {
+	if fd < len(l.watches) && l.watches[fd] != nil { // else it was removed in this batch, or wakes the loop
+		l.ready(l.watches[fd], r)
 	}
-	if fd >= len(l.watches) || l.watches[fd] == nil {
-		return nil // removed in this batch
-	}
-	l.events++
-	if !l.ending {
-		l.wake.rise()
-		if !l.alone || l.events%measureEvery == 0 {
-			l.measuring, l.first = true, l.events
-			l.endSoon()
-		}
-	}
-	l.ready(l.watches[fd], readiness(e, flags))
-	if !l.ending || l.events%lookEvery == 0 && l.wake.isCalled() {
-		l.end()
-	}
-	return l.result()
 }
 
-// woken is the event of the wake-up descriptor: the batch has ended, or a thread has called.
-func (l *Loop) woken() error {
-	l.wake.drain()
-	if l.measuring {
-		l.measuring, l.alone = false, l.events-l.first < 1
+// begin is the beginning of a batch. From now on threads need not wake the loop.
+func (l *Loop) begin() {
+	if l.wake.called() {
+		l.woken = true
+		l.call(l.onWake)
 	}
-	if !l.ending && !l.wake.isCalled() {
-		return nil // it was seen when another batch ended
-	}
-	l.ending = false
-	l.end()
-	return l.result()
-}
-
-// endSoon writes to the wake-up descriptor, so that the batch ends behind the events that are ready.
-func (l *Loop) endSoon() {
-	l.ending = true
-	l.wake.ring()
 }
 
 // end is the end of a batch.
 func (l *Loop) end() {
-	called := l.wake.called()
 	for _, f := range l.posts.take() {
 		l.call(f)
 	}
 	l.runAgain()
-	l.finish(called)
-	if l.ending {
-		return // it was called early, and follows once more
-	}
-	if len(l.again) > 0 || !l.wake.sleep() {
-		l.endSoon()
-	}
+	l.finish()
 	l.yield()
 }
 
-func (l *Loop) finish(called bool) {
+// sleep reports whether the loop may wait until something happens. Then threads have to wake it.
+func (l *Loop) sleep() bool { return len(l.again) == 0 && l.wake.sleep() }
+
+func (l *Loop) finish() {
 	defer l.recovered(nil)
-	l.endOfBatch(called)
+	woken := l.woken
+	l.woken = false
+	l.endOfBatch(woken)
 }
 
-// result is what the poller has to know: nothing, or that it has to end.
-func (l *Loop) result() error {
-	if l.stopped {
-		return gneterrors.ErrEngineShutdown
-	}
-	return nil
-}
-
-// call calls a posted function.
+// call calls a posted function, or the one of OnWake.
 func (l *Loop) call(f func()) {
 	defer l.recovered(nil)
 	f()

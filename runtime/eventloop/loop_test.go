@@ -1,6 +1,8 @@
 package eventloop
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -232,12 +234,14 @@ func TestBatches(t *testing.T) {
 	var seen, pending, ends, calledAt, callAt int
 	done := make(chan bool, 1)
 	l := start(t, func(l *Loop) {
-		l.AtEndOfBatch(func(called bool) {
-			ends++
-			pending = 0
-			if called && callAt > 0 && calledAt == 0 {
+		l.OnWake(func() {
+			if callAt > 0 && calledAt == 0 {
 				calledAt = seen
 			}
+		})
+		l.AtEndOfBatch(func(bool) {
+			ends++
+			pending = 0
 			if seen == n {
 				seen = n + 1
 				done <- true
@@ -329,8 +333,8 @@ func TestPosts(t *testing.T) {
 	const goroutines, each = 8, 2000
 	calls := make(chan bool, 1)
 	l := start(t, func(l *Loop) {
-		l.AtEndOfBatch(func(called bool) {
-			if called {
+		l.AtEndOfBatch(func(woken bool) {
+			if woken {
 				select {
 				case calls <- true:
 				default:
@@ -364,6 +368,38 @@ func TestPosts(t *testing.T) {
 		}
 		waker.Wake()
 		receive(t, calls)
+	}
+}
+
+// What threads have finished comes before functions that were posted earlier: a tick must not take for overdue
+// what is finished.
+func TestWakeBeforePosts(t *testing.T) {
+	var order []string
+	recording := false
+	orders := make(chan []string, 1)
+	l := start(t, func(l *Loop) {
+		l.OnWake(func() {
+			if recording {
+				order = append(order, "wake")
+			}
+		})
+		l.AtEndOfBatch(func(woken bool) {
+			if recording && len(order) > 0 { // not the batch in which this begins
+				recording = false
+				orders <- append(order, fmt.Sprint("end ", woken))
+			}
+		})
+	})
+	waker := l.Waker()
+	for range 100 {
+		do(t, l, func() {
+			order, recording = nil, true
+			l.Post(func() { order = append(order, "post") })
+			waker.Wake()
+		})
+		if got := receive(t, orders); !slices.Equal(got, []string{"wake", "post", "end true"}) {
+			t.Fatal(got)
+		}
 	}
 }
 
@@ -433,4 +469,38 @@ func TestStop(t *testing.T) {
 		}
 		l.Close()
 	}
+}
+
+// Posted functions, calls and events are something to do, for what would go on otherwise.
+func TestBusy(t *testing.T) {
+	l := start(t, nil)
+	ours, theirs := pair(t)
+	var w Watch
+	do(t, l, func() {
+		_ = l.Add(&w, ours, handlerFunc(func(Readiness) { read(ours) }))
+	})
+	waker := l.Waker()
+	var idle, posted, called, event bool
+	for !idle { // a Post whose function has run may still be setting the word
+		do(t, l, func() { idle = !l.Busy() })
+	}
+	do(t, l, func() {
+		l.Post(func() {})
+		posted = l.Busy()
+	})
+	do(t, l, func() {
+		waker.Wake()
+		called = l.Busy()
+	})
+	do(t, l, func() {}) // what has called is heard
+	do(t, l, func() {
+		write(t, theirs)
+		event = l.Busy()
+	})
+	if !posted || !called || event != knowsEvents {
+		t.Error(posted, called, event)
+	}
+	do(t, l, func() { w.Remove() })
+	unix.Close(ours)
+	unix.Close(theirs)
 }

@@ -1,16 +1,13 @@
 package eventloop
 
-import (
-	"github.com/panjf2000/gnet/v2/pkg/netpoll"
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // pollersOwn is a descriptor whose events the poller keeps for itself: on Linux, none that is ever used
 // again.
 const pollersOwn = -1
 
 // readiness translates what epoll reports.
-func readiness(e netpoll.IOEvent, _ netpoll.IOFlags) (r Readiness) {
+func readiness(e uint32, _ uint16) (r Readiness) {
 	if e&unix.EPOLLIN != 0 {
 		r |= Readable
 	}

@@ -2,8 +2,6 @@ package eventloop
 
 import (
 	"errors"
-
-	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 )
 
 // Readiness says what may be done with a descriptor. All of it are hints: see the package comment.
@@ -37,7 +35,7 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if fd == pollersOwn {
 		return errDescriptor
 	}
-	if err := l.poller.AddRead(&netpoll.PollAttachment{FD: fd}, true); err != nil {
+	if err := l.poller.add(fd); err != nil {
 		return err
 	}
 	for fd >= len(l.watches) {
@@ -57,11 +55,7 @@ func (w *Watch) WantRoom(want bool) error {
 		return nil
 	}
 	w.room = want
-	pa := netpoll.PollAttachment{FD: w.fd}
-	if want {
-		return w.loop.poller.ModReadWrite(&pa, true)
-	}
-	return w.loop.poller.ModRead(&pa, true)
+	return w.loop.poller.wantRoom(w.fd, want)
 }
 
 // Again lets the handler have another turn, as if the descriptor were readable, when others have had theirs.
@@ -81,7 +75,7 @@ func (w *Watch) Remove() {
 	}
 	if l.watches[w.fd] == w {
 		l.watches[w.fd] = nil
-		_ = l.poller.Delete(w.fd) // failing, it is not watched
+		l.poller.remove(w.fd)
 	}
 	*w = Watch{queued: w.queued}
 }

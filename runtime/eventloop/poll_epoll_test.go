@@ -1,3 +1,5 @@
+//go:build linux && !gnet
+
 package eventloop
 
 import (
@@ -8,7 +10,7 @@ import (
 
 // A loop notices when one of its descriptors was closed, or is another file now.
 func TestIntact(t *testing.T) {
-	for i := range 3 {
+	for i := range 2 {
 		for _, replaced := range []bool{false, true} {
 			l, err := New()
 			if err != nil {
@@ -17,10 +19,7 @@ func TestIntact(t *testing.T) {
 			if err := l.Intact(); err != nil {
 				t.Fatal(err)
 			}
-			all := l.Descriptors()
-			if len(all) != 3 {
-				t.Fatalf("descriptors %v", all)
-			}
+			all := [...]int{l.poller.fd, l.wake.fd}
 			unix.Close(all[i])
 			if replaced {
 				fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
