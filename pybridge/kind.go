@@ -48,5 +48,8 @@ func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 // Detaches reports whether the application may get the socket of a handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
+// OnThreads reports whether its requests run on the threads of handlers (inline, on the loop), and not on asyncio's.
+func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
+
 // Streams reports whether the application gets request bodies in pieces, as they arrive.
 func (k MountKind) Streams() bool { return kinds[k].streams }

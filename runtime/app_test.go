@@ -61,7 +61,7 @@ type app struct {
 	made     int
 	signals  int
 	overdue  []overdueCall
-	runs     atomic.Pointer[run] // the call that runs inline, or nil
+	runs     atomic.Pointer[run] // what runs inline, or nil
 	input    int64               // bytes delivered and not received, each with exchange.InputCost more
 	maxInput int64               // the most there ever were
 }
@@ -378,7 +378,7 @@ func (s *testServer) listen(t testing.TB, h Handler, mounts ...Mount) {
 	for i := range mounts {
 		mounts[i].Index = i
 	}
-	if err := s.Serve([]net.Listener{ln}, []Site{{Table: mounts}}, h); err != nil {
+	if err := s.Serve([]*Listener{ln}, []Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()

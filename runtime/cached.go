@@ -113,7 +113,6 @@ func (l *loop) partOf(p *cache.Page, x *flight) (answered bool) {
 
 // compress makes another form of a page, beside the loop.
 func (l *loop) compress(p *cache.Page, c compress.Coding) {
-	l.spawned = true
 	go func() {
 		body, ok := compress.Compress(c, p.Body)
 		l.post(func() { l.store.SetCoded(p, c, body, ok) })

@@ -89,7 +89,7 @@ func (h *channels) step(until time.Time, least, most int) (more bool) {
 				continue // nobody listens to it any more
 			}
 		}
-		if n >= least && n%sliceLeast == 0 && h.l.hasEvents() || n%16 == 15 && time.Now().After(until) {
+		if n >= least && n%sliceLeast == 0 && h.l.events.Busy() || n%16 == 15 && time.Now().After(until) {
 			return true
 		}
 		g := &c.groups[c.at]

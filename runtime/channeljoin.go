@@ -202,7 +202,7 @@ func (l *loop) handled(x *flight) {
 }
 
 // seat makes c, to which everything before was written, nothing but a listener:
-// its descriptor is taken from gnet.
+// its descriptor is taken from the loop.
 func (l *loop) seat(c *conn) {
 	h, q := l.channels, c.joining
 	if q.state == listenerGone {
@@ -210,7 +210,7 @@ func (l *loop) seat(c *conn) {
 		l.close(c, "it reads too slowly")
 		return
 	}
-	if c.g == nil {
+	if c.half {
 		l.close(c, "the client has shut down its side")
 		return
 	}

@@ -200,15 +200,8 @@ var errNoPlace = errors.New("there are as many connections as may be")
 func (s *Server) ImportListener(d *PassedListener, fd int) error {
 	err := d.check()
 	if err == nil {
-		select {
-		case s.slots <- struct{}{}:
-			s.do(func() { err = s.loop.channels.admit(d, fd) })
-			if err != nil {
-				<-s.slots
-			}
-		default:
-			err = errNoPlace
-		}
+		err = errStopped
+		s.do(func() { err = s.loop.channels.admit(d, fd) })
 	}
 	if err != nil {
 		endStream(fd, d.Minor)
@@ -234,6 +227,9 @@ func (d *PassedListener) check() error {
 
 // admit begins to serve what d and fd are.
 func (h *channels) admit(d *PassedListener, fd int) error {
+	if h.l.accepting.clients >= h.l.cfg.MaxClients {
+		return errNoPlace
+	}
 	addr, _ := netip.ParseAddr(d.Address)
 	q := &listener{
 		minor: d.Minor, addr: addr, port: d.Port, number: d.Number,
@@ -249,6 +245,7 @@ func (h *channels) admit(d *PassedListener, fd int) error {
 		q.log = h.l.logOf(d.Log)
 	}
 	h.l.came()
+	h.l.accepting.clients++
 	h.replay(q, d.Seq, h.hub.Since(d.Names, d.Seq))
 	h.join(q, d.Names)
 	h.begin(q)

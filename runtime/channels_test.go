@@ -407,7 +407,7 @@ func TestListenerOnAUnixSocket(t *testing.T) {
 	cfg.Channels.HandOver = true
 	s, next := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
 	path := t.TempDir() + "/s"
-	ln, err := net.Listen("unix", path)
+	ln, err := Listen("unix:"+path, DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

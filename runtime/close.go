@@ -25,7 +25,7 @@ func (l *loop) settle(c *conn) {
 		l.endSkip(c)
 	case c.state == stateEnding:
 		l.finish(c)
-	case c.g == nil && c.state != stateClosed:
+	case c.half && c.state != stateClosed:
 		l.close(c, "the client has shut down its side")
 	}
 }
@@ -37,7 +37,7 @@ func (l *loop) settle(c *conn) {
 // before the client has read it (RFC 9112 §9.6). So only the sending side is
 // shut down, and what comes is thrown away until the client closes.
 func (l *loop) finish(c *conn) {
-	if c.g == nil || c.reset || !c.linger && len(c.pending()) == 0 {
+	if c.half || c.reset || !c.linger && len(c.pending()) == 0 {
 		l.close(c, "the last response is out")
 		return
 	}
@@ -63,29 +63,34 @@ func (l *loop) close(c *conn, why string) {
 	if c.reset {
 		resetOnClose(c.fd)
 	}
-	if c.g != nil {
-		c.closing = true
-		c.g.EventLoop().Close(c.g) // calls OnClose
-		return
-	}
+	l.shut(c)
+}
+
+// shut ends c and closes its descriptor.
+func (l *loop) shut(c *conn) {
 	l.end(c)
+	c.watch.Remove()
+	l.conns[c.fd] = nil
+	descriptors.Release(c.fd)
 	unix.Close(c.fd)
 }
 
-// gone is called when gnet is about to close the descriptor of c.
+// gone is called when the client of c has left, or only shut down its side.
 func (l *loop) gone(c *conn, err error) {
-	if errors.Is(err, io.EOF) && !c.closing && l.answersHalf(c) {
+	if errors.Is(err, io.EOF) && !c.half && l.answersHalf(c) {
 		return
 	}
 	if l.debug >= 2 && err != nil {
 		l.tracef("%s: %v", c, err)
 	}
-	if l.out.conn == c && !c.closing { // gathered, and still wanted if it only shut down its side
+	if l.out.conn == c { // gathered, and still wanted if it only shut down its side
 		buf := l.out.buf
 		l.out.conn, l.out.buf = nil, buf[:0]
 		l.write(c, buf, nil, nil, nil)
 	}
-	l.end(c)
+	if c.state != stateClosed { // write may have found it broken
+		l.shut(c)
+	}
 }
 
 // answersHalf keeps a connection whose client has shut down its sending side
@@ -100,12 +105,7 @@ func (l *loop) answersHalf(c *conn) bool {
 	if c.first == nil && c.check == nil || c.first != nil && c.first.begun || c.inner != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
-	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	descriptors.Keep(fd)
-	c.g, c.fd = nil, fd
+	c.half = true
 	c.stamp = l.now
 	l.schedule(c)
 	l.tellHalf(c)
@@ -132,6 +132,7 @@ func (l *loop) end(c *conn) {
 		return
 	}
 	l.setState(c, stateClosed)
+	l.arrived(c)
 	if l.out.conn == c {
 		l.out.conn, l.out.buf = nil, l.out.buf[:0]
 	}
@@ -168,15 +169,19 @@ func (l *loop) forget(c *conn) {
 	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}
-	l.makeRoom(c.inner == nil)
+	if c.rejected {
+		l.accepting.rejected--
+	}
+	l.makeRoom(c.inner == nil && !c.rejected)
 }
 
-// makeRoom is for a connection that has gone. slot: it was one of MaxClients.
-func (l *loop) makeRoom(slot bool) {
+// makeRoom is for a connection that has gone. client: it counted for Config.MaxClients.
+func (l *loop) makeRoom(client bool) {
 	live := l.live.Add(-1)
-	if slot {
-		<-l.s.slots
+	if client {
+		l.accepting.clients--
 	}
+	l.acceptMore()
 	if live > 0 {
 		return
 	}

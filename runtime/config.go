@@ -42,6 +42,11 @@ type Config struct {
 	// have open, because a connection takes another two while it sends a file.
 	MaxClients int
 
+	// Concurrency is how many requests the application answers at once, if other processes accept on the same
+	// listeners: while so many run here, or are about to, new connections are left to the others for a moment.
+	// See balance. 0: no other process accepts.
+	Concurrency int
+
 	// Refuse answers 503 to connections beyond MaxClients, instead of letting
 	// them wait.
 	Refuse bool

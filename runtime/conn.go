@@ -5,10 +5,10 @@ import (
 	"strconv"
 
 	"fapws/runtime/auth"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 
-	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,25 +35,30 @@ func (s connState) String() string {
 // conn is a connection. It belongs to the loop. There may be many thousand
 // idle ones, so what only a busy one needs is behind pointers.
 type conn struct {
-	g      gnet.Conn // nil when half-closed
-	fd     int
-	state  connState
-	opened bool // the loop has taken it
+	l     *loop
+	watch eventloop.Watch
+	fd    int
+	state connState
 
-	reset    bool        // close so that the client sees an error
-	paused   bool        // it is not read from: see pause
-	edge     bool        // it is edge-triggered: see sharpen
-	tcp      bool        // whatever a proxy says of remote
-	check    *auth.Check // of a password of it that is being checked; or nil
-	closing  bool        // we close it, not the client
-	linger   bool        // the client may be sending what nobody reads
-	queued   bool        // it is in loop.ready
-	stopped  bool        // paused until who has it in hand lets it go on: see credit.go, raw.go
-	lent     bool        // a library may still have a descriptor of it, and wait for what its client says
-	moved    bool        // its client is a listener of its own by now
-	flights  uint16      // length of the list first..last
-	bulky    uint8       // how many of them may have an answer of any size before the loop knows
-	deferred uint8       // how many of them a Pacer holds back
+	rejected   bool        // it is one beyond Config.MaxClients, and was told 503
+	reset      bool        // close so that the client sees an error
+	paused     bool        // it is not read from: see pause
+	half       bool        // its client has shut down its side: it is not read from any more
+	readable   bool        // something may have come that was not read
+	untilEmpty bool        // readable until recv says EAGAIN: it stops at urgent data, and an end comes behind data
+	lendsEnd   bool        // while it is paused the end of what the client sends counts
+	tcp        bool        // whatever a proxy says of remote
+	check      *auth.Check // of a password of it that is being checked; or nil
+	linger     bool        // the client may be sending what nobody reads
+	queued     bool        // it is in loop.ready
+	stopped    bool        // paused until who has it in hand lets it go on: see credit.go, raw.go
+	lent       bool        // a library may still have a descriptor of it, and wait for what its client says
+	moved      bool        // its client is a listener of its own by now
+	flights    uint16      // length of the list first..last
+	bulky      uint8       // how many of them may have an answer of any size before the loop knows
+	deferred   uint8       // how many of them a Pacer holds back
+
+	expected uint32 // balance.epoch if its first request counts in balance.expected
 
 	requests uint32 // there have been, as far as they are logged
 
@@ -80,8 +85,9 @@ type conn struct {
 	nextC, prevC *conn  // in the slot
 }
 
-func (s *Server) newConn(nc net.Conn) *conn {
-	return &conn{local: nc.LocalAddr(), remote: nc.RemoteAddr(), front: s.cfg.front(nc.RemoteAddr())}
+// newConn makes a connection of a socket, which it owns.
+func (s *Server) newConn(fd int, local, remote net.Addr) *conn {
+	return &conn{fd: fd, local: local, remote: remote, front: s.cfg.front(remote)}
 }
 
 // busy says whether a response is under way, or has to wait for what is.

@@ -39,13 +39,11 @@ func (l *loop) credited(x *flight, p *exchange.Part) {
 // stop stops reading from c until resume, whatever is pending. The time until then
 // is not the client's.
 func (l *loop) stop(c *conn) {
-	if c.stopped || c.g == nil { // half-closed: nothing comes
+	if c.stopped || c.half { // half-closed: nothing comes
 		return
 	}
-	if !c.paused && !l.pause(c, 0) {
-		l.blame(c, nil, LevelWarning, "it cannot be kept from sending")
-		l.close(c, "cannot be paused")
-		return
+	if !c.paused {
+		l.pause(c, false)
 	}
 	c.stopped = true
 	if c.body != nil {

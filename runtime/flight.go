@@ -26,6 +26,7 @@ type flight struct {
 	invalidates *cache.Pattern // pages that are out of date if its answer is no error
 
 	bulky    bool // counts in conn.bulky
+	occupies bool // counts in balance.running
 	deferred bool // the handler has not started it (exchange.OpDeferred, Request.Held); counts in conn.deferred
 
 	queued int64 // bytes of held that are counted for the client: see unsent.go

@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"net"
 	"strings"
 	"testing"
 )
@@ -21,7 +20,7 @@ func serveSites(t testing.TB, cfg Config, a Handler, sites ...Site) *testServer 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.Serve([]net.Listener{ln}, sites, a); err != nil {
+	if err := ts.Serve([]*Listener{ln}, sites, a); err != nil {
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()

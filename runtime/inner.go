@@ -129,12 +129,9 @@ func (a *asker) connect() error {
 		unix.Close(fds[1])
 		return err
 	}
-	theirs, err := connOf(fds[1])
-	if err == nil {
-		err = a.enrol(theirs)
-	}
-	if err != nil {
+	if err := a.enrol(fds[1]); err != nil {
 		ours.Close()
+		unix.Close(fds[1])
 		return err
 	}
 	a.conn = ours
@@ -153,18 +150,19 @@ func connOf(fd int) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
-func (a *asker) enrol(nc net.Conn) error {
+// enrol makes the loop serve the other end.
+func (a *asker) enrol(fd int) error {
 	peer := a.origin.Peer
-	c := &conn{local: nc.LocalAddr(), remote: nc.RemoteAddr(), peer: &peer, inner: &inner{depth: a.origin.Depth + 1, value: a.origin.Value}}
+	c := &conn{fd: fd, local: &net.UnixAddr{Net: "unix"}, remote: &net.UnixAddr{Net: "unix"}, peer: &peer, inner: &inner{depth: a.origin.Depth + 1, value: a.origin.Value}}
 	if a.origin.Root != "" {
 		c.front = &front{root: a.origin.Root}
 	}
 	if !a.s.gate.enter() {
-		nc.Close()
 		return errStopped
 	}
 	defer a.s.gate.leave()
-	return a.s.enrol(nc, c)
+	a.s.loop.post(func() { a.s.loop.open(c) })
+	return nil
 }
 
 // finish makes the connection ready for the next request, or drops it.
@@ -189,8 +187,7 @@ func (a *asker) Close() error {
 	return nil
 }
 
-// gate lets nobody bring connections to a loop that has ended: gnet would not
-// answer.
+// gate keeps connections from a loop that has ended.
 type gate struct {
 	mu sync.RWMutex
 	is bool // shut

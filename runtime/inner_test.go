@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -33,7 +32,7 @@ func serveBackend(t testing.TB, cfg Config, a *app, f backend.Func, mounts ...Mo
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.Serve([]net.Listener{ln}, []Site{{Table: all}}, a); err != nil {
+	if err := ts.Serve([]*Listener{ln}, []Site{{Table: all}}, a); err != nil {
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()

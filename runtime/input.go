@@ -97,8 +97,8 @@ func (l *loop) keep(c *conn, data []byte) {
 		c.in = l.takeBuffer()
 	}
 	c.in = append(c.in, data...)
-	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused && !l.pause(c, 0) {
-		l.close(c, "it cannot be paused")
+	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused {
+		l.pause(c, false)
 	}
 }
 
@@ -138,6 +138,7 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 	c.stamp = l.now
 	if c.state != stateReady {
 		l.setState(c, stateReady)
+		l.arrived(c)
 	}
 	if !l.mayGo(c, req) {
 		l.setState(c, stateWaiting)
@@ -205,6 +206,8 @@ func (l *loop) hand(x *flight, r *exchange.Request, m *Mount) {
 	if !l.give(x, r) {
 		l.unwanted(x)
 		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
+	} else if m.Occupies && l.cfg.Concurrency > 0 {
+		l.occupies(x)
 	}
 }
 

@@ -6,11 +6,9 @@ import (
 	"math"
 	"net"
 	"os"
-	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,14 +21,21 @@ const keepAliveIdle = 60
 // ListenOptions say how sockets are made. None of them touches inherited ones
 // but Backlog.
 type ListenOptions struct {
-	Backlog   int  // connections that the kernel queues; 0: as many as the system allows
-	ReusePort bool // TCP sockets allow others of Sockets at their address, even if there is but one
-	Mode      int  // permissions of a unix socket's file; -1: what umask leaves
-	UID, GID  int  // owner of a unix socket's file; -1 keeps this process's
+	Backlog  int // connections that the kernel queues; 0: as many as the system allows
+	Mode     int // permissions of a unix socket's file; -1: what umask leaves
+	UID, GID int // owner of a unix socket's file; -1 keeps this process's
 }
 
 // DefaultListenOptions ask for nothing special.
 var DefaultListenOptions = ListenOptions{Mode: -1, UID: -1, GID: -1}
+
+// Listener is a listening socket, on which a Server accepts. Its methods are safe for concurrent use.
+type Listener struct {
+	file  *os.File // not in Go's poller, of which each connection would wake a thread
+	addr  net.Addr
+	inode uint64 // of the socket: see Server.Intact
+	made  string // the address if its socket file is to be removed
+}
 
 // Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path",
 // "unix:@name" (Linux's abstract names) or "fd://3" (a listening socket that
@@ -38,61 +43,24 @@ var DefaultListenOptions = ListenOptions{Mode: -1, UID: -1, GID: -1}
 // is replaced; the listener removes the file that it made when it is closed.
 // The error is one line; errors.Is tells its cause (unix.EADDRINUSE,
 // unix.EACCES ...).
-func Listen(addr string, o ListenOptions) (net.Listener, error) {
-	files, err := Sockets(addr, 1, o)
+func Listen(addr string, o ListenOptions) (*Listener, error) {
+	f, err := Socket(addr, o)
 	if err != nil {
 		return nil, err
 	}
-	defer files[0].Close()
-	ln, err := FromFile(files[0])
+	ln, err := listenerOf(f)
 	if err != nil {
+		f.Close()
 		return nil, cannotListen(addr, err)
 	}
-	if u, ok := ln.(*net.UnixListener); ok && strings.HasPrefix(addr, "unix:") {
-		u.SetUnlinkOnClose(true)
-	}
+	ln.made = addr
 	return ln, nil
-}
-
-// Sockets makes the listening sockets for n processes at an address as Listen
-// takes it: for TCP n sockets among which the kernel deals out connections
-// (SO_REUSEPORT), otherwise one for all to share. With port 0 the kernel's
-// choice for the first is the port of all. Each is made with its options, owner
-// and mode before anybody can connect. Calling Fd on the files does not make the
-// sockets blocking. The file of a unix socket is the caller's to remove: see
-// RemoveSocketFile. Errors are as Listen's.
-func Sockets(addr string, n int, o ListenOptions) (files []*os.File, err error) {
-	var fds []int
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		fds, err = unixSocket(path, o)
-	} else if number, ok := strings.CutPrefix(addr, "fd://"); ok {
-		fds, err = inheritedSocket(number, o)
-	} else {
-		fds, err = tcpSockets(addr, n, o)
-	}
-	if err != nil {
-		return nil, cannotListen(addr, err)
-	}
-	for i, fd := range fds {
-		f, err := hold(fd, addr)
-		if err != nil {
-			for _, fd := range fds[i+1:] {
-				unix.Close(fd)
-			}
-			for _, f := range files {
-				f.Close()
-			}
-			return nil, cannotListen(addr, err)
-		}
-		files = append(files, f)
-	}
-	return files, nil
 }
 
 // FromFile makes a listener of a copy of a listening socket, which may be in
 // use by other processes. Closing the listener closes the copy, and never
 // removes the file of a unix socket.
-func FromFile(f *os.File) (net.Listener, error) {
+func FromFile(f *os.File) (*Listener, error) {
 	rc, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -111,19 +79,66 @@ func FromFile(f *os.File) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer held.Close()
-	ln, err := net.FileListener(held)
+	ln, err := listenerOf(held)
 	if err != nil {
-		return nil, cause(err)
+		held.Close()
 	}
-	acceptPlainly(ln)
-	return ln, nil
+	return ln, err
+}
+
+// listenerOf makes a listener of a file of hold.
+func listenerOf(f *os.File) (*Listener, error) {
+	fd := int(f.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	at, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{file: f, addr: addrOf(at), inode: inodeOf(fd)}, nil
+}
+
+// Addr returns the address.
+func (ln *Listener) Addr() net.Addr { return ln.addr }
+
+// SyscallConn gives access to the descriptor.
+func (ln *Listener) SyscallConn() (syscall.RawConn, error) { return ln.file.SyscallConn() }
+
+// Close closes this copy of the socket. The error of a second call is os.ErrClosed.
+func (ln *Listener) Close() error {
+	if err := ln.file.Close(); err != nil {
+		return err
+	}
+	return RemoveSocketFile(ln.made)
+}
+
+// Socket makes a listening socket at an address as Listen takes it, for one process or for several to share. It is
+// made with its options, owner and mode before anybody can connect. Calling Fd on the file does not make the socket
+// blocking. The file of a unix socket is the caller's to remove: see RemoveSocketFile. Errors are as Listen's.
+func Socket(addr string, o ListenOptions) (*os.File, error) {
+	var fd int
+	var err error
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		fd, err = unixSocket(path, o)
+	} else if number, ok := strings.CutPrefix(addr, "fd://"); ok {
+		fd, err = inheritedSocket(number, o)
+	} else {
+		fd, err = tcpSocket(addr, o)
+	}
+	if err != nil {
+		return nil, cannotListen(addr, err)
+	}
+	f, err := hold(fd, addr)
+	if err != nil {
+		return nil, cannotListen(addr, err)
+	}
+	return f, nil
 }
 
 // hold wraps a descriptor, which it takes over, in a File that does not know
-// whether it blocks. One of os.NewFile does, and its Fd, which net.FileListener
-// and os/exec call, would make the socket blocking, in all processes that share
-// it: an acceptor that loses the race for a connection would be stuck.
+// whether it blocks. One of os.NewFile does, and its Fd, which os/exec calls,
+// would make the socket blocking, in all processes that share it: a loop that loses the race for a connection would be stuck.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
 	place, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
@@ -138,61 +153,44 @@ func hold(fd int, name string) (*os.File, error) {
 	return f, nil
 }
 
-// acceptPlainly makes ln leave the keep-alive options of what it accepts
-// alone, as a net.ListenConfig can, and a listener made of a file cannot: that
-// is four system calls for every connection, and accepted sockets inherit the
-// listener's options on Linux anyway. It says whether the field was there.
-func acceptPlainly(ln net.Listener) bool {
-	t, ok := ln.(*net.TCPListener)
-	if !ok {
-		return true
-	}
-	lc := reflect.ValueOf(t).Elem().FieldByName("lc")
-	if !lc.IsValid() || lc.Type() != reflect.TypeFor[net.ListenConfig]() {
-		return false
-	}
-	(*net.ListenConfig)(unsafe.Pointer(lc.UnsafeAddr())).KeepAlive = -1
-	return true
-}
-
 // inheritedSocket takes over a descriptor that this process was started with.
-func inheritedSocket(number string, o ListenOptions) ([]int, error) {
+func inheritedSocket(number string, o ListenOptions) (int, error) {
 	fd, err := strconv.Atoi(number)
 	if err != nil || fd < 0 {
-		return nil, errors.New("that is no number of a descriptor")
+		return -1, errors.New("that is no number of a descriptor")
 	}
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	switch {
 	case errors.Is(err, unix.EBADF):
-		return nil, errors.New("fapws was started without this descriptor")
+		return -1, errors.New("fapws was started without this descriptor")
 	case errors.Is(err, unix.ENOTSOCK):
-		return nil, errors.New("this descriptor is not a socket")
+		return -1, errors.New("this descriptor is not a socket")
 	case err != nil:
-		return nil, err
+		return -1, err
 	}
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	if kind != unix.SOCK_STREAM || domain != unix.AF_INET && domain != unix.AF_INET6 && domain != unix.AF_UNIX {
-		return nil, errors.New("this socket is neither TCP nor a unix stream")
+		return -1, errors.New("this socket is neither TCP nor a unix stream")
 	}
 	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listening == 0 {
-		return nil, errors.New("this socket is not listening")
+		return -1, errors.New("this socket is not listening")
 	}
 	unix.CloseOnExec(fd)
 	if domain != unix.AF_UNIX {
-		keepAlive(fd)
+		setForAccepted(fd)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, err
+		return -1, err
 	}
 	if o.Backlog > 0 { // otherwise it keeps what its maker chose
 		if err := unix.Listen(fd, o.Backlog); err != nil {
-			return nil, err
+			return -1, err
 		}
 	}
-	return []int{fd}, nil
+	return fd, nil
 }
 
 // listen lets clients connect.
@@ -205,7 +203,7 @@ func listen(fd int, o ListenOptions) error {
 }
 
 // SetBacklog changes how many connections the kernel queues for a socket that listens: a listener, or a
-// file of Sockets. 0 stands for as many as the system allows.
+// file of Socket. 0 stands for as many as the system allows.
 func SetBacklog(ln any, backlog int) {
 	sc, ok := ln.(syscall.Conn)
 	if !ok {

@@ -32,7 +32,11 @@ func TestListenErrors(t *testing.T) {
 	notSocket, _ := unix.Open("/dev/null", unix.O_CLOEXEC, 0)
 	notListening, _ := newSocket(unix.AF_INET)
 	notStream, _ := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	defer closeAll([]int{notSocket, notListening, notStream})
+	defer func() {
+		for _, fd := range []int{notSocket, notListening, notStream} {
+			unix.Close(fd)
+		}
+	}()
 	for _, test := range []struct {
 		addr string
 		want error // nil: any

@@ -13,7 +13,7 @@ import (
 )
 
 // listener is a client of channels. There may be very many that do nothing, so it
-// is no conn of gnet, which costs ten times as much: it has nothing but this and a
+// is not a conn, which costs more than twice as much: it has nothing but this and a
 // descriptor in an epoll of its own (watch). It belongs to the loop.
 type listener struct {
 	fd      int32 // -1: its connection is still a conn, which writes what the handler gave

@@ -11,7 +11,7 @@ import (
 )
 
 // watch is the epoll that tells of listeners: a goroutine waits for it and posts
-// to the loop. gnet's own costs a connection of gnet for each.
+// to the loop.
 type watch struct {
 	h    *channels
 	fd   int // 0: there is none yet

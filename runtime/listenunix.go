@@ -17,16 +17,16 @@ import (
 const maxSocketPath = 107
 
 // unixSocket makes one listening socket at a path or an abstract name.
-func unixSocket(path string, o ListenOptions) (fds []int, err error) {
+func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the path has %d bytes, of a socket it may have %d", len(path), maxSocketPath)
+		return -1, fmt.Errorf("the path has %d bytes, of a socket it may have %d", len(path), maxSocketPath)
 	}
 	if err := removeStale(path); err != nil {
-		return nil, err
+		return -1, err
 	}
 	fd, err := newSocket(unix.AF_UNIX)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
 	made := false
 	defer func() {
@@ -41,23 +41,23 @@ func unixSocket(path string, o ListenOptions) (fds []int, err error) {
 	// than was asked for, not even before dress.
 	if o.Mode >= 0 {
 		if err := unix.Fchmod(fd, uint32(o.Mode)); err != nil {
-			return nil, err
+			return -1, err
 		}
 	}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return nil, err
+		return -1, err
 	}
 	if !isAbstract(path) {
 		made = true
 		if err := dress(path, o); err != nil {
-			return nil, err
+			return -1, err
 		}
 	}
 	// Nobody could connect until here.
 	if err := listen(fd, o); err != nil {
-		return nil, err
+		return -1, err
 	}
-	return []int{fd}, nil
+	return fd, nil
 }
 
 // dress gives a socket file its owner and mode. The file is held while that

@@ -46,7 +46,6 @@ func (l *loop) authenticate(c *conn, at *decision) (refusal, verdict) {
 	c.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
 		l.post(func() { l.checked(c, login{a, user, v}) })
 	})
-	l.spawned = true
 	l.setState(c, stateWaiting)
 	return refusal{}, undecided
 }

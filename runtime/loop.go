@@ -1,7 +1,6 @@
 package runtime
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"runtime/debug"
@@ -9,21 +8,20 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/runtime/cache"
 	"fapws/runtime/descriptors"
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/static"
-
-	"github.com/panjf2000/gnet/v2"
-	"github.com/panjf2000/gnet/v2/pkg/pool/goroutine"
 )
 
-// loop is the event handler of gnet's loop. Everything in it belongs to the
+// loop is what the event loop calls. Everything in it belongs to the
 // loop's goroutine unless a comment says otherwise.
 type loop struct {
-	gnet.BuiltinEventEngine
 	s     *Server
 	cfg   *Config
 	debug int
@@ -31,20 +29,21 @@ type loop struct {
 	paced bool // TCP connections are, unless we say otherwise: see paces
 
 	poller
-	wake     wake
-	sites    []Site       // the first one is the default
-	table    *route.Table // which of them a request is for, and what of it
-	limited  bool         // there is a Timeout, or a rule has one
-	handler  Handler      // of the application; nil: none
-	pacer    Pacer        // handler, if it is one
-	programs programs
-	handlers []Handler     // all of them
-	notice   *notice       // nil: none
-	idle     chan struct{} // told when the first connection comes: see tick
-	emptied  chan struct{} // told when the last one has gone
-	live     atomic.Int64  // open connections; written here, read by tick
-	orphans  atomic.Int64  // exchanges without a connection that may get overdue
-	busyNow  bool          // pump is on the stack
+	wake      wake
+	accepting accepting
+	sites     []Site       // the first one is the default
+	table     *route.Table // which of them a request is for, and what of it
+	limited   bool         // there is a Timeout, or a rule has one
+	handler   Handler      // of the application; nil: none
+	pacer     Pacer        // handler, if it is one
+	programs  programs
+	handlers  []Handler     // all of them
+	notice    *notice       // nil: none
+	idle      chan struct{} // told when the first connection comes: see tick
+	emptied   chan struct{} // told when the last one has gone
+	live      atomic.Int64  // open connections; written here, read by tick
+	orphans   atomic.Int64  // exchanges without a connection that may get overdue
+	busyNow   bool          // pump is on the stack
 
 	// state is held by the loop except during Handler.Flush, when a handler may run inline and
 	// not return. Who holds it then may touch all that belongs to the loop: see stalled.
@@ -71,12 +70,10 @@ type loop struct {
 	said      []byte // scratch of what proxies say
 	staticReq static.Request
 	staticRes static.Response
-	fileJob   fileJob   // scratch of sendOpen
-	items     []item    // and of it too
-	yielded   time.Time // when Go last rescheduled us: see yield
-	spawned   bool      // a goroutine was started since the last wait
-	submitted bool      // Flush is due
-	taken     int       // requests submitted since the last Flush
+	fileJob   fileJob // scratch of sendOpen
+	items     []item  // and of it too
+	submitted bool    // Flush is due
+	taken     int     // requests submitted since the last Flush
 	channels  *channels
 	store     *cache.Store        // of answers; nil: none are kept
 	asked     cache.Request       // scratch of consult
@@ -104,9 +101,6 @@ type loop struct {
 }
 
 func newLoop(s *Server) *loop {
-	// gnet's pool is for what is not used here, and looks at its watch twice a
-	// second all the same.
-	goroutine.DefaultWorkerPool.Release()
 	l := &loop{
 		s:         s,
 		cfg:       &s.cfg,
@@ -120,6 +114,7 @@ func newLoop(s *Server) *loop {
 		start:     time.Now(),
 		paced:     paces(),
 	}
+	l.accepting.balance.moment = leaveFor
 	l.unsent.clients = make(map[string]*backlog)
 	l.state.Lock()
 	l.channels = newChannels(l)
@@ -130,34 +125,21 @@ func newLoop(s *Server) *loop {
 
 const serverName = "fapws"
 
-// task makes a function what gnet executes.
-type task func()
+// post runs f on the loop, soon, and returns false if the loop has ended. It is safe for concurrent use.
+func (l *loop) post(f func()) bool { return l.events.Post(f) }
 
-func (t task) Run(context.Context) error {
-	t()
-	return nil
-}
-
-// post runs f on the loop, soon. Any goroutine may call it, until Close.
-func (l *loop) post(f func()) {
-	err := l.wake.conn.EventLoop().Execute(context.Background(), task(func() {
-		defer l.recovered(nil)
-		f()
-		l.pump()
-	}))
-	if err != nil {
-		l.s.logf(LevelError, "event loop: %v", err)
+// recover logs a panic beside the loop's callbacks, and ends what it interrupted.
+func (l *loop) recover() {
+	if p := recover(); p != nil {
+		l.recovered(nil, p, debug.Stack())
 	}
 }
 
 // recovered ends what a panic interrupted: c or, in the pump, every connection
 // that waits for a response; not the server.
-func (l *loop) recovered(c *conn) {
-	p := recover()
-	if p == nil {
-		return
-	}
-	l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
+func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
+	c, _ := h.(*conn)
+	l.s.logf(LevelError, "bug: %v in %s", p, stack)
 	all := l.busyNow || c == nil
 	l.busyNow = false
 	defer func() {
@@ -176,15 +158,17 @@ func (l *loop) recovered(c *conn) {
 	}
 }
 
-// OnOpen implements gnet.EventHandler.
-func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
-	c, ok := g.Context().(*conn)
-	if !ok {
-		return nil, gnet.None
-	}
-	c.g, c.fd, c.opened = g, g.Fd(), true
-	descriptors.Hold(c.fd)
+// open makes c, whose descriptor it owns from now on, a connection of the loop.
+func (l *loop) open(c *conn) {
+	c.l = l
 	_, c.tcp = c.remote.(*net.TCPAddr)
+	if err := l.events.Add(&c.watch, c.fd, c); err != nil {
+		l.s.logf(LevelError, "cannot watch %s: %v", c, err)
+		unix.Close(c.fd)
+		c.state = stateClosed
+		return
+	}
+	descriptors.Hold(c.fd)
 	for c.fd >= len(l.conns) {
 		l.conns = append(l.conns, nil)
 	}
@@ -193,15 +177,19 @@ func (l *loop) OnOpen(g gnet.Conn) (out []byte, action gnet.Action) {
 		unpace(c.fd)
 	}
 	l.came()
+	if c.rejected {
+		l.accepting.rejected++
+	} else if c.inner == nil {
+		l.accepting.clients++
+	}
 	c.stamp = l.now
 	l.schedule(c)
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
 	if l.draining && c.inner == nil {
-		return nil, gnet.Close
+		l.close(c, "the server is shutting down")
 	}
-	return nil, gnet.None
 }
 
 // came counts one more connection.
@@ -213,23 +201,6 @@ func (l *loop) came() {
 		default:
 		}
 	}
-}
-
-// OnClose implements gnet.EventHandler. The descriptor is closed when it has
-// returned.
-func (l *loop) OnClose(g gnet.Conn, _ error) gnet.Action {
-	c, ok := g.Context().(*conn)
-	if !ok {
-		return gnet.None
-	}
-	defer l.recovered(nil)
-	err := l.cause
-	l.cause = nil
-	l.conns[c.fd], c.edge = nil, false
-	descriptors.Release(c.fd)
-	l.gone(c, err)
-	l.pump() // what was cancelled
-	return gnet.None
 }
 
 // pump moves everything that can move: it starts what was submitted, delivers
@@ -261,7 +232,6 @@ func (l *loop) pump() {
 		l.resumeReady()
 	}
 	l.busyNow = false
-	l.yield()
 }
 
 // startSubmitted runs what was submitted, or has it run.
@@ -291,7 +261,7 @@ func (l *loop) sendNow() {
 	}
 	l.state.Lock()
 	defer l.state.Unlock()
-	defer l.recovered(nil)
+	defer l.recover()
 	for _, h := range l.handlers {
 		for h.Next(&l.part) {
 			l.deliver(&l.part)

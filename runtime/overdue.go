@@ -36,7 +36,7 @@ func (l *loop) stalled() {
 	if took == 0 {
 		return
 	}
-	defer l.recovered(nil)
+	defer l.recover()
 	x := l.flights.all[t]
 	if limit := l.limit(x); x.owed && !x.raw && limit > 0 && took > limit {
 		l.overran = true
@@ -74,6 +74,9 @@ func (x *flight) throttled() bool {
 // released unseen.
 func (l *loop) overdue(x *flight, took time.Duration) {
 	x.owed = false
+	if x.occupies { // its thread does not count any more, either
+		l.frees(x)
+	}
 	c := x.conn
 	if x.fetch != nil && (c == nil || x.begun) {
 		l.fetchOverdue(x, nil)

@@ -162,7 +162,7 @@ func TestSendingFarAhead(t *testing.T) {
 	}
 }
 
-// The loop waits by itself, and must not miss what gnet has to do.
+// The loop must not miss posted functions among requests.
 func TestTasksAmongRequests(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
 	c, d := s.dial(t), s.dial(t)

@@ -48,10 +48,11 @@ func (l *loop) socket(c *conn) (int, error) {
 		l.s.logf(LevelError, "no descriptor for a WebSocket: %v", err)
 		return 0, err
 	}
-	if c.paused || !l.pause(c, unix.EPOLLRDHUP) {
+	if c.paused {
 		unix.Close(fd)
 		return 0, nil
 	}
+	l.pause(c, true)
 	c.stopped = true
 	descriptors.Release(fd) // an earlier duplicate of this connection may have had the number
 	return fd, nil

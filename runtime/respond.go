@@ -26,6 +26,9 @@ func (l *loop) deliver(p *exchange.Part) {
 		l.defers(x, p)
 		return
 	}
+	if x.occupies && !p.Interim {
+		l.frees(x)
+	}
 	if p.Last {
 		x.owed = false
 		if x.raw && l.socketBack(x, p) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -159,9 +160,9 @@ func TestShutdownWhileRetiring(t *testing.T) {
 	}
 }
 
-func TestAcceptAndForgo(t *testing.T) {
+func TestAccept(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,19 +176,19 @@ func TestAcceptAndForgo(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1000)); err != nil || n == 0 {
 		t.Error(err)
 	}
-	s.Forgo(ln)
+	s.dial(t) // the first listener is still there
+	s.StopAccepting()
+	s.do(func() {}) // it closes on the loop
 	if c, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		c.Close()
 		t.Error("still accepts")
 	}
-	s.dial(t) // the other listener is still there
-	s.StopAccepting()
-	late, err := net.Listen("tcp", "127.0.0.1:0")
+	late, err := Listen("127.0.0.1:0", DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Accept(late)
-	if _, err := late.Accept(); !errors.Is(err, net.ErrClosed) {
+	if err := late.Close(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("a listener that comes too late is not closed: %v", err)
 	}
 }

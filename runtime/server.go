@@ -2,7 +2,7 @@
 // them, serves static files, and hands all other requests to a Handler. It
 // knows nothing of what a Handler runs.
 //
-// One gnet event loop owns the connections. What would make it wait (a file,
+// One event loop owns the connections. What would make it wait (a file,
 // a client that reads slowly) goes to a goroutine: see transfer.
 package runtime
 
@@ -11,80 +11,78 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	goruntime "runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"fapws/runtime/cache"
+	"golang.org/x/sys/unix"
 
-	"github.com/panjf2000/gnet/v2"
+	"fapws/runtime/cache"
+	"fapws/runtime/eventloop"
 )
 
 // Server serves sites on any number of listeners. Its methods
 // may be called from any goroutine but the loop's.
 type Server struct {
-	cfg    Config
-	client *gnet.Client
-	loop   *loop
+	cfg  Config
+	loop *loop
+	over chan struct{} // closed when the loop has ended
 
-	slots     chan struct{} // one element per open connection
-	lending   atomic.Int32  // acceptors that have given up their spare descriptor for a connection
-	leaving   chan struct{} // one element per connection beyond them that is answered 503
-	acceptors acceptors
-	serving   atomic.Bool
-	lock      sync.Once
-	roots     roots
-	gate      gate // of inner connections
-	sends     sendRoots
-	store     atomic.Pointer[cache.Store] // as the loop's
+	serving atomic.Bool
+	lock    sync.Once
+	roots   roots
+	gate    gate // of inner connections
+	sends   sendRoots
+	store   atomic.Pointer[cache.Store] // as the loop's
 }
 
 // New starts the loop. Nothing listens yet.
 func New(cfg Config) (*Server, error) {
-	s := &Server{acceptors: acceptors{end: make(chan struct{})}}
+	s := &Server{}
 	s.loop = newLoop(s)
 	s.configure(cfg)
-	var err error
-	s.client, err = gnet.NewClient(s.loop,
-		gnet.WithNumEventLoop(1),
-		gnet.WithReadBufferCap(1), gnet.WithWriteBufferCap(1), // nothing is read or written through gnet
-		gnet.WithLogger(gnetLog{s}))
-	if err != nil {
-		return nil, fmt.Errorf("event loop: %w", err)
-	}
-	if err = s.client.Start(); err != nil {
-		return nil, fmt.Errorf("event loop: %w", err)
-	}
-	if err = s.loop.wake.open(s.client); err != nil {
-		s.client.Stop()
-		return nil, fmt.Errorf("event loop: %w", err)
-	}
-	if err = s.begin(); err != nil {
-		s.client.Stop()
-		s.loop.wake.close()
+	if err := s.begin(); err != nil {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
 	go s.tick()
 	return s, nil
 }
 
-// begin makes gnet's loop ours.
+// begin starts the loop.
 func (s *Server) begin() (err error) {
-	l, el := s.loop, s.loop.wake.conn.EventLoop()
+	l := s.loop
+	if l.events, err = eventloop.New(); err != nil {
+		return err
+	}
+	if err = l.wake.open(l); err != nil {
+		l.events.Close()
+		return err
+	}
 	l.wake.theirs.SendNow = l.sendNow
 	if l.channels.waker, err = l.wake.theirs.Duplicate(); err != nil {
-		return err
-	}
-	if err = l.poller.open(el); err != nil {
-		return err
-	}
-	if err = l.wake.watch(l.epoll); err != nil {
+		l.wake.close()
+		l.events.Close()
 		return err
 	}
 	l.buffer = make([]byte, s.cfg.ReadBuffer)
-	return el.Execute(context.Background(), l)
+	l.accepting.keepReserve(l.wake.signals)
+	l.events.OnWake(l.woken)
+	l.events.AtEndOfBatch(l.endOfBatch)
+	l.events.OnPanic(l.recovered)
+	l.post(func() {
+		if err := l.events.Add(&l.wake.watch, l.wake.signals, &l.wake); err != nil {
+			s.logf(LevelError, "signal handlers of the application will not run: %v", err)
+		}
+	})
+	s.over = make(chan struct{})
+	go func() {
+		defer close(s.over)
+		if err := l.events.Run(); err != nil {
+			s.logf(LevelError, "event loop: %v", err)
+		}
+	}()
+	return nil
 }
 
 // Configure replaces the Config, all of it but ReadBuffer, for who learns it
@@ -96,8 +94,6 @@ func (s *Server) Configure(cfg Config) {
 
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
-	s.slots = make(chan struct{}, s.cfg.MaxClients)
-	s.leaving = make(chan struct{}, turnedAwayAtOnce)
 	s.loop.debug = s.cfg.Debug
 	s.loop.worn = int64(s.cfg.MaxRequests)
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
@@ -130,14 +126,15 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// do runs f on the loop and waits for its end.
+// do runs f on the loop and waits for its end. Once the loop has ended, do does nothing.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})
-	s.loop.post(func() {
+	if s.loop.post(func() {
 		defer close(done)
 		f()
-	})
-	<-done
+	}) {
+		<-done
+	}
 }
 
 // Serve starts to accept connections on the listeners, which it owns from now
@@ -146,7 +143,7 @@ func (s *Server) do(f func()) {
 // where a mount names nothing else; nil if there is no such mount. Call it once;
 // more listeners may follow with Accept. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []net.Listener, sites []Site, h Handler) error {
+func (s *Server) Serve(listeners []*Listener, sites []Site, h Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
 	}
@@ -157,9 +154,7 @@ func (s *Server) Serve(listeners []net.Listener, sites []Site, h Handler) error 
 	if err != nil {
 		return err
 	}
-	// Tied to its thread: Go would move it to another one now and then, away from
-	// what it has in the caches; measured, 3 to 6 % of the CPU of a request.
-	s.Do(func() {
+	s.do(func() {
 		if s.cfg.CacheSize > 0 {
 			s.loop.store = cache.New(s.cfg.CacheSize, 0)
 			s.store.Store(s.loop.store)
@@ -187,18 +182,21 @@ func (s *Server) Serve(listeners []net.Listener, sites []Site, h Handler) error 
 }
 
 // Enrol serves the connection nc, which it owns from now on, as if it had been
-// accepted. It waits while there are as many connections as may be.
+// accepted, even beyond Config.MaxClients.
 func (s *Server) Enrol(nc net.Conn) error {
-	s.slots <- struct{}{}
-	c := s.newConn(nc)
+	fd, err := descriptorOf(nc)
+	if err != nil {
+		return err
+	}
+	c := s.newConn(fd, nc.LocalAddr(), nc.RemoteAddr())
 	if c.front != nil {
 		c.front.awaits = false // there is no proxy before it
 	}
-	err := s.enrol(nc, c)
-	if err != nil {
-		<-s.slots
+	if !s.loop.post(func() { s.loop.open(c) }) {
+		unix.Close(fd)
+		return errStopped
 	}
-	return err
+	return nil
 }
 
 // Shutdown stops accepting, lets the requests that have arrived be answered
@@ -216,10 +214,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // come for idle.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	s.StopAccepting()
-	go func() {
-		s.acceptors.running.Wait() // what they have accepted is in the loop then
-		s.loop.post(func() { s.loop.retire(idle) })
-	}()
+	s.loop.post(func() { s.loop.retire(idle) })
 	return s.awaitEnd(ctx)
 }
 
@@ -247,17 +242,21 @@ const closeWithin = time.Second
 // Close ends everything at once, the loop too.
 func (s *Server) Close() error {
 	s.StopAccepting()
-	s.acceptors.running.Wait() // gnet cannot stop while a connection is on its way to it
 	s.loop.post(s.loop.drain)
 	s.loop.post(s.loop.closeAll)
-	<-s.loop.drained
+	select {
+	case <-s.loop.drained:
+	case <-s.over: // the loop has failed
+	}
 	s.gate.shut()
 	s.do(s.loop.channels.watch.close)
 	s.loop.channels.watch.await()
 	close(s.loop.ended)
-	err := s.client.Stop()
+	s.loop.events.Stop()
+	<-s.over
+	s.loop.accepting.closeReserve()
 	s.loop.wake.close()
-	return err
+	return s.loop.events.Close()
 }
 
 // Counters are figures of a server since it has started, or, Unsent, of now.
@@ -287,21 +286,4 @@ const countedWithin = 200 * time.Millisecond
 
 func (s *Server) logf(level Level, format string, args ...any) {
 	s.cfg.Log(level, fmt.Sprintf(format, args...))
-}
-
-// gnetLog passes on what gnet thinks is wrong. Its debug and info lines are
-// about itself.
-type gnetLog struct{ s *Server }
-
-func (g gnetLog) Debugf(string, ...any) {}
-func (g gnetLog) Infof(string, ...any)  {}
-func (g gnetLog) Warnf(format string, args ...any) {
-	g.s.logf(LevelDebug, "gnet: "+format, args...)
-}
-func (g gnetLog) Errorf(format string, args ...any) {
-	g.s.logf(LevelError, "gnet: "+format, args...)
-}
-func (g gnetLog) Fatalf(format string, args ...any) {
-	g.Errorf(format, args...)
-	os.Exit(1)
 }

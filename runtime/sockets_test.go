@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,53 +33,35 @@ func descriptor(t *testing.T, of any) (fd int) {
 	return fd
 }
 
-// TestSocketsShareAPort: all sockets have the port that the first one got, each
-// gets its own connections, and nobody else gets in.
-func TestSocketsShareAPort(t *testing.T) {
+// accept waits for a connection of ln.
+func accept(t *testing.T, ln *Listener) (fd int) {
+	t.Helper()
+	of := descriptor(t, ln)
+	for {
+		ready := [1]unix.PollFd{{Fd: int32(of), Events: unix.POLLIN}}
+		n, err := unix.Poll(ready[:], int(patience/time.Millisecond))
+		if n > 0 {
+			fd, _, err = unix.Accept(of)
+		}
+		if err == nil && n > 0 {
+			return fd
+		}
+		if err != unix.EINTR {
+			t.Fatal(n, err)
+		}
+	}
+}
+
+// A port on which a socket listens is taken.
+func TestSocketIsAlone(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "", "0.0.0.0", "localhost"} {
-		files, err := Sockets(host+":0", 3, DefaultListenOptions)
+		ln, err := Listen(host+":0", DefaultListenOptions)
 		if err != nil {
 			t.Fatal(err)
 		}
-		addrs := map[string]bool{}
-		accepted := make(chan net.Conn)
-		for _, f := range files {
-			ln, err := FromFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			f.Close()
-			defer ln.Close()
-			addrs[ln.Addr().String()] = true
-			go func() {
-				for {
-					c, err := ln.Accept()
-					if err != nil {
-						return
-					}
-					accepted <- c
-				}
-			}()
-		}
-		if len(files) != 3 || len(addrs) != 1 {
-			t.Fatalf("%q: %d sockets at %v", host, len(files), addrs)
-		}
-		var addr string
-		for addr = range addrs {
-		}
-		_, port, _ := net.SplitHostPort(addr)
-		for range 8 {
-			c, err := net.Dial("tcp", "127.0.0.1:"+port)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Close()
-			(<-accepted).Close()
-		}
-		for n := 1; n <= 2; n++ {
-			if files, err := Sockets(addr, n, options(func(o *ListenOptions) { o.ReusePort = true })); !errors.Is(err, unix.EADDRINUSE) {
-				t.Errorf("%q: %d more at the same port: %v, %v", host, n, files, err)
-			}
+		defer ln.Close()
+		if f, err := Socket(ln.Addr().String(), DefaultListenOptions); !errors.Is(err, unix.EADDRINUSE) {
+			t.Errorf("%q: another at the same port: %v, %v", host, f, err)
 		}
 	}
 }
@@ -94,7 +77,7 @@ func TestSocketsOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if _, err := Sockets(other.Addr().String(), 2, DefaultListenOptions); !errors.Is(err, unix.EADDRINUSE) {
+	if _, err := Socket(other.Addr().String(), DefaultListenOptions); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -148,7 +131,7 @@ func TestSocketFileModeAndOwner(t *testing.T) {
 		{func(o *ListenOptions) { o.Mode, o.GID = 0o660, 54322 }, 0o660, os.Geteuid(), 54322, true},
 	} {
 		path := filepath.Join(t.TempDir(), "sock")
-		files, err := Sockets("unix:"+path, 4, options(tt.change))
+		f, err := Socket("unix:"+path, options(tt.change))
 		if tt.rootOnly && !root {
 			if _, left := os.Lstat(path); !errors.Is(err, unix.EPERM) || !errors.Is(left, fs.ErrNotExist) {
 				t.Errorf("not root: %v; left behind: %v", err, left)
@@ -158,9 +141,6 @@ func TestSocketFileModeAndOwner(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(files) != 1 {
-			t.Errorf("%d sockets", len(files))
-		}
 		var st unix.Stat_t
 		if err := unix.Lstat(path, &st); err != nil {
 			t.Fatal(err)
@@ -169,7 +149,7 @@ func TestSocketFileModeAndOwner(t *testing.T) {
 		if tt.mode >= 0 && mode != tt.mode || int(st.Uid) != tt.uid || int(st.Gid) != tt.gid {
 			t.Errorf("mode %o of %d:%d, want %o of %d:%d", mode, st.Uid, st.Gid, tt.mode, tt.uid, tt.gid)
 		}
-		files[0].Close()
+		f.Close()
 		if err := RemoveSocketFile("unix:" + path); err != nil {
 			t.Error(err)
 		}
@@ -188,11 +168,10 @@ func TestSocketFileModeAndOwner(t *testing.T) {
 func TestFromFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sock")
 	for _, addr := range []string{"127.0.0.1:0", "unix:" + path, fmt.Sprintf("unix:@fapws-test-%d", os.Getpid())} {
-		files, err := Sockets(addr, 1, DefaultListenOptions)
+		f, err := Socket(addr, DefaultListenOptions)
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := files[0]
 		defer f.Close()
 		if flags, _ := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); flags&unix.O_NONBLOCK == 0 {
 			t.Errorf("%s: Fd has made the socket blocking", addr)
@@ -209,18 +188,12 @@ func TestFromFile(t *testing.T) {
 			if flags, _ := unix.FcntlInt(f.Fd(), unix.F_GETFL, 0); flags&unix.O_NONBLOCK == 0 {
 				t.Errorf("%s: still blocking", addr)
 			}
-			if !acceptPlainly(ln) {
-				t.Error("package net keeps a listener's options elsewhere: each connection costs four more system calls")
-			}
 			c, err := net.Dial(ln.Addr().Network(), ln.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
 			c.Close()
-			if c, err = ln.Accept(); err != nil {
-				t.Fatal(err)
-			}
-			c.Close()
+			unix.Close(accept(t, ln))
 			ln.Close()
 		}
 	}
@@ -257,19 +230,16 @@ func TestInherited(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		in, err := ln.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
+		in := accept(t, ln)
 		if network == "tcp" {
-			if on, _ := unix.GetsockoptInt(descriptor(t, in), unix.SOL_SOCKET, unix.SO_KEEPALIVE); on != 1 {
+			if on, _ := unix.GetsockoptInt(in, unix.SOL_SOCKET, unix.SO_KEEPALIVE); on != 1 {
 				t.Error("connections are not kept alive")
 			}
-			if idle, _ := unix.GetsockoptInt(descriptor(t, in), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != keepAliveIdle {
+			if idle, _ := unix.GetsockoptInt(in, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != keepAliveIdle {
 				t.Errorf("the kernel asks after %d s", idle)
 			}
 		}
-		in.Close()
+		unix.Close(in)
 		if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 			t.Error(err)
 		}

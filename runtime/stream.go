@@ -90,7 +90,7 @@ const bulkSize = 256 << 10
 func (l *loop) readOn(c *conn, data []byte) []byte {
 	b := c.body
 	most := int(min(bulkSize-b.x.given, b.want))
-	if b.chunked || c.g == nil || len(data) < len(l.buffer) || len(data) >= most {
+	if b.chunked || c.half || len(data) < len(l.buffer) || len(data) >= most {
 		return data
 	}
 	if l.bulk == nil {

@@ -141,7 +141,7 @@ func (l *loop) heldUp(since int64) {
 // because a handler that runs inline has kept it: then it is not the client
 // who is late.
 func (c *conn) unread() bool {
-	if !c.reading() || c.g == nil || c.paused || c.state == stateSocket && c.ws.ends() {
+	if !c.reading() || c.half || c.paused || c.state == stateSocket && c.ws.ends() {
 		return false
 	}
 	var b [1]byte
@@ -174,11 +174,11 @@ func (l *loop) deadline(c *conn) int64 {
 	switch {
 	case c.state == stateLinger:
 		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)
-	case c.state == stateSocket && c.g != nil:
+	case c.state == stateSocket && !c.half:
 		return l.socketDeadline(c)
-	case c.g == nil && c.transfer == nil && (c.first == nil || c.first.tunnel == nil):
+	case c.half && c.transfer == nil && (c.first == nil || c.first.tunnel == nil):
 		return c.stamp + int64(halfTimeout)
-	case c.g == nil:
+	case c.half:
 		return l.now + int64(halfTimeout) // a transfer, or a tunnel
 	case c.state == stateNew || c.state == stateHead:
 		limit := int64(l.cfg.HeadTimeout)

@@ -14,15 +14,13 @@ import (
 )
 
 // transfer writes beside the loop what a socket does not take at once, and
-// all files. gnet can neither pause reading nor wait for room in a socket
-// with a deadline, so a goroutine does it, with Go's own poller, on a
-// duplicate of the descriptor.
+// all files: a goroutine does it, with Go's own poller, on a duplicate of the
+// descriptor.
 //
-// The connection stays in the loop for reading meanwhile (it is not taken out
-// and enrolled again afterwards, which would cost four more system calls): so
-// a client that leaves is noticed at once, and what it sends ahead is bounded
-// as always. When gnet closes its descriptor because the client shut down its
-// side, the duplicate lives on, and the client still gets the rest.
+// The connection stays in the loop for reading meanwhile: so a client that
+// leaves is noticed at once, and what it sends ahead is bounded as always. When
+// the loop closes its descriptor, the duplicate lives on, and a client that only
+// shut down its side still gets the rest.
 type transfer struct {
 	l       *loop
 	c       *conn
@@ -89,7 +87,6 @@ func (l *loop) spawn(t *transfer) (err error) {
 	if l.debug >= 2 {
 		l.tracef("%s: a transfer begins", t.c)
 	}
-	l.spawned = true
 	go t.run()
 	return nil
 }
@@ -104,10 +101,6 @@ const descriptorWait = 10 * time.Millisecond
 
 func (l *loop) retry(t *transfer, deadline time.Time) {
 	err := errAborted
-	if l.s.lending.Load() > 0 && time.Now().Before(deadline) { // what is free is for a connection that was accepted
-		t.await(deadline)
-		return
-	}
 	if t.c.state != stateClosed && !t.aborted.Load() { // else its descriptor may be another's by now
 		if err = l.spawn(t); err == nil {
 			return

@@ -3,7 +3,6 @@ package runtime
 import (
 	"bytes"
 
-	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 
@@ -20,7 +19,7 @@ import (
 // dig gives the connection of x to the tunnel in p.
 func (l *loop) dig(x *flight, p *exchange.Part) {
 	c := x.conn
-	if c.g == nil {
+	if c.half {
 		l.close(c, "the client has shut down its side before its WebSocket began")
 		l.release(p)
 		return
@@ -35,10 +34,6 @@ func (l *loop) dig(x *flight, p *exchange.Part) {
 		return
 	}
 	socket, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err == nil && !c.paused && !l.pause(c, 0) {
-		unix.Close(socket)
-		err = unix.ENOTSUP
-	}
 	if err != nil {
 		l.blame(c, x.rules, LevelError, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
@@ -50,6 +45,9 @@ func (l *loop) dig(x *flight, p *exchange.Part) {
 	}
 	if l.debug >= 2 {
 		l.tracef("%s: a tunnel begins", c)
+	}
+	if !c.paused {
+		l.pause(c, false)
 	}
 	c.stopped = true
 	early := bytes.Clone(c.pending())
@@ -79,12 +77,7 @@ func (l *loop) leftToTunnel(c *conn) bool {
 	if _, err := unix.Poll(state[:], 0); err != nil || state[0].Revents&unix.POLLERR != 0 {
 		return false
 	}
-	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	descriptors.Keep(fd)
-	c.g, c.fd = nil, fd
+	c.half = true
 	l.schedule(c)
 	return true
 }

@@ -2,18 +2,19 @@ package runtime
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"fapws/runtime/exchange"
-
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 )
 
 const wsUpgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -108,24 +109,60 @@ func TestTunnel(t *testing.T) {
 	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
 }
 
-// The end of the server cuts a tunnel off, and a loop that cannot give the connection
-// away answers 503.
-func TestTunnelEnds(t *testing.T) {
-	var s *testServer
-	var unpausable atomic.Bool
+// A tunnel reads the rest of a conversation that both sides have ended, however often the kernel reports that end.
+func TestTunnelReadsTheRest(t *testing.T) {
+	read, got := make(chan bool), make(chan string, 1)
 	a := newApp(false, func(c *call) {
-		if unpausable.Load() {
-			s.do(func() {
-				for fd, c := range s.loop.conns {
-					if c != nil {
-						unix.EpollCtl(s.loop.epoll, unix.EPOLL_CTL_DEL, fd, nil)
-					}
-				}
-			})
+		m := &mole{taken: make(chan bool)}
+		c.part(exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 101, Length: -1, Tunnel: m}})
+		<-m.taken
+		io.WriteString(m.file, m.head)
+		if rc, err := m.file.SyscallConn(); err == nil {
+			rc.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
 		}
-		digs(c)
+		<-read
+		rest, err := io.ReadAll(m.file)
+		select {
+		case <-c.gone:
+			err = errors.New("it was canceled")
+		default:
+		}
+		got <- fmt.Sprint(string(rest), err)
+		m.file.Close()
+		c.part(exchange.Part{Last: true, File: -1})
 	})
-	s = serve(t, Config{Timeout: time.Minute}, a, Mount{Prefix: "/", Tunnels: true})
+	s := serve(t, Config{}, a, Mount{Prefix: "/", Tunnels: true})
+	c := s.dial(t)
+	io.WriteString(c, wsUpgrade)
+	if all, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 101 ") {
+		t.Fatalf("%q, %v", all, err)
+	}
+	io.WriteString(c, "the rest")
+	c.CloseWrite()
+	eventually(t, "the loop has seen the end", func() (seen bool) {
+		s.do(func() {
+			for _, c := range s.loop.wheel.all() {
+				seen = seen || c.half
+			}
+		})
+		return seen
+	})
+	s.do(func() {
+		for _, c := range s.loop.wheel.all() {
+			c.Ready(eventloop.Readable | eventloop.MaybeGone)
+		}
+	})
+	close(read)
+	if text := <-got; text != "the rest<nil>" {
+		t.Errorf("the tunnel read %s", text)
+	}
+	eventually(t, "all released", a.idle)
+}
+
+// The end of the server cuts a tunnel off, and where there is no descriptor for one the answer is 503.
+func TestTunnelEnds(t *testing.T) {
+	a := newApp(false, digs)
+	s := serve(t, Config{Timeout: time.Minute}, a, Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
 	r := bufio.NewReader(c)
 	io.WriteString(c, wsUpgrade)
@@ -143,10 +180,35 @@ func TestTunnelEnds(t *testing.T) {
 	}
 	eventually(t, "all released", a.idle)
 
-	unpausable.Store(true)
-	if got := bodies(t, s.talk(t, strings.Replace(wsUpgrade, "Connection: ", "Connection: close, ", 1))); got != "503:Service Unavailable\n" {
-		t.Errorf("%q", got)
+	c = s.dial(t)
+	io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 204 {
+		t.Fatal(resp, err)
+	}
+	restore := noMoreDescriptors(t)
+	io.WriteString(c, strings.Replace(wsUpgrade, "Connection: ", "Connection: close, ", 1))
+	all, err := io.ReadAll(c)
+	restore()
+	if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 503 ") {
+		t.Errorf("%q, %v", all, err)
 	}
 	eventually(t, "all released", a.idle)
 	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+}
+
+// noMoreDescriptors makes this process unable to open another one until restore is called.
+func noMoreDescriptors(t *testing.T) (restore func()) {
+	t.Helper()
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

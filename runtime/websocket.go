@@ -117,7 +117,7 @@ func (l *loop) openSocket(x *flight, p *exchange.Part) {
 	ws.open = true
 	c.stamp = l.now
 	l.setState(c, stateSocket)
-	if len(c.pending()) > 0 || c.g == nil {
+	if len(c.pending()) > 0 || c.half {
 		l.queue(c)
 	}
 	if l.leaving {

@@ -52,7 +52,7 @@ func (l *loop) frames(c *conn, data []byte) {
 		l.dropInput(c)
 	}
 	switch {
-	case c.g == nil: // it had shut down its side before it got its 101
+	case c.half: // it had shut down its side before it got its 101
 		l.flush()
 		l.close(c, "the client has shut down its side")
 	case c.paused && !c.stopped:

@@ -60,7 +60,7 @@ func serve(t *testing.T, max int, f backend.Func) *server {
 		t.Fatal(err)
 	}
 	s.address = ln.Addr().String()
-	if err := s.Serve([]net.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
+	if err := s.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -2,7 +2,6 @@ package cgi_test
 
 import (
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,13 +46,13 @@ func newSite(t *testing.T, scripts map[string]string, change func(*cgi.Options))
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()
 	table := []runtime.Mount{{Prefix: "/cgi/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]net.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
+	if err := server.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -44,7 +44,7 @@ func newSite(t *testing.T, o fastcgi.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func newSite(t *testing.T, o fastcgi.Options) *site {
 	})
 	s.addr = ln.Addr().String()
 	table := []runtime.Mount{{Prefix: "/app/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]net.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
+	if err := server.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

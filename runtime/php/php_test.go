@@ -55,7 +55,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*php.Options))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*php.Options))
 		s.php.Close(time.Second)
 	})
 	s.addr = ln.Addr().String()
-	if err := server.Serve([]net.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: index}}}}, nil); err != nil {
+	if err := server.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: index}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

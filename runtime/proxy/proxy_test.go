@@ -52,7 +52,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 		t.Fatal(err)
 	}
 	address = ln.Addr().String()
-	if err := s.Serve([]net.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
+	if err := s.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	logged = func() string {

@@ -288,7 +288,7 @@ func startOurs(t *testing.T, root, host string) string {
 		t.Fatal(err)
 	}
 	table := []runtime.Mount{{Prefix: "/", Handler: pool}}
-	if err := server.Serve([]net.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+	if err := server.Serve([]*runtime.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

@@ -2,7 +2,6 @@ package ssi
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -68,7 +67,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 		{Prefix: "/p/", Handler: pool, Index: parsed},
 		{Prefix: "/dynamic/", Handler: pool, Index: dynamic},
 	}
-	if err := server.Serve([]net.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+	if err := server.Serve([]*runtime.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

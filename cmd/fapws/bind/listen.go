@@ -3,7 +3,6 @@ package bind
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 
@@ -30,7 +29,7 @@ func Options(conf *settings.Config) (runtime.ListenOptions, error) {
 
 // Listen makes a listener for each address. When one fails none is left
 // open, and the error is one line with a hint.
-func Listen(addrs []string, o runtime.ListenOptions) (listeners []net.Listener, err error) {
+func Listen(addrs []string, o runtime.ListenOptions) (listeners []*runtime.Listener, err error) {
 	for _, addr := range addrs {
 		ln, err := runtime.Listen(addr, o)
 		if err != nil {

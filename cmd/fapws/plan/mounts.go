@@ -49,6 +49,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 		Resolved:  m.CGI == "",
 		WebSocket: m.Kind.WebSockets(),
 		Raw:       t.threads > 0 && m.Kind.Detaches() && t.forks == nil, // inline, it would hold up the loop
+		Occupies:  m.Kind.OnThreads() && t.forks == nil,
 		Streams:   m.Kind.Streams(),
 	}
 	if m.Cache != "" {

@@ -37,7 +37,7 @@ func TestChannel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	sent := &Message{Kind: Listen, Sockets: []Socket{{ID: 3, Address: "a", New: true}, {ID: 4}}}
+	sent := &Message{Kind: Listen, Addresses: []string{"a"}}
 	if err := ours.Send(sent, w); err != nil {
 		t.Fatal(err)
 	}

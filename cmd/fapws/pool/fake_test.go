@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			os.Exit(98)
 		}
-		(&fake{channel: channel, folder: os.Args[1], listeners: map[int]net.Listener{}, counts: map[string]int64{}, knows: make(chan struct{})}).run()
+		(&fake{channel: channel, folder: os.Args[1], counts: map[string]int64{}, knows: make(chan struct{})}).run()
 	}
 	os.Exit(m.Run())
 }
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 type fake struct {
 	channel   *Channel
 	folder    string
-	listeners map[int]net.Listener
+	listeners []net.Listener
 	heard     strings.Builder  // of Events: "1:a 2:b "
 	counts    map[string]int64 // of Counts
 	heardAny  bool
@@ -86,7 +86,7 @@ func (f *fake) obey() {
 		}
 		switch m.Kind {
 		case Listen:
-			f.listen(m.Sockets, files)
+			f.listen(files)
 		case Retire, Stop:
 			for _, file := range files { // who takes the place hears what was heard here
 				if to, err := ChannelOf(file); err == nil {
@@ -181,25 +181,14 @@ func (f *fake) pass(m *Message, files []*os.File) {
 	f.heard.WriteString(got.Text)
 }
 
-func (f *fake) listen(sockets []Socket, files []*os.File) {
-	wanted := map[int]bool{}
-	for _, socket := range sockets {
-		wanted[socket.ID] = true
-		if socket.New {
-			ln, err := net.FileListener(files[0])
-			if err != nil {
-				os.Exit(95)
-			}
-			files = files[1:]
-			f.listeners[socket.ID] = ln
-			go answer(ln)
+func (f *fake) listen(files []*os.File) {
+	for _, file := range files {
+		ln, err := net.FileListener(file)
+		if err != nil {
+			os.Exit(95)
 		}
-	}
-	for id, ln := range f.listeners {
-		if !wanted[id] {
-			ln.Close()
-			delete(f.listeners, id)
-		}
+		f.listeners = append(f.listeners, ln)
+		go answer(ln)
 	}
 }
 
@@ -280,13 +269,13 @@ func (h *house) behave(text string) {
 	}
 }
 
-// open makes two sockets of one address.
+// open makes the socket of an address.
 func (h *house) open(*Settled) ([]Address, error) {
-	files, err := runtime.Sockets("127.0.0.1:0", 2, runtime.DefaultListenOptions)
+	socket, err := runtime.Socket("127.0.0.1:0", runtime.DefaultListenOptions)
 	if err != nil {
 		return nil, err
 	}
-	ln, err := runtime.FromFile(files[0])
+	ln, err := runtime.FromFile(socket)
 	if err != nil {
 		return nil, err
 	}
@@ -294,7 +283,7 @@ func (h *house) open(*Settled) ([]Address, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.address = ln.Addr().String()
-	return []Address{{Name: "here", Sockets: files}}, nil
+	return []Address{{Name: "here", Socket: socket}}, nil
 }
 
 func (h *house) logged(level runtime.Level, text string) {

@@ -10,8 +10,7 @@ type Kind string
 
 // What the supervisor tells a worker.
 const (
-	// Listen: accept on Message.Sockets and on no others. The descriptors of
-	// those that are new come with it.
+	// Listen: accept on the sockets that come with it, which have Message.Addresses.
 	Listen Kind = "listen"
 	// Retire: others serve in its place; end within Grace so that no client
 	// notices.
@@ -81,26 +80,19 @@ const (
 
 // Message is one datagram of a Channel.
 type Message struct {
-	Kind    Kind
-	ID      uint64        `json:",omitempty"`
-	Text    string        `json:",omitempty"`
-	More    bool          `json:",omitempty"`
-	Grace   time.Duration `json:",omitempty"`
-	Sockets []Socket      `json:",omitempty"`
-	Loaded  *Settled      `json:",omitempty"`
+	Kind      Kind
+	ID        uint64        `json:",omitempty"`
+	Text      string        `json:",omitempty"`
+	More      bool          `json:",omitempty"`
+	Grace     time.Duration `json:",omitempty"`
+	Addresses []string      `json:",omitempty"` // as the user gave them
+	Loaded    *Settled      `json:",omitempty"`
 
 	Epoch  string           `json:",omitempty"`
 	Seq    uint64           `json:",omitempty"`
 	N      int              `json:",omitempty"`
 	Counts map[string]int64 `json:",omitempty"`
 	Raw    []byte           `json:"-"` // goes behind the object as it is
-}
-
-// Socket is a listening socket that the supervisor owns.
-type Socket struct {
-	ID      int    // the same for all workers
-	Address string // as the user gave it
-	New     bool   `json:",omitempty"` // its descriptor comes with the message
 }
 
 // Settled is what the supervisor needs to know of the settings once the script
@@ -114,4 +106,4 @@ type Settled struct {
 // Protocol is the version of the messages and of what a supervisor hands over
 // to its successor. Programs with different ones cannot take over from each
 // other.
-const Protocol = 1
+const Protocol = 2

@@ -88,11 +88,10 @@ const (
 	StoodIn                    // the page about a failed first start is served
 )
 
-// Address is where workers accept: its name as the user gave it and its
-// sockets, one for each worker or one for all of them.
+// Address is where workers accept: its name as the user gave it, and the socket that they share.
 type Address struct {
-	Name    string
-	Sockets []*os.File
+	Name   string
+	Socket *os.File
 }
 
 // StartError ends Run with Code; its text is for the user.

@@ -357,7 +357,7 @@ func (s *Pool) tellEvent(e Event) {
 // closeSockets closes the listening sockets here. Those of workers live on.
 func (s *Pool) closeSockets() {
 	for _, a := range s.addresses {
-		closeFiles(a.Sockets)
+		a.Socket.Close()
 	}
 	s.addresses = nil
 }

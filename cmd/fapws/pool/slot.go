@@ -171,57 +171,20 @@ func (s *Pool) level() {
 	}
 }
 
-// share divides the sockets among the workers that serve, and tells those for
-// whom that changes something.
+// share gives the sockets to the workers that serve and do not have them. All workers share each socket, so a
+// connection waits for none of them in particular.
 func (s *Pool) share() {
-	serving := make([]bool, len(s.slots))
-	for i, p := range s.slots {
-		serving[i] = p.worker != nil && p.worker.state == Serving
-	}
-	due := make([][]int, len(s.slots))
-	for a, address := range s.addresses {
-		for i, numbers := range assign(len(address.Sockets), serving) {
-			for _, n := range numbers {
-				due[i] = append(due[i], socketID(a, n))
+	for _, p := range s.slots {
+		if w := p.worker; w != nil && w.state == Serving && !w.listens {
+			w.listens = true
+			for some := range slices.Chunk(s.addresses, maxFiles) {
+				m := &Message{Kind: Listen}
+				var files []*os.File
+				for _, a := range some {
+					m.Addresses, files = append(m.Addresses, a.Name), append(files, a.Socket)
+				}
+				w.send(m, files...)
 			}
 		}
 	}
-	for i, p := range s.slots {
-		if serving[i] && !slices.Equal(due[i], p.worker.told) {
-			s.tell(p.worker, due[i])
-		}
-	}
 }
-
-// socketID numbers the sockets of all addresses.
-func socketID(address, n int) int { return address<<16 | n }
-
-// tell makes w accept on the sockets with the ids.
-func (s *Pool) tell(w *worker, ids []int) {
-	var sockets []Socket
-	for _, id := range ids {
-		if slices.Contains(w.told, id) {
-			sockets = append(sockets, s.socket(id))
-		}
-	}
-	var files []*os.File
-	for _, id := range ids {
-		if slices.Contains(w.told, id) {
-			continue
-		}
-		if len(files) == maxFiles { // the rest follows
-			w.send(&Message{Kind: Listen, Sockets: sockets}, files...)
-			files = nil
-			for i := range sockets {
-				sockets[i].New = false
-			}
-		}
-		sockets = append(sockets, s.socket(id))
-		sockets[len(sockets)-1].New = true
-		files = append(files, s.addresses[id>>16].Sockets[id&0xffff])
-	}
-	w.send(&Message{Kind: Listen, Sockets: sockets}, files...)
-	w.told = ids
-}
-
-func (s *Pool) socket(id int) Socket { return Socket{ID: id, Address: s.addresses[id>>16].Name} }

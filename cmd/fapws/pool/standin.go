@@ -83,8 +83,8 @@ func (s *Pool) open(settled *Settled) error {
 		return err
 	}
 	for _, old := range s.addresses {
-		if !slices.ContainsFunc(addresses, func(a Address) bool { return slices.Equal(a.Sockets, old.Sockets) }) {
-			closeFiles(old.Sockets)
+		if !slices.Contains(addresses, old) {
+			old.Socket.Close()
 		}
 	}
 	s.addresses = addresses

@@ -41,8 +41,8 @@ type Handover struct {
 }
 
 type handoverAddress struct {
-	Name    string
-	Sockets []int
+	Name   string
+	Socket int
 }
 
 type handoverWorker struct {
@@ -51,7 +51,7 @@ type handoverWorker struct {
 	State   State
 	Started time.Time
 	Slot    int // -1: none
-	Told    []int
+	Listens bool
 	Joined  bool
 }
 
@@ -160,22 +160,18 @@ func (s *Pool) handOver() error {
 		return fd, err
 	}
 	for _, a := range s.addresses {
-		out := handoverAddress{Name: a.Name}
-		for _, f := range a.Sockets {
-			fd, err := keep(f.SyscallConn())
-			if err != nil {
-				return err
-			}
-			out.Sockets = append(out.Sockets, fd)
+		fd, err := keep(a.Socket.SyscallConn())
+		if err != nil {
+			return err
 		}
-		h.Addresses = append(h.Addresses, out)
+		h.Addresses = append(h.Addresses, handoverAddress{a.Name, fd})
 	}
 	for _, w := range s.workers {
 		fd, err := keep(w.channel.SyscallConn())
 		if err != nil {
 			return err
 		}
-		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Told: w.told, Joined: w.joined}
+		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined}
 		for i, p := range s.slots {
 			if p.worker == w {
 				out.Slot = i
@@ -251,12 +247,8 @@ func (s *Pool) resume(h *Handover) {
 		s.relay.epoch, s.relay.seq = h.Epoch, h.Seq
 	}
 	for _, a := range h.Addresses {
-		address := Address{Name: a.Name}
-		for _, fd := range a.Sockets {
-			unix.CloseOnExec(fd)
-			address.Sockets = append(address.Sockets, os.NewFile(uintptr(fd), a.Name))
-		}
-		s.addresses = append(s.addresses, address)
+		unix.CloseOnExec(a.Socket)
+		s.addresses = append(s.addresses, Address{a.Name, os.NewFile(uintptr(a.Socket), a.Name)})
 	}
 	slots := 0
 	for _, w := range h.Workers {
@@ -273,7 +265,7 @@ func (s *Pool) resume(h *Handover) {
 			s.o.Log(runtime.LevelError, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{s: s, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, told: one.Told}
+		w := &worker{s: s, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens}
 		if one.Slot >= 0 {
 			w.slot = s.slots[one.Slot]
 			w.slot.worker = w

@@ -49,7 +49,7 @@ type worker struct {
 	slot    *slot       // where it serves, or will
 	batch   *generation // with which it was started, until that serves
 	settled *Settled
-	told    []int // IDs of the sockets it accepts on
+	listens bool // it has the sockets
 	health  health
 	limit   *time.Timer   // kills it when a step takes too long
 	why     string        // why it was killed, if the supervisor did

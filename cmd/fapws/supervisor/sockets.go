@@ -16,11 +16,11 @@ import (
 // bind makes the sockets of the workers. What it has made when it fails is in addresses.
 func (p *process) bind(names []string, options runtime.ListenOptions) (addresses []pool.Address, err error) {
 	for _, name := range names {
-		files, err := runtime.Sockets(name, p.workers(), options)
+		socket, err := runtime.Socket(name, options)
 		if err != nil {
 			return addresses, bind.Failed(name, err)
 		}
-		addresses = append(addresses, pool.Address{Name: name, Sockets: files})
+		addresses = append(addresses, pool.Address{Name: name, Socket: socket})
 	}
 	return addresses, nil
 }
@@ -59,9 +59,7 @@ func (p *process) takeEarly(names []string, backlog int) []pool.Address {
 	p.early = nil
 	if backlog != p.conf.Backlog {
 		for _, a := range addresses {
-			for _, f := range a.Sockets {
-				runtime.SetBacklog(f, backlog)
-			}
+			runtime.SetBacklog(a.Socket, backlog)
 		}
 	}
 	return addresses
@@ -70,9 +68,7 @@ func (p *process) takeEarly(names []string, backlog int) []pool.Address {
 // dropEarly closes the sockets of bindEarly that nothing has taken.
 func (p *process) dropEarly() {
 	for _, a := range p.early {
-		for _, f := range a.Sockets {
-			f.Close()
-		}
+		a.Socket.Close()
 	}
 	removeSocketFiles(p.early, p.log)
 	p.early = nil
@@ -81,7 +77,7 @@ func (p *process) dropEarly() {
 // socketAddrs returns the addresses that the kernel knows.
 func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
 	for _, a := range addresses {
-		if ln, err := runtime.FromFile(a.Sockets[0]); err == nil {
+		if ln, err := runtime.FromFile(a.Socket); err == nil {
 			addrs = append(addrs, ln.Addr())
 			ln.Close()
 		}

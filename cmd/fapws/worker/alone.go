@@ -73,7 +73,7 @@ func (a *alone) begin() error {
 }
 
 // open binds what the settings say.
-func (a *alone) open() (listeners []net.Listener, err error) {
+func (a *alone) open() (listeners []*runtime.Listener, err error) {
 	s := a.s
 	if err := s.startAsync(); err != nil {
 		return nil, err
@@ -155,17 +155,17 @@ type earlyListeners struct {
 	mu        sync.Mutex // a signal may end the process meanwhile
 	addrs     []string
 	backlog   int
-	listeners []net.Listener
+	listeners []*runtime.Listener
 }
 
-func (e *earlyListeners) put(addrs []string, backlog int, listeners []net.Listener) {
+func (e *earlyListeners) put(addrs []string, backlog int, listeners []*runtime.Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.addrs, e.backlog, e.listeners = addrs, backlog, listeners
 }
 
 // take returns the listeners if they are those of addrs, and closes them otherwise.
-func (e *earlyListeners) take(addrs []string, backlog int) []net.Listener {
+func (e *earlyListeners) take(addrs []string, backlog int) []*runtime.Listener {
 	if !slices.Equal(addrs, e.addrs) {
 		e.close()
 	}
@@ -189,7 +189,7 @@ func (e *earlyListeners) close() {
 	e.listeners = nil
 }
 
-func closeAll(listeners []net.Listener) {
+func closeAll(listeners []*runtime.Listener) {
 	for _, ln := range listeners {
 		ln.Close()
 	}

@@ -1,20 +1,16 @@
 package worker
 
 import (
-	"net"
-	"syscall"
-
 	"fapws/pybridge"
+	"fapws/runtime"
 )
 
 // keepFromChildren makes the processes that the application forks let go of
 // these listeners, and of the connections of the server.
-func keepFromChildren(listeners []net.Listener) error {
+func keepFromChildren(listeners []*runtime.Listener) error {
 	for _, ln := range listeners {
-		if c, ok := ln.(syscall.Conn); ok {
-			if err := pybridge.KeepFromChildren(c); err != nil {
-				return err
-			}
+		if err := pybridge.KeepFromChildren(ln); err != nil {
+			return err
 		}
 	}
 	return nil

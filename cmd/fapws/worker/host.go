@@ -18,7 +18,7 @@ type host interface {
 	// begin is called before the applications are loaded, and open afterwards. open returns the
 	// listeners of a service that does not get them from elsewhere.
 	begin() error
-	open() ([]net.Listener, error)
+	open() ([]*runtime.Listener, error)
 
 	// configure and configurePython add to the settings of the loop and of Python.
 	configure(*runtime.Config)

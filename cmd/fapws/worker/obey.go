@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -97,7 +96,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	s := p.s
 	switch m.Kind {
 	case pool.Listen:
-		p.accept(m.Sockets, files)
+		p.accept(m.Addresses, files)
 	case pool.Retire:
 		p.inherit(files)
 		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, exit.OK)
@@ -128,33 +127,20 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept makes the server accept on the sockets and on no others.
-func (p *Parent) accept(sockets []pool.Socket, files []*os.File) {
+// accept makes the server accept on the sockets at these addresses.
+func (p *Parent) accept(addresses []string, files []*os.File) {
 	s := p.s
-	wanted := map[int]bool{}
-	for _, socket := range sockets {
-		wanted[socket.ID] = true
-		if !socket.New || len(files) == 0 {
-			continue
-		}
-		ln, err := runtime.FromFile(files[0])
-		files = files[1:]
+	for i, f := range files {
+		ln, err := runtime.FromFile(f)
 		if err == nil {
-			err = keepFromChildren([]net.Listener{ln})
+			err = keepFromChildren([]*runtime.Listener{ln})
 		}
 		if err != nil {
-			s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), socket.Address, err))
+			s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), addresses[i], err))
 			s.signals.end(shutdownRequest{how: gracefully, code: exit.NoStart}, exit.NoStart)
 			return
 		}
-		p.listeners[socket.ID] = ln
 		s.server.Accept(ln)
-	}
-	for id, ln := range p.listeners {
-		if !wanted[id] {
-			s.server.Forgo(ln)
-			delete(p.listeners, id)
-		}
 	}
 }
 

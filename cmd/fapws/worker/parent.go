@@ -30,14 +30,13 @@ import (
 
 // Parent is the supervisor as its worker sees it.
 type Parent struct {
-	s         *service
-	channel   *pool.Channel
-	died      <-chan os.Signal     // of the supervisor, as the kernel tells
-	over      sync.Once            // of lost
-	listeners map[int]net.Listener // by the ID of their sockets; of listen's goroutine
-	stderr    int                  // what standard error is to be once the application has loaded; -1: as it is
-	standIn   bool                 // there is no application to load
-	cage      string               // to enter when it has loaded; "": none
+	s       *service
+	channel *pool.Channel
+	died    <-chan os.Signal // of the supervisor, as the kernel tells
+	over    sync.Once        // of lost
+	stderr  int              // what standard error is to be once the application has loaded; -1: as it is
+	standIn bool             // there is no application to load
+	cage    string           // to enter when it has loaded; "": none
 
 	mu        sync.Mutex
 	answers   map[string]func(about string) string
@@ -54,7 +53,7 @@ func TakeParent() (*Parent, error) {
 		return nil, nil
 	}
 	os.Unsetenv(pool.Variable)
-	p := &Parent{listeners: map[int]net.Listener{}, stderr: -1, answers: map[string]func(string) string{}}
+	p := &Parent{stderr: -1, answers: map[string]func(string) string{}}
 	err := p.take(text)
 	if err != nil {
 		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))
@@ -89,7 +88,7 @@ func (p *Parent) begin() error {
 }
 
 // open enters the directory of --chroot. The listeners come when the service is complete.
-func (p *Parent) open() ([]net.Listener, error) {
+func (p *Parent) open() ([]*runtime.Listener, error) {
 	if p.cage != "" {
 		if err := p.enterCage(); err != nil {
 			return nil, err
@@ -101,6 +100,9 @@ func (p *Parent) open() ([]net.Listener, error) {
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
 	c.MaxRequests, c.Worn = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), p.onMaxRequests
+	if severalWorkers(p.s.conf.Workers) {
+		c.Concurrency = max(1, p.s.conf.Threads)
+	}
 }
 
 func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Relayed, c.Stuck = true, p.onStuck }

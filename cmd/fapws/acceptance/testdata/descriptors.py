@@ -35,8 +35,9 @@ def sockets():
 
 
 def of_kind(kind):
+    listening = {fd: s.family for fd, s in sockets() if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)}
     if kind == "listener":
-        return [fd for fd, s in sockets() if s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+        return list(listening)
     if kind == "channel":
         return [fd for fd, s in sockets() if s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_SEQPACKET]
     if kind == "range":
@@ -44,9 +45,8 @@ def of_kind(kind):
     known = links()
     for fd, link in known.items():
         if link == "anon_inode:[eventpoll]":
-            events = sorted(w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]")
-            if len(events) == 2:  # Go's own has one
-                return {"epoll": [fd], "event 0": events[:1], "event 1": events[1:]}[kind]
+            if any(listening.get(w) == socket.AF_INET for w in watched(fd)):  # else it is Go's own
+                return {"epoll": [fd], "event": [w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]"]}[kind]
 
 
 SYS_CLOSE = 3 if os.uname().machine == "x86_64" else 57
@@ -54,7 +54,7 @@ libc = ctypes.CDLL(None)
 
 
 def close(environ, start_response):
-    for fd in of_kind(environ["QUERY_STRING"].replace("%20", " ")):
+    for fd in of_kind(environ["QUERY_STRING"]):
         libc.syscall(SYS_CLOSE, fd)
     return "closed"
 

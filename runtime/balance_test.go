@@ -1,0 +1,144 @@
+package runtime
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// sharing makes n servers that accept on one socket, each of which runs one request at a time.
+func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (servers []*testServer, addr string) {
+	t.Helper()
+	f, err := Socket("127.0.0.1:0", DefaultListenOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range n {
+		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), Mount{Prefix: "/", Occupies: true})
+		s.do(func() { s.loop.accepting.balance.moment = moment })
+		ln, err := FromFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr = ln.Addr().String()
+		s.Accept(ln)
+		s.do(func() {})
+		servers = append(servers, s)
+	}
+	return servers, addr
+}
+
+func dialTo(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(patience))
+	return c
+}
+
+// As many requests run at once as there are processes: each new connection finds one that is idle.
+func TestBalance(t *testing.T) {
+	const n = 3
+	entered, release := make(chan bool, n), make(chan bool)
+	_, addr := sharing(t, n, time.Hour, func(c *call) {
+		entered <- true
+		<-release
+		c.reply(200, "done")
+	})
+	for range 20 {
+		var clients []net.Conn
+		for range n {
+			c := dialTo(t, addr)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			clients = append(clients, c)
+		}
+		for i := range n {
+			select {
+			case <-entered:
+			case <-time.After(patience):
+				t.Fatalf("%d of %d run", i, n)
+			}
+		}
+		for range n {
+			release <- true
+		}
+		for _, c := range clients {
+			if all, err := io.ReadAll(c); err != nil || len(all) == 0 {
+				t.Fatalf("%q, %v", all, err)
+			}
+		}
+	}
+}
+
+// A connection that finds all processes busy is served as soon as one of them is idle.
+func TestBalanceWaitsForTheFirst(t *testing.T) {
+	const n = 2
+	entered, release := make(chan string, 9), map[string]chan bool{"/a": make(chan bool), "/b": make(chan bool), "/c": make(chan bool, 1)}
+	_, addr := sharing(t, n, time.Hour, func(c *call) {
+		entered <- c.Path
+		<-release[c.Path]
+		c.reply(200, "done")
+	})
+	ask := func(path string) net.Conn {
+		c := dialTo(t, addr)
+		io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		return c
+	}
+	clients := []net.Conn{ask("/a"), ask("/b")}
+	<-entered
+	<-entered
+	clients = append(clients, ask("/c"))
+	release["/b"] <- true
+	release["/c"] <- true
+	if got := <-entered; got != "/c" {
+		t.Errorf("%s runs", got)
+	}
+	for _, c := range clients[1:] {
+		if all, err := io.ReadAll(c); err != nil || len(all) == 0 {
+			t.Fatalf("%q, %v", all, err)
+		}
+	}
+	release["/a"] <- true
+}
+
+// Files are served although all processes are busy, and silent connections keep none from being accepted.
+func TestBalanceLeavesNoneWaiting(t *testing.T) {
+	const n = 2
+	entered, release := make(chan bool, n), make(chan bool)
+	servers, addr := sharing(t, n, time.Millisecond, func(c *call) {
+		entered <- true
+		<-release
+		c.reply(200, "done")
+	})
+	options := func() {
+		t.Helper()
+		c := dialTo(t, addr)
+		io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if all, err := io.ReadAll(c); err != nil || len(all) == 0 {
+			t.Fatalf("%q, %v", all, err)
+		}
+	}
+	for range 10 * n {
+		dialTo(t, addr)
+		options()
+	}
+	for range n {
+		io.WriteString(dialTo(t, addr), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	}
+	<-entered // the other may wait for it: nothing says who accepts after the moment
+	for range 10 {
+		options()
+	}
+	close(release)
+	for _, s := range servers {
+		eventually(t, "nothing runs", func() (none bool) {
+			s.do(func() { none = s.loop.accepting.balance.running == 0 })
+			return none
+		})
+	}
+}

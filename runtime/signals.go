@@ -1,0 +1,68 @@
+package runtime
+
+import (
+	"fmt"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
+
+	"golang.org/x/sys/unix"
+)
+
+// wake is how others get the loop out of its sleep, and the end of a socketpair by which the application's
+// signals come.
+type wake struct {
+	l       *loop
+	watch   eventloop.Watch
+	signals int // our end of the socketpair
+	theirs  exchange.Waker
+}
+
+// open makes the socketpair.
+func (w *wake) open(l *loop) error {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	w.l, w.signals, w.theirs = l, fds[0], l.events.Waker()
+	w.theirs.Signals = fds[1]
+	return nil
+}
+
+func (w *wake) close() {
+	unix.Close(w.signals)
+	unix.Close(w.theirs.Signals)
+}
+
+// woken takes what was published, before subscribers join that have come later, and sends what the application has
+// finished, before new requests are read and before a tick looks at the time.
+func (l *loop) woken() {
+	if l.debug >= 2 {
+		l.tracef("woken by the application")
+	}
+	l.channels.take()
+	l.submitted = true
+	l.pump()
+}
+
+// Ready implements eventloop.Handler: signals for the application have come.
+func (w *wake) Ready(eventloop.Readiness) {
+	l := w.l
+	var b [64]byte
+	n, err := receive(w.signals, b[:])
+	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed what is not its own
+		w.watch.Remove()
+		l.s.logf(LevelError, "signal handlers of the application will not run: their socket was closed")
+		return
+	}
+	if n == len(b) {
+		w.watch.Again()
+	}
+	for _, signal := range b[:max(n, 0)] {
+		if signal != 0 && l.handler != nil {
+			l.handler.Signalled()
+			break
+		}
+	}
+	l.submitted = true
+}
