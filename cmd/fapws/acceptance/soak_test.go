@@ -67,7 +67,7 @@ func measure(s *server) (f figures) {
 			}
 			f.kinds[target]++
 		}
-		return s.connections() == 0 && f.kinds["socket"] <= 7 // a listener, the loop's wake-up with a copy for channels and two spares of the acceptor, that of fapws ctl
+		return s.connections() == 0 && f.kinds["socket"] <= 6 // a listener, the two of signals with a copy for channels, the reserve for rejections, that of fapws ctl
 	})
 	return f
 }
