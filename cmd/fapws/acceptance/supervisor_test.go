@@ -197,7 +197,7 @@ func TestWorkersEnd(t *testing.T) {
 	w := s.dial()
 	w.get("/leave")
 	w.gone()
-	s.says(`worker \d+ has ended with code 5: a new one is started`)
+	s.says(`worker \d+ has ended with code 5: .*os\._exit\(5\) was called.*; a new one is started`)
 	eventually(t, "both workers answer", func() bool { return len(s.answering()) == 2 })
 	old := s.workers()
 	folder := t.TempDir()
