@@ -4,6 +4,7 @@ package pybridge
 // #cgo CFLAGS: -std=gnu11 -fno-strict-aliasing
 // #include <stdlib.h>
 // #include "shim.h"
+// #include "shim_process.h"
 import "C"
 
 import (

@@ -1,4 +1,7 @@
-/* The asyncio thread and the list of records that have something for it: async.c. */
+/* The asyncio thread and the list of records that have something for it: async.c.
+ *
+ * There is one such thread; fapws_the_async lives as long as the process. The pool's mutex guards the list and the events
+ * of its records; all else belongs to the asyncio thread, under the GIL, unless it is marked atomic. */
 #ifndef FAPWS_ASYNC_H
 #define FAPWS_ASYNC_H
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "shim.h"
+#include "shim_process.h"
 
 #if PY_VERSION_HEX < 0x03090000
 #define PyObject_CallNoArgs(f) PyObject_CallObject((f), NULL)

@@ -1,4 +1,5 @@
-/* Descriptors of the server, which the application cannot close: descriptors.c. Any thread, without the GIL. */
+/* Descriptors of the server, which the application cannot close: descriptors.c. A descriptor stays its opener's; here is
+ * only a mark. Any thread, without the GIL. */
 #ifndef FAPWS_DESCRIPTORS_H
 #define FAPWS_DESCRIPTORS_H
 

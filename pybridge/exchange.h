@@ -1,7 +1,8 @@
 /* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, asynchandler.c
- * and asyncstack.c. All of it is called on the asyncio thread, unless a comment says otherwise.
+ * and asyncstack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise.
  *
- * An exchange is a coroutine that a Task runs. How it serves the client's
+ * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An exchange
+ * may outlive its record: rec is NULL from the last part on. An exchange is a coroutine that a Task runs. How it serves the client's
  * request (ASGI, an async handler, a WebSocket) is its fapws_kind; the rest is in
  * exchange.c (the coroutine) and waiter.c (the awaitables of receive() and send()). */
 #ifndef FAPWS_EXCHANGE_H

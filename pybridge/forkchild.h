@@ -1,4 +1,5 @@
-/* A process that was forked for one request: forkchild.c. */
+/* A process that was forked for one request: forkchild.c. It owns its socket and its one record until it exits. Its
+ * threads send under a mutex, which is taken without the GIL. */
 #ifndef FAPWS_FORKCHILD_H
 #define FAPWS_FORKCHILD_H
 

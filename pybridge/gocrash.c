@@ -10,7 +10,7 @@
 #define _GNU_SOURCE 1
 #endif
 #include "crash.h"
-#include "shim.h"
+#include "shim_process.h"
 
 #include <fcntl.h>
 #include <signal.h>

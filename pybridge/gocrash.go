@@ -1,6 +1,6 @@
 package pybridge
 
-// #include "shim.h"
+// #include "shim_process.h"
 import "C"
 
 import (

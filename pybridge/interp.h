@@ -1,4 +1,7 @@
-/* The interpreter itself: interp.c, module.c, stdio.c, fork.c and dump.c. */
+/* The interpreter itself: interp.c, module.c, stdio.c, fork.c and dump.c.
+ *
+ * The interpreter, its types and module _fapws live as long as the process. Go holds no reference to a Python object but
+ * those of mounts, which are never given up. With the GIL, unless a comment says otherwise. */
 #ifndef FAPWS_INTERP_H
 #define FAPWS_INTERP_H
 

@@ -1,5 +1,8 @@
 /* What the application tells the server in addition to its responses: messages.c, errorlog.c, purge.c, channels.c
- * and ipc.c. Functions that take (module, args) are methods of module _fapws, see module.c. */
+ * and ipc.c. Functions that take (module, args) are methods of module _fapws, see module.c.
+ *
+ * Messages are copied into one buffer, which belongs to messages.c until the event loop takes it (fapws_messages). Each
+ * file has its own mutex, held for a moment and never while a thread waits for the GIL. */
 #ifndef FAPWS_MESSAGES_H
 #define FAPWS_MESSAGES_H
 

@@ -1,6 +1,6 @@
 /* Watches the threads: gives the queue to another one if its thread is stuck in a job, starts threads, and wakes the event
  * loop for parts that it was not told about. It sleeps while there is no work. */
-#include "threads.h"
+#include "pool.h"
 
 #include <errno.h>
 

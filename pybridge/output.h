@@ -1,4 +1,8 @@
-/* Parts and their way to the loop: part.c, publish.c, flow.c, garbage.c and deliver.c. */
+/* Parts and their way to the event loop: part.c, publish.c, flow.c, garbage.c and deliver.c.
+ *
+ * A part belongs to its maker until it is published, then to the loop; part0 lives in its record. A part owns its buf, its
+ * file and a reference to owner. The loop releases parts on any goroutine, without the GIL: those with an owner wait
+ * for a thread that has the GIL (garbage.c). An input belongs to the list of its record, then to the thread that took it. */
 #ifndef FAPWS_OUTPUT_H
 #define FAPWS_OUTPUT_H
 

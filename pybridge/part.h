@@ -1,7 +1,7 @@
 /* One piece of a response, on its way from a Python thread to the loop. Go sees this header.
  *
- * A part is made on a thread that holds the GIL (in part.c), belongs to the loop once it has been
- * published, and comes back by Handler.Release, on any thread. The first part of a response is
+ * A part is made on a thread that holds the GIL (in part.c), belongs to the loop from its publication on, and comes back
+ * by Handler.Release, on any thread. It owns buf, file and references to owner and shared. The first part of a response is
  * record.part0, which lives as long as its record. */
 #ifndef FAPWS_PART_H
 #define FAPWS_PART_H

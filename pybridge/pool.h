@@ -1,12 +1,14 @@
-/* What runs records: pool.c, inline.c and run.c; threads.h has the threads. */
+/* What runs records: pool.c, inline.c and run.c.
+ *
+ * There is one pool; it lives as long as the process, with its mounts and the objects in them. Its mutex guards what is
+ * marked so, and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that
+ * takes it owns it until it publishes the last part, or puts the record into a list again. */
 #ifndef FAPWS_POOL_H
 #define FAPWS_POOL_H
 
 #include "cpython.h"
 #include "mode.h"
-
-#include <pthread.h>
-#include <semaphore.h>
+#include "threads.h"
 
 /* A handler slower than this is run so that no other request waits behind it, if it waits
  * for something. One that only computes would not run faster beside others,
@@ -17,7 +19,6 @@
 #define FAPWS_UNSIGNALLED_NS 250000
 /* About how long an iterator, or the callbacks of a WebSocket, may keep a thread that others wait for. */
 #define FAPWS_SHARE_NS 1000000u
-#define FAPWS_MAX_THREADS 256
 
 /* exchange.Waker: values of *State. */
 #define FAPWS_LOOP_ASLEEP 1
@@ -41,61 +42,35 @@ typedef struct {
   uint64_t chunk_ns;  /* moving average of one next() of its iterators */
 } fapws_mount;
 
-enum fapws_thread_state { FAPWS_THREAD_NEW, FAPWS_THREAD_IDLE, FAPWS_THREAD_BUSY, FAPWS_THREAD_GONE };
-
-/* A thread that runs handlers. Allocated once, used again by the next thread of its index. */
-typedef struct fapws_thread {
-  int index;
-  const fapws_mode *mode;
-  enum fapws_thread_state state; /* guarded by pool.mu */
-  pthread_t id;
-  sem_t sleep;                   /* posted when the thread leaves the IDLE state */
-  int retire;                    /* idle for long: it ends */
-  fapws_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */
-  int streams;                   /* iterators it owns; it may not retire before they end */
-  unsigned long jobs;            /* guarded by pool.mu: how many it has taken */
-  int prefer_inbox;              /* whose turn it is: iterators or new requests */
-  int collect;                   /* woken to free released objects */
-  int unsignalled;               /* parts published without waking the loop */
-  uint64_t unsignalled_ns;       /* about how long they took */
-  PyObject *spare_start;         /* owned: a Start_response to use again */
-  PyThreadState *python;         /* its state, from start to end */
-  fapws_record *current;         /* the record whose code it runs; written under the GIL */
-  int raised;                    /* under the GIL: fapws.Timeout was raised for current */
-  int signalled;                 /* likewise, by a signal that has not been handled yet */
-  int stuck;                      /* guarded by pool.mu: it does not return from its job */
-} fapws_thread;
-
 typedef struct {
   fapws_shared shared;
   const fapws_mode *mode; /* &fapws_threads or &fapws_inline */
-  pthread_mutex_t mu; /* never held while waiting for the GIL */
-  fapws_record *head, *tail;
+  pthread_mutex_t mu; /* guards all up to pops */
+  fapws_record *head, *tail; /* the queue */
   fapws_thread *drainer; /* the thread that takes the quick jobs one after the other */
-  fapws_thread *threads[FAPWS_MAX_THREADS]; /* never freed */
-  int nthreads, live, idle, max;
-  int stuck; /* of live: given up, others may take their place */
-  unsigned long pops; /* progress of the queue, for the monitor */
-  int stopping;
-  int serving; /* atomic: thread 0 has come; before, the first request waits for it */
+  fapws_thread *threads[FAPWS_MAX_THREADS]; /* [0]: Python's main thread */
+  int nthreads, live, idle;
+  int stuck; /* of live: others may take their place */
+  int stopping, monitor_parked;
   int check_signals;
+  int exit_code; /* asked for by the application's signal handler, -1 none */
+  unsigned long pops; /* progress of the queue, for the monitor */
+  pthread_cond_t monitor; /* of mu */
+  int serving; /* atomic: thread 0 has come; before, the first request waits for it */
+  int signal_fd; /* of exchange.Waker; atomic. From here on constant once the loop runs */
+  int event_fd;
+  int32_t *loop_state; /* likewise: FAPWS_LOOP_...; Go's memory outside of its heap */
+  int max; /* most threads; 0: inline */
   int debug;
   int stamped;
   int send_fields;
   int max_event; /* 0: not known yet */
-  int signal_fd, event_fd; /* of exchange.Waker */
-  int32_t *loop_state; /* likewise: FAPWS_LOOP_...; Go's memory outside of its heap */
-  fapws_part *garbage; /* atomic stack: released parts whose owner awaits a decref */
   fapws_mount *mounts;
   int nmounts;
-  int exit_code; /* asked for by the application's signal handler, -1 none */
-  pthread_cond_t monitor;
-  int monitor_parked;
+  fapws_part *garbage; /* atomic stack: released parts whose owner awaits a decref */
 } fapws_pool;
 
 extern fapws_pool fapws_the_pool;
-/* The calling thread, if it runs handlers. */
-extern __thread fapws_thread *fapws_this_thread;
 
 /* --- pool.c: without the GIL ------------------------------------------------ */
 
@@ -121,13 +96,6 @@ static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) { return 
 /* Sends finished parts. Inline mode, on the event loop, while it runs handlers. It may run anything of the event loop
  * but a handler. */
 void fapws_loop_send_now(void);
-
-/* --- monitor.c --------------------------------------------------------------- */
-
-/* Starts the thread that watches the others, unless it runs. 0, or -1 with errno. */
-int fapws_start_monitor(void);
-/* Wakes the monitor if it sleeps. The mutex is held. */
-void fapws_wake_monitor(void);
 
 /* --- run.c ------------------------------------------------------------------ */
 

@@ -1,5 +1,5 @@
-/* The lists that requests wait in: the queue, and the inbox of each thread for
- * its iterators (inline, for everything). The pool's mutex is held. */
+/* The lists that records wait in: the queue, and the inbox of each thread for
+ * its iterators (inline, for everything). A list owns its records. The pool's mutex is held. */
 #ifndef FAPWS_QUEUE_H
 #define FAPWS_QUEUE_H
 

@@ -1,5 +1,8 @@
-/* The memory that the loop and Python share: one record for each exchange, and a few counters.
- * Go sees this header. Numbers and offsets cross, pointers to Go memory never do. */
+/* The memory that the event loop and Python share: one record for each exchange, and a few counters. Go sees this header.
+ *
+ * Go allocates and recycles records. The fields of the first half are written by Go before fapws_flush and read-only
+ * afterwards; the second half belongs to the thread that runs the record, until its last part is published. Python gives
+ * up everything that the record owns before that (fapws_drop). Numbers and offsets cross; pointers to Go memory do not. */
 #ifndef FAPWS_RECORD_H
 #define FAPWS_RECORD_H
 
@@ -35,8 +38,7 @@ typedef struct {
   int32_t running; /* atomic: requests that were started and have not published their last part */
 } fapws_pipeline;
 
-/* One exchange. Allocated by Go with calloc, recycled by Go. The first half is written by Go before fapws_submit
- * and read-only afterwards; the second half belongs to the Python side until the last part has been published. */
+/* One exchange. Allocated by Go with calloc. */
 typedef struct fapws_record {
   struct fapws_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket;

@@ -1,4 +1,7 @@
-/* A request as Python sees it: environ.c, input.c and detachedsocket.c. */
+/* A request as Python sees it: environ.c, input.c and detachedsocket.c.
+ *
+ * Functions return new references, unless a comment says "borrowed". The objects of a request that outlive it are cut off
+ * from its record first (fapws_drop). All of it needs the GIL, on the thread that runs the record. */
 #ifndef FAPWS_REQUEST_H
 #define FAPWS_REQUEST_H
 

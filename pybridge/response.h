@@ -1,4 +1,8 @@
-/* From what a handler returns to parts: start.c, fields.c, result.c, stream.c, file.c and error.c. */
+/* From what a handler returns to parts: start.c, fields.c, result.c, stream.c, file.c and error.c.
+ *
+ * All of it needs the GIL, on the thread that runs the record. Results are borrowed; what has to live longer (an iterator,
+ * an object with close()) becomes a reference of the record. A function that publishes the last part gives the record
+ * back: the caller must not touch it any more. */
 #ifndef FAPWS_RESPONSE_H
 #define FAPWS_RESPONSE_H
 

@@ -1,7 +1,10 @@
-/* The boundary between Go and the interpreter: a few calls, and flat data (record.h).
+/* The boundary between Go and the interpreter: a few calls, and flat data (record.h). Go sees this header; Python.h stays
+ * behind it.
  *
- * Go sees this header; Python.h stays behind it. Records and parts cross as numbers, because cgo examines every
- * pointer it passes. doc.go says who owns which buffer. */
+ * Go owns records and their text, and lends a record to Python from fapws_flush until its last part is published. Python
+ * owns parts until they are published, then the event loop, until Handler.Release (doc.go has the table). Records and
+ * parts cross as numbers, because cgo examines every pointer that it passes. Options and texts are borrowed for the call,
+ * unless a comment says "copied"; objects in options live as long as the process. */
 #ifndef FAPWS_SHIM_H
 #define FAPWS_SHIM_H
 
@@ -116,41 +119,5 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
  * seconds more; one that was given up, and has not moved since, has one second. Returns whether
  * it has ended; 1 if there is none. Without the GIL. */
 int fapws_async_stop(int ms);
-
-/* --- descriptors.c --------------------------------------------------------- */
-
-/* From now on the application cannot close the descriptors in table (package descriptors), which has n elements and
- * stays valid until the process ends. NULL: it can close every descriptor. Before the application is loaded. */
-void fapws_descriptors(uint64_t *table, unsigned n);
-
-/* --- crash.c --------------------------------------------------------------- */
-
-/* From now on a crash in C code, or os._exit(), is reported in one line. name is the application that is being
- * loaded, and is copied: the process then exits with status 3. NULL: it has been loaded. One thread at a time. */
-void fapws_crash_watch(const char *name);
-/* The line about a crash is also sent to the socket fd, as a message that begins with the len bytes of before, at most 64.
- * fd stays open, and before is copied. Once, before fapws_crash_watch. */
-void fapws_crash_tell(int fd, const void *before, size_t len);
-
-/* --- gocrash.c -------------------------------------------------------------- */
-
-/* Returns the descriptor for debug.SetCrashOutput, which the caller owns, or -1. Once. */
-int fapws_gocrash_watch(void);
-/* Go's runtime cannot do without fd. Before the application is loaded. */
-void fapws_gocrash_needs(int fd);
-
-/* --- fork.c ---------------------------------------------------------------- */
-
-/* A listener, or another descriptor that stays open for good: children that
- * the application forks close it, and all connections that were accepted from
- * it. Any thread, but one at a time. */
-void fapws_keep_from_children(int fd);
-
-/* --- forkserver.c ---------------------------------------------------------- */
-
-/* Forks a child for each request that is asked for on the control socket, until its
- * other end is closed; then ends the children, and returns 0. -1: out of memory. On Python's main
- * thread, without the GIL, after fapws_pool_start in inline mode. */
-int fapws_forkserver(int control);
 
 #endif

@@ -1,5 +1,7 @@
 /* What Go and the Python side tell each other in addition to requests and responses. Go sees this header.
- * None of it needs the GIL. */
+ *
+ * None of it needs the GIL, and all of it is safe on any thread, unless a comment says otherwise. Texts are copied.
+ * fapws_messages gives its memory to the caller; a shared body belongs to those that hold a reference. */
 #ifndef FAPWS_SHIM_MESSAGES_H
 #define FAPWS_SHIM_MESSAGES_H
 

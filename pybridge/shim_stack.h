@@ -1,4 +1,6 @@
-/* What threads and tasks do right now, and an end for those that take too long. Go sees this header. */
+/* What threads and tasks do right now, and an end for those that take too long. Go sees this header.
+ *
+ * A snapshot is the caller's, with its text. Its record is only a number to compare: the record may have ended. */
 #ifndef FAPWS_SHIM_STACK_H
 #define FAPWS_SHIM_STACK_H
 

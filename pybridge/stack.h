@@ -1,4 +1,6 @@
-/* Stacks of threads and tasks: stack.c and asyncstack.c. */
+/* Stacks of threads and tasks: stack.c and asyncstack.c. With the GIL, which keeps fapws_thread.current as it is.
+ *
+ * Texts of snapshots belong to the caller (shim_stack.h). */
 #ifndef FAPWS_STACK_H
 #define FAPWS_STACK_H
 

@@ -6,7 +6,7 @@
  * waits behind it. A wrong guess is put right by the monitor within two ticks.
  * The same guess decides when the loop is woken: see publish.c.
  */
-#include "threads.h"
+#include "pool.h"
 #include "interp.h"
 #include "output.h"
 #include "queue.h"

@@ -1,4 +1,7 @@
-/* WebSockets for synchronous code, and broadcasts to all WebSockets: websocket.c, wsobject.c and broadcast.c. */
+/* WebSockets for synchronous code, and broadcasts to all WebSockets: websocket.c, wsobject.c and broadcast.c.
+ *
+ * The record owns a reference to its fapws_ws_object, and the application may hold others: the object's rec becomes NULL
+ * at the end. One thread at a time runs a record; any thread with the GIL may send and close. */
 #ifndef FAPWS_WEBSOCKET_H
 #define FAPWS_WEBSOCKET_H
 
