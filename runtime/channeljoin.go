@@ -54,8 +54,8 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 		return false
 	}
 	q := &listener{
-		fd: -1, minor: x.minor, addr: addr, port: portOf(x.peer.Port), number: h.next,
-		seq: h.hub.Tip(), started: time.Now().Unix(), active: l.now,
+		h: h, minor: x.minor, addr: addr, port: portOf(x.peer.Port), number: h.next,
+		seq: h.hub.Tip(), started: uint32(time.Now().Unix()), active: ticks(l.now),
 	}
 	h.next++
 	id, asks := fieldOf(p.Head.Request, lastEventID)
@@ -193,7 +193,7 @@ func (l *loop) apart(x *flight, body, tail []byte) []byte {
 func (l *loop) handled(x *flight) {
 	c := x.conn
 	q := c.joining
-	q.sent, q.framed, q.log = x.sent, x.framed, x.log
+	q.sent, q.framed, q.log = x.sent, uint32(x.framed), x.log
 	x.log = nil // its line comes when the listener ends
 	c.body = nil
 	c.shift()
@@ -214,15 +214,10 @@ func (l *loop) seat(c *conn) {
 		l.close(c, "the client has shut down its side")
 		return
 	}
-	own, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err == nil {
-		if err = h.adopt(q, own); err != nil {
-			unix.Close(own)
-		}
-	}
-	if err != nil {
+	c.watch.Remove()
+	if err := h.adopt(q, c.fd); err != nil {
 		l.s.logf(LevelError, "%s cannot listen: %v", c, err)
-		l.close(c, "no descriptor for a listener")
+		l.close(c, "it cannot be watched as a listener")
 		return
 	}
 	if h.cfg.Joined != nil {
@@ -232,20 +227,16 @@ func (l *loop) seat(c *conn) {
 		}
 	}
 	c.joining, c.moved = nil, true
-	l.close(c, "it listens from now on")
+	l.end(c)
 	h.begin(q)
 }
 
 // adopt gives q the descriptor fd, if there is no error, and has it watched.
 func (h *channels) adopt(q *listener, fd int) error {
-	if err := h.watch.open(h); err != nil {
+	if err := h.l.events.Add(&q.watch, fd, q); err != nil {
 		return err
 	}
-	if err := h.watch.add(int32(fd)); err != nil {
-		return err
-	}
-	q.fd = int32(fd)
-	descriptors.Keep(fd)
+	descriptors.Hold(fd)
 	// What the kernel keeps for a listener is bounded, too. Both fail for unix
 	// sockets or are of no use there.
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)
@@ -256,10 +247,6 @@ func (h *channels) adopt(q *listener, fd int) error {
 
 // begin starts to serve q, which has joined and has a descriptor.
 func (h *channels) begin(q *listener) {
-	for len(h.listeners) <= int(q.fd) {
-		h.listeners = append(h.listeners, nil)
-	}
-	h.listeners[q.fd] = q
 	h.live++
 	h.beats.add(q)
 	q.state = listenerIdle

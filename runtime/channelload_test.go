@@ -242,10 +242,8 @@ func TestListenerLimits(t *testing.T) {
 		t.Errorf("%d channels", n)
 	}
 	s.do(func() {
-		for _, p := range append([]*listener(nil), s.loop.channels.listeners...) {
-			if p != nil {
-				s.loop.channels.end(p, "test")
-			}
+		for p := range s.loop.channels.beats.all {
+			s.loop.channels.end(p, "test")
 		}
 		if n := len(s.loop.channels.addresses); n != 0 {
 			t.Errorf("%d addresses are still counted", n)

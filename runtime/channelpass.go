@@ -126,14 +126,13 @@ func (h *channels) export(late bool) (list []exported, more bool) {
 	if !late && (h.cast.batch != nil || len(h.cast.backlog) > 0) {
 		return nil, true // what they have got is less to ask for
 	}
-	for _, p := range h.listeners {
+	for p := range h.beats.all {
 		switch {
-		case p == nil:
 		case len(list) == exportAtOnce:
 			return list, true
 		case p.state == listenerIdle:
-			list = append(list, exported{p, h.describe(p), int(p.fd), false})
-			h.detach(p, false)
+			d := h.describe(p)
+			list = append(list, exported{p, d, h.detach(p, false), false})
 		case late:
 			h.drop(p, "has not taken everything before it could be handed over")
 		default:
@@ -155,7 +154,7 @@ func (h *channels) describe(p *listener) *PassedListener {
 	d := &PassedListener{
 		Names: p.seats.Names(), Seq: p.seq, Minor: p.minor, Number: p.number,
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
-		Started: p.started, Sent: p.sent, Framed: p.framed,
+		Started: int64(p.started), Sent: p.sent, Framed: int64(p.framed),
 	}
 	if e := p.log; e != nil {
 		d.Log = &PassedLog{Entry: e.Entry, Client: e.client}
@@ -232,8 +231,8 @@ func (h *channels) admit(d *PassedListener, fd int) error {
 	}
 	addr, _ := netip.ParseAddr(d.Address)
 	q := &listener{
-		minor: d.Minor, addr: addr, port: d.Port, number: d.Number,
-		seq: d.Seq, started: d.Started, active: h.l.now, sent: d.Sent, framed: d.Framed,
+		h: h, minor: d.Minor, addr: addr, port: d.Port, number: d.Number,
+		seq: d.Seq, started: uint32(d.Started), active: ticks(h.l.now), sent: d.Sent, framed: uint32(d.Framed),
 	}
 	if d.User != "" || d.LastEventID != "" {
 		q.extra = &extra{user: d.User, lastID: d.LastEventID}

@@ -89,10 +89,8 @@ type channels struct {
 	cast  cast
 
 	waker     *exchange.Waker // with descriptors of its own: who publishes may do so when the server has ended
-	watch     watch
-	listeners []*listener // by descriptor
-	live      int         // of them
-	joined    int         // and those that are to be one
+	live      int             // listeners
+	joined    int             // and those that are to be one
 	addresses map[netip.Addr]int32
 	next      uint64 // the number of the next listener
 	beats     beats

@@ -70,7 +70,6 @@ func (l *loop) close(c *conn, why string) {
 func (l *loop) shut(c *conn) {
 	l.end(c)
 	c.watch.Remove()
-	l.conns[c.fd] = nil
 	descriptors.Release(c.fd)
 	unix.Close(c.fd)
 }

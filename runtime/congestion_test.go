@@ -38,11 +38,9 @@ func TestUnpaced(t *testing.T) {
 	var name string
 	eventually(t, "a connection", func() (ok bool) {
 		s.do(func() {
-			for fd, c := range s.loop.conns {
-				if c != nil {
-					name, _ = unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
-					ok = true
-				}
+			for _, c := range s.loop.wheel.all() {
+				name, _ = unix.GetsockoptString(c.fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+				ok = true
 			}
 		})
 		return ok

@@ -8,33 +8,35 @@ import (
 	"time"
 
 	"fapws/runtime/channel"
+	"fapws/runtime/descriptors"
+	"fapws/runtime/eventloop"
 
 	"golang.org/x/sys/unix"
 )
 
 // listener is a client of channels. There may be very many that do nothing, so it
 // is not a conn, which costs more than twice as much: it has nothing but this and a
-// descriptor in an epoll of its own (watch). It belongs to the loop.
+// descriptor that the loop watches. It belongs to the loop.
 type listener struct {
-	fd      int32 // -1: its connection is still a conn, which writes what the handler gave
-	minor   uint8 // HTTP/1.minor
+	h       *channels
+	watch   eventloop.Watch // its descriptor; none: its connection is still a conn, which writes what the handler gave
+	minor   uint8           // HTTP/1.minor
 	state   listenerState
 	input   uint16 // bytes the client has sent, which it should not
-	grace   uint32 // cast.grace when it began to be waited for
 	port    uint16
-	slot    int16 // of beats
-	beat    int32 // its place there
+	slot    int16  // of beats
+	beat    int32  // its place there
+	active  int32  // ticks of loop.now when something was sent last
+	started uint32 // seconds since 1970
+	framed  uint32 // bytes of the response besides its body
+	sent    int64  // bytes of the body
 	seats   channel.Seats[*listener]
 	seq     uint64 // all events of its channels up to this one were given to it
 	addr    netip.Addr
 	queue   *queue // what it has not taken; nil: nothing
-	active  int64  // loop.now when something was sent last
 	log     *logEntry
 	extra   *extra
 	number  uint64
-	started int64 // seconds since 1970
-	sent    int64 // bytes of the body
-	framed  int64 // bytes of the response besides
 }
 
 // extra is what most listeners do not have.
@@ -43,7 +45,7 @@ type extra struct{ user, lastID string }
 type listenerState uint8
 
 const (
-	listenerJoining listenerState = iota // see listener.fd
+	listenerJoining listenerState = iota // see listener.watch
 	listenerIdle                         // it has taken everything
 	listenerBehind                       // it has not
 	listenerEnding                       // and when it has, it is closed
@@ -53,10 +55,11 @@ const (
 // queue is what waits until a listener takes it. Events are shared by all.
 type queue struct {
 	events []*channel.Event
-	off    int   // bytes of events[0] that were taken
-	bytes  int   // of events of a cast, which are bounded
-	free   int   // how many in front are not: what it joined with
-	stamp  int64 // loop.now when it took something last
+	off    int    // bytes of events[0] that were taken
+	bytes  int    // of events of a cast, which are bounded
+	free   int    // how many in front are not: what it joined with
+	stamp  int64  // loop.now when it took something last
+	grace  uint32 // cast.grace when it began to be waited for
 }
 
 // Seats implements channel.Listener.
@@ -64,6 +67,47 @@ func (p *listener) Seats() *channel.Seats[*listener] { return &p.seats }
 
 // firstListener returns where the numbers of this process's listeners begin.
 func firstListener() uint64 { return uint64(os.Getpid())<<30 + 1 }
+
+// Ready implements eventloop.Handler.
+func (p *listener) Ready(r eventloop.Readiness) {
+	h := p.h
+	if r&(eventloop.Readable|eventloop.MaybeGone) != 0 {
+		h.read(p)
+	}
+	if r&eventloop.Writable != 0 && p.state != listenerGone {
+		h.room(p)
+	}
+	if c := &h.cast; len(c.backlog) > 0 && c.young == 0 && !c.turning {
+		c.turning = true
+		h.waker.Wake() // nobody is waited for any more
+	}
+}
+
+// maxListenerInput bounds what a listener may send; there is no use in any of it.
+const maxListenerInput = 16 << 10
+
+// read takes what a listener has sent: nothing that counts, but its end.
+func (h *channels) read(p *listener) {
+	var buf [4 << 10]byte
+	for {
+		n, err := receive(p.watch.Fd(), buf[:])
+		switch {
+		case err == unix.EAGAIN:
+			return
+		case err != nil:
+			h.end(p, err.Error())
+			return
+		case n == 0:
+			h.end(p, "the client has left")
+			return
+		case int(p.input)+n > maxListenerInput:
+			h.drop(p, "has sent more than a request")
+			return
+		default:
+			p.input += uint16(n)
+		}
+	}
+}
 
 func (p *listener) client() *ChannelClient {
 	c := &ChannelClient{Number: p.number}
@@ -84,7 +128,7 @@ func (p *listener) String() string {
 	c := p.client()
 	switch {
 	case c.Address == "":
-		return "unix client " + strconv.Itoa(int(p.fd))
+		return "unix client " + strconv.Itoa(p.watch.Fd())
 	case c.Port == "":
 		return c.Address
 	}
@@ -120,7 +164,7 @@ func (h *channels) drop(p *listener, why string) {
 		return
 	}
 	h.blame(LevelInfo, p.String(), "a listener of "+p.seats.Names()[0]+" "+why+" and has been dropped")
-	resetOnClose(int(p.fd))
+	resetOnClose(p.watch.Fd())
 	h.end(p, why)
 }
 
@@ -133,26 +177,27 @@ func (h *channels) end(p *listener, why string) {
 	if l.debug >= 2 {
 		l.tracef("%s listens no more: %s", p, why)
 	}
-	h.detach(p, true)
-	unix.Close(int(p.fd))
+	unix.Close(h.detach(p, true))
 	if p.log != nil {
 		l.accountListener(p)
 	}
 	l.makeRoom(true)
 }
 
-// detach makes the loop know nothing of p but its descriptor. tell: it has left.
-func (h *channels) detach(p *listener, tell bool) {
+// detach makes the loop know nothing of p, whose descriptor it returns. tell: it has left.
+func (h *channels) detach(p *listener, tell bool) (fd int) {
 	if p.queue != nil {
 		h.caughtUp(p)
 		p.queue = nil
 	}
 	p.state = listenerGone
-	h.watch.remove(p.fd)
+	fd = p.watch.Fd()
+	p.watch.Remove()
+	descriptors.Release(fd)
 	h.beats.remove(p)
-	h.listeners[p.fd] = nil
 	h.live--
 	h.leave(p, tell)
+	return fd
 }
 
 // leave takes p out of its channels.
@@ -197,26 +242,22 @@ func (h *channels) finish(p *listener) {
 // finishAll ends all listeners. What has been published is sent before.
 func (h *channels) finishAll() {
 	h.castAll()
-	for _, p := range h.listeners {
-		if p != nil {
-			h.finish(p)
-		}
+	for p := range h.beats.all {
+		h.finish(p)
 	}
 }
 
 // closeAll is for those that finishAll has left.
 func (h *channels) closeAll() {
-	for _, p := range h.listeners {
-		if p != nil {
-			resetOnClose(int(p.fd))
-			h.end(p, "the server has shut down")
-		}
+	for p := range h.beats.all {
+		resetOnClose(p.watch.Fd())
+		h.end(p, "the server has shut down")
 	}
 }
 
 // accountListener writes the log lines of a listener that has ended.
 func (l *loop) accountListener(p *listener) {
-	x := flight{log: p.log, conn: accounted, handler: recorded{}, status: 200, sent: p.sent, framed: p.framed}
+	x := flight{log: p.log, conn: accounted, handler: recorded{}, status: 200, sent: p.sent, framed: int64(p.framed)}
 	p.log = nil
 	l.account(&x)
 }

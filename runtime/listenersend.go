@@ -66,14 +66,14 @@ func (h *channels) write(p *listener, events []*channel.Event) []*channel.Event 
 		}
 		n, err := 0, error(nil)
 		if k > 0 {
-			n, err = sendVector(int(p.fd), iov[:k])
+			n, err = sendVector(p.watch.Fd(), iov[:k])
 		}
 		if err != nil && err != unix.EAGAIN {
 			h.end(p, err.Error())
 			return nil
 		}
 		if n > 0 {
-			p.active = h.l.now
+			p.active = ticks(h.l.now)
 		}
 		full := n < total
 		events = h.taken(p, events, n)
@@ -111,7 +111,7 @@ func (h *channels) taken(p *listener, events []*channel.Event, n int) []*channel
 		off = 0
 		text := len(e.Text())
 		p.sent += int64(text)
-		p.framed += int64(size - text)
+		p.framed += uint32(size - text)
 		events = events[1:]
 	}
 	return nil
@@ -139,8 +139,8 @@ func (h *channels) lag(p *listener) {
 	}
 	h.laggards[p] = struct{}{}
 	h.cast.young++
-	p.grace = h.cast.grace
-	h.watch.change(p.fd, true)
+	p.queue.grace = h.cast.grace
+	_ = p.watch.WantRoom(true) // it cannot fail: the descriptor is watched
 }
 
 // caughtUp ends that, if p is behind.
@@ -149,7 +149,7 @@ func (h *channels) caughtUp(p *listener) {
 		return
 	}
 	delete(h.laggards, p)
-	if p.grace == h.cast.grace && h.cast.young > 0 {
+	if p.queue.grace == h.cast.grace && h.cast.young > 0 {
 		h.cast.young--
 	}
 }
@@ -181,12 +181,12 @@ func (h *channels) room(p *listener) {
 		q.events = rest
 		return
 	}
-	p.queue = nil
 	h.caughtUp(p)
+	p.queue = nil
 	if p.state == listenerEnding {
 		h.end(p, "the stream has ended")
 		return
 	}
 	p.state = listenerIdle
-	h.watch.change(p.fd, false)
+	_ = p.watch.WantRoom(false)
 }

@@ -169,10 +169,6 @@ func (l *loop) open(c *conn) {
 		return
 	}
 	descriptors.Hold(c.fd)
-	for c.fd >= len(l.conns) {
-		l.conns = append(l.conns, nil)
-	}
-	l.conns[c.fd] = c
 	if l.paced && sameMachine(c.local, c.remote) {
 		unpace(c.fd)
 	}

@@ -13,8 +13,7 @@ import (
 // poller is what the loop reads with.
 type poller struct {
 	events *eventloop.Loop
-	conns  []*conn // by descriptor
-	buffer []byte  // what is read goes here
+	buffer []byte // what is read goes here
 }
 
 // endOfBatch passes on what a batch of events has brought.

@@ -249,8 +249,6 @@ func (s *Server) Close() error {
 	case <-s.over: // the loop has failed
 	}
 	s.gate.shut()
-	s.do(s.loop.channels.watch.close)
-	s.loop.channels.watch.await()
 	close(s.loop.ended)
 	s.loop.events.Stop()
 	<-s.over

@@ -283,7 +283,7 @@ func TestBatches(t *testing.T) {
 			t.Errorf("called after event %d, seen after %d", callAt, calledAt)
 		}
 		for i := range watches {
-			fd := watches[i].fd
+			fd := watches[i].Fd()
 			watches[i].Remove()
 			unix.Close(fd)
 		}

@@ -22,7 +22,7 @@ type Handler interface{ Ready(r Readiness) }
 type Watch struct {
 	loop    *Loop
 	handler Handler
-	fd      int
+	fd      int32
 	queued  bool // it is in Loop.again
 	room    bool
 }
@@ -42,12 +42,20 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 		l.watches = append(l.watches, nil)
 	}
 	l.watches[fd] = w
-	*w = Watch{loop: l, handler: h, fd: fd, queued: w.queued}
+	*w = Watch{loop: l, handler: h, fd: int32(fd), queued: w.queued}
 	return nil
 }
 
 // Watched reports whether w watches a descriptor.
 func (w *Watch) Watched() bool { return w.loop != nil }
+
+// Fd returns the descriptor that w watches, or -1.
+func (w *Watch) Fd() int {
+	if w.loop == nil {
+		return -1
+	}
+	return int(w.fd)
+}
 
 // WantRoom says whether room in the socket is news (Writable). If there is room already, it is.
 func (w *Watch) WantRoom(want bool) error {
@@ -55,7 +63,7 @@ func (w *Watch) WantRoom(want bool) error {
 		return nil
 	}
 	w.room = want
-	return w.loop.poller.wantRoom(w.fd, want)
+	return w.loop.poller.wantRoom(int(w.fd), want)
 }
 
 // Again lets the handler have another turn, as if the descriptor were readable, when others have had theirs.
@@ -75,7 +83,7 @@ func (w *Watch) Remove() {
 	}
 	if l.watches[w.fd] == w {
 		l.watches[w.fd] = nil
-		l.poller.remove(w.fd)
+		l.poller.remove(int(w.fd))
 	}
 	*w = Watch{queued: w.queued}
 }
