@@ -1,4 +1,4 @@
-/* What the process reports when C code of the application crashes, or the application calls os._exit().
+/* What the process reports when C code of the application crashes, the application calls os._exit(), or no thread can be started.
  *
  * Go's runtime would write a dump of all goroutines and registers, some 250 lines that show nothing
  * of the application. Instead, the stacks of the Python threads are written, and one line.
@@ -18,6 +18,7 @@
 #include "interp.h"
 #include "shim_stack.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
@@ -105,10 +107,15 @@ static void exit_now(int status) {
   for (;;) syscall(SYS_exit_group, status);
 }
 
+static void fail(const char *const *pieces) __attribute__((noreturn));
+static void fail(const char *const *pieces) {
+  report_all(pieces);
+  exit_now(watching && !*loading ? 1 : 3);
+}
+
 void fapws_crash_exit(const char *text, const char *more, const char *rest) {
   say("\n", 1); /* Go has begun a line */
-  report_all((const char *[]){text, more, rest, NULL});
-  exit_now(*loading ? 3 : 1);
+  fail((const char *[]){text, more, rest, NULL});
 }
 
 static void crash(int sig, siginfo_t *info, void *context) {
@@ -202,4 +209,24 @@ void _exit(int status) {
     if (*loading) status = 3;
   }
   exit_now(status);
+}
+
+/* --- no more threads ------------------------------------------------------------ */
+
+static int can_start_process(void) {
+  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* not fork(), which runs handlers */
+  if (pid == 0) exit_now(0);
+  if (pid > 0) waitpid(pid, NULL, 0);
+  return pid > 0 || errno != EAGAIN;
+}
+
+/* In the place of libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and
+ * would write a dump of all goroutines. limits.c looks for limits that are too low for the start. */
+void abort(void) {
+  if (!can_start_process())
+    fail((const char *[]){"cannot start another thread: a limit of processes is reached",
+                          "; raise it (ulimit -u, TasksMax of systemd, pids limit of the container)", NULL});
+  void (*real)(void) = (void (*)(void))dlsym(RTLD_NEXT, "abort");
+  if (real) real();
+  for (;;) raise(SIGKILL);
 }

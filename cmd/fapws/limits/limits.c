@@ -4,6 +4,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
+#include "groups.h"
+
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -27,7 +29,7 @@
 #endif
 #define WRITABLE (96 * MIB) /* of RESERVED */
 
-/* Starting the threads is only tried with a lower limit of processes, or a higher one of stacks: it takes 0.3 ms. */
+/* Starting the threads is only tried with a lower limit of processes, or a higher one of stacks: it takes 0.4 ms. */
 #define PLENTY_OF_PROCESSES 2000
 #define LARGE_STACK (256 * MIB)
 
@@ -102,5 +104,5 @@ __attribute__((constructor)) static void check_limits(void) {
     mallopt(M_ARENA_MAX, 2); /* each arena reserves 64 MiB, otherwise one for each thread */
 #endif
   }
-  if (limit_of(RLIMIT_NPROC) < PLENTY_OF_PROCESSES || (stack != RLIM_INFINITY && stack > LARGE_STACK)) check_threads(stack);
+  if (limit_of(RLIMIT_NPROC) < PLENTY_OF_PROCESSES || fapws_group_limit("") < PLENTY_OF_PROCESSES || (stack != RLIM_INFINITY && stack > LARGE_STACK)) check_threads(stack);
 }

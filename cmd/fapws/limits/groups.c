@@ -1,0 +1,57 @@
+/* Reads the limit of processes of control groups, before Go's runtime starts. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include "groups.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Returns the number at the beginning of a file, or ULLONG_MAX. */
+static unsigned long long number_in(const char *path) {
+  char text[32];
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0) close(fd);
+  if (n <= 0 || text[0] < '0' || text[0] > '9') return ULLONG_MAX; /* "max" */
+  text[n] = 0;
+  return strtoull(text, NULL, 10);
+}
+
+/* Returns the lowest limit of processes (pids.max) of a control group and those above it. group is its path below top in root,
+ * and is shortened. */
+static unsigned long long lowest_in(const char *root, const char *top, char *group) {
+  unsigned long long lowest = ULLONG_MAX;
+  for (char *end = group + strlen(group);; *end = 0) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s%s%s/pids.max", root, top, group);
+    unsigned long long limit = number_in(path);
+    if (limit < lowest) lowest = limit;
+    if (end == group || !(end = strrchr(group, '/'))) return lowest;
+  }
+}
+
+/* cgroups(7), version 2 ("0::/GROUP") or 1 ("8:pids:/GROUP"). */
+unsigned long long fapws_group_limit(const char *root) {
+  char line[PATH_MAX];
+  unsigned long long lowest = ULLONG_MAX;
+  snprintf(line, sizeof line, "%s/proc/self/cgroup", root);
+  FILE *groups = fopen(line, "re");
+  while (groups && fgets(line, sizeof line, groups)) {
+    char *group = strchr(line, '/');
+    if (!group) continue;
+    group[strcspn(group, "\n")] = 0;
+    unsigned long long limit = ULLONG_MAX;
+    if (strncmp(line, "0::", 3) == 0)
+      limit = lowest_in(root, "/sys/fs/cgroup", group);
+    else if (strstr(line, ":pids:"))
+      limit = lowest_in(root, "/sys/fs/cgroup/pids", group);
+    if (limit < lowest) lowest = limit;
+  }
+  if (groups) fclose(groups);
+  return lowest;
+}
