@@ -19,6 +19,7 @@ import (
 
 // process is one fork server, from its start to its end.
 type process struct {
+	o       *Options
 	cmd     *exec.Cmd
 	control *net.UnixConn
 	exited  chan struct{} // closed when it has ended
@@ -46,20 +47,18 @@ type running struct {
 
 // loadError says that a fork server has ended before it served. It has said why
 // unless it was killed.
-type loadError struct{ state *os.ProcessState }
-
-// Error implements error.
-func (e *loadError) Error() string {
-	status, ok := e.state.Sys().(syscall.WaitStatus)
-	if !ok {
-		return "the fork server " + e.state.String()
-	}
-	return "the fork server " + ending(status)
+type loadError struct {
+	code int // exit status, -1 if it was killed
+	how  string
 }
 
+// Error implements error.
+func (e *loadError) Error() string { return e.how }
+
 // startProcess starts a fork server and returns what it has loaded.
-func startProcess(cmd *exec.Cmd) (p *process, loaded []byte, err error) {
-	p = &process{cmd: cmd, exited: make(chan struct{}), children: map[uint64]*running{}}
+func startProcess(o *Options) (p *process, loaded []byte, err error) {
+	cmd := o.Command()
+	p = &process{o: o, cmd: cmd, exited: make(chan struct{}), children: map[uint64]*running{}}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
@@ -87,7 +86,7 @@ func startProcess(cmd *exec.Cmd) (p *process, loaded []byte, err error) {
 	if loaded, err = io.ReadAll(from); err != nil || len(loaded) == 0 {
 		p.control.Close()
 		_ = cmd.Wait()
-		return nil, nil, &loadError{cmd.ProcessState}
+		return nil, nil, &loadError{cmd.ProcessState.ExitCode(), p.ended()}
 	}
 	return p, loaded, nil
 }
@@ -181,7 +180,7 @@ func (p *process) listen() {
 		p.heard(o)
 	}
 	_ = p.cmd.Wait()
-	p.how = (&loadError{p.cmd.ProcessState}).Error()
+	p.how = p.ended()
 	p.mu.Lock()
 	for _, run := range p.children {
 		p.over(run, errGone, "lost the fork server")
@@ -205,7 +204,7 @@ func (p *process) heard(o order) {
 	case opFailedTo:
 		p.over(run, fmt.Errorf("fork: %w", syscall.Errno(o.Value)), "")
 	case opEnded:
-		p.over(run, nil, ending(syscall.WaitStatus(o.Value)))
+		p.over(run, nil, p.ending(syscall.WaitStatus(o.Value)))
 	}
 }
 
@@ -225,16 +224,30 @@ func (p *process) over(run *running, fail error, how string) {
 	close(run.ended)
 }
 
-// ending describes how a process has ended.
-func ending(status syscall.WaitStatus) string {
-	if status.Signaled() {
-		core := ""
-		if status.CoreDump() {
-			core = ", core dumped"
-		}
-		return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), core)
+// ended describes how the fork server has ended.
+func (p *process) ended() string {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		return "the fork server " + p.cmd.ProcessState.String()
 	}
-	return fmt.Sprintf("exited with status %d", status.ExitStatus())
+	return "the fork server " + p.ending(status)
+}
+
+// ending describes how a process has ended.
+func (p *process) ending(status syscall.WaitStatus) string {
+	if !status.Signaled() {
+		return fmt.Sprintf("exited with status %d", status.ExitStatus())
+	}
+	more := ""
+	if status.CoreDump() {
+		more = ", core dumped"
+	}
+	if status.Signal() == syscall.SIGKILL && p.o.Killed != nil {
+		if why := p.o.Killed(); why != "" {
+			more = ": " + why
+		}
+	}
+	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
 // end ends the fork server, and with it the children that are left: at once after d.

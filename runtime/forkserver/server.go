@@ -23,6 +23,10 @@ type Options struct {
 	// server has ended while the Server was open. Another one is started then.
 	Log func(line string)
 
+	// Killed returns why the kernel has killed a process (SIGKILL), "" if that is not known. It is called
+	// from any goroutine. Optional.
+	Killed func() string
+
 	// Failed is called once, on a separate goroutine, when the next one cannot take its
 	// place: no request can be answered any more. line says why.
 	Failed func(line string)
@@ -69,10 +73,10 @@ func (e *LoadError) Error() string { return e.line }
 // Open starts the fork server and returns what it has loaded. The error is a *LoadError
 // or one line.
 func Open(o Options) (s *Server, loaded []byte, err error) {
-	p, loaded, err := startProcess(o.Command())
+	p, loaded, err := startProcess(&o)
 	var failed *loadError
 	if errors.As(err, &failed) {
-		return nil, nil, &LoadError{failed.state.ExitCode(), err.Error()}
+		return nil, nil, &LoadError{failed.code, err.Error()}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -143,7 +147,7 @@ func (s *Server) watch(p *process) {
 	}
 	s.o.Log(p.how + "; starting another one")
 	for pause := time.Second; ; pause = min(2*pause, longestPause) {
-		next, loaded, err := startProcess(s.o.Command())
+		next, loaded, err := startProcess(&s.o)
 		if err == nil && !bytes.Equal(loaded, s.loaded) {
 			next.listenToEnd()
 			s.mu.Lock()

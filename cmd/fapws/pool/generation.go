@@ -257,10 +257,15 @@ func (s *Pool) batchFailed(w *worker, how string, code int, said bool) {
 	if w != nil {
 		name = fmt.Sprintf("worker %d", w.pid)
 	}
-	ended := name + " " + how // the log has the reason already
-	s.failure = ended
+	s.failure = name + " " + how
 	if w != nil && w.reason != "" {
 		s.failure += ": " + w.reason
+	}
+	ended := func(next string) string {
+		if w != nil && !said {
+			return w.ended(how, next)
+		}
+		return name + " " + how + ": " + next // the log has the reason already
 	}
 	switch {
 	case s.first() && (!s.o.Stay || said && code == wrongUsage):
@@ -271,11 +276,11 @@ func (s *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		s.fail(err)
 		return
 	case s.first():
-		s.o.Log(runtime.LevelError, ended+": waiting for a change")
+		s.o.Log(runtime.LevelError, ended("waiting for a change"))
 	case g.upgrade:
-		s.o.Log(runtime.LevelError, ended+": not upgraded, the old workers go on")
+		s.o.Log(runtime.LevelError, ended("not upgraded, the old workers go on"))
 	default:
-		s.o.Log(runtime.LevelError, ended+": not reloaded, the old workers go on")
+		s.o.Log(runtime.LevelError, ended("not reloaded, the old workers go on"))
 	}
 	s.event(Failed, s.failure)
 	s.showFailure(w)

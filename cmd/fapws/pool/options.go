@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -58,6 +59,9 @@ type Options struct {
 	// PassStderr says that workers cannot open what this process has as standard error: it
 	// comes with the message to open the log files anew.
 	PassStderr bool
+
+	// Root is the root directory, where the kernel tells of limits and of what it has killed. Optional: /.
+	Root fs.FS
 
 	Log func(runtime.Level, string)
 }

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 )
 
@@ -47,6 +48,9 @@ type Pool struct {
 
 // New makes a pool that does nothing before Run.
 func New(o Options) *Pool {
+	if o.Root == nil {
+		o.Root = os.DirFS("/")
+	}
 	return &Pool{
 		o:         o,
 		events:    make(chan func()),
@@ -284,10 +288,13 @@ func (s *Pool) loaded(w *worker, settled *Settled) {
 	}
 }
 
-// died is called when the process of w has ended; how says how.
-func (s *Pool) died(w *worker, how string, code int) {
-	if w.why != "" {
+// died is called when the process of w has ended; how says how. killed: with SIGKILL.
+func (s *Pool) died(w *worker, how string, code int, killed bool) {
+	switch {
+	case w.why != "":
 		how = w.why + " and was killed"
+	case killed && w.reason == "":
+		w.reason = memory.Exceeded(s.o.Root, w.kills)
 	}
 	was := w.state
 	w.setState(Dead)

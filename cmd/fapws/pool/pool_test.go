@@ -3,7 +3,9 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -129,6 +131,33 @@ func TestReplace(t *testing.T) {
 	now := h.serving(2)
 	eventually(t, "both answer", func() bool { return h.ask() == now[0] })
 	eventually(t, "both answer", func() bool { return h.ask() == now[1] })
+}
+
+// A worker that the kernel has killed for want of memory is told from one that somebody has killed.
+func TestOutOfMemory(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(root+"/"+name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(root+"/"+name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("proc/meminfo", "MemTotal: 1048576 kB\n")
+	put("proc/self/cgroup", "0::/fapws.service\n")
+	put("sys/fs/cgroup/fapws.service/memory.max", "67108864\n")
+	put("sys/fs/cgroup/fapws.service/memory.events", "max 9\noom_kill 5\n")
+	h := start(t, "", func(o *Options) { o.Root = os.DirFS(root) })
+	pids := h.serving(2)
+	h.kill(pids[0], syscall.SIGKILL)
+	h.says(fmt.Sprintf("warning worker %d was killed by SIGKILL: a new one is started", pids[0]))
+	put("sys/fs/cgroup/fapws.service/memory.events", "max 9\noom_kill 6\n")
+	h.kill(pids[1], syscall.SIGKILL)
+	h.says(fmt.Sprintf("warning worker %d was killed by SIGKILL: the memory limit of 64 MiB was reached; a new one is started", pids[1]))
+	h.serving(2)
 }
 
 func TestBackoff(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 )
 
@@ -265,7 +266,7 @@ func (s *Pool) resume(h *Handover) {
 			s.o.Log(runtime.LevelError, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{s: s, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens}
+		w := &worker{s: s, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, kills: memory.Kills(s.o.Root)}
 		if one.Slot >= 0 {
 			w.slot = s.slots[one.Slot]
 			w.slot.worker = w

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 )
 
@@ -54,6 +55,7 @@ type worker struct {
 	limit   *time.Timer   // kills it when a step takes too long
 	why     string        // why it was killed, if the supervisor did
 	reason  string        // why it ends, as it has said itself, perhaps with advice behind "; "
+	kills   int           // memory.Kills before its start
 	idle    bool          // nobody reads its channel: see handOver
 	silent  chan struct{} // closed when all that it has said was heard
 	said    func()        // closes it
@@ -88,6 +90,7 @@ func (s *Pool) startAs(program, role string) (*worker, error) {
 		files = append(files, os.Stderr)
 		lasting = strconv.Itoa(fd + 1)
 	}
+	kills := memory.Kills(s.o.Root)
 	process, err := os.StartProcess(program, s.o.Args, &os.ProcAttr{
 		Dir:   s.o.Dir,
 		Env:   append(os.Environ(), fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+s.relay.epoch),
@@ -98,7 +101,7 @@ func (s *Pool) startAs(program, role string) (*worker, error) {
 		channel.Close()
 		return nil, err
 	}
-	w := &worker{s: s, pid: process.Pid, process: process, channel: channel, started: time.Now(), hearing: heard}
+	w := &worker{s: s, pid: process.Pid, process: process, channel: channel, started: time.Now(), hearing: heard, kills: kills}
 	s.o.Log(runtime.LevelDebug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(s.o.LoadTimeout, fmt.Sprintf("has not loaded within %v", s.o.LoadTimeout))
 	s.watch(w)
@@ -118,7 +121,7 @@ func (s *Pool) watch(w *worker) {
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
-		s.post(func() { s.died(w, howEnded(state, err), exitCode(state)) })
+		s.post(func() { s.died(w, howEnded(state, err), exitCode(state), signalOf(state) == syscall.SIGKILL) })
 	}()
 }
 
@@ -227,10 +230,20 @@ func howEnded(state *os.ProcessState, err error) string {
 	if state == nil {
 		return fmt.Sprintf("has ended (%v)", err)
 	}
-	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		return "was killed by " + unix.SignalName(status.Signal())
+	if sig := signalOf(state); sig != 0 {
+		return "was killed by " + unix.SignalName(sig)
 	}
 	return fmt.Sprintf("has ended with code %d", state.ExitCode())
+}
+
+// signalOf returns the signal that has ended a process, 0 if none has.
+func signalOf(state *os.ProcessState) syscall.Signal {
+	if state != nil {
+		if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return status.Signal()
+		}
+	}
+	return 0
 }
 
 // ended returns a line for the log: how w has ended, why if that is known, and what happens next.

@@ -14,6 +14,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/logs"
+	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
 	"fapws/pybridge"
 	"fapws/runtime"
@@ -83,7 +84,14 @@ func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
 
 // openForks starts the fork server, which loads the application.
 func (s *service) openForks() error {
-	server, loaded, err := forkserver.Open(forkserver.Options{Command: s.forkCommand, Log: func(line string) { s.log.Log(runtime.LevelError, line) }, Failed: s.forksFailed})
+	root := os.DirFS("/")
+	before := memory.Kills(root)
+	server, loaded, err := forkserver.Open(forkserver.Options{
+		Command: s.forkCommand,
+		Log:     func(line string) { s.log.Log(runtime.LevelError, line) },
+		Killed:  func() string { return memory.Exceeded(root, before) },
+		Failed:  s.forksFailed,
+	})
 	var failed *forkserver.LoadError
 	switch {
 	case errors.As(err, &failed) && failed.Code >= 0:
