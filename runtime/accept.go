@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/listen"
 )
 
 const (
@@ -45,7 +45,7 @@ type accepting struct {
 	stopped atomic.Bool // set with mu held
 
 	mu        sync.Mutex
-	listeners []*Listener
+	listeners []*listen.Listener
 	failed    error // why a listener accepts no more, although it should
 }
 
@@ -53,7 +53,7 @@ type accepting struct {
 // was left in its queue.
 type acceptor struct {
 	l       *loop
-	ln      *Listener
+	ln      *listen.Listener
 	fd      int
 	local   net.Addr // of its connections; nil: each one is asked
 	watch   eventloop.Watch
@@ -62,7 +62,7 @@ type acceptor struct {
 
 // Accept starts to accept connections on ln, which the server owns from now on. Call it after Serve; after
 // Shutdown or Retire it only closes ln. It is safe for concurrent use.
-func (s *Server) Accept(ln *Listener) {
+func (s *Server) Accept(ln *listen.Listener) {
 	a := &s.loop.accepting
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -87,17 +87,17 @@ func (s *Server) StopAccepting() {
 	}
 }
 
-func (s *Server) closeListener(ln *Listener) {
+func (s *Server) closeListener(ln *listen.Listener) {
 	if err := ln.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		s.logf(LevelWarning, "closing %s: %v", ln.Addr(), err)
 	}
 }
 
 // listen accepts from ln from now on.
-func (l *loop) listen(ln *Listener) {
-	d := &acceptor{l: l, ln: ln, fd: int(ln.file.Fd())}
-	if a, ok := ln.addr.(*net.TCPAddr); !ok || !a.IP.IsUnspecified() {
-		d.local = ln.addr
+func (l *loop) listen(ln *listen.Listener) {
+	d := &acceptor{l: l, ln: ln, fd: ln.Fd()}
+	if a, ok := ln.Addr().(*net.TCPAddr); !ok || !a.IP.IsUnspecified() {
+		d.local = ln.Addr()
 	}
 	l.accepting.acceptors = append(l.accepting.acceptors, d)
 	if err := l.events.Add(&d.watch, d.fd, d); err != nil {
@@ -106,7 +106,7 @@ func (l *loop) listen(ln *Listener) {
 }
 
 // unlisten closes ln.
-func (l *loop) unlisten(ln *Listener) {
+func (l *loop) unlisten(ln *listen.Listener) {
 	a := &l.accepting
 	if i := slices.IndexFunc(a.acceptors, func(d *acceptor) bool { return d.ln == ln }); i >= 0 {
 		a.acceptors[i].watch.Remove()
@@ -138,7 +138,7 @@ func (l *loop) accept(d *acceptor) {
 		switch err {
 		case nil:
 			a.starved = time.Time{}
-			c := l.s.newConn(fd, d.localOf(fd), addrOf(remote))
+			c := l.s.newConn(fd, d.localOf(fd), listen.AddrOf(remote))
 			if full {
 				l.reject(c)
 			} else {
@@ -179,9 +179,9 @@ func (d *acceptor) localOf(fd int) net.Addr {
 	}
 	local, err := unix.Getsockname(fd)
 	if err != nil {
-		return d.ln.addr
+		return d.ln.Addr()
 	}
-	return addrOf(local)
+	return listen.AddrOf(local)
 }
 
 // unacceptable is for errors after which a listener accepts no more.
@@ -262,30 +262,6 @@ func (a *accepting) closeReserve() {
 		descriptors.Release(a.reserve)
 		unix.Close(a.reserve)
 	}
-}
-
-// addrOf returns an address as package net has it.
-func addrOf(a unix.Sockaddr) net.Addr {
-	switch a := a.(type) {
-	case *unix.SockaddrInet4:
-		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
-	case *unix.SockaddrInet6:
-		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port, Zone: zoneName(a.ZoneId)}
-	case *unix.SockaddrUnix:
-		return &net.UnixAddr{Name: a.Name, Net: "unix"}
-	}
-	return &net.UnixAddr{Net: "unix"}
-}
-
-// zoneName returns the name of an interface, given its number; "" for 0.
-func zoneName(id uint32) string {
-	if id == 0 {
-		return ""
-	}
-	if i, err := net.InterfaceByIndex(int(id)); err == nil {
-		return i.Name
-	}
-	return strconv.Itoa(int(id))
 }
 
 // descriptorOf returns a descriptor of a connection, which it closes.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
 
 	"golang.org/x/sys/unix"
 )
@@ -368,7 +369,7 @@ func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
 // listen makes the server serve h on a free port.
 func (s *testServer) listen(t testing.TB, h Handler, mounts ...Mount) {
 	t.Helper()
-	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +379,7 @@ func (s *testServer) listen(t testing.TB, h Handler, mounts ...Mount) {
 	for i := range mounts {
 		mounts[i].Index = i
 	}
-	if err := s.Serve([]*Listener{ln}, []Site{{Table: mounts}}, h); err != nil {
+	if err := s.Serve([]*listen.Listener{ln}, []Site{{Table: mounts}}, h); err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()

@@ -5,12 +5,14 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"fapws/runtime/listen"
 )
 
 // sharing makes n servers that accept on one socket, each of which runs one request at a time.
 func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (servers []*testServer, addr string) {
 	t.Helper()
-	f, err := Socket("127.0.0.1:0", DefaultListenOptions)
+	f, err := listen.Socket("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -18,7 +20,7 @@ func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (ser
 	for range n {
 		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), Mount{Prefix: "/", Occupies: true})
 		s.do(func() { s.loop.accepting.balance.moment = moment })
-		ln, err := FromFile(f)
+		ln, err := listen.FromFile(f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/cache"
 	"fapws/runtime/channel"
 	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
 )
 
 // listening is an application whose /listen/a,b answers with channels a and b; all
@@ -407,7 +408,7 @@ func TestListenerOnAUnixSocket(t *testing.T) {
 	cfg.Channels.HandOver = true
 	s, next := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
 	path := t.TempDir() + "/s"
-	ln, err := Listen("unix:"+path, DefaultListenOptions)
+	ln, err := listen.Open("unix:"+path, listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

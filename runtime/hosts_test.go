@@ -3,6 +3,8 @@ package runtime
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/listen"
 )
 
 // serveSites starts a server with sites; a answers where they name nothing else.
@@ -16,11 +18,11 @@ func serveSites(t testing.TB, cfg Config, a Handler, sites ...Site) *testServer 
 	if ts.Server, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.Serve([]*Listener{ln}, sites, a); err != nil {
+	if err := ts.Serve([]*listen.Listener{ln}, sites, a); err != nil {
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()

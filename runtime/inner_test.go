@@ -11,6 +11,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
 )
 
 // serveBackend starts a server with an application below / and a responder
@@ -28,11 +29,11 @@ func serveBackend(t testing.TB, cfg Config, a *app, f backend.Func, mounts ...Mo
 	if ts.Server, err = New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ts.Serve([]*Listener{ln}, []Site{{Table: all}}, a); err != nil {
+	if err := ts.Serve([]*listen.Listener{ln}, []Site{{Table: all}}, a); err != nil {
 		t.Fatal(err)
 	}
 	ts.addr = ln.Addr().String()

@@ -1,10 +1,6 @@
 package runtime
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/unix"
-)
+import "fmt"
 
 // Intact returns an error, of one line, if the server can answer no more requests because a descriptor
 // that it needs was closed, or is another file now: applications close what is not their own
@@ -23,18 +19,9 @@ func (s *Server) Intact() error {
 		return fmt.Errorf("the application has closed what accepting connections needs: %w", a.failed)
 	}
 	for _, ln := range a.listeners {
-		if fd := int(ln.file.Fd()); inodeOf(fd) != ln.inode {
-			return fmt.Errorf("the application has closed descriptor %d, which listened on %s", fd, ln.addr)
+		if err := ln.Intact(); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// inodeOf returns the number of an open file, 0 for none.
-func inodeOf(fd int) uint64 {
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil {
-		return 0
-	}
-	return st.Ino
 }

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/listen"
 	"fapws/runtime/route"
 	"fapws/runtime/static"
 )
@@ -26,7 +27,7 @@ type loop struct {
 	cfg   *Config
 	debug int
 	timed bool // requests are timed, for the access log or Debug
-	paced bool // TCP connections are, unless we say otherwise: see paces
+	paced bool // TCP connections are, unless we say otherwise: see listen.Paces
 
 	poller
 	wake      wake
@@ -112,7 +113,7 @@ func newLoop(s *Server) *loop {
 		drained:   make(chan struct{}),
 		ended:     make(chan struct{}),
 		start:     time.Now(),
-		paced:     paces(),
+		paced:     listen.Paces(),
 	}
 	l.accepting.balance.moment = leaveFor
 	l.unsent.clients = make(map[string]*backlog)
@@ -169,8 +170,8 @@ func (l *loop) open(c *conn) {
 		return
 	}
 	descriptors.Hold(c.fd)
-	if l.paced && sameMachine(c.local, c.remote) {
-		unpace(c.fd)
+	if l.paced && listen.SameMachine(c.local, c.remote) {
+		listen.Unpace(c.fd)
 	}
 	l.came()
 	if c.rejected {

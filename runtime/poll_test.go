@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/eventloop"
+	"fapws/runtime/listen"
 )
 
 // kept returns a connection that has been used.
@@ -124,7 +125,7 @@ func TestTasksWithoutEnd(t *testing.T) {
 // Whatever a proxy says, a unix socket is not edge-triggered.
 func TestEdgeOfUnixSocket(t *testing.T) {
 	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
-	ln, err := Listen("unix:"+t.TempDir()+"/s", DefaultListenOptions)
+	ln, err := listen.Open("unix:"+t.TempDir()+"/s", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

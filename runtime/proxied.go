@@ -7,6 +7,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/listen"
 	"fapws/runtime/route"
 )
 
@@ -58,7 +59,7 @@ func (l *loop) announced(c *conn, data []byte) (rest []byte, ok bool) {
 		l.keep(c, data)
 		buf = c.pending()
 	}
-	h, n, err := parseProxy(buf)
+	h, n, err := listen.ParseProxyHeader(buf)
 	switch {
 	case err == http1.ErrNeedMore:
 		if len(c.in) == 0 {
@@ -66,7 +67,7 @@ func (l *loop) announced(c *conn, data []byte) (rest []byte, ok bool) {
 		}
 		return nil, false
 	case err != nil:
-		l.s.logf(LevelDebug, "%s is closed: %v: %s", c, err, excerpt(buf[:min(len(buf), maxProxyLine)]))
+		l.s.logf(LevelDebug, "%s is closed: %v: %s", c, err, excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
 		l.close(c, "no PROXY header")
 		return nil, false
 	}
@@ -83,18 +84,18 @@ func (l *loop) announced(c *conn, data []byte) (rest []byte, ok bool) {
 // introduce makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
-func (l *loop) introduce(c *conn, h *proxyHeader) {
+func (l *loop) introduce(c *conn, h *listen.ProxyHeader) {
 	c.front.awaits = false
-	switch h.kind {
-	case proxyLocal:
+	switch h.Kind {
+	case listen.ProxyLocal:
 		return
-	case proxyAddresses:
-		c.remote, c.local = net.TCPAddrFromAddrPort(h.from), net.TCPAddrFromAddrPort(h.to)
+	case listen.ProxyAddresses:
+		c.remote, c.local = net.TCPAddrFromAddrPort(h.From), net.TCPAddrFromAddrPort(h.To)
 		c.front = l.cfg.front(c.remote)
-	case proxyUnix:
+	case listen.ProxyUnix:
 		c.remote = &net.UnixAddr{Net: "unix"}
 		c.front.trusted = false
-	case proxyUnknown:
+	case listen.ProxyUnknown:
 		c.front.trusted = false
 	}
 	if c.front != nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -172,6 +173,14 @@ func TestRootPathOfFiles(t *testing.T) {
 	}
 }
 
+// proxyVersion2 is a header of version 2 of the PROXY protocol.
+func proxyVersion2(command, family byte, payload string) string {
+	size := binary.BigEndian.AppendUint16(nil, uint16(len(payload)))
+	return "\r\n\r\n\x00\r\nQUIT\n" + string([]byte{command, family}) + string(size) + payload
+}
+
+const fourFour = "\xc0\x00\x02\x01\x0a\x00\x00\x02\x12\x67\x00\x50" // 192.0.2.1:4711 to 10.0.0.2:80
+
 func TestProxyProtocol(t *testing.T) {
 	const request = "GET /x HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 198.51.100.9\r\nConnection: close\r\n\r\n"
 	line := "PROXY TCP4 192.0.2.1 10.0.0.2 4711 80\r\n"
@@ -181,15 +190,15 @@ func TestProxyProtocol(t *testing.T) {
 		want         string // address of the client; empty: closed
 	}{
 		{"version 1", line, "192.0.2.1"},
-		{"version 2", binaryHeader(0x21, 0x11, fourFour+someTLV), "192.0.2.1"},
-		{"longest", binaryHeader(0x21, 0x11, fourFour+strings.Repeat("x", 4096-28)), "192.0.2.1"},
-		{"local", binaryHeader(0x20, 0, ""), "198.51.100.9"}, // the proxy's own, and trusted
+		{"version 2", proxyVersion2(0x21, 0x11, fourFour+"\x03\x00\x04abcd"), "192.0.2.1"},
+		{"longest", proxyVersion2(0x21, 0x11, fourFour+strings.Repeat("x", 4096-28)), "192.0.2.1"},
+		{"local", proxyVersion2(0x20, 0, ""), "198.51.100.9"}, // the proxy's own, and trusted
 		{"unknown", "PROXY UNKNOWN\r\n", "127.0.0.1"},
 		{"a trusted proxy before it", "PROXY TCP4 127.0.0.9 10.0.0.2 4711 80\r\n", "198.51.100.9"},
 		{"missing", "", ""},
 		{"twice", line + line, "400"},
 		{"malformed", "PROXY TCP4 192.0.2.1\r\n", ""},
-		{"too long", binaryHeader(0x21, 0x11, strings.Repeat("x", 5000)), ""},
+		{"too long", proxyVersion2(0x21, 0x11, strings.Repeat("x", 5000)), ""},
 	} {
 		s := serve(t, Config{Proxies: loopback, ProxyProtocol: true}, newApp(true, showSeen))
 		for _, pieces := range [][]string{{c.header + request}, {c.header, request}, strings.Split(c.header+request, "")} {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
 )
 
 // retiring waits until the loop of s knows that it retires.
@@ -162,7 +163,7 @@ func TestShutdownWhileRetiring(t *testing.T) {
 
 func TestAccept(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
-	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func TestAccept(t *testing.T) {
 		c.Close()
 		t.Error("still accepts")
 	}
-	late, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	late, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"fapws/runtime/cache"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/listen"
 )
 
 // Server serves sites on any number of listeners. Its methods
@@ -143,7 +144,7 @@ func (s *Server) do(f func()) {
 // where a mount names nothing else; nil if there is no such mount. Call it once;
 // more listeners may follow with Accept. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []*Listener, sites []Site, h Handler) error {
+func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
 	}

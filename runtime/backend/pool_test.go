@@ -21,6 +21,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
 )
 
 // server is a server of one responder.
@@ -55,12 +56,12 @@ func serve(t *testing.T, max int, f backend.Func) *server {
 	}
 	t.Cleanup(s.close)
 	pool := backend.New(max, s.log)
-	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.address = ln.Addr().String()
-	if err := s.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
+	if err := s.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: pool.Add(f)}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

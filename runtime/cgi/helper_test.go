@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/cgi"
+	"fapws/runtime/listen"
 )
 
 // site is a server with the programs of a folder at /cgi/.
@@ -46,13 +47,13 @@ func newSite(t *testing.T, scripts map[string]string, change func(*cgi.Options))
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })
-	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.addr = ln.Addr().String()
 	table := []runtime.Mount{{Prefix: "/cgi/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
+	if err := server.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -19,6 +19,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/cgi"
 	"fapws/runtime/fastcgi"
+	"fapws/runtime/listen"
 )
 
 // site is a server with a FastCGI application at "/app/".
@@ -44,7 +45,7 @@ func newSite(t *testing.T, o fastcgi.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func newSite(t *testing.T, o fastcgi.Options) *site {
 	})
 	s.addr = ln.Addr().String()
 	table := []runtime.Mount{{Prefix: "/app/", Handler: pool, Index: index}, {Prefix: "/there", Handler: pool, Index: there}}
-	if err := server.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
+	if err := server.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: table}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

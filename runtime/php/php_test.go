@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/cgi"
+	"fapws/runtime/listen"
 	"fapws/runtime/php"
 )
 
@@ -55,7 +56,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*php.Options))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*php.Options))
 		s.php.Close(time.Second)
 	})
 	s.addr = ln.Addr().String()
-	if err := server.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: index}}}}, nil); err != nil {
+	if err := server.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Handler: pool, Index: index}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -45,8 +45,8 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, s
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }
 
-// listen gives each connection of a listener to serve.
-func listen(t *testing.T, ln net.Listener, serve func(net.Conn)) {
+// serveOn gives each connection of a listener to serve.
+func serveOn(t *testing.T, ln net.Listener, serve func(net.Conn)) {
 	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
@@ -104,7 +104,7 @@ func TestTLSFailures(t *testing.T) {
 			t.Run(name+kind, func(t *testing.T) {
 				t.Parallel()
 				ln, port := listener(t)
-				listen(t, ln, test.serve)
+				serveOn(t, ln, test.serve)
 				o := test.options
 				o.Target = "https://127.0.0.1:" + port
 				address, logged := front(t, "/", o)
@@ -149,7 +149,7 @@ func TestTunnelToUnixSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen(t, ln, func(c net.Conn) {
+	serveOn(t, ln, func(c net.Conn) {
 		r := bufio.NewReader(c)
 		http.ReadRequest(r)
 		io.WriteString(c, accepted(key)+"\r\n")

@@ -316,7 +316,7 @@ func TestSecureReuse(t *testing.T) {
 			t.Fatal(err)
 		}
 		var connections atomic.Int64
-		listen(t, ln, func(c net.Conn) {
+		serveOn(t, ln, func(c net.Conn) {
 			connections.Add(1)
 			for in := bufio.NewReader(c); ; {
 				r, err := http.ReadRequest(in)

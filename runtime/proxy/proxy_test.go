@@ -20,6 +20,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/listen"
 	"fapws/runtime/proxy"
 )
 
@@ -47,12 +48,12 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
+	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	address = ln.Addr().String()
-	if err := s.Serve([]*runtime.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
+	if err := s.Serve([]*listen.Listener{ln}, []runtime.Site{{Table: []runtime.Mount{{Prefix: prefix, Handler: pool, Index: pool.Add(p), Tunnels: true, Resolved: true}}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	logged = func() string {

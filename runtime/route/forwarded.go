@@ -2,7 +2,6 @@ package route
 
 import (
 	"net/netip"
-	"strconv"
 	"strings"
 
 	"fapws/runtime/exchange"
@@ -136,7 +135,7 @@ func (o *Origin) setPort(s string) {
 	if s == "" {
 		return
 	}
-	if n, ok := ParsePort(s); ok && n > 0 {
+	if n, ok := http1.ParsePort(s); ok && n > 0 {
 		o.hostPort = s
 	} else {
 		o.bad("X-Forwarded-Port", s)
@@ -246,19 +245,10 @@ func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	if hasPort && strings.HasPrefix(port, "_") {
 		return addr.Unmap(), "", true
 	}
-	if _, ok := ParsePort(port); hasPort && !ok {
+	if _, ok := http1.ParsePort(port); hasPort && !ok {
 		return addr, "", false
 	}
 	return addr.Unmap(), port, true
-}
-
-// ParsePort reads a port as URIs and PROXY lines have it.
-func ParsePort(s string) (uint16, bool) {
-	if s == "" || s[0] < '0' || s[0] > '9' || s[0] == '0' && len(s) > 1 {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s, 10, 16)
-	return uint16(n), err == nil
 }
 
 // backwards goes through the members of a list (RFC 9110 §5.6.1) from its end.

@@ -20,6 +20,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/cgi"
 	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
 	"fapws/runtime/static"
 )
 
@@ -283,12 +284,12 @@ func startOurs(t *testing.T, root, host string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := runtime.Listen(host+":0", runtime.DefaultListenOptions)
+	listener, err := listen.Open(host+":0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	table := []runtime.Mount{{Prefix: "/", Handler: pool}}
-	if err := server.Serve([]*runtime.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+	if err := server.Serve([]*listen.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

@@ -13,6 +13,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
 	"fapws/runtime/static"
 )
 
@@ -58,7 +59,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := runtime.Listen("127.0.0.1:0", runtime.DefaultListenOptions)
+	listener, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 		{Prefix: "/p/", Handler: pool, Index: parsed},
 		{Prefix: "/dynamic/", Handler: pool, Index: dynamic},
 	}
-	if err := server.Serve([]*runtime.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+	if err := server.Serve([]*listen.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { server.Close() })

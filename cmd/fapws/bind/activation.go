@@ -12,7 +12,7 @@ import (
 
 // Passed is the listening sockets that a service manager has opened for
 // this process (sd_listen_fds(3)).
-type Passed []string // addresses as runtime.Listen takes them
+type Passed []string // addresses as listen.Open takes them
 
 // firstPassed is the number of the first descriptor that is passed,
 // SD_LISTEN_FDS_START.

@@ -11,12 +11,12 @@ import (
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime"
+	"fapws/runtime/listen"
 )
 
 // Options are what the settings say of the sockets.
-func Options(conf *settings.Config) (runtime.ListenOptions, error) {
-	o := runtime.DefaultListenOptions
+func Options(conf *settings.Config) (listen.Options, error) {
+	o := listen.DefaultOptions
 	o.Backlog, o.Mode = conf.Backlog, conf.SocketMode
 	if conf.SocketOwner != "" {
 		var err error
@@ -29,9 +29,9 @@ func Options(conf *settings.Config) (runtime.ListenOptions, error) {
 
 // Listen makes a listener for each address. When one fails none is left
 // open, and the error is one line with a hint.
-func Listen(addrs []string, o runtime.ListenOptions) (listeners []*runtime.Listener, err error) {
+func Listen(addrs []string, o listen.Options) (listeners []*listen.Listener, err error) {
 	for _, addr := range addrs {
-		ln, err := runtime.Listen(addr, o)
+		ln, err := listen.Open(addr, o)
 		if err != nil {
 			for _, ln := range listeners {
 				ln.Close()

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/exit"
-	"fapws/runtime"
+	"fapws/runtime/listen"
 )
 
 func TestListenHint(t *testing.T) {
@@ -56,8 +56,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-func withBacklog(n int) runtime.ListenOptions {
-	o := runtime.DefaultListenOptions
+func withBacklog(n int) listen.Options {
+	o := listen.DefaultOptions
 	o.Backlog = n
 	return o
 }
@@ -71,7 +71,7 @@ func TestListenAllOrNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := Listen([]string{"unix:" + socket, taken.Addr().String()}, runtime.DefaultListenOptions); !errors.As(err, new(*exit.Error)) {
+	if _, err := Listen([]string{"unix:" + socket, taken.Addr().String()}, listen.DefaultOptions); !errors.As(err, new(*exit.Error)) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"fapws/runtime"
+	"fapws/runtime/listen"
 )
 
 // TestMain makes the test binary its own worker: a fake, which does what the
@@ -271,11 +272,11 @@ func (h *house) behave(text string) {
 
 // open makes the socket of an address.
 func (h *house) open(*Settled) ([]Address, error) {
-	socket, err := runtime.Socket("127.0.0.1:0", runtime.DefaultListenOptions)
+	socket, err := listen.Socket("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {
 		return nil, err
 	}
-	ln, err := runtime.FromFile(socket)
+	ln, err := listen.FromFile(socket)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ const (
 
 var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[::1]:8888", "/run/x.sock", "fd://3" or "systemd"`)
 
-// parseAddress brings an address into the form that runtime.Listen takes:
+// parseAddress brings an address into the form that listen.Open takes:
 // "host:port", ":port", "[ipv6]:port", "unix:path" or "fd://number". A path that begins
 // with "/", "./" or "../" is a unix socket. The word
 // "systemd" stands for all sockets that a service manager passes. What is left

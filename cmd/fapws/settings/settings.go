@@ -11,7 +11,7 @@ import "time"
 
 // Config holds the settled value of every setting. Sizes are in bytes.
 type Config struct {
-	Bind    []string // addresses as runtime.Listen takes them
+	Bind    []string // addresses as listen.Open takes them
 	Backlog int      // connections the kernel queues for each address; 0: the system's limit
 	Chdir   string   // directory to change to before anything else; "" stays
 

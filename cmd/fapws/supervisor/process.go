@@ -28,6 +28,7 @@ import (
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/listen"
 )
 
 // process is the process of a supervisor. It knows the settings as flags and
@@ -43,7 +44,7 @@ type process struct {
 	front     *presence.Presence
 	memory    memory.Trimmer
 	identity  *privilege.Identity // to run as; nil: as it is
-	sockets   runtime.ListenOptions
+	sockets   listen.Options
 	settled   worker.Settled // of the first worker
 	early     []pool.Address // until the first worker has loaded
 	served    []pool.Address // once they are

@@ -11,12 +11,13 @@ import (
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
+	"fapws/runtime/listen"
 )
 
 // bind makes the sockets of the workers. What it has made when it fails is in addresses.
-func (p *process) bind(names []string, options runtime.ListenOptions) (addresses []pool.Address, err error) {
+func (p *process) bind(names []string, options listen.Options) (addresses []pool.Address, err error) {
 	for _, name := range names {
-		socket, err := runtime.Socket(name, options)
+		socket, err := listen.Socket(name, options)
 		if err != nil {
 			return addresses, bind.Failed(name, err)
 		}
@@ -59,7 +60,7 @@ func (p *process) takeEarly(names []string, backlog int) []pool.Address {
 	p.early = nil
 	if backlog != p.conf.Backlog {
 		for _, a := range addresses {
-			runtime.SetBacklog(a.Socket, backlog)
+			listen.SetBacklog(a.Socket, backlog)
 		}
 	}
 	return addresses
@@ -77,7 +78,7 @@ func (p *process) dropEarly() {
 // socketAddrs returns the addresses that the kernel knows.
 func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
 	for _, a := range addresses {
-		if ln, err := runtime.FromFile(a.Socket); err == nil {
+		if ln, err := listen.FromFile(a.Socket); err == nil {
 			addrs = append(addrs, ln.Addr())
 			ln.Close()
 		}
@@ -88,7 +89,7 @@ func socketAddrs(addresses []pool.Address) (addrs []net.Addr) {
 // removeSocketFiles removes those of unix sockets that are no longer served.
 func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
 	for _, a := range addresses {
-		switch err := runtime.RemoveSocketFile(a.Name); {
+		switch err := listen.RemoveSocketFile(a.Name); {
 		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
 			log.Log(runtime.LevelInfo, err.Error()+"; the next start replaces it")
 		case err != nil:

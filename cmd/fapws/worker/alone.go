@@ -16,6 +16,7 @@ import (
 	"fapws/cmd/fapws/presence"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/listen"
 )
 
 // alone is the host of a service without a supervisor, and what its control socket shows.
@@ -73,7 +74,7 @@ func (a *alone) begin() error {
 }
 
 // open binds what the settings say.
-func (a *alone) open() (listeners []*runtime.Listener, err error) {
+func (a *alone) open() (listeners []*listen.Listener, err error) {
 	s := a.s
 	if err := s.startAsync(); err != nil {
 		return nil, err
@@ -155,17 +156,17 @@ type earlyListeners struct {
 	mu        sync.Mutex // a signal may end the process meanwhile
 	addrs     []string
 	backlog   int
-	listeners []*runtime.Listener
+	listeners []*listen.Listener
 }
 
-func (e *earlyListeners) put(addrs []string, backlog int, listeners []*runtime.Listener) {
+func (e *earlyListeners) put(addrs []string, backlog int, listeners []*listen.Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.addrs, e.backlog, e.listeners = addrs, backlog, listeners
 }
 
 // take returns the listeners if they are those of addrs, and closes them otherwise.
-func (e *earlyListeners) take(addrs []string, backlog int) []*runtime.Listener {
+func (e *earlyListeners) take(addrs []string, backlog int) []*listen.Listener {
 	if !slices.Equal(addrs, e.addrs) {
 		e.close()
 	}
@@ -175,7 +176,7 @@ func (e *earlyListeners) take(addrs []string, backlog int) []*runtime.Listener {
 	e.listeners = nil
 	if backlog != e.backlog {
 		for _, ln := range listeners {
-			runtime.SetBacklog(ln, backlog)
+			listen.SetBacklog(ln, backlog)
 		}
 	}
 	return listeners
@@ -189,7 +190,7 @@ func (e *earlyListeners) close() {
 	e.listeners = nil
 }
 
-func closeAll(listeners []*runtime.Listener) {
+func closeAll(listeners []*listen.Listener) {
 	for _, ln := range listeners {
 		ln.Close()
 	}

@@ -7,6 +7,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/cache"
+	"fapws/runtime/listen"
 )
 
 // host is what surrounds a service: alone, or the Parent of a worker. Its methods are called
@@ -18,7 +19,7 @@ type host interface {
 	// begin is called before the applications are loaded, and open afterwards. open returns the
 	// listeners of a service that does not get them from elsewhere.
 	begin() error
-	open() ([]*runtime.Listener, error)
+	open() ([]*listen.Listener, error)
 
 	// configure and configurePython add to the settings of the loop and of Python.
 	configure(*runtime.Config)

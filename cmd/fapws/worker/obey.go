@@ -14,6 +14,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/listen"
 	"fapws/runtime/workqueue"
 )
 
@@ -131,9 +132,9 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 func (p *Parent) accept(addresses []string, files []*os.File) {
 	s := p.s
 	for i, f := range files {
-		ln, err := runtime.FromFile(f)
+		ln, err := listen.FromFile(f)
 		if err == nil {
-			err = keepFromChildren([]*runtime.Listener{ln})
+			err = keepFromChildren([]*listen.Listener{ln})
 		}
 		if err != nil {
 			s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), addresses[i], err))

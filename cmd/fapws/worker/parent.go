@@ -26,6 +26,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/descriptors"
+	"fapws/runtime/listen"
 )
 
 // Parent is the supervisor as its worker sees it.
@@ -88,7 +89,7 @@ func (p *Parent) begin() error {
 }
 
 // open enters the directory of --chroot. The listeners come when the service is complete.
-func (p *Parent) open() ([]*runtime.Listener, error) {
+func (p *Parent) open() ([]*listen.Listener, error) {
 	if p.cage != "" {
 		if err := p.enterCage(); err != nil {
 			return nil, err

@@ -1,9 +1,8 @@
-package runtime
+package listen
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +13,7 @@ import (
 )
 
 func TestListenErrors(t *testing.T) {
-	ln, err := Listen("127.0.0.1:0", DefaultListenOptions)
+	ln, err := Open("127.0.0.1:0", DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +23,7 @@ func TestListenErrors(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	live, err := Listen("unix:"+filepath.Join(dir, "live"), DefaultListenOptions)
+	live, err := Open("unix:"+filepath.Join(dir, "live"), DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +57,7 @@ func TestListenErrors(t *testing.T) {
 		{"127.0.0.1:99999", nil},
 		{"127.0.0.1", nil},
 	} {
-		ln, err := Listen(test.addr, DefaultListenOptions)
+		ln, err := Open(test.addr, DefaultOptions)
 		if err == nil {
 			ln.Close()
 			t.Errorf("%s: no error", test.addr)
@@ -81,7 +80,7 @@ func TestStaleSocketFileIsReplaced(t *testing.T) {
 	}
 	dead.(*net.UnixListener).SetUnlinkOnClose(false)
 	dead.Close()
-	ln, err := Listen("unix:"+path, DefaultListenOptions)
+	ln, err := Open("unix:"+path, DefaultOptions)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,45 +88,4 @@ func TestStaleSocketFileIsReplaced(t *testing.T) {
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is still there after Close: %v", err)
 	}
-}
-
-func TestUnixSocketAndPeer(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "sock")
-	modes(t, func(t *testing.T, inline bool) {
-		peers := make(chan string, 1)
-		a := newApp(inline, func(c *call) {
-			p := c.Peer
-			peers <- strings.Join([]string{p.Addr, p.Port, p.ServerName, p.ServerPort}, "|")
-			c.reply(200, strings.Repeat("x", 1<<20))
-		})
-		s := serve(t, Config{}, a)
-		ln, err := Listen("unix:"+path, DefaultListenOptions)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Accept(ln)
-
-		const request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-		c, err := net.Dial("unix", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		io.WriteString(c, request)
-		if all, err := io.ReadAll(c); err != nil || len(all) < 1<<20 {
-			t.Errorf("%d bytes, %v", len(all), err)
-		}
-		if got := <-peers; got != "||localhost|80" {
-			t.Errorf("peer of a unix socket: %q", got)
-		}
-
-		tcp := s.dial(t)
-		io.WriteString(tcp, request)
-		io.ReadAll(tcp)
-		_, port, _ := net.SplitHostPort(tcp.LocalAddr().String())
-		_, serverPort, _ := net.SplitHostPort(s.addr)
-		if got, want := <-peers, "127.0.0.1|"+port+"|127.0.0.1|"+serverPort; got != want {
-			t.Errorf("peer %q, want %q", got, want)
-		}
-	})
 }

@@ -1,4 +1,4 @@
-package runtime
+package listen
 
 import (
 	"bytes"
@@ -9,29 +9,28 @@ import (
 	"strings"
 
 	"fapws/runtime/http1"
-	"fapws/runtime/route"
 )
 
-// proxyHeader is what a header of the PROXY protocol says: who connected to
+// ProxyHeader is what a header of the PROXY protocol says: who connected to
 // the proxy, and where.
 // https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
-type proxyHeader struct {
-	kind     proxyKind
-	from, to netip.AddrPort // valid if kind is proxyAddresses
+type ProxyHeader struct {
+	Kind     ProxyKind
+	From, To netip.AddrPort // valid if kind is ProxyAddresses
 }
 
-type proxyKind uint8
+type ProxyKind uint8
 
 const (
-	proxyAddresses proxyKind = iota
-	proxyLocal               // the proxy itself connected, to see whether we live
-	proxyUnknown             // for somebody of whom the proxy knows no address
-	proxyUnix                // for a client of a unix socket of the proxy's
+	ProxyAddresses ProxyKind = iota
+	ProxyLocal               // the proxy itself connected, to see whether we live
+	ProxyUnknown             // for somebody of whom the proxy knows no address
+	ProxyUnix                // for a client of a unix socket of the proxy's
 )
 
 const (
 	proxySignature = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
-	maxProxyLine   = 107                      // version 1, with its CRLF
+	MaxProxyLine   = 107                      // version 1, with its CRLF
 	maxProxyHeader = 4 << 10                  // version 2, with its TLVs; our own bound
 )
 
@@ -43,9 +42,9 @@ var (
 	errProxyTooLong  = fmt.Errorf("PROXY header is longer than %d bytes", maxProxyHeader)
 )
 
-// parseProxy reads a header of either version at the front of buf. n is its
+// ParseProxyHeader reads a header of either version at the front of buf. n is its
 // length. http1.ErrNeedMore: buf is the beginning of one.
-func parseProxy(buf []byte) (h proxyHeader, n int, err error) {
+func ParseProxyHeader(buf []byte) (h ProxyHeader, n int, err error) {
 	const line = "PROXY "
 	switch {
 	case bytes.HasPrefix(buf, []byte(line)):
@@ -60,10 +59,10 @@ func parseProxy(buf []byte) (h proxyHeader, n int, err error) {
 }
 
 // parseProxyLine reads version 1: "PROXY TCP4 192.0.2.1 192.0.2.2 1111 80\r\n".
-func parseProxyLine(buf []byte) (h proxyHeader, n int, err error) {
-	end := bytes.IndexByte(buf[:min(len(buf), maxProxyLine)], '\n')
+func parseProxyLine(buf []byte) (h ProxyHeader, n int, err error) {
+	end := bytes.IndexByte(buf[:min(len(buf), MaxProxyLine)], '\n')
 	if end < 0 {
-		if len(buf) >= maxProxyLine {
+		if len(buf) >= MaxProxyLine {
 			return h, 0, errProxyLine
 		}
 		return h, 0, http1.ErrNeedMore
@@ -74,7 +73,7 @@ func parseProxyLine(buf []byte) (h proxyHeader, n int, err error) {
 		return h, 0, errProxyLine
 	}
 	if words[1] == "UNKNOWN" { // what follows is to be ignored
-		return proxyHeader{kind: proxyUnknown}, end + 1, nil
+		return ProxyHeader{Kind: ProxyUnknown}, end + 1, nil
 	}
 	if len(words) != 6 {
 		return h, 0, errProxyLine
@@ -85,18 +84,18 @@ func parseProxyLine(buf []byte) (h proxyHeader, n int, err error) {
 	if !ok1 || !ok2 || !is4 && !is6 || from.Addr().Is4() != is4 || to.Addr().Is4() != is4 {
 		return h, 0, errProxyLine
 	}
-	return proxyHeader{from: unmapped(from), to: unmapped(to)}, end + 1, nil
+	return ProxyHeader{From: unmapped(from), To: unmapped(to)}, end + 1, nil
 }
 
 func proxyAddrPort(addr, port string) (netip.AddrPort, bool) {
 	a, err := netip.ParseAddr(addr)
-	p, ok := route.ParsePort(port)
+	p, ok := http1.ParsePort(port)
 	return netip.AddrPortFrom(a, p), err == nil && a.Zone() == "" && ok
 }
 
 // parseProxyBinary reads version 2; buf begins with its signature. TLVs are
 // skipped.
-func parseProxyBinary(buf []byte) (h proxyHeader, n int, err error) {
+func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 	const fixed = len(proxySignature) + 4
 	if len(buf) < fixed {
 		return h, 0, http1.ErrNeedMore
@@ -113,7 +112,7 @@ func parseProxyBinary(buf []byte) (h proxyHeader, n int, err error) {
 	}
 	rest := buf[fixed:n]
 	if command == 0x20 {
-		return proxyHeader{kind: proxyLocal}, n, nil
+		return ProxyHeader{Kind: ProxyLocal}, n, nil
 	}
 	size := 0 // of one address
 	switch family {
@@ -125,9 +124,9 @@ func parseProxyBinary(buf []byte) (h proxyHeader, n int, err error) {
 		if len(rest) < 2*108 {
 			return h, 0, errProxyAddress
 		}
-		return proxyHeader{kind: proxyUnix}, n, nil
+		return ProxyHeader{Kind: ProxyUnix}, n, nil
 	default: // also datagrams, which are not how this came
-		return proxyHeader{kind: proxyUnknown}, n, nil
+		return ProxyHeader{Kind: ProxyUnknown}, n, nil
 	}
 	if len(rest) < 2*size+4 {
 		return h, 0, errProxyAddress
@@ -135,8 +134,8 @@ func parseProxyBinary(buf []byte) (h proxyHeader, n int, err error) {
 	from, _ := netip.AddrFromSlice(rest[:size])
 	to, _ := netip.AddrFromSlice(rest[size : 2*size])
 	ports := rest[2*size:]
-	h.from = unmapped(netip.AddrPortFrom(from, binary.BigEndian.Uint16(ports)))
-	h.to = unmapped(netip.AddrPortFrom(to, binary.BigEndian.Uint16(ports[2:])))
+	h.From = unmapped(netip.AddrPortFrom(from, binary.BigEndian.Uint16(ports)))
+	h.To = unmapped(netip.AddrPortFrom(to, binary.BigEndian.Uint16(ports[2:])))
 	return h, n, nil
 }
 

@@ -1,4 +1,4 @@
-package runtime
+package listen
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 )
 
 // tcpSocket makes a listening socket.
-func tcpSocket(addr string, o ListenOptions) (int, error) {
+func tcpSocket(addr string, o Options) (int, error) {
 	a, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return -1, cause(err)
@@ -89,8 +89,8 @@ func bind(at unix.Sockaddr) (fd int, err error) {
 		return fd, err
 	}
 	setForAccepted(fd)
-	if onlyHere(at) && paces() {
-		unpace(fd)
+	if onlyHere(at) && Paces() {
+		Unpace(fd)
 	}
 	return fd, unix.Bind(fd, at)
 }

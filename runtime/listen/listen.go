@@ -1,4 +1,4 @@
-package runtime
+package listen
 
 import (
 	"errors"
@@ -18,32 +18,32 @@ import (
 // (server-sent events, say) has nothing to write.
 const keepAliveIdle = 60
 
-// ListenOptions say how sockets are made. None of them touches inherited ones
+// Options say how sockets are made. None of them touches inherited ones
 // but Backlog.
-type ListenOptions struct {
+type Options struct {
 	Backlog  int // connections that the kernel queues; 0: as many as the system allows
 	Mode     int // permissions of a unix socket's file; -1: what umask leaves
 	UID, GID int // owner of a unix socket's file; -1 keeps this process's
 }
 
-// DefaultListenOptions ask for nothing special.
-var DefaultListenOptions = ListenOptions{Mode: -1, UID: -1, GID: -1}
+// DefaultOptions ask for nothing special.
+var DefaultOptions = Options{Mode: -1, UID: -1, GID: -1}
 
 // Listener is a listening socket, on which a Server accepts. Its methods are safe for concurrent use.
 type Listener struct {
 	file  *os.File // not in Go's poller, of which each connection would wake a thread
 	addr  net.Addr
-	inode uint64 // of the socket: see Server.Intact
+	inode uint64 // of the socket: see Intact
 	made  string // the address if its socket file is to be removed
 }
 
-// Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path",
+// Open makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path",
 // "unix:@name" (Linux's abstract names) or "fd://3" (a listening socket that
 // this process was started with). A socket file that a dead server left behind
 // is replaced; the listener removes the file that it made when it is closed.
 // The error is one line; errors.Is tells its cause (unix.EADDRINUSE,
 // unix.EACCES ...).
-func Listen(addr string, o ListenOptions) (*Listener, error) {
+func Open(addr string, o Options) (*Listener, error) {
 	f, err := Socket(addr, o)
 	if err != nil {
 		return nil, err
@@ -96,11 +96,31 @@ func listenerOf(f *os.File) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Listener{file: f, addr: addrOf(at), inode: inodeOf(fd)}, nil
+	return &Listener{file: f, addr: AddrOf(at), inode: inodeOf(fd)}, nil
 }
 
 // Addr returns the address.
 func (ln *Listener) Addr() net.Addr { return ln.addr }
+
+// Fd returns the descriptor, which the listener closes.
+func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
+
+// Intact returns an error, of one line, if the descriptor was closed, or is another file now.
+func (ln *Listener) Intact() error {
+	if fd := ln.Fd(); inodeOf(fd) != ln.inode {
+		return fmt.Errorf("the application has closed descriptor %d, which listened on %s", fd, ln.addr)
+	}
+	return nil
+}
+
+// inodeOf returns the number of an open file, 0 for none.
+func inodeOf(fd int) uint64 {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
 
 // SyscallConn gives access to the descriptor.
 func (ln *Listener) SyscallConn() (syscall.RawConn, error) { return ln.file.SyscallConn() }
@@ -113,10 +133,10 @@ func (ln *Listener) Close() error {
 	return RemoveSocketFile(ln.made)
 }
 
-// Socket makes a listening socket at an address as Listen takes it, for one process or for several to share. It is
+// Socket makes a listening socket at an address as Open takes it, for one process or for several to share. It is
 // made with its options, owner and mode before anybody can connect. Calling Fd on the file does not make the socket
-// blocking. The file of a unix socket is the caller's to remove: see RemoveSocketFile. Errors are as Listen's.
-func Socket(addr string, o ListenOptions) (*os.File, error) {
+// blocking. The file of a unix socket is the caller's to remove: see RemoveSocketFile. Errors are as Open's.
+func Socket(addr string, o Options) (*os.File, error) {
 	var fd int
 	var err error
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
@@ -154,7 +174,7 @@ func hold(fd int, name string) (*os.File, error) {
 }
 
 // inheritedSocket takes over a descriptor that this process was started with.
-func inheritedSocket(number string, o ListenOptions) (int, error) {
+func inheritedSocket(number string, o Options) (int, error) {
 	fd, err := strconv.Atoi(number)
 	if err != nil || fd < 0 {
 		return -1, errors.New("that is no number of a descriptor")
@@ -194,7 +214,7 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 }
 
 // listen lets clients connect.
-func listen(fd int, o ListenOptions) error {
+func listen(fd int, o Options) error {
 	backlog := o.Backlog
 	if backlog <= 0 {
 		backlog = math.MaxInt32 // the kernel cuts it to net.core.somaxconn
@@ -210,7 +230,7 @@ func SetBacklog(ln any, backlog int) {
 		return
 	}
 	if rc, err := sc.SyscallConn(); err == nil {
-		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), ListenOptions{Backlog: backlog}) }) // failing, the old one holds
+		_ = rc.Control(func(fd uintptr) { _ = listen(int(fd), Options{Backlog: backlog}) }) // failing, the old one holds
 	}
 }
 

@@ -1,4 +1,4 @@
-package runtime
+package listen
 
 import (
 	"net"
@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// paces says whether the kernel's congestion control spreads packets over time, as
+// Paces says whether the kernel's congestion control spreads packets over time, as
 // BBR does.
 //
 // Between two programs of one machine that only costs: there is no queue to keep
@@ -16,20 +16,20 @@ import (
 // files of 1 MiB leave in a second without it, for a fifth of the CPU. So what comes
 // from the machine itself, for example from a proxy before us, gets Reno, which every
 // kernel has and every user may choose.
-func paces() bool {
+func Paces() bool {
 	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	return err == nil && strings.HasPrefix(string(name), "bbr")
 }
 
-// unpace takes a TCP socket out of that. One that was accepted has had BBR, whose
+// Unpace takes a TCP socket out of that. One that was accepted has had BBR, whose
 // pacing stays, if with a higher rate; what a listener accepts has never had it.
-func unpace(fd int) {
+func Unpace(fd int) {
 	// Without it everything works as well.
 	_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
 }
 
-// sameMachine says whether packets between the two addresses never leave the kernel.
-func sameMachine(local, remote net.Addr) bool {
+// SameMachine says whether packets between the two addresses never leave the kernel.
+func SameMachine(local, remote net.Addr) bool {
 	l, ok := local.(*net.TCPAddr)
 	r, ok2 := remote.(*net.TCPAddr)
 	return ok && ok2 && (r.IP.IsLoopback() || r.IP.Equal(l.IP))

@@ -1,4 +1,4 @@
-package runtime
+package listen
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 const maxSocketPath = 107
 
 // unixSocket makes one listening socket at a path or an abstract name.
-func unixSocket(path string, o ListenOptions) (_ int, err error) {
+func unixSocket(path string, o Options) (_ int, err error) {
 	if len(path) > maxSocketPath {
 		return -1, fmt.Errorf("the path has %d bytes, of a socket it may have %d", len(path), maxSocketPath)
 	}
@@ -62,7 +62,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 
 // dress gives a socket file its owner and mode. The file is held while that
 // is done, so that nothing else can be put in its place.
-func dress(path string, o ListenOptions) error {
+func dress(path string, o Options) error {
 	if o.Mode < 0 && o.UID < 0 && o.GID < 0 {
 		return nil
 	}
