@@ -23,7 +23,7 @@ import (
 const cacheField = "Fapws-Cache: "
 
 // consult answers x, whose request is r, from the cache, or has it answered by what
-// answers m. w is what is known of a request that has waited, or nil.
+// answers m. w is the waiter of a request that has waited before, or nil.
 func (l *loop) consult(x *flight, r *exchange.Request, m *Mount, w *waiter) {
 	if !cacheable(r.Parsed, r.Size) || r.Value != nil {
 		if !r.Parsed.Safe {

@@ -2,7 +2,7 @@ package runtime
 
 import "fapws/runtime/http1"
 
-// responseTo returns what is known of the response to x from its request.
+// responseTo returns a response to x with everything that its request decides.
 func (l *loop) responseTo(x *flight) http1.Response {
 	return http1.Response{Length: -1, Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !(l.leaving && x.next == nil)}
 }

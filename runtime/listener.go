@@ -28,7 +28,7 @@ type listener struct {
 	beat    int32  // its place there
 	active  int32  // ticks of loop.now when something was sent last
 	started uint32 // seconds since 1970
-	framed  uint32 // bytes of the response besides its body
+	framed  uint32 // bytes of the response that are not its body
 	sent    int64  // bytes of the body
 	seats   channel.Seats[*listener]
 	seq     uint64 // all events of its channels up to this one were given to it
@@ -79,7 +79,7 @@ func (p *listener) Ready(r eventloop.Readiness) {
 	}
 	if c := &h.cast; len(c.backlog) > 0 && c.young == 0 && !c.turning {
 		c.turning = true
-		h.waker.Wake() // nobody is waited for any more
+		h.waker.Wake() // the next batch waits for no listener any more
 	}
 }
 

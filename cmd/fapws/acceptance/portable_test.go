@@ -47,7 +47,7 @@ func TestOtherSystems(t *testing.T) {
 	}
 }
 
-// typeCheck returns what is wrong with each package that needs no C, on a system.
+// typeCheck returns the errors of each package that needs no C, on a system.
 func typeCheck(t *testing.T, goos, arch string) map[string][]string {
 	t.Helper()
 	root, err := filepath.Abs("../../..")

@@ -19,7 +19,7 @@ func (h *house) tell(what string) (texts []string) {
 	return texts
 }
 
-// tellEach is tell, with who has answered.
+// tellEach is tell, with the process number of each worker.
 func (h *house) tellEach(what string) map[int]string {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
