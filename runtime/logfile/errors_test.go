@@ -29,6 +29,7 @@ func redirected(t *testing.T, o Options, look time.Duration) {
 		lookEvery = every
 		unix.Dup3(before, 2, 0)
 		unix.Close(before)
+		settled(t, o.Path)
 	})
 	if err != nil {
 		t.Fatal(err)
