@@ -256,7 +256,7 @@ func (a *App) Stop() int {
 func (a *App) exit(code int) {
 	select {
 	case a.stop <- code:
-	default: // somebody asked before
+	default: // a code is there already
 	}
 }
 

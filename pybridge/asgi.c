@@ -87,7 +87,7 @@ static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
   (void)result;
   fapws_record *rec = x->rec;
   if (LIKELY(!rec)) return NULL;
-  if (x->gone || x->hung || fapws_is_cancelled(rec)) /* it was told that there is nobody */
+  if (x->gone || x->hung || fapws_is_cancelled(rec)) /* the application was told that the client has left */
     fapws_stream_end(&A.thread, rec, 1);
   else if (x->state == FAPWS_WAITS)
     fapws_fail_line(&A.thread, rec, "the application returned without a response");
@@ -157,7 +157,7 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
     return *message ? 1 : -1;
   }
   int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
-  if (!x->received && (left > 0 || !rec->more)) { /* what came with the request */
+  if (!x->received && (left > 0 || !rec->more)) { /* the part that came with the request */
     int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
     PyObject *body;
     if (LIKELY(n == 0)) {

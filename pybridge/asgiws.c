@@ -9,7 +9,7 @@
 
 #define A fapws_the_async
 #define LAST_WORDS_NS 1000000000u /* for so long the loop waits with its own close frame (lastWords) */
-#define LAST_WORDS 64             /* messages to nobody, for each that is still received after that, or when it has gone */
+#define LAST_WORDS 64             /* messages that are dropped, for each that is still received after that, or when the client has left */
 
 enum {
   T_TYPE, T_TEXT, T_BYTES, T_CODE, T_REASON, T_SUBPROTOCOL, T_SUBPROTOCOLS, T_HEADERS, T_SCHEME, T_METHOD, T_EXTENSIONS,
@@ -55,7 +55,7 @@ static int add_names(PyObject *list, const char *s, size_t n) {
   return 0;
 }
 
-/* What the client offers in Sec-WebSocket-Protocol (RFC 6455 §11.3.4). */
+/* The client's offer in Sec-WebSocket-Protocol (RFC 6455 §11.3.4). */
 static PyObject *subprotocols(const fapws_record *rec) {
   static const char name[] = "sec-websocket-protocol";
   PyObject *list = PyList_New(0);
@@ -114,7 +114,7 @@ static int disconnect(fapws_exchange *x, PyObject **message) {
  * puts that before its own close frame, or throws it away when that is gone, too. The
  * application hears of the close frame in order, so send() must not tell it before,
  * or what it has not received yet would be lost to it. But one that does nothing but
- * send shall not go on for ever; and where the connection has gone, too, nothing makes
+ * send must not go on without an end; and where the connection has gone, too, nothing makes
  * it wait, so that for the whole second no other task would run. */
 int fapws_has_left(fapws_exchange *x) {
   if (x->gone || !x->rec) return x->gone;

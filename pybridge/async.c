@@ -2,7 +2,7 @@
  *
  * It is Python's (contrib/fapws/_async.py has its life) and sleeps in the event
  * loop of asyncio. The loop of the server puts records to which something has
- * happened into a list and writes to an eventfd, if nobody looks at the list;
+ * happened into a list, and writes to an eventfd unless the thread looks at the list;
  * turn(), the reader of that eventfd, goes through all of them in one call. What
  * they publish is told to the loop once, at the end. */
 #include "exchange.h"

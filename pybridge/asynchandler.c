@@ -1,5 +1,5 @@
 /* async def handler(environ, start_response): awaited on the asyncio thread, it
- * may return all that other handlers may, and besides be an async generator, or
+ * may return all that other handlers may, and also be an async generator, or
  * return an async iterable, whose pieces are sent as they come. */
 #include "exchange.h"
 
@@ -100,7 +100,7 @@ static void handler_raised(fapws_exchange *x) {
   fapws_asgi_raised(x);
 }
 
-/* A generator that waits for news would wait for ever: it is cancelled there, as
+/* A generator that waits for news might never continue: it is cancelled there, as
  * others are closed. Other handlers run to their end, as without async. */
 static void handler_gone(fapws_exchange *x) {
   if (x->iterator && !x->waits) fapws_exchange_cancel(x);

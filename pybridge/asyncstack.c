@@ -1,5 +1,4 @@
-/* What the tasks of requests wait for, seen from outside, and the end of those
- * whose time is up. See stack.c, which does it for threads. */
+/* Shows where the tasks of requests wait, and ends those that time out. See stack.c, which does it for threads. */
 #include "exchange.h"
 #include "interp.h"
 #include "stack.h"

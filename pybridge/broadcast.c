@@ -71,7 +71,7 @@ PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
       result = fapws_broadcast_to(m->place, &message, &name, most_bytes());
     else if (P.mounts)
       result = unknown();
-    else /* the script is being loaded: nobody can be here yet */
+    else /* the script is being loaded: no client is connected yet */
       Py_INCREF(result = Py_True);
   }
   Py_XDECREF(message.owner);

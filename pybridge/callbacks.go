@@ -9,7 +9,7 @@ import (
 	"unsafe"
 )
 
-// checkEvery is how often somebody looks how long callbacks of WebSockets take.
+// checkEvery is the interval at which running callbacks of WebSockets are checked.
 const checkEvery = 500 * time.Millisecond
 
 // watchSockets starts the goroutine that looks for callbacks of WebSockets that take longer than RunConfig.Timeout,

@@ -255,7 +255,7 @@ PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* What the mount of presence events calls: the loop submits them as a request of its own,
+/* The callable of the mount of presence events: the loop submits them as a request,
  * so that they run where handlers do. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   (void)self;

@@ -274,7 +274,7 @@ unsigned fapws_head_slot(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* Who has logged in (RFC 3875 §4.1.1, §4.1.11), and what a trusted proxy says of the request it got (RFC 3875 has no HTTPS, but
+/* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy got it (RFC 3875 has no HTTPS, but
  * every server sets it, and libraries look for it). */
 static int put_outside(PyObject *env, const fapws_record *rec) {
   if (rec->host.len && put(env, key_host, span_text(rec, rec->host)) < 0) return -1;

@@ -33,7 +33,7 @@ typedef struct {
 
 static errorlog *logs; /* by number less one; none comes when handlers run */
 static int nlogs;
-static int direct;     /* atomic: nobody takes messages any more */
+static int direct;     /* atomic: the loop does not take messages any more */
 
 int fapws_errorlog_add(const char *path, int64_t max, int64_t until) {
   errorlog *more = realloc(logs, (size_t)(nlogs + 1) * sizeof *logs);
@@ -89,9 +89,9 @@ static int lock(int fd) {
 }
 
 /* Opens what the path leads to and locks it; 0: that has to be done elsewhere. alone:
- * there is nobody else. */
+ * no other process writes. */
 static int take(errorlog *l, struct stat *here, int alone) {
-  for (int i = 0; i < 10; i++) { /* others may rotate at the same time, but not for ever */
+  for (int i = 0; i < 10; i++) { /* others may rotate at the same time */
     if (l->fd < 0)
       l->fd = open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (alone ? O_CREAT : 0), 0640);
     if (l->fd < 0) return 0;
@@ -118,7 +118,7 @@ static int append(int fd, const char *text, size_t n) {
   }
   struct stat now;
   if (done == n || done == 0) return done == n;
-  /* Who made room by emptying the file may have been quicker. */
+  /* A process that empties the file to make room may have been quicker. */
   if (fstat(fd, &now) == 0 && now.st_size >= (off_t)done && ftruncate(fd, now.st_size - (off_t)done) == 0) return 0;
   return 1; /* twice would be worse */
 }

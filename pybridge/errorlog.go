@@ -14,9 +14,9 @@ import (
 	"unsafe"
 )
 
-// ErrorLog is an error log of hosts, besides that of the server, which is stderr. What handlers say
+// ErrorLog is an error log of hosts, in addition to that of the server, which is stderr. What handlers say
 // about requests of such a host is appended to the file at once, and
-// whoever rotates the file writes what there is no room for.
+// the process that rotates the file writes lines that do not fit.
 type ErrorLog struct {
 	Path    string    // absolute, of a file that is there; "": what is said is dropped
 	MaxSize int64     // bytes of the file; 0: any

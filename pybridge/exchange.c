@@ -264,8 +264,8 @@ void fapws_exchange_cancel(fapws_exchange *x) {
 }
 
 #if PY_VERSION_HEX < 0x030c0000
-/* A Task asks the loop to call its first step soon. What it asks for is caught
- * here, and done at once. */
+/* A Task asks the loop to call its first step soon. That call is caught
+ * here, and made at once. */
 static PyObject *caught, *caught_context, *catcher, *text_self, *text_get_coro;
 static fapws_exchange *starting; /* whose Task is being made */
 
@@ -278,7 +278,7 @@ static int is_first_step(PyObject *f) {
   return is;
 }
 
-/* Who asks may as well be a finalizer: making a Task may set the collector off. */
+/* The caller may also be a finalizer: making a Task may start the garbage collector. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
   PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text_call_soon), *bound = f ? PyMethod_New(f, A.loop) : NULL;
   PyObject *handle = bound ? PyObject_Vectorcall(bound, args, (size_t)n, names) : NULL;

@@ -152,7 +152,7 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* What a field means to the server: OURS are the ones that it frames with
+/* The meaning of a field to the server: OURS are the ones that it frames with
  * itself (RFC 9110 §7.6.1: hop-by-hop ones are not the application's, PEP 3333
  * says); SINGLE and TYPE need more than their line. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
@@ -258,7 +258,7 @@ static int known_line(fapws_start_object *s, PyObject *name, PyObject *value, un
 static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_CheckExact(o); }
 
 /* Remembers the last n bytes of s. Not of subclasses, which may hide
- * anything, and not of cookies, which are nobody's but the client's. */
+ * anything, and not of cookies, which are for one client only. */
 static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value)) return;
   Py_INCREF(name);

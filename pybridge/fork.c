@@ -50,7 +50,7 @@ static void in_child(void) {
  * Everything is close-on-exec, so what a handler starts by subprocess has
  * nothing of the server. A child that only forks (os.fork, multiprocessing) has
  * duplicates of it all: while it lives, clients would not see the end of a
- * connection that the server has closed, and nobody could listen on the address
+ * connection that the server has closed, and no process could listen on the address
  * when the server has gone. So it closes what is the server's. Connections are
  * known by their local address, which is that of a listener. */
 

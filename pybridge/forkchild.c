@@ -137,7 +137,7 @@ void fapws_fork_send(fapws_part *p) {
   int last = p->last, sent;
   Py_BEGIN_ALLOW_THREADS
   pthread_mutex_lock(&sending);
-  send_messages(); /* what a handler has purged is gone when its answer arrives */
+  send_messages(); /* a page that a handler has purged is gone when its answer arrives */
   sent = send_part(p);
   pthread_mutex_unlock(&sending);
   Py_END_ALLOW_THREADS

@@ -18,7 +18,7 @@ typedef struct {
 
 enum { FAPWS_FORK_HEAD_ONLY = 1, FAPWS_FORK_HAS_LENGTH = 2, FAPWS_FORK_CHUNKED = 4, FAPWS_FORK_SPOOL = 8 };
 
-/* What the child answers: a part of its response, or messages (messages.c). Behind it
+/* The answer of the child: a part of its response, or messages (messages.c). Behind it
  * come the texts, in the order of their lengths, and the body. With FAPWS_FORK_FILE a
  * descriptor comes along. */
 typedef struct {
@@ -36,7 +36,7 @@ enum {
   FAPWS_FORK_MESSAGES = 1024
 };
 
-/* What is said on the control socket (SOCK_SEQPACKET), in both directions. */
+/* An order or a report on the control socket (SOCK_SEQPACKET). */
 typedef struct {
   uint32_t op;
   int32_t value;

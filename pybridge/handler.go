@@ -35,8 +35,8 @@ type RunConfig struct {
 	Software     string // SERVER_SOFTWARE, a product with a version
 
 	// Stuck is called at most once, on a goroutine of its own, when a handler
-	// is overdue and does not end: the process should be replaced. nil: nobody
-	// can do that.
+	// is overdue and does not end: the process should be replaced. nil: there
+	// is no supervisor to do that.
 	Stuck func(why string)
 
 	// Purge is called on the loop with what the application says to
@@ -62,7 +62,7 @@ type RunConfig struct {
 	Relayed bool
 
 	// Counted is called on the loop with how many WebSockets there are now for what
-	// fapws.broadcast may be called with, under a name that no channel has. nil: nobody cares.
+	// fapws.broadcast may be called with, under a name that no channel has. It may be nil.
 	Counted func(name string, n int)
 
 	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others

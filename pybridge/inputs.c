@@ -1,4 +1,4 @@
-/* What arrives for an exchange after it has begun: more of its body, messages of
+/* Takes data that arrives for an exchange after it has begun: more of its body, messages of
  * its WebSocket. The loop delivers only as much as has been taken (exchange.InputWindow). */
 #include "exchange.h"
 

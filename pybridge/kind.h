@@ -13,7 +13,7 @@ typedef struct fapws_exchange fapws_exchange;
 
 /* All of it is called with the GIL, on the thread that runs the record. */
 typedef struct fapws_kind {
-  /* Answers rec, a request that has just begun on t, or begins to: what has to wait goes on later. */
+  /* Answers rec, a request that has just begun on t, or begins to: it may go on in another turn. */
   void (*run)(fapws_thread *t, fapws_record *rec);
   /* Goes on with rec, which has inputs. NULL: fapws_mode.deliver does not put such records into the queue. */
   void (*run_inputs)(fapws_thread *t, fapws_record *rec);

@@ -8,6 +8,6 @@ package pybridge
 // #endif
 import "C"
 
-// TrimHeap gives the kernel back what malloc holds and nobody uses: after a
-// load half a megabyte. Any goroutine.
+// TrimHeap returns free memory of malloc to the kernel: half a megabyte after a
+// load. It is safe for concurrent use.
 func TrimHeap() { C.trim() }

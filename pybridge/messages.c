@@ -1,4 +1,4 @@
-/* What the application says to the loop beside its responses, on its way there.
+/* Messages of the application to the loop, in addition to its responses.
  *
  * Go may not be called from here: a child that the application has forked has
  * none. So messages are kept until the loop comes for finished parts, and takes

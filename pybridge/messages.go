@@ -22,7 +22,7 @@ type Event struct {
 	Data string
 }
 
-// eventCost is what an event counts besides its bytes (EVENT_COST of channels.c).
+// eventCost is the cost of an event in addition to its bytes (FAPWS_EVENT_COST).
 const eventCost = 64
 
 // Cost is what an event counts for Handler.Dealt.

@@ -65,7 +65,7 @@ func (h *Handler) collect() bool {
 	h.listen()        // to what the handlers of these parts have asked for, too
 	h.registry.step(h, &more)
 	h.ready = more.behind(h.ready)
-	if h.delivered && more.first != nil { // somebody was closed, who is to hear of it
+	if h.delivered && more.first != nil { // the application is to hear of WebSockets that were closed
 		h.delivered = false
 		h.exitAsked(C.fapws_flush(0))
 		C.fapws_wake_loop() // inline it has run already

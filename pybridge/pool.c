@@ -88,12 +88,12 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
     m->place = o->targets[i].place ? strdup(o->targets[i].place) : NULL;
-    /* Nobody knows how long it takes: suppose slow. */
+    /* Its time is not known yet: suppose slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }
   fapws_mount *presence = &P.mounts[o->mounts];
   if (!(presence->callable = fapws_presence_handler()) || !(presence->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
-  presence->run_ns = presence->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may do anything: nobody shall wait behind it */
+  presence->run_ns = presence->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may take any time: no request is to wait behind it */
   fapws_mount_bind(presence, FAPWS_WSGI);
   main_thread.mode = P.mode;
   main_thread.state = FAPWS_THREAD_BUSY;

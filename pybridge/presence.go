@@ -20,7 +20,7 @@ type PresenceEvent struct {
 	Name    string `json:"name"`   // of the channel
 	Number  uint64 `json:"number"` // of the client, the same when it leaves
 	Address string `json:"address"`
-	User    string `json:"user"` // who has logged in, "": nobody
+	User    string `json:"user"` // as logged in, "": not logged in
 	LastID  string `json:"last"` // Last-Event-ID, "": none
 }
 
@@ -32,7 +32,7 @@ const (
 )
 
 // presenceQueue has the events that wait for what fapws.on_join and on_leave have registered. They are handed
-// over as requests of nobody, one at a time, to a mount behind those of the
+// over as requests without a client, one at a time, to a mount behind those of the
 // application: so callbacks run where handlers do, in order, and in one thread.
 type presenceQueue struct {
 	mu      sync.Mutex

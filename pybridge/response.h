@@ -1,7 +1,7 @@
 /* From what a handler returns to parts: start.c, fields.c, result.c, stream.c, file.c and error.c.
  *
- * All of it needs the GIL, on the thread that runs the record. Results are borrowed; what has to live longer (an iterator,
- * an object with close()) becomes a reference of the record. A function that publishes the last part gives the record
+ * All of it needs the GIL, on the thread that runs the record. Results are borrowed; an object that has to live longer (an
+ * iterator, one with close()) becomes a reference of the record. A function that publishes the last part gives the record
  * back: the caller must not touch it any more. */
 #ifndef FAPWS_RESPONSE_H
 #define FAPWS_RESPONSE_H
@@ -71,7 +71,7 @@ void fapws_forget_channel(fapws_start_object *s);
 /* --- result.c --------------------------------------------------------------- */
 
 /* 0: the response is published. 1: rec->iter is to be driven by fapws_stream.
- * -1: an exception is set; what has been published stays, and close() of result has run or will. */
+ * -1: an exception is set; published parts stay published, and close() of result has run or will. */
 int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result);
 
 /* --- stream.c --------------------------------------------------------------- */

@@ -62,7 +62,7 @@ int fapws_record_begin(fapws_thread *t, fapws_record *rec) {
   rec->declared = -1;
   rec->sent = rec->unacked = rec->credit = 0;
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) return 1;
-  fapws_stream_end(t, rec, 1); /* nobody waits for it: the handler need not run */
+  fapws_stream_end(t, rec, 1); /* no client waits for it: the handler need not run */
   return 0;
 }
 

@@ -55,7 +55,7 @@ void fapws_run_atexit(void);
 
 /* --- pool.c ---------------------------------------------------------------- */
 
-/* What a mount calls: PyObject * that live as long as the process. */
+/* The target of a mount. Objects (PyObject *) live as long as the process. */
 typedef struct {
   int kind;      /* FAPWS_WSGI ... */
   int relative;  /* ASGI: path is what follows root_path, as Starlette before 0.33 needs it */
@@ -99,7 +99,7 @@ int fapws_pool_stop(int ms);
 void fapws_deliver(uintptr_t rec, uintptr_t input);
 /* Any thread: n bytes of rec, not those of its last part, were released. */
 void fapws_acked(uintptr_t rec, int64_t n);
-/* Any thread: nobody waits for rec. */
+/* The client of rec has left. Any thread. */
 void fapws_cancel(fapws_record *rec);
 /* Any thread: gives up a part that is not part0, and what it owns. */
 void fapws_part_free(uintptr_t part);

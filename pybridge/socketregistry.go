@@ -53,7 +53,7 @@ type socketRegistry struct {
 	}
 }
 
-// socketGroup is who has connected to one fapws.WebSocket, by its entries in PATHS, or to all ASGI applications.
+// socketGroup has the sockets that are connected to one fapws.WebSocket, by its entries in PATHS, or to all ASGI applications.
 type socketGroup struct {
 	place  string
 	asgi   bool
@@ -64,7 +64,7 @@ type socketGroup struct {
 type groupMember struct {
 	rec    *C.fapws_record
 	group  *socketGroup
-	groups []string  // besides ""
+	groups []string  // in addition to ""
 	open   bool      // it was accepted
 	over   bool      // a close frame, or the end, was published
 	late   bool      // more was held than may be
@@ -81,7 +81,7 @@ type message struct {
 }
 
 // placeMounts gives each WebSocket a name that it has in all processes, also when
-// the code has been loaded anew: its application as the configuration calls it, its
+// the code has been loaded again: its application as the configuration calls it, its
 // prefix, what it calls back, and, where all of that is the same, its order, by seen. So
 // what is another thing in newer code has another name, and is left alone.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
@@ -126,7 +126,7 @@ func (c *socketRegistry) ofObject(m *Mount) *socketGroup {
 	return one
 }
 
-// asked notes a handshake. What is broadcast from now on waits for its answer.
+// asked notes a handshake. Broadcasts from now on wait for its answer.
 func (c *socketRegistry) asked(h *Handler, rec *C.fapws_record) {
 	if c.byMount[rec.mount] == nil {
 		return // a WSGI application, which gets the socket
@@ -149,7 +149,7 @@ func (c *socketRegistry) of(rec *C.fapws_record) *groupMember {
 	return nil
 }
 
-// see learns from finished parts, which go to the loop, who was accepted and who has
+// see learns from finished parts, which go to the loop, which sockets were accepted and which have
 // ended. out gets what was held for the former.
 func (c *socketRegistry) see(h *Handler, list *C.fapws_part, out *parts) {
 	var accepted []*groupMember

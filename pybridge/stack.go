@@ -248,7 +248,7 @@ func sampleStacks(threads int) (seen []stackSnapshot) {
 func snapshotOf(s *C.fapws_stack_snapshot) stackSnapshot {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
-	for i, f := range stack { // what runs the asyncio thread is nobody's concern
+	for i, f := range stack { // the code that runs the asyncio thread is not the application's
 		if strings.HasSuffix(f.file, "/fapws/_async.py") && i > 0 {
 			stack = stack[:i]
 			break

@@ -2,7 +2,7 @@
  *
  * Fields are validated when they are given and kept as they go on the wire,
  * so that the common case builds no Python objects. response_headers becomes
- * a list only for who asks; from then on the list counts. */
+ * a list only when the application reads it; from then on the list counts. */
 #include "interp.h"
 #include "output.h"
 #include "response.h"

@@ -68,7 +68,7 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
   PyObject *owner = fapws_chunk(item, &data, &len, &is_text);
   if (!owner) return -1;
   int bad = fapws_sends_file(rec);
-  if (UNLIKELY(bad)) { /* nobody wants the body; the head goes out at the end */
+  if (UNLIKELY(bad)) { /* a file replaces the body; the head goes out at the end */
     rec->whole = 1;
     Py_DECREF(owner);
     return bad < 0 ? -1 : 0;

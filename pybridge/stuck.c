@@ -1,5 +1,5 @@
-/* What is given up: requests that waited too long, and threads that do not
- * come back. None of it needs the GIL, which may be what they wait for. */
+/* Gives up requests that waited too long, and threads that do not return. None of it needs the GIL, which these
+ * threads may hold. */
 #include "output.h"
 #include "queue.h"
 #include "shim_stack.h"

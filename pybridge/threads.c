@@ -2,7 +2,7 @@
  *
  * The GIL lets one thread run at a time, so quick handlers are best run by one
  * thread in a row: the drainer. What decides is a moving average per handler:
- * before a thread starts a slow one it gives the role away, so that nobody
+ * before a thread starts a slow one it gives the role away, so that no request
  * waits behind it. A wrong guess is put right by the monitor within two ticks.
  * The same guess decides when the loop is woken: see publish.c.
  */
@@ -122,7 +122,7 @@ static void run_job(fapws_thread *t, fapws_record *rec) {
   if (UNLIKELY(put_back(rec))) return;
   const fapws_mount *m = &P.mounts[rec->mount];
   uint64_t most = patience(m);
-  /* What is finished must not wait for something slow. */
+  /* Finished parts must not wait for something slow. */
   if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + m->run_ns > most)) fapws_notify(t);
   t->unsignalled_ns += m->run_ns;
   fapws_run(t, rec);

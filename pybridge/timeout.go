@@ -13,7 +13,7 @@ import (
 
 // timeoutPolicy is how long an overdue handler is waited for.
 type timeoutPolicy struct {
-	forGIL time.Duration // until somebody is suspected of keeping it
+	forGIL time.Duration // until a handler is suspected of keeping it
 	grace  time.Duration // from the exception, or that suspicion, until it is stuck
 }
 

@@ -63,7 +63,7 @@ int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (ws->state != FAPWS_WS_OPEN) return 0;
-  if (fapws_is_cancelled(rec)) { /* there is nobody to tell, and on_close is on its way */
+  if (fapws_is_cancelled(rec)) { /* the client has left, and on_close is on its way */
     ws->state = FAPWS_WS_CLOSING;
     take_close(ws);
     return 0;
@@ -120,7 +120,7 @@ static void next_callback(fapws_thread *t) {
 static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
   fapws_record *rec = ws->rec;
   int late = t->raised && PyErr_ExceptionMatches(fapws_timeout); /* its stack was logged when it was raised */
-  /* send() has said that there is nobody. */
+  /* send() has raised it because the client has left. */
   int gone = (ws->state > FAPWS_WS_OPEN || fapws_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
   if (late || gone)
     PyErr_Clear();
@@ -131,11 +131,11 @@ static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
 
 /* --- the end --------------------------------------------------------------- */
 
-/* Cuts the object off from its record, which nobody sends to any more. */
+/* Cuts the object off from its record, when no thread sends any more. */
 static void detach(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   ws->state = FAPWS_WS_CLOSED;
-  if (!ws->environ && Py_REFCNT(ws) > 1) { /* somebody may ask later */
+  if (!ws->environ && Py_REFCNT(ws) > 1) { /* the application may read it later */
     ws->environ = fapws_ws_environ(ws);
     PyErr_Clear();
   }
@@ -352,7 +352,7 @@ static void open_websocket(fapws_thread *t, fapws_record *rec) {
   }
   if (!bad && ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) bad = 1;
   if (bad) failed(t, ws, "on_open");
-  Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes another if somebody asks */
+  Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes another if the application reads it */
   run_inputs(t, rec);
 }
 

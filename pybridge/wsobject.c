@@ -1,4 +1,4 @@
-/* What the callbacks of a WebSocket get: the object to send with. Any thread. */
+/* The argument of the callbacks of a WebSocket: the object to send with. It is safe on any thread with the GIL. */
 #include "interp.h"
 #include "request.h"
 #include "websocket.h"
@@ -9,8 +9,8 @@
 #include <structmember.h>
 
 #define P fapws_the_pool
-#define UNPACED_BYTES (4 << 20) /* what may wait for a client where nobody can wait for it */
-#define BEHIND_BYTES (1 << 20)  /* who is further behind is left out of a broadcast for good */
+#define UNPACED_BYTES (4 << 20) /* maximum that waits for a client where the sender must not wait */
+#define BEHIND_BYTES (1 << 20)  /* a client that is further behind is closed instead of getting a broadcast */
 
 fapws_ws_object *fapws_ws_new(fapws_record *rec) {
   fapws_ws_object *ws = (fapws_ws_object *)fapws_WebSocketConnection_Type.tp_alloc(&fapws_WebSocketConnection_Type, 0);
