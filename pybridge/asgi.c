@@ -314,14 +314,18 @@ static int send_path(fapws_exchange *x, PyObject *message) {
   return 0;
 }
 
-/* Which of our texts o is; T_COUNT: none. */
-static int find_type(PyObject *o) {
-  for (int i = T_START; i <= T_PATHSEND; i++)
-    if (o == text[i]) return i;
-  if (!o || !PyUnicode_Check(o)) return T_COUNT;
-  for (int i = T_START; i <= T_PATHSEND; i++)
-    if (PyUnicode_CompareWithASCIIString(o, texts[i]) == 0) return i;
-  return T_COUNT;
+int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last, PyObject **type) {
+  *type = PyDict_GetItemWithError(message, text[0]);
+  for (int i = first; i <= last; i++)
+    if (*type == text[i]) return i;
+  if (!*type) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
+    return -1;
+  }
+  for (int i = first; i <= last && PyUnicode_Check(*type); i++)
+    if (PyUnicode_CompareWithASCIIString(*type, texts[i]) == 0) return i;
+  PyErr_Format(PyExc_ValueError, "send(): unsupported message type %.200R", *type);
+  return -1;
 }
 
 static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
@@ -334,13 +338,9 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
 }
 
 static PyObject *http_send(fapws_exchange *x, PyObject *message) {
-  PyObject *type = PyDict_GetItemWithError(message, text[T_TYPE]);
-  if (UNLIKELY(!type)) {
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
-    return NULL;
-  }
-  int which = find_type(type), bad;
-  switch (which) {
+  PyObject *type;
+  int bad;
+  switch (fapws_message_type(message, text, texts, T_START, T_PATHSEND, &type)) {
   case T_START:
     if (x->state != FAPWS_WAITS) return out_of_order(x, type);
     bad = fapws_asgi_start(x, message);
@@ -354,7 +354,6 @@ static PyObject *http_send(fapws_exchange *x, PyObject *message) {
     bad = send_path(x, message);
     break;
   default:
-    PyErr_Format(PyExc_ValueError, "send(): %.200R is no event of a response that this server knows", type);
     return NULL;
   }
   if (UNLIKELY(bad)) return NULL;

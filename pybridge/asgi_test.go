@@ -195,8 +195,8 @@ func TestASGIChecksMessages(t *testing.T) {
 	same(t, asgi(t, "GET /wrong", "").body.String(), `TypeError: send(): a message must be a dict, not NoneType
 TypeError: send(): the message has no 'type'
 RuntimeError: send(): unexpected 'http.response.body': 'http.response.start' has to come first
-ValueError: send(): 'http.response.trailers' is no event of a response that this server knows
-ValueError: send(): 7 is no event of a response that this server knows
+ValueError: send(): unsupported message type 'http.response.trailers'
+ValueError: send(): unsupported message type 7
 TypeError: send(): 'http.response.start' has no 'status'
 TypeError: send(): 'status' of 'http.response.start' must be an int, not '200'
 TypeError: send(): 'status' of 'http.response.start' must be an int, not True

@@ -277,16 +277,6 @@ static int deny(fapws_exchange *x) {
   return 0;
 }
 
-/* Which of our texts o is; T_COUNT: none. */
-static int find_type(PyObject *o) {
-  for (int i = T_ACCEPT; i <= T_BODY; i++)
-    if (o == text[i]) return i;
-  if (!PyUnicode_Check(o)) return T_COUNT;
-  for (int i = T_ACCEPT; i <= T_BODY; i++)
-    if (PyUnicode_CompareWithASCIIString(o, texts[i]) == 0) return i;
-  return T_COUNT;
-}
-
 static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
   const char *expected = x->state == FAPWS_WAITS      ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' has to come first"
                          : x->state == FAPWS_ACCEPTED ? "the websocket is accepted"
@@ -297,17 +287,10 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
 }
 
 static PyObject *ws_send(fapws_exchange *x, PyObject *message) {
-  PyObject *type = PyDict_GetItemWithError(message, text[T_TYPE]);
-  if (UNLIKELY(!type)) {
-    if (!PyErr_Occurred()) PyErr_SetString(PyExc_TypeError, "send(): the message has no 'type'");
-    return NULL;
-  }
-  int which = find_type(type), state = x->state, bad;
+  PyObject *type;
+  int which = fapws_message_type(message, text, texts, T_ACCEPT, T_BODY, &type), state = x->state, bad;
   int denies = state != FAPWS_WAITS && state != FAPWS_ACCEPTED && state != FAPWS_COMPLETE;
-  if (which == T_COUNT) {
-    PyErr_Format(PyExc_ValueError, "send(): %.200R is no event of a websocket that this server knows", type);
-    return NULL;
-  }
+  if (which < 0) return NULL;
   if (LIKELY(which == T_SEND && state == FAPWS_ACCEPTED))
     bad = send_message(x, message);
   else if (which == T_ACCEPT && state == FAPWS_WAITS)

@@ -91,6 +91,9 @@ void fapws_wake_waiters(fapws_exchange *x, int what);
 /* --- asgi.c --- */
 /* Calls the application; takes over scope, which may be NULL. Returns as begin. */
 PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
+/* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has to
+ * be from first to last. -1 with an exception. *type is borrowed. */
+int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last, PyObject **type);
 /* http.response.start and http.response.body. -1 with an exception. */
 int fapws_asgi_start(fapws_exchange *x, PyObject *message);
 int fapws_asgi_body(fapws_exchange *x, PyObject *message);

@@ -58,11 +58,11 @@ func TestASGIEvents(t *testing.T) {
 		{"body after the end", []string{start, hello, hello}, "200:hello", []string{"", "", after}},
 		{"start after the end", []string{start, hello, start}, "200:hello", []string{"", "", "RuntimeError: send(): unexpected 'http.response.start': the response is complete"}},
 
-		{"unknown type", []string{`{"type": "http.response.tea"}`, start, hello}, "200:hello", []string{"ValueError: send(): 'http.response.tea' is no event"}},
-		{"an event of the server", []string{`{"type": "http.disconnect"}`, start, hello}, "200:hello", []string{"ValueError: send(): 'http.disconnect' is no event"}},
-		{"of a WebSocket", []string{`{"type": "websocket.accept"}`, start, hello}, "200:hello", []string{"ValueError: send(): 'websocket.accept' is no event"}},
-		{"of a lifespan", []string{`{"type": "lifespan.startup.complete"}`, start, hello}, "200:hello", []string{"ValueError: send(): 'lifespan.startup.complete' is no event"}},
-		{"type is no str", []string{`{"type": b"http.response.start", "status": 200}`, start, hello}, "200:hello", []string{"ValueError: send(): b'http.response.start' is no event"}},
+		{"unknown type", []string{`{"type": "http.response.tea"}`, start, hello}, "200:hello", []string{"ValueError: send(): unsupported message type 'http.response.tea'"}},
+		{"an event of the server", []string{`{"type": "http.disconnect"}`, start, hello}, "200:hello", []string{"ValueError: send(): unsupported message type 'http.disconnect'"}},
+		{"of a WebSocket", []string{`{"type": "websocket.accept"}`, start, hello}, "200:hello", []string{"ValueError: send(): unsupported message type 'websocket.accept'"}},
+		{"of a lifespan", []string{`{"type": "lifespan.startup.complete"}`, start, hello}, "200:hello", []string{"ValueError: send(): unsupported message type 'lifespan.startup.complete'"}},
+		{"type is no str", []string{`{"type": b"http.response.start", "status": 200}`, start, hello}, "200:hello", []string{"ValueError: send(): unsupported message type b'http.response.start'"}},
 		{"no type", []string{`{"status": 200}`, start, hello}, "200:hello", []string{"TypeError: send(): the message has no 'type'"}},
 		{"no dict", []string{`[("type", "http.response.start")]`, `None`, start, hello}, "200:hello", []string{"TypeError: send(): a message must be a dict, not list", "TypeError: send(): a message must be a dict, not NoneType"}},
 
