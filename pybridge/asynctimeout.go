@@ -14,11 +14,8 @@ import (
 func (h *Handler) interruptTask(t task, took time.Duration) {
 	var seen stackSnapshot
 	var how C.int
-	began := time.Now()
-	h.mu.Lock()
-	p := h.timeoutPolicy
-	h.mu.Unlock()
-	done := h.withGIL(func() {
+	began, policy := time.Now(), h.policy()
+	h.reach(&t, took, policy, func() {
 		var s C.fapws_stack_snapshot
 		if how = C.fapws_async_raise_timeout(number(t.rec), t.serial, &s); how == 0 {
 			return // it has ended
@@ -31,22 +28,11 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 		var stack bytes.Buffer
 		writeStack(&stack, seen.stack)
 		t.say("%s is overdue after %s in handler %s%s:\n%s", &t, seconds(took), t.name, where, stack.Bytes())
-	})
-	if done == nil {
-		return
-	}
-	if !endsWithin(done, p.forGIL) {
-		say("%s is overdue after %s in handler %s, and %v; all threads:\n%s", &t, seconds(took), t.name, errNoGIL, dumpStacks())
-		if !endsWithin(done, p.grace) {
-			C.fapws_async_give_up()
-			h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", &t, seconds(time.Since(began))))
-			<-done
-		}
-	}
+	}, func() { C.fapws_async_give_up() })
 	if how == 0 {
 		return
 	}
-	time.Sleep(p.grace)
+	time.Sleep(policy.grace)
 	if C.fapws_async_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
 		return
 	}

@@ -90,11 +90,8 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 func (h *Handler) interrupt(t task, took time.Duration) {
 	var seen stackSnapshot
 	runs := false
-	began := time.Now()
-	h.mu.Lock()
-	p := h.timeoutPolicy
-	h.mu.Unlock()
-	done := h.withGIL(func() {
+	policy := h.policy()
+	h.reach(&t, took, policy, func() {
 		var s C.fapws_stack_snapshot
 		if C.fapws_raise_timeout(number(t.rec), t.serial, t.jobs, &s) != 0 {
 			seen = snapshotOf(&s)
@@ -106,25 +103,38 @@ func (h *Handler) interrupt(t task, took time.Duration) {
 		} else {
 			t.say("%s was overdue after %s in handler %s; it is not running now\n", &t, seconds(took), t.name)
 		}
-	})
-	if done == nil {
-		return
-	}
-	if !endsWithin(done, p.forGIL) { // which is about all hosts
-		say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s",
-			&t, seconds(took), t.name, errNoGIL, dumpStacks())
-		if !endsWithin(done, p.grace) {
-			h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", &t, seconds(time.Since(began))))
-			<-done
-		}
-	}
+	}, func() {})
 	if !runs {
 		return
 	}
-	time.Sleep(p.grace)
+	time.Sleep(policy.grace)
 	if C.fapws_mark_thread_stuck(C.int(seen.thread), number(t.rec), seen.jobs) != 0 {
-		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(p.grace), t.name))
+		h.stuck(fmt.Sprintf("%s is overdue and does not end, %s after an exception was raised in handler %s", &t, seconds(policy.grace), t.name))
 	}
+}
+
+func (h *Handler) policy() timeoutPolicy {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.timeoutPolicy
+}
+
+// reach calls f with the GIL, for the overdue request t, and returns when f has returned; f is not called when Python ends.
+// If a handler keeps the GIL it logs the stacks of all threads, and after the grace period calls giveUp and asks for
+// another process.
+func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, giveUp func()) {
+	began := time.Now()
+	done := h.withGIL(f)
+	if done == nil || endsWithin(done, policy.forGIL) {
+		return
+	}
+	say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s", // which is about all hosts
+		t, seconds(took), t.name, errNoGIL, dumpStacks())
+	if !endsWithin(done, policy.grace) {
+		giveUp()
+		h.stuck(fmt.Sprintf("%s is overdue, and a handler has held the GIL for %s", t, seconds(time.Since(began))))
+	}
+	<-done
 }
 
 // stuck says why the process is not what it should be, and asks for another.
