@@ -8,6 +8,15 @@
 // one read brought, and finished parts come back through a list in shared
 // memory without any call.
 //
+// # Modes and kinds
+//
+// Two tables of functions hold all differences between ways to run Python. A
+// mode (mode.h, mode.go) says where records run: on threads, inline on the
+// loop, or on the asyncio thread. A kind (kind.h, kind.go) says by which
+// protocol a handler is called: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI
+// for WebSockets, or async def. A mount has one mode, and a kind for plain
+// requests and one for requests for a WebSocket.
+//
 // # Who owns what
 //
 //	buffer                made by             touched by                freed by
