@@ -74,7 +74,7 @@ static int prepare(void) { return 0; } /* the thread of the event loop is there 
 static void enqueue(fapws_record *rec) {
   fapws_append_inbox(P.threads[0], rec);
   fapws_count_queued(rec->job == FAPWS_RUN);
-  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED); /* for start; wake orders it */
 }
 
 static void resume(fapws_record *rec) {

@@ -89,7 +89,7 @@ fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data
   return p;
 }
 
-int64_t fapws_fit_body(fapws_record *rec, int64_t n) {
+static inline int64_t fit_body(fapws_record *rec, int64_t n) {
   if (rec->bodyless || rec->whole) return 0;
   if (UNLIKELY(rec->declared >= 0 && rec->sent + n > rec->declared)) {
     fapws_log(rec, "body is longer than its Content-Length %lld; the rest is cut", (long long)rec->declared);
@@ -100,8 +100,10 @@ int64_t fapws_fit_body(fapws_record *rec, int64_t n) {
   return n;
 }
 
+int64_t fapws_fit_body(fapws_record *rec, int64_t n) { return fit_body(rec, n); }
+
 int fapws_add_body(fapws_chain *c, PyObject *owner, const char *data, size_t n) {
-  if ((n = (size_t)fapws_fit_body(c->rec, (int64_t)n)) == 0) return 0;
+  if ((n = (size_t)fit_body(c->rec, (int64_t)n)) == 0) return 0;
   fapws_part *p = c->last;
   int alone = !p || n >= FAPWS_COPY_BELOW;
   if (alone)
