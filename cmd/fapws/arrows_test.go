@@ -47,7 +47,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/banner", []string{"fapws/cmd/fapws/version", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/configfile", []string{"fapws/cmd/fapws/exit", "fapws/cmd/fapws/settings", "fapws/cmd/fapws/tomlfile", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/ctl", nil},
-		{"fapws/cmd/fapws/cage", nil},
+		{"fapws/cmd/fapws/chroot", nil},
 		{"fapws/cmd/fapws/orphan", nil},
 		{"fapws/cmd/fapws/limits", nil},
 		{"fapws/cmd/fapws/notify", nil},
@@ -80,7 +80,7 @@ func TestArrows(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
-	"cage ctl envfile exit limits memory notify orphan pidfile privilege tomlfile version watch",
+	"chroot ctl envfile exit limits memory notify orphan pidfile privilege tomlfile version watch",
 	"pool settings webconf",
 	"application banner configfile logs site",
 	"bind plan",

@@ -22,7 +22,7 @@ func TestF16Chroot(t *testing.T) {
 	}
 	inModes(t, func(t *testing.T, m mode) {
 		folder := publicFolder(t)
-		source, err := os.ReadFile(testdata(t, "caged.py"))
+		source, err := os.ReadFile(testdata(t, "chroot.py"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestF16Chroot(t *testing.T) {
 		w.send(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 		w.answer().is(t, fmt.Sprint(len(body)))
 		s.get("/fails", 500)
-		s.says(`raise ValueError\("in the cage"\)`)
+		s.says(`raise ValueError\("in the root directory"\)`)
 
 		// The log is opened again by the path that it has outside.
 		s.rotates(folder+"/log/access", "/seen")
@@ -131,11 +131,11 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 	}
 }
 
-// TestF16ChrootRefused: what would make a cage without walls is said in one line.
+// TestF16ChrootRefused: what would leave a way out of the root directory is said in one line.
 func TestF16ChrootRefused(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		code, _, stderr := command{script: "caged.py", flags: []string{"--chroot", "/tmp"}}.run(t)
+		code, _, stderr := command{script: "chroot.py", flags: []string{"--chroot", "/tmp"}}.run(t)
 		if code != 2 || stderr != "fapws: --chroot /tmp needs root, or the capability CAP_SYS_CHROOT\n" {
 			t.Errorf("code %d, %q", code, stderr)
 		}
@@ -146,11 +146,11 @@ func TestF16ChrootRefused(t *testing.T) {
 	if err := os.Chmod(outside, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(testdata(t, "caged.py"))
+	source, err := os.ReadFile(testdata(t, "chroot.py"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := write(t, outside+"/caged.py", string(source))
+	script := write(t, outside+"/chroot.py", string(source))
 	for _, tt := range []struct {
 		flags, args string
 		code        int
@@ -231,7 +231,7 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// In the cage there is a folder of this name, too, and no log in it.
+	// In the new root there is a folder of this name, too, and no log in it.
 	if err := os.MkdirAll(inside+outside, 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -305,6 +305,6 @@ func TestErrorLogOutsideChroot(t *testing.T) {
 		}
 	}
 	if left, _ := filepath.Glob(inside + outside + "/*"); len(left) > 0 {
-		t.Errorf("in the cage there is %s", left)
+		t.Errorf("in the new root there is %s", left)
 	}
 }

@@ -16,8 +16,8 @@ import (
 // ErrorLog is where a process writes what goes wrong: standard error, or the file
 // that has taken its place. The zero value is the former.
 type ErrorLog struct {
-	file  *logfile.Errors // nil: standard error
-	caged bool            // this process will not see the path: it is given the next file
+	file     *logfile.Errors // nil: standard error
+	chrooted bool            // this process will not see the path: it is given the next file
 }
 
 // Open makes the file of the settings, if they name one, standard error. moved is
@@ -32,7 +32,7 @@ func (e *ErrorLog) Open(conf *settings.Config, moved func()) error {
 // OpenAsWorker is open for a worker: its supervisor rotates the file, and a worker that
 // may not open it goes on with the one that it was given as standard error.
 func (e *ErrorLog) OpenAsWorker(conf *settings.Config) {
-	e.caged = conf.Chroot != ""
+	e.chrooted = conf.Chroot != ""
 	if err := e.redirect(conf, nil); err != nil {
 		fmt.Fprintln(os.Stderr, "fapws:", err)
 	}
@@ -92,7 +92,7 @@ func (e *ErrorLog) Follow(files ...*os.File) {
 	case e.file == nil:
 	case len(files) > 0:
 		e.file.FollowTo(files[0])
-	case !e.caged:
+	case !e.chrooted:
 		e.file.Follow()
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/chroot"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/privilege"
 )
@@ -75,14 +75,14 @@ func (p *process) prepareChroot() error {
 	if os.Geteuid() == 0 && (p.identity == nil || p.identity.UID == 0) {
 		return exit.Usage(fmt.Errorf("--chroot %s: root finds the way out; name who shall serve there with --user", p.conf.Chroot))
 	}
-	folder, err := cage.Find(p.conf.Chroot)
+	folder, err := chroot.Find(p.conf.Chroot)
 	if err != nil {
 		return exit.Usage(err)
 	}
-	if err := cage.Furnish(folder); err != nil {
+	if err := chroot.Furnish(folder); err != nil {
 		return exit.NotStarted("%v", err)
 	}
-	return os.Setenv(cage.Variable, folder)
+	return os.Setenv(chroot.Variable, folder)
 }
 
 // attributes makes a worker what this process will be once it has bound the
@@ -93,7 +93,7 @@ func (p *process) attributes() *syscall.SysProcAttr {
 		a.Credential = p.identity.Credential()
 	}
 	if p.conf.Chroot != "" {
-		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT} // gone before it is Go, see package cage
+		a.AmbientCaps = []uintptr{unix.CAP_SYS_CHROOT} // gone before it is Go, see package chroot
 	}
 	return a
 }

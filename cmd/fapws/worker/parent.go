@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/cmd/fapws/cage"
+	"fapws/cmd/fapws/chroot"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
 	"fapws/cmd/fapws/plan"
@@ -37,7 +37,7 @@ type Parent struct {
 	over    sync.Once        // of lost
 	stderr  int              // what standard error is to be once the application has loaded; -1: as it is
 	standIn bool             // there is no application to load
-	cage    string           // to enter when it has loaded; "": none
+	root    string           // of --chroot, to enter when it has loaded; "": none
 
 	mu        sync.Mutex
 	answers   map[string]func(about string) string
@@ -90,8 +90,8 @@ func (p *Parent) begin() error {
 
 // open enters the directory of --chroot. The listeners come when the service is complete.
 func (p *Parent) open() ([]*listen.Listener, error) {
-	if p.cage != "" {
-		if err := p.enterCage(); err != nil {
+	if p.root != "" {
+		if err := p.enterRoot(); err != nil {
 			return nil, err
 		}
 	}
@@ -132,17 +132,17 @@ func (p *Parent) stopping(grace time.Duration) string {
 	return fmt.Sprintf("worker %d is stopping: up to %v for what is in flight", os.Getpid(), grace)
 }
 
-// enterCage does --chroot, when all that comes from outside has been loaded.
-func (p *Parent) enterCage() error {
+// enterRoot does --chroot, when all that comes from outside has been loaded.
+func (p *Parent) enterRoot() error {
 	s := p.s
 	status := 0
 	if s.app != nil {
-		s.onPython(func() { status = s.app.Tool("_cage") })
+		s.onPython(func() { status = s.app.Tool("_chroot") })
 	}
 	if status != 0 {
 		return exit.Silently(status)
 	}
-	if err := cage.Enter(p.cage); err != nil {
+	if err := chroot.Enter(p.root); err != nil {
 		return exit.NotStarted("%v", err)
 	}
 	return nil
@@ -162,9 +162,9 @@ func (p *Parent) take(text string) error {
 		unix.CloseOnExec(p.stderr)
 	}
 	p.standIn = parts[2] == pool.StandIn
-	if p.cage = os.Getenv(cage.Variable); p.cage != "" {
-		os.Unsetenv(cage.Variable)
-		if err := cage.KeepZone(); err != nil {
+	if p.root = os.Getenv(chroot.Variable); p.root != "" {
+		os.Unsetenv(chroot.Variable)
+		if err := chroot.KeepZone(); err != nil {
 			return err
 		}
 	}

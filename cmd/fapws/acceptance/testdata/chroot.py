@@ -42,7 +42,7 @@ def forks(environ, start_response):
 
 
 def fails(environ, start_response):
-    raise ValueError("in the cage")
+    raise ValueError("in the root directory")
 
 
 def size(environ, start_response):

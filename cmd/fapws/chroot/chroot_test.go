@@ -1,4 +1,4 @@
-package cage
+package chroot
 
 import (
 	"os"
@@ -37,22 +37,22 @@ func TestFurnishedPaths(t *testing.T) {
 		}
 		return
 	}
-	cage, err := Find(t.TempDir())
+	root, err := Find(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time it is there
-		if err := Furnish(cage); err != nil {
+		if err := Furnish(root); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if inside, err := filepath.EvalSymlinks(cage + cage); err != nil || inside != cage {
-		t.Errorf("%s is %s, %v", cage+cage, inside, err)
+	if inside, err := filepath.EvalSymlinks(root + root); err != nil || inside != root {
+		t.Errorf("%s is %s, %v", root+root, inside, err)
 	}
-	if st, err := os.Stat(cage + "/tmp"); err != nil || st.Mode().Perm() != 0o777 || st.Mode()&os.ModeSticky == 0 {
+	if st, err := os.Stat(root + "/tmp"); err != nil || st.Mode().Perm() != 0o777 || st.Mode()&os.ModeSticky == 0 {
 		t.Errorf("tmp: %v, %v", st.Mode(), err)
 	}
-	if err := os.WriteFile(cage+"/dev/null", []byte("x"), 0); err != nil {
+	if err := os.WriteFile(root+"/dev/null", []byte("x"), 0); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package cage
+package chroot
 
 import (
 	"errors"
@@ -37,11 +37,11 @@ func Find(dir string) (string, error) {
 	return path, nil
 }
 
-// Furnish makes in cage what a worker needs there, where it is missing: the link
+// Furnish makes in root what a worker needs there, where it is missing: the link
 // from its own path to itself, tmp, which large bodies of requests go into, and
 // dev/null. Errors are one line.
-func Furnish(cage string) error {
-	tmp := filepath.Join(cage, "tmp") // first: the link may lie in it
+func Furnish(root string) error {
+	tmp := filepath.Join(root, "tmp") // first: the link may lie in it
 	if err := os.Mkdir(tmp, 0o777); err == nil {
 		if err := os.Chmod(tmp, 0o777|fs.ModeSticky); err != nil {
 			return err
@@ -49,18 +49,18 @@ func Furnish(cage string) error {
 	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	link := filepath.Join(cage, cage)
+	link := filepath.Join(root, root)
 	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
 		return err
 	}
-	up := strings.Repeat("../", strings.Count(cage, "/")-1) + "."
+	up := strings.Repeat("../", strings.Count(root, "/")-1) + "."
 	if err := os.Symlink(up, link); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if inside, err := filepath.EvalSymlinks(link); err != nil || inside != cage {
-		return fmt.Errorf("--chroot %s: %s is not a link to %s", cage, link, up)
+	if inside, err := filepath.EvalSymlinks(link); err != nil || inside != root {
+		return fmt.Errorf("--chroot %s: %s is not a link to %s", root, link, up)
 	}
-	null := filepath.Join(cage, "dev/null")
+	null := filepath.Join(root, "dev/null")
 	if err := os.MkdirAll(filepath.Dir(null), 0o755); err != nil {
 		return err
 	}

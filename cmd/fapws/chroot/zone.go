@@ -1,4 +1,4 @@
-package cage
+package chroot
 
 import (
 	"bytes"

@@ -1,14 +1,14 @@
 /* Before Go starts: leaves the right to chroot(2) to another process.
  *
  * A worker has to load the application outside, as the user it serves as, and to
- * go into the cage afterwards. The right to do so must not be the application's
+ * enter the new root directory afterwards. The right to do so must not be the application's
  * meanwhile, and Go's threads cannot all be made to give it up, as capabilities
  * belong to threads. So the process that the supervisor has started, while it
  * still has one thread, makes another that shares nothing with it but root and
  * working directory (CLONE_FS), keeps the capability, and waits for a byte.
  */
 #define _GNU_SOURCE
-#include "cage.h"
+#include "chroot.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -40,7 +40,7 @@ static void keep(const char *dir, int fd) {
   char byte;
   int err = 0;
   close_all_but(fd);
-  prctl(PR_SET_NAME, "fapws-cage");
+  prctl(PR_SET_NAME, "fapws-chroot");
   if (read(fd, &byte, 1) != 1) _exit(0); /* the worker has ended */
   if (chroot(dir) != 0) err = errno;
   _exit(write(fd, &err, sizeof err) != sizeof err);
@@ -51,14 +51,14 @@ static void drop_capabilities(void) {
   struct __user_cap_data_struct none[2];
   memset(none, 0, sizeof none);
   /* Programs with the bit of another user would be a way to become root in a
-   * cage whose /etc is somebody's. */
+   * root whose /etc is somebody's. */
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die("PR_SET_NO_NEW_PRIVS");
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capset, &header, none) != 0) die("capset");
 }
 
 __attribute__((constructor)) static void part(void) {
-  const char *dir = getenv(FAPWS_CAGE);
+  const char *dir = getenv(FAPWS_WORKER_ROOT);
   int pair[2];
   if (!dir || !getenv("FAPWS_WORKER")) return;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
@@ -71,7 +71,7 @@ __attribute__((constructor)) static void part(void) {
   drop_capabilities();
 }
 
-int fapws_cage_enter(void) {
+int fapws_chroot_enter(void) {
   char byte = 1;
   int err = EPERM; /* the other process is not there */
   if (keeper_fd < 0) return err;
