@@ -104,11 +104,14 @@ static int prepare(void) {
   return A.event > 0 ? fapws_start_monitor() : 0;
 }
 
-static void enqueue(fapws_record *rec) {
+static void enqueue(fapws_record *first, fapws_record *last, int n) {
   fresh = 1;
-  rec->thread = NULL;
-  add_events(rec, FAPWS_EVENT_RUN);
-  fapws_count_queued(1);
+  last->next = NULL;
+  for (fapws_record *rec = first; rec; rec = rec->next) {
+    rec->thread = NULL;
+    add_events(rec, FAPWS_EVENT_RUN);
+  }
+  fapws_count_queued(n);
   fapws_wake_monitor();
 }
 

@@ -40,16 +40,16 @@ void fapws_pool_deliver(fapws_record *rec, fapws_input *in) {
 void fapws_pool_forget(fapws_record *rec) { (void)rec; }
 
 void fapws_enqueue_delivered(void) {
-  for (fapws_record *next; first; first = next) {
-    next = first->next;
-    P.mode->enqueue(first);
-  }
-  last = NULL;
+  if (!first) return;
+  fapws_lock();
+  P.mode->enqueue(first, last, 0);
+  fapws_unlock();
+  first = last = NULL;
 }
 
 static void enqueue(fapws_record *rec) {
   rec->job = FAPWS_INPUTS;
-  P.mode->enqueue(rec);
+  P.mode->enqueue(rec, rec, 0);
 }
 
 void fapws_schedule(fapws_record *rec) {

@@ -71,15 +71,15 @@ static int start(void) {
 
 static int prepare(void) { return 0; } /* the thread of the event loop is there */
 
-static void enqueue(fapws_record *rec) {
-  fapws_append_inbox(P.threads[0], rec);
-  fapws_count_queued(rec->job == FAPWS_RUN);
+static void enqueue(fapws_record *first, fapws_record *last, int n) {
+  fapws_append_inbox(P.threads[0], first, last);
+  fapws_count_queued(n);
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED); /* for start; wake orders it */
 }
 
 static void resume(fapws_record *rec) {
   fapws_lock();
-  fapws_append_inbox(P.threads[0], rec);
+  fapws_append_inbox(P.threads[0], rec, rec);
   fapws_unlock();
   request_turn();
 }

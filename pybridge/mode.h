@@ -20,9 +20,9 @@ typedef struct fapws_mode {
 
   /* --- records; without the GIL */
 
-  /* Puts rec, which has a job, behind the records that wait. Any thread; the pool's mutex is held. start or wake
-   * has to follow. */
-  void (*enqueue)(fapws_record *rec);
+  /* Puts the chain from first to last, of which n are requests, behind the records that wait. Any thread; the pool's
+   * mutex is held. start or wake has to follow. */
+  void (*enqueue)(fapws_record *first, fapws_record *last, int n);
   /* Has records that were enqueued on the event loop run. On the event loop, without the mutex; runs them there, with
    * the GIL, in inline mode. Returns as fapws_serve. */
   int (*start)(void);

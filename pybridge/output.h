@@ -61,7 +61,7 @@ void fapws_notify(fapws_thread *t);
 void fapws_pool_deliver(fapws_record *rec, fapws_input *in);
 /* fapws_mode.forget of the pool: what websocket.c has not given up before, there is not. */
 void fapws_pool_forget(fapws_record *rec);
-/* Puts the records that fapws_pool_deliver has given something into the queue. On the event loop; the mutex is held. */
+/* Puts the records that fapws_pool_deliver has given something into the queue. On the event loop, without the mutex. */
 void fapws_enqueue_delivered(void);
 /* Puts rec into the queue unless it is there, or runs, or takes no inputs. Any thread, without the mutex. */
 void fapws_schedule(fapws_record *rec);

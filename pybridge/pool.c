@@ -120,17 +120,23 @@ void fapws_loop_has_seen(void) {
   fapws_asyncio.wake();
 }
 
+/* Hands over the records at the beginning of a chain that have one mode, and returns the others. */
+static fapws_record *enqueue_some(fapws_record *first, uint64_t now) {
+  const fapws_mode *mode = fapws_mode_of(first);
+  fapws_record *last = first, *next;
+  int n = 1;
+  for (first->since_ns = now; (next = last->next) && fapws_mode_of(next) == mode; last = next, n++) next->since_ns = now;
+  fapws_lock(); /* for a moment: threads take jobs meanwhile */
+  mode->enqueue(first, last, n);
+  fapws_unlock();
+  return next;
+}
+
 int fapws_flush(uintptr_t first) {
   struct timespec now; /* one cheap look for all of them */
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  fapws_lock();
-  for (fapws_record *rec = (fapws_record *)first, *next; rec; rec = next) {
-    next = rec->next;
-    rec->since_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    fapws_mode_of(rec)->enqueue(rec);
-  }
+  for (fapws_record *rec = (fapws_record *)first; rec;) rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
   fapws_enqueue_delivered();
-  fapws_unlock();
   fapws_asyncio.start();
   return P.mode->start();
 }

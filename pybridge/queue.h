@@ -9,12 +9,12 @@ static inline void fapws_count_queued(int n) {
   __atomic_store_n(&fapws_the_pool.shared.queued, fapws_the_pool.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
 }
 
-/* Requests count, because too many are refused. */
-static inline void fapws_push_queue(fapws_record *rec) {
-  rec->next = NULL;
-  *(fapws_the_pool.tail ? &fapws_the_pool.tail->next : &fapws_the_pool.head) = rec;
-  fapws_the_pool.tail = rec;
-  fapws_count_queued(rec->job == FAPWS_RUN);
+/* n: how many are requests; those count, because too many are refused. */
+static inline void fapws_push_queue(fapws_record *first, fapws_record *last, int n) {
+  last->next = NULL;
+  *(fapws_the_pool.tail ? &fapws_the_pool.tail->next : &fapws_the_pool.head) = first;
+  fapws_the_pool.tail = last;
+  fapws_count_queued(n);
 }
 
 static inline fapws_record *fapws_pop_queue(void) {
@@ -35,10 +35,10 @@ static inline void fapws_unpop_queue(fapws_record *rec) {
   fapws_the_pool.pops--;
 }
 
-static inline void fapws_append_inbox(fapws_thread *t, fapws_record *rec) {
-  rec->next = NULL;
-  *(t->inbox_tail ? &t->inbox_tail->next : &t->inbox) = rec;
-  t->inbox_tail = rec;
+static inline void fapws_append_inbox(fapws_thread *t, fapws_record *first, fapws_record *last) {
+  last->next = NULL;
+  *(t->inbox_tail ? &t->inbox_tail->next : &t->inbox) = first;
+  t->inbox_tail = last;
 }
 
 static inline fapws_record *fapws_pop_inbox(fapws_thread *t) {

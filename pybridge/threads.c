@@ -234,8 +234,8 @@ static int prepare(void) {
   return fapws_start_monitor();
 }
 
-static void enqueue(fapws_record *rec) {
-  fapws_push_queue(rec);
+static void enqueue(fapws_record *first, fapws_record *last, int n) {
+  fapws_push_queue(first, last, n);
   fapws_appoint_drainer();
   fapws_wake_monitor();
 }
@@ -250,7 +250,7 @@ static void wake(void) {
 
 static void resume(fapws_record *rec) {
   fapws_lock();
-  fapws_append_inbox(rec->thread, rec);
+  fapws_append_inbox(rec->thread, rec, rec);
   fapws_wake_thread(rec->thread);
   fapws_unlock();
 }
