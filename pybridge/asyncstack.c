@@ -5,8 +5,6 @@
 
 #include <frameobject.h> /* PyFrame_Check, before Python 3.11 */
 
-#include <stdlib.h>
-
 #define A fapws_the_async
 #define DEEPEST 200 /* frames that are shown */
 #define TASKS 16    /* that wait for each other */

@@ -3,7 +3,6 @@
 #include "messages.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 /* Adds up the items of result, a list, a tuple, or one item by itself. */

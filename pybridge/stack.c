@@ -13,7 +13,6 @@
 #include <frameobject.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #define P fapws_the_pool

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <structmember.h>
 
 int fapws_start_settle(fapws_start_object *s) {

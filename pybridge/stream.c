@@ -9,7 +9,6 @@
 #include "response.h"
 #include "stack.h"
 
-#include <string.h>
 #include <unistd.h>
 
 PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text) {

@@ -10,7 +10,6 @@
 #include "websocket.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define P fapws_the_pool
 #define CREDIT_BYTES (FAPWS_INPUT_WINDOW / 8)

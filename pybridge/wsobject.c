@@ -4,8 +4,6 @@
 #include "websocket.h"
 
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 #include <structmember.h>
 
 #define P fapws_the_pool
