@@ -68,6 +68,7 @@ func (l *loop) close(c *conn, why string) {
 
 // shut ends c and closes its descriptor.
 func (l *loop) shut(c *conn) {
+	l.writeBeside(c)
 	l.end(c)
 	c.watch.Remove()
 	descriptors.Release(c.fd)

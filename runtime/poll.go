@@ -25,7 +25,14 @@ func (l *loop) endOfBatch(woken bool) {
 }
 
 // Ready implements eventloop.Handler.
-func (c *conn) Ready(r eventloop.Readiness) { c.l.take(c, r) }
+func (c *conn) Ready(r eventloop.Readiness) {
+	if t := c.transfer; t != nil && t.onLoop && (t.again || r&eventloop.Writable != 0) {
+		c.l.writeOn(t)
+	}
+	if r != eventloop.Writable && c.state != stateClosed {
+		c.l.take(c, r)
+	}
+}
 
 // take reads what a client has sent, a buffer at a time.
 func (l *loop) take(c *conn, r eventloop.Readiness) {

@@ -2,8 +2,8 @@
 // them, serves static files, and hands all other requests to a Handler. It
 // knows nothing of what a Handler runs.
 //
-// One event loop owns the connections. What would make it wait (a file,
-// a client that reads slowly) goes to a goroutine: see transfer.
+// One event loop owns the connections. Files, which would make it wait, go to
+// goroutines: see transfer.
 package runtime
 
 import (

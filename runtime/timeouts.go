@@ -107,6 +107,10 @@ func (l *loop) ticked() {
 		switch {
 		case l.deadline(c) > l.now:
 			l.schedule(c)
+		case l.roomExpired(c):
+			if c.state != stateClosed {
+				l.schedule(c)
+			}
 		case c.unread():
 			l.wheel.add(c, l.now+tickLength)
 		default:
@@ -171,6 +175,14 @@ func (l *loop) schedule(c *conn) {
 
 // deadline returns when c has to be looked at.
 func (l *loop) deadline(c *conn) int64 {
+	if t := c.transfer; t != nil && t.onLoop {
+		return min(t.due(), l.readDeadline(c))
+	}
+	return l.readDeadline(c)
+}
+
+// readDeadline is deadline, but for what is written.
+func (l *loop) readDeadline(c *conn) int64 {
 	switch {
 	case c.state == stateLinger:
 		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// transfer writes beside the loop what a socket does not take at once, and
-// all files: a goroutine does it, with Go's own poller, on a duplicate of the
-// descriptor.
+// transfer writes what a socket does not take at once, and all files. The loop does
+// it if all of it is in memory: see room.go. Otherwise a goroutine does, with
+// Go's own poller, on a duplicate of the descriptor.
 //
 // The connection stays in the loop for reading meanwhile: so a client that
 // leaves is noticed at once, and what it sends ahead is bounded as always. When
@@ -24,13 +24,18 @@ import (
 type transfer struct {
 	l       *loop
 	c       *conn
-	fd      int // the duplicate
+	fd      int // the duplicate, if a goroutine writes
 	items   []item
 	timeout time.Duration
 	job     *fileJob          // whose file this is; without items yet, it opens the file first
 	ended   []exchange.Ticket // of the last parts among its items, when they were released
 	err     error             // set when it has ended
-	peer    *exchange.Peer    // the client that is sent the counted bytes; see loop.sending
+
+	onLoop   bool  // the loop writes it, and the next two are of use
+	again    bool  // it has asked for another turn
+	progress int64 // loop.now when the client last took something
+
+	peer    *exchange.Peer // the client that is sent the counted bytes; see loop.sending
 	counted int64
 	aborted atomic.Bool
 	file    atomic.Pointer[os.File] // fd once it is in Go's poller
@@ -63,19 +68,27 @@ func (l *loop) launch(c *conn, t *transfer) {
 	c.transfer = t
 	l.transfers[t] = struct{}{}
 	l.sending(t)
+	if l.awaitRoom(t) {
+		return
+	}
 	if err := l.spawn(t); err == nil {
 		return
 	} else if outOfDescriptors(err) {
 		t.await(time.Now().Add(t.timeout))
 	} else {
-		t.err = err
-		t.release()
-		l.putEnded(t)
-		l.sent(t)
-		delete(l.transfers, t)
-		c.transfer = nil
+		l.drop(t, err)
 		l.close(c, "no descriptor for a transfer")
 	}
+}
+
+// drop ends t, of which nothing more is sent.
+func (l *loop) drop(t *transfer, err error) {
+	t.err = err
+	t.release()
+	l.putEnded(t)
+	l.sent(t)
+	delete(l.transfers, t)
+	t.c.transfer = nil
 }
 
 // spawn starts the goroutine, if there is a descriptor for it.
