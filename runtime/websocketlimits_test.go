@@ -86,7 +86,9 @@ func TestWebSocketWindow(t *testing.T) {
 	s := serveTalks(t, Config{}, a)
 	c := s.socket(t)
 	const messages, size = 3000, 1000
+	sent := make(chan bool)
 	go func() {
+		defer close(sent)
 		message := bytes.Repeat([]byte("x"), size)
 		for range messages {
 			c.Send(wstest.Binary, message)
@@ -120,6 +122,7 @@ func TestWebSocketWindow(t *testing.T) {
 	if most > exchange.InputWindow+2*size {
 		t.Errorf("%d bytes waited", most)
 	}
+	<-sent
 	// The client's close frame is seen, although the window is full again.
 	go c.Send(wstest.Binary, bytes.Repeat([]byte("y"), exchange.InputWindow+1))
 	eventually(t, "one more", func() bool { return read() == messages*size+exchange.InputWindow+1 })
