@@ -389,8 +389,16 @@ func TestWebSocketSendWaits(t *testing.T) {
 		s.notes("poured")
 		says(t, c, "pour_soon")
 		s.notes("pouring: TimeoutError")
+		says(t, c, "echo all before")
+		for got := ""; got != "echo all before"; {
+			_, data, err := c.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = string(data)
+		}
 		says(t, c, "pour")
-		c.Receive()
+		c.Receive() // it pours
 		c.Conn.(*net.TCPConn).SetLinger(0)
 		c.Conn.Close()
 		s.notes("pouring: BrokenPipeError\nleft 1006 ")
