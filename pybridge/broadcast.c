@@ -1,5 +1,5 @@
 /* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and the groups
- * that they join. The loop keeps who is there (socketregistry.go); here it is told. */
+ * that they join. The loop keeps the members (socketregistry.go) and hears of changes from here. */
 #include "interp.h"
 #include "websocket.h"
 

@@ -68,7 +68,7 @@ static void say(const char *text, size_t n) {
 
 #define BEGIN "fapws: "
 
-/* Writes the line that the process ends with, from BEGIN to the line feed. The supervisor, if there is one, gets what is between. */
+/* Writes the line that the process ends with, from BEGIN to the line feed. The supervisor, if there is one, gets the text between them. */
 static void report(const char *line, size_t n) {
   struct stat now;
   say(line, n);

@@ -61,7 +61,7 @@ func (h *Handler) collect() bool {
 	if len(h.registry.members) > 0 {
 		h.registry.see(h, h.ready, &more)
 	}
-	h.registry.take() // before listen: who has joined a group before a broadcast was made is in it
+	h.registry.take() // before listen: members that join before a broadcast is made belong to it
 	h.listen()        // to what the handlers of these parts have asked for, too
 	h.registry.step(h, &more)
 	h.ready = more.behind(h.ready)

@@ -49,9 +49,9 @@ type conn struct {
 	lendsEnd   bool        // while it is paused the end of what the client sends counts
 	tcp        bool        // whatever a proxy says of remote
 	check      *auth.Check // of a password of it that is being checked; or nil
-	linger     bool        // the client may be sending what nobody reads
+	linger     bool        // the client may be sending bytes that the server throws away
 	queued     bool        // it is in loop.ready
-	stopped    bool        // paused until who has it in hand lets it go on: see credit.go, raw.go
+	stopped    bool        // paused until its handler lets it go on: see credit.go, raw.go
 	lent       bool        // a library may still have a descriptor of it, and wait for what its client says
 	moved      bool        // its client is a listener of its own by now
 	flights    uint16      // length of the list first..last

@@ -13,7 +13,7 @@ import (
 // poller is what the loop reads with.
 type poller struct {
 	events *eventloop.Loop
-	buffer []byte // what is read goes here
+	buffer []byte // that connections are read into
 }
 
 // endOfBatch passes on what a batch of events has brought.
@@ -38,7 +38,7 @@ func (c *conn) Ready(r eventloop.Readiness) {
 func (l *loop) take(c *conn, r eventloop.Readiness) {
 	c.readable = c.readable || r&eventloop.Readable != 0
 	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
-	if c.half || c.paused { // what has come stays in the kernel
+	if c.half || c.paused { // the bytes stay in the kernel
 		if r&eventloop.MaybeGone != 0 && c.hungUp() {
 			l.gone(c, io.EOF)
 		}

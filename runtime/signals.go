@@ -50,7 +50,7 @@ func (w *wake) Ready(eventloop.Readiness) {
 	l := w.l
 	var b [64]byte
 	n, err := receive(w.signals, b[:])
-	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed what is not its own
+	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed a descriptor of the server
 		w.watch.Remove()
 		l.s.logf(LevelError, "signal handlers of the application will not run: their socket was closed")
 		return

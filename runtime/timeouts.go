@@ -181,7 +181,7 @@ func (l *loop) deadline(c *conn) int64 {
 	return l.readDeadline(c)
 }
 
-// readDeadline is deadline, but for what is written.
+// readDeadline is deadline without the limits on writing.
 func (l *loop) readDeadline(c *conn) int64 {
 	switch {
 	case c.state == stateLinger:

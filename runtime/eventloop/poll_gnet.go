@@ -131,7 +131,7 @@ func (p *poller) intact(event int) error {
 	return nil
 }
 
-// quiet is gnet's log: Run returns what is wrong, and gnet's own would write to standard output.
+// quiet is gnet's log: Run returns the error, and gnet's own log would write to standard output.
 type quiet struct{}
 
 func (quiet) Debugf(string, ...any) {}

@@ -32,7 +32,7 @@ func open(t *testing.T, o Options) *File {
 	}
 	t.Cleanup(func() {
 		f.Close()
-		settled(t, o.Path) // what is compressed behind Close would be in the way when the folder is removed
+		settled(t, o.Path) // or a file is compressed while its folder is being removed
 	})
 	return f
 }
