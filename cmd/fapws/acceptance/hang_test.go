@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -238,8 +240,9 @@ func TestClientGone(t *testing.T) {
 			_, stdout, _ := s.ctl("stack")
 			return strings.Contains(stdout, "GET /queued HTTP/1.1") && strings.Contains(stdout, "handler queued, queued\n")
 		})
+		socket := s.socketOf(w.LocalAddr())
 		w.reset()
-		eventually(t, "only one is connected", func() bool { return s.connections() == 1 })
+		eventually(t, "the server has closed its end", func() bool { return !slices.Contains(slices.Collect(maps.Values(s.descriptors())), socket) })
 		unblock(t, folder)
 		first.answer().is(t, "too late") // no --timeout
 		logged(t, folder, `"GET /queued HTTP/1.1" 499 `)

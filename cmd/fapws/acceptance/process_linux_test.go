@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -87,6 +88,24 @@ func (s *server) connections() (n int) {
 		}
 	}
 	return n
+}
+
+// socketOf returns the server's socket of a client on IPv4 as descriptors has it. The kernel forgets a
+// connection before the server has heard that its client has gone.
+func (s *server) socketOf(client net.Addr) string {
+	s.t.Helper()
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	remote := fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 9 && f[2] == remote {
+			return "socket:[" + f[9] + "]"
+		}
+	}
+	s.t.Fatalf("no socket of %v", client)
+	return ""
 }
 
 func (s *server) proc(name string) string {
