@@ -115,7 +115,7 @@ func TestNotices(t *testing.T) {
 	refused := 0
 	loop.do(func() {
 		for range mostNotices + 100 {
-			if !loop.h.NotifyPresence(PresenceEvent{Name: "nobody"}) {
+			if !loop.h.NotifyPresence(PresenceEvent{Name: "unknown"}) {
 				refused++
 			}
 		}

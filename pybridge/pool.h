@@ -1,7 +1,7 @@
 /* What runs records: pool.c, inline.c and run.c.
  *
- * There is one pool; it lives as long as the process, with its mounts and the objects in them. Its mutex guards what is
- * marked so, and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that
+ * There is one pool; it lives as long as the process, with its mounts and the objects in them. Its mutex guards the fields
+ * that are marked so, and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that
  * takes it owns it until it publishes the last part, or puts the record into a list again. */
 #ifndef FAPWS_POOL_H
 #define FAPWS_POOL_H

@@ -111,7 +111,7 @@ typedef struct fapws_record {
 } fapws_record;
 
 /* No request is started while the loop has yet to see more than this many bytes of large parts: it decides whose
- * requests may run by what waits for their clients. */
+ * requests may run by the bytes that wait for their clients. */
 #define FAPWS_UNSEEN_MAX (8 << 20)
 
 /* Counters that Go reads and writes without a call; all atomic. */

@@ -1,7 +1,7 @@
 /* The threads of the pool: threads.c and monitor.c. Without the GIL.
  *
  * The pool owns fapws_thread objects, which live as long as the process: a thread that ends leaves its object to the next
- * one. Only the thread itself changes its object, except for what is marked as guarded by the pool's mutex. */
+ * one. Only the thread itself changes its object, except for fields that are marked as guarded by the pool's mutex. */
 #ifndef FAPWS_THREADS_H
 #define FAPWS_THREADS_H
 

@@ -53,7 +53,7 @@ type loop struct {
 	starts  bool // startSubmitted is on the stack
 
 	head      http1.Request // memory for what next and again parse; an argument everywhere else
-	out       output        // what waits to be written to one connection
+	out       output        // bytes that wait to be written to one connection
 	iov       vector        // scratch of write
 	flights   flights       // all exchanges
 	unsent    unsent        // bytes of answers that wait for clients

@@ -45,7 +45,7 @@ func New() (*Loop, error) {
 }
 
 // OnWake makes the loop call f when a thread has woken it (exchange.Waker.Wake), or a function was posted. f is called before
-// handlers and posted functions, so that what threads have finished need not wait for what comes next. Call it before Run.
+// handlers and posted functions, so that finished answers of threads do not wait for new requests. Call it before Run.
 func (l *Loop) OnWake(f func()) { l.onWake = f }
 
 // AtEndOfBatch makes the loop call f at the end of each batch. woken: the function of OnWake was called in

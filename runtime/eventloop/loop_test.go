@@ -371,8 +371,8 @@ func TestPosts(t *testing.T) {
 	}
 }
 
-// What threads have finished comes before functions that were posted earlier: a tick must not take for overdue
-// what is finished.
+// Finished answers of threads come before functions that were posted earlier: a tick must not take a finished
+// answer for overdue.
 func TestWakeBeforePosts(t *testing.T) {
 	var order []string
 	recording := false
@@ -492,7 +492,7 @@ func TestBusy(t *testing.T) {
 		waker.Wake()
 		called = l.Busy()
 	})
-	do(t, l, func() {}) // what has called is heard
+	do(t, l, func() {}) // the loop hears the call
 	do(t, l, func() {
 		write(t, theirs)
 		event = l.Busy()
