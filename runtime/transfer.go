@@ -224,7 +224,7 @@ func (t *transfer) sendFile(it *item) error {
 		}
 		if warm > it.offset {
 			// When not all of it is taken, the next try has to say so: only after
-			// EAGAIN does epoll tell of room, and transfers without one stood still.
+			// EAGAIN does the poller tell of room, and transfers without one stood still.
 			n, err = sendWarm(fd, it.file, &it.offset, min(count, warm-it.offset))
 		} else {
 			n, err = sendFile(fd, it.file, &it.offset, it.count)

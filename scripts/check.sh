@@ -189,7 +189,6 @@ word_test() {
     stage "C warnings" check_c
     stage "C, other Pythons" check_c_others
     stage "Go tests" test_go ./...
-    stage "event loop on gnet's poller" test_go -tags gnet ./runtime/eventloop
     stage "Python tests" test_python
     stage "short fuzz" test_fuzz 3s
     stage race test_race

@@ -1,10 +1,8 @@
 // Package eventloop waits for many descriptors on one goroutine and calls their handlers.
 //
-// On Linux it waits with epoll (poll_epoll.go), on the BSDs and macOS with gnet's poller
-// (github.com/panjf2000/gnet/v2/pkg/netpoll, poll_gnet.go). It is the only package of the server that imports
-// gnet. All else is the same for both: functions posted by other goroutines, wake-ups by threads that are not Go's, the
-// end of a batch, handlers that want another turn, and recovery from panics. The build tag gnet makes Linux wait with
-// gnet's poller too, for tests and for comparison.
+// It waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll on Linux, kqueue on the BSDs and macOS),
+// and is the only package of the server that imports gnet. It adds functions posted by other goroutines, wake-ups by
+// threads that are not Go's, the end of a batch, handlers that want another turn, and recovery from panics.
 //
 // # A batch
 //

@@ -3,6 +3,8 @@
 package eventloop
 
 import (
+	"fmt"
+
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
 	"golang.org/x/sys/unix"
 )
@@ -23,4 +25,20 @@ func readiness(e netpoll.IOEvent, flags netpoll.IOFlags) (r Readiness) {
 		r |= MaybeGone
 	}
 	return r
+}
+
+// descriptors are those of gnet's poller, which does not tell them.
+type descriptors struct{}
+
+func find(*netpoll.Poller) (descriptors, error) { return descriptors{}, nil }
+
+// hasEvents does not know whether run would wait.
+func (p *poller) hasEvents() bool { return false }
+
+// intact returns an error if the poller's descriptor was closed: a kqueue takes the loop's own descriptor once more.
+func (p *poller) intact(event int) error {
+	if err := p.add(event); err != nil {
+		return fmt.Errorf("the application has closed a descriptor that belongs to the event loop: %w", err)
+	}
+	return nil
 }

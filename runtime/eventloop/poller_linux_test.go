@@ -1,5 +1,3 @@
-//go:build linux && !gnet
-
 package eventloop
 
 import (
@@ -10,7 +8,7 @@ import (
 
 // A loop notices when one of its descriptors was closed, or is another file now.
 func TestIntact(t *testing.T) {
-	for i := range 2 {
+	for i := range 3 {
 		for _, replaced := range []bool{false, true} {
 			l, err := New()
 			if err != nil {
@@ -19,7 +17,7 @@ func TestIntact(t *testing.T) {
 			if err := l.Intact(); err != nil {
 				t.Fatal(err)
 			}
-			all := [...]int{l.poller.fd, l.wake.fd}
+			all := [...]int{l.poller.own.epoll, l.poller.own.event, l.wake.fd}
 			unix.Close(all[i])
 			if replaced {
 				fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)

@@ -1,15 +1,11 @@
-//go:build !linux || gnet
-
 package eventloop
 
 import (
 	"errors"
-	"fmt"
 
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
-	"golang.org/x/sys/unix"
 )
 
 // poller waits with gnet's, which does not tell where a batch ends: the first event of one writes to the
@@ -18,6 +14,7 @@ import (
 type poller struct {
 	gnet *netpoll.Poller
 	loop *Loop
+	own  descriptors // of gnet
 
 	events    uint // reported so far
 	first     uint // the number of the first event of the batch that is measured
@@ -36,7 +33,12 @@ const (
 )
 
 func (p *poller) open() (err error) {
-	p.gnet, err = netpoll.OpenPoller()
+	if p.gnet, err = netpoll.OpenPoller(); err != nil {
+		return err
+	}
+	if p.own, err = find(p.gnet); err != nil {
+		p.gnet.Close()
+	}
 	return err
 }
 
@@ -54,11 +56,6 @@ func (p *poller) wantRoom(fd int, want bool) error {
 
 // Failing, it is not watched.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
-
-// knowsEvents says that hasEvents does not know: gnet keeps its descriptor to itself.
-const knowsEvents = false
-
-func (p *poller) hasEvents() bool { return false }
 
 func (p *poller) run(l *Loop) error {
 	p.loop = l
@@ -118,15 +115,6 @@ func (p *poller) end() {
 func (p *poller) result() error {
 	if p.loop.stopped {
 		return gneterrors.ErrEngineShutdown
-	}
-	return nil
-}
-
-// intact returns an error if the poller's descriptor was closed. That one is gnet's, so the wake-up descriptor is
-// added once more, which a kqueue allows and an epoll instance that has it refuses.
-func (p *poller) intact(event int) error {
-	if err := p.add(event); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("the application has closed a descriptor that belongs to the event loop: %w", err)
 	}
 	return nil
 }

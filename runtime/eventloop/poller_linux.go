@@ -1,0 +1,96 @@
+package eventloop
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// pollersOwn is a descriptor whose events the poller keeps for itself: on Linux, none that is ever used
+// again.
+const pollersOwn = -1
+
+// readiness translates what epoll reports.
+func readiness(e uint32, _ uint16) (r Readiness) {
+	if e&unix.EPOLLIN != 0 {
+		r |= Readable
+	}
+	if e&unix.EPOLLOUT != 0 {
+		r |= Writable
+	}
+	if e&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		r |= MaybeGone
+	}
+	if e&unix.EPOLLPRI != 0 {
+		r |= Readable | Urgent
+	}
+	return r
+}
+
+// descriptors are those of gnet's poller, which does not tell them.
+type descriptors struct {
+	epoll int
+	event int    // an eventfd that gnet watches for itself
+	inode uint64 // of both, and of our eventfd: anonymous files have the same one
+}
+
+// find finds the descriptors of a new poller. The one that it watches can be modified, others cannot: to what it is
+// already, so nothing changes.
+func find(g *netpoll.Poller) (d descriptors, err error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return d, err
+	}
+	last := int(min(limit.Cur, 1<<20))
+	for d.event = 0; g.ModRead(&netpoll.PollAttachment{FD: d.event}, true) != nil; d.event++ {
+		if d.event == last {
+			return d, errors.New("gnet's poller watches no descriptor of its own")
+		}
+	}
+	e := unix.EpollEvent{Fd: int32(d.event), Events: netpoll.ReadEvents | unix.EPOLLET | unix.EPOLLRDHUP}
+	for d.epoll = 0; unix.EpollCtl(d.epoll, unix.EPOLL_CTL_MOD, d.event, &e) != nil; d.epoll++ {
+		if d.epoll == last {
+			return d, errors.New("gnet's poller has no descriptor")
+		}
+	}
+	d.inode = inodeOf(d.epoll)
+	return d, nil
+}
+
+// hasEvents reports whether run would not wait now.
+func (p *poller) hasEvents() bool {
+	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
+	n, _ := unix.Poll(fds[:], 0)
+	return n > 0
+}
+
+// intact returns an error if a descriptor of the poller or the loop's eventfd was closed, or is another file now.
+func (p *poller) intact(event int) error {
+	for _, fd := range [...]int{p.own.epoll, p.own.event, event} {
+		if inodeOf(fd) != p.own.inode || fd != p.own.epoll && !p.watches(fd) {
+			return fmt.Errorf("the application has closed descriptor %d, which belongs to the event loop", fd)
+		}
+	}
+	return nil
+}
+
+// watches reports whether a descriptor is still watched, and both are the files that they were: epoll refuses to
+// take the same file under the same number once more.
+func (p *poller) watches(fd int) bool {
+	err := p.add(fd)
+	if err == nil { // one of them is another file now
+		p.remove(fd)
+	}
+	return errors.Is(err, unix.EEXIST)
+}
+
+// inodeOf returns the number of an open file, 0 for none.
+func inodeOf(fd int) uint64 {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
