@@ -47,8 +47,8 @@ func (b *bench) measure(w workload) error {
 		who, err = b.measureEach(&w, b.reloadsOf)
 	case sockets:
 		who, err = b.measureEach(&w, b.socketsOf)
-	case listeners:
-		who, err = b.measureEach(&w, b.listenersOf)
+	case subscribers:
+		who, err = b.measureEach(&w, b.subscribersOf)
 	case slowly:
 		who, err = b.measureSlow(&w)
 	default:

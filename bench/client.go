@@ -90,8 +90,8 @@ type sample struct {
 	alone    float64       // slow: requests a second just before, without slow handlers
 	took     time.Duration // startup: to the first answer
 	each     int64         // idle: bytes for each connection
-	idle     float64       // listeners: share of a CPU while nothing happens
-	before   time.Duration // listeners: p99 before there were any
+	idle     float64       // subscribers: share of a CPU while nothing happens
+	before   time.Duration // subscribers: p99 before there were any
 	grown    int64         // slowly: bytes that the memory has grown by
 	reloads  int           // reload: how many there were
 }

@@ -104,7 +104,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 		t = newTable("server", "KiB each", "memory MB")
 	case sockets:
 		t = newTable("server", "KiB each", "memory MB", "ms until all have echoed")
-	case listeners:
+	case subscribers:
 		t = newTable("server", "KiB each", "memory MB", "CPU idle %", "ms until all have an event", "p99 µs of hello beside", "p99 µs before")
 	default:
 		titles := []string{"server", "requests/s", "p50 µs", "p99 µs", "CPU µs/request", "requests/CPU s", "memory MB", "errors"}
@@ -131,7 +131,7 @@ func (b *bench) printWorkload(w *workload, who []string) {
 			t.row(name, of("%.1f", each), of("%.1f", memory))
 		case sockets:
 			t.row(name, of("%.1f", each), of("%.1f", memory), of("%.0f", took))
-		case listeners:
+		case subscribers:
 			t.row(name, of("%.2f", each), of("%.1f", memory), of("%.2f", idling), of("%.0f", took), of("%.0f", p99), of("%.0f", before))
 		default:
 			cells := []string{name, of("%.0f", rate), of("%.1f", p50), of("%.0f", p99), of("%.2f", cpu), of("%.0f", perCPU), of("%.1f", memory), of("%.0f", errors)}

@@ -6,14 +6,14 @@ import "slices"
 type kind int
 
 const (
-	load      kind = iota // wrk asks as fast as it can
-	startup               // from starting the process to its first answer
-	idle                  // memory of connections that are open and silent
-	reload                // requests that fail while HUP comes every second
-	slowly                // slow clients of a large file
-	echoing               // messages that come back on WebSockets
-	sockets               // memory of many WebSockets
-	listeners             // of server-sent events, very many
+	load        kind = iota // wrk asks as fast as it can
+	startup                 // from starting the process to its first answer
+	idle                    // memory of connections that are open and silent
+	reload                  // requests that fail while HUP comes every second
+	slowly                  // slow clients of a large file
+	echoing                 // messages that come back on WebSockets
+	sockets                 // memory of many WebSockets
+	subscribers             // of server-sent events, very many
 )
 
 // workload is one row of the comparison.
@@ -74,7 +74,7 @@ var workloads = []workload{
 		connections: 64, servers: websocketServers},
 	{name: "sockets", title: "1000 WebSockets by ASGI", kind: sockets, asgi: true, app: "asgi", path: "/ws", connections: 1000, servers: websocketServers},
 	{name: "callsockets", title: "1000 WebSockets by fapws.WebSocket", kind: sockets, app: "sockets", path: "/ws", connections: 1000, servers: websocketServers},
-	{name: "listeners", title: "10,000 listeners to a channel", kind: listeners, app: "listeners", path: "/news", connections: 10000, length: 13,
+	{name: "subscribers", title: "10,000 subscribers to a channel", kind: subscribers, app: "subscribers", path: "/news", connections: 10000, length: 13,
 		servers: []string{"threads", "inline"}},
 	{name: "php", title: "PHP hello by FastCGI, 2 php-cgi, 16 connections", php: true, path: "/hello.php", connections: 16, length: 13,
 		servers: []string{"threads", "nginx"}},

@@ -90,7 +90,7 @@ static void count_key(char key[20], const char *place, const fapws_bytes *group)
 static PyObject *count_of(const char *place, const fapws_bytes *group) {
   char key[20];
   count_key(key, place, group);
-  return PyLong_FromLongLong(fapws_listener_count(key, strlen(key)));
+  return PyLong_FromLongLong(fapws_subscriber_count(key, strlen(key)));
 }
 
 PyObject *fapws_ws_count(PyObject *module, PyObject *args) {

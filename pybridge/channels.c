@@ -1,5 +1,5 @@
 /* Channels, as Python sees them: events on their way to the loop, the answer that
- * makes a client a listener, how many listen, and the callbacks about that.
+ * makes a client a subscriber, how many listen, and the callbacks about that.
  * contrib/fapws/_channels.py has the public names and checks what they are given. */
 #include "interp.h"
 #include "messages.h"
@@ -137,7 +137,7 @@ PyTypeObject fapws_ChannelAnswer_Type = {
     .tp_repr = channel_repr,
     .tp_call = channel_call,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "An answer that makes the client a listener of channels: what fapws.channel returns.",
+    .tp_doc = "An answer that makes the client a subscriber of channels: what fapws.channel returns.",
 };
 
 int fapws_channel_head(fapws_start_object *s, PyObject *answer) {
@@ -202,18 +202,18 @@ static int widen(void) {
   return 0;
 }
 
-void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t listeners) {
+void fapws_count_subscribers(const char *name, size_t len, int elsewhere, int64_t subscribers) {
   uint32_t hash = hash_of(name, len);
   pthread_mutex_lock(&table_mu);
   if (entries < buckets || widen() == 0) {
     entry **at = find(name, len, hash), *e = *at;
-    if (!e && listeners > 0 && (e = malloc(sizeof *e + len))) {
+    if (!e && subscribers > 0 && (e = malloc(sizeof *e + len))) {
       *e = (entry){NULL, hash, (uint32_t)len, 0, 0};
       memcpy(e->name, name, len);
       *at = e;
       entries++;
     }
-    if (e) *(elsewhere ? &e->elsewhere : &e->here) = listeners;
+    if (e) *(elsewhere ? &e->elsewhere : &e->here) = subscribers;
     if (e && e->here <= 0 && e->elsewhere <= 0) {
       *at = e->next;
       free(e);
@@ -223,7 +223,7 @@ void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t 
   pthread_mutex_unlock(&table_mu);
 }
 
-int64_t fapws_listener_count(const char *name, size_t len) {
+int64_t fapws_subscriber_count(const char *name, size_t len) {
   int64_t n = 0;
   uint32_t hash = hash_of(name, len);
   pthread_mutex_lock(&table_mu);
@@ -235,15 +235,15 @@ int64_t fapws_listener_count(const char *name, size_t len) {
   return n;
 }
 
-PyObject *fapws_channel_listeners(PyObject *module, PyObject *arg) {
+PyObject *fapws_channel_subscribers(PyObject *module, PyObject *arg) {
   (void)module;
   fapws_bytes name;
   if (text_of(arg, &name) < 0) return NULL;
   if (fapws_forked) {
-    PyErr_SetString(PyExc_RuntimeError, "listeners: a child of the server does not know them");
+    PyErr_SetString(PyExc_RuntimeError, "subscribers: a child of the server does not know them");
     return NULL;
   }
-  return PyLong_FromLongLong(fapws_listener_count(name.text, name.len));
+  return PyLong_FromLongLong(fapws_subscriber_count(name.text, name.len));
 }
 
 /* --- callbacks ---------------------------------------------------------------- */

@@ -48,7 +48,7 @@ func (s *saying) take(t *testing.T, n int) (all []string) {
 	return all
 }
 
-// TestListens: what makes a client a listener, and what does not.
+// TestListens: what makes a client a subscriber, and what does not.
 func TestListens(t *testing.T) {
 	for target, want := range map[string][3]string{
 		"/listens":          {"one, two", "X-A: b\r\nX-B: c\r\n", "data: hello\n\n"},
@@ -90,10 +90,10 @@ func TestSays(t *testing.T) {
 // beyond the bound is refused and forgotten.
 func TestNotices(t *testing.T) {
 	loop.get(t, "/tells")
-	CountListeners("one", false, 2)
-	CountListeners("one", true, 3)
-	defer CountListeners("one", false, 0)
-	defer CountListeners("one", true, 0)
+	CountSubscribers("one", false, 2)
+	CountSubscribers("one", true, 3)
+	defer CountSubscribers("one", false, 0)
+	defer CountSubscribers("one", true, 0)
 	const n = 3*atOnce + 1
 	loop.do(func() {
 		for i := range n {
@@ -126,25 +126,25 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// TestListenerCounts: the table grows and shrinks, and keeps names apart.
-func TestListenerCounts(t *testing.T) {
+// TestSubscriberCounts: the table grows and shrinks, and keeps names apart.
+func TestSubscriberCounts(t *testing.T) {
 	name := func(i int) string { return fmt.Sprintf("count/%d", i) }
 	for i := range 3000 {
-		CountListeners(name(i), i%2 == 0, int64(i))
+		CountSubscribers(name(i), i%2 == 0, int64(i))
 	}
-	CountListeners("one", false, 7)
+	CountSubscribers("one", false, 7)
 	if text := loop.get(t, "/tells").body.String(); !strings.HasSuffix(text, " 7") {
 		t.Error(text)
 	}
 	for i := range 3000 {
-		CountListeners(name(i), i%2 == 0, 0)
+		CountSubscribers(name(i), i%2 == 0, 0)
 	}
-	CountListeners("one", true, 1)
-	CountListeners("one", false, 0)
+	CountSubscribers("one", true, 1)
+	CountSubscribers("one", false, 0)
 	if text := loop.get(t, "/tells").body.String(); !strings.HasSuffix(text, " 1") {
 		t.Error(text)
 	}
-	CountListeners("one", true, 0)
+	CountSubscribers("one", true, 0)
 	if text := loop.get(t, "/tells").body.String(); !strings.HasSuffix(text, " 0") {
 		t.Error(text)
 	}

@@ -118,8 +118,8 @@ func cutText(texts *[]byte) []byte {
 	return text
 }
 
-// CountListeners sets how many listen to a channel in this process, or elsewhere:
-// fapws.listeners says the sum. Any goroutine.
-func CountListeners(name string, elsewhere bool, n int64) {
-	C.fapws_count_listeners((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
+// CountSubscribers sets how many listen to a channel in this process, or elsewhere:
+// fapws.subscribers says the sum. Any goroutine.
+func CountSubscribers(name string, elsewhere bool, n int64) {
+	C.fapws_count_subscribers((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }

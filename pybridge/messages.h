@@ -47,15 +47,15 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 /* Passes an event of n texts to the loop: True, taken. False: too much waits, which may change; None: and will as long as
  * this thread does. cost: bytes that count as waiting. */
 PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int64_t cost);
-/* The sum that fapws_count_listeners keeps. GIL not needed. */
-int64_t fapws_listener_count(const char *name, size_t len);
+/* The sum that fapws_count_subscribers keeps. GIL not needed. */
+int64_t fapws_subscriber_count(const char *name, size_t len);
 
 PyObject *fapws_channel_publish(PyObject *module, PyObject *args);
 PyObject *fapws_channel_answer(PyObject *module, PyObject *args);
-PyObject *fapws_channel_listeners(PyObject *module, PyObject *name);
+PyObject *fapws_channel_subscribers(PyObject *module, PyObject *name);
 PyObject *fapws_channel_watch(PyObject *module, PyObject *none);
 
-/* The answer that makes a client a listener. */
+/* The answer that makes a client a subscriber. */
 typedef struct {
   PyObject_HEAD
   PyObject *names;   /* owned: str, as Fapws-Channel has them */

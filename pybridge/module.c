@@ -67,7 +67,7 @@ static PyMethodDef functions[] = {
     {"channel_publish", fapws_channel_publish, METH_VARARGS,
      "channel_publish(name, id, type, data) -> True: taken; False: too many events wait; None: and will as long as this thread does."},
     {"channel_answer", fapws_channel_answer, METH_VARARGS, "channel_answer(names, start, headers) -> object to return."},
-    {"channel_listeners", fapws_channel_listeners, METH_O, "channel_listeners(name) -> how many clients listen, in all processes."},
+    {"channel_subscribers", fapws_channel_subscribers, METH_O, "channel_subscribers(name) -> how many clients listen, in all processes."},
     {"channel_watch", fapws_channel_watch, METH_NOARGS, "channel_watch(): from now on fapws._channels is told who comes and goes."},
     {"broadcast", fapws_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
     {"broadcast_all", fapws_ws_broadcast_all, METH_VARARGS,

@@ -41,9 +41,9 @@ void fapws_errorlog_write(int number, const char *text, size_t n);
 
 /* --- channels.c ------------------------------------------------------------ */
 
-/* Sets the number of listeners of a channel, in this process or elsewhere:
- * fapws.listeners returns the sum. Any thread. */
-void fapws_count_listeners(const char *name, size_t len, int elsewhere, int64_t listeners);
+/* Sets the number of subscribers of a channel, in this process or elsewhere:
+ * fapws.subscribers returns the sum. Any thread. */
+void fapws_count_subscribers(const char *name, size_t len, int elsewhere, int64_t subscribers);
 
 /* --- ipc.c ---------------------------------------------------------------- */
 

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/channel"
+	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
 
-// All listeners get all events in the order of their numbers, whoever publishes
+// All subscribers get all events in the order of their numbers, whoever publishes
 // and whoever joins and leaves meanwhile.
 func TestOrder(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
@@ -38,7 +38,7 @@ func TestOrder(t *testing.T) {
 			}
 		})
 	}
-	s.awaitListeners(t, "a", 12)
+	s.awaitSubscribers(t, "a", 12)
 	for i := range publishers {
 		writers.Go(func() {
 			for n := range events {
@@ -73,20 +73,20 @@ func TestOrder(t *testing.T) {
 	eventually(t, "nothing is counted any more", func() bool { return s.loop.channels.inbox.bytes.Load() == 0 })
 }
 
-// A burst that is much larger than what a listener may leave waiting is no reason to
+// A burst that is much larger than what a subscriber may leave waiting is no reason to
 // drop those that read.
 func TestBurst(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.Buffer = 16 << 10
 	s := serve(t, cfg, newApp(false, listening))
-	s.do(func() { s.loop.channels.cast.least = patience }) // what a busy machine may take to let them read
+	s.do(func() { s.loop.channels.fanout.least = patience }) // what a busy machine may take to let them read
 	const events, size = 300, 4 << 10
 	var readers sync.WaitGroup
 	for range 4 {
 		l := s.listenTo(t, "news", "")
 		readers.Go(func() { l.takes(events) })
 	}
-	s.awaitListeners(t, "news", 4)
+	s.awaitSubscribers(t, "news", 4)
 	for range events {
 		s.publish(t, "news", strings.Repeat("x", size))
 	}
@@ -108,17 +108,17 @@ func (s *stream) takes(n int) {
 	}
 }
 
-// A listener that does not read is dropped, and costs nothing that stays; others get
+// A subscriber that does not read is dropped, and costs nothing that stays; others get
 // all.
-func TestSlowListener(t *testing.T) {
+func TestSlowSubscriber(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.Buffer = 16 << 10
 	s := serve(t, cfg, newApp(false, listening))
 	slow, quick := s.listenTo(t, "news", ""), s.listenTo(t, "news", "")
 	slow.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	s.awaitListeners(t, "news", 2)
+	s.awaitSubscribers(t, "news", 2)
 	quick.expect("retry: 3000\n")
-	for i := 1; s.listeners("news") == 2; i++ {
+	for i := 1; s.subscribers("news") == 2; i++ {
 		if i > 1000 {
 			t.Fatal("4 MB wait for the slow one")
 		}
@@ -134,26 +134,26 @@ func TestSlowListener(t *testing.T) {
 		t.Error(s.log)
 	}
 	s.do(func() {
-		if h := s.loop.channels; len(h.laggards) != 0 || h.cast.young != 0 || h.hub.Of("news").Listeners[0].queue != nil {
-			t.Errorf("%d laggards, %d of them young", len(h.laggards), h.cast.young)
+		if h := s.loop.channels; len(h.slowSubscribers) != 0 || h.fanout.young != 0 || h.hub.Of("news").Subscribers[0].queue != nil {
+			t.Errorf("%d slowSubscribers, %d of them young", len(h.slowSubscribers), h.fanout.young)
 		}
 	})
 }
 
 // Who takes nothing for --write-timeout is dropped, however little waits.
-func TestListenerTakesNothing(t *testing.T) {
+func TestSubscriberTakesNothing(t *testing.T) {
 	cfg := channelConfig()
 	cfg.WriteTimeout = 100 * time.Millisecond
 	s := serve(t, cfg, newApp(false, listening))
 	l := s.listenTo(t, "news", "")
 	l.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	s.awaitListeners(t, "news", 1)
+	s.awaitSubscribers(t, "news", 1)
 	eventually(t, "it has not taken everything", func() (behind bool) {
 		s.publish(t, "news", strings.Repeat("x", 8<<10))
-		s.do(func() { behind = len(s.loop.channels.laggards) > 0 || s.loop.channels.hub.Count("news") == 0 })
+		s.do(func() { behind = len(s.loop.channels.slowSubscribers) > 0 || s.loop.channels.hub.Count("news") == 0 })
 		return behind
 	})
-	s.awaitListeners(t, "news", 0)
+	s.awaitSubscribers(t, "news", 0)
 	eventually(t, "all is given back", func() bool { return s.loop.live.Load() == 0 })
 }
 
@@ -170,7 +170,7 @@ func TestHeartbeats(t *testing.T) {
 
 // A client that has vanished, without a word, is forgotten two heartbeats after one that it does not get, or a
 // bit more.
-func TestListenerVanishes(t *testing.T) {
+func TestSubscriberVanishes(t *testing.T) {
 	t.Parallel()
 	if !inOwnNetwork(t) {
 		return // it ran there
@@ -183,33 +183,33 @@ func TestListenerVanishes(t *testing.T) {
 	defer unix.Close(c.fd)
 	unix.Write(c.fd, []byte("GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\n"))
 	c.read(make([]byte, 4096))
-	s.awaitListeners(t, "news", 2)
+	s.awaitSubscribers(t, "news", 2)
 	// From now on its kernel throws away what comes: no acknowledgement, no reset.
 	drop := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
 	if err := unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop[0]}); err != nil {
 		t.Fatal(err)
 	}
-	s.awaitListeners(t, "news", 1)
+	s.awaitSubscribers(t, "news", 1)
 	stays.expect("retry: 3000\n")
 	stays.expect(":\n")
 }
 
-// What a listener sends is of no use; a little does no harm.
-func TestListenerInput(t *testing.T) {
+// What a subscriber sends is of no use; a little does no harm.
+func TestSubscriberInput(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
 	l := s.listenAs(t, "GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\nGET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
 	l.expect("retry: 3000\n")
-	s.awaitListeners(t, "news", 1)
+	s.awaitSubscribers(t, "news", 1)
 	io.WriteString(l.conn, strings.Repeat("x", 10000))
 	s.publish(t, "news", "still there")
 	l.expect("id: e-1\ndata: still there\n")
 	l.conn.Write(make([]byte, 10000))
-	s.awaitListeners(t, "news", 0)
+	s.awaitSubscribers(t, "news", 0)
 }
 
-func TestListenerLimits(t *testing.T) {
+func TestSubscriberLimits(t *testing.T) {
 	cfg := channelConfig()
-	cfg.Channels.Listeners, cfg.Channels.PerAddress = 3, 2
+	cfg.Channels.Subscribers, cfg.Channels.PerAddress = 3, 2
 	cfg.Proxies = mustPrefixes("127.0.0.0/8")
 	s := serve(t, cfg, newApp(false, listening))
 	ask := func(names, client string) *stream {
@@ -238,11 +238,11 @@ func TestListenerLimits(t *testing.T) {
 			t.Errorf("%s of %s: %q", test.names, test.client, l.head)
 		}
 	}
-	if n := len(s.ListenerCounts()); n != 4 {
+	if n := len(s.SubscriberCounts()); n != 4 {
 		t.Errorf("%d channels", n)
 	}
 	s.do(func() {
-		for p := range s.loop.channels.beats.all {
+		for p := range s.loop.channels.heartbeats.all {
 			s.loop.channels.end(p, "test")
 		}
 		if n := len(s.loop.channels.addresses); n != 0 {
@@ -262,8 +262,8 @@ func TestListenerLimits(t *testing.T) {
 	}
 }
 
-// Listeners do not take all connections there may be: others are served still.
-func TestListenersLeaveRoom(t *testing.T) {
+// Subscribers do not take all connections there may be: others are served still.
+func TestSubscribersLeaveRoom(t *testing.T) {
 	cfg := channelConfig()
 	cfg.MaxClients = 20
 	s := serve(t, cfg, newApp(false, listening))
@@ -276,7 +276,7 @@ func TestListenersLeaveRoom(t *testing.T) {
 				want = "HTTP/1.1 503 "
 			}
 			if !strings.HasPrefix(l.head, want) {
-				t.Fatalf("listener %d: %q", i, l.head)
+				t.Fatalf("subscriber %d: %q", i, l.head)
 			}
 			all = append(all, l)
 		}
@@ -287,13 +287,13 @@ func TestListenersLeaveRoom(t *testing.T) {
 		for _, l := range all {
 			l.conn.Close()
 		}
-		s.awaitListeners(t, "news", 0)
+		s.awaitSubscribers(t, "news", 0)
 	}
 }
 
 func TestPublishRefuses(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
-	for _, m := range []channel.Message{
+	for _, m := range []pubsub.Message{
 		{}, {Name: "a b"}, {Name: "a", ID: "1\n2"}, {Name: "a", Event: "x\ry"}, {Name: "a", ID: "\x00"}, {Name: "a", Data: "\xff"},
 		{Name: "a", Data: strings.Repeat("x", 64<<10)}, {Name: "a", Data: strings.Repeat("\n", 10<<10)},
 	} {
@@ -303,13 +303,13 @@ func TestPublishRefuses(t *testing.T) {
 			t.Errorf("an error of several lines: %v", err)
 		}
 	}
-	if seq, err := s.Server.Publish(&channel.Message{Name: "a"}); seq != 1 || err != nil {
+	if seq, err := s.Server.Publish(&pubsub.Message{Name: "a"}); seq != 1 || err != nil {
 		t.Error(seq, err)
 	}
 }
 
-// Joined, Left and Counted tell of each listener once.
-func TestListenerHooks(t *testing.T) {
+// Joined, Left and Counted tell of each subscriber once.
+func TestSubscriberHooks(t *testing.T) {
 	var mu sync.Mutex
 	var told []string
 	note := func(format string, args ...any) {
@@ -323,9 +323,9 @@ func TestListenerHooks(t *testing.T) {
 	cfg.Channels.Counted = func(name string, n int) { note("%s=%d", name, n) }
 	s := serve(t, cfg, newApp(false, listening))
 	l := s.listenTo(t, "a,b", "Last-Event-ID: x\r\n")
-	s.awaitListeners(t, "b", 1)
+	s.awaitSubscribers(t, "b", 1)
 	l.conn.Close()
-	s.awaitListeners(t, "b", 0)
+	s.awaitSubscribers(t, "b", 0)
 	want := "a=1 b=1 +a 127.0.0.1 x +b 127.0.0.1 x -a 127.0.0.1 x -b 127.0.0.1 x a=0 b=0"
 	if got := strings.Join(told, " "); got != want {
 		t.Errorf("got %s, want %s", got, want)

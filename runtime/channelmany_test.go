@@ -12,7 +12,7 @@ import (
 // many opens raw connections that listen to news, as others may do already.
 func many(t *testing.T, s *testServer, n int) (clients []rawClient) {
 	t.Helper()
-	before := s.listeners("news")
+	before := s.subscribers("news")
 	request := []byte("GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\n")
 	buf := make([]byte, 4096)
 	for range n {
@@ -24,12 +24,12 @@ func many(t *testing.T, s *testServer, n int) (clients []rawClient) {
 		}
 		clients = append(clients, c)
 	}
-	s.awaitListeners(t, "news", before+n)
+	s.awaitSubscribers(t, "news", before+n)
 	return clients
 }
 
-// A listener costs at most 512 bytes of Go's memory.
-func TestListenersAreSmall(t *testing.T) {
+// A subscriber costs at most 512 bytes of Go's memory.
+func TestSubscribersAreSmall(t *testing.T) {
 	const n = 2000
 	cfg := channelConfig()
 	cfg.Channels.PerAddress = n + 1
@@ -45,18 +45,18 @@ func TestListenersAreSmall(t *testing.T) {
 	before := measure()
 	clients = append(clients, many(t, s, n)...)
 	if each := (int64(measure()) - int64(before)) / n; each > 512 {
-		t.Errorf("%d bytes for a listener", each)
+		t.Errorf("%d bytes for a subscriber", each)
 	} else {
-		t.Logf("%d bytes for a listener", each)
+		t.Logf("%d bytes for a subscriber", each)
 	}
 	for _, c := range clients {
 		unix.Close(c.fd)
 	}
-	s.awaitListeners(t, "news", 0)
+	s.awaitSubscribers(t, "news", 0)
 }
 
 // While events go to very many, other requests are answered.
-func TestManyListeners(t *testing.T) {
+func TestManySubscribers(t *testing.T) {
 	const n, events = 1000, 5
 	cfg := channelConfig()
 	cfg.Channels.PerAddress = n
@@ -73,7 +73,7 @@ func TestManyListeners(t *testing.T) {
 	sent, overtook := 0, 0
 	for i := 1; overtook < events; i++ {
 		if i > 100*events {
-			t.Fatalf("%d requests of %d were answered before all listeners had an event", overtook, i)
+			t.Fatalf("%d requests of %d were answered before all subscribers had an event", overtook, i)
 		}
 		s.publish(t, "news", "hello")
 		hello.ask([]byte("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"), buf, 1)

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"fapws/runtime/cache"
-	"fapws/runtime/channel"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/pubsub"
 )
 
 // listening is an application whose /listen/a,b answers with channels a and b; all
@@ -50,7 +50,7 @@ func TestJoinAfterPublish(t *testing.T) {
 	s.publish(t, "a", "before")
 	io.WriteString(c, "GET /listen/a HTTP/1.0\r\nHost: x\r\n\r\n")
 	close(hold)
-	s.awaitListeners(t, "a", 1)
+	s.awaitSubscribers(t, "a", 1)
 	s.publish(t, "a", "after")
 	lines := bufio.NewScanner(c)
 	for lines.Scan() && lines.Text() != "data: after" {
@@ -63,7 +63,7 @@ func TestJoinAfterPublish(t *testing.T) {
 	}
 }
 
-// stream is a listener as a client has it.
+// stream is a subscriber as a client has it.
 type stream struct {
 	t    testing.TB
 	conn net.Conn
@@ -124,18 +124,18 @@ func (s *stream) expect(want string) {
 
 func (s *testServer) publish(t testing.TB, name, data string) string {
 	t.Helper()
-	seq, err := s.Server.Publish(&channel.Message{Name: name, Data: data})
+	seq, err := s.Server.Publish(&pubsub.Message{Name: name, Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return channel.MakeID("e", seq)
+	return pubsub.MakeID("e", seq)
 }
 
-func (s *testServer) listeners(name string) (n int) {
+func (s *testServer) subscribers(name string) (n int) {
 	s.do(func() {
 		if c := s.loop.channels.hub.Of(name); c != nil {
-			for _, p := range c.Listeners {
-				if p.state != listenerJoining {
+			for _, p := range c.Subscribers {
+				if p.state != subscriberJoining {
 					n++
 				}
 			}
@@ -144,14 +144,14 @@ func (s *testServer) listeners(name string) (n int) {
 	return n
 }
 
-func (s *testServer) awaitListeners(t testing.TB, name string, n int) {
+func (s *testServer) awaitSubscribers(t testing.TB, name string, n int) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d listeners of %s", n, name), func() bool { return s.listeners(name) == n })
+	eventually(t, fmt.Sprintf("%d subscribers of %s", n, name), func() bool { return s.subscribers(name) == n })
 }
 
 func channelConfig() Config { return Config{Channels: ChannelConfig{Epoch: "e"}} }
 
-func TestListener(t *testing.T) {
+func TestSubscriber(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, listening)
 		s := serve(t, channelConfig(), a)
@@ -169,13 +169,13 @@ func TestListener(t *testing.T) {
 		}
 		l.expect("retry: 3000\n")
 		l.expect("data: first\n")
-		s.awaitListeners(t, "news", 1)
+		s.awaitSubscribers(t, "news", 1)
 		old := s.listenAs(t, "GET /listen/news HTTP/1.0\r\n\r\n")
 		if strings.Contains(old.head, "chunked") {
 			t.Errorf("HTTP/1.0 gets %q", old.head)
 		}
 		old.expect("retry: 3000\n")
-		s.awaitListeners(t, "news", 2)
+		s.awaitSubscribers(t, "news", 2)
 		id := s.publish(t, "news", "hello")
 		s.publish(t, "other", "not for them")
 		for _, l := range []*stream{l, old} {
@@ -187,9 +187,9 @@ func TestListener(t *testing.T) {
 		if err := old.conn.Close(); err != nil {
 			t.Error(err)
 		}
-		s.awaitListeners(t, "news", 1)
+		s.awaitSubscribers(t, "news", 1)
 		l.conn.(*net.TCPConn).CloseWrite()
-		s.awaitListeners(t, "news", 0)
+		s.awaitSubscribers(t, "news", 0)
 		if rest, err := io.ReadAll(l.conn); len(rest) > 0 || err != nil {
 			t.Errorf("%q, %v", rest, err)
 		}
@@ -203,7 +203,7 @@ func TestReplay(t *testing.T) {
 	for _, one := range []string{"a1", "b1", "a2", "c1", "b2", "a3"} {
 		ids[one] = s.publish(t, one[:1], one)
 	}
-	if _, err := s.Server.Publish(&channel.Message{Name: "b", Data: "b3", ID: "own", Event: "x"}); err != nil {
+	if _, err := s.Server.Publish(&pubsub.Message{Name: "b", Data: "b3", ID: "own", Event: "x"}); err != nil {
 		t.Fatal(err)
 	}
 	ids["a4"] = s.publish(t, "a", "a4")
@@ -230,20 +230,20 @@ func TestReplay(t *testing.T) {
 			l.expect(event(one))
 		}
 		name := test.names[strings.LastIndex(test.names, ",")+1:]
-		s.awaitListeners(t, name, 1)
-		s.do(func() { s.loop.channels.send(only(s, name), []*channel.Event{channel.NewText(": end\n\n")}) })
+		s.awaitSubscribers(t, name, 1)
+		s.do(func() { s.loop.channels.send(only(s, name), []*pubsub.Event{pubsub.NewText(": end\n\n")}) })
 		l.expect(": end\n")
 		l.conn.Close()
-		s.awaitListeners(t, name, 0)
+		s.awaitSubscribers(t, name, 0)
 	}
 }
 
-// only returns the one listener of a channel. On the loop.
-func only(s *testServer, name string) *listener { return s.loop.channels.hub.Of(name).Listeners[0] }
+// only returns the one subscriber of a channel. On the loop.
+func only(s *testServer, name string) *subscriber { return s.loop.channels.hub.Of(name).Subscribers[0] }
 
-// TestListenerBehindABody: what a handler says that knows nothing of events does not
+// TestSubscriberBehindABody: what a handler says that knows nothing of events does not
 // become a part of the first one.
-func TestListenerBehindABody(t *testing.T) {
+func TestSubscriberBehindABody(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
 	for _, version := range []string{"1.0", "1.1"} {
 		for body, want := range map[string][]string{
@@ -258,19 +258,19 @@ func TestListenerBehindABody(t *testing.T) {
 			for _, block := range want {
 				l.expect(block)
 			}
-			s.awaitListeners(t, "news", 1)
+			s.awaitSubscribers(t, "news", 1)
 			l.expect("id: " + s.publish(t, "news", "hello") + "\ndata: hello\n")
 			l.conn.Close()
-			s.awaitListeners(t, "news", 0)
+			s.awaitSubscribers(t, "news", 0)
 		}
 	}
 }
 
-func TestListenersEndWithTheServer(t *testing.T) {
+func TestSubscribersEndWithTheServer(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
 	l := s.listenTo(t, "news", "")
 	l.expect("retry: 3000\n")
-	s.awaitListeners(t, "news", 1)
+	s.awaitSubscribers(t, "news", 1)
 	s.publish(t, "news", "last")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -285,7 +285,7 @@ func TestListenersEndWithTheServer(t *testing.T) {
 
 // What is published while the handler has not ended comes behind what it gives,
 // however much that is.
-func TestListenerJoinsEarly(t *testing.T) {
+func TestSubscriberJoinsEarly(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		begun, goOn := make(chan struct{}, 1), make(chan struct{})
 		first := strings.Repeat(": "+strings.Repeat("x", 998)+"\n\n", 2000)
@@ -301,7 +301,7 @@ func TestListenerJoinsEarly(t *testing.T) {
 		}))
 		l := s.listenTo(t, "x", "")
 		<-begun
-		eventually(t, "it has joined", func() bool { return s.ListenerCounts()["news"] == 1 })
+		eventually(t, "it has joined", func() bool { return s.SubscriberCounts()["news"] == 1 })
 		s.publish(t, "news", "early")
 		close(goOn)
 		l.expect("retry: 3000\n")
@@ -316,7 +316,7 @@ func TestListenerJoinsEarly(t *testing.T) {
 }
 
 // Who leaves before the handler has ended is forgotten.
-func TestListenerLeavesEarly(t *testing.T) {
+func TestSubscriberLeavesEarly(t *testing.T) {
 	begun := make(chan *call, 1)
 	s := serve(t, channelConfig(), newApp(false, func(c *call) {
 		c.part(exchange.Part{File: -1, Head: exchange.Head{Status: 200, Length: -1, Channel: []byte("news"), Request: []byte(c.Head)}})
@@ -326,13 +326,13 @@ func TestListenerLeavesEarly(t *testing.T) {
 	c := <-begun
 	l.conn.Close()
 	<-c.gone
-	eventually(t, "it has left", func() bool { return len(s.ListenerCounts()) == 0 && s.loop.live.Load() == 0 })
+	eventually(t, "it has left", func() bool { return len(s.SubscriberCounts()) == 0 && s.loop.live.Load() == 0 })
 	c.part(exchange.Part{Last: true, File: -1})
 	eventually(t, "the handler has ended", c.app.idle)
 }
 
 // A handler that fails breaks the stream off.
-func TestListenerOfAFailedHandler(t *testing.T) {
+func TestSubscriberOfAFailedHandler(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, func(c *call) {
 		c.part(exchange.Part{File: -1, Body: []byte(":\n\n"), Head: exchange.Head{Status: 200, Length: -1, Channel: []byte("news"), Request: []byte(c.Head)}})
 		c.part(exchange.Part{Last: true, Failed: true, File: -1})
@@ -343,13 +343,13 @@ func TestListenerOfAFailedHandler(t *testing.T) {
 	if rest, err := l.block(); err == nil || err == io.EOF {
 		t.Errorf("%q, %v", rest, err)
 	}
-	if len(s.ListenerCounts()) != 0 {
+	if len(s.SubscriberCounts()) != 0 {
 		t.Error("it still listens")
 	}
 }
 
 // Streams are never pages of the cache, nor does anybody wait for one.
-func TestListenersAreNotCached(t *testing.T) {
+func TestSubscribersAreNotCached(t *testing.T) {
 	s, _ := cachedServer(t, channelConfig(), cache.Rule{TTL: time.Minute}, false, listening)
 	var all []*stream
 	for range 3 {
@@ -357,16 +357,16 @@ func TestListenersAreNotCached(t *testing.T) {
 		l.expect("retry: 3000\n")
 		all = append(all, l)
 	}
-	s.awaitListeners(t, "news", 3)
+	s.awaitSubscribers(t, "news", 3)
 	id := s.publish(t, "news", "x")
 	for _, l := range all {
 		l.expect("id: " + id + "\ndata: x\n")
 	}
 }
 
-// A listener has one line in the access log, when it has ended, also if it was handed
+// A subscriber has one line in the access log, when it has ended, also if it was handed
 // over meanwhile.
-func TestListenerLog(t *testing.T) {
+func TestSubscriberLog(t *testing.T) {
 	path := t.TempDir() + "/access.log"
 	log, close := openLog(t, path, `%r %>s %b %{X-Mine}i`)
 	defer close()
@@ -374,23 +374,23 @@ func TestListenerLog(t *testing.T) {
 	cfg.AccessLog, cfg.Channels.HandOver = log, true
 	s, next := serve(t, cfg, newApp(false, listening)), serve(t, cfg, newApp(false, listening))
 	stays, moves := s.listenTo(t, "news", "X-Mine: a\r\n"), s.listenTo(t, "news", "X-Mine: b\r\n")
-	s.awaitListeners(t, "news", 2)
+	s.awaitSubscribers(t, "news", 2)
 	s.publish(t, "news", "x")
 	for _, l := range []*stream{stays, moves} {
 		l.expect("retry: 3000\n")
 		l.expect("id: e-1\ndata: x\n")
 	}
 	stays.conn.Close()
-	s.awaitListeners(t, "news", 1)
+	s.awaitSubscribers(t, "news", 1)
 	if n := pass(t, s, next); n != 1 {
 		t.Fatalf("%d were handed over", n)
 	}
-	if err := next.PublishNumbered(2, &channel.Message{Name: "news", Data: "y"}); err != nil {
+	if err := next.PublishNumbered(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
 		t.Fatal(err)
 	}
 	moves.expect("id: e-2\ndata: y\n")
 	moves.conn.Close()
-	next.awaitListeners(t, "news", 0)
+	next.awaitSubscribers(t, "news", 0)
 	one := len("retry: 3000\n\nid: e-1\ndata: x\n\n")
 	want := fmt.Sprintf("GET /listen/news HTTP/1.1 200 %d a\nGET /listen/news HTTP/1.1 200 %d b\n", one, one+len("id: e-2\ndata: y\n\n"))
 	eventually(t, "two lines", func() bool {
@@ -402,7 +402,7 @@ func TestListenerLog(t *testing.T) {
 	}
 }
 
-func TestListenerOnAUnixSocket(t *testing.T) {
+func TestSubscriberOnAUnixSocket(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.PerAddress = 1 // there is none to count
 	cfg.Channels.HandOver = true
@@ -424,13 +424,13 @@ func TestListenerOnAUnixSocket(t *testing.T) {
 		io.WriteString(c, "GET /listen/news HTTP/1.0\r\n\r\n")
 		all = append(all, c)
 	}
-	s.awaitListeners(t, "news", 3)
+	s.awaitSubscribers(t, "news", 3)
 	s.publish(t, "news", "x")
 	if n := pass(t, s, next); n != 3 {
 		t.Errorf("%d were handed over", n)
 	}
 	for _, s := range []*testServer{s, next} {
-		if err := s.PublishNumbered(2, &channel.Message{Name: "news", Data: "y"}); err != nil {
+		if err := s.PublishNumbered(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -17,7 +17,7 @@ func (l *loop) settle(c *conn) {
 	switch {
 	case c.busy() || l.out.conn == c || c.queued && !l.draining:
 	case c.state == stateJoining:
-		l.seat(c)
+		l.promoteToSubscriber(c)
 	case l.draining && (c.state == stateReady || c.state == stateWaiting):
 		l.setState(c, stateEnding) // its head, sent before, said that it stays open
 		l.finish(c)
@@ -164,7 +164,7 @@ func (l *loop) end(c *conn) {
 // forget makes room for another connection.
 func (l *loop) forget(c *conn) {
 	if c.moved {
-		return // the listener has its place
+		return // the subscriber has its place
 	}
 	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)

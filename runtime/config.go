@@ -145,7 +145,7 @@ type Config struct {
 	// nil: there are none.
 	Purged func(cache.Pattern)
 
-	// Channels is about listeners to channels.
+	// Channels configures channels.
 	Channels ChannelConfig
 
 	// Debug writes, at LevelDebug: 1 connections and requests with their

@@ -23,7 +23,7 @@ const (
 	stateSocket                   // frames of a WebSocket
 	stateWaiting                  // a request has arrived that must wait for those in flight
 	stateEnding                   // no request any more: it closes when the last response is out
-	stateJoining                  // no request any more: it becomes a listener when what was before is out
+	stateJoining                  // no request any more: it becomes a subscriber when what was before is out
 	stateLinger                   // what is thrown away: it is shut down for writing
 	stateClosed
 )
@@ -53,7 +53,7 @@ type conn struct {
 	queued     bool        // it is in loop.ready
 	stopped    bool        // paused until its handler lets it go on: see credit.go, raw.go
 	lent       bool        // a library may still have a descriptor of it, and wait for what its client says
-	moved      bool        // its client is a listener of its own by now
+	moved      bool        // its client is a subscriber of its own by now
 	flights    uint16      // length of the list first..last
 	bulky      uint8       // how many of them may have an answer of any size before the loop knows
 	deferred   uint8       // how many of them a Pacer holds back
@@ -72,10 +72,10 @@ type conn struct {
 	transfer *transfer // what is writing to it beside the loop
 	ws       *socket   // the WebSocket that it is, or is to be
 
-	joining       *listener // what it becomes, or nil
-	known         *known    // about the request that it begins with again, or nil
-	inner         *inner    // it is one of the server to itself, or nil
-	front         *front    // a proxy or a path that is before it, or nil
+	joining       *subscriber // what it becomes, or nil
+	known         *known      // about the request that it begins with again, or nil
+	inner         *inner      // it is one of the server to itself, or nil
+	front         *front      // a proxy or a path that is before it, or nil
 	peer          *exchange.Peer
 	local, remote net.Addr
 

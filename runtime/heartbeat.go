@@ -3,43 +3,43 @@ package runtime
 import (
 	"time"
 
-	"fapws/runtime/channel"
+	"fapws/runtime/pubsub"
 )
 
-// beats are the listeners by when they get their heartbeats: a slot in each tick,
+// heartbeatSchedule has the subscribers by when they get their heartbeats: a slot in each tick,
 // so that they do not all come at once.
-type beats struct {
-	slots [][]*listener
-	next  int   // slot of the next listener
+type heartbeatSchedule struct {
+	slots [][]*subscriber
+	next  int   // slot of the next subscriber
 	tick  int64 // whose slot was done last
 }
 
-var heartbeat = channel.NewText(":\n\n")
+var heartbeat = pubsub.NewText(":\n\n")
 
-func (b *beats) configure(every time.Duration) {
+func (b *heartbeatSchedule) configure(every time.Duration) {
 	n := int(max(1, min(int64(every)/tickLength, 1<<14)))
 	if b.slots == nil {
-		b.slots = make([][]*listener, n)
+		b.slots = make([][]*subscriber, n)
 		return
 	}
-	var all []*listener
+	var all []*subscriber
 	for _, slot := range b.slots {
 		all = append(all, slot...)
 	}
-	b.slots = make([][]*listener, n)
+	b.slots = make([][]*subscriber, n)
 	for _, p := range all {
 		b.add(p)
 	}
 }
 
-func (b *beats) add(p *listener) {
+func (b *heartbeatSchedule) add(p *subscriber) {
 	b.next = (b.next + 1) % len(b.slots)
 	p.slot, p.beat = int16(b.next), int32(len(b.slots[b.next]))
 	b.slots[b.next] = append(b.slots[b.next], p)
 }
 
-// all yields all listeners, which may be removed meanwhile.
-func (b *beats) all(yield func(*listener) bool) {
+// all yields all subscribers, which may be removed meanwhile.
+func (b *heartbeatSchedule) all(yield func(*subscriber) bool) {
 	for _, slot := range b.slots {
 		for i := len(slot) - 1; i >= 0; i-- {
 			if !yield(slot[i]) {
@@ -49,7 +49,7 @@ func (b *beats) all(yield func(*listener) bool) {
 	}
 }
 
-func (b *beats) remove(p *listener) {
+func (b *heartbeatSchedule) remove(p *subscriber) {
 	slot := b.slots[p.slot]
 	moved := slot[len(slot)-1]
 	slot[p.beat], moved.beat = moved, p.beat
@@ -63,7 +63,7 @@ func ticks(now int64) int32 { return int32(now / tickLength) }
 // beat sends heartbeats to those whose time has come and to whom nothing else was
 // sent lately.
 func (h *channels) beat() {
-	b := &h.beats
+	b := &h.heartbeats
 	now := h.l.now / tickLength
 	if h.live == 0 {
 		b.tick = now
@@ -75,11 +75,11 @@ func (h *channels) beat() {
 		b.tick++
 		slot := &b.slots[b.tick%int64(len(b.slots))]
 		for i := len(*slot) - 1; i >= 0; i-- {
-			if p := (*slot)[i]; p.state == listenerIdle && p.active < recent {
-				h.send(p, heartbeats)
+			if p := (*slot)[i]; p.state == subscriberIdle && p.active < recent {
+				h.send(p, oneHeartbeat)
 			}
 		}
 	}
 }
 
-var heartbeats = []*channel.Event{heartbeat}
+var oneHeartbeat = []*pubsub.Event{heartbeat}

@@ -126,7 +126,7 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 	if p.First {
 		l.sendHead(x, p)
 		if len(p.Head.Channel) > 0 {
-			l.hint(x)
+			l.writeRetry(x)
 		}
 	}
 	joins := p.Last && !p.Failed && c.joining != nil
@@ -150,8 +150,8 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 		x.framed += int64(len(tail))
 	}
 	if joins {
-		tail = l.apart(x, body, tail)
-		l.handled(x)
+		tail = l.terminateInitialEvent(x, body, tail)
+		l.onHandlerDone(x)
 	} else if p.Last {
 		short := x.framing == http1.Sized && x.left > 0
 		if short && !p.Failed {

@@ -179,9 +179,9 @@ func TestStreamingRows(t *testing.T) {
 }
 
 type tick struct {
-	Time      string
-	Load      float64
-	Listeners int
+	Time        string
+	Load        float64
+	Subscribers int
 }
 
 func nextTick(t *testing.T, in *lines) (id string, tick tick) {
@@ -213,35 +213,35 @@ func TestServerSentEvents(t *testing.T) {
 			t.Errorf("retry %q", retry)
 		}
 		for _, want := range []string{"1", "2", "3"} {
-			if id, tick := nextTick(t, in); id != want || tick.Listeners != 1 {
-				t.Errorf("event %s of %d listeners, want %s of 1", id, tick.Listeners, want)
+			if id, tick := nextTick(t, in); id != want || tick.Subscribers != 1 {
+				t.Errorf("event %s of %d subscribers, want %s of 1", id, tick.Subscribers, want)
 			}
 		}
 
-		// A second listener, who was here before.
+		// A second subscriber, who was here before.
 		second := s.open(s.request("GET", "/events?every=0.05", nil, "Last-Event-ID", "41"))
 		if id, _ := nextTick(t, linesOf(t, second.Body)); id != "42" {
 			t.Errorf("event %s after 41", id)
 		}
-		waitForListeners(t, in, 2)
+		waitForSubscribers(t, in, 2)
 		second.Body.Close()
-		waitForListeners(t, in, 1)
+		waitForSubscribers(t, in, 1)
 
 		resp, body = s.get("/")
 		s.want(resp, body, 200)
 	})
 }
 
-func waitForListeners(t *testing.T, in *lines, want int) {
+func waitForSubscribers(t *testing.T, in *lines, want int) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
 		_, tick := nextTick(t, in)
-		if tick.Listeners == want {
+		if tick.Subscribers == want {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("still %d listeners, want %d", tick.Listeners, want)
+			t.Fatalf("still %d subscribers, want %d", tick.Subscribers, want)
 		}
 	}
 }

@@ -3,7 +3,7 @@
 ====================================  =========================================
 ``fapws``                             ``HTTPError``, ``defer``, ``timer``,
                                       ``Timeout``, ``channel``, ``publish``,
-                                      ``listeners``, ``on_join``, ``on_leave``,
+                                      ``subscribers``, ``on_join``, ``on_leave``,
                                       ``WebSocket``, ``broadcast``
 ``fapws.base``                        ``Start_response``, ``Environ``
 ``fapws.cache``                       ``cached``, ``purge``
@@ -24,7 +24,7 @@ and so on). Nothing here is needed to serve a script: a plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from fapws._channels import channel as channel, listeners as listeners, on_join as on_join, on_leave as on_leave, publish as publish
+    from fapws._channels import channel as channel, subscribers as subscribers, on_join as on_join, on_leave as on_leave, publish as publish
     from fapws._errors import HTTPError as HTTPError
     from fapws._later import (
         Timer as Timer,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _modules = {
     "channel": "_channels",
-    "listeners": "_channels",
+    "subscribers": "_channels",
     "on_join": "_channels",
     "on_leave": "_channels",
     "publish": "_channels",

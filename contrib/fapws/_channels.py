@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Callback = Callable[[str, "Client"], object]
     F = TypeVar("F", bound=Callable[..., object])
 
-__all__ = ["Client", "channel", "listeners", "on_join", "on_leave", "publish"]
+__all__ = ["Client", "channel", "subscribers", "on_join", "on_leave", "publish"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@-]{0,127}")
 _PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._~:/@*-]{0,127}")
@@ -128,15 +128,15 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
         _wait("publish", taken, push, message)
 
 
-def listeners(name: str) -> int:
+def subscribers(name: str) -> int:
     """How many clients listen to the channel ``name``, in all processes of this server.
 
     What other processes know may be up to a second old. Any thread; it does not
     wait. TypeError, ValueError: that is no name. RuntimeError: this process is
     not served by fapws, or is a child of the server.
     """
-    _check("listeners", name)
-    count: int = _native("listeners").channel_listeners(name)
+    _check("subscribers", name)
+    count: int = _native("subscribers").channel_subscribers(name)
     return count
 
 
@@ -177,7 +177,7 @@ def on_join(pattern: str = "*") -> Callable[[F], F]:
 
         @on_join("room/*")
         def welcome(name, client):
-            publish(name, f"{client.user or 'somebody'} is here, we are {listeners(name)}")
+            publish(name, f"{client.user or 'somebody'} is here, we are {subscribers(name)}")
 
     It runs in the process that has the client, on one of the threads that run
     handlers, one call after the other. ``async def`` runs on the thread of

@@ -84,8 +84,8 @@ def channel_answer(names: str, start: bytes, headers: Any) -> ChannelAnswer:
     return ChannelAnswer(names)
 
 
-def channel_listeners(name: str) -> int:
-    raise RuntimeError(f"listeners: {_NOT_SERVED}")
+def channel_subscribers(name: str) -> int:
+    raise RuntimeError(f"subscribers: {_NOT_SERVED}")
 
 
 def channel_publish(name: str, id: str, type: str, data: str) -> bool:

@@ -8,7 +8,7 @@ from unittest import mock
 
 import fapws
 from fapws import _channels
-from fapws._channels import Client, channel, listeners, on_join, on_leave, publish
+from fapws._channels import Client, channel, subscribers, on_join, on_leave, publish
 
 
 class Native:
@@ -28,7 +28,7 @@ class Native:
     def channel_answer(self, *args):
         return args
 
-    def channel_listeners(self, name):
+    def channel_subscribers(self, name):
         return len(name)
 
     def channel_watch(self):
@@ -156,10 +156,10 @@ class Channel(Served):
             with self.subTest(args=args, keys=keys), self.assertRaises(error):
                 channel(*args, **keys)
 
-    def test_listeners(self):
+    def test_subscribers(self):
         self.serve()
-        self.assertEqual(listeners("abc"), 3)
-        self.assertRaises(TypeError, listeners, None)
+        self.assertEqual(subscribers("abc"), 3)
+        self.assertRaises(TypeError, subscribers, None)
 
 
 class Callbacks(Served):
@@ -238,15 +238,15 @@ class Elsewhere(unittest.TestCase):
     """In a process without the executable."""
 
     def test_refused(self):
-        for function in (lambda: publish("a", "b"), lambda: channel("a"), lambda: listeners("a")):
-            self.assertRaisesRegex(RuntimeError, "^(publish|channel|listeners): this process is not served by fapws", function)
+        for function in (lambda: publish("a", "b"), lambda: channel("a"), lambda: subscribers("a")):
+            self.assertRaisesRegex(RuntimeError, "^(publish|channel|subscribers): this process is not served by fapws", function)
 
     def test_callbacks_are_kept(self):
         with mock.patch.object(_channels, "_joining", []):
             self.assertIs(on_join("a")(print), print)
 
     def test_lazy(self):
-        for name in ("channel", "publish", "listeners", "on_join", "on_leave"):
+        for name in ("channel", "publish", "subscribers", "on_join", "on_leave"):
             self.assertIsInstance(getattr(fapws, name), types.FunctionType)
 
 

@@ -437,14 +437,14 @@ told = []
 
 
 def tells(environ, start_response):
-    from fapws import listeners, on_join, on_leave
+    from fapws import subscribers, on_join, on_leave
 
     if not told:
         told.append("nothing")
         on_join("room/*")(lambda name, client: told.append(f"+{name} {client.number} {client.user} {client.last_event_id}"))
         on_leave()(lambda name, client: told.append(f"-{name} {client.number} {client.user} {client.last_event_id}"))
     said, told[1:] = ",".join(told[1:]), []
-    return f"{said} {listeners('one')}"
+    return f"{said} {subscribers('one')}"
 
 
 PATHS = [("/" + f.__name__, f) for f in (

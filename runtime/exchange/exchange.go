@@ -138,7 +138,7 @@ type Head struct {
 	// is not the Last; that one comes when the tunnel has ended, and nothing between them.
 	Tunnel Tunnel
 
-	// Channel, when not empty, makes the connection a listener: the names of
+	// Channel, when not empty, makes the connection a subscriber: the names of
 	// channels, separated by commas, as the field Fapws-Channel has them. The
 	// response is one of server-sent events (Type and Length do not count), which
 	// begins with the body, if there is one, and goes on behind the Last part. Request is

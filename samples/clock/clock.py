@@ -2,14 +2,14 @@
 
 ./build.sh run samples/clock/clock.py      then open http://127.0.0.1:8888/
 
-Plain synchronous code. A listener costs no thread while it waits, only a connection, so
+Plain synchronous code. A subscriber costs no thread while it waits, only a connection, so
 thousands may watch. With `--dev` save this file while the page is open: the new code is
 taken up, and the stream goes on.
 """
 import threading
 import time
 
-from fapws import channel, listeners, publish
+from fapws import channel, subscribers, publish
 
 PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <title>Clock</title><link rel=icon href=data:,>
@@ -54,7 +54,7 @@ def tick():
         publish("clock", {
             "second": second,
             "time": time.strftime("%H:%M:%S", time.localtime(second)),
-            "viewers": listeners("clock"),
+            "viewers": subscribers("clock"),
         }, event="tick")
 
 

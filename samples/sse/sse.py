@@ -9,7 +9,7 @@ import time
 
 from fapws.base import Environ  # for environ["fapws.params"]
 
-# Each listener sleeps in a thread between its events, so there are more of them
+# Each subscriber sleeps in a thread between its events, so there are more of them
 # than usual. With `--threads 0` everybody would wait for every sleep.
 THREADS = 64
 
@@ -24,7 +24,7 @@ meter{width:100%}#state{color:gray}
 <h1>Server-sent events</h1>
 <time id=time>–</time>
 <p>Load of the machine <meter id=load max=4></meter>
-<p><b id=listeners>–</b> listening
+<p><b id=subscribers>–</b> listening
 <p id=state>connecting
 <script>
 const at = id => document.getElementById(id), events = new EventSource("/events")
@@ -32,14 +32,14 @@ events.addEventListener("tick", event => {
   const tick = JSON.parse(event.data)
   at("time").textContent = tick.time
   at("load").value = tick.load
-  at("listeners").textContent = tick.listeners
+  at("subscribers").textContent = tick.subscribers
 })
 // when the connection breaks, the browser comes back by itself and tells the last id it saw
 events.onopen = () => at("state").textContent = "connected"
 events.onerror = () => at("state").textContent = "reconnecting"
 </script>"""
 
-listeners = 0
+subscribers = 0
 lock = threading.Lock()
 
 
@@ -60,20 +60,20 @@ def events(environ, start_response):
 
 
 def ticks(number, every):
-    global listeners
+    global subscribers
     with lock:
-        listeners += 1
+        subscribers += 1
     try:
         yield "retry: 2000\n\n"  # milliseconds that the browser waits before it comes back
         while True:
             number += 1
-            tick = {"time": time.strftime("%H:%M:%S"), "load": os.getloadavg()[0], "listeners": listeners}
+            tick = {"time": time.strftime("%H:%M:%S"), "load": os.getloadavg()[0], "subscribers": subscribers}
             yield f"id: {number}\nevent: tick\ndata: {json.dumps(tick)}\n\n"
             time.sleep(every)
     finally:
         # The server closes the generator when the client has left.
         with lock:
-            listeners -= 1
+            subscribers -= 1
 
 
 PATHS = [

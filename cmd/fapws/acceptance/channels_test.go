@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// listener is a client of channels.
-type listener struct {
+// subscriber is a client of channels.
+type subscriber struct {
 	t    *testing.T
 	conn net.Conn
 	in   *bufio.Reader
@@ -24,7 +24,7 @@ type listener struct {
 type event struct{ id, kind, data string }
 
 // listen connects and asks for target; the answer has to be a stream.
-func (s *server) listen(target string, fields ...string) *listener {
+func (s *server) listen(target string, fields ...string) *subscriber {
 	s.t.Helper()
 	l, err := s.tryListen(target, fields...)
 	if err != nil {
@@ -33,14 +33,14 @@ func (s *server) listen(target string, fields ...string) *listener {
 	return l
 }
 
-func (s *server) tryListen(target string, fields ...string) (*listener, error) {
+func (s *server) tryListen(target string, fields ...string) (*subscriber, error) {
 	c, err := net.Dial("tcp", s.address)
 	if err != nil {
 		return nil, err
 	}
 	s.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(2 * patience))
-	l := &listener{t: s.t, conn: c, in: bufio.NewReader(c)}
+	l := &subscriber{t: s.t, conn: c, in: bufio.NewReader(c)}
 	// HTTP/1.0: a stream without the framing of chunks.
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (s *server) tryListen(target string, fields ...string) (*listener, error) {
 }
 
 // block reads up to an empty line.
-func (l *listener) block() (text string, err error) {
+func (l *subscriber) block() (text string, err error) {
 	for {
 		line, err := l.in.ReadString('\n')
 		if err != nil {
@@ -79,7 +79,7 @@ func (l *listener) block() (text string, err error) {
 }
 
 // next reads the next event; what is none (a comment) is passed over.
-func (l *listener) next() (e event, err error) {
+func (l *subscriber) next() (e event, err error) {
 	for {
 		text, err := l.block()
 		if err != nil {
@@ -104,7 +104,7 @@ func (l *listener) next() (e event, err error) {
 }
 
 // gets reads the next event, which has to have data, and returns it.
-func (l *listener) gets(data string) event {
+func (l *subscriber) gets(data string) event {
 	l.t.Helper()
 	e, err := l.next()
 	if err != nil || e.data != data {
@@ -139,7 +139,7 @@ func TestChannels(t *testing.T) {
 		several := s.listen("/listen/news,room/1,news?start=data%3A+hello", "Last-Event-ID: nothing")
 		view.gets("from a view")
 		several.gets("hello")
-		for _, l := range []*listener{entry, field, generator, view, several} {
+		for _, l := range []*subscriber{entry, field, generator, view, several} {
 			if strings.Contains(strings.ToLower(l.head), "fapws-channel") || !strings.Contains(l.head, "\nCache-Control: no-store\r\n") || strings.Contains(l.head, "Content-Length") || strings.Count(l.head, "Content-Type") != 1 {
 				t.Errorf("the head is %s", l.head)
 			}
@@ -164,7 +164,7 @@ func TestChannels(t *testing.T) {
 		} {
 			s.sends("news", c.data, "how", c.how, "event", "changed")
 			id := ""
-			for _, l := range []*listener{entry, field, generator, view, several} {
+			for _, l := range []*subscriber{entry, field, generator, view, several} {
 				e := l.gets(c.want)
 				if e.kind != "changed" || e.id == "" || id != "" && e.id != id {
 					t.Errorf("%s: type %q, id %q, of others %q", c.how, e.kind, e.id, id)
@@ -207,7 +207,7 @@ func TestChannels(t *testing.T) {
 }
 
 // gets2 reads events that may come in any order, and returns them in theirs.
-func (l *listener) gets2(want ...string) (got []string) {
+func (l *subscriber) gets2(want ...string) (got []string) {
 	l.t.Helper()
 	left := map[string]bool{}
 	for _, data := range want {
@@ -242,7 +242,7 @@ func TestChannelErrors(t *testing.T) {
 			`TypeError: channel: give 1 to 16 names, not 0`, `TypeError: channel: give 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
 			`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
 			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: a header is a str with a str, not 'x': 1`,
-			`ValueError: listeners: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
+			`ValueError: subscribers: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
 			`ValueError: on_join: '[a]' is no name of a channel with * for any characters`, `TypeError: on_leave: 5 cannot be called`,
 		}
 		got := strings.Split(s.get("/wrong", 200).body, "\n")
@@ -252,10 +252,10 @@ func TestChannelErrors(t *testing.T) {
 			}
 		}
 		s.get("/child", 200).is(t, `RuntimeError: publish: a child of the server cannot publish; let it tell its parent what there is to say
-RuntimeError: listeners: a child of the server does not know them
+RuntimeError: subscribers: a child of the server does not know them
 RuntimeError publish: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
 RuntimeError channel: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
-RuntimeError listeners: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+RuntimeError subscribers: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
 <built-in function print>
 `)
 	})
@@ -306,7 +306,7 @@ func TestChannelCrowd(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "channels.py")
 		const n = 200
-		var all []*listener
+		var all []*subscriber
 		for range n {
 			all = append(all, s.listen("/listen/room/1"))
 		}
@@ -328,7 +328,7 @@ func TestChannelCrowd(t *testing.T) {
 // TestChannelLimits: what the flags say about channels holds.
 func TestChannelLimits(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
-		s := serve(t, m, "channels.py", "--channel-listeners", "2", "--channel-listeners-per-address", "4", "--channel-history", "3",
+		s := serve(t, m, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
 			"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
 		s.complains = true
 		raw := func(target string) string {
@@ -354,14 +354,14 @@ func TestChannelLimits(t *testing.T) {
 		second.get("/entry")
 		s.counts("news", 2)
 		if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") || !strings.Contains(third, "\r\nRetry-After: ") {
-			t.Errorf("a third listener gets %q", third)
+			t.Errorf("a third subscriber gets %q", third)
 		}
 		for _, name := range []string{"a", "b"} {
 			s.dial().get("/listen/" + name)
 			s.counts(name, 1)
 		}
 		if fifth := raw("/listen/c"); !strings.HasPrefix(fifth, "HTTP/1.1 503 ") {
-			t.Errorf("a fifth listener of one address gets %q", fifth)
+			t.Errorf("a fifth subscriber of one address gets %q", fifth)
 		}
 		s.get("/send?name=news&how=long&data=240", 200)
 		s.get("/send?name=news&how=long&data=301", 500)
@@ -396,7 +396,7 @@ func TestChannelLimits(t *testing.T) {
 func TestChannelLargeEvents(t *testing.T) {
 	t.Parallel()
 	s := serve(t, twoWorkers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
-	var all []*listener
+	var all []*subscriber
 	for range 6 {
 		all = append(all, s.listen("/entry"))
 	}
@@ -515,7 +515,7 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 func TestChannelsOfAsyncCode(t *testing.T) {
 	const script = `
 import asyncio
-from fapws import channel, listeners, on_join, publish
+from fapws import channel, subscribers, on_join, publish
 
 async def handler(environ, start_response):
     await asyncio.sleep(0)
@@ -543,7 +543,7 @@ async def asgi(scope, receive, send):
 async def say(environ, start_response):
     async def later():
         await asyncio.sleep(0.01)
-        publish("news", f"{listeners('news')} listen")
+        publish("news", f"{subscribers('news')} listen")
     asyncio.create_task(later())
     return "soon"
 
@@ -556,12 +556,12 @@ async def joined(name, client):
 
 PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("/view", View), ("/asgi", asgi),
          ("/say", say), ("/room", channel("room/1")), ("/bad", channel("room/bad")),
-         ("/count", lambda environ, start_response: str(listeners(environ["PATH_INFO"].strip("/"))))]
+         ("/count", lambda environ, start_response: str(subscribers(environ["PATH_INFO"].strip("/"))))]
 `
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, write(t, t.TempDir()+"/app.py", script))
 		s.complains = true
-		var all []*listener
+		var all []*subscriber
 		for _, target := range []string{"/handler", "/field", "/generator", "/view", "/asgi"} {
 			l := s.listen(target)
 			l.gets("hello")

@@ -36,8 +36,8 @@ func TestChildren(t *testing.T) {
 		{"/pool/spawn", "[0, 2, 4, 6, 8]"},
 		{"/executor/fork", "[0, 2, 4, 6, 8]"},
 		{"/executor/spawn", "[0, 2, 4, 6, 8]"},
-		{"/child-publishes/fork", "publish: a child of the server cannot publish; let it tell its parent what there is to say\nlisteners: a child of the server does not know them"},
-		{"/child-publishes/spawn", "publish: a process of multiprocessing is no part of the server\nlisteners: a process of multiprocessing is no part of the server"},
+		{"/child-publishes/fork", "publish: a child of the server cannot publish; let it tell its parent what there is to say\nsubscribers: a child of the server does not know them"},
+		{"/child-publishes/spawn", "publish: a process of multiprocessing is no part of the server\nsubscribers: a process of multiprocessing is no part of the server"},
 	}
 	inModes(t, func(t *testing.T, m mode) {
 		s, _ := serveChildren(t, m)

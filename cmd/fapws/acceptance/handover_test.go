@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// TestListenersStay: through reloads and an upgrade each listener gets every event
+// TestSubscribersStay: through reloads and an upgrade each subscriber gets every event
 // once and in one order, while events are published all the time.
-func TestListenersStay(t *testing.T) {
+func TestSubscribersStay(t *testing.T) {
 	t.Parallel()
-	const listeners, reloads = 200, 4
+	const subscribers, reloads = 200, 4
 	program := copyOfProgram(t)
 	s := command{program: program, script: "channels.py"}.serve(t, twoWorkers)
-	var all []*listener
-	for range listeners {
+	var all []*subscriber
+	for range subscribers {
 		all = append(all, s.listen("/listen/news"))
 	}
-	s.counts("news", listeners)
+	s.counts("news", subscribers)
 
 	var published atomic.Int64
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -65,11 +65,11 @@ func TestListenersStay(t *testing.T) {
 	<-stopped
 	s.sends("news", fmt.Sprint("end of ", published.Load()))
 	readers.Wait()
-	s.counts("news", listeners)
+	s.counts("news", subscribers)
 	t.Logf("%d events", published.Load())
 }
 
-// orders are the ids that listeners have got, one after the other: for all the same.
+// orders are the ids that subscribers have got, one after the other: for all the same.
 type orders struct {
 	mu    sync.Mutex
 	first string
@@ -87,7 +87,7 @@ func (o *orders) add(t *testing.T, ids string) {
 }
 
 // allOf reads up to "end of n": n events, each once, with numbers that grow.
-func (l *listener) allOf(order *orders) {
+func (l *subscriber) allOf(order *orders) {
 	seen, last := map[string]bool{}, uint64(0)
 	var ids strings.Builder
 	for {
@@ -139,13 +139,13 @@ func TestReplayIsBounded(t *testing.T) {
 	}
 }
 
-// TestListenersOfTheKilled: a worker that dies takes its listeners along; they come
+// TestSubscribersOfTheKilled: a worker that dies takes its subscribers along; they come
 // back and miss nothing. So does who comes back after a reload.
-func TestListenersOfTheKilled(t *testing.T) {
+func TestSubscribersOfTheKilled(t *testing.T) {
 	t.Parallel()
 	s := serve(t, twoWorkers, "channels.py")
 	const n = 20
-	var all []*listener
+	var all []*subscriber
 	for range n {
 		all = append(all, s.listen("/listen/news"))
 	}
@@ -178,13 +178,13 @@ func TestListenersOfTheKilled(t *testing.T) {
 				continue
 			}
 			if !left[e.data] {
-				t.Fatalf("listener %d: %q comes twice", i, e)
+				t.Fatalf("subscriber %d: %q comes twice", i, e)
 			}
 			delete(left, e.data)
 		}
 	}
 	if back == 0 || back == n {
-		t.Errorf("%d of %d listeners were of the one who died", back, n)
+		t.Errorf("%d of %d subscribers were of the one who died", back, n)
 	}
 	s.hasWorkers(2, old[0])
 	last := all[len(all)-1].last
@@ -203,8 +203,8 @@ func TestListenersOfTheKilled(t *testing.T) {
 	}
 }
 
-// TestListenersOfAReloadThatFails: they stay where they are.
-func TestListenersOfAReloadThatFails(t *testing.T) {
+// TestSubscribersOfAReloadThatFails: they stay where they are.
+func TestSubscribersOfAReloadThatFails(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(testdata(t, "channels.py"))
 	if err != nil {
@@ -221,7 +221,7 @@ func TestListenersOfAReloadThatFails(t *testing.T) {
 	s.sends("news", "still here")
 	l.gets("still here")
 	// Fewer workers: those of the one who goes are given to the other.
-	var more []*listener
+	var more []*subscriber
 	for range 20 {
 		more = append(more, s.listen("/listen/news"))
 	}
@@ -259,7 +259,7 @@ func TestListenersOfAReloadThatFails(t *testing.T) {
 func TestPublishersOfAllWorkers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, twoWorkers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")
-	var all []*listener
+	var all []*subscriber
 	for range 10 {
 		all = append(all, s.listen("/listen/news"))
 	}
@@ -288,5 +288,5 @@ func TestPublishersOfAllWorkers(t *testing.T) {
 	})
 	s.sends("news", "end of "+strconv.Itoa(requests*each))
 	readers.Wait()
-	t.Logf("%d events to %d listeners in %v", requests*each, len(all), time.Since(began))
+	t.Logf("%d events to %d subscribers in %v", requests*each, len(all), time.Since(began))
 }

@@ -15,7 +15,7 @@ import (
 
 // portable are the packages that compile for the BSDs and macOS, too: they know nothing of
 // Linux, or have a counterpart for what they use of it.
-var portable = []string{"runtime/http1", "runtime/exchange", "runtime/compress", "runtime/auth", "runtime/cache", "runtime/channel",
+var portable = []string{"runtime/http1", "runtime/exchange", "runtime/compress", "runtime/auth", "runtime/cache", "runtime/pubsub",
 	"runtime/eventloop", "runtime/websocket", "runtime/websocket/wstest", "runtime/backend/backendtest", "cmd/fapws/envfile",
 	"cmd/fapws/exit", "cmd/fapws/memory", "cmd/fapws/tomlfile", "cmd/fapws/version", "cmd/fapws/webconf"}
 

@@ -33,7 +33,7 @@ const (
 	// sendWithin bounds how long a process that reads nothing is waited for.
 	sendWithin = 500 * time.Millisecond
 
-	// passWithin is the same for a listener: it is told to come back otherwise.
+	// passWithin is the same for a subscriber: it is told to come back otherwise.
 	passWithin = 10 * time.Second
 )
 

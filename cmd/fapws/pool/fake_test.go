@@ -91,7 +91,7 @@ func (f *fake) obey() {
 		case Retire, Stop:
 			for _, file := range files { // who takes the place hears what was heard here
 				if to, err := ChannelOf(file); err == nil {
-					_ = to.SendPatiently(&Message{Kind: Notice, Text: "listeners of " + strconv.Itoa(os.Getpid()) + " "})
+					_ = to.SendPatiently(&Message{Kind: Notice, Text: "subscribers of " + strconv.Itoa(os.Getpid()) + " "})
 				}
 			}
 			for _, ln := range f.listeners {

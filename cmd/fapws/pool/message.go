@@ -37,11 +37,11 @@ const (
 	// Give: give what Text says (History) to another worker, through the channel that comes
 	// with it.
 	Give Kind = "give"
-	// Take: take what Text says (History, Listeners) from another worker, through
+	// Take: take what Text says (History, Subscribers) from another worker, through
 	// the channel that comes with it; without one there is none.
 	Take Kind = "take"
 	// Piece: from one worker to another, a piece of what Take is about, in Raw, with
-	// the descriptor of a listener. The last one has no Raw.
+	// the descriptor of a subscriber. The last one has no Raw.
 	Piece Kind = "piece"
 	// Recount: say all Counts again.
 	Recount Kind = "recount"
@@ -49,8 +49,8 @@ const (
 
 // What Give and Take are about.
 const (
-	History   = "history"   // what is kept of past events
-	Listeners = "listeners" // connections; their giver gets Retire
+	History     = "history"     // what is kept of past events
+	Subscribers = "subscribers" // connections; their giver gets Retire
 )
 
 // What a worker tells the supervisor.

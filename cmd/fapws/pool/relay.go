@@ -120,7 +120,7 @@ func between() (one, other *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "channel of two workers"), os.NewFile(uintptr(fds[1]), "channel of two workers"), nil
 }
 
-// heir makes to take the listeners of w, which gets the file for that. Nothing: they
+// heir makes to take the subscribers of w, which gets the file for that. Nothing: they
 // come back by themselves.
 func (w *worker) heir(to *worker) []*os.File {
 	if to == nil || !w.joined || !to.joined || w.state >= Ending || to.state >= Retiring {
@@ -128,11 +128,11 @@ func (w *worker) heir(to *worker) []*os.File {
 	}
 	give, take, err := between()
 	if err != nil {
-		w.s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand its listeners over: %v", w.pid, err))
+		w.s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
 		return nil
 	}
 	defer take.Close()
-	to.send(&Message{Kind: Take, Text: Listeners}, take)
+	to.send(&Message{Kind: Take, Text: Subscribers}, take)
 	return []*os.File{give}
 }
 
@@ -148,7 +148,7 @@ func (s *Pool) anyServing() *worker {
 
 // --- how many listen ---------------------------------------------------------
 
-// count takes what w says of its listeners.
+// count takes what w says of its subscribers.
 func (r *relay) count(s *Pool, w *worker, counts map[string]int64) {
 	mine := r.counts[w]
 	if w.state == Dead {
@@ -210,7 +210,7 @@ func (r *relay) tell(s *Pool) {
 	clear(r.news)
 }
 
-// tellAll says all that is known to w, which has no listeners yet.
+// tellAll says all that is known to w, which has no subscribers yet.
 func (r *relay) tellAll(w *worker) { eachCounts(r.sums, w.post) }
 
 func eachCounts(counts map[string]int64, tell func(*Message)) {

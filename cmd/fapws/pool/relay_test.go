@@ -83,13 +83,13 @@ func TestRelay(t *testing.T) {
 		t.Error("past events are others now")
 	}
 	for i, text := range h.tell("heard") {
-		if n := strings.Count(text, "listeners of "); n != 1 {
-			t.Errorf("worker %d has got the listeners of %d", i, n)
+		if n := strings.Count(text, "subscribers of "); n != 1 {
+			t.Errorf("worker %d has got the subscribers of %d", i, n)
 		}
 	}
 	for _, pid := range old {
-		if !strings.Contains(strings.Join(h.tell("heard"), ""), fmt.Sprintf("listeners of %d ", pid)) {
-			t.Errorf("nobody has got the listeners of %d", pid)
+		if !strings.Contains(strings.Join(h.tell("heard"), ""), fmt.Sprintf("subscribers of %d ", pid)) {
+			t.Errorf("nobody has got the subscribers of %d", pid)
 		}
 	}
 	now := h.serving(2)

@@ -200,7 +200,7 @@ func (w *worker) kill(why string) {
 }
 
 // retire lets w finish what it has, now that others accept in its place: to is the
-// one that gets its listeners, if there is one.
+// one that gets its subscribers, if there is one.
 func (w *worker) retire(to *worker) {
 	w.leave(Retiring, Retire, w.s.grace(), w.heir(to)...)
 }

@@ -6,12 +6,12 @@ import "time"
 func channelRows() []*Setting {
 	return []*Setting{
 		{
-			Name: "channel-listeners", Group: GroupLimits, Arg: "N", Default: "100000", Global: "CHANNEL_LISTENERS",
+			Name: "channel-subscribers", Group: GroupLimits, Arg: "N", Default: "100000", Global: "CHANNEL_SUBSCRIBERS",
 			Help:  "maximum number of subscribers of one channel per worker; further subscribers get 503",
-			value: func(c *Config) value { return &count{&c.ChannelListeners, 1, 1 << 30} },
+			value: func(c *Config) value { return &count{&c.ChannelSubscribers, 1, 1 << 30} },
 		},
 		{
-			Name: "channel-listeners-per-address", Group: GroupLimits, Arg: "N", Default: "256", Global: "CHANNEL_LISTENERS_PER_ADDRESS",
+			Name: "channel-subscribers-per-address", Group: GroupLimits, Arg: "N", Default: "256", Global: "CHANNEL_SUBSCRIBERS_PER_ADDRESS",
 			Help:  "maximum number of subscribers from one address (IPv6: one /64 network) per worker; further subscribers get 503",
 			value: func(c *Config) value { return &count{&c.ChannelPerAddress, 1, 1 << 30} },
 		},

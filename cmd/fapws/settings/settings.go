@@ -96,13 +96,13 @@ type Config struct {
 	WebSocketPingTimeout time.Duration // until it has to give a sign of life; 0: any
 	WebSocketDeflate     bool          // messages are compressed where clients ask for it
 
-	ChannelListeners  int           // of one channel
-	ChannelPerAddress int           // of one client's address
-	ChannelBuffer     int           // bytes that wait for one of them
-	ChannelHistory    int           // events of a channel that are kept; 0: none
-	ChannelHeartbeat  time.Duration // silence until a comment
-	ChannelRetry      time.Duration // until clients come back
-	ChannelMaxEvent   int           // bytes of an event
+	ChannelSubscribers int           // of one channel
+	ChannelPerAddress  int           // of one client's address
+	ChannelBuffer      int           // bytes that wait for one of them
+	ChannelHistory     int           // events of a channel that are kept; 0: none
+	ChannelHeartbeat   time.Duration // silence until a comment
+	ChannelRetry       time.Duration // until clients come back
+	ChannelMaxEvent    int           // bytes of an event
 
 	AccessLog       string        // file, "-" for standard output, "off"
 	AccessLogFormat string        // as accesslog.Parse takes it

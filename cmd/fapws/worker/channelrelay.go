@@ -197,7 +197,7 @@ func (r *channelRelay) takeDown(items []relayItem) {
 
 // counted is runtime.ChannelConfig.Counted: it tells the supervisor, soon.
 func (r *channelRelay) counted(name string, n int) {
-	pybridge.CountListeners(name, false, int64(n))
+	pybridge.CountSubscribers(name, false, int64(n))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n == 0 {
@@ -257,7 +257,7 @@ func (r *channelRelay) join() {
 			return
 		}
 		defer from.Close()
-		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its listeners over
+		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its subscribers over
 		if err := takeHistory(r.s.server, from, end); err != nil {
 			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}

@@ -8,7 +8,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/cache"
-	"fapws/runtime/channel"
+	"fapws/runtime/pubsub"
 	"fapws/runtime/workqueue"
 )
 
@@ -42,7 +42,7 @@ func newLocalRelay(s *service) localRelay { return localRelay{workqueue.New(s.pu
 
 func (r localRelay) publish(events []pybridge.Event)        { r.queue.Add(events...) }
 func (r localRelay) publishInOrder(events []pybridge.Event) { r.queue.Add(events...) }
-func (r localRelay) counted(name string, n int)             { pybridge.CountListeners(name, false, int64(n)) }
+func (r localRelay) counted(name string, n int)             { pybridge.CountSubscribers(name, false, int64(n)) }
 func (r localRelay) purge(cache.Pattern)                    {}
 func (r localRelay) flush(time.Duration)                    {}
 
@@ -76,8 +76,8 @@ func (s *service) publishOne(publish func() error) {
 	}
 }
 
-func messageOf(e *pybridge.Event) channel.Message {
-	return channel.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
+func messageOf(e *pybridge.Event) pubsub.Message {
+	return pubsub.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
 }
 
 // broadcast sends to the WebSockets of this process, as soon as there is room for it.

@@ -52,13 +52,13 @@ func (s *service) config() runtime.Config {
 		NoWebSocketDeflate:   !s.conf.WebSocketDeflate,
 
 		Channels: runtime.ChannelConfig{
-			Listeners:  s.conf.ChannelListeners,
-			PerAddress: s.conf.ChannelPerAddress,
-			Buffer:     s.conf.ChannelBuffer,
-			History:    s.conf.ChannelHistory,
-			Heartbeat:  s.conf.ChannelHeartbeat,
-			Retry:      s.conf.ChannelRetry,
-			MaxEvent:   s.conf.ChannelMaxEvent,
+			Subscribers: s.conf.ChannelSubscribers,
+			PerAddress:  s.conf.ChannelPerAddress,
+			Buffer:      s.conf.ChannelBuffer,
+			History:     s.conf.ChannelHistory,
+			Heartbeat:   s.conf.ChannelHeartbeat,
+			Retry:       s.conf.ChannelRetry,
+			MaxEvent:    s.conf.ChannelMaxEvent,
 		},
 	}
 	if c.Channels.History == 0 {

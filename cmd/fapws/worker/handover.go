@@ -13,12 +13,12 @@ import (
 )
 
 // Workers hand over to each other what clients of channels rely on: past events to
-// every one that starts, listeners to the one that takes a place. The supervisor makes a
+// every one that starts, subscribers to the one that takes a place. The supervisor makes a
 // channel between two of them, and has nothing else to do with it.
 
 const (
 	// holdFor is how long a worker forgets no event, beyond the time that others of
-	// its generation may take to load, so that it has those that listeners have
+	// its generation may take to load, so that it has those that subscribers have
 	// not got which are handed over to it.
 	holdFor = time.Minute
 
@@ -73,26 +73,26 @@ func (r *channelRelay) take(what string, files []*os.File) {
 	case what == pool.History:
 		r.history <- from // there is room: it is said once
 	case from != nil:
-		go r.takeListeners(from)
+		go r.takeSubscribers(from)
 	}
 }
 
-// takeListeners serves the listeners of another worker from now on. A goroutine of
+// takeSubscribers serves the subscribers of another worker from now on. A goroutine of
 // its own.
-func (r *channelRelay) takeListeners(from *pool.Channel) {
+func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 	defer from.Close()
 	r.s.server.HoldHistory(holdFor)
 	n, refused := 0, error(nil)
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)
 		if err != nil {
-			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all listeners of another one: %v", os.Getpid(), err))
+			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all subscribers of another one: %v", os.Getpid(), err))
 			break
 		}
 		if len(m.Raw) == 0 {
 			break
 		}
-		err = r.takeListener(m.Raw, files)
+		err = r.takeSubscriber(m.Raw, files)
 		for _, f := range files {
 			f.Close()
 		}
@@ -105,13 +105,13 @@ func (r *channelRelay) takeListeners(from *pool.Channel) {
 	if refused != nil {
 		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take over a subscriber of another worker, which has to reconnect: %v", os.Getpid(), refused))
 	}
-	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "listener")))
+	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "subscriber")))
 }
 
 var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
 
-func (r *channelRelay) takeListener(text []byte, files []*os.File) error {
-	var d runtime.PassedListener
+func (r *channelRelay) takeSubscriber(text []byte, files []*os.File) error {
+	var d runtime.SubscriberState
 	if err := json.Unmarshal(text, &d); err != nil {
 		return err
 	}
@@ -122,10 +122,10 @@ func (r *channelRelay) takeListener(text []byte, files []*os.File) error {
 	if err != nil {
 		return err
 	}
-	return r.s.server.ImportListener(&d, fd)
+	return r.s.server.ImportSubscriber(&d, fd)
 }
 
-// inherit notes who gets the listeners, with pool.Retire.
+// inherit notes who gets the subscribers, with pool.Retire.
 func (p *Parent) inherit(files []*os.File) {
 	if len(files) == 0 {
 		return
@@ -137,12 +137,12 @@ func (p *Parent) inherit(files []*os.File) {
 
 var errNoSuccessor = errors.New("no process takes the place of this one")
 
-// handListenersOver gives all listeners to who takes the place of this process; if
+// handSubscribersOver gives all subscribers to who takes the place of this process; if
 // nobody does they are told to come back. A goroutine of its own.
-func (p *Parent) handListenersOver(ctx context.Context) {
+func (p *Parent) handSubscribersOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
-	n, err := s.server.ExportListeners(ctx, func(d *runtime.PassedListener, fd int) error {
+	n, err := s.server.ExportSubscribers(ctx, func(d *runtime.SubscriberState, fd int) error {
 		if to == nil {
 			return errNoSuccessor
 		}
@@ -158,7 +158,7 @@ func (p *Parent) handListenersOver(ctx context.Context) {
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	to.Close()
 	if err != nil && ctx.Err() == nil {
-		s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all listeners over: %v; they are to come back", os.Getpid(), err))
+		s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all subscribers over: %v; they are to come back", os.Getpid(), err))
 	}
-	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "listener")))
+	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "subscriber")))
 }

@@ -113,7 +113,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 		p.events.arrived(m)
 	case pool.Counts:
 		for name, n := range m.Counts {
-			pybridge.CountListeners(name, true, n)
+			pybridge.CountSubscribers(name, true, n)
 		}
 	case pool.Recount:
 		p.events.recount()

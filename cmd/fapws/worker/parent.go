@@ -43,7 +43,7 @@ type Parent struct {
 	answers   map[string]func(about string) string
 	epoch     string // of the numbers of events
 	events    *channelRelay
-	successor atomic.Pointer[pool.Channel] // another worker, which gets the listeners; nil: there is none
+	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers; nil: there is none
 }
 
 // TakeParent returns the supervisor that has started this process, or nil. It

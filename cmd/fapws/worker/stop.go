@@ -33,7 +33,7 @@ const (
 	quickly                        // requests in flight are cut off
 )
 
-// lastNotices is how long on_leave may take when all listeners have left, and
+// lastNotices is how long on_leave may take when all subscribers have left, and
 // lastEvents how long the supervisor to take what was published. lastWords is more than
 // programs are listened to after their end.
 const (
@@ -85,7 +85,7 @@ func (s *service) stop(o shutdownRequest) {
 	go func() {
 		defer close(handed)
 		if o.how == quietly {
-			o.parent.handListenersOver(ctx)
+			o.parent.handSubscribersOver(ctx)
 		}
 	}()
 	quiet := make(chan struct{})
@@ -95,7 +95,7 @@ func (s *service) stop(o shutdownRequest) {
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.Log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
 		}
-		select { // the last connection may have gone with a listener before the successor was told that this was all
+		select { // the last connection may have gone with a subscriber before the successor was told that this was all
 		case <-handed:
 		case <-ctx.Done():
 		}

@@ -2,7 +2,7 @@
 import os
 import threading
 
-from fapws import channel, defer, listeners, on_join, on_leave, publish, timer
+from fapws import channel, defer, subscribers, on_join, on_leave, publish, timer
 
 events = []  # what the callbacks were told
 publish("imported", "while the script is imported")
@@ -22,12 +22,12 @@ def leaves(name, client):
 
 @on_join("welcome")
 def welcome(name, client):
-    publish(name, f"there are {listeners(name)}")
+    publish(name, f"there are {subscribers(name)}")
 
 
 @on_leave("welcome")
 def farewell(name, client):
-    publish(name, f"there is {listeners(name)} left")
+    publish(name, f"there is {subscribers(name)} left")
 
 
 def arguments(environ):
@@ -108,7 +108,7 @@ def wrong(environ, start_response):
     for make in (
         lambda: channel(), lambda: channel(*"abcdefghijklmnopq"), lambda: channel("a b"), lambda: channel(None),
         lambda: channel("a", start=5), lambda: channel("a", headers=["x"]), lambda: channel("a", headers={"x": 1}),
-        lambda: listeners("*"), lambda: on_join(print), lambda: on_join("[a]"), lambda: on_leave("a")(5),
+        lambda: subscribers("*"), lambda: on_join(print), lambda: on_join("[a]"), lambda: on_leave("a")(5),
     ):
         try:
             make()
@@ -126,7 +126,7 @@ def child(environ, start_response):
     r, w = os.pipe()
     pid = os.fork()
     if pid == 0:
-        for call in (lambda: publish("a", "b"), lambda: listeners("a")):
+        for call in (lambda: publish("a", "b"), lambda: subscribers("a")):
             try:
                 call()
             except Exception as error:
@@ -135,7 +135,7 @@ def child(environ, start_response):
     os.waitpid(pid, 0)
     os.close(w)
     text = "import sys; sys.path.insert(0, sys.argv[1])\n" + "from fapws import *\nimport fapws\n" + (
-        "for f in (lambda: fapws.publish('a', 1), lambda: fapws.channel('a'), lambda: fapws.listeners('a'), lambda: fapws.on_join('a')(print)):\n"
+        "for f in (lambda: fapws.publish('a', 1), lambda: fapws.channel('a'), lambda: fapws.subscribers('a'), lambda: fapws.on_join('a')(print)):\n"
         "    try: print(f())\n    except Exception as e: print(type(e).__name__, e)\n"
     )
     import fapws
@@ -163,6 +163,6 @@ PATHS = [
     ("/wrong", wrong),
     ("/child", child),
     ("/pid", lambda environ, start_response: str(os.getpid())),
-    ("/count", lambda environ, start_response: str(listeners(environ["PATH_INFO"].strip("/")))),
+    ("/count", lambda environ, start_response: str(subscribers(environ["PATH_INFO"].strip("/")))),
     ("/events", lambda environ, start_response: "\n".join(events)),
 ]

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from fapws import channel, listeners, publish
+from fapws import channel, subscribers, publish
 from fapws.base import Environ, Start_response  # which a spawned child has to import, too
 
 publish("news", "once")  # again in a child that imports this, where it does nothing
@@ -221,7 +221,7 @@ def mixed(environ, start_response):
 signal.signal(signal.SIGUSR1, lambda number, frame: None)
 
 def say(queue):
-    for f in (lambda: publish("news", "from a child"), lambda: listeners("news")):
+    for f in (lambda: publish("news", "from a child"), lambda: subscribers("news")):
         try:
             queue.put(repr(f()))
         except RuntimeError as error:

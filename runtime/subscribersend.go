@@ -4,19 +4,19 @@ import (
 	"syscall"
 	"unsafe"
 
-	"fapws/runtime/channel"
+	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
 
-// send gives p events of a cast, or of the server's own.
-func (h *channels) send(p *listener, events []*channel.Event) {
-	if p.state == listenerEnding || p.state == listenerGone {
+// send gives p events of a batch, or of the server's own.
+func (h *channels) send(p *subscriber, events []*pubsub.Event) {
+	if p.state == subscriberEnding || p.state == subscriberGone {
 		return
 	}
-	if p.state == listenerIdle {
+	if p.state == subscriberIdle {
 		events = h.write(p, events)
-		if p.state == listenerGone || len(events) == 0 {
+		if p.state == subscriberGone || len(events) == 0 {
 			return
 		}
 	}
@@ -35,7 +35,7 @@ func (h *channels) send(p *listener, events []*channel.Event) {
 		q.events = append(q.events, e)
 		q.bytes += size
 	}
-	if first && p.state != listenerJoining {
+	if first && p.state != subscriberJoining {
 		h.lag(p)
 	}
 }
@@ -45,7 +45,7 @@ const iovMost = 64
 
 // write sends p as much of events as its socket takes, and returns the rest. p's
 // queue is empty but for the offset of the first event.
-func (h *channels) write(p *listener, events []*channel.Event) []*channel.Event {
+func (h *channels) write(p *subscriber, events []*pubsub.Event) []*pubsub.Event {
 	var iov [iovMost]unix.Iovec
 	for len(events) > 0 {
 		off := 0
@@ -85,7 +85,7 @@ func (h *channels) write(p *listener, events []*channel.Event) []*channel.Event 
 }
 
 // taken notes that p has taken n bytes of events, and returns the rest.
-func (h *channels) taken(p *listener, events []*channel.Event, n int) []*channel.Event {
+func (h *channels) taken(p *subscriber, events []*pubsub.Event, n int) []*pubsub.Event {
 	q := p.queue
 	off := 0
 	if q != nil {
@@ -133,36 +133,36 @@ func sendVector(fd int, iov []unix.Iovec) (int, error) {
 }
 
 // lag notes that p has not taken everything: the loop hears when there is room.
-func (h *channels) lag(p *listener) {
-	if p.state == listenerIdle {
-		p.state = listenerBehind
+func (h *channels) lag(p *subscriber) {
+	if p.state == subscriberIdle {
+		p.state = subscriberBehind
 	}
-	h.laggards[p] = struct{}{}
-	h.cast.young++
-	p.queue.grace = h.cast.grace
+	h.slowSubscribers[p] = struct{}{}
+	h.fanout.young++
+	p.queue.grace = h.fanout.grace
 	_ = p.watch.WantRoom(true) // it cannot fail: the descriptor is watched
 }
 
 // caughtUp ends that, if p is behind.
-func (h *channels) caughtUp(p *listener) {
-	if _, behind := h.laggards[p]; !behind {
+func (h *channels) caughtUp(p *subscriber) {
+	if _, behind := h.slowSubscribers[p]; !behind {
 		return
 	}
-	delete(h.laggards, p)
-	if p.queue.grace == h.cast.grace && h.cast.young > 0 {
-		h.cast.young--
+	delete(h.slowSubscribers, p)
+	if p.queue.grace == h.fanout.grace && h.fanout.young > 0 {
+		h.fanout.young--
 	}
 }
 
 // room is called when the socket of p takes more.
-func (h *channels) room(p *listener) {
+func (h *channels) room(p *subscriber) {
 	q := p.queue
 	if q == nil || len(q.events) == 0 {
 		return
 	}
 	before := len(q.events)
 	rest := h.write(p, q.events)
-	if p.state == listenerGone {
+	if p.state == subscriberGone {
 		return
 	}
 	for _, e := range q.events[:before-len(rest)] {
@@ -174,7 +174,7 @@ func (h *channels) room(p *listener) {
 	}
 	if len(rest) > 0 {
 		if cap(rest) > 4*len(rest)+16 {
-			rest = append([]*channel.Event(nil), rest...)
+			rest = append([]*pubsub.Event(nil), rest...)
 		} else {
 			clear(q.events[:before-len(rest)])
 		}
@@ -183,10 +183,10 @@ func (h *channels) room(p *listener) {
 	}
 	h.caughtUp(p)
 	p.queue = nil
-	if p.state == listenerEnding {
+	if p.state == subscriberEnding {
 		h.end(p, "the stream has ended")
 		return
 	}
-	p.state = listenerIdle
+	p.state = subscriberIdle
 	_ = p.watch.WantRoom(false)
 }

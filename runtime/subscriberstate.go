@@ -10,15 +10,15 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
-	"fapws/runtime/channel"
+	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
 
-// A server that retires hands its listeners to the one that comes after it: their
+// A server that retires hands its subscribers to the one that comes after it: their
 // descriptors, and with each the number of the last event that it was given. As events have the
 // same numbers in both, the new one sends what it keeps of later ones, and is
-// silent about those that the listener has: nothing is lost, and nothing comes twice, if
+// silent about those that the subscriber has: nothing is lost, and nothing comes twice, if
 //
 //   - the new server takes all events from some number K on (PublishNumbered), and
 //     the old one those up to K-1, before it exports;
@@ -26,9 +26,9 @@ import (
 //
 // Which of both is ahead of the other does not matter.
 
-// PassedListener is a listener that goes from one server to another, for JSON. It
+// SubscriberState is a subscriber that goes from one server to another, for JSON. It
 // is at most 70 KiB there.
-type PassedListener struct {
+type SubscriberState struct {
 	Names       []string
 	Seq         uint64 // of the last event that it has been given
 	Minor       uint8  // HTTP/1.minor
@@ -41,18 +41,18 @@ type PassedListener struct {
 	Sent        int64  // bytes of the body
 	Framed      int64  // bytes of the response besides
 
-	Log *PassedLog `json:",omitempty"` // of the line in the access log to come
+	Log *LogState `json:",omitempty"` // of the line in the access log to come
 }
 
-// PassedLog is what a line in the access log will say of a request.
-type PassedLog struct {
+// LogState is what a line in the access log will say of a request.
+type LogState struct {
 	Entry             accesslog.Entry
 	Request, Response []string // the names of the fields in Entry
 	Client            string   // for people
 }
 
 const (
-	// exportAtOnce listeners are taken from the loop in one go.
+	// exportAtOnce subscribers are taken from the loop in one go.
 	exportAtOnce = 64
 
 	// exportPatience is how long those are waited for that have not taken
@@ -60,18 +60,18 @@ const (
 	exportPatience = time.Second
 )
 
-// ExportListeners gives all listeners away, one after the other: give gets what
+// ExportSubscribers gives all subscribers away, one after the other: give gets what
 // there is to say of one, and its descriptor, which is closed when give returns. This server
 // knows nothing of it any more then; it is not shut down. Who has not taken
-// everything after a second is dropped, and who becomes a listener later is told to come
+// everything after a second is dropped, and who becomes a subscriber later is told to come
 // back. Config.Channels.HandOver has to be set. The error is that of give, whose
-// listener is ended, or ctx's: the others are still there. n were given away.
+// subscriber is ended, or ctx's: the others are still there. n were given away.
 //
 // Not on the loop; give runs on the caller's goroutine.
-func (s *Server) ExportListeners(ctx context.Context, give func(d *PassedListener, fd int) error) (n int, err error) {
+func (s *Server) ExportSubscribers(ctx context.Context, give func(d *SubscriberState, fd int) error) (n int, err error) {
 	h := s.loop.channels
 	for end := time.Now().Add(exportPatience); ; {
-		var list []exported
+		var list []detachedSubscriber
 		more, late := false, time.Now().After(end)
 		s.do(func() { list, more = h.export(late) })
 		for i, e := range list {
@@ -89,7 +89,7 @@ func (s *Server) ExportListeners(ctx context.Context, give func(d *PassedListene
 		s.do(func() {
 			for _, e := range list {
 				if e.ended && e.p.log != nil {
-					s.loop.accountListener(e.p)
+					s.loop.accountSubscriber(e.p)
 				}
 				s.loop.makeRoom(true)
 			}
@@ -109,30 +109,30 @@ func (s *Server) ExportListeners(ctx context.Context, give func(d *PassedListene
 	}
 }
 
-// exportTick is how often listeners that have not taken everything are looked at.
+// exportTick is how often subscribers that have not taken everything are looked at.
 const exportTick = 5 * time.Millisecond
 
-type exported struct {
-	p     *listener
-	d     *PassedListener
+type detachedSubscriber struct {
+	p     *subscriber
+	d     *SubscriberState
 	fd    int
 	ended bool
 }
 
-// export takes some listeners out. more: there are others. late: who has not taken
+// export takes some subscribers out. more: there are others. late: who has not taken
 // everything is dropped.
-func (h *channels) export(late bool) (list []exported, more bool) {
+func (h *channels) export(late bool) (list []detachedSubscriber, more bool) {
 	h.take()
-	if !late && (h.cast.batch != nil || len(h.cast.backlog) > 0) {
+	if !late && (h.fanout.batch != nil || len(h.fanout.backlog) > 0) {
 		return nil, true // what they have got is less to ask for
 	}
-	for p := range h.beats.all {
+	for p := range h.heartbeats.all {
 		switch {
 		case len(list) == exportAtOnce:
 			return list, true
-		case p.state == listenerIdle:
+		case p.state == subscriberIdle:
 			d := h.describe(p)
-			list = append(list, exported{p, d, h.detach(p, false), false})
+			list = append(list, detachedSubscriber{p, d, h.detach(p, false), false})
 		case late:
 			h.drop(p, "has not taken everything before it could be handed over")
 		default:
@@ -142,22 +142,22 @@ func (h *channels) export(late bool) (list []exported, more bool) {
 	return list, more
 }
 
-// released is called when listeners are not to stay any more.
+// released is called when subscribers are not to stay any more.
 func (h *channels) released() {
 	if h.l.leaving {
 		h.finishAll()
 	}
 }
 
-func (h *channels) describe(p *listener) *PassedListener {
+func (h *channels) describe(p *subscriber) *SubscriberState {
 	c := p.client()
-	d := &PassedListener{
-		Names: p.seats.Names(), Seq: p.seq, Minor: p.minor, Number: p.number,
+	d := &SubscriberState{
+		Names: p.subs.Names(), Seq: p.seq, Minor: p.minor, Number: p.number,
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
 		Started: int64(p.started), Sent: p.sent, Framed: int64(p.framed),
 	}
 	if e := p.log; e != nil {
-		d.Log = &PassedLog{Entry: e.Entry, Client: e.client}
+		d.Log = &LogState{Entry: e.Entry, Client: e.client}
 		if e.log != nil {
 			d.Log.Request, d.Log.Response = e.log.Format().Request, e.log.Format().Response
 		}
@@ -168,7 +168,7 @@ func (h *channels) describe(p *listener) *PassedListener {
 
 // shorten keeps a line of the log for which limits were raised from being more than
 // fits into a message.
-func (d *PassedLog) shorten() {
+func (d *LogState) shorten() {
 	const most = 8 << 10
 	d.Entry.RequestLine = d.Entry.RequestLine[:min(len(d.Entry.RequestLine), most)]
 	size := 0
@@ -193,10 +193,10 @@ func endStream(fd int, minor uint8) {
 
 var errNoPlace = errors.New("there are as many connections as may be")
 
-// ImportListener serves a listener that ExportListeners has given away, perhaps in
+// ImportSubscriber serves a subscriber that ExportSubscribers has given away, perhaps in
 // another process. It owns fd from now on, also if there is an error: then the client is told to
 // come back. Not on the loop, and not before Serve.
-func (s *Server) ImportListener(d *PassedListener, fd int) error {
+func (s *Server) ImportSubscriber(d *SubscriberState, fd int) error {
 	err := d.check()
 	if err == nil {
 		err = errStopped
@@ -209,28 +209,28 @@ func (s *Server) ImportListener(d *PassedListener, fd int) error {
 	return err
 }
 
-func (d *PassedListener) check() error {
-	if len(d.Names) == 0 || len(d.Names) > channel.MaxNames {
-		return fmt.Errorf("a listener of %d channels", len(d.Names))
+func (d *SubscriberState) check() error {
+	if len(d.Names) == 0 || len(d.Names) > pubsub.MaxNames {
+		return fmt.Errorf("a subscriber of %d channels", len(d.Names))
 	}
 	for i, name := range d.Names {
-		if err := channel.CheckName(name); err != nil {
+		if err := pubsub.CheckName(name); err != nil {
 			return err
 		}
 		if slices.Contains(d.Names[:i], name) {
-			return fmt.Errorf("a listener twice of %s", name)
+			return fmt.Errorf("a subscriber twice of %s", name)
 		}
 	}
 	return nil
 }
 
 // admit begins to serve what d and fd are.
-func (h *channels) admit(d *PassedListener, fd int) error {
+func (h *channels) admit(d *SubscriberState, fd int) error {
 	if h.l.accepting.clients >= h.l.cfg.MaxClients {
 		return errNoPlace
 	}
 	addr, _ := netip.ParseAddr(d.Address)
-	q := &listener{
+	q := &subscriber{
 		h: h, minor: d.Minor, addr: addr, port: d.Port, number: d.Number,
 		seq: d.Seq, started: uint32(d.Started), active: ticks(h.l.now), sent: d.Sent, framed: uint32(d.Framed),
 	}
@@ -252,7 +252,7 @@ func (h *channels) admit(d *PassedListener, fd int) error {
 }
 
 // logOf returns what remembers d for the log of the site that it was of.
-func (l *loop) logOf(d *PassedLog) *logEntry {
+func (l *loop) logOf(d *LogState) *logEntry {
 	e := &logEntry{Entry: d.Entry, log: l.cfg.AccessLog, client: d.Client}
 	for i := range l.sites {
 		if r := l.sites[i].rules; r != nil && r.name == d.Entry.Site && (r.log != nil || r.unlog) {
@@ -279,7 +279,7 @@ const historyPiece = 64 << 10
 // ExportHistory gives, piece by piece, what is kept of past events, for
 // ImportHistory. The error is that of give. Not on the loop.
 func (s *Server) ExportHistory(give func(piece []byte) error) error {
-	var events []*channel.Event
+	var events []*pubsub.Event
 	s.do(func() {
 		s.loop.channels.take()
 		events = s.loop.channels.hub.Kept()
@@ -290,7 +290,7 @@ func (s *Server) ExportHistory(give func(piece []byte) error) error {
 			size += len(events[n].Text())
 			n++
 		}
-		for text := channel.Encode(events[:n]); len(text) > 0; {
+		for text := pubsub.Encode(events[:n]); len(text) > 0; {
 			k := min(len(text), historyPiece)
 			if err := give(text[:k]); err != nil {
 				return err
@@ -307,7 +307,7 @@ func (s *Server) ExportHistory(give func(piece []byte) error) error {
 func (s *Server) ImportHistory(piece []byte) (err error) {
 	h := s.loop.channels
 	s.do(func() {
-		var events []*channel.Event
+		var events []*pubsub.Event
 		events, err = h.restored.Decode(piece)
 		for _, e := range events {
 			h.hub.Restore(e, h.now())
@@ -317,7 +317,7 @@ func (s *Server) ImportHistory(piece []byte) (err error) {
 }
 
 // HoldHistory lets no event be forgotten for a while, but for what is beyond the bound
-// of all channels together. A server that is to import listeners needs it from when it is told
+// of all channels together. A server that is to import subscribers needs it from when it is told
 // of events until then. Not on the loop.
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
@@ -326,11 +326,11 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-// ListenerCounts returns how many listen to each channel. Not on the loop.
-func (s *Server) ListenerCounts() map[string]int {
+// SubscriberCounts returns how many listen to each channel. Not on the loop.
+func (s *Server) SubscriberCounts() map[string]int {
 	counts := map[string]int{}
 	s.do(func() {
-		s.loop.channels.hub.Channels(func(c *channel.Channel[*listener]) { counts[c.Name] = len(c.Listeners) })
+		s.loop.channels.hub.Channels(func(c *pubsub.Channel[*subscriber]) { counts[c.Name] = len(c.Subscribers) })
 	})
 	return counts
 }

@@ -1,7 +1,7 @@
-"""Listeners to a channel, what publishes to them, and a page beside."""
+"""Subscribers to a channel, what publishes to them, and a page beside."""
 from fapws import channel, publish
 
-CHANNEL_LISTENERS_PER_ADDRESS = 1000000  # all clients are 127.0.0.1
+CHANNEL_SUBSCRIBERS_PER_ADDRESS = 1000000  # all clients are 127.0.0.1
 
 
 def post(environ, start_response):

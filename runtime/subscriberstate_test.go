@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/channel"
+	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,12 +25,12 @@ func pass(t *testing.T, s, to *testServer) (n int) {
 	}); err != nil {
 		t.Error(err)
 	}
-	n, err := s.ExportListeners(t.Context(), func(d *PassedListener, fd int) error {
+	n, err := s.ExportSubscribers(t.Context(), func(d *SubscriberState, fd int) error {
 		text, err := json.Marshal(d)
 		if err != nil {
 			t.Error(err)
 		}
-		var got PassedListener
+		var got SubscriberState
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Error(err)
 		}
@@ -38,7 +38,7 @@ func pass(t *testing.T, s, to *testServer) (n int) {
 		if err != nil {
 			t.Error(err)
 		}
-		return to.ImportListener(&got, own)
+		return to.ImportSubscriber(&got, own)
 	})
 	if err != nil {
 		t.Error(err)
@@ -46,21 +46,21 @@ func pass(t *testing.T, s, to *testServer) (n int) {
 	return n
 }
 
-// Listeners get every event once, in order, while they go from one server to the
+// Subscribers get every event once, in order, while they go from one server to the
 // next and back, under events of two publishers.
 func TestHandOver(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.HandOver = true
-	const listeners, events, moves = 30, 1500, 4
+	const subscribers, events, moves = 30, 1500, 4
 	servers := []*testServer{serve(t, cfg, newApp(false, listening))}
 	var streams []*stream
-	for i := range listeners {
+	for i := range subscribers {
 		names := [...]string{"a", "b", "a,b"}[i%3]
 		l := servers[0].listenTo(t, names, "")
 		l.expect("retry: 3000\n")
 		streams = append(streams, l)
 	}
-	servers[0].awaitListeners(t, "a", listeners*2/3)
+	servers[0].awaitSubscribers(t, "a", subscribers*2/3)
 
 	var mu sync.Mutex // a supervisor
 	told := servers
@@ -70,7 +70,7 @@ func TestHandOver(t *testing.T) {
 		defer mu.Unlock()
 		seq++
 		for _, s := range told {
-			if err := s.PublishNumbered(seq, &channel.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
+			if err := s.PublishNumbered(seq, &pubsub.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -114,7 +114,7 @@ func TestHandOver(t *testing.T) {
 		mu.Unlock()
 		retired := make(chan error, 1)
 		go func() { retired <- old.Retire(context.Background(), time.Millisecond) }()
-		if n := pass(t, old, next); n != listeners {
+		if n := pass(t, old, next); n != subscribers {
 			t.Errorf("%d were handed over", n)
 		}
 		if err := <-retired; err != nil {
@@ -142,8 +142,8 @@ func TestHandOverRefused(t *testing.T) {
 	s := serve(t, cfg, newApp(false, listening))
 	l := s.listenTo(t, "news", "")
 	l.expect("retry: 3000\n")
-	s.awaitListeners(t, "news", 1)
-	n, err := s.ExportListeners(t.Context(), func(*PassedListener, int) error { return context.Canceled })
+	s.awaitSubscribers(t, "news", 1)
+	n, err := s.ExportSubscribers(t.Context(), func(*SubscriberState, int) error { return context.Canceled })
 	if n != 0 || err != context.Canceled {
 		t.Error(n, err)
 	}
@@ -154,9 +154,9 @@ func TestHandOverRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []PassedListener{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
+	for _, d := range []SubscriberState{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
 		own, _ := unix.Dup(fd)
-		if s.ImportListener(&d, own) == nil {
+		if s.ImportSubscriber(&d, own) == nil {
 			t.Errorf("%+v was taken", d)
 		}
 		if err := unix.Close(own); err != unix.EBADF {

@@ -7,30 +7,30 @@ import (
 	"strconv"
 	"time"
 
-	"fapws/runtime/channel"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
 
-// listener is a client of channels. There may be very many that do nothing, so it
+// subscriber is a client of channels. There may be very many that do nothing, so it
 // is not a conn, which costs more than twice as much: it has nothing but this and a
 // descriptor that the loop watches. It belongs to the loop.
-type listener struct {
+type subscriber struct {
 	h       *channels
 	watch   eventloop.Watch // its descriptor; none: its connection is still a conn, which writes what the handler gave
 	minor   uint8           // HTTP/1.minor
-	state   listenerState
+	state   subscriberState
 	input   uint16 // bytes the client has sent, which it should not
 	port    uint16
-	slot    int16  // of beats
+	slot    int16  // of heartbeatSchedule
 	beat    int32  // its place there
 	active  int32  // ticks of loop.now when something was sent last
 	started uint32 // seconds since 1970
 	framed  uint32 // bytes of the response that are not its body
 	sent    int64  // bytes of the body
-	seats   channel.Seats[*listener]
+	subs    pubsub.Subscriptions[*subscriber]
 	seq     uint64 // all events of its channels up to this one were given to it
 	addr    netip.Addr
 	queue   *queue // what it has not taken; nil: nothing
@@ -39,55 +39,55 @@ type listener struct {
 	number  uint64
 }
 
-// extra is what most listeners do not have.
+// extra is what most subscribers do not have.
 type extra struct{ user, lastID string }
 
-type listenerState uint8
+type subscriberState uint8
 
 const (
-	listenerJoining listenerState = iota // see listener.watch
-	listenerIdle                         // it has taken everything
-	listenerBehind                       // it has not
-	listenerEnding                       // and when it has, it is closed
-	listenerGone
+	subscriberJoining subscriberState = iota // see subscriber.watch
+	subscriberIdle                           // it has taken everything
+	subscriberBehind                         // it has not
+	subscriberEnding                         // and when it has, it is closed
+	subscriberGone
 )
 
-// queue is what waits until a listener takes it. Events are shared by all.
+// queue is what waits until a subscriber takes it. Events are shared by all.
 type queue struct {
-	events []*channel.Event
+	events []*pubsub.Event
 	off    int    // bytes of events[0] that were taken
-	bytes  int    // of events of a cast, which are bounded
+	bytes  int    // of events of a batch, which are bounded
 	free   int    // how many in front are not: what it joined with
 	stamp  int64  // loop.now when it took something last
-	grace  uint32 // cast.grace when it began to be waited for
+	grace  uint32 // fanout.grace when it began to be waited for
 }
 
-// Seats implements channel.Listener.
-func (p *listener) Seats() *channel.Seats[*listener] { return &p.seats }
+// Subscriptions implements pubsub.Subscriber.
+func (p *subscriber) Subscriptions() *pubsub.Subscriptions[*subscriber] { return &p.subs }
 
-// firstListener returns where the numbers of this process's listeners begin.
-func firstListener() uint64 { return uint64(os.Getpid())<<30 + 1 }
+// firstSubscriber returns where the numbers of this process's subscribers begin.
+func firstSubscriber() uint64 { return uint64(os.Getpid())<<30 + 1 }
 
 // Ready implements eventloop.Handler.
-func (p *listener) Ready(r eventloop.Readiness) {
+func (p *subscriber) Ready(r eventloop.Readiness) {
 	h := p.h
 	if r&(eventloop.Readable|eventloop.MaybeGone) != 0 {
 		h.read(p)
 	}
-	if r&eventloop.Writable != 0 && p.state != listenerGone {
+	if r&eventloop.Writable != 0 && p.state != subscriberGone {
 		h.room(p)
 	}
-	if c := &h.cast; len(c.backlog) > 0 && c.young == 0 && !c.turning {
+	if c := &h.fanout; len(c.backlog) > 0 && c.young == 0 && !c.turning {
 		c.turning = true
-		h.waker.Wake() // the next batch waits for no listener any more
+		h.waker.Wake() // the next batch waits for no subscriber any more
 	}
 }
 
-// maxListenerInput bounds what a listener may send; there is no use in any of it.
-const maxListenerInput = 16 << 10
+// maxSubscriberInput bounds what a subscriber may send; there is no use in any of it.
+const maxSubscriberInput = 16 << 10
 
-// read takes what a listener has sent: nothing that counts, but its end.
-func (h *channels) read(p *listener) {
+// read takes what a subscriber has sent: nothing that counts, but its end.
+func (h *channels) read(p *subscriber) {
 	var buf [4 << 10]byte
 	for {
 		n, err := receive(p.watch.Fd(), buf[:])
@@ -100,7 +100,7 @@ func (h *channels) read(p *listener) {
 		case n == 0:
 			h.end(p, "the client has left")
 			return
-		case int(p.input)+n > maxListenerInput:
+		case int(p.input)+n > maxSubscriberInput:
 			h.drop(p, "has sent more than a request")
 			return
 		default:
@@ -109,7 +109,7 @@ func (h *channels) read(p *listener) {
 	}
 }
 
-func (p *listener) client() *ChannelClient {
+func (p *subscriber) client() *ChannelClient {
 	c := &ChannelClient{Number: p.number}
 	if p.addr.IsValid() {
 		c.Address = p.addr.String()
@@ -124,7 +124,7 @@ func (p *listener) client() *ChannelClient {
 }
 
 // String is how the error log calls the client.
-func (p *listener) String() string {
+func (p *subscriber) String() string {
 	c := p.client()
 	switch {
 	case c.Address == "":
@@ -147,30 +147,30 @@ func addressKey(a netip.Addr) netip.Addr {
 	return a
 }
 
-// dropSlow drops listeners that took nothing for too long.
+// dropSlow drops subscribers that took nothing for too long.
 func (h *channels) dropSlow() {
-	for p := range h.laggards {
+	for p := range h.slowSubscribers {
 		if h.l.now-p.queue.stamp > int64(h.l.cfg.WriteTimeout)+tickLength {
 			h.drop(p, "took nothing for "+h.l.cfg.WriteTimeout.String())
 		}
 	}
 }
 
-// drop ends a listener that does not take what it gets, so that the kernel forgets
+// drop ends a subscriber that does not take what it gets, so that the kernel forgets
 // it, too.
-func (h *channels) drop(p *listener, why string) {
-	if p.state == listenerJoining {
-		h.abandon(p) // its connection is ended when its turn comes: see seat
+func (h *channels) drop(p *subscriber, why string) {
+	if p.state == subscriberJoining {
+		h.abandon(p) // its connection is ended when its turn comes: see promoteToSubscriber
 		return
 	}
-	h.blame(LevelInfo, p.String(), "a listener of "+p.seats.Names()[0]+" "+why+" and has been dropped")
+	h.blame(LevelInfo, p.String(), "a subscriber of "+p.subs.Names()[0]+" "+why+" and has been dropped")
 	resetOnClose(p.watch.Fd())
 	h.end(p, why)
 }
 
 // end takes p, whose connection is broken or has been dealt with, out of everything.
-func (h *channels) end(p *listener, why string) {
-	if p.state == listenerGone {
+func (h *channels) end(p *subscriber, why string) {
+	if p.state == subscriberGone {
 		return
 	}
 	l := h.l
@@ -179,30 +179,30 @@ func (h *channels) end(p *listener, why string) {
 	}
 	unix.Close(h.detach(p, true))
 	if p.log != nil {
-		l.accountListener(p)
+		l.accountSubscriber(p)
 	}
 	l.makeRoom(true)
 }
 
 // detach makes the loop know nothing of p, whose descriptor it returns. tell: it has left.
-func (h *channels) detach(p *listener, tell bool) (fd int) {
+func (h *channels) detach(p *subscriber, tell bool) (fd int) {
 	if p.queue != nil {
 		h.caughtUp(p)
 		p.queue = nil
 	}
-	p.state = listenerGone
+	p.state = subscriberGone
 	fd = p.watch.Fd()
 	p.watch.Remove()
 	descriptors.Release(fd)
-	h.beats.remove(p)
+	h.heartbeats.remove(p)
 	h.live--
 	h.leave(p, tell)
 	return fd
 }
 
 // leave takes p out of its channels.
-func (h *channels) leave(p *listener, tell bool) {
-	names := p.seats.Names()
+func (h *channels) leave(p *subscriber, tell bool) {
+	names := p.subs.Names()
 	h.hub.Leave(p)
 	h.joined--
 	if key := addressKey(p.addr); p.addr.IsValid() {
@@ -219,50 +219,50 @@ func (h *channels) leave(p *listener, tell bool) {
 	h.counted(names)
 }
 
-var finalChunk = channel.NewBytes("0\r\n\r\n")
+var finalChunk = pubsub.NewBytes("0\r\n\r\n")
 
 // finish ends p as a stream ends, so that its client comes back after a while.
-func (h *channels) finish(p *listener) {
-	if p.state == listenerEnding {
+func (h *channels) finish(p *subscriber) {
+	if p.state == subscriberEnding {
 		return
 	}
-	idle := p.state == listenerIdle
+	idle := p.state == subscriberIdle
 	if p.minor > 0 {
-		h.send(p, []*channel.Event{finalChunk})
+		h.send(p, []*pubsub.Event{finalChunk})
 	}
 	switch {
-	case p.state == listenerGone:
+	case p.state == subscriberGone:
 	case idle && p.queue == nil:
 		h.end(p, "the server is shutting down")
 	default:
-		p.state = listenerEnding
+		p.state = subscriberEnding
 	}
 }
 
-// finishAll ends all listeners. What has been published is sent before.
+// finishAll ends all subscribers. What has been published is sent before.
 func (h *channels) finishAll() {
 	h.castAll()
-	for p := range h.beats.all {
+	for p := range h.heartbeats.all {
 		h.finish(p)
 	}
 }
 
 // closeAll is for those that finishAll has left.
 func (h *channels) closeAll() {
-	for p := range h.beats.all {
+	for p := range h.heartbeats.all {
 		resetOnClose(p.watch.Fd())
 		h.end(p, "the server has shut down")
 	}
 }
 
-// accountListener writes the log lines of a listener that has ended.
-func (l *loop) accountListener(p *listener) {
+// accountSubscriber writes the log lines of a subscriber that has ended.
+func (l *loop) accountSubscriber(p *subscriber) {
 	x := flight{log: p.log, conn: accounted, handler: recorded{}, status: 200, sent: p.sent, framed: int64(p.framed)}
 	p.log = nil
 	l.account(&x)
 }
 
-// accounted stands for the connection of a listener in what account reads.
+// accounted stands for the connection of a subscriber in what account reads.
 var accounted = &conn{state: stateEnding}
 
 // maxGone is below what the kernel takes, in milliseconds.

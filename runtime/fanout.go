@@ -3,39 +3,39 @@ package runtime
 import (
 	"time"
 
-	"fapws/runtime/channel"
+	"fapws/runtime/pubsub"
 )
 
-// cast gives events to listeners: a batch of events at a time, and to a slice of their
-// listeners in each turn of the loop, which ends as soon as there is something else to
-// do: others do not wait for ten thousand. All listeners of a batch get all of it before the next one begins: so a
-// listener of several channels gets events in the order of their numbers, and the number
+// fanout gives events to subscribers: a batch of events at a time, and to a slice of their
+// subscribers in each turn of the loop, which ends as soon as there is something else to
+// do: others do not wait for ten thousand. All subscribers of a batch get all of it before the next one begins: so a
+// subscriber of several channels gets events in the order of their numbers, and the number
 // of the last one says all of what it has got.
-type cast struct {
-	backlog []*channel.Event // that is in no batch yet
-	batch   []*channel.Event
-	groups  []group          // of the batch, by channels
-	at      int              // the group that is being done
-	left    int              // listeners of it that are left: those in front
-	mine    []*channel.Event // scratch of what one listener gets
-	turning bool             // the loop will come back to it
-	young   int              // listeners that have not taken everything for a moment
-	grace   uint32           // changes when those are not waited for any more
-	until   time.Time        // when that is; zero: nobody is waited for
-	waited  time.Time        // when that began last, or has ended in vain
-	saved   time.Duration    // patience that was left then
-	least   time.Duration    // leastPatience
-	begun   time.Time        // when the batch began
+type fanout struct {
+	backlog []*pubsub.Event // that is in no batch yet
+	batch   []*pubsub.Event
+	groups  []group         // of the batch, by channels
+	at      int             // the group that is being done
+	left    int             // subscribers of it that are left: those in front
+	mine    []*pubsub.Event // scratch of what one subscriber gets
+	turning bool            // the loop will come back to it
+	young   int             // subscribers that have not taken everything for a moment
+	grace   uint32          // changes when those are not waited for any more
+	until   time.Time       // when that is; zero: nobody is waited for
+	waited  time.Time       // when that began last, or has ended in vain
+	saved   time.Duration   // patience that was left then
+	least   time.Duration   // leastPatience
+	begun   time.Time       // when the batch began
 }
 
 type group struct {
-	of     *channel.Channel[*listener]
-	events []*channel.Event
+	of     *pubsub.Channel[*subscriber]
+	events []*pubsub.Event
 }
 
 const (
 	// A batch is as large as fits easily into what the kernel keeps for a
-	// listener, so that who reads at once is never taken for slow.
+	// subscriber, so that who reads at once is never taken for slow.
 	batchBytes  = 16 << 10
 	batchEvents = 64
 
@@ -48,7 +48,7 @@ const (
 	sliceLeast = 4
 	sliceAge   = 10 * time.Millisecond
 
-	// The next batch waits for listeners that have not taken all of the last one: a
+	// The next batch waits for subscribers that have not taken all of the last one: a
 	// burst of events is no reason to drop who reads as quickly as it can. It waits
 	// for leastPatience, and longer as far as waits in vain have not used that up: such
 	// patience comes back by a tenth of the time, so who does not read delays
@@ -62,7 +62,7 @@ const (
 // for more when it has looked after all others.
 func (h *channels) turn() {
 	h.take()
-	c := &h.cast
+	c := &h.fanout
 	c.turning = false
 	now := time.Now()
 	least := sliceLeast
@@ -76,10 +76,10 @@ func (h *channels) turn() {
 	h.waker.Wake()
 }
 
-// step gives events to at most so many listeners, and after the least to no more
+// step gives events to at most so many subscribers, and after the least to no more
 // if the loop has something else to do. more: there is more to do now.
 func (h *channels) step(until time.Time, least, most int) (more bool) {
-	c := &h.cast
+	c := &h.fanout
 	for n := 0; n < most; n++ {
 		if c.batch == nil {
 			if !h.nextBatch() {
@@ -95,21 +95,21 @@ func (h *channels) step(until time.Time, least, most int) (more bool) {
 		g := &c.groups[c.at]
 		// From the last one down: who leaves meanwhile is replaced by one that has
 		// had its turn, and who joins comes behind, with nothing to get.
-		c.left = min(c.left, len(g.of.Listeners)) - 1
+		c.left = min(c.left, len(g.of.Subscribers)) - 1
 		if c.left < 0 {
 			h.nextGroup()
 			continue
 		}
-		h.give(g.of.Listeners[c.left], g)
+		h.give(g.of.Subscribers[c.left], g)
 	}
 	return true
 }
 
 // nextGroup goes on with the next channel of the batch, if there is one.
 func (h *channels) nextGroup() {
-	c := &h.cast
+	c := &h.fanout
 	if c.at++; c.at < len(c.groups) {
-		c.left = len(c.groups[c.at].of.Listeners)
+		c.left = len(c.groups[c.at].of.Subscribers)
 		return
 	}
 	for _, e := range c.batch {
@@ -120,9 +120,9 @@ func (h *channels) nextGroup() {
 	c.batch, c.groups, c.mine = nil, c.groups[:0], c.mine[:0]
 }
 
-// nextBatch begins the next batch, unless there is none or listeners are waited for.
+// nextBatch begins the next batch, unless there is none or subscribers are waited for.
 func (h *channels) nextBatch() bool {
-	c := &h.cast
+	c := &h.fanout
 	if len(c.backlog) == 0 || h.awaits() {
 		return false
 	}
@@ -143,14 +143,14 @@ func (h *channels) nextBatch() bool {
 		h.nextGroup() // all have left
 		return true
 	}
-	c.at, c.left = 0, len(c.groups[0].of.Listeners)
+	c.at, c.left = 0, len(c.groups[0].of.Subscribers)
 	c.begun = time.Now()
 	return true
 }
 
 // sort puts an event to the others of its channel.
-func (h *channels) sort(e *channel.Event) {
-	c := &h.cast
+func (h *channels) sort(e *pubsub.Event) {
+	c := &h.fanout
 	for i := range c.groups {
 		if g := &c.groups[i]; g.of.Name == e.Name {
 			g.events = append(g.events, e)
@@ -158,22 +158,22 @@ func (h *channels) sort(e *channel.Event) {
 		}
 	}
 	if of := h.hub.Of(e.Name); of != nil {
-		c.groups = append(c.groups, group{of, []*channel.Event{e}})
+		c.groups = append(c.groups, group{of, []*pubsub.Event{e}})
 	}
 }
 
 // give lets p have what the batch has for it.
-func (h *channels) give(p *listener, g *group) {
-	c := &h.cast
+func (h *channels) give(p *subscriber, g *group) {
+	c := &h.fanout
 	last := c.batch[len(c.batch)-1].Seq
 	if p.seq >= last {
 		return // it joined after them, or has had its turn as one of another channel
 	}
 	mine := g.events
-	if len(p.seats) > 1 || p.seq >= mine[0].Seq {
+	if len(p.subs) > 1 || p.seq >= mine[0].Seq {
 		c.mine = c.mine[:0]
 		for _, e := range c.batch {
-			if e.Seq > p.seq && p.seats.In(e.Name) {
+			if e.Seq > p.seq && p.subs.In(e.Name) {
 				c.mine = append(c.mine, e)
 			}
 		}
@@ -183,10 +183,10 @@ func (h *channels) give(p *listener, g *group) {
 	h.send(p, mine)
 }
 
-// awaits says whether the next batch is to wait for listeners that have not taken
+// awaits says whether the next batch is to wait for subscribers that have not taken
 // all of the last one. The loop is woken when it need not any more.
 func (h *channels) awaits() bool {
-	c := &h.cast
+	c := &h.fanout
 	if c.young == 0 {
 		c.until = time.Time{}
 		return false
@@ -213,7 +213,7 @@ func (h *channels) awaits() bool {
 // castAll gives everything to everybody at once, for when there is no later.
 func (h *channels) castAll() {
 	h.take()
-	for c := &h.cast; c.batch != nil || len(c.backlog) > 0; {
+	for c := &h.fanout; c.batch != nil || len(c.backlog) > 0; {
 		c.young, c.until = 0, time.Time{}
 		c.grace++
 		h.step(time.Now().Add(time.Hour), 1<<30, 1<<30)

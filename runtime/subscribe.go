@@ -5,17 +5,17 @@ import (
 	"net/netip"
 	"time"
 
-	"fapws/runtime/channel"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
 
-// Between the head of a response that makes a listener (exchange.Head.Channel) and its
+// Between the head of a response that makes a subscriber (exchange.Head.Channel) and its
 // last part, the connection is one as all others, which sends what the handler
-// gives. The listener has joined already, so that no event is lost while the handler
+// gives. The subscriber has joined already, so that no event is lost while the handler
 // goes on; events wait in its queue.
 
 var (
@@ -36,12 +36,12 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 		return true
 	}
 	h, c := l.channels, x.conn
-	names, err := channel.ParseNames(string(p.Head.Channel))
+	names, err := pubsub.ParseNames(string(p.Head.Channel))
 	switch {
 	case err != nil:
 		line, _, _ := bytes.Cut(p.Head.Request, crlf)
 		l.blame(c, x.rules, LevelError, "a handler answered %.200q with a channel that cannot be: %v", line, err)
-		l.refuseListener(x, p, 500, nil)
+		l.refuseSubscriber(x, p, 500, nil)
 		return false
 	case c.inner != nil || x.head:
 		l.streamHead(p) // nobody is there to listen
@@ -50,16 +50,16 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 	addr, _ := netip.ParseAddr(x.peer.Addr)
 	if why := h.full(names, addr); why != "" {
 		h.blame(LevelWarning, c.clientText(), why+": answered 503")
-		l.refuseListener(x, p, 503, retryAfter)
+		l.refuseSubscriber(x, p, 503, retryAfter)
 		return false
 	}
-	q := &listener{
+	q := &subscriber{
 		h: h, minor: x.minor, addr: addr, port: portOf(x.peer.Port), number: h.next,
 		seq: h.hub.Tip(), started: uint32(time.Now().Unix()), active: ticks(l.now),
 	}
 	h.next++
 	id, asks := fieldOf(p.Head.Request, lastEventID)
-	if len(id) > channel.MaxWord {
+	if len(id) > pubsub.MaxWord {
 		id = "" // no event has it
 	}
 	if x.peer.User != "" || id != "" {
@@ -77,25 +77,25 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 	return true
 }
 
-// full says why there may be no listener of that address, or "".
+// full says why there may be no subscriber of that address, or "".
 func (h *channels) full(names []string, addr netip.Addr) string {
 	for _, name := range names {
-		if h.hub.Count(name) >= h.cfg.Listeners {
-			return "channel " + name + " has all the listeners it may have"
+		if h.hub.Count(name) >= h.cfg.Subscribers {
+			return "channel " + name + " has all the subscribers it may have"
 		}
 	}
 	if addr.IsValid() && int(h.addresses[addressKey(addr)]) >= h.cfg.PerAddress {
-		return "more listeners of one address than there may be"
+		return "more subscribers of one address than there may be"
 	}
 	// They stay for long: with all connections theirs, nobody else would ever be served.
 	if most := h.l.cfg.MaxClients; most > 1 && h.joined >= most-max(most/16, 1) {
-		return "listeners have all but a few of the connections that may be open"
+		return "subscribers have all but a few of the connections that may be open"
 	}
 	return ""
 }
 
 // replay lets q, which has got all events up to number seq, begin with those.
-func (h *channels) replay(q *listener, seq uint64, events []*channel.Event) {
+func (h *channels) replay(q *subscriber, seq uint64, events []*pubsub.Event) {
 	q.seq = max(q.seq, seq)
 	if len(events) > 0 {
 		q.queue = &queue{events: events, free: len(events), stamp: h.l.now}
@@ -103,8 +103,8 @@ func (h *channels) replay(q *listener, seq uint64, events []*channel.Event) {
 	}
 }
 
-// join makes q, which has no descriptor yet, a listener.
-func (h *channels) join(q *listener, names []string) {
+// join makes q, which has no descriptor yet, a subscriber.
+func (h *channels) join(q *subscriber, names []string) {
 	h.hub.Join(q, names)
 	h.joined++
 	if q.addr.IsValid() {
@@ -113,8 +113,8 @@ func (h *channels) join(q *listener, names []string) {
 	h.counted(names)
 }
 
-// refuseListener answers x for its handler.
-func (l *loop) refuseListener(x *flight, p *exchange.Part, status int, fields []byte) {
+// refuseSubscriber answers x for its handler.
+func (l *loop) refuseSubscriber(x *flight, p *exchange.Part, status int, fields []byte) {
 	p.Head.Status, p.Head.Reason, p.Head.Fields = status, nil, fields
 	l.refuseFor(x, p)
 }
@@ -160,8 +160,8 @@ func fieldOf(head, name []byte) (value string, ok bool) {
 	return "", false
 }
 
-// hint sends what a stream begins with, behind the head of x.
-func (l *loop) hint(x *flight) {
+// writeRetry sends what a stream begins with, behind the head of x.
+func (l *loop) writeRetry(x *flight) {
 	e := l.channels.retry
 	wire := e.Wire(x.minor)
 	if x.framing == http1.NoBody {
@@ -172,10 +172,10 @@ func (l *loop) hint(x *flight) {
 	x.framed += int64(len(wire) - len(e.Text()))
 }
 
-// apart adds an empty line to tail if x has a body that may not end with one: that of a
+// terminateInitialEvent adds an empty line to tail if x has a body that may not end with one: that of a
 // framework is perhaps "{}" or "null", and the first event would be a part of its line. No
 // client takes a second empty line for anything. body is the last piece of it.
-func (l *loop) apart(x *flight, body, tail []byte) []byte {
+func (l *loop) terminateInitialEvent(x *flight, body, tail []byte) []byte {
 	if x.sent == int64(len(l.channels.retry.Text())) || bytes.HasSuffix(body, emptyLine) {
 		return tail
 	}
@@ -188,24 +188,24 @@ func (l *loop) apart(x *flight, body, tail []byte) []byte {
 	return append(tail[:len(tail):len(tail)], line...)
 }
 
-// handled is called when the handler has given all of x, whose connection is to
-// be a listener from now on.
-func (l *loop) handled(x *flight) {
+// onHandlerDone is called when the handler has given all of x, whose connection is to
+// be a subscriber from now on.
+func (l *loop) onHandlerDone(x *flight) {
 	c := x.conn
 	q := c.joining
 	q.sent, q.framed, q.log = x.sent, uint32(x.framed), x.log
-	x.log = nil // its line comes when the listener ends
+	x.log = nil // its line comes when the subscriber ends
 	c.body = nil
 	c.shift()
 	l.cancelAll(c)
 	l.setState(c, stateJoining)
 }
 
-// seat makes c, to which everything before was written, nothing but a listener:
+// promoteToSubscriber makes c, to which everything before was written, nothing but a subscriber:
 // its descriptor is taken from the loop.
-func (l *loop) seat(c *conn) {
+func (l *loop) promoteToSubscriber(c *conn) {
 	h, q := l.channels, c.joining
-	if q.state == listenerGone {
+	if q.state == subscriberGone {
 		c.reset = true
 		l.close(c, "it reads too slowly")
 		return
@@ -217,12 +217,12 @@ func (l *loop) seat(c *conn) {
 	c.watch.Remove()
 	if err := h.adopt(q, c.fd); err != nil {
 		l.s.logf(LevelError, "%s cannot listen: %v", c, err)
-		l.close(c, "it cannot be watched as a listener")
+		l.close(c, "it cannot be watched as a subscriber")
 		return
 	}
 	if h.cfg.Joined != nil {
 		client := q.client()
-		for _, name := range q.seats.Names() {
+		for _, name := range q.subs.Names() {
 			h.cfg.Joined(name, client)
 		}
 	}
@@ -232,12 +232,12 @@ func (l *loop) seat(c *conn) {
 }
 
 // adopt gives q the descriptor fd, if there is no error, and has it watched.
-func (h *channels) adopt(q *listener, fd int) error {
+func (h *channels) adopt(q *subscriber, fd int) error {
 	if err := h.l.events.Add(&q.watch, fd, q); err != nil {
 		return err
 	}
 	descriptors.Hold(fd)
-	// What the kernel keeps for a listener is bounded, too. Both fail for unix
+	// What the kernel keeps for a subscriber is bounded, too. Both fail for unix
 	// sockets or are of no use there.
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(min(h.goneAfter(), maxGone).Milliseconds()))
@@ -246,17 +246,17 @@ func (h *channels) adopt(q *listener, fd int) error {
 }
 
 // begin starts to serve q, which has joined and has a descriptor.
-func (h *channels) begin(q *listener) {
+func (h *channels) begin(q *subscriber) {
 	h.live++
-	h.beats.add(q)
-	q.state = listenerIdle
+	h.heartbeats.add(q)
+	q.state = subscriberIdle
 	if q.queue != nil { // what came meanwhile, or before
-		q.state = listenerBehind
+		q.state = subscriberBehind
 		q.queue.stamp = h.l.now
 		h.lag(q)
 		h.room(q)
 	}
-	if q.state != listenerGone && (h.l.draining || h.l.leaving && !h.stay) {
+	if q.state != subscriberGone && (h.l.draining || h.l.leaving && !h.stay) {
 		h.finish(q)
 	}
 }
@@ -268,15 +268,15 @@ func (l *loop) abandon(c *conn) {
 	c.joining = nil
 	l.channels.abandon(q)
 	if q.log != nil {
-		l.accountListener(q)
+		l.accountSubscriber(q)
 	}
 }
 
 // abandon ends q, whose connection has ended before it could be its own.
-func (h *channels) abandon(q *listener) {
-	if q.state == listenerGone {
+func (h *channels) abandon(q *subscriber) {
+	if q.state == subscriberGone {
 		return
 	}
-	q.state, q.queue = listenerGone, nil
+	q.state, q.queue = subscriberGone, nil
 	h.leave(q, false)
 }

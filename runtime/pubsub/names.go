@@ -1,8 +1,8 @@
-// Package channel is what there is to server-sent events besides sockets: names
+// Package pubsub is what there is to server-sent events besides sockets: names
 // of channels, events and how they are written, what is kept of them for clients
 // that come back, and who listens where. Nothing in it may be used by two
 // goroutines at once, but an Event, which does not change.
-package channel
+package pubsub
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ const (
 	// MaxName is the length of the longest name of a channel, in bytes.
 	MaxName = 128
 
-	// MaxNames is how many channels one listener may be of.
+	// MaxNames is how many channels one subscriber may be of.
 	MaxNames = 16
 )
 
@@ -53,7 +53,7 @@ func ParseNames(list string) (names []string, err error) {
 		}
 		if !contains(names, one) {
 			if len(names) == MaxNames {
-				return nil, fmt.Errorf("more than %d channels for one listener", MaxNames)
+				return nil, fmt.Errorf("more than %d channels for one subscriber", MaxNames)
 			}
 			names = append(names, one)
 		}

@@ -1,4 +1,4 @@
-package channel
+package pubsub
 
 // Limits say what is kept of past events.
 type Limits struct {

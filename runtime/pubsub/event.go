@@ -1,4 +1,4 @@
-package channel
+package pubsub
 
 import (
 	"errors"
@@ -54,7 +54,7 @@ func checkWord(what, word string) error {
 	return nil
 }
 
-// Event is a numbered Message as it is written to listeners. It does not change;
+// Event is a numbered Message as it is written to subscribers. It does not change;
 // any goroutine may use it.
 type Event struct {
 	Seq  uint64 // numbers grow over all channels
@@ -113,7 +113,7 @@ func NewText(text string) *Event {
 	return e
 }
 
-// NewBytes returns what is written to HTTP/1.1 listeners as it is, and not at all
+// NewBytes returns what is written to HTTP/1.1 subscribers as it is, and not at all
 // to others.
 func NewBytes(wire string) *Event { return &Event{wire: []byte(wire)} }
 

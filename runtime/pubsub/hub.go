@@ -1,4 +1,4 @@
-package channel
+package pubsub
 
 import (
 	"cmp"
@@ -6,42 +6,42 @@ import (
 	"strings"
 )
 
-// Listener is what a Hub knows of a listener: where it keeps its seats.
-type Listener[L any] interface{ Seats() *Seats[L] }
+// Subscriber is what a Hub knows of a subscriber: where it keeps its subs.
+type Subscriber[L any] interface{ Subscriptions() *Subscriptions[L] }
 
-// Seats are the channels that a listener is of. The zero value is of none.
-type Seats[L any] []seat[L]
+// Subscriptions are the channels that a subscriber is of. The zero value is of none.
+type Subscriptions[L any] []subscription[L]
 
-type seat[L any] struct {
+type subscription[L any] struct {
 	of *Channel[L]
-	at int32 // its place in the Channel's listeners
+	at int32 // its place in the Channel's subscribers
 }
 
-// Channel is a channel with listeners.
+// Channel is a channel with subscribers.
 type Channel[L any] struct {
-	Name      string
-	Listeners []L // who joins is the last one; who leaves is replaced by the last one
+	Name        string
+	Subscribers []L // who joins is the last one; who leaves is replaced by the last one
 }
 
 // Hub is all channels: who listens to them, and what is kept of their events.
-type Hub[L Listener[L]] struct {
+type Hub[L Subscriber[L]] struct {
 	history
 	channels map[string]*Channel[L]
 	tip      uint64
 }
 
 // NewHub returns a Hub that has no limits yet: see Limit.
-func NewHub[L Listener[L]]() *Hub[L] {
+func NewHub[L Subscriber[L]]() *Hub[L] {
 	return &Hub[L]{channels: map[string]*Channel[L]{}, history: history{rings: map[string]*ring{}}}
 }
 
 // Limit sets what is kept of events.
 func (h *Hub[L]) Limit(limits Limits) { h.limits = limits }
 
-// Join makes l a listener of the channels of that name, each of which it names
+// Join makes l a subscriber of the channels of that name, each of which it names
 // once. It has not joined before.
 func (h *Hub[L]) Join(l L, names []string) {
-	seats := make(Seats[L], len(names))
+	subs := make(Subscriptions[L], len(names))
 	for i, name := range names {
 		c := h.channels[name]
 		if c == nil {
@@ -49,35 +49,35 @@ func (h *Hub[L]) Join(l L, names []string) {
 			c = &Channel[L]{Name: name}
 			h.channels[name] = c
 		}
-		seats[i] = seat[L]{c, int32(len(c.Listeners))}
-		c.Listeners = append(c.Listeners, l)
+		subs[i] = subscription[L]{c, int32(len(c.Subscribers))}
+		c.Subscribers = append(c.Subscribers, l)
 	}
-	*l.Seats() = seats
+	*l.Subscriptions() = subs
 }
 
 // Leave takes l out of its channels.
 func (h *Hub[L]) Leave(l L) {
-	for _, s := range *l.Seats() {
+	for _, s := range *l.Subscriptions() {
 		c := s.of
-		end := len(c.Listeners) - 1
-		moved := c.Listeners[end]
-		c.Listeners[s.at] = moved
-		for i, other := range *moved.Seats() {
+		end := len(c.Subscribers) - 1
+		moved := c.Subscribers[end]
+		c.Subscribers[s.at] = moved
+		for i, other := range *moved.Subscriptions() {
 			if other.of == c {
-				(*moved.Seats())[i].at = s.at
+				(*moved.Subscriptions())[i].at = s.at
 			}
 		}
 		var none L
-		c.Listeners[end] = none
-		c.Listeners = c.Listeners[:end]
+		c.Subscribers[end] = none
+		c.Subscribers = c.Subscribers[:end]
 		switch {
 		case end == 0:
 			delete(h.channels, c.Name)
-		case cap(c.Listeners) > 64 && end < cap(c.Listeners)/4:
-			c.Listeners = append(make([]L, 0, end*2), c.Listeners...)
+		case cap(c.Subscribers) > 64 && end < cap(c.Subscribers)/4:
+			c.Subscribers = append(make([]L, 0, end*2), c.Subscribers...)
 		}
 	}
-	*l.Seats() = nil
+	*l.Subscriptions() = nil
 }
 
 // Of returns the channel of that name, or nil if nobody listens to it.
@@ -86,12 +86,12 @@ func (h *Hub[L]) Of(name string) *Channel[L] { return h.channels[name] }
 // Count returns how many listen to a channel.
 func (h *Hub[L]) Count(name string) int {
 	if c := h.channels[name]; c != nil {
-		return len(c.Listeners)
+		return len(c.Subscribers)
 	}
 	return 0
 }
 
-// Channels calls f for each channel with listeners.
+// Channels calls f for each channel with subscribers.
 func (h *Hub[L]) Channels(f func(*Channel[L])) {
 	for _, c := range h.channels {
 		f(c)
@@ -99,7 +99,7 @@ func (h *Hub[L]) Channels(f func(*Channel[L])) {
 }
 
 // Names returns the names of the channels of s.
-func (s Seats[L]) Names() []string {
+func (s Subscriptions[L]) Names() []string {
 	names := make([]string, len(s))
 	for i := range s {
 		names[i] = s[i].of.Name
@@ -107,8 +107,8 @@ func (s Seats[L]) Names() []string {
 	return names
 }
 
-// In says whether s has a seat in the channel of that name.
-func (s Seats[L]) In(name string) bool {
+// In says whether s has a subscription in the channel of that name.
+func (s Subscriptions[L]) In(name string) bool {
 	for i := range s {
 		if s[i].of.Name == name {
 			return true
@@ -132,7 +132,7 @@ func (h *Hub[L]) Take(e *Event, now int64) bool {
 }
 
 // Restore keeps an event of which another process has been told. It is none that
-// listeners have not been told of: Take may still come with it.
+// subscribers have not been told of: Take may still come with it.
 func (h *Hub[L]) Restore(e *Event, now int64) { h.keep(e, now) }
 
 // Hold lets nothing be forgotten until then, except what is beyond Limits.Total.

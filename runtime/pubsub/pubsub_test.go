@@ -1,4 +1,4 @@
-package channel
+package pubsub
 
 import (
 	"fmt"
@@ -84,13 +84,13 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// ear is a listener.
+// ear is a subscriber.
 type ear struct {
-	id    int
-	seats Seats[*ear]
+	id   int
+	subs Subscriptions[*ear]
 }
 
-func (e *ear) Seats() *Seats[*ear] { return &e.seats }
+func (e *ear) Subscriptions() *Subscriptions[*ear] { return &e.subs }
 
 func newTestHub(limits Limits) *Hub[*ear] {
 	h := NewHub[*ear]()
@@ -99,7 +99,7 @@ func newTestHub(limits Limits) *Hub[*ear] {
 }
 
 // Joining and leaving in any order keeps every place right.
-func TestSeats(t *testing.T) {
+func TestSubscriptions(t *testing.T) {
 	h := newTestHub(Limits{})
 	random := rand.New(rand.NewSource(1))
 	names := []string{"a", "b", "c", "d"}
@@ -118,20 +118,20 @@ func TestSeats(t *testing.T) {
 		if i%100 != 0 {
 			continue
 		}
-		seats := 0
+		subs := 0
 		for _, e := range in {
-			for _, s := range e.seats {
-				if s.of.Listeners[s.at] != e || h.Of(s.of.Name) != s.of {
-					t.Fatalf("after %d: a seat that is another's", i)
+			for _, s := range e.subs {
+				if s.of.Subscribers[s.at] != e || h.Of(s.of.Name) != s.of {
+					t.Fatalf("after %d: a subscription that is another's", i)
 				}
-				seats++
+				subs++
 			}
 		}
 		for _, name := range names {
-			seats -= h.Count(name)
+			subs -= h.Count(name)
 		}
-		if seats != 0 {
-			t.Fatalf("after %d: %d seats too many", i, seats)
+		if subs != 0 {
+			t.Fatalf("after %d: %d subs too many", i, subs)
 		}
 	}
 	for _, e := range in {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The workload listeners: clients of server-sent events (HTML §9.2) that wait on
+// The workload subscribers: clients of server-sent events (HTML §9.2) that wait on
 // connections of their own until something is published for all of them.
 
 const (
@@ -21,14 +21,14 @@ const (
 	publishTimes = 10
 )
 
-// listener is a client's end of a stream.
-type listener struct {
+// subscriber is a client's end of a stream.
+type subscriber struct {
 	fd     int
 	events int // that have begun to arrive
 }
 
 // listen opens a stream and reads what it begins with.
-func (p *process) listen(path string) (*listener, error) {
+func (p *process) listen(path string) (*subscriber, error) {
 	conn, err := net.DialTimeout("tcp", address(p.port), 10*time.Second)
 	if err != nil {
 		return nil, err
@@ -56,29 +56,29 @@ func (p *process) listen(path string) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{fd: fd}, unix.SetNonblock(fd, true)
+	return &subscriber{fd: fd}, unix.SetNonblock(fd, true)
 }
 
 // listenAll opens n streams. Those that were opened come with the error.
-func (p *process) listenAll(path string, n int) (all []*listener, err error) {
+func (p *process) listenAll(path string, n int) (all []*subscriber, err error) {
 	for range n {
 		one, err := p.listen(path)
 		if err != nil {
-			return all, fmt.Errorf("after %d listeners: %w", len(all), err)
+			return all, fmt.Errorf("after %d subscribers: %w", len(all), err)
 		}
 		all = append(all, one)
 	}
 	return all, nil
 }
 
-func hangUp(all []*listener) {
+func hangUp(all []*subscriber) {
 	for _, one := range all {
 		unix.Close(one.fd)
 	}
 }
 
 // await reads until all have n events.
-func await(all []*listener, n int) error {
+func await(all []*subscriber, n int) error {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func await(all []*listener, n int) error {
 			continue
 		}
 		if err != nil || ready == 0 {
-			return fmt.Errorf("%d of %d listeners have not got everything: %v", open, len(all), err)
+			return fmt.Errorf("%d of %d subscribers have not got everything: %v", open, len(all), err)
 		}
 		for _, event := range events[:ready] {
 			one := all[event.Fd]
@@ -111,7 +111,7 @@ func await(all []*listener, n int) error {
 				continue
 			}
 			if err != nil || size <= 0 {
-				return fmt.Errorf("a listener was cut off: %v", err)
+				return fmt.Errorf("a subscriber was cut off: %v", err)
 			}
 			if one.events += bytes.Count(buf[:size], []byte("\ndata: ")); one.events >= n {
 				open--
@@ -160,9 +160,9 @@ func (p *process) ask(w *workload, length time.Duration, beside func() error) (t
 	return times, nil
 }
 
-// listenersOf sees what many listeners cost: memory, CPU while nothing happens, the
+// subscribersOf sees what many subscribers cost: memory, CPU while nothing happens, the
 // time until all have an event, and what requests beside notice.
-func (b *bench) listenersOf(s *server, w *workload) (taken sample, err error) {
+func (b *bench) subscribersOf(s *server, w *workload) (taken sample, err error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {
 		return sample{}, err
@@ -219,7 +219,7 @@ func (b *bench) listenersOf(s *server, w *workload) (taken sample, err error) {
 	slices.Sort(took)
 	taken.took = took[len(took)/2]
 
-	// The listeners do not read meanwhile: their work is not the server's.
+	// The subscribers do not read meanwhile: their work is not the server's.
 	published := 0
 	times, err := p.ask(w, publishTimes*publishEvery, func() error {
 		published++
