@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/netio"
+
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
@@ -223,7 +225,7 @@ func (l *loop) reject(c *conn) {
 	c.front, c.rejected = nil, true
 	l.open(c)
 	if c.state != stateClosed {
-		_, _ = sendBytes(c.fd, serviceUnavailable, 0) // an empty socket takes it
+		_, _ = netio.Send(c.fd, serviceUnavailable, 0) // an empty socket takes it
 		c.linger = true
 		l.finish(c)
 	}
@@ -240,9 +242,9 @@ func (l *loop) rejectQueued(d *acceptor) {
 			break
 		}
 		// Closing a socket with unread input would reset the connection, and with it the answer (RFC 9112 §9.6).
-		for n := 1; n > 0; n, _ = receive(fd, request[:]) {
+		for n := 1; n > 0; n, _ = netio.Receive(fd, request[:]) {
 		}
-		_, _ = sendBytes(fd, serviceUnavailable, 0)
+		_, _ = netio.Send(fd, serviceUnavailable, 0)
 		unix.Close(fd)
 	}
 	a.keepReserve(l.wake.signals)

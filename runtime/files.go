@@ -7,6 +7,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/netio"
 	"fapws/runtime/static"
 
 	"golang.org/x/sys/unix"
@@ -180,7 +181,7 @@ func (l *loop) sendItems(c *conn, items []item) (left []item, err error) {
 		it := &items[0]
 		var n int
 		if len(it.data) > 0 {
-			n, err = sendBytes(c.fd, it.data, it.flags())
+			n, err = netio.Send(c.fd, it.data, it.flags())
 			it.data = it.data[n:]
 		} else if it.count > 0 {
 			n, err = sendWarm(c.fd, it.file, &it.offset, it.count)

@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/netio"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,7 +72,7 @@ func (l *loop) write(c *conn, first, body, tail []byte, p *exchange.Part) {
 	var n int
 	var err error
 	if len(body) == 0 {
-		n, err = sendBytes(c.fd, first, 0)
+		n, err = netio.Send(c.fd, first, 0)
 	} else {
 		n, err = l.iov.send(c.fd, first, body, tail)
 	}
@@ -108,21 +109,6 @@ func drop(b []byte, n *int) []byte {
 	k := min(*n, len(b))
 	*n -= k
 	return b[k:]
-}
-
-// sendBytes is send(2). It is a raw system call because it does not wait: the
-// scheduler need not hear of it, which saves a twentieth of its cost.
-func sendBytes(fd int, b []byte, flags uintptr) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
-	}
 }
 
 // vector is the argument of a sendmsg(2) with up to three pieces.

@@ -2,10 +2,9 @@ package runtime
 
 import (
 	"io"
-	"syscall"
-	"unsafe"
 
 	"fapws/runtime/eventloop"
+	"fapws/runtime/netio"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +44,7 @@ func (l *loop) take(c *conn, r eventloop.Readiness) {
 		return
 	}
 	for {
-		n, err := receive(c.fd, l.buffer)
+		n, err := netio.Receive(c.fd, l.buffer)
 		if err == unix.EAGAIN {
 			c.readable, c.untilEmpty = false, false
 			return
@@ -105,19 +104,5 @@ func (l *loop) unpause(c *conn) {
 	c.paused, c.lendsEnd = false, false
 	if c.readable && !c.half {
 		c.watch.Again()
-	}
-}
-
-// receive is recv(2), as sendBytes is send(2).
-func receive(fd int, b []byte) (int, error) {
-	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return -1, e
-		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // sendWarm is sendfile(2) of a file that is in memory, to a socket that does
-// not wait: a raw system call, as in sendBytes.
+// not wait: a raw system call, as in package netio.
 func sendWarm(to, from int, offset *int64, count int64) (int, error) {
 	for {
 		n, _, e := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(count), 0, 0)

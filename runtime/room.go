@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/netio"
 )
 
 // A transfer whose bytes are all in memory is written by the loop, whenever the client has made room in its socket. Only
@@ -51,7 +53,7 @@ func (l *loop) writeOn(t *transfer) {
 				t.c.watch.Again()
 				return
 			}
-			n, err := sendBytes(t.c.fd, it.data[:min(len(it.data), left)], it.flags())
+			n, err := netio.Send(t.c.fd, it.data[:min(len(it.data), left)], it.flags())
 			if err == unix.EAGAIN {
 				return
 			}

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/netio"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,7 +50,7 @@ func (l *loop) woken() {
 func (w *wake) Ready(eventloop.Readiness) {
 	l := w.l
 	var b [64]byte
-	n, err := receive(w.signals, b[:])
+	n, err := netio.Receive(w.signals, b[:])
 	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed a descriptor of the server
 		w.watch.Remove()
 		l.s.logf(LevelError, "signal handlers of the application will not run: their socket was closed")

@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
@@ -90,7 +91,7 @@ const maxSubscriberInput = 16 << 10
 func (h *channels) read(p *subscriber) {
 	var buf [4 << 10]byte
 	for {
-		n, err := receive(p.watch.Fd(), buf[:])
+		n, err := netio.Receive(p.watch.Fd(), buf[:])
 		switch {
 		case err == unix.EAGAIN:
 			return

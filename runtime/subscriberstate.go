@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
@@ -186,7 +187,7 @@ func (d *LogState) shorten() {
 // once.
 func endStream(fd int, minor uint8) {
 	if minor > 0 {
-		sendBytes(fd, finalChunk.Wire(minor), 0)
+		netio.Send(fd, finalChunk.Wire(minor), 0)
 	}
 	unix.Shutdown(fd, unix.SHUT_WR)
 }

@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
+	"fapws/runtime/netio"
 
 	"golang.org/x/sys/unix"
 )
@@ -202,7 +203,7 @@ func (it *item) flags() uintptr {
 
 func (t *transfer) sendData(it *item) error {
 	return t.write(func(fd int) (done bool, n int, err error) {
-		n, err = sendBytes(fd, it.data, it.flags())
+		n, err = netio.Send(fd, it.data, it.flags())
 		it.data = it.data[n:]
 		return len(it.data) == 0, n, err
 	})

@@ -22,6 +22,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/descriptors", nil},
 		{"fapws/runtime/strftime", nil},
 		{"fapws/runtime/workqueue", nil},
+		{"fapws/runtime/netio", nil},
 		{"fapws/runtime/logfile", []string{"fapws/runtime/descriptors"}},
 		{"fapws/runtime/route", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/runtime/accesslog", []string{"fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/logfile"}},
@@ -38,7 +39,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/ssi", []string{"fapws/runtime/strftime", "fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/backend"}},
 		{"fapws/runtime/auth", nil},
 		{"fapws/runtime/proxy", []string{"fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/websocket"}},
-		{"fapws/runtime", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/runtime", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/pybridge", []string{"fapws/runtime/workqueue", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/memory", nil},
@@ -58,7 +59,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/pool", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/descriptors", "fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/cmd/fapws/pool", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {
