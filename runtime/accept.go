@@ -222,7 +222,7 @@ var serviceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Typ
 
 // reject answers 503 to a connection beyond Config.MaxClients, and closes it when its client does, or soon.
 func (l *loop) reject(c *conn) {
-	c.front, c.rejected = nil, true
+	c.proxy, c.rejected = nil, true
 	l.open(c)
 	if c.state != stateClosed {
 		_, _ = netio.Send(c.fd, serviceUnavailable, 0) // an empty socket takes it

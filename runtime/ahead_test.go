@@ -114,14 +114,14 @@ func TestAheadIsBounded(t *testing.T) {
 				s = serve(t, Config{}, a)
 			}
 			c := s.dial(t)
-			io.WriteString(c, ahead(maxFlights))
+			io.WriteString(c, ahead(maxActive))
 			eventually(t, "three have begun", func() bool { return len(strings.Fields(begun.String())) >= maxAhead+1 })
 			s.do(func() {})
 			if got := strings.Fields(begun.String()); len(got) != maxAhead+1 {
 				t.Errorf("%d have begun: %v", len(got), got)
 			}
 			close(gate)
-			readAhead(t, c, maxFlights)
+			readAhead(t, c, maxActive)
 			eventually(t, "all released", a.idle)
 		})
 	}
@@ -129,7 +129,7 @@ func TestAheadIsBounded(t *testing.T) {
 
 // What a Pacer has deferred is resumed in order, at most two ahead of the answer whose turn it is.
 func TestPacer(t *testing.T) {
-	gate := make(chan struct{}, maxFlights)
+	gate := make(chan struct{}, maxActive)
 	a := newPacer(func(c *call) {
 		<-gate
 		c.reply(200, c.Path)

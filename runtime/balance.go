@@ -75,13 +75,13 @@ func (l *loop) arrived(c *conn) {
 }
 
 // occupies counts x, which the application was given.
-func (l *loop) occupies(x *flight) {
+func (l *loop) occupies(x *Exchange) {
 	x.occupies = true
 	l.accepting.balance.running++
 }
 
 // frees is for x, whose answer has begun.
-func (l *loop) frees(x *flight) {
+func (l *loop) frees(x *Exchange) {
 	x.occupies = false
 	l.accepting.balance.running--
 	l.acceptMore()

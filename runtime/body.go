@@ -12,9 +12,9 @@ import (
 // request when it is whole, so that a slow client never holds an application, or,
 // where Mount.Streams, at once: see stream.go.
 type body struct {
-	x    *flight // that it is delivered to; nil: it is collected, in buf or spool
-	html bool    // the client is a browser, if x
-	held int64   // loop.now when reading stopped for want of credit
+	x    *Exchange // that it is delivered to; nil: it is collected, in buf or spool
+	html bool      // the client is a browser, if x
+	held int64     // loop.now when reading stopped for want of credit
 
 	skips   bool // nobody wants it
 	expects bool // the client waits for 100 Continue before it sends it, if x
@@ -169,12 +169,12 @@ func (l *loop) bodyFailed(c *conn, err error) {
 	l.setState(c, stateReady)
 	r := l.bodyRefusal(err)
 	r.html = wantsHTML(b.at.req, b.at.Head)
-	l.answerLocally(l.newFlight(c, &b.at), r)
+	l.answerLocally(l.newExchange(c, &b.at), r)
 }
 
 // bodyRefusal is what a client gets whose body could not be taken because of err.
-func (l *loop) bodyRefusal(err error) refusal {
-	r := refusal{status: 500, close: true}
+func (l *loop) bodyRefusal(err error) localResponse {
+	r := localResponse{status: 500, close: true}
 	var malformed *http1.StatusError
 	switch {
 	case errors.Is(err, errBodyTooBig):

@@ -15,16 +15,16 @@ import (
 
 // The cache of answers, as the loop uses it: what is kept and for whom is
 // decided in package cache. A page that is there is sent like an answer of the
-// loop's own. One that is not there is fetched by the first who asks: the parts
+// loop's own. The first request for one that is not there fetches it: the parts
 // of the answer go to that client as always, and a copy of them into a Fill
-// (fetch). Others who ask meanwhile wait for the whole page (wait.go).
+// (cacheFill). Requests that come meanwhile wait for the whole page (cacheWaiter).
 
 // cacheField names the field that says where an answer comes from.
 const cacheField = "Fapws-Cache: "
 
-// consult answers x, whose request is r, from the cache, or has it answered by what
+// lookupCache answers x, whose request is r, from the cache, or has it answered by what
 // answers m. w is the waiter of a request that has waited before, or nil.
-func (l *loop) consult(x *flight, r *exchange.Request, m *Mount, w *waiter) {
+func (l *loop) lookupCache(x *Exchange, r *exchange.Request, m *Mount, w *cacheWaiter) {
 	if !cacheable(r.Parsed, r.Size) || r.Value != nil {
 		if !r.Parsed.Safe {
 			x.invalidates = pageOf(r)
@@ -46,11 +46,11 @@ func (l *loop) consult(x *flight, r *exchange.Request, m *Mount, w *waiter) {
 		}
 	}
 	found := l.store.Look(m.Cache, &l.asked, l.wall())
-	x.said = found.Verdict
-	x.told = true
+	x.cacheStatus = found.Verdict
+	x.sendCacheStatus = true
 	switch found.Verdict {
 	case cache.Hit, cache.Stale:
-		if x.same = found.Page.Unchanged(&l.asked); !x.same && l.partOf(found.Page, x) {
+		if x.unchanged = found.Page.Unchanged(&l.asked); !x.unchanged && l.partOf(found.Page, x) {
 			return
 		}
 		page, wanted := found.Page, compress.Identity
@@ -72,9 +72,9 @@ func (l *loop) consult(x *flight, r *exchange.Request, m *Mount, w *waiter) {
 		l.flush()
 		l.refresh(&kept.request, m, found, rules)
 	case cache.Miss, cache.Expired:
-		l.fetch(x, r, m, found)
+		l.startFill(x, r, m, found)
 	case cache.Wait:
-		f := found.Fill.Owner.(*fetch)
+		f := found.Fill.Owner.(*cacheFill)
 		if w == nil {
 			w = keepRequest(r, m)
 		} else {
@@ -84,7 +84,7 @@ func (l *loop) consult(x *flight, r *exchange.Request, m *Mount, w *waiter) {
 		// waits, cannot do without. Waiting only for what is not further out, all
 		// come to an end.
 		if w.turns > maxTurns || f.depth < r.Depth {
-			x.said = cache.Bypass
+			x.cacheStatus = cache.Bypass
 			l.hand(x, r, m)
 			return
 		}
@@ -96,7 +96,7 @@ func (l *loop) consult(x *flight, r *exchange.Request, m *Mount, w *waiter) {
 
 // partOf notes which part of a page x is to get, if it asks for one. answered: there is no
 // such part.
-func (l *loop) partOf(p *cache.Page, x *flight) (answered bool) {
+func (l *loop) partOf(p *cache.Page, x *Exchange) (answered bool) {
 	wanted := p.Range(&l.asked)
 	if wanted == nil {
 		return false
@@ -104,7 +104,7 @@ func (l *loop) partOf(p *cache.Page, x *flight) (answered bool) {
 	size := int64(len(p.Body))
 	from, count, ok := static.OneRange(wanted, size)
 	if ok && count == 0 {
-		l.answerLocally(x, refusal{status: 416, fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
+		l.answerLocally(x, localResponse{status: 416, fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
 		return true
 	}
 	x.from, x.count = from, count
@@ -128,7 +128,7 @@ func cacheable(r *http1.Request, size int64) bool {
 func (l *loop) wall() int64 { return l.start.UnixNano() + l.now }
 
 // sendPage sends a page, and its exchange has ended.
-func (l *loop) sendPage(x *flight) {
+func (l *loop) sendPage(x *Exchange) {
 	c, p := x.conn, x.page
 	l.use(c)
 	r := l.responseTo(x)
@@ -139,7 +139,7 @@ func (l *loop) sendPage(x *flight) {
 		body = body[x.from : x.from+x.count]
 		r.Status, r.Reason, r.Length = 206, nil, x.count
 	}
-	if x.same {
+	if x.unchanged {
 		r.Status, r.Reason, r.Type, r.Length, fields = 304, nil, "", 0, p.Slim()
 	}
 	l.fields = append(append(l.fields[:0], fields...), "Age: "...)
@@ -148,7 +148,7 @@ func (l *loop) sendPage(x *flight) {
 	if x.count > 0 {
 		l.fields = static.AppendContentRange(l.fields, x.from, x.count, int64(len(p.Body)))
 	}
-	l.fields = appendSaid(l.fields, x.said)
+	l.fields = appendSaid(l.fields, x.cacheStatus)
 	r.Fields = l.fields
 	l.out.buf = l.appendHead(l.out.buf, x, &r)
 	x.begun = true
@@ -180,8 +180,8 @@ func appendSaid(dst []byte, v cache.Verdict) []byte {
 }
 
 // withSaid adds to the fields of a handler's answer what the cache makes of it.
-func (l *loop) withSaid(x *flight, fields []byte) []byte {
-	l.fields = appendSaid(append(l.fields[:0], fields...), x.said)
+func (l *loop) withSaid(x *Exchange, fields []byte) []byte {
+	l.fields = appendSaid(append(l.fields[:0], fields...), x.cacheStatus)
 	return l.fields
 }
 
@@ -196,7 +196,7 @@ func pageOf(r *exchange.Request) *cache.Pattern {
 }
 
 // invalidate carries out what pageOf has found, when the answer is no error.
-func (l *loop) invalidate(x *flight, status int) {
+func (l *loop) invalidate(x *Exchange, status int) {
 	p := x.invalidates
 	x.invalidates = nil
 	if status >= 200 && status < 400 && l.store != nil {

@@ -107,11 +107,11 @@ func TestCacheStorm(t *testing.T) {
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "all released", a.idle)
 		eventually(t, "nothing is under way", func() bool { return s.loop.orphans.Load() == 0 })
-		eventually(t, "all flights are free", func() bool {
+		eventually(t, "all exchanges are free", func() bool {
 			used := 0
 			s.do(func() {
-				used = len(s.loop.flights.all)
-				for x := s.loop.flights.free; x != nil; x = x.next {
+				used = len(s.loop.exchanges.all)
+				for x := s.loop.exchanges.free; x != nil; x = x.next {
 					used--
 				}
 			})

@@ -52,7 +52,7 @@ func (l *loop) finish(c *conn) {
 	}
 }
 
-// close closes c now. Exchanges in flight are cancelled; a transfer goes on.
+// close closes c now. Active exchanges are cancelled; a transfer goes on.
 func (l *loop) close(c *conn, why string) {
 	if c.state == stateClosed {
 		return
@@ -94,7 +94,7 @@ func (l *loop) gone(c *conn, err error) {
 }
 
 // answersHalf keeps a connection whose client has shut down its sending side
-// (printf ... | nc host port) for responses in flight that have not begun. It
+// (printf ... | nc host port) for active exchanges whose response has not begun. It
 // cannot be told from a client that has left altogether, hence the short time
 // that deadline gives it, and hence a response that has begun is cancelled:
 // that is how a client ends a stream.
@@ -102,7 +102,7 @@ func (l *loop) answersHalf(c *conn) bool {
 	if c.first != nil && c.first.tunnel != nil {
 		return l.leftToTunnel(c)
 	}
-	if c.first == nil && c.check == nil || c.first != nil && c.first.begun || c.inner != nil || c.body != nil || c.state == stateClosed {
+	if c.first == nil && c.check == nil || c.first != nil && c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
 	c.half = true
@@ -110,7 +110,7 @@ func (l *loop) answersHalf(c *conn) bool {
 	l.schedule(c)
 	l.tellHalf(c)
 	if l.debug >= 2 {
-		l.tracef("%s has shut down its side, %d in flight", c, c.flights)
+		l.tracef("%s has shut down its side, %d active", c, c.active)
 	}
 	return true
 }
@@ -120,7 +120,7 @@ func (l *loop) answersHalf(c *conn) bool {
 // one that has not answered a WebSocket's handshake yet, it broke off.
 func (l *loop) tellHalf(c *conn) {
 	for x := c.first; x != nil; x = x.next {
-		if _, ok := x.handler.(Receiver); ok && x.owed && x.fetch == nil {
+		if _, ok := x.handler.(Receiver); ok && x.owed && x.fill == nil {
 			l.tell(x, exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 		}
 	}
@@ -172,7 +172,7 @@ func (l *loop) forget(c *conn) {
 	if c.rejected {
 		l.accepting.rejected--
 	}
-	l.makeRoom(c.inner == nil && !c.rejected)
+	l.makeRoom(c.subrequest == nil && !c.rejected)
 }
 
 // makeRoom is for a connection that has gone. client: it counted for Config.MaxClients.

@@ -109,10 +109,10 @@ type Config struct {
 	// loop, once, when that first happens. nil: such requests are answered 500.
 	Programs func() (Handler, int)
 
-	// MaxRequests is after how many requests Worn is called, once, on a
+	// MaxRequests is after how many requests OnMaxRequests is called, once, on a
 	// goroutine of its own. 0: never.
-	MaxRequests int
-	Worn        func()
+	MaxRequests   int
+	OnMaxRequests func()
 
 	// WebSocketMaxSize bounds a message of a WebSocket, in bytes, also when it is
 	// compressed (close code 1009 beyond). 0: 1 MiB.
@@ -153,16 +153,16 @@ type Config struct {
 	Debug int
 
 	// Answered is called on the loop for each request that has been answered,
-	// but not with a notice, for a log that is read while it is written. nil:
+	// but not with an override page, for a log that is read while it is written. nil:
 	// nobody reads.
-	Answered func(*Answered)
+	Answered func(*RequestSummary)
 
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *accesslog.Log
 
-	// Quiet is called, on a goroutine of the server, when nobody has been
-	// connected for a moment. nil: nobody cares.
-	Quiet func()
+	// OnIdle is called, on a goroutine of the server, when nobody has been
+	// the last connection has closed.
+	OnIdle func()
 
 	// Log gets the lines that an operator should see, from any goroutine, one
 	// line at a time without its end. nil: standard error, from LevelInfo on.
@@ -176,9 +176,9 @@ type Config struct {
 // AccelRoot maps paths that begin with Prefix to files below Root.
 type AccelRoot struct{ Prefix, Root string }
 
-// Answered is a request with what became of it. It lives until the function
+// RequestSummary is a request with what became of it. It lives until the function
 // that gets it returns.
-type Answered struct {
+type RequestSummary struct {
 	Line   []byte // request line as received; empty if that was none
 	Status int    // 499: the client left before
 	Bytes  int64  // of the body

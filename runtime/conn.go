@@ -19,9 +19,9 @@ const (
 	stateNew     connState = iota // nothing has arrived yet
 	stateHead                     // the beginning of a head has arrived
 	stateBody                     // the beginning of a body has arrived
-	stateReady                    // the next request; those before it may be in flight
+	stateReady                    // the next request; those before it may be active
 	stateSocket                   // frames of a WebSocket
-	stateWaiting                  // a request has arrived that must wait for those in flight
+	stateWaiting                  // a request has arrived that must wait for the active ones
 	stateEnding                   // no request any more: it closes when the last response is out
 	stateJoining                  // no request any more: it becomes a subscriber when what was before is out
 	stateLinger                   // what is thrown away: it is shut down for writing
@@ -51,10 +51,10 @@ type conn struct {
 	check      *auth.Check // of a password of it that is being checked; or nil
 	linger     bool        // the client may be sending bytes that the server throws away
 	queued     bool        // it is in loop.ready
-	stopped    bool        // paused until its handler lets it go on: see credit.go, raw.go
+	stopped    bool        // paused until its handler lets it go on: see flowcontrol.go, raw.go
 	lent       bool        // a library may still have a descriptor of it, and wait for what its client says
 	moved      bool        // its client is a subscriber of its own by now
-	flights    uint16      // length of the list first..last
+	active     uint16      // length of the list first..last
 	bulky      uint8       // how many of them may have an answer of any size before the loop knows
 	deferred   uint8       // how many of them a Pacer holds back
 
@@ -62,20 +62,20 @@ type conn struct {
 
 	requests uint32 // there have been, as far as they are logged
 
-	first, last *flight // exchanges in flight in the order of their responses
+	first, last *Exchange // active exchanges in the order of their responses
 
 	in     []byte // input that could not be used yet: in[off:]
 	off    int
 	resume http1.Resume // how far the head in it was examined
 
-	body     *body     // the body that is arriving; if it is streamed, that of the only flight
+	body     *body     // the body that is arriving; if it is streamed, that of the only exchange
 	transfer *transfer // what is writing to it beside the loop
 	ws       *socket   // the WebSocket that it is, or is to be
 
-	joining       *subscriber // what it becomes, or nil
-	known         *known      // about the request that it begins with again, or nil
-	inner         *inner      // it is one of the server to itself, or nil
-	front         *front      // a proxy or a path that is before it, or nil
+	joining       *subscriber     // what it becomes, or nil
+	known         *known          // about the request that it begins with again, or nil
+	subrequest    *subrequestConn // it is one of the server to itself, or nil
+	proxy         *trustedProxy   // a proxy or a path that is before it, or nil
 	peer          *exchange.Peer
 	local, remote net.Addr
 
@@ -87,7 +87,7 @@ type conn struct {
 
 // newConn makes a connection of a socket, which it owns.
 func (s *Server) newConn(fd int, local, remote net.Addr) *conn {
-	return &conn{fd: fd, local: local, remote: remote, front: s.cfg.front(remote)}
+	return &conn{fd: fd, local: local, remote: remote, proxy: s.cfg.proxy(remote)}
 }
 
 // busy says whether a response is under way, or has to wait for what is.
@@ -105,10 +105,10 @@ func (c *conn) String() string {
 }
 
 // Client returns what applications are told of the client of the request that
-// believe was last called for.
+// applyForwarded was last called for.
 func (c *conn) Client() *exchange.Peer {
-	if c.front != nil && c.front.trusted {
-		return c.front.peer
+	if c.proxy != nil && c.proxy.trusted {
+		return c.proxy.peer
 	}
 	return c.who()
 }

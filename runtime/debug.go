@@ -25,7 +25,7 @@ func excerpt(b []byte) string {
 
 // note remembers of a request what its log line needs. at is nil
 // if there was no request: came is what the client sent instead.
-func (l *loop) note(x *flight, at *decision, came []byte) {
+func (l *loop) note(x *Exchange, at *decision, came []byte) {
 	var head []byte
 	if at != nil {
 		head = at.Head[:at.req.HeadLen]
@@ -128,7 +128,7 @@ func mayBeRequestLine(line []byte) bool {
 var noFormat = new(accesslog.Format)
 
 // headSent remembers of the head of a response what the log line of x needs.
-func (x *flight) headSent(head []byte) {
+func (x *Exchange) headSent(head []byte) {
 	x.framed = int64(len(head))
 	e := x.log
 	if e == nil || len(e.Response) == 0 {
@@ -153,7 +153,7 @@ func is(f http1.Field, head []byte, name string) bool {
 const statusGone = 499
 
 // account writes the log lines of an exchange that has ended.
-func (l *loop) account(x *flight) {
+func (l *loop) account(x *Exchange) {
 	e := x.log
 	if e == nil || x.quiet {
 		return
@@ -170,8 +170,8 @@ func (l *loop) account(x *flight) {
 	if l.debug >= 1 {
 		l.tracef("%s %q %d, %d bytes, %v", e.client, e.RequestLine, x.status, x.sent, took.Round(time.Microsecond))
 	}
-	if l.cfg.Answered != nil && !x.notice {
-		l.cfg.Answered(&Answered{Line: e.RequestLine, Status: x.status, Bytes: x.sent, Took: took})
+	if l.cfg.Answered != nil && !x.overridden {
+		l.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: x.status, Bytes: x.sent, Took: took})
 	}
 	if e.log == nil {
 		return
@@ -188,9 +188,9 @@ func (l *loop) account(x *flight) {
 	e.log.Append(&e.Entry)
 }
 
-// blame logs a line about the client of c and what answers it by rules r, nil if
+// logClient logs a line about the client of c and what answers it by rules r, nil if
 // none do.
-func (l *loop) blame(c *conn, r *rules, level Level, format string, args ...any) {
+func (l *loop) logClient(c *conn, r *rules, level Level, format string, args ...any) {
 	log := l.cfg.LogClient
 	if r != nil && r.errors != nil {
 		log = r.errors

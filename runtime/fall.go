@@ -54,7 +54,7 @@ func (l *loop) falls(c *conn, at *decision) bool {
 }
 
 // fell lets c begin again with the request of x, for which j has found no file.
-func (l *loop) fell(c *conn, x *flight, j *fileJob) {
+func (l *loop) fell(c *conn, x *Exchange, j *fileJob) {
 	if c.known == nil {
 		c.known = &known{missed: j.missed}
 	}
@@ -67,7 +67,7 @@ func (l *loop) fell(c *conn, x *flight, j *fileJob) {
 	if x.log != nil {
 		c.requests--
 	}
-	l.flights.put(x)
+	l.exchanges.put(x)
 	in := append(append(l.takeBuffer(), j.req.Head[:j.req.Parsed.HeadLen]...), c.pending()...)
 	l.dropInput(c)
 	c.in = in

@@ -24,7 +24,7 @@ type fileJob struct {
 	head  []byte         // of the response, if open made it
 	sent  int64          // bytes of the body
 	from  *handedOver    // by a handler, which then says which files; or nil
-	page  *refusal       // it is for this that the file is the page; or nil
+	page  *localResponse // it is for this that the file is the page; or nil
 	rules *rules         // of what answers; or nil
 
 	mount  *Mount   // which has Fall, or nil
@@ -44,9 +44,9 @@ func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, b
 		return 0, false
 	}
 	if hasBody(at.req) {
-		r := refusal{status: 413, text: "a file takes no body"}
+		r := localResponse{status: 413, text: "a file takes no body"}
 		if !at.req.Safe {
-			r = refusal{status: 405, fields: allowRead} // a form, say: the method is wrong first of all
+			r = localResponse{status: 405, fields: allowRead} // a form, say: the method is wrong first of all
 		}
 		return l.refuse(c, at, rest, used, r)
 	}
@@ -57,7 +57,7 @@ func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, b
 	if c.known != nil {
 		missed, named = c.known.missed, c.known.index != ""
 	}
-	x := l.newFlight(c, at)
+	x := l.newExchange(c, at)
 	l.staticReq = static.Request{Path: path, Prefix: x.prefix, Head: at.Head, Parsed: at.req}
 	if x.log != nil {
 		x.log.File = append(append(x.log.File, files.Root()...), path...)
@@ -94,7 +94,7 @@ func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, b
 }
 
 // sendHit sends a response that is in memory.
-func (l *loop) sendHit(x *flight) {
+func (l *loop) sendHit(x *Exchange) {
 	c, res := x.conn, &l.staticRes
 	x.static = true
 	l.use(c)
@@ -128,7 +128,7 @@ func (l *loop) sendHit(x *flight) {
 // sendOpen sends from a file that is open already. One that is in memory goes
 // from here, without another goroutine, as far as the socket takes it at once;
 // the rest, and all of a large one, is a transfer's.
-func (l *loop) sendOpen(x *flight) {
+func (l *loop) sendOpen(x *Exchange) {
 	c := x.conn
 	j := &l.fileJob
 	*j = fileJob{res: l.staticRes, resp: l.responseTo(x)}
@@ -152,7 +152,7 @@ func (l *loop) sendOpen(x *flight) {
 		l.settle(c)
 	case err != nil:
 		if err == errShortFile {
-			l.blame(c, x.rules, LevelWarning, "a response broke off: %v", err)
+			l.logClient(c, x.rules, LevelWarning, "a response broke off: %v", err)
 		}
 		x.file = j // no handler knows of it
 		l.close(c, err.Error())

@@ -52,8 +52,8 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 	return f, nil
 }
 
-func (f *Fixed) refusal() refusal {
-	return refusal{status: f.status, body: f.body, kind: f.kind, fields: f.fields, whole: f.body != nil || f.status < 400}
+func (f *Fixed) response() localResponse {
+	return localResponse{status: f.status, body: f.body, kind: f.kind, fields: f.fields, whole: f.body != nil || f.status < 400}
 }
 
 // checkField says what is wrong with a field that somebody wants in responses.

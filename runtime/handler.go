@@ -6,11 +6,11 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Asker is a Handler that asks the server itself for pages. Serves is called
+// SubrequestHandler is a Handler that asks the server itself for pages. Serves is called
 // once, before Attach, with what makes that possible for a request.
-type Asker interface {
+type SubrequestHandler interface {
 	Handler
-	Serves(ask func(exchange.Origin) exchange.Inner)
+	Serves(ask func(exchange.Origin) exchange.Subrequester)
 }
 
 // Receiver is a Handler that takes bodies in pieces (Mount.Streams) and messages

@@ -56,7 +56,7 @@ type handedOver struct {
 
 // handOver makes x, whose handler lets files answer (exchange.Head.Static) or
 // has one sent (SendFile), a request for a file. The handler has done its part with that.
-func (l *loop) handOver(x *flight, p *exchange.Part) {
+func (l *loop) handOver(x *Exchange, p *exchange.Part) {
 	if p.Head.Program {
 		l.handToProgram(x, p)
 		return
@@ -105,12 +105,12 @@ func (j *fileJob) openHanded(s *Server) {
 		files.Open(&j.req, &j.res)
 		return
 	}
-	j.blame(s, LevelError, "a handler let files answer that cannot: %v", err)
+	j.logClient(s, LevelError, "a handler let files answer that cannot: %v", err)
 	j.fail(500)
 }
 
-// blame logs a line about what a handler wanted. Any goroutine.
-func (j *fileJob) blame(s *Server, level Level, format string, args ...any) {
+// logClient logs a line about what a handler wanted. Any goroutine.
+func (j *fileJob) logClient(s *Server, level Level, format string, args ...any) {
 	log := s.cfg.LogClient
 	if j.rules != nil && j.rules.errors != nil {
 		log = j.rules.errors

@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// maxFlights is how many requests of one connection may be in flight.
-	maxFlights = 32
+	// maxActive is how many requests of one connection may be active.
+	maxActive = 32
 
 	// maxAhead bounds how many answers may be made before their turn without a bound
 	// on their size.
@@ -23,9 +23,9 @@ const (
 
 // received takes what has arrived, or nil to go on with what is pending.
 func (l *loop) received(c *conn, data []byte) {
-	if c.front != nil && c.front.awaits {
+	if c.proxy != nil && c.proxy.awaits {
 		var ok bool
-		if data, ok = l.announced(c, data); !ok {
+		if data, ok = l.readProxyHeader(c, data); !ok {
 			return
 		}
 	}
@@ -140,20 +140,20 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 		l.setState(c, stateReady)
 		l.arrived(c)
 	}
-	if !l.mayGo(c, req) {
+	if !l.canPipeline(c, req) {
 		l.setState(c, stateWaiting)
 		return 0, false
 	}
 	return l.dispatch(c, req, buf[n-req.HeadLen:n], buf[n:], n)
 }
 
-// mayGo says whether a request may be worked on while those before
+// canPipeline says whether a request may be worked on while those before
 // it are: RFC 9112 §9.3.2 allows that if all of them are safe.
-func (l *loop) mayGo(c *conn, req *http1.Request) bool {
+func (l *loop) canPipeline(c *conn, req *http1.Request) bool {
 	if !c.busy() {
 		return true
 	}
-	return req.Safe && c.transfer == nil && c.check == nil && c.last.safe && c.flights < maxFlights && c.bulky <= maxAhead && !hasBody(req)
+	return req.Safe && c.transfer == nil && c.check == nil && c.last.safe && c.active < maxActive && c.bulky <= maxAhead && !hasBody(req)
 }
 
 func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
@@ -161,7 +161,7 @@ func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.
 // submit hands a request over to what answers where at leads.
 func (l *loop) submit(c *conn, at *decision, r *exchange.Request) {
 	m := at.mount
-	x := l.newFlight(c, at)
+	x := l.newExchange(c, at)
 	if r.Peer = at.peer; r.Peer == nil {
 		r.Peer = c.Client()
 	}
@@ -169,8 +169,8 @@ func (l *loop) submit(c *conn, at *decision, r *exchange.Request) {
 	if x.rules != nil {
 		r.ErrorLog = x.rules.number
 	}
-	if c.inner != nil {
-		r.Depth, r.Value = c.inner.depth, c.inner.value
+	if c.subrequest != nil {
+		r.Depth, r.Value = c.subrequest.depth, c.subrequest.value
 	}
 	if x.log != nil {
 		// That of a chunked body is without its framing; of one that is streamed the
@@ -190,29 +190,29 @@ func (l *loop) submit(c *conn, at *decision, r *exchange.Request) {
 	if caches || l.pacer == nil || m.Handler != Handler(l.pacer) {
 		x.bulky = true
 		c.bulky++
-	} else if c.flights > 1 {
+	} else if c.active > 1 {
 		r.Pipeline = c.fd
 	}
 	if caches {
-		l.consult(x, r, m, nil)
+		l.lookupCache(x, r, m, nil)
 	} else {
 		l.hand(x, r, m)
 	}
 }
 
 // hand gives a request to what answers m, as x.
-func (l *loop) hand(x *flight, r *exchange.Request, m *Mount) {
+func (l *loop) hand(x *Exchange, r *exchange.Request, m *Mount) {
 	x.handler = m.Handler
 	if !l.give(x, r) {
 		l.unwanted(x)
-		l.answerLocally(x, refusal{status: 503, fields: retryAfter})
+		l.answerLocally(x, localResponse{status: 503, fields: retryAfter})
 	} else if m.Occupies && l.cfg.Concurrency > 0 {
 		l.occupies(x)
 	}
 }
 
 // give submits a request to the handler of x; false: it takes no more.
-func (l *loop) give(x *flight, r *exchange.Request) bool {
+func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	r.Ticket = x.ticket
 	if l.debug >= 2 {
 		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
@@ -232,11 +232,11 @@ func (l *loop) give(x *flight, r *exchange.Request) bool {
 	return true
 }
 
-// newFlight puts an exchange for the request of at behind those of c.
-func (l *loop) newFlight(c *conn, at *decision) *flight {
-	x := l.flights.get()
-	if l.served++; l.served == l.worn && l.cfg.Worn != nil {
-		go l.cfg.Worn()
+// newExchange puts an exchange for the request of at behind those of c.
+func (l *loop) newExchange(c *conn, at *decision) *Exchange {
+	x := l.exchanges.get()
+	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
+		go l.cfg.OnMaxRequests()
 	}
 	x.minor = at.req.Minor
 	x.head = at.req.Head
@@ -246,8 +246,8 @@ func (l *loop) newFlight(c *conn, at *decision) *flight {
 	if c.known != nil {
 		c.known = nil
 	}
-	if c.front != nil && c.front.hidden {
-		x.prefix = c.front.root
+	if c.proxy != nil && c.proxy.hidden {
+		x.prefix = c.proxy.root
 	}
 	c.append(x)
 	if l.timed {

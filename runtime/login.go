@@ -21,9 +21,9 @@ const (
 
 // authenticate checks whether the client may log in where at leads. A password that
 // is not known takes long to check: that is done beside the loop, and the request waits in the input of c.
-func (l *loop) authenticate(c *conn, at *decision) (refusal, verdict) {
+func (l *loop) authenticate(c *conn, at *decision) (localResponse, verdict) {
 	a := at.rules.auth
-	no := refusal{status: 401, fields: a.Challenge()}
+	no := localResponse{status: 401, fields: a.Challenge()}
 	credentials := at.credentials(at.Head)
 	if credentials == nil {
 		return no, rejected
@@ -37,17 +37,17 @@ func (l *loop) authenticate(c *conn, at *decision) (refusal, verdict) {
 		peer := *c.Client()
 		peer.User = user
 		at.peer = &peer
-		return refusal{}, admitted
+		return localResponse{}, admitted
 	case auth.Wrong:
 		return no, rejected
 	case auth.Busy:
-		return refusal{status: 503, fields: retryAfter}, rejected
+		return localResponse{status: 503, fields: retryAfter}, rejected
 	}
 	c.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
 		l.post(func() { l.checked(c, login{a, user, v}) })
 	})
 	l.setState(c, stateWaiting)
-	return refusal{}, undecided
+	return localResponse{}, undecided
 }
 
 // checked lets c begin again with its request.

@@ -39,12 +39,12 @@ type loop struct {
 	pacer     Pacer        // handler, if it is one
 	programs  programs
 	handlers  []Handler     // all of them
-	notice    *notice       // nil: none
+	override  *overridePage // nil: none
 	idle      chan struct{} // told when the first connection comes: see tick
 	emptied   chan struct{} // told when the last one has gone
 	live      atomic.Int64  // open connections; written here, read by tick
 	orphans   atomic.Int64  // exchanges without a connection that may get overdue
-	busyNow   bool          // pump is on the stack
+	busyNow   bool          // flushBatch is on the stack
 
 	// state is held by the loop except during Handler.Flush, when a handler may run inline and
 	// not return. Who holds it then may touch all that belongs to the loop: see stalled.
@@ -55,7 +55,7 @@ type loop struct {
 	head      http1.Request // memory for what next and again parse; an argument everywhere else
 	out       output        // bytes that wait to be written to one connection
 	iov       vector        // scratch of write
-	flights   flights       // all exchanges
+	exchanges exchangeTable // all exchanges
 	unsent    unsent        // bytes of answers that wait for clients
 	served    int64         // requests there have been
 	transfers map[*transfer]struct{}
@@ -76,17 +76,17 @@ type loop struct {
 	submitted bool    // Flush is due
 	taken     int     // requests submitted since the last Flush
 	channels  *channels
-	store     *cache.Store        // of answers; nil: none are kept
-	asked     cache.Request       // scratch of consult
-	hostBuf   []byte              // scratch of asked
-	fields    []byte              // scratch of what is added to an answer's
-	waited    map[*fetch]struct{} // pages that others wait for
-	retries   []*waiter           // those who have waited in vain
-	sockets   *sockets            // nil: no client has asked for a WebSocket
-	ready     []*conn             // connections with pending input that may go on
+	store     *cache.Store            // of answers; nil: none are kept
+	asked     cache.Request           // scratch of lookupCache
+	hostBuf   []byte                  // scratch of asked
+	fields    []byte                  // scratch of what is added to an answer's
+	waited    map[*cacheFill]struct{} // pages that others wait for
+	retries   []*cacheWaiter          // those who have waited in vain
+	sockets   *sockets                // nil: no client has asked for a WebSocket
+	ready     []*conn                 // connections with pending input that may go on
 
-	worn      int64 // how many served make Config.Worn be called; 0: never
-	keepAlive int64 // nanoseconds that a connection may be idle
+	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
+	keepAlive   int64 // nanoseconds that a connection may be idle
 
 	start    time.Time
 	now      int64 // nanoseconds since start, at most tickLength late
@@ -106,7 +106,7 @@ func newLoop(s *Server) *loop {
 		s:         s,
 		cfg:       &s.cfg,
 		transfers: make(map[*transfer]struct{}),
-		waited:    make(map[*fetch]struct{}),
+		waited:    make(map[*cacheFill]struct{}),
 		idle:      make(chan struct{}, 1),
 		emptied:   make(chan struct{}, 1),
 		buffers:   make([][]byte, 0, 64),
@@ -136,7 +136,7 @@ func (l *loop) recover() {
 	}
 }
 
-// recovered ends what a panic interrupted: c or, in the pump, every connection
+// recovered ends what a panic interrupted: c or, in flushBatch, every connection
 // that waits for a response; not the server.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, _ := h.(*conn)
@@ -173,10 +173,10 @@ func (l *loop) open(c *conn) {
 	if l.paced && listen.SameMachine(c.local, c.remote) {
 		listen.Unpace(c.fd)
 	}
-	l.came()
+	l.connectionOpened()
 	if c.rejected {
 		l.accepting.rejected++
-	} else if c.inner == nil {
+	} else if c.subrequest == nil {
 		l.accepting.clients++
 	}
 	c.stamp = l.now
@@ -184,13 +184,13 @@ func (l *loop) open(c *conn) {
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
-	if l.draining && c.inner == nil {
+	if l.draining && c.subrequest == nil {
 		l.close(c, "the server is shutting down")
 	}
 }
 
-// came counts one more connection.
-func (l *loop) came() {
+// connectionOpened counts one more connection.
+func (l *loop) connectionOpened() {
 	if l.live.Add(1) == 1 {
 		l.clock(time.Now())
 		select {
@@ -200,11 +200,11 @@ func (l *loop) came() {
 	}
 }
 
-// pump moves everything that can move: it starts what was submitted, delivers
+// flushBatch moves everything that can move: it starts what was submitted, delivers
 // what came back, writes, and goes on with input that had to wait.
-func (l *loop) pump() {
+func (l *loop) flushBatch() {
 	if l.busyNow {
-		return // closing a connection calls back; the outer pump goes on
+		return // closing a connection calls back; the outer flushBatch goes on
 	}
 	l.busyNow = true
 	for {
@@ -254,7 +254,7 @@ func (l *loop) startSubmitted() {
 // sendNow implements exchange.Waker.
 func (l *loop) sendNow() {
 	if !l.starts {
-		return // pump is about to send it
+		return // flushBatch is about to send it
 	}
 	l.state.Lock()
 	defer l.state.Unlock()

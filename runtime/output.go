@@ -59,7 +59,7 @@ func (l *loop) sendLarge(c *conn, p *exchange.Part, body []byte, count int64, ta
 			item{data: append([]byte(nil), buf...), more: true},
 			item{data: body, more: true},
 			item{file: p.File, offset: p.Offset, count: count, more: len(tail) > 0},
-			item{data: tail, part: &kept, handler: l.flights.all[p.Ticket].handler})
+			item{data: tail, part: &kept, handler: l.exchanges.all[p.Ticket].handler})
 		return
 	}
 	l.write(c, buf, body, tail, p)
@@ -91,7 +91,7 @@ func (l *loop) write(c *conn, first, body, tail []byte, p *exchange.Part) {
 		}
 		if p != nil {
 			kept := *p
-			items[2].part, items[2].handler = &kept, l.flights.all[p.Ticket].handler
+			items[2].part, items[2].handler = &kept, l.exchanges.all[p.Ticket].handler
 		}
 		l.startTransfer(c, items[:]...)
 		return

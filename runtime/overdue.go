@@ -5,17 +5,17 @@ import (
 )
 
 // A handler owes the loop a part of each exchange that was submitted, and the
-// loop notes in flight.since when it began to wait for it. With Config.Timeout
+// loop notes in Exchange.since when it began to wait for it. With Config.Timeout
 // it looks at all of them on every tick; a request pays a store for that.
 
 // findOverdue ends the exchanges whose handler has owed a part for too long. Those that are noted to have begun at the
 // last tick, or since, may have begun just now: where this tick is late, that is more than late allows for.
 func (l *loop) findOverdue(last int64) {
-	for _, x := range l.flights.all {
+	for _, x := range l.exchanges.all {
 		if x.since >= last {
 			x.since = max(x.since, l.now-tickLength)
 		}
-		if x.owed && l.late(x) && !x.throttled() {
+		if x.owed && l.late(x) && !x.waitsForClient() {
 			l.overdue(x, time.Duration(l.now-x.since))
 		}
 	}
@@ -37,7 +37,7 @@ func (l *loop) stalled() {
 		return
 	}
 	defer l.recover()
-	x := l.flights.all[t]
+	x := l.exchanges.all[t]
 	if limit := l.limit(x); x.owed && !x.raw && limit > 0 && took > limit {
 		l.overran = true
 		l.overdue(x, took)
@@ -46,7 +46,7 @@ func (l *loop) stalled() {
 }
 
 // limit is how long the handler of x may owe a part; 0: any time.
-func (l *loop) limit(x *flight) time.Duration {
+func (l *loop) limit(x *Exchange) time.Duration {
 	if x.rules != nil && x.rules.timeout != 0 {
 		return x.rules.timeout
 	}
@@ -54,15 +54,15 @@ func (l *loop) limit(x *flight) time.Duration {
 }
 
 // late says whether the time of x is up.
-func (l *loop) late(x *flight) bool {
+func (l *loop) late(x *Exchange) bool {
 	limit := l.limit(x)
 	return limit > 0 && l.now-x.since > int64(limit)+tickLength // since is up to a tick old
 }
 
-// throttled says whether the handler of x may be waiting for its client: parts
+// waitsForClient says whether the handler of x may be waiting for its client: parts
 // wait for that, or for responses before, or its body is awaited. Of who talks to the
 // client by itself (raw) nothing is known.
-func (x *flight) throttled() bool {
+func (x *Exchange) waitsForClient() bool {
 	if c := x.conn; c != nil && (x.raw || x.begun && c.transfer != nil || c.body != nil && !c.stopped) {
 		return true
 	}
@@ -72,33 +72,33 @@ func (x *flight) throttled() bool {
 // overdue answers x for its handler, as far as that goes: with 504, or by
 // cutting off the response when it has begun. Parts that still come are
 // released unseen.
-func (l *loop) overdue(x *flight, took time.Duration) {
+func (l *loop) overdue(x *Exchange, took time.Duration) {
 	x.owed = false
 	if x.occupies { // its thread does not count any more, either
 		l.frees(x)
 	}
 	c := x.conn
-	if x.fetch != nil && (c == nil || x.begun) {
-		l.fetchOverdue(x, nil)
+	if x.fill != nil && (c == nil || x.begun) {
+		l.fillOverdue(x, nil)
 		if c == nil { // it went on for others
 			l.giveUp(x)
 		}
 	}
 	if c == nil {
-		l.found(x)
+		l.uncountOrphan(x)
 	} else if x.begun {
 		l.unwanted(x)
 		l.complete(x, true)
 		x.conn = nil
 	} else {
 		y := l.substitute(x)
-		if x.fetch != nil {
-			l.fetchOverdue(x, y)
+		if x.fill != nil {
+			l.fillOverdue(x, y)
 		}
 		if y.page != nil {
 			l.advance(c)
 		} else {
-			l.answerLocally(y, refusal{status: 504})
+			l.answerLocally(y, localResponse{status: 504})
 		}
 	}
 	if l.timed {
@@ -115,14 +115,14 @@ func (l *loop) overdue(x *flight, took time.Duration) {
 
 // substitute puts a new exchange, which the loop is to answer, in the place of
 // x among those of its connection.
-func (l *loop) substitute(x *flight) *flight {
+func (l *loop) substitute(x *Exchange) *Exchange {
 	l.unwanted(x)
-	c, y := x.conn, l.flights.get()
+	c, y := x.conn, l.exchanges.get()
 	y.conn, y.next = c, x.next
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe
 	y.log, y.quiet, y.rules = x.log, x.quiet, x.rules
 	y.bulky = x.bulky
-	y.said, y.told, y.same = x.said, x.told, x.same
+	y.cacheStatus, y.sendCacheStatus, y.unchanged = x.cacheStatus, x.sendCacheStatus, x.unchanged
 	at := &c.first
 	for *at != x {
 		at = &(*at).next
@@ -135,27 +135,27 @@ func (l *loop) substitute(x *flight) *flight {
 	return y
 }
 
-// lost counts x, whose client has left, until its handler has noticed: ticks
+// countOrphan counts x, whose client has left, until its handler has noticed: ticks
 // must go on for it.
-func (l *loop) lost(x *flight) {
+func (l *loop) countOrphan(x *Exchange) {
 	if l.limited && x.owed && !x.orphan {
 		x.orphan = true
 		l.orphans.Add(1)
 	}
 }
 
-// found ends what lost began.
-func (l *loop) found(x *flight) {
+// uncountOrphan ends what lost began.
+func (l *loop) uncountOrphan(x *Exchange) {
 	if x.orphan {
 		x.orphan = false
 		l.orphans.Add(-1)
 	}
 }
 
-// forgive does not count the time for which the loop itself was held up, by a
-// handler that runs inline: those that waited behind it are not to blame.
-func (l *loop) forgive(gap int64) {
-	for _, x := range l.flights.all {
+// excludeBlockedTime does not count the time for which the loop itself was held up, by a
+// handler that runs inline.
+func (l *loop) excludeBlockedTime(gap int64) {
+	for _, x := range l.exchanges.all {
 		x.since = min(x.since+gap, l.now)
 	}
 }

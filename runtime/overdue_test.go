@@ -151,7 +151,7 @@ func TestLateTick(t *testing.T) {
 			}
 			l.start = l.start.Add(-time.Minute)                            // so that no time is below zero
 			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10)) // the last tick was nearly two ticks ago
-			for _, x := range l.flights.all {
+			for _, x := range l.exchanges.all {
 				x.since = l.now
 			}
 			l.cfg.Timeout, l.cfg.HeadTimeout = limit, limit
@@ -216,7 +216,7 @@ func TestOverdueResponseIsCut(t *testing.T) {
 			c := s.dial(t)
 			io.WriteString(c, test.sent)
 			eventually(t, "it has begun", func() (begun bool) {
-				s.do(func() { begun = slices.ContainsFunc(s.loop.flights.all, func(x *flight) bool { return x.begun }) })
+				s.do(func() { begun = slices.ContainsFunc(s.loop.exchanges.all, func(x *Exchange) bool { return x.begun }) })
 				return begun
 			})
 			s.lookLater()

@@ -93,9 +93,9 @@ func hasPrefixFold(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
 }
 
-// replaced returns a refusal with the page of the site in the place of r's, if it
+// replaced returns a response with the page of the site in the place of r's, if it
 // is in memory. missing: it is not, but has to be looked for.
-func (l *loop) replaced(p *Pages, r refusal) (_ refusal, missing bool) {
+func (l *loop) replaced(p *Pages, r localResponse) (_ localResponse, missing bool) {
 	if r.whole || p == nil || r.status < 400 {
 		return r, false
 	}
@@ -112,11 +112,11 @@ func (l *loop) replaced(p *Pages, r refusal) (_ refusal, missing bool) {
 	if res.Fd() >= 0 { // it is too large to be kept
 		return r, true
 	}
-	return pageRefusal(r, res), false
+	return pageResponse(r, res), false
 }
 
-// pageRefusal puts the content of a file in the place of r's text.
-func pageRefusal(r refusal, res *static.Response) refusal {
+// pageResponse puts the content of a file in the place of r's text.
+func pageResponse(r localResponse, res *static.Response) localResponse {
 	if res.Head.Status != 200 {
 		return r
 	}
@@ -128,8 +128,8 @@ func pageRefusal(r refusal, res *static.Response) refusal {
 	return r
 }
 
-// pageJob is for a refusal whose page is not in memory.
-func (l *loop) pageJob(x *flight, r refusal) *fileJob {
+// pageJob is for a response whose page is not in memory.
+func (l *loop) pageJob(x *Exchange, r localResponse) *fileJob {
 	x.status = r.status
 	r.fields = bytes.Clone(r.fields)
 	return &fileJob{
@@ -182,9 +182,9 @@ func (j *fileJob) judge() {
 	j.openPage()
 }
 
-// failure is the refusal that files have answered a request with.
-func failure(res *static.Response, req *http1.Request, head []byte) refusal {
-	r := refusal{status: res.Head.Status, html: wantsHTML(req, head)}
+// failure is the error that files have answered a request with.
+func failure(res *static.Response, req *http1.Request, head []byte) localResponse {
+	r := localResponse{status: res.Head.Status, html: wantsHTML(req, head)}
 	if !r.html {
 		r.text = strconv.Itoa(r.status) + " " + http1.StatusText(r.status)
 		if len(res.Segments) == 1 {
@@ -200,9 +200,9 @@ func failure(res *static.Response, req *http1.Request, head []byte) refusal {
 }
 
 // redirected returns a redirect in the place of r, if the site wants that.
-func (p *Pages) redirected(r refusal) refusal {
+func (p *Pages) redirected(r localResponse) localResponse {
 	if location := p.targets[r.status]; location != nil && !r.whole {
-		return refusal{status: 302, fields: append(location[:len(location):len(location)], r.fields...), html: r.html, close: r.close, notice: r.notice}
+		return localResponse{status: 302, fields: append(location[:len(location):len(location)], r.fields...), html: r.html, close: r.close, override: r.override}
 	}
 	return r
 }

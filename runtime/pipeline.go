@@ -4,14 +4,14 @@ import "fapws/runtime/exchange"
 
 // What is made for a client that does not read is bounded over all the requests that it has
 // sent ahead (RFC 9112 §9.3.2). Sources that may give an answer of any size have no more
-// than maxAhead+1 requests of a connection at once (mayGo). The application gets more in one batch,
+// than maxAhead+1 requests of a connection at once (canPipeline). The application gets more in one batch,
 // as most answers are small, and starts them only while the sum of those that wait is small (Pacer).
 
 // defers notes that the handler has given x back, and lets it start if it may.
-func (l *loop) defers(x *flight, p *exchange.Part) {
+func (l *loop) defers(x *Exchange, p *exchange.Part) {
 	x.handler.Release(p)
 	if x.conn == nil { // its client has left meanwhile: the Last part has to come
-		l.resumeFlight(x)
+		l.startDeferred(x)
 		return
 	}
 	if l.mustWait(x) {
@@ -21,15 +21,15 @@ func (l *loop) defers(x *flight, p *exchange.Part) {
 	l.advance(x.conn)
 }
 
-// defers notes that the handler has x and does not start it before resumeFlight.
-func (x *flight) defers() {
+// defers notes that the handler has x and does not start it before startDeferred.
+func (x *Exchange) defers() {
 	x.owed, x.deferred = false, true
 	x.conn.deferred++
 }
 
 // dropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
 // has ended.
-func (l *loop) dropHeld(x *flight) (ended bool) {
+func (l *loop) dropHeld(x *Exchange) (ended bool) {
 	l.unholdAll(x)
 	held := x.held
 	x.held = held[:0]
@@ -48,16 +48,16 @@ func (l *loop) resumeDeferred(c *conn) {
 		if !x.deferred {
 			continue
 		}
-		if x != c.first && int(c.flights)-int(c.deferred) > maxAhead || l.mustWait(x) {
+		if x != c.first && int(c.active)-int(c.deferred) > maxAhead || l.mustWait(x) {
 			return
 		}
 		c.deferred--
-		l.resumeFlight(x)
+		l.startDeferred(x)
 	}
 }
 
-// resumeFlight has the handler start x. The caller has taken x out of conn.deferred.
-func (l *loop) resumeFlight(x *flight) {
+// startDeferred has the handler start x. The caller has taken x out of conn.deferred.
+func (l *loop) startDeferred(x *Exchange) {
 	x.deferred = false
 	x.since, x.owed = l.now, true
 	x.pacer().Resume(x.ticket)
@@ -65,7 +65,7 @@ func (l *loop) resumeFlight(x *flight) {
 }
 
 // pacer returns the handler of x if it is a Pacer, or nil.
-func (x *flight) pacer() Pacer {
+func (x *Exchange) pacer() Pacer {
 	h := x.handler
 	if r, ok := h.(recorded); ok {
 		h = r.Handler

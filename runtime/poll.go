@@ -17,7 +17,7 @@ type poller struct {
 
 // endOfBatch passes on what a batch of events has brought.
 func (l *loop) endOfBatch(woken bool) {
-	l.pump()
+	l.flushBatch()
 	if woken {
 		l.channels.woken() // now that all others have had their turn
 	}
@@ -62,7 +62,7 @@ func (l *loop) take(c *conn, r eventloop.Readiness) {
 		}
 		l.received(c, l.buffer[:n])
 		if l.taken >= takenMost {
-			l.pump()
+			l.flushBatch()
 		}
 		if !c.readable || c.state == stateClosed || c.half || c.paused {
 			return

@@ -161,7 +161,7 @@ func TestEventOfPaused(t *testing.T) {
 	})
 	s.do(func() {
 		own.Ready(eventloop.Readable)
-		if waiting, _ := unix.IoctlGetInt(own.fd, unix.TIOCINQ); waiting == 0 || own.flights > 0 || len(own.in) > 0 {
+		if waiting, _ := unix.IoctlGetInt(own.fd, unix.TIOCINQ); waiting == 0 || own.active > 0 || len(own.in) > 0 {
 			t.Error("it was read from")
 		}
 		s.loop.unpause(own)

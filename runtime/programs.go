@@ -25,9 +25,9 @@ func (p *programs) start(l *loop) bool {
 		return false
 	}
 	p.handler, p.index = l.cfg.Programs()
-	l.handlers = append(slices.Clone(l.handlers), p.handler) // pump may be going through them
-	if a, ok := p.handler.(Asker); ok {
-		a.Serves(l.s.inner)
+	l.handlers = append(slices.Clone(l.handlers), p.handler) // flushBatch may be going through them
+	if a, ok := p.handler.(SubrequestHandler); ok {
+		a.Serves(l.s.subrequester)
 	}
 	p.handler.Attach(&l.wake.theirs)
 	return true
@@ -36,14 +36,14 @@ func (p *programs) start(l *loop) bool {
 // handToProgram submits the request of x, whose handler has named a program that
 // answers it (exchange.Head.Program), a second time: x goes on with the parts of
 // that. The first handler has done its part.
-func (l *loop) handToProgram(x *flight, p *exchange.Part) {
+func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	head := bytes.Clone(p.Head.Request)
 	parsed := new(http1.Request)
 	_, err := parsed.Parse(head, &l.cfg.Limits)
 	if err != nil || !l.programs.start(l) {
 		l.s.logf(LevelError, "bug: a handler let a program answer that cannot (%v)", err)
 		x.handler.Release(p)
-		l.makeLocal(x, refusal{status: 500})
+		l.makeLocal(x, localResponse{status: 500})
 		return
 	}
 	again := exchange.Request{
@@ -72,7 +72,7 @@ func (l *loop) handToProgram(x *flight, p *exchange.Part) {
 	taken := err == nil && l.programs.handler.Submit(&again)
 	x.handler.Release(p)
 	if !taken {
-		l.makeLocal(x, refusal{status: 503, fields: retryAfter})
+		l.makeLocal(x, localResponse{status: 503, fields: retryAfter})
 		return
 	}
 	x.handler = l.programs.handler

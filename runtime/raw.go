@@ -18,13 +18,13 @@ import (
 
 // early refuses frames that come before the answer to the handshake: they have been
 // read, and the application would not see them.
-var early = refusal{status: 400, text: "data before the WebSocket was accepted", close: true}
+var early = localResponse{status: 400, text: "data before the WebSocket was accepted", close: true}
 
 // wantsSocket says whether a request, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).
 func wantsSocket(c *conn, at *decision) bool {
 	req, head := at.req, at.Head
-	if req.Minor == 0 || hasBody(req) || c.inner != nil || string(req.Method.In(head)) != "GET" {
+	if req.Minor == 0 || hasBody(req) || c.subrequest != nil || string(req.Method.In(head)) != "GET" {
 		return false
 	}
 	for _, f := range req.Fields {
@@ -60,7 +60,7 @@ func (l *loop) socket(c *conn) (int, error) {
 
 // socketBack is called with the last part of x, whose application gives up the
 // descriptor. done: it has talked to the client by itself, which ends x.
-func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
+func (l *loop) socketBack(x *Exchange, p *exchange.Part) (done bool) {
 	x.raw = false
 	c := x.conn
 	if p.Taken {
@@ -71,7 +71,7 @@ func (l *loop) socketBack(x *flight, p *exchange.Part) (done bool) {
 		return false
 	case !p.Taken && x.tunnel == nil:
 		unix.SetNonblock(c.fd, true) // what the application has set holds for ours, too
-		l.resume(c)
+		l.resumeReading(c)
 		return false
 	}
 	l.dropHeld(x)

@@ -54,7 +54,7 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 }
 
 // redirect returns the answer of a mount that is a Redirect.
-func (l *loop) redirect(at *decision) refusal {
+func (l *loop) redirect(at *decision) localResponse {
 	to := at.mount.Redirect
 	v := at.Values()
 	l.location = append(l.location[:0], "Location: "...)
@@ -63,5 +63,5 @@ func (l *loop) redirect(at *decision) refusal {
 		l.location = route.AppendURL(append(l.location, '?'), query)
 	}
 	l.location = append(append(l.location, to.fragment...), '\r', '\n')
-	return refusal{status: to.status, fields: l.location}
+	return localResponse{status: to.status, fields: l.location}
 }

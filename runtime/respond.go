@@ -15,11 +15,11 @@ var (
 
 // deliver takes a part that came back from the handler.
 func (l *loop) deliver(p *exchange.Part) {
-	x := l.flights.all[p.Ticket]
+	x := l.exchanges.all[p.Ticket]
 	c := x.conn
 	x.since = l.now
 	if p.Op == exchange.OpCredit {
-		l.credited(x, p)
+		l.onCredit(x, p)
 		return
 	}
 	if p.Op == exchange.OpDeferred {
@@ -40,7 +40,7 @@ func (l *loop) deliver(p *exchange.Part) {
 		l.release(p)
 		return
 	}
-	if x.fetch != nil && !p.Interim && l.record(x, p) {
+	if x.fill != nil && !p.Interim && l.record(x, p) {
 		return
 	}
 	if x.invalidates != nil && p.First {
@@ -49,7 +49,7 @@ func (l *loop) deliver(p *exchange.Part) {
 	switch {
 	case c == nil:
 		if p.Last {
-			l.found(x)
+			l.uncountOrphan(x)
 		}
 		l.release(p)
 	case c.first != x || c.transfer != nil:
@@ -98,7 +98,7 @@ func (l *loop) sendReady(c *conn) {
 
 // send writes a part of x, whose turn it is, and releases it. x may be gone
 // afterwards, the connection too.
-func (l *loop) send(x *flight, p *exchange.Part) {
+func (l *loop) send(x *Exchange, p *exchange.Part) {
 	if p.Interim {
 		l.sendInterim(x, p)
 		return
@@ -155,7 +155,7 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 	} else if p.Last {
 		short := x.framing == http1.Sized && x.left > 0
 		if short && !p.Failed {
-			l.blame(x.conn, x.rules, LevelWarning, "a response was %d bytes shorter than its Content-Length", x.left)
+			l.logClient(x.conn, x.rules, LevelWarning, "a response was %d bytes shorter than its Content-Length", x.left)
 		}
 		l.complete(x, p.Failed || short)
 	}
@@ -173,10 +173,12 @@ func (l *loop) send(x *flight, p *exchange.Part) {
 
 // takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and a
 // subrequest has no use for them.
-func (x *flight) takesInterim() bool { return x.conn != nil && x.minor > 0 && x.conn.inner == nil }
+func (x *Exchange) takesInterim() bool {
+	return x.conn != nil && x.minor > 0 && x.conn.subrequest == nil
+}
 
 // sendInterim writes a response of 1xx, which is not the answer of x.
-func (l *loop) sendInterim(x *flight, p *exchange.Part) {
+func (l *loop) sendInterim(x *Exchange, p *exchange.Part) {
 	l.use(x.conn)
 	before := len(l.out.buf)
 	l.out.buf = http1.AppendStatusLine(l.out.buf, p.Head.Status, p.Head.Reason)
@@ -186,7 +188,7 @@ func (l *loop) sendInterim(x *flight, p *exchange.Part) {
 }
 
 // sendHead appends the head of a response and decides how its body is framed.
-func (l *loop) sendHead(x *flight, p *exchange.Part) {
+func (l *loop) sendHead(x *Exchange, p *exchange.Part) {
 	if x.extra != nil {
 		p.Head.Fields = (&handedOver{fields: x.extra}).with(p.Head.Fields)
 	}
@@ -197,7 +199,7 @@ func (l *loop) sendHead(x *flight, p *exchange.Part) {
 			r.Length = size
 		}
 	}
-	if x.told {
+	if x.sendCacheStatus {
 		r.Fields = l.withSaid(x, r.Fields)
 	}
 	l.out.buf = l.appendHead(l.out.buf, x, &r)
@@ -236,7 +238,7 @@ func mediaType(h *exchange.Head) string {
 
 // allowed returns what of a part's content may be sent: nothing where there
 // is no body, and no more than the Content-Length that was promised.
-func (l *loop) allowed(x *flight, p *exchange.Part) (body []byte, count int64) {
+func (l *loop) allowed(x *Exchange, p *exchange.Part) (body []byte, count int64) {
 	if x.framing == http1.NoBody {
 		return nil, 0
 	}
@@ -247,7 +249,7 @@ func (l *loop) allowed(x *flight, p *exchange.Part) (body []byte, count int64) {
 	if size := int64(len(body)) + count; size > x.left {
 		if !x.cut {
 			x.cut = true
-			l.blame(x.conn, x.rules, LevelWarning, "a response was longer than its Content-Length and has been cut")
+			l.logClient(x.conn, x.rules, LevelWarning, "a response was longer than its Content-Length and has been cut")
 		}
 		body = body[:min(int64(len(body)), x.left)]
 		count = x.left - int64(len(body))
@@ -265,7 +267,7 @@ func fileBytes(p *exchange.Part) int64 {
 
 // release gives a part back, and with the last one the ticket.
 func (l *loop) release(p *exchange.Part) {
-	x, last := l.flights.all[p.Ticket], p.Last
+	x, last := l.exchanges.all[p.Ticket], p.Last
 	x.handler.Release(p)
 	if last {
 		l.done(x)
@@ -273,18 +275,18 @@ func (l *loop) release(p *exchange.Part) {
 }
 
 // done ends an exchange for good.
-func (l *loop) done(x *flight) {
+func (l *loop) done(x *Exchange) {
 	if l.timed {
 		l.account(x)
 	}
 	l.unholdAll(x)
-	l.flights.put(x)
+	l.exchanges.put(x)
 }
 
 // complete takes an exchange, whose last bytes are on their way, from its
 // connection. broken: not all of the promised bytes, so that the connection
-// has to show it. The flight is put back when its last part is released.
-func (l *loop) complete(x *flight, broken bool) {
+// has to show it. The exchange is put back when its last part is released.
+func (l *loop) complete(x *Exchange, broken bool) {
 	c := x.conn
 	c.shift()
 	if broken {
@@ -304,7 +306,7 @@ func (l *loop) complete(x *flight, broken bool) {
 	}
 }
 
-// queue makes pump go on with the pending input of c.
+// queue makes flushBatch go on with the pending input of c.
 func (l *loop) queue(c *conn) {
 	if !c.queued && (c.transfer == nil || c.state == stateSocket) {
 		c.queued = true
@@ -321,7 +323,7 @@ func (l *loop) cancelAll(c *conn) {
 	}
 }
 
-func (l *loop) cancel(x *flight) {
+func (l *loop) cancel(x *Exchange) {
 	x.conn = nil
 	if x.wait != nil {
 		l.waitEnds(x)
@@ -333,15 +335,15 @@ func (l *loop) cancel(x *flight) {
 		return
 	}
 	if x.deferred {
-		l.resumeFlight(x)
+		l.startDeferred(x)
 	}
-	if l.dropHeld(x) || x.fetch != nil && l.keptAlive(x) {
+	if l.dropHeld(x) || x.fill != nil && l.keptAlive(x) {
 		return
 	}
 	if l.debug >= 2 {
 		l.tracef("exchange %d is cancelled", x.ticket)
 	}
-	l.lost(x)
+	l.countOrphan(x)
 	x.handler.Cancel(x.ticket)
 	l.submitted = true // an inline handler closes its iterators in Flush
 }

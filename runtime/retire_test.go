@@ -220,10 +220,10 @@ func TestEnrol(t *testing.T) {
 	}
 }
 
-// Worn is called once, with the request of that number.
+// OnMaxRequests is called once, with the request of that number.
 func TestWorn(t *testing.T) {
 	worn := make(chan struct{}, 10)
-	s := serve(t, Config{MaxRequests: 3, Worn: func() { worn <- struct{}{} }}, newApp(true, demo))
+	s := serve(t, Config{MaxRequests: 3, OnMaxRequests: func() { worn <- struct{}{} }}, newApp(true, demo))
 	ask := func(n int) {
 		for range n {
 			s.talk(t, "OPTIONS * HTTP/1.0\r\n\r\n")

@@ -163,16 +163,16 @@ type decision struct {
 func (l *loop) dispatch(c *conn, req *http1.Request, head, rest []byte, used int) (int, bool) {
 	at := &l.decision
 	at.req, at.mount, at.rules, at.peer = req, nil, nil, nil
-	if l.notice != nil && wantsHTML(req, head) {
+	if l.override != nil && wantsHTML(req, head) {
 		at.Head = head
-		return l.refuse(c, at, rest, used, l.notice.refusal())
+		return l.refuse(c, at, rest, used, l.override.response())
 	}
 	r := route.Request{Parsed: req, Head: head, From: c}
-	if c.front != nil {
-		l.believe(c, req, head)
-		r.Root = c.front.root
-		if c.front.trusted {
-			l.said = append(l.said[:0], c.front.peer.Host...)
+	if c.proxy != nil {
+		l.applyForwarded(c, req, head)
+		r.Root = c.proxy.root
+		if c.proxy.trusted {
+			l.said = append(l.said[:0], c.proxy.peer.Host...)
 			r.Host = l.said
 		}
 	}
@@ -180,8 +180,8 @@ func (l *loop) dispatch(c *conn, req *http1.Request, head, rest []byte, used int
 		r.Index = c.known.index
 	}
 	l.table.Decide(&at.Decision, r)
-	if c.front != nil {
-		c.front.hidden = at.Hidden
+	if c.proxy != nil {
+		c.proxy.hidden = at.Hidden
 	}
 	for {
 		l.settleRules(at)
@@ -204,9 +204,9 @@ func (l *loop) dispatch(c *conn, req *http1.Request, head, rest []byte, used int
 			}
 		default:
 			if at.Fault != "" {
-				l.blame(c, at.rules, LevelError, "%s", at.Fault)
+				l.logClient(c, at.rules, LevelError, "%s", at.Fault)
 			}
-			return l.refuse(c, at, rest, used, refusal{status: at.Status, fields: at.Fields, text: at.Text, whole: at.Status < 400})
+			return l.refuse(c, at, rest, used, localResponse{status: at.Status, fields: at.Fields, text: at.Text, whole: at.Status < 400})
 		}
 	}
 }
@@ -230,7 +230,7 @@ func (l *loop) answer(c *conn, at *decision, rest []byte, used int) (int, bool) 
 	case m.Static != nil:
 		return l.serveStatic(c, at, rest, used)
 	case m.Fixed != nil:
-		return l.refuse(c, at, rest, used, m.Fixed.refusal())
+		return l.refuse(c, at, rest, used, m.Fixed.response())
 	case m.Redirect != nil:
 		return l.refuse(c, at, rest, used, l.redirect(at))
 	default:
@@ -268,7 +268,7 @@ func (l *loop) handle(c *conn, at *decision, rest []byte, used int) (int, bool) 
 		} else if len(rest) > 0 {
 			return l.refuse(c, at, rest, used, early)
 		} else if socket, err = l.socket(c); err != nil {
-			return l.refuse(c, at, rest, used, refusal{status: 503, fields: retryAfter})
+			return l.refuse(c, at, rest, used, localResponse{status: 503, fields: retryAfter})
 		}
 	}
 	r := l.ask(at)

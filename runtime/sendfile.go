@@ -154,7 +154,7 @@ func (j *fileJob) openSent(s *Server) {
 	if outOfDescriptors(unwrapped(err)) {
 		status = 503
 	}
-	j.blame(s, LevelWarning, "%s: %s cannot be sent: %v", sent.field(), excerpt([]byte(sent.value)), unwrapped(err))
+	j.logClient(s, LevelWarning, "%s: %s cannot be sent: %v", sent.field(), excerpt([]byte(sent.value)), unwrapped(err))
 	j.fail(status)
 	j.judge()
 }

@@ -33,7 +33,7 @@ type Server struct {
 	serving atomic.Bool
 	lock    sync.Once
 	roots   roots
-	gate    gate // of inner connections
+	gate    shutdownGuard // of inner connections
 	sends   sendRoots
 	store   atomic.Pointer[cache.Store] // as the loop's
 }
@@ -96,7 +96,7 @@ func (s *Server) Configure(cfg Config) {
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
 	s.loop.debug = s.cfg.Debug
-	s.loop.worn = int64(s.cfg.MaxRequests)
+	s.loop.maxRequests = int64(s.cfg.MaxRequests)
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
 	s.loop.limited = s.cfg.Timeout > 0
 	s.loop.channels.configure()
@@ -170,8 +170,8 @@ func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h Handler) er
 			}
 		}
 		for _, h := range s.loop.handlers {
-			if a, ok := h.(Asker); ok {
-				a.Serves(s.inner)
+			if a, ok := h.(SubrequestHandler); ok {
+				a.Serves(s.subrequester)
 			}
 			h.Attach(&s.loop.wake.theirs)
 		}
@@ -190,8 +190,8 @@ func (s *Server) Enrol(nc net.Conn) error {
 		return err
 	}
 	c := s.newConn(fd, nc.LocalAddr(), nc.RemoteAddr())
-	if c.front != nil {
-		c.front.awaits = false // there is no proxy before it
+	if c.proxy != nil {
+		c.proxy.awaits = false // there is no proxy before it
 	}
 	if !s.loop.post(func() { s.loop.open(c) }) {
 		unix.Close(fd)

@@ -43,7 +43,7 @@ func (l *loop) woken() {
 	}
 	l.channels.take()
 	l.submitted = true
-	l.pump()
+	l.flushBatch()
 }
 
 // Ready implements eventloop.Handler: signals for the application have come.

@@ -76,7 +76,7 @@ func (l *loop) feed(c *conn, data []byte) (rest []byte) {
 			l.setState(c, stateEnding)
 		}
 	}
-	l.handIn(x, exchange.Input{Data: piece, Last: whole})
+	l.deliverInput(x, exchange.Input{Data: piece, Last: whole})
 	return rest
 }
 
@@ -113,7 +113,7 @@ const skipMost = 64 << 10
 
 // unwanted gives up the rest of the body that is delivered to x, if it has not
 // arrived: nobody takes it any more.
-func (l *loop) unwanted(x *flight) {
+func (l *loop) unwanted(x *Exchange) {
 	c := x.conn
 	if c == nil || c.body == nil || c.body.x != x {
 		return
@@ -122,19 +122,19 @@ func (l *loop) unwanted(x *flight) {
 		l.cutBody(x)
 	} else {
 		b.x, b.skips = nil, true
-		l.resume(c)
+		l.resumeReading(c)
 	}
 }
 
 // cutBody makes the connection of x close after the response, because its body will
 // not be whole. What the client sends until then is thrown away.
-func (l *loop) cutBody(x *flight) {
+func (l *loop) cutBody(x *Exchange) {
 	c := x.conn
 	c.body = nil
 	x.keepAlive = false
 	c.linger = true
 	l.setState(c, stateEnding)
-	l.resume(c)
+	l.resumeReading(c)
 }
 
 // skipRest throws away what belongs to an unwanted body from the front of data.
@@ -161,7 +161,7 @@ func (l *loop) endSkip(c *conn) {
 // breakOff ends the exchange to which the body of c is delivered, as the client
 // has done something wrong. It is told with r, or, if the response has begun,
 // by cutting that off.
-func (l *loop) breakOff(c *conn, r refusal) {
+func (l *loop) breakOff(c *conn, r localResponse) {
 	x := c.body.x
 	r.html = c.body.html
 	l.cutBody(x)

@@ -24,7 +24,7 @@ var mixture = []string{
 }
 
 // Nothing is left after many clients that behave in every way: descriptors,
-// goroutines, connections, flights, parts.
+// goroutines, connections, exchanges, parts.
 func TestStorm(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, demo)
@@ -73,11 +73,11 @@ func TestStorm(t *testing.T) {
 		eventually(t, "as many goroutines as before", func() bool { return goruntime.NumGoroutine() <= goroutines })
 		s.do(func() {
 			free := 0
-			for x := s.loop.flights.free; x != nil; x = x.next {
+			for x := s.loop.exchanges.free; x != nil; x = x.next {
 				free++
 			}
-			if all := len(s.loop.flights.all); free != all {
-				t.Errorf("%d of %d flights are free", free, all)
+			if all := len(s.loop.exchanges.all); free != all {
+				t.Errorf("%d of %d exchanges are free", free, all)
 			}
 			if n := len(s.loop.transfers); n != 0 {
 				t.Errorf("%d transfers", n)

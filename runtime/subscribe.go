@@ -30,7 +30,7 @@ var (
 
 // listens begins what the head of p asks for. It returns false if x gets another
 // answer.
-func (l *loop) listens(x *flight, p *exchange.Part) bool {
+func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 	if p.Head.Status != 200 {
 		p.Head.Channel = nil
 		return true
@@ -40,10 +40,10 @@ func (l *loop) listens(x *flight, p *exchange.Part) bool {
 	switch {
 	case err != nil:
 		line, _, _ := bytes.Cut(p.Head.Request, crlf)
-		l.blame(c, x.rules, LevelError, "a handler answered %.200q with a channel that cannot be: %v", line, err)
+		l.logClient(c, x.rules, LevelError, "a handler answered %.200q with a channel that cannot be: %v", line, err)
 		l.refuseSubscriber(x, p, 500, nil)
 		return false
-	case c.inner != nil || x.head:
+	case c.subrequest != nil || x.head:
 		l.streamHead(p) // nobody is there to listen
 		return true
 	}
@@ -114,7 +114,7 @@ func (h *channels) join(q *subscriber, names []string) {
 }
 
 // refuseSubscriber answers x for its handler.
-func (l *loop) refuseSubscriber(x *flight, p *exchange.Part, status int, fields []byte) {
+func (l *loop) refuseSubscriber(x *Exchange, p *exchange.Part, status int, fields []byte) {
 	p.Head.Status, p.Head.Reason, p.Head.Fields = status, nil, fields
 	l.refuseFor(x, p)
 }
@@ -161,7 +161,7 @@ func fieldOf(head, name []byte) (value string, ok bool) {
 }
 
 // writeRetry sends what a stream begins with, behind the head of x.
-func (l *loop) writeRetry(x *flight) {
+func (l *loop) writeRetry(x *Exchange) {
 	e := l.channels.retry
 	wire := e.Wire(x.minor)
 	if x.framing == http1.NoBody {
@@ -175,7 +175,7 @@ func (l *loop) writeRetry(x *flight) {
 // terminateInitialEvent adds an empty line to tail if x has a body that may not end with one: that of a
 // framework is perhaps "{}" or "null", and the first event would be a part of its line. No
 // client takes a second empty line for anything. body is the last piece of it.
-func (l *loop) terminateInitialEvent(x *flight, body, tail []byte) []byte {
+func (l *loop) terminateInitialEvent(x *Exchange, body, tail []byte) []byte {
 	if x.sent == int64(len(l.channels.retry.Text())) || bytes.HasSuffix(body, emptyLine) {
 		return tail
 	}
@@ -190,7 +190,7 @@ func (l *loop) terminateInitialEvent(x *flight, body, tail []byte) []byte {
 
 // onHandlerDone is called when the handler has given all of x, whose connection is to
 // be a subscriber from now on.
-func (l *loop) onHandlerDone(x *flight) {
+func (l *loop) onHandlerDone(x *Exchange) {
 	c := x.conn
 	q := c.joining
 	q.sent, q.framed, q.log = x.sent, uint32(x.framed), x.log

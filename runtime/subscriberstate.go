@@ -244,7 +244,7 @@ func (h *channels) admit(d *SubscriberState, fd int) error {
 	if d.Log != nil && h.l.timed {
 		q.log = h.l.logOf(d.Log)
 	}
-	h.l.came()
+	h.l.connectionOpened()
 	h.l.accepting.clients++
 	h.replay(q, d.Seq, h.hub.Since(d.Names, d.Seq))
 	h.join(q, d.Names)

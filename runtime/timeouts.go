@@ -58,8 +58,8 @@ func (s *Server) tick() {
 			}
 			l.stalled()
 		}
-		if s.cfg.Quiet != nil {
-			s.cfg.Quiet()
+		if s.cfg.OnIdle != nil {
+			s.cfg.OnIdle()
 		}
 	}
 }
@@ -96,7 +96,7 @@ func (l *loop) ticked() {
 		l.findOverdue(before)
 	}
 	if len(l.waited) > 0 {
-		l.hurry()
+		l.releaseWaiters()
 	}
 	l.channels.ticked()
 	for {
@@ -137,7 +137,7 @@ func (l *loop) heldUp(since int64) {
 			c.stamp = l.now
 		}
 	}
-	l.forgive(l.now - since)
+	l.excludeBlockedTime(l.now - since)
 	l.channels.heldUp()
 }
 
@@ -226,7 +226,7 @@ func (l *loop) expired(c *conn) {
 func (l *loop) bodyLate(c *conn) {
 	const text = "the request body took too long"
 	if c.body.x != nil {
-		l.breakOff(c, refusal{status: 408, text: text, close: true})
+		l.breakOff(c, localResponse{status: 408, text: text, close: true})
 		return
 	} else if c.body.skips {
 		l.endSkip(c)
@@ -241,7 +241,7 @@ func (l *loop) bodyLate(c *conn) {
 func (l *loop) timedOut(c *conn, text string) {
 	l.setState(c, stateReady)
 	l.dropInput(c)
-	l.answerLocally(l.newStray(c, nil), refusal{status: 408, text: text, close: true})
+	l.answerLocally(l.newErrorExchange(c, nil), localResponse{status: 408, text: text, close: true})
 	if c.state != stateClosed {
 		l.schedule(c)
 	}

@@ -318,7 +318,7 @@ func (l *loop) transferEnded(t *transfer) {
 			if t.job != nil {
 				r = t.job.rules
 			}
-			l.blame(c, r, LevelWarning, "a response broke off: %v", t.err)
+			l.logClient(c, r, LevelWarning, "a response broke off: %v", t.err)
 		}
 		l.close(c, t.err.Error())
 		return
@@ -341,7 +341,7 @@ func (l *loop) transferEnded(t *transfer) {
 
 func (l *loop) putEnded(t *transfer) {
 	for _, ticket := range t.ended {
-		l.done(l.flights.all[ticket])
+		l.done(l.exchanges.all[ticket])
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 // request.
 
 // dig gives the connection of x to the tunnel in p.
-func (l *loop) dig(x *flight, p *exchange.Part) {
+func (l *loop) dig(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	if c.half {
 		l.close(c, "the client has shut down its side before its WebSocket began")
@@ -35,10 +35,10 @@ func (l *loop) dig(x *flight, p *exchange.Part) {
 	}
 	socket, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		l.blame(c, x.rules, LevelError, "no tunnel for a WebSocket: %v", err)
+		l.logClient(c, x.rules, LevelError, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
 		l.release(p)
-		l.makeLocal(y, refusal{status: 503, fields: retryAfter})
+		l.makeLocal(y, localResponse{status: 503, fields: retryAfter})
 		x.handler.Cancel(x.ticket)
 		l.submitted = true
 		return
@@ -60,7 +60,7 @@ func (l *loop) dig(x *flight, p *exchange.Part) {
 }
 
 // tunnelHead returns the head of the answer, with what rules add to it.
-func (l *loop) tunnelHead(x *flight, p *exchange.Part) []byte {
+func (l *loop) tunnelHead(x *Exchange, p *exchange.Part) []byte {
 	r := http1.Response{
 		Status: p.Head.Status, Reason: p.Head.Reason, Minor: 1, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
@@ -84,7 +84,7 @@ func (l *loop) leftToTunnel(c *conn) bool {
 
 // caveIn is for x whose connection ends before its tunnel has: nothing else may be
 // there any more when that has noticed, so the log has its line now.
-func (l *loop) caveIn(x *flight) {
+func (l *loop) caveIn(x *Exchange) {
 	if l.timed {
 		l.account(x)
 	}

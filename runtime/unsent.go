@@ -76,7 +76,7 @@ func (l *loop) waits(peer *exchange.Peer, sending, queued int64) {
 
 // sending counts the memory that t keeps until it has ended.
 func (l *loop) sending(t *transfer) {
-	if t.job != nil || t.c.inner != nil {
+	if t.job != nil || t.c.subrequest != nil {
 		return // the bytes of files are not in memory; what a subrequest waits for is counted for its client
 	}
 	t.peer = t.c.Client()
@@ -84,7 +84,7 @@ func (l *loop) sending(t *transfer) {
 		it := &t.items[i]
 		t.counted += int64(len(it.data))
 		if it.part != nil {
-			t.peer = l.flights.all[it.part.Ticket].peer
+			t.peer = l.exchanges.all[it.part.Ticket].peer
 		} else if i == len(t.items)-1 {
 			t.counted = int64(len(t.items[0].data)) // a copy; the others share the memory of a cached page
 		}
@@ -99,7 +99,7 @@ func (l *loop) sent(t *transfer) {
 }
 
 // hold keeps a part of x until its turn comes.
-func (l *loop) hold(x *flight, p *exchange.Part) {
+func (l *loop) hold(x *Exchange, p *exchange.Part) {
 	x.held = append(x.held, *p)
 	if n := int64(len(p.Body)); n >= countedPart {
 		x.queued += n
@@ -108,7 +108,7 @@ func (l *loop) hold(x *flight, p *exchange.Part) {
 }
 
 // unhold takes the first part that hold has kept, to be sent.
-func (l *loop) unhold(x *flight) exchange.Part {
+func (l *loop) unhold(x *Exchange) exchange.Part {
 	p := x.held[0]
 	x.held = x.held[:copy(x.held, x.held[1:])]
 	if n := int64(len(p.Body)); n >= countedPart {
@@ -119,7 +119,7 @@ func (l *loop) unhold(x *flight) exchange.Part {
 }
 
 // unholdAll counts the parts of x that hold has kept no longer.
-func (l *loop) unholdAll(x *flight) {
+func (l *loop) unholdAll(x *Exchange) {
 	if x.queued > 0 {
 		l.waits(x.peer, 0, -x.queued)
 		x.queued = 0
@@ -127,12 +127,12 @@ func (l *loop) unholdAll(x *flight) {
 }
 
 // mustWait reports whether the handler may not start x yet.
-func (l *loop) mustWait(x *flight) bool {
+func (l *loop) mustWait(x *Exchange) bool {
 	u := &l.unsent
-	if u.over == 0 || x.conn == nil || x.conn.inner != nil || x.peer == nil {
+	if u.over == 0 || x.conn == nil || x.conn.subrequest != nil || x.peer == nil {
 		return false
 	}
-	if x.fetch != nil && len(x.fetch.waiting) > 0 { // other clients want the page
+	if x.fill != nil && len(x.fill.waiting) > 0 { // other clients want the page
 		return false
 	}
 	b := u.clients[auth.Network(x.peer.Addr)]
@@ -144,7 +144,7 @@ func (l *loop) mustWait(x *flight) bool {
 
 // recall has handlers give back the requests of a client that they have not started. The loop then decides about each.
 func (l *loop) recall(client string) {
-	for _, x := range l.flights.all {
+	for _, x := range l.exchanges.all {
 		if !x.owed || x.begun || x.conn == nil || x.peer == nil || auth.Network(x.peer.Addr) != client {
 			continue
 		}
@@ -155,7 +155,7 @@ func (l *loop) recall(client string) {
 }
 
 // countHeldBack gives x, which has to wait for its client, its place among all that had to.
-func (l *loop) countHeldBack(x *flight) {
+func (l *loop) countHeldBack(x *Exchange) {
 	if x.turn == 0 {
 		l.unsent.heldBack++
 		x.turn = l.unsent.heldBack
@@ -166,13 +166,13 @@ func (l *loop) countHeldBack(x *flight) {
 // rest.
 func (l *loop) ease() {
 	l.unsent.eased = false
-	var waiting []*flight
-	for _, x := range l.flights.all {
+	var waiting []*Exchange
+	for _, x := range l.exchanges.all {
 		if x.deferred && x.conn != nil {
 			waiting = append(waiting, x)
 		}
 	}
-	slices.SortFunc(waiting, func(a, b *flight) int { return cmp.Compare(a.turn, b.turn) })
+	slices.SortFunc(waiting, func(a, b *Exchange) int { return cmp.Compare(a.turn, b.turn) })
 	for _, x := range waiting {
 		if c := x.conn; x.deferred && c.transfer == nil {
 			l.resumeDeferred(c)

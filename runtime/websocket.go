@@ -13,7 +13,7 @@ import (
 
 // socket is the WebSocket of a connection: asked for, or open.
 type socket struct {
-	x       *flight // that has asked for it
+	x       *Exchange // that has asked for it
 	accept  [28]byte
 	packing websocket.Compression
 	decoder websocket.Decoder
@@ -36,7 +36,7 @@ type sockets struct {
 // wantsWebSocket says whether a request asks for one where it may. Not one of the
 // server to itself, which has no client that could talk.
 func wantsWebSocket(c *conn, at *decision) bool {
-	return c.inner == nil && websocket.Asked(at.req, at.Head)
+	return c.subrequest == nil && websocket.Asked(at.req, at.Head)
 }
 
 // handshake submits a request that asks for a WebSocket of its mount, or refuses
@@ -45,7 +45,7 @@ func wantsWebSocket(c *conn, at *decision) bool {
 func (l *loop) handshake(c *conn, at *decision, rest []byte, used int) (int, bool) {
 	h, refused := websocket.Check(at.req, at.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		return l.refuse(c, at, rest, used, refusal{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
+		return l.refuse(c, at, rest, used, localResponse{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
 	}
 	if c.busy() {
 		l.setState(c, stateWaiting)
@@ -80,7 +80,7 @@ func (l *loop) newSocket(h websocket.Handshake) *socket {
 
 // sendToSocket is send for a connection with a WebSocket. false: x is answered like
 // any other request.
-func (l *loop) sendToSocket(x *flight, p *exchange.Part) bool {
+func (l *loop) sendToSocket(x *Exchange, p *exchange.Part) bool {
 	c := x.conn
 	ws := c.ws
 	if !ws.open {
@@ -95,7 +95,7 @@ func (l *loop) sendToSocket(x *flight, p *exchange.Part) bool {
 }
 
 // openSocket answers 101.
-func (l *loop) openSocket(x *flight, p *exchange.Part) {
+func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	ws := c.ws
 	l.use(c)
@@ -104,7 +104,7 @@ func (l *loop) openSocket(x *flight, p *exchange.Part) {
 	if s := p.Head.Subprotocol; websocket.IsToken(s) {
 		fields = append(append(append(fields, "Sec-WebSocket-Protocol: "...), s...), crlf...)
 	} else if len(s) > 0 {
-		l.blame(c, x.rules, LevelError, "%q cannot be a subprotocol of a WebSocket and is left out", s)
+		l.logClient(c, x.rules, LevelError, "%q cannot be a subprotocol of a WebSocket and is left out", s)
 	}
 	if ws.packing.On {
 		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)
@@ -134,7 +134,7 @@ func opcodeOf(op exchange.Op) websocket.Opcode {
 }
 
 // sendMessage sends what p is, a message or the end, to an open WebSocket.
-func (l *loop) sendMessage(x *flight, p *exchange.Part) {
+func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	ws := c.ws
 	l.use(c)

@@ -30,13 +30,13 @@ func (l *loop) closing(c *conn, code uint16, reason string) []byte {
 	ws.due = l.in(closeTimeout)
 	l.schedule(c)
 	if c.stopped && ws.away == 0 { // for want of credit; now only the client's close frame counts
-		l.resume(c)
+		l.resumeReading(c)
 	}
 	return websocket.AppendClose(nil, code, []byte(reason))
 }
 
 // tellClosed tells the handler of x that its WebSocket is closed.
-func (l *loop) tellClosed(x *flight, code uint16, reason []byte) {
+func (l *loop) tellClosed(x *Exchange, code uint16, reason []byte) {
 	l.tell(x, exchange.Input{Op: exchange.OpClose, Code: code, Data: reason})
 }
 
@@ -124,7 +124,7 @@ func (l *loop) socketExpired(c *conn) {
 	switch {
 	case ws.closing && c.stopped: // the handler has not taken what the client sent before
 		l.tellAway(c)
-		l.resume(c)
+		l.resumeReading(c)
 		l.leaveSocket(c)
 		return
 	case ws.closing:
@@ -134,7 +134,7 @@ func (l *loop) socketExpired(c *conn) {
 		l.endSocket(c)
 		return
 	case ws.pinged:
-		l.blame(c, nil, LevelInfo, "WebSocket: no answer to a ping within %v", l.cfg.WebSocketPingTimeout)
+		l.logClient(c, nil, LevelInfo, "WebSocket: no answer to a ping within %v", l.cfg.WebSocketPingTimeout)
 		ws.over = &websocket.Error{Code: websocket.InternalError, Text: "no answer to a ping"}
 		l.endSocket(c)
 		return

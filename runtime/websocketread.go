@@ -81,7 +81,7 @@ func (l *loop) message(c *conn, m *websocket.Message) {
 			op = exchange.OpText
 		}
 		l.taken++
-		l.handIn(x, exchange.Input{Op: op, Data: m.Data})
+		l.deliverInput(x, exchange.Input{Op: op, Data: m.Data})
 	}
 }
 
@@ -135,7 +135,7 @@ func (l *loop) socketBroken(c *conn, err error) {
 	if x != nil {
 		r = x.rules
 	}
-	l.blame(c, r, LevelInfo, "WebSocket: %s", e.Text)
+	l.logClient(c, r, LevelInfo, "WebSocket: %s", e.Text)
 	c.ws.over = e
 	l.closeAfterHandler(c, websocket.Abnormal, nil)
 }

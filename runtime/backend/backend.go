@@ -54,7 +54,7 @@ type Request struct {
 	spool *os.File
 	pool  *Pool
 	state *exchangeState
-	inner exchange.Inner // of Sub; nil until there is one
+	inner exchange.Subrequester // of Sub; nil until there is one
 	share any
 }
 

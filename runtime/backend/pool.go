@@ -32,7 +32,7 @@ type Pool struct {
 	log        func(line string)
 
 	waker *exchange.Waker // of our own
-	ask   func(exchange.Origin) exchange.Inner
+	ask   func(exchange.Origin) exchange.Subrequester
 
 	fresh []*exchangeState // submitted, not flushed; the loop's
 

@@ -126,4 +126,4 @@ func hasPrefixFold(b []byte, prefix string) bool {
 }
 
 // Serves is called by the server with what makes subrequests, before it serves.
-func (p *Pool) Serves(ask func(exchange.Origin) exchange.Inner) { p.ask = ask }
+func (p *Pool) Serves(ask func(exchange.Origin) exchange.Subrequester) { p.ask = ask }

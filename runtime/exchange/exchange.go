@@ -6,8 +6,8 @@ package exchange
 
 import "fapws/runtime/http1"
 
-// Ticket names one exchange (a request with its response) while it is in
-// flight. The loop chooses it, a small number that indexes a table, and uses
+// Ticket names one exchange (a request with its response) while it is
+// active. The loop chooses it, a small number that indexes a table, and uses
 // it again after the Last part of the exchange was released.
 type Ticket uint32
 
@@ -25,7 +25,7 @@ type Request struct {
 	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
 	Size   int64          // bytes in the body
 	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
-	Depth  int            // 0: of a client; n: of a handler (see Inner) that answers one of depth n-1
+	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
 	Value  any            // of a request with Depth: what the handler that made it gave along (Origin.Value)
 	Peer   *Peer
 

@@ -16,9 +16,9 @@ import (
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
 // in colours where standard error is a terminal. To be called on the loop.
-func (l *Logger) Requests() func(*runtime.Answered) {
+func (l *Logger) Requests() func(*runtime.RequestSummary) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
-	return func(r *runtime.Answered) {
+	return func(r *runtime.RequestSummary) {
 		if !l.Shows(runtime.LevelInfo) {
 			return
 		}
@@ -30,7 +30,7 @@ func (l *Logger) Requests() func(*runtime.Answered) {
 	}
 }
 
-func appendAnswered(dst []byte, r *runtime.Answered, colour bool) []byte {
+func appendAnswered(dst []byte, r *runtime.RequestSummary, colour bool) []byte {
 	line := r.Line
 	if at := bytes.LastIndex(line, []byte(" HTTP/1.")); at > 0 {
 		line = line[:at]

@@ -54,7 +54,7 @@ func (t *Trimmer) soon(wait time.Duration) {
 // Started arranges for the pages that only the start needed to be given back.
 func (t *Trimmer) Started() { t.soon(startPagesAfter) }
 
-// Quiet is runtime.Config.Quiet.
+// Quiet is runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {

@@ -43,7 +43,7 @@ func (s *service) config() runtime.Config {
 		AccessLog:     s.access,
 		Log:           s.log.Log,
 		LogClient:     s.log.LogClient,
-		Quiet:         s.memory.Quiet,
+		OnIdle:        s.memory.Quiet,
 		CacheSize:     s.conf.CacheMaxSize,
 
 		WebSocketMaxSize:     s.conf.WebSocketMaxSize,

@@ -108,7 +108,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Reopen:
 		s.reopenLog(files...)
 	case pool.Notice:
-		s.server.SetNotice(500, []byte(m.Text))
+		s.server.SetOverridePage(500, []byte(m.Text))
 	case pool.Events:
 		p.events.arrived(m)
 	case pool.Counts:
@@ -201,7 +201,7 @@ func (p *Parent) failing(err error) {
 	}
 }
 
-// onMaxRequests is runtime.Config.Worn.
+// onMaxRequests is runtime.Config.OnMaxRequests.
 func (p *Parent) onMaxRequests() { p.recycle("has served its number of requests") }
 
 // onTerm is for a TERM that was meant for this process alone.

@@ -100,7 +100,7 @@ func (p *Parent) open() ([]*listen.Listener, error) {
 
 func (p *Parent) configure(c *runtime.Config) {
 	c.Channels.Epoch, c.Channels.HandOver = p.epoch, true
-	c.MaxRequests, c.Worn = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), p.onMaxRequests
+	c.MaxRequests, c.OnMaxRequests = withJitter(p.s.conf.MaxRequests, p.s.conf.MaxRequestsJitter), p.onMaxRequests
 	if severalWorkers(p.s.conf.Workers) {
 		c.Concurrency = max(1, p.s.conf.Threads)
 	}

@@ -20,19 +20,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inner is what the loop knows of a connection of the server to itself, by
-// which a handler has it answer another request (exchange.Inner). It goes the
+// subrequestConn is what the loop knows of a connection of the server to itself, by
+// which a handler has it answer another request (exchange.Subrequester). It goes the
 // way of all others, so routing, pipelining and back-pressure are the same. It
 // has no slot of Config.MaxClients, no line in the access log, and may still
 // begin when the server stops: what it is for has begun before.
-type inner struct {
+type subrequestConn struct {
 	depth int
 	value any
 }
 
-// asker implements exchange.Inner: the client's end of such a connection, made
+// subrequestClient implements exchange.Subrequester: the client's end of such a connection, made
 // when it is first used and kept for the next request.
-type asker struct {
+type subrequestClient struct {
 	s      *Server
 	origin exchange.Origin
 	conn   net.Conn
@@ -40,15 +40,17 @@ type asker struct {
 	body   *answerBody // of the last answer
 }
 
-func (s *Server) inner(o exchange.Origin) exchange.Inner { return &asker{s: s, origin: o} }
+func (s *Server) subrequester(o exchange.Origin) exchange.Subrequester {
+	return &subrequestClient{s: s, origin: o}
+}
 
 var (
 	errStopped   = errors.New("the server has stopped")
 	errBadTarget = errors.New("not an absolute path of a URL")
 )
 
-// Ask implements exchange.Inner.
-func (a *asker) Ask(ctx context.Context, target string, fields []byte) (*exchange.Answer, error) {
+// Ask implements exchange.Subrequester.
+func (a *subrequestClient) Ask(ctx context.Context, target string, fields []byte) (*exchange.Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -69,7 +71,7 @@ func (a *asker) Ask(ctx context.Context, target string, fields []byte) (*exchang
 }
 
 // request returns the bytes of a request.
-func (a *asker) request(target string, fields []byte) []byte {
+func (a *subrequestClient) request(target string, fields []byte) []byte {
 	b := append(make([]byte, 0, 64+len(target)+len(fields)), "GET "...)
 	b = append(append(b, target...), " HTTP/1.1\r\nHost: "...)
 	b = append(append(b, a.origin.Host...), '\r', '\n')
@@ -80,7 +82,7 @@ func (a *asker) request(target string, fields []byte) []byte {
 // errNoAnswer says that a connection ended without a byte.
 var errNoAnswer = errors.New("no answer")
 
-func (a *asker) try(ctx context.Context, request []byte) (*exchange.Answer, error) {
+func (a *subrequestClient) try(ctx context.Context, request []byte) (*exchange.Answer, error) {
 	if a.conn == nil {
 		if err := a.connect(); err != nil {
 			return nil, err
@@ -103,7 +105,7 @@ func (a *asker) try(ctx context.Context, request []byte) (*exchange.Answer, erro
 }
 
 // exchange sends a request and reads the head of the answer.
-func (a *asker) exchange(request []byte) (*exchange.Answer, error) {
+func (a *subrequestClient) exchange(request []byte) (*exchange.Answer, error) {
 	if _, err := a.conn.Write(request); err != nil {
 		return nil, fmt.Errorf("%w: %v", errNoAnswer, err)
 	}
@@ -119,7 +121,7 @@ func (a *asker) exchange(request []byte) (*exchange.Answer, error) {
 }
 
 // connect makes a connection to the server's loop.
-func (a *asker) connect() error {
+func (a *subrequestClient) connect() error {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socketpair: %w", err)
@@ -151,11 +153,11 @@ func connOf(fd int) (net.Conn, error) {
 }
 
 // enrol makes the loop serve the other end.
-func (a *asker) enrol(fd int) error {
+func (a *subrequestClient) enrol(fd int) error {
 	peer := a.origin.Peer
-	c := &conn{fd: fd, local: &net.UnixAddr{Net: "unix"}, remote: &net.UnixAddr{Net: "unix"}, peer: &peer, inner: &inner{depth: a.origin.Depth + 1, value: a.origin.Value}}
+	c := &conn{fd: fd, local: &net.UnixAddr{Net: "unix"}, remote: &net.UnixAddr{Net: "unix"}, peer: &peer, subrequest: &subrequestConn{depth: a.origin.Depth + 1, value: a.origin.Value}}
 	if a.origin.Root != "" {
-		c.front = &front{root: a.origin.Root}
+		c.proxy = &trustedProxy{root: a.origin.Root}
 	}
 	if !a.s.gate.enter() {
 		return errStopped
@@ -166,34 +168,34 @@ func (a *asker) enrol(fd int) error {
 }
 
 // finish makes the connection ready for the next request, or drops it.
-func (a *asker) finish() {
+func (a *subrequestClient) finish() {
 	if a.body != nil {
 		a.body.Close()
 		a.body = nil
 	}
 }
 
-func (a *asker) drop() {
+func (a *subrequestClient) drop() {
 	if a.conn != nil {
 		a.conn.Close()
 		a.conn = nil
 	}
 }
 
-// Close implements exchange.Inner.
-func (a *asker) Close() error {
+// Close implements exchange.Subrequester.
+func (a *subrequestClient) Close() error {
 	a.finish()
 	a.drop()
 	return nil
 }
 
-// gate keeps connections from a loop that has ended.
-type gate struct {
+// shutdownGuard keeps connections from a loop that has ended.
+type shutdownGuard struct {
 	mu sync.RWMutex
 	is bool // shut
 }
 
-func (g *gate) enter() bool {
+func (g *shutdownGuard) enter() bool {
 	g.mu.RLock()
 	if g.is {
 		g.mu.RUnlock()
@@ -202,9 +204,9 @@ func (g *gate) enter() bool {
 	return true
 }
 
-func (g *gate) leave() { g.mu.RUnlock() }
+func (g *shutdownGuard) leave() { g.mu.RUnlock() }
 
-func (g *gate) shut() {
+func (g *shutdownGuard) shut() {
 	g.mu.Lock()
 	g.is = true
 	g.mu.Unlock()
@@ -213,7 +215,7 @@ func (g *gate) shut() {
 // answerBody reads the body of an answer.
 type answerBody struct {
 	io.Reader
-	of   *asker
+	of   *subrequestClient
 	ctx  context.Context
 	stop func() bool // of what makes ctx end a Read
 	size int64       // -1: not known
@@ -263,7 +265,7 @@ func (b *answerBody) Close() error {
 var ofConnection = []string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"}
 
 // readAnswer reads the head of a response that this server has made.
-func (a *asker) readAnswer() (*exchange.Answer, *answerBody, error) {
+func (a *subrequestClient) readAnswer() (*exchange.Answer, *answerBody, error) {
 	r, err := http.ReadResponse(a.r, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("bug: an answer that cannot be read: %w", err)

@@ -8,12 +8,12 @@ import (
 	"fapws/runtime/http1"
 )
 
-// waiter is a request that waits for a page that another one fetches.
-type waiter struct {
-	x       *flight // nil: its client has left
+// cacheWaiter is a request that waits for a page that another one fetches.
+type cacheWaiter struct {
+	x       *Exchange // nil: its client has left
 	mount   *Mount
 	request exchange.Request // with copies of what it refers to
-	f       *fetch           // that it waits for; nil: it is to ask again
+	f       *cacheFill       // that it waits for; nil: it is to ask again
 	at      int              // where it is in f.waiting
 	turns   int              // how often it has waited
 
@@ -27,8 +27,8 @@ type waiter struct {
 const maxTurns = 3
 
 // keepRequest copies a request, and what it refers to.
-func keepRequest(given *exchange.Request, m *Mount) *waiter {
-	w := &waiter{mount: m, request: *given}
+func keepRequest(given *exchange.Request, m *Mount) *cacheWaiter {
+	w := &cacheWaiter{mount: m, request: *given}
 	r := &w.request
 	parsed := *r.Parsed
 	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
@@ -37,19 +37,19 @@ func keepRequest(given *exchange.Request, m *Mount) *waiter {
 }
 
 // wait makes x wait for f.
-func (l *loop) wait(x *flight, w *waiter, f *fetch) {
+func (l *loop) wait(x *Exchange, w *cacheWaiter, f *cacheFill) {
 	x.wait = w
 	w.x, w.f, w.at = x, f, len(f.waiting)
 	f.waiting = append(f.waiting, w)
 	l.waited[f] = struct{}{}
 	if y := f.x; y != nil && y.deferred { // x must not wait for y's client
 		y.conn.deferred--
-		l.resumeFlight(y)
+		l.startDeferred(y)
 	}
 }
 
 // take ends that anybody waits for f, and returns who did.
-func (f *fetch) take() []*waiter {
+func (f *cacheFill) take() []*cacheWaiter {
 	all := f.waiting
 	f.waiting = nil
 	for _, w := range all {
@@ -59,7 +59,7 @@ func (f *fetch) take() []*waiter {
 }
 
 // end returns the exchange of w, which waits no more.
-func (w *waiter) end() *flight {
+func (w *cacheWaiter) end() *Exchange {
 	x := w.x
 	w.x, x.wait = nil, nil
 	return x
@@ -67,7 +67,7 @@ func (w *waiter) end() *flight {
 
 // serveWaiting has a page sent to all who wait for f, soon: not now, as a
 // connection that breaks meanwhile must not be the one that is worked on.
-func (l *loop) serveWaiting(f *fetch, page *cache.Page, said cache.Verdict) {
+func (l *loop) serveWaiting(f *cacheFill, page *cache.Page, said cache.Verdict) {
 	delete(l.waited, f)
 	for _, w := range f.take() {
 		if said == cache.Stale || f.fill.For(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed}) {
@@ -78,13 +78,13 @@ func (l *loop) serveWaiting(f *fetch, page *cache.Page, said cache.Verdict) {
 }
 
 // askAgain makes all who wait for f ask by themselves, soon.
-func (l *loop) askAgain(f *fetch) {
+func (l *loop) askAgain(f *cacheFill) {
 	delete(l.waited, f)
 	l.retries = append(l.retries, f.take()...)
 }
 
 // failWaiting answers 504 to all who wait for f, soon.
-func (l *loop) failWaiting(f *fetch) {
+func (l *loop) failWaiting(f *cacheFill) {
 	for _, w := range f.waiting {
 		w.late = true
 	}
@@ -103,22 +103,22 @@ func (l *loop) retryWaiting() {
 		x := w.end()
 		switch {
 		case w.late:
-			l.answerLocally(x, refusal{status: 504})
+			l.answerLocally(x, localResponse{status: 504})
 		case w.page != nil:
-			x.page, x.said = w.page, w.said
-			x.same = w.page.Unchanged(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed})
+			x.page, x.cacheStatus = w.page, w.said
+			x.unchanged = w.page.Unchanged(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed})
 			l.advance(x.conn)
 		default:
 			w.request.Ticket = x.ticket
-			l.consult(x, &w.request, w.mount, w)
+			l.lookupCache(x, &w.request, w.mount, w)
 		}
 	}
 	l.retries = l.retries[:0]
 }
 
-// waitEnds is for a waiter whose client has left. Who fetches the page for
-// nobody any more is told so.
-func (l *loop) waitEnds(x *flight) {
+// waitEnds is for a waiter whose client has left. A handler that fetches the page for
+// no client any more is told so.
+func (l *loop) waitEnds(x *Exchange) {
 	w := x.wait
 	w.x, x.wait = nil, nil
 	f := w.f
@@ -133,7 +133,7 @@ func (l *loop) waitEnds(x *flight) {
 	}
 	delete(l.waited, f)
 	if !f.alone && f.x.conn == nil {
-		f.x.fetch = nil
+		f.x.fill = nil
 		f.fill.Leave()
 		l.giveUp(f.x)
 	}

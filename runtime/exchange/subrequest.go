@@ -16,10 +16,10 @@ type Origin struct {
 	Value any    // Request.Value of what is asked for
 }
 
-// Inner asks the server for pages, one after the other, on behalf of one
+// Subrequester asks the server for pages, one after the other, on behalf of one
 // request. Its methods may be called from any goroutine but the loop's, by one
 // at a time.
-type Inner interface {
+type Subrequester interface {
 	// Ask makes a GET request. target is a path as seen from outside with an
 	// optional query, percent-encoded; fields are "Name: value\r\n" ... without
 	// Host, Connection and what frames a body. The answer's Body has to be read
@@ -31,7 +31,7 @@ type Inner interface {
 	Close() error
 }
 
-// Answer is the response to an inner request.
+// Answer is the response to a subrequest.
 type Answer struct {
 	Status int
 	Reason string
@@ -40,7 +40,7 @@ type Answer struct {
 	Body   io.ReadCloser
 }
 
-// MaxDepth is how many inner requests may be inside each other.
+// MaxDepth is how many subrequests may be inside each other.
 const MaxDepth = 10
 
 // ErrTooDeep is what Ask returns when pages ask for each other without end.

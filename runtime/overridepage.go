@@ -6,32 +6,32 @@ import (
 	"fapws/runtime/http1"
 )
 
-// notice is a page that stands before all others.
-type notice struct {
+// overridePage is a page that stands before all others.
+type overridePage struct {
 	status int
 	page   []byte
 }
 
-// SetNotice answers every request of a browser, that is one whose Accept names
+// SetOverridePage answers every request of a browser, that is one whose Accept names
 // text/html, with page, an HTML document in UTF-8, and status; nothing is to
 // keep it. Other requests go where they always do. A page of nil ends this.
 //
 // Any goroutine but the loop's may call it; requests that come after it has
 // been carried out get the page, which is not waited for. The page must not
 // be changed afterwards.
-func (s *Server) SetNotice(status int, page []byte) {
-	var n *notice
+func (s *Server) SetOverridePage(status int, page []byte) {
+	var n *overridePage
 	if page != nil {
-		n = &notice{status, page}
+		n = &overridePage{status, page}
 	}
-	s.loop.post(func() { s.loop.notice = n })
+	s.loop.post(func() { s.loop.override = n })
 }
 
 var noStore = []byte("Cache-Control: no-store\r\n")
 
-// refusal is the answer to a request that the notice is for.
-func (n *notice) refusal() refusal {
-	return refusal{status: n.status, body: n.page, kind: htmlType, fields: noStore, whole: true, notice: true}
+// response is the answer to a request that the notice is for.
+func (n *overridePage) response() localResponse {
+	return localResponse{status: n.status, body: n.page, kind: htmlType, fields: noStore, whole: true, override: true}
 }
 
 // wantsHTML says whether the client of a request names text/html among what it

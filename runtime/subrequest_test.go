@@ -98,7 +98,7 @@ func TestInnerRequests(t *testing.T) {
 	})
 }
 
-// An inner request that nobody waits for any more is cancelled, and those of a
+// A subrequest that nobody waits for any more is cancelled, and those of a
 // server that is full of connections are served all the same.
 func TestInnerRequestsEnd(t *testing.T) {
 	begun, gone := make(chan struct{}), make(chan struct{})
@@ -149,7 +149,7 @@ func TestRelay(t *testing.T) {
 	}
 }
 
-// Inner requests are no clients: they have no line in the access log.
+// Subrequests do not count as clients: they have no line in the access log.
 func TestInnerRequestsAreNotLogged(t *testing.T) {
 	path := t.TempDir() + "/log"
 	log, closeLog := openLog(t, path, "timed")

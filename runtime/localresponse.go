@@ -7,17 +7,17 @@ import (
 	"fapws/runtime/http1"
 )
 
-// refusal is a response that the loop makes itself.
-type refusal struct {
-	status int
-	text   string // empty: the status's phrase
-	body   []byte // instead of a page with text
-	kind   string // Content-Type of body
-	fields []byte // "Name: value\r\n" ...
-	whole  bool   // body is not to be replaced by a page of the site
-	html   bool   // the client is a browser
-	notice bool   // it asks again and again
-	close  bool   // what follows in the connection cannot be understood
+// localResponse is a response that the loop makes itself.
+type localResponse struct {
+	status   int
+	text     string // empty: the status's phrase
+	body     []byte // instead of a page with text
+	kind     string // Content-Type of body
+	fields   []byte // "Name: value\r\n" ...
+	whole    bool   // body is not to be replaced by a page of the site
+	html     bool   // the client is a browser
+	override bool   // it asks again and again
+	close    bool   // what follows in the connection cannot be understood
 }
 
 const (
@@ -28,12 +28,12 @@ const (
 var (
 	allowRead  = []byte("Allow: GET, HEAD\r\n")
 	retryAfter = []byte("Retry-After: 1\r\n")
-	bodyTooBig = refusal{status: 413, text: "input body too big", close: true}
+	bodyTooBig = localResponse{status: 413, text: "input body too big", close: true}
 )
 
 // refuse answers a request without a handler. Its body, if it has
 // one, is skipped when it is here already; otherwise the connection ends.
-func (l *loop) refuse(c *conn, at *decision, rest []byte, used int, r refusal) (int, bool) {
+func (l *loop) refuse(c *conn, at *decision, rest []byte, used int, r localResponse) (int, bool) {
 	skipped := 0
 	if hasBody(at.req) && !r.close {
 		if at.req.Body == http1.Sized && at.req.Length <= int64(len(rest)) {
@@ -44,7 +44,7 @@ func (l *loop) refuse(c *conn, at *decision, rest []byte, used int, r refusal) (
 	}
 	used += skipped
 	r.html = wantsHTML(at.req, at.Head)
-	x := l.newFlight(c, at)
+	x := l.newExchange(c, at)
 	if x.log != nil {
 		x.log.WireIn += int64(skipped)
 	}
@@ -57,17 +57,17 @@ func (l *loop) refuse(c *conn, at *decision, rest []byte, used int, r refusal) (
 
 // malformed answers bytes that are no request.
 func (l *loop) malformed(c *conn, buf []byte, err error) {
-	r := refusal{status: 400, close: true}
+	r := localResponse{status: 400, close: true}
 	if e, ok := err.(*http1.StatusError); ok {
 		r.status, r.text = e.Status, e.Text
 	}
-	l.answerLocally(l.newStray(c, buf), r)
+	l.answerLocally(l.newErrorExchange(c, buf), r)
 }
 
-// newStray puts an exchange without a request behind those of c; buf is what came
+// newErrorExchange puts an exchange without a request behind those of c; buf is what came
 // instead. It is the default site's.
-func (l *loop) newStray(c *conn, buf []byte) *flight {
-	x := l.flights.get()
+func (l *loop) newErrorExchange(c *conn, buf []byte) *Exchange {
+	x := l.exchanges.get()
 	x.minor = 1
 	if len(l.sites) > 0 {
 		x.rules = l.sites[0].rules
@@ -80,8 +80,8 @@ func (l *loop) newStray(c *conn, buf []byte) *flight {
 }
 
 // refuseFor answers x for its handler, which has left that to the loop.
-func (l *loop) refuseFor(x *flight, p *exchange.Part) {
-	r := refusal{status: p.Head.Status, text: string(p.Head.Reason), fields: bytes.Clone(p.Head.Fields)}
+func (l *loop) refuseFor(x *Exchange, p *exchange.Part) {
+	r := localResponse{status: p.Head.Status, text: string(p.Head.Reason), fields: bytes.Clone(p.Head.Fields)}
 	if len(p.Head.Request) > 0 {
 		var req http1.Request
 		if _, err := req.Parse(p.Head.Request, &l.cfg.Limits); err == nil {
@@ -101,7 +101,7 @@ func (l *loop) refuseFor(x *flight, p *exchange.Part) {
 }
 
 // answerLocally makes r the response of x, which is sent when its turn comes.
-func (l *loop) answerLocally(x *flight, r refusal) {
+func (l *loop) answerLocally(x *Exchange, r localResponse) {
 	c := x.conn
 	l.makeLocal(x, r)
 	if !x.keepAlive {
@@ -113,12 +113,12 @@ func (l *loop) answerLocally(x *flight, r refusal) {
 }
 
 // makeLocal makes r the response of x.
-func (l *loop) makeLocal(x *flight, r refusal) {
+func (l *loop) makeLocal(x *Exchange, r localResponse) {
 	if l.debug >= 1 {
 		l.tracef("%s gets %d: %s", x.conn, r.status, r.text)
 	}
 	x.keepAlive = x.keepAlive && !r.close && !l.leaving
-	x.notice = r.notice
+	x.overridden = r.override
 	if x.rules != nil {
 		var missing bool
 		if r, missing = l.replaced(x.rules.pages, r); missing {
@@ -137,7 +137,7 @@ func (l *loop) makeLocal(x *flight, r refusal) {
 
 // fill completes resp, which has what is known of the request, and returns the
 // body.
-func (r *refusal) fill(resp *http1.Response) (body []byte) {
+func (r *localResponse) fill(resp *http1.Response) (body []byte) {
 	resp.Status, resp.Fields = r.status, r.fields
 	switch {
 	case r.body != nil || r.whole:

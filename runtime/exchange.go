@@ -7,21 +7,21 @@ import (
 	"fapws/runtime/http1"
 )
 
-// flight is an exchange that has been accepted and not yet answered to its
+// Exchange is an exchange that has been accepted and not yet answered to its
 // end. The loop makes it when a request is whole; it ends when its last part
 // has come back from the handler, also if the connection is gone by then.
-type flight struct {
+type Exchange struct {
 	ticket  exchange.Ticket
-	handler Handler // that has it; nil: the loop answers
-	conn    *conn   // nil: nobody waits for the response any more
-	next    *flight // in conn's list, or in the table's free list
+	handler Handler   // that has it; nil: the loop answers
+	conn    *conn     // nil: nobody waits for the response any more
+	next    *Exchange // in conn's list, or in the table's free list
 
 	held  []exchange.Part // parts that arrived before their turn
 	local []byte          // a whole response that the loop made itself; no parts will come
 	file  *fileJob        // a static file that has to be opened; no parts will come
 	page  *cache.Page     // from the cache; no parts will come
-	wait  *waiter         // for a page that another exchange fetches
-	fetch *fetch          // its parts are kept, too
+	wait  *cacheWaiter    // for a page that another exchange fetches
+	fill  *cacheFill      // its parts are kept, too
 
 	invalidates *cache.Pattern // pages that are out of date if its answer is no error
 
@@ -41,25 +41,25 @@ type flight struct {
 
 	tunnel exchange.Tunnel // that has the connection, or nil
 
-	begun     bool   // the head was sent
-	rules     *rules // of what answers; nil: none
-	quiet     bool   // it has no line in the access log
-	notice    bool   // a browser shows the notice, and asks again and again
-	cut       bool   // the handler sent more than it promised, and that was logged
-	told      bool   // the client is told of said
-	same      bool   // the client has the page
-	from      int64  // first byte of the page that is sent, if count is not 0
-	count     int64  // bytes of it; 0: all
-	said      cache.Verdict
-	minor     uint8
-	head      bool // HEAD
-	keepAlive bool
-	safe      bool           // Request.Safe
-	peer      *exchange.Peer // who has asked a handler
-	extra     []byte         // fields that a handler adds to the answer of another
-	prefix    string         // front.root if the client's path has it and the request's has not
-	framing   http1.Framing
-	left      int64 // bytes still promised when Sized
+	begun           bool   // the head was sent
+	rules           *rules // of what answers; nil: none
+	quiet           bool   // it has no line in the access log
+	overridden      bool   // it gets the override page, and its browser asks again and again
+	cut             bool   // the handler sent more than it promised, and that was logged
+	sendCacheStatus bool   // the client is sent cacheStatus
+	unchanged       bool   // the client has the page
+	from            int64  // first byte of the page that is sent, if count is not 0
+	count           int64  // bytes of it; 0: all
+	cacheStatus     cache.Verdict
+	minor           uint8
+	head            bool // HEAD
+	keepAlive       bool
+	safe            bool           // Request.Safe
+	peer            *exchange.Peer // who has asked a handler
+	extra           []byte         // fields that a handler adds to the answer of another
+	prefix          string         // trustedProxy.root if the client's path has it and the request's has not
+	framing         http1.Framing
+	left            int64 // bytes still promised when Sized
 
 	status int
 	sent   int64 // bytes of the body
@@ -76,17 +76,17 @@ type logEntry struct {
 	client string         // its client, for people
 }
 
-// flights is the table of exchanges, indexed by ticket. Entries are used
+// exchangeTable is the table of exchanges, indexed by ticket. Entries are used
 // again, so that a request costs no allocation.
-type flights struct {
-	all  []*flight
-	free *flight
+type exchangeTable struct {
+	all  []*Exchange
+	free *Exchange
 }
 
-func (t *flights) get() *flight {
+func (t *exchangeTable) get() *Exchange {
 	x := t.free
 	if x == nil {
-		x = &flight{ticket: exchange.Ticket(len(t.all))}
+		x = &Exchange{ticket: exchange.Ticket(len(t.all))}
 		t.all = append(t.all, x)
 		return x
 	}
@@ -95,26 +95,26 @@ func (t *flights) get() *flight {
 	return x
 }
 
-func (t *flights) put(x *flight) {
+func (t *exchangeTable) put(x *Exchange) {
 	ticket, held, log := x.ticket, x.held[:0], x.log
 	if cap(held) > 16 {
 		held = nil
 	}
-	*x = flight{} // a literal with these in it would be made elsewhere and then copied
+	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
 	x.ticket, x.held, x.log, x.next = ticket, held, log, t.free
 	t.free = x
 }
 
 // append puts x behind the exchanges of c.
-func (c *conn) append(x *flight) {
-	x.conn, x.quiet = c, c.inner != nil
+func (c *conn) append(x *Exchange) {
+	x.conn, x.quiet = c, c.subrequest != nil
 	if c.first == nil {
 		c.first = x
 	} else {
 		c.last.next = x
 	}
 	c.last = x
-	c.flights++
+	c.active++
 }
 
 // shift takes the first exchange of c out of its list.
@@ -128,7 +128,7 @@ func (c *conn) shift() {
 	}
 	c.first = x.next
 	x.next = nil
-	c.flights--
+	c.active--
 	if c.first == nil {
 		c.last = nil
 	}

@@ -9,42 +9,42 @@ import (
 	"fapws/runtime/http1"
 )
 
-// fetch is an exchange whose answer is to be kept. The handler never waits for
+// cacheFill is an exchange whose answer is to be kept. The handler never waits for
 // the client of it: its parts are copied and released at once, as one slow
 // client would otherwise hold up all who wait for the page.
-type fetch struct {
+type cacheFill struct {
 	fill        *cache.Fill
-	x           *flight     // nil: not yet submitted
+	x           *Exchange   // nil: not yet submitted
 	page        *cache.Page // an older one, or nil
 	conditional bool        // the handler is asked to confirm it
-	waiting     []*waiter
+	waiting     []*cacheWaiter
 	begun       int64 // loop.now when the head came
 	depth       int   // of its request
 	alone       bool  // no client has asked for it: a stale page is fetched anew
 }
 
-// fetch has x, whose request is r, answered by what answers m, and the answer kept.
-func (l *loop) fetch(x *flight, r *exchange.Request, m *Mount, found cache.Found) {
-	f := l.newFetch(r, found)
+// startFill has x, whose request is r, answered by what answers m, and the answer kept.
+func (l *loop) startFill(x *Exchange, r *exchange.Request, m *Mount, found cache.Found) {
+	f := l.newFill(r, found)
 	f.x = x
 	x.handler = recorded{m.Handler}
 	if l.give(x, r) {
-		x.fetch = f
+		x.fill = f
 		return
 	}
 	if f.instead(l, 503, false) {
 		f.fill.Failed(l.wall())
-		x.page, x.said = f.page, cache.Stale
+		x.page, x.cacheStatus = f.page, cache.Stale
 		l.advance(x.conn)
 		return
 	}
 	f.fill.Abandon(l.wall())
-	l.answerLocally(x, refusal{status: 503, fields: retryAfter})
+	l.answerLocally(x, localResponse{status: 503, fields: retryAfter})
 }
 
-// newFetch makes r the request that is asked for found.
-func (l *loop) newFetch(r *exchange.Request, found cache.Found) *fetch {
-	f := &fetch{fill: found.Fill, page: found.Page, depth: r.Depth}
+// newFill makes r the request that is asked for found.
+func (l *loop) newFill(r *exchange.Request, found cache.Found) *cacheFill {
+	f := &cacheFill{fill: found.Fill, page: found.Page, depth: r.Depth}
 	f.fill.Owner = f
 	var conditions []byte
 	if f.page != nil {
@@ -59,25 +59,25 @@ func (l *loop) newFetch(r *exchange.Request, found cache.Found) *fetch {
 
 // refresh fetches a new page for found, for no client. The request is r.
 func (l *loop) refresh(r *exchange.Request, m *Mount, found cache.Found, rules *rules) {
-	f := l.newFetch(r, found)
+	f := l.newFill(r, found)
 	f.alone = true
-	x := l.flights.get()
+	x := l.exchanges.get()
 	x.minor, x.safe, x.rules = 1, true, rules
 	f.x = x
 	x.handler = recorded{m.Handler}
 	if l.give(x, r) {
-		x.fetch = f
-		l.lost(x)
+		x.fill = f
+		l.countOrphan(x)
 	} else {
 		f.fill.Abandon(l.wall())
 		l.askAgain(f)
-		l.flights.put(x)
+		l.exchanges.put(x)
 	}
 }
 
 // instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
 // none.
-func (f *fetch) instead(l *loop, status int, unreachable bool) bool {
+func (f *cacheFill) instead(l *loop, status int, unreachable bool) bool {
 	return f.page != nil && f.page.Instead(status, unreachable, l.wall())
 }
 
@@ -125,8 +125,8 @@ func conditionalName(name []byte) bool {
 
 // record takes a part of an answer that is to be kept, and makes it a copy. done:
 // there is nothing more to do with it.
-func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
-	f := x.fetch
+func (l *loop) record(x *Exchange, p *exchange.Part) (done bool) {
+	f := x.fill
 	h := &p.Head
 	if p.First {
 		if h.Status == 304 && f.conditional {
@@ -139,7 +139,7 @@ func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
 		}
 		if h.Refusal || p.Failed || len(h.Static)+len(h.SendFile)+len(h.Channel) > 0 || fileBytes(p) > 0 {
 			f.fill.Refuse(h.Status, l.wall())
-			l.unkept(x, p.Last)
+			l.notCacheable(x, p.Last)
 			return false
 		}
 		r := http1.Response{}
@@ -155,19 +155,19 @@ func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
 			HasDate:   r.HasDate,
 			HasServer: r.HasServer,
 		}, l.wall()) {
-			l.unkept(x, p.Last)
+			l.notCacheable(x, p.Last)
 			return false
 		}
 		f.begun = l.now
 	}
 	if fileBytes(p) > 0 || p.Failed {
 		f.fill.Abandon(l.wall())
-		l.unkept(x, p.Last)
+		l.notCacheable(x, p.Last)
 		return false
 	}
 	body, ok := f.fill.Write(p.Body)
 	if !ok {
-		l.unkept(x, p.Last)
+		l.notCacheable(x, p.Last)
 		return false
 	}
 	kept := *p
@@ -179,30 +179,30 @@ func (l *loop) record(x *flight, p *exchange.Part) (done bool) {
 	x.handler.Release(p)
 	*p = kept
 	if p.Last {
-		l.fetched(x)
+		l.fillDone(x)
 	}
 	return false
 }
 
-// fetched ends a fetch whose answer is whole.
-func (l *loop) fetched(x *flight) {
-	f := x.fetch
+// fillDone ends a fill whose answer is whole.
+func (l *loop) fillDone(x *Exchange) {
+	f := x.fill
 	page := f.fill.Finish()
 	if page == nil {
-		l.unkept(x, true)
+		l.notCacheable(x, true)
 		return
 	}
-	x.fetch = nil
+	x.fill = nil
 	l.serveWaiting(f, page, cache.Wait)
 }
 
-// unkept ends a fetch whose answer is not to be kept: who waited has to ask.
+// notCacheable ends a fill whose answer is not to be kept: the waiters ask again.
 // last: nothing more comes of it.
-func (l *loop) unkept(x *flight, last bool) {
-	f := x.fetch
-	x.fetch = nil
-	if x.said == cache.Miss || x.said == cache.Expired {
-		x.said = cache.Bypass
+func (l *loop) notCacheable(x *Exchange, last bool) {
+	f := x.fill
+	x.fill = nil
+	if x.cacheStatus == cache.Miss || x.cacheStatus == cache.Expired {
+		x.cacheStatus = cache.Bypass
 	}
 	l.askAgain(f)
 	if x.conn == nil && !last {
@@ -211,15 +211,15 @@ func (l *loop) unkept(x *flight, last bool) {
 }
 
 // giveUp tells the handler of x that nobody waits for it.
-func (l *loop) giveUp(x *flight) {
+func (l *loop) giveUp(x *Exchange) {
 	x.handler.Cancel(x.ticket)
 	l.submitted = true
 }
 
 // confirmed sends the page that the handler has confirmed by p, a 304.
-func (l *loop) confirmed(x *flight, p *exchange.Part) {
-	f, h := x.fetch, &p.Head
-	x.fetch = nil
+func (l *loop) confirmed(x *Exchange, p *exchange.Part) {
+	f, h := x.fill, &p.Head
+	x.fill = nil
 	page, shared := f.fill.Confirm(&cache.Head{Answer: cache.Answer{Fields: h.Fields}, HasDate: h.HasDate, HasServer: h.HasServer}, l.wall())
 	l.answerWith(x, p, page, f, cache.Revalidated)
 	if shared {
@@ -230,21 +230,21 @@ func (l *loop) confirmed(x *flight, p *exchange.Part) {
 }
 
 // sendInstead sends the older page to x and to all who wait, as p is an error.
-func (l *loop) sendInstead(x *flight, p *exchange.Part) {
-	f := x.fetch
-	x.fetch = nil
+func (l *loop) sendInstead(x *Exchange, p *exchange.Part) {
+	f := x.fill
+	x.fill = nil
 	f.fill.Failed(l.wall())
 	l.answerWith(x, p, f.page, f, cache.Stale)
 	l.serveWaiting(f, f.page, cache.Stale)
 }
 
 // answerWith sends a page to x in the place of p, the first part of the handler's answer.
-func (l *loop) answerWith(x *flight, p *exchange.Part, page *cache.Page, f *fetch, said cache.Verdict) {
+func (l *loop) answerWith(x *Exchange, p *exchange.Part, page *cache.Page, f *cacheFill, said cache.Verdict) {
 	y := x
 	switch {
 	case x.conn == nil:
 		if p.Last {
-			l.found(x)
+			l.uncountOrphan(x)
 		} else {
 			l.giveUp(x)
 		}
@@ -257,20 +257,20 @@ func (l *loop) answerWith(x *flight, p *exchange.Part, page *cache.Page, f *fetc
 		l.release(p)
 		l.giveUp(x)
 	}
-	y.page, y.said, y.told = page, said, true
-	y.same = page.Unchanged(f.fill.Request())
+	y.page, y.cacheStatus, y.sendCacheStatus = page, said, true
+	y.unchanged = page.Unchanged(f.fill.Request())
 	l.advance(y.conn)
 }
 
-// fetchOverdue is for a fetch that takes longer than Config.Timeout. y answers
+// fillOverdue is for a fill that takes longer than Config.Timeout. y answers
 // its client, if there is one.
-func (l *loop) fetchOverdue(x, y *flight) {
-	f := x.fetch
-	x.fetch = nil
+func (l *loop) fillOverdue(x, y *Exchange) {
+	f := x.fill
+	x.fill = nil
 	if f.instead(l, 504, true) {
 		f.fill.Failed(l.wall())
 		if y != nil {
-			y.page, y.said = f.page, cache.Stale
+			y.page, y.cacheStatus = f.page, cache.Stale
 		}
 		l.serveWaiting(f, f.page, cache.Stale)
 	} else {
@@ -280,13 +280,13 @@ func (l *loop) fetchOverdue(x, y *flight) {
 }
 
 // keptAlive says whether x, whose client has left, goes on: others wait for it.
-func (l *loop) keptAlive(x *flight) bool {
-	f := x.fetch
+func (l *loop) keptAlive(x *Exchange) bool {
+	f := x.fill
 	if len(f.waiting) > 0 {
-		l.lost(x)
+		l.countOrphan(x)
 		return true
 	}
-	x.fetch = nil
+	x.fill = nil
 	f.fill.Leave()
 	return false
 }
@@ -294,8 +294,8 @@ func (l *loop) keptAlive(x *flight) bool {
 // beginWait is how long a page that has begun is waited for: it may have no end.
 const beginWait = 5 * time.Second
 
-// hurry sends those to the handler who have waited for too long.
-func (l *loop) hurry() {
+// releaseWaiters sends those to the handler who have waited for too long.
+func (l *loop) releaseWaiters() {
 	for f := range l.waited {
 		if f.begun > 0 && l.now-f.begun > int64(beginWait) {
 			f.fill.Hurry(l.wall())

@@ -9,36 +9,36 @@ import "fapws/runtime/exchange"
 // window and what one read brings, or bulkSize.
 
 // tell delivers input to the handler of x, which is a Receiver.
-func (l *loop) tell(x *flight, in exchange.Input) {
+func (l *loop) tell(x *Exchange, in exchange.Input) {
 	l.input = in
 	l.input.Ticket = x.ticket
 	x.handler.(Receiver).Deliver(&l.input)
 	l.submitted = true
 }
 
-// handIn is tell for what the handler has to give credit for, and stops reading if it has
+// deliverInput is tell for what the handler has to give credit for, and stops reading if it has
 // enough now.
-func (l *loop) handIn(x *flight, in exchange.Input) {
+func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 	l.tell(x, in)
 	x.since = l.now
 	x.given += int64(len(in.Data)) + exchange.InputCost
 	if x.given > exchange.InputWindow && !in.Last {
-		l.stop(x.conn)
+		l.pauseReading(x.conn)
 	}
 }
 
-// credited is for a part that says that the application has taken something.
-func (l *loop) credited(x *flight, p *exchange.Part) {
+// onCredit is for a part that says that the application has taken something.
+func (l *loop) onCredit(x *Exchange, p *exchange.Part) {
 	x.given = max(0, x.given-p.Credit)
 	if c := x.conn; c != nil && c.stopped && !x.raw && x.given < exchange.InputWindow/2 {
-		l.resume(c)
+		l.resumeReading(c)
 	}
 	l.release(p)
 }
 
-// stop stops reading from c until resume, whatever is pending. The time until then
+// pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
 // is not the client's.
-func (l *loop) stop(c *conn) {
+func (l *loop) pauseReading(c *conn) {
 	if c.stopped || c.half { // half-closed: nothing comes
 		return
 	}
@@ -51,9 +51,9 @@ func (l *loop) stop(c *conn) {
 	}
 }
 
-// resume ends what stop began, or the pause of a connection of which nothing is
+// resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
 // wanted.
-func (l *loop) resume(c *conn) {
+func (l *loop) resumeReading(c *conn) {
 	if c.stopped && c.body != nil {
 		c.body.begun += l.now - c.body.held
 	}

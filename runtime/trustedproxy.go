@@ -11,10 +11,10 @@ import (
 	"fapws/runtime/route"
 )
 
-// front is what stands between a connection's client and us: a proxy that is
+// trustedProxy is what stands between a connection's client and us: a proxy that is
 // trusted, a path below which the application is seen. Most connections have
 // none, and theirs is nil.
-type front struct {
+type trustedProxy struct {
 	awaits  bool // a header of the PROXY protocol has to come first
 	trusted bool // the fields that proxies add are believed
 
@@ -38,8 +38,8 @@ func (cfg *Config) trusts(a netip.Addr) bool {
 	return false
 }
 
-// front decides about a connection from remote.
-func (cfg *Config) front(remote net.Addr) *front {
+// proxy decides about a connection from remote.
+func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 	trusted := cfg.ProxyUnix
 	if a, ok := remote.(*net.TCPAddr); ok {
 		trusted = cfg.trusts(a.AddrPort().Addr())
@@ -47,13 +47,13 @@ func (cfg *Config) front(remote net.Addr) *front {
 	if !trusted && cfg.RootPath == "" {
 		return nil
 	}
-	return &front{trusted: trusted, awaits: trusted && cfg.ProxyProtocol, root: cfg.RootPath}
+	return &trustedProxy{trusted: trusted, awaits: trusted && cfg.ProxyProtocol, root: cfg.RootPath}
 }
 
-// announced takes the header of the PROXY protocol from the front of what c
+// readProxyHeader takes the header of the PROXY protocol from the front of what c
 // has sent, and returns what follows. ok is false when there is no use in
 // going on now.
-func (l *loop) announced(c *conn, data []byte) (rest []byte, ok bool) {
+func (l *loop) readProxyHeader(c *conn, data []byte) (rest []byte, ok bool) {
 	buf := data
 	if len(c.in) > 0 {
 		l.keep(c, data)
@@ -71,7 +71,7 @@ func (l *loop) announced(c *conn, data []byte) (rest []byte, ok bool) {
 		l.close(c, "no PROXY header")
 		return nil, false
 	}
-	l.introduce(c, &h)
+	l.applyProxyHeader(c, &h)
 	if len(c.in) == 0 {
 		return data[n:], true
 	}
@@ -81,35 +81,35 @@ func (l *loop) announced(c *conn, data []byte) (rest []byte, ok bool) {
 	return nil, true
 }
 
-// introduce makes c the connection of whom its proxy has announced. Fields
+// applyProxyHeader makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
-func (l *loop) introduce(c *conn, h *listen.ProxyHeader) {
-	c.front.awaits = false
+func (l *loop) applyProxyHeader(c *conn, h *listen.ProxyHeader) {
+	c.proxy.awaits = false
 	switch h.Kind {
 	case listen.ProxyLocal:
 		return
 	case listen.ProxyAddresses:
 		c.remote, c.local = net.TCPAddrFromAddrPort(h.From), net.TCPAddrFromAddrPort(h.To)
-		c.front = l.cfg.front(c.remote)
+		c.proxy = l.cfg.proxy(c.remote)
 	case listen.ProxyUnix:
 		c.remote = &net.UnixAddr{Net: "unix"}
-		c.front.trusted = false
+		c.proxy.trusted = false
 	case listen.ProxyUnknown:
-		c.front.trusted = false
+		c.proxy.trusted = false
 	}
-	if c.front != nil {
-		c.front.awaits = false
+	if c.proxy != nil {
+		c.proxy.awaits = false
 	}
 	if l.debug >= 1 {
 		l.tracef("%s is announced by its proxy", c)
 	}
 }
 
-// believe works out, for a trusted proxy, who the client of a request is. A proxy mostly
+// applyForwarded works out, for a trusted proxy, who the client of a request is. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
-func (l *loop) believe(c *conn, req *http1.Request, head []byte) {
-	f := c.front
+func (l *loop) applyForwarded(c *conn, req *http1.Request, head []byte) {
+	f := c.proxy
 	if !f.trusted {
 		return
 	}
