@@ -70,7 +70,7 @@ func TestOrder(t *testing.T) {
 	readers.Wait()
 	close(stop)
 	guests.Wait()
-	eventually(t, "nothing is counted any more", func() bool { return s.loop.channels.inbox.bytes.Load() == 0 })
+	eventually(t, "nothing is counted any more", func() bool { return s.loop.channels.fanout.Waiting() == 0 })
 }
 
 // A burst that is much larger than what a subscriber may leave waiting is no reason to
@@ -79,7 +79,6 @@ func TestBurst(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.Buffer = 16 << 10
 	s := serve(t, cfg, newApp(false, listening))
-	s.do(func() { s.loop.channels.fanout.least = patience }) // what a busy machine may take to let them read
 	const events, size = 300, 4 << 10
 	var readers sync.WaitGroup
 	for range 4 {
@@ -91,7 +90,7 @@ func TestBurst(t *testing.T) {
 		s.publish(t, "news", strings.Repeat("x", size))
 	}
 	readers.Wait()
-	eventually(t, "nothing is counted any more", func() bool { return s.loop.channels.inbox.bytes.Load() == 0 })
+	eventually(t, "nothing is counted any more", func() bool { return s.loop.channels.fanout.Waiting() == 0 })
 }
 
 // takes reads so many events, which begin with the first one.
@@ -134,8 +133,11 @@ func TestSlowSubscriber(t *testing.T) {
 		t.Error(s.log)
 	}
 	s.do(func() {
-		if h := s.loop.channels; len(h.slowSubscribers) != 0 || h.fanout.young != 0 || h.hub.Of("news").Subscribers[0].queue != nil {
-			t.Errorf("%d slowSubscribers, %d of them young", len(h.slowSubscribers), h.fanout.young)
+		for p := range s.loop.channels.fanout.Lagging {
+			t.Errorf("%s is still behind", p)
+		}
+		if s.loop.channels.fanout.Of("news").Subscribers[0].queue != nil {
+			t.Error("the quick one still has a queue")
 		}
 	})
 }
@@ -150,7 +152,12 @@ func TestSubscriberTakesNothing(t *testing.T) {
 	s.awaitSubscribers(t, "news", 1)
 	eventually(t, "it has not taken everything", func() (behind bool) {
 		s.publish(t, "news", strings.Repeat("x", 8<<10))
-		s.do(func() { behind = len(s.loop.channels.slowSubscribers) > 0 || s.loop.channels.hub.Count("news") == 0 })
+		s.do(func() {
+			for range s.loop.channels.fanout.Lagging {
+				behind = true
+			}
+			behind = behind || s.loop.channels.fanout.Count("news") == 0
+		})
 		return behind
 	})
 	s.awaitSubscribers(t, "news", 0)

@@ -77,10 +77,10 @@ func TestManySubscribers(t *testing.T) {
 		}
 		s.publish(t, "news", "hello")
 		hello.ask([]byte("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"), buf, 1)
-		if s.loop.channels.inbox.bytes.Load() > 0 {
+		if s.loop.channels.fanout.Waiting() > 0 {
 			overtook++
 		}
-		eventually(t, "all have it", func() bool { return s.loop.channels.inbox.bytes.Load() == 0 })
+		eventually(t, "all have it", func() bool { return s.loop.channels.fanout.Waiting() == 0 })
 		sent += len(fmt.Sprintf("15\r\nid: e-%d\ndata: hello\n\n\r\n", i))
 	}
 	for _, c := range clients {

@@ -1,14 +1,11 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/pubsub"
 )
 
@@ -79,89 +76,78 @@ func (c *ChannelConfig) setDefaults() {
 	setDefault(&c.MaxEvent, 64<<10)
 }
 
-// channels is what the loop has to do with channels and subscribers. But for the
-// inbox it belongs to the loop.
+// channels serves the subscribers of server-sent events. It belongs to the loop.
 type channels struct {
 	l      *loop
 	cfg    *ChannelConfig
-	hub    *pubsub.Hub[*subscriber]
-	inbox  inbox
-	fanout fanout
+	fanout *pubsub.Fanout[*subscriber]
+	framed atomic.Pointer[eventFormat]
 
-	waker           *exchange.Waker // with descriptors of its own: who publishes may do so when the server has ended
-	live            int             // subscribers
-	joined          int             // and those that are to be one
-	addresses       map[netip.Addr]int32
-	next            uint64 // the number of the next subscriber
-	heartbeats      heartbeatSchedule
-	slowSubscribers map[*subscriber]struct{} // that have not taken everything
-	retry           *pubsub.Event            // the hint that a stream begins with
-	blamed          int                      // lines in the log since the last tick
-	stay            bool                     // retiring leaves subscribers alone
-	restored        pubsub.Decoder           // of ImportHistory
+	live       int // subscribers
+	joined     int // and those that are to be one
+	addresses  map[netip.Addr]int32
+	next       uint64 // the number of the next subscriber
+	heartbeats heartbeatSchedule
+	retry      *pubsub.Event  // what a stream begins with: how long clients wait before they reconnect
+	blamed     int            // lines in the log since the last tick
+	stay       bool           // retiring leaves subscribers alone
+	restored   pubsub.Decoder // of ImportHistory
 }
 
-// inbox is where events wait for the loop. Any goroutine may use it.
-type inbox struct {
-	mu     sync.Mutex
-	events []*pubsub.Event
-	seq    uint64 // of the last event that was numbered here
-	epoch  string
-	limit  int          // bytes of the largest event
-	bytes  atomic.Int64 // of events that have not been given to all subscribers
-	woken  atomic.Bool  // the loop has been told
+// eventFormat is what makes an event of a message. It does not change.
+type eventFormat struct {
+	epoch string
+	limit int // bytes of the largest event
 }
 
-// maxBacklog bounds what waits to be given to subscribers, in bytes.
-const maxBacklog = 16 << 20
+// sseBatch fits easily into what the kernel keeps for a subscriber.
+const sseBatch = 16 << 10
 
 // ErrBacklog is what publishing more gives while so many events wait to be sent.
-var ErrBacklog = errors.New("too many events wait to be sent")
+var ErrBacklog = pubsub.ErrBacklog
 
 func newChannels(l *loop) *channels {
-	return &channels{
-		l:               l,
-		cfg:             &l.cfg.Channels,
-		hub:             pubsub.NewHub[*subscriber](),
-		addresses:       map[netip.Addr]int32{},
-		slowSubscribers: map[*subscriber]struct{}{},
-		inbox:           inbox{epoch: pubsub.MakeEpoch(time.Now().UnixMilli())},
-		next:            firstSubscriber(),
-		fanout:          fanout{least: leastPatience},
+	h := &channels{
+		l:         l,
+		cfg:       &l.cfg.Channels,
+		addresses: map[netip.Addr]int32{},
+		next:      firstSubscriber(),
 	}
+	h.fanout = pubsub.NewFanout(pubsub.Options[*subscriber]{Give: h.send, Busy: l.busy, BatchBytes: sseBatch})
+	h.framed.Store(&eventFormat{epoch: pubsub.MakeEpoch(time.Now().UnixMilli())})
+	return h
 }
 
 // configure is called when the Config has changed.
 func (h *channels) configure() {
-	h.hub.Limit(pubsub.Limits{
+	h.fanout.Limit(pubsub.Limits{
 		Events: max(h.cfg.History, 0),
 		Bytes:  historyBytes,
 		Total:  historyTotal,
 		Age:    int64(historyAge),
 	})
-	h.inbox.mu.Lock()
-	h.inbox.limit = h.cfg.MaxEvent
-	if h.cfg.Epoch != "" {
-		h.inbox.epoch = h.cfg.Epoch
+	format := eventFormat{epoch: h.cfg.Epoch, limit: h.cfg.MaxEvent}
+	if format.epoch == "" {
+		format.epoch = h.framed.Load().epoch
 	}
-	h.inbox.mu.Unlock()
+	h.framed.Store(&format)
 	h.retry = pubsub.NewText(fmt.Sprintf("retry: %d\n\n", h.cfg.Retry.Milliseconds()))
 	h.stay = h.cfg.HandOver
 	h.heartbeats.configure(h.cfg.Heartbeat)
 }
 
-// Publish sends an event to all who listen to its channel, and returns its number.
-// It does not wait. The error is one line, about the message, or ErrBacklog. Any goroutine may
-// call it, also the loop's.
+// Publish sends an event to all subscribers of its channel, and returns its number.
+// It does not wait. The error is one line, about the message, or ErrBacklog. It is safe for concurrent use,
+// also on the loop.
 func (s *Server) Publish(m *pubsub.Message) (seq uint64, err error) {
-	return s.publish(m, 0)
+	return s.loop.channels.publish(m, 0)
 }
 
-// PublishNumbered is Publish for a server that is not alone: somebody else has given
+// PublishNumbered is Publish for a server that is not alone: another process has given
 // the event its number, which is at least 1. Numbers grow; an event with a number that is no larger than
 // that of one before has been sent already, and is not sent again.
 func (s *Server) PublishNumbered(seq uint64, m *pubsub.Message) error {
-	_, err := s.publish(m, seq)
+	_, err := s.loop.channels.publish(m, seq)
 	return err
 }
 
@@ -170,79 +156,36 @@ func (s *Server) CheckMessage(m *pubsub.Message) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	in := &s.loop.channels.inbox
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.checkSize(pubsub.NewEvent(m, 1<<63, in.epoch))
+	_, err := s.loop.channels.framed.Load().event(m, 1<<63)
+	return err
 }
 
-func (in *inbox) checkSize(e *pubsub.Event) error {
-	if size := len(e.Text()); size > in.limit {
-		return fmt.Errorf("an event has %d bytes, at most %d are allowed", size, in.limit)
+// event makes the event of a message that was checked.
+func (f *eventFormat) event(m *pubsub.Message, seq uint64) (*pubsub.Event, error) {
+	e := pubsub.NewEvent(m, seq, f.epoch)
+	if size := len(e.Text()); size > f.limit {
+		return nil, fmt.Errorf("an event has %d bytes, at most %d are allowed", size, f.limit)
 	}
-	return nil
+	return e, nil
 }
 
-func (s *Server) publish(m *pubsub.Message, seq uint64) (uint64, error) {
+func (h *channels) publish(m *pubsub.Message, seq uint64) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
 	}
-	in := &s.loop.channels.inbox
-	if in.bytes.Load() > maxBacklog {
-		return 0, ErrBacklog
-	}
-	in.mu.Lock()
-	if seq == 0 {
-		seq = in.seq + 1
-	} else if seq <= in.seq {
-		in.mu.Unlock()
-		return seq, nil
-	}
-	e := pubsub.NewEvent(m, seq, in.epoch)
-	if err := in.checkSize(e); err != nil {
-		in.mu.Unlock()
-		return 0, err
-	}
-	in.seq = seq
-	in.events = append(in.events, e)
-	in.bytes.Add(int64(len(e.Text())))
-	in.mu.Unlock()
-	if in.woken.CompareAndSwap(false, true) {
-		s.loop.channels.waker.Wake()
-	}
-	return seq, nil
+	return h.fanout.Publish(seq, func(seq uint64) (*pubsub.Event, error) { return h.framed.Load().event(m, seq) })
 }
 
-// take moves what has been published to the rings and to what is to be sent.
-func (h *channels) take() {
-	if !h.inbox.woken.Load() {
-		return
-	}
-	h.inbox.woken.Store(false) // before the events are taken: who publishes now wakes once more
-	h.inbox.mu.Lock()
-	events := h.inbox.events
-	h.inbox.events = nil
-	h.inbox.mu.Unlock()
-	now := h.now()
-	for _, e := range events {
-		if h.hub.Take(e, now) && h.hub.Of(e.Name) != nil {
-			h.fanout.backlog = append(h.fanout.backlog, e)
-		} else {
-			h.inbox.bytes.Add(-int64(len(e.Text())))
-		}
-	}
-}
-
-// woken is called when somebody has woken the loop.
-func (h *channels) woken() {
-	if h.inbox.woken.Load() || h.fanout.batch != nil || len(h.fanout.backlog) > 0 {
-		h.turn()
+// turn gives events to subscribers, if there are any to give.
+func (h *channels) turn() {
+	if h.fanout.Pending() {
+		h.fanout.Turn(h.now())
 	}
 }
 
 // ticked is called twice a second while there are connections.
 func (h *channels) ticked() {
-	h.hub.Expire(h.l.now)
+	h.fanout.Expire(h.l.now)
 	h.beat()
 	h.dropSlow()
 	if h.blamed > blameMost {
@@ -267,7 +210,7 @@ func (h *channels) now() int64 { return int64(time.Since(h.l.start)) }
 
 // heldUp forgives subscribers the time in which the loop was kept from them.
 func (h *channels) heldUp() {
-	for p := range h.slowSubscribers {
+	for p := range h.fanout.Lagging {
 		p.queue.stamp = h.l.now
 	}
 }
@@ -278,6 +221,6 @@ func (h *channels) counted(names []string) {
 		return
 	}
 	for _, name := range names {
-		h.cfg.Counted(name, h.hub.Count(name))
+		h.cfg.Counted(name, h.fanout.Count(name))
 	}
 }

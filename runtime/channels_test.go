@@ -133,7 +133,7 @@ func (s *testServer) publish(t testing.TB, name, data string) string {
 
 func (s *testServer) subscribers(name string) (n int) {
 	s.do(func() {
-		if c := s.loop.channels.hub.Of(name); c != nil {
+		if c := s.loop.channels.fanout.Of(name); c != nil {
 			for _, p := range c.Subscribers {
 				if p.state != subscriberJoining {
 					n++
@@ -239,7 +239,9 @@ func TestReplay(t *testing.T) {
 }
 
 // only returns the one subscriber of a channel. On the loop.
-func only(s *testServer, name string) *subscriber { return s.loop.channels.hub.Of(name).Subscribers[0] }
+func only(s *testServer, name string) *subscriber {
+	return s.loop.channels.fanout.Of(name).Subscribers[0]
+}
 
 // TestSubscriberBehindABody: what a handler says that knows nothing of events does not
 // become a part of the first one.

@@ -15,11 +15,14 @@ type poller struct {
 	buffer []byte // that connections are read into
 }
 
+// busy reports whether other work waits for the loop.
+func (l *loop) busy() bool { return l.events.Busy() }
+
 // endOfBatch passes on what a batch of events has brought.
 func (l *loop) endOfBatch(woken bool) {
 	l.flushBatch()
-	if woken {
-		l.channels.woken() // now that all others have had their turn
+	if woken { // now that all others have had their turn
+		l.channels.turn()
 	}
 }
 

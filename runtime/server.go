@@ -61,11 +61,13 @@ func (s *Server) begin() (err error) {
 		return err
 	}
 	l.wake.theirs.SendNow = l.sendNow
-	if l.channels.waker, err = l.wake.theirs.Duplicate(); err != nil {
+	waker, err := l.wake.theirs.Duplicate() // with descriptors of its own: a publisher may outlive the loop
+	if err != nil {
 		l.wake.close()
 		l.events.Close()
 		return err
 	}
+	l.channels.fanout.WakeBy(waker.Wake)
 	l.buffer = make([]byte, s.cfg.ReadBuffer)
 	l.accepting.keepReserve(l.wake.signals)
 	l.events.OnWake(l.woken)

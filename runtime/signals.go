@@ -41,7 +41,7 @@ func (l *loop) woken() {
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
-	l.channels.take()
+	l.channels.fanout.Take(l.channels.now())
 	l.submitted = true
 	l.flushBatch()
 }

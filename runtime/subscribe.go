@@ -55,7 +55,7 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 	}
 	q := &subscriber{
 		h: h, minor: x.minor, addr: addr, port: portOf(x.peer.Port), number: h.next,
-		seq: h.hub.Tip(), started: uint32(time.Now().Unix()), active: ticks(l.now),
+		position: pubsub.Position[*subscriber]{Seq: h.fanout.Tip()}, started: uint32(time.Now().Unix()), active: ticks(l.now),
 	}
 	h.next++
 	id, asks := fieldOf(p.Head.Request, lastEventID)
@@ -67,9 +67,9 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 	}
 	if asks {
 		now := h.now()
-		h.hub.Expire(now)
-		seq := h.hub.Position(names, id, h.inbox.epoch)
-		h.replay(q, seq, h.hub.Replay(names, seq, now))
+		h.fanout.Expire(now)
+		seq := h.fanout.Position(names, id, h.framed.Load().epoch)
+		h.replay(q, seq, h.fanout.Replay(names, seq, now))
 	}
 	h.join(q, names)
 	c.joining = q
@@ -80,7 +80,7 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 // full says why there may be no subscriber of that address, or "".
 func (h *channels) full(names []string, addr netip.Addr) string {
 	for _, name := range names {
-		if h.hub.Count(name) >= h.cfg.Subscribers {
+		if h.fanout.Count(name) >= h.cfg.Subscribers {
 			return "channel " + name + " has all the subscribers it may have"
 		}
 	}
@@ -96,16 +96,16 @@ func (h *channels) full(names []string, addr netip.Addr) string {
 
 // replay lets q, which has got all events up to number seq, begin with those.
 func (h *channels) replay(q *subscriber, seq uint64, events []*pubsub.Event) {
-	q.seq = max(q.seq, seq)
+	q.position.Seq = max(q.position.Seq, seq)
 	if len(events) > 0 {
 		q.queue = &queue{events: events, free: len(events), stamp: h.l.now}
-		q.seq = max(q.seq, events[len(events)-1].Seq)
+		q.position.Seq = max(q.position.Seq, events[len(events)-1].Seq)
 	}
 }
 
 // join makes q, which has no descriptor yet, a subscriber.
 func (h *channels) join(q *subscriber, names []string) {
-	h.hub.Join(q, names)
+	h.fanout.Join(q, names)
 	h.joined++
 	if q.addr.IsValid() {
 		h.addresses[addressKey(q.addr)]++
@@ -222,7 +222,7 @@ func (l *loop) promoteToSubscriber(c *conn) {
 	}
 	if h.cfg.Joined != nil {
 		client := q.client()
-		for _, name := range q.subs.Names() {
+		for _, name := range q.position.Names() {
 			h.cfg.Joined(name, client)
 		}
 	}

@@ -19,25 +19,24 @@ import (
 // is not a conn, which costs more than twice as much: it has nothing but this and a
 // descriptor that the loop watches. It belongs to the loop.
 type subscriber struct {
-	h       *channels
-	watch   eventloop.Watch // its descriptor; none: its connection is still a conn, which writes what the handler gave
-	minor   uint8           // HTTP/1.minor
-	state   subscriberState
-	input   uint16 // bytes the client has sent, which it should not
-	port    uint16
-	slot    int16  // of heartbeatSchedule
-	beat    int32  // its place there
-	active  int32  // ticks of loop.now when something was sent last
-	started uint32 // seconds since 1970
-	framed  uint32 // bytes of the response that are not its body
-	sent    int64  // bytes of the body
-	subs    pubsub.Subscriptions[*subscriber]
-	seq     uint64 // all events of its channels up to this one were given to it
-	addr    netip.Addr
-	queue   *queue // what it has not taken; nil: nothing
-	log     *logEntry
-	extra   *extra
-	number  uint64
+	h        *channels
+	watch    eventloop.Watch // its descriptor; none: its connection is still a conn, which writes what the handler gave
+	minor    uint8           // HTTP/1.minor
+	state    subscriberState
+	input    uint16 // bytes the client has sent, which it should not
+	port     uint16
+	slot     int16  // of heartbeatSchedule
+	beat     int32  // its place there
+	active   int32  // ticks of loop.now when something was sent last
+	started  uint32 // seconds since 1970
+	framed   uint32 // bytes of the response that are not its body
+	sent     int64  // bytes of the body
+	position pubsub.Position[*subscriber]
+	addr     netip.Addr
+	queue    *queue // what it has not taken; nil: nothing
+	log      *logEntry
+	extra    *extra
+	number   uint64
 }
 
 // extra is what most subscribers do not have.
@@ -56,15 +55,14 @@ const (
 // queue is what waits until a subscriber takes it. Events are shared by all.
 type queue struct {
 	events []*pubsub.Event
-	off    int    // bytes of events[0] that were taken
-	bytes  int    // of events of a batch, which are bounded
-	free   int    // how many in front are not: what it joined with
-	stamp  int64  // loop.now when it took something last
-	grace  uint32 // fanout.grace when it began to be waited for
+	off    int   // bytes of events[0] that were taken
+	bytes  int   // of events of a batch, which are bounded
+	free   int   // how many in front are not: what it joined with
+	stamp  int64 // loop.now when it took something last
 }
 
-// Subscriptions implements pubsub.Subscriber.
-func (p *subscriber) Subscriptions() *pubsub.Subscriptions[*subscriber] { return &p.subs }
+// Position implements pubsub.Subscriber.
+func (p *subscriber) Position() *pubsub.Position[*subscriber] { return &p.position }
 
 // firstSubscriber returns where the numbers of this process's subscribers begin.
 func firstSubscriber() uint64 { return uint64(os.Getpid())<<30 + 1 }
@@ -78,10 +76,7 @@ func (p *subscriber) Ready(r eventloop.Readiness) {
 	if r&eventloop.Writable != 0 && p.state != subscriberGone {
 		h.room(p)
 	}
-	if c := &h.fanout; len(c.backlog) > 0 && c.young == 0 && !c.turning {
-		c.turning = true
-		h.waker.Wake() // the next batch waits for no subscriber any more
-	}
+	h.fanout.Continue()
 }
 
 // maxSubscriberInput bounds what a subscriber may send; there is no use in any of it.
@@ -150,7 +145,7 @@ func addressKey(a netip.Addr) netip.Addr {
 
 // dropSlow drops subscribers that took nothing for too long.
 func (h *channels) dropSlow() {
-	for p := range h.slowSubscribers {
+	for p := range h.fanout.Lagging {
 		if h.l.now-p.queue.stamp > int64(h.l.cfg.WriteTimeout)+tickLength {
 			h.drop(p, "took nothing for "+h.l.cfg.WriteTimeout.String())
 		}
@@ -164,7 +159,7 @@ func (h *channels) drop(p *subscriber, why string) {
 		h.abandon(p) // its connection is ended when its turn comes: see promoteToSubscriber
 		return
 	}
-	h.blame(LevelInfo, p.String(), "a subscriber of "+p.subs.Names()[0]+" "+why+" and has been dropped")
+	h.blame(LevelInfo, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
 	resetOnClose(p.watch.Fd())
 	h.end(p, why)
 }
@@ -188,7 +183,7 @@ func (h *channels) end(p *subscriber, why string) {
 // detach makes the loop know nothing of p, whose descriptor it returns. tell: it has left.
 func (h *channels) detach(p *subscriber, tell bool) (fd int) {
 	if p.queue != nil {
-		h.caughtUp(p)
+		h.fanout.CaughtUp(p)
 		p.queue = nil
 	}
 	p.state = subscriberGone
@@ -203,8 +198,8 @@ func (h *channels) detach(p *subscriber, tell bool) (fd int) {
 
 // leave takes p out of its channels.
 func (h *channels) leave(p *subscriber, tell bool) {
-	names := p.subs.Names()
-	h.hub.Leave(p)
+	names := p.position.Names()
+	h.fanout.Leave(p)
 	h.joined--
 	if key := addressKey(p.addr); p.addr.IsValid() {
 		if h.addresses[key]--; h.addresses[key] <= 0 {
@@ -242,7 +237,7 @@ func (h *channels) finish(p *subscriber) {
 
 // finishAll ends all subscribers. What has been published is sent before.
 func (h *channels) finishAll() {
-	h.castAll()
+	h.fanout.Finish(h.now())
 	for p := range h.heartbeats.all {
 		h.finish(p)
 	}

@@ -137,21 +137,8 @@ func (h *channels) lag(p *subscriber) {
 	if p.state == subscriberIdle {
 		p.state = subscriberBehind
 	}
-	h.slowSubscribers[p] = struct{}{}
-	h.fanout.young++
-	p.queue.grace = h.fanout.grace
+	h.fanout.Lag(p)
 	_ = p.watch.WantRoom(true) // it cannot fail: the descriptor is watched
-}
-
-// caughtUp ends that, if p is behind.
-func (h *channels) caughtUp(p *subscriber) {
-	if _, behind := h.slowSubscribers[p]; !behind {
-		return
-	}
-	delete(h.slowSubscribers, p)
-	if p.queue.grace == h.fanout.grace && h.fanout.young > 0 {
-		h.fanout.young--
-	}
 }
 
 // room is called when the socket of p takes more.
@@ -181,7 +168,7 @@ func (h *channels) room(p *subscriber) {
 		q.events = rest
 		return
 	}
-	h.caughtUp(p)
+	h.fanout.CaughtUp(p)
 	p.queue = nil
 	if p.state == subscriberEnding {
 		h.end(p, "the stream has ended")

@@ -123,8 +123,8 @@ type detachedSubscriber struct {
 // export takes some subscribers out. more: there are others. late: who has not taken
 // everything is dropped.
 func (h *channels) export(late bool) (list []detachedSubscriber, more bool) {
-	h.take()
-	if !late && (h.fanout.batch != nil || len(h.fanout.backlog) > 0) {
+	h.fanout.Take(h.now())
+	if !late && h.fanout.Sending() {
 		return nil, true // what they have got is less to ask for
 	}
 	for p := range h.heartbeats.all {
@@ -153,7 +153,7 @@ func (h *channels) released() {
 func (h *channels) describe(p *subscriber) *SubscriberState {
 	c := p.client()
 	d := &SubscriberState{
-		Names: p.subs.Names(), Seq: p.seq, Minor: p.minor, Number: p.number,
+		Names: p.position.Names(), Seq: p.position.Seq, Minor: p.minor, Number: p.number,
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
 		Started: int64(p.started), Sent: p.sent, Framed: int64(p.framed),
 	}
@@ -233,7 +233,7 @@ func (h *channels) admit(d *SubscriberState, fd int) error {
 	addr, _ := netip.ParseAddr(d.Address)
 	q := &subscriber{
 		h: h, minor: d.Minor, addr: addr, port: d.Port, number: d.Number,
-		seq: d.Seq, started: uint32(d.Started), active: ticks(h.l.now), sent: d.Sent, framed: uint32(d.Framed),
+		position: pubsub.Position[*subscriber]{Seq: d.Seq}, started: uint32(d.Started), active: ticks(h.l.now), sent: d.Sent, framed: uint32(d.Framed),
 	}
 	if d.User != "" || d.LastEventID != "" {
 		q.extra = &extra{user: d.User, lastID: d.LastEventID}
@@ -246,7 +246,7 @@ func (h *channels) admit(d *SubscriberState, fd int) error {
 	}
 	h.l.connectionOpened()
 	h.l.accepting.clients++
-	h.replay(q, d.Seq, h.hub.Since(d.Names, d.Seq))
+	h.replay(q, d.Seq, h.fanout.Since(d.Names, d.Seq))
 	h.join(q, d.Names)
 	h.begin(q)
 	return nil
@@ -282,8 +282,8 @@ const historyPiece = 64 << 10
 func (s *Server) ExportHistory(give func(piece []byte) error) error {
 	var events []*pubsub.Event
 	s.do(func() {
-		s.loop.channels.take()
-		events = s.loop.channels.hub.Kept()
+		s.loop.channels.fanout.Take(s.loop.channels.now())
+		events = s.loop.channels.fanout.Kept()
 	})
 	for len(events) > 0 {
 		n, size := 0, 0
@@ -311,7 +311,7 @@ func (s *Server) ImportHistory(piece []byte) (err error) {
 		var events []*pubsub.Event
 		events, err = h.restored.Decode(piece)
 		for _, e := range events {
-			h.hub.Restore(e, h.now())
+			h.fanout.Restore(e, h.now())
 		}
 	})
 	return err
@@ -323,7 +323,7 @@ func (s *Server) ImportHistory(piece []byte) (err error) {
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		h := s.loop.channels
-		h.hub.Hold(h.now() + int64(d))
+		h.fanout.Hold(h.now() + int64(d))
 	})
 }
 
@@ -331,7 +331,7 @@ func (s *Server) HoldHistory(d time.Duration) {
 func (s *Server) SubscriberCounts() map[string]int {
 	counts := map[string]int{}
 	s.do(func() {
-		s.loop.channels.hub.Channels(func(c *pubsub.Channel[*subscriber]) { counts[c.Name] = len(c.Subscribers) })
+		s.loop.channels.fanout.Channels(func(c *pubsub.Channel[*subscriber]) { counts[c.Name] = len(c.Subscribers) })
 	})
 	return counts
 }

@@ -54,15 +54,17 @@ func checkWord(what, word string) error {
 	return nil
 }
 
-// Event is a numbered Message as it is written to subscribers. It does not change;
-// any goroutine may use it.
+// Event is a numbered Message as it is written to subscribers. It does not change, except
+// for Variant; any goroutine may use it.
 type Event struct {
-	Seq  uint64 // numbers grow over all channels
-	Name string
-	ID   string
+	Seq    uint64 // numbers grow over all channels
+	Name   string
+	ID     string
+	Binary bool // of NewFrame: the text is not UTF-8
 
-	wire       []byte // with the framing of a chunk
+	wire       []byte // with the framing of a chunk, or of a WebSocket's message
 	start, end int    // of the text in it
+	variants   []variant
 
 	at         int64  // when it was kept, nanoseconds
 	in         *ring  // that keeps it, or nil
@@ -116,6 +118,32 @@ func NewText(text string) *Event {
 // NewBytes returns what is written to HTTP/1.1 subscribers as it is, and not at all
 // to others.
 func NewBytes(wire string) *Event { return &Event{wire: []byte(wire)} }
+
+// NewFrame returns a message for WebSockets: wire is its frame, of which the first header bytes are not the message.
+func NewFrame(name string, seq uint64, wire []byte, header int, binary bool) *Event {
+	return &Event{Seq: seq, Name: name, Binary: binary, wire: wire, start: header, end: len(wire)}
+}
+
+// variant is an event in another form.
+type variant struct {
+	key  uint8
+	wire []byte
+}
+
+// Variant returns the event in the form of that key, which make makes once for all subscribers. It must be called on the loop.
+func (e *Event) Variant(key uint8, make func(text []byte) []byte) []byte {
+	for i := range e.variants {
+		if e.variants[i].key == key {
+			return e.variants[i].wire
+		}
+	}
+	wire := make(e.Text())
+	e.variants = append(e.variants, variant{key, wire})
+	return wire
+}
+
+// size is what an event counts for while it waits, in bytes.
+func (e *Event) size() int { return e.end - e.start }
 
 // frame makes text a chunk (RFC 9112 §7.1), which is the text too.
 func (e *Event) frame(text []byte) {

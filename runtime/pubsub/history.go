@@ -25,7 +25,8 @@ type history struct {
 	rings       map[string]*ring
 	first, last *Event // of all, by Seq
 	bytes       int
-	hold        int64 // nothing is forgotten before, but for limits.Total
+	hold        int64  // nothing is forgotten before, but for limits.Total
+	lost        uint64 // the number of the last event that was forgotten in spite of it
 }
 
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
@@ -88,6 +89,9 @@ func (h *history) trim(r *ring, now int64) {
 		}
 	}
 	for h.first != nil && h.bytes > h.limits.Total {
+		if now < h.hold {
+			h.lost = max(h.lost, h.first.Seq)
+		}
 		h.forget(h.first)
 	}
 }

@@ -6,85 +6,124 @@ import (
 	"strings"
 )
 
-// Subscriber is what a Hub knows of a subscriber: where it keeps its subs.
-type Subscriber[L any] interface{ Subscriptions() *Subscriptions[L] }
+// Subscriber is what a Hub knows of a subscriber: its Position.
+type Subscriber[S any] interface {
+	comparable
+	Position() *Position[S]
+}
 
-// Subscriptions are the channels that a subscriber is of. The zero value is of none.
-type Subscriptions[L any] []subscription[L]
+// Position is where a subscriber stands: its channels, and how far it has got. The zero value has joined no channel.
+type Position[S any] struct {
+	subs []subscription[S]
+	Seq  uint64 // the subscriber was given all events of its channels up to this one
+}
 
-type subscription[L any] struct {
-	of *Channel[L]
+type subscription[S any] struct {
+	of *Channel[S]
 	at int32 // its place in the Channel's subscribers
 }
 
 // Channel is a channel with subscribers.
-type Channel[L any] struct {
+type Channel[S any] struct {
 	Name        string
-	Subscribers []L // who joins is the last one; who leaves is replaced by the last one
+	Subscribers []S // one that joins is the last one; one that leaves is replaced by the last one
 }
 
-// Hub is all channels: who listens to them, and what is kept of their events.
-type Hub[L Subscriber[L]] struct {
+// Hub is all channels: their subscribers, and what is kept of their events.
+type Hub[S Subscriber[S]] struct {
 	history
-	channels map[string]*Channel[L]
+	channels map[string]*Channel[S]
 	tip      uint64
 }
 
 // NewHub returns a Hub that has no limits yet: see Limit.
-func NewHub[L Subscriber[L]]() *Hub[L] {
-	return &Hub[L]{channels: map[string]*Channel[L]{}, history: history{rings: map[string]*ring{}}}
+func NewHub[S Subscriber[S]]() *Hub[S] {
+	return &Hub[S]{channels: map[string]*Channel[S]{}, history: history{rings: map[string]*ring{}}}
 }
 
 // Limit sets what is kept of events.
-func (h *Hub[L]) Limit(limits Limits) { h.limits = limits }
+func (h *Hub[S]) Limit(limits Limits) { h.limits = limits }
 
-// Join makes l a subscriber of the channels of that name, each of which it names
+// Join makes s a subscriber of the channels of that name, each of which it names
 // once. It has not joined before.
-func (h *Hub[L]) Join(l L, names []string) {
-	subs := make(Subscriptions[L], len(names))
-	for i, name := range names {
-		c := h.channels[name]
-		if c == nil {
-			name = strings.Clone(name) // not what it may be a part of
-			c = &Channel[L]{Name: name}
-			h.channels[name] = c
-		}
-		subs[i] = subscription[L]{c, int32(len(c.Subscribers))}
-		c.Subscribers = append(c.Subscribers, l)
+func (h *Hub[S]) Join(s S, names []string) {
+	p := s.Position()
+	p.subs = make([]subscription[S], 0, len(names))
+	for _, name := range names {
+		h.add(s, p, name)
 	}
-	*l.Subscriptions() = subs
 }
 
-// Leave takes l out of its channels.
-func (h *Hub[L]) Leave(l L) {
-	for _, s := range *l.Subscriptions() {
-		c := s.of
-		end := len(c.Subscribers) - 1
-		moved := c.Subscribers[end]
-		c.Subscribers[s.at] = moved
-		for i, other := range *moved.Subscriptions() {
-			if other.of == c {
-				(*moved.Subscriptions())[i].at = s.at
-			}
-		}
-		var none L
-		c.Subscribers[end] = none
-		c.Subscribers = c.Subscribers[:end]
-		switch {
-		case end == 0:
-			delete(h.channels, c.Name)
-		case cap(c.Subscribers) > 64 && end < cap(c.Subscribers)/4:
-			c.Subscribers = append(make([]L, 0, end*2), c.Subscribers...)
-		}
+// Add makes s a subscriber of one more channel; false: it is one already.
+func (h *Hub[S]) Add(s S, name string) bool {
+	p := s.Position()
+	if p.In(name) {
+		return false
 	}
-	*l.Subscriptions() = nil
+	h.add(s, p, name)
+	return true
 }
 
-// Of returns the channel of that name, or nil if nobody listens to it.
-func (h *Hub[L]) Of(name string) *Channel[L] { return h.channels[name] }
+func (h *Hub[S]) add(s S, p *Position[S], name string) {
+	c := h.channels[name]
+	if c == nil {
+		name = strings.Clone(name) // not what it may be a part of
+		c = &Channel[S]{Name: name}
+		h.channels[name] = c
+	}
+	p.subs = append(p.subs, subscription[S]{c, int32(len(c.Subscribers))})
+	c.Subscribers = append(c.Subscribers, s)
+}
 
-// Count returns how many listen to a channel.
-func (h *Hub[L]) Count(name string) int {
+// Leave takes s out of all its channels.
+func (h *Hub[S]) Leave(s S) {
+	p := s.Position()
+	for _, sub := range p.subs {
+		h.vacate(sub)
+	}
+	p.subs = nil
+}
+
+// Remove takes s out of one channel; false: it is not a subscriber of it.
+func (h *Hub[S]) Remove(s S, name string) bool {
+	p := s.Position()
+	for i, sub := range p.subs {
+		if sub.of.Name == name {
+			h.vacate(sub)
+			p.subs = slices.Delete(p.subs, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// vacate takes one subscriber out of a channel.
+func (h *Hub[S]) vacate(sub subscription[S]) {
+	c := sub.of
+	end := len(c.Subscribers) - 1
+	moved := c.Subscribers[end]
+	c.Subscribers[sub.at] = moved
+	for i, other := range moved.Position().subs {
+		if other.of == c {
+			moved.Position().subs[i].at = sub.at
+		}
+	}
+	var none S
+	c.Subscribers[end] = none
+	c.Subscribers = c.Subscribers[:end]
+	switch {
+	case end == 0:
+		delete(h.channels, c.Name)
+	case cap(c.Subscribers) > 64 && end < cap(c.Subscribers)/4:
+		c.Subscribers = append(make([]S, 0, end*2), c.Subscribers...)
+	}
+}
+
+// Of returns the channel of that name, or nil if it has no subscribers.
+func (h *Hub[S]) Of(name string) *Channel[S] { return h.channels[name] }
+
+// Count returns the number of subscribers of a channel.
+func (h *Hub[S]) Count(name string) int {
 	if c := h.channels[name]; c != nil {
 		return len(c.Subscribers)
 	}
@@ -92,25 +131,25 @@ func (h *Hub[L]) Count(name string) int {
 }
 
 // Channels calls f for each channel with subscribers.
-func (h *Hub[L]) Channels(f func(*Channel[L])) {
+func (h *Hub[S]) Channels(f func(*Channel[S])) {
 	for _, c := range h.channels {
 		f(c)
 	}
 }
 
-// Names returns the names of the channels of s.
-func (s Subscriptions[L]) Names() []string {
-	names := make([]string, len(s))
-	for i := range s {
-		names[i] = s[i].of.Name
+// Names returns the names of its channels.
+func (p *Position[S]) Names() []string {
+	names := make([]string, len(p.subs))
+	for i := range p.subs {
+		names[i] = p.subs[i].of.Name
 	}
 	return names
 }
 
-// In says whether s has a subscription in the channel of that name.
-func (s Subscriptions[L]) In(name string) bool {
-	for i := range s {
-		if s[i].of.Name == name {
+// In reports whether the subscriber is one of the channel of that name.
+func (p *Position[S]) In(name string) bool {
+	for i := range p.subs {
+		if p.subs[i].of.Name == name {
 			return true
 		}
 	}
@@ -118,11 +157,11 @@ func (s Subscriptions[L]) In(name string) bool {
 }
 
 // Tip is the number of the last event that was taken.
-func (h *Hub[L]) Tip() uint64 { return h.tip }
+func (h *Hub[S]) Tip() uint64 { return h.tip }
 
 // Take keeps a new event. It returns false if one of that number or a later one
 // has been taken: then it is no new one. now is in nanoseconds, from anywhere.
-func (h *Hub[L]) Take(e *Event, now int64) bool {
+func (h *Hub[S]) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false
 	}
@@ -133,28 +172,31 @@ func (h *Hub[L]) Take(e *Event, now int64) bool {
 
 // Restore keeps an event of which another process has been told. It is none that
 // subscribers have not been told of: Take may still come with it.
-func (h *Hub[L]) Restore(e *Event, now int64) { h.keep(e, now) }
+func (h *Hub[S]) Restore(e *Event, now int64) { h.keep(e, now) }
 
 // Hold lets nothing be forgotten until then, except what is beyond Limits.Total.
-func (h *Hub[L]) Hold(until int64) { h.hold = max(h.hold, until) }
+func (h *Hub[S]) Hold(until int64) { h.hold = max(h.hold, until) }
+
+// Complete reports whether Since returns all events behind number after, if Hold was called before they were taken.
+func (h *Hub[S]) Complete(after uint64) bool { return after >= h.lost }
 
 // Expire forgets what is too old. It is to be called now and then.
-func (h *Hub[L]) Expire(now int64) { h.expire(now) }
+func (h *Hub[S]) Expire(now int64) { h.expire(now) }
 
 // Since returns all that is kept of events behind number after in the channels of
 // that name, by their numbers. While Hold lasts this is more than the limits of a channel.
-func (h *Hub[L]) Since(names []string, after uint64) []*Event {
+func (h *Hub[S]) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) *Event { return nil })
 }
 
 // Replay is Since within the limits of each channel, also while Hold lasts. now is as for Take.
-func (h *Hub[L]) Replay(names []string, after uint64, now int64) []*Event {
+func (h *Hub[S]) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) *Event { return h.beyond(r, now) })
 }
 
 // since collects the events of each channel behind number after and behind the event that
 // end returns.
-func (h *Hub[L]) since(names []string, after uint64, end func(*ring) *Event) (events []*Event) {
+func (h *Hub[S]) since(names []string, after uint64, end func(*ring) *Event) (events []*Event) {
 	for _, name := range names {
 		r := h.rings[name]
 		if r == nil {
@@ -178,7 +220,7 @@ func (h *Hub[L]) since(names []string, after uint64, end func(*ring) *Event) (ev
 //
 // The number of an id of this server may be ahead of Tip, by maxAhead: another process was
 // quicker. One that is further ahead is made up: no event up to it would be sent.
-func (h *Hub[L]) Position(names []string, id, epoch string) (seq uint64) {
+func (h *Hub[S]) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
 			for e := r.newst; e != nil && e.Seq > seq; e = e.older {
@@ -206,7 +248,7 @@ func (h *Hub[L]) Position(names []string, id, epoch string) (seq uint64) {
 const maxAhead = 1 << 20
 
 // Kept returns all events that are kept, by their numbers.
-func (h *Hub[L]) Kept() (events []*Event) {
+func (h *Hub[S]) Kept() (events []*Event) {
 	for e := h.first; e != nil; e = e.next {
 		events = append(events, e)
 	}

@@ -86,11 +86,11 @@ func TestIDs(t *testing.T) {
 
 // ear is a subscriber.
 type ear struct {
-	id   int
-	subs Subscriptions[*ear]
+	id       int
+	position Position[*ear]
 }
 
-func (e *ear) Subscriptions() *Subscriptions[*ear] { return &e.subs }
+func (e *ear) Position() *Position[*ear] { return &e.position }
 
 func newTestHub(limits Limits) *Hub[*ear] {
 	h := NewHub[*ear]()
@@ -120,7 +120,7 @@ func TestSubscriptions(t *testing.T) {
 		}
 		subs := 0
 		for _, e := range in {
-			for _, s := range e.subs {
+			for _, s := range e.position.subs {
 				if s.of.Subscribers[s.at] != e || h.Of(s.of.Name) != s.of {
 					t.Fatalf("after %d: a subscription that is another's", i)
 				}

@@ -1,0 +1,206 @@
+package pubsub
+
+import "time"
+
+// Fanout gives events to subscribers: a batch of events at a time, and to a slice of their
+// subscribers in each turn of the loop, which ends as soon as the loop has other work: a page does not
+// wait for ten thousand subscribers. All subscribers of a batch get all of it before the next one begins: so a
+// subscriber of several channels gets events in the order of their numbers, and its Position
+// says exactly what it has got.
+//
+// Its methods must be called on the loop, except for Publish and Waiting.
+type Fanout[S Subscriber[S]] struct {
+	*Hub[S]
+	inbox inbox
+	o     Options[S]
+	wake  func()
+
+	backlog []*Event // in no batch yet
+	batch   []*Event
+	begun   time.Time  // when the batch began
+	groups  []group[S] // of the batch, by channels
+	at      int        // the group that is being done
+	left    int        // subscribers of it that are left: those in front
+	mine    []*Event   // scratch: the events of one subscriber
+	turning bool       // the loop will call Turn again
+	pacer[S]
+}
+
+// Options say how a Fanout works.
+type Options[S any] struct {
+	// Give gives events to a subscriber, at least one. It may end that subscriber, and no other. The slice is valid until it returns.
+	Give func(s S, events []*Event)
+
+	// Busy reports whether the loop has other work.
+	Busy func() bool
+
+	// BatchBytes bounds the bytes of a batch, unless it has one event. It should be less than the
+	// kernel keeps for a connection, so that a client that reads at once is never taken for slow.
+	BatchBytes int
+}
+
+type group[S any] struct {
+	of     *Channel[S]
+	events []*Event
+}
+
+const (
+	batchEvents = 64
+
+	// sliceMost and sliceTime bound a turn of the loop. After
+	// sliceLeast, Turn asks whether the loop is busy, and again after each sliceLeast
+	// more; a batch takes one more for each sliceAge that it is old, or on a
+	// busy server it would never end. To ask costs a sixteenth of sending.
+	sliceMost  = 256
+	sliceTime  = 500 * time.Microsecond
+	sliceLeast = 4
+	sliceAge   = 10 * time.Millisecond
+)
+
+// NewFanout returns a Fanout without subscribers.
+func NewFanout[S Subscriber[S]](o Options[S]) *Fanout[S] {
+	f := &Fanout[S]{Hub: NewHub[S](), o: o}
+	f.pacer.init()
+	return f
+}
+
+// WakeBy sets what makes the loop call Turn soon. It is called once, before the first event is published. wake has to be safe for concurrent use.
+func (f *Fanout[S]) WakeBy(wake func()) { f.wake = wake }
+
+// Pending reports whether Turn has something to do.
+func (f *Fanout[S]) Pending() bool {
+	return f.inbox.called.Load() || f.Sending()
+}
+
+// Sending reports whether events that were taken have not been given to all subscribers.
+func (f *Fanout[S]) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
+
+// Turn does a slice of the work, and has the loop come back
+// for more when it has looked after all others. now is as for Take.
+func (f *Fanout[S]) Turn(now int64) {
+	f.Take(now)
+	f.turning = false
+	clock := time.Now()
+	least := sliceLeast
+	if f.batch != nil {
+		least = min(sliceLeast+int(clock.Sub(f.begun)/sliceAge), sliceMost)
+	}
+	if f.step(clock.Add(sliceTime), least, sliceMost) {
+		f.turning = true
+		f.wake()
+	}
+}
+
+// Finish gives everything to all subscribers at once.
+func (f *Fanout[S]) Finish(now int64) {
+	f.Take(now)
+	for f.Sending() {
+		f.giveUp()
+		f.step(time.Now().Add(time.Hour), 1<<30, 1<<30)
+	}
+}
+
+// step gives events to at most so many subscribers, and after the least to no more
+// if the loop has other work. more: it has not done everything that can be done now.
+func (f *Fanout[S]) step(until time.Time, least, most int) (more bool) {
+	for n := 0; n < most; n++ {
+		if f.batch == nil {
+			if !f.nextBatch() {
+				return false
+			}
+			if f.batch == nil {
+				continue // its channels have no subscribers any more
+			}
+		}
+		if n >= least && n%sliceLeast == 0 && f.o.Busy() || n%16 == 15 && time.Now().After(until) {
+			return true
+		}
+		g := &f.groups[f.at]
+		// From the last one down: one that leaves meanwhile is replaced by one that has
+		// had its turn, and one that joins comes behind, with nothing to get.
+		f.left = min(f.left, len(g.of.Subscribers)) - 1
+		if f.left < 0 {
+			f.nextGroup()
+			continue
+		}
+		f.give(g.of.Subscribers[f.left], g)
+	}
+	return true
+}
+
+// nextGroup goes on with the next channel of the batch, if there is one.
+func (f *Fanout[S]) nextGroup() {
+	if f.at++; f.at < len(f.groups) {
+		f.left = len(f.groups[f.at].of.Subscribers)
+		return
+	}
+	for _, e := range f.batch {
+		f.inbox.bytes.Add(-int64(e.size()))
+	}
+	clear(f.groups)
+	clear(f.mine)
+	f.batch, f.groups, f.mine = nil, f.groups[:0], f.mine[:0]
+}
+
+// nextBatch begins the next batch, unless there is none or it waits for subscribers.
+func (f *Fanout[S]) nextBatch() bool {
+	if len(f.backlog) == 0 || f.waits(f.wake) {
+		return false
+	}
+	n, bytes := 0, 0
+	for n < len(f.backlog) && n < batchEvents && (n == 0 || bytes+f.backlog[n].size() <= f.o.BatchBytes) {
+		bytes += f.backlog[n].size()
+		n++
+	}
+	f.batch, f.backlog = f.backlog[:n:n], f.backlog[n:]
+	if len(f.backlog) == 0 {
+		f.backlog = nil
+	}
+	for _, e := range f.batch {
+		f.sort(e)
+	}
+	if len(f.groups) == 0 {
+		f.at = -1
+		f.nextGroup() // all have left
+		return true
+	}
+	f.at, f.left = 0, len(f.groups[0].of.Subscribers)
+	f.begun = time.Now()
+	return true
+}
+
+// sort puts an event to the others of its channel.
+func (f *Fanout[S]) sort(e *Event) {
+	for i := range f.groups {
+		if g := &f.groups[i]; g.of.Name == e.Name {
+			g.events = append(g.events, e)
+			return
+		}
+	}
+	if of := f.Of(e.Name); of != nil {
+		f.groups = append(f.groups, group[S]{of, []*Event{e}})
+	}
+}
+
+// give gives s its events of the batch.
+func (f *Fanout[S]) give(s S, g *group[S]) {
+	p := s.Position()
+	last := f.batch[len(f.batch)-1].Seq
+	if p.Seq >= last {
+		return // it joined after them, or has had its turn as one of another channel
+	}
+	mine := g.events
+	if len(p.subs) > 1 || p.Seq >= mine[0].Seq {
+		f.mine = f.mine[:0]
+		for _, e := range f.batch {
+			if e.Seq > p.Seq && p.In(e.Name) {
+				f.mine = append(f.mine, e)
+			}
+		}
+		mine = f.mine
+	}
+	p.Seq = last
+	if len(mine) > 0 {
+		f.o.Give(s, mine)
+	}
+}
