@@ -14,15 +14,12 @@ type expiries struct{ to *[]string }
 
 func (v *expiries) fromText(s string) error {
 	list := texts{v.to}
-	if err := list.fromText(s); err != nil {
-		return err
-	}
-	for _, one := range *v.to {
+	return list.fromTexts(s, func(one string) error {
 		if pattern, age, _ := strings.Cut(one, "="); pattern == "" || age == "" {
 			return fmt.Errorf("a pattern, =, and a time, such as *.css=30d or *=no-cache; not %s", shorten(one))
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (v *expiries) fromScript(any) error { return errors.New("given as a flag") }

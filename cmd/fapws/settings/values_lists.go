@@ -67,11 +67,19 @@ func (v *choice) String() string { return *v.to }
 type texts struct{ to *[]string }
 
 func (v *texts) fromText(s string) error {
+	return v.fromTexts(s, func(string) error { return nil })
+}
+
+// fromTexts takes a list only if check takes each text of it.
+func (v *texts) fromTexts(s string, check func(one string) error) error {
 	var list []string
 	for one := range strings.SplitSeq(s, ",") {
 		one = strings.TrimSpace(one)
 		if one == "" || strings.ContainsRune(one, 0) {
 			return errors.New("names separated by commas, none of them empty")
+		}
+		if err := check(one); err != nil {
+			return err
 		}
 		list = append(list, one)
 	}
@@ -113,16 +121,13 @@ type mappings struct{ to *[]string }
 
 func (v *mappings) fromText(s string) error {
 	list := texts{v.to}
-	if err := list.fromText(s); err != nil {
-		return err
-	}
-	for _, one := range *v.to {
+	return list.fromTexts(s, func(one string) error {
 		prefix, folder, ok := strings.Cut(one, "=")
 		if !ok || !strings.HasPrefix(prefix, "/") || !http1.IsCanonicalPrefix(prefix) || folder == "" {
 			return fmt.Errorf("PREFIX=DIR, such as /private/=/srv/files; not %s", shorten(one))
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (v *mappings) fromScript(x any) error {

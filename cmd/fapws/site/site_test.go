@@ -150,6 +150,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add("[[host]]\nname = ['a.lan', '*.b']\nroot = '.'\nautoindex = true\nexpires = ['*=1h']\nerror-page = { 404 = '/x' }\nheaders = { A = 'b' }\n" +
 		"allow = 'all'\ndeny = ['::1']\nauth = { realm = 'x', users = 'y' }\ncache = { ttl = '1s', stale = 2, vary = ['A'], query = true, status = [200] }\n")
 	f.Add("[[host]]\n[[host.route]]\nprefix = '/'\nmatch = '*.php'\nphp = 'php-cgi'\n[[host.route]]\nredirect = '/x'\nstatus = 301\n[[host.route]]\nproxy = 'http://a'\nmethods = ['GET']")
+	f.Add("static = ['no-slash=.', 'x=none']")
 	f.Add("[[host]]\n[[host.route]]\ncgi = true\n[[host.route]]\nfastcgi = 'unix:/x'\n[[host.route]]\nssi = true\nfiles = '.'\n[[host.route]]\nrewrite = '/a$1'\ncache = '60s'\ntimeout = 1.5")
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
