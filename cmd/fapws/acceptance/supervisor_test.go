@@ -442,6 +442,7 @@ func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
 		}
 		eventually(t, "the worker has ended", func() bool { return !alive(pid) })
 	}
+	s.ended()
 }
 
 // USR1 opens the access log anew, in every process.
