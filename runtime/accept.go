@@ -12,11 +12,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/netio"
-
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
+	"fapws/runtime/netio"
+	"fapws/runtime/system"
 )
 
 const (
@@ -136,7 +136,7 @@ func (l *loop) accept(d *acceptor) {
 		if l.leavesToOthers() {
 			return // balance calls acceptMore
 		}
-		fd, remote, err := unix.Accept4(d.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, remote, err := system.Accept(d.fd)
 		switch err {
 		case nil:
 			a.starved = time.Time{}
@@ -237,7 +237,7 @@ func (l *loop) rejectQueued(d *acceptor) {
 	a.closeReserve()
 	var request [4 << 10]byte
 	for range rejectedInARow {
-		fd, _, err := unix.Accept4(d.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, _, err := system.Accept(d.fd)
 		if err != nil {
 			break
 		}

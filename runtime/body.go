@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,7 +48,7 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 			b.buf = append(b.buf, data...) // never by what the client announced
 			return nil
 		}
-		if b.spool, err = openSpool(cfg.SpoolDir); err != nil {
+		if b.spool, err = system.UnnamedFile(cfg.SpoolDir); err != nil {
 			return err
 		}
 		if err = writeAll(b.spool, b.buf); err != nil {

@@ -10,6 +10,8 @@ import (
 	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // instant is an application that costs nothing: it answers on the loop, always
@@ -56,7 +58,7 @@ type rawClient struct {
 
 func dialRaw(t testing.TB, addr string) rawClient {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := system.Socket(unix.AF_INET)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"fapws/runtime/netio"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // wake is how others get the loop out of its sleep, and the end of a socketpair by which the application's
@@ -21,7 +23,7 @@ type wake struct {
 
 // open makes the socketpair.
 func (w *wake) open(l *loop) error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.SocketpairNonblock()
 	if err != nil {
 		return fmt.Errorf("socketpair: %w", err)
 	}

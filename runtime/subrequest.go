@@ -18,6 +18,8 @@ import (
 	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // subrequestConn is what the loop knows of a connection of the server to itself, by
@@ -122,7 +124,7 @@ func (a *subrequestClient) exchange(request []byte) (*exchange.Answer, error) {
 
 // connect makes a connection to the server's loop.
 func (a *subrequestClient) connect() error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.SocketpairNonblock()
 	if err != nil {
 		return fmt.Errorf("socketpair: %w", err)
 	}

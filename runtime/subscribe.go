@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/listen"
 	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
@@ -240,7 +241,7 @@ func (h *channels) adopt(q *subscriber, fd int) error {
 	// What the kernel keeps for a subscriber is bounded, too. Both fail for unix
 	// sockets or are of no use there.
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, h.cfg.Buffer)
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(min(h.goneAfter(), maxGone).Milliseconds()))
+	listen.GiveUpAfter(fd, min(h.goneAfter(), maxGone))
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	return nil
 }

@@ -196,7 +196,7 @@ func (t *transfer) abort() {
 // flags are those of send(2) for its bytes.
 func (it *item) flags() uintptr {
 	if it.more {
-		return unix.MSG_MORE
+		return sendMore
 	}
 	return 0
 }

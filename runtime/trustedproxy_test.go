@@ -15,6 +15,8 @@ import (
 	"fapws/runtime/exchange"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // seen is what the application saw of a request.
@@ -296,7 +298,7 @@ func TestTrustedProxiesDoNotAllocate(t *testing.T) {
 // A connection that the process makes to itself has no proxy before it.
 func TestEnrolledNeedNoProxyHeader(t *testing.T) {
 	s := serve(t, Config{ProxyUnix: true, ProxyProtocol: true}, newApp(true, demo))
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"fapws/runtime/system"
 )
 
 // apacheAtom returns the atom of a letter and what stands in braces before it
@@ -85,9 +85,9 @@ var withArgument = map[string]atom{
 	"plocal":     plain(func(e *Entry) string { return e.LocalPort }),
 	"premote":    plain(func(e *Entry) string { return e.Port }),
 	"Ppid":       plain(func(*Entry) string { return pid }),
-	"Ptid":       number(func(*Entry) int64 { return int64(unix.Gettid()) }),
+	"Ptid":       number(func(*Entry) int64 { return int64(system.ThreadID()) }),
 	"Phextid": func(dst []byte, _ *Entry, _ *writer, _ bool) ([]byte, bool) {
-		return strconv.AppendInt(dst, int64(unix.Gettid()), 16), true
+		return strconv.AppendInt(dst, int64(system.ThreadID()), 16), true
 	},
 	"Ts":  number(func(e *Entry) int64 { return int64(e.Duration / time.Second) }),
 	"Tms": number(func(e *Entry) int64 { return e.Duration.Milliseconds() }),

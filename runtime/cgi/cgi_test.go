@@ -383,9 +383,7 @@ func TestManyAtOnce(t *testing.T) {
 			t.Fatalf("%d at once", n)
 		}
 	}
-	backendtest.Eventually(t, "no child is left", func() bool {
-		return unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil) == unix.ECHILD
-	})
+	backendtest.Eventually(t, "no child is left", childless)
 }
 
 func TestBusy(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"fapws/runtime/spawn"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 const (
@@ -75,8 +77,8 @@ func start(argv, env []string, dir string, r *backend.Request) (p *process, err 
 // pipe returns a pipe whose reading end, ours, can have deadlines. The program's
 // end blocks, as programs expect.
 func pipe() (ours, theirs *os.File, err error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+	fds, err := system.Pipe()
+	if err != nil {
 		return nil, nil, fmt.Errorf("pipe: %w", err)
 	}
 	if err := unix.SetNonblock(fds[0], true); err != nil {
@@ -97,7 +99,7 @@ func input(r *backend.Request) (*os.File, error) {
 		_, err := f.Seek(0, io.SeekStart)
 		return f, err
 	}
-	fd, err := unix.MemfdCreate("request body", unix.MFD_CLOEXEC)
+	fd, err := system.MemoryFile("request body")
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
@@ -173,12 +175,7 @@ func (p *process) kill() {
 // await waits for the end of the program and says how it ended, "" if well or
 // if it was told to. Once, on a goroutine of its own.
 func (p *process) await() (how string) {
-	for {
-		// It is not reaped yet, so its group keeps its number.
-		if err := unix.Waitid(unix.P_PID, p.child.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
-			break
-		}
-	}
+	system.AwaitExit(p.child.Pid) // it is not reaped yet, so its group keeps its number
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.told {

@@ -32,7 +32,7 @@ var table = makeTable()
 
 func makeTable() []uint64 {
 	const size = Max * unsafe.Sizeof(uint64(0))
-	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	b, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|onDemand)
 	if err != nil {
 		return nil
 	}

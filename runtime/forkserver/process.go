@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // process is one fork server, from its start to its end.
@@ -59,7 +61,7 @@ func (e *loadError) Error() string { return e.how }
 func startProcess(o *Options) (p *process, loaded []byte, err error) {
 	cmd := o.Command()
 	p = &process{o: o, cmd: cmd, exited: make(chan struct{}), children: map[uint64]*running{}}
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
@@ -124,7 +126,7 @@ var errGone = errors.New("the fork server has ended")
 // fork asks for a child that has the other end of the socket returned. about is for
 // people who look at what runs.
 func (p *process) fork(about string) (*running, *child, error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -25,7 +25,7 @@ func Paces() bool {
 // pacing stays, if with a higher rate; what a listener accepts has never had it.
 func Unpace(fd int) {
 	// Without it everything works as well.
-	_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
+	_ = setCongestion(fd, "reno")
 }
 
 // SameMachine says whether packets between the two addresses never leave the kernel.

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // keepAliveIdle is after how many silent seconds the kernel asks whether a
@@ -161,12 +163,12 @@ func Socket(addr string, o Options) (*os.File, error) {
 // would make the socket blocking, in all processes that share it: a loop that loses the race for a connection would be stuck.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
-	place, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
+	place, err := system.Placeholder()
 	if err != nil {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(place), name)
-	if err := unix.Dup3(fd, place, unix.O_CLOEXEC); err != nil {
+	if err := system.ReplaceClosing(place, fd); err != nil {
 		f.Close()
 		return nil, err
 	}
@@ -188,18 +190,26 @@ func inheritedSocket(number string, o Options) (int, error) {
 	case err != nil:
 		return -1, err
 	}
-	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	at, err := unix.Getsockname(fd)
 	if err != nil {
 		return -1, err
 	}
-	if kind != unix.SOCK_STREAM || domain != unix.AF_INET && domain != unix.AF_INET6 && domain != unix.AF_UNIX {
+	tcp := false
+	switch at.(type) {
+	case *unix.SockaddrInet4, *unix.SockaddrInet6:
+		tcp = true
+	case *unix.SockaddrUnix:
+	default:
+		kind = -1
+	}
+	if kind != unix.SOCK_STREAM {
 		return -1, errors.New("this socket is neither TCP nor a unix stream")
 	}
 	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listening == 0 {
 		return -1, errors.New("this socket is not listening")
 	}
 	unix.CloseOnExec(fd)
-	if domain != unix.AF_UNIX {
+	if tcp {
 		setForAccepted(fd)
 	}
 	if err := unix.SetNonblock(fd, true); err != nil {
@@ -236,7 +246,7 @@ func SetBacklog(ln any, backlog int) {
 
 // newSocket makes a stream socket that no child inherits.
 func newSocket(family int) (int, error) {
-	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	return system.SocketNonblock(family)
 }
 
 func cannotListen(addr string, err error) error {

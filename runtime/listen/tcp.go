@@ -100,5 +100,5 @@ func bind(at unix.Sockaddr) (fd int, err error) {
 func setForAccepted(fd int) {
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveIdle)
+	setKeepIdle(fd, keepAliveIdle)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 const (
@@ -86,7 +88,7 @@ func (e *Errors) take(file *os.File) error {
 	fd := int(file.Fd())
 	_ = flock(fd, unix.LOCK_SH|unix.LOCK_NB) // a file system without locks is rotated all the same
 	_ = unix.SetNonblock(fd, false)          // it is, for the sake of a pipe, and others do not expect that
-	err := unix.Dup3(fd, 2, 0)
+	err := system.Replace(2, fd)
 	e.grown.watch(2)
 	return err
 }

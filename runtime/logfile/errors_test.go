@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // redirected makes a file the standard error of this process while the test runs.
@@ -27,7 +29,7 @@ func redirected(t *testing.T, o Options, look time.Duration) {
 			e.Close()
 		}
 		lookEvery = every
-		unix.Dup3(before, 2, 0)
+		system.Replace(2, before)
 		unix.Close(before)
 		settled(t, o.Path)
 	})

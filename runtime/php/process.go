@@ -16,6 +16,8 @@ import (
 	"fapws/runtime/spawn"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // manager starts processes of php-cgi, one for each link: a request that hangs is
@@ -131,7 +133,7 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 		return nil, nil, err
 	}
 	defer os.RemoveAll(dir)
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fd, err := system.Socket(unix.AF_UNIX)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -215,11 +217,7 @@ func (p *process) kill() { _ = unix.Kill(-p.child.Pid, unix.SIGKILL) }
 
 // await reaps the process.
 func (p *process) await() {
-	for {
-		if err := unix.Waitid(unix.P_PID, p.child.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != unix.EINTR {
-			break
-		}
-	}
+	system.AwaitExit(p.child.Pid)
 	p.mu.Lock()
 	state, err := p.child.Wait()
 	p.reaped = true

@@ -14,6 +14,6 @@ func Start(path string, argv, env []string, dir string, files [3]*os.File) (*os.
 		Dir:   dir,
 		Env:   env,
 		Files: files[:],
-		Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"fapws/runtime/system"
 )
 
 // file is a page as it was read.
@@ -29,7 +31,8 @@ func stampOf(info fs.FileInfo) (s stamp, owner uint32) {
 	s.size, s.modified = info.Size(), info.ModTime().UnixNano()
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 		s.device, s.inode = int64(sys.Dev), int64(sys.Ino)
-		s.status = time.Unix(sys.Ctim.Unix()).UnixNano()
+		changed := system.StatusChange(sys)
+		s.status = changed.Nano()
 		owner = sys.Uid
 	}
 	return s, owner

@@ -10,6 +10,8 @@ import (
 	"fapws/runtime/spawn"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // These bound what a program may write, in bytes, into a page and to the log.
@@ -121,9 +123,7 @@ func (p *page) environment() []string {
 func (p *page) await(child *os.Process) error {
 	ended := make(chan struct{})
 	go func() {
-		// It is not reaped, so that its number stays its own until below.
-		for unix.Waitid(unix.P_PID, child.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-		}
+		system.AwaitExit(child.Pid) // it is not reaped, so that its number stays its own until below
 		close(ended)
 	}()
 	var err error
@@ -143,13 +143,13 @@ func (p *page) await(child *os.Process) error {
 // newScratch returns a file in memory for the output of a program, which cannot
 // grow beyond a size.
 func newScratch(size int64) (*os.File, error) {
-	fd, err := unix.MemfdCreate("output of a page's program", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	fd, err := system.MemoryFile("output of a page's program")
 	if err != nil {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), "output")
 	if err = f.Truncate(size); err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+		err = system.SealSize(fd)
 	}
 	if err != nil {
 		f.Close()

@@ -95,7 +95,7 @@ var hostile = map[string]string{
 // threadTime is the processor time that the thread has used.
 func threadTime() time.Duration {
 	var used unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_THREAD, &used); err != nil {
+	if err := unix.Getrusage(rusageThread, &used); err != nil {
 		panic(err)
 	}
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())

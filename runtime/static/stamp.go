@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"syscall"
 	"time"
+
+	"fapws/runtime/system"
 )
 
 // stamp is what tells one state of a file from another. The time of the last
@@ -19,7 +21,8 @@ func stampOf(info fs.FileInfo) stamp {
 	s := stamp{size: info.Size(), modified: info.ModTime().UnixNano()}
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 		s.device, s.inode = uint64(sys.Dev), sys.Ino
-		s.status = time.Unix(sys.Ctim.Unix()).UnixNano()
+		changed := system.StatusChange(sys)
+		s.status = changed.Nano()
 	}
 	return s
 }

@@ -215,7 +215,7 @@ var errOutside = fmt.Errorf("the link is not to be followed: %w", fs.ErrNotExist
 
 // statPlain describes what a name without links means; for a link itself, the link.
 func (t *view) statPlain(name string) (fs.FileInfo, error) {
-	file, err := t.openPlain(name, unix.O_PATH)
+	file, err := t.openPlain(name, statOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +234,7 @@ func (t *view) openPlain(name string, flags int) (*os.File, error) {
 		}
 		how := flags
 		if more {
-			how = unix.O_PATH | unix.O_DIRECTORY
+			how = statOnly | unix.O_DIRECTORY
 		}
 		fd, err := openat(dir, part, how|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 		if dir != t.fd {

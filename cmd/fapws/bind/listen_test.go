@@ -13,6 +13,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/runtime/listen"
+	"fapws/runtime/system"
 )
 
 func TestListenHint(t *testing.T) {
@@ -44,7 +45,7 @@ func TestBacklog(t *testing.T) {
 	}
 	defer listeners[0].Close()
 	for i := range 4 {
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+		fd, err := system.SocketNonblock(unix.AF_UNIX)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -117,7 +117,9 @@ func TestStop(t *testing.T) {
 	stopped := make(chan int, 1)
 	server.stop = func() {
 		arrived := 0
-		_ = raw.Control(func(fd uintptr) { arrived, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+		_ = raw.Control(func(fd uintptr) {
+			arrived, _, _ = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		})
 		stopped <- arrived
 	}
 	if _, err := c.Write([]byte(`{"Command":"stop"}` + "\n")); err != nil {

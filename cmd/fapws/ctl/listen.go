@@ -200,8 +200,8 @@ func allowed(c *net.UnixConn, uids ...int) error {
 	rc, err := c.SyscallConn()
 	if err == nil {
 		err = rc.Control(func(fd uintptr) {
-			if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-				uid = int(cred.Uid)
+			if peer, err := peerUID(int(fd)); err == nil {
+				uid = peer
 			}
 		})
 	}

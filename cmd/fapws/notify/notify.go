@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // The variables of the protocol.
@@ -83,11 +81,11 @@ func (n *Notifier) Ready(status string) error { return n.send("READY=1", statusL
 
 // Reloading says that a reload begins; Ready says that it is over.
 func (n *Notifier) Reloading() error {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+	now, err := monotonic()
+	if err != nil {
 		return err
 	}
-	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Nano()/1000, 10))
+	return n.send("RELOADING=1", "MONOTONIC_USEC="+strconv.FormatInt(now.Microseconds(), 10))
 }
 
 // Stopping says that the service is about to end.

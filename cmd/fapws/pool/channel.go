@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 const (
@@ -48,7 +50,7 @@ type Channel struct {
 
 // pair makes a channel and the other end for a child process.
 func pair() (c *Channel, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -232,7 +234,7 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 func receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
-	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, system.ReceiveClosing|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EINTR || err == unix.ECONNRESET:
 		return receive(fd) // who dies with messages unread resets once, before what it has said

@@ -66,7 +66,7 @@ func (c *Channel) unread() bool {
 		return false
 	}
 	left := 0
-	err = rc.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	err = rc.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
 	return err == nil && left > 0
 }
 

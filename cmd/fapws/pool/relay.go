@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/system"
+
 	"fapws/runtime"
 )
 
@@ -113,7 +115,7 @@ func (s *Pool) join(w *worker) {
 
 // between makes a channel for two workers.
 func between() (one, other *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,12 +11,12 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
+	"fapws/runtime/system"
 )
 
 // handoverVariable is the variable of the environment by which a program knows
@@ -138,6 +138,14 @@ func (s *Pool) maybeHandOver() {
 	s.maybeBegin()
 }
 
+// handoverFile makes the file of a Handover, which the next program inherits.
+func handoverFile() (fd int, err error) {
+	if fd, err = system.MemoryFile("fapws handover"); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+	}
+	return fd, err
+}
+
 func (s *Pool) handOver() error {
 	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled, Ignored: s.signals.ignored, Epoch: s.relay.epoch, Seq: s.relay.seq}
 	var kept []int // duplicates, which exec does not close
@@ -180,7 +188,7 @@ func (s *Pool) handOver() error {
 		}
 		h.Workers = append(h.Workers, out)
 	}
-	note, err := unix.MemfdCreate("fapws handover", 0)
+	note, err := handoverFile()
 	if err != nil {
 		return err
 	}
@@ -222,16 +230,9 @@ func (s *Pool) handOver() error {
 func holdSignals(caught *Signals) (undo func()) {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU)
 	goruntime.LockOSThread()
-	var set, old unix.Sigset_t
-	for _, sig := range led {
-		bits := int(unsafe.Sizeof(set.Val[0])) * 8
-		set.Val[(int(sig)-1)/bits] |= 1 << ((int(sig) - 1) % bits)
-	}
-	err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, &old)
+	unblock := block(led)
 	return func() {
-		if err == nil {
-			_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
-		}
+		unblock()
 		goruntime.UnlockOSThread()
 		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU} {
 			if !slices.Contains(caught.ignored, sig) {

@@ -5,21 +5,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
-
-// silent are file systems that are changed by others without the kernel of
-// this machine knowing (statfs(2), linux/magic.h).
-var silent = map[int64]string{
-	0x6969:     "NFS",
-	0x517b:     "SMB",
-	0xff534d42: "CIFS",
-	0xfe534d42: "SMB",
-	0x01021997: "9P",
-	0x65735546: "FUSE",
-	0x786f4256: "VirtualBox",
-}
 
 // mustPoll says why the kernel cannot be relied on, or "".
 func (w *Watcher) mustPoll() string {
@@ -27,11 +13,7 @@ func (w *Watcher) mustPoll() string {
 		return "as asked for"
 	}
 	for _, root := range w.tree.roots {
-		var st unix.Statfs_t
-		if unix.Statfs(root, &st) != nil {
-			continue
-		}
-		if name, ok := silent[int64(uint32(st.Type))]; ok {
+		if name := silentFileSystem(root); name != "" {
 			return fmt.Sprintf("%s is on a %s file system", root, name)
 		}
 	}

@@ -17,6 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/system"
+
 	"fapws/cmd/fapws/chroot"
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/orphan"
@@ -188,7 +190,7 @@ func (p *Parent) take(text string) error {
 // restoreStderr writes to standard error again, not to the supervisor.
 func (p *Parent) restoreStderr() {
 	if p.stderr >= 0 {
-		_ = unix.Dup3(p.stderr, 2, 0) // failing, it stays as it is
+		_ = system.Replace(2, p.stderr) // failing, it stays as it is
 		unix.Close(p.stderr)
 		p.stderr = -1
 	}

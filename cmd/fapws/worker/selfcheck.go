@@ -13,13 +13,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/system"
+
 	"fapws/runtime"
 )
 
 // checkSelf makes a GET request to server, as if it had come in from a unix
 // socket. The error is one line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := system.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		return err
 	}

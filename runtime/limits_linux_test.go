@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/system"
 )
 
 // Beyond the limit connections wait in the kernel and are served later.
@@ -64,7 +66,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	// the limit, so that only the server runs out.
 	var clients []int
 	for range 40 {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fd, err := system.Socket(unix.AF_INET)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package descriptors
+
+const onDemand = 0

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package static
+
+import "golang.org/x/sys/unix"
+
+// statOnly opens a file for its description. Elsewhere than on Linux that needs the right to read it, and a symbolic
+// link cannot be opened itself, so none is followed.
+const statOnly = unix.O_RDONLY | unix.O_NONBLOCK

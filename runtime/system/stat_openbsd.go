@@ -1,0 +1,6 @@
+package system
+
+import "syscall"
+
+// StatusChange is as on Linux.
+func StatusChange(st *syscall.Stat_t) syscall.Timespec { return st.Ctim }

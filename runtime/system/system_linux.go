@@ -1,0 +1,80 @@
+package system
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Socket makes a stream socket of a family (unix.AF_INET …) that blocks and that no child inherits.
+func Socket(family int) (fd int, err error) {
+	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+}
+
+// SocketNonblock is Socket, of one that does not block.
+func SocketNonblock(family int) (fd int, err error) {
+	return unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+}
+
+// Socketpair makes two connected unix sockets of a kind (unix.SOCK_STREAM …) that block and that no child inherits.
+func Socketpair(kind int) (fds [2]int, err error) {
+	return unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+}
+
+// SocketpairNonblock is Socketpair, of streams that do not block.
+func SocketpairNonblock() (fds [2]int, err error) {
+	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+}
+
+// Pipe makes a pipe whose ends block and that no child inherits.
+func Pipe() (fds [2]int, err error) { return fds, unix.Pipe2(fds[:], unix.O_CLOEXEC) }
+
+// Accept takes a connection from a listening socket. It does not block, and no child inherits it.
+func Accept(fd int) (int, unix.Sockaddr, error) {
+	return unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+}
+
+// Replace makes the descriptor to another one of the same file as from, in one step. Children inherit it.
+func Replace(to, from int) error { return unix.Dup3(from, to, 0) }
+
+// ReplaceClosing is Replace. Children do not inherit the descriptor.
+func ReplaceClosing(to, from int) error { return unix.Dup3(from, to, unix.O_CLOEXEC) }
+
+// Placeholder opens a descriptor that is good for nothing but Replace.
+func Placeholder() (fd int, err error) { return unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0) }
+
+// UnnamedFile makes a file without a name in dir, for reading and writing, that no child inherits.
+func UnnamedFile(dir string) (fd int, err error) {
+	fd, err = unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil { // some file systems (overlay, NFS) know no O_TMPFILE
+		return unnamed(dir)
+	}
+	return fd, nil
+}
+
+// MemoryFile makes a file without a name, in memory, that no child inherits. It may be sealed (memfd_create(2)).
+// The name is for /proc.
+func MemoryFile(name string) (fd int, err error) {
+	return unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+}
+
+// SealSize makes a file of MemoryFile keep its size for good. Writing beyond it fails.
+func SealSize(fd int) error {
+	_, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+	return err
+}
+
+// ReceiveClosing is a flag of recvmsg(2): children do not inherit what comes by SCM_RIGHTS.
+const ReceiveClosing = unix.MSG_CMSG_CLOEXEC
+
+// StatusChange returns when the status of a file was changed last.
+func StatusChange(st *syscall.Stat_t) syscall.Timespec { return st.Ctim }
+
+// AwaitExit waits until a child has ended, and leaves it as it is: its number stays its own until it is waited for.
+func AwaitExit(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+}
+
+// ThreadID returns the kernel's number of the calling thread.
+func ThreadID() int { return unix.Gettid() }
