@@ -69,6 +69,23 @@ func TestSocketIsAlone(t *testing.T) {
 	}
 }
 
+// localhost needs no name server and no /etc/hosts.
+func TestLocalhost(t *testing.T) {
+	for host, want := range map[string]bool{"localhost": true, "LocalHost.": true, "localhost.example": false, "": false, "127.0.0.1": false} {
+		if isLocalhost(host) != want {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+	ln, err := Open("LOCALHOST:0", DefaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if a, ok := ln.Addr().(*net.TCPAddr); !ok || !a.IP.Equal(net.IPv4(127, 0, 0, 1)) {
+		t.Errorf("it listens on %v", ln.Addr())
+	}
+}
+
 // TestSocketsOfOthers: a port that another program of this user shares with
 // whoever asks is taken nevertheless.
 func TestSocketsOfOthers(t *testing.T) {

@@ -4,12 +4,16 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // tcpSocket makes a listening socket.
 func tcpSocket(addr string, o Options) (int, error) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && isLocalhost(host) {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
 	a, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return -1, cause(err)
@@ -23,6 +27,12 @@ func tcpSocket(addr string, o Options) (int, error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// isLocalhost reports whether a name stands for this machine without asking anybody, who may not know it: small
+// systems have no /etc/hosts (RFC 6761, section 6.3).
+func isLocalhost(host string) bool {
+	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
 
 // bindTCP binds as package net does: an address that stands for all of the

@@ -249,8 +249,9 @@ func TestP5Application(t *testing.T) {
 	need(t, "/usr/share/dokuwiki/doku.php")
 	inModes(t, func(t *testing.T, m mode) {
 		folder := t.TempDir()
+		// Debian has dangling links there, and a directory that only root may enter: of plugins' tests.
 		for _, tree := range [][2]string{{"/usr/share/dokuwiki", folder + "/wiki"}, {"/etc/dokuwiki", folder + "/conf"}} {
-			if out, err := exec.Command("cp", "-rL", tree[0]+"/.", tree[1]).CombinedOutput(); err != nil && !strings.Contains(string(out), "cannot stat") {
+			if out, err := exec.Command("cp", "-rL", tree[0]+"/.", tree[1]).CombinedOutput(); err != nil && !strings.Contains(string(out), "cannot stat") && !strings.Contains(string(out), "Permission denied") {
 				t.Fatalf("%v: %s", err, out)
 			}
 		}
