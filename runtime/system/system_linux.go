@@ -27,7 +27,10 @@ func SocketpairNonblock() (fds [2]int, err error) {
 }
 
 // Pipe makes a pipe whose ends block and that no child inherits.
-func Pipe() (fds [2]int, err error) { return fds, unix.Pipe2(fds[:], unix.O_CLOEXEC) }
+func Pipe() (fds [2]int, err error) {
+	err = unix.Pipe2(fds[:], unix.O_CLOEXEC)
+	return fds, err
+}
 
 // Accept takes a connection from a listening socket. It does not block, and no child inherits it.
 func Accept(fd int) (int, unix.Sockaddr, error) {
