@@ -1,5 +1,5 @@
 /* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and the groups
- * that they join. The loop keeps the members (socketregistry.go) and hears of changes from here. */
+ * that they join. The loop keeps the members (runtime/groups.go) and hears of changes from here. */
 #include "interp.h"
 #include "websocket.h"
 
@@ -78,7 +78,7 @@ PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
   return result;
 }
 
-/* What socketregistry.go calls the count of a group: short, whatever that is called, and the
+/* What groups.go calls the count of a group: short, whatever that is called, and the
  * name of no channel. FNV-1a. */
 static void count_key(char key[20], const char *place, const fapws_bytes *group) {
   uint64_t h = 14695981039346656037u;
@@ -204,51 +204,4 @@ PyObject *fapws_group_count(PyObject *module, PyObject *args) {
   fapws_bytes name;
   if (!PyArg_ParseTuple(args, "O:count", &group) || fapws_check_parent() < 0 || read_group(group, 0, &name) < 0) return NULL;
   return count_of(FAPWS_PLACE_ASGI, &name);
-}
-
-/* --- parts for many ---------------------------------------------------------- */
-
-typedef struct fapws_shared_body {
-  uint32_t refs; /* atomic */
-  size_t len;
-  char data[];
-} shared_body;
-
-uintptr_t fapws_share(const char *data, size_t n) {
-  shared_body *s = malloc(sizeof *s + n);
-  if (!s) return 0;
-  s->refs = 1;
-  s->len = n;
-  memcpy(s->data, data, n);
-  return (uintptr_t)s;
-}
-
-void fapws_shared_ref(uintptr_t shared) { __atomic_add_fetch(&((shared_body *)shared)->refs, 1, __ATOMIC_RELAXED); }
-
-void fapws_shared_unref(uintptr_t shared) {
-  shared_body *s = (shared_body *)shared;
-  if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0) free(s);
-}
-
-static uintptr_t finished(fapws_part *p) {
-  __atomic_add_fetch(&p->rec->unacked, (int64_t)p->body_len, __ATOMIC_RELAXED);
-  return (uintptr_t)p;
-}
-
-uintptr_t fapws_shared_part(uintptr_t rec, uintptr_t shared, int op) {
-  shared_body *s = (shared_body *)shared;
-  fapws_part *p = calloc(1, sizeof *p);
-  if (!p) return 0;
-  fapws_part_reset(p, (fapws_record *)rec);
-  p->op = (uint8_t)op;
-  p->shared = s;
-  fapws_shared_ref(shared);
-  p->body = s->data;
-  p->body_len = s->len;
-  return finished(p);
-}
-
-uintptr_t fapws_close_part(uintptr_t rec, int code, const char *reason, size_t n) {
-  fapws_part *p = fapws_close_frame((fapws_record *)rec, code, reason, n);
-  return p ? finished(p) : 0;
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/exchange"
 )
 
 // saying is what the application has said to the loop.
@@ -22,10 +24,23 @@ func (s *saying) events(events []Event) {
 	defer s.mu.Unlock()
 	var cost int64
 	for _, e := range events {
-		s.all = append(s.all, fmt.Sprintf("%s|%s|%s|%s", e.Name, e.ID, e.Type, e.Data))
+		text := fmt.Sprintf("%s|%s|%s|%s", e.Name, e.ID, e.Type, e.Data)
+		if e.Place != "" {
+			text = fmt.Sprintf("broadcast %q %t: %.20s", e.Group(), e.Binary, e.Data)
+		}
+		s.all = append(s.all, text)
 		cost += e.Cost()
 	}
 	loop.h.Dealt(cost)
+}
+
+func (s *saying) join(t exchange.Ticket, group string)  { s.change("joins", t, group) }
+func (s *saying) leave(t exchange.Ticket, group string) { s.change("leaves", t, group) }
+
+func (s *saying) change(what string, t exchange.Ticket, group string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, fmt.Sprintf("%d %s %q", t, what, group))
 }
 
 func (s *saying) purge(pattern string) {

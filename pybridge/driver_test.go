@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	if inline {
 		threads = 0
 	}
-	handler, err := app.Start(RunConfig{Threads: threads, Queue: 64, Publish: said.events, Purge: said.purge})
+	handler, err := app.Start(RunConfig{Threads: threads, Queue: 64, Publish: said.events, Purge: said.purge, Join: said.join, Leave: said.leave})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

@@ -13,7 +13,6 @@ static int64_t garbage_bytes;
 void fapws_part_free(uintptr_t number) {
   fapws_part *part = (fapws_part *)number;
   if (!part->owner) {
-    if (part->shared) fapws_shared_unref((uintptr_t)part->shared);
     free(part->buf);
     free(part);
     return;

@@ -57,13 +57,9 @@ type RunConfig struct {
 	Publish  func([]Event)
 	MaxEvent int // most bytes of one as it is sent; 0: 64 KiB
 
-	// Relayed: broadcasts go to Publish like events, and come back in the order of all
-	// processes by Handler.Broadcast. Otherwise they are sent to those who are here at once.
-	Relayed bool
-
-	// Counted is called on the loop with how many WebSockets there are now for what
-	// fapws.broadcast may be called with, under a name that no channel has. It may be nil.
-	Counted func(name string, n int)
+	// Join and Leave are called on the loop when a WebSocket joins or leaves a group of those that Event.Group
+	// names. They may be nil.
+	Join, Leave func(t exchange.Ticket, group string)
 
 	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others
 	Accel    bool // and X-Accel-Redirect
@@ -89,7 +85,6 @@ type Handler struct {
 	pipelines []*C.fapws_pipeline // by exchange.Request.Pipeline; on the loop
 
 	presence presenceQueue
-	registry socketRegistry
 	order    order
 	gilCalls *workqueue.Queue[func()] // see withGIL
 	held     inlineWatchdog
@@ -111,7 +106,6 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 		c.MaxEvent = 64 << 10
 	}
 	h := &Handler{app: a, config: c, timeoutPolicy: defaultTimeoutPolicy, gilCalls: workqueue.New(runGILCalls)}
-	h.registry.setUp(a.mounts, c.MaxEvent)
 	a.handler = h
 	a.mode = poolModeOf(c.Threads)
 	if err := a.mode.start(h); err != nil {
@@ -194,7 +188,6 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 		rec.since_ns = C.uint64_t(coarseNow())
 	}
 	if r.WebSocket {
-		h.registry.asked(h, rec)
 		if kinds[h.app.mounts[r.Mount].Kind].callbacks {
 			h.sockets++
 			h.app.mode.socketOpened(h)

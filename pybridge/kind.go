@@ -25,13 +25,11 @@ var kinds = [...]struct {
 	detaches      bool     // it may get the socket of a handshake
 	streams       bool     // it gets bodies in pieces
 	forks         bool     // a process may serve one request of it and end
-	// group returns the sockets that get broadcasts together with those of m. nil: it has no WebSockets.
-	group func(c *socketRegistry, m *Mount) *socketGroup
 }{
 	WSGI:         {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true},
-	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true, group: (*socketRegistry).ofASGI},
+	ASGI:         {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{}, lifespan: true, webSocket: true, streams: true},
 	AsyncHandler: {name: "async handler", article: "an async handler", arguments: wsgiArguments, mode: asyncio{}},
-	WebSocket:    {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true, callbacks: true, group: (*socketRegistry).ofObject},
+	WebSocket:    {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true, callbacks: true},
 }
 
 var (

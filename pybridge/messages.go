@@ -11,7 +11,7 @@ import (
 	"unsafe"
 )
 
-// Event is what fapws.publish was called with, or, with a Place, fapws.broadcast.
+// Event is an argument of fapws.publish, or, with a Place, of fapws.broadcast.
 type Event struct {
 	Place  string // of a WebSocket, as all processes call it; "": it is for a channel
 	Binary bool   // what it gets is no text
@@ -63,15 +63,11 @@ func (h *Handler) listen() {
 			e := Event{Place: string(cutText(&texts)), Name: string(cutText(&texts))}
 			e.Binary = cutText(&texts)[0] == C.FAPWS_OP_BINARY
 			e.Data = string(cutText(&texts))
-			if h.config.Relayed {
-				events = append(events, e)
-				cost += e.Cost()
-				break
-			}
-			h.registry.queue = append(h.registry.queue, e)
+			events = append(events, e)
+			cost += e.Cost()
 		case C.FAPWS_JOIN, C.FAPWS_LEAVE:
 			socket := binary.NativeEndian.Uint64(cutText(&texts))
-			h.registry.grouped(h, socket, string(cutText(&texts)), kind == C.FAPWS_JOIN)
+			h.changeGroup(socket, string(cutText(&texts)), kind == C.FAPWS_JOIN)
 		case C.FAPWS_WARNING:
 			h.config.Warn(string(cutText(&texts)))
 		case C.FAPWS_ERROR_LINES:

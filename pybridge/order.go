@@ -94,3 +94,15 @@ func (o *order) sort(list *C.fapws_part, numbered int64, out *parts) {
 		o.held.append(p)
 	}
 }
+
+// parts is a list of them, in order.
+type parts struct{ first, last *C.fapws_part }
+
+func (l *parts) append(p *C.fapws_part) {
+	if l.first == nil {
+		l.first = p
+	} else {
+		l.last.next = p
+	}
+	l.last = p
+}

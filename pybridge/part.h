@@ -1,7 +1,7 @@
 /* One piece of a response, on its way from a Python thread to the loop. Go sees this header.
  *
  * A part is made on a thread that holds the GIL (in part.c), belongs to the loop from its publication on, and comes back
- * by Handler.Release, on any thread. It owns buf, file and references to owner and shared. The first part of a response is
+ * by Handler.Release, on any thread. It owns buf, file and a reference to owner. The first part of a response is
  * record.part0, which lives as long as its record. */
 #ifndef FAPWS_PART_H
 #define FAPWS_PART_H
@@ -52,11 +52,10 @@ typedef struct fapws_part {
   uint32_t subprotocol_off, subprotocol_len; /* in buf: subprotocol of an accepted WebSocket */
   int64_t credit;                    /* of FAPWS_OP_CREDIT */
   int64_t behind;                    /* may leave when the server has numbered that much of what was published (order.go) */
-  const char *body;                  /* in buf, behind the part, in owner's memory or in shared; freed with that */
+  const char *body;                  /* in buf, behind the part, or in owner's memory; freed with that */
   uint32_t body_off;                 /* where in buf, while buf may still grow */
   size_t body_len;
   void *owner;                       /* PyObject * that keeps body alive, or NULL; released by fapws_collect_garbage, under the GIL */
-  struct fapws_shared_body *shared;  /* holds body for several parts, or NULL; a reference, given up with the part */
   int32_t file;                      /* descriptor, or -1; closed by Release */
   int64_t offset, count;             /* bytes of file */
   char *buf;                         /* malloc; freed with the part, kept with part0 */

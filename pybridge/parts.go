@@ -57,23 +57,9 @@ func (h *Handler) collect() bool {
 		newest = next
 	}
 	h.ready = h.presence.taken(h.ready)
-	var more parts // behind them
-	if len(h.registry.members) > 0 {
-		h.registry.see(h, h.ready, &more)
-	}
-	h.registry.take() // before listen: members that join before a broadcast is made belong to it
-	h.listen()        // to what the handlers of these parts have asked for, too
-	h.registry.step(h, &more)
-	h.ready = more.behind(h.ready)
-	if h.delivered && more.first != nil { // the application is to hear of WebSockets that were closed
-		h.delivered = false
-		h.exitAsked(C.fapws_flush(0))
-		C.fapws_wake_loop() // inline it has run already
-	}
+	h.listen() // to what the handlers of these parts have asked for, too
 	h.presence.step(h)
-	if h.config.Relayed {
-		h.ready = h.order.pass(h.shared, h.ready)
-	}
+	h.ready = h.order.pass(h.shared, h.ready)
 	return h.ready != nil
 }
 

@@ -1,7 +1,7 @@
 /* What Go and the Python side tell each other in addition to requests and responses. Go sees this header.
  *
  * None of it needs the GIL, and all of it is safe on any thread, unless a comment says otherwise. Texts are copied.
- * fapws_messages gives its memory to the caller; a shared body belongs to those that hold a reference. */
+ * fapws_messages gives its memory to the caller. */
 #ifndef FAPWS_SHIM_MESSAGES_H
 #define FAPWS_SHIM_MESSAGES_H
 
@@ -56,18 +56,5 @@ int fapws_ipc_put(const char *topic, size_t topic_len, const char *data, size_t 
 /* Places of broadcasts that belong to no entry of PATHS, whose places have several lines. */
 #define FAPWS_PLACE_ASGI "asgi"     /* the groups of ASGI WebSockets (fapws.groups) */
 #define FAPWS_PLACE_PYTHON "python" /* messages between the Python code of all processes (ipc.c) */
-
-/* Copies bytes that several parts will share, and returns them with one reference; malloc. 0: no
- * memory. Any thread. */
-uintptr_t fapws_share(const char *data, size_t n);
-/* Takes one more reference. Any thread. */
-void fapws_shared_ref(uintptr_t shared);
-/* Gives up a reference; the last one frees the bytes. Any thread. */
-void fapws_shared_unref(uintptr_t shared);
-/* Makes a part for rec with a shared message, which gets a reference, ready for the loop as if
- * it had been published. 0: no memory. On the loop. */
-uintptr_t fapws_shared_part(uintptr_t rec, uintptr_t shared, int op);
-/* Likewise, the end of rec's WebSocket. Copies reason. */
-uintptr_t fapws_close_part(uintptr_t rec, int code, const char *reason, size_t n);
 
 #endif

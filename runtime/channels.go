@@ -186,6 +186,7 @@ func (h *channels) turn() {
 // ticked is called twice a second while there are connections.
 func (h *channels) ticked() {
 	h.fanout.Expire(h.l.now)
+	h.l.groups.fanout.Expire(h.l.now)
 	h.beat()
 	h.dropSlow()
 	if h.blamed > blameMost {
@@ -215,12 +216,12 @@ func (h *channels) heldUp() {
 	}
 }
 
-// counted tells how many listen to the channels of that name.
-func (h *channels) counted(names []string) {
+// counted reports the sizes of channels, or of groups of WebSockets.
+func (h *channels) counted(count func(name string) int, names ...string) {
 	if h.cfg.Counted == nil {
 		return
 	}
 	for _, name := range names {
-		h.cfg.Counted(name, h.fanout.Count(name))
+		h.cfg.Counted(name, count(name))
 	}
 }

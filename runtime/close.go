@@ -202,6 +202,8 @@ func (l *loop) drain() {
 		return
 	}
 	l.leaving, l.draining = true, true
+	l.groups.fanout.Finish(l.channels.now())
+	l.flush()
 	for _, c := range l.wheel.all() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
 			l.close(c, "the server is shutting down")
@@ -227,6 +229,8 @@ func (l *loop) retire(idle time.Duration) {
 		return
 	}
 	l.leaving = true
+	l.groups.fanout.Finish(l.channels.now())
+	l.flush()
 	l.keepAlive = min(l.keepAlive, int64(idle))
 	for _, c := range l.wheel.all() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew) {

@@ -76,6 +76,7 @@ type loop struct {
 	submitted bool    // Flush is due
 	taken     int     // requests submitted since the last Flush
 	channels  *channels
+	groups    *groups
 	store     *cache.Store            // of answers; nil: none are kept
 	asked     cache.Request           // scratch of lookupCache
 	hostBuf   []byte                  // scratch of asked
@@ -119,6 +120,7 @@ func newLoop(s *Server) *loop {
 	l.unsent.clients = make(map[string]*backlog)
 	l.state.Lock()
 	l.channels = newChannels(l)
+	l.groups = newGroups(l)
 	l.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.clock(l.start)
 	return l

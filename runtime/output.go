@@ -66,6 +66,14 @@ func (l *loop) sendLarge(c *conn, p *exchange.Part, body []byte, count int64, ta
 	l.settle(c)
 }
 
+// sendShared writes what has been gathered for c and, without copying it, a body that does not change.
+func (l *loop) sendShared(c *conn, body, tail []byte) {
+	buf := l.out.buf
+	l.out.conn, l.out.buf = nil, buf[:0]
+	l.write(c, buf, body, tail, nil)
+	l.settle(c)
+}
+
 // write sends up to three pieces in one call. What the socket does not take
 // becomes a transfer. p, if any, is released when body is not needed any more.
 func (l *loop) write(c *conn, first, body, tail []byte, p *exchange.Part) {

@@ -23,6 +23,7 @@ func (l *loop) endOfBatch(woken bool) {
 	l.flushBatch()
 	if woken { // now that all others have had their turn
 		l.channels.turn()
+		l.groups.turn()
 	}
 }
 

@@ -267,6 +267,9 @@ func fileBytes(p *exchange.Part) int64 {
 
 // release gives a part back, and with the last one the ticket.
 func (l *loop) release(p *exchange.Part) {
+	if p.Local {
+		return
+	}
 	x, last := l.exchanges.all[p.Ticket], p.Last
 	x.handler.Release(p)
 	if last {
@@ -316,6 +319,9 @@ func (l *loop) queue(c *conn) {
 
 // cancelAll ends every exchange of c without a response.
 func (l *loop) cancelAll(c *conn) {
+	if c.ws != nil {
+		l.groups.leave(c.ws)
+	}
 	for c.first != nil {
 		x := c.first
 		c.shift()

@@ -68,6 +68,7 @@ func (s *Server) begin() (err error) {
 		return err
 	}
 	l.channels.fanout.WakeBy(waker.Wake)
+	l.groups.fanout.WakeBy(waker.Wake)
 	l.buffer = make([]byte, s.cfg.ReadBuffer)
 	l.accepting.keepReserve(l.wake.signals)
 	l.events.OnWake(l.woken)
@@ -102,6 +103,7 @@ func (s *Server) configure(cfg Config) {
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
 	s.loop.limited = s.cfg.Timeout > 0
 	s.loop.channels.configure()
+	s.loop.groups.configure()
 	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
 }
 

@@ -44,6 +44,7 @@ func (l *loop) woken() {
 		l.tracef("woken by the application")
 	}
 	l.channels.fanout.Take(l.channels.now())
+	l.groups.fanout.Take(l.channels.now())
 	l.submitted = true
 	l.flushBatch()
 }

@@ -111,7 +111,7 @@ func (h *channels) join(q *subscriber, names []string) {
 	if q.addr.IsValid() {
 		h.addresses[addressKey(q.addr)]++
 	}
-	h.counted(names)
+	h.counted(h.fanout.Count, names...)
 }
 
 // refuseSubscriber answers x for its handler.

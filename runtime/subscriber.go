@@ -212,7 +212,7 @@ func (h *channels) leave(p *subscriber, tell bool) {
 			h.cfg.Left(name, client)
 		}
 	}
-	h.counted(names)
+	h.counted(h.fanout.Count, names...)
 }
 
 var finalChunk = pubsub.NewBytes("0\r\n\r\n")

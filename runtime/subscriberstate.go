@@ -324,6 +324,7 @@ func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		h := s.loop.channels
 		h.fanout.Hold(h.now() + int64(d))
+		s.loop.groups.fanout.Hold(h.now() + int64(d))
 	})
 }
 

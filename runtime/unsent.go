@@ -111,6 +111,9 @@ func (l *loop) hold(x *Exchange, p *exchange.Part) {
 func (l *loop) unhold(x *Exchange) exchange.Part {
 	p := x.held[0]
 	x.held = x.held[:copy(x.held, x.held[1:])]
+	if p.Local {
+		l.groups.taken(x.conn.ws, len(p.Body))
+	}
 	if n := int64(len(p.Body)); n >= countedPart {
 		x.queued -= n
 		l.waits(x.peer, 0, -n)

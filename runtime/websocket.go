@@ -3,6 +3,7 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/pubsub"
 	"fapws/runtime/websocket"
 )
 
@@ -24,7 +25,13 @@ type socket struct {
 	away    uint16           // its code, if the server stops or is replaced: what the client sent before it saw that is still delivered
 	pinged  bool             // the client owes us a sign of life
 	due     int64            // when it, or another end of the WebSocket, is overdue
+	told    bool             // the handler was told of the end
 	after   []byte           // a control frame that waits for a transfer to end
+
+	position pubsub.Position[*socket] // in its groups
+	left     bool                     // it is in none any more
+	behind   int                      // bytes of messages to its groups that wait: see groups.queue
+	early    []*pubsub.Event          // those that wait until it is open
 }
 
 // sockets is what all of a loop share: messages are taken one at a time.
@@ -62,6 +69,7 @@ func (l *loop) handshake(c *conn, at *decision, rest []byte, used int) (int, boo
 	l.submit(c, at, r)
 	if ws != nil && c.first != nil && c.first.owed {
 		ws.x = c.first
+		l.groups.enter(ws, at.mount.Group)
 	}
 	return used, false
 }
@@ -85,6 +93,7 @@ func (l *loop) sendToSocket(x *Exchange, p *exchange.Part) bool {
 	ws := c.ws
 	if !ws.open {
 		if ws.x != x || !p.First || !p.Head.WebSocket {
+			l.groups.leave(ws)
 			c.ws = nil
 			return false
 		}
@@ -117,10 +126,11 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	ws.open = true
 	c.stamp = l.now
 	l.setState(c, stateSocket)
+	l.groups.accepted(ws)
 	if len(c.pending()) > 0 || c.half {
 		l.queue(c)
 	}
-	if l.leaving {
+	if l.leaving && c.state == stateSocket {
 		l.goAway(c)
 	}
 }
@@ -155,6 +165,7 @@ func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 	x.sent += int64(len(l.out.buf) - before + len(body) + len(tail))
 	if p.Last {
 		x.proper = !p.Failed
+		l.groups.leave(ws)
 		c.shift()
 	}
 	if len(body) <= copyLimit {
@@ -163,6 +174,8 @@ func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 		if len(l.out.buf) > flushLimit {
 			l.flush()
 		}
+	} else if p.Local {
+		l.sendShared(c, body, tail)
 	} else {
 		l.sendLarge(c, p, body, 0, tail)
 	}

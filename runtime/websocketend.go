@@ -37,6 +37,11 @@ func (l *loop) closing(c *conn, code uint16, reason string) []byte {
 
 // tellClosed tells the handler of x that its WebSocket is closed.
 func (l *loop) tellClosed(x *Exchange, code uint16, reason []byte) {
+	if ws := x.conn.ws; ws.told {
+		return
+	} else {
+		ws.told = true
+	}
 	l.tell(x, exchange.Input{Op: exchange.OpClose, Code: code, Data: reason})
 }
 
@@ -44,6 +49,7 @@ func (l *loop) tellClosed(x *Exchange, code uint16, reason []byte) {
 // that still come are released unseen.
 func (l *loop) detach(c *conn) {
 	x := c.first
+	l.groups.leave(c.ws)
 	c.shift()
 	x.conn, x.proper = nil, true
 	l.dropHeld(x)

@@ -73,7 +73,7 @@ func (l *loop) message(c *conn, m *websocket.Message) {
 		l.socketClosed(c, m)
 	default:
 		x := c.first
-		if x == nil || ws.closing && ws.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
+		if x == nil || ws.told || ws.closing && ws.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
 			return
 		}
 		op := exchange.OpBinary

@@ -232,6 +232,9 @@ type Part struct {
 	Code   uint16
 	Credit int64
 
+	// Local says that the loop has made the part: it is not released, and its Body stays as it is.
+	Local bool
+
 	// Taken, with Last, says that the application has used Request.Socket:
 	// whatever the response was, nothing of it is sent, and the connection closes. So
 	// it does with the Last part after Head.Tunnel.

@@ -40,6 +40,7 @@ const (
 	TooBig         = 1009
 	InternalError  = 1011
 	ServiceRestart = 1012
+	TryAgainLater  = 1013
 )
 
 // ValidCode says whether a close frame may have this code: those that RFC 6455

@@ -48,6 +48,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 		Index:     m.Index,
 		Resolved:  m.CGI == "",
 		WebSocket: m.Kind.WebSockets(),
+		Group:     m.Group(),
 		Raw:       t.threads > 0 && m.Kind.Detaches() && t.forks == nil, // inline, it would hold up the loop
 		Occupies:  m.Kind.OnThreads() && t.forks == nil,
 		Streams:   m.Kind.Streams(),

@@ -180,12 +180,7 @@ func (r *channelRelay) takeDown(items []relayItem) {
 				break
 			}
 			raw = rest
-			if e.Place != "" {
-				r.s.broadcast(&e)
-				continue
-			}
-			m := messageOf(&e)
-			r.s.publishOne(func() error { return r.s.server.PublishNumbered(seq, &m) })
+			r.s.publishOne(seq, &e)
 		}
 		r.waiting.Add(-int64(len(a.events.Raw)))
 		if own := int64(a.events.ID); own > r.dealt && r.s.handler != nil {

@@ -17,7 +17,7 @@ const backlogPause = 2 * time.Millisecond
 
 // useChannels wires channels: between the loop, the application and the relay.
 func (s *service) useChannels(c *runtime.ChannelConfig) {
-	c.Counted = s.relay.counted
+	c.Counted = func(name string, n int) { s.relay.counted(countedAs(name), n) }
 	c.Joined = func(name string, client *runtime.ChannelClient) { s.notify(name, client, false) }
 	c.Left = func(name string, client *runtime.ChannelClient) { s.notify(name, client, true) }
 }
@@ -46,12 +46,11 @@ func (r localRelay) counted(name string, n int)             { pybridge.CountSubs
 func (r localRelay) purge(cache.Pattern)                    {}
 func (r localRelay) flush(time.Duration)                    {}
 
-// publishHere sends events to those who listen to this process, which is alone.
+// publishHere sends events to the clients of this process, which is alone.
 func (s *service) publishHere(events []pybridge.Event) {
 	var cost int64
 	for i := range events {
-		m := messageOf(&events[i])
-		s.publishOne(func() error { _, err := s.server.Publish(&m); return err })
+		s.publishOne(0, &events[i])
 		cost += events[i].Cost()
 	}
 	s.dealt(cost)
@@ -64,31 +63,43 @@ func (s *service) dealt(cost int64) {
 	}
 }
 
-// publishOne publishes an event as soon as there is room for it.
-func (s *service) publishOne(publish func() error) {
-	err := publish()
+// publishOne sends an event to the clients of this process, as soon as there is room for it. seq is its number in the
+// order of all processes, 0: there are no others.
+func (s *service) publishOne(seq uint64, e *pybridge.Event) {
+	err := s.tryPublish(seq, e)
 	for errors.Is(err, runtime.ErrBacklog) && !s.over.Load() {
 		time.Sleep(backlogPause)
-		err = publish()
+		err = s.tryPublish(seq, e)
 	}
 	if err != nil && !s.over.Load() {
 		s.log.Log(runtime.LevelError, fmt.Sprintf("an event cannot be sent: %v", err))
 	}
 }
 
-func messageOf(e *pybridge.Event) pubsub.Message {
-	return pubsub.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
+func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
+	switch {
+	case e.ForPython():
+		if s.handler != nil {
+			s.handler.TakeMessage(e)
+		}
+	case e.Place != "":
+		err = s.server.Broadcast(seq, &runtime.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
+	case seq > 0:
+		err = s.server.PublishNumbered(seq, messageOf(e))
+	default:
+		_, err = s.server.Publish(messageOf(e))
+	}
+	return err
 }
 
-// broadcast sends to the WebSockets of this process, as soon as there is room for it.
-func (s *service) broadcast(e *pybridge.Event) {
-	if s.handler == nil {
-		return
+func messageOf(e *pybridge.Event) *pubsub.Message {
+	return &pubsub.Message{Name: e.Name, ID: e.ID, Event: e.Type, Data: e.Data}
+}
+
+// countedAs is the name under which the number of subscribers of a channel, or of WebSockets in a group, is told.
+func countedAs(name string) string {
+	if pybridge.IsGroup(name) {
+		return pybridge.GroupKey(name)
 	}
-	s.publishOne(func() error {
-		if !s.handler.Broadcast(e) {
-			return runtime.ErrBacklog
-		}
-		return nil
-	})
+	return name
 }

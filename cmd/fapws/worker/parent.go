@@ -108,7 +108,7 @@ func (p *Parent) configure(c *runtime.Config) {
 	}
 }
 
-func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Relayed, c.Stuck = true, p.onStuck }
+func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Stuck = p.onStuck }
 
 // control answers what the supervisor asks.
 func (p *Parent) control([]net.Addr) error {

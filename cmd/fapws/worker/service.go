@@ -228,7 +228,8 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 	}
 	run := s.runConfig()
 	run.Threads = s.conf.Threads
-	run.Purge, run.Publish, run.Counted = s.purge, s.relay.publish, s.relay.counted
+	run.Purge, run.Publish = s.purge, s.relay.publish
+	run.Join, run.Leave = s.server.JoinGroup, s.server.LeaveGroup
 	run.Timeout = s.conf.Timeout
 	s.host.configurePython(&run)
 	s.onPython(func() { handler, err = s.app.Start(run) })
