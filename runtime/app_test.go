@@ -178,6 +178,9 @@ func (a *app) Release(p *exchange.Part) {
 	if p.File >= 0 {
 		unix.Close(p.File)
 	}
+	if t := p.Head.Tunnel; t != nil && t.Upstream != nil {
+		t.Upstream.Close()
+	}
 	done := a.tokens[p.Ref]
 	if done == nil {
 		panic("a part is released twice")

@@ -99,9 +99,6 @@ func (l *loop) gone(c *conn, err error) {
 // that deadline gives it, and hence a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (l *loop) answersHalf(c *conn) bool {
-	if c.first != nil && c.first.tunnel != nil {
-		return l.leftToTunnel(c)
-	}
 	if c.first == nil && c.check == nil || c.first != nil && c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
@@ -135,6 +132,9 @@ func (l *loop) end(c *conn) {
 	l.arrived(c)
 	if l.out.conn == c {
 		l.out.conn, l.out.buf = nil, l.out.buf[:0]
+	}
+	if c.first != nil && c.first.tunnel != nil {
+		c.first.tunnel.Close()
 	}
 	l.tellAway(c)
 	if c.joining != nil {
@@ -185,7 +185,7 @@ func (l *loop) makeRoom(client bool) {
 	if live > 0 {
 		return
 	}
-	l.sockets, l.bulk = nil, nil // they are large
+	l.sockets, l.bulk, l.tunnels = nil, nil, nil // they are large
 	select {
 	case l.emptied <- struct{}{}:
 	default:

@@ -24,12 +24,13 @@ const (
 	stateWaiting                  // a request has arrived that must wait for the active ones
 	stateEnding                   // no request any more: it closes when the last response is out
 	stateJoining                  // no request any more: it becomes a subscriber when what was before is out
+	stateTunnel                   // bytes for an upstream
 	stateLinger                   // what is thrown away: it is shut down for writing
 	stateClosed
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "lingering", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "tunnel", "lingering", "closed"}[s]
 }
 
 // conn is a connection. It belongs to the loop. There may be many thousand

@@ -159,7 +159,7 @@ func (l *loop) account(x *Exchange) {
 		return
 	}
 	if x.tunnel != nil {
-		in, out := x.tunnel.Carried()
+		in, out := x.tunnel.carried()
 		e.WireIn += in
 		x.sent += out
 	}

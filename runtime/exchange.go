@@ -37,9 +37,9 @@ type Exchange struct {
 	orphan bool  // counted in loop.orphans
 
 	given int64 // bytes of input that the handler has, with exchange.InputCost for each piece
-	raw   bool  // the handler has a duplicate of the descriptor: see raw.go, tunnel.go
+	raw   bool  // the handler has a duplicate of the descriptor: see raw.go
 
-	tunnel exchange.Tunnel // that has the connection, or nil
+	tunnel *connTunnel // that its connection is, or nil
 
 	begun           bool   // the head was sent
 	rules           *rules // of what answers; nil: none

@@ -18,6 +18,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/route"
 	"fapws/runtime/static"
+	"fapws/runtime/tunnel"
 )
 
 // loop is what the event loop calls. Everything in it belongs to the
@@ -84,6 +85,7 @@ type loop struct {
 	waited    map[*cacheFill]struct{} // pages that others wait for
 	retries   []*cacheWaiter          // those who have waited in vain
 	sockets   *sockets                // nil: no client has asked for a WebSocket
+	tunnels   *tunnel.Buffers         // nil: no client has had a tunnel
 	ready     []*conn                 // connections with pending input that may go on
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
@@ -141,7 +143,13 @@ func (l *loop) recover() {
 // recovered ends what a panic interrupted: c or, in flushBatch, every connection
 // that waits for a response; not the server.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
-	c, _ := h.(*conn)
+	var c *conn
+	switch h := h.(type) {
+	case *conn:
+		c = h
+	case *connTunnel:
+		c = h.c
+	}
 	l.s.logf(LevelError, "bug: %v in %s", p, stack)
 	all := l.busyNow || c == nil
 	l.busyNow = false

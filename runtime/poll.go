@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/netio"
+	"fapws/runtime/tunnel"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,10 @@ func (l *loop) endOfBatch(woken bool) {
 
 // Ready implements eventloop.Handler.
 func (c *conn) Ready(r eventloop.Readiness) {
+	if c.state == stateTunnel {
+		c.l.passOn(c.first.tunnel, tunnel.Client, r)
+		return
+	}
 	if t := c.transfer; t != nil && t.onLoop && (t.again || r&eventloop.Writable != 0) {
 		c.l.writeOn(t)
 	}

@@ -69,18 +69,15 @@ func (l *loop) socketBack(x *Exchange, p *exchange.Part) (done bool) {
 	switch {
 	case c == nil:
 		return false
-	case !p.Taken && x.tunnel == nil:
+	case !p.Taken:
 		unix.SetNonblock(c.fd, true) // what the application has set holds for ours, too
 		l.resumeReading(c)
 		return false
 	}
 	l.dropHeld(x)
 	x.keepAlive = false
-	if x.tunnel != nil {
-		x.proper, c.reset = !p.Failed, p.Failed
-	}
 	c.linger = true // what was sent last must not be lost: see finish
-	c.lent = x.tunnel == nil
+	c.lent = true
 	l.complete(x, false)
 	l.release(p)
 	l.settle(c)
@@ -90,8 +87,5 @@ func (l *loop) socketBack(x *Exchange, p *exchange.Part) (done bool) {
 // takeAway ends what the application does with the descriptor of c.
 func (l *loop) takeAway(c *conn) {
 	unix.Shutdown(c.fd, unix.SHUT_RDWR)
-	if c.first.tunnel != nil {
-		l.caveIn(c.first)
-	}
 	c.first.since = l.now // what it owes is overdue from now on
 }

@@ -115,7 +115,7 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		return // it got another answer
 	}
 	if p.First && p.Head.Tunnel != nil {
-		l.dig(x, p)
+		l.openTunnel(x, p)
 		return
 	}
 	c := x.conn
@@ -336,7 +336,7 @@ func (l *loop) cancel(x *Exchange) {
 		l.done(x)
 		return
 	}
-	if x.local != nil || x.file != nil || x.page != nil {
+	if x.local != nil || x.file != nil || x.page != nil || x.tunnel != nil {
 		l.done(x)
 		return
 	}

@@ -160,7 +160,7 @@ func (l *loop) setState(c *conn, s connState) {
 	}
 	c.state = s
 	switch s {
-	case stateReady, stateHead, stateBody, stateSocket, stateLinger:
+	case stateReady, stateHead, stateBody, stateSocket, stateTunnel, stateLinger:
 		l.schedule(c) // these may end sooner than where c is in the wheel
 	case stateClosed:
 		l.wheel.remove(c)
@@ -188,10 +188,12 @@ func (l *loop) readDeadline(c *conn) int64 {
 		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)
 	case c.state == stateSocket && !c.half:
 		return l.socketDeadline(c)
-	case c.half && c.transfer == nil && (c.first == nil || c.first.tunnel == nil):
+	case c.state == stateTunnel:
+		return l.tunnelDeadline(c)
+	case c.half && c.transfer == nil:
 		return c.stamp + int64(halfTimeout)
 	case c.half:
-		return l.now + int64(halfTimeout) // a transfer, or a tunnel
+		return l.now + int64(halfTimeout) // a transfer
 	case c.state == stateNew || c.state == stateHead:
 		limit := int64(l.cfg.HeadTimeout)
 		if l.leaving && c.state == stateNew {
@@ -215,6 +217,8 @@ func (l *loop) expired(c *conn) {
 		l.bodyLate(c)
 	case stateSocket:
 		l.socketExpired(c)
+	case stateTunnel:
+		l.tunnelExpired(c)
 	case stateReady:
 		l.close(c, "idle")
 	default:

@@ -1,23 +1,41 @@
 package runtime
 
 import (
-	"bytes"
+	"errors"
+	"fmt"
+	"time"
 
+	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-
-	"golang.org/x/sys/unix"
+	"fapws/runtime/netio"
+	"fapws/runtime/tunnel"
 )
 
-// Where Mount.Tunnels, the handler may answer a request for a WebSocket with a
-// tunnel: from then on the connection is the handler's, by a duplicate of its
-// descriptor. The loop reads nothing from it any more and only hears of one that
-// breaks. What the client has sent behind its request, before the answer, was kept
-// as what follows any request is, and goes along. Without a tunnel it is the next
-// request.
+// Where Mount.Tunnels, a handler may answer a request for a WebSocket with a connection to an upstream
+// (exchange.Head.Tunnel). From then on the loop passes bytes between it and the client. What the client has sent behind
+// its request, before the answer, was kept like what follows any request, and goes along. Without a tunnel it is the
+// next request.
 
-// dig gives the connection of x to the tunnel in p.
-func (l *loop) dig(x *Exchange, p *exchange.Part) {
+// connTunnel is the tunnel of a connection.
+type connTunnel struct {
+	*tunnel.Tunnel
+	c     *conn
+	watch eventloop.Watch // of the upstream
+	idle  int64           // nanoseconds without a byte; 0: no limit
+	head  int64           // bytes of the head of the answer
+	taken int64           // loop.now when the client last took something
+	ended func(error)     // exchange.Tunnel.Ended
+}
+
+// halfIdle is how long a tunnel may be silent when one side has sent its last byte.
+const halfIdle = 30 * time.Second
+
+// Ready implements eventloop.Handler, for the upstream.
+func (t *connTunnel) Ready(r eventloop.Readiness) { t.c.l.passOn(t, tunnel.Upstream, r) }
+
+// openTunnel makes the connection of x, and the upstream in p, a tunnel.
+func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	if c.half {
 		l.close(c, "the client has shut down its side before its WebSocket began")
@@ -30,33 +48,36 @@ func (l *loop) dig(x *Exchange, p *exchange.Part) {
 		return
 	}
 	if c.transfer != nil { // of the answer before, which goes first
-		x.held = append(x.held, *p)
+		l.hold(x, p)
 		return
 	}
-	socket, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
+	upstream := p.Head.Tunnel.Upstream
+	t := &connTunnel{c: c, idle: int64(p.Head.Tunnel.Idle), taken: l.now, ended: p.Head.Tunnel.Ended}
+	if err := l.events.Add(&t.watch, upstream.Fd(), t); err != nil {
 		l.logClient(c, x.rules, LevelError, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
 		l.release(p)
 		l.makeLocal(y, localResponse{status: 503, fields: retryAfter})
-		x.handler.Cancel(x.ticket)
-		l.submitted = true
 		return
 	}
+	p.Head.Tunnel.Upstream = nil // it is ours
 	if l.debug >= 2 {
 		l.tracef("%s: a tunnel begins", c)
 	}
-	if !c.paused {
-		l.pause(c, false)
+	if l.tunnels == nil {
+		l.tunnels = new(tunnel.Buffers)
 	}
-	c.stopped = true
-	early := bytes.Clone(c.pending())
-	l.dropInput(c)
+	t.Tunnel = tunnel.New(netio.Plain{Descriptor: c.fd, TCP: c.tcp}, upstream, &c.watch, &t.watch, l.tunnels)
 	head := l.tunnelHead(x, p)
-	x.begun = true
-	x.raw, x.tunnel = true, p.Head.Tunnel
-	x.tunnel.Take(socket, head, early)
-	l.release(p)
+	t.head = int64(len(head))
+	x.begun, x.tunnel, x.keepAlive = true, t, false
+	c.paused, c.stopped = false, false
+	c.stamp = l.now
+	l.setState(c, stateTunnel)
+	over, err := t.Open(c.pending(), append(head, p.Head.Tunnel.Ahead...))
+	l.dropInput(c)
+	x.handler.Release(p) // the ticket stays taken until the tunnel has ended
+	l.passedOn(t, over, err)
 }
 
 // tunnelHead returns the head of the answer, with what rules add to it.
@@ -68,25 +89,94 @@ func (l *loop) tunnelHead(x *Exchange, p *exchange.Part) []byte {
 	return l.appendHead(nil, x, &r)
 }
 
-// leftToTunnel keeps a connection that the kernel calls hung up while its tunnel may
-// still have to read: both sides were shut down, which is how a conversation ends. It
-// is false for one that is broken, which the tunnel might not see as it waits for the
-// other end.
-func (l *loop) leftToTunnel(c *conn) bool {
-	state := [1]unix.PollFd{{Fd: int32(c.fd)}}
-	if _, err := unix.Poll(state[:], 0); err != nil || state[0].Revents&unix.POLLERR != 0 {
-		return false
+// passOn lets a tunnel pass bytes on when there is news of a side.
+func (l *loop) passOn(t *connTunnel, s tunnel.Side, r eventloop.Readiness) {
+	moved, taken := t.Moved(), t.Sent(tunnel.Client)
+	over, err := t.Tunnel.Ready(s, r)
+	if t.Moved() > moved {
+		t.c.stamp = l.now
 	}
-	c.half = true
-	l.schedule(c)
-	return true
+	if t.Sent(tunnel.Client) > taken {
+		t.taken = l.now
+	}
+	l.passedOn(t, over, err)
 }
 
-// caveIn is for x whose connection ends before its tunnel has: nothing else may be
-// there any more when that has noticed, so the log has its line now.
-func (l *loop) caveIn(x *Exchange) {
-	if l.timed {
-		l.account(x)
+// passedOn acts on the results of a tunnel.
+func (l *loop) passedOn(t *connTunnel, over bool, err error) {
+	switch {
+	case errors.Is(err, tunnel.ErrClientGone):
+		l.close(t.c, err.Error())
+	case err != nil:
+		t.ended(err)
+		l.endTunnel(t, true)
+	case over:
+		l.endTunnel(t, true)
+	case t.Waiting(tunnel.Client) || t.half():
+		l.schedule(t.c) // this may end sooner than where it is in the wheel
 	}
-	x.log = nil
+}
+
+// half reports whether one side has sent its last byte.
+func (t *connTunnel) half() bool { return t.Ended(tunnel.Client) || t.Ended(tunnel.Upstream) }
+
+// endTunnel ends t before its connection. proper: the client got everything that the upstream has sent.
+func (l *loop) endTunnel(t *connTunnel, proper bool) {
+	c := t.c
+	x := c.first
+	c.half = c.half || t.Ended(tunnel.Client)
+	t.Close()
+	x.proper, c.reset = proper, !proper
+	c.linger = true // what was sent last must not be lost: see finish
+	c.readable, c.untilEmpty = true, true
+	c.watch.Again()
+	l.complete(x, false)
+	l.done(x)
+	l.settle(c)
+}
+
+// carried returns how many bytes have come from the client, and how many it has taken, without the head.
+func (t *connTunnel) carried() (in, out int64) {
+	return t.Received(tunnel.Client), max(0, t.Sent(tunnel.Client)-t.head)
+}
+
+// slow returns when the client has taken nothing for too long.
+func (l *loop) slow(t *connTunnel) int64 { return t.taken + tickLength + int64(l.cfg.WriteTimeout) }
+
+// tunnelDeadline is deadline for a tunnel.
+func (l *loop) tunnelDeadline(c *conn) int64 {
+	t := c.first.tunnel
+	due := l.now + l.keepAlive
+	if t.idle > 0 {
+		due = c.stamp + tickLength + t.idle
+	}
+	if t.half() {
+		due = min(due, c.stamp+tickLength+int64(halfIdle))
+	}
+	if t.Waiting(tunnel.Client) {
+		due = min(due, l.slow(t))
+	}
+	return due
+}
+
+// tunnelExpired is expired for a tunnel. A handler that runs inline may have kept the loop from it.
+func (l *loop) tunnelExpired(c *conn) {
+	t := c.first.tunnel
+	for _, s := range []tunnel.Side{tunnel.Client, tunnel.Upstream} {
+		if l.passOn(t, s, eventloop.Readable|eventloop.Writable); c.state != stateTunnel {
+			return
+		}
+	}
+	switch {
+	case l.tunnelDeadline(c) > l.now:
+		l.schedule(c)
+	case t.Waiting(tunnel.Client) && l.slow(t) <= l.now:
+		l.s.logf(LevelInfo, "%s took nothing for %v and has been closed", c, l.cfg.WriteTimeout)
+		l.endTunnel(t, false)
+	case t.half():
+		l.endTunnel(t, true)
+	default:
+		t.ended(fmt.Errorf("nothing was said for %v", time.Duration(t.idle)))
+		l.endTunnel(t, true)
+	}
 }

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,59 +12,60 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/netio"
 )
 
 const wsUpgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
-// mole is a tunnel that says what it was given.
-type mole struct {
-	taken       chan bool
-	file        *os.File
-	head, early string
-}
-
-func (m *mole) Take(socket int, head, early []byte) {
-	m.file, m.head, m.early = os.NewFile(uintptr(socket), "client"), string(head), string(early)
-	close(m.taken)
-}
-
-func (m *mole) Carried() (in, out int64) { return 11, 22 }
-
-// digs answers with a tunnel, in which it shouts until the client says quit.
-func digs(c *call) {
-	m := &mole{taken: make(chan bool)}
-	c.part(exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 101, Length: -1, Tunnel: m,
-		Fields: []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")}})
-	last := exchange.Part{Last: true, File: -1}
-	select {
-	case <-m.taken:
-		io.WriteString(m.file, m.head)
-		for lines := bufio.NewScanner(io.MultiReader(strings.NewReader(m.early), m.file)); lines.Scan() && lines.Text() != "quit"; {
-			if lines.Text() == "fail" {
-				last.Failed = true
-				break
-			}
-			io.WriteString(m.file, strings.ToUpper(lines.Text())+"\n")
-		}
-		m.file.Close()
-	case <-c.gone:
+// upstream returns the two ends of a connection: one for a tunnel, and one that behaves like an upstream.
+func upstream() (netio.Plain, *os.File) {
+	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		panic(err)
 	}
-	c.part(last)
+	for _, fd := range ends {
+		unix.SetNonblock(fd, true)
+	}
+	return netio.Plain{Descriptor: ends[0]}, os.NewFile(uintptr(ends[1]), "upstream")
+}
+
+// closeWrite makes the other end of f read the end of the stream.
+func closeWrite(f *os.File) {
+	if rc, err := f.SyscallConn(); err == nil {
+		rc.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+	}
+}
+
+// tunnels answers with a tunnel to an upstream that f is.
+func (c *call) tunnels(ahead string, ended func(error), f func(*os.File)) {
+	socket, file := upstream()
+	c.part(exchange.Part{First: true, Last: true, File: -1, Head: exchange.Head{
+		Status: 101, Length: -1, Fields: []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"),
+		Tunnel: &exchange.Tunnel{Upstream: socket, Ahead: []byte(ahead), Ended: ended},
+	}})
+	f(file)
+	file.Close()
+}
+
+// shouts is an upstream that ends when it reads quit.
+func shouts(f *os.File) {
+	for lines := bufio.NewScanner(f); lines.Scan() && lines.Text() != "quit"; {
+		io.WriteString(f, strings.ToUpper(lines.Text())+"\n")
+	}
 }
 
 func TestTunnel(t *testing.T) {
 	a := newApp(false, func(c *call) {
 		if c.Path == "/ws" {
-			digs(c)
+			c.tunnels("ahead\n", nil, shouts)
 		} else {
 			c.reply(200, "plain")
 		}
 	})
 	s := serve(t, Config{}, a, Mount{Prefix: "/", Tunnels: true})
 	before := openFiles(t)
-	for _, end := range []string{"quit", "fail", "leave", "half"} {
+	for _, end := range []string{"quit", "leave", "half"} {
 		c := s.dial(t)
 		r := bufio.NewReader(c)
 		io.WriteString(c, "GET /before HTTP/1.1\r\nHost: x\r\n\r\n"+wsUpgrade+"early\n")
@@ -80,8 +80,10 @@ func TestTunnel(t *testing.T) {
 				t.Error(resp.Header)
 			}
 		}
-		if line, _ := r.ReadString('\n'); line != "EARLY\n" {
-			t.Errorf("%q", line)
+		for _, want := range []string{"ahead\n", "EARLY\n"} {
+			if line, _ := r.ReadString('\n'); line != want {
+				t.Errorf("%q", line)
+			}
 		}
 		for i := range 100 {
 			fmt.Fprintf(c, "line %d\n", i)
@@ -94,11 +96,14 @@ func TestTunnel(t *testing.T) {
 			c.SetLinger(0)
 			c.Close()
 		case "half":
+			io.WriteString(c, "last\n")
 			c.CloseWrite()
-			fallthrough
+			if rest, err := io.ReadAll(r); string(rest) != "LAST\n" || err != nil {
+				t.Errorf("%q, %v", rest, err)
+			}
 		default:
 			io.WriteString(c, end+"\n")
-			if rest, err := io.ReadAll(r); len(rest) > 0 || (err != nil) != (end == "fail") {
+			if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
 				t.Errorf("%s: %q, %v", end, rest, err)
 			}
 		}
@@ -109,27 +114,16 @@ func TestTunnel(t *testing.T) {
 	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
 }
 
-// A tunnel reads the rest of a conversation that both sides have ended, however often the kernel reports that end.
+// An upstream reads the rest of a conversation that it has ended before.
 func TestTunnelReadsTheRest(t *testing.T) {
 	read, got := make(chan bool), make(chan string, 1)
 	a := newApp(false, func(c *call) {
-		m := &mole{taken: make(chan bool)}
-		c.part(exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 101, Length: -1, Tunnel: m}})
-		<-m.taken
-		io.WriteString(m.file, m.head)
-		if rc, err := m.file.SyscallConn(); err == nil {
-			rc.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
-		}
-		<-read
-		rest, err := io.ReadAll(m.file)
-		select {
-		case <-c.gone:
-			err = errors.New("it was canceled")
-		default:
-		}
-		got <- fmt.Sprint(string(rest), err)
-		m.file.Close()
-		c.part(exchange.Part{Last: true, File: -1})
+		c.tunnels("", nil, func(f *os.File) {
+			closeWrite(f)
+			<-read
+			rest, err := io.ReadAll(f)
+			got <- fmt.Sprint(string(rest), err)
+		})
 	})
 	s := serve(t, Config{}, a, Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
@@ -139,29 +133,23 @@ func TestTunnelReadsTheRest(t *testing.T) {
 	}
 	io.WriteString(c, "the rest")
 	c.CloseWrite()
-	eventually(t, "the loop has seen the end", func() (seen bool) {
-		s.do(func() {
-			for _, c := range s.loop.wheel.all() {
-				seen = seen || c.half
-			}
-		})
-		return seen
-	})
-	s.do(func() {
-		for _, c := range s.loop.wheel.all() {
-			c.Ready(eventloop.Readable | eventloop.MaybeGone)
-		}
-	})
+	eventually(t, "the tunnel has ended", func() bool { return s.loop.live.Load() == 0 })
 	close(read)
 	if text := <-got; text != "the rest<nil>" {
-		t.Errorf("the tunnel read %s", text)
+		t.Errorf("the upstream read %s", text)
 	}
 	eventually(t, "all released", a.idle)
 }
 
-// The end of the server cuts a tunnel off, and where there is no descriptor for one the answer is 503.
+// The end of the server cuts a tunnel off, in which the timeout of its request has no meaning.
 func TestTunnelEnds(t *testing.T) {
-	a := newApp(false, digs)
+	over := make(chan bool)
+	a := newApp(false, func(c *call) {
+		c.tunnels("", nil, func(f *os.File) {
+			shouts(f)
+			close(over)
+		})
+	})
 	s := serve(t, Config{Timeout: time.Minute}, a, Mount{Prefix: "/", Tunnels: true})
 	c := s.dial(t)
 	r := bufio.NewReader(c)
@@ -169,7 +157,7 @@ func TestTunnelEnds(t *testing.T) {
 	if resp, err := http.ReadResponse(r, nil); err != nil || resp.StatusCode != 101 {
 		t.Fatal(resp, err)
 	}
-	s.lookLater() // the timeout is for the answer
+	s.lookLater()
 	io.WriteString(c, "there\n")
 	if line, _ := r.ReadString('\n'); line != "THERE\n" {
 		t.Errorf("%q", line)
@@ -178,37 +166,27 @@ func TestTunnelEnds(t *testing.T) {
 	if rest, err := io.ReadAll(r); len(rest) > 0 || err != nil {
 		t.Errorf("%q, %v", rest, err)
 	}
+	<-over
 	eventually(t, "all released", a.idle)
-
-	c = s.dial(t)
-	io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
-	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 204 {
-		t.Fatal(resp, err)
-	}
-	restore := noMoreDescriptors(t)
-	io.WriteString(c, strings.Replace(wsUpgrade, "Connection: ", "Connection: close, ", 1))
-	all, err := io.ReadAll(c)
-	restore()
-	if err != nil || !strings.HasPrefix(string(all), "HTTP/1.1 503 ") {
-		t.Errorf("%q, %v", all, err)
-	}
-	eventually(t, "all released", a.idle)
-	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
 }
 
-// noMoreDescriptors makes this process unable to open another one until restore is called.
-func noMoreDescriptors(t *testing.T) (restore func()) {
-	t.Helper()
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 0, Max: before.Max}); err != nil {
-		t.Fatal(err)
-	}
-	return func() {
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
-			t.Fatal(err)
-		}
-	}
+// A client that leaves before its tunnel is open leaves no connection to the upstream behind.
+func TestTunnelTooLate(t *testing.T) {
+	asked, over := make(chan bool), make(chan bool)
+	a := newApp(false, func(c *call) {
+		close(asked)
+		<-c.gone
+		c.tunnels("", nil, func(f *os.File) {
+			io.Copy(io.Discard, f)
+			close(over)
+		})
+	})
+	s := serve(t, Config{}, a, Mount{Prefix: "/", Tunnels: true})
+	c := s.dial(t)
+	io.WriteString(c, wsUpgrade)
+	<-asked
+	c.SetLinger(0)
+	c.Close()
+	<-over
+	eventually(t, "all released", a.idle)
 }

@@ -24,7 +24,8 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/strftime", nil},
 		{"fapws/runtime/workqueue", nil},
 		{"fapws/runtime/system", nil},
-		{"fapws/runtime/netio", nil},
+		{"fapws/runtime/netio", []string{"fapws/runtime/descriptors"}},
+		{"fapws/runtime/tunnel", []string{"fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange"}},
 		{"fapws/runtime/logfile", []string{"fapws/runtime/descriptors"}},
 		{"fapws/runtime/route", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/runtime/accesslog", []string{"fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/logfile"}},
@@ -40,8 +41,8 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/php", []string{"fapws/runtime/descriptors", "fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/cgi", "fapws/runtime/fastcgi"}},
 		{"fapws/runtime/ssi", []string{"fapws/runtime/strftime", "fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/backend"}},
 		{"fapws/runtime/auth", nil},
-		{"fapws/runtime/proxy", []string{"fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/websocket"}},
-		{"fapws/runtime", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/runtime/proxy", []string{"fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/websocket"}},
+		{"fapws/runtime", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/pybridge", []string{"fapws/runtime/workqueue", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/memory", nil},
@@ -61,7 +62,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/cmd/fapws/site", []string{"fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/pool", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/cmd/fapws/pool", []string{"fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/descriptors", "fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {

@@ -132,7 +132,6 @@ type Response struct {
 	started bool // Start was called
 	sent    bool // a part with the head was published
 	failed  bool
-	tunnel  *Tunnel
 	buf     []byte
 
 	file          *os.File // of Last, or nil
@@ -236,7 +235,7 @@ func (w *Response) publish(p *part) error {
 
 // end publishes the last part.
 func (w *Response) end() {
-	p := &part{body: w.buf, file: w.file, offset: w.offset, count: w.count, last: true, failed: w.failed, taken: w.tunnel != nil}
+	p := &part{body: w.buf, file: w.file, offset: w.offset, count: w.count, last: true, failed: w.failed}
 	w.buf = nil
 	if !w.sent {
 		if !w.started {

@@ -38,7 +38,6 @@ type Pool struct {
 
 	mu     sync.Mutex
 	open   map[exchange.Ticket]*exchangeState
-	dug    int // those that are tunnels
 	held   int // those that wait for Resume
 	ready  []*part
 	woken  bool // a byte is on its way to the loop
@@ -60,7 +59,6 @@ type exchangeState struct {
 	unacked int64
 	gone    bool
 	overdue func(time.Duration) // see Request.OnOverdue; nil: nobody asks
-	tunnel  *Tunnel             // its connection, once the loop has given it away
 }
 
 // part is a piece of a response on its way to the loop.
@@ -69,7 +67,6 @@ type part struct {
 	head                exchange.Head
 	first, last, failed bool
 	interim             bool
-	taken               bool
 	body                []byte
 	file                *os.File
 	offset, count       int64
@@ -111,7 +108,7 @@ func (p *Pool) Attach(w *exchange.Waker) {
 // Submit implements runtime.Handler.
 func (p *Pool) Submit(r *exchange.Request) bool {
 	p.mu.Lock()
-	full := len(p.open)-p.dug-p.held >= p.max // tunnels last, and are bounded as connections
+	full := len(p.open)-p.held >= p.max
 	p.mu.Unlock()
 	if full {
 		if r.Spool >= 0 {
@@ -199,9 +196,6 @@ func (p *Pool) run(ex *exchangeState) {
 		if ex.request.inner != nil {
 			ex.request.inner.Close()
 		}
-		if w.tunnel != nil {
-			w.tunnel.Client.Close()
-		}
 		w.end()
 		ex.cancel()
 	}()
@@ -270,7 +264,6 @@ func (p *Pool) Next(out *exchange.Part) bool {
 		Last:    one.last,
 		Interim: one.interim,
 		Failed:  one.failed,
-		Taken:   one.taken,
 		Head:    one.head,
 		Body:    one.body,
 		File:    -1,
@@ -297,13 +290,13 @@ func (p *Pool) Release(one *exchange.Part) {
 	ex.room.Signal()
 	if mine.last {
 		delete(p.open, ex.ticket)
-		if ex.tunnel != nil {
-			p.dug--
-		}
 	}
 	p.mu.Unlock()
 	if mine.file != nil {
 		mine.file.Close()
+	}
+	if t := mine.head.Tunnel; t != nil && t.Upstream != nil {
+		t.Upstream.Close() // the loop has not taken it
 	}
 }
 

@@ -133,10 +133,9 @@ type Head struct {
 	Subprotocol []byte
 
 	// Tunnel, if not nil, accepts what Request.WebSocket asked for, where
-	// Mount.Tunnels: it is given the connection, for which Status (101), Reason and
-	// Fields, with Connection and Upgrade among them, make the head of the answer. The part
-	// is not the Last; that one comes when the tunnel has ended, and nothing between them.
-	Tunnel Tunnel
+	// Mount.Tunnels, with Status (101), Reason and Fields, with Connection and Upgrade among
+	// them. The part is the Last.
+	Tunnel *Tunnel
 
 	// Channel, when not empty, makes the connection a subscriber: the names of
 	// channels, separated by commas, as the field Fapws-Channel has them. The
@@ -149,21 +148,6 @@ type Head struct {
 	HasDate   bool // Fields has Date
 	HasServer bool // Fields has Server
 	Close     bool // the application asked for Connection: close
-}
-
-// Tunnel takes a connection off the loop, which sees no byte of it any more. Its
-// exchange goes on: it counts as a connection, and it is cancelled when the client breaks
-// the connection or the server stops.
-type Tunnel interface {
-	// Take is called at most once; without it the exchange is cancelled. socket is a
-	// descriptor of the connection, not blocking, which the callee closes. head is what the
-	// client has to be sent before all else, early what it has sent behind its request;
-	// both are the callee's. It must not block. On the loop.
-	Take(socket int, head, early []byte)
-
-	// Carried returns how many bytes have come from the client, those of early among
-	// them, and how many it has taken, without head. On the loop.
-	Carried() (in, out int64)
 }
 
 // Op says what the bytes of a Part or of an Input are.
@@ -236,7 +220,6 @@ type Part struct {
 	Local bool
 
 	// Taken, with Last, says that the application has used Request.Socket:
-	// whatever the response was, nothing of it is sent, and the connection closes. So
-	// it does with the Last part after Head.Tunnel.
+	// whatever the response was, nothing of it is sent, and the connection closes.
 	Taken bool
 }

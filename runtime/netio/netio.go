@@ -38,3 +38,11 @@ func Send(fd int, b []byte, flags uintptr) (int, error) {
 		}
 	}
 }
+
+// Broken reports whether the kernel knows that a connection is broken, not only shut down. A later system call still
+// returns the error.
+func Broken(fd int) bool {
+	state := [1]unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(state[:], 0)
+	return err == nil && n > 0 && state[0].Revents&unix.POLLERR != 0
+}

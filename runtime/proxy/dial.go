@@ -115,7 +115,7 @@ func (t *target) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil || t.tls == nil {
 		return conn, err
 	}
-	secure := tls.Client(conn, t.tls)
+	secure := tls.Client(&carrier{Conn: conn}, t.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, handshakeError(err)
@@ -141,7 +141,7 @@ func handshakeError(err error) error {
 // plain returns the connection below that of TLS, or conn.
 func plain(conn net.Conn) net.Conn {
 	if c, ok := conn.(*tls.Conn); ok {
-		return c.NetConn()
+		return c.NetConn().(*carrier).Conn
 	}
 	return conn
 }

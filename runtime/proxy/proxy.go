@@ -42,7 +42,6 @@ type Options struct {
 	Timeout time.Duration // for the head of its response, and for each pause in the body; 0: 60 s
 
 	TunnelTimeout time.Duration // how long nobody need say anything on a WebSocket; 0: an hour, below 0: any time
-	WriteTimeout  time.Duration // until a client has to take something from its WebSocket; 0: 60 s
 
 	// Log gets a line when the server cannot be reached or breaks off, once a
 	// second at most, and with it the client whose request it was, or "". nil:
@@ -72,7 +71,7 @@ func New(o Options) (*Proxy, error) {
 	for _, d := range []struct {
 		to   *time.Duration
 		zero time.Duration
-	}{{&o.Connect, connectDefault}, {&o.Timeout, timeoutDefault}, {&o.TunnelTimeout, tunnelDefault}, {&o.WriteTimeout, timeoutDefault}} {
+	}{{&o.Connect, connectDefault}, {&o.Timeout, timeoutDefault}, {&o.TunnelTimeout, tunnelDefault}} {
 		if *d.to == 0 {
 			*d.to = d.zero
 		}
@@ -232,6 +231,11 @@ func cause(ctx context.Context, err error) error {
 }
 
 func (p *Proxy) complain(r *backend.Request, format string, args ...any) {
+	p.complainOf(r.Client(), format, args...)
+}
+
+// complainOf is complain for a client, as backend.Request.Client returns it.
+func (p *Proxy) complainOf(client, format string, args ...any) {
 	if p.opt.Log == nil {
 		return
 	}
@@ -239,5 +243,5 @@ func (p *Proxy) complain(r *backend.Request, format string, args ...any) {
 	if last := p.said.Load(); now-last < int64(time.Second) || !p.said.CompareAndSwap(last, now) {
 		return
 	}
-	p.opt.Log(r.Client(), "proxy "+p.opt.Target+": "+fmt.Sprintf(format, args...))
+	p.opt.Log(client, "proxy "+p.opt.Target+": "+fmt.Sprintf(format, args...))
 }

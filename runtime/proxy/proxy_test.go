@@ -28,6 +28,12 @@ import (
 // logged.
 func front(t *testing.T, prefix string, o proxy.Options) (address string, logged func() string) {
 	t.Helper()
+	return frontOf(t, prefix, o, runtime.Config{})
+}
+
+// frontOf is front with a Config.
+func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (address string, logged func() string) {
+	t.Helper()
 	var mu sync.Mutex
 	var lines []string
 	note := func(line string) {
@@ -41,10 +47,9 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 		t.Fatal(err)
 	}
 	pool := backend.New(64, note)
-	s, err := runtime.New(runtime.Config{
-		MaxBodySize: 100 << 20, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
-		Log: func(level runtime.Level, line string) { note(level.String() + " " + line) },
-	})
+	cfg.MaxBodySize, cfg.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
+	cfg.Log = func(level runtime.Level, line string) { note(level.String() + " " + line) }
+	s, err := runtime.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

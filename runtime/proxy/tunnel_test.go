@@ -4,17 +4,21 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	fapws "fapws/runtime"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/proxy"
 )
@@ -22,12 +26,18 @@ import (
 // tunnel opens one to a server that is given its end of it, and returns the client's.
 func tunnel(t *testing.T, o proxy.Options, serve func(c *net.TCPConn, r *bufio.Reader)) (c *net.TCPConn, r *bufio.Reader, logged func() string) {
 	t.Helper()
+	return tunnelOf(t, o, fapws.Config{}, serve)
+}
+
+// tunnelOf is tunnel with a Config of the server.
+func tunnelOf(t *testing.T, o proxy.Options, cfg fapws.Config, serve func(c *net.TCPConn, r *bufio.Reader)) (c *net.TCPConn, r *bufio.Reader, logged func() string) {
+	t.Helper()
 	var address string
 	o.Target, _ = server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, accepted(key)+"\r\n")
 		serve(c, r)
 	})
-	address, logged = front(t, "/", o)
+	address, logged = frontOf(t, "/", o, cfg)
 	c, r = client(t, address, handshake+"\r\n")
 	status(t, r, 101)
 	return c, r, logged
@@ -213,7 +223,7 @@ func TestTunnelBreaks(t *testing.T) {
 		if all, _ := io.ReadAll(r); len(all) > 0 {
 			t.Errorf("%q", all)
 		}
-		waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "a WebSocket ended: the server broke off") })
+		waitFor(t, "a line in the log", func() bool { return strings.Contains(logged(), "a WebSocket ended: the upstream broke off") })
 	})
 }
 
@@ -264,7 +274,7 @@ func TestTunnelTimeouts(t *testing.T) {
 		t.Parallel()
 		backendtest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			ended := make(chan bool)
-			c, r, _ := tunnel(t, proxy.Options{WriteTimeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) {
+			c, r, _ := tunnelOf(t, proxy.Options{}, fapws.Config{WriteTimeout: timeout}, func(c *net.TCPConn, r *bufio.Reader) {
 				for block := make([]byte, 1<<20); ; {
 					if _, err := c.Write(block); err != nil {
 						close(ended)
@@ -288,40 +298,126 @@ func TestTunnelTimeouts(t *testing.T) {
 	})
 }
 
-// Tunnels do not count among the requests that are answered at a time, and an idle one
-// needs little.
+// openFiles returns how many descriptors this process has.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
+// secureServer is server with TLS, and the file with its certificate.
+func secureServer(t *testing.T, serve func(c *tls.Conn, r *bufio.Reader)) (url, ca string) {
+	t.Helper()
+	own, ca := certificate(t, "good.test", time.Now().Add(time.Hour))
+	ln, port := listener(t)
+	serveOn(t, ln, func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(patience))
+		secure := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{own}})
+		r := bufio.NewReader(secure)
+		if _, err := http.ReadRequest(r); err == nil {
+			io.WriteString(secure, accepted(key)+"\r\n")
+			serve(secure, r)
+		}
+	})
+	return "https://127.0.0.1:" + port, ca
+}
+
+// Tunnels do not count among the requests that are answered at a time. Each needs a descriptor for either side, and no
+// goroutine, with TLS as without.
 func TestManyTunnels(t *testing.T) {
-	const many = 200 // the pool has 64 places
-	url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
+	const many = 100 // the pool has 64 places
+	plain, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, request *http.Request) {
 		if request.URL.Path != "/ws" {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
 			return
 		}
 		io.WriteString(c, accepted(key)+"\r\n")
-		io.Copy(c, r)
+		io.Copy(struct{ io.Writer }{c}, r) // not by splice, which has descriptors of its own
 	})
-	address, _ := front(t, "/", proxy.Options{Target: url})
-	before := runtime.NumGoroutine()
-	var clients []*net.TCPConn
-	for range many {
-		c, r := client(t, address, handshake+"\r\n")
-		status(t, r, 101)
-		clients = append(clients, c)
+	secure, ca := secureServer(t, func(c *tls.Conn, r *bufio.Reader) { io.Copy(c, r) })
+	for name, o := range map[string]proxy.Options{"plain": {Target: plain}, "TLS": {Target: secure, CA: ca, TLSName: "good.test"}} {
+		t.Run(name, func(t *testing.T) {
+			address, _ := front(t, "/", o)
+			if o.CA == "" {
+				talk(t, address, "GET / HTTP/1.0\r\n\r\n") // for what is made once
+			}
+			goroutines, files := runtime.NumGoroutine(), openFiles(t)
+			var clients []*net.TCPConn
+			for range many {
+				c, r := client(t, address, handshake+"\r\n")
+				status(t, r, 101)
+				clients = append(clients, c)
+			}
+			for _, c := range clients {
+				io.WriteString(c, "hello")
+				reads(t, c, "hello")
+			}
+			// The server of this test has a goroutine and a descriptor for each connection, its client a descriptor.
+			waitFor(t, "no goroutine for a tunnel", func() bool { return runtime.NumGoroutine()-goroutines <= many+10 })
+			if n := openFiles(t) - files; n > 4*many+10 {
+				t.Errorf("%d descriptors for %d tunnels", n-2*many, many)
+			}
+			if o.CA == "" {
+				if got := talk(t, address, "GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "ok") {
+					t.Errorf("%q", got)
+				}
+			}
+			for i, c := range clients {
+				if i%2 == 0 {
+					c.SetLinger(0)
+				}
+				c.Close()
+			}
+			waitFor(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
+			waitFor(t, "all descriptors closed", func() bool { return openFiles(t) <= files+10 })
+		})
 	}
-	for _, c := range clients {
-		io.WriteString(c, "hello")
-		reads(t, c, "hello")
-	}
-	if got := talk(t, address, "GET / HTTP/1.0\r\n\r\n"); !strings.HasSuffix(got, "ok") {
-		t.Errorf("%q", got)
-	}
-	for i, c := range clients {
-		if i%2 == 0 {
-			c.SetLinger(0)
+}
+
+// A tunnel to an upstream with TLS carries many bytes both ways, to slow readers, and ends by halves.
+func TestTunnelOfTLS(t *testing.T) {
+	data := make([]byte, 16<<20) // more than the sockets hold
+	rand.NewChaCha8([32]byte{}).Read(data)
+	read, got := make(chan bool), make(chan error, 1)
+	target, ca := secureServer(t, func(c *tls.Conn, r *bufio.Reader) {
+		<-read
+		all := make([]byte, len(data))
+		_, err := io.ReadFull(r, all)
+		if err == nil && !bytes.Equal(all, data) {
+			err = errors.New("other bytes arrived")
 		}
-		c.Close()
+		if rest, end := io.ReadAll(r); err == nil && (len(rest) > 0 || end != nil) {
+			err = fmt.Errorf("%d bytes behind them, %v", len(rest), end)
+		}
+		got <- err
+		c.Write(data)
+		c.CloseWrite()
+	})
+	address, logged := front(t, "/", proxy.Options{Target: target, CA: ca, TLSName: "good.test"})
+	c, r := client(t, address, handshake+"\r\n")
+	status(t, r, 101)
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.Write(data)
+		c.CloseWrite()
+		sent <- err
+	}()
+	close(read)
+	if err := <-got; err != nil {
+		t.Errorf("the upstream: %v", err)
 	}
-	waitFor(t, "all goroutines ended", func() bool { return runtime.NumGoroutine() <= before+5 })
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	if all, err := io.ReadAll(r); !bytes.Equal(all, data) || err != nil {
+		t.Errorf("%d bytes of %d came, %v", len(all), len(data), err)
+	}
+	if text := logged(); text != "" {
+		t.Error(text)
+	}
 }
 
 // The order of bytes is kept where the first ones came with the head of the answer.

@@ -3,13 +3,12 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"strings"
-	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
 	"fapws/runtime/websocket"
 )
 
@@ -56,24 +55,20 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 		return
 	}
 	head.Fields = append([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), head.Fields...)
-	t, err := w.Tunnel(head)
-	if err != nil {
-		return // the client has left
-	}
 	ahead, _ := c.in.Peek(c.in.Buffered())
-	ahead = bytes.Clone(ahead)
-	c.putReader()
-	c.SetDeadline(time.Time{})
+	t := &exchange.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, p.opt.TunnelTimeout)}
+	client := r.Client()
+	t.Ended = func(err error) { p.complainOf(client, "a WebSocket ended: %v", err) }
 	if !c.unbind() {
-		return // the client has disconnected
+		w.Refuse(502, "") // the client has disconnected
+		return
 	}
-	if err := newTunnel(t, c.Conn, &p.opt).run(r.Context, ahead); err != nil {
-		if errors.Is(err, errSlowClient) {
-			w.Fail()
-		} else if r.Context.Err() == nil {
-			p.complain(r, "a WebSocket ended: %v", err)
-		}
+	if t.Upstream, err = detach(c.Conn); err != nil {
+		p.complain(r, "no tunnel for a WebSocket: %v", err)
+		w.Refuse(503, "")
+		return
 	}
+	w.Tunnel(head, t)
 }
 
 // switches says what is missing in a 101 that would make it the answer to r, "" for

@@ -167,6 +167,34 @@ func TestTunnelsAtReload(t *testing.T) {
 	}
 }
 
+// A tunnel needs a descriptor for each side.
+func TestTunnelsAndDescriptors(t *testing.T) {
+	t.Parallel()
+	const many = 100
+	s := before(t, serve(t, modes[0], "sockets.py").url, "")
+	s.get("/noted", 200)
+	files := func() int {
+		names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	idle := files()
+	var clients []*wstest.Client
+	for range many {
+		c := s.room("/room")
+		says(t, c, "echo hello")
+		hears(t, c, "echo hello")
+		clients = append(clients, c)
+	}
+	eventually(t, "two descriptors for each tunnel", func() bool { return files() <= idle+2*many })
+	for _, c := range clients {
+		c.Conn.Close()
+	}
+	eventually(t, "no descriptor is left", func() bool { return files() <= idle })
+}
+
 // Tunnels are connections for --max-clients, and those who leave make room.
 func TestTunnelsCount(t *testing.T) {
 	t.Parallel()

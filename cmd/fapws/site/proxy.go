@@ -41,14 +41,13 @@ func (n *ServerName) FromFile(v tomlfile.Value) error {
 func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
 	tomlfile.Inherit(&r.Proxying, &h.Proxying)
 	o := proxy.Options{
-		Target:       r.Proxy,
-		ReplaceHost:  r.PreserveHost != nil && !*r.PreserveHost,
-		CA:           string(r.TLSCA),
-		TLSName:      string(r.TLSName),
-		NoVerify:     r.TLSVerify != nil && !*r.TLSVerify,
-		Timeout:      r.patience(),
-		WriteTimeout: b.parts.Conf.WriteTimeout,
-		Log:          b.clientLog(runtime.LevelWarning),
+		Target:      r.Proxy,
+		ReplaceHost: r.PreserveHost != nil && !*r.PreserveHost,
+		CA:          string(r.TLSCA),
+		TLSName:     string(r.TLSName),
+		NoVerify:    r.TLSVerify != nil && !*r.TLSVerify,
+		Timeout:     r.patience(),
+		Log:         b.clientLog(runtime.LevelWarning),
 	}
 	if t := r.TunnelTimeout; t != nil {
 		if o.TunnelTimeout = time.Duration(*t); *t == 0 {
