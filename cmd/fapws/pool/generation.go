@@ -22,6 +22,7 @@ type generation struct {
 	program string
 	workers []*worker
 	old     map[*worker]bool // those replaced that may still accept; nil until it serves
+	retired []*worker        // all that it replaces, until they may depart
 }
 
 // request asks for a generation.
@@ -184,6 +185,7 @@ func (s *Pool) adopt(g *generation) {
 	for i, w := range old {
 		if w.state == Serving {
 			g.old[w] = true
+			g.retired = append(g.retired, w)
 			w.retire(g.workers[i%len(g.workers)])
 		} else {
 			w.end(Quit)
@@ -215,6 +217,9 @@ func (s *Pool) complete(g *generation) {
 	}
 	s.batch = nil
 	s.adopted++
+	for _, w := range g.retired { // what their clients ask for now, the new code answers
+		w.depart()
+	}
 	s.failure, s.page = "", ""
 	switch {
 	case s.adopted == 1:

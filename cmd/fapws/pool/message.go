@@ -15,6 +15,9 @@ const (
 	// Retire: others serve in its place; end within Grace so that no client
 	// notices.
 	Retire Kind = "retire"
+	// Depart: close or hand over what waits for clients: the workers that take the place of this one serve, and no worker
+	// accepts that is to be replaced with it. It follows Retire.
+	Depart Kind = "depart"
 	// Stop: end within Grace.
 	Stop Kind = "stop"
 	// Quit: end at once, what is in flight is cut.
@@ -106,4 +109,4 @@ type Settled struct {
 // Protocol is the version of the messages and of what a supervisor hands over
 // to its successor. Programs with different ones cannot take over from each
 // other.
-const Protocol = 2
+const Protocol = 3

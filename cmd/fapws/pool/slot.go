@@ -86,6 +86,7 @@ func (s *Pool) succeed(w *worker) {
 	s.share()
 	if old != nil {
 		old.retire(w)
+		old.depart()
 	}
 }
 
@@ -167,6 +168,7 @@ func (s *Pool) level() {
 		}
 		if p.worker != nil {
 			p.worker.retire(s.anyServing())
+			p.worker.depart()
 		}
 	}
 }

@@ -199,10 +199,17 @@ func (w *worker) kill(why string) {
 	w.process.Kill()
 }
 
-// retire lets w finish what it has, now that others accept in its place: to is the
-// one that gets its subscribers, if there is one.
+// retire lets w finish its requests, now that others accept in its place: to is the
+// one that gets its subscribers, if there is one. These stay with w until depart.
 func (w *worker) retire(to *worker) {
 	w.leave(Retiring, Retire, w.s.grace(), w.heir(to)...)
+}
+
+// depart lets w send its subscribers to the new worker, and close its WebSockets.
+func (w *worker) depart() {
+	if w.state == Retiring {
+		w.send(&Message{Kind: Depart})
+	}
 }
 
 // end tells w to stop (Stop or Quit).

@@ -101,6 +101,12 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Retire:
 		p.inherit(files)
 		s.signals.end(shutdownRequest{how: quietly, grace: m.Grace, parent: p}, exit.OK)
+	case pool.Depart:
+		select {
+		case <-p.departs:
+		default:
+			close(p.departs)
+		}
 	case pool.Stop:
 		s.signals.end(shutdownRequest{how: gracefully, grace: m.Grace}, exit.OK)
 	case pool.Quit:

@@ -45,6 +45,7 @@ type Parent struct {
 	answers   map[string]func(about string) string
 	epoch     string // of the numbers of events
 	events    *channelRelay
+	departs   chan struct{}                // closed by pool.Depart
 	successor atomic.Pointer[pool.Channel] // another worker, which gets the subscribers; nil: there is none
 }
 
@@ -56,7 +57,7 @@ func TakeParent() (*Parent, error) {
 		return nil, nil
 	}
 	os.Unsetenv(pool.Variable)
-	p := &Parent{stderr: -1, answers: map[string]func(string) string{}}
+	p := &Parent{stderr: -1, departs: make(chan struct{}), answers: map[string]func(string) string{}}
 	err := p.take(text)
 	if err != nil {
 		return nil, exit.Usage(fmt.Errorf("%s=%s in the environment is not from a supervisor: %w", pool.Variable, text, err))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"fapws/cmd/fapws/exit"
@@ -81,9 +82,23 @@ func (s *service) stop(o shutdownRequest) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
+	departing := make(chan struct{})
+	depart := sync.OnceFunc(func() { close(departing) })
+	if o.how == quietly {
+		go func() {
+			defer depart()
+			select {
+			case <-o.parent.departs:
+			case <-ctx.Done():
+			}
+		}()
+	} else {
+		depart()
+	}
 	handed := make(chan struct{})
 	go func() {
 		defer close(handed)
+		<-departing
 		if o.how == quietly {
 			o.parent.handSubscribersOver(ctx)
 		}
@@ -91,6 +106,7 @@ func (s *service) stop(o shutdownRequest) {
 	quiet := make(chan struct{})
 	go func() {
 		defer close(quiet)
+		<-departing
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
 			s.log.Log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
@@ -106,6 +122,7 @@ func (s *service) stop(o shutdownRequest) {
 		case <-quiet:
 			waiting = false
 		case another := <-s.signals.orders:
+			depart()
 			if another.how == quickly {
 				cancel()
 				stuck.Reset(cutTime)

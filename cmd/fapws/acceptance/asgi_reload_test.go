@@ -1,0 +1,67 @@
+package acceptance
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/websocket/wstest"
+)
+
+// TestASGIReload: the WebSockets of ASGI applications are closed with 1012 when no worker accepts any more that has
+// the old code: a client that connects again at once gets the new one.
+func TestASGIReload(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(testdata(t, "version.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := write(t, filepath.Join(t.TempDir(), "version.py"), string(text))
+	s := command{script: script + ":application"}.serve(t, twoWorkers)
+	const clients, reloads = 24, 6
+	open := func(want int) (*wstest.Client, error) {
+		c, err := wstest.Dial(s.address, "/")
+		if err != nil {
+			return nil, err
+		}
+		c.Conn.SetDeadline(time.Now().Add(patience))
+		if _, version, err := c.Receive(); err != nil || string(version) != fmt.Sprint(want) {
+			c.Conn.Close()
+			return nil, fmt.Errorf("version %q, want %d, %v", version, want, err)
+		}
+		return c, nil
+	}
+	all := make([]*wstest.Client, clients)
+	for i := range all {
+		if all[i], err = open(1); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { all[i].Conn.Close() }()
+	}
+	for version := 2; version < 2+reloads && !t.Failed(); version++ {
+		change(t, script, fmt.Sprintf("VERSION = %d", version-1), fmt.Sprintf("VERSION = %d", version))
+		var again sync.WaitGroup
+		for i := range all {
+			again.Go(func() {
+				if _, _, err := all[i].Receive(); !replaced(err) {
+					t.Errorf("a WebSocket ended with %v", err)
+					return
+				}
+				c, err := open(version)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				all[i].Conn.Close()
+				all[i] = c
+			})
+		}
+		if code, stdout, stderr := s.ctl("reload"); code != 0 {
+			t.Errorf("reload: code %d, %s%s", code, stdout, stderr)
+		}
+		again.Wait()
+	}
+}

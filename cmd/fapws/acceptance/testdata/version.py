@@ -1,0 +1,10 @@
+"""ASGI WebSockets that say which version of the code serves them."""
+VERSION = 1
+
+
+async def application(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": str(VERSION)})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
