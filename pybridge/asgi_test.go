@@ -138,7 +138,7 @@ func TestASGIBody(t *testing.T) {
 		loop.do(func() {
 			data := []byte(strings.Repeat(strconv.Itoa(i%10), 1000))
 			given += len(data) + exchange.InputCost
-			loop.h.Deliver(&exchange.Input{Ticket: r.ticket, Data: data, Last: i == 99})
+			loop.h.Deliver(exchange.Input{Ticket: r.ticket, Data: data, Last: i == 99})
 			loop.h.Flush()
 			loop.drain()
 		})
@@ -225,7 +225,7 @@ func TestASGIDisconnect(t *testing.T) {
 			same(t, strings.Join(events(t, 1), " "), "waits")
 			loop.do(func() {
 				if half {
-					loop.h.Deliver(&exchange.Input{Ticket: r.ticket, Op: exchange.OpClose})
+					loop.h.Deliver(exchange.Input{Ticket: r.ticket, Op: exchange.OpClose})
 				} else {
 					loop.h.Cancel(r.ticket)
 				}

@@ -260,7 +260,7 @@ func (h *Handler) Flush() {
 }
 
 // Deliver implements runtime.Receiver.
-func (h *Handler) Deliver(in *exchange.Input) {
+func (h *Handler) Deliver(in exchange.Input) {
 	if int(in.Ticket) >= len(h.records) {
 		return
 	}

@@ -112,7 +112,7 @@ func openSocket(t *testing.T, path string, fields ...string) *response {
 func tell(r *response, op exchange.Op, code uint16, texts ...string) {
 	loop.do(func() {
 		for _, text := range texts {
-			loop.h.Deliver(&exchange.Input{Ticket: r.ticket, Op: op, Code: code, Data: []byte(text)})
+			loop.h.Deliver(exchange.Input{Ticket: r.ticket, Op: op, Code: code, Data: []byte(text)})
 		}
 		loop.h.Flush()
 		loop.drain()

@@ -13,15 +13,12 @@ import (
 // request when it is whole, so that a slow client never holds an application, or,
 // where Mount.Streams, at once: see stream.go.
 type body struct {
-	x    *Exchange // that it is delivered to; nil: it is collected, in buf or spool
-	html bool      // the client is a browser, if x
-	held int64     // loop.now when reading stopped for want of credit
+	x        *Exchange // whose body it is; nil: no handler takes the rest any more, see unwanted
+	streamed bool      // it is delivered to x as it arrives; else it is collected, in buf or spool
+	html     bool      // the client is a browser, if streamed
+	expects  bool      // the client waits for 100 Continue before it sends it, if streamed
+	held     int64     // loop.now when reading stopped for want of credit
 
-	skips   bool // nobody wants it
-	expects bool // the client waits for 100 Continue before it sends it, if x
-
-	at      decision
-	query   http1.Span
 	chunked bool
 	chunks  http1.ChunkedReader
 	want    int64 // bytes missing, if not chunked
@@ -59,28 +56,29 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 	return writeAll(b.spool, data)
 }
 
-// begin starts to collect the body of a request.
-func (l *loop) begin(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	if l.tooBig(at.rules, at.req.Length) {
-		return l.refuse(c, at, rest, used, bodyTooBig)
+// begin starts to collect the body of x.
+func (l *loop) begin(x *Exchange, rest []byte) (used int) {
+	q, c := x.req, x.conn
+	if l.tooBig(x.rules, q.parsed.Length) {
+		return l.refuse(x, rest, bodyTooBig)
 	}
+	q.keep()
+	x.phase = awaitingBody
 	c.body = &body{
-		at:      *at,
-		query:   at.req.Query,
-		chunked: at.req.Body == http1.Chunked,
-		want:    at.req.Length,
+		x:       x,
+		chunked: q.parsed.Body == http1.Chunked,
+		want:    q.parsed.Length,
 		spool:   -1,
 		begun:   l.now,
 	}
-	c.body.at.Decision = at.Keep(at.Asked(at.mount.Resolved))
-	if at.req.Expect100 && len(rest) == 0 {
+	if q.parsed.Expect100 && len(rest) == 0 {
 		l.use(c)
 		l.out.buf = append(l.out.buf, http1.Continue...)
 	}
 	c.stamp = l.now
 	l.setState(c, stateBody)
 	left := l.collect(c, rest)
-	return used + len(rest) - len(left), c.state == stateReady
+	return len(rest) - len(left)
 }
 
 // collect takes what belongs to the body from the front of data and returns
@@ -88,7 +86,7 @@ func (l *loop) begin(c *conn, at *decision, rest []byte, used int) (int, bool) {
 func (l *loop) collect(c *conn, data []byte) (rest []byte) {
 	b := c.body
 	c.stamp = l.now
-	piece, rest, whole, err := l.decode(b, b.at.rules, data)
+	piece, rest, whole, err := l.decode(b, b.x.rules, data)
 	if err == nil {
 		err = b.add(piece, l.cfg)
 	}
@@ -142,35 +140,25 @@ var errBodyTooBig = errors.New(bodyTooBig.text)
 func (l *loop) bodyWhole(c *conn) {
 	b := c.body
 	c.body = nil
-	l.again(b)
 	l.setState(c, stateReady)
-	if b.at.Rewritten {
-		b.at.req.Query = b.query
-	}
-	r := l.ask(&b.at)
+	r := b.x.req.ask()
 	r.Body, r.Spool, r.Size = b.buf, b.spool, b.size
-	l.submit(c, &b.at, r)
-}
-
-// again parses the head of b once more: the memory for it has served others since. That
-// takes less than to keep a copy of it.
-func (l *loop) again(b *body) {
-	if _, err := l.head.Parse(b.at.Head, &l.cfg.Limits); err != nil {
-		panic(err) // it was parsed before
-	}
-	b.at.req = &l.head
+	l.submit(b.x, r)
 }
 
 // bodyFailed refuses a request in the middle of its body.
 func (l *loop) bodyFailed(c *conn, err error) {
+	l.refuseBody(c, l.bodyRefusal(err))
+}
+
+// refuseBody answers a request whose body is being collected.
+func (l *loop) refuseBody(c *conn, r localResponse) {
 	b := c.body
 	c.body = nil
 	b.drop()
-	l.again(b)
 	l.setState(c, stateReady)
-	r := l.bodyRefusal(err)
-	r.html = wantsHTML(b.at.req, b.at.Head)
-	l.answerLocally(l.newExchange(c, &b.at), r)
+	r.html = wantsHTML(&b.x.req.parsed, b.x.req.Head)
+	l.answerLocally(b.x, r)
 }
 
 // bodyRefusal is what a client gets whose body could not be taken because of err.

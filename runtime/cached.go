@@ -22,40 +22,41 @@ import (
 // cacheField names the field that says where an answer comes from.
 const cacheField = "Fapws-Cache: "
 
-// lookupCache answers x, whose request is r, from the cache, or has it answered by what
-// answers m. w is the waiter of a request that has waited before, or nil.
-func (l *loop) lookupCache(x *Exchange, r *exchange.Request, m *Mount, w *cacheWaiter) {
+// lookupCache answers x from the cache, or has it answered by the handler of its mount.
+func (l *loop) lookupCache(x *Exchange) {
+	q := x.req
+	r, m, asked := &q.handed, q.mount, &q.lookup
 	if !cacheable(r.Parsed, r.Size) || r.Value != nil {
 		if !r.Parsed.Safe {
 			x.invalidates = pageOf(r)
 		}
-		l.hand(x, r, m)
+		l.hand(x)
 		return
 	}
-	l.asked = cache.Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
-	if l.asked.Scheme == "" {
-		l.asked.Scheme = "http"
+	*asked = cache.Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
+	if asked.Scheme == "" {
+		asked.Scheme = "http"
 	}
 	if host := r.Peer.Host; host != "" {
-		l.hostBuf = append(l.hostBuf[:0], host...)
-		l.asked.Host = l.hostBuf
+		q.host = append(q.host[:0], host...)
+		asked.Host = q.host
 	} else {
-		l.asked.Host = r.Parsed.Host.In(r.Head)
+		asked.Host = r.Parsed.Host.In(r.Head)
 		if r.Parsed.Authority.Len > 0 {
-			l.asked.Host = r.Parsed.Authority.In(r.Head)
+			asked.Host = r.Parsed.Authority.In(r.Head)
 		}
 	}
-	found := l.store.Look(m.Cache, &l.asked, l.wall())
+	found := l.store.Look(m.Cache, asked, l.wall())
 	x.cacheStatus = found.Verdict
 	x.sendCacheStatus = true
 	switch found.Verdict {
 	case cache.Hit, cache.Stale:
-		if x.unchanged = found.Page.Unchanged(&l.asked); !x.unchanged && l.partOf(found.Page, x) {
+		if x.unchanged = found.Page.Unchanged(asked); !x.unchanged && l.partOf(found.Page, x) {
 			return
 		}
 		page, wanted := found.Page, compress.Identity
 		if x.count == 0 {
-			page, wanted = page.Coded(&l.asked)
+			page, wanted = page.Coded(asked)
 		}
 		if wanted != compress.Identity {
 			l.compress(page, wanted)
@@ -65,39 +66,34 @@ func (l *loop) lookupCache(x *Exchange, r *exchange.Request, m *Mount, w *cacheW
 			l.advance(x.conn)
 			return
 		}
-		// Sent before anything else, as the handler may run on the loop; what
-		// sending leads to may be another request in the same memory.
-		kept, rules := keepRequest(r, m), x.rules
-		l.advance(x.conn)
+		q.keep()
+		rules := x.rules
+		l.advance(x.conn) // before anything else, as the handler may run on the loop
 		l.flush()
-		l.refresh(&kept.request, m, found, rules)
+		l.refresh(q, found, rules)
 	case cache.Miss, cache.Expired:
-		l.startFill(x, r, m, found)
+		l.startFill(x, found)
 	case cache.Wait:
 		f := found.Fill.Owner.(*cacheFill)
-		if w == nil {
-			w = keepRequest(r, m)
-		} else {
-			w.turns++
-		}
+		q.turns++
 		// An inner request may be one that the page itself, or another page that
 		// waits, cannot do without. Waiting only for what is not further out, all
 		// come to an end.
-		if w.turns > maxTurns || f.depth < r.Depth {
+		if q.turns > maxTurns || f.depth < r.Depth {
 			x.cacheStatus = cache.Bypass
-			l.hand(x, r, m)
+			l.hand(x)
 			return
 		}
-		l.wait(x, w, f)
+		l.wait(x, f)
 	default:
-		l.hand(x, r, m)
+		l.hand(x)
 	}
 }
 
 // partOf notes which part of a page x is to get, if it asks for one. answered: there is no
 // such part.
 func (l *loop) partOf(p *cache.Page, x *Exchange) (answered bool) {
-	wanted := p.Range(&l.asked)
+	wanted := p.Range(&x.req.lookup)
 	if wanted == nil {
 		return false
 	}
@@ -142,14 +138,14 @@ func (l *loop) sendPage(x *Exchange) {
 	if x.unchanged {
 		r.Status, r.Reason, r.Type, r.Length, fields = 304, nil, "", 0, p.Slim()
 	}
-	l.fields = append(append(l.fields[:0], fields...), "Age: "...)
-	l.fields = strconv.AppendInt(l.fields, p.Age(l.wall()), 10)
-	l.fields = append(l.fields, '\r', '\n')
+	l.heads.fields = append(append(l.heads.fields[:0], fields...), "Age: "...)
+	l.heads.fields = strconv.AppendInt(l.heads.fields, p.Age(l.wall()), 10)
+	l.heads.fields = append(l.heads.fields, '\r', '\n')
 	if x.count > 0 {
-		l.fields = static.AppendContentRange(l.fields, x.from, x.count, int64(len(p.Body)))
+		l.heads.fields = static.AppendContentRange(l.heads.fields, x.from, x.count, int64(len(p.Body)))
 	}
-	l.fields = appendSaid(l.fields, x.cacheStatus)
-	r.Fields = l.fields
+	l.heads.fields = appendSaid(l.heads.fields, x.cacheStatus)
+	r.Fields = l.heads.fields
 	l.out.buf = l.appendHead(l.out.buf, x, &r)
 	x.begun = true
 	if r.Body == http1.NoBody {
@@ -177,12 +173,6 @@ func appendSaid(dst []byte, v cache.Verdict) []byte {
 	}
 	dst = append(append(dst, cacheField...), v.String()...)
 	return append(dst, '\r', '\n')
-}
-
-// withSaid adds to the fields of a handler's answer what the cache makes of it.
-func (l *loop) withSaid(x *Exchange, fields []byte) []byte {
-	l.fields = appendSaid(append(l.fields[:0], fields...), x.cacheStatus)
-	return l.fields
 }
 
 // pageOf is what a request that changes a page makes out of date (RFC 9111

@@ -23,11 +23,12 @@ type cacheFill struct {
 	alone       bool  // no client has asked for it: a stale page is fetched anew
 }
 
-// startFill has x, whose request is r, answered by what answers m, and the answer kept.
-func (l *loop) startFill(x *Exchange, r *exchange.Request, m *Mount, found cache.Found) {
+// startFill has x answered by the handler of its mount, and the answer kept.
+func (l *loop) startFill(x *Exchange, found cache.Found) {
+	r := &x.req.handed
 	f := l.newFill(r, found)
 	f.x = x
-	x.handler = recorded{m.Handler}
+	x.handler = recorded{x.req.mount.Handler}
 	if l.give(x, r) {
 		x.fill = f
 		return
@@ -57,15 +58,15 @@ func (l *loop) newFill(r *exchange.Request, found cache.Found) *cacheFill {
 	return f
 }
 
-// refresh fetches a new page for found, for no client. The request is r.
-func (l *loop) refresh(r *exchange.Request, m *Mount, found cache.Found, rules *rules) {
-	f := l.newFill(r, found)
+// refresh fetches a new page for found, for no client, as q has asked.
+func (l *loop) refresh(q *request, found cache.Found, rules *rules) {
+	f := l.newFill(&q.handed, found)
 	f.alone = true
 	x := l.exchanges.get()
 	x.minor, x.safe, x.rules = 1, true, rules
 	f.x = x
-	x.handler = recorded{m.Handler}
-	if l.give(x, r) {
+	x.handler = recorded{q.mount.Handler}
+	if l.give(x, &q.handed) {
 		x.fill = f
 		l.countOrphan(x)
 	} else {

@@ -1,21 +1,12 @@
 package runtime
 
-import (
-	"bytes"
-
-	"fapws/runtime/cache"
-	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
-)
+import "fapws/runtime/cache"
 
 // cacheWaiter is a request that waits for a page that another one fetches.
 type cacheWaiter struct {
-	x       *Exchange // nil: its client has left
-	mount   *Mount
-	request exchange.Request // with copies of what it refers to
-	f       *cacheFill       // that it waits for; nil: it is to ask again
-	at      int              // where it is in f.waiting
-	turns   int              // how often it has waited
+	x  *Exchange  // nil: its client has left
+	f  *cacheFill // that it waits for; nil: it is to ask again
+	at int        // where it is in f.waiting
 
 	page *cache.Page // what it gets; nil: it has to ask
 	said cache.Verdict
@@ -26,20 +17,17 @@ type cacheWaiter struct {
 // says, or cannot be kept, may disappoint it.
 const maxTurns = 3
 
-// keepRequest copies a request, and what it refers to.
-func keepRequest(given *exchange.Request, m *Mount) *cacheWaiter {
-	w := &cacheWaiter{mount: m, request: *given}
-	r := &w.request
-	parsed := *r.Parsed
-	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
-	r.Head, r.Path, r.Parsed, r.Body = bytes.Clone(r.Head), bytes.Clone(r.Path), &parsed, nil
-	return w
+// asked returns what w asks for.
+func (w *cacheWaiter) asked() *cache.Request {
+	q := w.x.req
+	return &cache.Request{Head: q.handed.Head, Parsed: q.handed.Parsed}
 }
 
 // wait makes x wait for f.
-func (l *loop) wait(x *Exchange, w *cacheWaiter, f *cacheFill) {
+func (l *loop) wait(x *Exchange, f *cacheFill) {
+	x.req.keep()
+	w := &cacheWaiter{x: x, f: f, at: len(f.waiting)}
 	x.wait = w
-	w.x, w.f, w.at = x, f, len(f.waiting)
 	f.waiting = append(f.waiting, w)
 	l.waited[f] = struct{}{}
 	if y := f.x; y != nil && y.deferred { // x must not wait for y's client
@@ -70,7 +58,7 @@ func (w *cacheWaiter) end() *Exchange {
 func (l *loop) serveWaiting(f *cacheFill, page *cache.Page, said cache.Verdict) {
 	delete(l.waited, f)
 	for _, w := range f.take() {
-		if said == cache.Stale || f.fill.For(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed}) {
+		if said == cache.Stale || f.fill.For(w.asked()) {
 			w.page, w.said = page, said
 		}
 		l.retries = append(l.retries, w)
@@ -100,17 +88,17 @@ func (l *loop) retryWaiting() {
 		if w.x == nil {
 			continue
 		}
+		asked := w.asked()
 		x := w.end()
 		switch {
 		case w.late:
 			l.answerLocally(x, localResponse{status: 504})
 		case w.page != nil:
 			x.page, x.cacheStatus = w.page, w.said
-			x.unchanged = w.page.Unchanged(&cache.Request{Head: w.request.Head, Parsed: w.request.Parsed})
+			x.unchanged = w.page.Unchanged(asked)
 			l.advance(x.conn)
 		default:
-			w.request.Ticket = x.ticket
-			l.lookupCache(x, &w.request, w.mount, w)
+			l.lookupCache(x)
 		}
 	}
 	l.retries = l.retries[:0]

@@ -99,7 +99,7 @@ func (l *loop) gone(c *conn, err error) {
 // that deadline gives it, and hence a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (l *loop) answersHalf(c *conn) bool {
-	if c.first == nil && c.check == nil || c.first != nil && c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
+	if c.first == nil || c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
 	c.half = true
@@ -145,10 +145,6 @@ func (l *loop) end(c *conn) {
 	}
 	if c.lent {
 		unix.Shutdown(c.fd, unix.SHUT_RDWR)
-	}
-	if c.check != nil {
-		c.check.Cancel()
-		c.check = nil
 	}
 	l.cancelAll(c)
 	l.dropInput(c)

@@ -4,7 +4,6 @@ import (
 	"net"
 	"strconv"
 
-	"fapws/runtime/auth"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -41,29 +40,29 @@ type conn struct {
 	fd    int
 	state connState
 
-	rejected   bool        // it is one beyond Config.MaxClients, and was told 503
-	reset      bool        // close so that the client sees an error
-	paused     bool        // it is not read from: see pause
-	half       bool        // its client has shut down its side: it is not read from any more
-	readable   bool        // something may have come that was not read
-	untilEmpty bool        // readable until recv says EAGAIN: it stops at urgent data, and an end comes behind data
-	lendsEnd   bool        // while it is paused the end of what the client sends counts
-	tcp        bool        // whatever a proxy says of remote
-	check      *auth.Check // of a password of it that is being checked; or nil
-	linger     bool        // the client may be sending bytes that the server throws away
-	queued     bool        // it is in loop.ready
-	stopped    bool        // paused until its handler lets it go on: see flowcontrol.go, raw.go
-	lent       bool        // a library may still have a descriptor of it, and wait for what its client says
-	moved      bool        // its client is a subscriber of its own by now
-	active     uint16      // length of the list first..last
-	bulky      uint8       // how many of them may have an answer of any size before the loop knows
-	deferred   uint8       // how many of them a Pacer holds back
+	rejected   bool   // it is one beyond Config.MaxClients, and was told 503
+	reset      bool   // close so that the client sees an error
+	paused     bool   // it is not read from: see pause
+	half       bool   // its client has shut down its side: it is not read from any more
+	readable   bool   // something may have come that was not read
+	untilEmpty bool   // readable until recv says EAGAIN: it stops at urgent data, and an end comes behind data
+	lendsEnd   bool   // while it is paused the end of what the client sends counts
+	tcp        bool   // whatever a proxy says of remote
+	linger     bool   // the client may be sending bytes that the server throws away
+	queued     bool   // it is in loop.ready
+	stopped    bool   // paused until its handler lets it go on: see flowcontrol.go, raw.go
+	lent       bool   // a library may still have a descriptor of it, and wait for what its client says
+	moved      bool   // its client is a subscriber of its own by now
+	active     uint16 // length of the list first..last
+	bulky      uint8  // how many of them may have an answer of any size before the loop knows
+	deferred   uint8  // how many of them a Pacer holds back
 
 	expected uint32 // balance.epoch if its first request counts in balance.expected
 
 	requests uint32 // there have been, as far as they are logged
 
 	first, last *Exchange // active exchanges in the order of their responses
+	undecided   *Exchange // the last one, if it has to wait before its source is known or may begin; or nil
 
 	in     []byte // input that could not be used yet: in[off:]
 	off    int
@@ -74,7 +73,6 @@ type conn struct {
 	ws       *socket   // the WebSocket that it is, or is to be
 
 	joining       *subscriber     // what it becomes, or nil
-	known         *known          // about the request that it begins with again, or nil
 	subrequest    *subrequestConn // it is one of the server to itself, or nil
 	proxy         *trustedProxy   // a proxy or a path that is before it, or nil
 	peer          *exchange.Peer
@@ -92,7 +90,7 @@ func (s *Server) newConn(fd int, local, remote net.Addr) *conn {
 }
 
 // busy says whether a response is under way, or has to wait for what is.
-func (c *conn) busy() bool { return c.first != nil || c.transfer != nil || c.check != nil }
+func (c *conn) busy() bool { return c.first != nil || c.transfer != nil }
 
 // pending returns the input that could not be used yet.
 func (c *conn) pending() []byte { return c.in[c.off:] }

@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -23,18 +24,56 @@ func excerpt(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// note remembers of a request what its log line needs. at is nil
-// if there was no request: came is what the client sent instead.
-func (l *loop) note(x *Exchange, at *decision, came []byte) {
-	var head []byte
-	if at != nil {
-		head = at.Head[:at.req.HeadLen]
+// note remembers of x, whose mount is known, what its log line needs.
+func (l *loop) note(x *Exchange) {
+	if !l.timed {
+		return
+	}
+	q, c := x.req, x.conn
+	head := q.Head[:q.parsed.HeadLen]
+	peer := c.Client()
+	format := l.beginEntry(x, peer)
+	e := x.log
+	switch {
+	case x.peer != nil:
+		e.User = x.peer.User
+	case x.rules != nil && x.rules.auth != nil:
+		e.User = auth.User(q.credentials()) // with a wrong password, which Apache logs, too
+	}
+	e.Time, e.WireIn, e.Earlier = q.time, int64(len(head)), int(q.earlier)
+	if i := bytes.IndexByte(head, '\r'); i > 0 {
+		e.RequestLine = append(e.RequestLine, head[:i]...)
+	}
+	if len(format.Request) == 0 {
+		return
+	}
+	for _, f := range q.parsed.Fields {
+		for i, name := range format.Request {
+			if int(f.Name.Len) == len(name) && is(f, head, name) {
+				e.Request[i].Add(f.Value.In(head))
+			}
+		}
+	}
+}
+
+// noteMalformed is note for an exchange without a request: came is what the client has sent instead.
+func (l *loop) noteMalformed(x *Exchange, came []byte) {
+	if !l.timed {
+		return
+	}
+	c := x.conn
+	format := l.beginEntry(x, c.who())
+	x.log.Time, x.log.WireIn, x.log.Earlier = time.Now(), int64(len(came)), int(c.requests)
+	c.requests++
+	x.log.bad(came, l.cfg.Limits.RequestLine, format)
+}
+
+// beginEntry begins the entry of x, whose client is peer, and returns the format of its line.
+func (l *loop) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
+	if x.log == nil {
+		x.log = l.exchanges.logEntry()
 	}
 	e, c := x.log, x.conn
-	if e == nil {
-		e = new(logEntry)
-		x.log = e
-	}
 	e.log = l.cfg.AccessLog
 	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
 		e.log = x.rules.log
@@ -44,47 +83,19 @@ func (l *loop) note(x *Exchange, at *decision, came []byte) {
 		format = e.log.Format()
 	}
 	e.Begin(format)
-	peer := c.who()
-	e.PeerAddr, e.LocalAddr, e.LocalPort = peer.Addr, peer.ServerName, peer.ServerPort
-	if head != nil {
-		peer = c.Client()
-	}
+	direct := c.who()
+	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
+	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
 	if x.rules != nil {
 		e.Site = x.rules.name
 	}
-	switch {
-	case head == nil:
-	case at.peer != nil:
-		e.User = at.peer.User
-	case x.rules != nil && x.rules.auth != nil:
-		e.User = auth.User(at.credentials(head)) // with a wrong password, which Apache logs, too
-	}
-	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
-	e.Time, e.WireIn, e.Earlier = time.Now(), int64(len(head)+len(came)), int(c.requests)
-	c.requests++
 	if l.debug > 0 {
 		e.client = c.String()
-		if peer != c.who() {
+		if peer != direct {
 			e.client = peer.Addr + " through " + e.client
 		}
 	}
-	if head == nil {
-		e.bad(came, l.cfg.Limits.RequestLine, format)
-		return
-	}
-	if i := bytes.IndexByte(head, '\r'); i > 0 {
-		e.RequestLine = append(e.RequestLine, head[:i]...)
-	}
-	if len(format.Request) == 0 {
-		return
-	}
-	for _, f := range at.req.Fields {
-		for i, name := range format.Request {
-			if int(f.Name.Len) == len(name) && is(f, head, name) {
-				e.Request[i].Add(f.Value.In(head))
-			}
-		}
-	}
+	return format
 }
 
 // bad remembers what came instead of a request, as Apache does: the first line up to

@@ -7,13 +7,25 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Exchange is an exchange that has been accepted and not yet answered to its
-// end. The loop makes it when a request is whole; it ends when its last part
-// has come back from the handler, also if the connection is gone by then.
+// phase is how far an exchange has come.
+type phase uint8
+
+const (
+	deciding         phase = iota // where it goes
+	awaitingTurn                  // what answers has to be the first of its connection
+	awaitingPassword              // whether its password is right
+	awaitingBody                  // the rest of a body that is handed over as a whole
+	answering                     // a source has it
+)
+
+// Exchange is a request with its response. The loop makes it when the head of the request has arrived and may be
+// worked on; it ends when its last part has come back from the handler, also if the connection is gone by then.
 type Exchange struct {
 	ticket  exchange.Ticket
 	handler Handler   // that has it; nil: the loop answers
-	conn    *conn     // nil: nobody waits for the response any more
+	conn    *conn     // nil: no client waits for the response any more
+	req     *request  // what is asked; nil: a source has taken over what it needs
+	phase   phase     // deciding, until a source has it
 	next    *Exchange // in conn's list, or in the table's free list
 
 	held  []exchange.Part // parts that arrived before their turn
@@ -55,7 +67,7 @@ type Exchange struct {
 	head            bool // HEAD
 	keepAlive       bool
 	safe            bool           // Request.Safe
-	peer            *exchange.Peer // who has asked a handler
+	peer            *exchange.Peer // the client, if it has logged in or a handler is asked
 	extra           []byte         // fields that a handler adds to the answer of another
 	prefix          string         // trustedProxy.root if the client's path has it and the request's has not
 	framing         http1.Framing
@@ -81,6 +93,18 @@ type logEntry struct {
 type exchangeTable struct {
 	all  []*Exchange
 	free *Exchange
+	logs []*logEntry // spare ones
+}
+
+// logEntry returns an entry for the log, with memory that was used before.
+func (t *exchangeTable) logEntry() *logEntry {
+	n := len(t.logs)
+	if n == 0 {
+		return new(logEntry)
+	}
+	e := t.logs[n-1]
+	t.logs = t.logs[:n-1]
+	return e
 }
 
 func (t *exchangeTable) get() *Exchange {
@@ -96,12 +120,15 @@ func (t *exchangeTable) get() *Exchange {
 }
 
 func (t *exchangeTable) put(x *Exchange) {
-	ticket, held, log := x.ticket, x.held[:0], x.log
+	ticket, held := x.ticket, x.held[:0]
 	if cap(held) > 16 {
 		held = nil
 	}
+	if x.log != nil {
+		t.logs = append(t.logs, x.log)
+	}
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
-	x.ticket, x.held, x.log, x.next = ticket, held, log, t.free
+	x.ticket, x.held, x.next = ticket, held, t.free
 	t.free = x
 }
 

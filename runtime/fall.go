@@ -1,22 +1,10 @@
 package runtime
 
-import (
-	"slices"
+import "slices"
 
-	"fapws/runtime/http1"
-)
-
-// known is what was found out, beside the loop, about the request that c has at
-// the front of its input: the loop goes through it once more with that.
-type known struct {
-	missed []*Mount // whose files have nothing for it
-	login  login    // what its password was found to be
-	index  string   // it is for a folder that has this for its index, which is no plain file
-}
-
-// misses remembers which paths the files of a mount have nothing for, so that
+// notFoundCache remembers which paths the files of a mount have nothing for, so that
 // not each request for a page of an application looks at the disk.
-type misses struct {
+type notFoundCache struct {
 	since map[string]int64 // loop.now by path
 }
 
@@ -26,12 +14,12 @@ const (
 	missesAge = int64(1_000_000_000) / 2 // with the loop's clock, a tick late at most, new files are seen within a second
 )
 
-func (s *misses) has(path []byte, now int64) bool {
+func (s *notFoundCache) has(path []byte, now int64) bool {
 	at, ok := s.since[string(path)]
 	return ok && now-at < missesAge
 }
 
-func (s *misses) add(path []byte, now int64) {
+func (s *notFoundCache) add(path []byte, now int64) {
 	if len(path) > missesLen {
 		return
 	}
@@ -41,37 +29,27 @@ func (s *misses) add(path []byte, now int64) {
 	s.since[string(path)] = now
 }
 
-// falls reports whether the files of a mount are known to have nothing for a request. serveStatic
-// looks for others.
-func (l *loop) falls(c *conn, at *decision) bool {
-	if hasBody(at.req) || string(at.req.Method.In(at.Head)) != "GET" && !at.req.Head {
+// skipsFileMount reports whether the files of its mount are known to have nothing for x. serveStatic looks for others.
+func (l *loop) skipsFileMount(x *Exchange) bool {
+	q := x.req
+	if q.hasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
 		return true
 	}
-	if c.known != nil && slices.Contains(c.known.missed, at.mount) {
-		return true
-	}
-	return at.mount.missing.has(at.Path[at.Script:], l.now)
+	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], l.now)
 }
 
-// fell lets c begin again with the request of x, for which j has found no file.
-func (l *loop) fell(c *conn, x *Exchange, j *fileJob) {
-	if c.known == nil {
-		c.known = &known{missed: j.missed}
+// fell lets x, for which j has found no file, go on behind the mount, or with the index of a directory.
+func (l *loop) fell(x *Exchange, j *fileJob) {
+	q := x.req
+	x.file = nil
+	if j.index != "" {
+		q.index = j.index
+		l.route(x)
+	} else {
+		q.mount.missing.add(j.req.Path, l.now)
+		q.missed = append(q.missed, q.mount)
+		q.Skip()
 	}
-	if c.known.index = j.index; c.known.index == "" {
-		j.mount.missing.add(j.req.Path, l.now)
-		c.known.missed = append(c.known.missed, j.mount)
-	}
-	c.shift()
-	l.served--
-	if x.log != nil {
-		c.requests--
-	}
-	l.exchanges.put(x)
-	in := append(append(l.takeBuffer(), j.req.Head[:j.req.Parsed.HeadLen]...), c.pending()...)
-	l.dropInput(c)
-	c.in = in
-	c.resume = http1.Resume{}
-	l.setState(c, stateWaiting)
-	l.queue(c)
+	l.suspend(x, deciding)
+	l.queue(x.conn)
 }

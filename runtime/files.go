@@ -27,75 +27,69 @@ type fileJob struct {
 	page  *localResponse // it is for this that the file is the page; or nil
 	rules *rules         // of what answers; or nil
 
-	mount  *Mount   // which has Fall, or nil
-	missed []*Mount // which had it before
-	named  bool     // it was asked for as the index of a folder before
-	fell   bool     // there is no such file
-	index  string   // or, if not empty, it is this one in a folder, and not for files
+	falls bool   // routing goes on if there is no such file: Mount.Fall
+	named bool   // it was asked for as the index of a directory before
+	fell  bool   // there is no such file
+	index string // or, if not empty, it is this one in a directory, and not for files
 }
 
-// templates are for fileJob.open, which runs beside the loop.
-var templates = sync.Pool{New: func() any { return http1.NewTemplate(serverName, 0) }}
+// headWriters are for fileJob.open, which runs beside the loop.
+var headWriters = sync.Pool{New: func() any { return &headWriter{template: http1.NewTemplate(serverName, 0)} }}
 
-// serveStatic answers a request from the files of its mount.
-func (l *loop) serveStatic(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	if c.busy() {
-		l.setState(c, stateWaiting)
-		return 0, false
+// serveStatic answers x from the files of its mount. It waits for the responses before it.
+func (l *loop) serveStatic(x *Exchange, rest []byte) (used int) {
+	q, c := x.req, x.conn
+	if !x.isFirst() {
+		l.suspend(x, awaitingTurn)
+		return 0
 	}
-	if hasBody(at.req) {
+	if q.hasBody() {
 		r := localResponse{status: 413, text: "a file takes no body"}
-		if !at.req.Safe {
+		if !q.parsed.Safe {
 			r = localResponse{status: 405, fields: allowRead} // a form, say: the method is wrong first of all
 		}
-		return l.refuse(c, at, rest, used, r)
+		return l.refuse(x, rest, r)
 	}
-	m := at.mount
-	files, path := m.Static, at.Path[at.Script:]
-	var missed []*Mount
-	named := false
-	if c.known != nil {
-		missed, named = c.known.missed, c.known.index != ""
-	}
-	x := l.newExchange(c, at)
-	l.staticReq = static.Request{Path: path, Prefix: x.prefix, Head: at.Head, Parsed: at.req}
+	m := q.mount
+	files, path := m.Static, q.Path[q.Script:]
+	x.phase = answering
+	q.file = static.Request{Path: path, Prefix: x.prefix, Head: q.Head, Parsed: &q.parsed}
 	if x.log != nil {
 		x.log.File = append(append(x.log.File, files.Root()...), path...)
 	}
 	if !x.keepAlive {
 		l.setState(c, stateEnding)
 	}
-	if files.Hit(l.start.UnixNano()+l.now, &l.staticReq, &l.staticRes) {
+	if files.Hit(l.wall(), &q.file, &q.found) {
 		switch {
-		case l.staticRes.Head.Status >= 400:
-			r := failure(&l.staticRes, at.req, at.Head)
-			l.staticRes.Close()
+		case q.found.Head.Status >= 400:
+			r := failure(&q.found, &q.parsed, q.Head)
+			q.found.Close()
 			l.answerLocally(x, r)
-		case l.staticRes.Fd() < 0:
-			l.sendHit(x)
+		case q.found.Fd() < 0:
+			l.sendHit(x, &q.found)
 		default:
-			l.sendOpen(x)
+			l.sendOpen(x, &q.found)
 		}
-	} else {
-		x.file = &fileJob{
-			files: files,
-			req:   cloneStatic(&l.staticReq),
-			unix:  l.unix,
-			resp:  l.responseTo(x),
-			rules: x.rules,
-			named: named,
-		}
-		if x.file.missed = missed; m.Fall {
-			x.file.mount = m
-		}
-		l.advance(c)
+		return 0
 	}
-	return used, c.state == stateReady
+	q.keep()
+	x.file = &fileJob{
+		files: files,
+		req:   static.Request{Path: q.Path[q.Script:], Prefix: x.prefix, Head: q.Head, Parsed: &q.parsed},
+		unix:  l.unix,
+		resp:  l.responseTo(x),
+		rules: x.rules,
+		falls: m.Fall,
+		named: q.index != "",
+	}
+	l.advance(c)
+	return 0
 }
 
 // sendHit sends a response that is in memory.
-func (l *loop) sendHit(x *Exchange) {
-	c, res := x.conn, &l.staticRes
+func (l *loop) sendHit(x *Exchange, res *static.Response) {
+	c := x.conn
 	x.static = true
 	l.use(c)
 	p := exchange.Part{Ticket: x.ticket, First: true, Head: res.Head, File: -1}
@@ -128,11 +122,11 @@ func (l *loop) sendHit(x *Exchange) {
 // sendOpen sends from a file that is open already. One that is in memory goes
 // from here, without another goroutine, as far as the socket takes it at once;
 // the rest, and all of a large one, is a transfer's.
-func (l *loop) sendOpen(x *Exchange) {
+func (l *loop) sendOpen(x *Exchange, res *static.Response) {
 	c := x.conn
 	j := &l.fileJob
-	*j = fileJob{res: l.staticRes, resp: l.responseTo(x)}
-	l.staticRes = static.Response{}
+	*j = fileJob{res: *res, resp: l.responseTo(x)}
+	*res = static.Response{}
 	fill(&j.resp, &j.res.Head)
 	l.use(c)
 	l.out.buf = l.appendHead(l.out.buf, x, &j.resp)
@@ -164,13 +158,8 @@ func (l *loop) sendOpen(x *Exchange) {
 		left[0].data = bytes.Clone(left[0].data) // it may be in l.out.buf
 		l.launch(c, &transfer{job: kept, items: slices.Clone(left)})
 	}
-	l.kept(j)
-}
-
-// kept takes back what sendOpen has lent to a job that is done.
-func (l *loop) kept(j *fileJob) {
 	j.res.Close()
-	l.staticRes, *j = j.res, fileJob{}
+	*res, *j = j.res, fileJob{} // its memory goes back
 	clear(l.items)
 }
 
@@ -210,7 +199,7 @@ func (j *fileJob) open(t *transfer) {
 		if j.named {
 			j.res.Index = "" // it leads back to the folder
 		}
-		if j.res.Index != "" || j.mount != nil && j.res.Head.Status == 404 {
+		if j.res.Index != "" || j.falls && j.res.Head.Status == 404 {
 			j.fell, j.index = true, j.res.Index
 			return
 		}
@@ -223,10 +212,10 @@ func (j *fileJob) open(t *transfer) {
 		j.resp.Fields = j.from.with(j.resp.Fields)
 		j.resp.HasDate, j.resp.HasServer = j.from.hasDate, j.from.hasServer
 	}
-	template := templates.Get().(*http1.Template)
-	template.SetTime(j.unix)
-	j.head, _ = writeHead(nil, template, j.rules, &j.resp, nil)
-	templates.Put(template)
+	w := headWriters.Get().(*headWriter)
+	w.template.SetTime(j.unix)
+	j.head = w.append(nil, j.rules, &j.resp)
+	headWriters.Put(w)
 	t.items = j.items([]item{{data: j.head}}, copyLimit)
 }
 
@@ -263,7 +252,7 @@ func (l *loop) fileSent(c *conn, j *fileJob, err error) {
 		return // the client has left
 	}
 	if j.fell && err == nil {
-		l.fell(c, x, j)
+		l.fell(x, j)
 		return
 	}
 	x.status, x.sent, x.keepAlive = j.resp.Status, j.sent, j.resp.KeepAlive
@@ -273,17 +262,4 @@ func (l *loop) fileSent(c *conn, j *fileJob, err error) {
 	}
 	l.complete(x, err != nil)
 	l.done(x)
-}
-
-func cloneStatic(r *static.Request) static.Request {
-	parsed := *r.Parsed
-	parsed.Fields = append([]http1.Field(nil), parsed.Fields...)
-	buf := make([]byte, 0, len(r.Head)+len(r.Path))
-	buf = append(append(buf, r.Head...), r.Path...)
-	return static.Request{
-		Path:   buf[len(r.Head):],
-		Prefix: r.Prefix,
-		Head:   buf[:len(r.Head):len(r.Head)],
-		Parsed: &parsed,
-	}
 }

@@ -10,9 +10,8 @@ import "fapws/runtime/exchange"
 
 // tell delivers input to the handler of x, which is a Receiver.
 func (l *loop) tell(x *Exchange, in exchange.Input) {
-	l.input = in
-	l.input.Ticket = x.ticket
-	x.handler.(Receiver).Deliver(&l.input)
+	in.Ticket = x.ticket
+	x.handler.(Receiver).Deliver(in)
 	l.submitted = true
 }
 

@@ -22,7 +22,7 @@ type Receiver interface {
 	// yet taken the Last part; the handler may have made it, and then drops the input.
 	// It does not wait and cannot fail; what is too much is not read
 	// (exchange.InputWindow). Nothing runs before Flush. On the loop.
-	Deliver(*exchange.Input)
+	Deliver(exchange.Input)
 }
 
 // Pacer is a Handler that does not start a request while too much waits for its client. That is

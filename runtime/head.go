@@ -2,6 +2,19 @@ package runtime
 
 import "fapws/runtime/http1"
 
+// headWriter makes the heads of responses. It may be used by one goroutine at a time.
+type headWriter struct {
+	template *http1.Template
+	edited   []byte // memory for fields that rules have changed
+	fields   []byte // memory for those who make r.Fields
+}
+
+// append appends the head of r to dst, with what rules, which may be nil, make of it.
+func (w *headWriter) append(dst []byte, rules *rules, r *http1.Response) []byte {
+	w.edited = rules.edit(w.edited[:0], r)
+	return w.template.AppendHead(dst, r)
+}
+
 // responseTo returns a response to x with everything that its request decides.
 func (l *loop) responseTo(x *Exchange) http1.Response {
 	return http1.Response{Length: -1, Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !(l.leaving && x.next == nil)}
@@ -12,16 +25,9 @@ func (l *loop) responseTo(x *Exchange) http1.Response {
 // to be opened first by fileJob.open.
 func (l *loop) appendHead(dst []byte, x *Exchange, r *http1.Response) []byte {
 	before := len(dst)
-	dst, l.edited = writeHead(dst, l.template, x.rules, r, l.edited[:0])
+	dst = l.heads.append(dst, x.rules, r)
 	x.headSent(dst[before:])
 	x.status, x.framing, x.left = r.Status, r.Body, r.Length
 	x.keepAlive = x.keepAlive && r.KeepAlive
 	return dst
-}
-
-// writeHead appends a head to dst, with what rules, which may be nil, make of it. buf is for
-// fields that they change; it is returned for the next head.
-func writeHead(dst []byte, t *http1.Template, rules *rules, r *http1.Response, buf []byte) (_, edited []byte) {
-	buf = rules.edit(buf, r)
-	return t.AppendHead(dst, r), buf
 }

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"time"
+
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -32,10 +34,10 @@ func (l *loop) received(c *conn, data []byte) {
 	switch c.state {
 	case stateBody:
 		switch {
-		case c.body.x != nil:
-			data = l.feed(c, l.readOn(c, data))
-		case c.body.skips:
+		case c.skipping():
 			data = l.skipRest(c, data)
+		case c.body.streamed:
+			data = l.feed(c, l.readOn(c, data))
 		default:
 			data = l.collect(c, data)
 		}
@@ -57,7 +59,7 @@ func (l *loop) received(c *conn, data []byte) {
 	case stateClosed:
 		return
 	case stateWaiting:
-		if c.busy() {
+		if c.waits() {
 			l.keep(c, data)
 			return
 		}
@@ -102,9 +104,15 @@ func (l *loop) keep(c *conn, data []byte) {
 	}
 }
 
-// consume goes through the requests at the front of buf and returns how many
+// consume goes through the requests at the front of buf, behind one that has waited, and returns how many
 // bytes it used.
 func (l *loop) consume(c *conn, buf []byte) (n int) {
+	if x := c.undecided; x != nil {
+		c.undecided, x.phase = nil, deciding
+		if n = l.decide(x, buf); c.state != stateReady {
+			return n
+		}
+	}
 	for n < len(buf) {
 		used, again := l.next(c, buf[n:])
 		n += used
@@ -118,7 +126,8 @@ func (l *loop) consume(c *conn, buf []byte) (n int) {
 // next takes one request from the front of buf. again is false when there is
 // no use in going on now: c.state says why.
 func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
-	req := &l.head
+	q := l.request
+	req := &q.parsed
 	if c.state == stateHead {
 		req.Resume = c.resume
 	}
@@ -144,7 +153,15 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 		l.setState(c, stateWaiting)
 		return 0, false
 	}
-	return l.dispatch(c, req, buf[n-req.HeadLen:n], buf[n:], n)
+	q.Head = buf[n-req.HeadLen : n]
+	x := l.newExchange(c, q)
+	used = n + l.dispatch(x, buf[n:])
+	if q.kept {
+		l.request = newRequest()
+	} else if q.reset(); x.req == q {
+		x.req = nil
+	}
+	return used, c.state == stateReady
 }
 
 // canPipeline says whether a request may be worked on while those before
@@ -153,19 +170,19 @@ func (l *loop) canPipeline(c *conn, req *http1.Request) bool {
 	if !c.busy() {
 		return true
 	}
-	return req.Safe && c.transfer == nil && c.check == nil && c.last.safe && c.active < maxActive && c.bulky <= maxAhead && !hasBody(req)
+	return req.Safe && c.transfer == nil && c.last.safe && c.active < maxActive && c.bulky <= maxAhead && !hasBody(req)
 }
 
 func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
 
-// submit hands a request over to what answers where at leads.
-func (l *loop) submit(c *conn, at *decision, r *exchange.Request) {
-	m := at.mount
-	x := l.newExchange(c, at)
-	if r.Peer = at.peer; r.Peer == nil {
-		r.Peer = c.Client()
+// submit hands x over, as the request r, to what answers its mount.
+func (l *loop) submit(x *Exchange, r *exchange.Request) {
+	c, m := x.conn, x.req.mount
+	x.phase = answering
+	if x.peer == nil {
+		x.peer = c.Client()
 	}
-	x.peer = r.Peer
+	r.Peer = x.peer
 	if x.rules != nil {
 		r.ErrorLog = x.rules.number
 	}
@@ -180,9 +197,7 @@ func (l *loop) submit(c *conn, at *decision, r *exchange.Request) {
 		}
 	}
 	x.raw = r.Socket != 0
-	if c.body != nil {
-		c.body.x = x
-	} else if !x.keepAlive && !r.WebSocket {
+	if c.body == nil && !x.keepAlive && !r.WebSocket {
 		l.setState(c, stateEnding)
 	}
 	caches := m.Cache != nil && l.store != nil && !r.WebSocket
@@ -194,14 +209,15 @@ func (l *loop) submit(c *conn, at *decision, r *exchange.Request) {
 		r.Pipeline = c.fd
 	}
 	if caches {
-		l.lookupCache(x, r, m, nil)
+		l.lookupCache(x)
 	} else {
-		l.hand(x, r, m)
+		l.hand(x)
 	}
 }
 
-// hand gives a request to what answers m, as x.
-func (l *loop) hand(x *Exchange, r *exchange.Request, m *Mount) {
+// hand gives x to the handler of its mount.
+func (l *loop) hand(x *Exchange) {
+	r, m := &x.req.handed, x.req.mount
 	x.handler = m.Handler
 	if !l.give(x, r) {
 		l.unwanted(x)
@@ -211,7 +227,7 @@ func (l *loop) hand(x *Exchange, r *exchange.Request, m *Mount) {
 	}
 }
 
-// give submits a request to the handler of x; false: it takes no more.
+// give submits a request to the handler of x, which has no other from then on; false: it takes no more.
 func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	r.Ticket = x.ticket
 	if l.debug >= 2 {
@@ -221,6 +237,7 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	if !x.handler.Submit(r) {
 		return false
 	}
+	x.req = nil
 	if r.Held {
 		l.countHeldBack(x)
 		x.defers()
@@ -232,26 +249,21 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	return true
 }
 
-// newExchange puts an exchange for the request of at behind those of c.
-func (l *loop) newExchange(c *conn, at *decision) *Exchange {
+// newExchange puts an exchange for the request q behind those of c.
+func (l *loop) newExchange(c *conn, q *request) *Exchange {
 	x := l.exchanges.get()
 	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
 		go l.cfg.OnMaxRequests()
 	}
-	x.minor = at.req.Minor
-	x.head = at.req.Head
-	x.keepAlive = at.req.KeepAlive
-	x.safe = at.req.Safe
-	x.rules = at.rules
-	if c.known != nil {
-		c.known = nil
-	}
-	if c.proxy != nil && c.proxy.hidden {
-		x.prefix = c.proxy.root
-	}
+	x.req = q
+	x.minor = q.parsed.Minor
+	x.head = q.parsed.Head
+	x.keepAlive = q.parsed.KeepAlive
+	x.safe = q.parsed.Safe
 	c.append(x)
 	if l.timed {
-		l.note(x, at, nil)
+		q.time, q.earlier = time.Now(), c.requests
+		c.requests++
 	}
 	return x
 }

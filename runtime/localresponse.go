@@ -31,28 +31,27 @@ var (
 	bodyTooBig = localResponse{status: 413, text: "input body too big", close: true}
 )
 
-// refuse answers a request without a handler. Its body, if it has
-// one, is skipped when it is here already; otherwise the connection ends.
-func (l *loop) refuse(c *conn, at *decision, rest []byte, used int, r localResponse) (int, bool) {
-	skipped := 0
-	if hasBody(at.req) && !r.close {
-		if at.req.Body == http1.Sized && at.req.Length <= int64(len(rest)) {
-			skipped = int(at.req.Length)
+// refuse answers x without a handler. Its body, if it has one, is skipped when it is here already; otherwise the connection
+// ends. It returns how much of rest, which follows the head, is used.
+func (l *loop) refuse(x *Exchange, rest []byte, r localResponse) (used int) {
+	q := x.req
+	if q.hasBody() && !r.close {
+		if q.parsed.Body == http1.Sized && q.parsed.Length <= int64(len(rest)) {
+			used = int(q.parsed.Length)
 		} else {
 			r.close = true
 		}
 	}
-	used += skipped
-	r.html = wantsHTML(at.req, at.Head)
-	x := l.newExchange(c, at)
+	r.html = wantsHTML(&q.parsed, q.Head)
 	if x.log != nil {
-		x.log.WireIn += int64(skipped)
+		x.log.WireIn += int64(used)
 	}
+	c := x.conn
 	l.answerLocally(x, r)
 	if c.state == stateEnding {
-		return used + len(rest), false
+		return len(rest)
 	}
-	return used, c.state == stateReady
+	return used
 }
 
 // malformed answers bytes that are no request.
@@ -73,9 +72,7 @@ func (l *loop) newErrorExchange(c *conn, buf []byte) *Exchange {
 		x.rules = l.sites[0].rules
 	}
 	c.append(x)
-	if l.timed {
-		l.note(x, nil, buf)
-	}
+	l.noteMalformed(x, buf)
 	return x
 }
 
@@ -117,6 +114,7 @@ func (l *loop) makeLocal(x *Exchange, r localResponse) {
 	if l.debug >= 1 {
 		l.tracef("%s gets %d: %s", x.conn, r.status, r.text)
 	}
+	x.phase, x.req = answering, nil
 	x.keepAlive = x.keepAlive && !r.close && !l.leaving
 	x.overridden = r.override
 	if x.rules != nil {

@@ -2,73 +2,57 @@ package runtime
 
 import "fapws/runtime/auth"
 
-// login is what was found out, beside the loop, about the credentials of a
-// request.
-type login struct {
+// checkedLogin is what has been found out, beside the loop, about the credentials of a request.
+type checkedLogin struct {
 	with    *auth.Basic
 	user    string
 	verdict auth.Verdict
 }
 
-// verdict says what authenticate has come to.
-type verdict uint8
+// accessResult says what authenticate has come to.
+type accessResult uint8
 
 const (
-	admitted verdict = iota
+	admitted accessResult = iota
 	rejected
-	undecided // the request begins again when that is known
+	unknown // the exchange goes on when that is known
 )
 
-// authenticate checks whether the client may log in where at leads. A password that
-// is not known takes long to check: that is done beside the loop, and the request waits in the input of c.
-func (l *loop) authenticate(c *conn, at *decision) (localResponse, verdict) {
-	a := at.rules.auth
+// authenticate checks whether the client of x may log in where its decision leads. A password that is not known takes
+// long to check: that is done beside the loop, which resumes x.
+func (l *loop) authenticate(x *Exchange) (localResponse, accessResult) {
+	a, q, c := x.rules.auth, x.req, x.conn
 	no := localResponse{status: 401, fields: a.Challenge()}
-	credentials := at.credentials(at.Head)
+	credentials := q.credentials()
 	if credentials == nil {
 		return no, rejected
 	}
 	user, found := a.Known(credentials)
-	if known := c.known; found == auth.Unknown && known != nil && known.login.with == a {
-		user, found = known.login.user, known.login.verdict
+	if found == auth.Unknown && q.login.with == a {
+		user, found = q.login.user, q.login.verdict
 	}
 	switch found {
 	case auth.Right:
 		peer := *c.Client()
 		peer.User = user
-		at.peer = &peer
+		x.peer = &peer
 		return localResponse{}, admitted
 	case auth.Wrong:
 		return no, rejected
 	case auth.Busy:
 		return localResponse{status: 503, fields: retryAfter}, rejected
 	}
-	c.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
-		l.post(func() { l.checked(c, login{a, user, v}) })
+	q.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
+		l.post(func() { l.checked(x, q, checkedLogin{a, user, v}) })
 	})
-	l.setState(c, stateWaiting)
-	return localResponse{}, undecided
+	return localResponse{}, unknown
 }
 
-// checked lets c begin again with its request.
-func (l *loop) checked(c *conn, found login) {
-	if c.state == stateClosed {
+// checked lets x go on, whose request was q, unless its client has left.
+func (l *loop) checked(x *Exchange, q *request, found checkedLogin) {
+	if x.req != q || q.check == nil {
 		return
 	}
-	c.check = nil
-	if c.known == nil {
-		c.known = new(known)
-	}
-	c.known.login = found
-	l.queue(c)
-}
-
-// credentials returns the value of the Authorization field, or nil.
-func (at *decision) credentials(head []byte) []byte {
-	for _, f := range at.req.Fields {
-		if f.Name.Len == 13 && is(f, head, "authorization") {
-			return f.Value.In(head)
-		}
-	}
-	return nil
+	q.check, q.login = nil, found
+	l.resume(x)
 }

@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/route"
-	"fapws/runtime/static"
 	"fapws/runtime/tunnel"
 )
 
@@ -53,25 +52,18 @@ type loop struct {
 	overran bool // stalled has answered for a handler
 	starts  bool // startSubmitted is on the stack
 
-	head      http1.Request // memory for what next and again parse; an argument everywhere else
-	out       output        // bytes that wait to be written to one connection
+	out       output // bytes that wait to be written to one connection
+	heads     headWriter
 	iov       vector        // scratch of write
+	request   *request      // memory for the next request: see request
 	exchanges exchangeTable // all exchanges
 	unsent    unsent        // bytes of answers that wait for clients
 	served    int64         // requests there have been
 	transfers map[*transfer]struct{}
-	buffers   [][]byte         // spare input buffers
-	bulk      []byte           // scratch of readOn, made by the first who needs it
-	part      exchange.Part    // the part being delivered
-	request   exchange.Request // memory for what ask makes; an argument everywhere else
-	input     exchange.Input   // memory for tell
-	decision  decision         // about the request in req
-	location  []byte           // scratch of a field
-	edited    []byte           // scratch of the fields of a response
+	buffers   [][]byte      // spare input buffers
+	bulk      []byte        // scratch of readOn, made by the first who needs it
+	part      exchange.Part // the part being delivered
 
-	said      []byte // scratch of what proxies say
-	staticReq static.Request
-	staticRes static.Response
 	fileJob   fileJob // scratch of sendOpen
 	items     []item  // and of it too
 	submitted bool    // Flush is due
@@ -79,9 +71,6 @@ type loop struct {
 	channels  *channels
 	groups    *groups
 	store     *cache.Store            // of answers; nil: none are kept
-	asked     cache.Request           // scratch of lookupCache
-	hostBuf   []byte                  // scratch of asked
-	fields    []byte                  // scratch of what is added to an answer's
 	waited    map[*cacheFill]struct{} // pages that others wait for
 	retries   []*cacheWaiter          // those who have waited in vain
 	sockets   *sockets                // nil: no client has asked for a WebSocket
@@ -91,12 +80,11 @@ type loop struct {
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 	keepAlive   int64 // nanoseconds that a connection may be idle
 
-	start    time.Time
-	now      int64 // nanoseconds since start, at most tickLength late
-	unix     int64 // seconds since 1970, as late
-	wheel    wheel
-	ticking  atomic.Bool // a tick is on its way
-	template *http1.Template
+	start   time.Time
+	now     int64 // nanoseconds since start, at most tickLength late
+	unix    int64 // seconds since 1970, as late
+	wheel   wheel
+	ticking atomic.Bool // a tick is on its way
 
 	leaving  bool          // no connection comes any more: responses say that theirs closes
 	draining bool          // leaving, and connections close that wait for nothing
@@ -123,7 +111,8 @@ func newLoop(s *Server) *loop {
 	l.state.Lock()
 	l.channels = newChannels(l)
 	l.groups = newGroups(l)
-	l.template = http1.NewTemplate(serverName, l.start.Unix())
+	l.heads.template = http1.NewTemplate(serverName, l.start.Unix())
+	l.request = newRequest()
 	l.clock(l.start)
 	return l
 }

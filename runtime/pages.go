@@ -104,15 +104,15 @@ func (l *loop) replaced(p *Pages, r localResponse) (_ localResponse, missing boo
 	if path == "" {
 		return r, false
 	}
-	req, res := errorRequest(path), &l.staticRes
-	if !p.files.Hit(l.start.UnixNano()+l.now, &req, res) {
+	req, res := errorRequest(path), static.Response{}
+	if !p.files.Hit(l.wall(), &req, &res) {
 		return r, true
 	}
 	defer res.Close()
 	if res.Fd() >= 0 { // it is too large to be kept
 		return r, true
 	}
-	return pageResponse(r, res), false
+	return pageResponse(r, &res), false
 }
 
 // pageResponse puts the content of a file in the place of r's text.

@@ -20,11 +20,11 @@ import (
 // read, and the application would not see them.
 var early = localResponse{status: 400, text: "data before the WebSocket was accepted", close: true}
 
-// wantsSocket says whether a request, whose Connection lists "upgrade", asks for a
+// wantsSocket says whether x, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).
-func wantsSocket(c *conn, at *decision) bool {
-	req, head := at.req, at.Head
-	if req.Minor == 0 || hasBody(req) || c.subrequest != nil || string(req.Method.In(head)) != "GET" {
+func wantsSocket(x *Exchange) bool {
+	req, head := &x.req.parsed, x.req.Head
+	if req.Minor == 0 || hasBody(req) || x.conn.subrequest != nil || string(req.Method.In(head)) != "GET" {
 		return false
 	}
 	for _, f := range req.Fields {

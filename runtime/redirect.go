@@ -53,15 +53,14 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 	return &Redirect{status, t, fragment, keepQuery}, nil
 }
 
-// redirect returns the answer of a mount that is a Redirect.
-func (l *loop) redirect(at *decision) localResponse {
-	to := at.mount.Redirect
-	v := at.Values()
-	l.location = append(l.location[:0], "Location: "...)
-	l.location = to.target.Append(l.location, &v)
+// response returns the answer to q. It uses memory of q.
+func (to *Redirect) response(q *request) localResponse {
+	v := q.Values()
+	field := append(q.location[:0], "Location: "...)
+	field = to.target.Append(field, &v)
 	if query := v.Query(); to.keepQuery && len(query) > 0 {
-		l.location = route.AppendURL(append(l.location, '?'), query)
+		field = route.AppendURL(append(field, '?'), query)
 	}
-	l.location = append(append(l.location, to.fragment...), '\r', '\n')
-	return localResponse{status: to.status, fields: l.location}
+	q.location = append(append(field, to.fragment...), '\r', '\n')
+	return localResponse{status: to.status, fields: q.location}
 }

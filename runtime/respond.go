@@ -200,7 +200,8 @@ func (l *loop) sendHead(x *Exchange, p *exchange.Part) {
 		}
 	}
 	if x.sendCacheStatus {
-		r.Fields = l.withSaid(x, r.Fields)
+		l.heads.fields = appendSaid(append(l.heads.fields[:0], r.Fields...), x.cacheStatus)
+		r.Fields = l.heads.fields
 	}
 	l.out.buf = l.appendHead(l.out.buf, x, &r)
 	x.begun = true
@@ -304,7 +305,7 @@ func (l *loop) complete(x *Exchange, broken bool) {
 		l.setState(c, stateEnding)
 	}
 	c.stamp = l.now
-	if c.state == stateWaiting && c.first == nil {
+	if c.state == stateWaiting && !c.waits() {
 		l.queue(c)
 	}
 }
@@ -322,6 +323,7 @@ func (l *loop) cancelAll(c *conn) {
 	if c.ws != nil {
 		l.groups.leave(c.ws)
 	}
+	c.undecided = nil
 	for c.first != nil {
 		x := c.first
 		c.shift()
@@ -336,7 +338,10 @@ func (l *loop) cancel(x *Exchange) {
 		l.done(x)
 		return
 	}
-	if x.local != nil || x.file != nil || x.page != nil || x.tunnel != nil {
+	if x.phase == awaitingPassword {
+		x.req.check.Cancel()
+	}
+	if x.phase < answering || x.local != nil || x.file != nil || x.page != nil || x.tunnel != nil {
 		l.done(x)
 		return
 	}

@@ -6,7 +6,6 @@ import (
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/cache"
-	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/static"
@@ -90,7 +89,7 @@ type Mount struct {
 	Rules *Rules // besides those of the site; nil: none
 
 	rules   *rules
-	missing misses
+	missing notFoundCache
 }
 
 // prepare copies the sites that Serve was given, and makes the table that decides between them; in the
@@ -150,142 +149,162 @@ func (m *Mount) rewrite() *route.Rewrite {
 	return m.Rewrite
 }
 
-// decision is where a request goes, and for whom.
-type decision struct {
-	route.Decision
-	req   *http1.Request // its head, parsed
-	mount *Mount         // nil: none
-	rules *rules         // of the mount, or of the site; nil: none
-	peer  *exchange.Peer // the client, if it has logged in; or nil
-}
-
-// dispatch decides about a request, and has it answered. rest is what follows the head;
-// used is the head's length with what was skipped before it.
-func (l *loop) dispatch(c *conn, req *http1.Request, head, rest []byte, used int) (int, bool) {
-	at := &l.decision
-	at.req, at.mount, at.rules, at.peer = req, nil, nil, nil
-	if l.override != nil && wantsHTML(req, head) {
-		at.Head = head
-		return l.refuse(c, at, rest, used, l.override.response())
-	}
-	r := route.Request{Parsed: req, Head: head, From: c}
-	if c.proxy != nil {
-		l.applyForwarded(c, req, head)
-		r.Root = c.proxy.root
-		if c.proxy.trusted {
-			l.said = append(l.said[:0], c.proxy.peer.Host...)
-			r.Host = l.said
-		}
-	}
-	if c.known != nil {
-		r.Index = c.known.index
-	}
-	l.table.Decide(&at.Decision, r)
-	if c.proxy != nil {
-		c.proxy.hidden = at.Hidden
-	}
+// decide finds out what answers x, and has it answered. rest is what follows the head; it returns how much of that it has
+// used. A decision that needs the disk, a password or its turn is left, and goes on here.
+func (l *loop) decide(x *Exchange, rest []byte) (used int) {
+	q := x.req
 	for {
-		l.settleRules(at)
-		switch at.Outcome {
+		l.settleRules(x)
+		switch q.Outcome {
 		case route.Found:
-			return l.answer(c, at, rest, used)
+			l.note(x)
+			return l.answer(x, rest)
 		case route.NeedsLookup:
-			if !l.falls(c, at) {
-				return l.serveStatic(c, at, rest, used)
+			if !l.skipsFileMount(x) {
+				l.note(x)
+				return l.serveStatic(x, rest)
 			}
-			at.Skip()
+			q.Skip()
 		case route.NeedsPassword:
-			switch r, v := l.authenticate(c, at); v {
+			switch r, result := l.authenticate(x); result {
 			case admitted:
-				at.Admit()
+				q.Admit()
 			case rejected:
-				return l.refuse(c, at, rest, used, r)
+				l.note(x)
+				return l.refuse(x, rest, r)
 			default:
-				return 0, false
+				l.suspend(x, awaitingPassword)
+				return 0
 			}
 		default:
-			if at.Fault != "" {
-				l.logClient(c, at.rules, LevelError, "%s", at.Fault)
+			if q.Fault != "" {
+				l.logClient(x.conn, x.rules, LevelError, "%s", q.Fault)
 			}
-			return l.refuse(c, at, rest, used, localResponse{status: at.Status, fields: at.Fields, text: at.Text, whole: at.Status < 400})
+			l.note(x)
+			return l.refuse(x, rest, localResponse{status: q.Status, fields: q.Fields, text: q.Text, whole: q.Status < 400})
 		}
 	}
 }
+
+// dispatch begins to decide about x, whose head has arrived. rest and used are as in decide.
+func (l *loop) dispatch(x *Exchange, rest []byte) (used int) {
+	q := x.req
+	if l.override != nil && wantsHTML(&q.parsed, q.Head) {
+		l.note(x)
+		return l.refuse(x, rest, l.override.response())
+	}
+	l.route(x)
+	return l.decide(x, rest)
+}
+
+// route asks the table where x goes.
+func (l *loop) route(x *Exchange) {
+	q, c := x.req, x.conn
+	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: c, Index: q.index}
+	if p := c.proxy; p != nil {
+		if l.applyForwarded(x); p.trusted {
+			q.forwarded = append(q.forwarded[:0], p.peer.Host...)
+			r.Host = q.forwarded
+		}
+		r.Root = p.root
+	}
+	l.table.Decide(&q.Decision, r)
+	if x.prefix = ""; q.Hidden {
+		x.prefix = c.proxy.root
+	}
+}
+
+// suspend makes x, which is the last of its connection, wait in a phase. What follows it is not looked at meanwhile.
+func (l *loop) suspend(x *Exchange, p phase) {
+	x.req.keep()
+	x.phase, x.conn.undecided = p, x
+	l.setState(x.conn, stateWaiting)
+}
+
+// resume lets x go on, soon.
+func (l *loop) resume(x *Exchange) {
+	x.phase = deciding
+	l.queue(x.conn)
+}
+
+// waits reports whether nothing may be done now with what follows the active exchanges of c.
+func (c *conn) waits() bool {
+	x := c.undecided
+	switch {
+	case x == nil:
+		return c.busy()
+	case x.phase == awaitingTurn:
+		return !x.isFirst()
+	}
+	return x.phase != deciding
+}
+
+// isFirst reports whether the response of x is the next to be sent.
+func (x *Exchange) isFirst() bool { return x.conn.first == x && x.conn.transfer == nil }
 
 // settleRules finds the mount and the rules of a decision.
-func (l *loop) settleRules(at *decision) {
-	if at.Site < 0 {
+func (l *loop) settleRules(x *Exchange) {
+	q := x.req
+	if q.Site < 0 {
 		return
 	}
-	site := &l.sites[at.Site]
-	at.mount, at.rules = nil, site.rules
-	if at.Mount >= 0 {
-		at.mount = &site.Table[at.Mount]
-		at.rules = at.mount.rules
+	site := &l.sites[q.Site]
+	q.mount, x.rules = nil, site.rules
+	if q.Mount >= 0 {
+		q.mount = &site.Table[q.Mount]
+		x.rules = q.mount.rules
 	}
 }
 
-// answer has a request answered by its mount.
-func (l *loop) answer(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	switch m := at.mount; {
+// answer has x answered by its mount.
+func (l *loop) answer(x *Exchange, rest []byte) (used int) {
+	switch m := x.req.mount; {
 	case m.Static != nil:
-		return l.serveStatic(c, at, rest, used)
+		return l.serveStatic(x, rest)
 	case m.Fixed != nil:
-		return l.refuse(c, at, rest, used, m.Fixed.response())
+		return l.refuse(x, rest, m.Fixed.response())
 	case m.Redirect != nil:
-		return l.refuse(c, at, rest, used, l.redirect(at))
+		return l.refuse(x, rest, m.Redirect.response(x.req))
 	default:
-		return l.handle(c, at, rest, used)
+		return l.handle(x, rest)
 	}
 }
 
-// handle submits a request to the handler of its mount, or begins to collect
-// its body.
-func (l *loop) handle(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	m := at.mount
-	if (m.WebSocket || m.Tunnels) && at.req.UpgradeTo.Len > 0 && wantsWebSocket(c, at) {
-		return l.handshake(c, at, rest, used)
+// handle submits x to the handler of its mount, or begins to collect its body.
+func (l *loop) handle(x *Exchange, rest []byte) (used int) {
+	q := x.req
+	m := q.mount
+	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
+		return l.handshake(x, rest)
 	}
 	var body []byte
-	if hasBody(at.req) {
-		if at.req.Body == http1.Chunked || at.req.Length > int64(len(rest)) {
+	if q.hasBody() {
+		if q.parsed.Body == http1.Chunked || q.parsed.Length > int64(len(rest)) {
 			if m.Streams {
-				return l.stream(c, at, rest, used)
+				return l.stream(x, rest)
 			}
-			return l.begin(c, at, rest, used)
+			return l.begin(x, rest)
 		}
-		if l.tooBig(at.rules, at.req.Length) {
-			return l.refuse(c, at, rest, used, bodyTooBig)
+		if l.tooBig(x.rules, q.parsed.Length) {
+			return l.refuse(x, rest, bodyTooBig)
 		}
-		body = rest[:at.req.Length]
-		used += len(body)
+		body = rest[:q.parsed.Length]
 	}
 	socket := 0
-	if m.Raw && at.req.Upgrade && wantsSocket(c, at) {
+	if m.Raw && q.parsed.Upgrade && wantsSocket(x) {
 		var err error
-		if c.busy() {
-			l.setState(c, stateWaiting)
-			return 0, false
+		if !x.isFirst() {
+			l.suspend(x, awaitingTurn)
+			return 0
 		} else if len(rest) > 0 {
-			return l.refuse(c, at, rest, used, early)
-		} else if socket, err = l.socket(c); err != nil {
-			return l.refuse(c, at, rest, used, localResponse{status: 503, fields: retryAfter})
+			return l.refuse(x, rest, early)
+		} else if socket, err = l.socket(x.conn); err != nil {
+			return l.refuse(x, rest, localResponse{status: 503, fields: retryAfter})
 		}
 	}
-	r := l.ask(at)
+	r := q.ask()
 	r.Body, r.Size = body, int64(len(body))
 	r.Socket = socket
-	l.submit(c, at, r)
-	return used, c.state == stateReady
-}
-
-// ask returns the request that at is about, without a body. It holds until the next one.
-func (l *loop) ask(at *decision) *exchange.Request {
-	// One by one: a literal would be made elsewhere and then copied.
-	r := &l.request
-	*r = exchange.Request{}
-	r.Mount, r.Script, r.Root = at.mount.Index, at.Script, at.Root
-	r.Head, r.Path, r.Routed = at.Head, at.Asked(at.mount.Resolved), at.Rewritten
-	r.Parsed, r.Spool = at.req, -1
-	return r
+	l.submit(x, r)
+	return len(body)
 }

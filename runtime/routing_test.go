@@ -284,7 +284,7 @@ func TestFilesFirst(t *testing.T) {
 
 // What clients ask for in vain is remembered within bounds.
 func TestMissesAreBounded(t *testing.T) {
-	var m misses
+	var m notFoundCache
 	for i := range 3 * missesMax {
 		m.add(fmt.Appendf(nil, "/%d", i), 0)
 	}

@@ -12,42 +12,45 @@ import (
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
 
-// stream submits a request whose body is not yet here, unless it turns
+// stream submits x, whose body is not yet here, unless it turns
 // out that it is: chunks have to be looked at for that.
-func (l *loop) stream(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	if l.tooBig(at.rules, at.req.Length) {
-		return l.refuse(c, at, rest, used, bodyTooBig)
+func (l *loop) stream(x *Exchange, rest []byte) (used int) {
+	q, c := x.req, x.conn
+	if l.tooBig(x.rules, q.parsed.Length) {
+		return l.refuse(x, rest, bodyTooBig)
 	}
 	b := &body{
-		chunked: at.req.Body == http1.Chunked,
-		want:    at.req.Length,
-		html:    wantsHTML(at.req, at.Head),
-		spool:   -1,
-		begun:   l.now,
+		x:        x,
+		streamed: true,
+		chunked:  q.parsed.Body == http1.Chunked,
+		want:     q.parsed.Length,
+		html:     wantsHTML(&q.parsed, q.Head),
+		spool:    -1,
+		begun:    l.now,
 	}
-	piece, left, whole, err := l.decode(b, at.rules, rest)
+	piece, left, whole, err := l.decode(b, x.rules, rest)
 	if err != nil {
-		return l.refuse(c, at, rest, used, l.bodyRefusal(err))
+		return l.refuse(x, rest, l.bodyRefusal(err))
 	}
-	r := l.ask(at)
+	r := q.ask()
 	r.Body, r.Size, r.More = piece, b.size, !whole
 	if whole {
-		l.submit(c, at, r)
-		return used + len(rest) - len(left), c.state == stateReady
+		l.submit(x, r)
+		return len(rest) - len(left)
 	}
-	if r.Size = at.req.Length; b.chunked {
+	if r.Size = q.parsed.Length; b.chunked {
 		r.Size = -1
 	}
-	b.expects = at.req.Expect100 && len(rest) == 0
+	b.expects = q.parsed.Expect100 && len(rest) == 0
 	c.body, c.stamp = b, l.now
 	l.setState(c, stateBody)
-	l.submit(c, at, r)
+	l.submit(x, r)
 	if b.expects && c.body == b {
 		b.expects = false
 		l.use(c)
 		l.out.buf = append(l.out.buf, http1.Continue...)
 	}
-	return used + len(rest), false
+	return len(rest)
 }
 
 // feed delivers what belongs to the body from the front of data and returns the
@@ -121,7 +124,7 @@ func (l *loop) unwanted(x *Exchange) {
 	if b := c.body; b.chunked || b.expects || b.want > skipMost || !x.keepAlive || l.leaving {
 		l.cutBody(x)
 	} else {
-		b.x, b.skips = nil, true
+		b.x = nil
 		l.resumeReading(c)
 	}
 }
@@ -149,7 +152,7 @@ func (l *loop) skipRest(c *conn, data []byte) (rest []byte) {
 }
 
 // skipping says whether c waits for the rest of a body that nobody wants.
-func (c *conn) skipping() bool { return c.body != nil && c.body.skips }
+func (c *conn) skipping() bool { return c.body != nil && c.body.x == nil }
 
 // endSkip waits for it no longer: the connection closes.
 func (l *loop) endSkip(c *conn) {

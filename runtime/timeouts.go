@@ -78,7 +78,7 @@ func (l *loop) rest(d time.Duration) bool {
 func (l *loop) clock(t time.Time) {
 	l.now = int64(t.Sub(l.start))
 	l.unix = t.Unix()
-	l.template.SetTime(l.unix)
+	l.heads.template.SetTime(l.unix)
 }
 
 // ticked looks at the connections whose time may have come.
@@ -229,16 +229,18 @@ func (l *loop) expired(c *conn) {
 // bodyLate refuses a request whose body comes too slowly.
 func (l *loop) bodyLate(c *conn) {
 	const text = "the request body took too long"
-	if c.body.x != nil {
-		l.breakOff(c, localResponse{status: 408, text: text, close: true})
-		return
-	} else if c.body.skips {
+	switch r := (localResponse{status: 408, text: text, close: true}); {
+	case c.skipping():
 		l.endSkip(c)
-		return
+	case c.body.streamed:
+		l.breakOff(c, r)
+	default:
+		l.dropInput(c)
+		l.refuseBody(c, r)
+		if c.state != stateClosed {
+			l.schedule(c)
+		}
 	}
-	c.body.drop()
-	c.body = nil
-	l.timedOut(c, text)
 }
 
 // timedOut answers a request that did not become whole (RFC 9110 §15.5.9).

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +45,19 @@ func TestTimeouts(t *testing.T) {
 			}
 			eventually(t, "all released", a.idle)
 		})
+	}
+}
+
+// A request whose body does not come is in the access log with its request line and the site's rules.
+func TestBodyTimeoutLogged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.log")
+	log, closeLog := openLog(t, path, "common")
+	s := serve(t, Config{AccessLog: log, BodyTimeout: ample}, newApp(true, demo))
+	s.talk(t, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
+	eventually(t, "it is gone", func() bool { return s.loop.live.Load() == 0 })
+	closeLog()
+	if text, _ := os.ReadFile(path); !strings.Contains(string(text), `"POST /echo HTTP/1.1" 408 `) {
+		t.Errorf("access log: %q", text)
 	}
 }
 

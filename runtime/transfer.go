@@ -331,7 +331,7 @@ func (l *loop) transferEnded(t *transfer) {
 		l.socketFree(c)
 	}
 	l.advance(c)
-	if c.state == stateWaiting && !c.busy() {
+	if c.state == stateWaiting && !c.waits() {
 		l.queue(c)
 	}
 	if l.out.conn != c { // else flush settles it

@@ -18,10 +18,9 @@ type trustedProxy struct {
 	awaits  bool // a header of the PROXY protocol has to come first
 	trusted bool // the fields that proxies add are believed
 
-	root   string         // of the last request: what the application is below
-	peer   *exchange.Peer // the client of the last request, if trusted
-	key    []byte         // what was said of them, as route.AppendForwarded has it
-	hidden bool           // root was not in the path of the last request
+	root string         // of the last request: what the application is below
+	peer *exchange.Peer // the client of the last request, if trusted
+	key  []byte         // what was said of them, as route.AppendForwarded has it
 }
 
 // maxForwardKey bounds what is kept for the case that it is said again.
@@ -108,20 +107,21 @@ func (l *loop) applyProxyHeader(c *conn, h *listen.ProxyHeader) {
 
 // applyForwarded works out, for a trusted proxy, who the client of a request is. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
-func (l *loop) applyForwarded(c *conn, req *http1.Request, head []byte) {
+func (l *loop) applyForwarded(x *Exchange) {
+	q, c := x.req, x.conn
 	f := c.proxy
 	if !f.trusted {
 		return
 	}
-	l.said = route.AppendForwarded(l.said[:0], req, head)
-	if f.peer != nil && bytes.Equal(l.said, f.key) {
+	q.forwarded = route.AppendForwarded(q.forwarded[:0], &q.parsed, q.Head)
+	if f.peer != nil && bytes.Equal(q.forwarded, f.key) {
 		return
 	}
-	f.key = append(f.key[:0], l.said...)
+	f.key = append(f.key[:0], q.forwarded...)
 	if len(f.key) > maxForwardKey {
 		f.key = nil
 	}
-	o, host := route.Believe(l.said, l.cfg.trusts)
+	o, host := route.Believe(q.forwarded, l.cfg.trusts)
 	if o.BadField != "" {
 		l.s.logf(LevelDebug, "%s: %s is ignored: %s", c, o.BadField, excerpt([]byte(o.BadValue)))
 	}

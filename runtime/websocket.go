@@ -42,36 +42,37 @@ type sockets struct {
 
 // wantsWebSocket says whether a request asks for one where it may. Not one of the
 // server to itself, which has no client that could talk.
-func wantsWebSocket(c *conn, at *decision) bool {
-	return c.subrequest == nil && websocket.Asked(at.req, at.Head)
+func wantsWebSocket(x *Exchange) bool {
+	return x.conn.subrequest == nil && websocket.Asked(&x.req.parsed, x.req.Head)
 }
 
-// handshake submits a request that asks for a WebSocket of its mount, or refuses
+// handshake submits x, which asks for a WebSocket of its mount, or refuses
 // it. It waits for those before it, and what follows waits for its answer: it may
 // be frames.
-func (l *loop) handshake(c *conn, at *decision, rest []byte, used int) (int, bool) {
-	h, refused := websocket.Check(at.req, at.Head, !l.cfg.NoWebSocketDeflate)
+func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
+	q, c := x.req, x.conn
+	h, refused := websocket.Check(&q.parsed, q.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		return l.refuse(c, at, rest, used, localResponse{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
+		return l.refuse(x, rest, localResponse{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
 	}
-	if c.busy() {
-		l.setState(c, stateWaiting)
-		return 0, false
+	if !x.isFirst() {
+		l.suspend(x, awaitingTurn)
+		return 0
 	}
 	var ws *socket // nil: of a tunnel we know nothing more
-	if at.mount.WebSocket {
+	if q.mount.WebSocket {
 		ws = l.newSocket(h)
 	}
-	r := l.ask(at)
+	r := q.ask()
 	r.WebSocket = true
 	c.ws = ws
 	l.setState(c, stateWaiting)
-	l.submit(c, at, r)
-	if ws != nil && c.first != nil && c.first.owed {
-		ws.x = c.first
-		l.groups.enter(ws, at.mount.Group)
+	l.submit(x, r)
+	if ws != nil && c.first == x && x.owed {
+		ws.x = x
+		l.groups.enter(ws, q.mount.Group)
 	}
-	return used, false
+	return 0
 }
 
 func (l *loop) newSocket(h websocket.Handshake) *socket {
@@ -108,7 +109,7 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	ws := c.ws
 	l.use(c)
-	fields := append(l.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	fields := append(l.heads.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	fields = append(append(fields, ws.accept[:]...), crlf...)
 	if s := p.Head.Subprotocol; websocket.IsToken(s) {
 		fields = append(append(append(fields, "Sec-WebSocket-Protocol: "...), s...), crlf...)
@@ -118,8 +119,8 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	if ws.packing.On {
 		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)
 	}
-	l.fields = append(fields, p.Head.Fields...)
-	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
+	l.heads.fields = append(fields, p.Head.Fields...)
+	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
 	l.out.buf = l.appendHead(l.out.buf, x, &r)
 	x.begun = true
 	x.owed = false // messages come when they come: no timeout

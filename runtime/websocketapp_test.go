@@ -81,7 +81,7 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 	return true
 }
 
-func (a *talkApp) Deliver(in *exchange.Input) {
+func (a *talkApp) Deliver(in exchange.Input) {
 	a.mu.Lock()
 	t := a.talks[in.Ticket]
 	if t == nil || t.gone || t.closed {

@@ -32,7 +32,7 @@ func (h *echoing) Submit(r *exchange.Request) bool {
 	return true
 }
 
-func (h *echoing) Deliver(in *exchange.Input) {
+func (h *echoing) Deliver(in exchange.Input) {
 	if in.Op == exchange.OpClose {
 		h.add(exchange.Part{Ticket: in.Ticket, Last: true})
 		return

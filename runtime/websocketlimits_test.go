@@ -486,7 +486,7 @@ func (h *silent) Submit(r *exchange.Request) bool {
 	return true
 }
 
-func (h *silent) Deliver(in *exchange.Input) {
+func (h *silent) Deliver(in exchange.Input) {
 	p := exchange.Part{Ticket: in.Ticket, File: -1, Op: exchange.OpCredit, Credit: int64(len(in.Data)) + exchange.InputCost}
 	if in.Op == exchange.OpClose {
 		p = exchange.Part{Ticket: in.Ticket, File: -1, Last: true}

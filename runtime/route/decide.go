@@ -42,8 +42,8 @@ const (
 	NeedsLookup
 )
 
-// Decision says where a request goes. It is used again by the next Decide; what is to live longer is
-// taken with Keep.
+// Decision says where a request goes. Its slices point into Request.Head until Keep. A Decide for another request
+// uses its memory again.
 type Decision struct {
 	Outcome Outcome
 
@@ -114,12 +114,10 @@ func (d *Decision) Admit() {
 // Skip goes on after NeedsLookup: the mount has nothing for the path.
 func (d *Decision) Skip() { d.follow() }
 
-// Keep returns a copy that lives on, of which Path is a copy of path.
-func (d *Decision) Keep(path []byte) Decision {
-	kept := *d
-	kept.Path, kept.Resolved, kept.Head = bytes.Clone(path), nil, bytes.Clone(d.Head)
-	kept.request, kept.scratch = Request{}, Decision{}.scratch
-	return kept
+// Keep makes d independent of Request.Head: Head and Path are copies from now on. Request.Parsed has to live as long as d.
+func (d *Decision) Keep() {
+	d.Head, d.Path = bytes.Clone(d.Head), bytes.Clone(d.Path)
+	d.request.Head = d.Head
 }
 
 // refuse makes d a refusal. It returns false, as enter does.

@@ -110,6 +110,49 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestKeep: a decision that is kept goes on as one that was not, though the memory of its head serves another request.
+func TestKeep(t *testing.T) {
+	table := guarded(t)
+	for _, head := range []string{
+		"GET /login/x HTTP/1.1\r\nHost: a",
+		"GET //login/%78 HTTP/1.1\r\nHost: a",
+		"GET /files/x HTTP/1.1\r\nHost: a",
+		"GET /to/files//y?q HTTP/1.1\r\nHost: a",
+		"GET /app/x?q HTTP/1.1\r\nHost: a",
+		"GET /a HTTP/1.1\r\nHost: other.example",
+	} {
+		for _, root := range []string{"", "/outer"} {
+			var kept, d Decision
+			r, _ := parse(head)
+			r.Root = root
+			table.Decide(&kept, r)
+			kept.Keep()
+			for i := range r.Head {
+				r.Head[i] = 'x'
+			}
+			r, _ = parse(head)
+			r.Root = root
+			table.Decide(&d, r)
+			for {
+				if d.Outcome != kept.Outcome || d.Mount != kept.Mount || d.Status != kept.Status || d.Script != kept.Script ||
+					string(d.Path) != string(kept.Path) || string(d.Asked(true)) != string(kept.Asked(true)) || string(d.Head) != string(kept.Head) {
+					t.Errorf("%q below %q: outcome %d, mount %d, path %q, head %q, but kept %d, %d, %q, %q", head, root,
+						d.Outcome, d.Mount, d.Path, d.Head, kept.Outcome, kept.Mount, kept.Path, kept.Head)
+				}
+				if d.Outcome == NeedsPassword {
+					d.Admit()
+					kept.Admit()
+				} else if d.Outcome == NeedsLookup {
+					d.Skip()
+					kept.Skip()
+				} else {
+					break
+				}
+			}
+		}
+	}
+}
+
 // A mount may want a name somewhere in the path, below what it is within, at whatever place of it that begins.
 func TestHaving(t *testing.T) {
 	table, err := New([]Site{{Mounts: []Mount{

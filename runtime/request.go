@@ -1,0 +1,92 @@
+package runtime
+
+import (
+	"bytes"
+	"time"
+
+	"fapws/runtime/auth"
+	"fapws/runtime/cache"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/route"
+	"fapws/runtime/static"
+)
+
+// request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
+// source has taken over what it needs.
+//
+// All exchanges that do not wait share one, and its slices belong to the input of their connection. keep gives an exchange
+// that has to wait one that lasts: then it goes on later where it was.
+type request struct {
+	route.Decision // where it goes; Head is the head as received
+	parsed         http1.Request
+	mount          *Mount // nil: none
+	kept           bool
+
+	time    time.Time // when its head had arrived, if loop.timed
+	earlier uint32    // requests of its connection before it, as far as they are logged
+
+	check *auth.Check  // of its password, while that is computed
+	login checkedLogin // what came of it
+
+	missed []*Mount // whose files have nothing for it
+	index  string   // it is for a directory that has this for its index, which is not a plain file
+
+	handed exchange.Request // as a handler gets it: see ask
+	turns  int              // how often it has waited for a page
+
+	// Memory for those who answer it.
+	forwarded []byte // what proxies say of it
+	lookup    cache.Request
+	host      []byte
+	file      static.Request
+	found     static.Response
+	location  []byte
+}
+
+// newRequest returns memory for requests.
+func newRequest() *request {
+	return &request{parsed: http1.Request{Fields: make([]http1.Field, 0, 16)}}
+}
+
+// reset makes q ready for another request. Slices keep their memory.
+func (q *request) reset() {
+	q.mount, q.missed, q.index, q.turns = nil, q.missed[:0], "", 0
+	q.check, q.login = nil, checkedLogin{}
+}
+
+// keep makes q last: it refers to the input of a connection no more.
+func (q *request) keep() {
+	if q.kept {
+		return
+	}
+	q.kept = true
+	q.Decision.Keep()
+	if r := &q.handed; r.Parsed != nil {
+		r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
+	}
+}
+
+// ask makes the request that a handler gets of q, without a body.
+func (q *request) ask() *exchange.Request {
+	// One by one: a literal would be made elsewhere and then copied.
+	r := &q.handed
+	*r = exchange.Request{}
+	r.Mount, r.Script, r.Root = q.mount.Index, q.Script, q.Root
+	r.Head, r.Path, r.Routed = q.Head, q.Asked(q.mount.Resolved), q.Rewritten
+	r.Parsed, r.Spool = &q.parsed, -1
+	return r
+}
+
+// hasBody reports whether a body follows the head.
+func (q *request) hasBody() bool { return hasBody(&q.parsed) }
+
+// credentials returns the value of the Authorization field, or nil.
+func (q *request) credentials() []byte {
+	for _, f := range q.parsed.Fields {
+		if f.Name.Len == 13 && is(f, q.Head, "authorization") {
+			return f.Value.In(q.Head)
+		}
+	}
+	return nil
+}
