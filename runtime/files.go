@@ -2,8 +2,8 @@ package runtime
 
 import (
 	"bytes"
+	"runtime/debug"
 	"slices"
-	"sync"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -13,15 +13,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileJob is a request for a static file that was not in memory. The transfer
-// that opens the file also sends it, so that it costs one hand-off.
+// fileJob is a response from files. One that is not in memory is opened beside the loop, which then writes its head.
 type fileJob struct {
 	files *static.Files
 	req   static.Request // with copies of what it refers to
 	res   static.Response
-	unix  int64          // for the Date field
 	resp  http1.Response // at first what is known of the request, then what was sent
-	head  []byte         // of the response, if open made it
 	sent  int64          // bytes of the body
 	from  *handedOver    // by a handler, which then says which files; or nil
 	page  *localResponse // it is for this that the file is the page; or nil
@@ -32,9 +29,6 @@ type fileJob struct {
 	fell  bool   // there is no such file
 	index string // or, if not empty, it is this one in a directory, and not for files
 }
-
-// headWriters are for fileJob.open, which runs beside the loop.
-var headWriters = sync.Pool{New: func() any { return &headWriter{template: http1.NewTemplate(serverName, 0)} }}
 
 // serveStatic answers x from the files of its mount. It waits for the responses before it.
 func (l *loop) serveStatic(x *Exchange, rest []byte) (used int) {
@@ -77,7 +71,6 @@ func (l *loop) serveStatic(x *Exchange, rest []byte) (used int) {
 	x.file = &fileJob{
 		files: files,
 		req:   static.Request{Path: q.Path[q.Script:], Prefix: x.prefix, Head: q.Head, Parsed: &q.parsed},
-		unix:  l.unix,
 		resp:  l.responseTo(x),
 		rules: x.rules,
 		falls: m.Fall,
@@ -119,23 +112,32 @@ func (l *loop) sendHit(x *Exchange, res *static.Response) {
 	res.Close()
 }
 
-// sendOpen sends from a file that is open already. One that is in memory goes
-// from here, without another goroutine, as far as the socket takes it at once;
-// the rest, and all of a large one, is a transfer's.
+// sendOpen sends from a file that is open already.
 func (l *loop) sendOpen(x *Exchange, res *static.Response) {
-	c := x.conn
 	j := &l.fileJob
 	*j = fileJob{res: *res, resp: l.responseTo(x)}
 	*res = static.Response{}
 	fill(&j.resp, &j.res.Head)
-	l.use(c)
+	l.use(x.conn)
+	if l.sendJob(x, j) {
+		*res = j.res // its memory goes back
+	}
+	*j = fileJob{}
+}
+
+// sendJob sends the response of j, whose file, if there is one, is open. What is in memory goes from here, as far as the
+// socket takes it at once; the rest, and a file that may have to be read from a disk, is a transfer's, with a copy of j.
+// It reports whether everything was sent, or the connection is closed.
+func (l *loop) sendJob(x *Exchange, j *fileJob) bool {
+	c := x.conn
 	l.out.buf = l.appendHead(l.out.buf, x, &j.resp)
 	x.static = true
 	buf := l.out.buf
 	l.out.conn, l.out.buf = nil, buf[:0]
-	l.items = j.items(append(l.items[:0], item{data: buf}), 0)
+	l.items = j.items(append(l.items[:0], item{data: buf}))
+	defer clear(l.items)
 	left, err := l.items, error(nil)
-	if j.res.Warm {
+	if j.res.Warm || j.res.Fd() < 0 {
 		left, err = l.sendItems(c, left)
 	}
 	switch {
@@ -151,16 +153,14 @@ func (l *loop) sendOpen(x *Exchange, res *static.Response) {
 		x.file = j // no handler knows of it
 		l.close(c, err.Error())
 	default:
-		kept := new(fileJob)
-		*kept = *j
-		x.file = kept
-		*j = fileJob{}
+		x.file = new(fileJob)
+		*x.file = *j
 		left[0].data = bytes.Clone(left[0].data) // it may be in l.out.buf
-		l.launch(c, &transfer{job: kept, items: slices.Clone(left)})
+		l.launch(c, &transfer{job: x.file, items: slices.Clone(left)})
+		return false
 	}
 	j.res.Close()
-	*res, *j = j.res, fileJob{} // its memory goes back
-	clear(l.items)
+	return true
 }
 
 // sendItems writes items as far as the socket takes them at once, and returns
@@ -190,8 +190,46 @@ func (l *loop) sendItems(c *conn, items []item) (left []item, err error) {
 	return nil, nil
 }
 
-// open opens the file and makes the items of t from it. It runs on t's goroutine.
-func (j *fileJob) open(t *transfer) {
+// openFile opens the file of x, whose turn it is, beside the loop: that may have to wait for a disk.
+func (l *loop) openFile(x *Exchange) {
+	t := &transfer{job: x.file}
+	l.attachTransfer(x.conn, t)
+	go func() {
+		err := t.openJob()
+		l.post(func() { l.opened(t, err) })
+	}()
+}
+
+// openJob runs beside the loop.
+func (t *transfer) openJob() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
+			err = errBug
+		}
+	}()
+	t.job.open(t.l.s)
+	return nil
+}
+
+// opened sends the response of a file that openFile has opened.
+func (l *loop) opened(t *transfer, err error) {
+	c, j := t.c, t.job
+	if x := c.first; x != nil && x.file == j && !j.fell && err == nil {
+		l.detachTransfer(t)
+		l.use(c)
+		if l.sendJob(x, j) && c.state != stateClosed {
+			l.goOn(c)
+		}
+		return
+	}
+	t.err = err
+	t.release()
+	l.transferEnded(t)
+}
+
+// open opens the file, or finds that there is none. It may wait for the disk.
+func (j *fileJob) open(s *Server) {
 	if j.page != nil {
 		j.openPage()
 	} else if j.from == nil {
@@ -205,23 +243,22 @@ func (j *fileJob) open(t *transfer) {
 		}
 		j.judge()
 	} else if j.from.file != nil {
-		j.openSent(t.l.s)
+		j.openSent(s)
 	} else {
-		j.openHanded(t.l.s)
+		j.openHanded(s)
 		j.judge()
 		j.resp.Fields = j.from.with(j.resp.Fields)
 		j.resp.HasDate, j.resp.HasServer = j.from.hasDate, j.from.hasServer
 	}
-	w := headWriters.Get().(*headWriter)
-	w.template.SetTime(j.unix)
-	j.head = w.append(nil, j.rules, &j.resp)
-	headWriters.Put(w)
-	t.items = j.items([]item{{data: j.head}}, copyLimit)
+	if n := len(j.res.Segments); n > 0 && j.res.Fd() >= 0 {
+		s := &j.res.Segments[n-1]
+		j.res.Warm = s.Data == nil && s.Count <= cachedMost && cached(j.res.Fd(), s.Offset+s.Count-1)
+	}
 }
 
 // items appends what is to be sent of the response's body to the item with its
-// head, to which the first bytes are copied if they are no more than a limit.
-func (j *fileJob) items(items []item, limit int) []item {
+// head, to which the first bytes are copied if they are few.
+func (j *fileJob) items(items []item) []item {
 	if j.resp.Body == http1.NoBody {
 		return items
 	}
@@ -229,7 +266,7 @@ func (j *fileJob) items(items []item, limit int) []item {
 		s := &j.res.Segments[i]
 		if s.Data != nil {
 			j.sent += int64(len(s.Data))
-			if i == 0 && len(s.Data) <= limit {
+			if i == 0 && len(s.Data) <= copyLimit {
 				items[0].data = append(items[0].data, s.Data...)
 				continue
 			}
@@ -257,9 +294,6 @@ func (l *loop) fileSent(c *conn, j *fileJob, err error) {
 	}
 	x.status, x.sent, x.keepAlive = j.resp.Status, j.sent, j.resp.KeepAlive
 	x.static = true
-	if j.head != nil { // else it was sent before the transfer
-		x.headSent(j.head)
-	}
 	l.complete(x, err != nil)
 	l.done(x)
 }

@@ -62,7 +62,6 @@ func (l *loop) handOver(x *Exchange, p *exchange.Part) {
 		return
 	}
 	job := &fileJob{
-		unix:  l.unix,
 		rules: x.rules,
 		resp:  l.responseTo(x),
 		from: &handedOver{

@@ -2,7 +2,7 @@ package runtime
 
 import "fapws/runtime/http1"
 
-// headWriter makes the heads of responses. It may be used by one goroutine at a time.
+// headWriter makes the heads of responses. It belongs to the loop.
 type headWriter struct {
 	template *http1.Template
 	edited   []byte // memory for fields that rules have changed
@@ -21,8 +21,7 @@ func (l *loop) responseTo(x *Exchange) http1.Response {
 }
 
 // appendHead appends the head of the response to x, with what rules make of it, and notes
-// in x how the body is sent. All heads of the loop are made here; those of files that have
-// to be opened first by fileJob.open.
+// in x how the body is sent. All heads are made here.
 func (l *loop) appendHead(dst []byte, x *Exchange, r *http1.Response) []byte {
 	before := len(dst)
 	dst = l.heads.append(dst, x.rules, r)

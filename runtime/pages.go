@@ -133,7 +133,6 @@ func (l *loop) pageJob(x *Exchange, r localResponse) *fileJob {
 	x.status = r.status
 	r.fields = bytes.Clone(r.fields)
 	return &fileJob{
-		unix:  l.unix,
 		resp:  l.responseTo(x),
 		page:  &r,
 		rules: x.rules,

@@ -83,7 +83,7 @@ func (l *loop) sendReady(c *conn) {
 		case x.file != nil:
 			l.flush() // what was gathered goes first, and may itself become a transfer
 			if c.first == x && c.transfer == nil {
-				l.launch(c, &transfer{job: x.file})
+				l.openFile(x)
 			}
 			return
 		case len(x.held) > 0:

@@ -28,7 +28,7 @@ type transfer struct {
 	fd      int // the duplicate, if a goroutine writes
 	items   []item
 	timeout time.Duration
-	job     *fileJob          // whose file this is; without items yet, it opens the file first
+	job     *fileJob          // whose file this is; without items, that is being opened
 	ended   []exchange.Ticket // of the last parts among its items, when they were released
 	err     error             // set when it has ended
 
@@ -64,11 +64,23 @@ func (l *loop) startTransfer(c *conn, items ...item) {
 	l.launch(c, &transfer{items: append([]item(nil), items...)})
 }
 
-func (l *loop) launch(c *conn, t *transfer) {
+// attachTransfer makes t what c is busy with.
+func (l *loop) attachTransfer(c *conn, t *transfer) {
 	t.l, t.c, t.timeout = l, c, l.cfg.WriteTimeout
 	c.transfer = t
 	l.transfers[t] = struct{}{}
 	l.sending(t)
+}
+
+// detachTransfer ends what attachTransfer began.
+func (l *loop) detachTransfer(t *transfer) {
+	t.c.transfer = nil
+	delete(l.transfers, t)
+	l.sent(t)
+}
+
+func (l *loop) launch(c *conn, t *transfer) {
+	l.attachTransfer(c, t)
 	if l.awaitRoom(t) {
 		return
 	}
@@ -87,9 +99,7 @@ func (l *loop) drop(t *transfer, err error) {
 	t.err = err
 	t.release()
 	l.putEnded(t)
-	l.sent(t)
-	delete(l.transfers, t)
-	t.c.transfer = nil
+	l.detachTransfer(t)
 }
 
 // spawn starts the goroutine, if there is a descriptor for it.
@@ -144,7 +154,7 @@ func (t *transfer) run() {
 	t.l.post(func() { t.l.transferEnded(t) })
 }
 
-// send opens the file, if there is one to open, and writes all items.
+// send writes all items.
 func (t *transfer) send() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -152,9 +162,6 @@ func (t *transfer) send() (err error) {
 			err = errBug
 		}
 	}()
-	if t.job != nil && t.items == nil {
-		t.job.open(t)
-	}
 	for i := range t.items {
 		it := &t.items[i]
 		if len(it.data) > 0 {
@@ -295,9 +302,7 @@ func (t *transfer) write(step func(fd int) (done bool, n int, err error)) (err e
 // transferEnded is called on the loop.
 func (l *loop) transferEnded(t *transfer) {
 	c := t.c
-	c.transfer = nil
-	delete(l.transfers, t)
-	l.sent(t)
+	l.detachTransfer(t)
 	l.putEnded(t)
 	if l.debug >= 2 {
 		l.tracef("%s: a transfer has ended", c)
@@ -323,6 +328,11 @@ func (l *loop) transferEnded(t *transfer) {
 		l.close(c, t.err.Error())
 		return
 	}
+	l.goOn(c)
+}
+
+// goOn sends what had to wait for a transfer, or for a file to be opened.
+func (l *loop) goOn(c *conn) {
 	c.stamp = l.now
 	if c.first != nil {
 		c.first.since = l.now
