@@ -22,8 +22,34 @@ import (
 // cacheField names the field that says where an answer comes from.
 const cacheField = "Fapws-Cache: "
 
-// lookupCache answers x from the cache, or has it answered by the handler of its mount.
-func (l *loop) lookupCache(x *Exchange) {
+// cacheSource answers exchanges with pages of the cache, or has the handlers of their mounts make them.
+type cacheSource struct{}
+
+// start implements source. The request of x is whole, and made for a handler.
+func (s *cacheSource) start(l *loop, x *Exchange, rest []byte) (used int) {
+	l.lookup(x)
+	return 0
+}
+
+// send implements source: it sends the page, once there is one.
+func (s *cacheSource) send(l *loop, x *Exchange) (more bool) {
+	if x.page == nil {
+		return false
+	}
+	l.sendPage(x)
+	return true
+}
+
+// left implements source.
+func (s *cacheSource) left(l *loop, x *Exchange) {
+	if x.wait != nil {
+		l.waitEnds(x)
+	}
+	l.done(x)
+}
+
+// lookup answers x from the cache, or has it answered by the handler of its mount.
+func (l *loop) lookup(x *Exchange) {
 	q := x.req
 	r, m, asked := &q.handed, q.mount, &q.lookup
 	if !cacheable(r.Parsed, r.Size) || r.Value != nil {
@@ -47,8 +73,7 @@ func (l *loop) lookupCache(x *Exchange) {
 		}
 	}
 	found := l.store.Look(m.Cache, asked, l.wall())
-	x.cacheStatus = found.Verdict
-	x.sendCacheStatus = true
+	x.cacheStatus, x.sendCacheStatus = found.Verdict, true
 	switch found.Verdict {
 	case cache.Hit, cache.Stale:
 		if x.unchanged = found.Page.Unchanged(asked); !x.unchanged && l.partOf(found.Page, x) {
@@ -61,7 +86,7 @@ func (l *loop) lookupCache(x *Exchange) {
 		if wanted != compress.Identity {
 			l.compress(page, wanted)
 		}
-		x.page = page
+		x.usePage(page, found.Verdict)
 		if found.Fill == nil {
 			l.advance(x.conn)
 			return
@@ -88,6 +113,11 @@ func (l *loop) lookupCache(x *Exchange) {
 	default:
 		l.hand(x)
 	}
+}
+
+// usePage makes p the response of x.
+func (x *Exchange) usePage(p *cache.Page, said cache.Verdict) {
+	x.source, x.page, x.cacheStatus, x.sendCacheStatus, x.phase = &cachedPages, p, said, true, answering
 }
 
 // partOf notes which part of a page x is to get, if it asks for one. answered: there is no

@@ -28,14 +28,14 @@ func (l *loop) startFill(x *Exchange, found cache.Found) {
 	r := &x.req.handed
 	f := l.newFill(r, found)
 	f.x = x
-	x.handler = recorded{x.req.mount.Handler}
+	x.source, x.handler = x.req.mount.source, recorded{x.req.mount.Handler}
 	if l.give(x, r) {
 		x.fill = f
 		return
 	}
 	if f.instead(l, 503, false) {
 		f.fill.Failed(l.wall())
-		x.page, x.cacheStatus = f.page, cache.Stale
+		x.usePage(f.page, cache.Stale)
 		l.advance(x.conn)
 		return
 	}
@@ -63,9 +63,9 @@ func (l *loop) refresh(q *request, found cache.Found, rules *rules) {
 	f := l.newFill(&q.handed, found)
 	f.alone = true
 	x := l.exchanges.get()
-	x.minor, x.safe, x.rules = 1, true, rules
+	x.minor, x.safe, x.rules, x.phase = 1, true, rules, answering
 	f.x = x
-	x.handler = recorded{q.mount.Handler}
+	x.source, x.handler = q.mount.source, recorded{q.mount.Handler}
 	if l.give(x, &q.handed) {
 		x.fill = f
 		l.countOrphan(x)
@@ -258,7 +258,7 @@ func (l *loop) answerWith(x *Exchange, p *exchange.Part, page *cache.Page, f *ca
 		l.release(p)
 		l.giveUp(x)
 	}
-	y.page, y.cacheStatus, y.sendCacheStatus = page, said, true
+	y.usePage(page, said)
 	y.unchanged = page.Unchanged(f.fill.Request())
 	l.advance(y.conn)
 }
@@ -271,7 +271,7 @@ func (l *loop) fillOverdue(x, y *Exchange) {
 	if f.instead(l, 504, true) {
 		f.fill.Failed(l.wall())
 		if y != nil {
-			y.page, y.cacheStatus = f.page, cache.Stale
+			y.usePage(f.page, cache.Stale)
 		}
 		l.serveWaiting(f, f.page, cache.Stale)
 	} else {

@@ -94,11 +94,11 @@ func (l *loop) retryWaiting() {
 		case w.late:
 			l.answerLocally(x, localResponse{status: 504})
 		case w.page != nil:
-			x.page, x.cacheStatus = w.page, w.said
+			x.usePage(w.page, w.said)
 			x.unchanged = w.page.Unchanged(asked)
 			l.advance(x.conn)
 		default:
-			l.lookupCache(x)
+			l.lookup(x)
 		}
 	}
 	l.retries = l.retries[:0]

@@ -25,14 +25,15 @@ type Exchange struct {
 	handler Handler   // that has it; nil: the loop answers
 	conn    *conn     // nil: no client waits for the response any more
 	req     *request  // what is asked; nil: a source has taken over what it needs
-	phase   phase     // deciding, until a source has it
+	phase   phase     // answering, when a source has it
+	source  source    // nil: not known yet
 	next    *Exchange // in conn's list, or in the table's free list
 
 	held  []exchange.Part // parts that arrived before their turn
-	local []byte          // a whole response that the loop made itself; no parts will come
-	file  *fileJob        // a static file that has to be opened; no parts will come
-	page  *cache.Page     // from the cache; no parts will come
-	wait  *cacheWaiter    // for a page that another exchange fetches
+	local []byte          // a whole response, of a refusalSource
+	file  *fileJob        // a file that has to be opened, of a fileSource
+	page  *cache.Page     // of a cacheSource
+	wait  *cacheWaiter    // for a page that another exchange fetches, of a cacheSource
 	fill  *cacheFill      // its parts are kept, too
 
 	invalidates *cache.Pattern // pages that are out of date if its answer is no error

@@ -29,7 +29,7 @@ func (s *notFoundCache) add(path []byte, now int64) {
 	s.since[string(path)] = now
 }
 
-// skipsFileMount reports whether the files of its mount are known to have nothing for x. serveStatic looks for others.
+// skipsFileMount reports whether the files of its mount are known to have nothing for x.
 func (l *loop) skipsFileMount(x *Exchange) bool {
 	q := x.req
 	if q.hasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {

@@ -30,8 +30,12 @@ type fileJob struct {
 	index string // or, if not empty, it is this one in a directory, and not for files
 }
 
-// serveStatic answers x from the files of its mount. It waits for the responses before it.
-func (l *loop) serveStatic(x *Exchange, rest []byte) (used int) {
+// fileSource answers exchanges with the files of a mount, or, without one, with those that a handler or an error page has
+// named.
+type fileSource struct{ mount *Mount }
+
+// start implements source. It waits for the responses before that of x.
+func (s *fileSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 	q, c := x.req, x.conn
 	if !x.isFirst() {
 		l.suspend(x, awaitingTurn)
@@ -44,8 +48,7 @@ func (l *loop) serveStatic(x *Exchange, rest []byte) (used int) {
 		}
 		return l.refuse(x, rest, r)
 	}
-	m := q.mount
-	files, path := m.Static, q.Path[q.Script:]
+	files, path := s.mount.Static, q.Path[q.Script:]
 	x.phase = answering
 	q.file = static.Request{Path: path, Prefix: x.prefix, Head: q.Head, Parsed: &q.parsed}
 	if x.log != nil {
@@ -73,12 +76,25 @@ func (l *loop) serveStatic(x *Exchange, rest []byte) (used int) {
 		req:   static.Request{Path: q.Path[q.Script:], Prefix: x.prefix, Head: q.Head, Parsed: &q.parsed},
 		resp:  l.responseTo(x),
 		rules: x.rules,
-		falls: m.Fall,
+		falls: s.mount.Fall,
 		named: q.index != "",
 	}
 	l.advance(c)
 	return 0
 }
+
+// send implements source: it has the file opened.
+func (s *fileSource) send(l *loop, x *Exchange) (more bool) {
+	c := x.conn
+	l.flush() // what was gathered goes first, and may itself become a transfer
+	if c.first == x && c.transfer == nil {
+		l.openFile(x)
+	}
+	return false
+}
+
+// left implements source.
+func (s *fileSource) left(l *loop, x *Exchange) { l.done(x) }
 
 // sendHit sends a response that is in memory.
 func (l *loop) sendHit(x *Exchange, res *static.Response) {

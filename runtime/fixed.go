@@ -8,6 +8,7 @@ import (
 
 // Fixed is an answer that is always the same.
 type Fixed struct {
+	refusalSource
 	status int
 	body   []byte
 	kind   string
@@ -52,8 +53,9 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 	return f, nil
 }
 
-func (f *Fixed) response() localResponse {
-	return localResponse{status: f.status, body: f.body, kind: f.kind, fields: f.fields, whole: f.body != nil || f.status < 400}
+// start implements source.
+func (f *Fixed) start(l *loop, x *Exchange, rest []byte) (used int) {
+	return l.refuse(x, rest, localResponse{status: f.status, body: f.body, kind: f.kind, fields: f.fields, whole: f.body != nil || f.status < 400})
 }
 
 // checkField says what is wrong with a field that somebody wants in responses.

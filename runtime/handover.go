@@ -93,7 +93,7 @@ func (l *loop) handOver(x *Exchange, p *exchange.Part) {
 		job.from.options = ""
 	}
 	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.prefix, Head: head, Parsed: parsed}
-	x.file = job
+	x.file, x.source = job, &handedFiles
 	x.handler.Release(p) // the ticket stays taken until the file is sent
 }
 

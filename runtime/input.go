@@ -209,7 +209,8 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 		r.Pipeline = c.fd
 	}
 	if caches {
-		l.lookupCache(x)
+		x.source = &cachedPages
+		x.source.start(l, x, nil)
 	} else {
 		l.hand(x)
 	}
@@ -218,7 +219,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 // hand gives x to the handler of its mount.
 func (l *loop) hand(x *Exchange) {
 	r, m := &x.req.handed, x.req.mount
-	x.handler = m.Handler
+	x.source, x.handler = m.source, m.Handler
 	if !l.give(x, r) {
 		l.unwanted(x)
 		l.answerLocally(x, localResponse{status: 503, fields: retryAfter})

@@ -31,6 +31,30 @@ var (
 	bodyTooBig = localResponse{status: 413, text: "input body too big", close: true}
 )
 
+// refusalSource answers exchanges that routing has refused, and sends what refuse, makeLocal and the like have made.
+type refusalSource struct{}
+
+// start implements source.
+func (*refusalSource) start(l *loop, x *Exchange, rest []byte) (used int) {
+	q := x.req
+	if q.Fault != "" {
+		l.logClient(x.conn, x.rules, LevelError, "%s", q.Fault)
+	}
+	return l.refuse(x, rest, localResponse{status: q.Status, fields: q.Fields, text: q.Text, whole: q.Status < 400})
+}
+
+// send implements source.
+func (*refusalSource) send(l *loop, x *Exchange) (more bool) {
+	l.use(x.conn)
+	l.out.buf = append(l.out.buf, x.local...)
+	l.complete(x, false)
+	l.done(x)
+	return true
+}
+
+// left implements source.
+func (*refusalSource) left(l *loop, x *Exchange) { l.done(x) }
+
 // refuse answers x without a handler. Its body, if it has one, is skipped when it is here already; otherwise the connection
 // ends. It returns how much of rest, which follows the head, is used.
 func (l *loop) refuse(x *Exchange, rest []byte, r localResponse) (used int) {
@@ -114,13 +138,13 @@ func (l *loop) makeLocal(x *Exchange, r localResponse) {
 	if l.debug >= 1 {
 		l.tracef("%s gets %d: %s", x.conn, r.status, r.text)
 	}
-	x.phase, x.req = answering, nil
+	x.phase, x.req, x.source = answering, nil, &refusals
 	x.keepAlive = x.keepAlive && !r.close && !l.leaving
 	x.overridden = r.override
 	if x.rules != nil {
 		var missing bool
 		if r, missing = l.replaced(x.rules.pages, r); missing {
-			x.file = l.pageJob(x, r)
+			x.file, x.source = l.pageJob(x, r), &handedFiles
 			return
 		}
 	}

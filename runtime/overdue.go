@@ -95,7 +95,7 @@ func (l *loop) overdue(x *Exchange, took time.Duration) {
 		if x.fill != nil {
 			l.fillOverdue(x, y)
 		}
-		if y.page != nil {
+		if y.source != nil {
 			l.advance(c)
 		} else {
 			l.answerLocally(y, localResponse{status: 504})

@@ -8,6 +8,7 @@ import (
 
 // overridePage is a page that stands before all others.
 type overridePage struct {
+	refusalSource
 	status int
 	page   []byte
 }
@@ -22,16 +23,16 @@ type overridePage struct {
 func (s *Server) SetOverridePage(status int, page []byte) {
 	var n *overridePage
 	if page != nil {
-		n = &overridePage{status, page}
+		n = &overridePage{status: status, page: page}
 	}
 	s.loop.post(func() { s.loop.override = n })
 }
 
 var noStore = []byte("Cache-Control: no-store\r\n")
 
-// response is the answer to a request that the notice is for.
-func (n *overridePage) response() localResponse {
-	return localResponse{status: n.status, body: n.page, kind: htmlType, fields: noStore, whole: true, override: true}
+// start implements source.
+func (n *overridePage) start(l *loop, x *Exchange, rest []byte) (used int) {
+	return l.refuse(x, rest, localResponse{status: n.status, body: n.page, kind: htmlType, fields: noStore, whole: true, override: true})
 }
 
 // wantsHTML says whether the client of a request names text/html among what it

@@ -12,6 +12,7 @@ var redirectTarget = regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*
 
 // Redirect sends clients to another URL.
 type Redirect struct {
+	refusalSource
 	status    int
 	target    route.Template
 	fragment  string // of target, with its "#"
@@ -50,11 +51,12 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 	if _, err := route.ParseTemplate(fragment); err != nil {
 		return nil, err
 	}
-	return &Redirect{status, t, fragment, keepQuery}, nil
+	return &Redirect{status: status, target: t, fragment: fragment, keepQuery: keepQuery}, nil
 }
 
-// response returns the answer to q. It uses memory of q.
-func (to *Redirect) response(q *request) localResponse {
+// start implements source.
+func (to *Redirect) start(l *loop, x *Exchange, rest []byte) (used int) {
+	q := x.req
 	v := q.Values()
 	field := append(q.location[:0], "Location: "...)
 	field = to.target.Append(field, &v)
@@ -62,5 +64,5 @@ func (to *Redirect) response(q *request) localResponse {
 		field = route.AppendURL(append(field, '?'), query)
 	}
 	q.location = append(append(field, to.fragment...), '\r', '\n')
-	return localResponse{status: to.status, fields: q.location}
+	return l.refuse(x, rest, localResponse{status: to.status, fields: q.location})
 }

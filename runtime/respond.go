@@ -71,26 +71,7 @@ func (l *loop) advance(c *conn) {
 
 func (l *loop) sendReady(c *conn) {
 	for c.first != nil && c.transfer == nil {
-		x := c.first
-		switch {
-		case x.local != nil:
-			l.use(c)
-			l.out.buf = append(l.out.buf, x.local...)
-			l.complete(x, false)
-			l.done(x)
-		case x.page != nil:
-			l.sendPage(x)
-		case x.file != nil:
-			l.flush() // what was gathered goes first, and may itself become a transfer
-			if c.first == x && c.transfer == nil {
-				l.openFile(x)
-			}
-			return
-		case len(x.held) > 0:
-			x.since = l.now
-			p := l.unhold(x)
-			l.send(x, &p)
-		default:
+		if x := c.first; x.source == nil || !x.source.send(l, x) {
 			return
 		}
 	}
@@ -333,28 +314,12 @@ func (l *loop) cancelAll(c *conn) {
 
 func (l *loop) cancel(x *Exchange) {
 	x.conn = nil
-	if x.wait != nil {
-		l.waitEnds(x)
-		l.done(x)
-		return
-	}
 	if x.phase == awaitingPassword {
 		x.req.check.Cancel()
 	}
-	if x.phase < answering || x.local != nil || x.file != nil || x.page != nil || x.tunnel != nil {
+	if x.phase < answering {
 		l.done(x)
-		return
+	} else {
+		x.source.left(l, x)
 	}
-	if x.deferred {
-		l.startDeferred(x)
-	}
-	if l.dropHeld(x) || x.fill != nil && l.keptAlive(x) {
-		return
-	}
-	if l.debug >= 2 {
-		l.tracef("exchange %d is cancelled", x.ticket)
-	}
-	l.countOrphan(x)
-	x.handler.Cancel(x.ticket)
-	l.submitted = true // an inline handler closes its iterators in Flush
 }

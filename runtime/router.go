@@ -6,7 +6,6 @@ import (
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/cache"
-	"fapws/runtime/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/static"
 )
@@ -88,6 +87,7 @@ type Mount struct {
 
 	Rules *Rules // besides those of the site; nil: none
 
+	source  source // nil if there is a Rewrite
 	rules   *rules
 	missing notFoundCache
 }
@@ -118,6 +118,7 @@ func prepare(given []Site, h Handler, strict bool) (sites []Site, table *route.T
 			if _, ok := m.Handler.(Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
+			m.source = sourceOf(m)
 			if m.Handler != nil && !slices.Contains(handlers, m.Handler) {
 				handlers = append(handlers, m.Handler)
 			}
@@ -157,12 +158,10 @@ func (l *loop) decide(x *Exchange, rest []byte) (used int) {
 		l.settleRules(x)
 		switch q.Outcome {
 		case route.Found:
-			l.note(x)
-			return l.answer(x, rest)
+			return l.startWith(q.mount.source, x, rest)
 		case route.NeedsLookup:
 			if !l.skipsFileMount(x) {
-				l.note(x)
-				return l.serveStatic(x, rest)
+				return l.startWith(q.mount.source, x, rest)
 			}
 			q.Skip()
 		case route.NeedsPassword:
@@ -177,21 +176,23 @@ func (l *loop) decide(x *Exchange, rest []byte) (used int) {
 				return 0
 			}
 		default:
-			if q.Fault != "" {
-				l.logClient(x.conn, x.rules, LevelError, "%s", q.Fault)
-			}
-			l.note(x)
-			return l.refuse(x, rest, localResponse{status: q.Status, fields: q.Fields, text: q.Text, whole: q.Status < 400})
+			return l.startWith(&refusals, x, rest)
 		}
 	}
+}
+
+// startWith has x, which was decided about, answered by s.
+func (l *loop) startWith(s source, x *Exchange, rest []byte) (used int) {
+	l.note(x)
+	x.source = s
+	return s.start(l, x, rest)
 }
 
 // dispatch begins to decide about x, whose head has arrived. rest and used are as in decide.
 func (l *loop) dispatch(x *Exchange, rest []byte) (used int) {
 	q := x.req
 	if l.override != nil && wantsHTML(&q.parsed, q.Head) {
-		l.note(x)
-		return l.refuse(x, rest, l.override.response())
+		return l.startWith(l.override, x, rest)
 	}
 	l.route(x)
 	return l.decide(x, rest)
@@ -217,7 +218,7 @@ func (l *loop) route(x *Exchange) {
 // suspend makes x, which is the last of its connection, wait in a phase. What follows it is not looked at meanwhile.
 func (l *loop) suspend(x *Exchange, p phase) {
 	x.req.keep()
-	x.phase, x.conn.undecided = p, x
+	x.phase, x.source, x.conn.undecided = p, nil, x
 	l.setState(x.conn, stateWaiting)
 }
 
@@ -254,57 +255,4 @@ func (l *loop) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules = q.mount.rules
 	}
-}
-
-// answer has x answered by its mount.
-func (l *loop) answer(x *Exchange, rest []byte) (used int) {
-	switch m := x.req.mount; {
-	case m.Static != nil:
-		return l.serveStatic(x, rest)
-	case m.Fixed != nil:
-		return l.refuse(x, rest, m.Fixed.response())
-	case m.Redirect != nil:
-		return l.refuse(x, rest, m.Redirect.response(x.req))
-	default:
-		return l.handle(x, rest)
-	}
-}
-
-// handle submits x to the handler of its mount, or begins to collect its body.
-func (l *loop) handle(x *Exchange, rest []byte) (used int) {
-	q := x.req
-	m := q.mount
-	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
-		return l.handshake(x, rest)
-	}
-	var body []byte
-	if q.hasBody() {
-		if q.parsed.Body == http1.Chunked || q.parsed.Length > int64(len(rest)) {
-			if m.Streams {
-				return l.stream(x, rest)
-			}
-			return l.begin(x, rest)
-		}
-		if l.tooBig(x.rules, q.parsed.Length) {
-			return l.refuse(x, rest, bodyTooBig)
-		}
-		body = rest[:q.parsed.Length]
-	}
-	socket := 0
-	if m.Raw && q.parsed.Upgrade && wantsSocket(x) {
-		var err error
-		if !x.isFirst() {
-			l.suspend(x, awaitingTurn)
-			return 0
-		} else if len(rest) > 0 {
-			return l.refuse(x, rest, early)
-		} else if socket, err = l.socket(x.conn); err != nil {
-			return l.refuse(x, rest, localResponse{status: 503, fields: retryAfter})
-		}
-	}
-	r := q.ask()
-	r.Body, r.Size = body, int64(len(body))
-	r.Socket = socket
-	l.submit(x, r)
-	return len(body)
 }

@@ -1,0 +1,75 @@
+package runtime
+
+import "fapws/runtime/http1"
+
+// appSource has exchanges answered by the Handler of a mount.
+type appSource struct{ mount *Mount }
+
+// start implements source: it submits x, or begins to collect its body.
+func (s *appSource) start(l *loop, x *Exchange, rest []byte) (used int) {
+	q, m := x.req, s.mount
+	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
+		return l.handshake(x, rest)
+	}
+	var body []byte
+	if q.hasBody() {
+		if q.parsed.Body == http1.Chunked || q.parsed.Length > int64(len(rest)) {
+			if m.Streams {
+				return l.stream(x, rest)
+			}
+			return l.begin(x, rest)
+		}
+		if l.tooBig(x.rules, q.parsed.Length) {
+			return l.refuse(x, rest, bodyTooBig)
+		}
+		body = rest[:q.parsed.Length]
+	}
+	socket := 0
+	if m.Raw && q.parsed.Upgrade && wantsSocket(x) {
+		var err error
+		if !x.isFirst() {
+			l.suspend(x, awaitingTurn)
+			return 0
+		} else if len(rest) > 0 {
+			return l.refuse(x, rest, early)
+		} else if socket, err = l.socket(x.conn); err != nil {
+			return l.refuse(x, rest, localResponse{status: 503, fields: retryAfter})
+		}
+	}
+	r := q.ask()
+	r.Body, r.Size = body, int64(len(body))
+	r.Socket = socket
+	l.submit(x, r)
+	return len(body)
+}
+
+// send implements source: it sends a part that was held until the turn of x came.
+func (s *appSource) send(l *loop, x *Exchange) (more bool) {
+	if len(x.held) == 0 {
+		return false
+	}
+	x.since = l.now
+	p := l.unhold(x)
+	l.send(x, &p)
+	return true
+}
+
+// left implements source: it cancels x, unless other clients wait for the same page.
+func (s *appSource) left(l *loop, x *Exchange) {
+	if x.handler == nil || x.tunnel != nil { // its body is still arriving, or the handler has ended
+		l.done(x)
+		return
+	}
+	if x.deferred {
+		l.startDeferred(x)
+	}
+	if l.dropHeld(x) || x.fill != nil && l.keptAlive(x) {
+		return
+	}
+	if l.debug >= 2 {
+		l.tracef("exchange %d is cancelled", x.ticket)
+	}
+	l.countOrphan(x)
+	x.handler.Cancel(x.ticket)
+	l.submitted = true // an inline handler closes its iterators in Flush
+}
