@@ -9,6 +9,8 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"fapws/runtime/filter/header"
 )
 
 // guarded is a site with a mount of every kind before one for everything. What each of them
@@ -32,7 +34,7 @@ func guarded(t testing.TB) *testServer {
 		{Prefix: "/", Resolved: true},
 	}
 	for i := range table {
-		o := RuleOptions{Set: []HeaderField{{"X-Mount", fmt.Sprint(i)}}}
+		o := RuleOptions{Set: []header.Field{{Name: "X-Mount", Value: fmt.Sprint(i)}}}
 		if i == 2 {
 			o.Deny = mustPrefixes("0.0.0.0/0")
 		}

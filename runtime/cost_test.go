@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 
 	"golang.org/x/sys/unix"
 
@@ -112,7 +113,7 @@ var (
 // A request, once the buffers have their size, is served without allocating.
 func TestRequestsDoNotAllocate(t *testing.T) {
 	ruled := Mount{Prefix: "/ruled", Rules: mustRules(t, RuleOptions{
-		Set: []HeaderField{{"X-Frame-Options", "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
+		Set: []header.Field{{Name: "X-Frame-Options", Value: "DENY"}}, Remove: []string{"X-Other"}, Allow: mustPrefixes("127.0.0.0/8"), Methods: []string{"GET"},
 	})}
 	mounts := append(tree(t, map[string]string{"hello": "hello", "cached": string(pattern(50000)), "open": string(pattern(100000))}), ruled, Mount{Prefix: "/"})
 	for _, test := range []struct {

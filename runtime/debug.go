@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 )
 
@@ -146,7 +147,7 @@ func (x *Exchange) headSent(head []byte) {
 		return
 	}
 	for line := range bytes.Lines(head) {
-		name := fieldName(line)
+		name := header.Name(line)
 		for i, wanted := range e.log.Format().Response {
 			if len(name) == len(wanted) && len(name) < len(line) && bytes.EqualFold(name, []byte(wanted)) {
 				e.Response[i].Add(bytes.TrimSpace(line[len(name)+1:]))

@@ -1,9 +1,9 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
-	"strings"
+
+	"fapws/runtime/filter/header"
 )
 
 // Fixed is an answer that is always the same.
@@ -17,14 +17,11 @@ type Fixed struct {
 
 // FixedOptions says what a Fixed answers.
 type FixedOptions struct {
-	Status int           // 200 to 599; 0: 200
-	Body   string        // "": nothing, or the server's page where Status is an error
-	Type   string        // Content-Type; "": text/plain in UTF-8
-	Fields []HeaderField // added to the response
+	Status int            // 200 to 599; 0: 200
+	Body   string         // "": nothing, or the server's page where Status is an error
+	Type   string         // Content-Type; "": text/plain in UTF-8
+	Fields []header.Field // added to the response
 }
-
-// HeaderField is a header field of a response.
-type HeaderField struct{ Name, Value string }
 
 // NewFixed returns a fixed answer. The error is one line.
 func NewFixed(o FixedOptions) (*Fixed, error) {
@@ -41,14 +38,14 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 	if o.Body == "" {
 		f.body = nil
 	}
-	if err := checkField(HeaderField{"Content-Type", o.Type}); err != nil {
+	if err := (header.Field{Name: "Content-Type", Value: o.Type}).Check(); err != nil {
 		return nil, err
 	}
 	for _, field := range o.Fields {
-		if err := checkField(field); err != nil {
+		if err := field.Check(); err != nil {
 			return nil, err
 		}
-		f.fields = append(f.fields, field.Name+": "+field.Value+"\r\n"...)
+		f.fields = field.AppendTo(f.fields)
 	}
 	return f, nil
 }
@@ -56,33 +53,4 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 // start implements source.
 func (f *Fixed) start(l *loop, x *Exchange, rest []byte) (used int) {
 	return l.refuse(x, rest, localResponse{status: f.status, body: f.body, kind: f.kind, fields: f.fields, whole: f.body != nil || f.status < 400})
-}
-
-// checkField says what is wrong with a field that somebody wants in responses.
-func checkField(f HeaderField) error {
-	if err := checkFieldName(f.Name); err != nil {
-		return err
-	}
-	for _, c := range []byte(f.Value) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("the value of %s has a control character", f.Name)
-		}
-	}
-	return nil
-}
-
-func checkFieldName(name string) error {
-	if name == "" {
-		return errors.New("a header field needs a name")
-	}
-	for _, c := range []byte(name) {
-		if !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) && !('0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z') {
-			return fmt.Errorf("%q is not the name of a header field", name)
-		}
-	}
-	switch strings.ToLower(name) {
-	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept", "sec-websocket-extensions":
-		return fmt.Errorf("%s is the server's to say", name)
-	}
-	return nil
 }

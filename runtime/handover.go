@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/static"
 )
@@ -122,13 +123,13 @@ func (j *fileJob) logClient(s *Server, level Level, format string, args ...any) 
 func (h *handedOver) with(file []byte) []byte {
 	out := make([]byte, 0, len(file)+len(h.fields))
 	for line := range bytes.Lines(file) {
-		if name := fieldName(line); !bytes.EqualFold(name, cacheControl) || !hasField(h.fields, name) {
+		if name := header.Name(line); !bytes.EqualFold(name, cacheControl) || !header.Has(h.fields, name) {
 			out = append(out, line...)
 		}
 	}
 	for line := range bytes.Lines(h.fields) {
-		name := fieldName(line)
-		if bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie) || !hasField(file, name) {
+		name := header.Name(line)
+		if bytes.EqualFold(name, cacheControl) || bytes.EqualFold(name, vary) || bytes.EqualFold(name, setCookie) || !header.Has(file, name) {
 			out = append(out, line...)
 		}
 	}
@@ -136,17 +137,3 @@ func (h *handedOver) with(file []byte) []byte {
 }
 
 var cacheControl, vary, setCookie = []byte("Cache-Control"), []byte("Vary"), []byte("Set-Cookie")
-
-func fieldName(line []byte) []byte {
-	name, _, _ := bytes.Cut(line, []byte(":"))
-	return name
-}
-
-func hasField(fields, name []byte) bool {
-	for line := range bytes.Lines(fields) {
-		if bytes.EqualFold(fieldName(line), name) {
-			return true
-		}
-	}
-	return false
-}

@@ -11,7 +11,9 @@ type headWriter struct {
 
 // append appends the head of r to dst, with what rules, which may be nil, make of it.
 func (w *headWriter) append(dst []byte, rules *rules, r *http1.Response) []byte {
-	w.edited = rules.edit(w.edited[:0], r)
+	if rules != nil {
+		w.edited = rules.headers.Apply(w.edited, r)
+	}
 	return w.template.AppendHead(dst, r)
 }
 

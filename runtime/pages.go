@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/static"
 )
@@ -32,7 +33,7 @@ func NewPages(files *static.Files, pages map[int]string) (*Pages, error) {
 		case strings.HasPrefix(page, "/"):
 			return nil, fmt.Errorf("the page %s for %d needs a folder to be in", page, status)
 		case strings.HasPrefix(page, "http://") || strings.HasPrefix(page, "https://"):
-			if err := checkField(HeaderField{"Location", page}); err != nil {
+			if err := (header.Field{Name: "Location", Value: page}).Check(); err != nil {
 				return nil, err
 			}
 			p.targets[status] = []byte("Location: " + page + "\r\n")
@@ -81,7 +82,7 @@ var plainGet = func() (p struct {
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {
-		name := fieldName(line)
+		name := header.Name(line)
 		if (bytes.EqualFold(name, contentType) || hasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
 			fields = append(fields, line...)
 		}
@@ -191,7 +192,7 @@ func failure(res *static.Response, req *http1.Request, head []byte) localRespons
 		}
 	}
 	for line := range bytes.Lines(res.Head.Fields) {
-		if !bytes.EqualFold(fieldName(line), contentType) {
+		if !bytes.EqualFold(header.Name(line), contentType) {
 			r.fields = append(r.fields, line...)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"fapws/runtime/filter/header"
 )
 
 // Everything that makes a request wait or begin again, from clients that send
@@ -17,7 +19,7 @@ import (
 func TestRoutingUnderStress(t *testing.T) {
 	modes(t, func(t *testing.T, inline bool) {
 		a := newApp(inline, func(c *call) { c.reply(200, fmt.Sprintf("<%s%s?%s %d>", c.Script, c.Path, c.Query, len(c.Body))) })
-		rules := mustRules(t, RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []HeaderField{{"X-Set", "1"}}})
+		rules := mustRules(t, RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []header.Field{{Name: "X-Set", Value: "1"}}})
 		first := tree(t, map[string]string{"file": "content", "large": string(pattern(200000))})[0]
 		first.Prefix, first.Fall, first.Match = "/", true, ""
 		second := tree(t, map[string]string{"other": "content"})[0]

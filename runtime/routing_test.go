@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/filter/header"
 	"fapws/runtime/route"
 	"fapws/runtime/static"
 )
@@ -195,7 +196,7 @@ func TestFixedAnswers(t *testing.T) {
 		return Mount{Prefix: prefix, Fixed: f}
 	}
 	s := serveSites(t, Config{}, nil, Site{Table: []Mount{
-		mount("/text", FixedOptions{Body: "hello", Fields: []HeaderField{{"X-A", "b"}}}),
+		mount("/text", FixedOptions{Body: "hello", Fields: []header.Field{{Name: "X-A", Value: "b"}}}),
 		mount("/html", FixedOptions{Status: 410, Body: "<p>gone", Type: "text/html"}),
 		mount("/none", FixedOptions{Status: 204}),
 		mount("/empty", FixedOptions{}),
@@ -214,7 +215,7 @@ func TestFixedAnswers(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.request, got, test.want)
 		}
 	}
-	for _, o := range []FixedOptions{{Status: 100}, {Status: 600}, {Type: "a\r\nb"}, {Fields: []HeaderField{{"Content-Length", "1"}}}} {
+	for _, o := range []FixedOptions{{Status: 100}, {Status: 600}, {Type: "a\r\nb"}, {Fields: []header.Field{{Name: "Content-Length", Value: "1"}}}} {
 		if _, err := NewFixed(o); err == nil {
 			t.Errorf("%+v is no error", o)
 		}

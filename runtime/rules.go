@@ -1,35 +1,31 @@
 package runtime
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
-	"fapws/runtime/http1"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/route"
 )
 
 // Rules say what holds for requests whatever answers them. What a mount says
 // goes before what its site says.
 type Rules struct {
-	opt    RuleOptions
-	names  [][]byte // fields of the response that are not sent: removed, or replaced
-	fields []byte   // that are added
-	kind   bool     // fields has Content-Type
-	date   bool     // Date is among names
-	server bool     // Server is among names
-	allow  []byte   // the Allow field of a 405, with its line
+	opt   RuleOptions
+	edit  *header.Edit // nil: none
+	allow []byte       // the Allow field of a 405, with its line
 }
 
 // RuleOptions are what Rules are made of. The zero value of each means nothing.
 type RuleOptions struct {
-	Set    []HeaderField // fields of all responses, errors too; they replace those of the same name
-	Add    []HeaderField // fields beside those of the same name
-	Remove []string      // names of fields that responses do not have
+	Set    []header.Field // fields of all responses, errors too; they replace those of the same name
+	Add    []header.Field // fields beside those of the same name
+	Remove []string       // names of fields that responses do not have
 
 	// Allow and Deny are networks, of the client as trusted proxies say. Who is in
 	// Allow may, who is not but in Deny may not (403); who is in neither may,
@@ -49,33 +45,18 @@ type RuleOptions struct {
 // NewRules checks o. The error is one line.
 func NewRules(o RuleOptions) (*Rules, error) {
 	r := &Rules{opt: o}
-	for _, name := range o.Remove {
-		if err := checkFieldName(name); err != nil {
-			return nil, err
-		}
-		r.replace(name)
-	}
-	for _, f := range o.Set {
-		if err := checkField(f); err != nil {
-			return nil, err
-		}
-		r.replace(f.Name)
-		r.add(f)
-	}
-	for _, f := range o.Add {
-		if err := checkField(f); err != nil {
-			return nil, err
-		}
-		r.add(f)
+	var err error
+	if r.edit, err = header.NewEdit(o.Set, o.Add, o.Remove); err != nil {
+		return nil, err
 	}
 	for _, method := range o.Methods {
-		if method == "" || strings.ToUpper(method) != method || checkFieldName(method) != nil {
+		if method == "" || strings.ToUpper(method) != method || header.CheckName(method) != nil {
 			return nil, fmt.Errorf("%q is not a method (GET, POST, ...)", method)
 		}
 	}
 	if len(o.Methods) > 0 {
 		allowed := strings.Join(o.Methods, ", ")
-		if has(o.Methods, "GET") && !has(o.Methods, "HEAD") {
+		if slices.Contains(o.Methods, "GET") && !slices.Contains(o.Methods, "HEAD") {
 			allowed += ", HEAD"
 		}
 		r.allow = []byte("Allow: " + allowed + "\r\n")
@@ -83,28 +64,10 @@ func NewRules(o RuleOptions) (*Rules, error) {
 	return r, nil
 }
 
-func has(list []string, one string) bool {
-	for _, s := range list {
-		if s == one {
-			return true
-		}
-	}
-	return false
-}
-
-func (r *Rules) replace(name string) {
-	r.names = append(r.names, []byte(name))
-	r.kind = r.kind || strings.EqualFold(name, "Content-Type")
-	r.date = r.date || strings.EqualFold(name, "Date")
-	r.server = r.server || strings.EqualFold(name, "Server")
-}
-
-func (r *Rules) add(f HeaderField) { r.fields = append(r.fields, f.Name+": "+f.Value+"\r\n"...) }
-
 // rules are those of a mount and its site together, as exchanges have them.
 type rules struct {
-	headers []*Rules // the site's first
-	access  *Rules   // nil: for all
+	headers header.Edits // the site's first
+	access  *Rules       // nil: for all
 	auth    *auth.Basic
 	methods *Rules // nil: all
 	pages   *Pages // nil: the server's own
@@ -124,8 +87,8 @@ func merged(s *Site, m *Rules) *rules {
 		if r == nil {
 			continue
 		}
-		if len(r.names)+len(r.fields) > 0 {
-			out.headers = append(out.headers, r)
+		if r.edit != nil {
+			out.headers = append(out.headers, r.edit)
 		}
 		if len(r.opt.Allow)+len(r.opt.Deny) > 0 {
 			out.access = r
@@ -181,44 +144,4 @@ func (r *rules) guard() (g route.Guard) {
 	}
 	g.Password = r.auth != nil
 	return g
-}
-
-// edit changes the fields of a response as headers say; buf is for the new
-// ones, which are returned, too.
-func (r *rules) edit(buf []byte, resp *http1.Response) []byte {
-	if r == nil || len(r.headers) == 0 {
-		return buf
-	}
-	from := len(buf)
-	for line := range bytes.Lines(resp.Fields) {
-		if !r.replaces(fieldName(line), 0) {
-			buf = append(buf, line...)
-		}
-	}
-	for i, one := range r.headers {
-		for line := range bytes.Lines(one.fields) {
-			if !r.replaces(fieldName(line), i+1) {
-				buf = append(buf, line...)
-			}
-		}
-		if one.kind {
-			resp.Type = ""
-		}
-		resp.HasDate = resp.HasDate || one.date
-		resp.HasServer = resp.HasServer || one.server
-	}
-	resp.Fields = buf[from:len(buf):len(buf)]
-	return buf
-}
-
-// replaces says whether headers from the i-th on replace or remove a field.
-func (r *rules) replaces(name []byte, i int) bool {
-	for _, one := range r.headers[i:] {
-		for _, n := range one.names {
-			if bytes.EqualFold(n, name) {
-				return true
-			}
-		}
-	}
-	return false
 }

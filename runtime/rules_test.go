@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/filter/header"
 )
 
 func mustPrefixes(list ...string) (out []netip.Prefix) {
@@ -26,7 +28,7 @@ func mustRules(t testing.TB, o RuleOptions) *Rules {
 
 func TestRules(t *testing.T) {
 	files := tree(t, map[string]string{"file.txt": "content"})
-	files[0].Rules = mustRules(t, RuleOptions{Remove: []string{"ETag", "server"}, Set: []HeaderField{{"X-Site", "files"}, {"Content-Type", "text/x"}}})
+	files[0].Rules = mustRules(t, RuleOptions{Remove: []string{"ETag", "server"}, Set: []header.Field{{Name: "X-Site", Value: "files"}, {Name: "Content-Type", Value: "text/x"}}})
 	app := newApp(false, func(c *call) {
 		if c.Script == "/slow" {
 			<-c.gone
@@ -34,7 +36,7 @@ func TestRules(t *testing.T) {
 		c.reply(200, "app "+c.Body)
 	})
 	s := serveSites(t, Config{MaxBodySize: 100, Proxies: mustPrefixes("127.0.0.0/8")}, app, Site{
-		Rules: mustRules(t, RuleOptions{Set: []HeaderField{{"X-Site", "site"}}, Add: []HeaderField{{"X-More", "1"}, {"X-More", "2"}}}),
+		Rules: mustRules(t, RuleOptions{Set: []header.Field{{Name: "X-Site", Value: "site"}}, Add: []header.Field{{Name: "X-More", Value: "1"}, {Name: "X-More", Value: "2"}}}),
 		Table: []Mount{
 			files[0],
 			{Prefix: "/lan", Rules: mustRules(t, RuleOptions{Allow: mustPrefixes("192.0.2.0/24", "2001:db8::/32"), Deny: mustPrefixes("0.0.0.0/0", "::/0")})},
@@ -107,10 +109,10 @@ func TestRules(t *testing.T) {
 
 func TestRuleErrors(t *testing.T) {
 	for want, o := range map[string]RuleOptions{
-		"is the server's to say":           {Set: []HeaderField{{"connection", "x"}}},
-		"has a control character":          {Add: []HeaderField{{"X-A", "a\r\nb"}}},
+		"is the server's to say":           {Set: []header.Field{{Name: "connection", Value: "x"}}},
+		"has a control character":          {Add: []header.Field{{Name: "X-A", Value: "a\r\nb"}}},
 		"is not the name of a header":      {Remove: []string{"a b"}},
-		"a header field needs a name":      {Set: []HeaderField{{"", "x"}}},
+		"a header field needs a name":      {Set: []header.Field{{Name: "", Value: "x"}}},
 		`"get" is not a method (GET, POST`: {Methods: []string{"get"}},
 	} {
 		if _, err := NewRules(o); err == nil || !strings.Contains(err.Error(), want) {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/static"
 
@@ -137,7 +138,7 @@ func (j *fileJob) openSent(s *Server) {
 	}
 	files, name, err := s.sends.find(sent)
 	if err == nil {
-		err = files.Send(name, fieldValue(j.from.fields, contentType), &j.req, &j.res)
+		err = files.Send(name, header.Value(j.from.fields, contentType), &j.req, &j.res)
 	}
 	if err == nil {
 		if failed {
@@ -177,12 +178,12 @@ func unwrapped(err error) error {
 func (h *handedOver) besides(file []byte, status int) []byte {
 	out := bytes.Clone(file)
 	for line := range bytes.Lines(h.fields) {
-		name := fieldName(line)
+		name := header.Name(line)
 		switch {
 		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")), bytes.EqualFold(name, []byte("Last-Modified")),
 			bytes.EqualFold(name, []byte("Content-Range")), bytes.EqualFold(name, []byte("Accept-Ranges")):
 		case status == 304 && len(name) > 8 && bytes.EqualFold(name[:8], []byte("Content-")): // RFC 9110 §15.4.5
-		case hasField(file, name):
+		case header.Has(file, name):
 		default:
 			out = append(out, line...)
 		}
@@ -191,16 +192,6 @@ func (h *handedOver) besides(file []byte, status int) []byte {
 }
 
 var contentType = []byte("Content-Type")
-
-// fieldValue returns the value of the last field of a name, or "".
-func fieldValue(fields, name []byte) (value string) {
-	for line := range bytes.Lines(fields) {
-		if bytes.EqualFold(fieldName(line), name) {
-			value = string(bytes.TrimSpace(line[len(name)+1:]))
-		}
-	}
-	return value
-}
 
 // fail makes a short text the answer.
 func (j *fileJob) fail(status int) {

@@ -7,6 +7,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/pubsub"
@@ -126,7 +127,7 @@ func (l *loop) streamHead(p *exchange.Part) {
 	fields = append(fields, eventStream...)
 	cached, buffered := false, false
 	for line := range bytes.Lines(p.Head.Fields) {
-		name := fieldName(line)
+		name := header.Name(line)
 		switch {
 		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, contentEncoding):
 			continue
@@ -154,7 +155,7 @@ var contentEncoding = []byte("Content-Encoding")
 func fieldOf(head, name []byte) (value string, ok bool) {
 	_, fields, _ := bytes.Cut(head, crlf)
 	for line := range bytes.Lines(fields) {
-		if found := fieldName(line); len(found) < len(line) && bytes.EqualFold(found, name) {
+		if found := header.Name(line); len(found) < len(line) && bytes.EqualFold(found, name) {
 			return string(bytes.Trim(line[len(found)+1:], " \t\r\n")), true
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -139,7 +140,7 @@ func TestWebSocketAnswers(t *testing.T) {
 			one.accept("")
 		}
 	}
-	rules := mustRules(t, RuleOptions{Set: []HeaderField{{"X-Frame-Options", "DENY"}}})
+	rules := mustRules(t, RuleOptions{Set: []header.Field{{Name: "X-Frame-Options", Value: "DENY"}}})
 	s := serveTalks(t, Config{}, a, Mount{Prefix: "/", WebSocket: true, Rules: rules})
 	c, err := wstest.Dial(s.addr, "/fields")
 	if err != nil {

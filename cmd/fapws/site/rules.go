@@ -10,6 +10,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
 	"fapws/runtime/auth"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/static"
 )
 
@@ -67,7 +68,7 @@ func (b *builder) ruled(at tomlfile.Position, r *Rules) *runtime.Rules {
 		Auth:        b.auth(r.Auth),
 	}
 	for _, h := range r.Headers {
-		o.Set = append(o.Set, runtime.HeaderField{Name: h.Name, Value: h.Value})
+		o.Set = append(o.Set, header.Field{Name: h.Name, Value: h.Value})
 	}
 	rules, err := runtime.NewRules(o)
 	if err == nil {

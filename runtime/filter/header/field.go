@@ -1,0 +1,73 @@
+package header
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Field is a header field of a response.
+type Field struct{ Name, Value string }
+
+// Check returns an error, of one line, if f cannot be in a response, or only the server may set it.
+func (f Field) Check() error {
+	if err := CheckName(f.Name); err != nil {
+		return err
+	}
+	for _, c := range []byte(f.Value) {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return fmt.Errorf("the value of %s has a control character", f.Name)
+		}
+	}
+	return nil
+}
+
+// CheckName is Check for a name alone.
+func CheckName(name string) error {
+	if name == "" {
+		return errors.New("a header field needs a name")
+	}
+	for _, c := range []byte(name) {
+		if !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) && !('0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z') {
+			return fmt.Errorf("%q is not the name of a header field", name)
+		}
+	}
+	switch strings.ToLower(name) {
+	case "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "sec-websocket-accept", "sec-websocket-extensions":
+		return fmt.Errorf("%s is the server's to say", name)
+	}
+	return nil
+}
+
+// line returns f as it is in a response.
+func (f Field) line() string { return f.Name + ": " + f.Value + "\r\n" }
+
+// AppendTo appends the line of f to fields.
+func (f Field) AppendTo(fields []byte) []byte { return append(fields, f.line()...) }
+
+// Name returns the name of the field in a line.
+func Name(line []byte) []byte {
+	name, _, _ := bytes.Cut(line, []byte(":"))
+	return name
+}
+
+// Has reports whether one of the lines of fields has a name, in any case.
+func Has(fields, name []byte) bool {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(Name(line), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Value returns the value of the last field of a name, or "".
+func Value(fields, name []byte) (value string) {
+	for line := range bytes.Lines(fields) {
+		if bytes.EqualFold(Name(line), name) {
+			value = string(bytes.TrimSpace(line[len(name)+1:]))
+		}
+	}
+	return value
+}
