@@ -1,6 +1,9 @@
 package runtime
 
-import "fapws/runtime/http1"
+import (
+	"fapws/runtime/http1"
+	"fapws/runtime/source/refusal"
+)
 
 // appSource has exchanges answered by the Handler of a mount.
 type appSource struct{ mount *Mount }
@@ -33,7 +36,7 @@ func (s *appSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 		} else if len(rest) > 0 {
 			return l.refuse(x, rest, early)
 		} else if socket, err = l.socket(x.conn); err != nil {
-			return l.refuse(x, rest, localResponse{status: 503, fields: retryAfter})
+			return l.refuse(x, rest, refusal.Response{Status: 503, Fields: retryAfter})
 		}
 	}
 	r := q.ask()

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/system"
 
 	"golang.org/x/sys/unix"
@@ -134,7 +135,7 @@ func (l *loop) decode(b *body, r *rules, data []byte) (piece, rest []byte, whole
 	}
 }
 
-var errBodyTooBig = errors.New(bodyTooBig.text)
+var errBodyTooBig = errors.New(bodyTooBig.Text)
 
 // bodyWhole submits the request.
 func (l *loop) bodyWhole(c *conn) {
@@ -152,27 +153,27 @@ func (l *loop) bodyFailed(c *conn, err error) {
 }
 
 // refuseBody answers a request whose body is being collected.
-func (l *loop) refuseBody(c *conn, r localResponse) {
+func (l *loop) refuseBody(c *conn, r refusal.Response) {
 	b := c.body
 	c.body = nil
 	b.drop()
 	l.setState(c, stateReady)
-	r.html = wantsHTML(&b.x.req.parsed, b.x.req.Head)
+	r.HTML = refusal.WantsHTML(&b.x.req.parsed, b.x.req.Head)
 	l.answerLocally(b.x, r)
 }
 
 // bodyRefusal is what a client gets whose body could not be taken because of err.
-func (l *loop) bodyRefusal(err error) localResponse {
-	r := localResponse{status: 500, close: true}
+func (l *loop) bodyRefusal(err error) refusal.Response {
+	r := refusal.Response{Status: 500, Close: true}
 	var malformed *http1.StatusError
 	switch {
 	case errors.Is(err, errBodyTooBig):
 		r = bodyTooBig
 	case errors.As(err, &malformed):
-		r.status, r.text = malformed.Status, malformed.Text
+		r.Status, r.Text = malformed.Status, malformed.Text
 	default:
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
-			r.status = 507
+			r.Status = 507
 		}
 		l.s.logf(LevelError, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)
 	}

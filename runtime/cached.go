@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/static"
 )
 
@@ -130,7 +131,7 @@ func (l *loop) partOf(p *cache.Page, x *Exchange) (answered bool) {
 	size := int64(len(p.Body))
 	from, count, ok := static.OneRange(wanted, size)
 	if ok && count == 0 {
-		l.answerLocally(x, localResponse{status: 416, fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
+		l.answerLocally(x, refusal.Response{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
 		return true
 	}
 	x.from, x.count = from, count

@@ -7,6 +7,7 @@ import (
 	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/refusal"
 )
 
 // cacheFill is an exchange whose answer is to be kept. The handler never waits for
@@ -40,7 +41,7 @@ func (l *loop) startFill(x *Exchange, found cache.Found) {
 		return
 	}
 	f.fill.Abandon(l.wall())
-	l.answerLocally(x, localResponse{status: 503, fields: retryAfter})
+	l.answerLocally(x, refusal.Response{Status: 503, Fields: retryAfter})
 }
 
 // newFill makes r the request that is asked for found.

@@ -1,6 +1,9 @@
 package runtime
 
-import "fapws/runtime/cache"
+import (
+	"fapws/runtime/cache"
+	"fapws/runtime/source/refusal"
+)
 
 // cacheWaiter is a request that waits for a page that another one fetches.
 type cacheWaiter struct {
@@ -92,7 +95,7 @@ func (l *loop) retryWaiting() {
 		x := w.end()
 		switch {
 		case w.late:
-			l.answerLocally(x, localResponse{status: 504})
+			l.answerLocally(x, refusal.Response{Status: 504})
 		case w.page != nil:
 			x.usePage(w.page, w.said)
 			x.unchanged = w.page.Unchanged(asked)

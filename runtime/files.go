@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/netio"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/static"
 
 	"golang.org/x/sys/unix"
@@ -18,11 +19,11 @@ type fileJob struct {
 	files *static.Files
 	req   static.Request // with copies of what it refers to
 	res   static.Response
-	resp  http1.Response // at first what is known of the request, then what was sent
-	sent  int64          // bytes of the body
-	from  *handedOver    // by a handler, which then says which files; or nil
-	page  *localResponse // it is for this that the file is the page; or nil
-	rules *rules         // of what answers; or nil
+	resp  http1.Response    // at first what is known of the request, then what was sent
+	sent  int64             // bytes of the body
+	from  *handedOver       // by a handler, which then says which files; or nil
+	page  *refusal.Response // it is for this that the file is the page; or nil
+	rules *rules            // of what answers; or nil
 
 	falls bool   // routing goes on if there is no such file: Mount.Fall
 	named bool   // it was asked for as the index of a directory before
@@ -42,9 +43,9 @@ func (s *fileSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 		return 0
 	}
 	if q.hasBody() {
-		r := localResponse{status: 413, text: "a file takes no body"}
+		r := refusal.Response{Status: 413, Text: "a file takes no body"}
 		if !q.parsed.Safe {
-			r = localResponse{status: 405, fields: allowRead} // a form, say: the method is wrong first of all
+			r = refusal.Response{Status: 405, Fields: allowRead} // a form, say: the method is wrong first of all
 		}
 		return l.refuse(x, rest, r)
 	}
@@ -60,7 +61,7 @@ func (s *fileSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 	if files.Hit(l.wall(), &q.file, &q.found) {
 		switch {
 		case q.found.Head.Status >= 400:
-			r := failure(&q.found, &q.parsed, q.Head)
+			r := refusal.OfFiles(&q.found, &q.parsed, q.Head)
 			q.found.Close()
 			l.answerLocally(x, r)
 		case q.found.Fd() < 0:

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"fapws/runtime/listen"
+	"fapws/runtime/source/fixed"
 )
 
 // serveSites starts a server with sites; a answers where they name nothing else.
@@ -35,19 +36,19 @@ func serveSites(t testing.TB, cfg Config, a Handler, sites ...Site) *testServer 
 	return ts
 }
 
-// fixed is a mount that says a word.
-func fixed(t testing.TB, prefix, text string) Mount {
+// fixedMount is a mount that says a word.
+func fixedMount(t testing.TB, prefix, text string) Mount {
 	t.Helper()
-	f, err := NewFixed(FixedOptions{Body: text})
+	f, err := fixed.New(fixed.Options{Body: text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Mount{Prefix: prefix, Fixed: f}
+	return Mount{Prefix: prefix, Answer: f}
 }
 
 func TestVirtualHosts(t *testing.T) {
 	site := func(text string, names ...string) Site {
-		return Site{Names: names, Table: []Mount{fixed(t, "/", text)}}
+		return Site{Names: names, Table: []Mount{fixedMount(t, "/", text)}}
 	}
 	for _, strict := range []bool{false, true} {
 		unknown := "HTTP/1.1 200"

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/refusal"
 )
 
 const (
@@ -222,7 +223,7 @@ func (l *loop) hand(x *Exchange) {
 	x.source, x.handler = m.source, m.Handler
 	if !l.give(x, r) {
 		l.unwanted(x)
-		l.answerLocally(x, localResponse{status: 503, fields: retryAfter})
+		l.answerLocally(x, refusal.Response{Status: 503, Fields: retryAfter})
 	} else if m.Occupies && l.cfg.Concurrency > 0 {
 		l.occupies(x)
 	}

@@ -1,6 +1,9 @@
 package runtime
 
-import "fapws/runtime/auth"
+import (
+	"fapws/runtime/auth"
+	"fapws/runtime/source/refusal"
+)
 
 // checkedLogin is what has been found out, beside the loop, about the credentials of a request.
 type checkedLogin struct {
@@ -20,9 +23,9 @@ const (
 
 // authenticate checks whether the client of x may log in where its decision leads. A password that is not known takes
 // long to check: that is done beside the loop, which resumes x.
-func (l *loop) authenticate(x *Exchange) (localResponse, accessResult) {
+func (l *loop) authenticate(x *Exchange) (refusal.Response, accessResult) {
 	a, q, c := x.rules.auth, x.req, x.conn
-	no := localResponse{status: 401, fields: a.Challenge()}
+	no := refusal.Response{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
 	if credentials == nil {
 		return no, rejected
@@ -36,16 +39,16 @@ func (l *loop) authenticate(x *Exchange) (localResponse, accessResult) {
 		peer := *c.Client()
 		peer.User = user
 		x.peer = &peer
-		return localResponse{}, admitted
+		return refusal.Response{}, admitted
 	case auth.Wrong:
 		return no, rejected
 	case auth.Busy:
-		return localResponse{status: 503, fields: retryAfter}, rejected
+		return refusal.Response{Status: 503, Fields: retryAfter}, rejected
 	}
 	q.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
 		l.post(func() { l.checked(x, q, checkedLogin{a, user, v}) })
 	})
-	return localResponse{}, unknown
+	return refusal.Response{}, unknown
 }
 
 // checked lets x go on, whose request was q, unless its client has left.

@@ -39,7 +39,7 @@ type loop struct {
 	pacer     Pacer        // handler, if it is one
 	programs  programs
 	handlers  []Handler     // all of them
-	override  *overridePage // nil: none
+	override  *memorySource // nil: none
 	idle      chan struct{} // told when the first connection comes: see tick
 	emptied   chan struct{} // told when the last one has gone
 	live      atomic.Int64  // open connections; written here, read by tick

@@ -2,6 +2,8 @@ package runtime
 
 import (
 	"time"
+
+	"fapws/runtime/source/refusal"
 )
 
 // A handler owes the loop a part of each exchange that was submitted, and the
@@ -98,7 +100,7 @@ func (l *loop) overdue(x *Exchange, took time.Duration) {
 		if y.source != nil {
 			l.advance(c)
 		} else {
-			l.answerLocally(y, localResponse{status: 504})
+			l.answerLocally(y, refusal.Response{Status: 504})
 		}
 	}
 	if l.timed {

@@ -1,14 +1,12 @@
 package runtime
 
 import (
-	"bytes"
-
-	"fapws/runtime/http1"
+	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 )
 
 // overridePage is a page that stands before all others.
 type overridePage struct {
-	refusalSource
 	status int
 	page   []byte
 }
@@ -21,27 +19,16 @@ type overridePage struct {
 // been carried out get the page, which is not waited for. The page must not
 // be changed afterwards.
 func (s *Server) SetOverridePage(status int, page []byte) {
-	var n *overridePage
+	var override *memorySource
 	if page != nil {
-		n = &overridePage{status: status, page: page}
+		override = &memorySource{of: &overridePage{status, page}}
 	}
-	s.loop.post(func() { s.loop.override = n })
+	s.loop.post(func() { s.loop.override = override })
 }
 
 var noStore = []byte("Cache-Control: no-store\r\n")
 
-// start implements source.
-func (n *overridePage) start(l *loop, x *Exchange, rest []byte) (used int) {
-	return l.refuse(x, rest, localResponse{status: n.status, body: n.page, kind: htmlType, fields: noStore, whole: true, override: true})
-}
-
-// wantsHTML says whether the client of a request names text/html among what it
-// accepts (RFC 9110 §12.5.1). Tools and scripts of pages do not.
-func wantsHTML(r *http1.Request, head []byte) bool {
-	for _, f := range r.Fields {
-		if f.Name.Len == 6 && is(f, head, "accept") && bytes.Contains(bytes.ToLower(f.Value.In(head)), []byte("text/html")) {
-			return true
-		}
-	}
-	return false
+// Respond implements refusal.Source.
+func (p *overridePage) Respond(*route.Decision) refusal.Response {
+	return refusal.Response{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true}
 }

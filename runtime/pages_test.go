@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/static"
 )
 
@@ -33,22 +35,22 @@ func TestErrorPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := NewPages(files, map[int]string{
+	pages, err := refusal.NewPages(files, map[int]string{
 		404: "/404.html", 413: "/413.txt", 400: "/400.html", 500: "/500.html", 503: "/missing.html", 405: "https://x.example/405",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	fails, err := NewFixed(FixedOptions{Status: 500})
+	fails, err := fixed.New(fixed.Options{Status: 500})
 	if err != nil {
 		t.Fatal(err)
 	}
-	busy, err := NewFixed(FixedOptions{Status: 503})
+	busy, err := fixed.New(fixed.Options{Status: 503})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := serveSites(t, Config{MaxBodySize: 10}, newApp(true, demo), Site{Pages: pages, Table: []Mount{
-		{Prefix: "/files", Static: files}, {Prefix: "/app"}, {Prefix: "/500", Fixed: fails}, {Prefix: "/503", Fixed: busy},
+		{Prefix: "/files", Static: files}, {Prefix: "/app"}, {Prefix: "/500", Answer: fails}, {Prefix: "/503", Answer: busy},
 	}})
 	for range 2 {
 		for _, test := range []struct{ request, status, kind, want string }{
@@ -99,7 +101,7 @@ func TestPageErrors(t *testing.T) {
 		"neither an absolute path nor a URL":        {404: "a.html"},
 		"the value of Location has a control chara": {404: "http://x/\r\n"},
 	} {
-		if _, err := NewPages(nil, page); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := refusal.NewPages(nil, page); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %s", page, err, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,7 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	if err != nil || !l.programs.start(l) {
 		l.s.logf(LevelError, "bug: a handler let a program answer that cannot (%v)", err)
 		x.handler.Release(p)
-		l.makeLocal(x, localResponse{status: 500})
+		l.makeLocal(x, refusal.Response{Status: 500})
 		return
 	}
 	again := exchange.Request{
@@ -72,7 +73,7 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	taken := err == nil && l.programs.handler.Submit(&again)
 	x.handler.Release(p)
 	if !taken {
-		l.makeLocal(x, localResponse{status: 503, fields: retryAfter})
+		l.makeLocal(x, refusal.Response{Status: 503, Fields: retryAfter})
 		return
 	}
 	x.handler = l.programs.handler

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,7 @@ import (
 
 // early refuses frames that come before the answer to the handshake: they have been
 // read, and the application would not see them.
-var early = localResponse{status: 400, text: "data before the WebSocket was accepted", close: true}
+var early = refusal.Response{Status: 400, Text: "data before the WebSocket was accepted", Close: true}
 
 // wantsSocket says whether x, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).

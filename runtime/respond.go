@@ -88,7 +88,7 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		l.handOver(x, p)
 		return
 	}
-	if p.First && (p.Head.Refusal || p.Head.Failure && x.rules != nil && x.rules.pages.has(p.Head.Status)) {
+	if p.First && (p.Head.Refusal || p.Head.Failure && x.rules.errorPages().Has(p.Head.Status)) {
 		l.refuseFor(x, p)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/cache"
 	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/static"
 )
 
@@ -21,8 +22,8 @@ type Site struct {
 	// Table is gone through in its order.
 	Table []Mount
 
-	Rules *Rules // of all its responses; nil: none
-	Pages *Pages // for its errors; nil: the server's own
+	Rules *Rules         // of all its responses; nil: none
+	Pages *refusal.Pages // for its errors; nil: the server's own
 
 	// AccessLog gets its requests. nil: Config.AccessLog.
 	AccessLog   *accesslog.Log
@@ -43,7 +44,7 @@ type Site struct {
 	rules *rules // where no mount fits
 }
 
-// Mount binds paths to what answers them: the first of Static, Fixed, Redirect,
+// Mount binds paths to what answers them: the first of Static, Answer,
 // Rewrite and Handler that is not nil.
 type Mount struct {
 	Prefix string // compared with the canonical path (http1.ResolvePath), so in this form itself
@@ -63,9 +64,8 @@ type Mount struct {
 	Static *static.Files
 	Fall   bool // where Static has nothing (404, or another method than GET and HEAD), routing goes on behind this mount
 
-	Fixed    *Fixed
-	Redirect *Redirect
-	Rewrite  *route.Rewrite // routing goes on behind this mount
+	Answer  refusal.Source // from memory: a fixed.Fixed, a redirect.Redirect
+	Rewrite *route.Rewrite // routing goes on behind this mount
 
 	Handler Handler         // nil: the one of Serve
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
@@ -109,7 +109,7 @@ func prepare(given []Site, h Handler, strict bool) (sites []Site, table *route.T
 		for k := range s.Table {
 			m := &s.Table[k]
 			m.rules = merged(s, m.Rules)
-			if m.Static != nil || m.Fixed != nil || m.Redirect != nil || m.Rewrite != nil {
+			if m.Static != nil || m.Answer != nil || m.Rewrite != nil {
 				m.Handler = nil
 			} else if m.Handler == nil {
 				m.Handler = h
@@ -144,7 +144,7 @@ func (m *Mount) route() route.Mount {
 
 // rewrite returns m.Rewrite if nothing that comes first answers.
 func (m *Mount) rewrite() *route.Rewrite {
-	if m.Static != nil || m.Fixed != nil || m.Redirect != nil {
+	if m.Static != nil || m.Answer != nil {
 		return nil
 	}
 	return m.Rewrite
@@ -191,7 +191,7 @@ func (l *loop) startWith(s source, x *Exchange, rest []byte) (used int) {
 // dispatch begins to decide about x, whose head has arrived. rest and used are as in decide.
 func (l *loop) dispatch(x *Exchange, rest []byte) (used int) {
 	q := x.req
-	if l.override != nil && wantsHTML(&q.parsed, q.Head) {
+	if l.override != nil && refusal.WantsHTML(&q.parsed, q.Head) {
 		return l.startWith(l.override, x, rest)
 	}
 	l.route(x)

@@ -11,6 +11,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 )
 
 // Rules say what holds for requests whatever answers them. What a mount says
@@ -69,8 +70,8 @@ type rules struct {
 	headers header.Edits // the site's first
 	access  *Rules       // nil: for all
 	auth    *auth.Basic
-	methods *Rules // nil: all
-	pages   *Pages // nil: the server's own
+	methods *Rules         // nil: all
+	pages   *refusal.Pages // nil: the server's own
 	log     *accesslog.Log
 	unlog   bool
 	errors  func(Level, string, string) // nil: Config.LogClient
@@ -129,6 +130,14 @@ func (l *loop) consider(r *rules) {
 		l.timed = l.timed || r.log != nil
 		l.limited = l.limited || r.timeout > 0
 	}
+}
+
+// errorPages returns the pages for errors where r holds, or nil.
+func (r *rules) errorPages() *refusal.Pages {
+	if r == nil {
+		return nil
+	}
+	return r.pages
 }
 
 // guard returns what package route has to know of r, which may be nil.

@@ -24,9 +24,7 @@ var (
 	_ source = (*cacheSource)(nil)
 	_ source = (*fileSource)(nil)
 	_ source = (*refusalSource)(nil)
-	_ source = (*Fixed)(nil)
-	_ source = (*Redirect)(nil)
-	_ source = (*overridePage)(nil)
+	_ source = (*memorySource)(nil)
 )
 
 // The sources of exchanges that another source has handed over.
@@ -41,10 +39,8 @@ func sourceOf(m *Mount) source {
 	switch {
 	case m.Static != nil:
 		return &fileSource{m}
-	case m.Fixed != nil:
-		return m.Fixed
-	case m.Redirect != nil:
-		return m.Redirect
+	case m.Answer != nil:
+		return &memorySource{of: m.Answer}
 	default:
 		return &appSource{m}
 	}

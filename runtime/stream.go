@@ -3,6 +3,7 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +25,7 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 		streamed: true,
 		chunked:  q.parsed.Body == http1.Chunked,
 		want:     q.parsed.Length,
-		html:     wantsHTML(&q.parsed, q.Head),
+		html:     refusal.WantsHTML(&q.parsed, q.Head),
 		spool:    -1,
 		begun:    l.now,
 	}
@@ -164,9 +165,9 @@ func (l *loop) endSkip(c *conn) {
 // breakOff ends the exchange to which the body of c is delivered, as the client
 // has done something wrong. It is told with r, or, if the response has begun,
 // by cutting that off.
-func (l *loop) breakOff(c *conn, r localResponse) {
+func (l *loop) breakOff(c *conn, r refusal.Response) {
 	x := c.body.x
-	r.html = c.body.html
+	r.HTML = c.body.html
 	l.cutBody(x)
 	if x.begun {
 		c.reset = x.framing == http1.UntilClose // its end would look like the body's

@@ -3,6 +3,8 @@ package runtime
 import (
 	"time"
 
+	"fapws/runtime/source/refusal"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -229,7 +231,7 @@ func (l *loop) expired(c *conn) {
 // bodyLate refuses a request whose body comes too slowly.
 func (l *loop) bodyLate(c *conn) {
 	const text = "the request body took too long"
-	switch r := (localResponse{status: 408, text: text, close: true}); {
+	switch r := (refusal.Response{Status: 408, Text: text, Close: true}); {
 	case c.skipping():
 		l.endSkip(c)
 	case c.body.streamed:
@@ -247,7 +249,7 @@ func (l *loop) bodyLate(c *conn) {
 func (l *loop) timedOut(c *conn, text string) {
 	l.setState(c, stateReady)
 	l.dropInput(c)
-	l.answerLocally(l.newErrorExchange(c, nil), localResponse{status: 408, text: text, close: true})
+	l.answerLocally(l.newErrorExchange(c, nil), refusal.Response{Status: 408, Text: text, Close: true})
 	if c.state != stateClosed {
 		l.schedule(c)
 	}

@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/netio"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/tunnel"
 )
 
@@ -57,7 +58,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 		l.logClient(c, x.rules, LevelError, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
 		l.release(p)
-		l.makeLocal(y, localResponse{status: 503, fields: retryAfter})
+		l.makeLocal(y, refusal.Response{Status: 503, Fields: retryAfter})
 		return
 	}
 	p.Head.Tunnel.Upstream = nil // it is ours

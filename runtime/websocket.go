@@ -4,6 +4,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/pubsub"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/websocket"
 )
 
@@ -53,7 +54,7 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 	q, c := x.req, x.conn
 	h, refused := websocket.Check(&q.parsed, q.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		return l.refuse(x, rest, localResponse{status: refused.Status, text: refused.Text, fields: []byte(refused.Fields)})
+		return l.refuse(x, rest, refusal.Response{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
 	}
 	if !x.isFirst() {
 		l.suspend(x, awaitingTurn)

@@ -32,6 +32,9 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/compress", nil},
 		{"fapws/runtime/pubsub", nil},
 		{"fapws/runtime/filter/header", []string{"fapws/runtime/http1"}},
+		{"fapws/runtime/source/refusal", []string{"fapws/runtime/filter/header", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/static", "fapws/runtime/compress"}},
+		{"fapws/runtime/source/fixed", []string{"fapws/runtime/source/refusal", "fapws/runtime/filter/header", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/static", "fapws/runtime/compress"}},
+		{"fapws/runtime/source/redirect", []string{"fapws/runtime/source/refusal", "fapws/runtime/filter/header", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/static", "fapws/runtime/compress"}},
 		{"fapws/runtime/cache", []string{"fapws/runtime/http1", "fapws/runtime/compress"}},
 		{"fapws/runtime/static", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/compress"}},
 		{"fapws/runtime/backend", []string{"fapws/runtime/http1", "fapws/runtime/exchange"}},
@@ -43,7 +46,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/ssi", []string{"fapws/runtime/strftime", "fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/backend"}},
 		{"fapws/runtime/auth", nil},
 		{"fapws/runtime/proxy", []string{"fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/backend", "fapws/runtime/websocket"}},
-		{"fapws/runtime", []string{"fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/runtime", []string{"fapws/runtime/source/refusal", "fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 		{"fapws/pybridge", []string{"fapws/runtime/workqueue", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange"}},
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/memory", nil},
@@ -62,8 +65,8 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/envfile", nil},
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
-		{"fapws/cmd/fapws/site", []string{"fapws/runtime/filter/...", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
-		{"fapws/cmd/fapws/pool", []string{"fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/descriptors", "fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
+		{"fapws/cmd/fapws/site", []string{"fapws/runtime/filter/...", "fapws/runtime/source/...", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
+		{"fapws/cmd/fapws/pool", []string{"fapws/runtime/source/refusal", "fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/descriptors", "fapws/cmd/fapws/memory", "fapws/runtime/auth", "fapws/runtime", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/static", "fapws/runtime/compress", "fapws/runtime/cache", "fapws/runtime/pubsub", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
 		if err != nil {

@@ -3,16 +3,18 @@ package site
 import (
 	"fapws/runtime"
 	"fapws/runtime/route"
+	"fapws/runtime/source/fixed"
+	"fapws/runtime/source/redirect"
 )
 
 // redirect mounts what sends clients elsewhere.
 func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
-	to, err := runtime.NewRedirect(r.Redirect, r.Status)
+	to, err := redirect.New(r.Redirect, r.Status)
 	if err != nil {
 		b.wrong(r.At.Errorf("redirect", "%v", err))
 		return nil
 	}
-	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Redirect: to}}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Answer: to}}
 }
 
 // rewrite mounts what gives requests another path, for the routes behind it.
@@ -27,10 +29,10 @@ func (b *builder) rewrite(_ *Host, r *Route) []runtime.Mount {
 
 // status mounts an answer that is always the same.
 func (b *builder) status(_ *Host, r *Route) []runtime.Mount {
-	answer, err := runtime.NewFixed(runtime.FixedOptions{Status: r.Status, Body: r.Text})
+	answer, err := fixed.New(fixed.Options{Status: r.Status, Body: r.Text})
 	if err != nil {
 		b.wrong(r.At.Errorf("status", "%v", err))
 		return nil
 	}
-	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Fixed: answer}}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Answer: answer}}
 }

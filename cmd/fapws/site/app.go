@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
+	"fapws/runtime/source/fixed"
 )
 
 // Application names a Python application: a script, a module, or an object in
@@ -70,8 +71,8 @@ func (b *builder) app(h *Host, r *Route) []runtime.Mount {
 		table[i] = m
 	}
 	if r.Prefix != "" { // this route is the one that fits
-		none, _ := runtime.NewFixed(runtime.FixedOptions{Status: 404}) // nothing in it can be wrong
-		table = append(table, runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Fixed: none})
+		none, _ := fixed.New(fixed.Options{Status: 404}) // nothing in it can be wrong
+		table = append(table, runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Answer: none})
 	}
 	return table
 }

@@ -11,6 +11,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/source/refusal"
 	"fapws/runtime/static"
 )
 
@@ -109,7 +110,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 }
 
 // errorPages are those of a host: files of its root, or URLs.
-func (b *builder) errorPages(h *Host) *runtime.Pages {
+func (b *builder) errorPages(h *Host) *refusal.Pages {
 	if len(h.ErrorPages) == 0 {
 		return nil
 	}
@@ -133,7 +134,7 @@ func (b *builder) errorPages(h *Host) *runtime.Pages {
 			return nil
 		}
 	}
-	pages, err := runtime.NewPages(files, h.ErrorPages)
+	pages, err := refusal.NewPages(files, h.ErrorPages)
 	if err != nil {
 		b.wrong(h.At.Errorf("error-page", "%v", err))
 	}

@@ -62,7 +62,7 @@ func shown(b *Built) string {
 				what = "=files?"
 			case m.Static != nil:
 				what = "=files"
-			case m.Fixed != nil:
+			case m.Answer != nil:
 				what = "=fixed"
 			}
 			if m.Within != "" {

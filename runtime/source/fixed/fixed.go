@@ -1,30 +1,27 @@
-package runtime
+// Package fixed answers requests with a response that is always the same.
+package fixed
 
 import (
 	"fmt"
 
 	"fapws/runtime/filter/header"
+	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 )
 
-// Fixed is an answer that is always the same.
-type Fixed struct {
-	refusalSource
-	status int
-	body   []byte
-	kind   string
-	fields []byte
-}
+// Fixed is a response that is always the same. It is a refusal.Source.
+type Fixed struct{ response refusal.Response }
 
-// FixedOptions says what a Fixed answers.
-type FixedOptions struct {
+// Options says what a Fixed answers.
+type Options struct {
 	Status int            // 200 to 599; 0: 200
 	Body   string         // "": nothing, or the server's page where Status is an error
 	Type   string         // Content-Type; "": text/plain in UTF-8
 	Fields []header.Field // added to the response
 }
 
-// NewFixed returns a fixed answer. The error is one line.
-func NewFixed(o FixedOptions) (*Fixed, error) {
+// New returns a fixed response. The error is one line.
+func New(o Options) (*Fixed, error) {
 	if o.Status == 0 {
 		o.Status = 200
 	}
@@ -34,9 +31,9 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 	if o.Type == "" {
 		o.Type = "text/plain; charset=utf-8"
 	}
-	f := &Fixed{status: o.Status, body: []byte(o.Body), kind: o.Type}
-	if o.Body == "" {
-		f.body = nil
+	r := refusal.Response{Status: o.Status, Type: o.Type, Whole: o.Body != "" || o.Status < 400}
+	if o.Body != "" {
+		r.Body = []byte(o.Body)
 	}
 	if err := (header.Field{Name: "Content-Type", Value: o.Type}).Check(); err != nil {
 		return nil, err
@@ -45,12 +42,10 @@ func NewFixed(o FixedOptions) (*Fixed, error) {
 		if err := field.Check(); err != nil {
 			return nil, err
 		}
-		f.fields = field.AppendTo(f.fields)
+		r.Fields = field.AppendTo(r.Fields)
 	}
-	return f, nil
+	return &Fixed{r}, nil
 }
 
-// start implements source.
-func (f *Fixed) start(l *loop, x *Exchange, rest []byte) (used int) {
-	return l.refuse(x, rest, localResponse{status: f.status, body: f.body, kind: f.kind, fields: f.fields, whole: f.body != nil || f.status < 400})
-}
+// Respond implements refusal.Source.
+func (f *Fixed) Respond(*route.Decision) refusal.Response { return f.response }

@@ -1,4 +1,5 @@
-package runtime
+// Package redirect answers requests by sending their clients to another URL.
+package redirect
 
 import (
 	"fmt"
@@ -6,26 +7,26 @@ import (
 	"strings"
 
 	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 )
 
 var redirectTarget = regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`)
 
-// Redirect sends clients to another URL.
+// Redirect sends clients to another URL. It is a refusal.Source.
 type Redirect struct {
-	refusalSource
 	status    int
 	target    route.Template
 	fragment  string // of target, with its "#"
 	keepQuery bool   // target has no query of its own
 }
 
-// NewRedirect returns a redirect to target with status 301, 302, 303, 307 or
+// New returns a redirect to target with status 301, 302, 303, 307 or
 // 308; 0 is 302. target is a URL or an absolute path, percent-encoded, which
 // may hold ${path} (of the request, percent-encoded), ${rest} or $1 (what follows the
 // prefix of the mount), ${query} (without "?", which goes if there is none),
 // ${host} (without a port), ${scheme}, and $$ for a dollar. Without "?" in it the query of the
 // request is kept; with one at its end there is none. The error is one line.
-func NewRedirect(target string, status int) (*Redirect, error) {
+func New(target string, status int) (*Redirect, error) {
 	switch status {
 	case 0:
 		status = 302
@@ -54,15 +55,13 @@ func NewRedirect(target string, status int) (*Redirect, error) {
 	return &Redirect{status: status, target: t, fragment: fragment, keepQuery: keepQuery}, nil
 }
 
-// start implements source.
-func (to *Redirect) start(l *loop, x *Exchange, rest []byte) (used int) {
-	q := x.req
-	v := q.Values()
-	field := append(q.location[:0], "Location: "...)
-	field = to.target.Append(field, &v)
+// Respond implements refusal.Source.
+func (to *Redirect) Respond(d *route.Decision) refusal.Response {
+	v := d.Values()
+	field := to.target.Append([]byte("Location: "), &v)
 	if query := v.Query(); to.keepQuery && len(query) > 0 {
 		field = route.AppendURL(append(field, '?'), query)
 	}
-	q.location = append(append(field, to.fragment...), '\r', '\n')
-	return l.refuse(x, rest, localResponse{status: to.status, fields: q.location})
+	field = append(append(field, to.fragment...), '\r', '\n')
+	return refusal.Response{Status: to.status, Fields: field}
 }

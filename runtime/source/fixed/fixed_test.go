@@ -1,0 +1,31 @@
+package fixed
+
+import (
+	"testing"
+
+	"fapws/runtime/filter/header"
+)
+
+func TestNew(t *testing.T) {
+	for _, o := range []Options{{Status: 100}, {Status: 600}, {Type: "a\r\nb"}, {Fields: []header.Field{{Name: "Content-Length", Value: "1"}}}} {
+		if _, err := New(o); err == nil {
+			t.Errorf("%+v is no error", o)
+		}
+	}
+	for _, test := range []struct {
+		o     Options
+		whole bool // no page of the site takes its place
+	}{
+		{Options{}, true},
+		{Options{Status: 404}, false},
+		{Options{Status: 404, Body: "gone"}, true},
+	} {
+		f, err := New(test.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := f.Respond(nil); r.Whole != test.whole || string(r.Body) != test.o.Body || r.Type != "text/plain; charset=utf-8" {
+			t.Errorf("%+v: %+v", test.o, r)
+		}
+	}
+}

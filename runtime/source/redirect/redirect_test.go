@@ -1,0 +1,63 @@
+package redirect
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/route"
+)
+
+type client struct{ peer exchange.Peer }
+
+func (c *client) Client() *exchange.Peer { return &c.peer }
+
+func TestRespond(t *testing.T) {
+	for _, test := range []struct{ target, request, want string }{
+		{"/new", "/old/a", "/new"},
+		{"/new", "/old/a?b=1", "/new?b=1"},
+		{"/new?", "/old/a?b=1", "/new"},
+		{"/new?c#end", "/old/a?b=1", "/new?c#end"},
+		{"/new/$1#end", "/old/a%20b?b", "/new/a%20b?b#end"},
+		{"${scheme}://example.org${path}?${query}", "/old/a?b", "http://example.org/old/a?b"},
+		{"https://${host}/", "/old/", "https://h.example/"},
+		{"/x/$1", "/old/%0d%0aX:1", "/x/%0d%0aX:1"},
+	} {
+		to, err := New(test.target, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := route.New([]route.Site{{Mounts: []route.Mount{{Prefix: "/old/"}}}}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := []byte("GET " + test.request + " HTTP/1.1\r\nHost: h.example:8000\r\n\r\n")
+		var parsed http1.Request
+		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		var d route.Decision
+		table.Decide(&d, route.Request{Parsed: &parsed, Head: head, From: &client{}})
+		r := to.Respond(&d)
+		if got := string(r.Fields); r.Status != 302 || got != "Location: "+test.want+"\r\n" {
+			t.Errorf("%s to %s: %d %q, want %q", test.request, test.target, r.Status, got, test.want)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for want, o := range map[string]struct {
+		target string
+		status int
+	}{
+		"is no status of a redirect":         {"/", 200},
+		"neither a URL nor an absolute path": {"new", 301},
+		"\"javascript:x\" is neither":        {"javascript:x", 301},
+		"${nothing}":                         {"/${nothing}", 301},
+	} {
+		if _, err := New(o.target, o.status); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package refusal
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"fapws/runtime/filter/header"
+	"fapws/runtime/http1"
+	"fapws/runtime/static"
+)
+
+// Pages are what a site shows for errors that the server itself answers.
+type Pages struct {
+	files   *static.Files
+	paths   map[int]string // of files
+	targets map[int][]byte // Location fields, of redirects
+}
+
+// NewPages returns the pages for statuses from 400 to 599: an absolute path
+// (decoded) names a file of files, which is sent with that status; a URL is
+// where clients are sent (302). A file that is missing is replaced by the
+// server's own page. The error is one line.
+func NewPages(files *static.Files, pages map[int]string) (*Pages, error) {
+	p := &Pages{files: files, paths: map[int]string{}, targets: map[int][]byte{}}
+	for status, page := range pages {
+		switch {
+		case status < 400 || status > 599:
+			return nil, fmt.Errorf("%d is not the status of an error (400 to 599)", status)
+		case strings.HasPrefix(page, "/") && files != nil:
+			p.paths[status] = page
+		case strings.HasPrefix(page, "/"):
+			return nil, fmt.Errorf("the page %s for %d needs a folder to be in", page, status)
+		case strings.HasPrefix(page, "http://") || strings.HasPrefix(page, "https://"):
+			if err := (header.Field{Name: "Location", Value: page}).Check(); err != nil {
+				return nil, err
+			}
+			p.targets[status] = []byte("Location: " + page + "\r\n")
+		default:
+			return nil, fmt.Errorf("the page %q for %d is neither an absolute path nor a URL", page, status)
+		}
+	}
+	return p, nil
+}
+
+// Has reports whether there is a page for a status. p may be nil: it has none.
+func (p *Pages) Has(status int) bool {
+	return p != nil && (p.paths[status] != "" || p.targets[status] != nil)
+}
+
+// pageRequest asks for an error page, whatever the client has asked for.
+func pageRequest(path string) static.Request {
+	return static.Request{Path: []byte(path), Head: plainGet.head, Parsed: &plainGet.req}
+}
+
+// plainGet is a request without conditions, ranges and codings. It is not
+// written to.
+var plainGet = func() (p struct {
+	head []byte
+	req  http1.Request
+}) {
+	p.head = []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if _, err := p.req.Parse(p.head, &http1.Limits{RequestLine: 64, FieldLine: 64, Head: 128, Fields: 4}); err != nil {
+		panic(err)
+	}
+	p.req.Fields = nil
+	return p
+}()
+
+// pageFields returns the fields of an error, own, and what of a file's fields is
+// true of an error page made of it: not what is about keeping, asking again and
+// ranges.
+func pageFields(own, file []byte) []byte {
+	fields := bytes.Clone(own)
+	for line := range bytes.Lines(file) {
+		name := header.Name(line)
+		if (bytes.EqualFold(name, contentType) || hasPrefixFold(name, "x-")) && !bytes.Contains(own, line) {
+			fields = append(fields, line...)
+		}
+	}
+	return fields
+}
+
+func hasPrefixFold(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
+}
+
+// Replace returns r with the page for its status, if that is in memory. missing: it is not, but has to be looked for, with
+// Open. now is as for static.Files.Hit.
+func (p *Pages) Replace(now int64, r Response) (_ Response, missing bool) {
+	if r.Whole || p == nil || r.Status < 400 {
+		return r, false
+	}
+	r = p.Redirect(r)
+	path := p.paths[r.Status]
+	if path == "" {
+		return r, false
+	}
+	req, res := pageRequest(path), static.Response{}
+	if !p.files.Hit(now, &req, &res) {
+		return r, true
+	}
+	defer res.Close()
+	if res.Fd() >= 0 { // it is too large to be kept
+		return r, true
+	}
+	return withPage(r, &res), false
+}
+
+// Open makes the page for the status of r the response res, and reports whether there is one. It may wait for the disk; it is
+// safe for concurrent use.
+func (p *Pages) Open(r *Response, res *static.Response) bool {
+	if p == nil || p.paths[r.Status] == "" || r.Whole {
+		return false
+	}
+	req := pageRequest(p.paths[r.Status])
+	if p.files.Open(&req, res); res.Head.Status != 200 {
+		res.Close()
+		return false
+	}
+	res.Head.Status, res.Head.Reason = r.Status, nil
+	res.Head.Fields = pageFields(r.Fields, res.Head.Fields)
+	return true
+}
+
+// withPage puts the content of a file in the place of r's text.
+func withPage(r Response, res *static.Response) Response {
+	if res.Head.Status != 200 {
+		return r
+	}
+	r.Body, r.Whole, r.Type = []byte{}, true, ""
+	for i := range res.Segments {
+		r.Body = append(r.Body, res.Segments[i].Data...)
+	}
+	r.Fields = pageFields(r.Fields, res.Head.Fields)
+	return r
+}
+
+// Redirect returns a redirect in the place of r, if the site wants that.
+func (p *Pages) Redirect(r Response) Response {
+	if p == nil {
+		return r
+	}
+	if location := p.targets[r.Status]; location != nil && !r.Whole {
+		return Response{Status: 302, Fields: append(location[:len(location):len(location)], r.Fields...), HTML: r.HTML, Close: r.Close, Override: r.Override}
+	}
+	return r
+}
+
+// OfFiles is the error that files have answered a request with.
+func OfFiles(res *static.Response, req *http1.Request, head []byte) Response {
+	r := Response{Status: res.Head.Status, HTML: WantsHTML(req, head)}
+	if !r.HTML {
+		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
+		if len(res.Segments) == 1 {
+			r.Text = strings.TrimSuffix(string(res.Segments[0].Data), "\n")
+		}
+	}
+	for line := range bytes.Lines(res.Head.Fields) {
+		if !bytes.EqualFold(header.Name(line), contentType) {
+			r.Fields = append(r.Fields, line...)
+		}
+	}
+	return r
+}
+
+var contentType = []byte("Content-Type")
