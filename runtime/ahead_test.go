@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/cache"
 )
 
 // pacer is an app that defers every request which was sent ahead, until Resume.

@@ -5,13 +5,13 @@ import (
 	"strconv"
 	"time"
 
-	"fapws/runtime/cache"
-	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/compress"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // The cache of answers, as the loop uses it: what is kept and for whom is

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/cache"
 )
 
 // cachedServer serves f with a rule for all pages.

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"time"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
 )
 

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/cache"
 )
 
 // TestCacheStorm: clients that come, wait, leave and purge in every way get

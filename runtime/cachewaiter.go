@@ -1,7 +1,7 @@
 package runtime
 
 import (
-	"fapws/runtime/cache"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
 )
 

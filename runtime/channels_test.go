@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/pubsub"
+	"fapws/runtime/source/cache"
 )
 
 // listening is an application whose /listen/a,b answers with channels a and b; all

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
-	"fapws/runtime/cache"
 	"fapws/runtime/http1"
-	"fapws/runtime/static"
+	"fapws/runtime/source/cache"
+	"fapws/runtime/source/static"
 )
 
 // Level is the severity of a log line.

@@ -2,9 +2,9 @@ package runtime
 
 import (
 	"fapws/runtime/accesslog"
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/cache"
 )
 
 // phase is how far an exchange has come.

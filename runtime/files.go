@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/netio"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 
 	"golang.org/x/sys/unix"
 )

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // tree makes files with the given contents and serves them below /s/.

@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // maxRoots bounds the document roots that handlers have named. An application

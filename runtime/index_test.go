@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"fapws/runtime/route"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // TestProgramForIndex: a folder whose index is what another mount runs is routed

@@ -10,13 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/route"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/tunnel"
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // pageJob is for a response whose page is not in memory.

@@ -8,7 +8,7 @@ import (
 
 	"fapws/runtime/source/fixed"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // plainly is a response without the fields that all have.

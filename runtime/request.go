@@ -5,11 +5,11 @@ import (
 	"time"
 
 	"fapws/runtime/auth"
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
-	"fapws/runtime/static"
+	"fapws/runtime/source/cache"
+	"fapws/runtime/source/static"
 )
 
 // request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a

@@ -3,7 +3,7 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 var (

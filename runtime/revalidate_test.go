@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/cache"
 )
 
 // versioned is an application whose page has a version, and that answers 304 to those who have it.

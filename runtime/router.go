@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
-	"fapws/runtime/cache"
 	"fapws/runtime/route"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // Site is what answers for some host names.

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/source/fixed"
 	"fapws/runtime/source/redirect"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 func mustRedirect(t testing.TB, prefix, target string, status int) Mount {

@@ -11,7 +11,7 @@ import (
 
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 
 	"golang.org/x/sys/unix"
 )

@@ -18,9 +18,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
+	"fapws/runtime/source/cache"
 )
 
 // Server serves sites on any number of listeners. Its methods

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 
 	"golang.org/x/sys/unix"
 )

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/cache"
 )
 
 // chooser is a Pacer whose requests wait in a queue until the test runs them by their paths.

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/cache"
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/websocket/wstest"
 )
 

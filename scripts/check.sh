@@ -228,7 +228,7 @@ word_fuzz() {
     use_python
     if [[ ${1-} == paths ]]; then
         cd "$root"
-        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside$' ./runtime/static
+        FAPWS_TRIES=${2:-1000000} go test -count=1 -v -timeout "$test_limit" -run '^TestNoByteFromOutside$' ./runtime/source/static
         return
     fi
     test_fuzz "${1:-60}s"

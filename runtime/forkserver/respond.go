@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
-	"fapws/runtime/cgi"
 	"fapws/runtime/exchange"
+	"fapws/runtime/source/cgi"
 )
 
 // Mount is the backend.Responder of one mount of the application.

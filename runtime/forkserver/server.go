@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/cgi"
+	"fapws/runtime/source/cgi"
 )
 
 // Options says how a Server gets its fork server.

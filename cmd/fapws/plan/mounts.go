@@ -8,9 +8,9 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/backend"
-	"fapws/runtime/cache"
 	"fapws/runtime/forkserver"
-	"fapws/runtime/static"
+	"fapws/runtime/source/cache"
+	"fapws/runtime/source/static"
 )
 
 // The loop takes an interpreter for its handler without knowing it.

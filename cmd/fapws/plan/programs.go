@@ -7,7 +7,7 @@ import (
 	"fapws/cmd/fapws/version"
 	"fapws/runtime"
 	"fapws/runtime/backend"
-	"fapws/runtime/cgi"
+	"fapws/runtime/source/cgi"
 )
 
 // Programs are the CGI programs that Python names (CGIApplication): those of

@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
-	"fapws/runtime/cgi"
-	"fapws/runtime/static"
+	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/static"
 )
 
 // Parts is what Build needs of the process.

@@ -7,7 +7,7 @@ import (
 
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
-	"fapws/runtime/cache"
+	"fapws/runtime/source/cache"
 )
 
 // Cache says what of a route is kept in memory: the key cache.

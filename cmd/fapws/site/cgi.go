@@ -11,9 +11,9 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
 	"fapws/runtime/backend"
-	"fapws/runtime/cgi"
-	"fapws/runtime/fastcgi"
-	"fapws/runtime/php"
+	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/fastcgi"
+	"fapws/runtime/source/php"
 )
 
 // CGI is the key cgi: a folder, true for the programs in the root of the host, or

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // Files are the keys about how files are served: of the top of the file (where

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // Private are the files that nobody means to publish, wherever they are: those that the

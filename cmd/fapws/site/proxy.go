@@ -11,7 +11,7 @@ import (
 
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
-	"fapws/runtime/proxy"
+	"fapws/runtime/source/proxy"
 )
 
 // Proxying are the keys about how other servers are asked: of a route that is a proxy,

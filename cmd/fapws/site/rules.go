@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // Rules are the keys that go with every kind of route, and with a host for all

@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
 	"fapws/runtime/exchange"
-	"fapws/runtime/ssi"
+	"fapws/runtime/source/ssi"
 )
 
 // SSI is the key ssi: true for pages called *.shtml, other names, or a table.

@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/worker"
-	"fapws/runtime/cache"
+	"fapws/runtime/source/cache"
 )
 
 type control struct{ p *process }

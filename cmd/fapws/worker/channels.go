@@ -7,8 +7,8 @@ import (
 
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/cache"
 	"fapws/runtime/pubsub"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/workqueue"
 )
 

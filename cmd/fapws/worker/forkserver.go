@@ -18,8 +18,8 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/cgi"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/source/cgi"
 )
 
 // forkVariable is set in the environment of a process that is to be the fork server of

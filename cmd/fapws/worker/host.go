@@ -6,8 +6,8 @@ import (
 
 	"fapws/pybridge"
 	"fapws/runtime"
-	"fapws/runtime/cache"
 	"fapws/runtime/listen"
+	"fapws/runtime/source/cache"
 )
 
 // host is what surrounds a service: alone, or the Parent of a worker. Its methods are called

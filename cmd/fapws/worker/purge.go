@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
-	"fapws/runtime/cache"
+	"fapws/runtime/source/cache"
 )
 
 // purge is pybridge.RunConfig.Purge: here at once, in the other workers soon.

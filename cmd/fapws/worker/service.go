@@ -18,9 +18,9 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
-	"fapws/runtime/cgi"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/source/cgi"
 )
 
 // service is one run of a server, from the script to the exit code.

@@ -10,7 +10,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/runtime"
-	"fapws/runtime/cgi"
+	"fapws/runtime/source/cgi"
 )
 
 // scriptGrace replaces the graceful timeout when a signal handler of the

@@ -8,7 +8,7 @@ import (
 
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
-	"fapws/runtime/static"
+	"fapws/runtime/source/static"
 )
 
 // Pages are what a site shows for errors that the server itself answers.

@@ -1,0 +1,299 @@
+package cache
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+	"strings"
+
+	"fapws/runtime/filter/compress"
+)
+
+// Fill takes the answer of a handler, part by part, to keep it. It ends with
+// Finish or Abandon.
+type Fill struct {
+	// Owner is the caller's: who waits for it.
+	Owner any
+
+	s       *Store
+	rule    *Compiled
+	asked   Asked
+	node    *node // that has it for its fill; nil: it was thrown out, or every request has a Fill
+	old     *Page // that is to be replaced or confirmed, or nil
+	base    []byte
+	path    span
+	place   []byte
+	request Request // fields only
+
+	names  []string // that tell answers apart, besides the rule's
+	key    []byte   // of what is stored
+	page   *Page
+	age    int64 // in seconds, that the answer had when it came; -1: it did not say
+	length int64 // of the body as was said, or -1
+	taken  int64 // bytes counted as used
+	purged bool  // what is fetched was true before that
+}
+
+// Head is the head of an answer.
+type Head struct {
+	Answer
+	Reason             []byte
+	Type               string
+	HasDate, HasServer bool
+}
+
+// Begin takes the head of the answer. false: it is not to be kept, the Fill has
+// ended, and who waits for it has to ask by itself. Slices in h are copied; the
+// Fields as they are kept are those of the Page.
+func (f *Fill) Begin(h *Head, now int64) bool {
+	f.s.now = now
+	read := readFields(h.Fields, now)
+	t := f.rule.judge(f.asked, h.Status, &read)
+	if !t.keep || h.Length > f.s.most || !f.move(t.vary) {
+		f.refused(t.personal, h.Status)
+		f.end()
+		return false
+	}
+	p := newPage(h.Status, &read, &t, now)
+	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
+	if codable(read.kind, &t, h, f.rule.rule.Compress) {
+		p.coded = &coded{can: compress.Made}
+		f.vary(p, &t)
+	}
+	f.page = p
+	f.age = read.age
+	f.length = h.Length
+	if h.Length > 0 {
+		p.Body = make([]byte, 0, h.Length)
+	}
+	return true
+}
+
+// newPage returns a page without a body.
+func newPage(status int, read *answerFields, t *terms, now int64) *Page {
+	fresh := now + t.fresh
+	return &Page{
+		Status:  status,
+		Fields:  read.fields,
+		own:     len(read.fields),
+		born:    now - t.age,
+		fresh:   fresh,
+		stale:   fresh + t.stale,
+		ifError: fresh + t.ifError,
+		down:    fresh + t.down,
+		check:   t.validate,
+		public:  t.public,
+		etag:    read.etag,
+		date:    read.date,
+		tags:    read.tags,
+	}
+}
+
+// vary says in the Fields of a page that it has forms in other codings.
+func (f *Fill) vary(p *Page, t *terms) {
+	if !slices.Contains(t.vary, "accept-encoding") && !slices.Contains(f.rule.vary, "accept-encoding") {
+		p.Fields = append(p.Fields, "Vary: Accept-Encoding\r\n"...)
+	}
+}
+
+// refused remembers that an answer was not to be kept. An error of the handler is no reason to forget a page, which it
+// may confirm later.
+func (f *Fill) refused(personal bool, status int) {
+	n, now := f.node, f.s.now
+	if !personal && status < 500 && f.old != nil && f.old.in != nil {
+		f.s.drop(f.old.in)
+	}
+	switch {
+	case n == nil:
+	case personal:
+		n.passPersonal = now + passFor
+	default:
+		n.again = now + tryEvery
+		n.pass = now + passFor
+	}
+}
+
+// Failed ends the Fill for want of an answer. Its older page, which is sent in its place, answers others as well until it
+// is time to try again.
+func (f *Fill) Failed(now int64) {
+	f.s.now = now
+	if n := f.node; n != nil {
+		n.excused = now + tryEvery
+	}
+	f.end()
+}
+
+// move finds the key under which the answer is kept, now that its Vary is
+// known, and makes its node the one of f. Names come and never go: of an answer
+// without some of them there are then several.
+func (f *Fill) move(vary []string) bool {
+	s := f.s
+	s.key = append(s.key[:0], f.base...)
+	first := s.nodes[string(s.key)]
+	if first == nil {
+		if first = s.make(s.key, f.path, f.place); first == nil {
+			return false
+		}
+	}
+	s.use(first)
+	names := first.vary
+	for _, name := range vary {
+		if !slices.Contains(names, name) {
+			names = append(slices.Clone(names), name)
+		}
+	}
+	if len(names) > len(first.vary) {
+		if len(names) > maxVary {
+			return false
+		}
+		s.drop(first)
+		first.vary = names
+	}
+	f.names = names
+	s.key = f.request.appendVary(s.key, names)
+	f.key = bytes.Clone(s.key)
+	if f.node != nil && f.node.key == string(f.key) {
+		return true
+	}
+	f.leave()
+	n := s.nodes[string(f.key)]
+	if n == nil {
+		if n = s.make(f.key, f.path, f.place); n == nil {
+			return false
+		}
+	}
+	if n.fill == nil && !f.purged {
+		s.unlink(n)
+		n.fill, f.node = f, n
+	}
+	return true
+}
+
+// leave makes the node of f one that nobody fetches.
+func (f *Fill) leave() {
+	if n := f.node; n != nil {
+		f.node, n.fill = nil, nil
+		f.s.use(n)
+	}
+}
+
+// Fields returns the fields of the answer for the client that it is fetched for: as they are kept, with the Age that it
+// came with. After Begin.
+func (f *Fill) Fields() []byte {
+	fields := f.page.Fields
+	if f.age >= 0 {
+		fields = strconv.AppendInt(append(slices.Clip(fields), "Age: "...), f.age, 10)
+		fields = append(fields, "\r\n"...)
+	}
+	return fields
+}
+
+// Write takes a piece of the body and returns a copy of it that does not
+// change. false: it is too long to be kept, the Fill has ended.
+func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
+	p := f.page
+	size := int64(len(p.Body) + len(b))
+	if size > f.s.most || f.length >= 0 && size > f.length || !f.s.grow(int64(len(b))) {
+		f.refused(false, p.Status)
+		f.end()
+		return nil, false
+	}
+	f.taken += int64(len(b))
+	p.Body = append(p.Body, b...)
+	return p.Body[len(p.Body)-len(b) : len(p.Body) : len(p.Body)], true
+}
+
+// Finish ends the Fill and returns the page, which is kept from now on. nil: it
+// is not what was promised, and is not kept.
+func (f *Fill) Finish() *Page {
+	s, p := f.s, f.page
+	if f.length >= 0 && int64(len(p.Body)) != f.length {
+		f.end()
+		return nil
+	}
+	s.purge() // what was purged while it was fetched
+	if cap(p.Body) > len(p.Body)+len(p.Body)/8 {
+		p.Body = bytes.Clone(p.Body)
+	}
+	p.Fields = slices.Clip(p.Fields)
+	p.slim = slimmed(p.Fields)
+	f.end()
+	if !f.purged {
+		f.store()
+	}
+	return p
+}
+
+// store keeps the page, if there is room.
+func (f *Fill) store() {
+	s, p := f.s, f.page
+	n := s.nodes[string(f.key)]
+	if n == nil {
+		if n = s.make(f.key, f.path, f.place); n == nil {
+			return
+		}
+	}
+	s.drop(n)
+	n.pass, n.passPersonal, n.again, n.excused = 0, 0, 0, 0
+	fetched := n.fill != nil // by another, or it could be thrown out below
+	s.unlink(n)
+	if s.grow(p.size()) {
+		n.page, p.in = p, n
+		s.pages++
+	}
+	if !fetched {
+		s.use(n)
+	}
+}
+
+// Abandon ends the Fill: the answer broke off, or never came. Whoever waits for
+// it has to ask by itself. Once more, or after Finish, it does nothing.
+func (f *Fill) Abandon(now int64) {
+	f.s.now = now
+	f.refused(false, 500)
+	f.end()
+}
+
+// Refuse ends the Fill before Begin: the answer is of a kind that is not kept.
+// status is its own.
+func (f *Fill) Refuse(status int, now int64) {
+	f.s.now = now
+	f.refused(false, status)
+	f.end()
+}
+
+// Request returns the request that the Fill was begun for.
+func (f *Fill) Request() *Request { return &f.request }
+
+// Leave ends the Fill without a word about the answer: nobody wants it.
+func (f *Fill) Leave() { f.end() }
+
+// Hurry lets nobody else wait for it, as that takes long.
+func (f *Fill) Hurry(now int64) {
+	if f.node != nil {
+		f.node.pass = now + passFor
+	}
+}
+
+// For says whether the page is the right one for another request that was told
+// to wait, too. After Finish.
+func (f *Fill) For(r *Request) bool {
+	if !f.page.public && f.rule.personal(r.Asked()) {
+		return false
+	}
+	s := f.s
+	s.key = r.appendVary(append(s.key[:0], f.base...), f.names)
+	return string(s.key) == string(f.key)
+}
+
+func (f *Fill) end() {
+	f.leave()
+	delete(f.s.fills, f)
+	f.s.used -= f.taken
+	f.taken = 0
+}
+
+// hasTag says whether a page is one of those called so.
+func (p *Page) hasTag(tag string) bool {
+	return slices.ContainsFunc(p.tags, func(t string) bool { return strings.EqualFold(t, tag) })
+}

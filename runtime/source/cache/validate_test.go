@@ -1,0 +1,307 @@
+package cache
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/filter/compress"
+)
+
+// confirm answers a Fill with a 304 that has fields, divided by |.
+func confirm(f *Fill, fields string, now int64) (*Page, bool) {
+	if fields != "" {
+		fields = strings.ReplaceAll(fields, "|", "\r\n") + "\r\n"
+	}
+	return f.Confirm(&Head{Answer: Answer{Status: 304, Fields: []byte(fields)}}, now)
+}
+
+func TestConditions(t *testing.T) {
+	const date = "Sun, 06 Nov 1994 08:49:37 GMT"
+	for _, tt := range []struct {
+		status     int
+		etag, date string
+		want       string
+	}{
+		{200, `"a"`, "", `If-None-Match: "a"|`},
+		{200, `W/"a"`, date, `If-None-Match: W/"a"|If-Modified-Since: ` + date + "|"},
+		{200, "", date, "If-Modified-Since: " + date + "|"},
+		{200, "a", "today", ""},
+		{200, `"a"b"`, "", ""},
+		{200, "", "", ""},
+		{404, `"a"`, date, ""},
+	} {
+		p := &Page{Status: tt.status, etag: []byte(tt.etag), date: []byte(tt.date)}
+		if got := strings.ReplaceAll(string(p.Conditions()), "\r\n", "|"); got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}
+
+// TestConfirm: a 304 makes a page good again, with the fields that it has (RFC 9111 §3.2, §4.3.4).
+func TestConfirm(t *testing.T) {
+	const s1 = second
+	c := compile(t, Rule{Compress: true})
+	for _, tt := range []struct {
+		stored, fields string
+		want           string // fields of the page
+		next           Verdict
+		shared         bool
+	}{
+		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, "", `ETag: "a"|X: 1|Cache-Control: max-age=5|`, Hit, true},
+		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "a"|X: 2|x: 3|Y: 4`, `ETag: "a"|Cache-Control: max-age=5|X: 2|x: 3|Y: 4|`, Hit, true},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: max-age=0", `ETag: "a"|Cache-Control: max-age=0|`, Expired, false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-cache, max-age=9", `ETag: "a"|Cache-Control: no-cache, max-age=9|`, Expired, false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-store", `ETag: "a"|Cache-Control: no-store|`, Bypass, false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Set-Cookie: a=b", `ETag: "a"|Cache-Control: max-age=5|Set-Cookie: a=b|`, Bypass, false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
+		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
+		// What describes the content stays.
+		{`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css`, `Content-Type: text/html|Content-Encoding: br|Content-Range: x|Content-Location: /a`,
+			`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css|Content-Location: /a|`, Hit, true},
+		{`ETag: W/"a"|Cache-Control: max-age=5`, `ETag: "a"`, `ETag: W/"a"|Cache-Control: max-age=5|`, Hit, true},
+		{`ETag: "a"|Cache-Control: max-age=5`, `ETag: W/"b"`, `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
+		// One about another representation changes nothing.
+		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "b"|X: 2`, `ETag: "a"|X: 1|Cache-Control: max-age=5|`, Expired, false},
+	} {
+		s := New(1<<20, 0)
+		r := get(t, "/")
+		put(t, s, c, r, answer{fields: tt.stored, body: "page"}, 0)
+		f := look(t, s, c, r, 10*s1, Expired)
+		look(t, s, c, r, 10*s1, Wait)
+		p, shared := confirm(f.Fill, tt.fields, 10*s1)
+		if got := strings.ReplaceAll(string(p.Fields), "\r\n", "|"); got != tt.want || string(p.Body) != "page" || p.Status != 200 || shared != tt.shared {
+			t.Errorf("%s, %s: %s %q, shared %v", tt.stored, tt.fields, got, p.Body, shared)
+		}
+		next := s.Look(c, r, 10*s1+1)
+		if next.Verdict != tt.next {
+			t.Errorf("%s, %s: then %v, want %v", tt.stored, tt.fields, next.Verdict, tt.next)
+		}
+		if next.Fill != nil {
+			next.Fill.Leave()
+		}
+		s.PurgeNow(Pattern{Path: "*"})
+		if st := s.Stats(); st.Bytes != 0 || st.Entries != 0 || st.Revalidated != 1 {
+			t.Errorf("%s, %s: %+v are left", tt.stored, tt.fields, st)
+		}
+	}
+}
+
+// TestConfirmForms: the forms of a page in other codings are confirmed with it, and all of its bytes go on to count.
+func TestConfirmForms(t *testing.T) {
+	c := compile(t, Rule{Compress: true})
+	s := New(1<<20, 0)
+	r, zipped := get(t, "/"), get(t, "/", "Accept-Encoding: gzip")
+	body := strings.Repeat("text ", 1000)
+	put(t, s, c, r, answer{fields: `ETag: "a"|Content-Type: text/plain|Cache-Control: max-age=5`, body: body}, 0)
+	old := look(t, s, c, r, 1, Hit).Page
+	s.SetCoded(old, compress.Gzip, []byte("zipped"), true)
+	before := s.Stats()
+	for i := range int64(3) {
+		now := (i + 1) * 10 * second
+		f := look(t, s, c, r, now, Expired)
+		p, _ := confirm(f.Fill, fmt.Sprintf("X: %d", i), now)
+		form, wanted := look(t, s, c, zipped, now, Hit).Page.Coded(zipped)
+		if string(form.Body) != "zipped" || wanted != compress.Identity || !strings.Contains(string(form.Fields), fmt.Sprintf("X: %d\r\n", i)) ||
+			strings.Count(string(p.Fields), "Vary: Accept-Encoding") != 1 || strings.Count(string(form.Fields), `ETag: W/"a"`) != 1 {
+			t.Errorf("%q %q", form.Body, form.Fields)
+		}
+		if i == 0 {
+			before = s.Stats()
+		} else if now := s.Stats(); now.Bytes != before.Bytes {
+			t.Errorf("%d bytes became %d", before.Bytes, now.Bytes)
+		}
+	}
+	// One that is made for the page before it has no place any more.
+	s.SetCoded(old, compress.Zstd, []byte("late"), true)
+	s.PurgeNow(Pattern{Path: "*"})
+	if st := s.Stats(); st.Bytes != 0 {
+		t.Errorf("%+v are left", st)
+	}
+}
+
+// TestConfirmVary: a 304 is about the page of the request, and may add names to Vary.
+func TestConfirmVary(t *testing.T) {
+	c := compile(t, Rule{})
+	s := New(1<<20, 0)
+	de, en := get(t, "/", "Accept-Language: de", "X: 1"), get(t, "/", "Accept-Language: en", "X: 1")
+	for _, r := range []*Request{de, en} {
+		put(t, s, c, r, answer{fields: `ETag: "a"|Vary: Accept-Language|Cache-Control: max-age=5`, body: string(r.Parsed.Fields[1].Value.In(r.Head))}, 0)
+	}
+	confirm(look(t, s, c, de, 10*second, Expired).Fill, "", 10*second)
+	if p := look(t, s, c, de, 11*second, Hit).Page; string(p.Body) != "de" {
+		t.Errorf("got %s", p.Body)
+	}
+	f := look(t, s, c, en, 11*second, Expired).Fill
+	confirm(f, "Vary: Accept-Language, X", 11*second)
+	if p := look(t, s, c, en, 12*second, Hit).Page; string(p.Body) != "en" {
+		t.Errorf("got %s", p.Body)
+	}
+	if !f.For(en) || f.For(de) || f.For(get(t, "/", "Accept-Language: en", "X: 2")) {
+		t.Error("the page is given to other requests")
+	}
+	look(t, s, c, get(t, "/", "Accept-Language: en", "X: 2"), 12*second, Miss).Fill.Leave()
+}
+
+// TestConfirmMeanwhile: what happened to a page while it was asked for.
+func TestConfirmMeanwhile(t *testing.T) {
+	const page = `ETag: "a"|Cache-Control: max-age=5`
+	c := compile(t, Rule{})
+	r := get(t, "/")
+	for _, tt := range []struct {
+		name string
+		does func(*Store)
+		next Verdict
+	}{
+		{"nothing", func(*Store) {}, Hit},
+		{"a purge", func(s *Store) { s.PurgeNow(Pattern{Path: "/"}) }, Miss},
+		{"a purge that nobody has seen yet", func(s *Store) { s.Purge(Pattern{Path: "/*"}) }, Miss},
+		{"a purge by tag", func(s *Store) { s.PurgeNow(Pattern{Tag: "x"}) }, Expired},
+		{"no room", func(s *Store) { s.remove(s.nodes[string(keyOf(c, r))]) }, Hit},
+	} {
+		s := New(1<<20, 0)
+		put(t, s, c, r, answer{fields: page, body: "page"}, 0)
+		f := look(t, s, c, r, 10*second, Expired).Fill
+		tt.does(s)
+		if p, _ := confirm(f, "", 10*second); string(p.Body) != "page" {
+			t.Errorf("%s: %q", tt.name, p.Body)
+		}
+		next := look(t, s, c, r, 11*second, tt.next)
+		if next.Fill != nil {
+			next.Fill.Leave()
+		}
+		s.PurgeNow(Pattern{Path: "*"})
+		if st := s.Stats(); st.Bytes != 0 || len(s.fills) != 0 {
+			t.Errorf("%s: %+v are left", tt.name, st)
+		}
+	}
+}
+
+func keyOf(c *Compiled, r *Request) []byte {
+	key, _ := c.appendKey(nil, r)
+	return key
+}
+
+// TestEachConfirmed: a page that has to be confirmed for each request is waited for by none, and what was confirmed
+// late does not take the place of a newer one.
+func TestEachConfirmed(t *testing.T) {
+	c := compile(t, Rule{Stale: time.Minute})
+	s := New(1<<20, 0)
+	r := get(t, "/")
+	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 0)
+	first, second := look(t, s, c, r, 1, Expired), look(t, s, c, r, 1, Expired)
+	if first.Fill == second.Fill || string(first.Page.Conditions()) != "If-None-Match: \"1\"\r\n" {
+		t.Errorf("%+v %+v", first, second)
+	}
+	third := look(t, s, c, r, 1, Expired)
+	if !feed(second.Fill, answer{fields: `ETag: "2"|Cache-Control: no-cache`, body: "two"}, 2) {
+		t.Error("a new page is not kept")
+	}
+	if p, shared := confirm(first.Fill, "", 3); string(p.Body) != "one" || shared {
+		t.Errorf("%q, shared %v", p.Body, shared)
+	}
+	if f := look(t, s, c, r, 4, Expired); string(f.Page.Body) != "two" {
+		t.Errorf("an older page is back: %q", f.Page.Body)
+	} else {
+		f.Fill.Leave()
+	}
+	// An error leaves it, another answer that is not to be kept does not.
+	third.Fill.Refuse(503, 5)
+	f := look(t, s, c, r, 6, Expired)
+	if f.Page.Instead(503, true, 6) {
+		t.Error("a page that says no-cache is sent in place of an error")
+	}
+	f.Fill.Begin(&Head{Answer: Answer{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}}, 7)
+	look(t, s, c, r, 8, Miss).Fill.Leave()
+	// HEAD and parts are the handler's.
+	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 9)
+	look(t, s, c, ask(t, "HEAD / HTTP/1.1", "Host: a.example"), 10, Bypass)
+	look(t, s, c, get(t, "/", "Range: bytes=0-1"), 10, Bypass)
+	look(t, s, c, get(t, "/", "Cookie: a"), 10, Bypass)
+}
+
+// TestInstead: which page is sent in place of an error, and in place of no answer at all.
+func TestInstead(t *testing.T) {
+	for _, tt := range []struct {
+		control               string
+		at                    int64 // seconds
+		failed, down, refused bool  // 503 of the handler, 502 as it cannot be reached, 404
+	}{
+		{"max-age=5", 10, false, true, false},
+		{"max-age=5", 5 + 86399, false, true, false},
+		{"max-age=5", 5 + 86401, false, false, false},
+		{"max-age=5, stale-if-error=10", 10, true, true, false},
+		{"max-age=5, stale-if-error=10", 16, false, true, false},
+		{"max-age=5, stale-while-revalidate=10", 10, true, true, false},
+		{"max-age=5, must-revalidate", 10, false, false, false},
+		{"max-age=5, stale-if-error=10, must-revalidate", 10, false, false, false},
+		{"max-age=5, proxy-revalidate", 10, false, false, false},
+		{"s-maxage=5", 10, false, false, false},
+		{"s-maxage=5, stale-if-error=10", 10, true, true, false},
+		{"s-maxage=5, stale-if-error=10", 16, false, false, false},
+		{"no-cache", 10, false, false, false},
+	} {
+		c := compile(t, Rule{})
+		s := New(1<<20, 0)
+		r := get(t, "/")
+		put(t, s, c, r, answer{fields: `ETag: "a"|Cache-Control: ` + tt.control, body: "page"}, 0)
+		f := s.Look(c, r, tt.at*second)
+		failed, down, refused := f.Page.Instead(503, false, tt.at*second), f.Page.Instead(502, true, tt.at*second), f.Page.Instead(404, false, tt.at*second)
+		if failed != tt.failed || down != tt.down || refused != tt.refused {
+			t.Errorf("%s after %d s: %v %v %v", tt.control, tt.at, failed, down, refused)
+		}
+		if !failed {
+			continue
+		}
+		f.Fill.Failed(tt.at * second)
+		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil { // others get it as well
+			t.Errorf("%s: another request is tried at once", tt.control)
+		}
+		if again := s.Look(c, r, tt.at*second+tryEvery); again.Fill == nil {
+			t.Errorf("%s: nothing is tried again", tt.control)
+		}
+	}
+}
+
+// TestAge: the Age of a page counts on from the one that it came with, which its first client gets as it is.
+func TestAge(t *testing.T) {
+	c := compile(t, Rule{})
+	s := New(1<<20, 0)
+	r := get(t, "/")
+	f := look(t, s, c, r, 0, Miss).Fill
+	f.Begin(&Head{Answer: Answer{Status: 200, Fields: []byte("Age: 30\r\nCache-Control: max-age=100\r\n"), Length: -1}}, 0)
+	if got := string(f.Fields()); got != "Cache-Control: max-age=100\r\nAge: 30\r\n" {
+		t.Errorf("%q", got)
+	}
+	p := f.Finish()
+	for at, want := range map[int64]int64{0: 30, 1: 31, 3 * second: 33, 3*second + 1: 34} {
+		if got := p.Age(at); got != want {
+			t.Errorf("after %v: %d, want %d", time.Duration(at), got, want)
+		}
+	}
+}
+
+// TestNormalised: requests that differ only in how they write the same list share a page.
+func TestNormalised(t *testing.T) {
+	c := compile(t, Rule{})
+	for _, tt := range []struct {
+		vary, one, other string
+		same             bool
+	}{
+		{"Foo", "1,2", "1 ,\t2", true},
+		{"Foo", "1, 2", "1 2", false},
+		{"Foo", "a b", "a  b", false},
+		{"Foo", `"a, b"`, `"a,b"`, false},
+		{"Foo", "A", "a", false},
+		{"Accept-Language", "en, de;q=0.5", "EN,de;q=0.5", true},
+		{"Accept-Language", "en, de", "de, en", false},
+	} {
+		s := New(1<<20, 0)
+		put(t, s, c, get(t, "/", tt.vary+": "+tt.one), answer{fields: "Cache-Control: max-age=9|Vary: " + tt.vary}, 0)
+		if f := s.Look(c, get(t, "/", tt.vary+": "+tt.other), 1); (f.Verdict == Hit) != tt.same {
+			t.Errorf("%s: %q and %q: %v", tt.vary, tt.one, tt.other, f.Verdict)
+		}
+	}
+}

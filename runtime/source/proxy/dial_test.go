@@ -1,0 +1,167 @@
+package proxy_test
+
+import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/source/proxy"
+)
+
+// certificate makes one for name that was valid until then, and a file with it.
+func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
+		NotBefore: until.Add(-time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
+}
+
+// serveOn gives each connection of a listener to serve.
+func serveOn(t *testing.T, ln net.Listener, serve func(net.Conn)) {
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+}
+
+func listener(t *testing.T) (ln net.Listener, port string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ = net.SplitHostPort(ln.Addr().String())
+	return ln, port
+}
+
+// What is wrong with TLS is said in one line.
+func TestTLSFailures(t *testing.T) {
+	good, ca := certificate(t, "good.test", time.Now().Add(time.Hour))
+	old, oldCA := certificate(t, "good.test", time.Now().Add(-time.Minute))
+	secured := func(config *tls.Config) func(net.Conn) {
+		return func(c net.Conn) {
+			s := tls.Server(c, config)
+			if s.Handshake() == nil {
+				http.ReadRequest(bufio.NewReader(s))
+				io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		serve   func(net.Conn)
+		options proxy.Options
+		want    string
+		log     string
+	}{
+		"good":      {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 200 ", ""},
+		"unchecked": {secured(&tls.Config{Certificates: []tls.Certificate{old}}), proxy.Options{NoVerify: true}, "HTTP/1.1 200 ", ""},
+		"expired":   {secured(&tls.Config{Certificates: []tls.Certificate{old}}), proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ", "its certificate is not accepted: x509: certificate has expired or is not yet valid: "},
+		"another":   {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ", "its certificate is not accepted: x509: "},
+		"address":   {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: ca}, "HTTP/1.1 502 ", "its certificate is not accepted: x509: cannot validate certificate for 127.0.0.1"},
+		"old":       {secured(&tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS11}), proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 502 ", "the TLS handshake failed: remote error: tls: protocol version not supported"},
+		"closes":    {func(net.Conn) {}, proxy.Options{}, "HTTP/1.1 502 ", "the TLS handshake failed: "},
+		"hangs":     {func(c net.Conn) { io.Copy(io.Discard, c) }, proxy.Options{Connect: 300 * time.Millisecond}, "HTTP/1.1 504 ", "its TLS handshake takes too long: "},
+	} {
+		for kind, request := range map[string]string{"": "GET / HTTP/1.0\r\n\r\n", " WebSocket": strings.Replace(handshake, "keep-alive", "close", 1) + "\r\n"} {
+			t.Run(name+kind, func(t *testing.T) {
+				t.Parallel()
+				ln, port := listener(t)
+				serveOn(t, ln, test.serve)
+				o := test.options
+				o.Target = "https://127.0.0.1:" + port
+				address, logged := front(t, "/", o)
+				if got := talk(t, address, request); !strings.HasPrefix(got, test.want) {
+					t.Errorf("%q", got)
+				}
+				if test.log == "" {
+					return
+				}
+				waitFor(t, "the log is "+test.log, func() bool { return logged() != "" })
+				if said := logged(); !strings.Contains(said, "proxy "+o.Target+": "+test.log) || strings.Contains(said, "\n") {
+					t.Errorf("the log is %q", said)
+				}
+			})
+		}
+	}
+}
+
+func TestTLSOptions(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, ca := range []string{empty, empty + "/missing"} {
+		var wrong *proxy.CAError
+		if _, err := proxy.New(proxy.Options{Target: "https://x", CA: ca}); !errors.As(err, &wrong) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", ca, err)
+		}
+	}
+	for target, want := range map[string]string{"https://name.test": "name.test", "http://localhost:80/x": "localhost", "https://[::1]:8443/": "", "https://[::1]": "", "http://127.0.0.1": "", "unix:/x": ""} {
+		p, err := proxy.New(proxy.Options{Target: target, NoVerify: true})
+		if err != nil || p.Lookup() != want {
+			t.Errorf("%s: %v, %v", target, p, err)
+		}
+	}
+}
+
+// A tunnel leads to a unix socket, too.
+func TestTunnelToUnixSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveOn(t, ln, func(c net.Conn) {
+		r := bufio.NewReader(c)
+		http.ReadRequest(r)
+		io.WriteString(c, accepted(key)+"\r\n")
+		all, _ := io.ReadAll(r)
+		c.Write(all)
+	})
+	address, _ := front(t, "/", proxy.Options{Target: "unix:" + path})
+	c, r := client(t, address, handshake+"\r\n")
+	status(t, r, 101)
+	io.WriteString(c, "there and back")
+	c.CloseWrite()
+	if all, err := io.ReadAll(r); string(all) != "there and back" || err != nil {
+		t.Errorf("%q, %v", all, err)
+	}
+}

@@ -1,0 +1,356 @@
+package proxy_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fapws/runtime/source/proxy"
+)
+
+// upstream is a server that answers each request of a connection with the bytes that answer returns. An empty one
+// closes the connection.
+func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, connections *atomic.Int64) {
+	t.Helper()
+	return server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
+		for {
+			pieces := answer(request)
+			if len(pieces) == 0 {
+				return
+			}
+			for i, piece := range pieces {
+				if i > 0 {
+					time.Sleep(time.Millisecond) // for a packet of its own; nothing depends on it
+				}
+				if _, err := io.WriteString(c, piece); err != nil {
+					return
+				}
+			}
+			var err error
+			if request, err = http.ReadRequest(in); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// get sends a request on a new connection and returns the response with its body.
+func get(t *testing.T, address, request string) (*http.Response, string) {
+	t.Helper()
+	method, _, _ := strings.Cut(request, " ")
+	got := bufio.NewReader(strings.NewReader(talk(t, address, request+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
+	response, err := http.ReadResponse(got, &http.Request{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Errorf("%s: %v", request, err)
+	}
+	return response, string(body)
+}
+
+// Bytes that an upstream sends beyond a response never become part of another one, whatever the request was, and
+// whether they come with the response or behind it.
+func TestLeftovers(t *testing.T) {
+	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+	for _, test := range []struct{ name, method, head string }{
+		{"HEAD", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 46\r\n\r\n"},
+		{"HEAD without a length", "HEAD", "HTTP/1.1 200 OK\r\n\r\n"},
+		{"HEAD of length 0", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+		{"204", "DELETE", "HTTP/1.1 204 No Content\r\nContent-Length: 46\r\n\r\n"},
+		{"204 chunked", "DELETE", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n"},
+		{"204 without a length", "DELETE", "HTTP/1.1 204 No Content\r\n\r\n"},
+		{"304", "OPTIONS", "HTTP/1.1 304 Not Modified\r\n\r\n"},
+		{"304 chunked", "OPTIONS", "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"},
+		{"too long", "OPTIONS", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
+		{"too many chunks", "OPTIONS", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
+	} {
+		// In a packet of their own, bytes may come when the connection has been given to another request. That is
+		// excluded only where the head shows that there may be some.
+		apart := test.method == "HEAD" || test.name == "204" || strings.Contains(test.name, "chunked")
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			url, _ := upstream(t, func(r *http.Request) []string {
+				switch {
+				case r.Method == "GET":
+					return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path), r.URL.Path)}
+				case apart && strings.HasSuffix(r.URL.Path, "1"):
+					return []string{test.head, poison}
+				}
+				return []string{test.head + poison}
+			})
+			address, _ := front(t, "/", proxy.Options{Target: url})
+			var wg sync.WaitGroup
+			for client := range 8 {
+				wg.Go(func() {
+					for i := range 40 {
+						path := fmt.Sprintf("/%d/%d", client, i)
+						if i%2 == 1 {
+							if response, body := get(t, address, test.method+" "+path); strings.Contains(body, "poison") || response.StatusCode >= 500 {
+								t.Errorf("%s %s: %s %q", test.method, path, response.Status, body)
+							}
+						} else if response, body := get(t, address, "GET "+path); body != path {
+							t.Errorf("GET %s: %s %q", path, response.Status, body)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// A response that nobody asked for makes the connection useless before the next request is sent.
+func TestUnsolicited(t *testing.T) {
+	release, sent := make(chan struct{}), make(chan struct{})
+	url, connections := server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
+		for {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(request.URL.Path), request.URL.Path)
+			if request.URL.Path == "/first" {
+				<-release
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
+				close(sent)
+			}
+			var err error
+			if request, err = http.ReadRequest(in); err != nil {
+				return
+			}
+		}
+	})
+	address, _ := front(t, "/", proxy.Options{Target: url})
+	if _, body := get(t, address, "GET /first"); body != "/first" {
+		t.Fatal(body)
+	}
+	close(release)
+	<-sent
+	for _, path := range []string{"/second", "/third"} {
+		if _, body := get(t, address, "POST "+path); body != path {
+			t.Errorf("%s: %q", path, body)
+		}
+	}
+	if n := connections.Load(); n != 2 {
+		t.Errorf("%d connections, want one for the first request and one for the others", n)
+	}
+}
+
+// Requests without a body in their answers do not cost a connection each.
+func TestReuse(t *testing.T) {
+	url, connections := upstream(t, func(r *http.Request) []string {
+		switch r.URL.Path {
+		case "/204":
+			return []string{"HTTP/1.1 204 No Content\r\n\r\n"}
+		case "/304":
+			return []string{"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\nContent-Length: 5\r\n\r\n"}
+		case "/chunked":
+			return []string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "0\r\n\r\n"}
+		}
+		io.Copy(io.Discard, r.Body)
+		return []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
+	})
+	address, _ := front(t, "/", proxy.Options{Target: url})
+	for range 3 {
+		for _, request := range []string{"GET /204", "GET /304", "GET /chunked", "GET /", "DELETE /", "POST /"} {
+			if response, _ := get(t, address, request); response.StatusCode >= 400 {
+				t.Errorf("%s: %s", request, response.Status)
+			}
+		}
+		talk(t, address, "POST / HTTP/1.0\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("x", 300000))
+	}
+	if n := connections.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
+// An upstream may answer before it has read the body of a request, and close.
+func TestEarlyAnswer(t *testing.T) {
+	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+		c.CloseWrite()
+		io.Copy(io.Discard, io.LimitReader(c, 1<<20)) // not all of it, and then the connection is reset
+	})
+	address, _ := front(t, "/", proxy.Options{Target: url})
+	for range 3 {
+		got := talk(t, address, "POST / HTTP/1.0\r\nContent-Length: 8000000\r\n\r\n"+strings.Repeat("x", 8000000))
+		if !strings.HasPrefix(got, "HTTP/1.1 413 ") || !strings.HasSuffix(got, "big") {
+			t.Errorf("%.200q", got)
+		}
+	}
+}
+
+// A request that is not safe is not sent a second time when the upstream closes a kept connection while it is
+// under way, and a safe one is.
+func TestRepeat(t *testing.T) {
+	for method, want := range map[string]int{"GET": 200, "POST": 502, "DELETE": 502} {
+		var seen atomic.Int64
+		url, _ := upstream(t, func(r *http.Request) []string {
+			if r.URL.Path == "/second" && seen.Add(1) == 1 {
+				return nil
+			}
+			return []string{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
+		})
+		address, _ := front(t, "/", proxy.Options{Target: url})
+		get(t, address, "GET /first")
+		if response, _ := get(t, address, method+" /second"); response.StatusCode != want {
+			t.Errorf("%s: %s, want %d", method, response.Status, want)
+		}
+		if n, want := seen.Load(), map[int]int64{200: 2, 502: 1}[want]; n != want {
+			t.Errorf("%s reached the upstream %d times, want %d", method, n, want)
+		}
+	}
+}
+
+// White space before the colon of a field is removed, and where framing depends on the field the response is not
+// passed on (RFC 9112 §5.1).
+func TestFieldNames(t *testing.T) {
+	for _, test := range []struct{ fields, want string }{
+		{"X-A : b\r\nContent-Length: 2\r\n", "X-A: b\r\n"},
+		{"X-a  : 1\r\nX-A: 2\r\nContent-Length: 2\r\n", "X-A: 1\r\n"},
+		{"Keep-Alive : 5\r\nContent-Length: 2\r\n", "HTTP/1.1 200 "},
+		{"Content-Length : 2\r\n", "HTTP/1.1 502 "},
+		{"Transfer-Encoding : chunked\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
+		{"Connection : X-A\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
+		{"X A: b\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
+		{"X-A\t: b\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
+		{" X-A: b\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
+		{": b\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
+		{"X(A): b\r\nContent-Length: 2\r\n", "HTTP/1.1 502 "},
+	} {
+		url, _ := upstream(t, func(*http.Request) []string { return []string{"HTTP/1.1 200 OK\r\n" + test.fields + "\r\nok"} })
+		address, _ := front(t, "/", proxy.Options{Target: url})
+		got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		head, _, _ := strings.Cut(got, "\r\n\r\n")
+		if !strings.Contains(head+"\r\n", test.want) || strings.Contains(head, " :") || strings.Contains(head, "Keep-Alive") {
+			t.Errorf("%q: %q, want %q", test.fields, head, test.want)
+		}
+	}
+}
+
+// Via names this server in requests and responses, behind those that were there (RFC 9110 §7.6.3).
+func TestVia(t *testing.T) {
+	url, _ := upstream(t, func(r *http.Request) []string {
+		via := strings.Join(r.Header["Via"], "|")
+		answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nVia: 1.1 inner\r\nContent-Length: %d\r\n\r\n%s", len(via), via)
+		if r.URL.Path == "/old" {
+			answer = strings.Replace(answer, "HTTP/1.1", "HTTP/1.0", 1)
+		}
+		return []string{answer}
+	})
+	address, _ := front(t, "/", proxy.Options{Target: url})
+	for _, test := range []struct{ request, body, via string }{
+		{"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "1.1 fapws", "Via: 1.1 inner\r\nVia: 1.1 fapws\r\n"},
+		{"GET /old HTTP/1.0\r\nVia: 1.1 outer\r\n\r\n", "1.1 outer|1.0 fapws", "Via: 1.1 inner\r\nVia: 1.0 fapws\r\n"},
+	} {
+		head, body, _ := strings.Cut(talk(t, address, test.request), "\r\n\r\n")
+		if body != test.body || !strings.Contains(head+"\r\n", test.via) {
+			t.Errorf("%q: %q, %q", test.request, head, body)
+		}
+	}
+}
+
+// Responses of 1xx reach clients of HTTP/1.1 before the answer, in the order of the requests.
+func TestInterim(t *testing.T) {
+	const hint = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nConnection: x\r\n\r\n"
+	release := make(chan struct{})
+	url, _ := upstream(t, func(r *http.Request) []string {
+		if r.URL.Path == "/slow" {
+			<-release
+		}
+		return []string{"HTTP/1.1 100 Continue\r\n\r\n" + hint, "HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}
+	})
+	address, _ := front(t, "/", proxy.Options{Target: url})
+	_, r := client(t, address, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	close(release)
+	for range 2 {
+		status(t, r, 103)
+		status(t, r, 102)
+		reads(t, status(t, r, 200).Body, "ok")
+	}
+	if got := talk(t, address, "GET / HTTP/1.0\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Contains(got, "103") {
+		t.Errorf("HTTP/1.0: %q", got)
+	}
+}
+
+// No spelling of a path makes the upstream leave the directory that stands for the mount.
+func TestClimbing(t *testing.T) {
+	url, _ := upstream(t, func(r *http.Request) []string {
+		return []string{fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.RequestURI), r.RequestURI)}
+	})
+	for _, o := range []struct{ prefix, target string }{{"/base/", url + "/in/"}, {"/base", url + "/in"}, {"/base/", url}, {"/", url}} {
+		address, _ := front(t, o.prefix, proxy.Options{Target: o.target})
+		for _, path := range []string{
+			"..", "../secret", "%2e%2e/secret", ".%2E/secret", "..%2fsecret", "x/../../secret", "x/..%2f..%2fsecret", "..%5csecret", "x%5C..%5C..%5Csecret",
+			"..;/secret", "..;x=y/secret", "..%3b/secret", "..%3fx", "..%23x", "%252e%252e/secret", "..%252fsecret", "%252e%252e%255csecret",
+		} {
+			response, body := get(t, address, "GET /base/"+path)
+			if body := strings.ToLower(body); response.StatusCode == 200 && (strings.Contains(body, "..") || strings.Contains(body, "%2e") || strings.Contains(body, "%252e")) {
+				t.Errorf("%s to %s: /base/%s reached the upstream as %s", o.prefix, o.target, path, body)
+			} else if response.StatusCode != 200 && response.StatusCode != 400 && response.StatusCode != 404 {
+				t.Errorf("%s to %s: /base/%s: %s", o.prefix, o.target, path, response.Status)
+			}
+		}
+		for _, path := range []string{"a..b", "..a/b", "a/b..", "...", ".../x", "a%2fb", "@scope%2fname", "x;v=1.2", "%25", "a%20b", ".well-known/x"} {
+			if response, body := get(t, address, "GET /base/"+path); response.StatusCode != 200 {
+				t.Errorf("%s to %s: /base/%s: %s %s", o.prefix, o.target, path, response.Status, body)
+			}
+		}
+	}
+}
+
+// Over TLS, connections are kept as well, whatever TLS itself has sent meanwhile, and none with bytes left over,
+// which may be in the buffers of TLS already.
+func TestSecureReuse(t *testing.T) {
+	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		cert, _ := certificate(t, "localhost", time.Now().Add(time.Hour))
+		ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var connections atomic.Int64
+		serveOn(t, ln, func(c net.Conn) {
+			connections.Add(1)
+			for in := bufio.NewReader(c); ; {
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(r.URL.Path), r.URL.Path)
+				switch r.Method {
+				case "OPTIONS": // in the same record
+					answer += poison
+				}
+				io.WriteString(c, answer)
+			}
+		})
+		address, _ := front(t, "/", proxy.Options{Target: "https://" + ln.Addr().String(), NoVerify: true})
+		for i := range 10 {
+			path := fmt.Sprintf("/%d", i)
+			if _, body := get(t, address, "GET "+path); body != path {
+				t.Errorf("%s: %q", path, body)
+			}
+		}
+		if n := connections.Load(); n != 1 {
+			t.Errorf("TLS version %x: %d connections, want 1", version, n)
+		}
+		for i := range 10 {
+			path := fmt.Sprintf("/%d", i)
+			for _, method := range []string{"OPTIONS", "GET"} {
+				if _, body := get(t, address, method+" "+path); body != path {
+					t.Errorf("%s %s: %q", method, path, body)
+				}
+			}
+		}
+		if n := connections.Load(); n != 11 {
+			t.Errorf("TLS version %x: %d connections, want 11", version, n)
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package ssi
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/runtime"
+	"fapws/runtime/backend"
+	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
+	"fapws/runtime/source/cgi"
+	"fapws/runtime/source/static"
+)
+
+// differences are the pages of which we make something else than Apache 2.4,
+// and why.
+var differences = map[string]string{
+	"captures.shtml":      "with the expressions of 2.4, Apache has $0 but forgets how many groups there were, so that $1 is undefined",
+	"dynamicinfo.shtml":   "Apache's SCRIPT_NAME of an included program has PATH_INFO in it, against RFC 3875",
+	"dynamicstatus.shtml": "Apache writes what a program sends with a status of 302 or 404; we take it for the error that it is, and onerror sees it",
+	"entities.shtml":      "Apache decodes entities to ISO 8859-1 and leaves out other characters; our pages are UTF-8",
+	"hiddenerror.shtml":   "after a value without a name in text that is not shown, Apache carries out no further element",
+	"nestedfile.shtml":    "Apache takes paths in a page included by file from another folder as relative to the top",
+}
+
+// badConditions are the pages with conditions that cannot be evaluated. Since
+// 2.4.68 Apache shows nothing of such a condition, as we do ("Don't print any of
+// if/elsif/else content when a conditional evaluation returns an error"). Before,
+// it went on as if there were no condition.
+var badConditions = []string{"expr2.shtml", "expr3.shtml", "expr4.shtml", "iferror.shtml", "legacy.shtml"}
+
+// behindError is what follows the last message of an error on a line.
+var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
+
+// showsBadConditions tells whether apache2 is older than 2.4.68.
+func showsBadConditions(t *testing.T) bool {
+	text, err := exec.Command("apache2", "-v").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var patch int
+	_, version, _ := strings.Cut(string(text), "Apache/")
+	if _, err := fmt.Sscanf(version, "2.4.%d", &patch); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return patch < 68
+}
+
+// TestLikeApache: mod_include makes the same of the pages in testdata/site.
+func TestLikeApache(t *testing.T) {
+	if _, err := exec.LookPath("apache2"); err != nil {
+		t.Fatal("apache2 is missing; ./build.sh test installs it")
+	}
+	root := copySite(t)
+	address := backendtest.Unused(t)
+	host, _, _ := net.SplitHostPort(address)
+	apache, ours := startApache(t, root, address), startOurs(t, root, host)
+	var pages []string
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".shtml") {
+			pages = append(pages, strings.TrimPrefix(path, root))
+		}
+		return err
+	})
+	if err != nil || len(pages) < 40 {
+		t.Fatal(len(pages), err)
+	}
+	before68 := showsBadConditions(t)
+	for _, page := range pages {
+		name := strings.TrimPrefix(page, "/")
+		t.Run(name, func(t *testing.T) {
+			theirs, ours := ask(t, apache+page+"?q=1&r=a%20b"), ask(t, ours+page+"?q=1&r=a%20b")
+			if before68 && slices.Contains(badConditions, name) {
+				theirs, ours = behindError.ReplaceAllString(theirs, "$1"), behindError.ReplaceAllString(ours, "$1")
+			}
+			comparePage(t, page, theirs, ours)
+		})
+	}
+	for page := range differences {
+		if !slices.Contains(pages, "/"+page) {
+			t.Errorf("there is no page %s", page)
+		}
+	}
+}
+
+func comparePage(t *testing.T, page, theirs, ours string) {
+	theirs, ours = common(theirs), common(ours)
+	why := differences[strings.TrimPrefix(page, "/")]
+	switch {
+	case why == "" && theirs != ours:
+		t.Errorf("Apache:\n%s\nfapws:\n%s", theirs, ours)
+	case why != "" && theirs == ours:
+		t.Errorf("it is no more that %s:\n%s", why, ours)
+	}
+}
+
+// own are lines of printenv that only one of the servers has, or that tell
+// their ports and the time.
+var own = regexp.MustCompile(`(?m)^(PATH|SERVER_SIGNATURE|SERVER_SOFTWARE|SERVER_ADMIN|CONTEXT_\w+|HTTP_HOST|\w+_PORT|DATE_\w+)=.*\n`)
+
+func common(page string) string { return own.ReplaceAllString(page, "") }
+
+// ask returns what a server has for a URL, with fields that pages show.
+func ask(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"User-Agent": "test", "X-Mark": "mark", "Proxy": "evil", "Authorization": "Basic secret"} {
+		req.Header.Set(name, value)
+	}
+	req.Header["X-List"] = []string{"one", "two"}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != 200 {
+		t.Fatalf("%s: %s %v", url, r.Status, err)
+	}
+	return string(body)
+}
+
+// copySite makes a copy of testdata/site that other users may read, with fixed
+// times and files of some sizes.
+func copySite(t *testing.T) string {
+	base, err := os.MkdirTemp("", "ssi-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(base) })
+	root := filepath.Join(base, "site")
+	if err := os.CopyFS(root, os.DirFS("testdata/site")); err != nil {
+		t.Fatal(err)
+	}
+	for name, size := range map[string]int64{"big.txt": 1234567, "kilo.txt": 1000, "mega.txt": 9_900_000} {
+		if err := os.WriteFile(filepath.Join(root, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(filepath.Join(root, name), size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := time.Date(2024, 1, 7, 5, 4, 9, 0, time.UTC)
+	err = filepath.WalkDir(base, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		mode := os.FileMode(0o644)
+		if d.IsDir() || strings.HasSuffix(path, ".cgi") {
+			mode = 0o755
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			return err
+		}
+		return os.Chtimes(path, at, at)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Date(2023, 12, 31, 23, 59, 58, 0, time.UTC)
+	if err := os.Chtimes(filepath.Join(root, "sub/modified.shtml"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// startApache serves root with Debian's apache2 at address and returns its URL.
+func startApache(t *testing.T, root, address string) string {
+	home := t.TempDir()
+	var b strings.Builder
+	for _, module := range []string{"mpm_prefork", "authz_core", "mime", "include", "cgi"} {
+		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)
+	}
+	fmt.Fprintf(&b, `
+ServerRoot %[1]s
+PidFile %[1]s/pid
+ErrorLog %[1]s/error.log
+Listen %[2]s
+ServerName localhost
+StartServers 1
+DocumentRoot %[3]s
+TypesConfig %[1]s/types
+AddType text/html .shtml
+AddOutputFilter INCLUDES .shtml
+AddHandler cgi-script .cgi
+<Directory %[3]s>
+	Options +Includes +ExecCGI
+	Require all granted
+</Directory>
+<Files "legacy*">
+	SSILegacyExprParser on
+</Files>
+`, home, address, root)
+	if os.Geteuid() == 0 {
+		b.WriteString("User nobody\nGroup nogroup\n")
+	}
+	if err := os.WriteFile(filepath.Join(home, "types"), []byte("text/plain txt\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(home, "apache.conf")
+	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("apache2", "-f", file, "-D", "FOREGROUND")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends by ending its group
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		if t.Failed() {
+			text, _ := os.ReadFile(filepath.Join(home, "error.log"))
+			t.Logf("%s", text)
+		}
+	})
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+			return "http://" + address
+		}
+		if time.Now().After(end) {
+			t.Fatal("apache2 does not listen")
+		}
+	}
+}
+
+// startOurs serves root at a port of host and returns the URL.
+func startOurs(t *testing.T, root, host string) string {
+	plain, err := static.New(static.Options{Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := func(_, line string) { t.Log(line) }
+	pages := func(legacy bool) *Pages {
+		p, err := New(Options{Files: plain, Root: root, AllowExec: true, LegacyExpressions: legacy, Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	modern, legacy := pages(false), pages(true)
+	programs, err := cgi.New(cgi.Options{ScriptOptions: cgi.ScriptOptions{Root: root, Match: []string{"*.cgi"}}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := backend.New(100, func(line string) { t.Log(line) })
+	pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) {
+		switch {
+		case strings.HasPrefix(r.Path, "/legacy"):
+			legacy.Respond(w, r)
+		case modern.IsPage(r.Path):
+			modern.Respond(w, r)
+		case strings.Contains(r.Path, ".cgi"):
+			programs.Respond(w, r)
+		default:
+			f, info, err := plain.OpenPath(r.Path)
+			if err != nil {
+				w.Refuse(404, "")
+				return
+			}
+			w.Start(exchange.Head{Status: 200, Length: info.Size()})
+			w.File(f, 0, info.Size())
+		}
+	}))
+	server, err := runtime.New(runtime.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := listen.Open(host+":0", listen.DefaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := []runtime.Mount{{Prefix: "/", Handler: pool}}
+	if err := server.Serve([]*listen.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	return "http://" + listener.Addr().String()
+}

@@ -1,0 +1,129 @@
+package ssi
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fapws/runtime/source/static"
+)
+
+// FuzzParse: any bytes are a page, and the text of it stays what it was.
+func FuzzParse(f *testing.F) {
+	for _, page := range []string{
+		"a<!--#echo var=\"x\" -->b", "<!--#if expr=\"v('a') =~ /(.)/ && !($1 == 'x')\" --><!--#elif expr='-n %{HTTP_HOST}' --><!--#endif-->",
+		"<!--#set var=a value=`b` --><!--# -->", "<!--#b \"x", "<!--#if expr=\"$a = /b/ || (c)\" -->", "<!--",
+	} {
+		f.Add(page, false)
+		f.Add(page, true)
+	}
+	f.Fuzz(func(t *testing.T, page string, legacy bool) {
+		d := parse(page, legacy)
+		rest, elements := page, 0
+		for i, n := range d.nodes {
+			if n.element != nil {
+				if n.element.line < 1 || n.element.line > 1+strings.Count(page, "\n") {
+					t.Fatalf("line %d", n.element.line)
+				}
+				if elements++; elements > strings.Count(page, startTag) {
+					t.Fatal("more elements than there are")
+				}
+				continue
+			}
+			if strings.Contains(n.text, startTag) {
+				t.Fatalf("text with an element: %q", n.text)
+			}
+			at := strings.Index(rest, n.text)
+			if at < 0 || i == 0 && at > 0 {
+				t.Fatalf("text that is not in the page: %q", n.text)
+			}
+			rest = rest[at+len(n.text):]
+		}
+	})
+}
+
+// FuzzExpression: any expression is either an error or can be asked.
+func FuzzExpression(f *testing.F) {
+	for _, source := range []string{
+		"v('a') == 'b' && -n reqenv('c')", "%{HTTP_HOST} =~ m#(a)(b)#i || '$1' in {'a', \"b%{tolower:C}\"}",
+		"! ( true or false ) and 1 -lt 2 . '3'", "'1.2.3.4' -ipmatch '1.2.3.0/24'", "'abc' -strmatch 'a*[b-d]?'",
+		"$a = /(.*)b/ && !(c < ${d}) || 'e f' != g", "-A /x", "sha1(md5(base64('a'))) eq unescape('%2f')", `'\101\n\'' == "$0"`,
+	} {
+		f.Add(source, "value")
+	}
+	f.Fuzz(func(t *testing.T, source, value string) {
+		for _, legacy := range []bool{false, true} {
+			e := &element{args: []argument{{name: "expr", value: source, hasValue: true}}}
+			e.compile(legacy)
+			if (e.expr.holds == nil) == (e.expr.bad == "") {
+				t.Fatalf("%+v", e.expr)
+			}
+			if e.expr.holds != nil {
+				p := testPage()
+				p.vars.put("a", value)
+				e.expr.holds(p)
+			}
+		}
+	})
+}
+
+// FuzzSubstitute: variables are replaced in bounded space.
+func FuzzSubstitute(f *testing.F) {
+	f.Add("a$b${c}\\$d$", "value")
+	f.Fuzz(func(t *testing.T, s, value string) {
+		p := testPage()
+		p.vars.put("b", value)
+		if got := p.substitute(s); len(got) > len(s)*(1+len(value))+maxVariables {
+			t.Fatal(len(got))
+		}
+		for _, f := range decoders {
+			f(s)
+		}
+		for _, f := range encoders {
+			f(s)
+		}
+		if len(s) < 100 {
+			formatTime(s, p.f.modified)
+		}
+	})
+}
+
+// FuzzPage: any page can be carried out, with any query.
+func FuzzPage(f *testing.F) {
+	names, err := filepath.Glob("testdata/site/*.shtml")
+	if err != nil || len(names) == 0 {
+		f.Fatal(err)
+	}
+	for _, name := range names {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(page), "a=b&c", false)
+	}
+	files, err := static.New(static.Options{Root: "testdata/site"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text, query string, legacy bool) {
+		p := testPage()
+		p.s.opt.Files, p.s.opt.Depth = files, 10
+		p.printing, p.found = true, true
+		p.left.Store(bufferSize - 1000) // nothing is sent, as there is nobody
+		p.vars.putQuery(query)
+		for _, n := range parse(text, legacy).nodes {
+			if p.stopped {
+				break
+			}
+			if p.element = n.element; n.element != nil {
+				p.carryOut(n.element)
+			} else if p.printing {
+				p.write(n.text)
+			}
+		}
+		if len(p.buf) > bufferSize+len(p.errmsg) {
+			t.Fatal(len(p.buf))
+		}
+	})
+}

@@ -1,0 +1,165 @@
+package ssi
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime"
+	"fapws/runtime/backend"
+	"fapws/runtime/exchange"
+	"fapws/runtime/listen"
+	"fapws/runtime/source/static"
+)
+
+// site is a server with pages, plain files and some dynamic ones.
+type site struct {
+	t    *testing.T
+	root string
+	url  string
+
+	mu  sync.Mutex
+	log []string
+}
+
+// newSite serves files by their names: pages below /p/, plain ones below /p/f/,
+// and dynamic ones (see answer) below /dynamic/.
+func newSite(t *testing.T, o Options, files map[string]string) *site {
+	t.Helper()
+	s := &site{t: t, root: t.TempDir()}
+	for name, text := range files {
+		s.write(name, text)
+	}
+	plain, err := static.New(static.Options{Root: s.root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Files, o.Root, o.Prefix = plain, s.root, "/p"
+	o.Log = func(_, line string) { s.add(line) }
+	pages, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(s.root, "f"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	below, err := static.New(static.Options{Root: filepath.Join(s.root, "f")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := backend.New(100, s.add)
+	parsed := pool.Add(pages)
+	dynamic := pool.Add(backend.Func(answer))
+	server, err := runtime.New(runtime.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := []runtime.Mount{
+		{Prefix: "/p/f/", Static: below},
+		{Prefix: "/p/", Handler: pool, Index: parsed},
+		{Prefix: "/dynamic/", Handler: pool, Index: dynamic},
+	}
+	if err := server.Serve([]*listen.Listener{listener}, []runtime.Site{{Table: table}}, pool); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	s.url = "http://" + listener.Addr().String()
+	return s
+}
+
+// answer is an application: /dynamic/status/404, /dynamic/echo?text,
+// /dynamic/cookie, /dynamic/slow, /dynamic/big.
+func answer(w *backend.Response, r *backend.Request) {
+	text := func(status int, body string) {
+		w.Start(exchange.Head{Status: status, Fields: []byte("Content-Type: text/plain\r\nSet-Cookie: a=b\r\n"), Length: -1})
+		io.WriteString(w, body)
+	}
+	switch r.Path {
+	case "/dynamic/echo":
+		text(200, r.Method()+" "+r.Query()+" "+r.Field("X-Mark"))
+	case "/dynamic/status/404":
+		text(404, "not here")
+	case "/dynamic/status/302":
+		text(302, "elsewhere")
+	case "/dynamic/slow":
+		select {
+		case <-r.Context.Done():
+		case <-time.After(patience):
+		}
+		text(200, "slow")
+	case "/dynamic/big":
+		text(200, strings.Repeat("0123456789abcdef", 1<<16))
+	default:
+		w.Refuse(404, "")
+	}
+}
+
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = 2 * time.Minute
+
+func (s *site) write(name, text string) {
+	s.t.Helper()
+	path := filepath.Join(s.root, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(path, old, old); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) add(line string) {
+	s.mu.Lock()
+	s.log = append(s.log, line)
+	s.mu.Unlock()
+}
+
+func (s *site) logged() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.log, "\n")
+}
+
+// get returns the body of a page that has to be there.
+func (s *site) get(target string) string {
+	s.t.Helper()
+	r, body := s.do("GET", target)
+	if r.StatusCode != 200 {
+		s.t.Fatalf("%s: %s %s", target, r.Status, body)
+	}
+	return body
+}
+
+func (s *site) do(method, target string) (*http.Response, string) {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.url+target, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("X-Mark", "mark")
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r, string(body)
+}
+
+const errorMessage = "[an error occurred while processing this directive]"

@@ -1,0 +1,194 @@
+package static
+
+import (
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+	"syscall"
+
+	"fapws/runtime/filter/compress"
+)
+
+// sighting is a file and its variants as they were seen on disk.
+type sighting struct {
+	name   string // of the original, below the root
+	has    [codings]bool
+	stamps [codings]stamp
+}
+
+// errDirectory says that a path names a directory and has to be asked for
+// with a slash at its end.
+var errDirectory = errors.New("is a directory")
+
+// errListing says that a path names a directory without an index.
+var errListing = errors.New("is a directory without index")
+
+// look finds the file for a clean path, clean. It opens nothing: opening some
+// devices does things.
+func (f *Files) look(t *view, clean string) (s sighting, err error) {
+	slash := strings.HasSuffix(clean, "/")
+	name := strings.Trim(clean, "/")
+	if name == "" {
+		name = "."
+	}
+	info, err := t.stat(name)
+	if err != nil {
+		return s, err
+	}
+	switch {
+	case info.Mode().IsRegular() && !slash && f.isProgram(name):
+		return s, fs.ErrNotExist
+	case info.Mode().IsRegular() && !slash:
+		return f.lookAround(t, name, info), nil
+	case !info.IsDir():
+		return s, fs.ErrNotExist
+	case !slash && !f.opt.Fall && (f.opt.SPA == "" && len(f.opt.Index) > 0 || f.opt.SPA != "" && name == "."):
+		return s, errDirectory // whatever is in it
+	}
+	index, info, err := f.index(t, name)
+	switch {
+	case err == nil && slash && (f.isProgram(index) || fitsAny(f.opt.Routed, index)):
+		return s, program(path.Base(index))
+	case err == nil && slash:
+		return f.lookAround(t, index, info), nil
+	case errors.Is(err, fs.ErrNotExist) && !f.opt.Listing || err != nil && !errors.Is(err, fs.ErrNotExist):
+		return s, err
+	case !slash:
+		return s, errDirectory
+	}
+	return s, errListing
+}
+
+// isProgram says whether Options.Programs has the name.
+func (f *Files) isProgram(name string) bool { return fitsAny(f.opt.Programs, name) }
+
+// fitsAny says whether the last segment of a name fits one of the patterns.
+func fitsAny(patterns []string, name string) bool {
+	for _, pattern := range patterns {
+		if ok, _ := path.Match(pattern, path.Base(name)); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// program is the error that the index of a folder, of this name, is a program, or
+// has rules of its own.
+type program string
+
+func (p program) Error() string { return string(p) + " is asked for by its name" }
+
+// Is makes it one more way for a file not to exist.
+func (p program) Is(target error) bool { return target == fs.ErrNotExist }
+
+// index returns the first index of a directory that there is.
+func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err error) {
+	for _, name := range f.opt.Index {
+		if dir != "." {
+			name = dir + "/" + name
+		}
+		info, err := t.stat(name)
+		if err == nil && info.Mode().IsRegular() {
+			return name, info, nil
+		}
+		if err != nil && statusOf(err) != 404 {
+			return "", nil, err
+		}
+	}
+	return "", nil, fs.ErrNotExist
+}
+
+// lookAround looks for variants beside a file.
+func (f *Files) lookAround(t *view, name string, info fs.FileInfo) sighting {
+	s := sighting{name: name}
+	s.has[identity], s.stamps[identity] = true, stampOf(info)
+	for c := gzipped; c < codings; c++ {
+		info, err := t.stat(name + suffixes[c])
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if s.stamps[c] = stampOf(info); s.stamps[c].notBefore(&s.stamps[identity]) {
+			s.has[c] = true
+		}
+	}
+	return s
+}
+
+// matches tells whether variants are what was seen, besides those made here.
+func (s *sighting) matches(v *variants) bool {
+	for c, r := range v {
+		if r != nil && r.made {
+			r = nil
+		}
+		if s.has[c] != (r != nil) || r != nil && (r.stamp != s.stamps[c] || r.name != s.name+suffixes[c]) {
+			return false
+		}
+	}
+	return true
+}
+
+// describe makes the representations of what was seen.
+func (f *Files) describe(s *sighting, now int64) (v variants) {
+	d := description{name: s.name, mediaType: f.types.of(s.name), control: f.cacheControl(s.name), extra: f.extra}
+	made := f.made(&d, s.stamps[identity].size)
+	for c := gzipped; c < codings; c++ {
+		d.varies = d.varies || s.has[c] || made[c]
+	}
+	for c := range codings {
+		of, state := d, s.stamps[c]
+		of.coding = c
+		switch {
+		case s.has[c]:
+			of.name += suffixes[c]
+		case made[c]:
+			of.made, state = true, s.stamps[identity]
+		default:
+			continue
+		}
+		v[c] = newRepresentation(of, state, now)
+	}
+	return v
+}
+
+// made says in which codings something may be compressed here.
+func (f *Files) made(d *description, size int64) (none compress.Set) {
+	if f.opt.Compress && f.opt.CacheBytes > 0 && compress.Worth(d.mediaType, size) {
+		return compress.Made
+	}
+	return none
+}
+
+// statusOf turns an error of the file system into a status. That a path leads
+// outside the root (os.Root has no public error for it) is for the client as
+// if there was nothing.
+func statusOf(err error) int {
+	reason := unwrap(err)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return 403
+	case errors.Is(err, fs.ErrNotExist), reason == 0:
+		return 404
+	}
+	switch reason {
+	case syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP, syscall.EINVAL, syscall.EXDEV:
+		return 404
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EAGAIN:
+		return 503
+	}
+	return 500
+}
+
+// unwrap returns the kernel's reason for an error, or 0.
+func unwrap(err error) (reason syscall.Errno) {
+	errors.As(err, &reason)
+	return reason
+}
+
+// reason is what the kernel says of a file, without the name of the call.
+func reason(err error) error {
+	if reason := unwrap(err); reason != 0 {
+		return reason
+	}
+	return err
+}

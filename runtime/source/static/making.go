@@ -1,0 +1,77 @@
+package static
+
+import (
+	"io"
+	"sync"
+
+	"fapws/runtime/filter/compress"
+)
+
+// makings are the compressions under way: those who want the same one wait for
+// it.
+type makings struct {
+	mu      sync.Mutex
+	running map[*representation]*making
+}
+
+type making struct {
+	done   chan struct{}
+	result *representation // nil: it is not to be had
+}
+
+// make compresses the original for a representation that is not made yet, and
+// keeps it in the cache. nil: the original is to be sent instead.
+func (f *Files) make(t *view, key []byte, v *variants, r *representation) *representation {
+	f.makings.mu.Lock()
+	if m := f.makings.running[r]; m != nil {
+		f.makings.mu.Unlock()
+		<-m.done
+		return m.result
+	}
+	m := &making{done: make(chan struct{})}
+	if f.makings.running == nil {
+		f.makings.running = map[*representation]*making{}
+	}
+	f.makings.running[r] = m
+	f.makings.mu.Unlock()
+	defer func() {
+		f.makings.mu.Lock()
+		delete(f.makings.running, r)
+		f.makings.mu.Unlock()
+		close(m.done)
+	}()
+	body, settled := f.original(t, v[identity])
+	if body == nil {
+		return nil
+	}
+	packed, ok := compress.Compress(r.coding, body)
+	if ok && len(packed) <= f.opt.CacheBytes/4 {
+		m.result = r.withBody(packed)
+	}
+	if settled {
+		f.cache.load(key, r, m.result)
+	}
+	return m.result
+}
+
+// original reads the whole of the original. It returns nil if that is not what
+// it was any more, and otherwise whether it may be kept.
+func (f *Files) original(t *view, r *representation) (body []byte, settled bool) {
+	if r.body != nil {
+		return r.body, true
+	}
+	file, err := t.open(r.name)
+	if err != nil {
+		return nil, false
+	}
+	defer file.Close()
+	before := f.wall()
+	body = make([]byte, r.stamp.size)
+	if _, err := io.ReadFull(file, body); err != nil {
+		return nil, false
+	}
+	if info, err := file.Stat(); err != nil || stampOf(info) != r.stamp {
+		return nil, false
+	}
+	return body, r.stamp.settled(before)
+}
