@@ -60,16 +60,28 @@ func (l *loop) close(c *conn, why string) {
 	if l.debug >= 2 {
 		l.tracef("%s is closed: %s", c, why)
 	}
-	if c.reset {
-		resetOnClose(c.fd)
-	}
 	l.shut(c)
 }
 
-// shut ends c and closes its descriptor.
+// shut ends c. Its descriptor is closed when its transfer has ended.
 func (l *loop) shut(c *conn) {
-	l.writeBeside(c)
 	l.end(c)
+	if c.transfer == nil || c.transfer.opening() {
+		l.closeSocket(c)
+	} else {
+		l.schedule(c)
+	}
+}
+
+// closeSocket closes the descriptor of c, unless it was closed before.
+func (l *loop) closeSocket(c *conn) {
+	if !c.watch.Watched() {
+		return
+	}
+	if c.reset {
+		resetOnClose(c.fd)
+	}
+	l.wheel.remove(c)
 	c.watch.Remove()
 	descriptors.Release(c.fd)
 	unix.Close(c.fd)
@@ -247,11 +259,11 @@ func (l *loop) retire(idle time.Duration) {
 
 // closeAll closes what drain left.
 func (l *loop) closeAll() {
-	for t := range l.transfers {
-		t.abort()
-	}
 	for _, c := range l.wheel.all() {
 		l.close(c, "the server has shut down")
+		if c.transfer != nil {
+			l.abortTransfer(c.transfer)
+		}
 	}
 	l.channels.closeAll()
 }

@@ -7,7 +7,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/netio"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 
@@ -142,8 +141,8 @@ func (l *loop) sendOpen(x *Exchange, res *static.Response) {
 	*j = fileJob{}
 }
 
-// sendJob sends the response of j, whose file, if there is one, is open. What is in memory goes from here, as far as the
-// socket takes it at once; the rest, and a file that may have to be read from a disk, is a transfer's, with a copy of j.
+// sendJob sends the response of j, whose file, if there is one, is open: what is in memory at once, as far as the
+// socket takes it; the rest is a transfer's, with a copy of j.
 // It reports whether everything was sent, or the connection is closed.
 func (l *loop) sendJob(x *Exchange, j *fileJob) bool {
 	c := x.conn
@@ -153,17 +152,15 @@ func (l *loop) sendJob(x *Exchange, j *fileJob) bool {
 	l.out.conn, l.out.buf = nil, buf[:0]
 	l.items = j.items(append(l.items[:0], item{data: buf}))
 	defer clear(l.items)
-	left, err := l.items, error(nil)
-	if j.res.Warm || j.res.Fd() < 0 {
-		left, err = l.sendItems(c, left)
-	}
+	_, next, err := l.writeItems(c.fd, l.items, cachedMost)
+	left := l.items[next:]
 	switch {
 	case err == nil && len(left) == 0:
 		x.status, x.sent, x.keepAlive = j.resp.Status, j.sent, j.resp.KeepAlive
 		l.complete(x, false)
 		l.done(x)
 		l.settle(c)
-	case err != nil:
+	case err != nil && err != unix.EAGAIN && err != errCold:
 		if err == errShortFile {
 			l.logClient(c, x.rules, LevelWarning, "a response broke off: %v", err)
 		}
@@ -173,38 +170,11 @@ func (l *loop) sendJob(x *Exchange, j *fileJob) bool {
 		x.file = new(fileJob)
 		*x.file = *j
 		left[0].data = bytes.Clone(left[0].data) // it may be in l.out.buf
-		l.launch(c, &transfer{job: x.file, items: slices.Clone(left)})
+		l.launch(c, err == unix.EAGAIN, &transfer{job: x.file, items: slices.Clone(left)})
 		return false
 	}
 	j.res.Close()
 	return true
-}
-
-// sendItems writes items as far as the socket takes them at once, and returns
-// those that are left.
-func (l *loop) sendItems(c *conn, items []item) (left []item, err error) {
-	for len(items) > 0 {
-		it := &items[0]
-		var n int
-		if len(it.data) > 0 {
-			n, err = netio.Send(c.fd, it.data, it.flags())
-			it.data = it.data[n:]
-		} else if it.count > 0 {
-			n, err = sendWarm(c.fd, it.file, &it.offset, it.count)
-			if it.count -= int64(n); n == 0 && err == nil {
-				err = errShortFile
-			}
-		}
-		if err == unix.EAGAIN {
-			return items, nil
-		} else if err != nil {
-			return items, err
-		}
-		if len(it.data) == 0 && it.count == 0 {
-			items = items[1:]
-		}
-	}
-	return nil, nil
 }
 
 // openFile opens the file of x, whose turn it is, beside the loop: that may have to wait for a disk.
@@ -212,20 +182,20 @@ func (l *loop) openFile(x *Exchange) {
 	t := &transfer{job: x.file}
 	l.attachTransfer(x.conn, t)
 	go func() {
-		err := t.openJob()
+		err := l.openJob(t.job)
 		l.post(func() { l.opened(t, err) })
 	}()
 }
 
 // openJob runs beside the loop.
-func (t *transfer) openJob() (err error) {
+func (l *loop) openJob(j *fileJob) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			t.l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
+			l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
 			err = errBug
 		}
 	}()
-	t.job.open(t.l.s)
+	j.open(l.s)
 	return nil
 }
 
@@ -240,9 +210,7 @@ func (l *loop) opened(t *transfer, err error) {
 		}
 		return
 	}
-	t.err = err
-	t.release()
-	l.transferEnded(t)
+	l.endTransfer(t, err)
 }
 
 // open opens the file, or finds that there is none. It may wait for the disk.
@@ -267,10 +235,6 @@ func (j *fileJob) open(s *Server) {
 		j.resp.Fields = j.from.with(j.resp.Fields)
 		j.resp.HasDate, j.resp.HasServer = j.from.hasDate, j.from.hasServer
 	}
-	if n := len(j.res.Segments); n > 0 && j.res.Fd() >= 0 {
-		s := &j.res.Segments[n-1]
-		j.res.Warm = s.Data == nil && s.Count <= cachedMost && cached(j.res.Fd(), s.Offset+s.Count-1)
-	}
 }
 
 // items appends what is to be sent of the response's body to the item with its
@@ -290,7 +254,11 @@ func (j *fileJob) items(items []item) []item {
 			items = append(items, item{data: s.Data})
 		} else {
 			j.sent += s.Count
-			items = append(items, item{file: j.res.Fd(), offset: s.Offset, count: s.Count})
+			it := item{file: j.res.Fd(), offset: s.Offset, count: s.Count}
+			if j.res.Warm {
+				it.warm = alwaysWarm
+			}
+			items = append(items, it)
 		}
 	}
 	for i := range items[:len(items)-1] {

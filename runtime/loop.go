@@ -59,15 +59,15 @@ type loop struct {
 	exchanges exchangeTable // all exchanges
 	unsent    unsent        // bytes of answers that wait for clients
 	served    int64         // requests there have been
-	transfers map[*transfer]struct{}
 	buffers   [][]byte      // spare input buffers
 	bulk      []byte        // scratch of readOn, made by the first who needs it
 	part      exchange.Part // the part being delivered
 
-	fileJob   fileJob // scratch of sendOpen
-	items     []item  // and of it too
-	submitted bool    // Flush is due
-	taken     int     // requests submitted since the last Flush
+	fileJob   fileJob                           // scratch of sendOpen
+	items     []item                            // and of it too
+	cached    func(file int, offset int64) bool // cached, except in tests
+	submitted bool                              // Flush is due
+	taken     int                               // requests submitted since the last Flush
 	channels  *channels
 	groups    *groups
 	store     *cache.Store            // of answers; nil: none are kept
@@ -94,17 +94,17 @@ type loop struct {
 
 func newLoop(s *Server) *loop {
 	l := &loop{
-		s:         s,
-		cfg:       &s.cfg,
-		transfers: make(map[*transfer]struct{}),
-		waited:    make(map[*cacheFill]struct{}),
-		idle:      make(chan struct{}, 1),
-		emptied:   make(chan struct{}, 1),
-		buffers:   make([][]byte, 0, 64),
-		drained:   make(chan struct{}),
-		ended:     make(chan struct{}),
-		start:     time.Now(),
-		paced:     listen.Paces(),
+		s:       s,
+		cfg:     &s.cfg,
+		cached:  cached,
+		waited:  make(map[*cacheFill]struct{}),
+		idle:    make(chan struct{}, 1),
+		emptied: make(chan struct{}, 1),
+		buffers: make([][]byte, 0, 64),
+		drained: make(chan struct{}),
+		ended:   make(chan struct{}),
+		start:   time.Now(),
+		paced:   listen.Paces(),
 	}
 	l.accepting.balance.moment = leaveFor
 	l.unsent.clients = make(map[string]*backlog)

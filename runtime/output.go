@@ -55,7 +55,7 @@ func (l *loop) sendLarge(c *conn, p *exchange.Part, body []byte, count int64, ta
 	l.out.conn, l.out.buf = nil, buf[:0]
 	if count > 0 {
 		kept := *p
-		l.startTransfer(c,
+		l.startTransfer(c, false,
 			item{data: append([]byte(nil), buf...), more: true},
 			item{data: body, more: true},
 			item{file: p.File, offset: p.Offset, count: count, more: len(tail) > 0},
@@ -101,7 +101,7 @@ func (l *loop) write(c *conn, first, body, tail []byte, p *exchange.Part) {
 			kept := *p
 			items[2].part, items[2].handler = &kept, l.exchanges.all[p.Ticket].handler
 		}
-		l.startTransfer(c, items[:]...)
+		l.startTransfer(c, true, items[:]...)
 		return
 	}
 	if p != nil {

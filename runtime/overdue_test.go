@@ -268,7 +268,7 @@ func TestOverdueSparesSlowClients(t *testing.T) {
 	c.SetReadBuffer(64 << 10)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	eventually(t, "the client is behind", func() (behind bool) {
-		s.do(func() { behind = len(s.loop.transfers) == 1 })
+		s.do(func() { behind = len(s.transfers()) == 1 })
 		return behind
 	})
 	s.lookLater()

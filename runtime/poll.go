@@ -34,7 +34,7 @@ func (c *conn) Ready(r eventloop.Readiness) {
 		c.l.passOn(c.first.tunnel, tunnel.Client, r)
 		return
 	}
-	if t := c.transfer; t != nil && t.onLoop && (t.again || r&eventloop.Writable != 0) {
+	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
 		c.l.writeOn(t)
 	}
 	if r != eventloop.Writable && c.state != stateClosed {

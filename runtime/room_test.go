@@ -1,22 +1,34 @@
 package runtime
 
 import (
+	"bytes"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 )
 
-// onLoop returns the connections whose transfers the loop writes.
-func (s *testServer) onLoop() (list []*conn) {
+// waiting returns the connections with transfers that wait for room.
+func (s *testServer) waiting() (list []*conn) {
 	s.do(func() {
 		for _, c := range s.loop.wheel.all() {
-			if c.transfer != nil && c.transfer.onLoop {
+			if c.transfer != nil && !c.transfer.lent && !c.transfer.again {
 				list = append(list, c)
 			}
 		}
 	})
+	return list
+}
+
+// transfers returns the connections with transfers. It must be called on the loop.
+func (s *testServer) transfers() (list []*conn) {
+	for _, c := range s.loop.wheel.all() {
+		if c.transfer != nil {
+			list = append(list, c)
+		}
+	}
 	return list
 }
 
@@ -35,7 +47,7 @@ func TestSlowClientsOfMemory(t *testing.T) {
 		for _, c := range clients {
 			io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		}
-		eventually(t, "all wait for room", func() bool { return len(s.onLoop()) == n })
+		eventually(t, "all wait for room", func() bool { return len(s.waiting()) == n })
 		if now := openFiles(t); now > before {
 			t.Errorf("%d descriptors for %d clients", now-before, n)
 		}
@@ -48,16 +60,102 @@ func TestSlowClientsOfMemory(t *testing.T) {
 	})
 }
 
-// A client that shuts down its side while it is sent an answer gets all of it.
+// Slow clients of files need no descriptors besides those of the files, and no goroutines.
+func TestSlowClientsOfFiles(t *testing.T) {
+	const n, size = 20, 8 << 20
+	body := pattern(size)
+	a := newApp(false, func(c *call) { c.reply(200, "not a file") })
+	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(body)})...)
+	s.talk(t, "GET /s/large HTTP/1.0\r\n\r\n") // then it stays open for a while
+	var clients []*net.TCPConn
+	for range n {
+		clients = append(clients, slowly(t, s))
+	}
+	eventually(t, "all are connected", func() bool { return s.loop.live.Load() == n })
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	for _, c := range clients {
+		io.WriteString(c, "GET /s/large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	}
+	eventually(t, "all wait for room", func() bool { return len(s.waiting()) == n })
+	if now := openFiles(t); now > files {
+		t.Errorf("%d descriptors for %d clients", now-files, n)
+	}
+	eventually(t, "no goroutines", func() bool { return runtime.NumGoroutine() <= goroutines })
+	for _, c := range clients {
+		all, err := io.ReadAll(c)
+		if _, got, _ := bytes.Cut(all, []byte("\r\n\r\n")); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	}
+}
+
+// The pieces of a file that is not in memory are written beside the loop, and arrive in order, also to clients that shut down
+// their side; those that leave leave nothing behind.
+func TestColdFiles(t *testing.T) {
+	body := pattern(8 << 20)
+	a := newApp(false, func(c *call) { c.reply(200, "small") })
+	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(body)})...)
+	asked := 0
+	s.do(func() {
+		s.loop.cached = func(int, int64) bool {
+			asked++
+			return asked%3 == 0 // some pieces are in memory
+		}
+	})
+	for _, end := range []string{"next", "half", "leave"} {
+		c := slowly(t, s)
+		io.WriteString(c, "GET /s/large HTTP/1.1\r\nHost: x\r\n\r\nGET /app HTTP/1.1\r\nHost: x\r\n\r\n")
+		switch end {
+		case "leave":
+			io.ReadFull(c, make([]byte, 1<<20))
+			c.SetLinger(0)
+			c.Close()
+			continue
+		case "half":
+			eventually(t, "it waits", func() bool { return len(s.waiting()) == 1 })
+			c.CloseWrite()
+		}
+		if got := readBody(t, c); !bytes.Equal(got, body) {
+			t.Errorf("%s: wrong bytes", end)
+		}
+		if end == "next" {
+			if got := readBody(t, c); string(got) != "small" {
+				t.Errorf("then %q", got)
+			}
+		}
+		c.Close()
+	}
+	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+	c := slowly(t, s)
+	io.WriteString(c, "GET /s/large HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.ReadFull(c, make([]byte, 1<<20))
+	s.do(s.loop.closeAll)
+	if all, err := io.ReadAll(c); err == nil && len(all) >= 7<<20 {
+		t.Error("it got everything")
+	}
+	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+}
+
+// A client that shuts down its side while it is sent an answer gets all of it, and needs no goroutine for that.
 func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	body := string(pattern(8 << 20))
 	a := newApp(false, func(c *call) { c.reply(200, body) })
 	s := serve(t, Config{}, a)
 	c := slowly(t, s)
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	eventually(t, "it waits for room", func() bool { return len(s.onLoop()) == 1 })
+	eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
+	files := openFiles(t)
 	c.CloseWrite()
-	eventually(t, "the loop has seen it", func() bool { return len(s.onLoop()) == 0 })
+	eventually(t, "the loop has seen it", func() (seen bool) {
+		s.do(func() {
+			list := s.transfers()
+			seen = len(list) == 1 && list[0].state == stateClosed
+		})
+		return seen
+	})
+	if now := openFiles(t); now > files {
+		t.Errorf("%d descriptors more", now-files)
+	}
 	all, err := io.ReadAll(c)
 	if _, got, _ := strings.Cut(string(all), "\r\n\r\n"); err != nil || got != body {
 		t.Errorf("%d bytes, %v", len(got), err)
@@ -66,13 +164,30 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
 }
 
+// A connection that was closed while its client reads nothing does not stay for longer than the timeout.
+func TestClosedConnectionExpires(t *testing.T) {
+	a := newApp(false, func(c *call) { c.reply(200, string(pattern(8<<20))) })
+	s := serve(t, Config{WriteTimeout: 100 * time.Millisecond}, a)
+	files := openFiles(t)
+	c := slowly(t, s)
+	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.CloseWrite()
+	eventually(t, "all released", a.idle)
+	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
+	if all, err := io.ReadAll(c); err == nil {
+		t.Errorf("%d bytes look whole", len(all))
+	}
+	c.Close()
+	eventually(t, "descriptors closed", func() bool { return openFiles(t) <= files })
+}
+
 // The time for which the loop could not write is not the client's: it is looked at first whether there is room.
 func TestRoomExpires(t *testing.T) {
 	s := serve(t, Config{WriteTimeout: time.Hour}, newApp(true, func(c *call) { c.reply(200, string(pattern(8<<20))) }))
 	client := slowly(t, s)
 	io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	eventually(t, "it waits for room", func() bool { return len(s.onLoop()) == 1 })
-	c := s.onLoop()[0]
+	eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
+	c := s.waiting()[0]
 	s.do(func() {
 		if _, err := io.ReadFull(client, make([]byte, 32<<10)); err != nil { // the loop sees nothing of it
 			t.Error(err)

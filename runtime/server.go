@@ -2,8 +2,7 @@
 // them, serves static files, and hands all other requests to a Handler. It
 // knows nothing of what a Handler runs.
 //
-// One event loop owns the connections. Files, which would make it wait, go to
-// goroutines: see transfer.
+// One event loop owns the connections. What would make it wait for a disk goes to goroutines: see openFile and lend.
 package runtime
 
 import (

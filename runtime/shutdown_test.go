@@ -85,7 +85,7 @@ func TestShutdownHasAnEnd(t *testing.T) {
 	io.WriteString(slow, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
 	eventually(t, "a transfer", func() bool {
 		var n int
-		s.do(func() { n = len(s.loop.transfers) })
+		s.do(func() { n = len(s.transfers()) })
 		return n == 1
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -127,7 +127,7 @@ func TestShutdownDuringResponses(t *testing.T) {
 	}
 	eventually(t, "a transfer", func() bool {
 		var n int
-		s.do(func() { n = len(s.loop.transfers) })
+		s.do(func() { n = len(s.transfers()) })
 		return n == 1
 	})
 	ended := make(chan error, 1)

@@ -79,7 +79,7 @@ func TestStorm(t *testing.T) {
 			if all := len(s.loop.exchanges.all); free != all {
 				t.Errorf("%d of %d exchanges are free", free, all)
 			}
-			if n := len(s.loop.transfers); n != 0 {
+			if n := len(s.transfers()); n != 0 {
 				t.Errorf("%d transfers", n)
 			}
 		})

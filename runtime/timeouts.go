@@ -110,7 +110,7 @@ func (l *loop) ticked() {
 		case l.deadline(c) > l.now:
 			l.schedule(c)
 		case l.roomExpired(c):
-			if c.state != stateClosed {
+			if c.state != stateClosed || c.transfer != nil {
 				l.schedule(c)
 			}
 		case c.unread():
@@ -177,10 +177,14 @@ func (l *loop) schedule(c *conn) {
 
 // deadline returns when c has to be looked at.
 func (l *loop) deadline(c *conn) int64 {
-	if t := c.transfer; t != nil && t.onLoop {
-		return min(t.due(), l.readDeadline(c))
+	switch t := c.transfer; {
+	case t == nil:
+		return l.readDeadline(c)
+	case c.state == stateClosed:
+		return l.due(t)
+	default:
+		return min(l.due(t), l.readDeadline(c))
 	}
-	return l.readDeadline(c)
 }
 
 // readDeadline is deadline without the limits on writing.
