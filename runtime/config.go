@@ -39,7 +39,7 @@ type Config struct {
 
 	// MaxClients bounds the open connections; the rest wait in the kernel's
 	// listen queue. 0: three quarters of the descriptors that the process may
-	// have open, because a connection takes another two while it sends a file.
+	// have open, because files that are sent and upstreams of tunnels have descriptors, too.
 	MaxClients int
 
 	// Concurrency is how many requests the application answers at once, if other processes accept on the same

@@ -38,9 +38,9 @@ type Exchange struct {
 
 	invalidates *cache.Pattern // pages that are out of date if its answer is no error
 
-	bulky    bool // counts in conn.bulky
-	occupies bool // counts in balance.running
-	deferred bool // the handler has not started it (exchange.OpDeferred, Request.Held); counts in conn.deferred
+	bulky    bool      // counts in conn.bulky
+	occupies Occupancy // if not OccupiesNothing, it counts in balance.running
+	deferred bool      // the handler has not started it (exchange.OpDeferred, Request.Held); counts in conn.deferred
 
 	queued int64 // bytes of held that are counted for the client: see unsent.go
 	turn   int64 // among the requests that had to wait for their client; 0: it never had to

@@ -224,8 +224,8 @@ func (l *loop) hand(x *Exchange) {
 	if !l.give(x, r) {
 		l.unwanted(x)
 		l.answerLocally(x, refusal.Response{Status: 503, Fields: retryAfter})
-	} else if m.Occupies && l.cfg.Concurrency > 0 {
-		l.occupies(x)
+	} else if m.Occupies != OccupiesNothing && l.cfg.Concurrency > 0 {
+		l.occupies(x, m.Occupies)
 	}
 }
 

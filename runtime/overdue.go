@@ -76,7 +76,7 @@ func (x *Exchange) waitsForClient() bool {
 // released unseen.
 func (l *loop) overdue(x *Exchange, took time.Duration) {
 	x.owed = false
-	if x.occupies { // its thread does not count any more, either
+	if x.occupies != OccupiesNothing { // its thread does not count any more, either
 		l.frees(x)
 	}
 	c := x.conn

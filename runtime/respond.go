@@ -26,7 +26,7 @@ func (l *loop) deliver(p *exchange.Part) {
 		l.defers(x, p)
 		return
 	}
-	if x.occupies && !p.Interim {
+	if x.occupies.endsWith(p) {
 		l.frees(x)
 	}
 	if p.Last {

@@ -42,6 +42,17 @@ func (t *mounter) table(mounts []pybridge.Mount) ([]runtime.Mount, error) {
 	return table, nil
 }
 
+// occupies returns how long a request for m keeps others from running.
+func (t *mounter) occupies(m *pybridge.Mount) runtime.Occupancy {
+	switch {
+	case !m.Kind.OnThreads() || t.forks != nil:
+		return runtime.OccupiesNothing
+	case t.threads == 0:
+		return runtime.OccupiesUntilHead
+	}
+	return runtime.OccupiesUntilEnd
+}
+
 func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 	mount = runtime.Mount{
 		Prefix:    m.Prefix,
@@ -50,7 +61,7 @@ func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 		WebSocket: m.Kind.WebSockets(),
 		Group:     m.Group(),
 		Raw:       t.threads > 0 && m.Kind.Detaches() && t.forks == nil, // inline, it would hold up the loop
-		Occupies:  m.Kind.OnThreads() && t.forks == nil,
+		Occupies:  t.occupies(m),
 		Streams:   m.Kind.Streams(),
 	}
 	if m.Cache != "" {
