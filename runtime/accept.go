@@ -179,7 +179,7 @@ func (d *acceptor) localOf(fd int) net.Addr {
 	if d.local != nil {
 		return d.local
 	}
-	local, err := unix.Getsockname(fd)
+	local, err := syscall.Getsockname(fd)
 	if err != nil {
 		return d.ln.Addr()
 	}

@@ -162,7 +162,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 func (l *loop) open(c *conn) {
 	c.l = l
 	_, c.tcp = c.remote.(*net.TCPAddr)
-	if err := l.events.Add(&c.watch, c.fd, c); err != nil {
+	if err := l.events.AddNew(&c.watch, c.fd, c); err != nil {
 		l.s.logf(LevelError, "cannot watch %s: %v", c, err)
 		unix.Close(c.fd)
 		c.state = stateClosed

@@ -30,6 +30,11 @@ func (l *loop) endOfBatch(woken bool) {
 
 // Ready implements eventloop.Handler.
 func (c *conn) Ready(r eventloop.Readiness) {
+	if r == eventloop.Unwatched {
+		c.l.s.logf(LevelError, "cannot watch %s: the kernel has no memory for it, or fs.epoll.max_user_watches is reached", c)
+		c.l.close(c, "it cannot be watched")
+		return
+	}
 	if c.state == stateTunnel {
 		c.l.passOn(c.first.tunnel, tunnel.Client, r)
 		return

@@ -15,6 +15,8 @@ type Loop struct {
 	wake    wake
 	watches []*Watch // by descriptor
 	again   []*Watch // those that want another turn
+	added   []*Watch // those of AddNew that the poller does not know yet
+	settled int      // how many of them were there when the last batch ended
 	turns   []*Watch // scratch of runAgain
 	posts   posts
 
@@ -101,7 +103,7 @@ func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 // event calls the handler of a descriptor.
 func (l *Loop) event(fd int, r Readiness) {
 	if fd < len(l.watches) && l.watches[fd] != nil { // else it was removed in this batch, or wakes the loop
-		l.ready(l.watches[fd], r)
+		l.ready(l.watches[fd].handler, r)
 	}
 }
 
@@ -120,11 +122,20 @@ func (l *Loop) end() {
 	}
 	l.runAgain()
 	l.finish()
+	l.register(l.settled)
+	l.settled = len(l.added)
 	l.yield()
 }
 
 // sleep reports whether the loop may wait until something happens. Then threads have to wake it.
-func (l *Loop) sleep() bool { return len(l.again) == 0 && l.wake.sleep() }
+func (l *Loop) sleep() bool {
+	if len(l.again) > 0 || !l.wake.sleep() {
+		return false
+	}
+	l.register(len(l.added))
+	l.settled = 0
+	return true
+}
 
 func (l *Loop) finish() {
 	defer l.recovered(nil)
@@ -140,9 +151,9 @@ func (l *Loop) call(f func()) {
 }
 
 // ready calls a handler.
-func (l *Loop) ready(w *Watch, r Readiness) {
-	defer l.recovered(w.handler)
-	w.handler.Ready(r)
+func (l *Loop) ready(h Handler, r Readiness) {
+	defer l.recovered(h)
+	h.Ready(r)
 }
 
 // recovered ends a panic, which would end the poller, and lose events that are not reported again.

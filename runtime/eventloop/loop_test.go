@@ -505,3 +505,81 @@ func TestBusy(t *testing.T) {
 	unix.Close(ours)
 	unix.Close(theirs)
 }
+
+// What AddNew adds has a turn at once, and is watched afterwards, unless it was removed: then the poller never knew it.
+func TestAddNew(t *testing.T) {
+	l := start(t, nil)
+	ours, theirs := pair(t)
+	defer unix.Close(theirs)
+	told := make(chan Readiness, 10)
+	var w, gone Watch
+	write(t, theirs)
+	do(t, l, func() {
+		if err := l.AddNew(&w, ours, handlerFunc(func(r Readiness) {
+			read(ours)
+			told <- r
+		})); err != nil {
+			t.Error(err)
+		}
+		if err := l.AddNew(&gone, ours+1000, handlerFunc(func(r Readiness) { gone.Remove() })); err != nil {
+			t.Error(err)
+		}
+	})
+	if r := receive(t, told); r&Readable == 0 {
+		t.Errorf("it is told of %b", r)
+	}
+	eventually := time.Now().Add(patience)
+	for waits := true; waits; do(t, l, func() { waits = w.waits }) {
+		if time.Now().After(eventually) {
+			t.Fatal("the poller is never told")
+		}
+	}
+	for len(told) > 0 {
+		<-told
+	}
+	write(t, theirs)
+	if r := receive(t, told); r&Readable == 0 {
+		t.Errorf("it is told of %b", r)
+	}
+	do(t, l, func() { w.Remove() })
+	unix.Close(ours)
+}
+
+// A descriptor that the poller refuses is told to its handler, and its watch has ended.
+func TestAddNewRefused(t *testing.T) {
+	l := start(t, nil)
+	ours, theirs := pair(t)
+	unix.Close(theirs)
+	unix.Close(ours) // which the poller cannot watch
+	told := make(chan Readiness, 10)
+	var w Watch
+	do(t, l, func() {
+		_ = l.AddNew(&w, ours, handlerFunc(func(r Readiness) { told <- r }))
+	})
+	for r := receive(t, told); r != Unwatched; r = receive(t, told) {
+	}
+	watched := true
+	do(t, l, func() { watched = w.Watched() })
+	if watched {
+		t.Error("its watch goes on")
+	}
+}
+
+// Room that is wanted before the poller knows a descriptor is told all the same.
+func TestAddNewWantsRoom(t *testing.T) {
+	l := start(t, nil)
+	ours, theirs := pair(t)
+	defer unix.Close(theirs)
+	told := make(chan Readiness, 10)
+	var w Watch
+	do(t, l, func() {
+		_ = l.AddNew(&w, ours, handlerFunc(func(r Readiness) { told <- r }))
+		if err := w.WantRoom(true); err != nil {
+			t.Error(err)
+		}
+	})
+	for r := receive(t, told); r&Writable == 0; r = receive(t, told) {
+	}
+	do(t, l, func() { w.Remove() })
+	unix.Close(ours)
+}

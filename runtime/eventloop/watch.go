@@ -12,6 +12,7 @@ const (
 	Writable                        // there is room; only reported if WantRoom has asked for it
 	MaybeGone                       // the peer has shut down its side, has left, or the connection is broken
 	Urgent                          // a short read does not mean that nothing is left: recv stops at urgent data
+	Unwatched                       // the descriptor cannot be watched after all, and the watch has ended: see AddNew
 )
 
 // Handler is told of news. Ready is called on the loop, must not block, and may remove its watch.
@@ -25,6 +26,7 @@ type Watch struct {
 	fd      int32
 	queued  bool // it is in Loop.again
 	room    bool
+	waits   bool // it is in Loop.added: the poller does not know it yet
 }
 
 var errDescriptor = errors.New("the poller has this descriptor for itself")
@@ -38,12 +40,54 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if err := l.poller.add(fd); err != nil {
 		return err
 	}
+	l.put(w, fd, h)
+	return nil
+}
+
+// AddNew is Add of a descriptor that may be closed within this batch, or the next, as connections with a single request are. Its
+// handler has a turn in this batch, as if the descriptor were readable; the poller is told of it when the loop has nothing else
+// to do, and at the end of the next batch at the latest. If the poller refuses it, the handler is told (Unwatched).
+func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
+	if fd == pollersOwn {
+		return errDescriptor
+	}
+	l.put(w, fd, h)
+	w.waits = true
+	l.added = append(l.added, w)
+	w.Again()
+	return nil
+}
+
+func (l *Loop) put(w *Watch, fd int, h Handler) {
 	for fd >= len(l.watches) {
 		l.watches = append(l.watches, nil)
 	}
 	l.watches[fd] = w
 	*w = Watch{loop: l, handler: h, fd: int32(fd), queued: w.queued}
-	return nil
+}
+
+// register tells the poller of the first n descriptors of AddNew.
+func (l *Loop) register(n int) {
+	for i, w := range l.added[:n] {
+		l.added[i] = nil
+		if w.waits {
+			w.register()
+		}
+	}
+	l.added = append(l.added[:0], l.added[n:]...)
+}
+
+func (w *Watch) register() {
+	w.waits = false
+	err := w.loop.poller.add(int(w.fd))
+	if err == nil && w.room {
+		err = w.loop.poller.wantRoom(int(w.fd), true)
+	}
+	if err != nil {
+		l, h := w.loop, w.handler
+		w.Remove()
+		l.ready(h, Unwatched)
+	}
 }
 
 // Watched reports whether w watches a descriptor.
@@ -63,6 +107,9 @@ func (w *Watch) WantRoom(want bool) error {
 		return nil
 	}
 	w.room = want
+	if w.waits {
+		return nil
+	}
 	return w.loop.poller.wantRoom(int(w.fd), want)
 }
 
@@ -83,7 +130,9 @@ func (w *Watch) Remove() {
 	}
 	if l.watches[w.fd] == w {
 		l.watches[w.fd] = nil
-		l.poller.remove(int(w.fd))
+		if !w.waits {
+			l.poller.remove(int(w.fd))
+		}
 	}
 	*w = Watch{queued: w.queued}
 }
@@ -99,7 +148,7 @@ func (l *Loop) runAgain() {
 		l.turns[i] = nil
 		w.queued = false
 		if w.loop != nil {
-			l.ready(w, Readable)
+			l.ready(w.handler, Readable)
 		}
 	}
 }

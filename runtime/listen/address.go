@@ -3,18 +3,17 @@ package listen
 import (
 	"net"
 	"strconv"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // AddrOf returns an address as package net has it.
-func AddrOf(a unix.Sockaddr) net.Addr {
+func AddrOf(a syscall.Sockaddr) net.Addr {
 	switch a := a.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port}
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return &net.TCPAddr{IP: net.IP(a.Addr[:]), Port: a.Port, Zone: zoneName(a.ZoneId)}
-	case *unix.SockaddrUnix:
+	case *syscall.SockaddrUnix:
 		return &net.UnixAddr{Name: a.Name, Net: "unix"}
 	}
 	return &net.UnixAddr{Net: "unix"}

@@ -94,7 +94,7 @@ func listenerOf(f *os.File) (*Listener, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	at, err := unix.Getsockname(fd)
+	at, err := syscall.Getsockname(fd)
 	if err != nil {
 		return nil, err
 	}

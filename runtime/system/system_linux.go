@@ -32,9 +32,10 @@ func Pipe() (fds [2]int, err error) {
 	return fds, err
 }
 
-// Accept takes a connection from a listening socket. It does not block, and no child inherits it.
-func Accept(fd int) (int, unix.Sockaddr, error) {
-	return unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+// Accept takes a connection from a listening socket. It does not block, and no child inherits it. (Package unix would ask
+// the kernel for the protocol of each.)
+func Accept(fd int) (int, syscall.Sockaddr, error) {
+	return syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 }
 
 // Replace makes the descriptor to another one of the same file as from, in one step. Children inherit it.

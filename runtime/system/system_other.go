@@ -60,10 +60,10 @@ func Pipe() (fds [2]int, err error) {
 }
 
 // Accept is as on Linux.
-func Accept(fd int) (int, unix.Sockaddr, error) {
+func Accept(fd int) (int, syscall.Sockaddr, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
-	connection, peer, err := unix.Accept(fd)
+	connection, peer, err := syscall.Accept(fd)
 	if err == nil {
 		unix.CloseOnExec(connection)
 		err = unix.SetNonblock(connection, true)
