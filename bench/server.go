@@ -78,6 +78,12 @@ var servers = []*server{
 		},
 	},
 	{
+		name: "bjoern", needs: []string{bjoernModule()},
+		command: func(port int, w *workload, s *settings) []string {
+			return []string{python, filepath.Join(s.apps, "bjoern_hello.py"), "127.0.0.1", fmt.Sprint(port), filepath.Dir(bjoernModule())}
+		},
+	},
+	{
 		name: "gunicorn", paths: wsgi, needs: []string{"/usr/bin/gunicorn"},
 		command: func(port int, w *workload, s *settings) []string {
 			return []string{"/usr/bin/gunicorn", "--bind", address(port), "--workers", fmt.Sprint(max(1, w.workers)), "--threads", "4",
@@ -134,6 +140,17 @@ var servers = []*server{
 			return []string{"/usr/sbin/apache2", "-DFOREGROUND", "-f", apacheConfig(port, w, s)}
 		},
 	},
+}
+
+// bjoernModule is bjoern's library, which no Debian has: on PYTHONPATH, or where pip puts it.
+func bjoernModule() string {
+	places := append(filepath.SplitList(os.Getenv("PYTHONPATH")), "/usr/local/lib/python3*/dist-packages")
+	for _, place := range places {
+		if found, _ := filepath.Glob(filepath.Join(place, "_bjoern*.so")); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return "/usr/local/lib/python3/dist-packages/bjoern"
 }
 
 // fapwsCommand starts fapws with more flags; the supervisor only where workers count.
