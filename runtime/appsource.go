@@ -28,14 +28,14 @@ func (s *appSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 		body = rest[:q.parsed.Length]
 	}
 	socket := 0
-	if m.Raw && q.parsed.Upgrade && wantsSocket(x) {
+	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
 		var err error
 		if !x.isFirst() {
 			l.suspend(x, awaitingTurn)
 			return 0
 		} else if len(rest) > 0 {
-			return l.refuse(x, rest, early)
-		} else if socket, err = l.socket(x.conn); err != nil {
+			return l.refuse(x, rest, earlyData)
+		} else if socket, err = l.detachSocket(x.conn); err != nil {
 			return l.refuse(x, rest, refusal.Response{Status: 503, Fields: retryAfter})
 		}
 	}

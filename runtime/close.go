@@ -152,8 +152,8 @@ func (l *loop) end(c *conn) {
 	if c.joining != nil {
 		l.abandon(c)
 	}
-	if c.first != nil && c.first.raw {
-		l.takeAway(c)
+	if c.first != nil && c.first.detached {
+		l.revokeSocket(c)
 	}
 	if c.lent {
 		unix.Shutdown(c.fd, unix.SHUT_RDWR)

@@ -50,7 +50,7 @@ type conn struct {
 	tcp        bool   // whatever a proxy says of remote
 	linger     bool   // the client may be sending bytes that the server throws away
 	queued     bool   // it is in loop.ready
-	stopped    bool   // paused until its handler lets it go on: see flowcontrol.go, raw.go
+	stopped    bool   // paused until its handler lets it go on: see flowcontrol.go, detachedsocket.go
 	lent       bool   // a library may still have a descriptor of it, and wait for what its client says
 	moved      bool   // its client is a subscriber of its own by now
 	active     uint16 // length of the list first..last

@@ -49,8 +49,8 @@ type Exchange struct {
 	owed   bool  // the handler has it, and its last part has not come back
 	orphan bool  // counted in loop.orphans
 
-	given int64 // bytes of input that the handler has, with exchange.InputCost for each piece
-	raw   bool  // the handler has a duplicate of the descriptor: see raw.go
+	given    int64 // bytes of input that the handler has, with exchange.InputCost for each piece
+	detached bool  // the handler has a duplicate of the descriptor: see detachedsocket.go
 
 	tunnel *connTunnel // that its connection is, or nil
 

@@ -197,7 +197,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 			x.log.WireIn += int64(len(r.Body)) - r.Size
 		}
 	}
-	x.raw = r.Socket != 0
+	x.detached = r.Socket != 0
 	if c.body == nil && !x.keepAlive && !r.WebSocket {
 		l.setState(c, stateEnding)
 	}

@@ -40,7 +40,7 @@ func (l *loop) stalled() {
 	}
 	defer l.recover()
 	x := l.exchanges.all[t]
-	if limit := l.limit(x); x.owed && !x.raw && limit > 0 && took > limit {
+	if limit := l.limit(x); x.owed && !x.detached && limit > 0 && took > limit {
 		l.overran = true
 		l.overdue(x, took)
 		l.flush()
@@ -63,9 +63,9 @@ func (l *loop) late(x *Exchange) bool {
 
 // waitsForClient says whether the handler of x may be waiting for its client: parts
 // wait for that, or for responses before, or its body is awaited. Of who talks to the
-// client by itself (raw) nothing is known.
+// client by itself (detached) nothing is known.
 func (x *Exchange) waitsForClient() bool {
-	if c := x.conn; c != nil && (x.raw || x.begun && c.transfer != nil || c.body != nil && !c.stopped) {
+	if c := x.conn; c != nil && (x.detached || x.begun && c.transfer != nil || c.body != nil && !c.stopped) {
 		return true
 	}
 	return len(x.held) > 0

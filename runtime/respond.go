@@ -31,7 +31,7 @@ func (l *loop) deliver(p *exchange.Part) {
 	}
 	if p.Last {
 		x.owed = false
-		if x.raw && l.socketBack(x, p) {
+		if x.detached && l.reattachSocket(x, p) {
 			return
 		}
 		l.unwanted(x)

@@ -73,12 +73,12 @@ type Mount struct {
 
 	// What the Handler can do besides answering whole requests; the first two
 	// need a Receiver. Of the last three, one at most.
-	Occupies  Occupancy // how long each of its requests occupies one of Config.Concurrency
-	Streams   bool      // it takes requests whose body has not arrived: exchange.Request.More
-	WebSocket bool      // and WebSockets: exchange.Request.WebSocket
-	Tunnels   bool      // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
-	Group     string    // that each of its WebSockets joins; "": none
-	Raw       bool      // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
+	Occupies     Occupancy // how long each of its requests occupies one of Config.Concurrency
+	Streams      bool      // it takes requests whose body has not arrived: exchange.Request.More
+	WebSocket    bool      // and WebSockets: exchange.Request.WebSocket
+	Tunnels      bool      // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
+	Group        string    // that each of its WebSockets joins; "": none
+	DetachSocket bool      // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
 
 	// Resolved gives the Handler the resolved form of the path (http1.ResolvePath), with the
 	// empty segments that the client has sent, instead of the canonical one. Applications

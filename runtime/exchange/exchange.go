@@ -41,7 +41,7 @@ type Request struct {
 
 	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
 	// handler closes, also when Submit refuses: the client asks for a WebSocket where
-	// Mount.Raw, and the application may talk to it by itself (Part.Taken). Nothing is
+	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken). Nothing is
 	// read from the connection before the exchange ends.
 	Socket int
 

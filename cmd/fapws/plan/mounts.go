@@ -55,14 +55,14 @@ func (t *mounter) occupies(m *pybridge.Mount) runtime.Occupancy {
 
 func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 	mount = runtime.Mount{
-		Prefix:    m.Prefix,
-		Index:     m.Index,
-		Resolved:  m.CGI == "",
-		WebSocket: m.Kind.WebSockets(),
-		Group:     m.Group(),
-		Raw:       t.threads > 0 && m.Kind.Detaches() && t.forks == nil, // inline, it would hold up the loop
-		Occupies:  t.occupies(m),
-		Streams:   m.Kind.Streams(),
+		Prefix:       m.Prefix,
+		Index:        m.Index,
+		Resolved:     m.CGI == "",
+		WebSocket:    m.Kind.WebSockets(),
+		Group:        m.Group(),
+		DetachSocket: t.threads > 0 && m.Kind.Detaches() && t.forks == nil, // inline, it would hold up the loop
+		Occupies:     t.occupies(m),
+		Streams:      m.Kind.Streams(),
 	}
 	if m.Cache != "" {
 		if mount.Cache, err = readRule(m.Cache); err != nil {

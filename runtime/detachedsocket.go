@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where Mount.Raw, a request for a WebSocket comes with a duplicate of the
+// Where Mount.DetachSocket, a request for a WebSocket comes with a duplicate of the
 // connection's descriptor, for libraries that speak that protocol by themselves.
 // The loop does not read from the connection before the exchange ends. It
 // still sees a client that leaves: then it shuts the connection down, which the
 // application's descriptor shows, and cancels the exchange, at once after RST,
 // and after two seconds when the client has shut down its side.
 
-// early refuses frames that come before the answer to the handshake: they have been
+// earlyData refuses frames that come before the answer to the handshake: they have been
 // read, and the application would not see them.
-var early = refusal.Response{Status: 400, Text: "data before the WebSocket was accepted", Close: true}
+var earlyData = refusal.Response{Status: 400, Text: "data before the WebSocket was accepted", Close: true}
 
-// wantsSocket says whether x, whose Connection lists "upgrade", asks for a
+// wantsDetachedSocket says whether x, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).
-func wantsSocket(x *Exchange) bool {
+func wantsDetachedSocket(x *Exchange) bool {
 	req, head := &x.req.parsed, x.req.Head
 	if req.Minor == 0 || hasBody(req) || x.conn.subrequest != nil || string(req.Method.In(head)) != "GET" {
 		return false
@@ -41,9 +41,9 @@ func wantsSocket(x *Exchange) bool {
 	return false
 }
 
-// socket returns a duplicate of the descriptor of c, from which nothing is read any
+// detachSocket returns a duplicate of the descriptor of c, from which nothing is read any
 // more, or 0 if that cannot be.
-func (l *loop) socket(c *conn) (int, error) {
+func (l *loop) detachSocket(c *conn) (int, error) {
 	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		l.s.logf(LevelError, "no descriptor for a WebSocket: %v", err)
@@ -59,10 +59,10 @@ func (l *loop) socket(c *conn) (int, error) {
 	return fd, nil
 }
 
-// socketBack is called with the last part of x, whose application gives up the
+// reattachSocket is called with the last part of x, whose application gives up the
 // descriptor. done: it has talked to the client by itself, which ends x.
-func (l *loop) socketBack(x *Exchange, p *exchange.Part) (done bool) {
-	x.raw = false
+func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
+	x.detached = false
 	c := x.conn
 	if p.Taken {
 		x.status = 101
@@ -85,8 +85,8 @@ func (l *loop) socketBack(x *Exchange, p *exchange.Part) (done bool) {
 	return true
 }
 
-// takeAway ends what the application does with the descriptor of c.
-func (l *loop) takeAway(c *conn) {
+// revokeSocket ends what the application does with the descriptor of c.
+func (l *loop) revokeSocket(c *conn) {
 	unix.Shutdown(c.fd, unix.SHUT_RDWR)
 	c.first.since = l.now // what it owes is overdue from now on
 }

@@ -16,8 +16,8 @@ import (
 
 const upgrade = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
 
-// raw is a mount whose requests for a WebSocket come with the descriptor.
-var raw = Mount{Prefix: "/", Raw: true}
+// detaching is a mount whose requests for a WebSocket come with the descriptor.
+var detaching = Mount{Prefix: "/", DetachSocket: true}
 
 // socketOf makes the descriptor that the application was given a connection, nil if
 // there is none.
@@ -52,7 +52,7 @@ func shout(c *call) {
 
 func TestRawSocket(t *testing.T) {
 	a := newApp(false, shout)
-	s := serve(t, Config{}, a, raw)
+	s := serve(t, Config{}, a, detaching)
 	before := openFiles(t)
 	for range 3 {
 		c := s.dial(t)
@@ -85,7 +85,7 @@ func TestRawSocket(t *testing.T) {
 
 // Only who asks for a WebSocket is asked about it.
 func TestRawSocketIsForWebSockets(t *testing.T) {
-	s := serve(t, Config{}, newApp(false, shout), Mount{Prefix: "/plain"}, raw)
+	s := serve(t, Config{}, newApp(false, shout), Mount{Prefix: "/plain"}, detaching)
 	for _, test := range []struct{ name, request, want string }{
 		{"no Upgrade", "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close, upgrade\r\n\r\n", "200:no socket for /ws"},
 		{"no Connection", "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUpgrade: websocket\r\n\r\n", "200:no socket for /ws"},
@@ -111,7 +111,7 @@ func TestRawSocketDeclined(t *testing.T) {
 		}
 		c.reply(403, "not here")
 	})
-	s := serve(t, Config{}, a, raw)
+	s := serve(t, Config{}, a, detaching)
 	c := s.dial(t)
 	c.SetNoDelay(true)
 	r := bufio.NewReader(c)
@@ -140,7 +140,7 @@ func TestRawSocketPipelined(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 		shout(c)
-	}), raw)
+	}), detaching)
 	c := s.dial(t)
 	r := bufio.NewReader(c)
 	io.WriteString(c, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"+upgrade)
@@ -185,7 +185,7 @@ func TestRawSocketEnds(t *testing.T) {
 				conn.Close()
 				c.part(exchange.Part{Last: true, Taken: true, File: -1, Head: exchange.Head{Status: 200}})
 			})
-			s := serve(t, Config{Timeout: time.Hour}, a, raw)
+			s := serve(t, Config{Timeout: time.Hour}, a, detaching)
 			c := s.dial(t)
 			io.WriteString(c, upgrade)
 			<-sent
@@ -199,7 +199,7 @@ func TestRawSocketEnds(t *testing.T) {
 // Config.Timeout does not end a conversation.
 func TestRawSocketIsNotOverdue(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Config{Timeout: time.Minute}, newApp(false, shout), raw)
+	s := serve(t, Config{Timeout: time.Minute}, newApp(false, shout), detaching)
 	c := s.dial(t)
 	io.WriteString(c, upgrade)
 	const switched = "HTTP/1.1 101 Switching Protocols\r\n\r\n"
