@@ -73,11 +73,8 @@ func (l *loop) shut(c *conn) {
 	}
 }
 
-// closeSocket closes the descriptor of c, unless it was closed before.
+// closeSocket closes the descriptor of c.
 func (l *loop) closeSocket(c *conn) {
-	if !c.watch.Watched() {
-		return
-	}
 	if c.reset {
 		resetOnClose(c.fd)
 	}

@@ -33,6 +33,9 @@ func (c *conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
 		c.l.s.logf(LevelError, "cannot watch %s: the kernel has no memory for it, or fs.epoll.max_user_watches is reached", c)
 		c.l.close(c, "it cannot be watched")
+		if c.transfer != nil { // there will be no news of room
+			c.l.abortTransfer(c.transfer)
+		}
 		return
 	}
 	if c.state == stateTunnel {

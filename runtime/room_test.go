@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/eventloop"
 )
 
 // waiting returns the connections with transfers that wait for room.
@@ -197,4 +199,27 @@ func TestRoomExpires(t *testing.T) {
 			t.Error("the room was not used")
 		}
 	})
+}
+
+// A connection that the poller refuses is closed, whatever it waits for.
+func TestUnwatchedConnection(t *testing.T) {
+	a := newApp(false, func(c *call) { c.reply(200, string(pattern(8<<20))) })
+	s := serve(t, Config{WriteTimeout: time.Hour}, a)
+	files := openFiles(t)
+	for _, waits := range []bool{false, true} {
+		client := slowly(t, s)
+		eventually(t, "it is connected", func() bool { return s.loop.live.Load() == 1 })
+		if waits {
+			io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
+		}
+		s.do(func() {
+			c := s.loop.wheel.all()[0]
+			c.watch.Remove() // as the event loop does
+			c.Ready(eventloop.Unwatched)
+		})
+		client.Close()
+		eventually(t, "it is closed", func() bool { return s.loop.live.Load() == 0 && openFiles(t) <= files })
+	}
+	eventually(t, "all released", a.idle)
 }

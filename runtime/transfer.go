@@ -88,7 +88,7 @@ func (t *transfer) release() {
 
 // endTransfer ends t, which has written everything if err is nil.
 func (l *loop) endTransfer(t *transfer, err error) {
-	c := t.c
+	c, opening := t.c, t.opening()
 	if wanted := c.watch.WantRoom(false); err == nil {
 		err = wanted
 	}
@@ -109,7 +109,9 @@ func (l *loop) endTransfer(t *transfer, err error) {
 	}
 	switch {
 	case c.state == stateClosed:
-		l.closeSocket(c)
+		if !opening { // else shut has closed it
+			l.closeSocket(c)
+		}
 		l.forget(c)
 	case err != nil:
 		if errors.Is(err, errShortFile) {
