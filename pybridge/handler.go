@@ -333,6 +333,9 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	head := len(r.Head)
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
 		len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root + peerTexts + len(r.Body)
+	if r.Resumed != nil {
+		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
+	}
 	data := reserve(rec, need)
 	n := copy(data, r.Head)
 	add := func(s string) C.fapws_span {
@@ -360,6 +363,9 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	n += copy(data[n:], r.Path[:r.Root])
 	rec.head_len, rec.peer_len = C.uint32_t(head), C.uint32_t(n-from)
 	rec.port = add(peer.Port)
+	if rec.handed = boolByte(r.Resumed != nil); r.Resumed != nil {
+		rec.subprotocol, rec.state = add(r.Resumed.Subprotocol), add(string(r.Resumed.Data))
+	}
 	rec.body_off, rec.body_len = C.size_t(n), C.size_t(len(r.Body))
 	copy(data[n:], r.Body)
 	copyFields(rec, p.Fields)

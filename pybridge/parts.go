@@ -75,6 +75,9 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 	out.Op, out.Code, out.Credit = exchange.Op(p.op), uint16(p.code), int64(p.credit)
 	out.Taken = p.taken != 0
 	if !out.First {
+		if out.Op == exchange.OpHandOver {
+			out.Head.Request = requestOf(p)
+		}
 		return
 	}
 	// One by one: a literal would be made elsewhere and then copied.
@@ -87,25 +90,30 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 	head.HasDate, head.HasServer, head.Close = p.has_date != 0, p.has_server != 0, p.close_conn != 0
 	if p.channel_len > 0 {
 		out.Head.Channel, out.Head.Length = within(p, p.channel_off, p.channel_len), -1
-		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+		out.Head.Request = requestOf(p)
 	}
 	if p.websocket != 0 {
 		out.Head.WebSocket, out.Head.Subprotocol = true, within(p, p.subprotocol_off, p.subprotocol_len)
 	}
 	if p.failure != 0 {
 		out.Head.Failure = true
-		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+		out.Head.Request = requestOf(p)
 	}
 	if p.send_len > 0 {
 		out.Head.SendFile, out.Head.Accel = within(p, p.send_off, p.send_len), p.accel != 0
-		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+		out.Head.Request = requestOf(p)
 	}
 	if p.static_len > 0 {
 		out.Head.Static = within(p, p.static_off, p.static_len)
 		out.Head.StaticPath = within(p, p.path_off, p.path_len)
 		out.Head.Program, out.Head.StaticScript = p.program != 0, int(p.script_len)
-		out.Head.Request = unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
+		out.Head.Request = requestOf(p)
 	}
+}
+
+// requestOf returns the head of the request that p answers.
+func requestOf(p *C.fapws_part) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(p.rec.data)), int(p.rec.head_len))
 }
 
 func within(p *C.fapws_part, off, n C.uint32_t) []byte {

@@ -92,6 +92,8 @@ typedef struct fapws_record {
   uint8_t closing;    /* guarded likewise: it ends and takes no more events */
   uint8_t more;       /* the body goes on in inputs */
   uint8_t websocket;  /* the client asks for a WebSocket */
+  uint8_t handed;     /* another process has accepted it, with the subprotocol and the state of handover.c */
+  fapws_span subprotocol, state;
   uint8_t routed;     /* path is not that of the head: the server has rewritten it */
   size_t body_len;    /* bytes of the body, or of its beginning, at body_off */
   int32_t socket;     /* the client's, for an application that speaks WebSocket itself; 0: none. Closed by the Python side */

@@ -130,8 +130,7 @@ static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
 
 /* --- the end --------------------------------------------------------------- */
 
-/* Cuts the object off from its record, when no thread sends any more. */
-static void detach(fapws_ws_object *ws) {
+void fapws_ws_detach(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   ws->state = FAPWS_WS_CLOSED;
   if (!ws->environ && Py_REFCNT(ws) > 1) { /* the application may read it later */
@@ -178,7 +177,7 @@ static void end(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason
   if (t->unsignalled && P.mounts[rec->mount].run_ns > FAPWS_SLOW_NS) fapws_notify(t);
   call_on_close(t, ws, code, reason);
   int failed = code == 1011;
-  detach(ws);
+  fapws_ws_detach(ws);
   Py_DECREF(ws);
   fapws_part *p = fapws_part_new(rec, 0);
   if (!p) Py_FatalError("fapws: out of memory at the end of a WebSocket");
@@ -264,6 +263,11 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
       Py_XDECREF(reason);
       return;
     }
+    if (UNLIKELY(in->op == FAPWS_OP_HAND_OVER)) {
+      free(in);
+      if (fapws_ws_hand_over(t, ws)) return;
+      continue;
+    }
     if (spent) { /* of the first, the pool has thought */
       t->unsignalled_ns += m->run_ns;
       if (t->unsignalled && (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS || m->run_ns > FAPWS_SLOW_NS)) fapws_notify(t);
@@ -315,13 +319,23 @@ static int admit(fapws_ws_object *ws, int *called) {
   return PyErr_Occurred() ? -1 : 0;
 }
 
+/* For one that another process has accepted: -1 with an exception. */
+static int call_on_resume(fapws_ws_object *ws) {
+  PyObject *f = callback(ws->rec, "on_resume");
+  if (!f) return PyErr_Occurred() ? -1 : 0;
+  PyObject *args[] = {(PyObject *)ws}, *result = call(f, args, 1);
+  Py_DECREF(f);
+  Py_XDECREF(result);
+  return result ? 0 : -1;
+}
+
 /* There will be no WebSocket: an ordinary response, after an exception. */
 static void turn_away(fapws_thread *t, fapws_ws_object *ws, int called) {
   fapws_record *rec = ws->rec;
   PyObject *type, *value, *tb;
   fapws_fetch_exception(&type, &value, &tb);
   if (called && !fapws_is_http_error(value)) call_on_close(t, ws, 1011, NULL); /* what on_open has begun */
-  detach(ws);
+  fapws_ws_detach(ws);
   Py_DECREF(ws);
   PyErr_Restore(type, value, tb);
   fapws_fail(t, rec);
@@ -343,14 +357,18 @@ static void open_websocket(fapws_thread *t, fapws_record *rec) {
     return;
   }
   rec->ws = ws;
-  int called = 0, bad = !(rec->environ = fapws_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
+  int called = 0, bad;
+  if (rec->handed)
+    bad = fapws_ws_resume(ws) < 0 || call_on_resume(ws) < 0;
+  else
+    bad = !(rec->environ = fapws_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
   fapws_end_timing(&timing, m);
   if (bad && ws->state == FAPWS_WS_OPENING) {
     turn_away(t, ws, called);
     return;
   }
   if (!bad && ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) bad = 1;
-  if (bad) failed(t, ws, "on_open");
+  if (bad) failed(t, ws, rec->handed ? "on_resume" : "on_open");
   Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes another if the application reads it */
   run_inputs(t, rec);
 }

@@ -33,6 +33,16 @@ void fapws_ws_publish(fapws_part *p);
 /* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
 int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason);
 
+/* Cuts the object off from its record, when no thread sends any more. */
+void fapws_ws_detach(fapws_ws_object *ws);
+
+/* --- wshandover.c ----------------------------------------------------------- */
+
+/* Answers FAPWS_OP_HAND_OVER: 1, the record is the loop's again; 0, the WebSocket stays. */
+int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws);
+/* Goes on with a WebSocket that another process has accepted. -1 with an exception. */
+int fapws_ws_resume(fapws_ws_object *ws);
+
 /* --- wsobject.c ------------------------------------------------------------- */
 
 extern PyTypeObject fapws_WebSocketConnection_Type;

@@ -41,7 +41,8 @@ type ChannelConfig struct {
 	// the same. Empty: of the time.
 	Epoch string
 
-	// HandOver lets subscribers stay when the server retires, for ExportSubscribers.
+	// HandOver lets subscribers, and WebSockets of mounts with a Group, stay when the server retires, for ExportSubscribers and
+	// ExportSockets.
 	HandOver bool
 
 	// Joined and Left tell of a subscriber, once for each of its channels; Counted how
@@ -133,6 +134,7 @@ func (h *channels) configure() {
 	h.framed.Store(&format)
 	h.retry = pubsub.NewText(fmt.Sprintf("retry: %d\n\n", h.cfg.Retry.Milliseconds()))
 	h.stay = h.cfg.HandOver
+	h.l.handover.stay = h.cfg.HandOver
 	h.heartbeats.configure(h.cfg.Heartbeat)
 }
 

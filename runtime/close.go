@@ -242,7 +242,7 @@ func (l *loop) retire(idle time.Duration) {
 			c.stamp = l.now
 		}
 		l.schedule(c)
-		if c.state == stateSocket {
+		if c.state == stateSocket && (c.ws.group == "" || !l.handover.stay) {
 			l.goAway(c)
 		}
 	}

@@ -29,7 +29,7 @@ func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 // onCredit is for a part that says that the application has taken something.
 func (l *loop) onCredit(x *Exchange, p *exchange.Part) {
 	x.given = max(0, x.given-p.Credit)
-	if c := x.conn; c != nil && c.stopped && !x.detached && x.given < exchange.InputWindow/2 {
+	if c := x.conn; c != nil && c.stopped && !x.detached && !(c.ws != nil && c.ws.handing) && x.given < exchange.InputWindow/2 {
 		l.resumeReading(c)
 	}
 	l.release(p)

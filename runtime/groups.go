@@ -112,6 +112,7 @@ func (g *groups) leave(ws *socket) {
 		return
 	}
 	ws.left, ws.early = true, nil
+	g.l.handover.settled(ws)
 	names := ws.position.Names()
 	g.fanout.Leave(ws)
 	g.fanout.CaughtUp(ws)

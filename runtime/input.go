@@ -223,6 +223,13 @@ func (l *loop) hand(x *Exchange) {
 	x.source, x.handler = m.source, m.Handler
 	if !l.give(x, r) {
 		l.unwanted(x)
+		if c := x.conn; c.ws != nil && c.ws.resumes {
+			c.shift()
+			x.conn = nil
+			l.done(x)
+			l.handover.failed(c)
+			return
+		}
 		l.answerLocally(x, refusal.Response{Status: 503, Fields: retryAfter})
 	} else if m.Occupies != OccupiesNothing && l.cfg.Concurrency > 0 {
 		l.occupies(x, m.Occupies)

@@ -70,6 +70,7 @@ type loop struct {
 	taken     int                               // requests submitted since the last Flush
 	channels  *channels
 	groups    *groups
+	handover  socketHandover
 	store     *cache.Store            // of answers; nil: none are kept
 	waited    map[*cacheFill]struct{} // pages that others wait for
 	retries   []*cacheWaiter          // those who have waited in vain
@@ -111,6 +112,7 @@ func newLoop(s *Server) *loop {
 	l.state.Lock()
 	l.channels = newChannels(l)
 	l.groups = newGroups(l)
+	l.handover.l = l
 	l.heads.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.request = newRequest()
 	l.clock(l.start)

@@ -157,13 +157,18 @@ func (h *channels) describe(p *subscriber) *SubscriberState {
 		Address: c.Address, Port: p.port, User: c.User, LastEventID: c.LastEventID,
 		Started: int64(p.started), Sent: p.sent, Framed: int64(p.framed),
 	}
-	if e := p.log; e != nil {
-		d.Log = &LogState{Entry: e.Entry, Client: e.client}
-		if e.log != nil {
-			d.Log.Request, d.Log.Response = e.log.Format().Request, e.log.Format().Response
-		}
-		d.Log.shorten()
+	if p.log != nil {
+		d.Log = logState(p.log)
 	}
+	return d
+}
+
+func logState(e *logEntry) *LogState {
+	d := &LogState{Entry: e.Entry, Client: e.client}
+	if e.log != nil {
+		d.Request, d.Response = e.log.Format().Request, e.log.Format().Response
+	}
+	d.shorten()
 	return d
 }
 

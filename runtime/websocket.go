@@ -27,12 +27,18 @@ type socket struct {
 	pinged  bool             // the client owes us a sign of life
 	due     int64            // when it, or another end of the WebSocket, is overdue
 	told    bool             // the handler was told of the end
+	handing bool             // the handler was asked whether it can be handed over
+	leaves  *SocketState     // it can, and is
+	resumes bool             // it comes from another process, and the handler has not gone on with it yet
 	after   []byte           // a control frame that waits for a transfer to end
 
 	position pubsub.Position[*socket] // in its groups
 	left     bool                     // it is in none any more
+	group    string                   // Mount.Group; "": it cannot be handed over
 	behind   int                      // bytes of messages to its groups that wait: see groups.queue
 	early    []*pubsub.Event          // those that wait until it is open
+
+	subprotocol string
 }
 
 // sockets is what all of a loop share: messages are taken one at a time.
@@ -71,7 +77,8 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 	l.submit(x, r)
 	if ws != nil && c.first == x && x.owed {
 		ws.x = x
-		l.groups.enter(ws, q.mount.Group)
+		ws.group = q.mount.Group
+		l.groups.enter(ws, ws.group)
 	}
 	return 0
 }
@@ -94,35 +101,35 @@ func (l *loop) sendToSocket(x *Exchange, p *exchange.Part) bool {
 	c := x.conn
 	ws := c.ws
 	if !ws.open {
-		if ws.x != x || !p.First || !p.Head.WebSocket {
+		accepted := ws.x == x && p.First && p.Head.WebSocket
+		if ws.resumes && !accepted {
+			l.handover.failed(c)
+		} else if !accepted {
 			l.groups.leave(ws)
 			c.ws = nil
 			return false
+		} else {
+			l.openSocket(x, p)
 		}
-		l.openSocket(x, p)
+	}
+	if p.Op == exchange.OpHandOver {
+		l.handover.answered(x, p)
+		return true
 	}
 	l.sendMessage(x, p)
 	return true
 }
 
-// openSocket answers 101.
+// openSocket begins the WebSocket that the handler has accepted.
 func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	ws := c.ws
-	l.use(c)
-	fields := append(l.heads.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	fields = append(append(fields, ws.accept[:]...), crlf...)
-	if s := p.Head.Subprotocol; websocket.IsToken(s) {
-		fields = append(append(append(fields, "Sec-WebSocket-Protocol: "...), s...), crlf...)
-	} else if len(s) > 0 {
-		l.logClient(c, x.rules, LevelError, "%q cannot be a subprotocol of a WebSocket and is left out", s)
+	if ws.resumes {
+		x.status = 101
+		l.handover.settled(ws)
+	} else {
+		l.acceptSocket(x, p)
 	}
-	if ws.packing.On {
-		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)
-	}
-	l.heads.fields = append(fields, p.Head.Fields...)
-	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
-	l.out.buf = l.appendHead(l.out.buf, x, &r)
 	x.begun = true
 	x.owed = false // messages come when they come: no timeout
 	ws.open = true
@@ -132,9 +139,30 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	if len(c.pending()) > 0 || c.half {
 		l.queue(c)
 	}
-	if l.leaving && c.state == stateSocket {
+	if l.leaving && c.state == stateSocket && (ws.group == "" || !l.handover.stay) {
 		l.goAway(c)
 	}
+}
+
+// acceptSocket answers 101.
+func (l *loop) acceptSocket(x *Exchange, p *exchange.Part) {
+	c := x.conn
+	ws := c.ws
+	l.use(c)
+	fields := append(l.heads.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	fields = append(append(fields, ws.accept[:]...), crlf...)
+	if s := p.Head.Subprotocol; websocket.IsToken(s) {
+		fields = append(append(append(fields, "Sec-WebSocket-Protocol: "...), s...), crlf...)
+		ws.subprotocol = string(s)
+	} else if len(s) > 0 {
+		l.logClient(c, x.rules, LevelError, "%q cannot be a subprotocol of a WebSocket and is left out", s)
+	}
+	if ws.packing.On {
+		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)
+	}
+	l.heads.fields = append(fields, p.Head.Fields...)
+	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
+	l.out.buf = l.appendHead(l.out.buf, x, &r)
 }
 
 // opcodeOf is how an op is on the wire.

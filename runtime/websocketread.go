@@ -15,6 +15,10 @@ func (l *loop) frames(c *conn, data []byte) {
 	if ws.over != nil {
 		return
 	}
+	if ws.handing { // what has arrived goes along
+		l.keep(c, data)
+		return
+	}
 	kept := len(c.in) > 0
 	if kept {
 		l.keep(c, data)

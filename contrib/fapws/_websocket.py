@@ -34,7 +34,7 @@ __all__ = ["WebSocket", "WebSocketConnection", "broadcast"]
 
 _COROUTINE = 0x280  # inspect.CO_COROUTINE | CO_ASYNC_GENERATOR
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110 §5.6.2
-_ARGUMENTS = {"on_open": ("ws",), "on_message": ("ws", "message"), "on_close": ("ws", "code", "reason")}
+_ARGUMENTS = {"on_open": ("ws",), "on_message": ("ws", "message"), "on_close": ("ws", "code", "reason"), "on_resume": ("ws",)}
 _PORTS = {"http": "80", "https": "443"}
 
 
@@ -46,6 +46,8 @@ class WebSocket:
     on_message -- ``f(ws, message)``: a whole message, str of a text and bytes of a binary one
     on_close   -- ``f(ws, code, reason)``: it is over. Once for each WebSocket that on_open has not
                   refused; code is what was said first (RFC 6455 §7.4), 1005 if nothing was, 1006 if the client has just gone
+    on_resume  -- ``f(ws)``: after a reload, in the new process, before any message of a WebSocket that it takes over. Its
+                  groups, subprotocol and ``ws.data`` are as they were; variables of the script are not
     subprotocols -- names, the favourite first; the first that the client offers is agreed on
     origins    -- whose pages may connect, as browsers say it in the field Origin. None: those of this host only,
                   or any page on the web could talk to it with its visitor's cookies. Otherwise names such as
@@ -58,6 +60,10 @@ class WebSocket:
     run one after the other, for different ones side by side. An exception goes to the log and closes the
     WebSocket with 1011. Any of them may be left out, or be a method of a subclass.
 
+    At a reload the new process takes a WebSocket over between two messages, without a close frame, if the script
+    does not keep its object (``ws``) and ``ws.data`` has nothing but None, bool, int, float, str, bytes, list, tuple, dict and
+    set, of which the new process gets a copy. Others are closed with 1012.
+
     TypeError and ValueError say which argument is wrong.
     """
 
@@ -66,6 +72,7 @@ class WebSocket:
     on_open: Optional[OnOpen] = None
     on_message: Optional[OnMessage] = None
     on_close: Optional[OnClose] = None
+    on_resume: Optional[OnOpen] = None
 
     def __init__(
         self,
@@ -73,10 +80,11 @@ class WebSocket:
         on_message: Optional[OnMessage] = None,
         on_close: Optional[OnClose] = None,
         *,
+        on_resume: Optional[OnOpen] = None,
         subprotocols: Iterable[str] = (),
         origins: Union[None, str, Iterable[str]] = None,
     ) -> None:
-        for name, given in (("on_open", on_open), ("on_message", on_message), ("on_close", on_close)):
+        for name, given in (("on_open", on_open), ("on_message", on_message), ("on_close", on_close), ("on_resume", on_resume)):
             if given is not None:
                 setattr(self, name, given)
             _check_callback(name, getattr(self, name))

@@ -39,6 +39,10 @@ type Request struct {
 	// Head.Tunnel where Mount.Tunnels. Elsewhere it is not set.
 	WebSocket bool
 
+	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
+	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count.
+	Resumed *Resumed
+
 	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
 	// handler closes, also when Submit refuses: the client asks for a WebSocket where
 	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken). Nothing is
@@ -60,6 +64,12 @@ type Request struct {
 	Held bool
 
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
+}
+
+// Resumed is what is left of a WebSocket that another process has had. It lives until Submit returns.
+type Resumed struct {
+	Subprotocol string
+	Data        []byte // of the Last part with OpHandOver
 }
 
 // Peer is what the handler may tell an application about the client. One value
@@ -161,12 +171,17 @@ const (
 	OpClose              // the WebSocket is closed; the bytes are the reason, up to 123
 	OpCredit             // of a Part: none, see Part.Credit
 	OpDeferred           // of a Part: none; the request was not started, see Pacer of package runtime
+	OpHandOver           // of an Input: none, see Input; of a Part: the answer to it
 )
 
 // Input is what arrives for an exchange after Submit: more of its body, or messages
 // of its WebSocket. OpClose is the last one, and a Cancel may follow; a client that breaks the
 // connection or the protocol is a Cancel alone. A handler that is told should end soon:
 // its answers to earlier messages, and the Last part, go before the close frame.
+//
+// OpHandOver asks whether a WebSocket can go to another process, behind all messages before. The handler answers with its Last part, which has this Op:
+// then it has let go of the WebSocket without telling the application that it is closed, and the bytes are what it wants
+// to be given in the other process (Request.Resumed); Head.Request is set as with Head.Static. Or it refuses, with a part that is not the Last.
 //
 // OpClose without a WebSocket: the client sends nothing more and has probably left, but
 // what is answered is still sent. Its Cancel comes later.

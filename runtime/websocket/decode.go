@@ -93,6 +93,12 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	}
 }
 
+// Idle reports whether no message and no control frame has begun, but for the first bytes of a header, which it returns. They
+// are valid until the next call of the Decoder.
+func (d *Decoder) Idle() (begun []byte, idle bool) {
+	return d.head[:d.have], !d.payload && d.message == Continuation
+}
+
 // header takes a header, or what there is of it, from the front of data. Errors are
 // found with the first byte that shows them.
 func (d *Decoder) header(data []byte) (n int, err error) {

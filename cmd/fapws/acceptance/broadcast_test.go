@@ -236,9 +236,13 @@ func TestBroadcastAtReload(t *testing.T) {
 	change(t, script, "on_message=repeat", "on_message=another")
 	change(t, script, "PATHS = [", `PATHS = [("/first", WebSocket(enter, hear, leave)), `)
 	s.signal(syscall.SIGHUP)
-	closesWith(t, a, 1012, "")
-	closesWith(t, b, 1012, "")
 	s.says("reloaded: 2 workers")
+	for _, c := range []*wstest.Client{a, b} {
+		eventually(t, "it has gone over to a new worker", func() bool { _, version := pidOf(t, c); return version == "2" })
+		if _, err := c.CloseWith(1000, ""); err != nil {
+			t.Error(err)
+		}
+	}
 	a, b = s.onBoth("/room?x")
 	first, other := s.room("/first?x"), s.room("/other")
 	write(t, folder+"/go", "")

@@ -44,7 +44,7 @@ const (
 	// the channel that comes with it; without one there is none.
 	Take Kind = "take"
 	// Piece: from one worker to another, a piece of what Take is about, in Raw, with
-	// the descriptor of a subscriber. The last one has no Raw.
+	// the descriptor of a subscriber, or of a WebSocket if Text says so. The last one has no Raw.
 	Piece Kind = "piece"
 	// Recount: say all Counts again.
 	Recount Kind = "recount"
@@ -55,6 +55,9 @@ const (
 	History     = "history"     // what is kept of past events
 	Subscribers = "subscribers" // connections; their giver gets Retire
 )
+
+// WebSocket is the Text of a Piece.
+const WebSocket = "websocket"
 
 // What a worker tells the supervisor.
 const (

@@ -44,6 +44,7 @@ type channelRelay struct {
 	waiting    atomic.Int64                     // bytes in down
 	overflowed atomic.Bool                      // it was said that some are lost
 	history    chan *pool.Channel               // with Take: a channel to another worker, or nil
+	taking     sync.WaitGroup                   // for other workers that hand clients over
 
 	mu    sync.Mutex
 	count map[string]int64 // how many listen here
@@ -257,5 +258,6 @@ func (r *channelRelay) join() {
 			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(time.Until(end)):
+		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)
 	}
 }

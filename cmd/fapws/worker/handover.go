@@ -73,6 +73,7 @@ func (r *channelRelay) take(what string, files []*os.File) {
 	case what == pool.History:
 		r.history <- from // there is room: it is said once
 	case from != nil:
+		r.taking.Add(1)
 		go r.takeSubscribers(from)
 	}
 }
@@ -80,6 +81,7 @@ func (r *channelRelay) take(what string, files []*os.File) {
 // takeSubscribers serves the subscribers of another worker from now on. A goroutine of
 // its own.
 func (r *channelRelay) takeSubscribers(from *pool.Channel) {
+	defer r.taking.Done()
 	defer from.Close()
 	r.s.server.HoldHistory(holdFor)
 	n, refused := 0, error(nil)
@@ -92,7 +94,7 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 		if len(m.Raw) == 0 {
 			break
 		}
-		err = r.takeSubscriber(m.Raw, files)
+		err = r.takeClient(m, files)
 		for _, f := range files {
 			f.Close()
 		}
@@ -103,26 +105,35 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take over a subscriber of another worker, which has to reconnect: %v", os.Getpid(), refused))
+		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take over a client of another worker, which has to reconnect: %v", os.Getpid(), refused))
 	}
-	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "subscriber")))
+	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
 }
 
 var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
 
-func (r *channelRelay) takeSubscriber(text []byte, files []*os.File) error {
-	var d runtime.SubscriberState
-	if err := json.Unmarshal(text, &d); err != nil {
+// takeClient serves a subscriber, or a WebSocket.
+func (r *channelRelay) takeClient(m *pool.Message, files []*os.File) error {
+	var subscriber runtime.SubscriberState
+	var socket runtime.SocketState
+	var d any = &subscriber
+	if m.Text == pool.WebSocket {
+		d = &socket
+	}
+	if err := json.Unmarshal(m.Raw, d); err != nil {
 		return err
 	}
 	if len(files) != 1 {
 		return errNoFile
 	}
 	fd, err := pool.Duplicate(files[0])
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case m.Text == pool.WebSocket:
+		return r.s.server.ImportSocket(&socket, fd)
 	}
-	return r.s.server.ImportSubscriber(&d, fd)
+	return r.s.server.ImportSubscriber(&subscriber, fd)
 }
 
 // inherit notes who gets the subscribers, with pool.Retire.
@@ -137,28 +148,53 @@ func (p *Parent) inherit(files []*os.File) {
 
 var errNoSuccessor = errors.New("no process takes the place of this one")
 
-// handSubscribersOver gives all subscribers to who takes the place of this process; if
-// nobody does they are told to come back. A goroutine of its own.
-func (p *Parent) handSubscribersOver(ctx context.Context) {
+// settle returns when all events that have arrived are published here, and all clients that other workers hand over
+// have come, or when ctx ends.
+func (r *channelRelay) settle(ctx context.Context) {
+	settled := make(chan struct{})
+	r.down.Add(relayItem{do: func() {
+		go func() {
+			r.taking.Wait()
+			close(settled)
+		}()
+	}})
+	select {
+	case <-settled:
+	case <-ctx.Done():
+	}
+}
+
+// handClientsOver gives all subscribers, and the WebSockets for which that is possible, to the process that takes the place of this one; without one
+// they are told to come back. A goroutine of its own.
+func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
-	n, err := s.server.ExportSubscribers(ctx, func(d *runtime.SubscriberState, fd int) error {
+	if to != nil {
+		p.events.settle(ctx)
+	}
+	give := func(text string, d any, fd int) error {
 		if to == nil {
 			return errNoSuccessor
 		}
-		text, err := json.Marshal(d)
+		raw, err := json.Marshal(d)
 		if err != nil {
 			return err
 		}
-		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Raw: text}, fd)
-	})
+		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
+	}
+	n, err := s.server.ExportSubscribers(ctx, func(d *runtime.SubscriberState, fd int) error { return give("", d, fd) })
 	if to == nil {
+		_, _ = s.server.ExportSockets(ctx, nil)
 		return
+	}
+	sockets, failed := s.server.ExportSockets(ctx, func(d *runtime.SocketState, fd int) error { return give(pool.WebSocket, d, fd) })
+	if err == nil {
+		err = failed
 	}
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	to.Close()
 	if err != nil && ctx.Err() == nil {
-		s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all subscribers over: %v; they are to come back", os.Getpid(), err))
+		s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all clients over: %v; they are to come back", os.Getpid(), err))
 	}
-	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "subscriber")))
+	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(), pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
 }

@@ -100,7 +100,7 @@ func (s *service) stop(o shutdownRequest) {
 		defer close(handed)
 		<-departing
 		if o.how == quietly {
-			o.parent.handSubscribersOver(ctx)
+			o.parent.handClientsOver(ctx)
 		}
 	}()
 	quiet := make(chan struct{})

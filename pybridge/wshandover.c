@@ -1,0 +1,153 @@
+/* WebSockets for synchronous code that go to another process, or come from one: what goes along, and which may go.
+ *
+ * One goes if nothing of the application would be left behind: only the server holds its object, and ws.data is plain, so that
+ * a copy is as good. That is asked by an input, so it is asked between two callbacks. */
+#include "interp.h"
+#include "request.h"
+#include "websocket.h"
+
+#include <marshal.h>
+#include <string.h>
+
+#define P fapws_the_pool
+#define MOST_STATE (32 << 10) /* bytes */
+#define MOST_DEPTH 20
+
+enum { NO_DATA, NAMESPACE, VALUE }; /* what ws.data is */
+
+/* --- away ------------------------------------------------------------------ */
+
+static int is_plain(PyObject *o, int depth);
+
+static int all_plain(PyObject *sequence, int depth) {
+  PyObject *all = PySequence_Fast(sequence, ""); /* a list or a tuple is itself */
+  if (!all) return PyErr_Clear(), 0;
+  int plain = 1;
+  for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) plain = is_plain(PySequence_Fast_GET_ITEM(all, i), depth);
+  Py_DECREF(all);
+  return plain;
+}
+
+/* Whether marshal makes an equal object of o: it takes buffers as well, and gives bytes back. */
+static int is_plain(PyObject *o, int depth) {
+  if (o == Py_None || PyBool_Check(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o)) return 1;
+  if (depth >= MOST_DEPTH) return 0;
+  if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
+  if (!PyDict_CheckExact(o)) return 0;
+  PyObject *key, *value;
+  Py_ssize_t at = 0;
+  while (PyDict_Next(o, &at, &key, &value))
+    if (!is_plain(key, depth + 1) || !is_plain(value, depth + 1)) return 0;
+  return 1;
+}
+
+static PyObject *namespace_type(void) {
+  PyObject *types = PyImport_ImportModule("types");
+  PyObject *type = types ? PyObject_GetAttrString(types, "SimpleNamespace") : NULL;
+  Py_XDECREF(types);
+  return type;
+}
+
+/* ws.data as something that is perhaps plain. A new reference. */
+static PyObject *data_of(fapws_ws_object *ws, int *kind) {
+  *kind = NO_DATA;
+  if (!ws->data) Py_RETURN_NONE;
+  PyObject *type = namespace_type();
+  if (!type) return NULL;
+  *kind = (PyObject *)Py_TYPE(ws->data) == type ? NAMESPACE : VALUE;
+  Py_DECREF(type);
+  if (*kind == NAMESPACE) return PyObject_GetAttrString(ws->data, "__dict__");
+  Py_INCREF(ws->data);
+  return ws->data;
+}
+
+/* What goes along, as bytes: a new reference. NULL, perhaps without an exception: it has to stay. */
+static PyObject *pack(fapws_ws_object *ws) {
+  int kind;
+  PyObject *state = NULL, *data = data_of(ws, &kind);
+  PyObject *groups = ws->groups ? PySequence_Tuple(ws->groups) : PyTuple_New(0);
+  if (data && groups && is_plain(data, 0)) {
+    PyObject *all = Py_BuildValue("(iOO)", kind, data, groups);
+    if (all) state = PyMarshal_WriteObjectToString(all, Py_MARSHAL_VERSION);
+    Py_XDECREF(all);
+  }
+  Py_XDECREF(groups);
+  Py_XDECREF(data);
+  if (state && PyBytes_GET_SIZE(state) > MOST_STATE) Py_CLEAR(state);
+  return state;
+}
+
+/* Ends that inputs reach the record, unless one has, or the client has left. */
+static int closes_inbox(fapws_record *rec) {
+  fapws_lock();
+  int empty = !rec->inputs && !rec->batch && !rec->senders && !fapws_is_cancelled(rec);
+  if (empty) rec->open = 0;
+  fapws_unlock();
+  return empty;
+}
+
+static void refuse(fapws_record *rec) {
+  fapws_part *p = fapws_part_new(rec, 0);
+  if (!p) {
+    PyErr_Clear(); /* the loop stops waiting after a while */
+    return;
+  }
+  p->op = FAPWS_OP_HAND_OVER;
+  fapws_ws_publish(p);
+}
+
+int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws) {
+  fapws_record *rec = ws->rec;
+  PyObject *state = NULL;
+  if (ws->state == FAPWS_WS_OPEN && Py_REFCNT(ws) == 1 && !ws->weak && !ws->refusal) state = pack(ws);
+  PyErr_Clear();
+  fapws_part *p = state ? fapws_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
+  PyErr_Clear();
+  Py_XDECREF(state);
+  if (p && (Py_REFCNT(ws) != 1 || !closes_inbox(rec))) { /* collecting garbage runs code of the application */
+    fapws_part_free((uintptr_t)p);
+    p = NULL;
+  }
+  if (!p) {
+    refuse(rec);
+    return 0;
+  }
+  fapws_ws_detach(ws);
+  Py_DECREF(ws);
+  p->op = FAPWS_OP_HAND_OVER;
+  p->last = 1;
+  fapws_drop(t, rec);
+  fapws_publish(t, p); /* rec is the loop's from here on */
+  return 1;
+}
+
+/* --- here ------------------------------------------------------------------ */
+
+static int unpack(fapws_ws_object *ws, PyObject *all) {
+  int kind;
+  PyObject *data, *groups;
+  if (!PyArg_ParseTuple(all, "iOO:websocket", &kind, &data, &groups)) return -1;
+  if (PyTuple_Check(groups) && PyTuple_GET_SIZE(groups) > 0 && !(ws->groups = PySet_New(groups))) return -1;
+  if (kind == VALUE) {
+    Py_INCREF(data);
+    ws->data = data;
+  } else if (kind == NAMESPACE) {
+    PyObject *type = namespace_type(), *none = PyTuple_New(0);
+    if (type && none) ws->data = PyObject_Call(type, none, data);
+    Py_XDECREF(none);
+    Py_XDECREF(type);
+    if (!ws->data) return -1;
+  }
+  return 0;
+}
+
+int fapws_ws_resume(fapws_ws_object *ws) {
+  const fapws_record *rec = ws->rec;
+  if (rec->subprotocol.len &&
+      !(ws->protocol = PyUnicode_DecodeUTF8(rec->data + rec->subprotocol.off, (Py_ssize_t)rec->subprotocol.len, "replace")))
+    return -1;
+  PyObject *all = PyMarshal_ReadObjectFromString(rec->data + rec->state.off, (Py_ssize_t)rec->state.len);
+  int bad = !all || unpack(ws, all) < 0;
+  Py_XDECREF(all);
+  return bad ? -1 : fapws_ws_accept(ws);
+}
