@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
+	"fapws/runtime/netio"
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/tunnel"
@@ -54,7 +55,7 @@ type loop struct {
 
 	out       output // bytes that wait to be written to one connection
 	heads     headWriter
-	iov       vector        // scratch of write
+	iov       netio.Vector  // scratch of write
 	request   *request      // memory for the next request: see request
 	exchanges exchangeTable // all exchanges
 	unsent    unsent        // bytes of answers that wait for clients
@@ -65,7 +66,7 @@ type loop struct {
 
 	fileJob   fileJob                           // scratch of sendOpen
 	items     []item                            // and of it too
-	cached    func(file int, offset int64) bool // cached, except in tests
+	cached    func(file int, offset int64) bool // netio.Cached, except in tests
 	submitted bool                              // Flush is due
 	taken     int                               // requests submitted since the last Flush
 	channels  *channels
@@ -97,7 +98,7 @@ func newLoop(s *Server) *loop {
 	l := &loop{
 		s:       s,
 		cfg:     &s.cfg,
-		cached:  cached,
+		cached:  netio.Cached,
 		waited:  make(map[*cacheFill]struct{}),
 		idle:    make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),

@@ -1,9 +1,6 @@
 package runtime
 
 import (
-	"syscall"
-	"unsafe"
-
 	"fapws/runtime/exchange"
 	"fapws/runtime/netio"
 
@@ -82,7 +79,7 @@ func (l *loop) write(c *conn, first, body, tail []byte, p *exchange.Part) {
 	if len(body) == 0 {
 		n, err = netio.Send(c.fd, first, 0)
 	} else {
-		n, err = l.iov.send(c.fd, first, body, tail)
+		n, err = l.iov.Send(c.fd, first, body, tail)
 	}
 	total := len(first) + len(body) + len(tail)
 	if l.debug >= 2 {
@@ -117,34 +114,4 @@ func drop(b []byte, n *int) []byte {
 	k := min(*n, len(b))
 	*n -= k
 	return b[k:]
-}
-
-// vector is the argument of a sendmsg(2) with up to three pieces.
-type vector struct {
-	msg unix.Msghdr
-	iov [3]unix.Iovec
-}
-
-func (v *vector) send(fd int, pieces ...[]byte) (int, error) {
-	k := 0
-	for _, b := range pieces {
-		if len(b) > 0 {
-			v.iov[k].Base = unsafe.SliceData(b)
-			v.iov[k].SetLen(len(b))
-			k++
-		}
-	}
-	v.msg = unix.Msghdr{Iov: &v.iov[0]}
-	v.msg.SetIovlen(k)
-	defer clear(v.iov[:])
-	for {
-		n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
-			uintptr(unsafe.Pointer(&v.msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
-	}
 }

@@ -97,7 +97,7 @@ func (l *loop) take(c *conn, r eventloop.Readiness) {
 func (c *conn) hungUp() bool {
 	state := [1]unix.PollFd{{Fd: int32(c.fd)}}
 	if c.lendsEnd {
-		state[0].Events = pollEnd
+		state[0].Events = netio.PollEnd
 	}
 	n, err := unix.Poll(state[:], 0)
 	return n > 0 && err == nil && (!c.half || state[0].Revents&unix.POLLERR != 0)

@@ -91,7 +91,7 @@ func (l *loop) writeItems(fd int, items []item, most int) (sent, next int, err e
 			if !l.isWarm(it) {
 				return sent, next, errCold
 			}
-			n, err = sendWarm(fd, it.file, &it.offset, min(it.count, it.warm-it.offset, int64(most-sent)))
+			n, err = netio.SendCached(fd, it.file, &it.offset, min(it.count, it.warm-it.offset, int64(most-sent)))
 			if it.count -= int64(n); n == 0 && err == nil {
 				err = errShortFile
 			}
@@ -112,7 +112,7 @@ func (l *loop) writeItems(fd int, items []item, most int) (sent, next int, err e
 // flags are those of send(2) for its bytes.
 func (it *item) flags() uintptr {
 	if it.more {
-		return sendMore
+		return netio.SendMore
 	}
 	return 0
 }
@@ -140,7 +140,7 @@ func (l *loop) lend(t *transfer) {
 	t.lent, t.room = true, false
 	fd, it := t.c.fd, &t.items[t.next]
 	go func() {
-		n, err := sendFile(fd, it.file, &it.offset, min(it.count, coldMost))
+		n, err := netio.SendFile(fd, it.file, &it.offset, min(it.count, coldMost))
 		l.post(func() { l.returned(t, n, err) })
 	}()
 }

@@ -157,13 +157,3 @@ func (l *loop) goOn(c *conn) {
 }
 
 func outOfDescriptors(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
-
-// sendFile is sendfile(2), for at most 2 GiB.
-func sendFile(to, from int, offset *int64, count int64) (int, error) {
-	for {
-		n, err := unix.Sendfile(to, from, offset, int(min(count, 1<<31-4096)))
-		if err != unix.EINTR {
-			return max(n, 0), err
-		}
-	}
-}

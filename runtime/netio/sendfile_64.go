@@ -1,6 +1,6 @@
 //go:build linux && (amd64 || arm64)
 
-package runtime
+package netio
 
 import (
 	"syscall"
@@ -9,9 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sendWarm is sendfile(2) of a file that is in memory, to a socket that does
-// not wait: a raw system call, as in package netio.
-func sendWarm(to, from int, offset *int64, count int64) (int, error) {
+// SendCached is sendfile(2) of a file that is in memory.
+func SendCached(to, from int, offset *int64, count int64) (int, error) {
 	for {
 		n, _, e := syscall.RawSyscall6(unix.SYS_SENDFILE, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)), uintptr(count), 0, 0)
 		if e == 0 {
@@ -23,9 +22,9 @@ func sendWarm(to, from int, offset *int64, count int64) (int, error) {
 	}
 }
 
-// cached reports whether a byte of a file can be read without waiting for the
+// Cached reports whether a byte of a file can be read without waiting for the
 // disk: preadv2(2) with RWF_NOWAIT, which not all file systems know.
-func cached(from int, offset int64) bool {
+func Cached(from int, offset int64) bool {
 	var b [1]byte
 	iov := unix.Iovec{Base: &b[0]}
 	iov.SetLen(1)

@@ -1,0 +1,13 @@
+package netio
+
+import "golang.org/x/sys/unix"
+
+// SendFile is sendfile(2) of at most 2 GiB. It may wait for the disk. It returns unix.EAGAIN if there is no room.
+func SendFile(to, from int, offset *int64, count int64) (int, error) {
+	for {
+		n, err := unix.Sendfile(to, from, offset, int(min(count, 1<<31-4096)))
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}

@@ -1,0 +1,12 @@
+//go:build !linux || (!amd64 && !arm64)
+
+package netio
+
+// SendCached is sendfile(2): the package unix knows how it is called.
+func SendCached(to, from int, offset *int64, count int64) (int, error) {
+	return SendFile(to, from, offset, count)
+}
+
+// Cached reports whether a byte of a file can be read without waiting for the
+// disk: that is not asked here.
+func Cached(from int, offset int64) bool { return false }
