@@ -155,8 +155,30 @@ func TestWebSocketsThatCannotStay(t *testing.T) {
 // everything that is broadcast reaches all of them, in one order, and none is closed. Memory and descriptors stay as they are.
 func TestWebSocketsThroughReloads(t *testing.T) {
 	t.Parallel()
+	for _, m := range []mode{
+		twoWorkers,
+		{"one worker", []string{"--workers", "1"}},
+		{"inline workers", []string{"--workers", "2", "--threads", "0"}},
+	} {
+		t.Run(m.name, func(t *testing.T) { throughReloads(t, m) })
+	}
+}
+
+func throughReloads(t *testing.T, m mode) {
 	const clients, speakers, reloads = 200, 5, 8
-	s := serve(t, twoWorkers, "staying.py")
+	s := serve(t, m, "staying.py")
+	workers := len(s.workers())
+	files := func() (n int) { // of supervisor and workers, when the old ones have ended
+		s.hasWorkers(workers)
+		for _, pid := range append(s.workers(), s.cmd.Process.Pid) {
+			entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(entries)
+		}
+		return n
+	}
 	all := make([]*stayer, clients)
 	for i := range all {
 		all[i] = s.stayer(fmt.Sprint("/room?", i))
@@ -209,11 +231,18 @@ func TestWebSocketsThroughReloads(t *testing.T) {
 			}
 		})
 	}
+	held := 0
 	for i := range reloads {
 		before := echoes.Load()
 		s.reload()
 		eventually(t, "clients are answered after a reload", func() bool { return t.Failed() || echoes.Load() > before+clients })
+		if i == 1 {
+			held = files()
+		}
 		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
+	}
+	if n := files(); n > held+clients/10 && !t.Failed() { // a few come and go
+		t.Errorf("%d descriptors, after the second reload %d", n, held)
 	}
 	close(ended)
 	done.Wait()
