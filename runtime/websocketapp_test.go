@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,8 @@ type talk struct {
 	code    uint16
 	reason  string
 	data    any
+	head    string // of its request
+	state   string // of exchange.Resumed
 	started bool
 }
 
@@ -35,6 +38,8 @@ type talkApp struct {
 	message   func(*talk, exchange.Op, []byte)     // nil: echoes; it takes what it is given at once
 	ends      func(t *talk, code uint16, r string) // nil: ends
 	cancelled func(*talk)                          // besides
+	handOver  func(*talk) bool                     // lets go of it
+	resumes   func(*talk)                          // before it is accepted
 	hold      bool                                 // it gives no credit by itself
 	waker     *exchange.Waker
 
@@ -59,7 +64,7 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
 	}
-	t := &talk{app: a, ticket: r.Ticket, path: string(r.Path), socket: r.WebSocket, fields: map[string]string{}}
+	t := &talk{app: a, ticket: r.Ticket, path: string(r.Path), socket: r.WebSocket, fields: map[string]string{}, head: string(r.Head)}
 	for _, f := range r.Parsed.Fields {
 		t.fields[strings.ToLower(string(f.Name.In(r.Head)))] = string(f.Value.In(r.Head))
 	}
@@ -71,6 +76,10 @@ func (a *talkApp) Submit(r *exchange.Request) bool {
 		panic("a ticket is used twice at once")
 	}
 	switch {
+	case r.Resumed != nil:
+		t.state = string(r.Resumed.Data)
+		a.resumes(t)
+		t.accept("")
 	case a.opened != nil:
 		a.opened(t)
 	case r.WebSocket:
@@ -99,6 +108,15 @@ func (a *talkApp) Deliver(in exchange.Input) {
 			a.ends(t, in.Code, string(in.Data))
 		} else {
 			t.end(false)
+		}
+		return
+	}
+	if in.Op == exchange.OpHandOver {
+		a.mu.Unlock()
+		if a.handOver(t) {
+			t.part(exchange.Part{Last: true, Op: exchange.OpHandOver, Body: fmt.Append(nil, t.data), Head: exchange.Head{Request: []byte(t.head)}})
+		} else {
+			t.part(exchange.Part{Op: exchange.OpHandOver})
 		}
 		return
 	}

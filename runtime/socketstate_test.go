@@ -1,0 +1,164 @@
+package runtime
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/websocket/wstest"
+
+	"golang.org/x/sys/unix"
+)
+
+// mover is a handler of WebSockets that can be handed over; those that were told to stay cannot.
+func mover(t *testing.T, group string) (*testServer, *talkApp) {
+	cfg := channelConfig()
+	cfg.Channels.HandOver = true
+	a := newTalkApp()
+	a.resumes = func(k *talk) { a.note("resumed " + k.state) }
+	a.handOver = func(k *talk) bool { return k.data != "stays" }
+	a.message = func(k *talk, op exchange.Op, data []byte) {
+		k.data = string(data)
+		k.send(op, data)
+	}
+	s := serveTalks(t, cfg, a, Mount{Prefix: "/", WebSocket: true, Group: group})
+	s.HoldHistory(time.Hour)
+	return s, a
+}
+
+// moves retires a server and hands its WebSockets over to another one, through JSON.
+func moves(t *testing.T, from, to *testServer) (n int) {
+	t.Helper()
+	var retired sync.WaitGroup
+	retired.Go(func() { from.Retire(t.Context(), time.Second) })
+	n, err := from.ExportSockets(t.Context(), func(d *SocketState, fd int) error {
+		text, err := json.Marshal(d)
+		if err != nil {
+			return err
+		}
+		got := new(SocketState)
+		if err := json.Unmarshal(text, got); err != nil {
+			return err
+		}
+		own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		_ = to.ImportSocket(got, own) // an error is the client's
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	retired.Wait()
+	return n
+}
+
+// TestSocketsMove: a WebSocket goes to another server with what it has sent and was not read as a message, behind what it was sent, and gets the
+// messages to its groups that either server has been given, each once.
+func TestSocketsMove(t *testing.T) {
+	old, a := mover(t, "all")
+	young, b := mover(t, "all")
+	say := func(s *testServer, seq uint64, text string) {
+		t.Helper()
+		if err := s.Broadcast(seq, &GroupMessage{Group: "all", Data: text}); err != nil {
+			t.Error(err)
+		}
+	}
+	plain, packed := old.socket(t), old.socket(t, wstest.Deflate)
+	saysBack(t, plain, "plain")
+	saysBack(t, packed, "packed")
+	for seq := uint64(1); seq <= 3; seq++ {
+		say(old, seq, fmt.Sprint("to all ", seq))
+	}
+	eventually(t, "the old server has sent them", func() bool { return old.loop.groups.fanout.Waiting() == 0 })
+	large := strings.Repeat("x", 1<<20)
+	say(old, 4, large) // it does not fit into what the kernel keeps
+	for seq := uint64(1); seq <= 7; seq++ {
+		text := fmt.Sprint("to all ", seq)
+		if seq == 4 {
+			text = large
+		}
+		say(young, seq, text)
+	}
+	eventually(t, "the old server has taken it", func() bool { return old.loop.groups.fanout.Waiting() == 0 })
+	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("cut"))
+	if _, err := plain.Conn.Write(frame[:4]); err != nil {
+		t.Fatal(err)
+	}
+	middle := packed.AppendFrame(nil, wstest.Text, []byte("one "))
+	if _, err := packed.Conn.Write(middle); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a message has begun", func() (begun bool) {
+		old.do(func() {
+			for _, c := range old.loop.wheel.all() {
+				if _, idle := c.ws.decoder.Idle(); !idle {
+					begun = true
+				}
+			}
+		})
+		return begun
+	})
+	moved := make(chan int)
+	go func() { moved <- moves(t, old, young) }()
+	hears(t, plain, "to all 1", "to all 2", "to all 3", large, "to all 5", "to all 6", "to all 7")
+	hears(t, packed, "to all 1", "to all 2", "to all 3", large)
+	if _, err := packed.Conn.Write(packed.AppendFrame(nil, wstest.Fin, []byte("message"))); err != nil {
+		t.Fatal(err)
+	}
+	hears(t, packed, "one message", "to all 5", "to all 6", "to all 7")
+	if n := <-moved; n != 2 {
+		t.Errorf("%d WebSockets were handed over", n)
+	}
+	if _, err := plain.Conn.Write(frame[4:]); err != nil {
+		t.Fatal(err)
+	}
+	hears(t, plain, "cut")
+	saysBack(t, packed, strings.Repeat("packed ", 100))
+	say(young, 8, "to all 8")
+	hears(t, plain, "to all 8")
+	hears(t, packed, "to all 8")
+	plain.CloseWith(1000, "")
+	packed.CloseWith(1000, "")
+	if !a.idle() || strings.Count(b.notes(), "resumed ") != 2 || !strings.Contains(b.notes(), "resumed one message") {
+		t.Errorf("%t, %q", a.idle(), b.notes())
+	}
+}
+
+// TestSocketsStay: what cannot be handed over is closed with 1012, and its handler is told.
+func TestSocketsStay(t *testing.T) {
+	old, a := mover(t, "all")
+	young, _ := mover(t, "another")
+	old.do(func() {
+		a.ends = func(k *talk, code uint16, reason string) {
+			a.note(fmt.Sprint(k.data, " ended with ", code))
+			k.end(false)
+		}
+	})
+	stays, moves1 := old.socket(t), old.socket(t)
+	saysBack(t, stays, "stays")
+	saysBack(t, moves1, "moves")
+	closed := make(chan error, 2)
+	for _, c := range []*wstest.Client{stays, moves1} {
+		go func() {
+			_, _, err := c.Receive() // it answers the close frame
+			closed <- err
+		}()
+	}
+	if n := moves(t, old, young); n != 1 {
+		t.Errorf("%d WebSockets were handed over", n)
+	}
+	for range 2 {
+		var frame *wstest.Closed
+		if err := <-closed; !errors.As(err, &frame) || frame.Code != 1012 {
+			t.Error(err)
+		}
+	}
+	eventually(t, "the handler was told", func() bool { return a.notes() == "stays ended with 1012" })
+}
