@@ -38,11 +38,11 @@ func closeWrite(f *os.File) {
 }
 
 // tunnels answers with a tunnel to an upstream that f is.
-func (c *call) tunnels(ahead string, ended func(error), f func(*os.File)) {
+func (c *call) tunnels(ahead string, f func(*os.File)) {
 	socket, file := upstream()
 	c.part(exchange.Part{First: true, Last: true, File: -1, Head: exchange.Head{
 		Status: 101, Length: -1, Fields: []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"),
-		Tunnel: &exchange.Tunnel{Upstream: socket, Ahead: []byte(ahead), Ended: ended},
+		Tunnel: &exchange.Tunnel{Upstream: socket, Ahead: []byte(ahead), Ended: func(error) {}},
 	}})
 	f(file)
 	file.Close()
@@ -58,7 +58,7 @@ func shouts(f *os.File) {
 func TestTunnel(t *testing.T) {
 	a := newApp(false, func(c *call) {
 		if c.Path == "/ws" {
-			c.tunnels("ahead\n", nil, shouts)
+			c.tunnels("ahead\n", shouts)
 		} else {
 			c.reply(200, "plain")
 		}
@@ -118,7 +118,7 @@ func TestTunnel(t *testing.T) {
 func TestTunnelReadsTheRest(t *testing.T) {
 	read, got := make(chan bool), make(chan string, 1)
 	a := newApp(false, func(c *call) {
-		c.tunnels("", nil, func(f *os.File) {
+		c.tunnels("", func(f *os.File) {
 			closeWrite(f)
 			<-read
 			rest, err := io.ReadAll(f)
@@ -145,7 +145,7 @@ func TestTunnelReadsTheRest(t *testing.T) {
 func TestTunnelEnds(t *testing.T) {
 	over := make(chan bool)
 	a := newApp(false, func(c *call) {
-		c.tunnels("", nil, func(f *os.File) {
+		c.tunnels("", func(f *os.File) {
 			shouts(f)
 			close(over)
 		})
@@ -176,7 +176,7 @@ func TestTunnelTooLate(t *testing.T) {
 	a := newApp(false, func(c *call) {
 		close(asked)
 		<-c.gone
-		c.tunnels("", nil, func(f *os.File) {
+		c.tunnels("", func(f *os.File) {
 			io.Copy(io.Discard, f)
 			close(over)
 		})

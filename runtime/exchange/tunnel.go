@@ -13,7 +13,7 @@ type Tunnel struct {
 	Idle  time.Duration // maximum time without a byte in either direction; 0: no limit
 
 	// Ended is called when the tunnel has ended for a reason that an operator should see. It must not block. It is
-	// called on the loop.
+	// called on the loop, and not nil.
 	Ended func(error)
 }
 
