@@ -54,6 +54,10 @@ func (c *conn) Ready(r eventloop.Readiness) {
 func (l *loop) take(c *conn, r eventloop.Readiness) {
 	c.readable = c.readable || r&eventloop.Readable != 0
 	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
+	if c.ws != nil && c.ws.handing { // what comes now, its end too, is for the process that gets it
+		c.readable = true
+		return
+	}
 	if c.half || c.paused { // the bytes stay in the kernel
 		if r&eventloop.MaybeGone != 0 && c.hungUp() {
 			l.gone(c, io.EOF)

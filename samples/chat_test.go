@@ -2,7 +2,6 @@ package samples
 
 import (
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -124,16 +123,13 @@ func TestChat(t *testing.T) {
 func TestChatWorkers(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
-	enter := func() (all []*webSocket) {
-		for i := range 10 { // the kernel divides them
-			all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), "chat"))
-		}
-		for _, w := range all {
-			w.people("c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9")
-		}
-		return all
+	var all []*webSocket
+	for i := range 10 { // the kernel divides them
+		all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), "chat"))
 	}
-	all := enter()
+	for _, w := range all {
+		w.people("c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9")
+	}
 	for i, speaker := range all {
 		line := fmt.Sprint("line ", i)
 		speaker.send(line)
@@ -145,20 +141,19 @@ func TestChatWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.stderr.await(t, regexp.MustCompile("reloaded: 2 workers"))
-	for _, w := range all {
-		if err := ws.WriteFrame(w.conn, ws.MaskFrame(ws.NewCloseFrame(nil))); err != nil { // or it would be waited for
-			t.Log(err)
-		}
-		if _, err := io.Copy(io.Discard, w.conn); err != nil { // gobwas does not know 1012, with which it ends
-			t.Log(err)
+	for i, speaker := range all { // nobody has noticed
+		line := fmt.Sprint("again ", i)
+		speaker.send(line)
+		for _, w := range all {
+			w.hears(fmt.Sprint("c", i), line)
 		}
 	}
-	for _, w := range enter()[:1] {
-		w.leave(ws.StatusNormalClosure)
-	}
+	all[0].leave(ws.StatusNormalClosure)
 	late := s.talk(chatPath("den", "late"), "chat")
-	for i := range 10 {
-		late.hears(fmt.Sprint("c", i), fmt.Sprint("line ", i))
+	for _, said := range []string{"line ", "again "} {
+		for i := range 10 {
+			late.hears(fmt.Sprint("c", i), fmt.Sprint(said, i))
+		}
 	}
 	late.people("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "late")
 }

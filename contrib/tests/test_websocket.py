@@ -108,6 +108,7 @@ class Arguments(unittest.TestCase):
         for make, error, text in (
             (lambda: WebSocket(1), TypeError, "on_open"),
             (lambda: WebSocket(on_close="x"), TypeError, "on_close"),
+            (lambda: WebSocket(on_resume=1), TypeError, "on_resume"),
             (lambda: WebSocket(on_message=coroutine), TypeError, "on_message is async"),
             (lambda: WebSocket(on_message=Async()), TypeError, "on_message is async"),
             (Method, TypeError, "on_message is async"),

@@ -24,10 +24,10 @@ def on_open(ws):
     who = rooms.asked(ws.environ["QUERY_STRING"])
     if who is None:
         return ws.reject(400)
-    ws.data.room, name = who
+    ws.data.room, ws.data.name = who
     ws.data.member = None
     ws.join(ws.data.room)  # first: nothing is missed of what is said while the rest is looked up
-    found = shared.enter(ws.data.room, name)
+    found = shared.enter(ws.data.room, ws.data.name)
     if found is None:
         return ws.reject(503)
     ws.data.member, lines = found
@@ -42,6 +42,11 @@ def on_message(ws, message):
     line = shared.said(ws.data.member, message)
     if line:
         broadcast(chat, line, ws.data.room)
+
+
+def on_resume(ws):
+    """After a reload: the client is connected to this process now, and has noticed nothing."""
+    shared.resume(ws.data.member, ws.data.room, ws.data.name)
 
 
 def on_close(ws, code, reason):
@@ -61,5 +66,5 @@ def beat():
         tell_people(room)
 
 
-chat = WebSocket(on_open, on_message, on_close, subprotocols=[rooms.SUBPROTOCOL])
+chat = WebSocket(on_open, on_message, on_close, on_resume=on_resume, subprotocols=[rooms.SUBPROTOCOL])
 PATHS = [("/ws", chat), ("/", index)]

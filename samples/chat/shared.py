@@ -81,6 +81,13 @@ def enter(room, name):
         return member, [message for message, in book.execute("SELECT message FROM line WHERE room = ? ORDER BY number", (room,))]
 
 
+def resume(member, room, name):
+    """Somebody who was let in by another process is in this one now, which a reload has started."""
+    with _change() as book:
+        book.execute("INSERT OR REPLACE INTO member (number, room, name, process, seen) VALUES (?, ?, ?, ?, ?)", (member, room, name, _process, time.time()))
+        _mine[member] = room, name
+
+
 def leave(member):
     _mine.pop(member, None)
     with _change() as book:
