@@ -78,7 +78,7 @@ func (l *loop) closeSocket(c *conn) {
 	if c.reset {
 		resetOnClose(c.fd)
 	}
-	l.wheel.remove(c)
+	l.wheel.Remove(&c.timer)
 	c.watch.Remove()
 	descriptors.Release(c.fd)
 	unix.Close(c.fd)
@@ -209,7 +209,7 @@ func (l *loop) drain() {
 	l.leaving, l.draining = true, true
 	l.groups.fanout.Finish(l.channels.now())
 	l.flush()
-	for _, c := range l.wheel.all() {
+	for _, c := range l.wheel.All() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
 			l.close(c, "the server is shutting down")
 		}
@@ -237,7 +237,7 @@ func (l *loop) retire(idle time.Duration) {
 	l.groups.fanout.Finish(l.channels.now())
 	l.flush()
 	l.keepAlive = min(l.keepAlive, int64(idle))
-	for _, c := range l.wheel.all() {
+	for _, c := range l.wheel.All() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew) {
 			c.stamp = l.now
 		}
@@ -256,7 +256,7 @@ func (l *loop) retire(idle time.Duration) {
 
 // closeAll closes what drain left.
 func (l *loop) closeAll() {
-	for _, c := range l.wheel.all() {
+	for _, c := range l.wheel.All() {
 		l.close(c, "the server has shut down")
 		if c.transfer != nil {
 			l.abortTransfer(c.transfer)

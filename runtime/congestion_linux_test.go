@@ -18,7 +18,7 @@ func TestUnpaced(t *testing.T) {
 	var name string
 	eventually(t, "a connection", func() (ok bool) {
 		s.do(func() {
-			for _, c := range s.loop.wheel.all() {
+			for _, c := range s.loop.wheel.All() {
 				name, _ = unix.GetsockoptString(c.fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 				ok = true
 			}

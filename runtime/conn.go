@@ -7,6 +7,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/wheel"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,10 +79,9 @@ type conn struct {
 	peer          *exchange.Peer
 	local, remote net.Addr
 
-	stamp        int64  // time of the last event that counts for the timeout, see deadline
-	lingerEnd    int64  // when lingering ends at the latest
-	slot         **conn // of the wheel
-	nextC, prevC *conn  // in the slot
+	stamp     int64 // time of the last event that counts for the timeout, see deadline
+	lingerEnd int64 // when lingering ends at the latest
+	timer     wheel.Entry[conn]
 }
 
 // newConn makes a connection of a socket, which it owns.

@@ -18,7 +18,7 @@ func TestH1ConnectionStates(t *testing.T) {
 	}))
 	only := func() (c *conn) {
 		s.do(func() {
-			for _, one := range s.loop.wheel.all() {
+			for _, one := range s.loop.wheel.All() {
 				c = one
 			}
 		})

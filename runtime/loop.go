@@ -19,6 +19,7 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/tunnel"
+	"fapws/runtime/wheel"
 )
 
 // loop is what the event loop calls. Everything in it belongs to the
@@ -85,7 +86,7 @@ type loop struct {
 	start   time.Time
 	now     int64 // nanoseconds since start, at most tickLength late
 	unix    int64 // seconds since 1970, as late
-	wheel   wheel
+	wheel   wheel.Wheel[conn]
 	ticking atomic.Bool // a tick is on its way
 
 	leaving  bool          // no connection comes any more: responses say that theirs closes
@@ -154,7 +155,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		l.close(c, "internal error")
 		return
 	}
-	for _, c := range l.wheel.all() {
+	for _, c := range l.wheel.All() {
 		if c.busy() || l.out.conn == c {
 			l.close(c, "internal error")
 		}

@@ -144,7 +144,7 @@ func TestLateTick(t *testing.T) {
 	eventually(t, "both have begun", func() (begun bool) {
 		s.do(func() {
 			l := s.loop
-			all := l.wheel.all()
+			all := l.wheel.All()
 			begun = len(a.inFlight()) == 1 && slices.ContainsFunc(all, func(c *conn) bool { return c.state == stateHead })
 			if !begun {
 				return
@@ -155,14 +155,13 @@ func TestLateTick(t *testing.T) {
 				x.since = l.now
 			}
 			l.cfg.Timeout, l.cfg.HeadTimeout = limit, limit
-			l.wheel.tick = l.now / tickLength
 			for _, c := range all {
 				c.stamp = l.now
 				l.schedule(c)
 			}
 			l.ticked()
 			l.cfg.Timeout, l.cfg.HeadTimeout = time.Hour, time.Hour
-			for _, c := range l.wheel.all() {
+			for _, c := range l.wheel.All() {
 				l.schedule(c)
 			}
 		})

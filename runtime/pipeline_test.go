@@ -136,7 +136,7 @@ func TestSendingFarAhead(t *testing.T) {
 	var paused *conn
 	eventually(t, "paused", func() bool {
 		s.do(func() {
-			for _, c := range s.loop.wheel.all() {
+			for _, c := range s.loop.wheel.All() {
 				if c.paused {
 					paused = c
 				}

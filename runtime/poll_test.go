@@ -151,7 +151,7 @@ func TestEventOfPaused(t *testing.T) {
 	c := s.kept(t)
 	var own *conn
 	s.do(func() {
-		own = s.loop.wheel.all()[0]
+		own = s.loop.wheel.All()[0]
 		s.loop.pause(own, false)
 	})
 	io.WriteString(c, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -177,7 +177,7 @@ func TestEndWhilePaused(t *testing.T) {
 	c := s.kept(t)
 	var own *conn
 	s.do(func() {
-		own = s.loop.wheel.all()[0]
+		own = s.loop.wheel.All()[0]
 		s.loop.pause(own, false)
 	})
 	io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2345\r\n\r\n"+strings.Repeat("x", 2345))

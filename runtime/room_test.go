@@ -15,7 +15,7 @@ import (
 // waiting returns the connections with transfers that wait for room.
 func (s *testServer) waiting() (list []*conn) {
 	s.do(func() {
-		for _, c := range s.loop.wheel.all() {
+		for _, c := range s.loop.wheel.All() {
 			if c.transfer != nil && !c.transfer.lent && !c.transfer.again {
 				list = append(list, c)
 			}
@@ -26,7 +26,7 @@ func (s *testServer) waiting() (list []*conn) {
 
 // transfers returns the connections with transfers. It must be called on the loop.
 func (s *testServer) transfers() (list []*conn) {
-	for _, c := range s.loop.wheel.all() {
+	for _, c := range s.loop.wheel.All() {
 		if c.transfer != nil {
 			list = append(list, c)
 		}
@@ -214,7 +214,7 @@ func TestUnwatchedConnection(t *testing.T) {
 			eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
 		}
 		s.do(func() {
-			c := s.loop.wheel.all()[0]
+			c := s.loop.wheel.All()[0]
 			c.watch.Remove() // as the event loop does
 			c.Ready(eventloop.Unwatched)
 		})

@@ -31,7 +31,7 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	eventually(t, "open", func() bool {
 		states := map[connState]int{}
 		s.do(func() {
-			for _, c := range s.loop.wheel.all() {
+			for _, c := range s.loop.wheel.All() {
 				states[c.state]++
 			}
 		})

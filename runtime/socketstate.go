@@ -112,7 +112,7 @@ func (s *Server) ExportSockets(ctx context.Context, give func(d *SocketState, fd
 // others. late: those that could not be asked, or were not answered, are closed.
 func (h *socketHandover) sweep(late bool) (list []departedSocket, more bool) {
 	l := h.l
-	for _, c := range l.wheel.all() {
+	for _, c := range l.wheel.All() {
 		ws := c.ws
 		switch {
 		case ws == nil || ws.group == "" || c.state != stateSocket && c.state != stateWaiting || ws.ends():
@@ -157,7 +157,7 @@ func (h *socketHandover) release() {
 	if !h.l.leaving {
 		return
 	}
-	for _, c := range h.l.wheel.all() {
+	for _, c := range h.l.wheel.All() {
 		if c.state == stateSocket {
 			h.remain(c)
 		}

@@ -97,7 +97,7 @@ func TestSocketsMove(t *testing.T) {
 	}
 	eventually(t, "a message has begun", func() (begun bool) {
 		old.do(func() {
-			for _, c := range old.loop.wheel.all() {
+			for _, c := range old.loop.wheel.All() {
 				if _, idle := c.ws.decoder.Idle(); !idle {
 					begun = true
 				}

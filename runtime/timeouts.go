@@ -3,12 +3,17 @@ package runtime
 import (
 	"time"
 
+	"fapws/runtime/wheel"
+
 	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
+	// tickLength is how often the loop looks at deadlines, in nanoseconds.
+	tickLength = wheel.Tick
+
 	// halfTimeout is how long a client that has shut down its side is waited
 	// for: long enough for most handlers, short enough that one which gave up
 	// does not keep its request in the queue.
@@ -102,7 +107,7 @@ func (l *loop) ticked() {
 	}
 	l.channels.ticked()
 	for {
-		c := l.wheel.next(l.now)
+		c := l.wheel.Next(l.now)
 		if c == nil {
 			return
 		}
@@ -114,7 +119,7 @@ func (l *loop) ticked() {
 				l.schedule(c)
 			}
 		case c.unread():
-			l.wheel.add(c, l.now+tickLength)
+			l.wheel.Add(&c.timer, c, l.now+tickLength)
 		default:
 			l.expired(c)
 		}
@@ -124,7 +129,7 @@ func (l *loop) ticked() {
 // restamp corrects the stamps since the last tick, which were made by its time: where this tick is late, they are older
 // than the tick that deadlines allow for.
 func (l *loop) restamp(last int64) {
-	for _, c := range l.wheel.all() {
+	for _, c := range l.wheel.All() {
 		if c.stamp >= last {
 			c.stamp = max(c.stamp, l.now-tickLength)
 		}
@@ -134,7 +139,7 @@ func (l *loop) restamp(last int64) {
 // heldUp forgives what a handler that runs inline has kept the loop from
 // seeing: stamps since then are as old as the tick before it.
 func (l *loop) heldUp(since int64) {
-	for _, c := range l.wheel.all() {
+	for _, c := range l.wheel.All() {
 		if c.stamp >= since {
 			c.stamp = l.now
 		}
@@ -165,14 +170,14 @@ func (l *loop) setState(c *conn, s connState) {
 	case stateReady, stateHead, stateBody, stateSocket, stateTunnel, stateLinger:
 		l.schedule(c) // these may end sooner than where c is in the wheel
 	case stateClosed:
-		l.wheel.remove(c)
+		l.wheel.Remove(&c.timer)
 	}
 }
 
 // schedule puts c where its deadline is.
 func (l *loop) schedule(c *conn) {
-	l.wheel.remove(c)
-	l.wheel.add(c, l.deadline(c))
+	l.wheel.Remove(&c.timer)
+	l.wheel.Add(&c.timer, c, l.deadline(c))
 }
 
 // deadline returns when c has to be looked at.

@@ -104,35 +104,6 @@ func TestTimeoutsSpareWhoWorks(t *testing.T) {
 	}
 }
 
-// The wheel brings everything up when it is due, and nothing early for good.
-func TestWheel(t *testing.T) {
-	var w wheel
-	due := map[*conn]int64{}
-	for i := range int64(1000) {
-		c := &conn{}
-		due[c] = i * i * tickLength / 100 // up to 10,000 ticks: around the wheel many times
-		w.add(c, due[c])
-	}
-	if n := len(w.all()); n != 1000 {
-		t.Fatalf("%d in the wheel", n)
-	}
-	for now := int64(0); len(due) > 0; now += tickLength / 2 {
-		for c := w.next(now); c != nil; c = w.next(now) {
-			if due[c] > now {
-				w.add(c, due[c])
-				continue
-			}
-			if late := now - due[c]; late > 2*tickLength {
-				t.Fatalf("%d ns late", late)
-			}
-			delete(due, c)
-		}
-		if now > 20000*tickLength {
-			t.Fatalf("%d never came up", len(due))
-		}
-	}
-}
-
 // Without connections nothing ticks.
 func TestNoTicksWhenIdle(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))

@@ -1,0 +1,44 @@
+package wheel
+
+import "testing"
+
+type thing struct {
+	entry Entry[thing]
+	due   int64
+}
+
+// The wheel brings everything up when it is due, and nothing early for good.
+func TestWheel(t *testing.T) {
+	var w Wheel[thing]
+	left := map[*thing]bool{}
+	for i := range int64(1000) {
+		one := &thing{due: i * i * Tick / 100} // up to 10,000 ticks: around the wheel many times
+		left[one] = true
+		w.Add(&one.entry, one, one.due)
+	}
+	for _, one := range w.All() {
+		if one.due%(3*Tick) == 0 {
+			delete(left, one)
+			w.Remove(&one.entry)
+			w.Remove(&one.entry) // which is in no wheel any more
+		}
+	}
+	if n := len(w.All()); n != len(left) || n == 1000 {
+		t.Fatalf("%d in the wheel, want %d", n, len(left))
+	}
+	for now := int64(0); len(left) > 0; now += Tick / 2 {
+		for one := w.Next(now); one != nil; one = w.Next(now) {
+			if one.due > now {
+				w.Add(&one.entry, one, one.due)
+				continue
+			}
+			if late := now - one.due; late > 2*Tick || !left[one] {
+				t.Fatalf("%d ns late", late)
+			}
+			delete(left, one)
+		}
+		if now > 20000*Tick {
+			t.Fatalf("%d never came up", len(left))
+		}
+	}
+}
