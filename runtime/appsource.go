@@ -1,12 +1,34 @@
 package runtime
 
 import (
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/refusal"
 )
 
 // appSource has exchanges answered by the Handler of a mount.
 type appSource struct{ mount *Mount }
+
+// appState is what the loop knows of an exchange that a handler answers.
+type appState struct {
+	handler Handler         // that has it; nil: none yet
+	held    []exchange.Part // parts that arrived before their turn
+	extra   []byte          // fields that a handler adds to the answer of another
+
+	bulky    bool      // counts in conn.bulky
+	occupies Occupancy // if not OccupiesNothing, it counts in balance.running
+	deferred bool      // the handler has not started it (exchange.OpDeferred, Request.Held); counts in conn.deferred
+
+	queued int64 // bytes of held that are counted for the client: see unsent.go
+	turn   int64 // among the requests that had to wait for their client; 0: it never had to
+
+	since  int64 // loop.now when the handler began to owe the next part
+	owed   bool  // the handler has it, and its last part has not come back
+	orphan bool  // counted in loop.orphans
+
+	given    int64 // bytes of input that the handler has, with exchange.InputCost for each piece
+	detached bool  // the handler has a duplicate of the descriptor: see detachedsocket.go
+}
 
 // start implements source: it submits x, or begins to collect its body.
 func (s *appSource) start(l *loop, x *Exchange, rest []byte) (used int) {

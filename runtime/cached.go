@@ -24,7 +24,25 @@ import (
 const cacheField = "Fapws-Cache: "
 
 // cacheSource answers exchanges with pages of the cache, or has the handlers of their mounts make them.
-type cacheSource struct{}
+type cacheSource struct {
+	store   *cache.Store            // nil: nothing is kept
+	waited  map[*cacheFill]struct{} // pages that exchanges wait for
+	retries []*cacheWaiter          // that go on, with a page or without
+}
+
+// cacheState is what the cache knows of an exchange.
+type cacheState struct {
+	page        *cache.Page  // the response, or a part of it
+	from, count int64        // first byte of the page that is sent, and how many; all if count is 0
+	unchanged   bool         // the client has the page
+	wait        *cacheWaiter // it waits for a page that another exchange fetches
+	fill        *cacheFill   // the parts of its handler are kept, too
+
+	cacheStatus     cache.Verdict
+	sendCacheStatus bool // the client is sent it
+
+	invalidates *cache.Pattern // pages that are out of date if its answer is no error
+}
 
 // start implements source. The request of x is whole, and made for a handler.
 func (s *cacheSource) start(l *loop, x *Exchange, rest []byte) (used int) {
@@ -73,7 +91,7 @@ func (l *loop) lookup(x *Exchange) {
 			asked.Host = r.Parsed.Authority.In(r.Head)
 		}
 	}
-	found := l.store.Look(m.Cache, asked, l.wall())
+	found := l.pages.store.Look(m.Cache, asked, l.wall())
 	x.cacheStatus, x.sendCacheStatus = found.Verdict, true
 	switch found.Verdict {
 	case cache.Hit, cache.Stale:
@@ -87,7 +105,7 @@ func (l *loop) lookup(x *Exchange) {
 		if wanted != compress.Identity {
 			l.compress(page, wanted)
 		}
-		x.usePage(page, found.Verdict)
+		l.usePage(x, page, found.Verdict)
 		if found.Fill == nil {
 			l.advance(x.conn)
 			return
@@ -117,8 +135,8 @@ func (l *loop) lookup(x *Exchange) {
 }
 
 // usePage makes p the response of x.
-func (x *Exchange) usePage(p *cache.Page, said cache.Verdict) {
-	x.source, x.page, x.cacheStatus, x.sendCacheStatus, x.phase = &cachedPages, p, said, true, answering
+func (l *loop) usePage(x *Exchange, p *cache.Page, said cache.Verdict) {
+	x.source, x.page, x.cacheStatus, x.sendCacheStatus, x.phase = &l.pages, p, said, true, answering
 }
 
 // partOf notes which part of a page x is to get, if it asks for one. answered: there is no
@@ -142,7 +160,7 @@ func (l *loop) partOf(p *cache.Page, x *Exchange) (answered bool) {
 func (l *loop) compress(p *cache.Page, c compress.Coding) {
 	go func() {
 		body, ok := compress.Compress(c, p.Body)
-		l.post(func() { l.store.SetCoded(p, c, body, ok) })
+		l.post(func() { l.pages.store.SetCoded(p, c, body, ok) })
 	}()
 }
 
@@ -220,8 +238,8 @@ func pageOf(r *exchange.Request) *cache.Pattern {
 func (l *loop) invalidate(x *Exchange, status int) {
 	p := x.invalidates
 	x.invalidates = nil
-	if status >= 200 && status < 400 && l.store != nil {
-		l.store.PurgeNow(*p)
+	if status >= 200 && status < 400 && l.pages.store != nil {
+		l.pages.store.PurgeNow(*p)
 		if l.cfg.Purged != nil {
 			l.cfg.Purged(*p)
 		}

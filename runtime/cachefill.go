@@ -36,7 +36,7 @@ func (l *loop) startFill(x *Exchange, found cache.Found) {
 	}
 	if f.instead(l, 503, false) {
 		f.fill.Failed(l.wall())
-		x.usePage(f.page, cache.Stale)
+		l.usePage(x, f.page, cache.Stale)
 		l.advance(x.conn)
 		return
 	}
@@ -259,7 +259,7 @@ func (l *loop) answerWith(x *Exchange, p *exchange.Part, page *cache.Page, f *ca
 		l.release(p)
 		l.giveUp(x)
 	}
-	y.usePage(page, said)
+	l.usePage(y, page, said)
 	y.unchanged = page.Unchanged(f.fill.Request())
 	l.advance(y.conn)
 }
@@ -272,7 +272,7 @@ func (l *loop) fillOverdue(x, y *Exchange) {
 	if f.instead(l, 504, true) {
 		f.fill.Failed(l.wall())
 		if y != nil {
-			y.usePage(f.page, cache.Stale)
+			l.usePage(y, f.page, cache.Stale)
 		}
 		l.serveWaiting(f, f.page, cache.Stale)
 	} else {
@@ -298,7 +298,7 @@ const beginWait = 5 * time.Second
 
 // releaseWaiters sends those to the handler who have waited for too long.
 func (l *loop) releaseWaiters() {
-	for f := range l.waited {
+	for f := range l.pages.waited {
 		if f.begun > 0 && l.now-f.begun > int64(beginWait) {
 			f.fill.Hurry(l.wall())
 			l.askAgain(f)

@@ -118,11 +118,11 @@ func TestCacheStorm(t *testing.T) {
 			return used == 0
 		})
 		s.do(func() {
-			if n := len(s.loop.waited) + len(s.loop.retries); n != 0 {
+			if n := len(s.loop.pages.waited) + len(s.loop.pages.retries); n != 0 {
 				t.Errorf("%d still wait", n)
 			}
-			s.loop.store.PurgeNow(cache.Pattern{Path: "*"})
-			if st := s.loop.store.Stats(); st.Bytes != 0 || st.Entries != 0 {
+			s.loop.pages.store.PurgeNow(cache.Pattern{Path: "*"})
+			if st := s.loop.pages.store.Stats(); st.Bytes != 0 || st.Entries != 0 {
 				t.Errorf("left in the cache: %+v", st)
 			}
 		})

@@ -32,7 +32,7 @@ func (l *loop) wait(x *Exchange, f *cacheFill) {
 	w := &cacheWaiter{x: x, f: f, at: len(f.waiting)}
 	x.wait = w
 	f.waiting = append(f.waiting, w)
-	l.waited[f] = struct{}{}
+	l.pages.waited[f] = struct{}{}
 	if y := f.x; y != nil && y.deferred { // x must not wait for y's client
 		y.conn.deferred--
 		l.startDeferred(y)
@@ -59,19 +59,19 @@ func (w *cacheWaiter) end() *Exchange {
 // serveWaiting has a page sent to all who wait for f, soon: not now, as a
 // connection that breaks meanwhile must not be the one that is worked on.
 func (l *loop) serveWaiting(f *cacheFill, page *cache.Page, said cache.Verdict) {
-	delete(l.waited, f)
+	delete(l.pages.waited, f)
 	for _, w := range f.take() {
 		if said == cache.Stale || f.fill.For(w.asked()) {
 			w.page, w.said = page, said
 		}
-		l.retries = append(l.retries, w)
+		l.pages.retries = append(l.pages.retries, w)
 	}
 }
 
 // askAgain makes all who wait for f ask by themselves, soon.
 func (l *loop) askAgain(f *cacheFill) {
-	delete(l.waited, f)
-	l.retries = append(l.retries, f.take()...)
+	delete(l.pages.waited, f)
+	l.pages.retries = append(l.pages.retries, f.take()...)
 }
 
 // failWaiting answers 504 to all who wait for f, soon.
@@ -85,9 +85,9 @@ func (l *loop) failWaiting(f *cacheFill) {
 // retryWaiting sends those who have waited what there is for them, or lets them
 // ask.
 func (l *loop) retryWaiting() {
-	for i := 0; i < len(l.retries); i++ {
-		w := l.retries[i]
-		l.retries[i] = nil
+	for i := 0; i < len(l.pages.retries); i++ {
+		w := l.pages.retries[i]
+		l.pages.retries[i] = nil
 		if w.x == nil {
 			continue
 		}
@@ -97,14 +97,14 @@ func (l *loop) retryWaiting() {
 		case w.late:
 			l.answerLocally(x, refusal.Response{Status: 504})
 		case w.page != nil:
-			x.usePage(w.page, w.said)
+			l.usePage(x, w.page, w.said)
 			x.unchanged = w.page.Unchanged(asked)
 			l.advance(x.conn)
 		default:
 			l.lookup(x)
 		}
 	}
-	l.retries = l.retries[:0]
+	l.pages.retries = l.pages.retries[:0]
 }
 
 // waitEnds is for a waiter whose client has left. A handler that fetches the page for
@@ -122,7 +122,7 @@ func (l *loop) waitEnds(x *Exchange) {
 	if len(f.waiting) > 0 {
 		return
 	}
-	delete(l.waited, f)
+	delete(l.pages.waited, f)
 	if !f.alone && f.x.conn == nil {
 		f.x.fill = nil
 		f.fill.Leave()

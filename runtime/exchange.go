@@ -4,7 +4,6 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/cache"
 )
 
 // phase is how far an exchange has come.
@@ -21,65 +20,45 @@ const (
 // Exchange is a request with its response. The loop makes it when the head of the request has arrived and may be
 // worked on; it ends when its last part has come back from the handler, also if the connection is gone by then.
 type Exchange struct {
-	ticket  exchange.Ticket
-	handler Handler   // that has it; nil: the loop answers
-	conn    *conn     // nil: no client waits for the response any more
-	req     *request  // what is asked; nil: a source has taken over what it needs
-	phase   phase     // answering, when a source has it
-	source  source    // nil: not known yet
-	next    *Exchange // in conn's list, or in the table's free list
+	ticket exchange.Ticket
+	conn   *conn     // nil: no client waits for the response any more
+	next   *Exchange // in conn's list, or in the table's free list
 
-	held  []exchange.Part // parts that arrived before their turn
-	local []byte          // a whole response, of a refusalSource
-	file  *fileJob        // a file that has to be opened, of a fileSource
-	page  *cache.Page     // of a cacheSource
-	wait  *cacheWaiter    // for a page that another exchange fetches, of a cacheSource
-	fill  *cacheFill      // its parts are kept, too
+	req    *request       // what is asked; nil: a source has taken over what it needs
+	phase  phase          // answering, when a source has it
+	source source         // nil: not known yet
+	rules  *rules         // of the mount, or of the site; nil: none
+	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
+	prefix string         // trustedProxy.root if the client's path has it and the request's has not
 
-	invalidates *cache.Pattern // pages that are out of date if its answer is no error
+	// Of its request.
+	minor     uint8
+	head      bool // HEAD
+	safe      bool // Request.Safe
+	keepAlive bool // also of the response
 
-	bulky    bool      // counts in conn.bulky
-	occupies Occupancy // if not OccupiesNothing, it counts in balance.running
-	deferred bool      // the handler has not started it (exchange.OpDeferred, Request.Held); counts in conn.deferred
-
-	queued int64 // bytes of held that are counted for the client: see unsent.go
-	turn   int64 // among the requests that had to wait for their client; 0: it never had to
-
-	since  int64 // loop.now when the handler began to owe the next part
-	owed   bool  // the handler has it, and its last part has not come back
-	orphan bool  // counted in loop.orphans
-
-	given    int64 // bytes of input that the handler has, with exchange.InputCost for each piece
-	detached bool  // the handler has a duplicate of the descriptor: see detachedsocket.go
-
+	// What sources know of it.
+	appState
+	cacheState
+	local  []byte      // a whole response, of a refusalSource
+	file   *fileJob    // a file that has to be opened, of a fileSource
 	tunnel *connTunnel // that its connection is, or nil
 
-	begun           bool   // the head was sent
-	rules           *rules // of what answers; nil: none
-	quiet           bool   // it has no line in the access log
-	overridden      bool   // it gets the override page, and its browser asks again and again
-	cut             bool   // the handler sent more than it promised, and that was logged
-	sendCacheStatus bool   // the client is sent cacheStatus
-	unchanged       bool   // the client has the page
-	from            int64  // first byte of the page that is sent, if count is not 0
-	count           int64  // bytes of it; 0: all
-	cacheStatus     cache.Verdict
-	minor           uint8
-	head            bool // HEAD
-	keepAlive       bool
-	safe            bool           // Request.Safe
-	peer            *exchange.Peer // the client, if it has logged in or a handler is asked
-	extra           []byte         // fields that a handler adds to the answer of another
-	prefix          string         // trustedProxy.root if the client's path has it and the request's has not
-	framing         http1.Framing
-	left            int64 // bytes still promised when Sized
+	// Of its response.
+	begun   bool // the head was sent
+	framing http1.Framing
+	left    int64 // bytes still promised when Sized
+	cut     bool  // the handler sent more than it promised, and that was logged
+	status  int
+	sent    int64 // bytes of the body
+	framed  int64 // bytes of the response besides
 
-	status int
-	sent   int64 // bytes of the body
-	framed int64 // bytes of the response besides
-	static bool  // files answer
-	proper bool  // a WebSocket that was closed as it should
-	log    *logEntry
+	// For the access log.
+	quiet      bool // it has no line there
+	overridden bool // it gets the override page, and its browser asks again and again
+	static     bool // files answer
+	proper     bool // a WebSocket that was closed as it should
+	log        *logEntry
 }
 
 // logEntry is what the access log and Debug remember of a request.

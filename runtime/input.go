@@ -201,7 +201,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 	if c.body == nil && !x.keepAlive && !r.WebSocket {
 		l.setState(c, stateEnding)
 	}
-	caches := m.Cache != nil && l.store != nil && !r.WebSocket
+	caches := m.Cache != nil && l.pages.store != nil && !r.WebSocket
 	r.Pipeline = 0
 	if caches || l.pacer == nil || m.Handler != Handler(l.pacer) {
 		x.bulky = true
@@ -210,7 +210,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 		r.Pipeline = c.fd
 	}
 	if caches {
-		x.source = &cachedPages
+		x.source = &l.pages
 		x.source.start(l, x, nil)
 	} else {
 		l.hand(x)

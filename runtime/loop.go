@@ -17,7 +17,6 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/netio"
 	"fapws/runtime/route"
-	"fapws/runtime/source/cache"
 	"fapws/runtime/tunnel"
 	"fapws/runtime/wheel"
 )
@@ -73,12 +72,10 @@ type loop struct {
 	channels  *channels
 	groups    *groups
 	handover  socketHandover
-	store     *cache.Store            // of answers; nil: none are kept
-	waited    map[*cacheFill]struct{} // pages that others wait for
-	retries   []*cacheWaiter          // those who have waited in vain
-	sockets   *sockets                // nil: no client has asked for a WebSocket
-	tunnels   *tunnel.Buffers         // nil: no client has had a tunnel
-	ready     []*conn                 // connections with pending input that may go on
+	pages     cacheSource
+	sockets   *sockets        // nil: no client has asked for a WebSocket
+	tunnels   *tunnel.Buffers // nil: no client has had a tunnel
+	ready     []*conn         // connections with pending input that may go on
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 	keepAlive   int64 // nanoseconds that a connection may be idle
@@ -100,7 +97,7 @@ func newLoop(s *Server) *loop {
 		s:       s,
 		cfg:     &s.cfg,
 		cached:  netio.Cached,
-		waited:  make(map[*cacheFill]struct{}),
+		pages:   cacheSource{waited: make(map[*cacheFill]struct{})},
 		idle:    make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),
 		buffers: make([][]byte, 0, 64),
@@ -226,7 +223,7 @@ func (l *loop) flushBatch() {
 			l.ease()
 		}
 		l.flush()
-		if len(l.ready) == 0 && !l.submitted && len(l.retries) == 0 {
+		if len(l.ready) == 0 && !l.submitted && len(l.pages.retries) == 0 {
 			break
 		}
 		l.resumeReady()

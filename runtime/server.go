@@ -160,8 +160,8 @@ func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h Handler) er
 	}
 	s.do(func() {
 		if s.cfg.CacheSize > 0 {
-			s.loop.store = cache.New(s.cfg.CacheSize, 0)
-			s.store.Store(s.loop.store)
+			s.loop.pages.store = cache.New(s.cfg.CacheSize, 0)
+			s.store.Store(s.loop.pages.store)
 		}
 		s.loop.handler = h
 		s.loop.pacer, _ = h.(Pacer)

@@ -27,10 +27,9 @@ var (
 	_ source = (*memorySource)(nil)
 )
 
-// The sources of exchanges that another source has handed over.
+// The sources of exchanges that another source has handed over; that of cached pages is loop.pages.
 var (
 	refusals    refusalSource
-	cachedPages cacheSource
 	handedFiles fileSource
 )
 

@@ -253,7 +253,7 @@ func (h *channels) closeAll() {
 
 // accountSubscriber writes the log lines of a subscriber that has ended.
 func (l *loop) accountSubscriber(p *subscriber) {
-	x := Exchange{log: p.log, conn: accounted, handler: recorded{}, status: 200, sent: p.sent, framed: int64(p.framed)}
+	x := Exchange{log: p.log, conn: accounted, appState: appState{handler: recorded{}}, status: 200, sent: p.sent, framed: int64(p.framed)}
 	p.log = nil
 	l.account(&x)
 }

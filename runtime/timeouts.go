@@ -102,7 +102,7 @@ func (l *loop) ticked() {
 	if l.limited {
 		l.findOverdue(before)
 	}
-	if len(l.waited) > 0 {
+	if len(l.pages.waited) > 0 {
 		l.releaseWaiters()
 	}
 	l.channels.ticked()
