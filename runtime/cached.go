@@ -164,7 +164,7 @@ func (l *loop) compress(p *cache.Page, c compress.Coding) {
 	}()
 }
 
-// cacheable says whether a request is one that pages are kept for.
+// cacheable reports whether a request is one that pages are kept for.
 func cacheable(r *http1.Request, size int64) bool {
 	return r.Safe && (r.Head || r.Method.Len == 3) && size == 0 && !r.Upgrade && (r.Host.Len > 0 || r.Authority.Len > 0)
 }

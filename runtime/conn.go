@@ -89,7 +89,7 @@ func (s *Server) newConn(fd int, local, remote net.Addr) *conn {
 	return &conn{fd: fd, local: local, remote: remote, proxy: s.cfg.proxy(remote)}
 }
 
-// busy says whether a response is under way, or has to wait for what is.
+// busy reports whether a response is under way, or has to wait for what is.
 func (c *conn) busy() bool { return c.first != nil || c.transfer != nil }
 
 // pending returns the input that could not be used yet.

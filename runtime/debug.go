@@ -122,7 +122,7 @@ func (e *logEntry) bad(came []byte, limit int, format *accesslog.Format) {
 	}
 }
 
-// mayBeRequestLine says whether a line has a method, a target and a version.
+// mayBeRequestLine reports whether a line has a method, a target and a version.
 func mayBeRequestLine(line []byte) bool {
 	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
 	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {

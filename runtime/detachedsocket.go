@@ -21,7 +21,7 @@ import (
 // read, and the application would not see them.
 var earlyData = refusal.Response{Status: 400, Text: "data before the WebSocket was accepted", Close: true}
 
-// wantsDetachedSocket says whether x, whose Connection lists "upgrade", asks for a
+// wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).
 func wantsDetachedSocket(x *Exchange) bool {
 	req, head := &x.req.parsed, x.req.Head

@@ -84,7 +84,7 @@ func (l *loop) received(c *conn, data []byte) {
 	l.settle(c)
 }
 
-// reading says whether more requests are wanted from c.
+// reading reports whether more requests are wanted from c.
 func (c *conn) reading() bool { return c.state <= stateWaiting }
 
 // keep stores input that cannot be used now.
@@ -127,6 +127,9 @@ func (l *loop) consume(c *conn, buf []byte) (n int) {
 // next takes one request from the front of buf. again is false when there is
 // no use in going on now: c.state says why.
 func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
+	if l.request.kept {
+		l.request = newRequest()
+	}
 	q := l.request
 	req := &q.parsed
 	if c.state == stateHead {
@@ -157,15 +160,15 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 	q.Head = buf[n-req.HeadLen : n]
 	x := l.newExchange(c, q)
 	used = n + l.dispatch(x, buf[n:])
-	if q.kept {
-		l.request = newRequest()
-	} else if q.reset(); x.req == q {
-		x.req = nil
+	if !q.kept {
+		if q.reset(); x.req == q {
+			x.req = nil
+		}
 	}
 	return used, c.state == stateReady
 }
 
-// canPipeline says whether a request may be worked on while those before
+// canPipeline reports whether a request may be worked on while those before
 // it are: RFC 9112 §9.3.2 allows that if all of them are safe.
 func (l *loop) canPipeline(c *conn, req *http1.Request) bool {
 	if !c.busy() {
@@ -277,7 +280,7 @@ func (l *loop) newExchange(c *conn, q *request) *Exchange {
 	return x
 }
 
-// tooBig says whether a body is larger than it may be where r holds.
+// tooBig reports whether a body is larger than it may be where r holds.
 func (l *loop) tooBig(r *rules, size int64) bool {
 	limit := l.cfg.MaxBodySize
 	if r != nil && r.maxBody != 0 {

@@ -55,13 +55,13 @@ func (l *loop) limit(x *Exchange) time.Duration {
 	return l.cfg.Timeout
 }
 
-// late says whether the time of x is up.
+// late reports whether the time of x is up.
 func (l *loop) late(x *Exchange) bool {
 	limit := l.limit(x)
 	return limit > 0 && l.now-x.since > int64(limit)+tickLength // since is up to a tick old
 }
 
-// waitsForClient says whether the handler of x may be waiting for its client: parts
+// waitsForClient reports whether the handler of x may be waiting for its client: parts
 // wait for that, or for responses before, or its body is awaited. Of who talks to the
 // client by itself (detached) nothing is known.
 func (x *Exchange) waitsForClient() bool {

@@ -41,7 +41,6 @@ type request struct {
 	host      []byte
 	file      static.Request
 	found     static.Response
-	location  []byte
 }
 
 // newRequest returns memory for requests.

@@ -152,7 +152,7 @@ func (l *loop) skipRest(c *conn, data []byte) (rest []byte) {
 	return rest
 }
 
-// skipping says whether c waits for the rest of a body that nobody wants.
+// skipping reports whether c waits for the rest of a body that nobody wants.
 func (c *conn) skipping() bool { return c.body != nil && c.body.x == nil }
 
 // endSkip waits for it no longer: the connection closes.

@@ -47,7 +47,7 @@ type sockets struct {
 	deflater websocket.Deflater
 }
 
-// wantsWebSocket says whether a request asks for one where it may. Not one of the
+// wantsWebSocket reports whether a request asks for one where it may. Not one of the
 // server to itself, which has no client that could talk.
 func wantsWebSocket(x *Exchange) bool {
 	return x.conn.subrequest == nil && websocket.Asked(&x.req.parsed, x.req.Head)
