@@ -7,8 +7,6 @@
 
 #define P fapws_the_pool
 
-static int turning; /* a turn is on the stack; of the event loop's thread */
-
 /* Asks for a turn. Not by way of wake_pending: that is cleared when parts are taken, after the loop has looked at turn,
  * so a turn that another thread wants in between would be forgotten. */
 static void request_turn(void) {
@@ -27,8 +25,10 @@ static void run_inbox(void) {
     fapws_record *next = rec->next;
     if (rec->job == FAPWS_RUN) fapws_count_queued(-1);
     __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
-    spent += rec->job == FAPWS_NEXT ? rec->chunk_ns : P.mounts[rec->mount].run_ns;
+    uint64_t began = rec->job == FAPWS_NEXT ? fapws_now_ns() : 0;
+    spent += began ? 0 : P.mounts[rec->mount].run_ns;
     fapws_run(t, rec);
+    spent += began ? fapws_now_ns() - began : 0;
     rec = next;
   }
   t->unsignalled = 0;
@@ -43,7 +43,7 @@ static void run_inbox(void) {
 
 static void written(fapws_thread *t, fapws_record *rec) {
   (void)rec;
-  if (!turning || fapws_this_thread != t) return; /* by a thread of the application */
+  if (!P.shared.turning || fapws_this_thread != t) return; /* by a thread of the application */
   __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* it has moved: see fapws_inline_record */
   t->unsignalled = 0;
   fapws_loop_send_now();
@@ -52,18 +52,18 @@ static void written(fapws_thread *t, fapws_record *rec) {
 
 static int start(void) {
   if (!__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (turning) { /* written has called the loop: the turn on the stack has to end first */
+  if (P.shared.turning) { /* written has called the loop: the turn on the stack has to end first */
     request_turn();
     return -1;
   }
-  turning = 1;
+  __atomic_store_n(&P.shared.turning, 1, __ATOMIC_SEQ_CST);
   __atomic_store_n(&P.shared.turn, 0, __ATOMIC_SEQ_CST);
   fapws_take_gil();
   if (P.check_signals) P.check_signals = 0, fapws_check_signals();
   run_inbox();
   if (P.garbage) fapws_collect_garbage();
   fapws_release_gil();
-  turning = 0;
+  __atomic_store_n(&P.shared.turning, 0, __ATOMIC_SEQ_CST);
   return P.exit_code;
 }
 
@@ -90,10 +90,14 @@ static int dequeue(fapws_record *rec) {
 
 static void wake_loop(void) {} /* its thread is this one */
 
-/* PEP 3333: a chunk must not wait for the next one, and the thread that would send it is this one. */
+/* PEP 3333: a chunk must not wait for the next one, and the thread that sends it is this one, unless it is sent by another
+ * meanwhile (Handler.Attend). The chunk was published before. */
 static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
   (void)t;
-  return rec->started || rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_SHARE_NS;
+  if (rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_UNSIGNALLED_NS) return 1;
+  if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
+  __atomic_store_n(&P.shared.unattended, 1, __ATOMIC_RELAXED);
+  return rec->started;
 }
 
 static int messages_yield(const fapws_thread *t, uint64_t ns) {

@@ -122,6 +122,9 @@ typedef struct {
   uint32_t wake_pending; /* a wake-up of the loop is under way */
   uint32_t queued;       /* records that wait for a thread; written under the pool's mutex */
   uint32_t turn;         /* inline mode: fapws_flush has something to run */
+  uint32_t turning;      /* inline mode: and runs it */
+  uint32_t attended;     /* inline mode: the server sends finished parts during a turn, too */
+  uint32_t unattended;   /* inline mode: an iterator had to stop because it does not */
   uint32_t messages;     /* fapws_messages has something */
   uint32_t purges;       /* bytes of patterns among them */
   uint32_t watched;      /* the application has registered on_join or on_leave */

@@ -39,6 +39,24 @@ type Pacer interface {
 	Recall(exchange.Ticket)
 }
 
+// Attended is a Handler that may run on the loop, and there makes many pieces of a response one after the other while
+// somebody else sends them.
+type Attended interface {
+	Handler
+
+	// Attend says whether finished parts are sent during Flush, too. A part that was finished before Attend(false)
+	// is still to be sent then. Any goroutine.
+	Attend(bool)
+
+	// WantsAttendance reports whether a response would have gone on in Flush if it had been attended, since it was called
+	// last. On the loop.
+	WantsAttendance() bool
+
+	// InTurn reports whether Flush has got to where Next may be called beside it, by one that holds loop.state. Any
+	// goroutine.
+	InTurn() bool
+}
+
 // Handler runs an application. The loop gives it requests, whole ones unless it is
 // a Receiver, and takes parts of responses; neither side ever waits for the other.
 //

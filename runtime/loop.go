@@ -38,6 +38,7 @@ type loop struct {
 	limited   bool         // there is a Timeout, or a rule has one
 	handler   Handler      // of the application; nil: none
 	pacer     Pacer        // handler, if it is one
+	attendant attendant
 	programs  programs
 	handlers  []Handler     // all of them
 	override  *memorySource // nil: none
@@ -108,6 +109,7 @@ func newLoop(s *Server) *loop {
 	}
 	l.accepting.balance.moment = leaveFor
 	l.unsent.clients = make(map[string]*backlog)
+	l.attendant.call = make(chan struct{}, 1)
 	l.state.Lock()
 	l.channels = newChannels(l)
 	l.groups = newGroups(l)
@@ -239,6 +241,7 @@ func (l *loop) startSubmitted() {
 	defer func() {
 		l.state.Lock()
 		l.starts = false
+		l.attendant.look()
 		if l.overran {
 			l.overran = false
 			before := l.now
@@ -246,8 +249,9 @@ func (l *loop) startSubmitted() {
 			l.heldUp(before)
 		}
 	}()
-	for _, h := range handlers {
-		h.Flush()
+	// The application's comes last, as parts may be sent while it runs on the loop: see attend.
+	for i := len(handlers) - 1; i >= 0; i-- {
+		handlers[i].Flush()
 	}
 }
 

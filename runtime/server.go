@@ -46,6 +46,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
 	go s.tick()
+	go s.loop.attend()
 	return s, nil
 }
 
@@ -165,6 +166,7 @@ func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h Handler) er
 		}
 		s.loop.handler = h
 		s.loop.pacer, _ = h.(Pacer)
+		s.loop.attendant.handler, _ = h.(Attended)
 		s.loop.sites, s.loop.table, s.loop.handlers = prepared, table, handlers
 		for i := range prepared {
 			s.loop.consider(prepared[i].rules)

@@ -145,6 +145,10 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 		for _, target := range []string{"/pieces", "/written"} {
 			s, folder := hanging(t, m)
 			w := s.dial()
+			for range 20 { // afterwards, inline, what is made on the loop is sent beside it
+				w.get("/quick100")
+				w.answer().is(t, strings.Repeat("piece", 100))
+			}
 			w.get(target)
 			r := w.head("GET")
 			piece := make([]byte, 1)

@@ -63,6 +63,11 @@ def stubborn(environ, start_response):
     return "too late"
 
 
+def quick100(environ, start_response):
+    for _ in range(100):
+        yield b"piece"
+
+
 def pieces(environ, start_response):
     """Of each fifth piece it waits until the client has read it."""
     for i in range(50):
@@ -152,4 +157,4 @@ def quick(environ, start_response):
 
 
 PATHS = [("/" + f.__name__, f) for f in (
-    blocked, locked, stubborn, pieces, written, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]
+    blocked, locked, stubborn, quick100, pieces, written, spin, caught, begun, keeps_gil, until_gone, stream, queued, alone, ident, lasting, together)] + [("/", quick)]

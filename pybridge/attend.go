@@ -1,0 +1,23 @@
+package pybridge
+
+// #include "shim.h"
+import "C"
+
+import "sync/atomic"
+
+// A handler that runs inline makes many pieces of a response in one turn only if they are sent meanwhile: PEP 3333 wants
+// that a piece does not wait for the next one.
+
+// Attend implements runtime.Attended.
+func (h *Handler) Attend(on bool) {
+	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
+}
+
+// WantsAttendance implements runtime.Attended.
+func (h *Handler) WantsAttendance() bool {
+	wants := (*uint32)(&h.shared.unattended)
+	return atomic.LoadUint32(wants) != 0 && atomic.SwapUint32(wants, 0) != 0
+}
+
+// InTurn implements runtime.Attended.
+func (h *Handler) InTurn() bool { return atomic.LoadUint32((*uint32)(&h.shared.turning)) != 0 }
