@@ -336,6 +336,7 @@ func (h *socketHandover) resume(d *SocketState, fd int) error {
 	r := q.ask()
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
 	l.submit(x, r)
+	x.owed = false // it is open for its client, and no 504 can be written
 	if x.req == q {
 		x.req = nil
 	}
