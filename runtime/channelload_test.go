@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/pubsub"
 )
 
-// All subscribers get all events in the order of their numbers, whoever publishes
+// All subscribers get all events in the order of their numbers, however many publish
 // and whoever joins and leaves meanwhile.
 func TestOrder(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))

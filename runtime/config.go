@@ -160,7 +160,7 @@ type Config struct {
 	// AccessLog gets a line per request. nil: none, which costs nothing.
 	AccessLog *accesslog.Log
 
-	// OnIdle is called, on a goroutine of the server, when nobody has been
+	// OnIdle is called, on a goroutine of the server, when no client has been
 	// the last connection has closed.
 	OnIdle func()
 

@@ -51,7 +51,7 @@ type Exchange struct {
 	cut     bool  // the handler sent more than it promised, and that was logged
 	status  int
 	sent    int64 // bytes of the body
-	framed  int64 // bytes of the response besides
+	framed  int64 // bytes of the response that are not of the body
 
 	// For the access log.
 	quiet      bool // it has no line there

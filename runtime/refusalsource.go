@@ -120,7 +120,7 @@ func (l *loop) answerLocally(x *Exchange, r refusal.Response) {
 	c := x.conn
 	l.makeLocal(x, r)
 	if !x.keepAlive {
-		// The client may be sending what nobody reads: see finish.
+		// The client may be sending what is not read: see finish.
 		c.linger = c.linger || r.Close
 		l.setState(c, stateEnding)
 	}

@@ -62,7 +62,7 @@ func TestSlowClientsOfMemory(t *testing.T) {
 	})
 }
 
-// Slow clients of files need no descriptors besides those of the files, and no goroutines.
+// Slow clients of files need no descriptors but those of the files, and no goroutines.
 func TestSlowClientsOfFiles(t *testing.T) {
 	const n, size = 20, 8 << 20
 	body := pattern(size)

@@ -152,7 +152,7 @@ func (l *loop) skipRest(c *conn, data []byte) (rest []byte) {
 	return rest
 }
 
-// skipping reports whether c waits for the rest of a body that nobody wants.
+// skipping reports whether c waits for the rest of a body that is not wanted.
 func (c *conn) skipping() bool { return c.body != nil && c.body.x == nil }
 
 // endSkip waits for it no longer: the connection closes.

@@ -98,7 +98,7 @@ func TestInnerRequests(t *testing.T) {
 	})
 }
 
-// A subrequest that nobody waits for any more is cancelled, and those of a
+// A subrequest that is not waited for any more is cancelled, and those of a
 // server that is full of connections are served all the same.
 func TestInnerRequestsEnd(t *testing.T) {
 	begun, gone := make(chan struct{}), make(chan struct{})

@@ -141,7 +141,7 @@ func TestChatWorkers(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.stderr.await(t, regexp.MustCompile("reloaded: 2 workers"))
-	for i, speaker := range all { // nobody has noticed
+	for i, speaker := range all { // none of them has noticed
 		line := fmt.Sprint("again ", i)
 		speaker.send(line)
 		for _, w := range all {

@@ -218,7 +218,7 @@ func TestServerSentEvents(t *testing.T) {
 			}
 		}
 
-		// A second subscriber, who was here before.
+		// A second subscriber, which was here before.
 		second := s.open(s.request("GET", "/events?every=0.05", nil, "Last-Event-ID", "41"))
 		if id, _ := nextTick(t, linesOf(t, second.Body)); id != "42" {
 			t.Errorf("event %s after 41", id)

@@ -215,7 +215,7 @@ func (h *Hub[S]) since(names []string, after uint64, end func(*ring) *Event) (ev
 }
 
 // Position returns the number of the event with that id, which a client says it has
-// seen last in one of the channels, for Since. An id that nobody knows (it is too old, or
+// seen last in one of the channels, for Since. An id that is unknown (it is too old, or
 // from before the server was started) is 0: the client gets all there is.
 //
 // The number of an id of this server may be ahead of Tip, by maxAhead: another process was

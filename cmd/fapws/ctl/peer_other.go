@@ -4,5 +4,5 @@ package ctl
 
 import "errors"
 
-// peerUID does not know who is at the other side of a unix socket, so Linux is needed for control.
+// peerUID cannot find the user at the other side of a unix socket, so the control socket needs Linux.
 func peerUID(fd int) (int, error) { return -1, errors.ErrUnsupported }

@@ -89,7 +89,7 @@ func TestRelay(t *testing.T) {
 	}
 	for _, pid := range old {
 		if !strings.Contains(strings.Join(h.tell("heard"), ""), fmt.Sprintf("subscribers of %d ", pid)) {
-			t.Errorf("nobody has got the subscribers of %d", pid)
+			t.Errorf("no worker has got the subscribers of %d", pid)
 		}
 	}
 	now := h.serving(2)
