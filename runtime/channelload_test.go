@@ -13,7 +13,7 @@ import (
 )
 
 // All subscribers get all events in the order of their numbers, however many publish
-// and whoever joins and leaves meanwhile.
+// and however many join and leave meanwhile.
 func TestOrder(t *testing.T) {
 	s := serve(t, channelConfig(), newApp(false, listening))
 	const publishers, events = 4, 400

@@ -120,7 +120,7 @@ type detachedSubscriber struct {
 	ended bool
 }
 
-// export takes some subscribers out. more: there are others. late: who has not taken
+// export takes some subscribers out. more: there are others. late: a subscriber that has not taken
 // everything is dropped.
 func (h *channels) export(late bool) (list []detachedSubscriber, more bool) {
 	h.fanout.Take(h.now())
