@@ -109,10 +109,12 @@ func TestGroups(t *testing.T) {
 		defer mu.Unlock()
 		return fmt.Sprint(counts) == "map[all:0 blue:0 red:0]"
 	})
-	s.do(func() {
-		if g := s.loop.groups; g.fanout.Waiting() != 0 || len(g.fanout.Kept()) != 0 {
-			t.Error("something is kept")
-		}
+	eventually(t, "nothing is kept", func() (ok bool) {
+		s.do(func() {
+			g := s.loop.groups
+			ok = g.fanout.Waiting() == 0 && len(g.fanout.Kept()) == 0
+		})
+		return ok
 	})
 }
 
