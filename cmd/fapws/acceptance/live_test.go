@@ -29,7 +29,7 @@ func TestLiveThroughReloads(t *testing.T) {
 		}
 	}
 	s := serve(t, twoWorkers, "live.py")
-	front := before(t, s.url, "", "--workers", "2")
+	front := before(t, s.url, "", "--workers", "2", "--graceful-timeout", "10m") // tunnels stay with the worker that has them
 	stop := make(chan struct{})
 	var clients, senders sync.WaitGroup
 
