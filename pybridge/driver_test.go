@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	goruntime "runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +33,11 @@ func init() { goruntime.LockOSThread() }
 const generous = 2 * time.Minute
 
 func TestMain(m *testing.M) {
+	// A panic is seen also while a test has taken standard error.
+	if err := debug.SetCrashOutput(os.Stderr, debug.CrashOptions{}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
 	os.Setenv("PYTHONPATH", "../contrib")
 	app, err := Load(Options{Apps: applications, Globals: []string{"MAX_BODY_SIZE"}})
