@@ -145,7 +145,7 @@ func TestPiecesAreNotDelayed(t *testing.T) {
 		for _, target := range []string{"/pieces", "/written"} {
 			s, folder := hanging(t, m)
 			w := s.dial()
-			for range 20 { // afterwards, inline, what is made on the loop is sent beside it
+			for range 20 { // afterwards, inline, pieces are sent beside the loop
 				w.get("/quick100")
 				w.answer().is(t, strings.Repeat("piece", 100))
 			}

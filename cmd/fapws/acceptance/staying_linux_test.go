@@ -119,7 +119,7 @@ func TestWebSocketsStay(t *testing.T) {
 	}
 }
 
-// TestWebSocketsThatCannotStay: what the application holds, or what is not plain data, would be left behind, so it is closed
+// TestWebSocketsThatCannotStay: an object that the application holds, or data that is not plain, would be left behind, so the WebSocket is closed
 // with 1012; so is one whose place is another's in new code. A callback ends before.
 func TestWebSocketsThatCannotStay(t *testing.T) {
 	t.Parallel()

@@ -23,5 +23,5 @@ func makeAs(dir int, name string, as *syscall.Credential) error {
 	if err == nil {
 		unix.Close(fd)
 	}
-	return nil // opening the log will report what is wrong
+	return nil // opening the log will report the error
 }

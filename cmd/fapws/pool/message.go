@@ -15,7 +15,7 @@ const (
 	// Retire: others serve in its place; end within Grace so that no client
 	// notices.
 	Retire Kind = "retire"
-	// Depart: close or hand over what waits for clients: the workers that take the place of this one serve, and no worker
+	// Depart: close or hand over the connections that wait for clients: the workers that take the place of this one serve, and no worker
 	// accepts that is to be replaced with it. It follows Retire.
 	Depart Kind = "depart"
 	// Stop: end within Grace.
