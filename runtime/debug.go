@@ -63,26 +63,23 @@ func (l *loop) noteMalformed(x *Exchange, came []byte) {
 		return
 	}
 	c := x.conn
-	format := l.beginEntry(x, c.who())
+	l.beginEntry(x, c.who())
 	x.log.Time, x.log.WireIn, x.log.Earlier = time.Now(), int64(len(came)), int(c.requests)
 	c.requests++
-	x.log.bad(came, l.cfg.Limits.RequestLine, format)
+	x.log.Malformed(came, l.cfg.Limits.RequestLine)
 }
 
 // beginEntry begins the entry of x, whose client is peer, and returns the format of its line.
 func (l *loop) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 	if x.log == nil {
-		x.log = l.exchanges.logEntry()
+		x.log = l.exchanges.record()
 	}
 	e, c := x.log, x.conn
-	e.log = l.cfg.AccessLog
+	e.Log = l.cfg.AccessLog
 	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
-		e.log = x.rules.log
+		e.Log = x.rules.log
 	}
-	format := noFormat
-	if e.log != nil {
-		format = e.log.Format()
-	}
+	format := e.Format()
 	e.Begin(format)
 	direct := c.who()
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
@@ -91,53 +88,13 @@ func (l *loop) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 		e.Site = x.rules.name
 	}
 	if l.debug > 0 {
-		e.client = c.String()
+		e.Client = c.String()
 		if peer != direct {
-			e.client = peer.Addr + " through " + e.client
+			e.Client = peer.Addr + " through " + e.Client
 		}
 	}
 	return format
 }
-
-// bad remembers what came instead of a request, as Apache does: the first line up to
-// a NUL and, if that might be one of a request, the fields before the first that is
-// none.
-func (e *logEntry) bad(came []byte, limit int, format *accesslog.Format) {
-	line, rest, _ := bytes.Cut(bytes.TrimLeft(came, "\r\n"), []byte("\n"))
-	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
-	e.RequestLine = append(e.RequestLine, line...)
-	if len(format.Request) == 0 || !mayBeRequestLine(line) {
-		return
-	}
-	for line := range bytes.Lines(rest) {
-		name, value, ok := bytes.Cut(line, []byte(":"))
-		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r") {
-			return
-		}
-		for i, wanted := range format.Request {
-			if bytes.EqualFold(name, []byte(wanted)) {
-				e.Request[i].Add(bytes.TrimSpace(value))
-			}
-		}
-	}
-}
-
-// mayBeRequestLine reports whether a line has a method, a target and a version.
-func mayBeRequestLine(line []byte) bool {
-	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
-	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {
-		return false
-	}
-	for _, c := range line[first+1 : last] {
-		if c <= ' ' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// noFormat is for requests that only Config.Answered or Debug wants.
-var noFormat = new(accesslog.Format)
 
 // headSent remembers of the head of a response what the log line of x needs.
 func (x *Exchange) headSent(head []byte) {
@@ -148,7 +105,7 @@ func (x *Exchange) headSent(head []byte) {
 	}
 	for line := range bytes.Lines(head) {
 		name := header.Name(line)
-		for i, wanted := range e.log.Format().Response {
+		for i, wanted := range e.Format().Response {
 			if len(name) == len(wanted) && len(name) < len(line) && bytes.EqualFold(name, []byte(wanted)) {
 				e.Response[i].Add(bytes.TrimSpace(line[len(name)+1:]))
 			}
@@ -180,12 +137,12 @@ func (l *loop) account(x *Exchange) {
 		x.status = statusGone
 	}
 	if l.debug >= 1 {
-		l.tracef("%s %q %d, %d bytes, %v", e.client, e.RequestLine, x.status, x.sent, took.Round(time.Microsecond))
+		l.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, x.status, x.sent, took.Round(time.Microsecond))
 	}
 	if l.cfg.Answered != nil && !x.overridden {
 		l.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: x.status, Bytes: x.sent, Took: took})
 	}
-	if e.log == nil {
+	if e.Log == nil {
 		return
 	}
 	e.Duration, e.Status, e.BytesSent, e.WireOut = took, x.status, x.sent, x.sent+x.framed
@@ -197,7 +154,7 @@ func (l *loop) account(x *Exchange) {
 	case x.handler != nil:
 		e.Handler = "application"
 	}
-	e.log.Append(&e.Entry)
+	e.Log.Append(&e.Entry)
 }
 
 // logClient logs a line about the client of c and what answers it by rules r, nil if

@@ -58,14 +58,7 @@ type Exchange struct {
 	overridden bool // it gets the override page, and its browser asks again and again
 	static     bool // files answer
 	proper     bool // a WebSocket that was closed as it should
-	log        *logEntry
-}
-
-// logEntry is what the access log and Debug remember of a request.
-type logEntry struct {
-	accesslog.Entry
-	log    *accesslog.Log // where it goes; nil: nowhere
-	client string         // its client, for people
+	log        *accesslog.Record
 }
 
 // exchangeTable is the table of exchanges, indexed by ticket. Entries are used
@@ -73,14 +66,14 @@ type logEntry struct {
 type exchangeTable struct {
 	all  []*Exchange
 	free *Exchange
-	logs []*logEntry // spare ones
+	logs []*accesslog.Record // spare ones
 }
 
-// logEntry returns an entry for the log, with memory that was used before.
-func (t *exchangeTable) logEntry() *logEntry {
+// record returns a record for the access log, with memory that was used before.
+func (t *exchangeTable) record() *accesslog.Record {
 	n := len(t.logs)
 	if n == 0 {
-		return new(logEntry)
+		return new(accesslog.Record)
 	}
 	e := t.logs[n-1]
 	t.logs = t.logs[:n-1]

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"fapws/runtime/accesslog"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/netio"
@@ -38,7 +39,7 @@ type SocketState struct {
 	Input         []byte   // that was read and is no whole message
 	Sent, Framed  int64
 
-	Log *LogState `json:",omitempty"` // of the line in the access log to come
+	Log *accesslog.State `json:",omitempty"` // of the line in the access log to come
 }
 
 const (
@@ -224,7 +225,7 @@ func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 		return
 	}
 	if e := x.log; e != nil {
-		d.Log = logState(e)
+		d.Log = e.State()
 		x.log = nil // its line comes when the WebSocket ends
 	}
 	c.watch.Remove()
@@ -325,7 +326,7 @@ func (h *socketHandover) resume(d *SocketState, fd int) error {
 	l.setState(c, stateWaiting)
 	l.keep(c, d.Input)
 	if d.Log != nil && l.timed {
-		x.log = l.logOf(d.Log)
+		x.log = l.recordOf(d.Log)
 	}
 	if d.User != "" {
 		peer := *c.Client()

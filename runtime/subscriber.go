@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"fapws/runtime/accesslog"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/netio"
@@ -34,7 +35,7 @@ type subscriber struct {
 	position pubsub.Position[*subscriber]
 	addr     netip.Addr
 	queue    *queue // what it has not taken; nil: nothing
-	log      *logEntry
+	log      *accesslog.Record
 	extra    *extra
 	number   uint64
 }

@@ -42,14 +42,7 @@ type SubscriberState struct {
 	Sent        int64  // bytes of the body
 	Framed      int64  // bytes of the response besides
 
-	Log *LogState `json:",omitempty"` // of the line in the access log to come
-}
-
-// LogState is what a line in the access log will say of a request.
-type LogState struct {
-	Entry             accesslog.Entry
-	Request, Response []string // the names of the fields in Entry
-	Client            string   // for people
+	Log *accesslog.State `json:",omitempty"` // of the line in the access log to come
 }
 
 const (
@@ -158,34 +151,9 @@ func (h *channels) describe(p *subscriber) *SubscriberState {
 		Started: int64(p.started), Sent: p.sent, Framed: int64(p.framed),
 	}
 	if p.log != nil {
-		d.Log = logState(p.log)
+		d.Log = p.log.State()
 	}
 	return d
-}
-
-func logState(e *logEntry) *LogState {
-	d := &LogState{Entry: e.Entry, Client: e.client}
-	if e.log != nil {
-		d.Request, d.Response = e.log.Format().Request, e.log.Format().Response
-	}
-	d.shorten()
-	return d
-}
-
-// shorten keeps a line of the log for which limits were raised from being more than
-// fits into a message.
-func (d *LogState) shorten() {
-	const most = 8 << 10
-	d.Entry.RequestLine = d.Entry.RequestLine[:min(len(d.Entry.RequestLine), most)]
-	size := 0
-	for _, values := range [...][]accesslog.Value{d.Entry.Request, d.Entry.Response} {
-		for _, v := range values {
-			size += len(v.Text)
-		}
-	}
-	if size > 4*most {
-		d.Request, d.Response, d.Entry.Request, d.Entry.Response = nil, nil, nil, nil
-	}
 }
 
 // endStream ends what nobody listens to any more, as far as that can be done at
@@ -247,7 +215,7 @@ func (h *channels) admit(d *SubscriberState, fd int) error {
 		return err
 	}
 	if d.Log != nil && h.l.timed {
-		q.log = h.l.logOf(d.Log)
+		q.log = h.l.recordOf(d.Log)
 	}
 	h.l.connectionOpened()
 	h.l.accepting.clients++
@@ -257,25 +225,15 @@ func (h *channels) admit(d *SubscriberState, fd int) error {
 	return nil
 }
 
-// logOf returns what remembers d for the log of the site that it was of.
-func (l *loop) logOf(d *LogState) *logEntry {
-	e := &logEntry{Entry: d.Entry, log: l.cfg.AccessLog, client: d.Client}
+// recordOf returns the record of a request from another process, for the log of its site.
+func (l *loop) recordOf(s *accesslog.State) *accesslog.Record {
+	log := l.cfg.AccessLog
 	for i := range l.sites {
-		if r := l.sites[i].rules; r != nil && r.name == d.Entry.Site && (r.log != nil || r.unlog) {
-			e.log = r.log
+		if r := l.sites[i].rules; r != nil && r.name == s.Entry.Site && (r.log != nil || r.unlog) {
+			log = r.log
 		}
 	}
-	format := noFormat
-	if e.log != nil {
-		format = e.log.Format()
-	}
-	if !slices.Equal(format.Request, d.Request) {
-		e.Request = make([]accesslog.Value, len(format.Request))
-	}
-	if !slices.Equal(format.Response, d.Response) {
-		e.Response = make([]accesslog.Value, len(format.Response))
-	}
-	return e
+	return s.Record(log)
 }
 
 // historyPiece is the size of a piece of ExportHistory, so that it fits into a

@@ -1,0 +1,40 @@
+package accesslog
+
+import "bytes"
+
+// Malformed remembers what a client has sent in place of a request, as Apache does: the first line up to a NUL and, if that
+// might be a request line, the fields before the first malformed one. limit bounds the line, in bytes.
+func (r *Record) Malformed(received []byte, limit int) {
+	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
+	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
+	r.RequestLine = append(r.RequestLine, line...)
+	wanted := r.Format().Request
+	if len(wanted) == 0 || !isRequestLine(line) {
+		return
+	}
+	for line := range bytes.Lines(rest) {
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\r") {
+			return
+		}
+		for i := range wanted {
+			if bytes.EqualFold(name, []byte(wanted[i])) {
+				r.Request[i].Add(bytes.TrimSpace(value))
+			}
+		}
+	}
+}
+
+// isRequestLine reports whether a line has a method, a target and a version.
+func isRequestLine(line []byte) bool {
+	first, last := bytes.IndexByte(line, ' '), bytes.LastIndexByte(line, ' ')
+	if first <= 0 || last-first < 2 || !bytes.HasPrefix(line[last:], []byte(" HTTP/")) {
+		return false
+	}
+	for _, c := range line[first+1 : last] {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
