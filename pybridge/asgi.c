@@ -29,7 +29,6 @@ static int init(void) {
 /* --- the application ---------------------------------------------------------- */
 
 static PyObject *receive(PyObject *self, PyObject *none) {
-  (void)none;
   return fapws_waiter_new((fapws_exchange *)self, FAPWS_FOR_MESSAGE);
 }
 
@@ -40,7 +39,6 @@ static int has_all(const fapws_record *rec) {
 }
 
 int fapws_asgi_left(fapws_exchange *x) {
-  (void)x;
   PyErr_SetString(PyExc_BrokenPipeError, "send(): the client has left");
   return -1;
 }
@@ -48,14 +46,9 @@ int fapws_asgi_left(fapws_exchange *x) {
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   fapws_exchange *x = (fapws_exchange *)self;
   int named = names && PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "message") == 0;
-  if (UNLIKELY(!(n == 1 && !names) && !(n == 0 && named))) {
-    PyErr_SetString(PyExc_TypeError, "send(message) takes one argument");
-    return NULL;
-  }
-  if (UNLIKELY(!PyDict_Check(args[0]))) {
-    PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
-    return NULL;
-  }
+  if (UNLIKELY(!(n == 1 && !names) && !(n == 0 && named))) return PyErr_Format(PyExc_TypeError, "send(message) takes one argument");
+  if (UNLIKELY(!PyDict_Check(args[0])))
+    return PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
   if (UNLIKELY(fapws_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
     fapws_asgi_left(x);
     return NULL;
@@ -84,7 +77,6 @@ PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope) {
 static PyObject *http_begin(fapws_exchange *x) { return fapws_asgi_call(x, fapws_scope(x->rec)); }
 
 static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
-  (void)result;
   fapws_record *rec = x->rec;
   if (LIKELY(!rec)) return NULL;
   if (x->gone || x->hung || fapws_is_cancelled(rec)) /* the application was told that the client has left */
@@ -161,8 +153,7 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
     int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
     PyObject *body;
     if (LIKELY(n == 0)) {
-      Py_INCREF(bytes_empty);
-      body = bytes_empty;
+      body = Py_NewRef(bytes_empty);
     } else {
       body = rec->spool >= 0 ? fapws_read_spool(rec->spool, x->taken, n) : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
       if (!body) return -1;
@@ -333,8 +324,7 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
       [FAPWS_WAITS] = "'http.response.start' has to come first", [FAPWS_HEAD] = "'http.response.body' has to follow 'http.response.start'",
       [FAPWS_BODY] = "'http.response.body' has to follow", [FAPWS_DISCARD] = "'http.response.body' has to follow",
       [FAPWS_COMPLETE] = "the response is complete"};
-  PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected[x->state]);
-  return NULL;
+  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected[x->state]);
 }
 
 static PyObject *http_send(fapws_exchange *x, PyObject *message) {
@@ -358,8 +348,7 @@ static PyObject *http_send(fapws_exchange *x, PyObject *message) {
   }
   if (UNLIKELY(bad)) return NULL;
   if (UNLIKELY(x->rec && fapws_must_wait(x->rec))) return fapws_waiter_new(x, FAPWS_FOR_ROOM);
-  Py_INCREF(fapws_done);
-  return fapws_done;
+  return Py_NewRef(fapws_done);
 }
 
 const fapws_kind fapws_asgi_http = {

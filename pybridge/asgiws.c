@@ -264,8 +264,7 @@ static int close_it(fapws_exchange *x, PyObject *message) {
   if (!p) return PyErr_NoMemory(), -1;
   p->last = 1;
   x->code = (uint16_t)number;
-  Py_XINCREF(reason);
-  Py_XSETREF(x->reason, reason);
+  Py_XSETREF(x->reason, Py_XNewRef(reason));
   fapws_exchange_publish(x, p);
   return 0;
 }
@@ -282,8 +281,7 @@ static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
                          : x->state == FAPWS_ACCEPTED ? "the websocket is accepted"
                          : x->state == FAPWS_COMPLETE ? "the websocket is closed"
                                                       : "'websocket.http.response.body' has to follow";
-  PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
-  return NULL;
+  return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
 }
 
 static PyObject *ws_send(fapws_exchange *x, PyObject *message) {
@@ -307,8 +305,7 @@ static PyObject *ws_send(fapws_exchange *x, PyObject *message) {
     return out_of_order(x, type);
   if (UNLIKELY(bad)) return NULL;
   if (UNLIKELY(x->rec && fapws_must_wait(x->rec))) return fapws_waiter_new(x, FAPWS_FOR_ROOM);
-  Py_INCREF(fapws_done);
-  return fapws_done;
+  return Py_NewRef(fapws_done);
 }
 
 /* --- the end ------------------------------------------------------------------ */

@@ -149,12 +149,10 @@ static void deliver(fapws_record *rec, fapws_input *in) {
 }
 
 static void written(fapws_thread *t, fapws_record *rec) {
-  (void)rec;
   fapws_notify(t);
 }
 
 static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
-  (void)t;
   return rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_SHARE_NS;
 }
 
@@ -233,8 +231,6 @@ static void ask_to_stop(void) {
 
 /* turn(): the reader of the eventfd. */
 static PyObject *turn(PyObject *self, PyObject *none) {
-  (void)self;
-  (void)none;
   fapws_exit_child();
   uint64_t token;
   if (read(A.event, &token, sizeof token) < 0 && errno == EINTR) Py_RETURN_NONE;
@@ -271,9 +267,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
 
 /* begin(loop): the calling thread is the asyncio thread. */
 static PyObject *begin(PyObject *self, PyObject *loop) {
-  (void)self;
-  Py_INCREF(loop);
-  Py_XSETREF(A.loop, loop);
+  Py_XSETREF(A.loop, Py_NewRef(loop));
   A.thread.index = -1;
   A.thread.mode = &fapws_asyncio;
   A.thread.state = FAPWS_THREAD_BUSY;
@@ -288,8 +282,6 @@ static PyObject *begin(PyObject *self, PyObject *loop) {
 
 /* end(): the asyncio thread ends. */
 static PyObject *end(PyObject *self, PyObject *none) {
-  (void)self;
-  (void)none;
   A.thread.python = NULL;
   A.thread.current = NULL;
   Py_CLEAR(A.thread.spare_start);
@@ -302,8 +294,6 @@ static PyObject *end(PyObject *self, PyObject *none) {
 
 /* tasks(): of the exchanges that have not ended. */
 static PyObject *tasks(PyObject *self, PyObject *none) {
-  (void)self;
-  (void)none;
   PyObject *list = PyList_New(0);
   for (fapws_exchange *x = A.live; list && x; x = x->next)
     if (x->task && PyList_Append(list, x->task) < 0) Py_CLEAR(list);
@@ -323,8 +313,7 @@ static void bind_states(void) {
     for (Py_ssize_t k = 0; k < n; k++) {
       PyObject *pair = PyList_GET_ITEM(states, k);
       if (PyTuple_GET_ITEM(pair, 0) != P.mounts[i].callable) continue;
-      Py_INCREF(PyTuple_GET_ITEM(pair, 1));
-      Py_XSETREF(P.mounts[i].state, PyTuple_GET_ITEM(pair, 1));
+      Py_XSETREF(P.mounts[i].state, Py_NewRef(PyTuple_GET_ITEM(pair, 1)));
     }
   }
 }
@@ -358,8 +347,7 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
   } else if (PyUnicode_Check(result)) {
     wrong = text_of(result);
   } else {
-    Py_INCREF(result);
-    states = result;
+    states = Py_NewRef(result);
     bind_states();
   }
   Py_XDECREF(result);

@@ -108,7 +108,6 @@ static void handler_gone(fapws_exchange *x) {
 
 /* handler_returned looks for it. */
 static int room_is_gone(fapws_exchange *x) {
-  (void)x;
   return 0;
 }
 

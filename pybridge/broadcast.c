@@ -39,18 +39,15 @@ static int read_group(PyObject *group, int optional, fapws_bytes *out) {
 }
 
 static PyObject *unknown(void) {
-  PyErr_SetString(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS");
-  return NULL;
+  return PyErr_Format(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS");
 }
 
 static int most_bytes(void) { return P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT; }
 
 PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most) {
   if (fapws_check_parent() < 0) return NULL;
-  if (message->len > most) {
-    PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d", message->len, most);
-    return NULL;
-  }
+  if (message->len > most)
+    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d", message->len, most);
   char op = (char)message->op;
   fapws_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
   int64_t cost = FAPWS_EVENT_COST;
@@ -59,7 +56,6 @@ PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, co
 }
 
 PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *websocket, *text, *group;
   if (!PyArg_ParseTuple(args, "OOO:broadcast", &websocket, &text, &group) || fapws_check_parent() < 0) return NULL;
   fapws_bytes name;
@@ -94,7 +90,6 @@ static PyObject *count_of(const char *place, const fapws_bytes *group) {
 }
 
 PyObject *fapws_ws_count(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *websocket, *group;
   fapws_bytes name;
   if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || fapws_check_parent() < 0 || read_group(group, 1, &name) < 0) return NULL;
@@ -124,8 +119,7 @@ static PyObject *group_key(fapws_ws_object *ws, PyObject *group, fapws_bytes *na
       ws->groups = made;
   }
   if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
-  Py_INCREF(group);
-  return group;
+  return Py_NewRef(group);
 }
 
 /* The loop is told in the order of what is done to the set: nothing here lets go of the GIL. */
@@ -134,10 +128,7 @@ static PyObject *join(fapws_ws_object *ws, PyObject *key, const fapws_bytes *nam
   int in = PySet_Contains(ws->groups, key);
   if (in < 0) return NULL;
   if (in) Py_RETURN_NONE;
-  if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS) {
-    PyErr_Format(PyExc_ValueError, "join: a websocket can be in %d groups", MOST_GROUPS);
-    return NULL;
-  }
+  if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS) return PyErr_Format(PyExc_ValueError, "join: a websocket can be in %d groups", MOST_GROUPS);
   if (PySet_Add(ws->groups, key) < 0) return NULL;
   return tell_group(fapws_socket_number(ws->rec), FAPWS_JOIN, name);
 }
@@ -177,17 +168,14 @@ static PyObject *change_group(PyObject *args, uint8_t kind) {
 }
 
 PyObject *fapws_group_join(PyObject *module, PyObject *args) {
-  (void)module;
   return change_group(args, FAPWS_JOIN);
 }
 
 PyObject *fapws_group_leave(PyObject *module, PyObject *args) {
-  (void)module;
   return change_group(args, FAPWS_LEAVE);
 }
 
 PyObject *fapws_group_send(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *text, *group, *result = NULL;
   fapws_bytes name;
   fapws_message message = {NULL, NULL, 0, 0};
@@ -199,7 +187,6 @@ PyObject *fapws_group_send(PyObject *module, PyObject *args) {
 }
 
 PyObject *fapws_group_count(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *group;
   fapws_bytes name;
   if (!PyArg_ParseTuple(args, "O:count", &group) || fapws_check_parent() < 0 || read_group(group, 0, &name) < 0) return NULL;

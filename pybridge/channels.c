@@ -72,22 +72,17 @@ PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int
 /* channel_publish(name, id, type, data) -> True: taken. False: too many wait, which may
  * change. None: too many wait, and will as long as this thread does. */
 PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *name, *id, *type, *data;
   if (!PyArg_ParseTuple(args, "UUUU:channel_publish", &name, &id, &type, &data)) return NULL;
-  if (fapws_forked) {
-    PyErr_SetString(PyExc_RuntimeError, "publish: a child of the server cannot publish; let it tell its parent what there is to say");
-    return NULL;
-  }
+  if (fapws_forked)
+    return PyErr_Format(PyExc_RuntimeError, "publish: a child of the server cannot publish; let it tell its parent what there is to say");
   fapws_bytes texts[4];
   if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 || text_of(data, &texts[3]) < 0)
     return NULL;
   int most = P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT;
   int64_t size = sent_size(&texts[1], &texts[2], &texts[3]);
-  if (size > most) {
-    PyErr_Format(PyExc_ValueError, "publish: the event has %lld bytes as it is sent, --channel-max-event allows %d", (long long)size, most);
-    return NULL;
-  }
+  if (size > most)
+    return PyErr_Format(PyExc_ValueError, "publish: the event has %lld bytes as it is sent, --channel-max-event allows %d", (long long)size, most);
   int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + FAPWS_EVENT_COST;
   return fapws_publish_event(FAPWS_EVENT, texts, 4, cost);
 }
@@ -96,26 +91,19 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
 
 /* channel_answer(names, start, headers) -> what a handler returns. */
 PyObject *fapws_channel_answer(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *names, *start, *headers;
   if (!PyArg_ParseTuple(args, "USO!:channel_answer", &names, &start, &PyTuple_Type, &headers)) return NULL;
   fapws_channel_object *c = PyObject_New(fapws_channel_object, &fapws_ChannelAnswer_Type);
   if (!c) return NULL;
-  Py_INCREF(names);
-  c->names = names;
-  Py_INCREF(start);
-  c->start = start;
-  Py_INCREF(headers);
-  c->headers = headers;
+  c->names = Py_NewRef(names);
+  c->start = Py_NewRef(start);
+  c->headers = Py_NewRef(headers);
   return (PyObject *)c;
 }
 
 /* An entry of PATHS that is one answers with itself. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
-  (void)args;
-  (void)kw;
-  Py_INCREF(self);
-  return self;
+  return Py_NewRef(self);
 }
 
 static void channel_dealloc(PyObject *self) {
@@ -236,21 +224,15 @@ int64_t fapws_subscriber_count(const char *name, size_t len) {
 }
 
 PyObject *fapws_channel_subscribers(PyObject *module, PyObject *arg) {
-  (void)module;
   fapws_bytes name;
   if (text_of(arg, &name) < 0) return NULL;
-  if (fapws_forked) {
-    PyErr_SetString(PyExc_RuntimeError, "subscribers: a child of the server does not know them");
-    return NULL;
-  }
+  if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "subscribers: a child of the server does not know them");
   return PyLong_FromLongLong(fapws_subscriber_count(name.text, name.len));
 }
 
 /* --- callbacks ---------------------------------------------------------------- */
 
 PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
-  (void)module;
-  (void)none;
   __atomic_store_n(&P.shared.watched, 1, __ATOMIC_SEQ_CST);
   Py_RETURN_NONE;
 }
@@ -258,7 +240,6 @@ PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
 /* The callable of the mount of presence events: the loop submits them as a request,
  * so that they run where handlers do. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
-  (void)self;
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
   PyObject *module = PyImport_ImportModule("fapws._channels");

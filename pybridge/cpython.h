@@ -25,6 +25,12 @@
 #if PY_VERSION_HEX < 0x030a0000
 typedef enum { PYGEN_RETURN = 0, PYGEN_ERROR = -1, PYGEN_NEXT = 1 } PySendResult;
 #define FAPWS_AM_SEND(f)
+#define Py_NewRef(o) fapws_new_ref((PyObject *)(o))
+#define Py_XNewRef(o) fapws_new_ref((PyObject *)(o))
+static inline PyObject *fapws_new_ref(PyObject *o) {
+  Py_XINCREF(o);
+  return o;
+}
 #else
 #define FAPWS_AM_SEND(f) .am_send = (f),
 #endif

@@ -119,7 +119,6 @@ void fapws_crash_exit(const char *text, const char *more, const char *rest) {
 }
 
 static void crash(int sig, siginfo_t *info, void *context) {
-  (void)context;
   static volatile sig_atomic_t crashing;
   signal(sig, SIG_DFL); /* for a crash in here, and for the end */
   if (!crashing && watching) {

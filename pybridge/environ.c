@@ -160,10 +160,7 @@ int fapws_environ_init(const fapws_pool_options *o) {
 }
 
 static PyObject *latin1(const char *s, size_t n) {
-  if (n == 0) {
-    Py_INCREF(text_empty);
-    return text_empty;
-  }
+  if (n == 0) return Py_NewRef(text_empty);
   return PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL);
 }
 
@@ -174,8 +171,7 @@ PyObject *fapws_method(const fapws_record *rec) {
     PyObject *m = methods[i];
     if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len &&
         memcmp(PyUnicode_1BYTE_DATA(m), rec->data + rec->method.off, rec->method.len) == 0) {
-      Py_INCREF(m);
-      return m;
+      return Py_NewRef(m);
     }
   }
   return span_text(rec, rec->method);

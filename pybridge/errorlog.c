@@ -164,7 +164,6 @@ void fapws_errorlog_say(int number, PyObject *text) {
 }
 
 PyObject *fapws_errorlog_method(PyObject *module, PyObject *args) {
-  (void)module;
   int number;
   PyObject *text;
   if (!PyArg_ParseTuple(args, "iU:error_lines", &number, &text)) return NULL;

@@ -22,8 +22,7 @@ static PyObject *task_type, *task_names, *text_call_soon, *text_throw, *text_clo
 /* The value of StopIteration, if that is the exception: PYGEN_RETURN, else PYGEN_ERROR. */
 static PySendResult returned_value(PyObject **result) {
   if (!PyErr_Occurred()) {
-    Py_INCREF(Py_None);
-    *result = Py_None;
+    *result = Py_NewRef(Py_None);
     return PYGEN_RETURN;
   }
   if (!PyErr_ExceptionMatches(PyExc_StopIteration)) return PYGEN_ERROR;
@@ -50,25 +49,18 @@ PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **res
 }
 
 PyObject *fapws_await(PyObject *o) {
-  if (LIKELY(PyCoro_CheckExact(o))) {
-    Py_INCREF(o);
-    return o;
-  }
+  if (LIKELY(PyCoro_CheckExact(o))) return Py_NewRef(o);
   if (PyGen_CheckExact(o)) { /* of types.coroutine */
     PyObject *code = PyObject_GetAttrString(o, "gi_code"), *flags = code ? PyObject_GetAttrString(code, "co_flags") : NULL;
     long bits = flags ? PyLong_AsLong(flags) : 0;
     Py_XDECREF(code);
     Py_XDECREF(flags);
     PyErr_Clear();
-    if (bits & CO_ITERABLE_COROUTINE) {
-      Py_INCREF(o);
-      return o;
-    }
+    if (bits & CO_ITERABLE_COROUTINE) return Py_NewRef(o);
   }
   const PyAsyncMethods *methods = Py_TYPE(o)->tp_as_async;
   if (methods && methods->am_await) return methods->am_await(o);
-  PyErr_Format(PyExc_TypeError, "a %.100s cannot be awaited", Py_TYPE(o)->tp_name);
-  return NULL;
+  return PyErr_Format(PyExc_TypeError, "a %.100s cannot be awaited", Py_TYPE(o)->tp_name);
 }
 
 /* --- the end ------------------------------------------------------------------ */
@@ -110,8 +102,7 @@ static PySendResult conclude(fapws_exchange *x, PyObject **result) {
     PyErr_Restore(type, value, tb);
     return PYGEN_ERROR;
   }
-  Py_INCREF(Py_None);
-  *result = Py_None;
+  *result = Py_NewRef(Py_None);
   return PYGEN_RETURN;
 }
 
@@ -237,7 +228,6 @@ static PyObject *exchange_throw(PyObject *self, PyObject *args) {
 
 /* The event loop ends with tasks left over. */
 static PyObject *exchange_close(PyObject *self, PyObject *none) {
-  (void)none;
   fapws_exchange *x = (fapws_exchange *)self;
   if (x->ended) Py_RETURN_NONE;
   if (UNLIKELY(reentered(x))) return NULL;
@@ -288,10 +278,8 @@ static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
 }
 
 static PyObject *catch(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
-  (void)self;
   if (n != 1 || caught || !is_first_step(args[0])) return pass_on(args, n, names);
-  Py_INCREF(args[0]);
-  caught = args[0];
+  caught = Py_NewRef(args[0]);
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
     Py_INCREF(args[n + i]); /* context= is all there is */
     Py_XSETREF(caught_context, args[n + i]);
@@ -329,8 +317,7 @@ static PyObject *start_task(fapws_exchange *x) {
   PyObject_SetAttr(A.loop, text_call_soon, NULL);
   PyErr_Restore(type, value, tb);
   if (task) {
-    Py_INCREF(task);
-    x->task = task;
+    x->task = Py_NewRef(task);
     step_now();
   }
   return task;
@@ -340,8 +327,7 @@ static PyObject *start_task(fapws_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name, Py_True};
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
   if (task && !x->ended) {
-    Py_INCREF(task);
-    x->task = task;
+    x->task = Py_NewRef(task);
   }
   return task;
 }
@@ -393,8 +379,7 @@ void fapws_exchange_run(fapws_thread *t, fapws_record *rec) {
     fapws_stream_end(t, rec, 1);
     return;
   }
-  Py_INCREF(x);
-  rec->exchange = x;
+  rec->exchange = Py_NewRef(x);
   PyObject *task = start_task(x);
   if (UNLIKELY(PyErr_Occurred())) {
     if (task) {
@@ -448,16 +433,13 @@ static PyObject *get_of_inner(PyObject *self, void *name) {
 }
 
 static PyObject *get_running(PyObject *self, void *closure) {
-  (void)closure;
   fapws_exchange *x = (fapws_exchange *)self;
   return PyBool_FromLong(x->running);
 }
 
 static PyObject *get_name(PyObject *self, void *closure) {
-  (void)closure;
   PyObject *name = ((fapws_exchange *)self)->mount->name;
-  Py_INCREF(name);
-  return name;
+  return Py_NewRef(name);
 }
 
 static PyGetSetDef exchange_getset[] = {{"cr_frame", get_of_inner, NULL, "As of the application's coroutine.", "cr_frame"},
@@ -474,12 +456,7 @@ static PyMethodDef exchange_methods[] = {
     {"close", exchange_close, METH_NOARGS, "close(): as of a coroutine."},
     {NULL, NULL, 0, NULL}};
 
-static PyObject *get_self(PyObject *self) {
-  Py_INCREF(self);
-  return self;
-}
-
-static PyAsyncMethods exchange_async = {.am_await = get_self, FAPWS_AM_SEND(exchange_send)};
+static PyAsyncMethods exchange_async = {.am_await = PyObject_SelfIter, FAPWS_AM_SEND(exchange_send)};
 
 PyTypeObject fapws_Exchange_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Exchange",
@@ -490,7 +467,7 @@ PyTypeObject fapws_Exchange_Type = {
     .tp_doc = "The coroutine of a request.",
     .tp_traverse = exchange_traverse,
     .tp_clear = exchange_clear,
-    .tp_iter = get_self,
+    .tp_iter = PyObject_SelfIter,
     .tp_iternext = exchange_next,
     .tp_methods = exchange_methods,
     .tp_getset = exchange_getset,

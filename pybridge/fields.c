@@ -12,17 +12,12 @@ static const uint8_t token_char[256] = {
 /* The text of a str as latin-1 bytes, or NULL with an exception. what names
  * it in the message. */
 const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
-  if (UNLIKELY(!PyUnicode_Check(o))) {
-    PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name);
-    return NULL;
-  }
+  if (UNLIKELY(!PyUnicode_Check(o))) return PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name), NULL;
 #if PY_VERSION_HEX < 0x030c0000
   if (PyUnicode_READY(o) < 0) return NULL;
 #endif
-  if (UNLIKELY(PyUnicode_KIND(o) != PyUnicode_1BYTE_KIND)) {
-    PyErr_Format(PyExc_ValueError, "%s %.200R has a character that latin-1 does not have", what, o);
-    return NULL;
-  }
+  if (UNLIKELY(PyUnicode_KIND(o) != PyUnicode_1BYTE_KIND))
+    return PyErr_Format(PyExc_ValueError, "%s %.200R has a character that latin-1 does not have", what, o), NULL;
   *len = PyUnicode_GET_LENGTH(o);
   return (const char *)PyUnicode_1BYTE_DATA(o);
 }
@@ -261,10 +256,8 @@ static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_Che
  * anything, and not of cookies, which are for one client only. */
 static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value)) return;
-  Py_INCREF(name);
-  Py_XSETREF(lines[slot].name, name);
-  Py_INCREF(value);
-  Py_XSETREF(lines[slot].value, value);
+  Py_XSETREF(lines[slot].name, Py_NewRef(name));
+  Py_XSETREF(lines[slot].value, Py_NewRef(value));
   lines[slot].is_type = (uint8_t)is_type;
   lines[slot].len = (uint8_t)n;
   memcpy(lines[slot].line, s->buf + s->len - n, n);
@@ -300,10 +293,7 @@ static inline int add_field(fapws_start_object *s, PyObject *name_object, PyObje
 int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value) { return add_field(s, name, value, fapws_latin1_text); }
 
 static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
-  if (UNLIKELY(!PyBytes_Check(o))) {
-    PyErr_Format(PyExc_TypeError, "%s must be bytes, not %.100s: %.200R", what, Py_TYPE(o)->tp_name, o);
-    return NULL;
-  }
+  if (UNLIKELY(!PyBytes_Check(o))) return PyErr_Format(PyExc_TypeError, "%s must be bytes, not %.100s: %.200R", what, Py_TYPE(o)->tp_name, o), NULL;
   *len = PyBytes_GET_SIZE(o);
   return PyBytes_AS_STRING(o);
 }

@@ -25,8 +25,7 @@ static PyObject *wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
   if (!PyArg_ParseTupleAndKeywords(args, kw, "O|n:FileWrapper", names, &filelike, &block)) return NULL;
   wrapper_object *w = (wrapper_object *)type->tp_alloc(type, 0);
   if (!w) return NULL;
-  Py_INCREF(filelike);
-  w->filelike = filelike;
+  w->filelike = Py_NewRef(filelike);
   w->block_size = block > 0 ? block : BLOCK;
   return (PyObject *)w;
 }
@@ -58,7 +57,6 @@ static PyObject *wrapper_next(PyObject *self) {
 }
 
 static PyObject *wrapper_close(PyObject *self, PyObject *none) {
-  (void)none;
   PyObject *close = PyObject_GetAttrString(((wrapper_object *)self)->filelike, "close");
   if (!close) {
     PyErr_Clear();

@@ -116,8 +116,6 @@ void fapws_keep_from_children(int fd) {
 
 /* Called in the child of os.fork() before the Python code after it. */
 static PyObject *close_kept(PyObject *self, PyObject *none) {
-  (void)self;
-  (void)none;
   if (fapws_the_pool.signal_fd > 0) { /* Python may know its number, for signals */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) dup3(null, fapws_the_pool.signal_fd, O_CLOEXEC), close(null);

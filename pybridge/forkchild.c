@@ -227,7 +227,6 @@ void fapws_fork_hold_show(sigset_t *before) {
 }
 
 static void kill_itself(int signal) {
-  (void)signal;
   kill(getpid(), SIGKILL);
 }
 

@@ -38,7 +38,6 @@ static int kernel_pidfd(pid_t pid) {
 #ifdef SYS_pidfd_open
   return (int)syscall(SYS_pidfd_open, pid, 0);
 #else
-  (void)pid;
   return -1;
 #endif
 }

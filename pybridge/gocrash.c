@@ -43,8 +43,6 @@ static int has_memory(void) {
 }
 
 static void on_crash(int sig, siginfo_t *info, void *context) {
-  (void)sig;
-  (void)context;
   if (info->si_code <= 0 || info->si_fd != ends[0]) return;
   struct stat now;
   char number[12];

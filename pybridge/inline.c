@@ -42,7 +42,6 @@ static void run_inbox(void) {
 }
 
 static void written(fapws_thread *t, fapws_record *rec) {
-  (void)rec;
   if (!P.shared.turning || fapws_this_thread != t) return; /* by a thread of the application */
   __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* it has moved: see fapws_inline_record */
   t->unsignalled = 0;
@@ -93,7 +92,6 @@ static void wake_loop(void) {} /* its thread is this one */
 /* PEP 3333: a chunk must not wait for the next one, and the thread that sends it is this one, unless it is sent by another
  * meanwhile (Handler.Attend). The chunk was published before. */
 static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
-  (void)t;
   if (rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_UNSIGNALLED_NS) return 1;
   if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
   __atomic_store_n(&P.shared.unattended, 1, __ATOMIC_RELAXED);
@@ -101,7 +99,6 @@ static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_
 }
 
 static int messages_yield(const fapws_thread *t, uint64_t ns) {
-  (void)t;
   return ns > FAPWS_UNSIGNALLED_NS;
 }
 

@@ -131,7 +131,6 @@ static PyObject *input_next(PyObject *self) {
 }
 
 static PyObject *input_getvalue(PyObject *self, PyObject *none) {
-  (void)none;
   input_object *in = (input_object *)self;
   if (!in->rec) return PyBytes_FromStringAndSize(NULL, 0);
   return read_at(in, 0, in->rec->size);

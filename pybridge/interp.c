@@ -168,8 +168,6 @@ static void signals_on_stack(void) {
 }
 
 PyObject *fapws_signals_on_stack(PyObject *module, PyObject *none) {
-  (void)module;
-  (void)none;
   signals_on_stack();
   Py_RETURN_NONE;
 }

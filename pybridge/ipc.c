@@ -71,7 +71,6 @@ void fapws_ipc_deliver(void) {
 }
 
 PyObject *fapws_ipc_post(PyObject *module, PyObject *args) {
-  (void)module;
   const char *topic;
   Py_ssize_t topic_len, n;
   const char *data;
@@ -82,8 +81,6 @@ PyObject *fapws_ipc_post(PyObject *module, PyObject *args) {
 }
 
 PyObject *fapws_ipc_watch(PyObject *module, PyObject *none) {
-  (void)module;
-  (void)none;
   __atomic_store_n(&watched, 1, __ATOMIC_SEQ_CST);
   Py_RETURN_NONE;
 }

@@ -7,15 +7,13 @@
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
   PyObject *value = PyDict_GetItemString(environ, name); /* borrowed; also what a middleware has put there */
   if (value && PyUnicode_Check(value)) return PyUnicode_AsLatin1String(value);
-  PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
-  return NULL;
+  return PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
 }
 
 /* static_answer(options, environ, program=False): what a Staticfile, or a
  * CGIApplication, that is called by another handler returns; the server then
  * answers for PATH_INFO from it, in Go. */
 static PyObject *static_answer(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *options, *environ;
   int program = 0;
   if (!PyArg_ParseTuple(args, "UO!|p:static_answer", &options, &PyDict_Type, &environ, &program)) return NULL;
@@ -37,8 +35,7 @@ static PyObject *static_answer(PyObject *module, PyObject *args) {
     Py_DECREF(path);
     return NULL;
   }
-  Py_INCREF(options);
-  s->options = options;
+  s->options = Py_NewRef(options);
   s->path = path;
   s->program = program;
   s->script_len = script_len;
@@ -114,8 +111,7 @@ PyObject *fapws_module_init(void) {
 static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
   PyObject *o = PyDict_GetItemString(globals, name);
   if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;
-  Py_INCREF(o);
-  return o;
+  return Py_NewRef(o);
 }
 
 void *fapws_environ_class(void *globals) { return script_class(globals, "Environ", &PyDict_Type); }

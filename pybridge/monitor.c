@@ -24,7 +24,6 @@ static int one_returns(void) {
 }
 
 static void *monitor_main(void *arg) {
-  (void)arg;
   pthread_setname_np(pthread_self(), "fapws-monitor");
   unsigned long last_pops = 0, last_jobs = 0;
   fapws_thread *last_drainer = NULL;

@@ -83,8 +83,7 @@ fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data
   if (copy) {
     p->body = memcpy((char *)(p + 1), data, n); /* in the same piece of memory */
   } else {
-    Py_INCREF(owner);
-    p->owner = owner;
+    p->owner = Py_NewRef(owner);
   }
   return p;
 }

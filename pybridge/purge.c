@@ -6,15 +6,11 @@
 #define MOST (1 << 20) /* bytes of patterns that wait; beyond it all pages go */
 
 PyObject *fapws_cache_purge(PyObject *module, PyObject *arg) {
-  (void)module;
   static const char everything[] = "{\"path\":\"*\"}";
   Py_ssize_t n;
   const char *text = PyUnicode_AsUTF8AndSize(arg, &n);
   if (!text) return NULL;
-  if (fapws_forked) {
-    PyErr_SetString(PyExc_RuntimeError, "a child of the server cannot purge its cache");
-    return NULL;
-  }
+  if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "a child of the server cannot purge its cache");
   uint32_t waiting = __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED); /* written under the GIL, set to 0 by the loop */
   if (waiting > MOST) Py_RETURN_NONE;                                     /* "everything" is among them */
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);

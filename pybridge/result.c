@@ -163,8 +163,7 @@ static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result)
                    fapws_the_pool.mounts[rec->mount].name, result);
     return -1;
   }
-  Py_INCREF(result);
-  rec->result = result;
+  rec->result = Py_NewRef(result);
   rec->iter = iter;
   rec->single = !in_blocks && is_single(result);
   rec->chunk_ns = fapws_the_pool.mounts[rec->mount].chunk_ns;
@@ -176,8 +175,7 @@ static int answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
   int sends = fapws_sends_file(rec);
   if (UNLIKELY(sends)) {
     if (sends < 0) return -1;
-    Py_INCREF(result);
-    rec->result = result; /* for its close() */
+    rec->result = Py_NewRef(result); /* for its close() */
     fapws_stream_end(t, rec, 0);
     return 0;
   }

@@ -69,8 +69,7 @@ static PyObject *lower_name(const char *s, size_t n) {
     if (!name) return NULL;
     Py_XSETREF(*slot, name);
   }
-  Py_INCREF(*slot);
-  return *slot;
+  return Py_NewRef(*slot);
 }
 
 /* A list of (name, value), in the order in which they came. Host is what the server

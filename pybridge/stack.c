@@ -25,18 +25,15 @@ __thread fapws_thread *fapws_this_thread;
 
 #if PY_VERSION_HEX < 0x03090000
 static PyFrameObject *top_frame(PyThreadState *state) {
-  Py_XINCREF(state->frame);
-  return state->frame;
+  return Py_XNewRef(state->frame);
 }
 
 static PyFrameObject *caller(PyFrameObject *frame) {
-  Py_XINCREF(frame->f_back);
-  return frame->f_back;
+  return Py_XNewRef(frame->f_back);
 }
 
 static PyObject *code_of(PyFrameObject *frame) {
-  Py_INCREF(frame->f_code);
-  return (PyObject *)frame->f_code;
+  return Py_NewRef(frame->f_code);
 }
 #else
 #define top_frame PyThreadState_GetFrame
@@ -119,8 +116,6 @@ static int timeout_signal; /* 0: none */
 
 /* The handler, on the main thread. The job that was meant may have ended. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
-  (void)self;
-  (void)args;
   fapws_thread *t = P.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
   t->signalled = 0;
@@ -209,8 +204,6 @@ uintptr_t fapws_inline_record(unsigned long *jobs) {
 /* --- for handlers ---------------------------------------------------------- */
 
 static PyObject *disconnected(PyObject *self, PyObject *none) {
-  (void)self;
-  (void)none;
   fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
   if (!rec) {
     PyErr_SetString(PyExc_RuntimeError,

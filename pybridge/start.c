@@ -39,8 +39,7 @@ static int set_status(fapws_start_object *s, PyObject *status) {
     return -1;
   }
   s->status = (text[0] - '0') * 100 + (text[1] - '0') * 10 + (text[2] - '0');
-  Py_INCREF(status);
-  Py_XSETREF(s->reason, status);
+  Py_XSETREF(s->reason, Py_NewRef(status));
   return 0;
 }
 
@@ -49,22 +48,13 @@ static int set_status(fapws_start_object *s, PyObject *status) {
 static PyObject *start_write(PyObject *self, PyObject *data) {
   fapws_start_object *s = (fapws_start_object *)self;
   fapws_record *rec = s->rec;
-  if (!rec || !rec->thread) {
-    PyErr_SetString(PyExc_RuntimeError, "write() after the request has ended");
-    return NULL;
-  }
-  if (!s->called) {
-    PyErr_SetString(PyExc_AssertionError, "write() before start_response()");
-    return NULL;
-  }
+  if (!rec || !rec->thread) return PyErr_Format(PyExc_RuntimeError, "write() after the request has ended");
+  if (!s->called) return PyErr_Format(PyExc_AssertionError, "write() before start_response()");
   fapws_thread *t = rec->thread;
   if (fapws_send_chunk(t, rec, data) < 0) return NULL;
   if (fapws_forked) Py_RETURN_NONE;
   t->mode->written(t, rec);
-  if (UNLIKELY(fapws_is_cancelled(rec))) {
-    PyErr_SetString(PyExc_BrokenPipeError, "write(): the client has left");
-    return NULL;
-  }
+  if (UNLIKELY(fapws_is_cancelled(rec))) return PyErr_Format(PyExc_BrokenPipeError, "write(): the client has left");
   Py_RETURN_NONE;
 }
 
@@ -168,10 +158,7 @@ static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t 
 
 static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssize_t nargs) {
   fapws_start_object *s = (fapws_start_object *)self;
-  if (nargs != 2) {
-    PyErr_SetString(PyExc_TypeError, "add_header(name, value) takes 2 arguments");
-    return NULL;
-  }
+  if (nargs != 2) return PyErr_Format(PyExc_TypeError, "add_header(name, value) takes 2 arguments");
   PyObject *name = PyObject_Str(args[0]), *value = name ? PyObject_Str(args[1]) : NULL;
   int bad = !value || fapws_start_settle(s) < 0;
   if (!bad) Py_CLEAR(s->list);
@@ -212,12 +199,10 @@ static PyMethodDef start_methods[] = {
     {NULL, NULL, 0, NULL}};
 
 static PyObject *get_status_code(PyObject *self, void *closure) {
-  (void)closure;
   return PyLong_FromLong(((fapws_start_object *)self)->status);
 }
 
 static int set_status_code(PyObject *self, PyObject *value, void *closure) {
-  (void)closure;
   if (!value) {
     PyErr_SetString(PyExc_TypeError, "status_code cannot be deleted");
     return -1;
@@ -226,7 +211,6 @@ static int set_status_code(PyObject *self, PyObject *value, void *closure) {
 }
 
 static PyObject *get_response_headers(PyObject *self, void *closure) {
-  (void)closure;
   fapws_start_object *s = (fapws_start_object *)self;
   if (!s->list) {
     PyObject *list = PyList_New(0);
@@ -245,12 +229,10 @@ static PyObject *get_response_headers(PyObject *self, void *closure) {
     }
     s->list = list;
   }
-  Py_XINCREF(s->list);
-  return s->list;
+  return Py_XNewRef(s->list);
 }
 
 static int set_response_headers(PyObject *self, PyObject *value, void *closure) {
-  (void)closure;
   fapws_start_object *s = (fapws_start_object *)self;
   PyObject *list = value ? PySequence_List(value) : PyList_New(0);
   if (!list) return -1;
@@ -264,8 +246,6 @@ static PyGetSetDef start_getset[] = {
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyObject *start_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
-  (void)args;
-  (void)kw;
   fapws_start_object *s = (fapws_start_object *)type->tp_alloc(type, 0);
   if (s) {
     s->vectorcall = start_vectorcall;

@@ -16,14 +16,12 @@ PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *i
   if (LIKELY(PyBytes_Check(item))) {
     *data = PyBytes_AS_STRING(item);
     *len = PyBytes_GET_SIZE(item);
-    Py_INCREF(item);
-    return item;
+    return Py_NewRef(item);
   }
   if (PyUnicode_Check(item)) {
     *is_text = 1;
     if (!(*data = PyUnicode_AsUTF8AndSize(item, len))) return NULL;
-    Py_INCREF(item);
-    return item;
+    return Py_NewRef(item);
   }
   if (PyByteArray_Check(item) || PyMemoryView_Check(item)) {
     PyObject *copy = PyBytes_FromObject(item); /* it may change while it is sent */
@@ -32,8 +30,7 @@ PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *i
     *len = PyBytes_GET_SIZE(copy);
     return copy;
   }
-  PyErr_Format(PyExc_TypeError, "a response is made of str or bytes, not of %.100s: %.200R", Py_TYPE(item)->tp_name, item);
-  return NULL;
+  return PyErr_Format(PyExc_TypeError, "a response is made of str or bytes, not of %.100s: %.200R", Py_TYPE(item)->tp_name, item);
 }
 
 int fapws_bodyless(const fapws_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }

@@ -69,8 +69,7 @@ static PyObject *new_future(void) {
  * or of its own cancellation, and the first one goes on waiting. Receives or sends of
  * their own are served in the order in which they began to wait. */
 static PyObject *already_awaited(void) {
-  PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
-  return NULL;
+  return PyErr_Format(PyExc_RuntimeError, "coroutine is being awaited already");
 }
 
 /* Whether its future is not done: then it is another task that calls. -1 with an exception. */
@@ -82,7 +81,6 @@ static int is_waited_in(const fapws_waiter *w) {
 }
 
 static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **result) {
-  (void)value;
   fapws_waiter *w = (fapws_waiter *)self;
   if (w->ended) {
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
@@ -103,8 +101,7 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
   if (!future) return PYGEN_ERROR;
   w->future = future;
   link_waiter(w);
-  Py_INCREF(future);
-  *result = future;
+  *result = Py_NewRef(future);
   return PYGEN_NEXT;
 }
 
@@ -162,20 +159,14 @@ static PyObject *waiter_throw(PyObject *self, PyObject *args) {
 }
 
 static PyObject *waiter_close(PyObject *self, PyObject *none) {
-  (void)none;
   unlink_waiter((fapws_waiter *)self);
   ((fapws_waiter *)self)->ended = 1;
   Py_RETURN_NONE;
 }
 
-static PyObject *get_self(PyObject *self) {
-  Py_INCREF(self);
-  return self;
-}
-
 static PyObject *waiter_await(PyObject *self) {
   if (((fapws_waiter *)self)->future) return already_awaited();
-  return get_self(self);
+  return PyObject_SelfIter(self);
 }
 
 static PyMethodDef waiter_methods[] = {
@@ -214,7 +205,7 @@ PyTypeObject fapws_Waiter_Type = {
     .tp_doc = "A coroutine that waits for the client.",
     .tp_traverse = waiter_traverse,
     .tp_clear = waiter_clear,
-    .tp_iter = get_self,
+    .tp_iter = PyObject_SelfIter,
     .tp_iternext = waiter_next,
     .tp_methods = waiter_methods,
 };
@@ -222,8 +213,7 @@ PyTypeObject fapws_Waiter_Type = {
 PyObject *fapws_waiter_new(fapws_exchange *x, int what) {
   fapws_waiter *w = PyObject_GC_New(fapws_waiter, &fapws_Waiter_Type);
   if (!w) return NULL;
-  Py_INCREF(x);
-  w->exchange = x;
+  w->exchange = (fapws_exchange *)Py_NewRef(x);
   w->future = NULL;
   w->next = w->prev = NULL;
   w->what = (uint8_t)what;
@@ -235,33 +225,24 @@ PyObject *fapws_waiter_new(fapws_exchange *x, int what) {
 /* --- the one that has ended -------------------------------------------------- */
 
 static PySendResult done_send(PyObject *self, PyObject *value, PyObject **result) {
-  (void)self;
-  (void)value;
-  Py_INCREF(Py_None);
-  *result = Py_None;
+  *result = Py_NewRef(Py_None);
   return PYGEN_RETURN;
 }
 
 static PyObject *done_next(PyObject *self) {
-  (void)self;
   return NULL;
 }
 
 static PyObject *done_send_method(PyObject *self, PyObject *value) {
-  (void)self;
-  (void)value;
   PyErr_SetNone(PyExc_StopIteration);
   return NULL;
 }
 
 static PyObject *done_throw(PyObject *self, PyObject *args) {
-  (void)self;
   return raise_thrown(args);
 }
 
 static PyObject *done_close(PyObject *self, PyObject *none) {
-  (void)self;
-  (void)none;
   Py_RETURN_NONE;
 }
 
@@ -270,7 +251,7 @@ static PyMethodDef done_methods[] = {{"send", done_send_method, METH_O, "send(No
                                      {"close", done_close, METH_NOARGS, "close(): as of a coroutine."},
                                      {NULL, NULL, 0, NULL}};
 
-static PyAsyncMethods done_async = {.am_await = get_self, FAPWS_AM_SEND(done_send)};
+static PyAsyncMethods done_async = {.am_await = PyObject_SelfIter, FAPWS_AM_SEND(done_send)};
 
 PyTypeObject fapws_Done_Type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Done",
@@ -278,7 +259,7 @@ PyTypeObject fapws_Done_Type = {
     .tp_as_async = &done_async,
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_doc = "A coroutine with nothing left to do; send() returns it.",
-    .tp_iter = get_self,
+    .tp_iter = PyObject_SelfIter,
     .tp_iternext = done_next,
     .tp_methods = done_methods,
 };

@@ -74,8 +74,7 @@ int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   if (!p) return PyErr_NoMemory(), -1;
   ws->state = FAPWS_WS_CLOSING;
   ws->code = (uint16_t)code;
-  Py_XINCREF(reason);
-  Py_XSETREF(ws->reason, reason);
+  Py_XSETREF(ws->reason, Py_XNewRef(reason));
   fapws_ws_publish(p);
   fapws_schedule(rec); /* for on_close */
   return 0;

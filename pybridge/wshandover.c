@@ -57,8 +57,7 @@ static PyObject *data_of(fapws_ws_object *ws, int *kind) {
   *kind = (PyObject *)Py_TYPE(ws->data) == type ? NAMESPACE : VALUE;
   Py_DECREF(type);
   if (*kind == NAMESPACE) return PyObject_GetAttrString(ws->data, "__dict__");
-  Py_INCREF(ws->data);
-  return ws->data;
+  return Py_NewRef(ws->data);
 }
 
 /* What goes along, as bytes: a new reference. NULL, perhaps without an exception: it has to stay. */
@@ -129,8 +128,7 @@ static int unpack(fapws_ws_object *ws, PyObject *all) {
   if (!PyArg_ParseTuple(all, "iOO:websocket", &kind, &data, &groups)) return -1;
   if (PyTuple_Check(groups) && PyTuple_GET_SIZE(groups) > 0 && !(ws->groups = PySet_New(groups))) return -1;
   if (kind == VALUE) {
-    Py_INCREF(data);
-    ws->data = data;
+    ws->data = Py_NewRef(data);
   } else if (kind == NAMESPACE) {
     PyObject *type = namespace_type(), *none = PyTuple_New(0);
     if (type && none) ws->data = PyObject_Call(type, none, data);

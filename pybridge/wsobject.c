@@ -18,17 +18,13 @@ fapws_ws_object *fapws_ws_new(fapws_record *rec) {
 
 PyObject *fapws_ws_environ(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
-  if (!ws->environ && !rec) {
-    PyErr_SetString(PyExc_RuntimeError, "environ is not there any more: the websocket has ended");
-    return NULL;
-  }
+  if (!ws->environ && !rec) return PyErr_Format(PyExc_RuntimeError, "environ is not there any more: the websocket has ended");
   if (!ws->environ && rec->environ) {
     Py_INCREF((PyObject *)rec->environ);
     ws->environ = rec->environ;
   }
   if (!ws->environ) ws->environ = fapws_environ(rec, P.mounts[rec->mount].environ, NULL);
-  Py_XINCREF(ws->environ);
-  return ws->environ;
+  return Py_XNewRef(ws->environ);
 }
 
 /* --- sending --------------------------------------------------------------- */
@@ -47,8 +43,7 @@ int fapws_read_message(PyObject *o, fapws_message *m) {
     return -1;
   }
   if (!m->owner) {
-    Py_INCREF(o);
-    m->owner = o;
+    m->owner = Py_NewRef(o);
   }
   return 0;
 }
@@ -102,17 +97,11 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
   double seconds = -1;
   Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
   int known = !named || (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout") == 0);
-  if (n < 1 || n + named > 2 || !known) {
-    PyErr_SetString(PyExc_TypeError, "send(message, timeout=None) takes a message, and seconds");
-    return NULL;
-  }
+  if (n < 1 || n + named > 2 || !known) return PyErr_Format(PyExc_TypeError, "send(message, timeout=None) takes a message, and seconds");
   if (n + named == 2 && args[1] != Py_None) {
     seconds = PyFloat_AsDouble(args[1]);
     if (PyErr_Occurred()) return NULL;
-    if (!(seconds >= 0)) {
-      PyErr_SetString(PyExc_ValueError, "send: timeout must not be negative");
-      return NULL;
-    }
+    if (!(seconds >= 0)) return PyErr_Format(PyExc_ValueError, "send: timeout must not be negative");
   }
   fapws_message m;
   if (fapws_read_message(args[0], &m) < 0) {
@@ -140,7 +129,6 @@ static int send_one(fapws_ws_object *ws, const fapws_message *m) {
 }
 
 PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
-  (void)module;
   PyObject *given, *text;
   fapws_message m;
   if (!PyArg_ParseTuple(args, "OO:broadcast", &given, &text) || fapws_check_parent() < 0) return NULL;
@@ -182,15 +170,10 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
   int code = 1000;
   Py_ssize_t n = 0;
   if (!PyArg_ParseTupleAndKeywords(args, kw, "|iU:close", names, &code, &reason)) return NULL;
-  if (!fapws_sendable(code)) {
-    PyErr_Format(PyExc_ValueError, "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
-    return NULL;
-  }
+  if (!fapws_sendable(code))
+    return PyErr_Format(PyExc_ValueError, "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
   if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
-  if (n > 123) {
-    PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; 123 are possible", n);
-    return NULL;
-  }
+  if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; 123 are possible", n);
   if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec)) Py_RETURN_NONE;
   if (check_open(ws) < 0 || fapws_ws_shut(ws, code, reason) < 0) return NULL;
   Py_RETURN_NONE;
@@ -198,10 +181,8 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
 
 static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
-  if (ws->state != FAPWS_WS_OPENING) {
-    PyErr_SetString(PyExc_RuntimeError, "reject() is for on_open, before anything is sent; close() ends a websocket");
-    return NULL;
-  }
+  if (ws->state != FAPWS_WS_OPENING)
+    return PyErr_Format(PyExc_RuntimeError, "reject() is for on_open, before anything is sent; close() ends a websocket");
   PyObject *module = PyImport_ImportModule("fapws._websocket");
   PyObject *make = module ? PyObject_GetAttrString(module, "refusal") : NULL;
   PyObject *answer = make ? PyObject_Call(make, args, kw) : NULL;
@@ -215,26 +196,21 @@ static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
 /* --- attributes ------------------------------------------------------------ */
 
 static PyObject *get_environ(PyObject *self, void *closure) {
-  (void)closure;
   return fapws_ws_environ((fapws_ws_object *)self);
 }
 
 static PyObject *get_subprotocol(PyObject *self, void *closure) {
-  (void)closure;
   PyObject *protocol = ((fapws_ws_object *)self)->protocol;
   if (!protocol) Py_RETURN_NONE;
-  Py_INCREF(protocol);
-  return protocol;
+  return Py_NewRef(protocol);
 }
 
 static PyObject *get_closed(PyObject *self, void *closure) {
-  (void)closure;
   fapws_ws_object *ws = (fapws_ws_object *)self;
   return PyBool_FromLong(ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec));
 }
 
 static PyObject *get_data(PyObject *self, void *closure) {
-  (void)closure;
   fapws_ws_object *ws = (fapws_ws_object *)self;
   if (!ws->data) {
     PyObject *types = PyImport_ImportModule("types");
@@ -246,14 +222,11 @@ static PyObject *get_data(PyObject *self, void *closure) {
     else
       ws->data = made;
   }
-  Py_INCREF(ws->data);
-  return ws->data;
+  return Py_NewRef(ws->data);
 }
 
 static int set_data(PyObject *self, PyObject *value, void *closure) {
-  (void)closure;
-  Py_XINCREF(value);
-  Py_XSETREF(((fapws_ws_object *)self)->data, value);
+  Py_XSETREF(((fapws_ws_object *)self)->data, Py_XNewRef(value));
   return 0;
 }
 
