@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/system"
 )
@@ -91,7 +92,7 @@ func (s *Server) StopAccepting() {
 
 func (s *Server) closeListener(ln *listen.Listener) {
 	if err := ln.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		s.logf(LevelWarning, "closing %s: %v", ln.Addr(), err)
+		s.logf(loglevel.Warning, "closing %s: %v", ln.Addr(), err)
 	}
 }
 
@@ -189,7 +190,7 @@ func (d *acceptor) localOf(fd int) net.Addr {
 // unacceptable is for errors after which a listener accepts no more.
 func (l *loop) unacceptable(err error) {
 	a := &l.accepting
-	l.s.logf(LevelError, "accepting connections has ended: %v", err)
+	l.s.logf(loglevel.Error, "accepting connections has ended: %v", err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.failed = err
@@ -200,7 +201,7 @@ func (l *loop) cannotAccept(d *acceptor, err error) {
 	a := &l.accepting
 	if a.starved.IsZero() {
 		a.starved = time.Now()
-		l.s.logf(LevelWarning, "cannot accept connections for now: %v", err)
+		l.s.logf(loglevel.Warning, "cannot accept connections for now: %v", err)
 	} else if outOfDescriptors(err) && time.Since(a.starved) > starvedFor {
 		l.rejectQueued(d)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
 )
 
@@ -134,7 +135,7 @@ func TestPacer(t *testing.T) {
 		<-gate
 		c.reply(200, c.Path)
 	})
-	s, err := New(Config{Log: func(Level, string) {}})
+	s, err := New(Config{Log: func(loglevel.Level, string) {}})
 	if err != nil {
 		t.Fatal(err)
 	}

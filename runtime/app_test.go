@@ -14,6 +14,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 
 	"golang.org/x/sys/unix"
 )
@@ -335,7 +336,7 @@ type logRecorder struct {
 	lines []string
 }
 
-func (r *logRecorder) add(level Level, line string) {
+func (r *logRecorder) add(level loglevel.Level, line string) {
 	r.mu.Lock()
 	r.lines = append(r.lines, level.String()+" "+line)
 	r.mu.Unlock()

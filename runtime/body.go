@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/system"
 
@@ -175,7 +176,7 @@ func (l *loop) bodyRefusal(err error) refusal.Response {
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 			r.Status = 507
 		}
-		l.s.logf(LevelError, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)
+		l.s.logf(loglevel.Error, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)
 	}
 	return r
 }

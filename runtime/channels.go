@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
 )
 
@@ -192,7 +193,7 @@ func (h *channels) ticked() {
 	h.beat()
 	h.dropSlow()
 	if h.blamed > blameMost {
-		h.l.s.logf(LevelWarning, "%d more subscribers were dropped or refused", h.blamed-blameMost)
+		h.l.s.logf(loglevel.Warning, "%d more subscribers were dropped or refused", h.blamed-blameMost)
 	}
 	h.blamed = 0
 }
@@ -201,7 +202,7 @@ func (h *channels) ticked() {
 const blameMost = 8
 
 // blame logs a line about a client, unless there are too many.
-func (h *channels) blame(level Level, client, line string) {
+func (h *channels) blame(level loglevel.Level, client, line string) {
 	if h.blamed++; h.blamed <= blameMost {
 		h.l.cfg.LogClient(level, client, line)
 	}

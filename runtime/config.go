@@ -9,23 +9,10 @@ import (
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 )
-
-// Level is the severity of a log line.
-type Level int8
-
-// The levels of Config.Log.
-const (
-	LevelDebug Level = iota // what Config.Debug asks for
-	LevelInfo
-	LevelWarning
-	LevelError
-)
-
-// String is the word in a line of the log.
-func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
 
 // Config says how a Server behaves. The zero value works: every field that is
 // zero has the default that its comment gives.
@@ -148,7 +135,7 @@ type Config struct {
 	// Channels configures channels.
 	Channels ChannelConfig
 
-	// Debug writes, at LevelDebug: 1 connections and requests with their
+	// Debug writes, at loglevel.Debug: 1 connections and requests with their
 	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
 	Debug int
 
@@ -165,12 +152,12 @@ type Config struct {
 	OnIdle func()
 
 	// Log gets the lines that an operator should see, from any goroutine, one
-	// line at a time without its end. nil: standard error, from LevelInfo on.
-	Log func(Level, string)
+	// line at a time without its end. nil: standard error, from loglevel.Info on.
+	Log func(loglevel.Level, string)
 
 	// LogClient gets those that are about a client, "192.0.2.7:4711". nil: Log does,
 	// with the client before the line.
-	LogClient func(level Level, client, line string)
+	LogClient func(level loglevel.Level, client, line string)
 }
 
 // AccelRoot maps paths that begin with Prefix to files below Root.
@@ -213,7 +200,7 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LogClient == nil {
 		log := c.Log
-		c.LogClient = func(level Level, client, line string) { log(level, "client "+client+": "+line) }
+		c.LogClient = func(level loglevel.Level, client, line string) { log(level, "client "+client+": "+line) }
 	}
 	return c
 }
@@ -232,8 +219,8 @@ func defaultMaxClients() int {
 	return int(max(1, min(lim.Cur, 1<<20)/4*3))
 }
 
-func logToStderr(level Level, line string) {
-	if level > LevelDebug {
+func logToStderr(level loglevel.Level, line string) {
+	if level > loglevel.Debug {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", level, line)
 	}
 }

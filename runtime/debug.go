@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 )
 
 // maxExcerpt is how many bytes of a read or write are shown.
@@ -159,7 +160,7 @@ func (l *loop) account(x *Exchange) {
 
 // logClient logs a line about the client of c and what answers it by rules r, nil if
 // none do.
-func (l *loop) logClient(c *conn, r *rules, level Level, format string, args ...any) {
+func (l *loop) logClient(c *conn, r *rules, level loglevel.Level, format string, args ...any) {
 	log := l.cfg.LogClient
 	if r != nil && r.errors != nil {
 		log = r.errors

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +47,7 @@ func wantsDetachedSocket(x *Exchange) bool {
 func (l *loop) detachSocket(c *conn) (int, error) {
 	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
-		l.s.logf(LevelError, "no descriptor for a WebSocket: %v", err)
+		l.s.logf(loglevel.Error, "no descriptor for a WebSocket: %v", err)
 		return 0, err
 	}
 	if c.paused {

@@ -7,6 +7,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 
@@ -162,7 +163,7 @@ func (l *loop) sendJob(x *Exchange, j *fileJob) bool {
 		l.settle(c)
 	case err != nil && err != unix.EAGAIN && err != errCold:
 		if err == errShortFile {
-			l.logClient(c, x.rules, LevelWarning, "a response broke off: %v", err)
+			l.logClient(c, x.rules, loglevel.Warning, "a response broke off: %v", err)
 		}
 		x.file = j // no handler knows of it
 		l.close(c, err.Error())
@@ -191,7 +192,7 @@ func (l *loop) openFile(x *Exchange) {
 func (l *loop) openJob(j *fileJob) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l.s.logf(LevelError, "bug: %v in %s", p, debug.Stack())
+			l.s.logf(loglevel.Error, "bug: %v in %s", p, debug.Stack())
 			err = errBug
 		}
 	}()

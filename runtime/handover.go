@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/static"
 )
 
@@ -90,7 +91,7 @@ func (l *loop) handOver(x *Exchange, p *exchange.Part) {
 	head := bytes.Clone(p.Head.Request)
 	parsed := new(http1.Request)
 	if _, err := parsed.Parse(head, &l.cfg.Limits); err != nil {
-		l.s.logf(LevelError, "bug: a handler gave back another request: %v", err)
+		l.s.logf(loglevel.Error, "bug: a handler gave back another request: %v", err)
 		job.from.options = ""
 	}
 	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.prefix, Head: head, Parsed: parsed}
@@ -105,12 +106,12 @@ func (j *fileJob) openHanded(s *Server) {
 		files.Open(&j.req, &j.res)
 		return
 	}
-	j.logClient(s, LevelError, "a handler let files answer that cannot: %v", err)
+	j.logClient(s, loglevel.Error, "a handler let files answer that cannot: %v", err)
 	j.fail(500)
 }
 
 // logClient logs a line about what a handler wanted. Any goroutine.
-func (j *fileJob) logClient(s *Server, level Level, format string, args ...any) {
+func (j *fileJob) logClient(s *Server, level loglevel.Level, format string, args ...any) {
 	log := s.cfg.LogClient
 	if j.rules != nil && j.rules.errors != nil {
 		log = j.rules.errors

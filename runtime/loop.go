@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/route"
 	"fapws/runtime/tunnel"
@@ -142,12 +143,12 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	case *connTunnel:
 		c = h.c
 	}
-	l.s.logf(LevelError, "bug: %v in %s", p, stack)
+	l.s.logf(loglevel.Error, "bug: %v in %s", p, stack)
 	all := l.busyNow || c == nil
 	l.busyNow = false
 	defer func() {
 		if p := recover(); p != nil {
-			l.s.logf(LevelError, "bug: %v after a bug", p)
+			l.s.logf(loglevel.Error, "bug: %v after a bug", p)
 		}
 	}()
 	if !all {
@@ -166,7 +167,7 @@ func (l *loop) open(c *conn) {
 	c.l = l
 	_, c.tcp = c.remote.(*net.TCPAddr)
 	if err := l.events.AddNew(&c.watch, c.fd, c); err != nil {
-		l.s.logf(LevelError, "cannot watch %s: %v", c, err)
+		l.s.logf(loglevel.Error, "cannot watch %s: %v", c, err)
 		unix.Close(c.fd)
 		c.state = stateClosed
 		return
@@ -283,5 +284,5 @@ func (l *loop) resumeReady() {
 }
 
 func (l *loop) tracef(format string, args ...any) {
-	l.cfg.Log(LevelDebug, fmt.Sprintf(format, args...))
+	l.cfg.Log(loglevel.Debug, fmt.Sprintf(format, args...))
 }

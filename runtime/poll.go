@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"fapws/runtime/eventloop"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/tunnel"
 
@@ -31,7 +32,7 @@ func (l *loop) endOfBatch(woken bool) {
 // Ready implements eventloop.Handler.
 func (c *conn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
-		c.l.s.logf(LevelError, "cannot watch %s: the kernel has no memory for it, or fs.epoll.max_user_watches is reached", c)
+		c.l.s.logf(loglevel.Error, "cannot watch %s: the kernel has no memory for it, or fs.epoll.max_user_watches is reached", c)
 		c.l.close(c, "it cannot be watched")
 		if c.transfer != nil { // there will be no news of room
 			c.l.abortTransfer(c.transfer)

@@ -6,6 +6,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,7 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	parsed := new(http1.Request)
 	_, err := parsed.Parse(head, &l.cfg.Limits)
 	if err != nil || !l.programs.start(l) {
-		l.s.logf(LevelError, "bug: a handler let a program answer that cannot (%v)", err)
+		l.s.logf(loglevel.Error, "bug: a handler let a program answer that cannot (%v)", err)
 		x.handler.Release(p)
 		l.makeLocal(x, refusal.Response{Status: 500})
 		return

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
 )
 
@@ -21,7 +22,7 @@ type refusalSource struct{}
 func (*refusalSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 	q := x.req
 	if q.Fault != "" {
-		l.logClient(x.conn, x.rules, LevelError, "%s", q.Fault)
+		l.logClient(x.conn, x.rules, loglevel.Error, "%s", q.Fault)
 	}
 	return l.refuse(x, rest, refusal.Response{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }

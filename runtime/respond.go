@@ -3,6 +3,7 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/static"
 )
 
@@ -136,7 +137,7 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 	} else if p.Last {
 		short := x.framing == http1.Sized && x.left > 0
 		if short && !p.Failed {
-			l.logClient(x.conn, x.rules, LevelWarning, "a response was %d bytes shorter than its Content-Length", x.left)
+			l.logClient(x.conn, x.rules, loglevel.Warning, "a response was %d bytes shorter than its Content-Length", x.left)
 		}
 		l.complete(x, p.Failed || short)
 	}
@@ -231,7 +232,7 @@ func (l *loop) allowed(x *Exchange, p *exchange.Part) (body []byte, count int64)
 	if size := int64(len(body)) + count; size > x.left {
 		if !x.cut {
 			x.cut = true
-			l.logClient(x.conn, x.rules, LevelWarning, "a response was longer than its Content-Length and has been cut")
+			l.logClient(x.conn, x.rules, loglevel.Warning, "a response was longer than its Content-Length and has been cut")
 		}
 		body = body[:min(int64(len(body)), x.left)]
 		count = x.left - int64(len(body))

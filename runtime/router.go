@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
@@ -30,7 +31,7 @@ type Site struct {
 	NoAccessLog bool // they have no line in any
 
 	// ErrorLog gets the lines about its clients. nil: Config.LogClient.
-	ErrorLog func(level Level, client, line string)
+	ErrorLog func(level loglevel.Level, client, line string)
 
 	// ErrorLogNumber is exchange.Request.ErrorLog of its requests: the same log, as
 	// handlers know it.

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
 	"fapws/runtime/source/refusal"
 )
@@ -74,11 +75,11 @@ type rules struct {
 	pages   *refusal.Pages // nil: the server's own
 	log     *accesslog.Log
 	unlog   bool
-	errors  func(Level, string, string) // nil: Config.LogClient
-	number  int                         // of that log: exchange.Request.ErrorLog
-	name    string                      // of the site, for logs; "": none
-	timeout time.Duration               // 0: that of Config
-	maxBody int64                       // 0: that of Config
+	errors  func(loglevel.Level, string, string) // nil: Config.LogClient
+	number  int                                  // of that log: exchange.Request.ErrorLog
+	name    string                               // of the site, for logs; "": none
+	timeout time.Duration                        // 0: that of Config
+	maxBody int64                                // 0: that of Config
 }
 
 // merged returns what holds for a mount with rules m of site s, or nil.

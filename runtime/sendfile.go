@@ -11,6 +11,7 @@ import (
 
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/static"
 
 	"golang.org/x/sys/unix"
@@ -155,7 +156,7 @@ func (j *fileJob) openSent(s *Server) {
 	if outOfDescriptors(unwrapped(err)) {
 		status = 503
 	}
-	j.logClient(s, LevelWarning, "%s: %s cannot be sent: %v", sent.field(), excerpt([]byte(sent.value)), unwrapped(err))
+	j.logClient(s, loglevel.Warning, "%s: %s cannot be sent: %v", sent.field(), excerpt([]byte(sent.value)), unwrapped(err))
 	j.fail(status)
 	j.judge()
 }

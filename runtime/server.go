@@ -19,6 +19,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
 )
 
@@ -76,14 +77,14 @@ func (s *Server) begin() (err error) {
 	l.events.OnPanic(l.recovered)
 	l.post(func() {
 		if err := l.events.Add(&l.wake.watch, l.wake.signals, &l.wake); err != nil {
-			s.logf(LevelError, "signal handlers of the application will not run: %v", err)
+			s.logf(loglevel.Error, "signal handlers of the application will not run: %v", err)
 		}
 	})
 	s.over = make(chan struct{})
 	go func() {
 		defer close(s.over)
 		if err := l.events.Run(); err != nil {
-			s.logf(LevelError, "event loop: %v", err)
+			s.logf(loglevel.Error, "event loop: %v", err)
 		}
 	}()
 	return nil
@@ -288,6 +289,6 @@ func (s *Server) Counters() (c Counters, ok bool) {
 
 const countedWithin = 200 * time.Millisecond
 
-func (s *Server) logf(level Level, format string, args ...any) {
+func (s *Server) logf(level loglevel.Level, format string, args ...any) {
 	s.cfg.Log(level, fmt.Sprintf(format, args...))
 }

@@ -5,6 +5,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 
 	"golang.org/x/sys/unix"
@@ -56,7 +57,7 @@ func (w *wake) Ready(eventloop.Readiness) {
 	n, err := netio.Receive(w.signals, b[:])
 	if n == 0 || err != nil && err != unix.EAGAIN { // the script has closed a descriptor of the server
 		w.watch.Remove()
-		l.s.logf(LevelError, "signal handlers of the application will not run: their socket was closed")
+		l.s.logf(loglevel.Error, "signal handlers of the application will not run: their socket was closed")
 		return
 	}
 	if n == len(b) {

@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 )
 
 // serveBackend starts a server with an application below / and a responder
@@ -19,7 +20,7 @@ import (
 func serveBackend(t testing.TB, cfg Config, a *app, f backend.Func, mounts ...Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
-	pool := backend.New(32, func(line string) { ts.log.add(LevelError, line) })
+	pool := backend.New(32, func(line string) { ts.log.add(loglevel.Error, line) })
 	all := append([]Mount{{Prefix: "/go", Handler: pool, Index: pool.Add(f)}}, mounts...)
 	all = append(all, Mount{Prefix: "/"})
 	if cfg.Log == nil {

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,7 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 	switch {
 	case err != nil:
 		line, _, _ := bytes.Cut(p.Head.Request, crlf)
-		l.logClient(c, x.rules, LevelError, "a handler answered %.200q with a channel that cannot be: %v", line, err)
+		l.logClient(c, x.rules, loglevel.Error, "a handler answered %.200q with a channel that cannot be: %v", line, err)
 		l.refuseSubscriber(x, p, 500, nil)
 		return false
 	case c.subrequest != nil || x.head:
@@ -51,7 +52,7 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 	}
 	addr, _ := netip.ParseAddr(x.peer.Addr)
 	if why := h.full(names, addr); why != "" {
-		h.blame(LevelWarning, c.clientText(), why+": answered 503")
+		h.blame(loglevel.Warning, c.clientText(), why+": answered 503")
 		l.refuseSubscriber(x, p, 503, retryAfter)
 		return false
 	}
@@ -218,7 +219,7 @@ func (l *loop) promoteToSubscriber(c *conn) {
 	}
 	c.watch.Remove()
 	if err := h.adopt(q, c.fd); err != nil {
-		l.s.logf(LevelError, "%s cannot listen: %v", c, err)
+		l.s.logf(loglevel.Error, "%s cannot listen: %v", c, err)
 		l.close(c, "it cannot be watched as a subscriber")
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
 
@@ -160,7 +161,7 @@ func (h *channels) drop(p *subscriber, why string) {
 		h.abandon(p) // its connection is ended when its turn comes: see promoteToSubscriber
 		return
 	}
-	h.blame(LevelInfo, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	h.blame(loglevel.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
 	resetOnClose(p.watch.Fd())
 	h.end(p, why)
 }

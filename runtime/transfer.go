@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 
 	"golang.org/x/sys/unix"
 )
@@ -105,7 +106,7 @@ func (l *loop) endTransfer(t *transfer, err error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.reset = true // what the kernel holds would wait for the client for long
-		l.s.logf(LevelInfo, "%s took nothing for %v and has been closed", c, l.cfg.WriteTimeout)
+		l.s.logf(loglevel.Info, "%s took nothing for %v and has been closed", c, l.cfg.WriteTimeout)
 	}
 	switch {
 	case c.state == stateClosed:
@@ -119,7 +120,7 @@ func (l *loop) endTransfer(t *transfer, err error) {
 			if t.job != nil {
 				r = t.job.rules
 			}
-			l.logClient(c, r, LevelWarning, "a response broke off: %v", err)
+			l.logClient(c, r, loglevel.Warning, "a response broke off: %v", err)
 		}
 		l.close(c, err.Error())
 	default:

@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
 )
 
@@ -66,7 +67,7 @@ func (l *loop) readProxyHeader(c *conn, data []byte) (rest []byte, ok bool) {
 		}
 		return nil, false
 	case err != nil:
-		l.s.logf(LevelDebug, "%s is closed: %v: %s", c, err, excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
+		l.s.logf(loglevel.Debug, "%s is closed: %v: %s", c, err, excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
 		l.close(c, "no PROXY header")
 		return nil, false
 	}
@@ -123,7 +124,7 @@ func (l *loop) applyForwarded(x *Exchange) {
 	}
 	o, host := route.Believe(q.forwarded, l.cfg.trusts)
 	if o.BadField != "" {
-		l.s.logf(LevelDebug, "%s: %s is ignored: %s", c, o.BadField, excerpt([]byte(o.BadValue)))
+		l.s.logf(loglevel.Debug, "%s: %s is ignored: %s", c, o.BadField, excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.who(), host)
 	f.root = l.cfg.RootPath

@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/tunnel"
@@ -55,7 +56,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	upstream := p.Head.Tunnel.Upstream
 	t := &connTunnel{c: c, idle: int64(p.Head.Tunnel.Idle), taken: l.now, ended: p.Head.Tunnel.Ended}
 	if err := l.events.Add(&t.watch, upstream.Fd(), t); err != nil {
-		l.logClient(c, x.rules, LevelError, "no tunnel for a WebSocket: %v", err)
+		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
 		l.release(p)
 		l.makeLocal(y, refusal.Response{Status: 503, Fields: retryAfter})
@@ -172,7 +173,7 @@ func (l *loop) tunnelExpired(c *conn) {
 	case l.tunnelDeadline(c) > l.now:
 		l.schedule(c)
 	case t.Waiting(tunnel.Client) && l.slow(t) <= l.now:
-		l.s.logf(LevelInfo, "%s took nothing for %v and has been closed", c, l.cfg.WriteTimeout)
+		l.s.logf(loglevel.Info, "%s took nothing for %v and has been closed", c, l.cfg.WriteTimeout)
 		l.endTunnel(t, false)
 	case t.half():
 		l.endTunnel(t, true)

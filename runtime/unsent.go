@@ -6,6 +6,7 @@ import (
 
 	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 )
 
 // Answers that a client does not read wait in memory. pipeline.go bounds them for a connection, unsent for a client,
@@ -194,5 +195,5 @@ func (l *loop) warnUnsent(client string, n int64) {
 	if len(l.cfg.Proxies) == 0 {
 		hint = "; if it is a proxy, add it to forwarded-allow-ips"
 	}
-	l.s.logf(LevelWarning, "%s reads too slowly: %d MiB of responses wait for it, so its further requests wait, too%s", client, n>>20, hint)
+	l.s.logf(loglevel.Warning, "%s reads too slowly: %d MiB of responses wait for it, so its further requests wait, too%s", client, n>>20, hint)
 }

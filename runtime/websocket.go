@@ -3,6 +3,7 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/websocket"
@@ -155,7 +156,7 @@ func (l *loop) acceptSocket(x *Exchange, p *exchange.Part) {
 		fields = append(append(append(fields, "Sec-WebSocket-Protocol: "...), s...), crlf...)
 		ws.subprotocol = string(s)
 	} else if len(s) > 0 {
-		l.logClient(c, x.rules, LevelError, "%q cannot be a subprotocol of a WebSocket and is left out", s)
+		l.logClient(c, x.rules, loglevel.Error, "%q cannot be a subprotocol of a WebSocket and is left out", s)
 	}
 	if ws.packing.On {
 		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)

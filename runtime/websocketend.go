@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/websocket"
 )
 
@@ -140,7 +141,7 @@ func (l *loop) socketExpired(c *conn) {
 		l.endSocket(c)
 		return
 	case ws.pinged:
-		l.logClient(c, nil, LevelInfo, "WebSocket: no answer to a ping within %v", l.cfg.WebSocketPingTimeout)
+		l.logClient(c, nil, loglevel.Info, "WebSocket: no answer to a ping within %v", l.cfg.WebSocketPingTimeout)
 		ws.over = &websocket.Error{Code: websocket.InternalError, Text: "no answer to a ping"}
 		l.endSocket(c)
 		return

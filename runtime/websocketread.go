@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/websocket"
 )
 
@@ -139,7 +140,7 @@ func (l *loop) socketBroken(c *conn, err error) {
 	if x != nil {
 		r = x.rules
 	}
-	l.logClient(c, r, LevelInfo, "WebSocket: %s", e.Text)
+	l.logClient(c, r, loglevel.Info, "WebSocket: %s", e.Text)
 	c.ws.over = e
 	l.closeAfterHandler(c, websocket.Abnormal, nil)
 }

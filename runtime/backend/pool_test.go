@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 )
 
 // server is a server of one responder.
@@ -50,7 +51,7 @@ func serve(t *testing.T, max int, f backend.Func) *server {
 	t.Helper()
 	s := &server{t: t}
 	var err error
-	s.Server, err = runtime.New(runtime.Config{MaxBodySize: 64 << 20, Log: func(level runtime.Level, line string) { s.log(level.String() + " " + line) }})
+	s.Server, err = runtime.New(runtime.Config{MaxBodySize: 64 << 20, Log: func(level loglevel.Level, line string) { s.log(level.String() + " " + line) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,18 +7,18 @@ import (
 
 	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Addresses puts the sockets that were passed in their places in what conf says
 // to bind, and where source says it. log is told of sockets that nothing serves.
-func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(runtime.Level, string)) ([]string, error) {
+func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(loglevel.Level, string)) ([]string, error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
 	if err != nil {
 		return nil, err
 	}
 	if unused := a.unused(addrs); len(unused) > 0 {
-		log(runtime.LevelWarning, fmt.Sprintf("the service manager has passed %s, which is not served: %s says otherwise",
+		log(loglevel.Warning, fmt.Sprintf("the service manager has passed %s, which is not served: %s says otherwise",
 			strings.Join(unused, " and "), source))
 	}
 	return addrs, nil

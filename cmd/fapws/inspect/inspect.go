@@ -12,13 +12,13 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/pybridge"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Run does what a command word asks for with an application that is loaded
 // but not served, and --print-config.
 func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
-	log := func(_ runtime.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
+	log := func(_ loglevel.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	wrong := p.Mistakes
 	if wrong == nil {
 		wrong = p.Find()
@@ -57,12 +57,12 @@ func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 			code = exit.Report(stderr, err)
 		}
 	}
-	exit.AfterClosingTime(code, func(line string) { log(runtime.LevelWarning, line) })
+	exit.AfterClosingTime(code, func(line string) { log(loglevel.Warning, line) })
 	return max(code, app.Close()), nil
 }
 
 // withoutPython is for a site that has no application.
-func withoutPython(p *plan.Plan, stdout io.Writer, log func(runtime.Level, string)) error {
+func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, string)) error {
 	switch p.Command.Word {
 	case settings.WordShell:
 		return exit.Usage(errors.New("shell: there is no application to load"))
@@ -79,7 +79,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(runtime.Level, strin
 }
 
 // judge looks at what the applications left and says so.
-func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(runtime.Level, string)) error {
+func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(loglevel.Level, string)) error {
 	conf, err := p.ReadScript(app)
 	if err != nil {
 		return err

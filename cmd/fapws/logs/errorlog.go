@@ -9,8 +9,8 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime"
 	"fapws/runtime/logfile"
+	"fapws/runtime/loglevel"
 )
 
 // ErrorLog is where a process writes what goes wrong: standard error, or the file
@@ -77,7 +77,7 @@ func (e *ErrorLog) Report(stderr io.Writer, err error) int {
 		return exit.Report(stderr, err)
 	}
 	if line := err.Error(); line != "" {
-		e.file.Write(appendLogLine(nil, time.Now(), runtime.LevelError, "", line, true))
+		e.file.Write(appendLogLine(nil, time.Now(), loglevel.Error, "", line, true))
 	}
 	if people := e.file.Console(); people != io.Writer(os.Stderr) {
 		return exit.Report(people, err)
@@ -109,7 +109,7 @@ func (e *ErrorLog) RotateAll(conf *settings.Config, hosts []string, log *Logger)
 			continue
 		}
 		o := fileOptions(conf, name, "log")
-		o.Report = func(msg string) { log.Log(runtime.LevelError, msg) }
+		o.Report = func(msg string) { log.Log(loglevel.Error, msg) }
 		all = append(all, logfile.Rotate(o))
 	}
 	return errors.Join(all...)

@@ -9,9 +9,9 @@ import (
 
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
-	"fapws/runtime"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/logfile"
+	"fapws/runtime/loglevel"
 )
 
 // off is the name of no log file.
@@ -36,7 +36,7 @@ type Files struct {
 func (l *Files) Configure(conf *settings.Config, main *Logger) { l.conf, l.main = conf, main }
 
 // hostLog takes lines about clients.
-type hostLog func(level runtime.Level, client, line string)
+type hostLog func(level loglevel.Level, client, line string)
 
 // fileOptions is what the settings say of all log files.
 func fileOptions(conf *settings.Config, path, name string) logfile.Options {
@@ -72,7 +72,7 @@ func (l *Files) file(path, name string) (*logfile.File, error) {
 		o.Flush = min(o.Flush, errorFlush)
 		o.Written = func(at time.Time) { l.written(o.Path, o.Every.Next(at), f.Waits) }
 	}
-	o.Report = func(msg string) { l.main.Log(runtime.LevelError, msg) }
+	o.Report = func(msg string) { l.main.Log(loglevel.Error, msg) }
 	var err error
 	f, err = logfile.Open(o)
 	if err != nil {
@@ -114,12 +114,12 @@ const errorFlush = time.Second
 
 // Errors implements site.Logs. A host that names the error log of the settings has
 // that.
-func (l *Files) Errors(path string) (func(runtime.Level, string, string), int, error) {
+func (l *Files) Errors(path string) (func(loglevel.Level, string, string), int, error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil
 	}
 	if path == off {
-		return l.number("", pybridge.ErrorLog{}, func(runtime.Level, string, string) {})
+		return l.number("", pybridge.ErrorLog{}, func(loglevel.Level, string, string) {})
 	}
 	file, err := l.file(path, "error log")
 	if err != nil {
@@ -133,7 +133,7 @@ func (l *Files) Errors(path string) (func(runtime.Level, string, string), int, e
 	if o.Every != (logfile.Schedule{}) {
 		known.Until = time.Unix(0, 0) // whoever writes first has to see whether it is rotated
 	}
-	return l.number(o.Path, known, func(level runtime.Level, client, line string) {
+	return l.number(o.Path, known, func(level loglevel.Level, client, line string) {
 		if !l.main.Shows(level) {
 			return
 		}
@@ -158,7 +158,7 @@ func (l *Files) number(path string, known pybridge.ErrorLog, write hostLog) (hos
 }
 
 // Client writes a line about a client to the error log with a number. Any goroutine.
-func (l *Files) Client(number int, level runtime.Level, client, line string) {
+func (l *Files) Client(number int, level loglevel.Level, client, line string) {
 	if number == 0 {
 		l.main.LogClient(level, client, line)
 		return
@@ -208,7 +208,7 @@ func (l *Files) Close() {
 	defer l.mu.Unlock()
 	for path, f := range l.files {
 		if err := f.Close(); err != nil {
-			l.main.Log(runtime.LevelError, err.Error())
+			l.main.Log(loglevel.Error, err.Error())
 		}
 		delete(l.files, path)
 	}

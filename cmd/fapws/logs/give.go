@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Give makes log files, which root can, those of the user that writes to them,
@@ -20,7 +20,7 @@ func Give(names []string, to *syscall.Credential, log *Logger) {
 			continue
 		}
 		if err := giveLog(name, to); err != nil {
-			log.Log(runtime.LevelWarning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
+			log.Log(loglevel.Warning, fmt.Sprintf("cannot give the log %s to user %d: %v", name, to.Uid, err))
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Logger writes lines: to people, on standard error, such as
@@ -28,7 +28,7 @@ type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	file  bool         // w is a file
-	least atomic.Int32 // a runtime.Level
+	least atomic.Int32 // a loglevel.Level
 	now   func() time.Time
 	line  []byte
 }
@@ -44,15 +44,15 @@ func New(w io.Writer, level string, debug int) *Logger {
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
-		least = int(runtime.LevelDebug)
+		least = int(loglevel.Debug)
 	}
 	l.least.Store(int32(least))
 }
 
-func (l *Logger) Shows(level runtime.Level) bool { return int32(level) >= l.least.Load() }
+func (l *Logger) Shows(level loglevel.Level) bool { return int32(level) >= l.least.Load() }
 
 // Log writes one line, which is about no client.
-func (l *Logger) Log(level runtime.Level, text string) { l.LogClient(level, "", text) }
+func (l *Logger) Log(level loglevel.Level, text string) { l.LogClient(level, "", text) }
 
 // TakeLibraries makes l the log of Go's packages, which would write lines of another form to standard error:
 // net/http does where a server behind says what nobody has asked for.
@@ -64,13 +64,13 @@ func (l *Logger) TakeLibraries() {
 type libraries struct{ log *Logger }
 
 func (w libraries) Write(line []byte) (int, error) {
-	w.log.Log(runtime.LevelWarning, string(bytes.TrimSuffix(line, []byte{'\n'})))
+	w.log.Log(loglevel.Warning, string(bytes.TrimSuffix(line, []byte{'\n'})))
 	return len(line), nil
 }
 
 // LogClient writes one line about a client, "192.0.2.7:4711". Control characters
 // are escaped so that a client cannot forge another line.
-func (l *Logger) LogClient(level runtime.Level, client, text string) {
+func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 	if !l.Shows(level) {
 		return
 	}
@@ -80,7 +80,7 @@ func (l *Logger) LogClient(level runtime.Level, client, text string) {
 	l.w.Write(l.line) // nobody is left to tell when standard error is gone
 }
 
-func appendLogLine(dst []byte, now time.Time, level runtime.Level, client, text string, file bool) []byte {
+func appendLogLine(dst []byte, now time.Time, level loglevel.Level, client, text string, file bool) []byte {
 	if file {
 		dst = now.AppendFormat(dst, "[Mon Jan 02 15:04:05.000000 2006] [")
 		dst = append(append(dst, level.String()...), "] "...)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Requests returns what writes a line for each request while somebody develops:
@@ -19,7 +20,7 @@ import (
 func (l *Logger) Requests() func(*runtime.RequestSummary) {
 	colour := sync.OnceValue(func() bool { return wantsColour(os.Stderr) }) // it is a pipe until all is loaded
 	return func(r *runtime.RequestSummary) {
-		if !l.Shows(runtime.LevelInfo) {
+		if !l.Shows(loglevel.Info) {
 			return
 		}
 		l.mu.Lock()

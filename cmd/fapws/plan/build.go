@@ -13,6 +13,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/loglevel"
 )
 
 // Parts are what the sites of a serving process are built from, beside its settings.
@@ -21,7 +22,7 @@ type Parts struct {
 	Forks    *forkserver.Server // runs their handlers; nil: this process does
 	Programs *Programs
 	Logs     *logs.Files
-	Log      func(runtime.Level, string)
+	Log      func(loglevel.Level, string)
 }
 
 // Build makes the sites of a process that serves with the settings conf. The error is an
@@ -36,7 +37,7 @@ func (p *Plan) Build(conf *settings.Config, parts Parts) (*site.Built, error) {
 
 // Check looks for mistakes in what Build would make of contents; nil: of all but the
 // applications. The error is an *exit.Error or has mistakes in the file.
-func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(runtime.Level, string)) error {
+func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(loglevel.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
 	if err != nil {
 		return err
@@ -82,7 +83,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 	}
 	if files := parts.Logs; files != nil {
 		out.Logs = files
-		out.LogClient = func(level runtime.Level, client, line string) { files.Client(0, level, client, line) }
+		out.LogClient = func(level loglevel.Level, client, line string) { files.Client(0, level, client, line) }
 	}
 	return p.Site.Build(out)
 }

@@ -7,6 +7,7 @@ import (
 	"fapws/cmd/fapws/version"
 	"fapws/runtime"
 	"fapws/runtime/backend"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 )
 
@@ -15,7 +16,7 @@ import (
 type Programs struct {
 	Gate  *cgi.Gate
 	Sends backend.Sends
-	Log   func(number int, level runtime.Level, client, line string) // to an error log, see logs.Files.Client
+	Log   func(number int, level loglevel.Level, client, line string) // to an error log, see logs.Files.Client
 
 	mu  sync.Mutex
 	all map[namedProgram]*cgi.CGI
@@ -40,7 +41,7 @@ func (p *Programs) open(n namedProgram) (*cgi.CGI, error) {
 	}
 	o.Software = version.Software()
 	o.Gate = p.Gate
-	o.Log = func(client, line string) { p.Log(n.log, runtime.LevelError, client, line) }
+	o.Log = func(client, line string) { p.Log(n.log, loglevel.Error, client, line) }
 	return cgi.New(o)
 }
 
@@ -68,7 +69,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 	if program == nil {
 		var err error
 		if program, err = p.open(n); err != nil {
-			p.Log(r.Log, runtime.LevelError, r.Client(), fmt.Sprintf("a handler let a program answer that cannot: %v", err))
+			p.Log(r.Log, loglevel.Error, r.Client(), fmt.Sprintf("a handler let a program answer that cannot: %v", err))
 			w.Refuse(500, "")
 			return
 		}
@@ -85,7 +86,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 // Handler is runtime.Config.Programs.
 func (p *Programs) Handler() (runtime.Handler, int) {
 	const most = 1024 // requests at the same time, nearly all of which wait
-	pool := backend.New(most, func(line string) { p.Log(0, runtime.LevelError, "", line) })
+	pool := backend.New(most, func(line string) { p.Log(0, loglevel.Error, "", line) })
 	pool.Sends = p.Sends
 	return pool, pool.Add(p)
 }

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 )
 
 // TestMain makes the test binary its own worker: a fake, which does what the
@@ -287,7 +287,7 @@ func (h *house) open(*Settled) ([]Address, error) {
 	return []Address{{Name: "here", Socket: socket}}, nil
 }
 
-func (h *house) logged(level runtime.Level, text string) {
+func (h *house) logged(level loglevel.Level, text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	fmt.Fprintln(&h.log, level, text)

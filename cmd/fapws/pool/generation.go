@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // wrongUsage is the exit code of a worker that no change of a file helps.
@@ -68,7 +68,7 @@ func (s *Pool) begin(r request) {
 		s.batch.program = s.o.Program
 	}
 	if !s.first() || s.failure != "" {
-		s.o.Log(runtime.LevelInfo, s.batch.beginning())
+		s.o.Log(loglevel.Info, s.batch.beginning())
 		s.event(Reloading, "")
 	}
 	s.startInBatch()
@@ -228,7 +228,7 @@ func (s *Pool) complete(g *generation) {
 		}
 	case g.upgrade: // the new program will say so
 	default:
-		s.o.Log(runtime.LevelInfo, "reloaded: "+Count(len(s.slots), "worker"))
+		s.o.Log(loglevel.Info, "reloaded: "+Count(len(s.slots), "worker"))
 	}
 	s.event(Reloaded, "")
 	g.finished(nil)
@@ -281,11 +281,11 @@ func (s *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		s.fail(err)
 		return
 	case s.first():
-		s.o.Log(runtime.LevelError, ended("waiting for a change"))
+		s.o.Log(loglevel.Error, ended("waiting for a change"))
 	case g.upgrade:
-		s.o.Log(runtime.LevelError, ended("not upgraded, the old workers go on"))
+		s.o.Log(loglevel.Error, ended("not upgraded, the old workers go on"))
 	default:
-		s.o.Log(runtime.LevelError, ended("not reloaded, the old workers go on"))
+		s.o.Log(loglevel.Error, ended("not reloaded, the old workers go on"))
 	}
 	s.event(Failed, s.failure)
 	s.showFailure(w)

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // TestCheck: a worker counts as broken only if it sleeps over what it was sent, several times in a row. One
@@ -44,7 +44,7 @@ func TestCheck(t *testing.T) {
 					t.Fatal("it does not come to this state")
 				}
 			}
-			s := New(Options{Log: func(runtime.Level, string) {}})
+			s := New(Options{Log: func(loglevel.Level, string) {}})
 			w := &worker{s: s, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, state: Serving}
 			for range silentChecks {
 				if w.check(); w.why != "" {

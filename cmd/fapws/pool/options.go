@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"time"
 
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Options say what a Pool keeps. All but the optional ones have to
@@ -63,7 +63,7 @@ type Options struct {
 	// Root is the root directory, where the kernel tells of limits and of what it has killed. Optional: /.
 	Root fs.FS
 
-	Log func(runtime.Level, string)
+	Log func(loglevel.Level, string)
 }
 
 func (o *Options) attributes() *syscall.SysProcAttr {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/memory"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // startFailed is the exit code when workers cannot be started at all.
@@ -137,7 +137,7 @@ func (s *Pool) signal(sig os.Signal) {
 		if s.o.Reopen != nil {
 			s.o.Reopen()
 		}
-		s.o.Log(runtime.LevelInfo, "reopening the log files")
+		s.o.Log(loglevel.Info, "reopening the log files")
 		s.reopen()
 	case syscall.SIGUSR2:
 		s.begin(request{why: "USR2", upgrade: true})
@@ -201,7 +201,7 @@ func (s *Pool) stop(kind Kind) {
 		if kind == Stop {
 			text = fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", s.grace())
 		}
-		s.o.Log(runtime.LevelInfo, text)
+		s.o.Log(loglevel.Info, text)
 		s.closeSockets()
 		s.giveUp()
 		for _, slot := range s.slots {
@@ -220,7 +220,7 @@ func (s *Pool) stop(kind Kind) {
 
 // killAll is for who says it twice.
 func (s *Pool) killAll() {
-	s.o.Log(runtime.LevelWarning, "told twice to stop: leaving at once")
+	s.o.Log(loglevel.Warning, "told twice to stop: leaving at once")
 	s.result = &StartError{Code: 1}
 	for _, w := range s.workers {
 		w.process.Kill()
@@ -317,7 +317,7 @@ func (s *Pool) died(w *worker, how string, code int, killed bool) {
 	switch {
 	case s.stopping:
 		if w.why != "" {
-			s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d %s", w.pid, how))
+			s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
 		}
 		s.maybeEnd()
 	case w.batch != nil && w.batch == s.batch:
@@ -325,9 +325,9 @@ func (s *Pool) died(w *worker, how string, code int, killed bool) {
 	case w.slot != nil:
 		s.lost(w, was, how)
 	case w.why != "":
-		s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d %s", w.pid, how))
+		s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
 	default:
-		s.o.Log(runtime.LevelDebug, fmt.Sprintf("worker %d %s", w.pid, how))
+		s.o.Log(loglevel.Debug, fmt.Sprintf("worker %d %s", w.pid, how))
 	}
 	s.maybeHandOver()
 	s.maybeBegin()

@@ -9,9 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/loglevel"
 	"fapws/runtime/system"
-
-	"fapws/runtime"
 )
 
 // relay makes one server of many workers for those who listen to channels: events
@@ -61,7 +60,7 @@ func (s *Pool) publish(w *worker, m *Message) {
 		out := Message{Kind: Events, Epoch: s.relay.epoch, Seq: s.relay.seq + 1, N: m.N, Raw: raw, More: i+1 < len(w.pieces)}
 		text, _, err := out.encode(nil)
 		if err != nil {
-			s.o.Log(runtime.LevelError, err.Error())
+			s.o.Log(loglevel.Error, err.Error())
 			break
 		}
 		for _, other := range s.workers {
@@ -104,7 +103,7 @@ func (s *Pool) join(w *worker) {
 	}
 	give, take, err := between()
 	if err != nil {
-		s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d gets no history of channels: %v", w.pid, err))
+		s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d gets no history of channels: %v", w.pid, err))
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
@@ -130,7 +129,7 @@ func (w *worker) heir(to *worker) []*os.File {
 	}
 	give, take, err := between()
 	if err != nil {
-		w.s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
+		w.s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
 		return nil
 	}
 	defer take.Close()

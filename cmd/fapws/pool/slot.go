@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // How long a worker's place stays empty when it dies soon after its start.
@@ -66,7 +66,7 @@ func (p *slot) replace(wait time.Duration) {
 	w, err := p.s.start(self)
 	if err != nil {
 		p.grow()
-		p.s.o.Log(runtime.LevelError, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, p.backoff))
+		p.s.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, p.backoff))
 		p.replace(p.backoff)
 		return
 	}
@@ -106,13 +106,13 @@ func (s *Pool) lost(w *worker, was State, how string) {
 	case p.worker:
 		p.worker = nil
 		s.share()
-		s.o.Log(runtime.LevelWarning, w.ended(how, after))
+		s.o.Log(loglevel.Warning, w.ended(how, after))
 		if p.next != nil {
 			return // it is on its way
 		}
 	case p.next:
 		p.next = nil
-		s.o.Log(runtime.LevelError, w.ended(how+" before it could serve", after))
+		s.o.Log(loglevel.Error, w.ended(how+" before it could serve", after))
 	}
 	p.replace(p.backoff)
 }
@@ -122,7 +122,7 @@ func (s *Pool) worn(w *worker, why string) {
 	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
 		return
 	}
-	s.o.Log(runtime.LevelInfo, fmt.Sprintf("worker %d %s: it is replaced", w.pid, why))
+	s.o.Log(loglevel.Info, fmt.Sprintf("worker %d %s: it is replaced", w.pid, why))
 	w.slot.replace(0)
 }
 
@@ -132,7 +132,7 @@ func (s *Pool) resize(by int) {
 		return
 	}
 	s.want = max(1, s.want+by)
-	s.o.Log(runtime.LevelInfo, Count(s.want, "worker"))
+	s.o.Log(loglevel.Info, Count(s.want, "worker"))
 	s.level()
 }
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Failures: with Options.FailurePage, browsers are told why new code does not
@@ -41,7 +41,7 @@ func (s *Pool) sendPage(w *worker) {
 func (s *Pool) startStandIn() {
 	w, err := s.startAs(self, StandIn)
 	if err != nil {
-		s.o.Log(runtime.LevelError, fmt.Sprintf("cannot start a worker that shows it: %v", err))
+		s.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker that shows it: %v", err))
 		return
 	}
 	s.standIn = w
@@ -72,7 +72,7 @@ func (s *Pool) standInDied(w *worker, how string) {
 		s.slots = nil
 	}
 	if !s.stopping && s.first() {
-		s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
+		s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d, which showed the failure, %s", w.pid, how))
 	}
 }
 

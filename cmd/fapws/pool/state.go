@@ -3,7 +3,7 @@ package pool
 import (
 	"fmt"
 
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // State says where a worker is in its life.
@@ -29,6 +29,6 @@ func (w *worker) setState(to State) {
 	if w.state == to {
 		return
 	}
-	w.s.o.Log(runtime.LevelDebug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
+	w.s.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
 	w.state = to
 }

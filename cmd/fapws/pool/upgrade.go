@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/memory"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/system"
 )
 
@@ -127,7 +127,7 @@ func (s *Pool) maybeHandOver() {
 		}
 	}
 	err := s.handOver() // returns only if it fails
-	s.o.Log(runtime.LevelError, fmt.Sprintf("cannot become %s: %v; the new workers go on under the old program", s.o.Program, err))
+	s.o.Log(loglevel.Error, fmt.Sprintf("cannot become %s: %v; the new workers go on under the old program", s.o.Program, err))
 	s.handing = false
 	for _, w := range s.workers {
 		w.idle = false
@@ -264,7 +264,7 @@ func (s *Pool) resume(h *Handover) {
 		channel, err := NewChannel(one.Channel)
 		process, findErr := os.FindProcess(one.Pid)
 		if err != nil || findErr != nil {
-			s.o.Log(runtime.LevelError, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
+			s.o.Log(loglevel.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
 		w := &worker{s: s, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, kills: memory.Kills(s.o.Root)}
@@ -289,7 +289,7 @@ func (s *Pool) resume(h *Handover) {
 			p.replace(0)
 		}
 	}
-	s.o.Log(runtime.LevelInfo, "upgraded: "+Count(len(s.slots), "worker"))
+	s.o.Log(loglevel.Info, "upgraded: "+Count(len(s.slots), "worker"))
 	if s.o.Up != nil {
 		s.o.Up(s.addresses, true)
 	}

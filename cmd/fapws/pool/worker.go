@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/memory"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Variable is the variable of the environment by which a process knows that it
@@ -102,7 +102,7 @@ func (s *Pool) startAs(program, role string) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{s: s, pid: process.Pid, process: process, channel: channel, started: time.Now(), hearing: heard, kills: kills}
-	s.o.Log(runtime.LevelDebug, fmt.Sprintf("worker %d: started", w.pid))
+	s.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: started", w.pid))
 	w.within(s.o.LoadTimeout, fmt.Sprintf("has not loaded within %v", s.o.LoadTimeout))
 	s.watch(w)
 	return w, nil
@@ -155,7 +155,7 @@ func (s *Pool) hungUp(w *worker, err error) {
 		return
 	}
 	if !errors.Is(err, io.EOF) {
-		s.o.Log(runtime.LevelWarning, fmt.Sprintf("worker %d: %v", w.pid, err))
+		s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d: %v", w.pid, err))
 	}
 	time.AfterFunc(time.Second, func() {
 		s.post(func() {

@@ -18,7 +18,7 @@ import (
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/version"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Presence is what others know a server by. The process that takes the signals
@@ -29,15 +29,15 @@ type Presence struct {
 	PidPath  string
 	Pid      atomic.Pointer[pidfile.File]
 	Control  atomic.Pointer[ctl.Socket]
-	log      func(runtime.Level, string)
+	log      func(loglevel.Level, string)
 	Warning  string // about how the process was started; "": none
 }
 
 // LogTo sets where the process logs, and logs the warning that waited for this.
-func (f *Presence) LogTo(log func(runtime.Level, string)) {
+func (f *Presence) LogTo(log func(loglevel.Level, string)) {
 	f.log = log
 	if f.Warning != "" {
-		log(runtime.LevelWarning, f.Warning)
+		log(loglevel.Warning, f.Warning)
 	}
 }
 
@@ -72,7 +72,7 @@ func (f *Presence) TakePid(left []*os.File) error {
 // it, more than once.
 func (f *Presence) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
-		f.log(runtime.LevelWarning, err.Error())
+		f.log(loglevel.Warning, err.Error())
 	}
 	if socket := f.Control.Load(); socket != nil {
 		socket.Close()
@@ -88,7 +88,7 @@ func (f *Presence) Exit(code int) {
 // LogNotifyError logs why the service manager could not be notified.
 func (f *Presence) LogNotifyError(err error) {
 	if err != nil {
-		f.log(runtime.LevelWarning, "cannot tell the service manager: "+err.Error())
+		f.log(loglevel.Warning, "cannot tell the service manager: "+err.Error())
 	}
 }
 
@@ -105,9 +105,9 @@ func (f *Presence) OpenControl(conf *settings.Config, from settings.Source, serv
 	case conf.ControlSocket != ctl.Auto:
 		return exit.NotStarted("cannot make the control socket (%s): %v", from, err)
 	case from.Level > settings.FromDefault:
-		f.log(runtime.LevelWarning, fmt.Sprintf("no control socket: %v", err))
+		f.log(loglevel.Warning, fmt.Sprintf("no control socket: %v", err))
 	default:
-		f.log(runtime.LevelDebug, fmt.Sprintf("no control socket: %v", err))
+		f.log(loglevel.Debug, fmt.Sprintf("no control socket: %v", err))
 	}
 	return nil
 }

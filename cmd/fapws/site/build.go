@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/static"
 )
@@ -40,10 +41,10 @@ type Parts struct {
 	Logs Logs
 
 	// LogClient is Log for a line about a client, "192.0.2.7:4711".
-	LogClient func(level runtime.Level, client, line string)
+	LogClient func(level loglevel.Level, client, line string)
 
 	// Log takes a line for the operator. Any goroutine.
-	Log func(level runtime.Level, line string)
+	Log func(level loglevel.Level, line string)
 
 	// Private are the files that no root serves (Config.Private).
 	Private *static.Private
@@ -61,7 +62,7 @@ type Logs interface {
 
 	// Errors returns what takes lines about clients, and the number by which handlers
 	// know the same log (runtime.Site.ErrorLogNumber).
-	Errors(path string) (write func(level runtime.Level, client, line string), number int, err error)
+	Errors(path string) (write func(level loglevel.Level, client, line string), number int, err error)
 }
 
 // Built is what was built.
@@ -84,9 +85,9 @@ type builder struct {
 	parts  *Parts
 	built  *Built
 	errs   []error
-	top    tomlfile.Position                              // of the file
-	at     tomlfile.Position                              // of the host that is being built
-	errors func(level runtime.Level, client, line string) // of it
+	top    tomlfile.Position                               // of the file
+	at     tomlfile.Position                               // of the host that is being built
+	errors func(level loglevel.Level, client, line string) // of it
 
 	auths     map[*Auth]*auth.Basic
 	passwords *auth.Checker     // of all hosts
@@ -145,7 +146,7 @@ func Sends(conf *settings.Config) backend.Sends {
 
 func (b *builder) add(to backend.Responder) (runtime.Handler, int) {
 	if b.built.pool == nil {
-		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(runtime.LevelError, line) })
+		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(loglevel.Error, line) })
 		b.built.pool.Sends = Sends(b.parts.Conf)
 	}
 	return b.built.pool, b.built.pool.Add(to)

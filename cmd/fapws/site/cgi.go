@@ -11,6 +11,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
 	"fapws/runtime/backend"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/fastcgi"
 	"fapws/runtime/source/php"
@@ -216,7 +217,7 @@ func (b *builder) cgi(h *Host, r *Route) []runtime.Mount {
 		Env:           r.CGI.Env.env(),
 		Timeout:       r.patience(),
 		Gate:          b.parts.Programs,
-		Log:           b.clientLog(runtime.LevelError),
+		Log:           b.clientLog(loglevel.Error),
 	})
 	if err != nil {
 		b.wrong(r.At.Errorf("cgi", "%v", err))
@@ -256,14 +257,14 @@ func (b *builder) php(h *Host, r *Route) []runtime.Mount {
 		Idle:          time.Duration(r.PHP.Idle),
 		Timeout:       r.patience(),
 		Env:           r.PHP.Env.env(),
-		Log:           b.clientLog(runtime.LevelError),
+		Log:           b.clientLog(loglevel.Error),
 	})
 	if err != nil {
 		b.wrong(r.At.Errorf("php", "%v", err))
 		return nil
 	}
 	if missing := p.Missing(); missing != "" && !b.parts.Check {
-		b.parts.Log(runtime.LevelWarning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
+		b.parts.Log(loglevel.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
 	}
 	b.built.closers = append(b.built.closers, func() error {
 		p.Close(phpGrace)
@@ -284,7 +285,7 @@ func (b *builder) fastcgi(h *Host, r *Route) []runtime.Mount {
 		Connections: r.FastCGI.Connections,
 		Idle:        time.Duration(r.FastCGI.Idle),
 		Timeout:     r.patience(),
-		Log:         b.clientLog(runtime.LevelError),
+		Log:         b.clientLog(loglevel.Error),
 	}
 	root := string(r.Root)
 	var index []string

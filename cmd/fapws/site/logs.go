@@ -7,6 +7,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
 	"fapws/runtime/accesslog"
+	"fapws/runtime/loglevel"
 )
 
 // LogFile is the path of a log, "-" or "off".
@@ -74,7 +75,7 @@ func (b *builder) hostLogs(h *Host, s *runtime.Site) {
 }
 
 // clientLog returns what logs a line about a client: to the error log of its host.
-func (b *builder) clientLog(level runtime.Level) func(client, line string) {
+func (b *builder) clientLog(level loglevel.Level) func(client, line string) {
 	log := b.errors
 	if log == nil {
 		log = b.parts.LogClient

@@ -11,6 +11,7 @@ import (
 
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/proxy"
 )
 
@@ -47,7 +48,7 @@ func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
 		TLSName:     string(r.TLSName),
 		NoVerify:    r.TLSVerify != nil && !*r.TLSVerify,
 		Timeout:     r.patience(),
-		Log:         b.clientLog(runtime.LevelWarning),
+		Log:         b.clientLog(loglevel.Warning),
 	}
 	if t := r.TunnelTimeout; t != nil {
 		if o.TunnelTimeout = time.Duration(*t); *t == 0 {
@@ -76,7 +77,7 @@ func (b *builder) proxy(h *Host, r *Route) []runtime.Mount {
 	}
 	b.built.closers = append(b.built.closers, p.Close)
 	if folder := b.parts.Conf.Chroot; folder != "" && p.Lookup() != "" && !looksUp(folder) {
-		b.parts.Log(runtime.LevelWarning, fmt.Sprintf("proxy %s: in the chroot nobody knows the address of %s, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
+		b.parts.Log(loglevel.Warning, fmt.Sprintf("proxy %s: in the chroot nobody knows the address of %s, as %s has neither etc/hosts nor etc/resolv.conf (%s)",
 			r.Proxy, p.Lookup(), folder, r.At.Key("proxy")))
 	}
 	mounts := b.responder(r, p)

@@ -11,6 +11,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/auth"
 	"fapws/runtime/filter/header"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 )
@@ -96,7 +97,7 @@ func (b *builder) auth(a *Auth) *auth.Basic {
 		return nil
 	}
 	var basic *auth.Basic
-	users, err := auth.NewUsers(b.passwords, string(a.Users), func(line string) { b.parts.Log(runtime.LevelError, line) })
+	users, err := auth.NewUsers(b.passwords, string(a.Users), func(line string) { b.parts.Log(loglevel.Error, line) })
 	if err != nil {
 		b.wrong(a.At.Errorf("users", "%s", strings.TrimPrefix(err.Error(), "users: ")))
 	} else if basic, err = auth.NewBasic(a.Realm, users); err != nil {

@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
 	"fapws/runtime/backend"
+	"fapws/runtime/loglevel"
 )
 
 // settled reads a file as main does; all that is wrong comes back.
@@ -45,7 +46,7 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 		App: func(string, func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, int64, error) {
 			return []runtime.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
 		},
-		Log: func(runtime.Level, string) {},
+		Log: func(loglevel.Level, string) {},
 	})
 	return built, tomlfile.Join(err, more)
 }

@@ -8,6 +8,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 	"fapws/runtime"
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/ssi"
 )
 
@@ -126,7 +127,7 @@ func (b *builder) pages(r *Route, folder, base string) []runtime.Mount {
 		Depth:             r.SSI.Depth,
 		MaxOutput:         int64(r.SSI.MaxOutput),
 		Timeout:           r.patience(),
-		Log:               b.clientLog(runtime.LevelError),
+		Log:               b.clientLog(loglevel.Error),
 	})
 	if err != nil {
 		b.wrong(r.At.Errorf("ssi", "%v", err))

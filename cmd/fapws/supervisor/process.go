@@ -27,8 +27,8 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
-	"fapws/runtime"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 )
 
 // process is the process of a supervisor. It knows the settings as flags and
@@ -258,7 +258,7 @@ func (p *process) up(addresses []pool.Address, resumed bool) {
 	if resumed {
 		return
 	}
-	if p.log.Shows(runtime.LevelInfo) {
+	if p.log.Shows(loglevel.Info) {
 		fmt.Fprint(p.errors.People(p.stderr), &banner.Server{
 			Addrs:  addrs,
 			Served: p.settled.Served,
@@ -319,7 +319,7 @@ func (p *process) event(e pool.Event) {
 	case pool.StoodIn:
 		addrs := socketAddrs(e.Addresses)
 		p.show(p.settled.Config, addrs)
-		p.log.Log(runtime.LevelInfo, "see why in a browser: "+banner.URLs(addrs))
+		p.log.Log(loglevel.Info, "see why in a browser: "+banner.URLs(addrs))
 	case pool.Stopping:
 		p.front.LogNotifyError(n.Stopping())
 	}
@@ -334,7 +334,7 @@ func (p *process) beforeExec() (left []*os.File) {
 	}
 	if p.conf.Chroot != "" {
 		if err := privilege.PassChroot(); err != nil {
-			p.log.Log(runtime.LevelError, err.Error())
+			p.log.Log(loglevel.Error, err.Error())
 		}
 	}
 	if pid := p.front.Pid.Load().Left(); pid != nil {

@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/cmd/fapws/site"
 	"fapws/cmd/fapws/watch"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // templates are patterns of files that frameworks read once and then keep:
@@ -39,7 +39,7 @@ func (p *process) watchFiles() (*watch.Watcher, error) {
 		Dirs:    dirs,
 		Include: include,
 		Exclude: p.conf.ReloadExclude,
-		Log:     func(line string) { p.log.Log(runtime.LevelWarning, line) },
+		Log:     func(line string) { p.log.Log(loglevel.Warning, line) },
 	})
 	if err != nil {
 		return nil, exit.Usage(err)
@@ -69,7 +69,7 @@ func (p *process) logKept() {
 	}
 	kept := strings.Join(p.plan.Settings.Kept(set), ", ")
 	if kept != "" && kept != p.kept {
-		p.log.Log(runtime.LevelWarning, fmt.Sprintf("%s: new values of %s take a restart", p.plan.File.Name, kept))
+		p.log.Log(loglevel.Warning, fmt.Sprintf("%s: new values of %s take a restart", p.plan.File.Name, kept))
 	}
 	p.kept = kept
 }

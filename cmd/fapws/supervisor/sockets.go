@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/logs"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 )
 
 // bind makes the sockets of the workers. What it has made when it fails is in addresses.
@@ -91,9 +91,9 @@ func removeSocketFiles(addresses []pool.Address, log *logs.Logger) {
 	for _, a := range addresses {
 		switch err := listen.RemoveSocketFile(a.Name); {
 		case errors.Is(err, fs.ErrPermission): // root made it, and we are not root any more
-			log.Log(runtime.LevelInfo, err.Error()+"; the next start replaces it")
+			log.Log(loglevel.Info, err.Error()+"; the next start replaces it")
 		case err != nil:
-			log.Log(runtime.LevelWarning, err.Error())
+			log.Log(loglevel.Warning, err.Error())
 		}
 	}
 }

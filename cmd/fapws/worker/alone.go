@@ -17,6 +17,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 )
 
 // alone is the host of a service without a supervisor, and what its control socket shows.
@@ -46,7 +47,7 @@ func (a *alone) configure(*runtime.Config)           {}
 func (a *alone) configurePython(*pybridge.RunConfig) {}
 func (a *alone) failing(error)                       {}
 func (a *alone) abandon()                            { a.early.close() }
-func (a *alone) level() runtime.Level                { return runtime.LevelInfo }
+func (a *alone) level() loglevel.Level               { return loglevel.Info }
 
 func (a *alone) stopping(grace time.Duration) string {
 	return fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace)
@@ -121,7 +122,7 @@ func (a *alone) serving(addrs []net.Addr) {
 	go a.watchDescriptors()
 	s.front.LogNotifyError(s.front.Notifier.Ready("serving " + banner.URLs(addrs)))
 	go s.front.Notifier.Watch(context.Background(), s.server.Ping)
-	if s.log.Shows(runtime.LevelInfo) {
+	if s.log.Shows(loglevel.Info) {
 		fmt.Fprint(s.errors.People(s.stderr), &banner.Server{
 			Addrs:  addrs,
 			Served: s.plan.Served(s.contents, &s.conf),
@@ -146,7 +147,7 @@ func (a *alone) watchDescriptors() {
 		if err == nil || s.over.Load() {
 			continue
 		}
-		s.log.Log(runtime.LevelError, err.Error()+"; ending, because no request can be answered (os.closerange?)")
+		s.log.Log(loglevel.Error, err.Error()+"; ending, because no request can be answered (os.closerange?)")
 		s.exit(exit.Failed)
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/pybridge"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/workqueue"
 )
 
@@ -154,7 +154,7 @@ func (r *channelRelay) arrived(m *pool.Message) {
 	}
 	if r.waiting.Load() > mostDown && len(r.begun) == 0 {
 		if !r.overflowed.Swap(true) {
-			r.s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
+			r.s.log.Log(loglevel.Error, fmt.Sprintf("worker %d: a handler holds up the loop: events are lost", os.Getpid()))
 		}
 		return
 	}
@@ -177,7 +177,7 @@ func (r *channelRelay) takeDown(items []relayItem) {
 		for seq := a.events.Seq; len(raw) > 0; seq++ {
 			e, rest, err := cutEvent(raw)
 			if err != nil {
-				r.s.log.Log(runtime.LevelError, err.Error())
+				r.s.log.Log(loglevel.Error, err.Error())
 				break
 			}
 			raw = rest
@@ -255,7 +255,7 @@ func (r *channelRelay) join() {
 		defer from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its subscribers over
 		if err := takeHistory(r.s.server, from, end); err != nil {
-			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
+			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}
 	case <-time.After(time.Until(end)):
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)

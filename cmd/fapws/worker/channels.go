@@ -7,6 +7,7 @@ import (
 
 	"fapws/pybridge"
 	"fapws/runtime"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/workqueue"
@@ -29,7 +30,7 @@ func (s *service) notify(name string, client *runtime.ChannelClient, left bool) 
 	}
 	n := pybridge.PresenceEvent{Left: left, Name: name, Number: client.Number, Address: client.Address, User: client.User, LastID: client.LastEventID}
 	if !s.handler.NotifyPresence(n) {
-		s.log.Log(runtime.LevelWarning, "on_join and on_leave take too long: calls are dropped")
+		s.log.Log(loglevel.Warning, "on_join and on_leave take too long: calls are dropped")
 	}
 }
 
@@ -72,7 +73,7 @@ func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 		err = s.tryPublish(seq, e)
 	}
 	if err != nil && !s.over.Load() {
-		s.log.Log(runtime.LevelError, fmt.Sprintf("an event cannot be sent: %v", err))
+		s.log.Log(loglevel.Error, fmt.Sprintf("an event cannot be sent: %v", err))
 	}
 }
 

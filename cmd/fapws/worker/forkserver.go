@@ -17,8 +17,8 @@ import (
 	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
 	"fapws/pybridge"
-	"fapws/runtime"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 )
 
@@ -88,7 +88,7 @@ func (s *service) openForks() error {
 	before := memory.Kills(root)
 	server, loaded, err := forkserver.Open(forkserver.Options{
 		Command: s.forkCommand,
-		Log:     func(line string) { s.log.Log(runtime.LevelError, line) },
+		Log:     func(line string) { s.log.Log(loglevel.Error, line) },
 		Killed:  func() string { return memory.Exceeded(root, before) },
 		Failed:  s.forksFailed,
 	})
@@ -109,7 +109,7 @@ func (s *service) openForks() error {
 
 // forksFailed is forkserver.Options.Failed.
 func (s *service) forksFailed(line string) {
-	s.log.Log(runtime.LevelError, line)
+	s.log.Log(loglevel.Error, line)
 	s.signals.end(shutdownRequest{how: gracefully, code: exit.Failed}, exit.Failed)
 }
 
@@ -130,7 +130,7 @@ func (s *service) useForks(server *forkserver.Server) {
 		Gate:    cgi.NewGate(s.conf.MaxForks, s.conf.MaxQueue),
 		LogPath: s.logs.Path,
 		Log: func(number int, client, line string) {
-			s.logs.Client(number, runtime.LevelError, client, line)
+			s.logs.Client(number, loglevel.Error, client, line)
 		},
 		Messages: func(raw []byte) {
 			pybridge.ReadMessages(raw, s.purge, s.warn, s.relay.publishInOrder)

@@ -10,6 +10,7 @@ import (
 
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // Workers hand over to each other what clients of channels rely on: past events to
@@ -66,7 +67,7 @@ func (r *channelRelay) take(what string, files []*os.File) {
 	var err error
 	if len(files) > 0 {
 		if from, err = pool.ChannelOf(files[0]); err != nil {
-			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), what, err))
+			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), what, err))
 		}
 	}
 	switch {
@@ -88,7 +89,7 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)
 		if err != nil {
-			r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d has not got all subscribers of another one: %v", os.Getpid(), err))
+			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d has not got all subscribers of another one: %v", os.Getpid(), err))
 			break
 		}
 		if len(m.Raw) == 0 {
@@ -105,9 +106,9 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot take over a client of another worker, which has to reconnect: %v", os.Getpid(), refused))
+		r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which has to reconnect: %v", os.Getpid(), refused))
 	}
-	r.s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
+	r.s.log.Log(loglevel.Debug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
 }
 
 var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
@@ -194,7 +195,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	to.Close()
 	if err != nil && ctx.Err() == nil {
-		s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d cannot hand all clients over: %v; they are to come back", os.Getpid(), err))
+		s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; they are to come back", os.Getpid(), err))
 	}
-	s.log.Log(runtime.LevelDebug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(), pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
+	s.log.Log(loglevel.Debug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(), pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
 }

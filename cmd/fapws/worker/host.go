@@ -7,6 +7,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
 )
 
@@ -38,7 +39,7 @@ type host interface {
 
 	// level is that of log lines about an order, and stopping the line about the one to stop.
 	// They are safe for concurrent use.
-	level() runtime.Level
+	level() loglevel.Level
 	stopping(grace time.Duration) string
 }
 

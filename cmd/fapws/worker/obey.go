@@ -15,6 +15,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/workqueue"
 )
 
@@ -81,9 +82,9 @@ func (p *Parent) lost(err error) {
 		go func() { // standard error may be a pipe that is full
 			defer close(logged)
 			if err != nil && !errors.Is(err, io.EOF) {
-				s.log.Log(runtime.LevelError, err.Error())
+				s.log.Log(loglevel.Error, err.Error())
 			}
-			s.log.Log(runtime.LevelWarning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
+			s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
 		}()
 		select {
 		case <-logged:
@@ -143,7 +144,7 @@ func (p *Parent) accept(addresses []string, files []*os.File) {
 			err = keepFromChildren([]*listen.Listener{ln})
 		}
 		if err != nil {
-			s.log.Log(runtime.LevelError, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), addresses[i], err))
+			s.log.Log(loglevel.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), addresses[i], err))
 			s.signals.end(shutdownRequest{how: gracefully, code: exit.NoStart}, exit.NoStart)
 			return
 		}

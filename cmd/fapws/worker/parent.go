@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/loglevel"
 	"fapws/runtime/system"
 
 	"fapws/cmd/fapws/chroot"
@@ -128,8 +129,8 @@ func (p *Parent) serving([]net.Addr) {
 	go p.present()
 }
 
-func (p *Parent) abandon()             {}
-func (p *Parent) level() runtime.Level { return runtime.LevelDebug } // it is no news, see the supervisor's
+func (p *Parent) abandon()              {}
+func (p *Parent) level() loglevel.Level { return loglevel.Debug } // it is no news, see the supervisor's
 
 func (p *Parent) stopping(grace time.Duration) string {
 	return fmt.Sprintf("worker %d is stopping: up to %v for what is in flight", os.Getpid(), grace)
@@ -232,7 +233,7 @@ func (p *Parent) loaded(served string) {
 		}})
 	}
 	if err != nil { // listen sees the end of the channel
-		s.log.Log(runtime.LevelDebug, fmt.Sprintf("cannot tell the supervisor: %v", err))
+		s.log.Log(loglevel.Debug, fmt.Sprintf("cannot tell the supervisor: %v", err))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
 )
 
@@ -16,7 +17,7 @@ import (
 func (s *service) purge(text string) {
 	p, err := cache.ParsePattern(text)
 	if err != nil {
-		s.log.Log(runtime.LevelError, fmt.Sprintf("fapws.cache.purge: %v", err))
+		s.log.Log(loglevel.Error, fmt.Sprintf("fapws.cache.purge: %v", err))
 		return
 	}
 	s.server.Purge(p)

@@ -20,6 +20,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 )
 
@@ -84,7 +85,7 @@ func (s *service) run() (code int, err error) {
 		code = s.report(err) // now, because closing may take its time
 	}
 	s.front.Withdraw()
-	exit.AfterClosingTime(code, func(line string) { s.log.Log(runtime.LevelWarning, line) })
+	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
 	if s.app != nil {
 		s.onPython(func() { code = max(code, s.app.Close()) })
 	}
@@ -252,7 +253,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 }
 
 // warn writes a line to the error log.
-func (s *service) warn(line string) { s.log.Log(runtime.LevelWarning, line) }
+func (s *service) warn(line string) { s.log.Log(loglevel.Warning, line) }
 
 // severalWorkers tells whether more than one process serves, when the setting
 // workers is n.

@@ -9,7 +9,7 @@ import (
 
 	"fapws/cmd/fapws/exit"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 )
 
 // signals turns signals into shutdown requests, in three steps: before
@@ -24,7 +24,7 @@ import (
 // here registers again.
 type signals struct {
 	caught chan os.Signal
-	log    func(runtime.Level, string)
+	log    func(loglevel.Level, string)
 	exit   func(code int)
 	reopen func() // the log files
 
@@ -41,7 +41,7 @@ type signals struct {
 
 // watchSignals starts watching. Call it before Python starts. exit must end
 // the process.
-func watchSignals(log func(runtime.Level, string), exit func(code int), reopen, replace func()) *signals {
+func watchSignals(log func(loglevel.Level, string), exit func(code int), reopen, replace func()) *signals {
 	s := &signals{caught: make(chan os.Signal, 8), log: log, exit: exit, reopen: reopen, replace: replace, orders: make(chan shutdownRequest, 8)}
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2} {
 		if !signal.Ignored(sig) { // nohup, or a job in the background of a script
@@ -89,7 +89,7 @@ func (s *signals) handle(sig os.Signal) {
 	case sig == syscall.SIGQUIT:
 		s.end(shutdownRequest{how: quickly}, 128+int(syscall.SIGQUIT))
 	default:
-		s.log(runtime.LevelInfo, sig.String()+": nothing is reloaded without a supervisor, which --workers 1 or --reload starts")
+		s.log(loglevel.Info, sig.String()+": nothing is reloaded without a supervisor, which --workers 1 or --reload starts")
 	}
 }
 
@@ -119,7 +119,7 @@ func (s *signals) end(o shutdownRequest, code int) {
 		if time.Since(s.told) < pool.Echo {
 			return
 		}
-		s.log(runtime.LevelWarning, "told twice to stop: leaving at once")
+		s.log(loglevel.Warning, "told twice to stop: leaving at once")
 		s.exit(exit.Failed)
 	default:
 		if !s.stopped {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/exit"
-	"fapws/runtime"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 )
 
@@ -109,7 +109,7 @@ func (s *service) stop(o shutdownRequest) {
 		<-departing
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
-			s.log.Log(runtime.LevelWarning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
+			s.log.Log(loglevel.Warning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
 		}
 		select { // the last connection may have gone with a subscriber before the successor was told that this was all
 		case <-handed:
@@ -179,8 +179,8 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 
 // leave ends the process around a handler that does not return.
 func (s *service) leave(code int) {
-	s.log.Log(runtime.LevelWarning, "a handler does not return: leaving without it")
-	exit.AfterClosingTime(code, func(line string) { s.log.Log(runtime.LevelWarning, line) })
+	s.log.Log(loglevel.Warning, "a handler does not return: leaving without it")
+	exit.AfterClosingTime(code, func(line string) { s.log.Log(loglevel.Warning, line) })
 	s.front.Withdraw()
 	if s.app != nil {
 		s.app.RunAtexit()

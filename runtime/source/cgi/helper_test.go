@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 )
 
@@ -42,7 +43,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*cgi.Options))
 	pool := backend.New(1000, func(line string) { s.logged("", line) })
 	index := pool.Add(responder)
 	there := pool.Add(backend.Func(func(w *backend.Response, r *backend.Request) { io.WriteString(w, "there: "+r.Query()) }))
-	server, err := runtime.New(runtime.Config{Log: func(_ runtime.Level, line string) { s.logged("", line) }})
+	server, err := runtime.New(runtime.Config{Log: func(_ loglevel.Level, line string) { s.logged("", line) }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/php"
 )
@@ -52,7 +53,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*php.Options))
 	}
 	pool := backend.New(1000, func(line string) { s.logged("", line) })
 	index := pool.Add(s.php)
-	server, err := runtime.New(runtime.Config{Log: func(_ runtime.Level, line string) { s.logged("", line) }})
+	server, err := runtime.New(runtime.Config{Log: func(_ loglevel.Level, line string) { s.logged("", line) }})
 	if err != nil {
 		t.Fatal(err)
 	}

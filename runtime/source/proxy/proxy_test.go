@@ -21,6 +21,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/source/proxy"
 )
 
@@ -48,7 +49,7 @@ func frontOf(t *testing.T, prefix string, o proxy.Options, cfg runtime.Config) (
 	}
 	pool := backend.New(64, note)
 	cfg.MaxBodySize, cfg.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
-	cfg.Log = func(level runtime.Level, line string) { note(level.String() + " " + line) }
+	cfg.Log = func(level loglevel.Level, line string) { note(level.String() + " " + line) }
 	s, err := runtime.New(cfg)
 	if err != nil {
 		t.Fatal(err)
