@@ -222,7 +222,7 @@ var serviceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Typ
 	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
 
 // reject answers 503 to a connection beyond Config.MaxClients, and closes it when its client does, or soon.
-func (l *loop) reject(c *conn) {
+func (l *loop) reject(c *httpConn) {
 	c.proxy, c.rejected = nil, true
 	l.open(c)
 	if c.state != stateClosed {

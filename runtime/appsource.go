@@ -73,7 +73,7 @@ func (s *appSource) send(l *loop, x *Exchange) (more bool) {
 	if len(x.held) == 0 {
 		return false
 	}
-	x.since = l.now
+	x.since = l.now()
 	p := l.unhold(x)
 	l.send(x, &p)
 	return true

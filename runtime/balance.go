@@ -57,7 +57,7 @@ func (l *loop) left() {
 }
 
 // expect counts c, which was just accepted.
-func (l *loop) expect(c *conn) {
+func (l *loop) expect(c *httpConn) {
 	b := &l.accepting.balance
 	if l.cfg.Concurrency > 0 && c.state == stateNew {
 		if b.epoch == 0 {
@@ -69,7 +69,7 @@ func (l *loop) expect(c *conn) {
 }
 
 // arrived is for a connection that has sent its first request, or was closed.
-func (l *loop) arrived(c *conn) {
+func (l *loop) arrived(c *httpConn) {
 	b := &l.accepting.balance
 	if c.expected != 0 && c.expected == b.epoch {
 		b.expected--

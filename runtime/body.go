@@ -71,13 +71,13 @@ func (l *loop) begin(x *Exchange, rest []byte) (used int) {
 		chunked: q.parsed.Body == http1.Chunked,
 		want:    q.parsed.Length,
 		spool:   -1,
-		begun:   l.now,
+		begun:   l.now(),
 	}
 	if q.parsed.Expect100 && len(rest) == 0 {
 		l.use(c)
 		l.out.buf = append(l.out.buf, http1.Continue...)
 	}
-	c.stamp = l.now
+	c.stamp = l.now()
 	l.setState(c, stateBody)
 	left := l.collect(c, rest)
 	return len(rest) - len(left)
@@ -85,9 +85,9 @@ func (l *loop) begin(x *Exchange, rest []byte) (used int) {
 
 // collect takes what belongs to the body from the front of data and returns
 // the rest. When the body is whole, or refused, c has another state.
-func (l *loop) collect(c *conn, data []byte) (rest []byte) {
+func (l *loop) collect(c *httpConn, data []byte) (rest []byte) {
 	b := c.body
-	c.stamp = l.now
+	c.stamp = l.now()
 	piece, rest, whole, err := l.decode(b, b.x.rules, data)
 	if err == nil {
 		err = b.add(piece, l.cfg)
@@ -139,7 +139,7 @@ func (l *loop) decode(b *body, r *rules, data []byte) (piece, rest []byte, whole
 var errBodyTooBig = errors.New(bodyTooBig.Text)
 
 // bodyWhole submits the request.
-func (l *loop) bodyWhole(c *conn) {
+func (l *loop) bodyWhole(c *httpConn) {
 	b := c.body
 	c.body = nil
 	l.setState(c, stateReady)
@@ -149,12 +149,12 @@ func (l *loop) bodyWhole(c *conn) {
 }
 
 // bodyFailed refuses a request in the middle of its body.
-func (l *loop) bodyFailed(c *conn, err error) {
+func (l *loop) bodyFailed(c *httpConn, err error) {
 	l.refuseBody(c, l.bodyRefusal(err))
 }
 
 // refuseBody answers a request whose body is being collected.
-func (l *loop) refuseBody(c *conn, r refusal.Response) {
+func (l *loop) refuseBody(c *httpConn, r refusal.Response) {
 	b := c.body
 	c.body = nil
 	b.drop()
@@ -183,13 +183,13 @@ func (l *loop) bodyRefusal(err error) refusal.Response {
 
 // bodyDeadline returns when to look at a body again; a time that has passed
 // means that it comes too slowly.
-func (l *loop) bodyDeadline(c *conn) int64 {
+func (l *loop) bodyDeadline(c *httpConn) int64 {
 	if c.stopped { // it is not the client who is waited for
-		return l.now + int64(bodyLook)
+		return l.now() + int64(bodyLook)
 	}
-	age := l.now - c.body.begun
+	age := l.now() - c.body.begun
 	if age > int64(l.cfg.BodyTimeout) && float64(c.body.size) < float64(l.cfg.BodyRate)*float64(age)/1e9 {
-		return l.now
+		return l.now()
 	}
-	return min(c.stamp+int64(l.cfg.BodyTimeout), l.now+int64(bodyLook))
+	return min(c.stamp+int64(l.cfg.BodyTimeout), l.now()+int64(bodyLook))
 }

@@ -170,7 +170,7 @@ func cacheable(r *http1.Request, size int64) bool {
 }
 
 // wall returns the time in nanoseconds since 1970, at most tickLength late.
-func (l *loop) wall() int64 { return l.start.UnixNano() + l.now }
+func (l *loop) wall() int64 { return l.start.UnixNano() + l.now() }
 
 // sendPage sends a page, and its exchange has ended.
 func (l *loop) sendPage(x *Exchange) {

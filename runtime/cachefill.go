@@ -160,7 +160,7 @@ func (l *loop) record(x *Exchange, p *exchange.Part) (done bool) {
 			l.notCacheable(x, p.Last)
 			return false
 		}
-		f.begun = l.now
+		f.begun = l.now()
 	}
 	if fileBytes(p) > 0 || p.Failed {
 		f.fill.Abandon(l.wall())
@@ -299,7 +299,7 @@ const beginWait = 5 * time.Second
 // releaseWaiters sends those to the handler who have waited for too long.
 func (l *loop) releaseWaiters() {
 	for f := range l.pages.waited {
-		if f.begun > 0 && l.now-f.begun > int64(beginWait) {
+		if f.begun > 0 && l.now()-f.begun > int64(beginWait) {
 			f.fill.Hurry(l.wall())
 			l.askAgain(f)
 		}

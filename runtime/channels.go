@@ -188,8 +188,8 @@ func (h *channels) turn() {
 
 // ticked is called twice a second while there are connections.
 func (h *channels) ticked() {
-	h.fanout.Expire(h.l.now)
-	h.l.groups.fanout.Expire(h.l.now)
+	h.fanout.Expire(h.l.now())
+	h.l.groups.fanout.Expire(h.l.now())
 	h.beat()
 	h.dropSlow()
 	if h.blamed > blameMost {
@@ -215,7 +215,7 @@ func (h *channels) now() int64 { return int64(time.Since(h.l.start)) }
 // heldUp forgives subscribers the time in which the loop was kept from them.
 func (h *channels) heldUp() {
 	for p := range h.fanout.Lagging {
-		p.queue.stamp = h.l.now
+		p.queue.stamp = h.l.now()
 	}
 }
 

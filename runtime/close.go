@@ -13,7 +13,7 @@ import (
 )
 
 // settle closes c if its last response is out.
-func (l *loop) settle(c *conn) {
+func (l *loop) settle(c *httpConn) {
 	switch {
 	case c.busy() || l.out.conn == c || c.queued && !l.draining:
 	case c.state == stateJoining:
@@ -36,7 +36,7 @@ func (l *loop) settle(c *conn) {
 // would make the kernel answer with RST, and that can destroy the response
 // before the client has read it (RFC 9112 §9.6). So only the sending side is
 // shut down, and what comes is thrown away until the client closes.
-func (l *loop) finish(c *conn) {
+func (l *loop) finish(c *httpConn) {
 	if c.half || c.reset || !c.linger && len(c.pending()) == 0 {
 		l.close(c, "the last response is out")
 		return
@@ -47,13 +47,13 @@ func (l *loop) finish(c *conn) {
 	}
 	unix.Shutdown(c.fd, unix.SHUT_WR)
 	if c.state != stateClosed {
-		c.stamp, c.lingerEnd = l.now, l.now+int64(maxLinger)
+		c.stamp, c.lingerEnd = l.now(), l.now()+int64(maxLinger)
 		l.setState(c, stateLinger)
 	}
 }
 
 // close closes c now. Active exchanges are cancelled; a transfer goes on.
-func (l *loop) close(c *conn, why string) {
+func (l *loop) close(c *httpConn, why string) {
 	if c.state == stateClosed {
 		return
 	}
@@ -64,7 +64,7 @@ func (l *loop) close(c *conn, why string) {
 }
 
 // shut ends c. Its descriptor is closed when its transfer has ended.
-func (l *loop) shut(c *conn) {
+func (l *loop) shut(c *httpConn) {
 	l.end(c)
 	if c.transfer == nil || c.transfer.opening() {
 		l.closeSocket(c)
@@ -74,7 +74,7 @@ func (l *loop) shut(c *conn) {
 }
 
 // closeSocket closes the descriptor of c.
-func (l *loop) closeSocket(c *conn) {
+func (l *loop) closeSocket(c *httpConn) {
 	if c.reset {
 		resetOnClose(c.fd)
 	}
@@ -85,7 +85,7 @@ func (l *loop) closeSocket(c *conn) {
 }
 
 // gone is called when the client of c has left, or only shut down its side.
-func (l *loop) gone(c *conn, err error) {
+func (l *loop) gone(c *httpConn, err error) {
 	if errors.Is(err, io.EOF) && !c.half && l.answersHalf(c) {
 		return
 	}
@@ -107,12 +107,12 @@ func (l *loop) gone(c *conn, err error) {
 // cannot be told from a client that has left altogether, hence the short time
 // that deadline gives it, and hence a response that has begun is cancelled:
 // that is how a client ends a stream.
-func (l *loop) answersHalf(c *conn) bool {
+func (l *loop) answersHalf(c *httpConn) bool {
 	if c.first == nil || c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
 	c.half = true
-	c.stamp = l.now
+	c.stamp = l.now()
 	l.schedule(c)
 	l.tellHalf(c)
 	if l.debug >= 2 {
@@ -124,7 +124,7 @@ func (l *loop) answersHalf(c *conn) bool {
 // tellHalf tells handlers that listen for it (http.disconnect of ASGI) that the client
 // sends nothing more and has probably left. What they answer is sent all the same. To
 // one that has not answered a WebSocket's handshake yet, it broke off.
-func (l *loop) tellHalf(c *conn) {
+func (l *loop) tellHalf(c *httpConn) {
 	for x := c.first; x != nil; x = x.next {
 		if _, ok := x.handler.(Receiver); ok && x.owed && x.fill == nil {
 			l.tell(x, exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
@@ -133,7 +133,7 @@ func (l *loop) tellHalf(c *conn) {
 }
 
 // end takes c out of everything but its transfer.
-func (l *loop) end(c *conn) {
+func (l *loop) end(c *httpConn) {
 	if c.state == stateClosed {
 		return
 	}
@@ -167,7 +167,7 @@ func (l *loop) end(c *conn) {
 }
 
 // forget makes room for another connection.
-func (l *loop) forget(c *conn) {
+func (l *loop) forget(c *httpConn) {
 	if c.moved {
 		return // the subscriber has its place
 	}
@@ -239,7 +239,7 @@ func (l *loop) retire(idle time.Duration) {
 	l.keepAlive = min(l.keepAlive, int64(idle))
 	for _, c := range l.wheel.All() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew) {
-			c.stamp = l.now
+			c.stamp = l.now()
 		}
 		l.schedule(c)
 		if c.state == stateSocket && (c.ws.group == "" || !l.handover.stay) {

@@ -33,9 +33,9 @@ func (s connState) String() string {
 	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "tunnel", "lingering", "closed"}[s]
 }
 
-// conn is a connection. It belongs to the loop. There may be many thousand
+// httpConn is a connection. It belongs to the loop. There may be many thousand
 // idle ones, so what only a busy one needs is behind pointers.
-type conn struct {
+type httpConn struct {
 	l     *loop
 	watch eventloop.Watch
 	fd    int
@@ -81,22 +81,22 @@ type conn struct {
 
 	stamp     int64 // time of the last event that counts for the timeout, see deadline
 	lingerEnd int64 // when lingering ends at the latest
-	timer     wheel.Entry[conn]
+	timer     wheel.Entry[httpConn]
 }
 
 // newConn makes a connection of a socket, which it owns.
-func (s *Server) newConn(fd int, local, remote net.Addr) *conn {
-	return &conn{fd: fd, local: local, remote: remote, proxy: s.cfg.proxy(remote)}
+func (s *Server) newConn(fd int, local, remote net.Addr) *httpConn {
+	return &httpConn{fd: fd, local: local, remote: remote, proxy: s.cfg.proxy(remote)}
 }
 
 // busy reports whether a response is under way, or has to wait for what is.
-func (c *conn) busy() bool { return c.first != nil || c.transfer != nil }
+func (c *httpConn) busy() bool { return c.first != nil || c.transfer != nil }
 
 // pending returns the input that could not be used yet.
-func (c *conn) pending() []byte { return c.in[c.off:] }
+func (c *httpConn) pending() []byte { return c.in[c.off:] }
 
 // String names the connection in log lines.
-func (c *conn) String() string {
+func (c *httpConn) String() string {
 	if a, ok := c.remote.(*net.TCPAddr); ok {
 		return a.String()
 	}
@@ -105,7 +105,7 @@ func (c *conn) String() string {
 
 // Client returns what applications are told of the client of the request that
 // applyForwarded was last called for.
-func (c *conn) Client() *exchange.Peer {
+func (c *httpConn) Client() *exchange.Peer {
 	if c.proxy != nil && c.proxy.trusted {
 		return c.proxy.peer
 	}
@@ -113,7 +113,7 @@ func (c *conn) Client() *exchange.Peer {
 }
 
 // who returns what is true of the connection itself.
-func (c *conn) who() *exchange.Peer {
+func (c *httpConn) who() *exchange.Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.local, c.remote)
 	}

@@ -160,7 +160,7 @@ func (l *loop) account(x *Exchange) {
 
 // logClient logs a line about the client of c and what answers it by rules r, nil if
 // none do.
-func (l *loop) logClient(c *conn, r *rules, level loglevel.Level, format string, args ...any) {
+func (l *loop) logClient(c *httpConn, r *rules, level loglevel.Level, format string, args ...any) {
 	log := l.cfg.LogClient
 	if r != nil && r.errors != nil {
 		log = r.errors
@@ -169,7 +169,7 @@ func (l *loop) logClient(c *conn, r *rules, level loglevel.Level, format string,
 }
 
 // clientText is how the error log calls the client.
-func (c *conn) clientText() string {
+func (c *httpConn) clientText() string {
 	peer := c.Client()
 	switch {
 	case peer.Addr == "":

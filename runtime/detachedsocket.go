@@ -44,7 +44,7 @@ func wantsDetachedSocket(x *Exchange) bool {
 
 // detachSocket returns a duplicate of the descriptor of c, from which nothing is read any
 // more, or 0 if that cannot be.
-func (l *loop) detachSocket(c *conn) (int, error) {
+func (l *loop) detachSocket(c *httpConn) (int, error) {
 	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		l.s.logf(loglevel.Error, "no descriptor for a WebSocket: %v", err)
@@ -87,7 +87,7 @@ func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 }
 
 // revokeSocket ends what the application does with the descriptor of c.
-func (l *loop) revokeSocket(c *conn) {
+func (l *loop) revokeSocket(c *httpConn) {
 	unix.Shutdown(c.fd, unix.SHUT_RDWR)
-	c.first.since = l.now // what it owes is overdue from now on
+	c.first.since = l.now() // what it owes is overdue from now on
 }

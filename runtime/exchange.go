@@ -21,7 +21,7 @@ const (
 // worked on; it ends when its last part has come back from the handler, also if the connection is gone by then.
 type Exchange struct {
 	ticket exchange.Ticket
-	conn   *conn     // nil: no client waits for the response any more
+	conn   *httpConn // nil: no client waits for the response any more
 	next   *Exchange // in conn's list, or in the table's free list
 
 	req    *request       // what is asked; nil: a source has taken over what it needs
@@ -106,7 +106,7 @@ func (t *exchangeTable) put(x *Exchange) {
 }
 
 // append puts x behind the exchanges of c.
-func (c *conn) append(x *Exchange) {
+func (c *httpConn) append(x *Exchange) {
 	x.conn, x.quiet = c, c.subrequest != nil
 	if c.first == nil {
 		c.first = x
@@ -118,7 +118,7 @@ func (c *conn) append(x *Exchange) {
 }
 
 // shift takes the first exchange of c out of its list.
-func (c *conn) shift() {
+func (c *httpConn) shift() {
 	x := c.first
 	if x.bulky {
 		c.bulky--

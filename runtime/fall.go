@@ -35,7 +35,7 @@ func (l *loop) skipsFileMount(x *Exchange) bool {
 	if q.hasBody() || string(q.parsed.Method.In(q.Head)) != "GET" && !q.parsed.Head {
 		return true
 	}
-	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], l.now)
+	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], l.now())
 }
 
 // fell lets x, for which j has found no file, go on behind the mount, or with the index of a directory.
@@ -46,7 +46,7 @@ func (l *loop) fell(x *Exchange, j *fileJob) {
 		q.index = j.index
 		l.route(x)
 	} else {
-		q.mount.missing.add(j.req.Path, l.now)
+		q.mount.missing.add(j.req.Path, l.now())
 		q.missed = append(q.missed, q.mount)
 		q.Skip()
 	}

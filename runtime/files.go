@@ -269,7 +269,7 @@ func (j *fileJob) items(items []item) []item {
 }
 
 // fileSent ends the exchange of a job on the loop.
-func (l *loop) fileSent(c *conn, j *fileJob, err error) {
+func (l *loop) fileSent(c *httpConn, j *fileJob, err error) {
 	x := c.first
 	if x == nil || x.file != j {
 		return // the client has left

@@ -19,7 +19,7 @@ func (l *loop) tell(x *Exchange, in exchange.Input) {
 // enough now.
 func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 	l.tell(x, in)
-	x.since = l.now
+	x.since = l.now()
 	x.given += int64(len(in.Data)) + exchange.InputCost
 	if x.given > exchange.InputWindow && !in.Last {
 		l.pauseReading(x.conn)
@@ -37,7 +37,7 @@ func (l *loop) onCredit(x *Exchange, p *exchange.Part) {
 
 // pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
 // is not the client's.
-func (l *loop) pauseReading(c *conn) {
+func (l *loop) pauseReading(c *httpConn) {
 	if c.stopped || c.half { // half-closed: nothing comes
 		return
 	}
@@ -46,18 +46,18 @@ func (l *loop) pauseReading(c *conn) {
 	}
 	c.stopped = true
 	if c.body != nil {
-		c.body.held = l.now
+		c.body.held = l.now()
 	}
 }
 
 // resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
 // wanted.
-func (l *loop) resumeReading(c *conn) {
+func (l *loop) resumeReading(c *httpConn) {
 	if c.stopped && c.body != nil {
-		c.body.begun += l.now - c.body.held
+		c.body.begun += l.now() - c.body.held
 	}
 	c.stopped = false
-	c.stamp = l.now
+	c.stamp = l.now()
 	if c.paused {
 		l.unpause(c)
 	}

@@ -170,7 +170,7 @@ func (g *groups) accepted(ws *socket) {
 }
 
 // write sends a message to a client that has taken everything so far.
-func (g *groups) write(c *conn, e *pubsub.Event) {
+func (g *groups) write(c *httpConn, e *pubsub.Event) {
 	l := g.l
 	l.use(c)
 	wire := g.frame(c.ws, e)

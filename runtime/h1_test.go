@@ -16,7 +16,7 @@ func TestH1ConnectionStates(t *testing.T) {
 			c.reply(200, "done")
 		}()
 	}))
-	only := func() (c *conn) {
+	only := func() (c *httpConn) {
 		s.do(func() {
 			for _, one := range s.loop.wheel.All() {
 				c = one
@@ -24,7 +24,7 @@ func TestH1ConnectionStates(t *testing.T) {
 		})
 		return c
 	}
-	await := func(c *conn, want connState) {
+	await := func(c *httpConn, want connState) {
 		t.Helper()
 		var now connState
 		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -36,7 +36,7 @@ func TestH1ConnectionStates(t *testing.T) {
 		t.Fatalf("the connection is %s, not %s", now, want)
 	}
 	client := s.dial(t)
-	var c *conn
+	var c *httpConn
 	for c == nil {
 		c = only()
 	}

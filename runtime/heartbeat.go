@@ -64,13 +64,13 @@ func ticks(now int64) int32 { return int32(now / tickLength) }
 // sent lately.
 func (h *channels) beat() {
 	b := &h.heartbeats
-	now := h.l.now / tickLength
+	now := h.l.now() / tickLength
 	if h.live == 0 {
 		b.tick = now
 		return
 	}
 	b.tick = max(b.tick, now-int64(len(b.slots)))
-	recent := ticks(h.l.now - int64(h.cfg.Heartbeat)/2)
+	recent := ticks(h.l.now() - int64(h.cfg.Heartbeat)/2)
 	for b.tick < now {
 		b.tick++
 		slot := &b.slots[b.tick%int64(len(b.slots))]

@@ -25,7 +25,7 @@ const (
 )
 
 // received takes what has arrived, or nil to go on with what is pending.
-func (l *loop) received(c *conn, data []byte) {
+func (l *loop) received(c *httpConn, data []byte) {
 	if c.proxy != nil && c.proxy.awaits {
 		var ok bool
 		if data, ok = l.readProxyHeader(c, data); !ok {
@@ -49,7 +49,7 @@ func (l *loop) received(c *conn, data []byte) {
 		l.frames(c, data)
 		return
 	case stateLinger:
-		c.stamp = l.now
+		c.stamp = l.now()
 		return
 	case stateEnding:
 		c.linger = c.linger || len(data) > 0
@@ -85,10 +85,10 @@ func (l *loop) received(c *conn, data []byte) {
 }
 
 // reading reports whether more requests are wanted from c.
-func (c *conn) reading() bool { return c.state <= stateWaiting }
+func (c *httpConn) reading() bool { return c.state <= stateWaiting }
 
 // keep stores input that cannot be used now.
-func (l *loop) keep(c *conn, data []byte) {
+func (l *loop) keep(c *httpConn, data []byte) {
 	if len(data) == 0 || !c.reading() {
 		return
 	}
@@ -107,7 +107,7 @@ func (l *loop) keep(c *conn, data []byte) {
 
 // consume goes through the requests at the front of buf, behind one that has waited, and returns how many
 // bytes it used.
-func (l *loop) consume(c *conn, buf []byte) (n int) {
+func (l *loop) consume(c *httpConn, buf []byte) (n int) {
 	if x := c.undecided; x != nil {
 		c.undecided, x.phase = nil, deciding
 		if n = l.decide(x, buf); c.state != stateReady {
@@ -126,7 +126,7 @@ func (l *loop) consume(c *conn, buf []byte) (n int) {
 
 // next takes one request from the front of buf. again is false when there is
 // no use in going on now: c.state says why.
-func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
+func (l *loop) next(c *httpConn, buf []byte) (used int, again bool) {
 	if l.request.kept {
 		l.request = newRequest()
 	}
@@ -140,7 +140,7 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 		if err == http1.ErrNeedMore {
 			c.resume, req.Resume = req.Resume, http1.Resume{}
 			if c.state != stateHead {
-				c.stamp = l.now
+				c.stamp = l.now()
 				l.setState(c, stateHead)
 			}
 			return 0, false
@@ -148,7 +148,7 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 		l.malformed(c, buf, err)
 		return len(buf), false
 	}
-	c.stamp = l.now
+	c.stamp = l.now()
 	if c.state != stateReady {
 		l.setState(c, stateReady)
 		l.arrived(c)
@@ -170,7 +170,7 @@ func (l *loop) next(c *conn, buf []byte) (used int, again bool) {
 
 // canPipeline reports whether a request may be worked on while those before
 // it are: RFC 9112 §9.3.2 allows that if all of them are safe.
-func (l *loop) canPipeline(c *conn, req *http1.Request) bool {
+func (l *loop) canPipeline(c *httpConn, req *http1.Request) bool {
 	if !c.busy() {
 		return true
 	}
@@ -255,14 +255,14 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 		x.defers()
 		return true
 	}
-	x.since, x.owed = l.now, true
+	x.since, x.owed = l.now(), true
 	l.submitted = true
 	l.taken++
 	return true
 }
 
 // newExchange puts an exchange for the request q behind those of c.
-func (l *loop) newExchange(c *conn, q *request) *Exchange {
+func (l *loop) newExchange(c *httpConn, q *request) *Exchange {
 	x := l.exchanges.get()
 	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
 		go l.cfg.OnMaxRequests()
@@ -300,7 +300,7 @@ func (l *loop) takeBuffer() []byte {
 }
 
 // dropInput gives the input buffer of c back.
-func (l *loop) dropInput(c *conn) {
+func (l *loop) dropInput(c *httpConn) {
 	if cap(c.in) == smallBuffer && len(l.buffers) < cap(l.buffers) {
 		l.buffers = append(l.buffers, c.in[:0])
 	}

@@ -77,15 +77,15 @@ type loop struct {
 	pages     cacheSource
 	sockets   *sockets        // nil: no client has asked for a WebSocket
 	tunnels   *tunnel.Buffers // nil: no client has had a tunnel
-	ready     []*conn         // connections with pending input that may go on
+	ready     []*httpConn     // connections with pending input that may go on
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 	keepAlive   int64 // nanoseconds that a connection may be idle
 
 	start   time.Time
-	now     int64 // nanoseconds since start, at most tickLength late
+	time    int64 // nanoseconds since start, at most tickLength late: see now
 	unix    int64 // seconds since 1970, as late
-	wheel   wheel.Wheel[conn]
+	wheel   wheel.Wheel[httpConn]
 	ticking atomic.Bool // a tick is on its way
 
 	leaving  bool          // no connection comes any more: responses say that theirs closes
@@ -136,9 +136,9 @@ func (l *loop) recover() {
 // recovered ends what a panic interrupted: c or, in flushBatch, every connection
 // that waits for a response; not the server.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
-	var c *conn
+	var c *httpConn
 	switch h := h.(type) {
-	case *conn:
+	case *httpConn:
 		c = h
 	case *connTunnel:
 		c = h.c
@@ -163,7 +163,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 }
 
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
-func (l *loop) open(c *conn) {
+func (l *loop) open(c *httpConn) {
 	c.l = l
 	_, c.tcp = c.remote.(*net.TCPAddr)
 	if err := l.events.AddNew(&c.watch, c.fd, c); err != nil {
@@ -182,7 +182,7 @@ func (l *loop) open(c *conn) {
 	} else if c.subrequest == nil {
 		l.accepting.clients++
 	}
-	c.stamp = l.now
+	c.stamp = l.now()
 	l.schedule(c)
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
@@ -245,7 +245,7 @@ func (l *loop) startSubmitted() {
 		l.attendant.look()
 		if l.overran {
 			l.overran = false
-			before := l.now
+			before := l.now()
 			l.clock(time.Now())
 			l.heldUp(before)
 		}

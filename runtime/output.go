@@ -15,12 +15,12 @@ const (
 // output gathers the responses that go to one connection, so that those to
 // pipelined requests leave in one write.
 type output struct {
-	conn *conn
+	conn *httpConn
 	buf  []byte
 }
 
 // use makes l.out that of c.
-func (l *loop) use(c *conn) {
+func (l *loop) use(c *httpConn) {
 	if l.out.conn != c {
 		l.flush()
 		l.out.conn = c
@@ -47,7 +47,7 @@ func (l *loop) flush() {
 
 // sendLarge writes what has been gathered for c and, without copying it, a
 // body, then releases the part. It reads no file here.
-func (l *loop) sendLarge(c *conn, p *exchange.Part, body []byte, count int64, tail []byte) {
+func (l *loop) sendLarge(c *httpConn, p *exchange.Part, body []byte, count int64, tail []byte) {
 	buf := l.out.buf
 	l.out.conn, l.out.buf = nil, buf[:0]
 	if count > 0 {
@@ -64,7 +64,7 @@ func (l *loop) sendLarge(c *conn, p *exchange.Part, body []byte, count int64, ta
 }
 
 // sendShared writes what has been gathered for c and, without copying it, a body that does not change.
-func (l *loop) sendShared(c *conn, body, tail []byte) {
+func (l *loop) sendShared(c *httpConn, body, tail []byte) {
 	buf := l.out.buf
 	l.out.conn, l.out.buf = nil, buf[:0]
 	l.write(c, buf, body, tail, nil)
@@ -73,7 +73,7 @@ func (l *loop) sendShared(c *conn, body, tail []byte) {
 
 // write sends up to three pieces in one call. What the socket does not take
 // becomes a transfer. p, if any, is released when body is not needed any more.
-func (l *loop) write(c *conn, first, body, tail []byte, p *exchange.Part) {
+func (l *loop) write(c *httpConn, first, body, tail []byte, p *exchange.Part) {
 	var n int
 	var err error
 	if len(body) == 0 {

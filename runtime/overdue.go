@@ -15,10 +15,10 @@ import (
 func (l *loop) findOverdue(last int64) {
 	for _, x := range l.exchanges.all {
 		if x.since >= last {
-			x.since = max(x.since, l.now-tickLength)
+			x.since = max(x.since, l.now()-tickLength)
 		}
 		if x.owed && l.late(x) && !x.waitsForClient() {
-			l.overdue(x, time.Duration(l.now-x.since))
+			l.overdue(x, time.Duration(l.now()-x.since))
 		}
 	}
 }
@@ -58,7 +58,7 @@ func (l *loop) limit(x *Exchange) time.Duration {
 // late reports whether the time of x is up.
 func (l *loop) late(x *Exchange) bool {
 	limit := l.limit(x)
-	return limit > 0 && l.now-x.since > int64(limit)+tickLength // since is up to a tick old
+	return limit > 0 && l.now()-x.since > int64(limit)+tickLength // since is up to a tick old
 }
 
 // waitsForClient reports whether the handler of x may be waiting for its client: parts
@@ -158,6 +158,6 @@ func (l *loop) uncountOrphan(x *Exchange) {
 // handler that runs inline.
 func (l *loop) excludeBlockedTime(gap int64) {
 	for _, x := range l.exchanges.all {
-		x.since = min(x.since+gap, l.now)
+		x.since = min(x.since+gap, l.now())
 	}
 }

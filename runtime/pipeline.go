@@ -43,7 +43,7 @@ func (l *loop) dropHeld(x *Exchange) (ended bool) {
 
 // resumeDeferred starts deferred exchanges of c in their order: the one whose turn it is, and others while no
 // more than maxAhead have been started; none that must wait for its client.
-func (l *loop) resumeDeferred(c *conn) {
+func (l *loop) resumeDeferred(c *httpConn) {
 	for x := c.first; x != nil; x = x.next {
 		if !x.deferred {
 			continue
@@ -59,7 +59,7 @@ func (l *loop) resumeDeferred(c *conn) {
 // startDeferred has the handler start x. The caller has taken x out of conn.deferred.
 func (l *loop) startDeferred(x *Exchange) {
 	x.deferred = false
-	x.since, x.owed = l.now, true
+	x.since, x.owed = l.now(), true
 	x.pacer().Resume(x.ticket)
 	l.submitted = true
 }

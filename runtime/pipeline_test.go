@@ -133,7 +133,7 @@ func TestSendingFarAhead(t *testing.T) {
 		c.CloseWrite()
 		sent <- err
 	}()
-	var paused *conn
+	var paused *httpConn
 	eventually(t, "paused", func() bool {
 		s.do(func() {
 			for _, c := range s.loop.wheel.All() {

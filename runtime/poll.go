@@ -30,7 +30,7 @@ func (l *loop) endOfBatch(woken bool) {
 }
 
 // Ready implements eventloop.Handler.
-func (c *conn) Ready(r eventloop.Readiness) {
+func (c *httpConn) Ready(r eventloop.Readiness) {
 	if r == eventloop.Unwatched {
 		c.l.s.logf(loglevel.Error, "cannot watch %s: the kernel has no memory for it, or fs.epoll.max_user_watches is reached", c)
 		c.l.close(c, "it cannot be watched")
@@ -52,7 +52,7 @@ func (c *conn) Ready(r eventloop.Readiness) {
 }
 
 // take reads what a client has sent, a buffer at a time.
-func (l *loop) take(c *conn, r eventloop.Readiness) {
+func (l *loop) take(c *httpConn, r eventloop.Readiness) {
 	c.readable = c.readable || r&eventloop.Readable != 0
 	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
 	if c.ws != nil && c.ws.handing { // what comes now, its end too, is for the process that gets it
@@ -99,7 +99,7 @@ func (l *loop) take(c *conn, r eventloop.Readiness) {
 // hungUp reports whether the kernel knows that nothing goes to the client any more, or, for a connection whose
 // socket was lent, that nothing comes. Of one whose client has shut down its side that is said as soon as the
 // server has, too: then the connection has to be broken.
-func (c *conn) hungUp() bool {
+func (c *httpConn) hungUp() bool {
 	state := [1]unix.PollFd{{Fd: int32(c.fd)}}
 	if c.lendsEnd {
 		state[0].Events = netio.PollEnd
@@ -114,7 +114,7 @@ const takenMost = 256
 
 // pause stops reading from c: what the client sends stays in the kernel, whose window then stops the client.
 // end: the client's shutting down its side counts meanwhile, as RST always does.
-func (l *loop) pause(c *conn, end bool) {
+func (l *loop) pause(c *httpConn, end bool) {
 	c.paused, c.lendsEnd = true, end
 	if l.debug >= 2 {
 		l.tracef("%s is paused, %d bytes ahead", c, len(c.pending()))
@@ -122,7 +122,7 @@ func (l *loop) pause(c *conn, end bool) {
 }
 
 // unpause reads on.
-func (l *loop) unpause(c *conn) {
+func (l *loop) unpause(c *httpConn) {
 	c.paused, c.lendsEnd = false, false
 	if c.readable && !c.half {
 		c.watch.Again()

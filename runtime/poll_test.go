@@ -149,7 +149,7 @@ func TestEdgeOfUnixSocket(t *testing.T) {
 func TestEventOfPaused(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
 	c := s.kept(t)
-	var own *conn
+	var own *httpConn
 	s.do(func() {
 		own = s.loop.wheel.All()[0]
 		s.loop.pause(own, false)
@@ -175,7 +175,7 @@ func TestEventOfPaused(t *testing.T) {
 func TestEndWhilePaused(t *testing.T) {
 	s := serve(t, Config{ReadBuffer: 1000}, newApp(true, demo))
 	c := s.kept(t)
-	var own *conn
+	var own *httpConn
 	s.do(func() {
 		own = s.loop.wheel.All()[0]
 		s.loop.pause(own, false)

@@ -78,6 +78,6 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 		return
 	}
 	x.handler = l.programs.handler
-	x.since, x.owed = l.now, true
+	x.since, x.owed = l.now(), true
 	l.submitted = true
 }

@@ -74,7 +74,7 @@ func (l *loop) refuse(x *Exchange, rest []byte, r refusal.Response) (used int) {
 }
 
 // malformed answers bytes that are no request.
-func (l *loop) malformed(c *conn, buf []byte, err error) {
+func (l *loop) malformed(c *httpConn, buf []byte, err error) {
 	r := refusal.Response{Status: 400, Close: true}
 	if e, ok := err.(*http1.StatusError); ok {
 		r.Status, r.Text = e.Status, e.Text
@@ -84,7 +84,7 @@ func (l *loop) malformed(c *conn, buf []byte, err error) {
 
 // newErrorExchange puts an exchange without a request behind those of c; buf is what came
 // instead. It is the default site's.
-func (l *loop) newErrorExchange(c *conn, buf []byte) *Exchange {
+func (l *loop) newErrorExchange(c *httpConn, buf []byte) *Exchange {
 	x := l.exchanges.get()
 	x.minor = 1
 	if len(l.sites) > 0 {

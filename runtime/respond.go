@@ -18,7 +18,7 @@ var (
 func (l *loop) deliver(p *exchange.Part) {
 	x := l.exchanges.all[p.Ticket]
 	c := x.conn
-	x.since = l.now
+	x.since = l.now()
 	if p.Op == exchange.OpCredit {
 		l.onCredit(x, p)
 		return
@@ -63,14 +63,14 @@ func (l *loop) deliver(p *exchange.Part) {
 
 // advance sends what is there for the first exchange of c, and for those
 // behind it, until a part is missing or a transfer has to end first.
-func (l *loop) advance(c *conn) {
+func (l *loop) advance(c *httpConn) {
 	l.sendReady(c)
 	if c.deferred > 0 && c.transfer == nil {
 		l.resumeDeferred(c)
 	}
 }
 
-func (l *loop) sendReady(c *conn) {
+func (l *loop) sendReady(c *httpConn) {
 	for c.first != nil && c.transfer == nil {
 		if x := c.first; x.source == nil || !x.source.send(l, x) {
 			return
@@ -286,14 +286,14 @@ func (l *loop) complete(x *Exchange, broken bool) {
 		l.cancelAll(c)
 		l.setState(c, stateEnding)
 	}
-	c.stamp = l.now
+	c.stamp = l.now()
 	if c.state == stateWaiting && !c.waits() {
 		l.queue(c)
 	}
 }
 
 // queue makes flushBatch go on with the pending input of c.
-func (l *loop) queue(c *conn) {
+func (l *loop) queue(c *httpConn) {
 	if !c.queued && (c.transfer == nil || c.state == stateSocket) {
 		c.queued = true
 		l.ready = append(l.ready, c)
@@ -301,7 +301,7 @@ func (l *loop) queue(c *conn) {
 }
 
 // cancelAll ends every exchange of c without a response.
-func (l *loop) cancelAll(c *conn) {
+func (l *loop) cancelAll(c *httpConn) {
 	if c.ws != nil {
 		l.groups.leave(c.ws)
 	}

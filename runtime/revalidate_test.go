@@ -96,7 +96,7 @@ func stalePage(t *testing.T, f func(*call)) (*testServer, *app) {
 func (s *testServer) loopTime(t testing.TB) int64 {
 	t.Helper()
 	now := make(chan int64, 1)
-	s.loop.post(func() { now <- s.loop.now })
+	s.loop.post(func() { now <- s.loop.now() })
 	return <-now
 }
 

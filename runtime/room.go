@@ -28,7 +28,7 @@ const (
 var errCold = errors.New("the file is not in memory")
 
 // launch begins t. full: there is no room now.
-func (l *loop) launch(c *conn, full bool, t *transfer) {
+func (l *loop) launch(c *httpConn, full bool, t *transfer) {
 	l.attachTransfer(c, t)
 	if l.debug >= 2 {
 		l.tracef("%s: a transfer begins", c)
@@ -62,7 +62,7 @@ func (l *loop) writeOn(t *transfer) {
 	n, next, err := l.writeItems(t.c.fd, t.items[t.next:], roomTurn)
 	t.next += next
 	if n > 0 {
-		t.progress = l.now
+		t.progress = l.now()
 	}
 	switch {
 	case err == unix.EAGAIN:
@@ -150,7 +150,7 @@ func (l *loop) returned(t *transfer, n int, err error) {
 	t.lent = false
 	t.items[t.next].count -= int64(n)
 	if n > 0 {
-		t.progress = l.now
+		t.progress = l.now()
 	}
 	switch {
 	case t.aborted:
@@ -168,20 +168,20 @@ func (l *loop) returned(t *transfer, n int, err error) {
 // due returns when the client of t has read nothing for too long.
 func (l *loop) due(t *transfer) int64 {
 	if t.lent || t.opening() { // it is the disk that is waited for
-		return l.now + t.timeout
+		return l.now() + t.timeout
 	}
 	return t.progress + tickLength + t.timeout
 }
 
 // roomExpired is for c, whose deadline has passed. It reports whether that was the one of its transfer: a handler that runs
 // inline may have kept the loop from writing.
-func (l *loop) roomExpired(c *conn) bool {
+func (l *loop) roomExpired(c *httpConn) bool {
 	t := c.transfer
-	if t == nil || l.due(t) > l.now {
+	if t == nil || l.due(t) > l.now() {
 		return false
 	}
 	l.writeOn(t)
-	if c.transfer == t && l.due(t) <= l.now {
+	if c.transfer == t && l.due(t) <= l.now() {
 		l.endTransfer(t, os.ErrDeadlineExceeded)
 	}
 	return true

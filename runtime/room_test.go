@@ -13,7 +13,7 @@ import (
 )
 
 // waiting returns the connections with transfers that wait for room.
-func (s *testServer) waiting() (list []*conn) {
+func (s *testServer) waiting() (list []*httpConn) {
 	s.do(func() {
 		for _, c := range s.loop.wheel.All() {
 			if c.transfer != nil && !c.transfer.lent && !c.transfer.again {
@@ -25,7 +25,7 @@ func (s *testServer) waiting() (list []*conn) {
 }
 
 // transfers returns the connections with transfers. It must be called on the loop.
-func (s *testServer) transfers() (list []*conn) {
+func (s *testServer) transfers() (list []*httpConn) {
 	for _, c := range s.loop.wheel.All() {
 		if c.transfer != nil {
 			list = append(list, c)
@@ -195,7 +195,7 @@ func TestRoomExpires(t *testing.T) {
 			t.Error(err)
 		}
 		c.transfer.progress -= int64(2 * time.Hour)
-		if !s.loop.roomExpired(c) || c.transfer == nil || c.transfer.progress != s.loop.now {
+		if !s.loop.roomExpired(c) || c.transfer == nil || c.transfer.progress != s.loop.now() {
 			t.Error("the room was not used")
 		}
 	})

@@ -230,7 +230,7 @@ func (l *loop) resume(x *Exchange) {
 }
 
 // waits reports whether nothing may be done now with what follows the active exchanges of c.
-func (c *conn) waits() bool {
+func (c *httpConn) waits() bool {
 	x := c.undecided
 	switch {
 	case x == nil:

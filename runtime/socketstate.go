@@ -131,7 +131,7 @@ func (h *socketHandover) sweep(late bool) (list []departedSocket, more bool) {
 }
 
 // ask asks the handler of c, unless a message is arriving.
-func (h *socketHandover) ask(c *conn) {
+func (h *socketHandover) ask(c *httpConn) {
 	if _, idle := c.ws.decoder.Idle(); !idle {
 		return
 	}
@@ -141,7 +141,7 @@ func (h *socketHandover) ask(c *conn) {
 }
 
 // remain closes a WebSocket that is not handed over.
-func (h *socketHandover) remain(c *conn) {
+func (h *socketHandover) remain(c *httpConn) {
 	l := h.l
 	if c.ws.handing {
 		c.ws.handing = false
@@ -388,7 +388,7 @@ func (h *socketHandover) settled(ws *socket) {
 }
 
 // failed closes a WebSocket that the handler does not resume.
-func (h *socketHandover) failed(c *conn) {
+func (h *socketHandover) failed(c *httpConn) {
 	l := h.l
 	h.settled(c.ws)
 	c.ws.open = true

@@ -27,7 +27,7 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 		want:     q.parsed.Length,
 		html:     refusal.WantsHTML(&q.parsed, q.Head),
 		spool:    -1,
-		begun:    l.now,
+		begun:    l.now(),
 	}
 	piece, left, whole, err := l.decode(b, x.rules, rest)
 	if err != nil {
@@ -43,7 +43,7 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 		r.Size = -1
 	}
 	b.expects = q.parsed.Expect100 && len(rest) == 0
-	c.body, c.stamp = b, l.now
+	c.body, c.stamp = b, l.now()
 	l.setState(c, stateBody)
 	l.submit(x, r)
 	if b.expects && c.body == b {
@@ -56,10 +56,10 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 
 // feed delivers what belongs to the body from the front of data and returns the
 // rest. When the body is whole, or the exchange is broken off, c has another state.
-func (l *loop) feed(c *conn, data []byte) (rest []byte) {
+func (l *loop) feed(c *httpConn, data []byte) (rest []byte) {
 	b := c.body
 	x := b.x
-	c.stamp = l.now
+	c.stamp = l.now()
 	piece, rest, whole, err := l.decode(b, x.rules, data)
 	if err != nil {
 		l.breakOff(c, l.bodyRefusal(err))
@@ -91,7 +91,7 @@ const bulkSize = 256 << 10
 // behind it (what it leaves is reported again, see blunt): to wake the handler and to wait for its credit costs more than to read.
 // Never so much that the handler would have more than bulkSize. Chunks gain nothing:
 // they have to be moved together.
-func (l *loop) readOn(c *conn, data []byte) []byte {
+func (l *loop) readOn(c *httpConn, data []byte) []byte {
 	b := c.body
 	most := int(min(bulkSize-b.x.given, b.want))
 	if b.chunked || c.half || len(data) < len(l.buffer) || len(data) >= most {
@@ -142,8 +142,8 @@ func (l *loop) cutBody(x *Exchange) {
 }
 
 // skipRest throws away what belongs to an unwanted body from the front of data.
-func (l *loop) skipRest(c *conn, data []byte) (rest []byte) {
-	c.stamp = l.now
+func (l *loop) skipRest(c *httpConn, data []byte) (rest []byte) {
+	c.stamp = l.now()
 	_, rest, whole, _ := l.decode(c.body, nil, data) // it is not chunked
 	if whole {
 		c.body = nil
@@ -153,10 +153,10 @@ func (l *loop) skipRest(c *conn, data []byte) (rest []byte) {
 }
 
 // skipping reports whether c waits for the rest of a body that is not wanted.
-func (c *conn) skipping() bool { return c.body != nil && c.body.x == nil }
+func (c *httpConn) skipping() bool { return c.body != nil && c.body.x == nil }
 
 // endSkip waits for it no longer: the connection closes.
-func (l *loop) endSkip(c *conn) {
+func (l *loop) endSkip(c *httpConn) {
 	c.body, c.linger = nil, true
 	l.setState(c, stateEnding)
 	l.settle(c)
@@ -165,7 +165,7 @@ func (l *loop) endSkip(c *conn) {
 // breakOff ends the exchange to which the body of c is delivered, as the client
 // has done something wrong. It is told with r, or, if the response has begun,
 // by cutting that off.
-func (l *loop) breakOff(c *conn, r refusal.Response) {
+func (l *loop) breakOff(c *httpConn, r refusal.Response) {
 	x := c.body.x
 	r.HTML = c.body.html
 	l.cutBody(x)

@@ -157,7 +157,7 @@ func connOf(fd int) (net.Conn, error) {
 // enrol makes the loop serve the other end.
 func (a *subrequestClient) enrol(fd int) error {
 	peer := a.origin.Peer
-	c := &conn{fd: fd, local: &net.UnixAddr{Net: "unix"}, remote: &net.UnixAddr{Net: "unix"}, peer: &peer, subrequest: &subrequestConn{depth: a.origin.Depth + 1, value: a.origin.Value}}
+	c := &httpConn{fd: fd, local: &net.UnixAddr{Net: "unix"}, remote: &net.UnixAddr{Net: "unix"}, peer: &peer, subrequest: &subrequestConn{depth: a.origin.Depth + 1, value: a.origin.Value}}
 	if a.origin.Root != "" {
 		c.proxy = &trustedProxy{root: a.origin.Root}
 	}

@@ -58,7 +58,7 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 	}
 	q := &subscriber{
 		h: h, minor: x.minor, addr: addr, port: portOf(x.peer.Port), number: h.next,
-		position: pubsub.Position[*subscriber]{Seq: h.fanout.Tip()}, started: uint32(time.Now().Unix()), active: ticks(l.now),
+		position: pubsub.Position[*subscriber]{Seq: h.fanout.Tip()}, started: uint32(time.Now().Unix()), active: ticks(l.now()),
 	}
 	h.next++
 	id, asks := fieldOf(p.Head.Request, lastEventID)
@@ -101,7 +101,7 @@ func (h *channels) full(names []string, addr netip.Addr) string {
 func (h *channels) replay(q *subscriber, seq uint64, events []*pubsub.Event) {
 	q.position.Seq = max(q.position.Seq, seq)
 	if len(events) > 0 {
-		q.queue = &queue{events: events, free: len(events), stamp: h.l.now}
+		q.queue = &queue{events: events, free: len(events), stamp: h.l.now()}
 		q.position.Seq = max(q.position.Seq, events[len(events)-1].Seq)
 	}
 }
@@ -206,7 +206,7 @@ func (l *loop) onHandlerDone(x *Exchange) {
 
 // promoteToSubscriber makes c, to which everything before was written, nothing but a subscriber:
 // its descriptor is taken from the loop.
-func (l *loop) promoteToSubscriber(c *conn) {
+func (l *loop) promoteToSubscriber(c *httpConn) {
 	h, q := l.channels, c.joining
 	if q.state == subscriberGone {
 		c.reset = true
@@ -255,7 +255,7 @@ func (h *channels) begin(q *subscriber) {
 	q.state = subscriberIdle
 	if q.queue != nil { // what came meanwhile, or before
 		q.state = subscriberBehind
-		q.queue.stamp = h.l.now
+		q.queue.stamp = h.l.now()
 		h.lag(q)
 		h.room(q)
 	}
@@ -266,7 +266,7 @@ func (h *channels) begin(q *subscriber) {
 
 // abandon ends what c was to become. Its line in the log is as that of others whose
 // client left.
-func (l *loop) abandon(c *conn) {
+func (l *loop) abandon(c *httpConn) {
 	q := c.joining
 	c.joining = nil
 	l.channels.abandon(q)

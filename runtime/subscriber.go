@@ -148,7 +148,7 @@ func addressKey(a netip.Addr) netip.Addr {
 // dropSlow drops subscribers that took nothing for too long.
 func (h *channels) dropSlow() {
 	for p := range h.fanout.Lagging {
-		if h.l.now-p.queue.stamp > int64(h.l.cfg.WriteTimeout)+tickLength {
+		if h.l.now()-p.queue.stamp > int64(h.l.cfg.WriteTimeout)+tickLength {
 			h.drop(p, "took nothing for "+h.l.cfg.WriteTimeout.String())
 		}
 	}
@@ -261,7 +261,7 @@ func (l *loop) accountSubscriber(p *subscriber) {
 }
 
 // accounted stands for the connection of a subscriber in what account reads.
-var accounted = &conn{state: stateEnding}
+var accounted = &httpConn{state: stateEnding}
 
 // maxGone is below what the kernel takes, in milliseconds.
 const maxGone = 24 * time.Hour

@@ -21,7 +21,7 @@ func (h *channels) send(p *subscriber, events []*pubsub.Event) {
 		}
 	}
 	if p.queue == nil {
-		p.queue = &queue{stamp: h.l.now}
+		p.queue = &queue{stamp: h.l.now()}
 	}
 	q := p.queue
 	first := len(q.events) == 0
@@ -73,7 +73,7 @@ func (h *channels) write(p *subscriber, events []*pubsub.Event) []*pubsub.Event 
 			return nil
 		}
 		if n > 0 {
-			p.active = ticks(h.l.now)
+			p.active = ticks(h.l.now())
 		}
 		full := n < total
 		events = h.taken(p, events, n)
@@ -90,7 +90,7 @@ func (h *channels) taken(p *subscriber, events []*pubsub.Event, n int) []*pubsub
 	off := 0
 	if q != nil {
 		if n > 0 {
-			q.stamp = h.l.now
+			q.stamp = h.l.now()
 		}
 		off, q.off = q.off, 0
 	}
@@ -100,7 +100,7 @@ func (h *channels) taken(p *subscriber, events []*pubsub.Event, n int) []*pubsub
 		if n < size-off {
 			if n += off; n > 0 {
 				if q == nil {
-					q = &queue{stamp: h.l.now}
+					q = &queue{stamp: h.l.now()}
 					p.queue = q
 				}
 				q.off = n

@@ -206,7 +206,7 @@ func (h *channels) admit(d *SubscriberState, fd int) error {
 	addr, _ := netip.ParseAddr(d.Address)
 	q := &subscriber{
 		h: h, minor: d.Minor, addr: addr, port: d.Port, number: d.Number,
-		position: pubsub.Position[*subscriber]{Seq: d.Seq}, started: uint32(d.Started), active: ticks(h.l.now), sent: d.Sent, framed: uint32(d.Framed),
+		position: pubsub.Position[*subscriber]{Seq: d.Seq}, started: uint32(d.Started), active: ticks(h.l.now()), sent: d.Sent, framed: uint32(d.Framed),
 	}
 	if d.User != "" || d.LastEventID != "" {
 		q.extra = &extra{user: d.User, lastID: d.LastEventID}

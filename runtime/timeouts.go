@@ -81,9 +81,12 @@ func (l *loop) rest(d time.Duration) bool {
 	}
 }
 
+// now returns the loop's time: nanoseconds since start, at most tickLength late.
+func (l *loop) now() int64 { return l.time }
+
 // clock sets the loop's time.
 func (l *loop) clock(t time.Time) {
-	l.now = int64(t.Sub(l.start))
+	l.time = int64(t.Sub(l.start))
 	l.unix = t.Unix()
 	l.heads.template.SetTime(l.unix)
 }
@@ -91,9 +94,9 @@ func (l *loop) clock(t time.Time) {
 // ticked looks at the connections whose time may have come.
 func (l *loop) ticked() {
 	l.ticking.Store(false)
-	before := l.now
+	before := l.now()
 	l.clock(time.Now())
-	switch late := l.now - before - tickLength; {
+	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
 		l.heldUp(before)
 	case late > tickLength/8:
@@ -107,19 +110,19 @@ func (l *loop) ticked() {
 	}
 	l.channels.ticked()
 	for {
-		c := l.wheel.Next(l.now)
+		c := l.wheel.Next(l.now())
 		if c == nil {
 			return
 		}
 		switch {
-		case l.deadline(c) > l.now:
+		case l.deadline(c) > l.now():
 			l.schedule(c)
 		case l.roomExpired(c):
 			if c.state != stateClosed || c.transfer != nil {
 				l.schedule(c)
 			}
 		case c.unread():
-			l.wheel.Add(&c.timer, c, l.now+tickLength)
+			l.wheel.Add(&c.timer, c, l.now()+tickLength)
 		default:
 			l.expired(c)
 		}
@@ -131,7 +134,7 @@ func (l *loop) ticked() {
 func (l *loop) restamp(last int64) {
 	for _, c := range l.wheel.All() {
 		if c.stamp >= last {
-			c.stamp = max(c.stamp, l.now-tickLength)
+			c.stamp = max(c.stamp, l.now()-tickLength)
 		}
 	}
 }
@@ -141,17 +144,17 @@ func (l *loop) restamp(last int64) {
 func (l *loop) heldUp(since int64) {
 	for _, c := range l.wheel.All() {
 		if c.stamp >= since {
-			c.stamp = l.now
+			c.stamp = l.now()
 		}
 	}
-	l.excludeBlockedTime(l.now - since)
+	l.excludeBlockedTime(l.now() - since)
 	l.channels.heldUp()
 }
 
 // unread says whether something has arrived that the loop has not come to,
 // because a handler that runs inline has kept it: then it is not the client
 // who is late.
-func (c *conn) unread() bool {
+func (c *httpConn) unread() bool {
 	if !c.reading() || c.half || c.paused || c.state == stateSocket && c.ws.ends() {
 		return false
 	}
@@ -161,7 +164,7 @@ func (c *conn) unread() bool {
 }
 
 // setState is where the state of a connection changes.
-func (l *loop) setState(c *conn, s connState) {
+func (l *loop) setState(c *httpConn, s connState) {
 	if l.debug >= 2 && c.state != s {
 		l.tracef("%s: %s, was %s", c, s, c.state)
 	}
@@ -175,13 +178,13 @@ func (l *loop) setState(c *conn, s connState) {
 }
 
 // schedule puts c where its deadline is.
-func (l *loop) schedule(c *conn) {
+func (l *loop) schedule(c *httpConn) {
 	l.wheel.Remove(&c.timer)
 	l.wheel.Add(&c.timer, c, l.deadline(c))
 }
 
 // deadline returns when c has to be looked at.
-func (l *loop) deadline(c *conn) int64 {
+func (l *loop) deadline(c *httpConn) int64 {
 	switch t := c.transfer; {
 	case t == nil:
 		return l.readDeadline(c)
@@ -193,7 +196,7 @@ func (l *loop) deadline(c *conn) int64 {
 }
 
 // readDeadline is deadline without the limits on writing.
-func (l *loop) readDeadline(c *conn) int64 {
+func (l *loop) readDeadline(c *httpConn) int64 {
 	switch {
 	case c.state == stateLinger:
 		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)
@@ -204,7 +207,7 @@ func (l *loop) readDeadline(c *conn) int64 {
 	case c.half && c.transfer == nil:
 		return c.stamp + int64(halfTimeout)
 	case c.half:
-		return l.now + int64(halfTimeout) // a transfer
+		return l.now() + int64(halfTimeout) // a transfer
 	case c.state == stateNew || c.state == stateHead:
 		limit := int64(l.cfg.HeadTimeout)
 		if l.leaving && c.state == stateNew {
@@ -214,13 +217,13 @@ func (l *loop) readDeadline(c *conn) int64 {
 	case c.state == stateBody:
 		return l.bodyDeadline(c)
 	case c.busy():
-		return l.now + l.keepAlive // no timeout; a transfer has its own
+		return l.now() + l.keepAlive // no timeout; a transfer has its own
 	}
 	return c.stamp + tickLength + l.keepAlive
 }
 
 // expired is called when the deadline of c has passed.
-func (l *loop) expired(c *conn) {
+func (l *loop) expired(c *httpConn) {
 	switch c.state {
 	case stateHead:
 		l.timedOut(c, "the request took too long")
@@ -238,7 +241,7 @@ func (l *loop) expired(c *conn) {
 }
 
 // bodyLate refuses a request whose body comes too slowly.
-func (l *loop) bodyLate(c *conn) {
+func (l *loop) bodyLate(c *httpConn) {
 	const text = "the request body took too long"
 	switch r := (refusal.Response{Status: 408, Text: text, Close: true}); {
 	case c.skipping():
@@ -255,7 +258,7 @@ func (l *loop) bodyLate(c *conn) {
 }
 
 // timedOut answers a request that did not become whole (RFC 9110 §15.5.9).
-func (l *loop) timedOut(c *conn, text string) {
+func (l *loop) timedOut(c *httpConn, text string) {
 	l.setState(c, stateReady)
 	l.dropInput(c)
 	l.answerLocally(l.newErrorExchange(c, nil), refusal.Response{Status: 408, Text: text, Close: true})

@@ -111,9 +111,9 @@ func TestNoTicksWhenIdle(t *testing.T) {
 	eventually(t, "no connections", func() bool { return s.loop.live.Load() == 0 })
 	eventually(t, "the clock stops", func() bool { // a tick may have been on its way
 		var before, after int64
-		s.do(func() { before = s.loop.now })
+		s.do(func() { before = s.loop.now() })
 		time.Sleep(time.Duration(3 * tickLength))
-		s.do(func() { after = s.loop.now })
+		s.do(func() { after = s.loop.now() })
 		return after == before
 	})
 }

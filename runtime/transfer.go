@@ -16,7 +16,7 @@ import (
 // sends ahead is bounded as always. When the connection is closed, its descriptor stays open until the transfer has
 // ended: a client that only shut down its side still gets the rest.
 type transfer struct {
-	c       *conn
+	c       *httpConn
 	items   []item
 	timeout int64             // nanoseconds without progress
 	job     *fileJob          // whose file this is; without items, it is being opened
@@ -51,8 +51,8 @@ var (
 )
 
 // attachTransfer makes t what c is busy with.
-func (l *loop) attachTransfer(c *conn, t *transfer) {
-	t.c, t.timeout, t.progress = c, int64(l.cfg.WriteTimeout), l.now
+func (l *loop) attachTransfer(c *httpConn, t *transfer) {
+	t.c, t.timeout, t.progress = c, int64(l.cfg.WriteTimeout), l.now()
 	c.transfer = t
 	l.sending(t)
 }
@@ -64,7 +64,7 @@ func (l *loop) detachTransfer(t *transfer) {
 }
 
 // startTransfer writes items to c, whose responses wait until that has ended. full: there is no room now.
-func (l *loop) startTransfer(c *conn, full bool, items ...item) {
+func (l *loop) startTransfer(c *httpConn, full bool, items ...item) {
 	l.launch(c, full, &transfer{items: append([]item(nil), items...)})
 }
 
@@ -140,10 +140,10 @@ func (l *loop) abortTransfer(t *transfer) {
 }
 
 // goOn sends what had to wait for a transfer, or for a file to be opened.
-func (l *loop) goOn(c *conn) {
-	c.stamp = l.now
+func (l *loop) goOn(c *httpConn) {
+	c.stamp = l.now()
 	if c.first != nil {
-		c.first.since = l.now
+		c.first.since = l.now()
 	}
 	if c.ws != nil {
 		l.socketFree(c)

@@ -53,7 +53,7 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 // readProxyHeader takes the header of the PROXY protocol from the front of what c
 // has sent, and returns what follows. ok is false when there is no use in
 // going on now.
-func (l *loop) readProxyHeader(c *conn, data []byte) (rest []byte, ok bool) {
+func (l *loop) readProxyHeader(c *httpConn, data []byte) (rest []byte, ok bool) {
 	buf := data
 	if len(c.in) > 0 {
 		l.keep(c, data)
@@ -84,7 +84,7 @@ func (l *loop) readProxyHeader(c *conn, data []byte) (rest []byte, ok bool) {
 // applyProxyHeader makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
-func (l *loop) applyProxyHeader(c *conn, h *listen.ProxyHeader) {
+func (l *loop) applyProxyHeader(c *httpConn, h *listen.ProxyHeader) {
 	c.proxy.awaits = false
 	switch h.Kind {
 	case listen.ProxyLocal:

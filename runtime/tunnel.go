@@ -22,7 +22,7 @@ import (
 // connTunnel is the tunnel of a connection.
 type connTunnel struct {
 	*tunnel.Tunnel
-	c     *conn
+	c     *httpConn
 	watch eventloop.Watch // of the upstream
 	idle  int64           // nanoseconds without a byte; 0: no limit
 	head  int64           // bytes of the head of the answer
@@ -54,7 +54,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 		return
 	}
 	upstream := p.Head.Tunnel.Upstream
-	t := &connTunnel{c: c, idle: int64(p.Head.Tunnel.Idle), taken: l.now, ended: p.Head.Tunnel.Ended}
+	t := &connTunnel{c: c, idle: int64(p.Head.Tunnel.Idle), taken: l.now(), ended: p.Head.Tunnel.Ended}
 	if err := l.events.Add(&t.watch, upstream.Fd(), t); err != nil {
 		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
@@ -74,7 +74,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	t.head = int64(len(head))
 	x.begun, x.tunnel, x.keepAlive = true, t, false
 	c.paused, c.stopped = false, false
-	c.stamp = l.now
+	c.stamp = l.now()
 	l.setState(c, stateTunnel)
 	over, err := t.Open(c.pending(), append(head, p.Head.Tunnel.Ahead...))
 	l.dropInput(c)
@@ -96,10 +96,10 @@ func (l *loop) passOn(t *connTunnel, s tunnel.Side, r eventloop.Readiness) {
 	moved, taken := t.Moved(), t.Sent(tunnel.Client)
 	over, err := t.Tunnel.Ready(s, r)
 	if t.Moved() > moved {
-		t.c.stamp = l.now
+		t.c.stamp = l.now()
 	}
 	if t.Sent(tunnel.Client) > taken {
-		t.taken = l.now
+		t.taken = l.now()
 	}
 	l.passedOn(t, over, err)
 }
@@ -146,9 +146,9 @@ func (t *connTunnel) carried() (in, out int64) {
 func (l *loop) slow(t *connTunnel) int64 { return t.taken + tickLength + int64(l.cfg.WriteTimeout) }
 
 // tunnelDeadline is deadline for a tunnel.
-func (l *loop) tunnelDeadline(c *conn) int64 {
+func (l *loop) tunnelDeadline(c *httpConn) int64 {
 	t := c.first.tunnel
-	due := l.now + l.keepAlive
+	due := l.now() + l.keepAlive
 	if t.idle > 0 {
 		due = c.stamp + tickLength + t.idle
 	}
@@ -162,7 +162,7 @@ func (l *loop) tunnelDeadline(c *conn) int64 {
 }
 
 // tunnelExpired is expired for a tunnel. A handler that runs inline may have kept the loop from it.
-func (l *loop) tunnelExpired(c *conn) {
+func (l *loop) tunnelExpired(c *httpConn) {
 	t := c.first.tunnel
 	for _, s := range []tunnel.Side{tunnel.Client, tunnel.Upstream} {
 		if l.passOn(t, s, eventloop.Readable|eventloop.Writable); c.state != stateTunnel {
@@ -170,9 +170,9 @@ func (l *loop) tunnelExpired(c *conn) {
 		}
 	}
 	switch {
-	case l.tunnelDeadline(c) > l.now:
+	case l.tunnelDeadline(c) > l.now():
 		l.schedule(c)
-	case t.Waiting(tunnel.Client) && l.slow(t) <= l.now:
+	case t.Waiting(tunnel.Client) && l.slow(t) <= l.now():
 		l.s.logf(loglevel.Info, "%s took nothing for %v and has been closed", c, l.cfg.WriteTimeout)
 		l.endTunnel(t, false)
 	case t.half():

@@ -187,10 +187,10 @@ func (l *loop) ease() {
 // warnUnsent tells the operator, at most once a minute, that requests wait.
 func (l *loop) warnUnsent(client string, n int64) {
 	u := &l.unsent
-	if u.warned != 0 && l.now-u.warned < warnEvery {
+	if u.warned != 0 && l.now()-u.warned < warnEvery {
 		return
 	}
-	u.warned = max(l.now, 1)
+	u.warned = max(l.now(), 1)
 	hint := ""
 	if len(l.cfg.Proxies) == 0 {
 		hint = "; if it is a proxy, add it to forwarded-allow-ips"

@@ -134,7 +134,7 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	x.begun = true
 	x.owed = false // messages come when they come: no timeout
 	ws.open = true
-	c.stamp = l.now
+	c.stamp = l.now()
 	l.setState(c, stateSocket)
 	l.groups.accepted(ws)
 	if len(c.pending()) > 0 || c.half {

@@ -22,7 +22,7 @@ func (l *loop) in(d time.Duration) int64 { return int64(time.Since(l.start) + d)
 func (ws *socket) ends() bool { return ws.closing || ws.over != nil }
 
 // closing returns a close frame and notes that it is sent.
-func (l *loop) closing(c *conn, code uint16, reason string) []byte {
+func (l *loop) closing(c *httpConn, code uint16, reason string) []byte {
 	ws := c.ws
 	if ws.over != nil {
 		code, reason = ws.over.Code, ws.over.Text
@@ -48,7 +48,7 @@ func (l *loop) tellClosed(x *Exchange, code uint16, reason []byte) {
 
 // detach ends that an exchange and c, which it has been told is closed, know each other. Parts
 // that still come are released unseen.
-func (l *loop) detach(c *conn) {
+func (l *loop) detach(c *httpConn) {
 	x := c.first
 	l.groups.leave(c.ws)
 	c.shift()
@@ -59,7 +59,7 @@ func (l *loop) detach(c *conn) {
 // endSocket answers what ws.over says, if that was not done, and ends the connection
 // when all that was sent is out. What the client still sends is thrown away. A handler that
 // has not ended is cancelled, though it was told of a close frame: it may do nothing but send.
-func (l *loop) endSocket(c *conn) {
+func (l *loop) endSocket(c *httpConn) {
 	ws := c.ws
 	l.tellAway(c)
 	if !ws.closing {
@@ -70,7 +70,7 @@ func (l *loop) endSocket(c *conn) {
 }
 
 // leaveSocket is endSocket when all has been said.
-func (l *loop) leaveSocket(c *conn) {
+func (l *loop) leaveSocket(c *httpConn) {
 	c.linger = true
 	l.setState(c, stateEnding)
 	l.settle(c)
@@ -80,7 +80,7 @@ func (l *loop) leaveSocket(c *conn) {
 // §7.4.1; 1012 is IANA's): browsers then connect again. Messages that cross the close
 // frame on their way still reach the handler: it is told of the end (tellAway) when the
 // client has answered the frame, behind all that it has sent.
-func (l *loop) goAway(c *conn) {
+func (l *loop) goAway(c *httpConn) {
 	if c.ws.closing {
 		return
 	}
@@ -98,7 +98,7 @@ func (l *loop) goAway(c *conn) {
 
 // tellAway tells the handler of c, if goAway has closed its WebSocket, that nothing more
 // comes from the client.
-func (l *loop) tellAway(c *conn) {
+func (l *loop) tellAway(c *httpConn) {
 	ws, x := c.ws, c.first
 	if ws == nil || ws.away == 0 || x == nil {
 		return
@@ -110,23 +110,23 @@ func (l *loop) tellAway(c *conn) {
 }
 
 // socketDeadline is deadline for an open WebSocket.
-func (l *loop) socketDeadline(c *conn) int64 {
+func (l *loop) socketDeadline(c *httpConn) int64 {
 	ws := c.ws
 	switch {
 	case c.transfer != nil: // which has its own
-		return l.now + l.keepAlive
+		return l.now() + l.keepAlive
 	case ws.ends() || ws.pinged && !c.stopped:
 		return ws.due
 	case l.cfg.WebSocketPing <= 0:
-		return l.now + l.keepAlive
+		return l.now() + l.keepAlive
 	case c.stopped: // it is the handler that is waited for
-		return l.now + int64(l.cfg.WebSocketPing)
+		return l.now() + int64(l.cfg.WebSocketPing)
 	}
 	return c.stamp + tickLength + int64(l.cfg.WebSocketPing)
 }
 
 // socketExpired is expired for an open WebSocket: a ping is due, or an answer.
-func (l *loop) socketExpired(c *conn) {
+func (l *loop) socketExpired(c *httpConn) {
 	ws := c.ws
 	switch {
 	case ws.closing && c.stopped: // the handler has not taken what the client sent before
@@ -147,7 +147,7 @@ func (l *loop) socketExpired(c *conn) {
 		return
 	}
 	l.control(c, websocket.AppendFrame(nil, websocket.Ping, nil))
-	c.stamp = l.now
+	c.stamp = l.now()
 	if l.cfg.WebSocketPingTimeout > 0 {
 		ws.pinged, ws.due = true, l.in(l.cfg.WebSocketPingTimeout)
 	}

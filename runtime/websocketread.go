@@ -11,7 +11,7 @@ import (
 // frames is received for an open WebSocket. Of what has arrived it takes as much as
 // the handler has room for (credit.go); the rest is kept, and the connection is not
 // read meanwhile.
-func (l *loop) frames(c *conn, data []byte) {
+func (l *loop) frames(c *httpConn, data []byte) {
 	ws := c.ws
 	if ws.over != nil {
 		return
@@ -39,7 +39,7 @@ func (l *loop) frames(c *conn, data []byte) {
 		l.message(c, &m)
 	}
 	if n > 0 {
-		c.stamp, ws.pinged = l.now, false // whatever came, the client is alive
+		c.stamp, ws.pinged = l.now(), false // whatever came, the client is alive
 	}
 	if x := c.first; x != nil && x.log != nil {
 		x.log.WireIn += int64(n)
@@ -66,7 +66,7 @@ func (l *loop) frames(c *conn, data []byte) {
 }
 
 // message takes a message, or a control frame.
-func (l *loop) message(c *conn, m *websocket.Message) {
+func (l *loop) message(c *httpConn, m *websocket.Message) {
 	ws := c.ws
 	switch m.Op {
 	case websocket.Ping:
@@ -92,7 +92,7 @@ func (l *loop) message(c *conn, m *websocket.Message) {
 
 // control sends a control frame. While a transfer writes, it waits; of several only the
 // last is kept, which is allowed of pongs (RFC 6455 §5.5.3) and right for others.
-func (l *loop) control(c *conn, frame []byte) {
+func (l *loop) control(c *httpConn, frame []byte) {
 	if c.first != nil {
 		c.first.sent += int64(len(frame))
 	}
@@ -105,7 +105,7 @@ func (l *loop) control(c *conn, frame []byte) {
 }
 
 // socketFree sends the control frame that has waited for the transfer that has ended.
-func (l *loop) socketFree(c *conn) {
+func (l *loop) socketFree(c *httpConn) {
 	ws := c.ws
 	if len(ws.after) > 0 {
 		l.use(c)
@@ -122,7 +122,7 @@ func (l *loop) socketFree(c *conn) {
 
 // socketClosed is for a close frame. What the client has sent before may still be answered:
 // the frame is answered when the handler has ended, or soon.
-func (l *loop) socketClosed(c *conn, m *websocket.Message) {
+func (l *loop) socketClosed(c *httpConn, m *websocket.Message) {
 	c.ws.over = &websocket.Error{Code: m.Code}
 	if x := c.first; x != nil && c.ws.away == 0 {
 		x.proper = true
@@ -132,7 +132,7 @@ func (l *loop) socketClosed(c *conn, m *websocket.Message) {
 
 // socketBroken ends a WebSocket whose client does what it may not. The handler hears that
 // it is gone, behind all that came before: it may answer that, as after a close frame.
-func (l *loop) socketBroken(c *conn, err error) {
+func (l *loop) socketBroken(c *httpConn, err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
 	var r *rules
@@ -147,7 +147,7 @@ func (l *loop) socketBroken(c *conn, err error) {
 
 // closeAfterHandler tells the handler of c that nothing more comes, and ends the WebSocket when
 // it has ended, or soon.
-func (l *loop) closeAfterHandler(c *conn, code uint16, reason []byte) {
+func (l *loop) closeAfterHandler(c *httpConn, code uint16, reason []byte) {
 	ws, x := c.ws, c.first
 	if x == nil || ws.away != 0 { // the handler ended, or the server ends it
 		l.endSocket(c)
