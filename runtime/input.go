@@ -245,7 +245,7 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	if l.debug >= 2 {
 		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
 	}
-	r.Held = l.unsent.over > 0 && l.mustWait(x) && x.pacer() != nil
+	r.Held = l.unsent.AnyOver() && l.mustWait(x) && x.pacer() != nil
 	if !x.handler.Submit(r) {
 		return false
 	}

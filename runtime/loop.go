@@ -109,7 +109,7 @@ func newLoop(s *Server) *loop {
 		paced:   listen.Paces(),
 	}
 	l.accepting.balance.moment = leaveFor
-	l.unsent.clients = make(map[string]*backlog)
+	l.unsent.Exceeded = l.exceeded
 	l.attendant.call = make(chan struct{}, 1)
 	l.state.Lock()
 	l.channels = newChannels(l)
@@ -222,7 +222,7 @@ func (l *loop) flushBatch() {
 			}
 		}
 		l.retryWaiting()
-		if l.unsent.eased {
+		if l.unsent.Eased() {
 			l.ease()
 		}
 		l.flush()

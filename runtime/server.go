@@ -103,6 +103,7 @@ func (s *Server) configure(cfg Config) {
 	s.loop.maxRequests = int64(s.cfg.MaxRequests)
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
 	s.loop.limited = s.cfg.Timeout > 0
+	s.loop.unsent.Max = s.cfg.MaxUnsent
 	s.loop.channels.configure()
 	s.loop.groups.configure()
 	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
@@ -277,7 +278,7 @@ func (s *Server) Counters() (c Counters, ok bool) {
 	said := make(chan Counters, 1)
 	s.loop.post(func() {
 		l := s.loop
-		said <- Counters{Requests: l.served, Unsent: l.unsent.total, HeldBack: l.unsent.heldBack}
+		said <- Counters{Requests: l.served, Unsent: l.unsent.Total(), HeldBack: l.unsent.heldBack}
 	})
 	select {
 	case c = <-said:

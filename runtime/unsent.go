@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fapws/runtime/auth"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 )
@@ -17,21 +18,11 @@ import (
 // A connection's first exchange waits only for bytes that are being sent, not for those that wait for an exchange before
 // them. So it never waits for itself, and whatever it waits for gets less or times out.
 
-// unsent counts the bytes of answers that wait for clients. It belongs to the loop.
+// unsent is what the loop knows of answers that wait for clients.
 type unsent struct {
-	total   int64               // of all clients
-	over    int                 // clients for whom more than Config.MaxUnsent waits; 0: no request has to wait
-	clients map[string]*backlog // by network address; those for whom something waits
-	eased   bool                // a client may have its requests started again
-
-	heldBack int64 // requests that had to wait for their client, ever
-	warned   int64 // loop.now at the last line in the log
-}
-
-// backlog is what waits for a client.
-type backlog struct {
-	sending int64 // in transfers
-	queued  int64 // behind an earlier answer on the same connection
+	conn.Ledger       // by network address; bytes for a client without a known one are bounded for each connection only
+	heldBack    int64 // requests that had to wait for their client, ever
+	warned      int64 // loop.now at the last line in the log
 }
 
 // warnEvery is the least time between two lines about clients that do not read, in nanoseconds.
@@ -40,39 +31,17 @@ const warnEvery = int64(60e9)
 // countedPart is the size from which a part that waits is counted. Smaller ones are copies, and few.
 const countedPart = copyLimit
 
-func (b *backlog) sum() int64 { return b.sending + b.queued }
-
-// waits adds to the bytes that wait for peer. Bytes for a client without a known address are bounded for each
-// connection only.
+// waits adds to the bytes that wait for peer.
 func (l *loop) waits(peer *exchange.Peer, sending, queued int64) {
-	if peer == nil || peer.Addr == "" || sending == 0 && queued == 0 {
-		return
+	if peer != nil && peer.Addr != "" && (sending != 0 || queued != 0) {
+		l.unsent.Add(auth.Network(peer.Addr), sending, queued)
 	}
-	u, name := &l.unsent, auth.Network(peer.Addr)
-	b := u.clients[name]
-	if b == nil {
-		b = new(backlog)
-		u.clients[name] = b
-	}
-	was := *b
-	b.sending += sending
-	b.queued += queued
-	u.total += b.sum() - was.sum()
-	if b.sum() == 0 {
-		delete(u.clients, name)
-	}
-	before, after := was.sum() > l.cfg.MaxUnsent, b.sum() > l.cfg.MaxUnsent
-	switch {
-	case after && !before:
-		u.over++
-		l.recall(name)
-		l.warnUnsent(name, b.sum())
-	case before && !after:
-		u.over--
-		u.eased = true
-	case was.sending > l.cfg.MaxUnsent && b.sending <= l.cfg.MaxUnsent:
-		u.eased = true
-	}
+}
+
+// exceeded is called when more than Config.MaxUnsent bytes wait for a client.
+func (l *loop) exceeded(client string, bytes int64) {
+	l.recall(client)
+	l.warnUnsent(client, bytes)
 }
 
 // sending counts the memory that t keeps until it has ended.
@@ -132,18 +101,13 @@ func (l *loop) unholdAll(x *Exchange) {
 
 // mustWait reports whether the handler may not start x yet.
 func (l *loop) mustWait(x *Exchange) bool {
-	u := &l.unsent
-	if u.over == 0 || x.conn == nil || x.conn.subrequest != nil || x.peer == nil {
+	if !l.unsent.AnyOver() || x.conn == nil || x.conn.subrequest != nil || x.peer == nil {
 		return false
 	}
 	if x.fill != nil && len(x.fill.waiting) > 0 { // other clients want the page
 		return false
 	}
-	b := u.clients[auth.Network(x.peer.Addr)]
-	if b == nil {
-		return false
-	}
-	return b.sending > l.cfg.MaxUnsent || x != x.conn.first && b.sum() > l.cfg.MaxUnsent
+	return l.unsent.Over(auth.Network(x.peer.Addr), x == x.conn.first)
 }
 
 // recall has handlers give back the requests of a client that they have not started. The loop then decides about each.
@@ -169,7 +133,6 @@ func (l *loop) countHeldBack(x *Exchange) {
 // ease starts requests that had to wait, the earliest first. If their answers turn out to be too much, recall takes back the
 // rest.
 func (l *loop) ease() {
-	l.unsent.eased = false
 	var waiting []*Exchange
 	for _, x := range l.exchanges.all {
 		if x.deferred && x.conn != nil {

@@ -1,0 +1,2 @@
+// Package conn has connections below the protocols that they speak: it knows nothing of HTTP.
+package conn
