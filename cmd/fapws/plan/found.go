@@ -83,11 +83,11 @@ func (p *Plan) findVenv() (doubt string) {
 // doubts are lines about a configuration file that was found and also serves something
 // while the command line names an application.
 func (p *Plan) doubts() []string {
-	if p.File == nil || !p.named || p.Settings.File() != "" || len(p.Site.Hosts) == 0 {
+	if p.File == nil || p.named == "" || p.Settings.File() != "" || len(p.Site.Hosts) == 0 {
 		return nil
 	}
 	return []string{fmt.Sprintf("%s is used as well: %s; requests for them do not reach %s (-c off ignores the file)",
-		p.File.Name, p.Site.Count(), p.Command.Script)}
+		p.File.Name, p.Site.Count(), p.named)}
 }
 
 // checkPaths finds settings that name directories which do not exist.

@@ -26,7 +26,7 @@ type Plan struct {
 	Mistakes error // in File
 	Start    Start
 
-	named bool                      // the command line names the application or site
+	named string                    // the application or site that the command line names; "": none
 	apps  []application.Application // of Site.Apps, in its order, once Find has found them
 }
 
@@ -120,10 +120,10 @@ func (p *Plan) choose() error {
 			cmd.Args = p.Site.Args
 		}
 	case site.IsFolder(cmd.Script):
-		p.named = true
+		p.named = cmd.Script
 		p.Site.Serve(cmd.Script, "")
 	default:
-		p.named = true
+		p.named = cmd.Script
 		p.Site.Serve("", cmd.Script)
 	}
 	if apps := p.Site.Apps(); len(apps) > 0 {

@@ -165,7 +165,7 @@ func (c *Config) Build(p Parts) (*Built, error) {
 		s := b.host(h)
 		if h.Default || len(h.Names) == 0 {
 			if c.ownHost(p.Conf) {
-				b.wrong(h.At.Errorf("default", "%s is served for all other hosts already; give this one a name", c.What(p.Conf)))
+				b.wrong(h.At.Errorf("default", "all other hosts already get %s; give this one a name", c.What(p.Conf)))
 			}
 			b.built.Sites = append([]runtime.Site{s}, b.built.Sites...)
 		} else {

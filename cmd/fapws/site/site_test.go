@@ -114,7 +114,7 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]", "f:1: host: it serves nothing: give it root, app or a [[host.route]]"},
 		{"[host]\nroot = '.'", "f:1: host is a table: write it as [[host]]"},
 		{"[[host]]\nroot = '.'\n[[host]]\nroot = '.'", "f:3: default: the host of line 1 is the default already; give this one a name"},
-		{"app = 'x'\n[[host]]\nroot = '.'", "f:2: default: x is served for all other hosts already; give this one a name"},
+		{"app = 'x'\n[[host]]\nroot = '.'", "f:2: default: all other hosts already get x; give this one a name"},
 		{"[[host]]\nname = 'a'\nroot = 'none'", "f:3: root: cannot serve " + dir + "/none: no such file or directory"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nsymlinks = 'all'", `f:4: symlinks = "all", a string: must be one of inside, owner, no`},
 		{"[[host]]\nname = 'a'\nroot = '.'\nautoindex = 'on'", `f:4: autoindex = "on", a string: must be true or false`},
