@@ -10,71 +10,70 @@ import (
 	"fapws/cmd/fapws/memory"
 )
 
-// Reply is what a worker answers to Ask.
+// Reply is a worker's answer to Ask.
 type Reply struct {
 	Pid  int
 	Text string
 }
 
-// question is an Ask under way.
-type question struct {
+// pendingQuery is an Ask that waits for replies.
+type pendingQuery struct {
 	open    map[*worker]*strings.Builder
 	replies []Reply
 	done    chan []Reply
 }
 
-// Ask puts a question to every worker that has loaded and returns what they
-// answer, by process number. When ctx ends those that have not answered are
-// left out.
-func (s *Pool) Ask(ctx context.Context, what string) []Reply {
-	q := &question{open: make(map[*worker]*strings.Builder), done: make(chan []Reply, 1)}
+// Ask sends a question to every loaded worker and returns the answers, sorted by process number. When ctx ends, it
+// returns the answers so far. It is safe for concurrent use.
+func (p *Pool) Ask(ctx context.Context, what string) []Reply {
+	q := &pendingQuery{open: make(map[*worker]*strings.Builder), done: make(chan []Reply, 1)}
 	var id uint64
-	asked := s.post(func() {
-		s.lastID++
-		id = s.lastID
-		s.questions[id] = q
-		for _, w := range s.workers {
+	asked := p.post(func() {
+		p.lastID++
+		id = p.lastID
+		p.queries[id] = q
+		for _, w := range p.workers {
 			if w.state >= Ready && w.state < Dead {
 				q.open[w] = new(strings.Builder)
 				w.send(&Message{Kind: Ask, ID: id, Text: what})
 			}
 		}
-		s.close(id, q)
+		p.close(id, q)
 	})
 	if !asked {
 		return nil
 	}
 	select {
 	case <-ctx.Done():
-		s.post(func() {
+		p.post(func() {
 			clear(q.open)
-			s.close(id, q)
+			p.close(id, q)
 		})
 	case replies := <-q.done:
 		return replies
-	case <-s.over:
+	case <-p.over:
 	}
 	select {
 	case replies := <-q.done:
 		return replies
-	case <-s.over:
+	case <-p.over:
 		return nil
 	}
 }
 
-// close ends a question that nobody has to answer any more.
-func (s *Pool) close(id uint64, q *question) {
-	if len(q.open) > 0 || s.questions[id] == nil {
+// close returns the replies to Ask once no worker has to answer any more.
+func (p *Pool) close(id uint64, q *pendingQuery) {
+	if len(q.open) > 0 || p.queries[id] == nil {
 		return
 	}
-	delete(s.questions, id)
+	delete(p.queries, id)
 	slices.SortFunc(q.replies, func(a, b Reply) int { return a.Pid - b.Pid })
 	q.done <- q.replies
 }
 
-// answered takes a piece of an answer.
-func (s *Pool) answered(w *worker, m *Message) {
-	q := s.questions[m.ID]
+// answered adds a piece of an answer.
+func (p *Pool) answered(w *worker, m *Message) {
+	q := p.queries[m.ID]
 	if q == nil || q.open[w] == nil {
 		return
 	}
@@ -82,19 +81,19 @@ func (s *Pool) answered(w *worker, m *Message) {
 	if !m.More {
 		q.replies = append(q.replies, Reply{w.pid, q.open[w].String()})
 		delete(q.open, w)
-		s.close(m.ID, q)
+		p.close(m.ID, q)
 	}
 }
 
-// forgetQuestions is called when w has died.
-func (s *Pool) forgetQuestions(w *worker) {
-	for id, q := range s.questions {
+// dropQueries expects no answers of w, which has died.
+func (p *Pool) dropQueries(w *worker) {
+	for id, q := range p.queries {
 		delete(q.open, w)
-		s.close(id, q)
+		p.close(id, q)
 	}
 }
 
-// Status is what a Pool is about.
+// Status describes a Pool.
 type Status struct {
 	Pid       int
 	Since     time.Time
@@ -105,7 +104,7 @@ type Status struct {
 	Workers   []WorkerStatus
 }
 
-// WorkerStatus is what a worker is about.
+// WorkerStatus describes a worker.
 type WorkerStatus struct {
 	Pid   int
 	State State
@@ -113,16 +112,16 @@ type WorkerStatus struct {
 	RSS   int64 // bytes
 }
 
-// Status returns how things are; the zero Status when Run has ended.
-func (s *Pool) Status() (st Status) {
+// Status returns the current state, or the zero Status when Run has ended. It is safe for concurrent use.
+func (p *Pool) Status() (st Status) {
 	done := make(chan struct{})
-	asked := s.post(func() {
+	asked := p.post(func() {
 		defer close(done)
-		st = Status{Pid: os.Getpid(), Since: s.since, Want: s.want, Reloads: max(0, s.adopted-1), Failure: s.failure}
-		if s.batch != nil {
-			st.Reloading = s.batch.why
+		st = Status{Pid: os.Getpid(), Since: p.since, Want: p.want, Reloads: max(0, p.adopted-1), Failure: p.failure}
+		if p.batch != nil {
+			st.Reloading = p.batch.why
 		}
-		for _, w := range s.workers {
+		for _, w := range p.workers {
 			st.Workers = append(st.Workers, WorkerStatus{Pid: w.pid, State: w.state, Since: w.started, RSS: memory.Resident(w.pid)})
 		}
 		slices.SortFunc(st.Workers, func(a, b WorkerStatus) int { return a.Pid - b.Pid })

@@ -104,7 +104,7 @@ func (f *fake) obey() {
 		case Ask:
 			switch m.Text {
 			case "wear":
-				_ = f.channel.Send(&Message{Kind: Worn, Text: "is tired"})
+				_ = f.channel.Send(&Message{Kind: Recycle, Text: "is tired"})
 			case "die":
 				_ = f.channel.Send(&Message{Kind: Answer, ID: m.ID, Text: "the beginning", More: true})
 				os.Exit(0)

@@ -45,33 +45,33 @@ var errEnding = errors.New("the server is ending")
 
 // begin starts a new generation, or notes that one is wanted after the one that
 // is being loaded.
-func (s *Pool) begin(r request) {
-	if s.stopping || s.handing {
+func (p *Pool) begin(r request) {
+	if p.stopping || p.handing {
 		r.finished(errEnding)
 		return
 	}
-	if r.newer && s.batch != nil && s.batch.old == nil && !s.batch.upgrade {
-		r.asked = append(r.asked, s.batch.asked...)
-		s.dropBatch()
+	if r.newer && p.batch != nil && p.batch.old == nil && !p.batch.upgrade {
+		r.asked = append(r.asked, p.batch.asked...)
+		p.dropBatch()
 	}
-	if s.batch != nil || s.crowded() {
-		if s.next == nil {
-			s.next = &r
+	if p.batch != nil || p.manyRetiring() {
+		if p.next == nil {
+			p.next = &r
 			return
 		}
-		s.next.upgrade = s.next.upgrade || r.upgrade
-		s.next.asked = append(s.next.asked, r.asked...)
+		p.next.upgrade = p.next.upgrade || r.upgrade
+		p.next.asked = append(p.next.asked, r.asked...)
 		return
 	}
-	s.batch = &generation{request: r, program: self}
+	p.batch = &generation{request: r, program: self}
 	if r.upgrade {
-		s.batch.program = s.o.Program
+		p.batch.program = p.o.Program
 	}
-	if !s.first() || s.failure != "" {
-		s.o.Log(loglevel.Info, s.batch.beginning())
-		s.event(Reloading, "")
+	if !p.first() || p.failure != "" {
+		p.o.Log(loglevel.Info, p.batch.beginning())
+		p.event(Reloading, "")
 	}
-	s.startInBatch()
+	p.startInBatch()
 }
 
 func (g *generation) beginning() string {
@@ -82,63 +82,63 @@ func (g *generation) beginning() string {
 }
 
 // first says whether nothing has ever served.
-func (s *Pool) first() bool { return s.adopted == 0 }
+func (p *Pool) first() bool { return p.adopted == 0 }
 
 // crowded says whether as many workers as is sensible are still finishing what
 // they have: a reload then waits for one of them to end.
-func (s *Pool) crowded() bool {
+func (p *Pool) manyRetiring() bool {
 	retiring := 0
-	for _, w := range s.workers {
+	for _, w := range p.workers {
 		if w.state >= Retiring {
 			retiring++
 		}
 	}
-	return retiring >= max(8, 4*s.want)
+	return retiring >= max(8, 4*p.want)
 }
 
 // giveUp forgets the generation that is being loaded and the one after it.
-func (s *Pool) giveUp() {
-	if s.batch != nil {
-		s.batch.finished(errEnding)
+func (p *Pool) cancelLoads() {
+	if p.batch != nil {
+		p.batch.finished(errEnding)
 	}
-	if s.next != nil {
-		s.next.finished(errEnding)
+	if p.next != nil {
+		p.next.finished(errEnding)
 	}
-	s.batch, s.next = nil, nil
+	p.batch, p.next = nil, nil
 }
 
 // maybeBegin begins the generation that had to wait.
-func (s *Pool) maybeBegin() {
-	if s.next != nil && s.batch == nil && !s.crowded() {
-		r := *s.next
-		s.next = nil
-		s.begin(r)
+func (p *Pool) maybeBegin() {
+	if p.next != nil && p.batch == nil && !p.manyRetiring() {
+		r := *p.next
+		p.next = nil
+		p.begin(r)
 	}
 }
 
 // startInBatch starts one more worker of the generation.
-func (s *Pool) startInBatch() {
-	w, err := s.start(s.batch.program)
+func (p *Pool) startInBatch() {
+	w, err := p.start(p.batch.program)
 	if err != nil {
-		s.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
+		p.batchFailed(nil, fmt.Sprintf("cannot be started: %v", err), startFailed, false)
 		return
 	}
-	w.batch = s.batch
-	s.batch.workers = append(s.batch.workers, w)
+	w.batch = p.batch
+	p.batch.workers = append(p.batch.workers, w)
 }
 
 // progress is called when one more worker of the generation has loaded.
-func (s *Pool) progress() {
-	g := s.batch
+func (p *Pool) progress() {
+	g := p.batch
 	if len(g.workers) == 1 {
-		if !s.prepared(g.workers[0]) {
+		if !p.prepared(g.workers[0]) {
 			return
 		}
-		for len(g.workers) < s.want && s.batch == g {
-			s.startInBatch()
+		for len(g.workers) < p.want && p.batch == g {
+			p.startInBatch()
 		}
 	}
-	if s.batch != g {
+	if p.batch != g {
 		return // it has failed
 	}
 	for _, w := range g.workers {
@@ -146,41 +146,41 @@ func (s *Pool) progress() {
 			return
 		}
 	}
-	s.adopt(g)
+	p.adopt(g)
 }
 
 // prepared does what can be done when the first worker of a generation has
 // loaded: the settings are known.
-func (s *Pool) prepared(w *worker) bool {
+func (p *Pool) prepared(w *worker) bool {
 	if w.settled.Protocol != Protocol {
-		s.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed, false)
+		p.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed, false)
 		return false
 	}
-	if s.settled == nil {
-		if err := s.open(w.settled); err != nil {
-			s.fail(err)
+	if p.settled == nil {
+		if err := p.open(w.settled); err != nil {
+			p.fail(err)
 			return false
 		}
 	}
-	s.settled = w.settled
+	p.settled = w.settled
 	return true
 }
 
 // adopt makes g the workers that serve. They get the sockets before the old
 // ones give them up.
-func (s *Pool) adopt(g *generation) {
+func (p *Pool) adopt(g *generation) {
 	var old []*worker
-	for _, slot := range s.slots {
+	for _, slot := range p.slots {
 		slot.cancel()
 		old = append(old, slot.workers()...)
 	}
-	s.slots = make([]*slot, len(g.workers))
+	p.slots = make([]*slot, len(g.workers))
 	for i, w := range g.workers {
-		s.slots[i] = &slot{s: s, worker: w}
-		w.slot, w.batch = s.slots[i], nil
+		p.slots[i] = &slot{pool: p, worker: w}
+		w.slot, w.batch = p.slots[i], nil
 		w.setState(Serving)
 	}
-	s.share()
+	p.share()
 	g.old = make(map[*worker]bool)
 	for i, w := range old {
 		if w.state == Serving {
@@ -191,8 +191,8 @@ func (s *Pool) adopt(g *generation) {
 			w.end(Quit)
 		}
 	}
-	time.AfterFunc(closedWithin, func() { s.post(func() { s.complete(g) }) })
-	s.closed(nil)
+	time.AfterFunc(closedWithin, func() { p.post(func() { p.complete(g) }) })
+	p.closed(nil)
 }
 
 // closedWithin is how long a reload waits for the old workers to say that they
@@ -201,49 +201,49 @@ const closedWithin = time.Second
 
 // closed is called when w accepts no more: the last of a generation that was
 // replaced makes the reload complete, since all new connections get the new code.
-func (s *Pool) closed(w *worker) {
-	if g := s.batch; g != nil && g.old != nil {
+func (p *Pool) closed(w *worker) {
+	if g := p.batch; g != nil && g.old != nil {
 		delete(g.old, w)
 		if len(g.old) == 0 {
-			s.complete(g)
+			p.complete(g)
 		}
 	}
 }
 
 // complete ends the reload that has brought g.
-func (s *Pool) complete(g *generation) {
-	if s.batch != g {
+func (p *Pool) complete(g *generation) {
+	if p.batch != g {
 		return
 	}
-	s.batch = nil
-	s.adopted++
+	p.batch = nil
+	p.adopted++
 	for _, w := range g.retired { // what their clients ask for now, the new code answers
 		w.depart()
 	}
-	s.failure, s.page = "", ""
+	p.failure, p.page = "", ""
 	switch {
-	case s.adopted == 1:
-		if s.o.Up != nil {
-			s.o.Up(s.addresses, false)
+	case p.adopted == 1:
+		if p.o.Up != nil {
+			p.o.Up(p.addresses, false)
 		}
 	case g.upgrade: // the new program will say so
 	default:
-		s.o.Log(loglevel.Info, "reloaded: "+Count(len(s.slots), "worker"))
+		p.o.Log(loglevel.Info, "reloaded: "+Count(len(p.slots), "worker"))
 	}
-	s.event(Reloaded, "")
+	p.event(Reloaded, "")
 	g.finished(nil)
-	if g.upgrade && s.adopted > 1 {
-		s.beginHandOver()
+	if g.upgrade && p.adopted > 1 {
+		p.beginHandOver()
 		return
 	}
-	s.level()
-	s.maybeBegin()
+	p.level()
+	p.maybeBegin()
 }
 
 // dropBatch ends the workers of the generation that is being loaded.
-func (s *Pool) dropBatch() {
-	g := s.batch
-	s.batch = nil
+func (p *Pool) dropBatch() {
+	g := p.batch
+	p.batch = nil
 	for _, w := range g.workers {
 		w.batch = nil
 		if w.state != Dead {
@@ -255,16 +255,16 @@ func (s *Pool) dropBatch() {
 // batchFailed gives up the generation because of w, if it is one of its workers.
 // said: it has reported the reason itself, as fapws does with the codes 1 to 3; with
 // others code of the user has ended the process (os._exit).
-func (s *Pool) batchFailed(w *worker, how string, code int, said bool) {
-	g := s.batch
-	s.dropBatch()
+func (p *Pool) batchFailed(w *worker, how string, code int, said bool) {
+	g := p.batch
+	p.dropBatch()
 	name := "a worker"
 	if w != nil {
 		name = fmt.Sprintf("worker %d", w.pid)
 	}
-	s.failure = name + " " + how
+	p.failure = name + " " + how
 	if w != nil && w.reason != "" {
-		s.failure += ": " + w.reason
+		p.failure += ": " + w.reason
 	}
 	ended := func(next string) string {
 		if w != nil && !said {
@@ -273,23 +273,23 @@ func (s *Pool) batchFailed(w *worker, how string, code int, said bool) {
 		return name + " " + how + ": " + next // the log has the reason already
 	}
 	switch {
-	case s.first() && (!s.o.Stay || said && code == wrongUsage):
+	case p.first() && (!p.o.Stay || said && code == wrongUsage):
 		err := &StartError{Code: code}
 		if !said {
-			err.Code, err.Line = startFailed, s.failure
+			err.Code, err.Line = startFailed, p.failure
 		}
-		s.fail(err)
+		p.fail(err)
 		return
-	case s.first():
-		s.o.Log(loglevel.Error, ended("waiting for a change"))
+	case p.first():
+		p.o.Log(loglevel.Error, ended("waiting for a change"))
 	case g.upgrade:
-		s.o.Log(loglevel.Error, ended("not upgraded, the old workers go on"))
+		p.o.Log(loglevel.Error, ended("not upgraded, the old workers go on"))
 	default:
-		s.o.Log(loglevel.Error, ended("not reloaded, the old workers go on"))
+		p.o.Log(loglevel.Error, ended("not reloaded, the old workers go on"))
 	}
-	s.event(Failed, s.failure)
-	s.showFailure(w)
-	g.finished(errors.New(s.failure))
-	s.level()
-	s.maybeBegin()
+	p.event(Failed, p.failure)
+	p.showFailure(w)
+	g.finished(errors.New(p.failure))
+	p.level()
+	p.maybeBegin()
 }

@@ -29,8 +29,8 @@ type health struct {
 	silent int  // how many times in a row the worker was found asleep over it
 }
 
-func (s *Pool) checkWorkers() {
-	for _, w := range s.workers {
+func (p *Pool) checkWorkers() {
+	for _, w := range p.workers {
 		if w.state == Serving {
 			w.check()
 		}

@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 				}
 			}
 			s := New(Options{Log: func(loglevel.Level, string) {}})
-			w := &worker{s: s, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, state: Serving}
+			w := &worker{pool: s, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, state: Serving}
 			for range silentChecks {
 				if w.check(); w.why != "" {
 					t.Fatalf("killed too early: %s", w.why)

@@ -11,13 +11,13 @@ import (
 const memoryEvery = 2 * time.Second
 
 // lookAtMemory replaces workers that have more than MaxRSS.
-func (s *Pool) lookAtMemory() {
-	for _, p := range s.slots {
-		if p.worker == nil {
+func (p *Pool) lookAtMemory() {
+	for _, s := range p.slots {
+		if s.worker == nil {
 			continue
 		}
-		if rss := memory.Resident(p.worker.pid); rss > s.o.MaxRSS {
-			s.worn(p.worker, fmt.Sprintf("has %d MiB of memory", rss>>20))
+		if rss := memory.Resident(s.worker.pid); rss > p.o.MaxRSS {
+			p.recycle(s.worker, fmt.Sprintf("has %d MiB of memory", rss>>20))
 		}
 	}
 }

@@ -5,82 +5,78 @@ import (
 	"time"
 )
 
-// Kind says what a Message is about.
+// Kind is the kind of a Message.
 type Kind string
 
-// What the supervisor tells a worker.
+// Messages of the supervisor to a worker.
 const (
 	// Listen: accept on the sockets that come with it, which have Message.Addresses.
 	Listen Kind = "listen"
-	// Retire: others serve in its place; end within Grace so that no client
-	// notices.
+	// Retire: other workers serve in its place; end within Grace so that no client notices.
 	Retire Kind = "retire"
 	// Depart: close or hand over the connections that wait for clients: the workers that take the place of this one serve, and no worker
 	// accepts that is to be replaced with it. It follows Retire.
 	Depart Kind = "depart"
 	// Stop: end within Grace.
 	Stop Kind = "stop"
-	// Quit: end at once, what is in flight is cut.
+	// Quit: end at once, and abort active requests.
 	Quit Kind = "quit"
-	// Reopen: open the log files anew. What comes with it is standard error from now on.
+	// Reopen: reopen the log files. A file that comes with it becomes standard error.
 	Reopen Kind = "reopen"
-	// Check: say with Checked whether requests can be answered.
+	// Check: report with Checked whether requests can be answered.
 	Check Kind = "check"
 	// Ask: answer the question Text with Answer, which has the same ID.
 	Ask Kind = "ask"
 	// Notice: Text is a page that browsers get instead of any other.
 	Notice Kind = "notice"
-	// Purge: throw pages out of the cache, Text says which. A worker says it to
-	// the supervisor, which says it to all others.
+	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which sends it to all
+	// others.
 	Purge Kind = "purge"
-	// Events: N of channels, in Raw, with the numbers from Seq on of Epoch. More says
-	// that the next one has more of the same events. The one
-	// who has published them gets its ID back. Channel messages come in one order.
+	// Events: N events of channels, in Raw, numbered from Seq in Epoch. With More, the next message has more of the same
+	// events. Their publisher gets its ID back. All workers receive them in the same order.
 	Events Kind = "events"
-	// Give: give what Text says (History) to another worker, through the channel that comes
-	// with it.
+	// Give: send Text (History) to another worker, through the channel that comes with it.
 	Give Kind = "give"
-	// Take: take what Text says (History, Subscribers) from another worker, through
-	// the channel that comes with it; without one there is none.
+	// Take: receive Text (History, Subscribers) from another worker, through the channel that comes with it; without a
+	// channel there is no such worker.
 	Take Kind = "take"
-	// Piece: from one worker to another, a piece of what Take is about, in Raw, with
-	// the descriptor of a subscriber, or of a WebSocket if Text says so. The last one has no Raw.
+	// Piece: from one worker to another, a piece of the subject of Take, in Raw, with the descriptor of a subscriber, or of
+	// a WebSocket if Text is WebSocket. The last one has no Raw.
 	Piece Kind = "piece"
-	// Recount: say all Counts again.
+	// Recount: send all Counts again.
 	Recount Kind = "recount"
 )
 
-// What Give and Take are about.
+// Subjects of Give and Take.
 const (
-	History     = "history"     // what is kept of past events
+	History     = "history"     // past events
 	Subscribers = "subscribers" // connections; their giver gets Retire
 )
 
 // WebSocket is the Text of a Piece.
 const WebSocket = "websocket"
 
-// What a worker tells the supervisor.
+// Messages of a worker to the supervisor.
 const (
 	// Loaded: it could serve now. Message.Loaded is set.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error, which Text names in one line, or Raw if it
 	// crashes (BeforeReason).
 	Failing Kind = "failing"
-	// Checked: requests can be answered; with Text they cannot, which says why.
+	// Checked: requests can be answered; with Text they cannot, for that reason.
 	Checked Kind = "checked"
-	// Worn: it should be replaced, Text says why: "has served 1000 requests".
-	Worn Kind = "worn"
-	// Join: it wants Events from now on, and the history before. Take comes.
+	// Recycle: it should be replaced, for the reason Text: "has served 1000 requests".
+	Recycle Kind = "recycle"
+	// Join: it wants Events from now on, and the history. Take follows.
 	Join Kind = "join"
-	// Publish: N events, in Raw, for all; More of that follows in the next one, which
-	// has the next Seq.
+	// Publish: N events, in Raw, for all workers. With More, the next message has more of them, and the next Seq.
 	Publish Kind = "publish"
-	// Counts: how many listen to channels, of those that have changed. A worker
-	// says it of itself, the supervisor to each worker of all others.
+	// Counts: changed numbers of subscribers of channels. A worker sends its own; the supervisor sends each worker the sum of
+	// all others.
 	Counts Kind = "counts"
 	// Closed: it accepts no more, after Retire.
 	Closed Kind = "closed"
-	// Answer: Text is a piece of what was asked with ID; the last has no More.
+	// Answer: Text is a piece of the answer to the question ID; the last piece has no More.
 	Answer Kind = "answer"
 )
 
@@ -91,20 +87,19 @@ type Message struct {
 	Text      string        `json:",omitempty"`
 	More      bool          `json:",omitempty"`
 	Grace     time.Duration `json:",omitempty"`
-	Addresses []string      `json:",omitempty"` // as the user gave them
+	Addresses []string      `json:",omitempty"` // as the user wrote them
 	Loaded    *Settled      `json:",omitempty"`
 
 	Epoch  string           `json:",omitempty"`
 	Seq    uint64           `json:",omitempty"`
 	N      int              `json:",omitempty"`
 	Counts map[string]int64 `json:",omitempty"`
-	Raw    []byte           `json:"-"` // goes behind the object as it is
+	Raw    []byte           `json:"-"` // sent behind the object, unchanged
 }
 
-// Settled is what the supervisor needs to know of the settings once the script
-// has had its say.
+// Settled has the settings that the supervisor needs, as they are after the script has run.
 type Settled struct {
-	Protocol int           // of the worker: see protocol
+	Protocol int           // of the worker: see the constant Protocol
 	Grace    time.Duration // graceful timeout
 	Settings json.RawMessage
 }

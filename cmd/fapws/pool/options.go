@@ -85,11 +85,11 @@ type EventKind uint8
 
 // What happens to a Pool.
 const (
-	Reloading EventKind = iota // new workers are being loaded
-	Reloaded                   // they serve
-	Failed                     // they do not: the old ones go on, if there are any
-	Stopping                   // nothing is served any more soon
-	StoodIn                    // the page about a failed first start is served
+	Reloading     EventKind = iota // new workers are being loaded
+	Reloaded                       // they serve
+	Failed                         // they do not: the old ones go on, if there are any
+	Stopping                       // nothing is served any more soon
+	PlaceholderUp                  // the page about a failed first start is served
 )
 
 // Address is where workers accept: its name as the user gave it, and the socket that they share.
@@ -97,6 +97,9 @@ type Address struct {
 	Name   string
 	Socket *os.File
 }
+
+// SyscallConn implements syscall.Conn.
+func (a Address) SyscallConn() (syscall.RawConn, error) { return a.Socket.SyscallConn() }
 
 // StartError ends Run with Code; its text is for the user.
 type StartError struct {

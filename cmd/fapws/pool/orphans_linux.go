@@ -18,11 +18,11 @@ type childInfo struct {
 // one: it is process 1 of a container, perhaps, where what a worker's children
 // started and did not wait for would stay as zombies. A worker has a goroutine
 // that waits for it; when one stands in the way, died looks again.
-func (s *Pool) reapOrphans() {
+func (p *Pool) reapOrphans() {
 	for {
 		var info childInfo
 		err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
-		if err != nil || info.pid == 0 || s.workers[int(info.pid)] != nil {
+		if err != nil || info.pid == 0 || p.workers[int(info.pid)] != nil {
 			return
 		}
 		_, _ = unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil) // what it ended with is nobody's concern

@@ -3,4 +3,4 @@
 package pool
 
 // reapOrphans does nothing: processes without a parent are process 1's.
-func (s *Pool) reapOrphans() {}
+func (p *Pool) reapOrphans() {}

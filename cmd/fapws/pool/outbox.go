@@ -10,11 +10,10 @@ import (
 )
 
 const (
-	// muchWaiting is how many bytes in an outbox make those who publish wait.
+	// muchWaiting is the number of bytes in an outbox above which publishers wait.
 	muchWaiting = 4 << 20
 
-	// A worker that takes nothing for stuckAfter while stuckWaiting bytes wait for it
-	// is stuck.
+	// A worker is stuck if it reads nothing for stuckAfter while stuckWaiting bytes are queued for it.
 	stuckAfter   = 2 * time.Second
 	stuckWaiting = 1 << 20
 
@@ -22,66 +21,66 @@ const (
 	offerLate  = 20 * time.Millisecond
 )
 
-// parcel is a datagram on its way, with a descriptor or without.
-type parcel struct {
+// datagram is an encoded message, with or without a descriptor.
+type datagram struct {
 	text []byte
-	file *os.File // closed when it was sent, or is not wanted
+	file *os.File // closed once it is sent or dropped
 }
 
-// outbox is what waits for a worker, in order, without anybody waiting for that
-// worker. The zero value is empty. Any goroutine.
+// outbox queues datagrams for a worker, so that the sender does not wait. The zero value is empty. It is safe for
+// concurrent use.
 type outbox struct {
-	mu      sync.Mutex
-	waiting []parcel
-	bytes   int
-	pouring bool   // a goroutine sends
-	closed  bool   // nothing is sent any more
-	emptied func() // called once when nothing waits
+	mu       sync.Mutex
+	waiting  []datagram
+	bytes    int
+	draining bool   // a goroutine sends
+	closed   bool   // nothing is sent any more
+	emptied  func() // called once when nothing waits
 }
 
-// post sends m to w when it takes it, behind what was posted before.
+// post queues m for w.
 func (w *worker) post(m *Message) { w.postWith(m, nil) }
 
-// postWith is post with a file, which belongs to it from then on.
+// postWith is post with a file, which it takes over.
 func (w *worker) postWith(m *Message, file *os.File) {
 	text, _, err := m.encode(nil)
 	if err != nil {
 		closeFiles([]*os.File{file})
-		return // no message of ours is that long
+		return // the message is too long, which no message of the server is
 	}
-	w.out.add(w, parcel{text, file})
+	w.out.add(w, datagram{text, file})
 }
 
-func (o *outbox) add(w *worker, p parcel) {
+func (o *outbox) add(w *worker, d datagram) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		p.drop()
+		d.drop()
 		return
 	}
-	o.waiting = append(o.waiting, p)
-	o.grow(w, len(p.text))
-	if !o.pouring {
-		o.pouring = true
-		go o.pour(w)
+	o.waiting = append(o.waiting, d)
+	o.grow(w, len(d.text))
+	if !o.draining {
+		o.draining = true
+		go o.drain(w)
 	}
 }
 
-// grow keeps the sum. The mutex is held.
+// grow adds to the number of queued bytes. The mutex is held.
 func (o *outbox) grow(w *worker, by int) {
 	was := o.bytes > muchWaiting
 	o.bytes += by
 	if is := o.bytes > muchWaiting; is != was {
 		if is {
-			w.s.relay.congested.Add(1)
+			w.pool.relay.congested.Add(1)
 		} else {
-			w.s.relay.congested.Add(-1)
+			w.pool.relay.congested.Add(-1)
 		}
 	}
 }
 
-// pour sends what waits. A goroutine of its own, as long as there is something.
-func (o *outbox) pour(w *worker) {
+// drain sends the queue on a separate goroutine, which ends when the queue is empty.
+func (o *outbox) drain(w *worker) {
 	pause, since := offerAgain, time.Now()
 	for {
 		o.mu.Lock()
@@ -95,7 +94,7 @@ func (o *outbox) pour(w *worker) {
 		err := next.offer(w.channel)
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
 			if time.Since(since) > stuckAfter && bytes > stuckWaiting {
-				w.s.post(func() { w.kill("takes no events") })
+				w.pool.post(func() { w.kill("takes no events") })
 				o.close()
 				continue
 			}
@@ -103,14 +102,14 @@ func (o *outbox) pour(w *worker) {
 			pause = min(2*pause, offerLate)
 			continue
 		}
-		if err != nil { // it has gone, and hungUp is called
+		if err != nil { // the worker has died, and channelClosed is called
 			o.close()
 			continue
 		}
 		pause, since = offerAgain, time.Now()
 		o.mu.Lock()
 		if len(o.waiting) > 0 {
-			o.waiting[0] = parcel{}
+			o.waiting[0] = datagram{}
 			if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
 				o.waiting = nil
 			}
@@ -121,12 +120,12 @@ func (o *outbox) pour(w *worker) {
 	}
 }
 
-// end is called when nothing is sent any more. The mutex is held.
+// end drops the queue and marks drain as ended. The mutex is held.
 func (o *outbox) end(w *worker) {
-	for _, p := range o.waiting {
-		p.drop()
+	for _, d := range o.waiting {
+		d.drop()
 	}
-	o.waiting, o.pouring = nil, false
+	o.waiting, o.draining = nil, false
 	o.grow(w, -o.bytes)
 	if o.emptied != nil {
 		go o.emptied()
@@ -134,44 +133,43 @@ func (o *outbox) end(w *worker) {
 	}
 }
 
-// close gives up what waits.
+// close makes drain drop the queue.
 func (o *outbox) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
 }
 
-// waits says whether anything does.
+// waits reports whether datagrams are queued.
 func (o *outbox) waits() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.pouring
+	return o.draining
 }
 
-// whenEmpty calls f, on a goroutine of its own, when nothing waits any more, if
-// something does.
+// whenEmpty calls f on a separate goroutine once the queue is empty, unless it is empty already.
 func (o *outbox) whenEmpty(f func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.pouring {
+	if o.draining {
 		o.emptied = f
 	}
 }
 
-func (p *parcel) offer(c *Channel) error {
+func (d *datagram) offer(c *Channel) error {
 	var rights []byte
-	if p.file != nil {
-		fd, err := descriptor(p.file)
+	if d.file != nil {
+		fd, err := descriptor(d.file)
 		if err != nil {
 			return err
 		}
 		rights = unix.UnixRights(fd)
 	}
-	return c.offer(p.text, rights)
+	return c.offer(d.text, rights)
 }
 
-func (p *parcel) drop() {
-	if p.file != nil {
-		p.file.Close()
+func (d *datagram) drop() {
+	if d.file != nil {
+		d.file.Close()
 	}
 }

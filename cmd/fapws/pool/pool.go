@@ -25,25 +25,25 @@ type Pool struct {
 	since   time.Time
 
 	// What follows belongs to the goroutine of Run.
-	addresses []Address
-	settled   *Settled // of the first worker
-	slots     []*slot
-	want      int // number of slots
-	workers   map[int]*worker
-	batch     *generation // that is being loaded
-	next      *request    // for another one after it
-	adopted   int         // generations that have served
-	stopping  bool
-	told      time.Time // when a TERM or INT made it stop
-	result    error     // of Run; nil is a clean end
-	ended     bool
-	questions map[uint64]*question
-	lastID    uint64
-	handing   bool   // another program takes over as soon as nobody reads the channels
-	failure   string // why the last generation does not serve, or ""
-	page      string // about it; "" also when nobody makes one
-	standIn   *worker
-	relay     relay
+	addresses   []Address
+	settled     *Settled // of the first worker
+	slots       []*slot
+	want        int // number of slots
+	workers     map[int]*worker
+	batch       *generation // that is being loaded
+	next        *request    // for another one after it
+	adopted     int         // generations that have served
+	stopping    bool
+	told        time.Time // when a TERM or INT made it stop
+	result      error     // of Run; nil is a clean end
+	ended       bool
+	queries     map[uint64]*pendingQuery
+	lastID      uint64
+	handing     bool   // another program takes over as soon as nobody reads the channels
+	failure     string // why the last generation does not serve, or ""
+	page        string // about it; "" also when nobody makes one
+	placeholder *worker
+	relay       relay
 }
 
 // New makes a pool that does nothing before Run.
@@ -52,55 +52,55 @@ func New(o Options) *Pool {
 		o.Root = os.DirFS("/")
 	}
 	return &Pool{
-		o:         o,
-		events:    make(chan func()),
-		over:      make(chan struct{}),
-		since:     time.Now(),
-		want:      o.Workers,
-		workers:   make(map[int]*worker),
-		questions: make(map[uint64]*question),
-		relay:     newRelay(),
+		o:       o,
+		events:  make(chan func()),
+		over:    make(chan struct{}),
+		since:   time.Now(),
+		want:    o.Workers,
+		workers: make(map[int]*worker),
+		queries: make(map[uint64]*pendingQuery),
+		relay:   newRelay(),
 	}
 }
 
 // Run starts the workers, or goes on with those of handover, and returns when
 // the last one has ended: nil after Stop, a *StartError when the first start
 // failed. signals are what the process is sent.
-func (s *Pool) Run(signals *Signals, handover *Handover) error {
-	defer close(s.over)
-	s.signals = signals
-	if s.o.MaxRSS > 0 {
-		defer s.every(memoryEvery, s.lookAtMemory).Stop()
+func (p *Pool) Run(signals *Signals, handover *Handover) error {
+	defer close(p.over)
+	p.signals = signals
+	if p.o.MaxRSS > 0 {
+		defer p.every(memoryEvery, p.lookAtMemory).Stop()
 	}
-	defer s.every(checkEvery, s.checkWorkers).Stop()
+	defer p.every(checkEvery, p.checkWorkers).Stop()
 	if handover != nil {
-		s.resume(handover)
+		p.resume(handover)
 	} else {
-		s.begin(request{why: "start"})
+		p.begin(request{why: "start"})
 	}
-	for !s.ended {
+	for !p.ended {
 		select {
-		case f := <-s.events:
+		case f := <-p.events:
 			f()
-		case sig := <-s.signals.C:
-			s.signal(sig)
-		case <-s.signals.ended:
-			s.reapOrphans()
+		case sig := <-p.signals.C:
+			p.signal(sig)
+		case <-p.signals.ended:
+			p.reapOrphans()
 		}
 	}
-	s.closeSockets()
-	return s.result
+	p.closeSockets()
+	return p.result
 }
 
 // every calls f on the goroutine of Run, again and again.
-func (s *Pool) every(d time.Duration, f func()) *time.Ticker {
+func (p *Pool) every(d time.Duration, f func()) *time.Ticker {
 	ticker := time.NewTicker(d)
 	go func() {
 		for {
 			select {
 			case <-ticker.C:
-				s.post(f)
-			case <-s.over:
+				p.post(f)
+			case <-p.over:
 				return
 			}
 		}
@@ -109,163 +109,163 @@ func (s *Pool) every(d time.Duration, f func()) *time.Ticker {
 }
 
 // post runs f on the goroutine of Run, or not at all when that has ended.
-func (s *Pool) post(f func()) bool {
+func (p *Pool) post(f func()) bool {
 	select {
-	case s.events <- f:
+	case p.events <- f:
 		return true
-	case <-s.over:
+	case <-p.over:
 		return false
 	}
 }
 
 // signal does what a signal asks for.
-func (s *Pool) signal(sig os.Signal) {
+func (p *Pool) signal(sig os.Signal) {
 	switch sig {
 	case syscall.SIGTERM, syscall.SIGINT:
 		switch {
-		case !s.stopping:
-			s.told = time.Now()
-			s.stop(Stop)
-		case time.Since(s.told) >= Echo:
-			s.killAll()
+		case !p.stopping:
+			p.told = time.Now()
+			p.stop(Stop)
+		case time.Since(p.told) >= Echo:
+			p.killAll()
 		}
 	case syscall.SIGQUIT:
-		s.stop(Quit)
+		p.stop(Quit)
 	case syscall.SIGHUP:
-		s.begin(request{why: "HUP"})
+		p.begin(request{why: "HUP"})
 	case syscall.SIGUSR1:
-		if s.o.Reopen != nil {
-			s.o.Reopen()
+		if p.o.Reopen != nil {
+			p.o.Reopen()
 		}
-		s.o.Log(loglevel.Info, "reopening the log files")
-		s.reopen()
+		p.o.Log(loglevel.Info, "reopening the log files")
+		p.reopen()
 	case syscall.SIGUSR2:
-		s.begin(request{why: "USR2", upgrade: true})
+		p.begin(request{why: "USR2", upgrade: true})
 	case syscall.SIGTTIN:
-		s.resize(+1)
+		p.resize(+1)
 	case syscall.SIGTTOU:
-		s.resize(-1)
+		p.resize(-1)
 	}
 }
 
 // reopen makes the workers open their log files anew.
-func (s *Pool) reopen() {
+func (p *Pool) reopen() {
 	var files []*os.File
-	if s.o.PassStderr {
+	if p.o.PassStderr {
 		files = append(files, os.Stderr)
 	}
-	for _, w := range s.workers {
+	for _, w := range p.workers {
 		w.send(&Message{Kind: Reopen}, files...)
 	}
 }
 
 // Reopen makes the workers open their log files anew. Any goroutine.
-func (s *Pool) Reopen() { s.post(s.reopen) }
+func (p *Pool) Reopen() { p.post(p.reopen) }
 
 // Reload starts new workers, which take the place of the old ones when all of
 // them have loaded. why is for the log: "app.py has changed". While a reload
 // is under way, one more waits, however many are asked for.
-func (s *Pool) Reload(why string) { s.post(func() { s.begin(request{why: why}) }) }
+func (p *Pool) Reload(why string) { p.post(func() { p.begin(request{why: why}) }) }
 
 // ReloadChanged is Reload for files that have changed: it does not wait for what
 // is being loaded, which may be a loop that its author has just seen.
-func (s *Pool) ReloadChanged(why string) {
-	s.post(func() { s.begin(request{why: why, newer: true}) })
+func (p *Pool) ReloadChanged(why string) {
+	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
 
 // ReloadAndWait is Reload; it returns when new workers serve, or with the reason
 // why they do not.
-func (s *Pool) ReloadAndWait(why string) error {
+func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
-	if !s.post(func() { s.begin(request{why: why, asked: []chan<- error{asked}}) }) {
+	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
 		return errEnding
 	}
 	select {
 	case err := <-asked:
 		return err
-	case <-s.over:
+	case <-p.over:
 		return errEnding
 	}
 }
 
 // Stop ends all workers within the graceful timeout, and then Run.
-func (s *Pool) Stop() { s.post(func() { s.stop(Stop) }) }
+func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
 // stop ends all workers (Stop or Quit). The sockets are closed first, so that
 // clients are refused rather than left waiting.
-func (s *Pool) stop(kind Kind) {
-	if !s.stopping {
-		s.stopping = true
-		s.event(Stopping, "")
+func (p *Pool) stop(kind Kind) {
+	if !p.stopping {
+		p.stopping = true
+		p.event(Stopping, "")
 		text := "stopping at once"
 		if kind == Stop {
-			text = fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", s.grace())
+			text = fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", p.grace())
 		}
-		s.o.Log(loglevel.Info, text)
-		s.closeSockets()
-		s.giveUp()
-		for _, slot := range s.slots {
+		p.o.Log(loglevel.Info, text)
+		p.closeSockets()
+		p.cancelLoads()
+		for _, slot := range p.slots {
 			slot.cancel()
 		}
 	}
-	for _, w := range s.workers {
+	for _, w := range p.workers {
 		if w.state == Ending && kind == Quit {
 			w.within(endMargin, "does not end")
 			w.send(&Message{Kind: Quit})
 		}
 		w.end(kind)
 	}
-	s.maybeEnd()
+	p.maybeEnd()
 }
 
 // killAll is for who says it twice.
-func (s *Pool) killAll() {
-	s.o.Log(loglevel.Warning, "told twice to stop: leaving at once")
-	s.result = &StartError{Code: 1}
-	for _, w := range s.workers {
+func (p *Pool) killAll() {
+	p.o.Log(loglevel.Warning, "told twice to stop: leaving at once")
+	p.result = &StartError{Code: 1}
+	for _, w := range p.workers {
 		w.process.Kill()
 	}
-	s.maybeEnd()
+	p.maybeEnd()
 }
 
 // fail ends a supervisor that could not start.
-func (s *Pool) fail(err error) {
-	s.result = err
-	s.stopping = true
-	s.giveUp()
-	for _, w := range s.workers {
+func (p *Pool) fail(err error) {
+	p.result = err
+	p.stopping = true
+	p.cancelLoads()
+	for _, w := range p.workers {
 		w.end(Quit)
 	}
-	s.maybeEnd()
+	p.maybeEnd()
 }
 
-func (s *Pool) maybeEnd() { s.ended = s.stopping && len(s.workers) == 0 }
+func (p *Pool) maybeEnd() { p.ended = p.stopping && len(p.workers) == 0 }
 
 // heard is called with a message of w.
-func (s *Pool) heard(w *worker, m *Message) {
+func (p *Pool) heard(w *worker, m *Message) {
 	switch m.Kind {
 	case Loaded:
 		if m.Loaded != nil && w.state == Starting {
-			s.loaded(w, m.Loaded)
+			p.loaded(w, m.Loaded)
 		}
 	case Failing:
 		w.reason = cmp.Or(m.Text, string(m.Raw))
 	case Checked:
 		w.checked(m.Text)
-	case Worn:
-		s.worn(w, m.Text)
+	case Recycle:
+		p.recycle(w, m.Text)
 	case Closed:
-		s.closed(w)
+		p.closed(w)
 	case Answer:
-		s.answered(w, m)
+		p.answered(w, m)
 	case Join:
-		s.join(w)
+		p.join(w)
 	case Publish:
-		s.publish(w, m)
+		p.publish(w, m)
 	case Counts:
-		s.relay.count(s, w, m.Counts)
+		p.relay.count(p, w, m.Counts)
 	case Purge:
-		for _, other := range s.workers {
+		for _, other := range p.workers {
 			if other != w && other.state >= Ready && other.state < Dead {
 				other.send(&Message{Kind: Purge, Text: m.Text})
 			}
@@ -274,27 +274,27 @@ func (s *Pool) heard(w *worker, m *Message) {
 }
 
 // loaded is called when w could serve.
-func (s *Pool) loaded(w *worker, settled *Settled) {
+func (p *Pool) loaded(w *worker, settled *Settled) {
 	w.settled = settled
 	w.setState(Ready)
 	w.limit.Stop()
 	switch {
-	case w == s.standIn:
-		s.stand(w)
-	case w.batch != nil && w.batch == s.batch:
-		s.progress()
+	case w == p.placeholder:
+		p.servePlaceholder(w)
+	case w.batch != nil && w.batch == p.batch:
+		p.progress()
 	case w.slot != nil && w.slot.next == w:
-		s.succeed(w)
+		p.promote(w)
 	}
 }
 
 // died is called when the process of w has ended; how says how. killed: with SIGKILL.
-func (s *Pool) died(w *worker, how string, code int, killed bool) {
+func (p *Pool) died(w *worker, how string, code int, killed bool) {
 	switch {
 	case w.why != "":
 		how = w.why + " and was killed"
 	case killed && w.reason == "":
-		w.reason = memory.Exceeded(s.o.Root, w.kills)
+		w.reason = memory.Exceeded(p.o.Root, w.kills)
 	}
 	was := w.state
 	w.setState(Dead)
@@ -303,48 +303,48 @@ func (s *Pool) died(w *worker, how string, code int, killed bool) {
 	}
 	w.out.close()
 	w.channel.Close()
-	delete(s.workers, w.pid)
-	s.relay.forget(s, w)
-	if s.signals.ended != nil {
-		s.reapOrphans()
+	delete(p.workers, w.pid)
+	p.relay.forget(p, w)
+	if p.signals.ended != nil {
+		p.reapOrphans()
 	}
-	s.forgetQuestions(w)
-	s.closed(w)
-	if w == s.standIn {
-		s.standInDied(w, how)
+	p.dropQueries(w)
+	p.closed(w)
+	if w == p.placeholder {
+		p.placeholderDied(w, how)
 		w.slot = nil
 	}
 	switch {
-	case s.stopping:
+	case p.stopping:
 		if w.why != "" {
-			s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
+			p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
 		}
-		s.maybeEnd()
-	case w.batch != nil && w.batch == s.batch:
-		s.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= startFailed)
+		p.maybeEnd()
+	case w.batch != nil && w.batch == p.batch:
+		p.batchFailed(w, how, code, w.why == "" && code >= 1 && code <= startFailed)
 	case w.slot != nil:
-		s.lost(w, was, how)
+		p.lost(w, was, how)
 	case w.why != "":
-		s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
+		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d %s", w.pid, how))
 	default:
-		s.o.Log(loglevel.Debug, fmt.Sprintf("worker %d %s", w.pid, how))
+		p.o.Log(loglevel.Debug, fmt.Sprintf("worker %d %s", w.pid, how))
 	}
-	s.maybeHandOver()
-	s.maybeBegin()
+	p.maybeHandOver()
+	p.maybeBegin()
 }
 
 // grace is the graceful timeout, as far as it is known.
-func (s *Pool) grace() time.Duration {
-	if s.settled == nil {
+func (p *Pool) grace() time.Duration {
+	if p.settled == nil {
 		return 0
 	}
-	return s.settled.Grace
+	return p.settled.Grace
 }
 
 // Ping returns when the supervisor has answered, or ctx's error.
-func (s *Pool) Ping(ctx context.Context) error {
+func (p *Pool) Ping(ctx context.Context) error {
 	answered := make(chan struct{})
-	go s.post(func() { close(answered) })
+	go p.post(func() { close(answered) })
 	select {
 	case <-answered:
 		return nil
@@ -353,18 +353,18 @@ func (s *Pool) Ping(ctx context.Context) error {
 	}
 }
 
-func (s *Pool) event(kind EventKind, text string) { s.tellEvent(Event{Kind: kind, Text: text}) }
+func (p *Pool) event(kind EventKind, text string) { p.tellEvent(Event{Kind: kind, Text: text}) }
 
-func (s *Pool) tellEvent(e Event) {
-	if s.o.Event != nil {
-		s.o.Event(e)
+func (p *Pool) tellEvent(e Event) {
+	if p.o.Event != nil {
+		p.o.Event(e)
 	}
 }
 
 // closeSockets closes the listening sockets here. Those of workers live on.
-func (s *Pool) closeSockets() {
-	for _, a := range s.addresses {
+func (p *Pool) closeSockets() {
+	for _, a := range p.addresses {
 		a.Socket.Close()
 	}
-	s.addresses = nil
+	p.addresses = nil
 }

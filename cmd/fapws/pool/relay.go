@@ -13,25 +13,24 @@ import (
 	"fapws/runtime/system"
 )
 
-// relay makes one server of many workers for those who listen to channels: events
-// that one of them publishes get a number here and go to all, so all have the same
-// order; and it adds up how many listen. It keeps no event.
+// relay makes one server of many workers for subscribers of channels: events that a worker publishes get a number here
+// and go to all workers, so that all have them in the same order. It adds up the subscribers and keeps no events.
 type relay struct {
-	epoch string // another one each time numbers begin anew
+	epoch string // differs each time the numbers start at 1
 	seq   uint64 // the last number
 
 	counts map[*worker]map[string]int64
 	sums   map[string]int64
-	news   map[string]struct{} // channels whose sum has changed since it was told
-	due    *time.Timer         // to tell
+	news   map[string]struct{} // channels whose sum has changed since it was sent
+	due    *time.Timer         // calls tell
 
 	congested *atomic.Int32 // outboxes with too much in them
 }
 
-// countsEvery is how often workers hear of counts.
+// countsEvery is the interval at which changed counts are sent.
 const countsEvery = 250 * time.Millisecond
 
-// maxCounts is how many counts go into one message.
+// maxCounts is the maximum number of counts in a message.
 const maxCounts = 1000
 
 func newRelay() relay {
@@ -44,55 +43,54 @@ func newRelay() relay {
 	}
 }
 
-// publish numbers events of w and passes them on.
-func (s *Pool) publish(w *worker, m *Message) {
+// publish numbers events of w and sends them to all workers.
+func (p *Pool) publish(w *worker, m *Message) {
 	if m.N <= 0 || len(m.Raw) == 0 || !w.joined {
 		return
 	}
 	if m.Seq != uint64(len(w.pieces)) {
-		w.pieces = nil // the program before this one has got the beginning
+		w.pieces = nil // the supervisor before this one received the first pieces
 		return
 	}
 	if w.pieces = append(w.pieces, m.Raw); m.More {
 		return // they go on together
 	}
 	for i, raw := range w.pieces {
-		out := Message{Kind: Events, Epoch: s.relay.epoch, Seq: s.relay.seq + 1, N: m.N, Raw: raw, More: i+1 < len(w.pieces)}
+		out := Message{Kind: Events, Epoch: p.relay.epoch, Seq: p.relay.seq + 1, N: m.N, Raw: raw, More: i+1 < len(w.pieces)}
 		text, _, err := out.encode(nil)
 		if err != nil {
-			s.o.Log(loglevel.Error, err.Error())
+			p.o.Log(loglevel.Error, err.Error())
 			break
 		}
-		for _, other := range s.workers {
+		for _, other := range p.workers {
 			if other != w && other.joined {
-				other.out.add(other, parcel{text: text})
+				other.out.add(other, datagram{text: text})
 			}
 		}
 		out.ID = m.ID
 		w.post(&out)
 	}
-	s.relay.seq += uint64(m.N)
+	p.relay.seq += uint64(m.N)
 	w.pieces = nil
 }
 
-// ease holds up those who publish while others cannot keep up, for a moment: a
-// worker that takes nothing at all is killed then. Any goroutine but Run's.
-func (r *relay) ease() {
+// throttle delays a publisher while other workers cannot keep up. It returns after a while, because a worker that reads
+// nothing is killed by then. It must not be called on the goroutine of Run.
+func (r *relay) throttle() {
 	for end := time.Now().Add(2 * stuckAfter); r.congested.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
 
-// join lets w have all events from now on, and the history from another worker
-// that has had all before.
-func (s *Pool) join(w *worker) {
+// join sends w all events from now on, and has another worker send it the history.
+func (p *Pool) join(w *worker) {
 	if w.joined || w.state == Dead {
 		return
 	}
 	w.joined = true
-	s.relay.tellAll(w)
+	p.relay.tellAll(w)
 	var giver *worker
-	for _, other := range s.workers {
+	for _, other := range p.workers {
 		if other != w && other.joined && other.state >= Ready && other.state < Ending && (giver == nil || other.state == Serving) {
 			giver = other
 		}
@@ -101,19 +99,19 @@ func (s *Pool) join(w *worker) {
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
-	give, take, err := between()
+	give, take, err := workerPair()
 	if err != nil {
-		s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d gets no history of channels: %v", w.pid, err))
+		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d gets no history of channels: %v", w.pid, err))
 		w.send(&Message{Kind: Take, Text: History})
 		return
 	}
-	w.send(&Message{Kind: Take, Text: History, Epoch: s.relay.epoch}, take)
+	w.send(&Message{Kind: Take, Text: History, Epoch: p.relay.epoch}, take)
 	take.Close()
 	giver.postWith(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
 }
 
-// between makes a channel for two workers.
-func between() (one, other *os.File, err error) {
+// workerPair makes a channel for two workers.
+func workerPair() (one, other *os.File, err error) {
 	fds, err := system.Socketpair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, err
@@ -121,15 +119,15 @@ func between() (one, other *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "channel of two workers"), os.NewFile(uintptr(fds[1]), "channel of two workers"), nil
 }
 
-// heir makes to take the subscribers of w, which gets the file for that. Nothing: they
-// come back by themselves.
-func (w *worker) heir(to *worker) []*os.File {
+// passSubscribers makes the worker to take over the subscribers of w, and returns the file by which w passes them. It returns
+// nothing if that cannot be: then the clients reconnect.
+func (w *worker) passSubscribers(to *worker) []*os.File {
 	if to == nil || !w.joined || !to.joined || w.state >= Ending || to.state >= Retiring {
 		return nil
 	}
-	give, take, err := between()
+	give, take, err := workerPair()
 	if err != nil {
-		w.s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
+		w.pool.o.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand its subscribers over: %v", w.pid, err))
 		return nil
 	}
 	defer take.Close()
@@ -138,19 +136,19 @@ func (w *worker) heir(to *worker) []*os.File {
 }
 
 // anyServing returns a worker that serves, or nil.
-func (s *Pool) anyServing() *worker {
-	for _, p := range s.slots {
-		if p.worker != nil && p.worker.state == Serving {
-			return p.worker
+func (p *Pool) anyServing() *worker {
+	for _, s := range p.slots {
+		if s.worker != nil && s.worker.state == Serving {
+			return s.worker
 		}
 	}
 	return nil
 }
 
-// --- how many listen ---------------------------------------------------------
+// --- numbers of subscribers --------------------------------------------------
 
-// count takes what w says of its subscribers.
-func (r *relay) count(s *Pool, w *worker, counts map[string]int64) {
+// count takes the numbers of subscribers that w has.
+func (r *relay) count(p *Pool, w *worker, counts map[string]int64) {
 	mine := r.counts[w]
 	if w.state == Dead {
 		return
@@ -167,16 +165,16 @@ func (r *relay) count(s *Pool, w *worker, counts map[string]int64) {
 			mine[name] = n
 		}
 	}
-	r.tellSoon(s)
+	r.tellSoon(p)
 }
 
-// forget takes out what w, which has died, has said.
-func (r *relay) forget(s *Pool, w *worker) {
+// forget subtracts the subscribers of w, which has died.
+func (r *relay) forget(p *Pool, w *worker) {
 	for name, n := range r.counts[w] {
 		r.add(name, -n)
 	}
 	delete(r.counts, w)
-	r.tellSoon(s)
+	r.tellSoon(p)
 }
 
 func (r *relay) add(name string, n int64) {
@@ -189,16 +187,16 @@ func (r *relay) add(name string, n int64) {
 	}
 }
 
-func (r *relay) tellSoon(s *Pool) {
+func (r *relay) tellSoon(p *Pool) {
 	if r.due == nil && len(r.news) > 0 {
-		r.due = time.AfterFunc(countsEvery, func() { s.post(func() { r.tell(s) }) })
+		r.due = time.AfterFunc(countsEvery, func() { p.post(func() { r.tell(p) }) })
 	}
 }
 
-// tell says to each what has changed elsewhere.
-func (r *relay) tell(s *Pool) {
+// tell sends each worker the changed numbers of the other workers.
+func (r *relay) tell(p *Pool) {
 	r.due = nil
-	for _, w := range s.workers {
+	for _, w := range p.workers {
 		if !w.joined {
 			continue
 		}
@@ -211,7 +209,7 @@ func (r *relay) tell(s *Pool) {
 	clear(r.news)
 }
 
-// tellAll says all that is known to w, which has no subscribers yet.
+// tellAll sends all numbers to w, which has no subscribers yet.
 func (r *relay) tellAll(w *worker) { eachCounts(r.sums, w.post) }
 
 func eachCounts(counts map[string]int64, tell func(*Message)) {
@@ -227,7 +225,7 @@ func eachCounts(counts map[string]int64, tell func(*Message)) {
 	}
 }
 
-// SendCounts tells the supervisor how many listen to channels in this worker.
+// SendCounts sends the supervisor the numbers of subscribers in this worker.
 func (c *Channel) SendCounts(counts map[string]int64) (err error) {
 	eachCounts(counts, func(m *Message) {
 		if err == nil {

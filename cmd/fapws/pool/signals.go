@@ -21,7 +21,7 @@ type Signals struct {
 }
 
 // led are the signals by which a supervisor is led.
-var led = []syscall.Signal{
+var controlSignals = []syscall.Signal{
 	syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
 }
@@ -32,7 +32,7 @@ var led = []syscall.Signal{
 func Catch(h *Handover) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
-	for _, sig := range led {
+	for _, sig := range controlSignals {
 		ignored := signal.Ignored(sig)
 		if h != nil { // the program before has ignored some for the time between
 			ignored = slices.Contains(h.Ignored, sig)

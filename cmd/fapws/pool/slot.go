@@ -20,7 +20,7 @@ const (
 
 // slot is the place of a worker: workers come and go, it keeps its sockets.
 type slot struct {
-	s       *Pool
+	pool    *Pool
 	worker  *worker // that serves here, or nil
 	next    *worker // that is being loaded to take its place
 	retry   *time.Timer
@@ -28,8 +28,8 @@ type slot struct {
 }
 
 // workers returns those that belong to the slot.
-func (p *slot) workers() (list []*worker) {
-	for _, w := range []*worker{p.worker, p.next} {
+func (s *slot) workers() (list []*worker) {
+	for _, w := range []*worker{s.worker, s.next} {
 		if w != nil {
 			list = append(list, w)
 		}
@@ -38,52 +38,52 @@ func (p *slot) workers() (list []*worker) {
 }
 
 // cancel gives up a replacement that has not been started yet.
-func (p *slot) cancel() {
-	if p.retry != nil {
-		p.retry.Stop()
-		p.retry = nil
+func (s *slot) cancel() {
+	if s.retry != nil {
+		s.retry.Stop()
+		s.retry = nil
 	}
 }
 
 // replace starts a worker that will take the place of the slot's, after wait.
-func (p *slot) replace(wait time.Duration) {
-	if p.next != nil || p.retry != nil {
+func (s *slot) replace(wait time.Duration) {
+	if s.next != nil || s.retry != nil {
 		return
 	}
 	if wait > 0 {
 		var t *time.Timer
 		t = time.AfterFunc(wait, func() {
-			p.s.post(func() {
-				if p.retry == t {
-					p.retry = nil
-					p.replace(0)
+			s.pool.post(func() {
+				if s.retry == t {
+					s.retry = nil
+					s.replace(0)
 				}
 			})
 		})
-		p.retry = t
+		s.retry = t
 		return
 	}
-	w, err := p.s.start(self)
+	w, err := s.pool.start(self)
 	if err != nil {
-		p.grow()
-		p.s.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, p.backoff))
-		p.replace(p.backoff)
+		s.grow()
+		s.pool.o.Log(loglevel.Error, fmt.Sprintf("cannot start a worker: %v; the next try is in %v", err, s.backoff))
+		s.replace(s.backoff)
 		return
 	}
-	w.slot, p.next = p, w
+	w.slot, s.next = s, w
 }
 
 // grow makes the next wait longer.
-func (p *slot) grow() { p.backoff = min(max(2*p.backoff, minBackoff), maxBackoff) }
+func (s *slot) grow() { s.backoff = min(max(2*s.backoff, minBackoff), maxBackoff) }
 
 // succeed puts w, which has loaded, in the place it was started for.
-func (s *Pool) succeed(w *worker) {
-	p := w.slot
-	old := p.worker
-	p.worker, p.next = w, nil
+func (p *Pool) promote(w *worker) {
+	s := w.slot
+	old := s.worker
+	s.worker, s.next = w, nil
 	w.setState(Serving)
-	s.sendPage(w)
-	s.share()
+	p.sendPage(w)
+	p.share()
 	if old != nil {
 		old.retire(w)
 		old.depart()
@@ -91,49 +91,49 @@ func (s *Pool) succeed(w *worker) {
 }
 
 // lost is called when a worker that has a slot has died.
-func (s *Pool) lost(w *worker, was State, how string) {
-	p := w.slot
+func (p *Pool) lost(w *worker, was State, how string) {
+	s := w.slot
 	if time.Since(w.started) < steady || was == Starting {
-		p.grow()
+		s.grow()
 	} else {
-		p.backoff = 0
+		s.backoff = 0
 	}
 	after := "a new one is started"
-	if p.backoff > 0 {
-		after = fmt.Sprintf("a new one is started in %v", p.backoff)
+	if s.backoff > 0 {
+		after = fmt.Sprintf("a new one is started in %v", s.backoff)
 	}
 	switch w {
-	case p.worker:
-		p.worker = nil
-		s.share()
-		s.o.Log(loglevel.Warning, w.ended(how, after))
-		if p.next != nil {
+	case s.worker:
+		s.worker = nil
+		p.share()
+		p.o.Log(loglevel.Warning, w.ended(how, after))
+		if s.next != nil {
 			return // it is on its way
 		}
-	case p.next:
-		p.next = nil
-		s.o.Log(loglevel.Error, w.ended(how+" before it could serve", after))
+	case s.next:
+		s.next = nil
+		p.o.Log(loglevel.Error, w.ended(how+" before it could serve", after))
 	}
-	p.replace(p.backoff)
+	s.replace(s.backoff)
 }
 
 // worn is called when w should be replaced: its successor is loaded first.
-func (s *Pool) worn(w *worker, why string) {
+func (p *Pool) recycle(w *worker, why string) {
 	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
 		return
 	}
-	s.o.Log(loglevel.Info, fmt.Sprintf("worker %d %s: it is replaced", w.pid, why))
+	p.o.Log(loglevel.Info, fmt.Sprintf("worker %d %s: it is replaced", w.pid, why))
 	w.slot.replace(0)
 }
 
 // resize changes the number of workers.
-func (s *Pool) resize(by int) {
-	if s.stopping {
+func (p *Pool) resize(by int) {
+	if p.stopping {
 		return
 	}
-	s.want = max(1, s.want+by)
-	s.o.Log(loglevel.Info, Count(s.want, "worker"))
-	s.level()
+	p.want = max(1, p.want+by)
+	p.o.Log(loglevel.Info, Count(p.want, "worker"))
+	p.level()
 }
 
 // Count is "1 worker" or "2 workers".
@@ -146,40 +146,40 @@ func Count(n int, what string) string {
 
 // level makes as many slots as are wanted. While a generation is being loaded
 // it waits for its end.
-func (s *Pool) level() {
-	if s.batch != nil || s.first() || s.stopping || s.handing {
+func (p *Pool) level() {
+	if p.batch != nil || p.first() || p.stopping || p.handing {
 		return
 	}
-	for len(s.slots) < s.want {
-		p := &slot{s: s}
-		s.slots = append(s.slots, p)
-		p.replace(0)
+	for len(p.slots) < p.want {
+		s := &slot{pool: p}
+		p.slots = append(p.slots, s)
+		s.replace(0)
 	}
 	var gone []*slot
-	if len(s.slots) > s.want {
-		gone = slices.Clone(s.slots[s.want:])
-		s.slots = s.slots[:s.want]
+	if len(p.slots) > p.want {
+		gone = slices.Clone(p.slots[p.want:])
+		p.slots = p.slots[:p.want]
 	}
-	s.share() // before the others stop
-	for _, p := range gone {
-		p.cancel()
-		if p.next != nil {
-			p.next.end(Quit)
+	p.share() // before the others stop
+	for _, s := range gone {
+		s.cancel()
+		if s.next != nil {
+			s.next.end(Quit)
 		}
-		if p.worker != nil {
-			p.worker.retire(s.anyServing())
-			p.worker.depart()
+		if s.worker != nil {
+			s.worker.retire(p.anyServing())
+			s.worker.depart()
 		}
 	}
 }
 
 // share gives the sockets to the workers that serve and do not have them. All workers share each socket, so a
 // connection waits for none of them in particular.
-func (s *Pool) share() {
-	for _, p := range s.slots {
-		if w := p.worker; w != nil && w.state == Serving && !w.listens {
+func (p *Pool) share() {
+	for _, s := range p.slots {
+		if w := s.worker; w != nil && w.state == Serving && !w.listens {
 			w.listens = true
-			for some := range slices.Chunk(s.addresses, maxFiles) {
+			for some := range slices.Chunk(p.addresses, maxFiles) {
 				m := &Message{Kind: Listen}
 				var files []*os.File
 				for _, a := range some {

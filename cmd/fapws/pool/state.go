@@ -29,6 +29,6 @@ func (w *worker) setState(to State) {
 	if w.state == to {
 		return
 	}
-	w.s.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
+	w.pool.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: %s, was %s", w.pid, to, w.state))
 	w.state = to
 }

@@ -91,51 +91,51 @@ func (h *Handover) Files() (files []*os.File) {
 
 // beginHandOver makes the readers of all channels end, so that no message is
 // taken by a program that is about to vanish.
-func (s *Pool) beginHandOver() {
-	s.handing = true
-	for _, w := range s.workers {
+func (p *Pool) beginHandOver() {
+	p.handing = true
+	for _, w := range p.workers {
 		w.channel.interrupt()
-		w.out.whenEmpty(func() { s.post(s.maybeHandOver) })
+		w.out.whenEmpty(func() { p.post(p.maybeHandOver) })
 	}
-	time.AfterFunc(stuckAfter, func() { s.post(s.unstick) })
-	s.maybeHandOver()
+	time.AfterFunc(stuckAfter, func() { p.post(p.unstick) })
+	p.maybeHandOver()
 }
 
 // unstick ends workers that hold the hand-over up, because they take no messages.
-func (s *Pool) unstick() {
-	for _, w := range s.workers {
-		if s.handing && w.out.waits() {
+func (p *Pool) unstick() {
+	for _, w := range p.workers {
+		if p.handing && w.out.waits() {
 			w.kill("takes no events")
 		}
 	}
 }
 
 // interrupted is called when nobody reads the channel of w any more.
-func (s *Pool) interrupted(w *worker) {
+func (p *Pool) interrupted(w *worker) {
 	w.idle = true
-	s.maybeHandOver()
+	p.maybeHandOver()
 }
 
 // maybeHandOver puts another program in the place of this one when it may.
-func (s *Pool) maybeHandOver() {
-	if !s.handing || s.stopping {
+func (p *Pool) maybeHandOver() {
+	if !p.handing || p.stopping {
 		return
 	}
-	for _, w := range s.workers {
+	for _, w := range p.workers {
 		if !w.idle || w.out.waits() {
 			return
 		}
 	}
-	err := s.handOver() // returns only if it fails
-	s.o.Log(loglevel.Error, fmt.Sprintf("cannot become %s: %v; the new workers go on under the old program", s.o.Program, err))
-	s.handing = false
-	for _, w := range s.workers {
+	err := p.handOver() // returns only if it fails
+	p.o.Log(loglevel.Error, fmt.Sprintf("cannot become %s: %v; the new workers go on under the old program", p.o.Program, err))
+	p.handing = false
+	for _, w := range p.workers {
 		w.idle = false
 		w.channel.resume()
 		go w.listen()
 	}
-	s.level()
-	s.maybeBegin()
+	p.level()
+	p.maybeBegin()
 }
 
 // handoverFile makes the file of a Handover, which the next program inherits.
@@ -146,8 +146,8 @@ func handoverFile() (fd int, err error) {
 	return fd, err
 }
 
-func (s *Pool) handOver() error {
-	h := &Handover{Protocol: Protocol, Since: s.since, Want: s.want, Adopted: s.adopted, Settled: s.settled, Ignored: s.signals.ignored, Epoch: s.relay.epoch, Seq: s.relay.seq}
+func (p *Pool) handOver() error {
+	h := &Handover{Protocol: Protocol, Since: p.since, Want: p.want, Adopted: p.adopted, Settled: p.settled, Ignored: p.signals.ignored, Epoch: p.relay.epoch, Seq: p.relay.seq}
 	var kept []int // duplicates, which exec does not close
 	defer func() {
 		for _, fd := range kept {
@@ -168,21 +168,21 @@ func (s *Pool) handOver() error {
 		}
 		return fd, err
 	}
-	for _, a := range s.addresses {
+	for _, a := range p.addresses {
 		fd, err := keep(a.Socket.SyscallConn())
 		if err != nil {
 			return err
 		}
 		h.Addresses = append(h.Addresses, handoverAddress{a.Name, fd})
 	}
-	for _, w := range s.workers {
+	for _, w := range p.workers {
 		fd, err := keep(w.channel.SyscallConn())
 		if err != nil {
 			return err
 		}
 		out := handoverWorker{Pid: w.pid, Channel: fd, State: w.state, Started: w.started, Slot: -1, Listens: w.listens, Joined: w.joined}
-		for i, p := range s.slots {
-			if p.worker == w {
+		for i, s := range p.slots {
+			if s.worker == w {
 				out.Slot = i
 			}
 		}
@@ -193,11 +193,11 @@ func (s *Pool) handOver() error {
 		return err
 	}
 	kept = append(kept, note)
-	if err := os.Chdir(s.o.Dir); err != nil {
+	if err := os.Chdir(p.o.Dir); err != nil {
 		return err
 	}
-	if s.o.BeforeExec != nil {
-		for _, f := range s.o.BeforeExec() {
+	if p.o.BeforeExec != nil {
+		for _, f := range p.o.BeforeExec() {
 			fd, err := keep(f.SyscallConn())
 			if err != nil {
 				return err
@@ -205,9 +205,9 @@ func (s *Pool) handOver() error {
 			h.Left = append(h.Left, fd)
 		}
 	}
-	defer holdSignals(s.signals)()
-	h.Signals = s.signals.pending()
-	if s.next != nil {
+	defer holdSignals(p.signals)()
+	h.Signals = p.signals.pending()
+	if p.next != nil {
 		h.Signals = append(h.Signals, syscall.SIGHUP)
 	}
 	text, err := json.Marshal(h)
@@ -218,7 +218,7 @@ func (s *Pool) handOver() error {
 		return err
 	}
 	env := append(os.Environ(), handoverVariable+"="+strconv.Itoa(note))
-	return syscall.Exec(s.o.Program, s.o.Args, env)
+	return syscall.Exec(p.o.Program, p.o.Args, env)
 }
 
 // holdSignals keeps signals from ending the program between two: blocked on the
@@ -230,7 +230,7 @@ func (s *Pool) handOver() error {
 func holdSignals(caught *Signals) (undo func()) {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU)
 	goruntime.LockOSThread()
-	unblock := block(led)
+	unblock := block(controlSignals)
 	return func() {
 		unblock()
 		goruntime.UnlockOSThread()
@@ -243,40 +243,40 @@ func holdSignals(caught *Signals) (undo func()) {
 }
 
 // resume goes on where the program before has ended.
-func (s *Pool) resume(h *Handover) {
-	s.since, s.want, s.adopted, s.settled = h.Since, h.Want, h.Adopted, h.Settled
+func (p *Pool) resume(h *Handover) {
+	p.since, p.want, p.adopted, p.settled = h.Since, h.Want, h.Adopted, h.Settled
 	if h.Epoch != "" {
-		s.relay.epoch, s.relay.seq = h.Epoch, h.Seq
+		p.relay.epoch, p.relay.seq = h.Epoch, h.Seq
 	}
 	for _, a := range h.Addresses {
 		unix.CloseOnExec(a.Socket)
-		s.addresses = append(s.addresses, Address{a.Name, os.NewFile(uintptr(a.Socket), a.Name)})
+		p.addresses = append(p.addresses, Address{a.Name, os.NewFile(uintptr(a.Socket), a.Name)})
 	}
 	slots := 0
 	for _, w := range h.Workers {
 		slots = max(slots, w.Slot+1)
 	}
 	for range slots {
-		s.slots = append(s.slots, &slot{s: s})
+		p.slots = append(p.slots, &slot{pool: p})
 	}
 	for _, one := range h.Workers {
 		unix.CloseOnExec(one.Channel)
 		channel, err := NewChannel(one.Channel)
 		process, findErr := os.FindProcess(one.Pid)
 		if err != nil || findErr != nil {
-			s.o.Log(loglevel.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
+			p.o.Log(loglevel.Error, fmt.Sprintf("worker %d is lost: %v %v", one.Pid, err, findErr))
 			continue
 		}
-		w := &worker{s: s, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, kills: memory.Kills(s.o.Root)}
+		w := &worker{pool: p, pid: one.Pid, process: process, channel: channel, state: one.State, started: one.Started, listens: one.Listens, kills: memory.Kills(p.o.Root)}
 		if one.Slot >= 0 {
-			w.slot = s.slots[one.Slot]
+			w.slot = p.slots[one.Slot]
 			w.slot.worker = w
 		}
 		if w.state >= Retiring {
-			w.within(s.grace()+endMargin, "does not end")
+			w.within(p.grace()+endMargin, "does not end")
 		}
 		w.joined = one.Joined
-		s.watch(w)
+		p.watch(w)
 		if w.joined {
 			w.post(&Message{Kind: Recount})
 		}
@@ -284,18 +284,18 @@ func (s *Pool) resume(h *Handover) {
 			w.end(Quit)
 		}
 	}
-	for _, p := range s.slots {
-		if p.worker == nil {
-			p.replace(0)
+	for _, s := range p.slots {
+		if s.worker == nil {
+			s.replace(0)
 		}
 	}
-	s.o.Log(loglevel.Info, "upgraded: "+Count(len(s.slots), "worker"))
-	if s.o.Up != nil {
-		s.o.Up(s.addresses, true)
+	p.o.Log(loglevel.Info, "upgraded: "+Count(len(p.slots), "worker"))
+	if p.o.Up != nil {
+		p.o.Up(p.addresses, true)
 	}
-	s.level()
-	s.share()
+	p.level()
+	p.share()
 	for _, sig := range h.Signals {
-		s.signal(sig)
+		p.signal(sig)
 	}
 }

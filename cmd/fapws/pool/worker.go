@@ -18,9 +18,8 @@ import (
 )
 
 // Variable is the variable of the environment by which a process knows that it
-// is a worker. Its value is the descriptor of the control channel and, behind a
-// comma each, that of standard error as it shall be once the worker has loaded,
-// or nothing, and StandIn, or nothing.
+// is a worker. Its value has three parts, separated by commas: the descriptor of the control channel, the descriptor
+// to use as standard error once the worker has loaded (may be empty), and Placeholder or nothing.
 const Variable = "FAPWS_WORKER"
 
 // EpochVariable is the variable of the environment that tells workers the epoch of
@@ -31,45 +30,44 @@ const EpochVariable = "FAPWS_EPOCH"
 // and for the program that takes its place.
 var Variables = []string{Variable, EpochVariable, handoverVariable}
 
-// StandIn is a worker that serves only what a Notice says.
-const StandIn = "stand-in"
+// Placeholder is the role of a worker that has no application and serves the page of a Notice.
+const Placeholder = "placeholder"
 
-// endMargin is what a worker gets beyond the graceful timeout before it is
-// killed: its own end (atexit functions, threads) is bounded by less.
+// endMargin is added to the graceful timeout before a worker is killed: its own limits for atexit functions and
+// threads are shorter.
 const endMargin = 7 * time.Second
 
-// worker is a process that serves, or will, or did. Everything in it belongs to
-// the goroutine of Run.
+// worker is a process that will serve, serves, or has served. Only the goroutine of Run uses it, except for out.
 type worker struct {
-	s       *Pool
-	pid     int
-	process *os.Process
-	channel *Channel
-	state   State
-	started time.Time
-	slot    *slot       // where it serves, or will
-	batch   *generation // with which it was started, until that serves
-	settled *Settled
-	listens bool // it has the sockets
-	health  health
-	limit   *time.Timer   // kills it when a step takes too long
-	why     string        // why it was killed, if the supervisor did
-	reason  string        // why it ends, as it has said itself, perhaps with advice behind "; "
-	kills   int           // memory.Kills before its start
-	idle    bool          // nobody reads its channel: see handOver
-	silent  chan struct{} // closed when all that it has said was heard
-	said    func()        // closes it
-	hearing *hearing      // of what it writes until it has loaded; nil: nobody listens
-	joined  bool          // it gets Events
-	out     outbox        // of them
-	pieces  [][]byte      // of an event that it publishes, as far as they have come
+	pool          *Pool
+	pid           int
+	process       *os.Process
+	channel       *Channel
+	state         State
+	started       time.Time
+	slot          *slot       // where it serves, or will
+	batch         *generation // with which it was started, until that serves
+	settled       *Settled
+	listens       bool // it has the sockets
+	health        health
+	limit         *time.Timer    // kills it when a step takes too long
+	why           string         // why it was killed, if the supervisor did
+	reason        string         // why it ends, as it has said itself, perhaps with advice behind "; "
+	kills         int            // memory.Kills before its start
+	idle          bool           // nobody reads its channel: see handOver
+	silent        chan struct{}  // closed when all that it has said was heard
+	said          func()         // closes it
+	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
+	joined        bool           // it gets Events
+	out           outbox         // of them
+	pieces        [][]byte       // of an event that it publishes, as far as they have come
 }
 
 // start starts a process as a worker.
-func (s *Pool) start(program string) (*worker, error) { return s.startAs(program, "") }
+func (p *Pool) start(program string) (*worker, error) { return p.startAs(program, "") }
 
-// startAs starts a worker or, with role StandIn, a stand-in.
-func (s *Pool) startAs(program, role string) (*worker, error) {
+// startAs starts a worker or, with the role Placeholder, the placeholder.
+func (p *Pool) startAs(program, role string) (*worker, error) {
 	channel, theirs, err := pair()
 	if err != nil {
 		return nil, err
@@ -78,10 +76,10 @@ func (s *Pool) startAs(program, role string) (*worker, error) {
 	const fd = 3 // the first of Files after standard input, output and error
 	files := []*os.File{os.Stdin, os.Stdout, os.Stderr, theirs}
 	lasting := "" // standard error once it has loaded
-	var heard *hearing
-	if s.o.FailurePage != nil && role == "" {
+	var heard *stderrCapture
+	if p.o.FailurePage != nil && role == "" {
 		var pipe *os.File
-		if heard, pipe, err = hear(); err != nil {
+		if heard, pipe, err = captureStderr(); err != nil {
 			channel.Close()
 			return nil, err
 		}
@@ -90,75 +88,75 @@ func (s *Pool) startAs(program, role string) (*worker, error) {
 		files = append(files, os.Stderr)
 		lasting = strconv.Itoa(fd + 1)
 	}
-	kills := memory.Kills(s.o.Root)
-	process, err := os.StartProcess(program, s.o.Args, &os.ProcAttr{
-		Dir:   s.o.Dir,
-		Env:   append(os.Environ(), fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+s.relay.epoch),
+	kills := memory.Kills(p.o.Root)
+	process, err := os.StartProcess(program, p.o.Args, &os.ProcAttr{
+		Dir:   p.o.Dir,
+		Env:   append(os.Environ(), fmt.Sprintf("%s=%d,%s,%s", Variable, fd, lasting, role), EpochVariable+"="+p.relay.epoch),
 		Files: files,
-		Sys:   s.o.attributes(),
+		Sys:   p.o.attributes(),
 	})
 	if err != nil {
 		channel.Close()
 		return nil, err
 	}
-	w := &worker{s: s, pid: process.Pid, process: process, channel: channel, started: time.Now(), hearing: heard, kills: kills}
-	s.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: started", w.pid))
-	w.within(s.o.LoadTimeout, fmt.Sprintf("has not loaded within %v", s.o.LoadTimeout))
-	s.watch(w)
+	w := &worker{pool: p, pid: process.Pid, process: process, channel: channel, started: time.Now(), stderrCapture: heard, kills: kills}
+	p.o.Log(loglevel.Debug, fmt.Sprintf("worker %d: started", w.pid))
+	w.within(p.o.LoadTimeout, fmt.Sprintf("has not loaded within %v", p.o.LoadTimeout))
+	p.watch(w)
 	return w, nil
 }
 
-// watch starts the goroutines that listen to w and wait for its end.
-func (s *Pool) watch(w *worker) {
-	s.workers[w.pid] = w
+// watch starts the goroutines that receive messages from w and wait for its end.
+func (p *Pool) watch(w *worker) {
+	p.workers[w.pid] = w
 	w.silent = make(chan struct{})
 	w.said = sync.OnceFunc(func() { close(w.silent) })
 	go w.listen()
 	go func() {
 		state, err := w.process.Wait()
-		w.hearing.end()
+		w.stderrCapture.end()
 		select { // what it published last counts
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
-		s.post(func() { s.died(w, howEnded(state, err), exitCode(state), signalOf(state) == syscall.SIGKILL) })
+		p.post(func() { p.died(w, howEnded(state, err), exitCode(state), signalOf(state) == syscall.SIGKILL) })
 	}()
 }
 
-// listen passes on what the worker says. A goroutine of its own.
+// listen passes on the worker's messages, on a separate goroutine.
 func (w *worker) listen() {
 	for {
 		m, files, err := w.channel.Receive()
 		closeFiles(files) // a worker has nothing to give
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			w.s.post(func() { w.s.interrupted(w) })
+			w.pool.post(func() { w.pool.interrupted(w) })
 			return
 		case err != nil:
-			w.s.post(func() { w.s.hungUp(w, err) })
+			w.pool.post(func() { w.pool.channelClosed(w, err) })
 			w.said()
 			return
 		}
 		if m.Kind == Publish {
-			w.s.relay.ease()
+			w.pool.relay.throttle()
 		}
-		w.s.post(func() { w.s.heard(w, m) })
+		w.pool.post(func() { w.pool.heard(w, m) })
 	}
 }
 
-// hungUp is called when the channel of w has ended. Mostly it has died, and
-// died is called; otherwise it cannot be led any more.
-func (s *Pool) hungUp(w *worker, err error) {
+// channelClosed is called when the channel of w has ended. Usually the process has ended, too, and died follows;
+// otherwise w cannot be controlled any more and is killed.
+func (p *Pool) channelClosed(w *worker, err error) {
 	w.idle = true
-	s.maybeHandOver()
+	p.maybeHandOver()
 	if w.state == Dead {
 		return
 	}
 	if !errors.Is(err, io.EOF) {
-		s.o.Log(loglevel.Warning, fmt.Sprintf("worker %d: %v", w.pid, err))
+		p.o.Log(loglevel.Warning, fmt.Sprintf("worker %d: %v", w.pid, err))
 	}
 	time.AfterFunc(time.Second, func() {
-		s.post(func() {
+		p.post(func() {
 			if w.state < Retiring {
 				w.kill("has closed its control channel")
 			}
@@ -166,7 +164,7 @@ func (s *Pool) hungUp(w *worker, err error) {
 	})
 }
 
-// send tells w something. A worker that does not listen is killed.
+// send sends m to w. A worker that does not read is killed.
 func (w *worker) send(m *Message, files ...*os.File) {
 	if w.state == Dead {
 		return
@@ -183,7 +181,7 @@ func (w *worker) within(d time.Duration, why string) {
 	}
 	state := w.state
 	w.limit = time.AfterFunc(d, func() {
-		w.s.post(func() {
+		w.pool.post(func() {
 			if w.state == state {
 				w.kill(why)
 			}
@@ -199,10 +197,10 @@ func (w *worker) kill(why string) {
 	w.process.Kill()
 }
 
-// retire lets w finish its requests, now that others accept in its place: to is the
-// one that gets its subscribers, if there is one. These stay with w until depart.
+// retire lets w finish its requests, now that other workers accept in its place. Its subscribers stay until depart, and
+// then go to the worker to, unless that is nil.
 func (w *worker) retire(to *worker) {
-	w.leave(Retiring, Retire, w.s.grace(), w.heir(to)...)
+	w.leave(Retiring, Retire, w.pool.grace(), w.passSubscribers(to)...)
 }
 
 // depart lets w send its subscribers to the new worker, and close its WebSockets.
@@ -214,7 +212,7 @@ func (w *worker) depart() {
 
 // end tells w to stop (Stop or Quit).
 func (w *worker) end(kind Kind) {
-	grace := w.s.grace()
+	grace := w.pool.grace()
 	if kind == Quit {
 		grace = 0
 	}

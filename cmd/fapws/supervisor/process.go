@@ -45,13 +45,11 @@ type process struct {
 	memory    memory.Trimmer
 	identity  *privilege.Identity // to run as; nil: as it is
 	sockets   listen.Options
-	settled   worker.Settled // of the first worker
-	early     []pool.Address // until the first worker has loaded
-	served    []pool.Address // once they are
-	names     []string       // that they were opened as
-
-	earlyNames []string
-	pool       *pool.Pool
+	settled   worker.Settled           // of the first worker
+	early     bind.Early[pool.Address] // until the first worker has loaded
+	served    []pool.Address           // once they are
+	names     []string                 // that they were opened as
+	pool      *pool.Pool
 
 	mu    sync.Mutex      // of what the control socket shows
 	shown settings.Config // as far as it is known
@@ -80,6 +78,7 @@ func (p *process) openControl() error {
 // what others know the server by.
 func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	p := &process{plan: what, conf: what.Conf, front: front, stderr: stderr}
+	p.early.Open, p.early.Close = openSockets, p.closeSockets
 	if err := p.findIdentity(); err != nil {
 		return 0, err
 	}
@@ -158,7 +157,7 @@ func (p *process) run() (code int, err error) {
 			p.front.Withdraw()
 			return 0, err
 		}
-		defer p.dropEarly()
+		defer p.early.Drop()
 	}
 	caught := pool.Catch(handover)
 	err = p.pool.Run(caught, handover)
@@ -215,12 +214,10 @@ func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error
 		return nil, err
 	}
 	if p.served != nil && slices.Equal(names, p.names) {
-		return p.served, nil // a stand-in has them
+		return p.served, nil // the placeholder has them
 	}
-	if addresses = p.takeEarly(names, options.Backlog); addresses == nil {
-		if addresses, err = p.bind(names, options); err != nil {
-			return addresses, err
-		}
+	if addresses, err = p.early.Take(names, options); err != nil {
+		return addresses, err
 	}
 	if p.identity != nil && p.served == nil {
 		if c := p.identity.Credential(); c != nil {
@@ -316,7 +313,7 @@ func (p *process) event(e pool.Event) {
 		p.front.LogNotifyError(n.Ready(""))
 	case pool.Failed:
 		p.front.LogNotifyError(n.Ready(e.Text))
-	case pool.StoodIn:
+	case pool.PlaceholderUp:
 		addrs := socketAddrs(e.Addresses)
 		p.show(p.settled.Config, addrs)
 		p.log.Log(loglevel.Info, "see why in a browser: "+banner.URLs(addrs))

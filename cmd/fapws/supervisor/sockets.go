@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"net"
-	"slices"
 
 	"fapws/cmd/fapws/application"
 	"fapws/cmd/fapws/bind"
@@ -14,8 +13,8 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// bind makes the sockets of the workers. What it has made when it fails is in addresses.
-func (p *process) bind(names []string, options listen.Options) (addresses []pool.Address, err error) {
+// openSockets is bind.Early.Open.
+func openSockets(names []string, options listen.Options) (addresses []pool.Address, err error) {
 	for _, name := range names {
 		socket, err := listen.Socket(name, options)
 		if err != nil {
@@ -32,47 +31,20 @@ func (p *process) bindEarly() error {
 	if all := p.plan.Site.Apps(); len(all) > 0 {
 		found, err := application.Find(all[0].Name, all[0].Folder(), p.conf)
 		if err != nil {
-			return nil // a worker says it
+			return nil // the worker reports it
 		}
 		app = &found
 	}
 	names, certain := p.front.Passed.Early(p.plan.Settings, &p.conf, app)
-	options := p.sockets
-	options.Backlog = p.conf.Backlog
-	addresses, err := p.bind(names, options)
-	p.early, p.earlyNames = addresses, names
-	if err != nil {
-		p.dropEarly()
-	}
-	if err != nil && certain {
-		return err
-	}
-	return nil
+	return p.early.Listen(names, certain, p.sockets)
 }
 
-// takeEarly returns the sockets of bindEarly if they are those of names, and closes them otherwise.
-func (p *process) takeEarly(names []string, backlog int) []pool.Address {
-	if p.early == nil || !slices.Equal(names, p.earlyNames) {
-		p.dropEarly()
-		return nil
-	}
-	addresses := p.early
-	p.early = nil
-	if backlog != p.conf.Backlog {
-		for _, a := range addresses {
-			listen.SetBacklog(a.Socket, backlog)
-		}
-	}
-	return addresses
-}
-
-// dropEarly closes the sockets of bindEarly that nothing has taken.
-func (p *process) dropEarly() {
-	for _, a := range p.early {
+// closeSockets is bind.Early.Close.
+func (p *process) closeSockets(addresses []pool.Address) {
+	for _, a := range addresses {
 		a.Socket.Close()
 	}
-	removeSocketFiles(p.early, p.log)
-	p.early = nil
+	removeSocketFiles(addresses, p.log)
 }
 
 // socketAddrs returns the addresses that the kernel knows.

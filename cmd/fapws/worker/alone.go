@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
-	"sync"
 	"time"
 
 	"fapws/cmd/fapws/banner"
@@ -23,7 +21,7 @@ import (
 // alone is the host of a service without a supervisor, and what its control socket shows.
 type alone struct {
 	s     *service
-	early earlyListeners
+	early bind.Early[*listen.Listener]
 	addrs []net.Addr
 	since time.Time
 }
@@ -32,7 +30,7 @@ type alone struct {
 // the exit code. front is what others know the server by. It has to be called on the main thread.
 func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, front: front, stderr: stderr}
-	s.host, s.relay = &alone{s: s}, newLocalRelay(s)
+	s.host, s.relay = &alone{s: s, early: bind.Early[*listen.Listener]{Open: openListeners, Close: closeAll}}, newLocalRelay(s)
 	if err := s.errors.Open(&p.Conf, s.followErrors); err != nil {
 		return 0, err
 	}
@@ -46,7 +44,7 @@ func (a *alone) replacement() func()                 { return nil }
 func (a *alone) configure(*runtime.Config)           {}
 func (a *alone) configurePython(*pybridge.RunConfig) {}
 func (a *alone) failing(error)                       {}
-func (a *alone) abandon()                            { a.early.close() }
+func (a *alone) abandon()                            { a.early.Drop() }
 func (a *alone) level() loglevel.Level               { return loglevel.Info }
 
 func (a *alone) stopping(grace time.Duration) string {
@@ -56,22 +54,12 @@ func (a *alone) stopping(grace time.Duration) string {
 // begin listens as far as the addresses are known before the application is loaded.
 func (a *alone) begin() error {
 	s := a.s
-	addrs, certain := s.front.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
 	options, err := bind.Options(&s.conf)
 	if err != nil {
 		return err
 	}
-	listeners, err := bind.Listen(addrs, options)
-	if err == nil {
-		err = keepFromChildren(listeners)
-	}
-	if err != nil && certain {
-		return err
-	}
-	if err == nil {
-		a.early.put(addrs, s.conf.Backlog, listeners)
-	}
-	return nil
+	addrs, certain := s.front.Passed.Early(s.plan.Settings, &s.conf, s.plan.FirstApp())
+	return a.early.Listen(addrs, certain, options)
 }
 
 // open binds what the settings say.
@@ -88,10 +76,14 @@ func (a *alone) open() (listeners []*listen.Listener, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if listeners = a.early.take(addrs, s.conf.Backlog); listeners == nil {
-		if listeners, err = bind.Listen(addrs, options); err != nil {
-			return nil, err
-		}
+	return a.early.Take(addrs, options)
+}
+
+// openListeners is bind.Early.Open.
+func openListeners(addrs []string, o listen.Options) ([]*listen.Listener, error) {
+	listeners, err := bind.Listen(addrs, o)
+	if err != nil {
+		return nil, err
 	}
 	if err := keepFromChildren(listeners); err != nil {
 		closeAll(listeners)
@@ -150,45 +142,6 @@ func (a *alone) watchDescriptors() {
 		s.log.Log(loglevel.Error, err.Error()+"; ending, because no request can be answered (os.closerange?)")
 		s.exit(exit.Failed)
 	}
-}
-
-// earlyListeners are those of begin until open takes them.
-type earlyListeners struct {
-	mu        sync.Mutex // a signal may end the process meanwhile
-	addrs     []string
-	backlog   int
-	listeners []*listen.Listener
-}
-
-func (e *earlyListeners) put(addrs []string, backlog int, listeners []*listen.Listener) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.addrs, e.backlog, e.listeners = addrs, backlog, listeners
-}
-
-// take returns the listeners if they are those of addrs, and closes them otherwise.
-func (e *earlyListeners) take(addrs []string, backlog int) []*listen.Listener {
-	if !slices.Equal(addrs, e.addrs) {
-		e.close()
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	listeners := e.listeners
-	e.listeners = nil
-	if backlog != e.backlog {
-		for _, ln := range listeners {
-			listen.SetBacklog(ln, backlog)
-		}
-	}
-	return listeners
-}
-
-// close closes the listeners, and removes the files of unix sockets.
-func (e *earlyListeners) close() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	closeAll(e.listeners)
-	e.listeners = nil
 }
 
 func closeAll(listeners []*listen.Listener) {

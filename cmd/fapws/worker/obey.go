@@ -166,21 +166,21 @@ func alive(server *runtime.Server) string {
 }
 
 // onAsk sets what answers a question of the supervisor. Any goroutine.
-func (p *Parent) onAsk(question string, answer func() string) {
-	p.onAskAbout(question, func(string) string { return answer() })
+func (p *Parent) onAsk(pendingQuery string, answer func() string) {
+	p.onAskAbout(pendingQuery, func(string) string { return answer() })
 }
 
 // onAskAbout is onAsk for a question that says more behind a space.
-func (p *Parent) onAskAbout(question string, answer func(about string) string) {
+func (p *Parent) onAskAbout(pendingQuery string, answer func(about string) string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answers[question] = answer
+	p.answers[pendingQuery] = answer
 }
 
 func (p *Parent) answer(m *pool.Message) {
 	p.mu.Lock()
-	question, about, _ := strings.Cut(m.Text, " ")
-	answer := p.answers[question]
+	pendingQuery, about, _ := strings.Cut(m.Text, " ")
+	answer := p.answers[pendingQuery]
 	p.mu.Unlock()
 	text := ""
 	if answer != nil {
@@ -192,7 +192,7 @@ func (p *Parent) answer(m *pool.Message) {
 // recycle asks for another process in the place of this one. why follows
 // "worker N" in the log. Any goroutine.
 func (p *Parent) recycle(why string) {
-	_ = p.channel.Send(&pool.Message{Kind: pool.Worn, Text: why}) // listen sees the end of the channel
+	_ = p.channel.Send(&pool.Message{Kind: pool.Recycle, Text: why}) // listen sees the end of the channel
 }
 
 // closed says that nothing is accepted here any more.

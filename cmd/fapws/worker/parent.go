@@ -34,13 +34,13 @@ import (
 
 // Parent is the supervisor as its worker sees it.
 type Parent struct {
-	s       *service
-	channel *pool.Channel
-	died    <-chan os.Signal // of the supervisor, as the kernel tells
-	over    sync.Once        // of lost
-	stderr  int              // what standard error is to be once the application has loaded; -1: as it is
-	standIn bool             // there is no application to load
-	root    string           // of --chroot, to enter when it has loaded; "": none
+	s           *service
+	channel     *pool.Channel
+	died        <-chan os.Signal // of the supervisor, as the kernel tells
+	over        sync.Once        // of lost
+	stderr      int              // what standard error is to be once the application has loaded; -1: as it is
+	placeholder bool             // there is no application to load
+	root        string           // of --chroot, to enter when it has loaded; "": none
 
 	mu        sync.Mutex
 	answers   map[string]func(about string) string
@@ -76,8 +76,8 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	if p.stderr < 0 { // else the supervisor hears what this process writes, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
 	}
-	if p.standIn {
-		return p.serveStandIn()
+	if p.placeholder {
+		return p.servePlaceholder()
 	}
 	code, err = s.run()
 	p.failing(err)
@@ -165,7 +165,7 @@ func (p *Parent) take(text string) error {
 		}
 		unix.CloseOnExec(p.stderr)
 	}
-	p.standIn = parts[2] == pool.StandIn
+	p.placeholder = parts[2] == pool.Placeholder
 	if p.root = os.Getenv(chroot.Variable); p.root != "" {
 		os.Unsetenv(chroot.Variable)
 		if err := chroot.KeepZone(); err != nil {

@@ -38,9 +38,9 @@ const (
 // lastEvents how long the supervisor to take what was published. lastWords is more than
 // programs are listened to after their end.
 const (
-	lastNotices = time.Second
-	lastEvents  = time.Second
-	lastWords   = time.Second
+	lastNotices  = time.Second
+	lastEvents   = time.Second
+	stderrWithin = time.Second
 )
 
 // shutdownRequest says how to end.
@@ -135,7 +135,7 @@ func (s *service) stop(o shutdownRequest) {
 	}
 	s.over.Store(true)
 	if o.how != quickly {
-		cgi.Settle(lastWords)
+		cgi.Settle(stderrWithin)
 	}
 	if s.handler != nil {
 		s.handler.Notified(lastNotices)

@@ -13,7 +13,7 @@ import (
 
 // serveStandIn serves what the supervisor sends, as a Notice, until there is an
 // application. No Python is started.
-func (p *Parent) serveStandIn() (code int, err error) {
+func (p *Parent) servePlaceholder() (code int, err error) {
 	s := p.s
 	s.conf = s.plan.Conf
 	s.log = s.errors.Logger(s.stderr, &s.conf)
@@ -33,7 +33,7 @@ func (p *Parent) serveStandIn() (code int, err error) {
 	o := <-s.signals.orders
 	s.server.StopAccepting()
 	p.closed()
-	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), standInGrace))
+	ctx, cancel := context.WithTimeout(context.Background(), min(s.graceOf(o), placeholderGrace))
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
@@ -49,7 +49,7 @@ func (p *Parent) serveStandIn() (code int, err error) {
 
 // standInGrace is what a stand-in takes at most to end: browsers ask it every
 // second.
-const standInGrace = 2 * retiredIdle
+const placeholderGrace = 2 * retiredIdle
 
 // unavailableHandler is the runtime.Handler of a process that has no application: all is
 // answered 503.
