@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/pubsub"
+	"fapws/runtime/sse"
 )
 
 // All subscribers get all events in the order of their numbers, however many publish
@@ -68,7 +69,7 @@ func TestOrder(t *testing.T) {
 	readers.Wait()
 	close(stop)
 	guests.Wait()
-	eventually(t, "nothing is counted any more", func() bool { return s.loop.channels.fanout.Waiting() == 0 })
+	eventually(t, "nothing is counted any more", func() bool { return s.loop.subscribers.Waiting() == 0 })
 }
 
 // A burst that is much larger than what a subscriber may leave waiting is no reason to
@@ -88,7 +89,7 @@ func TestBurst(t *testing.T) {
 		s.publish(t, "news", strings.Repeat("x", size))
 	}
 	readers.Wait()
-	eventually(t, "nothing is counted any more", func() bool { return s.loop.channels.fanout.Waiting() == 0 })
+	eventually(t, "nothing is counted any more", func() bool { return s.loop.subscribers.Waiting() == 0 })
 }
 
 // takes reads so many events, which begin with the first one.
@@ -130,35 +131,24 @@ func TestSlowSubscriber(t *testing.T) {
 	if !strings.Contains(s.log.String(), "reads too slowly") {
 		t.Error(s.log)
 	}
-	s.do(func() {
-		for p := range s.loop.channels.fanout.Lagging {
-			t.Errorf("%s is still behind", p)
-		}
-		if s.loop.channels.fanout.Of("news").Subscribers[0].queue != nil {
-			t.Error("the quick one still has a queue")
-		}
-	})
 }
 
 // Who takes nothing for --write-timeout is dropped, however little waits.
 func TestSubscriberTakesNothing(t *testing.T) {
 	cfg := channelConfig()
 	cfg.WriteTimeout = 100 * time.Millisecond
+	cfg.Channels.Buffer = 64 << 20
 	s := serve(t, cfg, newApp(false, listening))
 	l := s.listenTo(t, "news", "")
 	l.conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	s.awaitSubscribers(t, "news", 1)
-	eventually(t, "it has not taken everything", func() (behind bool) {
+	eventually(t, "it has taken nothing for too long", func() bool {
 		s.publish(t, "news", strings.Repeat("x", 8<<10))
-		s.do(func() {
-			for range s.loop.channels.fanout.Lagging {
-				behind = true
-			}
-			behind = behind || s.loop.channels.fanout.Count("news") == 0
-		})
-		return behind
+		return s.subscribers("news") == 0
 	})
-	s.awaitSubscribers(t, "news", 0)
+	if !strings.Contains(s.log.String(), "took nothing for 100ms") {
+		t.Error(s.log)
+	}
 	eventually(t, "all is given back", func() bool { return s.loop.live.Load() == 0 })
 }
 
@@ -220,14 +210,6 @@ func TestSubscriberLimits(t *testing.T) {
 	if n := len(s.SubscriberCounts()); n != 4 {
 		t.Errorf("%d channels", n)
 	}
-	s.do(func() {
-		for p := range s.loop.channels.heartbeats.all {
-			s.loop.channels.end(p, "test")
-		}
-		if n := len(s.loop.channels.addresses); n != 0 {
-			t.Errorf("%d addresses are still counted", n)
-		}
-	})
 	for _, bad := range []string{"-a", "a,,b", "a%0d%0ab", strings.Repeat("x", 129), "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"} {
 		if l := s.listenTo(t, bad, ""); !strings.HasPrefix(l.head, "HTTP/1.1 500 ") {
 			t.Errorf("%q: %q", bad, l.head)
@@ -297,8 +279,8 @@ func TestSubscriberHooks(t *testing.T) {
 		mu.Unlock()
 	}
 	cfg := channelConfig()
-	cfg.Channels.Joined = func(name string, c *ChannelClient) { note("+%s %s %s", name, c.Address, c.LastEventID) }
-	cfg.Channels.Left = func(name string, c *ChannelClient) { note("-%s %s %s", name, c.Address, c.LastEventID) }
+	cfg.Channels.Joined = func(name string, c *sse.Client) { note("+%s %s %s", name, c.Address, c.LastEventID) }
+	cfg.Channels.Left = func(name string, c *sse.Client) { note("-%s %s %s", name, c.Address, c.LastEventID) }
 	cfg.Channels.Counted = func(name string, n int) { note("%s=%d", name, n) }
 	s := serve(t, cfg, newApp(false, listening))
 	l := s.listenTo(t, "a,b", "Last-Event-ID: x\r\n")

@@ -10,7 +10,7 @@ import (
 )
 
 // many opens raw connections that listen to news, as others may do already.
-func many(t *testing.T, s *testServer, n int) (clients []rawClient) {
+func many(t testing.TB, s *testServer, n int) (clients []rawClient) {
 	t.Helper()
 	before := s.subscribers("news")
 	request := []byte("GET /listen/news HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -77,10 +77,10 @@ func TestManySubscribers(t *testing.T) {
 		}
 		s.publish(t, "news", "hello")
 		hello.ask([]byte("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"), buf, 1)
-		if s.loop.channels.fanout.Waiting() > 0 {
+		if s.loop.subscribers.Waiting() > 0 {
 			overtook++
 		}
-		eventually(t, "all have it", func() bool { return s.loop.channels.fanout.Waiting() == 0 })
+		eventually(t, "all have it", func() bool { return s.loop.subscribers.Waiting() == 0 })
 		sent += len(fmt.Sprintf("15\r\nid: e-%d\ndata: hello\n\n\r\n", i))
 	}
 	for _, c := range clients {

@@ -9,6 +9,7 @@ import (
 
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
+	"fapws/runtime/netio"
 	"fapws/runtime/websocket"
 )
 
@@ -76,7 +77,7 @@ func (l *loop) shut(c *httpConn) {
 // closeSocket closes the descriptor of c.
 func (l *loop) closeSocket(c *httpConn) {
 	if c.reset {
-		resetOnClose(c.fd)
+		netio.ResetOnClose(c.fd)
 	}
 	l.wheel.Remove(&c.timer)
 	c.watch.Remove()
@@ -146,8 +147,9 @@ func (l *loop) end(c *httpConn) {
 		c.first.tunnel.Close()
 	}
 	l.tellAway(c)
-	if c.joining != nil {
-		l.abandon(c)
+	if p := c.joining; p != nil {
+		c.joining = nil
+		l.subscribers.Abandon(p)
 	}
 	if c.first != nil && c.first.detached {
 		l.revokeSocket(c)
@@ -207,7 +209,7 @@ func (l *loop) drain() {
 		return
 	}
 	l.leaving, l.draining = true, true
-	l.groups.fanout.Finish(l.channels.now())
+	l.groups.fanout.Finish(l.groups.now())
 	l.flush()
 	for _, c := range l.wheel.All() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
@@ -220,7 +222,7 @@ func (l *loop) drain() {
 			l.goAway(c)
 		}
 	}
-	l.channels.finishAll()
+	l.subscribers.Drain()
 	if l.live.Load() == 0 {
 		l.allGone()
 	}
@@ -234,7 +236,7 @@ func (l *loop) retire(idle time.Duration) {
 		return
 	}
 	l.leaving = true
-	l.groups.fanout.Finish(l.channels.now())
+	l.groups.fanout.Finish(l.groups.now())
 	l.flush()
 	l.keepAlive = min(l.keepAlive, int64(idle))
 	for _, c := range l.wheel.All() {
@@ -246,9 +248,7 @@ func (l *loop) retire(idle time.Duration) {
 			l.goAway(c)
 		}
 	}
-	if !l.channels.stay {
-		l.channels.finishAll()
-	}
+	l.subscribers.Retire()
 	if l.live.Load() == 0 {
 		l.allGone()
 	}
@@ -262,7 +262,7 @@ func (l *loop) closeAll() {
 			l.abortTransfer(c.transfer)
 		}
 	}
-	l.channels.closeAll()
+	l.subscribers.Close()
 }
 
 func (l *loop) allGone() {

@@ -12,6 +12,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
+	"fapws/runtime/sse"
 )
 
 // Config says how a Server behaves. The zero value works: every field that is
@@ -132,8 +133,9 @@ type Config struct {
 	// nil: there are none.
 	Purged func(cache.Pattern)
 
-	// Channels configures channels.
-	Channels ChannelConfig
+	// Channels configures channels. Its HandOver also lets WebSockets of mounts with a Group stay when the server retires, for ExportSockets,
+	// and its Counted reports groups, too.
+	Channels sse.Config
 
 	// Debug writes, at loglevel.Debug: 1 connections and requests with their
 	// timings, 2 also events of the loop and hand-offs, 3 also bytes. 0: nothing.
@@ -191,7 +193,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxUnsent, 64<<20)
 	setDefault(&c.SpoolSize, 256<<10)
 	setDefault(&c.ReadBuffer, 64<<10)
-	c.Channels.setDefaults()
+	c.Channels = c.Channels.WithDefaults()
 	if c.SpoolDir == "" {
 		c.SpoolDir = os.TempDir()
 	}

@@ -7,9 +7,8 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/sse"
 	"fapws/runtime/wheel"
-
-	"golang.org/x/sys/unix"
 )
 
 // connState says what the loop expects to read from a connection.
@@ -73,7 +72,7 @@ type httpConn struct {
 	transfer *transfer // what is writing to it beside the loop
 	ws       *socket   // the WebSocket that it is, or is to be
 
-	joining       *subscriber     // what it becomes, or nil
+	joining       *sse.Subscriber // what it becomes, or nil
 	subrequest    *subrequestConn // it is one of the server to itself, or nil
 	proxy         *trustedProxy   // a proxy or a path that is before it, or nil
 	peer          *exchange.Peer
@@ -138,10 +137,4 @@ func ipText(a *net.TCPAddr) string {
 		return a.IP.String() + "%" + a.Zone
 	}
 	return a.IP.String()
-}
-
-// resetOnClose makes close send RST: the client sees a broken connection, and
-// what the kernel still holds for it is dropped.
-func resetOnClose(fd int) {
-	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }

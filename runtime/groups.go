@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"time"
+
 	"fapws/runtime/exchange"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/websocket"
@@ -22,7 +24,8 @@ const (
 	leastBehind = 1 << 20
 
 	// groupHistory bounds what is kept of messages for WebSockets of another process (HoldHistory).
-	groupHistory = 16 << 20
+	groupHistory    = 16 << 20
+	groupHistoryAge = time.Hour
 
 	tooSlow = "too slow" // why a client is closed
 )
@@ -41,8 +44,23 @@ func (ws *socket) Position() *pubsub.Position[*socket] { return &ws.position }
 func newGroups(l *loop) *groups {
 	g := &groups{l: l}
 	g.fanout = pubsub.NewFanout(pubsub.Options[*socket]{Give: g.give, Busy: l.busy, BatchBytes: groupBatch})
-	g.fanout.Limit(pubsub.Limits{Total: groupHistory, Age: int64(historyAge)})
+	g.fanout.Limit(pubsub.Limits{Total: groupHistory, Age: int64(groupHistoryAge)})
 	return g
+}
+
+// now is the time for the Fanout, of which messages may come while no client is connected and the time of the loop stands still.
+func (g *groups) now() int64 { return g.l.in(0) }
+
+// hold lets no message be forgotten for a while, except what exceeds groupHistory.
+func (g *groups) hold(d time.Duration) { g.fanout.Hold(g.l.in(d)) }
+
+// counted reports the sizes of groups.
+func (g *groups) counted(groups ...string) {
+	if report := g.l.cfg.Channels.Counted; report != nil {
+		for _, group := range groups {
+			report(group, g.fanout.Count(group))
+		}
+	}
 }
 
 func (g *groups) configure() { g.most = max(leastBehind, 2*g.l.cfg.Channels.MaxEvent) }
@@ -76,7 +94,7 @@ func (s *Server) JoinGroup(t exchange.Ticket, group string) {
 // LeaveGroup ends what JoinGroup began. It must be called on the loop.
 func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
 	if ws := s.loop.socketOf(t); ws != nil && s.loop.groups.fanout.Remove(ws, group) {
-		s.loop.channels.counted(s.loop.groups.fanout.Count, group)
+		s.loop.groups.counted(group)
 	}
 }
 
@@ -94,7 +112,7 @@ func (l *loop) socketOf(t exchange.Ticket) *socket {
 
 func (g *groups) join(ws *socket, group string) {
 	if g.fanout.Add(ws, group) {
-		g.l.channels.counted(g.fanout.Count, group)
+		g.counted(group)
 	}
 }
 
@@ -117,7 +135,7 @@ func (g *groups) leave(ws *socket) {
 	g.fanout.Leave(ws)
 	g.fanout.CaughtUp(ws)
 	g.fanout.Continue()
-	g.l.channels.counted(g.fanout.Count, names...)
+	g.counted(names...)
 }
 
 // turn sends messages, if there are any to send.
@@ -126,7 +144,7 @@ func (g *groups) turn() {
 		return
 	}
 	l := g.l
-	g.fanout.Turn(l.channels.now())
+	g.fanout.Turn(g.now())
 	l.flush()
 	if l.submitted { // handlers are to be told of WebSockets that were closed
 		l.flushBatch()

@@ -18,6 +18,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/route"
+	"fapws/runtime/sse"
 	"fapws/runtime/tunnel"
 	"fapws/runtime/wheel"
 )
@@ -66,18 +67,18 @@ type loop struct {
 	bulk      []byte        // scratch of readOn, made by the first who needs it
 	part      exchange.Part // the part being delivered
 
-	fileJob   fileJob                           // scratch of sendOpen
-	items     []item                            // and of it too
-	cached    func(file int, offset int64) bool // netio.Cached, except in tests
-	submitted bool                              // Flush is due
-	taken     int                               // requests submitted since the last Flush
-	channels  *channels
-	groups    *groups
-	handover  socketHandover
-	pages     cacheSource
-	sockets   *sockets        // nil: no client has asked for a WebSocket
-	tunnels   *tunnel.Buffers // nil: no client has had a tunnel
-	ready     []*httpConn     // connections with pending input that may go on
+	fileJob     fileJob                           // scratch of sendOpen
+	items       []item                            // and of it too
+	cached      func(file int, offset int64) bool // netio.Cached, except in tests
+	submitted   bool                              // Flush is due
+	taken       int                               // requests submitted since the last Flush
+	subscribers *sse.Subscribers                  // of channels
+	groups      *groups
+	handover    socketHandover
+	pages       cacheSource
+	sockets     *sockets        // nil: no client has asked for a WebSocket
+	tunnels     *tunnel.Buffers // nil: no client has had a tunnel
+	ready       []*httpConn     // connections with pending input that may go on
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 	keepAlive   int64 // nanoseconds that a connection may be idle
@@ -112,7 +113,7 @@ func newLoop(s *Server) *loop {
 	l.unsent.Exceeded = l.exceeded
 	l.attendant.call = make(chan struct{}, 1)
 	l.state.Lock()
-	l.channels = newChannels(l)
+	l.subscribers = sse.New(subscriberHost{l})
 	l.groups = newGroups(l)
 	l.handover.l = l
 	l.heads.template = http1.NewTemplate(serverName, l.start.Unix())

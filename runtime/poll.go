@@ -24,7 +24,7 @@ func (l *loop) busy() bool { return l.events.Busy() }
 func (l *loop) endOfBatch(woken bool) {
 	l.flushBatch()
 	if woken { // now that all others have had their turn
-		l.channels.turn()
+		l.subscribers.Turn()
 		l.groups.turn()
 	}
 }

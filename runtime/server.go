@@ -21,6 +21,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
+	"fapws/runtime/sse"
 )
 
 // Server serves sites on any number of listeners. Its methods
@@ -68,7 +69,7 @@ func (s *Server) begin() (err error) {
 		l.events.Close()
 		return err
 	}
-	l.channels.fanout.WakeBy(waker.Wake)
+	l.subscribers.Bind(l.events, waker.Wake)
 	l.groups.fanout.WakeBy(waker.Wake)
 	l.buffer = make([]byte, s.cfg.ReadBuffer)
 	l.accepting.keepReserve(l.wake.signals)
@@ -104,7 +105,8 @@ func (s *Server) configure(cfg Config) {
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
 	s.loop.limited = s.cfg.Timeout > 0
 	s.loop.unsent.Max = s.cfg.MaxUnsent
-	s.loop.channels.configure()
+	s.loop.subscribers.Configure(s.cfg.Channels, sse.Limits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
+	s.loop.handover.stay = s.cfg.Channels.HandOver
 	s.loop.groups.configure()
 	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
 }

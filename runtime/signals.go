@@ -44,8 +44,8 @@ func (l *loop) woken() {
 	if l.debug >= 2 {
 		l.tracef("woken by the application")
 	}
-	l.channels.fanout.Take(l.channels.now())
-	l.groups.fanout.Take(l.channels.now())
+	l.subscribers.Take()
+	l.groups.fanout.Take(l.groups.now())
 	l.submitted = true
 	l.flushBatch()
 }

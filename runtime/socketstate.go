@@ -19,7 +19,7 @@ import (
 )
 
 // A server that retires hands over WebSockets whose mounts have a Group (Mount.Group) and that are between two messages, as it
-// does with subscribers (subscriberstate.go): the descriptor, the request, and what the handler keeps of it. The loop stops reading, and asks
+// does with subscribers (package sse): the descriptor, the request, and what the handler keeps of it. The loop stops reading, and asks
 // the handler behind all messages that it was given (exchange.OpHandOver). The handler answers behind all that it sends, so nothing
 // is on its way in either direction. One whose handler refuses, or is not asked in time, is closed with 1012.
 //
@@ -258,6 +258,7 @@ func endSocket(fd int) {
 }
 
 var (
+	errNoPlace      = errors.New("there are as many connections as may be")
 	errMessagesLost = errors.New("messages to its groups have been lost")
 	errOtherMount   = errors.New("its request leads to something else now")
 )

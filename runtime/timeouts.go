@@ -108,7 +108,8 @@ func (l *loop) ticked() {
 	if len(l.pages.waited) > 0 {
 		l.releaseWaiters()
 	}
-	l.channels.ticked()
+	l.subscribers.Tick()
+	l.groups.fanout.Expire(l.groups.now())
 	for {
 		c := l.wheel.Next(l.now())
 		if c == nil {
@@ -148,7 +149,7 @@ func (l *loop) heldUp(since int64) {
 		}
 	}
 	l.excludeBlockedTime(l.now() - since)
-	l.channels.heldUp()
+	l.subscribers.ExcludeBlockedTime()
 }
 
 // unread says whether something has arrived that the loop has not come to,

@@ -46,3 +46,8 @@ func Broken(fd int) bool {
 	n, err := unix.Poll(state[:], 0)
 	return err == nil && n > 0 && state[0].Revents&unix.POLLERR != 0
 }
+
+// ResetOnClose makes close send RST: the client sees a broken connection, and the kernel drops the bytes that it still holds for it.
+func ResetOnClose(fd int) {
+	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+}

@@ -191,7 +191,7 @@ func (r *channelRelay) takeDown(items []relayItem) {
 	}
 }
 
-// counted is runtime.ChannelConfig.Counted: it tells the supervisor, soon.
+// counted is sse.Config.Counted: it tells the supervisor, soon.
 func (r *channelRelay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
 	r.mu.Lock()

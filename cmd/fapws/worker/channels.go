@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/source/cache"
+	"fapws/runtime/sse"
 	"fapws/runtime/workqueue"
 )
 
@@ -17,14 +18,14 @@ import (
 const backlogPause = 2 * time.Millisecond
 
 // useChannels wires channels: between the loop, the application and the relay.
-func (s *service) useChannels(c *runtime.ChannelConfig) {
+func (s *service) useChannels(c *sse.Config) {
 	c.Counted = func(name string, n int) { s.relay.counted(countedAs(name), n) }
-	c.Joined = func(name string, client *runtime.ChannelClient) { s.notify(name, client, false) }
-	c.Left = func(name string, client *runtime.ChannelClient) { s.notify(name, client, true) }
+	c.Joined = func(name string, client *sse.Client) { s.notify(name, client, false) }
+	c.Left = func(name string, client *sse.Client) { s.notify(name, client, true) }
 }
 
 // notify tells the application that a client listens, or does not any more. On the loop.
-func (s *service) notify(name string, client *runtime.ChannelClient, left bool) {
+func (s *service) notify(name string, client *sse.Client, left bool) {
 	if s.handler == nil {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 	"fapws/runtime/http1"
+	"fapws/runtime/sse"
 )
 
 // config is what the loop has to know of the settings.
@@ -51,7 +52,7 @@ func (s *service) config() runtime.Config {
 		WebSocketPingTimeout: orNever(s.conf.WebSocketPingTimeout),
 		NoWebSocketDeflate:   !s.conf.WebSocketDeflate,
 
-		Channels: runtime.ChannelConfig{
+		Channels: sse.Config{
 			Subscribers: s.conf.ChannelSubscribers,
 			PerAddress:  s.conf.ChannelPerAddress,
 			Buffer:      s.conf.ChannelBuffer,

@@ -11,6 +11,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/sse"
 )
 
 // Workers hand over to each other what clients of channels rely on: past events to
@@ -115,7 +116,7 @@ var errNoFile = errors.New("there is no descriptor with it; see the limit of ope
 
 // takeClient serves a subscriber, or a WebSocket.
 func (r *channelRelay) takeClient(m *pool.Message, files []*os.File) error {
-	var subscriber runtime.SubscriberState
+	var subscriber sse.State
 	var socket runtime.SocketState
 	var d any = &subscriber
 	if m.Text == pool.WebSocket {
@@ -183,7 +184,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		}
 		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
 	}
-	n, err := s.server.ExportSubscribers(ctx, func(d *runtime.SubscriberState, fd int) error { return give("", d, fd) })
+	n, err := s.server.ExportSubscribers(ctx, func(d *sse.State, fd int) error { return give("", d, fd) })
 	if to == nil {
 		_, _ = s.server.ExportSockets(ctx, nil)
 		return

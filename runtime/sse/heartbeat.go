@@ -1,15 +1,16 @@
-package runtime
+package sse
 
 import (
 	"time"
 
 	"fapws/runtime/pubsub"
+	"fapws/runtime/wheel"
 )
 
 // heartbeatSchedule has the subscribers by when they get their heartbeats: a slot in each tick,
 // so that they do not all come at once.
 type heartbeatSchedule struct {
-	slots [][]*subscriber
+	slots [][]*Subscriber
 	next  int   // slot of the next subscriber
 	tick  int64 // whose slot was done last
 }
@@ -17,29 +18,29 @@ type heartbeatSchedule struct {
 var heartbeat = pubsub.NewText(":\n\n")
 
 func (b *heartbeatSchedule) configure(every time.Duration) {
-	n := int(max(1, min(int64(every)/tickLength, 1<<14)))
+	n := int(max(1, min(int64(every)/wheel.Tick, 1<<14)))
 	if b.slots == nil {
-		b.slots = make([][]*subscriber, n)
+		b.slots = make([][]*Subscriber, n)
 		return
 	}
-	var all []*subscriber
+	var all []*Subscriber
 	for _, slot := range b.slots {
 		all = append(all, slot...)
 	}
-	b.slots = make([][]*subscriber, n)
+	b.slots = make([][]*Subscriber, n)
 	for _, p := range all {
 		b.add(p)
 	}
 }
 
-func (b *heartbeatSchedule) add(p *subscriber) {
+func (b *heartbeatSchedule) add(p *Subscriber) {
 	b.next = (b.next + 1) % len(b.slots)
 	p.slot, p.beat = int16(b.next), int32(len(b.slots[b.next]))
 	b.slots[b.next] = append(b.slots[b.next], p)
 }
 
 // all yields all subscribers, which may be removed meanwhile.
-func (b *heartbeatSchedule) all(yield func(*subscriber) bool) {
+func (b *heartbeatSchedule) all(yield func(*Subscriber) bool) {
 	for _, slot := range b.slots {
 		for i := len(slot) - 1; i >= 0; i-- {
 			if !yield(slot[i]) {
@@ -49,7 +50,7 @@ func (b *heartbeatSchedule) all(yield func(*subscriber) bool) {
 	}
 }
 
-func (b *heartbeatSchedule) remove(p *subscriber) {
+func (b *heartbeatSchedule) remove(p *Subscriber) {
 	slot := b.slots[p.slot]
 	moved := slot[len(slot)-1]
 	slot[p.beat], moved.beat = moved, p.beat
@@ -58,25 +59,25 @@ func (b *heartbeatSchedule) remove(p *subscriber) {
 }
 
 // ticks returns a time of the loop in ticks, which is below zero before its start.
-func ticks(now int64) int32 { return int32(now / tickLength) }
+func ticks(now int64) int32 { return int32(now / wheel.Tick) }
 
 // beat sends heartbeats to those whose time has come and to whom nothing else was
 // sent lately.
-func (h *channels) beat() {
-	b := &h.heartbeats
-	now := h.l.now() / tickLength
-	if h.live == 0 {
+func (s *Subscribers) beat() {
+	b := &s.heartbeats
+	now := s.host.Now() / wheel.Tick
+	if s.live == 0 {
 		b.tick = now
 		return
 	}
 	b.tick = max(b.tick, now-int64(len(b.slots)))
-	recent := ticks(h.l.now() - int64(h.cfg.Heartbeat)/2)
+	recent := ticks(s.host.Now() - int64(s.cfg.Heartbeat)/2)
 	for b.tick < now {
 		b.tick++
 		slot := &b.slots[b.tick%int64(len(b.slots))]
 		for i := len(*slot) - 1; i >= 0; i-- {
-			if p := (*slot)[i]; p.state == subscriberIdle && p.active < recent {
-				h.send(p, oneHeartbeat)
+			if p := (*slot)[i]; p.state == idle && p.active < recent {
+				s.send(p, oneHeartbeat)
 			}
 		}
 	}

@@ -1,42 +1,42 @@
-package runtime
+package sse
 
 import (
-	"syscall"
 	"unsafe"
 
+	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
 
 // send gives p events of a batch, or of the server's own.
-func (h *channels) send(p *subscriber, events []*pubsub.Event) {
-	if p.state == subscriberEnding || p.state == subscriberGone {
+func (s *Subscribers) send(p *Subscriber, events []*pubsub.Event) {
+	if p.state == ending || p.state == gone {
 		return
 	}
-	if p.state == subscriberIdle {
-		events = h.write(p, events)
-		if p.state == subscriberGone || len(events) == 0 {
+	if p.state == idle {
+		events = s.write(p, events)
+		if p.state == gone || len(events) == 0 {
 			return
 		}
 	}
 	if p.queue == nil {
-		p.queue = &queue{stamp: h.l.now()}
+		p.queue = &queue{stamp: s.host.Now()}
 	}
 	q := p.queue
 	first := len(q.events) == 0
 	for _, e := range events {
 		size := len(e.Wire(p.minor))
 		// One alone may be larger.
-		if q.bytes > 0 && q.bytes+size > h.cfg.Buffer {
-			h.drop(p, "reads too slowly")
+		if q.bytes > 0 && q.bytes+size > s.cfg.Buffer {
+			s.drop(p, "reads too slowly")
 			return
 		}
 		q.events = append(q.events, e)
 		q.bytes += size
 	}
-	if first && p.state != subscriberJoining {
-		h.lag(p)
+	if first && p.state != joining {
+		s.lag(p)
 	}
 }
 
@@ -45,7 +45,7 @@ const iovMost = 64
 
 // write sends p as much of events as its socket takes, and returns the rest. p's
 // queue is empty but for the offset of the first event.
-func (h *channels) write(p *subscriber, events []*pubsub.Event) []*pubsub.Event {
+func (s *Subscribers) write(p *Subscriber, events []*pubsub.Event) []*pubsub.Event {
 	var iov [iovMost]unix.Iovec
 	for len(events) > 0 {
 		off := 0
@@ -66,17 +66,17 @@ func (h *channels) write(p *subscriber, events []*pubsub.Event) []*pubsub.Event 
 		}
 		n, err := 0, error(nil)
 		if k > 0 {
-			n, err = sendVector(p.watch.Fd(), iov[:k])
+			n, err = netio.SendVector(p.watch.Fd(), iov[:k])
 		}
 		if err != nil && err != unix.EAGAIN {
-			h.end(p, err.Error())
+			s.end(p, err.Error())
 			return nil
 		}
 		if n > 0 {
-			p.active = ticks(h.l.now())
+			p.active = ticks(s.host.Now())
 		}
 		full := n < total
-		events = h.taken(p, events, n)
+		events = s.taken(p, events, n)
 		if full {
 			break
 		}
@@ -85,12 +85,12 @@ func (h *channels) write(p *subscriber, events []*pubsub.Event) []*pubsub.Event 
 }
 
 // taken notes that p has taken n bytes of events, and returns the rest.
-func (h *channels) taken(p *subscriber, events []*pubsub.Event, n int) []*pubsub.Event {
+func (s *Subscribers) taken(p *Subscriber, events []*pubsub.Event, n int) []*pubsub.Event {
 	q := p.queue
 	off := 0
 	if q != nil {
 		if n > 0 {
-			q.stamp = h.l.now()
+			q.stamp = s.host.Now()
 		}
 		off, q.off = q.off, 0
 	}
@@ -100,7 +100,7 @@ func (h *channels) taken(p *subscriber, events []*pubsub.Event, n int) []*pubsub
 		if n < size-off {
 			if n += off; n > 0 {
 				if q == nil {
-					q = &queue{stamp: h.l.now()}
+					q = &queue{stamp: s.host.Now()}
 					p.queue = q
 				}
 				q.off = n
@@ -117,39 +117,24 @@ func (h *channels) taken(p *subscriber, events []*pubsub.Event, n int) []*pubsub
 	return nil
 }
 
-func sendVector(fd int, iov []unix.Iovec) (int, error) {
-	msg := unix.Msghdr{Iov: unsafe.SliceData(iov)}
-	msg.SetIovlen(len(iov))
-	for {
-		n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
-			uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
-		if e == 0 {
-			return int(n), nil
-		}
-		if e != unix.EINTR {
-			return 0, e
-		}
-	}
-}
-
 // lag notes that p has not taken everything: the loop hears when there is room.
-func (h *channels) lag(p *subscriber) {
-	if p.state == subscriberIdle {
-		p.state = subscriberBehind
+func (s *Subscribers) lag(p *Subscriber) {
+	if p.state == idle {
+		p.state = behind
 	}
-	h.fanout.Lag(p)
+	s.fanout.Lag(p)
 	_ = p.watch.WantRoom(true) // it cannot fail: the descriptor is watched
 }
 
 // room is called when the socket of p takes more.
-func (h *channels) room(p *subscriber) {
+func (s *Subscribers) room(p *Subscriber) {
 	q := p.queue
 	if q == nil || len(q.events) == 0 {
 		return
 	}
 	before := len(q.events)
-	rest := h.write(p, q.events)
-	if p.state == subscriberGone {
+	rest := s.write(p, q.events)
+	if p.state == gone {
 		return
 	}
 	for _, e := range q.events[:before-len(rest)] {
@@ -168,12 +153,12 @@ func (h *channels) room(p *subscriber) {
 		q.events = rest
 		return
 	}
-	h.fanout.CaughtUp(p)
+	s.fanout.CaughtUp(p)
 	p.queue = nil
-	if p.state == subscriberEnding {
-		h.end(p, "the stream has ended")
+	if p.state == ending {
+		s.end(p, "the stream has ended")
 		return
 	}
-	p.state = subscriberIdle
+	p.state = idle
 	_ = p.watch.WantRoom(false)
 }

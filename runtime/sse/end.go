@@ -1,0 +1,131 @@
+package sse
+
+import (
+	"fapws/runtime/descriptors"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/netio"
+	"fapws/runtime/pubsub"
+	"fapws/runtime/wheel"
+
+	"golang.org/x/sys/unix"
+)
+
+// dropSlow drops subscribers that took nothing for too long.
+func (s *Subscribers) dropSlow() {
+	for p := range s.fanout.Lagging {
+		if s.host.Now()-p.queue.stamp > int64(s.limits.WriteTimeout)+wheel.Tick {
+			s.drop(p, "took nothing for "+s.limits.WriteTimeout.String())
+		}
+	}
+}
+
+// drop ends a subscriber that does not take what it gets, so that the kernel forgets
+// it, too.
+func (s *Subscribers) drop(p *Subscriber, why string) {
+	if p.state == joining {
+		s.abandon(p) // its connection is ended when its turn comes: see Dropped
+		return
+	}
+	s.report(loglevel.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
+	netio.ResetOnClose(p.watch.Fd())
+	s.end(p, why)
+}
+
+// end takes p, whose connection is broken or has been dealt with, out of everything.
+func (s *Subscribers) end(p *Subscriber, why string) {
+	if p.state == gone {
+		return
+	}
+	s.host.Tracef("%s listens no more: %s", p, why)
+	_ = unix.Close(s.detach(p, true))
+	s.account(p)
+	s.host.Closed()
+}
+
+// account writes the line of p, which has ended, to the access log.
+func (s *Subscribers) account(p *Subscriber) {
+	if p.log != nil {
+		s.host.Account(p.log, p.sent, int64(p.framed))
+		p.log = nil
+	}
+}
+
+// detach makes the loop know nothing of p, whose descriptor it returns. tell: it has left.
+func (s *Subscribers) detach(p *Subscriber, tell bool) (fd int) {
+	if p.queue != nil {
+		s.fanout.CaughtUp(p)
+		p.queue = nil
+	}
+	p.state = gone
+	fd = p.watch.Fd()
+	p.watch.Remove()
+	descriptors.Release(fd)
+	s.heartbeats.remove(p)
+	s.live--
+	s.leave(p, tell)
+	return fd
+}
+
+// leave takes p out of its channels.
+func (s *Subscribers) leave(p *Subscriber, tell bool) {
+	names := p.position.Names()
+	s.fanout.Leave(p)
+	s.joined--
+	if key := addressKey(p.addr); p.addr.IsValid() {
+		if s.addresses[key]--; s.addresses[key] <= 0 {
+			delete(s.addresses, key)
+		}
+	}
+	if tell && s.cfg.Left != nil {
+		client := p.client()
+		for _, name := range names {
+			s.cfg.Left(name, client)
+		}
+	}
+	s.counted(names)
+}
+
+var finalChunk = pubsub.NewBytes("0\r\n\r\n")
+
+// finish ends p as a stream ends, so that its client comes back after a while.
+func (s *Subscribers) finish(p *Subscriber) {
+	if p.state == ending {
+		return
+	}
+	idling := p.state == idle
+	if p.minor > 0 {
+		s.send(p, []*pubsub.Event{finalChunk})
+	}
+	switch {
+	case p.state == gone:
+	case idling && p.queue == nil:
+		s.end(p, "the server is shutting down")
+	default:
+		p.state = ending
+	}
+}
+
+// Drain ends all subscribers, as their streams end, and those that come later. What has been published is sent before.
+func (s *Subscribers) Drain() {
+	s.retiring, s.ending = true, true
+	s.fanout.Finish(s.now())
+	for p := range s.heartbeats.all {
+		s.finish(p)
+	}
+}
+
+// Retire is Drain, but with Config.HandOver subscribers stay until Export has seen to them.
+func (s *Subscribers) Retire() {
+	s.retiring = true
+	if !s.stay {
+		s.Drain()
+	}
+}
+
+// Close resets the connections of the subscribers that Drain has left.
+func (s *Subscribers) Close() {
+	for p := range s.heartbeats.all {
+		netio.ResetOnClose(p.watch.Fd())
+		s.end(p, "the server has shut down")
+	}
+}
