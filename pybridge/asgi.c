@@ -20,10 +20,7 @@ static const char *const texts[T_COUNT] = {"type", "status", "headers", "body", 
 static PyObject *text[T_COUNT], *bytes_empty;
 
 static int init(void) {
-  for (int i = 0; i < T_COUNT; i++)
-    if (!text[i] && !(text[i] = PyUnicode_InternFromString(texts[i]))) return -1;
-  if (!bytes_empty) bytes_empty = PyBytes_FromStringAndSize(NULL, 0);
-  return bytes_empty ? 0 : -1;
+  return fapws_intern(text, texts, T_COUNT) < 0 || !(bytes_empty = PyBytes_FromStringAndSize(NULL, 0)) ? -1 : 0;
 }
 
 /* --- the application ---------------------------------------------------------- */
@@ -128,14 +125,14 @@ void fapws_asgi_raised(fapws_exchange *x) {
 
 /* --- receive ------------------------------------------------------------------ */
 
-static PyObject *message_of(PyObject *type) {
+PyObject *fapws_asgi_message(PyObject *type) {
   PyObject *message = PyDict_New();
   if (message && PyDict_SetItem(message, text[T_TYPE], type) < 0) Py_CLEAR(message);
   return message;
 }
 
 static int request_message(PyObject *body, int more, PyObject **message) {
-  *message = body ? message_of(text[T_REQUEST]) : NULL;
+  *message = body ? fapws_asgi_message(text[T_REQUEST]) : NULL;
   if (*message && (PyDict_SetItem(*message, text[T_BODY], body) < 0 || PyDict_SetItem(*message, text[T_MORE], more ? Py_True : Py_False) < 0))
     Py_CLEAR(*message);
   Py_XDECREF(body);
@@ -145,7 +142,7 @@ static int request_message(PyObject *body, int more, PyObject **message) {
 static int http_receive(fapws_exchange *x, PyObject **message) {
   fapws_record *rec = x->rec;
   if (!rec || x->gone || x->hung || fapws_is_cancelled(rec)) {
-    *message = message_of(text[T_DISCONNECT]);
+    *message = fapws_asgi_message(text[T_DISCONNECT]);
     return *message ? 1 : -1;
   }
   int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;

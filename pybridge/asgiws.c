@@ -22,19 +22,6 @@ static const char *const texts[T_COUNT] = {
     "fapws.groups", "socket"};
 static PyObject *text[T_COUNT];
 
-static int init(void) {
-  for (int i = 0; i < T_COUNT; i++)
-    if (!text[i] && !(text[i] = PyUnicode_InternFromString(texts[i]))) return -1;
-  return 0;
-}
-
-/* Takes value over, which may be NULL with an exception. -1 with an exception. */
-static int put(PyObject *dict, int key, PyObject *value) {
-  int bad = !value || PyDict_SetItem(dict, text[key], value) < 0;
-  Py_XDECREF(value);
-  return -bad;
-}
-
 /* --- the scope ---------------------------------------------------------------- */
 
 static int add_names(PyObject *list, const char *s, size_t n) {
@@ -72,7 +59,7 @@ static PyObject *scope_of(fapws_record *rec) {
   PyObject *nothing = PyDict_New(), *extensions = PyDict_New(), *groups = PyDict_New();
   int secure = rec->scheme.len == strlen("https");
   int bad = !offered || !nothing || !extensions || !groups || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
-            put(groups, T_SOCKET, PyLong_FromUnsignedLongLong(fapws_socket_number(rec))) < 0 || PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 ||
+            fapws_put(groups, text[T_SOCKET], PyLong_FromUnsignedLongLong(fapws_socket_number(rec))) < 0 || PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 ||
             PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 || PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
             PyDict_DelItem(scope, text[T_METHOD]) < 0 || PyDict_SetItem(scope, text[T_SUBPROTOCOLS], offered) < 0 ||
             PyDict_SetItem(scope, text[T_EXTENSIONS], extensions) < 0;
@@ -85,28 +72,18 @@ static PyObject *scope_of(fapws_record *rec) {
 }
 
 static PyObject *ws_begin(fapws_exchange *x) {
-  if (UNLIKELY(!text[T_COUNT - 1]) && init() < 0) return NULL;
+  if (UNLIKELY(!text[T_COUNT - 1]) && fapws_intern(text, texts, T_COUNT) < 0) return NULL;
   x->code = 1006;
   return fapws_asgi_call(x, scope_of(x->rec));
 }
 
 /* --- receive ------------------------------------------------------------------ */
 
-static PyObject *message_of(int type) {
-  PyObject *message = PyDict_New();
-  if (message && PyDict_SetItem(message, text[T_TYPE], text[type]) < 0) Py_CLEAR(message);
-  return message;
-}
-
 static int disconnect(fapws_exchange *x, PyObject **message) {
-  PyObject *reason = x->reason;
-  if (reason)
-    Py_INCREF(reason);
-  else
-    reason = PyUnicode_FromString("");
-  *message = message_of(T_DISCONNECT);
+  PyObject *reason = x->reason ? Py_NewRef(x->reason) : PyUnicode_FromString("");
+  *message = fapws_asgi_message(text[T_DISCONNECT]);
   if (!*message) Py_XDECREF(reason);
-  if (*message && (put(*message, T_REASON, reason) < 0 || put(*message, T_CODE, PyLong_FromLong(x->code)) < 0)) Py_CLEAR(*message);
+  if (*message && (fapws_put(*message, text[T_REASON], reason) < 0 || fapws_put(*message, text[T_CODE], PyLong_FromLong(x->code)) < 0)) Py_CLEAR(*message);
   return *message ? 1 : -1;
 }
 
@@ -144,7 +121,7 @@ static int received_close(fapws_exchange *x, fapws_input *in, PyObject **message
 static int ws_receive(fapws_exchange *x, PyObject **message) {
   fapws_record *rec = x->rec;
   if (UNLIKELY(!x->received)) { /* the handshake is the first event */
-    *message = message_of(T_CONNECT);
+    *message = fapws_asgi_message(text[T_CONNECT]);
     x->received = *message != NULL;
     return *message ? 1 : -1;
   }
@@ -155,9 +132,9 @@ static int ws_receive(fapws_exchange *x, PyObject **message) {
   int is_text = in->op == FAPWS_OP_TEXT;
   PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL) : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
   free(in);
-  *message = message_of(T_RECEIVE);
+  *message = fapws_asgi_message(text[T_RECEIVE]);
   if (!*message) Py_XDECREF(data);
-  if (*message && put(*message, is_text ? T_TEXT : T_BYTES, data) < 0) Py_CLEAR(*message);
+  if (*message && fapws_put(*message, text[is_text ? T_TEXT : T_BYTES], data) < 0) Py_CLEAR(*message);
   return *message ? 1 : -1;
 }
 

@@ -25,7 +25,6 @@
 
 fapws_async fapws_the_async;
 
-static PyObject *the_module;            /* fapws._async */
 static PyObject *states;                /* [(application, state)] */
 static pthread_mutex_t end_mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t end_cond = PTHREAD_COND_INITIALIZER;
@@ -224,7 +223,7 @@ static void ask_to_stop(void) {
   int ms = __atomic_exchange_n(&A.asked, 0, __ATOMIC_SEQ_CST);
   if (!ms) return;
   A.stopping = 1;
-  PyObject *done = PyObject_CallMethod(the_module, "stop", "d", (ms - 1) / 1000.0);
+  PyObject *done = fapws_call("fapws._async", "stop", "(d)", (ms - 1) / 1000.0);
   if (!done) fapws_report("the end of the asyncio thread", NULL);
   Py_XDECREF(done);
 }
@@ -328,7 +327,7 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
   A.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   A.asleep = 1;
   if (A.event < 0) PyErr_SetFromErrno(PyExc_OSError);
-  int bad = !list || !functions || A.event < 0 || fapws_exchange_init() < 0 || fapws_waiter_init() < 0 || fapws_scope_init() < 0;
+  int bad = !list || !functions || A.event < 0 || fapws_exchange_init() < 0 || fapws_scope_init() < 0;
   if (A.event > 0) fapws_keep_from_children(A.event);
   for (int i = 0; !bad && i < n; i++) bad = PyList_Append(list, (PyObject *)applications[i]) < 0;
   for (PyMethodDef *m = methods; !bad && m->ml_name; m++) {
@@ -336,8 +335,7 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
     bad = !f || PyDict_SetItemString(functions, m->ml_name, f) < 0;
     Py_XDECREF(f);
   }
-  if (!bad && (the_module = PyImport_ImportModule("fapws._async")))
-    result = PyObject_CallMethod(the_module, "start", "ssOO", loop, lifespan, list, functions);
+  if (!bad) result = fapws_call("fapws._async", "start", "(ssOO)", loop, lifespan, list, functions);
   Py_XDECREF(list);
   Py_XDECREF(functions);
   char *wrong = NULL;

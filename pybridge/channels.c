@@ -242,12 +242,10 @@ PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
-  PyObject *module = PyImport_ImportModule("fapws._channels");
-  PyObject *input = module ? PyDict_GetItemString(environ, "wsgi.input") : NULL; /* borrowed */
+  PyObject *input = PyDict_GetItemString(environ, "wsgi.input"); /* borrowed */
   PyObject *text = input ? PyObject_CallMethod(input, "read", NULL) : NULL;
-  PyObject *done = text ? PyObject_CallMethod(module, "_noticed", "O", text) : NULL;
+  PyObject *done = text ? fapws_call("fapws._channels", "_noticed", "(O)", text) : NULL;
   Py_XDECREF(text);
-  Py_XDECREF(module);
   if (!done) return NULL;
   Py_DECREF(done);
   return PyBytes_FromString("");

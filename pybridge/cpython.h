@@ -35,6 +35,25 @@ static inline PyObject *fapws_new_ref(PyObject *o) {
 #define FAPWS_AM_SEND(f) .am_send = (f),
 #endif
 
+/* --- cpython.c -------------------------------------------------------------- */
+
+/* An attribute of a module, which it imports. A new reference. */
+PyObject *fapws_import(const char *module, const char *name);
+/* Calls such an attribute. format is as of Py_BuildValue and makes a tuple: "(Oi)", "()". A new reference. */
+PyObject *fapws_call(const char *module, const char *name, const char *format, ...);
+/* f(*args, **kw). Takes the three references, of which kw may be NULL; if f or args is NULL, or an exception is set, it
+ * calls nothing and returns NULL. A new reference. */
+PyObject *fapws_call_with(PyObject *f, PyObject *args, PyObject *kw);
+/* Makes n interned str objects, which live as long as the process. Those that out already has stay. */
+int fapws_intern(PyObject **out, const char *const *texts, int n);
+/* Sets dict[key] to value, whose reference it takes. value NULL: -1, as if its exception had been raised here. */
+static inline int fapws_put(PyObject *dict, PyObject *key, PyObject *value) {
+  if (!value) return -1;
+  int bad = PyDict_SetItem(dict, key, value);
+  Py_DECREF(value);
+  return bad;
+}
+
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 

@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 int fapws_expose_socket(fapws_record *rec) {
-  PyObject *module = PyImport_ImportModule("fapws._detachedsocket");
-  rec->socket_object = module ? PyObject_CallMethod(module, "offer", "Oi", (PyObject *)rec->environ, (int)rec->socket) : NULL;
-  Py_XDECREF(module);
+  rec->socket_object = fapws_call("fapws._detachedsocket", "offer", "(Oi)", (PyObject *)rec->environ, (int)rec->socket);
   if (!rec->socket_object) return -1;
   rec->socket = 0; /* closed by the object */
   return 0;

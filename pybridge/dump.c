@@ -21,9 +21,7 @@ static struct stat identity; /* of the file: a script may close descriptors that
 
 /* Registers the handler for SIGRTMAX with the file; 0, or -1 with an exception. */
 static int register_handler(void) {
-  PyObject *module = PyImport_ImportModule("faulthandler");
-  PyObject *done = module ? PyObject_CallMethod(module, "register", "iiOO", SIGRTMAX, file, Py_True, Py_False) : NULL;
-  Py_XDECREF(module);
+  PyObject *done = fapws_call("faulthandler", "register", "(iiOO)", SIGRTMAX, file, Py_True, Py_False);
   Py_XDECREF(done);
   return done ? 0 : -1;
 }

@@ -14,14 +14,19 @@
 /* Keys that every request has; the template holds a value for each. */
 enum {
   K_METHOD, K_SCRIPT, K_PATH, K_QUERY, K_SERVER_NAME, K_SERVER_PORT, K_PROTOCOL, K_ADDR, K_PORT,
-  K_RAW_URI, K_REQUEST_URI, K_INPUT, K_COUNT
+  K_RAW_URI, K_REQUEST_URI, K_INPUT, K_COUNT,
+  /* Keys of some requests. */
+  K_LENGTH = K_COUNT, K_TYPE, K_SCHEME, K_HTTPS, K_USER, K_AUTH, K_ERRORS, KEYS
 };
-static const char *const key_text[K_COUNT] = {
-    "REQUEST_METHOD", "SCRIPT_NAME",  "PATH_INFO",   "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
-    "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "RAW_URI",      "REQUEST_URI", "wsgi.input"};
-static PyObject *key[K_COUNT];
-static PyObject *key_content_length, *key_content_type, *key_host, *key_scheme, *key_https, *text_on;
-static PyObject *key_user, *key_auth, *text_basic, *key_errors;
+static const char *const key_text[KEYS] = {
+    "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
+    "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "RAW_URI", "REQUEST_URI", "wsgi.input",
+    "CONTENT_LENGTH", "CONTENT_TYPE", "wsgi.url_scheme", "HTTPS", "REMOTE_USER", "AUTH_TYPE", "wsgi.errors"};
+static PyObject *key[KEYS], *key_host;
+
+enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
+static const char *const texts[T_COUNT] = {"", "on", "Basic", "HTTP/1.0", "HTTP/1.1", "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
+static PyObject *text[T_COUNT];
 
 /* Field names worth an interned key; everything else is built when it comes. */
 static const char *const known_names[] = {
@@ -45,8 +50,6 @@ typedef struct {
 static known_field slots[SLOTS];
 
 static PyObject *template_small, *template_large; /* large: room for a browser's fields without growing */
-static PyObject *text_empty, *text_slash, *methods[8], *protocols[2];
-static const char *const method_text[8] = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
 
 /* Newer Pythons do not declare it, all of them have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
@@ -103,7 +106,7 @@ static PyObject *make_template(const fapws_pool_options *o, Py_ssize_t room) {
   PyObject *d = _PyDict_NewPresized && room ? _PyDict_NewPresized(room) : PyDict_New();
   if (!d) return NULL;
   for (int i = 0; i < K_COUNT; i++)
-    if (PyDict_SetItem(d, key[i], i == K_INPUT ? the_empty : text_empty) < 0) goto fail;
+    if (PyDict_SetItem(d, key[i], i == K_INPUT ? the_empty : text[T_EMPTY]) < 0) goto fail;
   PyObject *errors = PySys_GetObject("stderr");
   struct {
     const char *key;
@@ -134,41 +137,22 @@ fail:
 }
 
 int fapws_environ_init(const fapws_pool_options *o) {
-  for (int i = 0; i < K_COUNT; i++)
-    if (!(key[i] = PyUnicode_InternFromString(key_text[i]))) return -1;
-  for (int i = 0; i < 8; i++)
-    if (!(methods[i] = PyUnicode_InternFromString(method_text[i]))) return -1;
-  key_content_length = PyUnicode_InternFromString("CONTENT_LENGTH");
-  key_content_type = PyUnicode_InternFromString("CONTENT_TYPE");
-  key_scheme = PyUnicode_InternFromString("wsgi.url_scheme");
-  key_https = PyUnicode_InternFromString("HTTPS");
-  text_on = PyUnicode_InternFromString("on");
-  key_user = PyUnicode_InternFromString("REMOTE_USER");
-  key_auth = PyUnicode_InternFromString("AUTH_TYPE");
-  key_errors = PyUnicode_InternFromString("wsgi.errors");
-  text_basic = PyUnicode_InternFromString("Basic");
-  protocols[0] = PyUnicode_InternFromString("HTTP/1.0");
-  protocols[1] = PyUnicode_InternFromString("HTTP/1.1");
-  text_empty = PyUnicode_InternFromString("");
-  text_slash = PyUnicode_InternFromString("/");
-  if (!key_scheme || !key_https || !text_on || !key_user || !key_auth || !text_basic || !key_errors) return -1;
-  if (!key_content_length || !key_content_type || !protocols[0] || !protocols[1] || !text_empty || !text_slash) return -1;
-  if (init_names() < 0) return -1;
+  if (fapws_intern(key, key_text, KEYS) < 0 || fapws_intern(text, texts, T_COUNT) < 0 || init_names() < 0) return -1;
   template_small = make_template(o, 0);
   template_large = make_template(o, 42);
   return template_small && template_large ? 0 : -1;
 }
 
 static PyObject *latin1(const char *s, size_t n) {
-  if (n == 0) return Py_NewRef(text_empty);
+  if (n == 0) return Py_NewRef(text[T_EMPTY]);
   return PyUnicode_DecodeLatin1(s, (Py_ssize_t)n, NULL);
 }
 
 static PyObject *span_text(const fapws_record *rec, fapws_span s) { return latin1(rec->data + s.off, s.len); }
 
 PyObject *fapws_method(const fapws_record *rec) {
-  for (int i = 0; i < 8; i++) {
-    PyObject *m = methods[i];
+  for (int i = 0; i < METHODS; i++) {
+    PyObject *m = text[T_METHODS + i];
     if ((size_t)PyUnicode_GET_LENGTH(m) == rec->method.len &&
         memcmp(PyUnicode_1BYTE_DATA(m), rec->data + rec->method.off, rec->method.len) == 0) {
       return Py_NewRef(m);
@@ -177,23 +161,15 @@ PyObject *fapws_method(const fapws_record *rec) {
   return span_text(rec, rec->method);
 }
 
-/* Sets k to value, whose reference it takes. */
-static int put(PyObject *env, PyObject *k, PyObject *value) {
-  if (UNLIKELY(!value)) return -1;
-  int r = PyDict_SetItem(env, k, value);
-  Py_DECREF(value);
-  return r;
-}
-
 /* RFC 9110 §5.3: repeated fields join with a comma, Cookie with a semicolon
  * (RFC 6265 §5.4 as servers do it). */
 static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon) {
   PyObject *old = PyDict_GetItem(env, k);
-  if (LIKELY(!old)) return put(env, k, value);
+  if (LIKELY(!old)) return fapws_put(env, k, value);
   if (!value) return -1;
   PyObject *joined = PyUnicode_FromFormat(semicolon ? "%U; %U" : "%U,%U", old, value);
   Py_DECREF(value);
-  return put(env, k, joined);
+  return fapws_put(env, k, joined);
 }
 
 static int put_fields(PyObject *env, const fapws_record *rec) {
@@ -204,7 +180,7 @@ static int put_fields(PyObject *env, const fapws_record *rec) {
     const known_field *known = find_name(name, f.name.len);
     if (LIKELY(known != NULL)) {
       if (known->role == ROLE_DROP) continue;
-      PyObject *k = known->role == ROLE_TYPE ? key_content_type : known->key;
+      PyObject *k = known->role == ROLE_TYPE ? key[K_TYPE] : known->key;
       if (put_field(env, k, span_text(rec, f.value), known->joined_by_semicolon) < 0) return -1;
       continue;
     }
@@ -216,8 +192,8 @@ static int put_fields(PyObject *env, const fapws_record *rec) {
     if (bad) return -1;
   }
   /* RFC 9112 §3.2.2: the authority of an absolute-form target wins. */
-  if (rec->authority.len && put(env, key_host, span_text(rec, rec->authority)) < 0) return -1;
-  return rec->has_length ? put(env, key_content_length, PyUnicode_FromFormat("%lld", (long long)rec->size)) : 0;
+  if (rec->authority.len && fapws_put(env, key_host, span_text(rec, rec->authority)) < 0) return -1;
+  return rec->has_length ? fapws_put(env, key[K_LENGTH], PyUnicode_FromFormat("%lld", (long long)rec->size)) : 0;
 }
 
 static int put_target(PyObject *env, const fapws_record *rec) {
@@ -237,8 +213,8 @@ static int put_target(PyObject *env, const fapws_record *rec) {
   if (!same) Py_DECREF(raw);
   Py_DECREF(path_info);
   if (bad) return -1;
-  if (script && put(env, key[K_SCRIPT], latin1(path, script)) < 0) return -1;
-  return rec->query.len ? put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
+  if (script && fapws_put(env, key[K_SCRIPT], latin1(path, script)) < 0) return -1;
+  return rec->query.len ? fapws_put(env, key[K_QUERY], span_text(rec, rec->query)) : 0;
 }
 
 /* --- the cache --------------------------------------------------------------
@@ -273,33 +249,33 @@ unsigned fapws_head_slot(const char *fields, size_t n) {
 /* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy got it (RFC 3875 has no HTTPS, but
  * every server sets it, and libraries look for it). */
 static int put_outside(PyObject *env, const fapws_record *rec) {
-  if (rec->host.len && put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
-  if (rec->user.len && (put(env, key_user, span_text(rec, rec->user)) < 0 || PyDict_SetItem(env, key_auth, text_basic) < 0))
+  if (rec->host.len && fapws_put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
+  if (rec->user.len && (fapws_put(env, key[K_USER], span_text(rec, rec->user)) < 0 || PyDict_SetItem(env, key[K_AUTH], text[T_BASIC]) < 0))
     return -1;
   if (!rec->scheme.len) return 0;
-  if (put(env, key_scheme, span_text(rec, rec->scheme)) < 0) return -1;
-  return rec->scheme.len == strlen("https") ? PyDict_SetItem(env, key_https, text_on) : 0;
+  if (fapws_put(env, key[K_SCHEME], span_text(rec, rec->scheme)) < 0) return -1;
+  return rec->scheme.len == strlen("https") ? PyDict_SetItem(env, key[K_HTTPS], text[T_ON]) : 0;
 }
 
 /* Of a host that has an error log of its own. */
 static int put_errors(PyObject *env, const fapws_record *rec) {
   PyObject *stream = fapws_errorlog_stream((int)rec->log);
-  return stream ? PyDict_SetItem(env, key_errors, stream) : 0;
+  return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
 static PyObject *environ_of_fields(fapws_record *rec) {
   PyObject *env = PyDict_Copy(rec->nfields > 2 ? template_large : template_small);
-  if (env && (put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
-              put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
-              put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0 ||
+  if (env && (fapws_put(env, key[K_SERVER_NAME], span_text(rec, rec->server_name)) < 0 ||
+              fapws_put(env, key[K_SERVER_PORT], span_text(rec, rec->server_port)) < 0 ||
+              fapws_put(env, key[K_ADDR], span_text(rec, rec->addr)) < 0 || put_fields(env, rec) < 0 ||
               put_outside(env, rec) < 0 || (rec->log && put_errors(env, rec) < 0)))
     Py_CLEAR(env);
   return env;
 }
 
 static int put_line(PyObject *env, fapws_record *rec) {
-  if (put(env, key[K_METHOD], fapws_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
-  return PyDict_SetItem(env, key[K_PROTOCOL], protocols[rec->minor ? 1 : 0]);
+  if (fapws_put(env, key[K_METHOD], fapws_method(rec)) < 0 || put_target(env, rec) < 0) return -1;
+  return PyDict_SetItem(env, key[K_PROTOCOL], text[rec->minor ? T_HTTP11 : T_HTTP10]);
 }
 
 /* The part of a head that stays the same between requests of a client. An
@@ -369,7 +345,7 @@ static PyObject *plain_environ(fapws_record *rec) {
 PyObject *fapws_environ(fapws_record *rec, PyObject *cls, PyObject *input) {
   PyObject *env = plain_environ(rec);
   if (!env) return NULL;
-  int bad = put(env, key[K_PORT], span_text(rec, rec->port)) < 0 ||
+  int bad = fapws_put(env, key[K_PORT], span_text(rec, rec->port)) < 0 ||
             (input && PyDict_SetItem(env, key[K_INPUT], input) < 0);
   if (!bad && cls) {
     PyObject *own = PyObject_CallNoArgs(cls);

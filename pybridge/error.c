@@ -61,11 +61,9 @@ static void say(int log, PyObject *text) {
 /* intro, a str whose reference it takes, and an exception with its traceback. For the log of a host all
    of it is one message, so that nothing comes between. */
 static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *module = log && intro ? PyImport_ImportModule("traceback") : NULL;
-  PyObject *lines = module ? PyObject_CallMethod(module, "format_exception", "OOO", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
+  PyObject *lines = log && intro ? fapws_call("traceback", "format_exception", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
   PyObject *none = lines ? PyUnicode_FromString("") : NULL, *joined = none ? PyUnicode_Join(none, lines) : NULL;
   PyObject *all = joined ? PyUnicode_Concat(intro, joined) : NULL;
-  Py_XDECREF(module);
   Py_XDECREF(lines);
   Py_XDECREF(none);
   Py_XDECREF(joined);
@@ -117,12 +115,8 @@ void fapws_report(const char *what, fapws_record *rec) { report(rec ? (int)rec->
 
 /* The page for a developer's browser, or NULL. */
 static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *module = PyImport_ImportModule("fapws._debugpage");
-  PyObject *page = module ? PyObject_CallMethod(module, "page", "OOOOO", type, value ? value : Py_None, tb ? tb : Py_None,
-                                                rec->environ ? (PyObject *)rec->environ : Py_None,
-                                                fapws_the_pool.mounts[rec->mount].name)
-                          : NULL;
-  Py_XDECREF(module);
+  PyObject *page = fapws_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
+                              rec->environ ? (PyObject *)rec->environ : Py_None, fapws_the_pool.mounts[rec->mount].name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
   /* Without the page (package fapws cannot be imported, say) there is still the
    * plain one; stderr tells why. */

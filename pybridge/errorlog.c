@@ -178,10 +178,7 @@ PyObject *fapws_errorlog_stream(int number) {
 }
 
 int fapws_errorlog_init(void) {
-  if (nlogs == 0) return 0;
-  PyObject *module = PyImport_ImportModule("fapws._errorlog");
-  for (int i = 0; module && i < nlogs; i++)
-    if (!(logs[i].stream = PyObject_CallMethod(module, "ErrorLog", "i", i + 1))) Py_CLEAR(module);
-  Py_XDECREF(module);
-  return module ? 0 : -1;
+  for (int i = 0; i < nlogs; i++)
+    if (!(logs[i].stream = fapws_call("fapws._errorlog", "ErrorLog", "(i)", i + 1))) return -1;
+  return 0;
 }

@@ -15,7 +15,9 @@
 
 PyObject *fapws_cancelled_error;
 
-static PyObject *task_type, *task_names, *text_call_soon, *text_throw, *text_close, *text_cancel, *text_value;
+enum { T_CALL_SOON, T_THROW, T_CLOSE, T_CANCEL, T_VALUE, T_SELF, T_GET_CORO, T_COUNT };
+static const char *const texts[T_COUNT] = {"call_soon", "throw", "close", "cancel", "value", "__self__", "get_coro"};
+static PyObject *text[T_COUNT], *task_type, *task_names;
 
 /* --- what Pythons before 3.10 lack -------------------------------------------- */
 
@@ -29,7 +31,7 @@ static PySendResult returned_value(PyObject **result) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
-  *result = value ? PyObject_GetAttr(value, text_value) : NULL;
+  *result = value ? PyObject_GetAttr(value, text[T_VALUE]) : NULL;
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(tb);
@@ -177,7 +179,7 @@ static PySendResult exchange_send(PyObject *self, PyObject *value, PyObject **re
 
 static PySendResult throw_into(fapws_exchange *x, PyObject *args, PyObject **result) {
   if (x->begun) {
-    PyObject *throw = PyObject_GetAttr(x->inner, text_throw);
+    PyObject *throw = PyObject_GetAttr(x->inner, text[T_THROW]);
     if (throw) {
       *result = PyObject_Call(throw, args, NULL);
       Py_DECREF(throw);
@@ -194,26 +196,13 @@ static PySendResult throw_into(fapws_exchange *x, PyObject *args, PyObject **res
   return conclude(x, result);
 }
 
-static PyObject *as_method(PySendResult how, PyObject *result) {
-  if (how == PYGEN_NEXT) return result;
-  if (how == PYGEN_RETURN) {
-    PyErr_SetObject(PyExc_StopIteration, result);
-    Py_DECREF(result);
-  }
-  return NULL;
-}
-
 static PyObject *exchange_send_method(PyObject *self, PyObject *value) {
   PyObject *result = NULL;
   PySendResult how = exchange_send(self, value, &result);
-  return as_method(how, result);
+  return fapws_send_result(how, result);
 }
 
-static PyObject *exchange_next(PyObject *self) {
-  PyObject *result = NULL;
-  PySendResult how = exchange_send(self, Py_None, &result);
-  return as_method(how, result);
-}
+static PyObject *exchange_next(PyObject *self) { return exchange_send_method(self, Py_None); }
 
 static PyObject *exchange_throw(PyObject *self, PyObject *args) {
   fapws_exchange *x = (fapws_exchange *)self;
@@ -223,7 +212,7 @@ static PyObject *exchange_throw(PyObject *self, PyObject *args) {
   fapws_record *before = enter(x);
   PySendResult how = throw_into(x, args, &result);
   leave(x, before);
-  return as_method(how, result);
+  return fapws_send_result(how, result);
 }
 
 /* The event loop ends with tasks left over. */
@@ -232,7 +221,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
   if (x->ended) Py_RETURN_NONE;
   if (UNLIKELY(reentered(x))) return NULL;
   fapws_record *before = enter(x);
-  PyObject *closed = x->inner ? PyObject_CallMethodNoArgs(x->inner, text_close) : NULL;
+  PyObject *closed = x->inner ? PyObject_CallMethodNoArgs(x->inner, text[T_CLOSE]) : NULL;
   Py_XDECREF(closed);
   if (PyErr_Occurred()) PyErr_WriteUnraisable(self);
   if (!x->ended) {
@@ -248,7 +237,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
 /* --- the Task ----------------------------------------------------------------- */
 
 void fapws_exchange_cancel(fapws_exchange *x) {
-  PyObject *done = x->task ? PyObject_CallMethodNoArgs(x->task, text_cancel) : Py_None;
+  PyObject *done = x->task ? PyObject_CallMethodNoArgs(x->task, text[T_CANCEL]) : Py_None;
   if (!done) PyErr_WriteUnraisable((PyObject *)x);
   if (done != Py_None) Py_XDECREF(done);
 }
@@ -256,11 +245,11 @@ void fapws_exchange_cancel(fapws_exchange *x) {
 #if PY_VERSION_HEX < 0x030c0000
 /* A Task asks the loop to call its first step soon. That call is caught
  * here, and made at once. */
-static PyObject *caught, *caught_context, *catcher, *text_self, *text_get_coro;
+static PyObject *caught, *caught_context, *catcher;
 static fapws_exchange *starting; /* whose Task is being made */
 
 static int is_first_step(PyObject *f) {
-  PyObject *task = PyObject_GetAttr(f, text_self), *of = task ? PyObject_CallMethodNoArgs(task, text_get_coro) : NULL;
+  PyObject *task = PyObject_GetAttr(f, text[T_SELF]), *of = task ? PyObject_CallMethodNoArgs(task, text[T_GET_CORO]) : NULL;
   int is = of == (PyObject *)starting;
   PyErr_Clear(); /* it is something else */
   Py_XDECREF(of);
@@ -270,7 +259,7 @@ static int is_first_step(PyObject *f) {
 
 /* The caller may also be a finalizer: making a Task may start the garbage collector. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
-  PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text_call_soon), *bound = f ? PyMethod_New(f, A.loop) : NULL;
+  PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]), *bound = f ? PyMethod_New(f, A.loop) : NULL;
   PyObject *handle = bound ? PyObject_Vectorcall(bound, args, (size_t)n, names) : NULL;
   Py_XDECREF(bound);
   Py_XDECREF(f);
@@ -306,7 +295,7 @@ static void step_now(void) {
 
 static PyObject *start_task(fapws_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
-  int catching = PyObject_SetAttr(A.loop, text_call_soon, catcher) == 0;
+  int catching = PyObject_SetAttr(A.loop, text[T_CALL_SOON], catcher) == 0;
   PyErr_Clear(); /* a loop of another make: its tasks begin a little later */
   starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
@@ -314,7 +303,7 @@ static PyObject *start_task(fapws_exchange *x) {
   if (!catching) return task;
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
-  PyObject_SetAttr(A.loop, text_call_soon, NULL);
+  PyObject_SetAttr(A.loop, text[T_CALL_SOON], NULL);
   PyErr_Restore(type, value, tb);
   if (task) {
     x->task = Py_NewRef(task);
@@ -475,8 +464,8 @@ PyTypeObject fapws_Exchange_Type = {
 
 /* asyncio takes for a coroutine what collections.abc does. */
 static int register_coroutines(void) {
-  PyTypeObject *types[] = {&fapws_Exchange_Type, &fapws_Waiter_Type, &fapws_Done_Type};
-  PyObject *abc = PyImport_ImportModule("collections.abc"), *coroutine = abc ? PyObject_GetAttrString(abc, "Coroutine") : NULL;
+  PyTypeObject *types[] = {&fapws_Exchange_Type, &fapws_Waiter_Type};
+  PyObject *coroutine = fapws_import("collections.abc", "Coroutine");
   int bad = !coroutine;
   for (size_t i = 0; !bad && i < sizeof types / sizeof *types; i++) {
     PyObject *done = PyObject_CallMethod(coroutine, "register", "O", types[i]);
@@ -484,32 +473,19 @@ static int register_coroutines(void) {
     Py_XDECREF(done);
   }
   Py_XDECREF(coroutine);
-  Py_XDECREF(abc);
   return -bad;
 }
 
 int fapws_exchange_init(void) {
   if (task_type) return 0;
-  PyObject *asyncio = PyImport_ImportModule("asyncio");
-  if (!asyncio) return -1;
-  task_type = PyObject_GetAttrString(asyncio, "Task");
-  fapws_cancelled_error = PyObject_GetAttrString(asyncio, "CancelledError");
-  Py_DECREF(asyncio);
-  text_call_soon = PyUnicode_InternFromString("call_soon");
-  text_throw = PyUnicode_InternFromString("throw");
-  text_close = PyUnicode_InternFromString("close");
-  text_cancel = PyUnicode_InternFromString("cancel");
-  text_value = PyUnicode_InternFromString("value");
-  if (!task_type || !fapws_cancelled_error || !text_call_soon || !text_throw || !text_close || !text_cancel || !text_value) return -1;
+  if (!(task_type = fapws_import("asyncio", "Task")) || !(fapws_cancelled_error = fapws_import("asyncio", "CancelledError"))) return -1;
+  if (fapws_intern(text, texts, T_COUNT) < 0) return -1;
 #if PY_VERSION_HEX < 0x030c0000
   task_names = Py_BuildValue("(ss)", "loop", "name");
-  text_self = PyUnicode_InternFromString("__self__");
-  text_get_coro = PyUnicode_InternFromString("get_coro");
-  if (!text_self || !text_get_coro || !(catcher = PyCFunction_New(&catch_method, NULL))) return -1;
+  if (!(catcher = PyCFunction_New(&catch_method, NULL))) return -1;
 #else
   task_names = Py_BuildValue("(sss)", "loop", "name", "eager_start");
 #endif
-  if (!task_names || PyType_Ready(&fapws_Exchange_Type) < 0 || PyType_Ready(&fapws_Waiter_Type) < 0 || PyType_Ready(&fapws_Done_Type) < 0)
-    return -1;
+  if (!task_names || PyType_Ready(&fapws_Exchange_Type) < 0 || fapws_waiter_init() < 0) return -1;
   return register_coroutines();
 }

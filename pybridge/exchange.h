@@ -14,7 +14,7 @@
 #include "response.h"
 
 /* The reason to wait. */
-enum { FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM };
+enum { FAPWS_FOR_NOTHING, FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM };
 
 /* A coroutine that ends when an exchange has a message, or room for more of the response. */
 typedef struct fapws_waiter {
@@ -79,12 +79,14 @@ PyObject *fapws_await(PyObject *awaitable);
 void fapws_exchange_cancel(fapws_exchange *x);
 
 /* --- waiter.c --- */
-extern PyTypeObject fapws_Waiter_Type, fapws_Done_Type;
+extern PyTypeObject fapws_Waiter_Type;
 int fapws_waiter_init(void);
 /* A coroutine that waits for something of x. */
 PyObject *fapws_waiter_new(fapws_exchange *x, int what);
 /* One that has ended already. Borrowed: it is shared. */
 extern PyObject *fapws_done;
+/* The result of send() and tp_iternext for how: a return becomes StopIteration. Takes the reference. */
+PyObject *fapws_send_result(PySendResult how, PyObject *result);
 /* Wakes the waiters for that reason. */
 void fapws_wake_waiters(fapws_exchange *x, int what);
 
@@ -94,6 +96,8 @@ PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
 /* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has to
  * be from first to last. -1 with an exception. *type is borrowed. */
 int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last, PyObject **type);
+/* A new message for receive(): a dict with its type. NULL with an exception. */
+PyObject *fapws_asgi_message(PyObject *type);
 /* http.response.start and http.response.body. -1 with an exception. */
 int fapws_asgi_start(fapws_exchange *x, PyObject *message);
 int fapws_asgi_body(fapws_exchange *x, PyObject *message);

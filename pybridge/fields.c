@@ -264,6 +264,7 @@ static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value
 }
 
 typedef const char *text_of(PyObject *o, const char *what, Py_ssize_t *len);
+enum { NOT_A_PAIR = -2 }; /* of add_pair */
 
 static inline int add_field(fapws_start_object *s, PyObject *name_object, PyObject *value_object, text_of *text) {
   unsigned slot = line_slot(name_object, value_object);
@@ -304,51 +305,35 @@ void fapws_forget_fields(fapws_start_object *s) {
   s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
 }
 
-/* headers: a list or any iterable of (name, value). */
-int fapws_add_fields(fapws_start_object *s, PyObject *headers) {
-  PyObject *fast = PySequence_Fast(headers, "headers must be a list of (name, value) tuples");
-  if (!fast) return -1;
-  int bad = 0;
-  for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
-    PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
-    if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2)) {
-      bad = fapws_add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1));
-    } else if (PyList_Check(pair) && PyList_GET_SIZE(pair) == 2) {
-      bad = fapws_add_field(s, PyList_GET_ITEM(pair, 0), PyList_GET_ITEM(pair, 1));
-    } else {
-      PyErr_Format(PyExc_TypeError, "headers[%zd] must be a tuple (name, value), not %.200R", i, pair);
-      bad = -1;
-    }
-  }
-  Py_DECREF(fast);
+/* Adds one of the fields, which is not a tuple. Fields of bytes may be in any iterable of two (ASGI), others in a list. */
+static int add_pair(fapws_start_object *s, PyObject *pair, text_of *text) {
+  PyObject *two = text == bytes_text || PyList_Check(pair) ? PySequence_Fast(pair, "") : NULL;
+  int bad = !two || PySequence_Fast_GET_SIZE(two) != 2 ? NOT_A_PAIR : add_field(s, PySequence_Fast_GET_ITEM(two, 0), PySequence_Fast_GET_ITEM(two, 1), text);
+  Py_XDECREF(two);
   return bad;
 }
 
-/* One of 'headers', which is an iterable of two as well; number is for messages. */
-static int add_pair(fapws_start_object *s, PyObject *pair, Py_ssize_t number) {
-  PyObject *two = PySequence_Fast(pair, "");
-  int bad = !two || PySequence_Fast_GET_SIZE(two) != 2;
-  if (bad) {
-    PyErr_Clear();
-    PyErr_Format(PyExc_TypeError, "send(): 'headers'[%zd] must be a pair of bytes [name, value], not %.200R", number, pair);
-  } else {
-    bad = add_field(s, PySequence_Fast_GET_ITEM(two, 0), PySequence_Fast_GET_ITEM(two, 1), bytes_text);
-  }
-  Py_XDECREF(two);
-  return -(bad != 0);
-}
-
-int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers) {
-  PyObject *fast = PySequence_Fast(headers, "send(): 'headers' must be an iterable of pairs [name, value]");
+/* wrong: the message about what is no iterable; wrong_item: about an item that is no pair. */
+static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *text, const char *wrong, const char *wrong_item) {
+  PyObject *fast = PySequence_Fast(headers, wrong);
   if (!fast) return -1;
   int bad = 0;
   for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
     PyObject *pair = PySequence_Fast_GET_ITEM(fast, i);
     if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2))
-      bad = add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), bytes_text);
-    else
-      bad = add_pair(s, pair, i);
+      bad = add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), text);
+    else if ((bad = add_pair(s, pair, text)) == NOT_A_PAIR)
+      PyErr_Format(PyExc_TypeError, wrong_item, i, pair);
   }
   Py_DECREF(fast);
-  return bad;
+  return bad ? -1 : 0;
+}
+
+int fapws_add_fields(fapws_start_object *s, PyObject *headers) {
+  return add_fields(s, headers, fapws_latin1_text, "headers must be a list of (name, value) tuples", "headers[%zd] must be a tuple (name, value), not %.200R");
+}
+
+int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers) {
+  return add_fields(s, headers, bytes_text, "send(): 'headers' must be an iterable of pairs [name, value]",
+                    "send(): 'headers'[%zd] must be a pair of bytes [name, value], not %.200R");
 }

@@ -105,9 +105,7 @@ PyObject *fapws_blocks(PyObject *obj) {
 
 static PyObject *io_type(const char *name, PyObject **cache) {
   if (!*cache) {
-    PyObject *io = PyImport_ImportModule("_io");
-    *cache = io ? PyObject_GetAttrString(io, name) : NULL;
-    Py_XDECREF(io);
+    *cache = fapws_import("_io", name);
     PyErr_Clear();
   }
   return *cache;

@@ -142,13 +142,8 @@ int fapws_fork_init(void) {
   /* Go handles SIGURG in every program: its handler tells Go's from others. */
   sigaction(SIGURG, NULL, &go_action);
   pthread_atfork(before_fork, after_fork, in_child);
-  PyObject *os = PyImport_ImportModule("os"), *hook = os ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
-  PyObject *args = PyTuple_New(0), *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));
-  PyObject *done = hook && args && kw ? PyObject_Call(hook, args, kw) : NULL;
-  Py_XDECREF(kw);
-  Py_XDECREF(args);
-  Py_XDECREF(hook);
-  Py_XDECREF(os);
+  PyObject *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));
+  PyObject *done = fapws_call_with(fapws_import("os", "register_at_fork"), PyTuple_New(0), kw);
   Py_XDECREF(done);
   return done ? 0 : -1;
 }
@@ -168,11 +163,6 @@ void fapws_child_exit(void) {
       status = 1;
     }
   }
-  const char *streams[] = {"stdout", "stderr"};
-  for (int i = 0; i < 2; i++) {
-    PyObject *f = PySys_GetObject(streams[i]);
-    if (f && f != Py_None) Py_XDECREF(PyObject_CallMethod(f, "flush", NULL));
-    PyErr_Clear();
-  }
+  fapws_stdio_flush();
   _exit(status);
 }

@@ -209,13 +209,7 @@ __attribute__((noreturn)) static void finish(void) {
   call_quietly("fapws._later", "_finish");
   call_quietly("threading", "_shutdown");
   fapws_fork_said();
-  const char *streams[] = {"stdout", "stderr"};
-  for (int i = 0; i < 2; i++) {
-    PyObject *f = PySys_GetObject(streams[i]);
-    PyObject *done = f && f != Py_None ? PyObject_CallMethod(f, "flush", NULL) : NULL;
-    Py_XDECREF(done);
-    PyErr_Clear();
-  }
+  fapws_stdio_flush();
   _exit(0);
 }
 
@@ -235,17 +229,9 @@ static void kill_itself(int signal) {
 static void show_stack_on_signal(void) {
   struct sigaction last = {.sa_handler = kill_itself};
   sigaction(FAPWS_FORK_SHOW, &last, NULL);
-  PyObject *module = PyImport_ImportModule("faulthandler");
-  PyObject *register_it = module ? PyObject_GetAttrString(module, "register") : NULL;
-  PyObject *args = Py_BuildValue("(i)", FAPWS_FORK_SHOW);
   PyObject *kw = Py_BuildValue("{s:i,s:O,s:O}", "file", 2, "all_threads", Py_True, "chain", Py_True);
-  PyObject *done = register_it && args && kw ? PyObject_Call(register_it, args, kw) : NULL;
-  PyErr_Clear(); /* a stack is missing, no more */
-  Py_XDECREF(done);
-  Py_XDECREF(kw);
-  Py_XDECREF(args);
-  Py_XDECREF(register_it);
-  Py_XDECREF(module);
+  Py_XDECREF(fapws_call_with(fapws_import("faulthandler", "register"), Py_BuildValue("(i)", FAPWS_FORK_SHOW), kw));
+  PyErr_Clear(); /* only the stack is missing then */
   sigset_t show;
   sigemptyset(&show);
   sigaddset(&show, FAPWS_FORK_SHOW);

@@ -182,12 +182,8 @@ static void end_children(void) {
 
 /* Keeps the collector from writing to objects loaded so far: their pages stay shared with the children. */
 static void freeze(void) {
-  PyObject *gc = PyImport_ImportModule("gc");
-  PyObject *done = gc ? PyObject_CallMethod(gc, "collect", NULL) : NULL;
-  Py_XDECREF(done);
-  done = gc ? PyObject_CallMethod(gc, "freeze", NULL) : NULL;
-  Py_XDECREF(done);
-  Py_XDECREF(gc);
+  Py_XDECREF(fapws_call("gc", "collect", "()"));
+  Py_XDECREF(fapws_call("gc", "freeze", "()"));
   PyErr_Clear();
 }
 

@@ -147,9 +147,7 @@ static PyObject *main_globals(PyObject *path) {
   PyObject *globals = PyModule_GetDict(module);
   if (PyDict_SetItemString(globals, "__file__", path) < 0 || PyDict_SetItemString(globals, "__cached__", Py_None) < 0)
     return NULL;
-  PyObject *machinery = PyImport_ImportModule("_frozen_importlib_external");
-  PyObject *loader = machinery ? PyObject_CallMethod(machinery, "SourceFileLoader", "sO", "__main__", path) : NULL;
-  Py_XDECREF(machinery);
+  PyObject *loader = fapws_call("_frozen_importlib_external", "SourceFileLoader", "(sO)", "__main__", path);
   int ok = loader && PyDict_SetItemString(globals, "__loader__", loader) == 0;
   Py_XDECREF(loader);
   return ok ? globals : NULL;
@@ -195,11 +193,9 @@ void *fapws_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   fapws_fetch_exception(&type, &value, &tb);
-  PyObject *module = PyImport_ImportModule("fapws._failure");
-  PyObject *text = module && value ? PyObject_CallMethod(module, "describe", "ON", value, PyUnicode_DecodeFSDefault(name)) : NULL;
+  PyObject *text = value ? fapws_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)) : NULL;
   PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
   char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
-  Py_XDECREF(module);
   Py_XDECREF(text);
   Py_XDECREF(bytes);
   PyErr_Restore(type, value, tb); /* and what describing it may have raised is gone */
@@ -221,17 +217,10 @@ int fapws_script_ended(int ok, void *raised, const char *name, int *code, char *
 }
 
 void fapws_watch_signals(int fd) {
-  PyObject *module = PyImport_ImportModule("_signal");
-  PyObject *set = module ? PyObject_GetAttrString(module, "set_wakeup_fd") : NULL;
-  PyObject *args = Py_BuildValue("(i)", fd), *kw = Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False);
-  PyObject *old = set && args && kw ? PyObject_Call(set, args, kw) : NULL;
-  /* A script that set one of its own knows what it does. */
-  if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(PyObject_CallFunctionObjArgs(set, old, NULL));
+  PyObject *old = fapws_call_with(fapws_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd), Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
+  /* The script has set one: it stays. */
+  if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(fapws_call("_signal", "set_wakeup_fd", "(O)", old));
   Py_XDECREF(old);
-  Py_XDECREF(kw);
-  Py_XDECREF(args);
-  Py_XDECREF(set);
-  Py_XDECREF(module);
   if (PyErr_Occurred()) fapws_report("watching signals", NULL);
 }
 
@@ -260,10 +249,8 @@ int fapws_finish(void) { return Py_FinalizeEx(); }
 
 void fapws_run_atexit(void) {
   PyGILState_STATE gil = PyGILState_Ensure();
-  PyObject *module = PyImport_ImportModule("atexit");
-  PyObject *done = module ? PyObject_CallMethod(module, "_run_exitfuncs", NULL) : NULL;
+  PyObject *done = fapws_call("atexit", "_run_exitfuncs", "()");
   if (!done) PyErr_Print();
   Py_XDECREF(done);
-  Py_XDECREF(module);
   PyGILState_Release(gil);
 }

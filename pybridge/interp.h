@@ -37,6 +37,8 @@ extern PyTypeObject fapws_StaticAnswer_Type;
 
 /* Replaces sys.stdout or sys.stderr by a stream of which no write fails. */
 int fapws_stdio_init(const char *name, int fd);
+/* Flushes sys.stdout and sys.stderr. */
+void fapws_stdio_flush(void);
 /* Writes to standard error, or counts lines that it does not take, and tells of them later. Any thread, without the GIL. */
 void fapws_write_stderr(const char *text, size_t n);
 

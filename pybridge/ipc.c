@@ -62,11 +62,9 @@ void fapws_ipc_deliver(void) {
   boxed = 0;
   pthread_mutex_unlock(&mu);
   if (!all) return;
-  PyObject *list = as_list(all), *module = list ? PyImport_ImportModule("fapws._ipc") : NULL;
-  PyObject *done = module ? PyObject_CallMethod(module, "_arrived", "O", list) : NULL;
+  PyObject *list = as_list(all), *done = list ? fapws_call("fapws._ipc", "_arrived", "(O)", list) : NULL;
   if (!done) fapws_report("taking messages of other processes", NULL);
   Py_XDECREF(done);
-  Py_XDECREF(module);
   Py_XDECREF(list);
 }
 

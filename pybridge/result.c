@@ -57,15 +57,10 @@ static int answer_items(fapws_thread *t, fapws_record *rec, PyObject *const *ite
 
 /* json.JSONEncoder(...).encode; json.dumps would make an encoder each time. */
 static PyObject *json_encoder(void) {
-  PyObject *json = PyImport_ImportModule("json"), *type = json ? PyObject_GetAttrString(json, "JSONEncoder") : NULL;
-  PyObject *none = PyTuple_New(0), *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
-  PyObject *encoder = type && none && kw ? PyObject_Call(type, none, kw) : NULL;
+  PyObject *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
+  PyObject *encoder = fapws_call_with(fapws_import("json", "JSONEncoder"), PyTuple_New(0), kw);
   PyObject *encode = encoder ? PyObject_GetAttrString(encoder, "encode") : NULL;
   Py_XDECREF(encoder);
-  Py_XDECREF(kw);
-  Py_XDECREF(none);
-  Py_XDECREF(type);
-  Py_XDECREF(json);
   return encode;
 }
 

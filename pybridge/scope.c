@@ -18,8 +18,7 @@ static PyObject *versions[2], *text_http, *text_get, *text_empty, *bytes_empty, 
 
 int fapws_scope_init(void) {
   if (the_asgi) return 0;
-  for (int i = 0; i < K_COUNT; i++)
-    if (!(key[i] = PyUnicode_InternFromString(key_text[i]))) return -1;
+  if (fapws_intern(key, key_text, K_COUNT) < 0) return -1;
   text_get = PyUnicode_InternFromString("GET");
   versions[0] = PyUnicode_InternFromString("1.0");
   versions[1] = PyUnicode_InternFromString("1.1");
@@ -30,13 +29,6 @@ int fapws_scope_init(void) {
   the_extensions = PyDict_New();
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
   return versions[0] && versions[1] && text_get && text_http && text_empty && bytes_empty && name_pathsend && the_extensions && the_asgi ? 0 : -1;
-}
-
-static int put(PyObject *scope, int k, PyObject *value) {
-  if (UNLIKELY(!value)) return -1;
-  int bad = PyDict_SetItem(scope, key[k], value);
-  Py_DECREF(value);
-  return bad;
 }
 
 static const char *at(const fapws_record *rec, fapws_span s) { return rec->data + s.off; }
@@ -158,12 +150,12 @@ static PyObject *raw_path(const fapws_record *rec) {
 static int put_line(PyObject *scope, const fapws_record *rec) {
   const char *path = at(rec, rec->path);
   size_t n = rec->path.len, root = rec->script_len, skip = fapws_the_pool.mounts[rec->mount].relative ? root : 0;
-  if (put(scope, K_METHOD, fapws_method(rec)) < 0 || PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0) return -1;
+  if (fapws_put(scope, key[K_METHOD], fapws_method(rec)) < 0 || PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0) return -1;
   PyObject *text = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
   if (text && skip && n == skip) Py_SETREF(text, PyUnicode_FromString("/"));
-  if (put(scope, K_PATH, text) < 0 || put(scope, K_RAW_PATH, raw_path(rec)) < 0) return -1;
-  if (root && put(scope, K_ROOT, PyUnicode_DecodeUTF8(path, (Py_ssize_t)root, "replace")) < 0) return -1;
-  return rec->query.len ? put(scope, K_QUERY, bytes_of(rec, rec->query)) : 0;
+  if (fapws_put(scope, key[K_PATH], text) < 0 || fapws_put(scope, key[K_RAW_PATH], raw_path(rec)) < 0) return -1;
+  if (root && fapws_put(scope, key[K_ROOT], PyUnicode_DecodeUTF8(path, (Py_ssize_t)root, "replace")) < 0) return -1;
+  return rec->query.len ? fapws_put(scope, key[K_QUERY], bytes_of(rec, rec->query)) : 0;
 }
 
 /* All that does not change from one request of a client to the next. */
@@ -172,8 +164,8 @@ static PyObject *scope_of_fields(const fapws_record *rec) {
   if (!scope) return NULL;
   if (PyDict_SetItem(scope, key[K_TYPE], text_http) < 0 || PyDict_SetItem(scope, key[K_ASGI], Py_None) < 0 ||
       PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[1]) < 0 ||
-      put(scope, K_SERVER, address(rec, rec->server_name, rec->server_port, 0)) < 0 || PyDict_SetItem(scope, key[K_CLIENT], Py_None) < 0 ||
-      put(scope, K_SCHEME, rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL) : PyUnicode_FromString("http")) < 0 ||
+      fapws_put(scope, key[K_SERVER], address(rec, rec->server_name, rec->server_port, 0)) < 0 || PyDict_SetItem(scope, key[K_CLIENT], Py_None) < 0 ||
+      fapws_put(scope, key[K_SCHEME], rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL) : PyUnicode_FromString("http")) < 0 ||
       PyDict_SetItem(scope, key[K_METHOD], text_get) < 0 || PyDict_SetItem(scope, key[K_ROOT], text_empty) < 0 ||
       PyDict_SetItem(scope, key[K_PATH], text_empty) < 0 || PyDict_SetItem(scope, key[K_RAW_PATH], bytes_empty) < 0 ||
       PyDict_SetItem(scope, key[K_QUERY], bytes_empty) < 0 || PyDict_SetItem(scope, key[K_HEADERS], Py_None) < 0 ||
@@ -265,8 +257,8 @@ PyObject *fapws_scope(fapws_record *rec) {
   }
   PyObject *state = fapws_the_pool.mounts[rec->mount].state;
   /* The application may change all of it: it gets its own. */
-  if (put(scope, K_HEADERS, headers) < 0 || put(scope, K_ASGI, PyDict_Copy(the_asgi)) < 0 || put(scope, K_EXTENSIONS, extensions()) < 0 ||
-      put(scope, K_STATE, state ? PyDict_Copy(state) : PyDict_New()) < 0 || put(scope, K_CLIENT, address(rec, rec->addr, rec->port, 1)) < 0)
+  if (fapws_put(scope, key[K_HEADERS], headers) < 0 || fapws_put(scope, key[K_ASGI], PyDict_Copy(the_asgi)) < 0 || fapws_put(scope, key[K_EXTENSIONS], extensions()) < 0 ||
+      fapws_put(scope, key[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 || fapws_put(scope, key[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
     Py_CLEAR(scope);
   return scope;
 }

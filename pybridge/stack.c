@@ -127,18 +127,17 @@ static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
 
 void fapws_take_timeout_signal(void) {
   static PyMethodDef method = {"overdue", on_timeout_signal, METH_VARARGS, "Raises fapws.Timeout in an overdue handler."};
-  PyObject *module = PyImport_ImportModule("_signal"), *handler = PyCFunction_New(&method, NULL);
+  PyObject *handler = PyCFunction_New(&method, NULL);
   /* The last real-time signal that the application does not use. */
-  for (int sig = SIGRTMAX; module && handler && !timeout_signal && sig > SIGRTMIN; sig--) {
-    PyObject *now = PyObject_CallMethod(module, "getsignal", "i", sig);
-    PyObject *done = now && !PyCallable_Check(now) ? PyObject_CallMethod(module, "signal", "iO", sig, handler) : NULL;
+  for (int sig = SIGRTMAX; handler && !timeout_signal && sig > SIGRTMIN; sig--) {
+    PyObject *now = fapws_call("_signal", "getsignal", "(i)", sig);
+    PyObject *done = now && !PyCallable_Check(now) ? fapws_call("_signal", "signal", "(iO)", sig, handler) : NULL;
     if (done) timeout_signal = sig;
     Py_XDECREF(done);
     Py_XDECREF(now);
     PyErr_Clear();
   }
   Py_XDECREF(handler);
-  Py_XDECREF(module);
   Py_XDECREF(fapws_signals_on_stack(NULL, NULL));
   PyErr_Clear();
 }

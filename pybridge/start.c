@@ -171,13 +171,9 @@ static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssiz
 
 /* fapws._cookies knows RFC 6265; it is imported when the first cookie is set. */
 static PyObject *add_cookie(PyObject *self, const char *function, PyObject *args, PyObject *kw) {
-  PyObject *module = PyImport_ImportModule("fapws._cookies");
-  PyObject *call = module ? PyObject_GetAttrString(module, function) : NULL;
-  PyObject *text = call ? PyObject_Call(call, args, kw) : NULL;
+  PyObject *text = fapws_call_with(fapws_import("fapws._cookies", function), Py_NewRef(args), Py_XNewRef(kw));
   PyObject *done = text ? PyObject_CallMethod(self, "add_header", "sO", "Set-Cookie", text) : NULL;
   Py_XDECREF(text);
-  Py_XDECREF(call);
-  Py_XDECREF(module);
   return done;
 }
 

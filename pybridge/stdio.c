@@ -58,6 +58,15 @@ void fapws_write_stderr(const char *text, size_t n) {
   if (n) write_or_count(2, text, n);
 }
 
+void fapws_stdio_flush(void) {
+  static const char *const names[] = {"stdout", "stderr"};
+  for (int i = 0; i < 2; i++) {
+    PyObject *stream = PySys_GetObject(names[i]); /* borrowed */
+    if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", NULL));
+    PyErr_Clear();
+  }
+}
+
 /* write() of the raw file below a stream. */
 static PyObject *raw_write(PyObject *self, PyObject *data) {
   Py_buffer view;
@@ -77,17 +86,15 @@ static PyType_Spec raw_spec = {.name = "_fapws.StandardStream", .flags = Py_TPFL
 
 /* A stream as old, on top of raw, line by line: print() in a handler shall appear at once, also in a pipe or a
  * journal, and so shall warnings. buffered: old has a buffer (it has none with PYTHONUNBUFFERED). */
-static PyObject *stream_on(PyObject *io, PyObject *raw, PyObject *old) {
+static PyObject *stream_on(PyObject *raw, PyObject *old) {
   PyObject *below = PyObject_GetAttrString(old, "buffer"), *encoding = PyObject_GetAttrString(old, "encoding"), *errors = PyObject_GetAttrString(old, "errors");
   int buffered = below && PyObject_HasAttrString(below, "raw");
-  PyObject *buffer = !below ? NULL : buffered ? PyObject_CallMethod(io, "BufferedWriter", "O", raw) : (Py_INCREF(raw), raw);
-  PyObject *wrapper = PyObject_GetAttrString(io, "TextIOWrapper"), *stream = NULL;
+  PyObject *buffer = !below ? NULL : buffered ? fapws_call("io", "BufferedWriter", "(O)", raw) : Py_NewRef(raw);
   PyObject *args = buffer && encoding && errors ? Py_BuildValue("(OOOs)", buffer, encoding, errors, "\n") : NULL;
   PyObject *kw = Py_BuildValue("{s:O,s:O}", "line_buffering", Py_True, "write_through", buffered ? Py_False : Py_True);
-  if (wrapper && args && kw) stream = PyObject_Call(wrapper, args, kw);
-  PyObject *mode = PyUnicode_FromString("w");
+  PyObject *stream = fapws_call_with(fapws_import("io", "TextIOWrapper"), args, kw), *mode = PyUnicode_FromString("w");
   if (stream && (!mode || PyObject_SetAttrString(stream, "mode", mode) < 0)) Py_CLEAR(stream);
-  PyObject *all[] = {below, encoding, errors, buffer, wrapper, args, kw, mode};
+  PyObject *all[] = {below, encoding, errors, buffer, mode};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_XDECREF(all[i]);
   return stream;
 }
@@ -95,15 +102,15 @@ static PyObject *stream_on(PyObject *io, PyObject *raw, PyObject *old) {
 int fapws_stdio_init(const char *name, int fd) {
   PyObject *old = PySys_GetObject(name);
   if (!old || old == Py_None) return 0; /* the descriptor is closed */
-  PyObject *io = PyImport_ImportModule("io"), *base = io ? PyObject_GetAttrString(io, "FileIO") : NULL;
+  PyObject *base = fapws_import("io", "FileIO");
   PyObject *bases = base ? PyTuple_Pack(1, base) : NULL, *type = bases ? PyType_FromSpecWithBases(&raw_spec, bases) : NULL;
   PyObject *raw = type ? PyObject_CallFunction(type, "isO", fd, "wb", Py_False) : NULL;
   PyObject *shown = PyUnicode_FromFormat("<%s>", name);
-  PyObject *stream = raw && shown && PyObject_SetAttrString(raw, "name", shown) == 0 ? stream_on(io, raw, old) : NULL;
+  PyObject *stream = raw && shown && PyObject_SetAttrString(raw, "name", shown) == 0 ? stream_on(raw, old) : NULL;
   char kept[16];
   snprintf(kept, sizeof kept, "__%s__", name);
   int bad = !stream || PySys_SetObject(name, stream) < 0 || PySys_SetObject(kept, stream) < 0;
-  PyObject *all[] = {io, base, bases, type, raw, shown, stream};
+  PyObject *all[] = {base, bases, type, raw, shown, stream};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) Py_XDECREF(all[i]);
   return -bad;
 }

@@ -8,9 +8,11 @@
 
 #define A fapws_the_async
 
-PyObject *fapws_done;
+PyObject *fapws_done; /* a waiter for nothing */
 
-static PyObject *future_type, *loop_names, *text_blocking, *text_set_result, *text_done;
+enum { T_BLOCKING, T_SET_RESULT, T_DONE, T_COUNT };
+static const char *const texts[T_COUNT] = {"_asyncio_future_blocking", "set_result", "done"};
+static PyObject *text[T_COUNT], *future_type, *loop_names;
 
 /* --- the list of those that wait, the first one first ------------------------- */
 
@@ -31,8 +33,8 @@ static void unlink_waiter(fapws_waiter *w) {
 }
 
 static void set_result(PyObject *future) {
-  PyObject *is_done = PyObject_CallMethodNoArgs(future, text_done);
-  PyObject *set = is_done == Py_False ? PyObject_CallMethodObjArgs(future, text_set_result, Py_None, NULL) : NULL;
+  PyObject *is_done = PyObject_CallMethodNoArgs(future, text[T_DONE]);
+  PyObject *set = is_done == Py_False ? PyObject_CallMethodObjArgs(future, text[T_SET_RESULT], Py_None, NULL) : NULL;
   Py_XDECREF(is_done);
   Py_XDECREF(set);
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
@@ -61,7 +63,7 @@ static int look(fapws_waiter *w, PyObject **result) {
 
 static PyObject *new_future(void) {
   PyObject *args[] = {A.loop}, *future = PyObject_Vectorcall(future_type, args, 0, loop_names);
-  if (future && PyObject_SetAttr(future, text_blocking, Py_True) < 0) Py_CLEAR(future);
+  if (future && PyObject_SetAttr(future, text[T_BLOCKING], Py_True) < 0) Py_CLEAR(future);
   return future;
 }
 
@@ -75,13 +77,17 @@ static PyObject *already_awaited(void) {
 /* Whether its future is not done: then it is another task that calls. -1 with an exception. */
 static int is_waited_in(const fapws_waiter *w) {
   if (!w->future) return 0;
-  PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text_done);
+  PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);
   Py_XDECREF(is_done); /* a bool */
   return !is_done ? -1 : is_done == Py_False;
 }
 
 static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **result) {
   fapws_waiter *w = (fapws_waiter *)self;
+  if (LIKELY(w->what == FAPWS_FOR_NOTHING)) {
+    *result = Py_NewRef(Py_None);
+    return PYGEN_RETURN;
+  }
   if (w->ended) {
     PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
     return PYGEN_ERROR;
@@ -105,27 +111,22 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
   return PYGEN_NEXT;
 }
 
-/* What tp_iternext and send() make of it: the value of a return is StopIteration's. */
-static PyObject *as_iteration(PySendResult how, PyObject *result, int always) {
+PyObject *fapws_send_result(PySendResult how, PyObject *result) {
   if (how == PYGEN_NEXT) return result;
   if (how == PYGEN_RETURN) {
-    if (result != Py_None || always) PyErr_SetObject(PyExc_StopIteration, result);
+    PyErr_SetObject(PyExc_StopIteration, result);
     Py_DECREF(result);
   }
   return NULL;
 }
 
-static PyObject *waiter_next(PyObject *self) {
-  PyObject *result = NULL;
-  PySendResult how = waiter_send(self, Py_None, &result);
-  return as_iteration(how, result, 0);
-}
-
 static PyObject *waiter_send_method(PyObject *self, PyObject *value) {
   PyObject *result = NULL;
   PySendResult how = waiter_send(self, value, &result);
-  return as_iteration(how, result, 1);
+  return fapws_send_result(how, result);
 }
+
+static PyObject *waiter_next(PyObject *self) { return waiter_send_method(self, Py_None); }
 
 /* throw(type[, value[, traceback]]): sets that exception. */
 static PyObject *raise_thrown(PyObject *args) {
@@ -213,7 +214,7 @@ PyTypeObject fapws_Waiter_Type = {
 PyObject *fapws_waiter_new(fapws_exchange *x, int what) {
   fapws_waiter *w = PyObject_GC_New(fapws_waiter, &fapws_Waiter_Type);
   if (!w) return NULL;
-  w->exchange = (fapws_exchange *)Py_NewRef(x);
+  w->exchange = (fapws_exchange *)Py_XNewRef(x);
   w->future = NULL;
   w->next = w->prev = NULL;
   w->what = (uint8_t)what;
@@ -222,59 +223,9 @@ PyObject *fapws_waiter_new(fapws_exchange *x, int what) {
   return (PyObject *)w;
 }
 
-/* --- the one that has ended -------------------------------------------------- */
-
-static PySendResult done_send(PyObject *self, PyObject *value, PyObject **result) {
-  *result = Py_NewRef(Py_None);
-  return PYGEN_RETURN;
-}
-
-static PyObject *done_next(PyObject *self) {
-  return NULL;
-}
-
-static PyObject *done_send_method(PyObject *self, PyObject *value) {
-  PyErr_SetNone(PyExc_StopIteration);
-  return NULL;
-}
-
-static PyObject *done_throw(PyObject *self, PyObject *args) {
-  return raise_thrown(args);
-}
-
-static PyObject *done_close(PyObject *self, PyObject *none) {
-  Py_RETURN_NONE;
-}
-
-static PyMethodDef done_methods[] = {{"send", done_send_method, METH_O, "send(None): as of a coroutine."},
-                                     {"throw", done_throw, METH_VARARGS, "throw(type[, value[, traceback]]): as of a coroutine."},
-                                     {"close", done_close, METH_NOARGS, "close(): as of a coroutine."},
-                                     {NULL, NULL, 0, NULL}};
-
-static PyAsyncMethods done_async = {.am_await = PyObject_SelfIter, FAPWS_AM_SEND(done_send)};
-
-PyTypeObject fapws_Done_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.Done",
-    .tp_basicsize = sizeof(PyObject),
-    .tp_as_async = &done_async,
-    .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "A coroutine with nothing left to do; send() returns it.",
-    .tp_iter = PyObject_SelfIter,
-    .tp_iternext = done_next,
-    .tp_methods = done_methods,
-};
-
 int fapws_waiter_init(void) {
   if (fapws_done) return 0;
-  PyObject *asyncio = PyImport_ImportModule("asyncio");
-  future_type = asyncio ? PyObject_GetAttrString(asyncio, "Future") : NULL;
-  Py_XDECREF(asyncio);
-  loop_names = Py_BuildValue("(s)", "loop");
-  text_blocking = PyUnicode_InternFromString("_asyncio_future_blocking");
-  text_set_result = PyUnicode_InternFromString("set_result");
-  text_done = PyUnicode_InternFromString("done");
-  if (!future_type || !loop_names || !text_blocking || !text_set_result || !text_done) return -1;
-  if (PyType_Ready(&fapws_Waiter_Type) < 0 || PyType_Ready(&fapws_Done_Type) < 0) return -1;
-  fapws_done = PyObject_New(PyObject, &fapws_Done_Type);
-  return fapws_done ? 0 : -1;
+  if (!(future_type = fapws_import("asyncio", "Future")) || !(loop_names = Py_BuildValue("(s)", "loop"))) return -1;
+  if (fapws_intern(text, texts, T_COUNT) < 0) return -1;
+  return PyType_Ready(&fapws_Waiter_Type) < 0 || !(fapws_done = fapws_waiter_new(NULL, FAPWS_FOR_NOTHING)) ? -1 : 0;
 }

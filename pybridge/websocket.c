@@ -95,15 +95,14 @@ static void give_credit(fapws_record *rec) {
 
 /* --- callbacks ------------------------------------------------------------- */
 
-/* The callback of that name, a new reference. NULL: there is none, or an exception. */
-static PyObject *callback(fapws_record *rec, const char *name) {
-  PyObject *f = PyObject_GetAttrString(P.mounts[rec->mount].callable, name);
-  if (f == Py_None) Py_CLEAR(f);
-  return f;
-}
-
-static PyObject *call(PyObject *f, PyObject *const *args, size_t n) {
-  PyObject *result = PyObject_Vectorcall(f, args, n, NULL);
+/* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its result, None
+ * if there is no such callback, or NULL with an exception. A new reference. */
+static PyObject *call(fapws_ws_object *ws, const char *name, PyObject *second, PyObject *third) {
+  PyObject *f = PyObject_GetAttrString(P.mounts[ws->rec->mount].callable, name), *args[] = {(PyObject *)ws, second, third};
+  PyObject *result = !f || f == Py_None ? Py_XNewRef(f) : PyObject_Vectorcall(f, args, third ? 3 : second ? 2 : 1, NULL);
+  Py_XDECREF(f);
+  Py_XDECREF(second);
+  Py_XDECREF(third);
   fapws_exit_child();
   return result;
 }
@@ -153,21 +152,14 @@ static void call_on_close(fapws_thread *t, fapws_ws_object *ws, int code, PyObje
   fapws_record *rec = ws->rec;
   ws->state = FAPWS_WS_CLOSED;
   next_callback(t);
-  PyObject *f = callback(rec, "on_close");
-  PyObject *number = f ? PyLong_FromLong(code) : NULL, *text = reason ? reason : PyUnicode_FromString("");
-  if (number && text) {
-    PyObject *args[] = {(PyObject *)ws, number, text};
-    Py_XDECREF(call(f, args, 3));
-  }
-  if (text != reason) Py_XDECREF(text);
-  Py_XDECREF(number);
-  Py_XDECREF(f);
-  if (PyErr_Occurred()) {
-    if (t->raised && PyErr_ExceptionMatches(fapws_timeout))
-      PyErr_Clear();
-    else
-      fapws_report("on_close", rec);
-  }
+  PyObject *number = PyLong_FromLong(code), *text = reason ? Py_NewRef(reason) : PyUnicode_FromString("");
+  PyObject *result = number && text ? call(ws, "on_close", number, text) : NULL;
+  Py_XDECREF(result);
+  if (result) return;
+  if (t->raised && PyErr_ExceptionMatches(fapws_timeout))
+    PyErr_Clear();
+  else
+    fapws_report("on_close", rec);
 }
 
 /* It is over: on_close, and the last part. */
@@ -192,21 +184,13 @@ static void on_message(fapws_thread *t, fapws_ws_object *ws, const fapws_input *
   fapws_record *rec = ws->rec;
   fapws_mount *m = &P.mounts[rec->mount];
   fapws_timing timing;
-  PyObject *f = callback(rec, "on_message");
-  if (f) {
-    PyObject *message = in->op == FAPWS_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
-                                                : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
-    if (message) {
-      PyObject *args[] = {(PyObject *)ws, message};
-      fapws_begin_timing(&timing, m);
-      PyObject *result = call(f, args, 2);
-      fapws_end_timing(&timing, m);
-      Py_XDECREF(result);
-      Py_DECREF(message);
-    }
-    Py_DECREF(f);
-  }
-  if (UNLIKELY(PyErr_Occurred() != NULL)) failed(t, ws, "on_message");
+  fapws_begin_timing(&timing, m);
+  PyObject *message = in->op == FAPWS_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
+                                              : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  PyObject *result = message ? call(ws, "on_message", message, NULL) : NULL;
+  fapws_end_timing(&timing, m);
+  Py_XDECREF(result);
+  if (UNLIKELY(!result)) failed(t, ws, "on_message");
   rec->credit += (int64_t)in->len + FAPWS_INPUT_COST;
   if (rec->credit >= CREDIT_BYTES) give_credit(rec);
 }
@@ -281,15 +265,8 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
 
 /* Raises the HTTPError that refuses the WebSocket. */
 static void refuse(fapws_ws_object *ws) {
-  PyObject *answer = ws->refusal;
-  if (!answer) {
-    PyObject *module = PyImport_ImportModule("fapws._errors");
-    answer = module ? PyObject_CallMethod(module, "HTTPError", "i", 403) : NULL;
-    Py_XDECREF(module);
-    if (!answer) return;
-    ws->refusal = answer;
-  }
-  PyErr_SetObject((PyObject *)Py_TYPE(answer), answer);
+  if (!ws->refusal) ws->refusal = fapws_call("fapws._errors", "HTTPError", "(i)", 403);
+  if (ws->refusal) PyErr_SetObject((PyObject *)Py_TYPE(ws->refusal), ws->refusal);
 }
 
 /* Lets the WebSocket in, or not: -1 with an exception. *called: on_open was. */
@@ -298,15 +275,10 @@ static int admit(fapws_ws_object *ws, int *called) {
   PyObject *protocol = PyObject_CallMethod(P.mounts[rec->mount].callable, "_admit", "O", (PyObject *)rec->environ);
   fapws_exit_child();
   if (!protocol) return -1;
-  if (PyUnicode_Check(protocol))
-    ws->protocol = protocol;
-  else
-    Py_DECREF(protocol);
-  PyObject *f = callback(rec, "on_open");
-  if (!f) return PyErr_Occurred() ? -1 : 0;
+  if (PyUnicode_Check(protocol)) ws->protocol = Py_NewRef(protocol);
+  Py_DECREF(protocol);
   *called = 1;
-  PyObject *args[] = {(PyObject *)ws}, *result = call(f, args, 1);
-  Py_DECREF(f);
+  PyObject *result = call(ws, "on_open", NULL, NULL);
   if (!result) return -1;
   if (result == Py_False || ws->refusal) {
     if (ws->state == FAPWS_WS_OPENING)
@@ -320,10 +292,7 @@ static int admit(fapws_ws_object *ws, int *called) {
 
 /* For one that another process has accepted: -1 with an exception. */
 static int call_on_resume(fapws_ws_object *ws) {
-  PyObject *f = callback(ws->rec, "on_resume");
-  if (!f) return PyErr_Occurred() ? -1 : 0;
-  PyObject *args[] = {(PyObject *)ws}, *result = call(f, args, 1);
-  Py_DECREF(f);
+  PyObject *result = call(ws, "on_resume", NULL, NULL);
   Py_XDECREF(result);
   return result ? 0 : -1;
 }

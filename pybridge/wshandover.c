@@ -41,12 +41,7 @@ static int is_plain(PyObject *o, int depth) {
   return 1;
 }
 
-static PyObject *namespace_type(void) {
-  PyObject *types = PyImport_ImportModule("types");
-  PyObject *type = types ? PyObject_GetAttrString(types, "SimpleNamespace") : NULL;
-  Py_XDECREF(types);
-  return type;
-}
+static PyObject *namespace_type(void) { return fapws_import("types", "SimpleNamespace"); }
 
 /* ws.data as something that is perhaps plain. A new reference. */
 static PyObject *data_of(fapws_ws_object *ws, int *kind) {
@@ -130,10 +125,7 @@ static int unpack(fapws_ws_object *ws, PyObject *all) {
   if (kind == VALUE) {
     ws->data = Py_NewRef(data);
   } else if (kind == NAMESPACE) {
-    PyObject *type = namespace_type(), *none = PyTuple_New(0);
-    if (type && none) ws->data = PyObject_Call(type, none, data);
-    Py_XDECREF(none);
-    Py_XDECREF(type);
+    ws->data = fapws_call_with(namespace_type(), PyTuple_New(0), Py_NewRef(data));
     if (!ws->data) return -1;
   }
   return 0;

@@ -19,10 +19,7 @@ fapws_ws_object *fapws_ws_new(fapws_record *rec) {
 PyObject *fapws_ws_environ(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   if (!ws->environ && !rec) return PyErr_Format(PyExc_RuntimeError, "environ is not there any more: the websocket has ended");
-  if (!ws->environ && rec->environ) {
-    Py_INCREF((PyObject *)rec->environ);
-    ws->environ = rec->environ;
-  }
+  if (!ws->environ) ws->environ = Py_XNewRef(rec->environ);
   if (!ws->environ) ws->environ = fapws_environ(rec, P.mounts[rec->mount].environ, NULL);
   return Py_XNewRef(ws->environ);
 }
@@ -68,10 +65,14 @@ static int publish_message(fapws_record *rec, const fapws_message *m) {
   return 0;
 }
 
+static int is_closed(const fapws_ws_object *ws) {
+  return ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec);
+}
+
 /* Whether something can be sent. Otherwise -1 and BrokenPipeError. */
 static int check_open(fapws_ws_object *ws) {
   if (fapws_check_parent() < 0) return -1;
-  if (LIKELY(ws->state <= FAPWS_WS_OPEN && ws->rec && !ws->refusal && !fapws_is_cancelled(ws->rec))) return 0;
+  if (LIKELY(!is_closed(ws))) return 0;
   PyErr_SetString(PyExc_BrokenPipeError, ws->refusal ? "the websocket was refused" : ws->state > FAPWS_WS_OPEN ? "the websocket is closed" : "the client has gone");
   return -1;
 }
@@ -117,7 +118,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
 
 /* 1: it will be sent to ws. 0: not. -1 with an exception. */
 static int send_one(fapws_ws_object *ws, const fapws_message *m) {
-  if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec)) return 0;
+  if (is_closed(ws)) return 0;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (__atomic_load_n(&ws->rec->unacked, __ATOMIC_RELAXED) > BEHIND_BYTES) {
     PyObject *reason = PyUnicode_FromString("too slow");
@@ -174,7 +175,7 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
     return PyErr_Format(PyExc_ValueError, "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
   if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
   if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; 123 are possible", n);
-  if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec)) Py_RETURN_NONE;
+  if (is_closed(ws)) Py_RETURN_NONE;
   if (check_open(ws) < 0 || fapws_ws_shut(ws, code, reason) < 0) return NULL;
   Py_RETURN_NONE;
 }
@@ -183,11 +184,7 @@ static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
   if (ws->state != FAPWS_WS_OPENING)
     return PyErr_Format(PyExc_RuntimeError, "reject() is for on_open, before anything is sent; close() ends a websocket");
-  PyObject *module = PyImport_ImportModule("fapws._websocket");
-  PyObject *make = module ? PyObject_GetAttrString(module, "refusal") : NULL;
-  PyObject *answer = make ? PyObject_Call(make, args, kw) : NULL;
-  Py_XDECREF(make);
-  Py_XDECREF(module);
+  PyObject *answer = fapws_call_with(fapws_import("fapws._websocket", "refusal"), Py_NewRef(args), Py_XNewRef(kw));
   if (!answer) return NULL;
   Py_XSETREF(ws->refusal, answer);
   Py_RETURN_NONE;
@@ -201,21 +198,15 @@ static PyObject *get_environ(PyObject *self, void *closure) {
 
 static PyObject *get_subprotocol(PyObject *self, void *closure) {
   PyObject *protocol = ((fapws_ws_object *)self)->protocol;
-  if (!protocol) Py_RETURN_NONE;
-  return Py_NewRef(protocol);
+  return Py_NewRef(protocol ? protocol : Py_None);
 }
 
-static PyObject *get_closed(PyObject *self, void *closure) {
-  fapws_ws_object *ws = (fapws_ws_object *)self;
-  return PyBool_FromLong(ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec));
-}
+static PyObject *get_closed(PyObject *self, void *closure) { return PyBool_FromLong(is_closed((fapws_ws_object *)self)); }
 
 static PyObject *get_data(PyObject *self, void *closure) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
   if (!ws->data) {
-    PyObject *types = PyImport_ImportModule("types");
-    PyObject *made = types ? PyObject_CallMethod(types, "SimpleNamespace", NULL) : NULL;
-    Py_XDECREF(types);
+    PyObject *made = fapws_call("types", "SimpleNamespace", "()");
     if (!made) return NULL;
     if (ws->data)
       Py_DECREF(made); /* another thread was here */
