@@ -87,7 +87,8 @@ const Help = `Usage: fapws ctl [--pid N | --socket FILE] COMMAND   speak to a ru
   reload                 load the application anew; ends when it serves, or with 1
   rotate                 compress the log files and begin new ones, now
   stop                   stop gracefully; ends when the server is gone
-Without --pid and --socket there has to be one server of this user.
+Without --pid and --socket: the server whose socket FAPWS_CTL_SOCKET names, or the
+only server of this user.
 `
 
 type options struct {
@@ -167,7 +168,20 @@ func parse(args []string, nearest func(string, []string) string) (o options, err
 	if o.command == Purge {
 		o.purge = &p
 	}
+	if o.pid == 0 && o.socket == "" {
+		o.socket = socketOfEnvironment()
+	}
 	return o, nil
+}
+
+// socketOfEnvironment returns the socket that servers are told to use by the same variable; "" if they choose.
+func socketOfEnvironment() string {
+	switch name := os.Getenv("FAPWS_CTL_SOCKET"); name {
+	case "auto", "off":
+		return ""
+	default:
+		return name
+	}
 }
 
 func meant(near string) string {

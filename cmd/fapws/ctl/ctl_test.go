@@ -94,6 +94,17 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s: %v\n got %q\nwant %q", tt.line, err, got, tt.want)
 		}
 	}
+	t.Setenv("FAPWS_CTL_SOCKET", s.Path())
+	if got, err := run("reload"); err != nil || got != "reloaded\n" {
+		t.Errorf("the server of FAPWS_CTL_SOCKET: %q, %v", got, err)
+	}
+	if _, err := run("--pid 3 reload"); err == nil {
+		t.Error("FAPWS_CTL_SOCKET counts although a process is named")
+	}
+	t.Setenv("FAPWS_CTL_SOCKET", Auto)
+	if got, err := run(pid + "reload"); err != nil || got != "reloaded\n" {
+		t.Errorf("with the default of FAPWS_CTL_SOCKET: %q, %v", got, err)
+	}
 	server.fails = errors.New("app.py line 3: \x07name 'x' is not defined")
 	if _, err := run(pid + "reload"); err == nil || err.Error() != "app.py line 3: ?name 'x' is not defined" {
 		t.Errorf("a reload that fails: %v", err)

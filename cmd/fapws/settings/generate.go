@@ -99,7 +99,8 @@ empties the cache,
 .B rotate
 rotates the log files, and
 .B stop
-shuts down gracefully. If several servers run, the command must name one.
+shuts down gracefully. If several servers run, the command must name one,
+or FAPWS_CTL_SOCKET its socket.
 .PP
 .B import
 converts the web.conf of httPyServer to a configuration file, and
