@@ -3,7 +3,6 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/refusal"
 )
 
 // appSource has exchanges answered by the Handler of a mount.
@@ -11,9 +10,8 @@ type appSource struct{ mount *Mount }
 
 // appState is what the loop knows of an exchange that a handler answers.
 type appState struct {
-	handler Handler         // that has it; nil: none yet
-	held    []exchange.Part // parts that arrived before their turn
-	extra   []byte          // fields that a handler adds to the answer of another
+	handler Handler // that has it; nil: none yet
+	extra   []byte  // fields that a handler adds to the answer of another
 
 	bulky    bool      // counts in conn.bulky
 	occupies Occupancy // if not OccupiesNothing, it counts in balance.running
@@ -30,9 +28,9 @@ type appState struct {
 	detached bool  // the handler has a duplicate of the descriptor: see detachedsocket.go
 }
 
-// start implements source: it submits x, or begins to collect its body.
-func (s *appSource) start(l *loop, x *Exchange, rest []byte) (used int) {
-	q, m := x.req, s.mount
+// admit takes the request of x, which is for an application: it submits it, or begins to collect its body.
+func (l *loop) admit(x *Exchange, rest []byte) (used int) {
+	q, m := x.req, x.req.mount
 	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
 		return l.handshake(x, rest)
 	}
@@ -58,7 +56,7 @@ func (s *appSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 		} else if len(rest) > 0 {
 			return l.refuse(x, rest, earlyData)
 		} else if socket, err = l.detachSocket(x.conn); err != nil {
-			return l.refuse(x, rest, refusal.Response{Status: 503, Fields: retryAfter})
+			return l.refuse(x, rest, exchange.Reply{Status: 503, Fields: retryAfter})
 		}
 	}
 	r := q.ask()
@@ -68,19 +66,26 @@ func (s *appSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 	return len(body)
 }
 
-// send implements source: it sends a part that was held until the turn of x came.
-func (s *appSource) send(l *loop, x *Exchange) (more bool) {
-	if len(x.held) == 0 {
-		return false
-	}
-	x.since = l.now()
-	p := l.unhold(x)
-	l.send(x, &p)
-	return true
+// Start implements exchange.Source: it gives x, whose request is whole, to the handler.
+func (s *appSource) Start(x *exchange.Exchange) {
+	y := of(x)
+	y.l.hand(y)
 }
 
-// left implements source: it cancels x, unless other clients wait for the same page.
-func (s *appSource) left(l *loop, x *Exchange) {
+// OnRoom implements exchange.Source: what the handler owes is due from now on.
+func (s *appSource) OnRoom(x *exchange.Exchange) {
+	y := of(x)
+	y.since = y.l.now()
+}
+
+// OnGone implements exchange.Source: it cancels x, unless other clients wait for the same page.
+func (s *appSource) OnGone(x *exchange.Exchange) {
+	y := of(x)
+	y.l.cancelHandler(y)
+}
+
+// cancelHandler ends x, whose client has left.
+func (l *loop) cancelHandler(x *Exchange) {
 	if x.handler == nil || x.tunnel != nil { // its body is still arriving, or the handler has ended
 		l.done(x)
 		return
@@ -88,7 +93,7 @@ func (s *appSource) left(l *loop, x *Exchange) {
 	if x.deferred {
 		l.startDeferred(x)
 	}
-	if l.dropHeld(x) || x.fill != nil && l.keptAlive(x) {
+	if x.fill != nil && l.keptAlive(x) {
 		return
 	}
 	if l.debug >= 2 {

@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/system"
 
+	"fapws/runtime/exchange"
 	"golang.org/x/sys/unix"
 )
 
@@ -154,18 +155,18 @@ func (l *loop) bodyFailed(c *httpConn, err error) {
 }
 
 // refuseBody answers a request whose body is being collected.
-func (l *loop) refuseBody(c *httpConn, r refusal.Response) {
+func (l *loop) refuseBody(c *httpConn, r exchange.Reply) {
 	b := c.body
 	c.body = nil
 	b.drop()
 	l.setState(c, stateReady)
 	r.HTML = refusal.WantsHTML(&b.x.req.parsed, b.x.req.Head)
-	l.answerLocally(b.x, r)
+	b.x.Reply(r)
 }
 
 // bodyRefusal is what a client gets whose body could not be taken because of err.
-func (l *loop) bodyRefusal(err error) refusal.Response {
-	r := refusal.Response{Status: 500, Close: true}
+func (l *loop) bodyRefusal(err error) exchange.Reply {
+	r := exchange.Reply{Status: 500, Close: true}
 	var malformed *http1.StatusError
 	switch {
 	case errors.Is(err, errBodyTooBig):

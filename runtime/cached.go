@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 )
 
@@ -28,15 +27,13 @@ type cacheSource struct {
 	store   *cache.Store            // nil: nothing is kept
 	waited  map[*cacheFill]struct{} // pages that exchanges wait for
 	retries []*cacheWaiter          // that go on, with a page or without
+	part    exchange.Part           // memory of sendPage
 }
 
 // cacheState is what the cache knows of an exchange.
 type cacheState struct {
-	page        *cache.Page  // the response, or a part of it
-	from, count int64        // first byte of the page that is sent, and how many; all if count is 0
-	unchanged   bool         // the client has the page
-	wait        *cacheWaiter // it waits for a page that another exchange fetches
-	fill        *cacheFill   // the parts of its handler are kept, too
+	wait *cacheWaiter // it waits for a page that another exchange fetches
+	fill *cacheFill   // the parts of its handler are kept, too
 
 	cacheStatus     cache.Verdict
 	sendCacheStatus bool // the client is sent it
@@ -44,27 +41,20 @@ type cacheState struct {
 	invalidates *cache.Pattern // pages that are out of date if its answer is no error
 }
 
-// start implements source. The request of x is whole, and made for a handler.
-func (s *cacheSource) start(l *loop, x *Exchange, rest []byte) (used int) {
-	l.lookup(x)
-	return 0
+// Start implements exchange.Source. The request of x is whole, and made for a handler.
+func (s *cacheSource) Start(x *exchange.Exchange) {
+	y := of(x)
+	y.l.lookup(y)
 }
 
-// send implements source: it sends the page, once there is one.
-func (s *cacheSource) send(l *loop, x *Exchange) (more bool) {
-	if x.page == nil {
-		return false
-	}
-	l.sendPage(x)
-	return true
-}
+// OnRoom implements exchange.Source.
+func (s *cacheSource) OnRoom(x *exchange.Exchange) {}
 
-// left implements source.
-func (s *cacheSource) left(l *loop, x *Exchange) {
-	if x.wait != nil {
-		l.waitEnds(x)
-	}
-	l.done(x)
+// OnGone implements exchange.Source.
+func (s *cacheSource) OnGone(x *exchange.Exchange) {
+	y := of(x)
+	y.l.waitEnds(y)
+	y.l.done(y)
 }
 
 // lookup answers x from the cache, or has it answered by the handler of its mount.
@@ -95,26 +85,15 @@ func (l *loop) lookup(x *Exchange) {
 	x.cacheStatus, x.sendCacheStatus = found.Verdict, true
 	switch found.Verdict {
 	case cache.Hit, cache.Stale:
-		if x.unchanged = found.Page.Unchanged(asked); !x.unchanged && l.partOf(found.Page, x) {
-			return
+		if found.Fill != nil {
+			q.keep()
 		}
-		page, wanted := found.Page, compress.Identity
-		if x.count == 0 {
-			page, wanted = page.Coded(asked)
-		}
-		if wanted != compress.Identity {
-			l.compress(page, wanted)
-		}
-		l.usePage(x, page, found.Verdict)
-		if found.Fill == nil {
-			l.advance(x.conn)
-			return
-		}
-		q.keep()
 		rules := x.rules
-		l.advance(x.conn) // before anything else, as the handler may run on the loop
-		l.flush()
-		l.refresh(q, found, rules)
+		l.sendFound(x, found.Page, found.Verdict)
+		if found.Fill != nil {
+			l.flush() // before anything else, as the handler may run on the loop
+			l.refresh(q, found, rules)
+		}
 	case cache.Miss, cache.Expired:
 		l.startFill(x, found)
 	case cache.Wait:
@@ -134,26 +113,30 @@ func (l *loop) lookup(x *Exchange) {
 	}
 }
 
-// usePage makes p the response of x.
-func (l *loop) usePage(x *Exchange, p *cache.Page, said cache.Verdict) {
-	x.source, x.page, x.cacheStatus, x.sendCacheStatus, x.phase = &l.pages, p, said, true, answering
-}
-
-// partOf notes which part of a page x is to get, if it asks for one. answered: there is no
-// such part.
-func (l *loop) partOf(p *cache.Page, x *Exchange) (answered bool) {
-	wanted := p.Range(&x.req.lookup)
-	if wanted == nil {
-		return false
+// sendFound answers x with p, in the form that its client prefers, or with the part of p that it asks for.
+func (l *loop) sendFound(x *Exchange, p *cache.Page, said cache.Verdict) {
+	asked := &x.req.lookup
+	if p.Unchanged(asked) {
+		l.sendPage(x, p, said, pagePart{unchanged: true})
+		return
 	}
-	size := int64(len(p.Body))
-	from, count, ok := static.OneRange(wanted, size)
-	if ok && count == 0 {
-		l.answerLocally(x, refusal.Response{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
-		return true
+	if wanted := p.Range(asked); wanted != nil {
+		size := int64(len(p.Body))
+		from, count, ok := static.OneRange(wanted, size)
+		if ok && count == 0 {
+			x.Reply(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
+			return
+		}
+		if count > 0 {
+			l.sendPage(x, p, said, pagePart{from: from, count: count})
+			return
+		}
 	}
-	x.from, x.count = from, count
-	return false
+	p, wanted := p.Coded(asked)
+	if wanted != compress.Identity {
+		l.compress(p, wanted)
+	}
+	l.sendPage(x, p, said, pagePart{})
 }
 
 // compress makes another form of a page, beside the loop.
@@ -172,48 +155,41 @@ func cacheable(r *http1.Request, size int64) bool {
 // wall returns the time in nanoseconds since 1970, at most tickLength late.
 func (l *loop) wall() int64 { return l.start.UnixNano() + l.now() }
 
-// sendPage sends a page, and its exchange has ended.
-func (l *loop) sendPage(x *Exchange) {
-	c, p := x.conn, x.page
-	l.use(c)
-	r := l.responseTo(x)
-	r.Status, r.Reason, r.Type, r.Length = p.Status, p.Reason, p.Type, int64(len(p.Body))
-	r.HasDate, r.HasServer = p.HasDate, p.HasServer
-	fields, body := p.Fields, p.Body
-	if x.count > 0 {
-		body = body[x.from : x.from+x.count]
-		r.Status, r.Reason, r.Length = 206, nil, x.count
+// pagePart is what of a page is sent. The zero value is all of it.
+type pagePart struct {
+	from, count int64 // first byte and how many bytes; all if count is 0
+	unchanged   bool  // nothing: the client has it
+}
+
+// sendPage answers x with a page.
+func (l *loop) sendPage(x *Exchange, page *cache.Page, said cache.Verdict, part pagePart) {
+	x.Source, x.cacheStatus, x.sendCacheStatus, x.phase = exchange.Memory{}, said, true, answering
+	p := &l.pages.part
+	*p = exchange.Part{First: true, Last: true, File: -1, Body: page.Body}
+	h := &p.Head
+	h.Status, h.Reason, h.ContentType, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
+	h.HasDate, h.HasServer = page.HasDate, page.HasServer
+	fields := page.Fields
+	switch {
+	case part.count > 0:
+		p.Body = page.Body[part.from : part.from+part.count]
+		h.Status, h.Reason, h.Length = 206, nil, part.count
+	case part.unchanged:
+		h.Status, h.Reason, h.ContentType, h.Length, p.Body = 304, nil, "", 0, nil
+		fields = page.Slim()
 	}
-	if x.unchanged {
-		r.Status, r.Reason, r.Type, r.Length, fields = 304, nil, "", 0, p.Slim()
+	var memory []byte // for as long as the part has to wait
+	if x.conn.first == x && x.conn.transfer == nil {
+		memory = l.heads.fields[:0]
 	}
-	l.heads.fields = append(append(l.heads.fields[:0], fields...), "Age: "...)
-	l.heads.fields = strconv.AppendInt(l.heads.fields, p.Age(l.wall()), 10)
-	l.heads.fields = append(l.heads.fields, '\r', '\n')
-	if x.count > 0 {
-		l.heads.fields = static.AppendContentRange(l.heads.fields, x.from, x.count, int64(len(p.Body)))
+	memory = append(append(memory, fields...), "Age: "...)
+	memory = strconv.AppendInt(memory, page.Age(l.wall()), 10)
+	memory = append(memory, '\r', '\n')
+	if part.count > 0 {
+		memory = static.AppendContentRange(memory, part.from, part.count, int64(len(page.Body)))
 	}
-	l.heads.fields = appendSaid(l.heads.fields, x.cacheStatus)
-	r.Fields = l.heads.fields
-	l.out.buf = l.appendHead(l.out.buf, x, &r)
-	x.begun = true
-	if r.Body == http1.NoBody {
-		body = nil
-	}
-	x.sent = int64(len(body))
-	l.complete(x, false)
-	l.done(x)
-	if len(body) > copyLimit {
-		buf := l.out.buf
-		l.out.conn, l.out.buf = nil, buf[:0]
-		l.write(c, buf, body, nil, nil)
-		l.settle(c)
-		return
-	}
-	l.out.buf = append(l.out.buf, body...)
-	if len(l.out.buf) > flushLimit {
-		l.flush()
-	}
+	h.Fields = memory
+	x.Send(p)
 }
 
 func appendSaid(dst []byte, v cache.Verdict) []byte {
@@ -287,19 +263,5 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 		return st, true
 	case <-time.After(countedWithin):
 		return st, false
-	}
-}
-
-// copied is the Ref of parts that are copies: nothing is to be released.
-const copied = ^uintptr(0)
-
-// recorded is the handler of an exchange whose parts are copied. It is the
-// handler but for copies.
-type recorded struct{ Handler }
-
-// Release implements Handler.
-func (r recorded) Release(p *exchange.Part) {
-	if p.Ref != copied {
-		r.Handler.Release(p)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/refusal"
 )
 
 // cacheFill is an exchange whose answer is to be kept. The handler never waits for
@@ -29,19 +28,18 @@ func (l *loop) startFill(x *Exchange, found cache.Found) {
 	r := &x.req.handed
 	f := l.newFill(r, found)
 	f.x = x
-	x.source, x.handler = x.req.mount.source, recorded{x.req.mount.Handler}
+	x.Source, x.handler = x.req.mount.source, x.req.mount.Handler
 	if l.give(x, r) {
 		x.fill = f
 		return
 	}
 	if f.instead(l, 503, false) {
 		f.fill.Failed(l.wall())
-		l.usePage(x, f.page, cache.Stale)
-		l.advance(x.conn)
+		l.sendPage(x, f.page, cache.Stale, pagePart{})
 		return
 	}
 	f.fill.Abandon(l.wall())
-	l.answerLocally(x, refusal.Response{Status: 503, Fields: retryAfter})
+	x.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 }
 
 // newFill makes r the request that is asked for found.
@@ -66,7 +64,7 @@ func (l *loop) refresh(q *request, found cache.Found, rules *rules) {
 	x := l.exchanges.get()
 	x.minor, x.safe, x.rules, x.phase = 1, true, rules, answering
 	f.x = x
-	x.source, x.handler = q.mount.source, recorded{q.mount.Handler}
+	x.Source, x.handler = q.mount.source, q.mount.Handler
 	if l.give(x, &q.handed) {
 		x.fill = f
 		l.countOrphan(x)
@@ -173,7 +171,7 @@ func (l *loop) record(x *Exchange, p *exchange.Part) (done bool) {
 		return false
 	}
 	kept := *p
-	kept.Ref, kept.Body = copied, body
+	kept.Owner, kept.Body = nil, body
 	if p.First {
 		kept.Head.Fields, kept.Head.Reason, kept.Head.Name = f.fill.Fields(), bytes.Clone(h.Reason), bytes.Clone(h.Name)
 		kept.Head.Request = nil
@@ -259,26 +257,25 @@ func (l *loop) answerWith(x *Exchange, p *exchange.Part, page *cache.Page, f *ca
 		l.release(p)
 		l.giveUp(x)
 	}
-	l.usePage(y, page, said)
-	y.unchanged = page.Unchanged(f.fill.Request())
-	l.advance(y.conn)
+	l.sendPage(y, page, said, pagePart{unchanged: page.Unchanged(f.fill.Request())})
 }
 
-// fillOverdue is for a fill that takes longer than Config.Timeout. y answers
-// its client, if there is one.
-func (l *loop) fillOverdue(x, y *Exchange) {
+// fillOverdue is for a fill that takes longer than Config.Timeout. It reports whether y, which stands for x before its client,
+// if there is one, has been answered.
+func (l *loop) fillOverdue(x, y *Exchange) (answered bool) {
 	f := x.fill
 	x.fill = nil
 	if f.instead(l, 504, true) {
 		f.fill.Failed(l.wall())
 		if y != nil {
-			l.usePage(y, f.page, cache.Stale)
+			l.sendPage(y, f.page, cache.Stale, pagePart{})
 		}
 		l.serveWaiting(f, f.page, cache.Stale)
-	} else {
-		f.fill.Abandon(l.wall())
-		l.failWaiting(f)
+		return y != nil
 	}
+	f.fill.Abandon(l.wall())
+	l.failWaiting(f)
+	return false
 }
 
 // keptAlive says whether x, whose client has left, goes on: others wait for it.

@@ -1,8 +1,8 @@
 package runtime
 
 import (
+	"fapws/runtime/exchange"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/refusal"
 )
 
 // cacheWaiter is a request that waits for a page that another one fetches.
@@ -95,11 +95,9 @@ func (l *loop) retryWaiting() {
 		x := w.end()
 		switch {
 		case w.late:
-			l.answerLocally(x, refusal.Response{Status: 504})
+			x.Reply(exchange.Reply{Status: 504})
 		case w.page != nil:
-			l.usePage(x, w.page, w.said)
-			x.unchanged = w.page.Unchanged(asked)
-			l.advance(x.conn)
+			l.sendPage(x, w.page, w.said, pagePart{unchanged: w.page.Unchanged(asked)})
 		default:
 			l.lookup(x)
 		}

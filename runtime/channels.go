@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/sse"
@@ -81,7 +82,7 @@ func (h subscriberHost) Opened() {
 }
 
 func (h subscriberHost) Account(r *accesslog.Record, sent, framed int64) {
-	h.l.account(&Exchange{log: r, conn: accounted, appState: appState{handler: recorded{}}, status: 200, sent: sent, framed: framed})
+	h.l.account(&Exchange{log: r, conn: accounted, Exchange: exchange.Exchange{By: "application"}, status: 200, sent: sent, framed: framed})
 }
 
 // accounted stands for the connection of a subscriber in what account reads.

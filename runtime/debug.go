@@ -149,12 +149,7 @@ func (l *loop) account(x *Exchange) {
 	e.Duration, e.Status, e.BytesSent, e.WireOut = took, x.status, x.sent, x.sent+x.framed
 	e.KeepAlive = x.keepAlive
 	e.Aborted = !x.proper && (x.status == statusGone || x.conn == nil || x.conn.state == stateClosed)
-	switch {
-	case x.static:
-		e.Handler = "files"
-	case x.handler != nil:
-		e.Handler = "application"
-	}
+	e.Handler = x.By
 	e.Log.Append(&e.Entry)
 }
 

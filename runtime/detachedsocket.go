@@ -6,7 +6,6 @@ import (
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +19,7 @@ import (
 
 // earlyData refuses frames that come before the answer to the handshake: they have been
 // read, and the application would not see them.
-var earlyData = refusal.Response{Status: 400, Text: "data before the WebSocket was accepted", Close: true}
+var earlyData = exchange.Reply{Status: 400, Text: "data before the WebSocket was accepted", Close: true}
 
 // wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
 // WebSocket (RFC 6455 §4.1).

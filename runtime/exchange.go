@@ -20,16 +20,16 @@ const (
 // Exchange is a request with its response. The loop makes it when the head of the request has arrived and may be
 // worked on; it ends when its last part has come back from the handler, also if the connection is gone by then.
 type Exchange struct {
+	exchange.Exchange
+	l      *loop
 	ticket exchange.Ticket
 	conn   *httpConn // nil: no client waits for the response any more
 	next   *Exchange // in conn's list, or in the table's free list
 
-	req    *request       // what is asked; nil: a source has taken over what it needs
-	phase  phase          // answering, when a source has it
-	source source         // nil: not known yet
-	rules  *rules         // of the mount, or of the site; nil: none
-	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
-	prefix string         // trustedProxy.root if the client's path has it and the request's has not
+	req   *request       // what is asked; nil: a source has taken over what it needs
+	phase phase          // answering, when a source has it
+	rules *rules         // of the mount, or of the site; nil: none
+	peer  *exchange.Peer // the client, if it has logged in or a handler is asked
 
 	// Of its request.
 	minor     uint8
@@ -40,12 +40,12 @@ type Exchange struct {
 	// What sources know of it.
 	appState
 	cacheState
-	local  []byte      // a whole response, of a refusalSource
-	file   *fileJob    // a file that has to be opened, of a fileSource
+	file   *fileJob    // a file that has to be opened
 	tunnel *connTunnel // that its connection is, or nil
 
 	// Of its response.
-	begun   bool // the head was sent
+	held    []exchange.Part // parts that arrived before their turn
+	begun   bool            // the head was sent
 	framing http1.Framing
 	left    int64 // bytes still promised when Sized
 	cut     bool  // the handler sent more than it promised, and that was logged
@@ -56,7 +56,6 @@ type Exchange struct {
 	// For the access log.
 	quiet      bool // it has no line there
 	overridden bool // it gets the override page, and its browser asks again and again
-	static     bool // files answer
 	proper     bool // a WebSocket that was closed as it should
 	log        *accesslog.Record
 }
@@ -64,6 +63,7 @@ type Exchange struct {
 // exchangeTable is the table of exchanges, indexed by ticket. Entries are used
 // again, so that a request costs no allocation.
 type exchangeTable struct {
+	l    *loop
 	all  []*Exchange
 	free *Exchange
 	logs []*accesslog.Record // spare ones
@@ -83,12 +83,13 @@ func (t *exchangeTable) record() *accesslog.Record {
 func (t *exchangeTable) get() *Exchange {
 	x := t.free
 	if x == nil {
-		x = &Exchange{ticket: exchange.Ticket(len(t.all))}
+		x = &Exchange{l: t.l, ticket: exchange.Ticket(len(t.all))}
 		t.all = append(t.all, x)
-		return x
+	} else {
+		t.free = x.next
+		x.next = nil
 	}
-	t.free = x.next
-	x.next = nil
+	x.Sink = x
 	return x
 }
 
@@ -101,7 +102,7 @@ func (t *exchangeTable) put(x *Exchange) {
 		t.logs = append(t.logs, x.log)
 	}
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
-	x.ticket, x.held, x.next = ticket, held, t.free
+	x.l, x.ticket, x.held, x.next = t.l, ticket, held, t.free
 	t.free = x
 }
 

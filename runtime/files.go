@@ -19,11 +19,11 @@ type fileJob struct {
 	files *static.Files
 	req   static.Request // with copies of what it refers to
 	res   static.Response
-	resp  http1.Response    // at first what is known of the request, then what was sent
-	sent  int64             // bytes of the body
-	from  *handedOver       // by a handler, which then says which files; or nil
-	page  *refusal.Response // it is for this that the file is the page; or nil
-	rules *rules            // of what answers; or nil
+	resp  http1.Response  // at first what is known of the request, then what was sent
+	sent  int64           // bytes of the body
+	from  *handedOver     // by a handler, which then says which files; or nil
+	page  *exchange.Reply // it is for this that the file is the page; or nil
+	rules *rules          // of what answers; or nil
 
 	falls bool   // routing goes on if there is no such file: Mount.Fall
 	named bool   // it was asked for as the index of a directory before
@@ -35,23 +35,25 @@ type fileJob struct {
 // named.
 type fileSource struct{ mount *Mount }
 
-// start implements source. It waits for the responses before that of x.
-func (s *fileSource) start(l *loop, x *Exchange, rest []byte) (used int) {
-	q, c := x.req, x.conn
+// Start implements exchange.Source. It waits for the responses before that of x.
+func (s *fileSource) Start(y *exchange.Exchange) {
+	x := of(y)
+	l, q, c := x.l, x.req, x.conn
 	if !x.isFirst() {
 		l.suspend(x, awaitingTurn)
-		return 0
+		return
 	}
 	if q.hasBody() {
-		r := refusal.Response{Status: 413, Text: "a file takes no body"}
+		r := exchange.Reply{Status: 413, Text: "a file takes no body"}
 		if !q.parsed.Safe {
-			r = refusal.Response{Status: 405, Fields: allowRead} // a form, say: the method is wrong first of all
+			r = exchange.Reply{Status: 405, Fields: allowRead} // a form, say: the method is wrong first of all
 		}
-		return l.refuse(x, rest, r)
+		x.Reply(r)
+		return
 	}
 	files, path := s.mount.Static, q.Path[q.Script:]
 	x.phase = answering
-	q.file = static.Request{Path: path, Prefix: x.prefix, Head: q.Head, Parsed: &q.parsed}
+	q.file = static.Request{Path: path, Prefix: x.Prefix, Head: q.Head, Parsed: &q.parsed}
 	if x.log != nil {
 		x.log.File = append(append(x.log.File, files.Root()...), path...)
 	}
@@ -63,44 +65,39 @@ func (s *fileSource) start(l *loop, x *Exchange, rest []byte) (used int) {
 		case q.found.Head.Status >= 400:
 			r := refusal.OfFiles(&q.found, &q.parsed, q.Head)
 			q.found.Close()
-			l.answerLocally(x, r)
+			x.Reply(r)
 		case q.found.Fd() < 0:
 			l.sendHit(x, &q.found)
 		default:
 			l.sendOpen(x, &q.found)
 		}
-		return 0
+		return
 	}
 	q.keep()
 	x.file = &fileJob{
 		files: files,
-		req:   static.Request{Path: q.Path[q.Script:], Prefix: x.prefix, Head: q.Head, Parsed: &q.parsed},
+		req:   static.Request{Path: q.Path[q.Script:], Prefix: x.Prefix, Head: q.Head, Parsed: &q.parsed},
 		resp:  l.responseTo(x),
 		rules: x.rules,
 		falls: s.mount.Fall,
 		named: q.index != "",
 	}
 	l.advance(c)
-	return 0
 }
 
-// send implements source: it has the file opened.
-func (s *fileSource) send(l *loop, x *Exchange) (more bool) {
-	c := x.conn
-	l.flush() // what was gathered goes first, and may itself become a transfer
-	if c.first == x && c.transfer == nil {
-		l.openFile(x)
-	}
-	return false
-}
+// OnRoom implements exchange.Source.
+func (s *fileSource) OnRoom(*exchange.Exchange) {}
 
-// left implements source.
-func (s *fileSource) left(l *loop, x *Exchange) { l.done(x) }
+// OnGone implements exchange.Source.
+func (s *fileSource) OnGone(x *exchange.Exchange) {
+	y := of(x)
+	y.l.done(y)
+}
 
 // sendHit sends a response that is in memory.
 func (l *loop) sendHit(x *Exchange, res *static.Response) {
 	c := x.conn
-	x.static = true
+	x.By = "files"
 	l.use(c)
 	p := exchange.Part{Ticket: x.ticket, First: true, Head: res.Head, File: -1}
 	l.sendHead(x, &p)
@@ -148,7 +145,7 @@ func (l *loop) sendOpen(x *Exchange, res *static.Response) {
 func (l *loop) sendJob(x *Exchange, j *fileJob) bool {
 	c := x.conn
 	l.out.buf = l.appendHead(l.out.buf, x, &j.resp)
-	x.static = true
+	x.By = "files"
 	buf := l.out.buf
 	l.out.conn, l.out.buf = nil, buf[:0]
 	l.items = j.items(append(l.items[:0], item{data: buf}))
@@ -279,7 +276,7 @@ func (l *loop) fileSent(c *httpConn, j *fileJob, err error) {
 		return
 	}
 	x.status, x.sent, x.keepAlive = j.resp.Status, j.sent, j.resp.KeepAlive
-	x.static = true
+	x.By = "files"
 	l.complete(x, err != nil)
 	l.done(x)
 }

@@ -94,8 +94,8 @@ func (l *loop) handOver(x *Exchange, p *exchange.Part) {
 		l.s.logf(loglevel.Error, "bug: a handler gave back another request: %v", err)
 		job.from.options = ""
 	}
-	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.prefix, Head: head, Parsed: parsed}
-	x.file, x.source = job, &handedFiles
+	job.req = static.Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: head, Parsed: parsed}
+	x.file, x.Source = job, handedFiles
 	x.handler.Release(p) // the ticket stays taken until the file is sent
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/refusal"
 )
 
 const (
@@ -162,7 +161,7 @@ func (l *loop) next(c *httpConn, buf []byte) (used int, again bool) {
 	used = n + l.dispatch(x, buf[n:])
 	if !q.kept {
 		if q.reset(); x.req == q {
-			x.req = nil
+			x.req, x.Req = nil, nil
 		}
 	}
 	return used, c.state == stateReady
@@ -213,8 +212,8 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 		r.Pipeline = c.fd
 	}
 	if caches {
-		x.source = &l.pages
-		x.source.start(l, x, nil)
+		x.Source = &l.pages
+		x.Source.Start(&x.Exchange)
 	} else {
 		l.hand(x)
 	}
@@ -223,7 +222,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 // hand gives x to the handler of its mount.
 func (l *loop) hand(x *Exchange) {
 	r, m := &x.req.handed, x.req.mount
-	x.source, x.handler = m.source, m.Handler
+	x.Source, x.handler = m.source, m.Handler
 	if !l.give(x, r) {
 		l.unwanted(x)
 		if c := x.conn; c.ws != nil && c.ws.resumes {
@@ -233,7 +232,7 @@ func (l *loop) hand(x *Exchange) {
 			l.handover.failed(c)
 			return
 		}
-		l.answerLocally(x, refusal.Response{Status: 503, Fields: retryAfter})
+		x.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 	} else if m.Occupies != OccupiesNothing && l.cfg.Concurrency > 0 {
 		l.occupies(x, m.Occupies)
 	}
@@ -249,7 +248,7 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	if !x.handler.Submit(r) {
 		return false
 	}
-	x.req = nil
+	x.req, x.Req, x.By = nil, nil, "application"
 	if r.Held {
 		l.countHeldBack(x)
 		x.defers()

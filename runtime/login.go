@@ -2,7 +2,7 @@ package runtime
 
 import (
 	"fapws/runtime/auth"
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/exchange"
 )
 
 // checkedLogin is what has been found out, beside the loop, about the credentials of a request.
@@ -23,9 +23,9 @@ const (
 
 // authenticate checks whether the client of x may log in where its decision leads. A password that is not known takes
 // long to check: that is done beside the loop, which resumes x.
-func (l *loop) authenticate(x *Exchange) (refusal.Response, accessResult) {
+func (l *loop) authenticate(x *Exchange) (exchange.Reply, accessResult) {
 	a, q, c := x.rules.auth, x.req, x.conn
-	no := refusal.Response{Status: 401, Fields: a.Challenge()}
+	no := exchange.Reply{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
 	if credentials == nil {
 		return no, rejected
@@ -39,16 +39,16 @@ func (l *loop) authenticate(x *Exchange) (refusal.Response, accessResult) {
 		peer := *c.Client()
 		peer.User = user
 		x.peer = &peer
-		return refusal.Response{}, admitted
+		return exchange.Reply{}, admitted
 	case auth.Wrong:
 		return no, rejected
 	case auth.Busy:
-		return refusal.Response{Status: 503, Fields: retryAfter}, rejected
+		return exchange.Reply{Status: 503, Fields: retryAfter}, rejected
 	}
 	q.check = a.Check(c.Client().Addr, credentials, func(user string, v auth.Verdict) {
 		l.post(func() { l.checked(x, q, checkedLogin{a, user, v}) })
 	})
-	return refusal.Response{}, unknown
+	return exchange.Reply{}, unknown
 }
 
 // checked lets x go on, whose request was q, unless its client has left.

@@ -42,13 +42,13 @@ type loop struct {
 	pacer     Pacer        // handler, if it is one
 	attendant attendant
 	programs  programs
-	handlers  []Handler     // all of them
-	override  *memorySource // nil: none
-	idle      chan struct{} // told when the first connection comes: see tick
-	emptied   chan struct{} // told when the last one has gone
-	live      atomic.Int64  // open connections; written here, read by tick
-	orphans   atomic.Int64  // exchanges without a connection that may get overdue
-	busyNow   bool          // flushBatch is on the stack
+	handlers  []Handler       // all of them
+	override  exchange.Source // nil: none
+	idle      chan struct{}   // told when the first connection comes: see tick
+	emptied   chan struct{}   // told when the last one has gone
+	live      atomic.Int64    // open connections; written here, read by tick
+	orphans   atomic.Int64    // exchanges without a connection that may get overdue
+	busyNow   bool            // flushBatch is on the stack
 
 	// state is held by the loop except during Handler.Flush, when a handler may run inline and
 	// not return. Who holds it then may touch all that belongs to the loop: see stalled.
@@ -116,6 +116,7 @@ func newLoop(s *Server) *loop {
 	l.subscribers = sse.New(subscriberHost{l})
 	l.groups = newGroups(l)
 	l.handover.l = l
+	l.exchanges.l = l
 	l.heads.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.request = newRequest()
 	l.clock(l.start)

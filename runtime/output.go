@@ -56,7 +56,7 @@ func (l *loop) sendLarge(c *httpConn, p *exchange.Part, body []byte, count int64
 			item{data: append([]byte(nil), buf...), more: true},
 			item{data: body, more: true},
 			item{file: p.File, offset: p.Offset, count: count, more: len(tail) > 0},
-			item{data: tail, part: &kept, handler: l.exchanges.all[p.Ticket].handler})
+			item{data: tail, part: &kept})
 		return
 	}
 	l.write(c, buf, body, tail, p)
@@ -96,7 +96,7 @@ func (l *loop) write(c *httpConn, first, body, tail []byte, p *exchange.Part) {
 		}
 		if p != nil {
 			kept := *p
-			items[2].part, items[2].handler = &kept, l.exchanges.all[p.Ticket].handler
+			items[2].part = &kept
 		}
 		l.startTransfer(c, true, items[:]...)
 		return

@@ -3,7 +3,7 @@ package runtime
 import (
 	"time"
 
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/exchange"
 )
 
 // A handler owes the loop a part of each exchange that was submitted, and the
@@ -94,13 +94,8 @@ func (l *loop) overdue(x *Exchange, took time.Duration) {
 		x.conn = nil
 	} else {
 		y := l.substitute(x)
-		if x.fill != nil {
-			l.fillOverdue(x, y)
-		}
-		if y.source != nil {
-			l.advance(c)
-		} else {
-			l.answerLocally(y, refusal.Response{Status: 504})
+		if x.fill == nil || !l.fillOverdue(x, y) {
+			y.Reply(exchange.Reply{Status: 504})
 		}
 	}
 	if l.timed {
@@ -124,7 +119,7 @@ func (l *loop) substitute(x *Exchange) *Exchange {
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe
 	y.log, y.quiet, y.rules = x.log, x.quiet, x.rules
 	y.bulky = x.bulky
-	y.cacheStatus, y.sendCacheStatus, y.unchanged = x.cacheStatus, x.sendCacheStatus, x.unchanged
+	y.cacheStatus, y.sendCacheStatus = x.cacheStatus, x.sendCacheStatus
 	at := &c.first
 	for *at != x {
 		at = &(*at).next

@@ -1,12 +1,12 @@
 package runtime
 
 import (
-	"fapws/runtime/route"
-	"fapws/runtime/source/refusal"
+	"fapws/runtime/exchange"
 )
 
 // overridePage is a page that stands before all others.
 type overridePage struct {
+	exchange.Memory
 	status int
 	page   []byte
 }
@@ -19,16 +19,16 @@ type overridePage struct {
 // been carried out get the page, which is not waited for. The page must not
 // be changed afterwards.
 func (s *Server) SetOverridePage(status int, page []byte) {
-	var override *memorySource
+	var override exchange.Source
 	if page != nil {
-		override = &memorySource{of: &overridePage{status, page}}
+		override = &overridePage{status: status, page: page}
 	}
 	s.loop.post(func() { s.loop.override = override })
 }
 
 var noStore = []byte("Cache-Control: no-store\r\n")
 
-// Respond implements refusal.Source.
-func (p *overridePage) Respond(*route.Decision) refusal.Response {
-	return refusal.Response{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true}
+// Start implements exchange.Source.
+func (p *overridePage) Start(x *exchange.Exchange) {
+	x.Sink.Reply(exchange.Reply{Status: p.status, Body: p.page, Type: "text/html; charset=utf-8", Fields: noStore, Whole: true, Override: true})
 }

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"fmt"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/source/refusal"
 	"fapws/runtime/source/static"
 )
 
 // pageJob is for a response whose page is not in memory.
-func (l *loop) pageJob(x *Exchange, r refusal.Response) *fileJob {
+func (l *loop) pageJob(x *Exchange, r exchange.Reply) *fileJob {
 	x.status = r.Status
 	r.Fields = bytes.Clone(r.Fields)
 	return &fileJob{
@@ -26,11 +27,13 @@ func (j *fileJob) openPage() {
 		fill(&j.resp, &j.res.Head)
 		return
 	}
-	body := j.page.Fill(&j.resp)
-	if j.resp.Type != "" { // where others look for it
-		j.resp.Fields = fmt.Appendf(bytes.Clone(j.resp.Fields), "Content-Type: %s\r\n", j.resp.Type)
-		j.resp.Type = ""
+	var h exchange.Head
+	body := refusal.Fill(&h, j.page)
+	if h.ContentType != "" { // where others look for it
+		h.Fields = fmt.Appendf(bytes.Clone(h.Fields), "Content-Type: %s\r\n", h.ContentType)
+		h.ContentType = ""
 	}
+	fill(&j.resp, &h)
 	j.res.Segments = append(j.res.Segments[:0], static.Segment{Data: body})
 }
 

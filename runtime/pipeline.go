@@ -66,10 +66,6 @@ func (l *loop) startDeferred(x *Exchange) {
 
 // pacer returns the handler of x if it is a Pacer, or nil.
 func (x *Exchange) pacer() Pacer {
-	h := x.handler
-	if r, ok := h.(recorded); ok {
-		h = r.Handler
-	}
-	p, _ := h.(Pacer)
+	p, _ := x.handler.(Pacer)
 	return p
 }

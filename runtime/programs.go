@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +44,7 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	if err != nil || !l.programs.start(l) {
 		l.s.logf(loglevel.Error, "bug: a handler let a program answer that cannot (%v)", err)
 		x.handler.Release(p)
-		l.makeLocal(x, refusal.Response{Status: 500})
+		x.Reply(exchange.Reply{Status: 500})
 		return
 	}
 	again := exchange.Request{
@@ -74,7 +73,7 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	taken := err == nil && l.programs.handler.Submit(&again)
 	x.handler.Release(p)
 	if !taken {
-		l.makeLocal(x, refusal.Response{Status: 503, Fields: retryAfter})
+		x.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	x.handler = l.programs.handler

@@ -66,14 +66,16 @@ func (q *request) keep() {
 	}
 }
 
-// ask makes the request that a handler gets of q, without a body.
+// ask makes the request that a source gets of q, without a body.
 func (q *request) ask() *exchange.Request {
 	// One by one: a literal would be made elsewhere and then copied.
 	r := &q.handed
 	*r = exchange.Request{}
-	r.Mount, r.Script, r.Root = q.mount.Index, q.Script, q.Root
-	r.Head, r.Path, r.Routed = q.Head, q.Asked(q.mount.Resolved), q.Rewritten
-	r.Parsed, r.Spool = &q.parsed, -1
+	r.Head, r.Parsed, r.Spool = q.Head, &q.parsed, -1
+	if m := q.mount; m != nil {
+		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
+		r.Path, r.Routed = q.Asked(m.Resolved), q.Rewritten
+	}
 	return r
 }
 

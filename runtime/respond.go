@@ -17,7 +17,7 @@ var (
 // deliver takes a part that came back from the handler.
 func (l *loop) deliver(p *exchange.Part) {
 	x := l.exchanges.all[p.Ticket]
-	c := x.conn
+	p.Owner = x.handler
 	x.since = l.now()
 	if p.Op == exchange.OpCredit {
 		l.onCredit(x, p)
@@ -47,18 +47,10 @@ func (l *loop) deliver(p *exchange.Part) {
 	if x.invalidates != nil && p.First {
 		l.invalidate(x, p.Head.Status)
 	}
-	switch {
-	case c == nil:
-		if p.Last {
-			l.uncountOrphan(x)
-		}
-		l.release(p)
-	case c.first != x || c.transfer != nil:
-		l.hold(x, p)
-	default:
-		l.send(x, p)
-		l.advance(c)
+	if x.conn == nil && p.Last {
+		l.uncountOrphan(x)
 	}
+	x.Send(p)
 }
 
 // advance sends what is there for the first exchange of c, and for those
@@ -72,7 +64,21 @@ func (l *loop) advance(c *httpConn) {
 
 func (l *loop) sendReady(c *httpConn) {
 	for c.first != nil && c.transfer == nil {
-		if x := c.first; x.source == nil || !x.source.send(l, x) {
+		x := c.first
+		switch {
+		case len(x.held) > 0:
+			p := l.unhold(x)
+			if len(x.held) == 0 {
+				x.Source.OnRoom(&x.Exchange)
+			}
+			l.send(x, &p)
+		case x.file != nil:
+			l.flush() // what was gathered goes first, and may itself become a transfer
+			if c.first == x && c.transfer == nil {
+				l.openFile(x)
+			}
+			return
+		default:
 			return
 		}
 	}
@@ -196,7 +202,9 @@ func fill(r *http1.Response, h *exchange.Head) {
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
-	r.Length, r.Type = h.Length, mediaType(h)
+	if r.Length, r.Type = h.Length, h.ContentType; r.Type == "" {
+		r.Type = mediaType(h)
+	}
 	r.HasDate, r.HasServer = h.HasDate, h.HasServer
 	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
@@ -250,11 +258,10 @@ func fileBytes(p *exchange.Part) int64 {
 
 // release gives a part back, and with the last one the ticket.
 func (l *loop) release(p *exchange.Part) {
-	if p.Local {
-		return
-	}
 	x, last := l.exchanges.all[p.Ticket], p.Last
-	x.handler.Release(p)
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
 	if last {
 		l.done(x)
 	}
@@ -318,9 +325,10 @@ func (l *loop) cancel(x *Exchange) {
 	if x.phase == awaitingPassword {
 		x.req.check.Cancel()
 	}
-	if x.phase < answering {
+	switch {
+	case x.phase < answering:
 		l.done(x)
-	} else {
-		x.source.left(l, x)
+	case !l.dropHeld(x):
+		x.Source.OnGone(&x.Exchange)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
@@ -65,8 +66,8 @@ type Mount struct {
 	Static *static.Files
 	Fall   bool // where Static has nothing (404, or another method than GET and HEAD), routing goes on behind this mount
 
-	Answer  refusal.Source // from memory: a fixed.Fixed, a redirect.Redirect
-	Rewrite *route.Rewrite // routing goes on behind this mount
+	Answer  exchange.Source // a fixed.Fixed, a redirect.Redirect
+	Rewrite *route.Rewrite  // routing goes on behind this mount
 
 	Handler Handler         // nil: the one of Serve
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
@@ -88,7 +89,7 @@ type Mount struct {
 
 	Rules *Rules // besides those of the site; nil: none
 
-	source  source // nil if there is a Rewrite
+	source  exchange.Source // nil if there is a Rewrite
 	rules   *rules
 	missing notFoundCache
 }
@@ -177,16 +178,29 @@ func (l *loop) decide(x *Exchange, rest []byte) (used int) {
 				return 0
 			}
 		default:
-			return l.startWith(&refusals, x, rest)
+			l.note(x)
+			return l.refuseRouted(x, rest)
 		}
 	}
 }
 
 // startWith has x, which was decided about, answered by s.
-func (l *loop) startWith(s source, x *Exchange, rest []byte) (used int) {
+func (l *loop) startWith(s exchange.Source, x *Exchange, rest []byte) (used int) {
 	l.note(x)
-	x.source = s
-	return s.start(l, x, rest)
+	x.Source = s
+	if _, ok := s.(*appSource); ok {
+		return l.admit(x, rest)
+	}
+	c := x.conn
+	used = l.skipBody(x, rest)
+	x.Req = x.req.ask()
+	if x.Req.Peer = x.peer; x.peer == nil {
+		x.Req.Peer = c.Client()
+	}
+	if s.Start(&x.Exchange); c.state == stateEnding {
+		return len(rest)
+	}
+	return used
 }
 
 // dispatch begins to decide about x, whose head has arrived. rest and used are as in decide.
@@ -211,15 +225,15 @@ func (l *loop) route(x *Exchange) {
 		r.Root = p.root
 	}
 	l.table.Decide(&q.Decision, r)
-	if x.prefix = ""; q.Hidden {
-		x.prefix = c.proxy.root
+	if x.Prefix = ""; q.Hidden {
+		x.Prefix = c.proxy.root
 	}
 }
 
 // suspend makes x, which is the last of its connection, wait in a phase. What follows it is not looked at meanwhile.
 func (l *loop) suspend(x *Exchange, p phase) {
 	x.req.keep()
-	x.phase, x.source, x.conn.undecided = p, nil, x
+	x.phase, x.Source, x.conn.undecided = p, nil, x
 	l.setState(x.conn, stateWaiting)
 }
 

@@ -1,46 +1,46 @@
 package runtime
 
-// A source answers exchanges: a mount names the one that its requests start with (Mount.source). Another can take an exchange
-// over until the head of the response is sent: the cache for a page that it has, files for a handler that names one, a
-// refusal for a handler that fails.
-//
-// Sources have no state of their own for an exchange; it is in the Exchange, so that an answer from memory allocates nothing.
-// All methods are called on the loop, and none blocks.
-type source interface {
-	// start has x answered, whose request is x.req and whose source it is. rest is what the client has sent behind the head;
-	// used is how much of that belongs to x. It may suspend x: then it is called again.
-	start(l *loop, x *Exchange, rest []byte) (used int)
+import (
+	"fapws/runtime/exchange"
+)
 
-	// send sends what there is of the response of x, whose turn it is, and reports whether there may be more to send
-	// on its connection now.
-	send(l *loop, x *Exchange) (more bool)
+// An Exchange is the Sink of itself: what its source sends goes to the connection, or has to wait for its turn there.
 
-	// left ends x, whose client has left, or sees to it that it ends.
-	left(l *loop, x *Exchange)
+var (
+	_ exchange.Source = (*appSource)(nil)
+	_ exchange.Source = (*cacheSource)(nil)
+	_ exchange.Source = (*fileSource)(nil)
+)
+
+// handedFiles is the source of exchanges that another source has handed over.
+var handedFiles = new(fileSource)
+
+// of returns the Exchange of the loop that x is part of.
+func of(x *exchange.Exchange) *Exchange { return x.Sink.(*Exchange) }
+
+// Send implements exchange.Sink.
+func (x *Exchange) Send(p *exchange.Part) {
+	p.Ticket = x.ticket
+	l := x.l
+	switch c := x.conn; {
+	case c == nil:
+		l.release(p)
+	case c.first != x || c.transfer != nil:
+		l.hold(x, p)
+	default:
+		l.send(x, p)
+		l.advance(c)
+	}
 }
 
-var (
-	_ source = (*appSource)(nil)
-	_ source = (*cacheSource)(nil)
-	_ source = (*fileSource)(nil)
-	_ source = (*refusalSource)(nil)
-	_ source = (*memorySource)(nil)
-)
-
-// The sources of exchanges that another source has handed over; that of cached pages is loop.pages.
-var (
-	refusals    refusalSource
-	handedFiles fileSource
-)
-
 // sourceOf returns the source of a mount without a Rewrite.
-func sourceOf(m *Mount) source {
+func sourceOf(m *Mount) exchange.Source {
 	switch {
 	case m.Static != nil:
-		return &fileSource{m}
+		return &fileSource{mount: m}
 	case m.Answer != nil:
-		return &memorySource{of: m.Answer}
+		return m.Answer
 	default:
-		return &appSource{m}
+		return &appSource{mount: m}
 	}
 }

@@ -165,7 +165,7 @@ func (l *loop) endSkip(c *httpConn) {
 // breakOff ends the exchange to which the body of c is delivered, as the client
 // has done something wrong. It is told with r, or, if the response has begun,
 // by cutting that off.
-func (l *loop) breakOff(c *httpConn, r refusal.Response) {
+func (l *loop) breakOff(c *httpConn, r exchange.Reply) {
 	x := c.body.x
 	r.HTML = c.body.html
 	l.cutBody(x)
@@ -177,5 +177,5 @@ func (l *loop) breakOff(c *httpConn, r refusal.Response) {
 	}
 	y := l.substitute(x)
 	l.cancel(x)
-	l.answerLocally(y, r)
+	y.Reply(r)
 }

@@ -5,8 +5,7 @@ import (
 
 	"fapws/runtime/wheel"
 
-	"fapws/runtime/source/refusal"
-
+	"fapws/runtime/exchange"
 	"golang.org/x/sys/unix"
 )
 
@@ -244,7 +243,7 @@ func (l *loop) expired(c *httpConn) {
 // bodyLate refuses a request whose body comes too slowly.
 func (l *loop) bodyLate(c *httpConn) {
 	const text = "the request body took too long"
-	switch r := (refusal.Response{Status: 408, Text: text, Close: true}); {
+	switch r := (exchange.Reply{Status: 408, Text: text, Close: true}); {
 	case c.skipping():
 		l.endSkip(c)
 	case c.body.streamed:
@@ -262,7 +261,7 @@ func (l *loop) bodyLate(c *httpConn) {
 func (l *loop) timedOut(c *httpConn, text string) {
 	l.setState(c, stateReady)
 	l.dropInput(c)
-	l.answerLocally(l.newErrorExchange(c, nil), refusal.Response{Status: 408, Text: text, Close: true})
+	l.newErrorExchange(c, nil).Reply(exchange.Reply{Status: 408, Text: text, Close: true})
 	if c.state != stateClosed {
 		l.schedule(c)
 	}

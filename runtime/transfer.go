@@ -40,8 +40,7 @@ type item struct {
 	offset, count int64
 	warm          int64          // the file is in memory up to this offset
 	more          bool           // another item follows at once: let the kernel fill its packets
-	part          *exchange.Part // given back to handler when the item has ended, if not nil
-	handler       Handler
+	part          *exchange.Part // given back when the item has ended, if not nil
 }
 
 var (
@@ -78,7 +77,9 @@ func (t *transfer) release() {
 			if p.Last {
 				t.ended = append(t.ended, p.Ticket)
 			}
-			t.items[i].handler.Release(p)
+			if p.Owner != nil {
+				p.Owner.Release(p)
+			}
 		}
 	}
 	t.items = nil
@@ -142,8 +143,8 @@ func (l *loop) abortTransfer(t *transfer) {
 // goOn sends what had to wait for a transfer, or for a file to be opened.
 func (l *loop) goOn(c *httpConn) {
 	c.stamp = l.now()
-	if c.first != nil {
-		c.first.since = l.now()
+	if x := c.first; x != nil && len(x.held) == 0 && x.Source != nil {
+		x.Source.OnRoom(&x.Exchange)
 	}
 	if c.ws != nil {
 		l.socketFree(c)

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
-	"fapws/runtime/source/refusal"
 	"fapws/runtime/tunnel"
 )
 
@@ -59,7 +58,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
 		l.release(p)
-		l.makeLocal(y, refusal.Response{Status: 503, Fields: retryAfter})
+		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
 	p.Head.Tunnel.Upstream = nil // it is ours

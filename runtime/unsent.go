@@ -53,10 +53,10 @@ func (l *loop) sending(t *transfer) {
 	for i := range t.items {
 		it := &t.items[i]
 		t.counted += int64(len(it.data))
-		if it.part != nil {
+		if it.part != nil && it.part.Owner != nil {
 			t.peer = l.exchanges.all[it.part.Ticket].peer
 		} else if i == len(t.items)-1 {
-			t.counted = int64(len(t.items[0].data)) // a copy; the others share the memory of a cached page
+			t.counted = int64(len(t.items[0].data)) // a copy; the others share the memory of a cached response
 		}
 	}
 	l.waits(t.peer, t.counted, 0)
@@ -71,7 +71,7 @@ func (l *loop) sent(t *transfer) {
 // hold keeps a part of x until its turn comes.
 func (l *loop) hold(x *Exchange, p *exchange.Part) {
 	x.held = append(x.held, *p)
-	if n := int64(len(p.Body)); n >= countedPart {
+	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
 		x.queued += n
 		l.waits(x.peer, 0, n)
 	}
@@ -84,7 +84,7 @@ func (l *loop) unhold(x *Exchange) exchange.Part {
 	if p.Local {
 		l.groups.taken(x.conn.ws, len(p.Body))
 	}
-	if n := int64(len(p.Body)); n >= countedPart {
+	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
 		x.queued -= n
 		l.waits(x.peer, 0, -n)
 	}

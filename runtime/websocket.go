@@ -5,7 +5,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
-	"fapws/runtime/source/refusal"
 	"fapws/runtime/websocket"
 )
 
@@ -61,7 +60,7 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 	q, c := x.req, x.conn
 	h, refused := websocket.Check(&q.parsed, q.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		return l.refuse(x, rest, refusal.Response{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+		return l.refuse(x, rest, exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
 	}
 	if !x.isFirst() {
 		l.suspend(x, awaitingTurn)

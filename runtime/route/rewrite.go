@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
@@ -62,26 +63,35 @@ func (d *Decision) rewrite(m *compiled) bool {
 
 // Values returns what templates of the present mount are filled with. They live as long as d.
 func (d *Decision) Values() Values {
-	parsed := d.request.Parsed
-	client := d.request.From.Client()
-	v := Values{query: parsed.Query.In(d.Head), scheme: "http"}
-	if client.Scheme != "" {
-		v.scheme = client.Scheme
+	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
+	return ValuesOf(&exchange.Request{
+		Head: d.Head, Parsed: d.request.Parsed, Path: d.Path, Root: d.Root, Prefix: prefix, Peer: d.request.From.Client(),
+	})
+}
+
+// ValuesOf returns what templates are filled with for r, of which it uses Head, Parsed, Path, Root, Prefix and Peer. They live
+// as long as these.
+func ValuesOf(r *exchange.Request) Values {
+	v := Values{query: r.Parsed.Query.In(r.Head), scheme: "http"}
+	if r.Peer.Scheme != "" {
+		v.scheme = r.Peer.Scheme
 	}
-	host := d.host()
-	if client.Host != "" {
-		host = []byte(client.Host)
+	host := r.Parsed.Host.In(r.Head)
+	if r.Parsed.Authority.Len > 0 { // RFC 9112 §3.2.2: it wins
+		host = r.Parsed.Authority.In(r.Head)
+	}
+	if r.Peer.Host != "" {
+		host = []byte(r.Peer.Host)
 	}
 	if v.host = NormalHost(nil, host); len(v.host) == 0 {
-		v.host = []byte(client.ServerName)
+		v.host = []byte(r.Peer.ServerName)
 	}
-	prefix := d.Root + len(d.table.sites[d.Site].mounts[d.Mount].Prefix)
-	raw := parsed.Path.In(d.Head)
-	if d.Root > 0 || !bytes.Equal(http1.DecodePath(nil, raw), d.Path) {
-		v.path = AppendPath(nil, d.Path)
-		v.rest = AppendPath(nil, d.Path[min(prefix, len(d.Path)):])
+	raw := r.Parsed.Path.In(r.Head)
+	if r.Root > 0 || !bytes.Equal(http1.DecodePath(nil, raw), r.Path) {
+		v.path = AppendPath(nil, r.Path)
+		v.rest = AppendPath(nil, r.Path[min(r.Prefix, len(r.Path)):])
 	} else {
-		v.path, v.rest = raw, undecoded(raw, prefix)
+		v.path, v.rest = raw, undecoded(raw, r.Prefix)
 	}
 	return v
 }

@@ -4,13 +4,15 @@ package fixed
 import (
 	"fmt"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
-	"fapws/runtime/route"
-	"fapws/runtime/source/refusal"
 )
 
-// Fixed is a response that is always the same. It is a refusal.Source.
-type Fixed struct{ response refusal.Response }
+// Fixed is a response that is always the same. It is an exchange.Source.
+type Fixed struct {
+	exchange.Memory
+	reply exchange.Reply
+}
 
 // Options says what a Fixed answers.
 type Options struct {
@@ -31,7 +33,7 @@ func New(o Options) (*Fixed, error) {
 	if o.Type == "" {
 		o.Type = "text/plain; charset=utf-8"
 	}
-	r := refusal.Response{Status: o.Status, Type: o.Type, Whole: o.Body != "" || o.Status < 400}
+	r := exchange.Reply{Status: o.Status, Type: o.Type, Whole: o.Body != "" || o.Status < 400}
 	if o.Body != "" {
 		r.Body = []byte(o.Body)
 	}
@@ -44,8 +46,8 @@ func New(o Options) (*Fixed, error) {
 		}
 		r.Fields = field.AppendTo(r.Fields)
 	}
-	return &Fixed{r}, nil
+	return &Fixed{reply: r}, nil
 }
 
-// Respond implements refusal.Source.
-func (f *Fixed) Respond(*route.Decision) refusal.Response { return f.response }
+// Start implements exchange.Source.
+func (f *Fixed) Start(x *exchange.Exchange) { x.Sink.Reply(f.reply) }

@@ -3,6 +3,8 @@ package fixed
 import (
 	"testing"
 
+	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/filter/header"
 )
 
@@ -24,7 +26,9 @@ func TestNew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := f.Respond(nil); r.Whole != test.whole || string(r.Body) != test.o.Body || r.Type != "text/plain; charset=utf-8" {
+		var sink exchangetest.Sink
+		f.Start(&exchange.Exchange{Sink: &sink})
+		if r := sink.Replied[0]; r.Whole != test.whole || string(r.Body) != test.o.Body || r.Type != "text/plain; charset=utf-8" {
 			t.Errorf("%+v: %+v", test.o, r)
 		}
 	}

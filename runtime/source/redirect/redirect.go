@@ -6,14 +6,15 @@ import (
 	"regexp"
 	"strings"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/route"
-	"fapws/runtime/source/refusal"
 )
 
 var redirectTarget = regexp.MustCompile(`^(/|\$\{path\}|([A-Za-z][A-Za-z0-9+.-]*|\$\{scheme\})://.)`)
 
-// Redirect sends clients to another URL. It is a refusal.Source.
+// Redirect sends clients to another URL. It is an exchange.Source.
 type Redirect struct {
+	exchange.Memory
 	status    int
 	target    route.Template
 	fragment  string // of target, with its "#"
@@ -55,13 +56,13 @@ func New(target string, status int) (*Redirect, error) {
 	return &Redirect{status: status, target: t, fragment: fragment, keepQuery: keepQuery}, nil
 }
 
-// Respond implements refusal.Source.
-func (to *Redirect) Respond(d *route.Decision) refusal.Response {
-	v := d.Values()
+// Start implements exchange.Source.
+func (to *Redirect) Start(x *exchange.Exchange) {
+	v := route.ValuesOf(x.Req)
 	field := to.target.Append([]byte("Location: "), &v)
 	if query := v.Query(); to.keepQuery && len(query) > 0 {
 		field = route.AppendURL(append(field, '?'), query)
 	}
 	field = append(append(field, to.fragment...), '\r', '\n')
-	return refusal.Response{Status: to.status, Fields: field}
+	x.Sink.Reply(exchange.Reply{Status: to.status, Fields: field})
 }

@@ -5,15 +5,11 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
-	"fapws/runtime/route"
 )
 
-type client struct{ peer exchange.Peer }
-
-func (c *client) Client() *exchange.Peer { return &c.peer }
-
-func TestRespond(t *testing.T) {
+func TestStart(t *testing.T) {
 	for _, test := range []struct{ target, request, want string }{
 		{"/new", "/old/a", "/new"},
 		{"/new", "/old/a?b=1", "/new?b=1"},
@@ -28,18 +24,16 @@ func TestRespond(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		table, err := route.New([]route.Site{{Mounts: []route.Mount{{Prefix: "/old/"}}}}, false)
-		if err != nil {
-			t.Fatal(err)
-		}
 		head := []byte("GET " + test.request + " HTTP/1.1\r\nHost: h.example:8000\r\n\r\n")
 		var parsed http1.Request
 		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
 			t.Fatal(err)
 		}
-		var d route.Decision
-		table.Decide(&d, route.Request{Parsed: &parsed, Head: head, From: &client{}})
-		r := to.Respond(&d)
+		var sink exchangetest.Sink
+		to.Start(&exchange.Exchange{Sink: &sink, Req: &exchange.Request{
+			Head: head, Parsed: &parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Prefix: len("/old/"), Peer: &exchange.Peer{},
+		}})
+		r := sink.Replied[0]
 		if got := string(r.Fields); r.Status != 302 || got != "Location: "+test.want+"\r\n" {
 			t.Errorf("%s to %s: %d %q, want %q", test.request, test.target, r.Status, got, test.want)
 		}

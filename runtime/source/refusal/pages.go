@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -88,7 +89,7 @@ func hasPrefixFold(b []byte, prefix string) bool {
 
 // Replace returns r with the page for its status, if that is in memory. missing: it is not, but has to be looked for, with
 // Open. now is as for static.Files.Hit.
-func (p *Pages) Replace(now int64, r Response) (_ Response, missing bool) {
+func (p *Pages) Replace(now int64, r exchange.Reply) (_ exchange.Reply, missing bool) {
 	if r.Whole || p == nil || r.Status < 400 {
 		return r, false
 	}
@@ -110,7 +111,7 @@ func (p *Pages) Replace(now int64, r Response) (_ Response, missing bool) {
 
 // Open makes the page for the status of r the response res, and reports whether there is one. It may wait for the disk; it is
 // safe for concurrent use.
-func (p *Pages) Open(r *Response, res *static.Response) bool {
+func (p *Pages) Open(r *exchange.Reply, res *static.Response) bool {
 	if p == nil || p.paths[r.Status] == "" || r.Whole {
 		return false
 	}
@@ -125,7 +126,7 @@ func (p *Pages) Open(r *Response, res *static.Response) bool {
 }
 
 // withPage puts the content of a file in the place of r's text.
-func withPage(r Response, res *static.Response) Response {
+func withPage(r exchange.Reply, res *static.Response) exchange.Reply {
 	if res.Head.Status != 200 {
 		return r
 	}
@@ -138,19 +139,19 @@ func withPage(r Response, res *static.Response) Response {
 }
 
 // Redirect returns a redirect in the place of r, if the site wants that.
-func (p *Pages) Redirect(r Response) Response {
+func (p *Pages) Redirect(r exchange.Reply) exchange.Reply {
 	if p == nil {
 		return r
 	}
 	if location := p.targets[r.Status]; location != nil && !r.Whole {
-		return Response{Status: 302, Fields: append(location[:len(location):len(location)], r.Fields...), HTML: r.HTML, Close: r.Close, Override: r.Override}
+		return exchange.Reply{Status: 302, Fields: append(location[:len(location):len(location)], r.Fields...), HTML: r.HTML, Close: r.Close, Override: r.Override}
 	}
 	return r
 }
 
 // OfFiles is the error that files have answered a request with.
-func OfFiles(res *static.Response, req *http1.Request, head []byte) Response {
-	r := Response{Status: res.Head.Status, HTML: WantsHTML(req, head)}
+func OfFiles(res *static.Response, req *http1.Request, head []byte) exchange.Reply {
+	r := exchange.Reply{Status: res.Head.Status, HTML: WantsHTML(req, head)}
 	if !r.HTML {
 		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
 		if len(res.Segments) == 1 {

@@ -4,29 +4,30 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
 func TestFill(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		r    Response
+		r    exchange.Reply
 		kind string
 		body string // or part of a page in HTML
 	}{
-		{"phrase", Response{Status: 404}, textType, "Not Found\n"},
-		{"text", Response{Status: 413, Text: "too <big>"}, textType, "too <big>\n"},
-		{"page", Response{Status: 413, Text: "too <big> & more", HTML: true}, htmlType, "<p>too &lt;big&gt; &amp; more</p>"},
-		{"body", Response{Status: 200, Body: []byte("{}"), Type: "application/json", HTML: true}, "application/json", "{}"},
-		{"nothing", Response{Status: 204, Whole: true}, "", ""},
+		{"phrase", exchange.Reply{Status: 404}, textType, "Not Found\n"},
+		{"text", exchange.Reply{Status: 413, Text: "too <big>"}, textType, "too <big>\n"},
+		{"page", exchange.Reply{Status: 413, Text: "too <big> & more", HTML: true}, htmlType, "<p>too &lt;big&gt; &amp; more</p>"},
+		{"body", exchange.Reply{Status: 200, Body: []byte("{}"), Type: "application/json", HTML: true}, "application/json", "{}"},
+		{"nothing", exchange.Reply{Status: 204, Whole: true}, "", ""},
 	} {
-		var resp http1.Response
-		body := string(test.r.Fill(&resp))
+		var head exchange.Head
+		body := string(Fill(&head, &test.r))
 		if body != test.body && (test.kind != htmlType || !strings.Contains(body, test.body)) {
 			t.Errorf("%s: %q, want %q", test.name, body, test.body)
 		}
-		if resp.Status != test.r.Status || resp.Type != test.kind || resp.Length != int64(len(body)) {
-			t.Errorf("%s: %+v", test.name, resp)
+		if head.Status != test.r.Status || head.ContentType != test.kind || head.Length != int64(len(body)) {
+			t.Errorf("%s: %+v", test.name, head)
 		}
 	}
 }

@@ -1,0 +1,83 @@
+package exchange
+
+import "fapws/runtime/http1"
+
+// Ticket names one exchange (a request with its response) while it is
+// active. The loop chooses it, a small number that indexes a table, and uses
+// it again after the Last part of the exchange was released.
+type Ticket uint32
+
+// Request is a whole request: the body has arrived, unless More. Slices live until
+// Submit returns; a handler copies what it keeps.
+type Request struct {
+	Ticket Ticket
+	Mount  int            // index of the matched entry in the table of the handler
+	Head   []byte         // request line and fields as received; spans of Parsed point into it
+	Parsed *http1.Request // valid as long as Head
+	Path   []byte         // percent-decoded path, as it is seen from outside
+	Root   int            // length of what a proxy or Config.RootPath puts before the application: Path[:Root], part of SCRIPT_NAME
+	Prefix int            // length of what the matched entry stands at: Path[:Prefix], Root included
+	Script int            // length of SCRIPT_NAME: Path[:Script], PATH_INFO is Path[Script:]
+	Body   []byte         // the body, decoded from its framing, when it is in memory
+	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
+	Size   int64          // bytes in the body
+	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
+	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
+	Value  any            // of a request with Depth: what the handler that made it gave along (Origin.Value)
+	Peer   *Peer
+
+	// More says that the body goes on: Body, which may be empty, is its beginning
+	// and the rest comes as Input. Size is then what was announced, -1 if nothing
+	// was. Only where Mount.Streams of package runtime.
+	More bool
+
+	// WebSocket says that the client asks for a WebSocket in a way that may be
+	// accepted (RFC 6455 §4.2.1), with Head.WebSocket where Mount.WebSocket, with
+	// Head.Tunnel where Mount.Tunnels. Elsewhere it is not set.
+	WebSocket bool
+
+	// Resumed, if not nil, is that of a WebSocket which another process has accepted: the handler goes on with it as if it had
+	// accepted it itself, and says so with Head.WebSocket. Fields and Subprotocol of that do not count.
+	Resumed *Resumed
+
+	// Socket, if not 0, is a duplicate of the connection's descriptor, which the
+	// handler closes, also when Submit refuses: the client asks for a WebSocket where
+	// Mount.DetachSocket, and the application may talk to it by itself (Part.Taken). Nothing is
+	// read from the connection before the exchange ends.
+	Socket int
+
+	// ErrorLog says where what goes wrong with this request is written: the number that
+	// a handler has given an error log (Site.ErrorLogNumber of package runtime), 0: that
+	// of the server.
+	ErrorLog int
+
+	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
+	// are still to be written (RFC 9112 §9.3.2); all requests with the same number share a
+	// connection. A handler that is a Pacer of package runtime may hold such a request back (OpDeferred).
+	Pipeline int
+
+	// Held says that too much waits for the client: the handler must not start the request before
+	// Resume (Pacer of package runtime).
+	Held bool
+
+	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
+}
+
+// Resumed is what is left of a WebSocket that another process has had. It lives until Submit returns.
+type Resumed struct {
+	Subprotocol string
+	Data        []byte // of the Last part with OpHandOver
+}
+
+// Peer is what the handler may tell an application about the client. One value
+// does not change; requests of a connection share it unless a trusted proxy
+// says otherwise for each of them.
+type Peer struct {
+	Addr       string // REMOTE_ADDR: an IP address, "" for a unix socket
+	Port       string // REMOTE_PORT: "" for a unix socket
+	ServerName string // SERVER_NAME: address that accepted the connection
+	ServerPort string // SERVER_PORT
+	Scheme     string // wsgi.url_scheme; "" is http
+	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
+	User       string // REMOTE_USER: who has logged in (AUTH_TYPE is then Basic); "": nobody
+}

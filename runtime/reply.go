@@ -1,0 +1,129 @@
+package runtime
+
+import (
+	"bytes"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/source/refusal"
+)
+
+var (
+	allowRead  = []byte("Allow: GET, HEAD\r\n")
+	retryAfter = []byte("Retry-After: 1\r\n")
+	bodyTooBig = exchange.Reply{Status: 413, Text: "input body too big", Close: true}
+)
+
+// refuseRouted answers x, which routing has refused.
+func (l *loop) refuseRouted(x *Exchange, rest []byte) (used int) {
+	q := x.req
+	if q.Fault != "" {
+		l.logClient(x.conn, x.rules, loglevel.Error, "%s", q.Fault)
+	}
+	return l.refuse(x, rest, exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
+}
+
+// refuse answers x without a handler. It returns how much of rest, which follows the head, is used.
+func (l *loop) refuse(x *Exchange, rest []byte, r exchange.Reply) (used int) {
+	if !r.Close {
+		used = l.skipBody(x, rest)
+	}
+	c := x.conn
+	x.Reply(r)
+	if c.state == stateEnding {
+		return len(rest)
+	}
+	return used
+}
+
+// skipBody skips the body of x, which nothing takes, and returns how much of rest it is. A body that is not here yet ends the
+// connection.
+func (l *loop) skipBody(x *Exchange, rest []byte) (used int) {
+	q := x.req
+	switch {
+	case !q.hasBody():
+		return 0
+	case q.parsed.Body == http1.Sized && q.parsed.Length <= int64(len(rest)):
+		used = int(q.parsed.Length)
+	default:
+		x.keepAlive, x.conn.linger = false, true
+		l.setState(x.conn, stateEnding)
+	}
+	if x.log != nil {
+		x.log.WireIn += int64(used)
+	}
+	return used
+}
+
+// malformed answers bytes that are no request.
+func (l *loop) malformed(c *httpConn, buf []byte, err error) {
+	r := exchange.Reply{Status: 400, Close: true}
+	if e, ok := err.(*http1.StatusError); ok {
+		r.Status, r.Text = e.Status, e.Text
+	}
+	l.newErrorExchange(c, buf).Reply(r)
+}
+
+// newErrorExchange puts an exchange without a request behind those of c; buf is what came
+// instead. It is the default site's.
+func (l *loop) newErrorExchange(c *httpConn, buf []byte) *Exchange {
+	x := l.exchanges.get()
+	x.minor = 1
+	if len(l.sites) > 0 {
+		x.rules = l.sites[0].rules
+	}
+	c.append(x)
+	l.noteMalformed(x, buf)
+	return x
+}
+
+// refuseFor answers x for its handler, which has left that to the loop.
+func (l *loop) refuseFor(x *Exchange, p *exchange.Part) {
+	r := exchange.Reply{Status: p.Head.Status, Text: string(p.Head.Reason), Fields: bytes.Clone(p.Head.Fields)}
+	if len(p.Head.Request) > 0 {
+		var req http1.Request
+		if _, err := req.Parse(p.Head.Request, &l.cfg.Limits); err == nil {
+			r.HTML = refusal.WantsHTML(&req, p.Head.Request)
+		}
+	}
+	if p.Last {
+		x.handler.Release(p) // the ticket stays taken until the answer is sent
+		x.Reply(r)
+		return
+	}
+	y := l.substitute(x)
+	l.release(p)
+	y.Reply(r)
+	x.handler.Cancel(x.ticket)
+	l.submitted = true
+}
+
+// Reply implements exchange.Sink.
+func (x *Exchange) Reply(r exchange.Reply) {
+	l, c := x.l, x.conn
+	if l.debug >= 1 {
+		l.tracef("%s gets %d: %s", c, r.Status, r.Text)
+	}
+	if q := x.req; q != nil {
+		r.HTML = refusal.WantsHTML(&q.parsed, q.Head)
+	}
+	x.phase, x.req, x.Source = answering, nil, exchange.Memory{}
+	x.keepAlive = x.keepAlive && !r.Close && !l.leaving
+	x.overridden, x.sendCacheStatus = r.Override, false
+	if !x.keepAlive {
+		// The client may be sending what is not read: see finish.
+		c.linger = c.linger || r.Close
+		l.setState(c, stateEnding)
+	}
+	r, missing := x.rules.errorPages().Replace(l.wall(), r)
+	if missing {
+		x.file, x.Source = l.pageJob(x, r), handedFiles
+		l.advance(c)
+		return
+	}
+	p := exchange.Part{First: true, Last: true, File: -1}
+	p.Head.Close = r.Close
+	p.Body = refusal.Fill(&p.Head, &r)
+	x.Send(&p)
+}
