@@ -251,7 +251,7 @@ complete -F _fapws fapws
 }
 
 func writeMarkdown(w io.Writer, rows []*Setting) {
-	fmt.Fprint(w, "| flag | environment | script | default | what it is |\n|---|---|---|---|---|\n")
+	fmt.Fprint(w, "| flag | environment | script | default | meaning |\n|---|---|---|---|---|\n")
 	for _, row := range rows {
 		global := row.Global
 		if global != "" {

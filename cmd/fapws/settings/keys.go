@@ -15,14 +15,14 @@ type KeyDoc struct {
 
 // keyTables are the headings under which keys stand together.
 var keyTables = []struct{ table, heading string }{
-	{"", "at the top, besides the names of the flags"},
-	{"host", "[[host]], besides index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles, expose and cache-files-max as above, and the rules below"},
-	{"host.route", "[[host.route]], with prefix or match or both, of one kind; besides the same, and the rules"},
-	{"rules", "rules of a host for all its routes, or of a route"},
+	{"", "at the top, in addition to the names of the flags"},
+	{"host", "[[host]], which also takes the rules below, and the flags index, autoindex, spa, mime-types, charset, compress, expires, symlinks, dotfiles, expose and cache-files-max"},
+	{"host.route", "[[host.route]], which has prefix, match or both, at most one source (app, files, cgi, php, fastcgi, redirect, rewrite, proxy or status), and takes the same flags and rules"},
+	{"rules", "rules, of a host for all its routes, or of one route"},
 }
 
 func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
-	fmt.Fprint(w, "| key | example | what it is |\n|---|---|---|\n")
+	fmt.Fprint(w, "| key | example | meaning |\n|---|---|---|\n")
 	for _, t := range keyTables {
 		fmt.Fprintf(w, "| **%s** | | |\n", t.heading)
 		for _, k := range keys {
@@ -40,7 +40,7 @@ The file of
 is TOML. Its keys are the names of the flags, with arrays where a flag may be
 repeated. Relative paths in it are relative to its folder. With
 .B check
-every mistake is named with its line, and HUP makes workers read it anew.
+every mistake is reported with its line. HUP makes workers read the file again.
 .B fapws import web.conf
 writes one from the file of httPyServer.
 `)
