@@ -68,28 +68,29 @@ func TestFastAPIChat(t *testing.T) {
 	other.gets(`{"name":"somebody","text":"nobody else is here"}`)
 }
 
-// readme returns the block of Python in README.md that has text in it.
-func readme(t *testing.T, text string) string {
+// onPage returns the block of Python in docs/live.md that has text in it.
+func onPage(t *testing.T, text string) string {
 	t.Helper()
-	page, err := os.ReadFile("../README.md")
+	page, err := os.ReadFile("../docs/live.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, block := range strings.Split(string(page), "```python\n")[1:] {
+	for _, block := range strings.Split(string(page), "```python ")[1:] {
+		_, block, _ = strings.Cut(block, "\n")
 		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, text) {
 			return block
 		}
 	}
-	t.Fatalf("no block of README.md has %q", text)
+	t.Fatalf("no block of docs/live.md has %q", text)
 	return ""
 }
 
-// TestReadmeChat: the chat of README.md works as it stands.
-func TestReadmeChat(t *testing.T) {
+// TestChatOfTheDocs: the chat of docs/live.md reaches the clients of all workers as it stands.
+func TestChatOfTheDocs(t *testing.T) {
 	t.Parallel()
 	needModule(t, "fastapi")
 	script := filepath.Join(t.TempDir(), "chat.py")
-	if err := os.WriteFile(script, []byte(readme(t, "groups.join(websocket, room)")), 0o600); err != nil {
+	if err := os.WriteFile(script, []byte(onPage(t, "groups.join(websocket, room)")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := startServer(t, []string{"--workers", "2"}, script, nil)

@@ -1,10 +1,7 @@
 package acceptance
 
 import (
-	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -27,28 +24,6 @@ PATHS = [("/params", params)]
 		})
 		command{script: beside}.serve(t, m).get("/?a=b", 200).is(t, "b")
 		command{script: plain}.serve(t, m).get("/", 200).is(t, "dict")
-	})
-}
-
-// The script of README.md with HTTPError and fapws.params runs as it stands there.
-func TestReadmeOrder(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	snippet := regexp.MustCompile("(?s)```python\n(from fapws import HTTPError.*?)```").FindStringSubmatch(string(readme))
-	if snippet == nil {
-		t.Fatal("README.md has no such script")
-	}
-	inModes(t, func(t *testing.T, m mode) {
-		folder := t.TempDir()
-		note := filepath.Join(folder, "mail")
-		script := write(t, filepath.Join(folder, "order.py"),
-			strings.TrimSpace(snippet[1])+"\n\ndef send_mail(to):\n    open("+pyString(note)+", 'w').write(to)\n\nPATHS = [('/order', order)]\n")
-		s := command{script: script}.serve(t, m)
-		s.get("/order", 400, "Accept: text/plain").want(t, 400, "which n?")
-		s.get("/order?n=2", 200).is(t, "ordered\n")
-		fileSays(t, note, "boss@example.com")
 	})
 }
 

@@ -129,16 +129,3 @@ func TestManSignals(t *testing.T) {
 		}
 	}
 }
-
-// TestReadmeTable: the README has the table that fapws internal settings writes.
-func TestReadmeTable(t *testing.T) {
-	readme, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var table bytes.Buffer
-	WriteInternal(&table, "settings", "", nil)
-	if !bytes.Contains(readme, table.Bytes()) {
-		t.Error("the README has another table than fapws internal settings writes")
-	}
-}

@@ -209,13 +209,4 @@ func TestKeysAreDocumented(t *testing.T) {
 			t.Errorf("%s is described, but no key", key)
 		}
 	}
-	readme, err := os.ReadFile("../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var table strings.Builder
-	settings.WriteInternal(&table, "keys", "", KeyDocs)
-	if !strings.Contains(string(readme), table.String()) {
-		t.Error("the README has not the table that fapws internal keys writes")
-	}
 }

@@ -1,0 +1,80 @@
+package docs
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the pages that are made from the program")
+
+// TestPythonAPI: python-api.md has the docstrings of package fapws.
+func TestPythonAPI(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "python-api.md")
+	cmd := exec.Command(executable(t), "check", "python_api.py")
+	cmd.Env = append(os.Environ(), "PYTHON_API="+made, "FAPWS_ALLOW_ROOT=1")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	generated(t, "python-api.md", read(t, made))
+}
+
+const settingsIntroduction = `# Settings
+
+A setting comes from the first of these that has it: flag, environment, configuration file, script, default. ` + "`fapws app.py --print-config`" + ` shows
+each setting with its value and source, ` + "`fapws --help`" + ` the common flags, ` + "`fapws --help all`" + ` every flag with the names that other servers give it.
+
+SIZE is in bytes or takes K, M or G; TIME is in seconds or takes ms, s, m or h. Switches are turned off with ` + "`--no-compress` or `--compress=no`" + `.
+In the environment, ` + "`PORT`" + ` also sets the port, ` + "`WEB_CONCURRENCY`" + ` the workers, ` + "`FORWARDED_ALLOW_IPS`" + ` the proxies and ` + "`VIRTUAL_ENV`" + ` the virtual
+environment. fapws warns of a misspelt ` + "`FAPWS_`" + ` variable.
+
+` + "`--env-file .env`" + ` sets variables for the application (` + "`NAME=value`" + `, with quotes and ` + "`${NAME}`" + `), except those that are set already. A reload reads
+the file again.
+
+## Flags
+
+`
+
+const keysIntroduction = `
+## Keys of the configuration file
+
+Every flag is a key at the top of ` + "`fapws.toml`" + `. The others:
+
+`
+
+// TestSettings: settings.md has the tables of the program.
+func TestSettings(t *testing.T) {
+	var page strings.Builder
+	page.WriteString(settingsIntroduction)
+	page.Write(internal(t, "settings"))
+	page.WriteString(keysIntroduction)
+	page.Write(internal(t, "keys"))
+	generated(t, "settings.md", page.String())
+}
+
+func internal(t *testing.T, topic string) []byte {
+	t.Helper()
+	out, err := exec.Command(executable(t), "internal", topic).Output()
+	if err != nil || !bytes.HasPrefix(out, []byte("|")) {
+		t.Fatalf("fapws internal %s: %v\n%s", topic, err, out)
+	}
+	return out
+}
+
+// generated compares a page with its source, or writes it.
+func generated(t *testing.T, name, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if read(t, name) != want {
+		t.Errorf("%s is out of date: go test ./docs -update", name)
+	}
+}

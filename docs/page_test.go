@@ -1,0 +1,94 @@
+// Package docs holds the pages of the documentation. Its tests carry out all that the pages show: blocks with the name of a
+// file are written, applications and configuration files among them are checked by fapws, and blocks of type console are
+// typed, line by line, and must show what the page shows. They run the built executable (FAPWS_BIN, default ../build/fapws).
+package docs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// block is a fenced block of a page.
+type block struct {
+	page string
+	line int    // of the opening fence
+	lang string // "console", "python", "toml" …
+	file string // relative name of the file that the block is, or ""
+	text string
+}
+
+func (b block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
+
+// pages returns the names of all pages.
+func pages(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("*.md")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no pages: %v", err)
+	}
+	return append(names, "../README.md")
+}
+
+// read returns the text of a page.
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// blocks returns the fenced blocks of a page. The word behind the type of a block is the name of a file.
+func blocks(page, text string) (found []block, err error) {
+	var open *block
+	for i, line := range strings.Split(text, "\n") {
+		fence, isFence := strings.CutPrefix(strings.TrimLeft(line, " "), "```")
+		switch {
+		case open == nil && isFence:
+			lang, file, _ := strings.Cut(strings.TrimSpace(fence), " ")
+			open = &block{page: page, line: i + 1, lang: lang, file: file}
+		case open != nil && isFence:
+			found = append(found, *open)
+			open = nil
+		case open != nil:
+			open.text += line + "\n"
+		}
+	}
+	if open != nil {
+		return nil, fmt.Errorf("%s: the block is not closed", open)
+	}
+	return found, nil
+}
+
+// command is a line of a console block with the output that follows it.
+type command struct {
+	at     string // where it stands, for messages
+	typed  string
+	output []string
+}
+
+// commands splits a console block.
+func commands(b block) (all []command, err error) {
+	continued := false
+	for i, line := range strings.Split(strings.TrimSuffix(b.text, "\n"), "\n") {
+		typed, isTyped := strings.CutPrefix(line, "$ ")
+		switch {
+		case continued:
+			c := &all[len(all)-1]
+			c.typed += "\n" + line
+		case isTyped:
+			all = append(all, command{at: fmt.Sprintf("%s:%d", b.page, b.line+1+i), typed: typed})
+		case len(all) == 0:
+			return nil, fmt.Errorf("%s: a console block begins with a command, \"$ …\"", b)
+		default:
+			c := &all[len(all)-1]
+			c.output = append(c.output, line)
+		}
+		continued = (isTyped || continued) && strings.HasSuffix(line, `\`)
+	}
+	return all, nil
+}

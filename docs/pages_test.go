@@ -1,0 +1,108 @@
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// languages are the types of blocks. A block of type text is neither typed nor written, such as a list of files.
+var languages = []string{"console", "python", "toml", "html", "ini", "sh", "text"}
+
+// TestPages carries out each page.
+func TestPages(t *testing.T) {
+	for _, page := range pages(t) {
+		t.Run(page, func(t *testing.T) {
+			t.Parallel()
+			all, err := blocks(page, read(t, page))
+			if err != nil {
+				t.Fatal(err)
+			}
+			carryOut(t, all)
+		})
+	}
+}
+
+func carryOut(t *testing.T, all []block) {
+	term := newTerminal(t)
+	for i, b := range all {
+		switch {
+		case !slices.Contains(languages, b.lang):
+			t.Errorf("%s: a block of type %q; there are %s", b, b.lang, strings.Join(languages, ", "))
+		case b.lang == "console":
+			typed, err := commands(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range typed {
+				term.typed(c)
+			}
+		case b.file != "":
+			term.write(b)
+			if !isUsed(b.file, all[i+1:]) {
+				term.check(b)
+			}
+		case b.lang != "text":
+			t.Errorf("%s: a block of type %s without the name of a file", b, b.lang)
+		}
+	}
+}
+
+// isUsed reports whether a command in one of the blocks has the name of a file, without its extension.
+func isUsed(file string, later []block) bool {
+	name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+	return slices.ContainsFunc(later, func(b block) bool { return b.lang == "console" && strings.Contains(b.text, name) })
+}
+
+// check has fapws check a file that no command of the page has.
+func (term *terminal) check(b block) {
+	switch filepath.Ext(b.file) {
+	case ".py":
+		term.typed(command{at: b.String(), typed: "fapws check " + b.file})
+	case ".toml":
+		term.typed(command{at: b.String(), typed: "fapws check -c " + b.file})
+	}
+}
+
+var (
+	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	header = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```")
+)
+
+// anchor returns what GitHub makes of a heading.
+func anchor(heading string) string {
+	heading = strings.ToLower(strings.TrimSpace(heading))
+	heading = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(heading, "")
+	return strings.ReplaceAll(heading, " ", "-")
+}
+
+// TestLinks: links between pages lead somewhere.
+func TestLinks(t *testing.T) {
+	for _, page := range pages(t) {
+		for _, found := range link.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, page), ""), -1) {
+			target, fragment, _ := strings.Cut(found[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			if target == "" {
+				target = filepath.Base(page)
+			}
+			name := filepath.Join(filepath.Dir(page), target)
+			if _, err := os.Stat(name); err != nil {
+				t.Errorf("%s: %s leads nowhere", page, found[0])
+				continue
+			}
+			if fragment == "" {
+				continue
+			}
+			headings := header.FindAllStringSubmatch(fenced.ReplaceAllString(read(t, name), ""), -1)
+			if !slices.ContainsFunc(headings, func(h []string) bool { return anchor(h[1]) == fragment }) {
+				t.Errorf("%s: %s has no such heading", page, found[0])
+			}
+		}
+	}
+}

@@ -1,0 +1,339 @@
+package docs
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// emergency is how long anything may take before a test gives up.
+const emergency = 2 * time.Minute
+
+// terminal is used by the reader of one page: a folder with the files written so far, and the servers that run.
+type terminal struct {
+	t       *testing.T
+	folder  string // working directory at the beginning of the page
+	state   string // folder for what a command leaves to the next: working directory and variables
+	environ []string
+	ports   map[string]string // of the page → free ones
+	servers []*process
+	beside  []*process // commands that go on
+}
+
+func newTerminal(t *testing.T) *terminal {
+	program := executable(t)
+	home := t.TempDir()
+	term := &terminal{t: t, folder: filepath.Join(home, "site"), state: t.TempDir(), ports: make(map[string]string)}
+	for _, folder := range []string{term.folder, filepath.Join(home, "run"), filepath.Join(home, "bin")} {
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The Python of fapws, which has the frameworks, may not be the first on PATH.
+	python := os.Getenv("PYTHON")
+	if python == "" {
+		python = "/usr/bin/python3"
+	}
+	if err := os.Symlink(python, filepath.Join(home, "bin", "python3")); err != nil {
+		t.Fatal(err)
+	}
+	// As on a terminal: without a table of what curl has received.
+	if err := os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	term.environ = []string{
+		"HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"), "LANG=C.UTF-8", "FAPWS_ALLOW_ROOT=1", "FAPWS_CTL_SOCKET=" + filepath.Join(home, "run", "ctl"), "PYTHONDONTWRITEBYTECODE=1",
+		"PATH=" + filepath.Dir(program) + ":" + filepath.Join(home, "bin") + ":" + os.Getenv("PATH"),
+	}
+	t.Cleanup(term.stop)
+	return term
+}
+
+// executable returns the path of the built fapws.
+func executable(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("FAPWS_BIN")
+	if path == "" {
+		path = "../build/fapws"
+	}
+	path, err := filepath.Abs(path)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		t.Fatalf("%v; build it first: ./build.sh build", err)
+	}
+	return path
+}
+
+// portOfPage are the ports that pages use.
+var portOfPage = regexp.MustCompile(`\b(8888|8000|8080|8001|9000)\b`)
+
+// toFree replaces the ports of the page by free ones.
+func (term *terminal) toFree(text string) string {
+	return portOfPage.ReplaceAllStringFunc(text, func(port string) string {
+		if term.ports[port] == "" {
+			term.ports[port] = freePort(term.t)
+		}
+		return term.ports[port]
+	})
+}
+
+// toPage undoes toFree.
+func (term *terminal) toPage(text string) string {
+	for port, free := range term.ports {
+		text = regexp.MustCompile(`\b`+free+`\b`).ReplaceAllString(text, port)
+	}
+	return text
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+// write makes the file that b shows.
+func (term *terminal) write(b block) {
+	name := filepath.Join(term.folder, b.file)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		term.t.Fatal(err)
+	}
+	mode := os.FileMode(0o644)
+	if strings.HasPrefix(b.text, "#!") {
+		mode = 0o755
+	}
+	if err := os.WriteFile(name, []byte(term.toFree(b.text)), mode); err != nil {
+		term.t.Fatal(err)
+	}
+}
+
+// process is a command that runs.
+type process struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error // after ended
+
+	mu      sync.Mutex
+	written bytes.Buffer
+}
+
+func (p *process) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.written.Write(b)
+}
+
+// notServing are words behind which fapws serves nothing.
+var notServing = regexp.MustCompile(`^(check|routes|shell|ctl|import|hash-password|-V|--version|-h|--help|--print-config)$`)
+
+// serves reports whether a command is a server, which the reader leaves running.
+func serves(typed string) bool {
+	words := strings.Fields(typed)
+	for len(words) > 0 && (strings.Contains(words[0], "=") || words[0] == "sudo") {
+		words = words[1:]
+	}
+	if len(words) == 0 || filepath.Base(words[0]) != "fapws" || strings.Contains(typed, "|") {
+		return false
+	}
+	for _, word := range words[1:] {
+		if notServing.MatchString(word) {
+			return false
+		}
+	}
+	return true
+}
+
+// typed carries out a command and compares what it writes with what the page shows. A server goes on until another one is
+// started, unless the command ends with "&", or until the end of the page; other commands that end with "&" go on until then,
+// and what is typed beside them is repeated until it shows what the page shows. The exit code of a command counts where the
+// page does not show the beginning of its output.
+func (term *terminal) typed(c command) {
+	term.t.Helper()
+	text, stays := strings.CutSuffix(strings.TrimSpace(c.typed), "&")
+	server := serves(text)
+	switch {
+	case server:
+		if !stays {
+			term.stop()
+		}
+		term.serve(c, text)
+	case stays:
+		p, _ := term.start(text, false)
+		term.beside = append(term.beside, p)
+	default:
+		for start := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			problem := term.carryOut(c, text)
+			if problem == "" {
+				return
+			}
+			if len(term.beside) == 0 || time.Since(start) > emergency {
+				term.t.Errorf("%s: %s: %s", c.at, c.typed, problem)
+				return
+			}
+		}
+	}
+}
+
+// carryOut carries out a command that ends, and returns what is wrong with it.
+func (term *terminal) carryOut(c command, text string) (problem string) {
+	p, _ := term.start(text, false)
+	select {
+	case <-p.ended:
+	case <-time.After(emergency):
+		term.end(p)
+		return "it does not end\n" + strings.Join(term.output(p), "\n")
+	}
+	output := term.output(p)
+	switch {
+	case len(c.output) > 0 && !matches(c.output, output):
+		return fmt.Sprintf("it writes\n%s\nnot\n%s", strings.Join(output, "\n"), strings.Join(c.output, "\n"))
+	case p.err != nil && (len(c.output) == 0 || c.output[0] == "…"):
+		return fmt.Sprintf("%v\n%s", p.err, strings.Join(output, "\n"))
+	}
+	return ""
+}
+
+// serve starts a server and waits until it is ready and has written what the page shows, or has ended as the page shows.
+func (term *terminal) serve(c command, text string) {
+	term.t.Helper()
+	p, ready := term.start(text, true)
+	term.servers = append(term.servers, p)
+	deadline := time.After(emergency)
+	select {
+	case <-p.ended:
+	case <-ready:
+	case <-deadline:
+	}
+	for {
+		over := false
+		select {
+		case <-p.ended:
+			over = true
+		case <-deadline:
+			over = true
+		case <-time.After(10 * time.Millisecond):
+		}
+		switch output := term.output(p); {
+		case len(c.output) > 0 && matches(c.output, output) || len(c.output) == 0 && !over:
+			return
+		case over:
+			term.t.Errorf("%s: %s: the server writes\n%s\nnot\n%s", c.at, c.typed, strings.Join(output, "\n"), strings.Join(c.output, "\n"))
+			return
+		}
+	}
+}
+
+// output returns what a command has written, with the ports of the page.
+func (term *terminal) output(p *process) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	text := strings.TrimSuffix(p.written.String(), "\n")
+	return strings.Split(term.toPage(text), "\n")
+}
+
+// start starts a command. ready is closed when a server says that it is ready.
+func (term *terminal) start(typed string, server bool) (p *process, ready chan struct{}) {
+	term.t.Helper()
+	script := fmt.Sprintf("cd %q\n", term.folder) + `
+[[ -e $STATE/variables ]] && source $STATE/variables && cd "$PWD"
+` + term.toFree(typed) + `
+status=$?
+export -p | grep -vE '^declare -x (STATE|NOTIFY_SOCKET|FAPWS_PORT|SHLVL)' > $STATE/variables
+exit $status`
+	p = &process{cmd: exec.Command("bash", "-c", script), ended: make(chan struct{})}
+	p.cmd.Env = append([]string{"STATE=" + term.state}, term.environ...)
+	p.cmd.Stdout, p.cmd.Stderr = p, p
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.WaitDelay = time.Second // a child may keep the pipe
+	ready = make(chan struct{})
+	if server {
+		p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+term.awaitReady(ready))
+		if !term.saysWhere(typed) {
+			p.cmd.Env = append(p.cmd.Env, "FAPWS_PORT="+term.toFree("8888"))
+		}
+	}
+	if err := p.cmd.Start(); err != nil {
+		term.t.Fatal(err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.ended)
+	}()
+	return p, ready
+}
+
+// saysWhere reports whether a server is told its address by flags, a configuration file or a script of the page.
+func (term *terminal) saysWhere(typed string) bool {
+	if regexp.MustCompile(`(^|\s)(-b|-p|--bind|--port|fd://|--config|-c)\b`).MatchString(typed) {
+		return true
+	}
+	files, err := filepath.Glob(filepath.Join(term.folder, "*"))
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	for _, name := range files {
+		text, _ := os.ReadFile(name)
+		if base := filepath.Base(name); (base == "fapws.toml" || strings.Contains(typed, base)) && regexp.MustCompile(`(?m)^(SERVER|bind) *=`).Match(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// awaitReady returns the socket that a server tells systemd by that it is ready.
+func (term *terminal) awaitReady(ready chan struct{}) string {
+	name := filepath.Join(term.t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		term.t.Fatal(err)
+	}
+	term.t.Cleanup(func() { socket.Close() })
+	go func() {
+		said := make([]byte, 4096)
+		for {
+			n, err := socket.Read(said)
+			if err != nil {
+				return
+			}
+			if bytes.Contains(said[:n], []byte("READY=1")) {
+				close(ready)
+				return
+			}
+		}
+	}()
+	return name
+}
+
+// stop ends the servers and what runs beside them.
+func (term *terminal) stop() {
+	for _, p := range append(term.beside, term.servers...) {
+		term.end(p)
+	}
+	term.servers, term.beside = nil, nil
+}
+
+// end ends a command and its children.
+func (term *terminal) end(p *process) {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(emergency):
+		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+		term.t.Errorf("%s does not end\n%s", p.cmd, strings.Join(term.output(p), "\n"))
+	}
+}
