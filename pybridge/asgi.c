@@ -1,7 +1,7 @@
-/* ASGI 3, the protocol of HTTP: receive() and send()
- * (https://asgi.readthedocs.io/en/stable/specs/www.html, "HTTP").
+/* ASGI 3 for HTTP: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "HTTP"). On the asyncio
+ * thread, with the GIL.
  *
- * A response that is whole with its first http.response.body leaves as one part. */
+ * A response that is complete with its first http.response.body is published as one part. */
 #include "exchange.h"
 
 #include <errno.h>
@@ -29,8 +29,7 @@ static PyObject *receive(PyObject *self, PyObject *none) {
   return fapws_waiter_new((fapws_exchange *)self, FAPWS_FOR_MESSAGE);
 }
 
-/* Whether the client has the whole response, by its Content-Length, and may leave
- * before the application has said that this was all. */
+/* Whether the whole response was sent, by its Content-Length: the client may disconnect before the application ends it. */
 static int has_all(const fapws_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }
@@ -76,7 +75,7 @@ static PyObject *http_begin(fapws_exchange *x) { return fapws_asgi_call(x, fapws
 static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
   fapws_record *rec = x->rec;
   if (LIKELY(!rec)) return NULL;
-  if (x->gone || x->hung || fapws_is_cancelled(rec)) /* the application was told that the client has left */
+  if (x->gone || x->hung || fapws_is_cancelled(rec)) /* the application knows that the client disconnected */
     fapws_stream_end(&A.thread, rec, 1);
   else if (x->state == FAPWS_WAITS)
     fapws_fail_line(&A.thread, rec, "the application returned without a response");
@@ -87,7 +86,7 @@ static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
   return NULL;
 }
 
-/* Whether the exception says that the client has left, by itself or as what led to it. */
+/* Whether the exception, or one of its causes, reports that the client disconnected. */
 static int is_of_gone(PyObject *value) {
   Py_XINCREF(value);
   int found = 0;
@@ -109,7 +108,7 @@ void fapws_asgi_raised(fapws_exchange *x) {
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
   int gone = x->gone || (rec && fapws_is_cancelled(rec));
-  /* Cancelled: the client has left, its time was up, or the server ends; all of that was said, or is no news. */
+  /* Cancelled because the client disconnected, of a timeout, which has been logged, or because the server stops. */
   int cancelled = type && (PyErr_GivenExceptionMatches(type, fapws_cancelled_error) || PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
   int quiet = (cancelled && (gone || x->overdue || fapws_the_async.stopping)) || (gone && is_of_gone(value)) || (x->overdue && cancelled);
   PyErr_Restore(type, value, tb);
@@ -146,7 +145,7 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
     return *message ? 1 : -1;
   }
   int64_t here = rec->spool >= 0 ? rec->size : (int64_t)rec->body_len, left = here - x->taken;
-  if (!x->received && (left > 0 || !rec->more)) { /* the part that came with the request */
+  if (!x->received && (left > 0 || !rec->more)) { /* the part that arrived with the request */
     int64_t n = rec->spool >= 0 && left > CHUNK ? CHUNK : left;
     PyObject *body;
     if (LIKELY(n == 0)) {
@@ -186,7 +185,7 @@ static void publish_chain(fapws_exchange *x, const fapws_chain *c) {
 
 void fapws_exchange_publish(fapws_exchange *x, fapws_part *p) { publish_chain(x, &(fapws_chain){x->rec, p, p}); }
 
-/* Publishes parts with the body of a message; more: the application will send others. */
+/* Publishes parts with the body of a message; more: other messages will follow. */
 static void publish_body(fapws_exchange *x, const fapws_chain *c, int more) {
   fapws_record *rec = x->rec;
   int whole = !more || rec->bodyless || rec->whole;

@@ -1,5 +1,5 @@
-/* ASGI 3, the protocol of WebSockets: receive() and send()
- * (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). */
+/* ASGI 3 for WebSockets: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). On the
+ * asyncio thread, with the GIL. */
 #include "exchange.h"
 #include "websocket.h"
 
@@ -8,8 +8,8 @@
 #include <strings.h>
 
 #define A fapws_the_async
-#define LAST_WORDS_NS 1000000000u /* for so long the loop waits with its own close frame (lastWords) */
-#define LAST_WORDS 64             /* messages that are dropped, for each that is still received after that, or when the client has left */
+#define LAST_WORDS_NS 1000000000u /* how long the event loop delays its own close frame (lastWords) */
+#define LAST_WORDS 64             /* messages that send() drops after that time, or after the client disconnected, for each message received since */
 
 enum {
   T_TYPE, T_TEXT, T_BYTES, T_CODE, T_REASON, T_SUBPROTOCOL, T_SUBPROTOCOLS, T_HEADERS, T_SCHEME, T_METHOD, T_EXTENSIONS,
@@ -87,12 +87,10 @@ static int disconnect(fapws_exchange *x, PyObject **message) {
   return *message ? 1 : -1;
 }
 
-/* After its close frame a client may still be sent what answers its messages: the loop
- * puts that before its own close frame, or throws it away when that is gone, too. The
- * application hears of the close frame in order, so send() must not tell it before,
- * or what it has not received yet would be lost to it. But one that does nothing but
- * send must not go on without an end; and where the connection has gone, too, nothing makes
- * it wait, so that for the whole second no other task would run. */
+/* After the client's close frame the application may still answer earlier messages: the event loop sends the answers before
+ * its own close frame, or drops them. The application receives the close frame in order, so send() must not raise before
+ * that, or the messages in between would be lost. But an application that only sends must end some time; and once the
+ * connection is closed, nothing makes it wait, so it would keep all other tasks from running for the whole second. */
 int fapws_has_left(fapws_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
@@ -105,8 +103,8 @@ int fapws_has_left(fapws_exchange *x) {
   return x->gone = 1;
 }
 
-/* The client's close frame: the next event, and the last. There is nothing left to wait
- * for with ours, and the application may go on for long. */
+/* Receives the client's close frame, the last event. The server's close frame is sent at once, because the application may
+ * run on for long. */
 static int received_close(fapws_exchange *x, fapws_input *in, PyObject **message) {
   x->code = in->code;
   Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
@@ -140,7 +138,7 @@ static int ws_receive(fapws_exchange *x, PyObject **message) {
 
 /* --- send --------------------------------------------------------------------- */
 
-/* The value of key, if it is there and not None. -1 with an exception. */
+/* Looks up key; *value is NULL if it is missing or None. -1 with an exception. */
 static int find(PyObject *message, int key, PyObject **value) {
   *value = PyDict_GetItemWithError(message, text[key]);
   if (*value == Py_None) *value = NULL;
@@ -218,7 +216,7 @@ static int send_message(fapws_exchange *x, PyObject *message) {
   return 0;
 }
 
-/* Says that it is over, and gives the record up: the application may go on for long. */
+/* Closes the WebSocket and gives the record up, because the application may run on for long. */
 static int close_it(fapws_exchange *x, PyObject *message) {
   PyObject *code, *reason;
   Py_ssize_t n = 0;
@@ -229,12 +227,12 @@ static int close_it(fapws_exchange *x, PyObject *message) {
   if (!why) return -1;
   int overflow = 0;
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
-  if (number == 1005) number = 1000; /* frameworks pass on what they were told */
+  if (number == 1005) number = 1000; /* frameworks pass on the code that they received */
   if (overflow || !fapws_sendable(number)) {
     PyErr_Format(PyExc_ValueError, "send(): 'code' of 'websocket.close' may not be %R; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
     return -1;
   }
-  if (n > 123) { /* RFC 6455 §5.5: what fits, of whole characters */
+  if (n > 123) { /* RFC 6455 §5.5: cut after a whole character */
     for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
   }
   fapws_part *p = fapws_close_frame(x->rec, (int)number, why, (size_t)n);

@@ -1,10 +1,8 @@
 /* The asyncio thread: one for each process, started if a mount needs it.
  *
- * It is Python's (contrib/fapws/_async.py has its life) and sleeps in the event
- * loop of asyncio. The loop of the server puts records to which something has
- * happened into a list, and writes to an eventfd unless the thread looks at the list;
- * turn(), the reader of that eventfd, goes through all of them in one call. What
- * they publish is told to the loop once, at the end. */
+ * Python creates the thread (contrib/fapws/_async.py), and it sleeps in asyncio's event loop. The server's event loop puts
+ * records with events into a list and, if the thread sleeps, writes to an eventfd. turn(), the reader of that eventfd, handles
+ * the whole list in one call, and wakes the server's event loop once at the end for all published parts. */
 #include "exchange.h"
 #include "interp.h"
 #include "messages.h"
@@ -19,9 +17,9 @@
 
 #define P fapws_the_pool
 #define A fapws_the_async
-#define TURN_NS 2000000u /* other callbacks of the event loop wait no longer, about */
-#define UNHEARD_MS 1000  /* beyond its time, for a thread that does not even hear that it shall end */
-#define CLOSING_MS 5000  /* likewise, for cancelled tasks, lifespans and the event loop; a supervisor waits 7 s */
+#define TURN_NS 2000000u /* approximate maximum delay of asyncio's other callbacks */
+#define UNHEARD_MS 1000  /* added to the timeout for a thread that does not react to the request to stop */
+#define CLOSING_MS 5000  /* added to the timeout for cancelled tasks, lifespans and asyncio's event loop; a supervisor waits 7 s */
 
 fapws_async fapws_the_async;
 
@@ -79,7 +77,7 @@ static void forget(fapws_record *rec) {
   fapws_exchange *x = rec->exchange;
   rec->exchange = NULL;
   if (!x) return;
-  /* For what goes wrong afterwards: frameworks raise when they have answered 500. */
+  /* For reports of later exceptions: frameworks raise after they have answered 500. */
   uint32_t line = rec->target.off + rec->target.len;
   x->log = rec->log;
   x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
@@ -87,7 +85,7 @@ static void forget(fapws_record *rec) {
   x->addr_len = (uint8_t)(rec->addr.len < sizeof x->addr ? rec->addr.len : sizeof x->addr);
   memcpy(x->addr, rec->data + rec->addr.off, x->addr_len);
   x->rec = NULL;
-  x->state = FAPWS_COMPLETE; /* of a failure, too: tasks that the application has left behind may still send */
+  x->state = FAPWS_COMPLETE; /* also after a failure: tasks that the application has started may still send */
   fapws_wake_waiters(x, FAPWS_FOR_MESSAGE);
   fapws_wake_waiters(x, FAPWS_FOR_ROOM);
   Py_DECREF(x);
@@ -95,9 +93,9 @@ static void forget(fapws_record *rec) {
 
 /* --- the mode ---------------------------------------------------------------- */
 
-static int fresh; /* records were given events that the thread may not know of; of the event loop */
+static int fresh; /* event loop only: records were given events that the thread may not have seen */
 
-/* The monitor tells the loop of what the thread has made before it blocked. */
+/* The monitor wakes the event loop for parts that the thread published before it blocked. */
 static int prepare(void) {
   bind_states();
   return A.event > 0 ? fapws_start_monitor() : 0;
@@ -190,7 +188,7 @@ static void go_on(fapws_record *rec, unsigned events) {
   }
   Py_INCREF(x);
   if (events & FAPWS_EVENT_GONE) {
-    if (!x->gone && !rec->closed_ns) { /* else what it has said before comes first */
+    if (!x->gone && !rec->closed_ns) { /* else earlier messages are received first */
       x->gone = 1;
       if (x->kind->gone) x->kind->gone(x);
     }
@@ -254,7 +252,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
       break;
     }
   }
-  fapws_ipc_deliver(); /* behind next_record, which has noted that this thread is to be woken */
+  fapws_ipc_deliver(); /* after next_record, which has set asleep: later messages wake this thread */
   if (P.garbage) fapws_collect_garbage();
   if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
   A.depth--;
@@ -352,7 +350,7 @@ char *fapws_async_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits until then for the end of the thread; end_mu is held. Returns whether it runs. */
+/* Waits for the thread to end, until ms after from; end_mu is held. Returns whether it still runs. */
 static int runs_until(struct timespec from, long ms) {
   from.tv_sec += ms / 1000;
   from.tv_nsec += ms % 1000 * 1000000;

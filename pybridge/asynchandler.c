@@ -1,6 +1,5 @@
-/* async def handler(environ, start_response): awaited on the asyncio thread, it
- * may return all that other handlers may, and also be an async generator, or
- * return an async iterable, whose pieces are sent as they come. */
+/* async def handler(environ, start_response), awaited on the asyncio thread. It may return whatever other handlers return, or
+ * an async iterable, and it may be an async generator; chunks are sent as they are yielded. With the GIL. */
 #include "exchange.h"
 
 #define A fapws_the_async
@@ -12,7 +11,7 @@ static PyObject *next_item(fapws_exchange *x) {
   return inner;
 }
 
-/* What runs to close the async generator, whatever becomes of it; NULL: there is nothing to run. */
+/* An awaitable that closes the async generator; its result does not matter. NULL if there is none. */
 static PyObject *closing(fapws_exchange *x) {
   PyObject *iterator = x->iterator;
   x->iterator = NULL;
@@ -26,7 +25,7 @@ static PyObject *closing(fapws_exchange *x) {
   return inner;
 }
 
-/* A handler's result: what remains to be awaited, or NULL, as begin and returned. */
+/* Answers with a handler's result. Returns the next awaitable or NULL, like begin and returned. */
 static PyObject *answer(fapws_exchange *x, PyObject *result) {
   fapws_record *rec = x->rec;
   const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
@@ -60,7 +59,7 @@ static PyObject *handler_begin(fapws_exchange *x) {
   return inner;
 }
 
-/* An item of an async iterator has come. */
+/* Sends an item of an async iterator. Returns the next awaitable. */
 static PyObject *piece(fapws_exchange *x, PyObject *item) {
   fapws_record *rec = x->rec;
   if (fapws_send_chunk(&A.thread, rec, item) < 0) {
@@ -76,7 +75,7 @@ static PyObject *piece(fapws_exchange *x, PyObject *item) {
 
 static PyObject *handler_returned(fapws_exchange *x, PyObject *result) {
   fapws_record *rec = x->rec;
-  if (!rec) return NULL; /* aclose() has */
+  if (!rec) return NULL; /* aclose() has returned */
   if (!x->iterator) return answer(x, result);
   if (fapws_is_cancelled(rec)) {
     fapws_stream_end(&A.thread, rec, 1);
@@ -100,13 +99,13 @@ static void handler_raised(fapws_exchange *x) {
   fapws_asgi_raised(x);
 }
 
-/* A generator that waits for news might never continue: it is cancelled there, as
- * others are closed. Other handlers run to their end, as without async. */
+/* A generator that waits for an event might never continue, so it is cancelled. Other handlers run to their end, like
+ * synchronous ones. */
 static void handler_gone(fapws_exchange *x) {
   if (x->iterator && !x->waits) fapws_exchange_cancel(x);
 }
 
-/* handler_returned looks for it. */
+/* handler_returned checks it. */
 static int room_is_gone(fapws_exchange *x) {
   return 0;
 }

@@ -1,4 +1,4 @@
-/* Shows where the tasks of requests wait, and ends those that time out. See stack.c, which does it for threads. */
+/* Stacks of the tasks of requests, and the end of those that time out: stack.c for the asyncio thread. On any thread. */
 #include "exchange.h"
 #include "interp.h"
 #include "stack.h"
@@ -7,9 +7,9 @@
 
 #define A fapws_the_async
 #define DEEPEST 200 /* frames that are shown */
-#define TASKS 16    /* that wait for each other */
+#define TASKS 16    /* maximum length of a chain of tasks that await each other */
 
-/* An attribute that is not None, or NULL without an exception. */
+/* An attribute, or NULL without an exception if it is missing or None. */
 static PyObject *attribute(PyObject *o, const char *name) {
   PyObject *value = PyObject_GetAttrString(o, name);
   if (value == Py_None) Py_CLEAR(value);
@@ -26,7 +26,7 @@ static PyObject *first_of(PyObject *o, const char *const *names) {
 static const char *const frame_names[] = {"cr_frame", "gi_frame", "ag_frame", NULL};
 static const char *const await_names[] = {"cr_await", "gi_yieldfrom", "ag_await", NULL};
 
-/* The coroutine of the task that task waits for, if it is one. */
+/* Replaces *task by the future that it waits for, and returns its coroutine if that is a task. */
 static PyObject *coroutine_behind(PyObject **task) {
   PyObject *future = attribute(*task, "_fut_waiter"), *coroutine = future ? attribute(future, "_coro") : NULL;
   Py_DECREF(*task);

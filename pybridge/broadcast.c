@@ -1,5 +1,5 @@
-/* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and the groups
- * that they join. The loop keeps the members (runtime/groups.go) and hears of changes from here. */
+/* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and groups of WebSockets. The event loop keeps the
+ * members (runtime/groups.go); this file sends it the changes. On any thread, with the GIL. */
 #include "interp.h"
 #include "websocket.h"
 
@@ -10,16 +10,16 @@
 #define LONGEST_GROUP 128 /* characters */
 #define MOST_GROUPS 1000  /* of one WebSocket */
 
-/* --- towards the loop -------------------------------------------------------- */
+/* --- messages to the event loop ---------------------------------------------- */
 
-/* The first mount of a fapws.WebSocket, NULL: there is none. */
+/* The first mount of a fapws.WebSocket, or NULL. */
 static const fapws_mount *mount_of(PyObject *websocket) {
   for (int i = 0; i < P.nmounts; i++)
     if (P.mounts[i].callable == websocket && P.mounts[i].place) return &P.mounts[i];
   return NULL;
 }
 
-/* The text of a group; None is the empty one, if it may be. -1 with an exception. */
+/* The name of a group; None is the empty one, if optional. -1 with an exception. */
 static int read_group(PyObject *group, int optional, fapws_bytes *out) {
   out->text = "";
   out->len = 0;
@@ -67,15 +67,14 @@ PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
       result = fapws_broadcast_to(m->place, &message, &name, most_bytes());
     else if (P.mounts)
       result = unknown();
-    else /* the script is being loaded: no client is connected yet */
+    else /* while the script loads, no client is connected */
       Py_INCREF(result = Py_True);
   }
   Py_XDECREF(message.owner);
   return result;
 }
 
-/* What groups.go calls the count of a group: short, whatever that is called, and the
- * name of no channel. FNV-1a. */
+/* The key of a group in the table of subscriber counts, as in groups.go: short, and not the name of a channel. FNV-1a. */
 static void count_key(char key[20], const char *place, const fapws_bytes *group) {
   uint64_t h = 14695981039346656037u;
   for (size_t i = 0, n = strlen(place); i <= n; i++) h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* with its NUL */
@@ -106,8 +105,8 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const fapws_bytes *gr
   Py_RETURN_NONE;
 }
 
-/* A plain str of a group: what a subclass calls its hash may run Python code, and the
- * websocket end meanwhile. The set is there when it returns. NULL with an exception. */
+/* The key of a group in ws->groups, which it creates: an exact str, because the hash of a subclass may run Python code, and
+ * the WebSocket may end meanwhile. NULL with an exception. A new reference. */
 static PyObject *group_key(fapws_ws_object *ws, PyObject *group, fapws_bytes *name) {
   if (fapws_check_parent() < 0 || read_group(group, 0, name) < 0) return NULL;
   if (!ws->groups) {
@@ -122,7 +121,7 @@ static PyObject *group_key(fapws_ws_object *ws, PyObject *group, fapws_bytes *na
   return Py_NewRef(group);
 }
 
-/* The loop is told in the order of what is done to the set: nothing here lets go of the GIL. */
+/* The event loop receives changes in the order in which the set changes, because nothing here releases the GIL. */
 static PyObject *join(fapws_ws_object *ws, PyObject *key, const fapws_bytes *name) {
   if (ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
   int in = PySet_Contains(ws->groups, key);

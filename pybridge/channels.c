@@ -1,6 +1,5 @@
-/* Channels, as Python sees them: events on their way to the loop, the answer that
- * makes a client a subscriber, how many listen, and the callbacks about that.
- * contrib/fapws/_channels.py has the public names and checks what they are given. */
+/* Channels for Python: publishing events, the response that makes a client a subscriber, the numbers of subscribers, and
+ * callbacks about them. contrib/fapws/_channels.py has the public names and checks their arguments. */
 #include "interp.h"
 #include "messages.h"
 
@@ -8,8 +7,8 @@
 #include <string.h>
 
 #define P fapws_the_pool
-#define MOST_WAITING (8 << 20) /* bytes of events that the server has not made its own yet */
-#define LONGEST_ID 32          /* of those that the server makes */
+#define MOST_WAITING (8 << 20) /* maximum bytes of events that the server has not accepted yet (Handler.Dealt) */
+#define LONGEST_ID 32          /* maximum length of an id that the server assigns */
 
 /* --- events ------------------------------------------------------------------ */
 
@@ -22,7 +21,7 @@ static int text_of(PyObject *o, fapws_bytes *out) {
   return 0;
 }
 
-/* How long an event is as it is sent, within a few bytes. */
+/* The size of an event as it is sent, within a few bytes. */
 static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const fapws_bytes *data) {
   int64_t lines = 1, ends = 0; /* and the bytes that end them */
   for (uint32_t i = 0; i < data->len; i++) {
@@ -37,20 +36,18 @@ static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const f
   return size + lines * ((int64_t)sizeof "data: \n" - 1);
 }
 
-/* Makes room for cost bytes of events: 1. 0: too many wait, which may change. -1: too many wait, and will as long as
- * this thread does. */
+/* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, and only this thread can accept them. */
 static int reserve(int64_t cost) {
   /* Added under the GIL, taken off by the loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
-  if (waiting > 0 && waiting + cost > MOST_WAITING) /* one alone may be larger */
+  if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
     return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 || (fapws_this_thread && !fapws_this_thread->mode->may_wait) ? -1 : 0;
   __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
   return 1;
 }
 
-/* Notes that an event is on its way to the loop: what the exchange that has published it still sends leaves behind that
- * event (order.go). A thread or task of the application's own belongs to no known exchange, so all exchanges wait for
- * its events. */
+/* Notes that an event was sent to the event loop: the exchange that published it sends its further output after the event
+ * (order.go). A thread or task of the application belongs to no exchange, so all exchanges wait for its events. */
 static void note_published(int64_t cost) {
   int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
   fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
@@ -69,8 +66,7 @@ PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int
   Py_RETURN_TRUE;
 }
 
-/* channel_publish(name, id, type, data) -> True: taken. False: too many wait, which may
- * change. None: too many wait, and will as long as this thread does. */
+/* channel_publish(name, id, type, data): the result of fapws_publish_event. */
 PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   PyObject *name, *id, *type, *data;
   if (!PyArg_ParseTuple(args, "UUUU:channel_publish", &name, &id, &type, &data)) return NULL;
@@ -87,9 +83,9 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   return fapws_publish_event(FAPWS_EVENT, texts, 4, cost);
 }
 
-/* --- the answer -------------------------------------------------------------- */
+/* --- the response ------------------------------------------------------------ */
 
-/* channel_answer(names, start, headers) -> what a handler returns. */
+/* channel_answer(names, start, headers): the return value of a handler. */
 PyObject *fapws_channel_answer(PyObject *module, PyObject *args) {
   PyObject *names, *start, *headers;
   if (!PyArg_ParseTuple(args, "USO!:channel_answer", &names, &start, &PyTuple_Type, &headers)) return NULL;
@@ -101,7 +97,7 @@ PyObject *fapws_channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* An entry of PATHS that is one answers with itself. */
+/* In PATHS, it is called and returns itself. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
   return Py_NewRef(self);
 }
@@ -145,9 +141,9 @@ int fapws_channel_head(fapws_start_object *s, PyObject *answer) {
   return bad ? -1 : 0;
 }
 
-/* --- how many listen ----------------------------------------------------------
+/* --- numbers of subscribers ---------------------------------------------------
  *
- * A table of names, written by the loop and read under the GIL without asking it. */
+ * A table by name, written by the event loop and read under the GIL. */
 
 typedef struct entry {
   struct entry *next;
@@ -166,7 +162,7 @@ static uint32_t hash_of(const char *name, size_t len) { /* FNV-1a */
   return h;
 }
 
-/* Where the pointer to the entry is, or would be. table_mu is held, buckets > 0. */
+/* The pointer to the entry, or the place for it. table_mu is held, buckets > 0. */
 static entry **find(const char *name, size_t len, uint32_t hash) {
   entry **at = &table[hash & (buckets - 1)];
   while (*at && ((*at)->hash != hash || (*at)->len != len || memcmp((*at)->name, name, len) != 0)) at = &(*at)->next;
@@ -237,8 +233,8 @@ PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* The callable of the mount of presence events: the loop submits them as a request,
- * so that they run where handlers do. */
+/* The callable of the mount for presence events: the event loop submits them as a request, so callbacks run where handlers
+ * run. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;

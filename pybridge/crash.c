@@ -1,12 +1,11 @@
-/* What the process reports when C code of the application crashes, the application calls os._exit(), or no thread can be started.
+/* The last line of a process in which C code of the application crashes, or that calls os._exit(), or cannot start a thread.
  *
- * Go's runtime would write a dump of all goroutines and registers, some 250 lines that show nothing
- * of the application. Instead, the stacks of the Python threads are written, and one line.
+ * Go's runtime would dump all goroutines and registers: 250 lines without the cause. This file writes the stacks of the
+ * Python threads and one line instead.
  *
- * A crash in Go code is a panic of Go's, so SIGSEGV, SIGBUS and SIGFPE take this way: on_signal passes a fault to
- * Go's handler, and that one forwards it to the handler that was installed before Go's runtime started
- * (package os/signal, "Go programs that use cgo") if the fault is in C code. SIGABRT and SIGILL mean no panic.
- * A signal of raise() is handled at once: faulthandler, once enabled by the application, does that.
+ * SIGSEGV, SIGBUS and SIGFPE are panics in Go code: on_signal passes a fault to Go's handler, which forwards it to the handler
+ * that was installed before Go's runtime started (package os/signal, "Go programs that use cgo") if the fault is in C code.
+ * SIGABRT and SIGILL are never panics. A signal sent by raise() is handled at once: faulthandler sends those.
  *
  * While the application loads, the process exits with status 3, like any failure to start. Later
  * it dies by the signal, which leaves a core file where the system keeps them. */
@@ -68,7 +67,7 @@ static void say(const char *text, size_t n) {
 
 #define BEGIN "fapws: "
 
-/* Writes the line that the process ends with, from BEGIN to the line feed. The supervisor, if there is one, gets the text between them. */
+/* Writes the last line of the process, from BEGIN to the line feed. A supervisor receives the text between them. */
 static void report(const char *line, size_t n) {
   struct stat now;
   say(line, n);
@@ -88,7 +87,7 @@ static void report_all(const char *const *pieces) {
   report(line, n);
 }
 
-/* Returns whether there is something to say. */
+/* Returns whether it wrote any stack. */
 static int say_stacks(void) {
   char buf[4096];
   int from = fapws_dump_stacks();
@@ -114,7 +113,7 @@ static void fail(const char *const *pieces) {
 }
 
 void fapws_crash_exit(const char *text, const char *more, const char *rest) {
-  say("\n", 1); /* Go has begun a line */
+  say("\n", 1); /* Go has written the beginning of a line */
   fail((const char *[]){text, more, rest, NULL});
 }
 
@@ -123,7 +122,7 @@ static void crash(int sig, siginfo_t *info, void *context) {
   signal(sig, SIG_DFL); /* for a crash in here, and for the end */
   if (!crashing && watching) {
     crashing = 1;
-    int stacks = info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler has written them before it sent the signal */
+    int stacks = info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler wrote them before it sent the signal */
     report_all((const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading, *loading ? " was loading" : "",
                                 ": an extension module or a library of the application has a bug",
                                 stacks ? "; the Python stack above shows where it was called" : "", NULL});
@@ -189,7 +188,7 @@ void fapws_crash_forked(void) {
 
 /* --- os._exit() --------------------------------------------------------------- */
 
-/* In the place of libc's, like the functions of descriptors.c. Go exits by a system call. */
+/* Replaces libc's, like the functions of descriptors.c. Go exits by a system call. */
 void _exit(int status) {
   if (watching && fapws_is_server()) {
     char *line = NULL;
@@ -219,8 +218,8 @@ static int can_start_process(void) {
   return pid > 0 || errno != EAGAIN;
 }
 
-/* In the place of libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and
- * would write a dump of all goroutines. limits.c looks for limits that are too low for the start. */
+/* Replaces libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and would dump all
+ * goroutines. limits.c checks the limits at start. */
 void abort(void) {
   if (!can_start_process())
     fail((const char *[]){"cannot start another thread: a limit of processes is reached",

@@ -3,7 +3,7 @@
 #ifndef FAPWS_CRASH_H
 #define FAPWS_CRASH_H
 
-/* In a child of fork(), which dies without them. Async-signal-safe. */
+/* Removes the handlers in a child of fork(). Async-signal-safe. */
 void fapws_crash_forked(void);
 /* Writes "fapws: " and three texts as one new line, and exits with the status of a crash. Async-signal-safe. */
 void fapws_crash_exit(const char *text, const char *more, const char *rest) __attribute__((noreturn));

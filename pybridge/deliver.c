@@ -1,12 +1,11 @@
-/* Messages of WebSockets for synchronous code, on their way from the loop to a
- * Python thread. */
+/* Passes inputs of WebSockets with callbacks from the event loop to a thread. Without the GIL. */
 #include "output.h"
 
 #include <stdlib.h>
 
 #define P fapws_the_pool
 
-static fapws_record *first, *last; /* have got something and are not in the queue yet; loop only */
+static fapws_record *first, *last; /* event loop only: have inputs, and are not in the queue yet */
 
 void fapws_deliver(uintptr_t record, uintptr_t input) {
   fapws_record *rec = (fapws_record *)record;
@@ -26,7 +25,7 @@ void fapws_pool_deliver(fapws_record *rec, fapws_input *in) {
     rec->scheduled = 1;
   }
   fapws_unlock();
-  if (!open) free(in); /* it is over */
+  if (!open) free(in); /* the WebSocket has ended */
   if (!wake) return;
   rec->job = FAPWS_INPUTS;
   rec->next = NULL;

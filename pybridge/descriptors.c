@@ -1,12 +1,10 @@
-/* Keeps the application from closing descriptors of the server, which are in the same
- * process: os.closerange(3, 20) would take those of the event loop, and without its epoll Go's
- * runtime ends the process with a dump of all goroutines.
+/* Keeps the application from closing descriptors of the server: os.closerange(3, 20) would close those of the event loop,
+ * and without its epoll Go's runtime ends the process with a dump of all goroutines.
  *
- * The functions below replace those of libc for Python and its extension modules, static
- * or shared, because the dynamic linker finds symbols of the executable first. Go does
- * not use them. They refuse what package descriptors lists. In a child process
- * (subprocess, os.fork) they refuse nothing: closing everything is right there. System
- * calls by number, as ctypes can make them, are not seen here; runtime.Server.Intact notices their effect. */
+ * The functions below replace those of libc for Python and its extension modules, static or shared, because the dynamic
+ * linker finds symbols of the executable first. Go does not use them. They refuse descriptors that package descriptors
+ * lists, but not in a child process (subprocess, os.fork), which may close everything. System calls by number, by ctypes for
+ * example, bypass them; runtime.Server.Intact notices the effect. Any thread, with or without the GIL. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -60,7 +58,7 @@ int fapws_is_server(void) { return !fapws_forked && getpid() == server; }
 
 /* Whether fd belongs to the server, if this process is the server. */
 static int is_kept(const uint64_t *table, unsigned fd) {
-  if (fapws_fork_socket >= 0) return fd == (unsigned)fapws_fork_socket; /* all that a child of --fork has */
+  if (fapws_fork_socket >= 0) return fd == (unsigned)fapws_fork_socket; /* the only one that a child of --fork has */
   uint64_t entry = __atomic_load_n(&table[fd], __ATOMIC_RELAXED);
   if (!entry || entry == HELD) return entry != 0;
   int before = errno;
@@ -72,7 +70,7 @@ static int is_kept(const uint64_t *table, unsigned fd) {
 
 /* --- the line for the error log ---------------------------------------------- */
 
-/* A caller that is not Python itself may hold locks that the thread with the GIL is waiting for. */
+/* Only if the caller is Python itself: others may hold locks that the thread with the GIL is waiting for. */
 void fapws_write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;

@@ -1,5 +1,5 @@
-/* environ['werkzeug.socket']: an application that speaks WebSocket by itself gets the
- * socket of its client (contrib/fapws/_detachedsocket.py). */
+/* environ['werkzeug.socket']: the client's socket, for an application that implements WebSocket itself
+ * (contrib/fapws/_detachedsocket.py). */
 #include "request.h"
 
 #include <unistd.h>

@@ -1,9 +1,8 @@
-/* The stacks of all Python threads, written without the GIL.
+/* Writes the stacks of all Python threads without the GIL.
  *
- * faulthandler can do that, and most shared libraries of Python export no
- * function for it. Its handler for a user's signal (faulthandler.register) is
- * such a function: it is registered at start for a signal that nothing sends,
- * taken from the signal at once, and called like any function. */
+ * faulthandler can, but most builds of Python export no function for it. Its handler for a signal of the user
+ * (faulthandler.register) is such a function: it is registered at start for a signal, replaced there at once, and called
+ * like any function. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -17,7 +16,7 @@
 
 static void (*write_stacks)(int signal); /* into the file below; NULL: not available */
 static int file = -1;
-static struct stat identity; /* of the file: a script may close descriptors that are not its own */
+static struct stat identity; /* of the file, which the application may have closed */
 
 /* Registers the handler for SIGRTMAX with the file; 0, or -1 with an exception. */
 static int register_handler(void) {
@@ -29,7 +28,7 @@ static int register_handler(void) {
 int fapws_dump_init(void) {
   struct sigaction before, handler;
   file = memfd_create("stacks", MFD_CLOEXEC);
-  /* A sandbox may refuse it: then a hung handler is reported without stacks. */
+  /* If a sandbox refuses it, a hung handler is reported without stacks. */
   if (file < 0 || fstat(file, &identity) < 0 || sigaction(SIGRTMAX, NULL, &before) < 0) return 0;
   if (register_handler() < 0) return -1;
   sigaction(SIGRTMAX, &before, &handler);

@@ -1,8 +1,7 @@
-/* environ (PEP 3333, RFC 3875): one dict copy and one crossing per request.
+/* environ (PEP 3333, RFC 3875), mostly one copy of a dict. On the thread that runs the record, with the GIL.
  *
- * Strings are latin-1 as PEP 3333 asks ("bytes-as-unicode"). Field names with
- * an underscore are dropped, since they could pose as the dashed ones, and so
- * is Proxy (httpoxy). */
+ * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because they would
+ * be taken for those with a hyphen, and so is Proxy (httpoxy). */
 #include "messages.h"
 #include "request.h"
 #include "stack.h"
@@ -11,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Keys that every request has; the template holds a value for each. */
+/* Keys of every request, for which the templates have values. */
 enum {
   K_METHOD, K_SCRIPT, K_PATH, K_QUERY, K_SERVER_NAME, K_SERVER_PORT, K_PROTOCOL, K_ADDR, K_PORT,
   K_RAW_URI, K_REQUEST_URI, K_INPUT, K_COUNT,
@@ -28,7 +27,7 @@ enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_METHODS, METHODS = 8, T_COU
 static const char *const texts[T_COUNT] = {"", "on", "Basic", "HTTP/1.0", "HTTP/1.1", "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
 static PyObject *text[T_COUNT];
 
-/* Field names worth an interned key; everything else is built when it comes. */
+/* Fields with interned keys; other keys are built on demand. */
 static const char *const known_names[] = {
     "Host", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding", "Accept-Charset", "Connection", "Cookie",
     "Referer", "Origin", "Authorization", "Cache-Control", "Pragma", "Upgrade-Insecure-Requests", "If-None-Match",
@@ -51,7 +50,7 @@ static known_field slots[SLOTS];
 
 static PyObject *template_small, *template_large; /* large: room for a browser's fields without growing */
 
-/* Newer Pythons do not declare it, all of them have it. */
+/* Newer Pythons do not declare it, but all have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
 
 static unsigned hash_name(const char *s, size_t n) {
@@ -201,7 +200,7 @@ static int put_target(PyObject *env, const fapws_record *rec) {
   size_t script = rec->script_len, info = rec->path.len - script;
   PyObject *path_info = latin1(path + script, info);
   if (!path_info) return -1;
-  /* Often the target is the path: then one object serves for three keys. */
+  /* Often the target is the path: one object for three keys. */
   int same = script == 0 && rec->target.len == info && memcmp(rec->data + rec->target.off, path, info) == 0;
   PyObject *raw = same ? path_info : span_text(rec, rec->target);
   if (!raw) {
@@ -219,13 +218,11 @@ static int put_target(PyObject *env, const fapws_record *rec) {
 
 /* --- the cache --------------------------------------------------------------
  *
- * A client on a kept connection sends the same fields again and again, and a
- * page that polls the same line too. A slot remembers the last fields that
- * fell into it, the dict that they make, and the dict of the whole request
- * once the same line came twice. A hit costs a comparison and a dict copy.
- * Values are immutable, so sharing them cannot be noticed. */
+ * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last fields
+ * with its hash, their dict, and, once a request line was repeated, the dict of the whole request. A hit costs a comparison
+ * and a dict copy. Values are immutable, so requests may share them. */
 
-#define CACHE_TEXT 2048 /* bytes of head that are worth remembering */
+#define CACHE_TEXT 2048 /* maximum size of a head in the cache */
 
 typedef struct {
   char text[CACHE_TEXT]; /* line, fields, peer: in this order */
@@ -246,8 +243,8 @@ unsigned fapws_head_slot(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy got it (RFC 3875 has no HTTPS, but
- * every server sets it, and libraries look for it). */
+/* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC 3875, but all
+ * servers set it and libraries use it. */
 static int put_outside(PyObject *env, const fapws_record *rec) {
   if (rec->host.len && fapws_put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
   if (rec->user.len && (fapws_put(env, key[K_USER], span_text(rec, rec->user)) < 0 || PyDict_SetItem(env, key[K_AUTH], text[T_BASIC]) < 0))
@@ -257,7 +254,7 @@ static int put_outside(PyObject *env, const fapws_record *rec) {
   return rec->scheme.len == strlen("https") ? PyDict_SetItem(env, key[K_HTTPS], text[T_ON]) : 0;
 }
 
-/* Of a host that has an error log of its own. */
+/* wsgi.errors of a host with a separate error log. */
 static int put_errors(PyObject *env, const fapws_record *rec) {
   PyObject *stream = fapws_errorlog_stream((int)rec->log);
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
@@ -278,9 +275,8 @@ static int put_line(PyObject *env, fapws_record *rec) {
   return PyDict_SetItem(env, key[K_PROTOCOL], text[rec->minor ? T_HTTP11 : T_HTTP10]);
 }
 
-/* The part of a head that stays the same between requests of a client. An
- * absolute-form target decides HTTP_HOST, and a chunked body CONTENT_LENGTH:
- * such heads are not remembered. */
+/* The slot for a head with these fields, NULL if it is not for the cache: an absolute-form target sets HTTP_HOST, and a
+ * chunked body CONTENT_LENGTH. */
 static cache_slot *find_slot(fapws_record *rec, size_t line) {
   const char *fields = rec->data + line;
   size_t nfields = rec->head_len - line;

@@ -1,4 +1,5 @@
-/* What goes wrong in a handler: once in the log, that of its host or stderr, once for the client. */
+/* Errors of handlers: one report in the error log of the host or on stderr, one response to the client. On the thread that
+ * runs the record, with the GIL. */
 #include "interp.h"
 #include "messages.h"
 #include "request.h"
@@ -10,12 +11,11 @@
 static const char plain_page[] =
     "<!doctype html><title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n"
     "<p>The server could not answer this request.</p>\n";
-/* Inline only: with threads the loop has answered before. */
+/* Inline only: in threads mode the event loop has answered before. */
 static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
 
-/* Writes what begins a line of the error log, as cmd/fapws/logs/logger.go does:
-   "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ". The names
-   are not those of a locale. buf has room for 160 bytes. */
+/* Writes the beginning of a line of the error log, like cmd/fapws/logs/logger.go:
+ * "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ", whatever the locale. buf has room for 160 bytes. */
 static void stamp(char *buf, fapws_record *rec, const char *level) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -32,8 +32,8 @@ static void stamp(char *buf, fapws_record *rec, const char *level) {
            rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5), rec->data + rec->port.off);
 }
 
-/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or
-   with a stamp instead of fapws. A new str, or NULL. */
+/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or with a stamp instead of "fapws: ". A new
+ * reference, or NULL without an exception. */
 static PyObject *heading(fapws_record *rec, const char *level, const char *what, const char *detail) {
   PyObject *line = fapws_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
@@ -58,8 +58,8 @@ static void say(int log, PyObject *text) {
   PyErr_Clear();
 }
 
-/* intro, a str whose reference it takes, and an exception with its traceback. For the log of a host all
-   of it is one message, so that nothing comes between. */
+/* Writes intro, a str whose reference it takes, and an exception with its traceback. In the log of a host that is one
+ * message, so that no other line comes between. */
 static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
   PyObject *lines = log && intro ? fapws_call("traceback", "format_exception", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
   PyObject *none = lines ? PyUnicode_FromString("") : NULL, *joined = none ? PyUnicode_Join(none, lines) : NULL;
@@ -74,7 +74,7 @@ static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *va
     return;
   }
   say(log, intro);
-  /* Not PyErr_Print: that would end the process for SystemExit. */
+  /* PyErr_Print would end the process for SystemExit. */
   PyErr_Display(type, value, tb);
   PyErr_Clear();
 }
@@ -91,7 +91,7 @@ void fapws_log(fapws_record *rec, const char *format, ...) {
   PyErr_Restore(type, value, tb);
 }
 
-/* rec: what the exception is about, NULL: what says it. */
+/* Reports the current exception, of rec, or, if that is NULL, of what. */
 static void report(int log, const char *what, fapws_record *rec) {
   PyObject *type, *value, *tb, *intro;
   fapws_fetch_exception(&type, &value, &tb);
@@ -118,8 +118,7 @@ static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, 
   PyObject *page = fapws_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
                               rec->environ ? (PyObject *)rec->environ : Py_None, fapws_the_pool.mounts[rec->mount].name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
-  /* Without the page (package fapws cannot be imported, say) there is still the
-   * plain one; stderr tells why. */
+  /* If package fapws cannot be imported, for example, the client gets the plain page. */
   if (PyErr_Occurred()) PyErr_WriteUnraisable(fapws_the_pool.mounts[rec->mount].name);
   return page;
 }
@@ -148,7 +147,7 @@ void fapws_report_after(int log, PyObject *name, const char *line, int line_len,
   report(log, what, NULL);
 }
 
-/* Ends what the handler has returned; before anything of it was sent. */
+/* Closes the result of the handler, of which nothing was sent. */
 static void give_up_result(fapws_thread *t, fapws_record *rec) {
   if (rec->iter) t->streams--;
   Py_CLEAR(*(PyObject **)&rec->iter);
@@ -167,7 +166,7 @@ void fapws_fetch_exception(PyObject **type, PyObject **value, PyObject **tb) {
   if (*tb && *value) PyException_SetTraceback(*value, *tb);
 }
 
-/* An application that raises one has imported its module. */
+/* Does not import the module: an application that raises an HTTPError has imported it. */
 int fapws_is_http_error(PyObject *value) {
   PyObject *name = PyUnicode_FromString("fapws._errors"), *module = name ? PyImport_GetModule(name) : NULL;
   PyObject *type = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;
@@ -179,8 +178,7 @@ int fapws_is_http_error(PyObject *value) {
   return yes;
 }
 
-/* Answers with value, an HTTPError, which is a WSGI application. -1 with an
- * exception. */
+/* Answers with value, an HTTPError, which is a WSGI application. -1 with an exception. */
 static int answer_with(fapws_thread *t, fapws_record *rec, PyObject *value) {
   if (fapws_the_pool.debug >= 1) {
     PyObject *line = PyObject_CallMethod(value, "_log", NULL);
@@ -190,7 +188,7 @@ static int answer_with(fapws_thread *t, fapws_record *rec, PyObject *value) {
     PyErr_Clear();
   }
   give_up_result(t, rec);
-  /* What start_response has been told is not about this answer. */
+  /* Earlier arguments of start_response do not apply to this response. */
   if (rec->start) fapws_start_done(t, rec->start);
   if (!(rec->start = fapws_start_for(t, rec, NULL))) return -1;
   PyObject *result = PyObject_CallFunctionObjArgs(value, rec->environ ? (PyObject *)rec->environ : Py_None, rec->start, NULL);
@@ -214,12 +212,12 @@ void fapws_fail(fapws_thread *t, fapws_record *rec) {
     if (!bad) return;
     fapws_fetch_exception(&type, &value, &tb);
   }
-  /* Its stack was logged when it was raised. */
+  /* Its stack was logged when Timeout was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, fapws_timeout);
   if (!late && !rec->started && fapws_the_pool.debug >= 1) page = debug_page(rec, type, value, tb);
   int left = fapws_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  if (left || late) /* write() has said that the client is gone, or stack.c how long it took */
+  if (left || late) /* write() raised it because the client disconnected, or the timeout was logged */
     PyErr_Clear();
   else
     fapws_report("", rec);

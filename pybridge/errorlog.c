@@ -1,12 +1,10 @@
-/* Error logs of hosts: what handlers say about requests of theirs.
+/* Error logs of hosts. Any thread, without the GIL.
  *
- * A message is written at once, by the thread that has it: what a process says just
- * before it crashes is in the file, and a forked child, which has no Go, can write
- * as well. It is one writer more of those that package logfile describes: it takes
- * the lock, looks whether the path still leads to the file, and appends. But it
- * neither rotates nor makes files. A message for which that would be due, for which the disk has no room, or
- * that would have to wait for others, goes by way of the loop to the
- * logfile.File of the log, and so do those after it until that has been written. */
+ * A thread writes its messages to the file itself: so the last message before a crash is in the file, and a forked child, in
+ * which Go does not run, can write, too. It follows the protocol of package logfile: take the lock, check that the path still
+ * leads to the file, append. It does not rotate or create files. If a message requires that, if the disk is full, or if the
+ * lock is not available soon, the message goes through the event loop to the logfile.File of the log, and so do all later
+ * ones until that one has been written. */
 #include "descriptors.h"
 #include "interp.h"
 #include "messages.h"
@@ -22,18 +20,18 @@
 
 typedef struct {
   pthread_mutex_t mu; /* one thread writes; never held while waiting for the GIL */
-  char *path;         /* NULL: what is said is dropped */
-  int fd;             /* -1: to be opened */
+  char *path;         /* NULL: messages are dropped */
+  int fd;             /* -1: not open */
   int64_t max;        /* bytes of a file; 0: any */
   int64_t until;      /* guarded by mu: when it is rotated by time, seconds since 1970 */
   int away;           /* guarded by mu: messages go to the loop */
-  uint64_t kept;      /* guarded by mu: how many have gone there */
+  uint64_t kept;      /* guarded by mu: number of such messages */
   PyObject *stream;   /* wsgi.errors of its requests; NULL: not made yet. Under the GIL */
 } errorlog;
 
-static errorlog *logs; /* by number less one; none comes when handlers run */
+static errorlog *logs; /* by number less one; complete before handlers run */
 static int nlogs;
-static int direct;     /* atomic: the loop does not take messages any more */
+static int direct;     /* atomic: the event loop has ended */
 
 int fapws_errorlog_add(const char *path, int64_t max, int64_t until) {
   errorlog *more = realloc(logs, (size_t)(nlogs + 1) * sizeof *logs);
@@ -55,13 +53,13 @@ void fapws_errorlog_written(int number, uint64_t written, int64_t until) {
   errorlog *l = &logs[number - 1];
   pthread_mutex_lock(&l->mu);
   l->until = until;
-  if (l->kept == written) l->away = 0; /* else what is on its way has to go first */
+  if (l->kept == written) l->away = 0; /* else earlier messages are still on their way */
   pthread_mutex_unlock(&l->mu);
 }
 
 void fapws_errorlog_direct(void) { __atomic_store_n(&direct, 1, __ATOMIC_SEQ_CST); }
 
-/* A child has the descriptors, but the lock on them would be its parent's too. */
+/* A child must open the files again, because it would share locks on the old descriptors with its parent. */
 void fapws_errorlog_forked(void) {
   for (int i = 0; i < nlogs; i++) {
     pthread_mutex_init(&logs[i].mu, NULL);
@@ -73,11 +71,11 @@ void fapws_errorlog_forked(void) {
 
 static void forget(errorlog *l) {
   fapws_descriptor_release(l->fd);
-  close(l->fd); /* and gives up the lock */
+  close(l->fd); /* also releases the lock */
   l->fd = -1;
 }
 
-/* Takes the lock, if it is to be had soon: others hold it while they write. */
+/* Takes the lock, unless another process holds it for too long. */
 static int lock(int fd) {
   struct timespec pause = {0, 50000};
   for (int i = 0; i < 100; i++) {
@@ -88,10 +86,9 @@ static int lock(int fd) {
   return 0;
 }
 
-/* Opens what the path leads to and locks it; 0: that has to be done elsewhere. alone:
- * no other process writes. */
+/* Opens and locks the file that the path leads to; 0: it cannot. alone: no other process writes. */
 static int take(errorlog *l, struct stat *here, int alone) {
-  for (int i = 0; i < 10; i++) { /* others may rotate at the same time */
+  for (int i = 0; i < 10; i++) { /* another process may rotate the file meanwhile */
     if (l->fd < 0)
       l->fd = open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (alone ? O_CREAT : 0), 0640);
     if (l->fd < 0) return 0;
@@ -107,7 +104,7 @@ static int take(errorlog *l, struct stat *here, int alone) {
   return 0;
 }
 
-/* Whether all of it was appended; if not, nothing was. */
+/* Appends all of text or nothing. Returns whether it did. */
 static int append(int fd, const char *text, size_t n) {
   size_t done = 0;
   while (done < n) {
@@ -118,9 +115,9 @@ static int append(int fd, const char *text, size_t n) {
   }
   struct stat now;
   if (done == n || done == 0) return done == n;
-  /* A process that empties the file to make room may have been quicker. */
+  /* Another process may have emptied the file meanwhile to make room. */
   if (fstat(fd, &now) == 0 && now.st_size >= (off_t)done && ftruncate(fd, now.st_size - (off_t)done) == 0) return 0;
-  return 1; /* twice would be worse */
+  return 1; /* writing the text twice would be worse */
 }
 
 static int write_here(errorlog *l, const char *text, size_t n, int alone) {

@@ -1,9 +1,7 @@
 /* An exchange on the asyncio thread: the coroutine that its Task runs.
  *
- * It is a C object around what the application awaits, so that it sees the
- * application's end by itself: a callback of the Task would cost a turn of the
- * event loop for each request. To asyncio's tools it looks like the coroutine
- * of the application. */
+ * It drives the coroutine of the application, so that it notices its end: a callback of the Task would cost an iteration of
+ * asyncio's event loop for each request. To asyncio's tools it looks like the application's coroutine. */
 #include "exchange.h"
 #include "interp.h"
 #include "stack.h"
@@ -19,9 +17,9 @@ enum { T_CALL_SOON, T_THROW, T_CLOSE, T_CANCEL, T_VALUE, T_SELF, T_GET_CORO, T_C
 static const char *const texts[T_COUNT] = {"call_soon", "throw", "close", "cancel", "value", "__self__", "get_coro"};
 static PyObject *text[T_COUNT], *task_type, *task_names;
 
-/* --- what Pythons before 3.10 lack -------------------------------------------- */
+/* --- iterators and awaitables -------------------------------------------------- */
 
-/* The value of StopIteration, if that is the exception: PYGEN_RETURN, else PYGEN_ERROR. */
+/* Clears a StopIteration, or no exception, and stores its value: PYGEN_RETURN. PYGEN_ERROR with any other exception. */
 static PySendResult returned_value(PyObject **result) {
   if (!PyErr_Occurred()) {
     *result = Py_NewRef(Py_None);
@@ -73,7 +71,7 @@ static void exchange_end(fapws_exchange *x) {
   *(x->prev ? &x->prev->next : &A.live) = x->next;
   if (x->next) x->next->prev = x->prev;
   x->next = x->prev = NULL;
-  if (x->rec && x->rec->exchange == x) { /* it goes on without us */
+  if (x->rec && x->rec->exchange == x) { /* the record outlives the exchange */
     x->rec->exchange = NULL;
     x->rec = NULL;
     Py_DECREF(x);
@@ -84,8 +82,8 @@ static void exchange_end(fapws_exchange *x) {
   Py_DECREF(x); /* of the list */
 }
 
-/* The application has ended, perhaps with an exception. That of a cancelled task
- * goes on to the Task, so that it counts as such. */
+/* The application has ended, perhaps with an exception. CancelledError is passed on to the Task, so that it counts as
+ * cancelled. */
 static PySendResult conclude(fapws_exchange *x, PyObject **result) {
   PyObject *type = NULL, *value = NULL, *tb = NULL;
   if (UNLIKELY(PyErr_Occurred())) {
@@ -110,7 +108,7 @@ static PySendResult conclude(fapws_exchange *x, PyObject **result) {
 
 /* --- steps -------------------------------------------------------------------- */
 
-/* What x->inner has done, how: goes on until it waits or there is no more. */
+/* Continues after a step of x->inner with the result how: runs awaitables until one waits or the exchange has ended. */
 static PySendResult drive(fapws_exchange *x, PySendResult how, PyObject **result) {
   for (;;) {
     fapws_exit_child();
@@ -139,7 +137,7 @@ static PySendResult first_step(fapws_exchange *x, PyObject **result) {
   return drive(x, fapws_iter_send(inner, Py_None, result), result);
 }
 
-/* Whether an application reaches for the coroutine that it runs in; then ValueError, as of others. */
+/* Whether the application resumes the coroutine that it runs in; then ValueError is set, as for other coroutines. */
 static int reentered(const fapws_exchange *x) {
   if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
   return x->running;
@@ -185,7 +183,7 @@ static PySendResult throw_into(fapws_exchange *x, PyObject *args, PyObject **res
       Py_DECREF(throw);
       return drive(x, *result ? PYGEN_NEXT : returned_value(result), result);
     }
-    PyErr_Clear(); /* an iterator that is nothing else */
+    PyErr_Clear(); /* an iterator that is not a generator */
   }
   x->begun = 1;
   PyObject *type = PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : PyExc_TypeError;
@@ -215,7 +213,7 @@ static PyObject *exchange_throw(PyObject *self, PyObject *args) {
   return fapws_send_result(how, result);
 }
 
-/* The event loop ends with tasks left over. */
+/* Called when asyncio's event loop ends before the task. */
 static PyObject *exchange_close(PyObject *self, PyObject *none) {
   fapws_exchange *x = (fapws_exchange *)self;
   if (x->ended) Py_RETURN_NONE;
@@ -243,21 +241,20 @@ void fapws_exchange_cancel(fapws_exchange *x) {
 }
 
 #if PY_VERSION_HEX < 0x030c0000
-/* A Task asks the loop to call its first step soon. That call is caught
- * here, and made at once. */
+/* A Task passes its first step to loop.call_soon. Here that call is intercepted, and the step made at once. */
 static PyObject *caught, *caught_context, *catcher;
 static fapws_exchange *starting; /* whose Task is being made */
 
 static int is_first_step(PyObject *f) {
   PyObject *task = PyObject_GetAttr(f, text[T_SELF]), *of = task ? PyObject_CallMethodNoArgs(task, text[T_GET_CORO]) : NULL;
   int is = of == (PyObject *)starting;
-  PyErr_Clear(); /* it is something else */
+  PyErr_Clear(); /* f is something else */
   Py_XDECREF(of);
   Py_XDECREF(task);
   return is;
 }
 
-/* The caller may also be a finalizer: making a Task may start the garbage collector. */
+/* The caller may be a finalizer, because making a Task may start the garbage collector. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
   PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]), *bound = f ? PyMethod_New(f, A.loop) : NULL;
   PyObject *handle = bound ? PyObject_Vectorcall(bound, args, (size_t)n, names) : NULL;
@@ -270,7 +267,7 @@ static PyObject *catch(PyObject *self, PyObject *const *args, Py_ssize_t n, PyOb
   if (n != 1 || caught || !is_first_step(args[0])) return pass_on(args, n, names);
   caught = Py_NewRef(args[0]);
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
-    Py_INCREF(args[n + i]); /* context= is all there is */
+    Py_INCREF(args[n + i]); /* context=, the only keyword */
     Py_XSETREF(caught_context, args[n + i]);
   }
   Py_RETURN_NONE;
@@ -296,7 +293,7 @@ static void step_now(void) {
 static PyObject *start_task(fapws_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
   int catching = PyObject_SetAttr(A.loop, text[T_CALL_SOON], catcher) == 0;
-  PyErr_Clear(); /* a loop of another make: its tasks begin a little later */
+  PyErr_Clear(); /* other event loops may refuse it: their tasks begin a little later */
   starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
   starting = NULL;
@@ -325,7 +322,7 @@ static PyObject *start_task(fapws_exchange *x) {
 /* --- the object --------------------------------------------------------------- */
 
 #define SPARE 64
-static fapws_exchange *spare[SPARE]; /* with the memory of their fields */
+static fapws_exchange *spare[SPARE]; /* objects to use again, with the memory of their fields */
 static int nspare;
 
 static fapws_exchange *exchange_new(fapws_record *rec) {
@@ -413,7 +410,7 @@ static void exchange_dealloc(PyObject *self) {
   PyObject_GC_Del(self);
 }
 
-/* An attribute of what is awaited, under the name that it has for coroutines. */
+/* An attribute of the awaited coroutine. */
 static PyObject *get_of_inner(PyObject *self, void *name) {
   PyObject *inner = ((fapws_exchange *)self)->inner, *value = inner ? PyObject_GetAttrString(inner, name) : NULL;
   if (value) return value;
@@ -434,7 +431,7 @@ static PyObject *get_name(PyObject *self, void *closure) {
 static PyGetSetDef exchange_getset[] = {{"cr_frame", get_of_inner, NULL, "As of the application's coroutine.", "cr_frame"},
                                         {"cr_await", get_of_inner, NULL, "As of the application's coroutine.", "cr_await"},
                                         {"cr_code", get_of_inner, NULL, "As of the application's coroutine.", "cr_code"},
-                                        {"cr_running", get_running, NULL, "Whether it is at work right now.", NULL},
+                                        {"cr_running", get_running, NULL, "Whether it is running.", NULL},
                                         {"__name__", get_name, NULL, "The name of the application.", NULL},
                                         {"__qualname__", get_name, NULL, "The name of the application.", NULL},
                                         {NULL, NULL, NULL, NULL, NULL}};
@@ -462,7 +459,7 @@ PyTypeObject fapws_Exchange_Type = {
     .tp_getset = exchange_getset,
 };
 
-/* asyncio takes for a coroutine what collections.abc does. */
+/* asyncio recognizes coroutines by collections.abc. */
 static int register_coroutines(void) {
   PyTypeObject *types[] = {&fapws_Exchange_Type, &fapws_Waiter_Type};
   PyObject *coroutine = fapws_import("collections.abc", "Coroutine");

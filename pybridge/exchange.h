@@ -1,10 +1,9 @@
 /* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, asynchandler.c
  * and asyncstack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise.
  *
- * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An exchange
- * may outlive its record: rec is NULL from the last part on. An exchange is a coroutine that a Task runs. How it serves the client's
- * request (ASGI, an async handler, a WebSocket) is its fapws_kind; the rest is in
- * exchange.c (the coroutine) and waiter.c (the awaitables of receive() and send()). */
+ * An exchange is a coroutine that a Task runs. Its fapws_kind has the protocol: ASGI, an async handler, a WebSocket. The
+ * record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An exchange may
+ * outlive its record: rec is NULL from the last part on. */
 #ifndef FAPWS_EXCHANGE_H
 #define FAPWS_EXCHANGE_H
 
@@ -13,14 +12,14 @@
 #include "request.h"
 #include "response.h"
 
-/* The reason to wait. */
+/* Reasons to wait. */
 enum { FAPWS_FOR_NOTHING, FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM };
 
-/* A coroutine that ends when an exchange has a message, or room for more of the response. */
+/* A coroutine that ends when its exchange has a message or room for more of the response, or at once (fapws_done). */
 typedef struct fapws_waiter {
   PyObject_HEAD
   fapws_exchange *exchange;          /* owned */
-  PyObject *future;                  /* owned: the task waits on it; NULL while it does not */
+  PyObject *future;                  /* owned: the task waits for it; NULL: it does not wait */
   struct fapws_waiter *next, *prev;  /* in exchange.waiters while there is a future */
   uint8_t what, ended;
 } fapws_waiter;
@@ -28,48 +27,48 @@ typedef struct fapws_waiter {
 /* States of a response (fapws_exchange.state). */
 enum {
   FAPWS_WAITS,     /* for http.response.start */
-  FAPWS_HEAD,      /* it has been received, and nothing was sent */
+  FAPWS_HEAD,      /* the head was received, and nothing was sent */
   FAPWS_BODY,      /* the head was sent */
-  FAPWS_DISCARD,   /* the loop answers by itself; further data of the application is dropped */
+  FAPWS_DISCARD,   /* the event loop answers itself; further data of the application is dropped */
   FAPWS_COMPLETE,  /* the Last part was published */
-  FAPWS_ACCEPTED,  /* it is an open WebSocket */
+  FAPWS_ACCEPTED,  /* the WebSocket is open */
 };
 
 struct fapws_exchange {
   PyObject_HEAD
-  fapws_record *rec;       /* NULL: the response is complete, and the record the loop's again */
+  fapws_record *rec;       /* NULL: the response is complete, and the record belongs to the event loop */
   const fapws_kind *kind;
   fapws_mount *mount;
   PyObject *task;          /* owned, until the end */
   PyObject *inner;         /* owned: awaited for the application */
   PyObject *iterator;      /* owned: of an async handler, yields the body */
-  fapws_waiter *waiters, *last_waiter; /* borrowed: their awaiters own them */
-  fapws_exchange *next, *prev; /* in async.live, which owns it */
+  fapws_waiter *waiters, *last_waiter; /* borrowed: the coroutines that await them own them */
+  fapws_exchange *next, *prev; /* in async.live */
   uint8_t state;
   uint8_t begun;           /* inner was made */
   uint8_t running;         /* its coroutine is on the stack */
   uint8_t gone;            /* the client disconnected */
-  uint8_t hung;            /* the client has shut down its side: as gone for receive(), not for send() */
+  uint8_t hung;            /* the client has shut down its side: receive() reports a disconnect, send() works */
   uint8_t ended;           /* its coroutine has ended */
-  uint8_t overdue;         /* it was cancelled because it timed out */
-  uint8_t waits;           /* inner is a fapws_waiter for room, of an async handler */
-  uint8_t received;        /* the whole body was received; of a WebSocket, its handshake */
-  uint16_t code;           /* of a WebSocket that is over (RFC 6455 §7.4) */
-  PyObject *reason;        /* owned: likewise, a str; NULL: none */
-  uint8_t words;           /* of a WebSocket that the client has closed: messages that may still be sent in vain */
-  uint8_t unheard;         /* likewise, whose connection is closed, too: messages sent since one was received */
-  int64_t taken;           /* bytes of the body in memory, or in the file, that were received */
-  char line[160], addr[46]; /* beginning of the request, and address of the client, when rec is NULL */
+  uint8_t overdue;         /* it was cancelled because of a timeout */
+  uint8_t waits;           /* of an async handler: inner is a fapws_waiter for room */
+  uint8_t received;        /* the whole body was received, or websocket.connect */
+  uint16_t code;           /* close code of a WebSocket (RFC 6455 §7.4) */
+  PyObject *reason;        /* owned: close reason, a str, or NULL */
+  uint8_t words;           /* WebSocket closed by the client: number of messages that send() may still drop */
+  uint8_t unheard;         /* its connection closed, too: messages sent since one was received */
+  int64_t taken;           /* bytes of the body in memory, or in the file, that receive() returned */
+  char line[160], addr[46]; /* beginning of the request line, and client address, once rec is NULL */
   uint8_t line_len, addr_len;
-  uint32_t log;            /* likewise: number of its error log */
-  fapws_start_object head; /* only its fields: no Python object */
+  uint32_t log;            /* number of its error log, once rec is NULL */
+  fapws_start_object head; /* used without its Python object */
 };
 
 /* --- exchange.c --- */
 extern PyTypeObject fapws_Exchange_Type;
 int fapws_exchange_init(void);
 extern PyObject *fapws_cancelled_error; /* asyncio.CancelledError */
-/* fapws_kind.run of all kinds of coroutines: makes the exchange of rec and the task, which runs until it waits. */
+/* fapws_kind.run of all coroutines: makes the exchange of rec and its task, and runs the task until it waits. */
 void fapws_exchange_run(fapws_thread *t, fapws_record *rec);
 /* Sends value into an iterator, as PyIter_Send does. */
 PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
@@ -83,7 +82,7 @@ extern PyTypeObject fapws_Waiter_Type;
 int fapws_waiter_init(void);
 /* A coroutine that waits for something of x. */
 PyObject *fapws_waiter_new(fapws_exchange *x, int what);
-/* One that has ended already. Borrowed: it is shared. */
+/* A waiter that does not wait. Borrowed: all share it. */
 extern PyObject *fapws_done;
 /* The result of send() and tp_iternext for how: a return becomes StopIteration. Takes the reference. */
 PyObject *fapws_send_result(PySendResult how, PyObject *result);
@@ -91,7 +90,7 @@ PyObject *fapws_send_result(PySendResult how, PyObject *result);
 void fapws_wake_waiters(fapws_exchange *x, int what);
 
 /* --- asgi.c --- */
-/* Calls the application; takes over scope, which may be NULL. Returns as begin. */
+/* Calls the application; takes the reference to scope, which may be NULL. Returns as begin. */
 PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
 /* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has to
  * be from first to last. -1 with an exception. *type is borrowed. */
@@ -105,7 +104,7 @@ int fapws_asgi_body(fapws_exchange *x, PyObject *message);
 void fapws_exchange_publish(fapws_exchange *x, fapws_part *p);
 /* Reports the exception of an application, and ends the exchange with 500 or by breaking it off. */
 void fapws_asgi_raised(fapws_exchange *x);
-/* Raises the OSError of send() to a client that has left (ASGI 2.4). Always -1. */
+/* Raises the OSError of send() to a disconnected client (ASGI 2.4). Always -1. */
 int fapws_asgi_left(fapws_exchange *x);
 
 /* --- asgiws.c --- */
@@ -118,7 +117,7 @@ int fapws_scope_init(void);
 PyObject *fapws_scope(fapws_record *rec);
 
 /* --- inputs.c --- */
-/* The next input, which the caller frees, or NULL; gives back credit for it. */
+/* The next input, which the caller frees, or NULL; lets the client send as many bytes again. */
 fapws_input *fapws_take_input(fapws_record *rec);
 
 /* --- asyncstack.c --- */

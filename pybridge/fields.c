@@ -1,4 +1,4 @@
-/* Header fields of a response: checked once and kept as they go on the wire. */
+/* Header fields of a response, validated once and stored as they are sent. With the GIL. */
 #include "response.h"
 
 #include <stdlib.h>
@@ -9,8 +9,6 @@ static const uint8_t token_char[256] = {
     ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
     ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1};
 
-/* The text of a str as latin-1 bytes, or NULL with an exception. what names
- * it in the message. */
 const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
   if (UNLIKELY(!PyUnicode_Check(o))) return PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name), NULL;
 #if PY_VERSION_HEX < 0x030c0000
@@ -22,7 +20,6 @@ const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
   return (const char *)PyUnicode_1BYTE_DATA(o);
 }
 
-/* RFC 9110 §5.5: neither CR, LF nor NUL; other controls are refused too. */
 int fapws_clean_value(const char *s, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)s[i];
@@ -49,7 +46,7 @@ static int is_name(const char *name, size_t n, const char *known) {
   return strlen(known) == n && strncasecmp(name, known, n) == 0;
 }
 
-/* The line of a field, and in *next what follows it; NULL if there is none. */
+/* Finds the line of a field; *next is the line after it. NULL: not found. */
 static char *find_line(const fapws_start_object *s, const char *name, char **next) {
   size_t n = strlen(name);
   for (char *line = s->buf, *end = s->buf + s->len; line < end; line = *next) {
@@ -60,7 +57,7 @@ static char *find_line(const fapws_start_object *s, const char *name, char **nex
   return NULL;
 }
 
-/* A field that may stand once gives way to a later one. */
+/* Removes a field of which only the last one counts. */
 static void remove_field(fapws_start_object *s, const char *name) {
   char *next, *line = find_line(s, name, &next);
   if (!line) return;
@@ -94,7 +91,7 @@ int fapws_take_channel(fapws_start_object *s, fapws_part *p) {
   for (char *next, *line; (line = find_line(s, channel, &next));) {
     const char *value = line + strlen(channel) + 2;
     size_t n = (size_t)(next - value) - 2;
-    if (fapws_part_reserve(p, s->len + n + 2) < 0) return -1; /* once for all of them, which lie in s */
+    if (fapws_part_reserve(p, s->len + n + 2) < 0) return -1; /* enough for all such fields */
     if (!p->channel_len) p->channel_off = p->used;
     if (p->channel_len) memcpy(p->buf + p->used, ", ", 2), p->used += 2;
     memcpy(p->buf + p->used, value, n);
@@ -102,7 +99,7 @@ int fapws_take_channel(fapws_start_object *s, fapws_part *p) {
     p->channel_len = p->used - p->channel_off;
     remove_field(s, channel);
   }
-  remove_field(s, "Content-Type"); /* it is that of server-sent events */
+  remove_field(s, "Content-Type"); /* the event loop writes that of server-sent events */
   s->joins = 0;
   return 0;
 }
@@ -112,7 +109,7 @@ void fapws_forget_channel(fapws_start_object *s) {
   s->joins = 0;
 }
 
-/* The field is obeyed: the last of its name. One without a value says nothing. */
+/* Notes that the field has a file sent. The last one counts; without a value it has no effect. Whether it has one. */
 static int note_sent(fapws_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
   s->sends &= (uint8_t)~which;
@@ -147,9 +144,8 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* The meaning of a field to the server: OURS are the ones that it frames with
- * itself (RFC 9110 §7.6.1: hop-by-hop ones are not the application's, PEP 3333
- * says); SINGLE and TYPE need more than their line. */
+/* The kinds of fields: the server writes those that are OURS itself (hop-by-hop ones, RFC 9110 §7.6.1, which PEP 3333 forbids
+ * applications); lines of SINGLE and TYPE fields depend on other fields, or are not remembered. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 static int special_field(fapws_start_object *s, const char *name, size_t n, PyObject *value, const char *text, Py_ssize_t len) {
   switch (name[0] | 0x20) {
@@ -224,8 +220,8 @@ static int put_line(fapws_start_object *s, const char *name, size_t n, const cha
   return 0;
 }
 
-/* Most fields are constants of the application's code: the same two objects
- * each time. A slot keeps them with their line, which was checked once. */
+/* Most fields are constants in the application's code, the same two objects each time. A slot has them with their validated
+ * line. */
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
 static struct {
@@ -239,21 +235,20 @@ static unsigned line_slot(PyObject *name, PyObject *value) {
   return (unsigned)(h ^ (h >> 7)) % LINE_SLOTS;
 }
 
-/* 1: it was known and is written. */
+/* 1: the field was in its slot, and its line is written. */
 static int known_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot) {
   if (lines[slot].name != name || lines[slot].value != value) return 0;
   if (lines[slot].is_type && s->has_type) return 0;
   if (reserve(s, LINE_BYTES) < 0) return -1;
   s->has_type |= lines[slot].is_type;
-  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* of fixed size: a few moves */
+  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* a fixed size compiles to a few moves */
   s->len += lines[slot].len;
   return 1;
 }
 
 static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_CheckExact(o); }
 
-/* Remembers the last n bytes of s. Not of subclasses, which may hide
- * anything, and not of cookies, which are for one client only. */
+/* Remembers the last n bytes of s, unless the objects are of subclasses. Cookies are not remembered: they are for one client. */
 static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value)) return;
   Py_XSETREF(lines[slot].name, Py_NewRef(name));
@@ -313,7 +308,7 @@ static int add_pair(fapws_start_object *s, PyObject *pair, text_of *text) {
   return bad;
 }
 
-/* wrong: the message about what is no iterable; wrong_item: about an item that is no pair. */
+/* Adds all fields. wrong, wrong_item: messages of TypeError for headers and for an item. */
 static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *text, const char *wrong, const char *wrong_item) {
   PyObject *fast = PySequence_Fast(headers, wrong);
   if (!fast) return -1;

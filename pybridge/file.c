@@ -1,4 +1,5 @@
-/* Files as answers: real ones leave by sendfile, others are read in blocks. */
+/* Files as responses: the event loop sends regular files by their descriptor, other file-like objects are read in blocks. With
+ * the GIL. */
 #include "response.h"
 
 #include <errno.h>
@@ -53,7 +54,7 @@ static PyObject *wrapper_next(PyObject *self) {
   Py_ssize_t n = PyObject_Size(block);
   if (n > 0) return block;
   Py_DECREF(block);
-  return NULL; /* the end, or the exception that Size raised */
+  return NULL; /* the end, or the exception of PyObject_Size */
 }
 
 static PyObject *wrapper_close(PyObject *self, PyObject *none) {
@@ -115,9 +116,8 @@ static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   return (PyObject *)Py_TYPE(o) == io_type(name, cache);
 }
 
-/* The object of module io that reads straight from a descriptor, or NULL.
- * Only the exact types of io qualify: others (GzipFile) have a descriptor too,
- * but its bytes are not theirs. A new reference. */
+/* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of io: the
+ * descriptor of a GzipFile, for example, has other bytes. A new reference. */
 static PyObject *real_file(PyObject *o) {
   static PyObject *file_io, *reader, *random_, *text;
   if (Py_TYPE(o) == &fapws_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;
@@ -180,7 +180,7 @@ int fapws_file_part(PyObject *result, fapws_part *p) {
     Py_DECREF(file);
     return 0;
   }
-  char byte; /* those of /proc and /sys have no size and yet a content */
+  char byte; /* files in /proc and /sys have content without a size */
   if (st.st_size == 0 && pread((int)fd, &byte, 1, at) > 0) {
     Py_DECREF(file);
     return 0;

@@ -1,13 +1,13 @@
-/* Back-pressure: an iterator waits for its client, no thread does. Only write()
- * has to wait on its thread, since the handler goes on when it returns. */
+/* Flow control. An iterator that is ahead of its client is parked and occupies no thread; only write() and send() of a
+ * WebSocket wait on their thread, because the handler continues when they return. */
 #include "output.h"
 
 #include <errno.h>
 #include <time.h>
 
 #define P fapws_the_pool
-#define WINDOW_BYTES (256 * 1024) /* an iterator may be ahead of its client by */
-#define PIPELINE_RUNNING 2        /* requests of one connection that run ahead of the first */
+#define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
+#define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
 enum { ITERATOR = 1, WRITER };     /* record.parked */
 
 int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
@@ -40,7 +40,7 @@ int fapws_park(fapws_record *rec) {
   return parked;
 }
 
-static pthread_cond_t writers; /* there may be room for one */
+static pthread_cond_t writers; /* signaled when a client has room, or has disconnected */
 
 void fapws_flow_init(void) { fapws_cond_init(&writers); }
 
@@ -87,7 +87,7 @@ int fapws_wait_for_client(fapws_record *rec, double seconds) {
 
 void fapws_release_senders(fapws_record *rec) {
   if (rec->senders) pthread_cond_broadcast(&writers);
-  /* They need the mutex to leave, and not the GIL. */
+  /* They need the mutex to return, and not the GIL. */
   while (rec->senders) pthread_cond_wait(&writers, &P.mu);
 }
 

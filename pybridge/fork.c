@@ -1,4 +1,4 @@
-/* os.fork() in a handler: the child may run Python and exit, never serve. */
+/* os.fork() in a handler: the child may run Python code and exit, but not serve. */
 #include "crash.h"
 #include "interp.h"
 #include "messages.h"
@@ -18,8 +18,8 @@ volatile int fapws_forked;
 
 static struct sigaction go_action;
 
-/* No signal may come between fork() and in_child: Go's handler would swallow
- * it, and a child that its parent has told to end would live on. */
+/* Signals are blocked between fork() and in_child: Go's handler would swallow them, and a child that its parent terminates at
+ * once would live on. */
 static __thread sigset_t mask_before;
 
 static void before_fork(void) {
@@ -30,9 +30,8 @@ static void before_fork(void) {
 
 static void after_fork(void) { pthread_sigmask(SIG_SETMASK, &mask_before, NULL); }
 
-/* The Go runtime does not live in the child, so neither may its handlers:
- * they would wait for threads that are gone, and the child could not be
- * terminated. What the script installed stays. */
+/* Removes Go's signal handlers: they would wait for threads that the child does not have, and the child could not be
+ * terminated. Handlers of the script stay. */
 static void in_child(void) {
   fapws_forked = 1;
   for (int sig = 1; sig < NSIG; sig++) {
@@ -47,12 +46,10 @@ static void in_child(void) {
 
 /* --- descriptors of the server ----------------------------------------------
  *
- * Everything is close-on-exec, so what a handler starts by subprocess has
- * nothing of the server. A child that only forks (os.fork, multiprocessing) has
- * duplicates of it all: while it lives, clients would not see the end of a
- * connection that the server has closed, and no process could listen on the address
- * when the server has gone. So it closes what is the server's. Connections are
- * known by their local address, which is that of a listener. */
+ * All are close-on-exec, so programs that a handler starts do not have them. A child that only forks (os.fork,
+ * multiprocessing) has duplicates: as long as it runs, clients would not see that the server has closed their connection, and
+ * no process could listen on the address after the server's end. So the child closes them. It recognizes connections by their
+ * local address, which is the address of a listener. */
 
 typedef union {
   struct sockaddr any;
@@ -70,7 +67,7 @@ static struct {
 } kept[MOST_KEPT];
 static int nkept;
 
-/* The local address of a stream socket. 0 if there is none, or no name for it. */
+/* The local address of a stream socket. 0: it is not one, or has no name. */
 static socklen_t local_address(int fd, address *at) {
   int type = 0;
   socklen_t len = sizeof type;
@@ -81,8 +78,8 @@ static socklen_t local_address(int fd, address *at) {
   return at->any.sa_family == AF_INET || at->any.sa_family == AF_INET6 ? len : 0;
 }
 
-/* Whether a is the address of a listener, or of a connection to it. A listener
- * on all addresses has connections with one of them. */
+/* Whether a is the address of a listener or of a connection to it. Connections to a listener on all addresses have one of
+ * them. */
 static int is_of(const address *a, socklen_t alen, const address *listener, socklen_t llen) {
   if (a->any.sa_family != listener->any.sa_family) return 0;
   switch (a->any.sa_family) {
@@ -111,7 +108,7 @@ void fapws_keep_from_children(int fd) {
   if (nkept == MOST_KEPT || is_kept(fd)) return;
   kept[nkept].fd = fd;
   kept[nkept].len = local_address(fd, &kept[nkept].at);
-  __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* a child is made of what is there */
+  __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* another thread may fork at any time */
 }
 
 /* Called in the child of os.fork() before the Python code after it. */

@@ -1,5 +1,5 @@
-/* A process that was forked for one request (--fork): reads it from its socket, runs
- * the handler as it runs inline, and writes the parts of the response as they come. */
+/* A process that was forked for one request (--fork): reads the request from its socket, runs the handler as in inline mode,
+ * and writes parts of the response as they are published. */
 #include "forkchild.h"
 #include "descriptors.h"
 #include "interp.h"
@@ -39,7 +39,7 @@ ssize_t fapws_receive_with_file(int socket, void *buf, size_t n, int *file) {
   return got;
 }
 
-/* All of n bytes; 0 if the other side has gone. */
+/* Receives n bytes; 0: the other side has closed the socket. */
 static int receive_all(void *to, size_t n) {
   for (char *at = to; n > 0;) {
     ssize_t got = recv(fapws_fork_socket, at, n, MSG_WAITALL);
@@ -137,7 +137,7 @@ void fapws_fork_send(fapws_part *p) {
   int last = p->last, sent;
   Py_BEGIN_ALLOW_THREADS
   pthread_mutex_lock(&sending);
-  send_messages(); /* a page that a handler has purged is gone when its answer arrives */
+  send_messages(); /* a page that the handler purged is gone before its response arrives */
   sent = send_part(p);
   pthread_mutex_unlock(&sending);
   Py_END_ALLOW_THREADS
@@ -154,7 +154,7 @@ void fapws_fork_send(fapws_part *p) {
 
 /* --- the request ------------------------------------------------------------ */
 
-/* Reads the request; NULL: the server has gone. */
+/* Receives the request; NULL: the server has ended. */
 static fapws_record *receive_request(void) {
   fapws_fork_request q;
   int spool;
@@ -203,8 +203,8 @@ static void call_quietly(const char *module_name, const char *function) {
   Py_XDECREF(done);
 }
 
-/* Waits for threads of the application, as python3 does on exit, and for deferred
- * calls. The atexit functions run in the fork server. */
+/* Waits for deferred calls and for threads of the application, as python3 does on exit. The atexit functions run in the fork
+ * server. */
 __attribute__((noreturn)) static void finish(void) {
   call_quietly("fapws._later", "_finish");
   call_quietly("threading", "_shutdown");
@@ -241,14 +241,14 @@ static void show_stack_on_signal(void) {
 void fapws_fork_child(int socket) {
   prctl(PR_SET_NAME, "fapws-fork");
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* of the fork server */
-  fapws_forked = 0; /* one that the handler forks is another matter */
+  fapws_forked = 0; /* set again if the handler forks */
   fapws_fork_socket = socket;
   fapws_descriptors_forked();
   fapws_thread *t = P.threads[0];
   if (!(the_record = receive_request())) _exit(0);
   show_stack_on_signal();
   fapws_run(t, the_record);
-  while (!answered && t->inbox) { /* an iterator that has had its turn */
+  while (!answered && t->inbox) { /* an iterator that has yielded the thread */
     fapws_record *rec = t->inbox;
     t->inbox = t->inbox_tail = NULL;
     fapws_run(t, rec);

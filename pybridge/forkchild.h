@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <sys/types.h>
 
-/* The signal that has a child show its stack and kill itself. */
+/* The signal on which a child writes its stack and kills itself. */
 #define FAPWS_FORK_SHOW SIGQUIT
 /* Blocks it in this thread and those that it starts, and stores the mask before in *before. */
 void fapws_fork_hold_show(sigset_t *before);
@@ -20,7 +20,7 @@ extern int fapws_fork_socket;
 void fapws_fork_send(fapws_part *p);
 /* Sends waiting messages to the server (messages.c). Any thread, with or without the GIL. */
 void fapws_fork_said(void);
-/* As recvmsg(2), with a descriptor that came along, or -1. */
+/* recvmsg(2) with a passed descriptor, or -1. */
 ssize_t fapws_receive_with_file(int socket, void *buf, size_t n, int *file);
 /* Answers the request on socket, and ends the process. GIL held. */
 void fapws_fork_child(int socket) __attribute__((noreturn));

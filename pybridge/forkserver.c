@@ -1,11 +1,9 @@
-/* The process that --fork forks from. It has loaded the application and only forks:
- * a child for each request, which answers the request and exits (forkchild.c).
+/* The process that --fork forks from. It has loaded the application, and forks a child for each request, which answers it
+ * and exits (forkchild.c).
  *
- * It has one Python thread unless the application has started others, and Go is
- * idle in it, so a child, which never returns to Go, needs none of Go's threads. Its descriptors are
- * stdin, stdout, stderr, the control socket and what the application has opened: a child
- * cannot keep a listener or another client's connection. Only children that it has made
- * are waited for, one by one: those of the application are the application's. */
+ * Go is idle in it, and a child never returns to Go, so it needs none of Go's threads. Its descriptors are stdin, stdout,
+ * stderr, the control socket and those of the application: a child cannot keep a listener or another client's connection
+ * open. It waits for its own children only, one by one; those of the application are left to the application. */
 #include "forkchild.h"
 
 #include <errno.h>
@@ -19,9 +17,9 @@
 #include <unistd.h>
 
 #define P fapws_the_pool
-#define SHOW_MS 30000 /* how long a child has for showing its stack before it is killed */
-#define END_MS 2000   /* and for ending when the server has gone */
-#define LOOK_MS 20    /* between two looks at children of which poll(2) cannot tell */
+#define SHOW_MS 30000 /* how long a child may take to write its stack before it is killed */
+#define END_MS 2000   /* how long children may run after the end of the server */
+#define LOOK_MS 20    /* interval of checks for the end of children without a pidfd */
 
 typedef struct {
   pid_t pid;
@@ -90,7 +88,7 @@ static void start_child(int control, int socket, uint64_t id) {
 static void show_and_kill(uint64_t id) {
   for (int i = 0; i < n_children; i++) {
     if (children[i].id != id || children[i].kill_ns) continue;
-    kill(children[i].pid, FAPWS_FORK_SHOW); /* it has not been waited for: the number is its */
+    kill(children[i].pid, FAPWS_FORK_SHOW); /* it was not waited for, so the pid is its */
     children[i].kill_ns = fapws_now_ns() + SHOW_MS * 1000000u;
   }
 }
@@ -122,7 +120,7 @@ static int obey(int control) {
   return 1;
 }
 
-/* Takes note of children that have ended: several may have at the same time. */
+/* Reports children that have ended. */
 static void reap(int control) {
   for (int i = 0; i < n_children;) {
     int status;
@@ -138,7 +136,7 @@ static void reap(int control) {
   }
 }
 
-/* Kills children whose time is up. Returns the time until the next one is due, in ms; -1: none is. */
+/* Kills children that have run out of time. Returns the time until the next one is due, in ms; -1: there is none. */
 static int kill_late(void) {
   uint64_t now = fapws_now_ns(), next = UINT64_MAX;
   int blind = 0;
@@ -188,7 +186,7 @@ static void freeze(void) {
 }
 
 int fapws_forkserver(int control) {
-  static int32_t awake = FAPWS_LOOP_CALLED; /* there is no loop that had to be woken */
+  static int32_t awake = FAPWS_LOOP_CALLED; /* no event loop has to be woken */
   P.loop_state = &awake;
   fapws_take_gil();
   freeze();

@@ -40,16 +40,16 @@ enum {
 typedef struct {
   uint32_t op;
   int32_t value;
-  uint64_t id; /* of the child, chosen by who asks for it */
+  uint64_t id; /* of the child, chosen by package forkserver */
 } fapws_fork_order;
 
 enum {
-  FAPWS_FORK_START = 1, /* fork; the child's socket comes along */
-  FAPWS_FORK_KILL,      /* show the stack of the child, and end it */
-  FAPWS_FORK_STDERR,    /* another descriptor 2 comes along */
+  FAPWS_FORK_START = 1, /* fork; the descriptor of the child's socket follows */
+  FAPWS_FORK_KILL,      /* log the stack of the child, and end it */
+  FAPWS_FORK_STDERR,    /* a new descriptor 2 follows */
   FAPWS_FORK_STARTED,   /* value is its process number */
   FAPWS_FORK_FAILED_TO, /* value is errno */
-  FAPWS_FORK_ENDED      /* value is as of waitpid(2) */
+  FAPWS_FORK_ENDED      /* value is the status of waitpid(2) */
 };
 
 #endif

@@ -1,12 +1,11 @@
-/* Parts that keep a Python object alive: released on any thread, freed on one
- * that has the GIL. */
+/* Frees parts that own a Python object: the event loop releases them without the GIL, and a thread with the GIL frees them. */
 #include "output.h"
 #include "shim_messages.h"
 
 #include <stdlib.h>
 
 #define P fapws_the_pool
-#define GARBAGE_BYTES (1 << 20) /* released objects that idle threads may hold */
+#define GARBAGE_BYTES (1 << 20) /* maximum size of released objects before a thread is woken to free them */
 
 static int64_t garbage_bytes;
 
@@ -24,7 +23,7 @@ void fapws_part_free(uintptr_t number) {
     part->next = old;
   } while (!__atomic_compare_exchange_n(&P.garbage, &old, part, 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED));
   if (held < GARBAGE_BYTES) return;
-  P.mode->collect(); /* an idle interpreter must not keep a large page */
+  P.mode->collect(); /* an idle server must not keep large objects */
 }
 
 void fapws_collect_garbage(void) {

@@ -1,11 +1,10 @@
-/* What the process reports when Go's runtime gives up because of the application: when the application
- * has closed a descriptor of Go's event poll by a system call of its own (descriptors.c does not see that), or
- * has used up the memory that a limit allows. Go's runtime writes "fatal error: ...", and then a dump of all
- * goroutines, which is of no use here.
+/* The last line of a process in which Go's runtime crashes because of the application: the application closed a descriptor of
+ * Go's poller by a direct system call, which descriptors.c does not see, or used all memory that a limit allows. Go's runtime
+ * would write "fatal error: ..." and a dump of all goroutines.
  *
- * Go writes a copy of the dump to a file of our choice (debug.SetCrashOutput): a pipe with room for one write, whose reading end
- * sends a signal. So the handler of that signal runs while Go waits for room to write a second time, when the dump has one
- * word. If the handler does not know the cause, the crash is a bug of the server: it makes room, and the dump goes on. */
+ * debug.SetCrashOutput makes Go write a copy of the dump to a pipe with room for one write, whose reading end sends a signal.
+ * The handler of that signal runs while Go waits for room for its second write, when the dump has one word. If the handler
+ * does not find the cause, the crash is a bug of the server: the handler makes room, and the dump continues. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif

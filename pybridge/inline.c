@@ -1,5 +1,5 @@
-/* Inline mode (--threads 0): the event loop runs the records that wait, in turns. A turn that takes long ends early, so
- * that the loop sends finished parts and reads input before the rest runs. */
+/* Inline mode (--threads 0): the event loop runs queued records in turns. A long turn ends early, so that the event loop sends
+ * finished parts and reads input before the rest runs. All on the event loop's thread, unless mode.h says otherwise. */
 #include "interp.h"
 #include "output.h"
 #include "queue.h"
@@ -7,14 +7,14 @@
 
 #define P fapws_the_pool
 
-/* Asks for a turn. Not by way of wake_pending: that is cleared when parts are taken, after the loop has looked at turn,
- * so a turn that another thread wants in between would be forgotten. */
+/* Requests a turn, without wake_pending: the event loop clears that after it has checked turn, when it takes parts, so a
+ * request in between would be lost. */
 static void request_turn(void) {
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
   fapws_signal_loop();
 }
 
-/* Runs the records that wait now; those that come meanwhile get another turn. */
+/* Runs the queued records; those that are added meanwhile run in another turn. */
 static void run_inbox(void) {
   fapws_thread *t = P.threads[0];
   fapws_lock();
@@ -42,8 +42,8 @@ static void run_inbox(void) {
 }
 
 static void written(fapws_thread *t, fapws_record *rec) {
-  if (!P.shared.turning || fapws_this_thread != t) return; /* by a thread of the application */
-  __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* it has moved: see fapws_inline_record */
+  if (!P.shared.turning || fapws_this_thread != t) return; /* called on a thread of the application */
+  __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* progress, see fapws_inline_record */
   t->unsignalled = 0;
   fapws_loop_send_now();
   if (P.garbage) fapws_collect_garbage();
@@ -51,7 +51,7 @@ static void written(fapws_thread *t, fapws_record *rec) {
 
 static int start(void) {
   if (!__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* written has called the loop: the turn on the stack has to end first */
+  if (P.shared.turning) { /* called from written: the turn on the stack has to end first */
     request_turn();
     return -1;
   }
@@ -68,7 +68,7 @@ static int start(void) {
 
 /* --- the rest of the mode --------------------------------------------------- */
 
-static int prepare(void) { return 0; } /* the thread of the event loop is there */
+static int prepare(void) { return 0; } /* the event loop's thread exists */
 
 static void enqueue(fapws_record *first, fapws_record *last, int n) {
   fapws_append_inbox(P.threads[0], first, last);
@@ -89,8 +89,8 @@ static int dequeue(fapws_record *rec) {
 
 static void wake_loop(void) {} /* its thread is this one */
 
-/* PEP 3333: a chunk must not wait for the next one, and the thread that sends it is this one, unless it is sent by another
- * meanwhile (Handler.Attend). The chunk was published before. */
+/* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts during
+ * a turn (Handler.Attend). The chunk has been published. */
 static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
   if (rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_UNSIGNALLED_NS) return 1;
   if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
@@ -111,11 +111,11 @@ static void attached(int signals) {
   fapws_take_gil();
   fapws_watch_signals(signals);
   fapws_take_timeout_signal();
-  signalled(); /* one may have come before the watch */
+  signalled(); /* one may have arrived before */
   fapws_release_gil();
 }
 
-static void replace(fapws_thread *t) { (void)t; } /* there is one thread */
+static void replace(fapws_thread *t) {} /* inline mode has one thread */
 
 const fapws_mode fapws_inline = {
     .prepare = prepare,

@@ -1,4 +1,4 @@
-/* wsgi.input: the body of a request, in the record's memory or in a file. */
+/* wsgi.input: the body of a request, in the memory of its record or in a file. With the GIL. */
 #include "request.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ PyObject *fapws_read_spool(int file, int64_t at, int64_t n) {
   return bytes;
 }
 
-/* n bytes from offset at, which exist. */
+/* n existing bytes from offset at. */
 static PyObject *read_at(input_object *in, int64_t at, int64_t n) {
   const fapws_record *rec = in->rec;
   if (rec->spool >= 0) return fapws_read_spool(rec->spool, at, n);

@@ -1,5 +1,5 @@
-/* Takes data that arrives for an exchange after it has begun: more of its body, messages of
- * its WebSocket. The loop delivers only as much as has been taken (exchange.InputWindow). */
+/* Takes inputs of an exchange that has begun: more of its body, or messages of its WebSocket. The event loop delivers at most
+ * exchange.InputWindow bytes more than were taken. */
 #include "exchange.h"
 
 fapws_input *fapws_take_input(fapws_record *rec) {
@@ -12,7 +12,7 @@ fapws_input *fapws_take_input(fapws_record *rec) {
   if (rec->credit < FAPWS_INPUT_WINDOW / 8) return in;
   fapws_part *p = fapws_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* the next one tries again */
+    PyErr_Clear(); /* retried with the next input */
     return in;
   }
   p->op = FAPWS_OP_CREDIT;

@@ -1,4 +1,4 @@
-/* Starting and ending the interpreter, and running the script in it. */
+/* Starts and ends the interpreter, and runs the script in it. On Python's main thread. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* dladdr; as pyconfig.h of Python 3.8 has it */
 #endif
@@ -21,8 +21,7 @@ static int failed(PyStatus status, const char **why) {
 }
 
 static int configure(PyConfig *c, const fapws_start_options *o, const char **why) {
-  /* Go owns the process's signals; a script takes what it wants with
-   * signal.signal. */
+  /* Go handles the signals of the process; a script may take some with signal.signal. */
   c->install_signal_handlers = 0;
   c->parse_argv = 0;
   if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
@@ -37,8 +36,7 @@ static int configure(PyConfig *c, const fapws_start_options *o, const char **why
   return failed(Py_InitializeFromConfig(c), why);
 }
 
-/* Importing fapws and fapws4 finds the package that belongs to this binary,
- * and nothing else of the folder it lies in. */
+/* Finds packages fapws and fapws4 of this executable, and nothing else in their directory. */
 static const char finder_source[] =
     "def install(folder):\n"
     "    import sys\n"
@@ -120,7 +118,7 @@ int fapws_system_exit(void) {
   return status;
 }
 
-/* sys.path[0] is the folder of the script, links followed, as with python3. */
+/* Makes the directory of the script, links followed, sys.path[0], like python3. */
 static int insert_script_folder(const char *path) {
   PyObject *flags = PySys_GetObject("flags");
   PyObject *safe = flags ? PyObject_GetAttrString(flags, "safe_path") : NULL;
@@ -140,7 +138,7 @@ static int insert_script_folder(const char *path) {
   return ok ? 0 : -1;
 }
 
-/* What runpy and tracebacks expect to find in __main__. */
+/* The globals of __main__ with the names that runpy and tracebacks use. */
 static PyObject *main_globals(PyObject *path) {
   PyObject *module = PyImport_AddModule("__main__");
   if (!module) return NULL;
@@ -153,8 +151,8 @@ static PyObject *main_globals(PyObject *path) {
   return ok ? globals : NULL;
 }
 
-/* Handlers of Pythons before 3.10 run on the stack they find, which may be a
- * goroutine's and is then too small. */
+/* Makes signal handlers run on the alternate stack, which those of Python before 3.10 do not ask for: the stack of a goroutine
+ * is too small. */
 static void signals_on_stack(void) {
   for (int sig = 1; sig < NSIG; sig++) {
     struct sigaction sa;
@@ -189,7 +187,7 @@ int fapws_run_script(const char *path, int *code, char **line) {
 
 void *fapws_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 
-/* What fapws._failure says of the current exception, which stays; NULL where it cannot. */
+/* One line about the current exception (fapws._failure), which stays set; malloc, or NULL. */
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   fapws_fetch_exception(&type, &value, &tb);
@@ -198,7 +196,7 @@ static char *describe(const char *name) {
   char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
   Py_XDECREF(text);
   Py_XDECREF(bytes);
-  PyErr_Restore(type, value, tb); /* and what describing it may have raised is gone */
+  PyErr_Restore(type, value, tb); /* replaces an exception of describe */
   return line;
 }
 

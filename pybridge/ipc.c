@@ -1,14 +1,14 @@
-/* Messages between the Python code of all processes of the server (fapws._ipc). They go the way of
- * broadcasts, so that all processes get them in one order. The loop puts what has arrived into a box,
- * and the asyncio thread hands all of it to Python in one call. */
+/* Messages between the Python code of all processes of the server (fapws._ipc). They are sent like broadcasts, so that all
+ * processes receive them in the same order. The event loop queues received messages, and the asyncio thread passes all of
+ * them to Python in one call. */
 #include "async.h"
 #include "websocket.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define LARGEST (2 << 20)  /* bytes of a message */
-#define MOST_BOX (32 << 20) /* bytes that wait for the asyncio thread */
+#define LARGEST (2 << 20)  /* maximum bytes of a message */
+#define MOST_WAITING (32 << 20) /* maximum bytes that wait for the asyncio thread */
 
 typedef struct message {
   struct message *next;
@@ -18,8 +18,8 @@ typedef struct message {
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment */
 static message *first, *last; /* guarded by mu */
-static size_t boxed;         /* likewise: bytes in the box */
-static int watched;          /* atomic: Python takes messages */
+static size_t waiting;         /* guarded by mu: bytes of the queued messages */
+static int watched;          /* atomic: Python has called ipc_watch() */
 
 int fapws_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n) {
   if (!__atomic_load_n(&watched, __ATOMIC_RELAXED) || fapws_the_async.event <= 0) return 1;
@@ -29,12 +29,11 @@ int fapws_ipc_put(const char *topic, size_t topic_len, const char *data, size_t 
   memcpy(l->text, topic, topic_len);
   memcpy(l->text + topic_len, data, n);
   pthread_mutex_lock(&mu);
-  int room = boxed + n <= MOST_BOX;
+  int room = waiting + n <= MOST_WAITING;
   if (room) {
-    if (last) last->next = l;
-    else first = l;
+    *(last ? &last->next : &first) = l;
     last = l;
-    boxed += n;
+    waiting += n;
   }
   pthread_mutex_unlock(&mu);
   if (!room) return free(l), 0;
@@ -59,7 +58,7 @@ void fapws_ipc_deliver(void) {
   pthread_mutex_lock(&mu);
   message *all = first;
   first = last = NULL;
-  boxed = 0;
+  waiting = 0;
   pthread_mutex_unlock(&mu);
   if (!all) return;
   PyObject *list = as_list(all), *done = list ? fapws_call("fapws._ipc", "_arrived", "(O)", list) : NULL;

@@ -13,28 +13,27 @@ typedef struct fapws_exchange fapws_exchange;
 
 /* All of it is called with the GIL, on the thread that runs the record. */
 typedef struct fapws_kind {
-  /* Answers rec, a request that has just begun on t, or begins to: it may go on in another turn. */
+  /* Answers rec, a request that has just begun on t. The response may continue in other turns. */
   void (*run)(fapws_thread *t, fapws_record *rec);
-  /* Goes on with rec, which has inputs. NULL: fapws_mode.deliver does not put such records into the queue. */
+  /* Handles the inputs of rec. NULL: fapws_mode.deliver does not queue such records. */
   void (*run_inputs)(fapws_thread *t, fapws_record *rec);
 
   /* --- coroutines, whose run is fapws_exchange_run: on the asyncio thread, by exchange.c and waiter.c. A function may
    * find that exchange->rec has become NULL after it has published the Last part. */
 
-  /* Makes the coroutine, or other awaitable, that the task runs; or NULL with an
-   * exception, or NULL without one: the exchange has ended. */
+  /* Makes the awaitable that the task runs. NULL with an exception, or, if the exchange has ended, without. */
   PyObject *(*begin)(fapws_exchange *x);
-  /* The next message of receive(): 1 with *message, 0 there is none yet, -1 exception. */
+  /* The next message of receive(): 1 with *message, 0 if it has to wait, -1 with an exception. */
   int (*receive)(fapws_exchange *x, PyObject **message);
-  /* send(message): what it returns, awaitable; NULL with an exception. */
+  /* send(message): returns an awaitable, or NULL with an exception. */
   PyObject *(*send)(fapws_exchange *x, PyObject *message);
-  /* The awaitable has returned result. Returns the next one to run, or NULL: as begin. */
+  /* Called with the result of the awaitable. Returns the next awaitable, or NULL, as begin. */
   PyObject *(*returned)(fapws_exchange *x, PyObject *result);
-  /* It has raised; the exception is set and has to be cleared, and the exchange ended. */
+  /* Called with the exception of the awaitable set. Clears it, and ends the exchange. */
   void (*raised)(fapws_exchange *x);
-  /* The client has left: called once, before waiters are woken. */
+  /* Called once when the client disconnects, before waiters are woken. */
   void (*gone)(fapws_exchange *x);
-  /* The client has left while the awaitable waited for room. 0: it goes on; -1 with the exception that it raises. */
+  /* The client disconnected while the awaitable waited for room. 0: it continues; -1 with the exception that it raises. */
   int (*room_is_gone)(fapws_exchange *x);
 } fapws_kind;
 
@@ -44,7 +43,7 @@ extern const fapws_kind fapws_wsgi, fapws_websocket_callbacks, fapws_asgi_http, 
 static inline const fapws_kind *fapws_kind_of(const fapws_record *rec) {
   return fapws_the_pool.mounts[rec->mount].kinds[rec->websocket != 0];
 }
-/* Gives m its kinds and its mode. protocol: FAPWS_WSGI and so on. */
+/* Sets the kinds and the mode of m. protocol: FAPWS_WSGI, ... */
 void fapws_mount_bind(fapws_mount *m, int protocol);
 
 #endif

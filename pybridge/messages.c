@@ -1,9 +1,8 @@
-/* Messages of the application to the loop, in addition to its responses.
+/* Messages of the application to the event loop, in addition to responses. Any thread, with or without the GIL.
  *
- * Go may not be called from here: a child that the application has forked has
- * none. So messages are kept until the loop comes for finished parts, and takes
- * them first: what a handler has purged is gone when its answer is sent. They are
- * kept as well before there is a loop. */
+ * Messages are kept in a buffer until the event loop takes them, which it does before it takes finished parts: a page that a
+ * handler purged is gone before its response is sent. Nothing here calls Go, which does not run in a child that the
+ * application has forked. */
 #include "forkchild.h"
 
 #include <stdlib.h>
@@ -11,12 +10,12 @@
 
 #define P fapws_the_pool
 
-static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment, with or without the GIL */
-static char *all;                                      /* malloc, freed by who takes them */
+static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held briefly, with or without the GIL */
+static char *all;                                      /* malloc; the caller of fapws_messages frees it */
 static size_t used, room;
 static size_t lines; /* bytes of FAPWS_ERROR_LINES among them */
 
-/* Returns where n bytes go, NULL: no memory. mu is held. */
+/* Appends n bytes and returns where they are, or NULL without memory. mu is held. */
 static char *grow(size_t n) {
   if (used + n > room) {
     size_t more = 2 * room > used + n ? 2 * room : used + n + 4096;
@@ -51,7 +50,7 @@ int fapws_try_enqueue(uint8_t kind, const fapws_bytes *texts, int n) {
   pthread_mutex_unlock(&mu);
   if (UNLIKELY(fapws_fork_socket >= 0))
     fapws_fork_said();
-  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else it has not begun, and looks when it does */
+  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else the event loop checks when it starts */
   return to != NULL;
 }
 

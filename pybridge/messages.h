@@ -1,8 +1,8 @@
-/* What the application tells the server in addition to its responses: messages.c, errorlog.c, purge.c, channels.c
- * and ipc.c. Functions that take (module, args) are methods of module _fapws, see module.c.
+/* Messages of the application to the server, in addition to its responses: messages.c, errorlog.c, purge.c, channels.c and
+ * ipc.c. Functions with (module, args) are methods of module _fapws, see module.c.
  *
- * Messages are copied into one buffer, which belongs to messages.c until the event loop takes it (fapws_messages). Each
- * file has its own mutex, held for a moment and never while a thread waits for the GIL. */
+ * Messages are copied into one buffer, which belongs to messages.c until the event loop takes it (fapws_messages). Each file
+ * has a separate mutex, which is held briefly and never while a thread waits for the GIL. */
 #ifndef FAPWS_MESSAGES_H
 #define FAPWS_MESSAGES_H
 
@@ -11,14 +11,14 @@
 
 /* --- messages.c: any thread, without the GIL -------------------------------- */
 
-/* A text, borrowed for the length of a call. */
+/* A text, borrowed for a call. */
 typedef struct {
   const char *text;
   uint32_t len;
 } fapws_bytes;
-/* Maximum bytes of messages for error logs that wait for the loop. */
+/* Maximum bytes of messages for error logs that wait for the event loop. */
 #define FAPWS_ERRORLOG_WAITS (4 << 20)
-/* Copies a message of n texts for the loop, and wakes it; 0: there is no room. */
+/* Copies a message of n texts, and wakes the event loop; 0: out of memory, or the maximum is reached. */
 int fapws_try_enqueue(uint8_t kind, const fapws_bytes *texts, int n);
 /* The same under the GIL. -1 with an exception. */
 int fapws_enqueue_message(uint8_t kind, const fapws_bytes *texts, int n);
@@ -28,11 +28,11 @@ int fapws_enqueue_message(uint8_t kind, const fapws_bytes *texts, int n);
 /* Writes a str, of whole lines, to an error log. Clears no exception and may set one. */
 void fapws_errorlog_say(int number, PyObject *text);
 PyObject *fapws_errorlog_method(PyObject *module, PyObject *args);
-/* wsgi.errors of requests whose error log has that number. Borrowed; NULL: there is none. */
+/* wsgi.errors of requests with the error log of that number. Borrowed, or NULL without an exception. */
 PyObject *fapws_errorlog_stream(int number);
-/* Makes them. */
+/* Makes these objects. -1 with an exception. */
 int fapws_errorlog_init(void);
-/* In a child, of any kind, that was forked. */
+/* Called in every forked child. */
 void fapws_errorlog_forked(void);
 
 /* --- purge.c ---------------------------------------------------------------- */
@@ -41,13 +41,13 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 
 /* --- channels.c ------------------------------------------------------------- */
 
-#define FAPWS_EVENT_COST 64 /* cost of an event in addition to its bytes */
-#define FAPWS_LARGEST_EVENT (16 << 20) /* bytes of one before the settings are known */
+#define FAPWS_EVENT_COST 64 /* added to the bytes of an event */
+#define FAPWS_LARGEST_EVENT (16 << 20) /* maximum bytes before the settings are known */
 
-/* Passes an event of n texts to the loop: True, taken. False: too much waits, which may change; None: and will as long as
- * this thread does. cost: bytes that count as waiting. */
+/* Sends an event of n texts to the event loop. True: accepted; False: the queue is full, retry; None: the queue is full, and
+ * only this thread can drain it. cost: bytes that count as waiting. A new reference, or NULL with an exception. */
 PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int64_t cost);
-/* The sum that fapws_count_subscribers keeps. GIL not needed. */
+/* The sum of the numbers of fapws_count_subscribers. Without the GIL, too. */
 int64_t fapws_subscriber_count(const char *name, size_t len);
 
 PyObject *fapws_channel_publish(PyObject *module, PyObject *args);
@@ -55,7 +55,7 @@ PyObject *fapws_channel_answer(PyObject *module, PyObject *args);
 PyObject *fapws_channel_subscribers(PyObject *module, PyObject *name);
 PyObject *fapws_channel_watch(PyObject *module, PyObject *none);
 
-/* The answer that makes a client a subscriber. */
+/* A response that makes the client a subscriber. */
 typedef struct {
   PyObject_HEAD
   PyObject *names;   /* owned: str, as Fapws-Channel has them */
@@ -63,16 +63,16 @@ typedef struct {
   PyObject *headers; /* owned: tuple of (name, value) */
 } fapws_channel_object;
 extern PyTypeObject fapws_ChannelAnswer_Type;
-/* Puts the names of a channel object into the fields of its answer. */
+/* Adds the fields of such a response. */
 int fapws_channel_head(fapws_start_object *s, PyObject *answer);
-/* The callable that gets events for on_join and on_leave. A new reference. */
+/* The callable of the mount for on_join and on_leave. A new reference. */
 PyObject *fapws_presence_handler(void);
 
 /* --- ipc.c ----------------------------------------------------------------- */
 
 PyObject *fapws_ipc_post(PyObject *module, PyObject *args);
 PyObject *fapws_ipc_watch(PyObject *module, PyObject *none);
-/* Passes messages that have arrived to Python. On the asyncio thread. */
+/* Passes received messages to Python. On the asyncio thread. */
 void fapws_ipc_deliver(void);
 
 #endif

@@ -20,48 +20,47 @@ typedef struct fapws_mode {
 
   /* --- records; without the GIL */
 
-  /* Puts the chain from first to last, of which n are requests, behind the records that wait. Any thread; the pool's
-   * mutex is held. start or wake has to follow. */
+  /* Queues the chain from first to last, of which n are requests. Any thread, with the pool's mutex. The caller has to call
+   * start or wake afterwards. */
   void (*enqueue)(fapws_record *first, fapws_record *last, int n);
-  /* Has records that were enqueued on the event loop run. On the event loop, without the mutex; runs them there, with
-   * the GIL, in inline mode. Returns as fapws_serve. */
+  /* Has records that were queued on the event loop run. On the event loop, without the mutex; in inline mode it runs them,
+   * with the GIL. Returns as fapws_serve. */
   int (*start)(void);
-  /* Has records that were enqueued run soon. Any thread, without the mutex. */
+  /* Has queued records run soon. Any thread, without the mutex. */
   void (*wake)(void);
   /* Has the thread of rec continue rec's iterator. Any thread, without the mutex. */
   void (*resume)(fapws_record *rec);
-  /* Takes rec, whose request no thread has taken, from the records that wait. Any thread; the mutex is held. Returns
-   * whether it was there. */
+  /* Takes rec out of the queue, and returns whether it was there. Any thread, with the mutex. */
   int (*dequeue)(fapws_record *rec);
-  /* Hands over an input, which it owns from here on. On the event loop, without the mutex; start has to follow. */
+  /* Adds an input to rec, and takes it over. On the event loop, without the mutex. The caller has to call start afterwards. */
   void (*deliver)(fapws_record *rec, fapws_input *in);
   /* The client of rec has disconnected. Any thread, without the mutex. */
   void (*cancelled)(fapws_record *rec);
   /* The FAPWS_ state of rec, which its thread has taken (shim_stack.h). Any thread. */
   int (*state_of)(fapws_record *rec, int *thread);
-  /* Gives up what belongs to the mode in rec, whose last part will be published. On its thread, with the GIL. */
+  /* Releases the mode's members of rec before its last part is published. On its thread, with the GIL. */
   void (*forget)(fapws_record *rec);
 
   /* --- threads; called on t itself, with the GIL */
 
-  /* Wakes the event loop for parts that t has published. Not needed if t is the event loop's. */
+  /* Wakes the event loop for parts that t has published. */
   void (*wake_loop)(void);
   /* The handler on t has called write(): sends the parts, and waits for the client where that is possible. */
   void (*written)(struct fapws_thread *t, fapws_record *rec);
-  /* Whether the iterator of rec gives its thread up after a chunk. ns: since it has the thread. */
+  /* Whether the iterator of rec yields its thread after a chunk. ns: time since it got the thread. */
   int (*stream_yields)(const struct fapws_thread *t, const fapws_record *rec, uint64_t ns);
-  /* Whether a WebSocket gives its thread up between two messages. ns: what its callbacks have taken, about. */
+  /* Whether a WebSocket yields its thread between two messages. ns: approximate time of its callbacks. */
   int (*messages_yield)(const struct fapws_thread *t, uint64_t ns);
 
-  /* --- the mode of the pool: &fapws_asyncio has none of these */
+  /* --- only in modes of the pool */
 
-  /* The event loop runs from here on, and signals writes to it. On the event loop, without the GIL. */
+  /* The event loop runs from now on, and wakes when signals is written. On the event loop, without the GIL. */
   void (*attached)(int signals);
   /* Has the application's signal handlers run on Python's main thread. Any thread, without the mutex. */
   void (*signalled)(void);
   /* Has objects of released parts freed (garbage.c). Any thread, without the mutex. */
   void (*collect)(void);
-  /* Has another thread take the place of t, which does not return from its job. Any thread; the mutex is held. */
+  /* Has another thread replace t, which does not return from its job. Any thread, with the mutex. */
   void (*replace)(struct fapws_thread *t);
 } fapws_mode;
 

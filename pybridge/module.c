@@ -1,18 +1,17 @@
-/* The built-in module _fapws: what package fapws is made of. */
+/* The built-in module _fapws, on which package fapws builds. */
 #include "interp.h"
 #include "request.h"
 #include "websocket.h"
 
-/* environ[name], a str, as the bytes that it stands for (PEP 3333); NULL with exception. */
+/* environ[name] as bytes (PEP 3333, "Unicode Issues"); NULL with an exception. A new reference. */
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
-  PyObject *value = PyDict_GetItemString(environ, name); /* borrowed; also what a middleware has put there */
+  PyObject *value = PyDict_GetItemString(environ, name); /* borrowed; a middleware may have set it */
   if (value && PyUnicode_Check(value)) return PyUnicode_AsLatin1String(value);
   return PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
 }
 
-/* static_answer(options, environ, program=False): what a Staticfile, or a
- * CGIApplication, that is called by another handler returns; the server then
- * answers for PATH_INFO from it, in Go. */
+/* static_answer(options, environ, program=False): the return value of a Staticfile or CGIApplication that another handler
+ * calls. The event loop answers. */
 static PyObject *static_answer(PyObject *module, PyObject *args) {
   PyObject *options, *environ;
   int program = 0;
@@ -106,8 +105,7 @@ PyObject *fapws_module_init(void) {
   return module;
 }
 
-/* The class called name in globals if it is a subclass of base, and not base
- * itself: the built-in Start_response is recycled. */
+/* The class called name in globals if it is a subclass of base, but not base itself, which needs no call. A new reference. */
 static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
   PyObject *o = PyDict_GetItemString(globals, name);
   if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;

@@ -1,20 +1,21 @@
-/* Watches the threads: gives the queue to another one if its thread is stuck in a job, starts threads, and wakes the event
- * loop for parts that it was not told about. It sleeps while there is no work. */
+/* A thread that watches the pool in threads mode: it gives the queue to another thread if the drainer is stuck in a job,
+ * starts threads, and wakes the event loop for parts that nothing else has woken it for. It sleeps while the server is idle,
+ * and never takes the GIL. */
 #include "pool.h"
 
 #include <errno.h>
 
-#define TICK_NS 2500000L /* while there is work */
+#define TICK_NS 2500000L /* interval while the server is busy */
 #define QUIET_TICKS 100  /* ticks without work before it sleeps */
 #define RETURN_TICKS 100 /* ticks that a thread has between two jobs before another is started */
 
 #define P fapws_the_pool
 
-/* In place of those that do not return come as many others, and no more. */
+/* Stuck threads are replaced once. */
 static int may_spawn(void) { return P.live - P.stuck < P.max && P.live < 2 * P.max; }
 
-/* Whether a thread is between two jobs: it will take the next one as soon as it gets the
- * processor and the GIL, which takes longer than a tick on a busy machine. P.mu is held. */
+/* Whether a thread is between two jobs: it will take the next one as soon as it has a processor and the GIL, which takes
+ * longer than a tick on a busy machine. P.mu is held. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];
@@ -38,7 +39,7 @@ static void *monitor_main(void *arg) {
       quiet = 0;
     }
     fapws_wait_ns(&P.monitor, TICK_NS);
-    /* Two ticks in one job: it is stuck, not just preempted by the loop. */
+    /* After two ticks in one job the drainer is stuck, not just preempted. */
     still = P.drainer && P.drainer == last_drainer && P.drainer->jobs == last_jobs ? still + 1 : 0;
     if (still >= 2) P.drainer = NULL;
     last_drainer = P.drainer;
@@ -62,7 +63,7 @@ static void *monitor_main(void *arg) {
 }
 
 int fapws_start_monitor(void) {
-  static pthread_t monitor; /* 0: it does not run */
+  static pthread_t monitor; /* 0: not started */
   if (monitor) return 0;
   if ((errno = pthread_create(&monitor, NULL, monitor_main, NULL)) != 0) return -1;
   pthread_detach(monitor);

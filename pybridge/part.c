@@ -1,4 +1,4 @@
-/* Makes parts: the one place that writes the head of a response, and the one that copies a body. */
+/* Makes parts: the only file that writes response heads and copies bodies. With the GIL. */
 #include "response.h"
 
 #include <string.h>
@@ -59,7 +59,7 @@ int fapws_part_put(fapws_part *p, const char *data, size_t n, uint32_t *off, uin
   return 0;
 }
 
-/* Appends n bytes to the body in p->buf, which nothing else may follow meanwhile. -1 and MemoryError. */
+/* Appends n bytes to the body at the end of p->buf. -1 and MemoryError. */
 static int append_body(fapws_part *p, const char *data, size_t n) {
   uint32_t off, len;
   if (fapws_part_put(p, data, n, &off, &len) < 0) return -1;
@@ -81,7 +81,7 @@ fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data
   p->body = data;
   p->body_len = n;
   if (copy) {
-    p->body = memcpy((char *)(p + 1), data, n); /* in the same piece of memory */
+    p->body = memcpy((char *)(p + 1), data, n); /* in the same allocation */
   } else {
     p->owner = Py_NewRef(owner);
   }
@@ -142,10 +142,10 @@ fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t w
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
   rec->declared = s->length;
   rec->bodyless = (uint8_t)fapws_bodyless(rec, s->status);
-  /* HEAD announces the length that GET would have, but an empty answer to HEAD does not tell it. */
+  /* The response to HEAD has the length that GET would have, but an empty body of the handler does not tell that length. */
   int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
   p->length = s->length >= 0 || unknown ? s->length : whole;
-  if (UNLIKELY(p->send_len)) { /* the loop makes the rest from the file */
+  if (UNLIKELY(p->send_len)) { /* the event loop completes the head from the file */
     rec->declared = p->length = -1;
     p->type = FAPWS_TYPE_SET;
   }

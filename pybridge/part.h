@@ -1,8 +1,8 @@
-/* One piece of a response, on its way from a Python thread to the loop. Go sees this header.
+/* A piece of a response, from a Python thread to the event loop. Go sees this header.
  *
- * A part is made on a thread that holds the GIL (in part.c), belongs to the loop from its publication on, and comes back
- * by Handler.Release, on any thread. It owns buf, file and a reference to owner. The first part of a response is
- * record.part0, which lives as long as its record. */
+ * A thread with the GIL makes a part (part.c); once published it belongs to the event loop, and Handler.Release gives it up, on
+ * any thread. It owns buf, file and a reference to owner. The first part of a response is record.part0, which lives as long as
+ * its record. */
 #ifndef FAPWS_PART_H
 #define FAPWS_PART_H
 
@@ -42,18 +42,18 @@ typedef struct fapws_part {
   uint8_t program;                   /* the Staticfile is a CGIApplication, and path is SCRIPT_NAME with PATH_INFO */
   uint32_t script_len;               /* length of SCRIPT_NAME */
   uint32_t send_off, send_len;       /* in buf: value of X-Sendfile, or of X-Accel-Redirect */
-  uint8_t accel;                     /* it is that of X-Accel-Redirect */
+  uint8_t accel;                     /* it is the value of X-Accel-Redirect */
   uint32_t channel_off, channel_len; /* in buf: value of Fapws-Channel */
   uint8_t failure;                   /* the handler failed: the server may replace the page */
   uint8_t op;                        /* as exchange.Op; FAPWS_OP_BODY of a response */
-  uint8_t websocket;                 /* it accepts a WebSocket */
+  uint8_t websocket;                 /* the part accepts a WebSocket */
   uint8_t taken;                     /* the application has used record.socket */
   uint16_t code;                     /* of FAPWS_OP_CLOSE */
   uint32_t subprotocol_off, subprotocol_len; /* in buf: subprotocol of an accepted WebSocket */
   int64_t credit;                    /* of FAPWS_OP_CREDIT */
-  int64_t behind;                    /* may leave when the server has numbered that much of what was published (order.go) */
-  const char *body;                  /* in buf, behind the part, or in owner's memory; freed with that */
-  uint32_t body_off;                 /* where in buf, while buf may still grow */
+  int64_t behind;                    /* to be sent after the server has numbered events up to this sum of costs (order.go) */
+  const char *body;                  /* in buf, behind the part, or in owner's memory; freed with it */
+  uint32_t body_off;                 /* offset in buf, while buf may still move */
   size_t body_len;
   void *owner;                       /* PyObject * that keeps body alive, or NULL; released by fapws_collect_garbage, under the GIL */
   int32_t file;                      /* descriptor, or -1; closed by Release */

@@ -1,4 +1,4 @@
-/* The pool: what runs records in any mode, how the event loop hands them over, and its one mutex. */
+/* The pool: its mutex, its start and end, and the calls of the event loop in any mode. */
 #include "interp.h"
 #include "kind.h"
 #include "messages.h"
@@ -36,7 +36,7 @@ void fapws_wake_thread(fapws_thread *t) {
   if (t->state != FAPWS_THREAD_IDLE) return;
   t->state = FAPWS_THREAD_BUSY;
   P.idle--;
-  if (to_wake) sem_post(&to_wake->sleep); /* rare: two at once */
+  if (to_wake) sem_post(&to_wake->sleep); /* a second one at once is rare */
   to_wake = t;
 }
 
@@ -46,8 +46,7 @@ static void post(void) {
   if (t) sem_post(&t->sleep);
 }
 
-/* Wakes only after the mutex is free: on one CPU the woken thread may run at
- * once, and would have to give way again. */
+/* Wakes after the mutex is free: on one CPU the woken thread may run at once, and would have to wait for the mutex. */
 void fapws_unlock(void) {
   pthread_mutex_unlock(&P.mu);
   post();
@@ -88,12 +87,12 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
     m->place = o->targets[i].place ? strdup(o->targets[i].place) : NULL;
-    /* Its time is not known yet: suppose slow. */
+    /* Unknown handlers count as slow. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }
   fapws_mount *presence = &P.mounts[o->mounts];
   if (!(presence->callable = fapws_presence_handler()) || !(presence->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
-  presence->run_ns = presence->wait_ns = 10 * FAPWS_HEAVY_NS; /* it may take any time: no request is to wait behind it */
+  presence->run_ns = presence->wait_ns = 10 * FAPWS_HEAVY_NS; /* no request must wait behind callbacks */
   fapws_mount_bind(presence, FAPWS_WSGI);
   main_thread.mode = P.mode;
   main_thread.state = FAPWS_THREAD_BUSY;
@@ -110,7 +109,7 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
 void fapws_pool_attach(int signals, int event, int32_t *state) {
   P.event_fd = event;
   P.loop_state = state;
-  __atomic_store_n(&P.signal_fd, signals, __ATOMIC_SEQ_CST); /* threads of the application look at it first */
+  __atomic_store_n(&P.signal_fd, signals, __ATOMIC_SEQ_CST); /* last, because threads of the application check it first */
   if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) fapws_wake_loop();
   P.mode->attached(signals);
 }
@@ -120,20 +119,20 @@ void fapws_loop_has_seen(void) {
   fapws_asyncio.wake();
 }
 
-/* Hands over the records at the beginning of a chain that have one mode, and returns the others. */
+/* Queues the first records of a chain, as far as they have the same mode, and returns the rest. */
 static fapws_record *enqueue_some(fapws_record *first, uint64_t now) {
   const fapws_mode *mode = fapws_mode_of(first);
   fapws_record *last = first, *next;
   int n = 1;
   for (first->since_ns = now; (next = last->next) && fapws_mode_of(next) == mode; last = next, n++) next->since_ns = now;
-  fapws_lock(); /* for a moment: threads take jobs meanwhile */
+  fapws_lock();
   mode->enqueue(first, last, n);
   fapws_unlock();
   return next;
 }
 
 int fapws_flush(uintptr_t first) {
-  struct timespec now; /* one cheap look for all of them */
+  struct timespec now; /* the same for all: reading the clock is not free */
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
   for (fapws_record *rec = (fapws_record *)first; rec;) rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
   fapws_enqueue_delivered();

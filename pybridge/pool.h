@@ -1,8 +1,8 @@
-/* What runs records: pool.c, inline.c and run.c.
+/* The pool, which runs records: pool.c, inline.c and run.c.
  *
- * There is one pool; it lives as long as the process, with its mounts and the objects in them. Its mutex guards the fields
- * that are marked so, and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that
- * takes it owns it until it publishes the last part, or puts the record into a list again. */
+ * The pool lives as long as the process, with its mounts and their objects. Its mutex guards the fields that say so, and is
+ * never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that takes it owns it until
+ * it publishes the last part, or puts the record into a list again. */
 #ifndef FAPWS_POOL_H
 #define FAPWS_POOL_H
 
@@ -10,14 +10,13 @@
 #include "mode.h"
 #include "threads.h"
 
-/* A handler slower than this is run so that no other request waits behind it, if it waits
- * for something. One that only computes would not run faster beside others,
- * for the GIL lets one run: it has to be slower than the second. */
+/* No request waits behind a handler that is slower than the first, if it waits for something, or than the second, if it only
+ * computes: because of the GIL such handlers gain nothing by running at the same time. */
 #define FAPWS_SLOW_NS 100000u
 #define FAPWS_HEAVY_NS 1000000u
-/* How long, about, finished parts may wait for others before the loop is woken, if few requests wait. */
+/* Approximate maximum time until the event loop is woken for finished parts, if few requests wait. */
 #define FAPWS_UNSIGNALLED_NS 250000
-/* About how long an iterator, or the callbacks of a WebSocket, may keep a thread that others wait for. */
+/* Approximate maximum time that an iterator, or a WebSocket, keeps a thread that other records wait for. */
 #define FAPWS_SHARE_NS 1000000u
 
 /* exchange.Waker: values of *State. */
@@ -32,12 +31,12 @@ typedef struct {
   PyObject *state;    /* owned, or NULL. ASGI: its lifespan's scope['state'], a dict */
   PyObject *callable; /* owned */
   PyObject *name;     /* owned: its name in log lines */
-  char *place;        /* malloc. Name of a WebSocket in all processes; NULL: it is none */
+  char *place;        /* malloc. Name of a WebSocket in all processes; NULL: not a WebSocket */
   PyObject *environ;  /* borrowed, immortal: the class of its environ, NULL a dict */
   PyObject *start;    /* borrowed, immortal: the class of its start_response, NULL the built-in one */
   unsigned calls;
   uint64_t run_ns;    /* moving average of one call */
-  uint64_t wait_ns;   /* the same, where calls count as 0 in which the thread never waited */
+  uint64_t wait_ns;   /* the same, with 0 for calls in which the thread did not wait */
   uint64_t close_ns;  /* moving average of close() of its results */
   uint64_t chunk_ns;  /* moving average of one next() of its iterators */
 } fapws_mount;
@@ -45,29 +44,29 @@ typedef struct {
 typedef struct {
   fapws_shared shared;
   const fapws_mode *mode; /* &fapws_threads or &fapws_inline */
-  pthread_mutex_t mu; /* guards all up to pops */
+  pthread_mutex_t mu; /* guards the following members up to pops */
   fapws_record *head, *tail; /* the queue */
-  fapws_thread *drainer; /* the thread that takes the quick jobs one after the other */
+  fapws_thread *drainer; /* the thread that runs quick jobs, see threads.c */
   fapws_thread *threads[FAPWS_MAX_THREADS]; /* [0]: Python's main thread */
   int nthreads, live, idle;
-  int stuck; /* of live: others may take their place */
+  int stuck; /* threads of live that do not return: others may replace them */
   int stopping, monitor_parked;
   int check_signals;
-  int exit_code; /* asked for by the application's signal handler, -1 none */
+  int exit_code; /* of sys.exit in a signal handler of the application, or -1 */
   unsigned long pops; /* progress of the queue, for the monitor */
   pthread_cond_t monitor; /* of mu */
-  int serving; /* atomic: thread 0 has come; before, the first request waits for it */
-  int signal_fd; /* of exchange.Waker; atomic. From here on constant once the loop runs */
+  int serving; /* atomic: thread 0 serves; until then the first request waits for it */
+  int signal_fd; /* of exchange.Waker; atomic. This and the following members are constant once the event loop runs */
   int event_fd;
-  int32_t *loop_state; /* likewise: FAPWS_LOOP_...; Go's memory outside of its heap */
-  int max; /* most threads; 0: inline */
+  int32_t *loop_state; /* of exchange.Waker: FAPWS_LOOP_... */
+  int max; /* maximum number of threads; 0: inline */
   int debug;
   int stamped;
   int send_fields;
-  int max_event; /* 0: not known yet */
+  int max_event; /* 0: not yet known */
   fapws_mount *mounts;
   int nmounts;
-  fapws_part *garbage; /* atomic stack: released parts whose owner awaits a decref */
+  fapws_part *garbage; /* atomic: stack of released parts with an owner (garbage.c) */
 } fapws_pool;
 
 extern fapws_pool fapws_the_pool;
@@ -75,7 +74,7 @@ extern fapws_pool fapws_the_pool;
 /* --- pool.c: without the GIL ------------------------------------------------ */
 
 uint64_t fapws_now_ns(void);
-/* A condition whose deadlines are of CLOCK_MONOTONIC. */
+/* Initializes a condition variable with deadlines of CLOCK_MONOTONIC. */
 void fapws_cond_init(pthread_cond_t *c);
 /* The pool's mutex. fapws_unlock wakes the thread that fapws_wake_thread has named. */
 void fapws_lock(void);
@@ -93,16 +92,16 @@ static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) { return 
 
 /* --- handler.go ------------------------------------------------------------- */
 
-/* Sends finished parts. Inline mode, on the event loop, while it runs handlers. It may run anything of the event loop
- * but a handler. */
+/* Makes the event loop send finished parts. Inline mode, on the event loop, while it runs a handler; it does not start
+ * another. */
 void fapws_loop_send_now(void);
 
 /* --- run.c ------------------------------------------------------------------ */
 
-/* Gives rec, a request, to t, and fills in what Python has of it. 0: it is not to be run, and the loop's again. */
+/* Gives rec, a request, to t, and initializes the members of the Python side. 0: it will not run, and belongs to the event
+ * loop again. */
 int fapws_record_begin(fapws_thread *t, fapws_record *rec);
-/* Runs rec's job on t, a thread of the pool, to the point where t is free again; on the asyncio thread, the next turn of
- * its iterator. */
+/* Runs rec's job on t, a thread of the pool, until t is free again; on the asyncio thread, the next turn of its iterator. */
 void fapws_run(fapws_thread *t, fapws_record *rec);
 /* Moves a moving average towards sample, in ns. */
 void fapws_average(uint64_t *average, uint64_t sample);

@@ -1,15 +1,14 @@
-/* Towards the loop: finished parts, and waking it.
+/* Publishes finished parts, and wakes the event loop for them. Without the GIL.
  *
- * Parts are visible to the loop at once, but it may be asleep, and waking it
- * costs two system calls and a thread switch. So it is woken after every slow
- * handler, and only once per run of quick ones. */
+ * The event loop sees parts at once unless it sleeps. Waking it costs two system calls and a thread switch, so it is woken
+ * after each slow handler, and once after several quick ones. */
 #include "forkchild.h"
 
 #include <errno.h>
 #include <unistd.h>
 
 #define P fapws_the_pool
-#define UNSIGNALLED_MAX 256 /* finished parts the loop may not know of */
+#define UNSIGNALLED_MAX 256 /* maximum number of parts for which the event loop was not woken */
 
 void fapws_signal_loop(void) {
   if (__atomic_exchange_n(P.loop_state, FAPWS_LOOP_CALLED, __ATOMIC_SEQ_CST) != FAPWS_LOOP_ASLEEP) return;
@@ -24,7 +23,7 @@ void fapws_wake_loop(void) {
 }
 
 void fapws_push_part(fapws_part *p) {
-  if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf grows no more */
+  if (!p->body && p->body_len) p->body = p->buf + p->body_off; /* buf does not move any more */
   if (UNLIKELY(fapws_fork_socket >= 0)) {
     fapws_fork_send(p);
     return;

@@ -1,5 +1,5 @@
-/* The lists that records wait in: the queue, and the inbox of each thread for
- * its iterators (inline, for everything). A list owns its records. The pool's mutex is held. */
+/* Lists of records: the queue, and the inbox of each thread, which has its iterators and, in inline mode, all records. A list
+ * owns its records. The pool's mutex is held. */
 #ifndef FAPWS_QUEUE_H
 #define FAPWS_QUEUE_H
 
@@ -9,7 +9,7 @@ static inline void fapws_count_queued(int n) {
   __atomic_store_n(&fapws_the_pool.shared.queued, fapws_the_pool.shared.queued + (uint32_t)n, __ATOMIC_RELAXED);
 }
 
-/* n: how many are requests; those count, because too many are refused. */
+/* n: the number of requests among them, which count towards the maximum of the queue. */
 static inline void fapws_push_queue(fapws_record *first, fapws_record *last, int n) {
   last->next = NULL;
   *(fapws_the_pool.tail ? &fapws_the_pool.tail->next : &fapws_the_pool.head) = first;

@@ -32,7 +32,7 @@ typedef struct fapws_input {
 /* The kinds of mounts; same values as MountKind. */
 enum { FAPWS_WSGI, FAPWS_ASGI, FAPWS_ASYNC_HANDLER, FAPWS_WEBSOCKET };
 
-/* State that pipelined requests of one connection share. Allocated once for each connection slot, never freed. */
+/* State shared by pipelined requests of one connection. Allocated once for each connection slot, never freed. */
 typedef struct {
   int64_t unacked; /* atomic: sum of record.unacked */
   int32_t running; /* atomic: requests that were started and have not published their last part */
@@ -56,7 +56,7 @@ typedef struct fapws_record {
   fapws_span addr, port, server_name, server_port;
   fapws_span scheme, host, user; /* empty: http, as in the request, not logged in */
   uint32_t script_len;
-  uint32_t head_len, peer_len; /* peer_len: everything from addr on that environ takes from outside the head, except the port */
+  uint32_t head_len, peer_len; /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
   uint8_t minor, head_only, has_length, has_body, chunked;
   size_t body_off;
   int64_t size; /* bytes of body */
@@ -68,7 +68,7 @@ typedef struct fapws_record {
   uint8_t whole;    /* the declared length has been sent */
   uint8_t bodyless; /* the head is the whole response: HEAD, 204, 304 */
   uint8_t single;   /* the result has len() 1: its first chunk is all */
-  void *thread;     /* fapws_thread * that runs it and owns iter; NULL in the queue */
+  void *thread;     /* fapws_thread * that runs it and owns iter; NULL while queued */
   void *iter;       /* PyObject *, owned: yields chunks */
   void *result;     /* PyObject *, owned: close() is called on it */
   void *start;      /* PyObject *, owned: Start_response */
@@ -79,59 +79,59 @@ typedef struct fapws_record {
   uint64_t chunk_ns; /* moving average of one next() */
   int64_t unacked;  /* atomic: published and not yet released bytes */
   int64_t event;    /* atomic: fapws_shared.events when its code published the last event; 0: none */
-  int64_t behind;   /* of the loop: behind of the last part that was held back */
-  fapws_pipeline *pipeline; /* of its connection; NULL: the request came alone */
+  int64_t behind;   /* event loop only: behind of the last part that was held back */
+  fapws_pipeline *pipeline; /* of its connection; NULL: the request was not pipelined */
   uint8_t counted;  /* in pipeline->running */
-  uint8_t resumed;  /* the loop has decided that it runs */
-  uint32_t recalled; /* atomic: the loop wants it back unless it has been started */
+  uint8_t resumed;  /* the event loop has decided that it runs */
+  uint32_t recalled; /* atomic: the event loop wants it back unless it has started */
 
   /* Of exchanges with inputs, and of those that the asyncio thread runs. */
   fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in order of arrival; owned */
-  struct fapws_record *event_next, *event_prev; /* guarded likewise: in the list of the asyncio thread */
-  uint8_t events;     /* guarded likewise: FAPWS_EVENT_ bits; not 0: it is in the list */
-  uint8_t closing;    /* guarded likewise: it ends and takes no more events */
-  uint8_t more;       /* the body goes on in inputs */
+  struct fapws_record *event_next, *event_prev; /* guarded by the mutex: in the list of the asyncio thread */
+  uint8_t events;     /* guarded by the mutex: FAPWS_EVENT_ bits; not 0: in the list */
+  uint8_t closing;    /* guarded by the mutex: takes no more events */
+  uint8_t more;       /* the body continues in inputs */
   uint8_t websocket;  /* the client asks for a WebSocket */
-  uint8_t handed;     /* another process has accepted it, with the subprotocol and the state of handover.c */
+  uint8_t handed;     /* another process has accepted it, with this subprotocol and state (wshandover.c) */
   fapws_span subprotocol, state;
-  uint8_t routed;     /* path is not that of the head: the server has rewritten it */
+  uint8_t routed;     /* the server has rewritten path */
   size_t body_len;    /* bytes of the body, or of its beginning, at body_off */
-  int32_t socket;     /* the client's, for an application that speaks WebSocket itself; 0: none. Closed by the Python side */
-  int64_t credit;     /* bytes of inputs that the application has taken and the loop has not been told about */
+  int32_t socket;     /* the client's, for an application that implements WebSocket itself; 0: none. Closed by the Python side */
+  int64_t credit;     /* bytes of inputs that the application has taken since the last FAPWS_OP_CREDIT */
   void *socket_object; /* PyObject *, owned: environ's object for socket, or NULL */
-  uint8_t taken;      /* the application has used it */
+  uint8_t taken;      /* the application has used socket */
   uint64_t closed_ns; /* atomic: arrival of a WebSocket's close frame, 0: none yet; asyncio thread only */
   void *exchange;     /* fapws_exchange *, owned: lives with this record; NULL: none */
 
   /* Of WebSockets for synchronous code. */
   uint8_t open;       /* guarded by the pool's mutex: takes inputs */
-  uint8_t scheduled;  /* guarded likewise: in the queue, or running */
-  uint32_t senders;   /* guarded likewise: threads that wait in send() */
+  uint8_t scheduled;  /* guarded by the mutex: queued or running */
+  uint32_t senders;   /* guarded by the mutex: threads that wait in send() */
   fapws_input *batch; /* owned: taken off inputs by the thread that runs the record */
   void *ws;           /* PyObject *, owned: argument of the callbacks */
   fapws_part part0;
 } fapws_record;
 
-/* No request is started while the loop has yet to see more than this many bytes of large parts: it decides whose
- * requests may run by the bytes that wait for their clients. */
+/* Requests do not start while the event loop has not handled more than this many bytes of large parts: it decides by the bytes
+ * that wait for clients whose requests may run. */
 #define FAPWS_UNSEEN_MAX (8 << 20)
 
 /* Counters that Go reads and writes without a call; all atomic. */
 typedef struct {
   fapws_part *done;      /* stack of finished parts, newest first */
-  uint32_t wake_pending; /* a wake-up of the loop is under way */
-  uint32_t queued;       /* records that wait for a thread; written under the pool's mutex */
-  uint32_t turn;         /* inline mode: fapws_flush has something to run */
-  uint32_t turning;      /* inline mode: and runs it */
-  uint32_t attended;     /* inline mode: the server sends finished parts during a turn, too */
-  uint32_t unattended;   /* inline mode: an iterator had to stop because it does not */
-  uint32_t messages;     /* fapws_messages has something */
-  uint32_t purges;       /* bytes of patterns among them */
+  uint32_t wake_pending; /* a wake-up of the event loop is under way */
+  uint32_t queued;       /* queued requests; written under the pool's mutex */
+  uint32_t turn;         /* inline mode: fapws_flush has records to run */
+  uint32_t turning;      /* inline mode: fapws_flush runs records */
+  uint32_t attended;     /* inline mode: finished parts are sent during a turn (Handler.Attend) */
+  uint32_t unattended;   /* inline mode: an iterator had to stop because they are not */
+  uint32_t messages;     /* fapws_messages would return messages */
+  uint32_t purges;       /* bytes of purge patterns among them */
   uint32_t watched;      /* the application has registered on_join or on_leave */
-  int64_t unseen;        /* bytes of large parts that the loop has not dealt with */
-  int64_t event_bytes;   /* of events that were published and that the server has not dealt with */
-  int64_t events;        /* cost of all events that were ever published */
-  int64_t others_event;  /* events, when code that belongs to no record published the last one */
+  int64_t unseen;        /* bytes of large parts that the event loop has not handled */
+  int64_t event_bytes;   /* bytes of published events that the server has not handled (Handler.Dealt) */
+  int64_t events;        /* sum of the costs of all events since the start */
+  int64_t others_event;  /* events when code that belongs to no record published its last event */
 } fapws_shared;
 
 #endif

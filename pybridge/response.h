@@ -1,8 +1,8 @@
-/* From what a handler returns to parts: start.c, fields.c, result.c, stream.c, file.c and error.c.
+/* Return values of handlers, and the parts made of them: start.c, fields.c, result.c, stream.c, file.c and error.c.
  *
- * All of it needs the GIL, on the thread that runs the record. Results are borrowed; an object that has to live longer (an
- * iterator, one with close()) becomes a reference of the record. A function that publishes the last part gives the record
- * back: the caller must not touch it any more. */
+ * With the GIL, on the thread that runs the record. Return values are borrowed; the record takes a reference to objects that
+ * must live longer (iterators, objects with close()). A function that publishes the last part returns the record to the event
+ * loop: the caller must not use it any more. */
 #ifndef FAPWS_RESPONSE_H
 #define FAPWS_RESPONSE_H
 
@@ -30,11 +30,11 @@ typedef struct {
 
 /* A fresh or recycled object for rec; cls NULL: the built-in type. A new reference. */
 PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls);
-/* Takes it, and the reference, back after the exchange. */
+/* Releases the reference after the exchange; t may keep the object to use it again. */
 void fapws_start_done(fapws_thread *t, PyObject *start);
-/* Brings buf up to date with response_headers. */
+/* Updates buf from response_headers. */
 int fapws_start_settle(fapws_start_object *s);
-/* Whether rec is, as it is now, answered with a file that a field names; -1 with an exception. */
+/* Whether a field of the response has a file sent; -1 with an exception. */
 int fapws_sends_file(fapws_record *rec);
 /* Writes head fields of the first part. */
 int fapws_start_fill(fapws_start_object *s, fapws_part *p);
@@ -51,43 +51,42 @@ void fapws_write_page(fapws_record *rec, int status, const char *page, size_t n)
 
 /* --- fields.c --------------------------------------------------------------- */
 
-/* The text of a str as latin-1 bytes, which live as long as o; NULL with an exception that names what. */
+/* The latin-1 bytes of a str, which live as long as o; NULL with an exception, whose message begins with what. */
 const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
-/* Whether s, n bytes, has no control characters (RFC 9110 §5.5). */
+/* Whether s, n bytes, has no control characters but tabs (RFC 9110 §5.5). */
 int fapws_clean_value(const char *s, Py_ssize_t n);
-/* Checks and appends one field, or all of an iterable of pairs. */
+/* Validates and appends a field, or all fields of an iterable of pairs. */
 int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value);
 int fapws_add_fields(fapws_start_object *s, PyObject *headers);
-/* The same with pairs of bytes, as ASGI has them. */
+/* The same with pairs of bytes (ASGI). */
 int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers);
 void fapws_forget_fields(fapws_start_object *s);
-/* Moves the value of a field that has a file sent to p. */
+/* Moves the value of a field that has a file sent into p. */
 int fapws_take_sent(fapws_start_object *s, fapws_part *p);
-/* The same for Fapws-Channel, of which there may be several. */
+/* Moves all values of Fapws-Channel into p. */
 int fapws_take_channel(fapws_start_object *s, fapws_part *p);
-/* Takes Fapws-Channel out of the fields. */
+/* Removes Fapws-Channel. */
 void fapws_forget_channel(fapws_start_object *s);
 
 /* --- result.c --------------------------------------------------------------- */
 
-/* 0: the response is published. 1: rec->iter is to be driven by fapws_stream.
- * -1: an exception is set; published parts stay published, and close() of result has run or will. */
+/* Answers with a return value. 0: the response is published. 1: fapws_stream has to drive rec->iter. -1 with an exception:
+ * published parts stay published, and result.close() has been or will be called. */
 int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result);
 
 /* --- stream.c --------------------------------------------------------------- */
 
-/* Bytes of a chunk that an iterator or write() gave. A new reference to the
- * object that owns *data, or NULL with TypeError. *is_text as found. */
+/* The bytes of a chunk, and whether it is a str. A new reference to the owner of *data, or NULL with TypeError. */
 PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *is_text);
-/* Calls result.close() if there is one; errors are reported, not raised. */
+/* Calls result.close() if it exists; logs exceptions. */
 void fapws_close_result(fapws_record *rec, PyObject *result);
 /* Publishes one chunk, with the head if it is the first. */
 int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item);
-/* Drives rec->iter until it ends, must wait, or others want the thread. */
+/* Drives rec->iter until it ends, has to wait, or yields the thread. */
 void fapws_stream(fapws_thread *t, fapws_record *rec);
-/* Publishes the last part and gives up what rec holds. */
+/* Publishes the last part, after fapws_drop. */
 void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed);
-/* Gives up everything rec holds; before its last part is published. */
+/* Releases all objects of rec, before its last part is published. */
 void fapws_drop(fapws_thread *t, fapws_record *rec);
 /* Whether a response to rec with that status has no body (RFC 9110 §6.4.1). */
 int fapws_bodyless(const fapws_record *rec, int status);
@@ -95,29 +94,28 @@ int fapws_bodyless(const fapws_record *rec, int status);
 /* --- file.c ----------------------------------------------------------------- */
 
 extern PyTypeObject fapws_FileWrapper_Type;
-/* If result is a real file or wraps one: fills p and returns 1. 0: it is not. */
+/* 1: result is a regular file, or wraps one, and p has it. 0: it does not. -1 with an exception. */
 int fapws_file_part(PyObject *result, fapws_part *p);
-/* An iterator over blocks of a file-like object, a new reference; NULL without exception if
- * obj has no read(). */
+/* An iterator over blocks of a file-like object, a new reference; NULL without an exception if obj has no read(). */
 PyObject *fapws_blocks(PyObject *obj);
 
 /* --- error.c ---------------------------------------------------------------- */
 
-/* PyErr_Fetch, with a value that is an exception object and knows its traceback. All NULL: there is no exception. */
+/* PyErr_Fetch with a normalized exception that has its traceback. All NULL: no exception is set. */
 void fapws_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
-/* Whether value is an fapws.HTTPError, which is an answer. No exception is set. */
+/* Whether value is an fapws.HTTPError, which is a response. Sets no exception. */
 int fapws_is_http_error(PyObject *value);
-/* Reports the current exception in the error log of rec with the request line and answers
- * 500, or breaks the response off when it has begun. Clears the exception. */
+/* Logs the current exception with the request line, and answers 500, or aborts the response if it has begun. Clears the
+ * exception. */
 void fapws_fail(fapws_thread *t, fapws_record *rec);
-/* The same for a failure without an exception: detail is one line about it. */
+/* The same for an error without an exception: detail is one line about it. */
 void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail);
-/* Reports the current exception of an application whose response is complete: of
- * the request, the number of its error log, its method and target, and the client's address. */
+/* Logs the current exception of an application whose response is complete: with the number of its error log, the beginning of
+ * the request, and the client's address. */
 void fapws_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
-/* Reports the current exception in the error log of rec, NULL: on stderr, with its subject. */
+/* Logs the current exception in the error log of rec (NULL: on stderr); what: where it was raised. */
 void fapws_report(const char *what, fapws_record *rec);
-/* One line about rec, in its error log. */
+/* Writes a warning about rec to its error log. */
 void fapws_log(fapws_record *rec, const char *format, ...);
 
 #endif

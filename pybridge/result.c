@@ -1,11 +1,11 @@
-/* From what a handler returned to parts of a response. */
+/* Turns the return value of a handler into parts. On the thread that runs the record, with the GIL. */
 #include "interp.h"
 #include "messages.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Adds up the items of result, a list, a tuple, or one item by itself. */
+/* The sum of the lengths of items; *is_text: whether the first one is a str. -1 with an exception. */
 static int64_t total_length(PyObject *const *items, Py_ssize_t n, int *is_text) {
   int64_t total = 0;
   for (Py_ssize_t i = 0; i < n; i++) {
@@ -55,7 +55,7 @@ static int answer_items(fapws_thread *t, fapws_record *rec, PyObject *const *ite
   return 0;
 }
 
-/* json.JSONEncoder(...).encode; json.dumps would make an encoder each time. */
+/* The encode method of a JSON encoder, which json.dumps would make for each call. */
 static PyObject *json_encoder(void) {
   PyObject *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
   PyObject *encoder = fapws_call_with(fapws_import("json", "JSONEncoder"), PyTuple_New(0), kw);
@@ -74,7 +74,7 @@ static int answer_json(fapws_thread *t, fapws_record *rec, PyObject *result) {
   return bad;
 }
 
-/* 1: it is one and answered. The descriptor was duplicated, so close() may run. */
+/* Answers with result if it is a file: 1. 0: it is not. The descriptor is duplicated, so result is closed at once. */
 static int answer_file(fapws_thread *t, fapws_record *rec, PyObject *result) {
   fapws_part probe = {.file = -1};
   int is_file = fapws_file_part(result, &probe);
@@ -112,7 +112,7 @@ static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
   p->program = (uint8_t)((fapws_static_object *)result)->program;
   p->script_len = ((fapws_static_object *)result)->script_len;
   if (p->program && rec->spool >= 0) {
-    p->file = rec->spool; /* closed by Release */
+    p->file = rec->spool; /* Release closes it */
     p->count = rec->size;
     rec->spool = -1;
   } else if (p->program && rec->size > 0) {
@@ -127,7 +127,7 @@ static int answer_static(fapws_thread *t, fapws_record *rec, PyObject *result) {
   return 0;
 }
 
-/* After write(): the rest goes the same way. */
+/* Sends the result after write(). */
 static int answer_more(fapws_thread *t, fapws_record *rec, PyObject *const *items, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n && !rec->whole; i++)
     if (fapws_send_chunk(t, rec, items[i]) < 0) return -1;
@@ -135,7 +135,7 @@ static int answer_more(fapws_thread *t, fapws_record *rec, PyObject *const *item
   return 0;
 }
 
-/* PEP 3333: with len() 1 the first chunk tells the Content-Length. */
+/* Whether len() is 1: then the first chunk has the Content-Length (PEP 3333). */
 static uint8_t is_single(PyObject *result) {
   const PySequenceMethods *sequence = Py_TYPE(result)->tp_as_sequence;
   if (!sequence || !sequence->sq_length) return 0;
@@ -174,7 +174,7 @@ static int answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
     fapws_stream_end(t, rec, 0);
     return 0;
   }
-  if (UNLIKELY(rec->whole) && !rec->started) rec->whole = 0; /* write() dropped what a file was to replace, and now none does */
+  if (UNLIKELY(rec->whole) && !rec->started) rec->whole = 0; /* write() dropped its data because of a field that has a file sent, and that field was removed */
   PyObject *const *items = &result;
   Py_ssize_t n = 1;
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) {

@@ -1,4 +1,4 @@
-/* One job on one thread: a request, or the next turn of an iterator. */
+/* Runs one job of a record on a thread: a request, the next chunks of an iterator, or inputs. With the GIL. */
 #include "interp.h"
 #include "kind.h"
 #include "request.h"
@@ -7,27 +7,25 @@
 
 #include <sys/resource.h>
 
-#define QUICK_NS 20000 /* a handler below this is timed once in 16 calls */
+#define QUICK_NS 20000 /* a faster handler is timed once in 16 calls */
 
-/* How often this thread has waited for something: a lock, a disk, a socket. */
+/* How often this thread has waited: for a lock, a disk, a socket. */
 static long waits(void) {
   struct rusage used;
   return getrusage(RUSAGE_THREAD, &used) == 0 ? used.ru_nvcsw : 0;
 }
 
 void fapws_average(uint64_t *average, uint64_t sample) {
-  /* One hiccup (a page fault, another process) must not look like a slow
-   * handler; one that is slow gets there in a few steps all the same. */
+  /* A single outlier (a page fault, another process) must not make a handler count as slow. */
   uint64_t most = *average * 4 + 50000;
   if (sample > most) sample = most;
   *average = *average - *average / 8 + sample / 8;
 }
 
 void fapws_begin_timing(fapws_timing *x, fapws_mount *m) {
-  /* Looking at the clock costs as much as a small handler: a quick one is
-   * timed now and then. */
+  /* Reading the clock costs as much as a small handler. */
   x->timed = m->run_ns > QUICK_NS || (++m->calls & 15) == 0;
-  /* What only computes is not worth another thread: the GIL lets one run. */
+  /* A handler that only computes gains nothing by another thread, because of the GIL. */
   x->watched = m->run_ns > FAPWS_SLOW_NS;
   x->waits = x->watched ? waits() : 0;
   x->began = x->timed ? fapws_now_ns() : 0;
@@ -62,7 +60,7 @@ int fapws_record_begin(fapws_thread *t, fapws_record *rec) {
   rec->declared = -1;
   rec->sent = rec->unacked = rec->credit = 0;
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED))) return 1;
-  fapws_stream_end(t, rec, 1); /* no client waits for it: the handler need not run */
+  fapws_stream_end(t, rec, 1); /* the client disconnected: the handler does not run */
   return 0;
 }
 
@@ -101,7 +99,7 @@ void fapws_run(fapws_thread *t, fapws_record *rec) {
     fapws_kind_of(rec)->run_inputs(t, rec);
   else
     fapws_stream(t, rec);
-  /* fapws_drop has done so already unless the iterator goes on later. */
+  /* fapws_drop has done so unless the record continues later. */
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) fapws_withdraw_timeout(t);
 }

@@ -1,5 +1,5 @@
-/* scope of ASGI 3: what is known of a connection when it begins. As for environ
- * (environ.c), the last heads are remembered, since clients send the same again. */
+/* The scope of ASGI 3. The last heads are remembered, as in environ.c, because clients repeat them. On the asyncio thread, with
+ * the GIL. */
 #include "exchange.h"
 
 #include <stdlib.h>
@@ -37,7 +37,7 @@ static PyObject *bytes_of(const fapws_record *rec, fapws_span s) { return PyByte
 
 /* --- headers ------------------------------------------------------------------ */
 
-/* Names in lower case, of which most are always the same objects. */
+/* The last names in lower case, by hash. */
 #define NAMES 64
 static PyObject *names[NAMES];
 
@@ -64,8 +64,8 @@ static PyObject *lower_name(const char *s, size_t n) {
   return Py_NewRef(*slot);
 }
 
-/* A list of (name, value), in the order in which they came. Host is what the server
- * goes by: of an absolute-form target (RFC 9112 §3.2.2), or what a proxy got. */
+/* A list of (name, value) in the order of the request. Host is the one that the server uses: that of an absolute-form target
+ * (RFC 9112 §3.2.2) or of a trusted proxy's request. */
 static PyObject *headers_of(const fapws_record *rec) {
   fapws_span host = rec->host.len ? rec->host : rec->authority;
   PyObject *list = PyList_New(rec->nfields);
@@ -115,7 +115,7 @@ static PyObject *address(const fapws_record *rec, fapws_span host, fapws_span po
 
 /* --- the line ----------------------------------------------------------------- */
 
-/* The path as the client wrote it; one that the server has written, percent-encoded. */
+/* The path as the client sent it, or, if the server has rewritten it, percent-encoded. */
 static PyObject *raw_path(const fapws_record *rec) {
   const char *s = at(rec, rec->target);
   size_t n = rec->target.len;
@@ -158,7 +158,7 @@ static int put_line(PyObject *scope, const fapws_record *rec) {
   return rec->query.len ? fapws_put(scope, key[K_QUERY], bytes_of(rec, rec->query)) : 0;
 }
 
-/* All that does not change from one request of a client to the next. */
+/* The part of a scope that does not change between requests of a client. */
 static PyObject *scope_of_fields(const fapws_record *rec) {
   PyObject *scope = PyDict_New();
   if (!scope) return NULL;
@@ -174,9 +174,9 @@ static PyObject *scope_of_fields(const fapws_record *rec) {
   return scope;
 }
 
-/* --- what is remembered ------------------------------------------------------- */
+/* --- the cache ----------------------------------------------------------------- */
 
-#define TEXT 2048 /* bytes of head and peer that are worth remembering */
+#define TEXT 2048 /* maximum size of a head in the cache */
 
 typedef struct {
   char text[TEXT]; /* fields, peer, line */
@@ -185,16 +185,15 @@ typedef struct {
   PyObject *headers;    /* list */
   PyObject *of_fields;  /* dict: all but headers and line */
   PyObject *of_request; /* dict: of_fields with the last line */
-} memory;
-static memory *memories[FAPWS_HEAD_SLOTS];
+} cache_slot;
+static cache_slot *cache[FAPWS_HEAD_SLOTS];
 
-/* The memory of a head like that of rec, made if there is none; NULL: it is not
- * worth it, or an exception. */
-static memory *remember(const fapws_record *rec, size_t line) {
+/* The slot for a head with these fields, NULL if it is not for the cache, or with an exception. */
+static cache_slot *find_slot(const fapws_record *rec, size_t line) {
   const char *fields = rec->data + line, *peer = at(rec, rec->addr);
   size_t n = rec->head_len - line;
   if (rec->head_len + rec->peer_len > TEXT || rec->authority.len || rec->routed) return NULL;
-  memory **slot = &memories[fapws_head_slot(fields, n)], *m = *slot;
+  cache_slot **slot = &cache[fapws_head_slot(fields, n)], *m = *slot;
   if (!m && !(m = *slot = calloc(1, sizeof *m))) return NULL;
   if (m->of_fields && m->fields == n && m->peer == rec->peer_len && memcmp(m->text, fields, n) == 0 && memcmp(m->text + n, peer, m->peer) == 0)
     return m;
@@ -209,10 +208,10 @@ static memory *remember(const fapws_record *rec, size_t line) {
   return m;
 }
 
-/* A new dict with everything but what differs in each request. */
+/* A new scope without the parts that differ in each request, and in *headers a new list. */
 static PyObject *plain_scope(const fapws_record *rec, PyObject **headers) {
   size_t line = rec->target.off + rec->target.len;
-  memory *m = remember(rec, line);
+  cache_slot *m = find_slot(rec, line);
   PyObject *scope;
   if (UNLIKELY(!m)) {
     if (PyErr_Occurred()) return NULL;
@@ -256,7 +255,7 @@ PyObject *fapws_scope(fapws_record *rec) {
     return NULL;
   }
   PyObject *state = fapws_the_pool.mounts[rec->mount].state;
-  /* The application may change all of it: it gets its own. */
+  /* The application may change these: each request gets copies. */
   if (fapws_put(scope, key[K_HEADERS], headers) < 0 || fapws_put(scope, key[K_ASGI], PyDict_Copy(the_asgi)) < 0 || fapws_put(scope, key[K_EXTENSIONS], extensions()) < 0 ||
       fapws_put(scope, key[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 || fapws_put(scope, key[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
     Py_CLEAR(scope);

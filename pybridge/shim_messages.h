@@ -1,4 +1,4 @@
-/* What Go and the Python side tell each other in addition to requests and responses. Go sees this header.
+/* Messages between Go and the Python side, in addition to requests and responses. Go sees this header.
  *
  * None of it needs the GIL, and all of it is safe on any thread, unless a comment says otherwise. Texts are copied.
  * fapws_messages gives its memory to the caller. */
@@ -12,11 +12,11 @@
 
 /* Kinds of messages from the application to the server. */
 enum {
-  FAPWS_PURGE = 1, /* one text: a pattern of fapws.cache.purge, in JSON */
+  FAPWS_PURGE = 1, /* one text: a pattern of fapws.cache.purge, JSON */
   FAPWS_EVENT,     /* four: name of the channel, id, type, data */
   FAPWS_BROADCAST, /* four: place of a WebSocket in PATHS, group (empty: all), op (1 byte), message */
   FAPWS_JOIN,      /* two: a WebSocket (ticket and serial of its record, uint32 each), group */
-  FAPWS_LEAVE,     /* likewise */
+  FAPWS_LEAVE,     /* as FAPWS_JOIN */
   FAPWS_ERROR_LINES, /* two: number of an error log (int), lines for it */
   FAPWS_WARNING,   /* one: a line for the error log of the server */
 };

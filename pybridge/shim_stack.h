@@ -1,4 +1,4 @@
-/* What threads and tasks do right now, and an end for those that take too long. Go sees this header.
+/* Stacks of threads and tasks, and the end of those that take too long. Go sees this header.
  *
  * A snapshot is the caller's, with its text. Its record is only a number to compare: the record may have ended. */
 #ifndef FAPWS_SHIM_STACK_H
@@ -10,13 +10,12 @@
 
 /* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether it was there. */
 int fapws_dequeue_expired(uintptr_t rec);
-/* Stops counting a thread that has not come back from the job that a snapshot saw. Returns whether
- * it had not. */
+/* If a thread still runs the job of a snapshot, has it replaced (fapws_mode.replace), and returns 1. */
 int fapws_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
 
 /* --- stack.c --------------------------------------------------------------- */
 
-/* What one thread runs. */
+/* The job of a thread. */
 typedef struct {
   fapws_record *rec;
   uint32_t serial;
@@ -26,11 +25,11 @@ typedef struct {
   size_t stack_len;
 } fapws_stack_snapshot;
 
-/* Takes the GIL, on any thread that is not Python's, and fills in what threads and tasks
- * run, at most max. Returns how many it has filled in. */
+/* Takes the GIL, on any thread that is not Python's, and fills in the jobs of threads and tasks, at most max. Returns their
+ * number. */
 int fapws_sample_stacks(fapws_stack_snapshot *out, int max);
-/* Takes the GIL likewise. If a thread runs rec, as its job number jobs (0: any): fills *out, raises
- * fapws.Timeout in the thread as soon as it comes back to bytecode, and returns 1. */
+/* Takes the GIL in the same way. If a thread runs rec, as its job number jobs (0: any): fills *out, has the thread raise
+ * fapws.Timeout as soon as it executes bytecode, and returns 1. */
 int fapws_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, fapws_stack_snapshot *out);
 /* Which threads run callbacks of open WebSockets, without their stacks and without the GIL. Returns
  * how many of out, at most max, it has filled in. */
@@ -43,8 +42,8 @@ uintptr_t fapws_inline_record(unsigned long *jobs);
 
 /* --- asyncstack.c ---------------------------------------------------------- */
 
-/* Takes the GIL likewise. If the task of rec has not ended: fills *out with where it is, and ends it:
- * returns 1 when it will be cancelled, 2 when it is running, and fapws.Timeout is raised in it. */
+/* Takes the GIL in the same way. If the task of rec has not ended: fills *out, and returns 1 if the task will be cancelled, 2 if
+ * it is running and fapws.Timeout is raised in it. */
 int fapws_async_raise_timeout(uintptr_t rec, uint32_t serial, fapws_stack_snapshot *out);
 /* Some time later, without the GIL: whether the asyncio thread is where it was, since the task has
  * not been cancelled yet, or still runs. */
@@ -57,7 +56,7 @@ unsigned long fapws_async_progress(void);
 int fapws_async_is_stalled(unsigned long progress);
 /* Notes that the thread is given up where it is: shutting down does not wait for it. Likewise. */
 void fapws_async_give_up(void);
-/* Takes the GIL likewise: what the asyncio thread runs. */
+/* Takes the GIL in the same way, and fills in the stack of the asyncio thread. */
 void fapws_async_take_snapshot(fapws_stack_snapshot *out);
 
 /* --- dump.c ---------------------------------------------------------------- */

@@ -1,8 +1,8 @@
-/* What Python threads do right now, seen from outside: their stacks, whose
- * request they run, and an exception that ends a handler which takes too long.
+/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. On any thread; it takes the GIL where it needs
+ * it.
  *
- * thread.current says whose code a thread runs. It changes under the GIL only,
- * so who has the GIL sees no request but the one that it means. */
+ * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL a Timeout cannot hit
+ * another request. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define P fapws_the_pool
-#define DEEPEST 200 /* frames that are shown of a stack */
+#define DEEPEST 200 /* maximum number of frames */
 
 PyObject *fapws_timeout;
 __thread fapws_thread *fapws_this_thread;
@@ -41,7 +41,7 @@ static PyObject *code_of(PyFrameObject *frame) {
 #define code_of(frame) ((PyObject *)PyFrame_GetCode(frame))
 #endif
 
-/* An attribute that is text, with a NUL after it; bytes as the file system has them. */
+/* Writes a str attribute in the encoding of the file system, and a NUL. */
 static void write_text(FILE *out, PyObject *o, const char *attribute) {
   PyObject *text = PyObject_GetAttrString(o, attribute);
   PyObject *bytes = text && PyUnicode_Check(text) ? PyUnicode_EncodeFSDefault(text) : NULL;
@@ -62,7 +62,6 @@ void fapws_write_frame(FILE *out, PyObject *o) {
   Py_DECREF(code);
 }
 
-/* File, line and function of each frame, the innermost first, a NUL after each. */
 void fapws_write_stack(FILE *out, PyThreadState *state) {
   PyFrameObject *frame = top_frame(state);
   for (int depth = 0; frame && depth < DEEPEST; depth++) {
@@ -74,7 +73,6 @@ void fapws_write_stack(FILE *out, PyThreadState *state) {
   Py_XDECREF(frame);
 }
 
-/* The GIL is held. */
 void fapws_take_snapshot(fapws_thread *t, fapws_stack_snapshot *out) {
   out->rec = t->current;
   out->serial = t->current->serial;
@@ -109,17 +107,17 @@ int fapws_sample_stacks(fapws_stack_snapshot *out, int max) {
 
 /* --- the signal ------------------------------------------------------------ */
 
-/* An exception set from outside is seen when the thread comes back to bytecode, which one that waits in
- * Lock.acquire, sleep or recv does not. Inline, handlers run on Python's main thread, and there a signal ends such
- * a wait: Python calls the handlers of signals, and an exception raised by one ends the call. */
+/* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire, sleep or
+ * recv. In inline mode handlers run on Python's main thread, where a signal ends such a wait: Python calls the handler of the
+ * signal, and an exception of that ends the call. */
 static int timeout_signal; /* 0: none */
 
-/* The handler, on the main thread. The job that was meant may have ended. */
+/* The handler, on the main thread. The job may have ended meanwhile. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   fapws_thread *t = P.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
   t->signalled = 0;
-  if (!t->python->async_exc) Py_RETURN_NONE; /* it has been raised already: the thread was in bytecode */
+  if (!t->python->async_exc) Py_RETURN_NONE; /* already raised, because the thread executed bytecode */
   PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
   PyErr_SetNone(fapws_timeout);
   return NULL;

@@ -11,15 +11,15 @@
 
 /* environ['fapws.disconnected'] */
 extern PyMethodDef fapws_disconnected_method;
-/* Makes sure that a Timeout which was raised in t for its request hits no other. */
+/* Withdraws a Timeout that was raised in t for a job that has ended. */
 void fapws_withdraw_timeout(fapws_thread *t);
-/* Inline mode, main thread: takes a signal that ends waits of overdue handlers. */
+/* Inline mode, main thread: takes a signal, which ends waits of overdue handlers. */
 void fapws_take_timeout_signal(void);
-/* Writes file, line and function of a frame, a NUL after each. */
+/* Writes file, line and function of a frame, each with a NUL. */
 void fapws_write_frame(FILE *out, PyObject *frame);
 /* The same for all frames of a thread, the innermost first. */
 void fapws_write_stack(FILE *out, PyThreadState *state);
-/* Fills in what t runs; out->stack is the caller's. */
+/* Fills in the job of t; out->stack is the caller's. */
 void fapws_take_snapshot(fapws_thread *t, fapws_stack_snapshot *out);
 /* The asyncio thread's part of fapws_sample_stacks. */
 int fapws_async_sample_stacks(fapws_stack_snapshot *out, int max);

@@ -1,8 +1,7 @@
-/* start_response: the callable of PEP 3333 with the methods of Fapws4.
+/* start_response: the callable of PEP 3333 with the methods of Fapws4. On the thread that runs the record, with the GIL.
  *
- * Fields are validated when they are given and kept as they go on the wire,
- * so that the common case builds no Python objects. response_headers becomes
- * a list only when the application reads it; from then on the list counts. */
+ * Fields are validated at once and stored as they are sent, so that the common case makes no Python objects. response_headers
+ * becomes a list only when the application reads it; from then on the list has the fields. */
 #include "interp.h"
 #include "output.h"
 #include "response.h"
@@ -17,7 +16,7 @@ int fapws_start_settle(fapws_start_object *s) {
   return fapws_add_fields(s, s->list);
 }
 
-/* "200 OK", or a bare "200" or 200 as Fapws users write. */
+/* status: "200 OK", "200" or 200. */
 static int set_status(fapws_start_object *s, PyObject *status) {
   if (PyLong_Check(status)) {
     long code = PyLong_AsLong(status);
@@ -61,7 +60,7 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
 static PyMethodDef write_method = {"write", start_write, METH_O,
                                    "write(data): sends bytes (or str, as UTF-8) at once, before what the handler returns."};
 
-/* Raises what exc_info, which should be as of sys.exc_info(), says. Always -1. */
+/* Raises the exception of exc_info, which should be a result of sys.exc_info(). Always -1. */
 static int raise_exc_info(PyObject *exc_info) {
   int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
   PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;
@@ -77,7 +76,7 @@ static int raise_exc_info(PyObject *exc_info) {
   return -1;
 }
 
-/* PEP 3333: after the head was sent, exc_info raises; before, it replaces. */
+/* PEP 3333: exc_info raises its exception if the head was sent; otherwise it allows to replace the head. */
 static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
   if (UNLIKELY(exc_info && exc_info != Py_None)) {
     if (s->sent) return raise_exc_info(exc_info);
@@ -98,8 +97,8 @@ static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-/* A call that fails leaves nothing behind: the application may answer with an
- * error page instead, and what it had set before the call is to stay. */
+/* A call that fails changes nothing: the application may answer with an error page instead, with the fields that it had set
+ * before. */
 static int begin_head(fapws_start_object *s, PyObject *status, PyObject *headers) {
   fapws_start_object before = *s;
   char *kept = NULL;
@@ -138,7 +137,7 @@ static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
   return begin_response((fapws_start_object *)self, status, headers, exc_info);
 }
 
-/* The usual call, without a tuple in between (PEP 590). */
+/* The usual call, without a tuple of arguments (PEP 590). */
 static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   if (LIKELY(!kwnames && (n == 2 || n == 3))) return begin_response((fapws_start_object *)self, args[0], args[1], n == 3 ? args[2] : NULL);
@@ -169,7 +168,7 @@ static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssiz
   Py_RETURN_NONE;
 }
 
-/* fapws._cookies knows RFC 6265; it is imported when the first cookie is set. */
+/* fapws._cookies implements RFC 6265; the first cookie imports it. */
 static PyObject *add_cookie(PyObject *self, const char *function, PyObject *args, PyObject *kw) {
   PyObject *text = fapws_call_with(fapws_import("fapws._cookies", function), Py_NewRef(args), Py_XNewRef(kw));
   PyObject *done = text ? PyObject_CallMethod(self, "add_header", "sO", "Set-Cookie", text) : NULL;
@@ -286,7 +285,7 @@ PyTypeObject fapws_Start_Type = {
     .tp_new = start_new,
 };
 
-/* --- for the runner -------------------------------------------------------- */
+/* --- use by the server ----------------------------------------------------- */
 
 PyObject *fapws_start_for(fapws_thread *t, fapws_record *rec, PyObject *cls) {
   PyObject *self = NULL;

@@ -1,5 +1,5 @@
-/* sys.stdout and sys.stderr, to which a write never fails: a full disk, or a reader that has gone, is no
- * fault of the application. What cannot be written is dropped, counted, and told when there is room again. */
+/* sys.stdout and sys.stderr, on which no write fails: a full disk or a closed pipe is not the application's fault. Text that
+ * cannot be written is dropped, and the next successful write reports the number of lost lines. */
 #include "interp.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ROOM_MS 100 /* a reader that is slow gets this long; a full pipe must not stop the server */
+#define ROOM_MS 100 /* maximum wait for a slow reader: a full pipe must not stop the server */
 
 static int64_t lost[3]; /* atomic: lines that were dropped, by descriptor */
 
@@ -18,7 +18,7 @@ static int64_t count_lines(const char *text, size_t n) {
   return lines ? lines : 1;
 }
 
-/* Takes back the beginning of a text that a full disk has left in a file. */
+/* Removes the n bytes at the end of a file that are an incomplete write. */
 static void take_back(int fd, size_t n) {
   struct stat st;
   if (!n || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n) return;
@@ -67,7 +67,7 @@ void fapws_stdio_flush(void) {
   }
 }
 
-/* write() of the raw file below a stream. */
+/* write() of the raw file under a stream. */
 static PyObject *raw_write(PyObject *self, PyObject *data) {
   Py_buffer view;
   int fd = PyObject_AsFileDescriptor(self);
@@ -84,8 +84,8 @@ static PyMethodDef raw_methods[] = {{"write", raw_write, METH_O, "write(data) ->
 static PyType_Slot raw_slots[] = {{Py_tp_methods, raw_methods}, {Py_tp_doc, "A standard stream of the server."}, {0, NULL}};
 static PyType_Spec raw_spec = {.name = "_fapws.StandardStream", .flags = Py_TPFLAGS_DEFAULT, .slots = raw_slots};
 
-/* A stream as old, on top of raw, line by line: print() in a handler shall appear at once, also in a pipe or a
- * journal, and so shall warnings. buffered: old has a buffer (it has none with PYTHONUNBUFFERED). */
+/* A stream like old on top of raw, buffered by line: output of print() and warnings must appear at once, also in a pipe or
+ * journal. With PYTHONUNBUFFERED old has no buffer. A new reference. */
 static PyObject *stream_on(PyObject *raw, PyObject *old) {
   PyObject *below = PyObject_GetAttrString(old, "buffer"), *encoding = PyObject_GetAttrString(old, "encoding"), *errors = PyObject_GetAttrString(old, "errors");
   int buffered = below && PyObject_HasAttrString(below, "raw");

@@ -1,9 +1,7 @@
-/* Responses that come in pieces: generators, other iterables, and write().
+/* Responses in several chunks: iterables, generators and write(). On the thread that runs the record, with the GIL.
  *
- * Each chunk is published as it comes, so the loop can send it while the next
- * one is made (PEP 3333, "Buffering and Streaming"). The client's pace comes
- * back through record.unacked: too far ahead, the iterator is parked, and no
- * thread waits. */
+ * Each chunk is published at once, so that the event loop sends it while the next one is made (PEP 3333, "Buffering and
+ * Streaming"). If record.unacked is too large, the client is slow, and the iterator is parked (flow.c). */
 #include "interp.h"
 #include "request.h"
 #include "response.h"
@@ -35,7 +33,7 @@ PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *i
 
 int fapws_bodyless(const fapws_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
 
-/* Makes the head of a response in rec->part0. Its first chunk has len bytes. */
+/* Writes the head of a response whose first chunk has len bytes. */
 static int make_head(fapws_record *rec, int is_text, Py_ssize_t len) {
   fapws_part *p = fapws_write_head(rec, rec->start, -1, is_text ? FAPWS_TYPE_HTML : FAPWS_TYPE_BINARY);
   if (!p) return -1;
@@ -44,7 +42,7 @@ static int make_head(fapws_record *rec, int is_text, Py_ssize_t len) {
   return 0;
 }
 
-/* Publishes len bytes of owner, with the head if they are the first (PEP 3333: it waits for them). */
+/* Publishes len bytes of owner, with the head before the first ones (PEP 3333). */
 static int publish_chunk(fapws_thread *t, fapws_record *rec, int is_text, PyObject *owner, const char *data, Py_ssize_t len) {
   fapws_chain c = {rec, NULL, NULL};
   if (!rec->started) {
@@ -64,7 +62,7 @@ int fapws_send_chunk(fapws_thread *t, fapws_record *rec, PyObject *item) {
   PyObject *owner = fapws_chunk(item, &data, &len, &is_text);
   if (!owner) return -1;
   int bad = fapws_sends_file(rec);
-  if (UNLIKELY(bad)) { /* a file replaces the body; the head goes out at the end */
+  if (UNLIKELY(bad)) { /* a file replaces the body; the head is sent at the end */
     rec->whole = 1;
     Py_DECREF(owner);
     return bad < 0 ? -1 : 0;
@@ -109,13 +107,13 @@ void fapws_close_result(fapws_record *rec, PyObject *result) {
 }
 
 void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
-  int empty = !failed && !rec->started; /* no chunk had a byte: the head is all */
+  int empty = !failed && !rec->started; /* all chunks were empty: only the head is sent */
   if (empty && make_head(rec, 1, 0) < 0) {
     fapws_fail(t, rec);
     return;
   }
   if (!failed) failed = fapws_body_is_short(rec);
-  /* Whatever came after the last promised byte, the client has them all. */
+  /* An error after the last byte of the Content-Length does not matter to the client. */
   if (rec->started && rec->declared >= 0 && rec->sent == rec->declared) failed = 0;
   if (rec->iter) {
     t->streams--;
@@ -125,7 +123,7 @@ void fapws_stream_end(fapws_thread *t, fapws_record *rec, int failed) {
     PyObject *result = rec->result;
     rec->result = NULL;
     fapws_mount *m = &fapws_the_pool.mounts[rec->mount];
-    if (rec->started && m->close_ns > FAPWS_SLOW_NS) fapws_notify(t); /* it takes its time */
+    if (rec->started && m->close_ns > FAPWS_SLOW_NS) fapws_notify(t); /* close() may be slow */
     uint64_t began = fapws_now_ns();
     fapws_close_result(rec, result);
     fapws_average(&m->close_ns, fapws_now_ns() - began);

@@ -1,11 +1,9 @@
-/* The threads mode: a queue, and the threads that empty it.
+/* Threads mode: a queue, and the threads that run its records.
  *
- * The GIL lets one thread run at a time, so quick handlers are best run by one
- * thread in a row: the drainer. What decides is a moving average per handler:
- * before a thread starts a slow one it gives the role away, so that no request
- * waits behind it. A wrong guess is put right by the monitor within two ticks.
- * The same guess decides when the loop is woken: see publish.c.
- */
+ * The GIL lets one thread run at a time, so one thread, the drainer, runs quick handlers one after the other. Moving averages
+ * tell which handlers are slow: before a thread starts a slow one, another thread becomes the drainer, so that no request
+ * waits behind it. The monitor corrects wrong guesses within two ticks. The averages also tell when to wake the event loop
+ * (publish.c). */
 #include "pool.h"
 #include "interp.h"
 #include "output.h"
@@ -25,9 +23,8 @@ static __thread PyThreadState *saved_state;
 
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
-/* Sleeps until wake_thread; an extra thread for RETIRE_S at most. P.mu is held.
- * Not a condition variable: glibc's takes its mutex back as a contended one,
- * and giving that up again costs a system call. */
+/* Sleeps until wake_thread; extra threads up to RETIRE_S. P.mu is held. A condition variable of glibc would take its mutex as
+ * a contended one, whose release costs a system call. */
 static void sleep_idle(fapws_thread *t) {
   struct timespec until;
   t->state = FAPWS_THREAD_IDLE;
@@ -48,7 +45,7 @@ static void sleep_idle(fapws_thread *t) {
     t->state = FAPWS_THREAD_BUSY;
     P.idle--;
     t->retire = !t->streams && !t->inbox;
-  } else if (!awake) { /* woken at the last moment: the post is there or comes */
+  } else if (!awake) { /* woken at the last moment: the post is on its way */
     fapws_unlock();
     while (sem_wait(&t->sleep) != 0) {
     }
@@ -58,7 +55,7 @@ static void sleep_idle(fapws_thread *t) {
 
 void fapws_appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.head || fapws_loop_is_behind()) return;
-  if (P.live - P.stuck - P.idle >= P.max) return; /* one has come back that had been written off */
+  if (P.live - P.stuck - P.idle >= P.max) return; /* a thread that counted as stuck has returned */
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];
     if (t->state == FAPWS_THREAD_IDLE) {
@@ -77,8 +74,7 @@ static int is_slow(const fapws_record *rec) {
   return m->run_ns > FAPWS_HEAVY_NS || (m->run_ns > FAPWS_SLOW_NS && m->wait_ns > FAPWS_SLOW_NS);
 }
 
-/* The next job for t, or NULL. P.mu is held. Iterators and fresh requests
- * take turns, so that neither starves the other. */
+/* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so that neither starves the other. */
 static fapws_record *take(fapws_thread *t) {
   int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.stuck - P.idle <= P.max && !fapws_loop_is_behind();
   fapws_record *rec = NULL;
@@ -100,16 +96,16 @@ static fapws_record *take(fapws_thread *t) {
   return rec;
 }
 
-/* How long finished parts may wait for others before the loop is told. Where
- * requests wait long already, a quarter more saves most of the wake-ups. */
-static uint64_t patience(const fapws_mount *m) {
+/* How long finished parts may wait before the event loop is woken. Where requests already wait long, a quarter more saves most
+ * wake-ups. */
+static uint64_t notify_after(const fapws_mount *m) {
   uint64_t quarter = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED) * m->run_ns / 4;
   if (quarter < FAPWS_UNSIGNALLED_NS) return FAPWS_UNSIGNALLED_NS;
   return quarter < 8 * FAPWS_UNSIGNALLED_NS ? quarter : 8 * FAPWS_UNSIGNALLED_NS;
 }
 
-/* Returns whether rec, which t took before an answer was published that the loop has not seen, has gone back to the
- * head of the queue. GIL held: a handler that keeps the GIL has published its answer by now. */
+/* Puts rec back to the head of the queue if too many answers were published since t took it, and returns whether it did. With
+ * the GIL: a handler that held it has published its answer by now. */
 static int put_back(fapws_record *rec) {
   if (LIKELY(rec->job != FAPWS_RUN || !fapws_loop_is_behind())) return 0;
   fapws_lock();
@@ -121,8 +117,8 @@ static int put_back(fapws_record *rec) {
 static void run_job(fapws_thread *t, fapws_record *rec) {
   if (UNLIKELY(put_back(rec))) return;
   const fapws_mount *m = &P.mounts[rec->mount];
-  uint64_t most = patience(m);
-  /* Finished parts must not wait for something slow. */
+  uint64_t most = notify_after(m);
+  /* Finished parts must not wait for a slow job. */
   if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + m->run_ns > most)) fapws_notify(t);
   t->unsignalled_ns += m->run_ns;
   fapws_run(t, rec);
@@ -140,7 +136,7 @@ static void thread_loop(fapws_thread *t) {
   fapws_this_thread = t;
   fapws_lock();
   while (!t->retire) {
-    /* One too many, because one has come back that had been written off. */
+    /* One too many, because a thread that counted as stuck has returned. */
     int surplus = P.live - P.stuck > P.max && t->index && !t->streams && !t->inbox;
     fapws_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
@@ -157,7 +153,7 @@ static void thread_loop(fapws_thread *t) {
       fapws_unlock();
       go_idle(t);
       have_gil = 0;
-      fapws_lock(); /* something may have come meanwhile */
+      fapws_lock(); /* there may be work by now */
     } else if (P.stopping || surplus) {
       break;
     } else {
@@ -174,15 +170,14 @@ static void thread_loop(fapws_thread *t) {
 
 static void *thread_main(void *arg) {
   fapws_thread *t = arg;
-  char name[16]; /* shown by top -H, ps -L and gdb; Go's threads are called as the process */
+  char name[16]; /* for top -H, ps -L and gdb */
   snprintf(name, sizeof name, "fapws-py-%d", t->index);
   pthread_setname_np(pthread_self(), name);
-  /* One state for the life of the thread: making one per request would cost
-   * more than the request. */
+  /* Making a thread state for each request would cost more than the request. */
   PyGILState_STATE gil = PyGILState_Ensure();
   t->python = PyThreadState_Get();
   thread_loop(t);
-  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may be gone */
+  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may be finalized */
   PyEval_RestoreThread(saved_state);
   Py_CLEAR(t->spare_start);
   t->python = NULL;
@@ -222,7 +217,7 @@ int fapws_serve(void) {
   fapws_take_gil();
   fapws_watch_signals(P.signal_fd);
   __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
-  fapws_check_signals(); /* one may have come before the watch */
+  fapws_check_signals(); /* one may have arrived before */
   thread_loop(P.threads[0]);
   return P.exit_code;
 }
@@ -270,7 +265,7 @@ static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_
 
 static int messages_yield(const fapws_thread *t, uint64_t ns) { return ns > FAPWS_SHARE_NS && others_wait(t); }
 
-static void attached(int signals) { (void)signals; } /* fapws_serve watches them */
+static void attached(int signals) {} /* fapws_serve watches them */
 
 static void signalled(void) {
   fapws_lock();

@@ -1,9 +1,7 @@
-/* What receive() and send() of an application return: coroutines that wait, and
- * one that does not have to.
+/* Waiters: the coroutines that receive() and send() of an application return. On the asyncio thread, with the GIL.
  *
- * They act when they are awaited, or made a task of (asyncio.create_task, wait_for),
- * so that a receive() which is given up before takes no message away. Each has a
- * future of its own, because a task that is cancelled cancels the future it waits on. */
+ * They act when they are awaited, or run in a task (asyncio.create_task, wait_for), so that a receive() that is abandoned
+ * before takes no message. Each has a separate future, because a cancelled task cancels the future that it waits on. */
 #include "exchange.h"
 
 #define A fapws_the_async
@@ -14,7 +12,7 @@ enum { T_BLOCKING, T_SET_RESULT, T_DONE, T_COUNT };
 static const char *const texts[T_COUNT] = {"_asyncio_future_blocking", "set_result", "done"};
 static PyObject *text[T_COUNT], *future_type, *loop_names;
 
-/* --- the list of those that wait, the first one first ------------------------- */
+/* --- the waiters of an exchange, in order --------------------------------------- */
 
 static void link_waiter(fapws_waiter *w) {
   fapws_exchange *x = w->exchange;
@@ -43,13 +41,13 @@ static void set_result(PyObject *future) {
 void fapws_wake_waiters(fapws_exchange *x, int what) {
   for (fapws_waiter *w = x->waiters, *next; w; w = next) {
     next = w->next;
-    if (w->what == what) set_result(w->future); /* runs no code but asyncio's call_soon */
+    if (w->what == what) set_result(w->future); /* calls nothing but asyncio's call_soon */
   }
 }
 
 /* --- waiting ----------------------------------------------------------------- */
 
-/* 1 with *result, 0 it has to wait, -1 exception. */
+/* 1 with *result, 0: w has to wait, -1 with an exception. */
 static int look(fapws_waiter *w, PyObject **result) {
   fapws_exchange *x = w->exchange;
   if (w->what == FAPWS_FOR_MESSAGE) return x->kind->receive(x, result);
@@ -67,14 +65,13 @@ static PyObject *new_future(void) {
   return future;
 }
 
-/* A waiter that two tasks await is as a coroutine: the second one is told that it cannot,
- * or of its own cancellation, and the first one goes on waiting. Receives or sends of
- * their own are served in the order in which they began to wait. */
+/* Like a coroutine, a waiter raises in the second task that awaits it, and the first one continues to wait. Different waiters
+ * are served in the order in which they began to wait. */
 static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is being awaited already");
 }
 
-/* Whether its future is not done: then it is another task that calls. -1 with an exception. */
+/* Whether its future is not done: then another task calls. -1 with an exception. */
 static int is_waited_in(const fapws_waiter *w) {
   if (!w->future) return 0;
   PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);

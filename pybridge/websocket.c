@@ -1,8 +1,8 @@
-/* WebSockets for synchronous code: a thread only while a callback runs, one
- * callback at a time for each WebSocket, in the order of what has arrived.
+/* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time, in the
+ * order of its inputs. With the GIL.
  *
- * A record is in the queue when something has arrived for it (deliver.c), and a
- * turn of it calls back until nothing is left, or others have waited for a while. */
+ * A record with inputs is queued (deliver.c); its turn lasts until no input is left, or other records have waited for a
+ * while. */
 #include "interp.h"
 #include "kind.h"
 #include "request.h"
@@ -19,14 +19,13 @@
 void fapws_ws_publish(fapws_part *p) {
   fapws_thread *t = fapws_this_thread;
   const fapws_record *mine = t ? t->current : NULL;
-  if (!mine) { /* no handler of ours: nothing else would wake the loop */
+  if (!mine) { /* a thread of the application: nothing else would wake the event loop */
     fapws_push_part(p);
     fapws_wake_loop();
     return;
   }
   fapws_publish(t, p);
-  /* The rest of a slow handler must not hold it up. The monitor sees to those that
-   * are slow for once, if it does not sleep. */
+  /* A slow handler must not delay it. The monitor notices handlers that are slow for once, unless it sleeps. */
   if (P.mounts[mine->mount].run_ns > FAPWS_SLOW_NS || P.monitor_parked) fapws_notify(t);
 }
 
@@ -43,8 +42,8 @@ int fapws_ws_accept(fapws_ws_object *ws) {
   return 0;
 }
 
-/* Takes code and reason from the client's close frame, if that waits behind messages. The GIL
- * and the mutex of the pool keep both lists as they are. */
+/* Takes code and reason from the client's close frame, if that is among the inputs. The GIL and the pool's mutex guard both
+ * lists. */
 static void take_close(fapws_ws_object *ws) {
   ws->code = 1006;
   fapws_lock();
@@ -62,7 +61,7 @@ int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
   if (ws->state != FAPWS_WS_OPEN) return 0;
-  if (fapws_is_cancelled(rec)) { /* the client has left, and on_close is on its way */
+  if (fapws_is_cancelled(rec)) { /* the client disconnected, and on_close will be called */
     ws->state = FAPWS_WS_CLOSING;
     take_close(ws);
     return 0;
@@ -80,11 +79,11 @@ int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason) {
   return 0;
 }
 
-/* Gives the client room for as much as has been used. */
+/* Lets the client send as many bytes as were used. */
 static void give_credit(fapws_record *rec) {
   fapws_part *p = fapws_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* next time */
+    PyErr_Clear(); /* retried later */
     return;
   }
   p->op = FAPWS_OP_CREDIT;
@@ -107,7 +106,7 @@ static PyObject *call(fapws_ws_object *ws, const char *name, PyObject *second, P
   return result;
 }
 
-/* Between two callbacks: a Timeout that was meant for the one must not hit the other. */
+/* Called between two callbacks: a Timeout for the first must not hit the second. */
 static void next_callback(fapws_thread *t) {
   __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) fapws_withdraw_timeout(t);
@@ -116,14 +115,14 @@ static void next_callback(fapws_thread *t) {
 /* Reports the exception of a callback, and closes the WebSocket. */
 static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
   fapws_record *rec = ws->rec;
-  int late = t->raised && PyErr_ExceptionMatches(fapws_timeout); /* its stack was logged when it was raised */
-  /* send() has raised it because the client has left. */
+  int late = t->raised && PyErr_ExceptionMatches(fapws_timeout); /* its stack was logged when Timeout was raised */
+  /* send() raised it because the client disconnected. */
   int gone = (ws->state > FAPWS_WS_OPEN || fapws_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
   if (late || gone)
     PyErr_Clear();
   else
     fapws_report(what, rec);
-  if (fapws_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear(); /* the end of the exchange says so, too */
+  if (fapws_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear(); /* the end of the exchange closes it, too */
 }
 
 /* --- the end --------------------------------------------------------------- */
@@ -131,7 +130,7 @@ static void failed(fapws_thread *t, fapws_ws_object *ws, const char *what) {
 void fapws_ws_detach(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
   ws->state = FAPWS_WS_CLOSED;
-  if (!ws->environ && Py_REFCNT(ws) > 1) { /* the application may read it later */
+  if (!ws->environ && Py_REFCNT(ws) > 1) { /* for the application, which may read it later */
     ws->environ = fapws_ws_environ(ws);
     PyErr_Clear();
   }
@@ -162,7 +161,7 @@ static void call_on_close(fapws_thread *t, fapws_ws_object *ws, int code, PyObje
     fapws_report("on_close", rec);
 }
 
-/* It is over: on_close, and the last part. */
+/* Ends the WebSocket: on_close, and the last part. */
 static void end(fapws_thread *t, fapws_ws_object *ws, int code, PyObject *reason) {
   fapws_record *rec = ws->rec;
   if (t->unsignalled && P.mounts[rec->mount].run_ns > FAPWS_SLOW_NS) fapws_notify(t);
@@ -208,7 +207,7 @@ static fapws_input *next_input(fapws_record *rec) {
   return in;
 }
 
-/* Nothing is left: whether the record is free until something arrives. */
+/* No input is left: takes the record out of the queue, unless an input has arrived meanwhile. Whether it did. */
 static int comes_to_rest(fapws_record *rec) {
   fapws_lock();
   int rests = !rec->inputs && !fapws_is_cancelled(rec);
@@ -221,7 +220,7 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
   fapws_ws_object *ws = rec->ws;
   const fapws_mount *m = &P.mounts[rec->mount];
   for (uint64_t spent = 0;; spent += m->run_ns) {
-    if (ws->state > FAPWS_WS_OPEN) { /* from here, or by another thread */
+    if (ws->state > FAPWS_WS_OPEN) { /* closed by a callback or another thread */
       end(t, ws, ws->code, ws->reason);
       return;
     }
@@ -251,7 +250,7 @@ static void run_inputs(fapws_thread *t, fapws_record *rec) {
       if (fapws_ws_hand_over(t, ws)) return;
       continue;
     }
-    if (spent) { /* of the first, the pool has thought */
+    if (spent) { /* run_job has done so for the first */
       t->unsignalled_ns += m->run_ns;
       if (t->unsignalled && (t->unsignalled_ns > FAPWS_UNSIGNALLED_NS || m->run_ns > FAPWS_SLOW_NS)) fapws_notify(t);
     }
@@ -269,7 +268,7 @@ static void refuse(fapws_ws_object *ws) {
   if (ws->refusal) PyErr_SetObject((PyObject *)Py_TYPE(ws->refusal), ws->refusal);
 }
 
-/* Lets the WebSocket in, or not: -1 with an exception. *called: on_open was. */
+/* Calls on_open, and accepts or rejects the WebSocket: -1 with an exception. *called: on_open was called. */
 static int admit(fapws_ws_object *ws, int *called) {
   fapws_record *rec = ws->rec;
   PyObject *protocol = PyObject_CallMethod(P.mounts[rec->mount].callable, "_admit", "O", (PyObject *)rec->environ);
@@ -283,7 +282,7 @@ static int admit(fapws_ws_object *ws, int *called) {
   if (result == Py_False || ws->refusal) {
     if (ws->state == FAPWS_WS_OPENING)
       refuse(ws);
-    else if (fapws_ws_shut(ws, 1008, NULL) < 0) /* it has been let in by its first send() */
+    else if (fapws_ws_shut(ws, 1008, NULL) < 0) /* its first send() has accepted it */
       PyErr_Clear();
   }
   Py_DECREF(result);
@@ -297,12 +296,12 @@ static int call_on_resume(fapws_ws_object *ws) {
   return result ? 0 : -1;
 }
 
-/* There will be no WebSocket: an ordinary response, after an exception. */
-static void turn_away(fapws_thread *t, fapws_ws_object *ws, int called) {
+/* Answers the handshake with an ordinary response, after an exception. */
+static void reject(fapws_thread *t, fapws_ws_object *ws, int called) {
   fapws_record *rec = ws->rec;
   PyObject *type, *value, *tb;
   fapws_fetch_exception(&type, &value, &tb);
-  if (called && !fapws_is_http_error(value)) call_on_close(t, ws, 1011, NULL); /* what on_open has begun */
+  if (called && !fapws_is_http_error(value)) call_on_close(t, ws, 1011, NULL); /* undoes on_open */
   fapws_ws_detach(ws);
   Py_DECREF(ws);
   PyErr_Restore(type, value, tb);
@@ -332,12 +331,12 @@ static void open_websocket(fapws_thread *t, fapws_record *rec) {
     bad = !(rec->environ = fapws_environ(rec, m->environ, NULL)) || admit(ws, &called) < 0;
   fapws_end_timing(&timing, m);
   if (bad && ws->state == FAPWS_WS_OPENING) {
-    turn_away(t, ws, called);
+    reject(t, ws, called);
     return;
   }
   if (!bad && ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) bad = 1;
   if (bad) failed(t, ws, rec->handed ? "on_resume" : "on_open");
-  Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes another if the application reads it */
+  Py_CLEAR(*(PyObject **)&rec->environ); /* ws makes a new one if the application reads it */
   run_inputs(t, rec);
 }
 

@@ -1,4 +1,4 @@
-/* WebSockets for synchronous code, and broadcasts to all WebSockets: websocket.c, wsobject.c and broadcast.c.
+/* WebSockets with callbacks, and broadcasts to all WebSockets: websocket.c, wshandover.c, wsobject.c and broadcast.c.
  *
  * The record owns a reference to its fapws_ws_object, and the application may hold others: the object's rec becomes NULL
  * at the end. One thread at a time runs a record; any thread with the GIL may send and close. */
@@ -26,21 +26,21 @@ typedef struct {
   uint8_t state;
 } fapws_ws_object;
 
-/* Tells the loop that the WebSocket is accepted. */
+/* Accepts the WebSocket. -1 with an exception. */
 int fapws_ws_accept(fapws_ws_object *ws);
-/* Hands a part to the loop, from any thread. */
+/* Publishes a part on any thread with the GIL. */
 void fapws_ws_publish(fapws_part *p);
 /* Sends the end of the WebSocket, and has on_close called. reason: a str or NULL. */
 int fapws_ws_shut(fapws_ws_object *ws, int code, PyObject *reason);
 
-/* Cuts the object off from its record, when no thread sends any more. */
+/* Detaches the object from its record, once no thread sends any more. */
 void fapws_ws_detach(fapws_ws_object *ws);
 
 /* --- wshandover.c ----------------------------------------------------------- */
 
-/* Answers FAPWS_OP_HAND_OVER: 1, the record is the loop's again; 0, the WebSocket stays. */
+/* Answers FAPWS_OP_HAND_OVER. 1: handed over, the record belongs to the event loop; 0: the WebSocket stays. */
 int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws);
-/* Goes on with a WebSocket that another process has accepted. -1 with an exception. */
+/* Takes over a WebSocket that another process has accepted. -1 with an exception. */
 int fapws_ws_resume(fapws_ws_object *ws);
 
 /* --- wsobject.c ------------------------------------------------------------- */
@@ -52,7 +52,7 @@ fapws_ws_object *fapws_ws_new(fapws_record *rec);
 PyObject *fapws_ws_environ(fapws_ws_object *ws);
 /* Whether a close frame may have that code (RFC 6455 §7.4). */
 int fapws_sendable(long code);
-/* A message as bytes: those of an object that lives as long. */
+/* A message as bytes of owner. */
 typedef struct {
   PyObject *owner; /* a new reference */
   const char *data;
@@ -61,7 +61,7 @@ typedef struct {
 } fapws_message;
 /* Reads a str (text), bytes or a similar object (binary). -1 with an exception; owner must be released in any case. */
 int fapws_read_message(PyObject *o, fapws_message *m);
-/* A part with a message. */
+/* A part with a message, or NULL with an exception. */
 fapws_part *fapws_message_part(fapws_record *rec, PyObject *message);
 
 /* Methods of module _fapws. */
@@ -69,10 +69,10 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- broadcast.c ------------------------------------------------------------ */
 
-/* Passes a broadcast to the loop: True, taken; False, too much waits, which may change; None, and will as
- * long as this thread does. NULL with an exception: it has more than most bytes. */
+/* Sends a broadcast to the event loop: the result of fapws_publish_event, or NULL with an exception if it has more than most
+ * bytes. */
 PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most);
-/* The number by which the loop knows a WebSocket, unique when its record is used again. */
+/* The number of a WebSocket for the event loop, which differs when its record is used again. */
 static inline uint64_t fapws_socket_number(const fapws_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
 
 /* Methods of module _fapws. */

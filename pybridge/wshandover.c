@@ -1,7 +1,8 @@
-/* WebSockets for synchronous code that go to another process, or come from one: what goes along, and which may go.
+/* Hands WebSockets with callbacks over to another process, and takes them over. On the thread that runs the record, with the
+ * GIL.
  *
- * One goes if nothing of the application would be left behind: only the server holds its object, and ws.data is plain, so that
- * a copy is as good. That is asked by an input, so it is asked between two callbacks. */
+ * A WebSocket can move if the application does not hold its object, and if ws.data is plain, so that a copy is equal. The
+ * event loop asks by an input, that is, between two callbacks. */
 #include "interp.h"
 #include "request.h"
 #include "websocket.h"
@@ -13,14 +14,14 @@
 #define MOST_STATE (32 << 10) /* bytes */
 #define MOST_DEPTH 20
 
-enum { NO_DATA, NAMESPACE, VALUE }; /* what ws.data is */
+enum { NO_DATA, NAMESPACE, VALUE }; /* kinds of ws.data */
 
-/* --- away ------------------------------------------------------------------ */
+/* --- to another process ------------------------------------------------------ */
 
 static int is_plain(PyObject *o, int depth);
 
 static int all_plain(PyObject *sequence, int depth) {
-  PyObject *all = PySequence_Fast(sequence, ""); /* a list or a tuple is itself */
+  PyObject *all = PySequence_Fast(sequence, ""); /* a list or tuple as it is */
   if (!all) return PyErr_Clear(), 0;
   int plain = 1;
   for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) plain = is_plain(PySequence_Fast_GET_ITEM(all, i), depth);
@@ -28,7 +29,7 @@ static int all_plain(PyObject *sequence, int depth) {
   return plain;
 }
 
-/* Whether marshal makes an equal object of o: it takes buffers as well, and gives bytes back. */
+/* Whether marshal makes an equal object of o. Marshal also accepts buffers, but turns them into bytes. */
 static int is_plain(PyObject *o, int depth) {
   if (o == Py_None || PyBool_Check(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o)) return 1;
   if (depth >= MOST_DEPTH) return 0;
@@ -43,7 +44,7 @@ static int is_plain(PyObject *o, int depth) {
 
 static PyObject *namespace_type(void) { return fapws_import("types", "SimpleNamespace"); }
 
-/* ws.data as something that is perhaps plain. A new reference. */
+/* ws.data, or the dict of a SimpleNamespace. A new reference. */
 static PyObject *data_of(fapws_ws_object *ws, int *kind) {
   *kind = NO_DATA;
   if (!ws->data) Py_RETURN_NONE;
@@ -55,7 +56,7 @@ static PyObject *data_of(fapws_ws_object *ws, int *kind) {
   return Py_NewRef(ws->data);
 }
 
-/* What goes along, as bytes: a new reference. NULL, perhaps without an exception: it has to stay. */
+/* The state to pass on, as bytes: a new reference. NULL, perhaps without an exception: the WebSocket has to stay. */
 static PyObject *pack(fapws_ws_object *ws) {
   int kind;
   PyObject *state = NULL, *data = data_of(ws, &kind);
@@ -71,7 +72,7 @@ static PyObject *pack(fapws_ws_object *ws) {
   return state;
 }
 
-/* Ends that inputs reach the record, unless one has, or the client has left. */
+/* Stops further inputs, unless one has arrived or the client disconnected. Whether it did. */
 static int closes_inbox(fapws_record *rec) {
   fapws_lock();
   int empty = !rec->inputs && !rec->batch && !rec->senders && !fapws_is_cancelled(rec);
@@ -83,7 +84,7 @@ static int closes_inbox(fapws_record *rec) {
 static void refuse(fapws_record *rec) {
   fapws_part *p = fapws_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* the loop stops waiting after a while */
+    PyErr_Clear(); /* the event loop waits for a limited time */
     return;
   }
   p->op = FAPWS_OP_HAND_OVER;
@@ -98,7 +99,7 @@ int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws) {
   fapws_part *p = state ? fapws_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
   PyErr_Clear();
   Py_XDECREF(state);
-  if (p && (Py_REFCNT(ws) != 1 || !closes_inbox(rec))) { /* collecting garbage runs code of the application */
+  if (p && (Py_REFCNT(ws) != 1 || !closes_inbox(rec))) { /* garbage collection may have run code of the application */
     fapws_part_free((uintptr_t)p);
     p = NULL;
   }
@@ -115,7 +116,7 @@ int fapws_ws_hand_over(fapws_thread *t, fapws_ws_object *ws) {
   return 1;
 }
 
-/* --- here ------------------------------------------------------------------ */
+/* --- from another process ---------------------------------------------------- */
 
 static int unpack(fapws_ws_object *ws, PyObject *all) {
   int kind;

@@ -1,4 +1,4 @@
-/* The argument of the callbacks of a WebSocket: the object to send with. It is safe on any thread with the GIL. */
+/* fapws.WebSocketConnection, the argument of WebSocket callbacks. On any thread with the GIL. */
 #include "interp.h"
 #include "request.h"
 #include "websocket.h"
@@ -7,8 +7,8 @@
 #include <structmember.h>
 
 #define P fapws_the_pool
-#define UNPACED_BYTES (4 << 20) /* maximum that waits for a client where the sender must not wait */
-#define BEHIND_BYTES (1 << 20)  /* a client that is further behind is closed instead of getting a broadcast */
+#define UNPACED_BYTES (4 << 20) /* maximum that is queued for a client where send() must not wait */
+#define BEHIND_BYTES (1 << 20)  /* a broadcast closes the connection of a client that is further behind */
 
 fapws_ws_object *fapws_ws_new(fapws_record *rec) {
   fapws_ws_object *ws = (fapws_ws_object *)fapws_WebSocketConnection_Type.tp_alloc(&fapws_WebSocketConnection_Type, 0);
@@ -69,7 +69,7 @@ static int is_closed(const fapws_ws_object *ws) {
   return ws->state > FAPWS_WS_OPEN || !ws->rec || ws->refusal || fapws_is_cancelled(ws->rec);
 }
 
-/* Whether something can be sent. Otherwise -1 and BrokenPipeError. */
+/* 0 if send() is possible, otherwise -1 with BrokenPipeError. */
 static int check_open(fapws_ws_object *ws) {
   if (fapws_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
@@ -77,7 +77,7 @@ static int check_open(fapws_ws_object *ws) {
   return -1;
 }
 
-/* Waits for a client that is behind. -1 and an exception if it stays so. */
+/* Waits for a slow client. -1 with an exception if there is still no room after seconds. */
 static int wait_for_client(fapws_ws_object *ws, double seconds) {
   fapws_thread *t = fapws_this_thread;
   int room;
@@ -116,7 +116,7 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
   Py_RETURN_NONE;
 }
 
-/* 1: it will be sent to ws. 0: not. -1 with an exception. */
+/* 1: m will be sent to ws. 0: it will not. -1 with an exception. */
 static int send_one(fapws_ws_object *ws, const fapws_message *m) {
   if (is_closed(ws)) return 0;
   if (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) return -1;
@@ -137,7 +137,7 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
     Py_XDECREF(m.owner);
     return NULL;
   }
-  PyObject *all = PySequence_List(given); /* others may change it meanwhile */
+  PyObject *all = PySequence_List(given); /* another thread may change it meanwhile */
   long sent = 0;
   int bad = !all;
   for (Py_ssize_t i = 0; !bad && i < PyList_GET_SIZE(all); i++) {
@@ -209,7 +209,7 @@ static PyObject *get_data(PyObject *self, void *closure) {
     PyObject *made = fapws_call("types", "SimpleNamespace", "()");
     if (!made) return NULL;
     if (ws->data)
-      Py_DECREF(made); /* another thread was here */
+      Py_DECREF(made); /* another thread was faster */
     else
       ws->data = made;
   }
