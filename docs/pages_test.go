@@ -2,6 +2,7 @@ package docs
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -17,12 +18,35 @@ func TestPages(t *testing.T) {
 	for _, page := range pages(t) {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()
-			all, err := blocks(page, read(t, page))
+			text := read(t, page)
+			needFrameworks(t, text)
+			all, err := blocks(page, text)
 			if err != nil {
 				t.Fatal(err)
 			}
 			carryOut(t, all)
 		})
+	}
+}
+
+// framework finds the frameworks that examples import.
+var framework = regexp.MustCompile(`(?m)^(?:from|import) (flask|fastapi|django)\b`)
+
+// needFrameworks fails without the frameworks of a page, or skips it if the Python is not the system's: such a Python
+// has packages of its own.
+func needFrameworks(t *testing.T, text string) {
+	t.Helper()
+	for _, found := range framework.FindAllStringSubmatch(text, -1) {
+		cmd := exec.Command(python(), "-c", "import "+found[1])
+		cmd.Dir = "/"
+		out, err := cmd.CombinedOutput()
+		switch {
+		case err == nil:
+		case strings.HasPrefix(python(), "/usr/bin/"):
+			t.Fatalf("%s\nsudo apt-get install python3-%s", out, found[1])
+		default:
+			t.Skipf("%s has no %s", python(), found[1])
+		}
 	}
 }
 

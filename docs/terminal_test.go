@@ -40,11 +40,7 @@ func newTerminal(t *testing.T) *terminal {
 		}
 	}
 	// The Python of fapws, which has the frameworks, may not be the first on PATH.
-	python := os.Getenv("PYTHON")
-	if python == "" {
-		python = "/usr/bin/python3"
-	}
-	if err := os.Symlink(python, filepath.Join(home, "bin", "python3")); err != nil {
+	if err := os.Symlink(python(), filepath.Join(home, "bin", "python3")); err != nil {
 		t.Fatal(err)
 	}
 	// As on a terminal: without a table of what curl has received.
@@ -57,6 +53,14 @@ func newTerminal(t *testing.T) *terminal {
 	}
 	t.Cleanup(term.stop)
 	return term
+}
+
+// python returns the Python that fapws embeds.
+func python() string {
+	if name := os.Getenv("PYTHON"); name != "" {
+		return name
+	}
+	return "/usr/bin/python3"
 }
 
 // executable returns the path of the built fapws.
