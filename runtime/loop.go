@@ -115,7 +115,7 @@ func newLoop(s *Server) *loop {
 	l.state.Lock()
 	l.subscribers = sse.New(subscriberHost{l})
 	l.groups = newGroups(l)
-	l.handover.l = l
+	l.handover.l, l.handover.asked = l, make(map[*Exchange]*SocketState)
 	l.exchanges.l = l
 	l.heads.template = http1.NewTemplate(serverName, l.start.Unix())
 	l.request = newRequest()

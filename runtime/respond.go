@@ -259,6 +259,9 @@ func fileBytes(p *exchange.Part) int64 {
 // release gives a part back, and with the last one the ticket.
 func (l *loop) release(p *exchange.Part) {
 	x, last := l.exchanges.all[p.Ticket], p.Last
+	if last && len(l.handover.asked) > 0 {
+		l.handover.ended(x, p)
+	}
 	if p.Owner != nil {
 		p.Owner.Release(p)
 	}

@@ -2,8 +2,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -11,8 +9,6 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
-	"fapws/runtime/netio"
-	"fapws/runtime/route"
 	"fapws/runtime/websocket"
 
 	"golang.org/x/sys/unix"
@@ -59,7 +55,8 @@ const (
 // socketHandover is what the loop knows of WebSockets that come or go. It belongs to the loop.
 type socketHandover struct {
 	l        *loop
-	stay     bool // retiring leaves them alone, until ExportSockets has seen to them
+	stay     bool                       // retiring leaves them alone, until ExportSockets has seen to them
+	asked    map[*Exchange]*SocketState // those whose handlers were asked and have not ended
 	departed []departedSocket
 	resuming int
 }
@@ -90,10 +87,10 @@ func (s *Server) ExportSockets(ctx context.Context, give func(d *SocketState, fd
 				err = give(one.d, one.fd)
 			}
 			if err != nil {
-				endSocket(one.fd)
-			} else {
-				n++
+				s.do(func() { h.takeBack(one.d, one.fd) })
+				continue
 			}
+			n++
 			unix.Close(one.fd)
 		}
 		if !more {
@@ -136,8 +133,22 @@ func (h *socketHandover) ask(c *httpConn) {
 		return
 	}
 	c.ws.handing = true
+	h.note(c)
 	h.l.pauseReading(c)
 	h.l.tell(c.first, exchange.Input{Op: exchange.OpHandOver})
+}
+
+// note remembers what the loop knows of the WebSocket of c, whose connection may break before its handler has answered.
+func (h *socketHandover) note(c *httpConn) {
+	ws, x := c.ws, c.first
+	d := &SocketState{
+		Group: []byte(ws.group), Subprotocol: ws.subprotocol, Compression: ws.packing,
+		Local: addressText(c.local), Remote: addressText(c.remote),
+	}
+	if x.peer != nil {
+		d.User = x.peer.User
+	}
+	h.asked[x] = d
 }
 
 // remain closes a WebSocket that is not handed over.
@@ -172,6 +183,7 @@ func (h *socketHandover) answered(x *Exchange, p *exchange.Part) {
 	ws := c.ws
 	if !p.Last {
 		asked := ws.handing
+		delete(h.asked, x)
 		l.release(p)
 		if asked {
 			h.remain(c)
@@ -185,10 +197,11 @@ func (h *socketHandover) answered(x *Exchange, p *exchange.Part) {
 		l.release(p)
 		return
 	}
-	if ws.leaves == nil { // messages to its groups that come later are the other server's
-		ws.leaves = &SocketState{Seq: ws.position.Seq}
+	if !ws.left { // messages to its groups that come later are the other server's
+		d := h.asked[x]
+		d.Seq = ws.position.Seq
 		for _, name := range ws.position.Names() {
-			ws.leaves.Groups = append(ws.leaves.Groups, []byte(name))
+			d.Groups = append(d.Groups, []byte(name))
 		}
 		l.groups.leave(ws)
 	}
@@ -206,17 +219,11 @@ func (h *socketHandover) answered(x *Exchange, p *exchange.Part) {
 // depart takes the connection of x, to which everything was written, out of the loop.
 func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 	l, c := h.l, x.conn
-	ws := c.ws
-	d := ws.leaves
-	begun, _ := ws.decoder.Idle()
-	d.Group, d.Head, d.Data = []byte(ws.group), append([]byte(nil), p.Head.Request...), append([]byte(nil), p.Body...)
+	begun, _ := c.ws.decoder.Idle()
+	d := h.asked[x]
+	d.keep(p)
 	d.Input = append(append([]byte(nil), begun...), c.pending()...)
-	d.Local, d.Remote = addressText(c.local), addressText(c.remote)
-	d.Subprotocol, d.Compression = ws.subprotocol, ws.packing
 	d.Sent, d.Framed = x.sent, x.framed
-	if x.peer != nil {
-		d.User = x.peer.User
-	}
 	if len(d.Head)+len(d.Data)+len(d.Input) > mostHandedOver {
 		c.shift()
 		x.proper = true
@@ -228,6 +235,7 @@ func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 		d.Log = e.State()
 		x.log = nil // its line comes when the WebSocket ends
 	}
+	delete(h.asked, x)
 	c.watch.Remove()
 	descriptors.Release(c.fd)
 	h.departed = append(h.departed, departedSocket{d, c.fd})
@@ -235,6 +243,11 @@ func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 	x.conn = nil
 	l.end(c)
 	l.release(p)
+}
+
+// keep copies what the handler gives with the part by which it lets go.
+func (d *SocketState) keep(p *exchange.Part) {
+	d.Head, d.Data = append([]byte(nil), p.Head.Request...), append([]byte(nil), p.Body...)
 }
 
 func addressText(a net.Addr) string {
@@ -249,150 +262,4 @@ func addressOf(text string) net.Addr {
 		return net.TCPAddrFromAddrPort(a)
 	}
 	return &net.UnixAddr{Net: "unix"}
-}
-
-// endSocket closes a WebSocket that no server has, as far as that can be done at once.
-func endSocket(fd int) {
-	_, _ = netio.Send(fd, websocket.AppendClose(nil, websocket.ServiceRestart, nil), 0)
-	unix.Shutdown(fd, unix.SHUT_WR)
-}
-
-var (
-	errNoPlace      = errors.New("there are as many connections as may be")
-	errMessagesLost = errors.New("messages to its groups have been lost")
-	errOtherMount   = errors.New("its request leads to something else now")
-)
-
-// ImportSocket serves a WebSocket that ExportSockets has given away, perhaps in another process. It owns fd from now on, also
-// if there is an error: then the WebSocket is closed with 1012. It waits while many others are being resumed. It must not be called on the loop,
-// and not before Serve.
-func (s *Server) ImportSocket(d *SocketState, fd int) error {
-	err := errStopped
-	for busy := true; busy; {
-		busy = false
-		s.do(func() {
-			if busy = s.loop.handover.resuming >= mostResuming; !busy {
-				err = s.loop.handover.resume(d, fd)
-			}
-		})
-		if busy {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	if err != nil {
-		endSocket(fd)
-		unix.Close(fd)
-	}
-	return err
-}
-
-// resume makes a connection of d and fd, and submits its request again. It owns fd unless there is an error.
-func (h *socketHandover) resume(d *SocketState, fd int) error {
-	l := h.l
-	groups := l.groups
-	switch {
-	case l.accepting.clients >= l.cfg.MaxClients:
-		return errNoPlace
-	case l.leaving && !h.stay:
-		return errStopped
-	case !groups.fanout.Complete(d.Seq):
-		return errMessagesLost
-	}
-	q := newRequest()
-	if _, err := q.parsed.Parse(d.Head, &l.cfg.Limits); err != nil {
-		return fmt.Errorf("its request: %w", err)
-	}
-	q.Head = d.Head
-	c := l.s.newConn(fd, addressOf(d.Local), addressOf(d.Remote))
-	c.l = l
-	if c.proxy != nil {
-		c.proxy.awaits = false
-	}
-	x := l.newExchange(c, q)
-	if !h.find(x, string(d.Group)) {
-		c.shift()
-		l.exchanges.put(x)
-		return errOtherMount
-	}
-	l.open(c)
-	if c.state == stateClosed { // it could not be watched, or the server stops
-		x.conn = nil
-		l.done(x)
-		return nil
-	}
-	ws := l.newSocket(websocket.Handshake{Compression: d.Compression})
-	ws.group, ws.subprotocol, ws.resumes = q.mount.Group, d.Subprotocol, true
-	h.resuming++
-	c.ws, ws.x = ws, x
-	l.setState(c, stateWaiting)
-	l.keep(c, d.Input)
-	if d.Log != nil && l.timed {
-		x.log = l.recordOf(d.Log)
-	}
-	if d.User != "" {
-		peer := *c.Client()
-		peer.User = d.User
-		x.peer = &peer
-	}
-	h.rejoin(ws, d)
-	r := q.ask()
-	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	l.submit(x, r)
-	x.owed = false // it is open for its client, and no 504 can be written
-	if x.req == q {
-		x.req = nil
-	}
-	x.sent, x.framed = d.Sent, d.Framed
-	return nil
-}
-
-// find decides about the request of x, whose password was checked before.
-func (h *socketHandover) find(x *Exchange, group string) bool {
-	l, q := h.l, x.req
-	l.route(x)
-	for {
-		l.settleRules(x)
-		switch q.Outcome {
-		case route.Found:
-			return q.mount.WebSocket && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
-		case route.NeedsLookup:
-			q.Skip()
-		case route.NeedsPassword:
-			q.Admit()
-		default:
-			return false
-		}
-	}
-}
-
-// rejoin makes ws a member of its groups, whose messages it gets from where the other server has stopped.
-func (h *socketHandover) rejoin(ws *socket, d *SocketState) {
-	groups := h.l.groups
-	ws.position.Seq = d.Seq
-	names := make([]string, len(d.Groups))
-	for i := range names {
-		names[i] = string(d.Groups[i])
-		groups.join(ws, names[i])
-	}
-	if events := groups.fanout.Since(names, d.Seq); len(events) > 0 {
-		ws.position.Seq = events[len(events)-1].Seq
-		groups.give(ws, events)
-	}
-}
-
-// settled notes that the handler has resumed ws, or that it never will.
-func (h *socketHandover) settled(ws *socket) {
-	if ws.resumes {
-		ws.resumes = false
-		h.resuming--
-	}
-}
-
-// failed closes a WebSocket that the handler does not resume.
-func (h *socketHandover) failed(c *httpConn) {
-	l := h.l
-	h.settled(c.ws)
-	c.ws.open = true
-	l.setState(c, stateSocket)
-	l.control(c, l.closing(c, websocket.ServiceRestart, ""))
 }

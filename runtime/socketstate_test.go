@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -161,4 +163,133 @@ func TestSocketsStay(t *testing.T) {
 		}
 	}
 	eventually(t, "the handler was told", func() bool { return a.notes() == "stays ended with 1012" })
+}
+
+// TestSocketsTakenBack: a handler that has let go of a WebSocket is told of its end, if it is not handed over: because its client has
+// left, because there is too much to hand over, or because nothing takes it.
+func TestSocketsTakenBack(t *testing.T) {
+	errTaken := errors.New("nothing takes it")
+	large := strings.Repeat("x", 4<<20) // more than the kernels keep
+	for _, test := range []struct {
+		name  string
+		lets  func(s *testServer, k *talk, c *wstest.Client) // what happens when the handler has let go
+		fails bool                                           // giving does
+		code  uint16                                         // that the client gets, 0: it has left
+	}{
+		{name: "left", lets: func(_ *testServer, k *talk, c *wstest.Client) {
+			reset(c)
+			k.send(exchange.OpText, []byte("too late"))
+		}},
+		{name: "left in the middle of a message", lets: func(s *testServer, k *talk, c *wstest.Client) {
+			k.send(exchange.OpText, []byte(large))
+			s.loop.post(func() { reset(c) }) // when the loop has written some of it
+		}},
+		{name: "too large", lets: func(_ *testServer, k *talk, _ *wstest.Client) { k.data = large }, code: 1012},
+		{name: "not taken", lets: func(*testServer, *talk, *wstest.Client) {}, fails: true, code: 1012},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, a := mover(t, "all")
+			c := s.socket(t)
+			saysBack(t, c, "state")
+			s.do(func() {
+				a.handOver = func(k *talk) bool {
+					test.lets(s, k, c)
+					return true
+				}
+				a.ends = func(k *talk, code uint16, _ string) {
+					a.note("ended")
+					k.end(false)
+				}
+				a.cancelled = func(k *talk) {
+					if !k.ended {
+						a.note("ended")
+					}
+				}
+			})
+			closed := make(chan error, 1)
+			if test.code != 0 {
+				go func() {
+					_, _, err := c.Receive() // it answers the close frame
+					closed <- err
+				}()
+			}
+			var retired sync.WaitGroup
+			retired.Go(func() { s.Retire(t.Context(), time.Second) })
+			n, err := s.ExportSockets(t.Context(), func(*SocketState, int) error {
+				if !test.fails {
+					t.Error("it was given away")
+				}
+				return errTaken
+			})
+			if n != 0 || test.fails != (err == errTaken) {
+				t.Error(n, err)
+			}
+			var frame *wstest.Closed
+			if test.code != 0 {
+				if err := <-closed; !errors.As(err, &frame) || frame.Code != int(test.code) {
+					t.Errorf("the client got %v", err)
+				}
+			}
+			c.Conn.Close()
+			retired.Wait()
+			eventually(t, "the handler was told", func() bool { return strings.HasSuffix(a.notes(), "ended") && a.idle() })
+			if notes := a.notes(); !strings.HasPrefix(notes, "resumed ") || strings.Count(notes, "resumed") != 1 {
+				t.Errorf("%.100q", notes)
+			}
+		})
+	}
+}
+
+// TestSocketRefused: a client whose WebSocket no server takes over gets its close frame, which no RST may destroy: what the client has sent is
+// read until it closes.
+func TestSocketRefused(t *testing.T) {
+	old, _ := mover(t, "all")
+	young, _ := mover(t, "another")
+	c := old.socket(t)
+	saysBack(t, c, "hello")
+	moved := make(chan int)
+	go func() {
+		n, _ := old.ExportSockets(t.Context(), func(d *SocketState, fd int) error {
+			if _, err := c.Conn.Write(c.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("unread"))); err != nil {
+				t.Error(err)
+			}
+			own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			young.do(func() {
+				if young.loop.handover.take(d, own) == nil {
+					t.Error("it was taken")
+				}
+				lingering := 0
+				for _, c := range young.loop.wheel.All() {
+					if c.state == stateLinger {
+						lingering++
+					}
+				}
+				if lingering != 1 {
+					t.Error("what the client sends is not read: it may lose the close frame")
+				}
+			})
+			return nil
+		})
+		moved <- n
+	}()
+	var frame *wstest.Closed
+	if _, _, err := c.Receive(); !errors.As(err, &frame) || frame.Code != 1012 {
+		t.Error(err)
+	}
+	if n, err := c.Conn.Read(make([]byte, 100)); err != io.EOF {
+		t.Errorf("%d bytes, %v behind the close frame", n, err)
+	}
+	if n := <-moved; n != 1 {
+		t.Errorf("%d were given away", n)
+	}
+}
+
+// reset closes the connection of a client so that its server sees an error.
+func reset(c *wstest.Client) {
+	tcp := c.Conn.(*net.TCPConn)
+	tcp.SetLinger(0)
+	tcp.Close()
 }

@@ -28,7 +28,6 @@ type socket struct {
 	due     int64            // when it, or another end of the WebSocket, is overdue
 	told    bool             // the handler was told of the end
 	handing bool             // the handler was asked whether it can be handed over
-	leaves  *SocketState     // it can, and is
 	resumes bool             // it comes from another process, and the handler has not gone on with it yet
 	after   []byte           // a control frame that waits for a transfer to end
 
