@@ -53,18 +53,13 @@ def channel(
     start: Union[str, bytes] = b"",
     headers: Union[Mapping[str, str], Iterable[Tuple[str, str]], None] = None,
 ) -> Any:
-    """What a handler returns so that its client listens from now on to the channels ``names``.
+    """Makes the client a subscriber of one or more channels; return it from a handler, or put it into PATHS.
 
-    names   -- one to 16 names
-    start   -- sent first, to this client alone: events as they are on the wire,
-               such as ``"data: welcome\\n\\n"``
-    headers -- fields of the response besides those that the server sets: a dict,
-               or (name, value) tuples
+    names   -- one to 16 names of channels
+    start   -- events for this client alone, sent first, as they are on the wire: ``"data: welcome\\n\\n"``
+    headers -- additional fields of the response: a dict, or (name, value) tuples
 
-    The handler need not call start_response; fields that it has set stay, the
-    status is 200. A client that comes back (browsers do by themselves, and send
-    Last-Event-ID) gets what it has missed, as far as the server still has it.
-    It may be an entry of PATHS itself::
+    ::
 
         PATHS = [("/news", channel("news"))]
 
@@ -72,9 +67,11 @@ def channel(
             name = environ["PATH_INFO"].strip("/")
             return channel("room/" + name, "all", start="data: welcome\\n\\n")
 
-    A WSGI middleware that looks into answers does not know this one: behind it,
-    set the field Fapws-Channel. TypeError or ValueError says which argument is
-    wrong; RuntimeError: this process is not served by fapws. Any thread.
+    The handler need not call start_response; the status is always 200. A browser that reconnects sends Last-Event-ID, and
+    gets the events that it has missed, as far as the server still has them.
+
+    A WSGI middleware that inspects responses does not know this one; behind such a middleware, set the field Fapws-Channel instead.
+    TypeError, ValueError: wrong argument. RuntimeError: this process is not served by fapws. Any thread may call it.
     """
     if not 1 <= len(names) <= _MOST_NAMES:
         raise TypeError(f"channel: give 1 to {_MOST_NAMES} names, not {len(names)}")
@@ -91,29 +88,23 @@ def channel(
 
 
 def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, int, None] = None) -> None:
-    """Send an event to all who listen to the channel ``name``, in all processes of this server.
+    """Sends an event to all subscribers of a channel, in all processes of this server.
 
-    data  -- a str, bytes that are UTF-8, or anything else, which is sent as JSON
-    event -- its type: browsers call listeners of ``addEventListener(event, …)``
-             instead of ``onmessage``
-    id    -- what a client that comes back says it has seen last; None: the server
-             numbers events, which is what replay needs in most cases
+    data  -- str, UTF-8 bytes, or any object, which is sent as JSON
+    event -- type of the event: browsers then call the listeners of ``addEventListener(event, …)`` instead of ``onmessage``
+    id    -- identifier of the event, for browsers that reconnect; None: the server numbers events, which replay needs in most cases
 
     ::
 
         publish("news", "<b>rain</b> tomorrow")
         publish("chat", {"who": "ada", "says": "hello"}, event="message")
 
-    It returns at once, before anybody has got the event, and does not say whether
-    anybody listens. Events of one channel reach everybody in one order. Any
-    thread may call it, any asyncio task, and a script while it is imported: then
-    events are kept until the server runs.
+    It returns before the event is delivered. All subscribers get the events of a channel in one order. Any thread and
+    any asyncio task may call it; events that a script publishes while it is imported wait until the server runs.
 
-    TypeError or ValueError says which argument is wrong, or that the event is
-    longer than --channel-max-event. RuntimeError: events worth 8 MiB wait
-    already and the server has not caught up within a second (on the thread that
-    it would take for that: at once); or this process is not served by fapws, or
-    is a child of the server.
+    TypeError, ValueError: wrong argument, or an event longer than --channel-max-event. RuntimeError: events of 8 MiB
+    wait, and the server has not caught up within a second (at once, if waiting would block the server itself); or this process is not
+    served by fapws, or is a child of the server.
     """
     _check("publish", name)
     if not isinstance(data, str):
@@ -129,11 +120,10 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
 
 
 def subscribers(name: str) -> int:
-    """How many clients listen to the channel ``name``, in all processes of this server.
+    """Returns the number of subscribers of a channel in all processes of this server.
 
-    What other processes know may be up to a second old. Any thread; it does not
-    wait. TypeError, ValueError: that is no name. RuntimeError: this process is
-    not served by fapws, or is a child of the server.
+    Numbers of other processes are up to a second old. Any thread may call it; it does not wait. TypeError, ValueError: not a name
+    of a channel. RuntimeError: this process is not served by fapws, or is a child of the server.
     """
     _check("subscribers", name)
     count: int = _native("subscribers").channel_subscribers(name)
@@ -169,33 +159,29 @@ class Client:
 
 
 def on_join(pattern: str = "*") -> Callable[[F], F]:
-    """Decorator: calls ``f(name, client)`` when a client begins to listen to a channel.
+    """Decorator: calls ``f(name, client)`` when a client subscribes to a channel.
 
-    pattern -- the name of a channel; ``*`` stands for any characters
+    pattern -- name of a channel; ``*`` stands for any characters
 
     ::
 
         @on_join("room/*")
         def welcome(name, client):
-            publish(name, f"{client.user or 'somebody'} is here, we are {subscribers(name)}")
+            publish(name, f"{client.user or 'a guest'} is here, we are {subscribers(name)}")
 
-    It runs in the process that has the client, on one of the threads that run
-    handlers, one call after the other. ``async def`` runs on the thread of
-    asyncio, where an application or handler is async; calls begin in order then.
-    Exceptions are reported like a handler's. When clients come faster than it
-    takes, up to 20,000 calls wait; more are dropped, which the log says once. A
-    client that a reload hands over to another process neither leaves nor joins.
-    TypeError or ValueError: that is no pattern, or f cannot be called.
+    The function runs in the process that has the client, on one of the threads for handlers, one call after the other. ``async def``
+    runs on the asyncio thread, if an application or handler is async; calls begin in order. Exceptions are reported like those of
+    handlers. Up to 20,000 calls wait; further ones are dropped, with one line in the log. A client that a reload
+    hands over to another process neither leaves nor joins. TypeError, ValueError: not a pattern, or f cannot be called.
     """
     return _register("on_join", pattern, _joining)
 
 
 def on_leave(pattern: str = "*") -> Callable[[F], F]:
-    """Decorator: calls ``f(name, client)`` when a client has ended to listen; see :func:`on_join`.
+    """Decorator: calls ``f(name, client)`` when a client is no longer subscribed to a channel; see :func:`on_join`.
 
-    A client that has gone without a word is noticed within four times
-    --channel-heartbeat. Of those of a worker that is killed nobody is told; they
-    come back by themselves, and join then with another number.
+    A client that vanishes without closing its connection is noticed within four times --channel-heartbeat. If a worker is
+    killed, its clients leave without a call; they reconnect, and join with other numbers.
     """
     return _register("on_leave", pattern, _leaving)
 

@@ -15,16 +15,14 @@ _IN_A_LOG = 200  # characters of the text
 
 
 class HTTPError(Exception):
-    """Raised anywhere below a handler, it becomes the answer to the request.
+    """Raised anywhere below a handler, it becomes the response.
 
-    status  -- 400 to 599; or 300 to 399 with a Location among the headers
-    text    -- for who reads the page, shown as it is (HTML in it is escaped)
-    headers -- more fields for the answer: (name, value) pairs or a mapping.
-               With a Content-Type among them, text alone is the body
+    status  -- 400 to 599; or 300 to 399 with Location among the headers
+    text    -- shown on the page; HTML in it is escaped
+    headers -- additional fields: (name, value) pairs or a mapping. With a Content-Type, text alone is the body
 
-    What the handler gave to start_response before does not count. ValueError
-    and TypeError say which argument is wrong. Once a part of the response has
-    been sent, it ends the response like any other exception.
+    It replaces the status and fields that the handler has set before. After a part of the response has been sent, it
+    ends the response like any other exception. TypeError, ValueError: wrong argument.
     """
 
     def __init__(

@@ -108,10 +108,9 @@ def _run(what: str, call: Call) -> None:
 
 
 class Timer:
-    """A function that is called every so many seconds; see :func:`timer`.
+    """A function that is called again and again; see :func:`timer`.
 
-    Calling the timer calls its function, so that a decorated one can be used
-    as before. Any thread may use it.
+    Calling the timer calls the function, so a decorated function can be used as before. Any thread may use it.
     """
 
     #: Whether it is going to call its function.
@@ -137,11 +136,11 @@ class Timer:
         return self.function(*args, **kwargs)
 
     def stop(self) -> None:
-        """No more calls, until :meth:`restart`. One that has begun goes on."""
+        """Stops the calls until :meth:`restart`. A call that has begun continues."""
         self.active = False
 
     def restart(self) -> None:
-        """Starts the timer again, or its time anew: the next call comes after ``seconds``."""
+        """Starts the timer again from the beginning: the next call comes after ``seconds``."""
         runner = _runner
         with runner.changed:
             if runner.ending:
@@ -153,12 +152,11 @@ class Timer:
 
 
 def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -> bool:
-    """Calls ``function(*args, **kwargs)`` soon, after what was deferred before, on another thread.
+    """Calls ``function(*args, **kwargs)`` soon, after the calls deferred before it, on another thread.
 
-    With ``unique`` nothing happens while the same function with equal
-    arguments waits already. Returns whether the call was added. Raises
-    RuntimeError when 100,000 calls wait, TypeError when function cannot be
-    called. Any thread may call it.
+    unique -- do nothing if the same function with equal arguments waits already
+
+    Returns whether the call was added. RuntimeError: 100,000 calls wait. TypeError: function cannot be called. Any thread may call it.
     """
     if not callable(function):
         raise TypeError(f"defer: {function!r} cannot be called")
@@ -181,7 +179,7 @@ def defer(function: Function, *args: Any, unique: bool = False, **kwargs: Any) -
 
 
 def defer_queue_size() -> int:
-    """How many deferred calls wait. Any thread."""
+    """Returns the number of deferred calls that wait. Any thread may call it."""
     return len(_runner.calls)
 
 
@@ -194,11 +192,10 @@ if TYPE_CHECKING:
 
 
 def timer(seconds: float, function: Optional[Function] = None, *args: Any, **kwargs: Any) -> Any:
-    """Calls ``function(*args, **kwargs)`` every so many seconds, the first time after ``seconds``.
+    """Calls ``function(*args, **kwargs)`` every ``seconds``, the first time after ``seconds``.
 
-    Returns a :class:`Timer` with ``stop()`` and ``restart()``. Without a
-    function it is a decorator: ``@timer(5)``. A call that takes longer than
-    the seconds makes the next one late; calls do not pile up.
+    Returns a :class:`Timer` with ``stop()`` and ``restart()``. Without a function it is a decorator: ``@timer(5)``. A call that takes
+    longer than ``seconds`` delays the next one; calls do not accumulate.
     """
     if function is None:
         return lambda decorated: Timer(seconds, decorated, args, kwargs)
@@ -206,17 +203,17 @@ def timer(seconds: float, function: Optional[Function] = None, *args: Any, **kwa
 
 
 def add_timer(seconds: float, function: Function, *args: Any, **kwargs: Any) -> Timer:
-    """:func:`timer` under the name that it has in fapws3. Returns what stop_timer and restart_timer take. Any thread may call it."""
+    """Same as :func:`timer`, under the name of fapws3. Returns the argument for stop_timer and restart_timer. Any thread may call it."""
     return Timer(seconds, function, args, kwargs)
 
 
 def stop_timer(timer: Timer) -> None:
-    """Stops the calls of a timer, as :meth:`Timer.stop` does. Any thread may call it."""
+    """Stops a timer, as :meth:`Timer.stop` does. Any thread may call it."""
     timer.stop()
 
 
 def restart_timer(timer: Timer) -> None:
-    """Starts a timer again, or its time from the beginning, as :meth:`Timer.restart` does. Any thread may call it."""
+    """Starts a timer again from the beginning, as :meth:`Timer.restart` does. Any thread may call it."""
     timer.restart()
 
 

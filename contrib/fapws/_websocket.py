@@ -39,32 +39,31 @@ _PORTS = {"http": "80", "https": "443"}
 
 
 class WebSocket:
-    """An entry of PATHS that talks to browsers by WebSocket (RFC 6455).
+    """An entry of PATHS that accepts WebSockets (RFC 6455).
 
-    on_open    -- ``f(ws)``, before the WebSocket is accepted. It is refused with 403 if f
-                  returns False, with another answer by ``ws.reject(401)`` or ``raise HTTPError(401)``
-    on_message -- ``f(ws, message)``: a whole message, str of a text and bytes of a binary one
-    on_close   -- ``f(ws, code, reason)``: it is over. Once for each WebSocket that on_open has not
-                  refused; code is what was said first (RFC 6455 §7.4), 1005 if nothing was, 1006 if the client has just gone
-    on_resume  -- ``f(ws)``: after a reload, in the new process, before any message of a WebSocket that it takes over. Its
-                  groups, subprotocol and ``ws.data`` are as they were; variables of the script are not
-    subprotocols -- names, the favourite first; the first that the client offers is agreed on
-    origins    -- whose pages may connect, as browsers say it in the field Origin. None: those of this host only,
-                  or any page on the web could talk to it with its visitor's cookies. Otherwise names such as
-                  "https://example.org" or "https://*.example.org" besides; "*": all. Who sends no Origin is
-                  no browser, and always let in
+    on_open    -- ``f(ws)``, before the WebSocket is accepted. To refuse, return False (403), call ``ws.reject(401)`` or
+                  raise HTTPError
+    on_message -- ``f(ws, message)``, with a whole message: str for text, bytes for binary
+    on_close   -- ``f(ws, code, reason)``, exactly once for each WebSocket that on_open has not refused. code is that of the first
+                  close frame (RFC 6455 §7.4), 1005 if it had none, 1006 if the client has gone without one
+    on_resume  -- ``f(ws)``, in the new process after a reload, before any message. Groups, subprotocol and ``ws.data`` are
+                  as before; variables of the script are not
+    subprotocols -- names, the preferred one first; the first that the client offers is chosen
+    origins    -- pages that may connect, by their field Origin. None: only pages of the same host, because otherwise any page
+                  on the web could connect with its visitor's cookies. A list adds others, "https://example.org" or
+                  "https://*.example.org"; "*" allows all. Clients without Origin are not browsers, and always allowed
 
-    ``broadcast`` sends to all who are connected to it, or to those in a group (``ws.join``).
+    ``broadcast`` sends to all clients of it, or to a group (``ws.join``).
 
-    Callbacks run as handlers do: on a Python thread, or inline on the loop. For one WebSocket they
-    run one after the other, for different ones side by side. An exception goes to the log and closes the
-    WebSocket with 1011. Any of them may be left out, or be a method of a subclass.
+    Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket they run one after the other, for
+    different ones side by side. An exception goes to the log and closes the WebSocket with 1011. Each callback may be
+    left out, or be a method of a subclass.
 
-    At a reload the new process takes a WebSocket over between two messages, without a close frame, if the script
-    does not keep its object (``ws``) and ``ws.data`` has nothing but None, bool, int, float, str, bytes, list, tuple, dict and
-    set, of which the new process gets a copy. Others are closed with 1012.
+    At a reload the new process takes over each WebSocket between two messages, without a close frame, if the script does not keep
+    its object (``ws``) and ``ws.data`` has only None, bool, int, float, str, bytes, list, tuple, dict and set, which are copied.
+    Others are closed with 1012.
 
-    TypeError and ValueError say which argument is wrong.
+    TypeError, ValueError: wrong argument.
     """
 
     _fapws_kind = "websocket"
@@ -143,28 +142,23 @@ def broadcast(
     message: Union[str, bytes, bytearray, memoryview],
     group: Optional[str] = None,
 ) -> int:
-    """Sends message, a str as text and bytes as a binary one, to many, without waiting for any of them.
+    """Sends a message to many WebSockets, without waiting for any of them.
 
-    websockets -- a WebSocket of PATHS: all who are connected to it, in all processes of this
-                  server. Or some who are connected to this process, as callbacks get them
-    group      -- of a WebSocket of PATHS only: those that ``ws.join(group)`` has put there
+    websockets -- a WebSocket of PATHS: all its clients, in all processes of this server. Or some connections of this process, as
+                  callbacks get them
+    message    -- str, sent as text, or bytes, sent as binary
+    group      -- only for a WebSocket of PATHS: its clients in this group (``ws.join(group)``)
 
-    Returns how many there are: of a WebSocket of PATHS, who is in its handshake
-    counts, and what is known of other processes may be up to a second old; otherwise, how
-    many get it. Who is more than 1 MiB behind (or two of the largest messages) is closed with 1013 instead.
+    Returns the number of recipients. For a WebSocket of PATHS that includes clients in their handshake, and the numbers
+    of other processes are up to a second old. A client that is more than 1 MiB behind (or two of the largest messages) is closed with 1013.
 
-    What is sent to a WebSocket of PATHS comes in one order to all, from whichever
-    process and thread, but not necessarily in that of ``ws.send``. Who is connecting gets
-    what is sent from the beginning of its on_open on, when it is accepted. Any thread
-    may call this, any asyncio task, and a script while it is imported: nobody gets it then. Another
-    process knows the WebSocket by the application, the address and what it calls
-    back; one that runs other code, during a reload, in which there is no such one drops
-    the message.
+    All clients of a WebSocket of PATHS get broadcasts in one order, whichever process and thread sends them; ``ws.send`` may overtake them. A
+    client that is connecting gets broadcasts from the beginning of its on_open on, when it is accepted. During a reload, a process whose code has no
+    such WebSocket drops the message. Any thread and any asyncio task may call this; while a script is imported there are no recipients.
 
-    TypeError or ValueError says which argument is wrong, that the WebSocket is not in
-    PATHS, or that the message for one is longer than --channel-max-event. RuntimeError: messages and
-    events worth 8 MiB wait already, and the server has not caught up within a second (on the thread that it
-    would take for that: at once); or this process is not served by fapws, or is a child of the server.
+    TypeError, ValueError: wrong argument, a WebSocket that is not in PATHS, or a message longer than
+    --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second (at once, if
+    waiting would block the server itself); or this process is not served by fapws, or is a child of the server.
     """
     if _native is None:
         raise RuntimeError("there are no websockets outside the fapws executable")

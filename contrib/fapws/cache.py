@@ -35,24 +35,20 @@ __all__ = ["cached", "purge"]
 
 
 class cached:
-    """An entry of PATHS, or an application, whose answers the server keeps.
+    """An entry of PATHS, or an application, whose responses the server keeps in memory.
 
-    app    -- what answers: anything that PATHS takes
-    ttl    -- seconds that a page is good for which does not say so itself; None
-              keeps only those that do
-    stale  -- seconds that it still answers after that, while a new one is made
-    heuristic -- if not 0, pages that say nothing of their age are kept for a tenth of the time since
-              their Last-Modified, for this many seconds at most
-    vary   -- names of request fields that make another page of it, besides those
-              in the page's own Vary
-    query  -- whether what follows "?" makes another page of it
-    status -- those that ttl is for, instead of 200, 301 and 308
-    compress -- whether clients that take zstd or gzip get the page in it
-    cookies -- "bypass": requests with a Cookie get no page and give none, unless
-              it says that it is public; "ignore": they are like others
+    app       -- answers if there is no page; as in PATHS
+    ttl       -- seconds for which a page is good that does not say so itself; None: only keep pages that do
+    stale     -- seconds after that in which the page is still sent while a new one is made
+    heuristic -- if not 0: a page that says only when it was last modified is kept for a tenth of that time, at most so many seconds
+    vary      -- names of request fields that distinguish pages, in addition to the page's own Vary
+    query     -- whether the part behind "?" distinguishes pages
+    status    -- statuses that ttl is for, instead of 200, 301 and 308
+    compress  -- send zstd or gzip to clients that accept them
+    cookies   -- "bypass": requests with Cookie do not use the cache unless the page says that it is public; "ignore": they do
 
-    TypeError or ValueError says which argument is wrong. The server reads them
-    once, at its start. Called by another handler it only calls ``app``.
+    The server reads the arguments once, at its start. If another handler calls it, it only calls ``app``.
+    TypeError, ValueError: wrong argument.
     """
 
     def __init__(
@@ -100,19 +96,15 @@ class cached:
 
 
 def purge(path: Optional[str] = None, *, host: Optional[str] = None, tag: Optional[str] = None) -> None:
-    """Make the server forget pages, in all its workers.
+    """Removes pages from the cache of all workers.
 
-    path -- as in the URL: "/page" with any query, "/page?a=1" with this one,
-            "/blog/*" all that begin so, "*" all
-    host -- only those of this host, with its port if that is not the scheme's:
-            "example.org:8080"; None: of all
-    tag  -- instead of path: those that have it in Fapws-Cache-Tags
+    path -- as in the URL: "/page" with any query, "/page?a=1", "/blog/*" for all that begin so, "*" for all
+    host -- only pages of this host, with a port other than the scheme's: "example.org:8080"; None: of all
+    tag  -- instead of path: pages with this tag in Fapws-Cache-Tags
 
-    It returns at once. No request that comes after the answer of the handler
-    that calls it gets such a page from this worker, nor from the others a moment
-    later. Any thread may call it. ValueError: there is neither a path nor a tag,
-    or both, or the path does not begin with a slash. RuntimeError: this process is
-    a child of the server.
+    It returns at once. No request that arrives after the response of the calling handler gets such a page from this worker; other
+    workers follow a moment later. ValueError: neither path nor tag, both, or a path without a slash at its beginning. RuntimeError:
+    this process is a child of the server. Any thread may call it.
     """
     from json import dumps
 

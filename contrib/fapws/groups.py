@@ -32,13 +32,13 @@ _MOST = 1000  # groups of one WebSocket
 
 
 def join(websocket: Any, group: str) -> None:
-    """From now on websocket gets what is sent to group.
+    """Adds a WebSocket to a group.
 
-    websocket -- of FastAPI, Starlette or Channels (what has a ``scope``), or the scope itself
+    websocket -- of FastAPI, Starlette or Channels (any object with ``scope``), or the scope itself
     group     -- 1 to 128 characters
 
-    It leaves all groups when it ends. Before it is accepted, messages wait for that. TypeError or
-    ValueError says which argument is wrong, or that it is in 1000 groups already.
+    It leaves all groups when it ends. Messages wait until it is accepted. TypeError, ValueError: wrong argument, or it is in
+    1000 groups already.
     """
     known = _known(websocket, "join")
     joined: Set[str] = known.setdefault("joined", set())
@@ -49,22 +49,21 @@ def join(websocket: Any, group: str) -> None:
 
 
 def leave(websocket: Any, group: str) -> None:
-    """From now on websocket does not get what is sent to group; it need not have been there."""
+    """Removes a WebSocket from a group; nothing happens if it is not in the group."""
     known = _known(websocket, "leave")
     _native("leave").group_leave(known["socket"], group)
     known.setdefault("joined", set()).discard(group)
 
 
 def send(group: str, message: Any) -> None:
-    """Send message to all WebSockets in group, in all workers.
+    """Sends a message to all WebSockets in a group, in all workers.
 
-    message -- a str, which is sent as text, bytes, as a binary message, or anything else, as JSON
+    message -- str, sent as text, bytes, sent as binary, or any object, sent as JSON
 
-    All get the messages of a group in one order; what one client causes, request after request, keeps its
-    order through any workers. A client that is more than 1 MiB behind is closed with 1013. TypeError or
-    ValueError says which argument is wrong, or that the message is longer than
-    --channel-max-event. RuntimeError: messages and events worth 8 MiB wait already, and the server has not
-    caught up within a second (in a task: at once).
+    All clients get the messages of a group in one order, and messages caused by successive requests of one client in the order of the requests,
+    whichever workers answer them. A client that is more than 1 MiB behind is closed with 1013. TypeError, ValueError: wrong argument, or a
+    message longer than --channel-max-event. RuntimeError: messages of 8 MiB wait, and the server has not caught up within a second
+    (in a task: at once).
     """
     if not isinstance(message, (str, bytes, bytearray, memoryview)):
         from json import dumps
@@ -77,7 +76,7 @@ def send(group: str, message: Any) -> None:
 
 
 def count(group: str) -> int:
-    """How many WebSockets are in group, in all workers; what is known of other workers may be up to a second old."""
+    """Returns the number of WebSockets in a group in all workers; those of other workers are up to a second old."""
     number: int = _native("count").group_count(group)
     return number
 

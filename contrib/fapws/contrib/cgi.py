@@ -11,30 +11,23 @@ __all__ = ["CGIApplication"]
 
 
 class CGIApplication:
-    """The programs of a folder: ``PATHS = [("/cgi-bin", CGIApplication("./cgi-bin"))]``.
+    """Runs the programs of a folder: ``PATHS = [("/cgi-bin", CGIApplication("./cgi-bin"))]``.
 
-    The server runs them itself, without Python: each request starts the program
-    that its path names, with the body on standard input; ``Status`` and ``Location``
-    count in what it writes, standard error goes to the error log. A file that may
-    not be executed is never sent, and nothing outside the folder is run.
+    The server runs them itself, without Python: each request starts the program that its path names, with the body on standard
+    input. Standard error goes to the error log. Nothing outside of the folder is run, and a file that is not executable is never sent.
 
-    path         -- the folder, or one program, which then answers for all below
-                    its uri; a relative one is looked up from the folder that
-                    fapws was started in
-    timeout      -- seconds that a program may give no output; it is then ended,
-                    with all that it has started, and the client gets 504
-    interpreters -- what runs scripts, by extension: ``{".pl": "perl"}`` or
-                    ``{".py": ["python3", "-I"]}``; these need not be executable
-    env          -- variables that programs get besides those of CGI. Of the
-                    server's own they get PATH, LANG, LC_ALL, LC_CTYPE, TZ, TMPDIR and
-                    LD_LIBRARY_PATH
-    index        -- program (or programs, the first that exists) that answers for
-                    a folder
+    path         -- the folder, or one program, which then answers all paths below its prefix; a relative one starts at the working
+                    directory of fapws
+    timeout      -- seconds without output after which a program is ended, with its children, and the client gets 504
+    interpreters -- commands for scripts, by extension: ``{".pl": "perl"}`` or ``{".py": ["python3", "-I"]}``; such scripts need
+                    not be executable
+    env          -- variables for programs, in addition to those of CGI. Of the server's own they get PATH, LANG, LC_ALL, LC_CTYPE,
+                    TZ, TMPDIR and LD_LIBRARY_PATH
+    index        -- program that answers for a folder, or several, of which the first that exists counts
 
-    TypeError or ValueError says which argument is wrong. ``--max-cgi`` bounds how
-    many run at the same time.
+    ``--max-cgi`` limits how many run at a time. TypeError, ValueError: wrong argument.
 
-    A handler may call it as well, to put something in front::
+    A handler may call it, to check something first; so may a subclass with its own ``__call__``::
 
         programs = CGIApplication("./private")
 
@@ -42,8 +35,6 @@ class CGIApplication:
             if not allowed(environ):
                 return redirect(start_response, "/login")
             return programs(environ, start_response)
-
-    So may a subclass whose ``__call__`` does that.
     """
 
     def __init__(

@@ -24,16 +24,14 @@ def redirect(
     permanent: bool = False,
     status: Optional[int] = None,
 ) -> List[bytes]:
-    """Send the client elsewhere: ``return redirect(start_response, "/login")``.
+    """Redirects the client: ``return redirect(start_response, "/login")``.
 
-    location  -- a URL or an absolute path; other than ASCII is percent-encoded.
-                 Check it when it comes from the client, who may be led off the site
+    location  -- URL or absolute path; characters outside of ASCII are percent-encoded. If it comes from the client,
+                 check that it does not lead to another site
     permanent -- 301 instead of 302; browsers remember it
-    status    -- any of 301, 302, 303 (come back with GET: after a form),
-                 307 and 308 (302 and 301 that keep method and body)
+    status    -- 301, 302, 303 (continue with GET, after a form), 307 or 308 (302 and 301 that keep method and body)
 
-    Returns a short page with a link. ValueError when location has a control
-    character, which could start another header field, or status is another one.
+    Returns a short page with a link. ValueError: a control character in location, which could begin another field, or another status.
     Source: RFC 9110 §15.4, Fapws4.
     """
     if status is None:

@@ -27,12 +27,12 @@ __all__ = ["Log"]
 
 
 class Log:
-    """Decorator that writes a line in Apache's format "combined" when its handler has returned.
+    """Decorator that writes a line in Apache's format "combined" for each call of a handler.
 
-    output -- a text file; standard output if None. It is flushed after each line, which is one write()
+    output -- a text file; None: standard output. It is flushed after each line, which is one write()
 
-    The size is that of the body, without a Content-Encoding that the server adds, or "-" for an
-    iterator, which has not run yet. Times are in GMT. A handler that raises gets no line: the server reports it.
+    The size is that of the body before compression by the server, or "-" for an iterator. Times are in GMT. A handler that
+    raises gets no line, because the server reports it.
     """
 
     def __init__(self, output: Optional[TextIO] = None) -> None:

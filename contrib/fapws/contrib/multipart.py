@@ -30,18 +30,18 @@ _BOUNDARY_CHARS = frozenset(
 
 
 class MultipartError(ValueError):
-    """The body is not the form it says it is, or is beyond a limit. Answer 400."""
+    """The body is not a valid form, or exceeds a limit. Answer 400."""
 
 
 class File:
     """An uploaded file.
 
-    name         -- of the form's field
-    filename     -- as the client calls it, without folders; may be empty. Never
-                    use it as a path: it can be ``..``, or name a file of yours
-    content_type -- what the client says it is; ``""`` if it does not
+    name         -- of the form field
+    filename     -- name that the client gives it, without folders; may be empty. Never use it as a path: it may be
+                    ``..``, or the name of one of your files
+    content_type -- type that the client gives it; ``""`` if none
     size         -- bytes
-    file         -- the bytes, a tempfile.SpooledTemporaryFile at its start
+    file         -- the content, a tempfile.SpooledTemporaryFile at its beginning
     """
 
     def __init__(self, name: str, filename: str, content_type: str, file: IO[bytes], size: int) -> None:
@@ -56,10 +56,10 @@ class File:
 
 
 class Form:
-    """What a form sent. Close it, or use ``with``: that removes the temporary files.
+    """The content of a form. Close it, or use ``with``: that removes temporary files.
 
     fields -- dict: name to list of str, in the order sent
-    files  -- dict: name to list of File; a file input left empty is not in it
+    files  -- dict: name to list of File; empty file inputs are left out
     """
 
     def __init__(self) -> None:
@@ -96,18 +96,17 @@ def parse(
     max_file_memory: int = 256 * 1024,
     max_headers_size: int = 8 * 1024,
 ) -> Form:
-    """Read the form in ``environ['wsgi.input']``.
+    """Reads the form in ``environ['wsgi.input']``.
 
-    max_parts        -- fields and files together
+    max_parts        -- number of fields and files
     max_field_size   -- bytes of one text field, as sent
-    max_fields_size  -- bytes of all text fields, names included
-    max_file_size    -- bytes of one file; None: whatever MAX_BODY_SIZE lets in
+    max_fields_size  -- bytes of all text fields and names
+    max_file_size    -- bytes of one file; None: limited by MAX_BODY_SIZE alone
     max_file_memory  -- bytes of a file that stay in memory
-    max_headers_size -- bytes of one part's header fields
+    max_headers_size -- bytes of the header of one part
 
-    Names and texts are read as UTF-8; a byte that is none becomes U+FFFD. Raises
-    MultipartError, a ValueError, when the request is no form of this type, is cut
-    off, breaks RFC 7578 or is beyond a limit; no temporary file is left then.
+    Names and texts are read as UTF-8; invalid bytes become U+FFFD. MultipartError, a ValueError: the request is not a form of this
+    type, is cut off, breaks RFC 7578 or exceeds a limit. Temporary files are removed then.
     """
     source = _Source(environ["wsgi.input"], environ.get("CONTENT_LENGTH"), _boundary(environ.get("CONTENT_TYPE", "")))
     form = Form()

@@ -79,18 +79,15 @@ class _Look:
 
 
 class Profile:
-    """An entry for PATHS: a page that says in which lines the handlers are.
+    """An entry of PATHS: a page that shows in which lines the handlers spend their time.
 
-    allow -- addresses that may see it (REMOTE_ADDR); None is everybody. What it
-             shows are names of files and functions, which are nobody else's business
-    hertz -- how often a second the threads are looked at, 1 to 1000
-    rows  -- how many lines and functions the page has, 1 to 1000
+    allow -- addresses that may see it (REMOTE_ADDR), because it shows names of files and functions; None: all
+    hertz -- samples for each second, 1 to 1000
+    rows  -- number of lines and functions on the page, 1 to 1000
 
-    GET shows what the last look has found, POST begins another one, of the form's
-    ``seconds``. A program asks for text: ``curl -d seconds=5 URL``, and then
-    ``curl URL``. Threads that wait in Python code (a queue, a lock) count as well:
-    what they wait in is on top. ValueError says which argument is wrong. Inline
-    (``--threads 0``) it sees what handlers do, too.
+    GET shows the last profile, POST begins another one, for the ``seconds`` of the form. Programs get text:
+    ``curl -d seconds=5 URL``, then ``curl URL``. Threads that wait in Python code, for a queue or lock, are counted as well. It also
+    works inline (``--threads 0``). ValueError: wrong argument.
     """
 
     def __init__(self, allow: Optional[Iterable[str]] = ("127.0.0.1", "::1", ""), hertz: int = 100, rows: int = 40) -> None:

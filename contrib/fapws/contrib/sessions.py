@@ -35,14 +35,14 @@ _TEN_DAYS = 10 * 86400
 
 
 class Session:
-    """The data of one session in a record of yours, with the methods of fapws3.
+    """Stores the data of one session in a record of yours, with the methods of fapws3.
 
-    sessiondb    -- the record, a dict or what behaves like one; it gets "sessionid", "expiration_date" and "strdata"
-    max_age      -- seconds until the data are lost
-    datetime_fmt -- format of "expiration_date" (time.strftime), which is local time
+    sessiondb    -- the record, a dict or similar, which gets "sessionid", "expiration_date" and "strdata"
+    max_age      -- seconds until the data expire
+    datetime_fmt -- format of "expiration_date" (time.strftime), in local time
     prepare_data -- called with the text of the data before it is stored
-    dumps, loads -- make text of the data, and data of the text: JSON, unlike fapws3, since unpickling what
-                    somebody else may have written runs code; pickle.dumps and pickle.loads may be given
+    dumps, loads -- convert data to text and back. JSON, unlike fapws3, because unpickling a text of somebody else runs code;
+                    pickle.dumps and pickle.loads may be given
 
     Not safe for concurrent use, unless the record is.
     """
@@ -77,7 +77,7 @@ class Session:
         return self._loads(text)
 
     def setdata(self, data: Any) -> None:
-        """Stores data, which dumps must be able to take."""
+        """Stores data; dumps must accept them."""
         text = self._dumps(data)
         self.sessiondb["strdata"] = self.prepare_data(text) if self.prepare_data else text
 
@@ -128,17 +128,16 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
 
 
 class Sessions:
-    """Decorator that gives a handler ``environ["fapws.session"]``, a dict of what JSON can hold.
+    """Decorator that gives a handler ``environ["fapws.session"]``, a dict of JSON values.
 
-    path    -- file of an SQLite database, which all workers share; it is made if it is missing, for its owner only
+    path    -- file of an SQLite database, shared by all workers; it is created if missing, for its owner only
     max_age -- seconds after the last use until a session is forgotten
     cookie  -- name of the cookie
-    secure  -- send the cookie over https only; None: if the request came that way
+    secure  -- send the cookie over https only; None: if the request came over https
 
-    The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is
-    stored when the handler returns, so an iterator changes nothing any more. What two
-    requests change at the same time is not merged: the last one wins. sqlite3.Error when the database cannot
-    be used. Any thread may call the handler.
+    The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns; later changes, by
+    an iterator, are lost. If two requests change a session at the same time, the last one wins. sqlite3.Error: the database
+    cannot be used. Any thread may call the handler.
     """
 
     def __init__(

@@ -11,48 +11,33 @@ __all__ = ["Staticfile"]
 
 
 class Staticfile:
-    """The files of a folder: ``PATHS = [("/static", Staticfile("./static"))]``.
+    """Serves the files of a folder: ``PATHS = [("/static", Staticfile("./static"))]``.
 
-    The server answers these requests itself, without Python: types by name,
-    ETag and Last-Modified, conditional and range requests, HEAD, a ``.br``,
-    ``.zst`` or ``.gz`` file beside the one asked for when the client takes it. Nothing
-    outside the folder is given out, whatever path or symbolic link says.
+    The server answers these requests itself, without Python: media types, ETag and Last-Modified, conditional requests, ranges, HEAD, and a
+    ``.br``, ``.zst`` or ``.gz`` beside a file for clients that accept it. Nothing outside of the folder is sent, whatever the path or a symbolic
+    link says.
 
-    root       -- the folder; a relative one is looked up from the folder that
-                  fapws was started in, as in Fapws4
-    max_age    -- seconds that clients may keep a file without asking again;
-                  None says nothing about it. ``maxage`` is Fapws4's name
-    index      -- file (or files, the first that exists) that answers for a
-                  folder; True means index.html, None or False none
-    listing    -- list the files of a folder that has no index
-    dotfiles   -- give out also what begins with a dot
-    spa        -- file below root that answers, with 200, for pages that are not
-                  there: paths without an extension, or when the client accepts
-                  text/html by name
-    expires    -- goes before max_age for some files; a list such as
-                  ``["*.css=30d", "/img/*=1h", "/build/*=immutable", "*=off"]``, of which the
-                  first counts that fits the name or, with a slash, the path.
-                  Times end in s, m, h, d, w or y; also no-cache and no-store
-    mime_types -- a file like Apache's mime.types; what it does not name has the
-                  built-in type
-    types      -- media types by extension, ``{"wat": "text/plain"}``, which go
-                  before all others
-    charset    -- what text is said to be in; None says nothing
-    compress   -- make gzip and zstd variants of text from 1 KiB to 8 MiB, once
-                  for each state of a file
-    symlinks   -- which links are followed: "inside" (those that stay below
-                  root), "owner" (of these, the ones that belong to the owner of
+    root       -- the folder; a relative one starts at the working directory of fapws, as in Fapws4
+    max_age    -- seconds for which clients may keep a file; None: no statement. ``maxage`` is the name in Fapws4
+    index      -- file that answers for a folder, or several, of which the first that exists counts; True: index.html, None or False: none
+    listing    -- list folders without an index
+    dotfiles   -- also send files whose names begin with a dot
+    spa        -- file that answers, with 200, for missing pages: paths without an extension, or clients that accept text/html by name
+    expires    -- like max_age for some files: ``["*.css=30d", "/img/*=1h", "/build/*=immutable", "*=off"]``; the first pattern counts that matches
+                  the name or, with a slash, the path. Times end in s, m, h, d, w or y; also no-cache and no-store
+    mime_types -- a file like Apache's mime.types, used before the built-in types
+    types      -- media types by extension, ``{"wat": "text/plain"}``, used before all others
+    charset    -- charset of text files; None: no statement
+    compress   -- compress text files from 1 KiB to 8 MiB with gzip and zstd, once for each state of a file
+    symlinks   -- which links are followed: "inside" (those that stay below root), "owner" (of these, links with the owner of
                   their target) or "no"
-    expose     -- patterns of names, ``["*.db"]``, that are given out from the folder
-                  of the script although they look like sources, backups or
-                  databases. What the configuration names (logs, passwords,
-                  the script) never is
-    headers    -- more fields of each answer: ``{"X-Frame-Options": "DENY"}``
+    expose     -- patterns of names, ``["*.db"]``, that are sent from the folder of the script although they look like sources, backups
+                  or databases. Files that the configuration names (logs, passwords, the script) are never sent
+    headers    -- additional fields of each response: ``{"X-Frame-Options": "DENY"}``
 
-    TypeError or ValueError says which argument is wrong. The server reads the
-    arguments once, at its start.
+    The server reads the arguments once, at its start. TypeError, ValueError: wrong argument.
 
-    A handler may call it as well, to put something in front::
+    A handler may call it, to check something first; so may a subclass with its own ``__call__``::
 
         files = Staticfile("./private")
 
@@ -60,9 +45,6 @@ class Staticfile:
             if not allowed(environ):
                 return redirect(start_response, "/login")
             return files(environ, start_response)
-
-    So may a subclass whose ``__call__`` does that: it is then called for each
-    request.
     """
 
     def __init__(

@@ -29,15 +29,13 @@ _TEXTS = ("text/", "application/json", "application/javascript", "application/xm
 
 
 class Gzip:
-    """Decorator that compresses what a handler returns, for clients that accept gzip (RFC 9110 §12.5.3).
+    """Decorator that compresses responses of a handler, for clients that accept gzip (RFC 9110 §12.5.3).
 
     level   -- 1 (fast) to 9 (small)
-    minimum -- bytes that a body of known size must have to be worth it
+    minimum -- bytes from which a body of known size is compressed
 
-    A response is left alone when its type is not text, when it has a
-    Content-Encoding or a Content-Range already, when its Cache-Control says
-    no-transform, and when it is a file, which the server sends itself.
-    Pieces of an iterator are compressed as they come, and each is sent at once. A strong ETag becomes a weak one.
+    Not compressed are responses that are not text, have Content-Encoding or Content-Range, or say no-transform in Cache-Control, and
+    files, which the server sends itself. Parts of an iterator are compressed and sent as they come. A strong ETag becomes a weak one.
     """
 
     def __init__(self, level: int = 6, minimum: int = 256) -> None:
