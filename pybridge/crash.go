@@ -1,5 +1,6 @@
 package pybridge
 
+// #cgo LDFLAGS: -Wl,--wrap=fatalf
 // #include "shim_process.h"
 import "C"
 
