@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"fapws/runtime/accesslog"
@@ -44,10 +45,8 @@ func (s *Server) ImportSubscriber(d *sse.State, fd int) error {
 	return s.loop.subscribers.Import(d, fd)
 }
 
-// ExportHistory gives past events, piece by piece, for ImportHistory: see sse.Subscribers.ExportHistory.
-func (s *Server) ExportHistory(give func(piece []byte) error) error {
-	return s.loop.subscribers.ExportHistory(give)
-}
+// ExportHistory returns past events in pieces for ImportHistory: see sse.Subscribers.ExportHistory.
+func (s *Server) ExportHistory() iter.Seq[[]byte] { return s.loop.subscribers.ExportHistory() }
 
 // ImportHistory keeps past events for clients that come back: see sse.Subscribers.ImportHistory.
 func (s *Server) ImportHistory(piece []byte) error { return s.loop.subscribers.ImportHistory(piece) }

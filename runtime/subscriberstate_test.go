@@ -18,10 +18,10 @@ import (
 // pass hands what s has over to another server, as another process would get it.
 func pass(t *testing.T, s, to *testServer) (n int) {
 	t.Helper()
-	if err := s.ExportHistory(func(piece []byte) error {
-		return to.ImportHistory(piece)
-	}); err != nil {
-		t.Error(err)
+	for piece := range s.ExportHistory() {
+		if err := to.ImportHistory(piece); err != nil {
+			t.Error(err)
+		}
 	}
 	n, err := s.ExportSubscribers(t.Context(), func(d *sse.State, fd int) error {
 		text, err := json.Marshal(d)

@@ -1,6 +1,8 @@
 package sse
 
 import (
+	"iter"
+	"slices"
 	"time"
 
 	"fapws/runtime/pubsub"
@@ -10,34 +12,33 @@ import (
 // message of 100 KiB as base64, too.
 const historyPiece = 64 << 10
 
-// ExportHistory gives, piece by piece, the past events that are kept, for
-// ImportHistory. The error is that of give. It must not be called on the loop.
-func (s *Subscribers) ExportHistory(give func(piece []byte) error) error {
+// ExportHistory returns the past events that are kept now, in pieces for
+// ImportHistory. It must not be called on the loop; the pieces may be taken later, on any goroutine.
+func (s *Subscribers) ExportHistory() (pieces iter.Seq[[]byte]) {
 	var events []*pubsub.Event
 	s.host.Do(func() {
 		s.Take()
 		events = s.fanout.Kept()
 	})
-	for len(events) > 0 {
-		n, size := 0, 0
-		for n < len(events) && size < historyPiece {
-			size += len(events[n].Text())
-			n++
-		}
-		for text := pubsub.Encode(events[:n]); len(text) > 0; {
-			k := min(len(text), historyPiece)
-			if err := give(text[:k]); err != nil {
-				return err
+	return func(yield func([]byte) bool) {
+		for rest := events; len(rest) > 0; {
+			n, size := 0, 0
+			for n < len(rest) && size < historyPiece {
+				size += len(rest[n].Text())
+				n++
 			}
-			text = text[k:]
+			for piece := range slices.Chunk(pubsub.Encode(rest[:n]), historyPiece) {
+				if !yield(piece) {
+					return
+				}
+			}
+			rest = rest[n:]
 		}
-		events = events[n:]
 	}
-	return nil
 }
 
 // ImportHistory keeps past events for clients that come back. Pieces come in the
-// order in which ExportHistory gave them. It must not be called on the loop.
+// order in which ExportHistory gives them. It must not be called on the loop.
 func (s *Subscribers) ImportHistory(piece []byte) (err error) {
 	s.host.Do(func() {
 		var events []*pubsub.Event

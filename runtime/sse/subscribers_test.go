@@ -157,14 +157,13 @@ func TestHistoryPieces(t *testing.T) {
 	for i, size := range []int{10, 150 << 10, 0, 50 << 10, 20 << 10} {
 		from.publish(fmt.Sprint(i%2), strings.Repeat("x", size))
 	}
-	err := from.s.ExportHistory(func(piece []byte) error {
+	for piece := range from.s.ExportHistory() {
 		if len(piece) > historyPiece {
 			t.Errorf("a piece of %d bytes", len(piece))
 		}
-		return to.s.ImportHistory(piece)
-	})
-	if err != nil {
-		t.Fatal(err)
+		if err := to.s.ImportHistory(piece); err != nil {
+			t.Fatal(err)
+		}
 	}
 	texts := func(h *host) (all []string) {
 		h.Do(func() {

@@ -23,10 +23,6 @@ const (
 
 	// countsEvery is how often the supervisor hears how many listen.
 	countsEvery = 250 * time.Millisecond
-
-	// historyWithin is how long a worker waits for the history of another, whose loop
-	// may hang, or a quarter of the time that it has for loading.
-	historyWithin = 2 * time.Second
 )
 
 // channelRelay is how a worker has channels together with the others: the supervisor
@@ -236,10 +232,11 @@ func (r *channelRelay) recount() {
 }
 
 // join takes part in the channels of all workers from now on, with what they know
-// of past events. It waits for that, but not for ever.
+// of past events. It waits for that as long as the other worker lives and sends. Only one whose loop hangs sends nothing for a quarter of the time that
+// this worker has for loading.
 func (r *channelRelay) join() {
 	defer r.down.Hold(false)
-	end := time.Now().Add(min(historyWithin, r.s.conf.LoadTimeout/4))
+	silence := r.s.conf.LoadTimeout / 4
 	if r.channel.Send(&pool.Message{Kind: pool.Join}) != nil {
 		return // listen sees the end of the channel
 	}
@@ -254,10 +251,10 @@ func (r *channelRelay) join() {
 		}
 		defer from.Close()
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // who retires may hand its subscribers over
-		if err := takeHistory(r.s.server, from, end); err != nil {
+		if err := takeHistory(r.s.server, from, silence); err != nil {
 			r.s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d has not got all past events: %v", os.Getpid(), err))
 		}
-	case <-time.After(time.Until(end)):
+	case <-time.After(silence):
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"time"
 
@@ -38,21 +39,30 @@ func (r *channelRelay) give(files []*os.File) {
 	if err != nil {
 		return // the other one goes on without
 	}
-	r.down.Add(relayItem{do: func() {
-		defer to.Close()
-		err := r.s.server.ExportHistory(func(piece []byte) error {
-			return to.Send(&pool.Message{Kind: pool.Piece, Raw: piece})
-		})
-		if err == nil {
-			_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
-		}
-	}})
+	r.down.Add(relayItem{do: func() { go giveHistory(to, r.s.server.ExportHistory()) }})
 }
 
-// takeHistory takes what give gives.
-func takeHistory(s *runtime.Server, from *pool.Channel, end time.Time) error {
+// giveHistory sends pieces of history to another worker as quickly as that takes them. A goroutine of its own: this worker's clients
+// do not wait for it.
+func giveHistory(to *pool.Channel, pieces iter.Seq[[]byte]) {
+	defer to.Close()
+	for piece := range pieces {
+		if to.SendPatiently(&pool.Message{Kind: pool.Piece, Raw: piece}) != nil {
+			return // the other one has gone
+		}
+	}
+	_ = to.SendPatiently(&pool.Message{Kind: pool.Piece})
+}
+
+// receiver is the channel to another worker.
+type receiver interface {
+	ReceiveWithin(time.Duration) (*pool.Message, []*os.File, error)
+}
+
+// takeHistory takes what give gives. It ends when the other worker has ended, or has sent nothing for so long.
+func takeHistory(s *runtime.Server, from receiver, silence time.Duration) error {
 	for {
-		m, _, err := from.ReceiveWithin(time.Until(end))
+		m, _, err := from.ReceiveWithin(silence)
 		if err != nil || len(m.Raw) == 0 {
 			return err
 		}

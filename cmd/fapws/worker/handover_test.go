@@ -1,0 +1,71 @@
+package worker
+
+import (
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/pool"
+	"fapws/runtime"
+	"fapws/runtime/pubsub"
+)
+
+// slowGiver gives pieces of history, each after a while.
+type slowGiver struct {
+	t      *testing.T
+	pieces [][]byte
+	limit  time.Duration // that it expects for each
+	err    error         // at the end
+}
+
+func (g *slowGiver) ReceiveWithin(limit time.Duration) (*pool.Message, []*os.File, error) {
+	if limit != g.limit {
+		g.t.Errorf("a piece may take %v, want %v: pieces before count", limit, g.limit)
+	}
+	time.Sleep(time.Millisecond)
+	if len(g.pieces) == 0 {
+		return &pool.Message{}, nil, g.err
+	}
+	m := &pool.Message{Raw: g.pieces[0]}
+	g.pieces = g.pieces[1:]
+	return m, nil, nil
+}
+
+// TestTakeHistory: a worker waits for the history of another one as long as that sends, and notices its end.
+func TestTakeHistory(t *testing.T) {
+	from, to := newServer(t), newServer(t)
+	for range 3 {
+		if _, err := from.Publish(&pubsub.Message{Name: "news", Data: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, end := range []error{nil, io.EOF} {
+		g := &slowGiver{t: t, limit: time.Minute, err: end}
+		for piece := range from.ExportHistory() {
+			for i := range piece {
+				g.pieces = append(g.pieces, piece[i:i+1])
+			}
+		}
+		if err := takeHistory(to, g, time.Minute); err != end {
+			t.Errorf("%v, want %v", err, end)
+		}
+	}
+	n := 0
+	for piece := range to.ExportHistory() {
+		n += len(piece)
+	}
+	if n == 0 {
+		t.Error("no event has come")
+	}
+}
+
+func newServer(t *testing.T) *runtime.Server {
+	t.Helper()
+	s, err := runtime.New(runtime.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
