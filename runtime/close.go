@@ -67,7 +67,7 @@ func (l *loop) close(c *httpConn, why string) {
 // shut ends c. Its descriptor is closed when its transfer has ended.
 func (l *loop) shut(c *httpConn) {
 	l.end(c)
-	if c.transfer == nil || c.transfer.opening() {
+	if c.transfer == nil {
 		l.closeSocket(c)
 	} else {
 		l.schedule(c)

@@ -90,7 +90,7 @@ type Config struct {
 	// SendfileRoots are the folders from which a handler may have files sent
 	// (exchange.Head.SendFile); AccelRoots those for exchange.Head.Accel.
 	SendfileRoots []string
-	AccelRoots    []AccelRoot
+	AccelRoots    []static.AccelRoot
 
 	// Programs returns the Handler, and what it calls the mount, that runs the
 	// programs which other handlers name (exchange.Head.Program). It is called on the
@@ -161,9 +161,6 @@ type Config struct {
 	// with the client before the line.
 	LogClient func(level loglevel.Level, client, line string)
 }
-
-// AccelRoot maps paths that begin with Prefix to files below Root.
-type AccelRoot struct{ Prefix, Root string }
 
 // RequestSummary is a request with what became of it. It lives until the function
 // that gets it returns.

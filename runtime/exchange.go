@@ -14,6 +14,7 @@ const (
 	awaitingTurn                  // what answers has to be the first of its connection
 	awaitingPassword              // whether its password is right
 	awaitingBody                  // the rest of a body that is handed over as a whole
+	awaitingSource                // whether its source answers it
 	answering                     // a source has it
 )
 
@@ -26,10 +27,11 @@ type Exchange struct {
 	conn   *httpConn // nil: no client waits for the response any more
 	next   *Exchange // in conn's list, or in the table's free list
 
-	req   *request       // what is asked; nil: a source has taken over what it needs
-	phase phase          // answering, when a source has it
-	rules *rules         // of the mount, or of the site; nil: none
-	peer  *exchange.Peer // the client, if it has logged in or a handler is asked
+	req    *request       // what is asked; nil: a source has taken over what it needs
+	phase  phase          // answering, when a source has it
+	beside bool           // its source does something beside the loop
+	rules  *rules         // of the mount, or of the site; nil: none
+	peer   *exchange.Peer // the client, if it has logged in or a handler is asked
 
 	// Of its request.
 	minor     uint8
@@ -40,7 +42,6 @@ type Exchange struct {
 	// What sources know of it.
 	appState
 	cacheState
-	file   *fileJob    // a file that has to be opened
 	tunnel *connTunnel // that its connection is, or nil
 
 	// Of its response.
@@ -89,7 +90,7 @@ func (t *exchangeTable) get() *Exchange {
 		t.free = x.next
 		x.next = nil
 	}
-	x.Sink = x
+	x.Sink, x.Server = x, x
 	return x
 }
 

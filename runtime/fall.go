@@ -38,18 +38,21 @@ func (l *loop) skipsFileMount(x *Exchange) bool {
 	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], l.now())
 }
 
-// fell lets x, for which j has found no file, go on behind the mount, or with the index of a directory.
-func (l *loop) fell(x *Exchange, j *fileJob) {
-	q := x.req
-	x.file = nil
-	if j.index != "" {
-		q.index = j.index
-		l.route(x)
-	} else {
-		q.mount.missing.add(j.req.Path, l.now())
+// Decline implements exchange.Server.
+func (x *Exchange) Decline(index string) bool {
+	l, q := x.l, x.req
+	switch {
+	case index == "":
+		q.mount.missing.add(q.Path[q.Script:], l.now())
 		q.missed = append(q.missed, q.mount)
 		q.Skip()
+	case q.index != "":
+		return false
+	default:
+		q.index = index
+		l.route(x)
 	}
 	l.suspend(x, deciding)
 	l.queue(x.conn)
+	return true
 }

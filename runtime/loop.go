@@ -67,8 +67,7 @@ type loop struct {
 	bulk      []byte        // scratch of readOn, made by the first who needs it
 	part      exchange.Part // the part being delivered
 
-	fileJob     fileJob                           // scratch of sendOpen
-	items       []item                            // and of it too
+	items       []item                            // scratch of sendFile
 	cached      func(file int, offset int64) bool // netio.Cached, except in tests
 	submitted   bool                              // Flush is due
 	taken       int                               // requests submitted since the last Flush

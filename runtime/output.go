@@ -1,7 +1,11 @@
 package runtime
 
 import (
+	"bytes"
+	"slices"
+
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 
 	"golang.org/x/sys/unix"
@@ -45,22 +49,47 @@ func (l *loop) flush() {
 	l.settle(c)
 }
 
-// sendLarge writes what has been gathered for c and, without copying it, a
-// body, then releases the part. It reads no file here.
-func (l *loop) sendLarge(c *httpConn, p *exchange.Part, body []byte, count int64, tail []byte) {
+// sendLarge writes what has been gathered for c and, without copying it, a body, then releases the part.
+func (l *loop) sendLarge(c *httpConn, p *exchange.Part, body, tail []byte) {
 	buf := l.out.buf
 	l.out.conn, l.out.buf = nil, buf[:0]
-	if count > 0 {
-		kept := *p
-		l.startTransfer(c, false,
-			item{data: append([]byte(nil), buf...), more: true},
-			item{data: body, more: true},
-			item{file: p.File, offset: p.Offset, count: count, more: len(tail) > 0},
-			item{data: tail, part: &kept})
-		return
-	}
 	l.write(c, buf, body, tail, p)
 	l.settle(c)
+}
+
+// sendFile is sendLarge for a part with bytes of a file. What is in memory is sent at once, as far as the socket takes it.
+func (l *loop) sendFile(c *httpConn, p *exchange.Part, body []byte, count int64, tail []byte) {
+	buf := l.out.buf
+	l.out.conn, l.out.buf = nil, buf[:0]
+	if len(body) <= copyLimit {
+		buf, body = append(buf, body...), nil
+	}
+	file := item{file: p.File, offset: p.Offset, count: count, more: len(tail) > 0}
+	if p.Warm {
+		file.warm = alwaysWarm
+	}
+	l.items = append(l.items[:0], item{data: buf, more: true}, item{data: body, more: true}, file, item{data: tail})
+	defer clear(l.items)
+	_, next, err := l.writeItems(c.fd, l.items, cachedMost)
+	left := l.items[next:]
+	switch {
+	case err == nil && len(left) == 0:
+		l.release(p)
+		l.settle(c)
+	case err != nil && err != unix.EAGAIN && err != errCold:
+		if err == errShortFile {
+			l.logClient(c, l.exchanges.all[p.Ticket].rules, loglevel.Warning, "a response broke off: %v", err)
+		}
+		l.release(p)
+		l.close(c, err.Error())
+	default:
+		if next == 0 {
+			left[0].data = bytes.Clone(left[0].data) // it is in l.out.buf
+		}
+		kept := *p
+		t := &transfer{items: append(slices.Clone(left), item{part: &kept}), ticket: p.Ticket}
+		l.launch(c, err == unix.EAGAIN, t)
+	}
 }
 
 // sendShared writes what has been gathered for c and, without copying it, a body that does not change.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 
@@ -34,15 +35,32 @@ func (p *programs) start(l *loop) bool {
 	return true
 }
 
+// handOver has x, whose handler lets files or a program answer, answered by these. The handler has done its part with that.
+func (l *loop) handOver(x *Exchange, p *exchange.Part) {
+	parsed := new(http1.Request)
+	if _, err := parsed.Parse(p.Head.Request, &l.cfg.Limits); err != nil {
+		l.s.logf(loglevel.Error, "bug: a handler gave back another request: %v", err)
+		x.handler.Release(p)
+		x.Reply(exchange.Reply{Status: 500})
+		return
+	}
+	if p.Head.Program {
+		l.handToProgram(x, p, parsed)
+		return
+	}
+	if x.extra != nil { // of a handler that has let this one answer
+		p.Head.Fields, x.extra = header.Merge(p.Head.Fields, x.extra), nil
+	}
+	l.s.handed.Take(&x.Exchange, p, parsed)
+	x.handler.Release(p) // the ticket stays taken until the file is sent
+}
+
 // handToProgram submits the request of x, whose handler has named a program that
 // answers it (exchange.Head.Program), a second time: x goes on with the parts of
-// that. The first handler has done its part.
-func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
-	head := bytes.Clone(p.Head.Request)
-	parsed := new(http1.Request)
-	_, err := parsed.Parse(head, &l.cfg.Limits)
-	if err != nil || !l.programs.start(l) {
-		l.s.logf(loglevel.Error, "bug: a handler let a program answer that cannot (%v)", err)
+// that.
+func (l *loop) handToProgram(x *Exchange, p *exchange.Part, parsed *http1.Request) {
+	if !l.programs.start(l) {
+		l.s.logf(loglevel.Error, "bug: a handler let a program answer that cannot")
 		x.handler.Release(p)
 		x.Reply(exchange.Reply{Status: 500})
 		return
@@ -50,7 +68,7 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	again := exchange.Request{
 		Ticket:  x.ticket,
 		Mount:   l.programs.index,
-		Head:    head,
+		Head:    p.Head.Request,
 		Parsed:  parsed,
 		Path:    p.Head.StaticPath,
 		Script:  p.Head.StaticScript,
@@ -63,6 +81,7 @@ func (l *loop) handToProgram(x *Exchange, p *exchange.Part) {
 	if x.rules != nil {
 		again.ErrorLog = x.rules.number
 	}
+	var err error
 	if p.File >= 0 {
 		again.Size = p.Count
 		if again.Spool, err = unix.FcntlInt(uintptr(p.File), unix.F_DUPFD_CLOEXEC, 0); err != nil {

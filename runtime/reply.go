@@ -7,6 +7,7 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
+	"fapws/runtime/source/static"
 )
 
 var (
@@ -116,14 +117,30 @@ func (x *Exchange) Reply(r exchange.Reply) {
 		c.linger = c.linger || r.Close
 		l.setState(c, stateEnding)
 	}
-	r, missing := x.rules.errorPages().Replace(l.wall(), r)
-	if missing {
-		x.file, x.Source = l.pageJob(x, r), handedFiles
-		l.advance(c)
+	pages := x.rules.errorPages()
+	r, missing := pages.Replace(l.wall(), r)
+	if !missing {
+		x.sendReply(&r)
 		return
 	}
+	r.Fields = bytes.Clone(r.Fields)
+	a, found := static.NewAnswer(), false
+	x.Beside(func() { found = pages.Open(&r, &a.Response) }, func(gone bool) {
+		if found && !gone {
+			a.SendWhole(&x.Exchange)
+			return
+		}
+		a.Drop()
+		if !gone {
+			x.sendReply(&r)
+		}
+	})
+}
+
+// sendReply sends r as it is.
+func (x *Exchange) sendReply(r *exchange.Reply) {
 	p := exchange.Part{First: true, Last: true, File: -1}
+	p.Body = refusal.Fill(&p.Head, r)
 	p.Head.Close = r.Close
-	p.Body = refusal.Fill(&p.Head, &r)
 	x.Send(&p)
 }

@@ -9,7 +9,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/source/static"
 )
 
 // request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
@@ -39,8 +38,6 @@ type request struct {
 	forwarded []byte // what proxies say of it
 	lookup    cache.Request
 	host      []byte
-	file      static.Request
-	found     static.Response
 }
 
 // newRequest returns memory for requests.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/static"
@@ -72,12 +73,6 @@ func (l *loop) sendReady(c *httpConn) {
 				x.Source.OnRoom(&x.Exchange)
 			}
 			l.send(x, &p)
-		case x.file != nil:
-			l.flush() // what was gathered goes first, and may itself become a transfer
-			if c.first == x && c.transfer == nil {
-				l.openFile(x)
-			}
-			return
 		default:
 			return
 		}
@@ -147,7 +142,11 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		}
 		l.complete(x, p.Failed || short)
 	}
-	if count == 0 && len(body) <= copyLimit {
+	if count > 0 {
+		l.sendFile(c, p, body, count, tail)
+		return
+	}
+	if len(body) <= copyLimit {
 		l.out.buf = append(l.out.buf, body...)
 		l.out.buf = append(l.out.buf, tail...)
 		l.release(p)
@@ -156,7 +155,7 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		}
 		return
 	}
-	l.sendLarge(c, p, body, count, tail)
+	l.sendLarge(c, p, body, tail)
 }
 
 // takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and a
@@ -178,7 +177,7 @@ func (l *loop) sendInterim(x *Exchange, p *exchange.Part) {
 // sendHead appends the head of a response and decides how its body is framed.
 func (l *loop) sendHead(x *Exchange, p *exchange.Part) {
 	if x.extra != nil {
-		p.Head.Fields = (&handedOver{fields: x.extra}).with(p.Head.Fields)
+		p.Head.Fields = header.Merge(p.Head.Fields, x.extra)
 	}
 	r := l.responseTo(x)
 	fill(&r, &p.Head)
@@ -328,10 +327,12 @@ func (l *loop) cancel(x *Exchange) {
 	if x.phase == awaitingPassword {
 		x.req.check.Cancel()
 	}
+	ended := l.dropHeld(x)
 	switch {
+	case ended || x.beside: // or it ends with that
 	case x.phase < answering:
 		l.done(x)
-	case !l.dropHeld(x):
+	default:
 		x.Source.OnGone(&x.Exchange)
 	}
 }

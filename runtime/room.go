@@ -51,9 +51,6 @@ func (l *loop) awaitRoom(t *transfer) {
 
 // writeOn writes t as far as its client has made room.
 func (l *loop) writeOn(t *transfer) {
-	if t.opening() {
-		return
-	}
 	if t.lent {
 		t.room = true
 		return
@@ -167,7 +164,7 @@ func (l *loop) returned(t *transfer, n int, err error) {
 
 // due returns when the client of t has read nothing for too long.
 func (l *loop) due(t *transfer) int64 {
-	if t.lent || t.opening() { // it is the disk that is waited for
+	if t.lent { // it is the disk that is waited for
 		return l.now() + t.timeout
 	}
 	return t.progress + tickLength + t.timeout

@@ -21,6 +21,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/cache"
+	"fapws/runtime/source/static"
 	"fapws/runtime/sse"
 )
 
@@ -33,9 +34,8 @@ type Server struct {
 
 	serving atomic.Bool
 	lock    sync.Once
-	roots   roots
 	gate    shutdownGuard // of inner connections
-	sends   sendRoots
+	handed  static.Handed
 	store   atomic.Pointer[cache.Store] // as the loop's
 }
 
@@ -156,7 +156,7 @@ func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h Handler) er
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
 	}
-	if err := s.sends.open(&s.cfg); err != nil {
+	if err := s.handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
 		return err
 	}
 	prepared, table, handlers, err := prepare(sites, h, s.cfg.RefuseUnknownHosts)

@@ -1,19 +1,21 @@
 package runtime
 
 import (
+	"runtime/debug"
+
 	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/source/static"
 )
 
-// An Exchange is the Sink of itself: what its source sends goes to the connection, or has to wait for its turn there.
+// An Exchange is Sink and Server of itself: what its source sends goes to the connection, or has to wait for its turn there.
 
 var (
 	_ exchange.Source = (*appSource)(nil)
 	_ exchange.Source = (*cacheSource)(nil)
-	_ exchange.Source = (*fileSource)(nil)
+	_ exchange.Sink   = (*Exchange)(nil)
+	_ exchange.Server = (*Exchange)(nil)
 )
-
-// handedFiles is the source of exchanges that another source has handed over.
-var handedFiles = new(fileSource)
 
 // of returns the Exchange of the loop that x is part of.
 func of(x *exchange.Exchange) *Exchange { return x.Sink.(*Exchange) }
@@ -33,11 +35,83 @@ func (x *Exchange) Send(p *exchange.Part) {
 	}
 }
 
+// InTurn implements exchange.Server.
+func (x *Exchange) InTurn() bool {
+	if !x.isFirst() {
+		x.l.suspend(x, awaitingTurn)
+		return false
+	}
+	return true
+}
+
+// Beside implements exchange.Server.
+func (x *Exchange) Beside(work func(), done func(gone bool)) {
+	l := x.l
+	if x.phase == deciding {
+		s := x.Source
+		l.suspend(x, awaitingSource)
+		x.Source = s
+	}
+	x.beside = true
+	go func() {
+		bug := l.try(work)
+		l.post(func() { l.besideDone(x, done, bug) })
+	}()
+}
+
+// try runs f beside the loop, and reports whether it has panicked.
+func (l *loop) try(f func()) (bug bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.s.logf(loglevel.Error, "bug: %v in %s", p, debug.Stack())
+			bug = true
+		}
+	}()
+	f()
+	return false
+}
+
+// besideDone goes on with x, whose source has done its work beside the loop.
+func (l *loop) besideDone(x *Exchange, done func(gone bool), bug bool) {
+	if c := x.conn; c != nil && bug {
+		l.close(c, "internal error")
+	}
+	x.beside = false
+	c := x.conn
+	if c == nil {
+		if !bug {
+			done(true)
+		}
+		l.done(x)
+		return
+	}
+	if x.phase == awaitingSource {
+		c.undecided, x.phase = nil, answering
+	}
+	c.stamp = l.now()
+	done(false)
+}
+
+// Wall implements exchange.Server.
+func (x *Exchange) Wall() int64 { return x.l.wall() }
+
+// Log implements exchange.Server.
+func (x *Exchange) Log(level loglevel.Level, line string) {
+	x.l.logClient(x.conn, x.rules, level, "%s", line)
+}
+
+// NoteFile implements exchange.Server.
+func (x *Exchange) NoteFile(root string, path []byte) {
+	if x.log != nil {
+		x.log.File = append(append(x.log.File[:0], root...), path...)
+	}
+}
+
 // sourceOf returns the source of a mount without a Rewrite.
 func sourceOf(m *Mount) exchange.Source {
 	switch {
 	case m.Static != nil:
-		return &fileSource{mount: m}
+		return static.NewSource(m.Static, m.Fall)
 	case m.Answer != nil:
 		return m.Answer
 	default:

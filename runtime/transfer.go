@@ -19,7 +19,7 @@ type transfer struct {
 	c       *httpConn
 	items   []item
 	timeout int64             // nanoseconds without progress
-	job     *fileJob          // whose file this is; without items, it is being opened
+	ticket  exchange.Ticket   // whose file this is, if there is one
 	ended   []exchange.Ticket // of the last parts among its items, when they were released
 
 	next     int   // items before it were written
@@ -46,7 +46,6 @@ type item struct {
 var (
 	errShortFile = errors.New("the file is shorter than was promised")
 	errAborted   = errors.New("the server is shutting down")
-	errBug       = errors.New("internal error")
 )
 
 // attachTransfer makes t what c is busy with.
@@ -67,9 +66,6 @@ func (l *loop) startTransfer(c *httpConn, full bool, items ...item) {
 	l.launch(c, full, &transfer{items: append([]item(nil), items...)})
 }
 
-// opening reports whether t waits until its file is open.
-func (t *transfer) opening() bool { return t.items == nil }
-
 // release gives back what the items hold.
 func (t *transfer) release() {
 	for i := range t.items {
@@ -83,27 +79,24 @@ func (t *transfer) release() {
 		}
 	}
 	t.items = nil
-	if t.job != nil {
-		t.job.res.Close()
-	}
 }
 
 // endTransfer ends t, which has written everything if err is nil.
 func (l *loop) endTransfer(t *transfer, err error) {
-	c, opening := t.c, t.opening()
+	c := t.c
 	if wanted := c.watch.WantRoom(false); err == nil {
 		err = wanted
 	}
 	t.release()
 	l.detachTransfer(t)
+	if errors.Is(err, errShortFile) {
+		l.logClient(c, l.exchanges.all[t.ticket].rules, loglevel.Warning, "a response broke off: %v", err)
+	}
 	for _, ticket := range t.ended {
 		l.done(l.exchanges.all[ticket])
 	}
 	if l.debug >= 2 {
 		l.tracef("%s: a transfer has ended", c)
-	}
-	if t.job != nil {
-		l.fileSent(c, t.job, err)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.reset = true // what the kernel holds would wait for the client for long
@@ -111,18 +104,9 @@ func (l *loop) endTransfer(t *transfer, err error) {
 	}
 	switch {
 	case c.state == stateClosed:
-		if !opening { // else shut has closed it
-			l.closeSocket(c)
-		}
+		l.closeSocket(c)
 		l.forget(c)
 	case err != nil:
-		if errors.Is(err, errShortFile) {
-			var r *rules
-			if t.job != nil {
-				r = t.job.rules
-			}
-			l.logClient(c, r, loglevel.Warning, "a response broke off: %v", err)
-		}
 		l.close(c, err.Error())
 	default:
 		l.goOn(c)
@@ -131,16 +115,15 @@ func (l *loop) endTransfer(t *transfer, err error) {
 
 // abortTransfer ends t, or makes it end when the descriptor is back.
 func (l *loop) abortTransfer(t *transfer) {
-	switch {
-	case t.lent:
+	if t.lent {
 		t.aborted = true
 		unix.Shutdown(t.c.fd, unix.SHUT_RDWR)
-	case !t.opening():
-		l.endTransfer(t, errAborted)
+		return
 	}
+	l.endTransfer(t, errAborted)
 }
 
-// goOn sends what had to wait for a transfer, or for a file to be opened.
+// goOn sends what had to wait for a transfer.
 func (l *loop) goOn(c *httpConn) {
 	c.stamp = l.now()
 	if x := c.first; x != nil && len(x.held) == 0 && x.Source != nil {

@@ -46,15 +46,17 @@ func (l *loop) exceeded(client string, bytes int64) {
 
 // sending counts the memory that t keeps until it has ended.
 func (l *loop) sending(t *transfer) {
-	if t.job != nil || t.c.subrequest != nil {
-		return // the bytes of files are not in memory; what a subrequest waits for is counted for its client
+	if t.c.subrequest != nil {
+		return // what a subrequest waits for is counted for its client
 	}
 	t.peer = t.c.Client()
 	for i := range t.items {
 		it := &t.items[i]
 		t.counted += int64(len(it.data))
 		if it.part != nil && it.part.Owner != nil {
-			t.peer = l.exchanges.all[it.part.Ticket].peer
+			if peer := l.exchanges.all[it.part.Ticket].peer; peer != nil {
+				t.peer = peer
+			}
 		} else if i == len(t.items)-1 {
 			t.counted = int64(len(t.items[0].data)) // a copy; the others share the memory of a cached response
 		}

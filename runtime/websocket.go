@@ -206,7 +206,7 @@ func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 	} else if p.Local {
 		l.sendShared(c, body, tail)
 	} else {
-		l.sendLarge(c, p, body, 0, tail)
+		l.sendLarge(c, p, body, tail)
 	}
 	if ws.closing && ws.over != nil && c.state == stateSocket {
 		l.leaveSocket(c)

@@ -1,11 +1,14 @@
 package exchange
 
+import "fapws/runtime/loglevel"
+
 // Exchange is one request with its response, from the head of the request on. It belongs to the event loop, and its memory
 // is used again when it has ended: only its Source and its Sink may keep a pointer to it, until then.
 type Exchange struct {
-	Req    *Request // what is asked for, until Start returns; see Sink.Wait
+	Req    *Request // what is asked for, until Start returns or, with Server.Beside, later
 	Prefix string   // what a proxy has taken off the path of the client, which the request does not have: "" or "/a/b"
 	Sink   Sink
+	Server Server
 	By     string // what answers, as access logs call it: "application", "files" or ""
 	Source Source // answers the exchange; another one may take over until the head of the response is sent
 }
@@ -50,6 +53,30 @@ type Sink interface {
 	Reply(r Reply)
 }
 
+// Server is what a source can ask of the server that has made an exchange. All methods must be called on the event loop.
+type Server interface {
+	// InTurn reports whether the response is the next one that the client is to be sent. If it is not, Start is called again
+	// when it is.
+	InTurn() bool
+
+	// Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
+	// on its connection is not looked at. gone reports whether its client has left: then the exchange ends with done.
+	Beside(work func(), done func(gone bool))
+
+	// Decline has routing go on, before the first part: behind the mount, or, if index is not empty, with that name appended to
+	// the path, which is that of a directory. It reports false, and does nothing, if the path has got an index before.
+	Decline(index string) bool
+
+	// Wall returns the time in nanoseconds since 1970, up to half a second late.
+	Wall() int64
+
+	// Log writes a line about the client to the error log of its site.
+	Log(level loglevel.Level, line string)
+
+	// NoteFile keeps the name of the file that the request means, for the access log: root and path together.
+	NoteFile(root string, path []byte)
+}
+
 // Reply is a whole response that is made in memory. The zero value of each field but Status is ready.
 type Reply struct {
 	Status   int
@@ -57,6 +84,8 @@ type Reply struct {
 	Body     []byte // instead of a page with text
 	Type     string // Content-Type of Body
 	Fields   []byte // "Name: value\r\n" ...
+	Date     bool   // Fields has Date
+	Server   bool   // Fields has Server
 	Whole    bool   // Body is not to be replaced by a page of the site
 	HTML     bool   // the client is a browser
 	Override bool   // its browser asks again and again: log lines leave it out

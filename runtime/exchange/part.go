@@ -146,6 +146,7 @@ type Part struct {
 	File   int     // a descriptor whose bytes follow Body, or -1; Release closes it
 	Offset int64   // first byte of File to send
 	Count  int64   // bytes of File to send
+	Warm   bool    // File was read lately and is not large: sending it does not wait for a disk
 	Ref    uintptr // the handler's own
 
 	// Op, if not OpBody, says that this is no piece of a response but a message,

@@ -9,6 +9,7 @@ import (
 	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 	"fapws/runtime/http1"
+	"fapws/runtime/source/static"
 	"fapws/runtime/sse"
 )
 
@@ -112,10 +113,10 @@ func proxies(list []string) (networks []netip.Prefix, unix bool) {
 	return networks, unix
 }
 
-func accelRoots(list []string) (roots []runtime.AccelRoot) {
+func accelRoots(list []string) (roots []static.AccelRoot) {
 	for _, one := range list {
 		prefix, folder, _ := strings.Cut(one, "=")
-		roots = append(roots, runtime.AccelRoot{Prefix: prefix, Root: folder})
+		roots = append(roots, static.AccelRoot{Prefix: prefix, Root: folder})
 	}
 	return roots
 }

@@ -1,16 +1,74 @@
-// Package exchangetest has a Sink for tests of sources.
+// Package exchangetest has a Sink and a Server for tests of sources.
 package exchangetest
 
-import "fapws/runtime/exchange"
+import (
+	"time"
 
-// Sink keeps what a source sends.
-type Sink struct {
-	Parts   []exchange.Part
-	Replied []exchange.Reply
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+)
+
+// Client stands for the connection of an exchange: it is its Sink and its Server, and keeps what a source sends.
+type Client struct {
+	Parts    []exchange.Part // released already; Body is a copy
+	Replies  []exchange.Reply
+	Declined []string // indexes
+	Logged   []string
+	File     string // that was noted
+	Waits    bool   // another response comes first
+	Left     bool   // what is done beside the loop ends after the client has left
+}
+
+// Exchange returns an exchange of c for a request, whose mount is at prefix. It panics if the request is none.
+func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
+	head, parsed := []byte(request), new(http1.Request)
+	limits := http1.Limits{}.WithDefaults()
+	if _, err := parsed.Parse(head, &limits); err != nil {
+		panic(err)
+	}
+	return &exchange.Exchange{Sink: c, Server: c, Req: &exchange.Request{
+		Head: head, Parsed: parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Spool: -1,
+		Prefix: len(prefix), Script: len(prefix), Peer: &exchange.Peer{},
+	}}
 }
 
 // Send implements exchange.Sink.
-func (s *Sink) Send(p *exchange.Part) { s.Parts = append(s.Parts, *p) }
+func (c *Client) Send(p *exchange.Part) {
+	kept := *p
+	kept.Body = append([]byte(nil), p.Body...)
+	kept.Head.Fields = append([]byte(nil), p.Head.Fields...)
+	c.Parts = append(c.Parts, kept)
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+}
 
 // Reply implements exchange.Sink.
-func (s *Sink) Reply(r exchange.Reply) { s.Replied = append(s.Replied, r) }
+func (c *Client) Reply(r exchange.Reply) { c.Replies = append(c.Replies, r) }
+
+// InTurn implements exchange.Server.
+func (c *Client) InTurn() bool { return !c.Waits }
+
+// Beside implements exchange.Server: it does the work at once.
+func (c *Client) Beside(work func(), done func(gone bool)) {
+	work()
+	done(c.Left)
+}
+
+// Decline implements exchange.Server.
+func (c *Client) Decline(index string) bool {
+	c.Declined = append(c.Declined, index)
+	return true
+}
+
+// Wall implements exchange.Server.
+func (c *Client) Wall() int64 { return time.Now().UnixNano() }
+
+// Log implements exchange.Server.
+func (c *Client) Log(level loglevel.Level, line string) {
+	c.Logged = append(c.Logged, level.String()+": "+line)
+}
+
+// NoteFile implements exchange.Server.
+func (c *Client) NoteFile(root string, path []byte) { c.File = root + string(path) }

@@ -71,3 +71,17 @@ func Value(fields, name []byte) (value string) {
 	}
 	return value
 }
+
+// Without returns fields without those with a name.
+func Without(fields, name []byte) []byte {
+	if !Has(fields, name) {
+		return fields
+	}
+	out := make([]byte, 0, len(fields))
+	for line := range bytes.Lines(fields) {
+		if !bytes.EqualFold(Name(line), name) {
+			out = append(out, line...)
+		}
+	}
+	return out
+}

@@ -26,9 +26,9 @@ func TestNew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var sink exchangetest.Sink
-		f.Start(&exchange.Exchange{Sink: &sink})
-		if r := sink.Replied[0]; r.Whole != test.whole || string(r.Body) != test.o.Body || r.Type != "text/plain; charset=utf-8" {
+		var c exchangetest.Client
+		f.Start(&exchange.Exchange{Sink: &c})
+		if r := c.Replies[0]; r.Whole != test.whole || string(r.Body) != test.o.Body || r.Type != "text/plain; charset=utf-8" {
 			t.Errorf("%+v: %+v", test.o, r)
 		}
 	}

@@ -4,9 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
-	"fapws/runtime/http1"
 )
 
 func TestStart(t *testing.T) {
@@ -24,16 +22,9 @@ func TestStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		head := []byte("GET " + test.request + " HTTP/1.1\r\nHost: h.example:8000\r\n\r\n")
-		var parsed http1.Request
-		if _, err := parsed.Parse(head, &http1.Limits{}); err != nil {
-			t.Fatal(err)
-		}
-		var sink exchangetest.Sink
-		to.Start(&exchange.Exchange{Sink: &sink, Req: &exchange.Request{
-			Head: head, Parsed: &parsed, Path: http1.DecodePath(nil, parsed.Path.In(head)), Prefix: len("/old/"), Peer: &exchange.Peer{},
-		}})
-		r := sink.Replied[0]
+		var c exchangetest.Client
+		to.Start(c.Exchange("GET "+test.request+" HTTP/1.1\r\nHost: h.example:8000\r\n\r\n", "/old/"))
+		r := c.Replies[0]
 		if got := string(r.Fields); r.Status != 302 || got != "Location: "+test.want+"\r\n" {
 			t.Errorf("%s to %s: %d %q, want %q", test.request, test.target, r.Status, got, test.want)
 		}

@@ -3,7 +3,6 @@ package refusal
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"fapws/runtime/exchange"
@@ -122,6 +121,7 @@ func (p *Pages) Open(r *exchange.Reply, res *static.Response) bool {
 	}
 	res.Head.Status, res.Head.Reason = r.Status, nil
 	res.Head.Fields = pageFields(r.Fields, res.Head.Fields)
+	res.Head.HasDate, res.Head.HasServer = r.Date, r.Server
 	return true
 }
 
@@ -145,23 +145,6 @@ func (p *Pages) Redirect(r exchange.Reply) exchange.Reply {
 	}
 	if location := p.targets[r.Status]; location != nil && !r.Whole {
 		return exchange.Reply{Status: 302, Fields: append(location[:len(location):len(location)], r.Fields...), HTML: r.HTML, Close: r.Close, Override: r.Override}
-	}
-	return r
-}
-
-// OfFiles is the error that files have answered a request with.
-func OfFiles(res *static.Response, req *http1.Request, head []byte) exchange.Reply {
-	r := exchange.Reply{Status: res.Head.Status, HTML: WantsHTML(req, head)}
-	if !r.HTML {
-		r.Text = strconv.Itoa(r.Status) + " " + http1.StatusText(r.Status)
-		if len(res.Segments) == 1 {
-			r.Text = strings.TrimSuffix(string(res.Segments[0].Data), "\n")
-		}
-	}
-	for line := range bytes.Lines(res.Head.Fields) {
-		if !bytes.EqualFold(header.Name(line), contentType) {
-			r.Fields = append(r.Fields, line...)
-		}
 	}
 	return r
 }

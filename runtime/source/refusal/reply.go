@@ -14,7 +14,7 @@ const (
 
 // Fill makes h the head of the response that r describes, and returns the body.
 func Fill(h *exchange.Head, r *exchange.Reply) (body []byte) {
-	h.Status, h.Fields = r.Status, r.Fields
+	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	switch {
 	case r.Body != nil || r.Whole:
 		body, h.ContentType = r.Body, r.Type

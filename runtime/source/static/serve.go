@@ -78,9 +78,7 @@ func (f *Files) Open(req *Request, out *Response) {
 // something in a page: no extension, or text/html is accepted by name.
 func isPage(req *Request) bool {
 	name := req.Path[bytes.LastIndexByte(req.Path, '/')+1:]
-	return bytes.IndexByte(name, '.') < 0 || anyField(req, "accept", func(value []byte) bool {
-		return bytes.Contains(bytes.ToLower(value), []byte("text/html"))
-	})
+	return bytes.IndexByte(name, '.') < 0 || wantsHTML(req)
 }
 
 // serve sends what a clean path names.

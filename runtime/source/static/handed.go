@@ -1,0 +1,209 @@
+package static
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+
+	"golang.org/x/sys/unix"
+)
+
+// Handed answers the exchanges that handlers hand over to files: with a document root that they name (exchange.Head.Static), or with
+// one file (SendFile). It is safe for concurrent use.
+type Handed struct {
+	private *Private
+	roots   roots
+	sends   sendRoots
+}
+
+// Open opens the folders that files may be sent from: those of X-Sendfile and of X-Accel-Redirect. Private files are not sent. It must be
+// called before Take. The error is one line.
+func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) error {
+	h.private = private
+	return h.sends.open(named, mapped, private)
+}
+
+// handedOver is a response from files that a handler has asked for.
+type handedOver struct {
+	*Handed
+	head    exchange.Head // with copies
+	request Request
+	answer  *Answer
+
+	failed int            // status, if there is nothing to send; 0: there is
+	level  loglevel.Level // of line
+	line   string         // why, for the error log
+}
+
+// Take answers x, whose turn it is, as p says, the first and last part of a handler's response. parsed is the request that p.Head.Request
+// has. The part may be released when Take returns.
+func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
+	o := &handedOver{Handed: h, head: p.Head, answer: NewAnswer()}
+	o.head.Static, o.head.Reason = bytes.Clone(p.Head.Static), bytes.Clone(p.Head.Reason)
+	o.head.Fields, o.head.SendFile = bytes.Clone(p.Head.Fields), bytes.TrimSpace(bytes.Clone(p.Head.SendFile))
+	o.request = Request{Path: bytes.Clone(p.Head.StaticPath), Prefix: x.Prefix, Head: bytes.Clone(p.Head.Request), Parsed: parsed}
+	o.answer.request = o.request
+	x.Source = exchange.Memory{}
+	x.Server.Beside(o.open, func(gone bool) {
+		if gone {
+			o.answer.Drop()
+			return
+		}
+		o.send(x)
+	})
+}
+
+// open opens the file. It may wait for the disk.
+func (o *handedOver) open() {
+	a := o.answer
+	if len(o.head.SendFile) > 0 {
+		o.openSent()
+		return
+	}
+	files, err := o.roots.get(string(o.head.Static), o.private)
+	if err == nil {
+		files.Open(&o.request, &a.Response)
+		return
+	}
+	o.failed, o.level, o.line = 500, loglevel.Error, fmt.Sprintf("a handler let files answer that cannot: %v", err)
+}
+
+// openSent opens the file that SendFile names.
+func (o *handedOver) openSent() {
+	a := o.answer
+	// RFC 9110 §13.1 and §14.2: conditions and ranges are about what a GET of the
+	// resource gives; an error page or the answer to a form is something else.
+	if o.isError() || !o.request.Parsed.Head && !isGet(&o.request) {
+		bare := *o.request.Parsed
+		bare.Fields = nil
+		o.request.Parsed = &bare
+	}
+	files, name, err := o.sends.find(string(o.head.SendFile), o.head.Accel)
+	if err == nil {
+		err = files.Send(name, header.Value(o.head.Fields, contentType), &o.request, &a.Response)
+	}
+	if err == nil {
+		return
+	}
+	field := "X-Sendfile"
+	if o.head.Accel {
+		field = "X-Accel-Redirect"
+	}
+	o.failed, o.level, o.line = 404, loglevel.Warning, fmt.Sprintf("%s: %.512q cannot be sent: %v", field, o.head.SendFile, unwrapped(err))
+	if cause := unwrapped(err); cause == unix.EMFILE || cause == unix.ENFILE {
+		o.failed = 503
+	}
+}
+
+// isError reports whether the handler's own status is that of an error, whose page is the file.
+func (o *handedOver) isError() bool { return o.head.Status >= 400 }
+
+// send sends the response, with the fields of the handler.
+func (o *handedOver) send(x *exchange.Exchange) {
+	a := o.answer
+	h := &a.Head
+	h.Close = o.head.Close
+	switch sent := len(o.head.SendFile) > 0; {
+	case o.failed != 0:
+		a.Drop()
+		x.Server.Log(o.level, o.line)
+		r := exchange.Reply{Status: o.failed, HTML: wantsHTML(&o.request)}
+		if o.failed == 503 {
+			r.Fields = retryAfter
+		}
+		x.Sink.Reply(r)
+		return
+	case sent && !o.isError() && h.Status >= 400: // conditions or ranges
+	case sent:
+		if o.isError() {
+			h.Status, h.Reason = o.head.Status, o.head.Reason
+		}
+		h.Fields = o.besides(h.Fields, h.Status)
+		h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
+	case h.Status >= 400:
+		r := a.reply(&o.request)
+		a.Drop()
+		r.Fields = header.Merge(r.Fields, header.Without(o.head.Fields, contentType))
+		r.Date, r.Server = o.head.HasDate, o.head.HasServer
+		x.Sink.Reply(r)
+		return
+	default:
+		h.Fields = header.Merge(h.Fields, o.head.Fields)
+		h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
+	}
+	a.SendWhole(x)
+}
+
+var retryAfter = []byte("Retry-After: 1\r\n")
+
+// besides adds the handler's fields to those of a file that it has sent. What
+// the server judges conditions and ranges by is the server's to say.
+func (o *handedOver) besides(file []byte, status int) []byte {
+	out := bytes.Clone(file)
+	for line := range bytes.Lines(o.head.Fields) {
+		name := header.Name(line)
+		switch {
+		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, []byte("ETag")), bytes.EqualFold(name, []byte("Last-Modified")),
+			bytes.EqualFold(name, []byte("Content-Range")), bytes.EqualFold(name, []byte("Accept-Ranges")):
+		case status == 304 && len(name) > 8 && bytes.EqualFold(name[:8], []byte("Content-")): // RFC 9110 §15.4.5
+		case header.Has(file, name):
+		default:
+			out = append(out, line...)
+		}
+	}
+	return out
+}
+
+// unwrapped takes off what names the operation and the path.
+func unwrapped(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// maxRoots bounds the document roots that handlers have named. An application
+// has a few; one that makes up new ones all the time pays with reopening them.
+const maxRoots = 64
+
+// roots are the document roots that handlers have handed requests over to, by
+// their options. Any goroutine may use them.
+type roots struct {
+	mu    sync.Mutex
+	files map[string]*Files
+}
+
+// get opens a root, without some files, unless it is open. It may block.
+func (r *roots) get(options string, private *Private) (*Files, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if files := r.files[options]; files != nil {
+		return files, nil
+	}
+	o, err := ParseOptions(options)
+	if err != nil {
+		return nil, err
+	}
+	o.Private = private
+	files, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.files) >= maxRoots || r.files == nil {
+		r.files = make(map[string]*Files) // jobs still use the old ones: the collector closes them
+	}
+	r.files[options] = files
+	return files, nil
+}
