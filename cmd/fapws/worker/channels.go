@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"fapws/pybridge"
@@ -35,28 +36,52 @@ func (s *service) notify(name string, client *sse.Client, left bool) {
 	}
 }
 
-// localRelay is the relay of a process that is alone.
+// localRelay is the relay of a process that is alone: events go to its clients at once. Only the event loop makes room for
+// more of them, so it must not wait for that: events for which there is no room wait on a goroutine, and later ones behind them.
 type localRelay struct {
-	queue *workqueue.Queue[pybridge.Event]
+	s       *service
+	late    *workqueue.Queue[pybridge.Event]
+	waiting atomic.Int64 // events in late
 }
 
-func newLocalRelay(s *service) localRelay { return localRelay{workqueue.New(s.publishHere)} }
+func newLocalRelay(s *service) *localRelay {
+	r := &localRelay{s: s}
+	r.late = workqueue.New(r.publishLate)
+	return r
+}
 
-func (r localRelay) publish(events []pybridge.Event)        { r.queue.Add(events...) }
-func (r localRelay) publishInOrder(events []pybridge.Event) { r.queue.Add(events...) }
-func (r localRelay) counted(name string, n int)             { pybridge.CountSubscribers(name, false, int64(n)) }
-func (r localRelay) purge(cache.Pattern)                    {}
-func (r localRelay) flush(time.Duration)                    {}
+func (r *localRelay) publish(events []pybridge.Event) {
+	var cost int64
+	for len(events) > 0 && r.waiting.Load() == 0 {
+		err := r.s.tryPublish(0, &events[0])
+		if errors.Is(err, runtime.ErrBacklog) {
+			break
+		}
+		r.s.complain(err)
+		cost += events[0].Cost()
+		events = events[1:]
+	}
+	r.s.dealt(cost)
+	if len(events) > 0 {
+		r.waiting.Add(int64(len(events)))
+		r.late.Add(events...)
+	}
+}
 
-// publishHere sends events to the clients of this process, which is alone.
-func (s *service) publishHere(events []pybridge.Event) {
+func (r *localRelay) publishLate(events []pybridge.Event) {
 	var cost int64
 	for i := range events {
-		s.publishOne(0, &events[i])
+		r.s.publishOne(0, &events[i])
 		cost += events[i].Cost()
 	}
-	s.dealt(cost)
+	r.s.dealt(cost)
+	r.waiting.Add(-int64(len(events)))
 }
+
+func (r *localRelay) publishInOrder(events []pybridge.Event) { r.publish(events) }
+func (r *localRelay) counted(name string, n int)             { pybridge.CountSubscribers(name, false, int64(n)) }
+func (r *localRelay) purge(cache.Pattern)                    {}
+func (r *localRelay) flush(time.Duration)                    {}
 
 // dealt says that events of cost bytes are the server's own. Any goroutine.
 func (s *service) dealt(cost int64) {
@@ -73,6 +98,11 @@ func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 		time.Sleep(backlogPause)
 		err = s.tryPublish(seq, e)
 	}
+	s.complain(err)
+}
+
+// complain logs the error of an event, unless it is nil.
+func (s *service) complain(err error) {
 	if err != nil && !s.over.Load() {
 		s.log.Log(loglevel.Error, fmt.Sprintf("an event cannot be sent: %v", err))
 	}
