@@ -23,7 +23,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md
-  lint             gofmt, vet, shellcheck, C with all warnings
+  lint             gofmt, vet, staticcheck, shellcheck, C with all warnings
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too

@@ -27,6 +27,7 @@ func TestStarlette(t *testing.T) {
 			resp, body = s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)})
 			s.want(resp, body, 201, `"number":2`)
 			resp, body = s.get("/notes")
+			s.want(resp, body, 200)
 			var got struct{ Notes []string }
 			if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Notes) != 2 || got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
 				t.Errorf("%v %.200s", err, body)

@@ -3,11 +3,15 @@
 
 check_gofmt() {
     local files
-    files=$(cd "$root" && gofmt -l bench cmd pybridge runtime samples)
+    files=$(cd "$root" && gofmt -l bench cmd docs pybridge runtime samples)
     [[ -z $files ]] || die "not gofmt clean: $files"
 }
 
 check_vet() { (cd "$root" && go vet ./...); }
+
+# check_static looks for what the compiler does not object to. It is part of lint only, as it takes a minute.
+check_static() { (cd "$root" && go run "$staticcheck" ./...); }
+readonly staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.6.1
 
 check_shell() {
     if command -v shellcheck >/dev/null; then
@@ -239,6 +243,7 @@ word_lint() {
     use_python
     stage gofmt check_gofmt
     stage vet check_vet
+    stage staticcheck check_static
     stage shellcheck check_shell
     stage "C warnings" check_c
     stage "C, other Pythons" check_c_others

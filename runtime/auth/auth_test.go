@@ -179,13 +179,13 @@ func TestBasic(t *testing.T) {
 		{[]byte("Basic"), ""}, {[]byte("Basic !"), ""}, {[]byte("Bearer abc"), ""}, {[]byte(""), ""},
 		{credentials(strings.Repeat("x", 2000), "first"), ""}, {credentials("one\n", "first"), ""},
 	} {
-		user, v := b.Known(test.credentials)
-		if v == Right && string(test.credentials[:6]) == "Basic " {
+		_, known := b.Known(test.credentials)
+		if known == Right && string(test.credentials[:6]) == "Basic " {
 			t.Errorf("%s is known before", test.credentials)
 		}
 		if _, parsed := decode(make([]byte, maxText), test.credentials); !parsed {
-			if v != Wrong {
-				t.Errorf("%s: %v, want Wrong", test.credentials, v)
+			if known != Wrong {
+				t.Errorf("%s: %v, want Wrong", test.credentials, known)
 			}
 			continue
 		}
@@ -193,10 +193,10 @@ func TestBasic(t *testing.T) {
 		if test.user != "" {
 			want = Right
 		}
-		if user, v = check(b, "", test.credentials); v != want || user != test.user {
+		if user, v := check(b, "", test.credentials); v != want || user != test.user {
 			t.Errorf("%s: %q %v", test.credentials, user, v)
 		}
-		if user, v = b.Known(test.credentials); v != want || user != test.user {
+		if user, v := b.Known(test.credentials); v != want || user != test.user {
 			t.Errorf("%s: known %q %v", test.credentials, user, v)
 		}
 	}

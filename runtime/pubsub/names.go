@@ -26,7 +26,7 @@ func CheckName(name string) error {
 	case name == "":
 		return errors.New("the name of a channel is empty")
 	case len(name) > MaxName:
-		return fmt.Errorf("the name of a channel has %d bytes, at most %d are allowed: %.40q...", len(name), MaxName, name)
+		return fmt.Errorf("the name of a channel has %d bytes, at most %d are allowed; it begins with %.40q", len(name), MaxName, name)
 	}
 	for i := range len(name) {
 		c := name[i]

@@ -26,6 +26,3 @@ PATHS = [("/params", params)]
 		command{script: plain}.serve(t, m).get("/", 200).is(t, "dict")
 	})
 }
-
-// pyString is a string literal of Python.
-func pyString(s string) string { return "r'" + s + "'" }

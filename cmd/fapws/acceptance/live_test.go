@@ -219,7 +219,7 @@ func (p *livePeer) sends() (said []string) {
 		}
 		_ = c.WriteFrame(wstest.Fin|wstest.Close, nil)
 		if err == nil {
-			err = <-closed
+			<-closed
 		} else if p.count.closed.Add(1); !replaced(err) {
 			p.t.Errorf("%s: %v", p.name, err)
 		}

@@ -28,7 +28,7 @@ func (v *toggle) fromText(s string) error {
 func (v *toggle) fromScript(x any) error {
 	on, ok := x.(bool)
 	if !ok {
-		return errors.New("True or False")
+		return errors.New("either True or False")
 	}
 	*v.to = on
 	return nil

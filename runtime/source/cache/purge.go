@@ -87,8 +87,7 @@ func (s *Store) carryOut(p *Pattern) (gone int) {
 		prefix, wide = strings.CutSuffix(p.Path, "*")
 	}
 	if p.Tag == "" && !wide {
-		path = string(http1.DecodePath(nil, []byte(path)))
-		for n := s.paths[path]; n != nil; {
+		for n := s.paths[string(http1.DecodePath(nil, []byte(path)))]; n != nil; {
 			next := n.below
 			if p.of(n) && (!queried || n.query() == query) {
 				s.remove(n)

@@ -125,7 +125,7 @@ func Answered(conn net.Conn) (*Client, error) {
 		return nil, fmt.Errorf("Sec-WebSocket-Accept is %q", got)
 	}
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") || !strings.EqualFold(r.Header.Get("Connection"), "upgrade") {
-		return nil, fmt.Errorf("Upgrade is %q, Connection %q", r.Header.Get("Upgrade"), r.Header.Get("Connection"))
+		return nil, fmt.Errorf("the field Upgrade is %q, Connection %q", r.Header.Get("Upgrade"), r.Header.Get("Connection"))
 	}
 	c.Deflate = strings.HasPrefix(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
 	return c, nil
