@@ -46,6 +46,32 @@ func TestLimitOfMemory(t *testing.T) {
 	})
 }
 
+// With a limit of memory that is too low for the start, the process ends with one line.
+func TestTooLowLimitOfMemory(t *testing.T) {
+	inModesAndForks(t, func(t *testing.T, m mode) {
+		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "8M", "memory.limit_in_bytes": "8M"})
+		if !ok {
+			return
+		}
+		code, _, stderr := command{script: "version.py", shell: enter, flags: m.flags}.run(t)
+		if want := regexp.MustCompile(`^fapws: memory limit of 8192 KiB is too low; raise it to at least 14336 KiB [^\n]+\n$`); code != 3 || !want.MatchString(stderr) {
+			t.Errorf("code %d, want %s:\n%.2000s", code, want, stderr)
+		}
+	})
+}
+
+// A limit of memory with which the start may hang is named before the application is loaded.
+func TestLowLimitOfMemory(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})
+		if !ok {
+			return
+		}
+		s := command{script: "version.py", shell: enter, complains: true}.serve(t, m)
+		s.says(`^[^\n]* warning memory limit of 19 MiB: [^\n]*; raise the limit [^\n]*\nfapws `)
+	})
+}
+
 var groups atomic.Int64
 
 // controlGroup makes a control group (cgroups(7)) of version 2 or 1 and writes its files, as far as the version has them. dir is

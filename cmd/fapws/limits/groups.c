@@ -1,4 +1,4 @@
-/* Reads the limit of processes of control groups, before Go's runtime starts. */
+/* Reads limits of control groups, before Go's runtime starts. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -22,13 +22,13 @@ static unsigned long long number_in(const char *path) {
   return strtoull(text, NULL, 10);
 }
 
-/* Returns the lowest limit of processes (pids.max) of a control group and those above it. group is its path below top in root,
- * and is shortened. */
-static unsigned long long lowest_in(const char *root, const char *top, char *group) {
+/* Returns the lowest limit in file of a control group and those above it. group is its path below top in root, and is
+ * shortened. */
+static unsigned long long lowest_in(const char *root, const char *top, char *group, const char *file) {
   unsigned long long lowest = ULLONG_MAX;
   for (char *end = group + strlen(group);; *end = 0) {
     char path[PATH_MAX];
-    snprintf(path, sizeof path, "%s%s%s/pids.max", root, top, group);
+    snprintf(path, sizeof path, "%s%s%s/%s", root, top, group, file);
     unsigned long long limit = number_in(path);
     if (limit < lowest) lowest = limit;
     if (end == group || !(end = strrchr(group, '/'))) return lowest;
@@ -36,10 +36,12 @@ static unsigned long long lowest_in(const char *root, const char *top, char *gro
 }
 
 /* cgroups(7), version 2 ("0::/GROUP") or 1 ("8:pids:/GROUP"). */
-unsigned long long fapws_group_limit(const char *root) {
-  char line[PATH_MAX];
+unsigned long long fapws_group_limit(const char *root, const char *controller, const char *file, const char *file1) {
+  char line[PATH_MAX], mark[32], top[64];
   unsigned long long lowest = ULLONG_MAX;
   snprintf(line, sizeof line, "%s/proc/self/cgroup", root);
+  snprintf(mark, sizeof mark, ":%s:", controller);
+  snprintf(top, sizeof top, "/sys/fs/cgroup/%s", controller);
   FILE *groups = fopen(line, "re");
   while (groups && fgets(line, sizeof line, groups)) {
     char *group = strchr(line, '/');
@@ -47,9 +49,9 @@ unsigned long long fapws_group_limit(const char *root) {
     group[strcspn(group, "\n")] = 0;
     unsigned long long limit = ULLONG_MAX;
     if (strncmp(line, "0::", 3) == 0)
-      limit = lowest_in(root, "/sys/fs/cgroup", group);
-    else if (strstr(line, ":pids:"))
-      limit = lowest_in(root, "/sys/fs/cgroup/pids", group);
+      limit = lowest_in(root, "/sys/fs/cgroup", group, file);
+    else if (strstr(line, mark))
+      limit = lowest_in(root, top, group, file1);
     if (limit < lowest) lowest = limit;
   }
   if (groups) fclose(groups);

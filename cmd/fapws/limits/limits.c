@@ -29,6 +29,8 @@
 #endif
 #define WRITABLE (96 * MIB) /* of RESERVED */
 
+#define MEMORY (14 * MIB) /* with less, also a server without Python reads its own program again and again */
+
 /* Starting the threads is only tried with a lower limit of processes, or a higher one of stacks: it takes 0.4 ms. */
 #define PLENTY_OF_PROCESSES 2000
 #define LARGE_STACK (256 * MIB)
@@ -97,6 +99,9 @@ __attribute__((constructor)) static void check_limits(void) {
   rlim_t stack = limit_of(RLIMIT_STACK), space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < FILES)
     FAIL("limit of %llu open files is too low (ulimit -n); raise it to at least %d, and one for each connection\n", (unsigned long long)files.rlim_max, FILES);
+  unsigned long long memory = fapws_group_limit("", "memory", "memory.max", "memory.limit_in_bytes");
+  if (memory < MEMORY)
+    FAIL("memory limit of %llu KiB is too low; raise it to at least %llu KiB (MemoryMax of systemd, memory limit of the container)\n", kib(memory), kib(MEMORY));
   if (stack < STACK) FAIL("stack limit of %llu KiB is too low (ulimit -s); raise it to at least %llu KiB\n", kib(stack), kib(STACK));
   if (space != RLIM_INFINITY || data != RLIM_INFINITY) {
     check_memory(space, data);
@@ -104,5 +109,5 @@ __attribute__((constructor)) static void check_limits(void) {
     mallopt(M_ARENA_MAX, 2); /* each arena reserves 64 MiB, otherwise one for each thread */
 #endif
   }
-  if (limit_of(RLIMIT_NPROC) < PLENTY_OF_PROCESSES || fapws_group_limit("") < PLENTY_OF_PROCESSES || (stack != RLIM_INFINITY && stack > LARGE_STACK)) check_threads(stack);
+  if (limit_of(RLIMIT_NPROC) < PLENTY_OF_PROCESSES || fapws_group_limit("", "pids", "pids.max", "pids.max") < PLENTY_OF_PROCESSES || (stack != RLIM_INFINITY && stack > LARGE_STACK)) check_threads(stack);
 }

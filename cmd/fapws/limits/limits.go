@@ -1,5 +1,5 @@
-// Package limits ends the process with one line if a limit of the process (ulimit, setrlimit(2), pids
-// cgroup) leaves too little for Go's runtime and Python, which would end in a dump of all threads or a
+// Package limits ends the process with one line if a limit of the process (ulimit, setrlimit(2), pids or
+// memory cgroup) leaves too little for Go's runtime and Python, which would end in a dump of all threads or a
 // traceback. A process need only import it: limits.c checks the limits before Go's runtime starts.
 package limits
 
@@ -12,7 +12,9 @@ import "unsafe"
 // groupLimit returns the lowest number of processes and threads that the control groups of this process allow, 2^64-1 if
 // they do not limit it. root is the root directory, without the slash at its end.
 func groupLimit(root string) uint64 {
-	dir := C.CString(root)
+	dir, controller, file := C.CString(root), C.CString("pids"), C.CString("pids.max")
 	defer C.free(unsafe.Pointer(dir))
-	return uint64(C.fapws_group_limit(dir))
+	defer C.free(unsafe.Pointer(controller))
+	defer C.free(unsafe.Pointer(file))
+	return uint64(C.fapws_group_limit(dir, controller, file, file))
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"fapws/cmd/fapws/banner"
 	"fapws/cmd/fapws/bind"
 	"fapws/cmd/fapws/exit"
+	"fapws/cmd/fapws/memory"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/presence"
 	"fapws/pybridge"
@@ -51,9 +53,17 @@ func (a *alone) stopping(grace time.Duration) string {
 	return fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace)
 }
 
+// startMemory is the memory that Python and a small application use during a start, if none of their files is in the page cache.
+// With less, the process reads the same pages of them again and again, or is killed.
+const startMemory = 20 << 20
+
 // begin listens as far as the addresses are known before the application is loaded.
 func (a *alone) begin() error {
 	s := a.s
+	if limit := memory.Limit(os.DirFS("/")); s.plan.FirstApp() != nil && limit > 0 && limit < startMemory {
+		s.log.Log(loglevel.Warning, fmt.Sprintf("memory limit of %d MiB: a start with Python uses %d MiB, and may hang or be killed with less; raise the limit (MemoryMax of systemd, memory limit of the container)",
+			limit>>20, startMemory>>20))
+	}
 	options, err := bind.Options(&s.conf)
 	if err != nil {
 		return err
