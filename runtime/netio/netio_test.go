@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -112,5 +113,42 @@ func TestPlain(t *testing.T) {
 	}
 	if Broken(a) || Broken(b) {
 		t.Error("a connection that is shut down counts as broken")
+	}
+}
+
+// TestPieces: pieces are sent in order, however many they are and whether or not some are empty, and are forgotten then.
+func TestPieces(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	var p Pieces
+	buf := make([]byte, 1000)
+	for _, count := range []int{0, 1, 2, MaxPieces, 1} {
+		want := ""
+		for i := range count {
+			text := strings.Repeat("x", i%3) + string(rune('a'+i%26))
+			want += text
+			p.Add(nil)
+			p.Add([]byte(text))
+		}
+		if n, err := p.Send(fds[0]); n != len(want) || err != nil {
+			t.Fatalf("%d pieces: %d of %d bytes, %v", count, n, len(want), err)
+		}
+		if count == 0 {
+			continue
+		}
+		if n, err := Receive(fds[1], buf); err != nil || string(buf[:n]) != want {
+			t.Errorf("%d pieces: %q, %v, want %q", count, buf[:max(n, 0)], err, want)
+		}
+	}
+	for err == nil {
+		p.Add(buf)
+		_, err = p.Send(fds[0])
+	}
+	if err != unix.EAGAIN {
+		t.Error(err)
 	}
 }

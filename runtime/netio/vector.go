@@ -29,11 +29,44 @@ func (v *Vector) Send(fd int, pieces ...[]byte) (int, error) {
 	return sendMessage(fd, &v.msg)
 }
 
-// SendVector is sendmsg(2) of any number of pieces that the kernel allows. It returns unix.EAGAIN if there is no room.
-func SendVector(fd int, pieces []unix.Iovec) (int, error) {
-	msg := unix.Msghdr{Iov: unsafe.SliceData(pieces)}
-	msg.SetIovlen(len(pieces))
-	return sendMessage(fd, &msg)
+// MaxPieces is the maximum number of pieces that Pieces can send at once.
+const MaxPieces = 64
+
+// Pieces is the memory for one write of up to MaxPieces pieces. Its zero value is ready.
+type Pieces struct {
+	first []byte // a single piece costs no vector
+	n     int
+	iov   [MaxPieces]unix.Iovec
+}
+
+// Add adds a piece, which may be empty and must not change until Send.
+func (p *Pieces) Add(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if p.n == 0 {
+		p.first = b
+	}
+	p.iov[p.n].Base = unsafe.SliceData(b)
+	p.iov[p.n].SetLen(len(b))
+	p.n++
+}
+
+// Send writes all pieces, and forgets them. It returns the number of bytes that were taken, and unix.EAGAIN if there is no room.
+func (p *Pieces) Send(fd int) (n int, err error) {
+	switch p.n {
+	case 0:
+		return 0, nil
+	case 1:
+		n, err = Send(fd, p.first, 0)
+	default:
+		msg := unix.Msghdr{Iov: &p.iov[0]}
+		msg.SetIovlen(p.n)
+		n, err = sendMessage(fd, &msg)
+	}
+	clear(p.iov[:p.n])
+	p.first, p.n = nil, 0
+	return n, err
 }
 
 func sendMessage(fd int, msg *unix.Msghdr) (int, error) {

@@ -48,12 +48,13 @@ const (
 	batchEvents = 64
 
 	// sliceMost and sliceTime bound a turn of the loop. After
-	// sliceLeast, Turn asks whether the loop is busy, and again after each sliceLeast
+	// sliceLeast, Turn asks whether the loop is busy, and again after each sliceAsk
 	// more; a batch takes one more for each sliceAge that it is old, or on a
-	// busy server it would never end. To ask costs a sixteenth of sending.
+	// busy server it would never end. To ask costs a fifth of sending an event.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
+	sliceAsk   = 8
 	sliceAge   = 10 * time.Millisecond
 )
 
@@ -112,7 +113,7 @@ func (f *Fanout[S]) step(until time.Time, least, most int) (more bool) {
 				continue // its channels have no subscribers any more
 			}
 		}
-		if n >= least && n%sliceLeast == 0 && f.o.Busy() || n%16 == 15 && time.Now().After(until) {
+		if n >= least && (n-least)%sliceAsk == 0 && f.o.Busy() || n%16 == 15 && time.Now().After(until) {
 			return true
 		}
 		g := &f.groups[f.at]

@@ -1,8 +1,6 @@
 package sse
 
 import (
-	"unsafe"
-
 	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
 
@@ -40,34 +38,22 @@ func (s *Subscribers) send(p *Subscriber, events []*pubsub.Event) {
 	}
 }
 
-// iovMost is how many events are written at once.
-const iovMost = 64
-
 // write sends p as much of events as its socket takes, and returns the rest. p's
 // queue is empty but for the offset of the first event.
 func (s *Subscribers) write(p *Subscriber, events []*pubsub.Event) []*pubsub.Event {
-	var iov [iovMost]unix.Iovec
 	for len(events) > 0 {
 		off := 0
 		if p.queue != nil {
 			off = p.queue.off
 		}
-		k, total := 0, 0
-		for i := 0; i < len(events) && k < iovMost; i++ {
-			b := events[i].Wire(p.minor)[off:]
+		total := 0
+		for _, e := range events[:min(len(events), netio.MaxPieces)] {
+			b := e.Wire(p.minor)[off:]
 			off = 0
-			if len(b) == 0 {
-				continue
-			}
-			iov[k].Base = unsafe.SliceData(b)
-			iov[k].SetLen(len(b))
 			total += len(b)
-			k++
+			s.pieces.Add(b)
 		}
-		n, err := 0, error(nil)
-		if k > 0 {
-			n, err = netio.SendVector(p.watch.Fd(), iov[:k])
-		}
+		n, err := s.pieces.Send(p.watch.Fd())
 		if err != nil && err != unix.EAGAIN {
 			s.end(p, err.Error())
 			return nil

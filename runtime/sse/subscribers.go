@@ -8,6 +8,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
 )
 
@@ -48,6 +49,7 @@ type Subscribers struct {
 	retiring   bool           // the server takes no new clients
 	ending     bool           // new subscribers are ended, as all others were
 	restored   pubsub.Decoder // of ImportHistory
+	pieces     netio.Pieces   // scratch of write
 }
 
 // eventFormat is what makes an event of a message. It does not change.
