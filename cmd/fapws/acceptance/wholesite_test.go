@@ -36,6 +36,50 @@ func TestWholeSite(t *testing.T) {
 	}
 }
 
+// Rules at the top of the file are for its application and for all hosts that do not have the key themselves.
+func TestRulesAtTheTop(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s, _ := configured(t, m, `
+app = "app.py"
+auth = { realm = "device", users = "htpasswd" }
+headers = { X-Rule = "top" }
+allow = ["10.0.0.0/8", "127.0.0.1"]
+
+[[host]]
+name = "files.lan"
+root = "www"
+
+[[host]]
+name = "open.lan"
+root = "www"
+headers = { X-Rule = "host" }
+
+[[host]]
+name = "closed.lan"
+root = "www"
+allow = ["10.0.0.0/8"]
+
+[[host.route]]
+prefix = "/all/"
+files = "www"
+allow = ["all"]
+`, map[string]string{
+			"www/index.html": "index",
+			"htpasswd":       "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
+			"app.py":         "def handler(environ, start_response):\n    return environ['REMOTE_USER']\n\nPATHS = [('/', handler)]\n",
+		})
+		const right = "Authorization: Basic YW5uYTpzZWNyZXQ="
+		s.get("/", 401).field(t, "X-Rule", "top")
+		s.ask(get("/", right)).want(t, 200).is(t, "anna").field(t, "X-Rule", "top")
+		s.ask(get("http://files.lan/")).want(t, 401)
+		s.ask(get("http://files.lan/", right)).want(t, 200).is(t, "index").field(t, "X-Rule", "top")
+		s.ask(get("http://open.lan/", right)).want(t, 200).field(t, "X-Rule", "host")
+		s.ask(get("http://closed.lan/", right)).want(t, 403)
+		s.ask(get("http://closed.lan/all/")).want(t, 401)
+		s.ask(get("http://closed.lan/all/", right)).want(t, 200).is(t, "index")
+	})
+}
+
 // A route without a kind has rules for what answers below its prefix, or where its pattern matches, anyway: files, other
 // routes, programs and the application of the host. Each other path is as it was.
 func TestRouteOfRules(t *testing.T) {

@@ -162,6 +162,7 @@ func (c *Config) Build(p Parts) (*Built, error) {
 	for i := range c.Hosts {
 		h := &c.Hosts[i]
 		tomlfile.Inherit(&h.Files, &c.Files)
+		tomlfile.Inherit(&h.TopRules, &c.TopRules)
 		s := b.host(h)
 		if h.Default || len(h.Names) == 0 {
 			if c.ownHost(p.Conf) {

@@ -12,6 +12,7 @@ import (
 type Config struct {
 	At    tomlfile.Position
 	Files // defaults of all hosts that are no settings: types
+	TopRules
 
 	Root        tomlfile.Path `key:"root"` // a folder in the place of APP
 	App         Application   `key:"app"`

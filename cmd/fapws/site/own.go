@@ -12,7 +12,7 @@ import (
 // own builds the host that the command line and the top of the file describe:
 // the folders of --static, then a folder or an application.
 func (b *builder) own(c *Config) runtime.Site {
-	h := &Host{At: c.At, Files: c.Files, Root: c.Root, App: c.App}
+	h := &Host{At: c.At, Files: c.Files, Rules: Rules{TopRules: c.TopRules}, Root: c.Root, App: c.App}
 	ssi := b.parts.Conf.SSI
 	if ssi && c.Root == "" && len(b.parts.Conf.Static) == 0 && len(c.Hosts) == 0 {
 		b.wrong(c.At.Errorf("ssi", "there is no folder with pages; name one, or give --static PREFIX=DIR"))

@@ -19,22 +19,28 @@ import (
 // Rules are the keys that go with every kind of route, and with a host for all
 // of its routes that do not have the key themselves.
 type Rules struct {
+	TopRules
+	Cache       *Cache   `key:"cache"`
+	MaxBodySize Size     `key:"max-body-size"`
+	Timeout     Duration `key:"timeout"`
+}
+
+// TopRules are the rules that the top of the file may have, too, for all hosts that do not have the key themselves. The
+// others are settings there.
+type TopRules struct {
 	Headers       Pairs    `key:"headers"`
 	RemoveHeaders []string `key:"remove-headers"`
 	Allow         Networks `key:"allow"`
 	Deny          Networks `key:"deny"`
 	Auth          *Auth    `key:"auth"`
-	Cache         *Cache   `key:"cache"`
-	MaxBodySize   Size     `key:"max-body-size"`
-	Timeout       Duration `key:"timeout"`
 	Methods       []string `key:"methods"`
 }
 
 // Restricts reports whether a rule restricts who may connect: auth, allow or deny.
 func (c *Config) Restricts() bool {
-	restricts := func(r *Rules) bool { return r.Auth != nil || len(r.Allow) > 0 || len(r.Deny) > 0 }
-	return slices.ContainsFunc(c.Hosts, func(h Host) bool {
-		return restricts(&h.Rules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return restricts(&r.Rules) })
+	restricts := func(r *TopRules) bool { return r.Auth != nil || len(r.Allow) > 0 || len(r.Deny) > 0 }
+	return restricts(&c.TopRules) || slices.ContainsFunc(c.Hosts, func(h Host) bool {
+		return restricts(&h.TopRules) || slices.ContainsFunc(h.Routes, func(r Route) bool { return restricts(&r.TopRules) })
 	})
 }
 
