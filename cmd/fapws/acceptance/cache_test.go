@@ -74,8 +74,8 @@ func (p *pages) called(path string) int {
 	return strings.Count(string(text), " "+path+"\n")
 }
 
-// TestP9Allowed: a page is kept only where a rule and its own fields allow it.
-func TestP9Allowed(t *testing.T) {
+// TestCacheKeepsWhatIsAllowed: a page is kept only where a rule and its own fields allow it.
+func TestCacheKeepsWhatIsAllowed(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		p := servePages(t, m)
 		with := func(fields ...string) string {
@@ -132,8 +132,8 @@ func TestP9Allowed(t *testing.T) {
 	})
 }
 
-// TestP9Answers: what a page from the cache looks like.
-func TestP9Answers(t *testing.T) {
+// TestCachedResponses: what a page from the cache looks like.
+func TestCachedResponses(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		p := servePages(t, m)
 		const target = `/ttl?ETag="v1"&Content-Type=text/html&X-Own=1&Age=7&Fapws-Cache-Tags=t`
@@ -171,9 +171,9 @@ func TestP9Answers(t *testing.T) {
 	})
 }
 
-// TestP9Changed: a request that changes a page makes it out of date, in all
+// TestUnsafeRequestInvalidates: a request that changes a page makes it out of date, in all
 // workers (RFC 9111 §4.4).
-func TestP9Changed(t *testing.T) {
+func TestUnsafeRequestInvalidates(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		workers := 1
 		if m.workers() {
@@ -192,9 +192,9 @@ func TestP9Changed(t *testing.T) {
 	})
 }
 
-// TestP9Stale: a page that is too old is sent at once while it is fetched anew,
+// TestStaleWhileRevalidate: a page that is too old is sent at once while it is fetched anew,
 // by one call.
-func TestP9Stale(t *testing.T) {
+func TestStaleWhileRevalidate(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		p := servePages(t, m)
 		old := p.asks("GET", "/short").body
@@ -228,8 +228,8 @@ func TestCacheStaleAtOnce(t *testing.T) {
 	})
 }
 
-// TestP9Herd: however many wait for a page, the handler is called once.
-func TestP9Herd(t *testing.T) {
+// TestOneCallForManyClients: however many wait for a page, the handler is called once.
+func TestOneCallForManyClients(t *testing.T) {
 	inEach(t, modes[:1], func(t *testing.T, m mode) { // inline there is no while
 		p := servePages(t, m)
 		const clients = 200
@@ -264,8 +264,8 @@ func TestP9Herd(t *testing.T) {
 	})
 }
 
-// TestP9Purge: by ctl and by the application, in all workers.
-func TestP9Purge(t *testing.T) {
+// TestPurge: by ctl and by the application, in all workers.
+func TestPurge(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		workers := 1
 		if m.workers() {
@@ -341,8 +341,8 @@ func (p *pages) fillAll(target string, n int) {
 	})
 }
 
-// TestP9Size: cache-max-size is obeyed, and 0 keeps nothing.
-func TestP9Size(t *testing.T) {
+// TestCacheMaxSize: cache-max-size is obeyed, and 0 keeps nothing.
+func TestCacheMaxSize(t *testing.T) {
 	inEach(t, modes[:1], func(t *testing.T, m mode) {
 		p := servePages(t, m, "--cache-max-size", "0")
 		p.saysOf("/ttl", "- -")
@@ -358,8 +358,8 @@ func TestP9Size(t *testing.T) {
 	})
 }
 
-// TestP10: memory stays within the limit with 10,000 URLs, 40 MB in all.
-func TestP10(t *testing.T) {
+// TestCacheMemoryOfManyPages: memory stays within the limit with 10,000 URLs, 40 MB in all.
+func TestCacheMemoryOfManyPages(t *testing.T) {
 	inEach(t, modes[:1], func(t *testing.T, m mode) {
 		p := servePages(t, m, "--cache-max-size", "2M")
 		ask := func(from, to int) {

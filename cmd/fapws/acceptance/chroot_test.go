@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// TestF16Chroot: with --chroot the application is loaded outside, as the user and
+// TestChroot: with --chroot the application is loaded outside, as the user and
 // never as root, and then there is nothing but the folder for every worker, also
 // for one that comes later. Who is not root is refused.
-func TestF16Chroot(t *testing.T) {
+func TestChroot(t *testing.T) {
 	daemon, err := user.Lookup("daemon")
 	if err != nil {
 		t.Fatal(err)
@@ -131,8 +131,8 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 	}
 }
 
-// TestF16ChrootRefused: what would leave a way out of the root directory is said in one line.
-func TestF16ChrootRefused(t *testing.T) {
+// TestChrootRefused: what would leave a way out of the root directory is said in one line.
+func TestChrootRefused(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
 		code, _, stderr := command{script: "chroot.py", flags: []string{"--chroot", "/tmp"}}.run(t)
@@ -172,9 +172,9 @@ func TestF16ChrootRefused(t *testing.T) {
 	}
 }
 
-// TestF16Environments: development, acceptance and production beside each other, each
+// TestEnvironmentsBesideEachOther: development, acceptance and production beside each other, each
 // with a configuration of its own that names folder and user.
-func TestF16Environments(t *testing.T) {
+func TestEnvironmentsBesideEachOther(t *testing.T) {
 	t.Parallel()
 	var servers []*server
 	users := []string{"daemon", "bin", "nobody"}
@@ -215,7 +215,7 @@ func TestF16Environments(t *testing.T) {
 func TestErrorLogOutsideChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("as another user it is refused: TestF16ChrootRefused")
+		t.Log("as another user it is refused: TestChrootRefused")
 		return
 	}
 	outside, inside := publicFolder(t), publicFolder(t)

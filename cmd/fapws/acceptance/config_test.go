@@ -8,7 +8,7 @@ import (
 )
 
 // Everything that the command line can say can be said in a file.
-func TestP6ConfigFile(t *testing.T) {
+func TestFileSaysWhatFlagsSay(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/app.py", "import sys\ndef hello(e, s): return ' '.join(sys.argv[1:])\nPATHS = [('/hello', hello)]\nMAX_BODY_SIZE = 7\n")
@@ -61,7 +61,7 @@ func spaced(s string) string {
 
 // A mistake is named with file, line and key, all of them at once, and nothing
 // is served.
-func TestP6Mistakes(t *testing.T) {
+func TestMistakesOfTheFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/www/a.txt", "a")
@@ -104,7 +104,7 @@ fapws: fapws.toml:16: files: cannot serve ` + dir + `/missing: no such file or d
 
 // Two domains have different roots; other hosts, and clients that name none,
 // get the default; what is not given has the default that is documented.
-func TestH2Hosts(t *testing.T) {
+func TestHostsByName(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		dir := t.TempDir()
 		write(t, dir+"/a/index.html", "page of a")
@@ -135,7 +135,7 @@ root = "c"
 }
 
 // The configuration file of httPyServer works after fapws import.
-func TestH2Import(t *testing.T) {
+func TestImportOfWebConf(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/web/index.html", "default")
@@ -182,7 +182,7 @@ func TestPrivateFiles(t *testing.T) {
 }
 
 // The command line decides, also against a file: what is served, where, how.
-func TestH12CommandLine(t *testing.T) {
+func TestCommandLineDecides(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/web/a.txt", "of the file")

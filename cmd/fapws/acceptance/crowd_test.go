@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// TestP1: eight handlers run at the same time, in threads of one process, and no
+// TestHandlersRunAtTheSameTime: eight handlers run at the same time, in threads of one process, and no
 // process is made for a request.
-func TestP1(t *testing.T) {
+func TestHandlersRunAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	s := serve(t, modes[0], "crowd.py", "--threads", "8")
 	strace, err := exec.LookPath("strace")
@@ -72,9 +72,9 @@ func TestP1(t *testing.T) {
 	}
 }
 
-// TestP2: beyond max-clients, connections wait, are served in the order in which
+// TestLoadClientsWait: beyond max-clients, connections wait, are served in the order in which
 // they came, and none is refused.
-func TestP2(t *testing.T) {
+func TestLoadClientsWait(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		for _, most := range []int{4, 1} {
 			s := serve(t, m, "crowd.py", "--max-clients", strconv.Itoa(most))
@@ -102,9 +102,9 @@ func TestP2(t *testing.T) {
 	})
 }
 
-// TestP2Refused: with --max-clients-action 503 those beyond get that at once, and
+// TestLoadClientsAreRefused: with --max-clients-action 503 those beyond get that at once, and
 // who comes when there is room is served.
-func TestP2Refused(t *testing.T) {
+func TestLoadClientsAreRefused(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "crowd.py", "--max-clients", "3", "--max-clients-action", "503")
 		var inside []*wire
@@ -137,9 +137,9 @@ func TestP2Refused(t *testing.T) {
 	})
 }
 
-// TestP3: GET and POST reach a handler, with bodies whole, whatever their size
+// TestBodiesReachHandlers: GET and POST reach a handler, with bodies whole, whatever their size
 // and framing.
-func TestP3(t *testing.T) {
+func TestBodiesReachHandlers(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "crowd.py")
 		is := func(a *answer, method, body string) {
@@ -159,9 +159,9 @@ func TestP3(t *testing.T) {
 	})
 }
 
-// TestP17: connections of HTTP/1.1 stay, also with several requests sent ahead,
+// TestConnectionsStay: connections of HTTP/1.1 stay, also with several requests sent ahead,
 // those of 1.0 if they ask, and none longer than --keep-alive.
-func TestP17(t *testing.T) {
+func TestConnectionsStay(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "crowd.py", "--keep-alive", "4")
 		w := s.dial()

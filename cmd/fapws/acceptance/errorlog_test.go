@@ -13,7 +13,7 @@ const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
 
 // The error log is apart from the access log, its lines have Apache's form, and
 // everything that is written to standard error, by whomever, is in it.
-func TestP12ErrorLog(t *testing.T) {
+func TestErrorLogIsApart(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		folder := t.TempDir()
 		name := folder + "/error_log"

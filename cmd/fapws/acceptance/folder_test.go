@@ -28,9 +28,9 @@ func folder(t *testing.T, m mode, options string, files map[string]string) (s *s
 	return command{script: "folder.py", args: []string{root, options}}.serve(t, m), root
 }
 
-// TestP7: media types come from a file in Apache's format, which is read again
+// TestMediaTypes: media types come from a file in Apache's format, which is read again
 // on a reload; what is not known is application/octet-stream.
-func TestP7(t *testing.T) {
+func TestMediaTypes(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		types := filepath.Join(t.TempDir(), "mime.types")
 		write(t, types, "# comment\ntext/x-own own OWN2\nimage/x-mine\tpng # other\napplication/x-none\n")
@@ -55,8 +55,8 @@ func TestP7(t *testing.T) {
 
 var listed = regexp.MustCompile(`<tr><td><a href="([^"]*)">([^<]*)</a><td>([^<]*)<td>([^\n]*)`)
 
-// TestP8: a folder without index is listed, if that is asked for.
-func TestP8(t *testing.T) {
+// TestListing: a folder without index is listed, if that is asked for.
+func TestListing(t *testing.T) {
 	files := map[string]string{"dir1/sub/x": "x", "dir1/.hidden": "x", "dir1/big": strings.Repeat("x", 3000), "with/index.html": "index"}
 	names := []string{"a b", "<i>&\"'", "q?x#%41", "new\nline", "\xff\xfe"}
 	for _, name := range names {
@@ -111,9 +111,9 @@ func TestP8(t *testing.T) {
 	})
 }
 
-// TestP11: a file that is changed on disk is served anew within a second,
+// TestChangedFileIsServed: a file that is changed on disk is served anew within a second,
 // small or large, compressed or not.
-func TestP11(t *testing.T) {
+func TestChangedFileIsServed(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		text := strings.Repeat("some text to compress ", 200)
 		s, root := folder(t, m, `{}`, map[string]string{"small.txt": text, "large.bin": strings.Repeat("1", 300<<10)})
@@ -149,8 +149,8 @@ func TestP11(t *testing.T) {
 	})
 }
 
-// TestH3: HEAD has GET's fields byte for byte, and ranges work.
-func TestH3(t *testing.T) {
+// TestHeadAndRanges: HEAD has GET's fields byte for byte, and ranges work.
+func TestHeadAndRanges(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		content := strings.Repeat("0123456789", 20<<10) // 200 KiB
 		s, _ := folder(t, m, `{"listing": true, "max_age": 60}`, map[string]string{"a.txt": "0123456789", "big.bin": content, "c.html": strings.Repeat("<p>", 2000), "d/x": "x"})
@@ -228,8 +228,8 @@ func several(t *testing.T, a *answer, content string, want [][2]int) {
 	}
 }
 
-// TestH8: a gigabyte to a client that reads slowly needs no memory, with one such client and with twenty.
-func TestH8(t *testing.T) {
+// TestGigabyteToSlowClients: a gigabyte to a client that reads slowly needs no memory, with one such client and with twenty.
+func TestGigabyteToSlowClients(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		const gigabyte = 1 << 30
 		s, root := folder(t, m, `{}`, map[string]string{"big.bin": ""})

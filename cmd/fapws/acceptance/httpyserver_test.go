@@ -19,9 +19,9 @@ import (
 // The rows of httPyServer, which these tests are named after, that no other file
 // here is about. H1 is a unit test of package runtime.
 
-// TestH4VerbsByName: a class answers by the name of the method, and says which
+// TestMethodsOfAClass: a class answers by the name of the method, and says which
 // names it has to who asks for another.
-func TestH4VerbsByName(t *testing.T) {
+func TestMethodsOfAClass(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "ancestors.py")
 		s.get("/item", 200).is(t, "got")
@@ -36,9 +36,9 @@ func TestH4VerbsByName(t *testing.T) {
 	})
 }
 
-// TestH6ManyIdleClients: one loop keeps ten thousand clients that say nothing, for
+// TestManyIdleClients: one loop keeps ten thousand clients that say nothing, for
 // next to no time of the processor, and answers others meanwhile.
-func TestH6ManyIdleClients(t *testing.T) {
+func TestManyIdleClients(t *testing.T) {
 	inEach(t, modes[1:2], manyIdle)
 }
 
@@ -106,9 +106,9 @@ func again(call func(int, []byte) (int, error), fd int, b []byte) (n int, err er
 	}
 }
 
-// TestH7WholeRequests: what has arrived of a request waits until it is whole, and
+// TestRequestsInPieces: what has arrived of a request waits until it is whole, and
 // what arrives together is answered in order.
-func TestH7WholeRequests(t *testing.T) {
+func TestRequestsInPieces(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "ancestors.py")
 		w := s.dial()
@@ -128,9 +128,9 @@ func TestH7WholeRequests(t *testing.T) {
 	})
 }
 
-// TestH9EveryByteIsSent: a socket that takes little at a time gets every byte all
+// TestEveryByteIsSent: a socket that takes little at a time gets every byte all
 // the same, and one that is gone ends its response and nothing else.
-func TestH9EveryByteIsSent(t *testing.T) {
+func TestEveryByteIsSent(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "ancestors.py")
 		want := s.get("/digest", 200).body
@@ -177,9 +177,9 @@ func skipHead(r io.Reader) error {
 	return nil
 }
 
-// TestH10Timeouts: a client that sends nothing for the time is closed, one that sends requests is not, and half a
+// TestSilentClients: a client that sends nothing for the time is closed, one that sends requests is not, and half a
 // request is answered 408.
-func TestH10Timeouts(t *testing.T) {
+func TestSilentClients(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
 			s := serve(t, m, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout", timeout.String(), "--body-timeout", timeout.String())
@@ -223,8 +223,8 @@ func TestH10Timeouts(t *testing.T) {
 	})
 }
 
-// TestH11RequestBuffer: what is kept of a client's request has limits.
-func TestH11RequestBuffer(t *testing.T) {
+// TestRequestSizesAreLimited: what is kept of a client's request has limits.
+func TestRequestSizesAreLimited(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "ancestors.py", "--limit-request-line", "1K", "--limit-request-head", "4K", "--max-body-size", "8K")
 		s.ask("GET /"+strings.Repeat("a", 2000)+" HTTP/1.1\r\nHost: a\r\n\r\n").want(t, 414)

@@ -32,9 +32,9 @@ func (s *server) ticks() (n int) {
 	return n
 }
 
-// TestP18Limit: the soft limit of open files becomes the hard one, in all
+// TestLoadOpenFiles: the soft limit of open files becomes the hard one, in all
 // processes, and so more clients than it allowed are served.
-func TestP18Limit(t *testing.T) {
+func TestLoadOpenFiles(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := command{script: "crowd.py", shell: "ulimit -S -n 100", flags: []string{"--head-timeout", "120"}}.serve(t, m)
 		for _, pid := range append(s.handlers(), s.cmd.Process.Pid) {
@@ -67,9 +67,9 @@ func TestP18Limit(t *testing.T) {
 	})
 }
 
-// TestP18Programs: programs for CGI get the limit with which fapws was started: many
+// TestLoadPrograms: programs for CGI get the limit with which fapws was started: many
 // of them are not made for descriptors beyond 1024 (select(2)).
-func TestP18Programs(t *testing.T) {
+func TestLoadPrograms(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		folder := t.TempDir()
 		write(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
@@ -82,10 +82,10 @@ func TestP18Programs(t *testing.T) {
 	})
 }
 
-// TestP18Descriptors: without descriptors for more connections, the server waits
+// TestLoadNoDescriptors: without descriptors for more connections, the server waits
 // without spinning, tells those who come that they shall come back, and is itself again
 // when there are some.
-func TestP18Descriptors(t *testing.T) {
+func TestLoadNoDescriptors(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := command{script: "crowd.py", shell: "ulimit -n 64", flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.serve(t, m)
 		var idle []*wire
@@ -125,9 +125,9 @@ func TestP18Descriptors(t *testing.T) {
 	})
 }
 
-// TestP18SlowClients: 500 clients that send heads and bodies byte by byte hold up
+// TestLoadSlowClients: 500 clients that send heads and bodies byte by byte hold up
 // no others, cost little memory, and get 408.
-func TestP18SlowClients(t *testing.T) {
+func TestLoadSlowClients(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		const clients = 500
 		crowd := func(s *server) []*wire {
@@ -203,9 +203,9 @@ func openFiles(t *testing.T, s *server) (n int) {
 	return n
 }
 
-// TestP18Ab is `ab`, by which people measure servers, with many clients and
+// TestLoadAb is `ab`, by which people measure servers, with many clients and
 // nothing failed. FAPWS_AB="CLIENTS REQUESTS" is for longer (./build.sh load).
-func TestP18Ab(t *testing.T) {
+func TestLoadAb(t *testing.T) {
 	ab, err := exec.LookPath("ab")
 	if err != nil {
 		t.Fatalf("%v (./build.sh test installs it)", err)

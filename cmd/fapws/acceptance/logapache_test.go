@@ -197,7 +197,7 @@ var logTime = regexp.MustCompile(`\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`
 
 // The lines of fapws are those of Apache, byte for byte but for the time, for the
 // same requests to the same files.
-func TestP12LinesAreApaches(t *testing.T) {
+func TestLinesAreApaches(t *testing.T) {
 	t.Parallel()
 	folder := publicFolder(t)
 	date := logSite(t, folder)

@@ -61,7 +61,7 @@ func compressed(t *testing.T, path string) {
 
 // The error log is rotated as the access log is, although handlers write to it as
 // they like: nothing is lost.
-func TestP13ErrorLogIsRotated(t *testing.T) {
+func TestErrorLogIsRotated(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		name := t.TempDir() + "/error_log"
 		c := command{script: "logs.py", flags: []string{"--error-log", name, "--log-max-size", "50K", "--log-keep", "1000"}}
@@ -115,7 +115,7 @@ func TestP13ErrorLogIsRotated(t *testing.T) {
 // Three workers, one file that is rotated all the time, and requests as fast as they
 // come: every line is there, once and whole, in a file or a valid .gz, and there are
 // no more of these than may be.
-func TestP13NoLineIsLost(t *testing.T) {
+func TestRotationLosesNoLine(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
 	s := serve(t, mode{"workers", []string{"--workers", "3"}}, "logs.py",
@@ -179,7 +179,7 @@ func TestP13NoLineIsLost(t *testing.T) {
 
 // At 1 048 576 bytes, which is the default, access_log becomes access_log.1.gz, and
 // --log-keep bounds how many there are.
-func TestP13DefaultSizeAndKeep(t *testing.T) {
+func TestRotationDefaults(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		name := t.TempDir() + "/access_log"
 		s := serve(t, m, "logs.py", "--access-log", name, "--log-keep", "2")
@@ -229,7 +229,7 @@ func TestP13DefaultSizeAndKeep(t *testing.T) {
 
 // A disk that is full is said once, nothing else suffers, and when there is room
 // again what was kept is written and what was not is counted.
-func TestP13FullDisk(t *testing.T) {
+func TestFullDisk(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		name := t.TempDir() + "/access_log"
 		c := command{script: "logs.py", flags: []string{"--access-log", name, "--log-max-size", "0", "--log-flush", "5ms"},
@@ -276,7 +276,7 @@ func TestP13FullDisk(t *testing.T) {
 }
 
 // logrotate's two ways: a name for the old file and USR1, and a copy of it.
-func TestP13Logrotate(t *testing.T) {
+func TestLogrotate(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		name := t.TempDir() + "/access_log"
 		s := serve(t, m, "logs.py", "--access-log", name, "--log-flush", "10ms")
@@ -321,9 +321,9 @@ func TestLogsAreFlushed(t *testing.T) {
 	})
 }
 
-// P15: who has given root up still rotates the logs in a folder of root's as far as
+// A server that has given root up still rotates the logs in a folder of root as far as
 // the folder lets it: if not, that is said once and the file goes on.
-func TestP15LogsStillRotate(t *testing.T) {
+func TestRotationAfterRootIsGivenUp(t *testing.T) {
 	if os.Geteuid() != 0 { // TestUser looks at what others are told
 		code, _, stderr := command{script: "logs.py", flags: []string{"--user", "0"}}.run(t)
 		if code != 2 || !strings.Contains(stderr, "only root can") {

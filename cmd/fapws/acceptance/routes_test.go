@@ -30,9 +30,9 @@ def app(environ, start_response):
              + " user=%s body=%d" % (environ.get("REMOTE_USER", "-"), len(body))).encode()]
 `
 
-// TestH5: each status that the server answers by itself can be reached, and has
+// TestPagesForStatuses: each status that the server answers by itself can be reached, and has
 // the page of the site.
-func TestH5(t *testing.T) {
+func TestPagesForStatuses(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		dir := t.TempDir()
 		write(t, dir+"/app.py", routesApp)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestP14SSI: the elements of pages of a folder, with an application beside it.
-func TestP14SSI(t *testing.T) {
+// TestSSIBesideAnApplication: the elements of pages of a folder, with an application beside it.
+func TestSSIBesideAnApplication(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		dir := t.TempDir()
 		for name, text := range map[string]string{
@@ -74,9 +74,9 @@ def application(environ, start_response):
 	})
 }
 
-// TestP14Flag: a folder with --ssi has pages, without an application and its
+// TestSSIFlag: a folder with --ssi has pages, without an application and its
 // Python; without the flag they are files like others.
-func TestP14Flag(t *testing.T) {
+func TestSSIFlag(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.shtml"), `<!--#echo var="DOCUMENT_NAME" -->`)
@@ -94,9 +94,9 @@ func TestP14Flag(t *testing.T) {
 	s.get("/a.shtml", 200).is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
 }
 
-// TestP14Route: pages of a route with a folder and options of its own, and
+// TestSSIOfARoute: pages of a route with a folder and options of its own, and
 // mistakes in the file.
-func TestP14Route(t *testing.T) {
+func TestSSIOfARoute(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "docs/a.html"), `<!--#config timefmt="%Y" --><!--#echo var="x" -->, <!--#exec cmd="echo $DOCUMENT_URI" -->`)
@@ -131,10 +131,10 @@ ssi = { patterns = ["*.html"], exec = true, legacy = true, echomsg = "?", depth 
 	}
 }
 
-// TestP19HostilePages: pages that a slow parser would be busy with for hours
+// TestSSIHostilePages: pages that a slow parser would be busy with for hours
 // are answered, and the server lives on. What it makes of any bytes, package
 // ssi fuzzes.
-func TestP19HostilePages(t *testing.T) {
+func TestSSIHostilePages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	pages := map[string]string{

@@ -128,7 +128,7 @@ func plainServer(t *testing.T) string {
 func TestProxyTLSInChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Log("only root can do this; see TestF16Chroot for what others are told")
+		t.Log("only root can do this; see TestChroot for what others are told")
 		return
 	}
 	behind, ca, _ := secure(t)

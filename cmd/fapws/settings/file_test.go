@@ -78,8 +78,8 @@ func sampleText(row *Setting) string {
 	return `"text"`
 }
 
-// TestP6EveryFlagHasAKey: each flag, by any of its names, is a key of the file.
-func TestP6EveryFlagHasAKey(t *testing.T) {
+// TestEveryFlagHasAKey: each flag, by any of its names, is a key of the file.
+func TestEveryFlagHasAKey(t *testing.T) {
 	n := 0
 	for _, row := range Table(Machine{}) {
 		if row.Name == "config" { // it names the file

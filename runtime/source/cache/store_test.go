@@ -82,8 +82,8 @@ func look(t testing.TB, s *Store, c *Compiled, r *Request, now int64, want Verdi
 	return f
 }
 
-// TestP10LRU: with room for three pages and A B C A D asked for, B goes.
-func TestP10LRU(t *testing.T) {
+// TestLeastRecentlyUsedPageGoes: with room for three pages and A B C A D asked for, B goes.
+func TestLeastRecentlyUsedPageGoes(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	one := New(1<<20, 0)
 	put(t, one, c, get(t, "/A"), answer{body: "page"}, 1)
@@ -99,9 +99,9 @@ func TestP10LRU(t *testing.T) {
 	look(t, s, c, get(t, "/B"), 1, Miss).Fill.Leave()
 }
 
-// TestP10Bound: what is counted never exceeds the limit with 10,000 pages, and
+// TestMemoryOfPagesIsBounded: what is counted never exceeds the limit with 10,000 pages, and
 // is what the heap has grown by.
-func TestP10Bound(t *testing.T) {
+func TestMemoryOfPagesIsBounded(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	for _, fields := range []string{"", "Vary: Accept-Language"} {
 		const limit = 4 << 20

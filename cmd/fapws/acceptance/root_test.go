@@ -49,8 +49,8 @@ test "$(readlink /proc/self/ns/pid)$(readlink /proc/self/ns/user)" = "pid:[40265
 	return program("fapws", binary(t))
 }
 
-// TestP15RootIsRefused: root serves only when allowed. Other users need no permission.
-func TestP15RootIsRefused(t *testing.T) {
+// TestRootIsRefused: root serves only when allowed. Other users need no permission.
+func TestRootIsRefused(t *testing.T) {
 	t.Parallel()
 	asRoot := os.Geteuid() == 0
 	program := ""
@@ -86,9 +86,9 @@ func TestP15RootIsRefused(t *testing.T) {
 	}
 }
 
-// TestP15RootInContainer: in a container root serves with one warning, of the process that was
+// TestRootInContainer: in a container root serves with one warning, of the process that was
 // started; another user serves without.
-func TestP15RootInContainer(t *testing.T) {
+func TestRootInContainer(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := command{script: "service.py", env: []string{"FAPWS_ALLOW_ROOT=", "container=test"}}.serve(t, m)
 		s.get("/pid", 200)
@@ -103,10 +103,10 @@ func TestP15RootInContainer(t *testing.T) {
 	})
 }
 
-// TestP15RootIsGivenUp: root binds a low port, and then every thread of every
+// TestRootIsGivenUp: root binds a low port, and then every thread of every
 // process is nobody for good, with nobody's groups. Logs rotate all the same. Who is
 // not root is told so.
-func TestP15RootIsGivenUp(t *testing.T) {
+func TestRootIsGivenUp(t *testing.T) {
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
 		t.Fatal(err)

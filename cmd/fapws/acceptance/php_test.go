@@ -36,8 +36,8 @@ match = "*.php"
 php = { mode = "%s", ini = { upload_max_filesize = "20M", post_max_size = "20M", "session.save_path" = "%s" } }
 `
 
-// TestP5: PHP by FastCGI with processes that stay, and by CGI.
-func TestP5(t *testing.T) {
+// TestPHP: PHP by FastCGI with processes that stay, and by CGI.
+func TestPHP(t *testing.T) {
 	need(t, "/usr/bin/php-cgi")
 	inModes(t, func(t *testing.T, m mode) {
 		for _, how := range []string{"fastcgi", "cgi"} {
@@ -155,9 +155,9 @@ func (w *wire) rest2(t *testing.T, text string) {
 	}
 }
 
-// TestP5BesideAnApplication: index.php answers for its folder before the
+// TestPHPBesideAnApplication: index.php answers for its folder before the
 // application, which answers for the rest.
-func TestP5BesideAnApplication(t *testing.T) {
+func TestPHPBesideAnApplication(t *testing.T) {
 	need(t, "/usr/bin/php-cgi")
 	inModes(t, func(t *testing.T, m mode) {
 		s, _ := configured(t, m, "[[host]]\nroot = \"site\"\napp = \"app.py\"\n[[host.route]]\nmatch = \"*.php\"\nphp = true\n", map[string]string{
@@ -173,8 +173,8 @@ func TestP5BesideAnApplication(t *testing.T) {
 	})
 }
 
-// TestP5Missing: without php-cgi, pages of PHP say what to do, and the rest works.
-func TestP5Missing(t *testing.T) {
+// TestPHPMissing: without php-cgi, pages of PHP say what to do, and the rest works.
+func TestPHPMissing(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		folder := t.TempDir()
 		write(t, folder+"/site/a.php", `<?php echo "a";`)
@@ -242,9 +242,9 @@ func hidden(page string) url.Values {
 	return form
 }
 
-// TestP5Application: DokuWiki, as Debian has it: log in, write a page, read it,
+// TestDokuWiki: DokuWiki, as Debian has it: log in, write a page, read it,
 // upload a picture.
-func TestP5Application(t *testing.T) {
+func TestDokuWiki(t *testing.T) {
 	need(t, "/usr/bin/php-cgi")
 	need(t, "/usr/share/dokuwiki/doku.php")
 	inModes(t, func(t *testing.T, m mode) {

@@ -45,8 +45,8 @@ match = "*.sh"
 cgi = { interpreters = { sh = "sh -e" }, env = { MINE = "yes" } }
 `
 
-// TestP4: CGI/1.1 (RFC 3875), GET and POST.
-func TestP4(t *testing.T) {
+// TestCGI: CGI/1.1 (RFC 3875), GET and POST.
+func TestCGI(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s, folder := configured(t, m, cgiBin+"[[host.route]]\nprefix = \"/slow/\"\ncgi = \"slow\"\n[[host.route]]\nprefix = \"/hang/\"\ncgi = \"hang\"\ntimeout = \"2s\"\n", map[string]string{
 			"bin/dir/env":     shell(plain, "env", "pwd"),
@@ -143,9 +143,9 @@ func TestP4(t *testing.T) {
 	})
 }
 
-// TestR7CGI and R9: programs inherit no descriptor of the server, and no process and no
+// TestProgramsLeaveNothing: programs inherit no descriptor of the server, and no process and no
 // descriptor is left of 500 at once.
-func TestR7CGI(t *testing.T) {
+func TestProgramsLeaveNothing(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s, _ := configured(t, m, cgiBin, map[string]string{
 			"bin/look": shell(plain,

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestP19Middleware: what Apache does with modules, PATHS does with any WSGI
+// TestMiddleware: what Apache does with modules, PATHS does with any WSGI
 // middleware.
-func TestP19Middleware(t *testing.T) {
+func TestMiddleware(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "middleware.py")
 		s.get("/chain", 200).is(t, "HELLO THROUGH THROUGH.INNER THROUGH.OUTER").field(t, "X-Through", "outer inner")
@@ -17,8 +17,8 @@ func TestP19Middleware(t *testing.T) {
 	})
 }
 
-// TestP19ProfilePage: a page says where the time goes, to who may know.
-func TestP19ProfilePage(t *testing.T) {
+// TestProfilePage: a page says where the time goes, to who may know.
+func TestProfilePage(t *testing.T) {
 	inOneProcess(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "middleware.py")
 		const html = "Accept: text/html"
