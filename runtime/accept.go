@@ -103,7 +103,7 @@ func (l *loop) listen(ln *listen.Listener) {
 		d.local = ln.Addr()
 	}
 	l.accepting.acceptors = append(l.accepting.acceptors, d)
-	if err := l.events.Add(&d.watch, d.fd, d); err != nil {
+	if err := l.conns.Events.Add(&d.watch, d.fd, d); err != nil {
 		l.unacceptable(err)
 	}
 }
@@ -226,9 +226,10 @@ func (l *loop) reject(c *httpConn) {
 	c.proxy, c.rejected = nil, true
 	l.open(c)
 	if c.state != stateClosed {
-		_, _ = netio.Send(c.fd, serviceUnavailable, 0) // an empty socket takes it
-		c.linger = true
-		l.finish(c)
+		_, _ = netio.Send(c.Fd(), serviceUnavailable, 0) // an empty socket takes it
+		c.Linger = true
+		l.setState(c, stateEnding)
+		c.Finish()
 	}
 }
 
@@ -284,3 +285,5 @@ func descriptorOf(nc net.Conn) (int, error) {
 	}
 	return fd, failed
 }
+
+func outOfDescriptors(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }

@@ -69,6 +69,6 @@ func (l *loop) sendMeanwhile() (sent bool) {
 		l.deliver(&p)
 		sent = true
 	}
-	l.flush()
+	l.conns.Flush()
 	return sent
 }

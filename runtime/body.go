@@ -75,10 +75,10 @@ func (l *loop) begin(x *Exchange, rest []byte) (used int) {
 		begun:   l.now(),
 	}
 	if q.parsed.Expect100 && len(rest) == 0 {
-		l.use(c)
-		l.out.buf = append(l.out.buf, http1.Continue...)
+		c.Use()
+		l.conns.Buf = append(l.conns.Buf, http1.Continue...)
 	}
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	l.setState(c, stateBody)
 	left := l.collect(c, rest)
 	return len(rest) - len(left)
@@ -88,7 +88,7 @@ func (l *loop) begin(x *Exchange, rest []byte) (used int) {
 // the rest. When the body is whole, or refused, c has another state.
 func (l *loop) collect(c *httpConn, data []byte) (rest []byte) {
 	b := c.body
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	piece, rest, whole, err := l.decode(b, b.x.rules, data)
 	if err == nil {
 		err = b.add(piece, l.cfg)
@@ -192,5 +192,5 @@ func (l *loop) bodyDeadline(c *httpConn) int64 {
 	if age > int64(l.cfg.BodyTimeout) && float64(c.body.size) < float64(l.cfg.BodyRate)*float64(age)/1e9 {
 		return l.now()
 	}
-	return min(c.stamp+int64(l.cfg.BodyTimeout), l.now()+int64(bodyLook))
+	return min(c.Stamp+int64(l.cfg.BodyTimeout), l.now()+int64(bodyLook))
 }

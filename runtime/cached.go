@@ -91,7 +91,7 @@ func (l *loop) lookup(x *Exchange) {
 		rules := x.rules
 		l.sendFound(x, found.Page, found.Verdict)
 		if found.Fill != nil {
-			l.flush() // before anything else, as the handler may run on the loop
+			l.conns.Flush() // before anything else, as the handler may run on the loop
 			l.refresh(q, found, rules)
 		}
 	case cache.Miss, cache.Expired:
@@ -153,7 +153,7 @@ func cacheable(r *http1.Request, size int64) bool {
 }
 
 // wall returns the time in nanoseconds since 1970, at most tickLength late.
-func (l *loop) wall() int64 { return l.start.UnixNano() + l.now() }
+func (l *loop) wall() int64 { return l.conns.Start().UnixNano() + l.now() }
 
 // pagePart is what of a page is sent. The zero value is all of it.
 type pagePart struct {
@@ -179,7 +179,7 @@ func (l *loop) sendPage(x *Exchange, page *cache.Page, said cache.Verdict, part 
 		fields = page.Slim()
 	}
 	var memory []byte // for as long as the part has to wait
-	if x.conn.first == x && x.conn.transfer == nil {
+	if x.conn.first == x && !x.conn.Writing() {
 		memory = l.heads.fields[:0]
 	}
 	memory = append(append(memory, fields...), "Age: "...)

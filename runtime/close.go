@@ -1,124 +1,42 @@
 package runtime
 
 import (
-	"errors"
-	"io"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
-	"fapws/runtime/netio"
 	"fapws/runtime/websocket"
 )
 
 // settle closes c if its last response is out.
 func (l *loop) settle(c *httpConn) {
 	switch {
-	case c.busy() || l.out.conn == c || c.queued && !l.draining:
+	case c.busy() || c.Gathers() || c.queued && !l.draining:
 	case c.state == stateJoining:
 		l.promoteToSubscriber(c)
 	case l.draining && (c.state == stateReady || c.state == stateWaiting):
 		l.setState(c, stateEnding) // its head, sent before, said that it stays open
-		l.finish(c)
+		c.Finish()
 	case l.draining && c.skipping():
 		l.endSkip(c)
 	case c.state == stateEnding:
-		l.finish(c)
-	case c.half && c.state != stateClosed:
-		l.close(c, "the client has shut down its side")
+		c.Finish()
+	case c.Half() && c.state != stateClosed:
+		c.Close("the client has shut down its side")
 	}
 }
 
-// finish ends a connection whose responses have all been written.
-//
-// When the client is still sending (a body that was refused), closing at once
-// would make the kernel answer with RST, and that can destroy the response
-// before the client has read it (RFC 9112 §9.6). So only the sending side is
-// shut down, and what comes is thrown away until the client closes.
-func (l *loop) finish(c *httpConn) {
-	if c.half || c.reset || !c.linger && len(c.pending()) == 0 {
-		l.close(c, "the last response is out")
-		return
-	}
-	l.dropInput(c)
-	if c.paused {
-		l.unpause(c)
-	}
-	unix.Shutdown(c.fd, unix.SHUT_WR)
-	if c.state != stateClosed {
-		c.stamp, c.lingerEnd = l.now(), l.now()+int64(maxLinger)
-		l.setState(c, stateLinger)
-	}
-}
-
-// close closes c now. Active exchanges are cancelled; a transfer goes on.
-func (l *loop) close(c *httpConn, why string) {
-	if c.state == stateClosed {
-		return
-	}
-	if l.debug >= 2 {
-		l.tracef("%s is closed: %s", c, why)
-	}
-	l.shut(c)
-}
-
-// shut ends c. Its descriptor is closed when its transfer has ended.
-func (l *loop) shut(c *httpConn) {
-	l.end(c)
-	if c.transfer == nil {
-		l.closeSocket(c)
-	} else {
-		l.schedule(c)
-	}
-}
-
-// closeSocket closes the descriptor of c.
-func (l *loop) closeSocket(c *httpConn) {
-	if c.reset {
-		netio.ResetOnClose(c.fd)
-	}
-	l.wheel.Remove(&c.timer)
-	c.watch.Remove()
-	descriptors.Release(c.fd)
-	unix.Close(c.fd)
-}
-
-// gone is called when the client of c has left, or only shut down its side.
-func (l *loop) gone(c *httpConn, err error) {
-	if errors.Is(err, io.EOF) && !c.half && l.answersHalf(c) {
-		return
-	}
-	if l.debug >= 2 && err != nil {
-		l.tracef("%s: %v", c, err)
-	}
-	if l.out.conn == c { // gathered, and still wanted if it only shut down its side
-		buf := l.out.buf
-		l.out.conn, l.out.buf = nil, buf[:0]
-		l.write(c, buf, nil, nil, nil)
-	}
-	if c.state != stateClosed { // write may have found it broken
-		l.shut(c)
-	}
-}
-
-// answersHalf keeps a connection whose client has shut down its sending side
+// EOF implements conn.Protocol. It keeps a connection whose client has shut down its sending side
 // (printf ... | nc host port) for active exchanges whose response has not begun. It
-// cannot be told from a client that has left altogether, hence the short time
-// that deadline gives it, and hence a response that has begun is cancelled:
+// cannot be told from a client that has left altogether, so Deadline gives it a short
+// time, and a response that has begun is cancelled:
 // that is how a client ends a stream.
-func (l *loop) answersHalf(c *httpConn) bool {
+func (c *httpConn) EOF() (stays bool) {
 	if c.first == nil || c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
-	c.half = true
-	c.stamp = l.now()
-	l.schedule(c)
-	l.tellHalf(c)
-	if l.debug >= 2 {
-		l.tracef("%s has shut down its side, %d active", c, c.active)
-	}
+	c.l.tellHalf(c)
 	return true
 }
 
@@ -133,16 +51,11 @@ func (l *loop) tellHalf(c *httpConn) {
 	}
 }
 
-// end takes c out of everything but its transfer.
-func (l *loop) end(c *httpConn) {
-	if c.state == stateClosed {
-		return
-	}
+// Closed implements conn.Protocol.
+func (c *httpConn) Closed() {
+	l := c.l
 	l.setState(c, stateClosed)
 	l.arrived(c)
-	if l.out.conn == c {
-		l.out.conn, l.out.buf = nil, l.out.buf[:0]
-	}
 	if c.first != nil && c.first.tunnel != nil {
 		c.first.tunnel.Close()
 	}
@@ -155,21 +68,18 @@ func (l *loop) end(c *httpConn) {
 		l.revokeSocket(c)
 	}
 	if c.lent {
-		unix.Shutdown(c.fd, unix.SHUT_RDWR)
+		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
 	}
 	l.cancelAll(c)
-	l.dropInput(c)
 	if c.body != nil {
 		c.body.drop()
 		c.body = nil
 	}
-	if c.transfer == nil {
-		l.forget(c)
-	}
 }
 
-// forget makes room for another connection.
-func (l *loop) forget(c *httpConn) {
+// Gone implements conn.Protocol. It makes room for another connection.
+func (c *httpConn) Gone() {
+	l := c.l
 	if c.moved {
 		return // the subscriber has its place
 	}
@@ -210,10 +120,10 @@ func (l *loop) drain() {
 	}
 	l.leaving, l.draining = true, true
 	l.groups.fanout.Finish(l.groups.now())
-	l.flush()
-	for _, c := range l.wheel.All() {
+	l.conns.Flush()
+	for _, c := range l.all() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
-			l.close(c, "the server is shutting down")
+			c.Close("the server is shutting down")
 		}
 		if !c.busy() && c.skipping() {
 			l.endSkip(c)
@@ -237,13 +147,13 @@ func (l *loop) retire(idle time.Duration) {
 	}
 	l.leaving = true
 	l.groups.fanout.Finish(l.groups.now())
-	l.flush()
+	l.conns.Flush()
 	l.keepAlive = min(l.keepAlive, int64(idle))
-	for _, c := range l.wheel.All() {
+	for _, c := range l.all() {
 		if !c.busy() && (c.state == stateReady || c.state == stateNew) {
-			c.stamp = l.now()
+			c.Stamp = l.now()
 		}
-		l.schedule(c)
+		c.Schedule()
 		if c.state == stateSocket && (c.ws.group == "" || !l.handover.stay) {
 			l.goAway(c)
 		}
@@ -256,11 +166,9 @@ func (l *loop) retire(idle time.Duration) {
 
 // closeAll closes what drain left.
 func (l *loop) closeAll() {
-	for _, c := range l.wheel.All() {
-		l.close(c, "the server has shut down")
-		if c.transfer != nil {
-			l.abortTransfer(c.transfer)
-		}
+	for _, c := range l.all() {
+		c.Close("the server has shut down")
+		c.Abort()
 	}
 	l.subscribers.Close()
 }

@@ -18,8 +18,8 @@ func TestUnpaced(t *testing.T) {
 	var name string
 	eventually(t, "a connection", func() (ok bool) {
 		s.do(func() {
-			for _, c := range s.loop.wheel.All() {
-				name, _ = unix.GetsockoptString(c.fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+			for _, c := range s.loop.all() {
+				name, _ = unix.GetsockoptString(c.Fd(), unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 				ok = true
 			}
 		})

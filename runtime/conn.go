@@ -4,11 +4,10 @@ import (
 	"net"
 	"strconv"
 
-	"fapws/runtime/eventloop"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/sse"
-	"fapws/runtime/wheel"
 )
 
 // connState says what the loop expects to read from a connection.
@@ -24,83 +23,54 @@ const (
 	stateEnding                   // no request any more: it closes when the last response is out
 	stateJoining                  // no request any more: it becomes a subscriber when what was before is out
 	stateTunnel                   // bytes for an upstream
-	stateLinger                   // what is thrown away: it is shut down for writing
 	stateClosed
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "tunnel", "lingering", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "tunnel", "closed"}[s]
 }
 
-// httpConn is a connection. It belongs to the loop. There may be many thousand
+// httpConn is a connection of a client, with what HTTP/1 has to know of it. It belongs to the loop. There may be many thousand
 // idle ones, so what only a busy one needs is behind pointers.
 type httpConn struct {
-	l     *loop
-	watch eventloop.Watch
-	fd    int
-	state connState
-
-	rejected   bool   // it is one beyond Config.MaxClients, and was told 503
-	reset      bool   // close so that the client sees an error
-	paused     bool   // it is not read from: see pause
-	half       bool   // its client has shut down its side: it is not read from any more
-	readable   bool   // something may have come that was not read
-	untilEmpty bool   // readable until recv says EAGAIN: it stops at urgent data, and an end comes behind data
-	lendsEnd   bool   // while it is paused the end of what the client sends counts
-	tcp        bool   // whatever a proxy says of remote
-	linger     bool   // the client may be sending bytes that the server throws away
-	queued     bool   // it is in loop.ready
-	stopped    bool   // paused until its handler lets it go on: see flowcontrol.go, detachedsocket.go
-	lent       bool   // a library may still have a descriptor of it, and wait for what its client says
-	moved      bool   // its client is a subscriber of its own by now
-	active     uint16 // length of the list first..last
-	bulky      uint8  // how many of them may have an answer of any size before the loop knows
-	deferred   uint8  // how many of them a Pacer holds back
-
-	expected uint32 // balance.epoch if its first request counts in balance.expected
-
-	requests uint32 // there have been, as far as they are logged
+	conn.Conn
+	l *loop
 
 	first, last *Exchange // active exchanges in the order of their responses
 	undecided   *Exchange // the last one, if it has to wait before its source is known or may begin; or nil
 
-	in     []byte // input that could not be used yet: in[off:]
-	off    int
-	resume http1.Resume // how far the head in it was examined
+	body *body   // the body that is arriving; if it is streamed, that of the only exchange
+	ws   *socket // the WebSocket that it is, or is to be
 
-	body     *body     // the body that is arriving; if it is streamed, that of the only exchange
-	transfer *transfer // what is writing to it beside the loop
-	ws       *socket   // the WebSocket that it is, or is to be
+	joining    *sse.Subscriber // what it becomes, or nil
+	subrequest *subrequestConn // it is one of the server to itself, or nil
+	proxy      *trustedProxy   // a proxy or a path that is before it, or nil
+	peer       *exchange.Peer
 
-	joining       *sse.Subscriber // what it becomes, or nil
-	subrequest    *subrequestConn // it is one of the server to itself, or nil
-	proxy         *trustedProxy   // a proxy or a path that is before it, or nil
-	peer          *exchange.Peer
-	local, remote net.Addr
+	resume   http1.Resume // how far the head in the pending input was examined
+	expected uint32       // balance.epoch if its first request counts in balance.expected
+	requests uint32       // there have been, as far as they are logged
 
-	stamp     int64 // time of the last event that counts for the timeout, see deadline
-	lingerEnd int64 // when lingering ends at the latest
-	timer     wheel.Entry[httpConn]
+	state    connState
+	bulky    uint8  // how many of the active exchanges may have an answer of any size before the loop knows
+	deferred uint8  // how many of them a Pacer holds back
+	active   uint16 // length of the list first..last
+	rejected bool   // it is one beyond Config.MaxClients, and was told 503
+	queued   bool   // it is in loop.ready
+	stopped  bool   // paused until its handler lets it go on: see flowcontrol.go, detachedsocket.go
+	lent     bool   // a library may still have a descriptor of it, and wait for what its client says
+	moved    bool   // its client is a subscriber of its own by now
 }
 
 // newConn makes a connection of a socket, which it owns.
 func (s *Server) newConn(fd int, local, remote net.Addr) *httpConn {
-	return &httpConn{fd: fd, local: local, remote: remote, proxy: s.cfg.proxy(remote)}
+	c := &httpConn{proxy: s.cfg.proxy(remote)}
+	c.Init(fd, local, remote)
+	return c
 }
 
 // busy reports whether a response is under way, or has to wait for what is.
-func (c *httpConn) busy() bool { return c.first != nil || c.transfer != nil }
-
-// pending returns the input that could not be used yet.
-func (c *httpConn) pending() []byte { return c.in[c.off:] }
-
-// String names the connection in log lines.
-func (c *httpConn) String() string {
-	if a, ok := c.remote.(*net.TCPAddr); ok {
-		return a.String()
-	}
-	return "unix client " + strconv.Itoa(c.fd)
-}
+func (c *httpConn) busy() bool { return c.first != nil || c.Writing() }
 
 // Client returns what applications are told of the client of the request that
 // applyForwarded was last called for.
@@ -114,7 +84,7 @@ func (c *httpConn) Client() *exchange.Peer {
 // who returns what is true of the connection itself.
 func (c *httpConn) who() *exchange.Peer {
 	if c.peer == nil {
-		c.peer = newPeer(c.local, c.remote)
+		c.peer = newPeer(c.Local, c.Remote)
 	}
 	return c.peer
 }

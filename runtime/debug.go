@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"strconv"
 	"time"
 
 	"fapws/runtime/accesslog"
@@ -14,17 +13,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 )
-
-// maxExcerpt is how many bytes of a read or write are shown.
-const maxExcerpt = 512
-
-// excerpt quotes the beginning of b.
-func excerpt(b []byte) string {
-	if len(b) > maxExcerpt {
-		return strconv.Quote(string(b[:maxExcerpt])) + "..."
-	}
-	return strconv.Quote(string(b))
-}
 
 // note remembers of x, whose mount is known, what its log line needs.
 func (l *loop) note(x *Exchange) {

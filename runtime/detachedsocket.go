@@ -3,6 +3,7 @@ package runtime
 import (
 	"bytes"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
@@ -44,16 +45,16 @@ func wantsDetachedSocket(x *Exchange) bool {
 // detachSocket returns a duplicate of the descriptor of c, from which nothing is read any
 // more, or 0 if that cannot be.
 func (l *loop) detachSocket(c *httpConn) (int, error) {
-	fd, err := unix.FcntlInt(uintptr(c.fd), unix.F_DUPFD_CLOEXEC, 3)
+	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
 	if err != nil {
 		l.s.logf(loglevel.Error, "no descriptor for a WebSocket: %v", err)
 		return 0, err
 	}
-	if c.paused {
+	if c.Paused() {
 		unix.Close(fd)
 		return 0, nil
 	}
-	l.pause(c, true)
+	c.Pause(conn.HeedEnd)
 	c.stopped = true
 	descriptors.Release(fd) // an earlier duplicate of this connection may have had the number
 	return fd, nil
@@ -71,13 +72,13 @@ func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 	case c == nil:
 		return false
 	case !p.Taken:
-		unix.SetNonblock(c.fd, true) // what the application has set holds for ours, too
+		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too
 		l.resumeReading(c)
 		return false
 	}
 	l.dropHeld(x)
 	x.keepAlive = false
-	c.linger = true // what was sent last must not be lost: see finish
+	c.Linger = true // what was sent last must not be lost: see finish
 	c.lent = true
 	l.complete(x, false)
 	l.release(p)
@@ -87,6 +88,6 @@ func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 
 // revokeSocket ends what the application does with the descriptor of c.
 func (l *loop) revokeSocket(c *httpConn) {
-	unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
 	c.first.since = l.now() // what it owes is overdue from now on
 }

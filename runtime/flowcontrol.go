@@ -1,6 +1,9 @@
 package runtime
 
-import "fapws/runtime/exchange"
+import (
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+)
 
 // What a handler is given besides requests (bodies in pieces, messages) waits in
 // its memory until the application takes it. The loop counts it for each exchange,
@@ -38,11 +41,11 @@ func (l *loop) onCredit(x *Exchange, p *exchange.Part) {
 // pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
 // is not the client's.
 func (l *loop) pauseReading(c *httpConn) {
-	if c.stopped || c.half { // half-closed: nothing comes
+	if c.stopped || c.Half() { // half-closed: nothing comes
 		return
 	}
-	if !c.paused {
-		l.pause(c, false)
+	if !c.Paused() {
+		c.Pause(conn.HeedReset)
 	}
 	c.stopped = true
 	if c.body != nil {
@@ -57,11 +60,11 @@ func (l *loop) resumeReading(c *httpConn) {
 		c.body.begun += l.now() - c.body.held
 	}
 	c.stopped = false
-	c.stamp = l.now()
-	if c.paused {
-		l.unpause(c)
+	c.Stamp = l.now()
+	if c.Paused() {
+		c.Unpause()
 	}
-	if c.reading() && len(c.pending()) > 0 {
+	if c.reading() && len(c.Pending()) > 0 {
 		l.queue(c)
 	}
 }

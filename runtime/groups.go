@@ -145,7 +145,7 @@ func (g *groups) turn() {
 	}
 	l := g.l
 	g.fanout.Turn(g.now())
-	l.flush()
+	l.conns.Flush()
 	if l.submitted { // handlers are to be told of WebSockets that were closed
 		l.flushBatch()
 	}
@@ -161,7 +161,7 @@ func (g *groups) give(ws *socket, events []*pubsub.Event) {
 		switch c := x.conn; {
 		case !ws.open:
 			g.wait(ws, e)
-		case c.transfer == nil && len(x.held) == 0:
+		case !c.Writing() && len(x.held) == 0:
 			g.write(c, e)
 		default:
 			g.queue(ws, e)
@@ -190,15 +190,15 @@ func (g *groups) accepted(ws *socket) {
 // write sends a message to a client that has taken everything so far.
 func (g *groups) write(c *httpConn, e *pubsub.Event) {
 	l := g.l
-	l.use(c)
+	c.Use()
 	wire := g.frame(c.ws, e)
 	c.first.sent += int64(len(wire))
 	if len(wire) > copyLimit {
 		l.sendShared(c, wire, nil)
 		return
 	}
-	if l.out.buf = append(l.out.buf, wire...); len(l.out.buf) > flushLimit {
-		l.flush()
+	if l.conns.Buf = append(l.conns.Buf, wire...); len(l.conns.Buf) > flushLimit {
+		l.conns.Flush()
 	}
 }
 

@@ -18,7 +18,7 @@ func TestH1ConnectionStates(t *testing.T) {
 	}))
 	only := func() (c *httpConn) {
 		s.do(func() {
-			for _, one := range s.loop.wheel.All() {
+			for _, one := range s.loop.all() {
 				c = one
 			}
 		})
@@ -57,11 +57,11 @@ func TestH1ConnectionStates(t *testing.T) {
 	close(release)
 	await(c, stateReady)
 	s.do(func() {
-		if idle := time.Duration(s.loop.deadline(c) - c.stamp); idle < time.Hour || idle > time.Hour+time.Second {
+		if idle := time.Duration(c.Deadline() - c.Stamp); idle < time.Hour || idle > time.Hour+time.Second {
 			t.Errorf("stale after %v, and it may be idle for an hour", idle)
 		}
 		s.loop.keepAlive = int64(time.Millisecond)
-		s.loop.schedule(c)
+		c.Schedule()
 	})
 	await(c, stateClosed) // nobody asked for anything any more
 	if left := only(); left != nil {

@@ -3,6 +3,7 @@ package runtime
 import (
 	"time"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -19,9 +20,19 @@ const (
 	// of the responses; beyond it the connection is not read from.
 	maxPending = 64 << 10
 
-	// smallBuffer is the capacity of an input buffer that is worth keeping.
-	smallBuffer = 4 << 10
+	// takenMost is how many requests are worth taking before they are passed on: more
+	// of them push each other out of the processor's cache, and out of the queue.
+	takenMost = 256
 )
+
+// Input implements conn.Protocol.
+func (c *httpConn) Input(data []byte) {
+	l := c.l
+	l.received(c, data)
+	if l.taken >= takenMost {
+		l.flushBatch()
+	}
+}
 
 // received takes what has arrived, or nil to go on with what is pending.
 func (l *loop) received(c *httpConn, data []byte) {
@@ -47,11 +58,8 @@ func (l *loop) received(c *httpConn, data []byte) {
 	case stateSocket:
 		l.frames(c, data)
 		return
-	case stateLinger:
-		c.stamp = l.now()
-		return
 	case stateEnding:
-		c.linger = c.linger || len(data) > 0
+		c.Linger = c.Linger || len(data) > 0
 		return
 	case stateJoining:
 		l.settle(c)
@@ -65,19 +73,19 @@ func (l *loop) received(c *httpConn, data []byte) {
 		}
 		l.setState(c, stateReady)
 	}
-	if len(c.in) == 0 {
+	if len(c.Pending()) == 0 {
 		n := l.consume(c, data)
 		if n < len(data) {
 			l.keep(c, data[n:])
 		}
 	} else {
 		l.keep(c, data)
-		c.off += l.consume(c, c.pending())
-		if c.off >= len(c.in) || !c.reading() {
-			l.dropInput(c)
+		c.Consume(l.consume(c, c.Pending()))
+		if !c.reading() {
+			c.DropInput()
 		}
-		if c.paused && !c.stopped && len(c.pending()) < maxPending {
-			l.unpause(c)
+		if c.Paused() && !c.stopped && len(c.Pending()) < maxPending {
+			c.Unpause()
 		}
 	}
 	l.settle(c)
@@ -88,19 +96,12 @@ func (c *httpConn) reading() bool { return c.state <= stateWaiting }
 
 // keep stores input that cannot be used now.
 func (l *loop) keep(c *httpConn, data []byte) {
-	if len(data) == 0 || !c.reading() {
+	if !c.reading() {
 		return
 	}
-	if c.off > 0 { // make room at the front first
-		c.in = c.in[:copy(c.in, c.pending())]
-		c.off = 0
-	}
-	if c.in == nil {
-		c.in = l.takeBuffer()
-	}
-	c.in = append(c.in, data...)
-	if c.state == stateWaiting && len(c.in) > maxPending && !c.paused {
-		l.pause(c, false)
+	c.Keep(data)
+	if c.state == stateWaiting && len(c.Pending()) > maxPending && !c.Paused() {
+		c.Pause(conn.HeedReset)
 	}
 }
 
@@ -139,7 +140,7 @@ func (l *loop) next(c *httpConn, buf []byte) (used int, again bool) {
 		if err == http1.ErrNeedMore {
 			c.resume, req.Resume = req.Resume, http1.Resume{}
 			if c.state != stateHead {
-				c.stamp = l.now()
+				c.Stamp = l.now()
 				l.setState(c, stateHead)
 			}
 			return 0, false
@@ -147,7 +148,7 @@ func (l *loop) next(c *httpConn, buf []byte) (used int, again bool) {
 		l.malformed(c, buf, err)
 		return len(buf), false
 	}
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	if c.state != stateReady {
 		l.setState(c, stateReady)
 		l.arrived(c)
@@ -173,7 +174,7 @@ func (l *loop) canPipeline(c *httpConn, req *http1.Request) bool {
 	if !c.busy() {
 		return true
 	}
-	return req.Safe && c.transfer == nil && c.last.safe && c.active < maxActive && c.bulky <= maxAhead && !hasBody(req)
+	return req.Safe && !c.Writing() && c.last.safe && c.active < maxActive && c.bulky <= maxAhead && !hasBody(req)
 }
 
 func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
@@ -209,7 +210,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 		x.bulky = true
 		c.bulky++
 	} else if c.active > 1 {
-		r.Pipeline = c.fd
+		r.Pipeline = c.Fd()
 	}
 	if caches {
 		x.Source = &l.pages
@@ -244,7 +245,7 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	if l.debug >= 2 {
 		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
 	}
-	r.Held = l.unsent.AnyOver() && l.mustWait(x) && x.pacer() != nil
+	r.Held = l.conns.Unsent.AnyOver() && l.mustWait(x) && x.pacer() != nil
 	if !x.handler.Submit(r) {
 		return false
 	}
@@ -286,22 +287,4 @@ func (l *loop) tooBig(r *rules, size int64) bool {
 		limit = r.maxBody
 	}
 	return size > limit && limit >= 0
-}
-
-// takeBuffer returns an empty buffer for input.
-func (l *loop) takeBuffer() []byte {
-	if n := len(l.buffers); n > 0 {
-		b := l.buffers[n-1]
-		l.buffers = l.buffers[:n-1]
-		return b
-	}
-	return make([]byte, 0, smallBuffer)
-}
-
-// dropInput gives the input buffer of c back.
-func (l *loop) dropInput(c *httpConn) {
-	if cap(c.in) == smallBuffer && len(l.buffers) < cap(l.buffers) {
-		l.buffers = append(l.buffers, c.in[:0])
-	}
-	c.in, c.off = nil, 0
 }

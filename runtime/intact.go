@@ -6,7 +6,7 @@ import "fmt"
 // that it needs was closed, or is another file now: applications close what is not their own
 // (os.closerange). A loop that is only busy is intact. It is safe for concurrent use, between Serve and Close.
 func (s *Server) Intact() error {
-	if err := s.loop.events.Intact(); err != nil {
+	if err := s.loop.conns.Events.Intact(); err != nil {
 		return err
 	}
 	a := &s.loop.accepting

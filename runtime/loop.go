@@ -2,25 +2,20 @@ package runtime
 
 import (
 	"fmt"
-	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"fapws/runtime/descriptors"
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/netio"
 	"fapws/runtime/route"
 	"fapws/runtime/sse"
 	"fapws/runtime/tunnel"
-	"fapws/runtime/wheel"
 )
 
 // loop is what the event loop calls. Everything in it belongs to the
@@ -32,7 +27,7 @@ type loop struct {
 	timed bool // requests are timed, for the access log or Debug
 	paced bool // TCP connections are, unless we say otherwise: see listen.Paces
 
-	poller
+	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting accepting
 	sites     []Site       // the first one is the default
@@ -56,22 +51,18 @@ type loop struct {
 	overran bool // stalled has answered for a handler
 	starts  bool // startSubmitted is on the stack
 
-	out       output // bytes that wait to be written to one connection
 	heads     headWriter
-	iov       netio.Vector  // scratch of write
 	request   *request      // memory for the next request: see request
 	exchanges exchangeTable // all exchanges
 	unsent    unsent        // bytes of answers that wait for clients
 	served    int64         // requests there have been
-	buffers   [][]byte      // spare input buffers
 	bulk      []byte        // scratch of readOn, made by the first who needs it
 	part      exchange.Part // the part being delivered
 
-	items       []item                            // scratch of sendFile
-	cached      func(file int, offset int64) bool // netio.Cached, except in tests
-	submitted   bool                              // Flush is due
-	taken       int                               // requests submitted since the last Flush
-	subscribers *sse.Subscribers                  // of channels
+	items       []conn.Item      // scratch of sendFile
+	submitted   bool             // Flush is due
+	taken       int              // requests submitted since the last Flush
+	subscribers *sse.Subscribers // of channels
 	groups      *groups
 	handover    socketHandover
 	pages       cacheSource
@@ -82,10 +73,6 @@ type loop struct {
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 	keepAlive   int64 // nanoseconds that a connection may be idle
 
-	start   time.Time
-	time    int64 // nanoseconds since start, at most tickLength late: see now
-	unix    int64 // seconds since 1970, as late
-	wheel   wheel.Wheel[httpConn]
 	ticking atomic.Bool // a tick is on its way
 
 	leaving  bool          // no connection comes any more: responses say that theirs closes
@@ -98,34 +85,33 @@ func newLoop(s *Server) *loop {
 	l := &loop{
 		s:       s,
 		cfg:     &s.cfg,
-		cached:  netio.Cached,
 		pages:   cacheSource{waited: make(map[*cacheFill]struct{})},
 		idle:    make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),
-		buffers: make([][]byte, 0, 64),
 		drained: make(chan struct{}),
 		ended:   make(chan struct{}),
-		start:   time.Now(),
 		paced:   listen.Paces(),
 	}
 	l.accepting.balance.moment = leaveFor
-	l.unsent.Exceeded = l.exceeded
+	l.conns.Init()
+	l.conns.Log = s.logf
+	l.conns.Unsent.Exceeded = l.exceeded
 	l.attendant.call = make(chan struct{}, 1)
 	l.state.Lock()
 	l.subscribers = sse.New(subscriberHost{l})
 	l.groups = newGroups(l)
 	l.handover.l, l.handover.asked = l, make(map[*Exchange]*SocketState)
 	l.exchanges.l = l
-	l.heads.template = http1.NewTemplate(serverName, l.start.Unix())
+	l.heads.template = http1.NewTemplate(serverName, l.conns.Start().Unix())
 	l.request = newRequest()
-	l.clock(l.start)
+	l.clock(l.conns.Start())
 	return l
 }
 
 const serverName = "fapws"
 
 // post runs f on the loop, soon, and returns false if the loop has ended. It is safe for concurrent use.
-func (l *loop) post(f func()) bool { return l.events.Post(f) }
+func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
 // recover logs a panic beside the loop's callbacks, and ends what it interrupted.
 func (l *loop) recover() {
@@ -139,9 +125,11 @@ func (l *loop) recover() {
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	var c *httpConn
 	switch h := h.(type) {
-	case *httpConn:
-		c = h
+	case *conn.Conn:
+		c = h.Protocol().(*httpConn)
 	case *connTunnel:
+		c = h.c
+	case tunnelClient:
 		c = h.c
 	}
 	l.s.logf(loglevel.Error, "bug: %v in %s", p, stack)
@@ -153,12 +141,12 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		}
 	}()
 	if !all {
-		l.close(c, "internal error")
+		c.Close("internal error")
 		return
 	}
-	for _, c := range l.wheel.All() {
-		if c.busy() || l.out.conn == c {
-			l.close(c, "internal error")
+	for _, c := range l.all() {
+		if c.busy() || c.Gathers() {
+			c.Close("internal error")
 		}
 	}
 }
@@ -166,16 +154,13 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
 func (l *loop) open(c *httpConn) {
 	c.l = l
-	_, c.tcp = c.remote.(*net.TCPAddr)
-	if err := l.events.AddNew(&c.watch, c.fd, c); err != nil {
+	if err := c.Open(&l.conns, c); err != nil {
 		l.s.logf(loglevel.Error, "cannot watch %s: %v", c, err)
-		unix.Close(c.fd)
 		c.state = stateClosed
 		return
 	}
-	descriptors.Hold(c.fd)
-	if l.paced && listen.SameMachine(c.local, c.remote) {
-		listen.Unpace(c.fd)
+	if l.paced && listen.SameMachine(c.Local, c.Remote) {
+		listen.Unpace(c.Fd())
 	}
 	l.connectionOpened()
 	if c.rejected {
@@ -183,13 +168,13 @@ func (l *loop) open(c *httpConn) {
 	} else if c.subrequest == nil {
 		l.accepting.clients++
 	}
-	c.stamp = l.now()
-	l.schedule(c)
+	c.Stamp = l.now()
+	c.Schedule()
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
 	if l.draining && c.subrequest == nil {
-		l.close(c, "the server is shutting down")
+		c.Close("the server is shutting down")
 	}
 }
 
@@ -201,6 +186,26 @@ func (l *loop) connectionOpened() {
 		case l.idle <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// all returns the connections, in no particular order.
+func (l *loop) all() (list []*httpConn) {
+	for _, c := range l.conns.All() {
+		list = append(list, c.Protocol().(*httpConn))
+	}
+	return list
+}
+
+// busy reports whether other work waits for the loop.
+func (l *loop) busy() bool { return l.conns.Events.Busy() }
+
+// endOfBatch passes on what a batch of events has brought.
+func (l *loop) endOfBatch(woken bool) {
+	l.flushBatch()
+	if woken { // now that all others have had their turn
+		l.subscribers.Turn()
+		l.groups.turn()
 	}
 }
 
@@ -223,10 +228,10 @@ func (l *loop) flushBatch() {
 			}
 		}
 		l.retryWaiting()
-		if l.unsent.Eased() {
+		if l.conns.Unsent.Eased() {
 			l.ease()
 		}
-		l.flush()
+		l.conns.Flush()
 		if len(l.ready) == 0 && !l.submitted && len(l.pages.retries) == 0 {
 			break
 		}
@@ -270,7 +275,7 @@ func (l *loop) sendNow() {
 			l.deliver(&l.part)
 		}
 	}
-	l.flush()
+	l.conns.Flush()
 }
 
 // resumeReady reads on where pending input had to wait for a response.

@@ -2,13 +2,13 @@ package runtime
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 
+	"fapws/runtime/auth"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/netio"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -16,131 +16,139 @@ const (
 	flushLimit = 64 << 10
 )
 
-// output gathers the responses that go to one connection, so that those to
-// pipelined requests leave in one write.
-type output struct {
-	conn *httpConn
-	buf  []byte
+// sentPart is a part whose body is being written.
+type sentPart struct {
+	l    *loop
+	c    *httpConn
+	part exchange.Part
 }
 
-// use makes l.out that of c.
-func (l *loop) use(c *httpConn) {
-	if l.out.conn != c {
-		l.flush()
-		l.out.conn = c
+// Sent implements conn.Owner.
+func (p *sentPart) Sent(err error) {
+	if errors.Is(err, conn.ErrShortFile) {
+		p.l.logShort(p.c, &p.part, err)
 	}
+	p.l.release(&p.part)
 }
 
-// flush writes what has been gathered.
-func (l *loop) flush() {
-	c := l.out.conn
-	if c == nil {
-		return
+// logShort tells the operator that the file of p has not all that its response was promised.
+func (l *loop) logShort(c *httpConn, p *exchange.Part, err error) {
+	l.logClient(c, l.exchanges.all[p.Ticket].rules, loglevel.Warning, "a response broke off: %v", err)
+}
+
+// accountOf returns the name of a client in the ledger, "" if it has no known address.
+func accountOf(p *exchange.Peer) string {
+	if p == nil || p.Addr == "" {
+		return ""
 	}
-	l.out.conn = nil
-	buf := l.out.buf
-	l.out.buf = buf[:0]
-	if len(buf) > 0 {
-		l.write(c, buf, nil, nil, nil)
+	return auth.Network(p.Addr)
+}
+
+// Account implements conn.Protocol. What a subrequest waits for is counted for its client.
+func (c *httpConn) Account() string {
+	if c.subrequest != nil {
+		return ""
 	}
-	if cap(buf) > 4*flushLimit {
-		l.out.buf = nil
-	}
-	l.settle(c)
+	return accountOf(c.Client())
 }
 
 // sendLarge writes what has been gathered for c and, without copying it, a body, then releases the part.
 func (l *loop) sendLarge(c *httpConn, p *exchange.Part, body, tail []byte) {
-	buf := l.out.buf
-	l.out.conn, l.out.buf = nil, buf[:0]
-	l.write(c, buf, body, tail, p)
+	l.write(c, c.TakeGathered(), body, tail, p)
 	l.settle(c)
 }
 
 // sendFile is sendLarge for a part with bytes of a file. What is in memory is sent at once, as far as the socket takes it.
 func (l *loop) sendFile(c *httpConn, p *exchange.Part, body []byte, count int64, tail []byte) {
-	buf := l.out.buf
-	l.out.conn, l.out.buf = nil, buf[:0]
+	buf := c.TakeGathered()
 	if len(body) <= copyLimit {
 		buf, body = append(buf, body...), nil
 	}
-	file := item{file: p.File, offset: p.Offset, count: count, more: len(tail) > 0}
+	file := conn.Item{File: p.File, Offset: p.Offset, Count: count, More: len(tail) > 0}
 	if p.Warm {
-		file.warm = alwaysWarm
+		file.Warm = conn.AlwaysWarm
 	}
-	l.items = append(l.items[:0], item{data: buf, more: true}, item{data: body, more: true}, file, item{data: tail})
+	l.items = append(l.items[:0], conn.Item{Data: buf, More: true}, conn.Item{Data: body, More: true}, file, conn.Item{Data: tail})
 	defer clear(l.items)
-	_, next, err := l.writeItems(c.fd, l.items, cachedMost)
-	left := l.items[next:]
+	left, full, err := c.WriteItems(l.items)
 	switch {
-	case err == nil && len(left) == 0:
+	case err != nil:
+		if err == conn.ErrShortFile {
+			l.logShort(c, p, err)
+		}
+		l.release(p)
+		c.Close(err.Error())
+	case len(left) == 0:
 		l.release(p)
 		l.settle(c)
-	case err != nil && err != unix.EAGAIN && err != errCold:
-		if err == errShortFile {
-			l.logClient(c, l.exchanges.all[p.Ticket].rules, loglevel.Warning, "a response broke off: %v", err)
-		}
-		l.release(p)
-		l.close(c, err.Error())
 	default:
-		if next == 0 {
-			left[0].data = bytes.Clone(left[0].data) // it is in l.out.buf
+		if len(left) == len(l.items) {
+			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
 		}
-		kept := *p
-		t := &transfer{items: append(slices.Clone(left), item{part: &kept}), ticket: p.Ticket}
-		l.launch(c, err == unix.EAGAIN, t)
+		size := 0
+		for i := range left {
+			size += len(left[i].Data)
+		}
+		l.queueOutput(c, slices.Clone(left), p, size, full)
 	}
 }
 
 // sendShared writes what has been gathered for c and, without copying it, a body that does not change.
 func (l *loop) sendShared(c *httpConn, body, tail []byte) {
-	buf := l.out.buf
-	l.out.conn, l.out.buf = nil, buf[:0]
-	l.write(c, buf, body, tail, nil)
+	l.write(c, c.TakeGathered(), body, tail, nil)
 	l.settle(c)
 }
 
 // write sends up to three pieces in one call. What the socket does not take
-// becomes a transfer. p, if any, is released when body is not needed any more.
+// is queued. p, if any, is released when body is not needed any more.
 func (l *loop) write(c *httpConn, first, body, tail []byte, p *exchange.Part) {
-	var n int
-	var err error
-	if len(body) == 0 {
-		n, err = netio.Send(c.fd, first, 0)
-	} else {
-		n, err = l.iov.Send(c.fd, first, body, tail)
-	}
-	total := len(first) + len(body) + len(tail)
-	if l.debug >= 2 {
-		l.tracef("%s took %d of %d bytes", c, n, total)
-	}
-	if l.debug >= 3 {
-		l.tracef("%s gets %s", c, excerpt(first))
-	}
-	if err == nil && n < total || err == unix.EAGAIN {
-		items := [3]item{
-			{data: append([]byte(nil), drop(first, &n)...)},
-			{data: drop(body, &n)},
-			{data: drop(tail, &n)},
+	rest, err := c.Write(first, body, tail)
+	if rest != nil {
+		size := len(rest[0].Data) // a copy; without a part, the others share the memory of a cached response
+		if p != nil && p.Owner != nil {
+			size += len(rest[1].Data) + len(rest[2].Data)
 		}
-		if p != nil {
-			kept := *p
-			items[2].part = &kept
-		}
-		l.startTransfer(c, true, items[:]...)
+		l.queueOutput(c, rest, p, size, true)
 		return
 	}
 	if p != nil {
 		l.release(p)
 	}
 	if err != nil {
-		l.close(c, err.Error())
+		c.Close(err.Error())
 	}
 }
 
-// drop takes up to *n bytes off the front of b.
-func drop(b []byte, n *int) []byte {
-	k := min(*n, len(b))
-	*n -= k
-	return b[k:]
+// queueOutput has items written to c. p, which may be nil, is released then. size is how many bytes of memory they keep.
+func (l *loop) queueOutput(c *httpConn, items []conn.Item, p *exchange.Part, size int, full bool) {
+	o := conn.Output{Items: items, Bytes: int64(size)}
+	if p != nil {
+		o.Owner = &sentPart{l, c, *p}
+		if c.subrequest == nil {
+			o.Account = accountOf(l.exchanges.all[p.Ticket].peer)
+		}
+	}
+	c.Queue(o, full)
+}
+
+// Flushed implements conn.Protocol.
+func (c *httpConn) Flushed() { c.l.settle(c) }
+
+// Writable implements conn.Protocol: it sends output that had to wait for a transfer.
+func (c *httpConn) Writable() {
+	l := c.l
+	c.Stamp = l.now()
+	if x := c.first; x != nil && len(x.held) == 0 && x.Source != nil {
+		x.Source.OnRoom(&x.Exchange)
+	}
+	if c.ws != nil {
+		l.socketFree(c)
+	}
+	l.advance(c)
+	if c.state == stateWaiting && !c.waits() {
+		l.queue(c)
+	}
+	if !c.Gathers() { // else Flushed settles it
+		l.settle(c)
+	}
 }

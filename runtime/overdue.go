@@ -43,7 +43,7 @@ func (l *loop) stalled() {
 	if limit := l.limit(x); x.owed && !x.detached && limit > 0 && took > limit {
 		l.overran = true
 		l.overdue(x, took)
-		l.flush()
+		l.conns.Flush()
 	}
 }
 
@@ -65,7 +65,7 @@ func (l *loop) late(x *Exchange) bool {
 // wait for that, or for responses before, or its body is awaited. Of who talks to the
 // client by itself (detached) nothing is known.
 func (x *Exchange) waitsForClient() bool {
-	if c := x.conn; c != nil && (x.detached || x.begun && c.transfer != nil || c.body != nil && !c.stopped) {
+	if c := x.conn; c != nil && (x.detached || x.begun && c.Writing() || c.body != nil && !c.stopped) {
 		return true
 	}
 	return len(x.held) > 0

@@ -136,8 +136,8 @@ func TestSendingFarAhead(t *testing.T) {
 	var paused *httpConn
 	eventually(t, "paused", func() bool {
 		s.do(func() {
-			for _, c := range s.loop.wheel.All() {
-				if c.paused {
+			for _, c := range s.loop.all() {
+				if c.Paused() {
 					paused = c
 				}
 			}
@@ -145,7 +145,7 @@ func TestSendingFarAhead(t *testing.T) {
 		return paused != nil
 	})
 	s.do(func() {
-		if n := len(paused.in); n > maxPending+s.cfg.ReadBuffer {
+		if n := len(paused.Pending()); n > maxPending+s.cfg.ReadBuffer {
 			t.Errorf("%d bytes are kept", n)
 		}
 	})

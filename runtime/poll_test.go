@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
 )
@@ -151,46 +152,23 @@ func TestEventOfPaused(t *testing.T) {
 	c := s.kept(t)
 	var own *httpConn
 	s.do(func() {
-		own = s.loop.wheel.All()[0]
-		s.loop.pause(own, false)
+		own = s.loop.all()[0]
+		own.Pause(conn.HeedReset)
 	})
 	io.WriteString(c, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n")
 	eventually(t, "it has come", func() bool {
-		return waiting(own.fd)
+		return waiting(own.Fd())
 	})
 	s.do(func() {
 		own.Ready(eventloop.Readable)
-		if !waiting(own.fd) || own.active > 0 || len(own.in) > 0 {
+		if !waiting(own.Fd()) || own.active > 0 || len(own.Pending()) > 0 {
 			t.Error("it was read from")
 		}
-		s.loop.unpause(own)
+		own.Unpause()
 	})
 	if got := readBody(t, c); string(got) != "GET /1?" {
 		t.Errorf("%q", got)
 	}
-}
-
-// What a client has sent before it shut down its side is answered although reading was paused when its end came, and
-// the end is seen although it is not reported again.
-func TestEndWhilePaused(t *testing.T) {
-	s := serve(t, Config{ReadBuffer: 1000}, newApp(true, demo))
-	c := s.kept(t)
-	var own *httpConn
-	s.do(func() {
-		own = s.loop.wheel.All()[0]
-		s.loop.pause(own, false)
-	})
-	io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2345\r\n\r\n"+strings.Repeat("x", 2345))
-	c.CloseWrite()
-	eventually(t, "its end has been reported", func() (ended bool) {
-		s.do(func() { ended = own.untilEmpty })
-		return ended
-	})
-	s.do(func() { s.loop.unpause(own) })
-	if all, err := io.ReadAll(c); strings.Count(string(all), "x") < 2345 || err != nil {
-		t.Errorf("%q, %v", all, err)
-	}
-	eventually(t, "it is closed", func() bool { return s.loop.live.Load() == 0 })
 }
 
 // waiting reports whether something has come that was not read from a socket.

@@ -48,7 +48,7 @@ func (l *loop) skipBody(x *Exchange, rest []byte) (used int) {
 	case q.parsed.Body == http1.Sized && q.parsed.Length <= int64(len(rest)):
 		used = int(q.parsed.Length)
 	default:
-		x.keepAlive, x.conn.linger = false, true
+		x.keepAlive, x.conn.Linger = false, true
 		l.setState(x.conn, stateEnding)
 	}
 	if x.log != nil {
@@ -114,7 +114,7 @@ func (x *Exchange) Reply(r exchange.Reply) {
 	x.overridden, x.sendCacheStatus = r.Override, false
 	if !x.keepAlive {
 		// The client may be sending what is not read: see finish.
-		c.linger = c.linger || r.Close
+		c.Linger = c.Linger || r.Close
 		l.setState(c, stateEnding)
 	}
 	pages := x.rules.errorPages()

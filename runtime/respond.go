@@ -58,13 +58,13 @@ func (l *loop) deliver(p *exchange.Part) {
 // behind it, until a part is missing or a transfer has to end first.
 func (l *loop) advance(c *httpConn) {
 	l.sendReady(c)
-	if c.deferred > 0 && c.transfer == nil {
+	if c.deferred > 0 && !c.Writing() {
 		l.resumeDeferred(c)
 	}
 }
 
 func (l *loop) sendReady(c *httpConn) {
-	for c.first != nil && c.transfer == nil {
+	for c.first != nil && !c.Writing() {
 		x := c.first
 		switch {
 		case len(x.held) > 0:
@@ -105,7 +105,7 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 	if c.ws != nil && l.sendToSocket(x, p) {
 		return
 	}
-	l.use(c)
+	c.Use()
 	if p.First {
 		l.sendHead(x, p)
 		if len(p.Head.Channel) > 0 {
@@ -119,9 +119,9 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 	var tail []byte
 	if x.framing == http1.Chunked {
 		if size > 0 {
-			before := len(l.out.buf)
-			l.out.buf = http1.AppendChunkHeader(l.out.buf, size)
-			x.framed += int64(len(l.out.buf) - before)
+			before := len(l.conns.Buf)
+			l.conns.Buf = http1.AppendChunkHeader(l.conns.Buf, size)
+			x.framed += int64(len(l.conns.Buf) - before)
 			tail = crlf
 		}
 		if p.Last && !p.Failed && !joins {
@@ -147,11 +147,11 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		return
 	}
 	if len(body) <= copyLimit {
-		l.out.buf = append(l.out.buf, body...)
-		l.out.buf = append(l.out.buf, tail...)
+		l.conns.Buf = append(l.conns.Buf, body...)
+		l.conns.Buf = append(l.conns.Buf, tail...)
 		l.release(p)
-		if len(l.out.buf) > flushLimit {
-			l.flush()
+		if len(l.conns.Buf) > flushLimit {
+			l.conns.Flush()
 		}
 		return
 	}
@@ -166,11 +166,11 @@ func (x *Exchange) takesInterim() bool {
 
 // sendInterim writes a response of 1xx, which is not the answer of x.
 func (l *loop) sendInterim(x *Exchange, p *exchange.Part) {
-	l.use(x.conn)
-	before := len(l.out.buf)
-	l.out.buf = http1.AppendStatusLine(l.out.buf, p.Head.Status, p.Head.Reason)
-	l.out.buf = append(append(l.out.buf, p.Head.Fields...), crlf...)
-	x.framed += int64(len(l.out.buf) - before)
+	x.conn.Use()
+	before := len(l.conns.Buf)
+	l.conns.Buf = http1.AppendStatusLine(l.conns.Buf, p.Head.Status, p.Head.Reason)
+	l.conns.Buf = append(append(l.conns.Buf, p.Head.Fields...), crlf...)
+	x.framed += int64(len(l.conns.Buf) - before)
 	l.release(p)
 }
 
@@ -190,7 +190,7 @@ func (l *loop) sendHead(x *Exchange, p *exchange.Part) {
 		l.heads.fields = appendSaid(append(l.heads.fields[:0], r.Fields...), x.cacheStatus)
 		r.Fields = l.heads.fields
 	}
-	l.out.buf = l.appendHead(l.out.buf, x, &r)
+	l.conns.Buf = l.appendHead(l.conns.Buf, x, &r)
 	x.begun = true
 }
 
@@ -286,16 +286,16 @@ func (l *loop) complete(x *Exchange, broken bool) {
 	c.shift()
 	if broken {
 		x.keepAlive = false
-		c.reset = x.framing == http1.UntilClose // its end would look like the body's
+		c.Reset = x.framing == http1.UntilClose // its end would look like the body's
 	}
 	if !x.keepAlive {
 		if c.body != nil {
-			c.body, c.linger = nil, true
+			c.body, c.Linger = nil, true
 		}
 		l.cancelAll(c)
 		l.setState(c, stateEnding)
 	}
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	if c.state == stateWaiting && !c.waits() {
 		l.queue(c)
 	}
@@ -303,7 +303,7 @@ func (l *loop) complete(x *Exchange, broken bool) {
 
 // queue makes flushBatch go on with the pending input of c.
 func (l *loop) queue(c *httpConn) {
-	if !c.queued && (c.transfer == nil || c.state == stateSocket) {
+	if !c.queued && (!c.Writing() || c.state == stateSocket) {
 		c.queued = true
 		l.ready = append(l.ready, c)
 	}

@@ -52,7 +52,7 @@ func TestRetireServesWhoIsConnected(t *testing.T) {
 	eventually(t, "all are there", func() bool {
 		states := map[connState]int{}
 		s.do(func() {
-			for _, c := range s.loop.wheel.All() {
+			for _, c := range s.loop.all() {
 				states[c.state]++
 			}
 		})

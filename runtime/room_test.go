@@ -15,8 +15,8 @@ import (
 // waiting returns the connections with transfers that wait for room.
 func (s *testServer) waiting() (list []*httpConn) {
 	s.do(func() {
-		for _, c := range s.loop.wheel.All() {
-			if c.transfer != nil && !c.transfer.lent && !c.transfer.again {
+		for _, c := range s.loop.all() {
+			if c.AwaitsRoom() {
 				list = append(list, c)
 			}
 		}
@@ -26,8 +26,8 @@ func (s *testServer) waiting() (list []*httpConn) {
 
 // transfers returns the connections with transfers. It must be called on the loop.
 func (s *testServer) transfers() (list []*httpConn) {
-	for _, c := range s.loop.wheel.All() {
-		if c.transfer != nil {
+	for _, c := range s.loop.all() {
+		if c.Writing() {
 			list = append(list, c)
 		}
 	}
@@ -99,7 +99,7 @@ func TestColdFiles(t *testing.T) {
 	s := serve(t, Config{}, a, tree(t, map[string]string{"large": string(body)})...)
 	asked := 0
 	s.do(func() {
-		s.loop.cached = func(int, int64) bool {
+		s.loop.conns.Cached = func(int, int64) bool {
 			asked++
 			return asked%3 == 0 // some pieces are in memory
 		}
@@ -183,24 +183,6 @@ func TestClosedConnectionExpires(t *testing.T) {
 	eventually(t, "descriptors closed", func() bool { return openFiles(t) <= files })
 }
 
-// The time for which the loop could not write is not the client's: it is looked at first whether there is room.
-func TestRoomExpires(t *testing.T) {
-	s := serve(t, Config{WriteTimeout: time.Hour}, newApp(true, func(c *call) { c.reply(200, string(pattern(8<<20))) }))
-	client := slowly(t, s)
-	io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
-	c := s.waiting()[0]
-	s.do(func() {
-		if _, err := io.ReadFull(client, make([]byte, 32<<10)); err != nil { // the loop sees nothing of it
-			t.Error(err)
-		}
-		c.transfer.progress -= int64(2 * time.Hour)
-		if !s.loop.roomExpired(c) || c.transfer == nil || c.transfer.progress != s.loop.now() {
-			t.Error("the room was not used")
-		}
-	})
-}
-
 // A connection that the poller refuses is closed, whatever it waits for.
 func TestUnwatchedConnection(t *testing.T) {
 	a := newApp(false, func(c *call) { c.reply(200, string(pattern(8<<20))) })
@@ -214,8 +196,8 @@ func TestUnwatchedConnection(t *testing.T) {
 			eventually(t, "it waits for room", func() bool { return len(s.waiting()) == 1 })
 		}
 		s.do(func() {
-			c := s.loop.wheel.All()[0]
-			c.watch.Remove() // as the event loop does
+			c := s.loop.all()[0]
+			c.Unwatch() // as the event loop does
 			c.Ready(eventloop.Unwatched)
 		})
 		client.Close()

@@ -256,7 +256,7 @@ func (c *httpConn) waits() bool {
 }
 
 // isFirst reports whether the response of x is the next to be sent.
-func (x *Exchange) isFirst() bool { return x.conn.first == x && x.conn.transfer == nil }
+func (x *Exchange) isFirst() bool { return x.conn.first == x && !x.conn.Writing() }
 
 // settleRules finds the mount and the rules of a decision.
 func (l *loop) settleRules(x *Exchange) {

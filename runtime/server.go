@@ -55,36 +55,36 @@ func New(cfg Config) (*Server, error) {
 // begin starts the loop.
 func (s *Server) begin() (err error) {
 	l := s.loop
-	if l.events, err = eventloop.New(); err != nil {
+	if l.conns.Events, err = eventloop.New(); err != nil {
 		return err
 	}
 	if err = l.wake.open(l); err != nil {
-		l.events.Close()
+		l.conns.Events.Close()
 		return err
 	}
 	l.wake.theirs.SendNow = l.sendNow
 	waker, err := l.wake.theirs.Duplicate() // with descriptors of its own: a publisher may outlive the loop
 	if err != nil {
 		l.wake.close()
-		l.events.Close()
+		l.conns.Events.Close()
 		return err
 	}
-	l.subscribers.Bind(l.events, waker.Wake)
+	l.subscribers.Bind(l.conns.Events, waker.Wake)
 	l.groups.fanout.WakeBy(waker.Wake)
-	l.buffer = make([]byte, s.cfg.ReadBuffer)
+	l.conns.SetReadSize(s.cfg.ReadBuffer)
 	l.accepting.keepReserve(l.wake.signals)
-	l.events.OnWake(l.woken)
-	l.events.AtEndOfBatch(l.endOfBatch)
-	l.events.OnPanic(l.recovered)
+	l.conns.Events.OnWake(l.woken)
+	l.conns.Events.AtEndOfBatch(l.endOfBatch)
+	l.conns.Events.OnPanic(l.recovered)
 	l.post(func() {
-		if err := l.events.Add(&l.wake.watch, l.wake.signals, &l.wake); err != nil {
+		if err := l.conns.Events.Add(&l.wake.watch, l.wake.signals, &l.wake); err != nil {
 			s.logf(loglevel.Error, "signal handlers of the application will not run: %v", err)
 		}
 	})
 	s.over = make(chan struct{})
 	go func() {
 		defer close(s.over)
-		if err := l.events.Run(); err != nil {
+		if err := l.conns.Events.Run(); err != nil {
 			s.logf(loglevel.Error, "event loop: %v", err)
 		}
 	}()
@@ -104,7 +104,7 @@ func (s *Server) configure(cfg Config) {
 	s.loop.maxRequests = int64(s.cfg.MaxRequests)
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
 	s.loop.limited = s.cfg.Timeout > 0
-	s.loop.unsent.Max = s.cfg.MaxUnsent
+	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.subscribers.Configure(s.cfg.Channels, sse.Limits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
 	s.loop.handover.stay = s.cfg.Channels.HandOver
 	s.loop.groups.configure()
@@ -260,11 +260,11 @@ func (s *Server) Close() error {
 	}
 	s.gate.shut()
 	close(s.loop.ended)
-	s.loop.events.Stop()
+	s.loop.conns.Events.Stop()
 	<-s.over
 	s.loop.accepting.closeReserve()
 	s.loop.wake.close()
-	return s.loop.events.Close()
+	return s.loop.conns.Events.Close()
 }
 
 // Counters are figures of a server since it has started, or, Unsent, of now.
@@ -280,7 +280,7 @@ func (s *Server) Counters() (c Counters, ok bool) {
 	said := make(chan Counters, 1)
 	s.loop.post(func() {
 		l := s.loop
-		said <- Counters{Requests: l.served, Unsent: l.unsent.Total(), HeldBack: l.unsent.heldBack}
+		said <- Counters{Requests: l.served, Unsent: l.conns.Unsent.Total(), HeldBack: l.unsent.heldBack}
 	})
 	select {
 	case c = <-said:

@@ -32,7 +32,7 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	eventually(t, "open", func() bool {
 		states := map[connState]int{}
 		s.do(func() {
-			for _, c := range s.loop.wheel.All() {
+			for _, c := range s.loop.all() {
 				states[c.state]++
 			}
 		})

@@ -28,7 +28,7 @@ func (w *wake) open(l *loop) error {
 	if err != nil {
 		return fmt.Errorf("socketpair: %w", err)
 	}
-	w.l, w.signals, w.theirs = l, fds[0], l.events.Waker()
+	w.l, w.signals, w.theirs = l, fds[0], l.conns.Events.Waker()
 	w.theirs.Signals = fds[1]
 	return nil
 }

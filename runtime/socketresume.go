@@ -217,6 +217,7 @@ func (h *socketHandover) dismiss(fd int) {
 		return
 	}
 	_, _ = netio.Send(fd, websocket.AppendClose(nil, websocket.ServiceRestart, nil), 0)
-	c.linger = true
-	l.finish(c)
+	c.Linger = true
+	l.setState(c, stateEnding)
+	c.Finish()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
+	"fapws/runtime/conn"
 	"fapws/runtime/descriptors"
 	"fapws/runtime/exchange"
 	"fapws/runtime/websocket"
@@ -110,13 +111,13 @@ func (s *Server) ExportSockets(ctx context.Context, give func(d *SocketState, fd
 // others. late: those that could not be asked, or were not answered, are closed.
 func (h *socketHandover) sweep(late bool) (list []departedSocket, more bool) {
 	l := h.l
-	for _, c := range l.wheel.All() {
+	for _, c := range l.all() {
 		ws := c.ws
 		switch {
 		case ws == nil || ws.group == "" || c.state != stateSocket && c.state != stateWaiting || ws.ends():
 		case !late && (!ws.open || ws.handing):
 			more = true
-		case !late && !c.half && c.first != nil:
+		case !late && !c.Half() && c.first != nil:
 			more = true
 			h.ask(c)
 		case ws.open:
@@ -135,6 +136,7 @@ func (h *socketHandover) ask(c *httpConn) {
 	c.ws.handing = true
 	h.note(c)
 	h.l.pauseReading(c)
+	c.Pause(conn.HeedNothing) // what comes now, its end too, is for the process that gets it
 	h.l.tell(c.first, exchange.Input{Op: exchange.OpHandOver})
 }
 
@@ -143,7 +145,7 @@ func (h *socketHandover) note(c *httpConn) {
 	ws, x := c.ws, c.first
 	d := &SocketState{
 		Group: []byte(ws.group), Subprotocol: ws.subprotocol, Compression: ws.packing,
-		Local: addressText(c.local), Remote: addressText(c.remote),
+		Local: addressText(c.Local), Remote: addressText(c.Remote),
 	}
 	if x.peer != nil {
 		d.User = x.peer.User
@@ -158,6 +160,8 @@ func (h *socketHandover) remain(c *httpConn) {
 		c.ws.handing = false
 		if x := c.first; x != nil && x.given < exchange.InputWindow {
 			l.resumeReading(c)
+		} else {
+			c.Pause(conn.HeedReset)
 		}
 	}
 	l.goAway(c)
@@ -169,12 +173,12 @@ func (h *socketHandover) release() {
 	if !h.l.leaving {
 		return
 	}
-	for _, c := range h.l.wheel.All() {
+	for _, c := range h.l.all() {
 		if c.state == stateSocket {
 			h.remain(c)
 		}
 	}
-	h.l.flush()
+	h.l.conns.Flush()
 }
 
 // answered takes what the handler of x says to OpHandOver: with its Last part it has let go of the WebSocket.
@@ -205,11 +209,11 @@ func (h *socketHandover) answered(x *Exchange, p *exchange.Part) {
 		}
 		l.groups.leave(ws)
 	}
-	l.flush()
+	l.conns.Flush()
 	switch {
 	case x.conn == nil: // the connection is broken
 		l.release(p)
-	case c.transfer != nil:
+	case c.Writing():
 		x.held = append([]exchange.Part{*p}, x.held...)
 	default:
 		h.depart(x, p)
@@ -222,7 +226,7 @@ func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 	begun, _ := c.ws.decoder.Idle()
 	d := h.asked[x]
 	d.keep(p)
-	d.Input = append(append([]byte(nil), begun...), c.pending()...)
+	d.Input = append(append([]byte(nil), begun...), c.Pending()...)
 	d.Sent, d.Framed = x.sent, x.framed
 	if len(d.Head)+len(d.Data)+len(d.Input) > mostHandedOver {
 		c.shift()
@@ -236,12 +240,12 @@ func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 		x.log = nil // its line comes when the WebSocket ends
 	}
 	delete(h.asked, x)
-	c.watch.Remove()
-	descriptors.Release(c.fd)
-	h.departed = append(h.departed, departedSocket{d, c.fd})
+	c.Unwatch()
+	descriptors.Release(c.Fd())
+	h.departed = append(h.departed, departedSocket{d, c.Fd()})
 	c.shift()
 	x.conn = nil
-	l.end(c)
+	c.Detach()
 	l.release(p)
 }
 

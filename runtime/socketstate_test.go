@@ -99,7 +99,7 @@ func TestSocketsMove(t *testing.T) {
 	}
 	eventually(t, "a message has begun", func() (begun bool) {
 		old.do(func() {
-			for _, c := range old.loop.wheel.All() {
+			for _, c := range old.loop.all() {
 				if _, idle := c.ws.decoder.Idle(); !idle {
 					begun = true
 				}
@@ -262,8 +262,8 @@ func TestSocketRefused(t *testing.T) {
 					t.Error("it was taken")
 				}
 				lingering := 0
-				for _, c := range young.loop.wheel.All() {
-					if c.state == stateLinger {
+				for _, c := range young.loop.all() {
+					if c.Lingers() {
 						lingering++
 					}
 				}

@@ -27,7 +27,7 @@ func (x *Exchange) Send(p *exchange.Part) {
 	switch c := x.conn; {
 	case c == nil:
 		l.release(p)
-	case c.first != x || c.transfer != nil:
+	case c.first != x || c.Writing():
 		l.hold(x, p)
 	default:
 		l.send(x, p)
@@ -74,7 +74,7 @@ func (l *loop) try(f func()) (bug bool) {
 // besideDone goes on with x, whose source has done its work beside the loop.
 func (l *loop) besideDone(x *Exchange, done func(gone bool), bug bool) {
 	if c := x.conn; c != nil && bug {
-		l.close(c, "internal error")
+		c.Close("internal error")
 	}
 	x.beside = false
 	c := x.conn
@@ -88,7 +88,7 @@ func (l *loop) besideDone(x *Exchange, done func(gone bool), bug bool) {
 	if x.phase == awaitingSource {
 		c.undecided, x.phase = nil, answering
 	}
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	done(false)
 }
 

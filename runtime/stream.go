@@ -4,8 +4,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/refusal"
-
-	"golang.org/x/sys/unix"
 )
 
 // A body that is streamed (Mount.Streams) goes to the handler as it arrives, in
@@ -43,13 +41,13 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 		r.Size = -1
 	}
 	b.expects = q.parsed.Expect100 && len(rest) == 0
-	c.body, c.stamp = b, l.now()
+	c.body, c.Stamp = b, l.now()
 	l.setState(c, stateBody)
 	l.submit(x, r)
 	if b.expects && c.body == b {
 		b.expects = false
-		l.use(c)
-		l.out.buf = append(l.out.buf, http1.Continue...)
+		c.Use()
+		l.conns.Buf = append(l.conns.Buf, http1.Continue...)
 	}
 	return len(rest)
 }
@@ -59,7 +57,7 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 func (l *loop) feed(c *httpConn, data []byte) (rest []byte) {
 	b := c.body
 	x := b.x
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	piece, rest, whole, err := l.decode(b, x.rules, data)
 	if err != nil {
 		l.breakOff(c, l.bodyRefusal(err))
@@ -76,7 +74,7 @@ func (l *loop) feed(c *httpConn, data []byte) (rest []byte) {
 		if x.keepAlive {
 			l.setState(c, stateReady)
 		} else {
-			c.linger = c.linger || len(rest) > 0
+			c.Linger = c.Linger || len(rest) > 0
 			l.setState(c, stateEnding)
 		}
 	}
@@ -94,20 +92,14 @@ const bulkSize = 256 << 10
 func (l *loop) readOn(c *httpConn, data []byte) []byte {
 	b := c.body
 	most := int(min(bulkSize-b.x.given, b.want))
-	if b.chunked || c.half || len(data) < len(l.buffer) || len(data) >= most {
+	if b.chunked || c.Half() || len(data) < l.conns.ReadSize() || len(data) >= most {
 		return data
 	}
 	if l.bulk == nil {
 		l.bulk = make([]byte, bulkSize)
 	}
 	n := copy(l.bulk, data)
-	if more, err := unix.Read(c.fd, l.bulk[n:most]); err == nil { // what is wrong, take hears as well
-		n += more
-		if l.debug >= 3 {
-			l.tracef("%s sent %d bytes more", c, more)
-		}
-	}
-	return l.bulk[:n]
+	return l.bulk[:n+c.ReadMore(l.bulk[n:most])]
 }
 
 // skipMost is how many bytes of a body that nobody wants are awaited so that the
@@ -136,14 +128,14 @@ func (l *loop) cutBody(x *Exchange) {
 	c := x.conn
 	c.body = nil
 	x.keepAlive = false
-	c.linger = true
+	c.Linger = true
 	l.setState(c, stateEnding)
 	l.resumeReading(c)
 }
 
 // skipRest throws away what belongs to an unwanted body from the front of data.
 func (l *loop) skipRest(c *httpConn, data []byte) (rest []byte) {
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	_, rest, whole, _ := l.decode(c.body, nil, data) // it is not chunked
 	if whole {
 		c.body = nil
@@ -157,7 +149,7 @@ func (c *httpConn) skipping() bool { return c.body != nil && c.body.x == nil }
 
 // endSkip waits for it no longer: the connection closes.
 func (l *loop) endSkip(c *httpConn) {
-	c.body, c.linger = nil, true
+	c.body, c.Linger = nil, true
 	l.setState(c, stateEnding)
 	l.settle(c)
 }
@@ -170,7 +162,7 @@ func (l *loop) breakOff(c *httpConn, r exchange.Reply) {
 	r.HTML = c.body.html
 	l.cutBody(x)
 	if x.begun {
-		c.reset = x.framing == http1.UntilClose // its end would look like the body's
+		c.Reset = x.framing == http1.UntilClose // its end would look like the body's
 		l.cancelAll(c)
 		l.settle(c)
 		return

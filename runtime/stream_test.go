@@ -367,7 +367,7 @@ func TestStreamBackPressure(t *testing.T) {
 // stopped returns how many connections wait for credit.
 func (s *testServer) stopped() (n int) {
 	s.do(func() {
-		for _, c := range s.loop.wheel.All() {
+		for _, c := range s.loop.all() {
 			if c.stopped {
 				n++
 			}

@@ -66,7 +66,7 @@ func TestStorm(t *testing.T) {
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "all released", a.idle)
 		eventually(t, "nothing in the wheel", func() (empty bool) { // who was accepted late is there for a moment
-			s.do(func() { empty = len(s.loop.wheel.All()) == 0 })
+			s.do(func() { empty = len(s.loop.all()) == 0 })
 			return empty
 		})
 		eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= fds })

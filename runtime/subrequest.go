@@ -157,7 +157,8 @@ func connOf(fd int) (net.Conn, error) {
 // enrol makes the loop serve the other end.
 func (a *subrequestClient) enrol(fd int) error {
 	peer := a.origin.Peer
-	c := &httpConn{fd: fd, local: &net.UnixAddr{Net: "unix"}, remote: &net.UnixAddr{Net: "unix"}, peer: &peer, subrequest: &subrequestConn{depth: a.origin.Depth + 1, value: a.origin.Value}}
+	c := &httpConn{peer: &peer, subrequest: &subrequestConn{depth: a.origin.Depth + 1, value: a.origin.Value}}
+	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
 	if a.origin.Root != "" {
 		c.proxy = &trustedProxy{root: a.origin.Root}
 	}

@@ -56,7 +56,7 @@ func (l *loop) writeRetry(x *Exchange) {
 		return
 	}
 	wire, size := l.subscribers.Retry(x.minor)
-	l.out.buf = append(l.out.buf, wire...)
+	l.conns.Buf = append(l.conns.Buf, wire...)
 	x.countFramed(wire, size)
 }
 
@@ -91,20 +91,20 @@ func (l *loop) promoteToSubscriber(c *httpConn) {
 	p := c.joining
 	switch {
 	case p.Dropped():
-		c.reset = true
-		l.close(c, "it reads too slowly")
+		c.Reset = true
+		c.Close("it reads too slowly")
 		return
-	case c.half:
-		l.close(c, "the client has shut down its side")
+	case c.Half():
+		c.Close("the client has shut down its side")
 		return
 	}
-	c.watch.Remove()
-	if err := l.subscribers.Attach(p, c.fd); err != nil {
+	c.Unwatch()
+	if err := l.subscribers.Attach(p, c.Fd()); err != nil {
 		l.s.logf(loglevel.Error, "%s cannot listen: %v", c, err)
-		l.close(c, "it cannot be watched as a subscriber")
+		c.Close("it cannot be watched as a subscriber")
 		return
 	}
 	c.joining, c.moved = nil, true
-	l.end(c)
+	c.Detach()
 	l.subscribers.Start(p)
 }

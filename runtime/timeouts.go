@@ -3,10 +3,8 @@ package runtime
 import (
 	"time"
 
-	"fapws/runtime/wheel"
-
 	"fapws/runtime/exchange"
-	"golang.org/x/sys/unix"
+	"fapws/runtime/wheel"
 )
 
 const (
@@ -17,11 +15,6 @@ const (
 	// for: long enough for most handlers, short enough that one which gave up
 	// does not keep its request in the queue.
 	halfTimeout = 2 * time.Second
-
-	// lingerTimeout is how long a client that was told to stop may send
-	// nothing before the connection closes, maxLinger how long it may go on.
-	lingerTimeout = 2 * time.Second
-	maxLinger     = 10 * time.Second
 
 	// bodyLook is how often the rate of a body is looked at.
 	bodyLook = time.Second
@@ -80,14 +73,13 @@ func (l *loop) rest(d time.Duration) bool {
 	}
 }
 
-// now returns the loop's time: nanoseconds since start, at most tickLength late.
-func (l *loop) now() int64 { return l.time }
+// now returns the loop's time: nanoseconds since it was made, at most tickLength late.
+func (l *loop) now() int64 { return l.conns.Now() }
 
 // clock sets the loop's time.
 func (l *loop) clock(t time.Time) {
-	l.time = int64(t.Sub(l.start))
-	l.unix = t.Unix()
-	l.heads.template.SetTime(l.unix)
+	l.conns.SetTime(t)
+	l.heads.template.SetTime(l.conns.Unix())
 }
 
 // ticked looks at the connections whose time may have come.
@@ -109,58 +101,26 @@ func (l *loop) ticked() {
 	}
 	l.subscribers.Tick()
 	l.groups.fanout.Expire(l.groups.now())
-	for {
-		c := l.wheel.Next(l.now())
-		if c == nil {
-			return
-		}
-		switch {
-		case l.deadline(c) > l.now():
-			l.schedule(c)
-		case l.roomExpired(c):
-			if c.state != stateClosed || c.transfer != nil {
-				l.schedule(c)
-			}
-		case c.unread():
-			l.wheel.Add(&c.timer, c, l.now()+tickLength)
-		default:
-			l.expired(c)
-		}
-	}
+	l.conns.Tick()
 }
 
 // restamp corrects the stamps since the last tick, which were made by its time: where this tick is late, they are older
 // than the tick that deadlines allow for.
-func (l *loop) restamp(last int64) {
-	for _, c := range l.wheel.All() {
-		if c.stamp >= last {
-			c.stamp = max(c.stamp, l.now()-tickLength)
-		}
-	}
-}
+func (l *loop) restamp(last int64) { l.conns.Restamp(last, l.now()-tickLength) }
 
 // heldUp forgives what a handler that runs inline has kept the loop from
 // seeing: stamps since then are as old as the tick before it.
 func (l *loop) heldUp(since int64) {
-	for _, c := range l.wheel.All() {
-		if c.stamp >= since {
-			c.stamp = l.now()
-		}
-	}
+	l.conns.Restamp(since, l.now())
 	l.excludeBlockedTime(l.now() - since)
 	l.subscribers.ExcludeBlockedTime()
 }
 
-// unread says whether something has arrived that the loop has not come to,
+// unread reports whether something has arrived that the loop has not come to,
 // because a handler that runs inline has kept it: then it is not the client
 // who is late.
 func (c *httpConn) unread() bool {
-	if !c.reading() || c.half || c.paused || c.state == stateSocket && c.ws.ends() {
-		return false
-	}
-	var b [1]byte
-	n, _, err := unix.Recvfrom(c.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == nil && n > 0
+	return c.reading() && !(c.state == stateSocket && c.ws.ends()) && c.Unread()
 }
 
 // setState is where the state of a connection changes.
@@ -170,60 +130,44 @@ func (l *loop) setState(c *httpConn, s connState) {
 	}
 	c.state = s
 	switch s {
-	case stateReady, stateHead, stateBody, stateSocket, stateTunnel, stateLinger:
-		l.schedule(c) // these may end sooner than where c is in the wheel
-	case stateClosed:
-		l.wheel.Remove(&c.timer)
+	case stateReady, stateHead, stateBody, stateSocket, stateTunnel:
+		c.Schedule() // these may end sooner than where c is in the wheel
 	}
 }
 
-// schedule puts c where its deadline is.
-func (l *loop) schedule(c *httpConn) {
-	l.wheel.Remove(&c.timer)
-	l.wheel.Add(&c.timer, c, l.deadline(c))
-}
-
-// deadline returns when c has to be looked at.
-func (l *loop) deadline(c *httpConn) int64 {
-	switch t := c.transfer; {
-	case t == nil:
-		return l.readDeadline(c)
-	case c.state == stateClosed:
-		return l.due(t)
-	default:
-		return min(l.due(t), l.readDeadline(c))
-	}
-}
-
-// readDeadline is deadline without the limits on writing.
-func (l *loop) readDeadline(c *httpConn) int64 {
+// Deadline implements conn.Protocol.
+func (c *httpConn) Deadline() int64 {
+	l := c.l
 	switch {
-	case c.state == stateLinger:
-		return min(c.stamp+int64(lingerTimeout), c.lingerEnd)
-	case c.state == stateSocket && !c.half:
+	case c.state == stateSocket && !c.Half():
 		return l.socketDeadline(c)
 	case c.state == stateTunnel:
 		return l.tunnelDeadline(c)
-	case c.half && c.transfer == nil:
-		return c.stamp + int64(halfTimeout)
-	case c.half:
+	case c.Half() && !c.Writing():
+		return c.Stamp + int64(halfTimeout)
+	case c.Half():
 		return l.now() + int64(halfTimeout) // a transfer
 	case c.state == stateNew || c.state == stateHead:
 		limit := int64(l.cfg.HeadTimeout)
 		if l.leaving && c.state == stateNew {
 			limit = min(limit, l.keepAlive)
 		}
-		return c.stamp + tickLength + limit // a stamp is up to a tick old
+		return c.Stamp + tickLength + limit // a stamp is up to a tick old
 	case c.state == stateBody:
 		return l.bodyDeadline(c)
 	case c.busy():
 		return l.now() + l.keepAlive // no timeout; a transfer has its own
 	}
-	return c.stamp + tickLength + l.keepAlive
+	return c.Stamp + tickLength + l.keepAlive
 }
 
-// expired is called when the deadline of c has passed.
-func (l *loop) expired(c *httpConn) {
+// Expired implements conn.Protocol.
+func (c *httpConn) Expired() {
+	l := c.l
+	if c.unread() {
+		c.Postpone()
+		return
+	}
 	switch c.state {
 	case stateHead:
 		l.timedOut(c, "the request took too long")
@@ -234,9 +178,9 @@ func (l *loop) expired(c *httpConn) {
 	case stateTunnel:
 		l.tunnelExpired(c)
 	case stateReady:
-		l.close(c, "idle")
+		c.Close("idle")
 	default:
-		l.close(c, "time is up")
+		c.Close("time is up")
 	}
 }
 
@@ -249,10 +193,10 @@ func (l *loop) bodyLate(c *httpConn) {
 	case c.body.streamed:
 		l.breakOff(c, r)
 	default:
-		l.dropInput(c)
+		c.DropInput()
 		l.refuseBody(c, r)
 		if c.state != stateClosed {
-			l.schedule(c)
+			c.Schedule()
 		}
 	}
 }
@@ -260,9 +204,9 @@ func (l *loop) bodyLate(c *httpConn) {
 // timedOut answers a request that did not become whole (RFC 9110 §15.5.9).
 func (l *loop) timedOut(c *httpConn, text string) {
 	l.setState(c, stateReady)
-	l.dropInput(c)
+	c.DropInput()
 	l.newErrorExchange(c, nil).Reply(exchange.Reply{Status: 408, Text: text, Close: true})
 	if c.state != stateClosed {
-		l.schedule(c)
+		c.Schedule()
 	}
 }

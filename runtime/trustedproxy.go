@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/listen"
@@ -55,29 +56,27 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 // going on now.
 func (l *loop) readProxyHeader(c *httpConn, data []byte) (rest []byte, ok bool) {
 	buf := data
-	if len(c.in) > 0 {
+	if len(c.Pending()) > 0 {
 		l.keep(c, data)
-		buf = c.pending()
+		buf = c.Pending()
 	}
 	h, n, err := listen.ParseProxyHeader(buf)
 	switch {
 	case err == http1.ErrNeedMore:
-		if len(c.in) == 0 {
+		if len(c.Pending()) == 0 {
 			l.keep(c, data)
 		}
 		return nil, false
 	case err != nil:
-		l.s.logf(loglevel.Debug, "%s is closed: %v: %s", c, err, excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
-		l.close(c, "no PROXY header")
+		l.s.logf(loglevel.Debug, "%s is closed: %v: %s", c, err, conn.Excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
+		c.Close("no PROXY header")
 		return nil, false
 	}
 	l.applyProxyHeader(c, &h)
-	if len(c.in) == 0 {
+	if len(c.Pending()) == 0 {
 		return data[n:], true
 	}
-	if c.off += n; c.off >= len(c.in) {
-		l.dropInput(c)
-	}
+	c.Consume(n)
 	return nil, true
 }
 
@@ -90,10 +89,10 @@ func (l *loop) applyProxyHeader(c *httpConn, h *listen.ProxyHeader) {
 	case listen.ProxyLocal:
 		return
 	case listen.ProxyAddresses:
-		c.remote, c.local = net.TCPAddrFromAddrPort(h.From), net.TCPAddrFromAddrPort(h.To)
-		c.proxy = l.cfg.proxy(c.remote)
+		c.Remote, c.Local = net.TCPAddrFromAddrPort(h.From), net.TCPAddrFromAddrPort(h.To)
+		c.proxy = l.cfg.proxy(c.Remote)
 	case listen.ProxyUnix:
-		c.remote = &net.UnixAddr{Net: "unix"}
+		c.Remote = &net.UnixAddr{Net: "unix"}
 		c.proxy.trusted = false
 	case listen.ProxyUnknown:
 		c.proxy.trusted = false
@@ -124,7 +123,7 @@ func (l *loop) applyForwarded(x *Exchange) {
 	}
 	o, host := route.Believe(q.forwarded, l.cfg.trusts)
 	if o.BadField != "" {
-		l.s.logf(loglevel.Debug, "%s: %s is ignored: %s", c, o.BadField, excerpt([]byte(o.BadValue)))
+		l.s.logf(loglevel.Debug, "%s: %s is ignored: %s", c, o.BadField, conn.Excerpt([]byte(o.BadValue)))
 	}
 	f.peer = o.Peer(c.who(), host)
 	f.root = l.cfg.RootPath

@@ -35,26 +35,38 @@ const halfIdle = 30 * time.Second
 // Ready implements eventloop.Handler, for the upstream.
 func (t *connTunnel) Ready(r eventloop.Readiness) { t.c.l.passOn(t, tunnel.Upstream, r) }
 
+// tunnelClient is told of news of the client, in the place of its connection.
+type tunnelClient struct{ *connTunnel }
+
+// Ready implements eventloop.Handler.
+func (t tunnelClient) Ready(r eventloop.Readiness) {
+	if r == eventloop.Unwatched {
+		t.c.Ready(r)
+		return
+	}
+	t.c.l.passOn(t.connTunnel, tunnel.Client, r)
+}
+
 // openTunnel makes the connection of x, and the upstream in p, a tunnel.
 func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	c := x.conn
-	if c.half {
-		l.close(c, "the client has shut down its side before its WebSocket began")
+	if c.Half() {
+		c.Close("the client has shut down its side before its WebSocket began")
 		l.release(p)
 		return
 	}
-	l.flush()
+	l.conns.Flush()
 	if x.conn == nil { // its client has left
 		l.release(p)
 		return
 	}
-	if c.transfer != nil { // of the answer before, which goes first
+	if c.Writing() { // of the answer before, which goes first
 		l.hold(x, p)
 		return
 	}
 	upstream := p.Head.Tunnel.Upstream
 	t := &connTunnel{c: c, idle: int64(p.Head.Tunnel.Idle), taken: l.now(), ended: p.Head.Tunnel.Ended}
-	if err := l.events.Add(&t.watch, upstream.Fd(), t); err != nil {
+	if err := l.conns.Events.Add(&t.watch, upstream.Fd(), t); err != nil {
 		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		y := l.substitute(x)
 		l.release(p)
@@ -68,15 +80,17 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	if l.tunnels == nil {
 		l.tunnels = new(tunnel.Buffers)
 	}
-	t.Tunnel = tunnel.New(netio.Plain{Descriptor: c.fd, TCP: c.tcp}, upstream, &c.watch, &t.watch, l.tunnels)
+	t.Tunnel = tunnel.New(netio.Plain{Descriptor: c.Fd(), TCP: c.TCP()}, upstream, c.Watch(), &t.watch, l.tunnels)
 	head := l.tunnelHead(x, p)
 	t.head = int64(len(head))
 	x.begun, x.tunnel, x.keepAlive = true, t, false
-	c.paused, c.stopped = false, false
-	c.stamp = l.now()
+	c.Unpause()
+	c.stopped = false
+	c.Watch().Handle(tunnelClient{t})
+	c.Stamp = l.now()
 	l.setState(c, stateTunnel)
-	over, err := t.Open(c.pending(), append(head, p.Head.Tunnel.Ahead...))
-	l.dropInput(c)
+	over, err := t.Open(c.Pending(), append(head, p.Head.Tunnel.Ahead...))
+	c.DropInput()
 	x.handler.Release(p) // the ticket stays taken until the tunnel has ended
 	l.passedOn(t, over, err)
 }
@@ -95,7 +109,7 @@ func (l *loop) passOn(t *connTunnel, s tunnel.Side, r eventloop.Readiness) {
 	moved, taken := t.Moved(), t.Sent(tunnel.Client)
 	over, err := t.Tunnel.Ready(s, r)
 	if t.Moved() > moved {
-		t.c.stamp = l.now()
+		t.c.Stamp = l.now()
 	}
 	if t.Sent(tunnel.Client) > taken {
 		t.taken = l.now()
@@ -107,14 +121,14 @@ func (l *loop) passOn(t *connTunnel, s tunnel.Side, r eventloop.Readiness) {
 func (l *loop) passedOn(t *connTunnel, over bool, err error) {
 	switch {
 	case errors.Is(err, tunnel.ErrClientGone):
-		l.close(t.c, err.Error())
+		t.c.Close(err.Error())
 	case err != nil:
 		t.ended(err)
 		l.endTunnel(t, true)
 	case over:
 		l.endTunnel(t, true)
 	case t.Waiting(tunnel.Client) || t.half():
-		l.schedule(t.c) // this may end sooner than where it is in the wheel
+		t.c.Schedule() // this may end sooner than where it is in the wheel
 	}
 }
 
@@ -125,12 +139,14 @@ func (t *connTunnel) half() bool { return t.Ended(tunnel.Client) || t.Ended(tunn
 func (l *loop) endTunnel(t *connTunnel, proper bool) {
 	c := t.c
 	x := c.first
-	c.half = c.half || t.Ended(tunnel.Client)
+	if t.Ended(tunnel.Client) {
+		c.SetHalf()
+	}
 	t.Close()
-	x.proper, c.reset = proper, !proper
-	c.linger = true // what was sent last must not be lost: see finish
-	c.readable, c.untilEmpty = true, true
-	c.watch.Again()
+	c.Watch().Handle(&c.Conn)
+	x.proper, c.Reset = proper, !proper
+	c.Linger = true // what was sent last must not be lost: see finish
+	c.ReadAgain()
 	l.complete(x, false)
 	l.done(x)
 	l.settle(c)
@@ -149,10 +165,10 @@ func (l *loop) tunnelDeadline(c *httpConn) int64 {
 	t := c.first.tunnel
 	due := l.now() + l.keepAlive
 	if t.idle > 0 {
-		due = c.stamp + tickLength + t.idle
+		due = c.Stamp + tickLength + t.idle
 	}
 	if t.half() {
-		due = min(due, c.stamp+tickLength+int64(halfIdle))
+		due = min(due, c.Stamp+tickLength+int64(halfIdle))
 	}
 	if t.Waiting(tunnel.Client) {
 		due = min(due, l.slow(t))
@@ -170,7 +186,7 @@ func (l *loop) tunnelExpired(c *httpConn) {
 	}
 	switch {
 	case l.tunnelDeadline(c) > l.now():
-		l.schedule(c)
+		c.Schedule()
 	case t.Waiting(tunnel.Client) && l.slow(t) <= l.now():
 		l.s.logf(loglevel.Info, "%s took nothing for %v and has been closed", c, l.cfg.WriteTimeout)
 		l.endTunnel(t, false)

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"fapws/runtime/auth"
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 )
@@ -18,11 +17,11 @@ import (
 // A connection's first exchange waits only for bytes that are being sent, not for those that wait for an exchange before
 // them. So it never waits for itself, and whatever it waits for gets less or times out.
 
-// unsent is what the loop knows of answers that wait for clients.
+// unsent is what the loop knows of requests that wait for their clients. The bytes are in conn.Set.Unsent, by network address;
+// those for a client without a known one are bounded for each connection only.
 type unsent struct {
-	conn.Ledger       // by network address; bytes for a client without a known one are bounded for each connection only
-	heldBack    int64 // requests that had to wait for their client, ever
-	warned      int64 // loop.now at the last line in the log
+	heldBack int64 // requests that had to wait, ever
+	warned   int64 // loop.now at the last line in the log
 }
 
 // warnEvery is the least time between two lines about clients that do not read, in nanoseconds.
@@ -31,51 +30,25 @@ const warnEvery = int64(60e9)
 // countedPart is the size from which a part that waits is counted. Smaller ones are copies, and few.
 const countedPart = copyLimit
 
-// waits adds to the bytes that wait for peer.
-func (l *loop) waits(peer *exchange.Peer, sending, queued int64) {
-	if peer != nil && peer.Addr != "" && (sending != 0 || queued != 0) {
-		l.unsent.Add(auth.Network(peer.Addr), sending, queued)
-	}
-}
-
 // exceeded is called when more than Config.MaxUnsent bytes wait for a client.
 func (l *loop) exceeded(client string, bytes int64) {
 	l.recall(client)
 	l.warnUnsent(client, bytes)
 }
 
-// sending counts the memory that t keeps until it has ended.
-func (l *loop) sending(t *transfer) {
-	if t.c.subrequest != nil {
-		return // what a subrequest waits for is counted for its client
-	}
-	t.peer = t.c.Client()
-	for i := range t.items {
-		it := &t.items[i]
-		t.counted += int64(len(it.data))
-		if it.part != nil && it.part.Owner != nil {
-			if peer := l.exchanges.all[it.part.Ticket].peer; peer != nil {
-				t.peer = peer
-			}
-		} else if i == len(t.items)-1 {
-			t.counted = int64(len(t.items[0].data)) // a copy; the others share the memory of a cached response
-		}
-	}
-	l.waits(t.peer, t.counted, 0)
-}
-
-// sent ends what sending began.
-func (l *loop) sent(t *transfer) {
-	l.waits(t.peer, -t.counted, 0)
-	t.counted = 0
-}
-
 // hold keeps a part of x until its turn comes.
 func (l *loop) hold(x *Exchange, p *exchange.Part) {
 	x.held = append(x.held, *p)
 	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
-		x.queued += n
-		l.waits(x.peer, 0, n)
+		l.queued(x, n)
+	}
+}
+
+// queued adds to the bytes of x that wait for their turn.
+func (l *loop) queued(x *Exchange, n int64) {
+	x.queued += n
+	if name := accountOf(x.peer); name != "" {
+		l.conns.Unsent.Add(name, 0, n)
 	}
 }
 
@@ -87,8 +60,7 @@ func (l *loop) unhold(x *Exchange) exchange.Part {
 		l.groups.taken(x.conn.ws, len(p.Body))
 	}
 	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
-		x.queued -= n
-		l.waits(x.peer, 0, -n)
+		l.queued(x, -n)
 	}
 	return p
 }
@@ -96,20 +68,19 @@ func (l *loop) unhold(x *Exchange) exchange.Part {
 // unholdAll counts the parts of x that hold has kept no longer.
 func (l *loop) unholdAll(x *Exchange) {
 	if x.queued > 0 {
-		l.waits(x.peer, 0, -x.queued)
-		x.queued = 0
+		l.queued(x, -x.queued)
 	}
 }
 
 // mustWait reports whether the handler may not start x yet.
 func (l *loop) mustWait(x *Exchange) bool {
-	if !l.unsent.AnyOver() || x.conn == nil || x.conn.subrequest != nil || x.peer == nil {
+	if !l.conns.Unsent.AnyOver() || x.conn == nil || x.conn.subrequest != nil || x.peer == nil {
 		return false
 	}
 	if x.fill != nil && len(x.fill.waiting) > 0 { // other clients want the page
 		return false
 	}
-	return l.unsent.Over(auth.Network(x.peer.Addr), x == x.conn.first)
+	return l.conns.Unsent.Over(auth.Network(x.peer.Addr), x == x.conn.first)
 }
 
 // recall has handlers give back the requests of a client that they have not started. The loop then decides about each.
@@ -143,7 +114,7 @@ func (l *loop) ease() {
 	}
 	slices.SortFunc(waiting, func(a, b *Exchange) int { return cmp.Compare(a.turn, b.turn) })
 	for _, x := range waiting {
-		if c := x.conn; x.deferred && c.transfer == nil {
+		if c := x.conn; x.deferred && !c.Writing() {
 			l.resumeDeferred(c)
 		}
 	}

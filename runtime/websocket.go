@@ -132,10 +132,10 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	x.begun = true
 	x.owed = false // messages come when they come: no timeout
 	ws.open = true
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	l.setState(c, stateSocket)
 	l.groups.accepted(ws)
-	if len(c.pending()) > 0 || c.half {
+	if len(c.Pending()) > 0 || c.Half() {
 		l.queue(c)
 	}
 	if l.leaving && c.state == stateSocket && (ws.group == "" || !l.handover.stay) {
@@ -147,7 +147,7 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 func (l *loop) acceptSocket(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	ws := c.ws
-	l.use(c)
+	c.Use()
 	fields := append(l.heads.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	fields = append(append(fields, ws.accept[:]...), crlf...)
 	if s := p.Head.Subprotocol; websocket.IsToken(s) {
@@ -161,7 +161,7 @@ func (l *loop) acceptSocket(x *Exchange, p *exchange.Part) {
 	}
 	l.heads.fields = append(fields, p.Head.Fields...)
 	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
-	l.out.buf = l.appendHead(l.out.buf, x, &r)
+	l.conns.Buf = l.appendHead(l.conns.Buf, x, &r)
 }
 
 // opcodeOf is how an op is on the wire.
@@ -176,8 +176,8 @@ func opcodeOf(op exchange.Op) websocket.Opcode {
 func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	ws := c.ws
-	l.use(c)
-	before := len(l.out.buf)
+	c.Use()
+	before := len(l.conns.Buf)
 	var body, tail []byte
 	switch {
 	case ws.closing:
@@ -191,17 +191,17 @@ func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 	case p.Last:
 		tail = l.closing(c, endCode(p), "")
 	}
-	x.sent += int64(len(l.out.buf) - before + len(body) + len(tail))
+	x.sent += int64(len(l.conns.Buf) - before + len(body) + len(tail))
 	if p.Last {
 		x.proper = !p.Failed
 		l.groups.leave(ws)
 		c.shift()
 	}
 	if len(body) <= copyLimit {
-		l.out.buf = append(append(l.out.buf, body...), tail...)
+		l.conns.Buf = append(append(l.conns.Buf, body...), tail...)
 		l.release(p)
-		if len(l.out.buf) > flushLimit {
-			l.flush()
+		if len(l.conns.Buf) > flushLimit {
+			l.conns.Flush()
 		}
 	} else if p.Local {
 		l.sendShared(c, body, tail)
@@ -226,11 +226,11 @@ func endCode(p *exchange.Part) uint16 {
 func (l *loop) frame(ws *socket, op websocket.Opcode, message []byte) (body []byte) {
 	if n := len(message); ws.packing.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo {
 		if packed, ok := l.sockets.deflater.Deflate(message, ws.packing.Bits); ok {
-			l.out.buf = websocket.AppendHeader(l.out.buf, op, true, len(packed))
-			l.out.buf = append(l.out.buf, packed...)
+			l.conns.Buf = websocket.AppendHeader(l.conns.Buf, op, true, len(packed))
+			l.conns.Buf = append(l.conns.Buf, packed...)
 			return nil
 		}
 	}
-	l.out.buf = websocket.AppendHeader(l.out.buf, op, false, len(message))
+	l.conns.Buf = websocket.AppendHeader(l.conns.Buf, op, false, len(message))
 	return message
 }

@@ -16,7 +16,7 @@ const closeTimeout = 5 * time.Second
 const handlerGrace = time.Second
 
 // in returns the loop's time after d. Unlike l.now, it is not late.
-func (l *loop) in(d time.Duration) int64 { return int64(time.Since(l.start) + d) }
+func (l *loop) in(d time.Duration) int64 { return int64(time.Since(l.conns.Start()) + d) }
 
 // ends says whether all that is expected of the client is that it closes.
 func (ws *socket) ends() bool { return ws.closing || ws.over != nil }
@@ -29,7 +29,7 @@ func (l *loop) closing(c *httpConn, code uint16, reason string) []byte {
 	}
 	ws.closing = true
 	ws.due = l.in(closeTimeout)
-	l.schedule(c)
+	c.Schedule()
 	if c.stopped && ws.away == 0 { // for want of credit; now only the client's close frame counts
 		l.resumeReading(c)
 	}
@@ -71,7 +71,7 @@ func (l *loop) endSocket(c *httpConn) {
 
 // leaveSocket is endSocket when all has been said.
 func (l *loop) leaveSocket(c *httpConn) {
-	c.linger = true
+	c.Linger = true
 	l.setState(c, stateEnding)
 	l.settle(c)
 }
@@ -113,7 +113,7 @@ func (l *loop) tellAway(c *httpConn) {
 func (l *loop) socketDeadline(c *httpConn) int64 {
 	ws := c.ws
 	switch {
-	case c.transfer != nil: // which has its own
+	case c.Writing(): // which has its own
 		return l.now() + l.keepAlive
 	case ws.ends() || ws.pinged && !c.stopped:
 		return ws.due
@@ -122,7 +122,7 @@ func (l *loop) socketDeadline(c *httpConn) int64 {
 	case c.stopped: // it is the handler that is waited for
 		return l.now() + int64(l.cfg.WebSocketPing)
 	}
-	return c.stamp + tickLength + int64(l.cfg.WebSocketPing)
+	return c.Stamp + tickLength + int64(l.cfg.WebSocketPing)
 }
 
 // socketExpired is expired for an open WebSocket: a ping is due, or an answer.
@@ -135,7 +135,7 @@ func (l *loop) socketExpired(c *httpConn) {
 		l.leaveSocket(c)
 		return
 	case ws.closing:
-		l.close(c, "the close frame was not answered")
+		c.Close("the close frame was not answered")
 		return
 	case ws.over != nil:
 		l.endSocket(c)
@@ -147,9 +147,9 @@ func (l *loop) socketExpired(c *httpConn) {
 		return
 	}
 	l.control(c, websocket.AppendFrame(nil, websocket.Ping, nil))
-	c.stamp = l.now()
+	c.Stamp = l.now()
 	if l.cfg.WebSocketPingTimeout > 0 {
 		ws.pinged, ws.due = true, l.in(l.cfg.WebSocketPingTimeout)
 	}
-	l.schedule(c)
+	c.Schedule()
 }

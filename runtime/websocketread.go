@@ -20,10 +20,10 @@ func (l *loop) frames(c *httpConn, data []byte) {
 		l.keep(c, data)
 		return
 	}
-	kept := len(c.in) > 0
+	kept := len(c.Pending()) > 0
 	if kept {
 		l.keep(c, data)
-		data = c.pending()
+		data = c.Pending()
 	}
 	n := 0
 	for n < len(data) && c.state == stateSocket && ws.over == nil && !c.stopped {
@@ -39,7 +39,7 @@ func (l *loop) frames(c *httpConn, data []byte) {
 		l.message(c, &m)
 	}
 	if n > 0 {
-		c.stamp, ws.pinged = l.now(), false // whatever came, the client is alive
+		c.Stamp, ws.pinged = l.now(), false // whatever came, the client is alive
 	}
 	if x := c.first; x != nil && x.log != nil {
 		x.log.WireIn += int64(n)
@@ -48,20 +48,20 @@ func (l *loop) frames(c *httpConn, data []byte) {
 		return
 	}
 	if c.state != stateSocket || ws.over != nil {
-		l.dropInput(c)
+		c.DropInput()
 		return
 	}
 	if !kept {
 		l.keep(c, data[n:])
-	} else if c.off += n; c.off >= len(c.in) {
-		l.dropInput(c)
+	} else {
+		c.Consume(n)
 	}
 	switch {
-	case c.half: // it had shut down its side before it got its 101
-		l.flush()
-		l.close(c, "the client has shut down its side")
-	case c.paused && !c.stopped:
-		l.unpause(c)
+	case c.Half(): // it had shut down its side before it got its 101
+		l.conns.Flush()
+		c.Close("the client has shut down its side")
+	case c.Paused() && !c.stopped:
+		c.Unpause()
 	}
 }
 
@@ -96,27 +96,27 @@ func (l *loop) control(c *httpConn, frame []byte) {
 	if c.first != nil {
 		c.first.sent += int64(len(frame))
 	}
-	if c.transfer != nil {
+	if c.Writing() {
 		c.ws.after = frame
 		return
 	}
-	l.use(c)
-	l.out.buf = append(l.out.buf, frame...)
+	c.Use()
+	l.conns.Buf = append(l.conns.Buf, frame...)
 }
 
 // socketFree sends the control frame that has waited for the transfer that has ended.
 func (l *loop) socketFree(c *httpConn) {
 	ws := c.ws
 	if len(ws.after) > 0 {
-		l.use(c)
-		l.out.buf = append(l.out.buf, ws.after...)
+		c.Use()
+		l.conns.Buf = append(l.conns.Buf, ws.after...)
 		ws.after = nil
 	}
 	if ws.closing {
 		ws.due = l.in(closeTimeout)
 	}
 	if c.state == stateSocket {
-		l.schedule(c)
+		c.Schedule()
 	}
 }
 
@@ -161,5 +161,5 @@ func (l *loop) closeAfterHandler(c *httpConn, code uint16, reason []byte) {
 		return
 	}
 	ws.due = l.in(handlerGrace)
-	l.schedule(c)
+	c.Schedule()
 }

@@ -26,7 +26,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/loglevel", nil},
 		{"fapws/runtime/system", nil},
 		{"fapws/runtime/wheel", nil},
-		{"fapws/runtime/conn", nil},
+		{"fapws/runtime/conn", []string{"fapws/runtime/loglevel", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/netio", "fapws/runtime/wheel"}},
 		{"fapws/runtime/netio", []string{"fapws/runtime/descriptors"}},
 		{"fapws/runtime/tunnel", []string{"fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/runtime/logfile", []string{"fapws/runtime/descriptors"}},

@@ -93,6 +93,9 @@ func (w *Watch) register() {
 // Watched reports whether w watches a descriptor.
 func (w *Watch) Watched() bool { return w.loop != nil }
 
+// Handle lets h be the handler from now on.
+func (w *Watch) Handle(h Handler) { w.handler = h }
+
 // Fd returns the descriptor that w watches, or -1.
 func (w *Watch) Fd() int {
 	if w.loop == nil {

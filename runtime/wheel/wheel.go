@@ -20,9 +20,9 @@ type Wheel[T any] struct {
 
 // Entry is the place of a thing, which has it for a field. Its zero value is in no wheel.
 type Entry[T any] struct {
-	thing      *T
-	slot       **Entry[T]
-	next, prev *Entry[T]
+	thing *T
+	next  *Entry[T]
+	at    **Entry[T] // the slot, or next of the entry before; nil: it is in no wheel
 }
 
 // Add puts thing, whose entry is e, where it comes up at the given time, or as late as the wheel can look ahead. It must not
@@ -31,25 +31,21 @@ func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
 	t := (at + Tick - 1) / Tick
 	t = min(max(t, w.tick+1), w.tick+slots-1)
 	slot := &w.slots[t%slots]
-	*e = Entry[T]{thing: thing, slot: slot, next: *slot}
+	*e = Entry[T]{thing: thing, next: *slot, at: slot}
 	if e.next != nil {
-		e.next.prev = e
+		e.next.at = &e.next
 	}
 	*slot = e
 }
 
 // Remove takes e out, if it is in.
 func (w *Wheel[T]) Remove(e *Entry[T]) {
-	if e.slot == nil {
+	if e.at == nil {
 		return
 	}
-	if e.prev != nil {
-		e.prev.next = e.next
-	} else {
-		*e.slot = e.next
-	}
+	*e.at = e.next
 	if e.next != nil {
-		e.next.prev = e.prev
+		e.next.at = e.at
 	}
 	*e = Entry[T]{}
 }

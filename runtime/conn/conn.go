@@ -1,0 +1,143 @@
+package conn
+
+import (
+	"net"
+	"strconv"
+
+	"fapws/runtime/descriptors"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/wheel"
+
+	"golang.org/x/sys/unix"
+)
+
+// Protocol is what a connection speaks. Its methods are called on the loop.
+type Protocol interface {
+	// Input takes bytes that have arrived. They are valid until it returns.
+	Input(b []byte)
+
+	// EOF is called when the client has shut down its side, or has left: these cannot be told apart. It reports whether the
+	// connection stays open for the output that is still to come.
+	EOF() (stays bool)
+
+	// Flushed is called when gathered output has been written, or has become a transfer.
+	Flushed()
+
+	// Writable is called when a transfer has ended and the connection is still open.
+	Writable()
+
+	// Deadline returns when Expired is to be called, by the clock of the Set. It is asked again when that time comes, and by
+	// Schedule.
+	Deadline() int64
+	Expired()
+
+	// Account returns the name in the ledger of the client that output is for; "": what waits for it is not counted.
+	Account() string
+
+	// Closed is called once, when the connection is closed: nothing is read from it any more, and nothing can be queued. A
+	// transfer goes on.
+	Closed()
+
+	// Gone is called once, behind Closed, when no transfer needs the connection any more.
+	Gone()
+}
+
+// Conn is a connection. It is embedded in what uses it. There may be many thousand idle ones, so it is small.
+type Conn struct {
+	set   *Set
+	proto Protocol
+	watch eventloop.Watch
+	timer wheel.Entry[Conn]
+
+	Local, Remote net.Addr
+	Stamp         int64 // time of the last event that counts for the deadline; see Protocol
+
+	in        []byte // input that could not be used yet: in[off:]
+	transfer  *transfer
+	fd        int32
+	off       int32
+	lingerEnd int32 // in ticks: when lingering ends at the latest
+
+	Reset  bool // close so that the client sees an error
+	Linger bool // the client may be sending bytes that are thrown away: see Finish
+
+	closed     bool
+	lingering  bool // it is shut down for writing, and what comes is thrown away
+	half       bool // its client has shut down its side: it is not read from any more
+	paused     bool // it is not read from
+	heed       Heed // what counts while it is paused
+	readable   bool // something may have come that was not read
+	untilEmpty bool // readable until recv says EAGAIN: it stops at urgent data, and an end comes behind data
+	tcp        bool // whatever a proxy says of Remote
+}
+
+// Init gives c, which is empty, a socket that it owns from now on, and its addresses.
+func (c *Conn) Init(fd int, local, remote net.Addr) {
+	c.fd, c.Local, c.Remote = int32(fd), local, remote
+	_, c.tcp = remote.(*net.TCPAddr)
+}
+
+// Open makes c a connection of s, which speaks p. If it cannot be watched, it is closed and p is not told.
+func (c *Conn) Open(s *Set, p Protocol) error {
+	c.set, c.proto = s, p
+	if err := s.Events.AddNew(&c.watch, c.Fd(), c); err != nil {
+		unix.Close(c.Fd())
+		c.closed = true
+		return err
+	}
+	descriptors.Hold(c.Fd())
+	return nil
+}
+
+// Protocol returns what c speaks.
+func (c *Conn) Protocol() Protocol { return c.proto }
+
+// Fd returns the descriptor of c. It must not be closed, nor be used when Gone was called.
+func (c *Conn) Fd() int { return int(c.fd) }
+
+// TCP reports whether c is a connection of TCP, whatever a proxy says of its client.
+func (c *Conn) TCP() bool { return c.tcp }
+
+// Watch returns the watch of c, for a handler that takes its place for a while.
+func (c *Conn) Watch() *eventloop.Watch { return &c.watch }
+
+// String names the connection in log lines.
+func (c *Conn) String() string {
+	if a, ok := c.Remote.(*net.TCPAddr); ok {
+		return a.String()
+	}
+	return "unix client " + strconv.Itoa(c.Fd())
+}
+
+// Schedule notes when c has to be looked at. Call it when that may be earlier than before.
+func (c *Conn) Schedule() {
+	if !c.closed || c.transfer != nil {
+		c.scheduleAt(c.deadline())
+	}
+}
+
+// Postpone lets the deadline of c, which has passed, come up again with the next tick.
+func (c *Conn) Postpone() { c.scheduleAt(c.set.now + tick) }
+
+func (c *Conn) scheduleAt(at int64) {
+	c.set.wheel.Remove(&c.timer)
+	c.set.wheel.Add(&c.timer, c, at)
+}
+
+// deadline returns when c has to be looked at.
+func (c *Conn) deadline() int64 {
+	t := c.transfer
+	if t != nil && c.closed {
+		return t.due()
+	}
+	at := int64(0)
+	if c.lingering {
+		at = min(c.Stamp+lingerTimeout, int64(c.lingerEnd)*tick)
+	} else {
+		at = c.proto.Deadline()
+	}
+	if t != nil {
+		at = min(at, t.due())
+	}
+	return at
+}

@@ -1,0 +1,424 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/loglevel"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience ends a test that hangs, also on a machine that is many times slower.
+const patience = 2 * time.Minute
+
+// set is a Set on a loop of its own.
+type set struct {
+	Set
+	t *testing.T
+}
+
+func newSet(t *testing.T, readSize int) *set {
+	t.Helper()
+	loop, err := eventloop.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &set{t: t}
+	s.Init()
+	s.SetReadSize(readSize)
+	s.Events, s.WriteTimeout = loop, time.Hour
+	s.Log = func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }
+	s.Unsent.Max = 1 << 40
+	ended := make(chan error)
+	go func() { ended <- loop.Run() }()
+	t.Cleanup(func() {
+		s.do(func() {
+			for _, c := range s.All() {
+				c.Close("the test has ended")
+				c.Abort()
+			}
+		})
+		loop.Stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		loop.Close()
+	})
+	return s
+}
+
+// do runs a function on the loop.
+func (s *set) do(run func()) {
+	done := make(chan bool)
+	s.Events.Post(func() {
+		defer close(done)
+		run()
+	})
+	<-done
+}
+
+// until waits until something is true on the loop.
+func (s *set) until(what string, holds func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		ok := false
+		s.do(func() { ok = holds() })
+		if ok {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatal("never: " + what)
+		}
+	}
+}
+
+// recorder is a Protocol that remembers what happens to its connection.
+type recorder struct {
+	Conn
+	got                             []byte
+	stays                           bool // EOF returns it
+	ends, flushed, writable, closed int
+	gone, expired                   int
+	sent                            []error
+}
+
+func (r *recorder) Input(b []byte) { r.got = append(r.got, b...) }
+func (r *recorder) EOF() bool      { r.ends++; return r.stays }
+func (r *recorder) Flushed()       { r.flushed++ }
+func (r *recorder) Writable()      { r.writable++ }
+func (r *recorder) Deadline() int64 {
+	return r.set.now + int64(time.Hour)
+}
+func (r *recorder) Expired()        { r.expired++ }
+func (r *recorder) Account() string { return "client" }
+func (r *recorder) Closed()         { r.closed++ }
+func (r *recorder) Gone()           { r.gone++ }
+func (r *recorder) Sent(err error)  { r.sent = append(r.sent, err) }
+
+// open returns a connection of s and its client.
+func (s *set) open() (*recorder, *net.TCPConn) {
+	s.t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer ln.Close()
+	dialed, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	accepted, err := ln.Accept()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { dialed.Close() })
+	dialed.SetDeadline(time.Now().Add(patience))
+	file, err := accepted.(*net.TCPConn).File()
+	accepted.Close()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	unix.SetNonblock(fd, true)
+	r := &recorder{}
+	r.Init(fd, accepted.LocalAddr(), accepted.RemoteAddr())
+	s.do(func() {
+		if err := r.Open(&s.Set, r); err != nil {
+			s.t.Error(err)
+		}
+		r.Schedule()
+	})
+	return r, dialed.(*net.TCPConn)
+}
+
+// pattern returns n bytes that tell where they are.
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	return b
+}
+
+// What a client has sent before it shut down its side is read although reading was paused when its end came, and
+// the end is seen although it is not reported again.
+func TestEndWhilePaused(t *testing.T) {
+	for _, heed := range []Heed{HeedReset, HeedNothing} {
+		s := newSet(t, 1000)
+		r, client := s.open()
+		s.do(func() { r.Pause(heed) })
+		sent := pattern(2345)
+		client.Write(sent)
+		client.CloseWrite()
+		s.until("its end has been reported", func() bool { return r.untilEmpty })
+		s.do(func() {
+			if len(r.got) > 0 || r.ends > 0 {
+				t.Error("it was read from")
+			}
+			r.Unpause()
+		})
+		s.until("it is closed", func() bool { return r.gone == 1 })
+		if !bytes.Equal(r.got, sent) || r.ends != 1 || r.closed != 1 {
+			t.Errorf("%d bytes, %d ends, closed %d times", len(r.got), r.ends, r.closed)
+		}
+	}
+}
+
+// With HeedEnd a client that shuts down its side ends a connection that is paused, with HeedReset one that breaks it.
+func TestHeed(t *testing.T) {
+	s := newSet(t, 1000)
+	ends, end := s.open()
+	breaks, reset := s.open()
+	s.do(func() {
+		ends.Pause(HeedEnd)
+		breaks.Pause(HeedReset)
+	})
+	end.Write([]byte("last"))
+	end.CloseWrite()
+	reset.SetLinger(0)
+	reset.Close()
+	s.until("both are closed", func() bool { return ends.gone == 1 && breaks.gone == 1 })
+}
+
+// Output that is gathered for a connection leaves when another one is used, and with Flush.
+func TestGather(t *testing.T) {
+	s := newSet(t, 1000)
+	a, first := s.open()
+	b, second := s.open()
+	s.do(func() {
+		a.Use()
+		s.Buf = append(s.Buf, "for a"...)
+		if a.Use(); !a.Gathers() || a.flushed > 0 {
+			t.Error("it was sent at once")
+		}
+		b.Use()
+		if a.Gathers() || a.flushed != 1 {
+			t.Error("it was not sent")
+		}
+		s.Buf = append(s.Buf, "for b"...)
+		s.Flush()
+		if b.flushed != 1 || len(s.Buf) > 0 {
+			t.Error("it was not sent")
+		}
+		a.Finish()
+		b.Finish()
+	})
+	for client, want := range map[*net.TCPConn]string{first: "for a", second: "for b"} {
+		if got, err := io.ReadAll(client); string(got) != want || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
+
+// What a socket does not take waits for room and is counted meanwhile. A client that shuts down its side still gets all of it.
+func TestTransfer(t *testing.T) {
+	for _, half := range []bool{false, true} {
+		s := newSet(t, 1000)
+		r, client := s.open()
+		r.stays = !half
+		data := pattern(16 << 20)
+		s.do(func() {
+			rest, err := r.Write([]byte("head "), data, []byte(" tail"))
+			if err != nil || rest == nil {
+				t.Fatal(rest, err)
+			}
+			r.Queue(Output{Items: rest, Owner: r, Bytes: 100}, true)
+			if s.Unsent.Total() != 100 || !r.AwaitsRoom() {
+				t.Errorf("%d bytes are counted", s.Unsent.Total())
+			}
+		})
+		client.CloseWrite()
+		s.until("the end was seen", func() bool { return r.ends == 1 })
+		s.do(func() {
+			if (r.closed == 1) != half || len(r.sent) > 0 || r.gone > 0 {
+				t.Error("the transfer has ended")
+			}
+		})
+		want := append(append([]byte("head "), data...), " tail"...)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("wrong bytes, %v", err)
+		}
+		s.until("it has ended", func() bool { return len(r.sent) == 1 })
+		s.do(func() {
+			if r.sent[0] != nil || s.Unsent.Total() != 0 || (r.gone == 1) != half || (r.writable == 1) == half {
+				t.Errorf("%v, %d bytes are counted, gone %d, writable %d", r.sent, s.Unsent.Total(), r.gone, r.writable)
+			}
+		})
+	}
+}
+
+// Files are sent by the loop as far as they are in memory, and else beside it, in order.
+func TestFiles(t *testing.T) {
+	data := pattern(8 << 20)
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, coldEvery := range []int{0, 1, 3} {
+		s := newSet(t, 1000)
+		asked := 0
+		s.Cached = func(int, int64) bool { asked++; return coldEvery == 0 || asked%coldEvery != 0 }
+		r, client := s.open()
+		s.do(func() {
+			items := []Item{{Data: []byte("head "), More: true}, {File: int(f.Fd()), Count: int64(len(data)), More: true}, {Data: []byte(" tail")}}
+			left, full, err := r.WriteItems(items)
+			if err != nil || len(left) == 0 {
+				t.Fatal(len(left), err)
+			}
+			r.Queue(Output{Items: left, Owner: r}, full)
+		})
+		want := append(append([]byte("head "), data...), " tail"...)
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("wrong bytes, %v", err)
+		}
+		s.until("it has ended", func() bool { return len(r.sent) == 1 && r.sent[0] == nil })
+	}
+}
+
+// A file that has become shorter breaks the connection, and Abort a transfer.
+func TestBrokenTransfers(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.WriteString("short")
+	s := newSet(t, 1000)
+	short, _ := s.open()
+	s.do(func() { short.Queue(Output{Items: []Item{{File: int(f.Fd()), Count: 10}}, Owner: short}, false) })
+	s.until("the file has ended", func() bool { return short.gone == 1 })
+	aborted, _ := s.open()
+	s.do(func() {
+		aborted.Queue(Output{Items: []Item{{Data: make([]byte, 64<<20)}}, Owner: aborted}, false)
+		aborted.Close("test")
+		if aborted.closed != 1 || aborted.gone > 0 {
+			t.Error("closing has ended the transfer")
+		}
+		aborted.Abort()
+		if aborted.gone != 1 || len(aborted.sent) != 1 || aborted.sent[0] == nil {
+			t.Error("the transfer goes on")
+		}
+		if len(short.sent) != 1 || !errors.Is(short.sent[0], ErrShortFile) {
+			t.Error(short.sent)
+		}
+	})
+}
+
+// The time for which the loop could not write is not the client's: first it tries to write.
+func TestRoomExpires(t *testing.T) {
+	s := newSet(t, 1000)
+	r, client := s.open()
+	s.do(func() { r.Queue(Output{Items: []Item{{Data: make([]byte, 32<<20)}}, Owner: r}, false) })
+	s.until("it waits for room", func() bool { return r.AwaitsRoom() })
+	s.do(func() {
+		if _, err := io.ReadFull(client, make([]byte, 32<<10)); err != nil { // the loop sees nothing of it
+			t.Error(err)
+		}
+		r.transfer.progress -= int64(2 * time.Hour)
+		if !r.roomExpired() || !r.Writing() || r.transfer.progress != s.now {
+			t.Error("the room was not used")
+		}
+		for r.Writing() && r.transfer.progress == s.now { // until the socket is full
+			r.transfer.progress -= int64(2 * time.Hour)
+			r.transfer.write()
+		}
+		r.roomExpired()
+		if len(r.sent) != 1 || !errors.Is(r.sent[0], os.ErrDeadlineExceeded) || r.gone != 1 {
+			t.Error("the client has more time", r.sent)
+		}
+	})
+}
+
+// A client that is still sending gets the last bytes, and the end.
+func TestLinger(t *testing.T) {
+	s := newSet(t, 1000)
+	r, client := s.open()
+	s.do(func() {
+		r.Write([]byte("goodbye"), nil, nil)
+		r.Linger = true
+		r.Finish()
+		r.Finish()
+	})
+	for range 100 {
+		if _, err := client.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := io.ReadAll(client); string(got) != "goodbye" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	client.Close()
+	s.until("it is closed", func() bool { return r.gone == 1 })
+	if len(r.got) > 0 || r.ends > 0 {
+		t.Error("the protocol was given input that is thrown away")
+	}
+	late, _ := s.open()
+	s.do(func() {
+		late.Linger = true
+		late.Finish()
+		s.now += maxLinger + tick
+		s.Tick()
+		if late.gone != 1 {
+			t.Error("a client that does nothing is waited for")
+		}
+	})
+}
+
+// A deadline that is later than it was comes up again, and one that has passed is the protocol's.
+func TestDeadlines(t *testing.T) {
+	s := newSet(t, 1000)
+	r, _ := s.open()
+	s.do(func() {
+		for range 3 {
+			s.now += int64(time.Hour) // and Deadline, too
+			s.Tick()
+		}
+		if r.expired > 0 {
+			t.Error("it has expired")
+		}
+		r.Postpone()
+		s.wheel.Remove(&r.timer)
+		r.Schedule()
+		if len(s.All()) != 1 || s.All()[0] != &r.Conn {
+			t.Error("it is not in the wheel once")
+		}
+	})
+}
+
+// Input that is kept stays in order, and its memory is used again.
+func TestInput(t *testing.T) {
+	s := newSet(t, 1000)
+	r, _ := s.open()
+	s.do(func() {
+		r.Keep([]byte("one "))
+		r.Keep([]byte("two "))
+		r.Consume(4)
+		r.Keep([]byte("three"))
+		if got := string(r.Pending()); got != "two three" {
+			t.Errorf("%q", got)
+		}
+		r.Consume(9)
+		if len(r.Pending()) > 0 || r.in != nil || len(s.spare) != 1 {
+			t.Error("a buffer is kept for nothing")
+		}
+	})
+}

@@ -1,0 +1,113 @@
+package conn
+
+import (
+	"fapws/runtime/netio"
+
+	"golang.org/x/sys/unix"
+)
+
+// Output is what waits to be written: bytes that a socket did not take at once, and ranges of files.
+type Output struct {
+	Items []Item
+	Owner Owner // nil: nothing has to be told of the end
+
+	Bytes   int64  // of memory that it keeps, for the ledger
+	Account string // of the client there; "": that of the protocol
+}
+
+// Item is bytes or a range of a file.
+type Item struct {
+	Data          []byte
+	File          int
+	Offset, Count int64
+	Warm          int64 // the file is in memory up to this offset
+	More          bool  // another item follows at once: let the kernel fill its packets
+}
+
+// Owner is told when an output is not needed any more.
+type Owner interface {
+	// Sent takes back what the output has. All of it was written if err is nil. Otherwise the connection is about to be
+	// closed, or is.
+	Sent(err error)
+}
+
+// maxGather is the capacity up to which Set.Buf is kept.
+const maxGather = 256 << 10
+
+// Use makes c the connection that Buf is gathered for. Output that was gathered for another one is written.
+func (c *Conn) Use() {
+	if s := c.set; s.out != c {
+		s.Flush()
+		s.out = c
+	}
+}
+
+// Gathers reports whether output is being gathered for c.
+func (c *Conn) Gathers() bool { return c.set.out == c }
+
+// TakeGathered ends the gathering for c, and returns the output. It is valid until Use is called.
+func (c *Conn) TakeGathered() []byte {
+	s := c.set
+	b := s.Buf
+	s.out, s.Buf = nil, b[:0]
+	return b
+}
+
+// Flush writes the gathered output.
+func (s *Set) Flush() {
+	c := s.out
+	if c == nil {
+		return
+	}
+	c.sendGathered()
+	if cap(s.Buf) > maxGather {
+		s.Buf = nil
+	}
+	c.proto.Flushed()
+}
+
+func (c *Conn) sendGathered() {
+	b := c.TakeGathered()
+	if len(b) == 0 {
+		return
+	}
+	rest, err := c.Write(b, nil, nil)
+	if rest != nil {
+		c.Queue(Output{Items: rest[:1], Bytes: int64(len(rest[0].Data))}, true)
+	} else if err != nil {
+		c.Close(err.Error())
+	}
+}
+
+// Write writes up to three pieces in one call. If the socket has not taken all, rest is for Queue; first is copied
+// to it. With an error the connection is broken, and the caller has to close it.
+func (c *Conn) Write(first, body, tail []byte) (rest []Item, err error) {
+	var n int
+	if len(body) == 0 && len(tail) == 0 {
+		n, err = netio.Send(c.Fd(), first, 0)
+	} else {
+		n, err = c.set.iov.Send(c.Fd(), first, body, tail)
+	}
+	total := len(first) + len(body) + len(tail)
+	if c.set.Debug >= 2 {
+		c.set.tracef("%s took %d of %d bytes", c, n, total)
+	}
+	if c.set.Debug >= 3 {
+		c.set.tracef("%s gets %s", c, Excerpt(first))
+	}
+	if err == nil && n == total || err != nil && err != unix.EAGAIN {
+		return nil, err
+	}
+	return []Item{
+		{Data: append([]byte(nil), drop(first, &n)...)},
+		{Data: drop(body, &n)},
+		{Data: drop(tail, &n)},
+	}, nil
+}
+
+// drop takes up to *n bytes off the front of b.
+func drop(b []byte, n *int) []byte {
+	k := min(*n, len(b))
+	*n -= k
+	return b[k:]
+}

@@ -1,0 +1,166 @@
+package conn
+
+import (
+	"io"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/netio"
+
+	"golang.org/x/sys/unix"
+)
+
+// Heed says what counts of a client that is not read from.
+type Heed uint8
+
+const (
+	HeedReset   Heed = iota // that it breaks the connection
+	HeedEnd                 // also that it shuts down its side
+	HeedNothing             // nothing: the connection is going to another process
+)
+
+// Ready implements eventloop.Handler.
+func (c *Conn) Ready(r eventloop.Readiness) {
+	if r == eventloop.Unwatched {
+		c.set.Log(loglevel.Error, "cannot watch %s: the kernel has no memory for it, or fs.epoll.max_user_watches is reached", c)
+		c.Close("it cannot be watched")
+		c.Abort() // there will be no news of room
+		return
+	}
+	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
+		t.write()
+	}
+	if r != eventloop.Writable && !c.closed {
+		c.take(r)
+	}
+}
+
+// take reads what a client has sent, a buffer at a time.
+func (c *Conn) take(r eventloop.Readiness) {
+	c.readable = c.readable || r&eventloop.Readable != 0
+	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
+	if c.half || c.paused { // the bytes stay in the kernel
+		if c.paused && c.heed == HeedNothing {
+			c.readable = true
+		} else if r&eventloop.MaybeGone != 0 && c.hungUp() {
+			c.gone(io.EOF)
+		}
+		return
+	}
+	buffer := c.set.input
+	for {
+		n, err := netio.Receive(c.Fd(), buffer)
+		if err == unix.EAGAIN {
+			c.readable, c.untilEmpty = false, false
+			return
+		}
+		if n <= 0 {
+			if err == nil {
+				err = io.EOF
+			}
+			c.gone(err)
+			return
+		}
+		c.readable = n == len(buffer) || c.untilEmpty || !c.tcp
+		if c.set.Debug >= 3 {
+			c.set.tracef("%s sent %d bytes: %s", c, n, Excerpt(buffer[:n]))
+		}
+		if c.lingering {
+			c.Stamp = c.set.now
+		} else {
+			c.proto.Input(buffer[:n])
+		}
+		if !c.readable || c.closed || c.half || c.paused {
+			return
+		}
+		if n == len(buffer) {
+			c.watch.Again()
+			return
+		}
+	}
+}
+
+// ReadMore reads more, behind the input that the protocol is just being given. Errors and the end are found by the read that
+// follows.
+func (c *Conn) ReadMore(b []byte) (n int) {
+	n, _ = netio.Receive(c.Fd(), b)
+	if n > 0 && c.set.Debug >= 3 {
+		c.set.tracef("%s sent %d bytes more", c, n)
+	}
+	return max(n, 0)
+}
+
+// ReadAgain makes c, from whose socket something else has read, read again.
+func (c *Conn) ReadAgain() {
+	c.readable, c.untilEmpty = true, true
+	c.watch.Again()
+}
+
+// hungUp reports whether the kernel knows that nothing goes to the client any more or, with HeedEnd, that nothing comes. Of a
+// client that has shut down its side that is known as soon as the server has, too: then the connection has to be broken.
+func (c *Conn) hungUp() bool {
+	state := [1]unix.PollFd{{Fd: c.fd}}
+	if c.paused && c.heed == HeedEnd {
+		state[0].Events = netio.PollEnd
+	}
+	n, err := unix.Poll(state[:], 0)
+	return n > 0 && err == nil && (!c.half || state[0].Revents&unix.POLLERR != 0)
+}
+
+// Pause stops reading from c: what the client sends stays in the kernel, whose window then stops the client.
+func (c *Conn) Pause(h Heed) {
+	c.paused, c.heed = true, h
+	if c.set.Debug >= 2 {
+		c.set.tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
+	}
+}
+
+// Unpause reads on.
+func (c *Conn) Unpause() {
+	c.paused = false
+	if c.readable && !c.half {
+		c.watch.Again()
+	}
+}
+
+// Paused reports whether c is not read from because of Pause.
+func (c *Conn) Paused() bool { return c.paused }
+
+// Half reports whether the client has shut down its side.
+func (c *Conn) Half() bool { return c.half }
+
+// SetHalf notes that the client has shut down its side, which something else has seen.
+func (c *Conn) SetHalf() { c.half = true }
+
+// Unread reports whether something has arrived that the loop has not come to, because a handler that runs on it has kept it:
+// then it is not the client that is late.
+func (c *Conn) Unread() bool {
+	if c.half || c.paused {
+		return false
+	}
+	var b [1]byte
+	n, _, err := unix.Recvfrom(c.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil && n > 0
+}
+
+// gone is called when the client of c has left, or only shut down its side.
+func (c *Conn) gone(err error) {
+	if err == io.EOF && !c.half && !c.lingering && c.proto.EOF() {
+		c.half = true
+		c.Stamp = c.set.now
+		c.Schedule()
+		if c.set.Debug >= 2 {
+			c.set.tracef("%s has shut down its side", c)
+		}
+		return
+	}
+	if c.set.Debug >= 2 {
+		c.set.tracef("%s: %v", c, err)
+	}
+	if c.Gathers() { // still wanted if it only shut down its side
+		c.sendGathered()
+	}
+	if !c.closed { // writing may have found it broken
+		c.shut()
+	}
+}

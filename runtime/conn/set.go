@@ -1,0 +1,118 @@
+package conn
+
+import (
+	"strconv"
+	"time"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/netio"
+	"fapws/runtime/wheel"
+)
+
+const (
+	// tick is how exact deadlines are, in nanoseconds.
+	tick = wheel.Tick
+
+	// smallBuffer is the capacity of an input buffer that is worth keeping.
+	smallBuffer = 4 << 10
+
+	// spareBuffers is how many of them are kept.
+	spareBuffers = 64
+)
+
+// Set is the connections of an event loop, and what they share. The fields of the first group are set before connections are
+// opened.
+type Set struct {
+	Events       *eventloop.Loop
+	Log          func(level loglevel.Level, format string, args ...any)
+	Debug        int           // 2 and more: Log gets what happens to connections, 3 and more: what they carry
+	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
+	Cached       func(file int, offset int64) bool
+
+	Unsent Ledger // bytes that wait for clients
+	Buf    []byte // output that is gathered, for the connection of the last Use
+
+	start time.Time
+	now   int64 // nanoseconds since start
+	unix  int64 // seconds since 1970
+	wheel wheel.Wheel[Conn]
+	out   *Conn    // for which output is gathered, or nil
+	input []byte   // that connections are read into
+	spare [][]byte // input buffers
+	iov   netio.Vector
+}
+
+// Init makes s ready.
+func (s *Set) Init() {
+	s.Cached = netio.Cached
+	s.spare = make([][]byte, 0, spareBuffers)
+	s.start = time.Now()
+	s.SetTime(s.start)
+}
+
+// SetTime sets the clock.
+func (s *Set) SetTime(t time.Time) {
+	s.now = int64(t.Sub(s.start))
+	s.unix = t.Unix()
+}
+
+// Now returns the time in nanoseconds since Init, as SetTime has set it.
+func (s *Set) Now() int64 { return s.now }
+
+// Unix returns the time in seconds since 1970, as SetTime has set it.
+func (s *Set) Unix() int64 { return s.unix }
+
+// Start returns the time of Init.
+func (s *Set) Start() time.Time { return s.start }
+
+// SetReadSize sets how many bytes of a connection are read at a time.
+func (s *Set) SetReadSize(n int) { s.input = make([]byte, n) }
+
+// ReadSize returns how many bytes of a connection are read at a time.
+func (s *Set) ReadSize() int { return len(s.input) }
+
+// All returns all connections in no particular order, also those that are closed and whose output has not left yet.
+func (s *Set) All() []*Conn { return s.wheel.All() }
+
+// Tick looks at the connections whose deadlines have passed. Call it when the clock was set, at least every wheel.Tick.
+func (s *Set) Tick() {
+	for {
+		c := s.wheel.Next(s.now)
+		if c == nil {
+			return
+		}
+		switch {
+		case c.deadline() > s.now:
+			c.Schedule()
+		case c.roomExpired():
+			c.Schedule()
+		case c.lingering:
+			c.Close("time is up")
+		default:
+			c.proto.Expired()
+		}
+	}
+}
+
+// Restamp gives connections whose stamp is not older than since the stamp at, if that is later: the clock has been late.
+func (s *Set) Restamp(since, at int64) {
+	for _, c := range s.wheel.All() {
+		if c.Stamp >= since {
+			c.Stamp = max(c.Stamp, at)
+		}
+	}
+}
+
+func (s *Set) tracef(format string, args ...any) { s.Log(loglevel.Debug, format, args...) }
+
+// maxExcerpt is how many bytes Excerpt quotes.
+const maxExcerpt = 512
+
+// Excerpt quotes the beginning of b, for logs.
+func Excerpt(b []byte) string {
+	if len(b) > maxExcerpt {
+		return strconv.Quote(string(b[:maxExcerpt])) + "..."
+	}
+	return strconv.Quote(string(b))
+}

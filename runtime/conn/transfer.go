@@ -1,0 +1,124 @@
+package conn
+
+import (
+	"errors"
+	"os"
+
+	"fapws/runtime/loglevel"
+
+	"golang.org/x/sys/unix"
+)
+
+// transfer writes what a socket does not take at once, and files that may have to be read from a disk: see room.go.
+//
+// The connection stays in the loop for reading meanwhile: so a client that leaves is noticed at once, and what it
+// sends ahead is bounded as always. When the connection is closed, its descriptor stays open until the transfer has
+// ended: a client that only shut down its side still gets the rest.
+type transfer struct {
+	Output
+	c        *Conn
+	account  string // of the client, if Bytes were counted
+	next     int    // items before it were written
+	progress int64  // time when the client last took something
+
+	again   bool // it has asked for another turn
+	lent    bool // a goroutine writes from a file to the descriptor, which must not be closed
+	room    bool // there is room since then
+	aborted bool // it ends as soon as the descriptor is back
+}
+
+var (
+	// ErrShortFile is why an output ends before its time.
+	ErrShortFile = errors.New("the file is shorter than was promised")
+
+	errAborted = errors.New("the server is shutting down")
+)
+
+// Queue makes o a transfer. c must not have another one. full: there is no room now.
+func (c *Conn) Queue(o Output, full bool) {
+	t := c.attach(o)
+	if c.set.Debug >= 2 {
+		c.set.tracef("%s: a transfer begins", c)
+	}
+	if full {
+		t.awaitRoom()
+	} else {
+		t.again = true
+		c.watch.Again()
+	}
+	c.Schedule()
+}
+
+// Writing reports whether c has a transfer.
+func (c *Conn) Writing() bool { return c.transfer != nil }
+
+// AwaitsRoom reports whether a transfer waits for its client.
+func (c *Conn) AwaitsRoom() bool {
+	t := c.transfer
+	return t != nil && !t.lent && !t.again
+}
+
+// Abort ends the transfer of c, or makes it end when the descriptor is back.
+func (c *Conn) Abort() {
+	switch t := c.transfer; {
+	case t == nil:
+	case t.lent:
+		t.aborted = true
+		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
+	default:
+		t.end(errAborted)
+	}
+}
+
+func (c *Conn) attach(o Output) *transfer {
+	t := &transfer{Output: o, c: c, progress: c.set.now}
+	c.transfer = t
+	if o.Bytes > 0 {
+		if t.account = o.Account; t.account == "" {
+			t.account = c.proto.Account()
+		}
+		t.count(o.Bytes)
+	}
+	return t
+}
+
+func (c *Conn) detach() {
+	t := c.transfer
+	c.transfer = nil
+	t.count(-t.Bytes)
+}
+
+func (t *transfer) count(bytes int64) {
+	if t.account != "" {
+		t.c.set.Unsent.Add(t.account, bytes, 0)
+	}
+}
+
+// end ends t, which has written everything if err is nil.
+func (t *transfer) end(err error) {
+	c, closed := t.c, t.c.closed
+	if wanted := c.watch.WantRoom(false); err == nil {
+		err = wanted
+	}
+	c.detach()
+	if c.set.Debug >= 2 {
+		c.set.tracef("%s: a transfer has ended", c)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.Reset = true // what the kernel holds would wait for the client for long
+		c.set.Log(loglevel.Info, "%s took nothing for %v and has been closed", c, c.set.WriteTimeout)
+	}
+	if t.Owner != nil {
+		t.Owner.Sent(err)
+	}
+	switch {
+	case closed:
+		c.closeSocket()
+		c.proto.Gone()
+	case c.closed: // by the owner
+	case err != nil:
+		c.Close(err.Error())
+	default:
+		c.proto.Writable()
+	}
+}
