@@ -28,7 +28,7 @@ func (l *loop) startFill(x *Exchange, found cache.Found) {
 	r := &x.req.handed
 	f := l.newFill(r, found)
 	f.x = x
-	x.Source, x.handler = x.req.mount.source, x.req.mount.Handler
+	x.Source, x.handler = x.req.mount.Source, x.req.mount.Handler
 	if l.give(x, r) {
 		x.fill = f
 		return
@@ -64,7 +64,7 @@ func (l *loop) refresh(q *request, found cache.Found, rules *rules) {
 	x := l.exchanges.get()
 	x.minor, x.safe, x.rules, x.phase = 1, true, rules, answering
 	f.x = x
-	x.Source, x.handler = q.mount.source, q.mount.Handler
+	x.Source, x.handler = q.mount.Source, q.mount.Handler
 	if l.give(x, &q.handed) {
 		x.fill = f
 		l.countOrphan(x)

@@ -12,26 +12,28 @@ import (
 
 	"fapws/runtime/filter/header"
 	"fapws/runtime/source/fixed"
+
+	"fapws/runtime/source/static"
 )
 
 // guarded is a site with a mount of every kind before one for everything. What each of them
 // answers has a field X-Mount with its number.
 func guarded(t testing.TB) *testServer {
-	files := tree(t, map[string]string{"priv/x": "x", "x.inc": "x", "priv/x.inc": "x", "index.html": "x"})[0].Static
+	files := tree(t, map[string]string{"priv/x": "x", "x.inc": "x", "priv/x.inc": "x", "index.html": "x"})[0].Source.(*static.Source).Files()
 	hidden, err := fixed.New(fixed.Options{Status: 410})
 	if err != nil {
 		t.Fatal(err)
 	}
 	table := []Mount{
-		{Prefix: "/priv/", Static: files},
-		{Prefix: "/", Match: "*.inc", Answer: hidden},
+		{Prefix: "/priv/", Source: static.NewSource(files, false)},
+		{Prefix: "/", Match: "*.inc", Source: hidden},
 		{Prefix: "/app/priv", Resolved: true},
 		{Prefix: "/app", Index: 1},
 		mustRedirect(t, "/away/", "/elsewhere/$1", 302),
 		{Prefix: "/", Within: "/within", Match: "*.p"},
 		mustRewrite(t, "/to/", "/new/$1"),
-		{Prefix: "/new/priv", Answer: hidden},
-		{Prefix: "/", Static: files, Fall: true},
+		{Prefix: "/new/priv", Source: hidden},
+		{Prefix: "/", Source: static.NewSource(files, true)},
 		{Prefix: "/", Resolved: true},
 	}
 	for i := range table {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/source/static"
 )
 
@@ -31,7 +32,12 @@ func tree(t testing.TB, contents map[string]string) []Mount {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { files.Close() })
-	return []Mount{{Prefix: "/s/", Static: files}, {Prefix: "/app"}}
+	return []Mount{{Prefix: "/s/", Source: static.NewSource(files, false)}, {Prefix: "/app"}}
+}
+
+// optional returns s, a static.Source, as one that declines.
+func optional(s exchange.Source) exchange.Source {
+	return static.NewSource(s.(*static.Source).Files(), true)
 }
 
 func TestStaticFiles(t *testing.T) {
@@ -116,7 +122,7 @@ func TestFileShrinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer files.Close()
-	s := serve(t, Config{}, newApp(true, demo), Mount{Prefix: "/", Static: files})
+	s := serve(t, Config{}, newApp(true, demo), Mount{Prefix: "/", Source: static.NewSource(files, false)})
 	c := slowly(t, s)
 	io.WriteString(c, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(c), nil)

@@ -43,7 +43,7 @@ func fixedMount(t testing.TB, prefix, text string) Mount {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Mount{Prefix: prefix, Answer: f}
+	return Mount{Prefix: prefix, Source: f}
 }
 
 func TestVirtualHosts(t *testing.T) {

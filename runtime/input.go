@@ -223,7 +223,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 // hand gives x to the handler of its mount.
 func (l *loop) hand(x *Exchange) {
 	r, m := &x.req.handed, x.req.mount
-	x.Source, x.handler = m.source, m.Handler
+	x.Source, x.handler = m.Source, m.Handler
 	if !l.give(x, r) {
 		l.unwanted(x)
 		if c := x.conn; c.ws != nil && c.ws.resumes {

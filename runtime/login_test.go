@@ -58,7 +58,7 @@ func TestLogin(t *testing.T) {
 		a := newApp(inline, func(c *call) { c.reply(200, "user="+c.Peer.User+" "+c.Path+" "+c.Body) })
 		rules := mustRules(t, RuleOptions{Auth: mustAuth(t, "ann:secret", "bob:other")})
 		files := tree(t, map[string]string{"x": "file"})
-		files[0].Rules, files[0].Fall = rules, true
+		files[0].Rules, files[0].Source = rules, optional(files[0].Source)
 		s := serveSites(t, Config{AccessLog: log}, a, Site{Table: []Mount{
 			files[0], {Prefix: "/s", Rules: rules}, {Prefix: "/in", Rules: rules}, {Prefix: "/"},
 		}})

@@ -50,7 +50,7 @@ func TestErrorPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serveSites(t, Config{MaxBodySize: 10}, newApp(true, demo), Site{Pages: pages, Table: []Mount{
-		{Prefix: "/files", Static: files}, {Prefix: "/app"}, {Prefix: "/500", Answer: fails}, {Prefix: "/503", Answer: busy},
+		{Prefix: "/files", Source: static.NewSource(files, false)}, {Prefix: "/app"}, {Prefix: "/500", Source: fails}, {Prefix: "/503", Source: busy},
 	}})
 	for range 2 {
 		for _, test := range []struct{ request, status, kind, want string }{

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/route"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/source/static"
 )
 
 // Site is what answers for some host names.
@@ -46,8 +45,7 @@ type Site struct {
 	rules *rules // where no mount fits
 }
 
-// Mount binds paths to what answers them: the first of Static, Answer,
-// Rewrite and Handler that is not nil.
+// Mount binds paths to what answers them: the first of Source, Rewrite and Handler that is not nil.
 type Mount struct {
 	Prefix string // compared with the canonical path (http1.ResolvePath), so in this form itself
 
@@ -63,10 +61,7 @@ type Mount struct {
 	// SCRIPT_NAME ends with it; for others the last one has to.
 	Match string
 
-	Static *static.Files
-	Fall   bool // where Static has nothing (404, or another method than GET and HEAD), routing goes on behind this mount
-
-	Answer  exchange.Source // a fixed.Fixed, a redirect.Redirect
+	Source  exchange.Source // a static.Source, a fixed.Fixed, a redirect.Redirect
 	Rewrite *route.Rewrite  // routing goes on behind this mount
 
 	Handler Handler         // nil: the one of Serve
@@ -89,7 +84,6 @@ type Mount struct {
 
 	Rules *Rules // besides those of the site; nil: none
 
-	source  exchange.Source // nil if there is a Rewrite
 	rules   *rules
 	missing notFoundCache
 }
@@ -111,7 +105,7 @@ func prepare(given []Site, h Handler, strict bool) (sites []Site, table *route.T
 		for k := range s.Table {
 			m := &s.Table[k]
 			m.rules = merged(s, m.Rules)
-			if m.Static != nil || m.Answer != nil || m.Rewrite != nil {
+			if m.Source != nil || m.Rewrite != nil {
 				m.Handler = nil
 			} else if m.Handler == nil {
 				m.Handler = h
@@ -120,7 +114,9 @@ func prepare(given []Site, h Handler, strict bool) (sites []Site, table *route.T
 			if _, ok := m.Handler.(Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
-			m.source = sourceOf(m)
+			if m.Source == nil && m.Rewrite == nil {
+				m.Source = &appSource{mount: m}
+			}
 			if m.Handler != nil && !slices.Contains(handlers, m.Handler) {
 				handlers = append(handlers, m.Handler)
 			}
@@ -138,15 +134,21 @@ func (m *Mount) route() route.Mount {
 		Having:   m.Having,
 		Match:    m.Match,
 		Inner:    m.Handler != nil,
-		Optional: m.Static != nil && m.Fall,
+		Optional: m.declines(),
 		Rewrite:  m.rewrite(),
 		Guard:    m.rules.guard(),
 	}
 }
 
+// declines reports whether the source may have nothing for a path.
+func (m *Mount) declines() bool {
+	s, ok := m.Source.(exchange.Optional)
+	return ok && s.Declines()
+}
+
 // rewrite returns m.Rewrite if nothing that comes first answers.
 func (m *Mount) rewrite() *route.Rewrite {
-	if m.Static != nil || m.Answer != nil {
+	if m.Source != nil {
 		return nil
 	}
 	return m.Rewrite
@@ -160,10 +162,10 @@ func (l *loop) decide(x *Exchange, rest []byte) (used int) {
 		l.settleRules(x)
 		switch q.Outcome {
 		case route.Found:
-			return l.startWith(q.mount.source, x, rest)
+			return l.startWith(q.mount.Source, x, rest)
 		case route.NeedsLookup:
 			if !l.skipsFileMount(x) {
-				return l.startWith(q.mount.source, x, rest)
+				return l.startWith(q.mount.Source, x, rest)
 			}
 			q.Skip()
 		case route.NeedsPassword:

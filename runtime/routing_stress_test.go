@@ -21,9 +21,9 @@ func TestRoutingUnderStress(t *testing.T) {
 		a := newApp(inline, func(c *call) { c.reply(200, fmt.Sprintf("<%s%s?%s %d>", c.Script, c.Path, c.Query, len(c.Body))) })
 		rules := mustRules(t, RuleOptions{Auth: mustAuth(t, "ann:secret"), Set: []header.Field{{Name: "X-Set", Value: "1"}}})
 		first := tree(t, map[string]string{"file": "content", "large": string(pattern(200000))})[0]
-		first.Prefix, first.Fall, first.Match = "/", true, ""
+		first.Prefix, first.Source, first.Match = "/", optional(first.Source), ""
 		second := tree(t, map[string]string{"other": "content"})[0]
-		second.Prefix, second.Fall, second.Rules = "/in/", true, rules
+		second.Prefix, second.Source, second.Rules = "/in/", optional(second.Source), rules
 		s := serveSites(t, Config{}, a, Site{Table: []Mount{
 			mustRewrite(t, "/rw/", "/in/${rest}?w=1"), first, second, {Prefix: "/in/", Rules: rules}, {Prefix: "/"},
 		}})

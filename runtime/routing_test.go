@@ -22,7 +22,7 @@ func mustRedirect(t testing.TB, prefix, target string, status int) Mount {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Mount{Prefix: prefix, Answer: r}
+	return Mount{Prefix: prefix, Source: r}
 }
 
 func mustRewrite(t testing.TB, prefix, target string) Mount {
@@ -195,7 +195,7 @@ func TestFixedAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Mount{Prefix: prefix, Answer: f}
+		return Mount{Prefix: prefix, Source: f}
 	}
 	s := serveSites(t, Config{}, nil, Site{Table: []Mount{
 		mount("/text", fixed.Options{Body: "hello", Fields: []header.Field{{Name: "X-A", Value: "b"}}}),
@@ -240,7 +240,7 @@ func TestFilesFirst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			table = append(table, Mount{Prefix: "/", Static: files, Fall: true})
+			table = append(table, Mount{Prefix: "/", Source: static.NewSource(files, true)})
 		}
 		s := serveSites(t, Config{}, newApp(inline, echo), Site{Table: append(table, Mount{Prefix: "/"})})
 		check := func(request, want string) {

@@ -5,7 +5,6 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/source/static"
 )
 
 // An Exchange is Sink and Server of itself: what its source sends goes to the connection, or has to wait for its turn there.
@@ -104,17 +103,5 @@ func (x *Exchange) Log(level loglevel.Level, line string) {
 func (x *Exchange) NoteFile(root string, path []byte) {
 	if x.log != nil {
 		x.log.File = append(append(x.log.File[:0], root...), path...)
-	}
-}
-
-// sourceOf returns the source of a mount without a Rewrite.
-func sourceOf(m *Mount) exchange.Source {
-	switch {
-	case m.Static != nil:
-		return static.NewSource(m.Static, m.Fall)
-	case m.Answer != nil:
-		return m.Answer
-	default:
-		return &appSource{mount: m}
 	}
 }

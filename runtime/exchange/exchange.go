@@ -27,6 +27,14 @@ type Source interface {
 	OnGone(x *Exchange)
 }
 
+// Optional is a Source that may have nothing for a path.
+type Optional interface {
+	Source
+
+	// Declines reports whether the source calls Server.Decline then. It is safe for concurrent use.
+	Declines() bool
+}
+
 // Memory is embedded by sources that send the whole response in Start. As a source of its own it stands for a response that
 // has been sent.
 type Memory struct{}

@@ -76,7 +76,10 @@ func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {
 			return mount, err
 		}
 		options.Private = t.private
-		mount.Static, err = static.New(options)
+		files, err := static.New(options)
+		if err == nil {
+			mount.Source = static.NewSource(files, false)
+		}
 		return mount, err
 	case m.CGI != "":
 		program, err := t.programs.mounted(m.CGI)

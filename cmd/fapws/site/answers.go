@@ -14,7 +14,7 @@ func (b *builder) redirect(_ *Host, r *Route) []runtime.Mount {
 		b.wrong(r.At.Errorf("redirect", "%v", err))
 		return nil
 	}
-	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Answer: to}}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: to}}
 }
 
 // rewrite mounts what gives requests another path, for the routes behind it.
@@ -34,5 +34,5 @@ func (b *builder) status(_ *Host, r *Route) []runtime.Mount {
 		b.wrong(r.At.Errorf("status", "%v", err))
 		return nil
 	}
-	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Answer: answer}}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: answer}}
 }

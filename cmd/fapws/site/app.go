@@ -72,7 +72,7 @@ func (b *builder) app(h *Host, r *Route) []runtime.Mount {
 	}
 	if r.Prefix != "" { // this route is the one that fits
 		none, _ := fixed.New(fixed.Options{Status: 404}) // nothing in it can be wrong
-		table = append(table, runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Answer: none})
+		table = append(table, runtime.Mount{Prefix: string(r.Prefix), Match: string(r.Match), Source: none})
 	}
 	return table
 }

@@ -61,7 +61,7 @@ func (b *builder) folder(r *Route, fall bool, programs ...string) []runtime.Moun
 	if f == nil {
 		return nil
 	}
-	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Static: f, Fall: fall}}
+	return []runtime.Mount{{Prefix: string(r.Prefix), Match: string(r.Match), Source: static.NewSource(f, fall)}}
 }
 
 // open opens the folder of a route. nil: something is wrong, and noted.

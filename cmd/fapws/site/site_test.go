@@ -13,6 +13,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/static"
 )
 
 // settled reads a file as main does; all that is wrong comes back.
@@ -58,12 +59,13 @@ func shown(b *Built) string {
 		line := strings.Join(s.Names, ",") + ":"
 		for _, m := range s.Table {
 			what := ""
-			switch {
-			case m.Static != nil && m.Fall:
-				what = "=files?"
-			case m.Static != nil:
-				what = "=files"
-			case m.Answer != nil:
+			switch s := m.Source.(type) {
+			case nil:
+			case *static.Source:
+				if what = "=files"; s.Declines() {
+					what = "=files?"
+				}
+			default:
 				what = "=fixed"
 			}
 			if m.Within != "" {

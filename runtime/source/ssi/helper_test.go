@@ -64,7 +64,7 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 		t.Fatal(err)
 	}
 	table := []runtime.Mount{
-		{Prefix: "/p/f/", Static: below},
+		{Prefix: "/p/f/", Source: static.NewSource(below, false)},
 		{Prefix: "/p/", Handler: pool, Index: parsed},
 		{Prefix: "/dynamic/", Handler: pool, Index: dynamic},
 	}

@@ -13,7 +13,13 @@ type Source struct {
 	exchange.Memory
 	files    *Files
 	declines bool
+
+	mu    sync.Mutex
+	spare []*Answer // to be used again, so that a file in memory costs no allocation
 }
+
+// mostSpare bounds the spare answers of a source.
+const mostSpare = 64
 
 // NewSource returns a Source of files. If it declines, routing goes on with what the files do not have.
 func NewSource(files *Files, declines bool) *Source { return &Source{files: files, declines: declines} }
@@ -21,7 +27,7 @@ func NewSource(files *Files, declines bool) *Source { return &Source{files: file
 // Files returns what the source answers with.
 func (s *Source) Files() *Files { return s.files }
 
-// Declines reports whether routing goes on with what the files do not have.
+// Declines implements exchange.Optional.
 func (s *Source) Declines() bool { return s.declines }
 
 var allowRead = []byte("Allow: GET, HEAD\r\n")
@@ -40,7 +46,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	if !x.Server.InTurn() {
 		return
 	}
-	a := NewAnswer()
+	a := s.newAnswer()
 	a.request = requestOf(x)
 	x.Server.NoteFile(s.files.Root(), a.request.Path)
 	if s.files.Hit(x.Server.Wall(), &a.request, &a.Response) {
@@ -73,14 +79,27 @@ type Answer struct {
 	Response
 	request Request
 	part    exchange.Part // scratch of SendWhole
+	home    *Source       // where it is spare afterwards; nil: nowhere
 	users   atomic.Int32  // Send, and the last part
 }
 
-var answers = sync.Pool{New: func() any { return new(Answer) }}
-
 // NewAnswer returns an Answer whose Response is empty. Send must be called, or Drop.
 func NewAnswer() *Answer {
-	a := answers.Get().(*Answer)
+	a := new(Answer)
+	a.users.Store(1)
+	return a
+}
+
+// newAnswer is NewAnswer with memory that was used before.
+func (s *Source) newAnswer() (a *Answer) {
+	s.mu.Lock()
+	if n := len(s.spare); n > 0 {
+		a, s.spare = s.spare[n-1], s.spare[:n-1]
+	}
+	s.mu.Unlock()
+	if a == nil {
+		a = &Answer{home: s}
+	}
 	a.users.Store(1)
 	return a
 }
@@ -90,10 +109,17 @@ func (a *Answer) Drop() { a.release() }
 
 // release ends one use of a.
 func (a *Answer) release() {
-	if a.users.Add(-1) == 0 {
-		a.Close()
-		a.request = Request{}
-		answers.Put(a)
+	if a.users.Add(-1) > 0 {
+		return
+	}
+	a.Close()
+	a.request = Request{}
+	if s := a.home; s != nil {
+		s.mu.Lock()
+		if len(s.spare) < mostSpare {
+			s.spare = append(s.spare, a)
+		}
+		s.mu.Unlock()
 	}
 }
 
