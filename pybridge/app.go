@@ -24,48 +24,44 @@ import (
 // prefix decides where the standard library is found.
 var interpreter = ""
 
-// Options says what to load.
+// Options are the arguments of Load.
 type Options struct {
-	// Apps are the applications, at least one. They live in one interpreter and
-	// are loaded in this order. The first is the one that the process is about:
-	// only it may be run as __main__, and it gives sys.argv[0].
+	// Apps are the applications, at least one. They share an interpreter and are loaded in this order. Only the first one may
+	// be run as __main__, and it decides sys.argv[0].
 	//
-	// Each has its own folder first on sys.path while it is loaded, and a name of
-	// its own in sys.modules also when two scripts are called app.py. What two
-	// applications import under one name is one module, though: a models.py beside
-	// each of two scripts is found once, for who imports it first. Such siblings
-	// belong into packages with different names, or into servers of their own.
+	// Each has its directory first on sys.path while it is loaded, and a separate name in sys.modules, even if two scripts are
+	// called app.py. Two applications that import a module of the same name get the same module: if models.py lies beside each
+	// of two scripts, both get the one that was imported first. Such modules belong in packages with different names, or in
+	// separate servers.
 	Apps []Application
 
 	Args []string // sys.argv[1:]
-	// Globals are the names of the script's globals that Global can be asked for.
+	// Globals are the names of globals that Contents.Global returns.
 	Globals []string
-	Path    []string // folders that go first on sys.path, behind the script's
-	// Venv is the folder of the virtual environment whose packages count; "":
-	// those of the Python that fapws was built for.
+	Path    []string // directories on sys.path after the script's
+	// Venv is the directory of a virtual environment; "": the packages of the Python that fapws was built for.
 	Venv string
-	// Failed, if not nil, is called with the error of Load before Python is finalised,
-	// which waits for the threads of the script. On the thread of Load.
+	// Failed, if not nil, is called on the thread of Load with its error, before Python is finalized, which waits for the threads
+	// of the script.
 	Failed func(error)
 }
 
-// Application names one WSGI application or script with PATHS. Two that are equal
-// are loaded once, and have the same mounts; of one script or module, several
-// objects may be served.
+// Application names an application or a script with PATHS. Equal ones are loaded once and have the same mounts; several objects
+// of a script or module may be served.
 type Application struct {
 	Script string // path of the script, as the user gave it; "" when Module is given
 	Module string // dotted name of a module to import
-	// Folder is where Module is looked for first; "": the current one.
+	// Folder is the directory where Module is searched first; "": the current one.
 	Folder string
-	// Import makes a module of the script, called by its stem; otherwise it is
-	// run as __main__. Other applications than the first are always imported.
+	// Import imports the script as a module with its stem as name; otherwise the script is run as __main__. All applications
+	// but the first are always imported.
 	Import    bool
 	Object    string // "name.attribute" to serve; "" looks for PATHS, application and app
 	Interface string // "paths", "wsgi" and "asgi" allow nothing else; "" and "auto" do
 	Factory   bool   // the object is a function that returns the one to serve
 }
 
-// name is what messages call an application when there is no other.
+// name returns the name in messages of a process with one application.
 func (a *Application) name() string {
 	if a.Script != "" {
 		return filepath.Base(a.Script)
@@ -73,7 +69,7 @@ func (a *Application) name() string {
 	return a.Module
 }
 
-// fullName is what messages call it when there are others.
+// fullName returns the name in messages of a process with several applications.
 func (a *Application) fullName() string {
 	name := a.Module
 	if a.Script != "" {
@@ -85,17 +81,17 @@ func (a *Application) fullName() string {
 	return name
 }
 
-// ExitError says that code of the user failed while it was loaded: it raised (its
-// traceback is on stderr) or called sys.exit.
+// ExitError is the error of user code that failed while it was loaded: it raised an exception, whose traceback is on stderr, or
+// called sys.exit.
 type ExitError struct {
 	Code int    // the exit status of python3
-	Line string // "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" where that is not known
+	Line string // "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" if not known
 }
 
 // Error implements error.
 func (e *ExitError) Error() string { return fmt.Sprintf("the script ended with status %d", e.Code) }
 
-// App is the loaded applications.
+// App has the loaded applications.
 type App struct {
 	Contents
 	loaded  []*loadResult // by the index of Options.Apps
@@ -105,12 +101,10 @@ type App struct {
 	stop    chan int // inline: ends Serve
 }
 
-// Load starts Python on the calling OS thread, which must be locked and
-// becomes Python's main thread, runs the script or imports the module of each
-// application, and reads what is to be served, and its globals. Once per process.
+// Load starts Python on the calling OS thread, which must be locked and becomes Python's main thread, and runs or imports each
+// application. It must be called once.
 //
-// The error is an *ExitError when a script ended the program, and else one line
-// for the user, which names the application. Python is finalised then.
+// The error is an *ExitError if user code failed, else one line for the user with the application. Python is finalized then.
 func Load(o Options) (*App, error) {
 	paths := make([]string, len(o.Apps))
 	for i, app := range o.Apps {
@@ -145,14 +139,13 @@ func Load(o Options) (*App, error) {
 	return a, nil
 }
 
-// load fills a.loaded and a.mounts; paths are the absolute ones of the scripts.
-// Main thread, GIL held.
+// load fills a.loaded and a.mounts; paths are the absolute paths of the scripts. Main thread, GIL held.
 func (a *App) load(o Options, paths []string) error {
 	known := map[Application]*loadResult{}
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
-			app.Script = place(paths[i]) // two hosts may write it in two ways
+			app.Script = place(paths[i]) // two hosts may have different paths of the same script
 		}
 		found := known[app]
 		if found == nil {
@@ -172,7 +165,7 @@ func (a *App) load(o Options, paths []string) error {
 	return nil
 }
 
-// readable says what is wrong with a script before Python starts.
+// readable returns an error if a script cannot be read.
 func readable(path string) error {
 	f, err := os.Open(path)
 	if err == nil {
@@ -185,9 +178,8 @@ func readable(path string) error {
 	return errors.Unwrap(err)
 }
 
-// absolute is filepath.Abs as Python does it for __file__: it keeps "..", which
-// behind a symbolic link does not mean what the text says, and asks the kernel
-// for the folder, not $PWD.
+// absolute returns the path that Python stores in __file__: unlike filepath.Abs it keeps "..", which after a symbolic link is not
+// the directory before it, and does not use $PWD.
 func absolute(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -196,7 +188,7 @@ func absolute(path string) (string, error) {
 	return strings.TrimSuffix(folder, "/") + "/" + path, err
 }
 
-// place is path with the links of its folder followed: one for each file.
+// place follows the links of path's directory.
 func place(path string) string {
 	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 		return filepath.Join(folder, filepath.Base(path))
@@ -239,16 +231,14 @@ func start(o Options) error {
 	return nil
 }
 
-// Serve runs Python thread 0 on the thread of Load until Stop, and returns -1;
-// or until a signal handler of the script calls sys.exit, and returns its
-// status. In inline mode, where the loop runs Python, it only waits, on any
-// thread.
+// Serve runs Python thread 0 on the thread of Load until Stop, and returns -1, or until a signal handler of the script calls
+// sys.exit, and returns its status. In inline mode, where the event loop runs Python, it only waits, on any thread.
 func (a *App) Serve() int {
 	return a.mode.serve(a)
 }
 
-// Stop ends Serve and the other Python threads, and returns how many are still
-// in a handler after a second. Any goroutine.
+// Stop ends Serve and the other Python threads, and returns the number of threads that still run after a second. It is safe for
+// concurrent use.
 func (a *App) Stop() int {
 	return a.mode.stop(a)
 }
@@ -256,13 +246,12 @@ func (a *App) Stop() int {
 func (a *App) exit(code int) {
 	select {
 	case a.stop <- code:
-	default: // a code is there already
+	default: // there is a code already
 	}
 }
 
-// Close waits for the script's own threads, runs its atexit functions and
-// finalises Python. It returns the exit status: 0, or 120 if output could not
-// be flushed. On the thread of Load, once.
+// Close waits for threads of the script, runs its atexit functions and finalizes Python. It returns the exit status: 0, or 120 if
+// output could not be flushed. It must be called once, on the thread of Load.
 func (a *App) Close() int {
 	if a.handler != nil {
 		a.handler.gilCalls.Close()
@@ -274,15 +263,14 @@ func (a *App) Close() int {
 	return 0
 }
 
-// RunAtexit runs the atexit functions from any thread, for when the one of
-// Load is stuck in a handler. It may block for as long as they do.
+// RunAtexit runs the atexit functions if the thread of Load is stuck in a handler. It may be called on any thread, and blocks as
+// long as they do.
 func (a *App) RunAtexit() { C.fapws_run_atexit() }
 
 // Version is Python's version, such as "3.11.2".
 func Version() string { return C.GoString(C.fapws_python_version()) }
 
-// findContrib returns the folder of package fapws that belongs to this binary:
-// beside the source tree's build folder, or where install puts it.
+// findContrib returns the directory of package fapws of this executable: in the source tree, or where install puts it.
 func findContrib() string {
 	exe, err := os.Executable()
 	if err != nil {
@@ -309,7 +297,7 @@ func isFile(path string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// cArena holds C strings for the length of a call.
+// cArena has C strings for the duration of a call.
 type cArena struct{ all []unsafe.Pointer }
 
 // str returns s as a C string, nil for "".

@@ -12,13 +12,13 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// AsyncConfig says how what is async is run.
+// AsyncConfig configures the asyncio thread.
 type AsyncConfig struct {
 	Loop     string // "asyncio", "uvloop", or "auto": uvloop if it can be imported
 	Lifespan string // of ASGI applications: "on", "off", or "auto": if they serve it
 }
 
-// IsAsync says whether something of what is served needs the asyncio thread. Any goroutine.
+// IsAsync reports whether a mount needs the asyncio thread. It is safe for concurrent use.
 func (a *App) IsAsync() bool {
 	for i := range a.mounts {
 		if kinds[a.mounts[i].Kind].mode != nil {
@@ -28,11 +28,10 @@ func (a *App) IsAsync() bool {
 	return false
 }
 
-// Startup starts the asyncio thread, if something needs it, and the lifespans of the
-// ASGI applications, and waits until they have started: for as long as they take.
+// Startup starts the asyncio thread, if a mount needs it, and the lifespans of ASGI applications, and waits until they have
+// started, without a limit. It must be called once, on the thread of Load, before the first Submit.
 //
-// The error is one line for the user; a traceback may precede it on stderr. On the thread of Load, once, before the
-// first Submit.
+// The error is one line for the user; a traceback may precede it on stderr.
 func (a *App) Startup(c AsyncConfig) error {
 	if !a.IsAsync() {
 		return nil
@@ -58,9 +57,8 @@ func (a *App) Startup(c AsyncConfig) error {
 	return errors.New(C.GoString(wrong))
 }
 
-// Shutdown ends the asyncio thread: tasks have until grace is over, then they are
-// cancelled, and lifespans are shut down. It returns whether the thread has ended.
-// Any goroutine, when nothing is submitted any more.
+// Shutdown ends the asyncio thread: after grace it cancels tasks, then it shuts down lifespans. It reports whether the thread has
+// ended. It may be called on any goroutine, after the last Submit.
 func (a *App) Shutdown(grace time.Duration) bool {
 	return C.fapws_async_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// interruptTask says where the task of an overdue request stands, has it cancelled,
-// and sees whether the asyncio thread comes to that.
+// interruptTask logs the stack of the task of a request that has timed out, has it cancelled, and checks whether the asyncio
+// thread does that.
 func (h *Handler) interruptTask(t task, took time.Duration) {
 	var seen stackSnapshot
 	var how C.int
@@ -18,7 +18,7 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 	h.reach(&t, took, policy, func() {
 		var s C.fapws_stack_snapshot
 		if how = C.fapws_async_raise_timeout(number(t.rec), t.serial, &s); how == 0 {
-			return // it has ended
+			return // the task has ended
 		}
 		seen = snapshotOf(&s)
 		where := "; it is cancelled where it stands"
@@ -36,27 +36,26 @@ func (h *Handler) interruptTask(t task, took time.Duration) {
 	if C.fapws_async_is_stuck(number(t.rec), t.serial, how, seen.jobs) == 0 {
 		return
 	}
-	if how == 1 { // else it has been seen already
-		h.sayWhereAsyncIs(began)
+	if how == 1 { // else the stack was logged already
+		h.logAsync(began)
 	}
 	C.fapws_async_give_up()
 	h.stuck(fmt.Sprintf("%s is overdue and does not end: the asyncio thread is stuck", &t))
 }
 
-// seeAsync is for a request that has waited too long for the asyncio thread. What keeps it may
-// belong to no request that could be overdue: what runs after a response, or a task of the
-// application's own. Then it sees whether the thread comes back.
-func (h *Handler) seeAsync() {
+// checkAsync is called when a request has waited too long for the asyncio thread, and checks whether the thread makes progress:
+// code that belongs to no request may block it, such as a task of the application.
+func (h *Handler) checkAsync() {
 	h.mu.Lock()
-	p, busy := h.timeoutPolicy, h.seesAsync
-	h.seesAsync = true
+	p, busy := h.timeoutPolicy, h.checksAsync
+	h.checksAsync = true
 	h.mu.Unlock()
 	if busy {
 		return
 	}
 	defer func() {
 		h.mu.Lock()
-		h.seesAsync = false
+		h.checksAsync = false
 		h.mu.Unlock()
 	}()
 	at, began := C.fapws_async_progress(), time.Now()
@@ -64,15 +63,15 @@ func (h *Handler) seeAsync() {
 	if C.fapws_async_is_stalled(at) == 0 {
 		return
 	}
-	if done := h.sayWhereAsyncIs(began); done != nil && !endsWithin(done, p.forGIL) {
+	if done := h.logAsync(began); done != nil && !endsWithin(done, p.forGIL) {
 		say("the asyncio thread has not come back for %s, and %v; all threads:\n%s", seconds(time.Since(began)), errNoGIL, dumpStacks())
 	}
 	C.fapws_async_give_up()
 	h.stuck("requests wait for the asyncio thread, which is stuck")
 }
 
-// sayWhereAsyncIs says what the asyncio thread runs, which has not come back since began.
-func (h *Handler) sayWhereAsyncIs(began time.Time) <-chan struct{} {
+// logAsync logs the stack of the asyncio thread, which has made no progress since began.
+func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
 		var s C.fapws_stack_snapshot
 		C.fapws_async_take_snapshot(&s)

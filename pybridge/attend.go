@@ -5,8 +5,8 @@ import "C"
 
 import "sync/atomic"
 
-// A handler that runs inline makes many pieces of a response in one turn only if they are sent meanwhile: PEP 3333 wants
-// that a piece does not wait for the next one.
+// In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for the next one
+// (PEP 3333).
 
 // Attend implements runtime.Attended.
 func (h *Handler) Attend(on bool) {

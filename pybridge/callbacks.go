@@ -7,13 +7,15 @@ import "C"
 import (
 	"time"
 	"unsafe"
+
+	"fapws/runtime/exchange"
 )
 
 // checkEvery is the interval at which running callbacks of WebSockets are checked.
 const checkEvery = 500 * time.Millisecond
 
-// watchSockets starts the goroutine that looks for callbacks of WebSockets that take longer than RunConfig.Timeout,
-// because the loop does not know how long they take. It ends with the last of these WebSockets. h.mu is held.
+// watchSockets starts the goroutine that checks callbacks of WebSockets for RunConfig.Timeout, because the event loop does not
+// know how long they run. It ends with the last of these WebSockets. h.mu is held.
 func (h *Handler) watchSockets() {
 	if h.config.Timeout > 0 && !h.watching {
 		h.watching = true
@@ -21,13 +23,13 @@ func (h *Handler) watchSockets() {
 	}
 }
 
-// running is what a thread was last seen to do.
+// running is the last known job of a thread.
 type running struct {
 	rec    *C.fapws_record
 	serial C.uint32_t
 	jobs   C.ulong
 	since  time.Time
-	told   bool
+	logged bool
 }
 
 func (h *Handler) watchCallbacks() {
@@ -52,8 +54,8 @@ func (h *Handler) watchCallbacks() {
 				r = &running{rec: s.rec, serial: s.serial, jobs: s.jobs, since: time.Now()}
 			}
 			now[s.thread] = r
-			if took := time.Since(r.since); took >= h.config.Timeout && !r.told {
-				r.told = true
+			if took := time.Since(r.since); took >= h.config.Timeout && !r.logged {
+				r.logged = true
 				h.callbackOverdue(r, took)
 			}
 		}
@@ -63,8 +65,7 @@ func (h *Handler) watchCallbacks() {
 
 func (h *Handler) callbackOverdue(r *running, took time.Duration) {
 	h.mu.Lock()
-	ticket := int(r.rec.ticket)
-	if ticket >= len(h.records) || h.records[ticket] != r.rec || r.rec.serial != r.serial {
+	if h.record(exchange.Ticket(r.rec.ticket)) != r.rec || r.rec.serial != r.serial {
 		h.mu.Unlock()
 		return
 	}

@@ -1,8 +1,7 @@
 package pybridge
 
-// Contents is the result of loading, without the interpreter: another process may
-// have loaded the applications and sent their Contents as JSON. It does not change
-// and is safe for concurrent use.
+// Contents is the result of loading, without the interpreter: another process may have loaded the applications and sent it as
+// JSON. It does not change and is safe for concurrent use.
 type Contents struct {
 	Apps []Content // by the index of Options.Apps
 }
@@ -22,14 +21,13 @@ func (c *Contents) Global(i int, name string) (Value, bool) {
 	return v, ok
 }
 
-// Mounts returns what answers for application i: its PATHS, in their order, or
-// one mount with the prefix "". Their Index is for runtime.Mount.Index.
+// Mounts returns the mounts of application i: its PATHS, in their order, or one with the prefix "". Their Index is for
+// runtime.Mount.Index.
 func (c *Contents) Mounts(i int) []Mount { return c.Apps[i].Table }
 
 // Served describes application i: "PATHS, 3 entries" or
 // "WSGI app:application".
 func (c *Contents) Served(i int) string { return c.Apps[i].What }
 
-// Object names what application i is, "flask.app.Flask" or "module.function"; ""
-// with PATHS.
+// Object returns the type of application i, "flask.app.Flask" or "module.function"; "" with PATHS.
 func (c *Contents) Object(i int) string { return c.Apps[i].Class }

@@ -9,15 +9,15 @@ import (
 	"unsafe"
 )
 
-// watchLoading makes a crash of the process name the application that is about to be loaded.
+// watchLoading has the report of a crash name the application that will be loaded.
 func watchLoading(name string) {
 	arena := &cArena{}
 	defer arena.free()
 	C.fapws_crash_watch(arena.str(name))
 }
 
-// ReportCrashTo makes a crash of the process also send its line, without "fapws: " and line feed, to c, a socket of
-// packets that stays open, as a message that begins with the bytes of before, at most 64. It must be called once, before Load.
+// ReportCrashTo has the line about a crash, without "fapws: " and line feed, also sent to c, a packet socket that stays open, in a
+// message that begins with the bytes of before, at most 64. It must be called once, before Load.
 func ReportCrashTo(c syscall.Conn, before []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

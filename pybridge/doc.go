@@ -3,10 +3,8 @@
 // threads or inline on the loop. It satisfies runtime.Handler by shape and
 // opens no socket.
 //
-// Python objects are touched in the .c files only, under the GIL; Go sees the
-// flat structs of record.h and part.h. Crossings are per batch: one call submits all that
-// one read brought, and finished parts come back through a list in shared
-// memory without any call.
+// Only .c files use Python objects, under the GIL; Go uses the flat structs of record.h and part.h. Go calls C once per batch of
+// requests, and takes finished parts from a list in shared memory without a call.
 //
 // # Modes and kinds
 //
@@ -31,6 +29,6 @@
 //	part.file (fd)        Python (dup)        Go from Next to Release   Release
 //	Start_response.buf    Python              Python                    kept with a spare object
 //
-// A record is the loop's again the moment its Last part is published: the
-// Python side gives up all it holds (fapws_drop) before that.
+// A record belongs to the event loop again from the moment its last part is published: the Python side releases its objects
+// (fapws_drop) before that.
 package pybridge

@@ -14,16 +14,15 @@ import (
 	"unsafe"
 )
 
-// ErrorLog is an error log of hosts, in addition to that of the server, which is stderr. What handlers say
-// about requests of such a host is appended to the file at once, and
-// the process that rotates the file writes lines that do not fit.
+// ErrorLog is an error log of hosts, in addition to that of the server, which is stderr. Messages about requests of such hosts are
+// appended to the file at once; the process that rotates the file writes those that do not fit.
 type ErrorLog struct {
-	Path    string    // absolute, of a file that is there; "": what is said is dropped
-	MaxSize int64     // bytes of the file; 0: any
-	Until   time.Time // when it is rotated next; the zero time: never
+	Path    string    // absolute, of an existing file; "": messages are dropped
+	MaxSize int64     // maximum bytes of the file; 0: no limit
+	Until   time.Time // next rotation; the zero time: never
 
-	// Write takes text that is to follow in the next file, or waits for room, and may end within a line;
-	// ErrorLogWritten has to be called when it has been written. It does not block. Any goroutine.
+	// Write takes text, perhaps without the end of its line, that does not fit into the file; ErrorLogWritten must be called
+	// once it is written. Write does not block, and is safe for concurrent use.
 	Write func(text []byte)
 }
 
@@ -31,11 +30,11 @@ var errorLogs []*errorLog // by number less one
 
 type errorLog struct {
 	ErrorLog
-	passed atomic.Uint64 // messages that Write was given
+	passed atomic.Uint64 // number of calls of Write
 }
 
-// AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its
-// requests. Before App.Start, on one goroutine.
+// AddErrorLog returns the number of an error log, exchange.Request.ErrorLog of its requests. It must be called before App.Start,
+// on one goroutine.
 func AddErrorLog(l ErrorLog) (number int, err error) {
 	var path *C.char
 	if l.Path != "" {
@@ -49,8 +48,9 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 	return number, nil
 }
 
-// ErrorLogWritten is for when lines were written to the file, which is rotated next at until. waits says whether
-// any that ErrorLog.Write was given is not in it; what is said follows at once only when none is. Any goroutine.
+// ErrorLogWritten must be called when text of ErrorLog.Write was written to the file, whose next rotation is at until. waits
+// reports whether some text is not in the file yet; further messages are appended directly once none is. It is safe for
+// concurrent use.
 func ErrorLogWritten(number int, until time.Time, waits func() bool) {
 	passed := errorLogs[number-1].passed.Load()
 	if !waits() {
@@ -65,8 +65,8 @@ func epoch(t time.Time) C.int64_t {
 	return C.int64_t(t.Unix())
 }
 
-// EndErrorLogs passes on what waits for the loop, which has ended; what is said from now on
-// is written whatever the size of the files. Any goroutine, also more than once.
+// EndErrorLogs passes waiting messages to ErrorLog.Write after the end of the event loop; from now on messages are written
+// regardless of the size of the files. It is safe for concurrent use, and may be called more than once.
 func EndErrorLogs() {
 	C.fapws_errorlog_direct()
 	var n C.size_t
@@ -79,8 +79,8 @@ func EndErrorLogs() {
 	})
 }
 
-// writeErrorLines deals with a message of kind FAPWS_ERROR_LINES. It is not changed: a line that was flushed
-// without its end must not look another way than when it is written at once, which is a matter of chance.
+// writeErrorLines handles a message of kind FAPWS_ERROR_LINES. It does not change the text, so that a line without its end looks
+// the same as when it is written directly.
 func writeErrorLines(texts []byte) {
 	number := int(nativeInt(cutText(&texts)))
 	l := errorLogs[number-1]
@@ -88,12 +88,12 @@ func writeErrorLines(texts []byte) {
 	l.passed.Add(1)
 }
 
-// say writes to stderr at once, so that lines of others do not come between.
+// say writes to stderr in one call, so that no other line comes between.
 func say(format string, args ...any) {
 	os.Stderr.Write(fmt.Appendf([]byte("fapws: "), format, args...))
 }
 
-// say writes about t to the error log of its host.
+// say writes a message about t to the error log of its host.
 func (t *task) say(format string, args ...any) {
 	if t.log == 0 {
 		say(format, args...)

@@ -12,12 +12,9 @@ import (
 
 var keeping sync.Mutex
 
-// KeepFromChildren makes the children that the application forks (os.fork,
-// multiprocessing) close a listener and every connection accepted from it, or
-// another descriptor that stays open as long as the server, and keeps the application
-// itself from closing it (package descriptors). Other descriptors
-// need not be told: close-on-exec is enough for children that run a program.
-// Any goroutine, before or while handlers run.
+// KeepFromChildren makes children that the application forks (os.fork, multiprocessing) close a listener and all connections
+// accepted from it, or another descriptor that the server never closes, and keeps the application from closing it (package
+// descriptors). For other descriptors close-on-exec is enough. It is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -10,9 +10,8 @@ import (
 	"os"
 )
 
-// ServeForks forks a child for each request that package forkserver asks for on
-// control, and returns when that has closed its end. The children serve the mounts of
-// this App as c says; c.Threads does not count. It is called instead of Start, on the
+// ServeForks forks a child for each request of package forkserver on control, and returns when the other end is closed. The
+// children serve the mounts of this App with the configuration c, without c.Threads. It must be called instead of Start, on the
 // thread of Load, in a process that does nothing else. The error is one line.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	c.Threads, c.Multiprocess, c.RunOnce = 0, true, true
@@ -26,15 +25,15 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	if err := h.startPool(); err != nil {
 		return err
 	}
-	h.listen() // or each child would repeat the lines of loading
+	h.listen() // otherwise each child would repeat messages of loading
 	if C.fapws_forkserver(C.int(control.Fd())) < 0 {
 		return errors.New("out of memory")
 	}
 	return nil
 }
 
-// Forkable names the first mount that cannot be served by processes which end with
-// their requests. Any goroutine.
+// Forkable returns an error with the first mount that cannot be served by a process for each request. It is safe for concurrent
+// use.
 func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
@@ -46,8 +45,8 @@ func (c *Contents) Forkable() error {
 	return nil
 }
 
-// ReadMessages goes through what a forked child has said to the server beside its
-// response: patterns for purge, lines for the error log, and events in their order. Any goroutine.
+// ReadMessages handles messages of a forked child: patterns for purge, lines for the error log, and events in order. It is safe
+// for concurrent use.
 func ReadMessages(raw []byte, purge, warn func(text string), publish func([]Event)) {
 	var events []Event
 	eachMessage(raw, func(kind byte, texts []byte) {

@@ -13,8 +13,8 @@ import (
 // crashOutput stays open as long as the process.
 var crashOutput *os.File
 
-// watchGoCrash makes gocrash.c report crashes of Go's runtime for which the application is to blame. Without
-// the descriptors for it, such a crash is a dump.
+// watchGoCrash has gocrash.c report crashes of Go's runtime that the application causes. If no descriptors are available for it,
+// such a crash is a dump.
 func watchGoCrash() {
 	descriptors.OpenHigh(func() {
 		fd := C.fapws_gocrash_watch()

@@ -17,13 +17,12 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// WebSockets are grouped by the event loop (runtime.Server.Broadcast). A group is named by a place and what the
-// application calls it. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one.
+// The event loop keeps groups of WebSockets (runtime.Server.Broadcast). The name of a group is a place and a name that the
+// application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one.
 
-// placeMounts gives each WebSocket a place that is the same in all processes, also when
-// the code has been loaded again: its application as the configuration calls it, its
-// prefix, what it calls back, and, where all of that is the same, its order, by seen. So
-// what is another thing in newer code has another place, and is left alone. A WebSocket that is mounted twice has its first place.
+// placeMounts gives each WebSocket a place that is the same in all processes, also after a reload: the name of its application
+// in the configuration, its prefix, its callbacks, and, if all of these are equal, its order, by seen. So a different WebSocket
+// in newer code has a different place. A WebSocket that is mounted twice has the place of its first mount.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {
@@ -43,7 +42,7 @@ func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	}
 }
 
-// Group returns the group of all WebSockets of m, "": it has none.
+// Group returns the group of all WebSockets of m, or "".
 func (m *Mount) Group() string {
 	if m.place == "" {
 		return ""
@@ -56,7 +55,7 @@ func groupAt(place, name string) string { return place + "\x00" + name }
 // Group returns the group that e is for, if it has a Place.
 func (e *Event) Group() string { return groupAt(e.Place, e.Name) }
 
-// IsGroup reports whether the name is that of a group, and not of a channel.
+// IsGroup reports whether name is the name of a group, not of a channel.
 func IsGroup(name string) bool { return strings.Contains(name, "\x00") }
 
 // GroupKey returns the short name by which CountSubscribers knows a group, as count_key of broadcast.c does.
@@ -74,22 +73,20 @@ func (h *Handler) TakeMessage(e *Event) {
 	C.fapws_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data)))
 }
 
-// bytesOf returns where a text is, for a call that keeps nothing of it.
+// bytesOf returns the address of a text, for a call that does not keep it.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
-// changeGroup is what ws.join and ws.leave have said, or fapws.groups; a socket is named by
-// fapws_socket_number. On the loop.
+// changeGroup is called for ws.join, ws.leave and fapws.groups, with fapws_socket_number of the WebSocket. It must be called on
+// the event loop.
 func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	ticket, serial := uint32(socket), uint32(socket>>32)
 	place := ""
 	h.mu.Lock()
-	if int(ticket) < len(h.records) {
-		if rec := h.records[ticket]; rec != nil && uint32(rec.serial) == serial {
-			if m := &h.app.mounts[rec.mount]; m.place != "" {
-				place = m.place
-			} else if m.Kind.WebSockets() {
-				place = C.FAPWS_PLACE_ASGI
-			}
+	if rec := h.record(exchange.Ticket(ticket)); rec != nil && uint32(rec.serial) == serial {
+		if m := &h.app.mounts[rec.mount]; m.place != "" {
+			place = m.place
+		} else if m.Kind.WebSockets() {
+			place = C.FAPWS_PLACE_ASGI
 		}
 	}
 	h.mu.Unlock()

@@ -19,54 +19,49 @@ import (
 	"fapws/runtime/workqueue"
 )
 
-// keepBytes is what a recycled record may keep of its buffers.
+// keepBytes is the maximum size of a buffer that a recycled record keeps.
 const keepBytes = 64 << 10
 
 // RunConfig says how handlers are run.
 type RunConfig struct {
-	Threads int // most Python threads; 0: inline, on the loop
-	Queue   int // most requests that wait for a thread; 0: 1024
-	Debug   int // 1 and more: the browser gets the traceback of a failed handler
+	Threads int // maximum number of Python threads; 0: inline, on the event loop
+	Queue   int // maximum number of requests that wait for a thread; 0: 1024
+	Debug   int // 1 and more: browsers get the traceback of a failed handler
 
-	Stamped bool // standard error is a file: reports there have a date, a level and the client
+	Stamped bool // standard error is an error log: reports have a date, a level and the client
 
 	Multiprocess bool   // other processes serve the same application
 	RunOnce      bool   // the process that runs a handler ends with it: wsgi.run_once
 	Software     string // SERVER_SOFTWARE, a product with a version
 
-	// Stuck is called at most once, on a goroutine of its own, when a handler
-	// is overdue and does not end: the process should be replaced. nil: there
-	// is no supervisor to do that.
+	// Stuck, if not nil, is called at most once, on a separate goroutine, when a handler has timed out and does not end: the
+	// process should be replaced.
 	Stuck func(why string)
 
-	// Purge is called on the loop with what the application says to
-	// fapws.cache.purge, in JSON, before Next returns a part that was finished
-	// later. nil: there is no cache.
+	// Purge, if not nil, is called on the event loop with the argument of fapws.cache.purge, in JSON, before Next returns a
+	// part that was finished later.
 	Purge func(pattern string)
 
-	// Warn is called on the loop with a line for the error log.
+	// Warn is called on the event loop with a line for the error log.
 	Warn func(line string)
 
-	// Timeout is how long a callback of a WebSocket may take. The loop knows of other
-	// handlers how long they take, and says it by Overdue. 0: no limit.
+	// Timeout is the maximum duration of a WebSocket callback; 0: no limit. The event loop watches other handlers itself, and
+	// calls Overdue.
 	Timeout time.Duration
 
-	// Publish is called on the loop with events that the application has published,
-	// in order, before Next returns a part that was finished later. Handler.Dealt has
-	// to be told when the server has dealt with them. nil: there are no channels.
+	// Publish, if not nil, is called on the event loop with published events, in order, before Next returns a part that was
+	// finished later. Handler.Dealt must be called when the server has handled them.
 	Publish  func([]Event)
-	MaxEvent int // most bytes of one as it is sent; 0: 64 KiB
+	MaxEvent int // maximum bytes of an event as it is sent; 0: 64 KiB
 
-	// Join and Leave are called on the loop when a WebSocket joins or leaves a group of those that Event.Group
-	// names. They may be nil.
+	// Join and Leave, if not nil, are called on the event loop when a WebSocket joins or leaves a group (Event.Group).
 	Join, Leave func(t exchange.Ticket, group string)
 
-	SendFile bool // X-Sendfile has a file sent; otherwise it is a field like others
-	Accel    bool // and X-Accel-Redirect
+	SendFile bool // the field X-Sendfile has a file sent
+	Accel    bool // the field X-Accel-Redirect has a file sent
 }
 
-// Handler runs the callables of PATHS. It satisfies runtime.Handler; see there
-// for which goroutine calls what.
+// Handler runs the callables of PATHS. It satisfies runtime.Handler, which says which goroutine may call each method.
 type Handler struct {
 	app    *App
 	config RunConfig
@@ -74,13 +69,13 @@ type Handler struct {
 
 	first, last *C.fapws_record // submitted and not flushed
 	pending     int
-	delivered   bool          // there is input for Flush
+	delivered   bool          // inputs wait for Flush
 	ready       *C.fapws_part // finished, in order, for Next
 	given       int64         // bytes of shared.unseen in the part that Next returned last
 
 	mu      sync.Mutex // Release comes from any goroutine
 	free    *C.fapws_record
-	records []*C.fapws_record // by ticket, while in flight
+	records []*C.fapws_record // active ones, by ticket
 
 	pipelines []*C.fapws_pipeline // by exchange.Request.Pipeline; on the loop
 
@@ -93,11 +88,11 @@ type Handler struct {
 	sockets       int  // guarded by mu: open WebSockets for synchronous code
 	watching      bool // guarded by mu: watchCallbacks runs
 	asksForEnd    bool // guarded by mu: Stuck was called
-	seesAsync     bool // guarded by mu: seeAsync runs
+	checksAsync   bool // guarded by mu: checkAsync runs
 }
 
-// Start prepares the handlers. It fails if there can be no thread beside the
-// loop. On the thread of Load; inline, any thread.
+// Start prepares the handlers. The error says that no thread can be started. It must be called on the thread of Load; in inline
+// mode on any thread.
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
@@ -158,11 +153,12 @@ func (h *Handler) Attach(w *exchange.Waker) {
 	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
-// sendNow is of the loop that runs handlers inline: there is one interpreter in a process, and one loop that it is on.
+// sendNow is exchange.Waker.SendNow of the event loop that runs handlers inline. A process has one interpreter, and one such
+// loop.
 var sendNow = func() {}
 
-// fapws_loop_send_now has the loop send what write() was given before the handler goes on. It is the only call from C to
-// Go, on the loop, in the middle of a call from Go to C.
+// fapws_loop_send_now makes the event loop send data of write() before the handler continues. It is the only call from C to Go,
+// on the event loop, during a call from Go to C.
 //
 //export fapws_loop_send_now
 func fapws_loop_send_now() { sendNow() }
@@ -170,7 +166,7 @@ func fapws_loop_send_now() { sendNow() }
 // Submit implements runtime.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	if h.full() {
-		h.Flush() // what was gathered may find threads
+		h.Flush() // threads may take the gathered requests
 		if h.full() {
 			if r.Spool >= 0 {
 				syscall.Close(r.Spool)
@@ -181,7 +177,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 			return false
 		}
 	}
-	h.mu.Lock() // until it can be looked at
+	h.mu.Lock() // until the record can be read
 	rec := h.take(r.Ticket)
 	copyRequest(rec, r)
 	if r.Held {
@@ -201,7 +197,7 @@ func (h *Handler) Submit(r *exchange.Request) bool {
 	return true
 }
 
-// add puts rec behind those that the next Flush starts.
+// add has the next Flush start rec.
 func (h *Handler) add(rec *C.fapws_record) {
 	rec.next = nil
 	if h.last == nil {
@@ -213,7 +209,7 @@ func (h *Handler) add(rec *C.fapws_record) {
 	h.pending++
 }
 
-// pipeline returns what the requests of a connection share; nil for 0.
+// pipeline returns the shared state of a connection's requests; nil for 0.
 func (h *Handler) pipeline(number int) *C.fapws_pipeline {
 	if number == 0 {
 		return nil
@@ -230,7 +226,7 @@ func (h *Handler) pipeline(number int) *C.fapws_pipeline {
 // Resume implements runtime.Pacer.
 func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
-	rec := h.records[t]
+	rec := h.record(t)
 	h.mu.Unlock()
 	rec.resumed, rec.recalled = 1, 0
 	h.add(rec)
@@ -240,12 +236,20 @@ func (h *Handler) Resume(t exchange.Ticket) {
 func (h *Handler) Recall(t exchange.Ticket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if int(t) < len(h.records) && h.records[t] != nil {
-		atomic.StoreUint32((*uint32)(&h.records[t].recalled), 1)
+	if rec := h.record(t); rec != nil {
+		atomic.StoreUint32((*uint32)(&rec.recalled), 1)
 	}
 }
 
-// full says whether as many requests wait as may.
+// record returns the active record of t, or nil. The mutex is held.
+func (h *Handler) record(t exchange.Ticket) *C.fapws_record {
+	if int(t) < len(h.records) {
+		return h.records[t]
+	}
+	return nil
+}
+
+// full reports whether the queue is full.
 func (h *Handler) full() bool {
 	return h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
 }
@@ -261,23 +265,16 @@ func (h *Handler) Flush() {
 
 // Deliver implements runtime.Receiver.
 func (h *Handler) Deliver(in exchange.Input) {
-	if int(in.Ticket) >= len(h.records) {
-		return
-	}
 	h.mu.Lock()
-	rec := h.records[in.Ticket]
+	rec := h.record(in.Ticket)
 	h.mu.Unlock()
 	if rec == nil {
 		return
 	}
-	h.deliver(rec, in.Op, in.Code, in.Last, in.Data)
-}
-
-func (h *Handler) deliver(rec *C.fapws_record, op exchange.Op, code uint16, last bool, data []byte) {
-	n := len(data)
+	n := len(in.Data)
 	made := (*C.fapws_input)(C.malloc(C.sizeof_fapws_input + C.size_t(n)))
-	made.op, made.code, made.last, made.len = C.uint8_t(op), C.uint16_t(code), boolByte(last), C.size_t(n)
-	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_fapws_input)), n), data)
+	made.op, made.code, made.last, made.len = C.uint8_t(in.Op), C.uint16_t(in.Code), boolByte(in.Last), C.size_t(n)
+	copy(unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(made), C.sizeof_fapws_input)), n), in.Data)
 	C.fapws_deliver(number(rec), C.uintptr_t(uintptr(unsafe.Pointer(made))))
 	h.delivered = true
 }
@@ -298,8 +295,8 @@ func (h *Handler) Signalled() { C.fapws_signalled() }
 func (h *Handler) Cancel(t exchange.Ticket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if int(t) < len(h.records) && h.records[t] != nil {
-		C.fapws_cancel(h.records[t])
+	if rec := h.record(t); rec != nil {
+		C.fapws_cancel(rec)
 	}
 }
 
@@ -324,10 +321,10 @@ func (h *Handler) take(t exchange.Ticket) *C.fapws_record {
 
 func newRecord() *C.fapws_record { return (*C.fapws_record)(C.calloc(1, C.sizeof_fapws_record)) }
 
-// peerTexts is how many texts copyRequest puts a separator behind.
+// peerTexts is the number of texts with a separator in copyRequest.
 const peerTexts = 7
 
-// copyRequest fills in the half of rec that the loop owns.
+// copyRequest fills in the members of rec that the event loop owns.
 func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
@@ -341,13 +338,12 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	add := func(s string) C.fapws_span {
 		at := n
 		n += copy(data[n:], s)
-		data[n] = '\n' // so that what lies in a row can be compared as one
+		data[n] = '\n' // so that adjacent texts can be compared at once
 		n++
 		return C.fapws_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
 	rec.method, rec.target, rec.query, rec.authority = span(p.Method), span(p.Target), span(p.Query), span(p.Authority)
-	// The path lies in the head unless that spells it otherwise, or a proxy has taken
-	// its beginning off.
+	// The path is in the head unless it is written differently there, or a proxy has removed its beginning.
 	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
 		rec.path = span(p.Path)
 	} else {
@@ -357,7 +353,7 @@ func copyRequest(rec *C.fapws_record, r *exchange.Request) {
 	from := n
 	rec.addr, rec.server_name, rec.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
 	rec.scheme, rec.host, rec.user = add(peer.Scheme), add(peer.Host), add(peer.User)
-	if r.Routed { // the head alone does not say where it leads
+	if r.Routed { // the head does not have the path
 		n += copy(data[n:], r.Path)
 	}
 	n += copy(data[n:], r.Path[:r.Root])
@@ -411,7 +407,7 @@ func reserve(rec *C.fapws_record, need int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(rec.data)), int(rec.cap))
 }
 
-// copyFields relies on http1.Field and fapws_field having one layout.
+// copyFields relies on the same layout of http1.Field and fapws_field.
 func copyFields(rec *C.fapws_record, fields []http1.Field) {
 	if len(fields) > int(rec.fields_cap) {
 		size := max(16, len(fields))

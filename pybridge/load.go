@@ -14,19 +14,18 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// loadResult is what loading an application has found.
+// loadResult is the result of loading an application.
 type loadResult struct {
-	name     string            // what messages call it
+	name     string            // of the application in messages
 	globals  *python3.PyObject // of the script or module: a dict
-	settings map[string]Value  // a copy of those that are settings
+	settings map[string]Value  // copies of globals that are settings
 	mounts   []Mount
 	served   string // see App.Served
 	object   string // see App.Object
 }
 
-// find loads application i of o; paths are the absolute ones of the scripts. A
-// script that has PATHS needs nothing but itself; else package fapws looks around
-// (contrib/fapws/_load.py). Main thread, GIL held.
+// find loads application i of o; paths are the absolute paths of the scripts. A script with PATHS is run as it is; others are
+// loaded by contrib/fapws/_load.py. Main thread, GIL held.
 func (a *App) find(o Options, i int, paths []string) (f *loadResult, err error) {
 	app := &o.Apps[i]
 	f = &loadResult{name: app.name()}
@@ -65,14 +64,12 @@ func mainGlobals() *python3.PyObject {
 	return python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 }
 
-// lazyViews tells whether package fapws has to look after what else an
-// application imports: Django leaves that to the first request.
+// lazyViews reports whether package fapws has to import the rest of an application, which Django leaves to the first request.
 func lazyViews() bool {
 	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
 }
 
-// take makes mounts of what is served and is called name: a table, or an
-// application that answers every path.
+// take makes mounts of served, which is called name: a table, or an application for all paths.
 func (f *loadResult) take(served *python3.PyObject, where, name, iface string) (err error) {
 	short := name[strings.LastIndexByte(name, ':')+1:]
 	if served == nil || short == "PATHS" || isTable(served) {
@@ -94,18 +91,22 @@ func (f *loadResult) take(served *python3.PyObject, where, name, iface string) (
 	return nil
 }
 
-var errNoPackage = errors.New("package fapws, which belongs to this executable, cannot be used")
-
-// search calls load of fapws._load and returns the tuple it gives, which lives as
-// long as the process. where is what messages call the application; "": by the
-// name of its script or module.
-func search(app *Application, script, where string, main *python3.PyObject) (*python3.PyObject, error) {
-	module := python3.PyImport_ImportModule("fapws._load")
-	if module == nil {
+// callPackage calls a function of a module of package fapws, and returns its result, a new reference. If it raises, the result
+// is nil, the exception is set, and the error is nil. The error says that the package cannot be imported. Main thread, GIL
+// held.
+func callPackage(module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
+	m := python3.PyImport_ImportModule("fapws." + module)
+	if m == nil {
 		python3.PyErr_Print()
-		return nil, errNoPackage
+		return nil, errors.New("package fapws, which belongs to this executable, cannot be used")
 	}
-	defer module.DecRef()
+	defer m.DecRef()
+	return m.CallMethodArgs(function, args...), nil
+}
+
+// search calls load of fapws._load and returns its tuple, which lives as long as the process. where is the name of the
+// application in messages; "": the name of its script or module.
+func search(app *Application, script, where string, main *python3.PyObject) (*python3.PyObject, error) {
 	factory := 0
 	if app.Factory {
 		factory = 1
@@ -114,9 +115,12 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 		text(script), text(app.Module), text(app.Folder), text(app.Object), text(app.Interface), python3.PyBool_FromLong(factory),
 		text(where), main,
 	}
-	result := module.CallMethodArgs("load", args...)
+	result, err := callPackage("_load", "load", args...)
 	for _, arg := range args[:len(args)-1] {
 		arg.DecRef()
+	}
+	if err != nil {
+		return nil, err
 	}
 	raised := result
 	if result != nil && (python3.PyUnicode_Check(result) || python3.PyTuple_Check(result)) {
@@ -140,13 +144,11 @@ func search(app *Application, script, where string, main *python3.PyObject) (*py
 	return result, nil
 }
 
-// Tool runs main of a module of package fapws ("_shell") with a list of the
-// applications, each with its name, its globals and what is served, and returns
-// the exit status. On the thread of Load, before Start.
+// Tool calls main of a module of package fapws ("_shell") with a list of the applications, each with its name, globals and
+// mounts, and returns the exit status. It must be called on the thread of Load, before Start.
 func (a *App) Tool(module string) int {
 	C.fapws_take_gil()
 	defer C.fapws_release_gil()
-	tool := python3.PyImport_ImportModule("fapws." + module)
 	apps := python3.PyList_New(0)
 	defer apps.DecRef()
 	for i, f := range a.loaded {
@@ -157,10 +159,9 @@ func (a *App) Tool(module string) int {
 		python3.PyList_Append(apps, app)
 		app.DecRef()
 	}
-	var result *python3.PyObject
-	if tool != nil {
-		defer tool.DecRef()
-		result = tool.CallMethodArgs("main", apps)
+	result, err := callPackage(module, "main", apps)
+	if err != nil {
+		return 1
 	}
 	raised := result
 	if result == python3.Py_None {
@@ -191,7 +192,7 @@ func (f *loadResult) entries() *python3.PyObject {
 	return app
 }
 
-// text makes a str of what the operating system gave.
+// text makes a str of a string from the operating system. A new reference.
 func text(s string) *python3.PyObject {
 	arena := &cArena{}
 	defer arena.free()
@@ -212,7 +213,7 @@ func runScript(path string) error {
 	return exitError(status, line)
 }
 
-// exitError takes line over.
+// exitError frees line.
 func exitError(status C.int, line *C.char) *ExitError {
 	defer C.free(unsafe.Pointer(line))
 	return &ExitError{Code: int(status), Line: C.GoString(line)}

@@ -13,11 +13,11 @@ import (
 
 // Event is an argument of fapws.publish, or, with a Place, of fapws.broadcast.
 type Event struct {
-	Place  string // of a WebSocket, as all processes call it; "": it is for a channel
-	Binary bool   // what it gets is no text
+	Place  string // of a WebSocket; "": the event is for a channel
+	Binary bool   // the message is binary, not text
 
 	Name string // of the channel; or the group, "" for all
-	ID   string // "": the server gives it one
+	ID   string // "": the server assigns one
 	Type string // "": none
 	Data string
 }
@@ -25,7 +25,7 @@ type Event struct {
 // eventCost is the cost of an event in addition to its bytes (FAPWS_EVENT_COST).
 const eventCost = 64
 
-// Cost is what an event counts for Handler.Dealt.
+// Cost is the cost of an event for Handler.Dealt.
 func (e *Event) Cost() int64 {
 	n := int64(len(e.Name)+len(e.ID)+len(e.Type)+len(e.Data)) + eventCost
 	if e.Place != "" {
@@ -34,11 +34,11 @@ func (e *Event) Cost() int64 {
 	return n
 }
 
-// Dealt says that events of cost bytes in all, which RunConfig.Publish was given,
-// are the server's own now: as many more may be published. Any goroutine.
+// Dealt notes that the server has handled events of RunConfig.Publish with that cost in total: as many more may be published. It
+// is safe for concurrent use.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// listen takes what the application has said to the server. On the loop.
+// listen handles messages of the application. It must be called on the event loop.
 func (h *Handler) listen() {
 	if atomic.LoadUint32((*uint32)(&h.shared.messages)) == 0 {
 		return
@@ -88,7 +88,7 @@ func each(all *C.char, n C.size_t, f func(kind byte, texts []byte)) {
 	eachMessage(unsafe.Slice((*byte)(unsafe.Pointer(all)), int(n)), f)
 }
 
-// eachMessage is each for messages in Go's memory.
+// eachMessage is each for Go's memory.
 func eachMessage(rest []byte, f func(kind byte, texts []byte)) {
 	for len(rest) > 0 {
 		kind, texts := rest[0], rest[5:]
@@ -103,10 +103,10 @@ func readEvent(texts []byte) Event {
 	return Event{Name: string(cutText(&texts)), ID: string(cutText(&texts)), Type: string(cutText(&texts)), Data: string(cutText(&texts))}
 }
 
-// nativeInt is the number that b begins with, as this machine writes it.
+// nativeInt reads a number in native byte order.
 func nativeInt(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 
-// cutText takes the first text off.
+// cutText removes and returns the first text.
 func cutText(texts *[]byte) []byte {
 	n := nativeInt(*texts)
 	text := (*texts)[4 : 4+n]
@@ -114,8 +114,8 @@ func cutText(texts *[]byte) []byte {
 	return text
 }
 
-// CountSubscribers sets how many listen to a channel in this process, or elsewhere:
-// fapws.subscribers says the sum. Any goroutine.
+// CountSubscribers sets the number of subscribers of a channel in this process, or elsewhere: fapws.subscribers returns the sum.
+// It is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.fapws_count_subscribers((*C.char)(unsafe.Pointer(unsafe.StringData(name))), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }

@@ -13,7 +13,7 @@ import (
 // mode is how requests of a mount are run: on threads, inline or on the asyncio thread. mode.h has the other half of the
 // table. Its methods are safe for concurrent use.
 type mode interface {
-	// place is what a queued request waits for.
+	// place names the thread that a queued request waits for.
 	place() string
 	// expired is called when a request has timed out in the queue.
 	expired(h *Handler)
@@ -91,5 +91,5 @@ func (inline) onLoop() (rec C.uintptr_t, jobs C.ulong) {
 type asyncio struct{}
 
 func (asyncio) place() string                                    { return "the asyncio thread" }
-func (asyncio) expired(h *Handler)                               { go h.seeAsync() }
+func (asyncio) expired(h *Handler)                               { go h.checkAsync() }
 func (asyncio) interrupt(h *Handler, t task, took time.Duration) { h.interruptTask(t, took) }

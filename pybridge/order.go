@@ -8,31 +8,30 @@ import (
 	"time"
 )
 
-// mostHeld is how long responses wait without any progress. The supervisor is then so far behind, or
-// gone, that clients matter more than order.
+// mostHeld is the maximum wait of responses without progress: the supervisor is then slow or dead, and clients matter more than
+// order.
 const mostHeld = 2 * time.Second
 
-// order keeps events of several processes in the order in which a client causes them: what an
-// exchange sends after it has published an event is held back until the server has numbered that
-// event. A client that has got its answer, and publishes through another process, gets a higher
-// number. Events are measured by their cost, all from the first one on.
+// order keeps events of several processes in the order in which a client causes them: output of an exchange that has published
+// an event is held back until the server has numbered the event. So an event that the client publishes afterwards through
+// another process gets a higher number. Events are identified by the sum of the costs of all events up to them.
 //
-// Other exchanges are not held back, and as long as nothing was published the price is one comparison
-// for each batch of parts. Of the loop, except for numbered and waits.
+// Other exchanges are not held back, and without events a batch of parts costs one comparison. Only the event loop uses it,
+// except for numbered and waits.
 type order struct {
-	on       atomic.Bool  // events are numbered by now
-	numbered atomic.Int64 // cost of the events that have numbers
-	waits    atomic.Bool  // something is held
+	on       atomic.Bool  // events are numbered
+	numbered atomic.Int64 // sum of the costs of the events with numbers
+	waits    atomic.Bool  // parts are held back
 	held     parts        // in the order in which they were finished
-	since    time.Time    // when held was last empty, or gave parts away
+	since    time.Time    // when held was last empty, or released parts
 	alarm    atomic.Bool  // a timer will wake the loop
 }
 
-// Order makes responses wait for the numbers of events that their handlers publish. Any goroutine.
+// Order makes responses wait for the numbers of events that their handlers publish. It is safe for concurrent use.
 func (h *Handler) Order() { h.order.on.Store(true) }
 
-// Numbered notes that the server has numbered the first events, cost in all, that RunConfig.Publish
-// was given since the start. Any goroutine.
+// Numbered notes that the server has numbered the first events since the start, with that sum of costs. It is safe for
+// concurrent use.
 func (h *Handler) Numbered(cost int64) {
 	h.order.raise(cost)
 	if h.order.waits.Load() {
@@ -46,7 +45,7 @@ func (o *order) raise(cost int64) {
 	}
 }
 
-// pass returns what may leave of finished parts, with those that were held back until now.
+// pass returns the parts that may be sent, of list and of those that were held back.
 func (o *order) pass(shared *C.fapws_shared, list *C.fapws_part) *C.fapws_part {
 	if o.held.first == nil && (list == nil || !o.on.Load() || o.numbered.Load() >= atomic.LoadInt64((*int64)(&shared.events))) {
 		return list
@@ -78,8 +77,7 @@ func (o *order) pass(shared *C.fapws_shared, list *C.fapws_part) *C.fapws_part {
 	return out.first
 }
 
-// sort appends each part of list to out, or to those that are held back. Parts of one exchange
-// stay in their order.
+// sort appends each part of list to out, or to the parts that are held back. Parts of an exchange stay in order.
 func (o *order) sort(list *C.fapws_part, numbered int64, out *parts) {
 	for list != nil {
 		p := list
@@ -95,7 +93,7 @@ func (o *order) sort(list *C.fapws_part, numbered int64, out *parts) {
 	}
 }
 
-// parts is a list of them, in order.
+// parts is a list of parts.
 type parts struct{ first, last *C.fapws_part }
 
 func (l *parts) append(p *C.fapws_part) {

@@ -29,8 +29,7 @@ func (h *Handler) Next(out *exchange.Part) bool {
 	return true
 }
 
-// dealtWith notes that the loop has dealt with the part that Next returned last, and lets requests start again
-// that wait for that.
+// dealtWith notes that the event loop has handled the last part of Next, and starts requests that wait for that.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
 	if left <= C.FAPWS_UNSEEN_MAX && left+h.given > C.FAPWS_UNSEEN_MAX {
@@ -39,8 +38,8 @@ func (h *Handler) dealtWith() {
 	h.given = 0
 }
 
-// collect takes all finished parts from the shared list. wake_pending is
-// cleared first: who publishes after the swap must wake the loop again.
+// collect takes all finished parts from the shared list. It clears wake_pending first, because a part that is published after
+// the swap must wake the event loop again.
 func (h *Handler) collect() bool {
 	done := (*unsafe.Pointer)(unsafe.Pointer(&h.shared.done))
 	pending := (*uint32)(&h.shared.wake_pending)
@@ -57,7 +56,7 @@ func (h *Handler) collect() bool {
 		newest = next
 	}
 	h.ready = h.presence.taken(h.ready)
-	h.listen() // to what the handlers of these parts have asked for, too
+	h.listen() // handles messages of the handlers of these parts, too
 	h.presence.step(h)
 	h.ready = h.order.pass(h.shared, h.ready)
 	return h.ready != nil
@@ -80,7 +79,7 @@ func fill(out *exchange.Part, p *C.fapws_part) {
 		}
 		return
 	}
-	// One by one: a literal would be made elsewhere and then copied.
+	// A literal would be made elsewhere and copied.
 	head := &out.Head
 	*head = exchange.Head{}
 	head.Status, head.Length, head.Type = int(p.status), int64(p.length), exchange.TypeHint(p._type)
@@ -136,7 +135,7 @@ func (h *Handler) Release(part *exchange.Part) {
 		C.fapws_part_free(C.uintptr_t(uintptr(unsafe.Pointer(p))))
 	}
 	if last {
-		if rec.pipeline != nil { // what is left of unacked is the size of the last part
+		if rec.pipeline != nil { // the rest of unacked is the size of the last part
 			atomic.AddInt64((*int64)(&rec.pipeline.unacked), -int64(rec.unacked))
 		}
 		h.recycle(rec)
@@ -145,9 +144,9 @@ func (h *Handler) Release(part *exchange.Part) {
 	}
 }
 
-// recycle puts a record whose exchange is over into the free list.
+// recycle puts a record whose exchange has ended into the free list.
 func (h *Handler) recycle(rec *C.fapws_record) {
-	h.mu.Lock() // who looks at a request reads its data
+	h.mu.Lock() // describe reads the data
 	if rec.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.data))
 		rec.data, rec.cap = nil, 0

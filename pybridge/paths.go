@@ -14,7 +14,7 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// StaticOptions is what a Staticfile in PATHS asks for; Go serves it.
+// StaticOptions are the options of a Staticfile in PATHS, which the event loop serves.
 type StaticOptions struct {
 	JSON string // for static.ParseOptions
 }
@@ -26,20 +26,20 @@ type Mount struct {
 	Name   string // "module.function", for log lines
 	Kind   MountKind
 	Static *StaticOptions // nil: callable is called
-	CGI    string         // options of a CGIApplication (JSON), "": it is none
+	CGI    string         // options of a CGIApplication (JSON); "": it is not one
 	Cache  string         // rule of fapws.cache.cached in JSON; "": none
 
-	place    string            // of a WebSocket: what all processes call it
-	relative bool              // ASGI: path of its scope is what follows root_path
+	place    string            // of a WebSocket: its name in all processes
+	relative bool              // ASGI: the path of its scope does not include root_path
 	entry    *python3.PyObject // as the script has it
-	callable *python3.PyObject // what is called for a request
+	callable *python3.PyObject // called for each request
 	// environ and start are the classes called Environ and Start_response of its
 	// application; nil: the built-in ones.
 	environ, start unsafe.Pointer
 }
 
-// readPaths checks a table, which the script where calls name, and copies it.
-// Errors are one line and name the entry. Main thread, GIL held.
+// readPaths validates and copies a table, which is name in the script where. The error is one line with the entry. Main thread,
+// GIL held.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s has no PATHS; it is a list of (uri, callable) tuples: PATHS = [('/hello', hello)]", where)
@@ -86,7 +86,7 @@ func readEntry(entry *python3.PyObject) (m Mount, err error) {
 	return mountOf(m.Prefix, callable, "auto")
 }
 
-// mountOf is what answers below prefix.
+// mountOf makes a mount of an entry at prefix.
 func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error) {
 	entry, rule := unwrapCached(entry)
 	callable := entry
@@ -123,18 +123,15 @@ func isPlain(callable *python3.PyObject) bool {
 		codeNumber(callable, "co_flags")&(coroutine|varargs) == 0
 }
 
-// decide finds out the kind of m (contrib/fapws/_kinds.py), and what is called for it.
+// decide sets the kind and the callable of m (contrib/fapws/_kinds.py).
 func (m *Mount) decide(iface string) error {
-	module := python3.PyImport_ImportModule("fapws._kinds")
-	if module == nil {
-		python3.PyErr_Print()
-		return errNoPackage
-	}
-	defer module.DecRef()
 	name := text(iface)
 	defer name.DecRef()
-	found := module.CallMethodArgs("kind_of", m.callable, name)
-	if found == nil { // a property of the user's object raised
+	found, err := callPackage("_kinds", "kind_of", m.callable, name)
+	if err != nil {
+		return err
+	}
+	if found == nil { // a property of the object raised
 		python3.PyErr_Print()
 		return fmt.Errorf("cannot inspect %s", aType(m.entry))
 	}
@@ -143,7 +140,7 @@ func (m *Mount) decide(iface string) error {
 	switch python3.PyUnicode_AsUTF8(pair[0]) {
 	case "asgi":
 		m.Kind = ASGI
-		below := module.CallMethodArgs("relative", m.callable)
+		below, _ := callPackage("_kinds", "relative", m.callable)
 		m.relative = below == python3.Py_True
 		python3.PyErr_Clear()
 	case "handler":
@@ -158,20 +155,17 @@ func (m *Mount) decide(iface string) error {
 
 // checkArguments returns an error if m cannot be called as its kind is (contrib/fapws/_arguments.py).
 func (m *Mount) checkArguments() error {
-	module := python3.PyImport_ImportModule("fapws._arguments")
-	if module == nil {
-		python3.PyErr_Print()
-		return errNoPackage
-	}
-	defer module.DecRef()
 	args := []*python3.PyObject{m.callable}
 	for _, name := range kinds[m.Kind].arguments {
 		argument := text(name)
 		defer argument.DecRef()
 		args = append(args, argument)
 	}
-	problem := module.CallMethodArgs("misfit", args...)
-	if problem == nil { // a property of the user's object raised
+	problem, err := callPackage("_arguments", "misfit", args...)
+	if err != nil {
+		return err
+	}
+	if problem == nil { // a property of the object raised
 		python3.PyErr_Print()
 		return fmt.Errorf("cannot inspect %s", aType(m.entry))
 	}
@@ -200,16 +194,13 @@ func codeNumber(function *python3.PyObject, name string) int {
 	return n
 }
 
-// adaptVerbs makes an application of a class or object with methods get, post
-// and so on (contrib/fapws/_verbs.py); nil when entry is none.
+// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py); nil if entry
+// has none.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
-	module := python3.PyImport_ImportModule("fapws._verbs")
-	if module == nil {
-		python3.PyErr_Print()
-		return nil, errNoPackage
+	adapted, err := callPackage("_verbs", "adapt", entry)
+	if err != nil {
+		return nil, err
 	}
-	defer module.DecRef()
-	adapted := module.CallMethodArgs("adapt", entry)
 	if adapted == nil { // a property or a metaclass of the user raised
 		python3.PyErr_Print()
 		return nil, fmt.Errorf("cannot inspect %s", aType(entry))
@@ -223,8 +214,7 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	return adapted, nil // lives as long as the process
 }
 
-// readStatic returns the options that a Staticfile carries, nil for any other
-// callable. A subclass with a __call__ of its own carries none.
+// readStatic returns the options of a Staticfile, nil for any other callable and for a subclass that defines __call__.
 func readStatic(callable *python3.PyObject) *StaticOptions {
 	if options := readOptions(callable, "_fapws_static"); options != "" {
 		return &StaticOptions{JSON: options}
@@ -232,7 +222,7 @@ func readStatic(callable *python3.PyObject) *StaticOptions {
 	return nil
 }
 
-// readOptions returns an attribute that is a str, "" if there is none.
+// readOptions returns an attribute if it is a str, else "".
 func readOptions(callable *python3.PyObject, name string) string {
 	options := callable.GetAttrString(name)
 	if options == nil {
@@ -246,7 +236,7 @@ func readOptions(callable *python3.PyObject, name string) string {
 	return python3.PyUnicode_AsUTF8(options)
 }
 
-// handlerName says what log lines call a handler: "app.hello".
+// handlerName returns the name of a handler in log lines: "app.hello".
 func handlerName(callable *python3.PyObject) string {
 	name := attrString(callable, "__qualname__")
 	from := callable
@@ -261,9 +251,8 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// finish numbers the mounts, the first with index, and reads from the globals of
-// the application what goes for all of them: its settings, those of names that it
-// has set, and its classes. Main thread, GIL held.
+// finish numbers the mounts from index, and reads the settings (globals with these names) and the classes of the application
+// from its globals. Main thread, GIL held.
 func (f *loadResult) finish(names []string, index int) {
 	f.settings = map[string]Value{}
 	for _, name := range names {
@@ -290,7 +279,7 @@ func (f *loadResult) finish(names []string, index int) {
 func (f *loadResult) environAskedFor() unsafe.Pointer {
 	module := python3.PyImport_ImportModule("fapws._asked")
 	if module == nil {
-		python3.PyErr_Clear() // without the package there is no Environ either
+		python3.PyErr_Clear() // Environ is in the package, too
 		return nil
 	}
 	defer module.DecRef()
@@ -306,8 +295,7 @@ func (f *loadResult) environAskedFor() unsafe.Pointer {
 	return unsafe.Pointer(class) // lives as long as the process
 }
 
-// isSimple tells what wraps nothing: classes, and functions without a closure.
-// That is all that most scripts have.
+// isSimple reports whether entry wraps no other object: a class, or a function without a closure, as in most scripts.
 func isSimple(entry *python3.PyObject) bool {
 	if python3.PyType_Check(entry) {
 		return true
@@ -326,8 +314,7 @@ func isSimple(entry *python3.PyObject) bool {
 	return closure == python3.Py_None
 }
 
-// wantsDict tells an application that has to be called with a plain dict, also if
-// its script has an Environ (contrib/fapws/_framework.py).
+// wantsDict reports whether an application needs a plain dict, even if its script has an Environ (contrib/fapws/_framework.py).
 func wantsDict(entry *python3.PyObject) bool {
 	module := python3.PyImport_ImportModule("fapws._framework")
 	if module == nil {
@@ -336,7 +323,7 @@ func wantsDict(entry *python3.PyObject) bool {
 	}
 	defer module.DecRef()
 	answer := module.CallMethodArgs("wants_dict", entry)
-	if answer == nil { // a property of the user's object raised
+	if answer == nil { // a property of the object raised
 		python3.PyErr_Clear()
 		return false
 	}

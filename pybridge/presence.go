@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// PresenceEvent tells the application that a client has begun or ended to listen.
+// PresenceEvent tells the application that a client has subscribed or unsubscribed.
 type PresenceEvent struct {
 	Left    bool   `json:"left"`
 	Name    string `json:"name"`   // of the channel
@@ -25,26 +25,24 @@ type PresenceEvent struct {
 }
 
 const (
-	// mostNotices may wait for the application, which runs them one after the other.
+	// mostNotices is the maximum number of events that wait for the application, which handles them one after the other.
 	mostNotices = 20000
-	// atOnce is how many are handed over at once.
+	// atOnce is the maximum number of events in a request.
 	atOnce = 500
 )
 
-// presenceQueue has the events that wait for what fapws.on_join and on_leave have registered. They are handed
-// over as requests without a client, one at a time, to a mount behind those of the
-// application: so callbacks run where handlers do, in order, and in one thread.
+// presenceQueue has events for the callbacks of fapws.on_join and on_leave. They are submitted as requests without a client, one
+// at a time, to a mount after those of the application: so callbacks run where handlers run, in order, and one at a time.
 type presenceQueue struct {
 	mu      sync.Mutex
 	waiting []PresenceEvent
-	lost    int             // that found no room since one did
-	rec     *C.fapws_record // of the request; of the loop
-	busy    bool            // it is under way
+	lost    int             // number of events since the queue is full
+	rec     *C.fapws_record // of the request; event loop only
+	busy    bool            // the request is active
 }
 
-// NotifyPresence queues an event, unless the application has registered for none. It returns
-// false for the first that finds no room; that and those after it are forgotten until there is. It
-// does not block. On the loop.
+// NotifyPresence queues an event, if the application has registered a callback. It returns false for the first event that is
+// dropped because the queue is full. It does not block, and must be called on the event loop.
 func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	if h.shared == nil || atomic.LoadUint32((*uint32)(&h.shared.watched)) == 0 {
 		return true
@@ -59,12 +57,12 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	q.lost = 0
 	q.waiting = append(q.waiting, n)
 	if len(q.waiting) == 1 && !q.busy {
-		C.fapws_wake_loop() // the loop comes to step when it can run handlers
+		C.fapws_wake_loop() // the event loop calls step when it can run handlers
 	}
 	return true
 }
 
-// step submits the events that wait, unless others are under way. On the loop.
+// step submits queued events, unless a request is active. It must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
 	q.mu.Lock()
 	if q.busy || len(q.waiting) == 0 {
@@ -79,7 +77,7 @@ func (q *presenceQueue) step(h *Handler) {
 	q.busy = err == nil
 	q.mu.Unlock()
 	if err != nil {
-		return // cannot be: it has texts and numbers
+		return // impossible: strings and numbers
 	}
 	if q.rec == nil {
 		q.rec = newRecord()
@@ -92,7 +90,7 @@ func (q *presenceQueue) step(h *Handler) {
 	q.rec.serial++
 	q.rec.thread = nil
 	h.exitAsked(C.fapws_flush(number(q.rec)))
-	C.fapws_wake_loop() // inline it has run already: the loop comes back for the answer, and for more
+	C.fapws_wake_loop() // in inline mode it has run: the event loop takes its parts, and calls step again
 }
 
 var (
@@ -106,8 +104,7 @@ func parsedNotice() (r http1.Request) {
 	return r
 }
 
-// Notified returns when all events have been dealt with, or after limit. Any
-// goroutine but the loop's.
+// Notified returns when all events have been handled, or after limit. It must not be called on the event loop.
 func (h *Handler) Notified(limit time.Duration) {
 	q := &h.presence
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(noticedTick) {
@@ -122,7 +119,7 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// taken removes the parts of the answer to events from a list: no client waits for them.
+// taken removes parts of these requests from a list: they have no client.
 func (q *presenceQueue) taken(list *C.fapws_part) *C.fapws_part {
 	first := list
 	for at := &first; *at != nil; {

@@ -2,8 +2,7 @@ package pybridge
 
 import python3 "github.com/go-python/cpy3"
 
-// unwrapCached returns what an entry that fapws.cache.cached has made stands
-// for, with its rule in JSON; any other entry as it is, with "".
+// unwrapCached returns the object that fapws.cache.cached has wrapped, with its rule in JSON; any other entry unchanged, with "".
 func unwrapCached(entry *python3.PyObject) (*python3.PyObject, string) {
 	rule := entry.GetAttrString("_fapws_cache")
 	if rule == nil {

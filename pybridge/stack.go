@@ -21,9 +21,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withGIL calls f, which needs the GIL, after the calls before it, on another goroutine: callers
-// may give up when a handler keeps the GIL. The channel is closed when f has returned; it is
-// nil if Python is ending and f will not run. It is safe for concurrent use.
+// withGIL calls f, which needs the GIL, on another goroutine, after earlier calls: callers may give up if a handler holds the
+// GIL. The channel is closed when f has returned; it is nil if Python is ending and f will not run. withGIL is safe for
+// concurrent use.
 func (h *Handler) withGIL(f func()) <-chan struct{} {
 	done := make(chan struct{})
 	if !h.gilCalls.Add(func() { defer close(done); f() }) {
@@ -39,7 +39,7 @@ func runGILCalls(looks []func()) {
 	}
 }
 
-// task is a request in flight, described for people.
+// task describes an active request.
 type task struct {
 	rec    *C.fapws_record
 	serial C.uint32_t
@@ -53,7 +53,7 @@ type task struct {
 	name   string // of the handler
 	where  C.int
 	thread int
-	jobs   C.ulong // which job of the thread is meant, 0: any for rec
+	jobs   C.ulong // number of the job of the thread, 0: any for rec
 }
 
 // describe needs h.mu.
@@ -83,7 +83,7 @@ func (h *Handler) describe(rec *C.fapws_record) task {
 	return t
 }
 
-// nameOf is what people call a mount.
+// nameOf returns the name of a mount for messages.
 func (h *Handler) nameOf(mount int) string {
 	if mount < len(h.app.mounts) {
 		return h.app.mounts[mount].Name
@@ -91,7 +91,7 @@ func (h *Handler) nameOf(mount int) string {
 	return "on_join and on_leave"
 }
 
-// printable makes what a client sent fit for a terminal.
+// printable makes text of a client safe for a terminal.
 func printable(b []byte) string {
 	s := strconv.QuoteToASCII(string(b))
 	return strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`)
@@ -100,7 +100,7 @@ func printable(b []byte) string {
 // String names the request.
 func (t *task) String() string { return t.line + t.client }
 
-// age is how long ago the request came.
+// age is the time since the request arrived.
 func (t *task) age() time.Duration {
 	now := coarseNow()
 	if t.since == 0 || now == 0 {
@@ -120,7 +120,7 @@ func coarseNow() uint64 {
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s" }
 
-// tasks returns all requests in flight, the oldest first.
+// tasks returns all active requests, the oldest first.
 func (h *Handler) tasks() (list []task) {
 	h.mu.Lock()
 	for _, rec := range h.records {
@@ -136,12 +136,11 @@ func (h *Handler) tasks() (list []task) {
 // errNoGIL says that the stacks are not complete.
 var errNoGIL = errors.New("a handler holds the GIL in C code")
 
-// Stack writes what every request in flight does: a line with its state, and
-// the Python stack of those that a thread runs. The server goes on meanwhile.
-// Any goroutine may call it.
+// Stack writes a line with the state of each active request, and the Python stack of those that a thread or task runs. The
+// server does not stop meanwhile. Stack is safe for concurrent use.
 //
-// When the GIL cannot be had within wait it says so, falls back on what can be
-// seen of all Python threads without it, and returns an error.
+// If it cannot take the GIL within wait, it writes the stacks of all Python threads as far as they are available without it, and
+// returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := bufio.NewWriter(w)
 	var seen []stackSnapshot
@@ -203,7 +202,7 @@ func (t *task) threadName() string {
 	return fmt.Sprintf("thread %d", t.thread)
 }
 
-// endsWithin says whether done is closed in time.
+// endsWithin reports whether done is closed in time.
 func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -215,7 +214,7 @@ func endsWithin(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// stackSnapshot is what a thread was seen to run.
+// stackSnapshot is the job of a thread or task with its stack.
 type stackSnapshot struct {
 	rec    *C.fapws_record
 	serial C.uint32_t
@@ -244,7 +243,7 @@ func sampleStacks(threads int) (seen []stackSnapshot) {
 	return seen
 }
 
-// snapshotOf frees what s holds.
+// snapshotOf copies s and frees its memory.
 func snapshotOf(s *C.fapws_stack_snapshot) stackSnapshot {
 	defer C.free(unsafe.Pointer(s.stack))
 	stack := frames(C.GoBytes(unsafe.Pointer(s.stack), C.int(s.stack_len)))
@@ -266,7 +265,7 @@ func frames(text []byte) (list []frame) {
 	return list
 }
 
-// writeStack writes it as a traceback does, the innermost frame last.
+// writeStack writes a stack like a traceback, the innermost frame last.
 func writeStack(w io.Writer, stack []frame) {
 	for i := len(stack) - 1; i >= 0; {
 		f := stack[i]
@@ -283,8 +282,8 @@ func writeStack(w io.Writer, stack []frame) {
 	}
 }
 
-// sourceLine reads a line of a file, without its indent; "" if there is none.
-// Python's linecache would need the GIL, and locks that may be held.
+// sourceLine reads a line of a file without its indent, "" if it cannot. Python's linecache would need the GIL, and locks that
+// may be held.
 func sourceLine(name string, line int) string {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -300,10 +299,9 @@ func sourceLine(name string, line int) string {
 	return ""
 }
 
-var dumping sync.Mutex // held around fapws_dump_stacks and reading what it wrote
+var dumping sync.Mutex // held while fapws_dump_stacks writes and its output is read
 
-// dumpStacks returns what faulthandler writes for all threads. It is safe for
-// concurrent use and does not need the GIL.
+// dumpStacks returns the stacks of all threads from faulthandler. It is safe for concurrent use and does not need the GIL.
 func dumpStacks() []byte {
 	dumping.Lock()
 	defer dumping.Unlock()

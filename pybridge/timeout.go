@@ -11,10 +11,10 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// timeoutPolicy is how long an overdue handler is waited for.
+// timeoutPolicy has the waits for a handler that has timed out.
 type timeoutPolicy struct {
-	forGIL time.Duration // until a handler is suspected of keeping it
-	grace  time.Duration // from the exception, or that suspicion, until it is stuck
+	forGIL time.Duration // until a handler is suspected of holding the GIL
+	grace  time.Duration // from the exception, or that suspicion, until the handler counts as stuck
 }
 
 var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
@@ -22,15 +22,12 @@ var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 // Overdue implements runtime.Handler.
 func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
-	if int(ticket) >= len(h.records) || h.records[ticket] == nil {
+	rec := h.record(ticket)
+	if rec == nil || rec.open != 0 && rec.started != 0 { // a WebSocket that was accepted at the last moment
 		h.mu.Unlock()
 		return
 	}
-	if h.records[ticket].open != 0 && h.records[ticket].started != 0 { // it was accepted at the last moment
-		h.mu.Unlock()
-		return
-	}
-	t := h.describe(h.records[ticket])
+	t := h.describe(rec)
 	h.mu.Unlock()
 	run := h.modeOf(int(t.rec.mount))
 	took = min(took, t.age()) // the loop's clock is coarse
@@ -50,8 +47,8 @@ func (h *Handler) modeOf(mount int) mode {
 	return h.app.mode
 }
 
-// inlineWatchdog is what the loop was last seen to run in inline mode. Only the
-// goroutine that calls Stalled uses it.
+// inlineWatchdog has the job that the event loop was last seen to run in inline mode. Only the goroutine that calls Stalled
+// uses it.
 type inlineWatchdog struct {
 	rec   C.uintptr_t
 	jobs  C.ulong
@@ -59,8 +56,7 @@ type inlineWatchdog struct {
 	told  bool
 }
 
-// Stalled implements runtime.Handler. A callback of a WebSocket has a time of its own, and the loop has
-// no answer to give: it is ended here.
+// Stalled implements runtime.Handler. It also ends callbacks of WebSockets that take longer than RunConfig.Timeout.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()
@@ -85,8 +81,8 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	return 0, 0
 }
 
-// interrupt says where the handler of an overdue request is, raises an
-// exception in it, and sees whether that helps.
+// interrupt logs the stack of the handler of a request that has timed out, raises an exception in it, and checks whether it
+// ends.
 func (h *Handler) interrupt(t task, took time.Duration) {
 	var seen stackSnapshot
 	runs := false
@@ -128,7 +124,7 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
-	say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s", // which is about all hosts
+	say("%s is overdue after %s in handler %s, and %v, so no exception can be raised; all threads:\n%s", // in the server's log, because it concerns all hosts
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
 		giveUp()
@@ -137,7 +133,7 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	<-done
 }
 
-// stuck says why the process is not what it should be, and asks for another.
+// stuck logs why the process should be replaced, and asks for that.
 func (h *Handler) stuck(why string) {
 	say("%s\n", why)
 	h.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// Kind is the kind of a script's global, as far as settings care.
+// Kind is the kind of a script's global, as far as settings need it.
 type Kind uint8
 
 // The kinds. A bool is Bool, never Int.
@@ -24,12 +24,12 @@ type Value struct {
 	Kind     Kind
 	Int      int64 // for Int, and 0 or 1 for Bool; saturated if it does not fit
 	Float    float64
-	Str      string // for Str; for the others what repr() says
+	Str      string // for Str; for other kinds its repr()
 	List     []Value
 	TypeName string // "int", "str", ...
 }
 
-// maxDepth bounds nested lists: settings need one level, a list may hold itself.
+// maxDepth limits nested lists: settings need one level, and a list may contain itself.
 const maxDepth = 3
 
 // valueOf copies o. Main thread, GIL held.
@@ -64,7 +64,7 @@ func valueOf(o *python3.PyObject, depth int) Value {
 	return v
 }
 
-// items returns borrowed references to what a list or tuple holds.
+// items returns borrowed references to the items of a list or tuple.
 func items(o *python3.PyObject) []*python3.PyObject {
 	var all []*python3.PyObject
 	if python3.PyList_Check(o) {
@@ -108,7 +108,7 @@ func attrString(o *python3.PyObject, name string) string {
 	return python3.PyUnicode_AsUTF8(a)
 }
 
-// repr returns repr(o) on one line, cut to what a log line can bear.
+// repr returns repr(o) on one line, shortened for a log line.
 func repr(o *python3.PyObject) string {
 	const most = 120
 	r := o.Repr()

@@ -11,9 +11,8 @@ import (
 	"strings"
 )
 
-// findInterpreter decides which Python's packages are used, those of the virtual
-// environment or of the Python that fapws links, and its prefix: home is "" when
-// Python finds it by itself.
+// findInterpreter returns the Python whose packages are used, of the virtual environment or the one that fapws links, and its
+// prefix: home is "" if Python finds it itself.
 func findInterpreter(venv string) (executable, home string, err error) {
 	if venv == "" {
 		return interpreter, "", nil
@@ -64,12 +63,12 @@ func ownHome(cfg string) string {
 	}
 	prefix := filepath.Dir(own)
 	if !isFile(filepath.Join(prefix, "lib", "python"+minor(Version()), "os.py")) {
-		return "" // it keeps it elsewhere
+		return "" // its standard library is elsewhere
 	}
 	return prefix
 }
 
-// realPath is path with its links followed, or as it is where there is nothing.
+// realPath follows the links of path, if it exists.
 func realPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -83,14 +82,13 @@ func venvPython(folder string) string {
 			return exe
 		}
 	}
-	return filepath.Join(folder, "bin", "python3") // Python only looks at what is around it
+	return filepath.Join(folder, "bin", "python3") // Python only uses its directory
 }
 
-// version_info is what virtualenv and uv write.
+// virtualenv and uv write version_info.
 var venvVersionLine = regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`)
 
-// venvVersion returns the version of the Python that made the environment, as
-// far as its pyvenv.cfg or its folders tell, or "".
+// venvVersion returns the version of the environment's Python by its pyvenv.cfg or its directories, or "".
 func venvVersion(folder, cfg string) string {
 	if m := venvVersionLine.FindStringSubmatch(cfg); m != nil {
 		return m[1]
