@@ -25,11 +25,11 @@ __thread fapws_thread *fapws_this_thread;
 
 #if PY_VERSION_HEX < 0x03090000
 static PyFrameObject *top_frame(PyThreadState *state) {
-  return Py_XNewRef(state->frame);
+  return (PyFrameObject *)Py_XNewRef(state->frame);
 }
 
 static PyFrameObject *caller(PyFrameObject *frame) {
-  return Py_XNewRef(frame->f_back);
+  return (PyFrameObject *)Py_XNewRef(frame->f_back);
 }
 
 static PyObject *code_of(PyFrameObject *frame) {
