@@ -59,7 +59,9 @@ func (c *httpConn) Closed() {
 	if c.first != nil && c.first.tunnel != nil {
 		c.first.tunnel.Close()
 	}
-	l.tellAway(c)
+	if c.ws != nil {
+		c.ws.TellAway()
+	}
 	if p := c.joining; p != nil {
 		c.joining = nil
 		l.subscribers.Abandon(p)

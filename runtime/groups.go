@@ -154,7 +154,7 @@ func (g *groups) turn() {
 // give is called with the next messages for a WebSocket.
 func (g *groups) give(ws *socket, events []*pubsub.Event) {
 	for _, e := range events {
-		if ws.left || ws.closing {
+		if ws.left || ws.Closing() {
 			return
 		}
 		x := ws.x
@@ -253,6 +253,6 @@ func (g *groups) drop(ws *socket) {
 	l, x := g.l, ws.x
 	g.leave(ws)
 	l.hold(x, &exchange.Part{Ticket: x.ticket, Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1, Local: true})
-	l.tellClosed(x, websocket.TryAgainLater, []byte(tooSlow))
+	ws.Tell(websocket.TryAgainLater, []byte(tooSlow))
 	l.advance(x.conn)
 }

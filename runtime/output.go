@@ -142,7 +142,7 @@ func (c *httpConn) Writable() {
 		x.Source.OnRoom(&x.Exchange)
 	}
 	if c.ws != nil {
-		l.socketFree(c)
+		c.ws.Free()
 	}
 	l.advance(c)
 	if c.state == stateWaiting && !c.waits() {

@@ -98,7 +98,7 @@ func (h *socketHandover) serve(d *SocketState, fd int) (*socket, error) {
 		l.done(x)
 		return nil, nil
 	}
-	ws := l.newSocket(websocket.Handshake{Compression: d.Compression})
+	ws := l.newSocket(c, websocket.Handshake{Compression: d.Compression})
 	ws.group, ws.subprotocol, ws.resumes = q.mount.Group, d.Subprotocol, true
 	h.resuming++
 	c.ws, ws.x = ws, x
@@ -172,7 +172,7 @@ func (h *socketHandover) failed(c *httpConn) {
 	h.settled(c.ws)
 	c.ws.open = true
 	l.setState(c, stateSocket)
-	l.control(c, l.closing(c, websocket.ServiceRestart, ""))
+	c.ws.Refuse(websocket.ServiceRestart)
 }
 
 // ended is called with the last part of each exchange. If the handler has let go of a WebSocket that did not depart, because its client

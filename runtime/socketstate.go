@@ -114,7 +114,7 @@ func (h *socketHandover) sweep(late bool) (list []departedSocket, more bool) {
 	for _, c := range l.all() {
 		ws := c.ws
 		switch {
-		case ws == nil || ws.group == "" || c.state != stateSocket && c.state != stateWaiting || ws.ends():
+		case ws == nil || ws.group == "" || c.state != stateSocket && c.state != stateWaiting || ws.Ends():
 		case !late && (!ws.open || ws.handing):
 			more = true
 		case !late && !c.Half() && c.first != nil:
@@ -130,7 +130,7 @@ func (h *socketHandover) sweep(late bool) (list []departedSocket, more bool) {
 
 // ask asks the handler of c, unless a message is arriving.
 func (h *socketHandover) ask(c *httpConn) {
-	if _, idle := c.ws.decoder.Idle(); !idle {
+	if _, idle := c.ws.Decoder.Idle(); !idle {
 		return
 	}
 	c.ws.handing = true
@@ -223,7 +223,7 @@ func (h *socketHandover) answered(x *Exchange, p *exchange.Part) {
 // depart takes the connection of x, to which everything was written, out of the loop.
 func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 	l, c := h.l, x.conn
-	begun, _ := c.ws.decoder.Idle()
+	begun, _ := c.ws.Decoder.Idle()
 	d := h.asked[x]
 	d.keep(p)
 	d.Input = append(append([]byte(nil), begun...), c.Pending()...)

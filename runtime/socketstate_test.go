@@ -100,7 +100,7 @@ func TestSocketsMove(t *testing.T) {
 	eventually(t, "a message has begun", func() (begun bool) {
 		old.do(func() {
 			for _, c := range old.loop.all() {
-				if _, idle := c.ws.decoder.Idle(); !idle {
+				if _, idle := c.ws.Decoder.Idle(); !idle {
 					begun = true
 				}
 			}

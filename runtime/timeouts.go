@@ -120,7 +120,7 @@ func (l *loop) heldUp(since int64) {
 // because a handler that runs inline has kept it: then it is not the client
 // who is late.
 func (c *httpConn) unread() bool {
-	return c.reading() && !(c.state == stateSocket && c.ws.ends()) && c.Unread()
+	return c.reading() && !(c.state == stateSocket && c.ws.Ends()) && c.Unread()
 }
 
 // setState is where the state of a connection changes.
@@ -140,7 +140,7 @@ func (c *httpConn) Deadline() int64 {
 	l := c.l
 	switch {
 	case c.state == stateSocket && !c.Half():
-		return l.socketDeadline(c)
+		return c.ws.Deadline()
 	case c.state == stateTunnel:
 		return l.tunnelDeadline(c)
 	case c.Half() && !c.Writing():
@@ -174,7 +174,7 @@ func (c *httpConn) Expired() {
 	case stateBody:
 		l.bodyLate(c)
 	case stateSocket:
-		l.socketExpired(c)
+		c.ws.Expired()
 	case stateTunnel:
 		l.tunnelExpired(c)
 	case stateReady:

@@ -4,32 +4,25 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	protocol "fapws/runtime/protocol/websocket"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/websocket"
 )
 
 // A WebSocket is an exchange like others: a request, and parts until the last one.
-// Between handshake and end its connection is in stateSocket. All of the protocol
-// is here, on the loop (package websocket is what knows it): a handler gives and
-// gets whole messages.
+// Between handshake and end its connection is in stateSocket. A handler gives and
+// gets whole messages. The protocol is that of package protocol/websocket, to which websocketconn.go shows connection and exchange.
 
 // socket is the WebSocket of a connection: asked for, or open.
 type socket struct {
 	x       *Exchange // that has asked for it
 	accept  [28]byte
 	packing websocket.Compression
-	decoder websocket.Decoder
+	protocol.Socket
 
-	open    bool             // 101 was sent
-	over    *websocket.Error // the client has closed it, or broken the protocol: what it is told
-	closing bool             // a close frame was sent: nothing else is, from then on
-	away    uint16           // its code, if the server stops or is replaced: what the client sent before it saw that is still delivered
-	pinged  bool             // the client owes us a sign of life
-	due     int64            // when it, or another end of the WebSocket, is overdue
-	told    bool             // the handler was told of the end
-	handing bool             // the handler was asked whether it can be handed over
-	resumes bool             // it comes from another process, and the handler has not gone on with it yet
-	after   []byte           // a control frame that waits for a transfer to end
+	open    bool // 101 was sent
+	handing bool // the handler was asked whether it can be handed over
+	resumes bool // it comes from another process, and the handler has not gone on with it yet
 
 	position pubsub.Position[*socket] // in its groups
 	left     bool                     // it is in none any more
@@ -67,7 +60,7 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 	}
 	var ws *socket // nil: of a tunnel we know nothing more
 	if q.mount.WebSocket {
-		ws = l.newSocket(h)
+		ws = l.newSocket(c, h)
 	}
 	r := q.ask()
 	r.WebSocket = true
@@ -82,14 +75,16 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 	return 0
 }
 
-func (l *loop) newSocket(h websocket.Handshake) *socket {
+// newSocket makes c a WebSocket that has yet to be accepted.
+func (l *loop) newSocket(c *httpConn, h websocket.Handshake) *socket {
 	if l.sockets == nil {
 		l.sockets = new(sockets)
 	}
 	ws := &socket{accept: h.Accept, packing: h.Compression}
-	ws.decoder.Max = l.cfg.WebSocketMaxSize
+	ws.Conn, ws.Handler = socketConn{c}, socketHandler{c}
+	ws.Decoder.Max = l.cfg.WebSocketMaxSize
 	if ws.packing.On {
-		ws.decoder.Inflater = &l.sockets.inflater
+		ws.Decoder.Inflater = &l.sockets.inflater
 	}
 	return ws
 }
@@ -180,16 +175,16 @@ func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 	before := len(l.conns.Buf)
 	var body, tail []byte
 	switch {
-	case ws.closing:
+	case ws.Closing():
 	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
 		body = l.frame(ws, opcodeOf(p.Op), p.Body)
 		if p.Last {
-			tail = l.closing(c, endCode(p), "")
+			tail = ws.Close(endCode(p), "")
 		}
 	case p.Op == exchange.OpClose:
-		tail = l.closing(c, p.Code, string(p.Body))
+		tail = ws.Close(p.Code, string(p.Body))
 	case p.Last:
-		tail = l.closing(c, endCode(p), "")
+		tail = ws.Close(endCode(p), "")
 	}
 	x.sent += int64(len(l.conns.Buf) - before + len(body) + len(tail))
 	if p.Last {
@@ -208,9 +203,7 @@ func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 	} else {
 		l.sendLarge(c, p, body, tail)
 	}
-	if ws.closing && ws.over != nil && c.state == stateSocket {
-		l.leaveSocket(c)
-	}
+	ws.Answered()
 }
 
 // endCode is with what a WebSocket closes whose handler has ended without saying it.

@@ -20,6 +20,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/listen", []string{"fapws/runtime/http1"}},
 		{"fapws/runtime/eventloop", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/runtime/websocket", []string{"fapws/runtime/http1"}},
+		{"fapws/runtime/protocol/websocket", []string{"fapws/runtime/websocket", "fapws/runtime/wheel", "fapws/runtime/http1"}},
 		{"fapws/runtime/descriptors", nil},
 		{"fapws/runtime/strftime", nil},
 		{"fapws/runtime/workqueue", nil},
@@ -50,7 +51,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/source/ssi", []string{"fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/spawn", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel", "fapws/runtime/source/static", "fapws/runtime/filter/compress", "fapws/runtime/backend"}},
 		{"fapws/runtime/auth", nil},
 		{"fapws/runtime/source/proxy", []string{"fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel", "fapws/runtime/backend", "fapws/runtime/websocket"}},
-		{"fapws/runtime", []string{"fapws/runtime/source/refusal", "fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/conn", "fapws/runtime/wheel", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/source/static", "fapws/runtime/filter/compress", "fapws/runtime/source/cache", "fapws/runtime/pubsub", "fapws/runtime/sse", "fapws/runtime/accesslog", "fapws/runtime/logfile", "fapws/runtime/loglevel"}},
+		{"fapws/runtime", []string{"fapws/runtime/source/refusal", "fapws/runtime/filter/header", "fapws/runtime/strftime", "fapws/runtime/listen", "fapws/runtime/netio", "fapws/runtime/tunnel", "fapws/runtime/conn", "fapws/runtime/wheel", "fapws/runtime/descriptors", "fapws/runtime/auth", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/route", "fapws/runtime/websocket", "fapws/runtime/source/static", "fapws/runtime/filter/compress", "fapws/runtime/source/cache", "fapws/runtime/pubsub", "fapws/runtime/sse", "fapws/runtime/protocol/websocket", "fapws/runtime/accesslog", "fapws/runtime/logfile", "fapws/runtime/loglevel"}},
 		{"fapws/pybridge", []string{"fapws/runtime/workqueue", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/cmd/fapws/watch", nil},
 		{"fapws/cmd/fapws/memory", nil},
@@ -69,7 +70,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/envfile", nil},
 		{"fapws/cmd/fapws/webconf", []string{"fapws/cmd/fapws/tomlfile"}},
 		{"fapws/cmd/fapws/settings", []string{"fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/cmd/fapws/tomlfile", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile"}},
-		{"fapws/cmd/fapws/site", []string{"fapws/runtime/filter/...", "fapws/runtime/source/...", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
+		{"fapws/cmd/fapws/site", []string{"fapws/runtime/protocol/...", "fapws/runtime/filter/...", "fapws/runtime/source/...", "fapws/cmd/fapws/tomlfile", "fapws/cmd/fapws/settings", "fapws/runtime", "fapws/runtime/..."}},
 		{"fapws/cmd/fapws/pool", []string{"fapws/cmd/fapws/memory", "fapws/runtime/loglevel"}},
 	} {
 		out, err := exec.Command("go", "list", "-deps", c.from).Output()
