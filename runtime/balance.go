@@ -53,7 +53,7 @@ func (l *loop) left() {
 	b.expected = 0
 	b.allowed = max(b.next, minAllowed)
 	b.next = min(2*b.allowed, maxAllowed)
-	l.acceptMore()
+	l.accepting.Resume()
 }
 
 // expect counts c, which was just accepted.
@@ -73,7 +73,7 @@ func (l *loop) arrived(c *httpConn) {
 	b := &l.accepting.balance
 	if c.expected != 0 && c.expected == b.epoch {
 		b.expected--
-		l.acceptMore()
+		l.accepting.Resume()
 	}
 	c.expected = 0
 }
@@ -115,5 +115,5 @@ func (l *loop) occupies(x *Exchange, o Occupancy) {
 func (l *loop) frees(x *Exchange) {
 	x.occupies = OccupiesNothing
 	l.accepting.balance.running--
-	l.acceptMore()
+	l.accepting.Resume()
 }

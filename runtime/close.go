@@ -100,7 +100,7 @@ func (l *loop) makeRoom(client bool) {
 	if client {
 		l.accepting.clients--
 	}
-	l.acceptMore()
+	l.accepting.Resume()
 	if live > 0 {
 		return
 	}

@@ -92,6 +92,7 @@ func newLoop(s *Server) *loop {
 		ended:   make(chan struct{}),
 		paced:   listen.Paces(),
 	}
+	l.accepting.Host, l.accepting.Log, l.accepting.Refusal = acceptHost{l}, s.logf, serviceUnavailable
 	l.accepting.balance.moment = leaveFor
 	l.conns.Init()
 	l.conns.Log = s.logf

@@ -72,7 +72,8 @@ func (s *Server) begin() (err error) {
 	l.subscribers.Bind(l.conns.Events, waker.Wake)
 	l.groups.fanout.WakeBy(waker.Wake)
 	l.conns.SetReadSize(s.cfg.ReadBuffer)
-	l.accepting.keepReserve(l.wake.signals)
+	l.accepting.Events = l.conns.Events
+	l.accepting.KeepReserve(l.wake.signals)
 	l.conns.Events.OnWake(l.woken)
 	l.conns.Events.AtEndOfBatch(l.endOfBatch)
 	l.conns.Events.OnPanic(l.recovered)
@@ -262,7 +263,7 @@ func (s *Server) Close() error {
 	close(s.loop.ended)
 	s.loop.conns.Events.Stop()
 	<-s.over
-	s.loop.accepting.closeReserve()
+	s.loop.accepting.CloseReserve()
 	s.loop.wake.close()
 	return s.loop.conns.Events.Close()
 }

@@ -1,0 +1,247 @@
+package accept
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/runtime/eventloop"
+	"fapws/runtime/listen"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/system"
+)
+
+const (
+	// acceptsAtOnce is how many connections are accepted before others have their turn.
+	acceptsAtOnce = 64
+
+	// acceptAgainAfter is how long the loop waits after an error of accept that only time can heal, unless a
+	// connection closes before.
+	acceptAgainAfter = 50 * time.Millisecond
+
+	// starvedFor is how long descriptors may be missing before waiting clients are refused: most shortages are shorter.
+	starvedFor = 5 * time.Second
+)
+
+// Verdict says what becomes of the next connection in the queue of a listener.
+type Verdict uint8
+
+const (
+	Wait   Verdict = iota // it stays there until Acceptor.Resume
+	Take                  // it is accepted
+	Reject                // it is accepted, to be told that there is no room
+)
+
+// Host takes connections. Its methods are called on the loop.
+type Host interface {
+	// Admit decides about the next connection.
+	Admit() Verdict
+
+	// Accepted gives the host a connection, whose descriptor it owns from now on, with the verdict that was Take or Reject.
+	Accepted(fd int, local, remote net.Addr, v Verdict)
+
+	// QueueEmpty is called when no more connections wait at a listener.
+	QueueEmpty()
+}
+
+// Acceptor accepts connections from any number of listeners. The exported fields are set before it is used.
+type Acceptor struct {
+	Events  *eventloop.Loop
+	Host    Host
+	Log     func(level loglevel.Level, format string, args ...any)
+	Refusal []byte // for clients that are refused because no descriptor is free
+
+	// These belong to the loop.
+	sockets []*socket
+	starved time.Time // when accepting began to fail; zero: it works
+	retries bool      // a timer will try again
+
+	reserve   int // a descriptor for refuseQueued; -1: it is lost
+	reserveOf int // of which it is a duplicate
+
+	stopped atomic.Bool // set with mu held
+
+	mu        sync.Mutex
+	listeners []*listen.Listener
+	failed    error // why a listener accepts no more, although it should
+}
+
+// socket is a listener that the loop accepts from. It is edge-triggered like everything else, so it remembers that
+// connections were left in its queue.
+type socket struct {
+	a       *Acceptor
+	ln      *listen.Listener
+	fd      int
+	local   net.Addr // of its connections; nil: each one is asked
+	watch   eventloop.Watch
+	pending bool // connections may be waiting
+}
+
+// Accept starts to accept connections on ln, which the acceptor owns from now on. After Stop it only closes ln. It is safe for
+// concurrent use.
+func (a *Acceptor) Accept(ln *listen.Listener) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped.Load() || !a.Events.Post(func() { a.listen(ln) }) {
+		a.close(ln)
+		return
+	}
+	a.listeners = append(a.listeners, ln)
+}
+
+// Stop ends accepting at once, and closes the listeners as soon as the loop can. It is safe for concurrent use.
+func (a *Acceptor) Stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped.Swap(true) {
+		return
+	}
+	for _, ln := range a.listeners {
+		a.Events.Post(func() { a.unlisten(ln) })
+	}
+}
+
+// Intact returns an error, of one line, if no more connections can be accepted, although they should. It is safe for concurrent
+// use.
+func (a *Acceptor) Intact() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped.Load() {
+		return nil
+	}
+	if a.failed != nil {
+		return fmt.Errorf("the application has closed what accepting connections needs: %w", a.failed)
+	}
+	for _, ln := range a.listeners {
+		if err := ln.Intact(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Resume accepts connections that had to wait, if the host has room now. It must be called on the loop.
+func (a *Acceptor) Resume() {
+	for _, s := range a.sockets {
+		if s.pending {
+			s.watch.Again()
+		}
+	}
+}
+
+func (a *Acceptor) close(ln *listen.Listener) {
+	if err := ln.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		a.Log(loglevel.Warning, "closing %s: %v", ln.Addr(), err)
+	}
+}
+
+// listen accepts from ln from now on.
+func (a *Acceptor) listen(ln *listen.Listener) {
+	s := &socket{a: a, ln: ln, fd: ln.Fd()}
+	if at, ok := ln.Addr().(*net.TCPAddr); !ok || !at.IP.IsUnspecified() {
+		s.local = ln.Addr()
+	}
+	a.sockets = append(a.sockets, s)
+	if err := a.Events.Add(&s.watch, s.fd, s); err != nil {
+		a.fail(err)
+	}
+}
+
+// unlisten closes ln.
+func (a *Acceptor) unlisten(ln *listen.Listener) {
+	if i := slices.IndexFunc(a.sockets, func(s *socket) bool { return s.ln == ln }); i >= 0 {
+		a.sockets[i].watch.Remove()
+		a.sockets[i].pending = false
+		a.sockets = slices.Delete(a.sockets, i, i+1)
+	}
+	a.close(ln)
+}
+
+// Ready implements eventloop.Handler: clients have connected, or may be accepted again.
+func (s *socket) Ready(eventloop.Readiness) {
+	s.pending = true
+	s.accept()
+}
+
+// accept takes connections from the queue as long as there is room. The rest stays there, the first come first.
+func (s *socket) accept() {
+	a := s.a
+	for range acceptsAtOnce {
+		if a.stopped.Load() {
+			return
+		}
+		v := a.Host.Admit()
+		if v == Wait {
+			return
+		}
+		fd, remote, err := system.Accept(s.fd)
+		switch err {
+		case nil:
+			a.starved = time.Time{}
+			a.Host.Accepted(fd, s.localOf(fd), listen.AddrOf(remote), v)
+		case unix.EAGAIN:
+			s.pending = false
+			a.Host.QueueEmpty()
+			return
+		case unix.EINTR, unix.ECONNABORTED:
+		case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP:
+			s.watch.Remove()
+			s.pending = false
+			a.fail(err)
+			return
+		default:
+			s.failed(err)
+			return
+		}
+	}
+	s.watch.Again()
+}
+
+// localOf returns the address at which a connection has come in.
+func (s *socket) localOf(fd int) net.Addr {
+	if s.local != nil {
+		return s.local
+	}
+	local, err := syscall.Getsockname(fd)
+	if err != nil {
+		return s.ln.Addr()
+	}
+	return listen.AddrOf(local)
+}
+
+// fail is for errors after which a listener accepts no more.
+func (a *Acceptor) fail(err error) {
+	a.Log(loglevel.Error, "accepting connections has ended: %v", err)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.failed = err
+}
+
+// failed is for errors that only time can heal: descriptors or memory are missing, or the network is.
+func (s *socket) failed(err error) {
+	a := s.a
+	if a.starved.IsZero() {
+		a.starved = time.Now()
+		a.Log(loglevel.Warning, "cannot accept connections for now: %v", err)
+	} else if (err == unix.EMFILE || err == unix.ENFILE) && time.Since(a.starved) > starvedFor {
+		a.refuseQueued(s.fd)
+	}
+	if a.retries {
+		return
+	}
+	a.retries = true
+	time.AfterFunc(acceptAgainAfter, func() {
+		a.Events.Post(func() {
+			a.retries = false
+			a.Resume()
+		})
+	})
+}
