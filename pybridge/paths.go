@@ -102,11 +102,11 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if !python3.PyCallable_Check(callable) {
 		return Mount{}, fmt.Errorf("%s cannot be called", aType(callable))
 	}
-	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: readOptions(callable, "_fapws_cgi"), Cache: rule, entry: entry, callable: callable}
+	m := Mount{Prefix: prefix, Name: handlerName(entry), Static: readStatic(callable), CGI: attrString(callable, "_fapws_cgi"), Cache: rule, entry: entry, callable: callable}
 	if m.Static != nil || m.CGI != "" || isPlain(callable) {
 		return m, nil
 	}
-	if readOptions(callable, "_fapws_kind") == "websocket" {
+	if attrString(callable, "_fapws_kind") == "websocket" {
 		m.Kind = WebSocket
 		return m, nil
 	}
@@ -216,24 +216,10 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 
 // readStatic returns the options of a Staticfile, nil for any other callable and for a subclass that defines __call__.
 func readStatic(callable *python3.PyObject) *StaticOptions {
-	if options := readOptions(callable, "_fapws_static"); options != "" {
+	if options := attrString(callable, "_fapws_static"); options != "" {
 		return &StaticOptions{JSON: options}
 	}
 	return nil
-}
-
-// readOptions returns an attribute if it is a str, else "".
-func readOptions(callable *python3.PyObject, name string) string {
-	options := callable.GetAttrString(name)
-	if options == nil {
-		python3.PyErr_Clear()
-		return ""
-	}
-	defer options.DecRef()
-	if !python3.PyUnicode_Check(options) {
-		return ""
-	}
-	return python3.PyUnicode_AsUTF8(options)
 }
 
 // handlerName returns the name of a handler in log lines: "app.hello".

@@ -94,10 +94,14 @@ static void give_credit(fapws_record *rec) {
 
 /* --- callbacks ------------------------------------------------------------- */
 
+enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
+static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
+static PyObject *name[CALLBACKS];
+
 /* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its result, None
  * if there is no such callback, or NULL with an exception. A new reference. */
-static PyObject *call(fapws_ws_object *ws, const char *name, PyObject *second, PyObject *third) {
-  PyObject *f = PyObject_GetAttrString(P.mounts[ws->rec->mount].callable, name), *args[] = {(PyObject *)ws, second, third};
+static PyObject *call(fapws_ws_object *ws, int which, PyObject *second, PyObject *third) {
+  PyObject *f = PyObject_GetAttr(P.mounts[ws->rec->mount].callable, name[which]), *args[] = {(PyObject *)ws, second, third};
   PyObject *result = !f || f == Py_None ? Py_XNewRef(f) : PyObject_Vectorcall(f, args, third ? 3 : second ? 2 : 1, NULL);
   Py_XDECREF(f);
   Py_XDECREF(second);
@@ -152,7 +156,7 @@ static void call_on_close(fapws_thread *t, fapws_ws_object *ws, int code, PyObje
   ws->state = FAPWS_WS_CLOSED;
   next_callback(t);
   PyObject *number = PyLong_FromLong(code), *text = reason ? Py_NewRef(reason) : PyUnicode_FromString("");
-  PyObject *result = number && text ? call(ws, "on_close", number, text) : NULL;
+  PyObject *result = number && text ? call(ws, ON_CLOSE, number, text) : NULL;
   Py_XDECREF(result);
   if (result) return;
   if (t->raised && PyErr_ExceptionMatches(fapws_timeout))
@@ -186,7 +190,7 @@ static void on_message(fapws_thread *t, fapws_ws_object *ws, const fapws_input *
   fapws_begin_timing(&timing, m);
   PyObject *message = in->op == FAPWS_OP_TEXT ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
                                               : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
-  PyObject *result = message ? call(ws, "on_message", message, NULL) : NULL;
+  PyObject *result = message ? call(ws, ON_MESSAGE, message, NULL) : NULL;
   fapws_end_timing(&timing, m);
   Py_XDECREF(result);
   if (UNLIKELY(!result)) failed(t, ws, "on_message");
@@ -277,7 +281,7 @@ static int admit(fapws_ws_object *ws, int *called) {
   if (PyUnicode_Check(protocol)) ws->protocol = Py_NewRef(protocol);
   Py_DECREF(protocol);
   *called = 1;
-  PyObject *result = call(ws, "on_open", NULL, NULL);
+  PyObject *result = call(ws, ON_OPEN, NULL, NULL);
   if (!result) return -1;
   if (result == Py_False || ws->refusal) {
     if (ws->state == FAPWS_WS_OPENING)
@@ -291,7 +295,7 @@ static int admit(fapws_ws_object *ws, int *called) {
 
 /* For one that another process has accepted: -1 with an exception. */
 static int call_on_resume(fapws_ws_object *ws) {
-  PyObject *result = call(ws, "on_resume", NULL, NULL);
+  PyObject *result = call(ws, ON_RESUME, NULL, NULL);
   Py_XDECREF(result);
   return result ? 0 : -1;
 }
@@ -317,7 +321,7 @@ static void open_websocket(fapws_thread *t, fapws_record *rec) {
   rec->open = rec->scheduled = 1;
   fapws_unlock();
   fapws_begin_timing(&timing, m);
-  fapws_ws_object *ws = fapws_ws_new(rec);
+  fapws_ws_object *ws = fapws_intern(name, names, CALLBACKS) < 0 ? NULL : fapws_ws_new(rec);
   if (!ws) {
     rec->open = 0;
     fapws_fail(t, rec);
