@@ -174,7 +174,7 @@ func (l *loop) record(x *Exchange, p *exchange.Part) (done bool) {
 	kept.Owner, kept.Body = nil, body
 	if p.First {
 		kept.Head.Fields, kept.Head.Reason, kept.Head.Name = f.fill.Fields(), bytes.Clone(h.Reason), bytes.Clone(h.Name)
-		kept.Head.Request = nil
+		kept.Head.Request, kept.Head.Parsed = nil, nil
 	}
 	x.handler.Release(p)
 	*p = kept

@@ -37,8 +37,8 @@ func (p *programs) start(l *loop) bool {
 
 // handOver has x, whose handler lets files or a program answer, answered by these. The handler has done its part with that.
 func (l *loop) handOver(x *Exchange, p *exchange.Part) {
-	parsed := new(http1.Request)
-	if _, err := parsed.Parse(p.Head.Request, &l.cfg.Limits); err != nil {
+	parsed, err := l.parsedOf(&p.Head)
+	if err != nil {
 		l.s.logf(loglevel.Error, "bug: a handler gave back another request: %v", err)
 		x.handler.Release(p)
 		x.Reply(exchange.Reply{Status: 500})
@@ -53,6 +53,16 @@ func (l *loop) handOver(x *Exchange, p *exchange.Part) {
 	}
 	l.s.handed.Take(&x.Exchange, p, parsed)
 	x.handler.Release(p) // the ticket stays taken until the file is sent
+}
+
+// parsedOf returns the request that a handler has given back with a head, which is parsed again if the handler has not kept that.
+func (l *loop) parsedOf(h *exchange.Head) (*http1.Request, error) {
+	if h.Parsed != nil {
+		return h.Parsed, nil
+	}
+	parsed := new(http1.Request)
+	_, err := parsed.Parse(h.Request, &l.cfg.Limits)
+	return parsed, err
 }
 
 // handToProgram submits the request of x, whose handler has named a program that

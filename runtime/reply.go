@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/refusal"
-	"fapws/runtime/source/static"
 )
 
 var (
@@ -83,9 +82,8 @@ func (l *loop) newErrorExchange(c *httpConn, buf []byte) *Exchange {
 func (l *loop) refuseFor(x *Exchange, p *exchange.Part) {
 	r := exchange.Reply{Status: p.Head.Status, Text: string(p.Head.Reason), Fields: bytes.Clone(p.Head.Fields)}
 	if len(p.Head.Request) > 0 {
-		var req http1.Request
-		if _, err := req.Parse(p.Head.Request, &l.cfg.Limits); err == nil {
-			r.HTML = refusal.WantsHTML(&req, p.Head.Request)
+		if parsed, err := l.parsedOf(&p.Head); err == nil {
+			r.HTML = refusal.WantsHTML(parsed, p.Head.Request)
 		}
 	}
 	if p.Last {
@@ -117,30 +115,5 @@ func (x *Exchange) Reply(r exchange.Reply) {
 		c.Linger = c.Linger || r.Close
 		l.setState(c, stateEnding)
 	}
-	pages := x.rules.errorPages()
-	r, missing := pages.Replace(l.wall(), r)
-	if !missing {
-		x.sendReply(&r)
-		return
-	}
-	r.Fields = bytes.Clone(r.Fields)
-	a, found := static.NewAnswer(), false
-	x.Beside(func() { found = pages.Open(&r, &a.Response) }, func(gone bool) {
-		if found && !gone {
-			a.SendWhole(&x.Exchange)
-			return
-		}
-		a.Drop()
-		if !gone {
-			x.sendReply(&r)
-		}
-	})
-}
-
-// sendReply sends r as it is.
-func (x *Exchange) sendReply(r *exchange.Reply) {
-	p := exchange.Part{First: true, Last: true, File: -1}
-	p.Body = refusal.Fill(&p.Head, r)
-	p.Head.Close = r.Close
-	x.Send(&p)
+	x.rules.errorPages().Answer(&x.Exchange, r)
 }

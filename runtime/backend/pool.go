@@ -275,7 +275,7 @@ func (p *Pool) Next(out *exchange.Part) bool {
 		out.File = int(one.file.Fd())
 	}
 	if one.first {
-		out.Head.Request = one.ex.request.Head
+		out.Head.Request, out.Head.Parsed = one.ex.request.Head, one.ex.request.Parsed
 	}
 	return true
 }

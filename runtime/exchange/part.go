@@ -1,5 +1,7 @@
 package exchange
 
+import "fapws/runtime/http1"
+
 // TypeHint says which Content-Type the loop adds when the handler set none.
 type TypeHint uint8
 
@@ -27,6 +29,9 @@ type Head struct {
 	// Request the head of the request as it was submitted. Fields are added to
 	// what the file gets; of a status the file's counts. The part is the Last.
 	Static, StaticPath, Request []byte
+
+	// Parsed, if not nil, is what Request was parsed to. It must not change.
+	Parsed *http1.Request
 
 	// Program says that Static are the options of a program (of package cgi) that
 	// answers. StaticPath is then SCRIPT_NAME and PATH_INFO, the former StaticScript

@@ -86,13 +86,16 @@ func hasPrefixFold(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && bytes.EqualFold(b[:len(prefix)], []byte(prefix))
 }
 
-// Replace returns r with the page for its status, if that is in memory. missing: it is not, but has to be looked for, with
-// Open. now is as for static.Files.Hit.
-func (p *Pages) Replace(now int64, r exchange.Reply) (_ exchange.Reply, missing bool) {
+// replace returns r with the page for its status, if that is in memory. missing: it is not, but has to be looked for, with
+// open. now is as for static.Files.Hit.
+func (p *Pages) replace(now int64, r exchange.Reply) (_ exchange.Reply, missing bool) {
 	if r.Whole || p == nil || r.Status < 400 {
 		return r, false
 	}
-	r = p.Redirect(r)
+	if location := p.targets[r.Status]; location != nil {
+		fields := append(location[:len(location):len(location)], r.Fields...)
+		return exchange.Reply{Status: 302, Fields: fields, HTML: r.HTML, Close: r.Close, Override: r.Override}, false
+	}
 	path := p.paths[r.Status]
 	if path == "" {
 		return r, false
@@ -108,20 +111,15 @@ func (p *Pages) Replace(now int64, r exchange.Reply) (_ exchange.Reply, missing 
 	return withPage(r, &res), false
 }
 
-// Open makes the page for the status of r the response res, and reports whether there is one. It may wait for the disk; it is
-// safe for concurrent use.
-func (p *Pages) Open(r *exchange.Reply, res *static.Response) bool {
-	if p == nil || p.paths[r.Status] == "" || r.Whole {
-		return false
-	}
+// open makes the page for the status of r the response res, and reports whether there is one. It may wait for the disk.
+func (p *Pages) open(r *exchange.Reply, res *static.Response) bool {
 	req := pageRequest(p.paths[r.Status])
 	if p.files.Open(&req, res); res.Head.Status != 200 {
-		res.Close()
 		return false
 	}
 	res.Head.Status, res.Head.Reason = r.Status, nil
 	res.Head.Fields = pageFields(r.Fields, res.Head.Fields)
-	res.Head.HasDate, res.Head.HasServer = r.Date, r.Server
+	res.Head.HasDate, res.Head.HasServer, res.Head.Close = r.Date, r.Server, r.Close
 	return true
 }
 
@@ -135,17 +133,6 @@ func withPage(r exchange.Reply, res *static.Response) exchange.Reply {
 		r.Body = append(r.Body, res.Segments[i].Data...)
 	}
 	r.Fields = pageFields(r.Fields, res.Head.Fields)
-	return r
-}
-
-// Redirect returns a redirect in the place of r, if the site wants that.
-func (p *Pages) Redirect(r exchange.Reply) exchange.Reply {
-	if p == nil {
-		return r
-	}
-	if location := p.targets[r.Status]; location != nil && !r.Whole {
-		return exchange.Reply{Status: 302, Fields: append(location[:len(location):len(location)], r.Fields...), HTML: r.HTML, Close: r.Close, Override: r.Override}
-	}
 	return r
 }
 
