@@ -54,7 +54,7 @@ type loop struct {
 	heads     headWriter
 	request   *request      // memory for the next request: see request
 	exchanges exchangeTable // all exchanges
-	unsent    unsent        // bytes of answers that wait for clients
+	unsent    unsent        // requests that wait for their clients
 	served    int64         // requests there have been
 	bulk      []byte        // scratch of readOn, made by the first who needs it
 	part      exchange.Part // the part being delivered

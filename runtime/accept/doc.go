@@ -1,3 +1,3 @@
-// Package accept takes connections from listening sockets on an event loop, as long as its host has room for them. It survives
-// a lack of descriptors: it tries again, and after a while tells clients that wait by one descriptor that is kept for that.
+// Package accept takes connections from listening sockets on an event loop, as long as its host has room for them. When
+// descriptors run out it tries again, and after a while it refuses waiting clients by a reserve descriptor.
 package accept
