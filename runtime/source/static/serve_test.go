@@ -281,8 +281,10 @@ func TestNothingStaysOpen(t *testing.T) {
 	}
 	run()
 	before := count()
-	run()
-	if after := count(); after != before {
+	for range 10 {
+		run()
+	}
+	if after := count(); after > before { // fewer: the collector has closed those of another test
 		t.Errorf("%d descriptors, before %d", after, before)
 	}
 }
