@@ -17,14 +17,15 @@
 #include "interp.h"
 #include "shim_stack.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
@@ -210,15 +211,20 @@ void _exit(int status) {
 
 /* --- no more threads ------------------------------------------------------------ */
 
-/* Takes the place of fatalf of Go's runtime/cgo (linker option in crash.go), which would write a line and abort, with a dump
- * of all goroutines: Go cannot start a thread, or malloc has failed. limits.c checks the limits at start. */
-void __wrap_fatalf(const char *format, ...) {
-  char text[200];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
-  va_end(args);
-  int thread = strncmp(text, "pthread_create ", strlen("pthread_create ")) == 0;
-  fail((const char *[]){thread ? "cannot start another thread: " : "", text,
-                        "; raise the limits of processes and memory (ulimit -u, -v, TasksMax of systemd, pids limit of the container)", NULL});
+static int can_start_process(void) {
+  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* not fork(), which runs handlers */
+  if (pid == 0) exit_now(0);
+  if (pid > 0) waitpid(pid, NULL, 0);
+  return pid > 0 || errno != EAGAIN;
+}
+
+/* Replaces libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and would dump all
+ * goroutines. limits.c checks the limits at start. */
+void abort(void) {
+  if (!can_start_process())
+    fail((const char *[]){"cannot start another thread: a limit of processes is reached",
+                          "; raise it (ulimit -u, TasksMax of systemd, pids limit of the container)", NULL});
+  void (*real)(void) = (void (*)(void))dlsym(RTLD_NEXT, "abort");
+  if (real) real();
+  for (;;) raise(SIGKILL);
 }

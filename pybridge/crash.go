@@ -1,6 +1,5 @@
 package pybridge
 
-// #cgo LDFLAGS: -Wl,--wrap=fatalf
 // #include "shim_process.h"
 import "C"
 

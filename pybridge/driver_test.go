@@ -39,9 +39,6 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
-	if os.Getenv("FAPWS_TEST_MODE") == "threads" {
-		startThreads()
-	}
 	os.Setenv("PYTHONPATH", "../contrib")
 	app, err := Load(Options{Apps: applications, Globals: []string{"MAX_BODY_SIZE"}})
 	if err != nil {

@@ -23,6 +23,25 @@ func TestLimitOfProcesses(t *testing.T) {
 	})
 }
 
+// A thread that cannot be started later, for which Go's runtime aborts, is such a line, too.
+func TestLimitOfProcessesLater(t *testing.T) {
+	inOneProcess(t, func(t *testing.T, m mode) {
+		dir, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "100"})
+		if !ok {
+			return
+		}
+		s := command{script: "crashes.py", shell: enter, complains: true, crashes: true}.serve(t, m)
+		w := s.dial()
+		write(t, dir+"/pids.max", "1")
+		w.get("/abort")
+		w.gone()
+		s.says(`(?m)^fapws: cannot start another thread: a limit of processes is reached; .`)
+		if code := s.ended(); code != 1 {
+			t.Errorf("code %d", code)
+		}
+	})
+}
+
 // Where a process was killed because its control group has no memory left, the log says so.
 func TestLimitOfMemory(t *testing.T) {
 	inEach(t, []mode{modes[2], forks}, func(t *testing.T, m mode) {
