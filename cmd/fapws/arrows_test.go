@@ -63,6 +63,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/cmd/fapws/ctl", nil},
 		{"fapws/cmd/fapws/chroot", nil},
 		{"fapws/cmd/fapws/orphan", nil},
+		{"fapws/cmd/fapws/sigmask", nil},
 		{"fapws/cmd/fapws/limits", nil},
 		{"fapws/cmd/fapws/notify", nil},
 		{"fapws/cmd/fapws/pidfile", nil},
@@ -94,7 +95,7 @@ func TestArrows(t *testing.T) {
 // layers are the packages of cmd/fapws, those first that need the least. A package imports
 // from layers before its own.
 var layers = []string{
-	"chroot ctl envfile exit limits memory notify orphan pidfile privilege tomlfile version watch",
+	"chroot ctl envfile exit limits memory notify orphan pidfile privilege sigmask tomlfile version watch",
 	"pool settings webconf",
 	"application banner configfile logs site",
 	"bind plan",

@@ -29,12 +29,13 @@ var controlSignals = []syscall.Signal{
 // Catch starts to catch signals, but for those that were ignored when the
 // server was started, as a job in the background of a script. HUP is caught
 // although nohup ignores it: here it is a command, not the end of a terminal.
-func Catch(h *Handover) *Signals {
+// arrived are signals that came before, during an upgrade.
+func Catch(h *Handover, arrived []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
 	for _, sig := range controlSignals {
 		ignored := signal.Ignored(sig)
-		if h != nil { // the program before has ignored some for the time between
+		if h != nil { // some are ignored for the time between two programs
 			ignored = slices.Contains(h.Ignored, sig)
 		}
 		if ignored && sig != syscall.SIGHUP {
@@ -42,6 +43,9 @@ func Catch(h *Handover) *Signals {
 			signal.Ignore(sig)
 		} else {
 			signal.Notify(s.C, sig)
+			if slices.Contains(arrived, sig) {
+				s.C <- sig
+			}
 		}
 	}
 	return s

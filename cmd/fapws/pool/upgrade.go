@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	goruntime "runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -205,7 +203,7 @@ func (p *Pool) handOver() error {
 			h.Left = append(h.Left, fd)
 		}
 	}
-	defer holdSignals(p.signals)()
+	defer holdSignals()()
 	h.Signals = p.signals.pending()
 	if p.next != nil {
 		h.Signals = append(h.Signals, syscall.SIGHUP)
@@ -221,24 +219,15 @@ func (p *Pool) handOver() error {
 	return syscall.Exec(p.o.Program, p.o.Args, env)
 }
 
-// holdSignals keeps signals from ending the program between two: blocked on the
-// calling thread, the only one that is left after exec, they wait until the new
-// program is ready for them (pybridge/sigmask.c says what workers do about it).
-// Go's start unblocks some of them. Of these TERM, INT and QUIT end the new
-// program, which is what they are for; HUP has to be ignored, and so have TTIN
-// and TTOU, which would stop it.
-func holdSignals(caught *Signals) (undo func()) {
-	signal.Ignore(syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU)
+// holdSignals keeps signals from ending the program between two: blocked on the calling thread, the only one that is left after
+// exec, they wait until the new program is ready for them. Go's start unblocks some of them: of these TERM, INT and QUIT end
+// the new program, which is what they are for; package sigmask keeps the others.
+func holdSignals() (undo func()) {
 	goruntime.LockOSThread()
 	unblock := block(controlSignals)
 	return func() {
 		unblock()
 		goruntime.UnlockOSThread()
-		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU} {
-			if !slices.Contains(caught.ignored, sig) {
-				signal.Notify(caught.C, sig)
-			}
-		}
 	}
 }
 

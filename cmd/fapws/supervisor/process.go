@@ -25,6 +25,7 @@ import (
 	"fapws/cmd/fapws/presence"
 	"fapws/cmd/fapws/privilege"
 	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/sigmask"
 	"fapws/cmd/fapws/worker"
 	"fapws/pybridge"
 	"fapws/runtime/listen"
@@ -159,7 +160,7 @@ func (p *process) run() (code int, err error) {
 		}
 		defer p.early.Drop()
 	}
-	caught := pool.Catch(handover)
+	caught := pool.Catch(handover, sigmask.Arrived())
 	err = p.pool.Run(caught, handover)
 	removeSocketFiles(p.served, p.log)
 	p.front.Withdraw()
