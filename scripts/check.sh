@@ -130,7 +130,7 @@ test_race() {
 test_race_whole() {
     build_to "$root/build/race/fapws" -race
     FAPWS_BIN=$root/build/race/fapws GORACE=$race_options FAPWS_ONLY_MODE=threads \
-        test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|OtherSystems' \
+        test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|OtherSystems' \
         ./cmd/fapws/acceptance
 }
 
