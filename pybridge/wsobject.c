@@ -261,22 +261,23 @@ static void ws_dealloc(PyObject *self) {
 
 static PyMethodDef methods[] = {
     {"send", (PyCFunction)(void (*)(void))ws_send, METH_FASTCALL | METH_KEYWORDS,
-     "send(message, timeout=None): sends a str as text, bytes as binary. From any thread. Waits, for timeout seconds at "
-     "most, while the client is more than 256 KiB behind; then TimeoutError. BrokenPipeError when the websocket is closed. Both are OSErrors."},
+     "send(message, timeout=None): sends str as text, bytes as binary. While the client is more than 256 KiB behind it waits, for up to timeout "
+     "seconds, then raises TimeoutError. BrokenPipeError: the WebSocket is closed. Both are OSErrors. Any thread may call it."},
     {"close", (PyCFunction)(void (*)(void))ws_close, METH_VARARGS | METH_KEYWORDS,
-     "close(code=1000, reason=''): ends the websocket (RFC 6455 section 7.4). From any thread; on_close follows. Nothing if it is closed."},
+     "close(code=1000, reason=''): closes the WebSocket (RFC 6455 section 7.4); on_close follows. Nothing happens if it is closed. Any thread may call it."},
     {"join", fapws_ws_join, METH_O,
-     "join(group): from now on it gets what is broadcast to that group, a str of 1 to 128 characters. From any thread, also in on_open. Nothing if it is closed."},
-    {"leave", fapws_ws_leave, METH_O, "leave(group): it gets that no more. From any thread. Nothing if it is not in the group."},
+     "join(group): adds the WebSocket to a group, a str of 1 to 128 characters, for broadcast. Also in on_open. Nothing happens if it is closed. Any thread may call it."},
+    {"leave", fapws_ws_leave, METH_O,
+     "leave(group): removes it from the group. Nothing happens if it is not in the group. Any thread may call it."},
     {"reject", (PyCFunction)(void (*)(void))ws_reject, METH_VARARGS | METH_KEYWORDS,
-     "reject(status=403, text='', headers=()): in on_open: no websocket but this answer, as of fapws.HTTPError."},
+     "reject(status=403, text='', headers=()): in on_open: refuses the WebSocket with this response, as with fapws.HTTPError."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef getset[] = {
     {"environ", get_environ, NULL, "environ of the handshake (PEP 3333).", NULL},
     {"subprotocol", get_subprotocol, NULL, "The subprotocol that was agreed on, or None.", NULL},
-    {"closed", get_closed, NULL, "Whether nothing can be sent any more.", NULL},
-    {"data", get_data, set_data, "The application's own: a types.SimpleNamespace, unless it is set to something else.", NULL},
+    {"closed", get_closed, NULL, "Whether the WebSocket is closed, so that nothing can be sent.", NULL},
+    {"data", get_data, set_data, "Belongs to the application: a types.SimpleNamespace, unless it is set to another object.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 PyTypeObject fapws_WebSocketConnection_Type = {
@@ -285,7 +286,7 @@ PyTypeObject fapws_WebSocketConnection_Type = {
     .tp_dealloc = ws_dealloc,
     .tp_repr = ws_repr,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "One WebSocket of a client; the server makes it, and gives it to the callbacks of fapws.WebSocket.",
+    .tp_doc = "One WebSocket of a client. The server makes it, and passes it to the callbacks of fapws.WebSocket.",
     .tp_traverse = ws_traverse,
     .tp_clear = ws_clear,
     .tp_weaklistoffset = offsetof(fapws_ws_object, weak),

@@ -80,10 +80,9 @@ def deleted_cookie(key: str, path: Optional[str] = "/", domain: Optional[str] = 
 
 
 def http_date(seconds: float) -> str:
-    """An HTTP date, ``Sun, 06 Nov 1994 08:49:37 GMT`` (RFC 9110 §5.6.7).
+    """Returns an HTTP date, ``Sun, 06 Nov 1994 08:49:37 GMT`` (RFC 9110 §5.6.7).
 
-    seconds are those since 1970, as time.time() gives them. ValueError when the
-    year has not four digits.
+    seconds -- since 1970, as of time.time(). ValueError: a year without four digits.
     """
     from time import gmtime
 

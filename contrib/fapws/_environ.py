@@ -19,9 +19,9 @@ class Environ(_Base):
         dict: name to list of str, the parameters of the query, then those of
         an ``application/x-www-form-urlencoded`` body, in the order sent, read
         as UTF-8. The body stays readable in ``wsgi.input``. HTTPError, 400 for
-        a query and 413 for a form, when there are more than ``max_params``, and
-        413 for a form of more than ``max_form`` bytes: to decode one takes
-        Python's lock, and others wait.
+        a query and 413 for a form, if there are more than ``max_params``, and
+        413 for a form of more than ``max_form`` bytes, because other threads
+        wait for Python's lock while it is decoded.
     ``fapws.remote_addr``
         str: the client's IP address, ``""`` on a unix socket.
     ``fapws.uri``
@@ -29,9 +29,9 @@ class Environ(_Base):
     ``fapws.raw_path``
         str: the path as the client sent it, percent-encoded.
 
-    They are computed at the first ``[]``, ``get`` or ``setdefault`` and kept;
-    ``in`` knows them at once, iteration and ``len`` after that. As any environ
-    it belongs to the thread that runs the handler.
+    They are computed by the first ``[]``, ``get`` or ``setdefault`` and kept.
+    ``in`` always finds them; iteration and ``len`` do after that. Like every
+    environ, it must be used by the thread that runs the handler only.
     """
 
     #: Most parameters that ``fapws.params`` takes; a subclass may set another.

@@ -60,7 +60,7 @@ class WebSocketConnection:
     #: The subprotocol that was agreed on, or None.
     @property
     def subprotocol(self) -> Optional[str]: ...
-    #: Whether nothing can be sent any more.
+    #: Whether the WebSocket is closed, so that nothing can be sent.
     @property
     def closed(self) -> bool: ...
     #: The application's own: a types.SimpleNamespace, unless it is set to something else.
