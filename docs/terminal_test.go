@@ -193,7 +193,7 @@ func (term *terminal) typed(c command) {
 	}
 }
 
-// carryOut carries out a command that ends, and returns what is wrong with it.
+// carryOut carries out a command that ends, and returns its failure, or "".
 func (term *terminal) carryOut(c command, text string) (problem string) {
 	p, _ := term.start(text, false)
 	select {

@@ -52,13 +52,13 @@ func (c *httpConn) Account() string {
 	return accountOf(c.Client())
 }
 
-// sendLarge writes what has been gathered for c and, without copying it, a body, then releases the part.
+// sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
 func (l *loop) sendLarge(c *httpConn, p *exchange.Part, body, tail []byte) {
 	l.write(c, c.TakeGathered(), body, tail, p)
 	l.settle(c)
 }
 
-// sendFile is sendLarge for a part with bytes of a file. What is in memory is sent at once, as far as the socket takes it.
+// sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
 func (l *loop) sendFile(c *httpConn, p *exchange.Part, body []byte, count int64, tail []byte) {
 	buf := c.TakeGathered()
 	if len(body) <= copyLimit {

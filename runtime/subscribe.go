@@ -30,7 +30,7 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 		l.refuseSubscriber(x, p, 500, nil)
 		return false
 	}
-	if c.subrequest == nil && !x.head { // else nobody is there to listen
+	if c.subrequest == nil && !x.head { // else there is no client to read the stream
 		c.joining, err = l.subscribers.Join(&sse.Request{
 			Names: names, Head: p.Head.Request, Minor: x.minor,
 			Address: x.peer.Addr, Port: x.peer.Port, User: x.peer.User, Client: c.clientText,

@@ -2,7 +2,7 @@ package accesslog
 
 import "slices"
 
-// Record is what is remembered of a request until its line is written.
+// Record holds a request until its line is written.
 type Record struct {
 	Entry
 	Log    *Log   // that gets the line; nil: none does

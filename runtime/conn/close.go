@@ -20,7 +20,7 @@ const (
 //
 // When the client is still sending (a body that was refused), closing at once would make the kernel answer with RST, and that
 // can destroy output before the client has read it (RFC 9112 §9.6). So, if Linger is set or input is pending, only the
-// sending side is shut down, and what comes is thrown away until the client closes.
+// sending side is shut down, and input is thrown away until the client closes.
 func (c *Conn) Finish() {
 	if c.lingering {
 		return

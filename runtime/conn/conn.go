@@ -62,7 +62,7 @@ type Conn struct {
 	Linger bool // the client may be sending bytes that are thrown away: see Finish
 
 	closed     bool
-	lingering  bool // it is shut down for writing, and what comes is thrown away
+	lingering  bool // it is shut down for writing, and input is thrown away
 	half       bool // its client has shut down its side: it is not read from any more
 	paused     bool // it is not read from
 	heed       Heed // what counts while it is paused

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Output is what waits to be written: bytes that a socket did not take at once, and ranges of files.
+// Output waits to be written: bytes that a socket did not take at once, and ranges of files.
 type Output struct {
 	Items []Item
 	Owner Owner // nil: nothing has to be told of the end

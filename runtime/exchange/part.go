@@ -48,7 +48,7 @@ type Head struct {
 	Accel    bool
 
 	// Refusal says that the loop's own page for Status answers instead; Reason is
-	// what it says besides the status, and may be empty. The rest of the exchange
+	// its text in addition to the status, and may be empty. The rest of the exchange
 	// is not sent.
 	Refusal bool
 

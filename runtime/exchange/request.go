@@ -63,7 +63,7 @@ type Request struct {
 	Options string // of a program, from the handler that has handed the request over (Head.Program); else ""
 }
 
-// Resumed is what is left of a WebSocket that another process has had. It lives until Submit returns.
+// Resumed is the state of a WebSocket that another process has had. It lives until Submit returns.
 type Resumed struct {
 	Subprotocol string
 	Data        []byte // of the Last part with OpHandOver

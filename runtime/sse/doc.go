@@ -5,6 +5,6 @@
 // request, and Responded notes that it has ended. Then Attach and Start give the Subscriber the descriptor, and the connection is given back: there may be
 // very many subscribers that do nothing, and each is only a small struct and a descriptor that the loop watches.
 //
-// Package pubsub decides which subscriber gets which events, and what is kept of them for clients that come back. This package writes them,
+// Package pubsub decides which subscriber gets which events, and which events are kept for clients that come back. This package writes them,
 // sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
 package sse

@@ -105,7 +105,7 @@ func (s *Subscribers) finish(p *Subscriber) {
 	}
 }
 
-// Drain ends all subscribers, as their streams end, and those that come later. What has been published is sent before.
+// Drain ends all subscribers, as their streams end, and those that come later. Published events are sent before.
 func (s *Subscribers) Drain() {
 	s.retiring, s.ending = true, true
 	s.fanout.Finish(s.now())

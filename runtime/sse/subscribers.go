@@ -120,7 +120,7 @@ func (f *eventFormat) event(m *pubsub.Message, seq uint64) (*pubsub.Event, error
 	return e, nil
 }
 
-// Take takes what was published: subscribers that join from now on do not get it.
+// Take takes the published events: subscribers that join from now on do not get it.
 func (s *Subscribers) Take() { s.fanout.Take(s.now()) }
 
 // Turn gives events to subscribers, if some wait. It does not take long, and has the loop woken if it has to be called again.

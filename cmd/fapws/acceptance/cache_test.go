@@ -192,7 +192,7 @@ func TestUnsafeRequestInvalidates(t *testing.T) {
 	})
 }
 
-// TestStaleWhileRevalidate: a page that is too old is sent at once while it is fetched anew,
+// TestStaleWhileRevalidate: a page that is too old is sent at once while it is fetched again,
 // by one call.
 func TestStaleWhileRevalidate(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {

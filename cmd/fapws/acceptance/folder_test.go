@@ -111,7 +111,7 @@ func TestListing(t *testing.T) {
 	})
 }
 
-// TestChangedFileIsServed: a file that is changed on disk is served anew within a second,
+// TestChangedFileIsServed: a file that is changed on disk is served with its new content within a second,
 // small or large, compressed or not.
 func TestChangedFileIsServed(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {

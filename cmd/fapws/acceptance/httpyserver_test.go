@@ -106,7 +106,7 @@ func again(call func(int, []byte) (int, error), fd int, b []byte) (n int, err er
 	}
 }
 
-// TestRequestsInPieces: what has arrived of a request waits until it is whole, and
+// TestRequestsInPieces: an incomplete request waits until it is whole, and
 // what arrives together is answered in order.
 func TestRequestsInPieces(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
@@ -223,7 +223,7 @@ func TestSilentClients(t *testing.T) {
 	})
 }
 
-// TestRequestSizesAreLimited: what is kept of a client's request has limits.
+// TestRequestSizesAreLimited: all parts of a request have limits.
 func TestRequestSizesAreLimited(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "ancestors.py", "--limit-request-line", "1K", "--limit-request-head", "4K", "--max-body-size", "8K")

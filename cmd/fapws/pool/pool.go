@@ -39,9 +39,9 @@ type Pool struct {
 	ended       bool
 	queries     map[uint64]*pendingQuery
 	lastID      uint64
-	handing     bool   // another program takes over as soon as nobody reads the channels
+	handing     bool   // another program takes over as soon as the channels have no reader
 	failure     string // why the last generation does not serve, or ""
-	page        string // about it; "" also when nobody makes one
+	page        string // about it; "" also when none is made
 	placeholder *worker
 	relay       relay
 }

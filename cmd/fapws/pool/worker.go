@@ -54,7 +54,7 @@ type worker struct {
 	why           string         // why it was killed, if the supervisor did
 	reason        string         // why it ends, as it has said itself, perhaps with advice behind "; "
 	kills         int            // memory.Kills before its start
-	idle          bool           // nobody reads its channel: see handOver
+	idle          bool           // its channel has no reader: see handOver
 	silent        chan struct{}  // closed when all that it has said was heard
 	said          func()         // closes it
 	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured

@@ -99,7 +99,7 @@ func (p *peer) due() {
 	p.s.Expired()
 }
 
-// TestSocket: what is sent, delivered and told in which order.
+// TestSocket: the order in which messages are sent, delivered and reported.
 func TestSocket(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -99,8 +99,8 @@ func TestLeastRecentlyUsedPageGoes(t *testing.T) {
 	look(t, s, c, get(t, "/B"), 1, Miss).Fill.Leave()
 }
 
-// TestMemoryOfPagesIsBounded: what is counted never exceeds the limit with 10,000 pages, and
-// is what the heap has grown by.
+// TestMemoryOfPagesIsBounded: the counted bytes never exceed the limit with 10,000 pages, and
+// are what the heap has grown by.
 func TestMemoryOfPagesIsBounded(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	for _, fields := range []string{"", "Vary: Accept-Language"} {

@@ -125,7 +125,7 @@ func (o *handedOver) send(x *exchange.Exchange) {
 		if o.isError() {
 			h.Status, h.Reason = o.head.Status, o.head.Reason
 		}
-		h.Fields = o.besides(h.Fields, h.Status)
+		h.Fields = o.addTo(h.Fields, h.Status)
 		h.HasDate, h.HasServer = o.head.HasDate, o.head.HasServer
 	case h.Status >= 400:
 		r := a.reply(&o.request)
@@ -143,9 +143,9 @@ func (o *handedOver) send(x *exchange.Exchange) {
 
 var retryAfter = []byte("Retry-After: 1\r\n")
 
-// besides adds the handler's fields to those of a file that it has sent. What
+// addTo adds the handler's fields to those of a file that it has sent. What
 // the server judges conditions and ranges by is the server's to say.
-func (o *handedOver) besides(file []byte, status int) []byte {
+func (o *handedOver) addTo(file []byte, status int) []byte {
 	out := bytes.Clone(file)
 	for line := range bytes.Lines(o.head.Fields) {
 		name := header.Name(line)
