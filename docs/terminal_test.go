@@ -164,7 +164,7 @@ func serves(typed string) bool {
 
 // typed carries out a command and compares what it writes with what the page shows. A server goes on until another one is
 // started, unless the command ends with "&", or until the end of the page; other commands that end with "&" go on until then,
-// and what is typed beside them is repeated until it shows what the page shows. The exit code of a command counts where the
+// and commands beside them are repeated until they show the output of the page. The exit code of a command counts where the
 // page does not show the beginning of its output.
 func (term *terminal) typed(c command) {
 	term.t.Helper()

@@ -47,7 +47,7 @@ func (l *loop) attend() {
 			}
 		}
 		a.handler.Attend(false)
-		l.sendMeanwhile() // what was finished before the handler could see that
+		l.sendMeanwhile() // parts that were finished before the handler could see that
 		a.awake.Store(false)
 	}
 }

@@ -69,7 +69,7 @@ func (s *Server) newConn(fd int, local, remote net.Addr) *httpConn {
 	return c
 }
 
-// busy reports whether a response is under way, or has to wait for what is.
+// busy reports whether a response is under way, or waits for another one.
 func (c *httpConn) busy() bool { return c.first != nil || c.Writing() }
 
 // Client returns what applications are told of the client of the request that

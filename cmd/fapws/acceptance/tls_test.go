@@ -156,6 +156,6 @@ func TestProxyTLSInChroot(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = command{flags: []string{"--user", "daemon", "--chroot", folder, "-c", file}}.forOtherUsers(t).serve(t, mode{})
-	s.says(`warning proxy http://localhost:1: in the chroot nobody knows the address of localhost, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
+	s.says(`warning proxy http://localhost:1: the address of localhost cannot be looked up in the chroot, as \S+ has neither etc/hosts nor etc/resolv\.conf \(\S+:4\)\n`)
 	s.get("/", 502)
 }

@@ -199,7 +199,7 @@ func (p *Pool) stop(kind Kind) {
 		p.event(Stopping, "")
 		text := "stopping at once"
 		if kind == Stop {
-			text = fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", p.grace())
+			text = fmt.Sprintf("stopping: up to %v for active requests; another signal stops at once", p.grace())
 		}
 		p.o.Log(loglevel.Info, text)
 		p.closeSockets()

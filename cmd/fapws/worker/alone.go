@@ -50,7 +50,7 @@ func (a *alone) abandon()                            { a.early.Drop() }
 func (a *alone) level() loglevel.Level               { return loglevel.Info }
 
 func (a *alone) stopping(grace time.Duration) string {
-	return fmt.Sprintf("stopping: up to %v for what is in flight, another signal stops at once", grace)
+	return fmt.Sprintf("stopping: up to %v for active requests; another signal stops at once", grace)
 }
 
 // startMemory is the memory that Python and a small application use during a start, if none of their files is in the page cache.

@@ -109,7 +109,7 @@ func (s *service) stop(o shutdownRequest) {
 		<-departing
 		err := s.endConnections(ctx, o.how)
 		if errors.Is(err, context.DeadlineExceeded) && o.how != quickly {
-			s.log.Log(loglevel.Warning, fmt.Sprintf("%v are over: cut off what was still in flight", grace))
+			s.log.Log(loglevel.Warning, fmt.Sprintf("%v are over: active requests were cut off", grace))
 		}
 		select { // the last connection may have gone with a subscriber before the successor was told that this was all
 		case <-handed:
