@@ -107,7 +107,7 @@ func TestTunnelsInTheLog(t *testing.T) {
 	says(t, c, "echo 12345")
 	hears(t, c, "echo 12345")
 	s.signal(syscall.SIGTERM)
-	s.says("stopping: up to 1s for what is in flight")
+	s.says("stopping: up to 1s for active requests")
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
 	}

@@ -133,7 +133,7 @@ func (p *Parent) abandon()              {}
 func (p *Parent) level() loglevel.Level { return loglevel.Debug } // it is no news, see the supervisor's
 
 func (p *Parent) stopping(grace time.Duration) string {
-	return fmt.Sprintf("worker %d is stopping: up to %v for what is in flight", os.Getpid(), grace)
+	return fmt.Sprintf("worker %d is stopping: up to %v for active requests", os.Getpid(), grace)
 }
 
 // enterRoot does --chroot, when all that comes from outside has been loaded.
