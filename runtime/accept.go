@@ -78,7 +78,7 @@ func (l *loop) reject(c *httpConn) {
 	if c.state != stateClosed {
 		_, _ = netio.Send(c.Fd(), serviceUnavailable, 0) // an empty socket takes it
 		c.Linger = true
-		l.setState(c, stateEnding)
+		c.setState(stateEnding)
 		c.Finish()
 	}
 }

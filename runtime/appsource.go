@@ -38,12 +38,12 @@ func (l *loop) admit(x *Exchange, rest []byte) (used int) {
 	if q.hasBody() {
 		if q.parsed.Body == http1.Chunked || q.parsed.Length > int64(len(rest)) {
 			if m.Streams {
-				return l.stream(x, rest)
+				return x.streamBody(rest)
 			}
-			return l.begin(x, rest)
+			return x.collectBody(rest)
 		}
 		if l.tooBig(x.rules, q.parsed.Length) {
-			return l.refuse(x, rest, bodyTooBig)
+			return x.refuse(rest, bodyTooBig)
 		}
 		body = rest[:q.parsed.Length]
 	}
@@ -51,12 +51,12 @@ func (l *loop) admit(x *Exchange, rest []byte) (used int) {
 	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
 		var err error
 		if !x.isFirst() {
-			l.suspend(x, awaitingTurn)
+			x.suspend(awaitingTurn)
 			return 0
 		} else if len(rest) > 0 {
-			return l.refuse(x, rest, earlyData)
+			return x.refuse(rest, earlyData)
 		} else if socket, err = l.detachSocket(x.conn); err != nil {
-			return l.refuse(x, rest, exchange.Reply{Status: 503, Fields: retryAfter})
+			return x.refuse(rest, exchange.Reply{Status: 503, Fields: retryAfter})
 		}
 	}
 	r := q.ask()
@@ -87,7 +87,7 @@ func (s *appSource) OnGone(x *exchange.Exchange) {
 // cancelHandler ends x, whose client has left.
 func (l *loop) cancelHandler(x *Exchange) {
 	if x.handler == nil || x.tunnel != nil { // its body is still arriving, or the handler has ended
-		l.done(x)
+		x.end()
 		return
 	}
 	if x.deferred {

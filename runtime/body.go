@@ -59,11 +59,12 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 	return writeAll(b.spool, data)
 }
 
-// begin starts to collect the body of x.
-func (l *loop) begin(x *Exchange, rest []byte) (used int) {
+// collectBody starts to collect the body of x.
+func (x *Exchange) collectBody(rest []byte) (used int) {
+	l := x.l
 	q, c := x.req, x.conn
 	if l.tooBig(x.rules, q.parsed.Length) {
-		return l.refuse(x, rest, bodyTooBig)
+		return x.refuse(rest, bodyTooBig)
 	}
 	q.keep()
 	x.phase = awaitingBody
@@ -79,14 +80,15 @@ func (l *loop) begin(x *Exchange, rest []byte) (used int) {
 		l.conns.Buf = append(l.conns.Buf, http1.Continue...)
 	}
 	c.Stamp = l.now()
-	l.setState(c, stateBody)
-	left := l.collect(c, rest)
+	c.setState(stateBody)
+	left := c.collect(rest)
 	return len(rest) - len(left)
 }
 
 // collect takes what belongs to the body from the front of data and returns
 // the rest. When the body is whole, or refused, c has another state.
-func (l *loop) collect(c *httpConn, data []byte) (rest []byte) {
+func (c *httpConn) collect(data []byte) (rest []byte) {
+	l := c.l
 	b := c.body
 	c.Stamp = l.now()
 	piece, rest, whole, err := l.decode(b, b.x.rules, data)
@@ -94,11 +96,11 @@ func (l *loop) collect(c *httpConn, data []byte) (rest []byte) {
 		err = b.add(piece, l.cfg)
 	}
 	if err != nil {
-		l.bodyFailed(c, err)
+		c.bodyFailed(err)
 		return nil
 	}
 	if whole {
-		l.bodyWhole(c)
+		c.bodyWhole()
 	}
 	return rest
 }
@@ -140,26 +142,28 @@ func (l *loop) decode(b *body, r *rules, data []byte) (piece, rest []byte, whole
 var errBodyTooBig = errors.New(bodyTooBig.Text)
 
 // bodyWhole submits the request.
-func (l *loop) bodyWhole(c *httpConn) {
+func (c *httpConn) bodyWhole() {
+	l := c.l
 	b := c.body
 	c.body = nil
-	l.setState(c, stateReady)
+	c.setState(stateReady)
 	r := b.x.req.ask()
 	r.Body, r.Spool, r.Size = b.buf, b.spool, b.size
 	l.submit(b.x, r)
 }
 
 // bodyFailed refuses a request in the middle of its body.
-func (l *loop) bodyFailed(c *httpConn, err error) {
-	l.refuseBody(c, l.bodyRefusal(err))
+func (c *httpConn) bodyFailed(err error) {
+	l := c.l
+	c.refuseBody(l.bodyRefusal(err))
 }
 
 // refuseBody answers a request whose body is being collected.
-func (l *loop) refuseBody(c *httpConn, r exchange.Reply) {
+func (c *httpConn) refuseBody(r exchange.Reply) {
 	b := c.body
 	c.body = nil
 	b.drop()
-	l.setState(c, stateReady)
+	c.setState(stateReady)
 	r.HTML = refusal.WantsHTML(&b.x.req.parsed, b.x.req.Head)
 	b.x.Reply(r)
 }
@@ -184,7 +188,8 @@ func (l *loop) bodyRefusal(err error) exchange.Reply {
 
 // bodyDeadline returns when to look at a body again; a time that has passed
 // means that it comes too slowly.
-func (l *loop) bodyDeadline(c *httpConn) int64 {
+func (c *httpConn) bodyDeadline() int64 {
+	l := c.l
 	if c.stopped { // it is not the client who is waited for
 		return l.now() + int64(bodyLook)
 	}

@@ -54,7 +54,7 @@ func (s *cacheSource) OnRoom(x *exchange.Exchange) {}
 func (s *cacheSource) OnGone(x *exchange.Exchange) {
 	y := of(x)
 	y.l.waitEnds(y)
-	y.l.done(y)
+	y.end()
 }
 
 // lookup answers x from the cache, or has it answered by the handler of its mount.

@@ -253,7 +253,7 @@ func (l *loop) answerWith(x *Exchange, p *exchange.Part, page *cache.Page, f *ca
 	case p.Last:
 		x.handler.Release(p) // the ticket stays taken until the page is sent
 	default:
-		y = l.substitute(x)
+		y = x.substitute()
 		l.release(p)
 		l.giveUp(x)
 	}

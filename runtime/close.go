@@ -10,16 +10,17 @@ import (
 )
 
 // settle closes c if its last response is out.
-func (l *loop) settle(c *httpConn) {
+func (c *httpConn) settle() {
+	l := c.l
 	switch {
 	case c.busy() || c.Gathers() || c.queued && !l.draining:
 	case c.state == stateJoining:
 		l.promoteToSubscriber(c)
 	case l.draining && (c.state == stateReady || c.state == stateWaiting):
-		l.setState(c, stateEnding) // its head, sent before, said that it stays open
+		c.setState(stateEnding) // its head, sent before, said that it stays open
 		c.Finish()
 	case l.draining && c.skipping():
-		l.endSkip(c)
+		c.endSkip()
 	case c.state == stateEnding:
 		c.Finish()
 	case c.Half() && c.state != stateClosed:
@@ -36,14 +37,15 @@ func (c *httpConn) EOF() (stays bool) {
 	if c.first == nil || c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
-	c.l.tellHalf(c)
+	c.tellHalf()
 	return true
 }
 
 // tellHalf tells handlers that listen for it (http.disconnect of ASGI) that the client
 // sends nothing more and has probably left. What they answer is sent all the same. To
 // one that has not answered a WebSocket's handshake yet, it broke off.
-func (l *loop) tellHalf(c *httpConn) {
+func (c *httpConn) tellHalf() {
+	l := c.l
 	for x := c.first; x != nil; x = x.next {
 		if _, ok := x.handler.(Receiver); ok && x.owed && x.fill == nil {
 			l.tell(x, exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
@@ -54,7 +56,7 @@ func (l *loop) tellHalf(c *httpConn) {
 // Closed implements conn.Protocol.
 func (c *httpConn) Closed() {
 	l := c.l
-	l.setState(c, stateClosed)
+	c.setState(stateClosed)
 	l.arrived(c)
 	if c.first != nil && c.first.tunnel != nil {
 		c.first.tunnel.Close()
@@ -72,7 +74,7 @@ func (c *httpConn) Closed() {
 	if c.lent {
 		unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
 	}
-	l.cancelAll(c)
+	c.cancelAll()
 	if c.body != nil {
 		c.body.drop()
 		c.body = nil
@@ -128,7 +130,7 @@ func (l *loop) drain() {
 			c.Close("the server is shutting down")
 		}
 		if !c.busy() && c.skipping() {
-			l.endSkip(c)
+			c.endSkip()
 		}
 		if c.state == stateSocket {
 			l.goAway(c)

@@ -73,16 +73,16 @@ func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 		return false
 	case !p.Taken:
 		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too
-		l.resumeReading(c)
+		c.resumeReading()
 		return false
 	}
-	l.dropHeld(x)
+	x.dropHeld()
 	x.keepAlive = false
 	c.Linger = true // what was sent last must not be lost: see finish
 	c.lent = true
-	l.complete(x, false)
+	x.complete(false)
 	l.release(p)
-	l.settle(c)
+	c.settle()
 	return true
 }
 

@@ -52,7 +52,7 @@ func (x *Exchange) Decline(index string) bool {
 		q.index = index
 		l.route(x)
 	}
-	l.suspend(x, deciding)
-	l.queue(x.conn)
+	x.suspend(deciding)
+	x.conn.queue()
 	return true
 }

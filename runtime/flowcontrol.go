@@ -25,7 +25,7 @@ func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 	x.since = l.now()
 	x.given += int64(len(in.Data)) + exchange.InputCost
 	if x.given > exchange.InputWindow && !in.Last {
-		l.pauseReading(x.conn)
+		x.conn.pauseReading()
 	}
 }
 
@@ -33,14 +33,15 @@ func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 func (l *loop) onCredit(x *Exchange, p *exchange.Part) {
 	x.given = max(0, x.given-p.Credit)
 	if c := x.conn; c != nil && c.stopped && !x.detached && !(c.ws != nil && c.ws.handing) && x.given < exchange.InputWindow/2 {
-		l.resumeReading(c)
+		c.resumeReading()
 	}
 	l.release(p)
 }
 
 // pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
 // is not the client's.
-func (l *loop) pauseReading(c *httpConn) {
+func (c *httpConn) pauseReading() {
+	l := c.l
 	if c.stopped || c.Half() { // half-closed: nothing comes
 		return
 	}
@@ -55,7 +56,8 @@ func (l *loop) pauseReading(c *httpConn) {
 
 // resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
 // wanted.
-func (l *loop) resumeReading(c *httpConn) {
+func (c *httpConn) resumeReading() {
+	l := c.l
 	if c.stopped && c.body != nil {
 		c.body.begun += l.now() - c.body.held
 	}
@@ -65,6 +67,6 @@ func (l *loop) resumeReading(c *httpConn) {
 		c.Unpause()
 	}
 	if c.reading() && len(c.Pending()) > 0 {
-		l.queue(c)
+		c.queue()
 	}
 }

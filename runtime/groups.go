@@ -194,7 +194,7 @@ func (g *groups) write(c *httpConn, e *pubsub.Event) {
 	wire := g.frame(c.ws, e)
 	c.first.sent += int64(len(wire))
 	if len(wire) > copyLimit {
-		l.sendShared(c, wire, nil)
+		c.sendShared(wire, nil)
 		return
 	}
 	if l.conns.Buf = append(l.conns.Buf, wire...); len(l.conns.Buf) > flushLimit {
@@ -231,7 +231,7 @@ func (g *groups) queue(ws *socket, e *pubsub.Event) {
 		op = exchange.OpBinary
 	}
 	ws.behind += len(e.Text())
-	g.l.hold(ws.x, &exchange.Part{Ticket: ws.x.ticket, Op: op, Body: e.Text(), File: -1, Local: true})
+	ws.x.hold(&exchange.Part{Ticket: ws.x.ticket, Op: op, Body: e.Text(), File: -1, Local: true})
 	if ws.behind > g.most/2 {
 		g.fanout.Lag(ws)
 	}
@@ -250,9 +250,9 @@ func (g *groups) taken(ws *socket, n int) {
 
 // drop closes a WebSocket whose client does not take what it gets: what it has not taken goes before the close frame.
 func (g *groups) drop(ws *socket) {
-	l, x := g.l, ws.x
+	x := ws.x
 	g.leave(ws)
-	l.hold(x, &exchange.Part{Ticket: x.ticket, Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1, Local: true})
+	x.hold(&exchange.Part{Ticket: x.ticket, Op: exchange.OpClose, Code: websocket.TryAgainLater, Body: []byte(tooSlow), File: -1, Local: true})
 	ws.Tell(websocket.TryAgainLater, []byte(tooSlow))
-	l.advance(x.conn)
+	x.conn.advance()
 }

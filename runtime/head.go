@@ -17,14 +17,16 @@ func (w *headWriter) append(dst []byte, rules *rules, r *http1.Response) []byte 
 	return w.template.AppendHead(dst, r)
 }
 
-// responseTo returns a response to x with everything that its request decides.
-func (l *loop) responseTo(x *Exchange) http1.Response {
+// response returns a response to x with everything that its request decides.
+func (x *Exchange) response() http1.Response {
+	l := x.l
 	return http1.Response{Length: -1, Minor: x.minor, Head: x.head, KeepAlive: x.keepAlive && !(l.leaving && x.next == nil)}
 }
 
 // appendHead appends the head of the response to x, with what rules make of it, and notes
 // in x how the body is sent. All heads are made here.
-func (l *loop) appendHead(dst []byte, x *Exchange, r *http1.Response) []byte {
+func (x *Exchange) appendHead(dst []byte, r *http1.Response) []byte {
+	l := x.l
 	before := len(dst)
 	dst = l.heads.append(dst, x.rules, r)
 	x.headSent(dst[before:])

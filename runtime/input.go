@@ -28,14 +28,15 @@ const (
 // Input implements conn.Protocol.
 func (c *httpConn) Input(data []byte) {
 	l := c.l
-	l.received(c, data)
+	c.received(data)
 	if l.taken >= takenMost {
 		l.flushBatch()
 	}
 }
 
 // received takes what has arrived, or nil to go on with what is pending.
-func (l *loop) received(c *httpConn, data []byte) {
+func (c *httpConn) received(data []byte) {
+	l := c.l
 	if c.proxy != nil && c.proxy.awaits {
 		var ok bool
 		if data, ok = l.readProxyHeader(c, data); !ok {
@@ -46,11 +47,11 @@ func (l *loop) received(c *httpConn, data []byte) {
 	case stateBody:
 		switch {
 		case c.skipping():
-			data = l.skipRest(c, data)
+			data = c.skipRest(data)
 		case c.body.streamed:
-			data = l.feed(c, l.readOn(c, data))
+			data = c.feed(c.readOn(data))
 		default:
-			data = l.collect(c, data)
+			data = c.collect(data)
 		}
 		if c.state != stateReady {
 			return
@@ -62,25 +63,25 @@ func (l *loop) received(c *httpConn, data []byte) {
 		c.Linger = c.Linger || len(data) > 0
 		return
 	case stateJoining:
-		l.settle(c)
+		c.settle()
 		return
 	case stateClosed:
 		return
 	case stateWaiting:
 		if c.waits() {
-			l.keep(c, data)
+			c.keep(data)
 			return
 		}
-		l.setState(c, stateReady)
+		c.setState(stateReady)
 	}
 	if len(c.Pending()) == 0 {
-		n := l.consume(c, data)
+		n := c.consume(data)
 		if n < len(data) {
-			l.keep(c, data[n:])
+			c.keep(data[n:])
 		}
 	} else {
-		l.keep(c, data)
-		c.Consume(l.consume(c, c.Pending()))
+		c.keep(data)
+		c.Consume(c.consume(c.Pending()))
 		if !c.reading() {
 			c.DropInput()
 		}
@@ -88,14 +89,14 @@ func (l *loop) received(c *httpConn, data []byte) {
 			c.Unpause()
 		}
 	}
-	l.settle(c)
+	c.settle()
 }
 
 // reading reports whether more requests are wanted from c.
 func (c *httpConn) reading() bool { return c.state <= stateWaiting }
 
 // keep stores input that cannot be used now.
-func (l *loop) keep(c *httpConn, data []byte) {
+func (c *httpConn) keep(data []byte) {
 	if !c.reading() {
 		return
 	}
@@ -107,7 +108,8 @@ func (l *loop) keep(c *httpConn, data []byte) {
 
 // consume goes through the requests at the front of buf, behind one that has waited, and returns how many
 // bytes it used.
-func (l *loop) consume(c *httpConn, buf []byte) (n int) {
+func (c *httpConn) consume(buf []byte) (n int) {
+	l := c.l
 	if x := c.undecided; x != nil {
 		c.undecided, x.phase = nil, deciding
 		if n = l.decide(x, buf); c.state != stateReady {
@@ -115,7 +117,7 @@ func (l *loop) consume(c *httpConn, buf []byte) (n int) {
 		}
 	}
 	for n < len(buf) {
-		used, again := l.next(c, buf[n:])
+		used, again := c.next(buf[n:])
 		n += used
 		if !again {
 			break
@@ -126,7 +128,8 @@ func (l *loop) consume(c *httpConn, buf []byte) (n int) {
 
 // next takes one request from the front of buf. again is false when there is
 // no use in going on now: c.state says why.
-func (l *loop) next(c *httpConn, buf []byte) (used int, again bool) {
+func (c *httpConn) next(buf []byte) (used int, again bool) {
+	l := c.l
 	if l.request.kept {
 		l.request = newRequest()
 	}
@@ -141,24 +144,24 @@ func (l *loop) next(c *httpConn, buf []byte) (used int, again bool) {
 			c.resume, req.Resume = req.Resume, http1.Resume{}
 			if c.state != stateHead {
 				c.Stamp = l.now()
-				l.setState(c, stateHead)
+				c.setState(stateHead)
 			}
 			return 0, false
 		}
-		l.malformed(c, buf, err)
+		c.malformed(buf, err)
 		return len(buf), false
 	}
 	c.Stamp = l.now()
 	if c.state != stateReady {
-		l.setState(c, stateReady)
+		c.setState(stateReady)
 		l.arrived(c)
 	}
-	if !l.canPipeline(c, req) {
-		l.setState(c, stateWaiting)
+	if !c.canPipeline(req) {
+		c.setState(stateWaiting)
 		return 0, false
 	}
 	q.Head = buf[n-req.HeadLen : n]
-	x := l.newExchange(c, q)
+	x := c.newExchange(q)
 	used = n + l.dispatch(x, buf[n:])
 	if !q.kept {
 		if q.reset(); x.req == q {
@@ -170,7 +173,7 @@ func (l *loop) next(c *httpConn, buf []byte) (used int, again bool) {
 
 // canPipeline reports whether a request may be worked on while those before
 // it are: RFC 9112 §9.3.2 allows that if all of them are safe.
-func (l *loop) canPipeline(c *httpConn, req *http1.Request) bool {
+func (c *httpConn) canPipeline(req *http1.Request) bool {
 	if !c.busy() {
 		return true
 	}
@@ -202,7 +205,7 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 	}
 	x.detached = r.Socket != 0
 	if c.body == nil && !x.keepAlive && !r.WebSocket {
-		l.setState(c, stateEnding)
+		c.setState(stateEnding)
 	}
 	caches := m.Cache != nil && l.pages.store != nil && !r.WebSocket
 	r.Pipeline = 0
@@ -225,11 +228,11 @@ func (l *loop) hand(x *Exchange) {
 	r, m := &x.req.handed, x.req.mount
 	x.Source, x.handler = m.Source, m.Handler
 	if !l.give(x, r) {
-		l.unwanted(x)
+		x.unwanted()
 		if c := x.conn; c.ws != nil && c.ws.resumes {
 			c.shift()
 			x.conn = nil
-			l.done(x)
+			x.end()
 			l.handover.failed(c)
 			return
 		}
@@ -262,7 +265,8 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 }
 
 // newExchange puts an exchange for the request q behind those of c.
-func (l *loop) newExchange(c *httpConn, q *request) *Exchange {
+func (c *httpConn) newExchange(q *request) *Exchange {
+	l := c.l
 	x := l.exchanges.get()
 	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
 		go l.cfg.OnMaxRequests()

@@ -57,5 +57,5 @@ func (l *loop) checked(x *Exchange, q *request, found checkedLogin) {
 		return
 	}
 	q.check, q.login = nil, found
-	l.resume(x)
+	x.resume()
 }

@@ -285,7 +285,7 @@ func (l *loop) resumeReady() {
 		c := l.ready[i]
 		l.ready[i] = nil
 		c.queued = false
-		l.received(c, nil)
+		c.received(nil)
 	}
 	l.ready = l.ready[:0]
 }

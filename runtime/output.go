@@ -26,13 +26,14 @@ type sentPart struct {
 // Sent implements conn.Owner.
 func (p *sentPart) Sent(err error) {
 	if errors.Is(err, conn.ErrShortFile) {
-		p.l.logShort(p.c, &p.part, err)
+		p.c.logShort(&p.part, err)
 	}
 	p.l.release(&p.part)
 }
 
 // logShort tells the operator that the file of p has not all that its response was promised.
-func (l *loop) logShort(c *httpConn, p *exchange.Part, err error) {
+func (c *httpConn) logShort(p *exchange.Part, err error) {
+	l := c.l
 	l.logClient(c, l.exchanges.all[p.Ticket].rules, loglevel.Warning, "a response broke off: %v", err)
 }
 
@@ -53,13 +54,14 @@ func (c *httpConn) Account() string {
 }
 
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
-func (l *loop) sendLarge(c *httpConn, p *exchange.Part, body, tail []byte) {
-	l.write(c, c.TakeGathered(), body, tail, p)
-	l.settle(c)
+func (c *httpConn) sendLarge(p *exchange.Part, body, tail []byte) {
+	c.write(c.TakeGathered(), body, tail, p)
+	c.settle()
 }
 
 // sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
-func (l *loop) sendFile(c *httpConn, p *exchange.Part, body []byte, count int64, tail []byte) {
+func (c *httpConn) sendFile(p *exchange.Part, body []byte, count int64, tail []byte) {
+	l := c.l
 	buf := c.TakeGathered()
 	if len(body) <= copyLimit {
 		buf, body = append(buf, body...), nil
@@ -74,13 +76,13 @@ func (l *loop) sendFile(c *httpConn, p *exchange.Part, body []byte, count int64,
 	switch {
 	case err != nil:
 		if err == conn.ErrShortFile {
-			l.logShort(c, p, err)
+			c.logShort(p, err)
 		}
 		l.release(p)
 		c.Close(err.Error())
 	case len(left) == 0:
 		l.release(p)
-		l.settle(c)
+		c.settle()
 	default:
 		if len(left) == len(l.items) {
 			left[0].Data = bytes.Clone(left[0].Data) // it is in conns.Buf
@@ -89,26 +91,27 @@ func (l *loop) sendFile(c *httpConn, p *exchange.Part, body []byte, count int64,
 		for i := range left {
 			size += len(left[i].Data)
 		}
-		l.queueOutput(c, slices.Clone(left), p, size, full)
+		c.queueOutput(slices.Clone(left), p, size, full)
 	}
 }
 
 // sendShared writes what has been gathered for c and, without copying it, a body that does not change.
-func (l *loop) sendShared(c *httpConn, body, tail []byte) {
-	l.write(c, c.TakeGathered(), body, tail, nil)
-	l.settle(c)
+func (c *httpConn) sendShared(body, tail []byte) {
+	c.write(c.TakeGathered(), body, tail, nil)
+	c.settle()
 }
 
 // write sends up to three pieces in one call. What the socket does not take
 // is queued. p, if any, is released when body is not needed any more.
-func (l *loop) write(c *httpConn, first, body, tail []byte, p *exchange.Part) {
+func (c *httpConn) write(first, body, tail []byte, p *exchange.Part) {
+	l := c.l
 	rest, err := c.Write(first, body, tail)
 	if rest != nil {
 		size := len(rest[0].Data) // a copy; without a part, the others share the memory of a cached response
 		if p != nil && p.Owner != nil {
 			size += len(rest[1].Data) + len(rest[2].Data)
 		}
-		l.queueOutput(c, rest, p, size, true)
+		c.queueOutput(rest, p, size, true)
 		return
 	}
 	if p != nil {
@@ -120,7 +123,8 @@ func (l *loop) write(c *httpConn, first, body, tail []byte, p *exchange.Part) {
 }
 
 // queueOutput has items written to c. p, which may be nil, is released then. size is how many bytes of memory they keep.
-func (l *loop) queueOutput(c *httpConn, items []conn.Item, p *exchange.Part, size int, full bool) {
+func (c *httpConn) queueOutput(items []conn.Item, p *exchange.Part, size int, full bool) {
+	l := c.l
 	o := conn.Output{Items: items, Bytes: int64(size)}
 	if p != nil {
 		o.Owner = &sentPart{l, c, *p}
@@ -132,7 +136,7 @@ func (l *loop) queueOutput(c *httpConn, items []conn.Item, p *exchange.Part, siz
 }
 
 // Flushed implements conn.Protocol.
-func (c *httpConn) Flushed() { c.l.settle(c) }
+func (c *httpConn) Flushed() { c.settle() }
 
 // Writable implements conn.Protocol: it sends output that had to wait for a transfer.
 func (c *httpConn) Writable() {
@@ -144,11 +148,11 @@ func (c *httpConn) Writable() {
 	if c.ws != nil {
 		c.ws.Free()
 	}
-	l.advance(c)
+	c.advance()
 	if c.state == stateWaiting && !c.waits() {
-		l.queue(c)
+		c.queue()
 	}
 	if !c.Gathers() { // else Flushed settles it
-		l.settle(c)
+		c.settle()
 	}
 }

@@ -89,11 +89,11 @@ func (l *loop) overdue(x *Exchange, took time.Duration) {
 	if c == nil {
 		l.uncountOrphan(x)
 	} else if x.begun {
-		l.unwanted(x)
-		l.complete(x, true)
+		x.unwanted()
+		x.complete(true)
 		x.conn = nil
 	} else {
-		y := l.substitute(x)
+		y := x.substitute()
 		if x.fill == nil || !l.fillOverdue(x, y) {
 			y.Reply(exchange.Reply{Status: 504})
 		}
@@ -105,15 +105,16 @@ func (l *loop) overdue(x *Exchange, took time.Duration) {
 	if c != nil {
 		x.handler.Cancel(x.ticket)
 		l.submitted = true
-		l.settle(c)
+		c.settle()
 	}
 	x.handler.Overdue(x.ticket, took)
 }
 
 // substitute puts a new exchange, which the loop is to answer, in the place of
 // x among those of its connection.
-func (l *loop) substitute(x *Exchange) *Exchange {
-	l.unwanted(x)
+func (x *Exchange) substitute() *Exchange {
+	l := x.l
+	x.unwanted()
 	c, y := x.conn, l.exchanges.get()
 	y.conn, y.next = c, x.next
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe

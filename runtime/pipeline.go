@@ -18,7 +18,7 @@ func (l *loop) defers(x *Exchange, p *exchange.Part) {
 		l.countHeldBack(x)
 	}
 	x.defers()
-	l.advance(x.conn)
+	x.conn.advance()
 }
 
 // defers notes that the handler has x and does not start it before startDeferred.
@@ -29,8 +29,9 @@ func (x *Exchange) defers() {
 
 // dropHeld releases the parts that x keeps until its turn comes. ended reports whether the last one was among them: then x
 // has ended.
-func (l *loop) dropHeld(x *Exchange) (ended bool) {
-	l.unholdAll(x)
+func (x *Exchange) dropHeld() (ended bool) {
+	l := x.l
+	x.unholdAll()
 	held := x.held
 	x.held = held[:0]
 	ended = len(held) > 0 && held[len(held)-1].Last

@@ -16,18 +16,19 @@ var (
 )
 
 // refuseRouted answers x, which routing has refused.
-func (l *loop) refuseRouted(x *Exchange, rest []byte) (used int) {
+func (x *Exchange) refuseRouted(rest []byte) (used int) {
+	l := x.l
 	q := x.req
 	if q.Fault != "" {
 		l.logClient(x.conn, x.rules, loglevel.Error, "%s", q.Fault)
 	}
-	return l.refuse(x, rest, exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
+	return x.refuse(rest, exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
 
 // refuse answers x without a handler. It returns how much of rest, which follows the head, is used.
-func (l *loop) refuse(x *Exchange, rest []byte, r exchange.Reply) (used int) {
+func (x *Exchange) refuse(rest []byte, r exchange.Reply) (used int) {
 	if !r.Close {
-		used = l.skipBody(x, rest)
+		used = x.skipBody(rest)
 	}
 	c := x.conn
 	x.Reply(r)
@@ -39,7 +40,7 @@ func (l *loop) refuse(x *Exchange, rest []byte, r exchange.Reply) (used int) {
 
 // skipBody skips the body of x, which nothing takes, and returns how much of rest it is. A body that is not here yet ends the
 // connection.
-func (l *loop) skipBody(x *Exchange, rest []byte) (used int) {
+func (x *Exchange) skipBody(rest []byte) (used int) {
 	q := x.req
 	switch {
 	case !q.hasBody():
@@ -48,7 +49,7 @@ func (l *loop) skipBody(x *Exchange, rest []byte) (used int) {
 		used = int(q.parsed.Length)
 	default:
 		x.keepAlive, x.conn.Linger = false, true
-		l.setState(x.conn, stateEnding)
+		x.conn.setState(stateEnding)
 	}
 	if x.log != nil {
 		x.log.WireIn += int64(used)
@@ -57,17 +58,18 @@ func (l *loop) skipBody(x *Exchange, rest []byte) (used int) {
 }
 
 // malformed answers bytes that are no request.
-func (l *loop) malformed(c *httpConn, buf []byte, err error) {
+func (c *httpConn) malformed(buf []byte, err error) {
 	r := exchange.Reply{Status: 400, Close: true}
 	if e, ok := err.(*http1.StatusError); ok {
 		r.Status, r.Text = e.Status, e.Text
 	}
-	l.newErrorExchange(c, buf).Reply(r)
+	c.newErrorExchange(buf).Reply(r)
 }
 
 // newErrorExchange puts an exchange without a request behind those of c; buf is what came
 // instead. It is the default site's.
-func (l *loop) newErrorExchange(c *httpConn, buf []byte) *Exchange {
+func (c *httpConn) newErrorExchange(buf []byte) *Exchange {
+	l := c.l
 	x := l.exchanges.get()
 	x.minor = 1
 	if len(l.sites) > 0 {
@@ -79,7 +81,8 @@ func (l *loop) newErrorExchange(c *httpConn, buf []byte) *Exchange {
 }
 
 // refuseFor answers x for its handler, which has left that to the loop.
-func (l *loop) refuseFor(x *Exchange, p *exchange.Part) {
+func (x *Exchange) refuseFor(p *exchange.Part) {
+	l := x.l
 	r := exchange.Reply{Status: p.Head.Status, Text: string(p.Head.Reason), Fields: bytes.Clone(p.Head.Fields)}
 	if len(p.Head.Request) > 0 {
 		if parsed, err := l.parsedOf(&p.Head); err == nil {
@@ -91,7 +94,7 @@ func (l *loop) refuseFor(x *Exchange, p *exchange.Part) {
 		x.Reply(r)
 		return
 	}
-	y := l.substitute(x)
+	y := x.substitute()
 	l.release(p)
 	y.Reply(r)
 	x.handler.Cancel(x.ticket)
@@ -113,7 +116,7 @@ func (x *Exchange) Reply(r exchange.Reply) {
 	if !x.keepAlive {
 		// The client may be sending what is not read: see finish.
 		c.Linger = c.Linger || r.Close
-		l.setState(c, stateEnding)
+		c.setState(stateEnding)
 	}
 	x.rules.errorPages().Answer(&x.Exchange, r)
 }

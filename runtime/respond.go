@@ -36,7 +36,7 @@ func (l *loop) deliver(p *exchange.Part) {
 		if x.detached && l.reattachSocket(x, p) {
 			return
 		}
-		l.unwanted(x)
+		x.unwanted()
 	}
 	if p.Interim && !x.takesInterim() {
 		l.release(p)
@@ -56,34 +56,36 @@ func (l *loop) deliver(p *exchange.Part) {
 
 // advance sends what is there for the first exchange of c, and for those
 // behind it, until a part is missing or a transfer has to end first.
-func (l *loop) advance(c *httpConn) {
-	l.sendReady(c)
+func (c *httpConn) advance() {
+	l := c.l
+	c.sendReady()
 	if c.deferred > 0 && !c.Writing() {
 		l.resumeDeferred(c)
 	}
 }
 
-func (l *loop) sendReady(c *httpConn) {
+func (c *httpConn) sendReady() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
 		switch {
 		case len(x.held) > 0:
-			p := l.unhold(x)
+			p := x.unhold()
 			if len(x.held) == 0 {
 				x.Source.OnRoom(&x.Exchange)
 			}
-			l.send(x, &p)
+			x.transmit(&p)
 		default:
 			return
 		}
 	}
 }
 
-// send writes a part of x, whose turn it is, and releases it. x may be gone
+// transmit writes a part of x, whose turn it is, and releases it. x may be gone
 // afterwards, the connection too.
-func (l *loop) send(x *Exchange, p *exchange.Part) {
+func (x *Exchange) transmit(p *exchange.Part) {
+	l := x.l
 	if p.Interim {
-		l.sendInterim(x, p)
+		x.sendInterim(p)
 		return
 	}
 	if p.First && len(p.Head.Static)+len(p.Head.SendFile) > 0 {
@@ -91,7 +93,7 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		return
 	}
 	if p.First && (p.Head.Refusal || p.Head.Failure && x.rules.errorPages().Has(p.Head.Status)) {
-		l.refuseFor(x, p)
+		x.refuseFor(p)
 		return
 	}
 	if p.First && len(p.Head.Channel) > 0 && !l.listens(x, p) {
@@ -107,13 +109,13 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 	}
 	c.Use()
 	if p.First {
-		l.sendHead(x, p)
+		x.sendHead(p)
 		if len(p.Head.Channel) > 0 {
 			l.writeRetry(x)
 		}
 	}
 	joins := p.Last && !p.Failed && c.joining != nil
-	body, count := l.allowed(x, p)
+	body, count := x.allowed(p)
 	size := int64(len(body)) + count
 	x.sent += size
 	var tail []byte
@@ -140,10 +142,10 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		if short && !p.Failed {
 			l.logClient(x.conn, x.rules, loglevel.Warning, "a response was %d bytes shorter than its Content-Length", x.left)
 		}
-		l.complete(x, p.Failed || short)
+		x.complete(p.Failed || short)
 	}
 	if count > 0 {
-		l.sendFile(c, p, body, count, tail)
+		c.sendFile(p, body, count, tail)
 		return
 	}
 	if len(body) <= copyLimit {
@@ -155,7 +157,7 @@ func (l *loop) send(x *Exchange, p *exchange.Part) {
 		}
 		return
 	}
-	l.sendLarge(c, p, body, tail)
+	c.sendLarge(p, body, tail)
 }
 
 // takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and a
@@ -165,7 +167,8 @@ func (x *Exchange) takesInterim() bool {
 }
 
 // sendInterim writes a response of 1xx, which is not the answer of x.
-func (l *loop) sendInterim(x *Exchange, p *exchange.Part) {
+func (x *Exchange) sendInterim(p *exchange.Part) {
+	l := x.l
 	x.conn.Use()
 	before := len(l.conns.Buf)
 	l.conns.Buf = http1.AppendStatusLine(l.conns.Buf, p.Head.Status, p.Head.Reason)
@@ -175,11 +178,12 @@ func (l *loop) sendInterim(x *Exchange, p *exchange.Part) {
 }
 
 // sendHead appends the head of a response and decides how its body is framed.
-func (l *loop) sendHead(x *Exchange, p *exchange.Part) {
+func (x *Exchange) sendHead(p *exchange.Part) {
+	l := x.l
 	if x.extra != nil {
 		p.Head.Fields = header.Merge(p.Head.Fields, x.extra)
 	}
-	r := l.responseTo(x)
+	r := x.response()
 	fill(&r, &p.Head)
 	if r.Length < 0 && p.Last && !p.Failed && len(p.Head.Channel) == 0 {
 		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {
@@ -190,7 +194,7 @@ func (l *loop) sendHead(x *Exchange, p *exchange.Part) {
 		l.heads.fields = appendSaid(append(l.heads.fields[:0], r.Fields...), x.cacheStatus)
 		r.Fields = l.heads.fields
 	}
-	l.conns.Buf = l.appendHead(l.conns.Buf, x, &r)
+	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
 	x.begun = true
 }
 
@@ -228,7 +232,8 @@ func mediaType(h *exchange.Head) string {
 
 // allowed returns what of a part's content may be sent: nothing where there
 // is no body, and no more than the Content-Length that was promised.
-func (l *loop) allowed(x *Exchange, p *exchange.Part) (body []byte, count int64) {
+func (x *Exchange) allowed(p *exchange.Part) (body []byte, count int64) {
+	l := x.l
 	if x.framing == http1.NoBody {
 		return nil, 0
 	}
@@ -265,23 +270,25 @@ func (l *loop) release(p *exchange.Part) {
 		p.Owner.Release(p)
 	}
 	if last {
-		l.done(x)
+		x.end()
 	}
 }
 
-// done ends an exchange for good.
-func (l *loop) done(x *Exchange) {
+// end ends an exchange for good.
+func (x *Exchange) end() {
+	l := x.l
 	if l.timed {
 		l.account(x)
 	}
-	l.unholdAll(x)
+	x.unholdAll()
 	l.exchanges.put(x)
 }
 
 // complete takes an exchange, whose last bytes are on their way, from its
 // connection. broken: not all of the promised bytes, so that the connection
 // has to show it. The exchange is put back when its last part is released.
-func (l *loop) complete(x *Exchange, broken bool) {
+func (x *Exchange) complete(broken bool) {
+	l := x.l
 	c := x.conn
 	c.shift()
 	if broken {
@@ -292,17 +299,18 @@ func (l *loop) complete(x *Exchange, broken bool) {
 		if c.body != nil {
 			c.body, c.Linger = nil, true
 		}
-		l.cancelAll(c)
-		l.setState(c, stateEnding)
+		c.cancelAll()
+		c.setState(stateEnding)
 	}
 	c.Stamp = l.now()
 	if c.state == stateWaiting && !c.waits() {
-		l.queue(c)
+		c.queue()
 	}
 }
 
 // queue makes flushBatch go on with the pending input of c.
-func (l *loop) queue(c *httpConn) {
+func (c *httpConn) queue() {
+	l := c.l
 	if !c.queued && (!c.Writing() || c.state == stateSocket) {
 		c.queued = true
 		l.ready = append(l.ready, c)
@@ -310,7 +318,8 @@ func (l *loop) queue(c *httpConn) {
 }
 
 // cancelAll ends every exchange of c without a response.
-func (l *loop) cancelAll(c *httpConn) {
+func (c *httpConn) cancelAll() {
+	l := c.l
 	if c.ws != nil {
 		l.groups.leave(c.ws)
 	}
@@ -318,20 +327,20 @@ func (l *loop) cancelAll(c *httpConn) {
 	for c.first != nil {
 		x := c.first
 		c.shift()
-		l.cancel(x)
+		x.cancel()
 	}
 }
 
-func (l *loop) cancel(x *Exchange) {
+func (x *Exchange) cancel() {
 	x.conn = nil
 	if x.phase == awaitingPassword {
 		x.req.check.Cancel()
 	}
-	ended := l.dropHeld(x)
+	ended := x.dropHeld()
 	switch {
 	case ended || x.beside: // or it ends with that
 	case x.phase < answering:
-		l.done(x)
+		x.end()
 	default:
 		x.Source.OnGone(&x.Exchange)
 	}

@@ -174,14 +174,14 @@ func (l *loop) decide(x *Exchange, rest []byte) (used int) {
 				q.Admit()
 			case rejected:
 				l.note(x)
-				return l.refuse(x, rest, r)
+				return x.refuse(rest, r)
 			default:
-				l.suspend(x, awaitingPassword)
+				x.suspend(awaitingPassword)
 				return 0
 			}
 		default:
 			l.note(x)
-			return l.refuseRouted(x, rest)
+			return x.refuseRouted(rest)
 		}
 	}
 }
@@ -194,7 +194,7 @@ func (l *loop) startWith(s exchange.Source, x *Exchange, rest []byte) (used int)
 		return l.admit(x, rest)
 	}
 	c := x.conn
-	used = l.skipBody(x, rest)
+	used = x.skipBody(rest)
 	x.Req = x.req.ask()
 	if x.Req.Peer = x.peer; x.peer == nil {
 		x.Req.Peer = c.Client()
@@ -233,16 +233,16 @@ func (l *loop) route(x *Exchange) {
 }
 
 // suspend makes x, which is the last of its connection, wait in a phase. What follows it is not looked at meanwhile.
-func (l *loop) suspend(x *Exchange, p phase) {
+func (x *Exchange) suspend(p phase) {
 	x.req.keep()
 	x.phase, x.Source, x.conn.undecided = p, nil, x
-	l.setState(x.conn, stateWaiting)
+	x.conn.setState(stateWaiting)
 }
 
 // resume lets x go on, soon.
-func (l *loop) resume(x *Exchange) {
+func (x *Exchange) resume() {
 	x.phase = deciding
-	l.queue(x.conn)
+	x.conn.queue()
 }
 
 // waits reports whether nothing may be done now with what follows the active exchanges of c.

@@ -86,7 +86,7 @@ func (h *socketHandover) serve(d *SocketState, fd int) (*socket, error) {
 	if c.proxy != nil {
 		c.proxy.awaits = false
 	}
-	x := l.newExchange(c, q)
+	x := c.newExchange(q)
 	if !h.find(x, string(d.Group)) {
 		c.shift()
 		l.exchanges.put(x)
@@ -95,15 +95,15 @@ func (h *socketHandover) serve(d *SocketState, fd int) (*socket, error) {
 	l.open(c)
 	if c.state == stateClosed { // it could not be watched, or the server stops
 		x.conn = nil
-		l.done(x)
+		x.end()
 		return nil, nil
 	}
 	ws := l.newSocket(c, websocket.Handshake{Compression: d.Compression})
 	ws.group, ws.subprotocol, ws.resumes = q.mount.Group, d.Subprotocol, true
 	h.resuming++
 	c.ws, ws.x = ws, x
-	l.setState(c, stateWaiting)
-	l.keep(c, d.Input)
+	c.setState(stateWaiting)
+	c.keep(d.Input)
 	if d.Log != nil && l.timed {
 		x.log = l.recordOf(d.Log)
 	}
@@ -168,10 +168,9 @@ func (h *socketHandover) settled(ws *socket) {
 
 // failed closes a WebSocket that the handler does not resume.
 func (h *socketHandover) failed(c *httpConn) {
-	l := h.l
 	h.settled(c.ws)
 	c.ws.open = true
-	l.setState(c, stateSocket)
+	c.setState(stateSocket)
 	c.ws.Refuse(websocket.ServiceRestart)
 }
 
@@ -218,6 +217,6 @@ func (h *socketHandover) dismiss(fd int) {
 	}
 	_, _ = netio.Send(fd, websocket.AppendClose(nil, websocket.ServiceRestart, nil), 0)
 	c.Linger = true
-	l.setState(c, stateEnding)
+	c.setState(stateEnding)
 	c.Finish()
 }

@@ -135,7 +135,7 @@ func (h *socketHandover) ask(c *httpConn) {
 	}
 	c.ws.handing = true
 	h.note(c)
-	h.l.pauseReading(c)
+	c.pauseReading()
 	c.Pause(conn.HeedNothing) // what comes now, its end too, is for the process that gets it
 	h.l.tell(c.first, exchange.Input{Op: exchange.OpHandOver})
 }
@@ -159,7 +159,7 @@ func (h *socketHandover) remain(c *httpConn) {
 	if c.ws.handing {
 		c.ws.handing = false
 		if x := c.first; x != nil && x.given < exchange.InputWindow {
-			l.resumeReading(c)
+			c.resumeReading()
 		} else {
 			c.Pause(conn.HeedReset)
 		}

@@ -27,17 +27,17 @@ func (x *Exchange) Send(p *exchange.Part) {
 	case c == nil:
 		l.release(p)
 	case c.first != x || c.Writing():
-		l.hold(x, p)
+		x.hold(p)
 	default:
-		l.send(x, p)
-		l.advance(c)
+		x.transmit(p)
+		c.advance()
 	}
 }
 
 // InTurn implements exchange.Server.
 func (x *Exchange) InTurn() bool {
 	if !x.isFirst() {
-		x.l.suspend(x, awaitingTurn)
+		x.suspend(awaitingTurn)
 		return false
 	}
 	return true
@@ -48,7 +48,7 @@ func (x *Exchange) Beside(work func(), done func(gone bool)) {
 	l := x.l
 	if x.phase == deciding {
 		s := x.Source
-		l.suspend(x, awaitingSource)
+		x.suspend(awaitingSource)
 		x.Source = s
 	}
 	x.beside = true
@@ -81,7 +81,7 @@ func (l *loop) besideDone(x *Exchange, done func(gone bool), bug bool) {
 		if !bug {
 			done(true)
 		}
-		l.done(x)
+		x.end()
 		return
 	}
 	if x.phase == awaitingSource {

@@ -11,12 +11,13 @@ import (
 // it is whole: requests with a body wait for those before them, and what follows
 // is not looked at. The response may begin, and end, before that.
 
-// stream submits x, whose body is not yet here, unless it turns
+// streamBody submits x, whose body is not yet here, unless it turns
 // out that it is: chunks have to be looked at for that.
-func (l *loop) stream(x *Exchange, rest []byte) (used int) {
+func (x *Exchange) streamBody(rest []byte) (used int) {
+	l := x.l
 	q, c := x.req, x.conn
 	if l.tooBig(x.rules, q.parsed.Length) {
-		return l.refuse(x, rest, bodyTooBig)
+		return x.refuse(rest, bodyTooBig)
 	}
 	b := &body{
 		x:        x,
@@ -29,7 +30,7 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 	}
 	piece, left, whole, err := l.decode(b, x.rules, rest)
 	if err != nil {
-		return l.refuse(x, rest, l.bodyRefusal(err))
+		return x.refuse(rest, l.bodyRefusal(err))
 	}
 	r := q.ask()
 	r.Body, r.Size, r.More = piece, b.size, !whole
@@ -42,7 +43,7 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 	}
 	b.expects = q.parsed.Expect100 && len(rest) == 0
 	c.body, c.Stamp = b, l.now()
-	l.setState(c, stateBody)
+	c.setState(stateBody)
 	l.submit(x, r)
 	if b.expects && c.body == b {
 		b.expects = false
@@ -54,13 +55,14 @@ func (l *loop) stream(x *Exchange, rest []byte) (used int) {
 
 // feed delivers what belongs to the body from the front of data and returns the
 // rest. When the body is whole, or the exchange is broken off, c has another state.
-func (l *loop) feed(c *httpConn, data []byte) (rest []byte) {
+func (c *httpConn) feed(data []byte) (rest []byte) {
+	l := c.l
 	b := c.body
 	x := b.x
 	c.Stamp = l.now()
 	piece, rest, whole, err := l.decode(b, x.rules, data)
 	if err != nil {
-		l.breakOff(c, l.bodyRefusal(err))
+		c.breakOff(l.bodyRefusal(err))
 		return nil
 	}
 	if len(piece) == 0 && !whole {
@@ -72,10 +74,10 @@ func (l *loop) feed(c *httpConn, data []byte) (rest []byte) {
 	if whole {
 		c.body = nil
 		if x.keepAlive {
-			l.setState(c, stateReady)
+			c.setState(stateReady)
 		} else {
 			c.Linger = c.Linger || len(rest) > 0
-			l.setState(c, stateEnding)
+			c.setState(stateEnding)
 		}
 	}
 	l.deliverInput(x, exchange.Input{Data: piece, Last: whole})
@@ -89,7 +91,8 @@ const bulkSize = 256 << 10
 // behind it (what it leaves is reported again, see blunt): to wake the handler and to wait for its credit costs more than to read.
 // Never so much that the handler would have more than bulkSize. Chunks gain nothing:
 // they have to be moved together.
-func (l *loop) readOn(c *httpConn, data []byte) []byte {
+func (c *httpConn) readOn(data []byte) []byte {
+	l := c.l
 	b := c.body
 	most := int(min(bulkSize-b.x.given, b.want))
 	if b.chunked || c.Half() || len(data) < l.conns.ReadSize() || len(data) >= most {
@@ -109,37 +112,39 @@ const skipMost = 64 << 10
 
 // unwanted gives up the rest of the body that is delivered to x, if it has not
 // arrived: nobody takes it any more.
-func (l *loop) unwanted(x *Exchange) {
+func (x *Exchange) unwanted() {
+	l := x.l
 	c := x.conn
 	if c == nil || c.body == nil || c.body.x != x {
 		return
 	}
 	if b := c.body; b.chunked || b.expects || b.want > skipMost || !x.keepAlive || l.leaving {
-		l.cutBody(x)
+		x.cutBody()
 	} else {
 		b.x = nil
-		l.resumeReading(c)
+		c.resumeReading()
 	}
 }
 
 // cutBody makes the connection of x close after the response, because its body will
 // not be whole. What the client sends until then is thrown away.
-func (l *loop) cutBody(x *Exchange) {
+func (x *Exchange) cutBody() {
 	c := x.conn
 	c.body = nil
 	x.keepAlive = false
 	c.Linger = true
-	l.setState(c, stateEnding)
-	l.resumeReading(c)
+	c.setState(stateEnding)
+	c.resumeReading()
 }
 
 // skipRest throws away what belongs to an unwanted body from the front of data.
-func (l *loop) skipRest(c *httpConn, data []byte) (rest []byte) {
+func (c *httpConn) skipRest(data []byte) (rest []byte) {
+	l := c.l
 	c.Stamp = l.now()
 	_, rest, whole, _ := l.decode(c.body, nil, data) // it is not chunked
 	if whole {
 		c.body = nil
-		l.setState(c, stateReady)
+		c.setState(stateReady)
 	}
 	return rest
 }
@@ -148,26 +153,26 @@ func (l *loop) skipRest(c *httpConn, data []byte) (rest []byte) {
 func (c *httpConn) skipping() bool { return c.body != nil && c.body.x == nil }
 
 // endSkip waits for it no longer: the connection closes.
-func (l *loop) endSkip(c *httpConn) {
+func (c *httpConn) endSkip() {
 	c.body, c.Linger = nil, true
-	l.setState(c, stateEnding)
-	l.settle(c)
+	c.setState(stateEnding)
+	c.settle()
 }
 
 // breakOff ends the exchange to which the body of c is delivered, as the client
 // has done something wrong. It is told with r, or, if the response has begun,
 // by cutting that off.
-func (l *loop) breakOff(c *httpConn, r exchange.Reply) {
+func (c *httpConn) breakOff(r exchange.Reply) {
 	x := c.body.x
 	r.HTML = c.body.html
-	l.cutBody(x)
+	x.cutBody()
 	if x.begun {
 		c.Reset = x.framing == http1.UntilClose // its end would look like the body's
-		l.cancelAll(c)
-		l.settle(c)
+		c.cancelAll()
+		c.settle()
 		return
 	}
-	y := l.substitute(x)
-	l.cancel(x)
+	y := x.substitute()
+	x.cancel()
 	y.Reply(r)
 }

@@ -47,7 +47,7 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 // refuseSubscriber answers x for its handler.
 func (l *loop) refuseSubscriber(x *Exchange, p *exchange.Part, status int, fields []byte) {
 	p.Head.Status, p.Head.Reason, p.Head.Fields = status, nil, fields
-	l.refuseFor(x, p)
+	x.refuseFor(p)
 }
 
 // writeRetry sends what a stream begins with, behind the head of x.
@@ -81,8 +81,8 @@ func (l *loop) onHandlerDone(x *Exchange) {
 	x.log = nil // its line comes when the subscriber ends
 	c.body = nil
 	c.shift()
-	l.cancelAll(c)
-	l.setState(c, stateJoining)
+	c.cancelAll()
+	c.setState(stateJoining)
 }
 
 // promoteToSubscriber makes c, to which everything before was written, nothing but a subscriber:

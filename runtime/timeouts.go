@@ -124,7 +124,8 @@ func (c *httpConn) unread() bool {
 }
 
 // setState is where the state of a connection changes.
-func (l *loop) setState(c *httpConn, s connState) {
+func (c *httpConn) setState(s connState) {
+	l := c.l
 	if l.debug >= 2 && c.state != s {
 		l.tracef("%s: %s, was %s", c, s, c.state)
 	}
@@ -154,7 +155,7 @@ func (c *httpConn) Deadline() int64 {
 		}
 		return c.Stamp + tickLength + limit // a stamp is up to a tick old
 	case c.state == stateBody:
-		return l.bodyDeadline(c)
+		return c.bodyDeadline()
 	case c.busy():
 		return l.now() + l.keepAlive // no timeout; a transfer has its own
 	}
@@ -170,9 +171,9 @@ func (c *httpConn) Expired() {
 	}
 	switch c.state {
 	case stateHead:
-		l.timedOut(c, "the request took too long")
+		c.timedOut("the request took too long")
 	case stateBody:
-		l.bodyLate(c)
+		c.bodyLate()
 	case stateSocket:
 		c.ws.Expired()
 	case stateTunnel:
@@ -185,16 +186,16 @@ func (c *httpConn) Expired() {
 }
 
 // bodyLate refuses a request whose body comes too slowly.
-func (l *loop) bodyLate(c *httpConn) {
+func (c *httpConn) bodyLate() {
 	const text = "the request body took too long"
 	switch r := (exchange.Reply{Status: 408, Text: text, Close: true}); {
 	case c.skipping():
-		l.endSkip(c)
+		c.endSkip()
 	case c.body.streamed:
-		l.breakOff(c, r)
+		c.breakOff(r)
 	default:
 		c.DropInput()
-		l.refuseBody(c, r)
+		c.refuseBody(r)
 		if c.state != stateClosed {
 			c.Schedule()
 		}
@@ -202,10 +203,10 @@ func (l *loop) bodyLate(c *httpConn) {
 }
 
 // timedOut answers a request that did not become whole (RFC 9110 §15.5.9).
-func (l *loop) timedOut(c *httpConn, text string) {
-	l.setState(c, stateReady)
+func (c *httpConn) timedOut(text string) {
+	c.setState(stateReady)
 	c.DropInput()
-	l.newErrorExchange(c, nil).Reply(exchange.Reply{Status: 408, Text: text, Close: true})
+	c.newErrorExchange(nil).Reply(exchange.Reply{Status: 408, Text: text, Close: true})
 	if c.state != stateClosed {
 		c.Schedule()
 	}

@@ -57,14 +57,14 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 func (l *loop) readProxyHeader(c *httpConn, data []byte) (rest []byte, ok bool) {
 	buf := data
 	if len(c.Pending()) > 0 {
-		l.keep(c, data)
+		c.keep(data)
 		buf = c.Pending()
 	}
 	h, n, err := listen.ParseProxyHeader(buf)
 	switch {
 	case err == http1.ErrNeedMore:
 		if len(c.Pending()) == 0 {
-			l.keep(c, data)
+			c.keep(data)
 		}
 		return nil, false
 	case err != nil:

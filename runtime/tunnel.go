@@ -61,14 +61,14 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 		return
 	}
 	if c.Writing() { // of the answer before, which goes first
-		l.hold(x, p)
+		x.hold(p)
 		return
 	}
 	upstream := p.Head.Tunnel.Upstream
 	t := &connTunnel{c: c, idle: int64(p.Head.Tunnel.Idle), taken: l.now(), ended: p.Head.Tunnel.Ended}
 	if err := l.conns.Events.Add(&t.watch, upstream.Fd(), t); err != nil {
 		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
-		y := l.substitute(x)
+		y := x.substitute()
 		l.release(p)
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
@@ -88,7 +88,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	c.stopped = false
 	c.Watch().Handle(tunnelClient{t})
 	c.Stamp = l.now()
-	l.setState(c, stateTunnel)
+	c.setState(stateTunnel)
 	over, err := t.Open(c.Pending(), append(head, p.Head.Tunnel.Ahead...))
 	c.DropInput()
 	x.handler.Release(p) // the ticket stays taken until the tunnel has ended
@@ -101,7 +101,7 @@ func (l *loop) tunnelHead(x *Exchange, p *exchange.Part) []byte {
 		Status: p.Head.Status, Reason: p.Head.Reason, Minor: 1, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
 	}
-	return l.appendHead(nil, x, &r)
+	return x.appendHead(nil, &r)
 }
 
 // passOn lets a tunnel pass bytes on when there is news of a side.
@@ -147,9 +147,9 @@ func (l *loop) endTunnel(t *connTunnel, proper bool) {
 	x.proper, c.Reset = proper, !proper
 	c.Linger = true // what was sent last must not be lost: see finish
 	c.ReadAgain()
-	l.complete(x, false)
-	l.done(x)
-	l.settle(c)
+	x.complete(false)
+	x.end()
+	c.settle()
 }
 
 // carried returns how many bytes have come from the client, and how many it has taken, without the head.

@@ -37,15 +37,16 @@ func (l *loop) exceeded(client string, bytes int64) {
 }
 
 // hold keeps a part of x until its turn comes.
-func (l *loop) hold(x *Exchange, p *exchange.Part) {
+func (x *Exchange) hold(p *exchange.Part) {
 	x.held = append(x.held, *p)
 	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
-		l.queued(x, n)
+		x.countQueued(n)
 	}
 }
 
-// queued adds to the bytes of x that wait for their turn.
-func (l *loop) queued(x *Exchange, n int64) {
+// countQueued adds to the bytes of x that wait for their turn.
+func (x *Exchange) countQueued(n int64) {
+	l := x.l
 	x.queued += n
 	if name := accountOf(x.peer); name != "" {
 		l.conns.Unsent.Add(name, 0, n)
@@ -53,22 +54,23 @@ func (l *loop) queued(x *Exchange, n int64) {
 }
 
 // unhold takes the first part that hold has kept, to be sent.
-func (l *loop) unhold(x *Exchange) exchange.Part {
+func (x *Exchange) unhold() exchange.Part {
+	l := x.l
 	p := x.held[0]
 	x.held = x.held[:copy(x.held, x.held[1:])]
 	if p.Local {
 		l.groups.taken(x.conn.ws, len(p.Body))
 	}
 	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
-		l.queued(x, -n)
+		x.countQueued(-n)
 	}
 	return p
 }
 
 // unholdAll counts the parts of x that hold has kept no longer.
-func (l *loop) unholdAll(x *Exchange) {
+func (x *Exchange) unholdAll() {
 	if x.queued > 0 {
-		l.queued(x, -x.queued)
+		x.countQueued(-x.queued)
 	}
 }
 

@@ -52,10 +52,10 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 	q, c := x.req, x.conn
 	h, refused := websocket.Check(&q.parsed, q.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		return l.refuse(x, rest, exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+		return x.refuse(rest, exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
 	}
 	if !x.isFirst() {
-		l.suspend(x, awaitingTurn)
+		x.suspend(awaitingTurn)
 		return 0
 	}
 	var ws *socket // nil: of a tunnel we know nothing more
@@ -65,7 +65,7 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 	r := q.ask()
 	r.WebSocket = true
 	c.ws = ws
-	l.setState(c, stateWaiting)
+	c.setState(stateWaiting)
 	l.submit(x, r)
 	if ws != nil && c.first == x && x.owed {
 		ws.x = x
@@ -128,10 +128,10 @@ func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
 	x.owed = false // messages come when they come: no timeout
 	ws.open = true
 	c.Stamp = l.now()
-	l.setState(c, stateSocket)
+	c.setState(stateSocket)
 	l.groups.accepted(ws)
 	if len(c.Pending()) > 0 || c.Half() {
-		l.queue(c)
+		c.queue()
 	}
 	if l.leaving && c.state == stateSocket && (ws.group == "" || !l.handover.stay) {
 		l.goAway(c)
@@ -156,7 +156,7 @@ func (l *loop) acceptSocket(x *Exchange, p *exchange.Part) {
 	}
 	l.heads.fields = append(fields, p.Head.Fields...)
 	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
-	l.conns.Buf = l.appendHead(l.conns.Buf, x, &r)
+	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
 }
 
 // opcodeOf is how an op is on the wire.
@@ -199,9 +199,9 @@ func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
 			l.conns.Flush()
 		}
 	} else if p.Local {
-		l.sendShared(c, body, tail)
+		c.sendShared(body, tail)
 	} else {
-		l.sendLarge(c, p, body, tail)
+		c.sendLarge(p, body, tail)
 	}
 	ws.Answered()
 }

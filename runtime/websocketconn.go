@@ -23,13 +23,13 @@ func (s socketConn) Write(frame []byte) {
 
 func (s socketConn) Writing() bool { return s.c.Writing() }
 func (s socketConn) Stopped() bool { return s.c.stopped }
-func (s socketConn) Continue()     { s.c.l.resumeReading(s.c) }
+func (s socketConn) Continue()     { s.c.resumeReading() }
 func (s socketConn) Here() bool    { return s.c.state == stateSocket }
 
 func (s socketConn) Linger() {
 	s.c.Linger = true
-	s.c.l.setState(s.c, stateEnding)
-	s.c.l.settle(s.c)
+	s.c.setState(stateEnding)
+	s.c.settle()
 }
 
 func (s socketConn) Close(why string) { s.c.Close(why) }
@@ -61,7 +61,7 @@ func (l *loop) in(d time.Duration) int64 { return int64(time.Since(l.conns.Start
 type socketHandler struct{ c *httpConn }
 
 func (s socketHandler) Active() bool { return s.c.first != nil }
-func (s socketHandler) Cancel()      { s.c.l.cancelAll(s.c) }
+func (s socketHandler) Cancel()      { s.c.cancelAll() }
 func (s socketHandler) EndsWell()    { s.c.first.proper = true }
 
 func (s socketHandler) Ending() bool {
@@ -88,7 +88,7 @@ func (s socketHandler) Detach() {
 	l.groups.leave(s.c.ws)
 	s.c.shift()
 	x.conn, x.proper = nil, true
-	l.dropHeld(x)
+	x.dropHeld()
 }
 
 // frames is received for an open WebSocket. Of what has arrived it takes as much as
@@ -100,12 +100,12 @@ func (l *loop) frames(c *httpConn, data []byte) {
 		return
 	}
 	if ws.handing { // what has arrived goes along
-		l.keep(c, data)
+		c.keep(data)
 		return
 	}
 	kept := len(c.Pending()) > 0
 	if kept {
-		l.keep(c, data)
+		c.keep(data)
 		data = c.Pending()
 	}
 	n := ws.Input(data)
@@ -120,7 +120,7 @@ func (l *loop) frames(c *httpConn, data []byte) {
 		return
 	}
 	if !kept {
-		l.keep(c, data[n:])
+		c.keep(data[n:])
 	} else {
 		c.Consume(n)
 	}
