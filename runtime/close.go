@@ -116,6 +116,28 @@ func (l *loop) makeRoom(client bool) {
 	}
 }
 
+// Drain implements conn.Protocol. Idle connections close, or stay for as long as loop.keepAlive says.
+func (c *httpConn) Drain(retire bool) {
+	l, idle := c.l, !c.busy()
+	if retire {
+		defer c.Schedule() // deadlines are earlier now
+	}
+	switch {
+	case c.state == stateSocket:
+		if !retire || c.ws.group == "" || !l.handover.stay {
+			l.goAway(c)
+		}
+	case retire:
+		if idle && (c.state == stateReady || c.state == stateNew) {
+			c.Stamp = l.now()
+		}
+	case idle && (c.state == stateReady || c.state == stateNew || c.state == stateHead):
+		c.Close("the server is shutting down")
+	case idle && c.skipping():
+		c.endSkip()
+	}
+}
+
 // drain begins the end: idle connections close, the others after their
 // response.
 func (l *loop) drain() {
@@ -125,17 +147,7 @@ func (l *loop) drain() {
 	l.leaving, l.draining = true, true
 	l.groups.fanout.Finish(l.groups.now())
 	l.conns.Flush()
-	for _, c := range l.all() {
-		if !c.busy() && (c.state == stateReady || c.state == stateNew || c.state == stateHead) {
-			c.Close("the server is shutting down")
-		}
-		if !c.busy() && c.skipping() {
-			c.endSkip()
-		}
-		if c.state == stateSocket {
-			l.goAway(c)
-		}
-	}
+	l.conns.Drain(false)
 	l.subscribers.Drain()
 	if l.live.Load() == 0 {
 		l.allGone()
@@ -153,15 +165,7 @@ func (l *loop) retire(idle time.Duration) {
 	l.groups.fanout.Finish(l.groups.now())
 	l.conns.Flush()
 	l.keepAlive = min(l.keepAlive, int64(idle))
-	for _, c := range l.all() {
-		if !c.busy() && (c.state == stateReady || c.state == stateNew) {
-			c.Stamp = l.now()
-		}
-		c.Schedule()
-		if c.state == stateSocket && (c.ws.group == "" || !l.handover.stay) {
-			l.goAway(c)
-		}
-	}
+	l.conns.Drain(true)
 	l.subscribers.Retire()
 	if l.live.Load() == 0 {
 		l.allGone()
@@ -170,10 +174,7 @@ func (l *loop) retire(idle time.Duration) {
 
 // closeAll closes what drain left.
 func (l *loop) closeAll() {
-	for _, c := range l.all() {
-		c.Close("the server has shut down")
-		c.Abort()
-	}
+	l.conns.CloseAll("the server has shut down")
 	l.subscribers.Close()
 }
 

@@ -31,6 +31,11 @@ type Protocol interface {
 	Deadline() int64
 	Expired()
 
+	// Drain is called when the server takes no more connections. What it has begun for the client still comes to its end. If
+	// another server goes on with the listeners (retire), an idle connection stays until it has answered one more request, or
+	// for a while; otherwise it closes.
+	Drain(retire bool)
+
 	// Account returns the name in the ledger of the client that output is for; "": what waits for it is not counted.
 	Account() string
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,6 +89,7 @@ type recorder struct {
 	ends, flushed, writable, closed int
 	gone, expired                   int
 	sent                            []error
+	drained                         []bool
 }
 
 func (r *recorder) Input(b []byte) { r.got = append(r.got, b...) }
@@ -97,7 +99,10 @@ func (r *recorder) Writable()      { r.writable++ }
 func (r *recorder) Deadline() int64 {
 	return r.set.now + int64(time.Hour)
 }
-func (r *recorder) Expired()        { r.expired++ }
+func (r *recorder) Expired() { r.expired++ }
+func (r *recorder) Drain(retire bool) {
+	r.drained = append(r.drained, retire)
+}
 func (r *recorder) Account() string { return "client" }
 func (r *recorder) Closed()         { r.closed++ }
 func (r *recorder) Gone()           { r.gone++ }
@@ -219,6 +224,36 @@ func TestGather(t *testing.T) {
 		if got, err := io.ReadAll(client); string(got) != want || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
+	}
+}
+
+// Drain reaches the connections that are open, CloseAll all of them.
+func TestDrain(t *testing.T) {
+	s := newSet(t, 1000)
+	open, client := s.open()
+	closed, _ := s.open()
+	s.do(func() {
+		rest, err := closed.Write(nil, pattern(16<<20), nil)
+		if err != nil || rest == nil {
+			t.Fatal(rest, err)
+		}
+		closed.Queue(Output{Items: rest}, true)
+		closed.Close("it is not wanted")
+		s.Drain(true)
+		s.Drain(false)
+		if !slices.Equal(open.drained, []bool{true, false}) || closed.drained != nil {
+			t.Errorf("an open connection: %v, a closed one: %v", open.drained, closed.drained)
+		}
+		if closed.gone > 0 {
+			t.Error("the transfer has ended")
+		}
+		s.CloseAll("the test ends")
+		if open.gone != 1 || closed.gone != 1 {
+			t.Errorf("open: gone %d, closed: gone %d", open.gone, closed.gone)
+		}
+	})
+	if got, err := io.ReadAll(client); len(got) > 0 || err != nil {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

@@ -95,6 +95,23 @@ func (s *Set) Tick() {
 	}
 }
 
+// Drain tells the protocols of all open connections that the server takes no more connections: see Protocol.
+func (s *Set) Drain(retire bool) {
+	for _, c := range s.All() {
+		if !c.closed {
+			c.proto.Drain(retire)
+		}
+	}
+}
+
+// CloseAll closes all connections at once, and ends their transfers.
+func (s *Set) CloseAll(why string) {
+	for _, c := range s.All() {
+		c.Close(why)
+		c.Abort()
+	}
+}
+
 // Restamp gives connections whose stamp is not older than since the stamp at, if that is later: the clock has been late.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
