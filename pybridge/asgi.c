@@ -12,11 +12,33 @@
 #include <unistd.h>
 
 #define A fapws_the_async
-#define CHUNK 65536      /* bytes of a body in a file for one message */
+#define CHUNK 65536 /* bytes of a body in a file for one message */
 
-enum { T_TYPE, T_STATUS, T_HEADERS, T_BODY, T_MORE, T_PATH, T_REQUEST, T_DISCONNECT, T_START, T_RESPONSE_BODY, T_PATHSEND, T_COUNT };
-static const char *const texts[T_COUNT] = {"type", "status", "headers", "body", "more_body", "path", "http.request",
-                                           "http.disconnect", "http.response.start", "http.response.body", "http.response.pathsend"};
+enum {
+  T_TYPE,
+  T_STATUS,
+  T_HEADERS,
+  T_BODY,
+  T_MORE,
+  T_PATH,
+  T_REQUEST,
+  T_DISCONNECT,
+  T_START,
+  T_RESPONSE_BODY,
+  T_PATHSEND,
+  T_COUNT
+};
+static const char *const texts[T_COUNT] = {"type",
+                                           "status",
+                                           "headers",
+                                           "body",
+                                           "more_body",
+                                           "path",
+                                           "http.request",
+                                           "http.disconnect",
+                                           "http.response.start",
+                                           "http.response.body",
+                                           "http.response.pathsend"};
 static PyObject *text[T_COUNT], *bytes_empty;
 
 static int init(void) {
@@ -29,7 +51,7 @@ static PyObject *receive(PyObject *self, PyObject *none) {
   return fapws_waiter_new((fapws_exchange *)self, FAPWS_FOR_MESSAGE);
 }
 
-/* Whether the whole response was sent, by its Content-Length: the client may disconnect before the application ends it. */
+/* Whether the whole response was sent, by its Content-Length: clients may disconnect before the application ends it. */
 static int has_all(const fapws_record *rec) {
   return rec && rec->started && rec->declared >= 0 && rec->sent == rec->declared;
 }
@@ -41,8 +63,10 @@ int fapws_asgi_left(fapws_exchange *x) {
 
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   fapws_exchange *x = (fapws_exchange *)self;
-  int named = names && PyTuple_GET_SIZE(names) == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "message") == 0;
-  if (UNLIKELY(!(n == 1 && !names) && !(n == 0 && named))) return PyErr_Format(PyExc_TypeError, "send(message) takes one argument");
+  int named = names && PyTuple_GET_SIZE(names) == 1 &&
+              PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "message") == 0;
+  if (UNLIKELY(!(n == 1 && !names) && !(n == 0 && named)))
+    return PyErr_Format(PyExc_TypeError, "send(message) takes one argument");
   if (UNLIKELY(!PyDict_Check(args[0])))
     return PyErr_Format(PyExc_TypeError, "send(): a message must be a dict, not %.100s", Py_TYPE(args[0])->tp_name);
   if (UNLIKELY(fapws_has_left(x)) && !has_all(x->rec)) { /* ASGI 2.4: send() raises OSError then */
@@ -54,18 +78,22 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObj
   return waiter;
 }
 
-static PyMethodDef receive_method = {"receive", receive, METH_NOARGS, "receive() -> the next event of this connection, a dict (ASGI 3)."};
-static PyMethodDef send_method = {"send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS, "send(message): an event for this connection, a dict (ASGI 3)."};
+static PyMethodDef receive_method = {"receive", receive, METH_NOARGS,
+                                     "receive() -> the next event of this connection, a dict (ASGI 3)."};
+static PyMethodDef send_method = {"send", (PyCFunction)(void (*)(void))send, METH_FASTCALL | METH_KEYWORDS,
+                                  "send(message): an event for this connection, a dict (ASGI 3)."};
 
 PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope) {
   if (UNLIKELY(!bytes_empty) && init() < 0) Py_CLEAR(scope);
-  PyObject *args[3] = {scope, PyCFunction_New(&receive_method, (PyObject *)x), PyCFunction_New(&send_method, (PyObject *)x)};
+  PyObject *args[3] = {scope, PyCFunction_New(&receive_method, (PyObject *)x),
+                       PyCFunction_New(&send_method, (PyObject *)x)};
   PyObject *coroutine = args[0] && args[1] && args[2] ? PyObject_Vectorcall(x->mount->callable, args, 3, NULL) : NULL;
   for (int i = 0; i < 3; i++) Py_XDECREF(args[i]);
   if (!coroutine) return NULL;
   PyObject *inner = fapws_await(coroutine);
   if (!inner && PyErr_ExceptionMatches(PyExc_TypeError))
-    PyErr_Format(PyExc_TypeError, "the application %U returned %.200R; an ASGI application is async def", x->mount->name, coroutine);
+    PyErr_Format(PyExc_TypeError, "the application %U returned %.200R; an ASGI application is async def",
+                 x->mount->name, coroutine);
   Py_DECREF(coroutine);
   return inner;
 }
@@ -80,7 +108,8 @@ static PyObject *http_returned(fapws_exchange *x, PyObject *result) {
   else if (x->state == FAPWS_WAITS)
     fapws_fail_line(&A.thread, rec, "the application returned without a response");
   else if (x->state == FAPWS_HEAD)
-    fapws_fail_line(&A.thread, rec, "the application returned after 'http.response.start', without 'http.response.body'");
+    fapws_fail_line(&A.thread, rec,
+                    "the application returned after 'http.response.start', without 'http.response.body'");
   else
     fapws_fail_line(&A.thread, rec, "the application returned before the end of its response ('more_body' was true)");
   return NULL;
@@ -91,7 +120,8 @@ static int is_of_gone(PyObject *value) {
   Py_XINCREF(value);
   int found = 0;
   for (int depth = 0; value && !found && depth < 8; depth++) {
-    found = PyErr_GivenExceptionMatches(value, PyExc_OSError) || strcmp(Py_TYPE(value)->tp_name, "ClientDisconnect") == 0 ||
+    found = PyErr_GivenExceptionMatches(value, PyExc_OSError) ||
+            strcmp(Py_TYPE(value)->tp_name, "ClientDisconnect") == 0 ||
             strcmp(Py_TYPE(value)->tp_name, "WebSocketDisconnect") == 0;
     PyObject *cause = PyException_GetCause(value);
     if (!cause) cause = PyException_GetContext(value);
@@ -109,8 +139,10 @@ void fapws_asgi_raised(fapws_exchange *x) {
   PyErr_NormalizeException(&type, &value, &tb);
   int gone = x->gone || (rec && fapws_is_cancelled(rec));
   /* Cancelled because the client disconnected, of a timeout, which has been logged, or because the server stops. */
-  int cancelled = type && (PyErr_GivenExceptionMatches(type, fapws_cancelled_error) || PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
-  int quiet = (cancelled && (gone || x->overdue || fapws_the_async.stopping)) || (gone && is_of_gone(value)) || (x->overdue && cancelled);
+  int cancelled = type && (PyErr_GivenExceptionMatches(type, fapws_cancelled_error) ||
+                           PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
+  int quiet = (cancelled && (gone || x->overdue || fapws_the_async.stopping)) || (gone && is_of_gone(value)) ||
+              (x->overdue && cancelled);
   PyErr_Restore(type, value, tb);
   if (quiet) {
     PyErr_Clear();
@@ -132,7 +164,8 @@ PyObject *fapws_asgi_message(PyObject *type) {
 
 static int request_message(PyObject *body, int more, PyObject **message) {
   *message = body ? fapws_asgi_message(text[T_REQUEST]) : NULL;
-  if (*message && (PyDict_SetItem(*message, text[T_BODY], body) < 0 || PyDict_SetItem(*message, text[T_MORE], more ? Py_True : Py_False) < 0))
+  if (*message && (PyDict_SetItem(*message, text[T_BODY], body) < 0 ||
+                   PyDict_SetItem(*message, text[T_MORE], more ? Py_True : Py_False) < 0))
     Py_CLEAR(*message);
   Py_XDECREF(body);
   return *message ? 1 : -1;
@@ -151,7 +184,8 @@ static int http_receive(fapws_exchange *x, PyObject **message) {
     if (LIKELY(n == 0)) {
       body = Py_NewRef(bytes_empty);
     } else {
-      body = rec->spool >= 0 ? fapws_read_spool(rec->spool, x->taken, n) : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
+      body = rec->spool >= 0 ? fapws_read_spool(rec->spool, x->taken, n)
+                             : PyBytes_FromStringAndSize(rec->data + rec->body_off + x->taken, (Py_ssize_t)n);
       if (!body) return -1;
     }
     x->taken += n;
@@ -224,7 +258,8 @@ static int next_body(fapws_exchange *x, PyObject *owner, const char *data, Py_ss
 }
 
 int fapws_asgi_body(fapws_exchange *x, PyObject *message) {
-  PyObject *body = PyDict_GetItemWithError(message, text[T_BODY]), *more = PyDict_GetItemWithError(message, text[T_MORE]);
+  PyObject *body = PyDict_GetItemWithError(message, text[T_BODY]),
+           *more = PyDict_GetItemWithError(message, text[T_MORE]);
   if (UNLIKELY(PyErr_Occurred())) return -1;
   int goes_on = more ? more == Py_True || (more != Py_False && PyObject_IsTrue(more)) : 0;
   if (UNLIKELY(goes_on < 0)) return -1;
@@ -239,7 +274,8 @@ int fapws_asgi_body(fapws_exchange *x, PyObject *message) {
   } else if (PyByteArray_Check(body) || PyMemoryView_Check(body)) {
     if (!(owner = PyBytes_FromObject(body))) return -1; /* it may change while it is sent */
   } else {
-    PyErr_Format(PyExc_TypeError, "send(): 'body' of 'http.response.body' must be bytes, not %.100s", Py_TYPE(body)->tp_name);
+    PyErr_Format(PyExc_TypeError, "send(): 'body' of 'http.response.body' must be bytes, not %.100s",
+                 Py_TYPE(body)->tp_name);
     return -1;
   }
   const char *data = PyBytes_AS_STRING(owner);
@@ -250,10 +286,14 @@ int fapws_asgi_body(fapws_exchange *x, PyObject *message) {
 }
 
 int fapws_asgi_start(fapws_exchange *x, PyObject *message) {
-  PyObject *status = PyDict_GetItemWithError(message, text[T_STATUS]), *headers = PyDict_GetItemWithError(message, text[T_HEADERS]);
+  PyObject *status = PyDict_GetItemWithError(message, text[T_STATUS]),
+           *headers = PyDict_GetItemWithError(message, text[T_HEADERS]);
   if (UNLIKELY(PyErr_Occurred())) return -1;
   if (UNLIKELY(!status || !PyLong_Check(status) || PyBool_Check(status))) {
-    PyErr_Format(PyExc_TypeError, status ? "send(): 'status' of 'http.response.start' must be an int, not %.200R" : "send(): 'http.response.start' has no 'status'", status);
+    PyErr_Format(PyExc_TypeError,
+                 status ? "send(): 'status' of 'http.response.start' must be an int, not %.200R"
+                        : "send(): 'http.response.start' has no 'status'",
+                 status);
     return -1;
   }
   long code = PyLong_AsLong(status);
@@ -301,7 +341,8 @@ static int send_path(fapws_exchange *x, PyObject *message) {
   return 0;
 }
 
-int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last, PyObject **type) {
+int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last,
+                       PyObject **type) {
   *type = PyDict_GetItemWithError(message, text[0]);
   for (int i = first; i <= last; i++)
     if (*type == text[i]) return i;
@@ -316,10 +357,11 @@ int fapws_message_type(PyObject *message, PyObject *const *text, const char *con
 }
 
 static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
-  static const char *const expected[] = {
-      [FAPWS_WAITS] = "'http.response.start' has to come first", [FAPWS_HEAD] = "'http.response.body' has to follow 'http.response.start'",
-      [FAPWS_BODY] = "'http.response.body' has to follow", [FAPWS_DISCARD] = "'http.response.body' has to follow",
-      [FAPWS_COMPLETE] = "the response is complete"};
+  static const char *const expected[] = {[FAPWS_WAITS] = "'http.response.start' has to come first",
+                                         [FAPWS_HEAD] = "'http.response.body' has to follow 'http.response.start'",
+                                         [FAPWS_BODY] = "'http.response.body' has to follow",
+                                         [FAPWS_DISCARD] = "'http.response.body' has to follow",
+                                         [FAPWS_COMPLETE] = "the response is complete"};
   return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected[x->state]);
 }
 
@@ -339,8 +381,7 @@ static PyObject *http_send(fapws_exchange *x, PyObject *message) {
     if (x->state != FAPWS_HEAD) return out_of_order(x, type);
     bad = send_path(x, message);
     break;
-  default:
-    return NULL;
+  default: return NULL;
   }
   if (UNLIKELY(bad)) return NULL;
   if (UNLIKELY(x->rec && fapws_must_wait(x->rec))) return fapws_waiter_new(x, FAPWS_FOR_ROOM);

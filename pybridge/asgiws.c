@@ -1,5 +1,5 @@
-/* ASGI 3 for WebSockets: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). On the
- * asyncio thread, with the GIL. */
+/* ASGI 3 for WebSockets: receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, "WebSocket"). On
+ * the asyncio thread, with the GIL. */
 #include "exchange.h"
 #include "websocket.h"
 
@@ -9,17 +9,62 @@
 
 #define A fapws_the_async
 #define LAST_WORDS_NS 1000000000u /* how long the event loop delays its own close frame (lastWords) */
-#define LAST_WORDS 64             /* messages that send() drops after that time, or after the client disconnected, for each message received since */
+/* Messages that send() drops after that time, or after the client disconnected, for each message received since. */
+#define LAST_WORDS 64
 
 enum {
-  T_TYPE, T_TEXT, T_BYTES, T_CODE, T_REASON, T_SUBPROTOCOL, T_SUBPROTOCOLS, T_HEADERS, T_SCHEME, T_METHOD, T_EXTENSIONS,
-  T_WEBSOCKET, T_WS, T_WSS, T_DENIAL, T_CONNECT, T_RECEIVE, T_DISCONNECT, T_ACCEPT, T_SEND, T_CLOSE, T_START, T_BODY, T_GROUPS, T_SOCKET, T_COUNT
+  T_TYPE,
+  T_TEXT,
+  T_BYTES,
+  T_CODE,
+  T_REASON,
+  T_SUBPROTOCOL,
+  T_SUBPROTOCOLS,
+  T_HEADERS,
+  T_SCHEME,
+  T_METHOD,
+  T_EXTENSIONS,
+  T_WEBSOCKET,
+  T_WS,
+  T_WSS,
+  T_DENIAL,
+  T_CONNECT,
+  T_RECEIVE,
+  T_DISCONNECT,
+  T_ACCEPT,
+  T_SEND,
+  T_CLOSE,
+  T_START,
+  T_BODY,
+  T_GROUPS,
+  T_SOCKET,
+  T_COUNT
 };
-static const char *const texts[T_COUNT] = {
-    "type", "text", "bytes", "code", "reason", "subprotocol", "subprotocols", "headers", "scheme", "method", "extensions",
-    "websocket", "ws", "wss", "websocket.http.response", "websocket.connect", "websocket.receive", "websocket.disconnect",
-    "websocket.accept", "websocket.send", "websocket.close", "websocket.http.response.start", "websocket.http.response.body",
-    "fapws.groups", "socket"};
+static const char *const texts[T_COUNT] = {"type",
+                                           "text",
+                                           "bytes",
+                                           "code",
+                                           "reason",
+                                           "subprotocol",
+                                           "subprotocols",
+                                           "headers",
+                                           "scheme",
+                                           "method",
+                                           "extensions",
+                                           "websocket",
+                                           "ws",
+                                           "wss",
+                                           "websocket.http.response",
+                                           "websocket.connect",
+                                           "websocket.receive",
+                                           "websocket.disconnect",
+                                           "websocket.accept",
+                                           "websocket.send",
+                                           "websocket.close",
+                                           "websocket.http.response.start",
+                                           "websocket.http.response.body",
+                                           "fapws.groups",
+                                           "socket"};
 static PyObject *text[T_COUNT];
 
 /* --- the scope ---------------------------------------------------------------- */
@@ -59,8 +104,10 @@ static PyObject *scope_of(fapws_record *rec) {
   PyObject *nothing = PyDict_New(), *extensions = PyDict_New(), *groups = PyDict_New();
   int secure = rec->scheme.len == strlen("https");
   int bad = !offered || !nothing || !extensions || !groups || PyDict_SetItem(extensions, text[T_DENIAL], nothing) < 0 ||
-            fapws_put(groups, text[T_SOCKET], PyLong_FromUnsignedLongLong(fapws_socket_number(rec))) < 0 || PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 ||
-            PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 || PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
+            fapws_put(groups, text[T_SOCKET], PyLong_FromUnsignedLongLong(fapws_socket_number(rec))) < 0 ||
+            PyDict_SetItem(extensions, text[T_GROUPS], groups) < 0 ||
+            PyDict_SetItem(scope, text[T_TYPE], text[T_WEBSOCKET]) < 0 ||
+            PyDict_SetItem(scope, text[T_SCHEME], text[secure ? T_WSS : T_WS]) < 0 ||
             PyDict_DelItem(scope, text[T_METHOD]) < 0 || PyDict_SetItem(scope, text[T_SUBPROTOCOLS], offered) < 0 ||
             PyDict_SetItem(scope, text[T_EXTENSIONS], extensions) < 0;
   if (bad) Py_CLEAR(scope);
@@ -83,14 +130,17 @@ static int disconnect(fapws_exchange *x, PyObject **message) {
   PyObject *reason = x->reason ? Py_NewRef(x->reason) : PyUnicode_FromString("");
   *message = fapws_asgi_message(text[T_DISCONNECT]);
   if (!*message) Py_XDECREF(reason);
-  if (*message && (fapws_put(*message, text[T_REASON], reason) < 0 || fapws_put(*message, text[T_CODE], PyLong_FromLong(x->code)) < 0)) Py_CLEAR(*message);
+  if (*message && (fapws_put(*message, text[T_REASON], reason) < 0 ||
+                   fapws_put(*message, text[T_CODE], PyLong_FromLong(x->code)) < 0))
+    Py_CLEAR(*message);
   return *message ? 1 : -1;
 }
 
-/* After the client's close frame the application may still answer earlier messages: the event loop sends the answers before
- * its own close frame, or drops them. The application receives the close frame in order, so send() must not raise before
- * that, or the messages in between would be lost. But an application that only sends must end some time; and once the
- * connection is closed, nothing makes it wait, so it would keep all other tasks from running for the whole second. */
+/* After the client's close frame the application may still answer earlier messages: the event loop sends the answers
+ * before its own close frame, or drops them. The application receives the close frame in order, so send() must not
+ * raise before that, or the messages in between would be lost. But an application that only sends must end some time;
+ * and once the connection is closed, nothing makes it wait, so it would keep all other tasks from running for the whole
+ * second. */
 int fapws_has_left(fapws_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->closed_ns, __ATOMIC_SEQ_CST);
@@ -103,8 +153,8 @@ int fapws_has_left(fapws_exchange *x) {
   return x->gone = 1;
 }
 
-/* Receives the client's close frame, the last event. The server's close frame is sent at once, because the application may
- * run on for long. */
+/* Receives the client's close frame, the last event. The server's close frame is sent at once, because the application
+ * may run on for long. */
 static int received_close(fapws_exchange *x, fapws_input *in, PyObject **message) {
   x->code = in->code;
   Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
@@ -128,7 +178,8 @@ static int ws_receive(fapws_exchange *x, PyObject **message) {
   if (UNLIKELY(in->op == FAPWS_OP_CLOSE)) return received_close(x, in, message);
   if (UNLIKELY(rec->closed_ns != 0)) x->words = LAST_WORDS, x->unheard = 0;
   int is_text = in->op == FAPWS_OP_TEXT;
-  PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL) : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
+  PyObject *data = is_text ? PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, NULL)
+                           : PyBytes_FromStringAndSize(in->data, (Py_ssize_t)in->len);
   free(in);
   *message = fapws_asgi_message(text[T_RECEIVE]);
   if (!*message) Py_XDECREF(data);
@@ -153,22 +204,33 @@ static int wrong(const char *what, PyObject *value) {
 /* Refuses a field of the handshake itself (RFC 6455 §4.2.2), which the server makes. -1 with an exception. */
 static int check_fields(const fapws_start_object *head) {
   static const char prefix[] = "sec-websocket-";
-  for (const char *line = head->buf, *end = line + head->len; line < end; line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1) {
+  for (const char *line = head->buf, *end = line + head->len; line < end;
+       line = (const char *)memchr(line, '\n', (size_t)(end - line)) + 1) {
     const char *colon = memchr(line, ':', (size_t)(end - line));
-    if (!colon || (size_t)(colon - line) < sizeof prefix - 1 || strncasecmp(line, prefix, sizeof prefix - 1) != 0) continue;
+    if (!colon || (size_t)(colon - line) < sizeof prefix - 1 || strncasecmp(line, prefix, sizeof prefix - 1) != 0)
+      continue;
     PyObject *name = PyUnicode_DecodeLatin1(line, colon - line, NULL);
-    if (name) PyErr_Format(PyExc_ValueError, "send(): 'headers' of 'websocket.accept' must not have %R: the server makes the fields of the handshake; use 'subprotocol' to choose one", name);
+    if (name)
+      PyErr_Format(PyExc_ValueError,
+                   "send(): 'headers' of 'websocket.accept' must not have %R: the server makes the fields of the "
+                   "handshake; use 'subprotocol' to choose one",
+                   name);
     Py_XDECREF(name);
     return -1;
   }
   return 0;
 }
 
-/* The client fails the handshake if the server names a subprotocol that it did not offer (RFC 6455 §4.1). -1 with an exception. */
+/* The client fails the handshake if the server names a subprotocol that it did not offer (RFC 6455 §4.1). -1 with an
+ * exception. */
 static int check_subprotocol(const fapws_record *rec, PyObject *name) {
   PyObject *offered = subprotocols(rec);
   int found = offered ? PySequence_Contains(offered, name) : -1;
-  if (found == 0) PyErr_Format(PyExc_ValueError, "send(): 'subprotocol' of 'websocket.accept' is %.200R, which the client did not offer; scope['subprotocols'] is %.500R", name, offered);
+  if (found == 0)
+    PyErr_Format(PyExc_ValueError,
+                 "send(): 'subprotocol' of 'websocket.accept' is %.200R, which the client did not offer; "
+                 "scope['subprotocols'] is %.500R",
+                 name, offered);
   Py_XDECREF(offered);
   return found > 0 ? 0 : -1;
 }
@@ -229,7 +291,10 @@ static int close_it(fapws_exchange *x, PyObject *message) {
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
   if (number == 1005) number = 1000; /* frameworks pass on the code that they received */
   if (overflow || !fapws_sendable(number)) {
-    PyErr_Format(PyExc_ValueError, "send(): 'code' of 'websocket.close' may not be %R; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
+    PyErr_Format(PyExc_ValueError,
+                 "send(): 'code' of 'websocket.close' may not be %R; there are 1000 to 1014, but 1004, 1005 and 1006, "
+                 "and 3000 to 4999",
+                 code);
     return -1;
   }
   if (n > 123) { /* RFC 6455 §5.5: cut after a whole character */
@@ -252,10 +317,12 @@ static int deny(fapws_exchange *x) {
 }
 
 static PyObject *out_of_order(fapws_exchange *x, PyObject *type) {
-  const char *expected = x->state == FAPWS_WAITS      ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' has to come first"
-                         : x->state == FAPWS_ACCEPTED ? "the websocket is accepted"
-                         : x->state == FAPWS_COMPLETE ? "the websocket is closed"
-                                                      : "'websocket.http.response.body' has to follow";
+  const char *expected =
+      x->state == FAPWS_WAITS
+          ? "'websocket.accept', 'websocket.close' or 'websocket.http.response.start' has to come first"
+      : x->state == FAPWS_ACCEPTED ? "the websocket is accepted"
+      : x->state == FAPWS_COMPLETE ? "the websocket is closed"
+                                   : "'websocket.http.response.body' has to follow";
   return PyErr_Format(PyExc_RuntimeError, "send(): unexpected %R: %s", type, expected);
 }
 

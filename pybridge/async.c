@@ -1,8 +1,9 @@
 /* The asyncio thread: one for each process, started if a mount needs it.
  *
- * Python creates the thread (contrib/fapws/_async.py), and it sleeps in asyncio's event loop. The server's event loop puts
- * records with events into a list and, if the thread sleeps, writes to an eventfd. turn(), the reader of that eventfd, handles
- * the whole list in one call, and wakes the server's event loop once at the end for all published parts. */
+ * Python creates the thread (contrib/fapws/_async.py), and it sleeps in asyncio's event loop. The server's event loop
+ * puts records with events into a list and, if the thread sleeps, writes to an eventfd. turn(), the reader of that
+ * eventfd, handles the whole list in one call, and wakes the server's event loop once at the end for all published
+ * parts. */
 #include "exchange.h"
 #include "interp.h"
 #include "messages.h"
@@ -19,11 +20,12 @@
 #define A fapws_the_async
 #define TURN_NS 2000000u /* approximate maximum delay of asyncio's other callbacks */
 #define UNHEARD_MS 1000  /* added to the timeout for a thread that does not react to the request to stop */
-#define CLOSING_MS 5000  /* added to the timeout for cancelled tasks, lifespans and asyncio's event loop; a supervisor waits 7 s */
+/* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop; a supervisor waits 7 s. */
+#define CLOSING_MS 5000
 
 fapws_async fapws_the_async;
 
-static PyObject *states;                /* [(application, state)] */
+static PyObject *states; /* [(application, state)] */
 static pthread_mutex_t end_mu = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t end_cond = PTHREAD_COND_INITIALIZER;
 static int running; /* guarded by end_mu */
@@ -145,9 +147,7 @@ static void deliver(fapws_record *rec, fapws_input *in) {
   if (closing) free(in);
 }
 
-static void written(fapws_thread *t, fapws_record *rec) {
-  fapws_notify(t);
-}
+static void written(fapws_thread *t, fapws_record *rec) { fapws_notify(t); }
 
 static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
   return rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_SHARE_NS;
@@ -239,7 +239,8 @@ static PyObject *turn(PyObject *self, PyObject *none) {
     fapws_mount *m = &P.mounts[rec->mount];
     uint64_t before = now;
     if (LIKELY(events & FAPWS_EVENT_RUN)) {
-      if (A.thread.unsignalled && (m->run_ns > FAPWS_SLOW_NS || now - told > FAPWS_UNSIGNALLED_NS)) fapws_notify(&A.thread), told = now;
+      if (A.thread.unsignalled && (m->run_ns > FAPWS_SLOW_NS || now - told > FAPWS_UNSIGNALLED_NS))
+        fapws_notify(&A.thread), told = now;
       if (LIKELY(fapws_record_begin(&A.thread, rec))) fapws_kind_of(rec)->run(&A.thread, rec);
       now = fapws_now_ns();
       fapws_average(&m->run_ns, now - before);
@@ -298,7 +299,9 @@ static PyObject *tasks(PyObject *self, PyObject *none) {
 }
 
 static PyMethodDef methods[] = {
-    {"begin", begin, METH_O, "begin(loop) -> int: the calling thread is the asyncio thread from now on; the descriptor that turn() is the reader of."},
+    {"begin", begin, METH_O,
+     "begin(loop) -> int: the calling thread is the asyncio thread from now on; the descriptor that turn() is the "
+     "reader of."},
     {"end", end, METH_NOARGS, "end(): the asyncio thread ends."},
     {"tasks", tasks, METH_NOARGS, "tasks() -> list: the tasks of requests that have not ended."},
     {"turn", turn, METH_NOARGS, "turn(): does what the server has for the asyncio thread."},

@@ -1,5 +1,5 @@
-/* async def handler(environ, start_response), awaited on the asyncio thread. It may return whatever other handlers return, or
- * an async iterable, and it may be an async generator; chunks are sent as they are yielded. With the GIL. */
+/* async def handler(environ, start_response), awaited on the asyncio thread. It may return whatever other handlers
+ * return, or an async iterable, and it may be an async generator; chunks are sent as they are yielded. With the GIL. */
 #include "exchange.h"
 
 #define A fapws_the_async
@@ -15,7 +15,8 @@ static PyObject *next_item(fapws_exchange *x) {
 static PyObject *closing(fapws_exchange *x) {
   PyObject *iterator = x->iterator;
   x->iterator = NULL;
-  PyObject *aclose = PyObject_GetAttrString(iterator, "aclose"), *awaitable = aclose ? PyObject_CallNoArgs(aclose) : NULL;
+  PyObject *aclose = PyObject_GetAttrString(iterator, "aclose"),
+           *awaitable = aclose ? PyObject_CallNoArgs(aclose) : NULL;
   PyObject *inner = awaitable ? fapws_await(awaitable) : NULL;
   if (aclose && !inner) PyErr_WriteUnraisable(aclose);
   PyErr_Clear(); /* an iterator need not have an aclose() */
@@ -34,7 +35,8 @@ static PyObject *answer(fapws_exchange *x, PyObject *result) {
     if (!iterator) return NULL;
     methods = Py_TYPE(iterator)->tp_as_async;
     if (!methods || !methods->am_anext) {
-      PyErr_Format(PyExc_TypeError, "%.100s.__aiter__() gave a %.100s, which has no __anext__", Py_TYPE(result)->tp_name, Py_TYPE(iterator)->tp_name);
+      PyErr_Format(PyExc_TypeError, "%.100s.__aiter__() gave a %.100s, which has no __anext__",
+                   Py_TYPE(result)->tp_name, Py_TYPE(iterator)->tp_name);
       Py_DECREF(iterator);
       return NULL;
     }
@@ -106,9 +108,7 @@ static void handler_gone(fapws_exchange *x) {
 }
 
 /* handler_returned checks it. */
-static int room_is_gone(fapws_exchange *x) {
-  return 0;
-}
+static int room_is_gone(fapws_exchange *x) { return 0; }
 
 const fapws_kind fapws_async_handler = {
     .run = fapws_exchange_run,

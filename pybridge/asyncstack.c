@@ -1,4 +1,4 @@
-/* Stacks of the tasks of requests, and the end of those that time out: stack.c for the asyncio thread. On any thread. */
+/* Stacks of the tasks of requests, and the end of overdue ones: stack.c for the asyncio thread. On any thread. */
 #include "exchange.h"
 #include "interp.h"
 #include "stack.h"
@@ -111,7 +111,8 @@ int fapws_async_is_stuck(uintptr_t number, uint32_t serial, int how, unsigned lo
   fapws_record *rec = (fapws_record *)number;
   fapws_lock();
   int stuck = how == 1 ? rec->serial == serial && (rec->events & FAPWS_EVENT_OVERDUE)
-                       : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec && __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED) == jobs;
+                       : __atomic_load_n(&A.thread.current, __ATOMIC_RELAXED) == rec &&
+                             __atomic_load_n(&A.thread.jobs, __ATOMIC_RELAXED) == jobs;
   fapws_unlock();
   return stuck;
 }

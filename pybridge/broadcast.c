@@ -1,5 +1,5 @@
-/* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and groups of WebSockets. The event loop keeps the
- * members (runtime/groups.go); this file sends it the changes. On any thread, with the GIL. */
+/* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and groups of WebSockets. The event loop keeps
+ * the members (runtime/groups.go); this file sends it the changes. On any thread, with the GIL. */
 #include "interp.h"
 #include "websocket.h"
 
@@ -38,16 +38,15 @@ static int read_group(PyObject *group, int optional, fapws_bytes *out) {
   return 0;
 }
 
-static PyObject *unknown(void) {
-  return PyErr_Format(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS");
-}
+static PyObject *unknown(void) { return PyErr_Format(PyExc_ValueError, "broadcast: this WebSocket is not in PATHS"); }
 
 static int most_bytes(void) { return P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT; }
 
 PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most) {
   if (fapws_check_parent() < 0) return NULL;
   if (message->len > most)
-    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d", message->len, most);
+    return PyErr_Format(PyExc_ValueError, "broadcast: the message has %zd bytes, --channel-max-event allows %d",
+                        message->len, most);
   char op = (char)message->op;
   fapws_bytes texts[] = {{place, (uint32_t)strlen(place)}, *group, {&op, 1}, {message->data, (uint32_t)message->len}};
   int64_t cost = FAPWS_EVENT_COST;
@@ -74,10 +73,11 @@ PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args) {
   return result;
 }
 
-/* The key of a group in the table of subscriber counts, as in groups.go: short, and not the name of a channel. FNV-1a. */
+/* The key of a group in the table of subscriber counts, as in groups.go: short, not the name of a channel. FNV-1a. */
 static void count_key(char key[20], const char *place, const fapws_bytes *group) {
   uint64_t h = 14695981039346656037u;
-  for (size_t i = 0, n = strlen(place); i <= n; i++) h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* with its NUL */
+  for (size_t i = 0, n = strlen(place); i <= n; i++)
+    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* with its NUL */
   for (uint32_t i = 0; i < group->len; i++) h = (h ^ (unsigned char)group->text[i]) * 1099511628211u;
   snprintf(key, 20, "#%016llx", (unsigned long long)h);
 }
@@ -91,7 +91,9 @@ static PyObject *count_of(const char *place, const fapws_bytes *group) {
 PyObject *fapws_ws_count(PyObject *module, PyObject *args) {
   PyObject *websocket, *group;
   fapws_bytes name;
-  if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || fapws_check_parent() < 0 || read_group(group, 1, &name) < 0) return NULL;
+  if (!PyArg_ParseTuple(args, "OO:broadcast", &websocket, &group) || fapws_check_parent() < 0 ||
+      read_group(group, 1, &name) < 0)
+    return NULL;
   const fapws_mount *m = mount_of(websocket);
   if (!m) return P.mounts ? unknown() : PyLong_FromLong(0);
   return count_of(m->place, &name);
@@ -105,8 +107,8 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const fapws_bytes *gr
   Py_RETURN_NONE;
 }
 
-/* The key of a group in ws->groups, which it creates: an exact str, because the hash of a subclass may run Python code, and
- * the WebSocket may end meanwhile. NULL with an exception. A new reference. */
+/* The key of a group in ws->groups, which it creates: an exact str, because the hash of a subclass may run Python code,
+ * and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
 static PyObject *group_key(fapws_ws_object *ws, PyObject *group, fapws_bytes *name) {
   if (fapws_check_parent() < 0 || read_group(group, 0, name) < 0) return NULL;
   if (!ws->groups) {
@@ -127,7 +129,8 @@ static PyObject *join(fapws_ws_object *ws, PyObject *key, const fapws_bytes *nam
   int in = PySet_Contains(ws->groups, key);
   if (in < 0) return NULL;
   if (in) Py_RETURN_NONE;
-  if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS) return PyErr_Format(PyExc_ValueError, "join: a websocket can be in %d groups", MOST_GROUPS);
+  if (PySet_GET_SIZE(ws->groups) >= MOST_GROUPS)
+    return PyErr_Format(PyExc_ValueError, "join: a websocket can be in %d groups", MOST_GROUPS);
   if (PySet_Add(ws->groups, key) < 0) return NULL;
   return tell_group(fapws_socket_number(ws->rec), FAPWS_JOIN, name);
 }
@@ -162,17 +165,15 @@ static PyObject *change_group(PyObject *args, uint8_t kind) {
   unsigned long long socket;
   PyObject *group;
   fapws_bytes name;
-  if (!PyArg_ParseTuple(args, "KO:groups", &socket, &group) || fapws_check_parent() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  if (!PyArg_ParseTuple(args, "KO:groups", &socket, &group) || fapws_check_parent() < 0 ||
+      read_group(group, 0, &name) < 0)
+    return NULL;
   return tell_group(socket, kind, &name);
 }
 
-PyObject *fapws_group_join(PyObject *module, PyObject *args) {
-  return change_group(args, FAPWS_JOIN);
-}
+PyObject *fapws_group_join(PyObject *module, PyObject *args) { return change_group(args, FAPWS_JOIN); }
 
-PyObject *fapws_group_leave(PyObject *module, PyObject *args) {
-  return change_group(args, FAPWS_LEAVE);
-}
+PyObject *fapws_group_leave(PyObject *module, PyObject *args) { return change_group(args, FAPWS_LEAVE); }
 
 PyObject *fapws_group_send(PyObject *module, PyObject *args) {
   PyObject *text, *group, *result = NULL;
@@ -188,6 +189,7 @@ PyObject *fapws_group_send(PyObject *module, PyObject *args) {
 PyObject *fapws_group_count(PyObject *module, PyObject *args) {
   PyObject *group;
   fapws_bytes name;
-  if (!PyArg_ParseTuple(args, "O:count", &group) || fapws_check_parent() < 0 || read_group(group, 0, &name) < 0) return NULL;
+  if (!PyArg_ParseTuple(args, "O:count", &group) || fapws_check_parent() < 0 || read_group(group, 0, &name) < 0)
+    return NULL;
   return count_of(FAPWS_PLACE_ASGI, &name);
 }

@@ -1,5 +1,5 @@
-/* Channels for Python: publishing events, the response that makes a client a subscriber, the numbers of subscribers, and
- * callbacks about them. contrib/fapws/_channels.py has the public names and checks their arguments. */
+/* Channels for Python: publishing events, the response that makes a client a subscriber, the numbers of subscribers,
+ * and callbacks about them. contrib/fapws/_channels.py has the public names and checks their arguments. */
 #include "interp.h"
 #include "messages.h"
 
@@ -36,18 +36,21 @@ static int64_t sent_size(const fapws_bytes *id, const fapws_bytes *type, const f
   return size + lines * ((int64_t)sizeof "data: \n" - 1);
 }
 
-/* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, and only this thread can accept them. */
+/* Reserves cost bytes for events: 1. 0: too many wait, retry. -1: too many wait, only this thread can accept them. */
 static int reserve(int64_t cost) {
   /* Added under the GIL, taken off by the loop. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
-    return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 || (fapws_this_thread && !fapws_this_thread->mode->may_wait) ? -1 : 0;
+    return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||
+                   (fapws_this_thread && !fapws_this_thread->mode->may_wait)
+               ? -1
+               : 0;
   __atomic_add_fetch(&P.shared.event_bytes, cost, __ATOMIC_RELAXED);
   return 1;
 }
 
-/* Notes that an event was sent to the event loop: the exchange that published it sends its further output after the event
- * (order.go). A thread or task of the application belongs to no exchange, so all exchanges wait for its events. */
+/* Notes that an event was sent to the event loop: the exchange that published it sends its further output after the
+ * event (order.go). A thread or task of the application belongs to no exchange: all exchanges wait for its events. */
 static void note_published(int64_t cost) {
   int64_t events = __atomic_add_fetch(&P.shared.events, cost, __ATOMIC_SEQ_CST);
   fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
@@ -71,14 +74,18 @@ PyObject *fapws_channel_publish(PyObject *module, PyObject *args) {
   PyObject *name, *id, *type, *data;
   if (!PyArg_ParseTuple(args, "UUUU:channel_publish", &name, &id, &type, &data)) return NULL;
   if (fapws_forked)
-    return PyErr_Format(PyExc_RuntimeError, "publish: a child of the server cannot publish; let it tell its parent what there is to say");
+    return PyErr_Format(PyExc_RuntimeError,
+                        "publish: a child of the server cannot publish; let it tell its parent what there is to say");
   fapws_bytes texts[4];
-  if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 || text_of(data, &texts[3]) < 0)
+  if (text_of(name, &texts[0]) < 0 || text_of(id, &texts[1]) < 0 || text_of(type, &texts[2]) < 0 ||
+      text_of(data, &texts[3]) < 0)
     return NULL;
   int most = P.max_event > 0 ? P.max_event : FAPWS_LARGEST_EVENT;
   int64_t size = sent_size(&texts[1], &texts[2], &texts[3]);
   if (size > most)
-    return PyErr_Format(PyExc_ValueError, "publish: the event has %lld bytes as it is sent, --channel-max-event allows %d", (long long)size, most);
+    return PyErr_Format(PyExc_ValueError,
+                        "publish: the event has %lld bytes as it is sent, --channel-max-event allows %d",
+                        (long long)size, most);
   int64_t cost = (int64_t)texts[0].len + texts[1].len + texts[2].len + texts[3].len + FAPWS_EVENT_COST;
   return fapws_publish_event(FAPWS_EVENT, texts, 4, cost);
 }
@@ -98,9 +105,7 @@ PyObject *fapws_channel_answer(PyObject *module, PyObject *args) {
 }
 
 /* In PATHS, it is called and returns itself. */
-static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
-  return Py_NewRef(self);
-}
+static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) { return Py_NewRef(self); }
 
 static void channel_dealloc(PyObject *self) {
   fapws_channel_object *c = (fapws_channel_object *)self;
@@ -233,8 +238,8 @@ PyObject *fapws_channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* The callable of the mount for presence events: the event loop submits them as a request, so callbacks run where handlers
- * run. */
+/* The callable of the mount for presence events: the event loop submits them as a request, so callbacks run where
+ * handlers run. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;

@@ -1,11 +1,13 @@
-/* The last line of a process in which C code of the application crashes, or that calls os._exit(), or cannot start a thread.
+/* The last line of a process in which C code of the application crashes, or that calls os._exit(), or cannot start a
+ * thread.
  *
  * Go's runtime would dump all goroutines and registers: 250 lines without the cause. This file writes the stacks of the
  * Python threads and one line instead.
  *
- * SIGSEGV, SIGBUS and SIGFPE are panics in Go code: on_signal passes a fault to Go's handler, which forwards it to the handler
- * that was installed before Go's runtime started (package os/signal, "Go programs that use cgo") if the fault is in C code.
- * SIGABRT and SIGILL are never panics. A signal sent by raise() is handled at once: faulthandler sends those.
+ * SIGSEGV, SIGBUS and SIGFPE are panics in Go code: on_signal passes a fault to Go's handler, which forwards it to the
+ * handler that was installed before Go's runtime started (package os/signal, "Go programs that use cgo") if the fault
+ * is in C code. SIGABRT and SIGILL are never panics. A signal sent by raise() is handled at once: faulthandler sends
+ * those.
  *
  * While the application loads, the process exits with status 3, like any failure to start. Later
  * it dies by the signal, which leaves a core file where the system keeps them. */
@@ -71,7 +73,8 @@ static void say(const char *text, size_t n) {
 static void report(const char *line, size_t n) {
   struct stat now;
   say(line, n);
-  if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode) return; /* the application may have closed it */
+  if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode)
+    return; /* the application may have closed it */
   struct iovec parts[] = {{told.before, told.len}, {(char *)line + sizeof BEGIN - 1, n - sizeof BEGIN}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
@@ -122,8 +125,10 @@ static void crash(int sig, siginfo_t *info, void *context) {
   signal(sig, SIG_DFL); /* for a crash in here, and for the end */
   if (!crashing && watching) {
     crashing = 1;
-    int stacks = info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler wrote them before it sent the signal */
-    report_all((const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading, *loading ? " was loading" : "",
+    int stacks =
+        info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks(); /* faulthandler wrote them before it sent the signal */
+    report_all((const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
+                                *loading ? " was loading" : "",
                                 ": an extension module or a library of the application has a bug",
                                 stacks ? "; the Python stack above shows where it was called" : "", NULL});
     if (*loading) exit_now(3);
@@ -182,7 +187,8 @@ void fapws_crash_forked(void) {
   watching = 0;
   for (size_t i = 0; i < FAULTS; i++) {
     struct sigaction now;
-    if (sigaction(faults[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_signal) signal(faults[i], SIG_DFL);
+    if (sigaction(faults[i], NULL, &now) == 0 && (now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_signal)
+      signal(faults[i], SIG_DFL);
   }
 }
 
@@ -198,9 +204,15 @@ void _exit(int status) {
       fprintf(out, BEGIN);
       fapws_write_caller(out, __builtin_return_address(0));
       if (*loading)
-        fprintf(out, "os._exit(%d) was called while %s was loading: the application must not end the process; remove the call\n", status, loading);
+        fprintf(
+            out,
+            "os._exit(%d) was called while %s was loading: the application must not end the process; remove the call\n",
+            status, loading);
       else
-        fprintf(out, "os._exit(%d) was called: the application ended the server process, with every request that it was serving; remove the call\n", status);
+        fprintf(out,
+                "os._exit(%d) was called: the application ended the server process, with every request that it was "
+                "serving; remove the call\n",
+                status);
       fclose(out);
       report(line, n);
     }
@@ -218,8 +230,8 @@ static int can_start_process(void) {
   return pid > 0 || errno != EAGAIN;
 }
 
-/* Replaces libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and would dump all
- * goroutines. limits.c checks the limits at start. */
+/* Replaces libc's. Go's runtime aborts when it cannot start a thread, after a line about pthread_create, and would dump
+ * all goroutines. limits.c checks the limits at start. */
 void abort(void) {
   if (!can_start_process())
     fail((const char *[]){"cannot start another thread: a limit of processes is reached",

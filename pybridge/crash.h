@@ -1,5 +1,5 @@
-/* The last line of a process that C code of the application ends: crash.c. Texts are borrowed for the call; nothing here
- * allocates or takes a lock. */
+/* The last line of a process that C code of the application ends: crash.c. Texts are borrowed for the call; nothing
+ * here allocates or takes a lock. */
 #ifndef FAPWS_CRASH_H
 #define FAPWS_CRASH_H
 

@@ -1,10 +1,10 @@
-/* Keeps the application from closing descriptors of the server: os.closerange(3, 20) would close those of the event loop,
- * and without its epoll Go's runtime ends the process with a dump of all goroutines.
+/* Keeps the application from closing descriptors of the server: os.closerange(3, 20) would close those of the event
+ * loop, and without its epoll Go's runtime ends the process with a dump of all goroutines.
  *
  * The functions below replace those of libc for Python and its extension modules, static or shared, because the dynamic
  * linker finds symbols of the executable first. Go does not use them. They refuse descriptors that package descriptors
- * lists, but not in a child process (subprocess, os.fork), which may close everything. System calls by number, by ctypes for
- * example, bypass them; runtime.Server.Intact notices the effect. Any thread, with or without the GIL. */
+ * lists, but not in a child process (subprocess, os.fork), which may close everything. System calls by number, by
+ * ctypes for example, bypass them; runtime.Server.Intact notices the effect. Any thread, with or without the GIL. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -95,7 +95,8 @@ void fapws_write_caller(FILE *out, void *caller) {
 static void report(const char *what, unsigned fd, void *caller) {
   static uint64_t quiet_until, silent;
   uint64_t now = fapws_now_ns(), until = __atomic_load_n(&quiet_until, __ATOMIC_RELAXED);
-  if (now < until || !__atomic_compare_exchange_n(&quiet_until, &until, now + QUIET_NS, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  if (now < until ||
+      !__atomic_compare_exchange_n(&quiet_until, &until, now + QUIET_NS, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     __atomic_fetch_add(&silent, 1, __ATOMIC_RELAXED);
     return;
   }
@@ -172,4 +173,6 @@ int dup2(int from, int to) {
   return refuse((unsigned)to, CALLER) ? -1 : (int)syscall(SYS_dup3, from, to, 0);
 }
 
-int dup3(int from, int to, int flags) { return refuse((unsigned)to, CALLER) ? -1 : (int)syscall(SYS_dup3, from, to, flags); }
+int dup3(int from, int to, int flags) {
+  return refuse((unsigned)to, CALLER) ? -1 : (int)syscall(SYS_dup3, from, to, flags);
+}

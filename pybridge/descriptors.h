@@ -1,5 +1,5 @@
-/* Descriptors of the server, which the application cannot close: descriptors.c. A descriptor stays its opener's; here is
- * only a mark. Any thread, without the GIL. */
+/* Descriptors of the server, which the application cannot close: descriptors.c. A descriptor stays its opener's; here
+ * is only a mark. Any thread, without the GIL. */
 #ifndef FAPWS_DESCRIPTORS_H
 #define FAPWS_DESCRIPTORS_H
 
@@ -13,7 +13,8 @@ void fapws_descriptor_release(int fd);
 void fapws_descriptors_forked(void);
 /* Whether this process is the server, or a child that answers one request; not another child. */
 int fapws_is_server(void);
-/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code has called. */
+/* Writes "FILE:LINE: " if caller, an address in the calling function, is a function of Python itself that Python code
+ * has called. */
 void fapws_write_caller(FILE *out, void *caller);
 
 #endif

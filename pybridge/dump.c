@@ -1,8 +1,8 @@
 /* Writes the stacks of all Python threads without the GIL.
  *
  * faulthandler can, but most builds of Python export no function for it. Its handler for a signal of the user
- * (faulthandler.register) is such a function: it is registered at start for a signal, replaced there at once, and called
- * like any function. */
+ * (faulthandler.register) is such a function: it is registered at start for a signal, replaced there at once, and
+ * called like any function. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -38,7 +38,8 @@ int fapws_dump_init(void) {
 
 int fapws_dump_stacks(void) {
   struct stat now;
-  if (!write_stacks || fstat(file, &now) < 0 || now.st_dev != identity.st_dev || now.st_ino != identity.st_ino) return -1;
+  if (!write_stacks || fstat(file, &now) < 0 || now.st_dev != identity.st_dev || now.st_ino != identity.st_ino)
+    return -1;
   if (ftruncate(file, 0) < 0 || lseek(file, 0, SEEK_SET) < 0) return -1;
   write_stacks(SIGRTMAX);
   return file;

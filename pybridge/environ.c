@@ -1,7 +1,7 @@
 /* environ (PEP 3333, RFC 3875), mostly one copy of a dict. On the thread that runs the record, with the GIL.
  *
- * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because they would
- * be taken for those with a hyphen, and so is Proxy (httpoxy). */
+ * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because they
+ * would be taken for those with a hyphen, and so is Proxy (httpoxy). */
 #include "messages.h"
 #include "request.h"
 #include "stack.h"
@@ -12,31 +12,94 @@
 
 /* Keys of every request, for which the templates have values. */
 enum {
-  K_METHOD, K_SCRIPT, K_PATH, K_QUERY, K_SERVER_NAME, K_SERVER_PORT, K_PROTOCOL, K_ADDR, K_PORT,
-  K_RAW_URI, K_REQUEST_URI, K_INPUT, K_COUNT,
+  K_METHOD,
+  K_SCRIPT,
+  K_PATH,
+  K_QUERY,
+  K_SERVER_NAME,
+  K_SERVER_PORT,
+  K_PROTOCOL,
+  K_ADDR,
+  K_PORT,
+  K_RAW_URI,
+  K_REQUEST_URI,
+  K_INPUT,
+  K_COUNT,
   /* Keys of some requests. */
-  K_LENGTH = K_COUNT, K_TYPE, K_SCHEME, K_HTTPS, K_USER, K_AUTH, K_ERRORS, KEYS
+  K_LENGTH = K_COUNT,
+  K_TYPE,
+  K_SCHEME,
+  K_HTTPS,
+  K_USER,
+  K_AUTH,
+  K_ERRORS,
+  KEYS
 };
 static const char *const key_text[KEYS] = {
-    "REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",
-    "SERVER_PROTOCOL", "REMOTE_ADDR", "REMOTE_PORT", "RAW_URI", "REQUEST_URI", "wsgi.input",
-    "CONTENT_LENGTH", "CONTENT_TYPE", "wsgi.url_scheme", "HTTPS", "REMOTE_USER", "AUTH_TYPE", "wsgi.errors"};
+    "REQUEST_METHOD",  "SCRIPT_NAME", "PATH_INFO",   "QUERY_STRING", "SERVER_NAME", "SERVER_PORT",    "SERVER_PROTOCOL",
+    "REMOTE_ADDR",     "REMOTE_PORT", "RAW_URI",     "REQUEST_URI",  "wsgi.input",  "CONTENT_LENGTH", "CONTENT_TYPE",
+    "wsgi.url_scheme", "HTTPS",       "REMOTE_USER", "AUTH_TYPE",    "wsgi.errors"};
 static PyObject *key[KEYS], *key_host;
 
 enum { T_EMPTY, T_ON, T_BASIC, T_HTTP10, T_HTTP11, T_METHODS, METHODS = 8, T_COUNT = T_METHODS + METHODS };
-static const char *const texts[T_COUNT] = {"", "on", "Basic", "HTTP/1.0", "HTTP/1.1", "GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};
+static const char *const texts[T_COUNT] = {"",     "on",  "Basic",  "HTTP/1.0", "HTTP/1.1", "GET",  "POST",
+                                           "HEAD", "PUT", "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
 /* Fields with interned keys; other keys are built on demand. */
-static const char *const known_names[] = {
-    "Host", "User-Agent", "Accept", "Accept-Language", "Accept-Encoding", "Accept-Charset", "Connection", "Cookie",
-    "Referer", "Origin", "Authorization", "Cache-Control", "Pragma", "Upgrade-Insecure-Requests", "If-None-Match",
-    "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range", "DNT", "TE", "Sec-Fetch-Dest",
-    "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform",
-    "Sec-GPC", "Priority", "X-Requested-With", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
-    "X-Forwarded-Port", "X-Real-IP", "X-Request-ID", "X-CSRFToken", "X-CSRF-Token", "Forwarded", "Via", "Expect",
-    "Upgrade", "From", "Date", "Last-Event-ID", "Purpose", "Keep-Alive", "Content-Type", "Content-Length",
-    "Transfer-Encoding", "Proxy"};
+static const char *const known_names[] = {"Host",
+                                          "User-Agent",
+                                          "Accept",
+                                          "Accept-Language",
+                                          "Accept-Encoding",
+                                          "Accept-Charset",
+                                          "Connection",
+                                          "Cookie",
+                                          "Referer",
+                                          "Origin",
+                                          "Authorization",
+                                          "Cache-Control",
+                                          "Pragma",
+                                          "Upgrade-Insecure-Requests",
+                                          "If-None-Match",
+                                          "If-Modified-Since",
+                                          "If-Match",
+                                          "If-Unmodified-Since",
+                                          "If-Range",
+                                          "Range",
+                                          "DNT",
+                                          "TE",
+                                          "Sec-Fetch-Dest",
+                                          "Sec-Fetch-Mode",
+                                          "Sec-Fetch-Site",
+                                          "Sec-Fetch-User",
+                                          "Sec-Ch-Ua",
+                                          "Sec-Ch-Ua-Mobile",
+                                          "Sec-Ch-Ua-Platform",
+                                          "Sec-GPC",
+                                          "Priority",
+                                          "X-Requested-With",
+                                          "X-Forwarded-For",
+                                          "X-Forwarded-Proto",
+                                          "X-Forwarded-Host",
+                                          "X-Forwarded-Port",
+                                          "X-Real-IP",
+                                          "X-Request-ID",
+                                          "X-CSRFToken",
+                                          "X-CSRF-Token",
+                                          "Forwarded",
+                                          "Via",
+                                          "Expect",
+                                          "Upgrade",
+                                          "From",
+                                          "Date",
+                                          "Last-Event-ID",
+                                          "Purpose",
+                                          "Keep-Alive",
+                                          "Content-Type",
+                                          "Content-Length",
+                                          "Transfer-Encoding",
+                                          "Proxy"};
 #define KNOWN (sizeof known_names / sizeof *known_names)
 #define SLOTS 256
 enum { ROLE_HEADER, ROLE_TYPE, ROLE_DROP };
@@ -218,9 +281,9 @@ static int put_target(PyObject *env, const fapws_record *rec) {
 
 /* --- the cache --------------------------------------------------------------
  *
- * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last fields
- * with its hash, their dict, and, once a request line was repeated, the dict of the whole request. A hit costs a comparison
- * and a dict copy. Values are immutable, so requests may share them. */
+ * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last
+ * fields with its hash, their dict, and, once a request line was repeated, the dict of the whole request. A hit costs a
+ * comparison and a dict copy. Values are immutable, so requests may share them. */
 
 #define CACHE_TEXT 2048 /* maximum size of a head in the cache */
 
@@ -228,9 +291,9 @@ typedef struct {
   char text[CACHE_TEXT]; /* line, fields, peer: in this order */
   size_t line, fields, peer;
   uint32_t mount, script, log;
-  uint8_t same_line;      /* text has the line of the last request */
-  PyObject *of_fields;    /* template with fields and peer */
-  PyObject *of_request;   /* of_fields with method, path, query; NULL until asked for twice */
+  uint8_t same_line;    /* text has the line of the last request */
+  PyObject *of_fields;  /* template with fields and peer */
+  PyObject *of_request; /* of_fields with method, path, query; NULL until asked for twice */
 } cache_slot;
 static cache_slot *cache[FAPWS_HEAD_SLOTS];
 
@@ -243,11 +306,12 @@ unsigned fapws_head_slot(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC 3875, but all
- * servers set it and libraries use it. */
+/* The user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC 3875, but
+ * all servers set it and libraries use it. */
 static int put_outside(PyObject *env, const fapws_record *rec) {
   if (rec->host.len && fapws_put(env, key_host, span_text(rec, rec->host)) < 0) return -1;
-  if (rec->user.len && (fapws_put(env, key[K_USER], span_text(rec, rec->user)) < 0 || PyDict_SetItem(env, key[K_AUTH], text[T_BASIC]) < 0))
+  if (rec->user.len && (fapws_put(env, key[K_USER], span_text(rec, rec->user)) < 0 ||
+                        PyDict_SetItem(env, key[K_AUTH], text[T_BASIC]) < 0))
     return -1;
   if (!rec->scheme.len) return 0;
   if (fapws_put(env, key[K_SCHEME], span_text(rec, rec->scheme)) < 0) return -1;
@@ -302,7 +366,8 @@ static cache_slot *find_slot(fapws_record *rec, size_t line) {
 }
 
 static int same_line(const cache_slot *s, const fapws_record *rec, size_t line) {
-  return s->line == line && s->mount == rec->mount && s->script == rec->script_len && memcmp(s->text, rec->data, line) == 0;
+  return s->line == line && s->mount == rec->mount && s->script == rec->script_len &&
+         memcmp(s->text, rec->data, line) == 0;
 }
 
 static void remember_line(cache_slot *s, const fapws_record *rec, size_t line) {

@@ -1,5 +1,5 @@
-/* Errors of handlers: one report in the error log of the host or on stderr, one response to the client. On the thread that
- * runs the record, with the GIL. */
+/* Errors of handlers: one report in the error log of the host or on stderr, one response to the client. On the thread
+ * that runs the record, with the GIL. */
 #include "interp.h"
 #include "messages.h"
 #include "request.h"
@@ -15,7 +15,8 @@ static const char plain_page[] =
 static const char late_page[] = "<!doctype html><title>504 Gateway Timeout</title>\n<h1>Gateway Timeout</h1>\n";
 
 /* Writes the beginning of a line of the error log, like cmd/fapws/logs/logger.go:
- * "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ", whatever the locale. buf has room for 160 bytes. */
+ * "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ", whatever the locale. buf has room for 160
+ * bytes. */
 static void stamp(char *buf, fapws_record *rec, const char *level) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -23,25 +24,26 @@ static void stamp(char *buf, fapws_record *rec, const char *level) {
   struct tm tm;
   clock_gettime(CLOCK_REALTIME, &now);
   localtime_r(&now.tv_sec, &tm);
-  int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday, tm.tm_hour,
-                   tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
+  int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
+                   tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
   if (!rec || !rec->addr.len) return;
   const char *addr = rec->data + rec->addr.off;
   int six = memchr(addr, ':', rec->addr.len) && rec->port.len;
-  snprintf(buf + n, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "", (int)(rec->addr.len < 50 ? rec->addr.len : 50), addr, six ? "]" : "",
-           rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5), rec->data + rec->port.off);
+  snprintf(buf + n, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "", (int)(rec->addr.len < 50 ? rec->addr.len : 50),
+           addr, six ? "]" : "", rec->port.len ? ":" : "", (int)(rec->port.len < 5 ? rec->port.len : 5),
+           rec->data + rec->port.off);
 }
 
-/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or with a stamp instead of "fapws: ". A new
- * reference, or NULL without an exception. */
+/* "fapws: error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1: detail", or with a stamp instead of "fapws: ". A
+ * new reference, or NULL without an exception. */
 static PyObject *heading(fapws_record *rec, const char *level, const char *what, const char *detail) {
   PyObject *line = fapws_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->data + rec->addr.off, rec->addr.len, NULL);
   char start[160] = "fapws: ";
   if (fapws_the_pool.stamped || rec->log) stamp(start, rec, level);
   if (line && addr)
-    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s\n", start, what, fapws_the_pool.mounts[rec->mount].name, line,
-                                rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
+    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s\n", start, what, fapws_the_pool.mounts[rec->mount].name,
+                                line, rec->addr.len ? " from " : "", addr, *detail ? ": " : "", detail);
   Py_XDECREF(line);
   Py_XDECREF(addr);
   PyErr_Clear();
@@ -61,7 +63,9 @@ static void say(int log, PyObject *text) {
 /* Writes intro, a str whose reference it takes, and an exception with its traceback. In the log of a host that is one
  * message, so that no other line comes between. */
 static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *lines = log && intro ? fapws_call("traceback", "format_exception", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
+  PyObject *lines = log && intro ? fapws_call("traceback", "format_exception", "(OOO)", type, value ? value : Py_None,
+                                              tb ? tb : Py_None)
+                                 : NULL;
   PyObject *none = lines ? PyUnicode_FromString("") : NULL, *joined = none ? PyUnicode_Join(none, lines) : NULL;
   PyObject *all = joined ? PyUnicode_Concat(intro, joined) : NULL;
   Py_XDECREF(lines);
@@ -115,8 +119,9 @@ void fapws_report(const char *what, fapws_record *rec) { report(rec ? (int)rec->
 
 /* The page for a developer's browser, or NULL. */
 static PyObject *debug_page(fapws_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *page = fapws_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
-                              rec->environ ? (PyObject *)rec->environ : Py_None, fapws_the_pool.mounts[rec->mount].name);
+  PyObject *page =
+      fapws_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
+                 rec->environ ? (PyObject *)rec->environ : Py_None, fapws_the_pool.mounts[rec->mount].name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
   /* If package fapws cannot be imported, for example, the client gets the plain page. */
   if (PyErr_Occurred()) PyErr_WriteUnraisable(fapws_the_pool.mounts[rec->mount].name);
@@ -141,8 +146,8 @@ void fapws_report_after(int log, PyObject *name, const char *line, int line_len,
   char what[400];
   const char *text = PyUnicode_AsUTF8(name);
   PyErr_Clear();
-  snprintf(what, sizeof what, "handler %.120s, %.*s%s%.*s, after the end of its response", text ? text : "", line_len, line,
-           addr_len ? " from " : "", addr_len, addr);
+  snprintf(what, sizeof what, "handler %.120s, %.*s%s%.*s, after the end of its response", text ? text : "", line_len,
+           line, addr_len ? " from " : "", addr_len, addr);
   PyErr_Restore(type, value, tb);
   report(log, what, NULL);
 }
@@ -191,7 +196,8 @@ static int answer_with(fapws_thread *t, fapws_record *rec, PyObject *value) {
   /* Earlier arguments of start_response do not apply to this response. */
   if (rec->start) fapws_start_done(t, rec->start);
   if (!(rec->start = fapws_start_for(t, rec, NULL))) return -1;
-  PyObject *result = PyObject_CallFunctionObjArgs(value, rec->environ ? (PyObject *)rec->environ : Py_None, rec->start, NULL);
+  PyObject *result =
+      PyObject_CallFunctionObjArgs(value, rec->environ ? (PyObject *)rec->environ : Py_None, rec->start, NULL);
   int bad = result ? fapws_answer(t, rec, result) : -1;
   if (bad > 0) {
     PyErr_Format(PyExc_TypeError, "%.100s.__call__() must return a list of bytes", Py_TYPE(value)->tp_name);

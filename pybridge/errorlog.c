@@ -1,10 +1,10 @@
 /* Error logs of hosts. Any thread, without the GIL.
  *
- * A thread writes its messages to the file itself: so the last message before a crash is in the file, and a forked child, in
- * which Go does not run, can write, too. It follows the protocol of package logfile: take the lock, check that the path still
- * leads to the file, append. It does not rotate or create files. If a message requires that, if the disk is full, or if the
- * lock is not available soon, the message goes through the event loop to the logfile.File of the log, and so do all later
- * ones until that one has been written. */
+ * A thread writes its messages to the file itself: so the last message before a crash is in the file, and a forked
+ * child, in which Go does not run, can write, too. It follows the protocol of package logfile: take the lock, check
+ * that the path still leads to the file, append. It does not rotate or create files. If a message requires that, if the
+ * disk is full, or if the lock is not available soon, the message goes through the event loop to the logfile.File of
+ * the log, and so do all later ones until that one has been written. */
 #include "descriptors.h"
 #include "interp.h"
 #include "messages.h"
@@ -31,7 +31,7 @@ typedef struct {
 
 static errorlog *logs; /* by number less one; complete before handlers run */
 static int nlogs;
-static int direct;     /* atomic: the event loop has ended */
+static int direct; /* atomic: the event loop has ended */
 
 int fapws_errorlog_add(const char *path, int64_t max, int64_t until) {
   errorlog *more = realloc(logs, (size_t)(nlogs + 1) * sizeof *logs);
@@ -98,7 +98,9 @@ static int take(errorlog *l, struct stat *here, int alone) {
       forget(l);
       return 0;
     }
-    if (stat(l->path, &there) == 0 && fstat(l->fd, here) == 0 && there.st_ino == here->st_ino && there.st_dev == here->st_dev) return 1;
+    if (stat(l->path, &there) == 0 && fstat(l->fd, here) == 0 && there.st_ino == here->st_ino &&
+        there.st_dev == here->st_dev)
+      return 1;
     forget(l);
   }
   return 0;
@@ -154,10 +156,8 @@ void fapws_errorlog_write(int number, const char *text, size_t n) {
 void fapws_errorlog_say(int number, PyObject *text) {
   PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
   if (!bytes) return;
-  Py_BEGIN_ALLOW_THREADS
-  fapws_errorlog_write(number, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
-  Py_END_ALLOW_THREADS
-  Py_DECREF(bytes);
+  Py_BEGIN_ALLOW_THREADS fapws_errorlog_write(number, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+  Py_END_ALLOW_THREADS Py_DECREF(bytes);
 }
 
 PyObject *fapws_errorlog_method(PyObject *module, PyObject *args) {

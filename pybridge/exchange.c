@@ -1,7 +1,7 @@
 /* An exchange on the asyncio thread: the coroutine that its Task runs.
  *
- * It drives the coroutine of the application, so that it notices its end: a callback of the Task would cost an iteration of
- * asyncio's event loop for each request. To asyncio's tools it looks like the application's coroutine. */
+ * It drives the coroutine of the application, so that it notices its end: a callback of the Task would cost an
+ * iteration of asyncio's event loop for each request. To asyncio's tools it looks like the application's coroutine. */
 #include "exchange.h"
 #include "interp.h"
 #include "stack.h"
@@ -51,7 +51,8 @@ PySendResult fapws_iter_send(PyObject *iterator, PyObject *value, PyObject **res
 PyObject *fapws_await(PyObject *o) {
   if (LIKELY(PyCoro_CheckExact(o))) return Py_NewRef(o);
   if (PyGen_CheckExact(o)) { /* of types.coroutine */
-    PyObject *code = PyObject_GetAttrString(o, "gi_code"), *flags = code ? PyObject_GetAttrString(code, "co_flags") : NULL;
+    PyObject *code = PyObject_GetAttrString(o, "gi_code"),
+             *flags = code ? PyObject_GetAttrString(code, "co_flags") : NULL;
     long bits = flags ? PyLong_AsLong(flags) : 0;
     Py_XDECREF(code);
     Py_XDECREF(flags);
@@ -170,7 +171,8 @@ static PySendResult exchange_send(PyObject *self, PyObject *value, PyObject **re
   }
   if (UNLIKELY(reentered(x))) return PYGEN_ERROR;
   fapws_record *before = enter(x);
-  PySendResult how = LIKELY(!x->begun) ? first_step(x, result) : drive(x, fapws_iter_send(x->inner, value, result), result);
+  PySendResult how =
+      LIKELY(!x->begun) ? first_step(x, result) : drive(x, fapws_iter_send(x->inner, value, result), result);
   leave(x, before);
   return how;
 }
@@ -188,9 +190,9 @@ static PySendResult throw_into(fapws_exchange *x, PyObject *args, PyObject **res
   x->begun = 1;
   PyObject *type = PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, 0) : PyExc_TypeError;
   PyErr_SetObject(PyExceptionInstance_Check(type) ? (PyObject *)Py_TYPE(type) : type,
-                  PyExceptionInstance_Check(type)  ? type
-                  : PyTuple_GET_SIZE(args) > 1 ? PyTuple_GET_ITEM(args, 1)
-                                               : NULL);
+                  PyExceptionInstance_Check(type) ? type
+                  : PyTuple_GET_SIZE(args) > 1    ? PyTuple_GET_ITEM(args, 1)
+                                                  : NULL);
   return conclude(x, result);
 }
 
@@ -246,7 +248,8 @@ static PyObject *caught, *caught_context, *catcher;
 static fapws_exchange *starting; /* whose Task is being made */
 
 static int is_first_step(PyObject *f) {
-  PyObject *task = PyObject_GetAttr(f, text[T_SELF]), *of = task ? PyObject_CallMethodNoArgs(task, text[T_GET_CORO]) : NULL;
+  PyObject *task = PyObject_GetAttr(f, text[T_SELF]),
+           *of = task ? PyObject_CallMethodNoArgs(task, text[T_GET_CORO]) : NULL;
   int is = of == (PyObject *)starting;
   PyErr_Clear(); /* f is something else */
   Py_XDECREF(of);
@@ -256,14 +259,15 @@ static int is_first_step(PyObject *f) {
 
 /* The caller may be a finalizer, because making a Task may start the garbage collector. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
-  PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]), *bound = f ? PyMethod_New(f, A.loop) : NULL;
+  PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]),
+           *bound = f ? PyMethod_New(f, A.loop) : NULL;
   PyObject *handle = bound ? PyObject_Vectorcall(bound, args, (size_t)n, names) : NULL;
   Py_XDECREF(bound);
   Py_XDECREF(f);
   return handle;
 }
 
-static PyObject *catch(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *catch (PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   if (n != 1 || caught || !is_first_step(args[0])) return pass_on(args, n, names);
   caught = Py_NewRef(args[0]);
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
@@ -273,7 +277,8 @@ static PyObject *catch(PyObject *self, PyObject *const *args, Py_ssize_t n, PyOb
   Py_RETURN_NONE;
 }
 
-static PyMethodDef catch_method = {"call_soon", (PyCFunction)(void (*)(void))catch, METH_FASTCALL | METH_KEYWORDS, NULL};
+static PyMethodDef catch_method = {"call_soon", (PyCFunction)(void (*)(void)) catch, METH_FASTCALL | METH_KEYWORDS,
+                                   NULL};
 
 static void step_now(void) {
   PyObject *step = caught, *context = caught_context;
@@ -340,7 +345,8 @@ static fapws_exchange *exchange_new(fapws_record *rec) {
   x->task = x->inner = x->iterator = NULL;
   x->waiters = x->last_waiter = NULL;
   x->state = FAPWS_WAITS;
-  x->begun = x->running = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = x->words = x->unheard = 0;
+  x->begun = x->running = x->gone = x->hung = x->ended = x->overdue = x->waits = x->received = x->words = x->unheard =
+      0;
   x->taken = 0;
   x->code = 0;
   x->reason = NULL;
@@ -428,13 +434,14 @@ static PyObject *get_name(PyObject *self, void *closure) {
   return Py_NewRef(name);
 }
 
-static PyGetSetDef exchange_getset[] = {{"cr_frame", get_of_inner, NULL, "As of the application's coroutine.", "cr_frame"},
-                                        {"cr_await", get_of_inner, NULL, "As of the application's coroutine.", "cr_await"},
-                                        {"cr_code", get_of_inner, NULL, "As of the application's coroutine.", "cr_code"},
-                                        {"cr_running", get_running, NULL, "Whether it is running.", NULL},
-                                        {"__name__", get_name, NULL, "The name of the application.", NULL},
-                                        {"__qualname__", get_name, NULL, "The name of the application.", NULL},
-                                        {NULL, NULL, NULL, NULL, NULL}};
+static PyGetSetDef exchange_getset[] = {
+    {"cr_frame", get_of_inner, NULL, "As of the application's coroutine.", "cr_frame"},
+    {"cr_await", get_of_inner, NULL, "As of the application's coroutine.", "cr_await"},
+    {"cr_code", get_of_inner, NULL, "As of the application's coroutine.", "cr_code"},
+    {"cr_running", get_running, NULL, "Whether it is running.", NULL},
+    {"__name__", get_name, NULL, "The name of the application.", NULL},
+    {"__qualname__", get_name, NULL, "The name of the application.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef exchange_methods[] = {
     {"send", exchange_send_method, METH_O, "send(value): as of a coroutine."},
@@ -475,7 +482,9 @@ static int register_coroutines(void) {
 
 int fapws_exchange_init(void) {
   if (task_type) return 0;
-  if (!(task_type = fapws_import("asyncio", "Task")) || !(fapws_cancelled_error = fapws_import("asyncio", "CancelledError"))) return -1;
+  if (!(task_type = fapws_import("asyncio", "Task")) ||
+      !(fapws_cancelled_error = fapws_import("asyncio", "CancelledError")))
+    return -1;
   if (fapws_intern(text, texts, T_COUNT) < 0) return -1;
 #if PY_VERSION_HEX < 0x030c0000
   task_names = Py_BuildValue("(ss)", "loop", "name");

@@ -1,9 +1,9 @@
 /* How exchanges run on the asyncio thread: exchange.c, waiter.c, scope.c, inputs.c, asgi.c, asgiws.c, asynchandler.c
  * and asyncstack.c. All of it is called on the asyncio thread, with the GIL, unless a comment says otherwise.
  *
- * An exchange is a coroutine that a Task runs. Its fapws_kind has the protocol: ASGI, an async handler, a WebSocket. The
- * record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An exchange may
- * outlive its record: rec is NULL from the last part on. */
+ * An exchange is a coroutine that a Task runs. Its fapws_kind has the protocol: ASGI, an async handler, a WebSocket.
+ * The record owns a reference to its exchange, and so does the list async.live until the coroutine has ended. An
+ * exchange may outlive its record: rec is NULL from the last part on. */
 #ifndef FAPWS_EXCHANGE_H
 #define FAPWS_EXCHANGE_H
 
@@ -17,47 +17,45 @@ enum { FAPWS_FOR_NOTHING, FAPWS_FOR_MESSAGE, FAPWS_FOR_ROOM };
 
 /* A coroutine that ends when its exchange has a message or room for more of the response, or at once (fapws_done). */
 typedef struct fapws_waiter {
-  PyObject_HEAD
-  fapws_exchange *exchange;          /* owned */
-  PyObject *future;                  /* owned: the task waits for it; NULL: it does not wait */
-  struct fapws_waiter *next, *prev;  /* in exchange.waiters while there is a future */
+  PyObject_HEAD fapws_exchange *exchange; /* owned */
+  PyObject *future;                       /* owned: the task waits for it; NULL: it does not wait */
+  struct fapws_waiter *next, *prev;       /* in exchange.waiters while there is a future */
   uint8_t what, ended;
 } fapws_waiter;
 
 /* States of a response (fapws_exchange.state). */
 enum {
-  FAPWS_WAITS,     /* for http.response.start */
-  FAPWS_HEAD,      /* the head was received, and nothing was sent */
-  FAPWS_BODY,      /* the head was sent */
-  FAPWS_DISCARD,   /* the event loop answers itself; further data of the application is dropped */
-  FAPWS_COMPLETE,  /* the Last part was published */
-  FAPWS_ACCEPTED,  /* the WebSocket is open */
+  FAPWS_WAITS,    /* for http.response.start */
+  FAPWS_HEAD,     /* the head was received, and nothing was sent */
+  FAPWS_BODY,     /* the head was sent */
+  FAPWS_DISCARD,  /* the event loop answers itself; further data of the application is dropped */
+  FAPWS_COMPLETE, /* the Last part was published */
+  FAPWS_ACCEPTED, /* the WebSocket is open */
 };
 
 struct fapws_exchange {
-  PyObject_HEAD
-  fapws_record *rec;       /* NULL: the response is complete, and the record belongs to the event loop */
+  PyObject_HEAD fapws_record *rec; /* NULL: the response is complete, and the record belongs to the event loop */
   const fapws_kind *kind;
   fapws_mount *mount;
-  PyObject *task;          /* owned, until the end */
-  PyObject *inner;         /* owned: awaited for the application */
-  PyObject *iterator;      /* owned: of an async handler, yields the body */
+  PyObject *task;                      /* owned, until the end */
+  PyObject *inner;                     /* owned: awaited for the application */
+  PyObject *iterator;                  /* owned: of an async handler, yields the body */
   fapws_waiter *waiters, *last_waiter; /* borrowed: the coroutines that await them own them */
-  fapws_exchange *next, *prev; /* in async.live */
+  fapws_exchange *next, *prev;         /* in async.live */
   uint8_t state;
-  uint8_t begun;           /* inner was made */
-  uint8_t running;         /* its coroutine is on the stack */
-  uint8_t gone;            /* the client disconnected */
-  uint8_t hung;            /* the client has shut down its side: receive() reports a disconnect, send() works */
-  uint8_t ended;           /* its coroutine has ended */
-  uint8_t overdue;         /* it was cancelled because of a timeout */
-  uint8_t waits;           /* of an async handler: inner is a fapws_waiter for room */
-  uint8_t received;        /* the whole body was received, or websocket.connect */
-  uint16_t code;           /* close code of a WebSocket (RFC 6455 §7.4) */
-  PyObject *reason;        /* owned: close reason, a str, or NULL */
-  uint8_t words;           /* WebSocket closed by the client: number of messages that send() may still drop */
-  uint8_t unheard;         /* its connection closed, too: messages sent since one was received */
-  int64_t taken;           /* bytes of the body in memory, or in the file, that receive() returned */
+  uint8_t begun;            /* inner was made */
+  uint8_t running;          /* its coroutine is on the stack */
+  uint8_t gone;             /* the client disconnected */
+  uint8_t hung;             /* the client has shut down its side: receive() reports a disconnect, send() works */
+  uint8_t ended;            /* its coroutine has ended */
+  uint8_t overdue;          /* it was cancelled because of a timeout */
+  uint8_t waits;            /* of an async handler: inner is a fapws_waiter for room */
+  uint8_t received;         /* the whole body was received, or websocket.connect */
+  uint16_t code;            /* close code of a WebSocket (RFC 6455 §7.4) */
+  PyObject *reason;         /* owned: close reason, a str, or NULL */
+  uint8_t words;            /* WebSocket closed by the client: number of messages that send() may still drop */
+  uint8_t unheard;          /* its connection closed, too: messages sent since one was received */
+  int64_t taken;            /* bytes of the body in memory, or in the file, that receive() returned */
   char line[160], addr[46]; /* beginning of the request line, and client address, once rec is NULL */
   uint8_t line_len, addr_len;
   uint32_t log;            /* number of its error log, once rec is NULL */
@@ -92,9 +90,10 @@ void fapws_wake_waiters(fapws_exchange *x, int what);
 /* --- asgi.c --- */
 /* Calls the application; takes the reference to scope, which may be NULL. Returns as begin. */
 PyObject *fapws_asgi_call(fapws_exchange *x, PyObject *scope);
-/* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has to
- * be from first to last. -1 with an exception. *type is borrowed. */
-int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last, PyObject **type);
+/* The type of a message to send(): its index among texts, of which text has the str objects and [0] is "type"; it has
+ * to be from first to last. -1 with an exception. *type is borrowed. */
+int fapws_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last,
+                       PyObject **type);
 /* A new message for receive(): a dict with its type. NULL with an exception. */
 PyObject *fapws_asgi_message(PyObject *type);
 /* http.response.start and http.response.body. -1 with an exception. */

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <strings.h>
 
-static const uint8_t token_char[256] = {
-    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1,
-    ['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1};
+static const uint8_t token_char[256] = {['!'] = 1,         ['#'] = 1,         ['$'] = 1,        ['%'] = 1, ['&'] = 1,
+                                        ['\''] = 1,        ['*'] = 1,         ['+'] = 1,        ['-'] = 1, ['.'] = 1,
+                                        ['^'] = 1,         ['_'] = 1,         ['`'] = 1,        ['|'] = 1, ['~'] = 1,
+                                        ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1};
 
 const char *fapws_latin1_text(PyObject *o, const char *what, Py_ssize_t *len) {
-  if (UNLIKELY(!PyUnicode_Check(o))) return PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name), NULL;
+  if (UNLIKELY(!PyUnicode_Check(o)))
+    return PyErr_Format(PyExc_TypeError, "%s must be str, not %.100s", what, Py_TYPE(o)->tp_name), NULL;
 #if PY_VERSION_HEX < 0x030c0000
   if (PyUnicode_READY(o) < 0) return NULL;
 #endif
@@ -130,7 +132,8 @@ static int set_length(fapws_start_object *s, PyObject *value, const char *text, 
     return -1;
   }
   if (s->length >= 0 && s->length != length) {
-    PyErr_Format(PyExc_ValueError, "there are two Content-Lengths, %lld and %lld", (long long)s->length, (long long)length);
+    PyErr_Format(PyExc_ValueError, "there are two Content-Lengths, %lld and %lld", (long long)s->length,
+                 (long long)length);
     return -1;
   }
   s->length = length;
@@ -144,10 +147,11 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* The kinds of fields: the server writes those that are OURS itself (hop-by-hop ones, RFC 9110 §7.6.1, which PEP 3333 forbids
- * applications); lines of SINGLE and TYPE fields depend on other fields, or are not remembered. */
+/* The kinds of fields: the server writes those that are OURS itself (hop-by-hop ones, RFC 9110 §7.6.1, which PEP 3333
+ * forbids applications); lines of SINGLE and TYPE fields depend on other fields, or are not remembered. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
-static int special_field(fapws_start_object *s, const char *name, size_t n, PyObject *value, const char *text, Py_ssize_t len) {
+static int special_field(fapws_start_object *s, const char *name, size_t n, PyObject *value, const char *text,
+                         Py_ssize_t len) {
   switch (name[0] | 0x20) {
   case 'c':
     if (is_name(name, n, "Content-Type")) {
@@ -186,13 +190,12 @@ static int special_field(fapws_start_object *s, const char *name, size_t n, PyOb
                ? OURS
                : PLAIN;
   case 'p': /* between a client and its proxy only (RFC 2616 §13.5.1, to which PEP 3333 refers) */
-    return is_name(name, n, "Proxy-Authenticate") || is_name(name, n, "Proxy-Authorization") || is_name(name, n, "Proxy-Connection")
+    return is_name(name, n, "Proxy-Authenticate") || is_name(name, n, "Proxy-Authorization") ||
+                   is_name(name, n, "Proxy-Connection")
                ? OURS
                : PLAIN;
-  case 'k':
-    return is_name(name, n, "Keep-Alive") ? OURS : PLAIN;
-  case 'u':
-    return is_name(name, n, "Upgrade") ? OURS : PLAIN;
+  case 'k': return is_name(name, n, "Keep-Alive") ? OURS : PLAIN;
+  case 'u': return is_name(name, n, "Upgrade") ? OURS : PLAIN;
   case 'x':
     if (LIKELY(!fapws_the_pool.send_fields)) return PLAIN;
     if ((fapws_the_pool.send_fields & FAPWS_SENDFILE) && is_name(name, n, sendfile))
@@ -200,8 +203,7 @@ static int special_field(fapws_start_object *s, const char *name, size_t n, PyOb
     if ((fapws_the_pool.send_fields & FAPWS_ACCEL) && is_name(name, n, accel))
       return note_sent(s, accel, FAPWS_ACCEL, text, len) ? SINGLE : OURS;
     return PLAIN;
-  default:
-    return PLAIN;
+  default: return PLAIN;
   }
 }
 
@@ -220,8 +222,8 @@ static int put_line(fapws_start_object *s, const char *name, size_t n, const cha
   return 0;
 }
 
-/* Most fields are constants in the application's code, the same two objects each time. A slot has them with their validated
- * line. */
+/* Most fields are constants in the application's code, the same two objects each time. A slot has them with their
+ * validated line. */
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
 static struct {
@@ -248,8 +250,10 @@ static int known_line(fapws_start_object *s, PyObject *name, PyObject *value, un
 
 static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_CheckExact(o); }
 
-/* Remembers the last n bytes of s, unless the objects are of subclasses. Cookies are not remembered: they are for one client. */
-static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
+/* Remembers the last n bytes of s, unless the objects are of subclasses. Cookies are not remembered: they are for one
+ * client. */
+static void remember_line(fapws_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n,
+                          int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value)) return;
   Py_XSETREF(lines[slot].name, Py_NewRef(name));
   Py_XSETREF(lines[slot].value, Py_NewRef(value));
@@ -282,14 +286,18 @@ static inline int add_field(fapws_start_object *s, PyObject *name_object, PyObje
   int kind = special_field(s, name, (size_t)n, value_object, value, len);
   if (kind == OURS) return 0;
   if (kind == BAD || put_line(s, name, (size_t)n, value, (size_t)len) < 0) return -1;
-  if (kind == PLAIN || kind == TYPE) remember_line(s, name_object, value_object, slot, (size_t)(n + len) + 4, kind == TYPE);
+  if (kind == PLAIN || kind == TYPE)
+    remember_line(s, name_object, value_object, slot, (size_t)(n + len) + 4, kind == TYPE);
   return 0;
 }
 
-int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value) { return add_field(s, name, value, fapws_latin1_text); }
+int fapws_add_field(fapws_start_object *s, PyObject *name, PyObject *value) {
+  return add_field(s, name, value, fapws_latin1_text);
+}
 
 static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
-  if (UNLIKELY(!PyBytes_Check(o))) return PyErr_Format(PyExc_TypeError, "%s must be bytes, not %.100s: %.200R", what, Py_TYPE(o)->tp_name, o), NULL;
+  if (UNLIKELY(!PyBytes_Check(o)))
+    return PyErr_Format(PyExc_TypeError, "%s must be bytes, not %.100s: %.200R", what, Py_TYPE(o)->tp_name, o), NULL;
   *len = PyBytes_GET_SIZE(o);
   return PyBytes_AS_STRING(o);
 }
@@ -300,16 +308,19 @@ void fapws_forget_fields(fapws_start_object *s) {
   s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
 }
 
-/* Adds one of the fields, which is not a tuple. Fields of bytes may be in any iterable of two (ASGI), others in a list. */
+/* Adds a field that is not a tuple. Fields of bytes may be in any iterable of two (ASGI), others in a list. */
 static int add_pair(fapws_start_object *s, PyObject *pair, text_of *text) {
   PyObject *two = text == bytes_text || PyList_Check(pair) ? PySequence_Fast(pair, "") : NULL;
-  int bad = !two || PySequence_Fast_GET_SIZE(two) != 2 ? NOT_A_PAIR : add_field(s, PySequence_Fast_GET_ITEM(two, 0), PySequence_Fast_GET_ITEM(two, 1), text);
+  int bad = !two || PySequence_Fast_GET_SIZE(two) != 2
+                ? NOT_A_PAIR
+                : add_field(s, PySequence_Fast_GET_ITEM(two, 0), PySequence_Fast_GET_ITEM(two, 1), text);
   Py_XDECREF(two);
   return bad;
 }
 
 /* Adds all fields. wrong, wrong_item: messages of TypeError for headers and for an item. */
-static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *text, const char *wrong, const char *wrong_item) {
+static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *text, const char *wrong,
+                             const char *wrong_item) {
   PyObject *fast = PySequence_Fast(headers, wrong);
   if (!fast) return -1;
   int bad = 0;
@@ -325,7 +336,8 @@ static inline int add_fields(fapws_start_object *s, PyObject *headers, text_of *
 }
 
 int fapws_add_fields(fapws_start_object *s, PyObject *headers) {
-  return add_fields(s, headers, fapws_latin1_text, "headers must be a list of (name, value) tuples", "headers[%zd] must be a tuple (name, value), not %.200R");
+  return add_fields(s, headers, fapws_latin1_text, "headers must be a list of (name, value) tuples",
+                    "headers[%zd] must be a tuple (name, value), not %.200R");
 }
 
 int fapws_add_byte_fields(fapws_start_object *s, PyObject *headers) {

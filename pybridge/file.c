@@ -1,5 +1,5 @@
-/* Files as responses: the event loop sends regular files by their descriptor, other file-like objects are read in blocks. With
- * the GIL. */
+/* Files as responses: the event loop sends regular files by their descriptor, other file-like objects are read in
+ * blocks. With the GIL. */
 #include "response.h"
 
 #include <errno.h>
@@ -14,8 +14,7 @@
 /* --- wsgi.file_wrapper ----------------------------------------------------- */
 
 typedef struct {
-  PyObject_HEAD
-  PyObject *filelike;
+  PyObject_HEAD PyObject *filelike;
   Py_ssize_t block_size;
 } wrapper_object;
 
@@ -116,8 +115,8 @@ static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   return (PyObject *)Py_TYPE(o) == io_type(name, cache);
 }
 
-/* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of io: the
- * descriptor of a GzipFile, for example, has other bytes. A new reference. */
+/* The object of module io that reads directly from a descriptor, or NULL without an exception. Only exact types of io:
+ * the descriptor of a GzipFile, for example, has other bytes. A new reference. */
 static PyObject *real_file(PyObject *o) {
   static PyObject *file_io, *reader, *random_, *text;
   if (Py_TYPE(o) == &fapws_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;

@@ -8,7 +8,7 @@
 #define P fapws_the_pool
 #define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
 #define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
-enum { ITERATOR = 1, WRITER };     /* record.parked */
+enum { ITERATOR = 1, WRITER };    /* record.parked */
 
 int fapws_must_wait(fapws_record *rec) { return __atomic_load_n(&rec->unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
 
@@ -19,7 +19,8 @@ int fapws_defer(fapws_thread *t, fapws_record *rec) {
   if (fapws_is_cancelled(rec)) return 0;
   if (!__atomic_load_n(&rec->recalled, __ATOMIC_RELAXED)) {
     if (!line || rec->resumed) return 0;
-    if (LIKELY(running <= PIPELINE_RUNNING && __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES)) return 0;
+    if (LIKELY(running <= PIPELINE_RUNNING && __atomic_load_n(&line->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES))
+      return 0;
   }
   if (line) __atomic_sub_fetch(&line->running, 1, __ATOMIC_SEQ_CST);
   rec->counted = 0;
@@ -48,8 +49,7 @@ int fapws_is_cancelled(fapws_record *rec) { return __atomic_load_n(&rec->cancell
 
 void fapws_wait_for_room(fapws_record *rec) {
   if (LIKELY(!fapws_must_wait(rec))) return;
-  Py_BEGIN_ALLOW_THREADS
-  fapws_lock();
+  Py_BEGIN_ALLOW_THREADS fapws_lock();
   while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec)) {
     rec->parked = WRITER;
     pthread_cond_wait(&writers, &P.mu);
@@ -68,8 +68,7 @@ int fapws_wait_for_client(fapws_record *rec, double seconds) {
     until.tv_nsec = (long)((end - (double)until.tv_sec) * 1e9);
   }
   int room, late = 0;
-  Py_BEGIN_ALLOW_THREADS
-  fapws_lock();
+  Py_BEGIN_ALLOW_THREADS fapws_lock();
   rec->senders++;
   for (;;) {
     room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
@@ -81,8 +80,7 @@ int fapws_wait_for_client(fapws_record *rec, double seconds) {
   }
   if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
   fapws_unlock();
-  Py_END_ALLOW_THREADS
-  return room;
+  Py_END_ALLOW_THREADS return room;
 }
 
 void fapws_release_senders(fapws_record *rec) {

@@ -18,8 +18,8 @@ volatile int fapws_forked;
 
 static struct sigaction go_action;
 
-/* Signals are blocked between fork() and in_child: Go's handler would swallow them, and a child that its parent terminates at
- * once would live on. */
+/* Signals are blocked between fork() and in_child: Go's handler would swallow them, and a child that its parent
+ * terminates at once would live on. */
 static __thread sigset_t mask_before;
 
 static void before_fork(void) {
@@ -47,9 +47,9 @@ static void in_child(void) {
 /* --- descriptors of the server ----------------------------------------------
  *
  * All are close-on-exec, so programs that a handler starts do not have them. A child that only forks (os.fork,
- * multiprocessing) has duplicates: as long as it runs, clients would not see that the server has closed their connection, and
- * no process could listen on the address after the server's end. So the child closes them. It recognizes connections by their
- * local address, which is the address of a listener. */
+ * multiprocessing) has duplicates: as long as it runs, clients would not see that the server has closed their
+ * connection, and no process could listen on the address after the server's end. So the child closes them. It
+ * recognizes connections by their local address, which is the address of a listener. */
 
 typedef union {
   struct sockaddr any;
@@ -78,8 +78,8 @@ static socklen_t local_address(int fd, address *at) {
   return at->any.sa_family == AF_INET || at->any.sa_family == AF_INET6 ? len : 0;
 }
 
-/* Whether a is the address of a listener or of a connection to it. Connections to a listener on all addresses have one of
- * them. */
+/* Whether a is the address of a listener or of a connection to it. Connections to a listener on all addresses have one
+ * of them. */
 static int is_of(const address *a, socklen_t alen, const address *listener, socklen_t llen) {
   if (a->any.sa_family != listener->any.sa_family) return 0;
   switch (a->any.sa_family) {
@@ -88,9 +88,9 @@ static int is_of(const address *a, socklen_t alen, const address *listener, sock
            (listener->in.sin_addr.s_addr == INADDR_ANY || a->in.sin_addr.s_addr == listener->in.sin_addr.s_addr);
   case AF_INET6:
     return a->in6.sin6_port == listener->in6.sin6_port &&
-           (IN6_IS_ADDR_UNSPECIFIED(&listener->in6.sin6_addr) || IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &listener->in6.sin6_addr));
-  default:
-    return alen == llen && memcmp(a, listener, alen) == 0;
+           (IN6_IS_ADDR_UNSPECIFIED(&listener->in6.sin6_addr) ||
+            IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &listener->in6.sin6_addr));
+  default: return alen == llen && memcmp(a, listener, alen) == 0;
   }
 }
 
@@ -133,7 +133,8 @@ static PyObject *close_kept(PyObject *self, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS, "Closes what is the server's in a child of os.fork()."};
+static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS,
+                                        "Closes what is the server's in a child of os.fork()."};
 
 int fapws_fork_init(void) {
   /* Go handles SIGURG in every program: its handler tells Go's from others. */

@@ -1,5 +1,5 @@
-/* A process that was forked for one request (--fork): reads the request from its socket, runs the handler as in inline mode,
- * and writes parts of the response as they are published. */
+/* A process that was forked for one request (--fork): reads the request from its socket, runs the handler as in inline
+ * mode, and writes parts of the response as they are published. */
 #include "forkchild.h"
 #include "descriptors.h"
 #include "interp.h"
@@ -29,7 +29,8 @@ ssize_t fapws_receive_with_file(int socket, void *buf, size_t n, int *file) {
     char room[CMSG_SPACE(sizeof(int))];
   } control;
   struct iovec iov = {buf, n};
-  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
+  struct msghdr msg = {
+      .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room, .msg_controllen = sizeof control.room};
   ssize_t got;
   *file = -1;
   do got = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
@@ -112,17 +113,25 @@ static uint32_t flag(int is, uint32_t bit) { return is ? bit : 0; }
 static int send_part(const fapws_part *p) {
   fapws_fork_part head = {
       .flags = flag(p->first, FAPWS_FORK_FIRST) | flag(p->last, FAPWS_FORK_LAST) | flag(p->failed, FAPWS_FORK_FAILED) |
-               flag(p->has_date, FAPWS_FORK_DATE) | flag(p->has_server, FAPWS_FORK_SERVER) | flag(p->close_conn, FAPWS_FORK_CLOSE) |
-               flag(p->accel, FAPWS_FORK_ACCEL) | flag(p->failure, FAPWS_FORK_FAILURE) | flag(p->program, FAPWS_FORK_PROGRAM) |
+               flag(p->has_date, FAPWS_FORK_DATE) | flag(p->has_server, FAPWS_FORK_SERVER) |
+               flag(p->close_conn, FAPWS_FORK_CLOSE) | flag(p->accel, FAPWS_FORK_ACCEL) |
+               flag(p->failure, FAPWS_FORK_FAILURE) | flag(p->program, FAPWS_FORK_PROGRAM) |
                flag(p->file >= 0, FAPWS_FORK_FILE),
-      .status = p->status, .type = p->type, .script = p->script_len,
-      .length = p->length, .offset = p->offset, .count = p->count, .body = (int64_t)p->body_len,
+      .status = p->status,
+      .type = p->type,
+      .script = p->script_len,
+      .length = p->length,
+      .offset = p->offset,
+      .count = p->count,
+      .body = (int64_t)p->body_len,
   };
   struct iovec iov[9] = {{&head, sizeof head}};
-  const struct { uint32_t *len, off, n; } texts[] = {
-      {&head.reason, p->reason_off, p->reason_len}, {&head.fields, p->fields_off, p->fields_len},
-      {&head.name, p->name_off, p->name_len},       {&head.options, p->static_off, p->static_len},
-      {&head.path, p->path_off, p->path_len},       {&head.send, p->send_off, p->send_len},
+  const struct {
+    uint32_t *len, off, n;
+  } texts[] = {
+      {&head.reason, p->reason_off, p->reason_len},    {&head.fields, p->fields_off, p->fields_len},
+      {&head.name, p->name_off, p->name_len},          {&head.options, p->static_off, p->static_len},
+      {&head.path, p->path_off, p->path_len},          {&head.send, p->send_off, p->send_len},
       {&head.channel, p->channel_off, p->channel_len},
   };
   for (int i = 0; i < 7; i++) {
@@ -135,13 +144,12 @@ static int send_part(const fapws_part *p) {
 
 void fapws_fork_send(fapws_part *p) {
   int last = p->last, sent;
-  Py_BEGIN_ALLOW_THREADS
-  pthread_mutex_lock(&sending);
+  Py_BEGIN_ALLOW_THREADS pthread_mutex_lock(&sending);
   send_messages(); /* a page that the handler purged is gone before its response arrives */
   sent = send_part(p);
   pthread_mutex_unlock(&sending);
-  Py_END_ALLOW_THREADS
-  if (!sent) __atomic_store_n(&the_record->cancelled, 1, __ATOMIC_SEQ_CST); /* the client has disconnected: iterators end */
+  Py_END_ALLOW_THREADS if (!sent)
+      __atomic_store_n(&the_record->cancelled, 1, __ATOMIC_SEQ_CST); /* the client has disconnected: iterators end */
   if (p->file >= 0) close(p->file);
   p->file = -1;
   if (p != &the_record->part0) {
@@ -164,12 +172,15 @@ static fapws_record *receive_request(void) {
   if (!rec) return NULL;
   rec->fields = calloc(q.nfields + 1, sizeof *rec->fields);
   rec->data = malloc(q.data_len + 1);
-  if (!rec->fields || !rec->data || !receive_all(rec->fields, q.nfields * sizeof *rec->fields) || !receive_all(rec->data, q.data_len)) return NULL;
+  if (!rec->fields || !rec->data || !receive_all(rec->fields, q.nfields * sizeof *rec->fields) ||
+      !receive_all(rec->data, q.data_len))
+    return NULL;
   rec->cap = q.data_len;
   rec->nfields = rec->fields_cap = q.nfields;
   rec->mount = q.mount;
   rec->minor = (uint8_t)q.minor;
-  rec->method = q.method, rec->target = q.target, rec->query = q.query, rec->authority = q.authority, rec->path = q.path;
+  rec->method = q.method, rec->target = q.target, rec->query = q.query, rec->authority = q.authority,
+  rec->path = q.path;
   rec->addr = q.addr, rec->port = q.port, rec->server_name = q.server_name, rec->server_port = q.server_port;
   rec->scheme = q.scheme, rec->host = q.host, rec->user = q.user;
   rec->script_len = q.script_len, rec->head_len = q.head_len, rec->peer_len = q.peer_len;
@@ -203,8 +214,8 @@ static void call_quietly(const char *module_name, const char *function) {
   Py_XDECREF(done);
 }
 
-/* Waits for deferred calls and for threads of the application, as python3 does on exit. The atexit functions run in the fork
- * server. */
+/* Waits for deferred calls and for threads of the application, as python3 does on exit. The atexit functions run in the
+ * fork server. */
 __attribute__((noreturn)) static void finish(void) {
   call_quietly("fapws._later", "_finish");
   call_quietly("threading", "_shutdown");
@@ -220,9 +231,7 @@ void fapws_fork_hold_show(sigset_t *before) {
   pthread_sigmask(SIG_BLOCK, &show, before);
 }
 
-static void kill_itself(int signal) {
-  kill(getpid(), SIGKILL);
-}
+static void kill_itself(int signal) { kill(getpid(), SIGKILL); }
 
 /* FAPWS_FORK_SHOW shows where all threads are, whatever they do (see faulthandler), which then calls the handler
  * before it: the process ends when all is written, however long that takes. */
@@ -241,7 +250,7 @@ static void show_stack_on_signal(void) {
 void fapws_fork_child(int socket) {
   prctl(PR_SET_NAME, "fapws-fork");
   prctl(PR_SET_PDEATHSIG, SIGTERM); /* of the fork server */
-  fapws_forked = 0; /* set again if the handler forks */
+  fapws_forked = 0;                 /* set again if the handler forks */
   fapws_fork_socket = socket;
   fapws_descriptors_forked();
   fapws_thread *t = P.threads[0];

@@ -1,9 +1,10 @@
-/* The process that --fork forks from. It has loaded the application, and forks a child for each request, which answers it
- * and exits (forkchild.c).
+/* The process that --fork forks from. It has loaded the application, and forks a child for each request, which answers
+ * it and exits (forkchild.c).
  *
- * Go is idle in it, and a child never returns to Go, so it needs none of Go's threads. Its descriptors are stdin, stdout,
- * stderr, the control socket and those of the application: a child cannot keep a listener or another client's connection
- * open. It waits for its own children only, one by one; those of the application are left to the application. */
+ * Go is idle in it, and a child never returns to Go, so it needs none of Go's threads. Its descriptors are stdin,
+ * stdout, stderr, the control socket and those of the application: a child cannot keep a listener or another client's
+ * connection open. It waits for its own children only, one by one; those of the application are left to the
+ * application. */
 #include "forkchild.h"
 
 #include <errno.h>
@@ -110,12 +111,8 @@ static int obey(int control) {
     start_child(control, file, order.id);
     if (file >= 0) close(file);
     break;
-  case FAPWS_FORK_KILL:
-    show_and_kill(order.id);
-    break;
-  case FAPWS_FORK_STDERR:
-    take_stderr(file);
-    break;
+  case FAPWS_FORK_KILL: show_and_kill(order.id); break;
+  case FAPWS_FORK_STDERR: take_stderr(file); break;
   }
   return 1;
 }
@@ -160,9 +157,8 @@ static int wait_for_news(int control, int wait) {
   for (int i = 0; i < n_children; i++) polled[i + 1] = (struct pollfd){children[i].pidfd, POLLIN, 0};
   int n;
   Py_BEGIN_ALLOW_THREADS /* for threads of the application */
-  n = poll(polled, (nfds_t)n_children + 1, wait);
-  Py_END_ALLOW_THREADS
-  return n > 0 && polled[0].revents != 0;
+      n = poll(polled, (nfds_t)n_children + 1, wait);
+  Py_END_ALLOW_THREADS return n > 0 && polled[0].revents != 0;
 }
 
 /* The server has closed the socket: the responses are not wanted. */

@@ -1,4 +1,5 @@
-/* Frees parts that own a Python object: the event loop releases them without the GIL, and a thread with the GIL frees them. */
+/* Frees parts that own a Python object: the event loop releases them without the GIL, and a thread with the GIL frees
+ * them. */
 #include "output.h"
 #include "shim_messages.h"
 

@@ -1,10 +1,11 @@
-/* The last line of a process in which Go's runtime crashes because of the application: the application closed a descriptor of
- * Go's poller by a direct system call, which descriptors.c does not see, or used all memory that a limit allows. Go's runtime
- * would write "fatal error: ..." and a dump of all goroutines.
+/* The last line of a process in which Go's runtime crashes because of the application: the application closed a
+ * descriptor of Go's poller by a direct system call, which descriptors.c does not see, or used all memory that a limit
+ * allows. Go's runtime would write "fatal error: ..." and a dump of all goroutines.
  *
- * debug.SetCrashOutput makes Go write a copy of the dump to a pipe with room for one write, whose reading end sends a signal.
- * The handler of that signal runs while Go waits for room for its second write, when the dump has one word. If the handler
- * does not find the cause, the crash is a bug of the server: the handler makes room, and the dump continues. */
+ * debug.SetCrashOutput makes Go write a copy of the dump to a pipe with room for one write, whose reading end sends a
+ * signal. The handler of that signal runs while Go waits for room for its second write, when the dump has one word. If
+ * the handler does not find the cause, the crash is a bug of the server: the handler makes room, and the dump
+ * continues. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -19,11 +20,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SIGNAL 51                   /* a real-time signal that neither glibc nor Python uses; see also cmd/fapws/orphan */
-#define LEAST_MEMORY (64ul << 20)   /* Go takes memory from the kernel in pieces of this size */
+#define SIGNAL 51                 /* a real-time signal that neither glibc nor Python uses; see also cmd/fapws/orphan */
+#define LEAST_MEMORY (64ul << 20) /* Go takes memory from the kernel in pieces of this size */
 
-static int ends[2] = {-1, -1};      /* the pipe */
-static struct { int fd; ino_t inode; } polls[8]; /* descriptors that Go's runtime cannot do without */
+static int ends[2] = {-1, -1}; /* the pipe */
+static struct {
+  int fd;
+  ino_t inode;
+} polls[8]; /* descriptors that Go's runtime cannot do without */
 static int npolls;
 
 static int write_number(char *to, unsigned n) {
@@ -49,11 +53,13 @@ static void on_crash(int sig, siginfo_t *info, void *context) {
     if (fstat(polls[i].fd, &now) != 0 || now.st_ino != polls[i].inode) {
       write_number(number, (unsigned)polls[i].fd);
       fapws_crash_exit("the application has closed descriptor ", number,
-                       " by a system call of its own, which belongs to the server; close only descriptors that the application has opened");
+                       " by a system call of its own, which belongs to the server; close only descriptors that the "
+                       "application has opened");
     }
   if (!has_memory())
     fapws_crash_exit("out of memory: ", "",
-                     "a limit (ulimit -v or -d) leaves less than 64 MiB; raise it, or bound the memory with a cgroup instead (MemoryMax of systemd)");
+                     "a limit (ulimit -v or -d) leaves less than 64 MiB; raise it, or bound the memory with a cgroup "
+                     "instead (MemoryMax of systemd)");
   char rest[4096];
   fcntl(ends[1], F_SETFL, O_NONBLOCK);
   if (read(ends[0], rest, sizeof rest) < 0) return;
@@ -63,8 +69,9 @@ int fapws_gocrash_watch(void) {
   if (pipe2(ends, O_CLOEXEC | O_DIRECT) != 0) return -1;
   struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
   sigemptyset(&action.sa_mask);
-  if (fcntl(ends[1], F_SETPIPE_SZ, 4096) < 0 || sigaction(SIGNAL, &action, NULL) != 0 || fcntl(ends[0], F_SETOWN, getpid()) != 0 ||
-      fcntl(ends[0], F_SETSIG, SIGNAL) != 0 || fcntl(ends[0], F_SETFL, O_ASYNC | O_NONBLOCK) != 0) {
+  if (fcntl(ends[1], F_SETPIPE_SZ, 4096) < 0 || sigaction(SIGNAL, &action, NULL) != 0 ||
+      fcntl(ends[0], F_SETOWN, getpid()) != 0 || fcntl(ends[0], F_SETSIG, SIGNAL) != 0 ||
+      fcntl(ends[0], F_SETFL, O_ASYNC | O_NONBLOCK) != 0) {
     close(ends[0]);
     close(ends[1]);
     return -1;

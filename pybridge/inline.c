@@ -1,5 +1,6 @@
-/* Inline mode (--threads 0): the event loop runs queued records in turns. A long turn ends early, so that the event loop sends
- * finished parts and reads input before the rest runs. All on the event loop's thread, unless mode.h says otherwise. */
+/* Inline mode (--threads 0): the event loop runs queued records in turns. A long turn ends early, so that the event
+ * loop sends finished parts and reads input before the rest runs. All on the event loop's thread, unless mode.h says
+ * otherwise. */
 #include "interp.h"
 #include "output.h"
 #include "queue.h"
@@ -7,8 +8,8 @@
 
 #define P fapws_the_pool
 
-/* Requests a turn, without wake_pending: the event loop clears that after it has checked turn, when it takes parts, so a
- * request in between would be lost. */
+/* Requests a turn, without wake_pending: the event loop clears that after it has checked turn, when it takes parts, so
+ * a request in between would be lost. */
 static void request_turn(void) {
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
   fapws_signal_loop();
@@ -42,7 +43,7 @@ static void run_inbox(void) {
 }
 
 static void written(fapws_thread *t, fapws_record *rec) {
-  if (!P.shared.turning || fapws_this_thread != t) return; /* called on a thread of the application */
+  if (!P.shared.turning || fapws_this_thread != t) return;   /* called on a thread of the application */
   __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); /* progress, see fapws_inline_record */
   t->unsignalled = 0;
   fapws_loop_send_now();
@@ -89,8 +90,8 @@ static int dequeue(fapws_record *rec) {
 
 static void wake_loop(void) {} /* its thread is this one */
 
-/* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts during
- * a turn (Handler.Attend). The chunk has been published. */
+/* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts
+ * during a turn (Handler.Attend). The chunk has been published. */
 static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_t ns) {
   if (rec->chunk_ns > FAPWS_SLOW_NS || ns > FAPWS_UNSIGNALLED_NS) return 1;
   if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
@@ -98,9 +99,7 @@ static int stream_yields(const fapws_thread *t, const fapws_record *rec, uint64_
   return rec->started;
 }
 
-static int messages_yield(const fapws_thread *t, uint64_t ns) {
-  return ns > FAPWS_UNSIGNALLED_NS;
-}
+static int messages_yield(const fapws_thread *t, uint64_t ns) { return ns > FAPWS_UNSIGNALLED_NS; }
 
 static void signalled(void) {
   P.check_signals = 1;

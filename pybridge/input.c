@@ -8,8 +8,7 @@
 #define BLOCK 65536
 
 typedef struct {
-  PyObject_HEAD
-  fapws_record *rec; /* NULL: no body, or the exchange is over */
+  PyObject_HEAD fapws_record *rec; /* NULL: no body, or the exchange is over */
   int64_t pos;
 } input_object;
 
@@ -22,8 +21,7 @@ PyObject *fapws_read_spool(int file, int64_t at, int64_t n) {
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);
   int failed = 0;
-  Py_BEGIN_ALLOW_THREADS
-  for (int64_t done = 0; done < n;) {
+  Py_BEGIN_ALLOW_THREADS for (int64_t done = 0; done < n;) {
     ssize_t got = pread(file, out + done, (size_t)(n - done), at + done);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
@@ -32,8 +30,7 @@ PyObject *fapws_read_spool(int file, int64_t at, int64_t n) {
     }
     done += got;
   }
-  Py_END_ALLOW_THREADS
-  if (failed) {
+  Py_END_ALLOW_THREADS if (failed) {
     Py_DECREF(bytes);
     errno = failed;
     return PyErr_SetFromErrno(PyExc_OSError);

@@ -1,5 +1,5 @@
-/* Takes inputs of an exchange that has begun: more of its body, or messages of its WebSocket. The event loop delivers at most
- * exchange.InputWindow bytes more than were taken. */
+/* Takes inputs of an exchange that has begun: more of its body, or messages of its WebSocket. The event loop delivers
+ * at most exchange.InputWindow bytes more than were taken. */
 #include "exchange.h"
 
 fapws_input *fapws_take_input(fapws_record *rec) {

@@ -37,26 +37,26 @@ static int configure(PyConfig *c, const fapws_start_options *o, const char **why
 }
 
 /* Finds packages fapws and fapws4 of this executable, and nothing else in their directory. */
-static const char finder_source[] =
-    "def install(folder):\n"
-    "    import sys\n"
-    "    class FapwsFinder:\n"
-    "        @staticmethod\n"
-    "        def find_spec(name, path=None, target=None):\n"
-    "            if name in ('fapws', 'fapws4'):\n"
-    "                from importlib.machinery import PathFinder\n"
-    "                return PathFinder.find_spec(name, [folder], target)\n"
-    "            if name == 'multiprocessing.spawn':\n"
-    "                from fapws._spawned import spec_of_spawn\n"
-    "                return spec_of_spawn(folder, path, target)\n"
-    "    sys.meta_path.insert(0, FapwsFinder)\n";
+static const char finder_source[] = "def install(folder):\n"
+                                    "    import sys\n"
+                                    "    class FapwsFinder:\n"
+                                    "        @staticmethod\n"
+                                    "        def find_spec(name, path=None, target=None):\n"
+                                    "            if name in ('fapws', 'fapws4'):\n"
+                                    "                from importlib.machinery import PathFinder\n"
+                                    "                return PathFinder.find_spec(name, [folder], target)\n"
+                                    "            if name == 'multiprocessing.spawn':\n"
+                                    "                from fapws._spawned import spec_of_spawn\n"
+                                    "                return spec_of_spawn(folder, path, target)\n"
+                                    "    sys.meta_path.insert(0, FapwsFinder)\n";
 
 static int install_finder(const char *folder) {
   PyObject *space = PyDict_New(), *done = NULL;
   if (space && PyDict_SetItemString(space, "__builtins__", PyEval_GetBuiltins()) == 0) {
     done = PyRun_String(finder_source, Py_file_input, space, space);
     Py_XDECREF(done);
-    if (done) done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "N", PyUnicode_DecodeFSDefault(folder));
+    if (done)
+      done = PyObject_CallFunction(PyDict_GetItemString(space, "install"), "N", PyUnicode_DecodeFSDefault(folder));
   }
   Py_XDECREF(space);
   Py_XDECREF(done);
@@ -87,8 +87,9 @@ int fapws_start(const fapws_start_options *o, const char **why) {
   /* Its types must be ready, whether or not the script imports it. */
   PyObject *module = PyImport_ImportModule("_fapws");
   Py_XDECREF(module);
-  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) || fapws_stdio_init("stdout", 1) < 0 ||
-      fapws_stdio_init("stderr", 2) < 0 || fapws_fork_init() < 0 || fapws_dump_init() < 0) {
+  if (!module || insert_folders(o) < 0 || (o->contrib && install_finder(o->contrib) < 0) ||
+      fapws_stdio_init("stdout", 1) < 0 || fapws_stdio_init("stderr", 2) < 0 || fapws_fork_init() < 0 ||
+      fapws_dump_init() < 0) {
     PyErr_Print();
     *why = "Python cannot be set up for fapws";
     return -1;
@@ -151,8 +152,8 @@ static PyObject *main_globals(PyObject *path) {
   return ok ? globals : NULL;
 }
 
-/* Makes signal handlers run on the alternate stack, which those of Python before 3.10 do not ask for: the stack of a goroutine
- * is too small. */
+/* Makes signal handlers run on the alternate stack, which those of Python before 3.10 do not ask for: the stack of a
+ * goroutine is too small. */
 static void signals_on_stack(void) {
   for (int sig = 1; sig < NSIG; sig++) {
     struct sigaction sa;
@@ -191,7 +192,8 @@ void *fapws_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   fapws_fetch_exception(&type, &value, &tb);
-  PyObject *text = value ? fapws_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)) : NULL;
+  PyObject *text =
+      value ? fapws_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)) : NULL;
   PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
   char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
   Py_XDECREF(text);
@@ -215,7 +217,8 @@ int fapws_script_ended(int ok, void *raised, const char *name, int *code, char *
 }
 
 void fapws_watch_signals(int fd) {
-  PyObject *old = fapws_call_with(fapws_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd), Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
+  PyObject *old = fapws_call_with(fapws_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd),
+                                  Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
   /* The script has set one: it stays. */
   if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(fapws_call("_signal", "set_wakeup_fd", "(O)", old));
   Py_XDECREF(old);

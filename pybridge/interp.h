@@ -1,7 +1,7 @@
 /* The interpreter: interp.c, module.c, stdio.c, fork.c and dump.c.
  *
- * The interpreter, its types and module _fapws live as long as the process. Go holds references to the objects of mounts only,
- * and never releases them. With the GIL, unless a comment says otherwise. */
+ * The interpreter, its types and module _fapws live as long as the process. Go holds references to the objects of
+ * mounts only, and never releases them. With the GIL, unless a comment says otherwise. */
 #ifndef FAPWS_INTERP_H
 #define FAPWS_INTERP_H
 
@@ -25,10 +25,9 @@ PyObject *fapws_module_init(void);
 extern PyObject *fapws_timeout;
 /* A Staticfile, or a CGIApplication, that a handler returned. */
 typedef struct {
-  PyObject_HEAD
-  PyObject *options; /* owned: str, JSON */
-  PyObject *path;    /* owned: bytes, PATH_INFO; for a program SCRIPT_NAME comes before it */
-  int program;       /* it is a CGIApplication */
+  PyObject_HEAD PyObject *options; /* owned: str, JSON */
+  PyObject *path;                  /* owned: bytes, PATH_INFO; for a program SCRIPT_NAME comes before it */
+  int program;                     /* it is a CGIApplication */
   uint32_t script_len;
 } fapws_static_object;
 extern PyTypeObject fapws_StaticAnswer_Type;

@@ -1,13 +1,13 @@
-/* Messages between the Python code of all processes of the server (fapws._ipc). They are sent like broadcasts, so that all
- * processes receive them in the same order. The event loop queues received messages, and the asyncio thread passes all of
- * them to Python in one call. */
+/* Messages between the Python code of all processes of the server (fapws._ipc). They are sent like broadcasts, so that
+ * all processes receive them in the same order. The event loop queues received messages, and the asyncio thread passes
+ * all of them to Python in one call. */
 #include "async.h"
 #include "websocket.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define LARGEST (2 << 20)  /* maximum bytes of a message */
+#define LARGEST (2 << 20)       /* maximum bytes of a message */
 #define MOST_WAITING (32 << 20) /* maximum bytes that wait for the asyncio thread */
 
 typedef struct message {
@@ -17,9 +17,9 @@ typedef struct message {
 } message;
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER; /* held for a moment */
-static message *first, *last; /* guarded by mu */
-static size_t waiting;         /* guarded by mu: bytes of the queued messages */
-static int watched;          /* atomic: Python has called ipc_watch() */
+static message *first, *last;                          /* guarded by mu */
+static size_t waiting;                                 /* guarded by mu: bytes of the queued messages */
+static int watched;                                    /* atomic: Python has called ipc_watch() */
 
 int fapws_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n) {
   if (!__atomic_load_n(&watched, __ATOMIC_RELAXED) || fapws_the_async.event <= 0) return 1;
@@ -45,7 +45,8 @@ static PyObject *as_list(message *l) {
   PyObject *list = PyList_New(0);
   for (message *next; l; l = next) {
     next = l->next;
-    PyObject *pair = list ? Py_BuildValue("(s#y#)", l->text, (Py_ssize_t)l->topic, l->text + l->topic, (Py_ssize_t)l->len) : NULL;
+    PyObject *pair =
+        list ? Py_BuildValue("(s#y#)", l->text, (Py_ssize_t)l->topic, l->text + l->topic, (Py_ssize_t)l->len) : NULL;
     if (!pair || PyList_Append(list, pair) < 0) Py_CLEAR(list);
     Py_XDECREF(pair);
     free(l);

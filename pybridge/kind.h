@@ -1,6 +1,6 @@
-/* The protocols by which handlers are called: WSGI (all plain functions of PATHS, run.c), callbacks of a fapws.WebSocket
- * (websocket.c), and on the asyncio thread ASGI for HTTP (asgi.c), ASGI for WebSockets (asgiws.c) and async functions
- * (asynchandler.c).
+/* The protocols by which handlers are called: WSGI (all plain functions of PATHS, run.c), callbacks of a
+ * fapws.WebSocket (websocket.c), and on the asyncio thread ASGI for HTTP (asgi.c), ASGI for WebSockets (asgiws.c) and
+ * async functions (asynchandler.c).
  *
  * The tables are constant. A mount owns the choice: fapws_mount.kinds has the one for plain requests and the one for
  * requests for a WebSocket (kind.c). Other files call these functions and do not ask which kind it is. */
@@ -33,11 +33,12 @@ typedef struct fapws_kind {
   void (*raised)(fapws_exchange *x);
   /* Called once when the client disconnects, before waiters are woken. */
   void (*gone)(fapws_exchange *x);
-  /* The client disconnected while the awaitable waited for room. 0: it continues; -1 with the exception that it raises. */
+  /* The client disconnected while the awaitable waited for room. 0: it continues; -1: with its exception. */
   int (*room_is_gone)(fapws_exchange *x);
 } fapws_kind;
 
-extern const fapws_kind fapws_wsgi, fapws_websocket_callbacks, fapws_asgi_http, fapws_asgi_websocket, fapws_async_handler;
+extern const fapws_kind fapws_wsgi, fapws_websocket_callbacks, fapws_async_handler;
+extern const fapws_kind fapws_asgi_http, fapws_asgi_websocket;
 
 /* The kind of rec. */
 static inline const fapws_kind *fapws_kind_of(const fapws_record *rec) {

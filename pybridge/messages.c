@@ -1,8 +1,8 @@
 /* Messages of the application to the event loop, in addition to responses. Any thread, with or without the GIL.
  *
- * Messages are kept in a buffer until the event loop takes them, which it does before it takes finished parts: a page that a
- * handler purged is gone before its response is sent. Nothing here calls Go, which does not run in a child that the
- * application has forked. */
+ * Messages are kept in a buffer until the event loop takes them, which it does before it takes finished parts: a page
+ * that a handler purged is gone before its response is sent. Nothing here calls Go, which does not run in a child that
+ * the application has forked. */
 #include "forkchild.h"
 
 #include <stdlib.h>
@@ -50,7 +50,8 @@ int fapws_try_enqueue(uint8_t kind, const fapws_bytes *texts, int n) {
   pthread_mutex_unlock(&mu);
   if (UNLIKELY(fapws_fork_socket >= 0))
     fapws_fork_said();
-  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_ACQUIRE) > 0) fapws_wake_loop(); /* else the event loop checks when it starts */
+  else if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_ACQUIRE) > 0)
+    fapws_wake_loop(); /* else the event loop checks when it starts */
   return to != NULL;
 }
 

@@ -1,8 +1,8 @@
-/* Messages of the application to the server, in addition to its responses: messages.c, errorlog.c, purge.c, channels.c and
- * ipc.c. Functions with (module, args) are methods of module _fapws, see module.c.
+/* Messages of the application to the server, in addition to its responses: messages.c, errorlog.c, purge.c, channels.c
+ * and ipc.c. Functions with (module, args) are methods of module _fapws, see module.c.
  *
- * Messages are copied into one buffer, which belongs to messages.c until the event loop takes it (fapws_messages). Each file
- * has a separate mutex, which is held briefly and never while a thread waits for the GIL. */
+ * Messages are copied into one buffer, which belongs to messages.c until the event loop takes it (fapws_messages). Each
+ * file has a separate mutex, which is held briefly and never while a thread waits for the GIL. */
 #ifndef FAPWS_MESSAGES_H
 #define FAPWS_MESSAGES_H
 
@@ -41,11 +41,12 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *text);
 
 /* --- channels.c ------------------------------------------------------------- */
 
-#define FAPWS_EVENT_COST 64 /* added to the bytes of an event */
+#define FAPWS_EVENT_COST 64            /* added to the bytes of an event */
 #define FAPWS_LARGEST_EVENT (16 << 20) /* maximum bytes before the settings are known */
 
-/* Sends an event of n texts to the event loop. True: accepted; False: the queue is full, retry; None: the queue is full, and
- * only this thread can drain it. cost: bytes that count as waiting. A new reference, or NULL with an exception. */
+/* Sends an event of n texts to the event loop. True: accepted; False: the queue is full, retry; None: the queue is
+ * full, and only this thread can drain it. cost: bytes that count as waiting. A new reference, or NULL with an
+ * exception. */
 PyObject *fapws_publish_event(uint8_t kind, const fapws_bytes *texts, int n, int64_t cost);
 /* The sum of the numbers of fapws_count_subscribers. Without the GIL, too. */
 int64_t fapws_subscriber_count(const char *name, size_t len);
@@ -57,10 +58,9 @@ PyObject *fapws_channel_watch(PyObject *module, PyObject *none);
 
 /* A response that makes the client a subscriber. */
 typedef struct {
-  PyObject_HEAD
-  PyObject *names;   /* owned: str, as Fapws-Channel has them */
-  PyObject *start;   /* owned: bytes, the beginning of the stream */
-  PyObject *headers; /* owned: tuple of (name, value) */
+  PyObject_HEAD PyObject *names; /* owned: str, as Fapws-Channel has them */
+  PyObject *start;               /* owned: bytes, the beginning of the stream */
+  PyObject *headers;             /* owned: tuple of (name, value) */
 } fapws_channel_object;
 extern PyTypeObject fapws_ChannelAnswer_Type;
 /* Adds the fields of such a response. */

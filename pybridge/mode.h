@@ -1,5 +1,5 @@
-/* The three ways to run Python: on the pool's threads (threads.c), on the event loop (inline.c, --threads 0), and on the
- * asyncio thread (async.c).
+/* The three ways to run Python: on the pool's threads (threads.c), on the event loop (inline.c, --threads 0), and on
+ * the asyncio thread (async.c).
  *
  * The tables are constant. The pool owns the choice: fapws_the_pool.mode is &fapws_threads or &fapws_inline from
  * fapws_pool_start on. A mount runs in that mode or in &fapws_asyncio (fapws_mount.mode), and a thread belongs to one
@@ -20,11 +20,11 @@ typedef struct fapws_mode {
 
   /* --- records; without the GIL */
 
-  /* Queues the chain from first to last, of which n are requests. Any thread, with the pool's mutex. The caller has to call
-   * start or wake afterwards. */
+  /* Queues the chain from first to last, of which n are requests. Any thread, with the pool's mutex. The caller has to
+   * call start or wake afterwards. */
   void (*enqueue)(fapws_record *first, fapws_record *last, int n);
-  /* Has records that were queued on the event loop run. On the event loop, without the mutex; in inline mode it runs them,
-   * with the GIL. Returns as fapws_serve. */
+  /* Has records that were queued on the event loop run. On the event loop, without the mutex; in inline mode it runs
+   * them, with the GIL. Returns as fapws_serve. */
   int (*start)(void);
   /* Has queued records run soon. Any thread, without the mutex. */
   void (*wake)(void);
@@ -32,7 +32,8 @@ typedef struct fapws_mode {
   void (*resume)(fapws_record *rec);
   /* Takes rec out of the queue, and returns whether it was there. Any thread, with the mutex. */
   int (*dequeue)(fapws_record *rec);
-  /* Adds an input to rec, and takes it over. On the event loop, without the mutex. The caller has to call start afterwards. */
+  /* Adds an input to rec, and takes it over. On the event loop, without the mutex. The caller has to call start
+   * afterwards. */
   void (*deliver)(fapws_record *rec, fapws_input *in);
   /* The client of rec has disconnected. Any thread, without the mutex. */
   void (*cancelled)(fapws_record *rec);

@@ -10,8 +10,8 @@ static PyObject *environ_bytes(PyObject *environ, const char *name) {
   return PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
 }
 
-/* static_answer(options, environ, program=False): the return value of a Staticfile or CGIApplication that another handler
- * calls. The event loop answers. */
+/* static_answer(options, environ, program=False): the return value of a Staticfile or CGIApplication that another
+ * handler calls. The event loop answers. */
 static PyObject *static_answer(PyObject *module, PyObject *args) {
   PyObject *options, *environ;
   int program = 0;
@@ -57,31 +57,42 @@ PyTypeObject fapws_StaticAnswer_Type = {
 
 static PyMethodDef functions[] = {
     {"static_answer", static_answer, METH_VARARGS,
-     "static_answer(options, environ, program=False) -> object to return: the file, or program, that PATH_INFO names below the root in options (JSON)."},
+     "static_answer(options, environ, program=False) -> object to return: the file, or program, that PATH_INFO names "
+     "below the root in options (JSON)."},
     {"cache_purge", fapws_cache_purge, METH_O,
      "cache_purge(pattern): throws pages out of the cache; a pattern is JSON, see fapws.cache.purge."},
     {"channel_publish", fapws_channel_publish, METH_VARARGS,
-     "channel_publish(name, id, type, data) -> True: taken; False: too many events wait; None: and will as long as this thread does."},
-    {"channel_answer", fapws_channel_answer, METH_VARARGS, "channel_answer(names, start, headers) -> object to return."},
-    {"channel_subscribers", fapws_channel_subscribers, METH_O, "channel_subscribers(name) -> how many clients listen, in all processes."},
-    {"channel_watch", fapws_channel_watch, METH_NOARGS, "channel_watch(): from now on fapws._channels is told who comes and goes."},
+     "channel_publish(name, id, type, data) -> True: taken; False: too many events wait; None: and will as long as "
+     "this thread does."},
+    {"channel_answer", fapws_channel_answer, METH_VARARGS,
+     "channel_answer(names, start, headers) -> object to return."},
+    {"channel_subscribers", fapws_channel_subscribers, METH_O,
+     "channel_subscribers(name) -> how many clients listen, in all processes."},
+    {"channel_watch", fapws_channel_watch, METH_NOARGS,
+     "channel_watch(): from now on fapws._channels is told who comes and goes."},
     {"broadcast", fapws_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
     {"broadcast_all", fapws_ws_broadcast_all, METH_VARARGS,
-     "broadcast_all(websocket, message, group) -> True: taken; False: too much waits; None: and will as long as this thread does."},
-    {"websocket_count", fapws_ws_count, METH_VARARGS, "websocket_count(websocket, group) -> how many there are, in all processes."},
-    {"group_join", fapws_group_join, METH_VARARGS, "group_join(socket, group): socket is what the scope of a WebSocket says."},
+     "broadcast_all(websocket, message, group) -> True: taken; False: too much waits; None: and will as long as this "
+     "thread does."},
+    {"websocket_count", fapws_ws_count, METH_VARARGS,
+     "websocket_count(websocket, group) -> how many there are, in all processes."},
+    {"group_join", fapws_group_join, METH_VARARGS,
+     "group_join(socket, group): socket is what the scope of a WebSocket says."},
     {"group_leave", fapws_group_leave, METH_VARARGS, "group_leave(socket, group): likewise."},
     {"group_send", fapws_group_send, METH_VARARGS, "group_send(group, message) -> as broadcast_all."},
-    {"group_count", fapws_group_count, METH_VARARGS, "group_count(group) -> how many ASGI WebSockets are in it, in all processes."},
-    {"ipc_post", fapws_ipc_post, METH_VARARGS, "ipc_post(topic, data) -> as broadcast_all: a message to fapws._ipc in all processes."},
+    {"group_count", fapws_group_count, METH_VARARGS,
+     "group_count(group) -> how many ASGI WebSockets are in it, in all processes."},
+    {"ipc_post", fapws_ipc_post, METH_VARARGS,
+     "ipc_post(topic, data) -> as broadcast_all: a message to fapws._ipc in all processes."},
     {"ipc_watch", fapws_ipc_watch, METH_NOARGS, "ipc_watch(): from now on fapws._ipc gets messages."},
-    {"error_lines", fapws_errorlog_method, METH_VARARGS, "error_lines(number, text): writes text to the error log of a host."},
+    {"error_lines", fapws_errorlog_method, METH_VARARGS,
+     "error_lines(number, text): writes text to the error log of a host."},
     {"signals_on_stack", fapws_signals_on_stack, METH_NOARGS, "signals_on_stack(): after a library has taken signals."},
     {NULL, NULL, 0, NULL}};
 
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_fapws", .m_doc = "The part of fapws that lives in the executable.", .m_size = -1,
-    .m_methods = functions};
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_fapws",
+                                        .m_doc = "The part of fapws that lives in the executable.", .m_size = -1,
+                                        .m_methods = functions};
 
 PyObject *fapws_module_init(void) {
   struct {
@@ -94,7 +105,8 @@ PyObject *fapws_module_init(void) {
                {"ChannelAnswer", &fapws_ChannelAnswer_Type},
                {"WebSocketConnection", &fapws_WebSocketConnection_Type}};
   PyObject *module = PyModule_Create(&definition);
-  fapws_timeout = PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
+  fapws_timeout =
+      PyErr_NewExceptionWithDoc("fapws.Timeout", "Raised in a handler that takes longer than --timeout.", NULL, NULL);
   if (fapws_timeout) Py_INCREF(fapws_timeout);
   if (module && (!fapws_timeout || PyModule_AddObject(module, "Timeout", fapws_timeout) < 0)) Py_CLEAR(module);
   for (size_t i = 0; module && i < sizeof types / sizeof *types; i++) {
@@ -105,7 +117,8 @@ PyObject *fapws_module_init(void) {
   return module;
 }
 
-/* The class called name in globals if it is a subclass of base, but not base itself, which needs no call. A new reference. */
+/* The class called name in globals if it is a subclass of base, but not base itself, which needs no call. A new
+ * reference. */
 static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
   PyObject *o = PyDict_GetItemString(globals, name);
   if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;

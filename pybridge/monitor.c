@@ -1,6 +1,6 @@
-/* A thread that watches the pool in threads mode: it gives the queue to another thread if the drainer is stuck in a job,
- * starts threads, and wakes the event loop for parts that nothing else has woken it for. It sleeps while the server is idle,
- * and never takes the GIL. */
+/* A thread that watches the pool in threads mode: it gives the queue to another thread if the drainer is stuck in a
+ * job, starts threads, and wakes the event loop for parts that nothing else has woken it for. It sleeps while the
+ * server is idle, and never takes the GIL. */
 #include "pool.h"
 
 #include <errno.h>
@@ -14,8 +14,8 @@
 /* Stuck threads are replaced once. */
 static int may_spawn(void) { return P.live - P.stuck < P.max && P.live < 2 * P.max; }
 
-/* Whether a thread is between two jobs: it will take the next one as soon as it has a processor and the GIL, which takes
- * longer than a tick on a busy machine. P.mu is held. */
+/* Whether a thread is between two jobs: it will take the next one as soon as it has a processor and the GIL, which
+ * takes longer than a tick on a busy machine. P.mu is held. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];

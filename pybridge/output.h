@@ -1,9 +1,9 @@
 /* Parts to the event loop, and inputs from it: part.c, publish.c, flow.c, garbage.c and deliver.c.
  *
- * The thread that makes a part owns it until the part is published, then the event loop owns it; part0 is a member of its
- * record. A part owns its buf, its file and a reference to owner. Go releases parts on any goroutine, without the GIL; parts
- * with an owner are freed by a thread with the GIL (garbage.c). An input belongs to the list of its record, then to the thread
- * that took it. */
+ * The thread that makes a part owns it until the part is published, then the event loop owns it; part0 is a member of
+ * its record. A part owns its buf, its file and a reference to owner. Go releases parts on any goroutine, without the
+ * GIL; parts with an owner are freed by a thread with the GIL (garbage.c). An input belongs to the list of its record,
+ * then to the thread that took it. */
 #ifndef FAPWS_OUTPUT_H
 #define FAPWS_OUTPUT_H
 
@@ -25,7 +25,7 @@ int fapws_part_put(fapws_part *p, const char *data, size_t n, uint32_t *off, uin
 #define FAPWS_COPY_BELOW 16384
 /* A part with n bytes of owner as its body: a copy, or a reference to owner. NULL with MemoryError. */
 fapws_part *fapws_body_part(fapws_record *rec, PyObject *owner, const char *data, size_t n);
-/* Parts of one response that are published together, linked by next; first NULL: none. The caller owns all but part0. */
+/* Parts of a response that are published together, linked by next; first NULL: none. The caller owns all but part0. */
 typedef struct {
   fapws_record *rec;
   fapws_part *first, *last;
@@ -35,12 +35,13 @@ typedef struct {
 int fapws_add_body(fapws_chain *c, PyObject *owner, const char *data, size_t n);
 /* Frees all parts but part0. */
 void fapws_chain_abandon(fapws_chain *c);
-/* Counts n more bytes of rec's body, and returns how many of them may be sent: the body is cut at its Content-Length, with a
- * line in the error log. After fapws_write_head. */
+/* Counts n more bytes of rec's body, and returns how many of them may be sent: the body is cut at its Content-Length,
+ * with a line in the error log. After fapws_write_head. */
 int64_t fapws_fit_body(fapws_record *rec, int64_t n);
 /* Whether rec's complete body is shorter than its Content-Length; writes a line to the error log if so. */
 int fapws_body_is_short(fapws_record *rec);
-/* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an exception. */
+/* A part that closes rec's WebSocket; copies reason. Any thread, without the GIL; NULL: no memory, without an
+ * exception. */
 fapws_part *fapws_close_frame(fapws_record *rec, int code, const char *reason, size_t n);
 
 /* --- publish.c: without the GIL --------------------------------------------- */
@@ -75,8 +76,8 @@ void fapws_free_inputs(fapws_input *in);
 
 void fapws_flow_init(void);
 /* Returns rec, a request that t has taken, to the event loop if the loop has recalled it, if earlier responses on its
- * connection are large, or if too many of its requests run. 1: rec belongs to the event loop until it is resumed. Without the
- * GIL, too. */
+ * connection are large, or if too many of its requests run. 1: rec belongs to the event loop until it is resumed.
+ * Without the GIL, too. */
 int fapws_defer(fapws_thread *t, fapws_record *rec);
 /* Whether fapws_defer may return 1. */
 static inline int fapws_may_defer(fapws_record *rec) {
@@ -90,8 +91,8 @@ static inline int fapws_loop_is_behind(void) {
 int fapws_must_wait(fapws_record *rec);
 /* Parks rec until the client has received more, unless it has by now. 1: parked. */
 int fapws_park(fapws_record *rec);
-/* Waits, without the GIL, until rec's client has received enough, for at most that many seconds (< 0: no limit), or until the
- * WebSocket ends. Returns whether there is room. */
+/* Waits, without the GIL, until rec's client has received enough, for at most that many seconds (< 0: no limit), or
+ * until the WebSocket ends. Returns whether there is room. */
 int fapws_wait_for_client(fapws_record *rec, double seconds);
 /* Ends these waits, and returns when all of them have ended. The mutex is held. */
 void fapws_release_senders(fapws_record *rec);

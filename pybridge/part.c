@@ -142,7 +142,8 @@ fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t w
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
   rec->declared = s->length;
   rec->bodyless = (uint8_t)fapws_bodyless(rec, s->status);
-  /* The response to HEAD has the length that GET would have, but an empty body of the handler does not tell that length. */
+  /* The response to HEAD has the length that GET would have, but an empty body of the handler does not tell that
+   * length. */
   int unknown = rec->bodyless && (whole == 0 || !rec->head_only);
   p->length = s->length >= 0 || unknown ? s->length : whole;
   if (UNLIKELY(p->send_len)) { /* the event loop completes the head from the file */

@@ -1,8 +1,8 @@
 /* A piece of a response, from a Python thread to the event loop. Go sees this header.
  *
- * A thread with the GIL makes a part (part.c); once published it belongs to the event loop, and Handler.Release gives it up, on
- * any thread. It owns buf, file and a reference to owner. The first part of a response is record.part0, which lives as long as
- * its record. */
+ * A thread with the GIL makes a part (part.c); once published it belongs to the event loop, and Handler.Release gives
+ * it up, on any thread. It owns buf, file and a reference to owner. The first part of a response is record.part0, which
+ * lives as long as its record. */
 #ifndef FAPWS_PART_H
 #define FAPWS_PART_H
 
@@ -21,16 +21,24 @@ enum { FAPWS_TYPE_SET, FAPWS_TYPE_HTML, FAPWS_TYPE_BINARY, FAPWS_TYPE_JSON, FAPW
 enum { FAPWS_SENDFILE = 1, FAPWS_ACCEL = 2 };
 
 /* Same values as exchange.Op. */
-enum { FAPWS_OP_BODY, FAPWS_OP_TEXT, FAPWS_OP_BINARY, FAPWS_OP_CLOSE, FAPWS_OP_CREDIT, FAPWS_OP_DEFERRED, FAPWS_OP_HAND_OVER };
+enum {
+  FAPWS_OP_BODY,
+  FAPWS_OP_TEXT,
+  FAPWS_OP_BINARY,
+  FAPWS_OP_CLOSE,
+  FAPWS_OP_CREDIT,
+  FAPWS_OP_DEFERRED,
+  FAPWS_OP_HAND_OVER
+};
 
 struct fapws_record;
 
 typedef struct fapws_part {
-  struct fapws_part *next; /* in the list of finished parts, newest first */
+  struct fapws_part *next;  /* in the list of finished parts, newest first */
   struct fapws_record *rec; /* borrowed: lives until its last part has been released */
   uint32_t ticket;
   uint8_t first, last, failed;
-  uint8_t unseen;                    /* body_len is counted in fapws_shared.unseen */
+  uint8_t unseen; /* body_len is counted in fapws_shared.unseen */
   uint8_t type, has_date, has_server, close_conn;
   int32_t status;
   int64_t length;                    /* Content-Length of the whole body, -1 unknown */
@@ -50,15 +58,15 @@ typedef struct fapws_part {
   uint8_t taken;                     /* the application has used record.socket */
   uint16_t code;                     /* of FAPWS_OP_CLOSE */
   uint32_t subprotocol_off, subprotocol_len; /* in buf: subprotocol of an accepted WebSocket */
-  int64_t credit;                    /* of FAPWS_OP_CREDIT */
-  int64_t behind;                    /* to be sent after the server has numbered events up to this sum of costs (order.go) */
-  const char *body;                  /* in buf, behind the part, or in owner's memory; freed with it */
-  uint32_t body_off;                 /* offset in buf, while buf may still move */
+  int64_t credit;                            /* of FAPWS_OP_CREDIT */
+  int64_t behind;    /* to be sent after the server has numbered events up to this sum of costs (order.go) */
+  const char *body;  /* in buf, behind the part, or in owner's memory; freed with it */
+  uint32_t body_off; /* offset in buf, while buf may still move */
   size_t body_len;
-  void *owner;                       /* PyObject * that keeps body alive, or NULL; released by fapws_collect_garbage, under the GIL */
-  int32_t file;                      /* descriptor, or -1; closed by Release */
-  int64_t offset, count;             /* bytes of file */
-  char *buf;                         /* malloc; freed with the part, kept with part0 */
+  void *owner;  /* PyObject * that keeps body alive, or NULL; released by fapws_collect_garbage, under the GIL */
+  int32_t file; /* descriptor, or -1; closed by Release */
+  int64_t offset, count; /* bytes of file */
+  char *buf;             /* malloc; freed with the part, kept with part0 */
   uint32_t used, cap;
 } fapws_part;
 

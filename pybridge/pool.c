@@ -91,7 +91,9 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * FAPWS_SLOW_NS;
   }
   fapws_mount *presence = &P.mounts[o->mounts];
-  if (!(presence->callable = fapws_presence_handler()) || !(presence->name = PyUnicode_FromString("on_join and on_leave"))) return NULL;
+  if (!(presence->callable = fapws_presence_handler()) ||
+      !(presence->name = PyUnicode_FromString("on_join and on_leave")))
+    return NULL;
   presence->run_ns = presence->wait_ns = 10 * FAPWS_HEAVY_NS; /* no request must wait behind callbacks */
   fapws_mount_bind(presence, FAPWS_WSGI);
   main_thread.mode = P.mode;
@@ -109,7 +111,8 @@ fapws_shared *fapws_pool_start(const fapws_pool_options *o) {
 void fapws_pool_attach(int signals, int event, int32_t *state) {
   P.event_fd = event;
   P.loop_state = state;
-  __atomic_store_n(&P.signal_fd, signals, __ATOMIC_SEQ_CST); /* last, because threads of the application check it first */
+  __atomic_store_n(&P.signal_fd, signals,
+                   __ATOMIC_SEQ_CST); /* last, because threads of the application check it first */
   if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) fapws_wake_loop();
   P.mode->attached(signals);
 }
@@ -124,7 +127,8 @@ static fapws_record *enqueue_some(fapws_record *first, uint64_t now) {
   const fapws_mode *mode = fapws_mode_of(first);
   fapws_record *last = first, *next;
   int n = 1;
-  for (first->since_ns = now; (next = last->next) && fapws_mode_of(next) == mode; last = next, n++) next->since_ns = now;
+  for (first->since_ns = now; (next = last->next) && fapws_mode_of(next) == mode; last = next, n++)
+    next->since_ns = now;
   fapws_lock();
   mode->enqueue(first, last, n);
   fapws_unlock();
@@ -134,7 +138,8 @@ static fapws_record *enqueue_some(fapws_record *first, uint64_t now) {
 int fapws_flush(uintptr_t first) {
   struct timespec now; /* the same for all: reading the clock is not free */
   clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  for (fapws_record *rec = (fapws_record *)first; rec;) rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+  for (fapws_record *rec = (fapws_record *)first; rec;)
+    rec = enqueue_some(rec, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
   fapws_enqueue_delivered();
   fapws_asyncio.start();
   return P.mode->start();

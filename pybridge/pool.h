@@ -1,8 +1,8 @@
 /* The pool, which runs records: pool.c, inline.c and run.c.
  *
- * The pool lives as long as the process, with its mounts and their objects. Its mutex guards the fields that say so, and is
- * never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that takes it owns it until
- * it publishes the last part, or puts the record into a list again. */
+ * The pool lives as long as the process, with its mounts and their objects. Its mutex guards the fields that say so,
+ * and is never held while a thread waits for the GIL. A record in a list belongs to the list; the thread that takes it
+ * owns it until it publishes the last part, or puts the record into a list again. */
 #ifndef FAPWS_POOL_H
 #define FAPWS_POOL_H
 
@@ -10,8 +10,8 @@
 #include "mode.h"
 #include "threads.h"
 
-/* No request waits behind a handler that is slower than the first, if it waits for something, or than the second, if it only
- * computes: because of the GIL such handlers gain nothing by running at the same time. */
+/* No request waits behind a handler that is slower than the first, if it waits for something, or than the second, if it
+ * only computes: because of the GIL such handlers gain nothing by running at the same time. */
 #define FAPWS_SLOW_NS 100000u
 #define FAPWS_HEAVY_NS 1000000u
 /* Approximate maximum time until the event loop is woken for finished parts, if few requests wait. */
@@ -35,31 +35,31 @@ typedef struct {
   PyObject *environ;  /* borrowed, immortal: the class of its environ, NULL a dict */
   PyObject *start;    /* borrowed, immortal: the class of its start_response, NULL the built-in one */
   unsigned calls;
-  uint64_t run_ns;    /* moving average of one call */
-  uint64_t wait_ns;   /* the same, with 0 for calls in which the thread did not wait */
-  uint64_t close_ns;  /* moving average of close() of its results */
-  uint64_t chunk_ns;  /* moving average of one next() of its iterators */
+  uint64_t run_ns;   /* moving average of one call */
+  uint64_t wait_ns;  /* the same, with 0 for calls in which the thread did not wait */
+  uint64_t close_ns; /* moving average of close() of its results */
+  uint64_t chunk_ns; /* moving average of one next() of its iterators */
 } fapws_mount;
 
 typedef struct {
   fapws_shared shared;
-  const fapws_mode *mode; /* &fapws_threads or &fapws_inline */
-  pthread_mutex_t mu; /* guards the following members up to pops */
-  fapws_record *head, *tail; /* the queue */
-  fapws_thread *drainer; /* the thread that runs quick jobs, see threads.c */
+  const fapws_mode *mode;                   /* &fapws_threads or &fapws_inline */
+  pthread_mutex_t mu;                       /* guards the following members up to pops */
+  fapws_record *head, *tail;                /* the queue */
+  fapws_thread *drainer;                    /* the thread that runs quick jobs, see threads.c */
   fapws_thread *threads[FAPWS_MAX_THREADS]; /* [0]: Python's main thread */
   int nthreads, live, idle;
   int stuck; /* threads of live that do not return: others may replace them */
   int stopping, monitor_parked;
   int check_signals;
-  int exit_code; /* of sys.exit in a signal handler of the application, or -1 */
-  unsigned long pops; /* progress of the queue, for the monitor */
+  int exit_code;          /* of sys.exit in a signal handler of the application, or -1 */
+  unsigned long pops;     /* progress of the queue, for the monitor */
   pthread_cond_t monitor; /* of mu */
-  int serving; /* atomic: thread 0 serves; until then the first request waits for it */
+  int serving;            /* atomic: thread 0 serves; until then the first request waits for it */
   int signal_fd; /* of exchange.Waker; atomic. This and the following members are constant once the event loop runs */
   int event_fd;
   int32_t *loop_state; /* of exchange.Waker: FAPWS_LOOP_... */
-  int max; /* maximum number of threads; 0: inline */
+  int max;             /* maximum number of threads; 0: inline */
   int debug;
   int stamped;
   int send_fields;
@@ -88,7 +88,9 @@ void fapws_request_exit(int code);
 /* Has the thread of rec continue rec's iterator. */
 void fapws_resume(fapws_record *rec);
 /* The mode that rec runs in. */
-static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) { return fapws_the_pool.mounts[rec->mount].mode; }
+static inline const fapws_mode *fapws_mode_of(const fapws_record *rec) {
+  return fapws_the_pool.mounts[rec->mount].mode;
+}
 
 /* --- handler.go ------------------------------------------------------------- */
 
@@ -98,10 +100,11 @@ void fapws_loop_send_now(void);
 
 /* --- run.c ------------------------------------------------------------------ */
 
-/* Gives rec, a request, to t, and initializes the members of the Python side. 0: it will not run, and belongs to the event
- * loop again. */
+/* Gives rec, a request, to t, and initializes the members of the Python side. 0: it will not run, and belongs to the
+ * event loop again. */
 int fapws_record_begin(fapws_thread *t, fapws_record *rec);
-/* Runs rec's job on t, a thread of the pool, until t is free again; on the asyncio thread, the next turn of its iterator. */
+/* Runs rec's job on t, a thread of the pool, until t is free again; on the asyncio thread, the next turn of its
+ * iterator. */
 void fapws_run(fapws_thread *t, fapws_record *rec);
 /* Moves a moving average towards sample, in ns. */
 void fapws_average(uint64_t *average, uint64_t sample);

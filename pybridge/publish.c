@@ -1,7 +1,7 @@
 /* Publishes finished parts, and wakes the event loop for them. Without the GIL.
  *
- * The event loop sees parts at once unless it sleeps. Waking it costs two system calls and a thread switch, so it is woken
- * after each slow handler, and once after several quick ones. */
+ * The event loop sees parts at once unless it sleeps. Waking it costs two system calls and a thread switch, so it is
+ * woken after each slow handler, and once after several quick ones. */
 #include "forkchild.h"
 
 #include <errno.h>
@@ -28,7 +28,8 @@ void fapws_push_part(fapws_part *p) {
     fapws_fork_send(p);
     return;
   }
-  int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED), others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
+  int64_t event = __atomic_load_n(&p->rec->event, __ATOMIC_RELAXED),
+          others = __atomic_load_n(&P.shared.others_event, __ATOMIC_RELAXED);
   p->behind = event > others ? event : others;
   p->taken = p->last && p->rec->taken;
   fapws_record *rec = p->rec;

@@ -11,8 +11,9 @@ PyObject *fapws_cache_purge(PyObject *module, PyObject *arg) {
   const char *text = PyUnicode_AsUTF8AndSize(arg, &n);
   if (!text) return NULL;
   if (fapws_forked) return PyErr_Format(PyExc_RuntimeError, "a child of the server cannot purge its cache");
-  uint32_t waiting = __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED); /* written under the GIL, reset by the event loop */
-  if (waiting > MOST) Py_RETURN_NONE;                                     /* the whole cache will be purged */
+  uint32_t waiting =
+      __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED); /* written under the GIL, reset by the event loop */
+  if (waiting > MOST) Py_RETURN_NONE;                      /* the whole cache will be purged */
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);
   fapws_bytes pattern = {text, (uint32_t)n};
   if (waiting + (size_t)n > MOST) {

@@ -1,5 +1,5 @@
-/* Lists of records: the queue, and the inbox of each thread, which has its iterators and, in inline mode, all records. A list
- * owns its records. The pool's mutex is held. */
+/* Lists of records: the queue, and the inbox of each thread, which has its iterators and, in inline mode, all records.
+ * A list owns its records. The pool's mutex is held. */
 #ifndef FAPWS_QUEUE_H
 #define FAPWS_QUEUE_H
 

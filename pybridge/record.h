@@ -1,8 +1,10 @@
-/* The memory that the event loop and Python share: one record for each exchange, and a few counters. Go sees this header.
+/* The memory that the event loop and Python share: one record for each exchange, and a few counters. Go sees this
+ * header.
  *
  * Go allocates and recycles records. The fields of the first half are written by Go before fapws_flush and read-only
- * afterwards; the second half belongs to the thread that runs the record, until its last part is published. Python gives
- * up everything that the record owns before that (fapws_drop). Numbers and offsets cross; pointers to Go memory do not. */
+ * afterwards; the second half belongs to the thread that runs the record, until its last part is published. Python
+ * gives up everything that the record owns before that (fapws_drop). Numbers and offsets cross; pointers to Go memory
+ * do not. */
 #ifndef FAPWS_RECORD_H
 #define FAPWS_RECORD_H
 
@@ -20,13 +22,13 @@ enum { FAPWS_RUN, FAPWS_NEXT, FAPWS_INPUTS };
 #define FAPWS_INPUT_WINDOW (64 << 10)
 #define FAPWS_INPUT_COST 64
 
-/* Data that arrived for an exchange after it began (exchange.Input). Made by Go with malloc, freed by the Python side. */
+/* Data that arrived for an exchange after it began (exchange.Input). Go mallocs it, the Python side frees it. */
 typedef struct fapws_input {
   struct fapws_input *next;
   uint16_t code; /* of FAPWS_OP_CLOSE */
   uint8_t op, last;
-  size_t len;    /* of data */
-  char data[];   /* directly behind the rest, as Go expects */
+  size_t len;  /* of data */
+  char data[]; /* directly behind the rest, as Go expects */
 } fapws_input;
 
 /* The kinds of mounts; same values as MountKind. */
@@ -56,52 +58,54 @@ typedef struct fapws_record {
   fapws_span addr, port, server_name, server_port;
   fapws_span scheme, host, user; /* empty: http, as in the request, not logged in */
   uint32_t script_len;
-  uint32_t head_len, peer_len; /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
+  uint32_t head_len,
+      peer_len; /* peer_len: bytes from addr that environ uses in addition to the head, without the port */
   uint8_t minor, head_only, has_length, has_body, chunked;
   size_t body_off;
-  int64_t size; /* bytes of body */
+  int64_t size;  /* bytes of body */
   int32_t spool; /* descriptor of a body in a file, or -1; closed by the Python side */
 
   uint8_t job;
-  uint8_t started;  /* the first part was published */
-  uint8_t parked;   /* guarded by the pool's mutex: an iterator or write() waits for the client */
-  uint8_t whole;    /* the declared length has been sent */
-  uint8_t bodyless; /* the head is the whole response: HEAD, 204, 304 */
-  uint8_t single;   /* the result has len() 1: its first chunk is all */
-  void *thread;     /* fapws_thread * that runs it and owns iter; NULL while queued */
-  void *iter;       /* PyObject *, owned: yields chunks */
-  void *result;     /* PyObject *, owned: close() is called on it */
-  void *start;      /* PyObject *, owned: Start_response */
-  void *input;      /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
-  void *environ;    /* PyObject *, owned while the response is made */
-  int64_t declared; /* Content-Length the handler set, -1 none */
-  int64_t sent;     /* body bytes published */
-  uint64_t chunk_ns; /* moving average of one next() */
-  int64_t unacked;  /* atomic: published and not yet released bytes */
-  int64_t event;    /* atomic: fapws_shared.events when its code published the last event; 0: none */
-  int64_t behind;   /* event loop only: behind of the last part that was held back */
+  uint8_t started;          /* the first part was published */
+  uint8_t parked;           /* guarded by the pool's mutex: an iterator or write() waits for the client */
+  uint8_t whole;            /* the declared length has been sent */
+  uint8_t bodyless;         /* the head is the whole response: HEAD, 204, 304 */
+  uint8_t single;           /* the result has len() 1: its first chunk is all */
+  void *thread;             /* fapws_thread * that runs it and owns iter; NULL while queued */
+  void *iter;               /* PyObject *, owned: yields chunks */
+  void *result;             /* PyObject *, owned: close() is called on it */
+  void *start;              /* PyObject *, owned: Start_response */
+  void *input;              /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
+  void *environ;            /* PyObject *, owned while the response is made */
+  int64_t declared;         /* Content-Length the handler set, -1 none */
+  int64_t sent;             /* body bytes published */
+  uint64_t chunk_ns;        /* moving average of one next() */
+  int64_t unacked;          /* atomic: published and not yet released bytes */
+  int64_t event;            /* atomic: fapws_shared.events when its code published the last event; 0: none */
+  int64_t behind;           /* event loop only: behind of the last part that was held back */
   fapws_pipeline *pipeline; /* of its connection; NULL: the request was not pipelined */
-  uint8_t counted;  /* in pipeline->running */
-  uint8_t resumed;  /* the event loop has decided that it runs */
-  uint32_t recalled; /* atomic: the event loop wants it back unless it has started */
+  uint8_t counted;          /* in pipeline->running */
+  uint8_t resumed;          /* the event loop has decided that it runs */
+  uint32_t recalled;        /* atomic: the event loop wants it back unless it has started */
 
   /* Of exchanges with inputs, and of those that the asyncio thread runs. */
-  fapws_input *inputs, *inputs_tail; /* guarded by the pool's mutex: in order of arrival; owned */
+  fapws_input *inputs, *inputs_tail;            /* guarded by the pool's mutex: in order of arrival; owned */
   struct fapws_record *event_next, *event_prev; /* guarded by the mutex: in the list of the asyncio thread */
-  uint8_t events;     /* guarded by the mutex: FAPWS_EVENT_ bits; not 0: in the list */
-  uint8_t closing;    /* guarded by the mutex: takes no more events */
-  uint8_t more;       /* the body continues in inputs */
-  uint8_t websocket;  /* the client asks for a WebSocket */
-  uint8_t handed;     /* another process has accepted it, with this subprotocol and state (wshandover.c) */
+  uint8_t events;                               /* guarded by the mutex: FAPWS_EVENT_ bits; not 0: in the list */
+  uint8_t closing;                              /* guarded by the mutex: takes no more events */
+  uint8_t more;                                 /* the body continues in inputs */
+  uint8_t websocket;                            /* the client asks for a WebSocket */
+  uint8_t handed; /* another process has accepted it, with this subprotocol and state (wshandover.c) */
   fapws_span subprotocol, state;
-  uint8_t routed;     /* the server has rewritten path */
-  size_t body_len;    /* bytes of the body, or of its beginning, at body_off */
-  int32_t socket;     /* the client's, for an application that implements WebSocket itself; 0: none. Closed by the Python side */
-  int64_t credit;     /* bytes of inputs that the application has taken since the last FAPWS_OP_CREDIT */
+  uint8_t routed;  /* the server has rewritten path */
+  size_t body_len; /* bytes of the body, or of its beginning, at body_off */
+  int32_t socket;  /* the client's, for an application that implements WebSocket itself; 0: none. Closed by the Python
+                      side */
+  int64_t credit;  /* bytes of inputs that the application has taken since the last FAPWS_OP_CREDIT */
   void *socket_object; /* PyObject *, owned: environ's object for socket, or NULL */
-  uint8_t taken;      /* the application has used socket */
-  uint64_t closed_ns; /* atomic: arrival of a WebSocket's close frame, 0: none yet; asyncio thread only */
-  void *exchange;     /* fapws_exchange *, owned: lives with this record; NULL: none */
+  uint8_t taken;       /* the application has used socket */
+  uint64_t closed_ns;  /* atomic: arrival of a WebSocket's close frame, 0: none yet; asyncio thread only */
+  void *exchange;      /* fapws_exchange *, owned: lives with this record; NULL: none */
 
   /* Of WebSockets for synchronous code. */
   uint8_t open;       /* guarded by the pool's mutex: takes inputs */
@@ -112,8 +116,8 @@ typedef struct fapws_record {
   fapws_part part0;
 } fapws_record;
 
-/* Requests do not start while the event loop has not handled more than this many bytes of large parts: it decides by the bytes
- * that wait for clients whose requests may run. */
+/* Requests do not start while the event loop has not handled more than this many bytes of large parts: it decides by
+ * the bytes that wait for clients whose requests may run. */
 #define FAPWS_UNSEEN_MAX (8 << 20)
 
 /* Counters that Go reads and writes without a call; all atomic. */

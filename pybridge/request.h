@@ -1,7 +1,7 @@
 /* Python objects of a request: environ.c, input.c and detachedsocket.c.
  *
- * Functions return new references, unless a comment says "borrowed". Objects that may outlive their request are detached from
- * its record first (fapws_drop). With the GIL, on the thread that runs the record. */
+ * Functions return new references, unless a comment says "borrowed". Objects that may outlive their request are
+ * detached from its record first (fapws_drop). With the GIL, on the thread that runs the record. */
 #ifndef FAPWS_REQUEST_H
 #define FAPWS_REQUEST_H
 

@@ -1,8 +1,8 @@
 /* Return values of handlers, and the parts made of them: start.c, fields.c, result.c, stream.c, file.c and error.c.
  *
- * With the GIL, on the thread that runs the record. Return values are borrowed; the record takes a reference to objects that
- * must live longer (iterators, objects with close()). A function that publishes the last part returns the record to the event
- * loop: the caller must not use it any more. */
+ * With the GIL, on the thread that runs the record. Return values are borrowed; the record takes a reference to objects
+ * that must live longer (iterators, objects with close()). A function that publishes the last part returns the record
+ * to the event loop: the caller must not use it any more. */
 #ifndef FAPWS_RESPONSE_H
 #define FAPWS_RESPONSE_H
 
@@ -14,15 +14,14 @@ extern PyTypeObject fapws_Start_Type;
 
 /* Status and fields of a response: start_response, and the head of an ASGI exchange. */
 typedef struct {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   fapws_record *rec; /* borrowed; NULL when not in a request */
   int status;
-  PyObject *reason;  /* owned: str or NULL */
-  char *buf;         /* malloc, freed with the object: fields, as on the wire */
+  PyObject *reason; /* owned: str or NULL */
+  char *buf;        /* malloc, freed with the object: fields, as on the wire */
   size_t len, cap;
-  PyObject *list;    /* owned: response_headers, once the application has read it, else NULL */
-  int64_t length;    /* Content-Length, -1 none */
+  PyObject *list; /* owned: response_headers, once the application has read it, else NULL */
+  int64_t length; /* Content-Length, -1 none */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
   uint8_t sends; /* FAPWS_SENDFILE and FAPWS_ACCEL, if those fields are in buf */
   uint8_t joins; /* Fapws-Channel is in buf */
@@ -41,8 +40,8 @@ int fapws_start_fill(fapws_start_object *s, fapws_part *p);
 
 /* --- part.c: heads, in rec->part0; see output.h for bodies -------------------- */
 
-/* Writes the head of a response with the status and fields of s. whole: bytes of the body, -1 unknown; type: FAPWS_TYPE_ of
- * a body whose type s does not have. NULL with an exception. */
+/* Writes the head of a response with the status and fields of s. whole: bytes of the body, -1 unknown; type:
+ * FAPWS_TYPE_ of a body whose type s does not have. NULL with an exception. */
 fapws_part *fapws_write_head(fapws_record *rec, fapws_start_object *s, int64_t whole, int type);
 /* Writes the head that accepts a WebSocket. NULL with an exception. */
 fapws_part *fapws_write_accept(fapws_record *rec, fapws_start_object *s, const char *subprotocol, size_t n);
@@ -70,8 +69,8 @@ void fapws_forget_channel(fapws_start_object *s);
 
 /* --- result.c --------------------------------------------------------------- */
 
-/* Answers with a return value. 0: the response is published. 1: fapws_stream has to drive rec->iter. -1 with an exception:
- * published parts stay published, and result.close() has been or will be called. */
+/* Answers with a return value. 0: the response is published. 1: fapws_stream has to drive rec->iter. -1 with an
+ * exception: published parts stay published, and result.close() has been or will be called. */
 int fapws_answer(fapws_thread *t, fapws_record *rec, PyObject *result);
 
 /* --- stream.c --------------------------------------------------------------- */
@@ -110,8 +109,8 @@ int fapws_is_http_error(PyObject *value);
 void fapws_fail(fapws_thread *t, fapws_record *rec);
 /* The same for an error without an exception: detail is one line about it. */
 void fapws_fail_line(fapws_thread *t, fapws_record *rec, const char *detail);
-/* Logs the current exception of an application whose response is complete: with the number of its error log, the beginning of
- * the request, and the client's address. */
+/* Logs the current exception of an application whose response is complete: with the number of its error log, the
+ * beginning of the request, and the client's address. */
 void fapws_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
 /* Logs the current exception in the error log of rec (NULL: on stderr); what: where it was raised. */
 void fapws_report(const char *what, fapws_record *rec);

@@ -150,11 +150,13 @@ static int answer_iterable(fapws_thread *t, fapws_record *rec, PyObject *result)
   PyObject *iter = NULL;
   if (Py_TYPE(result) != &fapws_FileWrapper_Type && !PyGen_CheckExact(result)) iter = fapws_blocks(result);
   int in_blocks = iter != NULL;
-  if (!iter && !PyErr_Occurred() && (Py_TYPE(result)->tp_iter || PySequence_Check(result))) iter = PyObject_GetIter(result);
+  if (!iter && !PyErr_Occurred() && (Py_TYPE(result)->tp_iter || PySequence_Check(result)))
+    iter = PyObject_GetIter(result);
   if (!iter) {
     if (!PyErr_Occurred())
       PyErr_Format(PyExc_TypeError,
-                   "handler %U returned %.200R; it must return str, bytes, a list or tuple of them, an iterable, a file or a dict",
+                   "handler %U returned %.200R; it must return str, bytes, a list or tuple of them, an iterable, a "
+                   "file or a dict",
                    fapws_the_pool.mounts[rec->mount].name, result);
     return -1;
   }
@@ -174,7 +176,8 @@ static int answer(fapws_thread *t, fapws_record *rec, PyObject *result) {
     fapws_stream_end(t, rec, 0);
     return 0;
   }
-  if (UNLIKELY(rec->whole) && !rec->started) rec->whole = 0; /* write() dropped its data because of a field that has a file sent, and that field was removed */
+  if (UNLIKELY(rec->whole) && !rec->started)
+    rec->whole = 0; /* write() dropped its data because of a field that has a file sent, and that field was removed */
   PyObject *const *items = &result;
   Py_ssize_t n = 1;
   if (PyList_CheckExact(result) || PyTuple_CheckExact(result)) {

@@ -1,5 +1,5 @@
-/* The scope of ASGI 3. The last heads are remembered, as in environ.c, because clients repeat them. On the asyncio thread, with
- * the GIL. */
+/* The scope of ASGI 3. The last heads are remembered, as in environ.c, because clients repeat them. On the asyncio
+ * thread, with the GIL. */
 #include "exchange.h"
 
 #include <stdlib.h>
@@ -7,14 +7,29 @@
 #include <strings.h>
 
 enum {
-  K_TYPE, K_ASGI, K_HTTP_VERSION, K_METHOD, K_SCHEME, K_PATH, K_RAW_PATH, K_QUERY, K_ROOT, K_HEADERS, K_CLIENT, K_SERVER,
-  K_STATE, K_EXTENSIONS, K_SUBPROTOCOLS, K_COUNT
+  K_TYPE,
+  K_ASGI,
+  K_HTTP_VERSION,
+  K_METHOD,
+  K_SCHEME,
+  K_PATH,
+  K_RAW_PATH,
+  K_QUERY,
+  K_ROOT,
+  K_HEADERS,
+  K_CLIENT,
+  K_SERVER,
+  K_STATE,
+  K_EXTENSIONS,
+  K_SUBPROTOCOLS,
+  K_COUNT
 };
-static const char *const key_text[K_COUNT] = {
-    "type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path", "headers",
-    "client", "server", "state", "extensions", "subprotocols"};
+static const char *const key_text[K_COUNT] = {"type",   "asgi",     "http_version", "method",     "scheme",
+                                              "path",   "raw_path", "query_string", "root_path",  "headers",
+                                              "client", "server",   "state",        "extensions", "subprotocols"};
 static PyObject *key[K_COUNT];
-static PyObject *versions[2], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions, *name_pathsend;
+static PyObject *versions[2], *text_http, *text_get, *text_empty, *bytes_empty, *the_asgi, *the_extensions,
+    *name_pathsend;
 
 int fapws_scope_init(void) {
   if (the_asgi) return 0;
@@ -28,12 +43,17 @@ int fapws_scope_init(void) {
   name_pathsend = PyUnicode_InternFromString("http.response.pathsend");
   the_extensions = PyDict_New();
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.5");
-  return versions[0] && versions[1] && text_get && text_http && text_empty && bytes_empty && name_pathsend && the_extensions && the_asgi ? 0 : -1;
+  return versions[0] && versions[1] && text_get && text_http && text_empty && bytes_empty && name_pathsend &&
+                 the_extensions && the_asgi
+             ? 0
+             : -1;
 }
 
 static const char *at(const fapws_record *rec, fapws_span s) { return rec->data + s.off; }
 
-static PyObject *bytes_of(const fapws_record *rec, fapws_span s) { return PyBytes_FromStringAndSize(at(rec, s), s.len); }
+static PyObject *bytes_of(const fapws_record *rec, fapws_span s) {
+  return PyBytes_FromStringAndSize(at(rec, s), s.len);
+}
 
 /* --- headers ------------------------------------------------------------------ */
 
@@ -64,8 +84,8 @@ static PyObject *lower_name(const char *s, size_t n) {
   return Py_NewRef(*slot);
 }
 
-/* A list of (name, value) in the order of the request. Host is the one that the server uses: that of an absolute-form target
- * (RFC 9112 §3.2.2) or of a trusted proxy's request. */
+/* A list of (name, value) in the order of the request. Host is the one that the server uses: that of an absolute-form
+ * target (RFC 9112 §3.2.2) or of a trusted proxy's request. */
 static PyObject *headers_of(const fapws_record *rec) {
   fapws_span host = rec->host.len ? rec->host : rec->authority;
   PyObject *list = PyList_New(rec->nfields);
@@ -150,7 +170,9 @@ static PyObject *raw_path(const fapws_record *rec) {
 static int put_line(PyObject *scope, const fapws_record *rec) {
   const char *path = at(rec, rec->path);
   size_t n = rec->path.len, root = rec->script_len, skip = fapws_the_pool.mounts[rec->mount].relative ? root : 0;
-  if (fapws_put(scope, key[K_METHOD], fapws_method(rec)) < 0 || PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0) return -1;
+  if (fapws_put(scope, key[K_METHOD], fapws_method(rec)) < 0 ||
+      PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[rec->minor != 0]) < 0)
+    return -1;
   PyObject *text = PyUnicode_DecodeUTF8(path + skip, (Py_ssize_t)(n - skip), "replace");
   if (text && skip && n == skip) Py_SETREF(text, PyUnicode_FromString("/"));
   if (fapws_put(scope, key[K_PATH], text) < 0 || fapws_put(scope, key[K_RAW_PATH], raw_path(rec)) < 0) return -1;
@@ -164,8 +186,11 @@ static PyObject *scope_of_fields(const fapws_record *rec) {
   if (!scope) return NULL;
   if (PyDict_SetItem(scope, key[K_TYPE], text_http) < 0 || PyDict_SetItem(scope, key[K_ASGI], Py_None) < 0 ||
       PyDict_SetItem(scope, key[K_HTTP_VERSION], versions[1]) < 0 ||
-      fapws_put(scope, key[K_SERVER], address(rec, rec->server_name, rec->server_port, 0)) < 0 || PyDict_SetItem(scope, key[K_CLIENT], Py_None) < 0 ||
-      fapws_put(scope, key[K_SCHEME], rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL) : PyUnicode_FromString("http")) < 0 ||
+      fapws_put(scope, key[K_SERVER], address(rec, rec->server_name, rec->server_port, 0)) < 0 ||
+      PyDict_SetItem(scope, key[K_CLIENT], Py_None) < 0 ||
+      fapws_put(scope, key[K_SCHEME],
+                rec->scheme.len ? PyUnicode_DecodeLatin1(at(rec, rec->scheme), rec->scheme.len, NULL)
+                                : PyUnicode_FromString("http")) < 0 ||
       PyDict_SetItem(scope, key[K_METHOD], text_get) < 0 || PyDict_SetItem(scope, key[K_ROOT], text_empty) < 0 ||
       PyDict_SetItem(scope, key[K_PATH], text_empty) < 0 || PyDict_SetItem(scope, key[K_RAW_PATH], bytes_empty) < 0 ||
       PyDict_SetItem(scope, key[K_QUERY], bytes_empty) < 0 || PyDict_SetItem(scope, key[K_HEADERS], Py_None) < 0 ||
@@ -195,7 +220,8 @@ static cache_slot *find_slot(const fapws_record *rec, size_t line) {
   if (rec->head_len + rec->peer_len > TEXT || rec->authority.len || rec->routed) return NULL;
   cache_slot **slot = &cache[fapws_head_slot(fields, n)], *m = *slot;
   if (!m && !(m = *slot = calloc(1, sizeof *m))) return NULL;
-  if (m->of_fields && m->fields == n && m->peer == rec->peer_len && memcmp(m->text, fields, n) == 0 && memcmp(m->text + n, peer, m->peer) == 0)
+  if (m->of_fields && m->fields == n && m->peer == rec->peer_len && memcmp(m->text, fields, n) == 0 &&
+      memcmp(m->text + n, peer, m->peer) == 0)
     return m;
   Py_XSETREF(m->headers, headers_of(rec));
   Py_XSETREF(m->of_fields, m->headers ? scope_of_fields(rec) : NULL);
@@ -223,7 +249,8 @@ static PyObject *plain_scope(const fapws_record *rec, PyObject **headers) {
   *headers = PyList_GetSlice(m->headers, 0, PyList_GET_SIZE(m->headers));
   if (!*headers) return NULL;
   char *text = m->text + m->fields + m->peer;
-  if (m->of_request && m->line == line && m->mount == rec->mount && m->script == rec->script_len && memcmp(text, rec->data, line) == 0)
+  if (m->of_request && m->line == line && m->mount == rec->mount && m->script == rec->script_len &&
+      memcmp(text, rec->data, line) == 0)
     return PyDict_Copy(m->of_request);
   scope = PyDict_Copy(m->of_fields);
   if (!scope || put_line(scope, rec) < 0) {
@@ -256,8 +283,10 @@ PyObject *fapws_scope(fapws_record *rec) {
   }
   PyObject *state = fapws_the_pool.mounts[rec->mount].state;
   /* The application may change these: each request gets copies. */
-  if (fapws_put(scope, key[K_HEADERS], headers) < 0 || fapws_put(scope, key[K_ASGI], PyDict_Copy(the_asgi)) < 0 || fapws_put(scope, key[K_EXTENSIONS], extensions()) < 0 ||
-      fapws_put(scope, key[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 || fapws_put(scope, key[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
+  if (fapws_put(scope, key[K_HEADERS], headers) < 0 || fapws_put(scope, key[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
+      fapws_put(scope, key[K_EXTENSIONS], extensions()) < 0 ||
+      fapws_put(scope, key[K_STATE], state ? PyDict_Copy(state) : PyDict_New()) < 0 ||
+      fapws_put(scope, key[K_CLIENT], address(rec, rec->addr, rec->port, 1)) < 0)
     Py_CLEAR(scope);
   return scope;
 }

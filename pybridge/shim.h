@@ -1,10 +1,10 @@
-/* The boundary between Go and the interpreter: a few calls, and flat data (record.h). Go sees this header; Python.h stays
- * behind it.
+/* The boundary between Go and the interpreter: a few calls, and flat data (record.h). Go sees this header; Python.h
+ * stays behind it.
  *
- * Go owns records and their text, and lends a record to Python from fapws_flush until its last part is published. Python
- * owns parts until they are published, then the event loop, until Handler.Release (doc.go has the table). Records and
- * parts cross as numbers, because cgo examines every pointer that it passes. Options and texts are borrowed for the call,
- * unless a comment says "copied"; objects in options live as long as the process. */
+ * Go owns records and their text, and lends a record to Python from fapws_flush until its last part is published.
+ * Python owns parts until they are published, then the event loop, until Handler.Release (doc.go has the table).
+ * Records and parts cross as numbers, because cgo examines every pointer that it passes. Options and texts are borrowed
+ * for the call, unless a comment says "copied"; objects in options live as long as the process. */
 #ifndef FAPWS_SHIM_H
 #define FAPWS_SHIM_H
 
@@ -25,17 +25,17 @@ typedef struct {
 
 /* Initialises Python. Returns 0, or -1 with *why pointing to static text. */
 int fapws_start(const fapws_start_options *o, const char **why);
-/* Runs the file path (absolute) as __main__. Returns 0, or -1 if it raised or called sys.exit: its traceback has been written,
- * *code is the exit status, and *line, which the caller frees, is one line about it, or NULL. */
+/* Runs the file path (absolute) as __main__. Returns 0, or -1 if it raised or called sys.exit: its traceback has been
+ * written, *code is the exit status, and *line, which the caller frees, is one line about it, or NULL. */
 int fapws_run_script(const char *path, int *code, char **line);
-/* Must be called after code of the user has been run or imported. Unless ok it failed, with the exception raised, or, if that
- * is NULL, with the current one; then returns -1, as fapws_run_script does. line may be NULL; name is the application in
- * *line. GIL held. */
+/* Must be called after code of the user has been run or imported. Unless ok it failed, with the exception raised, or,
+ * if that is NULL, with the current one; then returns -1, as fapws_run_script does. line may be NULL; name is the
+ * application in *line. GIL held. */
 int fapws_script_ended(int ok, void *raised, const char *name, int *code, char **line);
 /* A str of bytes from the operating system, a new reference, or NULL. GIL held. */
 void *fapws_text(const char *bytes);
-/* The class Environ in globals, if it is a subclass of dict, and the class Start_response, if it is a subclass of the built-in
- * one. A new reference, or NULL. GIL held. */
+/* The class Environ in globals, if it is a subclass of dict, and the class Start_response, if it is a subclass of the
+ * built-in one. A new reference, or NULL. GIL held. */
 void *fapws_environ_class(void *globals);
 void *fapws_start_class(void *globals);
 /* The version of the headers, "3.11.2", and the file of libpython, for messages. Any thread. */
@@ -54,34 +54,34 @@ void fapws_run_atexit(void);
 
 /* The target of a mount. Objects (PyObject *) live as long as the process. */
 typedef struct {
-  int kind;      /* FAPWS_WSGI ... */
-  int relative;  /* ASGI: path does not include root_path, for Starlette before 0.33 */
+  int kind;     /* FAPWS_WSGI ... */
+  int relative; /* ASGI: path does not include root_path, for Starlette before 0.33 */
   void *callable;
   const char *place; /* FAPWS_WEBSOCKET: its name in all processes; copied */
-  void *environ; /* class of its environ, or NULL for dict */
-  void *start;   /* class of its start_response, or NULL for the built-in one */
+  void *environ;     /* class of its environ, or NULL for dict */
+  void *start;       /* class of its start_response, or NULL for the built-in one */
 } fapws_target;
 
 typedef struct {
-  int threads;      /* maximum number of threads; 0: inline */
-  int debug;        /* 1 and more: browsers get tracebacks */
-  int stamped;      /* stderr is an error log: lines have a date, a level and a client */
-  int send_fields;  /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
-  int multiprocess; /* other processes serve the same application */
-  int run_once;     /* the process ends with the request */
-  int max_event;    /* maximum bytes of an event of a channel, as it is sent */
+  int threads;          /* maximum number of threads; 0: inline */
+  int debug;            /* 1 and more: browsers get tracebacks */
+  int stamped;          /* stderr is an error log: lines have a date, a level and a client */
+  int send_fields;      /* which of FAPWS_SENDFILE and FAPWS_ACCEL are obeyed */
+  int multiprocess;     /* other processes serve the same application */
+  int run_once;         /* the process ends with the request */
+  int max_event;        /* maximum bytes of an event of a channel, as it is sent */
   const char *software; /* SERVER_SOFTWARE; NULL: the name alone */
   int mounts;
   const fapws_target *targets; /* one per mount; copied */
-  const char *const *names; /* their names in log lines */
+  const char *const *names;    /* their names in log lines */
 } fapws_pool_options;
 
 /* Makes the pool. GIL held, main thread. Returns the shared counters, or NULL with errno or an exception. */
 fapws_shared *fapws_pool_start(const fapws_pool_options *o);
 /* Sets how to wake the event loop (exchange.Waker). Once, before the first fapws_flush. */
 void fapws_pool_attach(int signals, int event, int32_t *state);
-/* Has the chain of records that begins at first (0: none) run, and records with inputs of fapws_deliver; in inline mode runs
- * all queued records. Event loop only. Returns as fapws_serve; in threads mode -1, without waiting for the GIL. */
+/* Has the chain of records that begins at first (0: none) run, and records with inputs of fapws_deliver; in inline mode
+ * runs all queued records. Event loop only. Returns as fapws_serve; in threads mode -1, without waiting for the GIL. */
 int fapws_flush(uintptr_t first);
 /* Starts requests that waited because of FAPWS_UNSEEN_MAX. Event loop only. */
 void fapws_loop_has_seen(void);
@@ -106,13 +106,13 @@ void fapws_signalled(void);
 
 /* --- async.c --------------------------------------------------------------- */
 
-/* Starts the asyncio thread, and the lifespan of each of n applications. lifespan is "auto", "on" or "off", loop "auto",
- * "asyncio" or "uvloop". GIL held, on the thread that loaded the application. Returns NULL when all have started, or an error
- * for the user, malloc; "" if that was written already. */
+/* Starts the asyncio thread, and the lifespan of each of n applications. lifespan is "auto", "on" or "off", loop
+ * "auto", "asyncio" or "uvloop". GIL held, on the thread that loaded the application. Returns NULL when all have
+ * started, or an error for the user, malloc; "" if that was written already. */
 char *fapws_async_start(const char *loop, const char *lifespan, void *const *applications, int n);
-/* Any thread, without the GIL: ends tasks after at most ms, then lifespans, then the thread, for which it waits some seconds
- * more, or one second if the thread was given up and has made no progress since. Returns whether there is no thread any
- * more. */
+/* Any thread, without the GIL: ends tasks after at most ms, then lifespans, then the thread, for which it waits some
+ * seconds more, or one second if the thread was given up and has made no progress since. Returns whether there is no
+ * thread any more. */
 int fapws_async_stop(int ms);
 
 #endif

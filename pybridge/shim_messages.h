@@ -12,13 +12,13 @@
 
 /* Kinds of messages from the application to the server. */
 enum {
-  FAPWS_PURGE = 1, /* one text: a pattern of fapws.cache.purge, JSON */
-  FAPWS_EVENT,     /* four: name of the channel, id, type, data */
-  FAPWS_BROADCAST, /* four: place of a WebSocket in PATHS, group (empty: all), op (1 byte), message */
-  FAPWS_JOIN,      /* two: a WebSocket (ticket and serial of its record, uint32 each), group */
-  FAPWS_LEAVE,     /* as FAPWS_JOIN */
+  FAPWS_PURGE = 1,   /* one text: a pattern of fapws.cache.purge, JSON */
+  FAPWS_EVENT,       /* four: name of the channel, id, type, data */
+  FAPWS_BROADCAST,   /* four: place of a WebSocket in PATHS, group (empty: all), op (1 byte), message */
+  FAPWS_JOIN,        /* two: a WebSocket (ticket and serial of its record, uint32 each), group */
+  FAPWS_LEAVE,       /* as FAPWS_JOIN */
   FAPWS_ERROR_LINES, /* two: number of an error log (int), lines for it */
-  FAPWS_WARNING,   /* one: a line for the error log of the server */
+  FAPWS_WARNING,     /* one: a line for the error log of the server */
 };
 
 /* Returns the messages since the last call: n bytes of malloc, which the caller frees, or NULL.
@@ -36,7 +36,8 @@ int fapws_errorlog_add(const char *path, int64_t max, int64_t until);
 void fapws_errorlog_written(int number, uint64_t written, int64_t until);
 /* The loop has ended: from now on messages are written whatever the size of the file. Any thread. */
 void fapws_errorlog_direct(void);
-/* Writes text, which may end within a line, to an error log; to stderr if number is 0 or the log cannot be written. Any thread. */
+/* Writes text, which may end within a line, to an error log; to stderr if number is 0 or the log cannot be written. Any
+ * thread. */
 void fapws_errorlog_write(int number, const char *text, size_t n);
 
 /* --- channels.c ------------------------------------------------------------ */

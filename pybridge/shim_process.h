@@ -1,7 +1,7 @@
 /* The whole process: descriptors, crashes and forks. Go sees this header.
  *
- * Descriptors that are passed stay the caller's, and open. Texts are copied, unless a comment says otherwise. None of it
- * needs the GIL. */
+ * Descriptors that are passed stay the caller's, and open. Texts are copied, unless a comment says otherwise. None of
+ * it needs the GIL. */
 #ifndef FAPWS_SHIM_PROCESS_H
 #define FAPWS_SHIM_PROCESS_H
 
@@ -19,8 +19,8 @@ void fapws_descriptors(uint64_t *table, unsigned n);
 /* From now on a crash in C code, or os._exit(), is reported in one line. name is the application that is being
  * loaded, and is copied: the process then exits with status 3. NULL: it has been loaded. One thread at a time. */
 void fapws_crash_watch(const char *name);
-/* The line about a crash is also sent to the socket fd, in a message that begins with the len bytes of before, at most 64.
- * fd stays open, and before is copied. Once, before fapws_crash_watch. */
+/* The line about a crash is also sent to the socket fd, in a message that begins with the len bytes of before, at
+ * most 64. fd stays open, and before is copied. Once, before fapws_crash_watch. */
 void fapws_crash_tell(int fd, const void *before, size_t len);
 
 /* --- gocrash.c -------------------------------------------------------------- */
@@ -32,8 +32,8 @@ void fapws_gocrash_needs(int fd);
 
 /* --- fork.c ---------------------------------------------------------------- */
 
-/* Children that the application forks will close fd, a listener or another descriptor that the server never closes, and all
- * connections accepted from it. Any thread, but one at a time. */
+/* Children that the application forks will close fd, a listener or another descriptor that the server never closes, and
+ * all connections accepted from it. Any thread, but one at a time. */
 void fapws_keep_from_children(int fd);
 
 /* --- forkserver.c ---------------------------------------------------------- */

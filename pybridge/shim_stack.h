@@ -25,25 +25,34 @@ typedef struct {
   size_t stack_len;
 } fapws_stack_snapshot;
 
-/* Takes the GIL, on any thread that is not Python's, and fills in the jobs of threads and tasks, at most max. Returns their
- * number. */
+/* Takes the GIL, on any thread that is not Python's, and fills in the jobs of threads and tasks, at most max. Returns
+ * their number. */
 int fapws_sample_stacks(fapws_stack_snapshot *out, int max);
-/* Takes the GIL in the same way. If a thread runs rec, as its job number jobs (0: any): fills *out, has the thread raise
- * fapws.Timeout as soon as it executes bytecode, and returns 1. */
+/* Takes the GIL in the same way. If a thread runs rec, as its job number jobs (0: any): fills *out, has the thread
+ * raise fapws.Timeout as soon as it executes bytecode, and returns 1. */
 int fapws_raise_timeout(uintptr_t rec, uint32_t serial, unsigned long jobs, fapws_stack_snapshot *out);
 /* Which threads run callbacks of open WebSockets, without their stacks and without the GIL. Returns
  * how many of out, at most max, it has filled in. */
 int fapws_running_callbacks(fapws_stack_snapshot *out, int max);
 /* Where an active record is; *thread is set except for FAPWS_QUEUED. Any thread, without the GIL. */
-enum { FAPWS_QUEUED, FAPWS_RUNNING, FAPWS_WAITING, FAPWS_PARKED, FAPWS_ANSWERED, FAPWS_OPEN, FAPWS_MESSAGES, FAPWS_AWAITING };
+enum {
+  FAPWS_QUEUED,
+  FAPWS_RUNNING,
+  FAPWS_WAITING,
+  FAPWS_PARKED,
+  FAPWS_ANSWERED,
+  FAPWS_OPEN,
+  FAPWS_MESSAGES,
+  FAPWS_AWAITING
+};
 int fapws_record_state(uintptr_t rec, int *thread);
 /* Inline mode, any thread: the record that the loop runs, 0 for none, and the number of its job. */
 uintptr_t fapws_inline_record(unsigned long *jobs);
 
 /* --- asyncstack.c ---------------------------------------------------------- */
 
-/* Takes the GIL in the same way. If the task of rec has not ended: fills *out, and returns 1 if the task will be cancelled, 2 if
- * it is running and fapws.Timeout is raised in it. */
+/* Takes the GIL in the same way. If the task of rec has not ended: fills *out, and returns 1 if the task will be
+ * cancelled, 2 if it is running and fapws.Timeout is raised in it. */
 int fapws_async_raise_timeout(uintptr_t rec, uint32_t serial, fapws_stack_snapshot *out);
 /* Some time later, without the GIL: whether the asyncio thread is where it was, since the task has
  * not been cancelled yet, or still runs. */

@@ -1,8 +1,8 @@
-/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. On any thread; it takes the GIL where it needs
- * it.
+/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. On any thread; it takes the GIL where it
+ * needs it.
  *
- * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL a Timeout cannot hit
- * another request. */
+ * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL a Timeout
+ * cannot hit another request. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -24,17 +24,11 @@ __thread fapws_thread *fapws_this_thread;
 /* --- stacks ---------------------------------------------------------------- */
 
 #if PY_VERSION_HEX < 0x03090000
-static PyFrameObject *top_frame(PyThreadState *state) {
-  return (PyFrameObject *)Py_XNewRef(state->frame);
-}
+static PyFrameObject *top_frame(PyThreadState *state) { return (PyFrameObject *)Py_XNewRef(state->frame); }
 
-static PyFrameObject *caller(PyFrameObject *frame) {
-  return (PyFrameObject *)Py_XNewRef(frame->f_back);
-}
+static PyFrameObject *caller(PyFrameObject *frame) { return (PyFrameObject *)Py_XNewRef(frame->f_back); }
 
-static PyObject *code_of(PyFrameObject *frame) {
-  return Py_NewRef(frame->f_code);
-}
+static PyObject *code_of(PyFrameObject *frame) { return Py_NewRef(frame->f_code); }
 #else
 #define top_frame PyThreadState_GetFrame
 #define caller PyFrame_GetBack
@@ -107,9 +101,9 @@ int fapws_sample_stacks(fapws_stack_snapshot *out, int max) {
 
 /* --- the signal ------------------------------------------------------------ */
 
-/* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire, sleep or
- * recv. In inline mode handlers run on Python's main thread, where a signal ends such a wait: Python calls the handler of the
- * signal, and an exception of that ends the call. */
+/* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire,
+ * sleep or recv. In inline mode handlers run on Python's main thread, where a signal ends such a wait: Python calls the
+ * handler of the signal, and an exception of that ends the call. */
 static int timeout_signal; /* 0: none */
 
 /* The handler, on the main thread. The job may have ended meanwhile. */
@@ -124,7 +118,8 @@ static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
 }
 
 void fapws_take_timeout_signal(void) {
-  static PyMethodDef method = {"overdue", on_timeout_signal, METH_VARARGS, "Raises fapws.Timeout in an overdue handler."};
+  static PyMethodDef method = {"overdue", on_timeout_signal, METH_VARARGS,
+                               "Raises fapws.Timeout in an overdue handler."};
   PyObject *handler = PyCFunction_New(&method, NULL);
   /* The last real-time signal that the application does not use. */
   for (int sig = SIGRTMAX; handler && !timeout_signal && sig > SIGRTMIN; sig--) {
@@ -203,8 +198,9 @@ uintptr_t fapws_inline_record(unsigned long *jobs) {
 static PyObject *disconnected(PyObject *self, PyObject *none) {
   fapws_record *rec = fapws_this_thread ? fapws_this_thread->current : NULL;
   if (!rec) {
-    PyErr_SetString(PyExc_RuntimeError,
-                    "fapws.disconnected() tells of the request that the calling thread runs, and this thread runs none");
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "fapws.disconnected() tells of the request that the calling thread runs, and this thread runs none");
     return NULL;
   }
   return PyBool_FromLong((long)__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED));

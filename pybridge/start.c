@@ -1,7 +1,8 @@
-/* start_response: the callable of PEP 3333 with the methods of Fapws4. On the thread that runs the record, with the GIL.
+/* start_response: the callable of PEP 3333 with the methods of Fapws4. On the thread that runs the record, with the
+ * GIL.
  *
- * Fields are validated at once and stored as they are sent, so that the common case makes no Python objects. response_headers
- * becomes a list only when the application reads it; from then on the list has the fields. */
+ * Fields are validated at once and stored as they are sent, so that the common case makes no Python objects.
+ * response_headers becomes a list only when the application reads it; from then on the list has the fields. */
 #include "interp.h"
 #include "output.h"
 #include "response.h"
@@ -32,7 +33,8 @@ static int set_status(fapws_start_object *s, PyObject *status) {
   Py_ssize_t n;
   const char *text = fapws_latin1_text(status, "status", &n);
   if (!text) return -1;
-  int digits = n >= 3 && text[0] >= '2' && text[0] <= '9' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' && text[2] <= '9';
+  int digits = n >= 3 && text[0] >= '2' && text[0] <= '9' && text[1] >= '0' && text[1] <= '9' && text[2] >= '0' &&
+               text[2] <= '9';
   if (UNLIKELY(!digits || (n > 3 && text[3] != ' ') || !fapws_clean_value(text, n))) {
     PyErr_Format(PyExc_ValueError, "status %.200R is not like '200 OK'", status);
     return -1;
@@ -57,15 +59,17 @@ static PyObject *start_write(PyObject *self, PyObject *data) {
   Py_RETURN_NONE;
 }
 
-static PyMethodDef write_method = {"write", start_write, METH_O,
-                                   "write(data): sends bytes (or str, as UTF-8) at once, before what the handler returns."};
+static PyMethodDef write_method = {
+    "write", start_write, METH_O,
+    "write(data): sends bytes (or str, as UTF-8) at once, before what the handler returns."};
 
 /* Raises the exception of exc_info, which should be a result of sys.exc_info(). Always -1. */
 static int raise_exc_info(PyObject *exc_info) {
   int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
   PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;
   if (!shaped || !PyExceptionClass_Check(type) || (tb != Py_None && !PyTraceBack_Check(tb))) {
-    PyErr_Format(PyExc_TypeError, "exc_info must be a tuple (type, value, traceback) as of sys.exc_info(), not %.200R", exc_info);
+    PyErr_Format(PyExc_TypeError, "exc_info must be a tuple (type, value, traceback) as of sys.exc_info(), not %.200R",
+                 exc_info);
     return -1;
   }
   PyObject *value = PyTuple_GET_ITEM(exc_info, 1);
@@ -97,8 +101,8 @@ static int apply_exc_info(fapws_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-/* A call that fails changes nothing: the application may answer with an error page instead, with the fields that it had set
- * before. */
+/* A call that fails changes nothing: the application may answer with an error page instead, with the fields that it had
+ * set before. */
 static int begin_head(fapws_start_object *s, PyObject *status, PyObject *headers) {
   fapws_start_object before = *s;
   char *kept = NULL;
@@ -140,7 +144,8 @@ static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
 /* The usual call, without a tuple of arguments (PEP 590). */
 static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
-  if (LIKELY(!kwnames && (n == 2 || n == 3))) return begin_response((fapws_start_object *)self, args[0], args[1], n == 3 ? args[2] : NULL);
+  if (LIKELY(!kwnames && (n == 2 || n == 3)))
+    return begin_response((fapws_start_object *)self, args[0], args[1], n == 3 ? args[2] : NULL);
   PyObject *tuple = PyTuple_New(n), *kw = kwnames ? PyDict_New() : NULL, *result = NULL;
   for (Py_ssize_t i = 0; tuple && i < n; i++) {
     Py_INCREF(args[i]);
@@ -176,7 +181,9 @@ static PyObject *add_cookie(PyObject *self, const char *function, PyObject *args
   return done;
 }
 
-static PyObject *start_set_cookie(PyObject *self, PyObject *args, PyObject *kw) { return add_cookie(self, "cookie", args, kw); }
+static PyObject *start_set_cookie(PyObject *self, PyObject *args, PyObject *kw) {
+  return add_cookie(self, "cookie", args, kw);
+}
 
 static PyObject *start_delete_cookie(PyObject *self, PyObject *args, PyObject *kw) {
   return add_cookie(self, "deleted_cookie", args, kw);
@@ -190,7 +197,8 @@ static PyMethodDef start_methods[] = {
      "samesite=None): adds a Set-Cookie header (RFC 6265)."},
     {"delete_cookie", (PyCFunction)(void (*)(void))start_delete_cookie, METH_VARARGS | METH_KEYWORDS,
      "delete_cookie(key, path='/', domain=None): adds a Set-Cookie field that deletes the cookie in the browser."},
-    {"write", start_write, METH_O, "write(data): sends bytes at once (PEP 3333). Calling start_response returns this method."},
+    {"write", start_write, METH_O,
+     "write(data): sends bytes at once (PEP 3333). Calling start_response returns this method."},
     {NULL, NULL, 0, NULL}};
 
 static PyObject *get_status_code(PyObject *self, void *closure) {
@@ -237,7 +245,8 @@ static int set_response_headers(PyObject *self, PyObject *value, void *closure) 
 
 static PyGetSetDef start_getset[] = {
     {"status_code", get_status_code, set_status_code, "The status as a number, 200 unless set.", NULL},
-    {"response_headers", get_response_headers, set_response_headers, "The headers so far, a list of (name, value).", NULL},
+    {"response_headers", get_response_headers, set_response_headers, "The headers so far, a list of (name, value).",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyObject *start_new(PyTypeObject *type, PyObject *args, PyObject *kw) {

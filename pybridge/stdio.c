@@ -1,5 +1,5 @@
-/* sys.stdout and sys.stderr, on which no write fails: a full disk or a closed pipe is not the application's fault. Text that
- * cannot be written is dropped, and the next successful write reports the number of lost lines. */
+/* sys.stdout and sys.stderr, on which no write fails: a full disk or a closed pipe is not the application's fault. Text
+ * that cannot be written is dropped, and the next successful write reports the number of lost lines. */
 #include "interp.h"
 
 #include <errno.h>
@@ -73,21 +73,23 @@ static PyObject *raw_write(PyObject *self, PyObject *data) {
   int fd = PyObject_AsFileDescriptor(self);
   if (fd < 0 || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return NULL;
   Py_ssize_t n = view.len;
-  Py_BEGIN_ALLOW_THREADS
-  if (n) write_or_count(fd == 1 ? 1 : 2, view.buf, (size_t)n);
-  Py_END_ALLOW_THREADS
-  PyBuffer_Release(&view);
+  Py_BEGIN_ALLOW_THREADS if (n) write_or_count(fd == 1 ? 1 : 2, view.buf, (size_t)n);
+  Py_END_ALLOW_THREADS PyBuffer_Release(&view);
   return PyLong_FromSsize_t(n);
 }
 
-static PyMethodDef raw_methods[] = {{"write", raw_write, METH_O, "write(data) -> int: len(data), whether or not it could be written."}, {NULL, NULL, 0, NULL}};
-static PyType_Slot raw_slots[] = {{Py_tp_methods, raw_methods}, {Py_tp_doc, "A standard stream of the server."}, {0, NULL}};
+static PyMethodDef raw_methods[] = {
+    {"write", raw_write, METH_O, "write(data) -> int: len(data), whether or not it could be written."},
+    {NULL, NULL, 0, NULL}};
+static PyType_Slot raw_slots[] = {
+    {Py_tp_methods, raw_methods}, {Py_tp_doc, "A standard stream of the server."}, {0, NULL}};
 static PyType_Spec raw_spec = {.name = "_fapws.StandardStream", .flags = Py_TPFLAGS_DEFAULT, .slots = raw_slots};
 
-/* A stream like old on top of raw, buffered by line: output of print() and warnings must appear at once, also in a pipe or
- * journal. With PYTHONUNBUFFERED old has no buffer. A new reference. */
+/* A stream like old on top of raw, buffered by line: output of print() and warnings must appear at once, also in a pipe
+ * or journal. With PYTHONUNBUFFERED old has no buffer. A new reference. */
 static PyObject *stream_on(PyObject *raw, PyObject *old) {
-  PyObject *below = PyObject_GetAttrString(old, "buffer"), *encoding = PyObject_GetAttrString(old, "encoding"), *errors = PyObject_GetAttrString(old, "errors");
+  PyObject *below = PyObject_GetAttrString(old, "buffer"), *encoding = PyObject_GetAttrString(old, "encoding"),
+           *errors = PyObject_GetAttrString(old, "errors");
   int buffered = below && PyObject_HasAttrString(below, "raw");
   PyObject *buffer = !below ? NULL : buffered ? fapws_call("io", "BufferedWriter", "(O)", raw) : Py_NewRef(raw);
   PyObject *args = buffer && encoding && errors ? Py_BuildValue("(OOOs)", buffer, encoding, errors, "\n") : NULL;
@@ -103,7 +105,8 @@ int fapws_stdio_init(const char *name, int fd) {
   PyObject *old = PySys_GetObject(name);
   if (!old || old == Py_None) return 0; /* the descriptor is closed */
   PyObject *base = fapws_import("io", "FileIO");
-  PyObject *bases = base ? PyTuple_Pack(1, base) : NULL, *type = bases ? PyType_FromSpecWithBases(&raw_spec, bases) : NULL;
+  PyObject *bases = base ? PyTuple_Pack(1, base) : NULL,
+           *type = bases ? PyType_FromSpecWithBases(&raw_spec, bases) : NULL;
   PyObject *raw = type ? PyObject_CallFunction(type, "isO", fd, "wb", Py_False) : NULL;
   PyObject *shown = PyUnicode_FromFormat("<%s>", name);
   PyObject *stream = raw && shown && PyObject_SetAttrString(raw, "name", shown) == 0 ? stream_on(raw, old) : NULL;

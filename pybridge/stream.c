@@ -28,7 +28,8 @@ PyObject *fapws_chunk(PyObject *item, const char **data, Py_ssize_t *len, int *i
     *len = PyBytes_GET_SIZE(copy);
     return copy;
   }
-  return PyErr_Format(PyExc_TypeError, "a response is made of str or bytes, not of %.100s: %.200R", Py_TYPE(item)->tp_name, item);
+  return PyErr_Format(PyExc_TypeError, "a response is made of str or bytes, not of %.100s: %.200R",
+                      Py_TYPE(item)->tp_name, item);
 }
 
 int fapws_bodyless(const fapws_record *rec, int status) { return rec->head_only || status == 204 || status == 304; }
@@ -43,7 +44,8 @@ static int make_head(fapws_record *rec, int is_text, Py_ssize_t len) {
 }
 
 /* Publishes len bytes of owner, with the head before the first ones (PEP 3333). */
-static int publish_chunk(fapws_thread *t, fapws_record *rec, int is_text, PyObject *owner, const char *data, Py_ssize_t len) {
+static int publish_chunk(fapws_thread *t, fapws_record *rec, int is_text, PyObject *owner, const char *data,
+                         Py_ssize_t len) {
   fapws_chain c = {rec, NULL, NULL};
   if (!rec->started) {
     if (make_head(rec, is_text, len) < 0) return -1;

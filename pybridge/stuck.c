@@ -1,5 +1,5 @@
-/* Gives up requests that waited too long, and threads that do not return. Any thread, without the GIL, which these threads may
- * hold. */
+/* Gives up requests that waited too long, and threads that do not return. Any thread, without the GIL, which these
+ * threads may hold. */
 #include "output.h"
 #include "queue.h"
 #include "shim_stack.h"

@@ -1,9 +1,9 @@
 /* Threads mode: a queue, and the threads that run its records.
  *
- * The GIL lets one thread run at a time, so one thread, the drainer, runs quick handlers one after the other. Moving averages
- * tell which handlers are slow: before a thread starts a slow one, another thread becomes the drainer, so that no request
- * waits behind it. The monitor corrects wrong guesses within two ticks. The averages also tell when to wake the event loop
- * (publish.c). */
+ * The GIL lets one thread run at a time, so one thread, the drainer, runs quick handlers one after the other. Moving
+ * averages tell which handlers are slow: before a thread starts a slow one, another thread becomes the drainer, so that
+ * no request waits behind it. The monitor corrects wrong guesses within two ticks. The averages also tell when to wake
+ * the event loop (publish.c). */
 #include "pool.h"
 #include "interp.h"
 #include "output.h"
@@ -23,8 +23,8 @@ static __thread PyThreadState *saved_state;
 
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
-/* Sleeps until wake_thread; extra threads up to RETIRE_S. P.mu is held. A condition variable of glibc would take its mutex as
- * a contended one, whose release costs a system call. */
+/* Sleeps until wake_thread; extra threads up to RETIRE_S. P.mu is held. A condition variable of glibc would take its
+ * mutex as a contended one, whose release costs a system call. */
 static void sleep_idle(fapws_thread *t) {
   struct timespec until;
   t->state = FAPWS_THREAD_IDLE;
@@ -74,9 +74,10 @@ static int is_slow(const fapws_record *rec) {
   return m->run_ns > FAPWS_HEAVY_NS || (m->run_ns > FAPWS_SLOW_NS && m->wait_ns > FAPWS_SLOW_NS);
 }
 
-/* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so that neither starves the other. */
+/* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so neither starves the other. */
 static fapws_record *take(fapws_thread *t) {
-  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.stuck - P.idle <= P.max && !fapws_loop_is_behind();
+  int may_drain =
+      P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.stuck - P.idle <= P.max && !fapws_loop_is_behind();
   fapws_record *rec = NULL;
   if (t->inbox && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
@@ -96,16 +97,16 @@ static fapws_record *take(fapws_thread *t) {
   return rec;
 }
 
-/* How long finished parts may wait before the event loop is woken. Where requests already wait long, a quarter more saves most
- * wake-ups. */
+/* How long finished parts may wait before the event loop is woken. Where requests already wait long, a quarter more
+ * saves most wake-ups. */
 static uint64_t notify_after(const fapws_mount *m) {
   uint64_t quarter = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED) * m->run_ns / 4;
   if (quarter < FAPWS_UNSIGNALLED_NS) return FAPWS_UNSIGNALLED_NS;
   return quarter < 8 * FAPWS_UNSIGNALLED_NS ? quarter : 8 * FAPWS_UNSIGNALLED_NS;
 }
 
-/* Puts rec back to the head of the queue if too many answers were published since t took it, and returns whether it did. With
- * the GIL: a handler that held it has published its answer by now. */
+/* Puts rec back to the head of the queue if too many answers were published since t took it, and returns whether it
+ * did. With the GIL: a handler that held it has published its answer by now. */
 static int put_back(fapws_record *rec) {
   if (LIKELY(rec->job != FAPWS_RUN || !fapws_loop_is_behind())) return 0;
   fapws_lock();

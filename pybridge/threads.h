@@ -1,7 +1,7 @@
 /* The threads of the pool: threads.c and monitor.c. Without the GIL.
  *
- * The pool owns the fapws_thread objects, which live as long as the process: when a thread ends, the next one uses its object
- * again. Only the thread changes its object, except for members guarded by the pool's mutex. */
+ * The pool owns the fapws_thread objects, which live as long as the process: when a thread ends, the next one uses its
+ * object again. Only the thread changes its object, except for members guarded by the pool's mutex. */
 #ifndef FAPWS_THREADS_H
 #define FAPWS_THREADS_H
 
@@ -22,21 +22,21 @@ typedef struct fapws_thread {
   const struct fapws_mode *mode;
   enum fapws_thread_state state; /* guarded by pool.mu */
   pthread_t id;
-  sem_t sleep;                   /* posted when the thread leaves the IDLE state */
-  int retire;                    /* it was idle for a while, and ends */
+  sem_t sleep;                      /* posted when the thread leaves the IDLE state */
+  int retire;                       /* it was idle for a while, and ends */
   fapws_record *inbox, *inbox_tail; /* guarded by pool.mu: iterators of this thread (inline: all records) */
-  int streams;                   /* iterators it owns; it may not retire before they end */
-  unsigned long jobs;            /* guarded by pool.mu: how many it has taken */
-  int prefer_inbox;              /* the next job is an iterator's, not a new request */
-  int collect;                   /* woken to free released objects */
-  int unsignalled;               /* parts published without waking the loop */
-  uint64_t unsignalled_ns;       /* approximate time that they took */
-  PyObject *spare_start;         /* owned: a Start_response to use again */
-  PyThreadState *python;         /* thread state, from start to end */
-  fapws_record *current;         /* the record whose code it runs; written under the GIL */
-  int raised;                    /* under the GIL: fapws.Timeout was raised for current */
-  int signalled;                 /* under the GIL: a signal was sent for that, and not handled yet */
-  int stuck;                      /* guarded by pool.mu: it does not return from its job */
+  int streams;                      /* iterators it owns; it may not retire before they end */
+  unsigned long jobs;               /* guarded by pool.mu: how many it has taken */
+  int prefer_inbox;                 /* the next job is an iterator's, not a new request */
+  int collect;                      /* woken to free released objects */
+  int unsignalled;                  /* parts published without waking the loop */
+  uint64_t unsignalled_ns;          /* approximate time that they took */
+  PyObject *spare_start;            /* owned: a Start_response to use again */
+  PyThreadState *python;            /* thread state, from start to end */
+  fapws_record *current;            /* the record whose code it runs; written under the GIL */
+  int raised;                       /* under the GIL: fapws.Timeout was raised for current */
+  int signalled;                    /* under the GIL: a signal was sent for that, and not handled yet */
+  int stuck;                        /* guarded by pool.mu: it does not return from its job */
 } fapws_thread;
 
 /* The calling thread, if it runs handlers. */
@@ -44,8 +44,8 @@ extern __thread fapws_thread *fapws_this_thread;
 
 /* --- threads.c: the pool's mutex is held -------------------------------------- */
 
-/* Makes an idle thread the drainer, if there is none. The lowest index first: many objects of scripts belong to thread 0, and the
- * others may retire. */
+/* Makes an idle thread the drainer, if there is none. The lowest index first: many objects of scripts belong to thread
+ * 0, and the others may retire. */
 void fapws_appoint_drainer(void);
 /* Starts one more thread, if possible. */
 void fapws_spawn_thread(void);

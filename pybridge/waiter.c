@@ -1,7 +1,8 @@
 /* Waiters: the coroutines that receive() and send() of an application return. On the asyncio thread, with the GIL.
  *
- * They act when they are awaited, or run in a task (asyncio.create_task, wait_for), so that a receive() that is abandoned
- * before takes no message. Each has a separate future, because a cancelled task cancels the future that it waits on. */
+ * They act when they are awaited, or run in a task (asyncio.create_task, wait_for), so that a receive() that is
+ * abandoned before takes no message. Each has a separate future, because a cancelled task cancels the future that it
+ * waits on. */
 #include "exchange.h"
 
 #define A fapws_the_async
@@ -65,8 +66,8 @@ static PyObject *new_future(void) {
   return future;
 }
 
-/* Like a coroutine, a waiter raises in the second task that awaits it, and the first one continues to wait. Different waiters
- * are served in the order in which they began to wait. */
+/* Like a coroutine, a waiter raises in the second task that awaits it, and the first one continues to wait. Different
+ * waiters are served in the order in which they began to wait. */
 static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is being awaited already");
 }
@@ -134,7 +135,8 @@ static PyObject *raise_thrown(PyObject *args) {
     type = (PyObject *)Py_TYPE(value);
     if (!tb || tb == Py_None) tb = PyException_GetTraceback(value), Py_XDECREF(tb);
   } else if (!PyExceptionClass_Check(type)) {
-    return PyErr_Format(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException, not %s", Py_TYPE(type)->tp_name);
+    return PyErr_Format(PyExc_TypeError, "exceptions must be classes or instances deriving from BaseException, not %s",
+                        Py_TYPE(type)->tp_name);
   }
   if (tb == Py_None) tb = NULL;
   if (value == Py_None) value = NULL;

@@ -1,5 +1,5 @@
-/* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time, in the
- * order of its inputs. With the GIL.
+/* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time,
+ * in the order of its inputs. With the GIL.
  *
  * A record with inputs is queued (deliver.c); its turn lasts until no input is left, or other records have waited for a
  * while. */
@@ -42,8 +42,8 @@ int fapws_ws_accept(fapws_ws_object *ws) {
   return 0;
 }
 
-/* Takes code and reason from the client's close frame, if that is among the inputs. The GIL and the pool's mutex guard both
- * lists. */
+/* Takes code and reason from the client's close frame, if that is among the inputs. The GIL and the pool's mutex guard
+ * both lists. */
 static void take_close(fapws_ws_object *ws) {
   ws->code = 1006;
   fapws_lock();
@@ -98,11 +98,17 @@ enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
 static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
 static PyObject *name[CALLBACKS];
 
-/* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its result, None
- * if there is no such callback, or NULL with an exception. A new reference. */
+/* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its
+ * result, None if there is no such callback, or NULL with an exception. A new reference. */
 static PyObject *call(fapws_ws_object *ws, int which, PyObject *second, PyObject *third) {
-  PyObject *f = PyObject_GetAttr(P.mounts[ws->rec->mount].callable, name[which]), *args[] = {(PyObject *)ws, second, third};
-  PyObject *result = !f || f == Py_None ? Py_XNewRef(f) : PyObject_Vectorcall(f, args, third ? 3 : second ? 2 : 1, NULL);
+  PyObject *f = PyObject_GetAttr(P.mounts[ws->rec->mount].callable, name[which]),
+           *args[] = {(PyObject *)ws, second, third};
+  PyObject *result = !f || f == Py_None ? Py_XNewRef(f)
+                                        : PyObject_Vectorcall(f, args,
+                                                              third    ? 3
+                                                              : second ? 2
+                                                                       : 1,
+                                                              NULL);
   Py_XDECREF(f);
   Py_XDECREF(second);
   Py_XDECREF(third);

@@ -1,7 +1,7 @@
 /* WebSockets with callbacks, and broadcasts to all WebSockets: websocket.c, wshandover.c, wsobject.c and broadcast.c.
  *
- * The record owns a reference to its fapws_ws_object, and the application may hold others: the object's rec becomes NULL
- * at the end. One thread at a time runs a record; any thread with the GIL may send and close. */
+ * The record owns a reference to its fapws_ws_object, and the application may hold others: the object's rec becomes
+ * NULL at the end. One thread at a time runs a record; any thread with the GIL may send and close. */
 #ifndef FAPWS_WEBSOCKET_H
 #define FAPWS_WEBSOCKET_H
 
@@ -13,16 +13,15 @@ enum { FAPWS_WS_OPENING, FAPWS_WS_OPEN, FAPWS_WS_CLOSING, FAPWS_WS_CLOSED };
 
 /* The argument of the callbacks: a fapws.WebSocketConnection. Its objects are owned; any thread with the GIL. */
 typedef struct {
-  PyObject_HEAD
-  fapws_record *rec;   /* borrowed; NULL when the exchange has ended */
-  PyObject *environ;   /* dict, made on demand */
-  PyObject *protocol;  /* str, or NULL */
-  PyObject *data;      /* the application's own */
-  PyObject *refusal;   /* HTTPError that reject() has made */
-  PyObject *reason;    /* str: argument of close() */
-  PyObject *groups;    /* set of str: the groups it has joined, or NULL */
+  PyObject_HEAD fapws_record *rec; /* borrowed; NULL when the exchange has ended */
+  PyObject *environ;               /* dict, made on demand */
+  PyObject *protocol;              /* str, or NULL */
+  PyObject *data;                  /* the application's own */
+  PyObject *refusal;               /* HTTPError that reject() has made */
+  PyObject *reason;                /* str: argument of close() */
+  PyObject *groups;                /* set of str: the groups it has joined, or NULL */
   PyObject *weak;
-  uint16_t code;       /* argument of close() */
+  uint16_t code; /* argument of close() */
   uint8_t state;
 } fapws_ws_object;
 
@@ -69,11 +68,13 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- broadcast.c ------------------------------------------------------------ */
 
-/* Sends a broadcast to the event loop: the result of fapws_publish_event, or NULL with an exception if it has more than most
- * bytes. */
+/* Sends a broadcast to the event loop: the result of fapws_publish_event, or NULL with an exception if it has more than
+ * most bytes. */
 PyObject *fapws_broadcast_to(const char *place, const fapws_message *message, const fapws_bytes *group, int most);
 /* The number of a WebSocket for the event loop, which differs when its record is used again. */
-static inline uint64_t fapws_socket_number(const fapws_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
+static inline uint64_t fapws_socket_number(const fapws_record *rec) {
+  return (uint64_t)rec->serial << 32 | rec->ticket;
+}
 
 /* Methods of module _fapws. */
 PyObject *fapws_ws_broadcast_all(PyObject *module, PyObject *args);

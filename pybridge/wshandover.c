@@ -1,8 +1,8 @@
-/* Hands WebSockets with callbacks over to another process, and takes them over. On the thread that runs the record, with the
- * GIL.
+/* Hands WebSockets with callbacks over to another process, and takes them over. On the thread that runs the record,
+ * with the GIL.
  *
- * A WebSocket can move if the application does not hold its object, and if ws.data is plain, so that a copy is equal. The
- * event loop asks by an input, that is, between two callbacks. */
+ * A WebSocket can move if the application does not hold its object, and if ws.data is plain, so that a copy is equal.
+ * The event loop asks by an input, that is, between two callbacks. */
 #include "interp.h"
 #include "request.h"
 #include "websocket.h"
@@ -24,14 +24,17 @@ static int all_plain(PyObject *sequence, int depth) {
   PyObject *all = PySequence_Fast(sequence, ""); /* a list or tuple as it is */
   if (!all) return PyErr_Clear(), 0;
   int plain = 1;
-  for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) plain = is_plain(PySequence_Fast_GET_ITEM(all, i), depth);
+  for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++)
+    plain = is_plain(PySequence_Fast_GET_ITEM(all, i), depth);
   Py_DECREF(all);
   return plain;
 }
 
 /* Whether marshal makes an equal object of o. Marshal also accepts buffers, but turns them into bytes. */
 static int is_plain(PyObject *o, int depth) {
-  if (o == Py_None || PyBool_Check(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyUnicode_CheckExact(o) || PyBytes_CheckExact(o)) return 1;
+  if (o == Py_None || PyBool_Check(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyUnicode_CheckExact(o) ||
+      PyBytes_CheckExact(o))
+    return 1;
   if (depth >= MOST_DEPTH) return 0;
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
@@ -134,8 +137,8 @@ static int unpack(fapws_ws_object *ws, PyObject *all) {
 
 int fapws_ws_resume(fapws_ws_object *ws) {
   const fapws_record *rec = ws->rec;
-  if (rec->subprotocol.len &&
-      !(ws->protocol = PyUnicode_DecodeUTF8(rec->data + rec->subprotocol.off, (Py_ssize_t)rec->subprotocol.len, "replace")))
+  if (rec->subprotocol.len && !(ws->protocol = PyUnicode_DecodeUTF8(rec->data + rec->subprotocol.off,
+                                                                    (Py_ssize_t)rec->subprotocol.len, "replace")))
     return -1;
   PyObject *all = PyMarshal_ReadObjectFromString(rec->data + rec->state.off, (Py_ssize_t)rec->state.len);
   int bad = !all || unpack(ws, all) < 0;

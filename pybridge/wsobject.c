@@ -18,7 +18,8 @@ fapws_ws_object *fapws_ws_new(fapws_record *rec) {
 
 PyObject *fapws_ws_environ(fapws_ws_object *ws) {
   fapws_record *rec = ws->rec;
-  if (!ws->environ && !rec) return PyErr_Format(PyExc_RuntimeError, "environ is not there any more: the websocket has ended");
+  if (!ws->environ && !rec)
+    return PyErr_Format(PyExc_RuntimeError, "environ is not there any more: the websocket has ended");
   if (!ws->environ) ws->environ = Py_XNewRef(rec->environ);
   if (!ws->environ) ws->environ = fapws_environ(rec, P.mounts[rec->mount].environ, NULL);
   return Py_XNewRef(ws->environ);
@@ -73,7 +74,9 @@ static int is_closed(const fapws_ws_object *ws) {
 static int check_open(fapws_ws_object *ws) {
   if (fapws_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
-  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal ? "the websocket was refused" : ws->state > FAPWS_WS_OPEN ? "the websocket is closed" : "the client has gone");
+  PyErr_SetString(PyExc_BrokenPipeError, ws->refusal                 ? "the websocket was refused"
+                                         : ws->state > FAPWS_WS_OPEN ? "the websocket is closed"
+                                                                     : "the client has gone");
   return -1;
 }
 
@@ -98,7 +101,8 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
   double seconds = -1;
   Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
   int known = !named || (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout") == 0);
-  if (n < 1 || n + named > 2 || !known) return PyErr_Format(PyExc_TypeError, "send(message, timeout=None) takes a message, and seconds");
+  if (n < 1 || n + named > 2 || !known)
+    return PyErr_Format(PyExc_TypeError, "send(message, timeout=None) takes a message, and seconds");
   if (n + named == 2 && args[1] != Py_None) {
     seconds = PyFloat_AsDouble(args[1]);
     if (PyErr_Occurred()) return NULL;
@@ -110,7 +114,8 @@ static PyObject *ws_send(PyObject *self, PyObject *const *args, Py_ssize_t n, Py
     return NULL;
   }
   int bad = check_open(ws) < 0 || (ws->state == FAPWS_WS_OPENING && fapws_ws_accept(ws) < 0) ||
-            (UNLIKELY(fapws_must_wait(ws->rec)) && wait_for_client(ws, seconds) < 0) || publish_message(ws->rec, &m) < 0;
+            (UNLIKELY(fapws_must_wait(ws->rec)) && wait_for_client(ws, seconds) < 0) ||
+            publish_message(ws->rec, &m) < 0;
   Py_DECREF(m.owner);
   if (bad) return NULL;
   Py_RETURN_NONE;
@@ -161,7 +166,8 @@ PyObject *fapws_ws_broadcast(PyObject *module, PyObject *args) {
 /* --- closing --------------------------------------------------------------- */
 
 int fapws_sendable(long code) {
-  return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) || (code >= 3000 && code <= 4999);
+  return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+         (code >= 3000 && code <= 4999);
 }
 
 static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
@@ -172,7 +178,9 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
   Py_ssize_t n = 0;
   if (!PyArg_ParseTupleAndKeywords(args, kw, "|iU:close", names, &code, &reason)) return NULL;
   if (!fapws_sendable(code))
-    return PyErr_Format(PyExc_ValueError, "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
+    return PyErr_Format(
+        PyExc_ValueError,
+        "close: code %d may not be sent; there are 1000 to 1014, but 1004, 1005 and 1006, and 3000 to 4999", code);
   if (reason && !PyUnicode_AsUTF8AndSize(reason, &n)) return NULL;
   if (n > 123) return PyErr_Format(PyExc_ValueError, "close: the reason has %zd bytes of UTF-8; 123 are possible", n);
   if (is_closed(ws)) Py_RETURN_NONE;
@@ -183,7 +191,8 @@ static PyObject *ws_close(PyObject *self, PyObject *args, PyObject *kw) {
 static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
   if (ws->state != FAPWS_WS_OPENING)
-    return PyErr_Format(PyExc_RuntimeError, "reject() is for on_open, before anything is sent; close() ends a websocket");
+    return PyErr_Format(PyExc_RuntimeError,
+                        "reject() is for on_open, before anything is sent; close() ends a websocket");
   PyObject *answer = fapws_call_with(fapws_import("fapws._websocket", "refusal"), Py_NewRef(args), Py_XNewRef(kw));
   if (!answer) return NULL;
   Py_XSETREF(ws->refusal, answer);
@@ -192,16 +201,16 @@ static PyObject *ws_reject(PyObject *self, PyObject *args, PyObject *kw) {
 
 /* --- attributes ------------------------------------------------------------ */
 
-static PyObject *get_environ(PyObject *self, void *closure) {
-  return fapws_ws_environ((fapws_ws_object *)self);
-}
+static PyObject *get_environ(PyObject *self, void *closure) { return fapws_ws_environ((fapws_ws_object *)self); }
 
 static PyObject *get_subprotocol(PyObject *self, void *closure) {
   PyObject *protocol = ((fapws_ws_object *)self)->protocol;
   return Py_NewRef(protocol ? protocol : Py_None);
 }
 
-static PyObject *get_closed(PyObject *self, void *closure) { return PyBool_FromLong(is_closed((fapws_ws_object *)self)); }
+static PyObject *get_closed(PyObject *self, void *closure) {
+  return PyBool_FromLong(is_closed((fapws_ws_object *)self));
+}
 
 static PyObject *get_data(PyObject *self, void *closure) {
   fapws_ws_object *ws = (fapws_ws_object *)self;
@@ -261,23 +270,29 @@ static void ws_dealloc(PyObject *self) {
 
 static PyMethodDef methods[] = {
     {"send", (PyCFunction)(void (*)(void))ws_send, METH_FASTCALL | METH_KEYWORDS,
-     "send(message, timeout=None): sends str as text, bytes as binary. While the client is more than 256 KiB behind it waits, for up to timeout "
-     "seconds, then raises TimeoutError. BrokenPipeError: the WebSocket is closed. Both are OSErrors. Any thread may call it."},
+     "send(message, timeout=None): sends str as text, bytes as binary. While the client is more than 256 KiB behind it "
+     "waits, for up to timeout "
+     "seconds, then raises TimeoutError. BrokenPipeError: the WebSocket is closed. Both are OSErrors. Any thread may "
+     "call it."},
     {"close", (PyCFunction)(void (*)(void))ws_close, METH_VARARGS | METH_KEYWORDS,
-     "close(code=1000, reason=''): closes the WebSocket (RFC 6455 section 7.4); on_close follows. Nothing happens if it is closed. Any thread may call it."},
+     "close(code=1000, reason=''): closes the WebSocket (RFC 6455 section 7.4); on_close follows. Nothing happens if "
+     "it is closed. Any thread may call it."},
     {"join", fapws_ws_join, METH_O,
-     "join(group): adds the WebSocket to a group, a str of 1 to 128 characters, for broadcast. Also in on_open. Nothing happens if it is closed. Any thread may call it."},
+     "join(group): adds the WebSocket to a group, a str of 1 to 128 characters, for broadcast. Also in on_open. "
+     "Nothing happens if it is closed. Any thread may call it."},
     {"leave", fapws_ws_leave, METH_O,
      "leave(group): removes it from the group. Nothing happens if it is not in the group. Any thread may call it."},
     {"reject", (PyCFunction)(void (*)(void))ws_reject, METH_VARARGS | METH_KEYWORDS,
-     "reject(status=403, text='', headers=()): in on_open: refuses the WebSocket with this response, as with fapws.HTTPError."},
+     "reject(status=403, text='', headers=()): in on_open: refuses the WebSocket with this response, as with "
+     "fapws.HTTPError."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef getset[] = {
     {"environ", get_environ, NULL, "environ of the handshake (PEP 3333).", NULL},
     {"subprotocol", get_subprotocol, NULL, "The subprotocol that was agreed on, or None.", NULL},
     {"closed", get_closed, NULL, "Whether the WebSocket is closed, so that nothing can be sent.", NULL},
-    {"data", get_data, set_data, "Belongs to the application: a types.SimpleNamespace, unless it is set to another object.", NULL},
+    {"data", get_data, set_data,
+     "Belongs to the application: a types.SimpleNamespace, unless it is set to another object.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 PyTypeObject fapws_WebSocketConnection_Type = {

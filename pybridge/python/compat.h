@@ -35,17 +35,17 @@ static inline int PyUnicode_ClearFreeList(void) { return 0; }
  * descriptor was set before, which is also what a failure looks like.
  */
 __attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
-    (void)fd;
-    return -1;
+  (void)fd;
+  return -1;
 }
 #endif
 
 #if PY_VERSION_HEX >= 0x030d0000
 /* Replaced by PyConfig. Failing is the honest answer where one can be given. */
 static inline int Py_SetStandardStreamEncoding(const char *encoding, const char *errors) {
-    (void)encoding;
-    (void)errors;
-    return -1;
+  (void)encoding;
+  (void)errors;
+  return -1;
 }
 static inline void Py_SetPath(const wchar_t *path) { (void)path; }
 static inline void PySys_SetPath(const wchar_t *path) { (void)path; }

@@ -61,11 +61,13 @@ static int can_map(size_t n, int protection, int flags) {
 static void check_memory(rlim_t space, rlim_t data) {
   size_t stacks = THREADS * default_stack();
   if (space != RLIM_INFINITY && !can_map(RESERVED + stacks, PROT_NONE, MAP_NORESERVE))
-    FAIL("address space limit of %llu KiB is too low (ulimit -v): the start reserves %llu KiB, although it uses little of them; "
+    FAIL("address space limit of %llu KiB is too low (ulimit -v): the start reserves %llu KiB, although it uses little "
+         "of them; "
          "raise the limit, or bound the memory with a cgroup instead (MemoryMax of systemd)\n",
          kib(space), kib(RESERVED + stacks));
   if (data != RLIM_INFINITY && !can_map(WRITABLE + stacks, PROT_READ | PROT_WRITE, MAP_NORESERVE))
-    FAIL("data limit of %llu KiB is too low (ulimit -d): the start needs %llu KiB more than the program has; raise the limit, or "
+    FAIL("data limit of %llu KiB is too low (ulimit -d): the start needs %llu KiB more than the program has; raise the "
+         "limit, or "
          "bound the memory with a cgroup instead (MemoryMax of systemd)\n",
          kib(data), kib(WRITABLE + stacks));
 }
@@ -88,26 +90,35 @@ static void check_threads(rlim_t stack) {
   for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
   if (n == THREADS) return;
   if (!stack_fits)
-    FAIL("stack limit of %llu KiB is too high (ulimit -s): %d threads with stacks of that size do not fit into memory; lower the limit\n", kib(stack),
-         THREADS);
-  FAIL("cannot start %d threads, only %d: %s; raise the limit of processes (ulimit -u, TasksMax of systemd, pids limit of the container)\n", THREADS, n,
-       strerror(error));
+    FAIL("stack limit of %llu KiB is too high (ulimit -s): %d threads with stacks of that size do not fit into memory; "
+         "lower the limit\n",
+         kib(stack), THREADS);
+  FAIL("cannot start %d threads, only %d: %s; raise the limit of processes (ulimit -u, TasksMax of systemd, pids limit "
+       "of the container)\n",
+       THREADS, n, strerror(error));
 }
 
 __attribute__((constructor)) static void check_limits(void) {
   struct rlimit files;
   rlim_t stack = limit_of(RLIMIT_STACK), space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < FILES)
-    FAIL("limit of %llu open files is too low (ulimit -n); raise it to at least %d, and one for each connection\n", (unsigned long long)files.rlim_max, FILES);
+    FAIL("limit of %llu open files is too low (ulimit -n); raise it to at least %d, and one for each connection\n",
+         (unsigned long long)files.rlim_max, FILES);
   unsigned long long memory = fapws_group_limit("", "memory", "memory.max", "memory.limit_in_bytes");
   if (memory < MEMORY)
-    FAIL("memory limit of %llu KiB is too low; raise it to at least %llu KiB (MemoryMax of systemd, memory limit of the container)\n", kib(memory), kib(MEMORY));
-  if (stack < STACK) FAIL("stack limit of %llu KiB is too low (ulimit -s); raise it to at least %llu KiB\n", kib(stack), kib(STACK));
+    FAIL("memory limit of %llu KiB is too low; raise it to at least %llu KiB (MemoryMax of systemd, memory limit of "
+         "the container)\n",
+         kib(memory), kib(MEMORY));
+  if (stack < STACK)
+    FAIL("stack limit of %llu KiB is too low (ulimit -s); raise it to at least %llu KiB\n", kib(stack), kib(STACK));
   if (space != RLIM_INFINITY || data != RLIM_INFINITY) {
     check_memory(space, data);
 #ifdef __GLIBC__
     mallopt(M_ARENA_MAX, 2); /* each arena reserves 64 MiB, otherwise one for each thread */
 #endif
   }
-  if (limit_of(RLIMIT_NPROC) < PLENTY_OF_PROCESSES || fapws_group_limit("", "pids", "pids.max", "pids.max") < PLENTY_OF_PROCESSES || (stack != RLIM_INFINITY && stack > LARGE_STACK)) check_threads(stack);
+  if (limit_of(RLIMIT_NPROC) < PLENTY_OF_PROCESSES ||
+      fapws_group_limit("", "pids", "pids.max", "pids.max") < PLENTY_OF_PROCESSES ||
+      (stack != RLIM_INFINITY && stack > LARGE_STACK))
+    check_threads(stack);
 }

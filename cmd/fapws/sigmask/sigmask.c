@@ -1,6 +1,6 @@
-/* The signals that a process finds blocked when it starts, as the program of the supervisor does that takes over from another
- * at an upgrade: with its control signals blocked, none that comes between the two programs is lost. All of this runs before Go's
- * runtime, which unblocks some of them. */
+/* The signals that a process finds blocked when it starts, as the program of the supervisor does that takes over from
+ * another at an upgrade: with its control signals blocked, none that comes between the two programs is lost. All of
+ * this runs before Go's runtime, which unblocks some of them. */
 #include "sigmask.h"
 
 #include <signal.h>
@@ -15,7 +15,8 @@ static sigset_t arrived;
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* A worker inherits the mask, and would pass it to programs that the application starts, which could then not be terminated. */
+/* A worker inherits the mask, and would pass it to programs that the application starts, which could then not be
+ * terminated. */
 static void unblock(void) {
   sigset_t set;
   sigemptyset(&set);
