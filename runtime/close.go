@@ -13,7 +13,7 @@ import (
 func (c *httpConn) settle() {
 	l := c.l
 	switch {
-	case c.busy() || c.Gathers() || c.queued && !l.draining:
+	case c.busy() || c.Gathers() || c.WaitsForAgain() && !l.draining:
 	case c.state == stateJoining:
 		l.promoteToSubscriber(c)
 	case l.draining && (c.state == stateReady || c.state == stateWaiting):

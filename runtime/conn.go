@@ -56,7 +56,6 @@ type httpConn struct {
 	deferred uint8  // how many of them a Pacer holds back
 	active   uint16 // length of the list first..last
 	rejected bool   // it is one beyond Config.MaxClients, and was told 503
-	queued   bool   // it is in loop.ready
 	stopped  bool   // paused until its handler lets it go on: see flowcontrol.go, detachedsocket.go
 	lent     bool   // a library may still have a descriptor of it, and wait for what its client says
 	moved    bool   // its client is a subscriber of its own by now

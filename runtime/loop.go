@@ -68,7 +68,6 @@ type loop struct {
 	pages       cacheSource
 	sockets     *sockets        // nil: no client has asked for a WebSocket
 	tunnels     *tunnel.Buffers // nil: no client has had a tunnel
-	ready       []*httpConn     // connections with pending input that may go on
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 	keepAlive   int64 // nanoseconds that a connection may be idle
@@ -233,10 +232,10 @@ func (l *loop) flushBatch() {
 			l.ease()
 		}
 		l.conns.Flush()
-		if len(l.ready) == 0 && !l.submitted && len(l.pages.retries) == 0 {
+		if !l.conns.Resumes() && !l.submitted && len(l.pages.retries) == 0 {
 			break
 		}
-		l.resumeReady()
+		l.conns.Resume()
 	}
 	l.busyNow = false
 }
@@ -277,17 +276,6 @@ func (l *loop) sendNow() {
 		}
 	}
 	l.conns.Flush()
-}
-
-// resumeReady reads on where pending input had to wait for a response.
-func (l *loop) resumeReady() {
-	for i := 0; i < len(l.ready); i++ {
-		c := l.ready[i]
-		l.ready[i] = nil
-		c.queued = false
-		c.received(nil)
-	}
-	l.ready = l.ready[:0]
 }
 
 func (l *loop) tracef(format string, args ...any) {

@@ -310,10 +310,8 @@ func (x *Exchange) complete(broken bool) {
 
 // queue makes flushBatch go on with the pending input of c.
 func (c *httpConn) queue() {
-	l := c.l
-	if !c.queued && (!c.Writing() || c.state == stateSocket) {
-		c.queued = true
-		l.ready = append(l.ready, c)
+	if !c.Writing() || c.state == stateSocket {
+		c.Again()
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Protocol is what a connection speaks. Its methods are called on the loop.
 type Protocol interface {
-	// Input takes bytes that have arrived. They are valid until it returns.
+	// Input takes bytes that have arrived. They are valid until it returns. After Again they are nil: it goes on with the pending input.
 	Input(b []byte)
 
 	// EOF is called when the client has shut down its side, or has left: these cannot be told apart. It reports whether the
@@ -66,6 +66,7 @@ type Conn struct {
 	Reset  bool // close so that the client sees an error
 	Linger bool // the client may be sending bytes that are thrown away: see Finish
 
+	again      bool // it is in Set.again
 	closed     bool
 	lingering  bool // it is shut down for writing, and input is thrown away
 	half       bool // its client has shut down its side: it is not read from any more
@@ -96,6 +97,9 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 // Protocol returns what c speaks.
 func (c *Conn) Protocol() Protocol { return c.proto }
+
+// Upgrade makes p what c speaks from now on. Pending input is p's: see Again.
+func (c *Conn) Upgrade(p Protocol) { c.proto = p }
 
 // Fd returns the descriptor of c. It must not be closed, nor be used when Gone was called.
 func (c *Conn) Fd() int { return int(c.fd) }

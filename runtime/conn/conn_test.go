@@ -87,12 +87,12 @@ type recorder struct {
 	got                             []byte
 	stays                           bool // EOF returns it
 	ends, flushed, writable, closed int
-	gone, expired                   int
+	gone, expired, inputs           int
 	sent                            []error
 	drained                         []bool
 }
 
-func (r *recorder) Input(b []byte) { r.got = append(r.got, b...) }
+func (r *recorder) Input(b []byte) { r.got, r.inputs = append(r.got, b...), r.inputs+1 }
 func (r *recorder) EOF() bool      { r.ends++; return r.stays }
 func (r *recorder) Flushed()       { r.flushed++ }
 func (r *recorder) Writable()      { r.writable++ }
@@ -436,6 +436,32 @@ func TestDeadlines(t *testing.T) {
 		if len(s.All()) != 1 || s.All()[0] != &r.Conn {
 			t.Error("it is not in the wheel once")
 		}
+	})
+}
+
+// Again has the protocol go on once, also where the protocol is another one by then, and not when the connection is closed.
+func TestAgain(t *testing.T) {
+	s := newSet(t, 1000)
+	first, _ := s.open()
+	closed, _ := s.open()
+	second := &recorder{}
+	s.do(func() {
+		for _, c := range []*recorder{first, first, closed} {
+			c.Again()
+		}
+		if !s.Resumes() || !first.WaitsForAgain() {
+			t.Error("it is not waited for")
+		}
+		first.Upgrade(second)
+		closed.Close("the test")
+		s.Resume()
+		if first.inputs != 0 || second.inputs != 1 || closed.inputs != 0 {
+			t.Errorf("called %d, %d and %d times", first.inputs, second.inputs, closed.inputs)
+		}
+		if s.Resumes() || first.WaitsForAgain() {
+			t.Error("it is still waited for")
+		}
+		first.Upgrade(first)
 	})
 }
 

@@ -25,6 +25,17 @@ func (c *Conn) Consume(n int) {
 	}
 }
 
+// Again has c go on soon, in Set.Resume, with its pending input.
+func (c *Conn) Again() {
+	if !c.again {
+		c.again = true
+		c.set.again = append(c.set.again, c)
+	}
+}
+
+// WaitsForAgain reports whether Again was called and Input was not since then.
+func (c *Conn) WaitsForAgain() bool { return c.again }
+
 // DropInput throws the pending input away, and gives its memory back.
 func (c *Conn) DropInput() {
 	if s := c.set; cap(c.in) == smallBuffer && len(s.spare) < cap(s.spare) {

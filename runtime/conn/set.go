@@ -37,6 +37,7 @@ type Set struct {
 	now   int64 // nanoseconds since start
 	unix  int64 // seconds since 1970
 	wheel wheel.Wheel[Conn]
+	again []*Conn  // those that may go on with their pending input
 	out   *Conn    // for which output is gathered, or nil
 	input []byte   // that connections are read into
 	spare [][]byte // input buffers
@@ -111,6 +112,21 @@ func (s *Set) CloseAll(why string) {
 		c.Abort()
 	}
 }
+
+// Resume calls Input for connections that may go on with their pending input. Output may be gathered then.
+func (s *Set) Resume() {
+	for i := 0; i < len(s.again); i++ {
+		c := s.again[i]
+		s.again[i] = nil
+		if c.again = false; !c.closed {
+			c.proto.Input(nil)
+		}
+	}
+	s.again = s.again[:0]
+}
+
+// Resumes reports whether Resume has something to do.
+func (s *Set) Resumes() bool { return len(s.again) > 0 }
 
 // Restamp gives connections whose stamp is not older than since the stamp at, if that is later: the clock has been late.
 func (s *Set) Restamp(since, at int64) {
