@@ -1,3 +1,14 @@
-// Package accept takes connections from listening sockets on an event loop, as long as its host has room for them. When
-// descriptors run out it tries again, and after a while it refuses waiting clients by a reserve descriptor.
+// Package accept takes connections from listening sockets on the event loop, as long as its Host has room for them.
+//
+// A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
+// other descriptors have their turn. What the host does not admit stays in the queue of the kernel, in order, or is
+// rejected with 503.
+//
+// When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon
+// as a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
+// through a descriptor that it keeps for this purpose (reserve.go): a client that gets an answer need not wait for
+// its own timeout.
+//
+// Package runtime is its only host (runtime/accept.go). The methods must be called on the loop, unless their comments
+// say otherwise. Start reading at Host.
 package accept

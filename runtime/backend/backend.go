@@ -1,10 +1,3 @@
-// Package backend runs what answers requests in Go and may take its time: CGI
-// programs, FastCGI, proxies, SSI. Each request has a goroutine; the loop sees
-// one more runtime.Handler.
-//
-// It gives the loop parts of responses just as the interpreter does, so that
-// framing, pipelining, slow readers, clients that leave and files sent by the
-// kernel are dealt with once, in package runtime.
 package backend
 
 import (

@@ -1,10 +1,17 @@
-// Package route decides where a request goes: which site, which mount of its table, with what
-// path, for which client, or why it is refused.
+// Package route decides where a request goes: which site, which mount of its table, with what path, for which client,
+// or why it is refused.
 //
-// It does no I/O and keeps nothing but scratch memory. What only the disk or a password hash
-// can tell, a Decision asks for: see Outcome. Who answers is known to the caller alone; here a
-// mount is an index.
+// It does no I/O and keeps nothing but scratch memory. If only the disk or a password hash can tell, a Decision asks
+// for that (Outcome), and the caller continues it later. The package does not know the sources that answer: a mount
+// is an index here. Package runtime calls it on the event loop (runtime/router.go). Start reading at Table.Decide.
 //
-// All decisions are made on the one canonical path of a request (http1.ResolvePath), so that
-// no other spelling of a path gets past a mount or its rules.
+//   - All decisions are made on the one canonical path of a request (http1.ResolvePath), so no other spelling of a
+//     path gets past a mount or its rules. A fuzz test holds every spelling to the mount of the canonical one.
+//   - Hosts are looked up in nginx's order: the exact name, then "*.suffix" with the longest first, then "prefix.*".
+//     A server with one site has no table of hosts, so routing costs it nothing.
+//   - Redirects and rewrites fill in templates (template.go). Nothing that a client sends can add a second field, or
+//     change the host that a template names; a fuzz test holds them to that.
+//   - A trusted proxy's Forwarded and X-Forwarded-* fields are parsed once, as long as they stay the same.
+//     X-Forwarded-For counts if it is there, because proxies that set one of both pass on the other as the client
+//     made it up.
 package route

@@ -1,7 +1,3 @@
-// Package spawn starts programs that are no part of the server: with nothing of
-// it but what they are meant to have. os.StartProcess gives them the signals that
-// the server ignores (a pipe whose reader has gone would not end them), and
-// descriptors that a library has left open.
 package spawn
 
 // #include "spawn.h"

@@ -1,6 +1,3 @@
-// Package compress chooses content codings (RFC 9110 §8.4 and §12.5.3) and
-// compresses whole bodies with them: those of files and of pages that are
-// kept in memory. It knows nothing of connections and caches.
 package compress
 
 import "bytes"

@@ -1,8 +1,3 @@
-// Package cgi runs programs that answer requests (CGI/1.1, RFC 3875): a
-// process for each request, with the body on its standard input.
-//
-// What FastCGI has in common with it is here, too: finding scripts, the
-// meta-variables, and reading the answer.
 package cgi
 
 import (

@@ -1,5 +1,3 @@
-// Package fastcgi has requests answered by applications that speak FastCGI 1.0,
-// over connections that are used again.
 package fastcgi
 
 import (

@@ -1,4 +1,3 @@
-// Package fixed answers requests with a response that is always the same.
 package fixed
 
 import (

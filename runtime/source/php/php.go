@@ -1,5 +1,3 @@
-// Package php runs PHP scripts: with processes of php-cgi of its own, which stay
-// (FastCGI), or with a process for each request (CGI).
 package php
 
 import (

@@ -1,5 +1,3 @@
-// Package proxy answers requests with what another HTTP server says: a reverse
-// proxy, as a Responder of package backend.
 package proxy
 
 import (

@@ -1,4 +1,3 @@
-// Package redirect answers requests by sending their clients to another URL.
 package redirect
 
 import (

@@ -1,7 +1,3 @@
-// Package ssi answers with pages that have server-side includes: the elements,
-// variables and expressions of Apache 2.4's mod_include. What a page includes
-// comes from the server itself, by all of its routing, so a page can include
-// files, programs and the application.
 package ssi
 
 import (

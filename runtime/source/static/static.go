@@ -1,9 +1,3 @@
-// Package static serves the files of a directory tree over HTTP: content
-// types, validators, conditional and range requests (RFC 9110 §13 and §14),
-// variants that were compressed before or are compressed here, an optional
-// index and listing, and a cache of small files, of compressed ones and of
-// open larger ones. It knows nothing of connections: it turns a parsed request
-// into the head of a response and the segments of its body.
 package static
 
 import (

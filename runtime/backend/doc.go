@@ -1,0 +1,14 @@
+// Package backend runs responders: sources in Go that may take their time, such as CGI programs, FastCGI, proxies and
+// SSI pages. Each request has a goroutine, on which Responder.Respond is called; to the event loop a Pool is one more
+// runtime.Handler, by shape.
+//
+// The Pool makes parts of a response just as the interpreter does. So framing, pipelining, back-pressure, HEAD
+// requests, clients that disconnect and files sent by the kernel are dealt with once, in package runtime, and no
+// responder touches a connection.
+//
+// A responder may ask the server itself for another page (Request.Sub). The subrequest runs over a socketpair that
+// the server treats as a connection like others: it goes through all of routing, Python included. It does not count
+// for max-clients, has no line in the access log, may begin while the server stops, and at most ten are nested.
+//
+// Start reading at Responder and Pool.
+package backend

@@ -1,0 +1,42 @@
+// Package static serves the files of a directory tree over HTTP: content types, entity tags and other conditions,
+// ranges (RFC 9110 §13 and §14), variants that were compressed before or are compressed here, index pages and
+// listings. It knows nothing of connections: it turns a parsed request into the head of a response and the segments
+// of its body, which package conn sends.
+//
+// Files.Hit answers on the event loop, from memory or with a file that is open, if the disk was looked at within the
+// last second. Everything else is answered by Files.Open, on a goroutine, which may wait for the disk. source.go
+// makes a Source of both; handed.go answers requests that a handler has handed over (Staticfile, X-Sendfile). Start
+// reading at static.go and serve.go.
+//
+// # Cache
+//
+// One LRU list for each root, 16 MiB by default (--cache-files-max), holds contents up to 64 KiB, compressed
+// variants, listings, and open descriptors, each of which counts as 64 KiB: so both memory and descriptors are
+// bounded by one number. A descriptor that is not asked for closes after 5 to 10 seconds, or the disk space of a
+// removed file would not come free.
+//
+// Open files up to 1 MiB are sent by the loop: they are read once when they are opened and once a second when the
+// disk is looked at again, so sendfile finds them in memory. fstat before each response shows a file that was changed
+// in place (0.2 µs of 19). Keeping 100 KiB in memory and sending it from there cost 22 µs, with a goroutine for each
+// file 26; nginx takes 24.
+//
+// # Compression
+//
+// A compressed variant is a representation with its own strong ETag. It is made on a goroutine at the first request
+// for it; others that want the same one wait for it. A variant that is not an eighth smaller, or is larger than a
+// quarter of the cache, is remembered as not worth making. A variant on disk goes before one that would have to be
+// made.
+//
+// # Symbolic links
+//
+// Access goes through os.Root, which cannot be led outside but does not follow absolute links. Only when it refuses
+// is the name resolved by hand into one without links, with absolute targets counted from the root, and that name
+// goes through os.Root again: so no race can lead outside (symlinks.go). The policies "no" and "owner" open each part
+// of the name with O_NOFOLLOW themselves. ./build.sh fuzz paths tries a million paths while links are swapped.
+//
+// # Measured
+//
+// Against nginx (./build.sh bench file1k file100k, requests for each second of CPU, on a machine with other work): 1
+// KiB 1.3 to 1.6 times, 100 KiB 1.04 to 1.3 (once 1.7), 1 MiB 1.2 to 2 (once 0.7), a listing 12 to 22, gzip on the
+// fly 5 (it is kept), .gz on disk 1.3 to 1.5, a 304 0.9 to 1.1, a range 1.0.
+package static
