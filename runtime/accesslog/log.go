@@ -1,5 +1,3 @@
-// Package accesslog writes one line per request, in a format made of Apache's and
-// gunicorn's atoms. It only makes the lines; package logfile brings them to files.
 package accesslog
 
 import (

@@ -1,7 +1,13 @@
-// Package exchange holds the contract between those that carry requests, protocols on the event loop, and those that
-// answer them, sources.
+// Package exchange holds the contract between protocols, which carry requests on the event loop, and sources, which
+// answer them. Neither knows the other, nor does either know the handlers that own applications and have threads of
+// their own. It imports only packages http1 and loglevel.
 //
-// A protocol makes an Exchange of each request, routing gives it a Source, and the Source sends the response to the Sink
-// of the Exchange, in parts. Handlers, which own applications and have threads of their own, speak in the same requests and
-// parts. Protocols, sources, and handlers do not know each other.
+// A protocol makes an Exchange of each request, routing gives it a Source, and the Source sends the response to the
+// Sink of the Exchange in parts, whenever it has them. The sink keeps the parts whose turn has not come, frames the
+// others, and gives each back to its Owner when its bytes are not needed any more. So a response is the same thing
+// wherever it comes from, and it ends in one place. Until the head is sent, a source may pass an exchange on to
+// another one. What may wait for a disk runs through Server.Beside.
+//
+// All of it belongs to the event loop, except for Release of parts (Owner) and the Waker, which any thread may call.
+// Start reading at Exchange, Source and Sink (exchange.go), then Request and Part.
 package exchange

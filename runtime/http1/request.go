@@ -1,11 +1,3 @@
-// Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112)
-// over byte slices. It does no I/O, starts no goroutine and imports only std.
-//
-// Reading: Request.Parse for a head, ChunkedReader for a chunked body.
-// Writing: Template.AppendHead and AppendChunkHeader.
-// No function keeps a slice that it was given, and none but the ones that
-// append to dst and Parse (for Fields) allocates. Values may be used by one
-// goroutine at a time.
 package http1
 
 // Span is a range of bytes in a head buffer: buf[Off : Off+Len].

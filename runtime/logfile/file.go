@@ -1,10 +1,3 @@
-// Package logfile writes lines to files that are rotated, and that several
-// processes may share, without ever making the caller wait for a disk.
-//
-// Lines gather in memory and a goroutine writes them. It takes flock(2) on the
-// file for each write, and looks whether the path still leads to it: so a file
-// that was renamed, by another process of ours or by logrotate, gets no line any
-// more when the lock on it can be had, and may be compressed.
 package logfile
 
 import (

@@ -1,7 +1,3 @@
-// Package netio has the system calls of connections that do not block.
-//
-// They are raw system calls because they do not wait: Go's scheduler need not know about them, which saves a twentieth of
-// their cost.
 package netio
 
 import (

@@ -1,7 +1,3 @@
-// Package pubsub is server-sent events without their sockets: names
-// of channels, events and how they are written, what is kept of them for clients
-// that come back, and who listens where. Nothing in it may be used by two
-// goroutines at once, but an Event, which does not change.
 package pubsub
 
 import (

@@ -1,10 +1,38 @@
 // Package sse serves the subscribers of channels: clients that get server-sent events (HTML, §9.2) on the event loop.
+// It writes events, sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
+// Package pubsub decides which subscriber gets which events, and which events are kept for clients that come back.
+// Start reading at Subscribers and Subscriber; package runtime is the Host (channels.go, subscribe.go).
 //
-// A response to a client becomes a stream of events in three steps. Join makes the client a Subscriber of its channels when the
-// handler begins its response, so that no event is lost; events wait. The handler's own response is written by the connection of the
-// request, and Responded notes that it has ended. Then Attach and Start give the Subscriber the descriptor, and the connection is given back: there may be
-// very many subscribers that do nothing, and each is only a small struct and a descriptor that the loop watches.
+// A response to a client becomes a stream of events in three steps. Join makes the client a Subscriber of its
+// channels when the handler begins its response, so that no event is lost; events wait. The handler's own response is
+// written by the connection of the request, and Responded notes that it has ended. Then Attach and Start give the
+// Subscriber the descriptor, and the connection is given back.
 //
-// Package pubsub decides which subscriber gets which events, and which events are kept for clients that come back. This package writes them,
-// sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
+// # Cost
+//
+// There may be very many subscribers that do nothing, and each is only a struct of 260 bytes and a descriptor that
+// the loop watches; a connection takes 600. With 10,000 of them on one CPU (./build.sh bench subscribers): 0.4 to 0.6
+// KiB each, 0.8 with an access log; no CPU while nothing happens; 60 ms until all have an event; the p99 of hello the
+// same as without subscribers, or up to 1.6 times on a machine with other work. Several events for one subscriber
+// leave in one sendmsg, from the bytes that all subscribers share; what a socket does not take is a list of pointers
+// to them.
+//
+// # Clients that do not read, or vanish
+//
+// A subscriber for which more than --channel-buffer waits, or that takes nothing for --write-timeout, is dropped with
+// RST; SO_SNDBUF bounds the bytes that the kernel keeps in addition. TCP_USER_TIMEOUT is two heartbeats, counted from
+// the first one that is not acknowledged. Heartbeats are spread over all ticks, and left out where an event was sent
+// lately.
+//
+// Limits for channels and for addresses answer 503, and so does the last sixteenth of --max-clients: subscribers
+// stay, and without this reserve they could take every connection. An error page is never a stream, whatever its
+// fields say. The field Fapws-Channel of programs counts; that of a proxied server is removed, because it may not
+// decide who receives the events of this one.
+//
+// # Hand-over
+//
+// When a server retires, its successor gets a subscriber as its descriptor, its channels and the number of the last
+// event that it was given (state.go has the conditions under which nothing is lost and nothing comes twice). A test
+// moves subscribers four times while two publishers continue. A subscriber that has not taken everything within a
+// second is dropped, because half an event cannot be handed over. Its line in the access log moves, too.
 package sse

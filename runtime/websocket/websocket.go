@@ -1,10 +1,3 @@
-// Package websocket reads and writes the WebSocket protocol (RFC 6455, with
-// permessage-deflate, RFC 7692) over byte slices, from the side of the server. It
-// does no I/O and starts no goroutine.
-//
-// Handshake: Check and AcceptKey. Reading: a Decoder for each connection, and an
-// Inflater that many of them share. Writing: AppendFrame, AppendClose and a
-// Deflater. Values may be used by one goroutine at a time.
 package websocket
 
 import (

@@ -1,8 +1,3 @@
-// Package wheel keeps things by the time at which they have to be looked at.
-//
-// Their owner does not touch the wheel while they are at work: it only notes the time, and finds the new place of a thing
-// when its old one comes up. So a timeout costs a request nothing, and ten thousand idle connections cost two list
-// operations each per keep-alive time.
 package wheel
 
 // Tick is how exact a wheel is, in nanoseconds.

@@ -1,11 +1,3 @@
-// Package cache keeps answers in memory and says which may be kept, for how
-// long and for whom (RFC 9111, RFC 5861). It is what a shared cache in front of
-// one's own applications is: what a client asks of a cache (Cache-Control in a
-// request) does not count, so that nobody can make the applications work.
-//
-// It does no I/O, starts no goroutine and knows no connection. But for
-// Store.Purge, a Store and all that comes from it belong to one goroutine.
-// Times are nanoseconds since 1970.
 package cache
 
 import (

@@ -1,0 +1,21 @@
+// Package logfile writes lines to files that are rotated, and that several processes may share, without ever making
+// the caller wait for a disk. Access logs and error logs of hosts use File; the error log of a server is descriptor 2
+// itself (Errors). Its methods are safe for concurrent use. Start reading at file.go and writer.go.
+//
+// # Files that processes share
+//
+// Lines gather in memory and a goroutine writes them. For each write it takes flock(2) on the file and checks whether
+// the path still leads to it. So a file that was renamed, by another process of ours or by logrotate, gets no line
+// any more once the lock on it can be had, and may be compressed; no server for logs is needed. The bytes of a line
+// that a full disk has taken are taken back under the same lock. The comment of the .gz has the name of the rotated
+// file, so a process that is interrupted at any point can be continued by another one.
+//
+// # The error log
+//
+// Descriptor 2 is the file itself, not a pipe to a process that writes: the last words of a crashing process must not
+// depend on another one that reads. Writers of descriptor 2 take no lock. Instead each process holds a shared lock on
+// the file for as long as it is its descriptor 2, which children inherit: a rotated file is compressed when the last
+// of them has moved on. The supervisor rotates, and tells the workers, those in a chroot with the descriptor of the
+// next file. inotify reports growth, so a flood of lines is rotated as it comes. Compressing pauses now and then and
+// keeps its priority: a thread of Go that does not run may hold something that others wait for.
+package logfile
