@@ -28,8 +28,10 @@ env-file = "settings.txt"
 autoindex = true
 expose = ["shown.db"]
 `)
-			secret := []string{"helper.py", "app.py~", "app.py.bak", "notes.bak", "data.sqlite3", "data.sqlite3-wal", "blog.db", "error.log.1.gz", "access.log.2.gz", "run.pid.old", "sub/other.py"}
-			public := []string{"page.html", "log.txt", "sub/page.html", "app.css"}
+			secret := []string{"helper.py", "app.py~", "app.py.bak", "notes.bak", "data.sqlite3", "data.sqlite3-wal", "blog.db",
+				"BLOG.DB", "Old.Bak", "HELPER.PY", "helper.py.1", "blog.db.gz", "blog.sql", "blog.sql.gz", "blog.bak2", "blog.bak.gz", "data.dump", "blog.db.2026-01-01.zst", "stubs.pyi",
+				"error.log.1.gz", "access.log.2.gz", "run.pid.old", "sub/other.py"}
+			public := []string{"page.html", "log.txt", "mysql.html", "db.txt", "intro.sql.html", "sub/page.html", "app.css"}
 			for _, name := range append(public, secret...) {
 				write(t, dir+"/"+name, "text of "+name)
 			}

@@ -81,12 +81,13 @@ func (p *Private) has(info fs.FileInfo) bool {
 	return ok && p.files[id]
 }
 
-// leftovers are names in the folder of an application that are not for its clients: sources,
-// copies that editors and people leave, and databases.
+// leftovers are names, in any case, in the folder of an application that are not for its clients, also
+// compressed: sources, copies that editors and people leave, databases and dumps of them.
 var leftovers = []string{
-	"*.py", "*.pyc", "*.pyo", "__pycache__",
-	"*~", "#*#", "*.bak", "*.old", "*.orig", "*.rej", "*.save", "*.swp", "*.swo", "*.tmp",
+	"*.py", "*.py.[0-9]*", "*.pyc", "*.pyi", "*.pyo", "*.pyx", "__pycache__", "pyvenv.cfg",
+	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp", "*.swo", "*.tmp",
 	"*.db", "*.db3", "*.sqlite", "*.sqlite3", "*.db-*", "*.db3-*", "*.sqlite-*", "*.sqlite3-*",
+	"*.db.[0-9]*", "*.db3.[0-9]*", "*.sqlite.[0-9]*", "*.sqlite3.[0-9]*", "*.dump", "*.sql", "*.sql.[0-9]*",
 	".env", ".env.*", "*.env",
 }
 
@@ -126,7 +127,15 @@ type guard struct {
 
 // hides reports whether a file is not for clients by the last segment of its name.
 func (g *guard) hides(name string) bool {
-	return len(g.names) > 0 && fitsAny(g.names, name) && !fitsAny(g.expose, name)
+	if len(g.names) == 0 {
+		return false
+	}
+	plain := strings.ToLower(name)
+	switch path.Ext(plain) {
+	case ".bz2", ".gz", ".xz", ".zip", ".zst":
+		plain = strings.TrimSuffix(plain, path.Ext(plain))
+	}
+	return (fitsAny(g.names, name) || plain != name && fitsAny(g.names, plain)) && !fitsAny(g.expose, name)
 }
 
 // hidesFile reports whether an open file is not for clients: what is behind a link has another
