@@ -1,19 +1,23 @@
-// Package pybridge is the embedded CPython: it starts the interpreter, runs
-// the user's script, and runs the handlers of its PATHS table on Python
-// threads or inline on the loop. It satisfies runtime.Handler by shape and
-// opens no socket.
+// Package pybridge is the embedded CPython: it starts the interpreter, runs the user's script, and runs the handlers
+// of its PATHS table on Python threads, inline on the event loop, or on an asyncio thread. It satisfies
+// runtime.Handler by shape; it opens no socket and knows no connection. Package cmd/fapws/plan loads applications
+// with it, and the worker gives its Handler to the server.
 //
-// Only .c files use Python objects, under the GIL; Go uses the flat structs of record.h and part.h. Go calls C once per batch of
-// requests, and takes finished parts from a list in shared memory without a call.
+// Start reading at handler.go and shim.h, which are both sides of the boundary, and then at run.c. Each group of .c
+// files has a header, which begins with the owners of memory and says which thread may call a function.
+//
+// Only .c files use Python objects, under the GIL; Go uses the flat structs of record.h and part.h. Go calls C once
+// for each batch of requests, and takes finished parts from a list in shared memory without a call. Numbers and
+// offsets cross; a Go pointer never does. cpy3 does what happens once, C what happens always: with one crossing for
+// each object, environ took 7 to 15 µs, now 1 to 2 without the cache.
 //
 // # Modes and kinds
 //
-// Two tables of functions hold all differences between ways to run Python. A
-// mode (mode.h, mode.go) says where records run: on threads, inline on the
-// loop, or on the asyncio thread. A kind (kind.h, kind.go) says by which
-// protocol a handler is called: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI
-// for WebSockets, or async def. A mount has one mode, and a kind for plain
-// requests and one for requests for a WebSocket.
+// Two tables of functions hold all differences between ways to run Python. A mode (mode.h, mode.go) says where
+// records run: on threads, inline on the loop, or on the asyncio thread. A kind (kind.h, kind.go) says by which
+// protocol a handler is called: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI for WebSockets, or async def. A mount
+// has one mode, and a kind for plain requests and one for requests for a WebSocket. tables_test.go allows no other
+// place to ask for either.
 //
 // # Who owns what
 //
@@ -29,6 +33,152 @@
 //	part.file (fd)        Python (dup)        Go from Next to Release   Release
 //	Start_response.buf    Python              Python                    kept with a spare object
 //
-// A record belongs to the event loop again from the moment its last part is published: the Python side releases its objects
-// (fapws_drop) before that.
+// A record belongs to the event loop again from the moment its last part is published: the Python side releases its
+// objects (fapws_drop) before that. Bodies below 16 KiB are copied, larger ones are sent from the bytes object
+// itself. The loop may not take the GIL, so it gives the reference back through a stack (garbage.c); above 1 MiB of
+// such garbage an idle thread is woken to free it.
+//
+// # Applications
+//
+// A script with PATHS runs as __main__; any other application is imported (contrib/fapws/_load.py) and is one mount
+// with the prefix "". Several applications (Options.Apps) live in the one interpreter: all but the first are
+// imported, each with its directory first on sys.path meanwhile and under its own name. Two of them that import
+// different modules under one name would get the same one, so _load.py refuses that. Mounts are numbered through
+// (runtime.Mount.Index); each has the environ and start_response of its application.
+//
+// # Threads and inline
+//
+// threads.c explains the drainer and its guesses, monitor.c corrects them, publish.c wakes the event loop. The
+// measurements behind them:
+//
+//   - A wake-up costs more than a quick handler, so one thread runs quick handlers in a row.
+//   - Threads sleep on semaphores: a condition variable of glibc takes its mutex back as a contended one, and giving
+//     that up costs a system call. The wake-up comes after the mutex is free.
+//   - A thread state is attached once for each thread; making one for each request cost 12 to 17 µs.
+//   - Before close() of a result the loop is woken only where close() has been slow. All answers of frameworks have
+//     one, so this was a wake-up for each request (Flask: 83 µs, without it 66).
+//
+// Inline, queued records run in turns of about 250 µs (inline.c). A chunk of an iterator must not wait for the next
+// one, and the thread that would send it is in the handler; a goroutine sends it meanwhile (runtime.Attended; 302 µs
+// of CPU became 37 for ./build.sh bench generator). write() is in the middle of a handler, so it calls the loop,
+// which sends finished parts and starts no handler (Waker.SendNow): the only call from C to Go. With its send(2) it
+// costs 3 µs for each write().
+//
+// # environ
+//
+// environ is a copy of a template with interned keys (environ.c). Sixteen slots remember the last heads, because a
+// client on a kept-alive connection sends the same fields again: a hit is a comparison and a copy, a third of the
+// cost of building it. Values are immutable, so sharing them cannot be noticed. Heads of more than 2 KiB, with a
+// chunked body or an absolute-form target are not remembered. In the same way fields.c keeps the lines of header
+// fields that are constants of the application.
+//
+// # Iterators
+//
+// Each chunk is published when it is made (PEP 3333). record.unacked counts the bytes that the loop has not released;
+// above 256 KiB the iterator is parked (flow.c), and its thread is free. When half of that is released, the iterator
+// continues in the inbox of the same thread, because generators keep thread-locals. Where others wait, a quick
+// iterator has 1 ms for a turn, a slow one a chunk.
+//
+// # WebSockets with callbacks
+//
+// websocket.c, deliver.c and wsobject.c. What is delivered goes to a list of the record; a record with inputs is in
+// the queue once, like a request, and the thread that takes it runs callbacks until the list is empty, or others have
+// waited for a millisecond. So callbacks of a WebSocket are in order without a lock, and drainer and monitor treat
+// them like handlers. Records that wait with messages do not count for --max-queue: they are as many as connections.
+//
+//   - send() makes a part on any thread that has the GIL, which also orders messages. Threads that wait in send() are
+//     counted in the record (senders), which is kept until they have returned.
+//   - The end has one place (end), whatever the cause: close() by a thread, a close frame, Cancel. It calls on_close,
+//     detaches the object from its record, and publishes the last part. Cancel lets callbacks run for messages that
+//     have arrived; a send() that fails then ends the WebSocket without a report.
+//   - Credit is given back for an eighth of the window, so a paused client does not wait indefinitely.
+//   - The loop does not know when a callback began. While such WebSockets exist and a timeout is set, a goroutine
+//     (callbacks.go) checks twice a second whether threads are still in the same job. Each callback counts as one, so
+//     an exception for one cannot hit the next.
+//   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
+//     with its connection (ASGI 10 to 14, uvicorn 26).
+//   - Broadcasts and groups are messages to the event loop (groups.go; runtime/groups.go). The name of a group begins
+//     with a place that is the same in all processes. Where new code has something else in that place, a broadcast is
+//     dropped.
+//   - A hand-over to another process (wshandover.c) needs a plain ws.data, because pickling would run code of the
+//     application, and leave classes of the old code in the new one. marshal alone would turn buffers into bytes, so
+//     types are checked first.
+//
+// # asyncio
+//
+// One thread for each process, started only if a mount needs it (async.c, contrib/fapws/_async.py; exchange.h has its
+// parts). The loop puts records with events into a list, each at most once, and writes to an eventfd only if the
+// thread sleeps. turn handles all of them in one call, and wakes the event loop once at its end, or before slow code.
+// So with 64 connections the event loop of asyncio turns once for many requests, and uvloop makes little difference.
+//
+//   - Each request has a Task, with a copy of the context. It runs at once until it first waits: with eager_start
+//     from Python 3.12 on, before by catching the call_soon of the Task. The Task runs a C object around the
+//     coroutine of the application, which sees its end itself (a done-callback would cost a turn of the loop), and
+//     shows cr_frame and cr_await, so asyncio's tools see the application.
+//   - send() returns one shared object that has ended already, unless the client is more than 256 KiB behind.
+//     receive() returns an object that takes a message when it is awaited, so one that is cancelled loses none
+//     (waiter.c).
+//   - An Input tells of a client that shuts down its sending side: it has probably disconnected, and ASGI wants to
+//     know at once. The answer is still sent for two seconds.
+//   - With lifespan auto, an application that raises before it has called receive, or in a way that shows that it
+//     takes the lifespan for a request, has none; one that fails later has failed to start.
+//   - On timeout the chain of awaited objects is logged, through tasks that wait for tasks, and the task is
+//     cancelled; if it blocks the thread, fapws.Timeout is raised. If the thread does not return within five seconds,
+//     its stack is logged and the process is replaced. The code that blocks it may belong to no active request, so a
+//     request that has waited in vain for the thread checks whether it makes progress (checkAsync in
+//     asynctimeout.go).
+//   - SystemExit and KeyboardInterrupt, which asyncio lets through its event loop if a task of the application raises
+//     them, and stop(), are logged, and the loop continues. Starlette's BaseHTTPMiddleware makes such tasks.
+//   - The close frame of a WebSocket comes to the application in order, so send() works until it has received the
+//     disconnect: OSError earlier would end an application that has messages left. asgiws.c has the bounds. uvicorn
+//     with websockets raises as soon as the frame has arrived, and Autobahn's case 7.1.1 gets no answer.
+//
+// Measured with wrk and 64 connections, on a machine with other work: an ASGI hello takes 5.6 to 7.7 µs of CPU where
+// WSGI takes 4.6 to 5.7, and uvicorn with uvloop and httptools 16.5 to 17.6. Messages of 64 bytes on 64 WebSockets
+// (./build.sh bench websocket callbacks), for each second of CPU: ASGI 165,000, callbacks 184,000, inline 200,000,
+// uvicorn with uvloop and websockets 32,000 to 35,000, the websockets library by itself 35,000 to 38,000. 56,000
+// exchanges of 35 kinds leave no block of memory (FAPWS_LEAK_ROUNDS).
+//
+// # Timeouts
+//
+// stack.c, timeout.go. The loop notices that an exchange is overdue; a goroutine takes the GIL, logs the stack, and
+// raises fapws.Timeout in the thread if it still runs that exchange (thread.current changes under the GIL only).
+// After five more seconds the thread counts as stuck: another one may start in its place, and the process is
+// replaced. If the GIL cannot be had within a second, the stacks are written without it, as faulthandler does
+// (dump.c). Inline the exception comes by a real-time signal (on_timeout_signal): Python calls signal handlers on its
+// main thread also while it waits in Lock.acquire, sleep or recv, where PyThreadState_SetAsyncExc would have to wait
+// for the call to return.
+//
+// # Messages to the server
+//
+// messages.h. Purges, events, broadcasts and error lines wait in C, because a forked child has no Go to call. The
+// event loop takes them before it takes finished parts, so a page that a handler has purged is gone when its client
+// reads the answer.
+//
+//   - order.go keeps the order of one client over several workers: of 300 events that a client published through two
+//     workers in turn, up to three came swapped. The output of an exchange that has published is held back until the
+//     supervisor has numbered its event; other exchanges do not wait. Two workers, one connection, median: 19 µs
+//     became 118 for such a request (ASGI: 83 and 180), others still take 13.
+//   - ipc.c passes messages between the Python code of workers, as broadcasts to a place that no WebSocket has. The
+//     channel layer (contrib/channels.py) is a state machine in each worker on top of them: all changes arrive
+//     everywhere in one order, so no process asks another. A message in a channel that any process may read is kept
+//     by all until the first claim arrives.
+//   - presence.go runs on_join and on_leave as requests without a client, up to 500 events in each, one request at a
+//     time.
+//
+// # Error logs
+//
+// errorlog.c. Hosts may share an application, so the request decides: Request.ErrorLog is the number of the log, and
+// 0 the server's. A line costs 6 µs, where sys.stderr takes 2; a traceback 0.5 ms instead of 0.3, because module
+// traceback makes its text. Messages that concern all hosts, such as a thread that is stuck, are in the server's log.
+// stdio.c has sys.stdout and sys.stderr, on which no write fails.
+//
+// # Children and crashes
+//
+// A child of os.fork() may run Python and exit (fork.c): Go's runtime does not live in it, so Go's signal handlers
+// are removed, and when the handler returns, the child exits instead of serving. A socket that lives long has to be
+// passed to KeepFromChildren, so that children close it.
+//
+// descriptors.c keeps the application from closing descriptors of the server, crash.c and gocrash.c have the last
+// line of a process that crashes. --fork is forkserver.c and forkchild.c, with package forkserver on the other side.
 package pybridge
