@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
@@ -27,6 +26,7 @@ type loop struct {
 	timed bool // requests are timed, for the access log or Debug
 	paced bool // TCP connections are, unless we say otherwise: see listen.Paces
 
+	httpServer
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting accepting
@@ -51,15 +51,10 @@ type loop struct {
 	overran bool // stalled has answered for a handler
 	starts  bool // startSubmitted is on the stack
 
-	heads     headWriter
-	request   *request      // memory for the next request: see request
-	exchanges exchangeTable // all exchanges
-	unsent    unsent        // requests that wait for their clients
-	served    int64         // requests there have been
-	bulk      []byte        // scratch of readOn, made by the first who needs it
-	part      exchange.Part // the part being delivered
+	unsent unsent        // requests that wait for their clients
+	served int64         // requests there have been
+	part   exchange.Part // the part being delivered
 
-	items       []conn.Item      // scratch of sendFile
 	submitted   bool             // Flush is due
 	taken       int              // requests submitted since the last Flush
 	subscribers *sse.Subscribers // of channels
@@ -70,14 +65,11 @@ type loop struct {
 	tunnels     *tunnel.Buffers // nil: no client has had a tunnel
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
-	keepAlive   int64 // nanoseconds that a connection may be idle
 
 	ticking atomic.Bool // a tick is on its way
 
-	leaving  bool          // no connection comes any more: responses say that theirs closes
-	draining bool          // leaving, and connections close that wait for nothing
-	drained  chan struct{} // closed when leaving and the last connection is gone
-	ended    chan struct{} // closed by Close
+	drained chan struct{} // closed when leaving and the last connection is gone
+	ended   chan struct{} // closed by Close
 }
 
 func newLoop(s *Server) *loop {
@@ -101,14 +93,11 @@ func newLoop(s *Server) *loop {
 	l.subscribers = sse.New(subscriberHost{l})
 	l.groups = newGroups(l)
 	l.handover.l, l.handover.asked = l, make(map[*Exchange]*SocketState)
+	l.httpServer.init(&l.conns)
 	l.exchanges.l = l
-	l.heads.template = http1.NewTemplate(serverName, l.conns.Start().Unix())
-	l.request = newRequest()
 	l.clock(l.conns.Start())
 	return l
 }
-
-const serverName = "fapws"
 
 // post runs f on the loop, soon, and returns false if the loop has ended. It is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
