@@ -42,7 +42,7 @@ func (l *loop) admit(x *Exchange, rest []byte) (used int) {
 			}
 			return x.collectBody(rest)
 		}
-		if l.tooBig(x.rules, q.parsed.Length) {
+		if tooBig(q.parsed.Length, x.maxBody) {
 			return x.refuse(rest, bodyTooBig)
 		}
 		body = rest[:q.parsed.Length]

@@ -29,8 +29,12 @@ type body struct {
 	buf   []byte // what has arrived, until it is too long for memory
 	spool int    // descriptor of the file with all of it, or -1
 	size  int64
+	most  int64 // bytes that it may have; below 0: any number
 	begun int64 // loop.now at its first byte
 }
+
+// tooBig reports whether a body of size bytes is larger than it may be. most is below 0 if it may be of any size.
+func tooBig(size, most int64) bool { return size > most && most >= 0 }
 
 // drop gives up what has arrived.
 func (b *body) drop() {
@@ -63,7 +67,7 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 func (x *Exchange) collectBody(rest []byte) (used int) {
 	l := x.l
 	q, c := x.req, x.conn
-	if l.tooBig(x.rules, q.parsed.Length) {
+	if tooBig(q.parsed.Length, x.maxBody) {
 		return x.refuse(rest, bodyTooBig)
 	}
 	q.keep()
@@ -72,6 +76,7 @@ func (x *Exchange) collectBody(rest []byte) (used int) {
 		x:       x,
 		chunked: q.parsed.Body == http1.Chunked,
 		want:    q.parsed.Length,
+		most:    x.maxBody,
 		spool:   -1,
 		begun:   l.now(),
 	}
@@ -91,7 +96,7 @@ func (c *httpConn) collect(data []byte) (rest []byte) {
 	l := c.l
 	b := c.body
 	c.Stamp = l.now()
-	piece, rest, whole, err := l.decode(b, b.x.rules, data)
+	piece, rest, whole, err := b.decode(data)
 	if err == nil {
 		err = b.add(piece, l.cfg)
 	}
@@ -105,11 +110,11 @@ func (c *httpConn) collect(data []byte) (rest []byte) {
 	return rest
 }
 
-// decode takes what belongs to the body b from the front of data and returns its
+// decode takes what belongs to the body from the front of data and returns its
 // content, which is part of data: the pieces of a chunked one are moved together.
 // rest is what follows when the body is whole. The error is errBodyTooBig or a
 // *http1.StatusError.
-func (l *loop) decode(b *body, r *rules, data []byte) (piece, rest []byte, whole bool, err error) {
+func (b *body) decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.want, int64(len(data)))
 		b.want -= k
@@ -125,7 +130,7 @@ func (l *loop) decode(b *body, r *rules, data []byte) (piece, rest []byte, whole
 		}
 		b.size += int64(len(next))
 		// At least, with what the chunk announces.
-		if least := b.size + b.chunks.Left(); least < 0 || l.tooBig(r, least) {
+		if least := b.size + b.chunks.Left(); least < 0 || tooBig(least, b.most) {
 			return nil, nil, false, errBodyTooBig
 		}
 		if from == to {

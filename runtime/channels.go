@@ -81,7 +81,7 @@ func (h subscriberHost) Opened() {
 }
 
 func (h subscriberHost) Account(r *accesslog.Record, sent, framed int64) {
-	h.l.account(&Exchange{log: r, conn: accounted, Exchange: exchange.Exchange{By: "application"}, status: 200, sent: sent, framed: framed})
+	h.l.account(&Exchange{log: r, conn: accounted, Exchange: exchange.Exchange{By: "application"}, status: 200, received: r.WireIn, sent: sent, framed: framed})
 }
 
 // accounted stands for the connection of a subscriber in what account reads.

@@ -30,7 +30,7 @@ func (l *loop) note(x *Exchange) {
 	case x.rules != nil && x.rules.auth != nil:
 		e.User = auth.User(q.credentials()) // with a wrong password, which Apache logs, too
 	}
-	e.Time, e.WireIn, e.Earlier = q.time, int64(len(head)), int(q.earlier)
+	e.Time, e.Earlier = q.time, int(q.earlier)
 	if i := bytes.IndexByte(head, '\r'); i > 0 {
 		e.RequestLine = append(e.RequestLine, head[:i]...)
 	}
@@ -53,7 +53,8 @@ func (l *loop) noteMalformed(x *Exchange, came []byte) {
 	}
 	c := x.conn
 	l.beginEntry(x, c.who())
-	x.log.Time, x.log.WireIn, x.log.Earlier = time.Now(), int64(len(came)), int(c.requests)
+	x.received = int64(len(came))
+	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
 	c.requests++
 	x.log.Malformed(came, l.cfg.Limits.RequestLine)
 }
@@ -118,7 +119,7 @@ func (l *loop) account(x *Exchange) {
 	}
 	if x.tunnel != nil {
 		in, out := x.tunnel.carried()
-		e.WireIn += in
+		x.received += in
 		x.sent += out
 	}
 	took := time.Since(e.Time)
@@ -134,7 +135,7 @@ func (l *loop) account(x *Exchange) {
 	if e.Log == nil {
 		return
 	}
-	e.Duration, e.Status, e.BytesSent, e.WireOut = took, x.status, x.sent, x.sent+x.framed
+	e.Duration, e.Status, e.BytesSent, e.WireIn, e.WireOut = took, x.status, x.sent, x.received, x.sent+x.framed
 	e.KeepAlive = x.keepAlive
 	e.Aborted = !x.proper && (x.status == statusGone || x.conn == nil || x.conn.state == stateClosed)
 	e.Handler = x.By

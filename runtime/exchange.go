@@ -35,9 +35,11 @@ type Exchange struct {
 
 	// Of its request.
 	minor     uint8
-	head      bool // HEAD
-	safe      bool // Request.Safe
-	keepAlive bool // also of the response
+	head      bool  // HEAD
+	safe      bool  // Request.Safe
+	keepAlive bool  // also of the response
+	maxBody   int64 // bytes that its body may have; below 0: any number
+	received  int64 // bytes of it
 
 	// What sources know of it.
 	appState

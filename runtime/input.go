@@ -196,12 +196,9 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 	if c.subrequest != nil {
 		r.Depth, r.Value = c.subrequest.depth, c.subrequest.value
 	}
-	if x.log != nil {
-		// That of a chunked body is without its framing; of one that is streamed the
-		// rest is added as it comes.
-		if x.log.WireIn += r.Size; r.More {
-			x.log.WireIn += int64(len(r.Body)) - r.Size
-		}
+	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
+	if x.received += r.Size; r.More {
+		x.received += int64(len(r.Body)) - r.Size
 	}
 	x.detached = r.Socket != 0
 	if c.body == nil && !x.keepAlive && !r.WebSocket {
@@ -276,19 +273,11 @@ func (c *httpConn) newExchange(q *request) *Exchange {
 	x.head = q.parsed.Head
 	x.keepAlive = q.parsed.KeepAlive
 	x.safe = q.parsed.Safe
+	x.received = int64(len(q.Head))
 	c.append(x)
 	if l.timed {
 		q.time, q.earlier = time.Now(), c.requests
 		c.requests++
 	}
 	return x
-}
-
-// tooBig reports whether a body is larger than it may be where r holds.
-func (l *loop) tooBig(r *rules, size int64) bool {
-	limit := l.cfg.MaxBodySize
-	if r != nil && r.maxBody != 0 {
-		limit = r.maxBody
-	}
-	return size > limit && limit >= 0
 }

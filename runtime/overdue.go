@@ -118,6 +118,7 @@ func (x *Exchange) substitute() *Exchange {
 	c, y := x.conn, l.exchanges.get()
 	y.conn, y.next = c, x.next
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe
+	y.received = x.received
 	y.log, y.quiet, y.rules = x.log, x.quiet, x.rules
 	y.bulky = x.bulky
 	y.cacheStatus, y.sendCacheStatus = x.cacheStatus, x.sendCacheStatus

@@ -51,9 +51,7 @@ func (x *Exchange) skipBody(rest []byte) (used int) {
 		x.keepAlive, x.conn.Linger = false, true
 		x.conn.setState(stateEnding)
 	}
-	if x.log != nil {
-		x.log.WireIn += int64(used)
-	}
+	x.received += int64(used)
 	return used
 }
 

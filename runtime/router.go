@@ -272,4 +272,7 @@ func (l *loop) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules = q.mount.rules
 	}
+	if x.maxBody = l.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
+		x.maxBody = x.rules.maxBody
+	}
 }

@@ -106,6 +106,7 @@ func (h *socketHandover) serve(d *SocketState, fd int) (*socket, error) {
 	c.keep(d.Input)
 	if d.Log != nil && l.timed {
 		x.log = l.recordOf(d.Log)
+		x.received = x.log.WireIn
 	}
 	if d.User != "" {
 		peer := *c.Client()

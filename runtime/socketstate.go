@@ -236,6 +236,7 @@ func (h *socketHandover) depart(x *Exchange, p *exchange.Part) {
 		return
 	}
 	if e := x.log; e != nil {
+		e.WireIn = x.received
 		d.Log = e.State()
 		x.log = nil // its line comes when the WebSocket ends
 	}

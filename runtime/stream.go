@@ -16,7 +16,7 @@ import (
 func (x *Exchange) streamBody(rest []byte) (used int) {
 	l := x.l
 	q, c := x.req, x.conn
-	if l.tooBig(x.rules, q.parsed.Length) {
+	if tooBig(q.parsed.Length, x.maxBody) {
 		return x.refuse(rest, bodyTooBig)
 	}
 	b := &body{
@@ -24,11 +24,12 @@ func (x *Exchange) streamBody(rest []byte) (used int) {
 		streamed: true,
 		chunked:  q.parsed.Body == http1.Chunked,
 		want:     q.parsed.Length,
+		most:     x.maxBody,
 		html:     refusal.WantsHTML(&q.parsed, q.Head),
 		spool:    -1,
 		begun:    l.now(),
 	}
-	piece, left, whole, err := l.decode(b, x.rules, rest)
+	piece, left, whole, err := b.decode(rest)
 	if err != nil {
 		return x.refuse(rest, l.bodyRefusal(err))
 	}
@@ -60,7 +61,7 @@ func (c *httpConn) feed(data []byte) (rest []byte) {
 	b := c.body
 	x := b.x
 	c.Stamp = l.now()
-	piece, rest, whole, err := l.decode(b, x.rules, data)
+	piece, rest, whole, err := b.decode(data)
 	if err != nil {
 		c.breakOff(l.bodyRefusal(err))
 		return nil
@@ -68,9 +69,7 @@ func (c *httpConn) feed(data []byte) (rest []byte) {
 	if len(piece) == 0 && !whole {
 		return nil
 	}
-	if x.log != nil {
-		x.log.WireIn += int64(len(piece))
-	}
+	x.received += int64(len(piece))
 	if whole {
 		c.body = nil
 		if x.keepAlive {
@@ -141,7 +140,7 @@ func (x *Exchange) cutBody() {
 func (c *httpConn) skipRest(data []byte) (rest []byte) {
 	l := c.l
 	c.Stamp = l.now()
-	_, rest, whole, _ := l.decode(c.body, nil, data) // it is not chunked
+	_, rest, whole, _ := c.body.decode(data) // it is not chunked
 	if whole {
 		c.body = nil
 		c.setState(stateReady)

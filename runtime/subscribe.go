@@ -77,6 +77,9 @@ func (x *Exchange) countFramed(wire []byte, size int) {
 // be a subscriber from now on.
 func (l *loop) onHandlerDone(x *Exchange) {
 	c := x.conn
+	if x.log != nil {
+		x.log.WireIn = x.received
+	}
 	c.joining.Responded(x.sent, x.framed, x.log)
 	x.log = nil // its line comes when the subscriber ends
 	c.body = nil

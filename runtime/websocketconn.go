@@ -109,8 +109,8 @@ func (l *loop) frames(c *httpConn, data []byte) {
 		data = c.Pending()
 	}
 	n := ws.Input(data)
-	if x := c.first; x != nil && x.log != nil {
-		x.log.WireIn += int64(n)
+	if x := c.first; x != nil {
+		x.received += int64(n)
 	}
 	if c.state == stateClosed {
 		return
