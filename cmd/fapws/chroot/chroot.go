@@ -1,9 +1,3 @@
-// Package chroot puts a worker into a chroot(2), after it has loaded its
-// application outside. The supervisor, which may chroot, calls Furnish and sets
-// Variable; a worker is prepared before Go starts in it (chroot.c) and calls Enter.
-//
-// What lies below the new root keeps its path: Furnish makes a link in it that leads
-// from its own name to itself, so that /srv/www/log is /srv/www/log inside, too.
 package chroot
 
 // #include "chroot.h"

@@ -1,6 +1,3 @@
-// Package ctl lets the owner of a server, and root, ask it things on a unix
-// socket: "fapws ctl". A server has one such socket, in a folder that only its
-// user can enter.
 package ctl
 
 import (

@@ -1,6 +1,3 @@
-// Package limits ends the process with one line if a limit of the process (ulimit, setrlimit(2), pids or
-// memory cgroup) leaves too little for Go's runtime and Python, which would end in a dump of all threads or a
-// traceback. A process need only import it: limits.c checks the limits before Go's runtime starts.
 package limits
 
 // #include "groups.h"

@@ -1,6 +1,3 @@
-// Package memory keeps the memory of a process small: it sets the garbage collector for
-// small machines, and a Trimmer gives memory back to the kernel while no client is
-// connected.
 package memory
 
 import (

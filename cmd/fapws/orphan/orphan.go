@@ -1,7 +1,3 @@
-// Package orphan ends a process whose parent has died.
-//
-// The other end of a pipe or socket tells that, too, but not to a process in which
-// the application has closed the descriptor, or whose threads are all stuck.
 package orphan
 
 // #include "orphan.h"

@@ -1,5 +1,3 @@
-// Package presence is what others know a server by: its pid file, what the service
-// manager hears of it, and its control socket.
 package presence
 
 import (

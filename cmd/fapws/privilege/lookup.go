@@ -1,5 +1,3 @@
-// Package privilege turns the names of users and groups into numbers, and
-// gives root's privileges up for good.
 package privilege
 
 import (

@@ -1,10 +1,3 @@
-// Package settings knows every setting of fapws: its flag, its variable in
-// the environment, its name as a global of the script, its default, its limits
-// and its help. One table (table.go) holds all of it; the command line, --help,
-// --print-config, the man page and the completion of bash are read off it.
-//
-// A setting takes its value from the first of these places that has one:
-// flag, environment, file, script, default. Nothing here does I/O or needs Python.
 package settings
 
 import "time"

@@ -1,8 +1,10 @@
-// Package supervisor is the process of a supervisor: it binds the addresses, gives up root,
-// keeps workers with package pool, watches files for a reload, and tells the service manager
-// and the control socket how all of them are. It knows the settings as flags, environment and
-// configuration file have them, until the first worker reports those of the script. It starts no Python.
+// Package supervisor is the process of a supervisor: it binds the addresses, gives up root, keeps workers with
+// package pool, watches files for a reload, and tells the service manager and the control socket how all of them are.
+// It knows the settings as flags, environment and configuration file have them, until the first worker reports those
+// of the script. It starts no Python and answers no client, except with the page for a failed load under --dev, for
+// which a placeholder process serves (failurepage.go).
 //
-// Package command calls Run, on the main goroutine; the functions that it gives to package
-// pool run on that goroutine, too.
+// Package command calls Run, on the main goroutine; the functions that it gives to package pool run on that
+// goroutine, too. With --user, workers start as that user, and the supervisor follows when it has bound. The control
+// socket is made after the first worker has loaded. Start reading at process.go.
 package supervisor

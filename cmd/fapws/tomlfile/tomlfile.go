@@ -1,7 +1,3 @@
-// Package tomlfile reads a configuration file in TOML (toml.io) into values that
-// know the line they stand on, and those into the fields of a struct. What is
-// wrong becomes errors of one line that begin with "file:line: ". It does no
-// I/O.
 package tomlfile
 
 import (

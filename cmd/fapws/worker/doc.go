@@ -1,9 +1,33 @@
-// Package worker is the process that serves: alone, under a supervisor, or as a fork server.
-// It loads the applications of a plan, serves them with package runtime, hands events,
-// subscribers and purged pages to other workers through the supervisor, and ends when a signal
-// or the supervisor says so. Package command starts it; package supervisor imports the
-// messages that both exchange (Settled, the Ask constants).
+// Package worker is the process that serves: alone, under a supervisor, or as a fork server. It loads the
+// applications of a plan, serves them with package runtime, hands events, subscribers and purged pages to other
+// workers through the supervisor, and ends when a signal or the supervisor says so. Package command starts it;
+// package supervisor imports the messages that both exchange (Settled, the Ask constants).
 //
-// RunAlone, Parent.Run and RunForkServer have to be called on the main thread, because
-// Python's main thread is the one that starts it. They return the exit code.
+// RunAlone, Parent.Run and RunForkServer must be called on the main thread, because Python's main thread is the one
+// that starts it. They return the exit code. Start reading at service.go; what differs with a supervisor is the
+// interface host.
+//
+// # Start
+//
+// The order is: the settings that are known; listeners; the event loop, because inline Python is loaded on it;
+// Python; the script, with its PATHS and capital globals; all settings; the access log; document roots; threads; the
+// banner. A failure is one line and an exit code (package exit). Listeners come first (bind/early.go), so clients
+// wait in the queue of the kernel while the application loads, and a taken address is reported before that. SERVER is
+// read from the text of the script if it is a plain string there. If it is computed, or turns out to be different,
+// the script runs first, as with sockets of a service manager, which listen already.
+//
+// # Signals and the end
+//
+// Go owns TERM, INT, QUIT, HUP, USR1 and USR2. While the script loads, TERM and INT end the process as they would end
+// python3; a second one ends it at once, unless it is an echo of the first (pool.Echo). Python installs no handlers.
+// A signal that a script takes with signal.signal is its own: it is flagged SA_ONSTACK, as Go needs, and runs on
+// thread 0, because Python writes its number to a socketpair that the loop watches.
+//
+// A stop closes the listeners (those of workers stay open in the supervisor) and idle connections. Requests that have
+// arrived are answered, with Connection: close; after --graceful-timeout the rest is closed. Then Python's threads
+// end, the script's own threads and atexit functions have 5 s, and Python is finalized. A handler that does not
+// return cannot be stopped: the process runs atexit on another thread and exits around it (stop.go).
+//
+// A worker whose channel ends stops gracefully, because its supervisor has died. The application may have closed the
+// channel, so the kernel reports it, too (package orphan).
 package worker
