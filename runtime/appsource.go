@@ -29,41 +29,47 @@ type appState struct {
 }
 
 // admit takes the request of x, which is for an application: it submits it, or begins to collect its body.
-func (l *loop) admit(x *Exchange, rest []byte) (used int) {
+func (l *loop) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
-		return l.handshake(x, rest)
+		l.handshake(x)
+		return
 	}
 	var body []byte
 	if q.hasBody() {
-		if q.parsed.Body == http1.Chunked || q.parsed.Length > int64(len(rest)) {
+		if q.parsed.Body == http1.Chunked || q.parsed.Length > int64(len(l.rest)) {
 			if m.Streams {
-				return x.streamBody(rest)
+				x.streamBody()
+				return
 			}
-			return x.collectBody(rest)
+			x.collectBody()
+			return
 		}
 		if tooBig(q.parsed.Length, x.maxBody) {
-			return x.refuse(rest, bodyTooBig)
+			x.refuse(bodyTooBig)
+			return
 		}
-		body = rest[:q.parsed.Length]
+		body = l.rest[:q.parsed.Length]
 	}
 	socket := 0
 	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
 		var err error
 		if !x.isFirst() {
 			x.suspend(awaitingTurn)
-			return 0
-		} else if len(rest) > 0 {
-			return x.refuse(rest, earlyData)
+			return
+		} else if len(l.rest) > 0 {
+			x.refuse(earlyData)
+			return
 		} else if socket, err = l.detachSocket(x.conn); err != nil {
-			return x.refuse(rest, exchange.Reply{Status: 503, Fields: retryAfter})
+			x.refuse(exchange.Reply{Status: 503, Fields: retryAfter})
+			return
 		}
 	}
 	r := q.ask()
 	r.Body, r.Size = body, int64(len(body))
 	r.Socket = socket
+	l.rest = l.rest[len(body):]
 	l.submit(x, r)
-	return len(body)
 }
 
 // Start implements exchange.Source: it gives x, whose request is whole, to the handler.

@@ -64,11 +64,12 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 }
 
 // collectBody starts to collect the body of x.
-func (x *Exchange) collectBody(rest []byte) (used int) {
+func (x *Exchange) collectBody() {
 	l := x.l
 	q, c := x.req, x.conn
 	if tooBig(q.parsed.Length, x.maxBody) {
-		return x.refuse(rest, bodyTooBig)
+		x.refuse(bodyTooBig)
+		return
 	}
 	q.keep()
 	x.phase = awaitingBody
@@ -80,14 +81,13 @@ func (x *Exchange) collectBody(rest []byte) (used int) {
 		spool:   -1,
 		begun:   l.now(),
 	}
-	if q.parsed.Expect100 && len(rest) == 0 {
+	if q.parsed.Expect100 && len(l.rest) == 0 {
 		c.Use()
 		l.conns.Buf = append(l.conns.Buf, http1.Continue...)
 	}
 	c.Stamp = l.now()
 	c.setState(stateBody)
-	left := c.collect(rest)
-	return len(rest) - len(left)
+	l.rest = c.collect(l.rest)
 }
 
 // collect takes what belongs to the body from the front of data and returns

@@ -11,6 +11,7 @@ type httpServer struct {
 	exchanges exchangeTable // all exchanges
 	heads     headWriter
 	request   *request    // memory for the next request: see request
+	rest      []byte      // input behind the head of the exchange that is being decided about
 	bulk      []byte      // memory of readOn; nil: it was not needed yet
 	items     []conn.Item // memory of sendFile
 

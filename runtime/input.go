@@ -112,7 +112,9 @@ func (c *httpConn) consume(buf []byte) (n int) {
 	l := c.l
 	if x := c.undecided; x != nil {
 		c.undecided, x.phase = nil, deciding
-		if n = l.decide(x, buf); c.state != stateReady {
+		l.rest = buf
+		l.decide(x)
+		if n = len(buf) - l.leftOver(c); c.state != stateReady {
 			return n
 		}
 	}
@@ -162,13 +164,24 @@ func (c *httpConn) next(buf []byte) (used int, again bool) {
 	}
 	q.Head = buf[n-req.HeadLen : n]
 	x := c.newExchange(q)
-	used = n + l.dispatch(x, buf[n:])
+	l.rest = buf[n:]
+	l.dispatch(x)
+	used = len(buf) - l.leftOver(c)
 	if !q.kept {
 		if q.reset(); x.req == q {
 			x.req, x.Req = nil, nil
 		}
 	}
 	return used, c.state == stateReady
+}
+
+// leftOver returns how many bytes of rest an exchange of c, which has begun, has left over. A connection that ends leaves none.
+func (s *httpServer) leftOver(c *httpConn) (n int) {
+	if c.state != stateEnding {
+		n = len(s.rest)
+	}
+	s.rest = nil
+	return n
 }
 
 // canPipeline reports whether a request may be worked on while those before

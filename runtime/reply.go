@@ -16,43 +16,35 @@ var (
 )
 
 // refuseRouted answers x, which routing has refused.
-func (x *Exchange) refuseRouted(rest []byte) (used int) {
+func (x *Exchange) refuseRouted() {
 	l := x.l
 	q := x.req
 	if q.Fault != "" {
 		l.logClient(x.conn, x.rules, loglevel.Error, "%s", q.Fault)
 	}
-	return x.refuse(rest, exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
+	x.refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
 }
 
-// refuse answers x without a handler. It returns how much of rest, which follows the head, is used.
-func (x *Exchange) refuse(rest []byte, r exchange.Reply) (used int) {
+// refuse answers x, which is being decided about, without a source.
+func (x *Exchange) refuse(r exchange.Reply) {
 	if !r.Close {
-		used = x.skipBody(rest)
+		x.skipBody()
 	}
-	c := x.conn
 	x.Reply(r)
-	if c.state == stateEnding {
-		return len(rest)
-	}
-	return used
 }
 
-// skipBody skips the body of x, which nothing takes, and returns how much of rest it is. A body that is not here yet ends the
-// connection.
-func (x *Exchange) skipBody(rest []byte) (used int) {
-	q := x.req
+// skipBody skips the body of x, which is being decided about: nothing takes it. A body that is not here yet ends the connection.
+func (x *Exchange) skipBody() {
+	s, q := &x.l.httpServer, x.req
 	switch {
 	case !q.hasBody():
-		return 0
-	case q.parsed.Body == http1.Sized && q.parsed.Length <= int64(len(rest)):
-		used = int(q.parsed.Length)
+	case q.parsed.Body == http1.Sized && q.parsed.Length <= int64(len(s.rest)):
+		s.rest = s.rest[q.parsed.Length:]
+		x.received += q.parsed.Length
 	default:
 		x.keepAlive, x.conn.Linger = false, true
 		x.conn.setState(stateEnding)
 	}
-	x.received += int64(used)
-	return used
 }
 
 // malformed answers bytes that are no request.

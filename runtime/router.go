@@ -154,18 +154,20 @@ func (m *Mount) rewrite() *route.Rewrite {
 	return m.Rewrite
 }
 
-// decide finds out what answers x, and has it answered. rest is what follows the head; it returns how much of that it has
-// used. A decision that needs the disk, a password or its turn is left, and goes on here.
-func (l *loop) decide(x *Exchange, rest []byte) (used int) {
+// decide finds out what answers x, and has it answered. A decision that needs the disk, a password or its turn is left, and
+// goes on here.
+func (l *loop) decide(x *Exchange) {
 	q := x.req
 	for {
 		l.settleRules(x)
 		switch q.Outcome {
 		case route.Found:
-			return l.startWith(q.mount.Source, x, rest)
+			l.startWith(q.mount.Source, x)
+			return
 		case route.NeedsLookup:
 			if !l.skipsFileMount(x) {
-				return l.startWith(q.mount.Source, x, rest)
+				l.startWith(q.mount.Source, x)
+				return
 			}
 			q.Skip()
 		case route.NeedsPassword:
@@ -174,45 +176,45 @@ func (l *loop) decide(x *Exchange, rest []byte) (used int) {
 				q.Admit()
 			case rejected:
 				l.note(x)
-				return x.refuse(rest, r)
+				x.refuse(r)
+				return
 			default:
 				x.suspend(awaitingPassword)
-				return 0
+				return
 			}
 		default:
 			l.note(x)
-			return x.refuseRouted(rest)
+			x.refuseRouted()
+			return
 		}
 	}
 }
 
 // startWith has x, which was decided about, answered by s.
-func (l *loop) startWith(s exchange.Source, x *Exchange, rest []byte) (used int) {
+func (l *loop) startWith(s exchange.Source, x *Exchange) {
 	l.note(x)
 	x.Source = s
 	if _, ok := s.(*appSource); ok {
-		return l.admit(x, rest)
+		l.admit(x)
+		return
 	}
-	c := x.conn
-	used = x.skipBody(rest)
+	x.skipBody()
 	x.Req = x.req.ask()
 	if x.Req.Peer = x.peer; x.peer == nil {
-		x.Req.Peer = c.Client()
+		x.Req.Peer = x.conn.Client()
 	}
-	if s.Start(&x.Exchange); c.state == stateEnding {
-		return len(rest)
-	}
-	return used
+	s.Start(&x.Exchange)
 }
 
-// dispatch begins to decide about x, whose head has arrived. rest and used are as in decide.
-func (l *loop) dispatch(x *Exchange, rest []byte) (used int) {
+// dispatch begins to decide about x, whose head has arrived.
+func (l *loop) dispatch(x *Exchange) {
 	q := x.req
 	if l.override != nil && refusal.WantsHTML(&q.parsed, q.Head) {
-		return l.startWith(l.override, x, rest)
+		l.startWith(l.override, x)
+		return
 	}
 	l.route(x)
-	return l.decide(x, rest)
+	l.decide(x)
 }
 
 // route asks the table where x goes.

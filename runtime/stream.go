@@ -13,11 +13,12 @@ import (
 
 // streamBody submits x, whose body is not yet here, unless it turns
 // out that it is: chunks have to be looked at for that.
-func (x *Exchange) streamBody(rest []byte) (used int) {
+func (x *Exchange) streamBody() {
 	l := x.l
 	q, c := x.req, x.conn
 	if tooBig(q.parsed.Length, x.maxBody) {
-		return x.refuse(rest, bodyTooBig)
+		x.refuse(bodyTooBig)
+		return
 	}
 	b := &body{
 		x:        x,
@@ -29,29 +30,31 @@ func (x *Exchange) streamBody(rest []byte) (used int) {
 		spool:    -1,
 		begun:    l.now(),
 	}
-	piece, left, whole, err := b.decode(rest)
+	piece, left, whole, err := b.decode(l.rest)
 	if err != nil {
-		return x.refuse(rest, l.bodyRefusal(err))
+		x.refuse(l.bodyRefusal(err))
+		return
 	}
 	r := q.ask()
 	r.Body, r.Size, r.More = piece, b.size, !whole
 	if whole {
+		l.rest = left
 		l.submit(x, r)
-		return len(rest) - len(left)
+		return
 	}
 	if r.Size = q.parsed.Length; b.chunked {
 		r.Size = -1
 	}
-	b.expects = q.parsed.Expect100 && len(rest) == 0
+	b.expects = q.parsed.Expect100 && len(l.rest) == 0
 	c.body, c.Stamp = b, l.now()
 	c.setState(stateBody)
+	l.rest = nil
 	l.submit(x, r)
 	if b.expects && c.body == b {
 		b.expects = false
 		c.Use()
 		l.conns.Buf = append(l.conns.Buf, http1.Continue...)
 	}
-	return len(rest)
 }
 
 // feed delivers what belongs to the body from the front of data and returns the

@@ -42,7 +42,7 @@ func (s *Server) tick() {
 			select {
 			case <-ticker.C:
 			case <-l.emptied:
-				if !l.rest(quietAfter) {
+				if !l.sleep(quietAfter) {
 					return
 				}
 				continue
@@ -63,8 +63,8 @@ func (s *Server) tick() {
 	}
 }
 
-// rest waits; false: the loop has ended. Not on the loop.
-func (l *loop) rest(d time.Duration) bool {
+// sleep waits; false: the loop has ended. Not on the loop.
+func (l *loop) sleep(d time.Duration) bool {
 	select {
 	case <-time.After(d):
 		return true

@@ -48,15 +48,16 @@ func wantsWebSocket(x *Exchange) bool {
 // handshake submits x, which asks for a WebSocket of its mount, or refuses
 // it. It waits for those before it, and what follows waits for its answer: it may
 // be frames.
-func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
+func (l *loop) handshake(x *Exchange) {
 	q, c := x.req, x.conn
 	h, refused := websocket.Check(&q.parsed, q.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		return x.refuse(rest, exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+		x.refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+		return
 	}
 	if !x.isFirst() {
 		x.suspend(awaitingTurn)
-		return 0
+		return
 	}
 	var ws *socket // nil: of a tunnel we know nothing more
 	if q.mount.WebSocket {
@@ -72,7 +73,6 @@ func (l *loop) handshake(x *Exchange, rest []byte) (used int) {
 		ws.group = q.mount.Group
 		l.groups.enter(ws, ws.group)
 	}
-	return 0
 }
 
 // newSocket makes c a WebSocket that has yet to be accepted.
