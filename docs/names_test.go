@@ -1,0 +1,237 @@
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestNames: each file, identifier, flag and command between backquotes on the pages about the code exists.
+func TestNames(t *testing.T) {
+	s := readSources(t)
+	for _, page := range []string{"../ARCHITECTURE.md", "../CONTRIBUTING.md"} {
+		for i, line := range strings.Split(read(t, page), "\n") {
+			for _, found := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(line, -1) {
+				if !s.has(found[1]) {
+					t.Errorf("%s:%d: %s does not exist", page, i+1, found[0])
+				}
+			}
+		}
+	}
+}
+
+// TestNamesOfNothing: what does not exist is noticed.
+func TestNamesOfNothing(t *testing.T) {
+	s := readSources(t)
+	for name, want := range map[string]bool{
+		"docs/names_test.go": true, "docs/name_test.go": false,
+		"names_test.go": true, "name_test.go": false,
+		"runtime/http1": true, "runtime/http4": false,
+		"rows_*.go": true, "raws_*.go": false,
+		"readSources": true, "readNothing": false,
+		"http1.Request": true, "http1.NoRequest": false,
+		"Request.Parse": true, "Request.NoParse": false,
+		"fapws_mode": true, "fapws_nothing": false,
+		"--workers": true, "--no-such-flag": false,
+		"./build.sh bench": true, "./build.sh bunch": false,
+		"go test -run TestNames": true, "go test -run TestNoNames": false,
+	} {
+		if s.has(name) != want {
+			t.Errorf("has(%q) = %t", name, !want)
+		}
+	}
+}
+
+// sources are the names in the repository.
+type sources struct {
+	paths   []string                   // files and directories, from the root of the repository, and imported packages
+	words   map[string]bool            // words of all source files, without comments
+	members map[string]map[string]bool // names declared in Go packages and types, by the name of the package or type
+}
+
+// readSources reads the whole repository.
+func readSources(t *testing.T) *sources {
+	t.Helper()
+	s := &sources{words: map[string]bool{}, members: map[string]map[string]bool{}}
+	err := filepath.WalkDir("..", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		path, _ := filepath.Rel("..", name)
+		if entry.IsDir() && (path == ".git" || path == "build") {
+			return filepath.SkipDir
+		}
+		s.paths = append(s.paths, path)
+		switch filepath.Ext(name) {
+		case ".go":
+			s.addGo(t, name)
+		case ".c", ".h":
+			s.addWords(cComment.ReplaceAllString(read(t, name), ""))
+		case ".py", ".sh":
+			s.addWords(hashComment.ReplaceAllString(read(t, name), ""))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var (
+	cComment    = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*`)
+	hashComment = regexp.MustCompile(`(?m)^\s*#.*$`)
+	word        = regexp.MustCompile(`[A-Za-z_]\w*(?:-\w+)*`)
+)
+
+func (s *sources) addWords(text string) {
+	for _, w := range word.FindAllString(text, -1) {
+		s.words[w] = true
+	}
+}
+
+// addGo adds the identifiers of a Go file, its strings without blanks unless it is a test, its imports and its declarations.
+func (s *sources) addGo(t *testing.T, name string) {
+	text := []byte(read(t, name))
+	files := token.NewFileSet()
+	var scan scanner.Scanner
+	scan.Init(files.AddFile(name, -1, len(text)), text, nil, 0)
+	for _, tok, literal := scan.Scan(); tok != token.EOF; _, tok, literal = scan.Scan() {
+		if tok == token.IDENT || tok == token.STRING && !strings.Contains(literal, " ") && !strings.HasSuffix(name, "_test.go") {
+			s.addWords(literal)
+		}
+	}
+	file, err := parser.ParseFile(files, name, text, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, imported := range file.Imports {
+		s.paths = append(s.paths, strings.Trim(imported.Path.Value, `"`))
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.BlockStmt:
+			return false
+		case *ast.FuncDecl:
+			owner := file.Name.Name
+			if n.Recv != nil {
+				owner = typeName(n.Recv.List[0].Type)
+			}
+			s.add(owner, n.Name)
+		case *ast.ValueSpec:
+			s.add(file.Name.Name, n.Names...)
+		case *ast.TypeSpec:
+			s.add(file.Name.Name, n.Name)
+			ast.Inspect(n.Type, func(within ast.Node) bool {
+				if field, isField := within.(*ast.Field); isField {
+					s.add(n.Name.Name, field.Names...)
+				}
+				return true
+			})
+		}
+		return true
+	})
+}
+
+func (s *sources) add(owner string, names ...*ast.Ident) {
+	if s.members[owner] == nil {
+		s.members[owner] = map[string]bool{}
+	}
+	for _, name := range names {
+		s.members[owner][name.Name] = true
+	}
+}
+
+// typeName returns the name of the type of a receiver.
+func typeName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return typeName(e.X)
+	case *ast.IndexExpr:
+		return typeName(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}
+
+var (
+	pathName   = regexp.MustCompile(`^[\w.*-]*(/[\w.*{},-]*)+$|^[\w*-]+\.(go|c|h|py|sh|md|toml|txtar)$`)
+	identifier = regexp.MustCompile(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(\(\))?$`)
+	flags      = regexp.MustCompile(`(?:^|\s)--([a-z][a-z-]*)`)
+	buildWords = regexp.MustCompile(`\./build\.sh ([a-z]+)`)
+	testNames  = regexp.MustCompile(`-(?:run|bench) (\w+)`)
+)
+
+// has reports whether the repository has name: a path, whose first directories may be missing, an identifier, or a
+// command. Absolute paths are not those of the repository.
+func (s *sources) has(name string) bool {
+	switch {
+	case strings.HasPrefix(name, "/"):
+		return true
+	case pathName.MatchString(name):
+		return s.hasPath(name)
+	case identifier.MatchString(name):
+		return s.hasIdentifier(strings.TrimSuffix(name, "()"))
+	}
+	for _, found := range flags.FindAllStringSubmatch(name, -1) {
+		if !s.words[found[1]] {
+			return false
+		}
+	}
+	for _, found := range buildWords.FindAllStringSubmatch(name, -1) {
+		if found[1] != "help" && !s.words["word_"+found[1]] {
+			return false
+		}
+	}
+	for _, found := range testNames.FindAllStringSubmatch(name, -1) {
+		if !s.hasTest(found[1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasPath reports whether a path ends with name, in which "*" and "{a,b}" are patterns.
+func (s *sources) hasPath(name string) bool {
+	name = strings.Trim(strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/..."), "/")
+	pattern := regexp.MustCompile(`\\[{*}]|,`).ReplaceAllStringFunc(regexp.QuoteMeta(name), func(special string) string {
+		return map[string]string{`\*`: `[^/]*`, `\{`: "(", `\}`: ")", ",": "|"}[special]
+	})
+	return slices.ContainsFunc(s.paths, regexp.MustCompile("(^|/)"+pattern+"$").MatchString)
+}
+
+// hasIdentifier reports whether all parts of a name exist, and what follows a package or an exported type is declared there.
+func (s *sources) hasIdentifier(name string) bool {
+	parts := strings.Split(name, ".")
+	for i, part := range parts {
+		if !s.words[part] && !s.words["word_"+part] {
+			return false
+		}
+		if i == 0 || parts[0] == "fapws" { // the Python package
+			continue
+		}
+		members := s.members[parts[i-1]]
+		if members != nil && (ast.IsExported(parts[i-1]) || ast.IsExported(part)) && !members[part] {
+			return false
+		}
+	}
+	return true
+}
+
+// hasTest reports whether -run or -bench with that name runs something.
+func (s *sources) hasTest(name string) bool {
+	for w := range s.words {
+		if (strings.HasPrefix(w, "Test") || strings.HasPrefix(w, "Benchmark")) && strings.Contains(w, name) {
+			return true
+		}
+	}
+	return false
+}
