@@ -1,6 +1,61 @@
-// Package websocket is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client become messages for a
-// handler, pings find out whether a silent client is there, and both sides end it by a close frame, in either order.
+// Package websocket is the protocol of a connection that has become a WebSocket (RFC 6455): frames of the client
+// become messages for a handler, pings find out whether a silent client is there, and both sides end it by a close
+// frame, in either order.
 //
-// It does no I/O: a Conn reads and writes, and knows the time; a Handler is what the messages are for. Frames and handshakes themselves
-// are those of fapws/runtime/websocket. All methods must be called on the event loop.
+// Frames, permessage-deflate and handshakes themselves are those of fapws/runtime/websocket, which is pure. All
+// methods must be called on the event loop. Start reading at socket.go.
+//
+// A WebSocket is an exchange that lasts: a request, a part that accepts it, then messages as inputs and parts, until
+// the last part. A handler gets whole messages. The handshake waits for the requests before it, and what follows
+// waits for its answer, because it may be frames. Ordinary requests pay two comparisons.
+//
+//   - Reading. A message that came in one frame and one read is unmasked in place and delivered from the read buffer.
+//     Others are put together in a buffer that grows with the bytes that have arrived, not with the length that was
+//     announced, and is given up with the message: an idle WebSocket has none, and costs 1 KiB more than an idle
+//     connection. Text is checked byte by byte as it arrives, so an error is noticed early. Flow control is that of
+//     bodies.
+//   - Writing. Frames are gathered with all other output, for one write for each connection and batch. A message of
+//     more than 16 KiB is sent from where it is. Of pongs that wait only the last is kept, so a client that floods
+//     and does not read is paused, or gets nothing but that one.
+//   - Closing. A client that closes, or breaks the protocol, may have sent a message just before, whose answer goes
+//     first: a close frame is answered when the handler has ended, or after a second; a broken connection, if a
+//     message was delivered, on the next tick. After both close frames the loop shuts down its side and lingers,
+//     because closing at once may destroy the bytes sent last. A client that does not answer a close frame is closed
+//     after 5 s.
+//   - Pings go out when nothing has come for --ws-ping-interval; anything that comes then counts as a sign of life. A
+//     connection that is paused, or is being written to, is not asked.
+//   - Stop and reload. 1001 on stop, 1012 (service restart) when another process takes over and the WebSocket cannot
+//     go along: the code of browsers tells "reconnect" from "closed for good". RFC 6455 §5.5.1 forbids data only
+//     behind one's own close frame, so messages may cross ours: they are delivered until the client has answered it.
+//     A message is thus answered, or delivered and followed by 1001 or 1012, and never lost without a trace.
+//
+// Measured with a handler in Go that echoes on the loop (go test -bench WebSocketEcho ./runtime), CPU of the loop for
+// a message: 2.5 µs with 64 clients and 32 bytes or 1 KiB, 0.27 µs when 16 come at once, 6.5 µs for 16 KiB (nearly
+// all of it recv and send), 10 µs for 1 KiB that is inflated and deflated. No allocation.
+//
+// # Groups
+//
+// A group is a channel of package pubsub, and a message to it an event whose wire form is a frame, made once;
+// compressed, once for each size of window. It needs no Python and no GIL, so a worker whose threads are all busy
+// delivers as quickly as an idle one. A message never comes before the 101 (up to 1 MiB wait for it), nor behind the
+// close frame. A client that is behind gets messages to its groups in order with those of its handler. When more than
+// 1 MiB, or two of the largest messages, wait for it, it is closed with 1013; until then others are waited for as
+// subscribers are. A message of 100 bytes costs 0.35 µs of CPU for each of 3,000 clients if 20 come at once; when
+// each client got a part from C, it was 6.8 µs.
+//
+// # Hand-over
+//
+// A WebSocket whose mount has a Group (fapws.WebSocket) moves to another process between two messages. The loop stops
+// reading, and puts OpHandOver behind the messages that the handler was given. So a Python thread answers, between
+// two callbacks and with the GIL: the WebSocket may go if the application does not hold its object, and its data is
+// plain. The answer is the last part, behind everything that was sent before, so no output goes along; bytes that
+// were read and are not a whole message do. Compression has no context between two messages.
+//
+// The new server parses and routes the request again, without asking for a password, and submits it with
+// Request.Resumed; no 101 is written. Position and groups let it continue the messages to groups without a gap;
+// Hub.Complete reports when it has not kept enough of them. Then, and whenever it cannot resume a WebSocket, it
+// closes with 1012. A handler that has let go of a WebSocket which does not reach the new server gets it back, on a
+// connection that ends at once, so on_close is called. At most 64 are resumed at a time, so --max-queue is never
+// reached. A test replaces two workers again and again while 200 clients echo and broadcast: no message is lost,
+// doubled or out of order, and no client is closed.
 package websocket
