@@ -1,8 +1,3 @@
-// Package runtime is the server: it accepts connections, speaks HTTP/1.1 on
-// them, serves static files, and hands all other requests to a Handler. It
-// knows nothing of what a Handler runs.
-//
-// One event loop owns the connections. What would make it wait for a disk goes to goroutines: see openFile and lend.
 package runtime
 
 import (
