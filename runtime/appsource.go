@@ -31,6 +31,7 @@ type appState struct {
 // admit takes the request of x, which is for an application: it submits it, or begins to collect its body.
 func (l *loop) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
+	r := q.ask()
 	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
 		l.handshake(x)
 		return
@@ -65,7 +66,6 @@ func (l *loop) admit(x *Exchange) {
 			return
 		}
 	}
-	r := q.ask()
 	r.Body, r.Size = body, int64(len(body))
 	r.Socket = socket
 	l.rest = l.rest[len(body):]

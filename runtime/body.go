@@ -66,22 +66,22 @@ func (b *body) add(data []byte, cfg *Config) (err error) {
 // collectBody starts to collect the body of x.
 func (x *Exchange) collectBody() {
 	l := x.l
-	q, c := x.req, x.conn
-	if tooBig(q.parsed.Length, x.maxBody) {
+	c, req := x.conn, x.Req.Parsed
+	if tooBig(req.Length, x.maxBody) {
 		x.refuse(bodyTooBig)
 		return
 	}
-	q.keep()
+	l.host.Keep(x)
 	x.phase = awaitingBody
 	c.body = &body{
 		x:       x,
-		chunked: q.parsed.Body == http1.Chunked,
-		want:    q.parsed.Length,
+		chunked: req.Body == http1.Chunked,
+		want:    req.Length,
 		most:    x.maxBody,
 		spool:   -1,
 		begun:   l.now(),
 	}
-	if q.parsed.Expect100 && len(l.rest) == 0 {
+	if req.Expect100 && len(l.rest) == 0 {
 		c.Use()
 		l.conns.Buf = append(l.conns.Buf, http1.Continue...)
 	}
@@ -152,7 +152,7 @@ func (c *httpConn) bodyWhole() {
 	b := c.body
 	c.body = nil
 	c.setState(stateReady)
-	r := b.x.req.ask()
+	r := b.x.Req
 	r.Body, r.Spool, r.Size = b.buf, b.spool, b.size
 	l.submit(b.x, r)
 }
@@ -169,7 +169,7 @@ func (c *httpConn) refuseBody(r exchange.Reply) {
 	c.body = nil
 	b.drop()
 	c.setState(stateReady)
-	r.HTML = refusal.WantsHTML(&b.x.req.parsed, b.x.req.Head)
+	r.HTML = refusal.WantsHTML(b.x.Req.Parsed, b.x.Req.Head)
 	b.x.Reply(r)
 }
 

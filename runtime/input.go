@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"time"
-
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -113,7 +111,7 @@ func (c *httpConn) consume(buf []byte) (n int) {
 	if x := c.undecided; x != nil {
 		c.undecided, x.phase = nil, deciding
 		l.rest = buf
-		l.decide(x)
+		l.host.Resume(x)
 		if n = len(buf) - l.leftOver(c); c.state != stateReady {
 			return n
 		}
@@ -132,15 +130,12 @@ func (c *httpConn) consume(buf []byte) (n int) {
 // no use in going on now: c.state says why.
 func (c *httpConn) next(buf []byte) (used int, again bool) {
 	l := c.l
-	if l.request.kept {
-		l.request = newRequest()
-	}
-	q := l.request
-	req := &q.parsed
+	r := l.host.Request()
+	req := r.Parsed
 	if c.state == stateHead {
 		req.Resume = c.resume
 	}
-	n, err := req.Parse(buf, &l.cfg.Limits)
+	n, err := req.Parse(buf, l.limits)
 	if err != nil {
 		if err == http1.ErrNeedMore {
 			c.resume, req.Resume = req.Resume, http1.Resume{}
@@ -162,17 +157,11 @@ func (c *httpConn) next(buf []byte) (used int, again bool) {
 		c.setState(stateWaiting)
 		return 0, false
 	}
-	q.Head = buf[n-req.HeadLen : n]
-	x := c.newExchange(q)
+	r.Head = buf[n-req.HeadLen : n]
+	x := c.newExchange(r)
 	l.rest = buf[n:]
-	l.dispatch(x)
-	used = len(buf) - l.leftOver(c)
-	if !q.kept {
-		if q.reset(); x.req == q {
-			x.req, x.Req = nil, nil
-		}
-	}
-	return used, c.state == stateReady
+	l.host.Decide(x)
+	return len(buf) - l.leftOver(c), c.state == stateReady
 }
 
 // leftOver returns how many bytes of rest an exchange of c, which has begun, has left over. A connection that ends leaves none.
@@ -274,23 +263,15 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	return true
 }
 
-// newExchange puts an exchange for the request q behind those of c.
-func (c *httpConn) newExchange(q *request) *Exchange {
-	l := c.l
-	x := l.exchanges.get()
-	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
-		go l.cfg.OnMaxRequests()
-	}
-	x.req = q
-	x.minor = q.parsed.Minor
-	x.head = q.parsed.Head
-	x.keepAlive = q.parsed.KeepAlive
-	x.safe = q.parsed.Safe
-	x.received = int64(len(q.Head))
+// newExchange puts an exchange for a request, of which there is the head, behind those of c.
+func (c *httpConn) newExchange(r *exchange.Request) *Exchange {
+	x := c.l.exchanges.get()
+	x.Req = r
+	x.minor = r.Parsed.Minor
+	x.head = r.Parsed.Head
+	x.keepAlive = r.Parsed.KeepAlive
+	x.safe = r.Parsed.Safe
+	x.received = int64(len(r.Head))
 	c.append(x)
-	if l.timed {
-		q.time, q.earlier = time.Now(), c.requests
-		c.requests++
-	}
 	return x
 }

@@ -32,6 +32,7 @@ type loop struct {
 	accepting accepting
 	sites     []Site       // the first one is the default
 	table     *route.Table // which of them a request is for, and what of it
+	request   *request     // memory for the next request: see request
 	limited   bool         // there is a Timeout, or a rule has one
 	handler   Handler      // of the application; nil: none
 	pacer     Pacer        // handler, if it is one
@@ -93,7 +94,8 @@ func newLoop(s *Server) *loop {
 	l.subscribers = sse.New(subscriberHost{l})
 	l.groups = newGroups(l)
 	l.handover.l, l.handover.asked = l, make(map[*Exchange]*SocketState)
-	l.httpServer.init(&l.conns)
+	l.httpServer.init(siteHost{l}, &l.conns, &l.cfg.Limits)
+	l.request = newRequest()
 	l.exchanges.l = l
 	l.clock(l.conns.Start())
 	return l

@@ -35,12 +35,12 @@ func (x *Exchange) refuse(r exchange.Reply) {
 
 // skipBody skips the body of x, which is being decided about: nothing takes it. A body that is not here yet ends the connection.
 func (x *Exchange) skipBody() {
-	s, q := &x.l.httpServer, x.req
+	s, req := &x.l.httpServer, x.Req.Parsed
 	switch {
-	case !q.hasBody():
-	case q.parsed.Body == http1.Sized && q.parsed.Length <= int64(len(s.rest)):
-		s.rest = s.rest[q.parsed.Length:]
-		x.received += q.parsed.Length
+	case !hasBody(req):
+	case req.Body == http1.Sized && req.Length <= int64(len(s.rest)):
+		s.rest = s.rest[req.Length:]
+		x.received += req.Length
 	default:
 		x.keepAlive, x.conn.Linger = false, true
 		x.conn.setState(stateEnding)

@@ -31,7 +31,7 @@ type request struct {
 	missed []*Mount // whose files have nothing for it
 	index  string   // it is for a directory that has this for its index, which is not a plain file
 
-	handed exchange.Request // as a handler gets it: see ask
+	handed exchange.Request // as a source gets it: see ask
 	turns  int              // how often it has waited for a page
 
 	// Memory for those who answer it.
@@ -42,13 +42,18 @@ type request struct {
 
 // newRequest returns memory for requests.
 func newRequest() *request {
-	return &request{parsed: http1.Request{Fields: make([]http1.Field, 0, 16)}}
+	q := &request{parsed: http1.Request{Fields: make([]http1.Field, 0, 16)}}
+	q.reset()
+	return q
 }
 
 // reset makes q ready for another request. Slices keep their memory.
 func (q *request) reset() {
 	q.mount, q.missed, q.index, q.turns = nil, q.missed[:0], "", 0
 	q.check, q.login = nil, checkedLogin{}
+	// One by one: a literal would be made elsewhere and then copied.
+	q.handed = exchange.Request{}
+	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
 }
 
 // keep makes q last: it refers to the input of a connection no more.
@@ -58,17 +63,14 @@ func (q *request) keep() {
 	}
 	q.kept = true
 	q.Decision.Keep()
-	if r := &q.handed; r.Parsed != nil {
-		r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
-	}
+	r := &q.handed
+	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-// ask makes the request that a source gets of q, without a body.
+// ask says in the request that a source gets what was decided.
 func (q *request) ask() *exchange.Request {
-	// One by one: a literal would be made elsewhere and then copied.
 	r := &q.handed
-	*r = exchange.Request{}
-	r.Head, r.Parsed, r.Spool = q.Head, &q.parsed, -1
+	r.Head = q.Head
 	if m := q.mount; m != nil {
 		r.Mount, r.Root, r.Prefix, r.Script = m.Index, q.Root, q.Root+len(m.Prefix), q.Script
 		r.Path, r.Routed = q.Asked(m.Resolved), q.Rewritten

@@ -199,11 +199,52 @@ func (l *loop) startWith(s exchange.Source, x *Exchange) {
 		return
 	}
 	x.skipBody()
-	x.Req = x.req.ask()
+	x.req.ask()
 	if x.Req.Peer = x.peer; x.peer == nil {
 		x.Req.Peer = x.conn.Client()
 	}
 	s.Start(&x.Exchange)
+}
+
+// siteHost is the loop as connections need it. It implements httpHost.
+type siteHost struct{ l *loop }
+
+// Request implements httpHost.
+func (h siteHost) Request() *exchange.Request {
+	if h.l.request.kept {
+		h.l.request = newRequest()
+	}
+	return &h.l.request.handed
+}
+
+// Decide implements httpHost.
+func (h siteHost) Decide(x *Exchange) {
+	l, q := h.l, h.l.request
+	l.begins(x, q)
+	l.dispatch(x)
+	if !q.kept {
+		if q.reset(); x.req == q {
+			x.req, x.Req = nil, nil
+		}
+	}
+}
+
+// Resume implements httpHost.
+func (h siteHost) Resume(x *Exchange) { h.l.decide(x) }
+
+// Keep implements httpHost.
+func (h siteHost) Keep(x *Exchange) { x.req.keep() }
+
+// begins notes that the request q of x has arrived.
+func (l *loop) begins(x *Exchange, q *request) {
+	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
+		go l.cfg.OnMaxRequests()
+	}
+	q.Head, x.req = x.Req.Head, q
+	if c := x.conn; l.timed {
+		q.time, q.earlier = time.Now(), c.requests
+		c.requests++
+	}
 }
 
 // dispatch begins to decide about x, whose head has arrived.
@@ -236,7 +277,7 @@ func (l *loop) route(x *Exchange) {
 
 // suspend makes x, which is the last of its connection, wait in a phase. What follows it is not looked at meanwhile.
 func (x *Exchange) suspend(p phase) {
-	x.req.keep()
+	x.l.host.Keep(x)
 	x.phase, x.Source, x.conn.undecided = p, nil, x
 	x.conn.setState(stateWaiting)
 }

@@ -80,13 +80,14 @@ func (h *socketHandover) serve(d *SocketState, fd int) (*socket, error) {
 	if _, err := q.parsed.Parse(d.Head, &l.cfg.Limits); err != nil {
 		return nil, fmt.Errorf("its request: %w", err)
 	}
-	q.Head = d.Head
+	q.handed.Head = d.Head
 	c := l.s.newConn(fd, addressOf(d.Local), addressOf(d.Remote))
 	c.l = l
 	if c.proxy != nil {
 		c.proxy.awaits = false
 	}
-	x := c.newExchange(q)
+	x := c.newExchange(&q.handed)
+	l.begins(x, q)
 	if !h.find(x, string(d.Group)) {
 		c.shift()
 		l.exchanges.put(x)

@@ -15,18 +15,18 @@ import (
 // out that it is: chunks have to be looked at for that.
 func (x *Exchange) streamBody() {
 	l := x.l
-	q, c := x.req, x.conn
-	if tooBig(q.parsed.Length, x.maxBody) {
+	c, r, req := x.conn, x.Req, x.Req.Parsed
+	if tooBig(req.Length, x.maxBody) {
 		x.refuse(bodyTooBig)
 		return
 	}
 	b := &body{
 		x:        x,
 		streamed: true,
-		chunked:  q.parsed.Body == http1.Chunked,
-		want:     q.parsed.Length,
+		chunked:  req.Body == http1.Chunked,
+		want:     req.Length,
 		most:     x.maxBody,
-		html:     refusal.WantsHTML(&q.parsed, q.Head),
+		html:     refusal.WantsHTML(req, r.Head),
 		spool:    -1,
 		begun:    l.now(),
 	}
@@ -35,17 +35,16 @@ func (x *Exchange) streamBody() {
 		x.refuse(l.bodyRefusal(err))
 		return
 	}
-	r := q.ask()
 	r.Body, r.Size, r.More = piece, b.size, !whole
 	if whole {
 		l.rest = left
 		l.submit(x, r)
 		return
 	}
-	if r.Size = q.parsed.Length; b.chunked {
+	if r.Size = req.Length; b.chunked {
 		r.Size = -1
 	}
-	b.expects = q.parsed.Expect100 && len(l.rest) == 0
+	b.expects = req.Expect100 && len(l.rest) == 0
 	c.body, c.Stamp = b, l.now()
 	c.setState(stateBody)
 	l.rest = nil
