@@ -1,4 +1,3 @@
-// Package loglevel has the severities of log lines.
 package loglevel
 
 // Level is the severity of a log line.

@@ -1,6 +1,3 @@
-// Package workqueue has queues whose items are worked off beside the goroutine that adds
-// them: events on their way to other processes, messages of a supervisor, looks at Python's
-// stacks. It does no I/O. Packages pybridge and cmd/fapws/worker use it.
 package workqueue
 
 import (

@@ -1,4 +1,3 @@
-// Package banner describes a running server in a few lines: the banner at its start.
 package banner
 
 import (

@@ -1,5 +1,3 @@
-// Package configfile finds and reads the configuration file, fapws.toml. A file in another
-// format gets an error that names what it looks like.
 package configfile
 
 import (

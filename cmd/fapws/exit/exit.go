@@ -1,5 +1,3 @@
-// Package exit has the exit codes of fapws, the errors that carry them to main,
-// and the limit on how long an ending process may take.
 package exit
 
 import (

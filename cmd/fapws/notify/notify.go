@@ -1,6 +1,3 @@
-// Package notify tells a service manager how the server is doing, by the
-// protocol of sd_notify(3): datagrams to a unix socket whose address is in the
-// environment. Its watchdog is told, too, as long as the server answers.
 package notify
 
 import (

@@ -1,5 +1,3 @@
-// Package pidfile keeps the number of this process in a file, where scripts
-// and service managers look for whom to signal.
 package pidfile
 
 import (

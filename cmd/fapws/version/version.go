@@ -1,4 +1,3 @@
-// Package version names the program in banners, fields and environments.
 package version
 
 // Version is set by build.sh.

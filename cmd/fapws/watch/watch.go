@@ -1,14 +1,3 @@
-// Package watch tells when files of an application have changed: once for all
-// that was saved together, and only when their content differs from before.
-//
-// Package fsnotify beneath it reports events of the kernel for single directories. It has no
-// recursion into directories, those that appear later included; no patterns; no comparison
-// of content, so touching a file would reload; and no polling, where the kernel reports nothing
-// (network file systems) or has no watches left. These are the files tree.go, pattern.go,
-// stamp.go and poll.go.
-//
-// Package supervisor uses it. A Watcher has a goroutine of its own, which sends on Changes;
-// Close is safe for concurrent use.
 package watch
 
 import (

@@ -1,5 +1,3 @@
-// Package backendtest asks servers over real connections, for the tests of
-// responders.
 package backendtest
 
 import (

@@ -1,4 +1,3 @@
-// Package exchangetest has a Sink and a Server for tests of sources.
 package exchangetest
 
 import (
