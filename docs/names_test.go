@@ -27,6 +27,28 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestPackageDocs: each package of the server has a doc.go that describes it, and the files that it names exist.
+func TestPackageDocs(t *testing.T) {
+	s := readSources(t)
+	fileName := regexp.MustCompile(`[\w.*/-]+\.(?:go|c|h|py|sh)\b`)
+	for _, dir := range s.paths {
+		code, _ := filepath.Glob(filepath.Join("..", dir, "[!_]*.go"))
+		name := filepath.Base(dir)
+		if len(code) == 0 || strings.HasSuffix(code[0], "_test.go") || !regexp.MustCompile(`^(runtime|pybridge|cmd/fapws/.*)(/|$)`).MatchString(dir) {
+			continue
+		}
+		text := read(t, filepath.Join("..", dir, "doc.go"))
+		if !strings.HasPrefix(text, "// Package "+name+" ") {
+			t.Errorf("%s/doc.go does not begin with: Package %s", dir, name)
+		}
+		for _, file := range fileName.FindAllString(text, -1) {
+			if !s.hasPath(file) {
+				t.Errorf("%s/doc.go: %s does not exist", dir, file)
+			}
+		}
+	}
+}
+
 // TestNamesOfNothing: what does not exist is noticed.
 func TestNamesOfNothing(t *testing.T) {
 	s := readSources(t)

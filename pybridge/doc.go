@@ -8,8 +8,8 @@
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of record.h and part.h. Go calls C once
 // for each batch of requests, and takes finished parts from a list in shared memory without a call. Numbers and
-// offsets cross; a Go pointer never does. cpy3 does what happens once, C what happens always: with one crossing for
-// each object, environ took 7 to 15 µs, now 1 to 2 without the cache.
+// offsets cross; a Go pointer never does. cpy3 does the work of the start, C that of each request: with one crossing
+// for each object, environ took 7 to 15 µs, now 1 to 2 without the cache.
 //
 // # Modes and kinds
 //
@@ -19,7 +19,7 @@
 // has one mode, and a kind for plain requests and one for requests for a WebSocket. tables_test.go allows no other
 // place to ask for either.
 //
-// # Who owns what
+// # Ownership
 //
 //	buffer                made by             touched by                freed by
 //	record                Go (calloc)         Go until Submit's Flush,  kept in a free list
@@ -81,8 +81,8 @@
 //
 // # WebSockets with callbacks
 //
-// websocket.c, deliver.c and wsobject.c. What is delivered goes to a list of the record; a record with inputs is in
-// the queue once, like a request, and the thread that takes it runs callbacks until the list is empty, or others have
+// websocket.c, deliver.c and wsobject.c. Delivered inputs go to a list of the record; a record with inputs is in the
+// queue once, like a request, and the thread that takes it runs callbacks until the list is empty, or others have
 // waited for a millisecond. So callbacks of a WebSocket are in order without a lock, and drainer and monitor treat
 // them like handlers. Records that wait with messages do not count for --max-queue: they are as many as connections.
 //

@@ -1,6 +1,6 @@
-// Package runtime is the server: it accepts connections, speaks HTTP/1.1 on them, decides what answers each request,
-// sends the answers, and times out whatever takes too long. It knows nothing of Python: an application is a Handler.
-// The packages below it have the parts that can stand alone; ARCHITECTURE.md, "Packages", lists them.
+// Package runtime is the server: it accepts connections, speaks HTTP/1.1 on them, finds the source of each answer,
+// sends the answers, and ends requests and connections that take too long. It knows nothing of Python: an application
+// is a Handler. The packages below it have the parts that can stand alone; ARCHITECTURE.md, "Packages", lists them.
 //
 // A Server has one event loop, which owns the connections. Its exported methods are safe for concurrent use, but must
 // not be called on the loop. Everything else belongs to the loop, unless a comment says otherwise. What might make it

@@ -1,8 +1,8 @@
 // Package accept takes connections from listening sockets on the event loop, as long as its Host has room for them.
 //
 // A listener is a descriptor of the loop like any other. Acceptor takes up to 64 connections from its queue before
-// other descriptors have their turn. What the host does not admit stays in the queue of the kernel, in order, or is
-// rejected with 503.
+// other descriptors have their turn. Connections that the host does not admit stay in the queue of the kernel, in
+// order, or are rejected with 503.
 //
 // When accept fails for want of descriptors or memory (EMFILE), Acceptor tries again 20 times a second, and as soon
 // as a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,

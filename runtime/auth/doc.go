@@ -8,7 +8,7 @@
 // # Guessing
 //
 // A Checker bounds the cost of all checks together: half of the processors compute. It never locks an account,
-// because then anybody could lock out its owner. Instead a check is due when it arrived, plus a penalty for recent
+// because then any client could lock out its owner. Instead a check is due when it arrived, plus a penalty for recent
 // failures of its client's network and of its account (penalty.go), so a flood of guesses waits behind all other
 // logins; no check waits more than 20 s longer than in turn. The 401 for a guess is held back by the larger of both
 // penalties. Measured: 80 clients that guess get 8 hashes a second, and leave the rest of the processors to others. A

@@ -3,8 +3,8 @@
 // It waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll on Linux, kqueue on the BSDs and
 // macOS), and is the only package of the server that imports gnet. It adds functions posted by other goroutines,
 // wake-ups by threads that are not Go's, the end of a batch, handlers that want another turn, and recovery from
-// panics. It knows nothing of connections or HTTP. Start reading at Loop; ARCHITECTURE.md, "gnet", has what the
-// poller costs.
+// panics. It knows nothing of connections or HTTP. Start reading at Loop; ARCHITECTURE.md, "gnet", has the cost of
+// the poller.
 //
 // # A batch
 //
@@ -27,9 +27,9 @@
 //
 //   - Events are hints. A descriptor that is closed and used again within one batch gets the events of its
 //     predecessor. Only what recv, accept or SO_ERROR says counts.
-//   - Everything is edge-triggered: a descriptor is reported once when something has come, and not again because of
-//     what was left. A handler that does not read everything calls Again, or remembers that there is more. This saves
-//     the kernel a look at each connection that was read, 0.1 µs of a request.
+//   - Everything is edge-triggered: a descriptor is reported once when something has come, and not again because of a
+//     rest that was not read. A handler that does not read everything calls Again, or remembers that there is more.
+//     This saves the kernel a look at each connection that was read, 0.1 µs of a request.
 //   - Remove comes before close: a duplicate in another process would keep the descriptor reported.
 //
 // # Go's scheduler

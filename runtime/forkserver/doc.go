@@ -23,7 +23,7 @@
 //
 // # The end of a child
 //
-// Children are watched by pidfds and waited for one by one, so those of the application are not stolen. When the
+// Children are watched by pidfds and waited for one by one, so children of the application are left to it. When the
 // server ends, the control socket closes, and the fork server ends its children (TERM, after two seconds KILL), runs
 // the atexit functions of the application and exits. A timeout sends SIGQUIT, on which faulthandler writes the stack,
 // whatever the thread does; then it calls the handler before it, with which the process kills itself. A child that

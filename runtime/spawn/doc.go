@@ -1,4 +1,4 @@
-// Package spawn starts programs that are not part of the server, with nothing of it but what they are meant to have.
+// Package spawn starts programs that are not part of the server, without its descriptors and signal settings.
 // Packages source/cgi, source/php, source/ssi and forkserver use it. Its functions are safe for concurrent use.
 //
 // Programs are started with vfork(2) in C, because os.StartProcess passes on the signals that the server ignores, as

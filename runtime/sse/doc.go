@@ -14,8 +14,8 @@
 // the loop watches; a connection takes 600. With 10,000 of them on one CPU (./build.sh bench subscribers): 0.4 to 0.6
 // KiB each, 0.8 with an access log; no CPU while nothing happens; 60 ms until all have an event; the p99 of hello the
 // same as without subscribers, or up to 1.6 times on a machine with other work. Several events for one subscriber
-// leave in one sendmsg, from the bytes that all subscribers share; what a socket does not take is a list of pointers
-// to them.
+// leave in one sendmsg, from the bytes that all subscribers share; the rest that a socket does not take is a list of
+// pointers to them.
 //
 // # Clients that do not read, or vanish
 //

@@ -3,13 +3,13 @@
 // source/proxy/upgrade.go). Start reading at Tunnel.
 //
 // A tunnel has a descriptor for each side and, while nothing waits, no buffer and no goroutine. It reads into memory
-// that all tunnels of a loop share, and writes the bytes to the other side at once. What the other side has no room
-// for is kept, up to 64 KiB, and nothing more is read until that is written: a side that reads slowly slows down the
-// side that writes.
+// that all tunnels of a loop share, and writes the bytes to the other side at once. Bytes for which the other side
+// has no room are kept, up to 64 KiB, and nothing more is read until that is written: a side that reads slowly slows
+// down the side that writes.
 //
 // Each direction ends by itself: when one side has sent its last byte, the other one is shut down for writing once it
 // has been sent everything. The tunnel is over when both directions are. An upstream that closes while the client is
-// sending resets its connection; what it had sent before reaches the client first.
+// sending resets its connection; the bytes that it had sent before reach the client first.
 //
 // # Measured
 //

@@ -50,8 +50,8 @@
 //   - When a worker retires, its subscribers go the same way to its successor, straight from worker to worker: a
 //     descriptor with its channels and the number of its last event. Both workers number alike, so it does not matter
 //     which one is ahead; the new one forgets no event for a minute.
-//   - Epoch and number are part of what a supervisor leaves to its successor (USR2), which waits until the outboxes
-//     are empty.
+//   - Epoch and number are part of the state that a supervisor leaves to its successor (USR2), which waits until the
+//     outboxes are empty.
 //   - The number of subscribers is sent up and down at most four times a second, to each worker the sum of the
 //     others.
 //   - Broadcasts to WebSockets go the same way, as events of channels that no history keeps.

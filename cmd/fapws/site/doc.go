@@ -2,7 +2,7 @@
 // served, into the []runtime.Site of a server. It knows no Python: package plan gives it a function that loads
 // applications, and calls Build before the server serves.
 //
-//   - config.go: what the file may hold at its top besides settings.
+//   - config.go: the top of the file, in addition to settings.
 //   - host.go, route.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and
 //     names; an unknown key is found there.
 //   - values.go: the types of those fields.

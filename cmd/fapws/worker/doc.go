@@ -23,7 +23,7 @@
 // A signal that a script takes with signal.signal is its own: it is flagged SA_ONSTACK, as Go needs, and runs on
 // thread 0, because Python writes its number to a socketpair that the loop watches.
 //
-// A stop closes the listeners (those of workers stay open in the supervisor) and idle connections. Requests that have
+// A stop closes the listeners (a worker's stay open in the supervisor) and idle connections. Requests that have
 // arrived are answered, with Connection: close; after --graceful-timeout the rest is closed. Then Python's threads
 // end, the script's own threads and atexit functions have 5 s, and Python is finalized. A handler that does not
 // return cannot be stopped: the process runs atexit on another thread and exits around it (stop.go).

@@ -7,8 +7,8 @@
 //     request makes a program of an uploaded picture.
 //   - The body is a file, the spool itself or a memfd: so no goroutine feeds a pipe, and a program need not read it.
 //   - A program leads a session. Its process number may be signaled until the process is reaped, so process.await
-//     waits with WNOWAIT first. Its output is read for at most half a second after its end, because what it left in
-//     the background may hold the pipe indefinitely.
+//     waits with WNOWAIT first. Its output is read for at most half a second after its end, because programs that it
+//     left in the background may hold the pipe indefinitely.
 //   - Output that may not be complete is kept back for 20 ms (with FastCGI 2 ms), so short answers have a length.
 //   - A file that the head names (X-Sendfile) is sent when the output has ended, like the file of a handler.
 package cgi

@@ -1,4 +1,4 @@
-// Package proxy answers requests with what another HTTP server, the upstream, answers: a reverse proxy. It is a
+// Package proxy answers requests with the responses of another HTTP server, the upstream: a reverse proxy. It is a
 // responder of package backend, so each request has a goroutine; a WebSocket becomes a tunnel on the event loop
 // (package tunnel). Start reading at Proxy.Respond, connection.go and pool.go.
 //
@@ -27,10 +27,10 @@
 //
 // The response to the handshake of the client decides whether its further bytes are requests or another protocol. So
 // nothing is sent to the upstream before its 101, which must have Upgrade, Connection and the right
-// Sec-WebSocket-Accept; any other 101 is 502. After a different answer, what the client has sent ahead is its next
-// request. Such a handshake uses a new connection, which is never kept: whatever the upstream takes it for, it ends
-// there. Handshakes that RFC 6455 does not allow are refused here, and protocols other than websocket are not passed
-// on.
+// Sec-WebSocket-Accept; any other 101 is 502. After a different answer, the bytes that the client has sent ahead are
+// its next request. Such a handshake uses a new connection, which is never kept: whatever the upstream takes it for,
+// it ends there. Handshakes that RFC 6455 does not allow are refused here, and protocols other than websocket are not
+// passed on.
 //
 // proxy-tunnel-timeout is an hour: nginx has a minute, in which clients without pings are lost, Caddy has no limit,
 // and the examples of HAProxy have an hour. TCP keep-alive finds clients that have vanished. crypto/tls keeps the
