@@ -9,7 +9,6 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any, Dict, List, Tuple
 
     App = Tuple[str, Dict[str, Any], List[Any]]

@@ -44,12 +44,12 @@ class Describe(unittest.TestCase):
 
     def test_missing_module(self) -> None:
         def missing() -> None:
-            import not_there_at_all
+            import not_there_at_all  # noqa: F401
 
         self.assertIn("No module named 'not_there_at_all'; install it in ", describe(raised(missing), "app"))
 
         def child() -> None:
-            import json.not_there
+            import json.not_there  # noqa: F401
 
         self.assertTrue(describe(raised(child), "app").endswith("; json has no such module"))
 

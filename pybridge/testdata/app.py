@@ -90,7 +90,7 @@ def bad_chunk(environ, start_response):
 
 
 def raises(environ, start_response):
-    secret = "local value"
+    secret = "local value"  # noqa: F841
     raise RuntimeError("boom")
 
 

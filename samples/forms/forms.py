@@ -10,7 +10,6 @@ import threading
 from html import escape
 from urllib.parse import quote
 
-from fapws.base import Environ  # for environ["fapws.params"]
 from fapws.contrib import multipart
 from fapws.contrib.headers import redirect
 

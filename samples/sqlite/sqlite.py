@@ -9,7 +9,6 @@ import threading
 import time
 from html import escape
 
-from fapws.base import Environ  # for environ["fapws.params"]
 from fapws.contrib.headers import redirect
 
 BOOK = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "guestbook.db")

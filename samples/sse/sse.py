@@ -7,7 +7,6 @@ import os
 import threading
 import time
 
-from fapws.base import Environ  # for environ["fapws.params"]
 
 # Each subscriber sleeps in a thread between its events, so there are more of them
 # than usual. With `--threads 0` everybody would wait for every sleep.

@@ -4,7 +4,6 @@
 """
 import time
 
-from fapws.base import Environ  # for environ["fapws.params"]
 
 PAGE = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <title>Streaming</title>

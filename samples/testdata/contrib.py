@@ -1,5 +1,4 @@
 """What package fapws does inside the executable; contrib_test.go asks."""
-import json
 import os
 
 import fapws4.base

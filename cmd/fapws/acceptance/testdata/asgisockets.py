@@ -113,7 +113,7 @@ async def pours(scope, receive, send):
         while True:
             await send({"type": "websocket.send", "bytes": b"x" * 65536})
             sent += 1
-    except OSError as error:
+    except OSError:
         note("pouring:", "at once" if sent < 400 else sent)
         raise
 

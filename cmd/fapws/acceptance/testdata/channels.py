@@ -121,7 +121,6 @@ def wrong(environ, start_response):
 def child(environ, start_response):
     """What a forked child and a process of its own may not do."""
     import subprocess
-    import sys
 
     r, w = os.pipe()
     pid = os.fork()

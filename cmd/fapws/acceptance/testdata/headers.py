@@ -1,6 +1,4 @@
 """Heads that must not reach the wire, and bodies that are not what they were announced as."""
-import time
-from fapws.base import Start_response
 
 BAD = {
     "cr": "a\rX-Injected: 1",

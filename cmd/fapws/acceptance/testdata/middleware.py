@@ -1,5 +1,4 @@
 """Any WSGI middleware goes into PATHS, and a chain of them; the profile page shows what they cost."""
-import sys
 import threading
 import time
 from wsgiref.validate import validator

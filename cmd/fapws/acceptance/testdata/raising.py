@@ -8,7 +8,7 @@ def ends(error):
     def handler(environ, start_response):
         global entered
         entered += 1
-        own_text = "local <u>value</u>"
+        own_text = "local <u>value</u>"  # noqa: F841
         raise error
 
     handler.__qualname__ = "ends_" + (error if isinstance(error, type) else type(error)).__name__

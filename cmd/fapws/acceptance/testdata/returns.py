@@ -1,7 +1,6 @@
 """One handler for each kind of result."""
 import io
 import os
-import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -1,7 +1,6 @@
 """Every kind of result, for a long run."""
 import io
 import os
-import sys
 
 from fapws.base import Environ, Start_response
 from fapws.contrib.views import Staticfile

@@ -1,6 +1,5 @@
 """WebSockets for synchronous code."""
 import os
-import sys
 import threading
 import time
 
