@@ -23,7 +23,7 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md
-  lint             gofmt, vet, staticcheck, shellcheck, C with all warnings
+  lint             gofmt, vet, staticcheck, shellcheck, clang-format, C with all warnings, pyflakes, codespell
   matrix           build and test with every supported Python found
   roots [SUITES]   build and serve in fresh Debian systems, as root and as a user; needs
                    root and debootstrap; --test: run all checks there, too
@@ -70,6 +70,8 @@ source "$root/scripts/go.sh"
 source "$root/scripts/python.sh"
 # shellcheck source=scripts/install.sh
 source "$root/scripts/install.sh"
+# shellcheck source=scripts/lint.sh
+source "$root/scripts/lint.sh"
 # shellcheck source=scripts/check.sh
 source "$root/scripts/check.sh"
 # shellcheck source=scripts/bench.sh

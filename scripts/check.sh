@@ -1,74 +1,5 @@
-# Sourced by build.sh: test, race, fuzz, load, lint and matrix.
+# Sourced by build.sh: test, race, fuzz, load and matrix.
 # shellcheck shell=bash
-
-check_gofmt() {
-    local files
-    files=$(cd "$root" && gofmt -l bench cmd docs pybridge runtime samples)
-    [[ -z $files ]] || die "not gofmt clean: $files"
-}
-
-check_vet() { (cd "$root" && go vet ./...); }
-
-# check_static looks for what the compiler does not object to. It is part of lint only, as it takes a minute.
-check_static() { (cd "$root" && go run "$staticcheck" ./...); }
-readonly staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.6.1
-
-check_shell() {
-    if command -v shellcheck >/dev/null; then
-        (cd "$root" && shellcheck -x -a build.sh .ci/*)
-    else
-        say "no shellcheck here, build.sh is not checked"
-    fi
-}
-
-# Warnings that cpy3's wrappers cannot pass. Unused parameters are the rule in functions
-# that Python calls.
-readonly c_warnings=(-Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter)
-
-# check_c compiles our C with them.
-check_c() {
-    local flags
-    eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
-    (cd "$root" && "${CC:-gcc}" "${flags[@]}" "${c_warnings[@]}" -fsyntax-only pybridge/*.c cmd/fapws/*/*.c)
-}
-
-# check_c_others does so with the headers of every other Python of this machine: only
-# `matrix` builds with them.
-check_c_others() {
-    local candidate version include checked=() without=() jobs=() job status=0
-    while read -r candidate; do
-        { read -r version && read -r include; } < <("$candidate" -S -c '
-import sys, sysconfig
-print("%d.%d.%d" % sys.version_info[:3], sysconfig.get_config_var("INCLUDEPY"), sep="\n")')
-        if [[ $include == "$py_include" ]]; then
-            continue
-        elif [[ -e $include/Python.h ]]; then
-            check_c_with "$version" "$include" &
-            jobs+=($!) checked+=("$version")
-        else
-            without+=("$version")
-        fi
-    done < <(list_pythons)
-    for job in "${jobs[@]}"; do
-        wait "$job" || status=1
-    done
-    say "C checked with the headers of Python ${checked[*]:-(there is no other)}${without[*]:+; without headers: ${without[*]}}"
-    return "$status"
-}
-
-# check_c_with VERSION FOLDER checks with the headers in FOLDER. They are parsed once, which
-# takes most of the time otherwise.
-check_c_with() {
-    local all=$root/build/headers/$1/all.h status=0
-    local flags=("-I$root" "-I$2" "${c_warnings[@]}")
-    mkdir -p "${all%/*}"
-    printf '#include "%s"\n' pybridge/python/compat.h pybridge/cpython.h >"$all"
-    (cd "$root" && "${CC:-gcc}" "${flags[@]}" -x c-header "$all" -o "$all.gch" &&
-        "${CC:-gcc}" "${flags[@]}" -Winvalid-pch -include "$all" -fsyntax-only pybridge/*.c) || status=1
-    rm -f "$all.gch" # 12 MB
-    ((status == 0)) || say "the C of pybridge does not compile with Python $1"
-    return "$status"
-}
 
 # Ends tests that hang, and nothing else: a package may take many times longer on a slow
 # machine, and its tests have limits of their own.
@@ -188,10 +119,7 @@ word_test() {
     need_frameworks
     need_test_tools
     export FAPWS_BIN=$root/build/fapws
-    stage gofmt check_gofmt
-    stage vet check_vet
-    stage "C warnings" check_c
-    stage "C, other Pythons" check_c_others
+    lint
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
     stage "short fuzz" test_fuzz 3s
@@ -236,19 +164,6 @@ word_fuzz() {
         return
     fi
     test_fuzz "${1:-60}s"
-}
-
-word_lint() {
-    local failed=()
-    use_python
-    stage gofmt check_gofmt
-    stage vet check_vet
-    stage staticcheck check_static
-    stage shellcheck check_shell
-    stage "C warnings" check_c
-    stage "C, other Pythons" check_c_others
-    stage "other machines" test_go -run '^TestOtherSystems$' ./cmd/fapws/acceptance
-    summary
 }
 
 # try_python builds and tests with the Python of --python; it runs in a subshell.

@@ -69,11 +69,25 @@ need_frameworks() {
 readonly test_tools="apache2=apache2-bin php-cgi=php-cgi /usr/share/dokuwiki/doku.php=dokuwiki
     ab=apache2-utils curl=curl strace=strace systemd-analyze=systemd chromium=chromium"
 
-need_test_tools() {
-    local pair
-    PATH=$PATH:/usr/sbin
-    for pair in $test_tools; do
-        [[ $pair == /* && -e ${pair%=*} ]] || command -v "${pair%=*}" >/dev/null || want "${pair%=*} (for the tests)" "${pair#*=}"
-    done
+# What lint runs.
+readonly lint_tools="clang-format=clang-format shellcheck=shellcheck pyflakes3=pyflakes3 codespell=codespell"
+
+need_lint_tools() {
+    want_programs "for lint" "$lint_tools"
     install_wanted
+}
+
+# need_test_tools sees to those of lint, too, which is a part of test.
+need_test_tools() {
+    want_programs "for the tests" "$test_tools"
+    need_lint_tools
+}
+
+# want_programs WHY PAIRS notes the packages of missing commands and files.
+want_programs() {
+    local why=$1 pair
+    PATH=$PATH:/usr/sbin
+    for pair in $2; do
+        [[ $pair == /* && -e ${pair%=*} ]] || command -v "${pair%=*}" >/dev/null || want "${pair%=*} ($why)" "${pair#*=}"
+    done
 }
