@@ -95,6 +95,9 @@
 //   - The loop does not know when a callback began. While such WebSockets exist and a timeout is set, a goroutine
 //     (callbacks.go) checks twice a second whether threads are still in the same job. Each callback counts as one, so
 //     an exception for one cannot hit the next.
+//   - environ['werkzeug.socket'] is for libraries that speak WebSocket themselves: a subclass of socket.socket that
+//     notes its first use, and only then makes the descriptor blocking, because that holds for the loop's, too.
+//     Kernel timeouts end a client that has vanished.
 //   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
 //     with its connection (ASGI 10 to 14, uvicorn 26).
 //   - Broadcasts and groups are messages to the event loop (groups.go; runtime/groups.go). The name of a group begins

@@ -9,6 +9,8 @@
 // through a descriptor that it keeps for this purpose (reserve.go): a client that gets an answer need not wait for
 // its own timeout.
 //
+// A new connection for each request takes accept4, recv, send and close, and with threads often epoll_ctl twice.
+//
 // Package runtime is its only host (runtime/accept.go). The methods must be called on the loop, unless their comments
 // say otherwise. Start reading at Host.
 package accept

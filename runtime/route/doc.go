@@ -9,9 +9,13 @@
 //     path gets past a mount or its rules. A fuzz test holds every spelling to the mount of the canonical one.
 //   - Hosts are looked up in nginx's order: the exact name, then "*.suffix" with the longest first, then "prefix.*".
 //     A server with one site has no table of hosts, so routing costs it nothing.
+//   - Settings that hold whatever answers (fields, addresses, passwords, methods, limits, error pages, logs) are
+//     merged with those of the site once, when the server starts; an exchange has one pointer to them, nil for most
+//     (runtime/rules.go). A request that is rewritten keeps its head, because REQUEST_URI shows the original
+//     (exchange.Request.Routed).
 //   - Redirects and rewrites fill in templates (template.go). Nothing that a client sends can add a second field, or
 //     change the host that a template names; a fuzz test holds them to that.
 //   - A trusted proxy's Forwarded and X-Forwarded-* fields are parsed once, as long as they stay the same.
-//     X-Forwarded-For counts if it is there, because proxies that set one of both pass on the other as the client
-//     made it up.
+//     Connections without a trusted proxy or a root path pay a nil pointer. X-Forwarded-For counts if it is there,
+//     because proxies that set one of both pass on the other as the client made it up.
 package route

@@ -8,8 +8,13 @@
 // down the side that writes.
 //
 // Each direction ends by itself: when one side has sent its last byte, the other one is shut down for writing once it
-// has been sent everything. The tunnel is over when both directions are. An upstream that closes while the client is
-// sending resets its connection; the bytes that it had sent before reach the client first.
+// has been sent everything. The tunnel is over when both directions are; a side whose peer has shut down has 30
+// silent seconds for a farewell. An upstream that closes while the client is sending resets its connection; the bytes
+// that it had sent before reach the client first.
+//
+// Tunnels count for --max-clients, and not for the places of responders. A side that takes nothing for
+// --write-timeout ends with RST. Tunnels stay with their worker at a reload, are closed at the end of
+// --graceful-timeout, and have one line in the access log, when they end.
 //
 // # Measured
 //

@@ -10,5 +10,7 @@
 //     waits with WNOWAIT first. Its output is read for at most half a second after its end, because programs that it
 //     left in the background may hold the pipe indefinitely.
 //   - Output that may not be complete is kept back for 20 ms (with FastCGI 2 ms), so short answers have a length.
+//   - A handler in Python that returns a CGIApplication hands its request over, body included, like a Staticfile; the
+//     loop submits the same exchange to another handler.
 //   - A file that the head names (X-Sendfile) is sent when the output has ended, like the file of a handler.
 package cgi
