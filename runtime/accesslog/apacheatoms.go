@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// apacheAtom returns the atom of a letter and what stands in braces before it
+// apacheAtom returns the atom of a letter and the argument in braces before it
 // (https://httpd.apache.org/docs/2.4/mod/mod_log_config.html).
 func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error) {
 	if has {
@@ -77,7 +77,7 @@ var apacheAtoms = map[byte]atom{
 	}),
 }
 
-// withArgument are the atoms with braces, by letter and what stands in them.
+// withArgument are the atoms with braces, by letter and argument.
 var withArgument = map[string]atom{
 	"ac":         plain(func(e *Entry) string { return e.PeerAddr }),
 	"hc":         plain(func(e *Entry) string { return e.PeerAddr }),

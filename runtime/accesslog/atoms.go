@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// put appends what a client may have sent, escaped unless raw.
+// put appends text that may come from a client, escaped unless raw.
 func put(dst, text []byte, raw bool) []byte {
 	if raw {
 		return append(dst, text...)
@@ -232,7 +232,7 @@ func (f *Format) hostOf() atom {
 	}
 }
 
-// userOf is gunicorn's: who has logged in or says a name (RFC 7617).
+// userOf is gunicorn's: the user who has logged in, or the name in the request (RFC 7617).
 func (f *Format) userOf() atom {
 	i := index(&f.Request, "authorization")
 	return func(dst []byte, e *Entry, w *writer, raw bool) ([]byte, bool) {

@@ -5,13 +5,13 @@ import "time"
 // Entry is one answered request. Its slices are read during Append only.
 type Entry struct {
 	Addr, Port           string // of the client; empty (a unix socket) is "-"
-	PeerAddr             string // of who is connected: a proxy, or the client
+	PeerAddr             string // of the other end of the connection: a proxy, or the client
 	LocalAddr, LocalPort string // that the connection came to
 	Site                 string // canonical name of the host that answers; empty: LocalAddr
 	Scheme               string // empty: http
-	User                 string // who logged in; empty: nobody
+	User                 string // the user who has logged in; empty: none
 	RequestLine          []byte // as received, without CRLF; empty: none came
-	Handler              string // what kind of thing answered; empty is "-"
+	Handler              string // the kind of source that answered; empty is "-"
 	File                 []byte // path that files were asked for; empty is "-"
 
 	Time     time.Time     // when the request arrived; written in its own zone, the same for all entries

@@ -4,9 +4,8 @@ import "unicode/utf8"
 
 const hex = "0123456789abcdef"
 
-// appendEscaped appends what a client sent so that it can neither end a quoted
-// field nor a line, nor reach a terminal: as Apache does it, \" \\ \n and the
-// like, and \xhh for what is not printable ASCII.
+// appendEscaped appends text of a client so that it can neither end a quoted field nor a line, nor reach a terminal:
+// as Apache does it, \" \\ \n and the like, and \xhh for all bytes but printable ASCII.
 func appendEscaped(dst, s []byte) []byte {
 	plain := 0 // s[plain:i] needs no escape
 	for i, c := range s {

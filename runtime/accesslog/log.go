@@ -32,7 +32,7 @@ func (l *Log) Append(e *Entry) {
 	l.file.End(l.format.appendLine(dst, e, &l.writer))
 }
 
-// writer is what the atoms of a format have besides the entry.
+// writer is the state that the atoms of a format have in addition to the entry.
 type writer struct {
 	stamp   timestamp
 	scratch []byte // of one atom

@@ -2,8 +2,9 @@ package accesslog
 
 import "bytes"
 
-// Malformed remembers what a client has sent in place of a request, as Apache does: the first line up to a NUL and, if that
-// might be a request line, the fields before the first malformed one. limit bounds the line, in bytes.
+// Malformed remembers the bytes that a client has sent in place of a request, as Apache does: the first line up to a
+// NUL and, if that might be a request line, the fields before the first malformed one. limit bounds the line, in
+// bytes.
 func (r *Record) Malformed(received []byte, limit int) {
 	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
 	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})

@@ -35,8 +35,8 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 // Challenge returns the line of the field that a 401 has.
 func (b *Basic) Challenge() []byte { return b.challenge }
 
-// Known returns what is remembered of credentials, the value of an Authorization field, and
-// if they are right, whose they are. It does not block.
+// Known returns the remembered verdict on credentials, the value of an Authorization field, and their user if they
+// are right. It does not block.
 func (b *Basic) Known(credentials []byte) (user string, v Verdict) {
 	var buf [maxText]byte
 	pair, ok := decode(buf[:], credentials)

@@ -35,7 +35,7 @@ func NewChecker() *Checker {
 	return &Checker{now: func() time.Duration { return time.Since(started) }, most: max(1, runtime.GOMAXPROCS(0)/2)}
 }
 
-// Verdict says what is known of a name and a password.
+// Verdict is the result of a check of a name and a password.
 type Verdict uint8
 
 // The verdicts.
@@ -54,14 +54,14 @@ type Check struct {
 	user, password string
 	done           func(Verdict)
 
-	due       time.Duration // what it waits in the order of
+	due       time.Duration // waiting checks are sorted by it
 	at        int           // its place in Checker.waiting, -1: none
 	answer    *time.Timer   // of a wrong one that is held back
 	cancelled bool
 }
 
-// Check calls done with Right, Wrong or Busy, once and on another goroutine, unless the check
-// is cancelled before. client is the IP address of whoever asks, "" without one.
+// Check calls done with Right, Wrong or Busy, once and on another goroutine, unless the check is cancelled before.
+// client is the IP address of the client, "" without one.
 //
 // A wrong password is answered later the more of them came from the client's network or for
 // the account within the last minutes, so that guessing in many connections at once leaves time for
@@ -158,7 +158,7 @@ func (c *Checker) ofAccount(k *Check) time.Duration {
 	return c.accounts.penalty(account{k.users, clip(k.user)}, c.now())
 }
 
-// clip bounds what is remembered of a name that a client has made up.
+// clip bounds a name that a client has made up, to be remembered.
 func clip(name string) string { return name[:min(len(name), 64)] }
 
 // checks is a heap.Interface, the first one due first.

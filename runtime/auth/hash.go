@@ -18,8 +18,8 @@ import (
 // desktop of 2020, a second on a small board.
 const Cost = 10
 
-// Hash returns what a file of users has behind the name, with bcrypt. The error
-// says what is wrong with the password, in one line.
+// Hash returns the text behind the name in a file of users, with bcrypt. The error, of one line, is about the
+// password.
 func Hash(password string) (string, error) {
 	if password == "" {
 		return "", errors.New("the password is empty")
@@ -39,7 +39,7 @@ const (
 
 var errKind = errors.New("a hash of an unknown kind; known are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, apr1 and {SHA}")
 
-// checkHash says what is wrong with a hash.
+// checkHash returns an error if a hash is invalid or of an unknown kind.
 func checkHash(hash string) error {
 	switch {
 	case isBcrypt(hash):

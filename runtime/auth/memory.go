@@ -15,7 +15,7 @@ type remembered struct {
 	from time.Duration
 }
 
-// key is what is remembered of a pair: who reads the memory learns no password.
+// key is a keyed hash of a pair, so that a copy of the memory shows no password.
 type key [32]byte
 
 // has reports whether a pair is remembered of a table, and may be told.

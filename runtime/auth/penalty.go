@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// failures counts wrong passwords by client or account. Each counts half after a minute, so
-// nothing is held against anybody for long.
+// failures counts wrong passwords by client or account. Each counts half after a minute, so nothing counts against a
+// client for long.
 type failures[K comparable] struct{ by map[K]tally }
 
 type tally struct {
@@ -17,7 +17,7 @@ type tally struct {
 
 const (
 	halfLife    = time.Minute
-	freeOfCost  = 5                      // wrong passwords that anybody may type
+	freeOfCost  = 5                      // wrong passwords without a penalty
 	eachCosts   = 250 * time.Millisecond // of the others
 	maxPenalty  = 10 * time.Second
 	maxFailures = 4096 // clients or accounts that are remembered
@@ -65,7 +65,7 @@ func (f *failures[K]) penalty(key K, now time.Duration) time.Duration {
 	return time.Duration(min(max(over, 0)*float64(eachCosts), float64(maxPenalty)))
 }
 
-// Network returns what a client is counted by: its address, or for IPv6 the /64 network, which usually
+// Network returns the name by which a client is counted: its address, or for IPv6 the /64 network, which usually
 // belongs to one user. It is safe for concurrent use.
 func Network(client string) string {
 	a, err := netip.ParseAddr(client)

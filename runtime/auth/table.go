@@ -14,7 +14,7 @@ type table struct {
 	hashes    map[string]string
 	dummy     string // a hash to compare with where there is no such user, so that it takes as long
 	stamp     stamp
-	complaint string // what was logged about a newer file
+	complaint string // the last line logged about a newer file
 }
 
 // stamp tells files apart.
@@ -53,8 +53,8 @@ func readTable(path string) (*table, error) {
 	return u, nil
 }
 
-// parseTable reads lines "user:hash"; empty ones and those that begin with "#"
-// do not count. What follows a second colon is for people.
+// parseTable reads lines "user:hash"; empty ones and those that begin with "#" do not count. Text behind a second
+// colon is a comment.
 func parseTable(text []byte) (u *table, line int, err error) {
 	u = &table{hashes: map[string]string{}}
 	for one := range bytes.Lines(text) {

@@ -47,8 +47,8 @@ func NewUsers(c *Checker, path string, log func(line string)) (*Users, error) {
 	return u, nil
 }
 
-// Known returns what is remembered of a pair "user:password": Right, Wrong or Unknown. It
-// does not block, and does not allocate.
+// Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. It does not block, and
+// does not allocate.
 func (u *Users) Known(pair []byte) Verdict {
 	now := u.checker.now()
 	if now-time.Duration(u.looked.Load()) > lookEvery && u.looking.CompareAndSwap(false, true) {

@@ -29,11 +29,11 @@ func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
 // Request is a whole request: its body has arrived.
 type Request struct {
-	Context context.Context // ends when nobody waits for the response any more
+	Context context.Context // ends when the response is not wanted any more
 	Head    []byte          // request line and fields as received
 	Parsed  *http1.Request  // spans into Head
 	Path    string          // percent-decoded, as it is seen from outside: script name and path info
-	Root    int             // length of what a proxy or a root path puts before the site: Path[:Root]
+	Root    int             // length of the part that a proxy or a root path puts before the site: Path[:Root]
 	Script  int             // length of SCRIPT_NAME: PATH_INFO is Path[Script:]
 	Size    int64           // bytes in the body
 	Peer    exchange.Peer   // the client
@@ -41,7 +41,7 @@ type Request struct {
 	Log     int             // exchange.Request.ErrorLog
 	Depth   int             // how many subrequests this one is inside of
 	Tunnel  bool            // it asks for a WebSocket, as RFC 6455 has it, and may get a tunnel: see Response.Tunnel
-	Value   any             // of a subrequest: what the request that made it has given to Share
+	Value   any             // of a subrequest: the value that the request before it gave to Share
 
 	body  []byte
 	spool *os.File
@@ -72,8 +72,7 @@ func (r *Request) Host() string {
 	return string(r.Parsed.Host.In(r.Head))
 }
 
-// Client is what an error log calls the client: "192.0.2.7:4711", "" for one of a
-// unix socket.
+// Client is the name of the client in error logs: "192.0.2.7:4711", "" for one of a unix socket.
 func (r *Request) Client() string {
 	if r.Peer.Addr == "" || r.Peer.Port == "" {
 		return r.Peer.Addr
@@ -113,11 +112,10 @@ func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.state.overdue = f
 }
 
-// ErrGone is what Write and File return when nobody takes the response any more.
+// ErrGone is the error of Write and File when the client has disconnected.
 var ErrGone = errors.New("the client has gone")
 
-// Response is what a Responder answers. Its methods are for the goroutine of
-// Respond only.
+// Response is the answer of a Responder. Its methods must be called on the goroutine of Respond.
 type Response struct {
 	pool    *Pool
 	ex      *exchangeState
@@ -176,8 +174,8 @@ func (w *Response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush sends what was written. It is not needed before the end, but where more
-// is long in coming.
+// Flush sends the bytes that were written. It is needed only where the next ones take long; the end of the response
+// flushes.
 func (w *Response) Flush() error {
 	if len(w.buf) == 0 && w.sent {
 		return w.pool.wait(w.ex)
@@ -187,22 +185,21 @@ func (w *Response) Flush() error {
 	return w.publish(p)
 }
 
-// File sends count bytes of f from offset, behind what was written. f is the
-// Response's from now on, which closes it.
+// File sends count bytes of f from offset, behind the bytes that were written. The Response owns f from now on, and
+// closes it.
 func (w *Response) File(f *os.File, offset, count int64) error {
 	p := &part{body: w.buf, file: f, offset: offset, count: count}
 	w.buf = nil
 	return w.publish(p)
 }
 
-// Last ends the response with count bytes of f from offset, behind what was written. f
-// is the Response's from now on. Nothing may be written afterwards.
+// Last ends the response with count bytes of f from offset, behind the bytes that were written. The Response owns f
+// from now on. Nothing may be written afterwards.
 func (w *Response) Last(f *os.File, offset, count int64) {
 	w.file, w.offset, w.count = f, offset, count
 }
 
-// Fail makes the end of the response look like what it is: broken off. Before
-// Start it is Refuse(502, "").
+// Fail ends the response so that the client notices that it is not complete. Before Start it is Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
 		w.failed = true

@@ -23,8 +23,8 @@ type Sends struct {
 
 // Pool is a runtime.Handler of responders: a mount's Index says which.
 type Pool struct {
-	// Sends is for responders that pass on what somebody else answers. It does not change
-	// while the server serves.
+	// Sends is for responders that pass on the answers of programs and servers. It does not change while the server
+	// serves.
 	Sends Sends
 
 	responders []Responder
@@ -58,7 +58,7 @@ type exchangeState struct {
 	room    *sync.Cond
 	unacked int64
 	gone    bool
-	overdue func(time.Duration) // see Request.OnOverdue; nil: nobody asks
+	overdue func(time.Duration) // see Request.OnOverdue; may be nil
 }
 
 // part is a piece of a response on its way to the loop.
@@ -74,8 +74,8 @@ type part struct {
 
 func (p *part) size() int64 { return int64(len(p.body)) + p.count }
 
-// New returns a Pool that answers at most max requests at the same time (more
-// are 503). log gets a line for what an operator should see, from any goroutine.
+// New returns a Pool that answers at most max requests at the same time (more are 503). log gets lines for the
+// operator, on any goroutine.
 func New(max int, log func(line string)) *Pool {
 	return &Pool{
 		max:   max,
@@ -199,7 +199,7 @@ func (p *Pool) run(ex *exchangeState) {
 		w.end()
 		ex.cancel()
 	}()
-	if ex.request.Context.Err() == nil { // else nobody waits any more
+	if ex.request.Context.Err() == nil { // else the response is not wanted any more
 		ex.to.Respond(w, &ex.request)
 	}
 }
@@ -226,7 +226,7 @@ func (p *Pool) put(ex *exchangeState, one *part) error {
 	return nil
 }
 
-// wait returns when the client has taken most of what there is for it.
+// wait returns when the client has taken most of its response.
 func (p *Pool) wait(ex *exchangeState) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -311,8 +311,7 @@ func (p *Pool) Cancel(t exchange.Ticket) {
 	}
 }
 
-// Overdue implements runtime.Handler. Cancel has done what there is to do, but for a
-// responder that asked to be told.
+// Overdue implements runtime.Handler. Cancel has done the rest, except for a responder that asked to be told.
 func (p *Pool) Overdue(t exchange.Ticket, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -73,9 +73,9 @@ func (r *Request) Sub(ctx context.Context, target string) (*Answer, error) {
 // first Sub.
 func (r *Request) Share(v any) { r.share = v }
 
-// Relay answers r with what the server has for target: Sub, but of any size and
-// passed on as it comes. It is for before Start, and the last thing to do. The
-// error says why it has not answered at all; Respond may then Refuse.
+// Relay answers r with the response of the server for target, like Sub, but of any size and passed on as it comes. It
+// must be called before Start, and be the last call. The error says why it has not answered at all; Respond may then
+// Refuse.
 func (w *Response) Relay(r *Request, target string) error {
 	a, err := r.ask(r.Context, target)
 	if err != nil {
@@ -99,7 +99,7 @@ func (r *Request) ask(ctx context.Context, target string) (*exchange.Answer, err
 	return r.inner.Ask(ctx, target, r.inheritance())
 }
 
-// inheritance returns the fields of r that are true of what it includes, too.
+// inheritance returns the fields of r that also hold for the pages that it includes.
 func (r *Request) inheritance() []byte {
 	var out []byte
 	for _, f := range r.Parsed.Fields {

@@ -17,11 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file that is rotated gets the name of its log with ".rotated-" and the time,
-// and then is compressed to log.1.gz, while 1 becomes 2 and so on. The name of
-// the former is in the comment of the latter: who is interrupted can tell what
-// has been done. Who has the lock on the oldest of them compresses; nobody else
-// touches the numbers.
+// A file that is rotated gets the name of its log with ".rotated-" and the time, and then is compressed to log.1.gz,
+// while 1 becomes 2 and so on. The name of the former is in the comment of the latter, so a process that continues
+// after an interruption can tell how far it came. The process with the lock on the oldest of them compresses, and no
+// other changes the numbers.
 
 const rotatedMark = ".rotated-"
 
@@ -31,8 +30,8 @@ const retryRename = time.Minute
 // gentleMax is the longest pause between two pieces of a file that is compressed.
 const gentleMax = 50 * time.Millisecond
 
-// The first and the longest delay before files that are in use are looked at
-// again: by somebody who has not noticed yet, or by a child that has inherited it.
+// The first and the longest delay before files that are in use are looked at again: by a process that has not noticed
+// yet, or by a child that has inherited it.
 const (
 	firstDelay = 20 * time.Millisecond
 	lastDelay  = time.Minute
@@ -63,7 +62,7 @@ func (a *archive) rename() error {
 	return err
 }
 
-// start compresses what there is, on a goroutine of its own. Any goroutine.
+// start compresses rotated files on a separate goroutine. It is safe for concurrent use.
 func (a *archive) start() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,8 +124,8 @@ var errBusy = errors.New("in use")
 func compressAll(path string, keep int) error {
 	for {
 		list := pending(path)
-		// Those that wait count, too: for a disk that is full, or for somebody who
-		// has inherited one and never ends.
+		// Those that wait count, too: for a disk that is full, or for a process that has inherited one and never
+		// ends.
 		beyond := max(0, len(list)-keep)
 		for _, raw := range list[:beyond] {
 			os.Remove(raw)
@@ -196,7 +195,7 @@ func shift(path string, keep int) error {
 	return nil
 }
 
-// removeOld removes what was kept when more was.
+// removeOld removes files with numbers above keep, of a time when more were kept.
 func removeOld(path string, keep int) error {
 	for n := keep + 1; ; n++ {
 		if err := os.Remove(numbered(path, n)); errors.Is(err, os.ErrNotExist) {
@@ -227,9 +226,9 @@ func compress(in *os.File, st os.FileInfo, name, note string) error {
 	return out.Close()
 }
 
-// gently copies in to out, and takes half of one CPU at most. A low priority of the
-// thread would do harm: where others keep the CPUs busy, it would be stopped for long
-// with what the rest of the process waits for, a processor of Go or a lock.
+// gently copies in to out, and takes half of one CPU at most. A low priority of the thread would do harm: where
+// others keep the CPUs busy, it would be stopped for long with a processor of Go or a lock that the rest of the
+// process waits for.
 func gently(out io.Writer, in io.Reader) error {
 	piece := make([]byte, 32<<10)
 	for {

@@ -13,29 +13,27 @@ import (
 )
 
 const (
-	retry     = time.Second // what a full disk did not take
+	retry     = time.Second // for lines that a full disk did not take
 	unsaidMax = 64 << 10    // bytes of lines that wait for room
 )
 
-// lookEvery is how often the size and the age of an error log are looked at, also
-// when nobody writes to it. Tests change it.
+// lookEvery is how often the size and the age of an error log are looked at, also when no event reports that it grew.
+// Tests change it.
 var lookEvery = 5 * time.Second
 
-// Errors is an error log: a file that is descriptor 2 of the process, so that
-// everything is in it: what an interpreter, a library or a child writes, and the
-// last words of a process that crashes.
+// Errors is an error log: a file that is descriptor 2 of the process, so that everything is in it: the output of an
+// interpreter, a library or a child, and the last words of a process that crashes.
 //
-// Nobody takes a lock to write to it. Instead each process holds a shared one on
-// the file for as long as it is its descriptor 2; children that inherit that hold
-// it as well. A rotated file is compressed when nobody does any more. One process
-// rotates, and tells the others to Follow.
+// Writers take no lock. Instead each process holds a shared one on the file for as long as it is its descriptor 2;
+// children that inherit that hold it as well. A rotated file is compressed when no process holds it any more. One
+// process rotates, and tells the others to Follow.
 type Errors struct {
 	o       Options
 	console *os.File // what descriptor 2 was before; nil: this file
 	archive archive
 	moved   func()
 	end     chan struct{} // Close was called
-	grown   *growth       // nil: nobody tells
+	grown   *growth       // nil: growth is not reported
 
 	mu     sync.Mutex
 	looked time.Time // when the file was last seen to be of the present period
@@ -109,9 +107,8 @@ func (e *Errors) tellConsole(msg string) {
 	}
 }
 
-// Write writes one line or more. What the disk does not take waits in memory for a
-// while, and what there is no room for is lost and counted (io.Writer: there is no
-// error). Any goroutine.
+// Write writes one line or more. Lines that the disk does not take wait in memory for a while; those for which there
+// is no room are lost and counted (io.Writer: there is no error). It is safe for concurrent use.
 func (e *Errors) Write(lines []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -194,7 +191,7 @@ func (e *Errors) follow() {
 	e.said = ""
 }
 
-// complain says what is wrong with the path, once, in the log itself.
+// complain reports an error about the path, once, in the log itself.
 func (e *Errors) complain(format string, err error) {
 	if said := format + err.Error(); said != e.said {
 		e.said = said

@@ -19,8 +19,8 @@ const (
 // Options say where lines go and how. The zero value of each field but Path
 // works.
 type Options struct {
-	// Path is the file, which is created if need be (mode 0640). "-" is standard
-	// output. What is no regular file is never rotated.
+	// Path is the file, which is created if need be (mode 0640). "-" is standard output. Only regular files are
+	// rotated.
 	Path string
 
 	// Name is what reports and errors begin with: "access log".
@@ -42,9 +42,8 @@ type Options struct {
 	Buffer int
 	Flush  time.Duration
 
-	// Written is called after lines were written, when none but new ones waits (Waits), with the
-	// time before that: what was due to be rotated then has been. On the goroutine
-	// that writes. nil: nobody asks.
+	// Written is called after lines were written, when none but new ones waits (Waits), with the time before that: a
+	// rotation that was due then has been made. It is called on the goroutine that writes. May be nil.
 	Written func(at time.Time)
 
 	// Report is told, in one line, of a log that cannot be written or rotated, or
@@ -96,11 +95,10 @@ type File struct {
 	begun  chan struct{} // the buffer is not empty any more
 	urgent chan struct{} // write now
 	done   chan struct{} // the writer has ended
-	lost   error         // what the writer could not write, once done is closed
+	lost   error         // error of the writer, once done is closed
 }
 
-// Open opens a file for appending, and compresses what an earlier process has
-// left unfinished.
+// Open opens a file for appending, and compresses the files that an earlier process has not finished.
 func Open(o Options) (*File, error) {
 	o = o.withDefaults()
 	out, err := openSink(&o)
@@ -138,8 +136,8 @@ func (f *File) begin(lines int) (dst []byte, ok bool) {
 	return f.filling, true
 }
 
-// End takes what was appended to the buffer that Begin returned. It never waits
-// for the disk and, once the buffers have their size, nothing was allocated.
+// End takes the lines that were appended to the buffer that Begin returned. It never waits for the disk and, once the
+// buffers have their size, nothing was allocated.
 func (f *File) End(dst []byte) {
 	before := len(f.filling)
 	f.filling = dst
@@ -160,7 +158,7 @@ func (f *File) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Flush has what there is written at once. It does not wait.
+// Flush has the buffered lines written at once. It does not wait.
 func (f *File) Flush() { notify(f.urgent) }
 
 // notify leaves a token in a channel of capacity one; one is enough.
@@ -178,8 +176,8 @@ func (f *File) Waits() bool {
 	return len(f.filling) > 0
 }
 
-// Reopen writes what there is and makes the file at the path if it was renamed:
-// what log rotation from outside asks for.
+// Reopen writes the buffered lines, and makes the file at the path if it was renamed, as log rotation from outside
+// requires.
 func (f *File) Reopen() {
 	f.reopen.Store(true)
 	notify(f.urgent)
@@ -193,9 +191,8 @@ func (f *File) Dropped() int64 {
 	return f.dropped
 }
 
-// Close writes what is left and closes the file. It waits for a disk (or the
-// reader of a pipe) a few seconds and not for ever; the error says what is
-// lost. What is being compressed is left to the next process.
+// Close writes the buffered lines and closes the file. It waits up to a few seconds for a disk, or for the reader of
+// a pipe; the error reports lost lines. A file that is being compressed is left to the next process.
 func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true

@@ -11,8 +11,8 @@ import (
 // growEvery is the shortest time between two looks at a log that grows.
 const growEvery = 100 * time.Millisecond
 
-// growth tells that somebody writes to a file (inotify(7)): a flood would fill a
-// small disk between two looks by the clock. nil does nothing.
+// growth reports writes to a file (inotify(7)): a flood would fill a small disk between two looks by the clock. nil
+// does nothing.
 type growth struct {
 	events  *os.File
 	fd      int
@@ -28,8 +28,7 @@ func newGrowth() *growth {
 	return &growth{events: os.NewFile(uintptr(fd), "inotify"), fd: fd, watched: -1}
 }
 
-// watch watches the file that is open as fd instead of what was watched before. One
-// goroutine at a time.
+// watch watches the file that is open as fd instead of the one before. One goroutine at a time.
 func (g *growth) watch(fd int) {
 	if g == nil {
 		return
@@ -55,7 +54,7 @@ func (g *growth) tell(grown chan<- struct{}) {
 			return
 		}
 		notify(grown)
-		time.Sleep(growEvery) // what is written meanwhile is one event
+		time.Sleep(growEvery) // all writes meanwhile are one event
 	}
 }
 

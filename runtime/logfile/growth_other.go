@@ -2,7 +2,7 @@
 
 package logfile
 
-// growth would tell that somebody writes to a file. Here a log is looked at by the clock only.
+// growth would report writes to a file. Here a log is looked at by the clock only.
 type growth struct{}
 
 func newGrowth() *growth { return nil }

@@ -12,15 +12,15 @@ import (
 	"fapws/runtime/descriptors"
 )
 
-// pipeBuf is how much a write to a pipe can have without being mixed with
-// what others write (PIPE_BUF of Linux; POSIX promises 512).
+// pipeBuf is how much a write to a pipe can have without being mixed with the output of others (PIPE_BUF of Linux;
+// POSIX promises 512).
 const pipeBuf = 4096
 
 // fileMode is that of a new file; one that follows another has the other's.
 const fileMode = 0o640
 
-// sink is where lines go. It uses the descriptor itself, because a write of
-// os.File to a standard output that nobody reads ends the process (SIGPIPE).
+// sink is where lines go. It uses the descriptor itself, because a write of os.File to a standard output without a
+// reader ends the process (SIGPIPE).
 type sink struct {
 	o       *Options
 	fd      int
@@ -41,7 +41,7 @@ func openSink(o *Options) (*sink, error) {
 	return s, s.open(fileMode)
 }
 
-// open opens the path, in the place of what is open.
+// open opens the path, in place of the open file.
 func (s *sink) open(mode fs.FileMode) error {
 	file, err := openPath(s.o.Path, mode)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *sink) close() {
 	}
 }
 
-// complain reports what is wrong with the path, once.
+// complain reports an error about the path, once.
 func (s *sink) complain(format string, err error) {
 	if said := format + err.Error(); said != s.said {
 		s.said = said
@@ -90,7 +90,7 @@ func (s *sink) complain(format string, err error) {
 	}
 }
 
-// look makes sure that the path leads to what is open.
+// look makes sure that the path leads to the open file.
 func (s *sink) look() {
 	if s.file == nil || s.at() {
 		return
@@ -106,7 +106,7 @@ func (s *sink) look() {
 	}
 }
 
-// at says whether the path leads to what is open.
+// at reports whether the path leads to the open file.
 func (s *sink) at() bool {
 	var there, here unix.Stat_t
 	return unix.Stat(s.o.Path, &there) == nil && unix.Fstat(s.fd, &here) == nil && there.Ino == here.Ino && there.Dev == here.Dev
@@ -115,7 +115,7 @@ func (s *sink) at() bool {
 // lock takes the lock on the file that the path leads to. Where that cannot be
 // had (a folder that is gone, a file system without locks), it is done without.
 func (s *sink) lock() {
-	for range 100 { // others may rotate at the same time, but not for ever
+	for range 100 { // others may rotate at the same time, but not indefinitely
 		if flock(s.fd, unix.LOCK_EX) != nil {
 			return
 		}
@@ -160,7 +160,7 @@ func (s *sink) write(lines []byte) (n int, err error) {
 	return n, nil
 }
 
-// errNoRoom is what the kernel says only when it takes nothing at all.
+// errNoRoom is for a line of which a part was written; the kernel reports an error only when it takes nothing at all.
 var errNoRoom = errors.New("no space left for a whole line")
 
 // append writes some of the lines to a regular file: as many as fit in it, and
@@ -233,7 +233,7 @@ func (s *sink) rotate() bool {
 	return true
 }
 
-// pass writes some of the lines to what is no regular file.
+// pass writes some of the lines to a pipe, a terminal or a device.
 func (s *sink) pass(lines []byte) (n int, err error) {
 	if !s.whole {
 		lines = firstLines(lines, pipeBuf)

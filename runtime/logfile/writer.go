@@ -71,7 +71,7 @@ func countLines(b []byte) int {
 	return n
 }
 
-// flush writes what there is and tells whether the file was closed before.
+// flush writes the buffered lines and reports whether the file was closed before.
 func (w *writer) flush() (closed bool) {
 	f := w.file
 	for {

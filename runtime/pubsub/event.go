@@ -12,7 +12,7 @@ import (
 // a header field of a request.
 const MaxWord = 1024
 
-// Message is what is published: an event without a number.
+// Message is an event without a number, as it is published.
 type Message struct {
 	Name  string // of the channel
 	Data  string // UTF-8
@@ -20,7 +20,7 @@ type Message struct {
 	ID    string // empty: one is made of its number
 }
 
-// Check says in one line what is wrong with m.
+// Check returns an error of one line if m cannot be published.
 func (m *Message) Check() error {
 	if err := CheckName(m.Name); err != nil {
 		return err
@@ -37,8 +37,8 @@ func (m *Message) Check() error {
 	return nil
 }
 
-// checkWord checks what is a line by itself. The specification of HTML (§9.2.6)
-// lets clients ignore an id with NUL.
+// checkWord checks a text that is a line of an event. The specification of HTML (§9.2.6) lets clients ignore an id
+// with NUL.
 func checkWord(what, word string) error {
 	switch {
 	case len(word) > MaxWord:
@@ -115,8 +115,7 @@ func NewText(text string) *Event {
 	return e
 }
 
-// NewBytes returns what is written to HTTP/1.1 subscribers as it is, and not at all
-// to others.
+// NewBytes returns bytes that are written to HTTP/1.1 subscribers without framing, and not at all to others.
 func NewBytes(wire string) *Event { return &Event{wire: []byte(wire)} }
 
 // NewFrame returns a message for WebSockets: wire is its frame, of which the first header bytes are not the message.
@@ -142,7 +141,7 @@ func (e *Event) Variant(key uint8, make func(text []byte) []byte) []byte {
 	return wire
 }
 
-// size is what an event counts for while it waits, in bytes.
+// size is the number of bytes that an event counts for while it waits.
 func (e *Event) size() int { return e.end - e.start }
 
 // frame makes text a chunk (RFC 9112 §7.1), which is the text too.
@@ -159,7 +158,7 @@ func (e *Event) frame(text []byte) {
 // Text returns the event as an event stream has it, not to be changed.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
-// Wire returns what is written to a client of HTTP/1.minor, not to be changed.
+// Wire returns the bytes for a client of HTTP/1.minor, which must not be changed.
 func (e *Event) Wire(minor uint8) []byte {
 	if minor == 0 {
 		return e.Text()

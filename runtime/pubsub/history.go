@@ -1,6 +1,6 @@
 package pubsub
 
-// Limits say what is kept of past events.
+// Limits bound the past events that are kept.
 type Limits struct {
 	Events int   // of a channel, most
 	Bytes  int   // of a channel, most
@@ -8,18 +8,17 @@ type Limits struct {
 	Age    int64 // nanoseconds, most
 }
 
-// overhead is what an event costs in memory besides its bytes, with a share of
-// its ring.
+// overhead is the memory of an event in addition to its bytes, with a share of its ring.
 const overhead = 400
 
-// ring is what is kept of one channel's events, the oldest first.
+// ring is the kept events of one channel, the oldest first.
 type ring struct {
 	name          string
 	oldest, newst *Event
 	events, bytes int
 }
 
-// history is what is kept of all channels.
+// history is the kept events of all channels.
 type history struct {
 	limits      Limits
 	rings       map[string]*ring
@@ -81,7 +80,7 @@ func (h *history) keep(e *Event, now int64) {
 	h.trim(r, now)
 }
 
-// trim forgets what is too much in r and in all.
+// trim forgets the oldest events of r, and of all channels, until the limits hold.
 func (h *history) trim(r *ring, now int64) {
 	if now >= h.hold {
 		for r.events > h.limits.Events || r.events > 0 && r.bytes > h.limits.Bytes+r.events*overhead {
@@ -134,7 +133,7 @@ func link(neighbour *Event, end **Event, of func(*Event) **Event) **Event {
 	return of(neighbour)
 }
 
-// expire forgets what is too old, and what was held and is too much.
+// expire forgets events that are too old, and those above the limits that were held.
 func (h *history) expire(now int64) {
 	if now < h.hold {
 		return

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Subscriber is what a Hub knows of a subscriber: its Position.
+// Subscriber is a subscriber as a Hub knows it, by its Position.
 type Subscriber[S any] interface {
 	comparable
 	Position() *Position[S]
@@ -29,7 +29,7 @@ type Channel[S any] struct {
 	Subscribers []S // one that joins is the last one; one that leaves is replaced by the last one
 }
 
-// Hub is all channels: their subscribers, and what is kept of their events.
+// Hub is all channels, with their subscribers and their kept events.
 type Hub[S Subscriber[S]] struct {
 	history
 	channels map[string]*Channel[S]
@@ -41,7 +41,7 @@ func NewHub[S Subscriber[S]]() *Hub[S] {
 	return &Hub[S]{channels: map[string]*Channel[S]{}, history: history{rings: map[string]*ring{}}}
 }
 
-// Limit sets what is kept of events.
+// Limit sets the bounds of the kept events.
 func (h *Hub[S]) Limit(limits Limits) { h.limits = limits }
 
 // Join makes s a subscriber of the channels of that name, each of which it names
@@ -67,7 +67,7 @@ func (h *Hub[S]) Add(s S, name string) bool {
 func (h *Hub[S]) add(s S, p *Position[S], name string) {
 	c := h.channels[name]
 	if c == nil {
-		name = strings.Clone(name) // not what it may be a part of
+		name = strings.Clone(name) // not the larger string that it may be a part of
 		c = &Channel[S]{Name: name}
 		h.channels[name] = c
 	}
@@ -174,13 +174,13 @@ func (h *Hub[S]) Take(e *Event, now int64) bool {
 // subscribers have not been told of: Take may still come with it.
 func (h *Hub[S]) Restore(e *Event, now int64) { h.keep(e, now) }
 
-// Hold lets nothing be forgotten until then, except what is beyond Limits.Total.
+// Hold keeps all events until then, except those above Limits.Total.
 func (h *Hub[S]) Hold(until int64) { h.hold = max(h.hold, until) }
 
 // Complete reports whether Since returns all events behind number after, if Hold was called before they were taken.
 func (h *Hub[S]) Complete(after uint64) bool { return after >= h.lost }
 
-// Expire forgets what is too old. It is to be called now and then.
+// Expire forgets events that are too old. It is to be called now and then.
 func (h *Hub[S]) Expire(now int64) { h.expire(now) }
 
 // Since returns all that is kept of events behind number after in the channels of

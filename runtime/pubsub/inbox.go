@@ -54,7 +54,7 @@ func (f *Fanout[S]) Publish(seq uint64, make func(seq uint64) (*Event, error)) (
 // Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
 func (f *Fanout[S]) Waiting() int64 { return f.inbox.bytes.Load() }
 
-// Take moves what has been published to the rings and to the backlog. now is in nanoseconds, as for Hub.Take.
+// Take moves published events to the rings and to the backlog. now is in nanoseconds, as for Hub.Take.
 func (f *Fanout[S]) Take(now int64) {
 	in := &f.inbox
 	if !in.called.Load() {

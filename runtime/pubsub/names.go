@@ -14,9 +14,8 @@ const (
 	MaxNames = 16
 )
 
-// CheckName says in one line what is wrong with the name of a channel: it is 1 to
-// MaxName letters and digits of ASCII and . _ ~ : / @ -, the first one a letter or
-// digit.
+// CheckName returns an error of one line unless name can be that of a channel: 1 to MaxName letters and digits of
+// ASCII and . _ ~ : / @ -, the first one a letter or digit.
 func CheckName(name string) error {
 	switch {
 	case name == "":

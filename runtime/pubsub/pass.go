@@ -25,7 +25,7 @@ func Encode(events []*Event) []byte {
 	return out.Bytes()
 }
 
-// maxPassed bounds what a Decoder keeps of an event that has not ended, in bytes.
+// maxPassed is the maximum that a Decoder keeps of an event that has not ended, in bytes.
 const maxPassed = 64 << 20
 
 // Decoder reads what Encode wrote, cut anywhere. The zero value is ready.

@@ -9,7 +9,7 @@ import (
 // ErrNeedMore says that all bytes were taken and no message has become whole.
 var ErrNeedMore = errors.New("incomplete")
 
-// What a client may do wrong.
+// Errors of clients.
 var (
 	errReserved      = &Error{ProtocolError, "a reserved bit is set"}
 	errOpcode        = &Error{ProtocolError, "a reserved opcode"}
@@ -35,10 +35,10 @@ type Message struct {
 	Code uint16 // of Close: NoStatus if there was none
 }
 
-// Decoder takes apart what a client sends. Max has to be set; otherwise the zero
-// value is ready. Between messages it holds no memory but itself.
+// Decoder decodes the frames of a client. Max has to be set; otherwise the zero value is ready. Between messages it
+// holds no memory but itself.
 type Decoder struct {
-	Max      int       // longest message, in bytes; also of what is compressed
+	Max      int       // maximum size of a message, in bytes; also after inflating
 	Inflater *Inflater // nil: compression was not negotiated
 
 	head [14]byte // a header that has begun
@@ -99,8 +99,8 @@ func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }
 
-// header takes a header, or what there is of it, from the front of data. Errors are
-// found with the first byte that shows them.
+// header takes a header, or the part of it that has arrived, from the front of data. Errors are found with the first
+// byte that shows them.
 func (d *Decoder) header(data []byte) (n int, err error) {
 	if d.have == 0 {
 		size, err := d.parse(data)
@@ -236,8 +236,7 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 	return d.end(buf)
 }
 
-// grow makes room for n bytes more, by what has arrived and not by what was
-// announced.
+// grow makes room for n more bytes, by the length that has arrived and not the one that was announced.
 func (d *Decoder) grow(n int) {
 	need := len(d.buf) + n
 	if need <= cap(d.buf) {

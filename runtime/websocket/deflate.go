@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// tail is what a sender takes off each message (RFC 7692 §7.2.1), and behind it an
-// empty last block, with which the decompressor ends.
+// tail is the bytes that a sender takes off each message (RFC 7692 §7.2.1), and behind it an empty last block, with
+// which the decompressor ends.
 const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 // keepScratch is how much of the memory for large messages is kept for the next.

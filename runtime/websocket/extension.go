@@ -3,11 +3,11 @@ package websocket
 // MaxWindow is the number of bits of the largest window of deflate.
 const MaxWindow = 15
 
-// Compression is what was agreed on: permessage-deflate (RFC 7692) without context
-// takeover on either side, so that an idle connection keeps no window.
+// Compression is the agreed compression: permessage-deflate (RFC 7692) without context takeover on either side, so
+// that an idle connection keeps no window.
 type Compression struct {
 	On     bool
-	Bits   uint8 // of the window for what the server sends: 8 to MaxWindow
+	Bits   uint8 // of the window of the server's messages: 8 to MaxWindow
 	Limits bool  // the client has asked for Bits
 }
 
@@ -77,7 +77,7 @@ func (c *Compression) set(name, value []byte, seen *[4]bool) bool {
 		c.Bits, c.Limits = bits, true
 		return bits > 0
 	}
-	// What is received is taken with any window.
+	// Messages of the client may have any window.
 	return value == nil || windowBits(value) > 0
 }
 

@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Handshake is what a client's handshake asks for.
+// Handshake is the offer of a client's handshake.
 type Handshake struct {
 	Accept      [28]byte // Sec-WebSocket-Accept
 	Compression Compression
@@ -50,9 +50,8 @@ func Asked(r *http1.Request, head []byte) bool {
 	return false
 }
 
-// Check looks whether a request that asks for a WebSocket does so as RFC 6455 §4.2.1
-// wants it, and says what it asks for, or why not. deflate: compression may be
-// agreed on.
+// Check returns the offer of a request for a WebSocket if it follows RFC 6455 §4.2.1, else why it is refused.
+// deflate: compression may be agreed on.
 func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *Refusal) {
 	switch {
 	case r.Minor < 1:

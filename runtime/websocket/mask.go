@@ -5,9 +5,8 @@ import (
 	"math/bits"
 )
 
-// unmask applies a masking key (RFC 6455 §5.3) to b, in place, eight bytes at a
-// time. key is the one of the first byte of b in its lowest eight bits; what is
-// returned is that of the byte behind b.
+// unmask applies a masking key (RFC 6455 §5.3) to b, in place, eight bytes at a time. key is the one of the first
+// byte of b in its lowest eight bits; the result is the key of the byte behind b.
 func unmask(key uint32, b []byte) uint32 {
 	wide := uint64(key)<<32 | uint64(key)
 	for len(b) >= 32 {

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Opcode says what a frame is (RFC 6455 §5.2).
+// Opcode is the kind of a frame (RFC 6455 §5.2).
 type Opcode uint8
 
 // The opcodes; all others are reserved.
@@ -47,8 +47,8 @@ func ValidCode(code uint16) bool {
 	return false
 }
 
-// Error is why a connection cannot go on: what the client sent breaks the
-// protocol or a limit. It is sent in a close frame.
+// Error is the reason why a connection ends: its client has broken the protocol or a limit. It is sent in a close
+// frame.
 type Error struct {
 	Code uint16
 	Text string // for people; short enough for a close frame

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Always are the patterns that count besides those of Options.
+// AlwaysInclude and AlwaysExclude are the patterns that count in addition to those of Options.
 var (
 	AlwaysInclude = []string{"*.py"}
 	AlwaysExclude = []string{".*", "*~", "__pycache__", "node_modules"}

@@ -14,7 +14,7 @@ const hashedSize = 256 << 10
 
 var seed = maphash.MakeSeed()
 
-// stamp is what a file was like. The zero stamp is a file that is not there.
+// stamp is the state of a file. The zero stamp is that of a missing file.
 type stamp struct {
 	there bool
 	size  int64

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// tree is what is watched: roots with the folders below them, the files in
-// them that count, and single files elsewhere.
+// tree is the watched files: roots with the directories below them, the files in them that count, and single files
+// elsewhere.
 type tree struct {
 	patterns patterns
 	roots    []string // absolute
@@ -15,9 +15,9 @@ type tree struct {
 
 	folders map[string]fileID // by path
 	seen    map[fileID]string // the same the other way round: a link to a folder above ends there
-	beside  map[fileID]string // folders in which only what links or names lead to counts
+	beside  map[fileID]string // directories in which only targets of links and named files count
 	files   map[string]stamp
-	links   map[string]string // files that are symbolic links or named by path, with the base name of what is behind
+	links   map[string]string // files that are symbolic links or named by path, with the base name of the target
 	full    bool              // there are more folders than most
 
 	// enter is called for each folder before its files are looked at.
@@ -48,8 +48,8 @@ func (t *tree) scanAll() (files []string) {
 	return files
 }
 
-// scan takes in the folder dir, those below it, the nearest first, and returns
-// the files that count. What is known already is looked at again.
+// scan takes in the folder dir, those below it, the nearest first, and returns the files that count. Known files are
+// looked at again.
 func (t *tree) scan(root, dir string) (files []string) {
 	var links []string
 	for queue := []string{dir}; len(queue) > 0; queue = queue[1:] {
@@ -190,8 +190,8 @@ func (t *tree) below(dir string) (files []string) {
 	return files
 }
 
-// changed looks at files and returns what has happened to those that differ
-// from before. With trust, one that looks as before is not read.
+// changed looks at files and describes those that differ from before. With trust, one that looks as before is not
+// read.
 func (t *tree) changed(files map[string]bool, trust bool) map[string]string {
 	found := map[string]string{}
 	for path := range files {

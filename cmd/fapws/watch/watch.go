@@ -18,13 +18,12 @@ type Options struct {
 	// Dirs are folders, watched with all below them.
 	Dirs []string
 
-	// Include are patterns of files that count besides AlwaysInclude: *.html,
-	// templates/*.txt, or paths. One without wildcards wins over Exclude, and
-	// one with a slash and without wildcards need not be in Dirs.
+	// Include are patterns of files that count in addition to AlwaysInclude: *.html, templates/*.txt, or paths. One
+	// without wildcards wins over Exclude, and one with a slash and without wildcards need not be in Dirs.
 	Include []string
 
-	// Exclude are patterns of files and folders that do not count, besides
-	// AlwaysExclude. Virtual environments below Dirs never do.
+	// Exclude are patterns of files and directories that do not count, in addition to AlwaysExclude. Virtual
+	// environments below Dirs never do.
 	Exclude []string
 
 	// MaxFolders bounds the folders that are watched. 0: 4096.
@@ -38,8 +37,7 @@ type Options struct {
 	// takes some steps to save, a checkout many. 0: 50 ms.
 	Quiet time.Duration
 
-	// Log gets what the user should know, a line at a time, on any goroutine.
-	// nil: nobody wants to.
+	// Log gets lines for the user, one at a time, on any goroutine. May be nil.
 	Log func(line string)
 }
 
@@ -193,7 +191,7 @@ func (w *Watcher) run() {
 			w.everything()
 			w.restless = w.compare()
 		case <-settled.C:
-			if w.kernel == nil { // nobody said that it is quiet now
+			if w.kernel == nil { // no event has reported that it is quiet now
 				w.everything()
 			}
 			if again := w.compare(); again && w.kernel == nil && time.Since(w.since) < longest {
@@ -250,9 +248,8 @@ func (w *Watcher) happened(e fsnotify.Event) {
 	}
 }
 
-// linked notes what an event may have to do with symbolic links: what is
-// behind them may have been written, and anything that came or went may have
-// been on the way there.
+// linked notes symbolic links that an event may concern: their targets may have been written, and a file that was
+// made or removed may have been on the way there.
 func (w *Watcher) linked(e fsnotify.Event) {
 	t := w.tree
 	moved := e.Op&(fsnotify.Create|fsnotify.Rename|fsnotify.Remove) != 0
@@ -271,7 +268,7 @@ func (w *Watcher) linked(e fsnotify.Event) {
 	}
 }
 
-// look takes in a folder that appeared; what was known of it may be gone.
+// look takes in a directory that has appeared; files known in it may be gone.
 func (w *Watcher) look(root, dir string) {
 	w.suspect(w.tree.below(dir)...)
 	w.suspect(w.tree.scan(root, dir)...)
@@ -319,7 +316,7 @@ func (w *Watcher) compare() (more bool) {
 	return len(found) > 0
 }
 
-// tell tells what was found.
+// tell reports the changes that were found.
 func (w *Watcher) tell() {
 	if len(w.found) == 0 {
 		return

@@ -14,8 +14,7 @@ import (
 // Patience bounds the wait for an event, so that a test fails rather than hangs.
 const Patience = 2 * time.Minute
 
-// Eventually waits until holds does, and ends the test if that never comes; what
-// says in its message what was waited for.
+// Eventually waits until holds does, and ends the test if that never comes; what names what in its message.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(Patience); !holds(); time.Sleep(5 * time.Millisecond) {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Case is one of the Autobahn test suite for servers that echo, as far as it can be
-// told from RFC 6455: what a client sends, and what the server has to answer.
+// Case is one of the Autobahn test suite for servers that echo, as far as it can be told from RFC 6455: the frames
+// that a client sends, and the answer that the server owes.
 type Case struct {
 	ID   string // its number there
 	send []piece
@@ -22,7 +22,7 @@ type Case struct {
 type piece struct {
 	first   byte
 	payload string
-	pause   bool // so that the server sees what was sent before
+	pause   bool // so that the server reads the frames before it first
 }
 
 const protocolError, invalidData, normalClose = "close 1002", "close 1007", "close 1000"
@@ -75,7 +75,7 @@ func Cases() []Case {
 	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases())
 }
 
-// Run tries the case on a server. The error says what is wrong with it.
+// Run tries the case on a server. The error describes a wrong answer.
 func (tc *Case) Run(addr, path string) error {
 	c, err := Dial(addr, path)
 	if err != nil {
@@ -123,7 +123,7 @@ func (tc *Case) closes() bool {
 	return len(tc.want) > 0 && strings.HasPrefix(tc.want[len(tc.want)-1], "close")
 }
 
-// write sends what is to be sent.
+// write sends the frames of the case.
 func (tc *Case) write(c *Client) (err error) {
 	var buf []byte
 	for _, p := range tc.send {

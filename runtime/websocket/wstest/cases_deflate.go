@@ -18,8 +18,8 @@ var Offers = []string{
 	"permessage-deflate; mode=other, permessage-deflate; server_max_window_bits=12",
 }
 
-// Compression sends messages of many sizes, compressed, whole and in fragments, to a server
-// that echoes: 12 and 13 of the Autobahn test suite. The error says what is wrong.
+// Compression sends messages of many sizes, compressed, whole and in fragments, to a server that echoes: 12 and 13 of
+// the Autobahn test suite. The error describes a wrong answer.
 func Compression(addr, path, offer string) error {
 	json := bytes.Repeat([]byte(`{"name": "Ürsula", "age": 42, "list": [1, 2, 3, 4]}, `), 3000)
 	noise := make([]byte, len(json))

@@ -203,7 +203,7 @@ func (f Frame) Code() (code int, reason string) {
 	return int(binary.BigEndian.Uint16(f.Payload)), string(f.Payload[2:])
 }
 
-// ReadFrame reads the next frame. It checks what a server has to keep to.
+// ReadFrame reads the next frame. It checks the rules for servers.
 func (c *Client) ReadFrame() (f Frame, err error) {
 	var h [10]byte
 	if _, err = io.ReadFull(c.R, h[:2]); err != nil {
@@ -285,8 +285,8 @@ func (c *Client) Receive() (op byte, message []byte, err error) {
 	}
 }
 
-// CloseWith sends a close frame, reads to the server's, and closes the connection. It
-// returns what the server gave; messages that still come are left out.
+// CloseWith sends a close frame, reads to the server's, and closes the connection. It returns the server's close
+// frame; messages before it are skipped.
 func (c *Client) CloseWith(code int, reason string) (*Closed, error) {
 	defer c.Conn.Close()
 	payload := append([]byte{byte(code >> 8), byte(code)}, reason...)
