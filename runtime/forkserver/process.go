@@ -57,7 +57,7 @@ type loadError struct {
 // Error implements error.
 func (e *loadError) Error() string { return e.how }
 
-// startProcess starts a fork server and returns what it has loaded.
+// startProcess starts a fork server and returns its message about the loaded application.
 func startProcess(o *Options) (p *process, loaded []byte, err error) {
 	cmd := o.Command()
 	p = &process{o: o, cmd: cmd, exited: make(chan struct{}), children: map[uint64]*running{}}
@@ -169,7 +169,7 @@ func (p *process) list() (lines []string) {
 	return lines
 }
 
-// listen takes note of what the fork server says, until it has ended.
+// listen reads the messages of the fork server, until it has ended.
 func (p *process) listen() {
 	buf := make([]byte, binary.Size(order{}))
 	for {
@@ -254,7 +254,7 @@ func (p *process) ending(status syscall.WaitStatus) string {
 
 // end ends the fork server, and with it the children that are left: at once after d.
 func (p *process) end(d time.Duration) {
-	// listen goes on, for what is still said.
+	// listen continues, for the last messages.
 	if raw, err := p.control.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
 	}

@@ -28,7 +28,7 @@ func (m *Mount) Respond(w *backend.Response, r *backend.Request) {
 		refuse(w, "too many requests are waiting")
 		return
 	case err != nil:
-		return // nobody waits for the response any more
+		return // the response is not wanted any more
 	}
 	line, number, client := requestLine(r), r.Log, r.Client()
 	p, run, c, err := s.fork(r.Context, line+" in handler "+m.Name)
@@ -53,7 +53,7 @@ func (m *Mount) Respond(w *backend.Response, r *backend.Request) {
 	go func() {
 		select {
 		case <-r.Context.Done():
-			c.conn.Close() // wakes who reads, and the child
+			c.conn.Close() // wakes the reader, and the child
 		case <-stop:
 		}
 	}()
@@ -145,7 +145,7 @@ func passBody(w *backend.Response, c *child, p *part) error {
 	return w.File(file, p.Offset, p.Count)
 }
 
-// maxMessages bounds what a child says at once, in bytes.
+// maxMessages is the maximum of the messages that a child sends at once, in bytes.
 const maxMessages = 64 << 20
 
 // hear takes the messages in p.
@@ -161,7 +161,7 @@ func (s *Server) hear(c *child, p *part) error {
 	return nil
 }
 
-// hearOut takes what a child says after its response, by deferred calls and threads.
+// hearOut takes the messages of a child after its response, from deferred calls and threads.
 func (s *Server) hearOut(c *child) {
 	defer c.conn.Close()
 	for {

@@ -14,9 +14,8 @@ import (
 
 // Options says how a Server gets its fork server.
 type Options struct {
-	// Command makes the command that becomes the fork server. It finds the control
-	// socket at descriptor 3 and a pipe at 4, to which it writes what it has loaded,
-	// in a form of its own, and which it closes before it serves.
+	// Command makes the command that becomes the fork server. It finds the control socket at descriptor 3 and a pipe
+	// at 4, to which it writes a description of the loaded application, and which it closes before it serves.
 	Command func() *exec.Cmd
 
 	// Log writes a line to the error log of the server, from any goroutine: the fork
@@ -32,7 +31,7 @@ type Options struct {
 	Failed func(line string)
 }
 
-// Serving is what a Server learns after it has been opened.
+// Serving is the settings that a Server gets after it has been opened.
 type Serving struct {
 	Gate *cgi.Gate // bounds the children, and the requests that wait for one
 
@@ -43,8 +42,7 @@ type Serving struct {
 	// LogPath returns the path of that error log, "" for standard error.
 	LogPath func(number int) string
 
-	// Messages gets what a child has said to the server beside its response
-	// (pybridge.ReadMessages).
+	// Messages gets the messages of a child to the server, in addition to its response (pybridge.ReadMessages).
 	Messages func(raw []byte)
 }
 
@@ -70,8 +68,8 @@ type LoadError struct {
 // Error implements error.
 func (e *LoadError) Error() string { return e.line }
 
-// Open starts the fork server and returns what it has loaded. The error is a *LoadError
-// or one line.
+// Open starts the fork server and returns its description of the loaded application. The error is a *LoadError or one
+// line.
 func Open(o Options) (s *Server, loaded []byte, err error) {
 	p, loaded, err := startProcess(&o)
 	var failed *loadError

@@ -36,7 +36,7 @@ const (
 	opEnded               // Value is the status as of waitpid(2)
 )
 
-// request is what a child is sent first; len(fields) http1.Field and the data follow.
+// request is the first message to a child; len(fields) http1.Field and the data follow.
 type request struct {
 	Mount, Minor, Flags, Fields, HeadLen, DataLen, ScriptLen, PeerLen uint32
 	Method, Target, Query, Authority, Path                            http1.Span
@@ -54,8 +54,7 @@ const (
 	spooled // a descriptor of the body comes along
 )
 
-// encode returns the bytes for a child. What the body needs beside them is the file, if
-// it is not nil: the body is in it.
+// encode returns the bytes for a child. The file, if it is not nil, has the body.
 func encode(r *backend.Request, mount int, errorLog string) (all []byte, spool *os.File, err error) {
 	p := r.Parsed
 	q := request{
@@ -97,8 +96,7 @@ func encode(r *backend.Request, mount int, errorLog string) (all []byte, spool *
 	return append(all, data.Bytes()...), spool, err
 }
 
-// part is the beginning of what a child sends; the texts follow, in the order of
-// their lengths, and the body.
+// part is the beginning of a message from a child; the texts follow, in the order of their lengths, and the body.
 type part struct {
 	Flags                                            uint32
 	Status                                           int32

@@ -105,8 +105,8 @@ func IsCanonicalPath(path string) bool {
 	return ok && string(MergeSlashes(nil, resolved)) == path
 }
 
-// IsCanonicalPrefix reports whether paths in canonical form can begin with a prefix: if not,
-// what is mounted there would never be asked.
+// IsCanonicalPrefix reports whether paths in canonical form can begin with a prefix: if not, a mount there would
+// never be asked.
 func IsCanonicalPrefix(prefix string) bool { return prefix == "" || IsCanonicalPath(prefix+"x") }
 
 // IsBelow reports whether a path is root, which has no slash at its end, or something in it.

@@ -14,7 +14,7 @@ type chunkState uint8
 const (
 	chunkSize      chunkState = iota // the digits of a size
 	chunkSpace                       // whitespace after it: an extension must follow
-	chunkExtension                   // ";" and what is behind it
+	chunkExtension                   // ";" and the text behind it
 	chunkSizeLF                      // CR seen
 	chunkData
 	chunkDataCR // CR LF behind the data

@@ -1,6 +1,6 @@
 package http1
 
-// known collects what the fields of a head say, for complete.
+// known collects the values of fields that complete needs.
 type known struct {
 	hosts     int
 	body      bool // Content-Length, Transfer-Encoding or Expect

@@ -2,10 +2,9 @@ package http1
 
 import "bytes"
 
-// DecodePath appends raw to dst with percent-encoding undone, as PEP 3333 has
-// it for SCRIPT_NAME and PATH_INFO: "%2F" becomes "/", dot segments and double
-// slashes stay. What is not a valid encoding is copied; a path that Parse let
-// through has none, and no "%00".
+// DecodePath appends raw to dst with percent-encoding undone, as PEP 3333 has it for SCRIPT_NAME and PATH_INFO: "%2F"
+// becomes "/", dot segments and double slashes stay. An invalid encoding is copied; a path that Parse let through has
+// none, and no "%00".
 func DecodePath(dst, raw []byte) []byte {
 	for {
 		i := bytes.IndexByte(raw, '%')

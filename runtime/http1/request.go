@@ -43,7 +43,7 @@ type Request struct {
 	Length    int64 // Content-Length when Body == Sized, else 0
 	Body      Framing
 	Minor     uint8 // HTTP/1.Minor, 0 or 1
-	KeepAlive bool  // what the client asked for: version and Connection field
+	KeepAlive bool  // as the client has asked: version and Connection field
 	Upgrade   bool  // Connection lists "upgrade" (RFC 9110 §7.8)
 	Expect100 bool  // Expect: 100-continue on HTTP/1.1 with a body
 	Head      bool  // method is HEAD

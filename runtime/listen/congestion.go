@@ -11,18 +11,17 @@ import (
 // Paces says whether the kernel's congestion control spreads packets over time, as
 // BBR does.
 //
-// Between two programs of one machine that only costs: there is no queue to keep
-// short, and every pause is a timer and a wake-up. Over loopback three times as many
-// files of 1 MiB leave in a second without it, for a fifth of the CPU. So what comes
-// from the machine itself, for example from a proxy before us, gets Reno, which every
-// kernel has and every user may choose.
+// Between two programs of one machine that only costs: there is no queue to keep short, and every pause is a timer
+// and a wake-up. Over loopback three times as many files of 1 MiB leave in a second without it, for a fifth of the
+// CPU. So connections from the machine itself, for example from a proxy, get Reno, which every kernel has and every
+// user may choose.
 func Paces() bool {
 	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	return err == nil && strings.HasPrefix(string(name), "bbr")
 }
 
-// Unpace takes a TCP socket out of that. One that was accepted has had BBR, whose
-// pacing stays, if with a higher rate; what a listener accepts has never had it.
+// Unpace takes a TCP socket out of that. One that was accepted has had BBR, whose pacing stays, if with a higher
+// rate; connections of a listener without it have never had it.
 func Unpace(fd int) {
 	// Without it everything works as well.
 	_ = setCongestion(fd, "reno")

@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// dress gives a socket file its owner and mode. What is put in its place meanwhile gets them too, unless it is a link.
+// dress gives a socket file its owner and mode. A file that is put in its place meanwhile gets them, too, unless it
+// is a link.
 func dress(path string, o Options) error {
 	if o.UID >= 0 || o.GID >= 0 {
 		if err := os.Lchown(path, o.UID, o.GID); err != nil {

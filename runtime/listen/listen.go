@@ -135,8 +135,8 @@ func (ln *Listener) Close() error {
 	return RemoveSocketFile(ln.made)
 }
 
-// Socket makes a listening socket at an address as Open takes it, for one process or for several to share. It is
-// made with its options, owner and mode before anybody can connect. Calling Fd on the file does not make the socket
+// Socket makes a listening socket at an address as Open takes it, for one process or for several to share. It is made
+// with its options, owner and mode before a client can connect. Calling Fd on the file does not make the socket
 // blocking. The file of a unix socket is the caller's to remove: see RemoveSocketFile. Errors are as Open's.
 func Socket(addr string, o Options) (*os.File, error) {
 	var fd int

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GiveUpAfter makes the kernel break a TCP connection whose peer has not acknowledged what was sent for that long.
-// Failing, it is not bounded.
+// GiveUpAfter makes the kernel break a TCP connection whose peer has acknowledged nothing for that long. Failing, it
+// is not bounded.
 func GiveUpAfter(fd int, d time.Duration) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }

@@ -11,9 +11,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// ProxyHeader is what a header of the PROXY protocol says: who connected to
-// the proxy, and where.
-// https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+// ProxyHeader is a header of the PROXY protocol: the client that connected to the proxy, and the address it connected
+// to. https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 type ProxyHeader struct {
 	Kind     ProxyKind
 	From, To netip.AddrPort // valid if kind is ProxyAddresses
@@ -24,7 +23,7 @@ type ProxyKind uint8
 const (
 	ProxyAddresses ProxyKind = iota
 	ProxyLocal               // the proxy itself connected, to see whether we live
-	ProxyUnknown             // for somebody of whom the proxy knows no address
+	ProxyUnknown             // for a client whose address the proxy does not know
 	ProxyUnix                // for a client of a unix socket of the proxy's
 )
 
@@ -72,7 +71,7 @@ func parseProxyLine(buf []byte) (h ProxyHeader, n int, err error) {
 	if !ok || len(words) < 2 {
 		return h, 0, errProxyLine
 	}
-	if words[1] == "UNKNOWN" { // what follows is to be ignored
+	if words[1] == "UNKNOWN" { // the rest is to be ignored
 		return ProxyHeader{Kind: ProxyUnknown}, end + 1, nil
 	}
 	if len(words) != 6 {

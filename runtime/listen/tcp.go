@@ -29,8 +29,8 @@ func tcpSocket(addr string, o Options) (int, error) {
 	return fd, nil
 }
 
-// isLocalhost reports whether a name stands for this machine without asking anybody, who may not know it: small
-// systems have no /etc/hosts (RFC 6761, section 6.3).
+// isLocalhost reports whether a name stands for this machine, without a look-up, which may fail: small systems have
+// no /etc/hosts (RFC 6761, section 6.3).
 func isLocalhost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }

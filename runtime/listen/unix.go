@@ -52,7 +52,7 @@ func unixSocket(path string, o Options) (_ int, err error) {
 			return -1, err
 		}
 	}
-	// Nobody could connect until here.
+	// No client could connect until here.
 	if err := listen(fd, o); err != nil {
 		return -1, err
 	}
@@ -75,7 +75,7 @@ func RemoveSocketFile(addr string) error {
 // isAbstract says whether a unix address is a name of Linux's own without file.
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
-// removeStale removes a socket file on which nobody listens.
+// removeStale removes a socket file without a listener.
 func removeStale(path string) error {
 	if isAbstract(path) {
 		return nil

@@ -7,8 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// AppendForwarded appends what a request says of its way through proxies, and its host: what Believe
-// reads. Most requests of a connection say the same, which is cheap to compare.
+// AppendForwarded appends the fields of a request that Believe reads: its way through proxies, and its host. Most
+// requests of a connection say the same, which is cheap to compare.
 func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	host := r.Authority // RFC 9112 §3.2.2: it wins
 	if host.Len == 0 {

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Request is what a decision is made from. Its slices have to live as long as the Decision.
+// Request is the input of a decision. Its slices have to live as long as the Decision.
 type Request struct {
 	Parsed *http1.Request
 	Head   []byte // spans of Parsed point into it
@@ -18,13 +18,13 @@ type Request struct {
 	Index string // appended to the path: the index of a folder that has been asked for
 }
 
-// Connection is what a request came by.
+// Connection is the connection of a request.
 type Connection interface {
 	// Client returns the client of the request, as far as trusted proxies have named it.
 	Client() *exchange.Peer
 }
 
-// Outcome is what a Decision has come to.
+// Outcome is the result of a Decision.
 type Outcome uint8
 
 const (
@@ -52,12 +52,12 @@ type Decision struct {
 
 	Status int    // if Refused: 204, 400, 403, 404, 405, 421 or 500
 	Fields []byte // with Status: "Name: value\r\n" ...
-	Text   string // with Status: what the client is told; "": the phrase of the status
+	Text   string // with Status: the text for the client; "": the phrase of the status
 	Fault  string // why Status is 500: one line for the error log
 
 	Path     []byte // canonical, as clients see it, or rewritten
 	Resolved []byte // Path with the empty segments that the client has sent; nil: as Path
-	Root     int    // length of what is before the server's own path in Path
+	Root     int    // length of the part before the server's own path in Path
 	Script   int    // length of SCRIPT_NAME, Root included
 	Hidden   bool   // the client's path has Root, and the request's has not
 
@@ -213,7 +213,7 @@ func (d *Decision) pass(g *Guard) bool {
 	return !g.Password
 }
 
-// enter is what follows when the present mount fits and the client may: true, if routing goes on.
+// enter takes the present mount, which fits and which the client may use. It returns true if routing goes on.
 func (d *Decision) enter() bool {
 	m := &d.table.sites[d.Site].mounts[d.Mount]
 	switch {

@@ -77,9 +77,8 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// followForwarded does the same with Forwarded. found is false when there is
-// nothing in it that could be read. What an outer trusted proxy says of scheme
-// and host counts more than what an inner one does: it is nearer to the client.
+// followForwarded does the same with Forwarded. found is false when there is nothing in it that could be read. Scheme
+// and host of an outer trusted proxy count more than those of an inner one: it is nearer to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, more := lines[i], true; more; {

@@ -9,9 +9,8 @@ type element struct{ node, proto, host string }
 // maxReach is how many commas lastElement looks for the beginning of an element at.
 const maxReach = 16
 
-// lastElement cuts the last element off a list. It is read from the end so
-// that what a client has made up in front, a quote that never closes, say,
-// cannot hide what a proxy has added behind it: the shortest piece that can be
+// lastElement cuts the last element off a list. It is read from the end so that text of the client in front, such as
+// a quote that never closes, cannot hide the element that a proxy has added behind it: the shortest piece that can be
 // read is the element. more says whether there was a comma before it.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)

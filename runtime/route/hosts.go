@@ -118,8 +118,8 @@ func (h *hosts) find(host []byte) int {
 	return -1
 }
 
-// NormalHost appends a host, the value of a Host field, without port and trailing dot, in lower case; an
-// IPv6 literal in its shortest form. What is too long to be one is "".
+// NormalHost appends a host, the value of a Host field, without port and trailing dot, in lower case; an IPv6 literal
+// in its shortest form. Of a text that is too long to be one it is "".
 func NormalHost(dst, host []byte) []byte {
 	if len(host) > maxHost {
 		return dst

@@ -96,7 +96,7 @@ func ValuesOf(r *exchange.Request) Values {
 	return v
 }
 
-// undecoded returns what is left of a percent-encoded path without its first n decoded bytes.
+// undecoded returns a percent-encoded path without its first n decoded bytes.
 func undecoded(raw []byte, n int) []byte {
 	for ; n > 0 && len(raw) > 0; n-- {
 		if raw[0] == '%' && len(raw) >= 3 {

@@ -36,7 +36,7 @@ type Mount struct {
 	Guard   Guard
 }
 
-// Guard says who may ask for something. The zero value admits everybody.
+// Guard says which clients may ask for something. The zero value admits all.
 type Guard struct {
 	// Allow and Deny are networks of clients: those in Allow may, others in Deny may not (403),
 	// the rest may unless there is only Allow. A client without an address, on a unix socket, is

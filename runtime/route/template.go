@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Template is a URL or path with places for what a request has.
+// Template is a URL or path with places for parts of a request.
 type Template []piece
 
 // piece is a literal or, if variable, a name.
@@ -16,10 +16,10 @@ type piece struct {
 	inHost   bool // it follows the authority of a URL directly
 }
 
-// The names of what a template may hold.
+// The names of the parts that a template may have.
 const (
 	VarPath   = "path"   // of the request, as received
-	VarRest   = "rest"   // what follows the prefix of the mount
+	VarRest   = "rest"   // the path behind the prefix of the mount
 	VarQuery  = "query"  // without "?"
 	VarHost   = "host"   // without port
 	VarScheme = "scheme" // http, https
@@ -68,8 +68,7 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 	}
 }
 
-// endsInHost says whether what follows t would be part of the authority of a
-// URL.
+// endsInHost reports whether text behind t would be part of the authority of a URL.
 func endsInHost(t Template) bool {
 	whole := ""
 	for _, p := range t {
@@ -83,7 +82,7 @@ func endsInHost(t Template) bool {
 	return ok && rest != "" && !strings.ContainsAny(rest, "/?#")
 }
 
-// Values are what a template is filled with: see Decision.Values.
+// Values fill in a template: see Decision.Values.
 type Values struct {
 	path, rest []byte // percent-encoded
 	query      []byte

@@ -7,8 +7,7 @@ import (
 	"syscall"
 )
 
-// Start is for builds without C, of which fapws itself is none: what the server
-// ignores of signals, programs ignore too.
+// Start is for builds without C, of which fapws itself is none: programs ignore the signals that the server ignores.
 func Start(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
 	return os.StartProcess(path, argv, &os.ProcAttr{
 		Dir:   dir,

@@ -53,7 +53,7 @@ func (f *flow) move(b *Buffers) (broken *end, err error) {
 	return nil, nil
 }
 
-// pass reads once. What the other end does not take is pending then.
+// pass reads once. Bytes that the other end does not take are pending then.
 func (f *flow) pass(b *Buffers) error {
 	if b.read == nil {
 		b.read = make([]byte, readSize)
@@ -77,7 +77,7 @@ func (f *flow) pass(b *Buffers) error {
 	return nil
 }
 
-// flush writes what is pending. If it cannot write all of it, the flow is blocked.
+// flush writes the pending bytes. If it cannot write all of them, the flow is blocked.
 func (f *flow) flush(b *Buffers) error {
 	f.blocked = false
 	for len(f.pending) > 0 {

@@ -46,7 +46,8 @@ func New(client, upstream exchange.Socket, clientWatch, upstreamWatch *eventloop
 	return t
 }
 
-// Open passes on bytes that were read before the tunnel was made, and what has come since. Its results are those of Ready.
+// Open passes on bytes that were read before the tunnel was made, and those that have come since. Its results are
+// those of Ready.
 func (t *Tunnel) Open(fromClient, fromUpstream []byte) (over bool, err error) {
 	for s, data := range [][]byte{Client: fromClient, Upstream: fromUpstream} {
 		t.from[s].keep(t.b, data)
@@ -87,7 +88,7 @@ func (t *Tunnel) move(s Side) error {
 		return f.to.watch.WantRoom(f.blocked)
 	case broken == &t.ends[Client]:
 		return ErrClientGone
-	case s == Client: // what the upstream has sent before it closed is still for the client
+	case s == Client: // the bytes that the upstream has sent before it closed are still for the client
 		f.stop(t.b)
 		return f.to.watch.WantRoom(f.blocked)
 	}

@@ -25,17 +25,17 @@ type Set [Codings]bool
 // Made are the codings that Compress knows.
 var Made = Set{Gzip: true, Zstd: true}
 
-// unset is the weight of what a client does not name.
+// unset is the weight of a coding that a client does not name.
 const unset = -1
 
-// Accept gathers what a client says in its Accept-Encoding fields. Start with
-// NewAccept; a field that comes several times is one list.
+// Accept gathers the weights in the Accept-Encoding fields of a client. Start with NewAccept; a field that comes
+// several times is one list.
 type Accept struct {
 	weights [Codings]int16 // thousandths
 	others  int16          // of "*"
 }
 
-// NewAccept returns what a client without such a field accepts: no coding.
+// NewAccept returns the Accept of a client without such a field: no coding.
 func NewAccept() Accept {
 	return Accept{weights: [Codings]int16{unset, unset, unset, unset}, others: unset}
 }
@@ -61,10 +61,9 @@ func (a *Accept) Add(value []byte) {
 	}
 }
 
-// Choose returns the coding with the highest weight among those there are; of
-// equals brotli, then zstd, then gzip. Identity is chosen when nothing else is
-// acceptable, and also when the client refuses even that (RFC 9110 §12.5.3
-// leaves it to us, and a 406 would help nobody).
+// Choose returns the coding with the highest weight among those there are; of equals brotli, then zstd, then gzip.
+// Identity is chosen when nothing else is acceptable, and also when the client refuses even that (RFC 9110 §12.5.3
+// leaves it to the server, and a 406 would help no client).
 func (a *Accept) Choose(has *Set) Coding {
 	best, bestWeight := Identity, max(0, a.weights[Identity]) // not named: acceptable, and the last choice
 	for c := Gzip; c < Codings; c++ {

@@ -18,7 +18,7 @@ const (
 	// most bounds the memory and the time that one body takes.
 	most = 8 << 20
 
-	// zstdWindow bounds what a client needs to unpack (RFC 9659 allows 8 MiB).
+	// zstdWindow bounds the memory that a client needs to unpack (RFC 9659 allows 8 MiB).
 	zstdWindow = 1 << 20
 )
 
@@ -29,8 +29,8 @@ func Worth(mediaType string, size int64) bool {
 	return size >= least && size <= most && Compressible(mediaType)
 }
 
-// Compressible reports whether what has a media type is usually made smaller by
-// compression: text, what is made of text, and a few plain binary formats.
+// Compressible reports whether compression usually makes bodies of a media type smaller: text, formats made of text,
+// and a few plain binary formats.
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
 	kind = strings.TrimRight(kind, " \t")

@@ -6,8 +6,8 @@ import (
 	"fapws/runtime/backend"
 )
 
-// Answer passes on what a program writes: first the head, then the body as it
-// comes. It is for the goroutine of Respond.
+// Answer passes on the output of a program: first the head, then the body as it comes. It must be used on the
+// goroutine of Respond.
 type Answer struct {
 	W   *backend.Response
 	R   *backend.Request
@@ -20,7 +20,7 @@ type Answer struct {
 	started bool // the head went on
 }
 
-// errNoType is for a body whose type nobody knows (RFC 3875 §6.3.1).
+// errNoType is for a body without a type (RFC 3875 §6.3.1).
 var errNoType = errors.New("its answer has a body but no Content-Type")
 
 // Write takes in a piece of the output. The error is backend.ErrGone, or of one
@@ -40,7 +40,7 @@ func (a *Answer) Write(p []byte) error {
 		p, a.buf = a.buf[n:], nil
 	}
 	if a.head.Local || a.sends {
-		return nil // what follows is for nobody
+		return nil // the rest is not sent
 	}
 	if !a.started {
 		if a.typeMissing() {
@@ -65,7 +65,7 @@ func (a *Answer) start() {
 	a.W.Start(a.head.Head)
 }
 
-// Flush sends what there is, as more is long in coming.
+// Flush sends the output so far, because more takes long.
 func (a *Answer) Flush() error {
 	if !a.started {
 		return nil

@@ -46,8 +46,8 @@ type Options struct {
 	// DefaultWaiting.
 	Gate *Gate
 
-	// Log gets what programs write to standard error, and what is wrong with
-	// them, from any goroutine. client is who asked, "192.0.2.7:4711", or "".
+	// Log gets the lines that programs write to standard error, and errors about them, on any goroutine. client is
+	// the client of the request, "192.0.2.7:4711", or "".
 	Log func(client, line string)
 }
 
@@ -58,7 +58,7 @@ const (
 	DefaultWaiting = 256
 )
 
-// passed is what programs get of our environment. Anything else may be a secret.
+// passed are the variables of our environment that programs get. Anything else may be a secret.
 var passed = []string{"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "TZ"}
 
 // sanePath is PATH where we have none.
@@ -100,8 +100,7 @@ func New(o Options) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// Environment returns what programs get of our own environment, with a PATH in
-// any case.
+// Environment returns the variables of our own environment that programs get, with a PATH in any case.
 func Environment() []string {
 	var env []string
 	search := os.Getenv("PATH")
@@ -160,7 +159,7 @@ func (c *CGI) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// Refuse answers with what an error of Find, or of Gate.Enter, means to a client.
+// Refuse answers for an error of Find or Gate.Enter.
 func Refuse(w *backend.Response, err error) {
 	switch {
 	case errors.Is(err, ErrForbidden):
@@ -195,7 +194,7 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 // answer is known.
 const short = 20 * time.Millisecond
 
-// pass passes on what the program writes until it has no more.
+// pass passes on the output of the program until its end.
 func (c *CGI) pass(p *process, a *Answer) error {
 	buf := make([]byte, 32<<10)
 	wait := c.o.Timeout
@@ -242,7 +241,7 @@ func (c *CGI) fail(w *backend.Response, r *backend.Request, script *Script, err 
 	}
 }
 
-// lastWords is for what is heard of programs after their answers.
+// lastWords counts the programs whose output is read after their answers.
 var lastWords sync.WaitGroup
 
 // Settle waits until all that programs have said is logged, for d at most: one may
@@ -269,7 +268,7 @@ func (c *CGI) watch(p *process, client string, script Script) {
 	}
 }
 
-// listen logs what the program writes to standard error.
+// listen logs the standard error of the program.
 func (c *CGI) listen(p *process, client string, script Script) {
 	lines := Lines{Log: func(line string) { c.o.Log(client, script.File+": "+line) }}
 	buf := make([]byte, 1024)

@@ -6,12 +6,12 @@ import (
 	"sync"
 )
 
-// Gate bounds how many programs run at the same time. Who comes later waits, in
-// order; who comes when too many wait already does not. Any goroutine may use it.
+// Gate limits the programs that run at the same time. Callers beyond the limit wait in order; when too many wait,
+// Enter returns ErrBusy. It is safe for concurrent use.
 type Gate struct {
 	mu      sync.Mutex
 	free    int
-	room    int // for those who wait
+	room    int // for waiting callers
 	waiting []chan struct{}
 }
 

@@ -16,7 +16,7 @@ const (
 	maxFields = 200
 )
 
-// Head is the head of what a program answers (RFC 3875 §6.3).
+// Head is the head of a program's answer (RFC 3875 §6.3).
 type Head struct {
 	exchange.Head
 	Location string // value of the field, which Fields has as well
@@ -33,7 +33,7 @@ var ErrNeedMore = errors.New("the answer ended within its head")
 // empty line. Lines end with LF or CRLF. raw is for programs that begin with an
 // HTTP status line (nph-). Slices in the Head are its own.
 //
-// Other errors than ErrNeedMore are one line that says what is wrong.
+// Errors other than ErrNeedMore are one line.
 func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 	h.Length = -1
 	statusSeen, count := false, 0
@@ -175,7 +175,7 @@ func (h *Head) send(counts backend.Sends) bool {
 	return true
 }
 
-// settle decides on what the head as a whole means.
+// settle decides on the meaning of the head as a whole.
 func (h *Head) settle(statusSeen bool) {
 	if statusSeen {
 		return

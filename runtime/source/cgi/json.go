@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ParseOptions reads what a CGIApplication of Python says of itself. What
-// depends on the process (Site, Gate, Log) is not in it. The error is one line.
+// ParseOptions reads the options of a CGIApplication of Python. Options that depend on the process (Site, Gate, Log)
+// are not in it. The error is one line.
 func ParseOptions(text string) (o Options, err error) {
 	var said struct {
 		Path         string

@@ -20,13 +20,13 @@ const (
 	// grace is between SIGTERM and SIGKILL.
 	grace = 2 * time.Second
 
-	// lateOutput is for how long output is read after the end of a program: what
-	// it has left running in the background may have its pipes for ever.
+	// lateOutput is how long output is read after the end of a program: processes that it has left in the background
+	// may have its pipes indefinitely.
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a program that runs for a request, the leader of a session of its
-// own: what it starts can be ended with it, and has no terminal.
+// process is a program that runs for a request, the leader of its own session: processes that it starts can be ended
+// with it, and have no terminal.
 type process struct {
 	child    *os.Process
 	out, err *os.File // our ends of its standard output and error
@@ -89,8 +89,8 @@ func pipe() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "output of a program"), os.NewFile(uintptr(fds[1]), "pipe"), nil
 }
 
-// input returns the body as a file at its beginning: the program may take it at
-// its own pace, or not at all, and nobody has to wait for that.
+// input returns the body as a file at its beginning: the program may take it at its own pace, or not at all, and no
+// goroutine waits for that.
 func input(r *backend.Request) (*os.File, error) {
 	if r.Size == 0 {
 		return os.Open(os.DevNull)
@@ -141,8 +141,8 @@ func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	}
 }
 
-// terminate ends the program and what it has started: asked at first, forced
-// after a grace. Any goroutine, any number of times.
+// terminate ends the program and the processes that it has started, with SIGTERM and, after a grace, SIGKILL. It is
+// safe for concurrent use.
 func (p *process) terminate() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,8 +154,8 @@ func (p *process) terminate() {
 	time.AfterFunc(grace, p.kill)
 }
 
-// endWithin terminates a program that goes on for longer, although nobody reads
-// what it writes any more: it would be one of those that may run. Once.
+// endWithin terminates a program that goes on for longer, although its output is not read any more: it would count as
+// one that runs. It is called once.
 func (p *process) endWithin(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -30,7 +30,7 @@ type Links uint8
 // The policies.
 const (
 	LinksInside Links = iota // those that stay below the root
-	LinksOwner               // of these, those that belong to the owner of what they name
+	LinksOwner               // of these, those that belong to the owner of their targets
 	LinksNone
 )
 
@@ -61,8 +61,8 @@ type ScriptOptions struct {
 type Script struct {
 	File string // absolute path
 	Name string // path below the root, with a slash before: "/dir/a.cgi"
-	Info string // what follows it in the path: "" or "/..."
-	Base int    // length of what comes before Name in Request.Path
+	Info string // the path behind it: "" or "/..."
+	Base int    // length of the part before Name in Request.Path
 
 	Executable bool
 }

@@ -5,13 +5,13 @@ import (
 	"fmt"
 )
 
-// Bounds of what a program may say on standard error for one request.
+// Bounds of a program's standard error for one request.
 const (
-	maxLine  = 1000 // bytes; what follows in the line is left out
+	maxLine  = 1000 // bytes; the rest of a line is left out
 	maxLines = 200
 )
 
-// Lines cuts what is written to it into lines for a log. One goroutine may use it.
+// Lines cuts its input into lines for a log. One goroutine may use it.
 type Lines struct {
 	Log  func(line string)
 	line []byte

@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/backend"
 )
 
-// Site is what the meta-variables say of the server.
+// Site is the server, as the meta-variables describe it.
 type Site struct {
 	Software     string // SERVER_SOFTWARE: "fapws/1.0"
 	DocumentRoot string // DOCUMENT_ROOT: an absolute path
@@ -45,7 +45,7 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 		set("REMOTE_USER", r.Peer.User)
 	}
 	set("REMOTE_ADDR", r.Peer.Addr)
-	set("REMOTE_HOST", r.Peer.Addr) // RFC 3875 §4.1.9: in the place of a name, for which nobody waits
+	set("REMOTE_HOST", r.Peer.Addr) // RFC 3875 §4.1.9: instead of a name, which would take a look-up
 	set("REMOTE_PORT", r.Peer.Port)
 	if r.Peer.User != "" {
 		set("REMOTE_USER", r.Peer.User)
@@ -103,7 +103,7 @@ next:
 	}
 }
 
-// variableName returns what follows HTTP_ for a field, "" for one that is left out.
+// variableName returns the name behind HTTP_ for a field, "" for one that is left out.
 func variableName(name []byte) string {
 	out := make([]byte, len(name))
 	for i, c := range name {

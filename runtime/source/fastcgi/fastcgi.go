@@ -32,14 +32,14 @@ type Options struct {
 
 	cgi.Site
 
-	// Params are given besides the meta-variables: "NAME=value".
+	// Params are added to the meta-variables: "NAME=value".
 	Params []string
 
 	// Timeout bounds how long the application may give no output. 0: 30 s.
 	Timeout time.Duration
 
-	// Connections bounds the connections, and so what is asked at the same time.
-	// Waiting is how many requests may wait for one. 0: 16 and 256.
+	// Connections bounds the connections, and so the requests at the same time. Waiting is how many requests may
+	// wait for one. 0: 16 and 256.
 	Connections, Waiting int
 
 	// Idle is after how long an unused link is dropped. 0: 60 s.

@@ -22,8 +22,7 @@ type Link struct {
 	// more: at once because it hangs, or else in good order. nil: Close.
 	Drop func(hangs bool)
 
-	// Heard is called, once, when the first bytes of an answer have come. nil: nobody
-	// wants to know.
+	// Heard is called, once, when the first bytes of an answer have arrived. May be nil.
 	Heard func()
 
 	served int
@@ -38,11 +37,11 @@ func (l *Link) drop(hangs bool) {
 	l.Conn.Close()
 }
 
-// buffers hold what is received, and requests before they are sent.
+// buffers hold input, and requests before they are sent.
 var buffers = sync.Pool{New: func() any { return new([maxRecord]byte) }}
 
-// direct is the most of a body that is sent before the answer is read: a socket
-// takes that much although nobody reads it.
+// direct is the most of a body that is sent before the answer is read: a socket takes that much although the
+// application does not read yet.
 const direct = 32 << 10
 
 // short is for how long output that may not be all is kept back.
@@ -68,8 +67,7 @@ type errWriting struct{ error }
 // run sends the request and passes the answer on. Without an error, reusable
 // says whether the link can take another request.
 func (c *call) run(r *backend.Request, params []byte) (reusable bool, err error) {
-	// A client that leaves makes us stop waiting; what it asked for goes on as far
-	// as the application thinks fit.
+	// When the client disconnects, we stop waiting; the application may continue.
 	stop := context.AfterFunc(r.Context, func() { c.Conn.SetDeadline(time.Unix(1, 0)) })
 	defer func() {
 		if !stop() && r.Context.Err() != nil {
@@ -139,8 +137,7 @@ func (c *call) sendBody(body io.Reader) error {
 	}
 }
 
-// receive passes on what comes until the end of the request; whole says that
-// nothing came behind that.
+// receive passes on the answer until the end of the request; whole reports that nothing came behind that.
 func (c *call) receive(ctx context.Context) (whole bool, err error) {
 	buffer := buffers.Get().(*[maxRecord]byte)
 	defer buffers.Put(buffer)

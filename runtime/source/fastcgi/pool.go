@@ -82,8 +82,7 @@ func (p *pool) close() {
 	}
 }
 
-// stale says whether the other side has closed an idle connection, or has sent
-// what nobody asked for.
+// stale reports whether the other side has closed an idle connection, or has sent bytes that belong to no request.
 func stale(conn net.Conn) bool {
 	sc, ok := conn.(syscall.Conn)
 	if !ok {

@@ -98,7 +98,7 @@ func appendLength(dst []byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(dst, uint32(n)|1<<31)
 }
 
-// ended is what a record of typeEnd says.
+// ended is the content of a record of typeEnd.
 type ended struct {
 	status int   // exit code of the program
 	why    uint8 // protocolStatus

@@ -13,7 +13,7 @@ type Fixed struct {
 	reply exchange.Reply
 }
 
-// Options says what a Fixed answers.
+// Options is the response of a Fixed.
 type Options struct {
 	Status int            // 200 to 599; 0: 200
 	Body   string         // "": nothing, or the server's page where Status is an error

@@ -125,8 +125,8 @@ func (m *manager) start(program string) (*fastcgi.Link, error) {
 	}}, nil
 }
 
-// privateSocket returns a listening socket that nobody can connect to, and the one
-// connection to it: its name is gone before the program has it.
+// privateSocket returns a listening socket to which no other process can connect, and the one connection to it: its
+// name is gone before the program has it.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	dir, err := privateFolder()
 	if err != nil {
@@ -171,7 +171,7 @@ func privateFolder() (dir string, err error) {
 	return "", err
 }
 
-// listen logs what a process says outside of requests.
+// listen logs the output of a process outside of requests.
 func (m *manager) listen(said *os.File) {
 	lines := cgi.Lines{Log: func(line string) { m.o.Log("", m.o.Command+": "+line) }}
 	buf := make([]byte, 1024)
@@ -212,7 +212,7 @@ func (p *process) force() {
 	}
 }
 
-// kill ends the process and what it has started. p.mu is held, and it is not reaped.
+// kill ends the process and those that it has started. p.mu is held, and it is not reaped.
 func (p *process) kill() { _ = unix.Kill(-p.child.Pid, unix.SIGKILL) }
 
 // await reaps the process.

@@ -171,10 +171,10 @@ func (c *connection) putReader() {
 	}
 }
 
-// settle ends an exchange whose response has been read to its end and reports whether the connection
-// may carry another request. surplus is what has come behind the response and belongs to no request: an upstream that
-// sends a body behind its answer to HEAD, 204 or 304, or a longer one than announced, would answer the next
-// request with it.
+// settle ends an exchange whose response has been read to its end and reports whether the connection may carry
+// another request. surplus is the bytes that have come behind the response and belong to no request: an upstream that
+// sends a body behind its answer to HEAD, 204 or 304, or a longer one than announced, would answer the next request
+// with it.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)

@@ -45,8 +45,8 @@ func detach(conn net.Conn) (exchange.Socket, error) {
 	return &secureSocket{Plain: socket, conn: secure, below: below}, nil
 }
 
-// secureSocket is a TLS connection that does not block. crypto/tls keeps what has come of an incomplete record when its
-// connection returns a temporary error, so reading needs no goroutine.
+// secureSocket is a TLS connection that does not block. crypto/tls keeps the beginning of an incomplete record when
+// its connection returns a temporary error, so reading needs no goroutine.
 type secureSocket struct {
 	netio.Plain
 	conn  *tls.Conn
@@ -130,7 +130,7 @@ func (c *carrier) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// flush writes what waits. It returns unix.EAGAIN if that is not everything.
+// flush writes waiting bytes. It returns unix.EAGAIN if some are left.
 func (c *carrier) flush() error {
 	for len(c.out) > 0 {
 		n, err := c.socket.Write(c.out)

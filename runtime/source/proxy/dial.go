@@ -93,7 +93,7 @@ func authorities(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// CAError is what New returns when Options.CA is what is wrong.
+// CAError is an error of New about Options.CA.
 type CAError struct{ error }
 
 // Lookup returns the name that has to be looked up for a connection to the server, "" if

@@ -58,8 +58,8 @@ func safe(method string) bool {
 	return false
 }
 
-// take returns an idle connection that can be used, or nil. Something to read, be it the end of the
-// connection or bytes that nobody asked for, makes it useless.
+// take returns an idle connection that can be used, or nil. Something to read, be it the end of the connection or
+// bytes that belong to no request, makes it useless.
 func (p *pool) take() *connection {
 	for {
 		p.mu.Lock()

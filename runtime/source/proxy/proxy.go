@@ -18,16 +18,15 @@ import (
 // Options says where requests go. The zero value of every field but Target
 // works.
 type Options struct {
-	// Target is "http://host:port", "https://host:port", "unix:/path/of/socket", or one
-	// of them with a path behind it ("http://host:port/base/", "unix:/path/of/socket:/base/").
-	// Without one the path of a request stays as it is; a path takes the place of what the
-	// prefix of the mount has matched.
+	// Target is "http://host:port", "https://host:port", "unix:/path/of/socket", or one of them with a path behind
+	// it ("http://host:port/base/", "unix:/path/of/socket:/base/"). Without one the path of a request stays as it
+	// is; a path takes the place of the part that the prefix of the mount has matched.
 	Target string
 
-	// Of https: CA is a file of certificates (PEM), one of which has to vouch for that
-	// of the server; "": those of the system do. It is read by New. TLSName is the name that the
-	// certificate has to be for, and that is sent to the server (SNI); "": that of Target.
-	// NoVerify takes any certificate: the connection is encrypted, but nobody knows to whom.
+	// Of https: CA is a file of certificates (PEM), one of which has to vouch for that of the server; "": those of
+	// the system do. It is read by New. TLSName is the name that the certificate has to be for, and that is sent to
+	// the server (SNI); "": that of Target. NoVerify takes any certificate: the connection is encrypted, but the
+	// server may be any.
 	CA       string
 	TLSName  string
 	NoVerify bool
@@ -39,11 +38,10 @@ type Options struct {
 	Connect time.Duration // for a connection to the server, its TLS handshake with it; 0: 5 s
 	Timeout time.Duration // for the head of its response, and for each pause in the body; 0: 60 s
 
-	TunnelTimeout time.Duration // how long nobody need say anything on a WebSocket; 0: an hour, below 0: any time
+	TunnelTimeout time.Duration // maximum time without data on a WebSocket; 0: an hour, below 0: no limit
 
-	// Log gets a line when the server cannot be reached or breaks off, once a
-	// second at most, and with it the client whose request it was, or "". nil:
-	// nobody hears of it. Any goroutine.
+	// Log gets a line when the server cannot be reached or breaks off, once a second at most, and with it the client
+	// whose request it was, or "". It may be nil, and is called on any goroutine.
 	Log func(client, line string)
 }
 
@@ -63,8 +61,7 @@ const (
 	bufferSize     = 32 << 10
 )
 
-// New checks o; it connects to nothing. The error is one line, and a *CAError if CA is
-// what is wrong.
+// New checks o; it connects to nothing. The error is one line, and a *CAError if it is about CA.
 func New(o Options) (*Proxy, error) {
 	for _, d := range []struct {
 		to   *time.Duration
@@ -142,8 +139,8 @@ func (p *Proxy) interim(w *backend.Response, response *http.Response) {
 	}
 }
 
-// pass answers with what the upstream sends, and reports whether its response has been read to the end.
-// cancel closes the connection that the body is read from.
+// pass answers with the response of the upstream, and reports whether its response has been read to the end. cancel
+// closes the connection that the body is read from.
 func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Response, cancel context.CancelCauseFunc) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		p.complain(r, "it answers with the status %d", response.StatusCode)
@@ -165,7 +162,7 @@ func (p *Proxy) pass(w *backend.Response, r *backend.Request, response *http.Res
 	return err == nil
 }
 
-// head returns what a response begins with, or refuses it.
+// head returns the head of a response, or refuses it.
 func (p *Proxy) head(w *backend.Response, r *backend.Request, response *http.Response) (head exchange.Head, ok bool) {
 	if head, ok = responseHead(response); !ok {
 		p.complain(r, "its response has a malformed field")

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// hopByHop are the fields that are about one connection only (RFC 9110 §7.6.1),
-// besides those that Connection names.
+// hopByHop are the fields that are about one connection only (RFC 9110 §7.6.1), in addition to those that Connection
+// names.
 var hopByHop = []string{
 	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade",
@@ -28,7 +28,7 @@ var ours = []string{
 	"X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Real-Ip",
 }
 
-// drop removes what is between two hops.
+// drop removes the fields that are between two hops.
 func drop(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
@@ -88,8 +88,8 @@ func (p *Proxy) request(ctx context.Context, r *backend.Request) (request *http.
 	return request.WithContext(ctx), true
 }
 
-// introduce says who the client is. What it says itself of proxies before it
-// does not count; what trusted proxies have said is in r.Peer.
+// introduce adds fields about the client. Its own fields about proxies do not count; those of trusted proxies are in
+// r.Peer.
 func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := r.Peer.Scheme
 	if scheme == "" {
@@ -112,8 +112,8 @@ func (p *Proxy) introduce(h http.Header, r *backend.Request, host string) {
 	h["Forwarded"] = []string{forwarded}
 }
 
-// url returns the target of the request to the upstream, as the client has encoded it where possible. ok is
-// false if the upstream might resolve it to something outside of what the mount stands for.
+// url returns the target of the request to the upstream, as the client has encoded it where possible. ok is false if
+// the upstream might resolve it to a path outside of the mount.
 func (p *Proxy) url(r *backend.Request) (u *url.URL, ok bool) {
 	u = &url.URL{Scheme: "http", Host: "backend", Path: r.Path[r.Root:], RawQuery: r.Query()}
 	if climbs(u.Path) {

@@ -19,8 +19,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	}
 	drop(response.Header)
 	response.Header.Del("Content-Length")
-	// A channel is joined by what the application here answers. Another server
-	// need not be allowed to decide who may hear it.
+	// The application here decides which clients join a channel. Another server may not.
 	response.Header.Del("Fapws-Channel")
 	if response.StatusCode >= 200 {
 		response.Header["Via"] = append(response.Header["Via"], via(response.ProtoMinor))

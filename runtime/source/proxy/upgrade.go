@@ -12,10 +12,9 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// upgrade passes on a request for a WebSocket. It has a connection of its own, which
-// is never one of those that are kept for others, before or after: what the server has
-// answered decides what the bytes that follow are, and it alone knows whether it is of
-// the same opinion.
+// upgrade passes on a request for a WebSocket. It has a connection of its own, which is never one of those that are
+// kept for others, before or after: the answer of the upstream decides whether the next bytes are a request, and only
+// the upstream knows how it takes them.
 func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context)
 	defer cancel(nil)
@@ -71,8 +70,7 @@ func (p *Proxy) upgrade(w *backend.Response, r *backend.Request) {
 	w.Tunnel(head, t)
 }
 
-// switches says what is missing in a 101 that would make it the answer to r, "" for
-// nothing (RFC 6455 §4.1, RFC 9110 §7.8).
+// switches returns the name of a field that a 101 lacks to be the answer to r, or "" (RFC 6455 §4.1, RFC 9110 §7.8).
 func switches(response *http.Response, r *backend.Request) string {
 	h := response.Header
 	accept := websocket.AcceptKey([]byte(r.Field("Sec-WebSocket-Key")))

@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Pages are what a site shows for errors that the server itself answers.
+// Pages are the pages of a site for errors that the server itself answers.
 type Pages struct {
 	files   *static.Files
 	paths   map[int]string // of files
@@ -68,9 +68,8 @@ var plainGet = func() (p struct {
 	return p
 }()
 
-// pageFields returns the fields of an error, own, and what of a file's fields is
-// true of an error page made of it: not what is about keeping, asking again and
-// ranges.
+// pageFields returns the fields of an error, own, and the fields of a file that hold for an error page made of it:
+// none about caching, validation and ranges.
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {

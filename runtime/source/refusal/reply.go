@@ -61,8 +61,8 @@ func fill(h *exchange.Head, r *exchange.Reply) (body []byte) {
 	return body
 }
 
-// WantsHTML reports whether the client of a request names text/html among what it
-// accepts (RFC 9110 §12.5.1). Tools and scripts of pages do not.
+// WantsHTML reports whether the client of a request names text/html among the types that it accepts (RFC 9110
+// §12.5.1). Tools and scripts of pages do not.
 func WantsHTML(r *http1.Request, head []byte) bool {
 	for _, f := range r.Fields {
 		if f.Name.Len == 6 && bytes.EqualFold(f.Name.In(head), accept) && bytes.Contains(bytes.ToLower(f.Value.In(head)), []byte("text/html")) {

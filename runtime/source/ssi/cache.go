@@ -42,7 +42,7 @@ func stampOf(info fs.FileInfo) (s stamp, owner uint32) {
 // that changed longer ago cannot change again without a new time.
 const settleTime = 50 * time.Millisecond
 
-// load returns a page, from memory if its file is what it was.
+// load returns a page, from memory if its file has not changed.
 func (s *Pages) load(name string) (*file, error) {
 	opened, info, err := s.opt.Files.OpenPath(name)
 	if err != nil {

@@ -27,7 +27,7 @@ func init() {
 	}
 }
 
-// carryOut does what an element says.
+// carryOut carries out an element.
 func (p *page) carryOut(e *element) {
 	f := elements[e.name]
 	switch {
@@ -67,7 +67,7 @@ func (p *page) unknown(e *element, a argument) {
 	p.fail("%s has no argument %q", e.name, a.name)
 }
 
-// config sets what is written in the place of values.
+// config sets the texts that replace values.
 func (p *page) config(e *element) {
 	for _, a := range e.args {
 		if !a.hasValue {
@@ -214,8 +214,7 @@ func (p *page) elif(e *element) {
 	p.ask(e)
 }
 
-// ask evaluates the expression of an if or elif and acts on it. Where that is
-// not possible, neither what follows is shown nor what is behind an else.
+// ask evaluates the expression of an if or elif and acts on it. Where that is not possible, neither branch is shown.
 func (p *page) ask(e *element) {
 	holds, err := p.holds(e)
 	if err != nil {

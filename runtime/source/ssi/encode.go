@@ -67,8 +67,7 @@ func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unescapeURL decodes %XX; what is not two hex digits stays. A NUL ends the
-// text, as it does for programs in C.
+// unescapeURL decodes %XX; a "%" without two hex digits stays. A NUL ends the text, as it does for programs in C.
 func unescapeURL(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -154,7 +153,7 @@ var entities = map[string]rune{
 	"oslash": 'ø', "ugrave": 'ù', "uacute": 'ú', "ucirc": 'û', "uuml": 'ü', "yacute": 'ý', "thorn": 'þ', "yuml": 'ÿ',
 }
 
-// escapeShell puts a backslash before what a shell would not take literally.
+// escapeShell puts a backslash before characters that a shell would not take literally.
 func escapeShell(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := range len(s) {

@@ -14,13 +14,13 @@ import (
 	"fapws/runtime/system"
 )
 
-// These bound what a program may write, in bytes, into a page and to the log.
+// Maximum output of a program in a page and in the log, in bytes.
 const (
 	maxCommandOutput = 8 << 20
 	maxComplaints    = 64 << 10
 )
 
-// exec writes what programs write: of the shell (cmd) or of the server (cgi).
+// exec writes the output of a program: of the shell (cmd) or of the server (cgi).
 func (p *page) exec(e *element) {
 	if !p.s.opt.AllowExec {
 		p.fail("exec is not allowed")
@@ -60,9 +60,8 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a command of the shell in the page's folder. The variables are
-// its environment; what it writes to its standard error goes to the log. Nothing
-// that it has started is left behind.
+// command runs a command of the shell in the page's folder. The variables are its environment; its standard error
+// goes to the log. Nothing that it has started is left behind.
 func (p *page) command(line string) error {
 	select {
 	case p.s.slots <- struct{}{}:
@@ -103,7 +102,7 @@ func (p *page) command(line string) error {
 	return err
 }
 
-// environment is what a command gets: the variables.
+// environment returns the variables for a command.
 func (p *page) environment() []string {
 	path := os.Getenv("PATH")
 	if path == "" {
@@ -118,8 +117,8 @@ func (p *page) environment() []string {
 	return env
 }
 
-// await waits for the end of a program, which it makes come when the time is up.
-// What the program says with its status is for nobody here.
+// await waits for the end of a program, which it makes come when the time is up. The status of the program does not
+// matter.
 func (p *page) await(child *os.Process) error {
 	ended := make(chan struct{})
 	go func() {
@@ -132,7 +131,7 @@ func (p *page) await(child *os.Process) error {
 	case <-p.ctx.Done():
 		err = p.ctx.Err()
 	}
-	_ = unix.Kill(-child.Pid, unix.SIGKILL) // its session: also what it has started
+	_ = unix.Kill(-child.Pid, unix.SIGKILL) // its session: also the processes that it has started
 	<-ended
 	if _, waitErr := child.Wait(); err == nil {
 		err = waitErr
@@ -158,8 +157,7 @@ func newScratch(size int64) (*os.File, error) {
 	return f, nil
 }
 
-// scratchText returns what was written to a scratch file, which is as much as
-// its position says, and whether it is full.
+// scratchText returns the text of a scratch file, up to its position, and whether the file is full.
 func scratchText(f *os.File, size int64) (text string, full bool) {
 	n, err := f.Seek(0, io.SeekCurrent)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// expression is what stands in an if or elif, ready to be asked.
+// expression is the condition of an if or elif, ready to be evaluated.
 type expression struct {
 	source string
 	holds  func(*page) bool // nil: bad says why not
@@ -79,7 +79,7 @@ func parseExpression(source string) (holds condition, err error) {
 	return holds, nil
 }
 
-// syntaxError is what the parser panics with, to be caught by parseExpression.
+// syntaxError is the panic of the parser, caught by parseExpression.
 type syntaxError string
 
 func (e syntaxError) Error() string { return string(e) }
@@ -92,7 +92,7 @@ func (p *exprParser) want(kind tokenKind, what string) {
 	}
 }
 
-// deeper counts what is inside of each other.
+// deeper counts the depth of nesting.
 func (p *exprParser) deeper() func() {
 	if p.depth++; p.depth > maxNesting {
 		fail("too much is inside of each other")

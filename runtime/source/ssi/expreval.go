@@ -183,7 +183,7 @@ func contains(net netip.Prefix, address string) bool {
 // glob matches a name with * ? [a-z] and backslashes; with path, none of them
 // stands for a slash.
 func glob(pattern, s string, path bool) bool {
-	star, mark := -1, 0 // the last star, and where what it stands for ends
+	star, mark := -1, 0 // the last star, and where its match ends
 	p, i := 0, 0
 	for i < len(s) {
 		if p < len(pattern) && pattern[p] == '*' {
@@ -254,7 +254,7 @@ func globClass(pattern string, c byte, path bool) (n int, ok bool) {
 	return n + 1, found != negate && (!path || c != '/')
 }
 
-// function returns what is called name(argument).
+// function returns the function of that name.
 func function(name string) func(p *page, argument string) string {
 	plain := func(f func(string) string) func(*page, string) string {
 		return func(_ *page, s string) string { return f(s) }
@@ -303,8 +303,7 @@ func mapASCII(s string, low, high byte, by int) string {
 	return string(b)
 }
 
-// unescapeStrict decodes %XX, but not a slash; what is not well-formed gives
-// nothing.
+// unescapeStrict decodes %XX, but not a slash; malformed text gives nothing.
 func unescapeStrict(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {

@@ -206,7 +206,7 @@ func (s *scanner) str(stop byte, depth int) (parts []part) {
 	return nil
 }
 
-// escape reads what stands behind a backslash.
+// escape reads the characters behind a backslash.
 func (s *scanner) escape() byte {
 	c := s.s[s.i]
 	if i := strings.IndexByte("nrtbf", c); i >= 0 {

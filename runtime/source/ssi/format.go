@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/strftime"
 )
 
-// maxTime bounds what a format makes of a time, in bytes.
+// maxTime is the maximum of a formatted time, in bytes.
 const maxTime = 8192
 
 // formatTime formats t as strftime(3) does.

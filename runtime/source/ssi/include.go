@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// include writes what the server has for other paths. After one that fails
-// only onerror counts, until one has not failed.
+// include writes the responses of the server to other paths. After one that fails only onerror counts, until one has
+// not failed.
 func (p *page) include(e *element) {
 	failed := false
 	for _, a := range e.args {
@@ -54,7 +54,7 @@ func (p *page) include(e *element) {
 	}
 }
 
-// insert writes what the server has for a target.
+// insert writes the response of the server to a target.
 func (p *page) insert(target string) error {
 	a, err := p.get(target)
 	if err != nil {
@@ -124,8 +124,8 @@ func withoutDots(s string) string {
 	return clean
 }
 
-// encodeRest encodes what a request line cannot have; % stays, as it is the
-// sign of what is encoded already.
+// encodeRest encodes characters that a request line cannot have; "%" stays, because it marks characters that are
+// encoded already.
 func encodeRest(s string) string {
 	const hex = "0123456789ABCDEF"
 	b := make([]byte, 0, len(s))
@@ -151,8 +151,8 @@ func below(base, name string) (string, error) {
 	return folder(base) + clean, nil
 }
 
-// fileTarget returns the target for include file: the file has to be there, but
-// it is the server that says what is to be seen of it.
+// fileTarget returns the target for include file: the file has to be there, but the server decides what is shown of
+// it.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// session is what a page shares with the pages that it includes.
+// session is the state that a page shares with the pages that it includes.
 type session struct {
 	vars  *variables
 	left  atomic.Int64 // bytes that may still be sent
@@ -114,8 +114,7 @@ func (p *page) write(text string) {
 	}
 }
 
-// start sends the head. What a page of more than bufferSize depends on is known
-// of its beginning only.
+// start sends the head. The dependencies of a page of more than bufferSize are known of its beginning only.
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {
@@ -141,14 +140,13 @@ func (p *page) stop(why string) {
 		return
 	}
 	p.stopped = true
-	if p.r.Context.Err() == nil { // else there is nobody to tell
+	if p.r.Context.Err() == nil { // else the client has disconnected
 		p.log(why)
 	}
 	p.buf = append(p.buf, p.errmsg...)
 }
 
-// finish sends what there is. A page whose beginning is under way and that
-// could not be ended is broken off, which the client can tell from its end.
+// finish sends the rest. A page that has begun and cannot be completed is broken off, so that its client notices.
 func (p *page) finish() {
 	broken := p.stopped && p.w.Started()
 	p.start(int64(len(p.buf)))
@@ -158,7 +156,7 @@ func (p *page) finish() {
 	}
 }
 
-// log says what is wrong with the page.
+// log writes an error about the page.
 func (p *page) log(format string, args ...any) {
 	switch n := p.lines.Add(1); {
 	case n > maxLines:
@@ -230,7 +228,7 @@ func (p *page) field(name string) string {
 // other backslashes stay.
 func (p *page) substitute(s string) string { return p.expand(s, false) }
 
-// expand is substitute, which may leave the names of what there is not.
+// expand is substitute, which may leave the names of missing variables.
 func (p *page) expand(s string, leaveNames bool) string {
 	if !strings.ContainsAny(s, `\$`) {
 		return s

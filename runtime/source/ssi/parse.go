@@ -37,15 +37,14 @@ type argument struct {
 	hasValue bool
 }
 
-// The limits of a page. What is beyond them is an error of the page.
+// The limits of a page. To exceed them is an error of the page.
 const (
 	maxElements = 10_000
 	maxArgs     = 100
 )
 
-// parse reads a page. It takes any bytes, in linear time; what is wrong with
-// an element is said when it is to be carried out. An element without an end
-// is the last node.
+// parse reads a page. It takes any bytes, in linear time; an error in an element is reported when it is carried out.
+// An element without an end is the last node.
 func parse(page string, legacy bool) *document {
 	d := &document{size: len(page)}
 	elements, line := 0, 1
@@ -78,10 +77,9 @@ func parse(page string, legacy bool) *document {
 	return d
 }
 
-// parse reads an element behind its start tag and returns the length of it
-// with its end tag. The rules are those of mod_include, which looks for the
-// end only where an argument may begin: what follows a name or an unquoted
-// value without a space belongs to it.
+// parse reads an element behind its start tag and returns the length of it with its end tag. The rules are those of
+// mod_include, which looks for the end only where an argument may begin: text behind a name or an unquoted value,
+// without a space, belongs to it.
 func (e *element) parse(s string) int {
 	n := 0
 	for n < len(s) && !isSpace(s[n]) {

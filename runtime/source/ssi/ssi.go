@@ -14,8 +14,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Options says which pages there are and what they may do. The zero value of
-// every field but Files and Root works.
+// Options say which pages exist and what they may do. The zero value of every field but Files and Root works.
 type Options struct {
 	// Files is the document root, which pages are read from and confined to.
 	Files *static.Files
@@ -73,8 +72,7 @@ type Options struct {
 	// cache.
 	CacheBytes int
 
-	// Log gets a line for what is wrong with a page, and the client who asked for
-	// it, or ""; from any goroutine.
+	// Log gets a line about an error in a page, and the client that asked for it, or "", on any goroutine.
 	Log func(client, line string)
 }
 

@@ -213,8 +213,7 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// putQuery sets what a page's own query means; that of an included page stays
-// after it, as with mod_include.
+// putQuery sets the variables of a page's own query; that of an included page stays after it, as with mod_include.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
