@@ -56,8 +56,10 @@ void fapws_descriptor_release(int fd) {
 /* After vfork() the memory is the parent's, but the process id is not. */
 int fapws_is_server(void) { return !fapws_forked && getpid() == server; }
 
-/* Whether fd belongs to the server, if this process is the server. */
+/* Whether fd belongs to the server, if this process is the server. The numbers of standard input, output and error must
+ * stay taken: the kernel would give them to a client's connection, which would get what is printed. */
 static int is_kept(const uint64_t *table, unsigned fd) {
+  if (fd <= 2) return 1;
   if (fapws_fork_socket >= 0) return fd == (unsigned)fapws_fork_socket; /* the only one that a child of --fork has */
   uint64_t entry = __atomic_load_n(&table[fd], __ATOMIC_RELAXED);
   if (!entry || entry == HELD) return entry != 0;
@@ -128,7 +130,7 @@ static void report(const char *what, unsigned fd, void *caller) {
 
 static int refuse(unsigned fd, void *caller) {
   uint64_t *table = __atomic_load_n(&kept, __ATOMIC_ACQUIRE);
-  if (!table || fd <= 2 || fd >= room || LIKELY(!is_kept(table, fd)) || !fapws_is_server()) return 0;
+  if (!table || fd >= room || LIKELY(!is_kept(table, fd)) || !fapws_is_server()) return 0;
   char what[32];
   snprintf(what, sizeof what, "descriptor %u", fd);
   report(what, fd, caller);
@@ -143,7 +145,7 @@ static int refuse_range(unsigned first, unsigned last, void *caller) {
   if (!table || !fapws_is_server()) return 0;
   unsigned end = (unsigned)__atomic_load_n(&table[0], __ATOMIC_RELAXED);
   if (fapws_fork_socket >= 0) end = (unsigned)fapws_fork_socket;
-  for (unsigned fd = first > 2 ? first : 3; fd <= last && fd <= end; fd++)
+  for (unsigned fd = first; fd <= last && fd <= end; fd++)
     if (is_kept(table, fd)) {
       char what[64];
       snprintf(what, sizeof what, "descriptors %u to %u", first, last);
@@ -153,7 +155,11 @@ static int refuse_range(unsigned first, unsigned last, void *caller) {
   return 0;
 }
 
-int close(int fd) { return refuse((unsigned)fd, CALLER) ? -1 : (int)syscall(SYS_close, fd); }
+/* Returns success for 0 to 2: scripts that close them are not prepared for an error. */
+int close(int fd) {
+  if (refuse((unsigned)fd, CALLER)) return fd <= 2 ? 0 : -1;
+  return (int)syscall(SYS_close, fd);
+}
 
 /* With a flag (CLOSE_RANGE_CLOEXEC, CLOSE_RANGE_UNSHARE) it closes nothing in this process. A refusal
  * returns success, because on an error Python would close the descriptors one by one. */
@@ -170,9 +176,9 @@ void closefrom(int first) {
 
 int dup2(int from, int to) {
   if (from == to) return fcntl(from, F_GETFD) < 0 ? -1 : to;
-  return refuse((unsigned)to, CALLER) ? -1 : (int)syscall(SYS_dup3, from, to, 0);
+  return to > 2 && refuse((unsigned)to, CALLER) ? -1 : (int)syscall(SYS_dup3, from, to, 0);
 }
 
 int dup3(int from, int to, int flags) {
-  return refuse((unsigned)to, CALLER) ? -1 : (int)syscall(SYS_dup3, from, to, flags);
+  return to > 2 && refuse((unsigned)to, CALLER) ? -1 : (int)syscall(SYS_dup3, from, to, flags);
 }

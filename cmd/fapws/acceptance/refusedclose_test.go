@@ -39,9 +39,33 @@ func TestClosingIsRefused(t *testing.T) {
 	}
 }
 
+// The numbers of standard output and error do not become those of connections, whose clients would get what is printed.
+func TestClosingStandardOutput(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		s := serve(t, m, "refusedclose.py")
+		s.get("/close/standard", 200)
+		var clients []*wire
+		for range 8 {
+			w := s.dial()
+			w.get("/hello")
+			w.answer().want(t, 200)
+			clients = append(clients, w)
+		}
+		for range 4 {
+			s.get("/output", 200)
+		}
+		for _, w := range clients {
+			w.get("/hello")
+			w.answer().want(t, 200)
+		}
+		s.says("on standard error")
+		s.says(refusal)
+	})
+}
+
 // The same while the application loads, before anything listens.
 func TestClosingWhileLoading(t *testing.T) {
-	for _, way := range []string{"few", "all", "each", "dup2"} {
+	for _, way := range []string{"few", "all", "each", "dup2", "standard"} {
 		t.Run(way, func(t *testing.T) {
 			inModesAndForks(t, func(t *testing.T, m mode) {
 				s := command{script: "refusedclose.py", env: []string{"CLOSE=" + way}}.serve(t, m)

@@ -1,6 +1,7 @@
 """Closes descriptors that are not its own, in several ways: while loading if CLOSE says so, or in a handler."""
 import os
 import subprocess
+import sys
 import threading
 
 null = os.open(os.devnull, os.O_RDWR)
@@ -25,7 +26,14 @@ def replace():
                 pass
 
 
+def standard():
+    for fd in range(3):
+        os.close(fd)
+    os.closerange(0, 3)
+
+
 WAYS = {
+    "standard": standard,
     "few": lambda: os.closerange(3, 20),
     "all": lambda: os.closerange(3, 4096),
     "each": one_by_one,
@@ -73,6 +81,12 @@ def children(environ, start_response):
     return "%s %d" % (said.strip(), os.WEXITSTATUS(os.waitpid(pid, 0)[1]))
 
 
+def output(environ, start_response):
+    print("on standard output", flush=True)
+    print("on standard error", file=sys.stderr, flush=True)
+    return "printed"
+
+
 def hello(environ, start_response):
     return "hello"
 
@@ -80,4 +94,4 @@ def hello(environ, start_response):
 if os.environ.get("CLOSE"):
     WAYS[os.environ["CLOSE"]]()
 
-PATHS = [("/close", close), ("/own", own), ("/children", children), ("/hello", hello)]
+PATHS = [("/close", close), ("/own", own), ("/children", children), ("/output", output), ("/hello", hello)]
