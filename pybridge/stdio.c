@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define ROOM_MS 100 /* maximum wait for a slow reader: a full pipe must not stop the server */
 
-static int64_t lost[3]; /* atomic: lines that were dropped, by descriptor */
+/* Atomic: lines that were dropped, by descriptor. Child processes share the counts, because one that ends (--fork)
+ * cannot report its own. */
+static int64_t private_lost[3], *lost = private_lost;
 
 static int64_t count_lines(const char *text, size_t n) {
   int64_t lines = 0;
@@ -101,7 +104,14 @@ static PyObject *stream_on(PyObject *raw, PyObject *old) {
   return stream;
 }
 
+static void share_counts(void) {
+  if (lost != private_lost) return;
+  void *page = mmap(NULL, sizeof private_lost, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page != MAP_FAILED) lost = page;
+}
+
 int fapws_stdio_init(const char *name, int fd) {
+  share_counts();
   PyObject *old = PySys_GetObject(name);
   if (!old || old == Py_None) return 0; /* the descriptor is closed */
   PyObject *base = fapws_import("io", "FileIO");

@@ -18,3 +18,12 @@ func TestFullLog(t *testing.T) {
 		}
 	})
 }
+
+// With --fork, the lines that one process has lost are reported by the next one.
+func TestFullLogOfForks(t *testing.T) {
+	t.Parallel()
+	s := command{script: "fulllog.py", complains: true}.serve(t, forks)
+	s.get("/lose", 200).is(t, "said")
+	s.get("/say", 200).is(t, "said")
+	s.says(`fapws: [1-9]\d* lines before this one could not be written\nby print\n`)
+}
