@@ -1,5 +1,5 @@
 /* Flow control. An iterator that is ahead of its client is parked and occupies no thread; only write() and send() of a
- * WebSocket wait on their thread, because the handler continues when they return. */
+ * WebSocket wait on their thread, because the handler continues when they return. Another thread runs in its place. */
 #include "output.h"
 
 #include <errno.h>
@@ -50,11 +50,13 @@ int fapws_is_cancelled(fapws_record *rec) { return __atomic_load_n(&rec->cancell
 void fapws_wait_for_room(fapws_record *rec) {
   if (LIKELY(!fapws_must_wait(rec))) return;
   Py_BEGIN_ALLOW_THREADS fapws_lock();
+  fapws_pause_thread();
   while (__atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) > WINDOW_BYTES && !fapws_is_cancelled(rec)) {
     rec->parked = WRITER;
     pthread_cond_wait(&writers, &P.mu);
   }
   rec->parked = 0;
+  fapws_continue_thread();
   fapws_unlock();
   Py_END_ALLOW_THREADS
 }
@@ -70,6 +72,7 @@ int fapws_wait_for_client(fapws_record *rec, double seconds) {
   int room, late = 0;
   Py_BEGIN_ALLOW_THREADS fapws_lock();
   rec->senders++;
+  fapws_pause_thread();
   for (;;) {
     room = __atomic_load_n(&rec->unacked, __ATOMIC_SEQ_CST) <= WINDOW_BYTES;
     if (room || late || !rec->open || fapws_is_cancelled(rec)) break;
@@ -78,6 +81,7 @@ int fapws_wait_for_client(fapws_record *rec, double seconds) {
     else
       pthread_cond_wait(&writers, &P.mu);
   }
+  fapws_continue_thread();
   if (--rec->senders == 0 && !rec->open) pthread_cond_broadcast(&writers);
   fapws_unlock();
   Py_END_ALLOW_THREADS return room;

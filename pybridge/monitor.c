@@ -11,8 +11,8 @@
 
 #define P fapws_the_pool
 
-/* Stuck threads are replaced once. */
-static int may_spawn(void) { return P.live - P.stuck < P.max && P.live < 2 * P.max; }
+/* Stuck threads are replaced once, waiting ones each. */
+static int may_spawn(void) { return fapws_counted_threads() < P.max && P.live - P.waiting < 2 * P.max; }
 
 /* Whether a thread is between two jobs: it will take the next one as soon as it has a processor and the GIL, which
  * takes longer than a tick on a busy machine. P.mu is held. */

@@ -49,7 +49,8 @@ typedef struct {
   fapws_thread *drainer;                    /* the thread that runs quick jobs, see threads.c */
   fapws_thread *threads[FAPWS_MAX_THREADS]; /* [0]: Python's main thread */
   int nthreads, live, idle;
-  int stuck; /* threads of live that do not return: others may replace them */
+  int stuck;   /* threads of live that do not return: others may replace them */
+  int waiting; /* threads of live in write(), or send() of a WebSocket, whose client does not read */
   int stopping, monitor_parked;
   int check_signals;
   int exit_code;          /* of sys.exit in a signal handler of the application, or -1 */
@@ -83,6 +84,10 @@ void fapws_unlock(void);
 void fapws_wait_ns(pthread_cond_t *c, uint64_t ns);
 /* Takes t out of IDLE, if it is there. The mutex is held. */
 void fapws_wake_thread(fapws_thread *t);
+/* Threads that count for max. The mutex is held. */
+static inline int fapws_counted_threads(void) {
+  return fapws_the_pool.live - fapws_the_pool.stuck - fapws_the_pool.waiting;
+}
 /* Ends fapws_serve with code. */
 void fapws_request_exit(int code);
 /* Has the thread of rec continue rec's iterator. */

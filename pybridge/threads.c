@@ -55,7 +55,7 @@ static void sleep_idle(fapws_thread *t) {
 
 void fapws_appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.head || fapws_loop_is_behind()) return;
-  if (P.live - P.stuck - P.idle >= P.max) return; /* a thread that counted as stuck has returned */
+  if (fapws_counted_threads() - P.idle >= P.max) return; /* a thread that did not count has returned */
   for (int i = 0; i < P.nthreads; i++) {
     fapws_thread *t = P.threads[i];
     if (t->state == FAPWS_THREAD_IDLE) {
@@ -76,8 +76,8 @@ static int is_slow(const fapws_record *rec) {
 
 /* The next job for t, or NULL. P.mu is held. Iterators and new requests alternate, so neither starves the other. */
 static fapws_record *take(fapws_thread *t) {
-  int may_drain =
-      P.head && (P.drainer == NULL || P.drainer == t) && P.live - P.stuck - P.idle <= P.max && !fapws_loop_is_behind();
+  int may_drain = P.head && (P.drainer == NULL || P.drainer == t) && fapws_counted_threads() - P.idle <= P.max &&
+                  !fapws_loop_is_behind();
   fapws_record *rec = NULL;
   if (t->inbox && (!may_drain || t->prefer_inbox)) {
     t->prefer_inbox = 0;
@@ -137,8 +137,8 @@ static void thread_loop(fapws_thread *t) {
   fapws_this_thread = t;
   fapws_lock();
   while (!t->retire) {
-    /* One too many, because a thread that counted as stuck has returned. */
-    int surplus = P.live - P.stuck > P.max && t->index && !t->streams && !t->inbox;
+    /* One too many, because a thread that did not count has returned. */
+    int surplus = fapws_counted_threads() > P.max && t->index && !t->streams && !t->inbox;
     fapws_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
     t->collect = 0;
@@ -195,7 +195,8 @@ void fapws_spawn_thread(void) {
     }
   }
   if (!t) {
-    if (P.nthreads >= P.max + P.stuck || P.nthreads >= FAPWS_MAX_THREADS || !(t = calloc(1, sizeof *t))) return;
+    if (P.nthreads >= P.max + P.stuck + P.waiting || P.nthreads >= FAPWS_MAX_THREADS || !(t = calloc(1, sizeof *t)))
+      return;
     t->index = P.nthreads;
     sem_init(&t->sleep, 0, 0);
     P.threads[P.nthreads++] = t;
@@ -212,6 +213,20 @@ void fapws_spawn_thread(void) {
   else
     t->state = FAPWS_THREAD_GONE;
   pthread_attr_destroy(&attr);
+}
+
+void fapws_pause_thread(void) {
+  fapws_thread *t = fapws_this_thread;
+  if (!t || t->mode != &fapws_threads) return;
+  P.waiting++;
+  if (P.drainer == t) P.drainer = NULL;
+  fapws_appoint_drainer();
+  fapws_wake_monitor();
+}
+
+void fapws_continue_thread(void) {
+  fapws_thread *t = fapws_this_thread;
+  if (t && t->mode == &fapws_threads) P.waiting--;
 }
 
 int fapws_serve(void) {

@@ -49,6 +49,10 @@ extern __thread fapws_thread *fapws_this_thread;
 void fapws_appoint_drainer(void);
 /* Starts one more thread, if possible. */
 void fapws_spawn_thread(void);
+/* The calling thread waits for its client, and then continues: between the two calls another one may run in its place,
+ * so that clients that do not read hold up no others. */
+void fapws_pause_thread(void);
+void fapws_continue_thread(void);
 
 /* --- monitor.c --------------------------------------------------------------- */
 

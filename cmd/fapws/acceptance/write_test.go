@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"io"
+	"strings"
 	"testing"
 )
 
@@ -61,4 +62,32 @@ func TestWriteWaits(t *testing.T) {
 	}
 	fileSays(t, folder+"/ended", "BrokenPipeError\nBrokenPipeError\n")
 	s.get("/", 200).is(t, "quick")
+}
+
+// A thread that waits in write() for a client that does not read does not count for --threads: such clients, however
+// many, keep no other from its response.
+func TestWriteHoldsNoThread(t *testing.T) {
+	t.Parallel() // inline, write() does not wait
+	for _, m := range []mode{modes[0], modes[2]} {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			s := command{flags: []string{"--threads", "2"}, script: "write.py", args: []string{folder}}.serve(t, m)
+			var clients []*wire
+			for range 12 {
+				w := s.dial()
+				w.get("/endless?caught")
+				w.head("GET")
+				clients = append(clients, w)
+			}
+			for range 20 {
+				s.get("/", 200).is(t, "quick")
+			}
+			for _, w := range clients {
+				w.reset()
+			}
+			fileSays(t, folder+"/ended", strings.Repeat("BrokenPipeError\n", len(clients)))
+			s.get("/", 200).is(t, "quick")
+		})
+	}
 }
