@@ -31,7 +31,7 @@ func DjangoModule(folder string) string {
 	return ""
 }
 
-// DjangoHint is what follows the error of a manage.py given as APP.
+// DjangoHint returns the hint behind the error of a manage.py given as APP.
 func DjangoHint(script string) string {
 	if filepath.Base(script) != "manage.py" {
 		return ""

@@ -21,9 +21,8 @@ type Server struct {
 	Open   bool   // nothing restricts the clients
 }
 
-// text is the text that fapws prints when it serves: the addresses, what is served, the
-// Python and the mode. It warns of addresses that other machines can reach if the
-// server is open. local are the addresses of this machine.
+// text is the text that fapws prints when it serves: the addresses, the application, the Python and the mode. It
+// warns of addresses that other machines can reach if the server is open. local are the addresses of this machine.
 func (s *Server) text(local []netip.Addr) string {
 	name := "fapws " + version.Version
 	var urls []string

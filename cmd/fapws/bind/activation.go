@@ -18,8 +18,8 @@ type Passed []string // addresses as listen.Open takes them
 // SD_LISTEN_FDS_START.
 const firstPassed = 3
 
-// TakePassed reads what the environment says of such sockets, and removes
-// it there: it is not meant for the children. They are kept from them too.
+// TakePassed reads the variables about such sockets, and removes them, because they are not meant for the children.
+// The sockets are kept from the children, too.
 func TakePassed() Passed {
 	passed := passedSockets(os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getpid())
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
@@ -59,8 +59,8 @@ func passedSockets(forPID, number string, pid int) (a Passed) {
 	return a
 }
 
-// addresses replaces "systemd" in the addresses of the settings by the sockets
-// that were passed. They are also used when nobody gave an address.
+// addresses replaces "systemd" in the addresses of the settings by the sockets that were passed. They are also used
+// without an address.
 func (a Passed) addresses(bind []string, given bool) (list []string, err error) {
 	if !given && len(a) > 0 {
 		return a, nil

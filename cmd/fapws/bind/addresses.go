@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Addresses puts the sockets that were passed in their places in what conf says
-// to bind, and where source says it. log is told of sockets that nothing serves.
+// Addresses puts the sockets that were passed in their places among the addresses of conf. source says where these
+// come from. log is told of sockets that nothing serves.
 func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(loglevel.Level, string)) ([]string, error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/listen"
 )
 
-// Options are what the settings say of the sockets.
+// Options returns the settings of the sockets.
 func Options(conf *settings.Config) (listen.Options, error) {
 	o := listen.DefaultOptions
 	o.Backlog, o.Mode = conf.Backlog, conf.SocketMode

@@ -36,9 +36,8 @@ func Enter(root string) error {
 	return nil
 }
 
-// nothingLeadsOut looks at what this process has open. By a folder outside,
-// an attacker who takes over the process could leave the root directory; and a file that is written
-// there could not be opened again, as logs are.
+// nothingLeadsOut looks at the open files of this process. By a directory outside, an attacker who takes over the
+// process could leave the root directory; and a file that is written there could not be opened again, as logs are.
 func nothingLeadsOut(root string) error {
 	const folder = "/proc/self/fd"
 	open, err := os.ReadDir(folder)

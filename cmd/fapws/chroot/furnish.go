@@ -37,9 +37,8 @@ func Find(dir string) (string, error) {
 	return path, nil
 }
 
-// Furnish makes in root what a worker needs there, where it is missing: the link
-// from its own path to itself, tmp, which large bodies of requests go into, and
-// dev/null. Errors are one line.
+// Furnish makes missing files in root that a worker needs: the link from its own path to itself, tmp, which large
+// bodies of requests go into, and dev/null. Errors are one line.
 func Furnish(root string) error {
 	tmp := filepath.Join(root, "tmp") // first: the link may lie in it
 	if err := os.Mkdir(tmp, 0o777); err == nil {

@@ -5,8 +5,8 @@ import (
 	"os"
 )
 
-// KeepZone sets TZ to what this machine's /etc/localtime says, unless it is set:
-// inside, that file is not there. Before Python starts.
+// KeepZone sets TZ to the rule of this machine's /etc/localtime, unless it is set, because that file is missing
+// inside. It must be called before Python starts.
 func KeepZone() error {
 	if _, set := os.LookupEnv("TZ"); set {
 		return nil

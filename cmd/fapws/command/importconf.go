@@ -15,8 +15,8 @@ web.conf has lines of the form: host DOMAIN FOLDER, media EXTENSION TYPE,
 parameter NAME VALUE.
 `
 
-// importConf is "fapws import": it writes the configuration file that does what
-// one of httPyServer does, and says what it had to leave out.
+// importConf is "fapws import": it converts a configuration file of httPyServer, and reports the lines that it leaves
+// out.
 func importConf(args []string, stdout, stderr io.Writer) error {
 	switch {
 	case len(args) != 1:

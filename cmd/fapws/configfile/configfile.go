@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 )
 
-// fileName is what a configuration file is called that is found by itself.
+// fileName is the name of a configuration file that is found without a flag.
 const fileName = "fapws.toml"
 
 // maxBytes is how many bytes one may have.

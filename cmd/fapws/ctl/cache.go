@@ -9,7 +9,7 @@ type Pattern struct {
 	Tag  string `json:",omitempty"` // instead of Path
 }
 
-// Cache is what the caches of all workers are like together.
+// Cache is the state of the caches of all workers together.
 type Cache struct {
 	Entries     int   `json:"entries"`
 	Bytes       int64 `json:"bytes"`

@@ -26,9 +26,8 @@ type UsageError struct{ line string }
 // Error implements error.
 func (e *UsageError) Error() string { return e.line }
 
-// Run does what "fapws ctl ARGS" asks for; nearest finds what somebody who
-// typed wrong meant. An error is one line, and a *UsageError if nothing was
-// tried.
+// Run does what "fapws ctl ARGS" asks for; nearest finds the name that a misspelt one probably means. An error is one
+// line, and a *UsageError if nothing was tried.
 func Run(args []string, stdout io.Writer, nearest func(string, []string) string) error {
 	o, err := parse(args, nearest)
 	if err != nil {
@@ -227,7 +226,7 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	return "", fmt.Errorf("%d servers run, say which one:%s", len(running), strings.Join(lines, ""))
 }
 
-// living leaves those that somebody listens on.
+// living returns those with a listener.
 func living(list []found, pid int) (running []found) {
 	for _, f := range list {
 		if (pid == 0 || f.pid == pid) && answers(f.path) {
@@ -237,7 +236,7 @@ func living(list []found, pid int) (running []found) {
 	return running
 }
 
-// describe says what a server serves, if it tells soon.
+// describe returns the application of a server, if it answers soon.
 func describe(path string) string {
 	c, err := connect(path)
 	if err != nil {
@@ -289,8 +288,8 @@ func ask(c *net.UnixConn, r *request) (a answer, err error) {
 	return a, json.Unmarshal(line, &a)
 }
 
-// visible keeps what comes from a server, and by way of it from clients, from
-// speaking to the terminal.
+// visible removes control characters from the text of a server, which may come from clients, before it reaches the
+// terminal.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {

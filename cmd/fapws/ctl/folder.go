@@ -38,8 +38,7 @@ func places(uid int) (list []place) {
 	return list
 }
 
-// open makes sure that the folder is there, and that nobody else can put
-// anything into it.
+// open makes sure that the directory exists, and that no other user can put a file into it.
 func (p place) open(uid int) error {
 	if err := os.Mkdir(p.path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -47,7 +46,7 @@ func (p place) open(uid int) error {
 	return private(p.path, uid)
 }
 
-// private says what is wrong with a folder that should be of the user alone.
+// private returns an error unless a directory belongs to the user alone.
 func private(path string, uid int) error {
 	if err := owned(path, uid); err != nil {
 		return err
@@ -127,7 +126,7 @@ func search(uid int) (list []found) {
 	return list
 }
 
-// users are those who have, or had, a server on this machine.
+// users returns the users that have, or had, a server on this machine.
 func users() (uids []int) {
 	for _, pattern := range []string{"/run/user/*/fapws", "/run/fapws-*", "/tmp/fapws-*"} {
 		folders, _ := filepath.Glob(pattern)
@@ -164,7 +163,7 @@ func clean(folder string) {
 	}
 }
 
-// answers says whether somebody listens on a socket.
+// answers reports whether a process listens on a socket.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err != nil {

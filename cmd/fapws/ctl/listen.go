@@ -145,7 +145,7 @@ func (s *Socket) talk(c *net.UnixConn) {
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	if r.Command == Stop {
-		reply(c, answer{}) // first, since the process may end before an answer to what it has done
+		reply(c, answer{}) // first, because the process may end before it could answer
 		s.server.Stop()
 		_, _ = c.Read(line[:1]) // until the client leaves, or this process ends
 		return

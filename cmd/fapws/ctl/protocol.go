@@ -6,7 +6,7 @@ type request struct {
 	Purge   *Pattern `json:",omitempty"`
 }
 
-// Command is what a server can be asked for.
+// Command is a request to a server.
 type Command string
 
 // The commands.
@@ -63,8 +63,7 @@ type Counters struct {
 // NotCounted are the Counters of a process that does not say them.
 var NotCounted = Counters{Requests: -1}
 
-// Server is what a socket gives access to. Its methods may be called from
-// several goroutines.
+// Server is the server behind a socket. Its methods must be safe for concurrent use.
 type Server interface {
 	// Report says what runs.
 	Report() Report

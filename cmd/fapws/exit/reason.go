@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// Reason is what the system says of a file, without the name of the call.
+// Reason returns the system's error about a file, without the name of the call.
 func Reason(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

@@ -15,8 +15,7 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Run does what a command word asks for with an application that is loaded
-// but not served, and --print-config.
+// Run carries out a command that loads an application but does not serve it, or --print-config.
 func Run(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	log := func(_ loglevel.Level, line string) { fmt.Fprintln(stderr, "fapws:", line) }
 	wrong := p.Mistakes
@@ -78,7 +77,7 @@ func withoutPython(p *plan.Plan, stdout io.Writer, log func(loglevel.Level, stri
 	return err
 }
 
-// judge looks at what the applications left and says so.
+// judge checks the loaded applications and prints the result.
 func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(loglevel.Level, string)) error {
 	conf, err := p.ReadScript(app)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// ErrorLog is where a process writes what goes wrong: standard error, or the file
-// that has taken its place. The zero value is the former.
+// ErrorLog is where a process writes errors: standard error, or the file that has taken its place. The zero value is
+// the former.
 type ErrorLog struct {
 	file     *logfile.Errors // nil: standard error
 	chrooted bool            // this process will not see the path: it is given the next file
@@ -62,7 +62,7 @@ func (e *ErrorLog) Logger(stderr io.Writer, conf *settings.Config) *Logger {
 	return l
 }
 
-// People is where those look who have started the server.
+// People returns the output that the user who has started the server sees.
 func (e *ErrorLog) People(stderr io.Writer) io.Writer {
 	if e.file == nil {
 		return stderr

@@ -25,7 +25,7 @@ type Files struct {
 
 	writers []hostLog // of error logs of hosts, by number less one; none comes when something is served
 
-	errors sync.Map // numbers of error logs of hosts, by path; "": what is off
+	errors sync.Map // numbers of error logs of hosts, by path; "": logs that are off
 
 	mu    sync.Mutex
 	files map[string]*logfile.File // by their absolute paths
@@ -38,7 +38,7 @@ func (l *Files) Configure(conf *settings.Config, main *Logger) { l.conf, l.main 
 // hostLog takes lines about clients.
 type hostLog func(level loglevel.Level, client, line string)
 
-// fileOptions is what the settings say of all log files.
+// fileOptions returns the settings of all log files.
 func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 	if path != "-" {
 		if abs, err := filepath.Abs(path); err == nil {
@@ -108,8 +108,7 @@ func (l *Files) Access(path, format string) (*accesslog.Log, error) {
 	return accesslog.New(file, f), nil
 }
 
-// errorFlush is how long a line of a host's error log waits at most: somebody may
-// be looking.
+// errorFlush is the maximum wait of a line of a host's error log: a person may be looking.
 const errorFlush = time.Second
 
 // Errors implements site.Logs. A host that names the error log of the settings has
@@ -131,7 +130,7 @@ func (l *Files) Errors(path string) (func(loglevel.Level, string, string), int, 
 		file.Flush()
 	}}
 	if o.Every != (logfile.Schedule{}) {
-		known.Until = time.Unix(0, 0) // whoever writes first has to see whether it is rotated
+		known.Until = time.Unix(0, 0) // the first writer checks whether it has to be rotated
 	}
 	return l.number(o.Path, known, func(level loglevel.Level, client, line string) {
 		if !l.main.Shows(level) {
@@ -185,7 +184,7 @@ func (l *Files) Path(number int) (path string) {
 	return path
 }
 
-// written tells Python that what it has said was written to an error log, but for what waits.
+// written tells Python that its lines were written to an error log, except those that wait.
 func (l *Files) written(path string, until time.Time, waits func() bool) {
 	if n, ok := l.errors.Load(path); ok {
 		pybridge.ErrorLogWritten(n.(int), until, waits)

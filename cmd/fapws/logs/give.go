@@ -25,16 +25,16 @@ func Give(names []string, to *syscall.Credential, log *Logger) {
 	}
 }
 
-// giveLog makes a file that is missing in a folder of the user as that user. It
-// does nothing else in a folder that is not root's alone: who can rename files there
-// could have root give away others. Nor does it when the file is not root's.
+// giveLog makes a file that is missing in a folder of the user as that user. It does nothing else in a directory that
+// is not root's alone: a user that can rename files there could have root give away others. Nor does it when the file
+// is not root's.
 func giveLog(name string, to *syscall.Credential) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
 	dir, err := unix.Open(filepath.Dir(name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil // who opens the log says so
+		return nil // opening the log reports it
 	}
 	defer unix.Close(dir)
 	var st unix.Stat_t

@@ -54,8 +54,8 @@ func (l *Logger) Shows(level loglevel.Level) bool { return int32(level) >= l.lea
 // Log writes one line, which is about no client.
 func (l *Logger) Log(level loglevel.Level, text string) { l.LogClient(level, "", text) }
 
-// TakeLibraries makes l the log of Go's packages, which would write lines of another form to standard error:
-// net/http does where a server behind says what nobody has asked for.
+// TakeLibraries makes l the log of Go's packages, which would write lines of another form to standard error: net/http
+// does that when an upstream sends bytes that belong to no request.
 func (l *Logger) TakeLibraries() {
 	golog.SetFlags(0)
 	golog.SetOutput(libraries{l})
@@ -77,7 +77,7 @@ func (l *Logger) LogClient(level loglevel.Level, client, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.line = appendLogLine(l.line[:0], l.now(), level, client, text, l.file)
-	l.w.Write(l.line) // nobody is left to tell when standard error is gone
+	l.w.Write(l.line) // an error cannot be reported when standard error is gone
 }
 
 func appendLogLine(dst []byte, now time.Time, level loglevel.Level, client, text string, file bool) []byte {

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Requests returns what writes a line for each request while somebody develops:
+// Requests returns a function that writes a line for each request during development:
 //
 //	15:04:05 GET /path?query 200 1234 bytes 1.2ms
 //
@@ -55,8 +55,7 @@ func appendAnswered(dst []byte, r *runtime.RequestSummary, colour bool) []byte {
 	return append(dst, '\n')
 }
 
-// appendVisible appends what a client sent so that it cannot speak to a
-// terminal.
+// appendVisible appends text of a client without control characters for a terminal.
 func appendVisible(dst, text []byte) []byte {
 	const hex = "0123456789abcdef"
 	for _, c := range text {

@@ -9,11 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropProgramPages takes from the process the pages of program files that it
-// has touched: most only once, while it started (import machinery,
-// initialisers, tables that were walked). What is needed again is mapped again from the page cache, for
-// half a microsecond a fault; the rest, about 7 MB of a hello server, is the
-// kernel's to use. Any goroutine.
+// dropProgramPages takes from the process the pages of program files that it has touched: most only once, while it
+// started (import machinery, initialisers, tables that were walked). Pages that are needed again are mapped from the
+// page cache, for half a microsecond a fault; the rest, about 7 MB of a hello server, is the kernel's to use. Any
+// goroutine.
 func dropProgramPages() error {
 	f, err := os.Open("/proc/self/smaps")
 	if err != nil {

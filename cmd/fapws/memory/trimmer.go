@@ -59,7 +59,7 @@ func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
 	t.mu.Lock()
-	t.due = time.Time{} // what is used from now on is for the next time
+	t.due = time.Time{} // memory used from now on is for the next time
 	t.mu.Unlock()
 	debug.FreeOSMemory()
 	if t.TrimHeap != nil {

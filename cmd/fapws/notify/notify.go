@@ -15,10 +15,9 @@ const (
 	pidVariable    = "WATCHDOG_PID"
 )
 
-// Notifier sends to a service manager. All methods may be called from any
-// goroutine, and do nothing for a nil Notifier, which is what a process without
-// a manager has. Messages are best effort, as sd_notify(3) recommends: an error
-// is for a log line.
+// Notifier sends to a service manager. All methods may be called from any goroutine, and do nothing for a nil
+// Notifier, that of a process without a manager. Messages are best effort, as sd_notify(3) recommends: an error is
+// for a log line.
 type Notifier struct {
 	address  *net.UnixAddr
 	watchdog time.Duration
@@ -50,8 +49,7 @@ func New(getenv func(string) string) *Notifier {
 	return n
 }
 
-// Environ returns what a process needs in its environment that takes the
-// service over from this one.
+// Environ returns the variables for a process that takes the service over from this one.
 func (n *Notifier) Environ() (env []string) {
 	if n == nil {
 		return nil
@@ -101,8 +99,8 @@ func statusLine(text string) string {
 	return "STATUS=" + strings.ReplaceAll(text, "\n", " ")
 }
 
-// send sends the assignments that are not empty. It connects every time: the
-// manager may have started anew, with another socket at the same address.
+// send sends the assignments that are not empty. It connects every time: the manager may have restarted, with another
+// socket at the same address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
 		return nil

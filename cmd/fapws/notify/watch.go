@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Watch tells the watchdog at half its interval that the service is alive, as
-// long as ping succeeds within that time. It returns when ctx ends, or at once
-// when nobody expects to be told.
+// Watch tells the watchdog at half its interval that the service is alive, as long as ping succeeds within that time.
+// It returns when ctx ends, or at once when the manager has no watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
 	if n.Watchdog() == 0 {
 		return

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// deathSignal is what the kernel sends when the parent dies. It is a real-time signal that
-// neither glibc (32 to 34) nor Python uses, in the middle of those that are left.
+// deathSignal is the signal that the kernel sends when the parent dies. It is a real-time signal that neither glibc
+// (32 to 34) nor Python uses, in the middle of those that are left.
 const deathSignal = syscall.Signal(50)
 
 // Watch makes the returned channel receive when the parent of this process has died. After

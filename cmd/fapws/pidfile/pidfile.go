@@ -24,11 +24,9 @@ type File struct {
 	once sync.Once
 }
 
-// Write puts the number of this process into the file at path, which appears
-// whole or not at all; a symbolic link there is replaced, never followed. The
-// number of a process that runs is left alone, with an error, unless it is this
-// one or among but (one that hands the service over); what a dead one left is
-// replaced. Errors are one line.
+// Write puts the number of this process into the file at path, which appears whole or not at all; a symbolic link
+// there is replaced, never followed. The number of a process that runs is left alone, with an error, unless it is
+// this one or among but (one that hands the service over); the file of a dead one is replaced. Errors are one line.
 func Write(path string, but ...int) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -49,8 +47,8 @@ func Write(path string, but ...int) (*File, error) {
 	return f, nil
 }
 
-// Left returns what a program that is to take the place of this one, in the
-// same process, needs for TakeOver; nil if there is no pid file.
+// Left returns the file for TakeOver in a program that is to take the place of this one, in the same process; nil if
+// there is no pid file.
 func (f *File) Left() *os.File {
 	if f == nil {
 		return nil
@@ -58,9 +56,8 @@ func (f *File) Left() *os.File {
 	return f.file
 }
 
-// TakeOver returns the pid file that the program before has written in this
-// process, as root perhaps, which this program may not be. left is what it had
-// from Left; it belongs to the File from now on.
+// TakeOver returns the pid file that the program before has written in this process, as root perhaps, which this
+// program may not be. left is the file of Left; it belongs to the File from now on.
 func TakeOver(path string, left *os.File) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -84,7 +81,7 @@ func replace(path, text string) (*File, error) {
 	return f, nil
 }
 
-// fill writes what the file is for, and only then gives it its name.
+// fill writes the content, and only then gives the file its name.
 func (f *File) fill() error {
 	if err := f.file.Chmod(0o644); err != nil { // others may read whom to signal
 		return err
@@ -95,9 +92,8 @@ func (f *File) fill() error {
 	return os.Rename(f.file.Name(), f.path)
 }
 
-// Remove removes the file if it is still the one that Write made. A process
-// that has given root up may not be allowed to: then it empties the file, which
-// counts as nobody's. Any goroutine may call it; further calls do nothing.
+// Remove removes the file if it is still the one that Write made. A process that has given root up may not be allowed
+// to: then it empties the file, which counts as not owned. It is safe for concurrent use; further calls do nothing.
 func (f *File) Remove() (err error) {
 	if f != nil {
 		f.once.Do(func() {
@@ -111,7 +107,7 @@ func (f *File) Remove() (err error) {
 func (f *File) remove() error {
 	text := make([]byte, len(f.text)+1)
 	if n, err := f.file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) || string(text[:n]) != f.text {
-		return nil // somebody wrote into it
+		return nil // another process wrote into it
 	}
 	err := f.unlink()
 	if errors.Is(err, fs.ErrPermission) {
@@ -146,7 +142,7 @@ func owner(path string) (int, error) {
 	// Not blocking: a FIFO would wait for a writer.
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // nobody's; a link is replaced
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // not owned; a link is replaced
 		return 0, nil
 	case err != nil:
 		return 0, err

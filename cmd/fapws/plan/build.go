@@ -16,9 +16,9 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Parts are what the sites of a serving process are built from, beside its settings.
+// Parts are the input of the sites of a serving process, in addition to its settings.
 type Parts struct {
-	Contents *pybridge.Contents // what the applications left; nil: there are none
+	Contents *pybridge.Contents // the loaded applications; nil: none
 	Forks    *forkserver.Server // runs their handlers; nil: this process does
 	Programs *Programs
 	Logs     *logs.Files

@@ -10,7 +10,7 @@ import (
 	"fapws/pybridge"
 )
 
-// Name is what check calls that which it has judged.
+// Name returns the name of the application or site for check.
 func (p *Plan) Name(conf *settings.Config) string {
 	if p.File != nil {
 		return p.File.Name
@@ -18,8 +18,8 @@ func (p *Plan) Name(conf *settings.Config) string {
 	return p.Site.What(conf)
 }
 
-// Label is what the server is known by: what the command line or the top of the
-// file names to be served, else the file.
+// Label returns the name of the server for users: the application or directory that the command line or the top of
+// the file names, else the file.
 func (p *Plan) Label(conf *settings.Config) string {
 	switch {
 	case p.Site.App.Name != "":
@@ -30,7 +30,7 @@ func (p *Plan) Label(conf *settings.Config) string {
 	return p.File.Name
 }
 
-// Counted says for check what there is: "2 hosts, 5 routes, WSGI app:application".
+// Counted returns the numbers of parts for check: "2 hosts, 5 routes, WSGI app:application".
 func (p *Plan) Counted(app *pybridge.Contents, conf *settings.Config) string {
 	var what []string
 	if p.Site.Root != "" && p.File == nil {

@@ -13,8 +13,7 @@ import (
 	"fapws/pybridge"
 )
 
-// nothingNamed is settings.ErrNothing with a command for what the working directory
-// has, if it has something that fapws could serve.
+// nothingNamed is settings.ErrNothing with a command for an application in the working directory, if it finds one.
 func nothingNamed(cmd *settings.Command) error {
 	if flag, value := cmd.Flags.TookApp(); flag != "" {
 		return fmt.Errorf("no application given: %s took %s as its value", flag, value)

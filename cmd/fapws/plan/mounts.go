@@ -19,7 +19,7 @@ var _ interface {
 	runtime.Pacer
 } = (*pybridge.Handler)(nil)
 
-// mounter makes mounts of what an application has in PATHS.
+// mounter makes mounts of the entries of PATHS.
 type mounter struct {
 	script   string // for messages
 	threads  int

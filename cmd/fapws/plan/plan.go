@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 )
 
-// Plan says what a process is to serve.
+// Plan is the application or site that a process serves, with its settings.
 type Plan struct {
 	Command  *settings.Command // APP and its arguments are those of the first application
 	Settings *settings.Settings
@@ -69,7 +69,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	return p, doubts, nil
 }
 
-// read finds and reads the configuration file, and settles what it says in set.
+// read finds and reads the configuration file, and puts its settings into set.
 func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
@@ -110,8 +110,8 @@ func displaced(mistakes error, set *settings.Settings) {
 	}
 }
 
-// choose settles the application or site, relative to the working directory: what the command
-// line names, in the place of app and root of the file.
+// choose settles the application or site, relative to the working directory: that of the command line, in place of
+// app and root of the file.
 func (p *Plan) choose() error {
 	cmd := p.Command
 	switch {

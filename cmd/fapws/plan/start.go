@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/exit"
 )
 
-// Start is where a process was started: what it needs to start itself again.
+// Start is the program, arguments and directory of a process, to start it again.
 type Start struct {
 	Program string // absolute path by which the executable was called
 	Dir     string // working directory, before --chdir

@@ -193,8 +193,8 @@ func (c *Channel) SendDescriptor(m *Message, fd int) error {
 	return c.write(passWithin, text, unix.UnixRights(fd))
 }
 
-// SendAnswer sends text in as many pieces as it takes, and as SendPatiently does:
-// nobody asks again for one that was lost.
+// SendAnswer sends text in as many pieces as it takes, and as SendPatiently does: a lost one would not be asked for
+// again.
 func (c *Channel) SendAnswer(id uint64, text string) error {
 	for len(text) > maxPiece {
 		if err := c.SendPatiently(&Message{Kind: Answer, ID: id, Text: text[:maxPiece], More: true}); err != nil {
@@ -237,7 +237,7 @@ func receive(fd int) (*Message, []*os.File, error) {
 	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, system.ReceiveClosing|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EINTR || err == unix.ECONNRESET:
-		return receive(fd) // who dies with messages unread resets once, before what it has said
+		return receive(fd) // a process that dies with unread messages resets once, before its own messages
 	case err != nil:
 		return nil, nil, err
 	case n == 0 && oobn == 0:
@@ -249,7 +249,7 @@ func receive(fd int) (*Message, []*os.File, error) {
 	}
 	m := new(Message)
 	if err == nil {
-		object, raw, _ := bytes.Cut(b.in[:n], []byte{'\n'}) // what is marshalled has none
+		object, raw, _ := bytes.Cut(b.in[:n], []byte{'\n'}) // marshaled text has none
 		if err = json.Unmarshal(object, m); len(raw) > 0 {
 			m.Raw = bytes.Clone(raw)
 		}

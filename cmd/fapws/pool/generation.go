@@ -29,11 +29,11 @@ type generation struct {
 type request struct {
 	why     string
 	upgrade bool           // the program, too
-	newer   bool           // what is being loaded is out of date
+	newer   bool           // the generation that is being loaded is out of date
 	asked   []chan<- error // get the outcome; each has room for it
 }
 
-// finished tells those who asked what has become of it; nil: it serves.
+// finished reports the outcome to those that asked; nil: it serves.
 func (r *request) finished(err error) {
 	for _, asked := range r.asked {
 		asked <- err

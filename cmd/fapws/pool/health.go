@@ -18,12 +18,11 @@ const (
 	silentChecks = 3
 )
 
-// health is what the supervisor knows of a worker's ability to answer.
+// health is the supervisor's knowledge of a worker's ability to answer.
 //
-// No answer to a Check proves nothing: a debugger may have stopped the worker, or the machine
-// be slow. Nor does a loop that is busy, since inline handlers may take their time. What counts
-// is what the worker finds out about its own descriptors (runtime.Server.Intact), and a process that sleeps,
-// all of its threads, over a message that it has not read.
+// No answer to a Check proves nothing: a debugger may have stopped the worker, or the machine be slow. Nor does a
+// loop that is busy, since inline handlers may take their time. It counts if the worker finds its own descriptors
+// broken (runtime.Server.Intact), or if all of its threads sleep over a message that it has not read.
 type health struct {
 	asked  bool // a Check is not answered yet
 	silent int  // how many times in a row the worker was found asleep over it

@@ -104,7 +104,6 @@ type Settled struct {
 	Settings json.RawMessage
 }
 
-// Protocol is the version of the messages and of what a supervisor hands over
-// to its successor. Programs with different ones cannot take over from each
-// other.
+// Protocol is the version of the messages, and of the state that a supervisor hands over to its successor. Programs
+// with different ones cannot take over from each other.
 const Protocol = 3

@@ -9,8 +9,7 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Options say what a Pool keeps. All but the optional ones have to
-// be set.
+// Options are those of a Pool. All but the optional ones have to be set.
 type Options struct {
 	Program string   // what USR2 starts: where the program is found, which may be another one by then
 	Args    []string // of a worker, with the program's name
@@ -34,10 +33,8 @@ type Options struct {
 	// time in this program. resumed: they have served before it. Optional.
 	Up func(addresses []Address, resumed bool)
 
-	// FailurePage makes a page for browsers when new code does not load: how it
-	// failed, and the end of what was written to standard error meanwhile. With
-	// it a failing first start, if it is to Stay, serves this page. On Run's
-	// goroutine. Optional.
+	// FailurePage makes a page for browsers when new code does not load: how it failed, and the end of its standard
+	// error. With it a failing first start, if it is to Stay, serves this page. On Run's goroutine. Optional.
 	FailurePage func(how string, said []byte) string
 
 	// Attributes of a new worker's process: a credential, say. Optional.
@@ -47,20 +44,18 @@ type Options struct {
 	// manager, a browser). On Run's goroutine; it must not block. Optional.
 	Event func(Event)
 
-	// BeforeExec is called before another program takes the place of this
-	// one: what has to be closed or written is. That program gets the files
-	// from Handover.Files. Optional.
+	// BeforeExec is called before another program takes the place of this one, to close and write files. That
+	// program gets the result from Handover.Files. Optional.
 	BeforeExec func() []*os.File
 
-	// Reopen is called when the log files are to be opened anew, before the
-	// workers are told. Optional.
+	// Reopen is called when the log files are to be reopened, before the workers are told. Optional.
 	Reopen func()
 
-	// PassStderr says that workers cannot open what this process has as standard error: it
-	// comes with the message to open the log files anew.
+	// PassStderr says that workers cannot open the standard error of this process: it comes with the message to
+	// reopen the log files.
 	PassStderr bool
 
-	// Root is the root directory, where the kernel tells of limits and of what it has killed. Optional: /.
+	// Root is the root directory, where the kernel reports limits and processes that it has killed. Optional: /.
 	Root fs.FS
 
 	Log func(loglevel.Level, string)
@@ -83,7 +78,7 @@ type Event struct {
 // EventKind is one of the constants below.
 type EventKind uint8
 
-// What happens to a Pool.
+// Events of a Pool.
 const (
 	Reloading     EventKind = iota // new workers are being loaded
 	Reloaded                       // they serve

@@ -14,10 +14,9 @@ type childInfo struct {
 	_   [unsafe.Sizeof(unix.Siginfo{})]byte // more than the rest
 }
 
-// reapOrphans takes note of the ends of processes that others have left to this
-// one: it is process 1 of a container, perhaps, where what a worker's children
-// started and did not wait for would stay as zombies. A worker has a goroutine
-// that waits for it; when one stands in the way, died looks again.
+// reapOrphans takes note of the ends of processes that others have left to this one: it is process 1 of a container,
+// perhaps, where processes that a worker's children started and did not wait for would stay as zombies. A worker has
+// a goroutine that waits for it; when one stands in the way, died looks again.
 func (p *Pool) reapOrphans() {
 	for {
 		var info childInfo
@@ -25,6 +24,6 @@ func (p *Pool) reapOrphans() {
 		if err != nil || info.pid == 0 || p.workers[int(info.pid)] != nil {
 			return
 		}
-		_, _ = unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil) // what it ended with is nobody's concern
+		_, _ = unix.Wait4(int(info.pid), nil, unix.WNOHANG, nil) // its status does not matter
 	}
 }

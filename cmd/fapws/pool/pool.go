@@ -24,7 +24,7 @@ type Pool struct {
 	over    chan struct{} // closed when Run has ended
 	since   time.Time
 
-	// What follows belongs to the goroutine of Run.
+	// The following fields belong to the goroutine of Run.
 	addresses   []Address
 	settled     *Settled // of the first worker
 	slots       []*slot
@@ -63,9 +63,8 @@ func New(o Options) *Pool {
 	}
 }
 
-// Run starts the workers, or goes on with those of handover, and returns when
-// the last one has ended: nil after Stop, a *StartError when the first start
-// failed. signals are what the process is sent.
+// Run starts the workers, or goes on with those of handover, and returns when the last one has ended: nil after Stop,
+// a *StartError when the first start failed. signals are those that the process gets.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	defer close(p.over)
 	p.signals = signals
@@ -118,7 +117,7 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// signal does what a signal asks for.
+// signal carries out a signal.
 func (p *Pool) signal(sig os.Signal) {
 	switch sig {
 	case syscall.SIGTERM, syscall.SIGINT:
@@ -148,7 +147,7 @@ func (p *Pool) signal(sig os.Signal) {
 	}
 }
 
-// reopen makes the workers open their log files anew.
+// reopen makes the workers reopen their log files.
 func (p *Pool) reopen() {
 	var files []*os.File
 	if p.o.PassStderr {
@@ -159,7 +158,7 @@ func (p *Pool) reopen() {
 	}
 }
 
-// Reopen makes the workers open their log files anew. Any goroutine.
+// Reopen makes the workers reopen their log files. It is safe for concurrent use.
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
 // Reload starts new workers, which take the place of the old ones when all of

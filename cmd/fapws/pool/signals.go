@@ -13,7 +13,7 @@ import (
 // program gets each of them twice.
 const Echo = 200 * time.Millisecond
 
-// Signals are what the process is sent, for Run.
+// Signals are the signals that the process gets, for Run.
 type Signals struct {
 	C       chan os.Signal
 	ended   chan os.Signal // SIGCHLD, which may come in crowds; nil: children of others are left alone
@@ -51,7 +51,7 @@ func Catch(h *Handover, arrived []syscall.Signal) *Signals {
 	return s
 }
 
-// pending takes what has come and was not looked at.
+// pending takes the signals that have come and were not handled.
 func (s *Signals) pending() (list []syscall.Signal) {
 	for {
 		select {

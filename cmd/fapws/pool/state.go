@@ -14,7 +14,7 @@ const (
 	Starting State = iota // the process runs, the application is being loaded
 	Ready                 // the application is loaded
 	Serving               // it accepts connections
-	Retiring              // another one accepts in its place; it finishes what it has
+	Retiring              // another one accepts in its place; it finishes its active requests
 	Ending                // it was told to stop
 	Dead                  // the process has ended
 )

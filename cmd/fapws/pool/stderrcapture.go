@@ -16,7 +16,7 @@ const (
 	lastMessages = time.Second
 )
 
-// stderrCapture passes on what a worker writes to standard error before it has loaded, and keeps the end of it. A nil
+// stderrCapture passes on the standard error of a worker that has not loaded, and keeps the end of it. A nil
 // stderrCapture has no output.
 type stderrCapture struct {
 	mu   sync.Mutex

@@ -22,8 +22,8 @@ import (
 // descriptor of a file with a Handover.
 const handoverVariable = "FAPWS_HANDOVER"
 
-// Handover is what a supervisor leaves to the program that takes its place: the
-// process, its children and its descriptors are the same.
+// Handover is the state that a supervisor leaves to the program that takes its place: the process, its children and
+// its descriptors are the same.
 type Handover struct {
 	Protocol  int
 	Since     time.Time
@@ -108,7 +108,7 @@ func (p *Pool) unstick() {
 	}
 }
 
-// interrupted is called when nobody reads the channel of w any more.
+// interrupted is called when the channel of w is not read any more.
 func (p *Pool) interrupted(w *worker) {
 	w.idle = true
 	p.maybeHandOver()
@@ -219,9 +219,9 @@ func (p *Pool) handOver() error {
 	return syscall.Exec(p.o.Program, p.o.Args, env)
 }
 
-// holdSignals keeps signals from ending the program between two: blocked on the calling thread, the only one that is left after
-// exec, they wait until the new program is ready for them. Go's start unblocks some of them: of these TERM, INT and QUIT end
-// the new program, which is what they are for; package sigmask keeps the others.
+// holdSignals keeps signals from ending the program between two: blocked on the calling thread, the only one that is
+// left after exec, they wait until the new program is ready for them. Go's start unblocks some of them: of these
+// TERM, INT and QUIT end the new program, as they should; package sigmask keeps the others.
 func holdSignals() (undo func()) {
 	goruntime.LockOSThread()
 	unblock := block(controlSignals)

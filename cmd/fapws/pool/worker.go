@@ -115,7 +115,7 @@ func (p *Pool) watch(w *worker) {
 	go func() {
 		state, err := w.process.Wait()
 		w.stderrCapture.end()
-		select { // what it published last counts
+		select { // its last events count
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}

@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Presence is what others know a server by. The process that takes the signals
-// has it; that of a worker is empty, so nothing that a worker does shows.
+// Presence is the pid file, the service manager and the control socket of a server. The process that takes the
+// signals has them; the Presence of a worker is empty, so it does nothing.
 type Presence struct {
 	Passed   bind.Passed
 	Notifier *notify.Notifier
@@ -66,8 +66,8 @@ func (f *Presence) TakePid(left []*os.File) error {
 	return err
 }
 
-// Withdraw takes back what others know this process by. Any goroutine may call
-// it, more than once.
+// Withdraw removes pid file and control socket, and tells the service manager. It is safe for concurrent use, and may
+// be called more than once.
 func (f *Presence) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(loglevel.Warning, err.Error())

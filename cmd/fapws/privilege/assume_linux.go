@@ -85,8 +85,7 @@ func MayChroot() bool {
 	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
 }
 
-// verify looks at what the kernel says of every thread. The one with the number
-// keeper has CAP_SYS_CHROOT; 0: none has.
+// verify checks the kernel's view of every thread. The one with the number keeper has CAP_SYS_CHROOT; 0: none has.
 func (id *Identity) verify(groups bool, keeper int) error {
 	const tasks = "/proc/self/task"
 	threads, err := os.ReadDir(tasks)

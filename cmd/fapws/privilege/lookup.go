@@ -15,7 +15,7 @@ import (
 // owns nothing by convention.
 const nobody = 65534
 
-// Identity is who a process is to the kernel, and what programs expect in the
+// Identity is a user and its groups, as the kernel takes them, and the variables that programs expect in the
 // environment of such a user.
 type Identity struct {
 	UID, GID int
@@ -138,8 +138,8 @@ func (id *Identity) SetEnviron() error {
 	return err
 }
 
-// Owner returns the numbers for "user", "user:group" or ":group", each by name
-// or number; -1 stands for what is not given, as chown(2) takes it.
+// Owner returns the numbers for "user", "user:group" or ":group", each by name or number; -1 stands for a missing
+// one, as chown(2) takes it.
 func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")

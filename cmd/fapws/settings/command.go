@@ -37,7 +37,7 @@ type Command struct {
 	Word   Word
 	Topic  string   // of WordHelp: "" or "all"; of WordInternal: which text
 	Script string   // APP as typed, see SplitApp; "" with the words that need none, and where a file names it
-	Args   []string // what follows "--", sys.argv[1:] of the application; or what follows WordCtl, WordImport, WordHash
+	Args   []string // arguments behind "--", sys.argv[1:] of the application; or those behind WordCtl, WordImport, WordHash
 	Flags  Flags
 }
 

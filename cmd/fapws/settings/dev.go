@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// devBind is where Dev serves when nobody says otherwise.
+// devBind is the default address with Dev.
 const devBind = "127.0.0.1:" + defaultPort
 
 // settleDev carries out what Dev stands for, as far as other settings do not
@@ -55,8 +55,8 @@ func (s *Settings) checkDev(c *Config) error {
 	return nil
 }
 
-// IsLocal says whether an address of Config.Bind is reached from this machine
-// only, as far as can be told without asking anybody.
+// IsLocal reports whether an address of Config.Bind is reached from this machine only, as far as can be told without
+// a look-up.
 func IsLocal(addr string) bool {
 	if strings.HasPrefix(addr, "unix:") {
 		return true

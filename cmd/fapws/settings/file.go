@@ -63,7 +63,7 @@ var keptByReload = []string{
 	"user", "group", "chroot", "allow-root", "umask", "pid", "ctl-socket",
 }
 
-// Kept names those of keptByReload that are other in what was read later.
+// Kept returns the names of those of keptByReload that differ in later.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range s.rows {
 		if slices.Contains(keptByReload, row.Name) && row.value(&s.conf).String() != row.value(&later.conf).String() {
@@ -171,7 +171,7 @@ func (s *Setting) fromFile(c *Config, v tomlfile.Value, prefix, fixed string) er
 	return to.fromText(strings.Join(given, ","))
 }
 
-// clear is what an empty array does: it takes a default away.
+// clear is for an empty array: it takes a default away.
 func (s *Setting) clear(to value) error {
 	switch to := to.(type) {
 	case *texts:
@@ -234,7 +234,7 @@ func takesLists(to value) bool {
 	return false
 }
 
-// resolve makes what is a path in text relative to the folder of the file.
+// resolve makes a path in text relative to the directory of the file.
 func (s *Setting) resolve(f *tomlfile.File, text string) string {
 	if path, ok := socketPath(text); ok && s.Name == "bind" && !strings.HasPrefix(path, "@") && path != "" {
 		return "unix:" + f.Resolve(path)

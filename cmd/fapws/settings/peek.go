@@ -70,9 +70,9 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// statements walks over the statements of Python source that start in the
-// first column, as far as telling them from the inside of strings, brackets
-// and blocks goes; what follows a semicolon is not looked at (Python Language Reference, §2 Lexical analysis).
+// statements walks over the statements of Python source that start in the first column, as far as telling them from
+// the inside of strings, brackets and blocks goes; text behind a semicolon is not looked at (Python Language
+// Reference, §2 Lexical analysis).
 type statements struct {
 	rest []byte
 	text string // the statement without comment; strings in it are left out

@@ -10,7 +10,7 @@ type Config struct {
 
 	SocketMode    int      // permissions of unix sockets; -1: what umask leaves
 	SocketOwner   string   // of unix sockets, "user:group"; "" keeps it
-	Proxies       []string // who is believed about clients: addresses, networks, "unix", "*"
+	Proxies       []string // trusted about clients: addresses, networks, "unix", "*"
 	ProxyProtocol bool     // these send a PROXY header first
 
 	Interface     string   // one of Interfaces
@@ -32,7 +32,7 @@ type Config struct {
 	MaxRSS            int64         // resident bytes of a worker until it is replaced; 0: any
 	Reload            bool          // when files change
 	ReloadDirs        []string      // folders that are watched
-	ReloadInclude     []string      // patterns of files that count besides those of Python
+	ReloadInclude     []string      // patterns of files that count in addition to those of Python
 	ReloadExclude     []string      // patterns of files and folders that do not count
 	ReloadCheck       string        // path that a new worker has to answer
 	Dev               bool          // reload, tracebacks, requests in the log
@@ -69,7 +69,7 @@ type Config struct {
 	MaxCGI   int // CGI programs that run at the same time
 
 	MaxClients       int    // connections open at the same time
-	MaxClientsAction string // one of ClientsActions: what others get
+	MaxClientsAction string // one of ClientsActions: for further clients
 	MaxBodySize      int64  // body of a request
 	MaxLine          int    // request line
 	MaxField         int    // one header field
@@ -82,7 +82,7 @@ type Config struct {
 	KeepAlive       time.Duration // a connection without a request
 	Timeout         time.Duration // of a handler until it begins its response, and for each further piece; 0: any
 	WriteTimeout    time.Duration // without the client taking one more byte
-	GracefulTimeout time.Duration // to finish what is in flight when told to stop
+	GracefulTimeout time.Duration // to finish active requests when told to stop
 
 	WebSocketMaxSize     int           // bytes of a message
 	WebSocketPing        time.Duration // silence of a client before it is sent a ping; 0: any
@@ -157,7 +157,7 @@ type Setting struct {
 	Note    string // stands for Default in the help where that depends on the machine
 	Brief   string // for --help, which shows the settings that have one
 	Help    string // for --help all, where that has more to say; no full stop at the end
-	Env     string // besides FAPWS_<NAME>: a variable that other tools set
+	Env     string // in addition to FAPWS_<NAME>: a variable that other tools set
 	Global  string // name in the script; "" if a script cannot set it
 
 	alone string // value of the flag where none follows it, as with --debug
@@ -170,7 +170,7 @@ type Setting struct {
 // EnvName returns the variable of the environment that holds the setting.
 func (s *Setting) EnvName() string { return "FAPWS_" + capitals(s.Name) }
 
-// shownDefault is what the help says about the default.
+// shownDefault returns the default as the help shows it.
 func (s *Setting) shownDefault() string {
 	if s.Note != "" {
 		return s.Note

@@ -92,8 +92,7 @@ func showDuration(d time.Duration) string {
 	return d.String()
 }
 
-// plainNumber keeps out what strconv takes besides digits: signs, exponents,
-// hexadecimal, "inf" and "_".
+// plainNumber keeps out other forms that strconv takes: signs, exponents, hexadecimal, "inf" and "_".
 func plainNumber(s string) bool {
 	digits, dots := 0, 0
 	for _, c := range s {

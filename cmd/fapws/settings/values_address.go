@@ -95,8 +95,7 @@ func (v *rootPath) fromText(s string) error {
 func (v *rootPath) fromScript(any) error { return errors.New("given as a flag") }
 func (v *rootPath) String() string       { return *v.to }
 
-// checkTarget is what a GET request is made for: "/path", or "http://host/path"
-// to say what Host is.
+// checkTarget is the target of a GET request: "/path", or "http://host/path" to set Host.
 type checkTarget struct{ to *string }
 
 func (v *checkTarget) fromText(s string) error {

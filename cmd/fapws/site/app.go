@@ -36,8 +36,7 @@ func (a *Application) FromFile(v tomlfile.Value) error {
 	return nil
 }
 
-// Folder is where modules are looked for besides Python's own places: that of
-// the file. "" for an application that no file names.
+// Folder is a further directory for modules: that of the file. "" for an application that no file names.
 func (a *Application) Folder() string {
 	if a.At.File == nil {
 		return ""

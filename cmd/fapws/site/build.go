@@ -34,7 +34,7 @@ type Parts struct {
 	// Programs bounds how many CGI programs run.
 	Programs *cgi.Gate
 
-	// Software is what programs are told of the server: "fapws/1.0".
+	// Software is the name of the server for programs: "fapws/1.0".
 	Software string
 
 	// Logs opens those that hosts have for themselves; nil with Check.
@@ -65,7 +65,7 @@ type Logs interface {
 	Errors(path string) (write func(level loglevel.Level, client, line string), number int, err error)
 }
 
-// Built is what was built.
+// Built is the result of Build.
 type Built struct {
 	Sites []runtime.Site
 
@@ -76,7 +76,7 @@ type Built struct {
 // Close gives everything up, when nothing is served any more.
 func (b *Built) Close() {
 	for _, f := range b.closers {
-		_ = f() // nobody waits for it
+		_ = f() // an error would not matter any more
 	}
 }
 
@@ -99,8 +99,7 @@ type builder struct {
 	behind    []runtime.Mount   // of the host: what answers where its root has no file
 }
 
-// wrong notes what is wrong, a whole line. What several routes have from their
-// host is told once.
+// wrong notes a mistake, a whole line. One that several routes have from their host is reported once.
 func (b *builder) wrong(err error) {
 	for _, other := range b.errs {
 		if other.Error() == err.Error() {

@@ -87,8 +87,7 @@ func (s *Statuses) FromFile(v tomlfile.Value) error {
 	return nil
 }
 
-// cache puts the rule of a route, or that of --cache, on its mounts. What an
-// entry of PATHS says itself goes before it.
+// cache puts the rule of a route, or that of --cache, on its mounts. The rule of an entry of PATHS goes before it.
 func (b *builder) cache(r *Route, mounts []runtime.Mount) {
 	rule := cache.Rule{}
 	switch {

@@ -132,7 +132,7 @@ func (p Pairs) env() []string {
 
 var links = map[Choice]cgi.Links{"inside": cgi.LinksInside, "owner": cgi.LinksOwner, "no": cgi.LinksNone}
 
-// programs are the patterns of what is run in the root of the host.
+// programs returns the patterns of files that are run in the root of the host.
 func (h *Host) programs() (patterns []string) {
 	for i := range h.Routes {
 		r := &h.Routes[i]
@@ -346,9 +346,8 @@ func (b *builder) scriptIndex(r *Route, pattern, name string) (index []string) {
 	return index
 }
 
-// behindFiles mounts a responder for the scripts that match has, and notes it for
-// what the files of the host's root have nothing for: folders with an index of
-// its own, and pages of a front controller.
+// behindFiles mounts a responder for the scripts that match has, and notes it for paths for which the files of the
+// host's root have nothing: directories with an index of its own, and pages of a front controller.
 func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []runtime.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {

@@ -7,8 +7,7 @@ import (
 	"fapws/cmd/fapws/tomlfile"
 )
 
-// Config is what a configuration file and the command line say about what is
-// served.
+// Config is the part of the configuration file and the command line about sites.
 type Config struct {
 	At    tomlfile.Position
 	Files // defaults of all hosts that are no settings: types
@@ -87,8 +86,8 @@ func (c *Config) checkDefault(report func(error)) {
 	}
 }
 
-// Serve replaces what the top of the file names by what the command line does:
-// the folder root, or the application app.
+// Serve replaces the application or root at the top of the file by that of the command line: the directory root, or
+// the application app.
 func (c *Config) Serve(root, app string) {
 	c.Root, c.App = tomlfile.Path(root), Application{Name: app}
 	if t := c.At.Table; t != nil { // as if the file did not say

@@ -14,9 +14,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Files are the keys about how files are served: of the top of the file (where
-// most are settings), of a host, of a route. What is not given is as on the
-// level above.
+// Files are the keys about how files are served: of the top of the file (where most are settings), of a host, of a
+// route. A missing key is as on the level above.
 type Files struct {
 	Index     []string      `key:"index"`
 	Autoindex *bool         `key:"autoindex"`
@@ -52,8 +51,8 @@ func (f *Files) inherit(conf *settings.Config) {
 // files mounts a folder.
 func (b *builder) files(h *Host, r *Route) []runtime.Mount { return b.folder(r, false) }
 
-// folder mounts a folder; with fall, what comes behind it answers for the files
-// that are not there, and something else for files with the names of programs.
+// folder mounts a directory; with fall, the next mount answers for missing files, and another one for files with the
+// names of programs.
 func (b *builder) folder(r *Route, fall bool, programs ...string) []runtime.Mount {
 	o := r.Files.options(string(r.Folder))
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
@@ -86,7 +85,7 @@ func (b *builder) open(r *Route, o static.Options) *static.Files {
 	return f
 }
 
-// spaUse is what the folders of a site have of a file that spa names.
+// spaUse says which directories of a site have the file that spa names.
 type spaUse struct {
 	at    tomlfile.Position // the first one without it
 	roots []string          // those without it

@@ -28,7 +28,7 @@ func (b *builder) own(c *Config) runtime.Site {
 	return b.host(h)
 }
 
-// What says for people what the top of the file and the command line serve.
+// What describes, for people, the application or root at the top of the file and on the command line.
 func (c *Config) What(conf *settings.Config) string {
 	var what []string
 	if c.Root != "" {

@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Private are the files that nobody means to publish, wherever they are: those that the
-// configuration names for the server itself, and the scripts of applications.
+// Private are the files that are not meant to be published, wherever they are: those that the configuration names for
+// the server itself, and the scripts of applications.
 func (c *Config) Private(conf *settings.Config) *static.Private {
 	files := []string{conf.PidFile, logFile(conf.AccessLog), logFile(conf.ErrorLog)}
 	files = append(files, conf.EnvFiles...)

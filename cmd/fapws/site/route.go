@@ -34,11 +34,11 @@ type Route struct {
 	Root tomlfile.Path `key:"root"` // of CGI, PHP, FastCGI and SSI; not given: the host's
 }
 
-// kind is what a route can be.
+// kind is a kind of route.
 type kind struct {
 	key   string
 	given func(*Route) bool
-	// build returns what answers. It tells builder.wrong of what is wrong.
+	// build returns the mounts that answer. It reports mistakes to builder.wrong.
 	build func(*builder, *Host, *Route) []runtime.Mount
 }
 
@@ -95,7 +95,7 @@ func (r *Route) check(report func(error)) {
 	report(r.At.Errorf("route", "a route is one of %s, or has a prefix or match and rules, such as auth, for what answers there anyway", strings.Join(all, ", ")))
 }
 
-// What says what the route is, for people: "files /srv/x".
+// What describes the route, for people: "files /srv/x".
 func (r *Route) What() string {
 	switch of := r.given(); {
 	case len(of) == 0:

@@ -26,8 +26,8 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// Write shows what the file says besides settings, and the hosts with their
-// routes, for --print-config: a line each, with the place that it comes from.
+// Write shows the rest of the file but settings, and the hosts with their routes, for --print-config: a line each,
+// with the place that it comes from.
 func (c *Config) Write(w io.Writer, conf *settings.Config) error {
 	var b strings.Builder
 	keys(&b, "", c.At, "root", "app", "host")

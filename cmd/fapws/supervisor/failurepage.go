@@ -9,11 +9,10 @@ import (
 )
 
 const (
-	// pageText is how many bytes of what a worker wrote are shown: the end.
+	// pageText is the number of bytes at the end of a worker's output that are shown.
 	pageText = 16 << 10
 
-	// pageRefresh is after how long the page is asked for again, so that it
-	// gives way to what was mended.
+	// pageRefresh is after how long the page is asked for again, so that it gives way to corrected code.
 	pageRefresh = time.Second
 )
 
@@ -25,10 +24,9 @@ h1{margin:.5rem 0;font-size:1.5rem;color:var(--red);overflow-wrap:anywhere}p{mar
 pre{margin:0;padding:.5rem .8rem;overflow-x:auto;white-space:pre-wrap;border:1px solid var(--line);border-radius:6px;background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
 `
 
-// failurePage is the HTML document that browsers get while new code does not
-// load: what of (the application), how (it failed, in one line) and what was
-// written to standard error meanwhile, most of it a traceback. Everything in it
-// is escaped and bounded. It needs nothing from anywhere.
+// failurePage is the HTML document that browsers get while new code does not load: the name of the application, the
+// error in one line, and the standard error of the worker, mostly a traceback. Everything in it is escaped and
+// bounded. It needs nothing from anywhere.
 func failurePage(app, how string, said []byte) []byte {
 	said = bytes.TrimRight(escapes.ReplaceAll(said, nil), "\n")
 	if len(said) > pageText {

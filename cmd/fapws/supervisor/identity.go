@@ -85,8 +85,7 @@ func (p *process) prepareChroot() error {
 	return os.Setenv(chroot.Variable, folder)
 }
 
-// attributes makes a worker what this process will be once it has bound the
-// addresses.
+// attributes gives a worker the user that this process will have once it has bound the addresses.
 func (p *process) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{}
 	if p.identity != nil {

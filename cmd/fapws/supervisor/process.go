@@ -52,12 +52,12 @@ type process struct {
 	names     []string                 // that they were opened as
 	pool      *pool.Pool
 
-	mu    sync.Mutex      // of what the control socket shows
+	mu    sync.Mutex      // of the state that the control socket shows
 	shown settings.Config // as far as it is known
 	addrs []net.Addr      // once something serves on them
 }
 
-// show and seen keep what the control socket shows. Any goroutine.
+// show and seen keep the state that the control socket shows. They are safe for concurrent use.
 func (p *process) show(conf settings.Config, addrs []net.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,8 +75,7 @@ func (p *process) openControl() error {
 	return p.front.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), control{p})
 }
 
-// Run supervises workers until told to stop, and returns the exit code. front is
-// what others know the server by.
+// Run supervises workers until told to stop, and returns the exit code. front has its pid file and control socket.
 func Run(what *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	p := &process{plan: what, conf: what.Conf, front: front, stderr: stderr}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets
@@ -187,9 +186,8 @@ func (p *process) reopenWorkerLogs() {
 	}
 }
 
-// open is pool.Options.Open: all that only the user who started the
-// server may do. Of what the worker says it takes no more than a script may
-// set: others run it, perhaps, as a user who may do less.
+// open is pool.Options.Open: all that only the user who started the server may do. Of the worker's settings it takes
+// only those that a script may set: the worker may run as a user with fewer rights.
 func (p *process) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
 		if err != nil {
@@ -275,9 +273,8 @@ func (p *process) workers() int {
 	return p.conf.Workers
 }
 
-// answering says whether the watchdog may be told that all is well: somebody
-// answers. One worker that hangs does not speak for the others, and while none
-// serves it is up to the supervisor, which looks for new ones.
+// answering reports whether the watchdog may be told that all is well: a worker answers. One worker that hangs does
+// not speak for the others, and while none serves it is up to the supervisor, which looks for new ones.
 func (p *process) answering(ctx context.Context) error {
 	if err := p.pool.Ping(ctx); err != nil {
 		return err
@@ -323,8 +320,7 @@ func (p *process) event(e pool.Event) {
 	}
 }
 
-// beforeExec leaves to the program that takes over what this one has taken
-// from the environment.
+// beforeExec leaves to the next program the variables that this one has taken from the environment.
 func (p *process) beforeExec() (left []*os.File) {
 	for _, pair := range p.front.Notifier.Environ() {
 		name, value, _ := strings.Cut(pair, "=")

@@ -9,7 +9,7 @@ const (
 	maxDepth = 32
 	maxLine  = 16 << 10
 
-	// maxMistakes is how many mistakes of one table are told: nobody reads more.
+	// maxMistakes is the maximum of reported mistakes of one table: more are not read.
 	maxMistakes = 50
 )
 

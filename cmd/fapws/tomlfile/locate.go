@@ -7,9 +7,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// sep stands between the parts of a path in locator.lines; no key has it, as
-// TOML allows no control characters in one, unless somebody escapes it to spoil
-// his own messages.
+// sep stands between the parts of a path in locator.lines; no key has it, as TOML allows no control characters in
+// one, unless it is escaped, which only spoils the messages about that file.
 const sep = "\x1f"
 
 func element(path string, i int) string { return path + sep + "#" + strconv.Itoa(i) }

@@ -2,8 +2,7 @@ package tomlfile
 
 import "strings"
 
-// Nearest returns the name that somebody who typed wrong most likely meant,
-// or "" when none is near enough.
+// Nearest returns the name that a misspelt one most likely means, or "" when none is near enough.
 func Nearest(wrong string, names []string) string {
 	for _, name := range names {
 		if strings.EqualFold(strings.ReplaceAll(wrong, "_", "-"), name) {

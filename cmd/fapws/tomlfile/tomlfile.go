@@ -49,7 +49,7 @@ func Parse(name, dir string, text []byte) (*File, error) {
 	return f, nil
 }
 
-// syntaxError makes one line of what the TOML reader says.
+// syntaxError makes one line of an error of the TOML library.
 func syntaxError(name, text string, err error) error {
 	var at toml.ParseError
 	if !errors.As(err, &at) {
@@ -76,8 +76,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// table turns what the TOML reader has made into a Table. path is how lines calls
-// it.
+// table turns the result of the TOML library into a Table. path is its name in lines.
 func (f *File) table(name, path string, line int, tree map[string]any, lines map[string]place) *Table {
 	t := &Table{File: f, Name: name, Line: line}
 	for key, x := range tree {
@@ -175,7 +174,7 @@ func (v Value) Must(be error) error {
 	return v.Errorf("%s = %s%s: must be %v", v.Key, v.Show(), v.typeNote(), be)
 }
 
-// typeNote names the type of what does not show it by itself.
+// typeNote names the type of a value that does not show it by itself.
 func (v Value) typeNote() string {
 	if _, isTable := v.Any.(*Table); isTable {
 		return ""

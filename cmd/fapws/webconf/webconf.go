@@ -22,7 +22,7 @@ type pair struct {
 	line        int
 }
 
-// conf is what a web.conf says.
+// conf is the content of a web.conf.
 type conf struct {
 	name       string
 	hosts      []host
@@ -51,8 +51,8 @@ func (c *conf) note(line int, format string, args ...any) {
 
 var words = []string{"host", "media", "parameter"}
 
-// maxLine is how many bytes of a line are taken: what is made of it fits in a line of
-// fapws.toml, however much of it has to be escaped.
+// maxLine is how many bytes of a line are taken: the converted line fits in a line of fapws.toml, however much of it
+// has to be escaped.
 const maxLine = 2048
 
 func (c *conf) read(n int, line string) {
@@ -126,7 +126,7 @@ func (c *conf) host(n int, name, root string) {
 // mediaType is "text/plain", a parameter may follow.
 var mediaType = regexp.MustCompile(`^[\w!#$&^.+-]+/[\w!#$&^.+-]+(;[\w!#$&^.+=-]+)?$`)
 
-// put adds p to list, or replaces what it has by that name.
+// put adds p to list, or replaces the pair with that name.
 func (c *conf) put(list *[]pair, word string, p pair) {
 	for i, other := range *list {
 		if other.name == p.name {

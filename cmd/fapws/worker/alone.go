@@ -28,8 +28,8 @@ type alone struct {
 	since time.Time
 }
 
-// RunAlone serves in this process, which has no supervisor, until told to stop, and returns
-// the exit code. front is what others know the server by. It has to be called on the main thread.
+// RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. front has
+// its pid file and control socket. It must be called on the main thread.
 func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, front: front, stderr: stderr}
 	s.host, s.relay = &alone{s: s, early: bind.Early[*listen.Listener]{Open: openListeners, Close: closeAll}}, newLocalRelay(s)
@@ -72,7 +72,7 @@ func (a *alone) begin() error {
 	return a.early.Listen(addrs, certain, options)
 }
 
-// open binds what the settings say.
+// open binds the addresses of the settings.
 func (a *alone) open() (listeners []*listen.Listener, err error) {
 	s := a.s
 	if err := s.startAsync(); err != nil {

@@ -21,12 +21,12 @@ const (
 	// which an inline handler holds up.
 	mostDown = 64 << 20
 
-	// countsEvery is how often the supervisor hears how many listen.
+	// countsEvery is how often the supervisor gets the numbers of subscribers.
 	countsEvery = 250 * time.Millisecond
 )
 
-// channelRelay is how a worker has channels together with the others: the supervisor
-// numbers what all of them publish.
+// channelRelay connects the channels of a worker with those of the others: the supervisor numbers the events that all
+// of them publish.
 type channelRelay struct {
 	s          *service
 	channel    *pool.Channel
@@ -63,7 +63,7 @@ func newChannelRelay(c *pool.Channel) *channelRelay {
 	return r
 }
 
-// sendUp tells the supervisor what was published here.
+// sendUp sends events that were published here to the supervisor.
 func (r *channelRelay) sendUp(events []pybridge.Event) {
 	for len(events) > 0 {
 		m := &pool.Message{Kind: pool.Publish}
@@ -162,7 +162,7 @@ func (r *channelRelay) arrived(m *pool.Message) {
 	r.down.Add(relayItem{events: m})
 }
 
-// takeDown sends events to those who listen here.
+// takeDown sends events to the subscribers of this process.
 func (r *channelRelay) takeDown(items []relayItem) {
 	for _, a := range items {
 		if a.do != nil {
@@ -231,9 +231,9 @@ func (r *channelRelay) recount() {
 	r.tellSoon()
 }
 
-// join takes part in the channels of all workers from now on, with what they know
-// of past events. It waits for that as long as the other worker lives and sends. Only one whose loop hangs sends nothing for a quarter of the time that
-// this worker has for loading.
+// join takes part in the channels of all workers from now on, with their past events. It waits for that as long as
+// the other worker lives and sends. Only one whose loop hangs sends nothing for a quarter of the time that this
+// worker has for loading.
 func (r *channelRelay) join() {
 	defer r.down.Hold(false)
 	silence := r.s.conf.LoadTimeout / 4

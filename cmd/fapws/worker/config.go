@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/sse"
 )
 
-// config is what the loop has to know of the settings.
+// config returns the settings of the event loop.
 func (s *service) config() runtime.Config {
 	rate := int(s.conf.BodyMinRate)
 	if rate == 0 {

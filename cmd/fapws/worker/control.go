@@ -25,7 +25,7 @@ func (a *alone) Report() ctl.Report {
 	return r
 }
 
-// countersOf is what a report says of the requests of this process.
+// countersOf returns the counters of this process for a report.
 func countersOf(server *runtime.Server) ctl.Counters {
 	c, ok := server.Counters()
 	if !ok {
@@ -59,7 +59,7 @@ func (s *service) stack() string {
 			fmt.Fprintln(&b, line)
 		}
 	case s.handler != nil:
-		_ = s.handler.Stack(&b, stackWait) // what it could not see is in the text
+		_ = s.handler.Stack(&b, stackWait) // the text says what is missing
 	default:
 		return "no Python runs here\n"
 	}

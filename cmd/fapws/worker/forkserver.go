@@ -43,8 +43,8 @@ func IsForkServer() bool {
 	return is
 }
 
-// RunForkServer is the life of a fork server: it loads the application, says what it has
-// found, and forks. It has to be called on the main thread.
+// RunForkServer is the life of a fork server: it loads the application, describes it to the server, and forks. It
+// must be called on the main thread.
 func RunForkServer(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := &service{plan: p, stderr: stderr, host: &alone{}}
 	unix.CloseOnExec(forkControl)

@@ -15,9 +15,8 @@ import (
 	"fapws/runtime/sse"
 )
 
-// Workers hand over to each other what clients of channels rely on: past events to
-// every one that starts, subscribers to the one that takes a place. The supervisor makes a
-// channel between two of them, and has nothing else to do with it.
+// Workers hand over the state of channels to each other: past events to every one that starts, subscribers to the one
+// that takes a place. The supervisor makes a channel between two of them, and has nothing else to do with it.
 
 const (
 	// holdFor is how long a worker forgets no event, beyond the time that others of
@@ -148,7 +147,7 @@ func (r *channelRelay) takeClient(m *pool.Message, files []*os.File) error {
 	return r.s.server.ImportSubscriber(&subscriber, fd)
 }
 
-// inherit notes who gets the subscribers, with pool.Retire.
+// inherit notes the worker that gets the subscribers, with pool.Retire.
 func (p *Parent) inherit(files []*os.File) {
 	if len(files) == 0 {
 		return

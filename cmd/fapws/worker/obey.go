@@ -25,8 +25,8 @@ type message struct {
 	files []*os.File
 }
 
-// listen does what the supervisor says, on its own goroutine. It always goes on to read,
-// as the supervisor takes a worker for broken that sleeps over its messages.
+// listen carries out the messages of the supervisor, on its own goroutine. It always continues to read, because the
+// supervisor takes a worker that sleeps over its messages for broken.
 func (p *Parent) listen() {
 	go func() {
 		<-p.died
@@ -65,8 +65,8 @@ func (p *Parent) check() {
 	_ = p.channel.Send(m) // listen sees the end of the channel
 }
 
-// loadEnd is how long a worker may live without its supervisor before it serves, and endMargin
-// what it gets beyond the graceful timeout afterwards: its end has bounds of its own, which are shorter.
+// loadEnd is how long a worker may live without its supervisor before it serves, and endMargin the time that it gets
+// in addition to the graceful timeout afterwards: its end has bounds of its own, which are shorter.
 const (
 	loadEnd   = 5 * time.Second
 	endMargin = 7 * time.Second
@@ -155,7 +155,7 @@ func (p *Parent) accept(addresses []string, files []*os.File) {
 // aliveWithin is how long the supervisor waits for the answer to AskAlive.
 const aliveWithin = 10 * time.Second
 
-// alive answers AskAlive: the loop serves, if it takes what it is given.
+// alive answers AskAlive: the loop serves if it takes a function.
 func alive(server *runtime.Server) string {
 	ctx, cancel := context.WithTimeout(context.Background(), aliveWithin)
 	defer cancel()

@@ -73,7 +73,7 @@ func TakeParent() (*Parent, error) {
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := &service{plan: what, front: &presence.Presence{}, stderr: stderr, host: p, relay: p.events}
 	p.s, p.events.s = s, s
-	if p.stderr < 0 { // else the supervisor hears what this process writes, and logs it
+	if p.stderr < 0 { // else the supervisor reads the output of this process, and logs it
 		s.errors.OpenAsWorker(&what.Conf)
 	}
 	if p.placeholder {
@@ -86,7 +86,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 
 func (p *Parent) replacement() func() { return p.onTerm }
 
-// begin starts to do what the supervisor says.
+// begin starts to carry out the messages of the supervisor.
 func (p *Parent) begin() error {
 	go p.listen()
 	return nil
@@ -112,7 +112,7 @@ func (p *Parent) configure(c *runtime.Config) {
 
 func (p *Parent) configurePython(c *pybridge.RunConfig) { c.Stuck = p.onStuck }
 
-// control answers what the supervisor asks.
+// control answers questions of the supervisor.
 func (p *Parent) control([]net.Addr) error {
 	server := p.s.server
 	p.onAsk(AskStack, p.s.stack)

@@ -11,8 +11,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// serveStandIn serves what the supervisor sends, as a Notice, until there is an
-// application. No Python is started.
+// serveStandIn serves the page that the supervisor sends, until an application has loaded. No Python is started.
 func (p *Parent) servePlaceholder() (code int, err error) {
 	s := p.s
 	s.conf = s.plan.Conf
@@ -38,7 +37,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = s.endConnections(ctx, o.how) // whoever is cut off asks again
+		_ = s.endConnections(ctx, o.how) // clients that are cut off ask again
 	}()
 	select {
 	case <-ended:
@@ -47,8 +46,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 	return exit.OK, nil
 }
 
-// standInGrace is what a stand-in takes at most to end: browsers ask it every
-// second.
+// standInGrace is the maximum time that a stand-in takes to end: browsers ask it every second.
 const placeholderGrace = 2 * retiredIdle
 
 // unavailableHandler is the runtime.Handler of a process that has no application: all is

@@ -6,8 +6,7 @@ import (
 	"fapws/cmd/fapws/settings"
 )
 
-// Settled is what a worker tells of its settings, which the script has had a
-// say in.
+// Settled are the settings of a worker, with those of the script.
 type Settled struct {
 	settings.Config
 	BindFrom settings.Source

@@ -55,7 +55,7 @@ func purgeNow(server *runtime.Server, text string) int {
 	return server.PurgeNow(p)
 }
 
-// cacheOf is what a report says of the cache of this process.
+// cacheOf returns the state of the cache of this process for a report.
 func cacheOf(server *runtime.Server) *ctl.Cache {
 	st, ok := server.CacheStats()
 	if !ok {

@@ -237,7 +237,7 @@ func (s *service) startPython() (handler *pybridge.Handler, err error) {
 	return handler, err
 }
 
-// runConfig is what goes for handlers wherever they run.
+// runConfig returns the settings of handlers, wherever they run.
 func (s *service) runConfig() pybridge.RunConfig {
 	return pybridge.RunConfig{
 		Queue:        s.conf.MaxQueue,

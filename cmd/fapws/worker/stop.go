@@ -34,9 +34,8 @@ const (
 	quickly                        // requests in flight are cut off
 )
 
-// lastNotices is how long on_leave may take when all subscribers have left, and
-// lastEvents how long the supervisor to take what was published. lastWords is more than
-// programs are listened to after their end.
+// lastNotices is how long on_leave may take when all subscribers have left, and lastEvents how long the supervisor
+// may take to number published events. stderrWithin is more than the output of programs is read after their end.
 const (
 	lastNotices  = time.Second
 	lastEvents   = time.Second
@@ -70,9 +69,8 @@ func (s *service) serve() (code int) {
 	return <-done
 }
 
-// stop finishes what is in flight and ends the Python threads. A handler that
-// does not return cannot be stopped from outside: then stop does not return
-// either, but runs what the script registered with atexit and ends the process.
+// stop finishes active requests and ends the Python threads. A handler that does not return cannot be stopped from
+// outside: then stop does not return either, but runs the atexit functions of the script and ends the process.
 func (s *service) stop(o shutdownRequest) {
 	grace := s.graceOf(o)
 	s.sayStopping(o.how, grace)
