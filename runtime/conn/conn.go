@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Protocol is what a connection speaks. Its methods are called on the loop.
+// Protocol is the protocol of a connection. Its methods are called on the loop.
 type Protocol interface {
 	// Input takes bytes that have arrived. They are valid until it returns. After Again they are nil: it goes on with the pending input.
 	Input(b []byte)
@@ -31,12 +31,12 @@ type Protocol interface {
 	Deadline() int64
 	Expired()
 
-	// Drain is called when the server takes no more connections. What it has begun for the client still comes to its end. If
-	// another server goes on with the listeners (retire), an idle connection stays until it has answered one more request, or
-	// for a while; otherwise it closes.
+	// Drain is called when the server takes no more connections. Requests that have begun are still answered. If
+	// another server goes on with the listeners (retire), an idle connection stays until it has answered one more
+	// request, or for a while; otherwise it closes.
 	Drain(retire bool)
 
-	// Account returns the name in the ledger of the client that output is for; "": what waits for it is not counted.
+	// Account returns the name in the ledger of the client that output is for; "": output for it is not counted.
 	Account() string
 
 	// Closed is called once, when the connection is closed: nothing is read from it any more, and nothing can be queued. A

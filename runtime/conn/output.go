@@ -26,8 +26,8 @@ type Item struct {
 
 // Owner is told when an output is not needed any more.
 type Owner interface {
-	// Sent takes back what the output has. All of it was written if err is nil. Otherwise the connection is about to be
-	// closed, or is.
+	// Sent takes back the memory of the output. All of it was written if err is nil. Otherwise the connection is
+	// about to be closed, or is.
 	Sent(err error)
 }
 

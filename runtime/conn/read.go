@@ -35,7 +35,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 	}
 }
 
-// take reads what a client has sent, a buffer at a time.
+// take reads the input of a client, a buffer at a time.
 func (c *Conn) take(r eventloop.Readiness) {
 	c.readable = c.readable || r&eventloop.Readable != 0
 	c.untilEmpty = c.untilEmpty || r&(eventloop.Urgent|eventloop.MaybeGone) != 0
@@ -107,7 +107,7 @@ func (c *Conn) hungUp() bool {
 	return n > 0 && err == nil && (!c.half || state[0].Revents&unix.POLLERR != 0)
 }
 
-// Pause stops reading from c: what the client sends stays in the kernel, whose window then stops the client.
+// Pause stops reading from c: further input stays in the kernel, whose window then stops the client.
 func (c *Conn) Pause(h Heed) {
 	c.paused, c.heed = true, h
 	if c.set.Debug >= 2 {

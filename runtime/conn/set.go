@@ -21,12 +21,12 @@ const (
 	spareBuffers = 64
 )
 
-// Set is the connections of an event loop, and what they share. The fields of the first group are set before connections are
-// opened.
+// Set is the connections of an event loop, with the state that they share. The fields of the first group are set
+// before connections are opened.
 type Set struct {
 	Events       *eventloop.Loop
 	Log          func(level loglevel.Level, format string, args ...any)
-	Debug        int           // 2 and more: Log gets what happens to connections, 3 and more: what they carry
+	Debug        int           // 2 and more: Log gets events of connections, 3 and more: their data
 	WriteTimeout time.Duration // a client that reads nothing for this long is disconnected
 	Cached       func(file int, offset int64) bool
 

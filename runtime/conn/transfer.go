@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// transfer writes what a socket does not take at once, and files that may have to be read from a disk: see room.go.
+// transfer writes bytes that a socket does not take at once, and files that may have to be read from a disk: see
+// room.go.
 //
-// The connection stays in the loop for reading meanwhile: so a client that leaves is noticed at once, and what it
-// sends ahead is bounded as always. When the connection is closed, its descriptor stays open until the transfer has
+// The connection stays in the loop for reading meanwhile: so a client that disconnects is noticed at once, and its
+// further input is bounded as always. When the connection is closed, its descriptor stays open until the transfer has
 // ended: a client that only shut down its side still gets the rest.
 type transfer struct {
 	Output
@@ -105,7 +106,7 @@ func (t *transfer) end(err error) {
 		c.set.tracef("%s: a transfer has ended", c)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.Reset = true // what the kernel holds would wait for the client for long
+		c.Reset = true // bytes in the kernel would wait for the client for long
 		c.set.Log(loglevel.Info, "%s took nothing for %v and has been closed", c, c.set.WriteTimeout)
 	}
 	if t.Owner != nil {

@@ -8,8 +8,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Loop calls handlers when there is news of their descriptors. Its methods must be called on the
-// loop, that is by what the loop calls, unless their comments say otherwise.
+// Loop calls handlers when there is news of their descriptors. Its methods must be called on the loop, that is in
+// functions that the loop calls, unless their comments say otherwise.
 type Loop struct {
 	poller  poller
 	wake    wake

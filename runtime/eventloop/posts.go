@@ -20,14 +20,14 @@ func (q *posts) add(f func()) bool {
 	return !q.closed
 }
 
-// take returns what waits, until the next call.
+// take returns the waiting functions, which are valid until the next call.
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.list) == 0 {
 		return nil
 	}
-	clear(q.spare) // functions hold what they work on
+	clear(q.spare) // functions hold memory
 	q.list, q.spare = q.spare[:0], q.list
 	return q.spare
 }

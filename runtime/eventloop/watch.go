@@ -31,8 +31,8 @@ type Watch struct {
 
 var errDescriptor = errors.New("the poller has this descriptor for itself")
 
-// Add begins to watch a descriptor, which must not block, with w, which must not be in use. What has come
-// before is reported, too.
+// Add begins to watch a descriptor, which must not block, with w, which must not be in use. Events from before are
+// reported, too.
 func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if fd == pollersOwn {
 		return errDescriptor

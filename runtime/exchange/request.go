@@ -7,28 +7,27 @@ import "fapws/runtime/http1"
 // it again after the Last part of the exchange was released.
 type Ticket uint32
 
-// Request is a whole request: the body has arrived, unless More. Slices live until
-// Submit returns; a handler copies what it keeps.
+// Request is a whole request: the body has arrived, unless More. Slices live until Submit returns; a handler copies
+// the bytes that it keeps.
 type Request struct {
 	Ticket Ticket
 	Mount  int            // index of the matched entry in the table of the handler
 	Head   []byte         // request line and fields as received; spans of Parsed point into it
 	Parsed *http1.Request // valid as long as Head
 	Path   []byte         // percent-decoded path, as it is seen from outside
-	Root   int            // length of what a proxy or Config.RootPath puts before the application: Path[:Root], part of SCRIPT_NAME
-	Prefix int            // length of what the matched entry stands at: Path[:Prefix], Root included
+	Root   int            // length of the part that a proxy or Config.RootPath puts before the application: Path[:Root], part of SCRIPT_NAME
+	Prefix int            // length of the prefix of the matched entry: Path[:Prefix], Root included
 	Script int            // length of SCRIPT_NAME: Path[:Script], PATH_INFO is Path[Script:]
 	Body   []byte         // the body, decoded from its framing, when it is in memory
 	Spool  int            // descriptor of an unlinked file with the body at offset 0, or -1; the handler closes it, also when Submit refuses
 	Size   int64          // bytes in the body
 	Routed bool           // Path is not that of Head: the server has rewritten it, and perhaps the query
 	Depth  int            // 0: of a client; n: of a handler (see Subrequester) that answers one of depth n-1
-	Value  any            // of a request with Depth: what the handler that made it gave along (Origin.Value)
+	Value  any            // of a request with Depth: the value from the handler that made it (Origin.Value)
 	Peer   *Peer
 
-	// More says that the body goes on: Body, which may be empty, is its beginning
-	// and the rest comes as Input. Size is then what was announced, -1 if nothing
-	// was. Only where Mount.Streams of package runtime.
+	// More says that the body goes on: Body, which may be empty, is its beginning and the rest comes as Input. Size
+	// is then the announced length, -1 without one. Only where Mount.Streams of package runtime.
 	More bool
 
 	// WebSocket says that the client asks for a WebSocket in a way that may be
@@ -46,9 +45,8 @@ type Request struct {
 	// read from the connection before the exchange ends.
 	Socket int
 
-	// ErrorLog says where what goes wrong with this request is written: the number that
-	// a handler has given an error log (Site.ErrorLogNumber of package runtime), 0: that
-	// of the server.
+	// ErrorLog is the error log of this request: the number that a handler has given an error log
+	// (Site.ErrorLogNumber of package runtime), 0: that of the server.
 	ErrorLog int
 
 	// Pipeline, if not 0, says that answers to requests sent before this one on the same connection
@@ -69,9 +67,8 @@ type Resumed struct {
 	Data        []byte // of the Last part with OpHandOver
 }
 
-// Peer is what the handler may tell an application about the client. One value
-// does not change; requests of a connection share it unless a trusted proxy
-// says otherwise for each of them.
+// Peer is the client, as the handler may describe it to an application. One value does not change; requests of a
+// connection share it unless a trusted proxy says otherwise for each of them.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address, "" for a unix socket
 	Port       string // REMOTE_PORT: "" for a unix socket
@@ -79,5 +76,5 @@ type Peer struct {
 	ServerPort string // SERVER_PORT
 	Scheme     string // wsgi.url_scheme; "" is http
 	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
-	User       string // REMOTE_USER: who has logged in (AUTH_TYPE is then Basic); "": nobody
+	User       string // REMOTE_USER: the user who has logged in (AUTH_TYPE is then Basic); "": none
 }

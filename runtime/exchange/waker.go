@@ -8,17 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Waker is how a handler, on any thread, gets the loop out of its sleep.
+// Waker wakes the loop, from any thread.
 //
-// Who wants it to look sets *State to Called, and if it was Asleep before, writes
-// to Event, once: a loop that is awake looks at *State before it sleeps.
+// To wake it, a thread sets *State to Called and, if it was Asleep before, writes to Event, once: a loop that is
+// awake looks at *State before it sleeps.
 type Waker struct {
 	Event   int    // eventfd, non-blocking
 	State   *int32 // outside of Go's heap, so that C may keep it
 	Signals int    // stream socket, non-blocking; a byte other than zero is Handler.Signalled
 
-	// SendNow, if not nil, sends what handlers have made. An inline handler calls it within Handler.Flush, on the loop, where what it
-	// has made must not wait for what it does next.
+	// SendNow, if not nil, sends finished parts. An inline handler calls it within Handler.Flush, on the loop, where
+	// a part must not wait for the rest of the handler.
 	SendNow func()
 }
 
@@ -29,14 +29,14 @@ const (
 	Called = 2 // to be woken, or to look before it sleeps
 )
 
-// Duplicate returns a Waker of the same loop with descriptors of its own, which
-// are closed when nobody has it any more.
+// Duplicate returns a Waker of the same loop with descriptors of its own, which are closed when it is not referenced
+// any more.
 func (w *Waker) Duplicate() (*Waker, error) {
 	own := &Waker{State: w.State}
 	for i, fd := range [...]int{w.Event, w.Signals} {
 		copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
-			return nil, err // the collector closes what there is
+			return nil, err // the collector closes the first ones
 		}
 		// Not by an os.File: that is in Go's poller, which each wake-up of the loop
 		// would wake as well.
@@ -59,6 +59,6 @@ func (w *Waker) Wake() {
 	}
 }
 
-// one is what is written to an eventfd. Nobody reads it: the loop's epoll has it
-// edge-triggered, and it takes 2^64 of them to fill it.
+// one is written to an eventfd, which is never read: the loop's epoll has it edge-triggered, and it takes 2^64 of
+// them to fill it.
 var one = binary.NativeEndian.AppendUint64(nil, 1)

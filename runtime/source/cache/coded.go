@@ -12,7 +12,7 @@ import (
 type coded struct {
 	can   compress.Set // that have not turned out to be no use
 	pages [compress.Codings]*Page
-	asked [compress.Codings]bool // somebody makes it, or has
+	asked [compress.Codings]bool // it is being made, or was
 	size  int64                  // of all of them, as counted
 }
 

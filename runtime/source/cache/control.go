@@ -2,8 +2,7 @@ package cache
 
 import "bytes"
 
-// control is what the cache directives of a response say (RFC 9111 §5.2.2, RFC 5861). Seconds are -1
-// where nothing was said.
+// control is the cache directives of a response (RFC 9111 §5.2.2, RFC 5861). Seconds are -1 for missing ones.
 type control struct {
 	maxAge, sMaxAge int64
 	stale, ifError  int64 // stale-while-revalidate, stale-if-error
@@ -18,8 +17,8 @@ type control struct {
 
 func newControl() control { return control{maxAge: -1, sMaxAge: -1, stale: -1, ifError: -1} }
 
-// add reads the value of a Cache-Control field. What cannot be understood makes the response less good to
-// keep, never more (RFC 9111 §4.2.1), and so does what is said twice.
+// add reads the value of a Cache-Control field. A directive that cannot be understood shortens the lifetime, and
+// never extends it (RFC 9111 §4.2.1); so does one that is given twice.
 func (c *control) add(value []byte) {
 	for len(value) > 0 {
 		var name, arg []byte
@@ -68,7 +67,7 @@ func (c *control) number(name []byte) *int64 {
 	return nil
 }
 
-// least is the smaller of what was said before, if anything was, and now.
+// least returns the smaller of before, unless it is -1, and now.
 func least(before, now int64) int64 {
 	if before >= 0 && before < now {
 		return before
@@ -107,8 +106,7 @@ func directive(list []byte) (name, arg, rest []byte) {
 	return name, bytes.TrimSpace(list[:i]), list[i+1:]
 }
 
-// seconds reads delta-seconds (RFC 9111 §1.2.2). What is none is 0, and what is
-// too much is MaxTTL.
+// seconds reads delta-seconds (RFC 9111 §1.2.2). An invalid value is 0, and one that is too large is MaxTTL.
 func seconds(arg []byte) (n int64) {
 	if len(arg) == 0 {
 		return 0

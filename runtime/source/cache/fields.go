@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// answerFields is what the fields of a response mean to a cache. Slices are copies.
+// answerFields is the fields of a response that matter to a cache. Slices are copies.
 type answerFields struct {
 	control control // of CDN-Cache-Control if that counts (RFC 9213 §2.2), else of Cache-Control
 

@@ -12,7 +12,7 @@ import (
 // Fill takes the answer of a handler, part by part, to keep it. It ends with
 // Finish or Abandon.
 type Fill struct {
-	// Owner is the caller's: who waits for it.
+	// Owner is the caller's: the requests that wait for it.
 	Owner any
 
 	s       *Store
@@ -25,13 +25,13 @@ type Fill struct {
 	place   []byte
 	request Request // fields only
 
-	names  []string // that tell answers apart, besides the rule's
-	key    []byte   // of what is stored
+	names  []string // that tell answers apart, in addition to the rule's
+	key    []byte   // of the stored page
 	page   *Page
 	age    int64 // in seconds, that the answer had when it came; -1: it did not say
 	length int64 // of the body as was said, or -1
 	taken  int64 // bytes counted as used
-	purged bool  // what is fetched was true before that
+	purged bool  // the page being fetched may be from before that
 }
 
 // Head is the head of an answer.
@@ -42,9 +42,8 @@ type Head struct {
 	HasDate, HasServer bool
 }
 
-// Begin takes the head of the answer. false: it is not to be kept, the Fill has
-// ended, and who waits for it has to ask by itself. Slices in h are copied; the
-// Fields as they are kept are those of the Page.
+// Begin takes the head of the answer. false: it is not to be kept, the Fill has ended, and waiting requests have to
+// ask by themselves. Slices in h are copied; the Fields as they are kept are those of the Page.
 func (f *Fill) Begin(h *Head, now int64) bool {
 	f.s.now = now
 	read := readFields(h.Fields, now)
@@ -169,7 +168,7 @@ func (f *Fill) move(vary []string) bool {
 	return true
 }
 
-// leave makes the node of f one that nobody fetches.
+// leave makes the node of f one that is not being fetched.
 func (f *Fill) leave() {
 	if n := f.node; n != nil {
 		f.node, n.fill = nil, nil
@@ -203,15 +202,14 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	return p.Body[len(p.Body)-len(b) : len(p.Body) : len(p.Body)], true
 }
 
-// Finish ends the Fill and returns the page, which is kept from now on. nil: it
-// is not what was promised, and is not kept.
+// Finish ends the Fill and returns the page, which is kept from now on. nil: it is not as announced, and is not kept.
 func (f *Fill) Finish() *Page {
 	s, p := f.s, f.page
 	if f.length >= 0 && int64(len(p.Body)) != f.length {
 		f.end()
 		return nil
 	}
-	s.purge() // what was purged while it was fetched
+	s.purge() // purges while it was fetched
 	if cap(p.Body) > len(p.Body)+len(p.Body)/8 {
 		p.Body = bytes.Clone(p.Body)
 	}
@@ -246,8 +244,8 @@ func (f *Fill) store() {
 	}
 }
 
-// Abandon ends the Fill: the answer broke off, or never came. Whoever waits for
-// it has to ask by itself. Once more, or after Finish, it does nothing.
+// Abandon ends the Fill: the answer broke off, or never came. Waiting requests have to ask by themselves. Once more,
+// or after Finish, it does nothing.
 func (f *Fill) Abandon(now int64) {
 	f.s.now = now
 	f.refused(false, 500)
@@ -265,10 +263,10 @@ func (f *Fill) Refuse(status int, now int64) {
 // Request returns the request that the Fill was begun for.
 func (f *Fill) Request() *Request { return &f.request }
 
-// Leave ends the Fill without a word about the answer: nobody wants it.
+// Leave ends the Fill without a decision about the answer, which is not wanted any more.
 func (f *Fill) Leave() { f.end() }
 
-// Hurry lets nobody else wait for it, as that takes long.
+// Hurry lets no more requests wait for it, because it takes long.
 func (f *Fill) Hurry(now int64) {
 	if f.node != nil {
 		f.node.pass = now + passFor

@@ -7,8 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer is the head of a handler's answer: what there is to say about whether
-// it is kept.
+// Answer is the head of a handler's answer: the fields that decide whether it is kept.
 type Answer struct {
 	Status int
 	Fields []byte // "Name: value\r\n" ...
@@ -26,10 +25,10 @@ func (c *Compiled) personal(a Asked) bool {
 	return a.Authorization || a.Cookie && !c.rule.IgnoreCookies
 }
 
-// terms are on what an answer is kept. Times are nanoseconds.
+// terms are the conditions on which an answer is kept. Times are nanoseconds.
 type terms struct {
 	keep     bool
-	personal bool // not kept only for what the request had; for others it may be
+	personal bool // not kept only because of fields of the request; for others it may be
 
 	public   bool     // also for requests with Cookie or Authorization
 	fresh    int64    // from now; the next three follow it

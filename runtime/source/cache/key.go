@@ -6,14 +6,13 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Request is what an answer is looked up by. Slices are the caller's; they are
-// not kept.
+// Request is the key of an answer. Slices are the caller's; they are not kept.
 type Request struct {
 	Head   []byte
 	Parsed *http1.Request
 	Scheme string // "http" or "https"
 	Host   []byte // with the port, as the client has it
-	Root   []byte // what a proxy has before the application, if anything
+	Root   []byte // the path that a proxy has before the application, if any
 	Path   []byte // percent-decoded, as it is seen from outside
 }
 
@@ -56,7 +55,7 @@ func (c *Compiled) appendKey(key []byte, r *Request) ([]byte, span) {
 	return r.appendVary(key, c.vary), path
 }
 
-// appendVary appends what the request says in the fields called names.
+// appendVary appends the values of the fields called names.
 func (r *Request) appendVary(key []byte, names []string) []byte {
 	for _, name := range names {
 		key = append(key, 0)

@@ -6,8 +6,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Page is a whole answer that is kept. It does not change but for the forms of
-// Coded, and goes on living when it was thrown out while somebody still reads it.
+// Page is a whole answer that is kept. It does not change but for the forms of Coded, and lives on after its eviction
+// as long as it is being sent.
 type Page struct {
 	Status int
 	Reason []byte
@@ -76,9 +76,9 @@ func (p *Page) Unchanged(r *Request) bool {
 	return ok && too && made <= have
 }
 
-// Range returns the Range field of a GET that applies to the page as it was made, without other
-// forms: it is whole, and If-Range, where there is one, names just it (RFC 9110 §13.1.5). nil: none does.
-// Whoever has other conditions, or repeats a field, gets all of the page.
+// Range returns the Range field of a GET that applies to the page as it was made, without other forms: it is whole,
+// and If-Range, where there is one, names just it (RFC 9110 §13.1.5). nil: none does. A request with other
+// conditions, or with a repeated field, gets all of the page.
 func (p *Page) Range(r *Request) (wanted []byte) {
 	if p.Status != 200 || r.Parsed.Head {
 		return nil

@@ -13,7 +13,7 @@ type Pattern struct {
 	Host  string `json:"host,omitempty"`  // with a port that is not the scheme's, as clients say it; "": of all
 	Path  string `json:"path,omitempty"`  // "/page": with any query; "/page?a=1": with this one; "/blog/*": what begins so; "*": all
 	Exact bool   `json:"exact,omitempty"` // "*" and "?" in Path are themselves
-	Tag   string `json:"tag,omitempty"`   // what the field Fapws-Cache-Tags of answers has; instead of Path
+	Tag   string `json:"tag,omitempty"`   // a tag in the field Fapws-Cache-Tags of answers; instead of Path
 }
 
 // ParsePattern reads a pattern in JSON and checks it. The error is one line.
@@ -24,7 +24,7 @@ func ParsePattern(text string) (p Pattern, err error) {
 	return p, err
 }
 
-// Check returns what is wrong with a pattern, in one line.
+// Check returns an error, of one line, if a pattern is invalid.
 func (p *Pattern) Check() error {
 	switch {
 	case p.Tag != "" && p.Path != "":
@@ -37,11 +37,11 @@ func (p *Pattern) Check() error {
 	return nil
 }
 
-// maxWanted bounds what waits; beyond it all pages go.
+// maxWanted is the maximum number of waiting purges; above it all pages are evicted.
 const maxWanted = 1000
 
-// Purge throws pages out, before the next one is looked up. What is being
-// fetched now is not kept either. Any goroutine; it does not wait.
+// Purge evicts pages before the next one is looked up. Pages that are being fetched are not kept, either. It does not
+// wait, and is safe for concurrent use.
 func (s *Store) Purge(p Pattern) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *Store) PurgeNow(p Pattern) int {
 	return s.carryOut(&p)
 }
 
-// purge carries out what was wanted.
+// purge carries out the waiting purges.
 func (s *Store) purge() {
 	if !s.due.Load() {
 		return
@@ -113,7 +113,7 @@ func (s *Store) carryOut(p *Pattern) (gone int) {
 // not looked at: it is only not kept.
 func (f *Fill) named(p *Pattern) bool {
 	if p.Tag != "" {
-		return true // who knows
+		return true // not known yet
 	}
 	prefix, wide := p.Path, false
 	if !p.Exact {
@@ -127,7 +127,7 @@ func (f *Fill) named(p *Pattern) bool {
 // of says whether a node is of the pattern's host.
 func (p *Pattern) of(n *node) bool { return p.Host == "" || strings.EqualFold(p.Host, n.host) }
 
-// query returns what follows "?" in the key.
+// query returns the part behind "?" in the key.
 func (n *node) query() string {
 	rest := n.key
 	for range 2 {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Rule says what is kept of the answers of a route. The zero value keeps those
-// that say themselves how long they are good for.
+// Rule says which answers of a route are kept. The zero value keeps those that say themselves how long they are good
+// for.
 type Rule struct {
 	// TTL is how long an answer is good that says nothing about it. 0: such an
 	// answer is not kept.
@@ -26,8 +26,7 @@ type Rule struct {
 	// Status are those that TTL is for. nil: 200, 301 and 308.
 	Status []int
 
-	// Vary are request fields that tell answers apart, besides those that an
-	// answer's Vary names.
+	// Vary are request fields that tell answers apart, in addition to those that an answer's Vary names.
 	Vary []string
 
 	// IgnoreQuery gives one answer whatever follows "?".
@@ -49,7 +48,7 @@ type Compiled struct {
 	vary []string // in lower case
 }
 
-// MaxTTL bounds the durations of a Rule, and what an answer may ask for.
+// MaxTTL bounds the durations of a Rule, and those that an answer may ask for.
 const MaxTTL = 366 * 24 * time.Hour
 
 var ttlStatus = []int{200, 301, 308}

@@ -5,8 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// Store keeps pages, in a number of bytes that it never exceeds: what was not
-// asked for longest goes first.
+// Store keeps pages, within a number of bytes; the least recently used are evicted first.
 type Store struct {
 	limit, most int64
 	used        int64
@@ -25,13 +24,13 @@ type Store struct {
 	wanted []Pattern // purges; guarded by mu
 }
 
-// Counters are what has been asked of a store.
+// Counters count the look-ups of a store.
 type Counters struct {
 	Hits, Stale, Misses, Bypassed, Waited int64
 	Revalidated                           int64 // of the misses: a 304 has confirmed the page
 }
 
-// Stats is what a store is like.
+// Stats is the state of a store.
 type Stats struct {
 	Counters
 	Entries     int   // pages kept
@@ -47,22 +46,21 @@ func New(limit, page int64) *Store {
 	return &Store{limit: limit, most: page, nodes: map[string]*node{}, paths: map[string]*node{}, fills: map[*Fill]struct{}{}}
 }
 
-// node is what is known of a key. There are such without a page: somebody is
-// fetching it, or it is known that it cannot be kept.
+// node is the state of a key. It has no page while one is being fetched, or if it is known that it cannot be kept.
 type node struct {
 	key  string
 	host string // in key
 	path string // percent-decoded
 	page *Page
-	fill *Fill // of who fetches it; then it is not in the list
+	fill *Fill // being fetched; then it is not in the list
 
 	// vary are names of request fields that tell answers apart: pages are in
 	// nodes with longer keys.
 	vary []string
 
-	pass         int64 // until when nobody waits for another's answer
-	passPersonal int64 // the same for who sends Cookie or Authorization
-	again        int64 // when to try again to keep what is passed, or to refresh what is stale
+	pass         int64 // until when requests do not wait for each other
+	passPersonal int64 // the same for requests with Cookie or Authorization
+	again        int64 // when to try again to keep an answer, or to refresh a stale page
 	excused      int64 // until when a stale page answers, as fetching another one has failed
 
 	size         int64
@@ -71,8 +69,8 @@ type node struct {
 }
 
 const (
-	// overhead is what a node or a page takes beside the bytes in it: structures
-	// and places in maps. A test compares it with the heap.
+	// overhead is the memory of a node or a page in addition to its bytes: structures and places in maps. A test
+	// compares it with the heap.
 	nodeOverhead  = 432
 	pageOverhead  = 512
 	codedOverhead = 64
@@ -83,7 +81,7 @@ const (
 	tryEvery = second
 )
 
-// Stats returns numbers for people.
+// Stats returns the state of the store.
 func (s *Store) Stats() Stats {
 	s.purge()
 	return Stats{Counters: s.count, Entries: s.pages, Bytes: s.used, Most: s.limit}

@@ -9,9 +9,9 @@ import (
 // is always there.
 type variants [codings]*representation
 
-// cache remembers what was seen on disk, by clean path, and the content of
-// small files, compressed ones and listings, and keeps larger files open. The least recently used go when it is full. All methods hold
-// the lock for a moment only; what they return does not change any more.
+// cache remembers the state of the disk, by clean path, and the content of small files, compressed ones and listings,
+// and keeps larger files open. The least recently used go when it is full. All methods hold the lock for a moment
+// only; their results do not change any more.
 type cache struct {
 	limit int // in bytes; below zero: remember nothing
 
@@ -27,7 +27,7 @@ type record struct {
 	path       string
 	variants   variants
 	checked    int64 // when the disk was looked at, in nanoseconds
-	checking   bool  // somebody was sent to look again
+	checking   bool  // a goroutine was sent to look again
 	used       bool  // since the last sweep
 	cost       int
 	prev, next *record
@@ -36,8 +36,7 @@ type record struct {
 // lateClock is how much the clock of a caller may lag behind that of another.
 const lateClock = 2 * freshFor
 
-// get returns what is known of a path, if it was seen on disk within the last
-// second.
+// get returns the variants of a path, if it was seen on disk within the last second.
 //
 // When it is just older than that, one caller is told to look again while the
 // others are still served for another second: or all that arrive during the
@@ -62,8 +61,7 @@ func (c *cache) get(path []byte, now int64) (v variants, ok bool) {
 	return r.variants, true
 }
 
-// known returns what is known of a path, and whether it was seen on disk
-// within the last second.
+// known returns the variants of a path, and whether it was seen on disk within the last second.
 func (c *cache) known(path []byte, now int64) (v variants, fresh, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -140,7 +138,7 @@ func (c *cache) load(path []byte, old, loaded *representation) {
 	}
 }
 
-// forget drops what is known of a path.
+// forget drops the record of a path.
 func (c *cache) forget(path []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,8 +163,8 @@ func (c *cache) empty() {
 	}
 }
 
-// sweepAfter is how long a file stays open that nobody asks for: it may have
-// been removed, and its disk space would not come free.
+// sweepAfter is how long a file stays open that is not asked for: it may have been removed, and its disk space would
+// not come free.
 const sweepAfter = 5 * time.Second
 
 // sweep lets go of the open files of records that were not used since the last

@@ -14,7 +14,7 @@ const (
 	codings  = compress.Codings
 )
 
-// suffixes are what is appended to a file's name to find a variant.
+// suffixes are appended to a file's name to find a variant.
 var suffixes = [codings]string{"", ".gz", ".zst", ".br"}
 
 // accepted reads the client's preferences. Several fields are one list.
@@ -27,8 +27,8 @@ func accepted(req *Request) compress.Accept {
 	return a
 }
 
-// choose returns the representation that the client prefers. What lies on disk
-// goes before what would have to be made.
+// choose returns the representation that the client prefers. A variant on disk goes before one that would have to be
+// made.
 func (v *variants) choose(req *Request, fields *fields) *representation {
 	if !fields.acceptEncoding {
 		return v[identity]

@@ -1,6 +1,6 @@
 package static
 
-// verdict is what the preconditions of a request make of it.
+// verdict is the result of the preconditions of a request.
 type verdict uint8
 
 const (
@@ -69,7 +69,7 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 		}
 		end := tagEnd(list)
 		if end == 0 {
-			return false // no tag, so what follows cannot be told apart either
+			return false // no tag, so the rest cannot be told apart, either
 		}
 		if (!weak || weakToo) && string(list[:end]) == string(etag) {
 			return true

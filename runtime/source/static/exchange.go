@@ -5,9 +5,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Request is what Files needs to know of a request. Its slices are read
-// during Hit or Open only; a Response never refers to them. (Who calls Open
-// on another goroutine than the loop gives it copies.)
+// Request is the part of a request that Files needs. Its slices are read during Hit or Open only; a Response never
+// refers to them. (Callers of Open on another goroutine than the loop give it copies.)
 type Request struct {
 	Path   []byte         // PATH_INFO below the mount, percent-decoded: empty or beginning with "/"
 	Prefix string         // decoded path that is before the one in Head, seen from outside; "" or "/a/b"
@@ -27,8 +26,8 @@ type Segment struct {
 // ready again and keeps its buffers, so that a loop which uses one Response
 // over and over allocates nothing.
 type Response struct {
-	// Head is complete but for Date, Server and framing. Length is what the
-	// body of a GET has, also for HEAD, and -1 for 304, which has none.
+	// Head is complete but for Date, Server and framing. Length is that of the body of a GET, also for HEAD, and -1
+	// for 304, which has none.
 	Head exchange.Head
 
 	// Segments are the body, in order; none for HEAD and 304. When the file

@@ -2,7 +2,7 @@ package static
 
 import "bytes"
 
-// fields are the request's fields that choose what is sent.
+// fields are the request's fields that choose the response.
 type fields struct {
 	// Lists: several fields of one name are one list, so only their presence
 	// is noted and they are searched when it comes to it (see anyField).

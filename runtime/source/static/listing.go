@@ -56,7 +56,7 @@ type order struct {
 
 var byName = order{'N', 'A'}
 
-// order reads the query of a request. What is no order is that by name.
+// order reads the query of a request. An invalid one is that by name.
 func (f *Files) order(req *Request) order {
 	q := req.Parsed.Query.In(req.Head)
 	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' || string(q[4:6]) != "O=" ||
@@ -91,8 +91,8 @@ func (o order) compare(a, b listed) int {
 	return c
 }
 
-// titled is what a listing's title was made of: below another mount, or with
-// its path spelled in another way, it has another one.
+// titled is the source of a listing's title: below another mount, or with its path spelled in another way, it has
+// another one.
 type titled struct{ prefix, path string }
 
 func (t *titled) is(req *Request) bool {
@@ -132,10 +132,9 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	return v, nil
 }
 
-// readDirectory returns what of a directory may be asked for, in order but
-// directories first, and whether there is more than the most that is wanted.
-// What is no file or directory, is hidden or leads outside is not shown, for it
-// would not be served.
+// readDirectory returns what of a directory may be asked for, in order but directories first, and whether there is
+// more than the most that is wanted. Only names that would be served are shown: files and directories that are not
+// hidden and do not lead outside.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, err := t.open(name)
 	if err != nil {

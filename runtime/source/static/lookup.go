@@ -115,7 +115,7 @@ func (f *Files) lookAround(t *view, name string, info fs.FileInfo) sighting {
 	return s
 }
 
-// matches tells whether variants are what was seen, besides those made here.
+// matches reports whether variants, except those made here, are those that were seen.
 func (s *sighting) matches(v *variants) bool {
 	for c, r := range v {
 		if r != nil && r.made {
@@ -128,7 +128,7 @@ func (s *sighting) matches(v *variants) bool {
 	return true
 }
 
-// describe makes the representations of what was seen.
+// describe makes the representations of a sighting.
 func (f *Files) describe(s *sighting, now int64) (v variants) {
 	d := description{name: s.name, mediaType: f.types.of(s.name), control: f.cacheControl(s.name), extra: f.extra}
 	made := f.made(&d, s.stamps[identity].size)
@@ -185,7 +185,7 @@ func unwrap(err error) (reason syscall.Errno) {
 	return reason
 }
 
-// reason is what the kernel says of a file, without the name of the call.
+// reason returns the kernel's error about a file, without the name of the call.
 func reason(err error) error {
 	if reason := unwrap(err); reason != 0 {
 		return reason

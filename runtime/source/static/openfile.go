@@ -23,8 +23,7 @@ func newOpenFile(file *os.File) *openFile {
 	return f
 }
 
-// hold takes hold of it for somebody else, too. false: it has been closed
-// meanwhile.
+// hold adds a holder. false: it has been closed meanwhile.
 func (f *openFile) hold() bool {
 	for {
 		n := f.refs.Load()

@@ -70,8 +70,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 	out.Head = exchange.Head{Status: 206, Fields: b[:fieldsEnd], Length: length}
 }
 
-// newBoundary fills b with letters and digits that nobody can foresee, and
-// put into a file.
+// newBoundary fills b with letters and digits that cannot be foreseen, and put into a file.
 func newBoundary(b []byte) {
 	const alphabet = "abcdefghijklmnopqrstuvwxyz012345"
 	for i := range b {

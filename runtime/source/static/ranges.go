@@ -5,9 +5,8 @@ import (
 	"math"
 )
 
-// maxRanges bounds what a client can make us do with one small request. With
-// more, and when the ranges together are more than the file (they overlap),
-// the field is ignored, as RFC 9110 §14.2 allows, and the whole is sent.
+// maxRanges bounds the work that one small request can cause. With more, and when the ranges together are more than
+// the file (they overlap), the field is ignored, as RFC 9110 §14.2 allows, and the whole is sent.
 const maxRanges = 32
 
 // byteRange is a part of a representation; count is not 0.
@@ -15,7 +14,7 @@ type byteRange struct{ start, count int64 }
 
 func (r byteRange) last() int64 { return r.start + r.count - 1 }
 
-// rangeSet is what is left of a Range field for a representation.
+// rangeSet is the ranges of a Range field that a representation has.
 type rangeSet struct {
 	n int
 	r [maxRanges]byteRange

@@ -27,7 +27,7 @@ func (res *Response) reply(req *Request) exchange.Reply {
 	return r
 }
 
-// wantsHTML reports whether the client names text/html among what it accepts.
+// wantsHTML reports whether the client names text/html among the types that it accepts.
 func wantsHTML(req *Request) bool {
 	return anyField(req, "accept", func(value []byte) bool {
 		return bytes.Contains(bytes.ToLower(value), []byte("text/html"))

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// description is what is known of a file before it is looked at.
+// description is the part of a file's state that is known before it is looked at.
 type description struct {
 	name      string // below the root
 	mediaType string
@@ -25,7 +25,7 @@ type description struct {
 type representation struct {
 	description
 	stamp stamp
-	size  int64     // of what is sent; what is made has none before it has a body
+	size  int64     // of the bytes that are sent; a variant made here has none before it has a body
 	body  []byte    // nil: on disk, or not made yet
 	open  *openFile // if it is kept open
 
@@ -113,8 +113,7 @@ func (r *representation) keptOpen(file *openFile) *representation {
 	return &opened
 }
 
-// openCost is what an open file counts as in the cache: it bounds how many
-// there are.
+// openCost is the cost of an open file in the cache, which bounds their number.
 const openCost = 64 << 10
 
 // cost is about how much memory a representation takes.

@@ -11,13 +11,11 @@ import (
 	"time"
 )
 
-// freshFor is how long what was seen on disk is believed without looking
-// again, in nanoseconds.
+// freshFor is how long the state of the disk is trusted without looking again, in nanoseconds.
 const freshFor = int64(time.Second)
 
-// root is the document root. All access to files goes through os.Root, which
-// walks a path one directory descriptor at a time and so cannot be led
-// outside, however quickly somebody swaps symbolic links.
+// root is the document root. All access to files goes through os.Root, which walks a path one directory descriptor at
+// a time and so cannot be led outside, however quickly symbolic links are swapped.
 type root struct {
 	path   string // absolute
 	policy symlinks
@@ -84,7 +82,7 @@ func (r *root) at(now int64) *view {
 	r.checked = now
 	info, err := os.Stat(r.path)
 	if err != nil || os.SameFile(info, r.info) {
-		return r.now // a root that is gone, or out of reach after a chroot, stays what it was
+		return r.now // a root that is gone, or out of reach after a chroot, stays as it was
 	}
 	if t, info, err := openView(r.path, r.policy, r.guard); err == nil {
 		// The old one is left to its finalizers: another goroutine may be

@@ -15,7 +15,7 @@ type AccelRoot struct{ Prefix, Root string }
 
 // sendRoot is a folder of which a handler may have files sent.
 type sendRoot struct {
-	prefix string // what the names of its files begin with, without a slash at the end
+	prefix string // beginning of the names of its files, without a slash at the end
 	files  *Files
 }
 

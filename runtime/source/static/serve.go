@@ -81,7 +81,7 @@ func isPage(req *Request) bool {
 	return bytes.IndexByte(name, '.') < 0 || wantsHTML(req)
 }
 
-// serve sends what a clean path names.
+// serve sends the file or directory at a clean path.
 func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Response) error {
 	fields := readFields(req)
 	for again := false; ; again = true {
@@ -93,13 +93,13 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 		if err == nil || again {
 			return err
 		}
-		// It was there when somebody looked, up to a second ago. Now that it
-		// is forgotten, look again: perhaps only a variant is gone.
+		// It was there at the last look, up to a second ago. Now that it is forgotten, look again: perhaps only a
+		// variant is gone.
 	}
 }
 
-// key returns what a clean path has in the cache: itself, but for a listing in
-// another order. buf is used for that one.
+// key returns the key of a clean path in the cache: itself, but for a listing in another order. buf is used for that
+// one.
 func (f *Files) key(buf, path []byte, req *Request) []byte {
 	if o := f.order(req); o != byName && (len(path) == 0 || path[len(path)-1] == '/') {
 		return append(append(buf[:0], path...), 0, o.column, o.direction) // no clean path has a zero
@@ -107,8 +107,8 @@ func (f *Files) key(buf, path []byte, req *Request) []byte {
 	return path
 }
 
-// find returns the representations of what a clean path names, from memory if
-// the disk was looked at within the last second.
+// find returns the representations of the file at a clean path, from memory if the disk was looked at within the last
+// second.
 func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants, err error) {
 	key := f.key(nil, path, req)
 	v, fresh, ok := f.cache.known(key, now)
@@ -133,8 +133,8 @@ func (f *Files) find(t *view, path []byte, now int64, req *Request) (v variants,
 	return v, nil
 }
 
-// findListing makes the page for a directory, one at a time: for a large one it
-// takes long, and who has waited for his turn finds it made.
+// findListing makes the page for a directory, one at a time: for a large one it takes long, and a caller that has
+// waited for its turn finds it made.
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	f.listing.Lock()
 	defer f.listing.Unlock()
@@ -171,7 +171,7 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 		if out.file == nil || out.file.is(r.stamp) {
 			return nil
 		}
-		out.Close() // what is open has changed
+		out.Close() // the open file has changed
 		f.cache.forget(key)
 	}
 	if r.made {
@@ -200,8 +200,8 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 	}
 	current := r
 	if s := stampOf(info); s != r.stamp {
-		// It is another file now than the one that was looked at. What is
-		// promised has to be true of the one that is open.
+		// It is another file now than the one that was looked at. The response has to describe the one that is
+		// open.
 		f.cache.forget(key)
 		current = newRepresentation(r.description, s, f.wall())
 	}
@@ -226,8 +226,8 @@ func (f *Files) answer(t *view, path []byte, v *variants, req *Request, fields *
 	return nil
 }
 
-// load reads a small file. nil: it is not small, or is being written to, and
-// then what was read may be neither the old content nor the new.
+// load reads a small file. nil: it is not small, or is being written to, and then the bytes that were read may be
+// neither the old content nor the new.
 func (f *Files) load(file *os.File, r *representation) *representation {
 	if r.stamp.size > int64(f.opt.CacheFileBytes) {
 		return nil
@@ -256,7 +256,7 @@ func (r *representation) answer(req *Request, fields *fields, out *Response, fil
 		return true
 	}
 	if r.made && r.body == nil {
-		return false // nobody knows its size
+		return false // its size is not known
 	}
 	// Ranges are for GET alone (RFC 9110 §14.2).
 	var set rangeSet

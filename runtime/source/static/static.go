@@ -47,13 +47,11 @@ type Options struct {
 	// exist for clients: .git and .env are seldom meant to be public.
 	DotFiles bool `json:"dotfiles"`
 
-	// Symlinks says which symbolic links are followed: "inside" or "", those
-	// that stay below Root; "owner", of these the ones that belong to the
-	// owner of what they lead to (Apache's SymLinksIfOwnerMatch); "no", none.
+	// Symlinks says which symbolic links are followed: "inside" or "", those that stay below Root; "owner", of these
+	// the ones that belong to the owner of their targets (Apache's SymLinksIfOwnerMatch); "no", none.
 	Symlinks string `json:"symlinks"`
 
-	// MimeTypes is a file in the format of Apache's mime.types. What it does
-	// not name has the built-in type. "": none.
+	// MimeTypes is a file in the format of Apache's mime.types. Other extensions have the built-in type. "": none.
 	MimeTypes string `json:"mime_types"`
 
 	// Types are media types by extension, without a dot, and go before those
@@ -70,14 +68,12 @@ type Options struct {
 	// Headers are fields for each answer with a file or listing, by name.
 	Headers map[string]string `json:"headers"`
 
-	// Programs are patterns (path.Match) for names of files that somebody else
-	// runs: they do not exist here, and for a folder that has one for its index
-	// the answer says so (Response.Index).
+	// Programs are patterns (path.Match) for names of files that another source runs: they do not exist here, and
+	// for a folder that has one for its index the answer says so (Response.Index).
 	Programs []string `json:"-"`
 
-	// Routed are patterns for names of files that have rules of their own: for a
-	// folder that has one for its index the answer says so, too, as whoever asks
-	// for it by its name has to pass them.
+	// Routed are patterns for names of files that have rules of their own: for a folder that has one for its index
+	// the answer says so, too, because a request for it by its name has to pass them.
 	Routed []string `json:"-"`
 
 	// Private are files that do not exist here, by any name; below a root with the script
@@ -86,9 +82,8 @@ type Options struct {
 	Private *Private `json:"-"`
 	Expose  []string `json:"expose"`
 
-	// Fall says that somebody else may answer for what is not there: then the
-	// path of a directory is sent to the one with a slash only if that has a
-	// page.
+	// Fall says that another source may answer for missing files: then the path of a directory is sent to the one
+	// with a slash only if that has a page.
 	Fall bool `json:"-"`
 
 	// CacheBytes bounds the memory for small files, compressed ones and
@@ -106,7 +101,7 @@ const (
 	defaultCacheFileBytes = 64 << 10
 )
 
-// ParseOptions reads what a Staticfile of Python says of itself.
+// ParseOptions reads the options of a Staticfile of Python.
 func ParseOptions(text string) (Options, error) {
 	o := Options{MaxAge: -1}
 	err := json.Unmarshal([]byte(text), &o)
@@ -125,9 +120,8 @@ type Files struct {
 	makings makings
 	listing sync.Mutex // held while a page for a directory is made
 
-	// Both clocks are in nanoseconds since 1970; tests move them. The first
-	// one measures how old knowledge is and never steps, the second one is
-	// what the times of files are compared with.
+	// Both clocks are in nanoseconds since 1970; tests move them. The first one measures how old knowledge is and
+	// never steps, the second one is compared with the times of files.
 	clock func() int64
 	wall  func() int64
 }
@@ -226,8 +220,8 @@ func checkSPA(page string) error {
 	return nil
 }
 
-// Close closes the document root and what is kept open. Responses that are
-// still being sent keep their files.
+// Close closes the document root and the files that are kept open. Responses that are still being sent keep their
+// files.
 func (f *Files) Close() error {
 	f.cache.empty()
 	return f.root.close()

@@ -35,9 +35,8 @@ func parseSymlinks(s string) (symlinks, error) {
 // maxLinks is how many links one name may lead through, as in the kernel.
 const maxLinks = 40
 
-// view is a document root as it is at a moment, seen through the policy for
-// symbolic links. Whatever somebody does to the links meanwhile, nothing
-// outside is reached: either os.Root follows them, or nobody does.
+// view is a document root as it is at a moment, seen through the policy for symbolic links. However the links change
+// meanwhile, nothing outside is reached: either os.Root follows them, or they are not followed.
 type view struct {
 	dir    *os.Root
 	self   *os.File // the directory itself
@@ -47,8 +46,8 @@ type view struct {
 	guard  guard
 }
 
-// stat describes what a name means, a path without "." and ".." segments, or
-// "." itself. What clients are not to see does not exist.
+// stat describes what a name means, a path without "." and ".." segments, or "." itself. Files that clients are not
+// to see do not exist.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, hidden(name)
@@ -84,7 +83,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// open is openAny for what clients may see; the rest does not exist.
+// open is openAny for files that clients may see; the others do not exist.
 func (t *view) open(name string) (*os.File, error) {
 	if t.guard.hides(name) {
 		return nil, hidden(name)
@@ -127,7 +126,7 @@ func (t *view) openAny(name string) (*os.File, error) {
 	return file, err
 }
 
-// statLink is stat for a link in a listing: a link to what is not shown is not shown, either.
+// statLink is stat for a link in a listing: a link to a file that is not shown is not shown, either.
 func (t *view) statLink(name string) (fs.FileInfo, error) {
 	info, err := t.stat(name)
 	if err != nil || len(t.guard.names) == 0 || !info.Mode().IsRegular() {
