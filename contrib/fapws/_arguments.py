@@ -60,7 +60,7 @@ def _is_partial(called: Any) -> bool:
 
 
 def _judge(function: Any, given: int, keywords: FrozenSet[str], wanted: int) -> str:
-    """What is wrong with calling function with wanted more arguments, "" if nothing is."""
+    """The reason why function cannot be called with wanted more arguments, "" if it can."""
     if isinstance(function, BuiltinFunctionType):
         return _judge_builtin(function, given, wanted)
     code = function.__code__

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["start", "stop"]
 
 _STARTUP = " (during lifespan.startup)"
-_CLOSING = 1.0  # seconds for what has been cancelled
+_CLOSING = 1.0  # seconds for cancelled tasks
 
 
 def start(loop: str, lifespan: str, applications: List[Any], functions: Functions) -> Union[str, List[Tuple[Any, Any]]]:
@@ -31,7 +31,7 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
     lifespan  -- "auto", "on" or "off"
     functions -- begin, turn, tasks and end of the executable (pybridge/async.c)
 
-    Returns [(application, state)], or one line about what is wrong. On the thread that has loaded the applications, whose
+    Returns [(application, state)], or one line about an error. On the thread that has loaded the applications, whose
     context variables are then seen by all tasks.
     """
     global _thread
@@ -140,7 +140,7 @@ async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """What asyncio.run() does at its end, but not for ever."""
+    """Ends like asyncio.run(), within a bound."""
     try:
         loop.run_until_complete(_end([task for task in asyncio.all_tasks(loop)], 0))
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _CLOSING))
@@ -154,7 +154,7 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class _Refused(RuntimeError):
-    """send() was given what is no event of a lifespan."""
+    """send() got a message that is not of a lifespan."""
 
 
 class _Lifespan:

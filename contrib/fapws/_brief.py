@@ -46,9 +46,9 @@ class Brief:
         if name and is_secret(name):
             return MASK
         try:
-            # What was cut could be the first half of a secret: mask, then cut.
+            # The cut could leave the first half of a secret: mask, then cut.
             text = self.masked(_text(value, _DEPTH))
-        except BaseException as error:  # a __repr__ is anybody's code
+        except BaseException as error:  # a __repr__ is code of the application
             return f"<{_type_name(value)}: no repr, {type(error).__name__}>"
         return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
 

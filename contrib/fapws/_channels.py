@@ -22,7 +22,7 @@ From any framework, a response header does what ``channel`` does::
         return "", {"Fapws-Channel": "news"}
 
 A name has 1 to 128 characters of ``A-Z a-z 0-9 . _ ~ : / @ -``, the first one a
-letter or digit. It need not be made: a channel is there as soon as somebody
+letter or digit. It need not be made: a channel exists as soon as a client
 publishes or listens. Events are those of the HTML standard ("Server-sent events",
 https://html.spec.whatwg.org/multipage/server-sent-events.html).
 """
@@ -83,7 +83,7 @@ def channel(
         raise TypeError(f"channel: start must be bytes or str, not {start!r}")
     start = bytes(start)
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-        start += b"\n\n"  # what follows is an event of its own
+        start += b"\n\n"  # the rest is a separate event
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
 
 
@@ -136,7 +136,7 @@ class Client:
     number        -- the same when it joins and when it leaves, in all of its
                      channels; no other client of this server has it
     address       -- its IP address, "" on a unix socket
-    user          -- who has logged in (REMOTE_USER), or None
+    user          -- the user who has logged in (REMOTE_USER), or None
     last_event_id -- what it has seen last, when it comes back, or None
     """
 
@@ -296,7 +296,7 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
         try:
             _native(decorator).channel_watch()
         except RuntimeError:
-            pass  # nobody will ever call it here
+            pass  # it is never called here
         table.append((compiled, f))
         return f
 
@@ -304,7 +304,7 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
 
 
 def _noticed(text: bytes) -> None:
-    """Tells what the server has noticed: JSON, a list of who has come and gone, in order."""
+    """Calls the callbacks for JSON of the server: a list of clients that have subscribed and unsubscribed, in order."""
     from json import loads
 
     for one in loads(text):
@@ -360,4 +360,4 @@ def _report(where: str) -> None:
     try:
         sys.stderr.write(f"fapws: error in {where}\n{traceback.format_exc()}")
     except Exception:
-        pass  # nobody can be told
+        pass  # the error cannot be reported

@@ -91,7 +91,7 @@ class _Page:
     def message(self, exc: BaseException) -> str:
         try:
             text = self.brief.masked(str(exc))
-        except BaseException:  # __str__ is anybody's code too
+        except BaseException:  # __str__ is code of the application, too
             return "<span>: (its text cannot be read)</span>"
         if len(text) > _MESSAGE:
             text = text[:_MESSAGE] + "…"

@@ -23,7 +23,7 @@ _STUCK = 60  # seconds after which a client that takes nothing is given up
 
 
 class Socket(socket.socket):
-    """A blocking socket that notes whether anybody uses it."""
+    """A blocking socket that notes whether it is used."""
 
     #: Whether the handler talks to the client by itself: the server then does not.
     used = False

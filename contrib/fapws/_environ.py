@@ -108,7 +108,7 @@ def _unquote(data: bytes) -> str:
 
 
 def _percent_decode(data: bytes) -> bytes:
-    """Replace each %XX; what is not one stays as it is (as the URL standard says)."""
+    """Replace each %XX; other text stays as it is (as the URL standard says)."""
     first, *rest = data.split(b"%")
     known: Dict[bytes, bytes] = {}  # of the same two digits
     out = [first]
@@ -122,7 +122,7 @@ def _percent_decode(data: bytes) -> bytes:
 
 
 def _decoded(digits: bytes) -> bytes:
-    """The byte that %XX means; what is not one stays."""
+    """The byte that %XX means; other text stays."""
     from binascii import Error, unhexlify
 
     try:

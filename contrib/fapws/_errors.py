@@ -38,7 +38,7 @@ class HTTPError(Exception):
             raise TypeError(f"HTTPError: the text must be a str, not {text!r}")
         #: the status as a number
         self.status = int(status)
-        #: what is to be read on the page
+        #: the text of the page
         self.text = text
         #: further fields of the answer
         self.headers = _pairs(headers)

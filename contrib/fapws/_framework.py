@@ -44,7 +44,7 @@ def wants_dict(entry: Any) -> bool:
 
 
 def import_views(served: Any) -> None:
-    """Has Django import its URLconf, with the views, for what is served: an application or a table like PATHS.
+    """Has Django import its URLconf, with the views, for an application or a table like PATHS.
 
     It would do so at the first request. A reload would then take code that
     cannot be imported for good code, and put it in place of the old.

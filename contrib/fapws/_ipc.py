@@ -1,7 +1,7 @@
 """Messages between the Python code of all processes of this server.
 
 What one process posts arrives in all of them, itself included, in one order. The asyncio
-thread calls what has been registered for the topic, so there is nothing of this in a process that runs
+thread calls the function that was registered for the topic, so there is nothing of this in a process that runs
 nothing async.
 """
 from __future__ import annotations
@@ -29,7 +29,7 @@ def post(topic: str, data: bytes) -> Optional[bool]:
 
 
 def receive(topic: str, function: Callable[[bytes], object]) -> None:
-    """From now on function gets what is posted to topic. It is called on the asyncio thread, and must not block."""
+    """From now on function gets messages to topic. It is called on the asyncio thread, and must not block."""
     _receivers[topic] = function
     _native.ipc_watch()
 

@@ -17,7 +17,7 @@ _DEPTH = 16
 
 
 def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
-    """("wsgi", "asgi" or "handler", what is to be called).
+    """("wsgi", "asgi" or "handler", the object to call).
 
     A callable is ASGI when it is called with three arguments, or is known to
     be of a framework for it; a class that is made with one, and whose objects are called
@@ -134,7 +134,7 @@ def _is_framework(entry: Any) -> bool:
 
 
 def _is_double(entry: Any) -> bool:
-    """ASGI 2: entry(scope) gives what is called with (receive, send)."""
+    """ASGI 2: entry(scope) returns a callable for (receive, send)."""
     if isinstance(entry, type):
         made, call = getattr(entry.__init__, "__code__", None), getattr(getattr(entry, "__call__", None), "__code__", None)
         if made is None or call is None:

@@ -85,7 +85,7 @@ class _Runner:
             del call, timer  # while it waits it keeps nothing alive
 
     def finish(self) -> None:
-        """Runs what is left. Called when nothing is served any more."""
+        """Runs the remaining calls, when nothing is served any more."""
         with self.changed:
             self.ending = True
             self.due.clear()
@@ -104,7 +104,7 @@ def _run(what: str, call: Call) -> None:
         try:
             sys.stderr.write(f"fapws: error in {what} {name}\n{traceback.format_exc()}")
         except Exception:
-            pass  # nobody can be told
+            pass  # the error cannot be reported
 
 
 class Timer:

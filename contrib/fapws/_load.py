@@ -1,8 +1,8 @@
 """From what the command line names (``app.py:obj``, ``pkg.mod``) to the object that is served.
 
 The executable imports this when a script has no PATHS of its own to run for.
-What is wrong comes back as a line for the user, what the user's own code
-raised as that exception.
+Mistakes come back as a line for the user, exceptions of the user's own code
+as they are.
 """
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             raise _Wrong(f"{what} is {_a(served)} and no {interface.upper()} application; --interface paths serves tables like PATHS")
         return
     if name == "PATHS" and not factory:
-        return  # the executable says what is wrong with it
+        return  # the executable reports the error
     if interface == "paths":
         raise _Wrong(f"{what} is {_a(served)} and no list of (uri, callable) tuples; --interface auto serves applications")
     if not callable(served):
@@ -348,7 +348,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             return
         raise _Wrong(f"{what} is {_a(served)}, which cannot be called; a WSGI application takes (environ, start_response), an ASGI application (scope, receive, send)")
     if isinstance(served, type) or interface == "asgi":
-        return  # who is called, metaclass, __new__ or __init__, will be seen
+        return  # whether metaclass, __new__ or __init__ is called, the call will show
     function = served if hasattr(served, "__code__") else type(served).__call__
     code = getattr(function, "__code__", None)
     if code is None:

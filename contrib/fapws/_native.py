@@ -1,7 +1,7 @@
 """The C side of fapws, under a name that type checkers can look into.
 
 ``_fapws`` is built into the fapws executable, so no ``.pyi`` can lie beside
-it; ``_native.pyi`` describes what comes through here.
+it; ``_native.pyi`` describes the names here.
 """
 try:
     from _fapws import (

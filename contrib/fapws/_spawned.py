@@ -3,7 +3,7 @@
 They are plain Pythons that import the script again, under another name, to find
 the functions that they are to run. So that a script which imports fapws can be
 imported there, too, its folder goes with them, and what only the fapws
-executable has is represented: it serves nobody there.
+executable has is represented: it serves no client there.
 """
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def channel_publish(name: str, id: str, type: str, data: str) -> bool:
 
 
 def channel_watch() -> None:
-    """Nobody comes or goes there."""
+    """No client subscribes there."""
 
 
 class WebSocketConnection:
@@ -108,7 +108,7 @@ def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:
 
 def broadcast_all(websocket: Any, message: Any, group: Any) -> bool:
     if in_one():
-        return True  # what the script broadcasts while it is imported, nobody gets
+        return True  # broadcasts of the script while it is imported reach no client
     raise RuntimeError("a process of multiprocessing has no websockets of the server")
 
 

@@ -1,4 +1,4 @@
-"""Groups of WebSockets for ASGI applications: what is sent to a group reaches the clients of all workers.
+"""Groups of WebSockets for ASGI applications: messages to a group reach the clients of all workers.
 
 In FastAPI, and likewise in Starlette::
 

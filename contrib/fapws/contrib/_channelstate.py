@@ -139,7 +139,7 @@ class Shared:
                 await me[1]
             except BaseException:
                 with self.lock:
-                    if not self.forget(channel, me):  # it was woken, and somebody else may want what it leaves
+                    if not self.forget(channel, me):  # it was woken, and another receiver may want its message
                         self.wake(channel)
                 raise
 
@@ -254,7 +254,7 @@ class Shared:
             self.member_of.pop(channel, None)
 
     def leave_all(self, channel: str) -> None:
-        """Nobody has received a message of channel in time: it need not be kept in its groups."""
+        """A message of channel was not received in time: the channel need not be kept in its groups."""
         if _OWNED.search(channel):
             for group in tuple(self.member_of.get(channel, ())):
                 self.leave(group, channel)

@@ -43,7 +43,7 @@ class Recorder(Start_response):
             return f"{self.status_code} Unknown"
 
     def send(self, start_response: Callable[..., Callable[[bytes], object]]) -> None:
-        """Hands status, fields and what was written on, unless the handler has left all of that to the server."""
+        """Passes status, fields and written bytes on, unless the handler has left all of that to the server."""
         self.target = start_response
         if self.line or self.response_headers or self.status_code != 200:
             write = start_response(self.status(), self.response_headers)

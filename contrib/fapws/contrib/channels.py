@@ -40,7 +40,7 @@ _LONGEST = 99
 class Layer(BaseChannelLayer):  # type: ignore[misc]
     """The channel layer.
 
-    expiry           -- seconds after which a message that nobody receives is dropped
+    expiry           -- seconds after which a message that was not received is dropped
     group_expiry     -- seconds after which a channel leaves a group that it was not added to again
     capacity         -- messages that may wait in a channel; of more, ``send`` raises ChannelFull where it knows
                         that, and else they are dropped where they arrive
@@ -66,7 +66,7 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         self._shared = shared_of(name, self.get_capacity)
 
     async def send(self, channel: str, message: Dict[str, Any]) -> None:
-        """Send message to channel. ChannelFull, MessageTooLarge; TypeError says what is wrong with an argument."""
+        """Send message to channel. ChannelFull, MessageTooLarge; TypeError for an invalid argument."""
         _check(_CHANNEL, "channel", channel)
         await self._shared.send(channel, _packed(message), self.expiry)
 
@@ -88,7 +88,7 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         return name
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add channel to group: it gets what is sent there from now on."""
+        """Add channel to group: it gets messages to the group from now on."""
         _check(_GROUP, "group", group)
         _check(_CHANNEL, "channel", channel)
         await self._shared.post("add", group, channel, self.group_expiry)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["File", "Form", "MultipartError", "parse"]
 
-_BLOCK = 16 * 1024  # small, for what is left of it is moved after each line
+_BLOCK = 16 * 1024  # small, because the rest of it is moved after each line
 _BOUNDARY_CHARS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'()+_,-./:=? "  # RFC 2046 §5.1.1
 )
@@ -175,7 +175,7 @@ def _read_file(
 
 
 class _Source:
-    """The body as parts. ``buffer`` holds what was read and not yet used."""
+    """The body as parts. ``buffer`` holds bytes that were read and not yet used."""
 
     def __init__(self, stream: Any, length: Optional[str], boundary: bytes) -> None:
         self.stream = stream
@@ -203,7 +203,7 @@ class _Source:
             self.fill()
         if self.buffer.startswith(b"--"):
             return False
-        # RFC 2046 §5.1.1 allows blanks here, and nobody sends many
+        # RFC 2046 §5.1.1 allows blanks here, and clients do not send many
         if self.line(64, "a line after a boundary is too long").strip(b" \t"):
             raise MultipartError("a boundary of the form has something behind it")
         return True
@@ -304,7 +304,7 @@ def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
 
 
 def _quoted(text: str) -> Tuple[str, str]:
-    """The string up to the closing quote, and what follows the next ";"."""
+    """The string up to the closing quote, and the text behind the next ";"."""
     at = text.find('"')
     while at > 0 and text[at - 1] == "\\" and '"' in text[at + 1 :]:
         at = text.find('"', at + 1)

@@ -41,7 +41,7 @@ class Session:
     max_age      -- seconds until the data expire
     datetime_fmt -- format of "expiration_date" (time.strftime), in local time
     prepare_data -- called with the text of the data before it is stored
-    dumps, loads -- convert data to text and back. JSON, unlike fapws3, because unpickling a text of somebody else runs code;
+    dumps, loads -- convert data to text and back. JSON, unlike fapws3, because unpickling a text of an attacker runs code;
                     pickle.dumps and pickle.loads may be given
 
     Not safe for concurrent use, unless the record is.
@@ -105,14 +105,14 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
             super().__init__(json.loads(stored))
 
     def renew(self) -> None:
-        """Gives the session another identifier. Call it when somebody logs in, so that an identifier that was
+        """Gives the session another identifier. Call it when a user logs in, so that an identifier that was
         known before is worth nothing (session fixation)."""
         if self._key:
             self._sessions._delete(self._key)
         self._key = self._old = ""
 
     def _save(self) -> Optional[str]:
-        """Stores what has changed. Returns the identifier for the cookie, "" to delete it, None if nothing is to be told."""
+        """Stores what has changed. Returns the identifier for the cookie, "" to delete it, None to leave it."""
         if not self:
             if not self._old:
                 return None
