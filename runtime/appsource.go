@@ -92,7 +92,7 @@ func (s *appSource) OnGone(x *exchange.Exchange) {
 
 // cancelHandler ends x, whose client has left.
 func (l *loop) cancelHandler(x *Exchange) {
-	if x.handler == nil || x.tunnel != nil { // its body is still arriving, or the handler has ended
+	if x.handler == nil { // its body is still arriving
 		x.end()
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/websocket"
 )
 
@@ -58,9 +59,6 @@ func (c *httpConn) Closed() {
 	l := c.l
 	c.setState(stateClosed)
 	l.arrived(c)
-	if c.first != nil && c.first.tunnel != nil {
-		c.first.tunnel.Close()
-	}
 	if c.ws != nil {
 		c.ws.TellAway()
 	}
@@ -106,7 +104,7 @@ func (l *loop) makeRoom(client bool) {
 	if live > 0 {
 		return
 	}
-	l.sockets, l.bulk, l.tunnels = nil, nil, nil // they are large
+	l.sockets, l.bulk, l.tunnels = nil, nil, tunnel.Buffers{} // they are large
 	select {
 	case l.emptied <- struct{}{}:
 	default:

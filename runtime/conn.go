@@ -22,12 +22,11 @@ const (
 	stateWaiting                  // a request has arrived that must wait for the active ones
 	stateEnding                   // no request any more: it closes when the last response is out
 	stateJoining                  // no request any more: it becomes a subscriber when what was before is out
-	stateTunnel                   // bytes for an upstream
 	stateClosed
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "tunnel", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "closed"}[s]
 }
 
 // httpConn is a connection of a client, with what HTTP/1 has to know of it. It belongs to the loop. There may be many thousand

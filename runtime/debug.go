@@ -118,7 +118,7 @@ func (l *loop) account(x *Exchange) {
 		return
 	}
 	if x.tunnel != nil {
-		in, out := x.tunnel.carried()
+		in, out := x.tunnel.Carried()
 		x.received += in
 		x.sent += out
 	}

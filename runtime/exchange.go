@@ -4,6 +4,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/protocol/tunnel"
 )
 
 // phase is how far an exchange has come.
@@ -44,7 +45,7 @@ type Exchange struct {
 	// What sources know of it.
 	appState
 	cacheState
-	tunnel *connTunnel // that its connection is, or nil
+	tunnel *tunnel.Link // that its connection is, or nil
 
 	// Of its response.
 	held    []exchange.Part // parts that arrived before their turn

@@ -12,9 +12,9 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/route"
 	"fapws/runtime/sse"
-	"fapws/runtime/tunnel"
 )
 
 // loop is what the event loop calls. Everything in it belongs to the
@@ -62,8 +62,8 @@ type loop struct {
 	groups      *groups
 	handover    socketHandover
 	pages       cacheSource
-	sockets     *sockets        // nil: no client has asked for a WebSocket
-	tunnels     *tunnel.Buffers // nil: no client has had a tunnel
+	sockets     *sockets // nil: no client has asked for a WebSocket
+	tunnels     tunnel.Buffers
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
 
@@ -114,14 +114,12 @@ func (l *loop) recover() {
 // recovered ends what a panic interrupted: c or, in flushBatch, every connection
 // that waits for a response; not the server.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
-	var c *httpConn
+	var c *conn.Conn
 	switch h := h.(type) {
 	case *conn.Conn:
-		c = h.Protocol().(*httpConn)
-	case *connTunnel:
-		c = h.c
-	case tunnelClient:
-		c = h.c
+		c = h
+	case interface{ Client() *conn.Conn }:
+		c = h.Client()
 	}
 	l.s.logf(loglevel.Error, "bug: %v in %s", p, stack)
 	all := l.busyNow || c == nil
@@ -135,8 +133,8 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		c.Close("internal error")
 		return
 	}
-	for _, c := range l.all() {
-		if c.busy() || c.Gathers() {
+	for _, c := range l.conns.All() {
+		if own, ok := c.Protocol().(*httpConn); !ok || own.busy() || c.Gathers() {
 			c.Close("internal error")
 		}
 	}
@@ -180,10 +178,12 @@ func (l *loop) connectionOpened() {
 	}
 }
 
-// all returns the connections, in no particular order.
+// all returns the connections that speak HTTP/1, in no particular order.
 func (l *loop) all() (list []*httpConn) {
 	for _, c := range l.conns.All() {
-		list = append(list, c.Protocol().(*httpConn))
+		if own, ok := c.Protocol().(*httpConn); ok {
+			list = append(list, own)
+		}
 	}
 	return list
 }

@@ -131,7 +131,7 @@ func (c *httpConn) setState(s connState) {
 	}
 	c.state = s
 	switch s {
-	case stateReady, stateHead, stateBody, stateSocket, stateTunnel:
+	case stateReady, stateHead, stateBody, stateSocket:
 		c.Schedule() // these may end sooner than where c is in the wheel
 	}
 }
@@ -142,8 +142,6 @@ func (c *httpConn) Deadline() int64 {
 	switch {
 	case c.state == stateSocket && !c.Half():
 		return c.ws.Deadline()
-	case c.state == stateTunnel:
-		return l.tunnelDeadline(c)
 	case c.Half() && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half():
@@ -164,7 +162,6 @@ func (c *httpConn) Deadline() int64 {
 
 // Expired implements conn.Protocol.
 func (c *httpConn) Expired() {
-	l := c.l
 	if c.unread() {
 		c.Postpone()
 		return
@@ -176,8 +173,6 @@ func (c *httpConn) Expired() {
 		c.bodyLate()
 	case stateSocket:
 		c.ws.Expired()
-	case stateTunnel:
-		l.tunnelExpired(c)
 	case stateReady:
 		c.Close("idle")
 	default:

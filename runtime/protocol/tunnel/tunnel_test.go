@@ -12,7 +12,7 @@ import (
 
 	"fapws/runtime/eventloop"
 	"fapws/runtime/netio"
-	"fapws/runtime/tunnel"
+	"fapws/runtime/protocol/tunnel"
 
 	"golang.org/x/sys/unix"
 )

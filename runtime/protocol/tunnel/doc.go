@@ -1,6 +1,6 @@
 // Package tunnel passes bytes between a client and an upstream on the event loop: WebSockets behind a proxy. It knows
 // nothing of HTTP; package runtime makes a tunnel when an upstream has answered 101 (runtime/tunnel.go,
-// source/proxy/upgrade.go). Start reading at Tunnel.
+// source/proxy/upgrade.go). Start reading at Link, which is the protocol of a connection that has become a tunnel.
 //
 // A tunnel has a descriptor for each side and, while nothing waits, no buffer and no goroutine. It reads into memory
 // that all tunnels of a loop share, and writes the bytes to the other side at once. Bytes for which the other side

@@ -1,0 +1,219 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/netio"
+	"fapws/runtime/wheel"
+)
+
+// Host has made a Link, and had its connection before. Its methods are called on the loop.
+type Host interface {
+	// Ended is called once. proper reports whether the client was sent all bytes of the upstream.
+	Ended(proper bool)
+
+	// Closed and Gone are those of conn.Protocol.
+	Closed()
+	Gone()
+}
+
+// Link is the tunnel of a connection, and its conn.Protocol. What the connection sends after the end of the tunnel is thrown
+// away.
+type Link struct {
+	tunnel   *Tunnel
+	host     Host
+	set      *conn.Set
+	conn     *conn.Conn
+	upstream eventloop.Watch
+	idle     int64       // nanoseconds without a byte; 0: no limit
+	head     int64       // bytes of the head of the response
+	taken    int64       // time when the client last took something
+	failed   func(error) // exchange.Tunnel.Ended
+	over     bool
+}
+
+const (
+	// halfIdle is how long a tunnel may be silent when one side has sent its last byte.
+	halfIdle = int64(30 * time.Second)
+
+	// lookAgain is how often the deadline of a tunnel without a limit is looked at.
+	lookAgain = int64(time.Minute)
+)
+
+// Open makes the connection c of s one end of a tunnel, and the upstream in t, which it takes, the other. Begin has to
+// follow. With an error nothing has changed.
+func (b *Buffers) Open(h Host, s *conn.Set, c *conn.Conn, t *exchange.Tunnel) (*Link, error) {
+	l := &Link{host: h, set: s, conn: c, idle: int64(t.Idle), taken: s.Now(), failed: t.Ended}
+	if err := s.Events.Add(&l.upstream, t.Upstream.Fd(), l); err != nil {
+		return nil, err
+	}
+	l.tunnel = New(netio.Plain{Descriptor: c.Fd(), TCP: c.TCP()}, t.Upstream, c.Watch(), &l.upstream, b)
+	t.Upstream = nil
+	c.Unpause()
+	c.Upgrade(l)
+	c.Watch().Handle(client{l})
+	return l, nil
+}
+
+// Begin sends the client first, which begins with a head of so many bytes, and the upstream the pending input of the connection.
+func (l *Link) Begin(first []byte, head int) {
+	l.head = int64(head)
+	l.conn.Stamp = l.set.Now()
+	l.conn.Schedule()
+	over, err := l.tunnel.Open(l.conn.Pending(), first)
+	l.conn.DropInput()
+	l.passed(over, err)
+}
+
+// Carried returns how many bytes have come from the client, and how many it was sent, without the head.
+func (l *Link) Carried() (in, out int64) {
+	return l.tunnel.Received(Client), max(0, l.tunnel.Sent(Client)-l.head)
+}
+
+// Client returns the connection of the client.
+func (l *Link) Client() *conn.Conn { return l.conn }
+
+// Ready implements eventloop.Handler, for the upstream.
+func (l *Link) Ready(r eventloop.Readiness) { l.pass(Upstream, r) }
+
+// client is told of news of the client, in the place of its connection.
+type client struct{ *Link }
+
+// Ready implements eventloop.Handler.
+func (c client) Ready(r eventloop.Readiness) {
+	if r == eventloop.Unwatched {
+		c.conn.Ready(r)
+		return
+	}
+	c.pass(Client, r)
+}
+
+// pass passes bytes on when there is news of a side.
+func (l *Link) pass(s Side, r eventloop.Readiness) {
+	moved, taken := l.tunnel.Moved(), l.tunnel.Sent(Client)
+	over, err := l.tunnel.Ready(s, r)
+	if l.tunnel.Moved() > moved {
+		l.conn.Stamp = l.set.Now()
+	}
+	if l.tunnel.Sent(Client) > taken {
+		l.taken = l.set.Now()
+	}
+	l.passed(over, err)
+}
+
+// passed acts on the results of the tunnel.
+func (l *Link) passed(over bool, err error) {
+	switch {
+	case errors.Is(err, ErrClientGone):
+		l.conn.Close(err.Error())
+	case err != nil:
+		l.failed(err)
+		l.end(true)
+	case over:
+		l.end(true)
+	case l.tunnel.Waiting(Client) || l.half():
+		l.conn.Schedule() // this may end sooner than where it is in the wheel
+	}
+}
+
+// half reports whether one side has sent its last byte.
+func (l *Link) half() bool { return l.tunnel.Ended(Client) || l.tunnel.Ended(Upstream) }
+
+// end ends the tunnel before its connection, which lingers, because what was sent last must not be lost.
+func (l *Link) end(proper bool) {
+	c := l.conn
+	if l.tunnel.Ended(Client) {
+		c.SetHalf()
+	}
+	l.over = true
+	l.tunnel.Close()
+	c.Watch().Handle(c)
+	c.Reset, c.Linger = !proper, true
+	c.ReadAgain()
+	l.host.Ended(proper)
+	c.Finish()
+}
+
+// slow returns when the client has taken nothing for too long.
+func (l *Link) slow() int64 { return l.taken + wheel.Tick + int64(l.set.WriteTimeout) }
+
+// Deadline implements conn.Protocol.
+func (l *Link) Deadline() int64 {
+	due := l.set.Now() + lookAgain
+	if l.over {
+		return due
+	}
+	if l.idle > 0 {
+		due = l.conn.Stamp + wheel.Tick + l.idle
+	}
+	if l.half() {
+		due = min(due, l.conn.Stamp+wheel.Tick+halfIdle)
+	}
+	if l.tunnel.Waiting(Client) {
+		due = min(due, l.slow())
+	}
+	return due
+}
+
+// Expired implements conn.Protocol. A handler that runs inline may have kept the loop from the tunnel.
+func (l *Link) Expired() {
+	for _, s := range []Side{Client, Upstream} {
+		if l.over {
+			return
+		}
+		l.pass(s, eventloop.Readable|eventloop.Writable)
+	}
+	switch {
+	case l.over:
+	case l.Deadline() > l.set.Now():
+		l.conn.Schedule()
+	case l.tunnel.Waiting(Client) && l.slow() <= l.set.Now():
+		l.set.Log(loglevel.Info, "%s took nothing for %v and has been closed", l.conn, l.set.WriteTimeout)
+		l.end(false)
+	case l.half():
+		l.end(true)
+	default:
+		l.failed(fmt.Errorf("nothing was said for %v", time.Duration(l.idle)))
+		l.end(true)
+	}
+}
+
+// Closed implements conn.Protocol.
+func (l *Link) Closed() {
+	ended := l.over
+	if !ended {
+		l.over = true
+		l.tunnel.Close()
+	}
+	l.host.Closed()
+	if !ended {
+		l.host.Ended(false)
+	}
+}
+
+// Gone implements conn.Protocol.
+func (l *Link) Gone() { l.host.Gone() }
+
+// Input implements conn.Protocol. The tunnel reads by itself.
+func (l *Link) Input([]byte) {}
+
+// EOF implements conn.Protocol.
+func (l *Link) EOF() bool { return false }
+
+// Flushed implements conn.Protocol.
+func (l *Link) Flushed() {}
+
+// Writable implements conn.Protocol.
+func (l *Link) Writable() {}
+
+// Drain implements conn.Protocol. A tunnel goes on until it ends, or the server closes it.
+func (l *Link) Drain(bool) {}
+
+// Account implements conn.Protocol. What a tunnel keeps has a limit of its own.
+func (l *Link) Account() string { return "" }
