@@ -100,6 +100,7 @@ func TestParseCommandRefuses(t *testing.T) {
 		{"app.py :8000", "unexpected word :8000 after app.py: for an address use -b :8000"},
 		{"app.py check", "unexpected word check after app.py: a command precedes the application, fapws check app.py"},
 		{"chekc app.py", "unknown command chekc: did you mean fapws check app.py?"},
+		{"hash-pasword ada", "unknown command hash-pasword: did you mean fapws hash-password?"},
 		{"serve app.py", "unknown command serve: to serve, type fapws app.py"},
 		{"main:app --ws-per-message-deflate false", "unexpected word false: --ws-per-message-deflate takes a value only with =, --ws-per-message-deflate=false"},
 		{"8000", "8000 is a port, not an application: type fapws -p 8000 APP"},

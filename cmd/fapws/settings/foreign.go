@@ -167,7 +167,7 @@ func (p *parser) unexpected(word Word, words []string) error {
 	if err := notAnApp(app, extra); err != nil {
 		return err
 	}
-	if word == WordRun && objectName.MatchString(app) && !strings.ContainsAny(app, ".(") {
+	if word == WordRun && !strings.ContainsAny(app, ".:(/") {
 		if answer := UnknownWord(app, extra); answer != "" {
 			return fmt.Errorf("unknown command %s: %s", app, answer)
 		}
