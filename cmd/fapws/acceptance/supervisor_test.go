@@ -234,6 +234,19 @@ func TestStuckWorker(t *testing.T) {
 	eventually(t, "another one answers", func() bool { return len(s.answering()) == 2 })
 }
 
+// Inline, a worker that is stuck has no running event loop. Its replacement does not wait for the past events that it
+// cannot send.
+func TestStuckInlineWorker(t *testing.T) {
+	t.Parallel()
+	s := command{flags: []string{"--workers", "1", "--threads", "0", "--timeout", "2", "--graceful-timeout", "1"}, script: "workers.py", complains: true}.serve(t, mode{})
+	s.get("/hold", 504)
+	s.says(`worker \d+ is stuck \(GET /hold .*it is replaced`)
+	s.get("/pid", 200)
+	if said := s.stderr.String(); strings.Contains(said, "past events") {
+		t.Errorf("%s", said)
+	}
+}
+
 func TestMaxRequests(t *testing.T) {
 	t.Parallel()
 	s, _ := supervised(t, "--max-requests", "300", "--max-requests-jitter", "100")

@@ -65,7 +65,8 @@ const (
 	Failing Kind = "failing"
 	// Checked: requests can be answered; with Text they cannot, for that reason.
 	Checked Kind = "checked"
-	// Recycle: it should be replaced, for the reason Text: "has served 1000 requests".
+	// Recycle: it should be replaced, for the reason Text: "has served 1000 requests". With Hung, its event loop does
+	// not run.
 	Recycle Kind = "recycle"
 	// Join: it wants Events from now on, and the history. Take follows.
 	Join Kind = "join"
@@ -86,6 +87,7 @@ type Message struct {
 	ID        uint64        `json:",omitempty"`
 	Text      string        `json:",omitempty"`
 	More      bool          `json:",omitempty"`
+	Hung      bool          `json:",omitempty"`
 	Grace     time.Duration `json:",omitempty"`
 	Addresses []string      `json:",omitempty"` // as the user wrote them
 	Loaded    *Settled      `json:",omitempty"`

@@ -252,6 +252,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 	case Checked:
 		w.checked(m.Text)
 	case Recycle:
+		w.hung = w.hung || m.Hung
 		p.recycle(w, m.Text)
 	case Closed:
 		p.closed(w)

@@ -91,7 +91,7 @@ func (p *Pool) join(w *worker) {
 	p.relay.tellAll(w)
 	var giver *worker
 	for _, other := range p.workers {
-		if other != w && other.joined && other.state >= Ready && other.state < Ending && (giver == nil || other.state == Serving) {
+		if other != w && other.joined && !other.hung && other.state >= Ready && other.state < Ending && (giver == nil || other.state == Serving) {
 			giver = other
 		}
 	}
@@ -122,7 +122,7 @@ func workerPair() (one, other *os.File, err error) {
 // passSubscribers makes the worker to take over the subscribers of w, and returns the file by which w passes them. It returns
 // nothing if that cannot be: then the clients reconnect.
 func (w *worker) passSubscribers(to *worker) []*os.File {
-	if to == nil || !w.joined || !to.joined || w.state >= Ending || to.state >= Retiring {
+	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
 		return nil
 	}
 	give, take, err := workerPair()

@@ -59,6 +59,7 @@ type worker struct {
 	said          func()         // closes it
 	stderrCapture *stderrCapture // of its output until it has loaded; nil: not captured
 	joined        bool           // it gets Events
+	hung          bool           // its event loop does not run, so it gives no history and no subscribers
 	out           outbox         // of them
 	pieces        [][]byte       // of an event that it publishes, as far as they have come
 }
