@@ -51,7 +51,7 @@ static void drop_capabilities(void) {
   struct __user_cap_data_struct none[2];
   memset(none, 0, sizeof none);
   /* Programs with the bit of another user would be a way to become root in a
-   * root whose /etc is somebody's. */
+   * root whose /etc a user owns. */
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die("PR_SET_NO_NEW_PRIVS");
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capset, &header, none) != 0) die("capset");

@@ -1,6 +1,6 @@
 /* The end of a process whose parent has died. Nothing here needs a descriptor, a lock or
- * another thread: the application may have closed what is not its own, a handler may hold
- * the GIL, and Go may wait forever to write about a crash to a full pipe. */
+ * another thread: the application may have closed other descriptors than its
+ * own, a handler may hold the GIL, and Go may wait forever to write about a crash to a full pipe. */
 #define _GNU_SOURCE
 #include "orphan.h"
 
