@@ -3,6 +3,7 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	protocol "fapws/runtime/protocol/http1"
 )
 
 // appSource has exchanges answered by the Handler of a mount.
@@ -46,7 +47,7 @@ func (l *loop) admit(x *Exchange) {
 			x.collectBody()
 			return
 		}
-		if tooBig(q.parsed.Length, x.maxBody) {
+		if protocol.TooLarge(q.parsed.Length, x.maxBody) {
 			x.refuse(bodyTooBig)
 			return
 		}

@@ -74,7 +74,7 @@ func (c *httpConn) Closed() {
 	}
 	c.cancelAll()
 	if c.body != nil {
-		c.body.drop()
+		c.body.Drop()
 		c.body = nil
 	}
 }

@@ -50,7 +50,7 @@ func (c *httpConn) pauseReading() {
 	}
 	c.stopped = true
 	if c.body != nil {
-		c.body.held = l.now()
+		c.body.Pause(l.now())
 	}
 }
 
@@ -59,7 +59,7 @@ func (c *httpConn) pauseReading() {
 func (c *httpConn) resumeReading() {
 	l := c.l
 	if c.stopped && c.body != nil {
-		c.body.begun += l.now() - c.body.held
+		c.body.Resume(l.now())
 	}
 	c.stopped = false
 	c.Stamp = l.now()

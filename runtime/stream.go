@@ -3,6 +3,7 @@ package runtime
 import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	protocol "fapws/runtime/protocol/http1"
 	"fapws/runtime/source/refusal"
 )
 
@@ -16,32 +17,24 @@ import (
 func (x *Exchange) streamBody() {
 	l := x.l
 	c, r, req := x.conn, x.Req, x.Req.Parsed
-	if tooBig(req.Length, x.maxBody) {
+	if protocol.TooLarge(req.Length, x.maxBody) {
 		x.refuse(bodyTooBig)
 		return
 	}
-	b := &body{
-		x:        x,
-		streamed: true,
-		chunked:  req.Body == http1.Chunked,
-		want:     req.Length,
-		most:     x.maxBody,
-		html:     refusal.WantsHTML(req, r.Head),
-		spool:    -1,
-		begun:    l.now(),
-	}
-	piece, left, whole, err := b.decode(l.rest)
+	b := &body{x: x, streamed: true, html: refusal.WantsHTML(req, r.Head)}
+	b.Begin(req, x.maxBody, l.now())
+	piece, left, whole, err := b.Decode(l.rest)
 	if err != nil {
 		x.refuse(l.bodyRefusal(err))
 		return
 	}
-	r.Body, r.Size, r.More = piece, b.size, !whole
+	r.Body, r.Size, r.More = piece, b.Size(), !whole
 	if whole {
 		l.rest = left
 		l.submit(x, r)
 		return
 	}
-	if r.Size = req.Length; b.chunked {
+	if r.Size = req.Length; b.Chunked() {
 		r.Size = -1
 	}
 	b.expects = req.Expect100 && len(l.rest) == 0
@@ -63,7 +56,7 @@ func (c *httpConn) feed(data []byte) (rest []byte) {
 	b := c.body
 	x := b.x
 	c.Stamp = l.now()
-	piece, rest, whole, err := b.decode(data)
+	piece, rest, whole, err := b.Decode(data)
 	if err != nil {
 		c.breakOff(l.bodyRefusal(err))
 		return nil
@@ -95,8 +88,8 @@ const bulkSize = 256 << 10
 func (c *httpConn) readOn(data []byte) []byte {
 	l := c.l
 	b := c.body
-	most := int(min(bulkSize-b.x.given, b.want))
-	if b.chunked || c.Half() || len(data) < l.conns.ReadSize() || len(data) >= most {
+	most := int(min(bulkSize-b.x.given, b.Missing()))
+	if b.Chunked() || c.Half() || len(data) < l.conns.ReadSize() || len(data) >= most {
 		return data
 	}
 	if l.bulk == nil {
@@ -119,7 +112,7 @@ func (x *Exchange) unwanted() {
 	if c == nil || c.body == nil || c.body.x != x {
 		return
 	}
-	if b := c.body; b.chunked || b.expects || b.want > skipMost || !x.keepAlive || l.leaving {
+	if b := c.body; b.Chunked() || b.expects || b.Missing() > skipMost || !x.keepAlive || l.leaving {
 		x.cutBody()
 	} else {
 		b.x = nil
@@ -142,7 +135,7 @@ func (x *Exchange) cutBody() {
 func (c *httpConn) skipRest(data []byte) (rest []byte) {
 	l := c.l
 	c.Stamp = l.now()
-	_, rest, whole, _ := c.body.decode(data) // it is not chunked
+	_, rest, whole, _ := c.body.Decode(data) // it is not chunked
 	if whole {
 		c.body = nil
 		c.setState(stateReady)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
 )
 
 // streams is a mount that takes bodies in pieces.
@@ -518,54 +517,4 @@ func TestStreamRouting(t *testing.T) {
 	if text := bodies(t, string(all)); text != "200:POST/A:hello 200:GET/last:" {
 		t.Errorf("%q", text)
 	}
-}
-
-// FuzzStream holds streaming to what collecting makes of the same bytes, cut
-// anywhere: the same body, or the same refusal.
-func FuzzStream(f *testing.F) {
-	f.Add([]byte(chunked("hello, world", 5)), uint16(3), uint16(9))
-	f.Add([]byte("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nGET"), uint16(1), uint16(1))
-	f.Add([]byte("5\r\nhelloX"), uint16(4), uint16(2))
-	f.Add([]byte("fffffffff\r\nhello"), uint16(9), uint16(9))
-	f.Add([]byte("ffffffffffffffff1\r\n"), uint16(2), uint16(3))
-	f.Fuzz(func(t *testing.T, data []byte, first, second uint16) {
-		decode := func(cuts ...int) (content, rest string, whole bool, err error) {
-			b := &body{chunked: true, most: 100}
-			at := 0
-			for _, cut := range append(cuts, len(data)) {
-				cut = min(max(cut, at), len(data))
-				buf := append([]byte(nil), data[at:cut]...)
-				piece, left, done, err := b.decode(buf)
-				at = cut
-				if err != nil {
-					return "", "", false, err
-				}
-				content += string(piece)
-				if done {
-					return content, string(left) + string(data[at:]), true, nil
-				}
-				if len(left) > 0 {
-					t.Fatalf("%q is left of a body that goes on", left)
-				}
-			}
-			return content, "", false, nil
-		}
-		content, rest, whole, err := decode()
-		content2, rest2, whole2, err2 := decode(int(first), int(first)+int(second))
-		if err != err2 || whole != whole2 || content != content2 || rest != rest2 {
-			t.Errorf("at once: %q, %q, %v, %v; cut: %q, %q, %v, %v", content, rest, whole, err, content2, rest2, whole2, err2)
-		}
-		var want []byte
-		var d http1.ChunkedReader
-		for left := data; err == nil; {
-			piece, n, e := d.Next(left)
-			want, left = append(want, piece...), left[n:]
-			if d.Done() || e != nil {
-				break
-			}
-		}
-		if err == nil && string(want) != content {
-			t.Errorf("%q, want %q", content, want)
-		}
-	})
 }
