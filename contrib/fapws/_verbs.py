@@ -4,6 +4,10 @@ The executable imports this when PATHS has such an entry.
 """
 from __future__ import annotations
 
+from types import FunctionType, MethodType
+
+from fapws._arguments import misfit
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, Mapping, Optional, Union
@@ -43,7 +47,7 @@ def adapt(entry: Any) -> Union[Application, str, None]:
         needed = _arguments(entry)
         if needed:
             return f"{entry.__qualname__}() needs {needed}: put an object of it into PATHS, not the class"
-    return _application(entry, is_class, methods)
+    return _misfit(owner, methods) or _application(entry, is_class, methods)
 
 
 def _uncallable(cls: Any) -> Optional[str]:
@@ -63,6 +67,17 @@ def _arguments(cls: Any) -> str:
     known = getattr(cls.__init__, "__kwdefaults__", None) or {}
     needed = [*code.co_varnames[1 : positional - defaults], *(name for name in code.co_varnames[positional:end] if name not in known)]
     return ", ".join(needed)
+
+
+def _misfit(owner: type, methods: Dict[str, str]) -> str:
+    """Why one of the methods cannot be called with (environ, start_response), "" if all can."""
+    for verb in methods.values():
+        method = next((vars(base)[verb] for base in owner.__mro__ if verb in vars(base)), None)
+        bound = MethodType(method, owner) if isinstance(method, FunctionType) else getattr(owner, verb, None)
+        problem = misfit(bound, "environ", "start_response")
+        if problem:
+            return problem
+    return ""
 
 
 def _application(entry: Any, is_class: bool, methods: Dict[str, str]) -> Application:

@@ -68,6 +68,8 @@ func TestPathsRefused(t *testing.T) {
 		{"class C:\n def f(self, environ): ...\nPATHS = [('/', C().f)]", `takes 1 argument`},
 		{"def f(environ, start_response, *, db): ...\nPATHS = [('/', f)]", `also needs db; it is called with 2`},
 		{"PATHS = [('/', len)]", `PATHS[0], ('/', <built-in function len>): len does not fit: too many positional arguments`},
+		{"class V:\n def get(self, environ): ...\nPATHS = [('/', V)]", `V.get (`},
+		{"class V:\n def get(self, e, s): ...\n async def post(self): ...\nPATHS = [('/', V())]", `/app.py, line 3) takes no arguments; it is called with 2: (environ, start_response)`},
 		{"import abc\nclass V(abc.ABC):\n @abc.abstractmethod\n def get(self, e, s): ...\nPATHS = [('/', V)]", `V is abstract: it lacks get`},
 	} {
 		t.Run(c.want, func(t *testing.T) {
