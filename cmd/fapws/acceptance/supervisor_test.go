@@ -242,6 +242,8 @@ func TestStuckInlineWorker(t *testing.T) {
 	s.get("/hold", 504)
 	s.says(`worker \d+ is stuck \(GET /hold .*it is replaced`)
 	s.get("/pid", 200)
+	s.signal(syscall.SIGTERM)
+	s.ended() // its messages have all arrived
 	if said := s.stderr.String(); strings.Contains(said, "past events") {
 		t.Errorf("%s", said)
 	}
