@@ -102,9 +102,9 @@
 //     Kernel timeouts end a client that has vanished.
 //   - environ is dropped after the handshake, and made again from the record on demand: an idle WebSocket costs 9 KiB
 //     with its connection (ASGI 10 to 14, uvicorn 26).
-//   - Broadcasts and groups are messages to the event loop (groups.go; runtime/groups.go). The name of a group begins
-//     with a place that is the same in all processes. Where new code has something else in that place, a broadcast is
-//     dropped.
+//   - Broadcasts and groups are messages to the event loop (groups.go; groups.go of runtime/protocol/websocket). The
+//     name of a group begins with a place that is the same in all processes. Where new code has something else in
+//     that place, a broadcast is dropped.
 //   - A hand-over to another process (wshandover.c) needs a plain ws.data, because pickling would run code of the
 //     application, and leave classes of the old code in the new one. marshal alone would turn buffers into bytes, so
 //     types are checked first.

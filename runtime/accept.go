@@ -54,7 +54,7 @@ func (h acceptHost) Accepted(fd int, local, remote net.Addr, v accept.Verdict) {
 	l := h.l
 	c := l.s.newConn(fd, local, remote)
 	if v == accept.Reject {
-		l.reject(c)
+		l.reject(c, serviceUnavailable)
 		return
 	}
 	l.open(c)
@@ -71,12 +71,12 @@ func (h acceptHost) QueueEmpty() {
 var serviceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 20\r\n" +
 	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
 
-// reject answers 503 to a connection beyond Config.MaxClients, and closes it when its client does, or soon.
-func (l *loop) reject(c *httpConn) {
+// reject sends its last bytes to a client that is not served, and closes its connection when the client does, or soon.
+func (l *loop) reject(c *httpConn, last []byte) {
 	c.proxy, c.rejected = nil, true
 	l.open(c)
 	if c.state != stateClosed {
-		_, _ = netio.Send(c.Fd(), serviceUnavailable, 0) // an empty socket takes it
+		_, _ = netio.Send(c.Fd(), last, 0) // an empty socket takes it
 		c.Linger = true
 		c.setState(stateEnding)
 		c.Finish()

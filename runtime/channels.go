@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/sse"
 )
 
-// Channels of a server: package sse has their subscribers, groups.go the groups of WebSockets.
+// Channels of a server: package sse has their subscribers.
 
 // ErrBacklog is the error of publishing more while so many events wait to be sent.
 var ErrBacklog = pubsub.ErrBacklog
@@ -57,7 +57,7 @@ func (s *Server) ImportHistory(piece []byte) error { return s.loop.subscribers.I
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		s.loop.subscribers.Hold(d)
-		s.loop.groups.hold(d)
+		s.loop.sockets.Hold(d)
 	})
 }
 

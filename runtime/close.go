@@ -59,9 +59,6 @@ func (c *httpConn) Closed() {
 	l := c.l
 	c.setState(stateClosed)
 	l.arrived(c)
-	if c.ws != nil {
-		c.ws.TellAway()
-	}
 	if p := c.joining; p != nil {
 		c.joining = nil
 		l.subscribers.Abandon(p)
@@ -104,7 +101,8 @@ func (l *loop) makeRoom(client bool) {
 	if live > 0 {
 		return
 	}
-	l.sockets, l.bulk, l.tunnels = nil, nil, tunnel.Buffers{} // they are large
+	l.bulk, l.tunnels = nil, tunnel.Buffers{} // they are large
+	l.sockets.Trim()
 	select {
 	case l.emptied <- struct{}{}:
 	default:
@@ -121,10 +119,6 @@ func (c *httpConn) Drain(retire bool) {
 		defer c.Schedule() // deadlines are earlier now
 	}
 	switch {
-	case c.state == stateSocket:
-		if !retire || c.ws.group == "" || !l.handover.stay {
-			l.goAway(c)
-		}
 	case retire:
 		if idle && (c.state == stateReady || c.state == stateNew) {
 			c.Stamp = l.now()
@@ -143,8 +137,7 @@ func (l *loop) drain() {
 		return
 	}
 	l.leaving, l.draining = true, true
-	l.groups.fanout.Finish(l.groups.now())
-	l.conns.Flush()
+	l.sockets.Drain(false)
 	l.conns.Drain(false)
 	l.subscribers.Drain()
 	if l.live.Load() == 0 {
@@ -160,8 +153,7 @@ func (l *loop) retire(idle time.Duration) {
 		return
 	}
 	l.leaving = true
-	l.groups.fanout.Finish(l.groups.now())
-	l.conns.Flush()
+	l.sockets.Drain(true)
 	l.keepAlive = min(l.keepAlive, int64(idle))
 	l.conns.Drain(true)
 	l.subscribers.Retire()

@@ -18,7 +18,6 @@ const (
 	stateHead                     // the beginning of a head has arrived
 	stateBody                     // the beginning of a body has arrived
 	stateReady                    // the next request; those before it may be active
-	stateSocket                   // frames of a WebSocket
 	stateWaiting                  // a request has arrived that must wait for the active ones
 	stateEnding                   // no request any more: it closes when the last response is out
 	stateJoining                  // no request any more: it becomes a subscriber when what was before is out
@@ -26,7 +25,7 @@ const (
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "WebSocket", "waiting", "ending", "joining", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "joining", "closed"}[s]
 }
 
 // httpConn is a connection of a client, with what HTTP/1 has to know of it. It belongs to the loop. There may be many thousand
@@ -38,8 +37,7 @@ type httpConn struct {
 	first, last *Exchange // active exchanges in the order of their responses
 	undecided   *Exchange // the last one, if it has to wait before its source is known or may begin; or nil
 
-	body *body   // the body that is arriving; if it is streamed, that of the only exchange
-	ws   *socket // the WebSocket that it is, or is to be
+	body *body // the body that is arriving; if it is streamed, that of the only exchange
 
 	joining    *sse.Subscriber // what it becomes, or nil
 	subrequest *subrequestConn // it is one of the server to itself, or nil

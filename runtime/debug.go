@@ -122,6 +122,12 @@ func (l *loop) account(x *Exchange) {
 		x.received += in
 		x.sent += out
 	}
+	if s := x.socket; s != nil && s.HasConn() {
+		in, out := s.Carried()
+		x.received += in
+		x.sent += out
+		x.proper = !s.Aborted()
+	}
 	took := time.Since(e.Time)
 	if x.status == 0 {
 		x.status = statusGone

@@ -5,6 +5,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/protocol/tunnel"
+	"fapws/runtime/protocol/websocket"
 )
 
 // phase is how far an exchange has come.
@@ -45,7 +46,8 @@ type Exchange struct {
 	// What sources know of it.
 	appState
 	cacheState
-	tunnel *tunnel.Link // that its connection is, or nil
+	tunnel *tunnel.Link      // that its connection is, or nil
+	socket *websocket.Socket // that it is, or is to be, or nil
 
 	// Of its response.
 	held    []exchange.Part // parts that arrived before their turn
@@ -60,7 +62,7 @@ type Exchange struct {
 	// For the access log.
 	quiet      bool // it has no line there
 	overridden bool // it gets the override page, and its browser asks again and again
-	proper     bool // a WebSocket that was closed as it should
+	proper     bool // a WebSocket or a tunnel that has ended as it should
 	log        *accesslog.Record
 }
 

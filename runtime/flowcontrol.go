@@ -31,8 +31,13 @@ func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 
 // onCredit is for a part that says that the application has taken something.
 func (l *loop) onCredit(x *Exchange, p *exchange.Part) {
+	if x.socket != nil && x.socket.HasConn() {
+		x.socket.Credit(p.Credit)
+		l.release(p)
+		return
+	}
 	x.given = max(0, x.given-p.Credit)
-	if c := x.conn; c != nil && c.stopped && !x.detached && !(c.ws != nil && c.ws.handing) && x.given < exchange.InputWindow/2 {
+	if c := x.conn; c != nil && c.stopped && !x.detached && x.given < exchange.InputWindow/2 {
 		c.resumeReading()
 	}
 	l.release(p)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -33,7 +34,7 @@ func crowd(t testing.TB, cfg Config) (*testServer, *talkApp) {
 
 func (s *testServer) broadcast(t testing.TB, group, text string) {
 	t.Helper()
-	if err := s.Broadcast(0, &GroupMessage{Group: group, Data: text}); err != nil {
+	if err := s.Sockets().Broadcast(0, &websocket.GroupMessage{Group: group, Data: text}); err != nil {
 		t.Error(err)
 	}
 }
@@ -74,7 +75,7 @@ func TestGroups(t *testing.T) {
 	long := strings.Repeat("a text that gets smaller. ", 100)
 	s.broadcast(t, "all", "1")
 	s.broadcast(t, "all", long)
-	if err := s.Broadcast(0, &GroupMessage{Group: "all", Binary: true, Data: long[1:]}); err != nil {
+	if err := s.Sockets().Broadcast(0, &websocket.GroupMessage{Group: "all", Binary: true, Data: long[1:]}); err != nil {
 		t.Error(err)
 	}
 	for _, c := range []*wstest.Client{plain, packed} {
@@ -111,8 +112,7 @@ func TestGroups(t *testing.T) {
 	})
 	eventually(t, "nothing is kept", func() (ok bool) {
 		s.do(func() {
-			g := s.loop.groups
-			ok = g.fanout.Waiting() == 0 && len(g.fanout.Kept()) == 0
+			ok = s.Sockets().Waiting() == 0 && s.Sockets().Kept() == 0
 		})
 		return ok
 	})
@@ -134,7 +134,7 @@ func TestGroupWhileOpening(t *testing.T) {
 	for i := range 50 {
 		s.broadcast(t, "all", fmt.Sprint(i))
 	}
-	eventually(t, "the loop has them", func() bool { return s.loop.groups.fanout.Waiting() == 0 })
+	eventually(t, "the loop has them", func() bool { return s.Sockets().Waiting() == 0 })
 	one.accept("")
 	other.reply(403, "no")
 	sockets := 0
@@ -177,7 +177,7 @@ func TestGroupSlow(t *testing.T) {
 		_, got, err := slow.Receive()
 		var closed *wstest.Closed
 		if errors.As(err, &closed) {
-			if closed.Code != 1013 || closed.Reason != tooSlow || i*50000 < leastBehind || i >= sent {
+			if closed.Code != 1013 || closed.Reason != "too slow" || i*50000 < (1<<20) || i >= sent {
 				t.Errorf("%v after %d of %d messages", closed, i, sent)
 			}
 			break
@@ -273,7 +273,7 @@ func TestGroupOrder(t *testing.T) {
 	others.Wait()
 	c.Conn.Close()
 	eventually(t, "all have left", func() (empty bool) {
-		s.do(func() { empty = s.loop.groups.fanout.Of("all") == nil && s.loop.groups.fanout.Of("b") == nil })
+		s.do(func() { empty = s.Sockets().Members("all") == 0 && s.Sockets().Members("b") == 0 })
 		return empty
 	})
 }

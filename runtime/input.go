@@ -54,9 +54,6 @@ func (c *httpConn) received(data []byte) {
 		if c.state != stateReady {
 			return
 		}
-	case stateSocket:
-		l.frames(c, data)
-		return
 	case stateEnding:
 		c.Linger = c.Linger || len(data) > 0
 		return
@@ -228,11 +225,10 @@ func (l *loop) hand(x *Exchange) {
 	x.Source, x.handler = m.Source, m.Handler
 	if !l.give(x, r) {
 		x.unwanted()
-		if c := x.conn; c.ws != nil && c.ws.resumes {
-			c.shift()
-			x.conn = nil
+		if s := x.socket; s != nil && s.HasConn() {
+			x.conn.shift()
 			x.end()
-			l.handover.failed(c)
+			s.NotResumed()
 			return
 		}
 		x.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
@@ -247,7 +243,7 @@ func (l *loop) give(x *Exchange, r *exchange.Request) bool {
 	if l.debug >= 2 {
 		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
 	}
-	r.Held = l.conns.Unsent.AnyOver() && l.mustWait(x) && x.pacer() != nil
+	r.Held = l.conns.Unsent.AnyOver() && r.Resumed == nil && l.mustWait(x) && x.pacer() != nil
 	if !x.handler.Submit(r) {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/tunnel"
+	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
 	"fapws/runtime/sse"
 )
@@ -59,10 +60,8 @@ type loop struct {
 	submitted   bool             // Flush is due
 	taken       int              // requests submitted since the last Flush
 	subscribers *sse.Subscribers // of channels
-	groups      *groups
-	handover    socketHandover
 	pages       cacheSource
-	sockets     *sockets // nil: no client has asked for a WebSocket
+	sockets     *websocket.Sockets
 	tunnels     tunnel.Buffers
 
 	maxRequests int64 // how many served make Config.OnMaxRequests be called; 0: never
@@ -92,8 +91,7 @@ func newLoop(s *Server) *loop {
 	l.attendant.call = make(chan struct{}, 1)
 	l.state.Lock()
 	l.subscribers = sse.New(subscriberHost{l})
-	l.groups = newGroups(l)
-	l.handover.l, l.handover.asked = l, make(map[*Exchange]*SocketState)
+	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
 	l.httpServer.init(siteHost{l}, &l.conns, &l.cfg.Limits)
 	l.request = newRequest()
 	l.exchanges.l = l
@@ -196,7 +194,7 @@ func (l *loop) endOfBatch(woken bool) {
 	l.flushBatch()
 	if woken { // now that all others have had their turn
 		l.subscribers.Turn()
-		l.groups.turn()
+		l.sockets.Turn()
 	}
 }
 

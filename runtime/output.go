@@ -145,9 +145,6 @@ func (c *httpConn) Writable() {
 	if x := c.first; x != nil && len(x.held) == 0 && x.Source != nil {
 		x.Source.OnRoom(&x.Exchange)
 	}
-	if c.ws != nil {
-		c.ws.Free()
-	}
 	c.advance()
 	if c.state == stateWaiting && !c.waits() {
 		c.queue()

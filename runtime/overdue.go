@@ -115,6 +115,7 @@ func (l *loop) overdue(x *Exchange, took time.Duration) {
 func (x *Exchange) substitute() *Exchange {
 	l := x.l
 	x.unwanted()
+	x.leaveSocket()
 	c, y := x.conn, l.exchanges.get()
 	y.conn, y.next = c, x.next
 	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe

@@ -104,7 +104,7 @@ func (x *Exchange) transmit(p *exchange.Part) {
 		return
 	}
 	c := x.conn
-	if c.ws != nil && l.sendToSocket(x, p) {
+	if x.socket != nil && x.upgrade(p) {
 		return
 	}
 	c.Use()
@@ -263,9 +263,6 @@ func fileBytes(p *exchange.Part) int64 {
 // release gives a part back, and with the last one the ticket.
 func (l *loop) release(p *exchange.Part) {
 	x, last := l.exchanges.all[p.Ticket], p.Last
-	if last && len(l.handover.asked) > 0 {
-		l.handover.ended(x, p)
-	}
 	if p.Owner != nil {
 		p.Owner.Release(p)
 	}
@@ -280,6 +277,7 @@ func (x *Exchange) end() {
 	if l.timed {
 		l.account(x)
 	}
+	x.leaveSocket()
 	x.unholdAll()
 	l.exchanges.put(x)
 }
@@ -310,17 +308,13 @@ func (x *Exchange) complete(broken bool) {
 
 // queue makes flushBatch go on with the pending input of c.
 func (c *httpConn) queue() {
-	if !c.Writing() || c.state == stateSocket {
+	if !c.Writing() {
 		c.Again()
 	}
 }
 
 // cancelAll ends every exchange of c without a response.
 func (c *httpConn) cancelAll() {
-	l := c.l
-	if c.ws != nil {
-		l.groups.leave(c.ws)
-	}
 	c.undecided = nil
 	for c.first != nil {
 		x := c.first
@@ -331,6 +325,7 @@ func (c *httpConn) cancelAll() {
 
 func (x *Exchange) cancel() {
 	x.conn = nil
+	x.leaveSocket()
 	if x.phase == awaitingPassword {
 		x.req.check.Cancel()
 	}

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/sse"
@@ -65,7 +66,7 @@ func (s *Server) begin() (err error) {
 		return err
 	}
 	l.subscribers.Bind(l.conns.Events, waker.Wake)
-	l.groups.fanout.WakeBy(waker.Wake)
+	l.sockets.WakeBy(waker.Wake)
 	l.conns.SetReadSize(s.cfg.ReadBuffer)
 	l.accepting.Events = l.conns.Events
 	l.accepting.KeepReserve(l.wake.signals)
@@ -102,8 +103,10 @@ func (s *Server) configure(cfg Config) {
 	s.loop.limited = s.cfg.Timeout > 0
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.subscribers.Configure(s.cfg.Channels, sse.Limits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
-	s.loop.handover.stay = s.cfg.Channels.HandOver
-	s.loop.groups.configure()
+	s.loop.sockets.Configure(websocket.Config{
+		MaxSize: s.cfg.WebSocketMaxSize, Ping: s.cfg.WebSocketPing, PingTimeout: s.cfg.WebSocketPingTimeout,
+		MaxGroupMessage: s.cfg.Channels.MaxEvent, HandOver: s.cfg.Channels.HandOver, Counted: s.cfg.Channels.Counted,
+	})
 	s.loop.timed = s.cfg.AccessLog != nil || s.cfg.Answered != nil || s.cfg.Debug > 0
 }
 

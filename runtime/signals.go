@@ -45,7 +45,7 @@ func (l *loop) woken() {
 		l.tracef("woken by the application")
 	}
 	l.subscribers.Take()
-	l.groups.fanout.Take(l.groups.now())
+	l.sockets.Take()
 	l.submitted = true
 	l.flushBatch()
 }

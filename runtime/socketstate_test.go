@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/websocket/wstest"
 
 	"golang.org/x/sys/unix"
@@ -38,12 +39,12 @@ func moves(t *testing.T, from, to *testServer) (n int) {
 	t.Helper()
 	var retired sync.WaitGroup
 	retired.Go(func() { from.Retire(t.Context(), time.Second) })
-	n, err := from.ExportSockets(t.Context(), func(d *SocketState, fd int) error {
+	n, err := from.Sockets().Export(t.Context(), func(d *websocket.State, fd int) error {
 		text, err := json.Marshal(d)
 		if err != nil {
 			return err
 		}
-		got := new(SocketState)
+		got := new(websocket.State)
 		if err := json.Unmarshal(text, got); err != nil {
 			return err
 		}
@@ -51,7 +52,9 @@ func moves(t *testing.T, from, to *testServer) (n int) {
 		if err != nil {
 			return err
 		}
-		_ = to.ImportSocket(got, own) // an error is the client's
+		if to.Sockets().Import(got, own) != nil { // this is the client's
+			to.Sockets().Dismiss(own)
+		}
 		return nil
 	})
 	if err != nil {
@@ -61,6 +64,19 @@ func moves(t *testing.T, from, to *testServer) (n int) {
 	return n
 }
 
+// received returns how many bytes of frames the open WebSockets have received.
+func (s *testServer) received() (sum int64) {
+	s.do(func() {
+		for _, c := range s.loop.conns.All() {
+			if ws, ok := c.Protocol().(*websocket.Socket); ok {
+				in, _ := ws.Carried()
+				sum += in
+			}
+		}
+	})
+	return sum
+}
+
 // TestSocketsMove: a WebSocket goes to another server with what it has sent and was not read as a message, behind what it was sent, and gets the
 // messages to its groups that either server has been given, each once.
 func TestSocketsMove(t *testing.T) {
@@ -68,7 +84,7 @@ func TestSocketsMove(t *testing.T) {
 	young, b := mover(t, "all")
 	say := func(s *testServer, seq uint64, text string) {
 		t.Helper()
-		if err := s.Broadcast(seq, &GroupMessage{Group: "all", Data: text}); err != nil {
+		if err := s.Sockets().Broadcast(seq, &websocket.GroupMessage{Group: "all", Data: text}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -78,7 +94,7 @@ func TestSocketsMove(t *testing.T) {
 	for seq := uint64(1); seq <= 3; seq++ {
 		say(old, seq, fmt.Sprint("to all ", seq))
 	}
-	eventually(t, "the old server has sent them", func() bool { return old.loop.groups.fanout.Waiting() == 0 })
+	eventually(t, "the old server has sent them", func() bool { return old.Sockets().Waiting() == 0 })
 	large := strings.Repeat("x", 1<<20)
 	say(old, 4, large) // it does not fit into what the kernel keeps
 	for seq := uint64(1); seq <= 7; seq++ {
@@ -88,7 +104,8 @@ func TestSocketsMove(t *testing.T) {
 		}
 		say(young, seq, text)
 	}
-	eventually(t, "the old server has taken it", func() bool { return old.loop.groups.fanout.Waiting() == 0 })
+	eventually(t, "the old server has taken it", func() bool { return old.Sockets().Waiting() == 0 })
+	before := old.received()
 	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("cut"))
 	if _, err := plain.Conn.Write(frame[:4]); err != nil {
 		t.Fatal(err)
@@ -97,16 +114,7 @@ func TestSocketsMove(t *testing.T) {
 	if _, err := packed.Conn.Write(middle); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a message has begun", func() (begun bool) {
-		old.do(func() {
-			for _, c := range old.loop.all() {
-				if _, idle := c.ws.Decoder.Idle(); !idle {
-					begun = true
-				}
-			}
-		})
-		return begun
-	})
+	eventually(t, "a message has begun", func() bool { return old.received() >= before+int64(len(middle)) })
 	moved := make(chan int)
 	go func() { moved <- moves(t, old, young) }()
 	hears(t, plain, "to all 1", "to all 2", "to all 3", large, "to all 5", "to all 6", "to all 7")
@@ -215,7 +223,7 @@ func TestSocketsTakenBack(t *testing.T) {
 			}
 			var retired sync.WaitGroup
 			retired.Go(func() { s.Retire(t.Context(), time.Second) })
-			n, err := s.ExportSockets(t.Context(), func(*SocketState, int) error {
+			n, err := s.Sockets().Export(t.Context(), func(*websocket.State, int) error {
 				if !test.fails {
 					t.Error("it was given away")
 				}
@@ -249,7 +257,7 @@ func TestSocketRefused(t *testing.T) {
 	saysBack(t, c, "hello")
 	moved := make(chan int)
 	go func() {
-		n, _ := old.ExportSockets(t.Context(), func(d *SocketState, fd int) error {
+		n, _ := old.Sockets().Export(t.Context(), func(d *websocket.State, fd int) error {
 			if _, err := c.Conn.Write(c.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("unread"))); err != nil {
 				t.Error(err)
 			}
@@ -257,20 +265,10 @@ func TestSocketRefused(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			young.do(func() {
-				if young.loop.handover.take(d, own) == nil {
-					t.Error("it was taken")
-				}
-				lingering := 0
-				for _, c := range young.loop.all() {
-					if c.Lingers() {
-						lingering++
-					}
-				}
-				if lingering != 1 {
-					t.Error("what the client sends is not read: it may lose the close frame")
-				}
-			})
+			if young.Sockets().Import(d, own) == nil {
+				t.Error("it was taken")
+			}
+			young.Sockets().Dismiss(own)
 			return nil
 		})
 		moved <- n

@@ -24,6 +24,8 @@ func (x *Exchange) Send(p *exchange.Part) {
 	p.Ticket = x.ticket
 	l := x.l
 	switch c := x.conn; {
+	case x.socket != nil && x.socket.HasConn():
+		x.socket.Send(p)
 	case c == nil:
 		l.release(p)
 	case c.first != x || c.Writing():

@@ -100,7 +100,7 @@ func (l *loop) ticked() {
 		l.releaseWaiters()
 	}
 	l.subscribers.Tick()
-	l.groups.fanout.Expire(l.groups.now())
+	l.sockets.Expire()
 	l.conns.Tick()
 }
 
@@ -120,7 +120,7 @@ func (l *loop) heldUp(since int64) {
 // because a handler that runs inline has kept it: then it is not the client
 // who is late.
 func (c *httpConn) unread() bool {
-	return c.reading() && !(c.state == stateSocket && c.ws.Ends()) && c.Unread()
+	return c.reading() && c.Unread()
 }
 
 // setState is where the state of a connection changes.
@@ -131,7 +131,7 @@ func (c *httpConn) setState(s connState) {
 	}
 	c.state = s
 	switch s {
-	case stateReady, stateHead, stateBody, stateSocket:
+	case stateReady, stateHead, stateBody:
 		c.Schedule() // these may end sooner than where c is in the wheel
 	}
 }
@@ -140,8 +140,6 @@ func (c *httpConn) setState(s connState) {
 func (c *httpConn) Deadline() int64 {
 	l := c.l
 	switch {
-	case c.state == stateSocket && !c.Half():
-		return c.ws.Deadline()
 	case c.Half() && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half():
@@ -171,8 +169,6 @@ func (c *httpConn) Expired() {
 		c.timedOut("the request took too long")
 	case stateBody:
 		c.bodyLate()
-	case stateSocket:
-		c.ws.Expired()
 	case stateReady:
 		c.Close("idle")
 	default:

@@ -55,12 +55,8 @@ func (x *Exchange) countQueued(n int64) {
 
 // unhold takes the first part that hold has kept, to be sent.
 func (x *Exchange) unhold() exchange.Part {
-	l := x.l
 	p := x.held[0]
 	x.held = x.held[:copy(x.held, x.held[1:])]
-	if p.Local {
-		l.groups.taken(x.conn.ws, len(p.Body))
-	}
 	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
 		x.countQueued(-n)
 	}

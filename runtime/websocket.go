@@ -1,43 +1,20 @@
 package runtime
 
 import (
+	"errors"
+	"fmt"
+	"net"
+
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	protocol "fapws/runtime/protocol/websocket"
-	"fapws/runtime/pubsub"
+	"fapws/runtime/route"
 	"fapws/runtime/websocket"
 )
 
-// A WebSocket is an exchange like others: a request, and parts until the last one.
-// Between handshake and end its connection is in stateSocket. A handler gives and
-// gets whole messages. The protocol is that of package protocol/websocket, to which websocketconn.go shows connection and exchange.
-
-// socket is the WebSocket of a connection: asked for, or open.
-type socket struct {
-	x       *Exchange // that has asked for it
-	accept  [28]byte
-	packing websocket.Compression
-	protocol.Socket
-
-	open    bool // 101 was sent
-	handing bool // the handler was asked whether it can be handed over
-	resumes bool // it comes from another process, and the handler has not gone on with it yet
-
-	position pubsub.Position[*socket] // in its groups
-	left     bool                     // it is in none any more
-	group    string                   // Mount.Group; "": it cannot be handed over
-	behind   int                      // bytes of messages to its groups that wait: see groups.queue
-	early    []*pubsub.Event          // those that wait until it is open
-
-	subprotocol string
-}
-
-// sockets is what all of a loop share: messages are taken one at a time.
-type sockets struct {
-	inflater websocket.Inflater
-	deflater websocket.Deflater
-}
+// A WebSocket is an exchange like others: a request, and parts until the last one. HTTP/1 has its handshake; when the handler has accepted
+// that, a Socket of package protocol/websocket is the protocol of the connection, and takes the parts.
 
 // wantsWebSocket reports whether a request asks for one where it may. Not one of the
 // server to itself, which has no client that could talk.
@@ -59,171 +36,201 @@ func (l *loop) handshake(x *Exchange) {
 		x.suspend(awaitingTurn)
 		return
 	}
-	var ws *socket // nil: of a tunnel we know nothing more
-	if q.mount.WebSocket {
-		ws = l.newSocket(c, h)
+	if q.mount.WebSocket { // of a tunnel we know nothing more
+		x.socket = l.sockets.New(x, h, q.mount.Group)
 	}
-	r := q.ask()
+	r, s := q.ask(), x.socket
 	r.WebSocket = true
-	c.ws = ws
 	c.setState(stateWaiting)
 	l.submit(x, r)
-	if ws != nil && c.first == x && x.owed {
-		ws.x = x
-		ws.group = q.mount.Group
-		l.groups.enter(ws, ws.group)
+	if s != nil && x.socket == s {
+		s.Await()
 	}
 }
 
-// newSocket makes c a WebSocket that has yet to be accepted.
-func (l *loop) newSocket(c *httpConn, h websocket.Handshake) *socket {
-	if l.sockets == nil {
-		l.sockets = new(sockets)
+// upgrade answers the handshake of x with the first part of its handler, which is the Socket's then. It reports false if the handler
+// has not accepted: x is answered like any other request.
+func (x *Exchange) upgrade(p *exchange.Part) bool {
+	l, c, s := x.l, x.conn, x.socket
+	if !p.First || !p.Head.WebSocket {
+		x.leaveSocket()
+		return false
 	}
-	ws := &socket{accept: h.Accept, packing: h.Compression}
-	ws.Conn, ws.Handler = socketConn{c}, socketHandler{c}
-	ws.Decoder.Max = l.cfg.WebSocketMaxSize
-	if ws.packing.On {
-		ws.Decoder.Inflater = &l.sockets.inflater
+	if n := p.Head.Subprotocol; len(n) > 0 && !websocket.IsToken(n) {
+		l.logClient(c, x.rules, loglevel.Error, "%q cannot be a subprotocol of a WebSocket and is left out", n)
 	}
-	return ws
-}
-
-// sendToSocket is send for a connection with a WebSocket. false: x is answered like
-// any other request.
-func (l *loop) sendToSocket(x *Exchange, p *exchange.Part) bool {
-	c := x.conn
-	ws := c.ws
-	if !ws.open {
-		accepted := ws.x == x && p.First && p.Head.WebSocket
-		if ws.resumes && !accepted {
-			l.handover.failed(c)
-		} else if !accepted {
-			l.groups.leave(ws)
-			c.ws = nil
-			return false
-		} else {
-			l.openSocket(x, p)
-		}
-	}
-	if p.Op == exchange.OpHandOver {
-		l.handover.answered(x, p)
-		return true
-	}
-	l.sendMessage(x, p)
+	c.Use()
+	l.heads.fields = append(s.AppendFields(l.heads.fields[:0], p.Head.Subprotocol), p.Head.Fields...)
+	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
+	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
+	x.begun = true
+	x.owed = false // messages come when they come: no timeout
+	c.shift()
+	s.Open(&c.Conn)
+	s.Send(p)
 	return true
 }
 
-// openSocket begins the WebSocket that the handler has accepted.
-func (l *loop) openSocket(x *Exchange, p *exchange.Part) {
-	c := x.conn
-	ws := c.ws
-	if ws.resumes {
-		x.status = 101
-		l.handover.settled(ws)
-	} else {
-		l.acceptSocket(x, p)
-	}
-	x.begun = true
-	x.owed = false // messages come when they come: no timeout
-	ws.open = true
-	c.Stamp = l.now()
-	c.setState(stateSocket)
-	l.groups.accepted(ws)
-	if len(c.Pending()) > 0 || c.Half() {
-		c.queue()
-	}
-	if l.leaving && c.state == stateSocket && (ws.group == "" || !l.handover.stay) {
-		l.goAway(c)
+// leaveSocket ends that x may become a WebSocket.
+func (x *Exchange) leaveSocket() {
+	if s := x.socket; s != nil && !s.HasConn() {
+		s.Refused()
+		x.socket = nil
 	}
 }
 
-// acceptSocket answers 101.
-func (l *loop) acceptSocket(x *Exchange, p *exchange.Part) {
-	c := x.conn
-	ws := c.ws
-	c.Use()
-	fields := append(l.heads.fields[:0], "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	fields = append(append(fields, ws.accept[:]...), crlf...)
-	if s := p.Head.Subprotocol; websocket.IsToken(s) {
-		fields = append(append(append(fields, "Sec-WebSocket-Protocol: "...), s...), crlf...)
-		ws.subprotocol = string(s)
-	} else if len(s) > 0 {
-		l.logClient(c, x.rules, loglevel.Error, "%q cannot be a subprotocol of a WebSocket and is left out", s)
-	}
-	if ws.packing.On {
-		fields = append(ws.packing.AppendTo(append(fields, "Sec-WebSocket-Extensions: "...)), crlf...)
-	}
-	l.heads.fields = append(fields, p.Head.Fields...)
-	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
-	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
+// Deliver implements Exchange of package protocol/websocket.
+func (x *Exchange) Deliver(in exchange.Input) {
+	x.l.taken++
+	x.l.tell(x, in)
 }
 
-// opcodeOf is how an op is on the wire.
-func opcodeOf(op exchange.Op) websocket.Opcode {
-	if op == exchange.OpText {
-		return websocket.Text
-	}
-	return websocket.Binary
+// Release implements Exchange of package protocol/websocket.
+func (x *Exchange) Release(p *exchange.Part) { x.l.release(p) }
+
+// Cancel implements Exchange of package protocol/websocket.
+func (x *Exchange) Cancel() {
+	x.conn = nil
+	x.Source.OnGone(&x.Exchange)
 }
 
-// sendMessage sends what p is, a message or the end, to an open WebSocket.
-func (l *loop) sendMessage(x *Exchange, p *exchange.Part) {
-	c := x.conn
-	ws := c.ws
-	c.Use()
-	before := len(l.conns.Buf)
-	var body, tail []byte
-	switch {
-	case ws.Closing():
-	case p.Op == exchange.OpText || p.Op == exchange.OpBinary:
-		body = l.frame(ws, opcodeOf(p.Op), p.Body)
-		if p.Last {
-			tail = ws.Close(endCode(p), "")
-		}
-	case p.Op == exchange.OpClose:
-		tail = ws.Close(p.Code, string(p.Body))
-	case p.Last:
-		tail = ws.Close(endCode(p), "")
+// User implements Exchange of package protocol/websocket.
+func (x *Exchange) User() string {
+	if x.peer == nil {
+		return ""
 	}
-	x.sent += int64(len(l.conns.Buf) - before + len(body) + len(tail))
-	if p.Last {
-		x.proper = !p.Failed
-		l.groups.leave(ws)
+	return x.peer.User
+}
+
+// Save implements Exchange of package protocol/websocket.
+func (x *Exchange) Save(d *protocol.State) {
+	in, out := x.socket.Carried()
+	d.Sent, d.Framed = x.sent+out, x.framed
+	if e := x.log; e != nil {
+		e.WireIn = x.received + in
+		d.Log = e.State()
+		x.log = nil // its line comes when the WebSocket ends
+	}
+}
+
+// socketHost is the loop as WebSockets need it. It implements Host of package protocol/websocket.
+type socketHost struct{ l *loop }
+
+func (h socketHost) Do(f func()) { h.l.s.do(f) }
+func (h socketHost) Busy() bool  { return h.l.busy() }
+func (h socketHost) Full() bool  { return h.l.accepting.clients >= h.l.cfg.MaxClients }
+
+func (h socketHost) Delivered() {
+	if h.l.taken >= takenMost {
+		h.l.flushBatch()
+	}
+}
+
+func (h socketHost) Flush() {
+	if h.l.submitted {
+		h.l.flushBatch()
+	}
+}
+
+func (h socketHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
+
+func (h socketHost) Dismiss(fd int, last []byte) {
+	h.l.reject(h.l.s.newConn(fd, &net.UnixAddr{}, &net.UnixAddr{}), last)
+}
+
+// Resume makes a connection of d and fd, and submits its request again.
+func (h socketHost) Resume(d *protocol.State, fd int) (*protocol.Socket, error) {
+	l := h.l
+	q := newRequest()
+	if _, err := q.parsed.Parse(d.Head, &l.cfg.Limits); err != nil {
+		return nil, fmt.Errorf("its request: %w", err)
+	}
+	q.handed.Head = d.Head
+	local, remote := d.Addresses()
+	c := l.s.newConn(fd, local, remote)
+	c.l = l
+	if c.proxy != nil {
+		c.proxy.awaits = false
+	}
+	x := c.newExchange(&q.handed)
+	l.begins(x, q)
+	if !l.findSocket(x, string(d.Group)) {
 		c.shift()
+		l.exchanges.put(x)
+		return nil, errOtherMount
 	}
-	if len(body) <= copyLimit {
-		l.conns.Buf = append(append(l.conns.Buf, body...), tail...)
-		l.release(p)
-		if len(l.conns.Buf) > flushLimit {
-			l.conns.Flush()
-		}
-	} else if p.Local {
-		c.sendShared(body, tail)
-	} else {
-		c.sendLarge(p, body, tail)
+	l.open(c)
+	if c.state == stateClosed { // it could not be watched, or the server stops
+		x.conn = nil
+		x.end()
+		return nil, nil
 	}
-	ws.Answered()
+	if d.Log != nil && l.timed {
+		x.log = l.recordOf(d.Log)
+		x.received = x.log.WireIn
+	}
+	if d.User != "" {
+		peer := *c.Client()
+		peer.User = d.User
+		x.peer = &peer
+	}
+	x.status, x.begun = 101, true
+	x.sent, x.framed = d.Sent, d.Framed
+	s := l.sockets.Resumed(x, d, &c.Conn)
+	x.socket = s
+	r := q.ask()
+	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
+	l.submit(x, r)
+	if x.socket == s { // else the handler takes no more
+		c.shift()
+		x.owed = false // it is open for its client, and no 504 can be written
+		x.req = nil
+	}
+	return s, nil
 }
 
-// endCode is with what a WebSocket closes whose handler has ended without saying it.
-func endCode(p *exchange.Part) uint16 {
-	if p.Failed {
-		return websocket.InternalError
-	}
-	return websocket.Normal
-}
+var errOtherMount = errors.New("its request leads to something else now")
 
-// frame appends the header of a message to l.out, or all of it when that gets
-// smaller by compressing. body is what is still to be sent of it.
-func (l *loop) frame(ws *socket, op websocket.Opcode, message []byte) (body []byte) {
-	if n := len(message); ws.packing.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo {
-		if packed, ok := l.sockets.deflater.Deflate(message, ws.packing.Bits); ok {
-			l.conns.Buf = websocket.AppendHeader(l.conns.Buf, op, true, len(packed))
-			l.conns.Buf = append(l.conns.Buf, packed...)
-			return nil
+// findSocket decides about the request of x, whose password was checked before.
+func (l *loop) findSocket(x *Exchange, group string) bool {
+	q := x.req
+	l.route(x)
+	for {
+		l.settleRules(x)
+		switch q.Outcome {
+		case route.Found:
+			return q.mount.WebSocket && q.mount.Group == group && q.parsed.UpgradeTo.Len > 0
+		case route.NeedsLookup:
+			q.Skip()
+		case route.NeedsPassword:
+			q.Admit()
+		default:
+			return false
 		}
 	}
-	l.conns.Buf = websocket.AppendHeader(l.conns.Buf, op, false, len(message))
-	return message
+}
+
+// Sockets returns the WebSockets of the server.
+func (s *Server) Sockets() *protocol.Sockets { return s.loop.sockets }
+
+// JoinGroup makes a WebSocket a member of a group; nothing happens if it has ended. It must be called on the loop.
+func (s *Server) JoinGroup(t exchange.Ticket, group string) {
+	if ws := s.loop.socketOf(t); ws != nil {
+		ws.Join(group)
+	}
+}
+
+// LeaveGroup ends what JoinGroup began. It must be called on the loop.
+func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
+	if ws := s.loop.socketOf(t); ws != nil {
+		ws.Leave(group)
+	}
+}
+
+// socketOf returns the WebSocket of an exchange, nil if there is none.
+func (l *loop) socketOf(t exchange.Ticket) *protocol.Socket {
+	if int(t) >= len(l.exchanges.all) {
+		return nil
+	}
+	return l.exchanges.all[t].socket
 }

@@ -20,7 +20,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/listen", []string{"fapws/runtime/http1"}},
 		{"fapws/runtime/eventloop", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/runtime/websocket", []string{"fapws/runtime/http1"}},
-		{"fapws/runtime/protocol/websocket", []string{"fapws/runtime/websocket", "fapws/runtime/wheel", "fapws/runtime/http1"}},
+		{"fapws/runtime/protocol/websocket", []string{"fapws/runtime/websocket", "fapws/runtime/conn", "fapws/runtime/pubsub", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/accesslog", "fapws/runtime/logfile", "fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/runtime/loglevel", "fapws/runtime/netio", "fapws/runtime/wheel"}},
 		{"fapws/runtime/descriptors", nil},
 		{"fapws/runtime/strftime", nil},
 		{"fapws/runtime/workqueue", nil},

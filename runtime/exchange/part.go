@@ -162,9 +162,6 @@ type Part struct {
 	Code   uint16
 	Credit int64
 
-	// Local says that the part is a message to a group of WebSockets.
-	Local bool
-
 	// Taken, with Last, says that the application has used Request.Socket:
 	// whatever the response was, nothing of it is sent, and the connection closes.
 	Taken bool

@@ -1,7 +1,7 @@
 // Package pubsub is channels without sockets: their names, their events and how these are written, the past events
 // that are kept for clients that come back (Last-Event-ID), and the fan-out to subscribers. Package sse writes to
-// clients of server-sent events, and package runtime to WebSockets (groups.go); both use this one engine. It imports
-// only the standard library.
+// clients of server-sent events, and package protocol/websocket to WebSockets (groups.go); both use this one engine.
+// It imports only the standard library.
 //
 // A Hub and a Fanout belong to the event loop, except for the methods that say otherwise, such as Fanout.Publish. An
 // Event does not change. Start reading at Hub (hub.go) and Fanout (fanout.go).

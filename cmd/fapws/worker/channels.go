@@ -9,6 +9,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/sse"
@@ -115,7 +116,7 @@ func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 			s.handler.TakeMessage(e)
 		}
 	case e.Place != "":
-		err = s.server.Broadcast(seq, &runtime.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
+		err = s.server.Sockets().Broadcast(seq, &websocket.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
 	case seq > 0:
 		err = s.server.PublishNumbered(seq, messageOf(e))
 	default:

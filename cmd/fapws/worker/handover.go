@@ -12,6 +12,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/sse"
 )
 
@@ -126,7 +127,7 @@ var errNoFile = errors.New("there is no descriptor with it; see the limit of ope
 // takeClient serves a subscriber, or a WebSocket.
 func (r *channelRelay) takeClient(m *pool.Message, files []*os.File) error {
 	var subscriber sse.State
-	var socket runtime.SocketState
+	var socket websocket.State
 	var d any = &subscriber
 	if m.Text == pool.WebSocket {
 		d = &socket
@@ -142,7 +143,11 @@ func (r *channelRelay) takeClient(m *pool.Message, files []*os.File) error {
 	case err != nil:
 		return err
 	case m.Text == pool.WebSocket:
-		return r.s.server.ImportSocket(&socket, fd)
+		sockets := r.s.server.Sockets()
+		if err = sockets.Import(&socket, fd); err != nil {
+			sockets.Dismiss(fd)
+		}
+		return err
 	}
 	return r.s.server.ImportSubscriber(&subscriber, fd)
 }
@@ -195,10 +200,10 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	}
 	n, err := s.server.ExportSubscribers(ctx, func(d *sse.State, fd int) error { return give("", d, fd) })
 	if to == nil {
-		_, _ = s.server.ExportSockets(ctx, nil)
+		_, _ = s.server.Sockets().Export(ctx, nil)
 		return
 	}
-	sockets, failed := s.server.ExportSockets(ctx, func(d *runtime.SocketState, fd int) error { return give(pool.WebSocket, d, fd) })
+	sockets, failed := s.server.Sockets().Export(ctx, func(d *websocket.State, fd int) error { return give(pool.WebSocket, d, fd) })
 	if err == nil {
 		err = failed
 	}

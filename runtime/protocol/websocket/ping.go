@@ -8,47 +8,50 @@ import (
 	"fapws/runtime/wheel"
 )
 
-// Deadline returns when Expired has to be called, unless something comes before.
-func (s *Socket) Deadline() int64 {
-	ping, _ := s.Conn.Limits()
+// lookAgain is how much later a session that waits for nothing asks for its deadline again, in nanoseconds.
+const lookAgain = int64(time.Minute)
+
+// deadline returns when Expired has to be called, unless something comes before.
+func (s *session) Deadline() int64 {
+	ping, _ := s.link.Limits()
 	switch {
-	case s.Conn.Writing(): // which has its own deadline
-		return s.Conn.Now() + s.Conn.Idle()
-	case s.Ends() || s.pinged && !s.Conn.Stopped():
+	case s.link.Writing(): // which has its own deadline
+		return s.link.Now() + lookAgain
+	case s.Ends() || s.pinged && !s.link.Stopped():
 		return s.due
 	case ping <= 0:
-		return s.Conn.Now() + s.Conn.Idle()
-	case s.Conn.Stopped(): // the handler is what the client waits for
-		return s.Conn.Now() + ping
+		return s.link.Now() + lookAgain
+	case s.link.Stopped(): // the handler is what the client waits for
+		return s.link.Now() + ping
 	}
-	return s.Conn.Heard() + wheel.Tick + ping
+	return s.link.Heard() + wheel.Tick + ping
 }
 
 // Expired is called when Deadline has passed: a ping is due, or an answer.
-func (s *Socket) Expired() {
-	_, pong := s.Conn.Limits()
+func (s *session) Expired() {
+	_, pong := s.link.Limits()
 	switch {
-	case s.closing && s.Conn.Stopped(): // the handler has not taken what the client sent before
+	case s.closing && s.link.Stopped(): // the handler has not taken what the client sent before
 		s.TellAway()
-		s.Conn.Continue()
-		s.Conn.Linger()
+		s.link.Continue()
+		s.link.Linger()
 		return
 	case s.closing:
-		s.Conn.Close("the close frame was not answered")
+		s.link.Close("the close frame was not answered")
 		return
 	case s.broken != nil:
 		s.end()
 		return
 	case s.pinged:
-		s.Conn.Report(fmt.Sprintf("WebSocket: no answer to a ping within %v", time.Duration(pong)))
+		s.link.Report(fmt.Sprintf("WebSocket: no answer to a ping within %v", time.Duration(pong)))
 		s.broken = &websocket.Error{Code: websocket.InternalError, Text: "no answer to a ping"}
 		s.end()
 		return
 	}
 	s.control(websocket.AppendFrame(nil, websocket.Ping, nil))
-	s.Conn.SetHeard()
+	s.link.SetHeard()
 	if pong > 0 {
 		s.pinged, s.due = true, s.in(time.Duration(pong))
 	}
-	s.Conn.Schedule()
+	s.link.Schedule()
 }

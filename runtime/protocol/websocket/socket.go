@@ -1,148 +1,331 @@
 package websocket
 
 import (
-	"errors"
-	"time"
-
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
 	"fapws/runtime/websocket"
 )
 
-// Conn is the connection of a Socket. Times are those of the event loop, in nanoseconds.
-type Conn interface {
-	Write(frame []byte) // sends a control frame behind all that was sent before; not while Writing
-	Writing() bool      // what was sent before waits until the client takes it: Free is called when it has
-	Stopped() bool      // it is not read from, because the handler has enough
-	Continue()          // reads on, though the handler may have enough
-	Here() bool         // it still carries this WebSocket
-	Linger()            // ends it when all that was sent is out; what the client still sends is thrown away
-	Close(why string)   // ends it at once
+// Exchange is the exchange of a WebSocket: the request that asked for it, which lasts until the handler's last part was released.
+type Exchange interface {
+	// Deliver gives input to the handler. in.Ticket need not be set. in.Data must be valid until Deliver returns.
+	Deliver(in exchange.Input)
 
-	Now() int64                 // the time, up to a tick late
-	Clock() int64               // the exact time
-	Idle() int64                // how long a connection without pings may be silent, from now
-	Heard() int64               // when something last came from the client, or a ping was sent: see SetHeard
-	SetHeard()                  // it was now
-	Schedule()                  // Deadline has changed
-	Report(line string)         // logs a line about the client
-	Limits() (ping, pong int64) // how long the client may be silent, and may take to answer a ping; 0 or less: any time
+	// Release gives a part of the handler back. The exchange has ended with the last one.
+	Release(p *exchange.Part)
+
+	// Cancel tells the handler that the client has left. Its last part still comes.
+	Cancel()
+
+	// Log writes a line about the client to the error log of its site.
+	Log(level loglevel.Level, line string)
+
+	// User returns the name of the user who has logged in, or "".
+	User() string
+
+	// Save notes in d what the server that takes the WebSocket over needs for the access log, in which this exchange has no line then.
+	Save(d *State)
 }
 
-// Handler is what the messages of a Socket are for. It takes no more of them when it has ended.
-type Handler interface {
-	Active() bool                             // it has not ended, nor been given up
-	Ending() bool                             // the last part of its answer waits to be sent
-	Message(op websocket.Opcode, data []byte) // data is valid until it returns
-	Closed(code uint16, reason []byte)        // nothing more comes
-	EndsWell()                                // the access log need not call the request aborted
-	Detach()                                  // what it still sends is thrown away
-	Cancel()                                  // ends it
-}
-
-// Socket is the protocol's state of a WebSocket. Its zero value with a Decoder, Conn and Handler is one without a message.
+// Socket is a WebSocket, from its handshake on. The protocol before it answers the handshake: then Open makes the Socket the
+// protocol of the connection. It implements conn.Protocol and pubsub.Subscriber.
 type Socket struct {
-	Conn    Conn
-	Handler Handler
-	Decoder websocket.Decoder
+	session session
+	all     *Sockets
+	x       Exchange // nil: its last part was released
+	conn    *conn.Conn
+	before  conn.Protocol // what the connection spoke before, which accounts for it
 
-	broken  *websocket.Error // the client has closed it, or broken the protocol: what it is told
-	closing bool             // a close frame was sent: nothing else is, from then on
-	away    uint16           // its code, if the server stops or is replaced: what the client sent before it saw that is still delivered
-	pinged  bool             // the client owes a sign of life
-	told    bool             // the handler was told of the end
-	due     int64            // when the client, or the handler, is late
-	after   []byte           // a control frame that waits until the connection does not write
+	handshake   websocket.Handshake
+	subprotocol string
+
+	open     bool // the handler has accepted it
+	resumes  bool // it comes from another process, and the handler has not gone on with it yet
+	handing  bool // the handler was asked whether it can be handed over
+	departed bool // it was handed over
+	active   bool // it has an exchange, which has not ended
+	stopped  bool // it is not read from, because the handler has enough
+	ending   bool // it carries messages no more: it closes when everything is sent
+	over     bool // its connection is closed
+	proper   bool // it was closed as it should
+	gone     bool // the exchange was cancelled
+
+	given   int64           // bytes of input that the handler has, with exchange.InputCost for each piece
+	in, out int64           // bytes received and sent, for the access log
+	held    []exchange.Part // parts that wait until the client takes what was sent before
+	queued  int64           // bytes of held that are counted for the client
+	offer   *State          // what is handed over, from when the handler has let go
+
+	member
 }
 
-const (
-	// closeTimeout is how long a client may take to answer a close frame.
-	closeTimeout = 5 * time.Second
+// maxPending bounds the bytes that are kept of what a client sends before its WebSocket is resumed; beyond it the connection is not
+// read from.
+const maxPending = 64 << 10
 
-	// handlerGrace is how long a handler may take to end when its client has closed a
-	// WebSocket, or broken the protocol.
-	handlerGrace = time.Second
-)
-
-// Closing reports whether a close frame was sent: no message may follow it.
-func (s *Socket) Closing() bool { return s.closing }
-
-// Broken reports whether the client has closed the WebSocket or broken the protocol: no message of it counts any more.
-func (s *Socket) Broken() bool { return s.broken != nil }
-
-// Ends reports whether the client is only expected to close.
-func (s *Socket) Ends() bool { return s.closing || s.broken != nil }
-
-// Input takes frames from the front of data, as far as the handler has room for their messages, and returns how many bytes it has used.
-func (s *Socket) Input(data []byte) (used int) {
-	for used < len(data) && s.Conn.Here() && s.broken == nil && !s.Conn.Stopped() {
-		m, n, err := s.Decoder.Next(data[used:])
-		used += n
-		if err == websocket.ErrNeedMore {
-			break
-		}
-		if err != nil {
-			s.fail(err)
-			break
-		}
-		s.message(&m)
+// New returns a Socket for the handshake of x, whose request is for a mount with that group, "" if it has none. From now on it gets
+// the messages to its group.
+func (a *Sockets) New(x Exchange, h websocket.Handshake, group string) *Socket {
+	if a.codec == nil {
+		a.codec = new(codec)
 	}
-	if used > 0 {
-		s.Conn.SetHeard()
-		s.pinged = false // whatever came, the client is alive
+	s := &Socket{all: a, x: x, handshake: h, active: true}
+	s.session.link, s.session.handler = socketLink{s}, socketHandler{s}
+	s.session.decoder.Max = a.cfg.MaxSize
+	if h.Compression.On {
+		s.session.decoder.Inflater = &a.codec.inflater
 	}
-	return used
+	s.group = group
+	return s
 }
 
-// message takes a message, or a control frame.
-func (s *Socket) message(m *websocket.Message) {
-	switch m.Op {
-	case websocket.Ping:
-		if !s.closing {
-			s.control(websocket.AppendFrame(nil, websocket.Pong, m.Data))
-		}
-	case websocket.Pong:
-	case websocket.Close:
-		s.closed(m)
-	default:
-		if !s.Handler.Active() || s.told || s.closing && s.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
-			return
-		}
-		s.Handler.Message(m.Op, m.Data)
+// Await lets s get the messages to its group that come from now on. Call it when the handler has its request.
+func (s *Socket) Await() {
+	if s.group != "" {
+		s.awaits = true
+		s.all.awaited++
+	}
+	s.enter()
+}
+
+// settled notes that a handshake was answered, or never will be.
+func (s *Socket) settled() {
+	if s.awaits {
+		s.awaits = false
+		s.all.awaited--
+	}
+	if s.resumes {
+		s.resumes = false
+		s.all.resuming--
 	}
 }
 
-// control sends a control frame. While the connection writes, it waits; of several only the
-// last is kept, which is allowed of pongs (RFC 6455 §5.5.3) and right for others.
-func (s *Socket) control(frame []byte) {
-	if s.Conn.Writing() {
-		s.after = frame
+// Refused ends s before Open: its handler has given another answer, or the client has left.
+func (s *Socket) Refused() {
+	if s.conn == nil {
+		s.active = false
+		s.leave()
+	}
+}
+
+// HasConn reports whether s has its connection. Then it takes the parts of its exchange.
+func (s *Socket) HasConn() bool { return s.conn != nil }
+
+// AppendFields appends the fields of the response that accepts s (RFC 6455 §4.2.2). subprotocol is the handler's choice, which is left out
+// if it is not a token.
+func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
+	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = append(append(dst, s.handshake.Accept[:]...), "\r\n"...)
+	if websocket.IsToken(subprotocol) {
+		dst = append(append(append(dst, "Sec-WebSocket-Protocol: "...), subprotocol...), "\r\n"...)
+		s.subprotocol = string(subprotocol)
+	}
+	if s.handshake.Compression.On {
+		dst = s.handshake.Compression.AppendTo(append(dst, "Sec-WebSocket-Extensions: "...))
+		dst = append(dst, "\r\n"...)
+	}
+	return dst
+}
+
+// Open makes s, whose handshake was answered, the protocol of c.
+func (s *Socket) Open(c *conn.Conn) {
+	s.take(c)
+	s.opened()
+}
+
+// take makes s the protocol of c.
+func (s *Socket) take(c *conn.Conn) {
+	s.conn, s.before = c, c.Protocol()
+	c.Upgrade(s)
+}
+
+// opened begins the exchange of messages.
+func (s *Socket) opened() {
+	c := s.conn
+	s.settled()
+	s.open = true
+	c.Stamp = s.all.conns.Now()
+	c.Schedule()
+	s.accepted()
+	if len(c.Pending()) > 0 || c.Half() {
+		c.Again()
+	}
+	if s.all.leaving != 0 && !s.over && !s.stays() {
+		s.goAway()
+	}
+}
+
+// Input implements conn.Protocol. Of the frames that have arrived it takes as many as the handler has room for; the rest is kept, and
+// the connection is not read meanwhile.
+func (s *Socket) Input(data []byte) {
+	c := s.conn
+	switch {
+	case s.ending:
+		c.Linger = c.Linger || len(data) > 0
+		return
+	case s.over || s.session.Broken():
+		return
+	case !s.open || s.handing: // when it is handed over, what has arrived goes along
+		c.Keep(data)
+		if !s.open && len(c.Pending()) > maxPending && !c.Paused() {
+			c.Pause(conn.HeedReset)
+		}
 		return
 	}
-	s.Conn.Write(frame)
+	kept := len(c.Pending()) > 0
+	if kept {
+		c.Keep(data)
+		data = c.Pending()
+	}
+	n := s.session.Input(data)
+	s.in += int64(n)
+	switch {
+	case s.over:
+		return
+	case s.ending || s.session.Broken():
+		c.DropInput()
+		return
+	case kept:
+		c.Consume(n)
+	default:
+		c.Keep(data[n:])
+	}
+	switch {
+	case c.Half(): // it had shut down its side before it got its 101
+		s.all.conns.Flush()
+		c.Close("the client has shut down its side")
+	case c.Paused() && !s.stopped:
+		c.Unpause()
+	}
+	s.all.host.Delivered()
 }
 
-// Free sends the control frame that has waited until the connection does not write.
-func (s *Socket) Free() {
-	if len(s.after) > 0 {
-		s.Conn.Write(s.after)
-		s.after = nil
-	}
-	if s.closing {
-		s.due = s.in(closeTimeout)
-	}
-	if s.Conn.Here() {
-		s.Conn.Schedule()
+// EOF implements conn.Protocol.
+func (s *Socket) EOF() (stays bool) { return false }
+
+// Flushed implements conn.Protocol.
+func (s *Socket) Flushed() { s.settle() }
+
+// Writable implements conn.Protocol: it sends what had to wait for a transfer.
+func (s *Socket) Writable() {
+	c := s.conn
+	c.Stamp = s.all.conns.Now()
+	s.session.Free()
+	s.advance()
+	if !c.Gathers() { // else Flushed settles it
+		s.settle()
 	}
 }
 
-// in returns the time after d. Unlike Conn.Now, it is not late.
-func (s *Socket) in(d time.Duration) int64 { return s.Conn.Clock() + int64(d) }
-
-// fail ends a WebSocket whose client breaks the protocol. The handler hears that
-// it is gone, behind all that came before: it may answer that, as after a close frame.
-func (s *Socket) fail(err error) {
-	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
-	errors.As(err, &e)
-	s.Conn.Report("WebSocket: " + e.Text)
-	s.broken = e
-	s.closeAfterHandler(websocket.Abnormal, nil)
+// Deadline implements conn.Protocol.
+func (s *Socket) Deadline() int64 {
+	if !s.open || s.ending {
+		return s.all.conns.Now() + lookAgain
+	}
+	return s.session.Deadline()
 }
+
+// Expired implements conn.Protocol.
+func (s *Socket) Expired() {
+	switch {
+	case !s.open || s.ending:
+		s.conn.Schedule()
+	case !s.session.Ends() && s.conn.Unread(): // a handler on the loop has kept it from the client's input
+		s.conn.Postpone()
+	default:
+		s.session.Expired()
+	}
+}
+
+// Account implements conn.Protocol.
+func (s *Socket) Account() string { return s.before.Account() }
+
+// Closed implements conn.Protocol.
+func (s *Socket) Closed() {
+	s.over = true
+	s.session.TellAway()
+	s.cancel()
+}
+
+// Gone implements conn.Protocol.
+func (s *Socket) Gone() { s.before.Gone() }
+
+// Drain closes a WebSocket because the server stops or, if retire, is replaced: see Sockets.Drain.
+func (s *Socket) Drain(retire bool) {
+	if s.open && !s.ending && !s.over && !(retire && s.stays()) {
+		s.goAway()
+	}
+}
+
+// stays reports whether s need not leave yet, as it may be handed over.
+func (s *Socket) stays() bool {
+	return s.all.stay && s.group != "" && s.all.leaving != websocket.GoingAway
+}
+
+// goAway closes s because the server stops, or is replaced.
+func (s *Socket) goAway() {
+	code := s.all.leaving
+	if code == 0 {
+		code = websocket.ServiceRestart
+	}
+	s.session.GoAway(code)
+}
+
+// cancel ends the exchange of s without an answer.
+func (s *Socket) cancel() {
+	s.leave()
+	if !s.active {
+		return
+	}
+	s.active = false
+	if !s.dropHeld() {
+		s.gone = true
+		s.x.Cancel()
+	}
+}
+
+// settle closes the connection if everything was sent.
+func (s *Socket) settle() {
+	if c := s.conn; s.ending && !s.over && !s.active && !c.Writing() && !c.Gathers() {
+		c.Finish()
+	}
+}
+
+// pauseReading stops reading until resumeReading, whatever is pending.
+func (s *Socket) pauseReading() {
+	c := s.conn
+	if s.stopped || c.Half() { // half-closed: nothing comes
+		return
+	}
+	if !c.Paused() {
+		c.Pause(conn.HeedReset)
+	}
+	s.stopped = true
+}
+
+func (s *Socket) resumeReading() {
+	c := s.conn
+	s.stopped = false
+	c.Stamp = s.all.conns.Now()
+	if c.Paused() {
+		c.Unpause()
+	}
+	if !s.ending && len(c.Pending()) > 0 {
+		c.Again()
+	}
+}
+
+// Credit notes that the handler has taken n bytes of input.
+func (s *Socket) Credit(n int64) {
+	s.given = max(0, s.given-n)
+	if s.stopped && !s.over && !s.handing && s.given < exchange.InputWindow/2 {
+		s.resumeReading()
+	}
+}
+
+// Carried returns how many bytes have come from the client, and how many were sent to it.
+func (s *Socket) Carried() (in, out int64) { return s.in, s.out }
+
+// Aborted reports whether the WebSocket was not closed as it should.
+func (s *Socket) Aborted() bool { return !s.proper && (s.gone || s.over) }

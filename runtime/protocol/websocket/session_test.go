@@ -10,9 +10,9 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// peer is connection and handler of a Socket. It notes what happens to it.
+// peer is connection and handler of a session. It notes what happens to it.
 type peer struct {
-	s       *Socket
+	s       *session
 	notes   []string
 	clock   int64
 	heard   int64
@@ -53,7 +53,6 @@ func (p *peer) Linger()                      { p.over = true; p.note("linger") }
 func (p *peer) Close(why string)             { p.over = true; p.note("closed: %s", why) }
 func (p *peer) Now() int64                   { return p.clock }
 func (p *peer) Clock() int64                 { return p.clock }
-func (p *peer) Idle() int64                  { return int64(time.Hour) }
 func (p *peer) Heard() int64                 { return p.heard }
 func (p *peer) SetHeard()                    { p.heard = p.clock }
 func (p *peer) Schedule()                    {}
@@ -99,8 +98,8 @@ func (p *peer) due() {
 	p.s.Expired()
 }
 
-// TestSocket: the order in which messages are sent, delivered and reported.
-func TestSocket(t *testing.T) {
+// TestSession: the order in which messages are sent, delivered and reported.
+func TestSession(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		do   func(p *peer)
@@ -145,7 +144,7 @@ func TestSocket(t *testing.T) {
 			"ping; WebSocket: no answer to a ping within 1s; close 1011 no answer to a ping; cancel; linger"},
 	} {
 		p := &peer{active: true}
-		p.s = &Socket{Conn: p, Handler: p, Decoder: websocket.Decoder{Max: 1 << 20}}
+		p.s = &session{link: p, handler: p, decoder: websocket.Decoder{Max: 1 << 20}}
 		test.do(p)
 		got := strings.Join(p.notes, "; ")
 		if strings.HasPrefix(test.name, "the client breaks") { // the texts of errors are the decoder's

@@ -1,0 +1,147 @@
+package websocket
+
+import (
+	"errors"
+	"time"
+
+	"fapws/runtime/websocket"
+)
+
+// link is the connection of a session. Times are those of the event loop, in nanoseconds.
+type link interface {
+	Write(frame []byte) // sends a control frame behind all that was sent before; not while Writing
+	Writing() bool      // what was sent before waits until the client takes it: Free is called when it has
+	Stopped() bool      // it is not read from, because the handler has enough
+	Continue()          // reads on, though the handler may have enough
+	Here() bool         // it still carries this WebSocket
+	Linger()            // ends it when all that was sent is out; what the client still sends is thrown away
+	Close(why string)   // ends it at once
+
+	Now() int64                 // the time, up to a tick late
+	Clock() int64               // the exact time
+	Heard() int64               // when something last came from the client, or a ping was sent: see SetHeard
+	SetHeard()                  // it was now
+	Schedule()                  // Deadline has changed
+	Report(line string)         // logs a line about the client
+	Limits() (ping, pong int64) // how long the client may be silent, and may take to answer a ping; 0 or less: any time
+}
+
+// handler is the destination of a session's messages. It takes no more of them when it has ended.
+type handler interface {
+	Active() bool                             // it has not ended, nor been given up
+	Ending() bool                             // the last part of its answer waits to be sent
+	Message(op websocket.Opcode, data []byte) // data is valid until it returns
+	Closed(code uint16, reason []byte)        // nothing more comes
+	EndsWell()                                // the access log need not call the request aborted
+	Detach()                                  // what it still sends is thrown away
+	Cancel()                                  // ends it
+}
+
+// session is the protocol of a WebSocket. Its zero value with a decoder, link and handler is one without a message.
+type session struct {
+	link    link
+	handler handler
+	decoder websocket.Decoder
+
+	broken  *websocket.Error // the client has closed it, or broken the protocol: what it is told
+	closing bool             // a close frame was sent: nothing else is, from then on
+	away    uint16           // its code, if the server stops or is replaced: what the client sent before it saw that is still delivered
+	pinged  bool             // the client owes a sign of life
+	told    bool             // the handler was told of the end
+	due     int64            // when the client, or the handler, is late
+	after   []byte           // a control frame that waits until the connection does not write
+}
+
+const (
+	// closeTimeout is how long a client may take to answer a close frame.
+	closeTimeout = 5 * time.Second
+
+	// handlerGrace is how long a handler may take to end when its client has closed a
+	// WebSocket, or broken the protocol.
+	handlerGrace = time.Second
+)
+
+// Closing reports whether a close frame was sent: no message may follow it.
+func (s *session) Closing() bool { return s.closing }
+
+// Broken reports whether the client has closed the WebSocket or broken the protocol: no message of it counts any more.
+func (s *session) Broken() bool { return s.broken != nil }
+
+// Ends reports whether the client is only expected to close.
+func (s *session) Ends() bool { return s.closing || s.broken != nil }
+
+// Input takes frames from the front of data, as far as the handler has room for their messages, and returns how many bytes it has used.
+func (s *session) Input(data []byte) (used int) {
+	for used < len(data) && s.link.Here() && s.broken == nil && !s.link.Stopped() {
+		m, n, err := s.decoder.Next(data[used:])
+		used += n
+		if err == websocket.ErrNeedMore {
+			break
+		}
+		if err != nil {
+			s.fail(err)
+			break
+		}
+		s.message(&m)
+	}
+	if used > 0 {
+		s.link.SetHeard()
+		s.pinged = false // whatever came, the client is alive
+	}
+	return used
+}
+
+// message takes a message, or a control frame.
+func (s *session) message(m *websocket.Message) {
+	switch m.Op {
+	case websocket.Ping:
+		if !s.closing {
+			s.control(websocket.AppendFrame(nil, websocket.Pong, m.Data))
+		}
+	case websocket.Pong:
+	case websocket.Close:
+		s.closed(m)
+	default:
+		if !s.handler.Active() || s.told || s.closing && s.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
+			return
+		}
+		s.handler.Message(m.Op, m.Data)
+	}
+}
+
+// control sends a control frame. While the connection writes, it waits; of several only the
+// last is kept, which is allowed of pongs (RFC 6455 §5.5.3) and right for others.
+func (s *session) control(frame []byte) {
+	if s.link.Writing() {
+		s.after = frame
+		return
+	}
+	s.link.Write(frame)
+}
+
+// Free sends the control frame that has waited until the connection does not write.
+func (s *session) Free() {
+	if len(s.after) > 0 {
+		s.link.Write(s.after)
+		s.after = nil
+	}
+	if s.closing {
+		s.due = s.in(closeTimeout)
+	}
+	if s.link.Here() {
+		s.link.Schedule()
+	}
+}
+
+// in returns the time after d. Unlike Conn.Now, it is not late.
+func (s *session) in(d time.Duration) int64 { return s.link.Clock() + int64(d) }
+
+// fail ends a WebSocket whose client breaks the protocol. The handler hears that
+// it is gone, behind all that came before: it may answer that, as after a close frame.
+func (s *session) fail(err error) {
+	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
+	errors.As(err, &e)
+	s.link.Report("WebSocket: " + e.Text)
+	s.broken = e
+	s.closeAfterHandler(websocket.Abnormal, nil)
+}
