@@ -34,13 +34,6 @@ func (c *httpConn) Input(data []byte) {
 
 // received takes what has arrived, or nil to go on with what is pending.
 func (c *httpConn) received(data []byte) {
-	l := c.l
-	if c.proxy != nil && c.proxy.awaits {
-		var ok bool
-		if data, ok = l.readProxyHeader(c, data); !ok {
-			return
-		}
-	}
 	switch c.state {
 	case stateBody:
 		switch {

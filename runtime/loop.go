@@ -141,7 +141,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
 func (l *loop) open(c *httpConn) {
 	c.l = l
-	if err := c.Open(&l.conns, c); err != nil {
+	if err := c.Open(&l.conns, c.speaks()); err != nil {
 		l.s.logf(loglevel.Error, "cannot watch %s: %v", c, err)
 		c.state = stateClosed
 		return

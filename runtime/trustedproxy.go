@@ -51,40 +51,40 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 	return &trustedProxy{trusted: trusted, awaits: trusted && cfg.ProxyProtocol, root: cfg.RootPath}
 }
 
-// readProxyHeader takes the header of the PROXY protocol from the front of what c
-// has sent, and returns what follows. ok is false when there is no use in
-// going on now.
-func (l *loop) readProxyHeader(c *httpConn, data []byte) (rest []byte, ok bool) {
-	buf := data
-	if len(c.Pending()) > 0 {
-		c.keep(data)
-		buf = c.Pending()
+// proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
+type proxyHeader struct{ *httpConn }
+
+// speaks returns the protocol that c begins with.
+func (c *httpConn) speaks() conn.Protocol {
+	if c.proxy != nil && c.proxy.awaits {
+		return proxyHeader{c}
 	}
-	h, n, err := listen.ParseProxyHeader(buf)
+	return c
+}
+
+// Input implements conn.Protocol. HTTP/1 begins behind the header.
+func (h proxyHeader) Input(data []byte) {
+	c, l := h.httpConn, h.l
+	c.keep(data)
+	buf := c.Pending()
+	header, n, err := listen.ParseProxyHeader(buf)
 	switch {
 	case err == http1.ErrNeedMore:
-		if len(c.Pending()) == 0 {
-			c.keep(data)
-		}
-		return nil, false
 	case err != nil:
 		l.s.logf(loglevel.Debug, "%s is closed: %v: %s", c, err, conn.Excerpt(buf[:min(len(buf), listen.MaxProxyLine)]))
 		c.Close("no PROXY header")
-		return nil, false
+	default:
+		l.applyProxyHeader(c, &header)
+		c.Consume(n)
+		c.Upgrade(c)
+		c.Input(nil)
 	}
-	l.applyProxyHeader(c, &h)
-	if len(c.Pending()) == 0 {
-		return data[n:], true
-	}
-	c.Consume(n)
-	return nil, true
 }
 
 // applyProxyHeader makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
 func (l *loop) applyProxyHeader(c *httpConn, h *listen.ProxyHeader) {
-	c.proxy.awaits = false
 	switch h.Kind {
 	case listen.ProxyLocal:
 		return
