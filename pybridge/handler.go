@@ -61,7 +61,7 @@ type RunConfig struct {
 	Accel    bool // the field X-Accel-Redirect has a file sent
 }
 
-// Handler runs the callables of PATHS. It satisfies runtime.Handler, which says which goroutine may call each method.
+// Handler runs the callables of PATHS. It satisfies app.Handler, which says which goroutine may call each method.
 type Handler struct {
 	app    *App
 	config RunConfig
@@ -147,7 +147,7 @@ func (h *Handler) startPool() error {
 	return nil
 }
 
-// Attach implements runtime.Handler.
+// Attach implements app.Handler.
 func (h *Handler) Attach(w *exchange.Waker) {
 	h.app.mode.attach(h, w)
 	C.fapws_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
@@ -163,7 +163,7 @@ var sendNow = func() {}
 //export fapws_loop_send_now
 func fapws_loop_send_now() { sendNow() }
 
-// Submit implements runtime.Handler: it copies the request into a record.
+// Submit implements app.Handler: it copies the request into a record.
 func (h *Handler) Submit(r *exchange.Request) bool {
 	if h.full() {
 		h.Flush() // threads may take the gathered requests
@@ -223,7 +223,7 @@ func (h *Handler) pipeline(number int) *C.fapws_pipeline {
 	return h.pipelines[number]
 }
 
-// Resume implements runtime.Pacer.
+// Resume implements app.Pacer.
 func (h *Handler) Resume(t exchange.Ticket) {
 	h.mu.Lock()
 	rec := h.record(t)
@@ -232,7 +232,7 @@ func (h *Handler) Resume(t exchange.Ticket) {
 	h.add(rec)
 }
 
-// Recall implements runtime.Pacer.
+// Recall implements app.Pacer.
 func (h *Handler) Recall(t exchange.Ticket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -254,7 +254,7 @@ func (h *Handler) full() bool {
 	return h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue
 }
 
-// Flush implements runtime.Handler.
+// Flush implements app.Handler.
 func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
@@ -263,7 +263,7 @@ func (h *Handler) Flush() {
 	}
 }
 
-// Deliver implements runtime.Receiver.
+// Deliver implements app.Receiver.
 func (h *Handler) Deliver(in exchange.Input) {
 	h.mu.Lock()
 	rec := h.record(in.Ticket)
@@ -288,10 +288,10 @@ func (h *Handler) exitAsked(code C.int) {
 
 func number(rec *C.fapws_record) C.uintptr_t { return C.uintptr_t(uintptr(unsafe.Pointer(rec))) }
 
-// Signalled implements runtime.Handler.
+// Signalled implements app.Handler.
 func (h *Handler) Signalled() { C.fapws_signalled() }
 
-// Cancel implements runtime.Handler.
+// Cancel implements app.Handler.
 func (h *Handler) Cancel(t exchange.Ticket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Next implements runtime.Handler.
+// Next implements app.Handler.
 func (h *Handler) Next(out *exchange.Part) bool {
 	if h.given > 0 {
 		h.dealtWith()
@@ -122,7 +122,7 @@ func within(p *C.fapws_part, off, n C.uint32_t) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(p.buf), int(off))), int(n))
 }
 
-// Release implements runtime.Handler.
+// Release implements app.Handler.
 func (h *Handler) Release(part *exchange.Part) {
 	p := *(**C.fapws_part)(unsafe.Pointer(&part.Ref))
 	rec, last := p.rec, p.last != 0

@@ -19,7 +19,7 @@ type timeoutPolicy struct {
 
 var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 
-// Overdue implements runtime.Handler.
+// Overdue implements app.Handler.
 func (h *Handler) Overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
@@ -56,7 +56,7 @@ type inlineWatchdog struct {
 	told  bool
 }
 
-// Stalled implements runtime.Handler. It also ends callbacks of WebSockets that take longer than RunConfig.Timeout.
+// Stalled implements app.Handler. It also ends callbacks of WebSockets that take longer than RunConfig.Timeout.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()

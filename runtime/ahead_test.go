@@ -17,18 +17,18 @@ import (
 
 // pacer is an app that defers every request which was sent ahead, until Resume.
 type pacer struct {
-	*app
+	*testApp
 	paced    sync.Mutex
 	deferred map[exchange.Ticket]*call
 	resumed  journal
 }
 
 func newPacer(f func(*call)) *pacer {
-	return &pacer{app: newApp(false, f), deferred: map[exchange.Ticket]*call{}}
+	return &pacer{testApp: newApp(false, f), deferred: map[exchange.Ticket]*call{}}
 }
 
 func (a *pacer) Submit(r *exchange.Request) bool {
-	if !a.app.Submit(r) {
+	if !a.testApp.Submit(r) {
 		return false
 	}
 	if r.Pipeline == 0 {
@@ -107,7 +107,7 @@ func TestAheadIsBounded(t *testing.T) {
 				c.reply(200, c.Path+strings.Repeat(" ", 1<<20))
 			}
 			var s *testServer
-			var a *app
+			var a *testApp
 			if caches {
 				s, a = cachedServer(t, Config{}, cache.Rule{TTL: time.Minute}, false, f)
 			} else {

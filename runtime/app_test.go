@@ -15,13 +15,14 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
 
 	"golang.org/x/sys/unix"
 )
 
 // call is a request as an application sees it, and what it answers with.
 type call struct {
-	app    *app
+	app    *testApp
 	ticket exchange.Ticket
 
 	Method, Path, Query string
@@ -44,7 +45,7 @@ type call struct {
 
 // app is an application for tests: f answers calls, on the loop or on a
 // goroutine each.
-type app struct {
+type testApp struct {
 	f      func(*call)
 	inline bool
 	limit  int // most calls in flight, 0: no limit
@@ -88,13 +89,13 @@ type overdueCall struct {
 	took time.Duration
 }
 
-func newApp(inline bool, f func(*call)) *app {
-	return &app{f: f, inline: inline, calls: map[exchange.Ticket]*call{}, tokens: map[uintptr]chan struct{}{}}
+func newApp(inline bool, f func(*call)) *testApp {
+	return &testApp{f: f, inline: inline, calls: map[exchange.Ticket]*call{}, tokens: map[uintptr]chan struct{}{}}
 }
 
-func (a *app) Attach(w *exchange.Waker) { a.waker = w }
+func (a *testApp) Attach(w *exchange.Waker) { a.waker = w }
 
-func (a *app) Submit(r *exchange.Request) bool {
+func (a *testApp) Submit(r *exchange.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.limit > 0 && len(a.calls) >= a.limit {
@@ -144,7 +145,7 @@ func (a *app) Submit(r *exchange.Request) bool {
 	return true
 }
 
-func (a *app) Flush() {
+func (a *testApp) Flush() {
 	a.mu.Lock()
 	calls := a.waiting
 	a.waiting = nil
@@ -160,7 +161,7 @@ func (a *app) Flush() {
 	}
 }
 
-func (a *app) Next(p *exchange.Part) bool {
+func (a *testApp) Next(p *exchange.Part) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.parts) == 0 {
@@ -171,7 +172,7 @@ func (a *app) Next(p *exchange.Part) bool {
 	return true
 }
 
-func (a *app) Release(p *exchange.Part) {
+func (a *testApp) Release(p *exchange.Part) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.released++
@@ -196,13 +197,13 @@ func (a *app) Release(p *exchange.Part) {
 	close(done)
 }
 
-func (a *app) Cancel(t exchange.Ticket) {
+func (a *testApp) Cancel(t exchange.Ticket) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	close(a.calls[t].gone)
 }
 
-func (a *app) Overdue(t exchange.Ticket, took time.Duration) {
+func (a *testApp) Overdue(t exchange.Ticket, took time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if c := a.calls[t]; c != nil {
@@ -210,21 +211,21 @@ func (a *app) Overdue(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-func (a *app) Stalled() (exchange.Ticket, time.Duration) {
+func (a *testApp) Stalled() (exchange.Ticket, time.Duration) {
 	if r := a.runs.Load(); r != nil {
 		return r.ticket, time.Since(r.since)
 	}
 	return 0, 0
 }
 
-func (a *app) Signalled() {
+func (a *testApp) Signalled() {
 	a.mu.Lock()
 	a.signals++
 	a.mu.Unlock()
 }
 
 // idle says whether nothing is in flight and every part was released.
-func (a *app) idle() bool {
+func (a *testApp) idle() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.calls) == 0 && a.made == a.released && a.unacked == 0 && a.input == 0
@@ -349,7 +350,7 @@ func (r *logRecorder) String() string {
 }
 
 // serve starts a server. Mounts: none means that everything goes to the app.
-func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
+func serve(t testing.TB, cfg Config, a *testApp, mounts ...Mount) *testServer {
 	t.Helper()
 	rec := &logRecorder{}
 	if cfg.Log == nil {
@@ -371,7 +372,7 @@ func serve(t testing.TB, cfg Config, a *app, mounts ...Mount) *testServer {
 }
 
 // listen makes the server serve h on a free port.
-func (s *testServer) listen(t testing.TB, h Handler, mounts ...Mount) {
+func (s *testServer) listen(t testing.TB, h app.Handler, mounts ...Mount) {
 	t.Helper()
 	ln, err := listen.Open("127.0.0.1:0", listen.DefaultOptions)
 	if err != nil {

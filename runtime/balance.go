@@ -1,10 +1,6 @@
 package runtime
 
-import (
-	"time"
-
-	"fapws/runtime/exchange"
-)
+import "time"
 
 // balance divides new connections among processes that share their listeners (Config.Concurrency). A process that has as
 // many requests as it can run leaves them in the queue, where another one finds them. If they are still there after a
@@ -78,42 +74,10 @@ func (l *loop) arrived(c *httpConn) {
 	c.expected = 0
 }
 
-// Occupancy is how long a request occupies the application.
-type Occupancy uint8
-
-const (
-	// OccupiesNothing is for requests that do not wait for each other.
-	OccupiesNothing Occupancy = iota
-
-	// OccupiesUntilHead is until the answer begins. It is for handlers that run on the loop, which asks for the
-	// rest of an answer in between.
-	OccupiesUntilHead
-
-	// OccupiesUntilEnd is until the whole answer was made, or a WebSocket has begun. It is for handlers that run on threads:
-	// a thread that runs a generator can do nothing else.
-	OccupiesUntilEnd
-)
-
-// endsWith reports whether an exchange with this Occupancy no longer occupies the application after p.
-func (o Occupancy) endsWith(p *exchange.Part) bool {
-	switch o {
-	case OccupiesUntilHead:
-		return !p.Interim
-	case OccupiesUntilEnd:
-		return p.Last || p.First && p.Head.WebSocket
+// occupied counts n more requests that occupy the application.
+func (l *loop) occupied(n int) {
+	l.accepting.balance.running += n
+	if n < 0 {
+		l.accepting.Resume()
 	}
-	return false
-}
-
-// occupies counts x, which the application was given.
-func (l *loop) occupies(x *Exchange, o Occupancy) {
-	x.occupies = o
-	l.accepting.balance.running++
-}
-
-// frees is for x, which no longer occupies the application.
-func (l *loop) frees(x *Exchange) {
-	x.occupies = OccupiesNothing
-	l.accepting.balance.running--
-	l.accepting.Resume()
 }

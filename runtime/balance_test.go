@@ -3,13 +3,13 @@ package runtime
 import (
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/source/app"
 )
 
 // sharing makes n servers that accept on one socket, each of which runs one request at a time.
@@ -21,7 +21,7 @@ func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (ser
 	}
 	defer f.Close()
 	for range n {
-		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), Mount{Prefix: "/", Occupies: OccupiesUntilEnd})
+		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), Mount{Prefix: "/", Occupies: app.OccupiesUntilEnd})
 		s.do(func() { s.loop.accepting.balance.moment = moment })
 		ln, err := listen.FromFile(f)
 		if err != nil {
@@ -83,7 +83,7 @@ func TestBalance(t *testing.T) {
 // An answer that is made piece by piece occupies its process until its end, whatever the client has of it: the next
 // one runs in another process.
 func TestBalanceOfStreams(t *testing.T) {
-	started, release := make(chan *app, 2), make(chan bool)
+	started, release := make(chan *testApp, 2), make(chan bool)
 	servers, addr := sharing(t, 2, time.Hour, func(c *call) {
 		c.part(exchange.Part{File: -1, Body: []byte("begun"), Head: exchange.Head{Status: 200, Length: 10}})
 		started <- c.app
@@ -92,7 +92,7 @@ func TestBalanceOfStreams(t *testing.T) {
 	})
 	for range 20 {
 		var clients []net.Conn
-		var apps []*app
+		var apps []*testApp
 		for range 2 {
 			c := dialTo(t, addr)
 			io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -123,21 +123,6 @@ func TestBalanceOfStreams(t *testing.T) {
 				s.do(func() { none = s.loop.accepting.balance.running == 0 })
 				return none
 			})
-		}
-	}
-}
-
-// When the answer of a request occupies its process no longer.
-func TestOccupancy(t *testing.T) {
-	head, whole := &exchange.Part{First: true}, &exchange.Part{First: true, Last: true}
-	socket, interim := &exchange.Part{First: true, Head: exchange.Head{WebSocket: true}}, &exchange.Part{Interim: true}
-	for o, ends := range map[Occupancy][]*exchange.Part{
-		OccupiesNothing: nil, OccupiesUntilHead: {head, whole, socket}, OccupiesUntilEnd: {whole, socket},
-	} {
-		for _, p := range []*exchange.Part{head, whole, socket, interim} {
-			if got, want := o.endsWith(p), slices.Contains(ends, p); got != want {
-				t.Errorf("%d: %v after %+v", o, got, p)
-			}
 		}
 	}
 }

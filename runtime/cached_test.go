@@ -18,12 +18,12 @@ import (
 )
 
 // cachedServer serves f with a rule for all pages.
-func cachedServer(t testing.TB, cfg Config, rule cache.Rule, inline bool, f func(*call)) (*testServer, *app) {
+func cachedServer(t testing.TB, cfg Config, rule cache.Rule, inline bool, f func(*call)) (*testServer, *testApp) {
 	t.Helper()
 	return cachedOn(t, cfg, rule, newApp(inline, f))
 }
 
-func cachedOn(t testing.TB, cfg Config, rule cache.Rule, a *app) (*testServer, *app) {
+func cachedOn(t testing.TB, cfg Config, rule cache.Rule, a *testApp) (*testServer, *testApp) {
 	t.Helper()
 	c, err := cache.Compile(rule)
 	if err != nil {

@@ -106,7 +106,7 @@ func TestCacheStorm(t *testing.T) {
 		s.talk(t, "GET /0?5 HTTP/1.0\r\nHost: a\r\n\r\n") // those that nobody had accepted come before this one
 		eventually(t, "connections gone", func() bool { return s.loop.live.Load() == 0 })
 		eventually(t, "all released", a.idle)
-		eventually(t, "nothing is under way", func() bool { return s.loop.orphans.Load() == 0 })
+		eventually(t, "nothing is under way", func() bool { return s.loop.owed.Load() == 0 })
 		eventually(t, "all exchanges are free", func() bool {
 			used := 0
 			s.do(func() {
@@ -118,11 +118,11 @@ func TestCacheStorm(t *testing.T) {
 			return used == 0
 		})
 		s.do(func() {
-			if n := len(s.loop.pages.waited) + len(s.loop.pages.retries); n != 0 {
-				t.Errorf("%d still wait", n)
+			if !s.loop.pages.Idle() || !s.loop.app.Idle() {
+				t.Error("something still waits")
 			}
-			s.loop.pages.store.PurgeNow(cache.Pattern{Path: "*"})
-			if st := s.loop.pages.store.Stats(); st.Bytes != 0 || st.Entries != 0 {
+			s.loop.pages.Store.PurgeNow(cache.Pattern{Path: "*"})
+			if st := s.loop.pages.Store.Stats(); st.Bytes != 0 || st.Entries != 0 {
 				t.Errorf("left in the cache: %+v", st)
 			}
 		})

@@ -42,15 +42,12 @@ func (c *httpConn) EOF() (stays bool) {
 	return true
 }
 
-// tellHalf tells handlers that listen for it (http.disconnect of ASGI) that the client
+// tellHalf tells sources that listen for it (http.disconnect of ASGI) that the client
 // sends nothing more and has probably left. What they answer is sent all the same. To
 // one that has not answered a WebSocket's handshake yet, it broke off.
 func (c *httpConn) tellHalf() {
-	l := c.l
 	for x := c.first; x != nil; x = x.next {
-		if _, ok := x.handler.(Receiver); ok && x.owed && x.fill == nil {
-			l.tell(x, exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
-		}
+		c.l.tell(x, exchange.Input{Op: exchange.OpClose, Code: websocket.Abnormal})
 	}
 }
 
@@ -93,6 +90,9 @@ func (c *httpConn) Gone() {
 
 // makeRoom is for a connection that has gone. client: it counted for Config.MaxClients.
 func (l *loop) makeRoom(client bool) {
+	if l.live.Load() == 1 { // ticks go on for handlers that are late
+		l.owed.Store(int64(l.app.Owed()))
+	}
 	live := l.live.Add(-1)
 	if client {
 		l.accepting.clients--

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/sse"
@@ -95,7 +96,7 @@ type Config struct {
 	// Programs returns the Handler, and what it calls the mount, that runs the
 	// programs which other handlers name (exchange.Head.Program). It is called on the
 	// loop, once, when that first happens. nil: such requests are answered 500.
-	Programs func() (Handler, int)
+	Programs func() (app.Handler, int)
 
 	// MaxRequests is after how many requests OnMaxRequests is called, once, on a
 	// goroutine of its own. 0: never.

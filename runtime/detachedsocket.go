@@ -81,7 +81,7 @@ func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 	c.Linger = true // what was sent last must not be lost: see finish
 	c.lent = true
 	x.complete(false)
-	l.release(p)
+	x.release(p)
 	c.settle()
 	return true
 }
@@ -89,5 +89,4 @@ func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 // revokeSocket ends what the application does with the descriptor of c.
 func (l *loop) revokeSocket(c *httpConn) {
 	unix.Shutdown(c.Fd(), unix.SHUT_RDWR)
-	c.first.since = l.now() // what it owes is overdue from now on
 }

@@ -24,10 +24,9 @@ const (
 // worked on; it ends when its last part has come back from the handler, also if the connection is gone by then.
 type Exchange struct {
 	exchange.Exchange
-	l      *loop
-	ticket exchange.Ticket
-	conn   *httpConn // nil: no client waits for the response any more
-	next   *Exchange // in conn's list, or in the table's free list
+	l    *loop
+	conn *httpConn // nil: no client waits for the response any more
+	next *Exchange // in conn's list, or in the table's free list
 
 	req    *request       // what is asked; nil: a source has taken over what it needs
 	phase  phase          // answering, when a source has it
@@ -43,14 +42,20 @@ type Exchange struct {
 	maxBody   int64 // bytes that its body may have; below 0: any number
 	received  int64 // bytes of it
 
-	// What sources know of it.
-	appState
-	cacheState
-	tunnel *tunnel.Link      // that its connection is, or nil
-	socket *websocket.Socket // that it is, or is to be, or nil
+	// Of its source.
+	awaitsTurn bool              // Exchange.Source is to be started when its turn has come
+	lasting    bool              // exchange.Exchange.Req stays as it is
+	bulky      bool              // the response may have any size; counts in conn.bulky
+	deferred   bool              // the source has not begun to make the response; counts in conn.deferred
+	detached   bool              // the source has a duplicate of the descriptor: see detachedsocket.go
+	given      int64             // bytes of input that the source has, with exchange.InputCost for each piece
+	turn       int64             // among the requests that had to wait for their client; 0: it never had to
+	tunnel     *tunnel.Link      // that its connection is, or nil
+	socket     *websocket.Socket // that it is, or is to be, or nil
 
 	// Of its response.
 	held    []exchange.Part // parts that arrived before their turn
+	queued  int64           // bytes of held that are counted for the client: see unsent.go
 	begun   bool            // the head was sent
 	framing http1.Framing
 	left    int64 // bytes still promised when Sized
@@ -66,7 +71,7 @@ type Exchange struct {
 	log        *accesslog.Record
 }
 
-// exchangeTable is the table of exchanges, indexed by ticket. Entries are used
+// exchangeTable has all exchanges. They are used
 // again, so that a request costs no allocation.
 type exchangeTable struct {
 	l    *loop
@@ -89,7 +94,7 @@ func (t *exchangeTable) record() *accesslog.Record {
 func (t *exchangeTable) get() *Exchange {
 	x := t.free
 	if x == nil {
-		x = &Exchange{l: t.l, ticket: exchange.Ticket(len(t.all))}
+		x = &Exchange{l: t.l}
 		t.all = append(t.all, x)
 	} else {
 		t.free = x.next
@@ -100,7 +105,7 @@ func (t *exchangeTable) get() *Exchange {
 }
 
 func (t *exchangeTable) put(x *Exchange) {
-	ticket, held := x.ticket, x.held[:0]
+	held := x.held[:0]
 	if cap(held) > 16 {
 		held = nil
 	}
@@ -108,7 +113,7 @@ func (t *exchangeTable) put(x *Exchange) {
 		t.logs = append(t.logs, x.log)
 	}
 	*x = Exchange{} // a literal with these in it would be made elsewhere and then copied
-	x.l, x.ticket, x.held, x.next = t.l, ticket, held, t.free
+	x.l, x.held, x.next = t.l, held, t.free
 	t.free = x
 }
 

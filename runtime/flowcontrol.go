@@ -11,36 +11,33 @@ import (
 // has given credit for half of it. So the memory for a client is bounded by the
 // window and what one read brings, or bulkSize.
 
-// tell delivers input to the handler of x, which is a Receiver.
+// tell hands input over to the source of x, if it takes any.
 func (l *loop) tell(x *Exchange, in exchange.Input) {
-	in.Ticket = x.ticket
-	x.handler.(Receiver).Deliver(in)
-	l.submitted = true
+	if r, ok := x.Source.(exchange.Receiver); ok {
+		r.Input(&x.Exchange, in)
+	}
 }
 
 // deliverInput is tell for what the handler has to give credit for, and stops reading if it has
 // enough now.
 func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 	l.tell(x, in)
-	x.since = l.now()
 	x.given += int64(len(in.Data)) + exchange.InputCost
 	if x.given > exchange.InputWindow && !in.Last {
 		x.conn.pauseReading()
 	}
 }
 
-// onCredit is for a part that says that the application has taken something.
-func (l *loop) onCredit(x *Exchange, p *exchange.Part) {
+// Credit implements exchange.Server.
+func (x *Exchange) Credit(n int64) {
 	if x.socket != nil && x.socket.HasConn() {
-		x.socket.Credit(p.Credit)
-		l.release(p)
+		x.socket.Credit(n)
 		return
 	}
-	x.given = max(0, x.given-p.Credit)
+	x.given = max(0, x.given-n)
 	if c := x.conn; c != nil && c.stopped && !x.detached && x.given < exchange.InputWindow/2 {
 		c.resumeReading()
 	}
-	l.release(p)
 }
 
 // pauseReading stops reading from c until resumeReading, whatever is pending. The time until then

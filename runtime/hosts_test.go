@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"fapws/runtime/listen"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/fixed"
 )
 
 // serveSites starts a server with sites; a answers where they name nothing else.
-func serveSites(t testing.TB, cfg Config, a Handler, sites ...Site) *testServer {
+func serveSites(t testing.TB, cfg Config, a app.Handler, sites ...Site) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
 	if cfg.Log == nil {

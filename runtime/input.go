@@ -27,7 +27,7 @@ const (
 func (c *httpConn) Input(data []byte) {
 	l := c.l
 	c.received(data)
-	if l.taken >= takenMost {
+	if l.app.Taken() >= takenMost {
 		l.flushBatch()
 	}
 }
@@ -173,84 +173,6 @@ func (c *httpConn) canPipeline(req *http1.Request) bool {
 }
 
 func hasBody(req *http1.Request) bool { return req.Body == http1.Chunked || req.Length > 0 }
-
-// submit hands x over, as the request r, to what answers its mount.
-func (l *loop) submit(x *Exchange, r *exchange.Request) {
-	c, m := x.conn, x.req.mount
-	x.phase = answering
-	if x.peer == nil {
-		x.peer = c.Client()
-	}
-	r.Peer = x.peer
-	if x.rules != nil {
-		r.ErrorLog = x.rules.number
-	}
-	if c.subrequest != nil {
-		r.Depth, r.Value = c.subrequest.depth, c.subrequest.value
-	}
-	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
-	if x.received += r.Size; r.More {
-		x.received += int64(len(r.Body)) - r.Size
-	}
-	x.detached = r.Socket != 0
-	if c.body == nil && !x.keepAlive && !r.WebSocket {
-		c.setState(stateEnding)
-	}
-	caches := m.Cache != nil && l.pages.store != nil && !r.WebSocket
-	r.Pipeline = 0
-	if caches || l.pacer == nil || m.Handler != Handler(l.pacer) {
-		x.bulky = true
-		c.bulky++
-	} else if c.active > 1 {
-		r.Pipeline = c.Fd()
-	}
-	if caches {
-		x.Source = &l.pages
-		x.Source.Start(&x.Exchange)
-	} else {
-		l.hand(x)
-	}
-}
-
-// hand gives x to the handler of its mount.
-func (l *loop) hand(x *Exchange) {
-	r, m := &x.req.handed, x.req.mount
-	x.Source, x.handler = m.Source, m.Handler
-	if !l.give(x, r) {
-		x.unwanted()
-		if s := x.socket; s != nil && s.HasConn() {
-			x.conn.shift()
-			x.end()
-			s.NotResumed()
-			return
-		}
-		x.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
-	} else if m.Occupies != OccupiesNothing && l.cfg.Concurrency > 0 {
-		l.occupies(x, m.Occupies)
-	}
-}
-
-// give submits a request to the handler of x, which has no other from then on; false: it takes no more.
-func (l *loop) give(x *Exchange, r *exchange.Request) bool {
-	r.Ticket = x.ticket
-	if l.debug >= 2 {
-		l.tracef("exchange %d goes to the application, from %s", x.ticket, x.conn)
-	}
-	r.Held = l.conns.Unsent.AnyOver() && r.Resumed == nil && l.mustWait(x) && x.pacer() != nil
-	if !x.handler.Submit(r) {
-		return false
-	}
-	x.req, x.Req, x.By = nil, nil, "application"
-	if r.Held {
-		l.countHeldBack(x)
-		x.defers()
-		return true
-	}
-	x.since, x.owed = l.now(), true
-	l.submitted = true
-	l.taken++
-	return true
-}
 
 // newExchange puts an exchange for a request, of which there is the head, behind those of c.
 func (c *httpConn) newExchange(r *exchange.Request) *Exchange {

@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +14,8 @@ import (
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
+	"fapws/runtime/source/app"
+	"fapws/runtime/source/cache"
 	"fapws/runtime/sse"
 )
 
@@ -31,36 +32,22 @@ type loop struct {
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting accepting
-	sites     []Site       // the first one is the default
-	table     *route.Table // which of them a request is for, and what of it
-	request   *request     // memory for the next request: see request
-	limited   bool         // there is a Timeout, or a rule has one
-	handler   Handler      // of the application; nil: none
-	pacer     Pacer        // handler, if it is one
-	attendant attendant
-	programs  programs
-	handlers  []Handler       // all of them
+	sites     []Site          // the first one is the default
+	table     *route.Table    // which of them a request is for, and what of it
+	app       *app.Dispatcher // has the requests that handlers answer
+	pages     *cache.Pages    // nil: nothing is kept
+	request   *request        // memory for the next request: see request
 	override  exchange.Source // nil: none
 	idle      chan struct{}   // told when the first connection comes: see tick
 	emptied   chan struct{}   // told when the last one has gone
 	live      atomic.Int64    // open connections; written here, read by tick
-	orphans   atomic.Int64    // exchanges without a connection that may get overdue
+	owed      atomic.Int64    // exchanges that may get overdue, at the last tick or when the last connection went
 	busyNow   bool            // flushBatch is on the stack
 
-	// state is held by the loop except during Handler.Flush, when a handler may run inline and
-	// not return. Who holds it then may touch all that belongs to the loop: see stalled.
-	state   sync.Mutex
-	overran bool // stalled has answered for a handler
-	starts  bool // startSubmitted is on the stack
+	unsent unsent // requests that wait for their clients
+	served int64  // requests there have been
 
-	unsent unsent        // requests that wait for their clients
-	served int64         // requests there have been
-	part   exchange.Part // the part being delivered
-
-	submitted   bool             // Flush is due
-	taken       int              // requests submitted since the last Flush
 	subscribers *sse.Subscribers // of channels
-	pages       cacheSource
 	sockets     *websocket.Sockets
 	tunnels     tunnel.Buffers
 
@@ -76,7 +63,6 @@ func newLoop(s *Server) *loop {
 	l := &loop{
 		s:       s,
 		cfg:     &s.cfg,
-		pages:   cacheSource{waited: make(map[*cacheFill]struct{})},
 		idle:    make(chan struct{}, 1),
 		emptied: make(chan struct{}, 1),
 		drained: make(chan struct{}),
@@ -88,8 +74,7 @@ func newLoop(s *Server) *loop {
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = l.exceeded
-	l.attendant.call = make(chan struct{}, 1)
-	l.state.Lock()
+	l.app = app.New(appHost{l})
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
 	l.httpServer.init(siteHost{l}, &l.conns, &l.cfg.Limits)
@@ -102,9 +87,9 @@ func newLoop(s *Server) *loop {
 // post runs f on the loop, soon, and returns false if the loop has ended. It is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recover logs a panic beside the loop's callbacks, and ends what it interrupted.
-func (l *loop) recover() {
-	if p := recover(); p != nil {
+// recover logs p, a panic beside the loop's callbacks if it is not nil, and ends the work that it interrupted.
+func (l *loop) recover(p any) {
+	if p != nil {
 		l.recovered(nil, p, debug.Stack())
 	}
 }
@@ -206,65 +191,20 @@ func (l *loop) flushBatch() {
 	}
 	l.busyNow = true
 	for {
-		if l.submitted {
-			l.submitted = false
-			l.taken = 0
-			l.startSubmitted()
+		l.app.Run()
+		if l.pages != nil {
+			l.pages.Retry()
 		}
-		for _, h := range l.handlers {
-			for h.Next(&l.part) {
-				l.deliver(&l.part)
-			}
-		}
-		l.retryWaiting()
 		if l.conns.Unsent.Eased() {
 			l.ease()
 		}
 		l.conns.Flush()
-		if !l.conns.Resumes() && !l.submitted && len(l.pages.retries) == 0 {
+		if !l.conns.Resumes() && !l.app.Pending() && (l.pages == nil || !l.pages.Pending()) {
 			break
 		}
 		l.conns.Resume()
 	}
 	l.busyNow = false
-}
-
-// startSubmitted runs what was submitted, or has it run.
-func (l *loop) startSubmitted() {
-	handlers := l.handlers
-	l.starts = true
-	l.state.Unlock()
-	defer func() {
-		l.state.Lock()
-		l.starts = false
-		l.attendant.look()
-		if l.overran {
-			l.overran = false
-			before := l.now()
-			l.clock(time.Now())
-			l.heldUp(before)
-		}
-	}()
-	// The application's comes last, as parts may be sent while it runs on the loop: see attend.
-	for i := len(handlers) - 1; i >= 0; i-- {
-		handlers[i].Flush()
-	}
-}
-
-// sendNow implements exchange.Waker.
-func (l *loop) sendNow() {
-	if !l.starts {
-		return // flushBatch is about to send it
-	}
-	l.state.Lock()
-	defer l.state.Unlock()
-	defer l.recover()
-	for _, h := range l.handlers {
-		for h.Next(&l.part) {
-			l.deliver(&l.part)
-		}
-	}
-	l.conns.Flush()
 }
 
 func (l *loop) tracef(format string, args ...any) {

@@ -18,23 +18,22 @@ const (
 
 // sentPart is a part whose body is being written.
 type sentPart struct {
-	l    *loop
 	c    *httpConn
+	x    *Exchange
 	part exchange.Part
 }
 
 // Sent implements conn.Owner.
 func (p *sentPart) Sent(err error) {
 	if errors.Is(err, conn.ErrShortFile) {
-		p.c.logShort(&p.part, err)
+		p.x.logShort(p.c, err)
 	}
-	p.l.release(&p.part)
+	p.x.release(&p.part)
 }
 
-// logShort tells the operator that the file of p has not all that its response was promised.
-func (c *httpConn) logShort(p *exchange.Part, err error) {
-	l := c.l
-	l.logClient(c, l.exchanges.all[p.Ticket].rules, loglevel.Warning, "a response broke off: %v", err)
+// logShort tells the operator that a file has not all that the response to x, the client of c, was promised.
+func (x *Exchange) logShort(c *httpConn, err error) {
+	x.l.logClient(c, x.rules, loglevel.Warning, "a response broke off: %v", err)
 }
 
 // accountOf returns the name of a client in the ledger, "" if it has no known address.
@@ -54,13 +53,13 @@ func (c *httpConn) Account() string {
 }
 
 // sendLarge writes the gathered bytes for c and, without copying it, a body, then releases the part.
-func (c *httpConn) sendLarge(p *exchange.Part, body, tail []byte) {
-	c.write(c.TakeGathered(), body, tail, p)
+func (x *Exchange) sendLarge(c *httpConn, p *exchange.Part, body, tail []byte) {
+	c.write(c.TakeGathered(), body, tail, x, p)
 	c.settle()
 }
 
 // sendFile is sendLarge for a part with bytes of a file. Bytes in memory are sent at once, as far as the socket takes them.
-func (c *httpConn) sendFile(p *exchange.Part, body []byte, count int64, tail []byte) {
+func (x *Exchange) sendFile(c *httpConn, p *exchange.Part, body []byte, count int64, tail []byte) {
 	l := c.l
 	buf := c.TakeGathered()
 	if len(body) <= copyLimit {
@@ -76,12 +75,12 @@ func (c *httpConn) sendFile(p *exchange.Part, body []byte, count int64, tail []b
 	switch {
 	case err != nil:
 		if err == conn.ErrShortFile {
-			c.logShort(p, err)
+			x.logShort(c, err)
 		}
-		l.release(p)
+		x.release(p)
 		c.Close(err.Error())
 	case len(left) == 0:
-		l.release(p)
+		x.release(p)
 		c.settle()
 	default:
 		if len(left) == len(l.items) {
@@ -91,45 +90,43 @@ func (c *httpConn) sendFile(p *exchange.Part, body []byte, count int64, tail []b
 		for i := range left {
 			size += len(left[i].Data)
 		}
-		c.queueOutput(slices.Clone(left), p, size, full)
+		c.queueOutput(slices.Clone(left), x, p, size, full)
 	}
 }
 
 // sendShared writes what has been gathered for c and, without copying it, a body that does not change.
 func (c *httpConn) sendShared(body, tail []byte) {
-	c.write(c.TakeGathered(), body, tail, nil)
+	c.write(c.TakeGathered(), body, tail, nil, nil)
 	c.settle()
 }
 
 // write sends up to three pieces in one call. What the socket does not take
-// is queued. p, if any, is released when body is not needed any more.
-func (c *httpConn) write(first, body, tail []byte, p *exchange.Part) {
-	l := c.l
+// is queued. p, a part of x, or nil, is released when body is not needed any more.
+func (c *httpConn) write(first, body, tail []byte, x *Exchange, p *exchange.Part) {
 	rest, err := c.Write(first, body, tail)
 	if rest != nil {
 		size := len(rest[0].Data) // a copy; without a part, the others share the memory of a cached response
 		if p != nil && p.Owner != nil {
 			size += len(rest[1].Data) + len(rest[2].Data)
 		}
-		c.queueOutput(rest, p, size, true)
+		c.queueOutput(rest, x, p, size, true)
 		return
 	}
 	if p != nil {
-		l.release(p)
+		x.release(p)
 	}
 	if err != nil {
 		c.Close(err.Error())
 	}
 }
 
-// queueOutput has items written to c. p, which may be nil, is released then. size is how many bytes of memory they keep.
-func (c *httpConn) queueOutput(items []conn.Item, p *exchange.Part, size int, full bool) {
-	l := c.l
+// queueOutput has items written to c. p, a part of x, or nil, is released then. size is how many bytes of memory they keep.
+func (c *httpConn) queueOutput(items []conn.Item, x *Exchange, p *exchange.Part, size int, full bool) {
 	o := conn.Output{Items: items, Bytes: int64(size)}
 	if p != nil {
-		o.Owner = &sentPart{l, c, *p}
+		o.Owner = &sentPart{c, x, *p}
 		if c.subrequest == nil {
-			o.Account = accountOf(l.exchanges.all[p.Ticket].peer)
+			o.Account = accountOf(x.peer)
 		}
 	}
 	c.Queue(o, full)

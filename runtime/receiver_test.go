@@ -8,7 +8,7 @@ import (
 )
 
 // Deliver implements Receiver.
-func (a *app) Deliver(in exchange.Input) {
+func (a *testApp) Deliver(in exchange.Input) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := a.calls[in.Ticket]

@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"bytes"
-
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
@@ -70,43 +68,64 @@ func (c *httpConn) newErrorExchange(buf []byte) *Exchange {
 	return x
 }
 
-// refuseFor answers x for its handler, which has left that to the loop.
-func (x *Exchange) refuseFor(p *exchange.Part) {
-	l := x.l
-	r := exchange.Reply{Status: p.Head.Status, Text: string(p.Head.Reason), Fields: bytes.Clone(p.Head.Fields)}
-	if len(p.Head.Request) > 0 {
-		if parsed, err := l.parsedOf(&p.Head); err == nil {
-			r.HTML = refusal.WantsHTML(parsed, p.Head.Request)
-		}
-	}
-	if p.Last {
-		x.handler.Release(p) // the ticket stays taken until the answer is sent
-		x.Reply(r)
-		return
-	}
-	y := x.substitute()
-	l.release(p)
-	y.Reply(r)
-	x.handler.Cancel(x.ticket)
-	l.submitted = true
-}
-
 // Reply implements exchange.Sink.
 func (x *Exchange) Reply(r exchange.Reply) {
 	l, c := x.l, x.conn
+	if c == nil {
+		x.end()
+		return
+	}
 	if l.debug >= 1 {
 		l.tracef("%s gets %d: %s", c, r.Status, r.Text)
 	}
+	if s := x.socket; s != nil && s.HasConn() { // it is open for its client
+		if c.first == x {
+			c.shift()
+		}
+		x.end()
+		s.NotResumed()
+		return
+	}
+	x.unwanted()
+	x.leaveSocket()
 	if q := x.req; q != nil {
 		r.HTML = refusal.WantsHTML(&q.parsed, q.Head)
 	}
 	x.phase, x.req, x.Source = answering, nil, exchange.Memory{}
 	x.keepAlive = x.keepAlive && !r.Close && !l.leaving
-	x.overridden, x.sendCacheStatus = r.Override, false
+	x.overridden, x.Fields = r.Override, nil
 	if !x.keepAlive {
 		// The client may be sending what is not read: see finish.
 		c.Linger = c.Linger || r.Close
 		c.setState(stateEnding)
 	}
 	x.rules.errorPages().Answer(&x.Exchange, r)
+}
+
+// substitute puts a new exchange, which the loop is to answer, in the place of
+// x among those of its connection.
+func (x *Exchange) substitute() *Exchange {
+	l := x.l
+	x.unwanted()
+	x.leaveSocket()
+	c, y := x.conn, l.exchanges.get()
+	y.conn, y.next = c, x.next
+	y.minor, y.head, y.keepAlive, y.safe = x.minor, x.head, x.keepAlive, x.safe
+	y.received = x.received
+	y.log, y.quiet, y.rules = x.log, x.quiet, x.rules
+	y.bulky = x.bulky
+	if x.deferred {
+		x.deferred = false
+		c.deferred--
+	}
+	at := &c.first
+	for *at != x {
+		at = &(*at).next
+	}
+	*at = y
+	if c.last == x {
+		c.last = y
+	}
+	x.conn, x.next, x.log = nil, nil, nil
+	return y
 }

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
-	"fapws/runtime/source/cache"
 )
 
 // request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
@@ -32,12 +31,9 @@ type request struct {
 	index  string   // it is for a directory that has this for its index, which is not a plain file
 
 	handed exchange.Request // as a source gets it: see ask
-	turns  int              // how often it has waited for a page
 
 	// Memory for those who answer it.
 	forwarded []byte // what proxies say of it
-	lookup    cache.Request
-	host      []byte
 }
 
 // newRequest returns memory for requests.
@@ -49,7 +45,7 @@ func newRequest() *request {
 
 // reset makes q ready for another request. Slices keep their memory.
 func (q *request) reset() {
-	q.mount, q.missed, q.index, q.turns = nil, q.missed[:0], "", 0
+	q.mount, q.missed, q.index = nil, q.missed[:0], ""
 	q.check, q.login = nil, checkedLogin{}
 	// One by one: a literal would be made elsewhere and then copied.
 	q.handed = exchange.Request{}

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/static"
@@ -14,45 +13,6 @@ var (
 	upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
 	crlfLastChunk = []byte("\r\n0\r\n\r\n")
 )
-
-// deliver takes a part that came back from the handler.
-func (l *loop) deliver(p *exchange.Part) {
-	x := l.exchanges.all[p.Ticket]
-	p.Owner = x.handler
-	x.since = l.now()
-	if p.Op == exchange.OpCredit {
-		l.onCredit(x, p)
-		return
-	}
-	if p.Op == exchange.OpDeferred {
-		l.defers(x, p)
-		return
-	}
-	if x.occupies.endsWith(p) {
-		l.frees(x)
-	}
-	if p.Last {
-		x.owed = false
-		if x.detached && l.reattachSocket(x, p) {
-			return
-		}
-		x.unwanted()
-	}
-	if p.Interim && !x.takesInterim() {
-		l.release(p)
-		return
-	}
-	if x.fill != nil && !p.Interim && l.record(x, p) {
-		return
-	}
-	if x.invalidates != nil && p.First {
-		l.invalidate(x, p.Head.Status)
-	}
-	if x.conn == nil && p.Last {
-		l.uncountOrphan(x)
-	}
-	x.Send(p)
-}
 
 // advance sends what is there for the first exchange of c, and for those
 // behind it, until a part is missing or a transfer has to end first.
@@ -74,6 +34,9 @@ func (c *httpConn) sendReady() {
 				x.Source.OnRoom(&x.Exchange)
 			}
 			x.transmit(&p)
+		case x.awaitsTurn:
+			x.awaitsTurn = false
+			x.Source.Start(&x.Exchange)
 		default:
 			return
 		}
@@ -86,14 +49,6 @@ func (x *Exchange) transmit(p *exchange.Part) {
 	l := x.l
 	if p.Interim {
 		x.sendInterim(p)
-		return
-	}
-	if p.First && len(p.Head.Static)+len(p.Head.SendFile) > 0 {
-		l.handOver(x, p)
-		return
-	}
-	if p.First && (p.Head.Refusal || p.Head.Failure && x.rules.errorPages().Has(p.Head.Status)) {
-		x.refuseFor(p)
 		return
 	}
 	if p.First && len(p.Head.Channel) > 0 && !l.listens(x, p) {
@@ -145,19 +100,19 @@ func (x *Exchange) transmit(p *exchange.Part) {
 		x.complete(p.Failed || short)
 	}
 	if count > 0 {
-		c.sendFile(p, body, count, tail)
+		x.sendFile(c, p, body, count, tail)
 		return
 	}
 	if len(body) <= copyLimit {
 		l.conns.Buf = append(l.conns.Buf, body...)
 		l.conns.Buf = append(l.conns.Buf, tail...)
-		l.release(p)
+		x.release(p)
 		if len(l.conns.Buf) > flushLimit {
 			l.conns.Flush()
 		}
 		return
 	}
-	c.sendLarge(p, body, tail)
+	x.sendLarge(c, p, body, tail)
 }
 
 // takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and a
@@ -174,15 +129,12 @@ func (x *Exchange) sendInterim(p *exchange.Part) {
 	l.conns.Buf = http1.AppendStatusLine(l.conns.Buf, p.Head.Status, p.Head.Reason)
 	l.conns.Buf = append(append(l.conns.Buf, p.Head.Fields...), crlf...)
 	x.framed += int64(len(l.conns.Buf) - before)
-	l.release(p)
+	x.release(p)
 }
 
 // sendHead appends the head of a response and decides how its body is framed.
 func (x *Exchange) sendHead(p *exchange.Part) {
 	l := x.l
-	if x.extra != nil {
-		p.Head.Fields = header.Merge(p.Head.Fields, x.extra)
-	}
 	r := x.response()
 	fill(&r, &p.Head)
 	if r.Length < 0 && p.Last && !p.Failed && len(p.Head.Channel) == 0 {
@@ -190,8 +142,8 @@ func (x *Exchange) sendHead(p *exchange.Part) {
 			r.Length = size
 		}
 	}
-	if x.sendCacheStatus {
-		l.heads.fields = appendSaid(append(l.heads.fields[:0], r.Fields...), x.cacheStatus)
+	if x.Fields != nil {
+		l.heads.fields = append(append(l.heads.fields[:0], r.Fields...), x.Fields...)
 		r.Fields = l.heads.fields
 	}
 	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
@@ -205,29 +157,13 @@ func fill(r *http1.Response, h *exchange.Head) {
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
-	if r.Length, r.Type = h.Length, h.ContentType; r.Type == "" {
-		r.Type = mediaType(h)
-	}
+	r.Length, r.Type = h.Length, static.MediaType(h)
 	r.HasDate, r.HasServer = h.HasDate, h.HasServer
 	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)
 	}
 	// No client takes a 1xx for the end of a response.
 	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
-}
-
-func mediaType(h *exchange.Head) string {
-	switch h.Type {
-	case exchange.TypeHTML:
-		return "text/html; charset=utf-8"
-	case exchange.TypeBinary:
-		return "application/octet-stream"
-	case exchange.TypeJSON:
-		return "application/json"
-	case exchange.TypeByName:
-		return static.TypeByName(string(h.Name))
-	}
-	return ""
 }
 
 // allowed returns what of a part's content may be sent: nothing where there
@@ -260,9 +196,9 @@ func fileBytes(p *exchange.Part) int64 {
 	return p.Count
 }
 
-// release gives a part back, and with the last one the ticket.
-func (l *loop) release(p *exchange.Part) {
-	x, last := l.exchanges.all[p.Ticket], p.Last
+// release gives a part of x back. With the last one x ends.
+func (x *Exchange) release(p *exchange.Part) {
+	last := p.Last
 	if p.Owner != nil {
 		p.Owner.Release(p)
 	}

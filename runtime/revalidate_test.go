@@ -74,7 +74,7 @@ func TestRevalidated(t *testing.T) {
 }
 
 // stalePage serves a page that is good for a second, and returns when it is so no more.
-func stalePage(t *testing.T, f func(*call)) (*testServer, *app) {
+func stalePage(t *testing.T, f func(*call)) (*testServer, *testApp) {
 	t.Helper()
 	var first atomic.Bool
 	s, a := cachedServer(t, Config{}, cache.Rule{}, false, func(c *call) {

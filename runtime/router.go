@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/route"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/refusal"
 )
@@ -64,18 +65,18 @@ type Mount struct {
 	Source  exchange.Source // a static.Source, a fixed.Fixed, a redirect.Redirect
 	Rewrite *route.Rewrite  // routing goes on behind this mount
 
-	Handler Handler         // nil: the one of Serve
+	Handler app.Handler     // nil: the one of Serve
 	Cache   *cache.Compiled // which of the Handler's answers are kept; nil: none
 	Index   int             // what the Handler calls this mount: exchange.Request.Mount
 
 	// What the Handler can do besides answering whole requests; the first two
 	// need a Receiver. Of the last three, one at most.
-	Occupies     Occupancy // how long each of its requests occupies one of Config.Concurrency
-	Streams      bool      // it takes requests whose body has not arrived: exchange.Request.More
-	WebSocket    bool      // and WebSockets: exchange.Request.WebSocket
-	Tunnels      bool      // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
-	Group        string    // that each of its WebSockets joins; "": none
-	DetachSocket bool      // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
+	Occupies     app.Occupancy // how long each of its requests occupies one of Config.Concurrency
+	Streams      bool          // it takes requests whose body has not arrived: exchange.Request.More
+	WebSocket    bool          // and WebSockets: exchange.Request.WebSocket
+	Tunnels      bool          // it may pass on the connection where a WebSocket is asked for: exchange.Head.Tunnel
+	Group        string        // that each of its WebSockets joins; "": none
+	DetachSocket bool          // it is given the descriptor where a WebSocket is asked for: exchange.Request.Socket
 
 	// Resolved gives the Handler the resolved form of the path (http1.ResolvePath), with the
 	// empty segments that the client has sent, instead of the canonical one. Applications
@@ -86,43 +87,44 @@ type Mount struct {
 
 	rules   *rules
 	missing notFoundCache
+	bulky   bool // the Source may answer with any size before the loop knows
 }
 
 // prepare copies the sites that Serve was given, and makes the table that decides between them; in the
 // copy, mounts without anything that answers have h. It returns all handlers, too, each once. The
 // error is one line.
-func prepare(given []Site, h Handler, strict bool) (sites []Site, table *route.Table, handlers []Handler, err error) {
+func (s *Server) prepare(given []Site, h app.Handler) (sites []Site, table *route.Table, handlers []app.Handler, err error) {
 	if h != nil {
 		handlers = append(handlers, h)
 	}
 	sites = slices.Clone(given)
 	routes := make([]route.Site, len(sites))
 	for i := range sites {
-		s := &sites[i]
-		s.Table = slices.Clone(s.Table)
-		s.rules = merged(s, nil)
-		routes[i] = route.Site{Names: s.Names, Mounts: make([]route.Mount, len(s.Table)), Guard: s.rules.guard()}
-		for k := range s.Table {
-			m := &s.Table[k]
-			m.rules = merged(s, m.Rules)
+		site := &sites[i]
+		site.Table = slices.Clone(site.Table)
+		site.rules = merged(site, nil)
+		routes[i] = route.Site{Names: site.Names, Mounts: make([]route.Mount, len(site.Table)), Guard: site.rules.guard()}
+		for k := range site.Table {
+			m := &site.Table[k]
+			m.rules = merged(site, m.Rules)
 			if m.Source != nil || m.Rewrite != nil {
 				m.Handler = nil
 			} else if m.Handler == nil {
 				m.Handler = h
 			}
 			routes[i].Mounts[k] = m.route()
-			if _, ok := m.Handler.(Receiver); !ok {
+			if _, ok := m.Handler.(app.Receiver); !ok {
 				m.Streams, m.WebSocket = false, false
 			}
 			if m.Source == nil && m.Rewrite == nil {
-				m.Source = &appSource{mount: m}
+				m.Source, m.bulky = s.source(m, h)
 			}
 			if m.Handler != nil && !slices.Contains(handlers, m.Handler) {
 				handlers = append(handlers, m.Handler)
 			}
 		}
 	}
-	table, err = route.New(routes, strict)
+	table, err = route.New(routes, s.cfg.RefuseUnknownHosts)
 	return sites, table, handlers, err
 }
 
@@ -162,6 +164,11 @@ func (l *loop) decide(x *Exchange) {
 		l.settleRules(x)
 		switch q.Outcome {
 		case route.Found:
+			if q.mount.Handler != nil {
+				l.note(x)
+				l.admit(x)
+				return
+			}
 			l.startWith(q.mount.Source, x)
 			return
 		case route.NeedsLookup:
@@ -194,10 +201,6 @@ func (l *loop) decide(x *Exchange) {
 func (l *loop) startWith(s exchange.Source, x *Exchange) {
 	l.note(x)
 	x.Source = s
-	if _, ok := s.(*appSource); ok {
-		l.admit(x)
-		return
-	}
 	x.skipBody()
 	x.req.ask()
 	if x.Req.Peer = x.peer; x.peer == nil {

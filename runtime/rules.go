@@ -129,7 +129,6 @@ func (s *Site) canonical() string {
 func (l *loop) consider(r *rules) {
 	if r != nil {
 		l.timed = l.timed || r.log != nil
-		l.limited = l.limited || r.timeout > 0
 	}
 }
 

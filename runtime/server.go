@@ -16,6 +16,7 @@ import (
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/websocket"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/sse"
@@ -44,7 +45,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("event loop: %w", err)
 	}
 	go s.tick()
-	go s.loop.attend()
+	go s.loop.app.Attend(s.loop.ended)
 	return s, nil
 }
 
@@ -58,7 +59,7 @@ func (s *Server) begin() (err error) {
 		l.conns.Events.Close()
 		return err
 	}
-	l.wake.theirs.SendNow = l.sendNow
+	l.wake.theirs.SendNow = l.app.SendNow
 	waker, err := l.wake.theirs.Duplicate() // with descriptors of its own: a publisher may outlive the loop
 	if err != nil {
 		l.wake.close()
@@ -100,7 +101,7 @@ func (s *Server) configure(cfg Config) {
 	s.loop.debug = s.cfg.Debug
 	s.loop.maxRequests = int64(s.cfg.MaxRequests)
 	s.loop.keepAlive = int64(s.cfg.KeepAlive)
-	s.loop.limited = s.cfg.Timeout > 0
+	s.loop.app.Configure(s.appConfig())
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.subscribers.Configure(s.cfg.Channels, sse.Limits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
 	s.loop.sockets.Configure(websocket.Config{
@@ -151,38 +152,33 @@ func (s *Server) do(f func()) {
 // where a mount names nothing else; nil if there is no such mount. Call it once;
 // more listeners may follow with Accept. The error, of one line, is about the folders of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
-func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h Handler) error {
+func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h app.Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return errors.New("Serve was called before")
 	}
 	if err := s.handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
 		return err
 	}
-	prepared, table, handlers, err := prepare(sites, h, s.cfg.RefuseUnknownHosts)
+	if s.cfg.CacheSize > 0 {
+		s.store.Store(cache.New(s.cfg.CacheSize, 0))
+		s.do(func() { s.loop.pages = cache.NewPages(s.store.Load(), pagesHost{s.loop}, &s.cfg.Limits) })
+	}
+	prepared, table, handlers, err := s.prepare(sites, h)
 	if err != nil {
 		return err
 	}
 	s.do(func() {
-		if s.cfg.CacheSize > 0 {
-			s.loop.pages.store = cache.New(s.cfg.CacheSize, 0)
-			s.store.Store(s.loop.pages.store)
-		}
-		s.loop.handler = h
-		s.loop.pacer, _ = h.(Pacer)
-		s.loop.attendant.handler, _ = h.(Attended)
-		s.loop.sites, s.loop.table, s.loop.handlers = prepared, table, handlers
+		s.loop.sites, s.loop.table = prepared, table
+		limited := s.cfg.Timeout > 0
 		for i := range prepared {
 			s.loop.consider(prepared[i].rules)
 			for k := range prepared[i].Table {
-				s.loop.consider(prepared[i].Table[k].rules)
+				r := prepared[i].Table[k].rules
+				s.loop.consider(r)
+				limited = limited || r != nil && r.timeout > 0
 			}
 		}
-		for _, h := range s.loop.handlers {
-			if a, ok := h.(SubrequestHandler); ok {
-				a.Serves(s.subrequester)
-			}
-			h.Attach(&s.loop.wake.theirs)
-		}
+		s.loop.app.Serve(h, handlers, limited)
 	})
 	for _, ln := range listeners {
 		s.Accept(ln)

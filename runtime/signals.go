@@ -46,7 +46,7 @@ func (l *loop) woken() {
 	}
 	l.subscribers.Take()
 	l.sockets.Take()
-	l.submitted = true
+	l.app.Wake()
 	l.flushBatch()
 }
 
@@ -64,10 +64,10 @@ func (w *wake) Ready(eventloop.Readiness) {
 		w.watch.Again()
 	}
 	for _, signal := range b[:max(n, 0)] {
-		if signal != 0 && l.handler != nil {
-			l.handler.Signalled()
+		if signal != 0 {
+			l.app.Signalled()
 			break
 		}
 	}
-	l.submitted = true
+	l.app.Wake()
 }

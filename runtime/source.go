@@ -10,24 +10,26 @@ import (
 // An Exchange is Sink and Server of itself: what its source sends goes to the connection, or has to wait for its turn there.
 
 var (
-	_ exchange.Source = (*appSource)(nil)
-	_ exchange.Source = (*cacheSource)(nil)
 	_ exchange.Sink   = (*Exchange)(nil)
 	_ exchange.Server = (*Exchange)(nil)
 )
 
 // of returns the Exchange of the loop that x is part of.
-func of(x *exchange.Exchange) *Exchange { return x.Sink.(*Exchange) }
+func of(x *exchange.Exchange) *Exchange { return x.Server.(*Exchange) }
 
 // Send implements exchange.Sink.
 func (x *Exchange) Send(p *exchange.Part) {
-	p.Ticket = x.ticket
-	l := x.l
+	if p.Last {
+		if x.detached && x.l.reattachSocket(x, p) {
+			return
+		}
+		x.unwanted()
+	}
 	switch c := x.conn; {
 	case x.socket != nil && x.socket.HasConn():
 		x.socket.Send(p)
-	case c == nil:
-		l.release(p)
+	case c == nil, p.Interim && !x.takesInterim():
+		x.release(p)
 	case c.first != x || c.Writing():
 		x.hold(p)
 	default:
@@ -37,12 +39,33 @@ func (x *Exchange) Send(p *exchange.Part) {
 }
 
 // InTurn implements exchange.Server.
-func (x *Exchange) InTurn() bool {
-	if !x.isFirst() {
+func (x *Exchange) InTurn() bool { return x.isFirst() }
+
+// AwaitTurn implements exchange.Server.
+func (x *Exchange) AwaitTurn() {
+	if x.phase == deciding {
 		x.suspend(awaitingTurn)
-		return false
+	} else {
+		x.awaitsTurn = true
 	}
-	return true
+}
+
+// Keep implements exchange.Server.
+func (x *Exchange) Keep() {
+	x.l.host.Keep(x)
+	x.lasting = true
+}
+
+// HasPage implements exchange.Server.
+func (x *Exchange) HasPage(status int) bool { return x.rules.errorPages().Has(status) }
+
+// WaitsForClient implements exchange.Server. Parts may wait for the client, or for earlier responses, or the rest of a body is
+// awaited. An application with a descriptor of its own (detached) may wait for the client at any time.
+func (x *Exchange) WaitsForClient() bool {
+	if c := x.conn; c != nil && (x.detached || x.begun && c.Writing() || c.body != nil && !c.stopped) {
+		return true
+	}
+	return len(x.held) > 0
 }
 
 // Beside implements exchange.Server.

@@ -79,6 +79,9 @@ func TestStorm(t *testing.T) {
 			if all := len(s.loop.exchanges.all); free != all {
 				t.Errorf("%d of %d exchanges are free", free, all)
 			}
+			if !s.loop.app.Idle() {
+				t.Error("a ticket is taken")
+			}
 			if n := len(s.transfers()); n != 0 {
 				t.Errorf("%d transfers", n)
 			}

@@ -17,7 +17,7 @@ import (
 
 // serveBackend starts a server with an application below / and a responder
 // below /go, in a pool of at most 32.
-func serveBackend(t testing.TB, cfg Config, a *app, f backend.Func, mounts ...Mount) *testServer {
+func serveBackend(t testing.TB, cfg Config, a *testApp, f backend.Func, mounts ...Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
 	pool := backend.New(32, func(line string) { ts.log.add(loglevel.Error, line) })

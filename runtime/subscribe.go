@@ -44,10 +44,14 @@ func (l *loop) listens(x *Exchange, p *exchange.Part) bool {
 	return true
 }
 
-// refuseSubscriber answers x for its handler.
+// refuseSubscriber answers x in the place of its source, whose first part is p.
 func (l *loop) refuseSubscriber(x *Exchange, p *exchange.Part, status int, fields []byte) {
-	p.Head.Status, p.Head.Reason, p.Head.Fields = status, nil, fields
-	x.refuseFor(p)
+	last := p.Last
+	y := x.substitute()
+	if x.release(p); !last {
+		x.cancel()
+	}
+	y.Reply(exchange.Reply{Status: status, Fields: fields})
 }
 
 // writeRetry sends what a stream begins with, behind the head of x.

@@ -38,7 +38,7 @@ func (s *Server) tick() {
 			return
 		}
 		ticker.Reset(time.Duration(tickLength))
-		for l.live.Load() > 0 || l.orphans.Load() > 0 {
+		for l.live.Load() > 0 || l.owed.Load() > 0 {
 			select {
 			case <-ticker.C:
 			case <-l.emptied:
@@ -49,13 +49,13 @@ func (s *Server) tick() {
 			case <-l.ended:
 				return
 			}
-			if l.live.Load() == 0 && l.orphans.Load() == 0 {
+			if l.live.Load() == 0 && l.owed.Load() == 0 {
 				break
 			}
 			if l.ticking.CompareAndSwap(false, true) { // one is enough while the loop is held up
 				l.post(l.ticked)
 			}
-			l.stalled()
+			l.app.Stalled()
 		}
 		if s.cfg.OnIdle != nil {
 			s.cfg.OnIdle()
@@ -93,11 +93,10 @@ func (l *loop) ticked() {
 	case late > tickLength/8:
 		l.restamp(before)
 	}
-	if l.limited {
-		l.findOverdue(before)
-	}
-	if len(l.pages.waited) > 0 {
-		l.releaseWaiters()
+	l.app.Tick(before)
+	l.owed.Store(int64(l.app.Owed()))
+	if l.pages != nil {
+		l.pages.Tick()
 	}
 	l.subscribers.Tick()
 	l.sockets.Expire()
@@ -112,7 +111,7 @@ func (l *loop) restamp(last int64) { l.conns.Restamp(last, l.now()-tickLength) }
 // seeing: stamps since then are as old as the tick before it.
 func (l *loop) heldUp(since int64) {
 	l.conns.Restamp(since, l.now())
-	l.excludeBlockedTime(l.now() - since)
+	l.app.ExcludeBlockedTime(l.now() - since)
 	l.subscribers.ExcludeBlockedTime()
 }
 

@@ -27,12 +27,12 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	c := x.conn
 	if c.Half() {
 		c.Close("the client has shut down its side before its WebSocket began")
-		l.release(p)
+		x.release(p)
 		return
 	}
 	l.conns.Flush()
 	if x.conn == nil { // its client has left
-		l.release(p)
+		x.release(p)
 		return
 	}
 	if c.Writing() { // of the answer before, which goes first
@@ -43,7 +43,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	if err != nil {
 		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
 		y := x.substitute()
-		l.release(p)
+		x.release(p)
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
@@ -55,7 +55,8 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	first = append(first, p.Head.Tunnel.Ahead...)
 	x.begun, x.tunnel, x.keepAlive, c.stopped = true, t, false, false
 	x.complete(false)
-	x.handler.Release(p) // the ticket stays taken until the tunnel has ended
+	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
+	x.Source = exchange.Memory{}
 	t.Begin(first, head)
 }
 

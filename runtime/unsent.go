@@ -75,20 +75,20 @@ func (l *loop) mustWait(x *Exchange) bool {
 	if !l.conns.Unsent.AnyOver() || x.conn == nil || x.conn.subrequest != nil || x.peer == nil {
 		return false
 	}
-	if x.fill != nil && len(x.fill.waiting) > 0 { // other clients want the page
-		return false
-	}
 	return l.conns.Unsent.Over(auth.Network(x.peer.Addr), x == x.conn.first)
 }
+
+// MustWait implements exchange.Server.
+func (x *Exchange) MustWait() bool { return x.l.mustWait(x) }
 
 // recall has handlers give back the requests of a client that they have not started. The loop then decides about each.
 func (l *loop) recall(client string) {
 	for _, x := range l.exchanges.all {
-		if !x.owed || x.begun || x.conn == nil || x.peer == nil || auth.Network(x.peer.Addr) != client {
+		if x.begun || x.deferred || x.conn == nil || x.peer == nil || auth.Network(x.peer.Addr) != client {
 			continue
 		}
-		if h := x.pacer(); h != nil {
-			h.Recall(x.ticket)
+		if p, ok := x.Source.(exchange.Pacer); ok {
+			p.Recall(&x.Exchange)
 		}
 	}
 }

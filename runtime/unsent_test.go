@@ -15,18 +15,18 @@ import (
 
 // chooser is a Pacer whose requests wait in a queue until the test runs them by their paths.
 type chooser struct {
-	*app
+	*testApp
 	choice sync.Mutex
 	queue  []*call // submitted or resumed, and not run
 	aside  []*call // that it must not run before Resume
 }
 
 func newChooser() *chooser {
-	return &chooser{app: newApp(false, nil)}
+	return &chooser{testApp: newApp(false, nil)}
 }
 
 func (a *chooser) Submit(r *exchange.Request) bool {
-	if !a.app.Submit(r) {
+	if !a.testApp.Submit(r) {
 		return false
 	}
 	a.mu.Lock()

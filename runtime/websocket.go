@@ -64,7 +64,6 @@ func (x *Exchange) upgrade(p *exchange.Part) bool {
 	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
 	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
 	x.begun = true
-	x.owed = false // messages come when they come: no timeout
 	c.shift()
 	s.Open(&c.Conn)
 	s.Send(p)
@@ -81,12 +80,11 @@ func (x *Exchange) leaveSocket() {
 
 // Deliver implements Exchange of package protocol/websocket.
 func (x *Exchange) Deliver(in exchange.Input) {
-	x.l.taken++
 	x.l.tell(x, in)
 }
 
 // Release implements Exchange of package protocol/websocket.
-func (x *Exchange) Release(p *exchange.Part) { x.l.release(p) }
+func (x *Exchange) Release(p *exchange.Part) { x.release(p) }
 
 // Cancel implements Exchange of package protocol/websocket.
 func (x *Exchange) Cancel() {
@@ -121,13 +119,13 @@ func (h socketHost) Busy() bool  { return h.l.busy() }
 func (h socketHost) Full() bool  { return h.l.accepting.clients >= h.l.cfg.MaxClients }
 
 func (h socketHost) Delivered() {
-	if h.l.taken >= takenMost {
+	if h.l.app.Taken() >= takenMost {
 		h.l.flushBatch()
 	}
 }
 
 func (h socketHost) Flush() {
-	if h.l.submitted {
+	if h.l.app.Pending() {
 		h.l.flushBatch()
 	}
 }
@@ -183,8 +181,6 @@ func (h socketHost) Resume(d *protocol.State, fd int) (*protocol.Socket, error) 
 	l.submit(x, r)
 	if x.socket == s { // else the handler takes no more
 		c.shift()
-		x.owed = false // it is open for its client, and no 504 can be written
-		x.req = nil
 	}
 	return s, nil
 }
@@ -229,8 +225,8 @@ func (s *Server) LeaveGroup(t exchange.Ticket, group string) {
 
 // socketOf returns the WebSocket of an exchange, nil if there is none.
 func (l *loop) socketOf(t exchange.Ticket) *protocol.Socket {
-	if int(t) >= len(l.exchanges.all) {
-		return nil
+	if x := l.app.Exchange(t); x != nil {
+		return of(x).socket
 	}
-	return l.exchanges.all[t].socket
+	return nil
 }

@@ -1,6 +1,6 @@
 // Package backend runs responders: sources in Go that may take their time, such as CGI programs, FastCGI, proxies and
 // SSI pages. Each request has a goroutine, on which Responder.Respond is called; to the event loop a Pool is one more
-// runtime.Handler, by shape.
+// app.Handler, by shape.
 //
 // The Pool makes parts of a response just as the interpreter does. So framing, pipelining, back-pressure, HEAD
 // requests, clients that disconnect and files sent by the kernel are dealt with once, in package runtime, and no

@@ -21,7 +21,7 @@ type Sends struct {
 	Accel bool // X-Accel-Redirect
 }
 
-// Pool is a runtime.Handler of responders: a mount's Index says which.
+// Pool is an app.Handler of responders: a mount's Index says which.
 type Pool struct {
 	// Sends is for responders that pass on the answers of programs and servers. It does not change while the server
 	// serves.
@@ -92,7 +92,7 @@ func (p *Pool) Add(r Responder) int {
 	return len(p.responders) - 1
 }
 
-// Attach implements runtime.Handler.
+// Attach implements app.Handler.
 //
 // The Pool takes descriptors of its own: responders may outlive the server, and
 // the numbers of its descriptors be other files' then.
@@ -105,7 +105,7 @@ func (p *Pool) Attach(w *exchange.Waker) {
 	p.waker = own
 }
 
-// Submit implements runtime.Handler.
+// Submit implements app.Handler.
 func (p *Pool) Submit(r *exchange.Request) bool {
 	p.mu.Lock()
 	full := len(p.open)-p.held >= p.max
@@ -157,7 +157,7 @@ func (p *Pool) Submit(r *exchange.Request) bool {
 	return true
 }
 
-// Resume implements runtime.Pacer.
+// Resume implements app.Pacer.
 func (p *Pool) Resume(t exchange.Ticket) {
 	p.mu.Lock()
 	ex := p.open[t]
@@ -166,10 +166,10 @@ func (p *Pool) Resume(t exchange.Ticket) {
 	p.fresh = append(p.fresh, ex)
 }
 
-// Recall implements runtime.Pacer: requests that are not held have been started.
+// Recall implements app.Pacer: requests that are not held have been started.
 func (p *Pool) Recall(exchange.Ticket) {}
 
-// Flush implements runtime.Handler.
+// Flush implements app.Handler.
 func (p *Pool) Flush() {
 	for i, ex := range p.fresh {
 		p.fresh[i] = nil
@@ -239,7 +239,7 @@ func (p *Pool) wait(ex *exchangeState) error {
 	return nil
 }
 
-// Next implements runtime.Handler.
+// Next implements app.Handler.
 func (p *Pool) Next(out *exchange.Part) bool {
 	if len(p.taken) == 0 {
 		p.mu.Lock()
@@ -280,7 +280,7 @@ func (p *Pool) Next(out *exchange.Part) bool {
 	return true
 }
 
-// Release implements runtime.Handler. Any goroutine.
+// Release implements app.Handler. Any goroutine.
 func (p *Pool) Release(one *exchange.Part) {
 	p.mu.Lock()
 	mine := p.parts[one.Ref]
@@ -300,7 +300,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 }
 
-// Cancel implements runtime.Handler.
+// Cancel implements app.Handler.
 func (p *Pool) Cancel(t exchange.Ticket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -311,7 +311,7 @@ func (p *Pool) Cancel(t exchange.Ticket) {
 	}
 }
 
-// Overdue implements runtime.Handler. Cancel has done the rest, except for a responder that asked to be told.
+// Overdue implements app.Handler. Cancel has done the rest, except for a responder that asked to be told.
 func (p *Pool) Overdue(t exchange.Ticket, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -320,8 +320,8 @@ func (p *Pool) Overdue(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// Stalled implements runtime.Handler: nothing runs on the loop.
+// Stalled implements app.Handler: nothing runs on the loop.
 func (p *Pool) Stalled() (exchange.Ticket, time.Duration) { return 0, 0 }
 
-// Signalled implements runtime.Handler.
+// Signalled implements app.Handler.
 func (p *Pool) Signalled() {}

@@ -11,6 +11,7 @@ type Exchange struct {
 	Server Server
 	By     string // what answers, as access logs call it: "application", "files" or ""
 	Source Source // answers the exchange; another one may take over until the head of the response is sent
+	Fields []byte // "Name: value\r\n" ... that the head of the response has behind its own; not if it is made by Sink.Reply
 }
 
 // Source answers exchanges. A source that has to remember something of an exchange puts a value of its own, which it uses
@@ -25,6 +26,26 @@ type Source interface {
 	// OnGone is called when nothing of the response is wanted any more, unless its last part was sent before. The source
 	// still sends the last part, at once or later.
 	OnGone(x *Exchange)
+}
+
+// Receiver is a Source that takes more than the request.
+type Receiver interface {
+	Source
+
+	// Input hands over the next input of x: the next piece of its body, or a message of its WebSocket. It cannot fail; data
+	// beyond InputWindow that the source has not given back by Server.Credit is not read from the client.
+	Input(x *Exchange, in Input)
+}
+
+// Pacer is a Source that need not begin to make a response while too much waits for the client: see Server.Deferred.
+type Pacer interface {
+	Source
+
+	// Resume has the source begin to make the response of x, for which it has called Server.Deferred.
+	Resume(x *Exchange)
+
+	// Recall has the source call Server.Deferred, unless it has begun to make the response. It may do so later.
+	Recall(x *Exchange)
 }
 
 // Optional is a Source that may have nothing for a path.
@@ -63,9 +84,31 @@ type Sink interface {
 
 // Server is what a source can ask of the server that has made an exchange. All methods must be called on the event loop.
 type Server interface {
-	// InTurn reports whether the response is the next one that the client is to be sent. If it is not, Start is called again
-	// when it is.
+	// InTurn reports whether the response is the next one that the client is to be sent, and nothing before it waits for the
+	// client. Then Sink.Send uses no memory of a part without an Owner after it has returned, but for its Body.
 	InTurn() bool
+
+	// AwaitTurn has Source.Start called again as soon as InTurn.
+	AwaitTurn()
+
+	// Keep has Req stay as it is until the exchange ends.
+	Keep()
+
+	// WaitsForClient reports whether the response cannot go on before the client has read or sent something.
+	WaitsForClient() bool
+
+	// MustWait reports whether so much waits for the client that the source should not begin to make another response. If it
+	// can be told to begin later (Pacer), it calls Deferred then.
+	MustWait() bool
+
+	// Deferred says that the source, a Pacer, does not begin to make the response until it is told to.
+	Deferred()
+
+	// Credit says that the source, a Receiver, has dealt with n bytes of input, counted as InputCost says.
+	Credit(n int64)
+
+	// HasPage reports whether the site has a page of its own for the status of an error.
+	HasPage(status int) bool
 
 	// Beside runs work on a goroutine, and then done on the loop. Until then Req stays as it is, and what follows the exchange
 	// on its connection is not looked at. gone reports whether its client has left: then the exchange ends with done.

@@ -127,7 +127,7 @@ const (
 
 // Owner is what a Part belongs to.
 type Owner interface {
-	// Release takes a part back whose bytes were sent or are not wanted any more. It is safe for concurrent use.
+	// Release takes a part back whose bytes were sent or are not wanted any more. A Sink calls it on the event loop.
 	Release(*Part)
 }
 
@@ -136,7 +136,7 @@ type Owner interface {
 // response), and exactly one Last, also after Cancel and also when the
 // handler failed. Parts with Interim may precede the first. Slices live until Owner releases the part.
 type Part struct {
-	Ticket Ticket // set by the Sink, or by the handler that has made the part
+	Ticket Ticket // of a part that a handler has made
 	Owner  Owner  // gets the part back; nil: its bytes do not change, and the collector frees them
 	First  bool
 	Last   bool

@@ -14,6 +14,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
 )
 
 // Parts are the input of the sites of a serving process, in addition to its settings.
@@ -48,15 +49,15 @@ func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log fun
 
 // build is Build, and without parts.Logs Check.
 func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
-	names, app := p.Site.Apps(), parts.Contents
+	names, contents := p.Site.Apps(), parts.Contents
 	private := p.Site.Private(conf)
 	out := site.Parts{
 		Private: private,
 		Conf:    conf,
 		Source:  p.Settings.Source,
 		List:    p.Settings.Source("autoindex").Level == settings.FromDefault,
-		App: func(name string, add func(backend.Responder) (runtime.Handler, int)) (table []runtime.Mount, most int64, err error) {
-			if app == nil {
+		App: func(name string, add func(backend.Responder) (app.Handler, int)) (table []runtime.Mount, most int64, err error) {
+			if contents == nil {
 				return nil, 0, nil // only mistakes are looked for
 			}
 			i := slices.IndexFunc(names, func(a site.Application) bool { return a.Name == name })
@@ -67,13 +68,13 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*site.Built, error) {
 			if len(names) == 1 {
 				script = p.Command.ScriptName()
 			}
-			if i > 0 && app.Object(i) == "" { // of the first one it is a setting, for all
-				if most, err = p.Settings.BodyLimit(script, globalOf(app, i)); err != nil {
+			if i > 0 && contents.Object(i) == "" { // of the first one it is a setting, for all
+				if most, err = p.Settings.BodyLimit(script, globalOf(contents, i)); err != nil {
 					return nil, 0, exit.Usage(err)
 				}
 			}
 			m := mounter{script: script, threads: conf.Threads, forks: parts.Forks, programs: parts.Programs, private: private, add: add}
-			table, err = m.table(app.Mounts(i))
+			table, err = m.table(contents.Mounts(i))
 			return table, most, err
 		},
 		Log:      parts.Log,

@@ -2,7 +2,7 @@
 // loaded; loads the applications; and builds the sites of package site from their tables of paths. Everything that
 // serves or inspects an application starts here, so packages command, inspect, worker and supervisor import it. Load
 // and the functions before it must be called on the main thread. Start reading at plan.go; mounts.go holds
-// pybridge.Handler to runtime.Handler at compile time.
+// pybridge.Handler to app.Handler at compile time.
 //
 // Every mistake in the file is collected, and check builds what else can be built to find more. Routes come first in
 // the table of a host, then the files of its root, which may decline (exchange.Optional), then the application. A

@@ -9,14 +9,15 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/forkserver"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 )
 
 // The loop takes an interpreter for its handler without knowing it.
 var _ interface {
-	runtime.Receiver
-	runtime.Pacer
+	app.Receiver
+	app.Pacer
 } = (*pybridge.Handler)(nil)
 
 // mounter makes mounts of the entries of PATHS.
@@ -26,7 +27,7 @@ type mounter struct {
 	forks    *forkserver.Server // runs the handlers; nil: this process does
 	programs *Programs
 	private  *static.Private
-	add      func(backend.Responder) (runtime.Handler, int)
+	add      func(backend.Responder) (app.Handler, int)
 }
 
 // table opens the document roots of mounts, so that the loop can serve them without
@@ -43,14 +44,14 @@ func (t *mounter) table(mounts []pybridge.Mount) ([]runtime.Mount, error) {
 }
 
 // occupies returns how long a request for m keeps others from running.
-func (t *mounter) occupies(m *pybridge.Mount) runtime.Occupancy {
+func (t *mounter) occupies(m *pybridge.Mount) app.Occupancy {
 	switch {
 	case !m.Kind.OnThreads() || t.forks != nil:
-		return runtime.OccupiesNothing
+		return app.OccupiesNothing
 	case t.threads == 0:
-		return runtime.OccupiesUntilHead
+		return app.OccupiesUntilHead
 	}
-	return runtime.OccupiesUntilEnd
+	return app.OccupiesUntilEnd
 }
 
 func (t *mounter) mount(m *pybridge.Mount) (mount runtime.Mount, err error) {

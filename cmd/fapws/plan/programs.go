@@ -5,9 +5,9 @@ import (
 	"sync"
 
 	"fapws/cmd/fapws/version"
-	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
 )
 
@@ -84,7 +84,7 @@ func (p *Programs) Respond(w *backend.Response, r *backend.Request) {
 }
 
 // Handler is runtime.Config.Programs.
-func (p *Programs) Handler() (runtime.Handler, int) {
+func (p *Programs) Handler() (app.Handler, int) {
 	const most = 1024 // requests at the same time, nearly all of which wait
 	pool := backend.New(most, func(line string) { p.Log(0, loglevel.Error, "", line) })
 	pool.Sends = p.Sends

@@ -10,6 +10,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
 	"fapws/runtime/source/static"
 )
@@ -29,7 +30,7 @@ type Parts struct {
 	// named it, and the largest body in bytes that it wants where the configuration
 	// says nothing; 0: it does not care. The error is one line. add mounts a Responder: it
 	// returns Handler and Index of its mount.
-	App func(name string, add func(backend.Responder) (runtime.Handler, int)) (table []runtime.Mount, most int64, err error)
+	App func(name string, add func(backend.Responder) (app.Handler, int)) (table []runtime.Mount, most int64, err error)
 
 	// Programs bounds how many CGI programs run.
 	Programs *cgi.Gate
@@ -143,7 +144,7 @@ func Sends(conf *settings.Config) backend.Sends {
 	return backend.Sends{File: len(conf.SendfileRoots) > 0, Accel: len(conf.AccelRoots) > 0}
 }
 
-func (b *builder) add(to backend.Responder) (runtime.Handler, int) {
+func (b *builder) add(to backend.Responder) (app.Handler, int) {
 	if b.built.pool == nil {
 		b.built.pool = backend.New(maxBackend, func(line string) { b.parts.Log(loglevel.Error, line) })
 		b.built.pool.Sends = Sends(b.parts.Conf)

@@ -13,6 +13,7 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/static"
 )
 
@@ -44,7 +45,7 @@ func build(t testing.TB, dir, text string) (*Built, error) {
 		Conf:   &conf,
 		Source: set.Source,
 		Check:  true,
-		App: func(string, func(backend.Responder) (runtime.Handler, int)) ([]runtime.Mount, int64, error) {
+		App: func(string, func(backend.Responder) (app.Handler, int)) ([]runtime.Mount, int64, error) {
 			return []runtime.Mount{{Prefix: "/x"}, {Prefix: ""}}, 0, nil
 		},
 		Log: func(loglevel.Level, string) {},

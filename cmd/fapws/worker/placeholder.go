@@ -49,7 +49,7 @@ func (p *Parent) servePlaceholder() (code int, err error) {
 // standInGrace is the maximum time that a stand-in takes to end: browsers ask it every second.
 const placeholderGrace = 2 * retiredIdle
 
-// unavailableHandler is the runtime.Handler of a process that has no application: all is
+// unavailableHandler is the app.Handler of a process that has no application: all is
 // answered 503.
 type unavailableHandler struct{}
 

@@ -21,6 +21,7 @@ import (
 	"fapws/runtime/descriptors"
 	"fapws/runtime/forkserver"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
 	"fapws/runtime/source/cgi"
 )
 
@@ -194,7 +195,7 @@ func (s *service) start() (err error) {
 	if err := s.host.control(addrs); err != nil {
 		return err
 	}
-	var guest runtime.Handler
+	var guest app.Handler
 	if handler != nil {
 		guest = handler
 	}

@@ -1,6 +1,7 @@
 package exchangetest
 
 import (
+	"slices"
 	"time"
 
 	"fapws/runtime/exchange"
@@ -17,6 +18,14 @@ type Client struct {
 	File     string // that was noted
 	Waits    bool   // another response comes first
 	Left     bool   // what is done beside the loop ends after the client has left
+
+	Awaits    bool  // AwaitTurn was called
+	Kept      bool  // Keep was called
+	Slow      bool  // WaitsForClient
+	Full      bool  // MustWait
+	Deferrals int   // calls of Deferred
+	Credited  int64 // sum of Credit
+	Pages     []int // statuses with a page
 }
 
 // Exchange returns an exchange of c for a request, whose mount is at prefix. It panics if the request is none.
@@ -48,6 +57,27 @@ func (c *Client) Reply(r exchange.Reply) { c.Replies = append(c.Replies, r) }
 
 // InTurn implements exchange.Server.
 func (c *Client) InTurn() bool { return !c.Waits }
+
+// AwaitTurn implements exchange.Server.
+func (c *Client) AwaitTurn() { c.Awaits = true }
+
+// Keep implements exchange.Server.
+func (c *Client) Keep() { c.Kept = true }
+
+// WaitsForClient implements exchange.Server.
+func (c *Client) WaitsForClient() bool { return c.Slow }
+
+// MustWait implements exchange.Server.
+func (c *Client) MustWait() bool { return c.Full }
+
+// Deferred implements exchange.Server.
+func (c *Client) Deferred() { c.Deferrals++ }
+
+// Credit implements exchange.Server.
+func (c *Client) Credit(n int64) { c.Credited += n }
+
+// HasPage implements exchange.Server.
+func (c *Client) HasPage(status int) bool { return slices.Contains(c.Pages, status) }
 
 // Beside implements exchange.Server: it does the work at once.
 func (c *Client) Beside(work func(), done func(gone bool)) {

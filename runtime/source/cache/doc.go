@@ -2,10 +2,12 @@
 // stale-while-revalidate and stale-if-error, RFC 5861). It is a shared cache in front of one's own applications: the
 // Cache-Control of a request does not count, so clients cannot make the applications work.
 //
-// It does no I/O, starts no goroutine and knows no connection: package runtime asks it on the event loop, after
-// hosts, rules and passwords, and fills it with what handlers answer (runtime/cached.go). Except for Store.Purge, a
-// Store and everything that comes from it belong to one goroutine. Times are nanoseconds since 1970. Start reading at
-// Rule, Store and judge.go.
+// A Store decides and keeps. A Source answers exchanges on the event loop, after hosts, rules and passwords: with a
+// page of the store, or by the source that makes the pages of its mount. A missing page is fetched by an exchange of
+// the cache's own (fetch): the cache is its client, records what passes, and passes it on to the client that has
+// asked first. The package does no I/O and knows no connection. Except for Store.Purge, everything belongs to the
+// event loop. Times in a Store are nanoseconds since 1970. Start reading at source.go, fetch.go, Rule, Store and
+// judge.go.
 //
 // # Hits
 //

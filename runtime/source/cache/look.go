@@ -25,6 +25,19 @@ func (v Verdict) String() string {
 	return [...]string{"bypass", "hit", "stale", "miss", "expired", "wait", "revalidated"}[v]
 }
 
+// field returns the field Fapws-Cache of a response.
+func (v Verdict) field() []byte { return verdictFields[v] }
+
+var verdictFields = [...][]byte{
+	Bypass:      []byte("Fapws-Cache: bypass\r\n"),
+	Hit:         []byte("Fapws-Cache: hit\r\n"),
+	Stale:       []byte("Fapws-Cache: stale\r\n"),
+	Miss:        []byte("Fapws-Cache: miss\r\n"),
+	Expired:     []byte("Fapws-Cache: expired\r\n"),
+	Wait:        []byte("Fapws-Cache: hit\r\n"), // it was there when the client got it
+	Revalidated: []byte("Fapws-Cache: revalidated\r\n"),
+}
+
 // Found is what Look returns.
 type Found struct {
 	Verdict Verdict

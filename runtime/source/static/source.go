@@ -44,6 +44,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 		return
 	}
 	if !x.Server.InTurn() {
+		x.Server.AwaitTurn()
 		return
 	}
 	a := s.newAnswer()

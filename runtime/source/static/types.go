@@ -1,5 +1,7 @@
 package static
 
+import "fapws/runtime/exchange"
+
 // defaultType is the type of what is not known (RFC 9110 §8.3: a recipient is
 // not to guess, and with nosniff does not).
 const defaultType = "application/octet-stream"
@@ -43,4 +45,22 @@ func typeByExtension(extension []byte) string {
 		}
 	}
 	return defaultType
+}
+
+// MediaType returns the Content-Type of a response whose handler has set none, "" if there shall be none.
+func MediaType(h *exchange.Head) string {
+	if h.ContentType != "" {
+		return h.ContentType
+	}
+	switch h.Type {
+	case exchange.TypeHTML:
+		return "text/html; charset=utf-8"
+	case exchange.TypeBinary:
+		return "application/octet-stream"
+	case exchange.TypeJSON:
+		return "application/json"
+	case exchange.TypeByName:
+		return TypeByName(string(h.Name))
+	}
+	return ""
 }

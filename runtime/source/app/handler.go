@@ -1,4 +1,4 @@
-package runtime
+package app
 
 import (
 	"time"
@@ -13,7 +13,7 @@ type SubrequestHandler interface {
 	Serves(ask func(exchange.Origin) exchange.Subrequester)
 }
 
-// Receiver is a Handler that takes bodies in pieces (Mount.Streams) and messages
+// Receiver is a Handler that takes bodies in pieces (Mount.Streams of package runtime) and messages
 // of WebSockets (Mount.WebSocket).
 type Receiver interface {
 	Handler
@@ -52,8 +52,8 @@ type Attended interface {
 	// last. On the loop.
 	WantsAttendance() bool
 
-	// InTurn reports whether Flush has got to where Next may be called beside it, by one that holds loop.state. Any
-	// goroutine.
+	// InTurn reports whether Flush has got to where Next may be called beside it, by the holder of Dispatcher.state. It is
+	// safe for concurrent use.
 	InTurn() bool
 }
 
@@ -87,7 +87,7 @@ type Handler interface {
 	// started is dropped, iterators are closed. The Last part still comes.
 	Cancel(exchange.Ticket)
 
-	// Overdue says that an exchange has taken longer than Config.Timeout. Its
+	// Overdue says that an exchange has taken longer than its Source allows. Its
 	// client has been answered, as far as that goes; Cancel was called before.
 	// It must not block.
 	Overdue(exchange.Ticket, time.Duration)

@@ -1,4 +1,4 @@
-package runtime
+package app
 
 import (
 	"sync/atomic"
@@ -18,7 +18,7 @@ const (
 // attendant sends what a handler that runs on the loop has made, while it makes more. A hundred quick pieces leave
 // together then, and a piece before a slow one does not wait for it (PEP 3333).
 type attendant struct {
-	handler Attended // nil: there is nothing to attend
+	handler Attended // nil: none
 	awake   atomic.Bool
 	call    chan struct{}
 }
@@ -30,45 +30,46 @@ func (a *attendant) look() {
 	}
 }
 
-// attend is the attendant's goroutine.
-func (l *loop) attend() {
-	a := &l.attendant
+// Attend sends finished parts of a handler that runs on the event loop, while the handler makes more. It returns when
+// ended is closed, and must be called on a separate goroutine.
+func (d *Dispatcher) Attend(ended <-chan struct{}) {
+	a := &d.attendant
 	for {
 		select {
 		case <-a.call:
-		case <-l.ended:
+		case <-ended:
 			return
 		}
 		a.handler.Attend(true)
 		for idle := 0; idle < attendFor; idle++ {
 			time.Sleep(attendEvery)
-			if l.sendMeanwhile() {
+			if d.sendMeanwhile() {
 				idle = 0
 			}
 		}
 		a.handler.Attend(false)
-		l.sendMeanwhile() // parts that were finished before the handler could see that
+		d.sendMeanwhile() // parts that were finished before the handler could see that
 		a.awake.Store(false)
 	}
 }
 
 // sendMeanwhile sends finished parts if the handler is at work on the loop, and reports whether there were any. Not on
 // the loop.
-func (l *loop) sendMeanwhile() (sent bool) {
-	if !l.state.TryLock() {
+func (d *Dispatcher) sendMeanwhile() (sent bool) {
+	if !d.state.TryLock() {
 		return false // the loop does its own work, and sends by itself
 	}
-	defer l.state.Unlock()
-	h := l.attendant.handler
+	defer d.state.Unlock()
+	h := d.attendant.handler
 	if !h.InTurn() {
 		return false // the loop is about to
 	}
-	defer l.recover()
+	defer d.host.Recover()
 	var p exchange.Part
 	for h.Next(&p) {
-		l.deliver(&p)
+		d.deliver(&p)
 		sent = true
 	}
-	l.conns.Flush()
+	d.host.Flush()
 	return sent
 }

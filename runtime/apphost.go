@@ -1,0 +1,87 @@
+package runtime
+
+import (
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/source/app"
+	"fapws/runtime/source/cache"
+)
+
+// What sources that run applications, and the cache in front of them, need of the server.
+
+// appHost is the loop as package app needs it. It implements app.Host.
+type appHost struct{ l *loop }
+
+func (h appHost) Now() int64     { return h.l.now() }
+func (h appHost) Flush()         { h.l.conns.Flush() }
+func (h appHost) Occupied(n int) { h.l.occupied(n) }
+func (h appHost) Recover()       { h.l.recover(recover()) }
+
+func (h appHost) HeldUp() {
+	before := h.l.now()
+	h.l.clock(time.Now())
+	h.l.heldUp(before)
+}
+
+func (h appHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
+
+// pagesHost is the loop as the cache needs it. It implements cache.Host.
+type pagesHost struct{ l *loop }
+
+func (h pagesHost) Now() int64  { return h.l.now() }
+func (h pagesHost) Wall() int64 { return h.l.wall() }
+func (h pagesHost) Flush()      { h.l.conns.Flush() }
+
+func (h pagesHost) Beside(work func(), done func(bug bool)) {
+	go func() {
+		bug := h.l.try(work)
+		h.l.post(func() { done(bug) })
+	}()
+}
+
+func (h pagesHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
+
+func (h pagesHost) Invalidated(p cache.Pattern) {
+	if h.l.cfg.Purged != nil {
+		h.l.cfg.Purged(p)
+	}
+}
+
+// wall returns the time in nanoseconds since 1970, at most tickLength late.
+func (l *loop) wall() int64 { return l.conns.Start().UnixNano() + l.now() }
+
+// appConfig returns the Config of the loop's Dispatcher.
+func (s *Server) appConfig() app.Config {
+	c := app.Config{
+		Limits:      &s.cfg.Limits,
+		Files:       &s.handed,
+		Waker:       &s.loop.wake.theirs,
+		Programs:    s.cfg.Programs,
+		Subrequests: func(o exchange.Origin) exchange.Subrequester { return s.subrequester(o) },
+	}
+	if s.cfg.Debug >= 2 {
+		c.Trace = s.loop.tracef
+	}
+	return c
+}
+
+// source returns what answers at a mount with a Handler. bulky reports whether its responses may have any size before the
+// loop knows: only the handler of the application waits with one for the client of another.
+func (s *Server) source(m *Mount, main app.Handler) (source exchange.Source, bulky bool) {
+	o := app.Options{Timeout: s.cfg.Timeout}
+	if m.rules != nil && m.rules.timeout != 0 {
+		o.Timeout = m.rules.timeout
+	}
+	o.Timeout = max(o.Timeout, 0)
+	if s.cfg.Concurrency > 0 {
+		o.Occupies = m.Occupies
+	}
+	source = s.loop.app.Source(m.Handler, o)
+	if m.Cache != nil && s.loop.pages != nil {
+		return s.loop.pages.Source(m.Cache, source), true
+	}
+	_, paced := m.Handler.(app.Pacer)
+	return source, !paced || m.Handler != main
+}

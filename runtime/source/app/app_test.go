@@ -1,0 +1,450 @@
+package app
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/wheel"
+)
+
+// server is a Host whose time is set by hand.
+type server struct {
+	now      int64
+	flushed  int
+	occupied int
+	heldUp   int
+	logged   []string
+}
+
+func (s *server) Now() int64                            { return s.now }
+func (s *server) Flush()                                { s.flushed++ }
+func (s *server) Occupied(n int)                        { s.occupied += n }
+func (s *server) HeldUp()                               { s.heldUp++ }
+func (s *server) Recover()                              {}
+func (s *server) Log(level loglevel.Level, line string) { s.logged = append(s.logged, line) }
+func (s *server) Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request) {
+	x.Source = exchange.Memory{}
+	x.Sink.Send(&exchange.Part{First: true, Last: true, File: -1, Body: []byte("file " + string(p.Head.Static)), Head: exchange.Head{Status: 200, Fields: p.Head.Fields}})
+}
+
+// handler notes its calls, and returns the parts that a test gives it.
+type handler struct {
+	submitted []exchange.Request
+	inputs    []string
+	told      []string // "cancel 0", ...
+	parts     []exchange.Part
+	released  []string // bodies
+	full      bool
+	stalls    exchange.Ticket
+	stalled   time.Duration
+}
+
+func (h *handler) Attach(*exchange.Waker) {}
+func (h *handler) Submit(r *exchange.Request) bool {
+	if !h.full {
+		h.submitted = append(h.submitted, *r)
+	}
+	return !h.full
+}
+func (h *handler) Flush()                   {}
+func (h *handler) Release(p *exchange.Part) { h.released = append(h.released, string(p.Body)) }
+func (h *handler) Cancel(t exchange.Ticket) { h.told = append(h.told, "cancel") }
+func (h *handler) Resume(exchange.Ticket)   { h.told = append(h.told, "resume") }
+func (h *handler) Recall(exchange.Ticket)   { h.told = append(h.told, "recall") }
+func (h *handler) Signalled()               {}
+func (h *handler) Overdue(_ exchange.Ticket, took time.Duration) {
+	h.told = append(h.told, "overdue")
+}
+func (h *handler) Stalled() (exchange.Ticket, time.Duration) { return h.stalls, h.stalled }
+func (h *handler) Deliver(in exchange.Input)                 { h.inputs = append(h.inputs, string(in.Data)) }
+func (h *handler) Next(p *exchange.Part) bool {
+	if len(h.parts) == 0 {
+		return false
+	}
+	*p = h.parts[0]
+	h.parts = h.parts[1:]
+	return true
+}
+
+// plain is a handler that is no Pacer.
+type plain struct{ h *handler }
+
+func (p plain) Attach(w *exchange.Waker)                   {}
+func (p plain) Submit(r *exchange.Request) bool            { return p.h.Submit(r) }
+func (p plain) Flush()                                     {}
+func (p plain) Release(q *exchange.Part)                   { p.h.Release(q) }
+func (p plain) Cancel(t exchange.Ticket)                   { p.h.Cancel(t) }
+func (p plain) Signalled()                                 {}
+func (p plain) Overdue(t exchange.Ticket, d time.Duration) { p.h.Overdue(t, d) }
+func (p plain) Stalled() (exchange.Ticket, time.Duration)  { return 0, 0 }
+func (p plain) Next(q *exchange.Part) bool                 { return p.h.Next(q) }
+
+const second = int64(time.Second)
+
+// rig is a Dispatcher with one handler and one exchange.
+type rig struct {
+	*Dispatcher
+	t      *testing.T
+	server *server
+	h      *handler
+	client *exchangetest.Client
+	x      *exchange.Exchange
+}
+
+func newRig(t *testing.T, o Options, c Config) *rig {
+	r := &rig{t: t, server: &server{now: 10 * second}, h: &handler{}, client: &exchangetest.Client{}}
+	limits := http1.Limits{}.WithDefaults()
+	c.Limits, c.Files = &limits, r.server
+	r.Dispatcher = New(r.server)
+	r.Configure(c)
+	r.Serve(r.h, []Handler{r.h}, o.Timeout > 0)
+	r.x = r.client.Exchange("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "")
+	r.x.Source = r.Source(r.h, o)
+	return r
+}
+
+// start starts the exchange.
+func (r *rig) start() {
+	r.x.Source.Start(r.x)
+	r.Run()
+}
+
+// make has the handler return parts.
+func (r *rig) make(parts ...exchange.Part) {
+	for i := range parts {
+		if parts[i].File == 0 {
+			parts[i].File = -1
+		}
+	}
+	r.h.parts = append(r.h.parts, parts...)
+	r.Run()
+}
+
+// got describes what the client was sent.
+func (r *rig) got() string {
+	var all []string
+	for _, p := range r.client.Parts {
+		s := string(p.Body)
+		if p.First {
+			s = "[" + s
+		}
+		if p.Last && !p.Failed {
+			s += "]"
+		} else if p.Last {
+			s += "/"
+		}
+		all = append(all, s)
+	}
+	for _, p := range r.client.Replies {
+		all = append(all, http1.StatusText(p.Status)+p.Text)
+	}
+	return strings.Join(all, " ")
+}
+
+func (r *rig) want(what, got, want string) {
+	r.t.Helper()
+	if got != want {
+		r.t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+func (r *rig) told() string { return strings.Join(r.h.told, " ") }
+
+var head = exchange.Head{Status: 200, Length: -1}
+
+func TestParts(t *testing.T) {
+	r := newRig(t, Options{Occupies: OccupiesUntilEnd}, Config{})
+	r.start()
+	r.want("by", r.x.By, "application")
+	if r.server.occupied != 1 || r.Idle() || r.Exchange(0) != r.x {
+		t.Errorf("%d occupy, idle %v", r.server.occupied, r.Idle())
+	}
+	r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}, exchange.Part{Body: []byte("b")}, exchange.Part{Last: true, Body: []byte("c")})
+	r.want("sent", r.got(), "[a b c]")
+	r.want("released", strings.Join(r.h.released, " "), "a b c")
+	if r.server.occupied != 0 || !r.Idle() || r.Exchange(0) != nil {
+		t.Errorf("%d occupy, idle %v", r.server.occupied, r.Idle())
+	}
+}
+
+func TestFull(t *testing.T) {
+	r := newRig(t, Options{Occupies: OccupiesUntilEnd}, Config{})
+	r.h.full = true
+	r.start()
+	r.want("sent", r.got(), "Service Unavailable")
+	if r.server.occupied != 0 || !r.Idle() {
+		t.Error("it has a ticket")
+	}
+}
+
+// keeping is a Sink that releases parts later.
+type keeping struct {
+	exchangetest.Client
+	kept []exchange.Part
+}
+
+func (k *keeping) Send(p *exchange.Part) { k.kept = append(k.kept, *p) }
+
+// The handler gets the last part back last, and only then its ticket ends.
+func TestLastIsReleasedLast(t *testing.T) {
+	r := newRig(t, Options{}, Config{})
+	k := &keeping{}
+	r.x.Sink = k
+	r.start()
+	r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}, exchange.Part{Last: true, Body: []byte("b")})
+	k.kept[1].Owner.Release(&k.kept[1])
+	r.want("released", strings.Join(r.h.released, " "), "")
+	if r.Idle() {
+		t.Error("the ticket is free")
+	}
+	k.kept[0].Owner.Release(&k.kept[0])
+	r.want("released", strings.Join(r.h.released, " "), "a b")
+	if !r.Idle() {
+		t.Error("the ticket is taken")
+	}
+}
+
+func TestOverdue(t *testing.T) {
+	for _, c := range []struct {
+		name             string
+		before           func(*rig)
+		sent, told, late string
+	}{
+		{"nothing", func(*rig) {}, "Gateway Timeout", "cancel overdue", ""},
+		{"begun", func(r *rig) { r.make(exchange.Part{First: true, Head: head, Body: []byte("a")}) }, "[a /", "cancel overdue", ""},
+		{"gone", func(r *rig) { r.x.Source.OnGone(r.x) }, "/", "cancel overdue", ""},
+		{"waits for its client", func(r *rig) { r.client.Slow = true }, "", "", "[late]"},
+		{"WebSocket", func(r *rig) { r.make(exchange.Part{First: true, Head: exchange.Head{Status: 101, WebSocket: true}}) }, "[", "", "[ [late]"},
+		{"deferred", func(r *rig) { r.make(exchange.Part{Op: exchange.OpDeferred}) }, "", "", "[late]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, Options{Timeout: 5 * time.Second, Occupies: OccupiesUntilEnd}, Config{})
+			r.start()
+			c.before(r)
+			for range 20 {
+				last := r.server.now
+				r.server.now += second / 2
+				r.Tick(last)
+			}
+			r.want("sent", r.got(), c.sent)
+			r.want("told", r.told(), c.told)
+			if c.told != "" && (r.server.occupied != 0 || r.Owed() != 0) {
+				t.Errorf("%d occupy, %d are owed", r.server.occupied, r.Owed())
+			}
+			r.make(exchange.Part{First: true, Last: true, Head: head, Body: []byte("late")})
+			if c.late == "" {
+				c.late = c.sent
+			}
+			r.want("then sent", r.got(), c.late)
+			if !r.Idle() {
+				t.Error("its ticket is taken")
+			}
+		})
+	}
+}
+
+// A request that has just begun is not overdue because the clock of the loop is late.
+func TestLateTick(t *testing.T) {
+	r := newRig(t, Options{Timeout: time.Second / 10}, Config{})
+	last := r.server.now
+	r.start()
+	r.server.now += 2 * wheel.Tick * 9 / 10 // the last tick was nearly two ticks ago
+	r.Tick(last)
+	r.want("told", r.told(), "")
+	last = r.server.now
+	r.server.now += wheel.Tick
+	r.Tick(last)
+	r.want("told", r.told(), "cancel overdue")
+}
+
+// The time for which a handler holds up the loop is not that of others.
+func TestExcludeBlockedTime(t *testing.T) {
+	r := newRig(t, Options{Timeout: time.Second}, Config{})
+	r.start()
+	last := r.server.now
+	r.server.now += 60 * second
+	r.ExcludeBlockedTime(60 * second)
+	r.Tick(last)
+	r.want("told", r.told(), "")
+}
+
+func TestStalled(t *testing.T) {
+	r := newRig(t, Options{Timeout: time.Second}, Config{})
+	r.start()
+	r.h.stalls, r.h.stalled = 0, 3*time.Second
+	r.Stalled() // the loop does its own work
+	r.want("told", r.told(), "")
+	r.state.Unlock() // as in Flush
+	r.Stalled()
+	r.state.Lock()
+	r.want("sent", r.got(), "Gateway Timeout")
+	r.want("told", r.told(), "cancel overdue")
+	r.Wake()
+	r.Run()
+	if r.server.heldUp != 1 || r.server.flushed != 1 {
+		t.Errorf("held up %d times, flushed %d", r.server.heldUp, r.server.flushed)
+	}
+}
+
+func TestDeferred(t *testing.T) {
+	r := newRig(t, Options{Timeout: time.Second}, Config{})
+	r.client.Full = true
+	r.start()
+	if !r.h.submitted[0].Held || r.client.Deferrals != 1 || r.Owed() != 0 {
+		t.Errorf("held %v, %d times deferred, %d owed", r.h.submitted[0].Held, r.client.Deferrals, r.Owed())
+	}
+	pace := r.x.Source.(exchange.Pacer)
+	pace.Recall(r.x) // it has not begun
+	pace.Resume(r.x)
+	pace.Resume(r.x)
+	pace.Recall(r.x)
+	r.want("told", r.told(), "resume recall")
+	r.make(exchange.Part{Op: exchange.OpDeferred})
+	if r.client.Deferrals != 2 || r.Owed() != 0 {
+		t.Errorf("%d times deferred, %d owed", r.client.Deferrals, r.Owed())
+	}
+	r.x.Source.OnGone(r.x) // the last part has to come
+	r.want("told", r.told(), "resume recall resume cancel")
+	r.make(exchange.Part{Op: exchange.OpDeferred})
+	r.want("told", r.told(), "resume recall resume cancel resume")
+	r.make(exchange.Part{First: true, Last: true, Head: head})
+	if !r.Idle() {
+		t.Error("its ticket is taken")
+	}
+}
+
+// A handler that cannot hold a request back gets it at once.
+func TestNoPacer(t *testing.T) {
+	r := newRig(t, Options{}, Config{})
+	r.client.Full = true
+	r.Source(plain{r.h}, Options{}).Start(r.x)
+	if r.h.submitted[0].Held || r.client.Deferrals != 0 {
+		t.Error("it is held")
+	}
+}
+
+func TestInput(t *testing.T) {
+	r := newRig(t, Options{}, Config{})
+	r.start()
+	in := r.x.Source.(exchange.Receiver)
+	in.Input(r.x, exchange.Input{Data: []byte("a")})
+	r.make(exchange.Part{Op: exchange.OpCredit, Credit: 65})
+	if r.client.Credited != 65 {
+		t.Errorf("credit of %d", r.client.Credited)
+	}
+	k := &keeping{}
+	r.x.Sink = k
+	r.make(exchange.Part{First: true, Last: true, Head: head})
+	in.Input(r.x, exchange.Input{Data: []byte("b")})
+	r.want("inputs", strings.Join(r.h.inputs, " "), "a")
+}
+
+func TestRefusal(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		part       exchange.Part
+		pages      []int
+		sent, told string
+	}{
+		{"refusal", exchange.Part{Last: true, Head: exchange.Head{Status: 502, Refusal: true, Reason: []byte("why")}}, nil, "Bad Gatewaywhy", ""},
+		{"refusal in the middle", exchange.Part{Head: exchange.Head{Status: 502, Refusal: true}}, nil, "Bad Gateway", "cancel"},
+		{"failure", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Failure: true}}, nil, "[a]", ""},
+		{"failure with a page", exchange.Part{Last: true, Body: []byte("a"), Head: exchange.Head{Status: 500, Failure: true}}, []int{500}, "Internal Server Error", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, Options{}, Config{})
+			r.client.Pages = c.pages
+			r.start()
+			c.part.First = true
+			r.make(c.part)
+			if !c.part.Last {
+				r.make(exchange.Part{Last: true, Body: []byte("late")})
+			}
+			r.want("sent", r.got(), c.sent)
+			r.want("told", r.told(), c.told)
+			if !r.Idle() {
+				t.Error("its ticket is taken")
+			}
+		})
+	}
+}
+
+var file = exchange.Part{First: true, Last: true, Head: exchange.Head{Status: 200, Static: []byte("{}"), Request: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}}
+
+func TestHandOver(t *testing.T) {
+	r := newRig(t, Options{}, Config{})
+	r.start()
+	r.make(file)
+	r.want("sent", r.got(), "[file {}]")
+	if !r.Idle() {
+		t.Error("its ticket is taken")
+	}
+}
+
+// A file waits until the response is the first of its connection. The exchange ends if the client leaves meanwhile.
+func TestHandOverInTurn(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		r := newRig(t, Options{}, Config{})
+		r.client.Waits = true
+		r.start()
+		r.make(file)
+		if !r.client.Awaits || r.got() != "" {
+			t.Fatalf("sent %q", r.got())
+		}
+		r.client.Waits = false
+		if gone {
+			r.x.Source.OnGone(r.x)
+			r.want("sent", r.got(), "/")
+		} else {
+			r.x.Source.Start(r.x)
+			r.want("sent", r.got(), "[file {}]")
+		}
+		if !r.Idle() {
+			t.Error("its ticket is taken")
+		}
+	}
+}
+
+func TestProgram(t *testing.T) {
+	program := &handler{}
+	r := newRig(t, Options{Timeout: time.Second}, Config{Programs: func() (Handler, int) { return program, 7 }})
+	r.start()
+	p := file
+	p.Head.Program, p.Head.StaticPath, p.Head.StaticScript, p.Head.Fields = true, []byte("/cgi/a"), 4, []byte("X-A: 1\r\n")
+	r.make(p)
+	if len(program.submitted) != 1 || program.submitted[0].Mount != 7 || string(program.submitted[0].Path) != "/cgi/a" || program.submitted[0].Options != "{}" {
+		t.Fatalf("submitted %+v", program.submitted)
+	}
+	program.parts = []exchange.Part{{First: true, Last: true, File: -1, Head: exchange.Head{Status: 200, Fields: []byte("X-B: 2\r\n")}, Body: []byte("out")}}
+	r.Run()
+	r.want("sent", r.got(), "[out]")
+	fields := string(r.client.Parts[0].Head.Fields)
+	if !strings.Contains(fields, "X-A: 1\r\n") || !strings.Contains(fields, "X-B: 2\r\n") {
+		t.Errorf("fields %q", fields)
+	}
+	if !r.Idle() || !slices.Equal(program.released, []string{"out"}) || r.Owed() != 0 {
+		t.Errorf("released %q, %d owed", program.released, r.Owed())
+	}
+}
+
+// A request that a handler gives back, and that is none, is a bug, as is a program that nothing runs.
+func TestHandOverBugs(t *testing.T) {
+	broken, program := file, file
+	broken.Head.Request = []byte("GET\r\n\r\n")
+	program.Head.Program = true
+	for _, p := range []exchange.Part{broken, program} {
+		r := newRig(t, Options{}, Config{})
+		r.start()
+		r.make(p)
+		r.want("sent", r.got(), "Internal Server Error")
+		if len(r.server.logged) != 1 || !r.Idle() {
+			t.Errorf("logged %q", r.server.logged)
+		}
+	}
+}

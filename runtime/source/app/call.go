@@ -1,0 +1,214 @@
+package app
+
+import (
+	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
+)
+
+// call is the state of an exchange that a handler has, from Submit until its last part is released. It is the Source of the
+// exchange, and the Owner of all parts. Calls are used again, so a request costs no allocation.
+type call struct {
+	d       *Dispatcher
+	x       *exchange.Exchange // nil: it has ended, and later parts are dropped
+	handler Handler
+	pacer   Pacer // handler, if it is one
+	ticket  exchange.Ticket
+	next    *call // in the list of free ones
+
+	peer     *exchange.Peer
+	extra    []byte         // fields that a handler adds to the response of another
+	waiting  *exchange.Part // names files or a program, and waits for its turn
+	parts    int            // that were delivered and are not released
+	last     *exchange.Part // released before others
+	limit    int64          // Options.Timeout
+	since    int64          // Host.Now when the handler began to owe the next part
+	errorLog int            // exchange.Request.ErrorLog
+
+	occupies Occupancy
+	owed     bool // the handler has to make the next part
+	deferred bool // the handler has not started it (exchange.OpDeferred, Request.Held)
+	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
+	begun    bool // the sink has got the head
+	ended    bool // the handler has made the last part
+	gone     bool // OnGone was called
+}
+
+// owes notes that the handler has to make the next part from now on.
+func (c *call) owes() {
+	c.since = c.d.host.Now()
+	if !c.owed {
+		c.owed = true
+		c.d.owed++
+	}
+}
+
+// settles ends that.
+func (c *call) settles() {
+	if c.owed {
+		c.owed = false
+		c.d.owed--
+	}
+}
+
+// deliver takes a part that a handler has made.
+func (d *Dispatcher) deliver(p *exchange.Part) {
+	c := d.calls[p.Ticket]
+	p.Owner = c
+	c.parts++
+	c.since = d.host.Now()
+	switch p.Op {
+	case exchange.OpCredit:
+		if c.x != nil {
+			c.x.Server.Credit(p.Credit)
+		}
+		c.Release(p)
+		return
+	case exchange.OpDeferred:
+		c.Release(p)
+		c.putBack()
+		return
+	}
+	if c.occupies.endsWith(p) {
+		c.frees()
+	}
+	if p.Last {
+		c.settles()
+		c.ended = true
+	}
+	switch {
+	case c.x == nil:
+		c.Release(p)
+		return
+	case p.First:
+		if c.redirects(p) {
+			return
+		}
+		c.begun = true
+		if p.Head.WebSocket {
+			c.settles() // messages come when they come: no timeout
+		}
+		if c.extra != nil {
+			p.Head.Fields = header.Merge(p.Head.Fields, c.extra)
+		}
+	}
+	c.x.Sink.Send(p)
+}
+
+// Release implements exchange.Owner. The handler gets the last part back after all others: when a client leaves, one that
+// is being written is released after those that wait for it.
+func (c *call) Release(p *exchange.Part) {
+	c.parts--
+	if p.Last && c.parts > 0 {
+		kept := *p
+		c.last = &kept
+		return
+	}
+	last := p.Last
+	c.handler.Release(p)
+	if c.last != nil && c.parts == 0 {
+		last = true
+		c.handler.Release(c.last)
+	}
+	if last {
+		c.d.put(c)
+	}
+}
+
+// Start implements exchange.Source: the turn of x has come.
+func (c *call) Start(*exchange.Exchange) {
+	if p := c.waiting; p != nil {
+		c.waiting = nil
+		c.handOver(p)
+	}
+}
+
+// OnRoom implements exchange.Source: the time of the next part begins.
+func (c *call) OnRoom(*exchange.Exchange) { c.since = c.d.host.Now() }
+
+// OnGone implements exchange.Source: it cancels the call.
+func (c *call) OnGone(x *exchange.Exchange) {
+	if p := c.waiting; p != nil {
+		c.waiting = nil
+		c.end(p)
+		x.Sink.Send(&exchange.Part{Last: true, Failed: true, File: -1})
+		return
+	}
+	c.gone = true
+	if c.deferred {
+		c.resume()
+	}
+	if c.detached {
+		c.since = c.d.host.Now() // the descriptor tells the application from now on
+	}
+	c.cancel()
+}
+
+// cancel tells the handler that its response is not wanted.
+func (c *call) cancel() {
+	if c.d.cfg.Trace != nil {
+		c.d.cfg.Trace("exchange %d is cancelled", c.ticket)
+	}
+	c.handler.Cancel(c.ticket)
+	c.d.flushes = true // an inline handler closes its iterators in Flush
+}
+
+// end makes the call end with p, although the exchange goes on without it.
+func (c *call) end(p *exchange.Part) {
+	c.x = nil
+	if !p.Last {
+		c.cancel()
+	}
+	c.Release(p)
+}
+
+// Input implements exchange.Receiver.
+func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
+	h, ok := c.handler.(Receiver)
+	if !ok || c.ended || c.deferred {
+		return
+	}
+	in.Ticket = c.ticket
+	h.Deliver(in)
+	d := c.d
+	d.flushes = true
+	switch in.Op {
+	case exchange.OpBody:
+		c.since = d.host.Now()
+	case exchange.OpText, exchange.OpBinary:
+		c.since = d.host.Now()
+		d.taken++
+	}
+}
+
+// putBack is called when the handler does not start the call before it is told to.
+func (c *call) putBack() {
+	c.settles()
+	c.deferred = true
+	if c.x == nil || c.gone { // the last part has to come
+		c.resume()
+		return
+	}
+	c.x.Server.Deferred()
+}
+
+// Resume implements exchange.Pacer.
+func (c *call) Resume(*exchange.Exchange) {
+	if c.deferred {
+		c.resume()
+	}
+}
+
+// resume has the handler start a deferred call.
+func (c *call) resume() {
+	c.deferred = false
+	c.owes()
+	c.pacer.Resume(c.ticket)
+	c.d.flushes = true
+}
+
+// Recall implements exchange.Pacer.
+func (c *call) Recall(*exchange.Exchange) {
+	if c.owed && !c.begun && c.pacer != nil {
+		c.pacer.Recall(c.ticket)
+	}
+}

@@ -1,0 +1,218 @@
+package app
+
+import (
+	"slices"
+	"sync"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+)
+
+// Host is the server of a Dispatcher. Its methods are called on the event loop or, while a handler holds that up, by a goroutine
+// that stands in for it.
+type Host interface {
+	// Now returns the time of the event loop in nanoseconds. It may be a tick late.
+	Now() int64
+
+	// Flush writes the output that is gathered for connections.
+	Flush()
+
+	// Occupied counts n more exchanges that occupy the application.
+	Occupied(n int)
+
+	// HeldUp is called when a handler has kept the event loop for longer than it may take.
+	HeldUp()
+
+	// Recover is deferred where the event loop would not see a panic: it recovers, logs, and ends the interrupted work.
+	Recover()
+
+	// Log writes a line to the error log.
+	Log(level loglevel.Level, line string)
+}
+
+// Files answers exchanges with files that handlers name. *static.Handed implements it.
+type Files interface {
+	// Take answers x, whose turn it is, as p says. p may be released when Take returns.
+	Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
+}
+
+// Config says how a Dispatcher behaves.
+type Config struct {
+	Limits *http1.Limits // of requests that handlers give back with exchange.Head
+	Files  Files
+	Waker  *exchange.Waker // for handlers
+
+	// Programs returns the Handler that runs the programs named by other handlers, and its number of the mount. It is called once,
+	// on the event loop, when the first program is named. nil: such requests get 500.
+	Programs func() (Handler, int)
+
+	// Subrequests is for handlers that ask the server itself for pages.
+	Subrequests func(exchange.Origin) exchange.Subrequester
+
+	// Trace writes a line for debugging. nil: there is no debugging.
+	Trace func(format string, args ...any)
+}
+
+// Dispatcher gives requests to handlers, and their parts to the exchanges. Its methods must be called on the event loop, but for
+// those that say otherwise.
+type Dispatcher struct {
+	host      Host
+	cfg       Config
+	handlers  []Handler // all of them
+	main      Handler   // the one that may run on the event loop; nil: none
+	programs  programs
+	attendant attendant
+
+	calls []*call // by ticket
+	free  *call
+	owed  int           // how many of them owe a part
+	part  exchange.Part // the one that is being delivered
+
+	limited bool // some Source has a timeout
+	flushes bool // Handler.Flush is due
+	taken   int  // requests submitted since the last Flush
+
+	// state is held by the event loop except during Handler.Flush, when a handler may run there and not return. Its holder may
+	// touch all that belongs to the loop: see Stalled.
+	state   sync.Mutex
+	overran bool // Stalled has answered for a handler
+	running bool // flush is on the stack
+}
+
+// New returns a Dispatcher without handlers. The caller is the event loop from now on, or hands over to it.
+func New(h Host) *Dispatcher {
+	d := &Dispatcher{host: h}
+	d.attendant.call = make(chan struct{}, 1)
+	d.state.Lock()
+	return d
+}
+
+// Configure must be called before Serve.
+func (d *Dispatcher) Configure(c Config) { d.cfg = c }
+
+// Serve attaches all handlers. main, which may be nil, is one of them: the application's. limited says that some Source has a
+// timeout.
+func (d *Dispatcher) Serve(main Handler, all []Handler, limited bool) {
+	d.main, d.handlers, d.limited = main, all, limited
+	d.attendant.handler, _ = main.(Attended)
+	for _, h := range all {
+		d.attach(h)
+	}
+}
+
+func (d *Dispatcher) attach(h Handler) {
+	if a, ok := h.(SubrequestHandler); ok {
+		a.Serves(d.cfg.Subrequests)
+	}
+	h.Attach(d.cfg.Waker)
+}
+
+// add attaches one more handler.
+func (d *Dispatcher) add(h Handler) {
+	d.handlers = append(slices.Clone(d.handlers), h) // Run may be going through them
+	d.attach(h)
+}
+
+// Wake makes the next Run call Handler.Flush: handlers have something to do.
+func (d *Dispatcher) Wake() { d.flushes = true }
+
+// Pending reports whether Run has something to start.
+func (d *Dispatcher) Pending() bool { return d.flushes }
+
+// Taken returns how many requests and messages were submitted since the last Run.
+func (d *Dispatcher) Taken() int { return d.taken }
+
+// Signalled tells the application that a signal for it has arrived.
+func (d *Dispatcher) Signalled() {
+	if d.main != nil {
+		d.main.Signalled()
+	}
+	d.flushes = true
+}
+
+// Run starts submitted requests, and delivers finished parts.
+func (d *Dispatcher) Run() {
+	if d.flushes {
+		d.flushes, d.taken = false, 0
+		d.flush()
+	}
+	d.deliverAll()
+}
+
+func (d *Dispatcher) deliverAll() {
+	for _, h := range d.handlers {
+		for h.Next(&d.part) {
+			d.deliver(&d.part)
+		}
+	}
+}
+
+// flush has handlers start submitted requests.
+func (d *Dispatcher) flush() {
+	handlers := d.handlers
+	d.running = true
+	d.state.Unlock()
+	defer func() {
+		d.state.Lock()
+		d.running = false
+		d.attendant.look()
+		if d.overran {
+			d.overran = false
+			d.host.HeldUp()
+		}
+	}()
+	// The application's comes last, as parts may be sent while it runs on the loop: see Attend.
+	for i := len(handlers) - 1; i >= 0; i-- {
+		handlers[i].Flush()
+	}
+}
+
+// SendNow is exchange.Waker.SendNow.
+func (d *Dispatcher) SendNow() {
+	if !d.running {
+		return // Run is about to send it
+	}
+	d.state.Lock()
+	defer d.state.Unlock()
+	defer d.host.Recover()
+	d.deliverAll()
+	d.host.Flush()
+}
+
+// Exchange returns the exchange of a ticket, nil if it has ended.
+func (d *Dispatcher) Exchange(t exchange.Ticket) *exchange.Exchange {
+	if int(t) >= len(d.calls) {
+		return nil
+	}
+	return d.calls[t].x
+}
+
+// get returns an unused call.
+func (d *Dispatcher) get() *call {
+	c := d.free
+	if c == nil {
+		c = &call{d: d, ticket: exchange.Ticket(len(d.calls))}
+		d.calls = append(d.calls, c)
+		return c
+	}
+	d.free, c.next = c.next, nil
+	return c
+}
+
+// put ends a call.
+func (d *Dispatcher) put(c *call) {
+	ticket := c.ticket
+	*c = call{} // a literal with the fields below would be made elsewhere and then copied
+	c.d, c.ticket, c.next = d, ticket, d.free
+	d.free = c
+}
+
+// Idle reports whether all tickets are free.
+func (d *Dispatcher) Idle() bool {
+	free := 0
+	for c := d.free; c != nil; c = c.next {
+		free++
+	}
+	return free == len(d.calls)
+}

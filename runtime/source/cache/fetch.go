@@ -1,0 +1,464 @@
+package cache
+
+import (
+	"bytes"
+	"time"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/source/static"
+)
+
+// fetch has the origin make a page. It is an exchange of its own, whose Sink and Server it is: it records what passes, and
+// passes it on to the client that has asked for the page. The origin never waits for that client: parts are copied and
+// released at once, as one slow client would otherwise hold up all that wait for the page.
+//
+// To the client's exchange it is the Source.
+type fetch struct {
+	source      *Source
+	fill        *Fill
+	origin      exchange.Exchange  // what the origin is asked for
+	client      *exchange.Exchange // that gets the parts; nil: it has left, or was answered, or no client has asked
+	page        *Page              // an older one, or nil
+	conditional bool               // the origin is asked to confirm it
+	waiting     []*waiter
+	begun       int64 // Host.Now when the head came
+	depth       int   // of its request
+
+	alone    bool // no client has asked for it: a stale page is replaced
+	passes   bool // nothing is recorded any more
+	deferred bool // the origin waits for Resume
+	awaits   bool // the origin waits for its turn
+}
+
+// fetch has x answered by the origin, and the response kept.
+func (s *Source) fetch(x *exchange.Exchange, found Found) {
+	f := s.newFetch(x.Req, x.Prefix, found)
+	f.client, x.Source, x.Fields = x, f, found.Verdict.field()
+	f.start()
+	if f.client != nil {
+		x.By = f.origin.By
+	}
+}
+
+// refresh fetches a new page for found, for no client, as r has asked.
+func (s *Source) refresh(r *exchange.Request, prefix string, found Found) {
+	f := s.newFetch(r, prefix, found)
+	f.alone = true
+	f.start()
+}
+
+// newFetch makes r the request that is asked for found.
+func (s *Source) newFetch(r *exchange.Request, prefix string, found Found) *fetch {
+	f := &fetch{source: s, fill: found.Fill, page: found.Page, depth: r.Depth}
+	f.fill.Owner = f
+	f.origin = exchange.Exchange{Req: r, Prefix: prefix, Sink: f, Server: f, Source: s.origin}
+	var conditions []byte
+	if f.page != nil {
+		conditions = f.page.Conditions()
+	}
+	// A head that has no room for them is sent without them.
+	limits := s.pages.limits
+	if f.conditional = len(conditions) > 0 && condition(r, limits, conditions); !f.conditional && !condition(r, limits, nil) {
+		panic("a head is longer without some of its fields") // it was parsed before
+	}
+	return f
+}
+
+// start asks the origin.
+func (f *fetch) start() {
+	f.source.origin.Start(&f.origin)
+	f.origin.Req = nil
+}
+
+// condition takes out of a request what makes its answer depend on what the
+// client has already, and adds conditions. ok is false if the head exceeds a limit then; nothing has changed.
+func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
+	head, parsed := r.Head, r.Parsed
+	drops := false
+	for _, f := range parsed.Fields {
+		drops = drops || conditional(f, head)
+	}
+	if !drops && len(conditions) == 0 {
+		return true
+	}
+	bare := make([]byte, 0, len(head)+len(conditions))
+	line, rest, _ := bytes.Cut(head, crlf)
+	bare = append(append(append(bare, line...), crlf...), conditions...)
+	for len(rest) > 0 {
+		line, rest, _ = bytes.Cut(rest, crlf)
+		name, _, _ := bytes.Cut(line, []byte{':'})
+		if !conditionalName(name) {
+			bare = append(append(bare, line...), crlf...)
+		}
+	}
+	changed := new(http1.Request)
+	if _, err := changed.Parse(bare, limits); err != nil {
+		return false
+	}
+	r.Head, r.Parsed = bare, changed
+	return true
+}
+
+var crlf = []byte("\r\n")
+
+func conditional(f http1.Field, head []byte) bool {
+	switch f.Name.Len {
+	case 8, 13, 17:
+		return conditionalName(f.Name.In(head))
+	}
+	return false
+}
+
+func conditionalName(name []byte) bool {
+	return bytes.EqualFold(name, []byte("If-None-Match")) || bytes.EqualFold(name, []byte("If-Modified-Since")) ||
+		bytes.EqualFold(name, []byte("If-Range"))
+}
+
+// instead reports whether the older page is to be sent in place of an answer with that status. unreachable says that there is
+// none.
+func (f *fetch) instead(status int, unreachable bool) bool {
+	return f.page != nil && f.page.Instead(status, unreachable, f.Wall())
+}
+
+// Send implements exchange.Sink, for the origin.
+func (f *fetch) Send(p *exchange.Part) {
+	last := p.Last
+	if !f.passes && !p.Interim && f.record(p) {
+		return
+	}
+	if last {
+		f.origin.Source = exchange.Memory{}
+	}
+	x := f.client
+	if x == nil {
+		release(p)
+		return
+	}
+	if last {
+		f.client = nil
+	}
+	x.Sink.Send(p)
+}
+
+// release gives a part back.
+func release(p *exchange.Part) {
+	if p.Owner != nil {
+		p.Owner.Release(p)
+	}
+}
+
+// record takes a part of an answer that is to be kept, and makes it a copy. done:
+// there is nothing more to do with it.
+func (f *fetch) record(p *exchange.Part) (done bool) {
+	h := &p.Head
+	if p.First {
+		switch {
+		case h.Status == 304 && f.conditional:
+			f.confirmed(p)
+			return true
+		case f.instead(h.Status, false):
+			f.sendInstead(p)
+			return true
+		case p.Failed || len(h.Channel) > 0 || p.File >= 0 && p.Count > 0 || f.handedOver():
+			f.fill.Refuse(h.Status, f.Wall())
+			f.pass(p.Last)
+			return false
+		case !f.begin(p):
+			f.pass(p.Last)
+			return false
+		}
+	}
+	if p.Failed || p.File >= 0 && p.Count > 0 {
+		f.fill.Abandon(f.Wall())
+		f.pass(p.Last)
+		return false
+	}
+	body, ok := f.fill.Write(p.Body)
+	if !ok {
+		f.pass(p.Last)
+		return false
+	}
+	kept := *p
+	kept.Owner, kept.Body = nil, body
+	if p.First {
+		kept.Head.Fields, kept.Head.Reason, kept.Head.Name = f.fill.Fields(), bytes.Clone(h.Reason), bytes.Clone(h.Name)
+		kept.Head.Request, kept.Head.Parsed = nil, nil
+	}
+	release(p)
+	*p = kept
+	if p.Last {
+		f.finish()
+	}
+	return false
+}
+
+// handedOver reports whether the origin has let files answer: they have a cache of their own, and see when a file changes.
+func (f *fetch) handedOver() bool {
+	_, is := f.origin.Source.(exchange.Memory)
+	return is
+}
+
+// begin begins to keep the answer with the head of p, if it may be kept.
+func (f *fetch) begin(p *exchange.Part) bool {
+	h := &p.Head
+	status, reason := h.Status, h.Reason
+	if status < 100 || status > 999 {
+		status, reason = 500, nil
+	}
+	length := h.Length
+	if length < 0 && p.Last {
+		length = int64(len(p.Body))
+	}
+	f.begun = f.source.pages.host.Now()
+	return f.fill.Begin(&Head{
+		Answer:    Answer{Status: status, Fields: h.Fields, Length: length},
+		Reason:    reason,
+		Type:      static.MediaType(h),
+		HasDate:   h.HasDate,
+		HasServer: h.HasServer,
+	}, f.Wall())
+}
+
+// finish ends a fetch whose answer is whole.
+func (f *fetch) finish() {
+	page := f.fill.Finish()
+	if page == nil {
+		f.pass(true)
+		return
+	}
+	f.passes = true
+	f.serve(page, Wait)
+}
+
+// pass ends the recording of an answer that is not to be kept: the waiters ask again.
+// last: nothing more comes of it.
+func (f *fetch) pass(last bool) {
+	f.passes = true
+	if f.client != nil {
+		f.client.Fields = Bypass.field()
+	}
+	f.askAgain()
+	if f.client == nil && !last {
+		f.giveUp()
+	}
+}
+
+// giveUp tells the origin that nothing of its answer is wanted any more.
+func (f *fetch) giveUp() { f.origin.Source.OnGone(&f.origin) }
+
+// confirmed sends the page that the origin has confirmed by p, a 304.
+func (f *fetch) confirmed(p *exchange.Part) {
+	f.passes = true
+	h := &p.Head
+	page, shared := f.fill.Confirm(&Head{Answer: Answer{Fields: h.Fields}, HasDate: h.HasDate, HasServer: h.HasServer}, f.Wall())
+	f.drop(p)
+	f.answer(page, Revalidated, page.Unchanged(f.fill.Request()))
+	if shared {
+		f.serve(page, Wait)
+	} else {
+		f.askAgain()
+	}
+}
+
+// sendInstead sends the older page to the client and to all that wait, as p is an error.
+func (f *fetch) sendInstead(p *exchange.Part) {
+	f.drop(p)
+	f.fail()
+}
+
+// fail answers with the older page, as there is no other.
+func (f *fetch) fail() {
+	f.passes = true
+	f.fill.Failed(f.Wall())
+	f.answer(f.page, Stale, f.page.Unchanged(f.fill.Request()))
+	f.serve(f.page, Stale)
+}
+
+// drop gives back the first part of an answer of which nothing is sent.
+func (f *fetch) drop(p *exchange.Part) {
+	last := p.Last
+	release(p)
+	if !last {
+		f.giveUp()
+	}
+	f.origin.Source = exchange.Memory{}
+}
+
+// answer sends a page to the client, if there is one.
+func (f *fetch) answer(page *Page, v Verdict, unchanged bool) {
+	if x := f.client; x != nil {
+		f.client = nil
+		f.source.pages.send(x, page, v, excerpt{unchanged: unchanged})
+	}
+}
+
+// Reply implements exchange.Sink, for the origin: it has no answer.
+func (f *fetch) Reply(r exchange.Reply) {
+	f.origin.Source = exchange.Memory{}
+	if !f.passes {
+		if f.instead(r.Status, r.Status == 502 || r.Status == 504) { // the upstream cannot be reached
+			f.fail()
+			return
+		}
+		f.fill.Refuse(r.Status, f.Wall())
+		if r.Status == 504 { // all have waited as long
+			f.failWaiting()
+		}
+		f.pass(true)
+	}
+	if x := f.client; x != nil {
+		f.client, x.Source = nil, exchange.Memory{}
+		x.Sink.Reply(r)
+	}
+}
+
+// Start implements exchange.Source, for the client: its turn has come.
+func (f *fetch) Start(*exchange.Exchange) {
+	f.awaits = false
+	f.origin.Source.Start(&f.origin)
+}
+
+// OnRoom implements exchange.Source, for the client.
+func (f *fetch) OnRoom(*exchange.Exchange) { f.origin.Source.OnRoom(&f.origin) }
+
+// OnGone implements exchange.Source, for the client. The fetch goes on if others wait for the page.
+func (f *fetch) OnGone(x *exchange.Exchange) {
+	f.client = nil
+	end(x)
+	switch {
+	case len(f.waiting) == 0:
+		f.leave()
+	case f.awaits:
+		f.Start(x)
+	}
+}
+
+// leave ends a fetch that is for no client any more.
+func (f *fetch) leave() {
+	if !f.passes {
+		f.passes = true
+		f.fill.Leave()
+	}
+	f.giveUp()
+}
+
+// end ends an exchange whose client has left.
+func end(x *exchange.Exchange) {
+	x.Source = exchange.Memory{}
+	x.Sink.Send(&exchange.Part{Last: true, Failed: true, File: -1})
+}
+
+// Input implements exchange.Receiver, for the client: it may have left.
+func (f *fetch) Input(_ *exchange.Exchange, in exchange.Input) {
+	if r, ok := f.origin.Source.(exchange.Receiver); ok && f.passes {
+		r.Input(&f.origin, in)
+	}
+}
+
+// Resume implements exchange.Pacer, for the client.
+func (f *fetch) Resume(*exchange.Exchange) { f.resume() }
+
+// resume has the origin begin, if it waits for that.
+func (f *fetch) resume() {
+	if p, ok := f.origin.Source.(exchange.Pacer); ok && f.deferred {
+		f.deferred = false
+		p.Resume(&f.origin)
+	}
+}
+
+// Recall implements exchange.Pacer, for the client.
+func (f *fetch) Recall(*exchange.Exchange) {
+	if p, ok := f.origin.Source.(exchange.Pacer); ok {
+		p.Recall(&f.origin)
+	}
+}
+
+// InTurn implements exchange.Server.
+func (f *fetch) InTurn() bool { return f.client == nil || f.client.Server.InTurn() }
+
+// AwaitTurn implements exchange.Server.
+func (f *fetch) AwaitTurn() {
+	f.awaits = true
+	f.client.Server.AwaitTurn()
+}
+
+// Keep implements exchange.Server.
+func (f *fetch) Keep() {
+	if f.client != nil {
+		f.client.Server.Keep()
+	}
+}
+
+// WaitsForClient implements exchange.Server: a recorded answer does not wait.
+func (f *fetch) WaitsForClient() bool {
+	return f.passes && f.client != nil && f.client.Server.WaitsForClient()
+}
+
+// MustWait implements exchange.Server. Other clients want the page, however slow its own one is.
+func (f *fetch) MustWait() bool {
+	return f.client != nil && len(f.waiting) == 0 && f.client.Server.MustWait()
+}
+
+// Deferred implements exchange.Server.
+func (f *fetch) Deferred() {
+	f.deferred = true
+	if f.client == nil || len(f.waiting) > 0 {
+		f.resume()
+		return
+	}
+	f.client.Server.Deferred()
+}
+
+// Credit implements exchange.Server: the request has no body.
+func (f *fetch) Credit(int64) {}
+
+// HasPage implements exchange.Server.
+func (f *fetch) HasPage(status int) bool { return f.client != nil && f.client.Server.HasPage(status) }
+
+// Beside implements exchange.Server.
+func (f *fetch) Beside(work func(), done func(gone bool)) {
+	f.source.pages.host.Beside(work, func(bug bool) {
+		if bug {
+			f.Reply(exchange.Reply{Status: 500})
+			return
+		}
+		done(f.client == nil && len(f.waiting) == 0)
+	})
+}
+
+// Decline implements exchange.Server: routing has ended.
+func (f *fetch) Decline(string) bool { return false }
+
+// Wall implements exchange.Server.
+func (f *fetch) Wall() int64 { return f.source.pages.host.Wall() }
+
+// Log implements exchange.Server.
+func (f *fetch) Log(level loglevel.Level, line string) {
+	if f.client == nil {
+		f.source.pages.host.Log(level, line)
+		return
+	}
+	f.client.Server.Log(level, line)
+}
+
+// NoteFile implements exchange.Server.
+func (f *fetch) NoteFile(root string, path []byte) {
+	if f.client != nil {
+		f.client.Server.NoteFile(root, path)
+	}
+}
+
+// beginWait is how long a page that has begun is waited for: it may have no end.
+const beginWait = int64(5 * time.Second)
+
+// Tick has the origin answer exchanges that have waited for too long.
+func (p *Pages) Tick() {
+	for f := range p.waited {
+		if f.begun > 0 && p.host.Now()-f.begun > beginWait {
+			f.fill.Hurry(p.host.Wall())
+			f.askAgain()
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package cache
+
+import (
+	"fmt"
+	"strconv"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/filter/compress"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+	"fapws/runtime/route"
+	"fapws/runtime/source/static"
+)
+
+// Host is the server of Pages. Its methods are called on the event loop.
+type Host interface {
+	// Now returns the time of the event loop in nanoseconds.
+	Now() int64
+
+	// Wall returns the time in nanoseconds since 1970. It may be a tick late.
+	Wall() int64
+
+	// Flush writes the output that is gathered for connections.
+	Flush()
+
+	// Beside runs work on a goroutine, and then done on the event loop. bug reports whether work has panicked.
+	Beside(work func(), done func(bug bool))
+
+	// Log writes a line to the error log.
+	Log(level loglevel.Level, line string)
+
+	// Invalidated is called when a request has made pages out of date, for other processes that have them, too.
+	Invalidated(Pattern)
+}
+
+// Pages answers exchanges with the pages of a Store, and keeps those that other sources make. Its methods must be called on the
+// event loop.
+type Pages struct {
+	Store  *Store
+	host   Host
+	limits *http1.Limits
+
+	waited  map[*fetch]struct{} // those that exchanges wait for
+	retries []*waiter           // that go on, with a page or without
+
+	// Memory of the exchange that is looked at.
+	part   exchange.Part
+	asked  Request
+	name   []byte // asked.Host
+	fields []byte // of part
+}
+
+// NewPages returns Pages without any. limits are those of requests.
+func NewPages(s *Store, h Host, limits *http1.Limits) *Pages {
+	return &Pages{Store: s, host: h, limits: limits, waited: make(map[*fetch]struct{})}
+}
+
+// Source answers the exchanges of a mount from the cache, or has another source answer them.
+type Source struct {
+	pages  *Pages
+	rule   *Compiled
+	origin exchange.Source
+}
+
+// Source returns a Source that keeps what rule allows of the responses of origin.
+func (p *Pages) Source(rule *Compiled, origin exchange.Source) *Source {
+	return &Source{pages: p, rule: rule, origin: origin}
+}
+
+// Start implements exchange.Source.
+func (s *Source) Start(x *exchange.Exchange) { s.lookup(x, 0) }
+
+// OnRoom implements exchange.Source.
+func (s *Source) OnRoom(*exchange.Exchange) {}
+
+// OnGone implements exchange.Source.
+func (s *Source) OnGone(*exchange.Exchange) {}
+
+// lookup answers x from the cache, or has it answered by the origin. turns is how often it has waited for a page.
+func (s *Source) lookup(x *exchange.Exchange, turns int) {
+	p, r := s.pages, x.Req
+	if !cacheable(r) {
+		if !r.Parsed.Safe {
+			x.Sink = &invalidation{pages: p, next: x.Sink, pattern: patternOf(r)}
+		}
+		s.origin.Start(x)
+		return
+	}
+	asked := p.request(r)
+	found := p.Store.Look(s.rule, asked, p.host.Wall())
+	switch found.Verdict {
+	case Hit, Stale:
+		if found.Fill == nil {
+			p.sendFound(x, asked, found.Page, found.Verdict)
+			return
+		}
+		x.Server.Keep()
+		prefix := x.Prefix
+		p.sendFound(x, asked, found.Page, found.Verdict)
+		p.host.Flush() // before anything else, as the handler may run on the loop
+		s.refresh(r, prefix, found)
+	case Miss, Expired:
+		s.fetch(x, found)
+	case Wait:
+		f := found.Fill.Owner.(*fetch)
+		// The page itself, or another page that waits, may need a subrequest. If a request waits only for fetches of
+		// its own depth or deeper ones, none waits for itself.
+		if turns == maxTurns || f.depth < r.Depth {
+			s.bypass(x)
+			return
+		}
+		s.wait(x, f, turns+1)
+	default:
+		s.bypass(x)
+	}
+}
+
+// bypass has the origin answer x, and keeps nothing of that.
+func (s *Source) bypass(x *exchange.Exchange) {
+	x.Fields = Bypass.field()
+	s.origin.Start(x)
+}
+
+// cacheable reports whether a request is one that pages are kept for.
+func cacheable(r *exchange.Request) bool {
+	q := r.Parsed
+	return q.Safe && (q.Head || q.Method.Len == 3) && r.Size == 0 && !q.Upgrade && !r.WebSocket && r.Value == nil && (q.Host.Len > 0 || q.Authority.Len > 0)
+}
+
+// request returns what r is looked up by, until the next call.
+func (p *Pages) request(r *exchange.Request) *Request {
+	a := &p.asked
+	*a = Request{Head: r.Head, Parsed: r.Parsed, Path: r.Path, Root: r.Path[:r.Root], Scheme: r.Peer.Scheme}
+	if a.Scheme == "" {
+		a.Scheme = "http"
+	}
+	switch {
+	case r.Peer.Host != "":
+		p.name = append(p.name[:0], r.Peer.Host...)
+		a.Host = p.name
+	case r.Parsed.Authority.Len > 0:
+		a.Host = r.Parsed.Authority.In(r.Head)
+	default:
+		a.Host = r.Parsed.Host.In(r.Head)
+	}
+	return a
+}
+
+// sendFound answers x with page, in the form that its client prefers, or with the range that it asks for.
+func (p *Pages) sendFound(x *exchange.Exchange, asked *Request, page *Page, v Verdict) {
+	if page.Unchanged(asked) {
+		p.send(x, page, v, excerpt{unchanged: true})
+		return
+	}
+	if wanted := page.Range(asked); wanted != nil {
+		size := int64(len(page.Body))
+		from, count, ok := static.OneRange(wanted, size)
+		if ok && count == 0 {
+			x.Source = exchange.Memory{}
+			x.Sink.Reply(exchange.Reply{Status: 416, Fields: fmt.Appendf(nil, "Content-Range: bytes */%d\r\n", size)})
+			return
+		}
+		if count > 0 {
+			p.send(x, page, v, excerpt{from: from, count: count})
+			return
+		}
+	}
+	page, wanted := page.Coded(asked)
+	if wanted != compress.Identity {
+		p.compress(page, wanted)
+	}
+	p.send(x, page, v, excerpt{})
+}
+
+// compress makes another form of a page, beside the loop.
+func (p *Pages) compress(page *Page, c compress.Coding) {
+	var body []byte
+	made := false
+	p.host.Beside(func() { body, made = compress.Compress(c, page.Body) }, func(bool) { p.Store.SetCoded(page, c, body, made) })
+}
+
+// excerpt is what of a page is sent. The zero value is all of it.
+type excerpt struct {
+	from, count int64 // first byte and how many bytes; all if count is 0
+	unchanged   bool  // nothing: the client has it
+}
+
+// send answers x with a page.
+func (p *Pages) send(x *exchange.Exchange, page *Page, v Verdict, e excerpt) {
+	x.Source, x.Fields = exchange.Memory{}, v.field()
+	part := &p.part
+	*part = exchange.Part{First: true, Last: true, File: -1, Body: page.Body}
+	h := &part.Head
+	h.Status, h.Reason, h.ContentType, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
+	h.HasDate, h.HasServer = page.HasDate, page.HasServer
+	fields := page.Fields
+	switch {
+	case e.count > 0:
+		part.Body = page.Body[e.from : e.from+e.count]
+		h.Status, h.Reason, h.Length = 206, nil, e.count
+	case e.unchanged:
+		h.Status, h.Reason, h.ContentType, h.Length, part.Body = 304, nil, "", 0, nil
+		fields = page.Slim()
+	}
+	inTurn := x.Server.InTurn()
+	var memory []byte // for as long as the part has to wait
+	if inTurn {
+		memory = p.fields[:0]
+	}
+	memory = append(append(memory, fields...), "Age: "...)
+	memory = strconv.AppendInt(memory, page.Age(p.host.Wall()), 10)
+	memory = append(memory, '\r', '\n')
+	if e.count > 0 {
+		memory = static.AppendContentRange(memory, e.from, e.count, int64(len(page.Body)))
+	}
+	if inTurn {
+		p.fields = memory
+	}
+	h.Fields = memory
+	x.Sink.Send(part)
+}
+
+// patternOf returns the pages that a request makes out of date (RFC 9111 §4.4).
+func patternOf(r *exchange.Request) Pattern {
+	p := Pattern{Exact: true, Path: string(route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))), Host: r.Peer.Host}
+	if p.Host == "" {
+		p.Host = string(r.Parsed.Host.In(r.Head))
+	}
+	return p
+}
+
+// invalidation is the Sink of an exchange that makes pages out of date, unless it fails.
+type invalidation struct {
+	pages   *Pages
+	next    exchange.Sink
+	pattern Pattern
+}
+
+// Send implements exchange.Sink.
+func (i *invalidation) Send(p *exchange.Part) {
+	if p.First && p.Head.Status >= 200 && p.Head.Status < 400 {
+		i.pages.Store.PurgeNow(i.pattern)
+		i.pages.host.Invalidated(i.pattern)
+	}
+	i.next.Send(p)
+}
+
+// Reply implements exchange.Sink.
+func (i *invalidation) Reply(r exchange.Reply) { i.next.Reply(r) }
