@@ -240,6 +240,13 @@ func (s *Server) awaitEnd(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// HoldEnd keeps Shutdown and Retire from returning before their ctx ends, until release is called: clients that were handed over may come
+// back (Sockets.TakeBack). It must not be called on the loop, nor must release.
+func (s *Server) HoldEnd() (release func()) {
+	s.do(s.loop.connectionOpened)
+	return func() { s.do(func() { s.loop.makeRoom(false) }) }
+}
+
 // closeWithin is how long Shutdown waits for the loop after the time of its
 // ctx; a handler may be holding it up.
 const closeWithin = time.Second

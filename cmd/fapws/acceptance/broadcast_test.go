@@ -277,6 +277,42 @@ func TestBroadcastAtReload(t *testing.T) {
 	eventually(t, "one is counted", func() bool { return s.get("/count", 200).body == "1" })
 }
 
+// TestRefusedAtReload: a WebSocket for which the new code has no place is closed with 1012, and the old worker calls its on_close, once.
+func TestRefusedAtReload(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(testdata(t, "refused.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	script := write(t, filepath.Join(folder, "refused.py"), string(text))
+	s := command{script: script, complains: true}.serve(t, twoWorkers)
+	var clients []*wstest.Client
+	for i := range 10 {
+		c := s.room(fmt.Sprintf("/room?%d", i))
+		says(t, c, "hello")
+		hears(t, c, "hello")
+		clients = append(clients, c)
+	}
+	old := s.workers()
+	change(t, script, `("/room"`, `("/elsewhere"`)
+	s.signal(syscall.SIGHUP)
+	for _, c := range clients {
+		closesWith(t, c, 1012, "")
+	}
+	s.says("reloaded: 2 workers")
+	s.hasWorkers(2, old...)
+	said, err := os.ReadFile(filepath.Join(folder, "closed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Fields(string(said))
+	slices.Sort(lines)
+	if got := strings.Join(lines, " "); got != "0 1 2 3 4 5 6 7 8 9" {
+		t.Errorf("on_close was called for %s", got)
+	}
+}
+
 // TestBroadcastBehind: who broadcasts more than can be sent has to wait, or hears of it.
 func TestBroadcastBehind(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {

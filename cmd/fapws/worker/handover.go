@@ -14,6 +14,8 @@ import (
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/sse"
+
+	"golang.org/x/sys/unix"
 )
 
 // Workers hand over the state of channels to each other: past events to every one that starts, subscribers to the one
@@ -104,9 +106,10 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 			break
 		}
 		if len(m.Raw) == 0 {
+			_ = from.SendPatiently(m) // else the other one has gone
 			break
 		}
-		err = r.takeClient(m, files)
+		err = r.takeClient(m, files, from)
 		for _, f := range files {
 			f.Close()
 		}
@@ -124,8 +127,8 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 
 var errNoFile = errors.New("there is no descriptor with it; see the limit of open files")
 
-// takeClient serves a subscriber, or a WebSocket.
-func (r *channelRelay) takeClient(m *pool.Message, files []*os.File) error {
+// takeClient serves a subscriber, or a WebSocket. A WebSocket that it cannot serve goes back to the other worker.
+func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	var subscriber sse.State
 	var socket websocket.State
 	var d any = &subscriber
@@ -144,7 +147,12 @@ func (r *channelRelay) takeClient(m *pool.Message, files []*os.File) error {
 		return err
 	case m.Text == pool.WebSocket:
 		sockets := r.s.server.Sockets()
-		if err = sockets.Import(&socket, fd); err != nil {
+		if err = sockets.Import(&socket, fd); err == nil {
+			return nil
+		}
+		if from.SendDescriptor(m, fd) == nil {
+			unix.Close(fd)
+		} else { // the other one has gone
 			sockets.Dismiss(fd)
 		}
 		return err
@@ -180,6 +188,30 @@ func (r *channelRelay) settle(ctx context.Context) {
 	}
 }
 
+// takeBack serves the WebSockets that the process which takes the place of this one cannot serve, in order to close them and to tell the
+// application. It returns when the other process has no more of them, or has ended.
+func (p *Parent) takeBack(to *pool.Channel) {
+	for {
+		m, files, err := to.Receive()
+		if err != nil || len(m.Raw) == 0 {
+			return
+		}
+		var d websocket.State
+		if err = json.Unmarshal(m.Raw, &d); err == nil && len(files) == 1 {
+			var fd int
+			if fd, err = pool.Duplicate(files[0]); err == nil {
+				p.s.server.Sockets().TakeBack(&d, fd)
+			}
+		}
+		for _, f := range files {
+			f.Close()
+		}
+		if err != nil {
+			p.s.log.Log(loglevel.Error, fmt.Sprintf("worker %d cannot take a WebSocket back: %v", os.Getpid(), err))
+		}
+	}
+}
+
 // handClientsOver gives all subscribers, and the WebSockets for which that is possible, to the process that takes the place of this one; without one
 // they are told to come back. A goroutine of its own.
 func (p *Parent) handClientsOver(ctx context.Context) {
@@ -198,17 +230,25 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		}
 		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
 	}
+	defer s.server.HoldEnd()()
 	n, err := s.server.ExportSubscribers(ctx, func(d *sse.State, fd int) error { return give("", d, fd) })
 	if to == nil {
 		_, _ = s.server.Sockets().Export(ctx, nil)
 		return
 	}
+	defer to.Close()
+	defer context.AfterFunc(ctx, func() { to.Close() })()
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		p.takeBack(to)
+	}()
 	sockets, failed := s.server.Sockets().Export(ctx, func(d *websocket.State, fd int) error { return give(pool.WebSocket, d, fd) })
 	if err == nil {
 		err = failed
 	}
-	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
-	to.Close()
+	_ = to.SendPatiently(&pool.Message{Kind: pool.Piece}) // else the other one has gone
+	<-returned
 	if err != nil && ctx.Err() == nil {
 		s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; they are to come back", os.Getpid(), err))
 	}

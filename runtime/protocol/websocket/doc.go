@@ -54,9 +54,10 @@
 //
 // The new server parses and routes the request again, without asking for a password, and submits it with
 // Request.Resumed; no 101 is written. Position and groups let it continue the messages to groups without a gap;
-// Hub.Complete reports when it has not kept enough of them. Then, and whenever it cannot resume a WebSocket, it
-// closes with 1012. A handler that has let go of a WebSocket which does not reach the new server gets it back, on a
-// connection that ends at once, so on_close is called. At most 64 are resumed at a time, so --max-queue is never
+// Hub.Complete reports when it has not kept enough of them. A WebSocket that it cannot resume goes back to
+// the old server, which closes it with 1012 and gives it back to its handler: so on_close is called in exactly one
+// process. A handler that has let go of a WebSocket whose client has left gets it back on a connection that ends at
+// once, for the same reason. At most 64 are resumed at a time, so --max-queue is never
 // reached. A test replaces two workers again and again while 200 clients echo and broadcast: no message is lost,
 // doubled or out of order, and no client is closed.
 package websocket

@@ -1,0 +1,16 @@
+"""WebSockets whose end is written to a file beside this one, one line each."""
+import os
+
+from fapws import WebSocket
+
+
+def hear(ws, message):
+    ws.send(message)
+
+
+def leave(ws, code, reason):
+    with open(os.path.join(os.path.dirname(__file__), "closed"), "a") as f:
+        f.write(ws.environ["QUERY_STRING"] + "\n")
+
+
+PATHS = [("/room", WebSocket(None, hear, leave))]
