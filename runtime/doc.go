@@ -1,10 +1,11 @@
 // Package runtime is the server: it accepts connections, speaks HTTP/1.1 on them, finds the source of each answer,
 // sends the answers, and ends requests and connections that take too long. It knows nothing of Python: an application
-// is a Handler of package source/app. The packages below it have the parts that can stand alone; ARCHITECTURE.md, "Packages", lists them.
+// is a Handler of package source/app. The packages below it have the parts that can stand alone; ARCHITECTURE.md,
+// "Packages", lists them.
 //
 // A Server has one event loop, which owns the connections. Its exported methods are safe for concurrent use, but must
-// not be called on the loop. Everything else belongs to the loop, unless a comment says otherwise. What might make it
-// wait for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process.
+// not be called on the loop. Everything else belongs to the loop, unless a comment says otherwise. Work that might wait
+// for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process.
 // Start reading at server.go, loop.go and input.go.
 //
 // # Requests of a connection
@@ -32,9 +33,9 @@
 // transfers send and that wait for an earlier answer, from 16 KiB a part on (unsent.go, conn/ledger.go). Only slow
 // clients count: a response that its socket takes at once costs nothing. While more than Config.MaxUnsent (64 MiB; an
 // eighth of the memory that the process may use, if that is less) waits for an address, its requests are submitted as
-// Held and not started before exchange.Pacer.Resume; those that the handler has not started are recalled; and no request is
-// started while the loop has yet to deal with more than 8 MiB of finished parts, because the size of an answer is
-// known only afterwards. So the excess is one answer, and with threads those of handlers that were running. Clients
+// Held and not started before exchange.Pacer.Resume; those that the handler has not started are recalled; and no
+// request is started while the loop has yet to deal with more than 8 MiB of finished parts, because the size of an
+// answer is known only afterwards. So the excess is one answer, and with threads those of handlers that were running. Clients
 // of a unix socket whose address no proxy names are bounded for each connection only.
 //
 // # Bodies
@@ -42,7 +43,7 @@
 // A body that is not complete is collected, above 256 KiB in an unlinked file, and only whole requests go on: a slow
 // client never holds an application. Where a mount streams (ASGI), the request is submitted with Request.More, and
 // the rest is delivered (exchange.Receiver) as it is read, from the read buffer: one piece for each read, chunks moved
-// together in place. Until its body is whole such an exchange is the only one of its connection. What breaks a limit
+// together in place. Until its body is whole such an exchange is the only one of its connection. A request that breaks a limit
 // gets its 4xx in place of the exchange, or closes the connection if the response has begun. When the last part of
 // the response comes first, up to 64 KiB of the body are awaited and thrown away, because clients often send a body
 // in another packet than the head and keep their connection; with more to come the connection closes, and lingers as
