@@ -32,10 +32,7 @@ const (
 	// MaxRaw is how long Message.Raw may be.
 	MaxRaw = 160 << 10
 
-	// sendWithin bounds how long a process that reads nothing is waited for.
-	sendWithin = 500 * time.Millisecond
-
-	// passWithin is the same for a subscriber: it is told to come back otherwise.
+	// passWithin bounds how long SendDescriptor waits for a process that reads nothing.
 	passWithin = 10 * time.Second
 )
 
@@ -81,18 +78,13 @@ func NewChannel(fd int) (*Channel, error) {
 // SyscallConn implements syscall.Conn.
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
-// Send sends m with the descriptors of files, which stay open. It fails when
-// the other side is gone, or reads nothing for a moment.
+// Send sends m with the descriptors of files, which stay open. It waits as long as the other side is there.
 func (c *Channel) Send(m *Message, files ...*os.File) error {
-	return c.sendWithin(sendWithin, m, files...)
-}
-
-// SendPatiently is Send; it waits as long as the other side is there.
-func (c *Channel) SendPatiently(m *Message, files ...*os.File) (err error) {
-	for err = os.ErrDeadlineExceeded; errors.Is(err, os.ErrDeadlineExceeded); {
-		err = c.sendWithin(sendWithin, m, files...)
+	text, rights, err := m.encode(files)
+	if err != nil {
+		return err
 	}
-	return err
+	return c.write(time.Time{}, text, rights)
 }
 
 // ChannelOf makes a channel of a file, which stays open.
@@ -118,18 +110,10 @@ func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, erro
 	return c.Receive()
 }
 
-func (c *Channel) sendWithin(limit time.Duration, m *Message, files ...*os.File) error {
-	text, rights, err := m.encode(files)
-	if err != nil {
-		return err
-	}
-	return c.write(limit, text, rights)
-}
-
-func (c *Channel) write(limit time.Duration, text, rights []byte) error {
+func (c *Channel) write(until time.Time, text, rights []byte) error {
 	c.send.Lock()
 	defer c.send.Unlock()
-	c.conn.SetWriteDeadline(time.Now().Add(limit))
+	c.conn.SetWriteDeadline(until)
 	_, _, err := c.conn.WriteMsgUnix(text, rights, nil)
 	return err
 }
@@ -184,25 +168,25 @@ func (c *Channel) offer(text, rights []byte) error {
 	return err
 }
 
-// SendDescriptor is Send with a descriptor, which stays open, and more patience.
+// SendDescriptor is Send with a descriptor, which stays open. It waits ten seconds at most.
 func (c *Channel) SendDescriptor(m *Message, fd int) error {
 	text, _, err := m.encode(nil)
 	if err != nil {
 		return err
 	}
-	return c.write(passWithin, text, unix.UnixRights(fd))
+	return c.write(time.Now().Add(passWithin), text, unix.UnixRights(fd))
 }
 
-// SendAnswer sends text in as many pieces as it takes, and as SendPatiently does: a lost one would not be asked for
+// SendAnswer sends text in as many pieces as it takes, and as Send does: a lost one would not be asked for
 // again.
 func (c *Channel) SendAnswer(id uint64, text string) error {
 	for len(text) > maxPiece {
-		if err := c.SendPatiently(&Message{Kind: Answer, ID: id, Text: text[:maxPiece], More: true}); err != nil {
+		if err := c.Send(&Message{Kind: Answer, ID: id, Text: text[:maxPiece], More: true}); err != nil {
 			return err
 		}
 		text = text[maxPiece:]
 	}
-	return c.SendPatiently(&Message{Kind: Answer, ID: id, Text: text})
+	return c.Send(&Message{Kind: Answer, ID: id, Text: text})
 }
 
 // buffers are for messages while they are read, and not while one is waited

@@ -91,7 +91,7 @@ func (f *fake) obey() {
 		case Retire, Stop:
 			for _, file := range files { // who takes the place hears what was heard here
 				if to, err := ChannelOf(file); err == nil {
-					_ = to.SendPatiently(&Message{Kind: Notice, Text: "subscribers of " + strconv.Itoa(os.Getpid()) + " "})
+					_ = to.Send(&Message{Kind: Notice, Text: "subscribers of " + strconv.Itoa(os.Getpid()) + " "})
 				}
 			}
 			for _, ln := range f.listeners {
@@ -149,7 +149,7 @@ func (f *fake) publish(id uint64, what, about string) {
 		if what == "publish" {
 			m.Raw, m.ID = fmt.Appendf(nil, "%d/%d", os.Getpid(), i), uint64(i+1)
 		}
-		_ = f.channel.SendPatiently(m)
+		_ = f.channel.Send(m)
 	}
 	_ = f.channel.SendAnswer(id, strings.Repeat(what+" "+about, 50_000))
 }
@@ -169,7 +169,7 @@ func (f *fake) pass(m *Message, files []*os.File) {
 	}
 	defer c.Close()
 	if m.Kind == Give {
-		_ = c.SendPatiently(&Message{Kind: Notice, Text: f.heard.String()})
+		_ = c.Send(&Message{Kind: Notice, Text: f.heard.String()})
 		return
 	}
 	got, _, err := c.ReceiveWithin(patience)

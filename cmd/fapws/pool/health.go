@@ -1,11 +1,7 @@
 package pool
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -67,24 +63,4 @@ func (c *Channel) unread() bool {
 	left := 0
 	err = rc.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
 	return err == nil && left > 0
-}
-
-// asleep reports whether all threads of a process sleep. Threads that are stopped or traced, and those that
-// want the processor or wait for a disk, do not.
-func asleep(pid int) bool {
-	threads, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
-	if err != nil || len(threads) == 0 {
-		return false
-	}
-	for _, name := range threads {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			continue // the thread has ended
-		}
-		_, rest, _ := bytes.Cut(text, []byte(") ")) // the name may have spaces
-		if len(rest) == 0 || rest[0] != 'S' {
-			return false
-		}
-	}
-	return true
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -15,13 +16,12 @@ func TestCheck(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		command []string
-		sig     syscall.Signal
-		state   byte
+		state   string
 		killed  bool
 	}{
-		{"sleeps", []string{"sleep", "1000"}, 0, 'S', true},
-		{"computes", []string{"sh", "-c", "while :; do :; done"}, 0, 'R', false},
-		{"stopped", []string{"sleep", "1000"}, syscall.SIGSTOP, 'T', false},
+		{"sleeps", sleeping, "S", true},
+		{"computes", computing, "R", false},
+		{"stopped", sleeping, "T", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			channel, theirs, err := pair()
@@ -30,23 +30,12 @@ func TestCheck(t *testing.T) {
 			}
 			defer channel.Close()
 			defer theirs.Close()
-			cmd := exec.Command(c.command[0], c.command[1:]...)
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			defer cmd.Wait()
-			defer cmd.Process.Kill()
-			if c.sig != 0 {
-				cmd.Process.Signal(c.sig)
-			}
-			for late := time.Now().Add(time.Minute); asleep(cmd.Process.Pid) != (c.state == 'S'); time.Sleep(time.Millisecond) {
-				if time.Now().After(late) {
-					t.Fatal("it does not come to this state")
-				}
-			}
+			process := inState(t, c.state, c.command...)
 			s := New(Options{Log: func(loglevel.Level, string) {}})
-			w := &worker{pool: s, pid: cmd.Process.Pid, process: cmd.Process, channel: channel, state: Serving}
-			for range silentChecks {
+			w := &worker{pool: s, pid: process.Pid, process: process, channel: channel, state: Serving}
+			w.check()
+			eventually(t, "the worker is asked", channel.unread)
+			for range silentChecks - 1 {
 				if w.check(); w.why != "" {
 					t.Fatalf("killed too early: %s", w.why)
 				}
@@ -54,6 +43,65 @@ func TestCheck(t *testing.T) {
 			w.check()
 			if killed := w.why != ""; killed != c.killed {
 				t.Errorf("killed: %v", killed)
+			}
+		})
+	}
+}
+
+var (
+	sleeping  = []string{"sleep", "1000"}
+	computing = []string{"sh", "-c", "while :; do :; done"}
+)
+
+// inState starts a command and returns it when its thread is in the state of proc(5). It ends with the test.
+func inState(t *testing.T, state string, command ...string) *os.Process {
+	t.Helper()
+	cmd := exec.Command(command[0], command[1:]...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	if state == "T" {
+		cmd.Process.Signal(syscall.SIGSTOP)
+	}
+	eventually(t, "the process is in state "+state, func() bool { return inStates(cmd.Process.Pid, state) })
+	return cmd.Process
+}
+
+// TestStall: a worker is stuck if it wants no CPU, or uses much of it, without reading a message. One that only waits for
+// the CPU is not.
+func TestStall(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		command []string
+		state   string
+		begun   time.Duration // CPU time at the beginning of the stall, compared with that at a look
+		stuck   int           // looks of stallChecks
+	}{
+		{"sleeps", sleeping, "S", 0, 1},
+		{"stopped", sleeping, "T", 0, 1},
+		{"waits for the CPU", computing, "R", time.Minute, 0},
+		{"computes", computing, "R", -stuckAfter, stallChecks},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			pid, now, stuck := inState(t, c.state, c.command...).Pid, time.Now(), 0
+			var s stall
+			s.isStuck(pid, now)
+			for range stallChecks {
+				if c.state == "R" { // the process goes on during the test
+					s.used, _ = cpuTime(pid)
+					s.used += c.begun
+				}
+				now = now.Add(stuckAfter / stallChecks)
+				if s.isStuck(pid, now) {
+					stuck++
+				}
+			}
+			if stuck != c.stuck {
+				t.Errorf("stuck at %d looks of %d", stuck, stallChecks)
 			}
 		})
 	}

@@ -2,9 +2,12 @@ package pool
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
+
+	"fapws/runtime/loglevel"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,18 +16,17 @@ const (
 	// muchWaiting is the number of bytes in an outbox above which publishers wait.
 	muchWaiting = 4 << 20
 
-	// A worker is stuck if it reads nothing for stuckAfter while stuckWaiting bytes are queued for it.
-	stuckAfter   = 2 * time.Second
+	// stuckWaiting is the number of queued bytes above which a worker that reads nothing may be stuck.
 	stuckWaiting = 1 << 20
 
 	offerAgain = time.Millisecond // at first
 	offerLate  = 20 * time.Millisecond
 )
 
-// datagram is an encoded message, with or without a descriptor.
+// datagram is an encoded message.
 type datagram struct {
-	text []byte
-	file *os.File // closed once it is sent or dropped
+	text  []byte
+	files []*os.File // closed once it is sent or dropped
 }
 
 // outbox queues datagrams for a worker, so that the sender does not wait. The zero value is empty. It is safe for
@@ -38,17 +40,30 @@ type outbox struct {
 	emptied  func() // called once when nothing waits
 }
 
-// post queues m for w.
-func (w *worker) post(m *Message) { w.postWith(m, nil) }
+// send queues m for w, with descriptors of files, which stay open.
+func (w *worker) send(m *Message, files ...*os.File) {
+	var own []*os.File
+	for _, f := range files {
+		fd, err := Duplicate(f)
+		if err != nil {
+			closeFiles(own)
+			w.kill(fmt.Sprintf("cannot be given a descriptor (%v)", err))
+			return
+		}
+		own = append(own, os.NewFile(uintptr(fd), f.Name()))
+	}
+	w.sendOwn(m, own...)
+}
 
-// postWith is post with a file, which it takes over.
-func (w *worker) postWith(m *Message, file *os.File) {
+// sendOwn is send with files that it takes over.
+func (w *worker) sendOwn(m *Message, files ...*os.File) {
 	text, _, err := m.encode(nil)
 	if err != nil {
-		closeFiles([]*os.File{file})
-		return // the message is too long, which no message of the server is
+		closeFiles(files)
+		w.pool.o.Log(loglevel.Error, err.Error())
+		return
 	}
-	w.out.add(w, datagram{text, file})
+	w.out.add(w, datagram{text, files})
 }
 
 func (o *outbox) add(w *worker, d datagram) {
@@ -81,7 +96,7 @@ func (o *outbox) grow(w *worker, by int) {
 
 // drain sends the queue on a separate goroutine, which ends when the queue is empty.
 func (o *outbox) drain(w *worker) {
-	pause, since := offerAgain, time.Now()
+	pause, stalled := offerAgain, stall{}
 	for {
 		o.mu.Lock()
 		if len(o.waiting) == 0 || o.closed {
@@ -89,12 +104,12 @@ func (o *outbox) drain(w *worker) {
 			o.mu.Unlock()
 			return
 		}
-		next, bytes := o.waiting[0], o.bytes
+		next, awaited := o.waiting[0], o.bytes > stuckWaiting || o.emptied != nil
 		o.mu.Unlock()
 		err := next.offer(w.channel)
 		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
-			if time.Since(since) > stuckAfter && bytes > stuckWaiting {
-				w.pool.post(func() { w.kill("takes no events") })
+			if stalled.isStuck(w.pid, time.Now()) && awaited {
+				w.pool.post(func() { w.kill("takes no messages") })
 				o.close()
 				continue
 			}
@@ -106,7 +121,7 @@ func (o *outbox) drain(w *worker) {
 			o.close()
 			continue
 		}
-		pause, since = offerAgain, time.Now()
+		pause, stalled = offerAgain, stall{}
 		o.mu.Lock()
 		if len(o.waiting) > 0 {
 			o.waiting[0] = datagram{}
@@ -158,18 +173,17 @@ func (o *outbox) whenEmpty(f func()) {
 
 func (d *datagram) offer(c *Channel) error {
 	var rights []byte
-	if d.file != nil {
-		fd, err := descriptor(d.file)
-		if err != nil {
-			return err
+	if len(d.files) > 0 {
+		fds := make([]int, len(d.files))
+		for i, f := range d.files {
+			var err error
+			if fds[i], err = descriptor(f); err != nil {
+				return err
+			}
 		}
-		rights = unix.UnixRights(fd)
+		rights = unix.UnixRights(fds...)
 	}
 	return c.offer(d.text, rights)
 }
 
-func (d *datagram) drop() {
-	if d.file != nil {
-		d.file.Close()
-	}
-}
+func (d *datagram) drop() { closeFiles(d.files) }

@@ -68,7 +68,7 @@ func (p *Pool) publish(w *worker, m *Message) {
 			}
 		}
 		out.ID = m.ID
-		w.post(&out)
+		w.send(&out)
 	}
 	p.relay.seq += uint64(m.N)
 	w.pieces = nil
@@ -107,7 +107,7 @@ func (p *Pool) join(w *worker) {
 	}
 	w.send(&Message{Kind: Take, Text: History, Epoch: p.relay.epoch}, take)
 	take.Close()
-	giver.postWith(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
+	giver.sendOwn(&Message{Kind: Give, Text: History}, give) // behind all events that w does not get
 }
 
 // workerPair makes a channel for two workers.
@@ -204,13 +204,13 @@ func (r *relay) tell(p *Pool) {
 		for name := range r.news {
 			changed[name] = r.sums[name] - r.counts[w][name]
 		}
-		eachCounts(changed, w.post)
+		eachCounts(changed, func(m *Message) { w.send(m) })
 	}
 	clear(r.news)
 }
 
 // tellAll sends all numbers to w, which has no subscribers yet.
-func (r *relay) tellAll(w *worker) { eachCounts(r.sums, w.post) }
+func (r *relay) tellAll(w *worker) { eachCounts(r.sums, func(m *Message) { w.send(m) }) }
 
 func eachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)

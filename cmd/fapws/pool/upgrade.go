@@ -95,17 +95,7 @@ func (p *Pool) beginHandOver() {
 		w.channel.interrupt()
 		w.out.whenEmpty(func() { p.post(p.maybeHandOver) })
 	}
-	time.AfterFunc(stuckAfter, func() { p.post(p.unstick) })
 	p.maybeHandOver()
-}
-
-// unstick ends workers that hold the hand-over up, because they take no messages.
-func (p *Pool) unstick() {
-	for _, w := range p.workers {
-		if p.handing && w.out.waits() {
-			w.kill("takes no events")
-		}
-	}
 }
 
 // interrupted is called when the channel of w is not read any more.
@@ -267,7 +257,7 @@ func (p *Pool) resume(h *Handover) {
 		w.joined = one.Joined
 		p.watch(w)
 		if w.joined {
-			w.post(&Message{Kind: Recount})
+			w.send(&Message{Kind: Recount})
 		}
 		if w.state < Serving { // it was to replace one that died meanwhile
 			w.end(Quit)

@@ -165,16 +165,6 @@ func (p *Pool) channelClosed(w *worker, err error) {
 	})
 }
 
-// send sends m to w. A worker that does not read is killed.
-func (w *worker) send(m *Message, files ...*os.File) {
-	if w.state == Dead {
-		return
-	}
-	if err := w.channel.Send(m, files...); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) { // else it has died
-		w.kill(fmt.Sprintf("takes no messages (%v)", err))
-	}
-}
-
 // within kills w when it has not come to another state in time.
 func (w *worker) within(d time.Duration, why string) {
 	if w.limit != nil {

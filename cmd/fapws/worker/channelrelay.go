@@ -78,7 +78,7 @@ func (r *channelRelay) sendUp(events []pybridge.Event) {
 			n := min(len(raw), pool.MaxRaw)
 			m.Raw, raw = raw[:n], raw[n:]
 			m.More = len(raw) > 0
-			if r.channel.SendPatiently(m) != nil {
+			if r.channel.Send(m) != nil {
 				return // listen sees the end of the channel
 			}
 			m.Seq++

@@ -49,11 +49,11 @@ func (r *channelRelay) give(files []*os.File) {
 func giveHistory(to *pool.Channel, pieces iter.Seq[[]byte]) {
 	defer to.Close()
 	for piece := range pieces {
-		if to.SendPatiently(&pool.Message{Kind: pool.Piece, Raw: piece}) != nil {
+		if to.Send(&pool.Message{Kind: pool.Piece, Raw: piece}) != nil {
 			return // the other one has gone
 		}
 	}
-	_ = to.SendPatiently(&pool.Message{Kind: pool.Piece})
+	_ = to.Send(&pool.Message{Kind: pool.Piece})
 }
 
 // receiver is the channel to another worker.
