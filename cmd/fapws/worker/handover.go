@@ -106,7 +106,7 @@ func (r *channelRelay) takeSubscribers(from *pool.Channel) {
 			break
 		}
 		if len(m.Raw) == 0 {
-			_ = from.SendPatiently(m) // else the other one has gone
+			_ = from.Send(m) // else the other one has gone
 			break
 		}
 		err = r.takeClient(m, files, from)
@@ -247,7 +247,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	if err == nil {
 		err = failed
 	}
-	_ = to.SendPatiently(&pool.Message{Kind: pool.Piece}) // else the other one has gone
+	_ = to.Send(&pool.Message{Kind: pool.Piece}) // else the other one has gone
 	<-returned
 	if err != nil && ctx.Err() == nil {
 		s.log.Log(loglevel.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; they are to come back", os.Getpid(), err))
