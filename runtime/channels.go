@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	protocol "fapws/runtime/protocol/http1"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/sse"
 )
@@ -81,7 +82,7 @@ func (h subscriberHost) Opened() {
 }
 
 func (h subscriberHost) Account(r *accesslog.Record, sent, framed int64) {
-	h.l.account(&Exchange{log: r, conn: accounted, Exchange: exchange.Exchange{By: "application"}, status: 200, received: r.WireIn, sent: sent, framed: framed})
+	h.l.account(&Exchange{log: r, conn: accounted, Exchange: exchange.Exchange{By: "application"}, received: r.WireIn, out: protocol.Response{Status: 200, Sent: sent, Framed: framed}})
 }
 
 // accounted stands for the connection of a subscriber in what account reads.

@@ -35,7 +35,7 @@ func (c *httpConn) settle() {
 // time, and a response that has begun is cancelled:
 // that is how a client ends a stream.
 func (c *httpConn) EOF() (stays bool) {
-	if c.first == nil || c.first.begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
+	if c.first == nil || c.first.out.Begun || c.subrequest != nil || c.body != nil || c.state == stateClosed {
 		return false
 	}
 	c.tellHalf()

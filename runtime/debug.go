@@ -88,7 +88,6 @@ func (l *loop) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 
 // headSent remembers of the head of a response what the log line of x needs.
 func (x *Exchange) headSent(head []byte) {
-	x.framed = int64(len(head))
 	e := x.log
 	if e == nil || len(e.Response) == 0 {
 		return
@@ -120,30 +119,30 @@ func (l *loop) account(x *Exchange) {
 	if x.tunnel != nil {
 		in, out := x.tunnel.Carried()
 		x.received += in
-		x.sent += out
+		x.out.Sent += out
 	}
 	if s := x.socket; s != nil && s.HasConn() {
 		in, out := s.Carried()
 		x.received += in
-		x.sent += out
+		x.out.Sent += out
 		x.proper = !s.Aborted()
 	}
 	took := time.Since(e.Time)
-	if x.status == 0 {
-		x.status = statusGone
+	if x.out.Status == 0 {
+		x.out.Status = statusGone
 	}
 	if l.debug >= 1 {
-		l.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, x.status, x.sent, took.Round(time.Microsecond))
+		l.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, x.out.Status, x.out.Sent, took.Round(time.Microsecond))
 	}
 	if l.cfg.Answered != nil && !x.overridden {
-		l.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: x.status, Bytes: x.sent, Took: took})
+		l.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: x.out.Status, Bytes: x.out.Sent, Took: took})
 	}
 	if e.Log == nil {
 		return
 	}
-	e.Duration, e.Status, e.BytesSent, e.WireIn, e.WireOut = took, x.status, x.sent, x.received, x.sent+x.framed
+	e.Duration, e.Status, e.BytesSent, e.WireIn, e.WireOut = took, x.out.Status, x.out.Sent, x.received, x.out.Sent+x.out.Framed
 	e.KeepAlive = x.keepAlive
-	e.Aborted = !x.proper && (x.status == statusGone || x.conn == nil || x.conn.state == stateClosed)
+	e.Aborted = !x.proper && (x.out.Status == statusGone || x.conn == nil || x.conn.state == stateClosed)
 	e.Handler = x.By
 	e.Log.Append(&e.Entry)
 }

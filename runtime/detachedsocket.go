@@ -66,7 +66,7 @@ func (l *loop) reattachSocket(x *Exchange, p *exchange.Part) (done bool) {
 	x.detached = false
 	c := x.conn
 	if p.Taken {
-		x.status = 101
+		x.out.Status = 101
 	}
 	switch {
 	case c == nil:

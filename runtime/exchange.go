@@ -3,7 +3,7 @@ package runtime
 import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
+	protocol "fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
 )
@@ -54,15 +54,9 @@ type Exchange struct {
 	socket     *websocket.Socket // that it is, or is to be, or nil
 
 	// Of its response.
-	held    []exchange.Part // parts that arrived before their turn
-	queued  int64           // bytes of held that are counted for the client: see unsent.go
-	begun   bool            // the head was sent
-	framing http1.Framing
-	left    int64 // bytes still promised when Sized
-	cut     bool  // the handler sent more than it promised, and that was logged
-	status  int
-	sent    int64 // bytes of the body
-	framed  int64 // bytes of the response that are not of the body
+	held   []exchange.Part // parts that arrived before their turn
+	queued int64           // bytes of held that are counted for the client: see unsent.go
+	out    protocol.Response
 
 	// For the access log.
 	quiet      bool // it has no line there

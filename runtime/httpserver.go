@@ -4,6 +4,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	protocol "fapws/runtime/protocol/http1"
 )
 
 // httpHost is the server of which connections of HTTP/1 are a part. Its methods are called on the event loop.
@@ -25,7 +26,7 @@ type httpServer struct {
 	limits    *http1.Limits
 	set       *conn.Set
 	exchanges exchangeTable // all exchanges
-	heads     headWriter
+	heads     protocol.Heads
 	rest      []byte      // input behind the head of the exchange that is being decided about
 	bulk      []byte      // memory of readOn; nil: it was not needed yet
 	items     []conn.Item // memory of sendFile
@@ -39,5 +40,5 @@ const serverName = "fapws"
 
 func (s *httpServer) init(host httpHost, set *conn.Set, limits *http1.Limits) {
 	s.host, s.set, s.limits = host, set, limits
-	s.heads.template = http1.NewTemplate(serverName, set.Start().Unix())
+	s.heads.Init(serverName, set.Start().Unix())
 }

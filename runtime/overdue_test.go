@@ -200,7 +200,9 @@ func TestOverdueResponseIsCut(t *testing.T) {
 			c := s.dial(t)
 			io.WriteString(c, test.sent)
 			eventually(t, "it has begun", func() (begun bool) {
-				s.do(func() { begun = slices.ContainsFunc(s.loop.exchanges.all, func(x *Exchange) bool { return x.begun }) })
+				s.do(func() {
+					begun = slices.ContainsFunc(s.loop.exchanges.all, func(x *Exchange) bool { return x.out.Begun })
+				})
 				return begun
 			})
 			s.lookLater()

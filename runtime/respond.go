@@ -9,9 +9,7 @@ import (
 
 var (
 	crlf          = []byte("\r\n")
-	lastChunk     = []byte("0\r\n\r\n")
 	upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
-	crlfLastChunk = []byte("\r\n0\r\n\r\n")
 )
 
 // advance sends what is there for the first exchange of c, and for those
@@ -70,34 +68,22 @@ func (x *Exchange) transmit(p *exchange.Part) {
 		}
 	}
 	joins := p.Last && !p.Failed && c.joining != nil
-	body, count := x.allowed(p)
-	size := int64(len(body)) + count
-	x.sent += size
-	var tail []byte
-	if x.framing == http1.Chunked {
-		if size > 0 {
-			before := len(l.conns.Buf)
-			l.conns.Buf = http1.AppendChunkHeader(l.conns.Buf, size)
-			x.framed += int64(len(l.conns.Buf) - before)
-			tail = crlf
-		}
-		if p.Last && !p.Failed && !joins {
-			tail = lastChunk
-			if size > 0 {
-				tail = crlfLastChunk
-			}
-		}
-		x.framed += int64(len(tail))
+	body, count, cut := x.out.Take(p.Body, fileBytes(p))
+	if cut {
+		l.logClient(c, x.rules, loglevel.Warning, "a response was longer than its Content-Length and has been cut")
 	}
+	size := int64(len(body)) + count
+	l.conns.Buf = x.out.AppendChunk(l.conns.Buf, size)
+	tail := x.out.Tail(size, p.Last && !p.Failed && !joins)
 	if joins {
 		tail = l.terminateInitialEvent(x, body, tail)
 		l.onHandlerDone(x)
 	} else if p.Last {
-		short := x.framing == http1.Sized && x.left > 0
-		if short && !p.Failed {
-			l.logClient(x.conn, x.rules, loglevel.Warning, "a response was %d bytes shorter than its Content-Length", x.left)
+		short := x.out.Short()
+		if short > 0 && !p.Failed {
+			l.logClient(x.conn, x.rules, loglevel.Warning, "a response was %d bytes shorter than its Content-Length", short)
 		}
-		x.complete(p.Failed || short)
+		x.complete(p.Failed || short > 0)
 	}
 	if count > 0 {
 		x.sendFile(c, p, body, count, tail)
@@ -128,7 +114,7 @@ func (x *Exchange) sendInterim(p *exchange.Part) {
 	before := len(l.conns.Buf)
 	l.conns.Buf = http1.AppendStatusLine(l.conns.Buf, p.Head.Status, p.Head.Reason)
 	l.conns.Buf = append(append(l.conns.Buf, p.Head.Fields...), crlf...)
-	x.framed += int64(len(l.conns.Buf) - before)
+	x.out.Framed += int64(len(l.conns.Buf) - before)
 	x.release(p)
 }
 
@@ -143,11 +129,10 @@ func (x *Exchange) sendHead(p *exchange.Part) {
 		}
 	}
 	if x.Fields != nil {
-		l.heads.fields = append(append(l.heads.fields[:0], r.Fields...), x.Fields...)
-		r.Fields = l.heads.fields
+		l.heads.Fields = append(append(l.heads.Fields[:0], r.Fields...), x.Fields...)
+		r.Fields = l.heads.Fields
 	}
 	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
-	x.begun = true
 }
 
 // fill completes r, which has what is known of the request, with what the
@@ -164,29 +149,6 @@ func fill(r *http1.Response, h *exchange.Head) {
 	}
 	// No client takes a 1xx for the end of a response.
 	r.KeepAlive = r.KeepAlive && !h.Close && r.Status >= 200
-}
-
-// allowed returns what of a part's content may be sent: nothing where there
-// is no body, and no more than the Content-Length that was promised.
-func (x *Exchange) allowed(p *exchange.Part) (body []byte, count int64) {
-	l := x.l
-	if x.framing == http1.NoBody {
-		return nil, 0
-	}
-	body, count = p.Body, fileBytes(p)
-	if x.framing != http1.Sized {
-		return body, count
-	}
-	if size := int64(len(body)) + count; size > x.left {
-		if !x.cut {
-			x.cut = true
-			l.logClient(x.conn, x.rules, loglevel.Warning, "a response was longer than its Content-Length and has been cut")
-		}
-		body = body[:min(int64(len(body)), x.left)]
-		count = x.left - int64(len(body))
-	}
-	x.left -= int64(len(body)) + count
-	return body, count
 }
 
 func fileBytes(p *exchange.Part) int64 {
@@ -227,7 +189,7 @@ func (x *Exchange) complete(broken bool) {
 	c.shift()
 	if broken {
 		x.keepAlive = false
-		c.Reset = x.framing == http1.UntilClose // its end would look like the body's
+		c.Reset = x.out.NeedsReset() // its end would look like the body's
 	}
 	if !x.keepAlive {
 		if c.body != nil {

@@ -160,8 +160,8 @@ func (c *httpConn) breakOff(r exchange.Reply) {
 	x := c.body.x
 	r.HTML = c.body.html
 	x.cutBody()
-	if x.begun {
-		c.Reset = x.framing == http1.UntilClose // its end would look like the body's
+	if x.out.Begun {
+		c.Reset = x.out.NeedsReset() // its end would look like the body's
 		c.cancelAll()
 		c.settle()
 		return

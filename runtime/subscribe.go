@@ -56,7 +56,7 @@ func (l *loop) refuseSubscriber(x *Exchange, p *exchange.Part, status int, field
 
 // writeRetry sends what a stream begins with, behind the head of x.
 func (l *loop) writeRetry(x *Exchange) {
-	if x.framing == http1.NoBody {
+	if x.out.Framing == http1.NoBody {
 		return
 	}
 	wire, size := l.subscribers.Retry(x.minor)
@@ -66,15 +66,15 @@ func (l *loop) writeRetry(x *Exchange) {
 
 // terminateInitialEvent adds to tail what separates the body of x, of which body is the last piece, from the first event.
 func (l *loop) terminateInitialEvent(x *Exchange, body, tail []byte) []byte {
-	wire, size := l.subscribers.Terminator(x.framing, body, x.sent)
+	wire, size := l.subscribers.Terminator(x.out.Framing, body, x.out.Sent)
 	x.countFramed(wire, size)
 	return append(tail[:len(tail):len(tail)], wire...)
 }
 
 // countFramed counts wire, of which size bytes are of the body.
 func (x *Exchange) countFramed(wire []byte, size int) {
-	x.sent += int64(size)
-	x.framed += int64(len(wire) - size)
+	x.out.Sent += int64(size)
+	x.out.Framed += int64(len(wire) - size)
 }
 
 // onHandlerDone is called when the handler has given all of x, whose connection is to
@@ -84,7 +84,7 @@ func (l *loop) onHandlerDone(x *Exchange) {
 	if x.log != nil {
 		x.log.WireIn = x.received
 	}
-	c.joining.Responded(x.sent, x.framed, x.log)
+	c.joining.Responded(x.out.Sent, x.out.Framed, x.log)
 	x.log = nil // its line comes when the subscriber ends
 	c.body = nil
 	c.shift()

@@ -79,7 +79,7 @@ func (l *loop) now() int64 { return l.conns.Now() }
 // clock sets the loop's time.
 func (l *loop) clock(t time.Time) {
 	l.conns.SetTime(t)
-	l.heads.template.SetTime(l.conns.Unix())
+	l.heads.SetTime(l.conns.Unix())
 }
 
 // ticked looks at the connections whose time may have come.

@@ -53,7 +53,7 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	first := l.tunnelHead(x, p)
 	head := len(first)
 	first = append(first, p.Head.Tunnel.Ahead...)
-	x.begun, x.tunnel, x.keepAlive, c.stopped = true, t, false, false
+	x.tunnel, x.keepAlive, c.stopped = t, false, false
 	x.complete(false)
 	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
 	x.Source = exchange.Memory{}

@@ -84,7 +84,7 @@ func (x *Exchange) MustWait() bool { return x.l.mustWait(x) }
 // recall has handlers give back the requests of a client that they have not started. The loop then decides about each.
 func (l *loop) recall(client string) {
 	for _, x := range l.exchanges.all {
-		if x.begun || x.deferred || x.conn == nil || x.peer == nil || auth.Network(x.peer.Addr) != client {
+		if x.out.Begun || x.deferred || x.conn == nil || x.peer == nil || auth.Network(x.peer.Addr) != client {
 			continue
 		}
 		if p, ok := x.Source.(exchange.Pacer); ok {

@@ -60,10 +60,9 @@ func (x *Exchange) upgrade(p *exchange.Part) bool {
 		l.logClient(c, x.rules, loglevel.Error, "%q cannot be a subprotocol of a WebSocket and is left out", n)
 	}
 	c.Use()
-	l.heads.fields = append(s.AppendFields(l.heads.fields[:0], p.Head.Subprotocol), p.Head.Fields...)
-	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
+	l.heads.Fields = append(s.AppendFields(l.heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
+	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
 	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
-	x.begun = true
 	c.shift()
 	s.Open(&c.Conn)
 	s.Send(p)
@@ -103,7 +102,7 @@ func (x *Exchange) User() string {
 // Save implements Exchange of package protocol/websocket.
 func (x *Exchange) Save(d *protocol.State) {
 	in, out := x.socket.Carried()
-	d.Sent, d.Framed = x.sent+out, x.framed
+	d.Sent, d.Framed = x.out.Sent+out, x.out.Framed
 	if e := x.log; e != nil {
 		e.WireIn = x.received + in
 		d.Log = e.State()
@@ -172,8 +171,8 @@ func (h socketHost) Resume(d *protocol.State, fd int) (*protocol.Socket, error) 
 		peer.User = d.User
 		x.peer = &peer
 	}
-	x.status, x.begun = 101, true
-	x.sent, x.framed = d.Sent, d.Framed
+	x.out.Status, x.out.Begun = 101, true
+	x.out.Sent, x.out.Framed = d.Sent, d.Framed
 	s := l.sockets.Resumed(x, d, &c.Conn)
 	x.socket = s
 	r := q.ask()
