@@ -104,7 +104,7 @@ func Duplicate(f *os.File) (fd int, err error) {
 	return fd, err
 }
 
-// ReceiveWithin is Receive for who does not wait longer.
+// ReceiveWithin is Receive with a limit; after it the error is os.ErrDeadlineExceeded.
 func (c *Channel) ReceiveWithin(limit time.Duration) (*Message, []*os.File, error) {
 	c.conn.SetReadDeadline(time.Now().Add(limit))
 	return c.Receive()
@@ -279,8 +279,8 @@ func closeFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the number of f without making it block, as Fd might: the
-// flag would be shared with those who have the socket, too.
+// descriptor returns the number of f without making it block, as Fd might: the flag belongs to the socket, which other
+// processes share.
 func descriptor(f *os.File) (fd int, err error) {
 	rc, err := f.SyscallConn()
 	if err != nil {

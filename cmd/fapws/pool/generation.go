@@ -8,32 +8,31 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// wrongUsage is the exit code of a worker that no change of a file helps.
+// wrongUsage is the exit code of a worker that a changed file cannot help.
 const wrongUsage = 2
 
-// self is the program that runs now, even if its file was replaced.
+// self is the running program, even if its file was replaced.
 const self = "/proc/self/exe"
 
-// generation is a set of workers that are loaded together and serve together or
-// not at all. The first one is started alone: it says whether the application
-// loads, once.
+// generation is a set of workers that load together and begin to serve together, or not at all. The first one is
+// started alone, so that an application that fails to load is reported once.
 type generation struct {
 	request
 	program string
 	workers []*worker
-	old     map[*worker]bool // those replaced that may still accept; nil until it serves
-	retired []*worker        // all that it replaces, until they may depart
+	old     map[*worker]bool // replaced workers that may still accept; nil until it serves
+	retired []*worker        // all replaced workers, until they may depart
 }
 
 // request asks for a generation.
 type request struct {
 	why     string
-	upgrade bool           // the program, too
-	newer   bool           // the generation that is being loaded is out of date
-	asked   []chan<- error // get the outcome; each has room for it
+	upgrade bool           // start the program's file again, which may be a new version
+	newer   bool           // give up the generation that is loading: its files have changed
+	asked   []chan<- error // get the outcome; each is buffered
 }
 
-// finished reports the outcome to those that asked; nil: it serves.
+// finished sends the outcome to the channels of asked; nil: the generation serves.
 func (r *request) finished(err error) {
 	for _, asked := range r.asked {
 		asked <- err
@@ -43,8 +42,7 @@ func (r *request) finished(err error) {
 
 var errEnding = errors.New("the server is ending")
 
-// begin starts a new generation, or notes that one is wanted after the one that
-// is being loaded.
+// begin starts a new generation, or records that another must follow the one that is loading.
 func (p *Pool) begin(r request) {
 	if p.stopping || p.handing {
 		r.finished(errEnding)
@@ -81,11 +79,11 @@ func (g *generation) beginning() string {
 	return "reloading: " + g.why
 }
 
-// first says whether nothing has ever served.
+// first reports whether no generation has served yet.
 func (p *Pool) first() bool { return p.adopted == 0 }
 
-// crowded says whether as many workers as is sensible are still finishing what
-// they have: a reload then waits for one of them to end.
+// manyRetiring reports whether so many old workers are still finishing requests that a reload has to wait until one of
+// them ends.
 func (p *Pool) manyRetiring() bool {
 	retiring := 0
 	for _, w := range p.workers {
@@ -96,7 +94,7 @@ func (p *Pool) manyRetiring() bool {
 	return retiring >= max(8, 4*p.want)
 }
 
-// giveUp forgets the generation that is being loaded and the one after it.
+// cancelLoads forgets the generation that is loading and the one that was to follow: the server is ending.
 func (p *Pool) cancelLoads() {
 	if p.batch != nil {
 		p.batch.finished(errEnding)
@@ -149,8 +147,8 @@ func (p *Pool) progress() {
 	p.adopt(g)
 }
 
-// prepared does what can be done when the first worker of a generation has
-// loaded: the settings are known.
+// prepared takes the settings of w, the first loaded worker of a generation, and opens the sockets if none are open. It
+// returns false if the generation cannot go on.
 func (p *Pool) prepared(w *worker) bool {
 	if w.settled.Protocol != Protocol {
 		p.batchFailed(w, fmt.Sprintf("speaks protocol %d, this program %d: stop it and start the new one", w.settled.Protocol, Protocol), startFailed, false)
@@ -166,8 +164,7 @@ func (p *Pool) prepared(w *worker) bool {
 	return true
 }
 
-// adopt makes g the workers that serve. They get the sockets before the old
-// ones give them up.
+// adopt lets the workers of g serve. They get the sockets before the old workers close them.
 func (p *Pool) adopt(g *generation) {
 	var old []*worker
 	for _, slot := range p.slots {
@@ -195,12 +192,12 @@ func (p *Pool) adopt(g *generation) {
 	p.closed(nil)
 }
 
-// closedWithin is how long a reload waits for the old workers to say that they
-// accept no more; one that is stopped or starved may not.
+// closedWithin bounds the time that a reload waits for the old workers' Closed messages; a stopped or starved worker
+// may send none.
 const closedWithin = time.Second
 
-// closed is called when w accepts no more: the last of a generation that was
-// replaced makes the reload complete, since all new connections get the new code.
+// closed is called when w does not accept any more. After the last replaced worker the reload is complete, because all
+// new connections get the new code.
 func (p *Pool) closed(w *worker) {
 	if g := p.batch; g != nil && g.old != nil {
 		delete(g.old, w)
@@ -210,14 +207,14 @@ func (p *Pool) closed(w *worker) {
 	}
 }
 
-// complete ends the reload that has brought g.
+// complete ends the reload that started g.
 func (p *Pool) complete(g *generation) {
 	if p.batch != g {
 		return
 	}
 	p.batch = nil
 	p.adopted++
-	for _, w := range g.retired { // what their clients ask for now, the new code answers
+	for _, w := range g.retired { // further requests of their clients get the new code
 		w.depart()
 	}
 	p.failure, p.page = "", ""
@@ -226,7 +223,7 @@ func (p *Pool) complete(g *generation) {
 		if p.o.Up != nil {
 			p.o.Up(p.addresses, false)
 		}
-	case g.upgrade: // the new program will say so
+	case g.upgrade: // the new program reports it
 	default:
 		p.o.Log(loglevel.Info, "reloaded: "+Count(len(p.slots), "worker"))
 	}

@@ -9,39 +9,37 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// Options are those of a Pool. All but the optional ones have to be set.
+// Options configure a Pool. Every field must be set unless it is marked optional.
 type Options struct {
-	Program string   // what USR2 starts: where the program is found, which may be another one by then
-	Args    []string // of a worker, with the program's name
+	Program string   // path of the program; after an upgrade, USR2 finds the new version there
+	Args    []string // of a worker, beginning with the program's name
 	Dir     string   // to start workers in
 	Workers int      // at least 1
 
-	LoadTimeout time.Duration // for a worker to say that it is loaded
-	MaxRSS      int64         // resident bytes of a worker until it is replaced; 0: any
+	LoadTimeout time.Duration // maximum time of a worker until it has loaded
+	MaxRSS      int64         // resident bytes of a worker beyond which it is replaced; 0: no limit
 
-	// Stay lets a first start that fails wait for Reload instead of ending
-	// the supervisor.
+	// Stay keeps the supervisor running after a failed first start, until Reload.
 	Stay bool
 
-	// Open makes the listening sockets when the first worker has loaded. When
-	// that was a stand-in it is called again with the settings of the first
-	// that has an application; it may return the same sockets then. An error
-	// ends the supervisor as Run says.
+	// Open makes the listening sockets when the first worker has loaded. If that was the placeholder, Open is called
+	// again with the settings of the first worker with an application, and may return the same sockets. An error ends
+	// the supervisor; see Run.
 	Open func(*Settled) ([]Address, error)
 
-	// Up is called, on Run's goroutine, when the workers serve for the first
-	// time in this program. resumed: they have served before it. Optional.
+	// Up is called on Run's goroutine when the workers begin to serve under this program. resumed: they served under
+	// the program before it. Optional.
 	Up func(addresses []Address, resumed bool)
 
-	// FailurePage makes a page for browsers when new code does not load: how it failed, and the end of its standard
-	// error. With it a failing first start, if it is to Stay, serves this page. On Run's goroutine. Optional.
+	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, said the end of its
+	// standard error. With Stay, a failed first start serves this page. It is called on Run's goroutine. Optional.
 	FailurePage func(how string, said []byte) string
 
-	// Attributes of a new worker's process: a credential, say. Optional.
+	// Attributes returns the attributes of a new worker's process, such as a credential. Optional.
 	Attributes func() *syscall.SysProcAttr
 
-	// Event is told of changes that others may want to pass on (a service
-	// manager, a browser). On Run's goroutine; it must not block. Optional.
+	// Event is called on Run's goroutine after changes of state, for the service manager and browsers, for example. It
+	// must not block. Optional.
 	Event func(Event)
 
 	// BeforeExec is called before another program takes the place of this one, to close and write files. That
@@ -68,10 +66,10 @@ func (o *Options) attributes() *syscall.SysProcAttr {
 	return o.Attributes()
 }
 
-// Event is what Options.Event is told.
+// Event is the argument of Options.Event.
 type Event struct {
 	Kind      EventKind
-	Text      string    // of Failed: what did not work, in one line
+	Text      string    // of Failed: the reason, in one line
 	Addresses []Address // of StoodIn
 }
 
@@ -82,8 +80,8 @@ type EventKind uint8
 const (
 	Reloading     EventKind = iota // new workers are being loaded
 	Reloaded                       // they serve
-	Failed                         // they do not: the old ones go on, if there are any
-	Stopping                       // nothing is served any more soon
+	Failed                         // they failed to load; the old ones, if any, keep serving
+	Stopping                       // the server is shutting down
 	PlaceholderUp                  // the page about a failed first start is served
 )
 

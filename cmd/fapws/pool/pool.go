@@ -161,19 +161,17 @@ func (p *Pool) reopen() {
 // Reopen makes the workers reopen their log files. It is safe for concurrent use.
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
-// Reload starts new workers, which take the place of the old ones when all of
-// them have loaded. why is for the log: "app.py has changed". While a reload
-// is under way, one more waits, however many are asked for.
+// Reload starts new workers, which replace the old ones when all of them have loaded. why is for the log: "app.py has
+// changed". During a reload, further calls together cause one more.
 func (p *Pool) Reload(why string) { p.post(func() { p.begin(request{why: why}) }) }
 
-// ReloadChanged is Reload for files that have changed: it does not wait for what
-// is being loaded, which may be a loop that its author has just seen.
+// ReloadChanged is Reload for changed files: workers that are loading the old files are ended first, because they may
+// never finish (an endless loop that was just corrected).
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
 
-// ReloadAndWait is Reload; it returns when new workers serve, or with the reason
-// why they do not.
+// ReloadAndWait is Reload; it returns when the new workers serve, or with the reason of the failure.
 func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
@@ -190,8 +188,7 @@ func (p *Pool) ReloadAndWait(why string) error {
 // Stop ends all workers within the graceful timeout, and then Run.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
-// stop ends all workers (Stop or Quit). The sockets are closed first, so that
-// clients are refused rather than left waiting.
+// stop ends all workers (Stop or Quit). It closes the sockets first, so that new clients are refused at once.
 func (p *Pool) stop(kind Kind) {
 	if !p.stopping {
 		p.stopping = true
@@ -217,7 +214,7 @@ func (p *Pool) stop(kind Kind) {
 	p.maybeEnd()
 }
 
-// killAll is for who says it twice.
+// killAll kills all workers, after a second signal to stop.
 func (p *Pool) killAll() {
 	p.o.Log(loglevel.Warning, "told twice to stop: leaving at once")
 	p.result = &StartError{Code: 1}

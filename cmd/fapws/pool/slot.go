@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/loglevel"
 )
 
-// How long a worker's place stays empty when it dies soon after its start.
+// Bounds of the pause before a worker that died soon after its start is replaced.
 const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
@@ -18,16 +18,16 @@ const (
 	steady = 5 * time.Second
 )
 
-// slot is the place of a worker: workers come and go, it keeps its sockets.
+// slot is the place of one worker and of its successors.
 type slot struct {
 	pool    *Pool
-	worker  *worker // that serves here, or nil
-	next    *worker // that is being loaded to take its place
+	worker  *worker // serves, or nil
+	next    *worker // is loading, to replace worker; or nil
 	retry   *time.Timer
 	backoff time.Duration
 }
 
-// workers returns those that belong to the slot.
+// workers returns the workers of the slot.
 func (s *slot) workers() (list []*worker) {
 	for _, w := range []*worker{s.worker, s.next} {
 		if w != nil {
@@ -37,7 +37,7 @@ func (s *slot) workers() (list []*worker) {
 	return list
 }
 
-// cancel gives up a replacement that has not been started yet.
+// cancel stops the timer of a replacement that has not been started yet.
 func (s *slot) cancel() {
 	if s.retry != nil {
 		s.retry.Stop()
@@ -45,7 +45,7 @@ func (s *slot) cancel() {
 	}
 }
 
-// replace starts a worker that will take the place of the slot's, after wait.
+// replace starts, after wait, a worker that replaces the slot's worker.
 func (s *slot) replace(wait time.Duration) {
 	if s.next != nil || s.retry != nil {
 		return
@@ -73,10 +73,10 @@ func (s *slot) replace(wait time.Duration) {
 	w.slot, s.next = s, w
 }
 
-// grow makes the next wait longer.
+// grow doubles the pause before the next start, within its bounds.
 func (s *slot) grow() { s.backoff = min(max(2*s.backoff, minBackoff), maxBackoff) }
 
-// succeed puts w, which has loaded, in the place it was started for.
+// promote makes w, which has loaded, the serving worker of its slot.
 func (p *Pool) promote(w *worker) {
 	s := w.slot
 	old := s.worker
@@ -108,7 +108,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 		p.share()
 		p.o.Log(loglevel.Warning, w.ended(how, after))
 		if s.next != nil {
-			return // it is on its way
+			return // its replacement is loading
 		}
 	case s.next:
 		s.next = nil
@@ -117,7 +117,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	s.replace(s.backoff)
 }
 
-// worn is called when w should be replaced: its successor is loaded first.
+// recycle replaces w, after its successor has loaded.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state != Serving || w.slot == nil || w.slot.next != nil || w.slot.retry != nil {
 		return
@@ -126,7 +126,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	w.slot.replace(0)
 }
 
-// resize changes the number of workers.
+// resize adds by workers, or removes them if by is negative.
 func (p *Pool) resize(by int) {
 	if p.stopping {
 		return
@@ -144,8 +144,8 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// level makes as many slots as are wanted. While a generation is being loaded
-// it waits for its end.
+// level adds or removes slots until there are p.want of them. While a generation is loading it does nothing; the end
+// of the generation calls it.
 func (p *Pool) level() {
 	if p.batch != nil || p.first() || p.stopping || p.handing {
 		return
@@ -173,8 +173,8 @@ func (p *Pool) level() {
 	}
 }
 
-// share gives the sockets to the workers that serve and do not have them. All workers share each socket, so a
-// connection waits for none of them in particular.
+// share sends the listening sockets to the serving workers that do not have them yet. All workers accept from each
+// socket, so any free worker takes a waiting connection.
 func (p *Pool) share() {
 	for _, s := range p.slots {
 		if w := s.worker; w != nil && w.state == Serving && !w.listens {

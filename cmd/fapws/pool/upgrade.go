@@ -34,7 +34,7 @@ type Handover struct {
 	Workers   []handoverWorker
 	Ignored   []syscall.Signal // since the start
 	Signals   []syscall.Signal // that came at the last moment
-	Left      []int            // descriptors of what Options.BeforeExec returned
+	Left      []int            // descriptors of the files that Options.BeforeExec returned
 	Epoch     string           // of the numbers of events; "": that program had no channels
 	Seq       uint64           // the last number
 }
@@ -77,8 +77,7 @@ func Inherited() (*Handover, error) {
 	return h, nil
 }
 
-// Files returns what Options.BeforeExec of the program before has returned. To
-// be called once.
+// Files returns the files that Options.BeforeExec of the program before returned. It must be called once only.
 func (h *Handover) Files() (files []*os.File) {
 	for _, fd := range h.Left {
 		unix.CloseOnExec(fd)
@@ -87,8 +86,7 @@ func (h *Handover) Files() (files []*os.File) {
 	return files
 }
 
-// beginHandOver makes the readers of all channels end, so that no message is
-// taken by a program that is about to vanish.
+// beginHandOver ends the readers of all channels, so that the next program gets all messages from now on.
 func (p *Pool) beginHandOver() {
 	p.handing = true
 	for _, w := range p.workers {
@@ -98,13 +96,13 @@ func (p *Pool) beginHandOver() {
 	p.maybeHandOver()
 }
 
-// interrupted is called when the channel of w is not read any more.
+// interrupted is called when nothing reads the channel of w any more.
 func (p *Pool) interrupted(w *worker) {
 	w.idle = true
 	p.maybeHandOver()
 }
 
-// maybeHandOver puts another program in the place of this one when it may.
+// maybeHandOver replaces this program by the next one, as soon as all channels are idle.
 func (p *Pool) maybeHandOver() {
 	if !p.handing || p.stopping {
 		return

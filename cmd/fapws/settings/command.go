@@ -45,7 +45,7 @@ type Command struct {
 // no configuration file does either.
 var ErrNothing = errors.New("no application given; usage: fapws [FLAGS] APP [-- ARGS...] (APP: app.py, module:app or a directory); see fapws --help")
 
-// ScriptName is what messages call the script or module.
+// ScriptName returns the name of the script or module for messages.
 func (c *Command) ScriptName() string {
 	place, _ := SplitApp(c.Script)
 	return filepath.Base(place)

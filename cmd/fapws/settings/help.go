@@ -121,7 +121,7 @@ func (s *Setting) bracketed() string {
 	return ""
 }
 
-// otherFlags lists what else may be typed for this setting.
+// otherFlags lists the other flags for this setting: its aliases and variants.
 func (s *Setting) otherFlags() []string {
 	var others []string
 	for _, alias := range s.Aliases {

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// WriteConfig writes what --print-config shows: a line for each setting with
+// WriteConfig writes the output of --print-config: a line for each setting with
 // its value and the place that it comes from.
 func (s *Settings) WriteConfig(w io.Writer) error {
 	conf, err := s.Config()

@@ -150,7 +150,7 @@ var groups = []Group{GroupAddress, GroupPython, GroupFiles, GroupProcesses, Grou
 type Setting struct {
 	Name    string   // of the flag, without dashes
 	Short   string   // one letter, or ""
-	Aliases []string // what other servers call this flag
+	Aliases []string // names of this flag in other servers
 	Group   Group
 	Arg     string // stands for the value in the help
 	Default string // as a user would type it

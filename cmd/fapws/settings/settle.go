@@ -250,8 +250,8 @@ func (s *Settings) Config() (Config, error) {
 	return c, s.fitHead(&c)
 }
 
-// fitHead makes room for the request line in the head. Who sets one of the two
-// limits need not think of the other; who sets both has to mean it.
+// fitHead makes the head at least as long as the request line, by changing the limit that the user has not set. It
+// returns an error if the user has set both.
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {

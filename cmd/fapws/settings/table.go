@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine is what defaults depend on.
+// Machine holds the properties of a machine that defaults depend on.
 type Machine struct {
 	OpenFiles uint64 // the limit of open files of this process; 0 if not known
 }
 
-// ThisMachine returns what defaults depend on here. Go's start-up has raised the soft
-// limit of open files to the hard one.
+// ThisMachine describes the machine that fapws runs on. Go's start-up has raised the soft limit of open files to the
+// hard one.
 func ThisMachine() (m Machine) {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil {

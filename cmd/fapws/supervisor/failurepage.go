@@ -50,7 +50,7 @@ func failurePage(app, how string, said []byte) []byte {
 	return b.Bytes()
 }
 
-// escapes are what speaks to a terminal (ECMA-48 §5.4).
+// escapes matches control sequences for terminals (ECMA-48 §5.4).
 var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 
 // lastError is the last line of a traceback, "ValueError: no", or else the last message
