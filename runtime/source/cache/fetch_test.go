@@ -1,0 +1,264 @@
+package cache
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/runtime/exchange"
+	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/http1"
+	"fapws/runtime/loglevel"
+)
+
+// server is a Host whose time is set by hand. Work beside the loop is done at once.
+type server struct {
+	now         int64
+	invalidated []Pattern
+}
+
+func (s *server) Now() int64                              { return s.now }
+func (s *server) Wall() int64                             { return s.now }
+func (s *server) Flush()                                  {}
+func (s *server) Beside(work func(), done func(bug bool)) { work(); done(false) }
+func (s *server) Log(loglevel.Level, string)              {}
+func (s *server) Invalidated(p Pattern)                   { s.invalidated = append(s.invalidated, p) }
+
+// origin is a Source that answers when a test says so.
+type origin struct {
+	asked []*exchange.Exchange
+	heads []string
+	gone  int
+}
+
+func (o *origin) Start(x *exchange.Exchange) {
+	x.Source = o
+	o.asked = append(o.asked, x)
+	o.heads = append(o.heads, string(x.Req.Head))
+	x.By = "application"
+}
+func (o *origin) OnRoom(*exchange.Exchange) {}
+func (o *origin) OnGone(*exchange.Exchange) { o.gone++ }
+
+// rig is a Source of pages in front of an origin.
+type rig struct {
+	t      *testing.T
+	server *server
+	pages  *Pages
+	origin *origin
+	source *Source
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	limits := http1.Limits{}.WithDefaults()
+	r := &rig{t: t, server: &server{now: 1000 * second}, origin: &origin{}}
+	r.pages = NewPages(New(1<<20, 0), r.server, &limits)
+	r.source = r.pages.Source(compile(t, Rule{}), r.origin)
+	return r
+}
+
+// ask makes a request for a path.
+func (r *rig) ask(request string) (*exchangetest.Client, *exchange.Exchange) {
+	c := &exchangetest.Client{}
+	x := c.Exchange(request+" HTTP/1.1\r\nHost: a\r\n\r\n", "")
+	x.Source = r.source
+	r.source.Start(x)
+	return c, x
+}
+
+// answer has the origin answer its exchange i with parts.
+func (r *rig) answer(i int, fields string, parts ...string) {
+	for k, body := range parts {
+		p := exchange.Part{First: k == 0, Last: k == len(parts)-1, File: -1, Body: []byte(body)}
+		if p.First {
+			p.Head = exchange.Head{Status: 200, Length: -1, Fields: []byte(fields)}
+		}
+		r.origin.asked[i].Sink.Send(&p)
+	}
+	r.pages.Retry()
+}
+
+func (r *rig) want(c *exchangetest.Client, x *exchange.Exchange, body, verdict string) {
+	r.t.Helper()
+	var got strings.Builder
+	for _, p := range c.Parts {
+		got.Write(p.Body)
+	}
+	for _, p := range c.Replies {
+		got.WriteString(http1.StatusText(p.Status))
+	}
+	if got.String() != body || verdict != "" && string(x.Fields) != "Fapws-Cache: "+verdict+"\r\n" {
+		r.t.Errorf("got %q, %q, want %q, %q", got.String(), x.Fields, body, verdict)
+	}
+}
+
+const kept = "Cache-Control: max-age=60\r\n"
+
+// The first request fetches a page, others wait for it, and later ones find it.
+func TestFetch(t *testing.T) {
+	r := newRig(t)
+	a, ax := r.ask("GET /a")
+	b, bx := r.ask("GET /a")
+	if len(r.origin.asked) != 1 || !b.Kept || r.pages.Idle() {
+		t.Fatalf("the origin is asked %d times", len(r.origin.asked))
+	}
+	r.answer(0, kept, "one ", "two")
+	r.want(a, ax, "one two", "miss")
+	r.want(b, bx, "one two", "hit")
+	c, cx := r.ask("GET /a")
+	r.want(c, cx, "one two", "hit")
+	if len(r.origin.asked) != 1 || !r.pages.Idle() || ax.By != "application" {
+		t.Errorf("the origin is asked %d times", len(r.origin.asked))
+	}
+}
+
+// A page that may not be kept is for its client, and the others ask by themselves.
+func TestFetchPasses(t *testing.T) {
+	r := newRig(t)
+	a, ax := r.ask("GET /a")
+	b, bx := r.ask("GET /a")
+	r.answer(0, "Cache-Control: no-store\r\n", "mine")
+	r.want(a, ax, "mine", "bypass")
+	if len(r.origin.asked) != 2 {
+		t.Fatalf("the origin is asked %d times", len(r.origin.asked))
+	}
+	r.answer(1, "Cache-Control: no-store\r\n", "yours")
+	r.want(b, bx, "yours", "bypass")
+}
+
+// A client that leaves ends the fetch, unless others wait for it.
+func TestFetchClientLeaves(t *testing.T) {
+	r := newRig(t)
+	_, ax := r.ask("GET /a")
+	ax.Source.OnGone(ax)
+	if r.origin.gone != 1 {
+		t.Errorf("the origin is told %d times", r.origin.gone)
+	}
+	r.origin.asked[0].Sink.Send(&exchange.Part{Last: true, File: -1})
+
+	_, ax = r.ask("GET /b")
+	b, bx := r.ask("GET /b")
+	ax.Source.OnGone(ax)
+	if r.origin.gone != 1 {
+		t.Error("the origin is told, though another client waits")
+	}
+	r.answer(1, kept, "page")
+	r.want(b, bx, "page", "hit")
+
+	_, ax = r.ask("GET /c")
+	_, bx = r.ask("GET /c")
+	ax.Source.OnGone(ax)
+	bx.Source.OnGone(bx)
+	if r.origin.gone != 2 || !r.pages.Idle() {
+		t.Errorf("the origin is told %d times", r.origin.gone)
+	}
+}
+
+// An origin that is too late is so for all that wait.
+func TestFetchOverdue(t *testing.T) {
+	r := newRig(t)
+	a, ax := r.ask("GET /a")
+	b, bx := r.ask("GET /a")
+	r.origin.asked[0].Sink.Reply(exchange.Reply{Status: 504})
+	r.pages.Retry()
+	r.want(a, ax, "Gateway Timeout", "")
+	r.want(b, bx, "Gateway Timeout", "")
+	if len(r.origin.asked) != 1 {
+		t.Errorf("the origin is asked %d times", len(r.origin.asked))
+	}
+}
+
+// A refusal of the origin is for its client; an older page stands in for it where that may be.
+func TestFetchRefused(t *testing.T) {
+	r := newRig(t)
+	a, ax := r.ask("GET /a")
+	r.origin.asked[0].Sink.Reply(exchange.Reply{Status: 502})
+	r.want(a, ax, "Bad Gateway", "")
+
+	r.ask("GET /b")
+	r.answer(1, "Cache-Control: max-age=60, stale-if-error=600\r\n", "old")
+	r.server.now += 70 * second
+	b, bx := r.ask("GET /b")
+	r.origin.asked[2].Sink.Reply(exchange.Reply{Status: 502})
+	r.want(b, bx, "old", "stale")
+}
+
+// A stale page is sent at once, and replaced by a fetch for no client, which asks whether it is still true.
+func TestRefresh(t *testing.T) {
+	r := newRig(t)
+	r.ask("GET /a")
+	r.answer(0, "ETag: \"1\"\r\nCache-Control: max-age=60, stale-while-revalidate=600\r\n", "old")
+	r.server.now += 70 * second
+	a, ax := r.ask("GET /a")
+	r.want(a, ax, "old", "stale")
+	if len(r.origin.asked) != 2 || !strings.Contains(r.origin.heads[1], "If-None-Match: \"1\"\r\n") {
+		t.Fatalf("the origin is asked %q", r.origin.heads)
+	}
+	r.answer(1, kept, "new")
+	b, bx := r.ask("GET /a")
+	r.want(b, bx, "new", "hit")
+}
+
+// A fetch that has to wait for its client does not, as soon as another client waits for the page.
+func TestFetchDeferred(t *testing.T) {
+	r := newRig(t)
+	a, _ := r.ask("GET /a")
+	o := r.origin.asked[0]
+	a.Full = true
+	p := &pacer{origin: r.origin}
+	o.Source = p
+	if !o.Server.MustWait() {
+		t.Error("it need not wait")
+	}
+	o.Server.Deferred()
+	if a.Deferrals != 1 || p.resumed != 0 {
+		t.Fatalf("%d deferrals, %d times resumed", a.Deferrals, p.resumed)
+	}
+	r.ask("GET /a")
+	if p.resumed != 1 || o.Server.MustWait() {
+		t.Errorf("%d times resumed", p.resumed)
+	}
+}
+
+type pacer struct {
+	*origin
+	resumed int
+}
+
+func (p *pacer) Resume(*exchange.Exchange) { p.resumed++ }
+func (p *pacer) Recall(*exchange.Exchange) {}
+
+// A page that is being sent for too long is not waited for.
+func TestFetchWithoutEnd(t *testing.T) {
+	r := newRig(t)
+	r.ask("GET /a")
+	r.ask("GET /a")
+	r.origin.asked[0].Sink.Send(&exchange.Part{First: true, File: -1, Head: exchange.Head{Status: 200, Length: -1, Fields: []byte(kept)}})
+	r.server.now += beginWait + second
+	r.pages.Tick()
+	r.pages.Retry()
+	if len(r.origin.asked) != 2 || !r.pages.Idle() {
+		t.Errorf("the origin is asked %d times", len(r.origin.asked))
+	}
+}
+
+// A request that changes a page throws it out, unless it fails.
+func TestInvalidation(t *testing.T) {
+	r := newRig(t)
+	r.ask("GET /a")
+	r.answer(0, kept, "page")
+	r.ask("POST /a")
+	r.origin.asked[1].Sink.Reply(exchange.Reply{Status: 500})
+	if len(r.server.invalidated) != 0 {
+		t.Fatal("a request that has failed invalidates")
+	}
+	r.ask("POST /a")
+	r.answer(2, "", "done")
+	if len(r.server.invalidated) != 1 || r.server.invalidated[0].Path != "/a" {
+		t.Fatalf("invalidated: %+v", r.server.invalidated)
+	}
+	r.ask("GET /a")
+	if len(r.origin.asked) != 4 {
+		t.Error("the page is still there")
+	}
+}
