@@ -36,7 +36,6 @@ type loop struct {
 	table     *route.Table    // which of them a request is for, and what of it
 	app       *app.Dispatcher // has the requests that handlers answer
 	pages     *cache.Pages    // nil: nothing is kept
-	request   *request        // memory for the next request: see request
 	override  exchange.Source // nil: none
 	idle      chan struct{}   // told when the first connection comes: see tick
 	emptied   chan struct{}   // told when the last one has gone
@@ -77,8 +76,7 @@ func newLoop(s *Server) *loop {
 	l.app = app.New(appHost{l})
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
-	l.httpServer.init(siteHost{l}, &l.conns, &l.cfg.Limits)
-	l.request = newRequest()
+	l.httpServer.init(&siteHost{l, newRequest()}, &l.conns, &l.cfg.Limits)
 	l.exchanges.l = l
 	l.clock(l.conns.Start())
 	return l

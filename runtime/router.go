@@ -210,19 +210,22 @@ func (l *loop) startWith(s exchange.Source, x *Exchange) {
 }
 
 // siteHost is the loop as connections need it. It implements httpHost.
-type siteHost struct{ l *loop }
+type siteHost struct {
+	l    *loop
+	next *request // memory for the next request: see request
+}
 
 // Request implements httpHost.
-func (h siteHost) Request() *exchange.Request {
-	if h.l.request.kept {
-		h.l.request = newRequest()
+func (h *siteHost) Request() *exchange.Request {
+	if h.next.kept {
+		h.next = newRequest()
 	}
-	return &h.l.request.handed
+	return &h.next.handed
 }
 
 // Decide implements httpHost.
-func (h siteHost) Decide(x *Exchange) {
-	l, q := h.l, h.l.request
+func (h *siteHost) Decide(x *Exchange) {
+	l, q := h.l, h.next
 	l.begins(x, q)
 	l.dispatch(x)
 	if !q.kept {
@@ -233,10 +236,10 @@ func (h siteHost) Decide(x *Exchange) {
 }
 
 // Resume implements httpHost.
-func (h siteHost) Resume(x *Exchange) { h.l.decide(x) }
+func (h *siteHost) Resume(x *Exchange) { h.l.decide(x) }
 
 // Keep implements httpHost.
-func (h siteHost) Keep(x *Exchange) { x.req.keep() }
+func (h *siteHost) Keep(x *Exchange) { x.req.keep() }
 
 // begins notes that the request q of x has arrived.
 func (l *loop) begins(x *Exchange, q *request) {
