@@ -28,6 +28,9 @@ class Environ(_Base):
         str: path and query without host; the path percent-decoded as UTF-8.
     ``fapws.raw_path``
         str: the path as the client sent it, percent-encoded.
+    ``fapws.raw_header``
+        str: the request line and the header fields that the application may see, each
+        with CR LF, then an empty line. Names are spelled Like-This, and repeated fields are joined.
 
     They are computed by the first ``[]``, ``get`` or ``setdefault`` and kept.
     ``in`` always finds them; iteration and ``len`` do after that. Like every
@@ -169,9 +172,21 @@ def _raw_path(environ: Environ) -> str:
     return slash + tail or "/"
 
 
+def _raw_header(environ: Environ) -> str:
+    lines = ["%s %s %s" % (environ.get("REQUEST_METHOD", ""), environ.get("RAW_URI", ""), environ.get("SERVER_PROTOCOL", ""))]
+    for key, value in environ.items():
+        if key.startswith("HTTP_"):
+            key = key[5:]
+        elif key not in ("CONTENT_TYPE", "CONTENT_LENGTH") or not value:
+            continue
+        lines.append("%s: %s" % (key.replace("_", "-").title(), value))
+    return "\r\n".join(lines) + "\r\n\r\n"
+
+
 _COMPUTED: Dict[str, Callable[[Environ], Any]] = {
     "fapws.params": _params,
     "fapws.remote_addr": _remote_addr,
     "fapws.uri": _uri,
     "fapws.raw_path": _raw_path,
+    "fapws.raw_header": _raw_header,
 }
