@@ -94,12 +94,6 @@ func (x *Exchange) sendFile(c *httpConn, p *exchange.Part, body []byte, count in
 	}
 }
 
-// sendShared writes what has been gathered for c and, without copying it, a body that does not change.
-func (c *httpConn) sendShared(body, tail []byte) {
-	c.write(c.TakeGathered(), body, tail, nil, nil)
-	c.settle()
-}
-
 // write sends up to three pieces in one call. What the socket does not take
 // is queued. p, a part of x, or nil, is released when body is not needed any more.
 func (c *httpConn) write(first, body, tail []byte, x *Exchange, p *exchange.Part) {

@@ -8,7 +8,6 @@ import (
 )
 
 var (
-	allowRead  = []byte("Allow: GET, HEAD\r\n")
 	retryAfter = []byte("Retry-After: 1\r\n")
 	bodyTooBig = exchange.Reply{Status: 413, Text: "input body too big", Close: true}
 )
