@@ -250,6 +250,20 @@ func TestRouteErrors(t *testing.T) {
 	}
 }
 
+// A field that the upstream names in Connection reaches no client, also where Connection says "close" (RFC 9110 §7.6.1).
+func TestProxyOfConnectionOptions(t *testing.T) {
+	t.Parallel()
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close, X-Hop")
+		w.Header().Set("X-Hop", "between two servers")
+		w.Header().Set("X-End", "for the client")
+		io.WriteString(w, "behind")
+	}))
+	defer behind.Close()
+	s := before(t, behind.URL, "")
+	s.get("/", 200).is(t, "behind").field(t, "X-End", "for the client").field(t, "X-Hop", "").field(t, "Connection", "")
+}
+
 // Bytes that an upstream sends behind a response reach no client, and the error log tells of them.
 func TestProxyOfUnaskedAnswers(t *testing.T) {
 	t.Parallel()

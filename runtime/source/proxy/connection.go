@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -24,8 +23,7 @@ import (
 type connection struct {
 	net.Conn
 	timeout time.Duration // for each write, and for the head of a response once the request is written
-	limit   io.LimitedReader
-	in      *bufio.Reader // reads from limit, which reads from Conn; nil: the connection is idle
+	in      *bufio.Reader // reads from Conn; nil: the connection is idle
 	reused  bool          // it has carried a request before the current one
 	last    bool          // it cannot carry another one after the current one
 	idle    time.Time     // since when it has been idle
@@ -37,7 +35,7 @@ type connection struct {
 	over    bool // the response has been read to its end: nothing more is written; guarded by mu
 }
 
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, bufferSize) }}
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
 
 // maxInterim is the maximum number of 1xx responses before the final one.
 const maxInterim = 100
@@ -50,9 +48,8 @@ var errStale = errors.New("the upstream closed the connection before it answered
 // response except 101, which is final.
 func (c *connection) ask(request *http.Request, interim func(*http.Response)) (*http.Response, error) {
 	c.unbind = context.AfterFunc(request.Context(), func() { plain(c.Conn).Close() })
-	c.limit = io.LimitedReader{R: c.Conn, N: maxHead}
 	c.in = readers.Get().(*bufio.Reader)
-	c.in.Reset(&c.limit)
+	c.in.Reset(c.Conn)
 	c.written = make(chan error, 1)
 	c.over = false
 	c.await(true)
@@ -66,17 +63,15 @@ func (c *connection) ask(request *http.Request, interim func(*http.Response)) (*
 		return nil, errStale
 	}
 	for range maxInterim {
-		c.limit.N = maxHead
-		response, err := http.ReadResponse(c.in, request)
+		response, err := readHead(c.in, request)
 		switch {
-		case err != nil && c.limit.N <= 0:
+		case err == bufio.ErrBufferFull:
 			return nil, fmt.Errorf("the head of the response exceeds %d bytes", maxHead)
 		case err == io.EOF || err == io.ErrUnexpectedEOF:
 			return nil, errors.New("the upstream closed the connection without a response")
 		case err != nil:
 			return nil, err
 		case response.StatusCode < 100 || response.StatusCode >= 200 || response.StatusCode == http.StatusSwitchingProtocols:
-			c.limit.N = math.MaxInt64
 			c.last = request.Close || response.Close || !delimited(request, response)
 			c.await(false)
 			c.SetReadDeadline(time.Time{})

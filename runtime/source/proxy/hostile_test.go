@@ -234,6 +234,33 @@ func TestFieldNames(t *testing.T) {
 	}
 }
 
+// Fields that Connection names stay between the upstream and this server, whatever else Connection says and however it
+// is written (RFC 9110 §7.6.1). Other fields are passed on.
+func TestConnectionOptions(t *testing.T) {
+	for _, fields := range []string{
+		"Connection: X-Hop\r\n",
+		"Connection: close, X-Hop\r\n",
+		"Connection: X-Hop, close\r\n",
+		"Connection: close\r\nConnection: X-Hop\r\n",
+		"CONNECTION:x-hop ,close\r\n",
+		"Connection: close,\r\n X-Hop\r\n",
+		"Connection:\r\n\tclose,\r\n\tX-Hop\r\n",
+		"Connection: close\nConnection: X-Hop\n",
+		"X-Long: " + strings.Repeat("x", 60<<10) + "\r\nConnection: close, X-Hop\r\n",
+	} {
+		for _, status := range []string{"HTTP/1.1 200 OK", "HTTP/1.0 200 OK", "HTTP/1.1 103 Early Hints\r\nX-Hop: 0\r\n" + fields + "\r\nHTTP/1.1 200 OK"} {
+			url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+				io.WriteString(c, status+"\r\nX-Hop: 1\r\n"+fields+"X-End: 2\r\nContent-Length: 2\r\n\r\nok")
+			})
+			address, _ := front(t, "/", proxy.Options{Target: url})
+			got := talk(t, address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			if strings.Contains(got, "X-Hop: ") || !strings.Contains(got, "X-End: 2\r\n") || !strings.HasSuffix(got, "\r\n\r\nok") {
+				t.Errorf("%.99q, %.99q: %.999q", status, fields, got)
+			}
+		}
+	}
+}
+
 // Via names this server in requests and responses, behind those that were there (RFC 9110 §7.6.3).
 func TestVia(t *testing.T) {
 	url, _ := upstream(t, func(r *http.Request) []string {

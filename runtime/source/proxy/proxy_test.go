@@ -328,6 +328,7 @@ func TestFailures(t *testing.T) {
 		{"no socket", "unix:/nowhere/x.sock", "GET /", "HTTP/1.1 502 ", "no such file"},
 		{"no answer", raw(""), "GET /", "HTTP/1.1 504 ", "timeout"},
 		{"no http", raw("nonsense\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "malformed"},
+		{"another protocol", raw("SSH-2.0-server\r\nhang"), "GET /", "HTTP/1.1 502 ", "malformed"},
 		{"large head", raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "exceeds 65536 bytes"},
 		{"upgrade", raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), "GET /", "HTTP/1.1 502 ", "status 101"},
 		{"cut", raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart"), "GET /", "part", "broke off: unexpected EOF"},

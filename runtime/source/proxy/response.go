@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -8,6 +10,51 @@ import (
 
 	"fapws/runtime/exchange"
 )
+
+// readHead reads the head of a response, with all values of Connection: net/http removes the field if "close" is one of
+// them, though it names the fields that must not be passed on (RFC 9110 §7.6.1). The error is bufio.ErrBufferFull if
+// the head is larger than the buffer of in.
+func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
+	options, err := connectionOptions(in)
+	if err != nil {
+		return nil, err
+	}
+	response, err := http.ReadResponse(in, request)
+	if err == nil && options != nil {
+		response.Header["Connection"] = options
+	}
+	return response, err
+}
+
+// connectionOptions waits for the whole head of a response and returns the values of its Connection fields. It reads
+// nothing from in. If the first line is not of HTTP, it returns at once.
+func connectionOptions(in *bufio.Reader) (options []string, err error) {
+	for pos, found := 0, false; ; {
+		head, _ := in.Peek(in.Buffered())
+		line, _, complete := bytes.Cut(head[pos:], []byte{'\n'})
+		if !complete {
+			if _, err := in.Peek(len(head) + 1); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		if len(line) == 0 || pos == 0 && !bytes.HasPrefix(line, []byte("HTTP/")) {
+			return options, nil
+		}
+		folded := line[0] == ' ' || line[0] == '\t' // the line continues the field before it (RFC 9112 §5.2)
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		switch {
+		case folded && found:
+			options[len(options)-1] += string(line)
+		case !folded:
+			if found = bytes.EqualFold(name, []byte("Connection")); found {
+				options = append(options, string(value))
+			}
+		}
+		pos += bytes.IndexByte(head[pos:], '\n') + 1
+	}
+}
 
 // responseHead returns the head of a response without the fields that are about the connection to the
 // upstream. ok is false if a field must not be passed on.
