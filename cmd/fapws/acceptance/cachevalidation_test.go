@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // origin is an upstream whose answers have the fields that the query of a request names, as "Name=value". It answers 304
@@ -167,6 +168,11 @@ func TestCacheRules(t *testing.T) {
 		{"Cache-Control: max-age=60|Age: 60, 0", "bypass bypass"},
 		{"Cache-Control: max-age=60|Age: 0, 60", "miss hit"},
 		{"Cache-Control: max-age=60|Age: x", "miss hit"},
+		{"Cache-Control: max-age=60|Date: " + longAgo, "bypass bypass"},
+		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo, "miss revalidated"},
+		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo + "|304-Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss revalidated"},
+		{"Cache-Control: max-age=3600|Date: " + time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), "miss hit"},
+		{"Cache-Control: max-age=60|Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss hit"},
 		// Targeted fields.
 		{"CDN-Cache-Control: max-age=60|Cache-Control: no-store", "miss hit"},
 		{"CDN-Cache-Control: no-store|Cache-Control: max-age=60", "bypass bypass"},

@@ -12,11 +12,12 @@ import (
 type answerFields struct {
 	control control // of CDN-Cache-Control if that counts (RFC 9213 §2.2), else of Cache-Control
 
-	age     int64 // seconds; -1: none
-	made    int64 // Date, in seconds since 1970
-	expires int64 // the same for Expires; -1: none, 0: one that is no date
-	vary    []string
-	never   bool // Vary makes every request another one, or has too many names
+	age      int64 // seconds; -1: none
+	made     int64 // Date, in seconds since 1970
+	apparent int64 // seconds from Date until the response arrived, 0 to MaxTTL (RFC 9111 §4.2.3)
+	expires  int64 // in seconds since 1970; -1: none, 0: one that is no date
+	vary     []string
+	never    bool // Vary makes every request another one, or has too many names
 
 	setCookie bool
 	stream    bool // a response without an end
@@ -29,7 +30,8 @@ type answerFields struct {
 	fields []byte // those to keep
 }
 
-// readFields reads the fields of a response that was made at now, in nanoseconds since 1970, if it has no Date.
+// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. Without a Date it was made
+// then.
 func readFields(fields []byte, now int64) answerFields {
 	f := answerFields{control: newControl(), age: -1, made: now / second, expires: -1, fields: make([]byte, 0, len(fields))}
 	var targeted []byte
@@ -79,6 +81,7 @@ func readFields(fields []byte, now int64) answerFields {
 		}
 		f.fields = append(f.fields, line...)
 	}
+	f.apparent = min(max(now/second-f.made, 0), int64(MaxTTL)/second)
 	slices.Sort(f.vary)
 	f.vary = slices.Compact(f.vary)
 	if len(targeted) > 0 {

@@ -74,7 +74,7 @@ func (c *Compiled) judge(asked Asked, status int, f *answerFields) (t terms) {
 	if !ok {
 		return t
 	}
-	t.age = max(f.age, 0) * second
+	t.age = max(f.age, f.apparent) * second
 	t.fresh = max(lifetime-t.age, 0)
 	t.stale, t.ifError, t.down = c.staleness(cc)
 	if cc.noCache {

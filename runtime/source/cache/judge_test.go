@@ -162,6 +162,40 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestApparentAge: the age of a response is at least the time since its Date (RFC 9111 §4.2.3).
+func TestApparentAge(t *testing.T) {
+	const date = "Date: Sun, 06 Nov 1994 08:49:37 GMT|"
+	c := compile(t, Rule{TTL: 70 * time.Second, Heuristic: time.Hour})
+	for _, tt := range []struct {
+		later  int // seconds from the Date until the response arrived
+		fields string
+		age    int
+		fresh  int // -1: it is not kept
+	}{
+		{0, date + "Cache-Control: max-age=60", 0, 60},
+		{20, date + "Cache-Control: max-age=60", 20, 40},
+		{20, date + "Cache-Control: s-maxage=60", 20, 40},
+		{20, date + "Expires: Sun, 06 Nov 1994 08:50:37 GMT", 20, 40},
+		{20, date, 20, 50},
+		{20, date + "Cache-Control: max-age=60|Age: 15", 20, 40},
+		{20, date + "Cache-Control: max-age=60|Age: 25", 25, 35},
+		{20, "Age: 25|" + date + "Cache-Control: max-age=60", 25, 35},
+		{60, date + "Cache-Control: max-age=60", 60, -1},
+		{86400, date + `Cache-Control: max-age=60|ETag: "a"`, 86400, 0},
+		{-20, date + "Cache-Control: max-age=60", 0, 60}, // one of the two clocks is wrong
+		{20, "Cache-Control: max-age=60", 0, 60},
+		{20, "Date: yesterday|Cache-Control: max-age=60", 0, 60},
+		{20, "Date: Mon, 01 Jan 0001 00:00:00 GMT|Cache-Control: max-age=60", 0, -1},
+	} {
+		arrived := (784111777 + int64(tt.later)) * second
+		read := readFields([]byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n")), arrived+second-1)
+		got := c.judge(Asked{}, 200, &read)
+		if got.keep != (tt.fresh >= 0) || got.keep && (got.fresh != int64(tt.fresh)*second || got.age != int64(tt.age)*second) {
+			t.Errorf("%s, %d s later: %v, age %v, fresh %v", tt.fields, tt.later, got.keep, time.Duration(got.age), time.Duration(got.fresh))
+		}
+	}
+}
+
 func TestKeptFields(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	read := readFields([]byte("Age: 3\r\nX: y\r\nFapws-Cache-Tags: a,, b\r\nFapws-Cache: hit\r\nVary: B\r\nVary: A, b\r\n"), 0)

@@ -28,12 +28,13 @@ func (p *Page) names(etag []byte) bool {
 }
 
 // update returns the fields of a page after a 304 (RFC 9111 §3.2): those of a name that the 304 has are replaced, except
-// for those that describe the content that is kept.
+// for those that describe the content that is kept. Date is never kept: the one of the page would make it as old as
+// before. If the 304 has none, it counts as made when it arrived (RFC 9110 §6.6.1).
 func (p *Page) update(fields []byte) []byte {
 	stored := p.Fields[:p.own]
 	merged := make([]byte, 0, len(stored)+len(fields))
 	for line := range bytes.Lines(stored) {
-		if name := fieldName(line); p.fixed(name) || !hasField(fields, name) {
+		if name := fieldName(line); p.fixed(name) || !hasField(fields, name) && !equalFold(name, "date") {
 			merged = append(merged, line...)
 		}
 	}
@@ -87,7 +88,7 @@ func (f *Fill) Confirm(h *Head, now int64) (p *Page, shared bool) {
 	t := f.rule.judge(f.asked, old.Status, &read)
 	p = newPage(old.Status, &read, &t, now)
 	p.Reason, p.Type, p.Body = old.Reason, old.Type, old.Body
-	p.HasDate, p.HasServer = old.HasDate || h.HasDate, old.HasServer || h.HasServer
+	p.HasDate, p.HasServer = h.HasDate, old.HasServer || h.HasServer
 	if len(p.tags) == 0 {
 		p.tags = old.tags
 	}

@@ -42,6 +42,7 @@ func TestConditions(t *testing.T) {
 // TestConfirm: a 304 makes a page good again, with the fields that it has (RFC 9111 §3.2, §4.3.4).
 func TestConfirm(t *testing.T) {
 	const s1 = second
+	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
 	c := compile(t, Rule{Compress: true})
 	for _, tt := range []struct {
 		stored, fields string
@@ -58,6 +59,10 @@ func TestConfirm(t *testing.T) {
 		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
+		// The page is as old as the 304, not as the Date that it had before.
+		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, "", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
+		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|", Hit, true},
+		{`ETag: "a"|Cache-Control: max-age=5`, day(5), `ETag: "a"|Cache-Control: max-age=5|` + day(5) + "|", Expired, false},
 		// What describes the content stays.
 		{`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css`, `Content-Type: text/html|Content-Encoding: br|Content-Range: x|Content-Location: /a`,
 			`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css|Content-Location: /a|`, Hit, true},
@@ -281,6 +286,24 @@ func TestAge(t *testing.T) {
 			t.Errorf("after %v: %d, want %d", time.Duration(at), got, want)
 		}
 	}
+}
+
+// TestApparentAgeOfPage: a page counts its age from its Date on, and its first client gets no Age that did not come.
+func TestApparentAgeOfPage(t *testing.T) {
+	c := compile(t, Rule{})
+	s := New(1<<20, 0)
+	r := get(t, "/")
+	f := look(t, s, c, r, 30*second, Miss).Fill
+	const fields = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: max-age=60\r\n"
+	f.Begin(&Head{Answer: Answer{Status: 200, Fields: []byte(fields), Length: -1}, HasDate: true}, 30*second)
+	if got := string(f.Fields()); got != fields {
+		t.Errorf("%q", got)
+	}
+	f.Finish()
+	if got := look(t, s, c, r, 59*second, Hit).Page.Age(59 * second); got != 59 {
+		t.Errorf("Age %d", got)
+	}
+	look(t, s, c, r, 60*second, Expired).Fill.Leave()
 }
 
 // TestNormalised: requests that differ only in how they write the same list share a page.
