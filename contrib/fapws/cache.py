@@ -37,7 +37,7 @@ __all__ = ["cached", "purge"]
 class cached:
     """An entry of PATHS, or an application, whose responses the server keeps in memory.
 
-    app       -- answers if there is no page; as in PATHS
+    app       -- answers if there is no page; as in PATHS; required
     ttl       -- seconds for which a page is good that does not say so itself; None: only keep pages that do
     stale     -- seconds after that in which the page is still sent while a new one is made
     heuristic -- if not 0: a page that says only when it was last modified is kept for a tenth of that time, at most so many seconds
@@ -53,7 +53,7 @@ class cached:
 
     def __init__(
         self,
-        app: Callable[..., Any],
+        app: Optional[Callable[..., Any]] = None,
         ttl: Optional[float] = None,
         *,
         stale: float = 0,
@@ -64,6 +64,11 @@ class cached:
         compress: bool = True,
         cookies: str = "bypass",
     ) -> None:
+        if app is None or isinstance(app, (int, float)):
+            raise TypeError(
+                f"cached: the first argument must be the application, not {app!r}: "
+                'write ("/path", cached(app, ttl=60)) in PATHS instead of @cached(ttl=60) above a function'
+            )
         if cookies not in ("bypass", "ignore"):
             raise ValueError(f'cached: cookies must be "bypass" or "ignore", not {cookies!r}')
         if isinstance(vary, str):

@@ -51,6 +51,12 @@ class Cached(unittest.TestCase):
                 cached(app, **keys)
             self.assertTrue(str(wrong.exception).startswith("cached: "))
 
+    def test_no_application(self):
+        for args, keys in [((), {}), ((), {"ttl": 60}), ((None,), {}), ((60,), {}), ((0.5,), {"stale": 1}), ((True,), {})]:
+            with self.subTest(args=args, keys=keys), self.assertRaises(TypeError) as wrong:
+                cached(*args, **keys)
+            self.assertRegex(str(wrong.exception), r"^cached: the first argument must be the application, not .*: write .* instead of @cached\(ttl=60\)")
+
     def test_call(self):
         self.assertEqual(cached(app)({}, None), [b"page"])
         self.assertIn("app", repr(cached(app)))
