@@ -80,6 +80,23 @@ func TestErrorLogOfAStartThatFails(t *testing.T) {
 	}
 }
 
+// Each mistake in a configuration file is a line of the log.
+func TestErrorLogOfSeveralMistakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name, file := dir+"/error_log", write(t, dir+"/fapws.toml", "[[host]]\nname = \"a\"\n[[host.route]]\nprefix = \"/\"\nproxy = \"x\"\n[[host.route]]\nprefix = \"/b\"\nproxy = \"y\"\n")
+	code, _, stderr := command{flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--config", file}, script: "logs.py"}.run(t)
+	text := textOf(t, name)
+	for _, at := range []string{":5: ", ":8: "} {
+		if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] `+regexp.QuoteMeta(file+at)).MatchString(text) || !strings.Contains(stderr, "fapws: "+file+at) {
+			t.Errorf("nothing about line %s in %q, %q", at, text, stderr)
+		}
+	}
+	if code != 2 || strings.Count(text, "\n") != 2 {
+		t.Errorf("code %d, %q", code, text)
+	}
+}
+
 // The last words of a process that crashes are in the log.
 func TestErrorLogHasLastWords(t *testing.T) {
 	for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "Fatal Python error: .*last words of C"} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"fapws/cmd/fapws/exit"
@@ -70,14 +71,16 @@ func (e *ErrorLog) People(stderr io.Writer) io.Writer {
 	return e.file.Console()
 }
 
-// Report writes why the process ends, to people and in the file, and returns the exit
+// Report writes why the process ends, to people and in the file, a line for each of err, and returns the exit
 // code.
 func (e *ErrorLog) Report(stderr io.Writer, err error) int {
 	if e.file == nil {
 		return exit.Report(stderr, err)
 	}
-	if line := err.Error(); line != "" {
-		e.file.Write(appendLogLine(nil, time.Now(), loglevel.Error, "", line, true))
+	if text := err.Error(); text != "" {
+		for line := range strings.SplitSeq(text, "\n") {
+			e.file.Write(appendLogLine(nil, time.Now(), loglevel.Error, "", line, true))
+		}
 	}
 	if people := e.file.Console(); people != io.Writer(os.Stderr) {
 		return exit.Report(people, err)
