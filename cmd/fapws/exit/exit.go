@@ -10,7 +10,7 @@ import (
 // The exit codes of fapws itself; a script that ends by itself has its own.
 const (
 	OK       = 0
-	Failed   = 1 // failed while running, or was told twice to stop
+	Failed   = 1 // failed while running, or received a second stop signal
 	BadUsage = 2 // wrong usage or setting
 	NoStart  = 3 // could not start
 )

@@ -216,7 +216,7 @@ func (p *Pool) stop(kind Kind) {
 
 // killAll kills all workers, after a second signal to stop.
 func (p *Pool) killAll() {
-	p.o.Log(loglevel.Warning, "told twice to stop: leaving at once")
+	p.o.Log(loglevel.Warning, "received a second stop signal; exiting immediately")
 	p.result = &StartError{Code: 1}
 	for _, w := range p.workers {
 		w.process.Kill()

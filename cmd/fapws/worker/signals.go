@@ -119,7 +119,7 @@ func (s *signals) end(o shutdownRequest, code int) {
 		if time.Since(s.told) < pool.Echo {
 			return
 		}
-		s.log(loglevel.Warning, "told twice to stop: leaving at once")
+		s.log(loglevel.Warning, "received a second stop signal; exiting immediately")
 		s.exit(exit.Failed)
 	default:
 		if !s.stopped {
