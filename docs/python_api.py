@@ -46,13 +46,13 @@ def plain(parameter):
     return parameter.replace(annotation=inspect.Parameter.empty, default=default)
 
 
-def signature(value):
+def signature(value, skip=0):
     try:
         arguments = inspect.signature(value)
     except (TypeError, ValueError):  # of a class in C
         return ""
     arguments = arguments.replace(
-        parameters=[plain(parameter) for parameter in arguments.parameters.values()],
+        parameters=[plain(parameter) for parameter in list(arguments.parameters.values())[skip:]],
         return_annotation=inspect.Signature.empty)
     return str(arguments)
 
@@ -77,7 +77,7 @@ def page():
             yield section(item + signature(value), value.__doc__, 3)
             if inspect.isclass(value):
                 for method, function in methods(value):
-                    yield section(f"{item}.{method}" + signature(function), function.__doc__, 4)
+                    yield section(f"{item}.{method}" + signature(function, skip=1), function.__doc__, 4)  # without self
 
 
 with open(os.environ["PYTHON_API"], "w") as out:

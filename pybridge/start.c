@@ -191,14 +191,18 @@ static PyObject *start_delete_cookie(PyObject *self, PyObject *args, PyObject *k
 
 static PyMethodDef start_methods[] = {
     {"add_header", (PyCFunction)(void (*)(void))start_add_header, METH_FASTCALL,
-     "add_header(name, value): adds a field to the response, before or after the call of start_response."},
+     "add_header($self, name, value, /)\n--\n\n"
+     "Adds a field to the response, before or after the call of start_response."},
     {"set_cookie", (PyCFunction)(void (*)(void))start_set_cookie, METH_VARARGS | METH_KEYWORDS,
-     "set_cookie(key, value='', max_age=None, expires=None, path='/', domain=None, secure=False, httponly=False, "
-     "samesite=None): adds a Set-Cookie header (RFC 6265)."},
+     "set_cookie($self, key, value='', max_age=None, expires=None, path='/', domain=None, secure=False, "
+     "httponly=False, samesite=None)\n--\n\n"
+     "Adds a Set-Cookie header (RFC 6265)."},
     {"delete_cookie", (PyCFunction)(void (*)(void))start_delete_cookie, METH_VARARGS | METH_KEYWORDS,
-     "delete_cookie(key, path='/', domain=None): adds a Set-Cookie field that deletes the cookie in the browser."},
+     "delete_cookie($self, key, path='/', domain=None)\n--\n\n"
+     "Adds a Set-Cookie field that deletes the cookie in the browser."},
     {"write", start_write, METH_O,
-     "write(data): sends bytes at once (PEP 3333). Calling start_response returns this method."},
+     "write($self, data, /)\n--\n\n"
+     "Sends bytes at once (PEP 3333). Calling start_response returns this method."},
     {NULL, NULL, 0, NULL}};
 
 static PyObject *get_status_code(PyObject *self, void *closure) {

@@ -270,21 +270,24 @@ static void ws_dealloc(PyObject *self) {
 
 static PyMethodDef methods[] = {
     {"send", (PyCFunction)(void (*)(void))ws_send, METH_FASTCALL | METH_KEYWORDS,
-     "send(message, timeout=None): sends str as text, bytes as binary. While the client is more than 256 KiB behind it "
-     "waits, for up to timeout "
+     "send($self, message, timeout=None)\n--\n\n"
+     "Sends str as text, bytes as binary. While the client is more than 256 KiB behind it waits, for up to timeout "
      "seconds, then raises TimeoutError. BrokenPipeError: the WebSocket is closed. Both are OSErrors. Any thread may "
      "call it."},
     {"close", (PyCFunction)(void (*)(void))ws_close, METH_VARARGS | METH_KEYWORDS,
-     "close(code=1000, reason=''): closes the WebSocket (RFC 6455 section 7.4); on_close follows. Nothing happens if "
-     "it is closed. Any thread may call it."},
+     "close($self, code=1000, reason='')\n--\n\n"
+     "Closes the WebSocket (RFC 6455 section 7.4); on_close follows. Nothing happens if it is closed. Any thread may "
+     "call it."},
     {"join", fapws_ws_join, METH_O,
-     "join(group): adds the WebSocket to a group, a str of 1 to 128 characters, for broadcast. Also in on_open. "
-     "Nothing happens if it is closed. Any thread may call it."},
+     "join($self, group, /)\n--\n\n"
+     "Adds the WebSocket to a group, a str of 1 to 128 characters, for broadcast. Also in on_open. Nothing happens if "
+     "it is closed. Any thread may call it."},
     {"leave", fapws_ws_leave, METH_O,
-     "leave(group): removes it from the group. Nothing happens if it is not in the group. Any thread may call it."},
+     "leave($self, group, /)\n--\n\n"
+     "Removes it from the group. Nothing happens if it is not in the group. Any thread may call it."},
     {"reject", (PyCFunction)(void (*)(void))ws_reject, METH_VARARGS | METH_KEYWORDS,
-     "reject(status=403, text='', headers=()): in on_open: refuses the WebSocket with this response, as with "
-     "fapws.HTTPError."},
+     "reject($self, status=403, text='', headers=())\n--\n\n"
+     "In on_open: refuses the WebSocket with this response, as with fapws.HTTPError."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef getset[] = {
