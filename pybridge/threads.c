@@ -217,7 +217,7 @@ void fapws_spawn_thread(void) {
 
 void fapws_pause_thread(void) {
   fapws_thread *t = fapws_this_thread;
-  if (!t || t->mode != &fapws_threads) return;
+  if (!t || !t->mode->may_wait) return;
   P.waiting++;
   if (P.drainer == t) P.drainer = NULL;
   fapws_appoint_drainer();
@@ -226,7 +226,7 @@ void fapws_pause_thread(void) {
 
 void fapws_continue_thread(void) {
   fapws_thread *t = fapws_this_thread;
-  if (t && t->mode == &fapws_threads) P.waiting--;
+  if (t && t->mode->may_wait) P.waiting--;
 }
 
 int fapws_serve(void) {
