@@ -267,7 +267,7 @@ static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
   return handle;
 }
 
-static PyObject *catch (PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
+static PyObject *take_callback(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *names) {
   if (n != 1 || caught || !is_first_step(args[0])) return pass_on(args, n, names);
   caught = Py_NewRef(args[0]);
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
@@ -277,8 +277,8 @@ static PyObject *catch (PyObject *self, PyObject *const *args, Py_ssize_t n, PyO
   Py_RETURN_NONE;
 }
 
-static PyMethodDef catch_method = {"call_soon", (PyCFunction)(void (*)(void)) catch, METH_FASTCALL | METH_KEYWORDS,
-                                   NULL};
+static PyMethodDef catch_method = {"call_soon", (PyCFunction)(void (*)(void))take_callback,
+                                   METH_FASTCALL | METH_KEYWORDS, NULL};
 
 static void step_now(void) {
   PyObject *step = caught, *context = caught_context;
