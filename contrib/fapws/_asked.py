@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Optional
 
 #: The keys of Environ that a plain dict does not have, in the form of source text.
-KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path")
+KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path", b"fapws.raw_header")
 
 
 def environ_for(names: "Dict[str, Any]") -> "Optional[type]":
