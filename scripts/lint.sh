@@ -16,9 +16,13 @@ check_gofmt() {
 
 check_vet() { (cd "$root" && go vet ./...); }
 
-# check_static looks for what the compiler does not object to.
-check_static() { (cd "$root" && go run "$staticcheck" ./...); }
-readonly staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.6.1
+# check_static looks for what the compiler does not object to. That staticcheck understands the newest Go takes
+# modules that Go 1.25 does not, so it has a module file of its own (go tool -modfile=scripts/lint.mod).
+check_static() {
+    local command=(go tool -modfile=scripts/lint.mod staticcheck)
+    (($(go env GOVERSION | sed 's/^go1\.\([0-9]*\).*/\1/') >= 26)) || command=(go run honnef.co/go/tools/cmd/staticcheck@v0.6.1)
+    (cd "$root" && "${command[@]}" ./...)
+}
 
 check_shell() { (cd "$root" && shellcheck -x -a build.sh .ci/*); }
 
