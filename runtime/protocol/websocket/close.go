@@ -30,7 +30,7 @@ func (s *session) Answered() {
 func (s *session) Tell(code uint16, reason []byte) {
 	if !s.told {
 		s.told = true
-		s.handler.Closed(code, reason)
+		s.link.Closed(code, reason)
 	}
 }
 
@@ -38,8 +38,8 @@ func (s *session) Tell(code uint16, reason []byte) {
 // the frame is answered when the handler has ended, or soon.
 func (s *session) closed(m *websocket.Message) {
 	s.broken = &websocket.Error{Code: m.Code}
-	if s.handler.Active() && s.away == 0 {
-		s.handler.EndsWell()
+	if s.link.Active() && s.away == 0 {
+		s.link.EndsWell()
 	}
 	s.closeAfterHandler(m.Code, m.Data)
 }
@@ -47,11 +47,11 @@ func (s *session) closed(m *websocket.Message) {
 // closeAfterHandler tells the handler that nothing more comes, and ends the WebSocket when
 // it has ended, or soon.
 func (s *session) closeAfterHandler(code uint16, reason []byte) {
-	if !s.handler.Active() || s.away != 0 { // the handler ended, or the server ends it
+	if !s.link.Active() || s.away != 0 { // the handler ended, or the server ends it
 		s.end()
 		return
 	}
-	if !s.handler.Ending() {
+	if !s.link.Ending() {
 		s.Tell(code, reason)
 	}
 	if s.closing {
@@ -70,7 +70,7 @@ func (s *session) end() {
 	if !s.closing {
 		s.control(s.Close(0, ""))
 	}
-	s.handler.Cancel()
+	s.link.Cancel()
 	s.link.Linger()
 }
 
@@ -92,11 +92,11 @@ func (s *session) GoAway(code uint16) {
 // TellAway tells the handler, if GoAway has closed its WebSocket, that nothing more
 // comes from the client.
 func (s *session) TellAway() {
-	if s.away == 0 || !s.handler.Active() {
+	if s.away == 0 || !s.link.Active() {
 		return
 	}
-	if !s.handler.Ending() {
+	if !s.link.Ending() {
 		s.Tell(s.away, nil)
 	}
-	s.handler.Detach()
+	s.link.Detach()
 }

@@ -33,11 +33,10 @@ const (
 // member is a Socket in groups, each of which is a channel of the Fanout.
 type member struct {
 	position pubsub.Position[*Socket]
-	group    string          // of its mount; "": it cannot be handed over
-	awaits   bool            // its handshake counts in Sockets.awaited
-	left     bool            // it is in no group any more
-	behind   int             // bytes of messages to its groups that wait: see queue
-	early    []*pubsub.Event // those that wait until it is open
+	group    string // of its mount; "": it cannot be handed over
+	awaits   bool   // its handshake counts in Sockets.awaited
+	left     bool   // it is in no group any more
+	behind   int    // bytes of messages to its groups that wait: see queue
 }
 
 // Position implements pubsub.Subscriber.
@@ -126,7 +125,7 @@ func (s *Socket) leave() {
 	if s.left {
 		return
 	}
-	s.left, s.early = true, nil
+	s.left = true
 	s.settled()
 	names := s.position.Names()
 	fanout := s.all.fanout
@@ -159,14 +158,14 @@ func (a *Sockets) mostBehind() int { return max(leastBehind, 2*a.cfg.MaxGroupMes
 func (s *Socket) wait(e *pubsub.Event) {
 	s.behind += len(e.Text()) + exchange.InputCost
 	if s.behind <= s.all.mostBehind() {
-		s.early = append(s.early, e)
+		s.opening.early = append(s.opening.early, e)
 	}
 }
 
 // accepted sends what has waited for that.
 func (s *Socket) accepted() {
-	early, late := s.early, s.behind > s.all.mostBehind()
-	s.early, s.behind = nil, 0
+	early, late := s.opening.early, s.behind > s.all.mostBehind()
+	s.opening, s.behind = nil, 0
 	s.all.give(s, early)
 	if late {
 		s.drop()
@@ -190,7 +189,7 @@ func (s *Socket) writeEvent(e *pubsub.Event) {
 
 // frameOf returns the frame of a message for s: a compressed one is made once for all clients with the same window.
 func (s *Socket) frameOf(e *pubsub.Event) []byte {
-	c := &s.handshake.Compression
+	c := &s.compression
 	if !compresses(c, len(e.Text())) {
 		return e.Wire(1)
 	}

@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// socketLink is the connection of a Socket as its session needs it.
+// socketLink is the connection and the handler of a Socket as its session needs them.
 type socketLink struct{ *Socket }
 
 func (s socketLink) Write(frame []byte) {
@@ -47,17 +47,14 @@ func (s socketLink) Report(line string) {
 // in returns the time of the loop after d. Unlike that of the connections, it is not late.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start()) + d) }
 
-// socketHandler is the exchange of a Socket as its session needs it.
-type socketHandler struct{ *Socket }
+func (s socketLink) Active() bool { return s.active }
+func (s socketLink) Cancel()      { s.cancel() }
+func (s socketLink) EndsWell()    { s.proper = true }
 
-func (s socketHandler) Active() bool { return s.active }
-func (s socketHandler) Cancel()      { s.cancel() }
-func (s socketHandler) EndsWell()    { s.proper = true }
-
-func (s socketHandler) Ending() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
+func (s socketLink) Ending() bool { return len(s.held) > 0 && s.held[len(s.held)-1].Last }
 
 // Message gives a message to the handler, and stops reading if that has enough now.
-func (s socketHandler) Message(op websocket.Opcode, data []byte) {
+func (s socketLink) Message(op websocket.Opcode, data []byte) {
 	in := exchange.Input{Op: exchange.OpBinary, Data: data}
 	if op == websocket.Text {
 		in.Op = exchange.OpText
@@ -69,12 +66,12 @@ func (s socketHandler) Message(op websocket.Opcode, data []byte) {
 	}
 }
 
-func (s socketHandler) Closed(code uint16, reason []byte) {
+func (s socketLink) Closed(code uint16, reason []byte) {
 	s.x.Deliver(exchange.Input{Op: exchange.OpClose, Code: code, Data: reason})
 }
 
 // Detach makes exchange and connection forget each other. Parts that still come are released unseen.
-func (s socketHandler) Detach() {
+func (s socketLink) Detach() {
 	s.leave()
 	s.active, s.proper = false, true
 	s.dropHeld()

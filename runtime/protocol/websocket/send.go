@@ -168,7 +168,7 @@ func (s *Socket) frame(op websocket.Opcode, message []byte) (body []byte) {
 
 // pack compresses a message. ok is false if it is to be sent as it is. packed is valid until the next call.
 func (s *Socket) pack(message []byte) (packed []byte, ok bool) {
-	c := &s.handshake.Compression
+	c := &s.compression
 	if !compresses(c, len(message)) {
 		return nil, false
 	}

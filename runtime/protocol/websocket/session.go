@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// link is the connection of a session. Times are those of the event loop, in nanoseconds.
+// link is the connection of a session, and the handler that gets its messages. Times are those of the event loop, in nanoseconds.
 type link interface {
 	Write(frame []byte) // sends a control frame behind all that was sent before; not while Writing
 	Writing() bool      // what was sent before waits until the client takes it: Free is called when it has
@@ -24,23 +24,19 @@ type link interface {
 	Schedule()                  // Deadline has changed
 	Report(line string)         // logs a line about the client
 	Limits() (ping, pong int64) // how long the client may be silent, and may take to answer a ping; 0 or less: any time
-}
 
-// handler is the destination of a session's messages. It takes no more of them when it has ended.
-type handler interface {
-	Active() bool                             // it has not ended, nor been given up
-	Ending() bool                             // the last part of its answer waits to be sent
-	Message(op websocket.Opcode, data []byte) // data is valid until it returns
-	Closed(code uint16, reason []byte)        // nothing more comes
+	Active() bool                             // the handler has not ended, nor been given up
+	Ending() bool                             // the last part of the handler's answer waits to be sent
+	Message(op websocket.Opcode, data []byte) // gives the handler, which is Active, a message; data is valid until it returns
+	Closed(code uint16, reason []byte)        // tells the handler that the WebSocket is closed
 	EndsWell()                                // the access log need not call the request aborted
-	Detach()                                  // what it still sends is thrown away
-	Cancel()                                  // ends it
+	Detach()                                  // gives the handler up: parts that it still sends are thrown away
+	Cancel()                                  // ends the handler
 }
 
-// session is the protocol of a WebSocket. Its zero value with a decoder, link and handler is one without a message.
+// session is the protocol of a WebSocket. Its zero value with a decoder and a link is one without a message.
 type session struct {
 	link    link
-	handler handler
 	decoder websocket.Decoder
 
 	broken  *websocket.Error // the client has closed it, or broken the protocol: what it is told
@@ -102,10 +98,10 @@ func (s *session) message(m *websocket.Message) {
 	case websocket.Close:
 		s.closed(m)
 	default:
-		if !s.handler.Active() || s.told || s.closing && s.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
+		if !s.link.Active() || s.told || s.closing && s.away == 0 { // RFC 6455 §1.4: the handler has ended, or closed it
 			return
 		}
-		s.handler.Message(m.Op, m.Data)
+		s.link.Message(m.Op, m.Data)
 	}
 }
 

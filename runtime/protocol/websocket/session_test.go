@@ -144,7 +144,7 @@ func TestSession(t *testing.T) {
 			"ping; WebSocket: no answer to a ping within 1s; close 1011 no answer to a ping; cancel; linger"},
 	} {
 		p := &peer{active: true}
-		p.s = &session{link: p, handler: p, decoder: websocket.Decoder{Max: 1 << 20}}
+		p.s = &session{link: p, decoder: websocket.Decoder{Max: 1 << 20}}
 		test.do(p)
 		got := strings.Join(p.notes, "; ")
 		if strings.HasPrefix(test.name, "the client breaks") { // the texts of errors are the decoder's

@@ -4,6 +4,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/pubsub"
 	"fapws/runtime/websocket"
 )
 
@@ -37,8 +38,9 @@ type Socket struct {
 	conn    *conn.Conn
 	before  conn.Protocol // what the connection spoke before, which accounts for it
 
-	handshake   websocket.Handshake
+	opening     *opening // nil: its handshake was answered
 	subprotocol string
+	compression websocket.Compression
 
 	open     bool // the handler has accepted it
 	resumes  bool // it comes from another process, and the handler has not gone on with it yet
@@ -60,6 +62,12 @@ type Socket struct {
 	member
 }
 
+// opening is what a Socket needs until its handshake is answered.
+type opening struct {
+	accept [28]byte        // Sec-WebSocket-Accept
+	early  []*pubsub.Event // messages to its groups
+}
+
 // maxPending bounds the bytes that are kept of what a client sends before its WebSocket is resumed; beyond it the connection is not
 // read from.
 const maxPending = 64 << 10
@@ -70,8 +78,8 @@ func (a *Sockets) New(x Exchange, h websocket.Handshake, group string) *Socket {
 	if a.codec == nil {
 		a.codec = new(codec)
 	}
-	s := &Socket{all: a, x: x, handshake: h, active: true}
-	s.session.link, s.session.handler = socketLink{s}, socketHandler{s}
+	s := &Socket{all: a, x: x, opening: &opening{accept: h.Accept}, compression: h.Compression, active: true}
+	s.session.link = socketLink{s}
 	s.session.decoder.Max = a.cfg.MaxSize
 	if h.Compression.On {
 		s.session.decoder.Inflater = &a.codec.inflater
@@ -116,13 +124,13 @@ func (s *Socket) HasConn() bool { return s.conn != nil }
 // if it is not a token.
 func (s *Socket) AppendFields(dst, subprotocol []byte) []byte {
 	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	dst = append(append(dst, s.handshake.Accept[:]...), "\r\n"...)
+	dst = append(append(dst, s.opening.accept[:]...), "\r\n"...)
 	if websocket.IsToken(subprotocol) {
 		dst = append(append(append(dst, "Sec-WebSocket-Protocol: "...), subprotocol...), "\r\n"...)
 		s.subprotocol = string(subprotocol)
 	}
-	if s.handshake.Compression.On {
-		dst = s.handshake.Compression.AppendTo(append(dst, "Sec-WebSocket-Extensions: "...))
+	if s.compression.On {
+		dst = s.compression.AppendTo(append(dst, "Sec-WebSocket-Extensions: "...))
 		dst = append(dst, "\r\n"...)
 	}
 	return dst

@@ -32,7 +32,7 @@ const mostHandedOver = 80 << 10
 // describe returns what s knows of itself.
 func (s *Socket) describe() *State {
 	return &State{
-		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.handshake.Compression,
+		Group: []byte(s.group), Subprotocol: s.subprotocol, Compression: s.compression,
 		Local: addressText(s.conn.Local), Remote: addressText(s.conn.Remote), User: s.x.User(),
 	}
 }
