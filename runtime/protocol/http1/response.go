@@ -4,14 +4,14 @@ import "fapws/runtime/http1"
 
 // Response is what has been sent of a response, and how the rest is framed. Its zero value is one that has not begun.
 type Response struct {
-	Begun   bool          // the head was sent
-	Status  int           // 0 before
-	Framing http1.Framing // of the body
-	Sent    int64         // bytes of the body
-	Framed  int64         // bytes that are not of the body
+	Status int   // 0 before it has begun
+	Sent   int64 // bytes of the body
+	Framed int64 // bytes that are not of the body
+	left   int64 // bytes still promised when Sized
 
-	left int64 // bytes still promised when Sized
-	cut  bool  // it was longer than promised
+	Framing http1.Framing // of the body
+	Begun   bool          // the head was sent
+	cut     bool          // it was longer than promised
 }
 
 var (
