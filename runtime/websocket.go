@@ -64,6 +64,9 @@ func (x *Exchange) upgrade(p *exchange.Part) bool {
 	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
 	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
 	c.shift()
+	if x.peer == c.peer { // an idle WebSocket does not keep it: Client makes it again for Account
+		x.peer, c.peer = nil, nil
+	}
 	s.Open(&c.Conn)
 	s.Send(p)
 	return true

@@ -13,12 +13,12 @@ type call struct {
 	handler Handler
 	pacer   Pacer // handler, if it is one
 	ticket  exchange.Ticket
+	parts   int32 // that were delivered and are not released
 	next    *call // in the list of free ones
 
 	peer     *exchange.Peer
 	extra    []byte         // fields that a handler adds to the response of another
 	waiting  *exchange.Part // names files or a program, and waits for its turn
-	parts    int            // that were delivered and are not released
 	last     *exchange.Part // released before others
 	limit    int64          // Options.Timeout
 	since    int64          // Host.Now when the handler began to owe the next part
@@ -84,6 +84,7 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 			return
 		}
 		c.begun = true
+		c.peer = nil // it was for a program, which only a head can name
 		if p.Head.WebSocket {
 			c.settles() // messages come when they come: no timeout
 		}
