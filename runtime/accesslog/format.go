@@ -89,12 +89,15 @@ func (o *op) append(dst []byte, e *Entry, w *writer) []byte {
 
 // appendString appends a value as JSON.
 func (o *op) appendString(dst []byte, e *Entry, w *writer) []byte {
-	text, ok := w.value[:0], true
+	text := w.value[:0]
 	for i := range o.parts {
 		p := &o.parts[i]
 		if p.atom == nil {
 			text = append(text, p.text...)
-		} else if text, ok = p.atom(text, e, w, true); !ok {
+			continue
+		}
+		var ok bool
+		if text, ok = p.atom(text, e, w, true); !ok {
 			return append(dst, "null"...)
 		}
 	}

@@ -17,9 +17,9 @@ import (
 // redirected makes a file the standard error of this process while the test runs.
 func redirected(t *testing.T, o Options, look time.Duration) {
 	t.Helper()
-	before, every := -1, lookEvery
-	var err error
-	if before, err = unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3); err != nil {
+	every := lookEvery
+	before, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
 		t.Fatal(err)
 	}
 	lookEvery = look
