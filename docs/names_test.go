@@ -49,7 +49,7 @@ func TestPackageDocs(t *testing.T) {
 	}
 }
 
-// TestNamesOfNothing: what does not exist is noticed.
+// TestNamesOfNothing: a missing name is noticed.
 func TestNamesOfNothing(t *testing.T) {
 	s := readSources(t)
 	for name, want := range map[string]bool{

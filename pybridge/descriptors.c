@@ -57,7 +57,7 @@ void fapws_descriptor_release(int fd) {
 int fapws_is_server(void) { return !fapws_forked && getpid() == server; }
 
 /* Whether fd belongs to the server, if this process is the server. The numbers of standard input, output and error must
- * stay taken: the kernel would give them to a client's connection, which would get what is printed. */
+ * stay taken: the kernel would give them to a client's connection, which would get the printed text. */
 static int is_kept(const uint64_t *table, unsigned fd) {
   if (fd <= 2) return 1;
   if (fapws_fork_socket >= 0) return fd == (unsigned)fapws_fork_socket; /* the only one that a child of --fork has */

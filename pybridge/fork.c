@@ -134,7 +134,7 @@ static PyObject *close_kept(PyObject *self, PyObject *none) {
 }
 
 static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS,
-                                        "Closes what is the server's in a child of os.fork()."};
+                                        "Closes descriptors of the server in a child of os.fork()."};
 
 int fapws_fork_init(void) {
   /* Go handles SIGURG in every program: its handler tells Go's from others. */

@@ -63,7 +63,7 @@ func (q *request) keep() {
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-// ask says in the request that a source gets what was decided.
+// ask puts the decision into the request that a source gets.
 func (q *request) ask() *exchange.Request {
 	r := &q.handed
 	r.Head = q.Head

@@ -232,7 +232,7 @@ func (f *Format) hostOf() atom {
 	}
 }
 
-// userOf is gunicorn's: the user who has logged in, or the name in the request (RFC 7617).
+// userOf is gunicorn's: the logged-in user, or the name in the request (RFC 7617).
 func (f *Format) userOf() atom {
 	i := index(&f.Request, "authorization")
 	return func(dst []byte, e *Entry, w *writer, raw bool) ([]byte, bool) {

@@ -9,7 +9,7 @@ type Entry struct {
 	LocalAddr, LocalPort string // that the connection came to
 	Site                 string // canonical name of the host that answers; empty: LocalAddr
 	Scheme               string // empty: http
-	User                 string // the user who has logged in; empty: none
+	User                 string // the logged-in user; empty: none
 	RequestLine          []byte // as received, without CRLF; empty: none came
 	Handler              string // the kind of source that answered; empty is "-"
 	File                 []byte // path that files were asked for; empty is "-"

@@ -76,5 +76,5 @@ type Peer struct {
 	ServerPort string // SERVER_PORT
 	Scheme     string // wsgi.url_scheme; "" is http
 	Host       string // HTTP_HOST as a trusted proxy got it; "": that of the request
-	User       string // REMOTE_USER: the user who has logged in (AUTH_TYPE is then Basic); "": none
+	User       string // REMOTE_USER: the logged-in user (AUTH_TYPE is then Basic); "": none
 }

@@ -39,7 +39,7 @@ func TestClosingIsRefused(t *testing.T) {
 	}
 }
 
-// The numbers of standard output and error do not become those of connections, whose clients would get what is printed.
+// The numbers of standard output and error do not become those of connections, whose clients would get the printed text.
 func TestClosingStandardOutput(t *testing.T) {
 	inModes(t, func(t *testing.T, m mode) {
 		s := serve(t, m, "refusedclose.py")

@@ -63,7 +63,7 @@ func (e *ErrorLog) Logger(stderr io.Writer, conf *settings.Config) *Logger {
 	return l
 }
 
-// People returns the output that the user who has started the server sees.
+// People returns the output that the user of the terminal sees.
 func (e *ErrorLog) People(stderr io.Writer) io.Writer {
 	if e.file == nil {
 		return stderr

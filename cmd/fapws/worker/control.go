@@ -59,7 +59,7 @@ func (s *service) stack() string {
 			fmt.Fprintln(&b, line)
 		}
 	case s.handler != nil:
-		_ = s.handler.Stack(&b, stackWait) // the text says what is missing
+		_ = s.handler.Stack(&b, stackWait) // the text names the missing parts
 	default:
 		return "no Python runs here\n"
 	}

@@ -20,7 +20,7 @@ type Body struct {
 	begun   int64 // time of its first byte; later by as long as it was not read
 	paused  int64 // time since when it is not read
 
-	data  []byte // what was stored, until it is too long for memory
+	data  []byte // the stored bytes, until they are too long for memory
 	spool int    // descriptor of the file with all of it, or -1
 }
 
@@ -95,14 +95,14 @@ func (b *Body) Store(piece []byte, memory int, dir string) (err error) {
 	return writeAll(b.spool, piece)
 }
 
-// Stored returns what was stored, in memory or in a file that belongs to the caller. spool is -1 if there is none.
+// Stored returns the body, in memory or in a file that belongs to the caller. spool is -1 if there is none.
 func (b *Body) Stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
 	return data, spool
 }
 
-// Drop gives up what was stored.
+// Drop gives the stored body up.
 func (b *Body) Drop() {
 	if _, spool := b.Stored(); spool >= 0 {
 		unix.Close(spool)

@@ -2,7 +2,7 @@ package http1
 
 import "fapws/runtime/http1"
 
-// Response is what has been sent of a response, and how the rest is framed. Its zero value is one that has not begun.
+// Response counts the sent bytes of a response, and knows how the rest is framed. Its zero value is one that has not begun.
 type Response struct {
 	Status int   // 0 before it has begun
 	Sent   int64 // bytes of the body

@@ -14,7 +14,7 @@ func TestFraming(t *testing.T) {
 		framing http1.Framing
 		length  int64
 		pieces  string // with spaces between them, a number is that many bytes of a file
-		want    string // what is sent; a byte of a file is a dot
+		want    string // the sent bytes; a byte of a file is a dot
 		cuts    int    // how often a cut is reported
 		short   int64
 	}{

@@ -125,7 +125,7 @@ func (l *Link) passed(over bool, err error) {
 // half reports whether one side has sent its last byte.
 func (l *Link) half() bool { return l.tunnel.Ended(Client) || l.tunnel.Ended(Upstream) }
 
-// end ends the tunnel before its connection, which lingers, because what was sent last must not be lost.
+// end ends the tunnel before its connection, which lingers, because the last bytes must not be lost.
 func (l *Link) end(proper bool) {
 	c := l.conn
 	if l.tunnel.Ended(Client) {

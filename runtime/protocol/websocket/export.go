@@ -98,7 +98,7 @@ func (s *Socket) ask() {
 	}
 	s.handing = true
 	s.pauseReading()
-	s.conn.Pause(conn.HeedNothing) // what comes now, its end too, is for the process that gets it
+	s.conn.Pause(conn.HeedNothing) // later input, its end too, is for the process that gets it
 	s.x.Deliver(exchange.Input{Op: exchange.OpHandOver})
 }
 

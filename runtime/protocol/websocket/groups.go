@@ -23,7 +23,7 @@ const (
 	// with 1013 (try again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
 
-	// groupHistory bounds what is kept of messages for WebSockets of another process (Hold).
+	// groupHistory bounds the messages that are kept for WebSockets of another process (Hold).
 	groupHistory    = 16 << 20
 	groupHistoryAge = time.Hour
 
@@ -45,7 +45,7 @@ func (s *Socket) Position() *pubsub.Position[*Socket] { return &s.position }
 // Hold lets no message to a group be forgotten for a while, except what exceeds a limit of all of them together.
 func (a *Sockets) Hold(d time.Duration) { a.fanout.Hold(a.in(d)) }
 
-// Take numbers what was published before WebSockets join that come later.
+// Take numbers the messages that were published before later WebSockets join.
 func (a *Sockets) Take() { a.fanout.Take(a.in(0)) }
 
 // Expire forgets messages that are too old.
@@ -162,7 +162,7 @@ func (s *Socket) wait(e *pubsub.Event) {
 	}
 }
 
-// accepted sends what has waited for that.
+// accepted sends the messages that waited for it.
 func (s *Socket) accepted() {
 	early, late := s.opening.early, s.behind > s.all.mostBehind()
 	s.opening, s.behind = nil, 0
@@ -206,7 +206,7 @@ func (s *Socket) frameOf(e *pubsub.Event) []byte {
 	})
 }
 
-// queue keeps a message, in order with those of the handler, until the client has taken what was sent before.
+// queue keeps a message, in order with those of the handler, until the client has taken the earlier output.
 func (s *Socket) queue(e *pubsub.Event) {
 	if s.behind > s.all.mostBehind() {
 		s.drop()

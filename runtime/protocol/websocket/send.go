@@ -43,7 +43,7 @@ func (s *Socket) advance() {
 	}
 }
 
-// hold keeps a part until the client takes what was sent before it.
+// hold keeps a part until the client takes the output before it.
 func (s *Socket) hold(p *exchange.Part) {
 	s.held = append(s.held, *p)
 	if n := int64(len(p.Body)); n >= countedPart && p.Owner != nil {
@@ -180,7 +180,7 @@ func compresses(c *websocket.Compression, n int) bool {
 	return c.On && n >= websocket.DeflateFrom && n <= websocket.DeflateUpTo
 }
 
-// write sends what has been gathered, and body and tail without copying them. What the socket does not take becomes a transfer, after
+// write sends the gathered output, and body and tail without copying them. What the socket does not take becomes a transfer, after
 // which p is released.
 func (s *Socket) write(body, tail []byte, p *exchange.Part) {
 	c := s.conn

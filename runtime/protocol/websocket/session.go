@@ -10,7 +10,7 @@ import (
 // link is the connection of a session, and the handler that gets its messages. Times are those of the event loop, in nanoseconds.
 type link interface {
 	Write(frame []byte) // sends a control frame behind all that was sent before; not while Writing
-	Writing() bool      // what was sent before waits until the client takes it: Free is called when it has
+	Writing() bool      // earlier output waits until the client takes it: Free is called when it has
 	Stopped() bool      // it is not read from, because the handler has enough
 	Continue()          // reads on, though the handler may have enough
 	Here() bool         // it still carries this WebSocket

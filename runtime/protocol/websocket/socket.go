@@ -22,7 +22,7 @@ type Exchange interface {
 	// Log writes a line about the client to the error log of its site.
 	Log(level loglevel.Level, line string)
 
-	// User returns the name of the user who has logged in, or "".
+	// User returns the name of the logged-in user, or "".
 	User() string
 
 	// Save notes in d what the server that takes the WebSocket over needs for the access log, in which this exchange has no line then.
@@ -55,9 +55,9 @@ type Socket struct {
 
 	given   int64           // bytes of input that the handler has, with exchange.InputCost for each piece
 	in, out int64           // bytes received and sent, for the access log
-	held    []exchange.Part // parts that wait until the client takes what was sent before
+	held    []exchange.Part // parts that wait until the client takes the earlier output
 	queued  int64           // bytes of held that are counted for the client
-	offer   *State          // what is handed over, from when the handler has let go
+	offer   *State          // the state that is handed over, from when the handler has let go
 
 	member
 }
@@ -174,7 +174,7 @@ func (s *Socket) Input(data []byte) {
 		return
 	case s.over || s.session.Broken():
 		return
-	case !s.open || s.handing: // when it is handed over, what has arrived goes along
+	case !s.open || s.handing: // at a hand-over the received bytes go along
 		c.Keep(data)
 		if !s.open && len(c.Pending()) > maxPending && !c.Paused() {
 			c.Pause(conn.HeedReset)
@@ -215,7 +215,7 @@ func (s *Socket) EOF() (stays bool) { return false }
 // Flushed implements conn.Protocol.
 func (s *Socket) Flushed() { s.settle() }
 
-// Writable implements conn.Protocol: it sends what had to wait for a transfer.
+// Writable implements conn.Protocol: it sends the output that waited for a transfer.
 func (s *Socket) Writable() {
 	c := s.conn
 	c.Stamp = s.all.conns.Now()
