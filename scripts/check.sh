@@ -122,7 +122,7 @@ word_test() {
     lint
     stage "Go tests" test_go ./...
     stage "Python tests" test_python
-    stage "short fuzz" test_fuzz 3s
+    stage "short fuzz" test_fuzz 2s
     stage race test_race
     stage "race, the whole server" test_race_whole
     stage "address sanitizer" test_sanitizer
