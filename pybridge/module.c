@@ -69,7 +69,7 @@ static PyMethodDef functions[] = {
     {"channel_subscribers", fapws_channel_subscribers, METH_O,
      "channel_subscribers(name) -> how many clients listen, in all processes."},
     {"channel_watch", fapws_channel_watch, METH_NOARGS,
-     "channel_watch(): from now on fapws._channels is told who comes and goes."},
+     "channel_watch(): from now on fapws._channels is told of new and of lost subscribers."},
     {"broadcast", fapws_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
     {"broadcast_all", fapws_ws_broadcast_all, METH_VARARGS,
      "broadcast_all(websocket, message, group) -> True: taken; False: too much waits; None: and will as long as this "

@@ -136,7 +136,7 @@ class Client:
     number        -- the same when it joins and when it leaves, in all of its
                      channels; no other client of this server has it
     address       -- its IP address, "" on a unix socket
-    user          -- the user who has logged in (REMOTE_USER), or None
+    user          -- the logged-in user (REMOTE_USER), or None
     last_event_id -- what it has seen last, when it comes back, or None
     """
 

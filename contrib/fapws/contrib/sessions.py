@@ -112,7 +112,7 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
         self._key = self._old = ""
 
     def _save(self) -> Optional[str]:
-        """Stores what has changed. Returns the identifier for the cookie, "" to delete it, None to leave it."""
+        """Stores the changes. Returns the identifier for the cookie, "" to delete it, None to leave it."""
         if not self:
             if not self._old:
                 return None

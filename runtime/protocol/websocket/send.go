@@ -153,7 +153,7 @@ func endCode(p *exchange.Part) uint16 {
 	return websocket.Normal
 }
 
-// frame appends the header of a message to the output, or all of it when that gets smaller by compressing. body is what is still to be
+// frame appends the header of a message to the output, or all of it when that gets smaller by compressing. body is the part still to be
 // sent of it.
 func (s *Socket) frame(op websocket.Opcode, message []byte) (body []byte) {
 	a := s.all

@@ -151,7 +151,7 @@ func below(base, name string) (string, error) {
 	return folder(base) + clean, nil
 }
 
-// fileTarget returns the target for include file: the file has to be there, but the server decides what is shown of
+// fileTarget returns the target for include file: the file has to be there, but the server decides what to show of
 // it.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
