@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/pubsub"
-	"fapws/runtime/sse"
 )
 
 // All subscribers get all events in the order of their numbers, however many publish

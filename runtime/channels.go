@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	protocol "fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/pubsub"
-	"fapws/runtime/sse"
 )
 
 // Channels of a server: package sse has their subscribers.

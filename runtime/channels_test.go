@@ -14,9 +14,9 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/sse"
 )
 
 // listening is an application whose /listen/a,b answers with channels a and b; all

@@ -10,10 +10,10 @@ import (
 	"fapws/runtime/accesslog"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
-	"fapws/runtime/sse"
 )
 
 // Config says how a Server behaves. The zero value works: every field that is

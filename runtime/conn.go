@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/sse"
+	"fapws/runtime/protocol/sse"
 )
 
 // connState says what the loop expects to read from a connection.

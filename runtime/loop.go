@@ -11,12 +11,12 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/sse"
 )
 
 // loop is what the event loop calls. Everything in it belongs to the

@@ -15,11 +15,11 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
-	"fapws/runtime/sse"
 )
 
 // Server serves sites on any number of listeners. Its methods

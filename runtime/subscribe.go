@@ -6,8 +6,8 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/pubsub"
-	"fapws/runtime/sse"
 )
 
 // Between the head of a response that makes a subscriber (exchange.Head.Channel) and its

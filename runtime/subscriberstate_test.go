@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/pubsub"
-	"fapws/runtime/sse"
 
 	"golang.org/x/sys/unix"
 )

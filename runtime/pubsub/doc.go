@@ -1,6 +1,6 @@
 // Package pubsub is channels without sockets: their names, their events and how these are written, the past events
-// that are kept for clients that come back (Last-Event-ID), and the fan-out to subscribers. Package sse writes to
-// clients of server-sent events, and package protocol/websocket to WebSockets (groups.go); both use this one engine.
+// that are kept for clients that come back (Last-Event-ID), and the fan-out to subscribers. Package protocol/sse writes
+// to clients of server-sent events, and package protocol/websocket to WebSockets (groups.go); both use this one engine.
 // It imports only the standard library.
 //
 // A Hub and a Fanout belong to the event loop, except for the methods that say otherwise, such as Fanout.Publish. An

@@ -9,10 +9,10 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/pubsub"
 	"fapws/runtime/source/cache"
-	"fapws/runtime/sse"
 	"fapws/runtime/workqueue"
 )
 

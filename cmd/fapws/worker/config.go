@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/memory"
 	"fapws/runtime"
 	"fapws/runtime/http1"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/source/static"
-	"fapws/runtime/sse"
 )
 
 // config returns the settings of the event loop.

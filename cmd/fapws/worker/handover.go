@@ -12,8 +12,8 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
-	"fapws/runtime/sse"
 
 	"golang.org/x/sys/unix"
 )
