@@ -4,7 +4,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
-	"fapws/runtime/source/static"
+	"fapws/runtime/mediatype"
 )
 
 var (
@@ -142,7 +142,7 @@ func fill(r *http1.Response, h *exchange.Head) {
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
-	r.Length, r.Type = h.Length, static.MediaType(h)
+	r.Length, r.Type = h.Length, mediatype.Of(h)
 	r.HasDate, r.HasServer = h.HasDate, h.HasServer
 	if r.Status == 426 { // RFC 9110 §15.5.22; a handler cannot say it by itself
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeFields...)

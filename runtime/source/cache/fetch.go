@@ -6,7 +6,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/source/static"
+	"fapws/runtime/mediatype"
 )
 
 // fetch has the origin make a page. It is an exchange of its own, whose Sink and Server it is: it records what passes, and
@@ -214,7 +214,7 @@ func (f *fetch) begin(p *exchange.Part) bool {
 	return f.fill.Begin(&Head{
 		Answer:    Answer{Status: status, Fields: h.Fields, Length: length},
 		Reason:    reason,
-		Type:      static.MediaType(h),
+		Type:      mediatype.Of(h),
 		HasDate:   h.HasDate,
 		HasServer: h.HasServer,
 	}, f.Wall())

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"fapws/runtime/mediatype"
 )
 
 // typeTable finds the media type of a file: what Options say, else the built-in
@@ -94,7 +96,7 @@ func (t *typeTable) of(name string) string {
 	if own, ok := t.own[strings.ToLower(key)]; ok {
 		return t.withCharset(own)
 	}
-	return t.withCharset(TypeByName(name))
+	return t.withCharset(mediatype.ByName(name))
 }
 
 // withCharset adds the charset to a textual type, or takes the built-in one away.

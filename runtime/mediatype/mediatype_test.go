@@ -1,4 +1,4 @@
-package static
+package mediatype
 
 import (
 	"mime"
@@ -33,10 +33,10 @@ func TestTypeByName(t *testing.T) {
 		".html":                "text/html; charset=utf-8",
 		"a.ht\x00ml":           defaultType,
 	} {
-		if got := TypeByName(name); got != want {
+		if got := ByName(name); got != want {
 			t.Errorf("%q: %s, not %s", name, got, want)
 		}
-		if got := TypeByName([]byte(name)); got != want {
+		if got := ByName([]byte(name)); got != want {
 			t.Errorf("%q as bytes: %s", name, got)
 		}
 	}
@@ -50,7 +50,7 @@ func TestTableOfTypesIsSoundAndSorted(t *testing.T) {
 		if len(e.extension) > maxExtension {
 			t.Errorf("%q is longer than maxExtension", e.extension)
 		}
-		if got := TypeByName("x." + e.extension); got != e.mediaType {
+		if got := ByName("x." + e.extension); got != e.mediaType {
 			t.Errorf("%q is not found: %s", e.extension, got)
 		}
 		name, params, err := mime.ParseMediaType(e.mediaType)

@@ -1,4 +1,4 @@
-package static
+package mediatype
 
 import "fapws/runtime/exchange"
 
@@ -6,10 +6,10 @@ import "fapws/runtime/exchange"
 // not to guess, and with nosniff does not).
 const defaultType = "application/octet-stream"
 
-// TypeByName returns the media type for a file name or path, by its
+// ByName returns the media type for a file name or path, by its
 // extension, with a charset where one applies; application/octet-stream for
 // what is not known. It does not allocate and may be called anywhere.
-func TypeByName[Name string | []byte](name Name) string {
+func ByName[Name string | []byte](name Name) string {
 	var buf [maxExtension]byte
 	for i := len(name) - 1; i >= 0 && name[i] != '/'; i-- {
 		if name[i] != '.' {
@@ -47,8 +47,8 @@ func typeByExtension(extension []byte) string {
 	return defaultType
 }
 
-// MediaType returns the Content-Type of a response whose handler has set none, "" if there shall be none.
-func MediaType(h *exchange.Head) string {
+// Of returns the Content-Type of a response whose handler has set none, "" if there shall be none.
+func Of(h *exchange.Head) string {
 	if h.ContentType != "" {
 		return h.ContentType
 	}
@@ -60,7 +60,7 @@ func MediaType(h *exchange.Head) string {
 	case exchange.TypeJSON:
 		return "application/json"
 	case exchange.TypeByName:
-		return TypeByName(string(h.Name))
+		return ByName(string(h.Name))
 	}
 	return ""
 }

@@ -1,4 +1,4 @@
-package static
+package mediatype
 
 // maxExtension is the length of the longest extension in the table.
 const maxExtension = len("webmanifest")
