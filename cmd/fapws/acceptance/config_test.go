@@ -84,7 +84,7 @@ files = "missing"
 `)
 	want := `fapws: fapws.toml:1: unknown key workres, did you mean workers?
 fapws: fapws.toml:2: max-body-size = true, a boolean: must be a number of bytes, or one with K, M or G, from 1 to 1024T
-fapws: fapws.toml:4: host: it serves nothing: give it root, app or a [[host.route]]
+fapws: fapws.toml:4: host: nothing to serve: set root, app or a [[host.route]]
 fapws: fapws.toml:5: name = "a b", a string: must be host names without a port, such as "example.org", "*.example.org" or "example.*"
 fapws: fapws.toml:6: unknown key rot of [host], did you mean root?
 fapws: fapws.toml:12: prefix = "files", a string: must be a path that begins with a slash, such as "/static/"
@@ -131,6 +131,45 @@ root = "c"
 		s = command{flags: []string{"-c", write(t, dir+"/strict.toml", "unknown-host = 421\n"+conf[:strings.LastIndex(conf, "[[host]]")])}}.serve(t, m)
 		s.ask("GET / HTTP/1.1\r\nHost: b.lan\r\nConnection: close\r\n\r\n").want(t, 200).is(t, "page of b")
 		s.ask("GET / HTTP/1.1\r\nHost: c.lan\r\nConnection: close\r\n\r\n").want(t, 421)
+	})
+}
+
+// TestFileKeysOfRoutes: keys about files in a route without a source are for the files of the host, and scripts behind
+// the route still run.
+func TestFileKeysOfRoutes(t *testing.T) {
+	inModes(t, func(t *testing.T, m mode) {
+		dir := t.TempDir()
+		for _, name := range []string{"/www/a.css", "/www/img/a.png", "/www/img/a.css", "/www/files/x.txt"} {
+			write(t, dir+name, name)
+		}
+		write(t, dir+"/cgi/hello", "#!/bin/sh\necho Content-Type: text/plain; echo; echo program")
+		if err := os.Chmod(dir+"/cgi/hello", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		s := command{flags: []string{"-c", write(t, dir+"/fapws.toml", `[[host]]
+root = "www"
+[[host.route]]
+prefix = "/img/"
+expires = ["*=1y"]
+headers = { A = "b" }
+[[host.route]]
+match = "*.css"
+expires = ["*=30d"]
+[[host.route]]
+prefix = "/files/"
+autoindex = true
+[[host.route]]
+prefix = "/img/programs/"
+cgi = "cgi"
+`)}}.serve(t, m)
+		s.ask(get("/img/a.png")).want(t, 200).is(t, "/www/img/a.png").field(t, "Cache-Control", "public, max-age=31536000").field(t, "A", "b")
+		s.ask(get("/img/a.css")).want(t, 200).is(t, "/www/img/a.css").field(t, "Cache-Control", "public, max-age=31536000")
+		s.ask(get("/a.css")).want(t, 200).is(t, "/www/a.css").field(t, "Cache-Control", "public, max-age=2592000").field(t, "A", "")
+		s.ask(get("/files/")).want(t, 200, "x.txt")
+		s.ask(get("/files/x.txt")).want(t, 200).is(t, "/www/files/x.txt").field(t, "Cache-Control", "")
+		s.ask(get("/img/programs/hello")).want(t, 200).is(t, "program\n").field(t, "A", "b")
+		s.ask(get("/img/none")).want(t, 404)
+		s.ask(get("/")).want(t, 404)
 	})
 }
 
@@ -237,6 +276,9 @@ func TestConfigReload(t *testing.T) {
 	replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nrot = 1\n")
 	s.signal(syscall.SIGHUP)
 	s.says(`fapws\.toml:4: unknown key rot, did you mean root\?\n(.*\n)*.*not reloaded, the old workers go on\n`)
+	if code, _, stderr := s.ctl("reload"); code != 1 || !strings.Contains(stderr, "fapws.toml:4: unknown key rot, did you mean root?") {
+		t.Errorf("ctl reload: code %d: %s", code, stderr)
+	}
 	s.ask(get("/")).want(t, 200).is(t, "page of b")
 	replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\n")
 	s.signal(syscall.SIGHUP)

@@ -55,6 +55,7 @@ func Run(args []string, stdin *os.File, stdout, stderr io.Writer) (code int, err
 	}
 	p, doubts, err := plan.Make(cmd, set)
 	if err != nil {
+		parent.Failing(err)
 		return 0, err
 	}
 	if parent == nil {

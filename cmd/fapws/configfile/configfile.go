@@ -19,10 +19,12 @@ const fileName = "fapws.toml"
 // maxBytes is how many bytes one may have.
 const maxBytes = 1 << 20
 
-// Find names the file that is to be read, "" for none: the one that was
-// asked for, or the first that there is. One that is there and cannot be read is
-// not passed over in silence.
-func Find(set *settings.Settings) string {
+// serviceDir has the configuration file of the service that is installed for the whole system.
+var serviceDir = "/etc/fapws"
+
+// Find returns the name of the file to read, or "" for none: the one of --config, or the first existing one, even if it
+// cannot be read. The file of the service is not for applications that the command line names.
+func Find(set *settings.Settings, appNamed bool) string {
 	switch name := set.File(); name {
 	case "off":
 		return ""
@@ -37,7 +39,10 @@ func Find(set *settings.Settings) string {
 	if home, err := os.UserConfigDir(); err == nil {
 		folders = append(folders, filepath.Join(home, "fapws"))
 	}
-	for _, folder := range append(folders, "/etc/fapws") {
+	if !appNamed {
+		folders = append(folders, serviceDir)
+	}
+	for _, folder := range folders {
 		name := filepath.Join(folder, fileName)
 		if _, err := os.Lstat(name); err == nil {
 			return name

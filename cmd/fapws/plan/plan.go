@@ -73,7 +73,7 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 func read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 	p := &Plan{Command: cmd, Settings: set}
 	var wrong []error
-	if name := configfile.Find(set); name != "" {
+	if name := configfile.Find(set, cmd.Script != ""); name != "" {
 		var err error
 		if p.File, err = configfile.Read(name); err != nil {
 			return nil, exit.Usage(err)

@@ -8,7 +8,7 @@ func fileRows() []*Setting {
 		{
 			Name: "config", Short: "c", Group: GroupFiles, Arg: "FILE",
 			Brief: "configuration file; ./fapws.toml is found by default",
-			Help:  "configuration file (TOML): keys are flag names, plus hosts; default: the first of ./fapws.toml, ~/.config/fapws/fapws.toml and /etc/fapws/fapws.toml; off: no file",
+			Help:  "configuration file (TOML): keys are flag names, plus hosts; default: the first of ./fapws.toml, ~/.config/fapws/fapws.toml and, without APP, /etc/fapws/fapws.toml; off: no file",
 			value: func(c *Config) value { return &text{&c.File} },
 		},
 		{

@@ -34,10 +34,10 @@ type Host struct {
 // check finds what decoding did not.
 func (h *Host) check(report func(error)) {
 	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
-		report(h.At.Errorf("host", "it serves nothing: give it root, app or a [[host.route]]"))
+		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
 	}
 	for i := range h.Routes {
-		h.Routes[i].check(report)
+		h.Routes[i].check(h, report)
 	}
 }
 
@@ -75,6 +75,11 @@ func (b *builder) host(h *Host) runtime.Site {
 	for i := range h.Routes {
 		parts = append(parts, part{&h.Routes[i], b.route(h, &h.Routes[i])})
 	}
+	for i := range h.Routes {
+		if len(h.Routes[i].filesOfRoot()) > 0 {
+			parts[i].mounts = b.filesUnder(h, &h.Routes[i])
+		}
+	}
 	rest := &Route{At: h.At, Files: h.Files, Rules: h.Rules, Folder: h.Root, App: h.App}
 	if h.SSI.Given {
 		parts = append(parts, part{rest, b.rules(rest, b.hostPages(h, rest))})
@@ -96,17 +101,16 @@ type part struct {
 	mounts []runtime.Mount
 }
 
-// table puts the parts of a host together. A route without a kind has no mounts: its
-// rules are for the paths below its prefix, whatever answers them, and come before those
-// of the parts behind it. So it becomes a second copy of their mounts.
+// table puts the parts of a host together. The rules of a route without a kind are for the paths below its prefix,
+// whatever their source, and come before those of the parts behind it. So it becomes a second copy of their mounts.
 func (b *builder) table(parts []part) (table []runtime.Mount) {
 	for i, p := range parts {
+		table = append(table, p.mounts...)
 		if p.route.onlyRules() {
 			for _, behind := range parts[i+1:] {
 				table = append(table, b.ruledCopy(p.route, behind)...)
 			}
 		}
-		table = append(table, p.mounts...)
 	}
 	return table
 }
@@ -160,10 +164,30 @@ func (b *builder) root(h *Host, r *Route) []runtime.Mount {
 	if h.App.Name == "" {
 		behind = b.behind
 	}
-	r.Index = slices.Concat(r.Index, b.index)
 	fall := len(behind) > 0 || h.App.Name != ""
+	return append(b.rules(r, b.rootFiles(h, r, fall)), behind...)
+}
+
+// rootFiles mounts the files of a host with the keys of r.
+func (b *builder) rootFiles(h *Host, r *Route, fall bool) []runtime.Mount {
+	r.Index = slices.Concat(r.Index, b.index)
 	if h.SSI.Given {
-		return append(b.rules(r, b.withPages(r, &h.SSI, fall)), behind...)
+		return b.withPages(r, &h.SSI, fall)
 	}
-	return append(b.rules(r, b.folder(r, fall)), behind...)
+	return b.folder(r, fall)
+}
+
+// filesUnder mounts the files of a host that are below the prefix of a route and match its pattern, with the keys of
+// the route. The parts behind it answer for missing files.
+func (b *builder) filesUnder(h *Host, r *Route) []runtime.Mount {
+	under := *r
+	under.Prefix, under.Folder = "", h.Root
+	tomlfile.Inherit(&under.Files, &h.Files)
+	tomlfile.Inherit(&under.Rules, &h.Rules)
+	under.SPA = r.SPA // that of the host is for paths without any other source
+	mounts := b.rootFiles(h, &under, true)
+	for i := range mounts {
+		mounts[i].Within = string(r.Prefix)
+	}
+	return b.rules(&under, mounts)
 }

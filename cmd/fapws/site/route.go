@@ -8,8 +8,8 @@ import (
 	"fapws/runtime"
 )
 
-// Route is a table [[host.route]]: what answers below a path. One of its kinds
-// is given, or none: then it has rules for what answers there anyway.
+// Route is a table [[host.route]]: the source for some paths. It is of one kind, or of none: then its rules are for the
+// other sources of these paths, and its keys about files for those of the host.
 type Route struct {
 	At tomlfile.Position
 	Files
@@ -72,12 +72,26 @@ func (r *Route) onlyRules() bool {
 	return len(r.given()) == 0 && (r.Prefix != "" || r.Match != "") && len(tomlfile.Given(r.Rules)) > 0
 }
 
-// check sees that the route is of one kind, or has rules for a prefix or a pattern.
-func (r *Route) check(report func(error)) {
+// filesOfRoot returns the keys about files of a route without a kind, for the files of its host.
+func (r *Route) filesOfRoot() []string {
+	if len(r.given()) > 0 {
+		return nil
+	}
+	return tomlfile.Given(r.Files)
+}
+
+// check sees that the route is of one kind, or has rules for a prefix or a pattern, or keys for files of the host.
+func (r *Route) check(h *Host, report func(error)) {
 	if !r.At.Set("prefix") && !r.At.Set("match") {
 		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
 	}
 	of := r.given()
+	if keys := r.filesOfRoot(); len(keys) > 0 {
+		if h.Root == "" {
+			report(r.At.Errorf(keys[0], "it is about files: give the route files, or the host a root"))
+		}
+		return
+	}
 	if len(of) == 1 || r.onlyRules() {
 		return
 	}
@@ -89,17 +103,17 @@ func (r *Route) check(report func(error)) {
 		all = append(all, k.key)
 	}
 	if len(of) > 1 {
-		report(r.At.Errorf(keys[1], "a route is one of %s; there is %s already", strings.Join(all, ", "), keys[0]))
+		report(r.At.Errorf(keys[1], "a route has one of %s; this one already has %s", strings.Join(all, ", "), keys[0]))
 		return
 	}
-	report(r.At.Errorf("route", "a route is one of %s, or has a prefix or match and rules, such as auth, for what answers there anyway", strings.Join(all, ", ")))
+	report(r.At.Errorf("route", "a route needs one of %s, or rules such as auth for the other sources of its paths", strings.Join(all, ", ")))
 }
 
 // What describes the route, for people: "files /srv/x".
 func (r *Route) What() string {
 	switch of := r.given(); {
 	case len(of) == 0:
-		return "rules for what follows"
+		return "rules only"
 	case of[0].key == "app":
 		return "app " + r.App.Name
 	case of[0].key == "cgi":

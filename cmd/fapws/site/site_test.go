@@ -98,6 +98,9 @@ func TestBuild(t *testing.T) {
 			"a.lan: /blog/x /blog/ /blog/=fixed /s/*.css=files"},
 		{"[[host]]\napp = 'app.py'\n[[host.route]]\nprefix = '/x/y'\napp = 'app.py'\n[[host.route]]\nprefix = '/blog'\napp = 'other.py'",
 			": /x</x/y </x/y /x/y=fixed /blog/x /blog /blog=fixed /x "},
+		{"[[host]]\nroot = 'a'\n[[host.route]]\nprefix = '/s/'\nexpires = ['*=1h']", ": =files?</s/ =files"},
+		{"[[host]]\nroot = 'a'\napp = 'app.py'\n[[host.route]]\nprefix = '/s/'\nmatch = '*.css'\nexpires = ['*=1h']\nallow = ['::1']",
+			": *.css=files?</s/ =files?</s/ /x</s/ </s/ =files? /x "},
 	} {
 		built, err := build(t, dir, tt.text)
 		if err != nil {
@@ -114,7 +117,7 @@ func TestBuild(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range []struct{ text, want string }{
-		{"[[host]]", "f:1: host: it serves nothing: give it root, app or a [[host.route]]"},
+		{"[[host]]", "f:1: host: nothing to serve: set root, app or a [[host.route]]"},
 		{"[host]\nroot = '.'", "f:1: host is a table: write it as [[host]]"},
 		{"[[host]]\nroot = '.'\n[[host]]\nroot = '.'", "f:3: default: the host of line 1 is the default already; give this one a name"},
 		{"app = 'x'\n[[host]]\nroot = '.'", "f:2: default: all other hosts already get x; give this one a name"},
@@ -125,8 +128,9 @@ func TestMistakes(t *testing.T) {
 		{"[[host]]\nname = 'a'\nroot = '.'\nallow = ['10.0.0.0/33']", `f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all"; "10.0.0.0/33" is none of them`},
 		{"[[host]]\nname = 'a'\nroot = '.'\nmax-body-size = 0", "f:4: max-body-size = 0, an integer: must be a number of bytes above 0, or one with K, M or G"},
 		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realms = 'x' }", "f:4: unknown key realms of [host.auth], did you mean realm?"},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'", "f:3: route: a route is one of "},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiles = '.'\nproxy = 'http://x'", "f:5: files: a route is one of "},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'", "f:3: route: a route needs one of "},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiles = '.'\nproxy = 'http://x'", "f:5: files: a route has one of "},
+		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nexpires = ['*=1h']", "f:5: expires: it is about files: give the route files, or the host a root"},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nfiles = '.'", `f:3: prefix: a route needs one, such as "/static/", or match, such as "*.php"`},
 		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiels = '.'", "f:5: unknown key fiels of [host.route], did you mean files?"},
 		{"[[hosts]]\nname = 'a'", "f:1: unknown key hosts, did you mean host?"},

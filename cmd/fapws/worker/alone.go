@@ -45,7 +45,7 @@ func RunAlone(p *plan.Plan, front *presence.Presence, stderr io.Writer) (code in
 func (a *alone) replacement() func()                 { return nil }
 func (a *alone) configure(*runtime.Config)           {}
 func (a *alone) configurePython(*pybridge.RunConfig) {}
-func (a *alone) failing(error)                       {}
+func (a *alone) Failing(error)                       {}
 func (a *alone) abandon()                            { a.early.Drop() }
 func (a *alone) level() loglevel.Level               { return loglevel.Info }
 

@@ -31,8 +31,8 @@ type host interface {
 	control(addrs []net.Addr) error
 	serving(addrs []net.Addr)
 
-	// failing tells why the process ends.
-	failing(err error)
+	// Failing tells why the process ends.
+	Failing(err error)
 
 	// abandon closes what begin has opened and open has not returned. It is safe for concurrent use.
 	abandon()

@@ -200,9 +200,9 @@ func (p *Parent) closed() {
 	_ = p.channel.Send(&pool.Message{Kind: pool.Closed}) // listen sees the end of the channel
 }
 
-// failing tells the supervisor why this process ends, if err says so.
-func (p *Parent) failing(err error) {
-	if err != nil && err.Error() != "" {
+// Failing tells the supervisor why this process ends, if err has a text. A nil Parent does nothing.
+func (p *Parent) Failing(err error) {
+	if p != nil && err != nil && err.Error() != "" {
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		_ = p.channel.Send(&pool.Message{Kind: pool.Failing, Text: line}) // listen sees the end of the channel
 	}

@@ -80,7 +80,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 		return p.servePlaceholder()
 	}
 	code, err = s.run()
-	p.failing(err)
+	p.Failing(err)
 	return code, err
 }
 

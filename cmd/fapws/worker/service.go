@@ -132,7 +132,7 @@ func (s *service) reopenLog(files ...*os.File) {
 
 // report writes why the process ends.
 func (s *service) report(err error) (code int) {
-	s.host.failing(err)
+	s.host.Failing(err)
 	return s.errors.Report(s.stderr, err)
 }
 
