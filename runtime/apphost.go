@@ -57,6 +57,7 @@ func (s *Server) appConfig() app.Config {
 	c := app.Config{
 		Limits:      &s.cfg.Limits,
 		Files:       &s.handed,
+		Channels:    s.loop.subscribers,
 		Waker:       &s.loop.wake.theirs,
 		Programs:    s.cfg.Programs,
 		Subrequests: func(o exchange.Origin) exchange.Subrequester { return s.subrequester(o) },

@@ -15,6 +15,8 @@ import (
 
 // Channels of a server: package sse has their subscribers.
 
+var _ sse.Exchange = (*Exchange)(nil)
+
 // ErrBacklog is the error of publishing more while so many events wait to be sent.
 var ErrBacklog = pubsub.ErrBacklog
 

@@ -15,8 +15,6 @@ func (c *httpConn) settle() {
 	l := c.l
 	switch {
 	case c.busy() || c.Gathers() || c.WaitsForAgain() && !l.draining:
-	case c.state == stateJoining:
-		l.promoteToSubscriber(c)
 	case l.draining && (c.state == stateReady || c.state == stateWaiting):
 		c.setState(stateEnding) // its head, sent before, said that it stays open
 		c.Finish()
@@ -24,7 +22,7 @@ func (c *httpConn) settle() {
 		c.endSkip()
 	case c.state == stateEnding:
 		c.Finish()
-	case c.Half() && c.state != stateClosed:
+	case c.Half() && c.reading():
 		c.Close("the client has shut down its side")
 	}
 }
@@ -56,10 +54,6 @@ func (c *httpConn) Closed() {
 	l := c.l
 	c.setState(stateClosed)
 	l.arrived(c)
-	if p := c.joining; p != nil {
-		c.joining = nil
-		l.subscribers.Abandon(p)
-	}
 	if c.first != nil && c.first.detached {
 		l.revokeSocket(c)
 	}
@@ -76,9 +70,6 @@ func (c *httpConn) Closed() {
 // Gone implements conn.Protocol. It makes room for another connection.
 func (c *httpConn) Gone() {
 	l := c.l
-	if c.moved {
-		return // the subscriber has its place
-	}
 	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}

@@ -7,25 +7,24 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/protocol/sse"
 )
 
 // connState says what the loop expects to read from a connection.
 type connState uint8
 
 const (
-	stateNew     connState = iota // nothing has arrived yet
-	stateHead                     // the beginning of a head has arrived
-	stateBody                     // the beginning of a body has arrived
-	stateReady                    // the next request; those before it may be active
-	stateWaiting                  // a request has arrived that must wait for the active ones
-	stateEnding                   // no request any more: it closes when the last response is out
-	stateJoining                  // no request any more: it becomes a subscriber when what was before is out
+	stateNew      connState = iota // nothing has arrived yet
+	stateHead                      // the beginning of a head has arrived
+	stateBody                      // the beginning of a body has arrived
+	stateReady                     // the next request; those before it may be active
+	stateWaiting                   // a request has arrived that must wait for the active ones
+	stateEnding                    // no request any more: it closes when the last response is out
+	stateUpgraded                  // another protocol has the connection
 	stateClosed
 )
 
 func (s connState) String() string {
-	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "joining", "closed"}[s]
+	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
 }
 
 // httpConn is a connection of a client, with what HTTP/1 has to know of it. It belongs to the loop. There may be many thousand
@@ -39,7 +38,6 @@ type httpConn struct {
 
 	body *body // the body that is arriving; if it is streamed, that of the only exchange
 
-	joining    *sse.Subscriber // what it becomes, or nil
 	subrequest *subrequestConn // it is one of the server to itself, or nil
 	proxy      *trustedProxy   // a proxy or a path that is before it, or nil
 	peer       *exchange.Peer
@@ -55,7 +53,6 @@ type httpConn struct {
 	rejected bool   // it is one beyond Config.MaxClients, and was told 503
 	stopped  bool   // paused until its handler lets it go on: see flowcontrol.go, detachedsocket.go
 	lent     bool   // a library may still have a descriptor of it, and wait for what its client says
-	moved    bool   // its client is a subscriber of its own by now
 }
 
 // newConn makes a connection of a socket, which it owns.

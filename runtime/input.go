@@ -50,10 +50,7 @@ func (c *httpConn) received(data []byte) {
 	case stateEnding:
 		c.Linger = c.Linger || len(data) > 0
 		return
-	case stateJoining:
-		c.settle()
-		return
-	case stateClosed:
+	case stateUpgraded, stateClosed:
 		return
 	case stateWaiting:
 		if c.waits() {

@@ -49,35 +49,27 @@ func (x *Exchange) transmit(p *exchange.Part) {
 		x.sendInterim(p)
 		return
 	}
-	if p.First && len(p.Head.Channel) > 0 && !l.listens(x, p) {
-		return // it got another answer
-	}
 	if p.First && p.Head.Tunnel != nil {
 		l.openTunnel(x, p)
 		return
 	}
 	c := x.conn
-	if x.socket != nil && x.upgrade(p) {
+	if x.socket != nil && x.acceptSocket(p) {
 		return
 	}
 	c.Use()
 	if p.First {
 		x.sendHead(p)
-		if len(p.Head.Channel) > 0 {
-			l.writeRetry(x)
-		}
 	}
-	joins := p.Last && !p.Failed && c.joining != nil
 	body, count, cut := x.out.Take(p.Body, fileBytes(p))
 	if cut {
 		l.logClient(c, x.rules, loglevel.Warning, "a response was longer than its Content-Length and has been cut")
 	}
 	size := int64(len(body)) + count
 	l.conns.Buf = x.out.AppendChunk(l.conns.Buf, size)
-	tail := x.out.Tail(size, p.Last && !p.Failed && !joins)
-	if joins {
-		tail = l.terminateInitialEvent(x, body, tail)
-		l.onHandlerDone(x)
+	tail := x.out.Tail(size, p.Last && !p.Failed && p.Upgrade == nil)
+	if p.Upgrade != nil {
+		x.upgrade(p.Upgrade)
 	} else if p.Last {
 		short := x.out.Short()
 		if short > 0 && !p.Failed {
@@ -123,7 +115,7 @@ func (x *Exchange) sendHead(p *exchange.Part) {
 	l := x.l
 	r := x.response()
 	fill(&r, &p.Head)
-	if r.Length < 0 && p.Last && !p.Failed && len(p.Head.Channel) == 0 {
+	if r.Length < 0 && p.Last && !p.Failed {
 		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {
 			r.Length = size
 		}

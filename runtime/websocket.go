@@ -48,9 +48,9 @@ func (l *loop) handshake(x *Exchange) {
 	}
 }
 
-// upgrade answers the handshake of x with the first part of its handler, which is the Socket's then. It reports false if the handler
+// acceptSocket answers the handshake of x with the first part of its handler, which is the Socket's then. It reports false if the handler
 // has not accepted: x is answered like any other request.
-func (x *Exchange) upgrade(p *exchange.Part) bool {
+func (x *Exchange) acceptSocket(p *exchange.Part) bool {
 	l, c, s := x.l, x.conn, x.socket
 	if !p.First || !p.Head.WebSocket {
 		x.leaveSocket()

@@ -38,7 +38,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/mediatype", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/runtime/filter/compress", nil},
 		{"fapws/runtime/pubsub", nil},
-		{"fapws/runtime/protocol/sse", []string{"fapws/runtime/pubsub", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/filter/header", "fapws/runtime/accesslog", "fapws/runtime/logfile", "fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/runtime/listen", "fapws/runtime/loglevel", "fapws/runtime/netio", "fapws/runtime/wheel"}},
+		{"fapws/runtime/protocol/sse", []string{"fapws/runtime/conn", "fapws/runtime/pubsub", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/filter/header", "fapws/runtime/accesslog", "fapws/runtime/logfile", "fapws/runtime/strftime", "fapws/runtime/descriptors", "fapws/runtime/listen", "fapws/runtime/loglevel", "fapws/runtime/netio", "fapws/runtime/wheel"}},
 		{"fapws/runtime/filter/header", []string{"fapws/runtime/http1"}},
 		{"fapws/runtime/source/refusal", []string{"fapws/runtime/filter/header", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel", "fapws/runtime/source/static", "fapws/runtime/filter/compress", "fapws/runtime/mediatype"}},
 		{"fapws/runtime/source/fixed", []string{"fapws/runtime/filter/header", "fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},

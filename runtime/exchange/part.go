@@ -67,7 +67,7 @@ type Head struct {
 	// them. The part is the Last.
 	Tunnel *Tunnel
 
-	// Channel, when not empty, makes the connection a subscriber: the names of
+	// Channel, when not empty, makes the client a subscriber: the names of
 	// channels, separated by commas, as the field Fapws-Channel has them. The
 	// response is one of server-sent events (Type and Length do not count), which
 	// begins with the body, if there is one, and goes on behind the Last part. Request is
@@ -161,6 +161,9 @@ type Part struct {
 	Op     Op
 	Code   uint16
 	Credit int64
+
+	// Upgrade, with Last, gets the connection behind the response, whose body does not end then. nil: it stays as it is.
+	Upgrade Upgrade
 
 	// Taken, with Last, says that the application has used Request.Socket:
 	// whatever the response was, nothing of it is sent, and the connection closes.

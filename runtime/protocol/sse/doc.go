@@ -1,12 +1,12 @@
 // Package sse serves the subscribers of channels: clients that get server-sent events (HTML, §9.2) on the event loop.
 // It writes events, sends heartbeats, drops clients that do not read, and hands subscribers over to another process.
 // Package pubsub decides which subscriber gets which events, and which events are kept for clients that come back.
-// Start reading at Subscribers and Subscriber; package runtime is the Host (channels.go, subscribe.go).
+// Start reading at Subscribers, Subscribe and Subscriber; package runtime is the Host (channels.go).
 //
-// A response to a client becomes a stream of events in three steps. Join makes the client a Subscriber of its
-// channels when the handler begins its response, so that no event is lost; events wait. The handler's own response is
-// written by the connection of the request, and Responded notes that it has ended. Then Attach and Start give the
-// Subscriber the descriptor, and the connection is given back.
+// A response becomes a stream of events in three steps. Subscribe makes the client a Subscriber of its channels when
+// the handler begins its response, so no event is lost; events wait. The rest of the handler's response passes through
+// a Sink (response.go), which adds the part that gives the connection away. The connection then speaks a protocol that
+// waits until everything is written (leaving.go), and the Subscriber gets its descriptor.
 //
 // # Cost
 //

@@ -23,12 +23,21 @@ func (s *Subscribers) dropSlow() {
 // it, too.
 func (s *Subscribers) drop(p *Subscriber, why string) {
 	if p.state == joining {
-		s.abandon(p) // its connection is ended when its turn comes: see Dropped
+		s.abandon(p) // its connection ends when its turn comes: see leaving
 		return
 	}
 	s.report(loglevel.Info, p.String(), "a subscriber of "+p.position.Names()[0]+" "+why+" and has been dropped")
 	netio.ResetOnClose(p.watch.Fd())
 	s.end(p, why)
+}
+
+// abandon ends a subscriber whose connection has ended before begin.
+func (s *Subscribers) abandon(p *Subscriber) {
+	if p.state == gone {
+		return
+	}
+	p.state, p.queue = gone, nil
+	s.leave(p, false)
 }
 
 // end takes p, whose connection is broken or has been dealt with, out of everything.

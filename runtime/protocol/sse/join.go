@@ -7,56 +7,42 @@ import (
 	"strconv"
 	"time"
 
-	"fapws/runtime/accesslog"
 	"fapws/runtime/descriptors"
-	"fapws/runtime/filter/header"
+	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
-	"fapws/runtime/loglevel"
 	"fapws/runtime/pubsub"
 
 	"golang.org/x/sys/unix"
 )
 
-// Request is what Join needs to know of a request.
-type Request struct {
-	Names         []string // of channels: see pubsub.ParseNames
-	Head          []byte   // of the request, with its fields
-	Minor         uint8    // HTTP/1.minor
-	Address, Port string   // as REMOTE_ADDR and REMOTE_PORT
-	User          string   // the user who has logged in, or ""
-	Client        func() string
-}
-
 var (
 	errPerAddress = errors.New("more subscribers of one address than there may be")
 	errRoom       = errors.New("subscribers have all but a few of the connections that may be open")
-
-	lastEventID = []byte("Last-Event-ID")
 )
 
-// Join makes the client of a request a subscriber. Events wait until Start. The error says, in one line, which limit does not allow it.
-func (s *Subscribers) Join(r *Request) (*Subscriber, error) {
-	addr, _ := netip.ParseAddr(r.Address)
-	if err := s.full(r.Names, addr); err != nil {
-		s.report(loglevel.Warning, r.Client(), err.Error()+": answered 503")
+// admit makes the client that has sent r a subscriber of channels. Events wait until begin. The error says, in one line, which
+// limit does not allow it.
+func (s *Subscribers) admit(names []string, r *exchange.Request) (*Subscriber, error) {
+	addr, _ := netip.ParseAddr(r.Peer.Addr)
+	if err := s.full(names, addr); err != nil {
 		return nil, err
 	}
-	p := s.make(addr, portOf(r.Port), r.Minor)
+	p := s.make(addr, portOf(r.Peer.Port), r.Parsed.Minor)
 	p.number, p.started = s.next, uint32(time.Now().Unix())
 	p.position.Seq = s.fanout.Tip()
 	s.next++
-	id, resumes := fieldOf(r.Head, lastEventID)
+	id, resumes := lastEventID(r)
 	if len(id) > pubsub.MaxWord {
 		id = "" // no event has it
 	}
-	p.know(r.User, id)
+	p.know(r.Peer.User, id)
 	if resumes {
 		now := s.now()
 		s.fanout.Expire(now)
-		seq := s.fanout.Position(r.Names, id, s.format.Load().epoch)
-		s.replay(p, seq, s.fanout.Replay(r.Names, seq, now))
+		seq := s.fanout.Position(names, id, s.format.Load().epoch)
+		s.replay(p, seq, s.fanout.Replay(names, seq, now))
 	}
-	s.join(p, r.Names)
+	s.join(p, names)
 	return p, nil
 }
 
@@ -78,12 +64,11 @@ func portOf(text string) uint16 {
 	return uint16(port)
 }
 
-// fieldOf returns a field of a request, and reports whether it is there.
-func fieldOf(head, name []byte) (value string, there bool) {
-	_, fields, _ := bytes.Cut(head, crlf)
-	for line := range bytes.Lines(fields) {
-		if found := header.Name(line); len(found) < len(line) && bytes.EqualFold(found, name) {
-			return string(bytes.Trim(line[len(found)+1:], " \t\r\n")), true
+// lastEventID returns the id of the last event that a client says it has seen, and reports whether it says so.
+func lastEventID(r *exchange.Request) (id string, there bool) {
+	for _, f := range r.Parsed.Fields {
+		if bytes.EqualFold(f.Name.In(r.Head), []byte("Last-Event-ID")) {
+			return string(f.Value.In(r.Head)), true
 		}
 	}
 	return "", false
@@ -125,32 +110,9 @@ func (s *Subscribers) join(p *Subscriber, names []string) {
 	s.counted(names)
 }
 
-// Responded notes that the handler's response has ended: sent is the number of bytes of its body, framed of the rest. log is the
-// record for the access log, whose line is written when the subscriber ends, or nil.
-func (p *Subscriber) Responded(sent, framed int64, log *accesslog.Record) {
-	p.sent, p.framed, p.log = sent, uint32(framed), log
-}
-
-// Dropped reports whether a subscriber had more events to wait for it than it may before it was started. Its connection is to be reset.
-func (p *Subscriber) Dropped() bool { return p.state == gone }
-
-// Abandon ends a subscriber whose connection has ended before Start.
-func (s *Subscribers) Abandon(p *Subscriber) {
-	s.abandon(p)
-	s.account(p)
-}
-
-func (s *Subscribers) abandon(p *Subscriber) {
-	if p.state == gone {
-		return
-	}
-	p.state, p.queue = gone, nil
-	s.leave(p, false)
-}
-
-// Attach gives a subscriber the descriptor of its connection, which was written everything and is not watched any more, and
-// has it watched. The descriptor stays the caller's if there is an error, and until Start.
-func (s *Subscribers) Attach(p *Subscriber, fd int) error {
+// attach gives a subscriber a descriptor, which is not watched, and has it watched. The descriptor stays the caller's if there is
+// an error, and until begin.
+func (s *Subscribers) attach(p *Subscriber, fd int) error {
 	if err := s.loop.Add(&p.watch, fd, p); err != nil {
 		return err
 	}
@@ -166,15 +128,15 @@ func (s *Subscribers) Attach(p *Subscriber, fd int) error {
 // mostSilence is below what the kernel takes, in milliseconds.
 const mostSilence = 24 * time.Hour
 
-// Start begins to serve a subscriber that was attached.
-func (s *Subscribers) Start(p *Subscriber) {
-	if s.cfg.Joined != nil {
-		client := p.client()
-		for _, name := range p.position.Names() {
-			s.cfg.Joined(name, client)
-		}
+// tellJoined reports p as a new subscriber.
+func (s *Subscribers) tellJoined(p *Subscriber) {
+	if s.cfg.Joined == nil {
+		return
 	}
-	s.begin(p)
+	client := p.client()
+	for _, name := range p.position.Names() {
+		s.cfg.Joined(name, client)
+	}
 }
 
 // begin starts to serve p, which has joined and has a descriptor.

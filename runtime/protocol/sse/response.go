@@ -3,68 +3,115 @@ package sse
 import (
 	"bytes"
 
+	"fapws/runtime/accesslog"
+	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
-	"fapws/runtime/filter/header"
-	"fapws/runtime/http1"
 )
 
-var (
-	crlf            = []byte("\r\n")
-	contentType     = []byte("Content-Type")
-	contentEncoding = []byte("Content-Encoding")
-	cacheControl    = []byte("Cache-Control")
-	accelBuffers    = []byte("X-Accel-Buffering")
-
-	eventStream = []byte("Content-Type: text/event-stream\r\n")
-	noStore     = []byte("Cache-Control: no-store\r\n")
-	notBuffered = []byte("X-Accel-Buffering: no\r\n") // nginx would collect events
-
-	emptyLine      = []byte("\n\n") // after a line without its end
-	emptyLineChunk = []byte("2\r\n\n\n\r\n")
-)
-
-// SetHead makes the head of a handler's response that of an event stream.
-func SetHead(h *exchange.Head) {
-	fields := make([]byte, 0, len(h.Fields)+128)
-	fields = append(fields, eventStream...)
-	cached, buffered := false, false
-	for line := range bytes.Lines(h.Fields) {
-		name := header.Name(line)
-		switch {
-		case bytes.EqualFold(name, contentType), bytes.EqualFold(name, contentEncoding):
-			continue
-		case bytes.EqualFold(name, cacheControl):
-			cached = true
-		case bytes.EqualFold(name, accelBuffers):
-			buffered = true
-		}
-		fields = append(fields, line...)
-	}
-	if !cached {
-		fields = append(fields, noStore...)
-	}
-	if !buffered {
-		fields = append(fields, notBuffered...)
-	}
-	h.Status, h.Reason, h.Fields = 200, nil, fields
-	h.Length, h.Type, h.Close = -1, exchange.TypeSet, true
+// response is a handler's response to a client that is a subscriber already, from its head to its last part. It stands between the
+// handler, whose Sink it is, and the connection, whose Source it is, and gives the connection to the subscriber at the end.
+type response struct {
+	exchange.Source // the handler's, until its last part
+	sink            exchange.Sink
+	p               *Subscriber
+	last            exchange.Part // of the handler, while it is sent
+	text            bool          // the body has a byte
+	closed          bool          // the body ends with an empty line
+	begun           bool          // the subscriber has the connection
 }
 
-// Retry returns what a stream begins with, behind the head of the response: how long the client waits before it reconnects. size is
-// the number of bytes without their framing.
-func (s *Subscribers) Retry(minor uint8) (wire []byte, size int) {
-	return s.retry.Wire(minor), len(s.retry.Text())
-}
-
-// Terminator returns the bytes between the body of a handler's response, of which last is the last piece and sent the number of bytes with
-// those of Retry, and the first event: an empty line if the body may not end with one. That of a framework is perhaps "{}" or "null",
-// and the first event would be a part of its line. A second empty line means nothing to clients. size is the number of bytes without their framing.
-func (s *Subscribers) Terminator(framing http1.Framing, last []byte, sent int64) (wire []byte, size int) {
+// Send implements exchange.Sink.
+func (r *response) Send(p *exchange.Part) {
+	if n := len(p.Body); n > 0 {
+		r.text, r.closed = true, bytes.HasSuffix(p.Body, emptyLine)
+	}
+	if p.File >= 0 && p.Count > 0 {
+		r.text, r.closed = true, false
+	}
 	switch {
-	case sent == int64(len(s.retry.Text())) || bytes.HasSuffix(last, emptyLine):
-		return nil, 0
-	case framing == http1.Chunked:
-		return emptyLineChunk, len(emptyLine)
+	case p.First: // ours
+		r.text = false
+		r.sink.Send(p)
+	case !p.Last:
+		r.sink.Send(p)
+	case p.Failed:
+		r.Source = exchange.Memory{}
+		r.p.s.abandon(r.p)
+		r.sink.Send(p)
+	default:
+		r.end(p)
 	}
-	return emptyLine, len(emptyLine)
+}
+
+// end sends the last part of the handler, and behind it the one that gives the connection away.
+func (r *response) end(p *exchange.Part) {
+	r.Source = exchange.Memory{}
+	r.last = *p
+	body := *p
+	body.Last, body.Owner = false, r
+	r.sink.Send(&body)
+	r.sink.Send(&exchange.Part{Last: true, File: -1, Body: r.separator(), Owner: r, Upgrade: r})
+}
+
+// separator returns the bytes between the body of the handler's response and the first event: an empty line if the body may not
+// end with one. That of a framework is perhaps "{}" or "null", and the first event would be a part of its line. A second
+// empty line means nothing to clients.
+func (r *response) separator() []byte {
+	if r.closed || !r.text {
+		return nil
+	}
+	return emptyLine
+}
+
+// Reply implements exchange.Sink.
+func (r *response) Reply(reply exchange.Reply) {
+	r.p.s.abandon(r.p)
+	r.sink.Reply(reply)
+}
+
+// Release implements exchange.Owner for the two parts of end.
+func (r *response) Release(p *exchange.Part) {
+	switch {
+	case !p.Last:
+		if r.last.Owner != nil {
+			r.last.Owner.Release(&r.last)
+		}
+	case !r.begun:
+		r.p.s.abandon(r.p)
+	}
+}
+
+// Input implements exchange.Receiver: more of the request has come.
+func (r *response) Input(x *exchange.Exchange, in exchange.Input) {
+	if to, ok := r.Source.(exchange.Receiver); ok {
+		to.Input(x, in)
+	}
+}
+
+// OnGone implements exchange.Source: the client has left.
+func (r *response) OnGone(x *exchange.Exchange) {
+	r.p.s.abandon(r.p)
+	r.Source.OnGone(x)
+}
+
+// Exchange is the server of an exchange whose client is a subscriber.
+type Exchange interface {
+	exchange.Server
+
+	// Conn returns the connection.
+	Conn() *conn.Conn
+
+	// TakeRecord returns the record for the access log, whose line the caller writes, or nil, and how many bytes of the body and of
+	// the rest of the response were sent.
+	TakeRecord() (log *accesslog.Record, sent, framed int64)
+}
+
+// Begin implements exchange.Upgrade. The exchange is an Exchange.
+func (r *response) Begin(of exchange.Server) {
+	x, p := of.(Exchange), r.p
+	r.begun = true
+	log, sent, framed := x.TakeRecord()
+	p.sent, p.framed, p.log = sent, uint32(framed), log
+	c := x.Conn()
+	c.Upgrade(&leaving{p: p, conn: c, before: c.Protocol()})
 }

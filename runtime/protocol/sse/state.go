@@ -175,7 +175,7 @@ func (s *Subscribers) Import(d *State, fd int) error {
 	err := d.check()
 	if err == nil {
 		err = errStopped
-		s.host.Do(func() { err = s.admit(d, fd) })
+		s.host.Do(func() { err = s.resume(d, fd) })
 	}
 	if err != nil {
 		endStream(fd, d.Minor)
@@ -199,8 +199,8 @@ func (d *State) check() error {
 	return nil
 }
 
-// admit begins to serve the subscriber that d and fd are.
-func (s *Subscribers) admit(d *State, fd int) error {
+// resume begins to serve the subscriber that d and fd are.
+func (s *Subscribers) resume(d *State, fd int) error {
 	if s.host.Full() {
 		return errFull
 	}
@@ -208,7 +208,7 @@ func (s *Subscribers) admit(d *State, fd int) error {
 	p := s.make(addr, d.Port, d.Minor)
 	p.number, p.started, p.sent, p.framed = d.Number, uint32(d.Started), d.Sent, uint32(d.Framed)
 	p.know(d.User, d.LastEventID)
-	if err := s.Attach(p, fd); err != nil {
+	if err := s.attach(p, fd); err != nil {
 		return err
 	}
 	if d.Log != nil {

@@ -58,7 +58,7 @@ type eventFormat struct {
 	limit int // bytes of the largest event
 }
 
-// New returns Subscribers of a server. Configure and Attach follow before anything else is called.
+// New returns Subscribers of a server. Configure and Bind follow before anything else is called.
 func New(host Host) *Subscribers {
 	s := &Subscribers{host: host, start: time.Now(), addresses: map[netip.Addr]int32{}, next: firstNumber()}
 	s.fanout = pubsub.NewFanout(pubsub.Options[*Subscriber]{Give: s.send, Busy: func() bool { return s.loop.Busy() }, BatchBytes: batchBytes})
@@ -172,9 +172,15 @@ func (s *Subscribers) ExcludeBlockedTime() {
 
 // report logs a line about a client, unless there are too many.
 func (s *Subscribers) report(level loglevel.Level, client, line string) {
-	if s.reported++; s.reported <= mostNamed {
+	if s.mayReport() {
 		s.host.Log(level, client, line)
 	}
+}
+
+// mayReport reports whether one more line about a client may be logged.
+func (s *Subscribers) mayReport() bool {
+	s.reported++
+	return s.reported <= mostNamed
 }
 
 // now is the time for the Fanout, of which events may come while no client is connected

@@ -9,6 +9,8 @@ import (
 
 	"fapws/runtime/accesslog"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/netio"
 	"fapws/runtime/pubsub"
@@ -76,16 +78,16 @@ func (h *host) subscribe(address string, names ...string) (fd int, p *Subscriber
 	}
 	h.t.Cleanup(func() { unix.Close(fds[0]) })
 	h.Do(func() {
-		p, err = h.s.Join(&Request{Names: names, Minor: 1, Address: address, Port: "80", Client: func() string { return address }})
+		p, err = h.s.admit(names, &exchange.Request{Parsed: &http1.Request{Minor: 1}, Peer: &exchange.Peer{Addr: address, Port: "80"}})
 		if err != nil {
 			unix.Close(fds[1])
 			return
 		}
-		if failed := h.s.Attach(p, fds[1]); failed != nil {
+		if failed := h.s.attach(p, fds[1]); failed != nil {
 			h.t.Error(failed)
 		}
 		h.open++
-		h.s.Start(p)
+		h.s.begin(p)
 	})
 	return fds[0], p, err
 }

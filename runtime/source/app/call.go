@@ -25,12 +25,13 @@ type call struct {
 	errorLog int            // exchange.Request.ErrorLog
 
 	occupies Occupancy
-	owed     bool // the handler has to make the next part
-	deferred bool // the handler has not started it (exchange.OpDeferred, Request.Held)
-	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
-	begun    bool // the sink has got the head
-	ended    bool // the handler has made the last part
-	gone     bool // OnGone was called
+	depth    uint8 // exchange.Request.Depth, which is at most exchange.MaxDepth
+	owed     bool  // the handler has to make the next part
+	deferred bool  // the handler has not started it (exchange.OpDeferred, Request.Held)
+	detached bool  // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
+	begun    bool  // the sink has got the head
+	ended    bool  // the handler has made the last part
+	gone     bool  // OnGone was called
 }
 
 // owes notes that the handler has to make the next part from now on.
@@ -84,13 +85,16 @@ func (d *Dispatcher) deliver(p *exchange.Part) {
 			return
 		}
 		c.begun = true
-		c.peer = nil // it was for a program, which only a head can name
 		if p.Head.WebSocket {
 			c.settles() // messages come when they come: no timeout
 		}
 		if c.extra != nil {
 			p.Head.Fields = header.Merge(p.Head.Fields, c.extra)
 		}
+		if len(p.Head.Channel) > 0 && p.Head.Status == 200 && !c.subscribes(p) {
+			return
+		}
+		c.peer = nil // it was for a program or a subscriber, which only a head can name
 	}
 	c.x.Sink.Send(p)
 }

@@ -37,11 +37,20 @@ type Files interface {
 	Take(x *exchange.Exchange, p *exchange.Part, parsed *http1.Request)
 }
 
+// Channels makes clients of exchanges subscribers. *sse.Subscribers implements it.
+type Channels interface {
+	// Subscribe makes the client of x, which has asked for r, a subscriber of the channels that p names, the first part of
+	// the response. It sends the head, and what remains of p is not the first part any more. If the client cannot be a
+	// subscriber, it returns false, and the reply to send instead.
+	Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request) (refusal exchange.Reply, ok bool)
+}
+
 // Config says how a Dispatcher behaves.
 type Config struct {
-	Limits *http1.Limits // of requests that handlers give back with exchange.Head
-	Files  Files
-	Waker  *exchange.Waker // for handlers
+	Limits   *http1.Limits // of requests that handlers give back with exchange.Head
+	Files    Files
+	Channels Channels
+	Waker    *exchange.Waker // for handlers
 
 	// Programs returns the Handler that runs the programs named by other handlers, and its number of the mount. It is called once,
 	// on the event loop, when the first program is named. nil: such requests get 500.

@@ -55,6 +55,27 @@ func (c *call) refuse(p *exchange.Part) {
 	x.Sink.Reply(r)
 }
 
+// subscribes makes the client a subscriber, as p asks. It reports false if that cannot be: then the exchange is answered.
+func (c *call) subscribes(p *exchange.Part) bool {
+	x := c.x
+	if c.gone {
+		return true // nothing of p is sent
+	}
+	parsed, err := c.d.parsed(&p.Head)
+	if err != nil {
+		c.fail(p, fmt.Sprintf("a handler gave back another request: %v", err))
+		return false
+	}
+	r := exchange.Request{Head: p.Head.Request, Parsed: parsed, Peer: c.peer, Depth: int(c.depth)}
+	refusal, ok := c.d.cfg.Channels.Subscribe(x, p, &r)
+	if !ok {
+		c.end(p)
+		x.Source = exchange.Memory{}
+		x.Sink.Reply(refusal)
+	}
+	return ok
+}
+
 // handOver has files or a program answer, as p says.
 func (c *call) handOver(p *exchange.Part) {
 	x := c.x
