@@ -207,7 +207,7 @@ func TestSubscriberLimits(t *testing.T) {
 			t.Errorf("%s of %s: %q", test.names, test.client, l.head)
 		}
 	}
-	if n := len(s.SubscriberCounts()); n != 4 {
+	if n := len(s.Subscribers().Counts()); n != 4 {
 		t.Errorf("%d channels", n)
 	}
 	for _, bad := range []string{"-a", "a,,b", "a%0d%0ab", strings.Repeat("x", 129), "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"} {
@@ -258,13 +258,13 @@ func TestPublishRefuses(t *testing.T) {
 		{}, {Name: "a b"}, {Name: "a", ID: "1\n2"}, {Name: "a", Event: "x\ry"}, {Name: "a", ID: "\x00"}, {Name: "a", Data: "\xff"},
 		{Name: "a", Data: strings.Repeat("x", 64<<10)}, {Name: "a", Data: strings.Repeat("\n", 10<<10)},
 	} {
-		if _, err := s.Server.Publish(&m); err == nil {
+		if _, err := s.Subscribers().Publish(0, &m); err == nil {
 			t.Errorf("%.50q was published", m)
 		} else if strings.Contains(err.Error(), "\n") {
 			t.Errorf("an error of several lines: %v", err)
 		}
 	}
-	if seq, err := s.Server.Publish(&pubsub.Message{Name: "a"}); seq != 1 || err != nil {
+	if seq, err := s.Subscribers().Publish(0, &pubsub.Message{Name: "a"}); seq != 1 || err != nil {
 		t.Error(seq, err)
 	}
 }

@@ -1,8 +1,6 @@
 package runtime
 
 import (
-	"context"
-	"iter"
 	"time"
 
 	"fapws/runtime/accesslog"
@@ -10,49 +8,10 @@ import (
 	"fapws/runtime/loglevel"
 	protocol "fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/sse"
-	"fapws/runtime/pubsub"
 )
 
-// Channels of a server: package sse has their subscribers.
-
-var _ sse.Exchange = (*Exchange)(nil)
-
-// ErrBacklog is the error of publishing more while so many events wait to be sent.
-var ErrBacklog = pubsub.ErrBacklog
-
-// Publish sends an event to all subscribers of its channel, and returns its number.
-// It does not wait. The error is one line, about the message, or ErrBacklog. It is safe for concurrent use,
-// also on the loop.
-func (s *Server) Publish(m *pubsub.Message) (seq uint64, err error) {
-	return s.loop.subscribers.Publish(0, m)
-}
-
-// PublishNumbered is Publish for a server that is not alone: another process has given
-// the event its number, which is at least 1. Numbers grow; an event with a number that is no larger than
-// that of one before has been sent already, and is not sent again.
-func (s *Server) PublishNumbered(seq uint64, m *pubsub.Message) error {
-	_, err := s.loop.subscribers.Publish(seq, m)
-	return err
-}
-
-// CheckMessage returns the error that Publish would return, but not ErrBacklog. It is safe for concurrent use.
-func (s *Server) CheckMessage(m *pubsub.Message) error { return s.loop.subscribers.Check(m) }
-
-// ExportSubscribers gives all subscribers away: see sse.Subscribers.Export.
-func (s *Server) ExportSubscribers(ctx context.Context, give func(d *sse.State, fd int) error) (n int, err error) {
-	return s.loop.subscribers.Export(ctx, give)
-}
-
-// ImportSubscriber serves a subscriber that ExportSubscribers has given away: see sse.Subscribers.Import.
-func (s *Server) ImportSubscriber(d *sse.State, fd int) error {
-	return s.loop.subscribers.Import(d, fd)
-}
-
-// ExportHistory returns past events in pieces for ImportHistory: see sse.Subscribers.ExportHistory.
-func (s *Server) ExportHistory() iter.Seq[[]byte] { return s.loop.subscribers.ExportHistory() }
-
-// ImportHistory keeps past events for clients that come back: see sse.Subscribers.ImportHistory.
-func (s *Server) ImportHistory(piece []byte) error { return s.loop.subscribers.ImportHistory(piece) }
+// Subscribers returns the subscribers of the server's channels.
+func (s *Server) Subscribers() *sse.Subscribers { return s.loop.subscribers }
 
 // HoldHistory lets no event and no message to a group be forgotten for a while, except what exceeds the limit
 // of all of them together. A server that is to import clients needs it from when it is told
@@ -64,11 +23,7 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-// SubscriberCounts returns the number of subscribers of each channel. It must not be called on the loop.
-func (s *Server) SubscriberCounts() (counts map[string]int) {
-	s.do(func() { counts = s.loop.subscribers.Counts() })
-	return counts
-}
+var _ sse.Exchange = (*Exchange)(nil)
 
 // subscriberHost is the loop as the subscribers of channels need it. It implements sse.Host.
 type subscriberHost struct{ l *loop }

@@ -125,7 +125,7 @@ func (s *stream) expect(want string) {
 
 func (s *testServer) publish(t testing.TB, name, data string) string {
 	t.Helper()
-	seq, err := s.Server.Publish(&pubsub.Message{Name: name, Data: data})
+	seq, err := s.Subscribers().Publish(0, &pubsub.Message{Name: name, Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestReplay(t *testing.T) {
 		for _, one := range []string{"a1", "b1", "a2", "c1", "b2", "a3"} {
 			ids[one] = s.publish(t, one[:1], one)
 		}
-		if _, err := s.Server.Publish(&pubsub.Message{Name: "b", Data: "b3", ID: "own", Event: "x"}); err != nil {
+		if _, err := s.Subscribers().Publish(0, &pubsub.Message{Name: "b", Data: "b3", ID: "own", Event: "x"}); err != nil {
 			t.Fatal(err)
 		}
 		ids["a4"] = s.publish(t, "a", "a4")
@@ -293,7 +293,7 @@ func TestSubscriberJoinsEarly(t *testing.T) {
 		}))
 		l := s.listenTo(t, "x", "")
 		<-begun
-		eventually(t, "it has joined", func() bool { return s.SubscriberCounts()["news"] == 1 })
+		eventually(t, "it has joined", func() bool { return s.Subscribers().Counts()["news"] == 1 })
 		s.publish(t, "news", "early")
 		close(goOn)
 		l.expect("retry: 3000\n")
@@ -318,7 +318,7 @@ func TestSubscriberLeavesEarly(t *testing.T) {
 	c := <-begun
 	l.conn.Close()
 	<-c.gone
-	eventually(t, "it has left", func() bool { return len(s.SubscriberCounts()) == 0 && s.loop.live.Load() == 0 })
+	eventually(t, "it has left", func() bool { return len(s.Subscribers().Counts()) == 0 && s.loop.live.Load() == 0 })
 	c.part(exchange.Part{Last: true, File: -1})
 	eventually(t, "the handler has ended", c.app.idle)
 }
@@ -335,7 +335,7 @@ func TestSubscriberOfAFailedHandler(t *testing.T) {
 	if rest, err := l.block(); err == nil || err == io.EOF {
 		t.Errorf("%q, %v", rest, err)
 	}
-	if len(s.SubscriberCounts()) != 0 {
+	if len(s.Subscribers().Counts()) != 0 {
 		t.Error("it still listens")
 	}
 }
@@ -377,7 +377,7 @@ func TestSubscriberLog(t *testing.T) {
 	if n := pass(t, s, next); n != 1 {
 		t.Fatalf("%d were handed over", n)
 	}
-	if err := next.PublishNumbered(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
+	if _, err := next.Subscribers().Publish(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
 		t.Fatal(err)
 	}
 	moves.expect("id: e-2\ndata: y\n")
@@ -422,7 +422,7 @@ func TestSubscriberOnAUnixSocket(t *testing.T) {
 		t.Errorf("%d were handed over", n)
 	}
 	for _, s := range []*testServer{s, next} {
-		if err := s.PublishNumbered(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
+		if _, err := s.Subscribers().Publish(2, &pubsub.Message{Name: "news", Data: "y"}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -18,12 +18,12 @@ import (
 // pass hands what s has over to another server, as another process would get it.
 func pass(t *testing.T, s, to *testServer) (n int) {
 	t.Helper()
-	for piece := range s.ExportHistory() {
-		if err := to.ImportHistory(piece); err != nil {
+	for piece := range s.Subscribers().ExportHistory() {
+		if err := to.Subscribers().ImportHistory(piece); err != nil {
 			t.Error(err)
 		}
 	}
-	n, err := s.ExportSubscribers(t.Context(), func(d *sse.State, fd int) error {
+	n, err := s.Subscribers().Export(t.Context(), func(d *sse.State, fd int) error {
 		text, err := json.Marshal(d)
 		if err != nil {
 			t.Error(err)
@@ -36,7 +36,7 @@ func pass(t *testing.T, s, to *testServer) (n int) {
 		if err != nil {
 			t.Error(err)
 		}
-		return to.ImportSubscriber(&got, own)
+		return to.Subscribers().Import(&got, own)
 	})
 	if err != nil {
 		t.Error(err)
@@ -68,7 +68,7 @@ func TestHandOver(t *testing.T) {
 		defer mu.Unlock()
 		seq++
 		for _, s := range told {
-			if err := s.PublishNumbered(seq, &pubsub.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
+			if _, err := s.Subscribers().Publish(seq, &pubsub.Message{Name: name, Data: name + fmt.Sprint(seq)}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -141,7 +141,7 @@ func TestHandOverRefused(t *testing.T) {
 	l := s.listenTo(t, "news", "")
 	l.expect("retry: 3000\n")
 	s.awaitSubscribers(t, "news", 1)
-	n, err := s.ExportSubscribers(t.Context(), func(*sse.State, int) error { return context.Canceled })
+	n, err := s.Subscribers().Export(t.Context(), func(*sse.State, int) error { return context.Canceled })
 	if n != 0 || err != context.Canceled {
 		t.Error(n, err)
 	}
@@ -154,7 +154,7 @@ func TestHandOverRefused(t *testing.T) {
 	}
 	for _, d := range []sse.State{{}, {Names: []string{"a b"}}, {Names: []string{"a", "a"}}} {
 		own, _ := unix.Dup(fd)
-		if s.ImportSubscriber(&d, own) == nil {
+		if s.Subscribers().Import(&d, own) == nil {
 			t.Errorf("%+v was taken", d)
 		}
 		if err := unix.Close(own); err != unix.EBADF {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"fapws/pybridge"
-	"fapws/runtime"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
@@ -55,7 +54,7 @@ func (r *localRelay) publish(events []pybridge.Event) {
 	var cost int64
 	for len(events) > 0 && r.waiting.Load() == 0 {
 		err := r.s.tryPublish(0, &events[0])
-		if errors.Is(err, runtime.ErrBacklog) {
+		if errors.Is(err, pubsub.ErrBacklog) {
 			break
 		}
 		r.s.complain(err)
@@ -95,7 +94,7 @@ func (s *service) dealt(cost int64) {
 // order of all processes, 0: there are no others.
 func (s *service) publishOne(seq uint64, e *pybridge.Event) {
 	err := s.tryPublish(seq, e)
-	for errors.Is(err, runtime.ErrBacklog) && !s.over.Load() {
+	for errors.Is(err, pubsub.ErrBacklog) && !s.over.Load() {
 		time.Sleep(backlogPause)
 		err = s.tryPublish(seq, e)
 	}
@@ -117,10 +116,8 @@ func (s *service) tryPublish(seq uint64, e *pybridge.Event) (err error) {
 		}
 	case e.Place != "":
 		err = s.server.Sockets().Broadcast(seq, &websocket.GroupMessage{Group: e.Group(), Binary: e.Binary, Data: e.Data})
-	case seq > 0:
-		err = s.server.PublishNumbered(seq, messageOf(e))
 	default:
-		_, err = s.server.Publish(messageOf(e))
+		_, err = s.server.Subscribers().Publish(seq, messageOf(e))
 	}
 	return err
 }

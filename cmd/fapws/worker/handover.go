@@ -41,7 +41,7 @@ func (r *channelRelay) give(files []*os.File) {
 	if err != nil {
 		return // the other one goes on without
 	}
-	r.down.Add(relayItem{do: func() { go giveHistory(to, r.s.server.ExportHistory()) }})
+	r.down.Add(relayItem{do: func() { go giveHistory(to, r.s.server.Subscribers().ExportHistory()) }})
 }
 
 // giveHistory sends pieces of history to another worker as quickly as that takes them. A goroutine of its own: this worker's clients
@@ -68,7 +68,7 @@ func takeHistory(s *runtime.Server, from receiver, silence time.Duration) error 
 		if err != nil || len(m.Raw) == 0 {
 			return err
 		}
-		if err := s.ImportHistory(m.Raw); err != nil {
+		if err := s.Subscribers().ImportHistory(m.Raw); err != nil {
 			return err
 		}
 	}
@@ -157,7 +157,7 @@ func (r *channelRelay) takeClient(m *pool.Message, files []*os.File, from *pool.
 		}
 		return err
 	}
-	return r.s.server.ImportSubscriber(&subscriber, fd)
+	return r.s.server.Subscribers().Import(&subscriber, fd)
 }
 
 // inherit notes the worker that gets the subscribers, with pool.Retire.
@@ -231,7 +231,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		return to.SendDescriptor(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
 	}
 	defer s.server.HoldEnd()()
-	n, err := s.server.ExportSubscribers(ctx, func(d *sse.State, fd int) error { return give("", d, fd) })
+	n, err := s.server.Subscribers().Export(ctx, func(d *sse.State, fd int) error { return give("", d, fd) })
 	if to == nil {
 		_, _ = s.server.Sockets().Export(ctx, nil)
 		return

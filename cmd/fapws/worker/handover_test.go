@@ -36,13 +36,13 @@ func (g *slowGiver) ReceiveWithin(limit time.Duration) (*pool.Message, []*os.Fil
 func TestTakeHistory(t *testing.T) {
 	from, to := newServer(t), newServer(t)
 	for range 3 {
-		if _, err := from.Publish(&pubsub.Message{Name: "news", Data: "x"}); err != nil {
+		if _, err := from.Subscribers().Publish(0, &pubsub.Message{Name: "news", Data: "x"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, end := range []error{nil, io.EOF} {
 		g := &slowGiver{t: t, limit: time.Minute, err: end}
-		for piece := range from.ExportHistory() {
+		for piece := range from.Subscribers().ExportHistory() {
 			for i := range piece {
 				g.pieces = append(g.pieces, piece[i:i+1])
 			}
@@ -52,7 +52,7 @@ func TestTakeHistory(t *testing.T) {
 		}
 	}
 	n := 0
-	for piece := range to.ExportHistory() {
+	for piece := range to.Subscribers().ExportHistory() {
 		n += len(piece)
 	}
 	if n == 0 {

@@ -24,9 +24,6 @@ const (
 	mostNamed = 8
 )
 
-// ErrBacklog is the error of publishing more while so many events wait to be sent.
-var ErrBacklog = pubsub.ErrBacklog
-
 // Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their comments say
 // otherwise.
 type Subscribers struct {
@@ -94,7 +91,7 @@ func (s *Subscribers) Configure(cfg Config, limits Limits) {
 // Publish sends an event to all subscribers of its channel, and returns its number. With a seq other than 0, another process has given
 // the event that number. Numbers grow; an event with a number that is not larger than
 // that of one before has been sent already, and is not sent again. Publish does not wait. The error is one line, about the message, or
-// ErrBacklog. It is safe for concurrent use.
+// pubsub.ErrBacklog. It is safe for concurrent use.
 func (s *Subscribers) Publish(seq uint64, m *pubsub.Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
@@ -102,7 +99,7 @@ func (s *Subscribers) Publish(seq uint64, m *pubsub.Message) (uint64, error) {
 	return s.fanout.Publish(seq, func(seq uint64) (*pubsub.Event, error) { return s.format.Load().event(m, seq) })
 }
 
-// Check returns the error that Publish would return for a message, but not ErrBacklog. It is safe for concurrent use.
+// Check returns the error that Publish would return for a message, but not pubsub.ErrBacklog. It is safe for concurrent use.
 func (s *Subscribers) Check(m *pubsub.Message) error {
 	if err := m.Check(); err != nil {
 		return err
@@ -133,10 +130,12 @@ func (s *Subscribers) Turn() {
 // Waiting returns the bytes of published events that have not been given to all subscribers. It is safe for concurrent use.
 func (s *Subscribers) Waiting() int64 { return s.fanout.Waiting() }
 
-// Counts returns the number of subscribers of each channel.
+// Counts returns the number of subscribers of each channel. It must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
-	s.fanout.Channels(func(c *pubsub.Channel[*Subscriber]) { counts[c.Name] = len(c.Subscribers) })
+	s.host.Do(func() {
+		s.fanout.Channels(func(c *pubsub.Channel[*Subscriber]) { counts[c.Name] = len(c.Subscribers) })
+	})
 	return counts
 }
 
