@@ -20,7 +20,7 @@ func TestASGIReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := write(t, filepath.Join(t.TempDir(), "version.py"), string(text))
-	s := command{script: script + ":application"}.serve(t, twoWorkers)
+	s := command{script: script + ":application"}.serve(t, modes[2])
 	const clients, reloads = 24, 6
 	open := func(want int) (*wstest.Client, error) {
 		c, err := wstest.Dial(s.address, "/")

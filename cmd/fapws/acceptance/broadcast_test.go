@@ -191,7 +191,7 @@ func TestBroadcastOrder(t *testing.T) {
 // TestBroadcastWhileOpening: what is said while on_open runs comes when it has ended, and
 // nobody else waits for it.
 func TestBroadcastWhileOpening(t *testing.T) {
-	inEach(t, []mode{modes[0], twoWorkers}, func(t *testing.T, m mode) { // inline, nothing runs beside on_open
+	inEach(t, []mode{modes[0], modes[2]}, func(t *testing.T, m mode) { // inline, nothing runs beside on_open
 		s := serve(t, m, "broadcast.py")
 		a := s.room("/room")
 		opened := make(chan *wstest.Client)
@@ -225,7 +225,7 @@ func TestBroadcastAtReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := write(t, filepath.Join(t.TempDir(), "broadcast.py"), string(text))
-	s := command{script: script}.serve(t, twoWorkers)
+	s := command{script: script}.serve(t, modes[2])
 	a, b := s.onBoth("/room")
 	folder := t.TempDir()
 	answered := make(chan string)
@@ -286,7 +286,7 @@ func TestRefusedAtReload(t *testing.T) {
 	}
 	folder := t.TempDir()
 	script := write(t, filepath.Join(folder, "refused.py"), string(text))
-	s := command{script: script, complains: true}.serve(t, twoWorkers)
+	s := command{script: script, complains: true}.serve(t, modes[2])
 	var clients []*wstest.Client
 	for i := range 10 {
 		c := s.room(fmt.Sprintf("/room?%d", i))
@@ -342,7 +342,7 @@ func TestBroadcastBehind(t *testing.T) {
 // TestBroadcastLarge: large messages go between workers in pieces, and two of them close nobody.
 func TestBroadcastLarge(t *testing.T) {
 	t.Parallel()
-	s := serve(t, twoWorkers, "broadcast.py", "--channel-max-event", "4M")
+	s := serve(t, modes[2], "broadcast.py", "--channel-max-event", "4M")
 	a, b := s.onBoth("/room")
 	s.get("/heavy?2x3000000", 200).is(t, "all")
 	for _, c := range []*wstest.Client{a, b} {

@@ -395,7 +395,7 @@ func TestChannelLimits(t *testing.T) {
 // TestChannelLargeEvents: they go between workers in pieces, and stay what they are.
 func TestChannelLargeEvents(t *testing.T) {
 	t.Parallel()
-	s := serve(t, twoWorkers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
+	s := serve(t, modes[2], "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
 	var all []*subscriber
 	for range 6 {
 		all = append(all, s.listen("/entry"))

@@ -190,7 +190,7 @@ def orphan(environ, start_response):
 PATHS = [("/", orphan)]
 `)
 	const subreaper = `import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])`
-	s := command{script: script, shell: "set -- " + python + " -c '" + subreaper + `' "$@"`}.serve(t, twoWorkers)
+	s := command{script: script, shell: "set -- " + python + " -c '" + subreaper + `' "$@"`}.serve(t, modes[2])
 	var orphans []int
 	for range 20 {
 		pid, err := strconv.Atoi(strings.TrimSpace(s.get("/", 200).body))

@@ -187,14 +187,14 @@ func TestGroupsSlowReader(t *testing.T) {
 // TestGroupsAtReload: old and new workers are one as long as both are there.
 func TestGroupsAtReload(t *testing.T) {
 	t.Parallel()
-	s := command{script: "groups.py:application"}.serve(t, twoWorkers)
-	a, b := s.groupsOnBoth(twoWorkers)
+	s := command{script: "groups.py:application"}.serve(t, modes[2])
+	a, b := s.groupsOnBoth(modes[2])
 	s.signal(syscall.SIGHUP)
 	for _, c := range []*wstest.Client{a, b} {
 		closesWith(t, c, 1012, "")
 	}
 	s.says("reloaded: 2 workers")
-	a, b = s.groupsOnBoth(twoWorkers)
+	a, b = s.groupsOnBoth(modes[2])
 	says(t, a, "to lobby hello")
 	for _, c := range []*wstest.Client{a, b} {
 		if got := hearsNext(t, c); got != "hello" {

@@ -19,7 +19,7 @@ func TestSubscribersStay(t *testing.T) {
 	t.Parallel()
 	const subscribers, reloads = 200, 4
 	program := copyOfProgram(t)
-	s := command{program: program, script: "channels.py"}.serve(t, twoWorkers)
+	s := command{program: program, script: "channels.py"}.serve(t, modes[2])
 	var all []*subscriber
 	for range subscribers {
 		all = append(all, s.listen("/listen/news"))
@@ -124,7 +124,7 @@ func (l *subscriber) allOf(order *orders) {
 func TestReplayIsBounded(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10
-	s := serve(t, twoWorkers, "channels.py", "--channel-history", strconv.Itoa(kept))
+	s := serve(t, modes[2], "channels.py", "--channel-history", strconv.Itoa(kept))
 	first := s.listen("/listen/news")
 	s.counts("news", 1)
 	for n := range published {
@@ -154,7 +154,7 @@ func TestReplayIsBounded(t *testing.T) {
 // back and miss nothing. So does who comes back after a reload.
 func TestSubscribersOfTheKilled(t *testing.T) {
 	t.Parallel()
-	s := serve(t, twoWorkers, "channels.py")
+	s := serve(t, modes[2], "channels.py")
 	const n = 20
 	var all []*subscriber
 	for range n {
@@ -222,7 +222,7 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := write(t, t.TempDir()+"/channels.py", string(text))
-	s := command{script: script, complains: true}.serve(t, twoWorkers)
+	s := command{script: script, complains: true}.serve(t, modes[2])
 	l := s.listen("/listen/news")
 	s.counts("news", 1)
 	write(t, script, "from fapws import publish\npublish('news', 'of what fails')\n1/0\n")
@@ -269,7 +269,7 @@ func TestSubscribersOfAReloadThatFails(t *testing.T) {
 // sees the same, once, in one order.
 func TestPublishersOfAllWorkers(t *testing.T) {
 	t.Parallel()
-	s := serve(t, twoWorkers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")
+	s := serve(t, modes[2], "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")
 	var all []*subscriber
 	for range 10 {
 		all = append(all, s.listen("/listen/news"))

@@ -121,7 +121,9 @@ func TestHostsHaveWhatPythonSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		says(t, c, "x")
+		if err := c.SendText("x"); err != nil {
+			t.Error(err)
+		}
 		fileSays(t, one, "ValueError: on a message\n")
 		c.Close()
 

@@ -28,7 +28,7 @@ func TestLiveThroughReloads(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := serve(t, twoWorkers, "live.py")
+	s := serve(t, modes[2], "live.py")
 	front := before(t, s.url, "", "--workers", "2", "--graceful-timeout", "10m") // tunnels stay with the worker that has them
 	stop := make(chan struct{})
 	var clients, senders sync.WaitGroup

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestMain makes the servers independent of how the tests themselves were started:
+// mainOf runs the tests of a package. It makes the servers independent of how the tests themselves were started:
 // nohup(1) would leave SIGHUP ignored in each of them, and a umask of 077 would hide
 // files from the users that servers become.
-func TestMain(m *testing.M) {
+func mainOf(m *testing.M) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // a caught signal is reset by execve(2), an ignored one is not
 	syscall.Umask(0o022)
 	code := m.Run()

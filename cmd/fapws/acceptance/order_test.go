@@ -10,7 +10,7 @@ import (
 // TestOrderOfOneClient: a client publishes through one worker, waits for the answer, and publishes
 // through another one. Subscribers get its events in this order.
 func TestOrderOfOneClient(t *testing.T) {
-	inEach(t, []mode{twoWorkers, {"workers inline", []string{"--workers", "2", "--threads", "0"}}}, func(t *testing.T, m mode) {
+	inEach(t, []mode{modes[2], {"workers inline", []string{"--workers", "2", "--threads", "0"}}}, func(t *testing.T, m mode) {
 		s := serve(t, m, "order.py")
 		events := s.listen("/news")
 		const each = 500
@@ -42,7 +42,7 @@ func TestOrderOfOneClient(t *testing.T) {
 // TestPublishWithoutSupervisor: a supervisor that does not go on delays who publishes, and no one else.
 func TestPublishWithoutSupervisor(t *testing.T) {
 	t.Parallel()
-	s := serve(t, twoWorkers, "order.py")
+	s := serve(t, modes[2], "order.py")
 	events := s.listen("/news")
 	s.get("/sync?before", 200)
 	s.signal(syscall.SIGSTOP)
@@ -86,4 +86,20 @@ func (s *server) onEachWorker(kind string) [2]func(text string) {
 	}
 	s.t.Fatal("all connections are those of one worker")
 	return [2]func(string){}
+}
+
+// What one client publishes, one request after the other, arrives in its order, whichever
+// worker's child publishes it.
+func TestForkedChildrenPublishInOrder(t *testing.T) {
+	t.Parallel()
+	s := command{script: "fork.py", flags: []string{"--fork"}, args: []string{t.TempDir()}}.serve(t, modes[2])
+	l := s.listen("/news")
+	for i := range 40 {
+		s.get(fmt.Sprintf("/publishes?%d", i), 200) // on a connection of its own
+	}
+	for i := range 40 {
+		for n := range 3 {
+			l.gets(fmt.Sprintf("%d %d", i, n))
+		}
+	}
 }

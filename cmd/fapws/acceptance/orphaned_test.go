@@ -155,7 +155,7 @@ func TestOrphanedWorkers(t *testing.T) {
 	})
 	t.Run("upgraded", func(t *testing.T) {
 		t.Parallel()
-		s := serve(t, twoWorkers, "workers.py", grace)
+		s := serve(t, modes[2], "workers.py", grace)
 		old := s.workers()
 		s.signal(syscall.SIGUSR2)
 		s.says("info upgraded")

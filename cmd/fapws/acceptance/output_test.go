@@ -110,5 +110,3 @@ func oneLine(t *testing.T, text, want string) {
 		t.Errorf("%q is no line with %q", text, want)
 	}
 }
-
-func pattern(text string) *regexp.Regexp { return regexp.MustCompile(regexp.QuoteMeta(text)) }

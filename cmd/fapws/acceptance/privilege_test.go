@@ -161,9 +161,10 @@ func TestUserMayNotEnter(t *testing.T) {
 	}
 
 	own := inPrivate("--chdir PUBLIC", "service.py")
-	if own.program = private + "/build/fapws"; os.CopyFS(private, os.DirFS(installed.folder)) != nil {
-		t.Fatal("cannot copy the executable")
+	if err := os.CopyFS(private, os.DirFS(filepath.Dir(filepath.Dir(own.program)))); err != nil {
+		t.Fatal(err)
 	}
+	own.program = private + "/build/fapws"
 	if code, _, stderr := own.run(t); code != 2 || !strings.Contains(stderr, "cannot enter the directory "+private+": permission denied; fapws is installed there") {
 		t.Errorf("in a directory of root's: code %d, %q", code, stderr)
 	}

@@ -2,6 +2,7 @@ package acceptance
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"syscall"
 	"testing"
@@ -14,7 +15,7 @@ func TestScriptsProcess(t *testing.T) {
 		t.Run("print", func(t *testing.T) { // stdout is a pipe
 			for i := range 3 {
 				s.get(fmt.Sprint("/print?", i), 200)
-				s.stdout.await(t, pattern(fmt.Sprint("printed ", i, "\n")))
+				s.stdout.await(t, regexp.MustCompile(fmt.Sprint("printed ", i, "\n")))
 			}
 		})
 		t.Run("threads run while idle", func(t *testing.T) {

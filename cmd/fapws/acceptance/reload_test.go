@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"io"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,12 @@ func (s *workbench) ask(accept string) (status int, body string) {
 		s.t.Errorf("a request fails: %v", err)
 		return 0, ""
 	}
-	return r.StatusCode, readAll(r)
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r.StatusCode, string(text)
 }
 
 const (

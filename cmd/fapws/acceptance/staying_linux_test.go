@@ -67,7 +67,7 @@ func staying(t *testing.T, m mode) (s *server, script string) {
 // subprotocol, compression, and a header that has begun.
 func TestWebSocketsStay(t *testing.T) {
 	t.Parallel()
-	s, script := staying(t, twoWorkers)
+	s, script := staying(t, modes[2])
 	plain := s.stayer("/told?x=1", "Sec-WebSocket-Protocol: a")
 	packed := s.stayer("/told?x=2", wstest.Deflate)
 	left := s.stayer("/told?x=3")
@@ -123,7 +123,7 @@ func TestWebSocketsStay(t *testing.T) {
 // with 1012; so is one whose place is another's in new code. A callback ends before.
 func TestWebSocketsThatCannotStay(t *testing.T) {
 	t.Parallel()
-	s, script := staying(t, twoWorkers)
+	s, script := staying(t, modes[2])
 	known, kept, waits := s.stayer("/room?a"), s.stayer("/room?b"), s.stayer("/room?c")
 	if a, b := known.asks("know"), kept.asks("keep"); a != "known" || b != "kept" {
 		t.Errorf("%q, %q", a, b)
@@ -156,7 +156,7 @@ func TestWebSocketsThatCannotStay(t *testing.T) {
 func TestWebSocketsThroughReloads(t *testing.T) {
 	t.Parallel()
 	for _, m := range []mode{
-		twoWorkers,
+		modes[2],
 		{"one worker", []string{"--workers", "1"}},
 		{"inline workers", []string{"--workers", "2", "--threads", "0"}},
 	} {

@@ -296,7 +296,7 @@ func TestSupervisorKeepsNothing(t *testing.T) {
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	program := copyOfProgram(t)
-	s := command{program: program, script: "workers.py"}.serve(t, twoWorkers)
+	s := command{program: program, script: "workers.py"}.serve(t, modes[2])
 	l := underLoad(t, s, "/pid", 6, 6)
 	for range 2 {
 		old := s.workers()
@@ -485,7 +485,7 @@ func TestReopen(t *testing.T) {
 // Under nohup HUP is still how a supervisor is told to reload, also after an
 // upgrade, and a process alone goes on.
 func TestNohup(t *testing.T) {
-	inEach(t, []mode{modes[0], twoWorkers}, func(t *testing.T, m mode) {
+	inEach(t, []mode{modes[0], modes[2]}, func(t *testing.T, m mode) {
 		s := command{script: "workers.py", shell: "trap '' HUP"}.serve(t, m)
 		if !m.workers() {
 			s.signal(syscall.SIGHUP)
@@ -523,7 +523,7 @@ func TestScalingSignalsOfOthers(t *testing.T) {
 // Signals that come while one program takes the place of the other do not stop it.
 func TestSignalsDuringUpgrade(t *testing.T) {
 	t.Parallel()
-	s := serve(t, twoWorkers, "workers.py")
+	s := serve(t, modes[2], "workers.py")
 	for i := range 5 {
 		s.signal(syscall.SIGUSR2)
 		eventually(t, "upgraded", func() bool {

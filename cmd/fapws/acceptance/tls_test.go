@@ -151,7 +151,7 @@ func TestProxyTLSInChroot(t *testing.T) {
 		t.Error("a warning about nothing")
 	}
 
-	replace(t, file, "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://localhost:1\"\n")
+	file = write(t, filepath.Join(folder, "other.toml"), "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://localhost:1\"\n")
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}

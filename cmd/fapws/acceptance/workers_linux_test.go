@@ -19,16 +19,12 @@ import (
 	"time"
 )
 
-// Helpers for servers with a supervisor and workers.
-
-var twoWorkers = mode{"workers", []string{"--workers", "2"}}
-
 // supervised starts a copy of workers.py, which a test may change, with two
 // workers.
 func supervised(t *testing.T, flags ...string) (s *server, script string) {
 	t.Helper()
 	script = copied(t, "workers.py")
-	return command{script: script, flags: flags}.serve(t, twoWorkers), script
+	return command{script: script, flags: flags}.serve(t, modes[2]), script
 }
 
 // copied returns a copy of a script in testdata, which the test may change.
