@@ -49,7 +49,7 @@ readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 # test_race tests the packages by themselves.
 test_race() {
     local packages
-    mapfile -t packages < <(cd "$root" && go list ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance)?')
+    mapfile -t packages < <(cd "$root" && go list ./runtime/... ./cmd/... | grep -vxE 'fapws/cmd/fapws(/acceptance/.*)?')
     GORACE=$race_options test_go -race "${packages[@]}"
 }
 
@@ -62,7 +62,7 @@ test_race_whole() {
     build_to "$root/build/race/fapws" -race
     FAPWS_BIN=$root/build/race/fapws GORACE=$race_options FAPWS_ONLY_MODE=threads \
         test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|OtherSystems' \
-        ./cmd/fapws/acceptance
+        ./cmd/fapws/acceptance/...
 }
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
@@ -84,7 +84,7 @@ test_sanitizer() {
 
 # test_soak REQUESTS sends so many mixed requests in each mode.
 test_soak() {
-    FAPWS_SOAK_REQUESTS=$1 test_go -count=1 -run '^TestSoak$' -v ./cmd/fapws/acceptance
+    FAPWS_SOAK_REQUESTS=$1 test_go -count=1 -run '^TestSoak$' -v ./cmd/fapws/acceptance/http
 }
 
 # cpu_seconds prints how many seconds of CPU the ended children of this shell have used.
@@ -153,7 +153,7 @@ word_race() {
 word_load() {
     word_build
     need_test_tools
-    FAPWS_BIN=$root/build/fapws FAPWS_AB="${1:-2000} ${2:-100000}" test_go -count=1 -v -run '^TestLoad' ./cmd/fapws/acceptance
+    FAPWS_BIN=$root/build/fapws FAPWS_AB="${1:-2000} ${2:-100000}" test_go -count=1 -v -run '^TestLoad' ./cmd/fapws/acceptance/http
 }
 
 word_fuzz() {

@@ -115,6 +115,6 @@ word_lint() {
     use_python
     need_lint_tools
     lint
-    stage "other machines" test_go -run '^TestOtherSystems$' ./cmd/fapws/acceptance
+    stage "other machines" test_go -run '^TestOtherSystems$' ./cmd/fapws
     summary
 }

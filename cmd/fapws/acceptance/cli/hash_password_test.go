@@ -1,0 +1,120 @@
+package cli_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// terminal opens a pseudo terminal: what people see and type, and what a program
+// has.
+func terminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close() })
+	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	return person, program
+}
+
+// On a terminal hash-password asks twice and shows nothing; however it ends, the
+// terminal shows what is typed afterwards.
+func TestHashPasswordOnATerminal(t *testing.T) {
+	t.Parallel()
+	echoes := func(f *os.File) bool {
+		state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.Lflag&unix.ECHO != 0
+	}
+	for _, test := range []struct {
+		first, second string
+		code          int
+		stdout, shown string
+	}{
+		{"secret", "secret", 0, `^ann:\$2y\$10\$.{53}\n$`, `^Password: \r?\nAgain: \r?\n$`},
+		{"secret", "other", 2, `^$`, `the two passwords differ`},
+		{"", "", -1, `^$`, `^Password: \r?\n$`}, // interrupted
+	} {
+		person, program := terminal(t)
+		cmd := exec.Command(fapwstest.Binary(t), "hash-password", "ann")
+		var stdout bytes.Buffer
+		cmd.Stdin, cmd.Stderr, cmd.Stdout = program, program, &stdout
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var shown string
+		go func() {
+			buf := make([]byte, 1024)
+			for {
+				n, err := person.Read(buf)
+				mu.Lock()
+				shown += string(buf[:n])
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		}()
+		sees := func(text string) {
+			t.Helper()
+			fapwstest.Eventually(t, text, func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return strings.HasSuffix(shown, text)
+			})
+		}
+		sees("Password: ")
+		if echoes(program) {
+			t.Error("the password is shown")
+		}
+		if test.code < 0 {
+			cmd.Process.Signal(unix.SIGINT)
+			test.code = 130
+		} else {
+			fmt.Fprintln(person, test.first)
+			sees("Again: ")
+			fmt.Fprintln(person, test.second)
+		}
+		_ = cmd.Wait()
+		fapwstest.Eventually(t, test.shown+" is shown", func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return regexp.MustCompile(test.shown).MatchString(shown)
+		})
+		mu.Lock()
+		if cmd.ProcessState.ExitCode() != test.code || !regexp.MustCompile(test.stdout).Match(stdout.Bytes()) {
+			t.Errorf("%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout, shown)
+		}
+		if strings.Contains(shown, "secret") {
+			t.Errorf("the password is shown: %q", shown)
+		}
+		mu.Unlock()
+		if !echoes(program) {
+			t.Error("the terminal stays silent")
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package fapwstest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Command is fapws, not started yet.
+type Command struct {
+	Flags  []string
+	Script string     // in testdata, or an absolute path
+	Args   []string   // of the script
+	Env    []string   // "NAME=value", on top of a clean one
+	Dir    string     // to start in; empty: that of the test
+	Shell  string     // text of sh that goes before, such as "ulimit -n 64"
+	Files  []*os.File // that become its descriptors 3 and on
+
+	Program string // another than Binary
+
+	// Complains says that the server is meant to report errors. Otherwise a
+	// traceback among its messages fails the test.
+	Complains bool
+	Crashes   bool // C code of the script is meant to crash
+}
+
+// Serve starts fapws with flags and a script in testdata, and waits until it
+// listens. At the end of the test it must stop in good order, and must not
+// have reported an error.
+func Serve(t *testing.T, m Mode, script string, flags ...string) *Server {
+	t.Helper()
+	return Command{Flags: flags, Script: script}.Serve(t, m)
+}
+
+// Serve starts c in a mode, and waits as the function Serve does.
+func (c Command) Serve(t *testing.T, m Mode) *Server {
+	t.Helper()
+	c.Flags = slices.Concat([]string{"--bind", "127.0.0.1:0"}, m.Flags, c.Flags)
+	s := c.Start(t)
+	s.Address = s.Stderr.Await(t, BannerURL)[1]
+	s.URL = "http://" + s.Address
+	return s
+}
+
+// Start starts fapws with the flags given and nothing else.
+func (c Command) Start(t *testing.T) *Server {
+	t.Helper()
+	s := &Server{T: t, Cmd: c.prepare(t), Stdout: newOutput(), Stderr: newOutput(), Complains: c.Complains, crashes: c.Crashes, Exited: make(chan struct{})}
+	s.Cmd.Stdout, s.Cmd.Stderr = s.Stdout, s.Stderr
+	if err := s.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = s.Cmd.Wait() // its result is in ProcessState
+		s.Stdout.close()
+		s.Stderr.close()
+		close(s.Exited)
+	}()
+	t.Cleanup(s.cleanup)
+	return s
+}
+
+// Run runs fapws to its end.
+func (c Command) Run(t *testing.T) (code int, stdout, stderr string) {
+	t.Helper()
+	c.Complains = true
+	s := c.Start(t)
+	return s.Ended(), s.Stdout.String(), s.Stderr.String()
+}
+
+func (c Command) prepare(t *testing.T) *exec.Cmd {
+	t.Helper()
+	program := c.Program
+	if program == "" {
+		program = Binary(t)
+	}
+	line := slices.Clone(c.Flags)
+	if c.Script != "" {
+		line = append(line, Testdata(t, c.Script))
+	}
+	if len(c.Args) > 0 {
+		line = append(append(line, "--"), c.Args...)
+	}
+	cmd := exec.Command(program, line...)
+	if c.Shell != "" {
+		cmd = exec.Command("/bin/sh", slices.Concat([]string{"-c", c.Shell + ` && exec "$@"`, "sh", program}, line)...)
+	}
+	cmd.Dir, cmd.ExtraFiles = c.Dir, c.Files
+	cmd.Env = slices.Concat(CleanEnviron(), c.Env)
+	return cmd
+}
+
+// Binary returns the path of the executable under test.
+func Binary(t *testing.T) string {
+	t.Helper()
+	path := os.Getenv("FAPWS_BIN")
+	if path == "" {
+		path = filepath.Join(Repository, "build", "fapws")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v (./build.sh build makes it)", err)
+	}
+	return path
+}
+
+// allowRoot lets root run the tests.
+const allowRoot = "FAPWS_ALLOW_ROOT=1"
+
+// loadPatience bounds how long a worker loads, as Patience does: a busy machine needs more than the default.
+const loadPatience = "FAPWS_LOAD_TIMEOUT=10m"
+
+// CleanEnviron is the environment without what would change fapws or Python.
+func CleanEnviron() (env []string) {
+	for _, pair := range os.Environ() {
+		name, _, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, "FAPWS_") && !strings.HasPrefix(name, "PYTHON") && name != "PORT" && name != "VIRTUAL_ENV" {
+			env = append(env, pair)
+		}
+	}
+	return append(env, "PYTHONDONTWRITEBYTECODE=1", allowRoot, loadPatience)
+}

@@ -1,0 +1,86 @@
+package fapwstest
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// FileSays waits until a file that a script writes has this text.
+func FileSays(t *testing.T, name, want string) {
+	t.Helper()
+	Eventually(t, name+" contains "+want, func() bool {
+		text, err := os.ReadFile(name)
+		return err == nil && bytes.Contains(text, []byte(want))
+	})
+}
+
+// Repository is the root of the repository, seen from the directory of a package of tests.
+const Repository = "../../../.."
+
+// Testdata returns the absolute path of a script: from testdata beside the test, or from the scripts that several
+// packages of tests serve. A script may end with ":NAME", the name of an object in it.
+func Testdata(t *testing.T, script string) string {
+	t.Helper()
+	if filepath.IsAbs(script) {
+		return script
+	}
+	path := filepath.Join("testdata", script)
+	file, _, _ := strings.Cut(path, ":")
+	if _, err := os.Stat(file); err != nil {
+		path = filepath.Join("..", path)
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Source returns the text of a script in testdata.
+func Source(t *testing.T, script string) string {
+	t.Helper()
+	text, err := os.ReadFile(Testdata(t, script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// Copied returns a copy of a script in testdata, which the test may change.
+func Copied(t *testing.T, script string) string {
+	t.Helper()
+	return Write(t, filepath.Join(t.TempDir(), script), Source(t, script))
+}
+
+// Write makes a file for a test and returns its path.
+func Write(t *testing.T, name, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// It may be a program. A child that another test forks meanwhile would have the
+	// file open for writing until its exec, and nothing could run it.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// Change replaces a text in a script.
+func Change(t *testing.T, script, old, new string) {
+	t.Helper()
+	text, err := os.ReadFile(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), old) {
+		t.Fatalf("no %q in %s", old, script)
+	}
+	Write(t, script, strings.Replace(string(text), old, new, 1))
+}

@@ -1,0 +1,106 @@
+package fapwstest
+
+import (
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// Main runs the tests of a package. It makes the servers independent of how the tests themselves were started:
+// nohup(1) would leave SIGHUP ignored in each of them, and a umask of 077 would hide
+// files from the users that servers become.
+func Main(m *testing.M) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // a caught signal is reset by execve(2), an ignored one is not
+	syscall.Umask(0o022)
+	code := m.Run()
+	if installed.folder != "" {
+		os.RemoveAll(installed.folder)
+	}
+	os.Exit(code)
+}
+
+// installed is a copy of the executable, with package fapws beside it, that every
+// user may read. Those under test may be below a home of mode 0700.
+var installed struct {
+	once   sync.Once
+	folder string
+	err    error
+}
+
+// ForOtherUsers makes c start the copy of the executable that every user may read, in
+// a directory that every user may enter unless c names one.
+func (c Command) ForOtherUsers(t *testing.T) Command {
+	t.Helper()
+	program := Binary(t)
+	installed.once.Do(func() { installed.folder, installed.err = install(program) })
+	if installed.err != nil {
+		t.Fatal(installed.err)
+	}
+	c.Program = filepath.Join(installed.folder, "build", "fapws")
+	if c.Dir == "" {
+		c.Dir = installed.folder
+	}
+	return c
+}
+
+// install copies the executable and contrib/ to a new directory.
+func install(program string) (folder string, err error) {
+	if folder, err = os.MkdirTemp("", "fapws"); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(folder, 0o755); err != nil {
+		return folder, err
+	}
+	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
+		return folder, err
+	}
+	text, err := os.ReadFile(program)
+	if err != nil {
+		return folder, err
+	}
+	// As in Write: no child that is being forked may keep the program open for writing.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(folder+"/build/fapws", text, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return folder, err
+	}
+	return folder, copyForAll(folder+"/contrib", os.DirFS(Repository+"/contrib"))
+}
+
+// copyForAll copies the regular files of from, readable by every user.
+func copyForAll(to string, from fs.FS) error {
+	return fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, name), 0o755)
+		case !d.Type().IsRegular():
+			return nil
+		}
+		text, err := fs.ReadFile(from, name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), text, 0o644)
+	})
+}
+
+// PublicFolder returns a folder that every user may look into.
+func PublicFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "fapws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}

@@ -1,0 +1,90 @@
+package fapwstest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// Get returns the bytes of a GET request of HTTP/1.1.
+func Get(target string, fields ...string) string { return Request("GET", target, "", fields...) }
+
+// Request returns the bytes of a request with a Host field, and a
+// Content-Length if there is a body.
+func Request(method, target, body string, fields ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: test\r\n", method, target)
+	for _, f := range fields {
+		b.WriteString(f + "\r\n")
+	}
+	if body != "" {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+	}
+	return b.String() + "\r\n" + body
+}
+
+// Chunked returns the bytes of a request with body in chunks of a size.
+func Chunked(method, target, body string, size int, fields ...string) string {
+	var b strings.Builder
+	b.WriteString(strings.TrimSuffix(Request(method, target, "", append(fields, "Transfer-Encoding: chunked")...), ""))
+	for ; len(body) > size; body = body[size:] {
+		fmt.Fprintf(&b, "%x\r\n%s\r\n", size, body[:size])
+	}
+	if body != "" {
+		fmt.Fprintf(&b, "%X;name=\"a;b\"\r\n%s\r\n", len(body), body)
+	}
+	return b.String() + "0\r\n\r\n"
+}
+
+// Answer is a response with its whole body.
+type Answer struct {
+	*http.Response
+	Text string
+	Err  error // the body was not whole
+}
+
+// Want fails unless the answer has this status and a whole body with each text.
+func (a *Answer) Want(t *testing.T, status int, texts ...string) *Answer {
+	t.Helper()
+	if a.StatusCode != status || a.Err != nil {
+		t.Fatalf("status %d, want %d; %v; body: %.500q", a.StatusCode, status, a.Err, a.Text)
+	}
+	for _, text := range texts {
+		if !strings.Contains(a.Text, text) {
+			t.Errorf("no %q in the body: %.500q", text, a.Text)
+		}
+	}
+	return a
+}
+
+// Is fails unless the answer is 200 with exactly this body.
+func (a *Answer) Is(t *testing.T, body string) *Answer {
+	t.Helper()
+	a.Want(t, 200)
+	if a.Text != body {
+		t.Errorf("body %.300q, want %.300q", a.Text, body)
+	}
+	return a
+}
+
+// Field fails unless a header field of the answer has this value.
+func (a *Answer) Field(t *testing.T, name, want string) *Answer {
+	t.Helper()
+	if got := strings.Join(a.Header.Values(name), ", "); got != want {
+		t.Errorf("%s: %q, want %q", name, got, want)
+	}
+	return a
+}
+
+// Object returns the body, which must be a JSON object.
+func (a *Answer) Object(t *testing.T) map[string]any {
+	t.Helper()
+	var object map[string]any
+	if err := json.NewDecoder(bytes.NewReader([]byte(a.Text))).Decode(&object); err != nil {
+		t.Fatalf("%v in %.300q", err, a.Text)
+	}
+	return object
+}

@@ -1,0 +1,71 @@
+package fapwstest
+
+import (
+	"os"
+	"slices"
+	"testing"
+)
+
+// Mode is a way to serve a script.
+type Mode struct {
+	Name  string
+	Flags []string
+}
+
+// The modes. Forks is for synchronous handlers that remember nothing between requests.
+var (
+	Threads = Mode{"threads", nil}
+	Inline  = Mode{"inline", []string{"--threads", "0"}}
+	Workers = Mode{"workers", []string{"--workers", "2"}}
+	Forks   = Mode{"fork", []string{"--fork"}}
+)
+
+// Modes are those that every behaviour is tested in.
+var Modes = []Mode{Threads, Inline, Workers}
+
+// Inline reports whether m is Inline.
+func (m Mode) Inline() bool { return m.Name == Inline.Name }
+
+// Forks reports whether m is Forks.
+func (m Mode) Forks() bool { return m.Name == Forks.Name }
+
+// Workers reports whether m is Workers.
+func (m Mode) Workers() bool { return m.Name == Workers.Name }
+
+// InModes runs a test in each mode, beside other tests.
+func InModes(t *testing.T, test func(t *testing.T, m Mode)) {
+	t.Helper()
+	InEach(t, Modes, test)
+}
+
+// InModesAndForks runs a test in each mode, and with a process for each request.
+func InModesAndForks(t *testing.T, test func(t *testing.T, m Mode)) {
+	t.Helper()
+	InEach(t, append(slices.Clone(Modes), Forks), test)
+}
+
+// InOneProcess runs a test in the modes with one process: a test that looks at the process, or at what the script
+// remembers there.
+func InOneProcess(t *testing.T, test func(t *testing.T, m Mode)) {
+	t.Helper()
+	InEach(t, Modes[:2], test)
+}
+
+// OnlyMode, from the environment, names the mode to test in, for when all of them
+// would take too long (with the race detector).
+var OnlyMode = os.Getenv("FAPWS_ONLY_MODE")
+
+// InEach runs a test in each of modes, beside other tests.
+func InEach(t *testing.T, modes []Mode, test func(t *testing.T, m Mode)) {
+	t.Helper()
+	t.Parallel()
+	for _, m := range modes {
+		if OnlyMode != "" && m.Name != OnlyMode {
+			continue
+		}
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			test(t, m)
+		})
+	}
+}

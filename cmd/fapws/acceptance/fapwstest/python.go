@@ -1,0 +1,26 @@
+package fapwstest
+
+import (
+	"cmp"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// Python is the interpreter that fapws was built for; `build.sh env` says which.
+var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
+
+// NeedModule fails, or skips the test where the Python that fapws was built for
+// is not Debian's, which has all frameworks as packages.
+func NeedModule(t *testing.T, module string) {
+	t.Helper()
+	said, err := exec.Command(Python, "-c", "import "+module).CombinedOutput()
+	if err == nil {
+		return
+	}
+	if strings.HasPrefix(Python, "/usr/bin/") {
+		t.Fatalf("%s\nsudo apt-get install python3-%s", said, module)
+	}
+	t.Skipf("%s has no %s", Python, module)
+}

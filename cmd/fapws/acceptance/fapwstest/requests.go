@@ -1,0 +1,55 @@
+package fapwstest
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Ask sends bytes over a connection of their own and reads one response.
+func (s *Server) Ask(text string) *Answer {
+	s.T.Helper()
+	w := s.Dial()
+	defer w.Close()
+	w.Send(text)
+	method, _, _ := strings.Cut(text, " ")
+	return w.AnswerTo(method)
+}
+
+// Get asks for a target and returns the answer, which must have this status.
+func (s *Server) Get(target string, status int, fields ...string) *Answer {
+	s.T.Helper()
+	return s.Ask(Get(target, fields...)).Want(s.T, status)
+}
+
+// Until504 asks for target, whose handler does not answer in time, until the log has a match of pattern: on a busy
+// machine, a request may be late before its handler runs.
+func (s *Server) Until504(target, pattern string) (match []string) {
+	s.T.Helper()
+	Eventually(s.T, pattern+" in the log", func() bool {
+		s.Get(target, 504)
+		for range 2000 { // the log may follow some seconds later
+			if match = regexp.MustCompile(pattern).FindStringSubmatch(s.Stderr.String()); match != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return match != nil
+	})
+	return match
+}
+
+// TooBig fails unless a request gets the answer of a body that is too big, and
+// then the end of the connection.
+func TooBig(t *testing.T, s *Server, request, more string) {
+	t.Helper()
+	w := s.Dial()
+	w.Send(request)
+	w.Send(more)
+	a := w.Answer().Want(t, 413, "input body too big")
+	if !a.Close {
+		t.Errorf("no Connection: close with 413: %q", a.Header)
+	}
+	w.Closed()
+}

@@ -1,0 +1,89 @@
+package fapwstest
+
+import (
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience bounds the wait for what should happen at once, so that a test fails
+// rather than hangs; nothing waits that long when all is well.
+const Patience = 5 * time.Minute
+
+// Server is a running fapws.
+type Server struct {
+	T              *testing.T
+	Address        string // host:port
+	URL            string // without a slash at the end
+	Cmd            *exec.Cmd
+	Stdout, Stderr *output
+	Complains      bool
+	crashes        bool
+	Exited         chan struct{} // closed at its end
+}
+
+// BannerURL matches the line that says where the server listens; its group is the address.
+var BannerURL = regexp.MustCompile(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)
+
+// cleanup ends the server, if the test has not, and looks at how it ended.
+func (s *Server) cleanup() {
+	select {
+	case <-s.Exited:
+	default:
+		s.Signal(syscall.SIGTERM)
+		if code := s.Ended(); code != 0 {
+			s.T.Errorf("fapws ended with code %d", code)
+		}
+	}
+	said := s.Stderr.String()
+	for _, bad := range []string{"panic:", "fatal error:", "SIGSEGV", "Fatal Python error", "WARNING: DATA RACE"} {
+		if strings.Contains(said, bad) && !s.crashes {
+			s.T.Errorf("fapws has crashed: %q", bad)
+		}
+	}
+	if !s.Complains && strings.Contains(said, "Traceback") {
+		s.T.Error("fapws reports an error")
+	}
+	if s.T.Failed() {
+		s.T.Logf("%s\nstdout:\n%.2000s\nstderr:\n%.8000s", s.Cmd, s.Stdout, said)
+	}
+}
+
+// Signal sends a signal to the process.
+func (s *Server) Signal(sig syscall.Signal) {
+	s.T.Helper()
+	if err := s.Cmd.Process.Signal(sig); err != nil {
+		s.T.Errorf("signal %v: %v", sig, err)
+	}
+}
+
+// Ended waits for the end of the server and returns its exit code, below zero
+// after a signal.
+func (s *Server) Ended() int {
+	s.T.Helper()
+	select {
+	case <-s.Exited:
+	case <-time.After(Patience):
+		_ = s.Cmd.Process.Signal(syscall.SIGABRT) // shows where its goroutines are
+		<-s.Exited
+		s.T.Error("fapws does not end")
+	}
+	return s.Cmd.ProcessState.ExitCode()
+}
+
+// Says waits until the server has written a match of pattern to stderr.
+func (s *Server) Says(pattern string) []string {
+	s.T.Helper()
+	return s.Stderr.Await(s.T, regexp.MustCompile(pattern))
+}
+
+// Ctl runs "fapws ctl" for s.
+func (s *Server) Ctl(words ...string) (code int, stdout, stderr string) {
+	s.T.Helper()
+	flags := append([]string{"ctl", "--pid", strconv.Itoa(s.Cmd.Process.Pid)}, words...)
+	return Command{Flags: flags}.Run(s.T)
+}

@@ -1,0 +1,116 @@
+package http_test
+
+import (
+	"io"
+	"net"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// close() of a result runs whatever became of the response.
+func TestClose(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		leave      func(*fapwstest.Client)
+	}{
+		{"reset in a stream", "/endless?1000", (*fapwstest.Client).Reset},
+		{"closed in a stream", "/endless?1000", func(w *fapwstest.Client) { w.Close() }},
+		{"closed in large blocks", "/endless?1000000", func(w *fapwstest.Client) { w.Close() }},
+		{"reset in a slow stream", "/ticks", (*fapwstest.Client).Reset},
+		{"closed in a slow stream", "/ticks", func(w *fapwstest.Client) { w.Close() }},
+		{"half-closed in a slow stream", "/ticks", func(w *fapwstest.Client) { _ = w.Conn.(*net.TCPConn).CloseWrite() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				s, folder := fapwstest.ServeSlow(t, m)
+				w := s.Dial()
+				w.Get(c.path)
+				r := w.Head("GET")
+				if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
+					t.Fatal(err)
+				}
+				c.leave(w)
+				fapwstest.FileSays(t, folder+"/closed", "yes")
+				s.Get("/", 200).Is(t, "quick")
+			})
+		})
+	}
+	t.Run("whole", func(t *testing.T) {
+		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			s, folder := fapwstest.ServeSlow(t, m)
+			s.Get("/short", 200).Is(t, "ab")
+			fapwstest.FileSays(t, folder+"/short closed", "yes")
+		})
+	})
+	t.Run("HEAD", func(t *testing.T) {
+		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			s, folder := fapwstest.ServeSlow(t, m)
+			s.Ask(fapwstest.Request("HEAD", "/endless?10", "")).Want(t, 200)
+			fapwstest.FileSays(t, folder+"/closed", "yes")
+		})
+	})
+	t.Run("raised", func(t *testing.T) {
+		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			s, folder := fapwstest.ServeSlow(t, m)
+			s.Complains = true
+			s.Get("/broken", 500)
+			fapwstest.FileSays(t, folder+"/closed", "yes")
+		})
+	})
+	t.Run("reset before the head", func(t *testing.T) {
+		fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+			s, folder := fapwstest.ServeSlow(t, m)
+			w := s.Dial()
+			w.Get("/wait")
+			fapwstest.FileSays(t, folder+"/entered", "yes")
+			w.Get("/endless?10") // behind the one that is waited for
+			w.Reset()
+			fapwstest.Write(t, folder+"/go", "")
+			s.Get("/", 200).Is(t, "quick")
+		})
+	})
+}
+
+// A client that has shut down its side gets the answers to what it has asked.
+func TestHalfClose(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := fapwstest.ServeSlow(t, m)
+		w := s.Dial()
+		w.Get("/")
+		_ = w.Conn.(*net.TCPConn).CloseWrite()
+		w.Answer().Is(t, "quick")
+		w.Closed()
+
+		w = s.Dial()
+		w.Get("/wait")
+		fapwstest.FileSays(t, folder+"/entered", "yes")
+		_ = w.Conn.(*net.TCPConn).CloseWrite()
+		fapwstest.Write(t, folder+"/go", "")
+		w.Answer().Is(t, "waited")
+		w.Closed()
+	})
+}
+
+// Clients that vanish at any point harm nobody else.
+func TestClientsVanish(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := fapwstest.ServeSlow(t, m)
+		post := fapwstest.Request("POST", "/", string(make([]byte, 400_000)))
+		for _, text := range []string{"", "G", "GET / HT", fapwstest.Get("/"), fapwstest.Get("/large"), fapwstest.Get("/endless?100000"), post[:100], post[:300_000], post,
+			fapwstest.Get("/") + fapwstest.Get("/") + "GET", fapwstest.Get("/large") + fapwstest.Get("/")} {
+			for _, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) { w.Close() }} {
+				w := s.Dial()
+				w.Send(text)
+				leave(w)
+			}
+		}
+		w := s.Dial()
+		w.Get("/large")
+		w.Head("GET")
+		w.Reset()
+		for range 20 {
+			s.Get("/", 200).Is(t, "quick")
+		}
+	})
+}

@@ -1,0 +1,176 @@
+package http_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// hostile are messages that another server on the way could take for something
+// else (RFC 9112), and what is no HTTP at all. After each the bytes of another
+// request follow, which nobody may answer.
+var hostile = []struct {
+	name, text string
+	status     int
+}{
+	{"Content-Length with Transfer-Encoding", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+	{"Transfer-Encoding with Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400},
+	{"different Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400},
+	{"different Content-Lengths in a list", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4, 5\r\n\r\nabcde", 400},
+	{"signed Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +4\r\n\r\nabcd", 400},
+	{"negative Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400},
+	{"hexadecimal Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x4\r\n\r\nabcd", 400},
+	{"empty Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", 400},
+	{"Content-Length of words", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4 4\r\n\r\nabcd", 400},
+	{"Content-Length that overflows", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551617\r\n\r\na", 400},
+	{"chunked twice", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400},
+	{"chunked not last", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n", 400},
+	{"unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
+	{"identity", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 400},
+	{"odd chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400},
+	{"quoted chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", 400},
+	{"chunked on 1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+	{"space before colon", "GET / HTTP/1.1\r\nHost: a\r\nX-A : b\r\n\r\n", 400},
+	{"space before colon of Content-Length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 4\r\n\r\nabcd", 400},
+	{"folded line", "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\n c\r\n\r\n", 400},
+	{"folded first line", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400},
+	{"bare LF", "GET / HTTP/1.1\nHost: a\n\n", 400},
+	{"bare LF after a field", "GET / HTTP/1.1\r\nHost: a\nX-A: b\r\n\r\n", 400},
+	{"bare CR in a field", "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\rX-C: d\r\n\r\n", 400},
+	{"bare CR in the request line", "GET /\r HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"NUL in a field", "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\x00c\r\n\r\n", 400},
+	{"NUL in a name", "GET / HTTP/1.1\r\nHost: a\r\nX\x00A: b\r\n\r\n", 400},
+	{"no colon", "GET / HTTP/1.1\r\nHost: a\r\nX-A\r\n\r\n", 400},
+	{"no name", "GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", 400},
+	{"name of letters other than ASCII", "GET / HTTP/1.1\r\nHost: a\r\nX-\xc3\xa9: b\r\n\r\n", 400},
+	{"no Host", "GET / HTTP/1.1\r\n\r\n", 400},
+	{"two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400},
+	{"bad Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
+	{"Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
+	{"Host with a user", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400},
+	{"two spaces", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"three words too many", "GET / x HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"tab", "GET\t/\tHTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"no version", "GET /\r\n\r\n", 400},
+	{"small http", "GET / http/1.1\r\nHost: a\r\n\r\n", 400},
+	{"version of three digits", "GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400},
+	{"version 2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505},
+	{"preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+	{"version 0.9", "GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505},
+	{"CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 501},
+	{"bad percent", "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"half a percent", "GET /% HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"NUL by percent", "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"target without slash", "GET x HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"target with a fragment", "GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"target of letters other than ASCII", "GET /\xc3\xa9\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"asterisk for GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"method of odd letters", "G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+	{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400},
+	{"chunk size of no digits", chunk("\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"chunk size of other letters", chunk("g\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"signed chunk size", chunk("+4\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"chunk size with 0x", chunk("0x4\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"chunk size that overflows", chunk("10000000000000004\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"space before a chunk size", chunk(" 4\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"bare LF after a chunk size", chunk("4\nabcd\r\n0\r\n\r\n"), 400},
+	{"bare CR in an extension", chunk("4;a=\rb\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"bare LF in an extension", chunk("4;a=b\nabcd\r\n0\r\n\r\n"), 400},
+	{"chunk longer than its size", chunk("4\r\nabcde\r\n0\r\n\r\n"), 400},
+	{"bare LF after a chunk", chunk("4\r\nabcd\n0\r\n\r\n"), 400},
+	{"bare LF at the end", chunk("4\r\nabcd\r\n0\r\n\n"), 400},
+	{"bad trailer", chunk("0\r\nX A: b\r\n\r\n"), 400},
+	{"folded trailer", chunk("0\r\nX-A: b\r\n c\r\n\r\n"), 400},
+	{"long extension", chunk("4;" + strings.Repeat("a", 20_000) + "\r\nabcd\r\n0\r\n\r\n"), 400},
+	{"long request line", "GET /" + strings.Repeat("a", 8200) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
+	{"long query", "GET /?" + strings.Repeat("a", 100_000) + " HTTP/1.1\r\nHost: a\r\n\r\n", 414},
+	{"long method", strings.Repeat("A", 100) + " / HTTP/1.1\r\nHost: a\r\n\r\n", 501},
+	{"long field", "GET / HTTP/1.1\r\nHost: a\r\nX-A: " + strings.Repeat("a", 8200) + "\r\n\r\n", 431},
+	{"long name", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("a", 8200) + ": a\r\n\r\n", 431},
+	{"many fields", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X-A: b\r\n", 100) + "\r\n", 431},
+	{"many bytes of fields", "GET / HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X-A: "+strings.Repeat("b", 4000)+"\r\n", 9) + "\r\n", 431},
+}
+
+func chunk(body string) string {
+	return "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+}
+
+func TestHostileFraming(t *testing.T) {
+	smuggled := fapwstest.Get("/smuggled")
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "entered.py")
+		for _, c := range hostile {
+			for _, first := range []string{"", fapwstest.Get("/count")} { // alone, and behind a good one
+				w := s.Dial()
+				w.Send(first, c.text, smuggled)
+				if first != "" {
+					w.Answer().Is(t, "0")
+				}
+				a := w.Answer()
+				if a.StatusCode != c.status || !a.Close || a.Err != nil {
+					t.Errorf("%s: %d, close %v, %v; want %d", c.name, a.StatusCode, a.Close, a.Err, c.status)
+				}
+				w.Closed()
+			}
+		}
+		s.Get("/count", 200).Is(t, "0") // no handler was entered
+	})
+}
+
+// What looks odd and is right.
+func TestTolerated(t *testing.T) {
+	cases := []struct{ name, text string }{
+		{"empty lines before", "\r\n\r\nGET /count HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"equal Content-Lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd"},
+		{"Chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n"},
+		{"chunk extensions and trailers", chunk("4 ; a=\"b\"\r\nabcd\r\n00000\r\nX-A: b\r\nContent-Length: 7\r\n\r\n")},
+		{"chunk size with zeros", chunk("0004\r\nabcd\r\n0\r\n\r\n")},
+		{"no space after colon", "GET /count HTTP/1.1\r\nHost:a\r\nX-A:b\r\nX-Empty:\r\n\r\n"},
+		{"version 1.9", "GET /count HTTP/1.9\r\nHost: a\r\n\r\n"},
+		{"empty Host", "GET /count HTTP/1.1\r\nHost:\r\n\r\n"},
+		{"IPv6 Host", "GET /count HTTP/1.1\r\nHost: [::1]:8888\r\n\r\n"},
+		{"Host on 1.0 missing", "GET /count HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"},
+		{"longest request line", "GET /count?" + strings.Repeat("a", 8192-len("GET /count? HTTP/1.1\r\n")) + " HTTP/1.1\r\nHost: a\r\n\r\n"},
+		{"most fields", "GET /count HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X-A: b\r\n", 99) + "\r\n"},
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "entered.py")
+		w := s.Dial()
+		for _, c := range cases {
+			w.Send(c.text)
+			if a := w.Answer(); a.StatusCode != 200 || a.Err != nil {
+				t.Errorf("%s: %d %q %v", c.name, a.StatusCode, a.Text, a.Err)
+				w = s.Dial()
+			}
+		}
+		w.Get("/count")
+		w.Answer().Want(t, 200)
+	})
+}
+
+// The limits of a head are those of the flags.
+func TestHeadLimits(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "entered.py", "--limit-request-line", "100", "--limit-request-field-size", "200",
+			"--limit-request-head", "500", "--limit-request-fields", "10")
+		line := func(n int) string {
+			return "GET /count?" + strings.Repeat("a", n-len("GET /count? HTTP/1.1\r\n")) + " HTTP/1.1\r\nHost: a\r\n"
+		}
+		field := func(n int) string { return "X: " + strings.Repeat("a", n-len("X: \r\n")) + "\r\n" }
+		for _, c := range []struct {
+			text   string
+			status int
+		}{
+			{line(90), 200}, {line(110), 414},
+			{line(50) + field(190), 200}, {line(50) + field(210), 431},
+			{line(50) + strings.Repeat(field(10), 9), 200}, {line(50) + strings.Repeat(field(10), 10), 431},
+			{line(50) + field(190) + field(190), 200}, {line(50) + field(190) + field(190) + field(190), 431},
+		} {
+			if a := s.Ask(c.text + "\r\n"); a.StatusCode != c.status {
+				t.Errorf("%s: %d, want %d", fmt.Sprintf("%.30q... of %d bytes", c.text, len(c.text)), a.StatusCode, c.status)
+			}
+		}
+	})
+}

@@ -1,0 +1,252 @@
+package http_test
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// ticks returns the CPU time of the processes that run handlers, in hundredths of
+// a second.
+func ticks(s *fapwstest.Server) (n int) {
+	s.T.Helper()
+	for _, pid := range s.Handlers() {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		for _, at := range []int{11, 12} { // utime and stime of proc_pid_stat(5)
+			used, _ := strconv.Atoi(strings.Fields(rest)[at])
+			n += used
+		}
+	}
+	return n
+}
+
+// TestLoadOpenFiles: the soft limit of open files becomes the hard one, in all
+// processes, and so more clients than it allowed are served.
+func TestLoadOpenFiles(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100", Flags: []string{"--head-timeout", "120"}}.Serve(t, m)
+		for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			limits := regexp.MustCompile(`(?m)^Max open files +(\d+) +(\d+)`).FindStringSubmatch(string(text))
+			if limits == nil {
+				t.Fatalf("process %d has no limit:\n%s", pid, text)
+			}
+			// Go takes one less than there is, by which it knows that it did so, and
+			// gives the processes that it starts the old limit back.
+			soft, _ := strconv.Atoi(limits[1])
+			hard, _ := strconv.Atoi(limits[2])
+			if soft < hard-1 || soft <= 100 {
+				t.Errorf("process %d may open %d files, of %d", pid, soft, hard)
+			}
+		}
+		var crowd []*fapwstest.Client
+		for range 300 {
+			crowd = append(crowd, s.Dial())
+		}
+		for _, w := range crowd {
+			w.Get("/hello")
+		}
+		for _, w := range crowd {
+			w.Answer().Is(t, "hello\n")
+		}
+	})
+}
+
+// TestLoadPrograms: programs for CGI get the limit with which fapws was started: many
+// of them are not made for descriptors beyond 1024 (select(2)).
+func TestLoadPrograms(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		fapwstest.Write(t, folder+"/cgi-bin/limit", "#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n'\nulimit -S -n\n")
+		if err := os.Chmod(folder+"/cgi-bin/limit", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \"cgi-bin\"\n")
+		s := fapwstest.Command{Shell: "ulimit -S -n 100", Flags: []string{"-c", config}}.Serve(t, m)
+		s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
+	})
+}
+
+// TestLoadNoDescriptors: without descriptors for more connections, the server waits
+// without spinning, tells those who come that they shall come back, and is itself again
+// when there are some.
+func TestLoadNoDescriptors(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64", Flags: []string{"--max-clients", "1000", "--head-timeout", "60"}}.Serve(t, m)
+		var idle []*fapwstest.Client
+		for range 160 {
+			idle = append(idle, s.Dial())
+		}
+		s.Says("cannot accept connections for now: too many open files")
+		before := ticks(s)
+		time.Sleep(2 * time.Second)
+		if used := ticks(s) - before; used > 40 {
+			t.Errorf("%d hundredths of a second of CPU in two seconds at the limit", used)
+		}
+		fapwstest.Eventually(t, "somebody gets 503", func() bool {
+			w := s.Dial()
+			defer w.Close()
+			w.Get("/hello")
+			a := w.Answer()
+			if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close || a.Text != "Service Unavailable\n") {
+				t.Errorf("%v %q", a.Header, a.Text)
+			}
+			return a.StatusCode == 503
+		})
+		for _, w := range idle {
+			w.Close()
+		}
+		for range 4 { // of all workers
+			fapwstest.Eventually(t, "all is well again", func() bool {
+				w := s.Dial()
+				defer w.Close()
+				w.Get("/hello")
+				return w.Answer().StatusCode == 200
+			})
+		}
+		if said := s.Stderr.String(); strings.Count(said, "\n") > 40 {
+			t.Errorf("it says so again and again:\n%s", said)
+		}
+	})
+}
+
+// TestLoadSlowClients: 500 clients that send heads and bodies byte by byte hold up
+// no others, cost little memory, and get 408.
+func TestLoadSlowClients(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		const clients = 500
+		crowd := func(s *fapwstest.Server) []*fapwstest.Client {
+			if openFiles(s.T, s) < 1000 {
+				s.T.Fatalf("at most %d open files are allowed here; a server of a crowd needs more (ulimit -n)", openFiles(s.T, s))
+			}
+			all := make([]*fapwstest.Client, clients)
+			for i := range all {
+				all[i] = slow(s, i)
+			}
+			return all
+		}
+		t.Run("wait", func(t *testing.T) {
+			s := fapwstest.Serve(t, m, "crowd.py", "--head-timeout", "1h", "--body-timeout", "1h", "--body-min-rate", "0")
+			s.Get("/hello", 200)
+			memory := s.RSS()
+			crowd(s)
+			for range 50 {
+				s.Get("/hello", 200).Is(t, "hello\n")
+			}
+			if n := connections(s); n < clients {
+				t.Errorf("%d of %d connections", n, clients)
+			}
+			if grown := s.RSS() - memory; grown > clients*24<<10 {
+				t.Errorf("%d slow clients have taken %d bytes", clients, grown)
+			}
+		})
+		t.Run("end", func(t *testing.T) {
+			s := fapwstest.Serve(t, m, "crowd.py", "--head-timeout", "2", "--body-timeout", "2", "--body-min-rate", "500")
+			var all sync.WaitGroup
+			for i, w := range crowd(s) {
+				all.Go(func() {
+					a, err := w.Tries("")
+					// On a busy machine, the time may be up before the first byte is sent: then there is no answer.
+					for late := time.Now().Add(fapwstest.Patience); err != nil && time.Now().Before(late); {
+						a, err = slow(s, i).Tries("")
+					}
+					if err != nil || a.StatusCode != 408 {
+						t.Errorf("client %d got %v, %v", i, a, err)
+					}
+				})
+			}
+			all.Wait()
+			fapwstest.Eventually(t, "others are served", func() bool {
+				a, err := s.Dial().Tries(fapwstest.Get("/hello"))
+				return err == nil && a.Text == "hello\n"
+			})
+			fapwstest.Eventually(t, "their descriptors are free", func() bool { return len(s.Descriptors()) < 100 })
+		})
+	})
+}
+
+// slow connects a client that does not send all of its head or of its body.
+func slow(s *fapwstest.Server, i int) *fapwstest.Client {
+	w := s.Dial()
+	if i%2 == 0 {
+		io.WriteString(w.Conn, "GET /hello HTTP/1.1\r\nHo")
+	} else {
+		io.WriteString(w.Conn, "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nb")
+	}
+	return w
+}
+
+func openFiles(t *testing.T, s *fapwstest.Server) (n int) {
+	t.Helper()
+	text, err := os.ReadFile(s.Proc("limits"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limit := regexp.MustCompile(`(?m)^Max open files +(\d+)`).FindStringSubmatch(string(text)); limit != nil {
+		n, _ = strconv.Atoi(limit[1])
+	}
+	return n
+}
+
+// TestLoadAb is `ab`, by which people measure servers, with many clients and
+// nothing failed. FAPWS_AB="CLIENTS REQUESTS" is for longer (./build.sh load).
+func TestLoadAb(t *testing.T) {
+	ab, err := exec.LookPath("ab")
+	if err != nil {
+		t.Fatalf("%v (./build.sh test installs it)", err)
+	}
+	clients, requests, _ := strings.Cut(cmp.Or(os.Getenv("FAPWS_AB"), "200 4000"), " ")
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "crowd.py")
+		for _, flags := range []string{"", "-k"} {
+			before, memory := ticks(s), s.RSS()
+			line := fmt.Sprintf("ulimit -n $(ulimit -H -n) && exec %s -q -s 60 -r %s -c %s -n %s %s/hello", ab, flags, clients, requests, s.URL)
+			out, err := exec.Command("/bin/sh", "-c", line).CombinedOutput()
+			said := string(out)
+			if err != nil || !regexp.MustCompile(`(?m)^Failed requests: +0$`).MatchString(said) ||
+				!regexp.MustCompile(`(?m)^Complete requests: +`+requests+`$`).MatchString(said) || strings.Contains(said, "Non-2xx") {
+				t.Fatalf("%v\n%s", err, said)
+			}
+			t.Logf("ab %s -c %s -n %s: %s; %d.%02d s of CPU, %+d KB, %d descriptors after it", flags, clients, requests,
+				regexp.MustCompile(`Requests per second: +\S+`).FindString(said), (ticks(s)-before)/100, (ticks(s)-before)%100,
+				(s.RSS()-memory)>>10, len(s.Descriptors()))
+		}
+		fapwstest.Eventually(t, "no connection is left", func() bool { return connections(s) == 0 })
+	})
+}
+
+// connections returns how many established connections its port has.
+func connections(s *fapwstest.Server) (n int) {
+	s.T.Helper()
+	text, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	_, port, _ := strings.Cut(s.Address, ":")
+	number, _ := strconv.Atoi(port)
+	local := fmt.Sprintf("0100007F:%04X", number)
+	const established = "01"
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 3 && f[1] == local && f[3] == established {
+			n++
+		}
+	}
+	return n
+}

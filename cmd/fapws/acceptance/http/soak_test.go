@@ -1,0 +1,169 @@
+package http_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// TestSoak sends mixed requests, from clients of which some leave in the
+// middle of a request or of a response, and looks whether the server keeps
+// descriptors, threads or memory of them. FAPWS_SOAK_REQUESTS (default 8000)
+// is how many requests each mode gets.
+func TestSoak(t *testing.T) {
+	requests := 8000
+	if n := os.Getenv("FAPWS_SOAK_REQUESTS"); n != "" {
+		var err error
+		if requests, err = strconv.Atoi(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "soak.py", Complains: true}.Serve(t, m)
+		soak(s, max(requests/4, 2000)) // caches, pools and threads get their size
+		before := measure(s)
+		soak(s, requests)
+		after := measure(s)
+		t.Logf("%d requests: %v, before %v", requests, after, before)
+		// The server looks into files of /proc now and then. Threads retire and memory is given back when it is
+		// idle for a while.
+		fapwstest.Eventually(t, "no more descriptors than before", func() bool { return !measure(s).opens(before) })
+		const (
+			moreThreads = 4 // Go and the pool start one now and then
+			moreMemory  = 4 << 20
+		)
+		fapwstest.Eventually(t, "as many threads as before", func() bool { return s.Threads() <= before.threads+moreThreads })
+		fapwstest.Eventually(t, "as much memory as before", func() bool { return s.RSS() <= before.rss+moreMemory })
+	})
+}
+
+type figures struct {
+	kinds   map[string]int // open files by what they are
+	threads int
+	rss     int
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("%d KiB, %d threads, %v", f.rss>>10, f.threads, f.kinds)
+}
+
+// opens reports whether files of some kind are open that were not open before.
+func (f figures) opens(before figures) bool {
+	for name, n := range f.kinds {
+		if n > before.kinds[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// measure waits until all connections are gone.
+func measure(s *fapwstest.Server) (f figures) {
+	s.T.Helper()
+	fapwstest.Eventually(s.T, "all connections are closed", func() bool {
+		f = figures{map[string]int{}, s.Threads(), s.RSS()}
+		for _, target := range s.Descriptors() {
+			if name, _, found := strings.Cut(target, ":["); found { // socket:[123], pipe:[124]
+				target = name
+			}
+			f.kinds[target]++
+		}
+		return connections(s) == 0 && f.kinds["socket"] <= 6 // a listener, the two of signals with a copy for channels, the reserve for rejections, that of fapws ctl
+	})
+	return f
+}
+
+// soak sends n requests from a few clients at the same time.
+func soak(s *fapwstest.Server, n int) {
+	var left atomic.Int64
+	left.Store(int64(n))
+	var all sync.WaitGroup
+	for i := range 8 {
+		random := rand.New(rand.NewPCG(1, uint64(i)))
+		all.Go(func() {
+			for left.Load() > 0 && !s.T.Failed() {
+				left.Add(-int64(soakConnection(s, random)))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// soakConnection is one connection of a client with its habits; it returns the
+// number of its requests.
+func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
+	w := s.Dial()
+	defer w.Close()
+	for range 1 + random.IntN(20) {
+		sent++
+		switch what := random.IntN(40); {
+		case what == 0: // leaves in a request
+			text := fapwstest.Request("POST", "/echo", strings.Repeat("x", 1+random.IntN(400_000)))
+			w.Send(text[:random.IntN(len(text))])
+			w.Reset()
+			return sent
+		case what == 1: // leaves in a response
+			w.Get([]string{"/endless", "/bytes", "/stream", "/static/soak.py"}[random.IntN(4)])
+			_, _ = w.Read(make([]byte, 1+random.IntN(3000)))
+			w.Reset()
+			return sent
+		case what == 2: // sends nonsense
+			w.Send("GET / HTTP/1.1\r\nHost : a\r\n\r\n")
+			w.Answer().Want(s.T, 400)
+			return sent
+		case what == 3: // does not wait for anything
+			w.Send(fapwstest.Get("/text?1"), fapwstest.Get("/stream"), fapwstest.Get("/none"), fapwstest.Get("/bytes"))
+			w.Reset()
+			return sent + 3
+		case what == 4: // asks several at once
+			w.Send(fapwstest.Get("/text?1"), fapwstest.Request("POST", "/echo", "two"), fapwstest.Get("/file"), fapwstest.Get("/text?4"))
+			w.Answer().Is(s.T, "text 1")
+			w.Answer().Is(s.T, "two")
+			w.Answer().Want(s.T, 200)
+			w.Answer().Is(s.T, "text 4")
+			sent += 3
+		case what == 5:
+			body := strings.Repeat("0123456789", 30_000) // goes to a file
+			w.Send(fapwstest.Chunked("POST", "/echo", body, 7000))
+			if a := w.Answer().Want(s.T, 200); a.Text != body {
+				s.T.Errorf("echo of %d bytes has %d", len(body), len(a.Text))
+			}
+		case what == 6:
+			w.Get("/none")
+			w.Answer().Want(s.T, 500)
+		case what < 10:
+			w.Get("/stream")
+			if a := w.Answer().Want(s.T, 200); len(a.Text) != 20_000 || !bytes.HasSuffix([]byte(a.Text), []byte("0019")) {
+				s.T.Errorf("stream of %d bytes", len(a.Text))
+			}
+		case what < 13:
+			w.Get([]string{"/bytes", "/memory"}[what%2])
+			if a := w.Answer().Want(s.T, 200); len(a.Text) != 100_000 {
+				s.T.Errorf("%d bytes", len(a.Text))
+			}
+		case what < 16:
+			w.Get([]string{"/file", "/static/page.html"}[what%2])
+			w.Answer().Is(s.T, "<p>h\u00e9</p>\n")
+		case what < 20:
+			w.Send(fapwstest.Request("POST", "/form?a=1", "a=2&b=%26", "Content-Type: application/x-www-form-urlencoded"))
+			w.Answer().Is(s.T, `{"a":["1","2"],"b":["&"]}`)
+		case what < 25:
+			body := strings.Repeat("e", 1+random.IntN(5000))
+			w.Send(fapwstest.Request("POST", "/echo", body))
+			w.Answer().Is(s.T, body)
+		default:
+			n := strconv.Itoa(random.IntN(1_000_000))
+			w.Get("/text?" + n)
+			w.Answer().Is(s.T, "text "+n).Field(s.T, "X-Query", n)
+		}
+	}
+	return sent
+}

@@ -1,0 +1,108 @@
+package live_test
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// A client that closes may have said something before: the application gets that first, and
+// may answer it, as nothing has told it yet that the client has closed.
+func TestASGIWebSocketClosing(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/closing.py:app") // nothing of it is an error
+		// open sends messages and a close frame in one packet.
+		open := func(path string, messages ...string) *wstest.Client {
+			c := room(s, path)
+			var all []byte
+			for _, m := range messages {
+				all = c.AppendFrame(all, wstest.Fin|wstest.Text, []byte(m))
+			}
+			all = c.AppendFrame(all, wstest.Fin|wstest.Close, []byte("\x0f\xa1bye"))
+			if _, err := c.Conn.Write(all); err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		noted := func(path, want string) {
+			t.Helper()
+			got := ""
+			fapwstest.Eventually(t, path+" notes "+want, func() bool {
+				got = s.Get("/noted"+path, 200).Text
+				return len(got) >= len(want)
+			})
+			if got != want {
+				t.Errorf("%s: %q, want %q", path, got, want)
+			}
+		}
+		// closes reads until the close frame, in little more than the second that an
+		// application has, and returns the messages before.
+		closes := func(c *wstest.Client) (before []string) {
+			t.Helper()
+			for {
+				f, err := c.ReadFrame()
+				if err != nil {
+					t.Fatalf("%v after %v", err, before)
+				}
+				if f.Op() == wstest.Close {
+					if code, _ := f.Code(); code != 4001 {
+						t.Error("closed with", code)
+					}
+					break
+				}
+				if len(before) < 100 {
+					before = append(before, string(f.Payload))
+				}
+			}
+			c.Conn.Close()
+			return before
+		}
+
+		for _, test := range []struct {
+			path     string
+			messages []string
+			echoed   string
+			noted    string
+		}{
+			{"/answers/none", nil, "", "disconnect 4001 bye OSError"},
+			{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
+			{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02", "sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
+			// The answers come too late to be sent, but what was received before is all there.
+			{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "", "sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
+			{"/listens", []string{"x", "y"}, "", "disconnect OSError"},
+			{"/stays", nil, "", "websocket.disconnect"},
+		} {
+			began := time.Now()
+			if got := strings.Join(closes(open(test.path, test.messages...)), " "); got != test.echoed && time.Since(began) < time.Second {
+				t.Errorf("%s: the client got %q, want %q", test.path, got, test.echoed)
+			}
+			noted(test.path, test.noted)
+		}
+
+		// It may have gone altogether.
+		c := open("/answers/gone", "0.3", "0")
+		c.Conn.Close()
+		noted("/answers/gone", "sent 0.3 sent 0 disconnect 4001 bye OSError")
+
+		// Who does not receive goes on for a little, and not for ever.
+		closes(open("/pushes"))
+		noted("/pushes", "OSError")
+		closes(open("/pushes/unread", "x", "y"))
+		noted("/pushes/unread", "OSError")
+		closes(open("/floods", "x"))
+		noted("/floods", "OSError")
+		c = open("/floods/unread") // and it is not only the frame that nobody takes
+		c.Conn.(*net.TCPConn).CloseWrite()
+		noted("/floods/unread", "OSError")
+		c = open("/counts/gone", "x") // nor does it hold up others when nobody is there
+		if err := c.Conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		c.Conn.Close()
+		noted("/counts/gone", "few")
+	})
+}

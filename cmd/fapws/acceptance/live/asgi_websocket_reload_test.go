@@ -1,0 +1,64 @@
+package live_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// TestASGIReload: the WebSockets of ASGI applications are closed with 1012 when no worker accepts any more that has
+// the old code: a client that connects again at once gets the new one.
+func TestASGIReload(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Copied(t, "version.py")
+	s := fapwstest.Command{Script: script + ":application"}.Serve(t, fapwstest.Workers)
+	const clients, reloads = 24, 6
+	open := func(want int) (*wstest.Client, error) {
+		c, err := wstest.Dial(s.Address, "/")
+		if err != nil {
+			return nil, err
+		}
+		c.Conn.SetDeadline(time.Now().Add(fapwstest.Patience))
+		if _, version, err := c.Receive(); err != nil || string(version) != fmt.Sprint(want) {
+			c.Conn.Close()
+			return nil, fmt.Errorf("version %q, want %d, %v", version, want, err)
+		}
+		return c, nil
+	}
+	all := make([]*wstest.Client, clients)
+	for i := range all {
+		c, err := open(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[i] = c
+		defer func() { all[i].Conn.Close() }()
+	}
+	for version := 2; version < 2+reloads && !t.Failed(); version++ {
+		fapwstest.Change(t, script, fmt.Sprintf("VERSION = %d", version-1), fmt.Sprintf("VERSION = %d", version))
+		var again sync.WaitGroup
+		for i := range all {
+			again.Go(func() {
+				if _, _, err := all[i].Receive(); !replaced(err) {
+					t.Errorf("a WebSocket ended with %v", err)
+					return
+				}
+				c, err := open(version)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				all[i].Conn.Close()
+				all[i] = c
+			})
+		}
+		if code, stdout, stderr := s.Ctl("reload"); code != 0 {
+			t.Errorf("reload: code %d, %s%s", code, stdout, stderr)
+		}
+		again.Wait()
+	}
+}

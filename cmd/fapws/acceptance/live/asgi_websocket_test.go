@@ -1,0 +1,254 @@
+package live_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+func TestASGIWebSocket(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, m)
+		c := room(s, "/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three", wstest.Deflate)
+		if h := c.Response.Header; h.Get("Sec-WebSocket-Protocol") != "three" || h.Get("X-Said") != "yes" {
+			t.Error(h)
+		}
+		for _, text := range []string{"hé", "", strings.Repeat("longer ", 50000)} {
+			says(t, c, text)
+			hears(t, c, text)
+		}
+		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
+		c.Send(wstest.Binary, data)
+		hears(t, c, string(data))
+		says(t, c, "scope")
+		var scope map[string]any
+		_, text, _ := c.Receive()
+		if err := json.Unmarshal(text, &scope); err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string]string{
+			"type": "websocket", "scheme": "ws", "path": "/echo/a b", "raw": "/echo/a%20b", "query": "q=%C3%A9", "root_path": "", "client": "127.0.0.1",
+			"http_version": "1.1", "subprotocols": "[one two three]", "extensions": "map[fapws.groups:map[socket:4.294967296e+09] websocket.http.response:map[]]", "asgi": "map[spec_version:2.5 version:3.0]",
+			"state": "map[]", "method": "<nil>",
+		} {
+			if got := fmt.Sprint(scope[key]); got != want {
+				t.Errorf("%s is %s, want %s", key, got, want)
+			}
+		}
+		if closed, err := c.CloseWith(4001, "bye"); err != nil || closed.Code != 4001 {
+			t.Error(closed, err)
+		}
+		notes(s, "disconnect 4001 bye")
+		c = room(s, "/echo")
+		c.Conn.(*net.TCPConn).SetLinger(0)
+		c.Conn.Close()
+		notes(s, "disconnect 1006 ")
+
+		c = room(s, "/closes")
+		hears(t, c, "last words")
+		closesWith(t, c, 4321, strings.Repeat("é", 61)) // what fits
+		notes(s, "4321\nRuntimeError\nRuntimeError\nRuntimeError")
+		closesWith(t, room(s, "/returns"), 1000, "")
+		closesWith(t, room(s, "/raises"), 1011, "")
+		s.Says(`error in handler .*, GET /raises HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: the application fails`)
+
+		for _, d := range []struct {
+			path   string
+			status int
+			body   string
+			notes  string
+		}{
+			{"/denies", 403, "", "websocket.disconnect\nRuntimeError"},
+			{"/explains", 451, "not here", "RuntimeError\nRuntimeError"},
+			{"/raises?early", 500, "", ""},
+			{"/silent", 500, "", ""},
+		} {
+			var denied *wstest.Denied
+			if _, err := wstest.Dial(s.Address, d.path); !errors.As(err, &denied) || denied.Response.StatusCode != d.status || !strings.Contains(denied.Body, d.body) {
+				t.Errorf("%s: %v", d.path, err)
+			}
+			if d.notes != "" {
+				notes(s, d.notes)
+			}
+		}
+		s.Says(`GET /silent HTTP/1.1 from 127.0.0.1: the application returned without 'websocket.accept' or 'websocket.close'`)
+
+		c = room(s, "/wrong")
+		hears(t, c, "still here")
+		notes(s, "RuntimeError\nRuntimeError\nTypeError\nValueError\nTypeError\nTypeError\nValueError\nValueError\n"+
+			"RuntimeError\nValueError\nTypeError\nTypeError\nValueError\nUnicodeEncodeError\nValueError\nTypeError\nRuntimeError")
+		c.Conn.Close()
+
+		c = room(s, "/several")
+		for i := range 3 {
+			hears(t, c, fmt.Sprint("tick ", i))
+		}
+		time.Sleep(50 * time.Millisecond)
+		says(t, c, "this")
+		hears(t, c, "heard this")
+		closesWith(t, c, 1000, "")
+	})
+}
+
+// The server makes the handshake (RFC 6455 §4.2.2): an application that would spoil it fails before anything is sent.
+func TestASGIWebSocketHandshakeIsTheServers(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, m)
+		for _, c := range []struct{ query, says string }{
+			{"subprotocol=two", `'subprotocol' of 'websocket\.accept' is 'two', which the client did not offer; scope\['subprotocols'\] is \['one', 'Two'\]`},
+			{"field=Sec-WebSocket-Accept", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Accept'`},
+			{"field=sec-websocket-extensions", `'headers' of 'websocket\.accept' must not have '(?i)sec-websocket-extensions'`},
+			{"field=Sec-WebSocket-Protocol", `'headers' of 'websocket\.accept' must not have '(?i)Sec-WebSocket-Protocol'`},
+		} {
+			var denied *wstest.Denied
+			_, err := wstest.Dial(s.Address, "/accepts?"+c.query, "Sec-WebSocket-Protocol: one, Two")
+			if !errors.As(err, &denied) || denied.Response.StatusCode != 500 {
+				t.Errorf("%s: %v", c.query, err)
+			}
+			s.Says(`\nValueError: send\(\): ` + c.says)
+		}
+		for _, query := range []string{"subprotocol=Two", "subprotocol=", "field=x-said"} {
+			closesWith(t, room(s, "/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
+		}
+	})
+}
+
+// Who leaves is noticed at once, by who sends and by who waits.
+func TestASGIWebSocketDisconnect(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgisockets.py") // nothing of it is an error
+		for range 2 {
+			c := room(s, "/waits")
+			c.Conn.(*net.TCPConn).SetLinger(0)
+			c.Conn.Close()
+			notes(s, "told: 1006")
+			c = room(s, "/waits")
+			go c.CloseWith(4007, "")
+			notes(s, "told: 4007")
+			c = room(s, "/pours")
+			c.Receive()
+			time.Sleep(100 * time.Millisecond)
+			c.Conn.(*net.TCPConn).SetLinger(0)
+			c.Conn.Close()
+			notes(s, "pouring: at once")
+		}
+	})
+}
+
+// Both ways, what one side does not take waits at the other.
+func TestASGIWebSocketBackPressure(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgisockets.py")
+		memory := func() (n int) {
+			var live int
+			fmt.Sscan(s.Get("/memory", 200).Text, &live, &n)
+			return n
+		}
+		before := memory()
+		c := room(s, "/pours")
+		c.Receive()
+		d := room(s, "/sleeps")
+		sent := make(chan int)
+		go func() {
+			n := 0
+			for range 400 {
+				if d.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
+					break
+				}
+				n++
+			}
+			sent <- n
+		}()
+		time.Sleep(400 * time.Millisecond)
+		if after := memory(); after > before+kib(8<<10) {
+			t.Errorf("memory went from %d to %d KiB", before, after)
+		}
+		for range 400 {
+			hears(t, d, "65536")
+		}
+		if n := <-sent; n != 400 {
+			t.Error(n, "were sent")
+		}
+		for range 500 { // it goes on where it waited
+			if _, data, err := c.Receive(); err != nil || len(data) != 65536 {
+				t.Fatal(len(data), err)
+			}
+		}
+		c.Conn.Close()
+	})
+}
+
+func TestASGIWebSocketsWhenTheServerStops(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgisockets.py")
+		a, b := room(s, "/echo"), room(s, "/waits")
+		s.Signal(syscall.SIGTERM)
+		closesWith(t, a, 1001, "")
+		closesWith(t, b, 1001, "")
+		if code := s.Ended(); code != 0 {
+			t.Error("exit code", code)
+		}
+		if said := s.Stdout.String(); !strings.Contains(said, "disconnect 1001 ") || !strings.Contains(said, "told: 1001") {
+			t.Errorf("the applications said %q", said)
+		}
+	})
+}
+
+// A thousand of them, opened, used, and closed in all ways, leave no memory behind.
+func TestASGIWebSocketsComeAndGo(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgisockets.py")
+		round := func(turns int) int {
+			var all sync.WaitGroup
+			for w := range 4 {
+				all.Go(func() {
+					for i := range turns {
+						c, err := wstest.Dial(s.Address, "/echo")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						switch (i + w) % 4 {
+						case 0:
+							c.CloseWith(1000, "")
+						case 1:
+							c.SendText("nobody hears it")
+							c.Conn.(*net.TCPConn).SetLinger(0)
+						case 2:
+							says(t, c, "x")
+							hears(t, c, "x")
+						}
+						c.Conn.Close()
+					}
+				})
+			}
+			all.Wait()
+			var live, memory int
+			fapwstest.Eventually(t, "all have left", func() bool {
+				fmt.Sscan(s.Get("/live", 200).Text, &live, &memory)
+				return live == 0
+			})
+			s.Get("/noted", 200)
+			return memory
+		}
+		round(100)
+		before := round(100)
+		after := round(250)
+		for tries := 0; after > before+kib(5000); tries++ { // more at once than before, on a busy machine; a leak goes on
+			if tries == 3 {
+				t.Fatalf("memory went from %d to %d KiB", before, after)
+			}
+			before, after = after, round(250)
+		}
+	})
+}

@@ -1,0 +1,393 @@
+package live_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// pidOf asks which worker a WebSocket of testdata/broadcast.py is connected to.
+func pidOf(t *testing.T, c *wstest.Client) (pid, version string) {
+	t.Helper()
+	says(t, c, "pid")
+	pid, version, _ = strings.Cut(told(t, c), " ")
+	return pid, version
+}
+
+// told returns the next message that is not empty; those are sent to count who is there.
+func told(t *testing.T, c *wstest.Client) string {
+	t.Helper()
+	for {
+		_, got, err := c.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 0 {
+			return string(got)
+		}
+	}
+}
+
+func gets(t *testing.T, c *wstest.Client, want string) {
+	t.Helper()
+	if got := told(t, c); got != want {
+		t.Errorf("got %.100q; want %.100q", got, want)
+	}
+}
+
+// onBoth opens WebSockets until both workers have one, and returns two.
+func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
+	s.T.Helper()
+	a = room(s, path)
+	first, _ := pidOf(s.T, a)
+	for range 200 {
+		b = room(s, path)
+		if second, _ := pidOf(s.T, b); second != first {
+			return a, b
+		}
+		b.Conn.Close()
+	}
+	s.T.Fatal("all WebSockets are those of one worker")
+	return nil, nil
+}
+
+// TestBroadcast: what is broadcast to a WebSocket of PATHS reaches all who are connected
+// to it, in whatever process.
+func TestBroadcast(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "broadcast.py")
+		var a, b *wstest.Client
+		if m.Workers() {
+			a, b = onBoth(s, "/room?x")
+		} else {
+			a, b = room(s, "/room?x"), room(s, "/room?x")
+		}
+		again, other := room(s, "/again?x&y"), room(s, "/other")
+		all := []*wstest.Client{a, b, again}
+		everybody := func(want string) {
+			t.Helper()
+			for _, c := range all {
+				gets(t, c, want)
+			}
+		}
+		fapwstest.Eventually(t, "three are in group x", func() bool { return s.Get("/count?x", 200).Text == "3" })
+		if err := a.Send(wstest.Binary, []byte{0, 255, 7}); err != nil {
+			t.Error(err)
+		}
+		for _, c := range all {
+			op, got, err := c.Receive()
+			for err == nil && len(got) == 0 {
+				op, got, err = c.Receive()
+			}
+			if op != wstest.Binary || string(got) != "\x00\xff\x07" || err != nil {
+				t.Errorf("got %d %q, %v", op, got, err)
+			}
+		}
+		text := strings.Repeat("hé \x00", 10000)
+		says(t, b, "thread "+text)
+		everybody(text)
+		s.Get("/task", 200).Is(t, "sent")
+		everybody("from a task")
+
+		says(t, again, "group y to one")
+		gets(t, again, "to one")
+		says(t, a, "group y to another")
+		gets(t, again, "to another")
+		says(t, again, "leave x")
+		gets(t, again, "left")
+		says(t, again, "group x to two")
+		says(t, a, "thread to all")
+		gets(t, again, "to all")
+		for _, c := range []*wstest.Client{a, b} { // in whatever order, as two have said it
+			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") || !slices.Contains(got, "to all") {
+				t.Errorf("got %q", got)
+			}
+		}
+		says(t, again, "odd z") // what a subclass of str calls its hash does not run
+		gets(t, again, "joined")
+		says(t, again, "group z to z")
+		gets(t, again, "to z")
+		says(t, other, "for others")
+		gets(t, other, "for others")
+		if _, err := wstest.Dial(s.Address, "/room?refused"); err == nil {
+			t.Error("it was not refused")
+		}
+		everybody("one is refused")
+		s.Get("/fork", 200).Is(t, "7")
+		s.Get("/wrong", 200).Is(t, strings.Join([]string{
+			"TypeError a message is str or bytes, not int",
+			`UnicodeEncodeError 'utf-8' codec can't encode character '\ud800' in position 0: surrogates not allowed`,
+			"TypeError a group is a str, not int",
+			"ValueError a group has 1 to 128 characters, not 0",
+			"ValueError a group has 1 to 128 characters, not 129",
+			"ValueError broadcast: the message has 70000 bytes, --channel-max-event allows 65536",
+			"ValueError broadcast: this WebSocket is not in PATHS",
+			"TypeError 'int' object is not iterable",
+			"TypeError broadcast(websockets, message): room is no websocket",
+			"TypeError broadcast: group is for all who are connected to a WebSocket of PATHS",
+		}, "\n"))
+	})
+}
+
+// TestBroadcastOrder: all get everything, and all in the same order, whoever says it.
+func TestBroadcastOrder(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "broadcast.py")
+		var clients []*wstest.Client
+		for range 6 {
+			clients = append(clients, room(s, "/room"))
+		}
+		if m.Workers() {
+			a, b := onBoth(s, "/room")
+			clients = append(clients, a, b)
+		}
+		for _, c := range clients { // who was accepted gets all that is said from now on
+			pidOf(t, c)
+		}
+		const each = 200
+		for i, c := range clients {
+			says(t, c, fmt.Sprintf("count %d %d", i*each, (i+1)*each))
+		}
+		var first []string
+		for _, c := range clients {
+			var got []string
+			for range each * len(clients) {
+				got = append(got, told(t, c))
+			}
+			if first == nil {
+				first = got
+			}
+			if !slices.Equal(got, first) {
+				t.Fatal("two WebSockets have got messages in different orders")
+			}
+		}
+		last := map[int]int{}
+		for _, text := range first {
+			_, number, _ := strings.Cut(text, " ")
+			n, _ := strconv.Atoi(number)
+			if by := n / each; last[by] > n%each {
+				t.Errorf("%d after %d", n, last[by])
+			} else {
+				last[by] = n%each + 1
+			}
+		}
+		for by := range clients {
+			if last[by] != each {
+				t.Errorf("%d messages of %d", last[by], by)
+			}
+		}
+	})
+}
+
+// TestBroadcastWhileOpening: what is said while on_open runs comes when it has ended, and
+// nobody else waits for it.
+func TestBroadcastWhileOpening(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) { // inline, nothing runs beside on_open
+		s := fapwstest.Serve(t, m, "broadcast.py")
+		a := room(s, "/room")
+		opened := make(chan *wstest.Client)
+		go func() {
+			c, err := wstest.Dial(s.Address, "/room?slowly")
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- c
+		}()
+		fapwstest.Eventually(t, "somebody is in its handshake", func() bool {
+			n := s.Get("/count?slowly", 200).Text
+			return n == "1"
+		})
+		says(t, a, "group slowly come in")
+		c := <-opened
+		if c == nil {
+			return
+		}
+		defer c.Conn.Close()
+		gets(t, c, "come in")
+	})
+}
+
+// TestBroadcastAtReload: old and new workers hear of each other as long as both are there,
+// and what is something else in new code hears nothing.
+func TestBroadcastAtReload(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Copied(t, "broadcast.py")
+	s := fapwstest.Command{Script: script}.Serve(t, fapwstest.Workers)
+	a, b := onBoth(s, "/room")
+	folder := t.TempDir()
+	answered := make(chan string)
+	go func() { answered <- s.Get("/late?"+folder, 200).Text }()
+	fapwstest.Eventually(t, "a request of an old worker", func() bool { _, err := os.Stat(folder + "/entered"); return err == nil })
+	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
+	fapwstest.Change(t, script, "def repeat", "def another")
+	fapwstest.Change(t, script, "on_message=repeat", "on_message=another")
+	fapwstest.Change(t, script, "PATHS = [", `PATHS = [("/first", WebSocket(enter, hear, leave)), `)
+	s.Signal(syscall.SIGHUP)
+	s.Says("reloaded: 2 workers")
+	for _, c := range []*wstest.Client{a, b} {
+		fapwstest.Eventually(t, "it has gone over to a new worker", func() bool { _, version := pidOf(t, c); return version == "2" })
+		if _, err := c.CloseWith(1000, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	a, b = onBoth(s, "/room?x")
+	first, other := room(s, "/first?x"), room(s, "/other")
+	fapwstest.Write(t, folder+"/go", "")
+	if got := <-answered; got != "done" {
+		t.Errorf("the old worker answered %q", got)
+	}
+	for _, c := range []*wstest.Client{a, b} {
+		gets(t, c, "late, from 1")
+		gets(t, c, "late, to x")
+	}
+	says(t, first, "pid") // nothing of that is for it: it is another one
+	if got := told(t, first); !strings.HasSuffix(got, " 2") {
+		t.Errorf("got %q", got)
+	}
+	says(t, other, "to the new one")
+	gets(t, other, "to the new one")
+	if _, version := pidOf(t, a); version != "2" {
+		t.Error("version", version)
+	}
+	says(t, a, "thread after it")
+	gets(t, a, "after it")
+	gets(t, b, "after it")
+	// A worker that dies takes nobody with it.
+	pid, _ := pidOf(t, b)
+	number, _ := strconv.Atoi(pid)
+	if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.Complains = true
+	says(t, a, "thread still here")
+	gets(t, a, "still here")
+	fapwstest.Eventually(t, "one is counted", func() bool { return s.Get("/count", 200).Text == "1" })
+}
+
+// TestRefusedAtReload: a WebSocket for which the new code has no place is closed with 1012, and the old worker calls its on_close, once.
+func TestRefusedAtReload(t *testing.T) {
+	t.Parallel()
+	text := fapwstest.Source(t, "refused.py")
+	folder := t.TempDir()
+	script := fapwstest.Write(t, filepath.Join(folder, "refused.py"), text)
+	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
+	var clients []*wstest.Client
+	for i := range 10 {
+		c := room(s, fmt.Sprintf("/room?%d", i))
+		says(t, c, "hello")
+		hears(t, c, "hello")
+		clients = append(clients, c)
+	}
+	old := s.Workers()
+	fapwstest.Change(t, script, `("/room"`, `("/elsewhere"`)
+	s.Signal(syscall.SIGHUP)
+	for _, c := range clients {
+		closesWith(t, c, 1012, "")
+	}
+	s.Says("reloaded: 2 workers")
+	s.HasWorkers(2, old...)
+	said, err := os.ReadFile(filepath.Join(folder, "closed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Fields(string(said))
+	slices.Sort(lines)
+	if got := strings.Join(lines, " "); got != "0 1 2 3 4 5 6 7 8 9" {
+		t.Errorf("on_close was called for %s", got)
+	}
+}
+
+// TestBroadcastBehind: who broadcasts more than can be sent has to wait, or hears of it.
+func TestBroadcastBehind(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "broadcast.py")
+		got := s.Get("/heavy?300x60000", 200).Text
+		const behind = "broadcast: the server is behind: events worth 8 MiB wait already, said "
+		switch {
+		case m.Inline() && got == behind+"at once": // the loop runs the handler, and cannot send meanwhile
+		case !m.Inline() && (got == "all" || got == behind+"after a second"): // on a busy machine
+		default:
+			t.Errorf("got %q", got)
+		}
+		fapwstest.Eventually(t, "all of it has been sent", func() bool {
+			c := room(s, "/room")
+			defer c.Conn.Close()
+			says(t, c, "thread and it goes on")
+			for { // what was still on its way may be more than this client takes: then it is closed
+				_, got, err := c.Receive()
+				if err != nil || string(got) == "and it goes on" {
+					return err == nil
+				}
+			}
+		})
+	})
+}
+
+// TestBroadcastLarge: large messages go between workers in pieces, and two of them close nobody.
+func TestBroadcastLarge(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py", "--channel-max-event", "4M")
+	a, b := onBoth(s, "/room")
+	s.Get("/heavy?2x3000000", 200).Is(t, "all")
+	for _, c := range []*wstest.Client{a, b} {
+		for range 2 {
+			if got := told(t, c); got != strings.Repeat("x", 3000000) {
+				t.Errorf("got %d bytes", len(got))
+			}
+		}
+	}
+}
+
+// TestBroadcastSlowReader: who does not read is closed, with 1013, in the other worker, too, and costs
+// nobody anything; who says more than can be sent hears of it.
+func TestBroadcastSlowReader(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "broadcast.py")
+		slow := []*wstest.Client{room(s, "/room"), room(s, "/room")}
+		if m.Workers() {
+			slow[0], slow[1] = onBoth(s, "/room")
+		}
+		quick := room(s, "/room")
+		heard := make(chan error)
+		var got atomic.Int64
+		go func() {
+			for {
+				_, message, err := quick.Receive()
+				if err != nil || string(message) == "end" {
+					heard <- err
+					return
+				}
+				got.Add(int64(len(message)))
+			}
+		}()
+		total := int64(0)
+		gone := func() bool { return strings.Count(s.Get("/left", 200).Text, "1013 too slow") > 0 }
+		for end := time.Now().Add(fapwstest.Patience); !gone(); {
+			if s.Get("/heavy?10x50000", 200).Is(t, "all"); time.Now().After(end) {
+				t.Fatal("nobody was closed")
+			}
+			total += 500000
+			fapwstest.Eventually(t, "who reads has it", func() bool { return got.Load() == total })
+		}
+		end := room(s, "/room")
+		says(t, end, "thread end") // behind all that others have said
+		select {
+		case err := <-heard:
+			if err != nil || got.Load() != total {
+				t.Errorf("who reads has got %d bytes of %d, %v", got.Load(), total, err)
+			}
+		case <-time.After(fapwstest.Patience):
+			t.Error("who reads has not got everything")
+		}
+	})
+}

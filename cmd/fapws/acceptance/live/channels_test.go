@@ -1,0 +1,586 @@
+package live_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// subscriber is a client of channels.
+type subscriber struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+	head string
+	last string // id of the last event that had one
+}
+
+// event is one that a client has got.
+type event struct{ id, kind, data string }
+
+// listen connects and asks for target; the answer has to be a stream.
+func listen(s *fapwstest.Server, target string, fields ...string) *subscriber {
+	s.T.Helper()
+	l, err := tryListen(s, target, fields...)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	return l
+}
+
+func tryListen(s *fapwstest.Server, target string, fields ...string) (*subscriber, error) {
+	c, err := net.Dial("tcp", s.Address)
+	if err != nil {
+		return nil, err
+	}
+	s.T.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(2 * fapwstest.Patience))
+	l := &subscriber{t: s.T, conn: c, in: bufio.NewReader(c)}
+	// HTTP/1.0: a stream without the framing of chunks.
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: localhost\r\n%s\r\n", target, strings.Join(append(fields, ""), "\r\n")); err != nil {
+		return nil, err
+	}
+	for {
+		line, err := l.in.ReadString('\n')
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w after %q", target, err, l.head)
+		}
+		if line == "\r\n" {
+			break
+		}
+		l.head += line
+	}
+	if !strings.HasPrefix(l.head, "HTTP/1.1 200 ") || !strings.Contains(l.head, "\nContent-Type: text/event-stream\r\n") {
+		return nil, fmt.Errorf("%s: no stream: %q", target, l.head)
+	}
+	if first, err := l.block(); err != nil || first != "retry: 3000\n" {
+		return nil, fmt.Errorf("%s begins with %q, %v", target, first, err)
+	}
+	return l, nil
+}
+
+// block reads up to an empty line.
+func (l *subscriber) block() (text string, err error) {
+	for {
+		line, err := l.in.ReadString('\n')
+		if err != nil {
+			return text, err
+		}
+		if line == "\n" {
+			return text, nil
+		}
+		text += line
+	}
+}
+
+// next reads the next event; what is none (a comment) is passed over.
+func (l *subscriber) next() (e event, err error) {
+	for {
+		text, err := l.block()
+		if err != nil {
+			return e, err
+		}
+		for _, line := range strings.SplitAfter(text, "\n") {
+			name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+			switch name {
+			case "id":
+				e.id, l.last = value, value
+			case "event":
+				e.kind = value
+			case "data":
+				e.data += value + "\n"
+			}
+		}
+		if e.data != "" {
+			e.data = strings.TrimSuffix(e.data, "\n")
+			return e, nil
+		}
+	}
+}
+
+// gets reads the next event, which has to have data, and returns it.
+func (l *subscriber) gets(data string) event {
+	l.t.Helper()
+	e, err := l.next()
+	if err != nil || e.data != data {
+		l.t.Fatalf("got %q, %v; want %q", e, err, data)
+	}
+	return e
+}
+
+// sends publishes by a request and returns who has.
+func sends(s *fapwstest.Server, name, data string, more ...string) (pid string) {
+	s.T.Helper()
+	query := url.Values{"name": {name}, "data": {data}}
+	for i := 0; i+1 < len(more); i += 2 {
+		query.Set(more[i], more[i+1])
+	}
+	return s.Get("/send?"+query.Encode(), 200).Text
+}
+
+// counts waits until n listen to a channel.
+func counts(s *fapwstest.Server, name string, n int) {
+	s.T.Helper()
+	fapwstest.Eventually(s.T, fmt.Sprint(n, " listen to ", name), func() bool { return s.Get("/count/"+name, 200).Text == strconv.Itoa(n) })
+}
+
+// TestChannels: whatever kind of handler says so, its client listens, and gets what
+// is published from wherever.
+func TestChannels(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "channels.py")
+		s.Complains = true // on_join of room/bad, and a channel that cannot be
+		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"), listen(s, "/view")
+		several := listen(s, "/listen/news,room/1,news?start=data%3A+hello", "Last-Event-ID: nothing")
+		view.gets("from a view")
+		several.gets("hello")
+		for _, l := range []*subscriber{entry, field, generator, view, several} {
+			if strings.Contains(strings.ToLower(l.head), "fapws-channel") || !strings.Contains(l.head, "\nCache-Control: no-store\r\n") || strings.Contains(l.head, "Content-Length") || strings.Count(l.head, "Content-Type") != 1 {
+				t.Errorf("the head is %s", l.head)
+			}
+		}
+		if !strings.Contains(field.head, "\nSet-Cookie: a=b\r\n") || !strings.Contains(several.head, "\nX-Kept: yes\r\n") || !strings.Contains(several.head, "\nX-More: 1\r\n") {
+			t.Errorf("fields are missing: %s%s", field.head, several.head)
+		}
+		if text, err := generator.block(); text != ": one\n" || err != nil {
+			t.Errorf("the generator's beginning is %q, %v", text, err)
+		}
+		counts(s, "news", 5)
+
+		for _, c := range []struct{ data, want, how string }{
+			{"plain", "plain", ""},
+			{"two\r\nlines\rthree\n", "two\nlines\nthree\n", ""},
+			{"é<\x01", `{"text":"é<\u0001","n":[1,null]}`, "json"},
+			{"bytes é", "bytes é", "bytes"},
+			{"from a thread", "from a thread", "thread"},
+			{"later", "later", "defer"},
+			{"once", "once", "timer"},
+			{"60000", strings.Repeat("y", 60000), "long"},
+		} {
+			sends(s, "news", c.data, "how", c.how, "event", "changed")
+			id := ""
+			for _, l := range []*subscriber{entry, field, generator, view, several} {
+				e := l.gets(c.want)
+				if e.kind != "changed" || e.id == "" || id != "" && e.id != id {
+					t.Errorf("%s: type %q, id %q, of others %q", c.how, e.kind, e.id, id)
+				}
+				id = e.id
+			}
+		}
+		sends(s, "other", "elsewhere", "id", "my-id")
+		if e := generator.gets("elsewhere"); e.id != "my-id" {
+			t.Errorf("id %q", e.id)
+		}
+		sends(s, "room/1", "to one")
+		several.gets("to one")
+
+		// Who comes back gets what it has missed.
+		last := several.last
+		several.conn.Close()
+		sends(s, "news", "missed 1")
+		sends(s, "room/1", "missed 2")
+		back := listen(s, "/listen/news,room/1", "Last-Event-ID: "+last)
+		got := back.gets2("missed 1", "missed 2")
+		if m.Workers() { // they are numbered as they come, from any worker
+			got = got[:0]
+		}
+		if len(got) > 0 && got[0] != "missed 1" {
+			t.Errorf("out of order: %q", got)
+		}
+		if e, err := listen(s, "/listen/imported", "Last-Event-ID: x").next(); err != nil || e.data != "while the script is imported" {
+			t.Errorf("from the import came %q, %v", e, err)
+		}
+		s.Get("/invalid", 500)
+		s.Says(`a handler answered "GET /invalid HTTP/1\.1" with a channel that cannot be: the name of a channel`)
+		if a := s.Get("/missing", 404); a.Text != "no such page" || a.Header.Get("Content-Type") != "text/plain" || a.Header.Get("Fapws-Channel") != "" {
+			t.Errorf("an error page is %q with %v", a.Text, a.Header)
+		}
+		listen(s, "/listen/room/bad")
+		s.Says(`error in on_join joins, channel room/bad\nTraceback(.*\n)*ValueError: in on_join`)
+		listen(s, "/listen/welcome").gets("there are 1")
+	})
+}
+
+// gets2 reads events that may come in any order, and returns them in theirs.
+func (l *subscriber) gets2(want ...string) (got []string) {
+	l.t.Helper()
+	left := map[string]bool{}
+	for _, data := range want {
+		left[data] = true
+	}
+	for range want {
+		e, err := l.next()
+		if err != nil || !left[e.data] {
+			l.t.Fatalf("got %q, %v; want %q", e, err, want)
+		}
+		delete(left, e.data)
+		got = append(got, e.data)
+	}
+	return got
+}
+
+// TestChannelErrors: wrong arguments are one line each, and so is what is asked of a
+// process that is no server.
+func TestChannelErrors(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "channels.py")
+		const name = ` is no name of a channel: 1 to 128 of A-Z a-z 0-9 . _ ~ : / @ -, first a letter or digit`
+		const word = ` must be 1 to 128 characters without controls and spaces around them, not `
+		want := []string{
+			`ValueError: publish: ''` + name, `ValueError: publish: ' a'` + name, `TypeError: publish: the name of a channel must be a str, not 7`,
+			`ValueError: publish: '` + strings.Repeat("a", 129) + `'` + name,
+			`ValueError: publish: bytes must be UTF-8, and b'\xff' at 0 is not`, `ValueError: publish: '\ud800' cannot be sent as UTF-8`,
+			`TypeError: publish: data is neither str nor bytes, and no JSON either: Object of type set is not JSON serializable`,
+			`ValueError: publish: event` + word + `''`, `ValueError: publish: event` + word + `'b\nc'`, `TypeError: publish: event must be a str, not 5`,
+			`ValueError: publish: id` + word + `''`, `ValueError: publish: id` + word + `'b\x00'`, `TypeError: publish: id must be a str or an int, not 1.5`,
+			`ValueError: publish: the event has 65582 bytes as it is sent, --channel-max-event allows 65536`,
+			`TypeError: channel: give 1 to 16 names, not 0`, `TypeError: channel: give 1 to 16 names, not 17`, `ValueError: channel: 'a b'` + name,
+			`TypeError: channel: the name of a channel must be a str, not None`, `TypeError: channel: start must be bytes or str, not 5`,
+			`TypeError: channel: headers must be a dict, or (name, value) tuples, not ['x']`, `TypeError: channel: a header is a str with a str, not 'x': 1`,
+			`ValueError: subscribers: '*'` + name, `TypeError: on_join: write @on_join("name") or @on_join("*"), not <built-in function print>`,
+			`ValueError: on_join: '[a]' is no name of a channel with * for any characters`, `TypeError: on_leave: 5 cannot be called`,
+		}
+		got := strings.Split(s.Get("/wrong", 200).Text, "\n")
+		for i := range max(len(got), len(want)) {
+			if i >= len(got) || i >= len(want) || got[i] != want[i] {
+				t.Fatalf("line %d of\n%s\n\nshould be as of\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+		s.Get("/child", 200).Is(t, `RuntimeError: publish: a child of the server cannot publish; let it tell its parent what there is to say
+RuntimeError: subscribers: a child of the server does not know them
+RuntimeError publish: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+RuntimeError channel: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+RuntimeError subscribers: this process is not served by fapws: run the script with `+"`fapws script.py`"+`
+<built-in function print>
+`)
+	})
+}
+
+// TestChannelCallbacks: who joins and leaves is told to Python, in order, and bears
+// the same number.
+func TestChannelCallbacks(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "channels.py")
+		one := listen(s, "/listen/room/1,room/2", "Last-Event-ID: é")
+		two := listen(s, "/listen/room/1,news")
+		counts(s, "room/1", 2)
+		one.conn.Close()
+		counts(s, "room/1", 1)
+		two.conn.Close()
+		counts(s, "room/1", 0)
+		var lines []string
+		fapwstest.Eventually(t, "6 calls", func() bool {
+			lines = strings.Split(s.Get("/events", 200).Text, "\n")
+			return len(lines) >= 6
+		})
+		numbers := map[string]string{}
+		for i, want := range []string{"+room/1 é", "+room/2 é", "+room/1 None", "-room/1 é", "-room/2 é", "-room/1 None"} {
+			f := strings.Fields(lines[i])
+			if len(f) != 5 || f[2] != "127.0.0.1" || f[3] != "None" || f[0]+" "+f[4] != want || numbers[f[4]] != "" && numbers[f[4]] != f[1] {
+				t.Errorf("call %d is %q, want %q", i, lines[i], want)
+			}
+			numbers[f[4]] = f[1]
+		}
+		if numbers["é"] == numbers["None"] {
+			t.Error("both have the same number")
+		}
+		// Nobody asks anything meanwhile.
+		three := listen(s, "/listen/welcome")
+		three.gets("there are 1")
+		for range 3 {
+			four := listen(s, "/listen/welcome")
+			three.gets("there are 2")
+			four.conn.Close()
+			three.gets("there is 1 left")
+		}
+	})
+}
+
+// TestChannelCrowd: a crowd that comes and goes at once is told as it was.
+func TestChannelCrowd(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "channels.py")
+		const n = 200
+		var all []*subscriber
+		for range n {
+			all = append(all, listen(s, "/listen/room/1"))
+		}
+		s.Get("/many?name=room/1&from=0&n=50", 200)
+		for _, l := range all {
+			for i := range 50 {
+				l.gets(strconv.Itoa(i))
+			}
+			l.conn.Close()
+		}
+		counts(s, "room/1", 0)
+		fapwstest.Eventually(t, "all calls", func() bool {
+			text := s.Get("/events", 200).Text
+			return strings.Count(text, "+") == n && strings.Count(text, "-room") == n
+		})
+	})
+}
+
+// TestChannelLimits: what the flags say about channels holds.
+func TestChannelLimits(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "channels.py", "--channel-subscribers", "2", "--channel-subscribers-per-address", "4", "--channel-history", "3",
+			"--channel-retry", "1.5s", "--channel-heartbeat", "1s", "--channel-max-event", "300")
+		s.Complains = true
+		raw := func(target string) string {
+			w := s.Dial()
+			w.Send(fapwstest.Get(target))
+			w.SetDeadline(time.Now().Add(fapwstest.Patience))
+			text := ""
+			for !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, " 200 ") && !strings.Contains(text, ":\n\n") {
+				line, err := w.In.ReadString('\n')
+				if text += line; err != nil {
+					t.Fatalf("%v after %q", err, text)
+				}
+			}
+			return text
+		}
+		first := raw("/entry")
+		for _, want := range []string{"\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n"} {
+			if !strings.Contains(first, want) {
+				t.Errorf("no %q in %q", want, first)
+			}
+		}
+		second := s.Dial()
+		second.Get("/entry")
+		counts(s, "news", 2)
+		if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") || !strings.Contains(third, "\r\nRetry-After: ") {
+			t.Errorf("a third subscriber gets %q", third)
+		}
+		for _, name := range []string{"a", "b"} {
+			s.Dial().Get("/listen/" + name)
+			counts(s, name, 1)
+		}
+		if fifth := raw("/listen/c"); !strings.HasPrefix(fifth, "HTTP/1.1 503 ") {
+			t.Errorf("a fifth subscriber of one address gets %q", fifth)
+		}
+		s.Get("/send?name=news&how=long&data=240", 200)
+		s.Get("/send?name=news&how=long&data=301", 500)
+		s.Says(`ValueError: publish: the event has \d+ bytes as it is sent, --channel-max-event allows 300`)
+		second.Close()
+		counts(s, "news", 1)
+		for i := range 5 {
+			sends(s, "news", strconv.Itoa(i))
+		}
+		replay := func() (text string) {
+			w := s.Dial()
+			defer w.Close()
+			w.Send(fapwstest.Get("/entry", "Last-Event-ID: unknown"))
+			for !strings.Contains(text, "data: 4\n") {
+				line, err := w.In.ReadString('\n')
+				if text += line; err != nil {
+					t.Fatalf("%v after %q", err, text)
+				}
+			}
+			return text
+		}
+		replay() // the last event has arrived when this one has it, and this one may get it as news
+		counts(s, "news", 1)
+		text := replay()
+		if n := strings.Count(text, "data: "); n != 3 {
+			t.Errorf("%d events are kept: %s", n, text)
+		}
+	})
+}
+
+// TestChannelLargeEvents: they go between workers in pieces, and stay what they are.
+func TestChannelLargeEvents(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-max-event", "4M", "--channel-buffer", "64M")
+	var all []*subscriber
+	for range 6 {
+		all = append(all, listen(s, "/entry"))
+	}
+	counts(s, "news", 6)
+	sizes := []int{3_000_000, 10, 160_000, 163_800, 200_000, 2_000_000}
+	for _, n := range sizes {
+		s.Get(fmt.Sprintf("/send?name=news&how=long&data=%d", n), 200)
+	}
+	for _, l := range all {
+		left := map[int]bool{}
+		for _, n := range sizes {
+			left[n] = true
+		}
+		for range sizes {
+			e, err := l.next()
+			if err != nil || !left[len(e.data)] || strings.Trim(e.data, "y") != "" {
+				t.Fatalf("%d bytes, %v", len(e.data), err)
+			}
+			delete(left, len(e.data))
+		}
+	}
+}
+
+// TestChannelsOfFrameworks: a response header does it, behind middlewares, too.
+func TestChannelsOfFrameworks(t *testing.T) {
+	fapwstest.NeedModule(t, "flask")
+	const script = `
+import flask
+from fapws import publish
+
+app = flask.Flask(__name__)
+
+@app.get("/live/<name>")
+def live(name):
+    return "data: hello\n\n", {"Fapws-Channel": f"room/{name}"}
+
+@app.post("/say/<name>")
+def say(name):
+    publish(f"room/{name}", flask.request.get_json(), event="said")
+    return "", 204
+
+@app.after_request
+def note(response):
+    response.headers["X-After"] = "yes"
+    response.set_cookie("seen", "1")
+    return response
+
+inner = app.wsgi_app
+def middleware(environ, start_response):
+    def start(status, headers, exc_info=None):
+        return start_response(status, headers + [("X-Middleware", "yes")], exc_info)
+    for part in inner(environ, start):
+        yield part
+app.wsgi_app = middleware
+`
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, fapwstest.Write(t, t.TempDir()+"/app.py", script))
+		l := listen(s, "/live/1")
+		l.gets("hello")
+		for _, want := range []string{"\nX-After: yes\r\n", "\nX-Middleware: yes\r\n", "\nSet-Cookie: seen=1; Path=/\r\n"} {
+			if !strings.Contains(l.head, want) {
+				t.Errorf("no %q in %s", want, l.head)
+			}
+		}
+		if strings.Contains(l.head, "Channel") || strings.Contains(l.head, "text/html") || strings.Contains(l.head, "Content-Length") {
+			t.Errorf("the head is %s", l.head)
+		}
+		s.Ask(fapwstest.Request("POST", "/say/1", `{"a":"é"}`, "Content-Type: application/json")).Want(t, 204)
+		if e := l.gets(`{"a":"é"}`); e.kind != "said" {
+			t.Errorf("%q", e)
+		}
+	})
+}
+
+// TestChannelBackPressure: who publishes more than can be sent waits, or is told.
+func TestChannelBackPressure(t *testing.T) {
+	const script = `
+from time import monotonic
+from fapws import channel, publish
+
+def flood(environ, start_response):
+    try:
+        for i in range(60000):
+            began = monotonic()
+            publish("news", "x" * 400)
+    except RuntimeError as error:
+        return f"{error}, said {'after a second' if monotonic() - began >= 1 else 'at once'}"
+    return "all"
+
+PATHS = [("/flood", flood), ("/news", channel("news"))]
+`
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, fapwstest.Write(t, t.TempDir()+"/app.py", script), "--channel-buffer", "64M")
+		l := listen(s, "/news")
+		go func() {
+			for {
+				if _, err := l.next(); err != nil {
+					return
+				}
+			}
+		}()
+		const behind = "publish: the server is behind: events worth 8 MiB wait already, said "
+		for range 2 {
+			switch got := s.Get("/flood", 200).Text; {
+			case m.Inline() && got == behind+"at once": // the loop runs the handler, and cannot send meanwhile
+			case !m.Inline() && (got == "all" || got == behind+"after a second"): // on a busy machine
+			default:
+				t.Error(got)
+			}
+		}
+	})
+}
+
+// TestChannelsOfAsyncCode: handlers that are async, ASGI applications, tasks, and
+// callbacks that are async.
+func TestChannelsOfAsyncCode(t *testing.T) {
+	const script = `
+import asyncio
+from fapws import channel, subscribers, on_join, publish
+
+async def handler(environ, start_response):
+    await asyncio.sleep(0)
+    return channel("news", start="data: hello")
+
+async def field(environ, start_response):
+    start_response("200 OK", [("Fapws-Channel", "news")])
+    return "data: hello\n\n"
+
+async def generator(environ, start_response):
+    start_response("200 OK", [("Fapws-Channel", "news")])
+    yield "data: "
+    await asyncio.sleep(0)
+    yield "hello\n\n"
+
+class View:
+    async def get(self, environ, start_response):
+        return channel("news", start="data: hello")
+
+async def asgi(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"fapws-channel", b"news"), (b"content-type", b"text/html")]})
+    await send({"type": "http.response.body", "body": b"data: ", "more_body": True})
+    await send({"type": "http.response.body", "body": b"hello\n\n"})
+
+async def say(environ, start_response):
+    async def later():
+        await asyncio.sleep(0.01)
+        publish("news", f"{subscribers('news')} listen")
+    asyncio.create_task(later())
+    return "soon"
+
+@on_join("room/*")
+async def joined(name, client):
+    await asyncio.sleep(0)
+    publish(name, f"{client.address} is here")
+    if name == "room/bad":
+        raise ValueError("in a task")
+
+PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("/view", View), ("/asgi", asgi),
+         ("/say", say), ("/room", channel("room/1")), ("/bad", channel("room/bad")),
+         ("/count", lambda environ, start_response: str(subscribers(environ["PATH_INFO"].strip("/"))))]
+`
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, fapwstest.Write(t, t.TempDir()+"/app.py", script))
+		s.Complains = true
+		var all []*subscriber
+		for _, target := range []string{"/handler", "/field", "/generator", "/view", "/asgi"} {
+			l := listen(s, target)
+			l.gets("hello")
+			if strings.Contains(strings.ToLower(l.head), "fapws-channel") || strings.Contains(l.head, "text/html") {
+				t.Errorf("the head is %s", l.head)
+			}
+			all = append(all, l)
+		}
+		counts(s, "news", len(all))
+		if !m.Workers() { // where one who answers may know of the others a moment later
+			s.Get("/say", 200)
+			for _, l := range all {
+				l.gets("5 listen")
+			}
+		}
+		listen(s, "/room").gets("127.0.0.1 is here")
+		listen(s, "/bad").gets("127.0.0.1 is here")
+		s.Says(`error in on_join joined, channel room/bad\nTraceback(.*\n)*ValueError: in a task`)
+	})
+}

@@ -1,0 +1,205 @@
+package live_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// groupsOnBoth opens two WebSockets of testdata/groups.py, of two workers if there are.
+func groupsOnBoth(s *fapwstest.Server, m fapwstest.Mode) (a, b *wstest.Client) {
+	s.T.Helper()
+	pid := func(c *wstest.Client) string {
+		says(s.T, c, "pid")
+		for {
+			if got := told(s.T, c); strings.Trim(got, "0123456789") == "" {
+				return got
+			}
+		}
+	}
+	a, b = room(s, "/"), room(s, "/")
+	first := pid(a)
+	for range 200 {
+		if second := pid(b); !m.Workers() || second != first {
+			return a, b
+		}
+		leaves(s.T, b)
+		b = room(s, "/")
+	}
+	s.T.Fatal("all WebSockets are those of one worker")
+	return nil, nil
+}
+
+// leaves closes c, and waits until the others in the lobby could have heard of it.
+func leaves(t *testing.T, c *wstest.Client) {
+	t.Helper()
+	if _, err := c.CloseWith(1000, ""); err != nil {
+		t.Error(err)
+	}
+}
+
+// hearsNext returns the next message to the lobby; that others have left is none.
+func hearsNext(t *testing.T, c *wstest.Client) string {
+	t.Helper()
+	for {
+		if got := told(t, c); !strings.HasPrefix(got, "closed with") {
+			return got
+		}
+	}
+}
+
+// TestGroups: what is sent to a group reaches the ASGI WebSockets in it, whichever worker has them.
+func TestGroups(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
+		a, b := groupsOnBoth(s, m)
+		both := func(want string) {
+			t.Helper()
+			for _, c := range []*wstest.Client{a, b} {
+				if got := hearsNext(t, c); got != want {
+					t.Errorf("got %.100q; want %.100q", got, want)
+				}
+			}
+		}
+		fapwstest.Eventually(t, "two are in the lobby", func() bool { return s.Get("/?lobby", 200).Text == "2" })
+		says(t, a, "to lobby hello")
+		both("hello")
+		says(t, b, "thread from a thread")
+		both("from a thread")
+		says(t, b, `json {"é": [1, null]}`)
+		both(`{"é":[1,null]}`)
+		if err := a.Send(wstest.Binary, []byte{0, 255, 7}); err != nil {
+			t.Error(err)
+		}
+		both("\x00\xff\x07")
+
+		says(t, b, "join other")
+		hearsJoined := func(want string) {
+			t.Helper()
+			if got := hearsNext(t, b); got != want {
+				t.Errorf("got %q; want %q", got, want)
+			}
+		}
+		hearsJoined("joined")
+		says(t, a, "to other for one")
+		hearsJoined("for one")
+		says(t, b, "leave lobby")
+		hearsJoined("left")
+		says(t, a, "to lobby not for b")
+		says(t, a, "to other for b")
+		hearsJoined("for b")
+		if got := hearsNext(t, a); got != "not for b" {
+			t.Errorf("got %q", got)
+		}
+		early := room(s, "/?early")
+		gets(t, early, "before it is accepted")
+		gets(t, early, "and in order")
+		if _, err := wstest.Dial(s.Address, "/?refused"); err == nil {
+			t.Error("it was not refused")
+		}
+		says(t, a, "close")
+		closesWith(t, a, 4000, "")
+		fapwstest.Eventually(t, "nobody is in the lobby", func() bool { return s.Get("/?lobby", 200).Text == "0" })
+		says(t, b, "errors")
+		if got := hearsNext(t, b); got != strings.Join([]string{
+			"TypeError groups.join: give a WebSocket, or its ASGI scope, not None",
+			"TypeError groups.join: give a WebSocket, or its ASGI scope, not {'type': 'http'}",
+			"RuntimeError groups.join: this WebSocket is not served by fapws",
+			"TypeError a group is a str, not int",
+			"ValueError a group has 1 to 128 characters, not 129",
+			"ValueError groups.join: a WebSocket can be in 1000 groups",
+			"ValueError a group has 1 to 128 characters, not 0",
+			"ValueError broadcast: the message has 70000 bytes, --channel-max-event allows 65536",
+			"TypeError Object of type object is not JSON serializable",
+			"TypeError a group is a str, not int",
+		}, "\n") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// TestGroupsOrder: all in a group get everything, in one order.
+func TestGroupsOrder(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
+		a, b := groupsOnBoth(s, m)
+		clients := []*wstest.Client{a, b, room(s, "/"), room(s, "/")}
+		fapwstest.Eventually(t, "four are in the lobby", func() bool { return s.Get("/?lobby", 200).Text == "4" })
+		const each = 100
+		for i, c := range clients {
+			go func() {
+				for n := range each {
+					says(t, c, fmt.Sprintf("to lobby %d/%d", i, n))
+				}
+			}()
+		}
+		var first []string
+		for _, c := range clients {
+			var got []string
+			for range each * len(clients) {
+				got = append(got, hearsNext(t, c))
+			}
+			if first == nil {
+				first = got
+			}
+			if !slices.Equal(got, first) {
+				t.Fatal("two WebSockets have got messages in different orders")
+			}
+		}
+		next := make([]int, len(clients))
+		for _, text := range first {
+			var by, n int
+			if fmt.Sscanf(text, "%d/%d", &by, &n); n != next[by] {
+				t.Fatalf("%s comes instead of %d", text, next[by])
+			}
+			next[by]++
+		}
+	})
+}
+
+// TestGroupsSlowReader: a client that does not read is closed with 1013, and delays no other.
+func TestGroupsSlowReader(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, m)
+		slow := room(s, "/")
+		says(t, slow, "join heavy")
+		gets(t, slow, "joined")
+		a := room(s, "/")
+		for end := time.Now().Add(fapwstest.Patience); ; {
+			s.Get("/fill?heavy", 200)
+			says(t, a, "pid")
+			if got := told(t, a); got == "closed with 1013" {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("nobody was closed")
+			}
+		}
+		fapwstest.Eventually(t, "nobody is left", func() bool { return s.Get("/?heavy", 200).Text == "0" })
+	})
+}
+
+// TestGroupsAtReload: old and new workers are one as long as both are there.
+func TestGroupsAtReload(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "groups.py:application"}.Serve(t, fapwstest.Workers)
+	a, b := groupsOnBoth(s, fapwstest.Workers)
+	s.Signal(syscall.SIGHUP)
+	for _, c := range []*wstest.Client{a, b} {
+		closesWith(t, c, 1012, "")
+	}
+	s.Says("reloaded: 2 workers")
+	a, b = groupsOnBoth(s, fapwstest.Workers)
+	says(t, a, "to lobby hello")
+	for _, c := range []*wstest.Client{a, b} {
+		if got := hearsNext(t, c); got != "hello" {
+			t.Errorf("got %q", got)
+		}
+	}
+}

@@ -1,0 +1,302 @@
+package live_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// TestSubscribersStay: through reloads and an upgrade each subscriber gets every event
+// once and in one order, while events are published all the time.
+func TestSubscribersStay(t *testing.T) {
+	t.Parallel()
+	const subscribers, reloads = 200, 4
+	program := fapwstest.CopyOfProgram(t)
+	s := fapwstest.Command{Program: program, Script: "channels.py"}.Serve(t, fapwstest.Workers)
+	var all []*subscriber
+	for range subscribers {
+		all = append(all, listen(s, "/listen/news"))
+	}
+	counts(s, "news", subscribers)
+
+	var published atomic.Int64
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				sends(s, "news", strconv.FormatInt(published.Load(), 10))
+				published.Add(1)
+			}
+		}
+	}()
+	var readers sync.WaitGroup
+	var order orders
+	for _, l := range all {
+		readers.Go(func() { l.allOf(&order) })
+	}
+	time.Sleep(100 * time.Millisecond)
+	for range reloads {
+		if code, stdout, stderr := s.Ctl("reload"); code != 0 {
+			t.Errorf("reload: code %d, %s%s", code, stdout, stderr)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	old := s.Workers()
+	fapwstest.ReplaceProgram(t, program, fapwstest.Binary(t))
+	s.Signal(syscall.SIGUSR2)
+	fapwstest.Eventually(t, "the new program runs", func() bool {
+		now, _ := os.Readlink(s.Proc("exe"))
+		return now == program
+	})
+	s.HasWorkers(2, old...)
+	fapwstest.Eventually(t, "a hundred events", func() bool { return published.Load() >= 100 })
+	close(stop)
+	<-stopped
+	sends(s, "news", fmt.Sprint("end of ", published.Load()))
+	readers.Wait()
+	counts(s, "news", subscribers)
+	t.Logf("%d events", published.Load())
+}
+
+// orders are the ids that subscribers have got, one after the other: for all the same.
+type orders struct {
+	mu    sync.Mutex
+	first string
+}
+
+func (o *orders) add(t *testing.T, ids string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.first == "" {
+		o.first = ids
+	}
+	if ids != o.first {
+		t.Errorf("one has got %s, another one %s", o.first, ids)
+	}
+}
+
+// allOf reads up to "end of n": n events, each once, with numbers that grow.
+func (l *subscriber) allOf(order *orders) {
+	seen, last := map[string]bool{}, uint64(0)
+	var ids strings.Builder
+	for {
+		e, err := l.next()
+		if err != nil {
+			l.t.Errorf("after %d events: %v", len(seen), err)
+			return
+		}
+		_, digits, _ := strings.Cut(e.id, "-")
+		seq, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil || seq <= last {
+			l.t.Errorf("after event %d comes %q", last, e)
+			return
+		}
+		last = seq
+		ids.WriteString(e.id + " ")
+		if n, ok := strings.CutPrefix(e.data, "end of "); ok {
+			if n != strconv.Itoa(len(seen)) {
+				l.t.Errorf("%d events of %s", len(seen), n)
+			}
+			order.add(l.t, ids.String())
+			return
+		}
+		if seen[e.data] {
+			l.t.Errorf("%q comes twice", e)
+			return
+		}
+		seen[e.data] = true
+	}
+}
+
+// TestReplayIsBounded: a client that comes back gets --channel-history events, also from a worker that
+// was started a moment ago, which keeps all of them for clients that may be handed over to it.
+func TestReplayIsBounded(t *testing.T) {
+	t.Parallel()
+	const published, kept = 50, 10
+	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", strconv.Itoa(kept))
+	first := listen(s, "/listen/news")
+	counts(s, "news", 1)
+	for n := range published {
+		sends(s, "news", strconv.Itoa(n))
+	}
+	first.gets("0")
+	for range 8 { // from both workers
+		fapwstest.Eventually(t, "the last events come again", func() bool { // a worker may not have heard of the very last one yet
+			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
+			from, err := l.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, err := strconv.Atoi(from.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n++; n < published; n++ {
+				l.gets(strconv.Itoa(n))
+			}
+			return from.data == strconv.Itoa(published-kept)
+		})
+	}
+}
+
+// TestSubscribersOfTheKilled: a worker that dies takes its subscribers along; they come
+// back and miss nothing. So does who comes back after a reload.
+func TestSubscribersOfTheKilled(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py")
+	const n = 20
+	var all []*subscriber
+	for range n {
+		all = append(all, listen(s, "/listen/news"))
+	}
+	counts(s, "news", n)
+	sends(s, "news", "0")
+	for _, l := range all {
+		l.gets("0")
+	}
+	old := s.Workers()
+	syscall.Kill(old[0], syscall.SIGKILL)
+	s.Says("was killed by SIGKILL")
+	for i := range 20 {
+		sends(s, "news", strconv.Itoa(i+1))
+	}
+	back := 0
+	for i, l := range all {
+		left := map[string]bool{}
+		for i := range 20 {
+			left[strconv.Itoa(i+1)] = true
+		}
+		for len(left) > 0 {
+			e, err := l.next()
+			if err != nil { // as browsers do
+				again, err := tryListen(s, "/listen/news", "Last-Event-ID: "+l.last)
+				if err != nil {
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
+				l, back = again, back+1
+				continue
+			}
+			if !left[e.data] {
+				t.Fatalf("subscriber %d: %q comes twice", i, e)
+			}
+			delete(left, e.data)
+		}
+	}
+	if back == 0 || back == n {
+		t.Errorf("%d of %d subscribers were of the one who died", back, n)
+	}
+	s.HasWorkers(2, old[0])
+	last := all[len(all)-1].last
+	if code, _, stderr := s.Ctl("reload"); code != 0 {
+		t.Error(stderr)
+	}
+	s.HasWorkers(2, old...)
+	sends(s, "news", "after")
+	for range 10 { // of both workers
+		l := listen(s, "/listen/news", "Last-Event-ID: "+last)
+		for e, err := (event{}), error(nil); e.data != "after"; {
+			if e, err = l.next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestSubscribersOfAReloadThatFails: they stay where they are.
+func TestSubscribersOfAReloadThatFails(t *testing.T) {
+	t.Parallel()
+	text := fapwstest.Source(t, "channels.py")
+	script := fapwstest.Write(t, t.TempDir()+"/channels.py", text)
+	s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
+	l := listen(s, "/listen/news")
+	counts(s, "news", 1)
+	fapwstest.Write(t, script, "from fapws import publish\npublish('news', 'of what fails')\n1/0\n")
+	if code, _, _ := s.Ctl("reload"); code != 1 {
+		t.Errorf("code %d", code)
+	}
+	sends(s, "news", "still here")
+	l.gets("still here")
+	// Fewer workers: those of the one who goes are given to the other.
+	var more []*subscriber
+	for range 20 {
+		more = append(more, listen(s, "/listen/news"))
+	}
+	counts(s, "news", 21)
+	s.Signal(syscall.SIGTTOU)
+	s.HasWorkers(1)
+	sends(s, "news", "to all")
+	for _, l := range append(more, l) {
+		l.gets("to all")
+	}
+	counts(s, "news", 21)
+	// One that is worn: to its successor.
+	fapwstest.Write(t, script, text)
+	old := s.Workers()
+	syscall.Kill(old[0], syscall.SIGTERM)
+	s.HasWorkers(1, old...)
+	sends(s, "news", "to all once more")
+	for _, l := range append(more, l) {
+		l.gets("to all once more")
+	}
+	// At the end streams end.
+	s.Signal(syscall.SIGTERM)
+	if e, err := l.next(); err == nil {
+		t.Errorf("got %q", e)
+	} else if errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(err.Error(), "reset") {
+		t.Error(err)
+	}
+	if code := s.Ended(); code != 0 {
+		t.Errorf("code %d", code)
+	}
+}
+
+// TestPublishersOfAllWorkers: thousands of events from all workers at once; everybody
+// sees the same, once, in one order.
+func TestPublishersOfAllWorkers(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")
+	var all []*subscriber
+	for range 10 {
+		all = append(all, listen(s, "/listen/news"))
+	}
+	counts(s, "news", 10)
+	const requests, each = 10, 500
+	var asks, readers sync.WaitGroup
+	var order orders
+	began := time.Now()
+	for i := range requests {
+		asks.Go(func() { s.Get(fmt.Sprintf("/many?name=news&from=%d&n=%d", i*each, each), 200) })
+	}
+	for _, l := range all {
+		readers.Go(func() { l.allOf(&order) })
+	}
+	asks.Wait()
+	fapwstest.Eventually(t, "all have a number", func() bool {
+		l := listen(s, "/listen/news", "Last-Event-ID: x")
+		defer l.conn.Close()
+		l.conn.SetDeadline(time.Now().Add(fapwstest.Patience))
+		for range requests * each {
+			if _, err := l.next(); err != nil {
+				return false
+			}
+		}
+		return true
+	})
+	sends(s, "news", "end of "+strconv.Itoa(requests*each))
+	readers.Wait()
+	t.Logf("%d events to %d subscribers in %v", requests*each, len(all), time.Since(began))
+}

@@ -1,0 +1,107 @@
+package live_test
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// TestOrderOfOneClient: a client publishes through one worker, waits for the answer, and publishes
+// through another one. Subscribers get its events in this order.
+func TestOrderOfOneClient(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, {Name: "workers inline", Flags: []string{"--workers", "2", "--threads", "0"}}}, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "order.py")
+		events := listen(s, "/news")
+		const each = 500
+		got := make(chan error, 1)
+		kinds := []string{"/sync", "/thread", "/pieces", "/coroutine", "/asgi", "/ws"}
+		go func() {
+			for n := range each * len(kinds) {
+				if e, err := events.next(); err != nil || e.data != fmt.Sprint(n) {
+					got <- fmt.Errorf("event %d (%s): got %q, %v", n, kinds[n/each], e.data, err)
+					return
+				}
+			}
+			got <- nil
+		}()
+		n := 0
+		for _, kind := range kinds {
+			publishers := onEachWorker(s, kind)
+			for range each {
+				publishers[n%2](fmt.Sprint(n))
+				n++
+			}
+		}
+		if err := <-got; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestPublishWithoutSupervisor: a supervisor that does not go on delays who publishes, and no one else.
+func TestPublishWithoutSupervisor(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "order.py")
+	events := listen(s, "/news")
+	s.Get("/sync?before", 200)
+	s.Signal(syscall.SIGSTOP)
+	t.Cleanup(func() { s.Signal(syscall.SIGCONT) })
+	for _, kind := range []string{"/sync", "/thread", "/pieces", "/coroutine", "/asgi"} {
+		s.Get(kind+"?"+kind, 200)
+		s.Get("/pid", 200)
+	}
+	s.Signal(syscall.SIGCONT)
+	events.gets("before")
+	events.gets2("/sync", "/thread", "/pieces", "/coroutine", "/asgi")
+}
+
+// onEachWorker returns two functions that publish a text, each through a worker of its own, and return
+// when that has answered.
+func onEachWorker(s *fapwstest.Server, kind string) [2]func(text string) {
+	s.T.Helper()
+	connect := func() (say func(text string), pid string) {
+		if kind != "/ws" {
+			w := s.Dial()
+			w.Get("/pid")
+			return func(text string) {
+				w.SetDeadline(time.Now().Add(fapwstest.Patience))
+				w.Get(kind + "?" + text)
+				w.Answer().Want(s.T, 200)
+			}, w.Answer().Text
+		}
+		c := room(s, kind)
+		says(s.T, c, "pid")
+		return func(text string) {
+			c.Conn.SetDeadline(time.Now().Add(fapwstest.Patience))
+			says(s.T, c, text)
+			told(s.T, c)
+		}, told(s.T, c)
+	}
+	one, first := connect()
+	for range 200 {
+		if other, second := connect(); second != first {
+			return [2]func(string){one, other}
+		}
+	}
+	s.T.Fatal("all connections are those of one worker")
+	return [2]func(string){}
+}
+
+// What one client publishes, one request after the other, arrives in its order, whichever
+// worker's child publishes it.
+func TestForkedChildrenPublishInOrder(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "fork.py", Flags: []string{"--fork"}, Args: []string{t.TempDir()}}.Serve(t, fapwstest.Workers)
+	l := listen(s, "/news")
+	for i := range 40 {
+		s.Get(fmt.Sprintf("/publishes?%d", i), 200) // on a connection of its own
+	}
+	for i := range 40 {
+		for n := range 3 {
+			l.gets(fmt.Sprintf("%d %d", i, n))
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package live_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// stayer is a client of testdata/staying.py.
+type stayer struct {
+	t *testing.T
+	*wstest.Client
+}
+
+func openStayer(s *fapwstest.Server, path string, fields ...string) *stayer {
+	s.T.Helper()
+	c, err := wstest.Dial(s.Address, path, fields...)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.T.Cleanup(func() { c.Conn.Close() })
+	c.Conn.SetDeadline(time.Now().Add(5 * fapwstest.Patience))
+	return &stayer{s.T, c}
+}
+
+// asks sends a message and returns the next one.
+func (c *stayer) asks(text string) string {
+	c.t.Helper()
+	says(c.t, c.Client, text)
+	return c.hears()
+}
+
+func (c *stayer) hears() string {
+	c.t.Helper()
+	_, got, err := c.Receive()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(got)
+}
+
+func reload(s *fapwstest.Server) {
+	s.T.Helper()
+	if code, stdout, stderr := s.Ctl("reload"); code != 0 {
+		s.T.Errorf("reload: code %d, %s%s", code, stdout, stderr)
+	}
+}
+
+// staying serves a copy of testdata/staying.py, which it returns.
+func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string) {
+	script = fapwstest.Copied(t, "staying.py")
+	return fapwstest.Command{Script: script}.Serve(t, m), script
+}
+
+// TestWebSocketsStay: at a reload a WebSocket for synchronous code goes over to the new worker, with its groups, its data, its
+// subprotocol, compression, and a header that has begun.
+func TestWebSocketsStay(t *testing.T) {
+	t.Parallel()
+	s, script := staying(t, fapwstest.Workers)
+	plain := openStayer(s, "/told?x=1", "Sec-WebSocket-Protocol: a")
+	packed := openStayer(s, "/told?x=2", wstest.Deflate)
+	left := openStayer(s, "/told?x=3")
+	if !packed.Deflate {
+		t.Fatal("no compression")
+	}
+	if got := left.asks("leave"); got != "left" {
+		t.Error(got)
+	}
+	for i, c := range []*stayer{plain, packed} {
+		got := c.asks("count")
+		if want := fmt.Sprintf("x=%d ", i+1); !strings.HasPrefix(got, "1 by 1 in ") || !strings.Contains(got, want) {
+			t.Errorf("%q", got)
+		}
+	}
+	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("count"))
+	if _, err := plain.Conn.Write(frame[:3]); err != nil { // a header that has begun goes along
+		t.Fatal(err)
+	}
+	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
+	reload(s)
+	for _, c := range []*stayer{plain, packed, left} {
+		if got := c.hears(); got != "resumed by 2" {
+			t.Fatalf("%q", got)
+		}
+	}
+	if _, err := plain.Conn.Write(frame[3:]); err != nil {
+		t.Fatal(err)
+	}
+	if got := plain.hears(); !strings.HasPrefix(got, "102 by 2 in ") || !strings.HasSuffix(got, " x=1 a") {
+		t.Errorf("%q", got)
+	}
+	if got := packed.asks("count"); !strings.HasPrefix(got, "102 by 2 in ") || !strings.HasSuffix(got, " x=2 None") {
+		t.Errorf("%q", got)
+	}
+	text := strings.Repeat("to all. ", 100)
+	says(t, plain.Client, "say "+text)
+	for _, c := range []*stayer{plain, packed} {
+		if got := c.hears(); got != text {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := left.asks("echo"); got != "echo" {
+		t.Errorf("%q", got)
+	}
+	plain.CloseWith(1000, "")
+	if got := packed.hears(); got != "103 closed with 1000 by 2" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestWebSocketsThatCannotStay: an object that the application holds, or data that is not plain, would be left behind, so the WebSocket is closed
+// with 1012; so is one whose place is another's in new code. A callback ends before.
+func TestWebSocketsThatCannotStay(t *testing.T) {
+	t.Parallel()
+	s, script := staying(t, fapwstest.Workers)
+	known, kept, waits := openStayer(s, "/room?a"), openStayer(s, "/room?b"), openStayer(s, "/room?c")
+	if a, b := known.asks("know"), kept.asks("keep"); a != "known" || b != "kept" {
+		t.Errorf("%q, %q", a, b)
+	}
+	folder := t.TempDir()
+	says(t, waits.Client, "wait "+folder)
+	says(t, waits.Client, "count")
+	fapwstest.Eventually(t, "its callback runs", func() bool { _, err := os.Stat(folder + "/waits"); return err == nil })
+	reload(s)
+	for _, c := range []*stayer{known, kept} {
+		closesWith(t, c.Client, 1012, "")
+	}
+	fapwstest.Write(t, folder+"/go", "")
+	for _, want := range []string{"waited", "2 by 1 in "} {
+		got := waits.hears()
+		for strings.Contains(got, "closed with") {
+			got = waits.hears()
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	fapwstest.Change(t, script, `("/room", room)`, `("/hall", room)`)
+	reload(s)
+	closesWith(t, waits.Client, 1012, "")
+}
+
+// TestWebSocketsThroughReloads: while workers are replaced all the time, each message of 200 clients is answered, in order,
+// everything that is broadcast reaches all of them, in one order, and none is closed. Memory and descriptors stay as they are.
+func TestWebSocketsThroughReloads(t *testing.T) {
+	t.Parallel()
+	for _, m := range []fapwstest.Mode{
+		fapwstest.Workers,
+		{Name: "one worker", Flags: []string{"--workers", "1"}},
+		{Name: "inline workers", Flags: []string{"--workers", "2", "--threads", "0"}},
+	} {
+		t.Run(m.Name, func(t *testing.T) { throughReloads(t, m) })
+	}
+}
+
+func throughReloads(t *testing.T, m fapwstest.Mode) {
+	const clients, speakers, reloads = 200, 5, 8
+	s := fapwstest.Serve(t, m, "staying.py")
+	workers := len(s.Workers())
+	files := func() (n int) { // of supervisor and workers, when the old ones have ended
+		s.HasWorkers(workers)
+		for _, pid := range append(s.Workers(), s.Cmd.Process.Pid) {
+			entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(entries)
+		}
+		return n
+	}
+	all := make([]*stayer, clients)
+	for i := range all {
+		all[i] = openStayer(s, fmt.Sprint("/room?", i))
+	}
+	var done sync.WaitGroup
+	var echoes atomic.Int64
+	ended := make(chan struct{})
+	broadcasts := make([]chan string, clients)
+	for i, c := range all {
+		broadcasts[i] = make(chan string, 100000)
+		echo := make(chan string, 1)
+		go func() {
+			for {
+				_, got, err := c.Receive()
+				if err != nil {
+					select {
+					case <-ended:
+					default:
+						t.Errorf("client %d: %v", i, err)
+					}
+					close(echo)
+					close(broadcasts[i])
+					return
+				}
+				if text := string(got); strings.HasPrefix(text, "all ") {
+					broadcasts[i] <- text
+				} else {
+					echo <- text
+				}
+			}
+		}()
+		done.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				text := fmt.Sprintf("echo %d", n)
+				says(t, c.Client, text)
+				if got, open := <-echo; got != text {
+					t.Errorf("client %d: %q, want %q, %t", i, got, text, open)
+					return
+				}
+				echoes.Add(1)
+				if i < speakers {
+					says(t, c.Client, fmt.Sprintf("say all %d %d", i, n))
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+	}
+	held := files()
+	for i := range reloads {
+		before := echoes.Load()
+		reload(s)
+		fapwstest.Eventually(t, "clients are answered after a reload", func() bool { return t.Failed() || echoes.Load() > before+clients })
+		time.Sleep(time.Duration(i%3) * 200 * time.Millisecond)
+	}
+	if n := files(); n > held+clients/10 && !t.Failed() { // a few come and go
+		t.Errorf("%d descriptors, before the first reload %d", n, held)
+	}
+	close(ended)
+	done.Wait()
+	if t.Failed() {
+		return
+	}
+	last := openStayer(s, "/room?last")
+	says(t, last.Client, "say all end")
+	var order []string
+	for i := range broadcasts {
+		for n := 0; ; n++ {
+			text := <-broadcasts[i]
+			if text == "" || text == "all end" {
+				if n != len(order) || text == "" {
+					t.Errorf("client %d has %d broadcasts of %d", i, n, len(order))
+				}
+				break
+			}
+			if i == 0 {
+				order = append(order, text)
+			} else if n >= len(order) || order[n] != text {
+				t.Fatalf("client %d: broadcast %d is %q", i, n, text)
+			}
+		}
+	}
+	next := map[string]int{}
+	for _, text := range order {
+		var who, n int
+		fmt.Sscanf(text, "all %d %d", &who, &n)
+		if n != next[fmt.Sprint(who)] {
+			t.Fatalf("%q, want number %d", text, next[fmt.Sprint(who)])
+		}
+		next[fmt.Sprint(who)]++
+	}
+	t.Logf("%d echoes, %d broadcasts to %d clients, through %d reloads", echoes.Load(), len(order), clients, reloads)
+}

@@ -1,0 +1,326 @@
+package live_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// WebSockets of an application are the same behind a proxy.
+func TestProxiedWebSockets(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.ServeProxy(t, fapwstest.Serve(t, m, "sockets.py").URL, "headers = { X-Added = \"yes\" }\n")
+		c := room(s, "/room")
+		says(t, c, "echo hello")
+		hears(t, c, "echo hello")
+		long := "echo " + strings.Repeat("long ", 150_000)
+		for range 5 {
+			says(t, c, long)
+			hears(t, c, long)
+		}
+		says(t, c, "close 4001 enough")
+		closesWith(t, c, 4001, "enough")
+		w := s.Dial() // what the application refuses is an answer, and the connection goes on
+		for range 2 {
+			w.Send(wstest.Handshake("/room?teapot"))
+			w.Answer().Want(t, 418, "short and stout").Field(t, "X-Added", "yes")
+		}
+		w.Send(wstest.Handshake("/room"))
+		if h := w.Head("GET").Header; h.Get("X-Added") != "yes" || h.Get("Sec-WebSocket-Accept") == "" {
+			t.Error(h)
+		}
+	})
+}
+
+// The cases of the Autobahn test suite, through the proxy.
+func TestProxiedWebSocketCases(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "echo.py").URL, "")
+	var all sync.WaitGroup
+	at := make(chan struct{}, 20)
+	try := func(id string, run func() error) {
+		at <- struct{}{}
+		all.Go(func() {
+			if err := run(); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+			<-at
+		})
+	}
+	for _, tc := range wstest.Cases() {
+		try(tc.ID, func() error { return tc.Run(s.Address, "/callbacks") })
+	}
+	for _, offer := range wstest.Offers {
+		try(offer, func() error { return wstest.Compression(s.Address, "/callbacks", offer) })
+	}
+	all.Wait()
+}
+
+// A tunnel has its line in the access log when it ends, with what went through, also
+// when it is the end of the server that ends it.
+func TestTunnelsInTheLog(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log", "--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
+	log := func() string {
+		text, _ := os.ReadFile(filepath.Join(s.Cmd.Dir, "log"))
+		return string(text)
+	}
+	c := room(s, "/room")
+	says(t, c, "echo 12345")
+	hears(t, c, "echo 12345")
+	if got := log(); got != "" {
+		t.Errorf("%q before its end", got)
+	}
+	c.CloseWith(1000, "")
+	c.Conn.Close()
+	const head = `127\.0\.0\.1 "GET /room HTTP/1\.1" 101 `
+	fapwstest.Eventually(t, "a line", func() bool { return strings.Contains(log(), "\n") })
+	// 10 bytes and 2 of the frame, and a close frame of 4; those of the client have 4 more each.
+	if !regexp.MustCompile(`^` + head + `16 \d+ \d+ -\n$`).MatchString(log()) {
+		t.Errorf("%q", log())
+	}
+	var in, out int
+	fmt.Sscanf(log()[strings.Index(log(), " 16 "):], " 16 %d %d", &in, &out)
+	if in < 24+150 || in > 24+400 || out < 16+100 || out > 16+400 {
+		t.Errorf("%d bytes in, %d out", in, out)
+	}
+
+	c = room(s, "/room")
+	says(t, c, "echo 12345")
+	hears(t, c, "echo 12345")
+	s.Signal(syscall.SIGTERM)
+	s.Says("stopping: up to 1s for active requests")
+	if _, _, err := c.Receive(); err == nil {
+		t.Error("a message from nowhere")
+	}
+	if code := s.Ended(); code != 0 {
+		t.Error("exit code", code)
+	}
+	if !regexp.MustCompile(`\n` + head + `12 \d+ \d+ X\n$`).MatchString(log()) {
+		t.Errorf("%q", log())
+	}
+}
+
+// A server that stops leaves tunnels alone for the graceful timeout, and ends when they have ended.
+func TestTunnelsAtStop(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout", "1h")
+	c := room(s, "/room")
+	s.Signal(syscall.SIGTERM)
+	s.Says("stopping: ")
+	says(t, c, "echo still there")
+	hears(t, c, "echo still there")
+	c.Conn.Close()
+	if code := s.Ended(); code != 0 {
+		t.Error("exit code", code)
+	}
+}
+
+// At a reload, tunnels stay with their worker until the graceful timeout is over, and
+// new ones go to the next.
+func TestTunnelsAtReload(t *testing.T) {
+	for _, grace := range []string{"1h", "1s"} {
+		t.Run(grace, func(t *testing.T) {
+			t.Parallel()
+			s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--workers", "1", "--graceful-timeout", grace)
+			old := room(s, "/room")
+			says(t, old, "echo before")
+			hears(t, old, "echo before")
+			workers := s.Family()[1:]
+			s.Signal(syscall.SIGHUP)
+			s.Says("reloaded: 1 worker")
+			next := room(s, "/room")
+			if grace == "1h" {
+				says(t, old, "echo after")
+				hears(t, old, "echo after")
+				old.Conn.Close()
+			} else if _, _, err := old.Receive(); err == nil {
+				t.Error("a message from nowhere")
+			}
+			fapwstest.Eventually(t, "the old worker ended", func() bool {
+				_, err := os.Stat(fmt.Sprintf("/proc/%d/exe", workers[0]))
+				return err != nil
+			})
+			says(t, next, "echo next")
+			hears(t, next, "echo next")
+			next.CloseWith(1000, "")
+			next.Conn.Close()
+		})
+	}
+}
+
+// A tunnel needs a descriptor for each side.
+func TestTunnelsAndDescriptors(t *testing.T) {
+	t.Parallel()
+	const many = 100
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "")
+	s.Get("/noted", 200)
+	files := func() int {
+		names, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.Cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	idle := files()
+	var clients []*wstest.Client
+	for range many {
+		c := room(s, "/room")
+		says(t, c, "echo hello")
+		hears(t, c, "echo hello")
+		clients = append(clients, c)
+	}
+	fapwstest.Eventually(t, "two descriptors for each tunnel", func() bool { return files() <= idle+2*many })
+	for _, c := range clients {
+		c.Conn.Close()
+	}
+	fapwstest.Eventually(t, "no descriptor is left", func() bool { return files() <= idle })
+}
+
+// Tunnels are connections for --max-clients, and those who leave make room.
+func TestTunnelsCount(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3", "--max-clients-action", "503")
+	var clients []*wstest.Client
+	for range 3 {
+		clients = append(clients, room(s, "/room"))
+	}
+	w := s.Dial()
+	w.Get("/noted")
+	w.Answer().Want(t, 503)
+	clients[0].CloseWith(1000, "")
+	clients[0].Conn.Close()
+	fapwstest.Eventually(t, "room for one", func() bool {
+		c, err := wstest.Dial(s.Address, "/room")
+		if err == nil {
+			c.Conn.Close()
+		}
+		return err == nil
+	})
+	clients[1].Conn.Close() // without a word
+	fapwstest.Eventually(t, "room for a request", func() bool {
+		w := s.Dial()
+		w.Get("/noted")
+		all, _ := io.ReadAll(io.LimitReader(w.In, 12))
+		return string(all) == "HTTP/1.1 200"
+	})
+	for _, c := range clients[2:] {
+		says(t, c, "echo still there")
+		hears(t, c, "echo still there")
+	}
+}
+
+// A silent tunnel ends after proxy-tunnel-timeout.
+func TestTunnelTimeout(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "proxy-tunnel-timeout = 1\n")
+	c := room(s, "/room")
+	if _, _, err := c.Receive(); err == nil {
+		t.Error("a message from nowhere")
+	}
+	s.Says(`proxy http://\S+: a WebSocket ended: nothing was said for 1s\n`)
+}
+
+// The timeout of a request is over with the answer to the handshake.
+func TestTunnelsOutlastTheTimeout(t *testing.T) {
+	t.Parallel()
+	upstream := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
+	s := fapwstest.ServeProxy(t, upstream.URL, "timeout = 2\n")
+	var c *wstest.Client
+	fapwstest.Eventually(t, "the handshake is in time", func() bool {
+		var err error
+		c, err = wstest.Dial(s.Address, "/room")
+		return err == nil
+	})
+	t.Cleanup(func() { c.Conn.Close() })
+	s.Get("/wait", 504) // the time of a request that was sent later is up
+	upstream.Get("/open", 200)
+	says(t, c, "echo hello")
+	hears(t, c, "echo hello")
+}
+
+// Without descriptors for more tunnels, those who want one are told so, the others go on,
+// and there is room again when some have ended.
+func TestTunnelsWithoutDescriptors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
+	s := fapwstest.Command{Shell: "ulimit -n 100", Flags: []string{"-c", file}, Dir: dir}.Serve(t, fapwstest.Mode{})
+	var clients []*wstest.Client
+	refused := 0
+	for range 60 {
+		c, err := wstest.Dial(s.Address, "/room")
+		if err != nil {
+			refused++
+			if !strings.Contains(err.Error(), "denied: 50") {
+				t.Error(err)
+			}
+			continue
+		}
+		clients = append(clients, c)
+	}
+	if refused == 0 || len(clients) < 10 {
+		t.Errorf("%d tunnels, %d refused", len(clients), refused)
+	}
+	s.Says("too many open files")
+	for _, c := range clients {
+		says(t, c, "echo still there")
+		hears(t, c, "echo still there")
+		c.Conn.Close()
+	}
+	fapwstest.Eventually(t, "as many as before", func() bool {
+		for range len(clients) {
+			c, err := wstest.Dial(s.Address, "/room")
+			if err != nil {
+				return false
+			}
+			defer c.Conn.Close()
+		}
+		return true
+	})
+}
+
+// Clients may come by a unix socket.
+func TestTunnelsFromUnixSocket(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
+	s := fapwstest.Command{Flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log", dir + "/log"}}.Start(t)
+	fapwstest.Eventually(t, "it listens", func() bool { // there is a socket a moment before that
+		c, err := net.Dial("unix", dir+"/s")
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	for _, polite := range []bool{true, false} {
+		c, err := wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")
+		if err != nil {
+			t.Fatal(err)
+		}
+		says(t, c, "echo hello")
+		hears(t, c, "echo hello")
+		if polite {
+			c.CloseWith(1000, "")
+		}
+		c.Conn.Close()
+	}
+	fapwstest.Eventually(t, "two lines", func() bool {
+		text, _ := os.ReadFile(dir + "/log")
+		return strings.Count(string(text), `"GET /room HTTP/1.1" 101 `) == 2
+	})
+	s.Signal(syscall.SIGTERM)
+	if code := s.Ended(); code != 0 {
+		t.Error("exit code", code)
+	}
+}

@@ -1,0 +1,537 @@
+package live_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// atRest waits until a counter that has begun to count stays as it is for a moment. Where the machine is slow, that may
+// be too early: what follows may be true of any moment.
+func atRest(t *testing.T, counter func() int64) {
+	t.Helper()
+	last, same := int64(0), 0
+	fapwstest.Eventually(t, "it is at rest", func() bool {
+		now := counter()
+		if now != last || now == 0 {
+			same = 0
+		}
+		last = now
+		same++
+		return same > 100
+	})
+}
+
+// room opens a WebSocket of testdata/sockets.py.
+func room(s *fapwstest.Server, path string, fields ...string) *wstest.Client {
+	s.T.Helper()
+	c, err := wstest.Dial(s.Address, path, fields...)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	s.T.Cleanup(func() { c.Conn.Close() })
+	return c
+}
+
+// hears waits for a message.
+func hears(t *testing.T, c *wstest.Client, want string) {
+	t.Helper()
+	_, got, err := c.Receive()
+	if err != nil || string(got) != want {
+		t.Errorf("got %.100q, %v; want %.100q", got, err, want)
+	}
+}
+
+// kib is a limit of memory; with the race detector there is no saying.
+func kib(n int) int {
+	if fapwstest.OnlyMode != "" {
+		return 16 * n
+	}
+	return n
+}
+
+// says sends a text.
+func says(t *testing.T, c *wstest.Client, text string) {
+	t.Helper()
+	if err := c.SendText(text); err != nil {
+		t.Error(err)
+	}
+}
+
+// closesWith waits for the close frame, and answers it.
+func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
+	t.Helper()
+	var closed *wstest.Closed
+	for {
+		_, _, err := c.Receive()
+		if err == nil {
+			continue // what was sent before
+		}
+		if !errors.As(err, &closed) || closed.Code != code || closed.Reason != reason {
+			t.Errorf("got %v; want it closed with %d %q", err, code, reason)
+		}
+		break
+	}
+	c.Conn.Close()
+}
+
+func notes(s *fapwstest.Server, want string) {
+	s.T.Helper()
+	var got string
+	fapwstest.Eventually(s.T, fmt.Sprintf("notes %q", want), func() bool {
+		if more := s.Get("/noted", 200).Text; more != "" {
+			got = strings.TrimPrefix(got+"\n"+more, "\n")
+		}
+		return got == want || len(got) >= len(want)
+	})
+	if got != want {
+		s.T.Errorf("noted %q, want %q", got, want)
+	}
+}
+
+// A callback that does nothing but send is told by that when its client has closed: on_close
+// comes after it. Inline it would hold up the loop.
+func TestWebSocketCallbackThatOnlySends(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads}, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py")
+		c := room(s, "/endless")
+		hears(t, c, "tick")
+		go c.CloseWith(4005, "enough")
+		notes(s, "BrokenPipeError\nclosed 4005 enough")
+	})
+}
+
+func TestWebSocketForSynchronousCode(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "sockets.py", Complains: true}.Serve(t, m)
+		c := room(s, "/room/x", "Sec-WebSocket-Protocol: one, two", "Origin: https://app.example", wstest.Deflate)
+		if got := c.Response.Header.Get("Sec-WebSocket-Protocol"); got != "two" {
+			t.Errorf("subprotocol %q", got)
+		}
+		other := room(s, "/room", "Origin: http://localhost")
+		for _, text := range []string{"echo hé", "echo " + strings.Repeat("longer ", 30000)} {
+			says(t, c, text)
+			hears(t, c, text)
+		}
+		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
+		if err := c.Send(wstest.Binary, data); err != nil {
+			t.Error(err)
+		}
+		hears(t, c, string(data))
+		says(t, other, "all together")
+		hears(t, c, "together")
+		hears(t, other, "together")
+		s.Get("/shout?5", 200).Is(t, "2")
+		hears(t, c, "!!!!!")
+		hears(t, other, "!!!!!")
+		if closed, err := c.CloseWith(4001, "bye"); err != nil || closed.Code != 4001 {
+			t.Error(closed, err)
+		}
+		notes(s, "left 4001 bye")
+		says(t, other, "close 4002 as you wish")
+		closesWith(t, other, 4002, "as you wish")
+		notes(s, "left 4002 as you wish")
+
+		c = room(s, "/room")
+		says(t, c, "raise something")
+		closesWith(t, c, 1011, "")
+		notes(s, "left 1011 ")
+		s.Says(`error in on_message of handler .*WebSocket\(hear\), GET /room HTTP/1.1 from 127.0.0.1\nTraceback(.*\n)+RuntimeError: something`)
+
+		c = room(s, "/room")
+		c.Conn.(*net.TCPConn).SetLinger(0)
+		c.Conn.Close()
+		notes(s, "left 1006 ")
+
+		for _, r := range []struct {
+			path, origin string
+			status       int
+			body         string
+		}{
+			{"/room?false", "", 403, ""},
+			{"/room?teapot", "", 418, "short and stout"},
+			{"/room?gone", "", 410, "it was here"},
+			{"/room?raises", "", 500, ""},
+			{"/room", "https://evil.example", 403, "may not connect"},
+			{"/room", "http://app.example", 403, ""},
+		} {
+			var fields []string
+			if r.origin != "" {
+				fields = append(fields, "Origin: "+r.origin)
+			}
+			var denied *wstest.Denied
+			if _, err := wstest.Dial(s.Address, r.path, fields...); !errors.As(err, &denied) || denied.Response.StatusCode != r.status || !strings.Contains(denied.Body, r.body) {
+				t.Errorf("%s from %q: %v, want %d %q", r.path, r.origin, err, r.status, r.body)
+			}
+		}
+		s.Says(`a page of 'https://evil.example' asked for the WebSocket '/room' of 'localhost' and was refused`)
+		notes(s, "left 1011 ") // of on_open that failed
+		if got := s.Get("/room", 426).Header.Get("Upgrade"); got != "websocket" {
+			t.Errorf("Upgrade: %q", got)
+		}
+	})
+}
+
+// Stopping, a client gets 1001, and on_close runs before the end.
+func TestWebSocketsWhenTheServerStops(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py")
+		a, b := room(s, "/room"), room(s, "/room")
+		says(t, b, "sleep 0.3")
+		time.Sleep(50 * time.Millisecond)
+		s.Signal(syscall.SIGTERM)
+		closesWith(t, a, 1001, "")
+		closesWith(t, b, 1001, "")
+		if code := s.Ended(); code != 0 {
+			t.Error("exit code", code)
+		}
+		if said := s.Stdout.String(); strings.Count(said, "left 1001") != 2 {
+			t.Errorf("on_close said %q", said)
+		}
+	})
+}
+
+// At a reload, clients are told to come again, and find the new worker.
+func TestWebSocketsAtReload(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "sockets.py")
+	c := room(s, "/room")
+	says(t, c, "echo before")
+	hears(t, c, "echo before")
+	s.Signal(syscall.SIGHUP)
+	closesWith(t, c, 1012, "")
+	s.Says("reloaded: 2 workers")
+	c = room(s, "/room")
+	says(t, c, "echo after")
+	hears(t, c, "echo after")
+}
+
+func TestWebSocketOverdue(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "3")
+		var c *wstest.Client
+		echoes := func() bool { // a busy machine can make even an echo late: then the client comes again
+			if c.SendText("echo hello") != nil {
+				return false
+			}
+			_, got, err := c.Receive()
+			return err == nil && string(got) == "echo hello"
+		}
+		fapwstest.Eventually(t, "a connection that was idle for longer than the timeout is alive", func() bool {
+			var err error
+			if c, err = wstest.Dial(s.Address, "/room"); err != nil {
+				return false
+			}
+			t.Cleanup(func() { c.Conn.Close() })
+			return echoes() && s.Get("/hang", 504) != nil && echoes()
+		})
+		says(t, c, "hang")
+		s.Says(`GET /room HTTP/1.1 from 127.0.0.1 port \d+ is overdue after .* in handler .*WebSocket\(hear\), on thread \d+, which is here:\n(.*\n)*.*time.sleep\(0.01\)`)
+		closesWith(t, c, 1011, "")
+		fapwstest.Eventually(t, "on_close", func() bool { return strings.Contains(s.Dial().InTime("/noted").Text, "left 1011 ") })
+	})
+}
+
+func TestWebSocketsOnTheStack(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
+	room(s, "/room?idle")
+	c := room(s, "/room?busy")
+	fapwstest.Eventually(t, "the stack of a callback", func() bool {
+		says(t, c, "sleep 0.5") // one behind the other: it sleeps for longer where it takes long to look
+		_, out, _ := s.Ctl("stack")
+		return strings.Contains(out, "/room?idle") && strings.Contains(out, "WebSocket, idle") && strings.Contains(out, "time.sleep(float(rest))")
+	})
+}
+
+// A thousand websockets need memory, but no threads; and leave nothing behind.
+func TestThousandWebSockets(t *testing.T) {
+	const crowd = 1000
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py", "--max-clients", "3000")
+		var n, threads, files, memory [3]int
+		look := func(i int) {
+			fmt.Sscan(s.Get("/state", 200).Text, &n[i], &threads[i], &files[i], &memory[i])
+		}
+		s.Get("/state", 200)
+		look(0)
+		all := make([]*wstest.Client, crowd)
+		for i := range all {
+			all[i] = room(s, "/room")
+		}
+		look(1)
+		if perOne := float64(memory[1]-memory[0]) / crowd; n[1] != crowd || perOne > float64(kib(12)) {
+			t.Errorf("%d websockets, %.1f KiB each", n[1], perOne)
+		}
+		var echoed sync.WaitGroup
+		for i, c := range all {
+			echoed.Go(func() {
+				for k := range 5 {
+					text := fmt.Sprintf("echo %d of %d", k, i)
+					says(t, c, text)
+					hears(t, c, text)
+				}
+			})
+		}
+		echoed.Wait()
+		s.Get("/shout?10", 200).Is(t, fmt.Sprint(crowd))
+		for i, c := range all {
+			hears(t, c, "!!!!!!!!!!")
+			if i%2 == 0 {
+				c.CloseWith(1000, "")
+			}
+			c.Conn.Close()
+		}
+		fapwstest.Eventually(t, "all have left", func() bool { look(2); return n[2] == 0 && files[2] <= files[0]+2 })
+		if threads[2] > threads[0]+4 {
+			t.Errorf("%d threads, %d at first", threads[2], threads[0])
+		}
+	})
+}
+
+// Opened and closed many times, in every way, nothing is left.
+func TestWebSocketsComeAndGo(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py")
+		var n, threads, files, before, after int
+		round := func(turns int) {
+			var all sync.WaitGroup
+			for w := range 4 {
+				all.Go(func() {
+					for i := range turns {
+						c, err := wstest.Dial(s.Address, "/room")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						switch (i + w) % 4 {
+						case 0:
+							c.CloseWith(1000, "")
+						case 1: // both close at once
+							c.SendText("close 4000 here")
+							c.CloseWith(4001, "there")
+						case 2:
+							c.SendText("echo nobody hears it")
+							c.Conn.(*net.TCPConn).SetLinger(0)
+						}
+						c.Conn.Close()
+					}
+				})
+			}
+			all.Wait()
+			fapwstest.Eventually(t, "all have left", func() bool {
+				fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
+				return n == 0
+			})
+			s.Get("/noted", 200)
+		}
+		round(100)
+		before = after
+		first := files
+		round(400)
+		if after > before+kib(6000) || files > first+2 {
+			t.Errorf("memory %d to %d KiB, files %d to %d", before, after, first, files)
+		}
+	})
+}
+
+// Who does not read is no burden to others, and not to the server.
+func TestWebSocketSlowReader(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py")
+		c := room(s, "/room")
+		slow := room(s, "/room?slow")
+		var n, threads, files, before, after int
+		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
+		sent := 0
+		for range 800 { // 50 MiB
+			sent++
+			if s.Get("/shout?65536", 200).Text == "1" {
+				break
+			}
+			if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
+				t.Fatal(len(got), err)
+			}
+		}
+		if sent < 10 || sent == 800 {
+			t.Errorf("the slow one was given up after %d messages", sent)
+		}
+		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
+		if after > before+kib(16<<10) {
+			t.Errorf("memory went from %d to %d KiB", before, after)
+		}
+		hears(t, c, strings.Repeat("!", 65536))
+		closesWith(t, slow, 1013, "too slow")
+		notes(s, "left 1013 too slow")
+	})
+}
+
+// send() waits for the client where it can, and ends when there is none.
+func TestWebSocketSendWaits(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py")
+		c := room(s, "/room")
+		other := room(s, "/room")
+		c.Conn.Close() // only this one is sent to
+		notes(s, "left 1006 ")
+		s.Get("/task", 200).Is(t, "TimeoutError")
+		other.Conn.Close()
+		notes(s, "left 1006 ")
+		c = room(s, "/room")
+		says(t, c, "pour")
+		if m.Inline() {
+			notes(s, "pouring: TimeoutError")
+			return
+		}
+		time.Sleep(300 * time.Millisecond)
+		s.Get("/state", 200) // it waits without the GIL
+		for total := 0; total < 4096*16384; {
+			_, data, err := c.Receive()
+			if err != nil {
+				t.Fatal(total, err)
+			}
+			total += len(data)
+		}
+		notes(s, "poured")
+		says(t, c, "pour_soon")
+		notes(s, "pouring: TimeoutError")
+		says(t, c, "echo all before")
+		for got := ""; got != "echo all before"; {
+			_, data, err := c.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = string(data)
+		}
+		says(t, c, "pour")
+		c.Receive() // it pours
+		c.Conn.(*net.TCPConn).SetLinger(0)
+		c.Conn.Close()
+		notes(s, "pouring: BrokenPipeError\nleft 1006 ")
+	})
+}
+
+// TestWebSocketGoneWhileOpening: a client that leaves while on_open runs has just gone.
+func TestWebSocketGoneWhileOpening(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
+	conn, err := net.Dial("tcp", s.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const handshake = "GET /room?slowly HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	if _, err := conn.Write([]byte(handshake)); err != nil {
+		t.Fatal(err)
+	}
+	fapwstest.Eventually(t, "on_open runs", func() bool { return s.Get("/count?slowly", 200).Text == "1" })
+	conn.Close()
+	left := ""
+	fapwstest.Eventually(t, "on_close", func() bool { left = s.Get("/left", 200).Text; return left != "" })
+	if left != "1006 " {
+		t.Errorf("closed with %q", left)
+	}
+}
+
+// Messages for a callback that takes its time wait at the client.
+func TestWebSocketFlood(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		if m.Inline() {
+			return // nobody is slow there but the loop
+		}
+		s := fapwstest.Serve(t, m, "sockets.py")
+		c := room(s, "/room")
+		var n, threads, files, before, after int
+		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
+		says(t, c, "wait")
+		var total atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 500 {
+				if c.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
+					break
+				}
+				total.Add(1)
+			}
+		}()
+		atRest(t, total.Load)
+		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
+		if after > before+kib(4<<10) {
+			t.Errorf("memory went from %d to %d KiB", before, after)
+		}
+		if total.Load() == 500 {
+			t.Error("the server took all messages before the callback returned")
+		}
+		s.Get("/open", 200)
+		hears(t, c, "waited")
+		for i := range 500 {
+			if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
+				t.Fatal(i, len(got), err)
+			}
+		}
+		if <-done; total.Load() != 500 {
+			t.Error(total.Load(), "were sent")
+		}
+	})
+}
+
+func TestWebSocketForks(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "sockets.py")
+		c := room(s, "/room")
+		says(t, c, "fork")
+		hears(t, c, "7")
+		says(t, c, "echo still one")
+		hears(t, c, "echo still one")
+	})
+}
+
+// What a library does that takes the socket of its client from environ.
+func TestRawSocket(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "rawsocket.py")
+		s.Get("/plain", 200).Is(t, "False")
+		var denied *wstest.Denied
+		if m.Inline() {
+			if _, err := wstest.Dial(s.Address, "/echo"); !errors.As(err, &denied) || denied.Response.StatusCode != 501 {
+				t.Error(err)
+			}
+			return
+		}
+		if _, err := wstest.Dial(s.Address, "/echo?refuse"); !errors.As(err, &denied) || denied.Response.StatusCode != 403 || !strings.Contains(denied.Body, "asks for a WebSocket") {
+			t.Error(err)
+		}
+		for i := range 3 {
+			c := room(s, "/echo")
+			for _, size := range []int{0, 5, 125, 200000} {
+				text := strings.Repeat("é", size)
+				says(t, c, text)
+				hears(t, c, text)
+			}
+			switch i {
+			case 0:
+				if closed, err := c.CloseWith(1000, "bye"); err != nil || closed.Code != 1000 {
+					t.Error(closed, err)
+				}
+			case 1:
+				c.Conn.(*net.TCPConn).SetLinger(0)
+				c.Conn.Close()
+				s.Stdout.Await(t, regexp.MustCompile("gone"))
+			}
+		}
+		s.Get("/plain", 200).Is(t, "False")
+		// One is still open: the server stops nevertheless.
+	})
+}

@@ -1,0 +1,210 @@
+package process_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// serveChildren serves children.py, which waits for files in folder.
+func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	return fapwstest.Command{Script: "children.py", Args: []string{folder}}.Serve(t, m), folder
+}
+
+// Handlers start processes in every way that Python has; how these end is the
+// application's to see, and nothing of them stays.
+func TestChildren(t *testing.T) {
+	cases := []struct{ path, body string }{
+		{"/at-import", "[0, 2, 4, 6, 8]"},
+		{"/kill", "-15"},
+		{"/speaks", "3"},
+		{"/in-generator", "parent,0"},
+		{"/crowd?500", "500"}, // they end at the same moment
+		{"/popens?100", "100"},
+		{"/process/fork", "[0, 1, 2, 0, 0, 0]"},
+		{"/process/spawn", "[0, 1, 2, 0, 0, 0]"},
+		{"/process/forkserver", "[0, 1, 2, 0, 0, 0]"},
+		{"/pool/fork", "[0, 2, 4, 6, 8]"},
+		{"/pool/spawn", "[0, 2, 4, 6, 8]"},
+		{"/executor/fork", "[0, 2, 4, 6, 8]"},
+		{"/executor/spawn", "[0, 2, 4, 6, 8]"},
+		{"/child-publishes/fork", "publish: a child of the server cannot publish; let it tell its parent what there is to say\nsubscribers: a child of the server does not know them"},
+		{"/child-publishes/spawn", "publish: a process of multiprocessing is no part of the server\nsubscribers: a process of multiprocessing is no part of the server"},
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := serveChildren(t, m)
+		for _, c := range cases {
+			s.Get(c.path, 200).Is(t, c.body)
+		}
+		for range 20 { // a signal that comes at once is not lost
+			s.Get("/kill", 200).Is(t, "-15")
+		}
+		// Of multiprocessing only two helpers are left: one looks after shared
+		// memory, the other is the forkserver.
+		if left := s.Children(); len(left) > 2*len(s.Handlers()) {
+			t.Errorf("children are left: %v", left)
+		}
+		s.Get("/executor/kept", 200).Is(t, "42")
+		with := s.Children()
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		for pid := range with { // multiprocessing ends its own, atexit
+			fapwstest.Eventually(t, "a process of the application ends with it", func() bool { return syscall.Kill(pid, 0) != nil })
+		}
+	})
+}
+
+// A child has nothing of the server: neither after fork, nor after exec.
+func TestChildrensDescriptors(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		s := fapwstest.Command{Script: "children.py", Args: []string{folder}, Flags: []string{"--bind", "unix:" + folder + "/socket", "--bind", "[::1]:0"}}.Serve(t, m)
+		other := s.Says(`http://(\[::1\]:\d+)/`)[1]
+		idle := []*fapwstest.Client{s.Dial(), s.Dial(), fapwstest.Dial(t, "unix", folder+"/socket"), fapwstest.Dial(t, "tcp", other)} // these must stay the server's
+		for _, w := range idle {
+			w.Get("/")
+			w.Answer().Is(t, "quick")
+		}
+		var seen struct {
+			sockets [][]any
+			own     string
+		}
+		body := s.Get("/after-fork", 200).Text
+		if err := json.Unmarshal([]byte(body), &[]any{&seen.sockets, &seen.own}); err != nil {
+			t.Fatalf("%v in %q", err, body)
+		}
+		if len(seen.sockets) != 1 || seen.sockets[0][0] != seen.own {
+			t.Errorf("a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
+		}
+		if body := s.Get("/after-exec", 200).Text; strings.Contains(body, "socket:") || strings.Contains(body, "anon_inode") {
+			t.Errorf("a program has open: %s", body)
+		}
+		for _, w := range idle {
+			w.Get("/")
+			w.Answer().Is(t, "quick")
+		}
+	})
+}
+
+// While a forked child lives, clients see the end of their connections, and
+// when the server has ended its address is free.
+func TestLingeringChild(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := serveChildren(t, m)
+		defer fapwstest.Write(t, folder+"/go", "")
+		bystander := s.Dial() // accepted before the fork
+		bystander.Get("/")
+		bystander.Answer().Is(t, "quick")
+
+		w := s.Dial()
+		w.Send(fapwstest.Get("/linger", "Connection: close"))
+		w.Answer().Is(t, "left a child")
+		w.Closed()
+		w = s.Dial()
+		w.Send("GET /linger HTTP/1.0\r\n\r\n") // only the end of the connection ends the body
+		w.Answer().Is(t, "left a child")
+		bystander.Send(fapwstest.Get("/", "Connection: close"))
+		bystander.Answer().Is(t, "quick")
+		bystander.Closed()
+		if alive := s.Children(); len(alive) != 2 {
+			t.Errorf("the children did not live so long: %v", alive)
+		}
+
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		ln, err := net.Listen("tcp", s.Address)
+		if err != nil {
+			t.Fatalf("the address is still taken: %v", err)
+		}
+		ln.Close()
+	})
+}
+
+// A child that lives on is the application's: when its worker is replaced, it
+// is neither ended nor waited for by the supervisor.
+func TestChildOfReplacedWorker(t *testing.T) {
+	t.Parallel()
+	s, folder := serveChildren(t, fapwstest.Workers)
+	defer fapwstest.Write(t, folder+"/go", "")
+	s.Get("/linger", 200)
+	before := s.Handlers()
+	left := slices.Collect(maps.Keys(s.Children()))
+	s.Signal(syscall.SIGHUP)
+	fapwstest.Eventually(t, "both workers are new", func() bool {
+		now := fapwstest.ChildrenOf(t, s.Cmd.Process.Pid)
+		_, first := now[before[0]]
+		_, second := now[before[1]]
+		return len(now) == 2 && !first && !second
+	})
+	if len(left) != 1 || syscall.Kill(left[0], 0) != nil {
+		t.Errorf("children before: %v; they are gone", left)
+	}
+	for pid, state := range fapwstest.ChildrenOf(t, s.Cmd.Process.Pid) {
+		if state == "Z" {
+			t.Errorf("the supervisor leaves process %d as a zombie", pid)
+		}
+	}
+	s.Get("/", 200).Is(t, "quick")
+}
+
+// Neither descriptors nor processes add up.
+func TestManyChildren(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := serveChildren(t, m)
+		mixed := func(from, to int) {
+			w := s.Dial()
+			defer w.Close()
+			for i := from; i < to; i++ {
+				w.Get(fmt.Sprint("/mixed?", i))
+				w.Answer().Is(t, "mixed")
+			}
+		}
+		mixed(0, 200)
+		before := s.OpenFiles()
+		for i := range 20 { // a connection has 30 seconds
+			mixed(500*i, 500*(i+1))
+		}
+		fapwstest.Eventually(t, "as few descriptors as before", func() bool { return s.OpenFiles() <= before })
+		if left := s.Children(); len(left) > 0 {
+			t.Errorf("children are left: %v", left)
+		}
+	})
+}
+
+// What a child of the application has started and left comes to process 1 of a
+// container, or to a subreaper, which then has to take note of its end.
+func TestOrphans(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `
+import subprocess
+def orphan(environ, start_response):
+    return subprocess.check_output(["sh", "-c", "true >/dev/null & echo $!"])
+PATHS = [("/", orphan)]
+`)
+	const subreaper = `import ctypes, os, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])`
+	s := fapwstest.Command{Script: script, Shell: "set -- " + fapwstest.Python + " -c '" + subreaper + `' "$@"`}.Serve(t, fapwstest.Workers)
+	var orphans []int
+	for range 20 {
+		pid, err := strconv.Atoi(strings.TrimSpace(s.Get("/", 200).Text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		orphans = append(orphans, pid)
+	}
+	for _, pid := range orphans {
+		fapwstest.Eventually(t, "an orphan is gone", func() bool { return syscall.Kill(pid, 0) != nil })
+	}
+	old := s.Workers() // none of them was taken for an orphan
+	s.Signal(syscall.SIGHUP)
+	s.HasWorkers(2, old...)
+}

@@ -1,0 +1,300 @@
+package process_test
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// TestChroot: with --chroot the application is loaded outside, as the user and
+// never as root, and then there is nothing but the folder for every worker, also
+// for one that comes later. Who is not root is refused.
+func TestChroot(t *testing.T) {
+	daemon, err := user.Lookup("daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := fapwstest.PublicFolder(t)
+		source := fapwstest.Source(t, "chroot.py")
+		script := fapwstest.Write(t, folder+"/site/app.py", source)
+		fapwstest.Write(t, folder+"/site/beside.txt", "beside")
+		c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--access-log", folder + "/log/access", "--pid", folder + "/pid"},
+			Env: []string{"TZ=", "PYTHONNOUSERSITE=1"}}
+		if err := os.MkdirAll(folder+"/log", 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if os.Geteuid() != 0 {
+			c.Flags = []string{"--chroot", folder}
+			code, _, stderr := c.Run(t)
+			if code != 2 || !strings.HasPrefix(stderr, "fapws: --chroot "+folder+" needs root, or the capability CAP_SYS_CHROOT") || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("code %d, %q", code, stderr)
+			}
+			return
+		}
+		if err := os.Chmod(folder+"/log", 0o777); err != nil {
+			t.Fatal(err)
+		}
+		c.Complains = true
+		s := c.ForOtherUsers(t).Serve(t, m)
+		top := strings.Split(strings.Trim(folder, "/"), "/")[0]
+		names := "dev log pid site tmp"
+		if top != "tmp" {
+			names = strings.Join([]string{"dev log pid site", top}, " ")
+		}
+		want := fmt.Sprintf("%s | beside | %s | closed closed closed", names, daemon.Uid)
+		check := func() {
+			t.Helper()
+			s.Get("/seen", 200).Is(t, want)
+			s.Get("/late", 200).Is(t, "{&quot;n&quot;: &quot;1.10&quot;} 36 1 0")
+			s.Get("/forks", 200).Is(t, "7")
+		}
+		check()
+		for _, pid := range s.Family()[1:] {
+			noThreadIs(t, pid, daemon.Uid, daemon.Gid)
+			if root, err := os.Readlink(fmt.Sprintf("/proc/%d/root", pid)); err != nil || root != folder {
+				t.Errorf("process %d is in %s, %v", pid, root, err)
+			}
+		}
+		onlyMainMay(t, s.Cmd.Process.Pid, daemon.Uid)
+
+		// A large body is stored, and a traceback shows its lines.
+		w := s.Dial()
+		body := strings.Repeat("x", 1<<20)
+		w.Send(fmt.Sprintf("POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+		w.Answer().Is(t, fmt.Sprint(len(body)))
+		s.Get("/fails", 500)
+		s.Says(`raise ValueError\("in the root directory"\)`)
+
+		// The log is opened again by the path that it has outside.
+		rotates(s, folder+"/log/access", "/seen")
+
+		s.Signal(syscall.SIGHUP)
+		s.Says("reloaded")
+		check()
+		s.Signal(syscall.SIGUSR2)
+		s.Says("upgraded")
+		check()
+		s.Signal(syscall.SIGHUP)
+		s.Says("(?s)reloaded.*reloaded")
+		check()
+	})
+}
+
+// rotates renames the access log, and looks whether after USR1 a request is in a new one.
+func rotates(s *fapwstest.Server, log, target string) {
+	s.T.Helper()
+	fapwstest.Eventually(s.T, "the log has something", func() bool { st, err := os.Stat(log); return err == nil && st.Size() > 0 })
+	if err := os.Rename(log, log+".old"); err != nil {
+		s.T.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	fapwstest.Eventually(s.T, "a new log", func() bool { _, err := os.Stat(log); return err == nil })
+	fapwstest.Eventually(s.T, "a request in the new log", func() bool {
+		s.Get(target, 200)
+		text, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(text), "GET "+target+" ")
+	})
+}
+
+// onlyMainMay looks at a supervisor: its threads are nobody but the user, and the
+// main one alone has kept the right to chroot.
+func onlyMainMay(t *testing.T, pid int, uid string) {
+	t.Helper()
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/status", pid, thread.Name()))
+		if err != nil {
+			continue // it has ended
+		}
+		capabilities := "0000000000000000"
+		if thread.Name() == fmt.Sprint(pid) {
+			capabilities = "0000000000040000"
+		}
+		for _, want := range []string{"\nUid:" + strings.Repeat("\t"+uid, 4) + "\n", "\nCapPrm:\t" + capabilities, "\nCapEff:\t0000000000000000"} {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("thread %s of the supervisor lacks %q:\n%s", thread.Name(), want, text)
+			}
+		}
+	}
+}
+
+// TestChrootRefused: what would leave a way out of the root directory is said in one line.
+func TestChrootRefused(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		code, _, stderr := fapwstest.Command{Script: "chroot.py", Flags: []string{"--chroot", "/tmp"}}.Run(t)
+		if code != 2 || stderr != "fapws: --chroot /tmp needs root, or the capability CAP_SYS_CHROOT\n" {
+			t.Errorf("code %d, %q", code, stderr)
+		}
+		return
+	}
+	folder := fapwstest.PublicFolder(t)
+	outside := fapwstest.PublicFolder(t)
+	if err := os.Chmod(outside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	source := fapwstest.Source(t, "chroot.py")
+	script := fapwstest.Write(t, outside+"/chroot.py", source)
+	for _, tt := range []struct {
+		flags, args string
+		code        int
+		want        string
+	}{
+		{"--chroot " + folder, "", 2, "--chroot " + folder + ": root finds the way out; name who shall serve there with --user\n"},
+		{"--user daemon --chroot /no/such", "", 2, "--chroot /no/such: no such file or directory\n"},
+		{"--user daemon --chroot " + script, "", 2, "--chroot " + script + ": not a directory\n"},
+		{"--user daemon --chroot /", "", 2, "--chroot /: this is the root directory already\n"},
+		{"--user daemon --chroot " + folder + " --access-log " + outside + "/log", "", 3,
+			"the file " + outside + "/log is written and not below --chroot " + folder + ": it could not be opened again\n"},
+		{"--user daemon --chroot " + folder, "door", 3, "the folder /usr is open and not below --chroot " + folder + ": it would be a way out\n"},
+	} {
+		c := fapwstest.Command{Script: script, Flags: append([]string{"--bind", "127.0.0.1:0"}, strings.Fields(tt.flags)...), Args: strings.Fields(tt.args)}
+		code, _, stderr := c.ForOtherUsers(t).Run(t)
+		if code != tt.code || !strings.HasPrefix(stderr, "fapws: "+tt.want) {
+			t.Errorf("%s %s: code %d, %q", tt.flags, tt.args, code, stderr)
+		}
+	}
+}
+
+// TestEnvironmentsBesideEachOther: development, acceptance and production beside each other, each
+// with a configuration of its own that names folder and user.
+func TestEnvironmentsBesideEachOther(t *testing.T) {
+	t.Parallel()
+	var servers []*fapwstest.Server
+	users := []string{"daemon", "bin", "nobody"}
+	for i, name := range []string{"dev", "acc", "prod"} {
+		folder := fapwstest.PublicFolder(t)
+		fapwstest.Write(t, folder+"/root/page.html", "the page of "+name)
+		source := fapwstest.Source(t, "service.py")
+		fapwstest.Write(t, folder+"/app/service.py", source) // outside
+		config := fapwstest.Write(t, folder+"/fapws.toml", "user = \""+users[i]+"\"\nchroot = \"root\"\napp = \"app/service.py\"\n"+
+			"[[host]]\nname = \"files.lan\"\nroot = \"root\"\n")
+		c := fapwstest.Command{Flags: []string{"-c", config}, Dir: folder}
+		if os.Geteuid() != 0 {
+			if code, _, stderr := c.Run(t); code != 2 || !strings.Contains(stderr, "only root can") {
+				t.Errorf("code %d, %q", code, stderr)
+			}
+			continue
+		}
+		servers = append(servers, c.ForOtherUsers(t).Serve(t, fapwstest.Mode{}))
+	}
+	for i, s := range servers {
+		id, err := user.Lookup(users[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Get("/identity", 200).Text; !strings.HasPrefix(got, "("+id.Uid+", "+id.Uid+", "+id.Uid+")") || !strings.HasSuffix(got, "for good") {
+			t.Errorf("%s is %s", users[i], got)
+		}
+		s.Ask("GET /page.html HTTP/1.1\r\nHost: files.lan\r\nConnection: close\r\n\r\n").Want(t, 200).
+			Is(t, "the page of "+[]string{"dev", "acc", "prod"}[i])
+	}
+}
+
+// TestErrorLogOutsideChroot: an error log that workers cannot see is rotated all the same, by its
+// size, by ctl and by others, and they follow; workers that come later, too. No line is lost.
+func TestErrorLogOutsideChroot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("as another user it is refused: TestChrootRefused")
+		return
+	}
+	outside, inside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
+	daemon, err := user.Lookup("daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _ := strconv.Atoi(daemon.Uid)
+	if err := os.Chown(outside, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	source := fapwstest.Source(t, "logs.py")
+	// In the new root there is a folder of this name, too, and no log in it.
+	if err := os.MkdirAll(inside+outside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(inside+outside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	name, socket := outside+"/error_log", outside+"/ctl"
+	s := fapwstest.Command{Script: fapwstest.Write(t, outside+"/app.py", source), Flags: []string{"--user", "daemon", "--chroot", inside, "--workers", "2",
+		"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket", socket}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+	var want []string
+	says := func(text string) {
+		t.Helper()
+		s.Get("/many?20,"+text, 200)
+		for n := range 20 {
+			want = append(want, fmt.Sprintf("%s %06d of ", text, n))
+		}
+	}
+	follows := func(text string) {
+		t.Helper()
+		for _, pid := range s.Family()[1:] {
+			fapwstest.Eventually(t, text+": a worker follows", func() bool {
+				link, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", pid))
+				here, err := os.Stat(fmt.Sprintf("/proc/%d/fd/2", pid))
+				there, too := os.Stat(name)
+				return strings.HasSuffix(link, "/error_log") && err == nil && too == nil && os.SameFile(here, there)
+			})
+		}
+	}
+	archives := func() int {
+		old, _ := filepath.Glob(name + ".*.gz")
+		return len(old)
+	}
+	n := 0
+	fapwstest.Eventually(t, "two rotated files", func() bool {
+		if n%10 == 0 { // the workers may not have heard of the last time yet
+			time.Sleep(20 * time.Millisecond)
+		}
+		says(fmt.Sprintf("size%03d", n))
+		n++
+		return archives() >= 2
+	})
+	follows("size")
+	says("before")
+	if code, _, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "rotate"}}).Run(t); code != 0 {
+		t.Fatal(stderr)
+	}
+	follows("ctl")
+	says("between")
+	if err := os.Rename(name, name+".old"); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+	follows("USR1")
+	says("later")
+	s.Signal(syscall.SIGHUP)
+	fapwstest.FileSays(t, name, "reloaded")
+	says("again")
+	if code, _, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "rotate"}}).Run(t); code != 0 {
+		t.Fatal(stderr)
+	}
+	says("last")
+	fapwstest.Eventually(t, "all is compressed", func() bool {
+		left, _ := filepath.Glob(name + ".rotated-*")
+		return len(left) == 0
+	})
+	all := strings.Join(logLines(t, name), "\n") + "\n" + textOf(t, name+".old")
+	for _, line := range want {
+		if n := strings.Count(all, line); n != 1 {
+			t.Fatalf("%q is there %d times", line, n)
+		}
+	}
+	if left, _ := filepath.Glob(inside + outside + "/*"); len(left) > 0 {
+		t.Errorf("in the new root there is %s", left)
+	}
+}

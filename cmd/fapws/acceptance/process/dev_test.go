@@ -1,0 +1,116 @@
+package process_test
+
+import (
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// TestDev: code that does not load is seen in the browser, while other clients
+// get what the old code answers. Both are well again when it is mended.
+func TestDev(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := edited(t, m, saying("one"), "--dev")
+		s.comes(browser, 200, "one")
+		s.Says(`\d\d:\d\d:\d\d GET / 200 3 bytes \S+s\n`)
+		for _, broken := range []struct{ text, want string }{
+			{"def <b>\n", "<h1>SyntaxError: invalid syntax</h1>"},
+			{"import nosuchmodule\n", "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>"},
+			{"PATHS = 3\n", "PATHS"},
+			{"raise SystemExit('no <database>')\n", "no &lt;database&gt;"},
+		} {
+			fapwstest.Write(t, s.path, broken.text)
+			page := s.comes(browser, 500, broken.want)
+			for _, want := range []string{"app.py failed to load: ", "<meta http-equiv=refresh content=1>"} {
+				if !strings.Contains(page, want) {
+					t.Errorf("no %q in %s", want, page)
+				}
+			}
+			if strings.Contains(page, "<b>") {
+				t.Errorf("what is not escaped in %s", page)
+			}
+			if status, body := s.ask(tool); status != 200 || body != "one" {
+				t.Errorf("a tool gets %d %q from the old code", status, body)
+			}
+		}
+		fapwstest.Write(t, s.path, saying("two"))
+		s.comes(browser, 200, "two")
+		s.comes(tool, 200, "two")
+	})
+}
+
+// TestDevFirst: a first start that fails is seen in the browser, too, on the
+// addresses known by then.
+func TestDevFirst(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "import nosuchmodule\n")
+		c := fapwstest.Command{Script: path, Flags: append([]string{"--dev", "--bind", "127.0.0.1:0"}, m.Flags...), Complains: true}
+		s := &workbench{Server: c.Start(t), t: t, path: path}
+		s.URL = "http://" + s.Stderr.Await(t, regexp.MustCompile(`see why in a browser: http://(\S+)/`))[1]
+		s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
+		if status, body := s.ask(tool); status != 503 {
+			t.Errorf("a tool gets %d %q, want 503", status, body)
+		}
+		fapwstest.Write(t, path, "import otherwise\n")
+		s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
+		fapwstest.Write(t, path, saying("mended"))
+		s.comes(browser, 200, "mended")
+		s.comes(tool, 200, "mended")
+		if got := "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]; got != s.URL {
+			t.Errorf("it serves on %s, and was on %s before", got, s.URL)
+		}
+	})
+}
+
+// TestDevMoves: the script has the last word about where it is served.
+func TestDevMoves(t *testing.T) {
+	t.Parallel()
+	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "1/0\n")
+	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--port", "0"}, Complains: true}
+	s := &workbench{Server: c.Start(t), t: t, path: path}
+	s.URL = "http://" + s.Stderr.Await(t, regexp.MustCompile(`see why in a browser: http://(\S+)/`))[1]
+	s.comes(browser, 500, "ZeroDivisionError")
+	fapwstest.Write(t, path, "SERVER = '127.0.0.2'\n"+saying("moved"))
+	s.URL = "http://127.0.0.2:" + s.Stderr.Await(t, regexp.MustCompile(`fapws \S+  http://127\.0\.0\.2:(\d+)/`))[1]
+	s.comes(browser, 200, "moved")
+}
+
+// TestDevStays: the SERVER of a script is held to this machine like a flag.
+func TestDevStays(t *testing.T) {
+	t.Parallel()
+	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "SERVER = '0.0.0.0:0'\n"+saying("x"))
+	const want = "fapws: --dev serves this machine only, but 0.0.0.0:0 (script app.py (SERVER)) is reachable from others: bind 127.0.0.1, or add --dev-anywhere\n"
+	if code, _, stderr := (fapwstest.Command{Script: path, Flags: []string{"--dev"}}).Run(t); code != 2 || stderr != want {
+		t.Errorf("code %d, %q, want 2, %q", code, stderr, want)
+	}
+	s := fapwstest.Command{Script: path, Flags: []string{"--dev", "--dev-anywhere"}}.Start(t)
+	s.Stderr.Await(t, fapwstest.BannerURL)
+}
+
+// TestDevTraceback: a handler that raises is shown, unless --debug says no.
+func TestDevTraceback(t *testing.T) {
+	t.Parallel()
+	const raising = "def handler(environ, start_response):\n    secret = 1\n    raise ValueError('why')\nPATHS = [('/', handler)]\n"
+	s := edited(t, fapwstest.Mode{}, raising, "--dev")
+	s.comes(browser, 500, "raise ValueError")
+	s = edited(t, fapwstest.Mode{}, raising, "--dev", "--debug", "0")
+	if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestDevTemplate: what frameworks keep in memory counts without being named.
+func TestDevTemplate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/templates/page.html", "one")
+	path := fapwstest.Write(t, dir+"/app.py", "text = open('templates/page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
+	c := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--dev"}}
+	s := &workbench{c.Serve(t, fapwstest.Mode{}), t, path}
+	s.comes(browser, 200, "one")
+	fapwstest.Write(t, dir+"/templates/page.html", "two")
+	s.comes(browser, 200, "two")
+}

@@ -1,0 +1,209 @@
+package process_test
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
+
+// The error log is apart from the access log, its lines have Apache's form, and
+// everything that is written to standard error, by whomever, is in it.
+func TestErrorLogIsApart(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		name := folder + "/error_log"
+		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", folder + "/access_log", "--error-log", name}, Complains: true}.Serve(t, m)
+		s.Get("/raises", 500)
+		s.Get("/printed?1", 200)
+		s.Get("/child", 200)
+		w := s.Dial()
+		w.Get("/short")
+		w.Rest()
+		s.Get("/", 200)
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			`(?m)^` + errorDate + `\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
+			`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\nTraceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
+			`(?m)^printed by \d+ 1$`,
+			`(?m)^a child said this$`,
+			`(?m)^` + errorDate + `\[info\] stopping`,
+		} {
+			if !regexp.MustCompile(want).Match(text) {
+				t.Errorf("no %s in\n%s", want, text)
+			}
+		}
+		if bytes.Contains(text, []byte("GET / HTTP")) {
+			t.Errorf("requests in the error log:\n%s", text)
+		}
+		access := strings.Join(logLines(t, folder+"/access_log"), "\n")
+		for _, path := range []string{"/raises", "/printed?1", "/child", "/short", "/"} {
+			if !strings.Contains(access, `"GET `+path+` HTTP/1.1" `) {
+				t.Errorf("no %s in\n%s", path, access)
+			}
+		}
+		if strings.Contains(access, "Traceback") {
+			t.Errorf("errors in the access log:\n%s", access)
+		}
+		if said := s.Stderr.String(); strings.Contains(said, "Traceback") || !strings.Contains(said, s.URL) {
+			t.Errorf("who started it sees:\n%s", said)
+		}
+	})
+}
+
+// What keeps a server from starting is said to who starts it, and in the log.
+func TestErrorLogOfAStartThatFails(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/error_log"
+	code, _, stderr := fapwstest.Command{Flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--access-log", "/no/such/folder/log"}, Script: "logs.py"}.Run(t)
+	const why = "cannot write the access log: open /no/such/folder/log: no such file or directory"
+	if code != 3 || stderr != "fapws: "+why+"\n" {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+	text, _ := os.ReadFile(name)
+	if !regexp.MustCompile(`(?m)^` + errorDate + `\[error\] ` + regexp.QuoteMeta(why) + `$`).Match(text) {
+		t.Errorf("%s", text)
+	}
+	code, _, stderr = fapwstest.Command{Flags: []string{"--error-log", "/no/such/folder/log", "--bind", "127.0.0.1:0"}, Script: "logs.py"}.Run(t)
+	if code != 3 || stderr != "fapws: cannot write the error log: open /no/such/folder/log: no such file or directory\n" {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+}
+
+// Each mistake in a configuration file is a line of the log.
+func TestErrorLogOfSeveralMistakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name, file := dir+"/error_log", fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nname = \"a\"\n[[host.route]]\nprefix = \"/\"\nproxy = \"x\"\n[[host.route]]\nprefix = \"/b\"\nproxy = \"y\"\n")
+	code, _, stderr := fapwstest.Command{Flags: []string{"--error-log", name, "--bind", "127.0.0.1:0", "--config", file}, Script: "logs.py"}.Run(t)
+	text := textOf(t, name)
+	for _, at := range []string{":5: ", ":8: "} {
+		if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] `+regexp.QuoteMeta(file+at)).MatchString(text) || !strings.Contains(stderr, "fapws: "+file+at) {
+			t.Errorf("nothing about line %s in %q, %q", at, text, stderr)
+		}
+	}
+	if code != 2 || strings.Count(text, "\n") != 2 {
+		t.Errorf("code %d, %q", code, text)
+	}
+}
+
+// The last words of a process that crashes are in the log.
+func TestErrorLogHasLastWords(t *testing.T) {
+	for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "Fatal Python error: .*last words of C"} {
+		t.Run(path, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				name := t.TempDir() + "/error_log"
+				flags := []string{"--error-log", name}
+				s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
+				w := s.Dial()
+				w.Get(path)
+				w.Closed()
+				fapwstest.Eventually(t, "last words", func() bool {
+					text, _ := os.ReadFile(name)
+					return regexp.MustCompile(want).Match(text)
+				})
+				if m.Workers() {
+					s.Get("/", 200)
+					return
+				}
+				if code := s.Ended(); code != -1 && code != 2 {
+					t.Errorf("code %d", code)
+				}
+			})
+		})
+	}
+}
+
+// Who renames the error log and sends USR1 finds what comes afterwards, from every
+// process, in a new file.
+func TestErrorLogReopen(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		name := t.TempDir() + "/error_log"
+		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}}.Serve(t, m)
+		s.Get("/printed?before", 200)
+		if err := os.Rename(name, name+".old"); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(syscall.SIGUSR1)
+		fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+		pids := map[string]bool{}
+		fapwstest.Eventually(t, "lines of every process in it", func() bool {
+			pid := s.Get("/printed?after", 200).Text
+			text, _ := os.ReadFile(name)
+			if strings.Contains(string(text), "printed by "+pid+" after") {
+				pids[pid] = true
+			}
+			return len(pids) == len(s.Handlers())
+		})
+		old, err := os.ReadFile(name + ".old")
+		if err != nil || !bytes.Contains(old, []byte(" before\n")) {
+			t.Errorf("%v\n%s", err, old)
+		}
+	})
+}
+
+// A disk without room for the error log is said on the terminal, once; handlers go on,
+// and the server's own lines wait.
+func TestErrorLogOnAFullDisk(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		name := t.TempDir() + "/error_log"
+		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "0"}, Complains: true,
+			Shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
+		s := c.Serve(t, m)
+		for range 100 {
+			s.Get("/raises", 500)
+			s.Get("/", 200)
+		}
+		text, err := os.ReadFile(name)
+		if err != nil || len(text) < 9<<10 {
+			t.Fatalf("%v: %d bytes, it should be full", err, len(text))
+		}
+		if !bytes.HasSuffix(text, []byte("\n")) {
+			t.Errorf("it ends with half a line: %q", text[len(text)-80:])
+		}
+		s.Signal(syscall.SIGUSR1)
+		s.Says(`fapws: error log: .*error_log: file too large; lines are kept in memory while there is room`)
+		if err := os.Truncate(name, 0); err != nil { // somebody makes room
+			t.Fatal(err)
+		}
+		s.Says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)
+		fapwstest.FileSays(t, name, "reopening the log files")
+		s.Get("/raises", 500)
+		fapwstest.FileSays(t, name, "ValueError: of the handler")
+		fapwstest.FileSays(t, name, " lines before this one could not be written\n")
+		if n := strings.Count(s.Stderr.String(), "lines are kept"); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+	})
+}
+
+// A new program in the process of the supervisor goes on with the error log.
+func TestErrorLogAfterUpgrade(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/error_log"
+	s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}}.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "1"}})
+	s.Signal(syscall.SIGUSR2)
+	fapwstest.FileSays(t, name, "upgraded")
+	if err := os.Rename(name, name+".old"); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGUSR1)
+	fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
+	fapwstest.Eventually(t, "the worker follows", func() bool {
+		s.Get("/printed?after", 200)
+		text, _ := os.ReadFile(name)
+		return strings.Contains(string(text), " after\n")
+	})
+}

@@ -1,0 +1,154 @@
+package process_test
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// failing is command for failures.py, with a site in a folder of its own.
+func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	fapwstest.Write(t, folder+"/site/one.txt", "one")
+	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
+}
+
+// While a handler sleeps, other clients are answered.
+func TestSleepingHandler(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		if m.Inline() {
+			return // where everybody waits, as the help says
+		}
+		c, folder := failing(t, "--graceful-timeout", "100ms")
+		s := c.Serve(t, m)
+		sleeper := s.Dial()
+		sleeper.Get("/sleeps")
+		fapwstest.FileSays(t, folder+"/entered", "yes")
+		for range 200 { // each may come to the process that sleeps
+			w := s.Dial()
+			w.Send(fapwstest.Get("/static/one.txt"), fapwstest.Get("/"), fapwstest.Request("POST", "/body", strings.Repeat("b", 300)), fapwstest.Get("/static/one.txt"))
+			w.Answer().Is(t, "one")
+			w.Answer().Is(t, "quick")
+			w.Answer().Is(t, "300 bytes")
+			w.Answer().Is(t, "one")
+			w.Close()
+		}
+	})
+}
+
+// A body that does not fit on the disk is refused with a reason, once in the
+// log and to its client; others are served, also from the disk.
+func TestFullDiskForBodies(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		shell func(folder string) string
+		why   string
+	}{
+		{"a full disk", smallDisk(t, 800), "no space left on device"},
+		{"a limit of file sizes", func(string) string { return "ulimit -f 1200" }, "file too large"}, // blocks of 512
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				cmd, folder := failing(t)
+				tmp := folder + "/tmp"
+				if err := os.Mkdir(tmp, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				cmd.Env = []string{"TMPDIR=" + tmp}
+				cmd.Shell = c.shell(tmp)
+				s := cmd.Serve(t, m)
+				fits, large := strings.Repeat("f", 400_000), strings.Repeat("l", 2_000_000)
+				for i := range 3 {
+					s.Ask(fapwstest.Request("POST", "/body", fits)).Is(t, "400000 bytes")
+					for _, text := range []string{fapwstest.Request("POST", "/body", large), fapwstest.Chunked("POST", "/body", large, 10_000)} {
+						w := s.Dial()
+						w.Send(text)
+						if a := w.Answer().Want(t, 507); !a.Close {
+							t.Errorf("507 with %q", a.Header)
+						}
+						w.Closed()
+					}
+					fapwstest.Eventually(t, "each failure is in the log, once", func() bool {
+						return strings.Count(s.Stderr.String(), "cannot store a request body in "+tmp+": "+c.why) == 2*(i+1)
+					})
+					s.Ask(fapwstest.Request("POST", "/body", "small")).Is(t, "5 bytes")
+					s.Get("/static/one.txt", 200).Is(t, "one")
+				}
+			})
+		})
+	}
+}
+
+// smallDisk returns a shell command after which a folder is on a disk of some
+// KiB, for this process alone.
+func smallDisk(t *testing.T, size int) func(folder string) string {
+	t.Helper()
+	unshare := "unshare -m"
+	if os.Geteuid() != 0 {
+		unshare = "unshare -rm"
+	}
+	if said, err := exec.Command("/bin/sh", "-c", unshare+" mount -t tmpfs none /mnt").CombinedOutput(); err != nil {
+		t.Fatalf("mounting needs root, or user namespaces: %s", said)
+	}
+	return func(folder string) string {
+		return "exec " + unshare + " /bin/sh -c 'mount -t tmpfs -o size=" + strconv.Itoa(size) + "k none " + folder + ` && exec "$@"' sh "$@"`
+	}
+}
+
+// A limit of file sizes is an OSError for handlers, as it is with python3, and
+// no signal that ends the server.
+func TestFileSizeLimit(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		c, _ := failing(t)
+		c.Shell = "ulimit -f 100"
+		s := c.Serve(t, m)
+		s.Get("/too-large-file", 500)
+		s.Says(`OSError: \[Errno 27\] File too large`)
+		s.Get("/", 200).Is(t, "quick")
+	})
+}
+
+// An access log that cannot be written is said once, and is nobody's problem.
+func TestFullDiskForTheLog(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		c, _ := failing(t, "--access-log", "/dev/full")
+		s := c.Serve(t, m)
+		w := s.Dial()
+		for range 500 {
+			w.Get("/")
+			w.Answer().Is(t, "quick")
+		}
+		s.Says(`access log: .*/dev/full.*no space left on device`)
+		for range 500 {
+			w.Get("/static/one.txt")
+			w.Answer().Is(t, "one")
+		}
+		if n := strings.Count(s.Stderr.String(), "no space left on device"); n > len(s.Handlers()) {
+			t.Errorf("it is said %d times:\n%s", n, s.Stderr)
+		}
+	})
+}
+
+// MemoryError is an error of one request.
+func TestMemoryError(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		c, _ := failing(t)
+		s := c.Serve(t, m)
+		for range 5 {
+			s.Get("/memory", 500)
+			s.Says(`MemoryError`)
+			w := s.Dial()
+			w.Get("/memory-later")
+			if a := w.Answer(); a.Err == nil || a.Text != "begun" {
+				t.Errorf("in the middle: %q, %v", a.Text, a.Err)
+			}
+			w.Gone()
+			s.Get("/", 200).Is(t, "quick")
+		}
+	})
+}

@@ -1,0 +1,430 @@
+package process_test
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// forked serves fork.py with --fork; it writes notes to, and waits for files in, folder.
+func forked(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	return fapwstest.Command{Script: "fork.py", Flags: append([]string{"--fork"}, flags...), Args: []string{folder}, Complains: true}.Serve(t, m), folder
+}
+
+// inForkModes runs a test in one process and with workers.
+func inForkModes(t *testing.T, test func(t *testing.T, m fapwstest.Mode)) {
+	t.Helper()
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, test)
+}
+
+// forkServers returns the process numbers of the fork servers of s.
+func forkServers(s *fapwstest.Server) []int {
+	s.T.Helper()
+	return slices.Collect(maps.Keys(fapwstest.ChildrenOf(s.T, s.Handlers()...)))
+}
+
+// runs reports whether a process exists and has not ended.
+func runs(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(text), ") Z ")
+}
+
+// notesIn returns the lines that fork.py has noted.
+func notesIn(folder string) []string {
+	text, _ := os.ReadFile(filepath.Join(folder, "notes"))
+	return strings.Fields(strings.ReplaceAll(string(text), " ", "_"))
+}
+
+// Each request has a process of its own, made by one that has loaded the application.
+func TestForkPerRequest(t *testing.T) {
+	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := forked(t, m)
+		seen := map[float64]bool{}
+		w := s.Dial()
+		for range 20 {
+			w.Get("/who")
+			got := w.Answer().Want(t, 200).Object(t)
+			if pid := got["pid"].(float64); seen[pid] {
+				t.Errorf("process %v has answered twice", pid)
+			} else {
+				seen[pid] = true
+			}
+			if got["parent"] != got["loaded_in"] || got["main"] != true {
+				t.Errorf("/who: %v", got)
+			}
+		}
+	})
+}
+
+// Requests run side by side, up to --max-forks; others wait, in order, and too many get 503.
+func TestForksAtATime(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Threads, "--max-forks", "3", "--max-queue", "2")
+	var waiting []*fapwstest.Client
+	for range 5 {
+		w := s.Dial()
+		w.Get("/waits?go")
+		waiting = append(waiting, w)
+	}
+	fapwstest.Eventually(t, "three run", func() bool { return len(notesIn(folder)) == 3 })
+	fapwstest.Eventually(t, "a sixth request gets 503", func() bool {
+		w := s.Dial()
+		w.Get("/waits?go")
+		a := w.Answer()
+		return a.StatusCode == 503 && a.Header.Get("Retry-After") != ""
+	})
+	if code, out, _ := s.Ctl("stack"); code != 0 || !regexp.MustCompile(`^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 in handler waits\n`).MatchString(out) {
+		t.Errorf("ctl stack: code %d, %q", code, out)
+	}
+	fapwstest.Write(t, filepath.Join(folder, "go"), "")
+	for _, w := range waiting {
+		w.Answer().Is(t, "done\n")
+	}
+}
+
+// A child has the socket of its request and nothing else of the server: no listener, no
+// other client's connection. Nothing stays in the server of 2000 requests.
+func TestForksDescriptors(t *testing.T) {
+	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := forked(t, m)
+		idle := s.Dial()
+		idle.Get("/who")
+		idle.Answer()
+		listeners := map[string]bool{}
+		for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
+			for _, to := range descriptorsOf(t, pid) {
+				listeners[to] = strings.HasPrefix(to, "socket:")
+			}
+		}
+		for fd, to := range s.Get("/descriptors", 200).Object(t) {
+			if listeners[to.(string)] {
+				t.Errorf("the child has descriptor %s, %s, of the server", fd, to)
+			}
+		}
+		count := func() (n int) {
+			for _, pid := range append(s.Handlers(), forkServers(s)...) {
+				n += len(descriptorsOf(t, pid))
+			}
+			return n
+		}
+		before := count()
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				w := s.Dial()
+				for range 500 {
+					w.Get("/body")
+					w.Answer()
+				}
+				w.Close()
+			})
+		}
+		all.Wait()
+		fapwstest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
+		fapwstest.Eventually(t, "no process is left", func() bool { return len(fapwstest.ChildrenOf(t, forkServers(s)...)) == len(forkServers(s)) }) // that of the application
+	})
+}
+
+func descriptorsOf(t *testing.T, pid int) (to []string) {
+	t.Helper()
+	folder := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name, err := os.Readlink(filepath.Join(folder, e.Name())); err == nil {
+			to = append(to, name)
+		}
+	}
+	return to
+}
+
+// Children that end at the same moment leave no zombies, and processes that the
+// application has started are its own to wait for.
+func TestForksAreReaped(t *testing.T) {
+	t.Parallel()
+	const n = 24
+	s, folder := forked(t, fapwstest.Threads, "--max-forks", strconv.Itoa(n+1))
+	var all []*fapwstest.Client
+	for range n {
+		w := s.Dial()
+		w.Get("/waits?go")
+		all = append(all, w)
+	}
+	fapwstest.Eventually(t, "all run", func() bool { return len(notesIn(folder)) == n })
+	for range 3 {
+		s.Get("/children", 200) // beside them
+	}
+	fapwstest.Write(t, filepath.Join(folder, "go"), "")
+	for _, w := range all {
+		w.Answer().Is(t, "done\n")
+	}
+	s.Get("/children", 200).Is(t, "[0, 1, 2]\n")
+	servers := forkServers(s)
+	fapwstest.Eventually(t, "no zombie is left", func() bool { return len(fapwstest.ChildrenOf(t, servers...)) == 1 })
+	for _, state := range fapwstest.ChildrenOf(t, servers...) {
+		if state == "Z" {
+			t.Error("the application's own child was reaped, or is a zombie")
+		}
+	}
+}
+
+// TERM ends everything: the server, the fork server, what it has forked.
+func TestForksEndWithTheServer(t *testing.T) {
+	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := forked(t, m, "--graceful-timeout", "100ms")
+		w := s.Dial()
+		w.Get("/waits?never")
+		fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
+		servers := forkServers(s)
+		var children []int
+		for pid := range fapwstest.ChildrenOf(t, servers...) {
+			children = append(children, pid)
+		}
+		s.Signal(syscall.SIGTERM)
+		if code := s.Ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+		for _, pid := range append(servers, children...) {
+			fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !runs(pid) })
+		}
+		if notes := notesIn(folder); notes[len(notes)-1] != "atexit_in_fork_server" {
+			t.Errorf("notes: %q", notes)
+		}
+	})
+}
+
+// When the server is killed, the fork server and its children do not live on.
+func TestForksOfKilledServer(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Threads)
+	w := s.Dial()
+	w.Get("/waits?never")
+	fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
+	all := forkServers(s)
+	for pid := range fapwstest.ChildrenOf(t, all...) {
+		all = append(all, pid)
+	}
+	s.Signal(syscall.SIGKILL)
+	s.Ended()
+	for _, pid := range all {
+		fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool { return !runs(pid) })
+	}
+}
+
+// A fork server that has died is replaced, and no later request notices.
+func TestForkServerDies(t *testing.T) {
+	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := forked(t, m)
+		old := forkServers(s)
+		for _, pid := range old {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		}
+		s.Says(`the fork server was killed by signal 9`)
+		fapwstest.Eventually(t, "another process answers", func() bool {
+			got := s.Get("/who", 200).Object(t)
+			return !slices.Contains(old, int(got["loaded_in"].(float64)))
+		})
+	})
+}
+
+// A child that dies is a 500, or a response that breaks off, and a line in the log.
+func TestForkedChildDies(t *testing.T) {
+	t.Parallel()
+	s, _ := forked(t, fapwstest.Threads)
+	s.Get("/dies?signal", 500)
+	s.Says(`process \d+ was killed by signal 11 \(segmentation fault.*\) in handler dies, GET /dies\?signal HTTP/1\.1`)
+	s.Get("/dies", 500)
+	s.Says(`process \d+ exited with status 0 in handler dies, GET /dies HTTP/1\.1: the process has ended before its response was complete`)
+	w := s.Dial()
+	w.Send(fapwstest.Get("/dies?late"))
+	if text := w.Rest(); !strings.Contains(text, "Content-Length: 100\r\n") || !strings.HasSuffix(text, "\r\n\r\nbegin") {
+		t.Errorf("got %q", text)
+	}
+	s.Says(`exited with status 7`)
+	s.Get("/fails", 500)
+	s.Says(`ValueError: as it should`)
+	s.Get("/who", 200)
+}
+
+// A handler that takes too long is answered 504, its stack is logged, and its process
+// ends, whatever it does.
+func TestForkTimeout(t *testing.T) {
+	killing := regexp.MustCompile(`GET /stuck HTTP/1\.1 timed out after \d.* in handler stuck; killing process (\d+), which is here:`)
+	inStuck := regexp.MustCompile(`fork\.py", line \d+ in stuck`)
+	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := forked(t, m, "--timeout", "3s", "--max-forks", "1")
+		fapwstest.Eventually(t, "the stack of a process is logged", func() bool { // one may be late before it runs the handler
+			killed := len(killing.FindAllString(s.Stderr.String(), -1))
+			s.Get("/stuck", 504)
+			fapwstest.Eventually(t, "it is killed", func() bool { return len(killing.FindAllString(s.Stderr.String(), -1)) > killed })
+			for _, line := range killing.FindAllStringSubmatch(s.Stderr.String(), -1) {
+				number, _ := strconv.Atoi(line[1])
+				fapwstest.Eventually(t, "the process has ended", func() bool { return !runs(number) })
+			}
+			return inStuck.MatchString(s.Stderr.String())
+		})
+		s.Dial().InTime("/who").Want(t, 200) // there is a place again
+	})
+}
+
+// A process that gets no CPU for a while is not killed before it has shown its stack.
+func TestForkTimeoutShowsTheStack(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Threads, "--timeout", "3s")
+	number := 0
+	fapwstest.Eventually(t, "a process is stopped", func() bool { // it may be late before it runs the handler
+		s.Get("/stopped", 504)
+		for _, note := range notesIn(folder) {
+			fmt.Sscanf(note, "stopped_%d", &number)
+		}
+		return number != 0
+	})
+	s.Says(fmt.Sprintf(`killing process %d, which is here:`, number))
+	time.Sleep(time.Second) // it is stopped: nothing depends on how long
+	syscall.Kill(number, syscall.SIGCONT)
+	s.Says(`fork\.py", line \d+ in stopped`)
+	fapwstest.Eventually(t, "the process has ended", func() bool { return !runs(number) })
+}
+
+// A generator's chunks leave as they come, it waits for its client, and is closed when that leaves.
+func TestForkStreams(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Threads)
+	w := s.Dial()
+	w.Get("/streams?go")
+	r := w.Head("GET")
+	first := make([]byte, len("first\n"))
+	if _, err := r.Body.Read(first); err != nil || string(first) != "first\n" {
+		t.Errorf("got %q, %v", first, err)
+	}
+	fapwstest.Write(t, filepath.Join(folder, "go"), "")
+	w.Close()
+	fapwstest.Eventually(t, "the generator is closed", func() bool { return slices.Contains(notesIn(folder), "closed") })
+}
+
+// Deferred calls and threads of a child end before it does.
+func TestForkLater(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Threads)
+	s.Get("/later", 200)
+	fapwstest.Eventually(t, "both have run", func() bool {
+		notes := notesIn(folder)
+		return slices.Contains(notes, "deferred") && slices.Contains(notes, "thread")
+	})
+}
+
+// What children publish and purge reaches the server, and all of its workers.
+func TestForkedChildSpeaks(t *testing.T) {
+	inForkModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := forked(t, m, "--cache")
+		events := s.Dial()
+		events.Get("/news")
+		lines := bufio.NewReader(events.Head("GET").Body)
+		nextLine := func(prefix string) string {
+			for {
+				line, err := lines.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rest, found := strings.CutPrefix(line, prefix); found {
+					return rest
+				}
+			}
+		}
+		nextLine("retry: ") // the subscription exists
+		s.Get("/publishes?a", 200)
+		for n := range 3 {
+			if data := nextLine("data: "); data != fmt.Sprintf("a %d\n", n) {
+				t.Errorf("event %d is %q", n, data)
+			}
+		}
+		if m.Workers() {
+			return // each has a cache of its own
+		}
+		for range 3 {
+			s.Get("/page", 200)
+		}
+		s.Get("/purge", 200)
+		s.Get("/page", 200)
+		made := slices.DeleteFunc(notesIn(folder), func(note string) bool { return note != "page_made" })
+		if len(made) != 2 {
+			t.Errorf("the page was made %d times", len(made))
+		}
+	})
+}
+
+// Bodies of all sizes arrive.
+func TestForkBodies(t *testing.T) {
+	t.Parallel()
+	s, _ := forked(t, fapwstest.Threads)
+	for _, n := range []int{0, 1, 70_000, 300_000, 5 << 20} {
+		s.Ask(fapwstest.Request("POST", "/body", strings.Repeat("b", n))).Want(t, 200).Is(t, fmt.Sprintf("%d\n", n))
+		s.Ask(fapwstest.Chunked("POST", "/body", strings.Repeat("b", n), 10_000)).Want(t, 200).Is(t, fmt.Sprintf("%d\n", n))
+	}
+}
+
+// A reload takes over the new code, and requests that the old code is answering complete.
+func TestForkReload(t *testing.T) {
+	t.Parallel()
+	s, folder := forked(t, fapwstest.Workers)
+	w := s.Dial()
+	w.Get("/waits?go")
+	fapwstest.Eventually(t, "it runs", func() bool { return len(notesIn(folder)) == 1 })
+	before := forkServers(s)
+	s.Signal(syscall.SIGHUP)
+	fapwstest.Eventually(t, "another fork server answers", func() bool {
+		got := s.Get("/who", 200).Object(t)
+		return !slices.Contains(before, int(got["loaded_in"].(float64)))
+	})
+	fapwstest.Write(t, filepath.Join(folder, "go"), "")
+	w.Answer().Is(t, "done\n")
+	for _, pid := range before {
+		fapwstest.Eventually(t, "the old one ends", func() bool { return !runs(pid) })
+	}
+}
+
+// Applications that --fork cannot serve are refused at start.
+func TestForkRefusals(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	async := fapwstest.Write(t, filepath.Join(folder, "asynchronous.py"), "async def application(scope, receive, send): ...\n")
+	broken := fapwstest.Write(t, filepath.Join(folder, "broken.py"), "import nothing_like_it\n")
+	for _, c := range []struct {
+		script string
+		flags  []string
+		code   int
+		want   string
+	}{
+		{async, nil, 3, `asynchronous\.py: --fork serves synchronous handlers only, and asynchronous:application is an ASGI application: leave --fork out, or use --workers`},
+		{broken, nil, 3, `ModuleNotFoundError: No module named 'nothing_like_it'`},
+		{fapwstest.Testdata(t, "fork.py"), []string{"--chroot", folder}, 2, `fork \(flag --fork\) cannot be combined with chroot \(flag --chroot\)`},
+	} {
+		for _, word := range [][]string{{"check"}, nil} {
+			if word != nil && c.script == broken {
+				continue // as without --fork
+			}
+			code, _, stderr := fapwstest.Command{Flags: slices.Concat(word, []string{"--fork", "--bind", "127.0.0.1:0"}, c.flags), Script: c.script}.Run(t)
+			if code != c.code && c.script != broken || code == 0 || !regexp.MustCompile(c.want).MatchString(stderr) {
+				t.Errorf("%v %v %s: code %d, %s", word, c.flags, c.script, code, stderr)
+			}
+		}
+	}
+}

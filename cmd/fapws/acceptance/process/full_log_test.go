@@ -1,0 +1,33 @@
+package process_test
+
+import (
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// A log that cannot be written fails no request. What is lost is counted, and told when there is room again.
+func TestFullLog(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, m)
+		for _, breaks := range []string{"/fill", "/leave"} {
+			s.Get(breaks, 200)
+			for range 3 {
+				s.Get("/say", 200).Is(t, "said")
+			}
+			s.Get("/raises", 500)
+			s.Get("/mend", 200)
+			s.Get("/say", 200).Is(t, "said")
+			s.Says(`fapws: [1-9]\d+ lines before this one could not be written\nby print\nby wsgi.errors\nERROR:root:by logging\n`)
+		}
+	})
+}
+
+// With --fork, the lines that one process has lost are reported by the next one.
+func TestFullLogOfForks(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Forks)
+	s.Get("/lose", 200).Is(t, "said")
+	s.Get("/say", 200).Is(t, "said")
+	s.Says(`fapws: [1-9]\d* lines before this one could not be written\nby print\n`)
+}

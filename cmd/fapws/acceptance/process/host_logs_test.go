@@ -1,0 +1,499 @@
+package process_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// hostLogs serves hostlogs.py for one.lan, with an error log of its own, for two.lan, which has none, and
+// for off.lan, which wants none, and an ASGI application for asgi.lan.
+func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
+	t.Helper()
+	c := hostLogsCommand(t, top)
+	return c.Serve(t, m), c.Dir
+}
+
+func hostLogsCommand(t *testing.T, top string) fapwstest.Command {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{"hostlogs.py", "asgi/hostlogs.py"} {
+		source := fapwstest.Source(t, name)
+		fapwstest.Write(t, folder+"/"+name, source)
+	}
+	if err := os.Rename(folder+"/asgi/hostlogs.py", folder+"/asgi/application.py"); err != nil {
+		t.Fatal(err)
+	}
+	fapwstest.Write(t, folder+"/cgi/x.sh", "echo said by a program >&2; echo Content-Type: text/plain; echo; echo x")
+	fapwstest.Write(t, folder+"/fapws.toml", top+`
+error-log = "errors"
+[[host]]
+name = "one.lan"
+app = "hostlogs.py"
+error-log = "one"
+[[host]]
+name = "two.lan"
+app = "hostlogs.py"
+[[host]]
+name = "off.lan"
+app = "hostlogs.py"
+error-log = "off"
+[[host]]
+name = "asgi.lan"
+app = "asgi/application.py:app"
+error-log = "asgi-errors"
+`)
+	return fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder, Complains: true}
+}
+
+// asks sends a request to a host and waits for the end of what it gets, in whatever way it comes.
+func asks(s *fapwstest.Server, host, target string) string {
+	s.T.Helper()
+	w := s.Dial()
+	w.Send("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
+	got, _ := io.ReadAll(w.In) // an answer that breaks off ends with a reset
+	return string(got)
+}
+
+func textOf(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestHostsHaveWhatPythonSays: all that handlers cause about a request goes to the error log of
+// its host, also where hosts have one application; with "off" nowhere.
+func TestHostsHaveWhatPythonSays(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "")
+		one, all := folder+"/one", folder+"/errors"
+		const client = `\[client 127\.0\.0\.1(:\d+)?\] `
+		heading := func(level, path string) string {
+			return errorDate + `\[` + level + `\] ` + client + `(error|warning) in (\S+ of )?handler \S+, GET ` + regexp.QuoteMeta(path) + ` HTTP/1\.0 from 127\.0\.0\.1`
+		}
+		for _, tt := range []struct{ path, level, want string }{
+			{"/raises?Q", "error", `\nTraceback \(most recent call last\):\n(  .*\n)+KeyError: 'the cause'\n(.*\n)+ValueError: raised for Q\n`},
+			{"/nothing?Q", "error", `\n(.*\n)*.*None.*\n`},
+			{"/short?Q", "warning", `: body has 3 bytes, its Content-Length is 5\n`},
+			{"/field?Q", "error", `\nTraceback(.*\n)+ValueError: .*\n`},
+			{"/closes?Q", "error", `\nTraceback(.*\n)+ValueError: closing for list\n`},
+			{"/breaks?Q", "error", `\nTraceback(.*\n)+ValueError: in the middle\n`},
+		} {
+			for _, host := range []string{"one", "two", "off"} {
+				asks(s, host+".lan", strings.Replace(tt.path, "Q", host, 1))
+			}
+			for host, log := range map[string]string{"one": one, "two": all} {
+				path := strings.Replace(tt.path, "Q", host, 1)
+				want := regexp.MustCompile(`(?m)^` + heading(tt.level, path) + strings.Replace(tt.want, "Q", host, 1))
+				fapwstest.Eventually(t, log+" has "+want.String(), func() bool { return want.MatchString(textOf(t, log)) })
+			}
+		}
+		asks(s, "one.lan", "/says?one")
+		asks(s, "two.lan", "/says?two")
+		asks(s, "off.lan", "/says?off")
+		fapwstest.FileSays(t, one, "said in pieces one\none\ntwo \u20ac \\udc80\nno end and more\n")
+		fapwstest.FileSays(t, all, "said in pieces two\none\ntwo \u20ac \\udc80\nno end and more\n")
+		asks(s, "one.lan", "/forks")
+		fapwstest.FileSays(t, one, "said by a child\n")
+		for _, path := range []string{"/cgi/x.sh", "/guarded/x.sh"} {
+			before := strings.Count(textOf(t, one), "said by a program\n")
+			if got := asks(s, "one.lan", path); !strings.HasSuffix(got, "x\n") {
+				t.Errorf("%s: %q", path, got)
+			}
+			fapwstest.Eventually(t, "what "+path+" has said", func() bool { return strings.Count(textOf(t, one), "said by a program\n") == before+1 })
+		}
+		c, err := wstest.Dial(s.Address, "http://one.lan/socket")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SendText("x"); err != nil {
+			t.Error(err)
+		}
+		fapwstest.FileSays(t, one, "ValueError: on a message\n")
+		c.Close()
+
+		for _, path := range []string{"/raises", "/nothing", "/short", "/after"} {
+			asks(s, "asgi.lan", path+"?asgi")
+		}
+		if c, err := wstest.Dial(s.Address, "http://asgi.lan/?asgi"); err == nil {
+			c.Close()
+		}
+		for _, want := range []string{"ValueError: raised for asgi\n", "/nothing?asgi HTTP/1.0 from 127.0.0.1: the application returned without a response\n",
+			"/short?asgi HTTP/1.0 from 127.0.0.1: body has 2 bytes", "ValueError: too late for asgi\n", "ValueError: in the WebSocket for asgi\n"} {
+			fapwstest.FileSays(t, folder+"/asgi-errors", want)
+		}
+
+		own, server := textOf(t, one), textOf(t, all)
+		for _, bad := range []string{"two.lan", "?two", "asgi", "printed to stderr"} {
+			if strings.Contains(own, bad) {
+				t.Errorf("%q in the log of one.lan", bad)
+			}
+		}
+		for _, bad := range []string{"one.lan", "?one", "for one", "asgi", "?off", "for off", "pieces off", "by a child", "by a program", "on a message"} {
+			if strings.Contains(server, bad) {
+				t.Errorf("%q in the log of the server:\n%s", bad, server)
+			}
+		}
+		if n := strings.Count(server, "printed to stderr\n"); n != 3 {
+			t.Errorf("the log of the server has %d of 3 lines on standard error", n)
+		}
+	})
+}
+
+// What a process says just before it ends is in the log.
+func TestHostLogHasLastWords(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "")
+		asks(s, "one.lan", "/dies")
+		if code := s.Ended(); code != 7 {
+			t.Errorf("code %d", code)
+		}
+		if text := textOf(t, folder+"/one"); text != "last words\n" {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// A handler that takes too long is told of in the log of its host.
+func TestHostLogHasOverdue(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "timeout = \"1s\"")
+		want := regexp.MustCompile(`(?m)^` + errorDate + `\[error\] \[client 127\.0\.0\.1:\d+\] GET /slow HTTP/1\.0 from 127\.0\.0\.1 port \d+ is overdue after .*, which is here:\n  File ".*/hostlogs.py", line \d+, in slow\n`)
+		fapwstest.Eventually(t, "the log of the host tells of it", func() bool { // a request may be late before it has a thread
+			asks(s, "one.lan", "/slow")
+			return want.MatchString(textOf(t, folder+"/one"))
+		})
+		if text := textOf(t, folder+"/errors"); strings.Contains(text, "overdue") {
+			t.Errorf("%s", text)
+		}
+	})
+}
+
+// What finds room neither in the log of its host nor in that of the server is counted, and told later.
+func TestHostLogCountsWhatIsLost(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "log-max-size = \"50K\"")
+		asks(s, "one.lan", "/raises?first") // an empty file takes anything
+		fapwstest.Eventually(t, "the log has begun", func() bool { return textOf(t, folder+"/one") != "" })
+		asks(s, "one.lan", "/fills")
+		asks(s, "two.lan", "/raises?second")
+		fapwstest.Eventually(t, "the count", func() bool {
+			return strings.Contains(textOf(t, folder+"/errors"), "fapws: 1000000 lines before this one could not be written\n")
+		})
+		if text := textOf(t, folder+"/errors") + textOf(t, folder+"/one"); strings.Contains(text, "lost\n") {
+			t.Error("some of it was written")
+		}
+	})
+}
+
+// No line of threads and processes that write at the same time is lost, mixed with another or there twice, while
+// the file is rotated all the time, by its size and by ctl; nor is a traceback torn apart
+// by others, unless a file ends in it.
+func TestHostLogIsRotated(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")
+		one := folder + "/one"
+		const clients, rounds, each = 4, 6, 100
+		var group sync.WaitGroup
+		for c := range clients {
+			group.Go(func() {
+				for round := range rounds {
+					asks(s, "one.lan", fmt.Sprintf("/many?%d,c%dr%d", each, c, round))
+					asks(s, "one.lan", fmt.Sprintf("/raises?c%dr%d.", c, round))
+				}
+			})
+		}
+		asks(s, "one.lan", "/threads")
+		for range 3 {
+			if code, stdout, stderr := (fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}).Run(t); code != 0 {
+				t.Errorf("code %d, %q, %q", code, stdout, stderr)
+			}
+		}
+		group.Wait()
+		s.Signal(syscall.SIGUSR1) // all is written
+		whole := regexp.MustCompile(`^(c\dr\d \d{6} x{60}|thread \d number \d+ of two hundred|ValueError: raised for c\dr\d\.)$`)
+		part := regexp.MustCompile(`^(c\dr|thread|number)`)
+		want := clients*rounds*(each+1) + 4*200
+		var lines []string
+		fapwstest.Eventually(t, fmt.Sprintf("%d lines", want), func() bool {
+			if left, _ := filepath.Glob(one + ".rotated-*"); len(left) > 0 {
+				return false
+			}
+			lines = logLines(t, one)
+			n := 0
+			for _, line := range lines {
+				if whole.MatchString(line) {
+					n++
+				} else if part.MatchString(line) {
+					t.Fatalf("%q is in pieces", line)
+				}
+			}
+			return n >= want
+		})
+		seen := map[string]int{}
+		for _, line := range lines {
+			if whole.MatchString(line) {
+				if seen[line]++; seen[line] > 1 {
+					t.Errorf("%q is there twice", line)
+				}
+			}
+		}
+		if old, _ := filepath.Glob(one + ".*.gz"); len(old) < 2 {
+			t.Errorf("%d rotated files", len(old))
+		}
+		if text := textOf(t, folder+"/errors"); strings.Contains(text, "xxx") || strings.Contains(text, "raised for") {
+			t.Errorf("the log of the server: %.2000s", text)
+		}
+	})
+}
+
+// What logrotate renames is followed at once, without USR1 too.
+func TestHostLogIsFollowed(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "")
+		one := folder + "/one"
+		asks(s, "one.lan", "/many?1,first")
+		fapwstest.FileSays(t, one, "first 000000")
+		if err := os.Rename(one, one+".old"); err != nil {
+			t.Fatal(err)
+		}
+		asks(s, "one.lan", "/many?1,second")
+		fapwstest.FileSays(t, one, "second 000000")
+		asks(s, "one.lan", "/many?1,third")
+		fapwstest.FileSays(t, one, "third 000000")
+		if text := textOf(t, one+".old"); strings.Count(text, "\n") != 1 {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// What there is no room for waits, and is in the log when there is some; nothing is there in pieces.
+func TestHostLogOnAFullDisk(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		c := hostLogsCommand(t, "log-max-size = 0")
+		c.Shell = "ulimit -f 20" // as in TestErrorLogOnAFullDisk
+		one := c.Dir + "/one"
+		s := c.Serve(t, m)
+		for n := range 4 {
+			asks(s, "one.lan", fmt.Sprintf("/many?100,round%d", n))
+		}
+		fapwstest.FileSays(t, c.Dir+"/errors", "; lines are kept in memory while there is room\n")
+		old := 0
+		fapwstest.Eventually(t, "what has waited is there", func() bool {
+			lines := 0
+			for n := range old + 1 {
+				lines += strings.Count(textOf(t, oldName(one, n, old)), "\n")
+			}
+			if st, err := os.Stat(one); lines < 400 && err == nil && st.Size() > 9<<10 { // it may be full again
+				if err := os.Rename(one, oldName(one, old, -1)); err != nil {
+					t.Fatal(err)
+				}
+				old++
+			}
+			return lines >= 400
+		})
+		whole, seen := regexp.MustCompile(`^round\d \d{6} x{60}$`), map[string]bool{}
+		for n := range old + 1 {
+			for line := range strings.Lines(textOf(t, oldName(one, n, old))) {
+				if line = strings.TrimSuffix(line, "\n"); !whole.MatchString(line) || seen[line] {
+					t.Errorf("%q is not whole, or there twice", line)
+				}
+				seen[line] = true
+			}
+		}
+	})
+}
+
+// oldName is what a file is called that was renamed as the n-th; the one behind the last has its name still.
+func oldName(name string, n, last int) string {
+	if n == last {
+		return name
+	}
+	return fmt.Sprintf("%s.old%d", name, n)
+}
+
+// A log is rotated when its time has come, if handlers alone write to it, too.
+func TestHostLogIsRotatedByTime(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "log-rotate = \"1s\"\nlog-keep = 1000")
+		one, n := folder+"/one", 0
+		fapwstest.Eventually(t, "three rotated files", func() bool {
+			asks(s, "one.lan", fmt.Sprintf("/many?1,n%04d", n))
+			n++
+			old, _ := filepath.Glob(one + ".*.gz")
+			return len(old) >= 3
+		})
+		fapwstest.Eventually(t, "every line, and all is compressed", func() bool {
+			left, _ := filepath.Glob(one + ".rotated-*")
+			return len(left) == 0 && len(logLines(t, one)) == n
+		})
+	})
+}
+
+// A line that was flushed without its end, just when the file may have to be rotated, holds up nothing, and is
+// continued by what follows, whether or not it was written by then.
+func TestHostLogOfLinesWithoutEnd(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hostLogs(t, m, "log-rotate = \"weekly\"")
+		one := folder + "/one"
+		x, want := strings.Repeat("x", 9000), ""
+		for _, seconds := range []string{"0.1", "0", "0"} { // the first text has to wait, and is written within its pause
+			asks(s, "one.lan", "/begins?"+seconds)
+			want += "begun " + seconds + x
+			fapwstest.Eventually(t, "what was said, as it was", func() bool { return textOf(t, one) == want })
+			asks(s, "one.lan", "/many?1,after")
+			want += "after 000000 " + x[:60] + "\n"
+			fapwstest.Eventually(t, "what was said after it", func() bool { return textOf(t, one) == want })
+		}
+		if text := textOf(t, folder+"/errors"); strings.Contains(text, "no space") {
+			t.Errorf("%s", text)
+		}
+	})
+}
+
+// What a handler says is in its order, also where some of it had to wait for the file to be rotated.
+func TestHostLogKeepsOrder(t *testing.T) {
+	t.Parallel()
+	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"\nlog-keep = 1000")
+	one, n := folder+"/one", 20000
+	asks(s, "one.lan", fmt.Sprintf("/many?%d,order", n))
+	var lines []string
+	fapwstest.Eventually(t, fmt.Sprintf("%d lines", n), func() bool {
+		if left, _ := filepath.Glob(one + ".rotated-*"); len(left) > 0 {
+			return false
+		}
+		lines = logLines(t, one)
+		return len(lines) >= n
+	})
+	for i, line := range lines {
+		if want := fmt.Sprintf("order %06d ", i); !strings.HasPrefix(line, want) {
+			t.Fatalf("line %d is %q", i, line)
+		}
+	}
+}
+
+// Hosts have logs of their own, in their own formats; two that name the same file
+// share it, and one may have none.
+func TestHostsHaveTheirLogs(t *testing.T) {
+	for _, workers := range []string{"1", "2"} {
+		t.Run(workers+" workers", func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			fapwstest.Write(t, folder+"/site/a.txt", "a")
+			fapwstest.Write(t, folder+"/site/bad.shtml", "<!--#bad -->")
+			fapwstest.Write(t, folder+"/cgi/x", "#!/bin/sh\necho said by $HTTP_HOST >&2\necho 'Content-Type: text/plain'\necho\necho x\n")
+			if err := os.Chmod(folder+"/cgi/x", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			fapwstest.Write(t, folder+"/fapws.toml", `
+bind = "127.0.0.1:0"
+workers = `+workers+`
+access-log = "all"
+error-log = "errors"
+[[host]]
+root = "site"
+[[host]]
+name = "one.test"
+root = "site"
+access-log = "shared"
+access-log-format = "%v %U %>s"
+error-log = "one-errors"
+ssi = true
+[[host.route]]
+prefix = "/cgi/"
+cgi = "cgi"
+[[host.route]]
+prefix = "/dead/"
+proxy = "unix:/no/such/socket"
+[[host]]
+name = ["*.two.test", "two.test"]
+root = "site"
+access-log = "shared"
+access-log-format = "%V %m"
+[[host.route]]
+prefix = "/cgi/"
+cgi = "cgi"
+[[host]]
+name = "silent.test"
+root = "site"
+access-log = "off"
+[[host]]
+name = "json.test"
+root = "site"
+access-log-format = "json"
+`)
+			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Start(t)
+			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			ask := func(host, path string) {
+				w := s.Dial()
+				w.Send("GET " + path + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
+				w.Rest()
+			}
+			ask("other.test", "/a.txt")
+			ask("one.test", "/a.txt")
+			ask("one.test", "/cgi/x")
+			ask("one.test", "/dead/")
+			ask("one.test", "/bad.shtml")
+			ask("sub.two.test:80", "/a.txt")
+			ask("two.test", "/cgi/x")
+			ask("silent.test", "/a.txt")
+			ask("json.test", "/a.txt")
+			s.Signal(syscall.SIGTERM)
+			s.Ended()
+			shared := logLines(t, folder+"/shared")
+			slices.Sort(shared)
+			if want := []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200", "one.test /dead/ 502", "sub.two.test GET", "two.test GET"}; !slices.Equal(shared, want) {
+				t.Errorf("%q, not %q", shared, want)
+			}
+			all := logLines(t, folder+"/all")
+			if len(all) != 2 || !slices.ContainsFunc(all, func(l string) bool { return strings.HasSuffix(l, `"GET /a.txt HTTP/1.0" 200 1 "-" "-"`) }) ||
+				!slices.ContainsFunc(all, func(l string) bool {
+					return strings.HasPrefix(l, `{"time":"`) && strings.Contains(l, `"host":"json.test"`)
+				}) {
+				t.Errorf("%q", all)
+			}
+			own := strings.Join(logLines(t, folder+"/one-errors"), "\n")
+			for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`, `\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {
+				want = strings.Replace(want, "C", `\[client 127\.0\.0\.1(:\d+)?\]`, 1)
+				if !regexp.MustCompile(`(?m)^` + errorDate + want + `$`).MatchString(own) {
+					t.Errorf("no %s in\n%s", want, own)
+				}
+			}
+			errors := strings.Join(logLines(t, folder+"/errors"), "\n")
+			if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] \[client 127\.0\.0\.1(:\d+)?\] .*/cgi/x: said by two\.test$`).MatchString(errors) || strings.Contains(errors, "one.test") || strings.Contains(errors, "proxy") || strings.Contains(errors, "SSI") {
+				t.Errorf("%s", errors)
+			}
+		})
+	}
+}
+
+// What is wrong with a host's logs is said with file, line and key.
+func TestHostLogsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/site/a.txt", "a")
+	for lines, want := range map[string]string{
+		`access-log-format = "%h %z"`:    `fapws.toml:3: access-log-format = "%h %z", a string: must be a format of the access log: %z at position 4 is no atom`,
+		`access-log = 3`:                 `fapws.toml:3: access-log = 3, an integer: must be the name of a file, "-" or "off"`,
+		`access-log = "/no/such/folder"`: `fapws.toml:3: access-log: access log: open /no/such/folder: no such file or directory`,
+	} {
+		fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\nroot = \"site\"\n"+lines+"\n")
+		code, _, stderr := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0"}, Dir: folder}.Run(t)
+		if code == 0 || !strings.Contains(stderr, want) {
+			t.Errorf("code %d, %q, not %q", code, stderr, want)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package process_test
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/backend/backendtest"
+)
+
+// loading starts loads.py, which writes file and loads until there is file.go, with more code before what it has.
+func loading(t *testing.T, code string, flags ...string) (s *fapwstest.Server, file string) {
+	t.Helper()
+	text := fapwstest.Source(t, "loads.py")
+	folder := t.TempDir()
+	file = folder + "/loads"
+	s = fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", code+text), Args: []string{file}, Flags: flags, Complains: true}.Start(t)
+	return s, file
+}
+
+// TestListensWhileLoading: clients that come while the application loads are served when it has.
+func TestListensWhileLoading(t *testing.T) {
+	for _, kind := range []string{"tcp", "unix", "SERVER"} {
+		t.Run(kind, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				network, address, code := "tcp", backendtest.Unused(t), ""
+				flags := slices.Clone(m.Flags)
+				switch kind {
+				case "tcp":
+					flags = append(flags, "--bind", address)
+				case "unix":
+					network, address = "unix", t.TempDir()+"/socket"
+					flags = append(flags, "--bind", "unix:"+address)
+				case "SERVER":
+					code = "SERVER = '" + address + "'  # where it listens\n"
+				}
+				s, file := loading(t, code, flags...)
+				fapwstest.FileSays(t, file, "")
+				w := fapwstest.Dial(t, network, address) // refused before
+				w.Get("/")
+				other := fapwstest.Dial(t, network, address)
+				if strings.Contains(s.Stderr.String(), "http://") {
+					t.Error("the banner comes before the application serves")
+				}
+				fapwstest.Write(t, file+".go", "")
+				w.Answer().Is(t, "hello")
+				other.Get("/")
+				other.Answer().Is(t, "hello")
+			})
+		})
+	}
+}
+
+// TestStopWhileLoading: a server that is told to end while it loads leaves no socket file, and its clients hear of the end.
+func TestStopWhileLoading(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		socket := t.TempDir() + "/socket"
+		s, file := loading(t, "", append([]string{"--bind", "unix:" + socket}, m.Flags...)...)
+		fapwstest.FileSays(t, file, "")
+		w := fapwstest.Dial(t, "unix", socket)
+		s.Signal(syscall.SIGTERM)
+		w.Gone()
+		s.Ended()
+		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the socket file: %v", err)
+		}
+	})
+}
+
+// TestTakenAddress: an address that another server has is said before a long load.
+func TestTakenAddress(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		s, _ := loading(t, "", append([]string{"--bind", ln.Addr().String()}, m.Flags...)...)
+		if code := s.Ended(); code != 3 {
+			t.Errorf("code %d", code)
+		}
+		s.Says("address already in use")
+	})
+}
+
+// TestComputedServer: a SERVER that only Python knows is listened on when the script has run, and so is one that
+// is another than its text says.
+func TestComputedServer(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '127.0.0.1:1'\nglobals()['SERVER'] = '%s'\n"} {
+			address := backendtest.Unused(t)
+			s, file := loading(t, strings.ReplaceAll(code, "%s", address), m.Flags...)
+			fapwstest.FileSays(t, file, "")
+			fapwstest.Write(t, file+".go", "")
+			s.Says("http://" + address + "/")
+			w := fapwstest.Dial(t, "tcp", address)
+			w.Get("/")
+			w.Answer().Is(t, "hello")
+		}
+	})
+}
+
+// TestOccupiedByDefault: an address that the script replaces may be another server's.
+func TestOccupiedByDefault(t *testing.T) {
+	t.Parallel()
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, port, _ := net.SplitHostPort(other.Addr().String())
+	path := fapwstest.Write(t, t.TempDir()+"/app.py", "SERVER = '127.0.0.2'\nPATHS = [('/', lambda environ, start_response: 'x')]\n")
+	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
+		t.Run(name, func(t *testing.T) { // one at a time: they all serve on the same port
+			s := fapwstest.Command{Script: path, Flags: append(flags, "--port", port)}.Start(t)
+			if at := s.Stderr.Await(t, fapwstest.BannerURL)[1]; at != "127.0.0.2:"+port {
+				t.Errorf("it serves on %s", at)
+			}
+		})
+	}
+}

@@ -1,0 +1,503 @@
+package process_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// logLines returns the lines of a log and of what it was rotated to, which may be
+// compressed, the oldest first. The files have to be whole.
+func logLines(t *testing.T, path string) (lines []string) {
+	t.Helper()
+	names := []string{path}
+	for n := 1; ; n++ {
+		name := fmt.Sprintf("%s.%d.gz", path, n)
+		if _, err := os.Stat(name); err != nil {
+			break
+		}
+		names = append(names, name)
+	}
+	slices.Reverse(names)
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err == nil && strings.HasSuffix(name, ".gz") {
+			var z *gzip.Reader
+			if z, err = gzip.NewReader(bytes.NewReader(b)); err == nil {
+				b, err = io.ReadAll(z)
+			}
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if len(b) > 0 && b[len(b)-1] != '\n' {
+			t.Errorf("%s ends with a cut line: %q", name, b[max(0, len(b)-80):])
+		}
+		lines = append(lines, strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")...)
+	}
+	return lines
+}
+
+// compressed waits until all that was rotated is compressed.
+func compressed(t *testing.T, path string) {
+	t.Helper()
+	fapwstest.Eventually(t, "rotated logs compressed", func() bool {
+		left, _ := filepath.Glob(path + ".rotated-*")
+		return len(left) == 0
+	})
+}
+
+// The error log is rotated as the access log is, although handlers write to it as
+// they like: nothing is lost.
+func TestErrorLogIsRotated(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		name := t.TempDir() + "/error_log"
+		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "50K", "--log-keep", "1000"}}
+		s := c.Serve(t, m)
+		const each = 1000
+		rotated := func() int {
+			got, _ := filepath.Glob(name + ".*[0-9z]") // without what is half compressed
+			return len(got)
+		}
+		rounds := 0
+		for late := time.Now().Add(fapwstest.Patience); rotated() < 2; {
+			s.Get(fmt.Sprintf("/many?%d,round%d", each, rounds), 200)
+			rounds++
+			before := rotated()
+			// A worker that has not heard of the last time yet writes to the old file.
+			for end := time.Now().Add(time.Second); rotated() == before && time.Now().Before(end); {
+				time.Sleep(5 * time.Millisecond)
+			}
+			if time.Now().After(late) {
+				t.Fatal("it is not rotated")
+			}
+		}
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		// Where the end came first, the next start goes on: a file may be there as
+		// well as its .gz, whose comment says so.
+		s = c.Serve(t, m)
+		fapwstest.Eventually(t, "all is compressed", func() bool {
+			left, _ := filepath.Glob(name + ".rotated-*")
+			return len(left) == 0
+		})
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		count := map[string]int{}
+		lines := logLines(t, name)
+		for _, line := range lines {
+			if match := regexp.MustCompile(`^(round\d+ \d{6}) of \d+ x{60}$`).FindStringSubmatch(line); match != nil {
+				count[match[1]]++
+			}
+		}
+		for round := range rounds {
+			for n := range each {
+				if key := fmt.Sprintf("round%d %06d", round, n); count[key] != 1 {
+					t.Fatalf("%q is there %d times of %d lines", key, count[key], len(lines))
+				}
+			}
+		}
+	})
+}
+
+// Three workers, one file that is rotated all the time, and requests as fast as they
+// come: every line is there, once and whole, in a file or a valid .gz, and there are
+// no more of these than may be.
+func TestRotationLosesNoLine(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/access_log"
+	s := fapwstest.Serve(t, fapwstest.Mode{Name: "workers", Flags: []string{"--workers", "3"}}, "logs.py",
+		"--access-log", name, "--access-log-format", "common", "--log-max-size", "100K", "--log-keep", "10000", "--log-buffer", "2K")
+	const clients, each = 6, 3000
+	var group sync.WaitGroup
+	for c := range clients {
+		group.Go(func() {
+			for from := 0; from < each; from += 20 {
+				w := s.Dial()
+				for n := range 20 {
+					w.Get(fmt.Sprintf("/c%d/n%05d?%s", c, from+n, strings.Repeat("y", n)))
+				}
+				for range 20 {
+					w.Answer().Is(t, "ok")
+				}
+				w.Close()
+			}
+		})
+	}
+	group.Wait()
+	s.Signal(syscall.SIGTERM)
+	s.Ended()
+	left, _ := filepath.Glob(name + ".rotated-*")
+	if len(left) > 0 { // the end came before: the next process does it
+		next := fapwstest.Serve(t, fapwstest.Threads, "logs.py", "--access-log", name, "--log-keep", "10000")
+		compressed(t, name)
+		next.Signal(syscall.SIGTERM)
+		next.Ended()
+	}
+	whole := regexp.MustCompile(`^127\.0\.0\.1 - - \[[^]]+\] "GET /(c\d)/n(\d{5})\?(y*) HTTP/1\.1" 200 2$`)
+	seen := map[string]int{}
+	for _, line := range logLines(t, name) {
+		match := whole.FindStringSubmatch(line)
+		if match == nil {
+			t.Fatalf("%q", line)
+		}
+		if n, _ := strconv.Atoi(match[2]); len(match[3]) != n%20 {
+			t.Fatalf("%q", line)
+		}
+		seen[match[1]+match[2]]++
+	}
+	for key, n := range seen {
+		if n != 1 {
+			t.Errorf("%s is there %d times", key, n)
+		}
+	}
+	if len(seen) != clients*each {
+		t.Errorf("%d lines of %d", len(seen), clients*each)
+	}
+	files, _ := filepath.Glob(name + ".*.gz")
+	if len(files) < 10 {
+		t.Errorf("rotated %d times", len(files))
+	}
+	for _, f := range files {
+		if st, err := os.Stat(f); err != nil || st.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+}
+
+// At 1 048 576 bytes, which is the default, access_log becomes access_log.1.gz, and
+// --log-keep bounds how many there are.
+func TestRotationDefaults(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		name := t.TempDir() + "/access_log"
+		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-keep", "2")
+		long := "/" + strings.Repeat("a", 8000)
+		sent := 0
+		for files := 0; files < 4; {
+			w := s.Dial()
+			for range 30 {
+				w.Get(long)
+				w.Answer()
+				sent++
+			}
+			w.Close()
+			files = sent * 8060 >> 20
+		}
+		fapwstest.Eventually(t, "all written", func() bool {
+			compressed(t, name)
+			st, err := os.Stat(name)
+			return err == nil && st.Size() > 0
+		})
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		compressed(t, name)
+		got, _ := filepath.Glob(name + "*")
+		if want := []string{name, name + ".1.gz", name + ".2.gz"}; !slices.Equal(got, want) {
+			t.Errorf("%q, not %q", got, want)
+		}
+		for n := 1; n <= 2; n++ {
+			size := 0
+			f, err := os.Open(fmt.Sprintf("%s.%d.gz", name, n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			z, err := gzip.NewReader(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(z)
+			size = len(text)
+			if line := bytes.IndexByte(text, '\n') + 1; err != nil || size > 1048576 || size+line <= 1048576 || text[size-1] != '\n' {
+				t.Errorf("file %d had %d bytes, lines have %d: %v", n, size, line, err)
+			}
+			f.Close()
+		}
+	})
+}
+
+// A disk that is full is said once, nothing else suffers, and when there is room
+// again what was kept is written and what was not is counted.
+func TestFullDisk(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		name := t.TempDir() + "/access_log"
+		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", name, "--log-max-size", "0", "--log-flush", "5ms"},
+			Shell: "ulimit -f 20"} // blocks: files end at 10 or 20 KiB, which stands for a full disk
+		s := c.Serve(t, m)
+		request := func(n int) {
+			w := s.Dial()
+			w.Get(fmt.Sprintf("/%04d%s", n, strings.Repeat("x", 500)))
+			w.Answer().Is(t, "ok")
+			w.Close()
+		}
+		for n := range 100 {
+			request(n)
+		}
+		s.Says(`access_log: .*(file too large|no space).*; lines are kept in memory while there is room`)
+		request(100)
+		if err := os.Truncate(name, 0); err != nil { // somebody makes room
+			t.Fatal(err)
+		}
+		var got []string
+		fapwstest.Eventually(t, "the lines that were kept", func() bool {
+			log, err := os.OpenFile(name, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX) // nobody is about to take back what did not fit
+			got = append(got, logLines(t, name)...)
+			_ = os.Truncate(name, 0)
+			if m.Workers() { // the worker with the last line may be the other one
+				return strings.Contains(s.Stderr.String(), "can be written again")
+			}
+			return slices.ContainsFunc(got, func(line string) bool { return strings.Contains(line, "/0100x") })
+		})
+		s.Says(`access_log: can be written again, 0 lines were lost`)
+		for _, line := range got {
+			if line != "" && (!strings.HasPrefix(line, "127.0.0.1 - - [") || !strings.HasSuffix(line, `" 200 2 "-" "-"`)) {
+				t.Errorf("a cut line: %.200q", line)
+			}
+		}
+		said := strings.Count(s.Stderr.String(), "lines are kept in memory")
+		again := strings.Count(s.Stderr.String(), "can be written again")
+		if processes := len(s.Handlers()); said > again+processes {
+			t.Errorf("said %d times, and %d times that it was over", said, again)
+		}
+	})
+}
+
+// logrotate's two ways: a name for the old file and USR1, and a copy of it.
+func TestLogrotate(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		name := t.TempDir() + "/access_log"
+		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "10ms")
+		s.Get("/one", 200)
+		fapwstest.FileSays(t, name, "/one")
+		if err := os.Rename(name, name+"-old"); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(syscall.SIGUSR1)
+		fapwstest.Eventually(t, "a new file", func() bool { _, err := os.Stat(name); return err == nil })
+		s.Get("/two", 200)
+		fapwstest.FileSays(t, name, "/two")
+		if err := os.Truncate(name, 0); err != nil { // copytruncate has copied it
+			t.Fatal(err)
+		}
+		s.Get("/three", 200)
+		fapwstest.FileSays(t, name, "/three")
+		text, err := os.ReadFile(name)
+		if err != nil || !bytes.HasPrefix(text, []byte("127.0.0.1 ")) || bytes.Count(text, []byte("\n")) != 1 {
+			t.Errorf("%v %q", err, text)
+		}
+	})
+}
+
+// Lines wait for --log-flush, so that a flash card is written to seldom, but not
+// when the server is told to end, or to open its logs anew.
+func TestLogsAreFlushed(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		name := t.TempDir() + "/access_log"
+		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h")
+		s.Get("/first", 200)
+		time.Sleep(50 * time.Millisecond)
+		if text, _ := os.ReadFile(name); len(text) > 0 {
+			t.Errorf("written at once: %q", text)
+		}
+		s.Signal(syscall.SIGUSR1)
+		fapwstest.FileSays(t, name, "/first")
+		s.Get("/last", 200)
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		fapwstest.FileSays(t, name, "/last")
+	})
+}
+
+// A server that has given root up still rotates the logs in a folder of root as far as
+// the folder lets it: if not, that is said once and the file goes on.
+func TestRotationAfterRootIsGivenUp(t *testing.T) {
+	if os.Geteuid() != 0 { // TestUser looks at what others are told
+		code, _, stderr := fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Run(t)
+		if code != 2 || !strings.Contains(stderr, "only root can") {
+			t.Errorf("code %d, %q", code, stderr)
+		}
+		return
+	}
+	for _, open := range []bool{true, false} {
+		t.Run(fmt.Sprintf("open %v", open), func(t *testing.T) {
+			t.Parallel()
+			folder := fapwstest.PublicFolder(t)
+			logs := folder + "/logs"
+			if err := os.Mkdir(logs, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if open {
+				if err := os.Chown(logs, 65534, 65534); err != nil {
+					t.Fatal(err)
+				}
+			}
+			source := fapwstest.Source(t, "logs.py")
+			script := fapwstest.Write(t, folder+"/logs.py", source)
+			s := fapwstest.Command{Script: script, Dir: folder, Flags: []string{"--user", "65534", "--group", "65534", "--workers", "2", "--log-max-size", "5K", "--log-flush", "5ms",
+				"--access-log", logs + "/access_log", "--error-log", logs + "/error_log"}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+			for n := range 100 {
+				s.Get(fmt.Sprintf("/%d%s", n, strings.Repeat("x", 100)), 200)
+			}
+			s.Get("/printed?x", 200)
+			s.Signal(syscall.SIGTERM)
+			s.Ended()
+			rotated, _ := filepath.Glob(logs + "/access_log.*")
+			errors, _ := os.ReadFile(logs + "/error_log")
+			if open && len(rotated) == 0 {
+				t.Errorf("nothing was rotated: %s", errors)
+			}
+			if !bytes.Contains(errors, []byte("printed by")) {
+				t.Errorf("error log: %s", errors)
+			}
+			said := bytes.Count(errors, []byte("it is not rotated"))
+			if open && said > 0 || !open && (said == 0 || said > 2) { // once for each worker
+				t.Errorf("said %d times: %s", said, errors)
+			}
+			if !open && len(logLines(t, logs+"/access_log")) != 101 {
+				t.Errorf("%d lines", len(logLines(t, logs+"/access_log")))
+			}
+		})
+	}
+}
+
+// fapws ctl rotate makes .gz files of all logs at once.
+func TestCtlRotate(t *testing.T) {
+	for _, workers := range []string{"", "workers = 2"} {
+		t.Run(workers, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			fapwstest.Write(t, folder+"/site/a.txt", "a")
+			fapwstest.Write(t, folder+"/fapws.toml", `
+bind = "127.0.0.1:0"
+access-log = "access"
+error-log = "error"
+log-flush = "5ms"
+ctl-socket = "ctl"
+`+workers+`
+[[host]]
+root = "site"
+[[host]]
+name = "own.test"
+root = "site"
+access-log = "own"
+error-log = "error"
+`)
+			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Start(t)
+			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			s.URL = "http://" + s.Address
+			own := func() {
+				w := s.Dial()
+				w.Send("GET /a.txt HTTP/1.0\r\nHost: own.test\r\n\r\n")
+				w.Rest()
+			}
+			s.Get("/a.txt?first", 200)
+			own()
+			fapwstest.FileSays(t, folder+"/access", "?first")
+			fapwstest.FileSays(t, folder+"/own", "/a.txt")
+			s.Signal(syscall.SIGUSR1)
+			fapwstest.FileSays(t, folder+"/error", "reopening the log files")
+			code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", folder + "/ctl", "rotate"}}.Run(t)
+			if code != 0 || stdout != "rotated\n" {
+				t.Fatalf("code %d, %q, %q", code, stdout, stderr)
+			}
+			s.Get("/a.txt?second", 200)
+			fapwstest.FileSays(t, folder+"/access", "?second")
+			for name, want := range map[string]string{"access": "?first", "own": "/a.txt", "error": "reopening the log files"} {
+				compressed(t, folder+"/"+name)
+				all := logLines(t, folder+"/"+name)
+				f, err := os.Open(folder + "/" + name + ".1.gz")
+				if err != nil {
+					t.Fatal(err)
+				}
+				z, err := gzip.NewReader(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(z)
+				f.Close()
+				if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "?second") {
+					t.Errorf("%s: %v %q of %q", name, err, text, all)
+				}
+			}
+		})
+	}
+}
+
+// The access log cannot be the error log.
+func TestLogsAreApart(t *testing.T) {
+	t.Parallel()
+	name := t.TempDir() + "/log"
+	code, _, stderr := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:0", "--access-log", name, "--error-log", name}, Script: "logs.py"}.Run(t)
+	if want := "fapws: cannot write the access log: " + name + " is the error log\n"; code != 3 || stderr != want {
+		t.Errorf("code %d, %q", code, stderr)
+	}
+}
+
+// What only this server knows of a request is in the line, too: what was sent and
+// received with all heads and framing, fields of responses whoever made them, and which
+// file it was.
+func TestLogAtomsOnTheWire(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		fapwstest.Write(t, folder+"/files/a b.txt", "file")
+		s := fapwstest.Serve(t, m, "logs.py", "--access-log", folder+"/log", "--static", "/files/="+folder+"/files",
+			"--access-log-format", "%m %U %>s %I %O %k %X %{Content-Length}o %{X-Said}o %{Content-Type}o %{Date}o %R %f %{remote}p %{pid}P %V")
+		w := s.Dial()
+		var want []string
+		ask := func(request, method, rest string) {
+			w.Send(request)
+			head := ""
+			for !strings.HasSuffix(head, "\r\n\r\n") {
+				line, err := w.In.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				head += line
+			}
+			length, _ := strconv.Atoi(regexp.MustCompile(`Content-Length: (\d+)`).FindStringSubmatch(head)[1])
+			date := regexp.MustCompile(`Date: (.*)\r`).FindStringSubmatch(head)[1]
+			if method == "HEAD" {
+				length = 0
+			}
+			io.CopyN(io.Discard, w.In, int64(length))
+			_, path, _ := strings.Cut(strings.SplitN(request, " HTTP", 2)[0], " ")
+			path = strings.ReplaceAll(path, "%20", " ")
+			port := w.LocalAddr().(*net.TCPAddr).Port
+			rest = strings.NewReplacer("DATE", date, "PORT", strconv.Itoa(port)).Replace(rest)
+			want = append(want, fmt.Sprintf("%s %s 200 %d %d %d + %s", method, path, len(request), len(head)+length, len(want), rest))
+		}
+		ask(fapwstest.Get("/"), "GET", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+		ask(fapwstest.Request("POST", "/", "body"), "POST", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+		ask(fapwstest.Request("HEAD", "/", ""), "HEAD", "2 - text/html; charset=utf-8 DATE application - PORT PID test")
+		file := "4 - text/plain; charset=utf-8 DATE files " + folder + "/files/a b.txt PORT PID test"
+		ask(fapwstest.Get("/files/a%20b.txt"), "GET", file)
+		ask(fapwstest.Get("/files/a%20b.txt"), "GET", file) // from memory
+		w.Close()
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		pid := regexp.MustCompile(` \d+ test$`)
+		for i, line := range logLines(t, folder+"/log") {
+			if line = pid.ReplaceAllString(line, " PID test"); i >= len(want) || line != want[i] {
+				t.Errorf("%q, not %q", line, want[min(i, len(want)-1)])
+			}
+		}
+	})
+}

@@ -1,0 +1,10 @@
+// Package process_test checks processes: workers, users, limits, logs, starts and stops.
+package process_test
+
+import (
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestMain(m *testing.M) { fapwstest.Main(m) }

@@ -1,0 +1,402 @@
+package process_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// passed opens listeners and returns them as what a child gets as descriptors
+// 3 and on, blocking.
+func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
+	t.Helper()
+	for _, ln := range listeners {
+		f, err := ln.(interface{ File() (*os.File, error) }).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Fd() // makes it blocking
+		t.Cleanup(func() { f.Close() })
+		files = append(files, f)
+	}
+	return files
+}
+
+func listenOn(t *testing.T, network, address string) net.Listener {
+	t.Helper()
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	return ln
+}
+
+// asManager is what sh does before fapws to be its service manager: the
+// process keeps its number over exec.
+const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
+
+// Sockets that a service manager has opened are served, by default or by name,
+// and nothing of that is left for the application and its children.
+func TestSocketActivation(t *testing.T) {
+	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
+		t.Run(name, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				socket := filepath.Join(t.TempDir(), "s")
+				tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
+				s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
+					Flags: append(m.Flags, flags...)}.Start(t)
+				s.Says(`(?m)^fapws \S+ +http://` + tcp.Addr().String() + `/  unix:` + socket + `  \(`)
+				s.Address = tcp.Addr().String()
+				s.Get("/environment", 200).Is(t, "clean")
+				s.Get("/child", 200).Is(t, "none")
+				w := fapwstest.Dial(t, "unix", socket)
+				w.Get("/")
+				w.Answer().Is(t, "served by localhost")
+
+				// What is the manager's stays: it may start the service again.
+				s.Signal(syscall.SIGTERM)
+				if code := s.Ended(); code != 0 {
+					t.Errorf("code %d", code)
+				}
+				if _, err := os.Lstat(socket); err != nil {
+					t.Errorf("the socket of another has gone: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// Variables that mean another process are not believed, and an address that
+// the user gave wins.
+func TestSocketActivationOfOthers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, shell, says string
+		flags             []string
+	}{
+		{"another process", "export LISTEN_PID=1 LISTEN_FDS=1", "", []string{"--port", "0"}},
+		{"an address", "export LISTEN_PID=$$ LISTEN_FDS=1", "passed fd://3, which is not served: flag --bind says otherwise", []string{"--bind", "127.0.0.1:0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ln := listenOn(t, "tcp", "127.0.0.1:0")
+			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln), Flags: tt.flags}.Start(t)
+			s.Address = s.Says(`(?m)^fapws \S+ +http://(\S+)/ .*\n`)[1]
+			if s.Address == ln.Addr().String() {
+				t.Error("it serves the socket of another")
+			}
+			s.Get("/environment", 200).Is(t, "clean")
+			s.Get("/child", 200) // that of another process is not for us to close
+			if tt.says != "" {
+				s.Says(regexp.QuoteMeta(tt.says))
+			}
+		})
+	}
+}
+
+// fd://N takes one descriptor, if it is a listening socket.
+func TestInheritedDescriptor(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		ln := listenOn(t, "tcp", "127.0.0.1:0")
+		s := fapwstest.Command{Script: "service.py", Files: passed(t, ln), Flags: append(m.Flags, "--bind", "fd://3")}.Start(t)
+		s.Says(`http://` + ln.Addr().String() + `/`)
+		s.Address = ln.Addr().String()
+		s.Get("/", 200).Is(t, "served by 127.0.0.1")
+		s.Get("/child", 200).Is(t, "none")
+	})
+	connected := fapwstest.Dial(t, "tcp", listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
+	file, err := connected.Conn.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for _, tt := range []struct {
+		files []*os.File
+		bind  string
+		want  string
+	}{
+		{[]*os.File{file}, "fd://3", "cannot listen on fd://3: this socket is not listening"},
+		{[]*os.File{null}, "fd://3", "cannot listen on fd://3: this descriptor is not a socket"},
+		{nil, "fd://999", "cannot listen on fd://999: fapws was started without this descriptor"},
+		{nil, "systemd", "cannot listen on systemd: no sockets were passed to this process (LISTEN_FDS and LISTEN_PID say so); is there a .socket unit of the same name?"},
+	} {
+		code, _, stderr := fapwstest.Command{Script: "service.py", Files: tt.files, Flags: []string{"--bind", tt.bind}}.Run(t)
+		if code != 3 || stderr != "fapws: "+tt.want+"\n" {
+			t.Errorf("%s: code %d, %q", tt.bind, code, stderr)
+		}
+	}
+}
+
+// manager receives what a service tells its manager (sd_notify(3)).
+type manager struct {
+	t    *testing.T
+	name string
+	c    *net.UnixConn
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return &manager{t, name, c}
+}
+
+// next waits for a message.
+func (m *manager) next() []byte {
+	m.t.Helper()
+	buf := make([]byte, 4096)
+	m.c.SetReadDeadline(time.Now().Add(fapwstest.Patience))
+	n, err := m.c.Read(buf)
+	if err != nil {
+		m.t.Fatalf("no message: %v", err)
+	}
+	return buf[:n]
+}
+
+// hears waits for a message that matches.
+func (m *manager) hears(pattern string) {
+	m.t.Helper()
+	for !regexp.MustCompile(pattern).Match(m.next()) {
+	}
+}
+
+// silent waits until nothing has come for so long that a manager would start
+// the service again. Any number of messages may have been received before, and a
+// few may be on their way.
+func (m *manager) silent(long time.Duration) {
+	m.t.Helper()
+	buf := make([]byte, 4096)
+	for err := error(nil); err == nil; {
+		m.c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		_, err = m.c.Read(buf)
+	}
+	for heard := 0; ; heard++ {
+		m.c.SetReadDeadline(time.Now().Add(long))
+		if _, err := m.c.Read(buf); os.IsTimeout(err) {
+			return
+		} else if err != nil {
+			m.t.Fatal(err)
+		}
+		if heard > 3 {
+			m.t.Fatal("the watchdog is told that a hung loop is alive")
+		}
+	}
+}
+
+// A service manager is told when requests are answered, where, and when that
+// ends; its watchdog, as long as the loop answers.
+func TestServiceManager(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		manager := newManager(t)
+		s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=200000"}}.Serve(t, m)
+		manager.hears(`^READY=1\nSTATUS=serving http://` + s.Address + `/$`)
+		for range 3 {
+			manager.hears(`^WATCHDOG=1$`)
+		}
+		s.Get("/environment", 200).Is(t, "clean")
+		s.Signal(syscall.SIGTERM)
+		manager.hears(`^STOPPING=1$`)
+		if code := s.Ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+	})
+}
+
+// A manager that cannot be told does not keep the server from serving.
+func TestServiceManagerGone(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + t.TempDir() + "/gone"}}.Serve(t, fapwstest.Threads)
+	s.Says("warning cannot tell the service manager: ")
+	s.Get("/", 200)
+}
+
+// An inline handler that hangs holds up the loop: the watchdog hears nothing
+// more, until it goes on.
+func TestWatchdogOfAHungLoop(t *testing.T) {
+	t.Parallel()
+	const interval = 100 * time.Millisecond
+	manager := newManager(t)
+	folder := t.TempDir()
+	s := fapwstest.Command{Script: "slow.py", Args: []string{folder},
+		Env: []string{"NOTIFY_SOCKET=" + manager.name, fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.Serve(t, fapwstest.Inline)
+	manager.hears(`^WATCHDOG=1$`)
+	w := s.Dial()
+	w.Get("/wait")
+	fapwstest.FileSays(t, folder+"/entered", "yes")
+
+	manager.silent(2 * interval)
+	fapwstest.Write(t, folder+"/go", "")
+	w.Answer().Is(t, "waited")
+	manager.hears(`^WATCHDOG=1$`)
+}
+
+// The permissions and the owner of a socket file are what was asked for,
+// whatever umask is.
+func TestSocketFile(t *testing.T) {
+	t.Parallel()
+	type wanted struct{ flags, shell, mode, owner string }
+	me := fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid())
+	tests := []wanted{
+		{"", "umask 022", "755", me},
+		{"", "umask 077", "700", me},
+		{"--umask 027", "umask 0", "750", me},
+		{"--uds-permissions 660", "umask 0", "660", me},
+		{"--uds-permissions 666", "umask 077", "666", me},
+		{"--uds-permissions 600 --umask 0", "umask 077", "600", me},
+		{"--uds-owner " + me, "umask 022", "755", me},
+	}
+	if os.Geteuid() == 0 {
+		tests = append(tests,
+			wanted{"--uds-permissions 660 --uds-owner 54321:54322", "umask 022", "660", "54321:54322"},
+			wanted{"--uds-owner :54322", "umask 022", "755", fmt.Sprintf("%d:54322", os.Geteuid())})
+	}
+	for _, tt := range tests {
+		socket := filepath.Join(t.TempDir(), "s")
+		s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Flags: append(strings.Fields(tt.flags), "--uds", socket)}.Start(t)
+		s.Says(`unix:` + socket)
+		info, err := os.Stat(socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		mode, owner := fmt.Sprintf("%03o", st.Mode&0o777), fmt.Sprintf("%d:%d", st.Uid, st.Gid)
+		if mode != tt.mode || owner != tt.owner {
+			t.Errorf("%s after %s: mode %s of %s, want %s of %s", tt.flags, tt.shell, mode, owner, tt.mode, tt.owner)
+		}
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		if _, err := os.Lstat(socket); !os.IsNotExist(err) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	}
+}
+
+// --umask is that of the application too.
+func TestUmask(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		fapwstest.Serve(t, m, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
+	})
+}
+
+// With workers it is the supervisor that talks: its workers have nothing of
+// what it was given, and a reload is told.
+func TestServiceManagerOfWorkers(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		manager := newManager(t)
+		pid := filepath.Join(t.TempDir(), "pid")
+		tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", filepath.Join(t.TempDir(), "s"))
+		s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
+			Env:   []string{"NOTIFY_SOCKET=" + manager.name, "WATCHDOG_USEC=500000"},
+			Flags: append(m.Flags, "--workers", "2", "--pid", pid)}.Start(t)
+		s.Address = tcp.Addr().String()
+		serving := `^READY=1\nSTATUS=serving http://` + s.Address + `/ unix:` + local.Addr().String() + `$`
+		if first := manager.next(); !regexp.MustCompile(serving).Match(first) { // a start is no reload
+			t.Errorf("the first message is %q", first)
+		}
+		fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
+		s.Get("/environment", 200).Is(t, "clean")
+		s.Get("/child", 200).Is(t, "none")
+		w := fapwstest.Dial(t, "unix", local.Addr().String())
+		w.Get("/")
+		w.Answer().Is(t, "served by localhost")
+		manager.hears(`^WATCHDOG=1$`)
+
+		s.Signal(syscall.SIGHUP)
+		manager.hears(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
+		manager.hears(`^READY=1`)
+		s.Signal(syscall.SIGUSR2) // another program in the same process
+		s.Says("upgraded")
+		manager.hears(serving)
+		manager.hears(`^WATCHDOG=1$`)
+		fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
+		s.Get("/environment", 200).Is(t, "clean")
+		s.Get("/child", 200).Is(t, "none")
+
+		s.Signal(syscall.SIGTERM)
+		manager.hears(`^STOPPING=1$`)
+		if code := s.Ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+		if _, err := os.Lstat(pid); !os.IsNotExist(err) {
+			t.Errorf("the pid file is still there: %v", err)
+		}
+	})
+}
+
+// The watchdog hears of workers as long as one of them answers.
+func TestWatchdogOfWorkers(t *testing.T) {
+	t.Parallel()
+	const interval = 400 * time.Millisecond
+	for _, tt := range []struct {
+		workers string
+		silent  bool
+	}{{"1", true}, {"2", false}} {
+		t.Run(tt.workers, func(t *testing.T) {
+			t.Parallel()
+			manager := newManager(t)
+			folder := t.TempDir()
+			s := fapwstest.Command{Script: "slow.py", Args: []string{folder}, Flags: []string{"--workers", tt.workers},
+				Env: []string{"NOTIFY_SOCKET=" + manager.name, fmt.Sprintf("WATCHDOG_USEC=%d", interval.Microseconds())}}.Serve(t, fapwstest.Inline)
+			manager.hears(`^WATCHDOG=1$`)
+			w := s.Dial()
+			w.Get("/wait")
+			fapwstest.FileSays(t, folder+"/entered", "yes")
+			if tt.silent {
+				manager.silent(2 * interval)
+			} else {
+				for range 5 {
+					manager.hears(`^WATCHDOG=1$`)
+				}
+			}
+			fapwstest.Write(t, folder+"/go", "")
+			w.Answer().Is(t, "waited")
+			manager.hears(`^WATCHDOG=1$`)
+		})
+	}
+}
+
+// Two servers do not share a port by mistake, though the sockets of workers
+// could.
+func TestPortOfWorkersIsTaken(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "service.py", "--workers", "2")
+	for _, workers := range []string{"1", "2"} {
+		code, _, stderr := fapwstest.Command{Script: "service.py", Flags: []string{"--workers", workers, "--bind", s.Address}}.Run(t)
+		want := "fapws: cannot listen on " + s.Address + ": address already in use; stop the other server, or choose another address with --bind\n"
+		if code != 3 || stderr != want {
+			t.Errorf("%s workers: code %d, %q", workers, code, stderr)
+		}
+	}
+	s.Get("/", 200)
+}
+
+// When one of several addresses fails, nothing is left of the others.
+func TestSocketFileOfAFailedStart(t *testing.T) {
+	t.Parallel()
+	taken := listenOn(t, "tcp", "127.0.0.1:0")
+	for _, flags := range [][]string{nil, {"--workers", "2"}} {
+		folder := t.TempDir()
+		code, _, _ := fapwstest.Command{Script: "service.py", Flags: append(flags, "--pid", folder+"/pid", "--uds", folder+"/s", "--bind", taken.Addr().String())}.Run(t)
+		left, err := os.ReadDir(folder)
+		if code != 3 || err != nil || len(left) != 0 {
+			t.Errorf("%v: code %d, left behind %v", flags, code, left)
+		}
+	}
+}

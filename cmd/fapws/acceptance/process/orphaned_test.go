@@ -1,0 +1,204 @@
+package process_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// inWorker is one worker, with threads or inline.
+var inWorker = []fapwstest.Mode{
+	{Name: "threads", Flags: []string{"--workers", "1"}},
+	{Name: "inline", Flags: []string{"--workers", "1", "--threads", "0"}},
+}
+
+// TestClosedDescriptors: a worker whose application has closed what the event loop needs is
+// replaced, and the log says why.
+func TestClosedDescriptors(t *testing.T) {
+	for _, c := range []struct{ kind, why string }{
+		{"epoll", `worker %s can answer no requests \(the application has closed descriptor \d+, which belongs to the event loop\) and was killed`},
+		{"event", `worker %s can answer no requests \(the application has closed descriptor \d+, which belongs to the event loop\) and was killed`},
+		{"listener", `worker %s can answer no requests \(the application has closed [^)]*\) and was killed`},
+		{"channel", `worker %s has closed its control channel and was killed`},
+	} {
+		t.Run(c.kind, func(t *testing.T) {
+			fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
+				s := fapwstest.Serve(t, m, "descriptors.py")
+				pid := s.Get("/pid", 200).Text
+				w := s.Dial() // which may get no answer
+				w.Get("/close?" + c.kind)
+				s.Says(fmt.Sprintf(c.why, pid) + `: a new one is started`)
+				client := &http.Client{Timeout: time.Second}
+				fapwstest.Eventually(t, "another worker answers", func() bool {
+					r, err := client.Get(s.URL + "/pid") // the old one may have taken the connection with it
+					if err != nil {
+						client.Timeout = min(2*client.Timeout, fapwstest.Patience)
+						return false
+					}
+					defer r.Body.Close()
+					body, err := io.ReadAll(r.Body)
+					return err == nil && string(body) != pid
+				})
+			})
+		})
+	}
+}
+
+// A process without a supervisor ends with one line when what it needs was closed: it would
+// live on and answer nothing.
+func TestClosedDescriptorsOfOneProcess(t *testing.T) {
+	for _, kind := range []string{"epoll", "event", "listener"} {
+		t.Run(kind, func(t *testing.T) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+				s := fapwstest.Command{Script: "descriptors.py", Complains: true}.Serve(t, m)
+				w := s.Dial() // which may get no answer
+				w.Get("/close?" + kind)
+				s.Says(`error the application has closed [^;]*; ending, because no request can be answered`)
+				if code := s.Ended(); code != 1 {
+					t.Errorf("code %d", code)
+				}
+			})
+		})
+	}
+}
+
+// gone reports whether a process has ended; who waits for it is another's concern.
+func gone(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return err != nil || strings.HasPrefix(rest, "Z")
+}
+
+// TestOrphanedWorkers: workers end after their supervisor was killed, whatever they do.
+func TestOrphanedWorkers(t *testing.T) {
+	ends := func(t *testing.T, s *fapwstest.Server, pids []int) {
+		t.Helper()
+		s.Complains = true
+		if len(pids) == 0 {
+			t.Fatal("no workers")
+		}
+		s.Signal(syscall.SIGKILL)
+		fapwstest.Eventually(t, "the workers have ended", func() bool {
+			for _, pid := range pids {
+				if !gone(pid) {
+					return false
+				}
+			}
+			return true
+		})
+		s.Ended() // nothing else has its standard error now
+	}
+	const grace = "--graceful-timeout=1"
+	t.Run("busy", func(t *testing.T) {
+		fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
+			folder := t.TempDir()
+			s := fapwstest.Serve(t, m, "descriptors.py", grace)
+			s.Dial().Get("/sleep?" + folder)
+			fapwstest.FileSays(t, folder+"/entered", "yes")
+			ends(t, s, s.Workers())
+		})
+	})
+	t.Run("without descriptors", func(t *testing.T) {
+		fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
+			for _, kind := range []string{"channel", "epoll"} {
+				s := fapwstest.Serve(t, m, "descriptors.py", grace)
+				pids := s.Workers()
+				s.Dial().Get("/close?" + kind)
+				ends(t, s, pids)
+			}
+		})
+	})
+	t.Run("loading", func(t *testing.T) {
+		t.Parallel()
+		file := t.TempDir() + "/pid"
+		s := fapwstest.Command{Script: "loads.py", Args: []string{file}, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}}.Start(t)
+		pid := 0
+		fapwstest.Eventually(t, "it loads", func() bool {
+			text, _ := os.ReadFile(file)
+			pid, _ = strconv.Atoi(string(text))
+			return pid > 0
+		})
+		ends(t, s, []int{pid})
+	})
+	t.Run("full standard error", func(t *testing.T) {
+		fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
+			r, w, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			defer w.Close()
+			socket := t.TempDir() + "/socket"
+			flags := append([]string{grace, "--bind", "unix:" + socket}, m.Flags...)
+			s := fapwstest.Command{Script: "descriptors.py", Flags: flags, Files: []*os.File{w}, Shell: "exec 2>&3 3>&-"}.Start(t)
+			fapwstest.Eventually(t, "it serves", func() bool {
+				c, err := net.Dial("unix", socket)
+				if err == nil {
+					c.Close()
+				}
+				return err == nil && len(s.Workers()) == 1
+			})
+			fd := int(w.Fd()) // which makes it blocking
+			err = syscall.SetNonblock(fd, true)
+			for err == nil {
+				_, err = syscall.Write(fd, make([]byte, 4096))
+			}
+			ends(t, s, s.Workers())
+		})
+	})
+	t.Run("upgraded", func(t *testing.T) {
+		t.Parallel()
+		s := fapwstest.Serve(t, fapwstest.Workers, "workers.py", grace)
+		old := s.Workers()
+		s.Signal(syscall.SIGUSR2)
+		s.Says("info upgraded")
+		s.HasWorkers(2, old...)
+		ends(t, s, s.Workers())
+	})
+	t.Run("another user", func(t *testing.T) {
+		if os.Geteuid() != 0 {
+			return // nobody else can start such workers
+		}
+		for _, flags := range [][]string{{"--user", "daemon"}, {"--user", "daemon", "--chroot"}} {
+			t.Run(strings.Join(flags, " "), func(t *testing.T) {
+				t.Parallel()
+				folder := fapwstest.PublicFolder(t)
+				text := fapwstest.Source(t, "descriptors.py")
+				if len(flags) > 2 {
+					flags = append(flags, folder)
+				}
+				s := fapwstest.Command{Script: fapwstest.Write(t, folder+"/app.py", text), Flags: append(flags, grace), Dir: folder}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+				pids := s.Workers()
+				s.Dial().Get("/close?epoll")
+				ends(t, s, pids)
+			})
+		}
+	})
+	t.Run("programs", func(t *testing.T) {
+		t.Parallel()
+		folder := t.TempDir()
+		program := fapwstest.Write(t, folder+"/cgi-bin/sleep", "#!/bin/sh\necho $$ >"+folder+"/pid\nexec sleep 1000\n")
+		if err := os.Chmod(program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		config := fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/cgi-bin/\"\ncgi = \""+folder+"/cgi-bin\"\n")
+		s := fapwstest.Command{Flags: []string{"-c", config, grace}}.Serve(t, inWorker[0])
+		s.Dial().Get("/cgi-bin/sleep")
+		pid := 0
+		fapwstest.Eventually(t, "the program runs", func() bool {
+			text, _ := os.ReadFile(folder + "/pid")
+			pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+			return pid > 0
+		})
+		ends(t, s, append(s.Workers(), pid))
+	})
+}

@@ -1,0 +1,187 @@
+package process_test
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// With --user root binds, and from then on no thread of any process is root,
+// nor can it be again. Who is not root is refused.
+func TestUser(t *testing.T) {
+	daemon, err := user.Lookup("daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ user, group, uid, gid, groups, names string }{
+		{"daemon", "", daemon.Uid, daemon.Gid, daemon.Gid, daemon.HomeDir + " daemon daemon"},
+		{"54321", "54322", "54321", "54322", "54322", "/ - -"},
+	} {
+		t.Run(tt.user, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				folder := fapwstest.PublicFolder(t) // root's
+				source := fapwstest.Source(t, "service.py")
+				script := fapwstest.Write(t, folder+"/service.py", source)
+				flags := []string{"--user", tt.user, "--workers", "2", "--pid", folder + "/pid", "--uds", folder + "/s", "--uds-permissions", "666"}
+				if tt.group != "" {
+					flags = append(flags, "--group", tt.group)
+				}
+				c := fapwstest.Command{Script: script, Flags: flags, Dir: folder}
+				if os.Geteuid() != 0 {
+					code, _, stderr := c.Run(t)
+					if code != 2 || !strings.Contains(stderr, "only root can") || strings.Count(stderr, "\n") != 1 {
+						t.Errorf("code %d, %q", code, stderr)
+					}
+					return
+				}
+				s := c.ForOtherUsers(t).Serve(t, m)
+				want := fmt.Sprintf("(%s, %s, %s) (%s, %s, %s) [%s] %s for good",
+					tt.uid, tt.uid, tt.uid, tt.gid, tt.gid, tt.gid, tt.groups, tt.names)
+				s.Get("/identity", 200).Is(t, want)
+				w := fapwstest.Dial(t, "unix", folder+"/s")
+				w.Get("/identity")
+				w.Answer().Is(t, want)
+				family := s.Family()
+				if len(family) != 3 {
+					t.Errorf("processes %v", family)
+				}
+				for _, pid := range family {
+					noThreadIs(t, pid, tt.uid, tt.gid)
+				}
+
+				// A worker that comes later is the same, and so is one of another
+				// program in the same process, which is not started by root.
+				s.Signal(syscall.SIGHUP)
+				s.Says("reloaded")
+				s.Get("/identity", 200).Is(t, want)
+				s.Signal(syscall.SIGUSR2)
+				s.Says("upgraded")
+				s.Get("/identity", 200).Is(t, want)
+				w = fapwstest.Dial(t, "unix", folder+"/s")
+				w.Get("/identity")
+				w.Answer().Is(t, want)
+
+				s.Signal(syscall.SIGTERM)
+				if code := s.Ended(); code != 0 {
+					t.Errorf("code %d", code)
+				}
+				// It may not remove the file from root's folder, but it is nobody's.
+				if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
+					t.Errorf("the pid file holds %q, %v", text, err)
+				}
+				if said := s.Stderr.String(); strings.Contains(said, "warning") {
+					t.Errorf("stderr: %s", said)
+				}
+			})
+		})
+	}
+}
+
+// TestUserMayNotEnter: a directory that the user of --user may not enter is named
+// before anything is started, and --chdir leads out of the one that fapws was started
+// in, also after a reload and an upgrade.
+func TestUserMayNotEnter(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("only root becomes another user; see TestUser for what others are told")
+		return
+	}
+	source := fapwstest.Source(t, "service.py")
+	public := fapwstest.PublicFolder(t)
+	private := public + "/private"
+	fapwstest.Write(t, public+"/service.py", source)
+	fapwstest.Write(t, private+"/service.py", source)
+	fapwstest.Write(t, private+"/named.toml", "app = \"service.py\"\n")
+	if err := os.Chmod(private, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	inPrivate := func(flags, app string) fapwstest.Command {
+		flags = strings.NewReplacer("PUBLIC", public, "PRIVATE", private).Replace(flags)
+		return fapwstest.Command{Flags: strings.Fields("--user daemon " + flags + " " + app), Dir: private}.ForOtherUsers(t)
+	}
+	for _, tt := range []struct{ flags, app, hint string }{
+		{"", "service.py", "start fapws in another directory, or name one with --chdir"},
+		{"--chdir PRIVATE", "service.py", "name another one with --chdir"},
+		{"--chdir .", "service.py", "--chdir . is relative to it: give an absolute path"},
+		{"--chdir PUBLIC --config named.toml", "", "named.toml is there: move it, or give an absolute path with --config"},
+	} {
+		code, _, stderr := inPrivate(tt.flags, tt.app).Run(t)
+		want := "fapws: user daemon cannot enter the directory " + private + ": permission denied; " + tt.hint + "\n"
+		if code != 2 || stderr != want {
+			t.Errorf("%s: code %d, %q, want %q", tt.flags, code, stderr, want)
+		}
+	}
+
+	own := inPrivate("--chdir PUBLIC", "service.py")
+	if err := os.CopyFS(private, os.DirFS(filepath.Dir(filepath.Dir(own.Program)))); err != nil {
+		t.Fatal(err)
+	}
+	own.Program = private + "/build/fapws"
+	if code, _, stderr := own.Run(t); code != 2 || !strings.Contains(stderr, "cannot enter the directory "+private+": permission denied; fapws is installed there") {
+		t.Errorf("in a directory of root's: code %d, %q", code, stderr)
+	}
+
+	// The file in the new directory is not the one that the supervisor found.
+	fapwstest.Write(t, public+"/fapws.toml", "not TOML")
+	s := inPrivate("--chdir PUBLIC", "service.py").Serve(t, fapwstest.Mode{})
+	daemon := s.Get("/identity", 200).Text
+	if !strings.HasSuffix(daemon, "for good") {
+		t.Errorf("served by %s", daemon)
+	}
+	for signal, said := range map[syscall.Signal]string{syscall.SIGHUP: "reloaded", syscall.SIGUSR2: "upgraded"} {
+		s.Signal(signal)
+		s.Says(said)
+		s.Get("/identity", 200).Is(t, daemon)
+	}
+}
+
+// noThreadIs looks at what the kernel says of every thread of a process.
+func noThreadIs(t *testing.T, pid int, uid, gid string) {
+	t.Helper()
+	names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("process %d: %v", pid, err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		for line := range strings.Lines(string(text)) {
+			field, rest, _ := strings.Cut(line, ":")
+			want := map[string]string{"Uid": uid, "Gid": gid}[field]
+			if want != "" && !slices.Equal(strings.Fields(rest), slices.Repeat([]string{want}, 4)) {
+				t.Errorf("%s: %s", name, line)
+			}
+			if field == "Groups" && !slices.Equal(strings.Fields(rest), []string{gid}) {
+				t.Errorf("%s: %s", name, line)
+			}
+			if (field == "CapEff" || field == "CapPrm") && strings.Trim(strings.TrimSpace(rest), "0") != "" {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+	}
+}
+
+// Nobody of that name: said before anything is started.
+func TestUnknownUser(t *testing.T) {
+	t.Parallel()
+	for flag, want := range map[string]string{
+		"--user no-such-user":                      `there is no user "no-such-user"`,
+		"--group no-such-group":                    `there is no group "no-such-group"`,
+		"--workers 2 --uds-owner no-such-user":     `--uds-owner no-such-user: there is no user "no-such-user"`,
+		"--uds-owner :no-such-group --uds /tmp/no": `--uds-owner :no-such-group: there is no group "no-such-group"`,
+	} {
+		code, stdout, stderr := fapwstest.Command{Script: "service.py", Flags: strings.Fields(flag)}.Run(t)
+		if code != 2 || stderr != "fapws: "+want+"\n" || stdout != "" {
+			t.Errorf("%s: code %d, %q", flag, code, stderr)
+		}
+	}
+}

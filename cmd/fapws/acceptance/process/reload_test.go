@@ -1,0 +1,160 @@
+package process_test
+
+import (
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// workbench is a script that is edited while it is served.
+type workbench struct {
+	*fapwstest.Server
+	t    *testing.T
+	path string
+}
+
+// edited starts fapws on a script with text.
+func edited(t *testing.T, m fapwstest.Mode, text string, flags ...string) *workbench {
+	t.Helper()
+	path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), text)
+	c := fapwstest.Command{Script: path, Flags: flags, Complains: true}
+	return &workbench{c.Serve(t, m), t, path}
+}
+
+// saying is a script that answers with text.
+func saying(text string) string {
+	return "PATHS = [('/', lambda environ, start_response: '" + text + "')]\n"
+}
+
+// ask makes a request on a connection of its own, and returns status and body.
+func (s *workbench) ask(accept string) (status int, body string) {
+	s.t.Helper()
+	request, err := http.NewRequest("GET", s.URL+"/", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Accept", accept)
+	request.Close = true
+	r, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Errorf("a request fails: %v", err)
+		return 0, ""
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r.StatusCode, string(text)
+}
+
+const (
+	browser = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"
+	tool    = "*/*"
+)
+
+// comes waits until the answer is as wanted. Every one before it must be an
+// answer too.
+func (s *workbench) comes(accept string, wantStatus int, want string) string {
+	s.t.Helper()
+	status, body := 0, ""
+	for end := time.Now().Add(fapwstest.Patience); time.Now().Before(end) && !s.t.Failed(); {
+		if status, body = s.ask(accept); status == wantStatus && strings.Contains(body, want) {
+			return body
+		}
+	}
+	s.t.Fatalf("the answer is %d %q, want %d %q", status, body, wantStatus, want)
+	return ""
+}
+
+// TestReload: a file that changes is served anew; while it is broken, the old
+// code goes on.
+func TestReload(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := edited(t, m, saying("one"), "--reload")
+		s.comes(tool, 200, "one")
+
+		fapwstest.Write(t, s.path, saying("two"))
+		s.Says(`info reloading: app\.py changed`)
+		s.comes(tool, 200, "two")
+
+		fapwstest.Write(t, s.path, "1/0\n")
+		s.Says(`ZeroDivisionError(.*\n)*.* error worker \d+ has ended with code 3: not reloaded, the old workers go on`)
+		for _, accept := range []string{tool, browser} {
+			if status, body := s.ask(accept); status != 200 || body != "two" {
+				t.Errorf("a broken file is served: %d %q", status, body)
+			}
+		}
+		code, _, stderr := s.Ctl("reload")
+		if code != 1 || !strings.Contains(stderr, "reload failed: worker ") {
+			t.Errorf("ctl reload of a broken file: code %d, %s", code, stderr)
+		}
+
+		fapwstest.Write(t, s.path, saying("three"))
+		s.comes(tool, 200, "three")
+		if code, stdout, stderr := s.Ctl("reload"); code != 0 || stdout != "reloaded\n" {
+			t.Errorf("ctl reload: code %d, %q, %s", code, stdout, stderr)
+		}
+	})
+}
+
+// TestReloadImported: modules count too, and what was named, and nothing else.
+func TestReloadImported(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", "import inner.words\ntext = inner.words.text + open('page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
+	fapwstest.Write(t, dir+"/inner/words.py", "text = 'a'")
+	fapwstest.Write(t, dir+"/page.html", "b")
+	c := fapwstest.Command{Script: dir + "/app.py", Dir: dir, Flags: []string{"--reload", "--reload-include", "*.html", "--reload-exclude", "data"}}
+	s := &workbench{c.Serve(t, fapwstest.Mode{}), t, dir + "/app.py"}
+	s.comes(tool, 200, "ab")
+	fapwstest.Write(t, dir+"/data/x.py", "")
+	fapwstest.Write(t, dir+"/notes.txt", "")
+	fapwstest.Write(t, dir+"/page.html", "B")
+	s.comes(tool, 200, "aB")
+	fapwstest.Write(t, dir+"/inner/words.py", "text = 'A'")
+	s.comes(tool, 200, "AB")
+	var why []string
+	for _, line := range strings.Split(s.Stderr.String(), "\n") {
+		if _, after, ok := strings.Cut(line, "reloading: "); ok {
+			why = append(why, after)
+		}
+	}
+	if want := []string{"page.html changed", "inner/words.py changed"}; !slices.Equal(why, want) {
+		t.Errorf("reloaded because %q, want %q", why, want)
+	}
+}
+
+// TestReloadFirst: a first start that fails waits for the file to be mended.
+func TestReloadFirst(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		path := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), "PATHS = [\n")
+		c := fapwstest.Command{Script: path, Flags: append([]string{"--reload", "--bind", "127.0.0.1:0"}, m.Flags...), Complains: true}
+		s := &workbench{Server: c.Start(t), t: t, path: path}
+		s.Says(`SyntaxError(.*\n)*.* has ended with code 3: waiting for a change`)
+		fapwstest.Write(t, path, saying("mended"))
+		s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
+		s.comes(tool, 200, "mended")
+	})
+}
+
+func TestReloadRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"--reload", "--reload-dir", "nowhere"}, "fapws: --reload-dir: nowhere: no such file or directory\n"},
+		{[]string{"--reload", "--reload-include", "[a"}, "fapws: the pattern \"[a\" cannot be understood: syntax error in pattern\n"},
+	} {
+		if code, _, stderr := (fapwstest.Command{Script: "paths.py", Flags: c.flags}).Run(t); code != 2 || stderr != c.want {
+			t.Errorf("%q: code %d, %q, want 2, %q", c.flags, code, stderr, c.want)
+		}
+	}
+}

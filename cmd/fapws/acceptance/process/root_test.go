@@ -1,0 +1,166 @@
+package process_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const refusesRoot = "fapws: refusing to run as root, because every mistake of the application would be one of root: " +
+	"choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)\n"
+
+// normalSystem runs a command where the files are missing by which container engines mark
+// what they start. $0 becomes its root directory.
+const normalSystem = `#!/bin/sh
+exec unshare -m sh -c '
+mount -t tmpfs none "$0"
+for d in /*; do
+	if test -L "$d"; then cp -a "$d" "$0"; elif test -d "$d"; then mkdir "$0$d" && mount --rbind "$d" "$0$d"; fi
+done
+exec chroot "$0" "$@"' %s %s "$@"
+`
+
+// onNormalSystem returns a program that runs fapws as on a system that is not a container,
+// or "" if nothing can be hidden here: in a container that may not mount, or whose kernel tells.
+func onNormalSystem(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	program := func(name, runs string) string {
+		path := fapwstest.Write(t, filepath.Join(t.TempDir(), name), fmt.Sprintf(normalSystem, root, runs))
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const looks = `for f in /.dockerenv /run/.containerenv /run/systemd/container; do test ! -e $f || exit 1; done
+test "$(readlink /proc/self/ns/pid)$(readlink /proc/self/ns/user)" = "pid:[4026531836]user:[4026531837]"`
+	look := exec.Command(program("look", "sh"), "-c", looks)
+	look.Env = fapwstest.CleanEnviron()
+	if out, err := look.CombinedOutput(); err != nil || os.Getenv("container") != "" {
+		t.Logf("only the container's side is tried here: %v %s", err, out)
+		return ""
+	}
+	return program("fapws", fapwstest.Binary(t))
+}
+
+// TestRootIsRefused: root serves only when allowed. Other users need no permission.
+func TestRootIsRefused(t *testing.T) {
+	t.Parallel()
+	asRoot := os.Geteuid() == 0
+	program := ""
+	if asRoot {
+		program = onNormalSystem(t)
+	}
+	for _, flags := range []string{"", "--workers 2", "--threads 0", "--group 0", "--user 0", "--user root"} {
+		c := fapwstest.Command{Script: "service.py", Flags: append([]string{"--bind", "127.0.0.1:0"}, strings.Fields(flags)...), Env: []string{"FAPWS_ALLOW_ROOT=0"}, Program: program}
+		switch {
+		case !asRoot && flags == "":
+			c.Serve(t, fapwstest.Mode{}).Get("/pid", 200)
+		case asRoot && program != "":
+			code, stdout, stderr := c.Run(t)
+			if code != 2 || stdout != "" || stderr != refusesRoot {
+				t.Errorf("%q: code %d, %q%q", flags, code, stdout, stderr)
+			}
+		}
+	}
+	c := fapwstest.Command{Script: "service.py", Flags: []string{"--allow-root"}, Env: []string{"FAPWS_ALLOW_ROOT="}, Program: program}
+	s := c.Serve(t, fapwstest.Mode{})
+	s.Get("/pid", 200)
+	if strings.Contains(s.Stderr.String(), "running as root") {
+		t.Error("a warning in spite of --allow-root")
+	}
+	for _, words := range []string{"check", "routes", "--help", "--version", "--print-config", "ctl status --help"} {
+		c := fapwstest.Command{Flags: strings.Fields(words), Env: []string{"FAPWS_ALLOW_ROOT="}, Program: program}
+		if words == "check" || words == "routes" {
+			c.Script = "service.py"
+		}
+		if code, _, stderr := c.Run(t); code != 0 || stderr != "" {
+			t.Errorf("%s: code %d, %q", words, code, stderr)
+		}
+	}
+}
+
+// TestRootInContainer: in a container root serves with one warning, of the process that was
+// started; another user serves without.
+func TestRootInContainer(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "service.py", Env: []string{"FAPWS_ALLOW_ROOT=", "container=test"}}.Serve(t, m)
+		s.Get("/pid", 200)
+		want := 0
+		if os.Geteuid() == 0 {
+			want = 1
+		}
+		const line = "warning running as root, because this is a container; choose another user with --user NAME, or silence this with --allow-root\n"
+		if got := strings.Count(s.Stderr.String(), line); got != want {
+			t.Errorf("%d warnings", got)
+		}
+	})
+}
+
+// TestRootIsGivenUp: root binds a low port, and then every thread of every
+// process is nobody for good, with nobody's groups. Logs rotate all the same. Who is
+// not root is told so.
+func TestRootIsGivenUp(t *testing.T) {
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := map[string]string{"threads": "127.0.15.1:80", "inline": "127.0.15.2:80", "workers": "127.0.15.3:80"}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := fapwstest.PublicFolder(t)
+		source := fapwstest.Source(t, "service.py")
+		if err := os.Mkdir(folder+"/log", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		log := folder + "/log/access"
+		source += "PATHS.insert(0, ('/fails', lambda environ, start_response: 1 / 0))\n"
+		c := fapwstest.Command{Script: fapwstest.Write(t, folder+"/service.py", source), Dir: folder, Env: []string{"FAPWS_ALLOW_ROOT=0"},
+			Flags: []string{"--user", "nobody", "--bind", addresses[m.Name], "--access-log", log, "--error-log", folder + "/log/error"}}
+		if os.Geteuid() != 0 {
+			c.Flags[1] = "root"
+			code, _, stderr := c.Run(t)
+			if code != 2 || !strings.Contains(stderr, "cannot become root:") || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("code %d, %q", code, stderr)
+			}
+			c.Flags = []string{"--user", strconv.Itoa(os.Geteuid())} // who it is already
+			c.Serve(t, m).Get("/identity", 200)
+			return
+		}
+		uid, _ := strconv.Atoi(nobody.Uid)
+		gid, _ := strconv.Atoi(nobody.Gid)
+		if err := os.Chown(folder+"/log", uid, gid); err != nil {
+			t.Fatal(err)
+		}
+		s := c.ForOtherUsers(t).Serve(t, m)
+		w := fapwstest.Dial(t, "tcp", addresses[m.Name])
+		w.Get("/identity")
+		if got := string(w.Answer().Text); !strings.HasSuffix(got, "for good") {
+			t.Errorf("identity: %s", got)
+		}
+		rotates(s, log, "/identity")
+		if err := os.Rename(folder+"/log/error", folder+"/log/old"); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(syscall.SIGUSR1)
+		fapwstest.Eventually(t, "an error in the new log", func() bool {
+			s.Get("/fails", 500)
+			text, err := os.ReadFile(folder + "/log/error")
+			return err == nil && strings.Contains(string(text), "ZeroDivisionError")
+		})
+		family := s.Family()
+		if want := 2; len(family) != want && !(m.Workers() && len(family) == want+1) {
+			t.Errorf("processes %v", family)
+		}
+		for _, pid := range family {
+			noThreadIs(t, pid, nobody.Uid, nobody.Gid)
+		}
+	})
+}

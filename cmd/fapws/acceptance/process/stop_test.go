@@ -1,0 +1,145 @@
+package process_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// SIGTERM: no new connections, idle ones close, what is in flight is finished,
+// whatever it is: a handler, a stream, a large body to a slow client.
+func TestStop(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := fapwstest.ServeSlow(t, m)
+		large, busy := s.Dial(), s.Dial()
+		var idle []*fapwstest.Client
+		for range 16 { // each worker has some
+			w := s.Dial()
+			w.Get("/")
+			w.Answer().Is(t, "quick")
+			idle = append(idle, w)
+		}
+		large.Get("/large")
+		body := large.Head("GET").Body
+		busy.Get("/wait")
+		fapwstest.FileSays(t, folder+"/entered", "yes")
+		s.Signal(syscall.SIGTERM)
+		s.Says("info stopping")
+		if !m.Inline() { // where the loop itself is in the handler
+			for _, w := range idle { // all workers have been told
+				w.Closed()
+			}
+		}
+		fapwstest.Write(t, folder+"/go", "")
+		if a := busy.Answer().Is(t, "waited"); !a.Close && !m.Inline() {
+			t.Error("no Connection: close")
+		}
+		busy.Closed()
+		if n, err := io.Copy(io.Discard, body); n != 30_000_000 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if code := s.Ended(); code != 0 {
+			t.Errorf("code %d", code)
+		}
+		if c, err := net.Dial("tcp", s.Address); err == nil {
+			c.Close()
+			t.Error("somebody still listens")
+		}
+	})
+}
+
+// A request that has begun to arrive is finished too.
+func TestStopInABody(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "entered.py")
+		w := s.Dial()
+		w.Send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+		w.Head("POST") // 100
+		s.Signal(syscall.SIGTERM)
+		s.Says("info stopping")
+		w.Send("body")
+		w.Answer().Is(t, "4 bytes")
+		w.Closed()
+		s.Ended()
+	})
+}
+
+// Everything works over a unix socket.
+func TestUnixSocket(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder, err := os.MkdirTemp("", "fapws") // names of sockets are short
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(folder) })
+		socket := folder + "/s"
+		s := fapwstest.Command{Script: "environ.py", Flags: append(m.Flags, "--bind", "unix:"+socket)}.Start(t)
+		s.Says(`(?m)unix:` + socket)
+		w := fapwstest.Dial(t, "unix", socket)
+		w.Send(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000)))
+		got := w.Answer().Want(t, 200).Object(t)
+		for key, want := range map[string]string{"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000"} {
+			if got[key] != want {
+				t.Errorf("%s: %q, want %q", key, got[key], want)
+			}
+		}
+		if got["SERVER_NAME"] == "" || got["SERVER_PORT"] == "" { // PEP 3333
+			t.Errorf("SERVER_NAME %q, SERVER_PORT %q", got["SERVER_NAME"], got["SERVER_PORT"])
+		}
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		if _, err := os.Stat(socket); err == nil {
+			t.Error("the socket's file is left")
+		}
+	})
+}
+
+func TestPortInUse(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "entered.py")
+		code, _, said := fapwstest.Command{Script: "entered.py", Flags: append(m.Flags, "--bind", s.Address)}.Run(t)
+		fapwstest.OneLine(t, said, "cannot listen on "+s.Address+": address already in use")
+		if code != 3 {
+			t.Errorf("code %d, want 3", code)
+		}
+		s.Get("/count", 200).Is(t, "0")
+	})
+}
+
+// What a program says after its answer is in the log, though the server ends
+// meanwhile.
+func TestStopHearsPrograms(t *testing.T) {
+	for _, workers := range []string{"", "workers = 2\n"} {
+		t.Run(workers, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			if err := os.Chmod(fapwstest.Write(t, folder+"/cgi/x", "#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mkfifo(folder+"/cgi/go", 0o600); err != nil {
+				t.Fatal(err)
+			}
+			fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
+			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Start(t)
+			s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+			s.Get("/x", 200).Is(t, "x\n")
+			s.Signal(syscall.SIGTERM)
+			program, err := os.OpenFile(folder+"/cgi/go", os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintln(program)
+			program.Close()
+			s.Ended()
+			if text, err := os.ReadFile(folder + "/errors"); err != nil || !strings.Contains(string(text), "/cgi/x: at last\n") {
+				t.Errorf("%s, %v", text, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,487 @@
+package process_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// HUP brings new code into new processes; who is being served notices nothing.
+func TestHUP(t *testing.T) {
+	t.Parallel()
+	s, script := fapwstest.Supervised(t)
+	old := s.Workers()
+	folder := t.TempDir()
+	busy, idle, unused := s.Dial(), s.Dial(), s.Dial()
+	idle.Get("/version")
+	idle.Answer().Is(t, "1")
+	busy.Get("/enter?" + folder)
+	fapwstest.FileSays(t, folder+"/entered", "yes")
+
+	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
+	s.Signal(syscall.SIGHUP)
+	s.Says("info reloaded: 2 workers")
+	for range 10 {
+		s.Get("/version", 200).Is(t, "2")
+	}
+	// Connections to the old ones are served once more, by the old code.
+	idle.Get("/version")
+	if a := idle.Answer().Is(t, "1"); !a.Close {
+		t.Error("no Connection: close")
+	}
+	idle.Closed()
+	unused.Get("/version")
+	unused.Answer().Is(t, "1")
+	unused.Closed()
+	fapwstest.Write(t, folder+"/go", "")
+	busy.Answer().Is(t, "waited")
+	busy.Closed()
+	s.HasWorkers(2, old...)
+}
+
+// New code that fails leaves the old one serving.
+func TestHUPFails(t *testing.T) {
+	t.Parallel()
+	s, script := fapwstest.Supervised(t, "--reload-check", "/health")
+	s.Complains = true
+	old := s.Workers()
+	for _, c := range []struct{ from, to, says string }{
+		{"VERSION = 1", "VERSION = 1 / 0", "ZeroDivisionError(?s:.*)ended with code 3: not reloaded, the old workers go on"},
+		{"VERSION = 1 / 0", "sys.exit(9)", "ended with code 3: not reloaded"},
+		{"sys.exit(9)", "os.kill(os.getpid(), 9)", "was killed by SIGKILL: not reloaded"},
+		{"os.kill(os.getpid(), 9)", "VERSION = 2", ""},
+		{"HEALTH = 200", "HEALTH = 500", "reload check: GET /health is answered 500(?s:.*)ended with code 3: not reloaded"},
+	} {
+		fapwstest.Change(t, script, c.from, c.to)
+		if c.says == "" {
+			continue
+		}
+		before := len(s.Stderr.String())
+		s.Signal(syscall.SIGHUP)
+		said := regexp.MustCompile(c.says)
+		fapwstest.Eventually(t, "it says "+c.says, func() bool { return said.MatchString(s.Stderr.String()[before:]) })
+		s.Get("/version", 200).Is(t, "1")
+	}
+	s.HasWorkers(2)
+	if now := s.Workers(); !slices.Equal(now, old) {
+		t.Errorf("workers %v, were %v", now, old)
+	}
+	fapwstest.Change(t, script, "HEALTH = 500", "HEALTH = 204")
+	s.Signal(syscall.SIGHUP)
+	s.Says("info reloaded: 2 workers")
+	s.Get("/version", 200).Is(t, "2")
+}
+
+// New code that does not load in time leaves the old one serving.
+func TestHUPHangs(t *testing.T) {
+	t.Parallel()
+	for seconds := 5; ; seconds *= 2 {
+		script := fapwstest.Copied(t, "workers.py")
+		limit := fmt.Sprintf("%ds", seconds)
+		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers", "2", "--load-timeout", limit}}
+		s := c.Start(t)
+		if !startsOrEnds(s) { // on a busy machine, the limit may be too short for the code before, too
+			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "has not loaded within "+limit) {
+				t.Fatalf("code %d", code)
+			}
+			continue
+		}
+		s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
+		s.Address = strings.TrimPrefix(s.URL, "http://")
+		old := s.Workers()
+		fapwstest.Change(t, script, "VERSION = 1", "time.sleep(10000)")
+		s.Signal(syscall.SIGHUP)
+		s.Says("has not loaded within " + limit + " and was killed: not reloaded, the old workers go on")
+		s.Get("/version", 200).Is(t, "1")
+		s.HasWorkers(2)
+		if now := s.Workers(); !slices.Equal(now, old) {
+			t.Errorf("workers %v, were %v", now, old)
+		}
+		return
+	}
+}
+
+// Nobody is refused, and nothing fails, however often the code is reloaded.
+func TestReloadsUnderLoad(t *testing.T) {
+	for _, c := range []struct {
+		name, path string
+		flags      []string
+	}{
+		{"quick", "/version", nil},
+		{"slow", "/nap", nil},
+		{"inline", "/version", []string{"--threads", "0"}},
+		{"checked", "/version", []string{"--reload-check", "/health"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, _ := fapwstest.Supervised(t, c.flags...)
+			l := underLoad(t, s, c.path, 8, 8)
+			for range 6 {
+				said := strings.Count(s.Stderr.String(), "info reloaded")
+				l.goesOn(20)
+				s.Signal(syscall.SIGHUP)
+				fapwstest.Eventually(t, "reloaded", func() bool { return strings.Count(s.Stderr.String(), "info reloaded") > said })
+			}
+			// A storm is one reload, and another one for those that came later.
+			for range 50 {
+				s.Signal(syscall.SIGHUP)
+			}
+			l.goesOn(20)
+			l.unharmed()
+			s.HasWorkers(2)
+		})
+	}
+}
+
+// The number of workers changes under load without any loss.
+func TestScaleUnderLoad(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	l := underLoad(t, s, "/pid", 4, 12)
+	for _, step := range []struct {
+		sig  syscall.Signal
+		want int
+	}{
+		{syscall.SIGTTOU, 1}, {syscall.SIGTTOU, 1}, {syscall.SIGTTIN, 2}, {syscall.SIGTTIN, 3}, {syscall.SIGTTIN, 4},
+		{syscall.SIGHUP, 4}, {syscall.SIGTTOU, 3}, {syscall.SIGTTOU, 2}, {syscall.SIGTTOU, 1},
+	} {
+		old := []int{}
+		if step.sig == syscall.SIGHUP {
+			old = s.Workers()
+		}
+		s.Signal(step.sig)
+		s.HasWorkers(step.want, old...)
+		l.goesOn(50)
+	}
+	l.unharmed()
+}
+
+// A worker that is killed takes with it only what it was working on.
+func TestKilledWorkers(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	const keeping, connecting, kills = 4, 4, 6
+	l := underLoad(t, s, "/pid", keeping, connecting)
+	for range kills {
+		l.goesOn(50)
+		old := s.Workers()
+		if err := syscall.Kill(old[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		s.HasWorkers(2, old[0])
+	}
+	l.goesOn(50)
+	failed := l.stop()
+	for _, f := range failed {
+		if strings.HasPrefix(f, "connecting") {
+			t.Errorf("refused: %s", f)
+		}
+	}
+	if len(failed) > kills*(keeping+connecting) {
+		t.Errorf("%d requests failed: %.1000q", len(failed), failed)
+	}
+	s.Says(`worker \d+ was killed by SIGKILL: a new one is started`)
+}
+
+// A worker that ends by itself, or is told to from outside, is replaced too.
+func TestWorkersEnd(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	w := s.Dial()
+	w.Get("/leave")
+	w.Gone()
+	s.Says(`worker \d+ has ended with code 5: .*os\._exit\(5\) was called.*; a new one is started`)
+	fapwstest.Eventually(t, "both workers answer", func() bool { return len(answering(s)) == 2 })
+	old := s.Workers()
+	folder := t.TempDir()
+	w = s.Dial()
+	w.Get("/enter?" + folder)
+	fapwstest.FileSays(t, folder+"/entered", "yes")
+	for _, pid := range old {
+		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM} { // all but the last mean the supervisor
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.Says(`(?s)worker \d+ was told to end: it is replaced(.*)was told to end: it is replaced`)
+	fapwstest.Eventually(t, "others answer", func() bool {
+		return !slices.ContainsFunc(answering(s), func(pid int) bool { return slices.Contains(old, pid) })
+	})
+	fapwstest.Write(t, folder+"/go", "")
+	w.Answer().Is(t, "waited")
+	s.HasWorkers(2, old...)
+}
+
+// A worker in which a handler keeps the interpreter is replaced, and killed.
+func TestStuckWorker(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t, "--timeout", "3", "--graceful-timeout", "1")
+	s.Complains = true
+	old := s.Workers()
+	stuck, err := strconv.Atoi(s.Until504("/hold", `worker (\d+) is stuck \(GET /hold .*it is replaced`)[1])
+	if err != nil || !slices.Contains(old, stuck) {
+		t.Errorf("worker %d of %v, %v", stuck, old, err)
+	}
+	s.HasWorkers(2, stuck)
+	fapwstest.Eventually(t, "another one answers", func() bool { return len(answering(s)) == 2 })
+}
+
+// Inline, a worker that is stuck has no running event loop. Its replacement does not wait for the past events that it
+// cannot send.
+func TestStuckInlineWorker(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Flags: []string{"--workers", "1", "--threads", "0", "--timeout", "2", "--graceful-timeout", "1"}, Script: "workers.py", Complains: true}.Serve(t, fapwstest.Mode{})
+	s.Get("/hold", 504)
+	s.Says(`worker \d+ is stuck \(GET /hold .*it is replaced`)
+	s.Get("/pid", 200)
+	s.Signal(syscall.SIGTERM)
+	s.Ended() // its messages have all arrived
+	if said := s.Stderr.String(); strings.Contains(said, "past events") {
+		t.Errorf("%s", said)
+	}
+}
+
+func TestMaxRequests(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t, "--max-requests", "300", "--max-requests-jitter", "100")
+	l := underLoad(t, s, "/pid", 4, 4)
+	s.Says(`(?s)worker \d+ has served its number of requests: it is replaced(.*it is replaced){3}`)
+	l.unharmed()
+}
+
+func TestMaxRSS(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t, "--max-rss", "100M")
+	fat := s.Get("/grow?150000000", 200).Text
+	s.Says(`worker ` + fat + ` has 1\d\d MiB of memory: it is replaced`)
+	pid, _ := strconv.Atoi(fat)
+	s.HasWorkers(2, pid)
+	s.Get("/pid", 200)
+}
+
+// Reloads leave nothing behind in the supervisor.
+func TestSupervisorKeepsNothing(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	reload := func(n int) {
+		for range n {
+			said := strings.Count(s.Stderr.String(), "info reloaded")
+			s.Signal(syscall.SIGHUP)
+			fapwstest.Eventually(t, "reloaded", func() bool { return strings.Count(s.Stderr.String(), "info reloaded") > said })
+		}
+		s.HasWorkers(2)
+	}
+	reload(15) // until Go's heap and the race detector's notes have their size
+	fds, rss := len(s.Descriptors()), s.RSS()
+	reload(50)
+	fapwstest.Eventually(t, fmt.Sprintf("as few descriptors as before, %d", fds), func() bool { return len(s.Descriptors()) <= fds })
+	fapwstest.Eventually(t, "as much memory as before", func() bool { return s.RSS() < rss+4<<20 })
+	for pid, state := range fapwstest.ChildrenOf(t, s.Cmd.Process.Pid) {
+		if state == "Z" {
+			t.Errorf("%d is a zombie", pid)
+		}
+	}
+	t.Logf("%d bytes, %d threads", s.RSS(), s.Threads())
+}
+
+// Another program takes over in the same process.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	program := fapwstest.CopyOfProgram(t)
+	s := fapwstest.Command{Program: program, Script: "workers.py"}.Serve(t, fapwstest.Workers)
+	l := underLoad(t, s, "/pid", 6, 6)
+	for range 2 {
+		old := s.Workers()
+		fapwstest.ReplaceProgram(t, program, fapwstest.Binary(t))
+		if now, _ := os.Readlink(s.Proc("exe")); !strings.HasSuffix(now, "(deleted)") {
+			t.Fatalf("it runs %s", now)
+		}
+		l.goesOn(50)
+		s.Signal(syscall.SIGUSR2)
+		fapwstest.Eventually(t, "the new program runs", func() bool {
+			now, _ := os.Readlink(s.Proc("exe"))
+			return now == program
+		})
+		s.HasWorkers(2, old...)
+	}
+	// It does all that the one before did, and so do its workers.
+	old := s.Workers()
+	s.Signal(syscall.SIGHUP)
+	s.HasWorkers(2, old...)
+	s.Get("/blocked", 200).Is(t, "SigBlk:\t0000000000000000\n")
+	s.Signal(syscall.SIGTTIN)
+	s.HasWorkers(3)
+	s.Signal(syscall.SIGTTOU)
+	s.HasWorkers(2)
+
+	// A program that fails changes nothing.
+	old = s.Workers()
+	fapwstest.ReplaceProgram(t, program, "/bin/false")
+	s.Signal(syscall.SIGUSR2)
+	s.Says("ended with code 1: not upgraded, the old workers go on")
+	l.goesOn(50)
+	s.HasWorkers(2)
+	if now := s.Workers(); !slices.Equal(now, old) {
+		t.Errorf("workers %v, were %v", now, old)
+	}
+	l.unharmed()
+}
+
+// Streams without an end do not hold up the end for longer than was said.
+func TestStopWithStreams(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sig  syscall.Signal
+		code int
+	}{{"TERM", syscall.SIGTERM, 0}, {"INT", syscall.SIGINT, 0}, {"QUIT", syscall.SIGQUIT, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				grace := "1"
+				if c.sig == syscall.SIGQUIT {
+					grace = "1h" // which does not count
+				}
+				s := fapwstest.Serve(t, m, "workers.py", "--graceful-timeout", grace)
+				w := s.Dial()
+				w.Get("/stream")
+				r := w.Head("GET")
+				if _, err := io.ReadFull(r.Body, make([]byte, 20)); err != nil {
+					t.Fatal(err)
+				}
+				s.Signal(c.sig)
+				if code := s.Ended(); code != c.code {
+					t.Errorf("code %d, want %d", code, c.code)
+				}
+			})
+		})
+	}
+}
+
+// Workers that have lost their supervisor finish what they have and end.
+func TestSupervisorIsKilled(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	folder := t.TempDir()
+	w := s.Dial()
+	w.Get("/enter?" + folder)
+	fapwstest.FileSays(t, folder+"/entered", "yes")
+	workers := s.Workers()
+	s.Signal(syscall.SIGKILL)
+	s.Says(`(?s)its supervisor has died.*its supervisor has died`)
+	fapwstest.Write(t, folder+"/go", "")
+	w.Answer().Is(t, "waited")
+	for _, pid := range workers {
+		fapwstest.Eventually(t, "the workers have ended", func() bool { return !alive(pid) })
+	}
+	s.Ended()
+}
+
+// Workers that were stopped when their supervisor was killed end as soon as they continue.
+func TestSupervisorIsKilledBesideStoppedWorkers(t *testing.T) {
+	t.Parallel()
+	s, _ := fapwstest.Supervised(t)
+	workers := s.Workers()
+	for _, pid := range workers {
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		fapwstest.Eventually(t, "the worker has stopped", func() bool {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			return err == nil && strings.Contains(string(text), "State:\tT")
+		})
+	}
+	s.Signal(syscall.SIGKILL)
+	fapwstest.Eventually(t, "the supervisor has died", func() bool { return !alive(s.Cmd.Process.Pid) })
+	for _, pid := range workers {
+		if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		fapwstest.Eventually(t, "the worker has ended", func() bool { return !alive(pid) })
+	}
+	s.Ended()
+}
+
+// USR1 opens the access log anew, in every process.
+func TestReopen(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		log := filepath.Join(t.TempDir(), "log")
+		s := fapwstest.Serve(t, m, "workers.py", "--access-log", log)
+		s.Get("/pid?before", 200)
+		fapwstest.FileSays(t, log, "?before")
+		if err := os.Rename(log, log+".1"); err != nil {
+			t.Fatal(err)
+		}
+		s.Signal(syscall.SIGUSR1)
+		s.Says("info reopening the log files")
+		fapwstest.Eventually(t, "a line in the new file", func() bool {
+			for range 10 { // to reach each worker
+				s.Get("/pid?after", 200)
+			}
+			text, err := os.ReadFile(log)
+			return err == nil && strings.Contains(string(text), "?after")
+		})
+	})
+}
+
+// Under nohup HUP is still how a supervisor is told to reload, also after an
+// upgrade, and a process alone goes on.
+func TestNohup(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "workers.py", Shell: "trap '' HUP"}.Serve(t, m)
+		if !m.Workers() {
+			s.Signal(syscall.SIGHUP)
+			s.Get("/version", 200)
+			return
+		}
+		for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGHUP} {
+			old := s.Workers()
+			s.Signal(sig)
+			s.HasWorkers(2, old...)
+		}
+	})
+}
+
+// What makes a supervisor start and end workers stops none of them, and no
+// process alone: a shell sends it to all of a job.
+func TestScalingSignalsOfOthers(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "workers.py")
+		for _, pid := range s.Handlers() {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, rest, _ := strings.Cut(string(text), "\nSigIgn:\t")
+			hex, _, _ := strings.Cut(rest, "\n")
+			ignored, err := strconv.ParseUint(hex, 16, 64)
+			if both := uint64(1<<(syscall.SIGTTIN-1) | 1<<(syscall.SIGTTOU-1)); err != nil || ignored&both != both {
+				t.Errorf("process %d ignores %q, %v", pid, hex, err)
+			}
+		}
+	})
+}
+
+// Signals that come while one program takes the place of the other do not stop it.
+func TestSignalsDuringUpgrade(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Workers, "workers.py")
+	for i := range 5 {
+		s.Signal(syscall.SIGUSR2)
+		fapwstest.Eventually(t, "upgraded", func() bool {
+			s.Signal(syscall.SIGTTOU)
+			return strings.Count(s.Stderr.String(), "info upgraded") > i
+		})
+	}
+	s.Signal(syscall.SIGHUP)
+	s.Says("info reloaded: 1 worker")
+}

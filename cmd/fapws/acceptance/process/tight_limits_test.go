@@ -1,0 +1,93 @@
+package process_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// tightLine is what a start that a limit prevents says: the limit, its value, and advice.
+const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
+
+// With any limit of the process, the server either serves or ends with one line and exit 3. Go's runtime and
+// Python alone would end in a dump of all threads or a traceback.
+func TestTightLimits(t *testing.T) {
+	t.Parallel()
+	var users atomic.Int64
+	const any = "any" // serves or ends, which depends on the machine and on the Python
+	for _, tt := range []struct {
+		limit string
+		says  string // part of the line; "": it serves
+	}{
+		{"-v 200000", `address space limit of 200000 KiB is too low \(ulimit -v\)`},
+		{"-v 1500000", `address space limit of 1500000 KiB`},
+		{"-v 1600000", any}, {"-v 1700000", any}, {"-v 1750000", any}, {"-v 1800000", any}, {"-v 1900000", any}, {"-v 2000000", any},
+		{"-v 4000000", ""},
+		{"-d 100000", `data limit of 100000 KiB is too low \(ulimit -d\)`},
+		{"-d 220000", any}, {"-d 240000", any}, {"-d 280000", any},
+		{"-d 1000000", ""},
+		{"-s 100", `stack limit of 100 KiB is too low \(ulimit -s\)`},
+		{"-s 256", ""}, {"-s unlimited", ""},
+		{"-s 1000000000", `stack limit of 1000000000 KiB is too high \(ulimit -s\)`},
+		{"-n 6", `limit of 6 open files is too low \(ulimit -n\)`},
+		{"-n 16", `limit of 16 open files`},
+		{"-n 40", ""},
+		{"-f 0", ""},
+		{"-u 1", `cannot start 12 threads, only 0: `},
+		{"-u 12", `cannot start 12 threads, only [01]?[0-9]: `},
+	} {
+		t.Run(tt.limit, func(t *testing.T) {
+			fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+				c := fapwstest.Command{Script: "refusedclose.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
+				if n, is := strings.CutPrefix(tt.limit, "-u "); is {
+					c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash or dash
+				}
+				if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // root is exempt
+					script := fapwstest.Source(t, c.Script)
+					c.Script = fapwstest.Write(t, fapwstest.PublicFolder(t)+"/app.py", script)
+					c.Shell += fmt.Sprintf(` && set -- setpriv --reuid %d --clear-groups "$@"`, 54300+users.Add(1)) // the limit counts processes of all modes
+				}
+				c.Complains = true
+				c.Flags = append([]string{"--bind", "127.0.0.1:0"}, m.Flags...)
+				s := c.Start(t)
+				if tt.says == "" || tt.says == any && startsOrEnds(s) {
+					s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+					s.URL = "http://" + s.Address
+					for range 5 {
+						s.Get("/hello", 200)
+					}
+					s.Signal(syscall.SIGTERM)
+					if code := s.Ended(); code != 0 {
+						t.Errorf("code %d:\n%.2000s", code, s.Stderr.String())
+					}
+					return
+				}
+				want := regexp.MustCompile(strings.ReplaceAll(tightLine, "%s", strings.TrimPrefix(tt.says, any)))
+				if code := s.Ended(); code != 3 || !want.MatchString(s.Stderr.String()) {
+					t.Errorf("code %d, want %s:\n%.2000s", code, want, s.Stderr.String())
+				}
+			})
+		})
+	}
+}
+
+// startsOrEnds waits for the banner or the end of the process, and reports whether the banner came.
+func startsOrEnds(s *fapwstest.Server) (started bool) {
+	fapwstest.Eventually(s.T, "the server serves or ends", func() bool {
+		select {
+		case <-s.Exited:
+			started = fapwstest.BannerURL.MatchString(s.Stderr.String())
+			return true
+		default:
+			started = fapwstest.BannerURL.MatchString(s.Stderr.String())
+			return started
+		}
+	})
+	return started
+}

@@ -1,0 +1,154 @@
+package process_test
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// answering returns those that answer one of a number of requests.
+func answering(s *fapwstest.Server) (pids []int) {
+	s.T.Helper()
+	for range 40 {
+		pid, err := strconv.Atoi(s.Dial().InTime("/pid").Text)
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		if !slices.Contains(pids, pid) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+// load is clients that ask as fast as they are answered.
+type load struct {
+	t        *testing.T
+	s        *fapwstest.Server
+	path     string
+	end      chan struct{}
+	clients  sync.WaitGroup
+	answered atomic.Int64
+
+	mu     sync.Mutex
+	failed []string
+}
+
+// underLoad starts clients: some keep their connections, some make one for
+// each request.
+func underLoad(t *testing.T, s *fapwstest.Server, path string, keeping, connecting int) *load {
+	t.Helper()
+	l := &load{t: t, s: s, path: path, end: make(chan struct{})}
+	for range keeping {
+		l.clients.Go(func() { l.run(true) })
+	}
+	for range connecting {
+		l.clients.Go(func() { l.run(false) })
+	}
+	t.Cleanup(func() { l.stop() })
+	return l
+}
+
+// stop returns what has failed.
+func (l *load) stop() []string {
+	select {
+	case <-l.end:
+	default:
+		close(l.end)
+	}
+	l.clients.Wait()
+	return l.failed
+}
+
+// unharmed fails the test if a request has failed, or there was none.
+func (l *load) unharmed() {
+	l.t.Helper()
+	if failed := l.stop(); len(failed) > 0 {
+		l.t.Errorf("%d of %d requests failed: %.1000q", len(failed), l.answered.Load(), failed)
+	}
+	if l.answered.Load() < 100 {
+		l.t.Errorf("only %d requests were answered", l.answered.Load())
+	}
+}
+
+// goesOn waits for n more answers.
+func (l *load) goesOn(n int64) {
+	l.t.Helper()
+	from := l.answered.Load()
+	fapwstest.Eventually(l.t, "requests are answered", func() bool { return l.answered.Load() >= from+n })
+}
+
+func (l *load) run(keep bool) {
+	var c net.Conn
+	var in *bufio.Reader
+	for {
+		select {
+		case <-l.end:
+			if c != nil {
+				c.Close()
+			}
+			return
+		default:
+		}
+		if c == nil {
+			var err error
+			if c, err = net.Dial("tcp", l.s.Address); err != nil {
+				l.fail("connecting", err)
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			in = bufio.NewReader(c)
+			_ = c.SetDeadline(time.Now().Add(fapwstest.Patience))
+		}
+		closes, err := l.ask(c, in, keep)
+		if err != nil {
+			l.fail("asking", err)
+		} else {
+			l.answered.Add(1)
+		}
+		if closes || err != nil {
+			c.Close()
+			c = nil
+		}
+	}
+}
+
+func (l *load) ask(c net.Conn, in *bufio.Reader, keep bool) (closes bool, err error) {
+	fields := []string{}
+	if !keep {
+		fields = append(fields, "Connection: close")
+	}
+	if _, err := io.WriteString(c, fapwstest.Get(l.path, fields...)); err != nil {
+		return true, err
+	}
+	r, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return true, err
+	}
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return true, err
+	}
+	if r.StatusCode != http.StatusOK {
+		return true, errors.New(r.Status)
+	}
+	return r.Close, nil
+}
+
+func (l *load) fail(what string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed = append(l.failed, what+": "+err.Error())
+}

@@ -1,0 +1,38 @@
+package python_test
+
+import (
+	"net"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// The asyncio thread goes on after what asyncio lets through its event loop: sys.exit and
+// KeyboardInterrupt of a task that is no request's, as middlewares make them, and stop().
+func TestASGIExits(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		for _, loop := range []string{"asyncio", "auto"} {
+			s := fapwstest.Command{Script: "asgi/exits.py:app", Flags: []string{"--loop", loop}, Complains: true}.Serve(t, m)
+			for _, path := range []string{"/task", "/callback", "/stop", "/ok"} {
+				s.Get(path, 200).Is(t, "ok")
+			}
+			s.Says(`a task has left`)
+			s.Says(`a callback has left`)
+		}
+	})
+}
+
+// An application that returns when it is told that its client has shut down its side has
+// made no mistake: nothing is said of it.
+func TestASGIHalfClose(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "asgi/exits.py:app"}.Serve(t, m)
+		for _, path := range []string{"/told", "/told/begun"} {
+			w := s.Dial()
+			w.Get(path)
+			_ = w.Conn.(*net.TCPConn).CloseWrite()
+			w.Closed()
+		}
+		s.Get("/ok", 200).Is(t, "ok")
+	})
+}

@@ -1,0 +1,186 @@
+package python_test
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// Back-pressure both ways: 200 MB are uploaded to an application that takes its time,
+// and downloaded by a client that does, in memory that does not grow with them.
+func TestASGIBackPressure(t *testing.T) {
+	const (
+		size  = 200 << 20
+		bound = 24 << 20 // how much memory may grow
+	)
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/flow.py:app", "--max-body-size", "1G")
+		for _, name := range []string{"warm", "sized", "chunked"} {
+			n := size
+			if name == "warm" {
+				n = 1 << 20
+			}
+			before := s.RSS()
+			w := s.Dial()
+			head := fmt.Sprintf("POST /upload/%s HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", name, n)
+			if name == "chunked" {
+				head = "POST /upload/chunked HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+			}
+			w.Send(head)
+			sent := make(chan error, 1)
+			go func() {
+				piece := strings.Repeat("x", 1<<16)
+				for left := n; left > 0; left -= len(piece) {
+					var err error
+					if name == "chunked" {
+						_, err = fmt.Fprintf(w.Conn, "8000\r\n%s\r\n8000\r\n%s\r\n", piece[:1<<15], piece[1<<15:])
+					} else {
+						_, err = io.WriteString(w.Conn, piece)
+					}
+					if err != nil {
+						sent <- err
+						return
+					}
+				}
+				if name == "chunked" {
+					io.WriteString(w.Conn, "0\r\n\r\n")
+				}
+				sent <- nil
+			}()
+			if name != "warm" {
+				time.Sleep(300 * time.Millisecond)
+				if len(sent) > 0 {
+					t.Errorf("%s: all of it was taken before the application has read anything", name)
+				}
+			}
+			s.Get("/open/"+name, 200)
+			w.Answer().Is(t, fmt.Sprintf("%d bytes, True", n))
+			if err := <-sent; err != nil {
+				t.Error(err)
+			}
+			if grown := s.RSS() - before; name != "warm" && grown > bound {
+				t.Errorf("%s: the server has %d MiB more", name, grown>>20)
+			}
+		}
+
+		before := s.RSS()
+		w := s.Dial()
+		w.Get("/download/1?" + strconv.Itoa(size))
+		r := w.Head("GET")
+		progress := func() int {
+			n, _ := strconv.Atoi(s.Get("/sent/download/1", 200).Text)
+			return n
+		}
+		last := -1
+		fapwstest.Eventually(t, "the application waits for the client", func() bool {
+			time.Sleep(100 * time.Millisecond)
+			now := progress()
+			waits := now == last
+			last = now
+			return waits && now > 0
+		})
+		if last > 16<<20 { // in the buffers of the kernel
+			t.Errorf("the application has sent %d bytes to a client that reads nothing", last)
+		}
+		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if grown := s.RSS() - before; grown > bound {
+			t.Errorf("the server has %d MiB more", grown>>20)
+		}
+	})
+}
+
+// Context variables are those of the import, and what a request sets is its own, in
+// its tasks and threads too.
+func TestASGIContext(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/context.py:app")
+		var all []*fapwstest.Client
+		for i := range 20 {
+			w := s.Dial()
+			w.Get(fmt.Sprintf("/steps?%d", i))
+			all = append(all, w)
+		}
+		for i, w := range all {
+			w.Answer().Is(t, fmt.Sprintf("import %d", i))
+			w.Get(fmt.Sprintf("/receive?again%d", i)) // nothing stays on the connection
+		}
+		for i, w := range all {
+			w.Answer().Is(t, fmt.Sprintf("import again%d", i))
+		}
+		s.Get("/thread?x", 200).Is(t, "x in another thread: True")
+		s.Get("/task?x", 200).Is(t, "Task True True True True")
+		s.Get("/timeout?x", 200).Is(t, "timeout x")
+	})
+}
+
+// Bodies where there may be none, lengths that are not kept, fields as they are.
+func TestASGIResponses(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, m)
+		for _, status := range []string{"204", "304"} {
+			w := s.Dial()
+			w.Send(fapwstest.Get("/status/"+status), fapwstest.Get("/status/200"))
+			if a := w.Answer(); a.Text != "" || a.Header.Get("Transfer-Encoding") != "" {
+				t.Errorf("%s: %q %v", status, a.Text, a.Header)
+			}
+			w.Answer().Is(t, "helloworld")
+		}
+		w := s.Dial()
+		w.Send(fapwstest.Request("HEAD", "/status/200", ""), fapwstest.Get("/status/404"))
+		if a := w.AnswerTo("HEAD"); a.StatusCode != 200 || a.Text != "" {
+			t.Errorf("HEAD: %q", a.Text)
+		}
+		w.Answer().Want(t, 404, "helloworld")
+
+		w = s.Dial() // more than was promised is cut
+		w.Send(fapwstest.Get("/length/7/ab"), fapwstest.Get("/length/5/a"), fapwstest.Get("/length/0/"), fapwstest.Get("/length/0/ab"))
+		for _, want := range []string{"aaaaabb", "aaaaa", "", ""} {
+			w.Answer().Is(t, want)
+		}
+		s.Says(`longer than its Content-Length`)
+		w = s.Dial() // less breaks the connection
+		w.Send(fapwstest.Get("/length/12/ab"), fapwstest.Get("/length/5/a"))
+		if a := w.Answer(); a.Err == nil || a.Text != "aaaaabbbbb" {
+			t.Errorf("a short body: %q, %v", a.Text, a.Err)
+		}
+		s.Says(`body has 10 bytes, its Content-Length is 12`)
+		w = s.Dial()
+		w.Send("GET /status/200 HTTP/1.0\r\n\r\n")
+		if text := w.Rest(); !strings.HasSuffix(text, "\r\n\r\nhelloworld") || strings.Contains(text, "chunked") {
+			t.Errorf("HTTP/1.0: %q", text)
+		}
+
+		a := s.Get("/fields", 200)
+		a.Field(t, "X-Upper", "1").Field(t, "Set-Cookie", "a=1, b=2").Field(t, "X-High", "\xe9").Field(t, "Server", "mine").Field(t, "Date", "today")
+		if !a.Close {
+			t.Error("Connection: close of the application is not heeded")
+		}
+	})
+}
+
+// http.response.pathsend: the file of a path is the body.
+func TestASGIPathsend(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/files.py:app")
+		want := s.Get("/path/files.py", 200).Field(t, "Content-Type", "text/plain")
+		if want.ContentLength != int64(len(want.Text)) || !strings.HasPrefix(want.Text, `"""http.response.pathsend`) {
+			t.Errorf("%d, %.60q", want.ContentLength, want.Text)
+		}
+		w := s.Dial()
+		w.Send(fapwstest.Request("HEAD", "/path/files.py", ""), fapwstest.Get("/relative/files.py"), fapwstest.Get("/path/missing"), fapwstest.Get("/path"), fapwstest.Get("/bytes/files.py"))
+		if a := w.AnswerTo("HEAD"); a.ContentLength != want.ContentLength || a.Text != "" {
+			t.Errorf("HEAD: %d, %q", a.ContentLength, a.Text)
+		}
+		w.Answer().Is(t, want.Text)
+		w.Answer().Want(t, 200, "FileNotFoundError: [Errno 2]", "missing'")
+		w.Answer().Want(t, 200, "IsADirectoryError: [Errno 21]")
+		w.Answer().Want(t, 200, "TypeError: send(): 'path' of 'http.response.pathsend' must be a str")
+	})
+}

@@ -1,0 +1,168 @@
+package python_test
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func lifespanOf(name string, flags ...string) fapwstest.Command {
+	return fapwstest.Command{Script: "asgi/lifespan.py:app", Env: []string{"CASE=" + name}, Flags: flags, Complains: true}
+}
+
+// Lifespans that let the server run (ASGI 3, "Lifespan Protocol").
+func TestASGILifespan(t *testing.T) {
+	const none = "None, import"
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		for i, test := range []struct {
+			name, answer string
+			flags        []string
+			says         string // on stderr, of its lifespan
+			not          string
+		}{
+			{"plain", "from the lifespan, import", nil, `(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}.*shutting down\nshut down\n.*atexit`, "Traceback"},
+			{"plain", "from the lifespan, import", []string{"--lifespan", "on"}, `shut down`, "Traceback"},
+			{"plain", none, []string{"--lifespan", "off"}, `atexit`, "shut down"},
+			{"slow", "from the lifespan, import", nil, `shut down`, "Traceback"},
+			{"asserts", none, nil, `atexit`, "Traceback"},
+			{"ignores", none, nil, `atexit`, "Traceback"},
+			{"returns", none, nil, `atexit`, "Traceback"},
+			{"ends early", "from the lifespan, import", nil, `atexit`, "shutting down"},
+			{"raises after", "from the lifespan, import", nil, `atexit`, "shutting down"},
+			{"shutdown raises", "from the lifespan, import", nil, `(?s)Traceback.*lifespan\.py", line \d+, in lifespan\n.*ValueError: cannot stop.*atexit`, ""},
+			{"shutdown failed", "from the lifespan, import", nil, `(?s)lost something.*atexit`, "Traceback"},
+			{"shutdown slow", "from the lifespan, import", nil, `(?s)shut down.*atexit`, "Traceback"},
+		} {
+			if m.Inline() && i%3 > 0 { // one start after the other: some of them do
+				continue
+			}
+			s := lifespanOf(test.name, test.flags...).Serve(t, m)
+			s.Get("/", 200).Is(t, test.answer)
+			s.Signal(syscall.SIGTERM)
+			if code := s.Ended(); code != 0 {
+				t.Errorf("%s: it ends with %d", test.name, code)
+			}
+			s.Says(test.says)
+			if said := s.Stderr.String(); test.not != "" && strings.Contains(said, test.not) {
+				t.Errorf("%s: %s", test.name, said)
+			}
+		}
+	})
+}
+
+// Lifespans with which the server does not start: it says why, and ends with 3.
+func TestASGILifespanFails(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, says, not string }{
+		{"raises", "ValueError: cannot start", "fapws/_"},
+		{"exits", "enough", ""},
+		{"failed", "no database", "Traceback"},
+		{"failed silently", "the application: lifespan.startup.failed (during lifespan.startup)", "Traceback"},
+		{"ignores", "--lifespan on: the application does not serve lifespans", "Traceback"},
+		{"asserts", "AssertionError", "fapws/_"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var flags []string
+			if test.name == "ignores" || test.name == "asserts" {
+				flags = []string{"--lifespan", "on"}
+			}
+			for i, m := range fapwstest.Modes {
+				if i > 0 && test.name != "raises" && test.name != "failed" {
+					break // it is the same for the others
+				}
+				c := lifespanOf(test.name)
+				c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), flags...)
+				code, _, said := c.Run(t)
+				if code != 3 || !strings.Contains(said, test.says) || test.not != "" && strings.Contains(said, test.not) {
+					t.Errorf("%s: code %d: %s", m.Name, code, said)
+				}
+				if strings.Contains(said, "http://") {
+					t.Errorf("%s: it has listened: %s", m.Name, said)
+				}
+			}
+		})
+	}
+}
+
+// A signal ends a startup that hangs, and a shutdown that does.
+func TestASGILifespanHangs(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		c := lifespanOf("hangs")
+		c.Flags = append([]string{"--bind", "127.0.0.1:0"}, m.Flags...)
+		s := c.Start(t)
+		s.Says(`hanging`)
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		s = lifespanOf("shutdown hangs", "--graceful-timeout", "1s").Serve(t, m)
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		s.Says(`shutdown of the application has taken longer`)
+	})
+}
+
+// What is in flight is answered before the lifespan ends; what does not end is
+// cancelled when the time is up.
+func TestASGIStops(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := lifespanOf("plain").Serve(t, m)
+		w := s.Dial()
+		w.Get("/slow")
+		s.Says(`in flight`)
+		s.Signal(syscall.SIGTERM)
+		a := w.Answer().Want(t, 200)
+		if !a.Close {
+			t.Error("no Connection: close while it stops")
+		}
+		if code := s.Ended(); code != 0 {
+			t.Errorf("it ends with %d", code)
+		}
+		s.Says(`(?s)answered /slow\nshutting down\nshut down\n`)
+
+		s = lifespanOf("plain", "--graceful-timeout", "1s").Serve(t, m)
+		w = s.Dial()
+		w.Get("/forever")
+		s.Says(`in flight`)
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		s.Says(`(?s)cancelled\n.*shut down\n`)
+	})
+}
+
+// A reload starts the new lifespan before the old one ends, and one that fails
+// changes nothing.
+func TestASGILifespanReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	script := func(text string) string {
+		return fapwstest.Write(t, dir+"/app.py", fmt.Sprintf(`
+import sys
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        %s
+        sys.stderr.write("up\n")
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        sys.stderr.write("down\n")
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+    await send({"type": "http.response.body", "body": b%q})
+`, text, "one"))
+	}
+	path := script("pass")
+	s := fapwstest.Command{Script: path, Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}, Complains: true}.Start(t)
+	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s.Get("/", 200).Is(t, "one")
+	s.Signal(syscall.SIGHUP)
+	s.Says(`(?s)up\n.*up\n.*down\n`)
+	s.Get("/", 200).Is(t, "one")
+	script(`raise ValueError("not again")`)
+	s.Signal(syscall.SIGHUP)
+	s.Says(`ValueError: not again`)
+	s.Get("/", 200).Is(t, "one")
+}

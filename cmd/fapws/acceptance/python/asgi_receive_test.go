@@ -1,0 +1,208 @@
+package python_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// noted waits until the application has noted all of want about a path.
+func noted(s *fapwstest.Server, path string, want ...any) {
+	s.T.Helper()
+	var got []any
+	fapwstest.Eventually(s.T, fmt.Sprintf("%v is noted of %s", want, path), func() bool {
+		got = nil
+		if err := json.Unmarshal([]byte(s.Get("/noted"+path, 200).Text), &got); err != nil {
+			s.T.Fatal(err)
+		}
+		return len(got) >= len(want)
+	})
+	if !reflect.DeepEqual(got, want) {
+		s.T.Errorf("%s: %v, want %v", path, got, want)
+	}
+}
+
+// What receive() returns, and when.
+func TestASGIReceive(t *testing.T) {
+	gone := dict{"type": "http.disconnect"}
+	event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
+		for i, test := range []struct {
+			request string
+			want    list
+		}{
+			{fapwstest.Get("/twice/0"), list{event("", false)}},
+			{fapwstest.Request("POST", "/twice/1", "hello"), list{event("hello", false)}},
+			{fapwstest.Chunked("POST", "/twice/2", "hello", 2), list{event("hello", false)}},
+			{fapwstest.Chunked("POST", "/twice/3", "", 2), list{event("", false)}},
+		} {
+			w := s.Dial()
+			w.Send(test.request)
+			got := w.Answer().Want(t, 200).Object(t)
+			if !reflect.DeepEqual(got["events"], any(test.want)) || got["early"] != false {
+				t.Errorf("%q: %v", test.request, got)
+			}
+			// The connection is still there: it is the end of the response that ends the wait.
+			noted(s, fmt.Sprintf("/twice/%d", i), list{gone, gone, gone})
+			w.Get("/ignored")
+			w.Answer().Is(t, `"ignored"`)
+		}
+
+		w := s.Dial() // the client leaves before anything was sent
+		w.Get("/waits")
+		noted(s, "/waits", "waits")
+		w.Reset()
+		noted(s, "/waits", "waits", gone, "OSError", gone)
+
+		w = s.Dial() // or in the middle of the response
+		w.Get("/streams")
+		w.Head("GET")
+		w.Reset()
+		noted(s, "/streams", "OSError", gone, "goes on")
+
+		w = s.Dial() // with all that was promised
+		w.Get("/leaves")
+		w.Answer().Is(t, "hello")
+		w.Close()
+		noted(s, "/leaves", "no error")
+
+		for i, leave := range []func(*fapwstest.Client){(*fapwstest.Client).Reset, func(w *fapwstest.Client) { w.Close() }} { // or of its body
+			w = s.Dial()
+			path := fmt.Sprintf("/half/%d", i)
+			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+			noted(s, path, "began")
+			leave(w)
+			noted(s, path, "began", "http.disconnect")
+		}
+
+		w = s.Dial()
+		w.Send("POST /cancelled HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+		fapwstest.Eventually(t, "it has waited in vain", func() bool { return strings.Contains(s.Get("/noted/cancelled", 200).Text, "timeout") })
+		w.Send("world")
+		w.Answer().Is(t, `"helloworld"`)
+	})
+}
+
+// What receive() returns may be awaited once, as a coroutine. Who waits in one of his own
+// gets an event of his own.
+func TestASGIReceiveInSeveralTasks(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
+		begin := func(path string) *fapwstest.Client {
+			w := s.Dial()
+			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
+			return w
+		}
+		event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
+		for _, path := range []string{"/shared/itself", "/shared/coroutine"} {
+			w := begin(path)
+			noted(s, path, "waits")
+			w.Send("1\r\n1\r\n0\r\n\r\n")
+			got := w.Answer().Want(t, 200).Object(t)
+			want := dict{"others": list{"RuntimeError", "RuntimeError", "RuntimeError", "RuntimeError", "CancelledError"}, "got": list{event("1", false)}, "after": "RuntimeError"}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: %v, want %v", path, got, want)
+			}
+		}
+		w := begin("/several")
+		noted(s, "/several", "a waits")
+		w.Send("1\r\n1\r\n")
+		noted(s, "/several", "a waits", "c waits")
+		w.Send("1\r\n2\r\n")
+		noted(s, "/several", "a waits", "c waits", "e waits")
+		w.Send("1\r\n3\r\n0\r\n\r\n")
+		got := w.Answer().Want(t, 200).Object(t)
+		want := dict{"got": list{list{"a", "1"}, list{"d", "2"}, list{"e", "3"}}, "cancelled": list{false, true, true, false, false}}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
+
+// A response goes on while the request does, with one task or two.
+func TestASGIDuplex(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
+		for _, path := range []string{"/duplex", "/together"} {
+			w := s.Dial()
+			for range 2 {
+				w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n")
+				if path == "/together" {
+					w.Send("1\r\n\n\r\n")
+				}
+				lines := bufio.NewReader(w.Head("POST").Body)
+				for i := range 20 {
+					line, err := lines.ReadString('\n')
+					if i > 0 && !strings.EqualFold(line, fmt.Sprintf("line %d\n", i)) || err != nil {
+						t.Fatalf("%s: %q, %v", path, line, err)
+					}
+					text := fmt.Sprintf("line %d\n", i+1)
+					w.Send(fmt.Sprintf("%x\r\n%s\r\n", len(text), text))
+				}
+				w.Send("0\r\n\r\n")
+				if rest, err := io.ReadAll(lines); err != nil || !strings.EqualFold(string(rest), "line 20\n") {
+					t.Errorf("%s: %q, %v", path, rest, err)
+				}
+			}
+		}
+	})
+}
+
+// Bodies that the application does not read, small and large, sent or still to come.
+func TestASGIUnreadBody(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
+		w := s.Dial() // a little: the connection goes on
+		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
+		w.Answer().Want(t, 403)
+		w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"), fapwstest.Get("/ignored"))
+		w.Answer().Is(t, `"ignored"`)
+		w.Answer().Is(t, `"ignored"`)
+
+		w = s.Dial() // a lot: the client gets its answer, and can go on sending until it has read that
+		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
+		a := w.Answer().Want(t, 403)
+		if !a.Close {
+			t.Errorf("no Connection: close: %v", a.Header)
+		}
+		w.Closed()
+
+		w = s.Dial()
+		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+		w.Answer().Want(t, 100)
+		w.Answer().Want(t, 403)
+
+		fapwstest.TooBig(t, fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K"), fapwstest.Request("POST", "/twice", strings.Repeat("b", 1025)), "")
+	})
+}
+
+// Limits that show while the application has the request: nothing was sent, so the
+// client gets the error, and the application is told that it has gone.
+func TestASGIBrokenBody(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")
+		for i, test := range []struct {
+			rest   string
+			status int
+		}{
+			{"400\r\n" + strings.Repeat("x", 1024) + "\r\n", 413},
+			{"x\r\n", 400},
+		} {
+			w := s.Dial()
+			path := fmt.Sprintf("/half/%d", i)
+			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+			noted(s, path, "began")
+			w.Send(test.rest)
+			w.Answer().Want(t, test.status)
+			w.Closed()
+			noted(s, path, "began", "http.disconnect")
+		}
+	})
+}

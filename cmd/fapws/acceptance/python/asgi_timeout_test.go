@@ -1,0 +1,38 @@
+package python_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// --timeout cancels a task and says where it stood; a client that is waited for
+// is not the application's fault.
+func TestASGITimeout(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "3s"}, Complains: true}.Serve(t, m)
+		w := s.Dial()
+		w.Send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+		s.Until504("/hangs", `cancelled /hangs`)
+		s.Says(`deadline\.py", line \d+, in deeper|deadline\.py:\d+`)
+		for { // on a busy machine, its time may be up before it begins
+			x := s.Dial()
+			x.Send(fapwstest.Get("/begun", "Connection: close"))
+			text, _ := io.ReadAll(x.In)
+			if strings.HasSuffix(string(text), "\r\n\r\n5\r\nbegun\r\n") {
+				break
+			} else if !strings.HasPrefix(string(text), "HTTP/1.1 504 ") {
+				t.Fatalf("a response that hangs: %q", text)
+			}
+		}
+		s.Says(`cancelled /begun`)
+		s.Dial().InTime("/ok").Is(t, "ok")
+		if strings.Contains(s.Stderr.String(), "cancelled /receives") {
+			t.Error("it was cancelled while its client was waited for")
+		}
+		w.Reset()
+		s.Says(`disconnected`)
+	})
+}

@@ -1,0 +1,118 @@
+package python_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// absent is the value of a key that must not be there.
+type absent struct{}
+
+// environ is what the client sent and no more, as native strings.
+func TestEnvironKeys(t *testing.T) {
+	type keys map[string]any
+	cases := []struct {
+		name, request string
+		want          keys
+	}{
+		{"plain", fapwstest.Get("/x"), keys{
+			"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/x", "QUERY_STRING": "", "SERVER_PROTOCOL": "HTTP/1.1",
+			"RAW_URI": "/x", "REQUEST_URI": "/x", "REMOTE_ADDR": "127.0.0.1", "SERVER_NAME": "127.0.0.1", "wsgi.url_scheme": "http",
+			"CONTENT_TYPE": absent{}, "CONTENT_LENGTH": absent{}, "REMOTE_USER": absent{}, "REMOTE_HOST": absent{}, "AUTH_TYPE": absent{},
+			"DOCUMENT_ROOT": absent{}, "PATH_TRANSLATED": absent{}, "HTTPS": absent{}, "GATEWAY_INTERFACE": absent{}, "PATH": absent{}, "HOME": absent{},
+			"own": absent{}, "exactly a dict": true, "native strings": true,
+		}},
+		{"1.0", "GET /x HTTP/1.0\r\n\r\n", keys{"SERVER_PROTOCOL": "HTTP/1.0", "HTTP_HOST": absent{}}},
+		{"a method of nobody", "M-SEARCH /x HTTP/1.1\r\nHost: a\r\n\r\n", keys{"REQUEST_METHOD": "M-SEARCH"}},
+		{"methods have cases", "get /x HTTP/1.1\r\nHost: a\r\n\r\n", keys{"REQUEST_METHOD": "get"}},
+		{"no path of its own", fapwstest.Get("/app"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": ""}},
+		{"a slash of its own", fapwstest.Get("/app/"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": "/"}},
+		{"below", fapwstest.Get("/app/b/c"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": "/b/c"}},
+		{"beside", fapwstest.Get("/apple"), keys{"SCRIPT_NAME": "", "PATH_INFO": "/apple"}},
+		{"encoded prefix", fapwstest.Get("/%61pp/b"), keys{"SCRIPT_NAME": "/app", "PATH_INFO": "/b", "RAW_URI": "/%61pp/b"}},
+		{"UTF-8", fapwstest.Get("/app/%E2%82%AC"), keys{"PATH_INFO": "/\u00e2\u0082\u00ac", "REQUEST_URI": "/app/%E2%82%AC"}},
+		{"latin-1", fapwstest.Get("/app/%e9"), keys{"PATH_INFO": "/\u00e9"}},
+		{"slashes", fapwstest.Get("/app//a%2Fb/"), keys{"PATH_INFO": "//a/b/", "RAW_URI": "/app//a%2Fb/"}},
+		{"decoded once", fapwstest.Get("/app/%2541+b"), keys{"PATH_INFO": "/%41+b"}},
+		{"query as it is", fapwstest.Get("/app?a=%20+&b=/?&c"), keys{"QUERY_STRING": "a=%20+&b=/?&c", "RAW_URI": "/app?a=%20+&b=/?&c", "PATH_INFO": ""}},
+		{"empty query", fapwstest.Get("/app?"), keys{"QUERY_STRING": "", "RAW_URI": "/app?"}},
+		{"absolute form", "GET http://other:81/app/x?y HTTP/1.1\r\nHost: test\r\n\r\n", keys{
+			"HTTP_HOST": "other:81", "SCRIPT_NAME": "/app", "PATH_INFO": "/x", "QUERY_STRING": "y", "RAW_URI": "http://other:81/app/x?y"}},
+		{"posing", fapwstest.Get("/app/x", "SCRIPT_NAME: /evil", "Script-Name: /evil", "PATH_INFO: /evil", "REMOTE_ADDR: 6.6.6.6", "Remote-User: root",
+			"HTTP_HOST: evil", "Content_Length: 7", "wsgi.url_scheme: https", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /evil"), keys{
+			"SCRIPT_NAME": "/app", "HTTP_SCRIPT_NAME": "/evil", "PATH_INFO": "/x", "REMOTE_ADDR": "127.0.0.1", "REMOTE_USER": absent{}, "HTTP_REMOTE_USER": "root",
+			"HTTP_HOST": "test", "CONTENT_LENGTH": absent{}, "wsgi.url_scheme": "http", "HTTP_X_FORWARDED_FOR": "6.6.6.6", "HTTP_HTTP_HOST": absent{}}},
+		{"fields", fapwstest.Request("POST", "/app", "abc", "Content-Type: text/x; a=\"b\"", "X-A: 1", "x-a: 2", "X-Empty:", "X-Odd!#: v", "Cookie: a=1", "cookie: b=2"), keys{
+			"CONTENT_TYPE": "text/x; a=\"b\"", "CONTENT_LENGTH": "3", "HTTP_CONTENT_TYPE": absent{}, "HTTP_CONTENT_LENGTH": absent{},
+			"HTTP_X_A": "1,2", "HTTP_X_EMPTY": "", "HTTP_X_ODD!#": "v", "HTTP_COOKIE": "a=1; b=2"}},
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "environ_keys.py", Args: []string{t.TempDir()}}.Serve(t, m)
+		for _, c := range cases {
+			for range 3 { // as it is built, remembered, and taken from memory
+				got := s.Ask(c.request).Want(t, 200).Object(t)
+				for key, want := range c.want {
+					value, found := got[key]
+					if _, no := want.(absent); no && found || !no && !reflect.DeepEqual(value, want) {
+						t.Errorf("%s: %s is %q, want %q", c.name, key, value, want)
+					}
+				}
+				if software, _ := got["SERVER_SOFTWARE"].(string); !strings.HasPrefix(software, "fapws/") {
+					t.Errorf("SERVER_SOFTWARE %q", software)
+				}
+				for _, key := range []string{"wsgi.version", "wsgi.input", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once", "wsgi.file_wrapper"} {
+					if others, _ := got["others"].([]any); !slices.Contains(others, any(key)) {
+						t.Errorf("%s: no %s in %v", c.name, key, others)
+					}
+				}
+			}
+		}
+		w := s.Dial() // the same on a connection that stays, whose fields are remembered
+		for range 5 {
+			w.Get("/app/x")
+			if got := w.Answer().Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil || got["HTTP_HOST"] != "test" {
+				t.Errorf("what a handler has done to environ is there in the next request: %v", got)
+			}
+		}
+	})
+}
+
+// wsgi.multithread and wsgi.multiprocess say what is so.
+func TestThreadsAndProcesses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		flags              []string
+		threads, processes bool
+	}{
+		{[]string{"--threads", "0"}, false, false},
+		{[]string{"--threads", "1"}, false, false},
+		{[]string{"--threads", "2"}, true, false},
+		{[]string{"--threads", "1", "--workers", "1"}, false, false},
+		{[]string{"--threads", "1", "--workers", "2"}, false, true},
+		{[]string{"--threads", "0", "--workers", "2"}, false, true},
+		{[]string{"--threads", "2", "--workers", "2"}, true, true},
+	} {
+		s := fapwstest.Serve(t, fapwstest.Mode{}, "environ.py", c.flags...)
+		got := s.Get("/show", 200).Object(t)
+		if got["wsgi.multithread"] != c.threads || got["wsgi.multiprocess"] != c.processes || got["wsgi.run_once"] != false {
+			t.Errorf("%q: multithread %v, multiprocess %v", c.flags, got["wsgi.multithread"], got["wsgi.multiprocess"])
+		}
+	}
+}
+
+// What an application writes to wsgi.errors is on stderr before it goes on.
+func TestErrorsStream(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		s := fapwstest.Command{Script: "environ_keys.py", Args: []string{folder}}.Serve(t, m)
+		w := s.Dial()
+		w.Get("/errors")
+		s.Says(`(?m)^first line\nsecond and third\nfourth\nno line$`)
+		fapwstest.Write(t, folder+"/go", "")
+		w.Answer().Is(t, "told")
+	})
+}

@@ -1,0 +1,109 @@
+package python_test
+
+import (
+	"net"
+	"reflect"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestEnviron(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "environ.py")
+		_, port, _ := net.SplitHostPort(s.Address)
+		w := s.Dial()
+		w.Send(fapwstest.Request("POST", "/show/x%20y?a=%20b", "the body",
+			"Content-Type: text/x", "X-Twice: one", "X-Twice: two", "Cookie: a=1", "Cookie: b=2",
+			"X_Posing: as-dashed", "Proxy: evil", "X-Latin: \xe9", "X-Padded: \t v \t"))
+		got := w.Answer().Want(t, 200).Object(t)
+		want := map[string]any{
+			"type": "builtins.dict", "body": "the body",
+			"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/show", "PATH_INFO": "/x y", "QUERY_STRING": "a=%20b",
+			"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_PORT": port, "REMOTE_ADDR": "127.0.0.1",
+			"CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "8", "HTTP_HOST": "test",
+			"HTTP_X_TWICE": "one,two", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_LATIN": "\u00e9", "HTTP_X_PADDED": "v",
+			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks(), "wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
+		}
+		_, clientPort, _ := net.SplitHostPort(w.LocalAddr().String())
+		want["REMOTE_PORT"] = clientPort
+		for key, value := range want {
+			if !reflect.DeepEqual(got[key], value) {
+				t.Errorf("%s: %q, want %q", key, got[key], value)
+			}
+		}
+		if version, ok := got["wsgi.version"].([]any); !ok || len(version) != 2 {
+			t.Errorf("wsgi.version: %v", got["wsgi.version"])
+		}
+		for _, key := range []string{"HTTP_X_POSING", "HTTP_PROXY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH", "fapws.uri"} {
+			if value, found := got[key]; found {
+				t.Errorf("%s: %q", key, value)
+			}
+		}
+		// nothing is left over from the request before
+		w.Get("/show")
+		got = w.Answer().Want(t, 200).Object(t)
+		for _, key := range []string{"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE", "HTTP_X_TWICE"} {
+			if value, found := got[key]; found && value != "" {
+				t.Errorf("%s of the next request: %q", key, value)
+			}
+		}
+	})
+}
+
+func TestEnvironClasses(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "classes.py")
+		form := "name=caf%C3%A9&n=2&n=3&empty="
+		a := s.Ask(fapwstest.Request("POST", "/show/%C3%A9%2F?n=1&q=a+b%26", form, "Content-Type: application/x-www-form-urlencoded; charset=utf-8")).Want(t, 200)
+		a.Field(t, "Cache-Control", "no-store").Field(t, "X-Given", "1")
+		want := map[string]any{
+			"params": map[string]any{"n": []any{"1", "2", "3"}, "q": []any{"a b&"}, "name": []any{"caf\u00e9"}, "empty": []any{""}},
+			"again":  form, "uri": "/show/\u00e9/?n=1&q=a+b%26", "raw_path": "/show/%C3%A9%2F", "remote_addr": "127.0.0.1",
+			"environ": true, "start_response": true, "missing": "none",
+		}
+		if got := a.Object(t); !reflect.DeepEqual(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+		// a body of another type is left alone
+		a = s.Ask(fapwstest.Request("POST", "/show?n=1", "n=2", "Content-Type: text/plain")).Want(t, 200)
+		if got := a.Object(t)["params"]; !reflect.DeepEqual(got, map[string]any{"n": []any{"1"}}) {
+			t.Errorf("params: %q", got)
+		}
+	})
+}
+
+func TestStartResponse(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "classes.py")
+		a := s.Get("/cookies", 202).Field(t, "X-Late", "yes")
+		set := map[string]string{}
+		for _, line := range a.Header.Values("Set-Cookie") {
+			name, rest, _ := strings.Cut(line, "=")
+			set[name] = strings.ToLower(rest)
+		}
+		for name, parts := range map[string][]string{
+			"plain": {`"a b\073c"`},
+			"all":   {"v;", "max-age=60", "path=/p", "domain=example.org", "secure", "httponly", "samesite=lax"},
+			"dated": {"expires=thu, 01 jan 1970 00:00:00 gmt"},
+			"old":   {"max-age=0"},
+		} {
+			for _, part := range parts {
+				if !strings.Contains(set[name], part) {
+					t.Errorf("cookie %s: %q without %q", name, set[name], part)
+				}
+			}
+		}
+	})
+}
+
+func TestAliases(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "aliases.py")
+		s.Get("/built-in", 200).Is(t, "<class 'dict'>").Field(t, "Set-Cookie", "c=v; Path=/")
+		for target, status := range map[string]int{"/301": 301, "/302": 302, "/303": 303, "/307": 307, "/308": 308} {
+			s.Get(target, status).Field(t, "Location", "/x")
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package python_test
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestHandlerRaises(t *testing.T) {
+	cases := []struct{ path, report string }{
+		{"/value", "ValueError: boom & co"},
+		{"/exit", "SystemExit: 3"},
+		{"/interrupt", "KeyboardInterrupt"},
+		{"/generator-exit", "GeneratorExit"},
+		{"/stop", "StopIteration"},
+		{"/recursion", "RecursionError: "},
+		{"/memory", "MemoryError"},
+		{"/early", "RuntimeError: before the first byte"},
+		{"/twice", "AssertionError: "},
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		for _, debug := range []string{"0", "1"} {
+			t.Run("debug "+debug, func(t *testing.T) {
+				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug}, Complains: true}.Serve(t, m)
+				w := s.Dial() // which stays open over all of it
+				for _, c := range cases {
+					w.Get(c.path + "?q=<u>")
+					a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
+					s.Says(`(?m)^` + c.report)
+					name, _, _ := strings.Cut(c.report, ":")
+					if shown := strings.Contains(a.Text, name); shown != (debug == "1") {
+						t.Errorf("%s: the page is %.400q", c.path, a.Text)
+					}
+				}
+				if debug == "1" {
+					w.Get("/value?q=<u>")
+					page := w.Answer().Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value", "raising.py").Text
+					if strings.Contains(page, "<u>") {
+						t.Errorf("not escaped: %q", page)
+					}
+				}
+				w.Get("/replaced")
+				if a := w.Answer().Want(t, 503, "sorry"); a.Header.Get("X-First") != "" || a.Header.Get("X-Second") != "2" {
+					t.Errorf("replaced head: %q", a.Header)
+				}
+				w.Get("/entered")
+				w.Answer().Want(t, 200)
+			})
+		}
+	})
+}
+
+// A traceback is on stderr once, under a line with the request.
+func TestTraceback(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
+		s.Get("/value/x?y=1", 500)
+		s.Says(`(?m)^ValueError: boom & co\n`)
+		s.Get("/entered", 200)
+		said := s.Stderr.String()
+		for _, once := range []string{"Traceback (most recent call last)", "GET /value/x?y=1 HTTP/1.1", "ends_ValueError", "ValueError: boom & co"} {
+			if n := strings.Count(said, once); n != 1 {
+				t.Errorf("%q is there %d times", once, n)
+			}
+		}
+	})
+}
+
+// An error after the head has been sent must not look like a whole response.
+func TestRaisesInTheMiddle(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
+		w := s.Dial()
+		w.Get("/late")
+		if a := w.Answer(); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
+			t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
+		}
+		w.Gone()
+		w = s.Dial()
+		w.Send("GET /late HTTP/1.0\r\n\r\n")
+		if a := w.Answer(); a.Err == nil {
+			t.Errorf("on HTTP/1.0 a broken response ends as a whole one does")
+		}
+		s.Says("RuntimeError: in the middle")
+	})
+}

@@ -1,0 +1,31 @@
+package python_test
+
+import (
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// A module for any WSGI or ASGI server has globals of its own: a TIMEOUT, a SERVER or
+// THREADS = 0 change nothing where they are not beside PATHS.
+func TestGlobalsOfOtherApplications(t *testing.T) {
+	dir := t.TempDir()
+	globals := "TIMEOUT = 1\nTHREADS = 0\nSERVER = 'db.example.org'\nMAX_BODY_SIZE = 1\nDEBUG = 3\nROOT_PATH = '/x'\n"
+	wsgi := fapwstest.Write(t, dir+"/wsgi_site.py", globals+`
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%d %d" % (TIMEOUT, len(environ["wsgi.input"].read()))]
+`)
+	asgi := fapwstest.Write(t, dir+"/asgi_site.py", globals+`
+async def app(scope, receive, send):
+    body = (await receive())["body"]
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"%d %d" % (TIMEOUT, len(body))})
+`)
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		for _, script := range []string{wsgi, asgi} {
+			s := fapwstest.Command{Script: script, Flags: []string{"--lifespan", "off"}}.Serve(t, m)
+			s.Ask(fapwstest.Request("POST", "/", "abc")).Want(t, 200).Is(t, "1 3")
+		}
+	})
+}

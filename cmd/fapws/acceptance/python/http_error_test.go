@@ -1,0 +1,72 @@
+package python_test
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestHTTPError(t *testing.T) {
+	cases := []struct {
+		path   string
+		status int
+		field  string // "Name: value"
+		body   string
+	}{
+		{"/missing", 404, "X-Own: yes", "<!doctype html><title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
+		{"/missing", 404, "X-First: ", "<!doctype html><title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
+		{"/generator", 403, "X-First: ", "<!doctype html><title>403 Forbidden</title>\n<h1>Forbidden</h1>\n"},
+		{"/iterator", 410, "Content-Type: text/html; charset=utf-8", "<!doctype html><title>410 Gone</title>\n<h1>Gone</h1>\n<p>in an iterator</p>\n"},
+		{"/closed", 200, "", "1"},
+		{"/moved", 303, "Location: /elsewhere", "<!doctype html><title>303 See Other</title>\n<h1>See Other</h1>\n"},
+		{"/json", 422, "Content-Type: application/json", `{"error": "<no>"}`},
+		{"/teapot", 418, "", ""},
+		{"/line", 400, "", ""},
+		{"/gone", 410, "", "<!doctype html><title>410 Gone</title>\n<h1>Gone</h1>\n<p>gone</p>\n"},
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		for _, debug := range []string{"0", "1"} {
+			t.Run("debug "+debug, func(t *testing.T) {
+				s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug) // which fails for a traceback
+				w := s.Dial()
+				for _, c := range cases {
+					w.Get(c.path)
+					a := w.Answer().Want(t, c.status)
+					if c.body != "" && a.Text != c.body {
+						t.Errorf("%s: the page is %q", c.path, a.Text)
+					}
+					if name, value, ok := strings.Cut(c.field, ": "); ok {
+						a.Field(t, name, value)
+					}
+				}
+				s.Get("/closed", 200) // all before is in the log
+				if debug == "0" {
+					if said := s.Stderr.String(); strings.Contains(said, "answer of handler") {
+						t.Errorf("says more than asked for: %s", said)
+					}
+					return
+				}
+				s.Says(`(?m)^fapws: answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: No <b>such</b> page & more$`)
+				s.Says(`(?m)^fapws: answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
+			})
+		}
+	})
+}
+
+// What is no answer is an error like any other.
+func TestHTTPErrorFails(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, m)
+		s.Get("/wrong", 500)
+		s.Says(`(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)
+		s.Get("/bad", 500)
+		s.Says(`again and again`)
+		w := s.Dial()
+		w.Get("/late")
+		if a := w.Answer(); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
+			t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
+		}
+		s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)
+	})
+}

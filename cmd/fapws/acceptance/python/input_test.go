@@ -1,0 +1,73 @@
+package python_test
+
+import (
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// wsgi.input reads as io.BytesIO does, in memory and from the temporary file,
+// by length and in chunks.
+func TestInputCalls(t *testing.T) {
+	calls := []string{
+		"i.read()", "i.read(-1)", "i.read(None)", "i.read(0)", "i.read(5)", "i.read(10**9)", "i.read(2**40)",
+		"[i.read(5), i.read(10**9), i.read(1), i.read(), i.read(-1)]",
+		"i.readline()", "i.readline(-1)", "i.readline(None)", "i.readline(0)", "i.readline(2)", "i.readline(10**9)",
+		"[i.readline(3), i.readline(), i.readline(), i.readline()]",
+		"[i.read(), i.readline(), i.readlines(), list(i)]",
+		"i.readlines()", "i.readlines(-1)", "i.readlines(None)", "i.readlines(0)", "i.readlines(1)", "i.readlines(4)", "i.readlines(5)", "i.readlines(10**9)",
+		"list(i)", "[next(i), i.read(2), next(i), i.readline(1), i.readlines()]", "[i.read() and 1, next(i)]", "next(iter(i))",
+		"iter(i) is i", "[line for line in i][-1]", "i.read(True)",
+		"i.read('1')", "i.read(1.5)", "i.read(1, 2)", "i.readline('1')", "i.readlines('1')",
+	}
+	bodies := []string{
+		"", "\n", "one", "one\ntwo\n\nfour", "one\r\ntwo\r\n",
+		strings.Repeat("x", 70_000) + "\n" + strings.Repeat("a line of the body\n", 20_000) + "end", // in a file
+	}
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "input_calls.py")
+		w := s.Dial()
+		for _, body := range bodies {
+			for _, call := range calls {
+				target := "/compare?" + url.QueryEscape(call)
+				target = strings.ReplaceAll(target, "+", "%20")
+				w.Send(fapwstest.Request("POST", target, body))
+				w.Answer().Is(t, "same")
+				w.Send(fapwstest.Chunked("POST", target, body, 5000))
+				w.Answer().Is(t, "same")
+			}
+		}
+	})
+}
+
+// For a body in chunks, which has been put together before the handler runs,
+// CONTENT_LENGTH is there as RFC 3875 §4.1.2 has it: with the length after
+// decoding. So also the frameworks read it that know of nothing else.
+func TestInputAnnounced(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "input_calls.py")
+		w := s.Dial()
+		for _, c := range []struct{ request, length string }{
+			{fapwstest.Get("/about"), ""},
+			{fapwstest.Get("/about", "Content-Length: 0"), "0"},
+			{fapwstest.Request("POST", "/about", ""), ""},
+			{fapwstest.Request("POST", "/about", "", "Content-Length: 0"), "0"},
+			{fapwstest.Request("POST", "/about", "twelve bytes"), "12"},
+			{fapwstest.Chunked("POST", "/about", "twelve bytes", 5), "12"},
+			{fapwstest.Chunked("POST", "/about", "", 5), "0"},
+			{fapwstest.Chunked("PUT", "/about", strings.Repeat("x", 300_000), 8000), "300000"},
+		} {
+			w.Send(c.request)
+			want := map[string]any{"wsgi.input_terminated": true}
+			if c.length != "" {
+				want["CONTENT_LENGTH"] = c.length
+			}
+			if got := w.Answer().Want(t, 200).Object(t); !reflect.DeepEqual(got, want) {
+				t.Errorf("%.60q: %v, want %v", c.request, got, want)
+			}
+		}
+	})
+}

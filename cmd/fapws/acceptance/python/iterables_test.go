@@ -1,0 +1,161 @@
+package python_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// closings serves iterables.py and counts how often the result of a request
+// was closed: exactly once, whatever became of the response.
+type closings struct {
+	*fapwstest.Server
+	folder string
+	n      int
+}
+
+func serveIterables(t *testing.T, m fapwstest.Mode, flags ...string) *closings {
+	t.Helper()
+	folder := t.TempDir()
+	return &closings{fapwstest.Command{Script: "iterables.py", Args: []string{folder}, Flags: flags, Complains: true}.Serve(t, m), folder, 0}
+}
+
+// target returns one for application() in iterables.py, and the file in which
+// close() leaves its mark.
+func (c *closings) target(kind, more string) (target, mark string) {
+	c.n++
+	name := fmt.Sprintf("%s-%d", kind, c.n)
+	return "/?kind=" + kind + "&name=" + name + more, c.folder + "/" + name
+}
+
+// once fails unless close() has run, and only once.
+func (c *closings) once(what, mark string) {
+	c.T.Helper()
+	fapwstest.FileSays(c.T, mark, "closed\n")
+	c.Get("/quick", 200).Is(c.T, "quick")
+	if text, _ := os.ReadFile(mark); string(text) != "closed\n" {
+		c.T.Errorf("%s: %q", what, text)
+	}
+}
+
+// An iterable is chunked unless its len() or the lack of bytes tells the length
+// (PEP 3333, "Handling the Content-Length Header"); HEAD announces the same.
+func TestIterables(t *testing.T) {
+	cases := []struct {
+		kind, body string
+		length     int64 // -1: not known
+	}{
+		{"plain", "one,two", -1}, {"separate", "one,two", -1}, {"generator", "one,two", -1}, {"tuple", "one,two", -1},
+		{"sized", "one,two", -1}, {"no-len", "one,two", -1}, {"unclosable", "one,two", -1},
+		{"single", "one,two", 7}, {"lying", "one,", 4},
+		{"single-empty", "", 0}, {"none", "", 0}, {"no-chunk", "", 0}, {"empty-chunks", "", 0},
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serveIterables(t, m)
+		w := s.Dial()
+		for _, c := range cases {
+			target, mark := s.target(c.kind, "")
+			w.Get(target)
+			a := w.Answer().Is(t, c.body)
+			if a.ContentLength != c.length || (len(a.TransferEncoding) == 1) != (c.length < 0) {
+				t.Errorf("%s: length %d, %v", c.kind, a.ContentLength, a.TransferEncoding)
+			}
+			s.once(c.kind, mark)
+
+			target, mark = s.target(c.kind, "")
+			w.Send(fapwstest.Request("HEAD", target, ""))
+			if a := w.AnswerTo("HEAD").Want(t, 200); a.ContentLength > 0 && a.ContentLength != c.length {
+				t.Errorf("HEAD %s: length %d", c.kind, a.ContentLength)
+			}
+			s.once("HEAD "+c.kind, mark)
+
+			target, mark = s.target(c.kind, "")
+			old := s.Dial()
+			old.Send("GET ", target, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+			a = old.Answer().Is(t, c.body)
+			if len(a.TransferEncoding) > 0 || a.Close != (c.length < 0) {
+				t.Errorf("%s on HTTP/1.0: %v, close %v", c.kind, a.TransferEncoding, a.Close)
+			}
+			s.once(c.kind+" on HTTP/1.0", mark)
+		}
+		s.Says(`ValueError: close failed`)
+		s.Says(`longer than its Content-Length 4`)
+	})
+}
+
+// close() runs once, and the client can tell a whole response from another.
+func TestCloseAlways(t *testing.T) {
+	cases := []struct {
+		name, kind, more string
+		status           int
+		body             string
+		broken           bool
+	}{
+		{"raises", "raises", "", 200, "one,two", true},
+		{"raises at first", "raises-first", "", 500, "Internal Server Error", false},
+		{"SystemExit", "stops", "", 200, "one,two", true},
+		{"no bytes", "number", "", 200, "one,", true},
+		{"no bytes at first", "number-first", "", 500, "Internal Server Error", false},
+		{"no bytes in a tuple", "not-iterable", "", 500, "Internal Server Error", false},
+		{"start_response raises", "late", "", 500, "Internal Server Error", false},
+		{"204", "plain", "&status=204", 204, "", false},
+		{"304", "plain", "&status=304", 304, "", false},
+		{"204, endless", "endless", "&status=204", 204, "", false},
+		{"304 that raises", "raises-first", "&status=304", 500, "Internal Server Error", false},
+		{"Content-Length fits", "plain", "&length=7", 200, "one,two", false},
+		{"Content-Length of one chunk", "single", "&length=7", 200, "one,two", false},
+		{"Content-Length too short", "plain", "&length=2", 200, "on", false},
+		{"Content-Length too short for a single", "single", "&length=5", 200, "one,t", false},
+		{"Content-Length too short, endless", "endless", "&length=1500", 200, strings.Repeat("x", 1500), false},
+		{"Content-Length too long", "plain", "&length=9", 200, "one,two", true},
+		{"Content-Length too long for a generator", "generator", "&length=9", 200, "one,two", true},
+		{"Content-Length 0", "plain", "&length=0", 200, "", false},
+		{"Content-Length and nothing", "no-chunk", "&length=3", 200, "", true},
+		{"Content-Length, and raises after it", "raises", "&length=7", 200, "one,two", false},
+		{"written before", "plain", "&write=zero,", 200, "zero,one,two", false},
+		{"written before a single", "single", "&write=zero,", 200, "zero,one,two", false},
+		{"written before a tuple", "tuple", "&write=zero,", 200, "zero,one,two", false},
+		{"written, Content-Length fits", "plain", "&write=zero,&length=12", 200, "zero,one,two", false},
+		{"written, Content-Length too short", "plain", "&write=zero,&length=7", 200, "zero,on", false},
+		{"written beyond Content-Length", "endless", "&write=zero,&length=3", 200, "zer", false},
+		{"written, Content-Length too long", "generator", "&write=zero,&length=13", 200, "zero,one,two", true},
+		{"written, and raises", "raises-first", "&write=zero,", 200, "zero,", true},
+	}
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serveIterables(t, m)
+		for _, c := range cases {
+			target, mark := s.target(c.kind, c.more)
+			w := s.Dial()
+			w.Get(target)
+			a := w.Answer()
+			if a.StatusCode != c.status || (a.Err != nil) != c.broken || c.status != 500 && a.Text != c.body || !strings.Contains(a.Text, c.body) {
+				t.Errorf("%s: %d, %q, %v", c.name, a.StatusCode, a.Text, a.Err)
+			}
+			s.once(c.name, mark)
+			if c.broken {
+				w.Gone()
+			} else {
+				w.Get("/quick") // the response has ended where the client thinks
+				w.Answer().Is(t, "quick")
+			}
+		}
+	})
+}
+
+// When the server is stopped, streams that do not end are closed too.
+func TestCloseAtShutdown(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := serveIterables(t, m, "--graceful-timeout", "200ms")
+		target, mark := s.target("endless", "")
+		w := s.Dial()
+		w.Get(target)
+		w.Head("GET")
+		s.Signal(syscall.SIGTERM)
+		s.Ended()
+		fapwstest.FileSays(t, mark, "closed\n")
+	})
+}

@@ -1,0 +1,42 @@
+package python_test
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// Deferred calls and timers run beside requests, idle or not, to the end.
+func TestDeferAndTimer(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		folder := t.TempDir()
+		s := fapwstest.Command{Script: "later.py", Args: []string{folder}, Complains: true}.Serve(t, m)
+		ticks := func() int {
+			text, _ := os.ReadFile(folder + "/ticks")
+			return strings.Count(string(text), "\n")
+		}
+		fapwstest.Eventually(t, "a timer ticks while the server is idle", func() bool { return ticks() >= 3 })
+		s.Get("/later", 200)
+		if _, err := os.Stat(folder + "/later"); err == nil {
+			t.Error("the answer came after what was put off")
+		}
+		s.Get("/forks", 200).Is(t, "0") // and this behind a call that waits
+		s.Get("/release", 200)
+		fapwstest.FileSays(t, folder+"/later", "from a request")
+		for before := ticks(); ticks() < before+3; { // under load too
+			s.Get("/release", 200)
+		}
+		s.Get("/breaks", 200)
+		s.Says(`fapws: error in deferred call int\nTraceback(.*\n)+ValueError: `)
+
+		s.Get("/slowly", 200)
+		s.Signal(syscall.SIGTERM)
+		if code := s.Ended(); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		fapwstest.FileSays(t, folder+"/at the end", "yes")
+	})
+}

@@ -1,0 +1,78 @@
+package python_test
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestScriptsProcess(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "process.py")
+
+		t.Run("print", func(t *testing.T) { // stdout is a pipe
+			for i := range 3 {
+				s.Get(fmt.Sprint("/print?", i), 200)
+				s.Stdout.Await(t, regexp.MustCompile(fmt.Sprint("printed ", i, "\n")))
+			}
+		})
+		t.Run("threads run while idle", func(t *testing.T) {
+			ticks := func() int {
+				n, err := strconv.Atoi(s.Get("/ticks", 200).Text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			first := ticks()
+			fapwstest.Eventually(t, "a thread of the script has gone on", func() bool { return ticks() > first+3 })
+		})
+		t.Run("signals", func(t *testing.T) {
+			s.Signal(syscall.SIGUSR1)
+			fapwstest.Eventually(t, "SIGUSR1 was taken", func() bool { return s.Get("/taken", 200).Text == "[10]" })
+			s.Get("/alarm", 200)
+			fapwstest.Eventually(t, "SIGALRM was taken", func() bool { return s.Get("/taken", 200).Text == "[10, 14]" })
+			s.Signal(syscall.SIGHUP)
+			s.Signal(syscall.SIGPIPE)
+			s.Get("/taken", 200).Is(t, "[10, 14]")
+		})
+		t.Run("children", func(t *testing.T) {
+			w := s.Dial()
+			for range 3 {
+				w.Get("/fork?exits")
+				w.Answer().Is(t, "7")
+				w.Get("/fork?raises")
+				w.Answer().Want(t, 200)
+				w.Get("/fork?returns")
+				if w.Answer().Want(t, 200).Text == "from the child" {
+					t.Error("a forked child answers")
+				}
+				w.Get("/subprocess")
+				w.Answer().Is(t, "42\nthrough a pipe")
+			}
+			w.Get("/pid")
+			w.Answer().Is(t, strconv.Itoa(s.Cmd.Process.Pid))
+		})
+		s.Complains = true // the child's SystemExit may be reported
+	})
+}
+
+// What the script makes at import belongs to the thread that handlers run on,
+// with one thread and inline.
+func TestMainThread(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		flags := []string{"--threads", "1"}
+		if m.Inline() {
+			flags = nil
+		}
+		s := fapwstest.Serve(t, m, "process.py", flags...)
+		for i := range 5 {
+			s.Get("/database", 200).Is(t, strconv.Itoa(i+1))
+			s.Get("/main-thread", 200).Is(t, "True")
+		}
+	})
+}

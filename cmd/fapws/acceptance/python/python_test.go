@@ -1,0 +1,122 @@
+package python_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// What a script sees of itself is what it would see under python3.
+func TestIdentity(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		link := t.TempDir() + "/link" // ".." of it is not where it is
+		if err := os.Symlink(fapwstest.Testdata(t, "asgi"), link); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ dir, script string }{
+			{".", fapwstest.Testdata(t, "identity.py")},
+			{"testdata", "identity.py"},
+			{"testdata", "./../testdata/identity.py"},
+			{link, "../identity.py"},
+		} {
+			args := []string{"one", "--two", "-t", "", "print"}
+			cmd := exec.Command(fapwstest.Python, append([]string{c.script}, args...)...)
+			cmd.Dir, cmd.Env, cmd.Stderr = c.dir, fapwstest.CleanEnviron(), os.Stderr
+			text, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want map[string]any
+			if err := json.Unmarshal(text, &want); err != nil {
+				t.Fatal(err)
+			}
+			s := fapwstest.Command{Flags: []string{c.script}, Args: args, Dir: c.dir}.Serve(t, m)
+			got := s.Get("/", 200).Object(t)
+			for key := range want {
+				if !reflect.DeepEqual(got[key], want[key]) {
+					t.Errorf("%s in %s: %s is %v, python3 has %v", c.script, c.dir, key, got[key], want[key])
+				}
+			}
+		}
+	})
+}
+
+func TestPythonPath(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		lead := fapwstest.Write(t, t.TempDir()+"/lead.py", "")
+		s := fapwstest.Command{Script: "imports.py", Env: []string{"PYTHONPATH=" + filepath.Dir(lead)}}.Serve(t, m)
+		s.Get("/", 200).Is(t, lead)
+	})
+}
+
+func TestVirtualEnv(t *testing.T) {
+	t.Parallel()
+	venv := t.TempDir() + "/venv"
+	if out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", venv).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	packages, err := filepath.Glob(venv + "/lib/python3*/site-packages")
+	if err != nil || len(packages) != 1 {
+		t.Fatal(packages, err)
+	}
+	prefix, err := exec.Command(fapwstest.Python, "-c", "import sys; print(sys.base_prefix, end='')").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lead := fapwstest.Write(t, packages[0]+"/lead.py", "")
+	for _, m := range fapwstest.Modes {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			s := fapwstest.Command{Script: "imports.py", Env: []string{"VIRTUAL_ENV=" + venv}}.Serve(t, m)
+			s.Get("/", 200).Is(t, lead)
+			// The flag wins.
+			s = fapwstest.Command{Script: "identity.py", Flags: []string{"--venv", venv}, Env: []string{"VIRTUAL_ENV=/nowhere"}}.Serve(t, m)
+			if got := s.Get("/", 200).Object(t); got["prefix"] != venv || got["base_prefix"] != string(prefix) {
+				t.Errorf("sys.prefix %v, sys.base_prefix %v", got["prefix"], got["base_prefix"])
+			}
+		})
+	}
+}
+
+// A script that ends by itself writes what it writes under python3. fapws adds a line that
+// says where that was, and ends with code 3.
+func TestScriptEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, text string }{
+		{"raise", "def f():\n    raise ValueError('no')\nf()"},
+		{"syntax", "x = 1\ndef f(:\n    pass"},
+		{"exit 5", "import sys; sys.exit(5)"},
+		{"exit text", "import sys; print('out'); sys.exit('text')"},
+		{"exit none", "import sys; sys.exit()"},
+		{"exit 300", "raise SystemExit(300)"},
+		{"exit bool", "raise SystemExit(True)"},
+		{"import", "import no_such_module"},
+		{"chained", "try:\n    1/0\nexcept ZeroDivisionError as e:\n    raise KeyError('k') from e"},
+		{"encoding", "# -*- coding: latin-1 -*-\nraise ValueError('\xe9')"},
+		{"byte order mark", "\ufeffraise ValueError('\u20ac')"},
+		{"atexit", "import atexit; atexit.register(print, 'bye'); raise SystemExit(4)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			app := fapwstest.Write(t, t.TempDir()+"/app.py", c.text+"\n")
+			cmd := exec.Command(fapwstest.Python, app)
+			var stdout, stderr strings.Builder
+			cmd.Stdout, cmd.Stderr, cmd.Env = &stdout, &stderr, fapwstest.CleanEnviron()
+			_ = cmd.Run() // that it fails is the point
+			for _, m := range fapwstest.Modes {
+				code, out, said := fapwstest.Command{Flags: m.Flags, Script: app}.Run(t)
+				last, same := strings.CutPrefix(said, stderr.String())
+				if code != 3 || out != stdout.String() || !same {
+					t.Errorf("%s: code %d, output %q, messages %q; python3: %q, %q", m.Name, code, out, said, stdout.String(), stderr.String())
+				}
+				fapwstest.OneLine(t, last, "fapws: "+app+":")
+			}
+		})
+	}
+}

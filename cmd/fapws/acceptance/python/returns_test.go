@@ -1,0 +1,104 @@
+package python_test
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const (
+	html   = "text/html; charset=utf-8"
+	octets = "application/octet-stream"
+)
+
+func TestReturns(t *testing.T) {
+	cases := []struct{ path, body, mediaType string }{
+		{"/str", "h\u00e9llo \u20ac", html},
+		{"/empty", "", html},
+		{"/bytes", "\x00\xff", octets},
+		{"/bytearray", "array", octets},
+		{"/list", "ab", octets},
+		{"/strlist", "\u00e9b", html},
+		{"/tuple", "ab", html},
+		{"/sublist", "st", octets},
+		{"/generator", "one,tw\u00f6,three", octets},
+		{"/map", "012", html},
+		{"/iterable", "xy", octets},
+		{"/file", "456789", "text/plain; charset=utf-8"},
+		{"/html", "<p>h\u00e9</p>\n", html},
+		{"/text", "<p>h\u00e9</p>\n", html},
+		{"/bytesio", "from memory", octets},
+		{"/stringio", "t\u00e9xt", html},
+		{"/odd", "block block ", octets},
+		{"/wrapped", "wrapped", octets},
+		{"/dict", `{"a":[1,null,"` + "\u00e9" + `"]}`, "application/json"},
+		{"/written", "written and returned", "text/plain"},
+	}
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "returns.py")
+		for _, c := range cases {
+			s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
+		}
+		s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file of 0 bytes, it says
+		s.Get("/devnull", 200).Is(t, "")
+		s.Get("/popen", 200).Is(t, "a pipe\n")
+		s.Get("/typed", 203).Field(t, "Content-Type", "text/x-own").Field(t, "X-One", "1, 2")
+		a := s.Get("/late", 202)
+		if a.Field(t, "Content-Type", "text/x-late"); a.Text != "late" {
+			t.Errorf("/late: %q", a.Text)
+		}
+		if a := s.Get("/big", 200); a.Text != strings.Repeat("0123456789abcdef", 2<<16) || a.ContentLength != 2<<20 {
+			t.Errorf("/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
+		}
+	})
+}
+
+// A length that is not known beforehand: chunks on 1.1, the end of the
+// connection on 1.0.
+func TestReturnsFraming(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "returns.py")
+		for _, c := range []struct {
+			path    string
+			chunked bool
+		}{
+			{"/str", false}, {"/list", false}, {"/file", false}, {"/dict", false}, {"/empty", false},
+			{"/generator", true}, {"/map", true}, {"/written", true},
+		} {
+			a := s.Get(c.path, 200)
+			if chunked := len(a.TransferEncoding) == 1; chunked != c.chunked || (a.ContentLength >= 0) == c.chunked {
+				t.Errorf("%s: chunked %v, Content-Length %d", c.path, chunked, a.ContentLength)
+			}
+			w := s.Dial()
+			w.Send("GET ", c.path, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+			head := w.Head("GET")
+			switch {
+			case len(head.TransferEncoding) > 0:
+				t.Errorf("%s: %v on HTTP/1.0", c.path, head.TransferEncoding)
+			case c.chunked && (head.ContentLength >= 0 || !head.Close):
+				t.Errorf("%s: on HTTP/1.0 with length %d and %q", c.path, head.ContentLength, head.Header)
+			case c.chunked:
+				if body := w.Rest(); body != a.Text {
+					t.Errorf("%s: %q on HTTP/1.0, %q on 1.1", c.path, body, a.Text)
+				}
+			}
+		}
+	})
+}
+
+// What is no response is a 500, and the log names the handler and the value.
+func TestReturnsRefused(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, m)
+		s.Get("/none", 500)
+		s.Says(`handler none returned None;`)
+		s.Get("/number", 500)
+		s.Says(`handler number returned 7;`)
+		s.Get("/mixed", 500)
+		s.Says(`handler mixed.*\n(.*\n)*.*not of int: 7`)
+		s.Get("/surrogate", 500)
+		s.Says(`UnicodeEncodeError`)
+		s.Get("/str", 200)
+	})
+}

@@ -1,0 +1,148 @@
+package python_test
+
+import (
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// exc_info replaces a head that was not sent, raises once it was, and nothing
+// of the exception is kept.
+func TestExcInfo(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
+		freed := func() {
+			t.Helper()
+			s.Get("/marker", 200).Is(t, "True")
+		}
+
+		s.Get("/replaced", 500).Want(t, 500, "sorry").Field(t, "X-First", "").Field(t, "Content-Length", "5")
+		freed()
+		s.Get("/first", 503).Want(t, 503, "sorry")
+		freed()
+		if a := s.Ask(fapwstest.Get("/late")); a.StatusCode != 200 || a.Err == nil || a.Text != "begun" {
+			t.Errorf("late: %d, %q, %v", a.StatusCode, a.Text, a.Err)
+		}
+		s.Says(`in late\n(.*\n)*.*in fails\n(.*\n)*ValueError: the error\n`) // the original traceback
+		freed()
+		s.Get("/caught", 200).Is(t, "begun raised the error").Field(t, "X-Late", "")
+		freed()
+		for _, junk := range []string{"tuple", "short", "true", "nothing", "traceback"} {
+			s.Get("/junk/"+junk, 200).Want(t, 200, "begun exc_info must be a tuple (type, value, traceback)")
+		}
+	})
+}
+
+// Once, before the first byte, or not at all; what fails leaves nothing.
+func TestStartResponseCalls(t *testing.T) {
+	cases := []struct {
+		path   string
+		status int
+		body   string
+	}{
+		{"/twice/caught", 201, "first"},
+		{"/at-first-chunk", 202, "body"},
+		{"/after-first-chunk", 200, "begun start_response() must be called before the first byte of the body is given"},
+		{"/never", 200, "no call"},
+		{"/half", 500, "error page"},
+		{"/half/status", 500, "error page"},
+	}
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
+		for _, c := range cases {
+			a := s.Get(c.path, c.status)
+			if a.Text != c.body || a.Header.Get("X-Second") != "" || a.Header.Get("X-Lost") != "" || a.Close {
+				t.Errorf("%s: %q with %q", c.path, a.Text, a.Header)
+			}
+		}
+		s.Get("/half", 500).Field(t, "Content-Type", "text/plain").Field(t, "X-Kept", "1")
+		if strings.Contains(s.Stderr.String(), "Traceback") {
+			t.Errorf("errors that the application has dealt with are reported")
+		}
+		for path, report := range map[string]string{
+			"/twice":         `AssertionError: start_response\(\) was already called`,
+			"/twice/none":    `AssertionError: start_response\(\) was already called`,
+			"/nothing-given": `TypeError: .*start_response`,
+		} {
+			s.Get(path, 500)
+			s.Says(report)
+		}
+	})
+}
+
+// What is no head is the handler's error, and the report says what is wrong.
+func TestHeadTypes(t *testing.T) {
+	headers := map[string]string{
+		"bytes-name":  `TypeError: header name must be str, not bytes`,
+		"bytes-value": `TypeError: header value must be str, not bytes`,
+		"int-value":   `TypeError: header value must be str, not int`,
+		"none-value":  `TypeError: header value must be str, not NoneType`,
+		"euro":        `ValueError: header value '\x{20ac}' has a character that latin-1 does not have`,
+		"euro-name":   `ValueError: header name 'X-\x{20ac}' has a character`,
+		"empty-name":  `ValueError: header name '' is not a token`,
+		"space-name":  `ValueError: header name 'X A' is not a token`,
+		"colon-name":  `ValueError: header name 'X-A:' is not a token`,
+		"latin-name":  `ValueError: header name 'X-\x{e9}' is not a token`,
+		"triple":      `TypeError: headers\[0\] must be a tuple \(name, value\), not \('X-A', '1', '2'\)`,
+		"single":      `TypeError: headers\[0\] must be a tuple \(name, value\), not \('X-A',\)`,
+		"text":        `TypeError: headers\[0\] must be a tuple \(name, value\), not 'X-A: 1'`,
+		"dict":        `TypeError: headers\[0\] must be a tuple \(name, value\), not 'X-A'`,
+		"none":        `TypeError: headers must be a list of \(name, value\) tuples`,
+		"number":      `TypeError: headers must be a list of \(name, value\) tuples`,
+
+		"negative-length": `ValueError: Content-Length '-1' is not a number of bytes`,
+		"word-length":     `ValueError: Content-Length 'ten' is not a number of bytes`,
+		"two-lengths":     `ValueError: there are two Content-Lengths, 1 and 2`,
+	}
+	status := map[string]string{
+		"bytes": `TypeError: status must be str, not bytes`, "none": `TypeError: status must be str, not NoneType`,
+		"no-space": `ValueError: status '200OK' is not like '200 OK'`, "two-digits": `ValueError: status '20 OK' is not`,
+		"letters": `ValueError: status 'OK' is not`, "euro": `ValueError: status '200 \x{20ac}' has a character`,
+		"float": `TypeError: status must be str, not float`,
+	}
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
+		w := s.Dial()
+		for query, report := range headers {
+			w.Get("/headers?" + query)
+			w.Answer().Want(t, 500)
+			s.Says(report)
+		}
+		for query, report := range status {
+			w.Get("/status?" + query)
+			w.Answer().Want(t, 500)
+			s.Says(report)
+		}
+		for query, reason := range map[string]string{
+			"number": "Accepted", "bare": "Accepted", "space": "Accepted", "latin": "\xe9t\xe9",
+			"long": strings.Repeat("x", 300), "colon": "A: b", "subclass": "Text",
+		} {
+			w.Get("/good?" + query)
+			a := w.Answer().Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List", "ok").Field(t, "X-Latin", "\xe9")
+			if a.Status != "202 "+reason {
+				t.Errorf("%s: status %q", query, a.Status)
+			}
+		}
+	})
+}
+
+// Fields between the server and its client are the server's (PEP 3333, "Other
+// HTTP Features"): those of an application are left out.
+func TestHopByHopFields(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "startresponse.py")
+		w := s.Dial()
+		for _, field := range []string{
+			"Connection=x-kept", "Keep-Alive=timeout%3d1", "Proxy-Authenticate=Basic", "Proxy-Authorization=x", "Proxy-Connection=close",
+			"TE=trailers", "Trailers=X-A", "Trailer=X-A", "Transfer-Encoding=gzip", "Upgrade=websocket",
+		} {
+			w.Get("/hops?" + field)
+			name, _, _ := strings.Cut(field, "=")
+			a := w.Answer().Is(t, "body").Field(t, name, "").Field(t, "X-Kept", "1").Field(t, "Content-Length", "4")
+			if len(a.TransferEncoding) > 0 || a.Close || a.ProtoMinor != 1 || len(a.Trailer) > 0 {
+				t.Errorf("%s: %q", field, a.Header)
+			}
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package python_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestWrite(t *testing.T) {
+	fapwstest.InModesAndForks(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "write.py", Args: []string{t.TempDir()}, Complains: true}.Serve(t, m)
+		s.Get("/only", 200).Is(t, "one,tw\u00f6,three,four").Field(t, "Content-Type", "text/plain")
+		s.Get("/file", 200).Is(t, "before 0123456789")
+		s.Get("/generator", 200).Is(t, "before one,between,two")
+		s.Ask("GET /generator HTTP/1.0\r\n\r\n").Is(t, "before one,between,two")
+		w := s.Dial()
+		w.Send(fapwstest.Request("HEAD", "/generator", ""), fapwstest.Get("/"))
+		w.AnswerTo("HEAD").Want(t, 200)
+		w.Answer().Is(t, "quick")
+
+		s.Get("/early", 500)
+		s.Says(`AssertionError: write\(\) before start_response\(\)`)
+		s.Get("/number", 500)
+		s.Says(`TypeError: a response is made of str or bytes, not of int: 7`)
+		if a := s.Ask(fapwstest.Get("/none")); a.Err == nil || a.Text != "written" {
+			t.Errorf("none: %q, %v", a.Text, a.Err)
+		}
+		s.Says(`handler none returned None;`)
+		if a := s.Get("/many?1000", 200); len(a.Text) != 1000*65536+3 {
+			t.Errorf("%d bytes", len(a.Text))
+		}
+	})
+}
+
+// With threads, write() waits for a client that does not read, and no memory
+// fills up; others are served meanwhile. When the client leaves it raises, which
+// ends the handler and is no error.
+func TestWriteWaits(t *testing.T) {
+	t.Parallel() // inline the loop, which makes room, is what runs the handler
+	folder := t.TempDir()
+	s := fapwstest.Command{Script: "write.py", Args: []string{folder}}.Serve(t, fapwstest.Threads)
+
+	w := s.Dial()
+	w.Get("/many?2000")
+	r := w.Head("GET")
+	before := s.RSS()
+	for range 100 {
+		s.Get("/", 200).Is(t, "quick")
+	}
+	if grown := s.RSS() - before; grown > 30<<20 {
+		t.Errorf("%d MB more while a client does not read", grown>>20)
+	}
+	if n, err := io.Copy(io.Discard, r.Body); n != 2000*65536+3 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+
+	for _, how := range []string{"caught", "raise"} {
+		w = s.Dial()
+		w.Get("/endless?" + how)
+		w.Head("GET")
+		w.Reset()
+	}
+	fapwstest.FileSays(t, folder+"/ended", "BrokenPipeError\nBrokenPipeError\n")
+	s.Get("/", 200).Is(t, "quick")
+}
+
+// A thread that waits in write() for a client that does not read does not count for --threads: such clients, however
+// many, keep no other from its response.
+func TestWriteHoldsNoThread(t *testing.T) {
+	t.Parallel() // inline, write() does not wait
+	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			folder := t.TempDir()
+			s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{folder}}.Serve(t, m)
+			var clients []*fapwstest.Client
+			for range 12 {
+				w := s.Dial()
+				w.Get("/endless?caught")
+				w.Head("GET")
+				clients = append(clients, w)
+			}
+			for range 20 {
+				s.Get("/", 200).Is(t, "quick")
+			}
+			for _, w := range clients {
+				w.Reset()
+			}
+			fapwstest.FileSays(t, folder+"/ended", strings.Repeat("BrokenPipeError\n", len(clients)))
+			s.Get("/", 200).Is(t, "quick")
+		})
+	}
+}

@@ -1,0 +1,336 @@
+package sites_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// origin is an upstream whose answers have the fields that the query of a request names, as "Name=value". It answers 304
+// to those that have its ETag or Last-Modified, with the fields of the query that have the prefix "304-" instead.
+type origin struct {
+	t        *testing.T
+	listener net.Listener
+
+	mu       sync.Mutex
+	requests map[string][]*http.Request // by path
+	conns    map[net.Conn]struct{}
+	body     string
+}
+
+func newOrigin(t *testing.T) *origin {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &origin{t: t, listener: ln, requests: map[string][]*http.Request{}, conns: map[net.Conn]struct{}{}, body: "page"}
+	t.Cleanup(o.close)
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			o.mu.Lock()
+			o.conns[c] = struct{}{}
+			o.mu.Unlock()
+			go o.serve(c)
+		}
+	}()
+	return o
+}
+
+// close ends the origin with all of its connections.
+func (o *origin) close() {
+	o.listener.Close()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for c := range o.conns {
+		c.Close()
+	}
+}
+
+// serve writes its answers by itself, as package http would mend some of them.
+func (o *origin) serve(c net.Conn) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	for {
+		r, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		o.mu.Lock()
+		o.requests[r.URL.Path] = append(o.requests[r.URL.Path], r)
+		body := o.body
+		o.mu.Unlock()
+		query := r.URL.Query()
+		same := query.Get("ETag") != "" && r.Header.Get("If-None-Match") == query.Get("ETag") ||
+			query.Get("Last-Modified") != "" && r.Header.Get("If-Modified-Since") == query.Get("Last-Modified")
+		answer := query.Get("early")
+		if same {
+			answer += "HTTP/1.1 304 Not Modified\r\n"
+		} else {
+			status := query.Get("status")
+			if status == "" {
+				status = "200"
+			}
+			answer += "HTTP/1.1 " + status + " As told\r\n"
+		}
+		for name, values := range query {
+			field, of304 := strings.CutPrefix(name, "304-")
+			if name == "status" || name == "early" || of304 && !same || !of304 && same && len(query["304-"+name]) > 0 {
+				continue
+			}
+			for _, value := range values {
+				answer += field + ": " + value + "\r\n"
+			}
+		}
+		if !same {
+			answer += fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body)
+		} else {
+			answer += "\r\n"
+		}
+		if _, err := io.WriteString(c, answer); err != nil {
+			return
+		}
+	}
+}
+
+// saw returns the requests for a path that have reached the origin.
+func (o *origin) saw(path string) []*http.Request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.requests[path]
+}
+
+// target is a path with a query that has the origin answer with fields.
+func target(path string, fields ...string) string {
+	q := url.Values{}
+	for _, f := range fields {
+		name, value, _ := strings.Cut(f, ": ")
+		q.Add(name, value)
+	}
+	return path + "?" + q.Encode()
+}
+
+const longAgo = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+// serveOrigin serves a proxy to an origin with a cache, and has one connection to it. Lines are of its route.
+func serveOrigin(t *testing.T, lines string) (*pages, *origin) {
+	t.Helper()
+	o := newOrigin(t)
+	p := &pages{Server: fapwstest.ServeProxy(t, "http://"+o.listener.Addr().String(), lines)}
+	p.Client = p.Server.Dial()
+	return p, o
+}
+
+// TestCacheRules: which answers of an upstream answer a second request, which are asked for again, and how.
+func TestCacheRules(t *testing.T) {
+	t.Parallel()
+	p, o := serveOrigin(t, "cache = true\n")
+	for i, tt := range []struct {
+		fields string // of the answer, divided by |
+		said   string // of two requests
+	}{
+		{"Cache-Control: max-age=60", "miss hit"},
+		{"ETag: \"a\"", "bypass bypass"},
+		// Validation.
+		{`Cache-Control: no-cache|ETag: "a"`, "miss revalidated"},
+		{`Cache-Control: max-age=60, no-cache|ETag: W/"a"`, "miss revalidated"},
+		{"Cache-Control: max-age=0, must-revalidate|Last-Modified: " + longAgo, "miss revalidated"},
+		{`Cache-Control: max-age=60|Age: 60|ETag: "a"|Last-Modified: ` + longAgo, "miss revalidated"},
+		{`Expires: 0|ETag: "a"`, "miss revalidated"},
+		{"Cache-Control: no-cache", "bypass bypass"},
+		{`Cache-Control: no-store|ETag: "a"`, "bypass bypass"},
+		{`Cache-Control: private, max-age=0|ETag: "a"`, "bypass bypass"},
+		{`Cache-Control: no-cache|ETag: "a"|Set-Cookie: a=b`, "bypass bypass"},
+		{`Cache-Control: no-cache|ETag: "a"|304-Set-Cookie: a=b`, "miss revalidated"},
+		// Dates.
+		{"Expires: Thu, 18 Aug 2050 02:01:18 GMT", "miss hit"},
+		{"Expires: Thursday, 18-Aug-50 02:01:18 gmt", "miss hit"},
+		{"Expires: Thu Aug 18 02:01:18 2050", "miss hit"},
+		{"Expires: Thu, 18 Aug 2050 2:01:18 GMT", "bypass bypass"},
+		{"Expires: Thu, 18  Aug 2050 02:01:18 GMT", "bypass bypass"},
+		{"Expires: Thu, 18 Aug 2050 02:01:18 UTC", "bypass bypass"},
+		{"Expires: Thu, 18 Aug 2050 02:01:18 GMT|Expires: Thu, 18 Aug 2050 02:01:18 GMT", "bypass bypass"},
+		{"Last-Modified: " + longAgo, "bypass bypass"}, // no heuristic unless asked for
+		// Age.
+		{"Cache-Control: max-age=60|Age: 60, 0", "bypass bypass"},
+		{"Cache-Control: max-age=60|Age: 0, 60", "miss hit"},
+		{"Cache-Control: max-age=60|Age: x", "miss hit"},
+		{"Cache-Control: max-age=60|Date: " + longAgo, "bypass bypass"},
+		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo, "miss revalidated"},
+		{"Cache-Control: max-age=60|ETag: \"a\"|Date: " + longAgo + "|304-Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss revalidated"},
+		{"Cache-Control: max-age=3600|Date: " + time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat), "miss hit"},
+		{"Cache-Control: max-age=60|Date: Thu, 18 Aug 2050 02:01:18 GMT", "miss hit"},
+		// Targeted fields.
+		{"CDN-Cache-Control: max-age=60|Cache-Control: no-store", "miss hit"},
+		{"CDN-Cache-Control: no-store|Cache-Control: max-age=60", "bypass bypass"},
+		{"CDN-Cache-Control: max-age=0|Cache-Control: max-age=60", "bypass bypass"},
+		{"CDN-Cache-Control: max-age=60, &|Cache-Control: no-store", "bypass bypass"},
+		// Statuses.
+		{"status: 299|Cache-Control: max-age=60", "miss hit"},
+		{"status: 503|Cache-Control: max-age=60", "miss hit"},
+		{"status: 503|Cache-Control: max-age=60, must-understand", "bypass bypass"},
+		{"Cache-Control: max-age=60, no-store, must-understand", "miss hit"},
+	} {
+		path := "/" + strconv.Itoa(i)
+		p.saysOf(target(path, strings.Split(tt.fields, "|")...), tt.said)
+		requests := o.saw(path)
+		if want := 1 + strings.Count(tt.said, "revalidated") + strings.Count(tt.said, "bypass bypass"); len(requests) != want {
+			t.Errorf("%s: %d requests reached the upstream, want %d", tt.fields, len(requests), want)
+			continue
+		}
+		if !strings.Contains(tt.said, "revalidated") {
+			continue
+		}
+		asked := requests[1].Header
+		for field, condition := range map[string]string{"ETag: ": "If-None-Match", "Last-Modified: ": "If-Modified-Since"} {
+			_, value, has := strings.Cut(tt.fields, field)
+			value, _, _ = strings.Cut(value, "|")
+			if got := asked.Get(condition); has && got != value || !has && got != "" {
+				t.Errorf("%s: %s is %q", tt.fields, condition, got)
+			}
+		}
+	}
+}
+
+// TestCacheConfirmed: what a 304 changes in a page, and what the client gets of it.
+func TestCacheConfirmed(t *testing.T) {
+	t.Parallel()
+	p, o := serveOrigin(t, "cache = true\n")
+	page := target("/page", `ETag: "a"`, "Cache-Control: no-cache", "304-Cache-Control: max-age=600", "X-Old: 1", "X-Own: 1", "304-X-Own: 2",
+		"304-X-New: 3", "Content-Type: text/css", "304-Content-Type: text/html", "304-Content-Location: /other")
+	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "miss").Field(t, "X-Own", "1")
+	for i, said := range []string{"revalidated", "hit"} {
+		a := p.asks("GET", page, "X-Asked: "+strconv.Itoa(i)).Is(t, "page").Field(t, "Fapws-Cache", said).Field(t, "Cache-Control", "max-age=600")
+		a.Field(t, "X-Old", "1").Field(t, "X-Own", "2").Field(t, "X-New", "3").Field(t, "Content-Type", "text/css").Field(t, "Content-Location", "/other")
+		if a.Header.Get("Age") == "" || len(a.Header["Via"]) != 1 {
+			t.Errorf("%v", a.Header)
+		}
+	}
+	if requests := o.saw("/page"); len(requests) != 2 || requests[1].Header.Get("X-Asked") != "0" {
+		t.Errorf("%d requests reached the upstream: %v", len(requests), requests)
+	}
+	// The conditions of a client are about what it gets, and never reach the upstream.
+	own := target("/own", `ETag: "a"`, "Cache-Control: no-cache", "Last-Modified: "+longAgo)
+	p.asks("GET", own, `If-None-Match: "b"`).Want(t, 200, "page").Field(t, "Fapws-Cache", "miss")
+	p.asks("GET", own, `If-None-Match: "a"`).Want(t, 304).Field(t, "Fapws-Cache", "revalidated").Field(t, "ETag", `"a"`)
+	p.asks("GET", own, `If-None-Match: "b"`).Want(t, 200, "page").Field(t, "Fapws-Cache", "revalidated")
+	p.asks("GET", own, "If-Modified-Since: "+longAgo).Want(t, 304).Field(t, "Fapws-Cache", "revalidated")
+	p.asks("GET", own, "Range: bytes=0-1").Want(t, 200, "page").Field(t, "Fapws-Cache", "bypass")
+	p.asks("HEAD", own).Want(t, 200).Field(t, "Fapws-Cache", "bypass")
+	// Another page takes the place of the one that was kept.
+	o.mu.Lock()
+	o.body = "another"
+	o.mu.Unlock()
+	p.asks("GET", target("/page2", `ETag: "a"`, "Cache-Control: max-age=0")).Is(t, "another").Field(t, "Fapws-Cache", "miss")
+	cacheHas(p.Server, t, 3)
+}
+
+// cacheHas fails unless the cache has n pages.
+func cacheHas(s *fapwstest.Server, t *testing.T, n int64) {
+	t.Helper()
+	if got := cacheReportOf(s).Entries; got != n {
+		t.Errorf("%d pages are kept, want %d", got, n)
+	}
+}
+
+// TestCacheHeuristic: the key heuristic keeps what says nothing of its age but when it was last changed.
+func TestCacheHeuristic(t *testing.T) {
+	t.Parallel()
+	p, _ := serveOrigin(t, "cache = { heuristic = \"1h\" }\n")
+	p.saysOf(target("/a", "Last-Modified: "+longAgo), "miss hit")
+	p.saysOf(target("/b", "Last-Modified: "+longAgo, "status: 404"), "miss hit")
+	p.saysOf(target("/c", "Last-Modified: "+longAgo, "status: 403"), "bypass bypass")
+	p.saysOf(target("/d", "Last-Modified: "+longAgo, "status: 599", "Cache-Control: public"), "miss hit")
+	p.saysOf(target("/e", "Last-Modified: long ago"), "bypass bypass")
+	p.saysOf(target("/f", "Last-Modified: "+longAgo, "Cache-Control: no-store"), "bypass bypass")
+	p.saysOf(target("/g"), "bypass bypass")
+}
+
+// TestCacheOriginDown: a page that is no longer good answers where the upstream cannot be reached, unless its own
+// fields forbid that.
+func TestCacheOriginDown(t *testing.T) {
+	t.Parallel()
+	p, o := serveOrigin(t, "cache = true\n")
+	wanted := map[string]int{
+		"max-age=1": 200, "max-age=1, public": 200, "s-maxage=1, stale-if-error=3600": 200,
+		"max-age=1, must-revalidate": 502, "max-age=1, proxy-revalidate": 502, "s-maxage=1": 502, "max-age=1, no-cache": 502,
+	}
+	page := func(control string) string { return target("/page", `ETag: "a"`, "Cache-Control: "+control) }
+	for control := range wanted {
+		p.asks("GET", page(control)).Want(t, 200)
+	}
+	o.close()
+	for control, status := range wanted {
+		var a *fapwstest.Answer
+		fapwstest.Eventually(t, control+" is stale", func() bool {
+			a = p.asks("GET", page(control))
+			return a.Header.Get("Fapws-Cache") != "hit"
+		})
+		if a.Want(t, status); status == 200 {
+			a.Is(t, "page").Field(t, "Fapws-Cache", "stale")
+		}
+	}
+}
+
+// TestCacheEarlyHints: responses of 1xx reach the client that a page is fetched for, and are no part of the page.
+func TestCacheEarlyHints(t *testing.T) {
+	t.Parallel()
+	p, _ := serveOrigin(t, "cache = true\n")
+	page := target("/page", "Cache-Control: max-age=60", "early: HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")
+	w := p.Server.Dial()
+	w.Get(page)
+	in := bufio.NewReader(w.Conn)
+	for i, want := range []int{102, 103, 200} {
+		r, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.StatusCode != want || (r.Header.Get("Link") != "") != (want == 103) {
+			t.Errorf("response %d: %s %v", i, r.Status, r.Header)
+		}
+		if want == 200 {
+			io.Copy(io.Discard, r.Body)
+		}
+	}
+	p.asks("GET", page).Is(t, "page").Field(t, "Fapws-Cache", "hit").Field(t, "Link", "")
+}
+
+// TestCacheHerdOfConditions: of many that ask at the same time for a page that has to be confirmed for each, each
+// gets it confirmed, and of those with another Vary each its own.
+func TestCacheHerdOfConditions(t *testing.T) {
+	t.Parallel()
+	p, o := serveOrigin(t, "cache = true\n")
+	page := target("/page", `ETag: "a"`, "Cache-Control: no-cache", "Vary: Accept-Language")
+	p.asks("GET", page, "Accept-Language: de").Want(t, 200)
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			w := p.Server.Dial()
+			for range 20 {
+				w.Send(fapwstest.Get(page, "Accept-Language: de"))
+				if a := w.Answer(); a.StatusCode != 200 || a.Text != "page" || a.Header.Get("Fapws-Cache") != "revalidated" {
+					t.Errorf("%s %v %q", a.Status, a.Header, a.Text)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(o.saw("/page")); n != 321 {
+		t.Errorf("%d requests reached the upstream, want 321", n)
+	}
+}

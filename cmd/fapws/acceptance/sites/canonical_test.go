@@ -1,0 +1,288 @@
+package sites_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// No spelling of a path gets past an entry of PATHS, whatever kind it and those behind it
+// are of.
+func TestSpellingsOfPaths(t *testing.T) {
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/site/priv/x.txt", "secret")
+	fapwstest.Write(t, dir+"/site/x.txt", "public")
+	program := fapwstest.Write(t, dir+"/site/cgi-bin/env", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nrun %s' \"$PATH_INFO\"\n")
+	if err := os.Chmod(program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := fapwstest.Write(t, dir+"/app.py", `
+from fapws.contrib.cgi import CGIApplication
+from fapws.contrib.views import Staticfile
+
+def guard(environ, start_response):
+    start_response("403 Forbidden", [])
+    return [environ["SCRIPT_NAME"] + " " + environ["PATH_INFO"] + " " + environ["RAW_URI"]]
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200})
+    text = "%s %s %s" % (scope["root_path"], scope["path"], scope["raw_path"].decode())
+    await send({"type": "http.response.body", "body": text.encode()})
+
+def echo(environ, start_response):
+    return " ".join(environ[key] for key in ("SCRIPT_NAME", "PATH_INFO", "RAW_URI", "REQUEST_URI"))
+
+PATHS = [("/priv", guard), ("/cgi-bin", CGIApplication("site/cgi-bin")), ("/asgi", app), ("/echo", echo), ("/", Staticfile("site"))]
+`)
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: script, Dir: dir}.Serve(t, m)
+		for _, c := range []struct {
+			target string
+			status int
+			body   string
+		}{
+			{"/priv/x.txt", 403, "/priv /x.txt /priv/x.txt"},
+			{"//priv/x.txt", 403, "/priv /x.txt //priv/x.txt"},
+			{"/%2fpriv/x.txt", 403, "/priv /x.txt /%2fpriv/x.txt"},
+			{"/./priv/x.txt", 403, "/priv /x.txt /./priv/x.txt"},
+			{"/x/%2e%2e/priv/x.txt", 403, "/priv /x.txt /x/%2e%2e/priv/x.txt"},
+			{"/%70riv/x.txt", 403, "/priv /x.txt /%70riv/x.txt"},
+			{"/priv//x.txt", 403, "/priv //x.txt /priv//x.txt"},
+			{"/x.txt", 200, "public"}, {"//x.txt", 200, "public"}, {"/priv/../x.txt", 200, "public"},
+			{"/cgi-bin/env/x", 200, "run /x"}, {"//cgi-bin/env/x", 200, "run /x"}, {"/cgi-bin//env//x", 200, "run /x"}, {"/%2fcgi-bin/env", 200, "run "},
+			{"/asgi//x/../y%20z", 200, "/asgi /asgi//y z /asgi//x/../y%20z"},
+			{"//asgi//x", 200, "/asgi /asgi/x //asgi//x"},
+			{"/echo/http://h/%2e/x?q=//..", 200, "/echo /http://h/x /echo/http://h/%2e/x?q=//.. /echo/http://h/%2e/x?q=//.."},
+			{"http://h//echo", 200, "/echo  http://h//echo http://h//echo"},
+			{"/../priv/x.txt", 400, ""}, {"/x//../priv/x.txt", 400, ""}, {`/x\..\priv/x.txt`, 400, ""}, {"/x/..;/priv/x.txt", 400, ""},
+		} {
+			for range 2 { // what is remembered of the last request changes nothing
+				a := s.Ask(fapwstest.Get(c.target))
+				if a.StatusCode != c.status || c.status != 400 && a.Text != c.body {
+					t.Errorf("%s: %d %q, want %d %q", c.target, a.StatusCode, a.Text, c.status, c.body)
+				}
+			}
+		}
+	})
+}
+
+// Neither of a route, of its rules, nor of pages and programs of a root.
+func TestSpellingsOfRoutes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	upstream := fapwstest.Write(t, dir+"/upstream.py", `
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return ["behind " + environ["RAW_URI"]]
+`)
+	behind := fapwstest.Command{Script: upstream}.Serve(t, fapwstest.Threads)
+	fapwstest.Write(t, dir+"/www/p.shtml", `<!--#echo var="DOCUMENT_URI" -->`)
+	fapwstest.Write(t, dir+"/www/x/p.shtml", `<!--#echo var="DOCUMENT_URI" -->`)
+	fapwstest.Write(t, dir+"/www/api/x", "file")
+	fapwstest.Write(t, dir+"/www/framed/x", "file")
+	fapwstest.Write(t, dir+"/www/old/x", "file")
+	fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
+[[host]]
+root = "www"
+ssi = true
+[[host.route]]
+prefix = "/api/"
+proxy = "http://%[1]s"
+[[host.route]]
+prefix = "/based/"
+proxy = "http://%[1]s/in/"
+[[host.route]]
+prefix = "/framed/"
+files = "www/framed"
+headers = { "X-Frame-Options" = "DENY" }
+[[host.route]]
+prefix = "/old/"
+redirect = "/new/$1"
+[[host.route]]
+prefix = "/to/"
+rewrite = "/framed/$1"
+[[host.route]]
+prefix = "/framed/"
+files = "www/framed"
+headers = { "X-Frame-Options" = "SAMEORIGIN" }
+`, behind.Address))
+	s := fapwstest.Command{Flags: []string{"-c", dir + "/fapws.toml"}}.Serve(t, fapwstest.Threads)
+	for target, want := range map[string]string{
+		"/api/x": "behind /api/x", "//api/x": "behind /api/x", "/%2fapi/x": "behind /api/x", "/api//x%2Fy": "behind /api//x%2Fy", "/x/../api/x": "behind /api/x",
+		"/api/x%2f..%2f..%2fapi/y": "behind /api/y",
+		"/based/x":                 "behind /in/x", "/based//x": "behind /in//x", "//based/x": "behind /in/x",
+		"/p.shtml": "/p.shtml", "//p.shtml": "/p.shtml", "//x/p.shtml": "/x/p.shtml", "/%2fx/p.shtml": "/x/p.shtml", "/x%2fp.shtml": "/x/p.shtml", "/x//p.shtml": "/x/p.shtml",
+	} {
+		if a := s.Ask(fapwstest.Get(target)); a.StatusCode != 200 || a.Text != want {
+			t.Errorf("%s: %d %q, want %q", target, a.StatusCode, a.Text, want)
+		}
+	}
+	for _, target := range []string{"/framed/x", "//framed/x", "/%2fframed/x", "/framed%2fx", "/./framed//x"} {
+		s.Ask(fapwstest.Get(target)).Want(t, 200).Is(t, "file").Field(t, "X-Frame-Options", "DENY")
+	}
+	for _, target := range []string{"/to/x", "//to//x", "/to/y/../x", "/to/%2e/x"} {
+		s.Ask(fapwstest.Get(target)).Want(t, 200).Is(t, "file").Field(t, "X-Frame-Options", "SAMEORIGIN")
+	}
+	for _, target := range []string{"/old/x", "//old/x", "/old//x", "/%2fold/x"} {
+		s.Ask(fapwstest.Get(target)).Want(t, 302).Field(t, "Location", "/new/x")
+	}
+	for _, target := range []string{"/based/../secret", "/based/%2e%2e/secret", "/based/..%2fsecret", "/based/%2e%2e%2fsecret"} {
+		s.Ask(fapwstest.Get(target)).Want(t, 404)
+	}
+	for _, target := range []string{"/based/../../secret", "/based/x//../../secret", `/based/..\secret`, "/based/..;/secret"} {
+		s.Ask(fapwstest.Get(target)).Want(t, 400)
+	}
+}
+
+// What a whole application, without PATHS, makes of empty segments is its own affair: its
+// redirects of them lead somewhere, once.
+func TestSpellingsOfFrameworks(t *testing.T) {
+	fapwstest.NeedModule(t, "flask")
+	dir := t.TempDir()
+	script := fapwstest.Write(t, dir+"/site.py", `
+from flask import Flask, request
+app = Flask(__name__)
+
+@app.get("/")
+def root(): return "root"
+
+@app.get("/a/b/")
+def b(): return "b"
+
+@app.get("/go/<path:url>")
+def go(url): return url + " " + request.environ["RAW_URI"]
+app.url_map.merge_slashes = True
+app.add_url_rule("/raw/<path:url>", "raw", go, merge_slashes=False)
+`)
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: script}.Serve(t, m)
+		s.Ask(fapwstest.Get("/a/b/")).Want(t, 200).Is(t, "b")
+		for _, target := range []string{"/a//b/", "/a//b"} {
+			a := s.Ask(fapwstest.Get(target)).Want(t, 308)
+			location := a.Header.Get("Location")
+			if i := strings.Index(location, "://"); i > 0 {
+				location = location[i+3:]
+				location = location[strings.IndexByte(location, '/'):]
+			}
+			if location != "/a/b/" {
+				t.Errorf("%s leads to %s", target, location)
+			}
+		}
+		s.Ask(fapwstest.Get("//a/b/")).Want(t, 200).Is(t, "b")
+		s.Ask(fapwstest.Get("/x/../a/b/")).Want(t, 200).Is(t, "b")
+		s.Ask(fapwstest.Get("/raw/http://h//x")).Want(t, 200).Is(t, "http://h//x /raw/http://h//x")
+	})
+}
+
+// No spelling of a path gets past a guard of it, an entry of PATHS or the rule of a route, to the view of a framework
+// behind it, whatever the framework itself makes of the path. The framework still gets the target as the client
+// has sent it.
+func TestSpellingsBeforeFrameworks(t *testing.T) {
+	fapwstest.NeedModule(t, "django")
+	fapwstest.NeedModule(t, "fastapi")
+	const views = `
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path, re_path
+from fastapi import FastAPI, Request
+from fastapi.responses import PlainTextResponse
+
+settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x", APPEND_SLASH=True, ROOT_URLCONF=(
+    path("admin/users", lambda request: HttpResponse("secret of django")),
+    re_path(".*", lambda request: HttpResponse("django " + request.META["RAW_URI"])),
+))
+django = get_wsgi_application()
+fastapi = FastAPI()
+
+@fastapi.get("/admin/users", response_class=PlainTextResponse)
+def users():
+    return "secret of fastapi"
+
+@fastapi.get("/{path:path}", response_class=PlainTextResponse)
+def other(request: Request):
+    return "fastapi " + request.scope["raw_path"].decode()
+`
+	const guards = `
+def guard(environ, start_response):
+    start_response("403 Forbidden", [])
+    return []
+
+`
+	for _, kind := range []struct {
+		name  string
+		files map[string]string // of these fapws.toml or shops.py is served
+		shops []string          // where the frameworks are
+	}{
+		{"below entries", map[string]string{"shops.py": views + guards + `PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`}, []string{"/d", "/f"}},
+		{"django", map[string]string{"shops.py": views + guards + `PATHS = [("/admin", guard), ("", django)]`}, []string{""}},
+		{"fastapi", map[string]string{"shops.py": views + guards + `PATHS = [("/admin", guard), ("", fastapi)]`}, []string{""}},
+		{"rule, django", map[string]string{"shops.py": views, "fapws.toml": guarded("django")}, []string{""}},
+		{"rule, fastapi", map[string]string{"shops.py": views, "fapws.toml": guarded("fastapi")}, []string{""}},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+				c := fapwstest.Command{Dir: t.TempDir()}
+				for name, text := range kind.files {
+					fapwstest.Write(t, c.Dir+"/"+name, text)
+				}
+				if kind.files["fapws.toml"] == "" {
+					c.Script = c.Dir + "/shops.py"
+				} else {
+					c.Flags = []string{"-c", "fapws.toml"}
+				}
+				s := c.Serve(t, m)
+				for _, shop := range kind.shops {
+					spellings(s, t, shop)
+				}
+			})
+		})
+	}
+}
+
+// guarded is a configuration that serves an application of shops.py, but for /admin.
+func guarded(app string) string {
+	return `
+[[host]]
+app = "shops.py:` + app + `"
+[[host.route]]
+prefix = "/admin"
+deny = ["all"]
+`
+}
+
+// spellings asks for /admin/users of a framework in many ways.
+func spellings(s *fapwstest.Server, t *testing.T, shop string) {
+	t.Helper()
+	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users", "/x/%2e%2e/admin/users", "/x/.%2E/admin/users",
+		"/%61dmin/users", "/%61%64%6d%69%6e%2f%75sers", "%2fadmin/users", "/%2Fadmin/users", "/admin%2fusers", "/admin%2F%2Fusers", "/admin//users", "/admin/./users",
+		"/admin/x/../users", "/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin", "/admin/", "/admin/users;x", "/admin%2f..%2fadmin/users"}
+	for _, before := range []string{"", "/", "/.", "/y/..", "/%2f", "http://h", "http://h/", "http://h/%2e"} {
+		for _, path := range same {
+			if path[0] == '%' && shop == "" && (before == "" || before == "http://h") { // no target or host is so
+				path = "/" + path
+			}
+			if a := s.Ask(fapwstest.Get(before + shop + path)); a.StatusCode != 403 {
+				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
+			}
+		}
+		// To others these may mean the same, but here they are other paths, or none.
+		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users", "/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
+			"/admin%00/users", "/%00/admin/users", "/admin%09/users", "/admin;x/users", "/admin%3b/users", "/;/admin/users", "/x;/../../admin/users", "/x/..;/admin/users",
+			`/x\..\admin\users`, `/\admin/users`, "/%5cadmin/users", "/x/..%5cadmin/users", "/..%5c/admin/users", "/%252e/admin/users", "/%2561dmin/users", "/%252fadmin/users",
+			"/admin%252fusers", "/%c0%aeadmin/users", "/%c0%ae%c0%ae/admin/users", "/%c0%afadmin/users", "/%e2%81%84admin/users", "/%ef%bc%8fadmin/users", "/%ef%bd%81dmin/users",
+			"/admin%ef%bc%8fusers", "/%u0061dmin/users", "/x//../admin/users", "/../admin/users", "/admin%0a/users", "/admin%23/users", "/admin%3f/users", "/%2e%2e%2fadmin/users"} {
+			if a := s.Ask(fapwstest.Get(before + shop + path)); strings.Contains(a.Text, "secret") || a.StatusCode >= 500 {
+				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
+			}
+		}
+	}
+	for _, path := range []string{"/adm", "/x//admin/users", "/a%2fb", "/./x", "/http://h/x", "/x;y"} {
+		if a := s.Ask(fapwstest.Get(shop+path)).Want(t, 200); !strings.HasSuffix(a.Text, " "+shop+path) {
+			t.Errorf("%s: the application gets %q", shop+path, a.Text)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package sites_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// TestSSIBesideAnApplication: the elements of pages of a folder, with an application beside it.
+func TestSSIBesideAnApplication(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		dir := t.TempDir()
+		for name, text := range map[string]string{
+			"app.py": `
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Set-Cookie", "a=b")])
+    return [("python %s?%s" % (environ["PATH_INFO"], environ["QUERY_STRING"])).encode()]
+`,
+			"fapws.toml":              "[[host]]\nroot = 'site'\napp = 'app.py'\nssi = { errmsg = '[error]' }\n",
+			"site/include.shtml":      `[<!--#include virtual="/part.txt" -->] [<!--#include file="part.txt" -->] [<!--#include virtual="folder/inner.shtml" -->]`,
+			"site/part.txt":           "part & whole",
+			"site/folder/inner.shtml": `inner of <!--#echo var="DOCUMENT_NAME" -->`,
+			"site/folder/index.shtml": `index <!--#echo var="DOCUMENT_URI" -->`,
+			"site/echo.shtml":         `<!--#echo var="QUERY_STRING" --> <!--#echo encoding="none" var="QUERY_STRING" --> <!--#echo var="nothing" -->`,
+			"site/set.shtml":          `<!--#set var="a" value="b" --><!--#set var="c" value="${a}c" --><!--#echo var="c" -->`,
+			"site/if.shtml":           `<!--#if expr="v('QUERY_STRING') == 'one'" -->1<!--#elif expr="v('QUERY_STRING') =~ /t(wo)/" -->2<!--#else -->3<!--#endif -->`,
+			"site/fsize.shtml":        `<!--#config sizefmt="bytes" --><!--#fsize file="part.txt" -->|<!--#config sizefmt="abbrev" --><!--#fsize virtual="/part.txt" -->`,
+			"site/flastmod.shtml":     `<!--#config timefmt="%Y-%m-%d" --><!--#flastmod file="part.txt" -->`,
+			"site/errmsg.shtml":       `<!--#nothing --><!--#config errmsg="[mine]" --><!--#nothing -->`,
+			"site/exec.shtml":         `<!--#exec cmd="echo bad" -->`,
+			"site/self.shtml":         `.<!--#include virtual="self.shtml" -->`,
+			"site/dynamic.shtml":      `[<!--#include virtual="/hello?a=b%20c" -->]`,
+		} {
+			fapwstest.Write(t, filepath.Join(dir, name), text)
+		}
+		at := time.Date(2020, 2, 3, 12, 0, 0, 0, time.UTC)
+		if err := os.Chtimes(filepath.Join(dir, "site/part.txt"), at, at); err != nil {
+			t.Fatal(err)
+		}
+		s := fapwstest.Command{Flags: []string{"--config", filepath.Join(dir, "fapws.toml")}, Dir: dir}.Serve(t, m)
+		for _, c := range []struct{ path, want string }{
+			{"/include.shtml", "[part & whole] [part & whole] [inner of include.shtml]"},
+			{"/echo.shtml?<b>&x", "&lt;b&gt;&amp;x <b>&x (none)"},
+			{"/set.shtml", "bc"},
+			{"/if.shtml?one", "1"},
+			{"/if.shtml?two", "2"},
+			{"/if.shtml?", "3"},
+			{"/fsize.shtml", "12| 12 "},
+			{"/flastmod.shtml", "2020-02-03"},
+			{"/errmsg.shtml", "[error][mine]"},
+			{"/exec.shtml", "[error]"},
+			{"/self.shtml", strings.Repeat(".", 11) + "[error]"},
+			{"/dynamic.shtml", "[python /hello?a=b%20c]"},
+			{"/folder/", "index /folder/index.shtml"},
+			{"/other/", "python /other/?"},
+		} {
+			r := s.Get(c.path, 200).Is(t, c.want)
+			if strings.Contains(c.path, ".shtml") {
+				r.Field(t, "Content-Type", "text/html; charset=utf-8").Field(t, "Set-Cookie", "").Field(t, "ETag", "").Field(t, "Last-Modified", "")
+			}
+		}
+		for _, line := range []string{"self.shtml:1: cannot include", "exec.shtml:1: exec is not allowed", `errmsg.shtml:1: there is no element "nothing"`} {
+			s.Says(regexp.QuoteMeta(line))
+		}
+		changed := filepath.Join(dir, "site/set.shtml")
+		fapwstest.Write(t, changed, "changed")
+		s.Get("/set.shtml", 200).Is(t, "changed")
+		if r := s.Ask(fapwstest.Request("HEAD", "/echo.shtml?abc", "")); r.StatusCode != 200 || r.ContentLength != int64(len("abc abc (none)")) {
+			t.Errorf("%d %v", r.StatusCode, r.Header)
+		}
+	})
+}
+
+// TestSSIFlag: a folder with --ssi has pages, without an application and its
+// Python; without the flag they are files like others.
+func TestSSIFlag(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, filepath.Join(dir, "a.shtml"), `<!--#echo var="DOCUMENT_NAME" -->`)
+	fapwstest.Write(t, filepath.Join(dir, "index.shtml"), `index`)
+	s := fapwstest.Command{Flags: []string{"--ssi", "--config", "off", dir}}.Serve(t, fapwstest.Mode{})
+	s.Get("/a.shtml", 200).Is(t, "a.shtml")
+	s.Get("/", 200).Is(t, "index")
+	s = fapwstest.Command{Flags: []string{"--ssi", "--static", "/=" + dir, "--config", "off"}, Script: "service.py"}.Serve(t, fapwstest.Mode{})
+	s.Get("/a.shtml", 200).Is(t, "a.shtml")
+	code, _, stderr := fapwstest.Command{Flags: []string{"--ssi", "--config", "off"}, Script: "service.py"}.Run(t)
+	if code == 0 || !strings.Contains(stderr, "ssi: there is no folder with pages") {
+		t.Errorf("%d %q", code, stderr)
+	}
+	s = fapwstest.Command{Flags: []string{"--config", "off", dir}}.Serve(t, fapwstest.Mode{})
+	s.Get("/a.shtml", 200).Is(t, `<!--#echo var="DOCUMENT_NAME" -->`)
+}
+
+// TestSSIOfARoute: pages of a route with a folder and options of its own, and
+// mistakes in the file.
+func TestSSIOfARoute(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, filepath.Join(dir, "docs/a.html"), `<!--#config timefmt="%Y" --><!--#echo var="x" -->, <!--#exec cmd="echo $DOCUMENT_URI" -->`)
+	fapwstest.Write(t, filepath.Join(dir, "docs/b.html"), `<!--#if expr="$QUERY_STRING = /^(a|b)$/" --><!--#include virtual="plain.txt" --><!--#echo var="1" --><!--#endif -->`)
+	fapwstest.Write(t, filepath.Join(dir, "docs/plain.txt"), `plain `)
+	fapwstest.Write(t, filepath.Join(dir, "docs/index.html"), `<!--#echo var="DOCUMENT_URI" -->`)
+	file := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"), `
+[[host]]
+[[host.route]]
+prefix = "/docs/"
+files = "docs"
+ssi = { patterns = ["*.html"], exec = true, legacy = true, echomsg = "?", depth = 3 }
+`)
+	s := fapwstest.Command{Flags: []string{"--config", file}}.Serve(t, fapwstest.Mode{})
+	s.Get("/docs/a.html", 200).Is(t, "?, /docs/a.html\n")
+	s.Get("/docs/b.html?b", 200).Is(t, "plain b")
+	s.Get("/docs/", 200).Is(t, "/docs/index.html")
+	s.Get("/docs/plain.txt", 200).Is(t, "plain ")
+	s.Get("/a.html", 404)
+	s.Get("/docs/none.html", 404)
+	for ssi, want := range map[string]string{
+		"true\nerror-page = { 404 = '/404.shtml' }": "404: /404.shtml would be sent as it is",
+		`{ depth = 11 }`:       "ssi",
+		`["a/b"]`:              "ssi",
+		`{ patern = "*.htm" }`: "did you mean patterns?",
+	} {
+		fapwstest.Write(t, file, "[[host]]\nroot = 'docs'\nssi = "+ssi+"\n")
+		code, _, stderr := fapwstest.Command{Flags: []string{"check", "--config", file}}.Run(t)
+		if code == 0 || !strings.Contains(stderr, "fapws.toml:") || !strings.Contains(stderr, want) {
+			t.Errorf("%s: %d %q", ssi, code, stderr)
+		}
+	}
+}
+
+// TestSSIHostilePages: pages that a slow parser would be busy with for hours
+// are answered, and the server lives on. What it makes of any bytes, package
+// ssi fuzzes.
+func TestSSIHostilePages(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pages := map[string]string{
+		"starts":     strings.Repeat("<!--#", 200_000),
+		"spaces":     strings.Repeat("<!--# ", 170_000),
+		"elements":   strings.Repeat("<!--#a-->", 110_000),
+		"ifs":        strings.Repeat(`<!--#if expr="true" -->`, 45_000),
+		"deep":       strings.Repeat(`<!--#if expr="true" -->`, 5000) + "x" + strings.Repeat("<!--#endif -->", 4900),
+		"value":      `<!--#echo var="` + strings.Repeat("x", 1<<20),
+		"expression": `<!--#if expr="` + strings.Repeat("(", 1<<20) + `" -->`,
+		"doubling":   `<!--#set var="a" value="0123456789" -->` + strings.Repeat(`<!--#set var="a" value="$a$a" -->`, 100),
+		"regexp":     `<!--#set var="a" value="` + strings.Repeat("a", 50_000) + `" --><!--#if expr="v('a') =~ /^(a+)+$/ && v('a') !~ /(a*)*b/" -->found<!--#endif -->`,
+		"binary":     "\x00\xff<!--#\x00 \xff=\"\x00\" -->",
+	}
+	for name, page := range pages {
+		fapwstest.Write(t, filepath.Join(dir, name+".shtml"), page)
+	}
+	s := fapwstest.Command{Flags: []string{"--ssi", "--config", "off", dir}}.Serve(t, fapwstest.Mode{})
+	for name := range pages {
+		s.Get("/"+name+".shtml", 200)
+	}
+	s.Get("/regexp.shtml", 200).Is(t, "found")
+	if n := strings.Count(s.Stderr.String(), "\n"); n > 2+30*len(pages) {
+		t.Errorf("%d lines in the log", n)
+	}
+}

@@ -1,0 +1,192 @@
+package sites_test
+
+import (
+	"io"
+	"mime"
+	"mime/multipart"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+// site starts files.py and fills its folder.
+func site(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	s = fapwstest.Command{Script: "files.py", Args: []string{folder}}.Serve(t, m)
+	fapwstest.Write(t, folder+"/site/one.txt", "0123456789")
+	fapwstest.Write(t, folder+"/site/page.html", "<p>page</p>")
+	fapwstest.Write(t, folder+"/site/index.html", "<p>index</p>")
+	fapwstest.Write(t, folder+"/site/sub/caf\u00e9 & co.txt", "coffee")
+	fapwstest.Write(t, folder+"/site/big.bin", strings.Repeat("0123456789abcdef", 1<<17)) // 2 MiB
+	fapwstest.Write(t, folder+"/site/app.js", "plain")
+	fapwstest.Write(t, folder+"/site/app.js.gz", "gzipped")
+	fapwstest.Write(t, folder+"/site/app.js.br", "brotli")
+	fapwstest.Write(t, folder+"/site/.hidden", "hidden")
+	fapwstest.Write(t, folder+"/secret", "secret")
+	fapwstest.Write(t, folder+"/bare/a <b>.txt", "a")
+	if err := os.Symlink(folder+"/secret", folder+"/site/link"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("..", folder+"/site/up"); err != nil {
+		t.Fatal(err)
+	}
+	return s, folder
+}
+
+func TestStaticFiles(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := site(t, m)
+		one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
+		one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges", "bytes")
+		if one.Header.Get("Cache-Control") != "max-age=60" && !strings.Contains(one.Header.Get("Cache-Control"), "max-age=60") {
+			t.Errorf("Cache-Control %q", one.Header.Get("Cache-Control"))
+		}
+		etag, modified := one.Header.Get("ETag"), one.Header.Get("Last-Modified")
+		for _, c := range []struct {
+			target string
+			fields []string
+			status int
+			body   string
+		}{
+			{"/static/page.html", nil, 200, "<p>page</p>"},
+			{"/static/", nil, 200, "<p>index</p>"},
+			{"/static/sub/caf%C3%A9%20%26%20co.txt", nil, 200, "coffee"},
+			{"/static/app.js", nil, 200, "plain"},
+			{"/static/app.js", []string{"Accept-Encoding: gzip"}, 200, "gzipped"},
+			{"/static/app.js", []string{"Accept-Encoding: gzip, br"}, 200, "brotli"},
+			{"/static/app.js", []string{"Accept-Encoding: br;q=0, gzip;q=0.5"}, 200, "gzipped"},
+			{"/static/one.txt", []string{"If-None-Match: " + etag}, 304, ""},
+			{"/static/one.txt", []string{"If-None-Match: \"other\", W/" + strings.TrimPrefix(etag, "W/")}, 304, ""},
+			{"/static/one.txt", []string{"If-None-Match: \"other\""}, 200, "0123456789"},
+			{"/static/one.txt", []string{"If-Modified-Since: " + modified}, 304, ""},
+			{"/static/one.txt", []string{"If-Modified-Since: Thu, 01 Jan 1970 00:00:00 GMT"}, 200, "0123456789"},
+			{"/static/one.txt", []string{"If-Match: \"other\""}, 412, ""},
+			{"/static/one.txt", []string{"If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"}, 412, ""},
+			{"/static/one.txt", []string{"Range: bytes=2-4"}, 206, "234"},
+			{"/static/one.txt", []string{"Range: bytes=7-"}, 206, "789"},
+			{"/static/one.txt", []string{"Range: bytes=-3"}, 206, "789"},
+			{"/static/one.txt", []string{"Range: bytes=8-100"}, 206, "89"},
+			{"/static/one.txt", []string{"Range: bytes=10-"}, 416, ""},
+			{"/static/one.txt", []string{"Range: lines=1-2"}, 200, "0123456789"},
+			{"/static/one.txt", []string{"Range: bytes=2-4", "If-Range: \"other\""}, 200, "0123456789"},
+			{"/static/one.txt", []string{"Range: bytes=2-4", "If-Range: " + etag}, 206, "234"},
+			{"/static/big.bin", []string{"Range: bytes=2097150-"}, 206, "ef"},
+			{"/static/nothing", nil, 404, ""},
+			{"/static/one.txt/", nil, 404, ""},
+			{"/static/.hidden", nil, 404, ""},
+			{"/bare/", nil, 404, ""},
+			{"/handler/one.txt", nil, 200, "0123456789"},
+			{"/handler/one.txt", []string{"Range: bytes=2-4"}, 206, "234"},
+		} {
+			for _, method := range []string{"GET", "HEAD"} {
+				if method == "HEAD" && strings.Contains(strings.Join(c.fields, ""), "Range:") {
+					continue // RFC 9110 §14.2: ranges are for GET alone
+				}
+				a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
+				if a.StatusCode != c.status || a.Err != nil || method == "GET" && c.body != "" && a.Text != c.body {
+					t.Errorf("%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status, c.body)
+				}
+				if method == "HEAD" && a.Text != "" || c.status == 304 && a.Text != "" {
+					t.Errorf("%s %s: body %q", method, c.target, a.Text)
+				}
+			}
+		}
+		s.Get("/static/one.txt", 416, "Range: bytes=10-").Field(t, "Content-Range", "bytes */10")
+		s.Get("/static/one.txt", 206, "Range: bytes=2-4").Field(t, "Content-Range", "bytes 2-4/10")
+		s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
+		s.Get("/static/app.js", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip").Field(t, "Vary", "Accept-Encoding")
+		s.Ask(fapwstest.Request("POST", "/static/one.txt", "body")).Want(t, 405).Field(t, "Allow", "GET, HEAD")
+		ranges(t, s)
+
+		// what changes on disk is served anew
+		fapwstest.Write(t, folder+"/site/one.txt", "changed")
+		fapwstest.Eventually(t, "the new text is served", func() bool { return s.Get("/static/one.txt", 200).Text == "changed" })
+		if err := os.Remove(folder + "/site/one.txt"); err != nil {
+			t.Fatal(err)
+		}
+		fapwstest.Eventually(t, "the removed file is gone", func() bool { return s.Ask(fapwstest.Get("/static/one.txt")).StatusCode == 404 })
+	})
+}
+
+// ranges asks for several ranges at once.
+func ranges(t *testing.T, s *fapwstest.Server) {
+	t.Helper()
+	a := s.Get("/static/one.txt", 206, "Range: bytes=0-1,8-")
+	kind, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/byteranges" {
+		t.Fatalf("Content-Type %q: %v", a.Header.Get("Content-Type"), err)
+	}
+	parts := multipart.NewReader(strings.NewReader(a.Text), params["boundary"])
+	for _, want := range []struct{ text, span string }{{"01", "bytes 0-1/10"}, {"89", "bytes 8-9/10"}} {
+		part, err := parts.NextPart()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(part)
+		if err != nil || string(text) != want.text || part.Header.Get("Content-Range") != want.span {
+			t.Errorf("%q of %q, %v; want %q of %q", text, part.Header.Get("Content-Range"), err, want.text, want.span)
+		}
+	}
+	if _, err := parts.NextPart(); err != io.EOF {
+		t.Errorf("after the last part: %v", err)
+	}
+}
+
+func TestStaticBig(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := site(t, m)
+		want, err := os.ReadFile(folder + "/site/big.bin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := s.Dial()
+		for range 3 { // on one connection, with others behind
+			w.Send(fapwstest.Get("/static/big.bin"), fapwstest.Get("/handler/big.bin"), fapwstest.Get("/static/one.txt"))
+			for range 2 {
+				if a := w.Answer().Want(t, 200); a.Text != string(want) {
+					t.Errorf("other bytes, %d of %d", len(a.Text), len(want))
+				}
+			}
+			w.Answer().Is(t, "0123456789")
+		}
+	})
+}
+
+func TestStaticListing(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, _ := site(t, m)
+		s.Get("/list", 301).Field(t, "Location", "/list/")
+		a := s.Get("/list/", 200).Want(t, 200, "a &lt;b&gt;.txt", `a%20%3Cb%3E.txt`)
+		if strings.Contains(a.Text, "<b>") {
+			t.Errorf("not escaped: %q", a.Text)
+		}
+		s.Get("/list/a%20%3Cb%3E.txt", 200).Is(t, "a")
+	})
+}
+
+// Nothing outside the root, whatever the path or a link says.
+func TestStaticEscapes(t *testing.T) {
+	fapwstest.InModes(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := site(t, m)
+		for _, path := range []string{
+			"../secret", "%2e%2e/secret", "..%2fsecret", "%2e%2e%2fsecret", ".%2e/secret", "sub/../../secret", "sub/%2e%2e/%2e%2e/secret",
+			"./../secret", "//../secret", "..//secret", "....//secret", "..\\secret", "%5c..%5csecret", "..;/secret",
+			"link", "up/secret", "up/site/../secret", "/" + folder + "/secret", "%2f" + strings.TrimPrefix(folder, "/") + "/secret",
+			"one.txt%00", "secret%00.txt", "..%c0%afsecret", "%252e%252e/secret", "../../../../../../../../etc/passwd", "../" + filepath.Base(folder) + "/secret",
+		} {
+			for _, root := range []string{"/static/", "/handler/"} {
+				for _, target := range []string{root + path, "http://test" + root + path} {
+					a := s.Ask("GET " + target + " HTTP/1.1\r\nHost: test\r\n\r\n")
+					if a.StatusCode/100 == 2 || strings.Contains(a.Text, "root:") || strings.Contains(a.Text, "secret\n") || a.Text == "secret" {
+						t.Errorf("%s: %d %q", target, a.StatusCode, a.Text)
+					}
+				}
+			}
+		}
+		s.Get("/static/one.txt", 200).Is(t, "0123456789")
+	})
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/go/packages"
+)
+
+// TestOtherSystems: all packages that need no C compile, with their tests, for Linux on
+// 32-bit and 64-bit x86 and ARM, for the BSDs and for macOS. They are
+// type-checked from source, and only their own functions are: `go vet` would compile the
+// standard library for each system before, which takes 50 seconds of CPU where this takes two.
+func TestOtherSystems(t *testing.T) {
+	t.Parallel()
+	for _, system := range []string{"linux/amd64", "linux/arm64", "linux/arm", "linux/386",
+		"freebsd/amd64", "openbsd/amd64", "netbsd/amd64", "darwin/arm64"} {
+		t.Run(system, func(t *testing.T) {
+			goos, arch, _ := strings.Cut(system, "/")
+			wrong := typeCheck(t, goos, arch)
+			for _, name := range []string{"runtime", "runtime/eventloop", "runtime/source/cgi", "cmd/fapws/pool"} {
+				if _, ok := wrong[name]; !ok {
+					t.Errorf("%s is not looked at", name)
+				}
+			}
+			for name, errs := range wrong {
+				if len(errs) > 0 {
+					t.Errorf("%s: %s", name, strings.Join(errs, "\n"))
+				}
+			}
+		})
+	}
+}
+
+// typeCheck returns the errors of each package that needs no C, on a system.
+func typeCheck(t *testing.T, goos, arch string) map[string][]string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &packages.Config{
+		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports | packages.NeedDeps |
+			packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes,
+		Dir:   root,
+		Tests: true,
+		Env:   append(os.Environ(), "CGO_ENABLED=0", "GOARM=7", "GOOS="+goos, "GOARCH="+arch),
+		ParseFile: func(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
+			file, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+			if file != nil && !strings.HasPrefix(name, root+"/") {
+				dropBodies(file)
+			}
+			return file, err
+		},
+	}
+	loaded, err := packages.Load(config, "./runtime/...", "./cmd/...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := make(map[string][]string)
+	for _, p := range loaded {
+		if strings.HasSuffix(p.PkgPath, ".test") || needsC(p) {
+			continue // a program that go test writes
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(p.PkgPath, "fapws/"), "_test")
+		errs := wrong[name]
+		for _, e := range p.Errors {
+			errs = append(errs, e.Error())
+		}
+		wrong[name] = errs
+	}
+	return wrong
+}
+
+// dropBodies leaves of functions what their callers have to know.
+func dropBodies(file *ast.File) {
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok {
+			f.Body = nil
+		}
+	}
+}
+
+// needsC says whether p, or what it imports of fapws, is in C and has no counterpart in Go, or runs the executable, which is.
+func needsC(p *packages.Package) bool {
+	if strings.HasPrefix(p.PkgPath, "fapws/cmd/fapws/acceptance") {
+		return true
+	}
+	if files := append(p.IgnoredFiles, p.GoFiles...); len(files) > 0 {
+		inC, err := filepath.Glob(filepath.Join(filepath.Dir(files[0]), "*.c"))
+		inGo := func(name string) bool { return filepath.Base(name) == "nocgo.go" }
+		if err != nil || len(inC) > 0 && !slices.ContainsFunc(p.GoFiles, inGo) {
+			return true
+		}
+	}
+	for path, imported := range p.Imports {
+		if strings.HasPrefix(path, "fapws/") && needsC(imported) {
+			return true
+		}
+	}
+	return false
+}
