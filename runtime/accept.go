@@ -9,6 +9,7 @@ import (
 	"fapws/runtime/accept"
 	"fapws/runtime/listen"
 	"fapws/runtime/netio"
+	"fapws/runtime/protocol/http1"
 )
 
 // rejectedAtOnce is how many connections may be told 503 at the same time because of Config.MaxClients.
@@ -52,7 +53,7 @@ func (h acceptHost) Admit() accept.Verdict {
 // Accepted implements accept.Host.
 func (h acceptHost) Accepted(fd int, local, remote net.Addr, v accept.Verdict) {
 	l := h.l
-	c := l.s.newConn(fd, local, remote)
+	c := l.newClient(fd, local, remote)
 	if v == accept.Reject {
 		l.reject(c, serviceUnavailable)
 		return
@@ -72,14 +73,12 @@ var serviceUnavailable = []byte("HTTP/1.1 503 Service Unavailable\r\nContent-Typ
 	"Retry-After: 1\r\nConnection: close\r\n\r\nService Unavailable\n")
 
 // reject sends its last bytes to a client that is not served, and closes its connection when the client does, or soon.
-func (l *loop) reject(c *httpConn, last []byte) {
+func (l *loop) reject(c *client, last []byte) {
 	c.proxy, c.rejected = nil, true
 	l.open(c)
-	if c.state != stateClosed {
+	if c.State() != http1.StateClosed {
 		_, _ = netio.Send(c.Fd(), last, 0) // an empty socket takes it
-		c.Linger = true
-		c.setState(stateEnding)
-		c.Finish()
+		c.Dismiss()
 	}
 }
 

@@ -1,59 +1,43 @@
 package runtime
 
 import (
+	"bytes"
+	"errors"
+
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
-	protocol "fapws/runtime/protocol/http1"
+	"fapws/runtime/protocol/http1"
 )
 
-// admit takes the request of x, which is for an application: it submits it, or begins to collect its body.
+// admit has x, which is for an application, answered by its mount.
 func (l *loop) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
-	r := q.ask()
+	r := l.ask(x)
 	if (m.WebSocket || m.Tunnels) && q.parsed.UpgradeTo.Len > 0 && wantsWebSocket(x) {
 		l.handshake(x)
 		return
 	}
-	var body []byte
-	if q.hasBody() {
-		if q.parsed.Body == http1.Chunked || q.parsed.Length > int64(len(l.rest)) {
-			if m.Streams {
-				x.streamBody()
-				return
-			}
-			x.collectBody()
-			return
-		}
-		if protocol.TooLarge(q.parsed.Length, x.maxBody) {
-			x.refuse(bodyTooBig)
-			return
-		}
-		body = l.rest[:q.parsed.Length]
-	}
-	socket := 0
 	if m.DetachSocket && q.parsed.Upgrade && wantsDetachedSocket(x) {
+		if !x.InTurn() {
+			x.AwaitTurn()
+			return
+		}
 		var err error
-		if !x.isFirst() {
-			x.suspend(awaitingTurn)
+		switch r.Socket, err = x.DetachSocket(); {
+		case errors.Is(err, http1.ErrAhead):
+			x.Refuse(exchange.Reply{Status: 400, Text: err.Error(), Close: true})
 			return
-		} else if len(l.rest) > 0 {
-			x.refuse(earlyData)
-			return
-		} else if socket, err = l.detachSocket(x.conn); err != nil {
-			x.refuse(exchange.Reply{Status: 503, Fields: retryAfter})
+		case err != nil:
+			x.Refuse(exchange.Reply{Status: 503, Fields: retryAfter})
 			return
 		}
 	}
-	r.Body, r.Size = body, int64(len(body))
-	r.Socket = socket
-	l.rest = l.rest[len(body):]
-	l.submit(x, r)
+	x.html = m.Streams && q.hasBody() && q.wantsHTML()
+	x.Admit(m.answerer())
 }
 
-// submit hands x over, as the request r, to what answers its mount.
-func (l *loop) submit(x *Exchange, r *exchange.Request) {
-	c, m := x.conn, x.req.mount
-	x.phase = answering
+// ask puts together the request that the source of x gets.
+func (l *loop) ask(x *Exchange) *exchange.Request {
+	r, c := x.req.ask(), x.client
 	if x.peer == nil {
 		x.peer = c.Client()
 	}
@@ -64,24 +48,30 @@ func (l *loop) submit(x *Exchange, r *exchange.Request) {
 	if c.subrequest != nil {
 		r.Depth, r.Value = c.subrequest.depth, c.subrequest.value
 	}
-	// That of a chunked body is without its framing; of one that is streamed the rest is added as it comes.
-	if x.received += r.Size; r.More {
-		x.received += int64(len(r.Body)) - r.Size
+	return r
+}
+
+// answerer returns what answers at a mount.
+func (m *Mount) answerer() http1.Answerer {
+	return http1.Answerer{Source: m.Source, Streams: m.Streams, Bulky: m.bulky}
+}
+
+// wantsDetachedSocket reports whether x, whose Connection lists "upgrade", asks for a
+// WebSocket (RFC 6455 §4.1).
+func wantsDetachedSocket(x *Exchange) bool {
+	req, head := &x.req.parsed, x.req.Head
+	if req.Minor == 0 || x.req.hasBody() || x.client.subrequest != nil || string(req.Method.In(head)) != "GET" {
+		return false
 	}
-	x.detached = r.Socket != 0
-	if c.body == nil && !x.keepAlive && !r.WebSocket {
-		c.setState(stateEnding)
+	for _, f := range req.Fields {
+		if f.Name.Len != 7 || !is(f, head, "upgrade") {
+			continue
+		}
+		for option := range bytes.SplitSeq(f.Value.In(head), []byte(",")) {
+			if bytes.EqualFold(bytes.TrimSpace(option), []byte("websocket")) {
+				return true
+			}
+		}
 	}
-	r.Pipeline = 0
-	if m.bulky {
-		x.bulky = true
-		c.bulky++
-	} else if c.active > 1 {
-		r.Pipeline = c.Fd()
-	}
-	q := x.req
-	x.Source, x.Req = m.Source, r
-	if m.Source.Start(&x.Exchange); x.req == q && !x.lasting {
-		x.req, x.Req = nil, nil
-	}
+	return false
 }

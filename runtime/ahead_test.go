@@ -12,6 +12,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http1"
 	"fapws/runtime/source/cache"
 )
 
@@ -115,14 +116,14 @@ func TestAheadIsBounded(t *testing.T) {
 				s = serve(t, Config{}, a)
 			}
 			c := s.dial(t)
-			io.WriteString(c, ahead(maxActive))
-			eventually(t, "three have begun", func() bool { return len(strings.Fields(begun.String())) >= maxAhead+1 })
+			io.WriteString(c, ahead(http1.MaxActive))
+			eventually(t, "three have begun", func() bool { return len(strings.Fields(begun.String())) >= http1.MaxAhead+1 })
 			s.do(func() {})
-			if got := strings.Fields(begun.String()); len(got) != maxAhead+1 {
+			if got := strings.Fields(begun.String()); len(got) != http1.MaxAhead+1 {
 				t.Errorf("%d have begun: %v", len(got), got)
 			}
 			close(gate)
-			readAhead(t, c, maxActive)
+			readAhead(t, c, http1.MaxActive)
 			eventually(t, "all released", a.idle)
 		})
 	}
@@ -130,7 +131,7 @@ func TestAheadIsBounded(t *testing.T) {
 
 // What a Pacer has deferred is resumed in order, at most two ahead of the answer whose turn it is.
 func TestPacer(t *testing.T) {
-	gate := make(chan struct{}, maxActive)
+	gate := make(chan struct{}, http1.MaxActive)
 	a := newPacer(func(c *call) {
 		<-gate
 		c.reply(200, c.Path)

@@ -35,10 +35,7 @@ func (h pagesHost) Wall() int64 { return h.l.wall() }
 func (h pagesHost) Flush()      { h.l.conns.Flush() }
 
 func (h pagesHost) Beside(work func(), done func(bug bool)) {
-	go func() {
-		bug := h.l.try(work)
-		h.l.post(func() { done(bug) })
-	}()
+	h.l.conns.Beside(work, done)
 }
 
 func (h pagesHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }

@@ -1,6 +1,10 @@
 package runtime
 
-import "time"
+import (
+	"time"
+
+	"fapws/runtime/protocol/http1"
+)
 
 // balance divides new connections among processes that share their listeners (Config.Concurrency). A process that has as
 // many requests as it can run leaves them in the queue, where another one finds them. If they are still there after a
@@ -53,9 +57,9 @@ func (l *loop) left() {
 }
 
 // expect counts c, which was just accepted.
-func (l *loop) expect(c *httpConn) {
+func (l *loop) expect(c *client) {
 	b := &l.accepting.balance
-	if l.cfg.Concurrency > 0 && c.state == stateNew {
+	if l.cfg.Concurrency > 0 && c.State() == http1.StateNew {
 		if b.epoch == 0 {
 			b.epoch = 1
 		}
@@ -65,7 +69,7 @@ func (l *loop) expect(c *httpConn) {
 }
 
 // arrived is for a connection that has sent its first request, or was closed.
-func (l *loop) arrived(c *httpConn) {
+func (l *loop) arrived(c *client) {
 	b := &l.accepting.balance
 	if c.expected != 0 && c.expected == b.epoch {
 		b.expected--

@@ -109,12 +109,7 @@ func TestCacheStorm(t *testing.T) {
 		eventually(t, "nothing is under way", func() bool { return s.loop.owed.Load() == 0 })
 		eventually(t, "all exchanges are free", func() bool {
 			used := 0
-			s.do(func() {
-				used = len(s.loop.exchanges.all)
-				for x := s.loop.exchanges.free; x != nil; x = x.next {
-					used--
-				}
-			})
+			s.do(func() { used = s.loop.http.Active() })
 			return used == 0
 		})
 		s.do(func() {

@@ -4,9 +4,7 @@ import (
 	"time"
 
 	"fapws/runtime/accesslog"
-	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
-	protocol "fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/sse"
 )
 
@@ -39,11 +37,8 @@ func (h subscriberHost) Opened() {
 }
 
 func (h subscriberHost) Account(r *accesslog.Record, sent, framed int64) {
-	h.l.account(&Exchange{log: r, conn: accounted, Exchange: exchange.Exchange{By: "application"}, received: r.WireIn, out: protocol.Response{Status: 200, Sent: sent, Framed: framed}})
+	h.l.writeLine(r, &outcome{by: "application", status: 200, sent: sent, framed: framed, received: r.WireIn})
 }
-
-// accounted stands for the connection of a subscriber in what account reads.
-var accounted = &httpConn{state: stateEnding}
 
 func (h subscriberHost) Resume(s *accesslog.State) *accesslog.Record {
 	if !h.l.timed {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/auth"
 	"fapws/runtime/exchange"
 	"fapws/runtime/filter/header"
-	"fapws/runtime/http1"
+	wire "fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 )
 
@@ -19,7 +19,7 @@ func (l *loop) note(x *Exchange) {
 	if !l.timed {
 		return
 	}
-	q, c := x.req, x.conn
+	q, c := x.req, x.client
 	head := q.Head[:q.parsed.HeadLen]
 	peer := c.Client()
 	format := l.beginEntry(x, peer)
@@ -51,9 +51,9 @@ func (l *loop) noteMalformed(x *Exchange, came []byte) {
 	if !l.timed {
 		return
 	}
-	c := x.conn
+	c := x.client
 	l.beginEntry(x, c.who())
-	x.received = int64(len(came))
+	x.Received = int64(len(came))
 	x.log.Time, x.log.Earlier = time.Now(), int(c.requests)
 	c.requests++
 	x.log.Malformed(came, l.cfg.Limits.RequestLine)
@@ -62,9 +62,9 @@ func (l *loop) noteMalformed(x *Exchange, came []byte) {
 // beginEntry begins the entry of x, whose client is peer, and returns the format of its line.
 func (l *loop) beginEntry(x *Exchange, peer *exchange.Peer) *accesslog.Format {
 	if x.log == nil {
-		x.log = l.exchanges.record()
+		x.log = l.host.record()
 	}
-	e, c := x.log, x.conn
+	e, c := x.log, x.client
 	e.Log = l.cfg.AccessLog
 	if x.rules != nil && (x.rules.log != nil || x.rules.unlog) {
 		e.Log = x.rules.log
@@ -102,7 +102,7 @@ func (x *Exchange) headSent(head []byte) {
 	}
 }
 
-func is(f http1.Field, head []byte, name string) bool {
+func is(f wire.Field, head []byte, name string) bool {
 	return bytes.EqualFold(f.Name.In(head), []byte(name))
 }
 
@@ -118,38 +118,54 @@ func (l *loop) account(x *Exchange) {
 	}
 	if x.tunnel != nil {
 		in, out := x.tunnel.Carried()
-		x.received += in
-		x.out.Sent += out
+		x.Received += in
+		x.Out.Sent += out
 	}
 	if s := x.socket; s != nil && s.HasConn() {
 		in, out := s.Carried()
-		x.received += in
-		x.out.Sent += out
+		x.Received += in
+		x.Out.Sent += out
 		x.proper = !s.Aborted()
 	}
+	l.writeLine(e, &outcome{
+		by: x.By, status: x.Out.Status, sent: x.Out.Sent, framed: x.Out.Framed, received: x.Received, keepAlive: x.KeepAlive, overridden: x.overridden,
+		aborted: !x.proper && (x.Out.Status == 0 || x.Broken()),
+	})
+}
+
+// outcome is what became of a request, for its line in the access log.
+type outcome struct {
+	by                     string
+	status                 int // 0: its client left before it was answered
+	sent, framed, received int64
+	keepAlive              bool
+	overridden             bool
+	aborted                bool
+}
+
+// writeLine writes the log lines of a request that has ended.
+func (l *loop) writeLine(e *accesslog.Record, o *outcome) {
 	took := time.Since(e.Time)
-	if x.out.Status == 0 {
-		x.out.Status = statusGone
+	if o.status == 0 {
+		o.status = statusGone
 	}
 	if l.debug >= 1 {
-		l.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, x.out.Status, x.out.Sent, took.Round(time.Microsecond))
+		l.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, o.status, o.sent, took.Round(time.Microsecond))
 	}
-	if l.cfg.Answered != nil && !x.overridden {
-		l.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: x.out.Status, Bytes: x.out.Sent, Took: took})
+	if l.cfg.Answered != nil && !o.overridden {
+		l.cfg.Answered(&RequestSummary{Line: e.RequestLine, Status: o.status, Bytes: o.sent, Took: took})
 	}
 	if e.Log == nil {
 		return
 	}
-	e.Duration, e.Status, e.BytesSent, e.WireIn, e.WireOut = took, x.out.Status, x.out.Sent, x.received, x.out.Sent+x.out.Framed
-	e.KeepAlive = x.keepAlive
-	e.Aborted = !x.proper && (x.out.Status == statusGone || x.conn == nil || x.conn.state == stateClosed)
-	e.Handler = x.By
+	e.Duration, e.Status, e.BytesSent, e.WireIn, e.WireOut = took, o.status, o.sent, o.received, o.sent+o.framed
+	e.KeepAlive, e.Aborted, e.Handler = o.keepAlive, o.aborted, o.by
 	e.Log.Append(&e.Entry)
 }
 
 // logClient logs a line about the client of c and what answers it by rules r, nil if
 // none do.
-func (l *loop) logClient(c *httpConn, r *rules, level loglevel.Level, format string, args ...any) {
+func (l *loop) logClient(c *client, r *rules, level loglevel.Level, format string, args ...any) {
 	log := l.cfg.LogClient
 	if r != nil && r.errors != nil {
 		log = r.errors
@@ -158,7 +174,7 @@ func (l *loop) logClient(c *httpConn, r *rules, level loglevel.Level, format str
 }
 
 // clientText is how the error log calls the client.
-func (c *httpConn) clientText() string {
+func (c *client) clientText() string {
 	peer := c.Client()
 	switch {
 	case peer.Addr == "":

@@ -1,68 +1,22 @@
-// Package runtime is the server: it accepts connections, speaks HTTP/1.1 on them, finds the source of each answer,
-// sends the answers, and ends requests and connections that take too long. It knows nothing of Python: an application
-// is a Handler of package source/app. The packages below it have the parts that can stand alone; ARCHITECTURE.md,
-// "Packages", lists them.
+// Package runtime is the server: it accepts connections, decides which source answers each of their requests, logs
+// them, and stops or hands over. It knows nothing of Python: an application is a Handler of package source/app. The
+// packages below it do the work: protocol/http1 has the connections; ARCHITECTURE.md, "Packages", lists all.
 //
 // A Server has one event loop, which owns the connections. Its exported methods are safe for concurrent use, but must
 // not be called on the loop. Everything else belongs to the loop, unless a comment says otherwise. Work that might wait
 // for a disk or a password hash runs on goroutines. Package cmd/fapws/worker makes the Server of a process.
-// Start reading at server.go, loop.go and input.go.
+// Start reading at server.go, loop.go and host.go.
 //
-// # Requests of a connection
+// # Decisions
 //
-// An Exchange exists from the moment its head is parsed, and has the request and the decision so far in its request
-// (request.go). Two results come from beside the loop, and a Decision asks for them (NeedsLookup, NeedsPassword):
-// whether a file exists and whether a password is right. Other exchanges wait for their turn, for the rest of a body,
-// or for a page that another one fetches. Each keeps a copy of head and path, and continues where it was: the head is
+// A connection of HTTP/1 asks its Host (host.go) what answers an exchange. Exchange and client (exchange.go, client.go)
+// embed those of package protocol/http1, and add what the server knows: site, rules, log line, trusted proxy. The request
+// and the decision so far are in request.go. Two results come from beside the loop, and a Decision asks for them
+// (NeedsLookup, NeedsPassword): whether a file exists and whether a password is right. Other exchanges wait for their
+// turn, for the rest of a body, or for a page that another one fetches. Each keeps a copy of head and path, and
+// continues where it was: the head is
 // parsed once and routed once. Two heads are parsed again, because that costs less (0.4 to 1 µs, 3.6 for the fields
 // of a browser) than a kilobyte for the parsed fields of each request: one that arrives while others must be answered
 // first, and one for which Python names a file. All exchanges that do not wait use one request of the loop, so they
 // cost no allocation.
-//
-// Pipelined requests run side by side when all of them are safe methods without a body, up to 32 (RFC 9112 §9.3.2);
-// others wait for those before them. Parts that come early are held in their exchange, and responses leave in order.
-// A source that may give an answer of any size has at most three requests of a connection (pipeline.go). The
-// interpreter gets up to 32 in one batch, because most answers are small, and checks before it starts one: while two
-// others of that connection run, or more than 256 KiB wait for its client, it gives the request back (OpDeferred),
-// and the loop resumes it when its turn comes near. 32 requests for 10 MiB cost 30 MB instead of 330, and 16
-// pipelined hellos the same CPU as before, within 3 %.
-//
-// # Clients that do not read
-//
-// The loop counts, by client address (of IPv6 the /64; the address that a trusted proxy names counts), the bytes that
-// transfers send and that wait for an earlier answer, from 16 KiB a part on (unsent.go, conn/ledger.go). Only slow
-// clients count: a response that its socket takes at once costs nothing. While more than Config.MaxUnsent (64 MiB; an
-// eighth of the memory that the process may use, if that is less) waits for an address, its requests are submitted as
-// Held and not started before exchange.Pacer.Resume; those that the handler has not started are recalled; and no
-// request is started while the loop has yet to deal with more than 8 MiB of finished parts, because the size of an
-// answer is known only afterwards. So the excess is one answer, and with threads those of handlers that were running. Clients
-// of a unix socket whose address no proxy names are bounded for each connection only.
-//
-// # Bodies
-//
-// A body that is not complete is collected, above 256 KiB in an unlinked file, and only whole requests go on: a slow
-// client never holds an application. Where a mount streams (ASGI), the request is submitted with Request.More, and
-// the rest is delivered (exchange.Receiver) as it is read, from the read buffer: one piece for each read, chunks moved
-// together in place. Until its body is whole such an exchange is the only one of its connection. A request that breaks a limit
-// gets its 4xx in place of the exchange, or closes the connection if the response has begun. When the last part of
-// the response comes first, up to 64 KiB of the body are awaited and thrown away, because clients often send a body
-// in another packet than the head and keep their connection; with more to come the connection closes, and lingers as
-// after a refusal.
-//
-// Delivered bytes that OpCredit parts have not given back are counted in the exchange, each piece with 64 bytes for
-// its overhead. Above 64 KiB the connection is not read until half of that is back. Of a body with a length that has
-// filled the read buffer more is read at once, up to 256 KiB with the bytes that the handler has: waking a thread
-// costs more than reading. Time in which we do not read is not counted against the client, and time in which the
-// client is waited for not against the handler. A paused client that resets the connection is noticed at once; one
-// that only shuts down its side is noticed when the handler has taken the bytes before that. An upload of 1 GiB to an
-// ASGI application costs, with a length, 0.4 to 0.6 s of CPU and 13,000 context switches (with 64 KiB at once 0.7 s
-// and 43,000; uvicorn with httptools 0.17, in turn with them: 0.4 to 0.5), in chunks 0.7 s (uvicorn 0.6), and 2 MiB
-// of memory. One that the application does not take costs 226 KiB.
-//
-// # Detached sockets
-//
-// Where Mount.DetachSocket, a request for a WebSocket comes with a duplicate of the descriptor, for WSGI libraries
-// that speak that protocol themselves (detachedsocket.go). The loop does not read meanwhile, but sees a client that
-// disconnects. A part with Taken ends the exchange without a response, and the connection lingers, because closing at
-// once may destroy the close frame that was sent last. There is no --timeout for them.
 package runtime

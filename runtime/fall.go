@@ -37,22 +37,3 @@ func (l *loop) skipsFileMount(x *Exchange) bool {
 	}
 	return slices.Contains(q.missed, q.mount) || q.mount.missing.has(q.Path[q.Script:], l.now())
 }
-
-// Decline implements exchange.Server.
-func (x *Exchange) Decline(index string) bool {
-	l, q := x.l, x.req
-	switch {
-	case index == "":
-		q.mount.missing.add(q.Path[q.Script:], l.now())
-		q.missed = append(q.missed, q.mount)
-		q.Skip()
-	case q.index != "":
-		return false
-	default:
-		q.index = index
-		l.route(x)
-	}
-	x.suspend(deciding)
-	x.conn.queue()
-	return true
-}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"testing"
 	"time"
+
+	"fapws/runtime/protocol/http1"
 )
 
 // TestH1ConnectionStates: a connection reads requests, writes responses, closes,
@@ -16,7 +18,7 @@ func TestH1ConnectionStates(t *testing.T) {
 			c.reply(200, "done")
 		}()
 	}))
-	only := func() (c *httpConn) {
+	only := func() (c *client) {
 		s.do(func() {
 			for _, one := range s.loop.all() {
 				c = one
@@ -24,46 +26,47 @@ func TestH1ConnectionStates(t *testing.T) {
 		})
 		return c
 	}
-	await := func(c *httpConn, want connState) {
+	await := func(c *client, want http1.State) {
 		t.Helper()
-		var now connState
+		var now http1.State
 		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			s.do(func() { now = c.state })
+			s.do(func() { now = c.State() })
 			if now == want {
 				return
 			}
 		}
 		t.Fatalf("the connection is %s, not %s", now, want)
 	}
-	client := s.dial(t)
-	var c *httpConn
+	remote := s.dial(t)
+	var c *client
 	for c == nil {
 		c = only()
 	}
-	await(c, stateNew)
-	io.WriteString(client, "POST / HTTP/1.1\r\nHost: a\r\n")
-	await(c, stateHead)
-	io.WriteString(client, "Content-Length: 4\r\n\r\nab")
-	await(c, stateBody)
-	io.WriteString(client, "cd")
-	await(c, stateReady) // for the next request; this one is in flight
+	await(c, http1.StateNew)
+	io.WriteString(remote, "POST / HTTP/1.1\r\nHost: a\r\n")
+	await(c, http1.StateHead)
+	io.WriteString(remote, "Content-Length: 4\r\n\r\nab")
+	await(c, http1.StateBody)
+	io.WriteString(remote, "cd")
+	await(c, http1.StateReady) // for the next request; this one is in flight
 	s.do(func() {
-		if !c.busy() {
+		if !c.Busy() {
 			t.Error("no response is under way")
 		}
 	})
-	io.WriteString(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
-	await(c, stateWaiting)
+	io.WriteString(remote, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+	await(c, http1.StateWaiting)
 	close(release)
-	await(c, stateReady)
+	await(c, http1.StateReady)
 	s.do(func() {
 		if idle := time.Duration(c.Deadline() - c.Stamp); idle < time.Hour || idle > time.Hour+time.Second {
 			t.Errorf("stale after %v, and it may be idle for an hour", idle)
 		}
-		s.loop.keepAlive = int64(time.Millisecond)
+		s.cfg.KeepAlive = time.Millisecond
+		s.configure(s.cfg)
 		c.Schedule()
 	})
-	await(c, stateClosed) // nobody asked for anything any more
+	await(c, http1.StateClosed) // no request came
 	if left := only(); left != nil {
 		t.Errorf("%s is still looked after", left)
 	}

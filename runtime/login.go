@@ -12,6 +12,8 @@ type checkedLogin struct {
 	verdict auth.Verdict
 }
 
+var retryAfter = []byte("Retry-After: 1\r\n")
+
 // accessResult says what authenticate has come to.
 type accessResult uint8
 
@@ -24,7 +26,7 @@ const (
 // authenticate checks whether the client of x may log in where its decision leads. A password that is not known takes
 // long to check: that is done beside the loop, which resumes x.
 func (l *loop) authenticate(x *Exchange) (exchange.Reply, accessResult) {
-	a, q, c := x.rules.auth, x.req, x.conn
+	a, q, c := x.rules.auth, x.req, x.client
 	no := exchange.Reply{Status: 401, Fields: a.Challenge()}
 	credentials := q.credentials()
 	if credentials == nil {
@@ -57,5 +59,5 @@ func (l *loop) checked(x *Exchange, q *request, found checkedLogin) {
 		return
 	}
 	q.check, q.login = nil, found
-	x.resume()
+	x.Resume()
 }

@@ -11,6 +11,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/tunnel"
 	"fapws/runtime/protocol/websocket"
@@ -18,6 +19,8 @@ import (
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
 )
+
+const serverName = "fapws"
 
 // loop is what the event loop calls. Everything in it belongs to the
 // loop's goroutine unless a comment says otherwise.
@@ -28,7 +31,7 @@ type loop struct {
 	timed bool // requests are timed, for the access log or Debug
 	paced bool // TCP connections are, unless we say otherwise: see listen.Paces
 
-	httpServer
+	http      http1.Server
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
 	accepting accepting
@@ -36,6 +39,7 @@ type loop struct {
 	table     *route.Table    // which of them a request is for, and what of it
 	app       *app.Dispatcher // has the requests that handlers answer
 	pages     *cache.Pages    // nil: nothing is kept
+	host      httpHost
 	override  exchange.Source // nil: none
 	idle      chan struct{}   // told when the first connection comes: see tick
 	emptied   chan struct{}   // told when the last one has gone
@@ -43,8 +47,8 @@ type loop struct {
 	owed      atomic.Int64    // exchanges that may get overdue, at the last tick or when the last connection went
 	busyNow   bool            // flushBatch is on the stack
 
-	unsent unsent // requests that wait for their clients
-	served int64  // requests there have been
+	served int64 // requests there have been
+	warned int64 // when a line said that a client reads too slowly, by now
 
 	subscribers *sse.Subscribers // of channels
 	sockets     *websocket.Sockets
@@ -76,8 +80,8 @@ func newLoop(s *Server) *loop {
 	l.app = app.New(appHost{l})
 	l.subscribers = sse.New(subscriberHost{l})
 	l.sockets = websocket.NewSockets(socketHost{l}, &l.conns)
-	l.httpServer.init(&siteHost{l, newRequest()}, &l.conns, &l.cfg.Limits)
-	l.exchanges.l = l
+	l.host = httpHost{l: l, next: newRequest()}
+	l.http.Init(&l.host, &l.conns, serverName)
 	l.clock(l.conns.Start())
 	return l
 }
@@ -115,18 +119,16 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 		return
 	}
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*httpConn); !ok || own.busy() || c.Gathers() {
+		if own, ok := c.Protocol().(*client); !ok || own.Busy() || c.Gathers() {
 			c.Close("internal error")
 		}
 	}
 }
 
 // open makes c, whose descriptor it owns from now on, a connection of the loop.
-func (l *loop) open(c *httpConn) {
-	c.l = l
-	if err := c.Open(&l.conns, c.speaks()); err != nil {
+func (l *loop) open(c *client) {
+	if err := c.Open(c.speaks()); err != nil {
 		l.s.logf(loglevel.Error, "cannot watch %s: %v", c, err)
-		c.state = stateClosed
 		return
 	}
 	if l.paced && listen.SameMachine(c.Local, c.Remote) {
@@ -143,7 +145,7 @@ func (l *loop) open(c *httpConn) {
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
-	if l.draining && c.subrequest == nil {
+	if l.http.Draining() && c.subrequest == nil {
 		c.Close("the server is shutting down")
 	}
 }
@@ -160,9 +162,9 @@ func (l *loop) connectionOpened() {
 }
 
 // all returns the connections that speak HTTP/1, in no particular order.
-func (l *loop) all() (list []*httpConn) {
+func (l *loop) all() (list []*client) {
 	for _, c := range l.conns.All() {
-		if own, ok := c.Protocol().(*httpConn); ok {
+		if own, ok := c.Protocol().(*client); ok {
 			list = append(list, own)
 		}
 	}
@@ -194,7 +196,7 @@ func (l *loop) flushBatch() {
 			l.pages.Retry()
 		}
 		if l.conns.Unsent.Eased() {
-			l.ease()
+			l.http.Ease()
 		}
 		l.conns.Flush()
 		if !l.conns.Resumes() && !l.app.Pending() && (l.pages == nil || !l.pages.Pending()) {

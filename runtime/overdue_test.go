@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http1"
 
 	"golang.org/x/sys/unix"
 )
@@ -140,12 +141,13 @@ func TestLateTick(t *testing.T) {
 		s.do(func() {
 			l := s.loop
 			all := l.all()
-			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *httpConn) bool { return c.state == stateHead })
+			begun = l.now() > 2*tickLength && slices.ContainsFunc(all, func(c *client) bool { return c.State() == http1.StateHead })
 			if !begun {
 				return
 			}
 			l.clock(time.Now().Add(-time.Duration(2*tickLength) * 9 / 10)) // the last tick was nearly two ticks ago
-			l.cfg.HeadTimeout = limit
+			s.cfg.HeadTimeout = limit
+			s.configure(s.cfg)
 			for _, c := range all {
 				c.Stamp = l.now()
 				c.Schedule()
@@ -201,7 +203,9 @@ func TestOverdueResponseIsCut(t *testing.T) {
 			io.WriteString(c, test.sent)
 			eventually(t, "it has begun", func() (begun bool) {
 				s.do(func() {
-					begun = slices.ContainsFunc(s.loop.exchanges.all, func(x *Exchange) bool { return x.out.Begun })
+					for x := range s.loop.http.Exchanges() {
+						begun = begun || x.Out.Begun
+					}
 				})
 				return begun
 			})

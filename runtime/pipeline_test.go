@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fapws/runtime/protocol/http1"
 	"fmt"
 	"io"
 	"strings"
@@ -133,7 +134,7 @@ func TestSendingFarAhead(t *testing.T) {
 		c.CloseWrite()
 		sent <- err
 	}()
-	var paused *httpConn
+	var paused *client
 	eventually(t, "paused", func() bool {
 		s.do(func() {
 			for _, c := range s.loop.all() {
@@ -145,7 +146,7 @@ func TestSendingFarAhead(t *testing.T) {
 		return paused != nil
 	})
 	s.do(func() {
-		if n := len(paused.Pending()); n > maxPending+s.cfg.ReadBuffer {
+		if n := len(paused.Pending()); n > http1.MaxPending+s.cfg.ReadBuffer {
 			t.Errorf("%d bytes are kept", n)
 		}
 	})

@@ -150,7 +150,7 @@ func TestEdgeOfUnixSocket(t *testing.T) {
 func TestEventOfPaused(t *testing.T) {
 	s := serve(t, Config{}, newApp(true, demo))
 	c := s.kept(t)
-	var own *httpConn
+	var own *client
 	s.do(func() {
 		own = s.loop.all()[0]
 		own.Pause(conn.HeedReset)
@@ -161,7 +161,7 @@ func TestEventOfPaused(t *testing.T) {
 	})
 	s.do(func() {
 		own.Ready(eventloop.Readable)
-		if !waiting(own.Fd()) || own.active > 0 || len(own.Pending()) > 0 {
+		if !waiting(own.Fd()) || own.Busy() || len(own.Pending()) > 0 {
 			t.Error("it was read from")
 		}
 		own.Unpause()

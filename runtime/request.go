@@ -8,6 +8,7 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/route"
+	"fapws/runtime/source/refusal"
 )
 
 // request is what the client of an exchange asks for, and what has been decided about it. Exchange.req is nil once a
@@ -75,7 +76,10 @@ func (q *request) ask() *exchange.Request {
 }
 
 // hasBody reports whether a body follows the head.
-func (q *request) hasBody() bool { return hasBody(&q.parsed) }
+func (q *request) hasBody() bool { return q.parsed.Body == http1.Chunked || q.parsed.Length > 0 }
+
+// wantsHTML reports whether the client is a browser.
+func (q *request) wantsHTML() bool { return refusal.WantsHTML(&q.parsed, q.Head) }
 
 // credentials returns the value of the Authorization field, or nil.
 func (q *request) credentials() []byte {

@@ -12,13 +12,14 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
+	"fapws/runtime/protocol/http1"
 )
 
 // retiring waits until the loop of s knows that it retires.
 func retiring(t *testing.T, s *testServer) {
 	t.Helper()
 	eventually(t, "retiring", func() (leaving bool) {
-		s.do(func() { leaving = s.loop.leaving })
+		s.do(func() { leaving = s.loop.http.Leaving() })
 		return leaving
 	})
 }
@@ -50,13 +51,13 @@ func TestRetireServesWhoIsConnected(t *testing.T) {
 	send("busy", "GET /busy"+fields)
 	send("begun", "GET /begun"+fields)
 	eventually(t, "all are there", func() bool {
-		states := map[connState]int{}
+		states := map[http1.State]int{}
 		s.do(func() {
 			for _, c := range s.loop.all() {
-				states[c.state]++
+				states[c.State()]++
 			}
 		})
-		return states[stateNew] == 1 && states[stateHead] == 1 && states[stateReady] == 3
+		return states[http1.StateNew] == 1 && states[http1.StateHead] == 1 && states[http1.StateReady] == 3
 	})
 	begun := ""
 	for buf := make([]byte, 500); !strings.HasSuffix(begun, "begun"); {

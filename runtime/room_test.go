@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"fapws/runtime/eventloop"
+	"fapws/runtime/protocol/http1"
 )
 
 // waiting returns the connections with transfers that wait for room.
-func (s *testServer) waiting() (list []*httpConn) {
+func (s *testServer) waiting() (list []*client) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
 			if c.AwaitsRoom() {
@@ -25,7 +26,7 @@ func (s *testServer) waiting() (list []*httpConn) {
 }
 
 // transfers returns the connections with transfers. It must be called on the loop.
-func (s *testServer) transfers() (list []*httpConn) {
+func (s *testServer) transfers() (list []*client) {
 	for _, c := range s.loop.all() {
 		if c.Writing() {
 			list = append(list, c)
@@ -151,7 +152,7 @@ func TestHalfClosedWhileWaitingForRoom(t *testing.T) {
 	eventually(t, "the loop has seen it", func() (seen bool) {
 		s.do(func() {
 			list := s.transfers()
-			seen = len(list) == 1 && list[0].state == stateClosed
+			seen = len(list) == 1 && list[0].State() == http1.StateClosed
 		})
 		return seen
 	})

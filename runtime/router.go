@@ -183,80 +183,43 @@ func (l *loop) decide(x *Exchange) {
 				q.Admit()
 			case rejected:
 				l.note(x)
-				x.refuse(r)
+				x.Refuse(r)
 				return
 			default:
-				x.suspend(awaitingPassword)
+				x.Suspend()
 				return
 			}
 		default:
 			l.note(x)
-			x.refuseRouted()
+			l.refuseRouted(x)
 			return
 		}
 	}
 }
 
+// refuseRouted answers x, which routing has refused.
+func (l *loop) refuseRouted(x *Exchange) {
+	q := x.req
+	if q.Fault != "" {
+		l.logClient(x.client, x.rules, loglevel.Error, "%s", q.Fault)
+	}
+	x.Refuse(exchange.Reply{Status: q.Status, Fields: q.Fields, Text: q.Text, Whole: q.Status < 400})
+}
+
 // startWith has x, which was decided about, answered by s.
 func (l *loop) startWith(s exchange.Source, x *Exchange) {
 	l.note(x)
-	x.Source = s
-	x.skipBody()
 	x.req.ask()
 	if x.Req.Peer = x.peer; x.peer == nil {
-		x.Req.Peer = x.conn.Client()
+		x.Req.Peer = x.client.Client()
 	}
-	s.Start(&x.Exchange)
-}
-
-// siteHost is the loop as connections need it. It implements httpHost.
-type siteHost struct {
-	l    *loop
-	next *request // memory for the next request: see request
-}
-
-// Request implements httpHost.
-func (h *siteHost) Request() *exchange.Request {
-	if h.next.kept {
-		h.next = newRequest()
-	}
-	return &h.next.handed
-}
-
-// Decide implements httpHost.
-func (h *siteHost) Decide(x *Exchange) {
-	l, q := h.l, h.next
-	l.begins(x, q)
-	l.dispatch(x)
-	if !q.kept {
-		if q.reset(); x.req == q {
-			x.req, x.Req = nil, nil
-		}
-	}
-}
-
-// Resume implements httpHost.
-func (h *siteHost) Resume(x *Exchange) { h.l.decide(x) }
-
-// Keep implements httpHost.
-func (h *siteHost) Keep(x *Exchange) { x.req.keep() }
-
-// begins notes that the request q of x has arrived.
-func (l *loop) begins(x *Exchange, q *request) {
-	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
-		go l.cfg.OnMaxRequests()
-	}
-	q.Head, x.req = x.Req.Head, q
-	if c := x.conn; l.timed {
-		q.time, q.earlier = time.Now(), c.requests
-		c.requests++
-	}
+	x.Start(s)
 }
 
 // dispatch begins to decide about x, whose head has arrived.
 func (l *loop) dispatch(x *Exchange) {
 	q := x.req
-	if l.override != nil && refusal.WantsHTML(&q.parsed, q.Head) {
+	if l.override != nil && q.wantsHTML() {
 		l.startWith(l.override, x)
 		return
 	}
@@ -266,7 +229,7 @@ func (l *loop) dispatch(x *Exchange) {
 
 // route asks the table where x goes.
 func (l *loop) route(x *Exchange) {
-	q, c := x.req, x.conn
+	q, c := x.req, x.client
 	r := route.Request{Parsed: &q.parsed, Head: q.Head, From: c, Index: q.index}
 	if p := c.proxy; p != nil {
 		if l.applyForwarded(x); p.trusted {
@@ -281,34 +244,6 @@ func (l *loop) route(x *Exchange) {
 	}
 }
 
-// suspend makes x, which is the last of its connection, wait in a phase. What follows it is not looked at meanwhile.
-func (x *Exchange) suspend(p phase) {
-	x.l.host.Keep(x)
-	x.phase, x.Source, x.conn.undecided = p, nil, x
-	x.conn.setState(stateWaiting)
-}
-
-// resume lets x go on, soon.
-func (x *Exchange) resume() {
-	x.phase = deciding
-	x.conn.queue()
-}
-
-// waits reports whether nothing may be done now with what follows the active exchanges of c.
-func (c *httpConn) waits() bool {
-	x := c.undecided
-	switch {
-	case x == nil:
-		return c.busy()
-	case x.phase == awaitingTurn:
-		return !x.isFirst()
-	}
-	return x.phase != deciding
-}
-
-// isFirst reports whether the response of x is the next to be sent.
-func (x *Exchange) isFirst() bool { return x.conn.first == x && !x.conn.Writing() }
-
 // settleRules finds the mount and the rules of a decision.
 func (l *loop) settleRules(x *Exchange) {
 	q := x.req
@@ -321,7 +256,7 @@ func (l *loop) settleRules(x *Exchange) {
 		q.mount = &site.Table[q.Mount]
 		x.rules = q.mount.rules
 	}
-	if x.maxBody = l.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
-		x.maxBody = x.rules.maxBody
+	if x.MaxBody = l.cfg.MaxBodySize; x.rules != nil && x.rules.maxBody != 0 {
+		x.MaxBody = x.rules.maxBody
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http1"
 	"fapws/runtime/protocol/sse"
 	"fapws/runtime/protocol/websocket"
 	"fapws/runtime/source/app"
@@ -100,7 +101,10 @@ func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
 	s.loop.debug = s.cfg.Debug
 	s.loop.maxRequests = int64(s.cfg.MaxRequests)
-	s.loop.keepAlive = int64(s.cfg.KeepAlive)
+	s.loop.http.Configure(http1.Config{
+		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
+		KeepAlive: s.cfg.KeepAlive, SpoolSize: s.cfg.SpoolSize, SpoolDir: s.cfg.SpoolDir,
+	})
 	s.loop.app.Configure(s.appConfig())
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout, s.cfg.MaxUnsent
 	s.loop.subscribers.Configure(s.cfg.Channels, sse.Limits{Clients: s.cfg.MaxClients, WriteTimeout: s.cfg.WriteTimeout})
@@ -193,7 +197,7 @@ func (s *Server) Enrol(nc net.Conn) error {
 	if err != nil {
 		return err
 	}
-	c := s.newConn(fd, nc.LocalAddr(), nc.RemoteAddr())
+	c := s.loop.newClient(fd, nc.LocalAddr(), nc.RemoteAddr())
 	if c.proxy != nil {
 		c.proxy.awaits = false // there is no proxy before it
 	}
@@ -282,7 +286,7 @@ func (s *Server) Counters() (c Counters, ok bool) {
 	said := make(chan Counters, 1)
 	s.loop.post(func() {
 		l := s.loop
-		said <- Counters{Requests: l.served, Unsent: l.conns.Unsent.Total(), HeldBack: l.unsent.heldBack}
+		said <- Counters{Requests: l.served, Unsent: l.conns.Unsent.Total(), HeldBack: l.http.HeldBack()}
 	})
 	select {
 	case c = <-said:

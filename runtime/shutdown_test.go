@@ -11,6 +11,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http1"
 )
 
 func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
@@ -30,13 +31,13 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	idle.Read(make([]byte, 1000))
 	eventually(t, "in flight", func() bool { a.mu.Lock(); defer a.mu.Unlock(); return len(a.calls) == 3 })
 	eventually(t, "open", func() bool {
-		states := map[connState]int{}
+		states := map[http1.State]int{}
 		s.do(func() {
 			for _, c := range s.loop.all() {
-				states[c.state]++
+				states[c.State()]++
 			}
 		})
-		return states[stateNew] == 1 && states[stateHead] == 1 && states[stateBody] == 1 && states[stateReady] == 3
+		return states[http1.StateNew] == 1 && states[http1.StateHead] == 1 && states[http1.StateBody] == 1 && states[http1.StateReady] == 3
 	})
 
 	ended := make(chan error, 1)
@@ -134,7 +135,7 @@ func TestShutdownDuringResponses(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(context.Background()) }()
 	eventually(t, "draining", func() (draining bool) {
-		s.do(func() { draining = s.loop.draining })
+		s.do(func() { draining = s.loop.http.Draining() })
 		return draining
 	})
 	close(more)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http1"
 )
 
 // streams is a mount that takes bodies in pieces.
@@ -354,7 +355,7 @@ func TestStreamBackPressure(t *testing.T) {
 				}
 				a.mu.Lock()
 				defer a.mu.Unlock()
-				if most := a.maxInput; most > bulkSize+2*exchange.InputCost {
+				if most := a.maxInput; most > http1.MaxPiece+2*exchange.InputCost {
 					t.Errorf("%d bytes were delivered ahead", most)
 				}
 				return ""
@@ -367,7 +368,7 @@ func TestStreamBackPressure(t *testing.T) {
 func (s *testServer) stopped() (n int) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
-			if c.stopped {
+			if c.Paused() {
 				n++
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http1"
 )
 
 // The exchange of a client that leaves in the middle of its body is cancelled.
@@ -129,7 +130,7 @@ func TestStreamSkipsRest(t *testing.T) {
 		s := serve(t, Config{}, a, streams)
 		c := s.dial(t)
 		c.SetNoDelay(true)
-		io.WriteString(c, postSized(skipMost)+"x")
+		io.WriteString(c, postSized(http1.MaxSkip)+"x")
 		const answer = "HTTP/1.1 404"
 		buf := make([]byte, len(answer))
 		if before { // the answer is read before the rest is sent
@@ -137,7 +138,7 @@ func TestStreamSkipsRest(t *testing.T) {
 				t.Fatalf("%q, %v", buf, err)
 			}
 		}
-		io.WriteString(c, strings.Repeat("x", skipMost-1)+lastRequest)
+		io.WriteString(c, strings.Repeat("x", http1.MaxSkip-1)+lastRequest)
 		all, err := io.ReadAll(c)
 		if before {
 			all = append(buf, all...)

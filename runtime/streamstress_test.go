@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/protocol/http1"
 )
 
 // moody is an application that does anything with a body that comes in pieces: what,
@@ -77,7 +78,7 @@ func TestStreamStress(t *testing.T) {
 	eventually(t, "as many descriptors as before", func() bool { return openFiles(t) <= before })
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if most := int64(24 * (bulkSize + 2*exchange.InputCost)); a.maxInput > most {
+	if most := int64(24 * (http1.MaxPiece + 2*exchange.InputCost)); a.maxInput > most {
 		t.Errorf("%d bytes of input at once", a.maxInput)
 	}
 }
@@ -151,7 +152,7 @@ func TestStreamShutdown(t *testing.T) {
 	}()
 	eventually(t, "it stops", func() bool {
 		var leaving bool
-		s.do(func() { leaving = s.loop.draining })
+		s.do(func() { leaving = s.loop.http.Draining() })
 		return leaving
 	})
 	io.WriteString(c, "world")

@@ -157,7 +157,9 @@ func connOf(fd int) (net.Conn, error) {
 // enrol makes the loop serve the other end.
 func (a *subrequestClient) enrol(fd int) error {
 	peer := a.origin.Peer
-	c := &httpConn{peer: &peer, subrequest: &subrequestConn{depth: a.origin.Depth + 1, value: a.origin.Value}}
+	c := &client{l: a.s.loop, peer: &peer, subrequest: &subrequestConn{depth: a.origin.Depth + 1, value: a.origin.Value}}
+	c.Internal = true
+	c.Attach(&a.s.loop.http)
 	c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
 	if a.origin.Root != "" {
 		c.proxy = &trustedProxy{root: a.origin.Root}

@@ -186,7 +186,7 @@ func TestInnerRequestsWhileStopping(t *testing.T) {
 	}()
 	eventually(t, "stopping", func() bool {
 		draining := make(chan bool)
-		s.loop.post(func() { draining <- s.loop.draining })
+		s.loop.post(func() { draining <- s.loop.http.Draining() })
 		return <-draining
 	})
 	close(goOn)

@@ -52,10 +52,10 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 }
 
 // proxyHeader is the protocol of a connection before the header of the PROXY protocol has come.
-type proxyHeader struct{ *httpConn }
+type proxyHeader struct{ *client }
 
 // speaks returns the protocol that c begins with.
-func (c *httpConn) speaks() conn.Protocol {
+func (c *client) speaks() conn.Protocol {
 	if c.proxy != nil && c.proxy.awaits {
 		return proxyHeader{c}
 	}
@@ -64,8 +64,8 @@ func (c *httpConn) speaks() conn.Protocol {
 
 // Input implements conn.Protocol. HTTP/1 begins behind the header.
 func (h proxyHeader) Input(data []byte) {
-	c, l := h.httpConn, h.l
-	c.keep(data)
+	c, l := h.client, h.l
+	c.Keep(data)
 	buf := c.Pending()
 	header, n, err := listen.ParseProxyHeader(buf)
 	switch {
@@ -84,7 +84,7 @@ func (h proxyHeader) Input(data []byte) {
 // applyProxyHeader makes c the connection of whom its proxy has announced. Fields
 // that come with it are then that client's own, and believed if it is a
 // trusted proxy itself.
-func (l *loop) applyProxyHeader(c *httpConn, h *listen.ProxyHeader) {
+func (l *loop) applyProxyHeader(c *client, h *listen.ProxyHeader) {
 	switch h.Kind {
 	case listen.ProxyLocal:
 		return
@@ -108,7 +108,7 @@ func (l *loop) applyProxyHeader(c *httpConn, h *listen.ProxyHeader) {
 // applyForwarded works out, for a trusted proxy, who the client of a request is. A proxy mostly
 // says the same again on a connection, and that costs a comparison.
 func (l *loop) applyForwarded(x *Exchange) {
-	q, c := x.req, x.conn
+	q, c := x.req, x.client
 	f := c.proxy
 	if !f.trusted {
 		return

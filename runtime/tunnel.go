@@ -14,36 +14,36 @@ import (
 // tunnelHost is an exchange that a tunnel has answered, and the connection, which lasts longer. It implements tunnel.Host.
 type tunnelHost struct {
 	x *Exchange
-	*httpConn
+	*client
 }
 
 func (h tunnelHost) Ended(proper bool) {
 	h.x.proper = proper
-	h.x.end()
+	h.x.End()
 }
 
 // openTunnel makes the connection of x, and the upstream in p, a tunnel.
 func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
-	c := x.conn
+	c := x.client
 	if c.Half() {
 		c.Close("the client has shut down its side before its WebSocket began")
-		x.release(p)
+		x.Release(p)
 		return
 	}
 	l.conns.Flush()
-	if x.conn == nil { // its client has left
-		x.release(p)
+	if x.Conn() == nil { // its client has left
+		x.Release(p)
 		return
 	}
 	if c.Writing() { // of the answer before, which goes first
-		x.hold(p)
+		x.Hold(p)
 		return
 	}
-	t, err := l.tunnels.Open(tunnelHost{x, c}, &l.conns, &c.Conn, p.Head.Tunnel)
+	t, err := l.tunnels.Open(tunnelHost{x, c}, &l.conns, &c.Conn.Conn, p.Head.Tunnel)
 	if err != nil {
 		l.logClient(c, x.rules, loglevel.Error, "no tunnel for a WebSocket: %v", err)
-		y := x.substitute()
-		x.release(p)
+		y := ofHTTP(x.Substitute())
+		x.Release(p)
 		y.Reply(exchange.Reply{Status: 503, Fields: retryAfter})
 		return
 	}
@@ -53,8 +53,8 @@ func (l *loop) openTunnel(x *Exchange, p *exchange.Part) {
 	first := l.tunnelHead(x, p)
 	head := len(first)
 	first = append(first, p.Head.Tunnel.Ahead...)
-	x.tunnel, x.keepAlive, c.stopped = t, false, false
-	x.complete(false)
+	x.tunnel = t
+	x.EndHTTP()
 	p.Owner.Release(p) // the exchange goes on until the tunnel has ended
 	x.Source = exchange.Memory{}
 	t.Begin(first, head)
@@ -66,5 +66,5 @@ func (l *loop) tunnelHead(x *Exchange, p *exchange.Part) []byte {
 		Status: p.Head.Status, Reason: p.Head.Reason, Minor: 1, KeepAlive: true, Length: -1,
 		Fields: p.Head.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer,
 	}
-	return x.appendHead(nil, &r)
+	return x.AppendHead(nil, &r)
 }

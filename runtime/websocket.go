@@ -6,8 +6,9 @@ import (
 	"net"
 
 	"fapws/runtime/exchange"
-	"fapws/runtime/http1"
+	wire "fapws/runtime/http1"
 	"fapws/runtime/loglevel"
+	"fapws/runtime/protocol/http1"
 	protocol "fapws/runtime/protocol/websocket"
 	"fapws/runtime/route"
 	"fapws/runtime/websocket"
@@ -19,30 +20,29 @@ import (
 // wantsWebSocket reports whether a request asks for one where it may. Not one of the
 // server to itself, which has no client that could talk.
 func wantsWebSocket(x *Exchange) bool {
-	return x.conn.subrequest == nil && websocket.Asked(&x.req.parsed, x.req.Head)
+	return x.client.subrequest == nil && websocket.Asked(&x.req.parsed, x.req.Head)
 }
 
 // handshake submits x, which asks for a WebSocket of its mount, or refuses
 // it. It waits for those before it, and what follows waits for its answer: it may
 // be frames.
 func (l *loop) handshake(x *Exchange) {
-	q, c := x.req, x.conn
+	q := x.req
 	h, refused := websocket.Check(&q.parsed, q.Head, !l.cfg.NoWebSocketDeflate)
 	if refused != nil {
-		x.refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
+		x.Refuse(exchange.Reply{Status: refused.Status, Text: refused.Text, Fields: []byte(refused.Fields)})
 		return
 	}
-	if !x.isFirst() {
-		x.suspend(awaitingTurn)
+	if !x.InTurn() {
+		x.AwaitTurn()
 		return
 	}
 	if q.mount.WebSocket { // of a tunnel we know nothing more
-		x.socket = l.sockets.New(x, h, q.mount.Group)
+		x.socket, x.MayUpgrade = l.sockets.New(x, h, q.mount.Group), true
 	}
-	r, s := q.ask(), x.socket
-	r.WebSocket = true
-	c.setState(stateWaiting)
-	l.submit(x, r)
+	s := x.socket
+	x.Req.WebSocket = true
+	x.SubmitUpgrade(q.mount.answerer())
 	if s != nil && x.socket == s {
 		s.Await()
 	}
@@ -51,23 +51,21 @@ func (l *loop) handshake(x *Exchange) {
 // acceptSocket answers the handshake of x with the first part of its handler, which is the Socket's then. It reports false if the handler
 // has not accepted: x is answered like any other request.
 func (x *Exchange) acceptSocket(p *exchange.Part) bool {
-	l, c, s := x.l, x.conn, x.socket
-	if !p.First || !p.Head.WebSocket {
+	l, c, s := x.l, x.client, x.socket
+	if !p.Head.WebSocket {
 		x.leaveSocket()
 		return false
 	}
 	if n := p.Head.Subprotocol; len(n) > 0 && !websocket.IsToken(n) {
 		l.logClient(c, x.rules, loglevel.Error, "%q cannot be a subprotocol of a WebSocket and is left out", n)
 	}
-	c.Use()
-	l.heads.Fields = append(s.AppendFields(l.heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
-	r := http1.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: l.heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer}
-	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
-	c.shift()
+	heads := &l.http.Heads
+	heads.Fields = append(s.AppendFields(heads.Fields[:0], p.Head.Subprotocol), p.Head.Fields...)
+	x.SwitchProtocols(&wire.Response{Status: 101, Minor: 1, KeepAlive: true, Length: -1, Fields: heads.Fields, HasDate: p.Head.HasDate, HasServer: p.Head.HasServer})
 	if x.peer == c.peer { // an idle WebSocket does not keep it: Client makes it again for Account
 		x.peer, c.peer = nil, nil
 	}
-	s.Open(&c.Conn)
+	s.Open(&c.Conn.Conn)
 	s.Send(p)
 	return true
 }
@@ -82,16 +80,12 @@ func (x *Exchange) leaveSocket() {
 
 // Deliver implements Exchange of package protocol/websocket.
 func (x *Exchange) Deliver(in exchange.Input) {
-	x.l.tell(x, in)
+	x.Tell(in)
 }
-
-// Release implements Exchange of package protocol/websocket.
-func (x *Exchange) Release(p *exchange.Part) { x.release(p) }
 
 // Cancel implements Exchange of package protocol/websocket.
 func (x *Exchange) Cancel() {
-	x.conn = nil
-	x.Source.OnGone(&x.Exchange)
+	x.ClientGone()
 }
 
 // User implements Exchange of package protocol/websocket.
@@ -105,9 +99,9 @@ func (x *Exchange) User() string {
 // Save implements Exchange of package protocol/websocket.
 func (x *Exchange) Save(d *protocol.State) {
 	in, out := x.socket.Carried()
-	d.Sent, d.Framed = x.out.Sent+out, x.out.Framed
+	d.Sent, d.Framed = x.Out.Sent+out, x.Out.Framed
 	if e := x.log; e != nil {
-		e.WireIn = x.received + in
+		e.WireIn = x.Received + in
 		d.Log = e.State()
 		x.log = nil // its line comes when the WebSocket ends
 	}
@@ -135,7 +129,7 @@ func (h socketHost) Flush() {
 func (h socketHost) Log(level loglevel.Level, line string) { h.l.cfg.Log(level, line) }
 
 func (h socketHost) Dismiss(fd int, last []byte) {
-	h.l.reject(h.l.s.newConn(fd, &net.UnixAddr{}, &net.UnixAddr{}), last)
+	h.l.reject(h.l.newClient(fd, &net.UnixAddr{}, &net.UnixAddr{}), last)
 }
 
 // Resume makes a connection of d and fd, and submits its request again.
@@ -147,42 +141,41 @@ func (h socketHost) Resume(d *protocol.State, fd int) (*protocol.Socket, error) 
 	}
 	q.handed.Head = d.Head
 	local, remote := d.Addresses()
-	c := l.s.newConn(fd, local, remote)
-	c.l = l
+	c := l.newClient(fd, local, remote)
 	if c.proxy != nil {
 		c.proxy.awaits = false
 	}
-	x := c.newExchange(&q.handed)
-	l.begins(x, q)
+	x := ofHTTP(c.NewExchange(&q.handed))
+	l.begins(x, c, q)
 	if !l.findSocket(x, string(d.Group)) {
-		c.shift()
-		l.exchanges.put(x)
+		x.Leave()
+		x.End()
 		return nil, errOtherMount
 	}
 	l.open(c)
-	if c.state == stateClosed { // it could not be watched, or the server stops
-		x.conn = nil
-		x.end()
+	if c.State() == http1.StateClosed { // it could not be watched, or the server stops
+		x.Leave()
+		x.End()
 		return nil, nil
 	}
 	if d.Log != nil && l.timed {
 		x.log = l.recordOf(d.Log)
-		x.received = x.log.WireIn
+		x.Received = x.log.WireIn
 	}
 	if d.User != "" {
 		peer := *c.Client()
 		peer.User = d.User
 		x.peer = &peer
 	}
-	x.out.Status, x.out.Begun = 101, true
-	x.out.Sent, x.out.Framed = d.Sent, d.Framed
-	s := l.sockets.Resumed(x, d, &c.Conn)
+	x.Out.Status, x.Out.Begun = 101, true
+	x.Out.Sent, x.Out.Framed = d.Sent, d.Framed
+	s := l.sockets.Resumed(x, d, &c.Conn.Conn)
 	x.socket = s
-	r := q.ask()
+	r := l.ask(x)
 	r.WebSocket, r.Resumed = true, &exchange.Resumed{Subprotocol: d.Subprotocol, Data: d.Data}
-	l.submit(x, r)
+	x.SubmitUpgrade(q.mount.answerer())
 	if x.socket == s { // else the handler takes no more
-		c.shift()
+		x.Leave()
 	}
 	return s, nil
 }

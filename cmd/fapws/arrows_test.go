@@ -30,7 +30,7 @@ func TestArrows(t *testing.T) {
 		{"fapws/runtime/accept", []string{"fapws/runtime/listen", "fapws/runtime/loglevel", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/netio"}},
 		{"fapws/runtime/conn", []string{"fapws/runtime/loglevel", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/http1", "fapws/runtime/netio", "fapws/runtime/wheel"}},
 		{"fapws/runtime/netio", []string{"fapws/runtime/descriptors"}},
-		{"fapws/runtime/protocol/http1", []string{"fapws/runtime/http1", "fapws/runtime/filter/header"}},
+		{"fapws/runtime/protocol/http1", []string{"fapws/runtime/http1", "fapws/runtime/filter/header", "fapws/runtime/mediatype", "fapws/runtime/websocket", "fapws/runtime/conn", "fapws/runtime/wheel", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/runtime/protocol/tunnel", []string{"fapws/runtime/conn", "fapws/runtime/wheel", "fapws/runtime/netio", "fapws/runtime/descriptors", "fapws/runtime/http1", "fapws/runtime/eventloop", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},
 		{"fapws/runtime/logfile", []string{"fapws/runtime/descriptors"}},
 		{"fapws/runtime/route", []string{"fapws/runtime/http1", "fapws/runtime/exchange", "fapws/runtime/loglevel"}},

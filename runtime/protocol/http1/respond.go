@@ -1,28 +1,26 @@
-package runtime
+package http1
 
 import (
+	"fmt"
+
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/mediatype"
 )
 
-var (
-	crlf          = []byte("\r\n")
-	upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
-)
+var upgradeFields = []byte("Upgrade: websocket\r\nConnection: Upgrade\r\n")
 
 // advance sends what is there for the first exchange of c, and for those
 // behind it, until a part is missing or a transfer has to end first.
-func (c *httpConn) advance() {
-	l := c.l
+func (c *Conn) advance() {
 	c.sendReady()
 	if c.deferred > 0 && !c.Writing() {
-		l.resumeDeferred(c)
+		c.resumeDeferred()
 	}
 }
 
-func (c *httpConn) sendReady() {
+func (c *Conn) sendReady() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
 		switch {
@@ -44,36 +42,32 @@ func (c *httpConn) sendReady() {
 // transmit writes a part of x, whose turn it is, and releases it. x may be gone
 // afterwards, the connection too.
 func (x *Exchange) transmit(p *exchange.Part) {
-	l := x.l
+	s := x.s
 	if p.Interim {
 		x.sendInterim(p)
 		return
 	}
-	if p.First && p.Head.Tunnel != nil {
-		l.openTunnel(x, p)
+	if p.First && (x.MayUpgrade || p.Head.Tunnel != nil) && s.host.Upgrade(x, p) {
 		return
 	}
 	c := x.conn
-	if x.socket != nil && x.acceptSocket(p) {
-		return
-	}
 	c.Use()
 	if p.First {
 		x.sendHead(p)
 	}
-	body, count, cut := x.out.Take(p.Body, fileBytes(p))
+	body, count, cut := x.Out.Take(p.Body, fileBytes(p))
 	if cut {
-		l.logClient(c, x.rules, loglevel.Warning, "a response was longer than its Content-Length and has been cut")
+		x.Server.Log(loglevel.Warning, "a response was longer than its Content-Length and has been cut")
 	}
 	size := int64(len(body)) + count
-	l.conns.Buf = x.out.AppendChunk(l.conns.Buf, size)
-	tail := x.out.Tail(size, p.Last && !p.Failed && p.Upgrade == nil)
+	s.set.Buf = x.Out.AppendChunk(s.set.Buf, size)
+	tail := x.Out.Tail(size, p.Last && !p.Failed && p.Upgrade == nil)
 	if p.Upgrade != nil {
 		x.upgrade(p.Upgrade)
 	} else if p.Last {
-		short := x.out.Short()
+		short := x.Out.Short()
 		if short > 0 && !p.Failed {
-			l.logClient(x.conn, x.rules, loglevel.Warning, "a response was %d bytes shorter than its Content-Length", short)
+			x.Server.Log(loglevel.Warning, fmt.Sprintf("a response was %d bytes shorter than its Content-Length", short))
 		}
 		x.complete(p.Failed || short > 0)
 	}
@@ -82,38 +76,47 @@ func (x *Exchange) transmit(p *exchange.Part) {
 		return
 	}
 	if len(body) <= copyLimit {
-		l.conns.Buf = append(l.conns.Buf, body...)
-		l.conns.Buf = append(l.conns.Buf, tail...)
-		x.release(p)
-		if len(l.conns.Buf) > flushLimit {
-			l.conns.Flush()
+		s.set.Buf = append(s.set.Buf, body...)
+		s.set.Buf = append(s.set.Buf, tail...)
+		x.Release(p)
+		if len(s.set.Buf) > flushLimit {
+			s.set.Flush()
 		}
 		return
 	}
 	x.sendLarge(c, p, body, tail)
 }
 
-// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and a
-// subrequest has no use for them.
+// upgrade gives the connection of x, whose response is written or gathered, to another protocol. x is released afterwards.
+func (x *Exchange) upgrade(to exchange.Upgrade) {
+	c := x.conn
+	c.shift()
+	c.cancelAll()
+	c.setState(StateUpgraded)
+	to.Begin(x.Server)
+}
+
+// takesInterim reports whether the client can be sent responses of 1xx: HTTP/1.0 does not have them, and this
+// server as its own client has no use for them.
 func (x *Exchange) takesInterim() bool {
-	return x.conn != nil && x.minor > 0 && x.conn.subrequest == nil
+	return x.conn != nil && x.minor > 0 && !x.conn.Internal
 }
 
 // sendInterim writes a response of 1xx, which is not the answer of x.
 func (x *Exchange) sendInterim(p *exchange.Part) {
-	l := x.l
+	s := x.s
 	x.conn.Use()
-	before := len(l.conns.Buf)
-	l.conns.Buf = http1.AppendStatusLine(l.conns.Buf, p.Head.Status, p.Head.Reason)
-	l.conns.Buf = append(append(l.conns.Buf, p.Head.Fields...), crlf...)
-	x.out.Framed += int64(len(l.conns.Buf) - before)
-	x.release(p)
+	before := len(s.set.Buf)
+	s.set.Buf = http1.AppendStatusLine(s.set.Buf, p.Head.Status, p.Head.Reason)
+	s.set.Buf = append(append(s.set.Buf, p.Head.Fields...), crlf...)
+	x.Out.Framed += int64(len(s.set.Buf) - before)
+	x.Release(p)
 }
 
 // sendHead appends the head of a response and decides how its body is framed.
 func (x *Exchange) sendHead(p *exchange.Part) {
-	l := x.l
-	r := x.response()
+	s := x.s
+	r := http1.Response{Minor: x.minor, Head: x.head, KeepAlive: x.KeepAlive && !(s.leaving && x.next == nil)}
 	fill(&r, &p.Head)
 	if r.Length < 0 && p.Last && !p.Failed {
 		if size := int64(len(p.Body)) + fileBytes(p); size > 0 || !x.head {
@@ -121,10 +124,28 @@ func (x *Exchange) sendHead(p *exchange.Part) {
 		}
 	}
 	if x.Fields != nil {
-		l.heads.Fields = append(append(l.heads.Fields[:0], r.Fields...), x.Fields...)
-		r.Fields = l.heads.Fields
+		s.Heads.Fields = append(append(s.Heads.Fields[:0], r.Fields...), x.Fields...)
+		r.Fields = s.Heads.Fields
 	}
-	l.conns.Buf = x.appendHead(l.conns.Buf, &r)
+	s.set.Buf = x.AppendHead(s.set.Buf, &r)
+}
+
+// AppendHead appends the head of r, the response to x, to dst, and notes in x how the body is sent. All heads are made here.
+func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
+	s, before := x.s, len(dst)
+	dst = s.Heads.Append(dst, s.host.Edits(x), r)
+	s.host.HeadSent(x, dst[before:])
+	x.Out.Begin(r, len(dst)-before)
+	x.KeepAlive = x.KeepAlive && r.KeepAlive
+	return dst
+}
+
+// SwitchProtocols sends r, a response with the status 101, and takes x from its connection, which another protocol has from now on.
+func (x *Exchange) SwitchProtocols(r *http1.Response) {
+	s, c := x.s, x.conn
+	c.Use()
+	s.set.Buf = x.AppendHead(s.set.Buf, r)
+	c.shift()
 }
 
 // fill completes r, which has what is known of the request, with what the
@@ -150,62 +171,56 @@ func fileBytes(p *exchange.Part) int64 {
 	return p.Count
 }
 
-// release gives a part of x back. With the last one x ends.
-func (x *Exchange) release(p *exchange.Part) {
+// Release gives a part of x back. With the last one x ends.
+func (x *Exchange) Release(p *exchange.Part) {
 	last := p.Last
 	if p.Owner != nil {
 		p.Owner.Release(p)
 	}
 	if last {
-		x.end()
+		x.End()
 	}
 }
 
-// end ends an exchange for good.
-func (x *Exchange) end() {
-	l := x.l
-	if l.timed {
-		l.account(x)
-	}
-	x.leaveSocket()
+// End ends an exchange for good.
+func (x *Exchange) End() {
 	x.unholdAll()
-	l.exchanges.put(x)
+	x.s.put(x)
 }
 
 // complete takes an exchange, whose last bytes are on their way, from its
 // connection. broken: not all of the promised bytes, so that the connection
 // has to show it. The exchange is put back when its last part is released.
 func (x *Exchange) complete(broken bool) {
-	l := x.l
 	c := x.conn
 	c.shift()
 	if broken {
-		x.keepAlive = false
-		c.Reset = x.out.NeedsReset() // its end would look like the body's
+		x.KeepAlive = false
+		c.Reset = x.Out.NeedsReset() // its end would look like the body's
 	}
-	if !x.keepAlive {
+	if !x.KeepAlive {
 		if c.body != nil {
 			c.body, c.Linger = nil, true
 		}
 		c.cancelAll()
-		c.setState(stateEnding)
+		c.setState(StateEnding)
 	}
-	c.Stamp = l.now()
-	if c.state == stateWaiting && !c.waits() {
+	c.Stamp = x.s.now()
+	if c.state == StateWaiting && !c.waits() {
 		c.queue()
 	}
 }
 
 // queue makes flushBatch go on with the pending input of c.
-func (c *httpConn) queue() {
+func (c *Conn) queue() {
 	if !c.Writing() {
 		c.Again()
 	}
 }
 
 // cancelAll ends every exchange of c without a response.
-func (c *httpConn) cancelAll() {
-	c.undecided = nil
+func (c *Conn) cancelAll() {
+	c.undecided = false
 	for c.first != nil {
 		x := c.first
 		c.shift()
@@ -213,18 +228,22 @@ func (c *httpConn) cancelAll() {
 	}
 }
 
+// cancel ends x, which its connection has given up, without a response.
 func (x *Exchange) cancel() {
 	x.conn = nil
-	x.leaveSocket()
-	if x.phase == awaitingPassword {
-		x.req.check.Cancel()
-	}
+	x.s.host.Canceled(x)
 	ended := x.dropHeld()
 	switch {
 	case ended || x.beside: // or it ends with that
 	case x.phase < answering:
-		x.end()
+		x.End()
 	default:
 		x.Source.OnGone(&x.Exchange)
 	}
+}
+
+// EndHTTP completes x, after whose response another protocol has the connection. x ends with its last part.
+func (x *Exchange) EndHTTP() {
+	x.KeepAlive, x.conn.stopped = false, false
+	x.complete(false)
 }

@@ -1,4 +1,4 @@
-package runtime
+package http1
 
 import (
 	"errors"
@@ -6,53 +6,51 @@ import (
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/loglevel"
-	protocol "fapws/runtime/protocol/http1"
-	"fapws/runtime/source/refusal"
 
 	"golang.org/x/sys/unix"
 )
 
 // body is that of a request which is still arriving. The handler hears of the
 // request when it is whole, so that a slow client never holds an application, or,
-// where Mount.Streams, at once: see stream.go.
+// where Answerer.Streams, at once: see stream.go.
 type body struct {
-	protocol.Body
+	Body
+	answerer Answerer  // that gets it when it is whole
 	x        *Exchange // whose body it is; nil: no handler takes the rest any more, see unwanted
 	streamed bool      // it is delivered to x as it arrives; else it is collected
-	html     bool      // the client is a browser, if streamed
 	expects  bool      // the client waits for 100 Continue before it sends it, if streamed
 }
 
-// collectBody starts to collect the body of x.
-func (x *Exchange) collectBody() {
-	l := x.l
+// collectBody starts to collect the body of x, for a.
+func (x *Exchange) collectBody(a Answerer) {
+	s := x.s
 	c, req := x.conn, x.Req.Parsed
-	if protocol.TooLarge(req.Length, x.maxBody) {
-		x.refuse(bodyTooBig)
+	if TooLarge(req.Length, x.MaxBody) {
+		x.Refuse(bodyTooBig)
 		return
 	}
-	l.host.Keep(x)
+	s.host.Keep(x)
 	x.phase = awaitingBody
-	c.body = &body{x: x}
-	c.body.Begin(req, x.maxBody, l.now())
-	if req.Expect100 && len(l.rest) == 0 {
+	c.body = &body{answerer: a, x: x}
+	c.body.Begin(req, x.MaxBody, s.now())
+	if req.Expect100 && len(s.rest) == 0 {
 		c.Use()
-		l.conns.Buf = append(l.conns.Buf, http1.Continue...)
+		s.set.Buf = append(s.set.Buf, http1.Continue...)
 	}
-	c.Stamp = l.now()
-	c.setState(stateBody)
-	l.rest = c.collect(l.rest)
+	c.Stamp = s.now()
+	c.setState(StateBody)
+	s.rest = c.collect(s.rest)
 }
 
 // collect takes what belongs to the body from the front of data and returns
 // the rest. When the body is whole, or refused, c has another state.
-func (c *httpConn) collect(data []byte) (rest []byte) {
-	l := c.l
+func (c *Conn) collect(data []byte) (rest []byte) {
+	s := c.s
 	b := c.body
-	c.Stamp = l.now()
+	c.Stamp = s.now()
 	piece, rest, whole, err := b.Decode(data)
 	if err == nil {
-		err = b.Store(piece, l.cfg.SpoolSize, l.cfg.SpoolDir)
+		err = b.Store(piece, s.cfg.SpoolSize, s.cfg.SpoolDir)
 	}
 	if err != nil {
 		c.bodyFailed(err)
@@ -65,39 +63,36 @@ func (c *httpConn) collect(data []byte) (rest []byte) {
 }
 
 // bodyWhole submits the request.
-func (c *httpConn) bodyWhole() {
-	l := c.l
+func (c *Conn) bodyWhole() {
 	b := c.body
 	c.body = nil
-	c.setState(stateReady)
+	c.setState(StateReady)
 	r := b.x.Req
 	r.Size = b.Size()
 	r.Body, r.Spool = b.Stored()
-	l.submit(b.x, r)
+	b.x.submit(b.answerer)
 }
 
 // bodyFailed refuses a request in the middle of its body.
-func (c *httpConn) bodyFailed(err error) {
-	l := c.l
-	c.refuseBody(l.bodyRefusal(err))
+func (c *Conn) bodyFailed(err error) {
+	c.refuseBody(c.s.bodyRefusal(err))
 }
 
 // refuseBody answers a request whose body is being collected.
-func (c *httpConn) refuseBody(r exchange.Reply) {
+func (c *Conn) refuseBody(r exchange.Reply) {
 	b := c.body
 	c.body = nil
 	b.Drop()
-	c.setState(stateReady)
-	r.HTML = refusal.WantsHTML(b.x.Req.Parsed, b.x.Req.Head)
-	b.x.Reply(r)
+	c.setState(StateReady)
+	b.x.Sink.Reply(r)
 }
 
 // bodyRefusal is what a client gets whose body could not be taken because of err.
-func (l *loop) bodyRefusal(err error) exchange.Reply {
+func (s *Server) bodyRefusal(err error) exchange.Reply {
 	r := exchange.Reply{Status: 500, Close: true}
 	var malformed *http1.StatusError
 	switch {
-	case errors.Is(err, protocol.ErrTooLarge):
+	case errors.Is(err, ErrTooLarge):
 		r = bodyTooBig
 	case errors.As(err, &malformed):
 		r.Status, r.Text = malformed.Status, malformed.Text
@@ -105,20 +100,20 @@ func (l *loop) bodyRefusal(err error) exchange.Reply {
 		if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG) {
 			r.Status = 507
 		}
-		l.s.logf(loglevel.Error, "cannot store a request body in %s: %v", l.cfg.SpoolDir, err)
+		s.set.Log(loglevel.Error, "cannot store a request body in %s: %v", s.cfg.SpoolDir, err)
 	}
 	return r
 }
 
 // bodyDeadline returns when to look at a body again; a time that has passed
 // means that it comes too slowly.
-func (c *httpConn) bodyDeadline() int64 {
-	l := c.l
+func (c *Conn) bodyDeadline() int64 {
+	s := c.s
 	if c.stopped { // it is not the client who is waited for
-		return l.now() + int64(bodyLook)
+		return s.now() + int64(bodyLook)
 	}
-	if c.body.TooSlow(l.now(), l.cfg.BodyTimeout, l.cfg.BodyRate) {
-		return l.now()
+	if c.body.TooSlow(s.now(), s.cfg.BodyTimeout, s.cfg.BodyRate) {
+		return s.now()
 	}
-	return min(c.Stamp+int64(l.cfg.BodyTimeout), l.now()+int64(bodyLook))
+	return min(c.Stamp+int64(s.cfg.BodyTimeout), s.now()+int64(bodyLook))
 }

@@ -1,4 +1,4 @@
-package runtime
+package http1
 
 import (
 	"fapws/runtime/conn"
@@ -9,19 +9,19 @@ import (
 // its memory until the application takes it. The loop counts it for each exchange,
 // and beyond exchange.InputWindow stops to read that connection until the handler
 // has given credit for half of it. So the memory for a client is bounded by the
-// window and what one read brings, or bulkSize.
+// window and what one read brings, or MaxPiece.
 
-// tell hands input over to the source of x, if it takes any.
-func (l *loop) tell(x *Exchange, in exchange.Input) {
+// Tell hands input over to the source of x, if it takes any.
+func (x *Exchange) Tell(in exchange.Input) {
 	if r, ok := x.Source.(exchange.Receiver); ok {
 		r.Input(&x.Exchange, in)
 	}
 }
 
-// deliverInput is tell for what the handler has to give credit for, and stops reading if it has
+// deliverInput is Tell for what the handler has to give credit for, and stops reading if it has
 // enough now.
-func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
-	l.tell(x, in)
+func (x *Exchange) deliverInput(in exchange.Input) {
+	x.Tell(in)
 	x.given += int64(len(in.Data)) + exchange.InputCost
 	if x.given > exchange.InputWindow && !in.Last {
 		x.conn.pauseReading()
@@ -30,10 +30,6 @@ func (l *loop) deliverInput(x *Exchange, in exchange.Input) {
 
 // Credit implements exchange.Server.
 func (x *Exchange) Credit(n int64) {
-	if x.socket != nil && x.socket.HasConn() {
-		x.socket.Credit(n)
-		return
-	}
 	x.given = max(0, x.given-n)
 	if c := x.conn; c != nil && c.stopped && !x.detached && x.given < exchange.InputWindow/2 {
 		c.resumeReading()
@@ -42,8 +38,8 @@ func (x *Exchange) Credit(n int64) {
 
 // pauseReading stops reading from c until resumeReading, whatever is pending. The time until then
 // is not the client's.
-func (c *httpConn) pauseReading() {
-	l := c.l
+func (c *Conn) pauseReading() {
+	s := c.s
 	if c.stopped || c.Half() { // half-closed: nothing comes
 		return
 	}
@@ -52,19 +48,19 @@ func (c *httpConn) pauseReading() {
 	}
 	c.stopped = true
 	if c.body != nil {
-		c.body.Pause(l.now())
+		c.body.Pause(s.now())
 	}
 }
 
 // resumeReading ends what pauseReading began, or the pause of a connection of which nothing is
 // wanted.
-func (c *httpConn) resumeReading() {
-	l := c.l
+func (c *Conn) resumeReading() {
+	s := c.s
 	if c.stopped && c.body != nil {
-		c.body.Resume(l.now())
+		c.body.Resume(s.now())
 	}
 	c.stopped = false
-	c.Stamp = l.now()
+	c.Stamp = s.now()
 	if c.Paused() {
 		c.Unpause()
 	}

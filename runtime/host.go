@@ -1,0 +1,135 @@
+package runtime
+
+import (
+	"time"
+
+	"fapws/runtime/accesslog"
+	"fapws/runtime/exchange"
+	"fapws/runtime/filter/header"
+	"fapws/runtime/protocol/http1"
+)
+
+// takenMost is how many requests are worth taking before they are passed on: more
+// of them push each other out of the processor's cache, and out of the queue.
+const takenMost = 256
+
+// httpHost is the loop as connections of HTTP/1 need it. It implements Host of package protocol/http1.
+type httpHost struct {
+	l    *loop
+	next *request            // memory for the next request
+	logs []*accesslog.Record // spare ones
+}
+
+func (h *httpHost) New() *http1.Exchange {
+	x := &Exchange{l: h.l}
+	x.Sink, x.Server = x, x
+	return &x.Exchange
+}
+
+func (h *httpHost) Request() *exchange.Request {
+	if h.next.kept {
+		h.next = newRequest()
+	}
+	return &h.next.handed
+}
+
+func (h *httpHost) Decide(inner *http1.Exchange) {
+	l, q, x := h.l, h.next, ofHTTP(inner)
+	l.begins(x, clientOf(x.Conn()), q)
+	l.dispatch(x)
+	if !q.kept {
+		if q.reset(); x.req == q {
+			x.req, x.Req = nil, nil
+		}
+	}
+}
+
+func (h *httpHost) Resume(x *http1.Exchange) { h.l.decide(ofHTTP(x)) }
+func (h *httpHost) Keep(x *http1.Exchange)   { ofHTTP(x).req.keep() }
+func (h *httpHost) Forget(x *http1.Exchange) { ofHTTP(x).req = nil }
+
+// Malformed has the first site answer.
+func (h *httpHost) Malformed(inner *http1.Exchange, received []byte) {
+	l, x := h.l, ofHTTP(inner)
+	x.belongs(clientOf(x.Conn()))
+	if len(l.sites) > 0 {
+		x.rules = l.sites[0].rules
+	}
+	l.noteMalformed(x, received)
+}
+
+func (h *httpHost) Substituted(inner, by *http1.Exchange) {
+	x, y := ofHTTP(inner), ofHTTP(by)
+	x.leaveSocket()
+	y.client, y.log, y.quiet, y.rules, y.html = x.client, x.log, x.quiet, x.rules, x.html
+	x.log = nil
+}
+
+func (h *httpHost) Canceled(inner *http1.Exchange) {
+	x := ofHTTP(inner)
+	x.leaveSocket()
+	if q := x.req; q != nil && q.check != nil {
+		q.check.Cancel()
+	}
+}
+
+func (h *httpHost) Ended(inner *http1.Exchange) {
+	x := ofHTTP(inner)
+	if h.l.timed {
+		h.l.account(x)
+	}
+	x.leaveSocket()
+	if x.log != nil {
+		h.logs = append(h.logs, x.log)
+	}
+	x.routed = routed{}
+	x.Sink, x.Server = x, x // a source may have put its own there
+}
+
+// record returns a record for the access log, with memory that was used before.
+func (h *httpHost) record() *accesslog.Record {
+	n := len(h.logs)
+	if n == 0 {
+		return new(accesslog.Record)
+	}
+	e := h.logs[n-1]
+	h.logs = h.logs[:n-1]
+	return e
+}
+
+func (h *httpHost) Edits(x *http1.Exchange) header.Edits    { return ofHTTP(x).rules.edits() }
+func (h *httpHost) HeadSent(x *http1.Exchange, head []byte) { ofHTTP(x).headSent(head) }
+
+func (h *httpHost) Upgrade(inner *http1.Exchange, p *exchange.Part) (taken bool) {
+	l, x := h.l, ofHTTP(inner)
+	if p.Head.Tunnel != nil {
+		l.openTunnel(x, p)
+		return true
+	}
+	return x.socket != nil && x.acceptSocket(p)
+}
+
+func (h *httpHost) Account(x *http1.Exchange) string { return accountOf(ofHTTP(x).peer) }
+func (h *httpHost) Arrived(c *http1.Conn)            { h.l.arrived(clientOf(&c.Conn)) }
+
+func (h *httpHost) Delivered() {
+	if h.l.app.Taken() >= takenMost {
+		h.l.flushBatch()
+	}
+}
+
+// begins notes that the request q of x, which c has sent, has arrived.
+func (l *loop) begins(x *Exchange, c *client, q *request) {
+	if l.served++; l.served == l.maxRequests && l.cfg.OnMaxRequests != nil {
+		go l.cfg.OnMaxRequests()
+	}
+	x.belongs(c)
+	q.Head, x.req = x.Req.Head, q
+	if l.timed {
+		q.time, q.earlier = time.Now(), c.requests
+		c.requests++
+	}
+}
+
+// belongs makes x an exchange of c.
+func (x *Exchange) belongs(c *client) { x.client, x.quiet = c, c.subrequest != nil }

@@ -1,0 +1,69 @@
+package http1
+
+import (
+	"errors"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/descriptors"
+	"fapws/runtime/exchange"
+	"fapws/runtime/loglevel"
+
+	"golang.org/x/sys/unix"
+)
+
+// A request may come with a duplicate of the connection's descriptor (Request.Socket), for libraries that speak the protocol of
+// WebSockets by themselves. The loop does not read from the connection before the exchange ends. It
+// still sees a client that leaves: then it shuts the connection down, which the
+// application's descriptor shows, and cancels the exchange, at once after RST,
+// and after two seconds when the client has shut down its side.
+
+// ErrAhead is the error of DetachSocket when bytes behind the request have been read: the application would not see them.
+var ErrAhead = errors.New("data before the WebSocket was accepted")
+
+// DetachSocket returns a duplicate of the descriptor for Req of x, which is being decided about and in turn. Nothing is read from
+// the connection any more. The descriptor is 0 if that cannot be. The error is ErrAhead or that of the system, which is logged.
+func (x *Exchange) DetachSocket() (int, error) {
+	s, c := x.s, x.conn
+	if len(s.rest) > 0 {
+		return 0, ErrAhead
+	}
+	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		s.set.Log(loglevel.Error, "no descriptor for a WebSocket: %v", err)
+		return 0, err
+	}
+	if c.Paused() {
+		unix.Close(fd)
+		return 0, nil
+	}
+	c.Pause(conn.HeedEnd)
+	c.stopped = true
+	descriptors.Release(fd) // an earlier duplicate of this connection may have had the number
+	return fd, nil
+}
+
+// reattachSocket is called with the last part of x, whose application gives up the
+// descriptor. done: it has talked to the client by itself, which ends x.
+func (x *Exchange) reattachSocket(p *exchange.Part) (done bool) {
+	x.detached = false
+	c := x.conn
+	if p.Taken {
+		x.Out.Status = 101
+	}
+	switch {
+	case c == nil:
+		return false
+	case !p.Taken:
+		unix.SetNonblock(c.Fd(), true) // what the application has set holds for ours, too
+		c.resumeReading()
+		return false
+	}
+	x.dropHeld()
+	x.KeepAlive = false
+	c.Linger = true // the bytes sent last must not be lost: see conn.Conn.Finish
+	c.lent = true
+	x.complete(false)
+	x.Release(p)
+	c.settle()
+	return true
+}
