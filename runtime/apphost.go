@@ -16,7 +16,7 @@ type appHost struct{ l *loop }
 
 func (h appHost) Now() int64     { return h.l.now() }
 func (h appHost) Flush()         { h.l.conns.Flush() }
-func (h appHost) Occupied(n int) { h.l.occupied(n) }
+func (h appHost) Occupied(n int) { h.l.accepting.Occupied(n) }
 func (h appHost) Recover()       { h.l.recover(recover()) }
 
 func (h appHost) HeldUp() {

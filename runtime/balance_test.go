@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/accept"
 	"fapws/runtime/exchange"
 	"fapws/runtime/listen"
 	"fapws/runtime/source/app"
@@ -22,7 +23,7 @@ func sharing(t *testing.T, n int, moment time.Duration, behave func(*call)) (ser
 	defer f.Close()
 	for range n {
 		s := serve(t, Config{Concurrency: 1}, newApp(false, behave), Mount{Prefix: "/", Occupies: app.OccupiesUntilEnd})
-		s.do(func() { s.loop.accepting.balance.moment = moment })
+		s.do(func() { s.loop.accepting.Configure(accept.Config{MaxClients: 1000, Concurrency: 1, Moment: moment}) })
 		ln, err := listen.FromFile(f)
 		if err != nil {
 			t.Fatal(err)
@@ -120,7 +121,7 @@ func TestBalanceOfStreams(t *testing.T) {
 		}
 		for _, s := range servers {
 			eventually(t, "nothing runs", func() (none bool) {
-				s.do(func() { none = s.loop.accepting.balance.running == 0 })
+				s.do(func() { none = s.loop.accepting.Running() == 0 })
 				return none
 			})
 		}
@@ -189,7 +190,7 @@ func TestBalanceLeavesNoneWaiting(t *testing.T) {
 	close(release)
 	for _, s := range servers {
 		eventually(t, "nothing runs", func() (none bool) {
-			s.do(func() { none = s.loop.accepting.balance.running == 0 })
+			s.do(func() { none = s.loop.accepting.Running() == 0 })
 			return none
 		})
 	}

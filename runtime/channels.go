@@ -3,6 +3,7 @@ package runtime
 import (
 	"time"
 
+	"fapws/runtime/accept"
 	"fapws/runtime/accesslog"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/protocol/sse"
@@ -28,12 +29,12 @@ type subscriberHost struct{ l *loop }
 
 func (h subscriberHost) Now() int64  { return h.l.now() }
 func (h subscriberHost) Do(f func()) { h.l.s.do(f) }
-func (h subscriberHost) Full() bool  { return h.l.accepting.clients >= h.l.cfg.MaxClients }
-func (h subscriberHost) Closed()     { h.l.makeRoom(true) }
+func (h subscriberHost) Full() bool  { return h.l.accepting.Full() }
+func (h subscriberHost) Closed()     { h.l.makeRoom(accept.Take) }
 
 func (h subscriberHost) Opened() {
 	h.l.connectionOpened()
-	h.l.accepting.clients++
+	h.l.accepting.Opened(accept.Take)
 }
 
 func (h subscriberHost) Account(r *accesslog.Record, sent, framed int64) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 
+	"fapws/runtime/accept"
 	"fapws/runtime/auth"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
@@ -20,16 +21,16 @@ type client struct {
 	proxy      *trustedProxy   // a proxy or a path that is before it, or nil
 	peer       *exchange.Peer
 
-	expected uint32 // balance.epoch if its first request counts in balance.expected
-	requests uint32 // there have been, as far as they are logged
-	rejected bool   // it is one beyond Config.MaxClients, and was told 503
+	expected accept.Expected
+	requests uint32         // there have been, as far as they are logged
+	counts   accept.Verdict // as what the acceptor counts it
 }
 
 var _ conn.Protocol = (*client)(nil)
 
 // newClient makes a connection of a socket, which it owns.
 func (l *loop) newClient(fd int, local, remote net.Addr) *client {
-	c := &client{l: l, proxy: l.cfg.proxy(remote)}
+	c := &client{l: l, proxy: l.cfg.proxy(remote), counts: accept.Take}
 	c.Attach(&l.http)
 	c.Init(fd, local, remote)
 	return c
@@ -66,10 +67,7 @@ func (c *client) Gone() {
 	if l.debug >= 1 {
 		l.tracef("%s disconnected, %d open", c, l.live.Load()-1)
 	}
-	if c.rejected {
-		l.accepting.rejected--
-	}
-	l.makeRoom(c.subrequest == nil && !c.rejected)
+	l.makeRoom(c.counts)
 }
 
 // Client returns what applications are told of the client of the request that

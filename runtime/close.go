@@ -3,19 +3,17 @@ package runtime
 import (
 	"time"
 
+	"fapws/runtime/accept"
 	"fapws/runtime/protocol/tunnel"
 )
 
-// makeRoom is for a connection that has gone. client: it counted for Config.MaxClients.
-func (l *loop) makeRoom(client bool) {
+// makeRoom is for a connection that has gone, which the acceptor has counted as v.
+func (l *loop) makeRoom(v accept.Verdict) {
 	if l.live.Load() == 1 { // ticks go on for handlers that are late
 		l.owed.Store(int64(l.app.Owed()))
 	}
 	live := l.live.Add(-1)
-	if client {
-		l.accepting.clients--
-	}
-	l.accepting.Resume()
+	l.accepting.Closed(v)
 	if live > 0 {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/runtime/accept"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -34,7 +35,7 @@ type loop struct {
 	http      http1.Server
 	conns     conn.Set // all of them, with the clock and the output that is gathered
 	wake      wake
-	accepting accepting
+	accepting accept.Acceptor
 	sites     []Site          // the first one is the default
 	table     *route.Table    // which of them a request is for, and what of it
 	app       *app.Dispatcher // has the requests that handlers answer
@@ -72,8 +73,7 @@ func newLoop(s *Server) *loop {
 		ended:   make(chan struct{}),
 		paced:   listen.Paces(),
 	}
-	l.accepting.Host, l.accepting.Log, l.accepting.Refusal = acceptHost{l}, s.logf, serviceUnavailable
-	l.accepting.balance.moment = leaveFor
+	l.accepting.Host, l.accepting.Log = acceptHost{l}, s.logf
 	l.conns.Init()
 	l.conns.Log = s.logf
 	l.conns.Unsent.Exceeded = l.exceeded
@@ -135,11 +135,7 @@ func (l *loop) open(c *client) {
 		listen.Unpace(c.Fd())
 	}
 	l.connectionOpened()
-	if c.rejected {
-		l.accepting.rejected++
-	} else if c.subrequest == nil {
-		l.accepting.clients++
-	}
+	l.accepting.Opened(c.counts)
 	c.Stamp = l.now()
 	c.Schedule()
 	if l.debug >= 1 {

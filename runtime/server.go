@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/accept"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/listen"
 	"fapws/runtime/loglevel"
@@ -100,6 +101,7 @@ func (s *Server) Configure(cfg Config) {
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
 	s.loop.debug = s.cfg.Debug
+	s.loop.accepting.Configure(accept.Config{MaxClients: s.cfg.MaxClients, Refuse: s.cfg.Refuse, Concurrency: s.cfg.Concurrency})
 	s.loop.maxRequests = int64(s.cfg.MaxRequests)
 	s.loop.http.Configure(http1.Config{
 		Limits: &s.cfg.Limits, HeadTimeout: s.cfg.HeadTimeout, BodyTimeout: s.cfg.BodyTimeout, BodyRate: s.cfg.BodyRate,
@@ -193,7 +195,7 @@ func (s *Server) Serve(listeners []*listen.Listener, sites []Site, h app.Handler
 // Enrol serves the connection nc, which it owns from now on, as if it had been
 // accepted, even beyond Config.MaxClients.
 func (s *Server) Enrol(nc net.Conn) error {
-	fd, err := descriptorOf(nc)
+	fd, err := listen.Descriptor(nc)
 	if err != nil {
 		return err
 	}
@@ -248,7 +250,7 @@ func (s *Server) awaitEnd(ctx context.Context) error {
 // back (Sockets.TakeBack). It must not be called on the loop, nor must release.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
-	return func() { s.do(func() { s.loop.makeRoom(false) }) }
+	return func() { s.do(func() { s.loop.makeRoom(accept.Wait) }) }
 }
 
 // closeWithin is how long Shutdown waits for the loop after the time of its

@@ -112,7 +112,7 @@ type socketHost struct{ l *loop }
 
 func (h socketHost) Do(f func()) { h.l.s.do(f) }
 func (h socketHost) Busy() bool  { return h.l.busy() }
-func (h socketHost) Full() bool  { return h.l.accepting.clients >= h.l.cfg.MaxClients }
+func (h socketHost) Full() bool  { return h.l.accepting.Full() }
 
 func (h socketHost) Delivered() {
 	if h.l.app.Taken() >= takenMost {

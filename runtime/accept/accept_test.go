@@ -17,19 +17,14 @@ import (
 const patience = 2 * time.Minute
 
 // host answers each connection with the number that is its verdict, and closes it.
-type host struct {
-	verdict Verdict
-	empty   int
-}
+type host struct{}
 
-func (h *host) Admit() Verdict { return h.verdict }
-func (h *host) QueueEmpty()    { h.empty++ }
-func (h *host) Accepted(fd int, local, remote net.Addr, v Verdict) {
+func (h host) Accepted(fd int, local, remote net.Addr, v Verdict) {
 	unix.Write(fd, append([]byte(local.String()+" "+remote.String()+" "), '0'+byte(v)))
 	unix.Close(fd)
 }
 
-// Connections wait, are taken or rejected as the host says, and none is accepted behind Stop.
+// Connections wait, are taken or rejected by the number of clients, and none is accepted behind Stop.
 func TestAcceptor(t *testing.T) {
 	loop, err := eventloop.New()
 	if err != nil {
@@ -45,12 +40,12 @@ func TestAcceptor(t *testing.T) {
 		})
 		<-done
 	}
-	h := &host{verdict: Take}
-	a := &Acceptor{Events: loop, Host: h, Log: func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }}
+	a := &Acceptor{Events: loop, Host: host{}, Log: func(level loglevel.Level, format string, args ...any) { t.Logf(format, args...) }}
 	ln, err := listen.Open("127.0.0.1:0", listen.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	do(func() { a.Configure(Config{MaxClients: 2}) })
 	a.Accept(ln)
 	dial := func() net.Conn {
 		c, err := net.Dial("tcp", ln.Addr().String())
@@ -69,21 +64,26 @@ func TestAcceptor(t *testing.T) {
 		}
 	}
 	check(dial(), Take)
-	do(func() { h.verdict = Wait })
+	do(func() {
+		a.Opened(Take)
+		a.Opened(Take)
+		a.Opened(Wait) // does not count
+		if !a.Full() {
+			t.Error("it is not full")
+		}
+	})
 	waits := dial()
-	do(func() { h.verdict = Reject })
+	do(func() {}) // a turn of the loop
+	do(func() { a.Configure(Config{MaxClients: 2, Refuse: true}) })
 	other := dial()
 	do(a.Resume)
 	check(waits, Reject)
 	check(other, Reject)
+	do(func() { a.Closed(Take) })
+	check(dial(), Take)
 	if err := a.Intact(); err != nil {
 		t.Error(err)
 	}
-	do(func() {
-		if h.empty == 0 {
-			t.Error("the host is not told of an empty queue")
-		}
-	})
 	a.Stop()
 	do(func() {
 		if len(a.sockets) > 0 {

@@ -40,29 +40,27 @@ const (
 	Reject                // it is accepted, to be told that there is no room
 )
 
-// Host takes connections. Its methods are called on the loop.
+// Host takes connections, on the loop.
 type Host interface {
-	// Admit decides about the next connection.
-	Admit() Verdict
-
-	// Accepted gives the host a connection, whose descriptor it owns from now on, with the verdict that was Take or Reject.
+	// Accepted gives the host a connection, whose descriptor it owns from now on. The verdict is Take, or Reject: then the client
+	// is to be told ServiceUnavailable. The host calls Opened and, at the end, Closed.
 	Accepted(fd int, local, remote net.Addr, v Verdict)
-
-	// QueueEmpty is called when no more connections wait at a listener.
-	QueueEmpty()
 }
 
 // Acceptor accepts connections from any number of listeners. The exported fields are set before it is used.
 type Acceptor struct {
-	Events  *eventloop.Loop
-	Host    Host
-	Log     func(level loglevel.Level, format string, args ...any)
-	Refusal []byte // for clients that are refused because no descriptor is free
+	Events *eventloop.Loop
+	Host   Host
+	Log    func(level loglevel.Level, format string, args ...any)
 
 	// These belong to the loop.
-	sockets []*socket
-	starved time.Time // when accepting began to fail; zero: it works
-	retries bool      // a timer will try again
+	cfg      Config
+	clients  int // connections of clients
+	rejected int // connections that are being told 503
+	balance  balance
+	sockets  []*socket
+	starved  time.Time // when accepting began to fail; zero: it works
+	retries  bool      // a timer will try again
 
 	reserve   int // a descriptor for refuseQueued; -1: it is lost
 	reserveOf int // of which it is a duplicate
@@ -178,7 +176,7 @@ func (s *socket) accept() {
 		if a.stopped.Load() {
 			return
 		}
-		v := a.Host.Admit()
+		v := a.admit()
 		if v == Wait {
 			return
 		}
@@ -189,7 +187,7 @@ func (s *socket) accept() {
 			a.Host.Accepted(fd, s.localOf(fd), listen.AddrOf(remote), v)
 		case unix.EAGAIN:
 			s.pending = false
-			a.Host.QueueEmpty()
+			a.balance.queueEmpty()
 			return
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EBADF, unix.EINVAL, unix.ENOTSOCK, unix.EOPNOTSUPP:

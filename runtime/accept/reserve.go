@@ -41,7 +41,7 @@ func (a *Acceptor) refuseQueued(listener int) {
 		// Closing a socket with unread input would reset the connection, and with it the answer (RFC 9112 §9.6).
 		for n := 1; n > 0; n, _ = netio.Receive(fd, request[:]) {
 		}
-		_, _ = netio.Send(fd, a.Refusal, 0)
+		_, _ = netio.Send(fd, ServiceUnavailable, 0)
 		unix.Close(fd)
 	}
 	a.KeepReserve(a.reserveOf)
