@@ -46,7 +46,7 @@ func (l *loop) ask(x *Exchange) *exchange.Request {
 		r.ErrorLog = x.rules.number
 	}
 	if c.subrequest != nil {
-		r.Depth, r.Value = c.subrequest.depth, c.subrequest.value
+		r.Depth, r.Value = c.subrequest.Depth+1, c.subrequest.Value
 	}
 	return r
 }

@@ -1,12 +1,15 @@
 package runtime
 
 import (
+	"errors"
+	"net"
 	"time"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/loglevel"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/cache"
+	"fapws/runtime/subrequest"
 )
 
 // What sources that run applications, and the cache in front of them, need of the server.
@@ -57,13 +60,35 @@ func (s *Server) appConfig() app.Config {
 		Channels:    s.loop.subscribers,
 		Waker:       &s.loop.wake.theirs,
 		Programs:    s.cfg.Programs,
-		Subrequests: func(o exchange.Origin) exchange.Subrequester { return s.subrequester(o) },
+		Subrequests: s.subrequests,
 	}
 	if s.cfg.Debug >= 2 {
 		c.Trace = s.loop.tracef
 	}
 	return c
 }
+
+// subrequests returns what has the server answer requests on behalf of another one. They come in connections like those of clients,
+// so they pass all rules. These do not count as clients, have no line in the access log, and may still begin when the server
+// stops, because what they are for has begun before.
+func (s *Server) subrequests(o exchange.Origin) exchange.Subrequester {
+	return subrequest.New(o, func(fd int) error {
+		peer := o.Peer
+		c := &client{l: s.loop, peer: &peer, subrequest: &o}
+		c.Internal = true
+		c.Attach(&s.loop.http)
+		c.Init(fd, &net.UnixAddr{Net: "unix"}, &net.UnixAddr{Net: "unix"})
+		if o.Root != "" {
+			c.proxy = &trustedProxy{root: o.Root}
+		}
+		if !s.loop.post(func() { s.loop.open(c) }) {
+			return errStopped
+		}
+		return nil
+	})
+}
+
+var errStopped = errors.New("the server has stopped")
 
 // source returns what answers at a mount with a Handler. bulky reports whether its responses may have any size before the
 // loop knows: only the handler of the application waits with one for the client of another.

@@ -17,8 +17,8 @@ type client struct {
 	http1.Conn
 	l *loop
 
-	subrequest *subrequestConn // it is one of the server to itself, or nil
-	proxy      *trustedProxy   // a proxy or a path that is before it, or nil
+	subrequest *exchange.Origin // of requests of the server to itself; nil: it is a client
+	proxy      *trustedProxy    // a proxy or a path that is before it, or nil
 	peer       *exchange.Peer
 
 	expected accept.Expected

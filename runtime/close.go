@@ -62,6 +62,7 @@ func (l *loop) retire(idle time.Duration) {
 
 // closeAll closes what drain left.
 func (l *loop) closeAll() {
+	l.shut = true
 	l.conns.CloseAll("the server has shut down")
 	l.subscribers.Close()
 }

@@ -47,6 +47,7 @@ type loop struct {
 	live      atomic.Int64    // open connections; written here, read by tick
 	owed      atomic.Int64    // exchanges that may get overdue, at the last tick or when the last connection went
 	busyNow   bool            // flushBatch is on the stack
+	shut      bool            // closeAll was called
 
 	served int64 // requests there have been
 	warned int64 // when a line said that a client reads too slowly, by now
@@ -141,7 +142,7 @@ func (l *loop) open(c *client) {
 	if l.debug >= 1 {
 		l.tracef("%s connected, %d open", c, l.live.Load())
 	}
-	if l.http.Draining() && c.subrequest == nil {
+	if l.http.Draining() && (c.subrequest == nil || l.shut) {
 		c.Close("the server is shutting down")
 	}
 }

@@ -33,7 +33,6 @@ type Server struct {
 
 	serving atomic.Bool
 	lock    sync.Once
-	gate    shutdownGuard // of inner connections
 	handed  static.Handed
 	store   atomic.Pointer[cache.Store] // as the loop's
 }
@@ -266,7 +265,6 @@ func (s *Server) Close() error {
 	case <-s.loop.drained:
 	case <-s.over: // the loop has failed
 	}
-	s.gate.shut()
 	close(s.loop.ended)
 	s.loop.conns.Events.Stop()
 	<-s.over

@@ -197,3 +197,24 @@ func TestInnerRequestsWhileStopping(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Behind the end of all connections a subrequest has an error, also while the loop still runs.
+func TestInnerRequestsBehindTheEnd(t *testing.T) {
+	ending := serveBackend(t, Config{}, newApp(false, demo), include)
+	ending.do(func() {
+		ending.loop.drain()
+		ending.loop.closeAll()
+	})
+	ended, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended.Close()
+	for _, s := range []*Server{ending.Server, ended} {
+		client := s.subrequests(exchange.Origin{})
+		if a, err := client.Ask(t.Context(), "/x", nil); err == nil {
+			t.Errorf("answered with %d", a.Status)
+		}
+		client.Close()
+	}
+}

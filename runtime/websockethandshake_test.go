@@ -383,7 +383,7 @@ func TestWebSocketsAreNotForOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	ts := serveTalks(t, Config{CacheSize: 1 << 20}, a, Mount{Prefix: "/", WebSocket: true, Cache: rule})
-	inner := ts.subrequester(exchange.Origin{})
+	inner := ts.subrequests(exchange.Origin{})
 	defer inner.Close()
 	fields := "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + wstest.Key + "\r\n"
 	if got, err := inner.Ask(context.Background(), "/", []byte(fields)); err != nil || got.Status != 200 {
