@@ -19,7 +19,9 @@ usage: ./build.sh [--python PATH] WORD [ARGUMENTS]
   test             all checks: build, vet, tests, short fuzz, race, sanitizer
   load [C R]       heavy load: ab with C clients and R requests (default 2000 100000),
                    slow clients, no descriptors; run with -v
-  race             Go tests under the race detector
+  race             Go tests and the whole server under the race detector
+  asan             pybridge and the whole server with their C under AddressSanitizer
+  cgocheck         pybridge and the whole server with Go's check of pointers in memory of C
   fuzz [SECONDS]   every fuzz target for so long (default 60)
   fuzz paths [N]   no byte from outside a document root, N tries (default 1000000)
   bench [WORDS]    compare with other servers; see bench/README.md
@@ -163,15 +165,16 @@ main() {
     shift || true
     while take_python_option "$@"; do [[ $1 == --python ]] && shift; shift; done
     case $word in
-    help | -h | --help) usage ;;
-    run | build | test | race | load | fuzz | bench | lint | env | matrix | roots | install | uninstall)
-        "word_$word" "$@"
-        ;;
-    *)
-        usage >&2
-        exit 2
+    help | -h | --help)
+        usage
+        return
         ;;
     esac
+    if ! declare -F "word_$word" >/dev/null; then
+        usage >&2
+        exit 2
+    fi
+    "word_$word" "$@"
 }
 
 # Tests source this file for its functions.

@@ -1,4 +1,4 @@
-# Sourced by build.sh: test, race, fuzz, load and matrix.
+# Sourced by build.sh: test, race, asan, cgocheck, fuzz, load and matrix.
 # shellcheck shell=bash
 
 # Ends tests that hang, and nothing else: a package may take many times longer on a slow
@@ -53,16 +53,19 @@ test_race() {
     GORACE=$race_options test_go -race "${packages[@]}"
 }
 
-# test_race_whole tests an executable that looks for races, from outside; the tests
-# are clients and need not look themselves. One mode will do. Left out are the
-# frameworks and samples, which are Python's matter, what only counts threads and
-# memory, which are others here (the detector reserves terabytes), and the command line, which starts the executable
-# too often for what there is to find.
+# test_watched FILE [TESTS] tests an executable with a detector in it from outside; the tests are clients and need none.
+# One mode is enough. It leaves out frameworks, which are written in Python, tests that count threads or memory, because
+# detectors reserve terabytes, and TESTS.
+test_watched() {
+    FAPWS_BIN=$1 FAPWS_ONLY_MODE=threads \
+        test_go -skip "Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory${2:+|$2}" \
+        ./cmd/fapws/acceptance/...
+}
+
+# test_race_whole tests an executable that looks for races.
 test_race_whole() {
     build_to "$root/build/race/fapws" -race
-    FAPWS_BIN=$root/build/race/fapws GORACE=$race_options FAPWS_ONLY_MODE=threads \
-        test_go -skip 'Flask|Django|Pyramid|Bottle|Falcon|ChunkedBodies|Routes|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemory|OtherSystems' \
-        ./cmd/fapws/acceptance/...
+    GORACE=$race_options test_watched "$root/build/race/fapws"
 }
 
 # test_sanitizer runs pybridge's tests with its C under AddressSanitizer. Python
@@ -80,6 +83,23 @@ test_sanitizer() {
         cat "$folder"/report* 2>/dev/null
         return 1
     fi
+}
+
+# test_sanitizer_whole tests an executable whose C is under AddressSanitizer. It must leave signals to the server, and
+# give Python no memory where malloc would not. It keeps freed memory, which tests of memory would count, and finds the
+# mistakes of tests that crash.
+test_sanitizer_whole() {
+    CC=${CC:-gcc} build_to "$root/build/asan/fapws" -asan
+    PYTHONMALLOC=malloc \
+        ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
+        test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash'
+}
+
+# test_cgocheck tests pybridge and the whole server with a runtime that checks each pointer written to memory of C.
+test_cgocheck() {
+    GOEXPERIMENT=cgocheck2 test_go ./pybridge/...
+    GOEXPERIMENT=cgocheck2 build_to "$root/build/cgocheck/fapws"
+    FAPWS_BIN=$root/build/cgocheck/fapws test_go ./cmd/fapws/acceptance/...
 }
 
 # test_soak REQUESTS sends so many mixed requests in each mode.
@@ -147,6 +167,25 @@ word_race() {
     need_test_tools
     stage race test_race
     stage "race, the whole server" test_race_whole
+    summary
+}
+
+word_asan() {
+    local failed=()
+    use_python
+    need_frameworks
+    need_test_tools
+    stage "address sanitizer" test_sanitizer
+    stage "address sanitizer, the whole server" test_sanitizer_whole
+    summary
+}
+
+word_cgocheck() {
+    local failed=()
+    use_python
+    need_frameworks
+    need_test_tools
+    stage cgocheck test_cgocheck
     summary
 }
 

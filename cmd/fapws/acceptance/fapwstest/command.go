@@ -116,11 +116,12 @@ const allowRoot = "FAPWS_ALLOW_ROOT=1"
 // loadPatience bounds how long a worker loads, as Patience does: a busy machine needs more than the default.
 const loadPatience = "FAPWS_LOAD_TIMEOUT=10m"
 
-// CleanEnviron is the environment without what would change fapws or Python.
+// CleanEnviron is the environment without variables that change fapws or Python, except for PYTHONMALLOC, which
+// AddressSanitizer needs.
 func CleanEnviron() (env []string) {
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(name, "FAPWS_") && !strings.HasPrefix(name, "PYTHON") && name != "PORT" && name != "VIRTUAL_ENV" {
+		if !strings.HasPrefix(name, "FAPWS_") && (!strings.HasPrefix(name, "PYTHON") || name == "PYTHONMALLOC") && name != "PORT" && name != "VIRTUAL_ENV" {
 			env = append(env, pair)
 		}
 	}

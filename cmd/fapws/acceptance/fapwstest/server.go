@@ -40,7 +40,7 @@ func (s *Server) cleanup() {
 		}
 	}
 	said := s.Stderr.String()
-	for _, bad := range []string{"panic:", "fatal error:", "SIGSEGV", "Fatal Python error", "WARNING: DATA RACE"} {
+	for _, bad := range []string{"panic:", "fatal error:", "SIGSEGV", "Fatal Python error", "WARNING: DATA RACE", "ERROR: AddressSanitizer"} {
 		if strings.Contains(said, bad) && !s.crashes {
 			s.T.Errorf("fapws has crashed: %q", bad)
 		}
