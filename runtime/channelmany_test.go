@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	goruntime "runtime"
 	"strings"
 	"testing"
 
@@ -34,21 +33,10 @@ func TestSubscribersAreSmall(t *testing.T) {
 	cfg := channelConfig()
 	cfg.Channels.PerAddress = n + 1
 	s := serve(t, cfg, newApp(true, listening))
-	measure := func() uint64 {
-		goruntime.GC()
-		goruntime.GC()
-		var m goruntime.MemStats
-		goruntime.ReadMemStats(&m)
-		return m.HeapAlloc + m.StackInuse
-	}
 	clients := many(t, s, 1)
-	before := measure()
+	before := memory()
 	clients = append(clients, many(t, s, n)...)
-	if each := (int64(measure()) - int64(before)) / n; each > 512 {
-		t.Errorf("%d bytes for a subscriber", each)
-	} else {
-		t.Logf("%d bytes for a subscriber", each)
-	}
+	eachCosts(t, "a subscriber", before, n, 512)
 	for _, c := range clients {
 		unix.Close(c.fd)
 	}

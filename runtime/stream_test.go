@@ -300,9 +300,18 @@ func TestStreamLargeBodies(t *testing.T) {
 			})
 			s := serve(t, Config{MaxBodySize: -1}, a, streams)
 			c := s.dial(t)
-			go io.WriteString(c, request+request+lastRequest)
+			var sent atomic.Int64
+			go func() {
+				for text := request + request + lastRequest; text != ""; {
+					n, err := io.WriteString(c, text[:min(16<<10, len(text))])
+					if sent.Add(int64(n)); err != nil {
+						return
+					}
+					text = text[n:]
+				}
+			}()
 			eventually(t, "it is paused", func() bool { return s.stopped() == 1 })
-			time.Sleep(50 * time.Millisecond) // the kernel takes more than one buffer
+			eventually(t, "the kernel has more than one buffer", func() bool { return sent.Load() >= int64(256<<10+3*s.cfg.ReadBuffer) })
 			close(begin)
 			all, err := io.ReadAll(c)
 			want := fmt.Sprintf("200:%d true ", len(content))

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -226,13 +225,7 @@ func TestWebSocketFlood(t *testing.T) {
 		for range 500 {
 			chunk = c.AppendFrame(chunk, wstest.Fin|op, bytes.Repeat([]byte("x"), 100))
 		}
-		heap := func() int64 {
-			var m goruntime.MemStats
-			goruntime.GC()
-			goruntime.ReadMemStats(&m)
-			return int64(m.HeapAlloc)
-		}
-		before := heap()
+		before := memory()
 		c.Conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 		total := 0
 		for total < 64<<20 {
@@ -253,7 +246,7 @@ func TestWebSocketFlood(t *testing.T) {
 		}
 		// Until the loop has read the rest of the socket's buffer, each reading has garbage of its frames in it.
 		eventually(t, fmt.Sprintf("less than 8 MiB of memory for %d bytes that were sent", total), func() bool {
-			return heap()-before < 8<<20
+			return memory()-before < 8<<20
 		})
 		c.Conn.Close()
 		eventually(t, "the end", a.idle)
@@ -393,15 +386,8 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 		t.Skip("the race detector has memory of its own")
 	}
 	const n = 1000
-	measure := func() uint64 {
-		goruntime.GC()
-		goruntime.GC()
-		var m goruntime.MemStats
-		goruntime.ReadMemStats(&m)
-		return m.HeapAlloc + m.StackInuse
-	}
 	path := filepath.Join(t.TempDir(), "log")
-	each := func(request string, also []byte) int64 {
+	each := func(what, request string, also []byte, most int64) int64 {
 		log, _ := openLog(t, path, "combined")
 		s, err := New(Config{AccessLog: log})
 		if err != nil {
@@ -424,25 +410,22 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 			clients = append(clients, c)
 		}
 		open()
-		before := measure()
+		before := memory()
 		for range n {
 			open()
 		}
 		ts.do(func() {})
-		after := measure()
+		cost := eachCosts(t, what, before, n, most)
 		for _, c := range clients {
 			unix.Close(c.fd)
 		}
-		return (int64(after) - int64(before)) / n
+		return cost
 	}
 	const fields = "Host: localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
-	connection := each("GET / HTTP/1.1\r\n"+fields+"\r\n", nil)
+	connection := each("an idle connection", "GET / HTTP/1.1\r\n"+fields+"\r\n", nil, 4096)
 	message := (&wstest.Client{}).AppendFrame(nil, wstest.Fin|wstest.Ping, make([]byte, 100))
-	socket := each(wstest.Handshake("/", strings.TrimSpace(fields[strings.Index(fields, "User"):]), wstest.Deflate), message)
-	t.Logf("%d bytes for an idle connection, %d for an idle WebSocket", connection, socket)
-	if socket > connection+1400 {
-		t.Errorf("%d bytes for an idle WebSocket, %d for an idle connection", socket, connection)
-	}
+	handshake := wstest.Handshake("/", strings.TrimSpace(fields[strings.Index(fields, "User"):]), wstest.Deflate)
+	each("an idle WebSocket", handshake, message, connection+1400)
 }
 
 // TestWebSocketAccessLog: one line, when it has ended.
